@@ -1,0 +1,27 @@
+"""Exception types: raised where the fact is known, turned into one line by the command line."""
+
+from __future__ import annotations
+
+
+class FvqpError(Exception):
+    """Any failure that a user can understand and mend; ``exit_code`` is what the command line returns."""
+
+    exit_code = 2
+
+
+class CaseError(FvqpError):
+    """A case (file, key or value) that cannot be what its author meant."""
+
+
+class MeshError(FvqpError):
+    """A mesh that cannot be read, distributed or computed on."""
+
+
+class ConvergenceError(FvqpError):
+    """A solve that did not reach its tolerance; says which, by how much and why."""
+
+    exit_code = 3
+
+
+class CheckpointError(FvqpError):
+    """A checkpoint or results folder that belongs to something else or is damaged."""
