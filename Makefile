@@ -1,0 +1,57 @@
+# make demo      set up what is missing, then compute the wire of Ryan et al. (2026): figure and ParaView files in out/
+# make test      set up what is missing, then lint, types, layers, and the tests serially and on 2 and 4 ranks
+# make docs      the site, in docs/_build/html
+# make benchmark timings of tests/benchmarks
+# make clean     remove what was computed (the environment stays; `rm -r .venv` removes that)
+
+SHELL := /bin/bash
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+# Tests run on machines with fewer cores than ranks, and in containers as root: allow both, in the words of Open MPI 4
+# and of Open MPI 5. MPICH needs neither and ignores them.
+MPI_ENV := OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1 \
+    PRTE_MCA_rmaps_default_mapping_policy=:oversubscribe
+ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 NUMBA_NUM_THREADS=1
+MPI_TIMEOUT ?= 600
+
+DEMO := $(basename $(notdir $(wildcard cases/ryan2026/fig10.toml cases/ryan2026/wire_film.toml)))
+SOURCES := $(shell find fvqp meshes -name '*.py' -o -name '*.toml' -o -name '*.msh')
+
+.PHONY: setup demo test lint test-serial test-mpi docs benchmark clean
+
+setup:
+	@./setup.sh
+
+demo: $(DEMO:%=out/%.done)
+	@echo; echo "Figures, and fields for ParaView:"; ls -1 $(DEMO:%=out/%/figures/*.png) $(DEMO:%=out/%/*.pvd) 2>/dev/null
+
+# Computed anew only when the case or the program has changed.
+out/%.done: cases/ryan2026/%.toml $(SOURCES) | setup
+	rm -rf out/$*
+	fvqp run $< --out out/$*
+	@touch $@
+
+test: lint test-serial test-mpi
+
+lint: setup
+	ruff check .
+	mypy
+	lint-imports
+
+test-serial: lint
+	python -m pytest -q
+
+test-mpi: test-serial
+	$(MPI_ENV) $(ONE_THREAD) timeout $(MPI_TIMEOUT) mpiexec -n 2 python -m pytest -q tests/mpi
+	$(MPI_ENV) $(ONE_THREAD) timeout $(MPI_TIMEOUT) mpiexec -n 4 python -m pytest -q tests/mpi
+
+docs: setup
+	sphinx-build -q -W --keep-going -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+benchmark: setup
+	$(ONE_THREAD) python -m pytest -m "" tests/benchmarks
+
+clean:
+	rm -rf out docs/_build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .benchmarks
+	find fvqp tests -name __pycache__ -type d -prune -exec rm -rf {} +

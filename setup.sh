@@ -1,0 +1,160 @@
+#!/usr/bin/env bash
+# Makes .venv, with fvqp and all that it needs. Repeating it costs nothing when nothing has changed.
+#
+#   ./setup.sh [--dry-run]
+#
+# PETSc comes from the first of these that works here; SETUP_ROUTE=NAME insists on one:
+#   present       the petsc4py of an active conda or virtual environment, of a loaded module, or of $PYTHON
+#   distribution  Debian's or Ubuntu's packages, by root or sudo unless they are installed already
+#   source        PyPI's source packages, compiled here with the system's MPI or PyPI's mpich
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+dry=
+[ "${1:-}" = --dry-run ] && dry=1
+venv=$PWD/.venv
+stamp=$venv/fvqp-setup
+petsc_version=3.26.1
+debian_packages="python3-venv python3-petsc4py-real python3-petsc4py openmpi-bin libopenblas0-serial
+    libgl1 libegl1 libgl1-mesa-dri libglu1-mesa libx11-6 libxrender1 libxcursor1 libxfixes3 libxft2 libfontconfig1
+    libxinerama1"
+export PIP_DISABLE_PIP_VERSION_CHECK=1
+route='' sudo=''
+
+say() { printf 'setup: %s\n' "$*"; }
+die() { printf 'setup: %s\n' "$*" >&2; exit 1; }
+run() { if [ "$dry" ]; then printf '+ %s\n' "$*"; else "$@"; fi; }
+has() { command -v "$1" >/dev/null 2>&1; }
+imports_petsc() { "$1" -c 'from petsc4py import PETSc; import numpy' >/dev/null 2>&1; }
+debian_installed() { dpkg -s $debian_packages >/dev/null 2>&1; }
+new_enough() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; }
+
+# An active .venv of this checkout must not be taken for an environment of the user's.
+if [ "${VIRTUAL_ENV:-}" = "$venv" ]; then
+    unset VIRTUAL_ENV
+fi
+PATH=${PATH//$venv\/bin:/}
+
+# What the environment was made from: when this is unchanged and PETSc still loads, there is nothing to do.
+inputs=$(cat setup.sh pyproject.toml constraints.txt <(echo "$PWD") | sha256sum | cut -d' ' -f1)
+made_inputs='' made_route=''
+[ -f "$stamp" ] && read -r made_inputs made_route < "$stamp"
+if [ "$made_inputs" = "$inputs" ] && [ "${SETUP_ROUTE:-$made_route}" = "$made_route" ] && [ -z "$dry" ] &&
+    { [ "$made_route" != distribution ] || debian_installed; } && imports_petsc "$venv/bin/python"; then
+    exit 0
+fi
+
+# make_venv PYTHON: a fresh one when PETSc used to come from elsewhere, whose files would get in the way.
+make_venv() {
+    if [ ! -x "$venv/bin/python" ] || { [ -n "$made_route" ] && [ "$made_route" != "$route" ]; }; then
+        run "$1" -m venv --clear "$venv" || die "$1 cannot make a virtual environment; it lacks its venv or ensurepip module"
+    fi
+}
+
+# see_petsc4py DIRECTORY: lets the environment import from there, after its own packages, without any variables.
+see_petsc4py() {
+    say "petsc4py from $1"
+    [ "$dry" ] && return
+    echo "$1" > "$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/petsc4py.pth"
+}
+
+install_fvqp() { # pip's further arguments
+    run "$venv/bin/python" -m pip install -q "$@" -e '.[dev,docs]'
+}
+
+# can_ROUTE says whether a route is open here, from_ROUTE takes it.
+can_present() {
+    local python=${PYTHON:-python3}
+    # A bare system Python may see the distribution's petsc4py too, without anyone having chosen it.
+    [ -n "${PYTHON:-}${VIRTUAL_ENV:-}${CONDA_PREFIX:-}${PETSC_DIR:-}" ] || [ "${SETUP_ROUTE:-}" = present ] || return 1
+    has "$python" && new_enough "$python" && imports_petsc "$python"
+}
+
+from_present() {
+    local python=${PYTHON:-python3}
+    say "$python has a petsc4py; 'pip install .' there is all that running cases takes"
+    make_venv "$python"
+    see_petsc4py "$("$python" -c 'import os, petsc4py; print(os.path.dirname(petsc4py.__path__[0]))')"
+    # Compiled against that environment's numpy, petsc4py needs the same one here.
+    install_fvqp "numpy==$("$python" -c 'import numpy; print(numpy.__version__)')"
+}
+
+debian_offers() { apt-cache show python3-petsc4py-real >/dev/null 2>&1; }
+
+can_distribution() {
+    has apt-get || return 1
+    if ! debian_installed; then
+        if [ "$(id -u)" != 0 ]; then
+            has sudo && { [ -t 0 ] || sudo -n true 2>/dev/null; } || return 1
+            sudo=sudo
+        fi
+        run $sudo apt-get update -qq
+        [ "$dry" ] || debian_offers || return 1
+    fi
+    [ "$dry" ] && ! debian_offers ||
+        dpkg --compare-versions "$(apt-cache show --no-all-versions python3 | sed -n 's/^Version: //p')" ge 3.11
+}
+
+from_distribution() {
+    debian_installed ||
+        run $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $debian_packages
+    if [ "$dry" ] && ! debian_installed; then
+        say "what follows depends on what apt-get brings"
+        return
+    fi
+    local petsc4py
+    petsc4py=$(ls -d /usr/lib/petscdir/petsc3.*/*-real/lib/python3/dist-packages/petsc4py | sort -V | tail -1)
+    make_venv /usr/bin/python3
+    see_petsc4py "${petsc4py%/petsc4py}"
+    # A petsc4py that was compiled against numpy 1 does not load with numpy 2.
+    case $(dpkg-query -W -f '${Version}' python3-numpy) in
+        1:1.*) install_fvqp -c constraints.txt numpy==1.26.4 ;;
+        *) install_fvqp -c constraints.txt 'numpy>=2' ;;
+    esac
+}
+
+links() { # whether a C program links with these libraries
+    echo 'int main(void) { return 0; }' | cc -x c - -o /dev/null "$@" >/dev/null 2>&1
+}
+
+from_source() {
+    local python='' candidate options=${PETSC_CONFIGURE_OPTIONS:-}
+    for candidate in ${PYTHON:-} python3 python3.14 python3.13 python3.12 python3.11; do
+        if has "$candidate" && new_enough "$candidate"; then python=$candidate; break; fi
+    done
+    [ "$python" ] || die "no Python 3.11 or newer found; name one with PYTHON=/path/to/python3 ./setup.sh"
+    has cc && has c++ && has make || die "compiling PETSc takes a C and a C++ compiler (cc, c++) and make: install them first"
+    make_venv "$python"
+    run "$venv/bin/python" -m pip install -q -c constraints.txt 'setuptools>=70' wheel 'cython>=3' 'numpy>=2'
+    has mpicc || run "$venv/bin/python" -m pip install -q mpich
+    if ! { has mpifort && mpifort --version >/dev/null 2>&1; }; then
+        options="$options --with-fc=0"
+    fi
+    case $options in
+        *blas*) ;;
+        *) links -llapack -lblas || links -lopenblas || options="$options --download-f2cblaslapack=1" ;;
+    esac
+    say "compiling PETSc $petsc_version and petsc4py: 10 to 20 minutes on 2 cores"
+    # pip's cache does not look at the configure options; an isolated build would compile PETSc once more.
+    export PATH="$venv/bin:$PATH" PETSC_CONFIGURE_OPTIONS="${options# }"
+    unset PETSC_DIR PETSC_ARCH
+    [ "$dry" ] && say "PETSC_CONFIGURE_OPTIONS='$PETSC_CONFIGURE_OPTIONS'"
+    run "$venv/bin/python" -m pip install -q --no-cache-dir --no-build-isolation "petsc==$petsc_version"
+    run "$venv/bin/python" -m pip install -q --no-cache-dir --no-build-isolation --no-deps "petsc4py==$petsc_version"
+    install_fvqp -c constraints.txt 'numpy>=2'
+}
+
+case ${SETUP_ROUTE:-auto} in
+    auto) if can_present; then route=present; elif can_distribution; then route=distribution; else route=source; fi ;;
+    present) can_present || die "${PYTHON:-python3} (3.11 or newer?) cannot import petsc4py; name one that can: PYTHON=..." ;;
+    distribution) can_distribution || die "this distribution has no fitting PETSc packages, or there is neither root nor sudo" ;;
+    source) ;;
+    *) die "SETUP_ROUTE=$SETUP_ROUTE is none of present, distribution, source" ;;
+esac
+route=${route:-$SETUP_ROUTE}
+say "PETSc by route '$route'"
+"from_$route"
+[ "$dry" ] && exit 0
+imports_petsc "$venv/bin/python" || die "petsc4py does not load: $("$venv/bin/python" -c 'from petsc4py import PETSc' 2>&1 | tail -1)"
+echo "$inputs $route" > "$stamp"
+say "done; $venv/bin/fvqp doctor shows what is there"
