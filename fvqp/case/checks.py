@@ -1,0 +1,173 @@
+"""What can be known to be wrong with a case before there is a mesh: values that contradict one another.
+
+Checks that need the reference gap Δ0 use the gap given in the case, or the library's when the material is named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from fvqp.case.quantities import BOLTZMANN, ELEMENTARY_CHARGE
+from fvqp.case.schema import Case
+from fvqp.errors import CaseError
+
+BCS_RATIO = 1.7638769
+"""Δ0 / (k_B Tc) of weak-coupling BCS theory, π exp(−γ)."""
+THERMAL_TAIL = 10.0
+"""Temperatures k_BT that the energy axis must reach beyond the largest bias: occupation below 5e-5 there."""
+
+
+def check_case(case: Case) -> None:
+    """Raises :class:`CaseError` when parts of the case contradict one another or go unused."""
+    for key, message in _problems(case):
+        raise CaseError(f"{case.source}: {key}: {message}" if key else f"{case.source}: {message}")
+
+
+def check_with_gap(case: Case, delta0: float, critical_temperature: float | None = None) -> None:
+    """The checks that need the reference gap ``delta0`` (J) and Tc (K, default BCS's); raises :class:`CaseError`."""
+    tc = critical_temperature or delta0 / (BCS_RATIO * BOLTZMANN)
+    for key, temperature in _superconductor_temperatures(case):
+        if temperature >= tc:
+            raise CaseError(
+                f"{case.source}: {key}: {temperature:g} K is not below the critical temperature {tc:.4g} K"
+            )
+    if case.energies.maximum is not None:
+        maximum = case.energies.maximum.in_delta0(delta0)
+        bias = largest_bias(case, delta0) * ELEMENTARY_CHARGE / delta0
+        needed = bias + THERMAL_TAIL * largest_temperature(case) * BOLTZMANN / delta0
+        if maximum < needed:
+            raise CaseError(
+                f"{case.source}: energies.maximum: the axis ends at {maximum:.4g} Delta0, but the largest bias is "
+                f"{bias:.4g} Delta0/e and its thermal tail needs at least {needed:.4g}; or leave maximum out"
+            )
+
+
+def largest_bias(case: Case, delta0: float) -> float:
+    """Largest |V| of any junction in volt; ``delta0`` in joule."""
+    axes = [axis.largest(delta0) for axis in (case.sweep.V_inj, case.sweep.V_det) if axis is not None]
+    fixed = [abs(junction.bias.in_volt(delta0)) for junction in case.junctions if junction.bias is not None]
+    return max([0.0, *axes, *fixed])
+
+
+def largest_temperature(case: Case) -> float:
+    """Highest temperature that the case names, in kelvin."""
+    own = [item.temperature for item in (*case.junctions, *case.reservoirs) if item.temperature is not None]
+    return max([0.0, *own, *(case.sweep.temperature or ())])
+
+
+def energy_maximum(case: Case, delta0: float) -> float:
+    """Last edge of the energy axis in Δ0: as given, or 3 Δ0 or what bias and 30 k_BT need, whichever is more."""
+    if case.energies.maximum is not None:
+        return case.energies.maximum.in_delta0(delta0)
+    tail = 30.0 * largest_temperature(case) * BOLTZMANN / delta0
+    return max(3.0, largest_bias(case, delta0) * ELEMENTARY_CHARGE / delta0 + tail)
+
+
+def _superconductor_temperatures(case: Case) -> Iterable[tuple[str, float]]:
+    for number, reservoir in enumerate(case.reservoirs):
+        if reservoir.temperature is not None:
+            yield f"reservoirs[{number}].temperature", reservoir.temperature
+    for number, temperature in enumerate(case.sweep.temperature or ()):
+        yield f"sweep.temperature[{number}]", temperature
+
+
+def _problems(case: Case) -> Iterable[tuple[str, str]]:
+    yield from _junction_problems(case)
+    yield from _temperature_problems(case)
+    yield from _sweep_problems(case)
+    yield from _spectrum_problems(case)
+    yield from _figure_problems(case)
+    used = {choice.material for choice in case.regions.values()} | {case.material.name}
+    for name in case.materials:
+        if name not in used:
+            yield f"materials.{name}", "is not used by material.name or by any region"
+
+
+def _junction_problems(case: Case) -> Iterable[tuple[str, str]]:
+    names = [junction.name for junction in case.junctions]
+    for number, name in enumerate(names):
+        if name in names[:number]:
+            yield f"junctions[{number}].name", f'"{name}" is the name of another junction too'
+    taken: dict[str, str] = {}
+    places = [(f"junctions[{n}].on", on) for n, on in enumerate(junction.on for junction in case.junctions)]
+    places += [
+        (f"reservoirs[{n}].on", on) for n, reservoir in enumerate(case.reservoirs) for on in reservoir.on
+    ]
+    for key, on in places:
+        if on in taken:
+            yield key, f'"{on}" is taken by {taken[on]} already'
+        taken[on] = key
+    if not case.reservoirs:
+        yield "reservoirs", "missing: without an equilibrium reservoir nothing fixes the distribution"
+
+
+def _temperature_problems(case: Case) -> Iterable[tuple[str, str]]:
+    items = [(f"junctions[{n}]", item.temperature) for n, item in enumerate(case.junctions)]
+    items += [(f"reservoirs[{n}]", item.temperature) for n, item in enumerate(case.reservoirs)]
+    without = [key for key, temperature in items if temperature is None]
+    if case.sweep.temperature is None and without:
+        yield f"{without[0]}.temperature", 'missing: give it, such as "24 mK", or sweep.temperature'
+    if case.sweep.temperature is not None and not without:
+        yield "sweep.temperature", "is not used: every junction and reservoir has a temperature of its own"
+    if case.sweep.temperature is not None and len(set(case.sweep.temperature)) < len(case.sweep.temperature):
+        yield "sweep.temperature", "a temperature appears more than once"
+
+
+def _sweep_problems(case: Case) -> Iterable[tuple[str, str]]:
+    for key, role in (("V_inj", "injector"), ("V_det", "detector")):
+        axis = getattr(case.sweep, key)
+        junctions = [junction for junction in case.junctions if junction.role == role]
+        free = [junction for junction in junctions if junction.bias is None]
+        if axis is not None and not junctions:
+            yield f"sweep.{key}", f'is not used: no junction has role = "{role}"'
+        if axis is not None and junctions and not free:
+            yield f"sweep.{key}", f"is not used: every {role} has a bias of its own"
+        if axis is None and free:
+            yield (
+                f"sweep.{key}",
+                f'missing: the bias of the {role} "{free[0].name}"; or give the junction a bias',
+            )
+
+
+def _spectrum_problems(case: Case) -> Iterable[tuple[str, str]]:
+    current = case.supercurrent
+    unpaired = case.spectrum.depairing == 0 and (current is None or 0.0 in current.values)
+    if case.spectrum.broadening.value == 0 and unpaired:
+        yield (
+            "spectrum.broadening",
+            "0 without depairing makes the density of states singular at the gap edge; give a small one such as 1e-5",
+        )
+    if (
+        case.gap.at is not None
+        and case.junctions
+        and case.gap.at in {junction.name for junction in case.junctions}
+    ):
+        where = next(junction.on for junction in case.junctions if junction.name == case.gap.at)
+        if where != case.gap.at:
+            yield "gap.at", f'"{case.gap.at}" is a junction; name the region or boundary it is on: "{where}"'
+
+
+def _figure_problems(case: Case) -> Iterable[tuple[str, str]]:
+    files = [figure.file or f"{figure.kind}.png" for figure in case.figures]
+    for number, file in enumerate(files):
+        figure = case.figures[number]
+        key = f"figures[{number}]"
+        if file in files[:number]:
+            yield f"{key}.file", f"{file} is the file of another figure too; give each its own"
+        nonlocal_kinds = ("g_ss", "g_sa", "g_a", "g_s", "g_nl")
+        if figure.kind in nonlocal_kinds and not {"injector", "detector"} <= {j.role for j in case.junctions}:
+            yield f"{key}.kind", f"{figure.kind} needs an injector and a detector among the junctions"
+        current = case.supercurrent
+        if figure.kind == "g_a" and (current is None or not current.both_signs or not np.any(current.values)):
+            yield (
+                f"{key}.kind",
+                "g_a needs [supercurrent] with a value that is not zero and both_signs = true",
+            )
+        if figure.kind == "supercurrent" and current is None:
+            yield f"{key}.kind", "supercurrent needs the table [supercurrent]"
+        if figure.kind == "spectrum" and figure.variable not in case.output.spectra:
+            yield f"{key}.variable", f'"{figure.variable}" is not among output.spectra'
+        if figure.kind == "fields" and figure.variable not in case.output.stored:
+            yield f"{key}.variable", f'"{figure.variable}" is not among output.stored'

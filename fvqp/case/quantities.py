@@ -1,0 +1,243 @@
+"""Quantities of a case file: text with a unit in, plain SI floats (or energies on the scale of the gap) out.
+
+The reference gap Δ0 is not known before the material is, so an energy or a bias remembers whether it was given in
+SI units or in multiples of Δ0 and converts when asked.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler, PlainSerializer
+from pydantic_core import core_schema
+
+from fvqp.errors import FvqpError
+from fvqp.units import to_float
+
+ELEMENTARY_CHARGE = 1.602176634e-19
+"""Coulomb, exact (SI 2019)."""
+BOLTZMANN = 1.380649e-23
+"""Joule per kelvin, exact (SI 2019)."""
+
+_IN_GAPS = re.compile(
+    r"^\s*([-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?)\s*\*?\s*(?:Delta0|Delta_0|Δ0|Δ_0)(?:\s*/\s*e)?\s*$"
+)
+
+
+def _in_gaps(value: str) -> float | None:
+    match = _IN_GAPS.match(value)
+    return float(match[1]) if match else None
+
+
+def _number(value: Any, unit: str, what: str, example: str) -> float:
+    """``value`` (text with a unit) in ``unit``; the message of a failure says what would be right."""
+    article = "an" if what[0] in "aeiou" else "a"
+    expected = f'expected {article} {what} such as "{example}"'
+    if isinstance(value, bool) or not isinstance(value, str):
+        raise ValueError(f"{expected}, got {_shown(value)}" + (" (no unit)" if _is_number(value) else ""))
+    try:
+        number = to_float(value, unit, what=what)
+    except FvqpError as error:
+        reason = str(error)
+        raise ValueError(reason if reason.startswith("expected") else f"{expected}, {reason}") from None
+    if not math.isfinite(number):
+        raise ValueError(f"{expected}, got {_shown(value)}")
+    return number
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _shown(value: Any) -> str:
+    text = f'"{value}"' if isinstance(value, str) else str(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def quantity(unit: str, what: str, example: str) -> Any:
+    """A pydantic type for a dimensional quantity: text with a unit in, a float in ``unit`` out, text again in TOML."""
+
+    def read(value: Any) -> float:
+        # A value that was converted already (a model built from objects) is a float of this class's unit.
+        return value if isinstance(value, _Converted) else _Converted(_number(value, unit, what, example))
+
+    def write(value: float) -> str:
+        return f"{float(value)!r} {unit}"
+
+    return Annotated[float, BeforeValidator(read), PlainSerializer(write, return_type=str)]
+
+
+class _Converted(float):
+    """A float that has passed the border already."""
+
+
+def _positive(value: float) -> float:
+    if not value > 0:
+        raise ValueError(f"must be positive, got {value:g}")
+    return value
+
+
+def _not_negative(value: float) -> float:
+    if value < 0:
+        raise ValueError(f"must not be negative, got {value:g}")
+    return value
+
+
+Positive = AfterValidator(_positive)
+NotNegative = AfterValidator(_not_negative)
+
+Length = Annotated[quantity("m", "length", "150 nm"), Positive]
+Temperature = Annotated[quantity("K", "temperature", "61 mK"), Positive]
+Conductance = Annotated[quantity("S", "conductance", "24.6 uS"), Positive]
+ConductancePerArea = Annotated[quantity("S/m^2", "conductance per area", "1 S/um^2"), Positive]
+Diffusivity = Annotated[quantity("m^2/s", "diffusivity", "16.9 cm^2/s"), Positive]
+Resistivity = Annotated[quantity("ohm*m", "resistivity", "15.8 uohm*cm"), Positive]
+Current = quantity("A", "current", "10 uA")
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+
+
+@dataclass(frozen=True)
+class Energy:
+    """An energy in electronvolt, or in multiples of the reference gap Δ0 (``relative``)."""
+
+    value: float
+    relative: bool
+
+    def in_joule(self, delta0: float) -> float:
+        """The energy in joule; ``delta0`` in joule."""
+        return self.value * (delta0 if self.relative else ELEMENTARY_CHARGE)
+
+    def in_delta0(self, delta0: float) -> float:
+        """The energy in units of Δ0; ``delta0`` in joule."""
+        return self.value if self.relative else self.value * ELEMENTARY_CHARGE / delta0
+
+    @classmethod
+    def __get_pydantic_core_schema__(
+        cls, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            cls.read, serialization=core_schema.plain_serializer_function_ser_schema(cls.write)
+        )
+
+    @classmethod
+    def read(cls, value: Any) -> Energy:
+        """From a number (multiples of Δ0) or text: ``"0.4 meV"``, ``"3 Delta0"``.
+
+        Raises ``ValueError`` with a message that says what would be right.
+        """
+        if isinstance(value, Energy):
+            return cls(value.value, value.relative)
+        if _is_number(value):
+            if not math.isfinite(value):
+                raise ValueError(f"expected an energy, got {value}")
+            return cls(float(value), True)
+        gaps = _in_gaps(value) if isinstance(value, str) else None
+        if gaps is not None:
+            return cls(gaps, True)
+        return cls(cls._absolute(value), False)
+
+    @staticmethod
+    def _absolute(value: Any) -> float:
+        return _number(value, "eV", "energy", "265 ueV")
+
+    def write(self) -> Any:
+        return self.value if self.relative else f"{self.value!r} eV"
+
+
+@dataclass(frozen=True)
+class Bias(Energy):
+    """A bias in volt, or in multiples of Δ0/e: ``"0.4 mV"``, ``"1.5 Delta0"``."""
+
+    def in_volt(self, delta0: float) -> float:
+        """The bias in volt; ``delta0`` in joule."""
+        return self.value * delta0 / ELEMENTARY_CHARGE if self.relative else self.value
+
+    @classmethod
+    def read(cls, value: Any) -> Bias:
+        if _is_number(value):
+            raise ValueError(f'expected a voltage such as "0.4 mV" or "1.5 Delta0", got {value} (no unit)')
+        energy = super().read(value)
+        return cls(energy.value, energy.relative)
+
+    @staticmethod
+    def _absolute(value: Any) -> float:
+        return _number(value, "V", "voltage", "0.4 mV")
+
+    def write(self) -> Any:
+        return f"{self.value!r} {'Delta0' if self.relative else 'V'}"
+
+
+@dataclass(frozen=True)
+class BiasAxis:
+    """The biases of a sweep: a list, or evenly spaced from one to another."""
+
+    biases: tuple[Bias, ...]
+    points: int | None = None
+    """Number of points between the two ``biases``; none when these are the list itself."""
+
+    def in_volt(self, delta0: float) -> NDArray[np.float64]:
+        """The biases in volt, in the order of the sweep; ``delta0`` in joule."""
+        ends = np.array([bias.in_volt(delta0) for bias in self.biases])
+        if self.points is None:
+            return ends
+        values = np.linspace(ends[0], ends[1], self.points)
+        if ends[0] == -ends[1]:
+            # Mirror images to the last bit, so that symmetry parts need no interpolation.
+            values = 0.5 * (values - values[::-1])
+        return values
+
+    def largest(self, delta0: float) -> float:
+        """Largest |V| in volt; ``delta0`` in joule."""
+        return float(np.abs(self.in_volt(delta0)).max())
+
+    @classmethod
+    def __get_pydantic_core_schema__(
+        cls, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            cls.read, serialization=core_schema.plain_serializer_function_ser_schema(cls.write)
+        )
+
+    @classmethod
+    def read(cls, value: Any) -> BiasAxis:
+        """From ``["0 mV", ...]``, one bias, or ``{ from = "-1 mV", to = "1 mV", points = 101 }``."""
+        if isinstance(value, BiasAxis):
+            return value
+        if isinstance(value, dict):
+            return cls._read_range(value)
+        biases = tuple(Bias.read(entry) for entry in (value if isinstance(value, list | tuple) else [value]))
+        if not biases:
+            raise ValueError('expected at least one bias, such as ["0 mV"]')
+        if len(set(biases)) < len(biases):
+            raise ValueError("a bias appears more than once")
+        return cls(biases)
+
+    @classmethod
+    def _read_range(cls, value: dict[str, Any]) -> BiasAxis:
+        wanted = {"from", "to", "points"}
+        if set(value) != wanted:
+            odd = sorted(set(value) ^ wanted)
+            raise ValueError(
+                f'expected {{ from = "-1 mV", to = "1 mV", points = 101 }}; missing or unknown: {", ".join(odd)}'
+            )
+        points = value["points"]
+        if isinstance(points, bool) or not isinstance(points, int) or points < 2:
+            raise ValueError(f"points: expected a whole number of at least 2, got {_shown(points)}")
+        ends = Bias.read(value["from"]), Bias.read(value["to"])
+        if ends[0] == ends[1]:
+            raise ValueError(f"from and to are equal; for one bias write [{_shown(ends[0].write())}]")
+        return cls(ends, points)
+
+    def write(self) -> Any:
+        if self.points is None:
+            return [bias.write() for bias in self.biases]
+        return {"from": self.biases[0].write(), "to": self.biases[1].write(), "points": self.points}
+
+
+STRICT = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+"""Every model of a case: no unknown keys, no changes after reading."""

@@ -1,0 +1,208 @@
+"""Reading a case: TOML file, overrides, schema, and one message for whatever is wrong.
+
+A message names the file, the key and what would be right, on one line:
+``fig10.toml: junctions[0].conductance: expected a conductance such as "24.6 uS", got "24.6 um" (a length)``.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+import types
+import typing
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from fvqp.case.checks import check_case
+from fvqp.case.schema import Case
+from fvqp.errors import CaseError
+
+_INNER_KEY = re.compile(r"([a-z_]+(?:\.[a-z_]+)?): ")
+_STEP = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
+
+
+def load_case(path: str | Path, overrides: Iterable[str] = ()) -> Case:
+    """The case of a TOML file, checked.
+
+    ``overrides`` are ``"key=value"`` texts as of ``--set``: dotted keys, entries of a list by number or by their
+    ``name`` (``junctions[0].temperature``, ``junctions.A.temperature``), values in TOML or plain text.
+
+    Raises :class:`CaseError` with one line that names file, key and what would be right.
+    """
+    path = Path(path)
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except FileNotFoundError:
+        raise CaseError(f"{path}: no such case file") from None
+    except UnicodeDecodeError:
+        raise CaseError(f"{path}: not a text file in UTF-8; a case file is TOML") from None
+    except OSError as error:
+        raise CaseError(f"{path}: cannot be read: {error.strerror}") from None
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise CaseError(f"{path.name}: not valid TOML: {error}") from None
+    for override in overrides:
+        _apply(data, override)
+    return case_from_dict(data, source=path.name, folder=path.parent)
+
+
+def case_from_dict(data: dict[str, Any], source: str = "case", folder: str | Path = ".") -> Case:
+    """The case of a dictionary laid out like the TOML file; ``folder`` is where relative mesh paths start.
+
+    Raises :class:`CaseError` as :func:`load_case` does, with ``source`` in place of the file.
+    """
+    try:
+        case = Case.model_validate(data)
+    except ValidationError as error:
+        raise CaseError(f"{source}: {_message(error)}") from None
+    if case.mesh.file is not None:
+        mesh_file = (Path(folder) / case.mesh.file).resolve()
+        if not mesh_file.is_file():
+            raise CaseError(f"{source}: mesh.file: no such file: {mesh_file}")
+        case = case.model_copy(update={"mesh": case.mesh.model_copy(update={"file": mesh_file})})
+    case._source = source
+    check_case(case)
+    return case
+
+
+def _apply(data: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    steps = [name or int(number) for name, number in _STEP.findall(key.strip())]
+    where = f"--set {override}"
+    if not equals or not steps or isinstance(steps[0], int):
+        raise CaseError(f"{where}: expected key=value, such as energies.number=600")
+    at: Any = data
+    for number, step in enumerate(steps[:-1]):
+        step = _entry(at, step, where)
+        if isinstance(at, dict) and step not in at:
+            at[step] = {}
+        at = at[step]
+        if not isinstance(at, dict | list):
+            raise CaseError(f"{where}: {_dotted(steps[: number + 1])} is a value, not a table")
+    at[_entry(at, steps[-1], where)] = _value(text)
+
+
+def _entry(at: Any, step: str | int, where: str) -> str | int:
+    """The key or index that ``step`` means in ``at``; entries of a list may be called by their name."""
+    if isinstance(at, dict):
+        return str(step)
+    if isinstance(step, str) and not step.isdigit():
+        names = [entry.get("name") for entry in at if isinstance(entry, dict)]
+        if step not in names:
+            known = ", ".join(str(name) for name in names if name) or "none has a name"
+            raise CaseError(f'{where}: no entry named "{step}"; there are: {known}')
+        return names.index(step)
+    index = int(step)
+    if index >= len(at):
+        raise CaseError(f"{where}: there are {len(at)} entries, numbered from 0")
+    return index
+
+
+def _value(text: str) -> Any:
+    """A TOML value; what is not TOML is text, so that quotes are not needed around ``24 uS``."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text.strip()
+
+
+def _dotted(steps: Sequence[str | int]) -> str:
+    text = ""
+    for step in steps:
+        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
+    return text
+
+
+def _message(error: ValidationError) -> str:
+    """One line for the first error (a misspelt key before the key it leaves missing)."""
+    details = error.errors(include_url=False)
+    detail = min(details, key=lambda entry: entry["type"] != "extra_forbidden")
+    steps, kind = list(detail["loc"]), detail["type"]
+    if kind == "extra_forbidden":
+        allowed = _keys(steps[:-1])
+        near = difflib.get_close_matches(str(steps[-1]), allowed, n=1)
+        hint = f'; did you mean "{near[0]}"?' if near else ""
+        return f"{_dotted(steps)}: unknown key{hint} (allowed: {', '.join(allowed)})"
+    text = _EXPLAINED.get(kind, lambda entry: entry["msg"].removeprefix("Value error, "))(detail)
+    if kind == "literal_error":
+        near = difflib.get_close_matches(
+            str(detail["input"]), re.findall(r"'([^']*)'", detail["ctx"]["expected"]), n=1
+        )
+        text += f'; did you mean "{near[0]}"?' if near else ""
+    inner = _INNER_KEY.match(text)
+    if inner:
+        # A check of a whole table that blames one of its keys.
+        steps, text = [*steps, *inner[1].split(".")], text[inner.end() :]
+    return f"{_dotted(steps)}: {text}" if steps else text
+
+
+def _got(detail: Any) -> str:
+    value = detail["input"]
+    if isinstance(value, dict):
+        return "a table"
+    if isinstance(value, list | tuple):
+        return "a list"
+    text = (
+        f'"{value}"'
+        if isinstance(value, str)
+        else str(value).lower()
+        if isinstance(value, bool)
+        else str(value)
+    )
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+_EXPLAINED: dict[str, typing.Callable[[Any], str]] = {
+    "missing": lambda d: "missing",
+    "literal_error": lambda d: f"expected {d['ctx']['expected']}, got {_got(d)}".replace("'", '"'),
+    "model_type": lambda d: f"expected a table, got {_got(d)}",
+    "model_attributes_type": lambda d: f"expected a table, got {_got(d)}",
+    "dict_type": lambda d: f"expected a table, got {_got(d)}",
+    "tuple_type": lambda d: f"expected a list, got {_got(d)}",
+    "string_type": lambda d: f"expected text, got {_got(d)}",
+    "path_type": lambda d: f"expected a file name, got {_got(d)}",
+    "float_type": lambda d: f"expected a plain number, got {_got(d)}",
+    "finite_number": lambda d: f"expected a finite number, got {_got(d)}",
+    "int_type": lambda d: f"expected a whole number, got {_got(d)}",
+    "bool_type": lambda d: f"expected true or false, got {_got(d)}",
+    "string_too_short": lambda d: "must not be empty",
+    "too_short": lambda d: "must not be empty",
+    "too_long": lambda d: f"expected {d['ctx']['max_length']} entries, got {d['ctx']['actual_length']}",
+    "greater_than_equal": lambda d: f"expected at least {d['ctx']['ge']}, got {_got(d)}",
+    "greater_than": lambda d: f"must be greater than {d['ctx']['gt']:g}, got {_got(d)}",
+    "less_than": lambda d: f"must be less than {d['ctx']['lt']:g}, got {_got(d)}",
+    "string_pattern_mismatch": lambda d: (
+        f"expected a plain file name ending in .png, .pdf or .svg, got {_got(d)}"
+    ),
+}
+
+
+def _keys(steps: Sequence[str | int]) -> list[str]:
+    """The keys allowed in the table at ``steps``."""
+    at: Any = Case
+    for step in steps:
+        if _is_table(at):
+            fields = {field.alias or name: field for name, field in at.model_fields.items()}
+            at = _unwrapped(fields[str(step)].annotation)
+        else:
+            # A list or a dictionary of tables, and the step is a number or a name in it.
+            at = next(argument for argument in typing.get_args(at) if _is_table(argument))
+    return [field.alias or name for name, field in at.model_fields.items()]
+
+
+def _is_table(annotation: Any) -> bool:
+    return (
+        isinstance(annotation, type) and not typing.get_args(annotation) and issubclass(annotation, BaseModel)
+    )
+
+
+def _unwrapped(annotation: Any) -> Any:
+    """``X`` of ``X | None``."""
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        return next(argument for argument in typing.get_args(annotation) if argument is not type(None))
+    return annotation

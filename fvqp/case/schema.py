@@ -1,0 +1,392 @@
+"""The schema of a case file: what can be said, in which units, and what cannot be meant.
+
+One class a table of the TOML file. Quantities arrive as text with units and are kept as SI floats; energies and
+biases may be multiples of the reference gap Δ0 (:class:`fvqp.case.quantities.Energy`). Unknown keys are errors.
+Checks here need no mesh and no material library; those that do live where mesh and material are known.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tomlkit
+from pydantic import BaseModel, BeforeValidator, Field, PrivateAttr, field_validator, model_validator
+
+from fvqp.case.quantities import (
+    STRICT,
+    Bias,
+    BiasAxis,
+    Conductance,
+    ConductancePerArea,
+    Current,
+    Diffusivity,
+    Energy,
+    Length,
+    NotNegative,
+    Number,
+    Positive,
+    Resistivity,
+    Temperature,
+)
+
+FieldName = Literal["gap", "charge_imbalance", "mu_Q", "dos", "f_L", "f_T"]
+SpectrumName = Literal["dos", "f_L", "f_T"]
+Name = Annotated[str, Field(min_length=1)]
+Count = Annotated[int, Field(strict=True, ge=1)]
+Flag = Annotated[bool, Field(strict=True)]
+
+
+def _as_list(value: Any) -> Any:
+    return value if isinstance(value, list | tuple) else [value]
+
+
+def _listed(item: Any) -> Any:
+    """One value or a list of them; kept as a tuple with at least one entry."""
+    return Annotated[tuple[item, ...], BeforeValidator(_as_list), Field(min_length=1)]
+
+
+class Table(BaseModel):
+    """A table of a case file."""
+
+    model_config = STRICT
+
+
+class MeshSource(Table):
+    """Where the mesh comes from: a file, or a built-in shape."""
+
+    file: Path | None = None
+    """Mesh file; relative paths start at the case file."""
+    length_unit: Literal["m", "cm", "mm", "um", "nm", "pm"] | None = None
+    """Unit of the file's coordinates."""
+    shape: dict[str, Any] | None = None
+    """``kind`` and the parameters of :func:`fvqp.mesh.shapes.shape_mesh`; lengths as text with a unit."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> MeshSource:
+        if (self.file is None) == (self.shape is None):
+            raise ValueError("give either file or shape" + ("" if self.file is None else ", not both"))
+        if self.file is not None and self.length_unit is None:
+            raise ValueError('length_unit: missing: the unit of the coordinates in the file, such as "um"')
+        if self.shape is not None and self.length_unit is not None:
+            raise ValueError("length_unit: is not used with shape, whose lengths carry their own units")
+        if self.shape is not None and not isinstance(self.shape.get("kind"), str):
+            raise ValueError('shape.kind: missing: the kind of grid, such as "grid1d"')
+        return self
+
+
+class CrossSection(Table):
+    """What the mesh does not hold: width and thickness of a line, thickness of a film, nothing for a solid."""
+
+    width: Length | None = None
+    thickness: Length | None = None
+
+
+class MaterialChoice(Table):
+    """A material by name, with numbers of one's own in place of the library's where given."""
+
+    name: Name | None = None
+    gap: Energy | None = None
+    """Zero-temperature bulk gap Δ0."""
+    diffusivity: Diffusivity | None = None
+    """Normal-state diffusion constant D_N."""
+    resistivity: Resistivity | None = None
+    """Normal-state resistivity ρ_N."""
+    critical_temperature: Temperature | None = None
+    """Default: the BCS value Δ0/(1.764 k_B)."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> MaterialChoice:
+        missing = [key for key in ("gap", "diffusivity", "resistivity") if getattr(self, key) is None]
+        if self.name is None and missing:
+            raise ValueError(
+                f"give name (of the library or of [materials.NAME]) or also {', '.join(missing)}"
+            )
+        if self.gap is not None and (self.gap.relative or self.gap.value < 0):
+            raise ValueError(
+                'gap: expected an energy such as "265 ueV", not negative and not in units of the gap'
+            )
+        return self
+
+
+class RegionChoice(Table):
+    """The exception that a region of the mesh is."""
+
+    material: Name
+
+
+class Junction(Table):
+    """A normal-metal tunnel junction (NIS) on a region, a boundary or an interior surface of the mesh."""
+
+    name: Name
+    on: Name
+    conductance: Conductance
+    """Normal-state conductance of the whole junction."""
+    role: Literal["injector", "detector"]
+    temperature: Temperature | None = None
+    """Of the electrons in the normal metal; default: the swept bath temperature."""
+    bias: Bias | None = None
+    """Fixed bias; default: ``sweep.V_inj`` for an injector, ``sweep.V_det`` for a detector."""
+
+
+class Reservoir(Table):
+    """Boundaries or regions held in equilibrium."""
+
+    on: _listed(Name)  # type: ignore[valid-type]
+    temperature: Temperature | None = None
+    """Default: the swept bath temperature."""
+
+
+class Interface(Table):
+    """A resistive interface between two regions."""
+
+    between: Annotated[tuple[Name, Name], Field()]
+    conductance_per_area: ConductancePerArea
+
+    @model_validator(mode="after")
+    def _two_regions(self) -> Interface:
+        if self.between[0] == self.between[1]:
+            raise ValueError(f'between: expected two different regions, got "{self.between[0]}" twice')
+        return self
+
+
+class Spectrum(Table):
+    """Broadening and depairing of the spectral functions."""
+
+    broadening: Energy = Energy(1e-4, True)
+    """Dynes parameter Γ."""
+    depairing: Annotated[Number, NotNegative] = 0.0
+    """Pair breaking ζ in Δ0 that is not due to the supercurrent."""
+
+    @field_validator("broadening")
+    @classmethod
+    def _not_negative(cls, value: Energy) -> Energy:
+        if value.value < 0:
+            raise ValueError("must not be negative")
+        return value
+
+
+class Energies(Table):
+    """The energy axis ε > 0."""
+
+    maximum: Energy | None = None
+    """Last edge of the grid; default: chosen from the largest bias and temperature."""
+    number: Count = 400
+    spacing: Literal["graded", "uniform"] = "graded"
+
+    @field_validator("maximum")
+    @classmethod
+    def _positive(cls, value: Energy | None) -> Energy | None:
+        if value is not None and not value.value > 0:
+            raise ValueError("must be positive")
+        return value
+
+
+class Gap(Table):
+    """How the gap is found."""
+
+    model: Literal["equilibrium", "fixed", "uniform", "local"] = "equilibrium"
+    """``equilibrium``: of the bath temperature and depairing; ``fixed``: ``value``; ``uniform``: one gap for the
+    device from f_L at ``at``; ``local``: every cell its own."""
+    value: Energy | None = None
+    at: Name | None = None
+    debye_energy: Annotated[Number, Positive] | None = None
+    """ω_D in Δ0; default 10, none for a fixed gap."""
+    coupling: Literal["arccosh", "arcsinh"] | None = None
+    """λ = 1/arccosh(ω_D/Δ0), which makes Δ(T=0) = Δ0 (default), or 1/arcsinh(ω_D/Δ0); none for a fixed gap."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or data.get("model") == "fixed":
+            return data
+        return {"debye_energy": 10.0, "coupling": "arccosh"} | data
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Gap:
+        for key, model in (("value", "fixed"), ("at", "uniform")):
+            given = getattr(self, key) is not None
+            if given != (self.model == model):
+                raise ValueError(
+                    f'{key}: is not used with model = "{self.model}"; it belongs to model = "{model}"'
+                    if given
+                    else f'{key}: missing: model = "{model}" needs it'
+                )
+        if self.value is not None and self.value.value < 0:
+            raise ValueError("value: a gap must not be negative")
+        for key in ("debye_energy", "coupling"):
+            if self.model == "fixed" and getattr(self, key) is not None:
+                raise ValueError(f'{key}: is not used with model = "fixed"')
+        return self
+
+
+class Supercurrent(Table):
+    """The supercurrent through the device, by phase gradient or by current; a list is swept."""
+
+    phase_gradient: _listed(Number) | None = None  # type: ignore[valid-type]
+    """ξ∇φ in the wire."""
+    current: _listed(Current) | None = None  # type: ignore[valid-type]
+    from_: Name | None = Field(default=None, alias="from")
+    to: Name | None = None
+    region: Name | None = None
+    """Region in which the phase gradient is prescribed; default: everywhere."""
+    self_consistent_phase: Flag = False
+    """Whether f_T takes part in the phase equation."""
+    coupling: Flag = True
+    """Whether the supercurrent couples f_L and f_T."""
+    both_signs: Flag = True
+    """Whether every value is also taken with the opposite sign, as the parts g_a and g_s need."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Supercurrent:
+        if (self.phase_gradient is None) == (self.current is None):
+            raise ValueError("give either phase_gradient or current" + (", not both" if self.current else ""))
+        if (self.from_ is None) != (self.to is None):
+            raise ValueError(
+                "from and to belong together: the boundaries where the supercurrent enters and leaves"
+            )
+        if self.from_ is not None and self.from_ == self.to:
+            raise ValueError(f'from and to are both "{self.to}"')
+        values = self.phase_gradient or self.current or ()
+        if len(set(values)) < len(values):
+            raise ValueError("a value appears more than once")
+        if self.both_signs and any(-value in values for value in values if value):
+            raise ValueError("with both_signs = true give one sign only")
+        return self
+
+    @property
+    def values(self) -> tuple[float, ...]:
+        """Phase gradients ξ∇φ or currents (A) in the order of the sweep, both signs included."""
+        given = self.phase_gradient if self.phase_gradient is not None else self.current
+        assert given is not None
+        return (
+            tuple(sorted(set(given) | {0.0 if v == 0 else -v for v in given}))
+            if self.both_signs
+            else tuple(given)
+        )
+
+
+class Sweep(Table):
+    """What is varied from run point to run point; the supercurrent has its own table."""
+
+    V_inj: BiasAxis | None = None
+    V_det: BiasAxis | None = None
+    temperature: _listed(Temperature) | None = None  # type: ignore[valid-type]
+    """Bath temperature of every reservoir and junction that has none of its own."""
+
+
+class Solver(Table):
+    """How the equations are solved."""
+
+    method: Literal["auto", "direct", "krylov"] = "auto"
+    tolerance: Annotated[Number, Field(gt=0, lt=1)] = 1e-10
+    maximum_iterations: Count = 100
+    """Of the self-consistency and of Newton's method."""
+    groups: Count = 1
+    """Groups of ranks that share the sweep points among them."""
+    petsc: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    """Options for PETSc's database, set with the prefix ``fvqp_``."""
+
+
+class Output(Table):
+    """What is written."""
+
+    fields: tuple[FieldName, ...] = ("gap", "charge_imbalance")
+    """Fields for ParaView."""
+    field_energies: tuple[Energy, ...] = ()
+    """Energies at which f_L, f_T and dos are shown."""
+    every: Count = 1
+    """Fields are written at every n-th bias."""
+    stored: tuple[FieldName, ...] = ()
+    """Variables of every cell (and energy) stored in ``results.nc`` at every sweep point."""
+    spectra: tuple[SpectrumName, ...] = ()
+    """Variables stored energy by energy at every junction."""
+
+    @model_validator(mode="after")
+    def _energies_used(self) -> Output:
+        spectral = {"f_L", "f_T", "dos"} & set(self.fields)
+        if spectral and not self.field_energies:
+            raise ValueError(f"field_energies: missing: the energies at which {sorted(spectral)[0]} is shown")
+        if self.field_energies and not spectral:
+            raise ValueError("field_energies: is not used: fields holds none of dos, f_L, f_T")
+        return self
+
+
+class Figure(Table):
+    """A figure of the results folder."""
+
+    kind: Literal[
+        "g_ss", "g_sa", "g_a", "g_s", "g_nl", "gap", "local_conductance", "supercurrent", "spectrum", "fields"
+    ]
+    file: Annotated[str, Field(pattern=r"^[\w.-]+\.(png|pdf|svg)$")] | None = None
+    """File name in ``figures/``; default: the kind, as PNG."""
+    title: str | None = None
+    compare: Literal["analytic"] | None = None
+    """``analytic``: the closed form of a long wire beside g_ss (Eq. 21)."""
+    offset: Number | None = None
+    """Vertical distance between successive curves in the unit of the axis; default: none."""
+    variable: str | None = None
+    """What ``spectrum`` and ``fields`` show."""
+
+    @model_validator(mode="after")
+    def _used(self) -> Figure:
+        if self.compare is not None and self.kind != "g_ss":
+            raise ValueError(f'compare: "analytic" belongs to kind = "g_ss", not to "{self.kind}"')
+        if (self.variable is not None) != (self.kind in ("spectrum", "fields")):
+            raise ValueError(
+                "variable: " + ("is not used here" if self.variable else f"missing: what {self.kind} shows")
+            )
+        return self
+
+
+class Case(Table):
+    """A case: everything that is said about a computation, checked."""
+
+    title: str = ""
+    model: Literal["usadel"]
+    mesh: MeshSource
+    cross_section: CrossSection = CrossSection()
+    material: MaterialChoice
+    regions: dict[str, RegionChoice] = Field(default_factory=dict)
+    materials: dict[str, MaterialChoice] = Field(default_factory=dict)
+    junctions: tuple[Junction, ...] = ()
+    reservoirs: tuple[Reservoir, ...] = ()
+    interfaces: tuple[Interface, ...] = ()
+    spectrum: Spectrum = Spectrum()
+    energies: Energies = Energies()
+    gap: Gap = Gap()
+    supercurrent: Supercurrent | None = None
+    sweep: Sweep = Sweep()
+    solver: Solver = Solver()
+    output: Output = Output()
+    figures: tuple[Figure, ...] = ()
+    _source: str = PrivateAttr(default="case")
+
+    @property
+    def source(self) -> str:
+        """Name of the file for messages."""
+        return self._source
+
+    def resolved_toml(self) -> str:
+        """The case as TOML with every default filled in; reading it gives an equal case."""
+        return tomlkit.dumps(_without_none(self.model_dump(mode="json", by_alias=True)))
+
+    @property
+    def hash(self) -> str:
+        """Hexadecimal SHA-256 of all that decides the numbers: not titles, figures, groups or the mesh's folder."""
+        data = self.model_dump(
+            mode="json", by_alias=True, exclude={"title": True, "figures": True, "solver": {"groups"}}
+        )
+        if self.mesh.file is not None:
+            data["mesh"]["file"] = self.mesh.file.name
+        return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
+
+
+def _without_none(data: Any) -> Any:
+    if isinstance(data, dict):
+        return {key: _without_none(value) for key, value in data.items() if value is not None}
+    if isinstance(data, list):
+        return [_without_none(value) for value in data]
+    return data
