@@ -61,8 +61,8 @@ assert sizes == (2, 2), f"mpi4py and PETSc see {sizes[0]} and {sizes[1]} ranks i
 class Check:
     """One line of the report.
 
-    ``status`` is ``ok``, ``limited`` (fvqp works, with less) or ``missing`` (fvqp needs it); ``remedy`` is the
-    command that mends it, empty when there is nothing to mend or no single command does.
+    ``status`` is ``ok``, ``limited`` (fvqp works, with less) or ``missing`` (fvqp needs it); ``remedy`` is
+    the command that mends it, empty when there is nothing to mend or no single command does.
     """
 
     name: str
@@ -218,7 +218,7 @@ def _try_python(code: str) -> str:
 
 
 def _try(command: list[str], environment: dict[str, str], seconds: float = 120.0) -> str:
-    """Run a command by itself; empty when it succeeds, else its last words, the signal or the time that ended it."""
+    """Run a command by itself; empty when it succeeds, else its last words or what ended it."""
     variables = os.environ | environment
     try:
         done = subprocess.run(
