@@ -1,0 +1,292 @@
+"""From points, cells and named groups on rank 0 to a distributed `Mesh`; every mesh is made here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from mpi4py import MPI
+
+from fvqp.errors import MeshError
+from fvqp.mesh import geometry
+from fvqp.mesh.cells import BY_NAME, BY_VTK, LINEARISED, MAX_CORNERS, MAX_FACE_CORNERS
+from fvqp.mesh.distribute import Exchange, partition, raise_together, scatter_rows
+from fvqp.mesh.mesh import Mesh
+
+COORDINATES = ("cartesian", "cylindrical", "spherical")
+
+
+def build_mesh(
+    points: np.ndarray | None,
+    cells: Sequence[tuple[str, np.ndarray]] | None,
+    regions: Mapping[str, np.ndarray] | None = None,
+    boundaries: Mapping[str, np.ndarray] | None = None,
+    comm: MPI.Comm = MPI.COMM_WORLD,
+    *,
+    name: str = "mesh",
+    coordinates: str = "cartesian",
+) -> Mesh:
+    """Distributes a mesh over the ranks of ``comm`` and works out its geometry. Collective; data are rank 0's.
+
+    Parameters
+    ----------
+    points : ``(n_points, 1..3)`` vertices in metres.
+    cells : ``(meshio type, connectivity)`` blocks, all of one dimension; cells are numbered through the blocks.
+    regions : name → cell numbers.
+    boundaries : name → ``(n, k)`` vertex numbers of faces, outer or interior, filled up with −1 where a face has fewer
+        corners; ``(n, 1)`` for a mesh of lines.
+    coordinates : ``"cartesian"``, ``"cylindrical"`` or ``"spherical"``, see `Mesh`.
+
+    Raises
+    ------
+    MeshError
+        Duplicated, inverted or empty cells, faces of more than two cells, boundaries that are not faces of the mesh,
+        more ranks than cells; the message names the mesh and the entity.
+    """
+    root = comm.rank == 0
+    whole: _Whole | None = None
+    problem = None
+    if root:
+        try:
+            whole = _Whole(points, cells, regions or {}, boundaries or {}, name, coordinates)
+        except MeshError as error:
+            problem = str(error)
+    raise_together(comm, problem)
+    dim, name, coordinates, region_names, facet_names = comm.bcast(whole.header if whole else None, root=0)
+
+    part = partition(
+        comm,
+        dim,
+        whole.corners[:, : whole.width] if whole else np.zeros((0, 1), dtype=np.int64),
+        len(whole.points) if whole else 0,
+    )
+    mine = np.concatenate([part.owned, part.ghosts])
+    n_owned = len(part.owned)
+    cell_type = scatter_rows(comm, whole.cell_type if whole else None, mine)
+    corners = scatter_rows(comm, whole.corners if whole else None, mine)
+    membership = scatter_rows(comm, whole.membership if whole else None, mine)
+    cell_region = scatter_rows(comm, whole.cell_region if whole else None, mine)
+    vertices = np.unique(corners[corners >= 0])
+    corners = np.where(corners >= 0, np.searchsorted(vertices, corners), -1)
+    xyz = scatter_rows(comm, whole.points if whole else None, vertices)
+
+    half = geometry.half_faces(cell_type, corners)
+    faces, crowded = geometry.match_faces(half, mine)
+    raise_together(comm, _non_manifold(name, crowded, xyz))
+    measures, empty, inverted = geometry.measure(dim, xyz, corners, half, faces)
+    raise_together(comm, _bad_cells(name, empty, inverted, cell_type, mine, geometry.cell_means(xyz, corners), dim))
+    raise_together(comm, _bent_surface(name, dim, xyz, faces, corners))
+
+    kept = np.any((faces.cells >= 0) & (faces.cells < n_owned), axis=1)
+    weight = _metric(coordinates, dim, xyz, corners, measures)
+    facets, facet_name = comm.bcast((whole.facets, whole.facet_name) if whole else None, root=0)
+    named = _named_faces(comm, name, facets, facet_name, facet_names, vertices, faces.keys[kept])
+    return Mesh(
+        dim=dim,
+        comm=comm,
+        name=name,
+        coordinates=coordinates,
+        n_owned=n_owned,
+        n_global=comm.allreduce(n_owned),
+        global_id=mine,
+        points=xyz,
+        cell_type=cell_type,
+        corners=corners,
+        volume=measures.volume * weight[0],
+        centroid=measures.centroid,
+        face_cells=faces.cells[kept],
+        face_corners=faces.corners[kept],
+        face_area=(measures.face_area * weight[1])[kept],
+        face_normal=measures.face_normal[kept],
+        face_centroid=measures.face_centroid[kept],
+        regions={r: np.flatnonzero(membership[:, i]) for i, r in enumerate(region_names)},
+        boundaries=named,
+        cell_region=cell_region,
+        region_names=region_names,
+        exchange=Exchange(comm, mine, n_owned, part.ghost_owner),
+    )
+
+
+class _Whole:
+    """The mesh as rank 0 holds it before distribution, checked as far as needs no geometry."""
+
+    def __init__(
+        self,
+        points: np.ndarray | None,
+        cells: Sequence[tuple[str, np.ndarray]] | None,
+        regions: Mapping[str, np.ndarray],
+        boundaries: Mapping[str, np.ndarray],
+        name: str,
+        coordinates: str,
+    ) -> None:
+        if coordinates not in COORDINATES:
+            raise MeshError(f"{name}: coordinates '{coordinates}' are none of {', '.join(COORDINATES)}")
+        points = np.atleast_2d(np.asarray(points, dtype=np.float64))
+        self.points = np.zeros((len(points), 3))
+        self.points[:, : points.shape[1]] = points
+        self.cell_type, self.corners = _cell_table(cells or (), name)
+        kinds = [BY_VTK[int(v)] for v in np.unique(self.cell_type)]
+        if not kinds:
+            raise MeshError(f"{name}: no cells")
+        if len({k.dim for k in kinds}) > 1:
+            raise MeshError(f"{name}: cells of different dimensions ({', '.join(k.name for k in kinds)})")
+        dim = kinds[0].dim
+        self.width = max(k.corners for k in kinds)
+        self._check(name)
+        self.membership, self.cell_region = _region_table(regions, len(self.corners))
+        self.facets, self.facet_name = _facet_table(boundaries)
+        self.header = (dim, name, coordinates, list(regions), list(boundaries))
+
+    def _check(self, name: str) -> None:
+        used = self.corners[self.corners >= 0]
+        if used.max() >= len(self.points):
+            raise MeshError(f"{name}: a cell uses point {used.max()}, but there are {len(self.points)} points")
+        if not np.all(np.isfinite(self.points[used])):
+            raise MeshError(f"{name}: a point of a cell has a coordinate that is not a finite number")
+        keys = -np.sort(-self.corners[:, : self.width], axis=1)
+        repeated = np.any((keys[:, 1:] == keys[:, :-1]) & (keys[:, 1:] >= 0), axis=1)
+        if np.any(repeated):
+            raise MeshError(f"{name}: cell {np.flatnonzero(repeated)[0]} uses one of its points twice (no volume)")
+        order = np.lexsort(keys.T)
+        same = np.flatnonzero(np.all(keys[order][1:] == keys[order][:-1], axis=1))
+        if len(same):
+            a, b = sorted((order[same[0]], order[same[0] + 1]))
+            raise MeshError(
+                f"{name}: cells {a} and {b} are the same cell twice ({len(same)} duplicated in all); a cell may be "
+                "listed once and carry one physical group"
+            )
+
+
+def _cell_table(cells: Sequence[tuple[str, np.ndarray]], name: str) -> tuple[np.ndarray, np.ndarray]:
+    types, rows = [], []
+    for kind, connectivity in cells:
+        known = BY_NAME.get(LINEARISED.get(kind, kind))
+        if known is None or known.dim == 0:
+            raise MeshError(f"{name}: cells of kind '{kind}' are not supported (known: {', '.join(BY_NAME)})")
+        block = np.full((len(connectivity), MAX_CORNERS), -1, dtype=np.int64)
+        block[:, : known.corners] = np.asarray(connectivity)[:, : known.corners]
+        rows.append(block)
+        types.append(np.full(len(block), known.vtk, dtype=np.uint8))
+    if not rows:
+        return np.zeros(0, dtype=np.uint8), np.zeros((0, MAX_CORNERS), dtype=np.int64)
+    return np.concatenate(types), np.concatenate(rows)
+
+
+def _region_table(regions: Mapping[str, np.ndarray], n_cells: int) -> tuple[np.ndarray, np.ndarray]:
+    membership = np.zeros((n_cells, len(regions)), dtype=bool)
+    cell_region = np.full(n_cells, -1, dtype=np.int32)
+    for i, cells in enumerate(regions.values()):
+        membership[np.asarray(cells, dtype=np.int64), i] = True
+    for i in np.argsort(-membership.sum(axis=0), kind="stable"):
+        cell_region[membership[:, i]] = i
+    return membership, cell_region
+
+
+def _facet_table(boundaries: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    tables = [np.zeros((0, MAX_FACE_CORNERS), dtype=np.int64)]
+    numbers = [np.zeros(0, dtype=np.int64)]
+    for i, facets in enumerate(boundaries.values()):
+        facets = np.asarray(facets, dtype=np.int64)
+        table = np.full((len(facets), MAX_FACE_CORNERS), -1, dtype=np.int64)
+        table[:, : facets.shape[1]] = facets
+        tables.append(table)
+        numbers.append(np.full(len(table), i, dtype=np.int64))
+    return np.concatenate(tables), np.concatenate(numbers)
+
+
+def _find_rows(table: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Number of the row of ``table`` (rows all different) equal to each of ``rows``, −1 where there is none."""
+    both = np.concatenate([table, rows])
+    order = np.lexsort(both.T)
+    changed = np.any(both[order][1:] != both[order][:-1], axis=1)
+    group = np.empty(len(both), dtype=np.int64)
+    group[order] = np.concatenate([[0], np.cumsum(changed)]) if len(both) else 0
+    where = np.full(len(both), -1, dtype=np.int64)
+    where[group[: len(table)]] = np.arange(len(table))
+    return where[group[len(table) :]]
+
+
+def _named_faces(
+    comm: MPI.Comm,
+    name: str,
+    facets: np.ndarray,
+    facet_name: np.ndarray,
+    names: list[str],
+    vertices: np.ndarray,
+    keys: np.ndarray,
+) -> dict[str, np.ndarray]:
+    position = np.minimum(np.searchsorted(vertices, facets), max(len(vertices) - 1, 0))
+    here = np.all((facets < 0) | (vertices[position] == facets), axis=1)
+    local = geometry.face_keys(np.where(facets[here] >= 0, position[here], -1))
+    face = np.full(len(facets), -1, dtype=np.int64)
+    face[here] = _find_rows(keys, local)
+    matched = np.empty(len(facets), dtype=np.int64)
+    comm.Allreduce(face, matched, op=MPI.MAX)
+    lost = np.flatnonzero(matched < 0)
+    if len(lost):
+        which = names[int(facet_name[lost[0]])]
+        raise MeshError(
+            f"{name}: boundary '{which}' contains {int(np.sum(facet_name[lost] == facet_name[lost[0]]))} elements that "
+            f"are not faces of any cell (points {', '.join(str(v) for v in facets[lost[0]] if v >= 0)})"
+        )
+    found = face >= 0
+    return {b: np.unique(face[found & (facet_name == i)]) for i, b in enumerate(names)}
+
+
+def _where(point: np.ndarray) -> str:
+    return "(" + ", ".join(f"{x:.6g}" for x in point) + ") m"
+
+
+def _non_manifold(name: str, crowded: np.ndarray, points: np.ndarray) -> str | None:
+    if not len(crowded):
+        return None
+    at = geometry.cell_means(points, crowded[:1])[0]
+    return f"{name}: {len(crowded)} faces belong to more than two cells, one at {_where(at)}"
+
+
+def _bad_cells(
+    name: str,
+    empty: np.ndarray,
+    inverted: np.ndarray,
+    cell_type: np.ndarray,
+    global_id: np.ndarray,
+    mean: np.ndarray,
+    dim: int,
+) -> str | None:
+    measure = {1: "length", 2: "area", 3: "volume"}[dim]
+    for bad, what in (
+        (empty, f"has zero {measure}"),
+        (inverted, f"is inverted (negative {measure}: corners numbered the wrong way round, or folded over)"),
+    ):
+        if np.any(bad):
+            i = np.flatnonzero(bad)[0]
+            kind = BY_VTK[int(cell_type[i])].name
+            more = f"; {int(bad.sum())} such cells" if bad.sum() > 1 else ""
+            return f"{name}: cell {global_id[i]} ({kind}) at {_where(mean[i])} {what}{more}"
+    return None
+
+
+def _bent_surface(
+    name: str, dim: int, points: np.ndarray, faces: geometry.Faces, corners: np.ndarray
+) -> str | None:
+    """Two-dimensional meshes are planar, whichever plane: across a fold a normal would have to be two vectors."""
+    if dim != 2 or not len(corners):
+        return None
+    origin = points.mean(axis=0)
+    _, spread, _ = np.linalg.svd((points - origin).T @ (points - origin))
+    if np.sqrt(spread[2]) > 1e-6 * np.sqrt(spread[0]):
+        return f"{name}: the surface is not flat; a two-dimensional mesh must lie in one plane"
+    return None
+
+
+def _metric(
+    coordinates: str, dim: int, points: np.ndarray, corners: np.ndarray, measures: geometry.Geometry
+) -> tuple[np.ndarray | float, np.ndarray | float]:
+    """Factors that turn lengths and areas in the (r, z) plane into areas and volumes of revolution."""
+    r_cell, r_face = measures.centroid[:, 0], measures.face_centroid[:, 0]
+    if coordinates == "cylindrical":
+        return 2.0 * np.pi * r_cell, 2.0 * np.pi * r_face
+    if coordinates == "spherical":
+        half = 0.5 * measures.volume
+        return 4.0 * np.pi * (r_cell**2 + half**2 / 3.0), 4.0 * np.pi * r_face**2
+    return 1.0, 1.0

@@ -1,0 +1,69 @@
+"""The kinds of cells: corners, faces and VTK numbers of lines, triangles, quads, tets, pyramids, prisms and hexes.
+
+Corners are numbered as in VTK. The faces of a three-dimensional cell are listed so that their corners turn
+anticlockwise seen from outside.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+MAX_CORNERS = 8
+MAX_FACE_CORNERS = 4
+
+
+@dataclass(frozen=True)
+class CellType:
+    """One kind of cell: its meshio name, VTK number, dimension, corner count and the corners of its faces."""
+
+    name: str
+    vtk: int
+    dim: int
+    corners: int
+    faces: tuple[tuple[int, ...], ...]
+
+    @property
+    def face_table(self) -> np.ndarray:
+        """Corners of every face, ``(n_faces, 4)``, filled up with −1."""
+        table = np.full((len(self.faces), MAX_FACE_CORNERS), -1, dtype=np.int64)
+        for row, face in zip(table, self.faces, strict=True):
+            row[: len(face)] = face
+        return table
+
+
+CELL_TYPES = (
+    CellType("vertex", 1, 0, 1, ()),
+    CellType("line", 3, 1, 2, ((0,), (1,))),
+    CellType("triangle", 5, 2, 3, ((0, 1), (1, 2), (2, 0))),
+    CellType("quad", 9, 2, 4, ((0, 1), (1, 2), (2, 3), (3, 0))),
+    CellType("tetra", 10, 3, 4, ((0, 2, 1), (0, 1, 3), (1, 2, 3), (0, 3, 2))),
+    CellType(
+        "hexahedron", 12, 3, 8, ((0, 3, 2, 1), (4, 5, 6, 7), (0, 1, 5, 4), (1, 2, 6, 5), (2, 3, 7, 6), (3, 0, 4, 7))
+    ),
+    CellType("wedge", 13, 3, 6, ((0, 2, 1), (3, 4, 5), (0, 1, 4, 3), (1, 2, 5, 4), (2, 0, 3, 5))),
+    CellType("pyramid", 14, 3, 5, ((0, 3, 2, 1), (0, 1, 4), (1, 2, 4), (2, 3, 4), (3, 0, 4))),
+)
+BY_NAME = {t.name: t for t in CELL_TYPES}
+BY_VTK = {t.vtk: t for t in CELL_TYPES}
+
+# Curved (higher-order) cells keep their corners only: the corners come first in every one of these.
+LINEARISED = {
+    "line3": "line",
+    "line4": "line",
+    "triangle6": "triangle",
+    "triangle7": "triangle",
+    "triangle10": "triangle",
+    "quad8": "quad",
+    "quad9": "quad",
+    "tetra10": "tetra",
+    "tetra20": "tetra",
+    "hexahedron20": "hexahedron",
+    "hexahedron24": "hexahedron",
+    "hexahedron27": "hexahedron",
+    "wedge15": "wedge",
+    "wedge18": "wedge",
+    "pyramid13": "pyramid",
+    "pyramid14": "pyramid",
+}

@@ -1,0 +1,133 @@
+"""Which rank gets which cells: PETSc's DMPlex partitions the mesh and grows every part by its vertex neighbours."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+from mpi4py import MPI
+from petsc4py import PETSc
+
+from fvqp.errors import MeshError
+
+log = logging.getLogger(__name__)
+
+#: Best first; ``simple`` (equal runs of consecutive cells) needs no external package.
+PARTITIONERS = ("ptscotch", "parmetis", "simple")
+
+
+@dataclass
+class Part:
+    """Cells of this rank by global number: owned ones (ascending), then ghosts (ascending) with their owner's rank."""
+
+    owned: np.ndarray
+    ghosts: np.ndarray
+    ghost_owner: np.ndarray
+
+
+def raise_together(comm: MPI.Comm, problem: str | None) -> None:
+    """Raises `MeshError` on all ranks if any rank has a ``problem``; the lowest such rank's message is used."""
+    found = [p for p in comm.allgather(problem) if p is not None]
+    if found:
+        raise MeshError(found[0])
+
+
+def partition(comm: MPI.Comm, dim: int, corners: np.ndarray, n_points: int) -> Part:
+    """Divides a mesh that rank 0 holds; ``corners (n_cells, k)`` vertex numbers or −1 (no rows on other ranks)."""
+    n_global = comm.bcast(len(corners), root=0)
+    if comm.size == 1:
+        nothing = np.zeros(0, dtype=np.int64)
+        return Part(np.arange(n_global, dtype=np.int64), nothing, nothing)
+    if comm.size > n_global:
+        raise MeshError(f"{comm.size} MPI ranks for {n_global} cells: run on at most {n_global} ranks")
+    width = comm.bcast(corners.shape[1] if comm.rank == 0 else None, root=0)
+    # A cell with fewer corners than the widest one repeats its first corner: only adjacency matters here.
+    table = np.where(corners >= 0, corners, corners[:, :1]) if comm.rank == 0 else np.zeros((0, width))
+    for name in PARTITIONERS:
+        part = _distribute(comm, dim, table.astype(PETSc.IntType), n_points, name)
+        if part is None:
+            continue
+        if comm.allreduce(len(part.owned), op=MPI.MIN) > 0:
+            if comm.rank == 0:
+                log.info("mesh of %d cells divided over %d ranks by %s", n_global, comm.size, name)
+            return part
+    raise MeshError(f"{n_global} cells cannot be divided over {comm.size} MPI ranks: use fewer ranks")
+
+
+def _distribute(comm: MPI.Comm, dim: int, table: np.ndarray, n_points: int, partitioner: str) -> Part | None:
+    coordinates = np.zeros((n_points if comm.rank == 0 else 0, dim))
+    plex = PETSc.DMPlex().createFromCellList(dim, table, coordinates, interpolate=False, comm=comm)
+    try:
+        plex.getPartitioner().setType(partitioner)
+    except PETSc.Error:
+        plex.destroy()
+        return None
+    # Cones of this cell-vertex graph are vertices, so that cells that share a vertex are adjacent.
+    plex.setBasicAdjacency(True, False)
+    migration = plex.distribute(overlap=1)
+    start, end = plex.getHeightStratum(0)
+    _, _, origin = migration.getGraph()
+    global_id = np.asarray(origin, dtype=np.int64).reshape(-1, 2)[start:end, 1].copy()
+    owner = np.full(end - start, comm.rank, dtype=np.int64)
+    _, leaves, roots = plex.getPointSF().getGraph()
+    leaves = np.asarray(leaves, dtype=np.int64)
+    is_cell = (leaves >= start) & (leaves < end)
+    owner[leaves[is_cell] - start] = np.asarray(roots, dtype=np.int64).reshape(-1, 2)[is_cell, 0]
+    migration.destroy()
+    plex.destroy()
+    ghost = owner != comm.rank
+    order = np.argsort(global_id[ghost], kind="stable")
+    return Part(np.sort(global_id[~ghost]), global_id[ghost][order], owner[ghost][order])
+
+
+def scatter_rows(comm: MPI.Comm, table: np.ndarray | None, rows: np.ndarray) -> np.ndarray:
+    """Rows of rank 0's ``table`` asked for by each rank; one rank is served at a time, so that memory stays bounded."""
+    if comm.size == 1:
+        assert table is not None
+        return table[rows]
+    shape, dtype = comm.bcast((table.shape[1:], table.dtype) if table is not None else None, root=0)
+    rows = np.ascontiguousarray(rows, dtype=np.int64)
+    if comm.rank > 0:
+        answer = np.empty((len(rows), *shape), dtype=dtype)
+        comm.send(len(rows), dest=0, tag=1)
+        comm.Send(rows, dest=0, tag=2)
+        comm.Recv(answer, source=0, tag=3)
+        return answer
+    assert table is not None
+    for rank in range(1, comm.size):
+        asked = np.empty(comm.recv(source=rank, tag=1), dtype=np.int64)
+        comm.Recv(asked, source=rank, tag=2)
+        comm.Send(np.ascontiguousarray(table[asked]), dest=rank, tag=3)
+    return table[rows]
+
+
+class Exchange:
+    """Message lists for the ghost rows of cell arrays, built once from the owners of the ghosts.
+
+    ``cells`` are the global numbers of the local cells (owned ones first, ascending), ``ghost_owner`` the rank that
+    owns each ghost.
+    """
+
+    def __init__(self, comm: MPI.Comm, cells: np.ndarray, n_owned: int, ghost_owner: np.ndarray) -> None:
+        self.comm = comm
+        self._receive: list[tuple[int, np.ndarray]] = []
+        self._send: list[tuple[int, np.ndarray]] = []
+        if comm.size == 1:
+            return
+        wanted = [np.flatnonzero(ghost_owner == rank) + n_owned for rank in range(comm.size)]
+        asked = comm.alltoall([cells[w] for w in wanted])
+        self._receive = [(rank, w) for rank, w in enumerate(wanted) if len(w)]
+        self._send = [(rank, np.searchsorted(cells[:n_owned], a)) for rank, a in enumerate(asked) if len(a)]
+
+    def __call__(self, a: np.ndarray) -> None:
+        """Fills the ghost rows of ``a[n_cells, ...]`` from their owners, in place."""
+        incoming = [np.empty((len(cells), *a.shape[1:]), dtype=a.dtype) for _, cells in self._receive]
+        outgoing = [np.ascontiguousarray(a[cells]) for _, cells in self._send]
+        requests = [
+            self.comm.Irecv(b, source=r, tag=7) for b, (r, _) in zip(incoming, self._receive, strict=True)
+        ]
+        requests += [self.comm.Isend(b, dest=r, tag=7) for b, (r, _) in zip(outgoing, self._send, strict=True)]
+        MPI.Request.Waitall(requests)
+        for buffer, (_, cells) in zip(incoming, self._receive, strict=True):
+            a[cells] = buffer

@@ -1,0 +1,161 @@
+"""The distributed mesh: cells, faces, names and ghost exchange of one rank's part."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from mpi4py import MPI
+from scipy.sparse import coo_matrix, csr_matrix
+from scipy.sparse.csgraph import connected_components
+
+from fvqp.errors import MeshError
+from fvqp.mesh.distribute import Exchange
+
+Array = np.ndarray
+
+
+@dataclass
+class Mesh:
+    """One rank's part of a mesh: owned cells first, then ghosts (all vertex neighbours of owned cells).
+
+    Lengths are in metres. With ``coordinates`` ``"cylindrical"`` or ``"spherical"`` the first coordinate is the radius,
+    and volumes and areas are those of the full body of revolution (per metre of height for a cylindrical line).
+
+    Attributes
+    ----------
+    dim : dimension of the cells (1, 2, 3); points always have three coordinates.
+    n_owned, n_cells, n_global : owned cells, owned and ghost cells, cells of all ranks.
+    global_id : ``(n_cells,)`` int64, number of the cell in the file, whatever the rank count.
+    cell_type : ``(n_cells,)`` VTK number of the cell's kind.
+    corners : ``(n_cells, 8)`` vertex numbers (rows of ``points``), filled up with −1.
+    volume, centroid : ``(n_cells,)`` in m^dim (m³ or m² of revolution), ``(n_cells, 3)`` in m.
+    face_cells : ``(n_faces, 2)`` int32; of the two, cell 0 has the lower ``global_id``; second −1 on the outer boundary.
+        Faces that touch an owned cell.
+    face_corners : ``(n_faces, 4)`` vertex numbers, anticlockwise seen from cell 1, filled up with −1.
+    face_area, face_normal, face_centroid : area in m^(dim−1), unit normal from cell 0 to cell 1 (outward at the outer
+        boundary), centroid in m.
+    face_owned : ``(n_faces,)`` bool; over all ranks each face is owned exactly once, so that sums can be formed.
+    regions, boundaries : name → local cells (ghosts included), name → faces (outer or interior). Every rank knows every
+        name, also where its array is empty.
+    cell_region, region_names : the region of each cell as an index into the names (the smallest region that contains
+        it), −1 for none.
+    name : what to call the mesh in messages (its file).
+    """
+
+    dim: int
+    comm: MPI.Comm
+    name: str
+    coordinates: str
+    n_owned: int
+    n_global: int
+    global_id: Array
+    points: Array
+    cell_type: Array
+    corners: Array
+    volume: Array
+    centroid: Array
+    face_cells: Array
+    face_corners: Array
+    face_area: Array
+    face_normal: Array
+    face_centroid: Array
+    regions: dict[str, Array]
+    boundaries: dict[str, Array]
+    cell_region: Array
+    region_names: list[str]
+    exchange: Exchange = field(repr=False)
+
+    @property
+    def n_cells(self) -> int:
+        return len(self.global_id)
+
+    @property
+    def n_faces(self) -> int:
+        return len(self.face_cells)
+
+    @property
+    def face_owned(self) -> Array:
+        return self.face_cells[:, 0] < self.n_owned
+
+    @property
+    def outer_faces(self) -> Array:
+        """Faces of the outer boundary, named or not."""
+        return np.flatnonzero(self.face_cells[:, 1] < 0)
+
+    @cached_property
+    def cell_blocks(self) -> list[tuple[int, Array, Array]]:
+        """``(vtk type, connectivity (n, corners), local cell numbers)`` for each kind of cell."""
+        blocks = []
+        for vtk in np.unique(self.cell_type):
+            cells = np.flatnonzero(self.cell_type == vtk)
+            rows = self.corners[cells]
+            blocks.append((int(vtk), rows[:, rows[0] >= 0], cells))
+        return blocks
+
+    @cached_property
+    def vertex_neighbours(self) -> tuple[Array, Array]:
+        """CSR pair ``(indptr, indices)``: for every owned cell the other local cells that share a vertex with it."""
+        rows, columns = np.nonzero(self.corners >= 0)
+        ones = np.ones(len(rows), dtype=np.int32)
+        incidence = csr_matrix(
+            (ones, (rows, self.corners[rows, columns])), shape=(self.n_cells, len(self.points)), dtype=np.int32
+        )
+        shared = coo_matrix(incidence[: self.n_owned] @ incidence.T)
+        other = shared.row != shared.col
+        graph = csr_matrix(
+            (shared.data[other], (shared.row[other], shared.col[other])), shape=(self.n_owned, self.n_cells)
+        )
+        graph.sort_indices()
+        return graph.indptr, graph.indices
+
+    def require_region(self, name: str) -> Array:
+        """Local cells of a region; `MeshError` that lists the regions if there is none of that name."""
+        return _require(self.regions, name, "region", self.name)
+
+    def require_boundary(self, name: str) -> Array:
+        """Faces of a named boundary; `MeshError` that lists the boundaries if there is none of that name."""
+        return _require(self.boundaries, name, "boundary", self.name)
+
+    def total(self, values: Array) -> float:
+        """Sum over all cells of all ranks of ``values[n_cells]`` (or of the owned ones, ``values[n_owned]``)."""
+        return float(self.comm.allreduce(float(np.sum(values[: self.n_owned]))))
+
+    def components(self) -> tuple[int, Array]:
+        """Number of connected parts of the mesh and, for every local cell, the part's number.
+
+        Cells are connected through faces. Parts are numbered by their lowest ``global_id``, the same on any rank count.
+        Collective.
+        """
+        inner = self.face_cells[:, 1] >= 0
+        a, b = self.face_cells[inner].T
+        graph = coo_matrix((np.ones(len(a), dtype=np.int8), (a, b)), shape=(self.n_cells, self.n_cells))
+        n_local, local = connected_components(graph, directed=False)
+        lowest = np.full(n_local, self.n_global, dtype=np.int64)
+        np.minimum.at(lowest, local, self.global_id)
+        while True:
+            label = lowest[local]
+            self.exchange(label)
+            before = lowest.copy()
+            np.minimum.at(lowest, local, label)
+            if not self.comm.allreduce(bool(np.any(lowest != before)), op=MPI.LOR):
+                break
+        parts = np.unique(np.concatenate(self.comm.allgather(np.unique(lowest))))
+        return len(parts), np.searchsorted(parts, lowest[local])
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """``"; did you mean 'wire'?"`` or nothing."""
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean '{close[0]}'?" if close else ""
+
+
+def _require(named: Mapping[str, Array], name: str, kind: str, mesh: str) -> Array:
+    if name not in named:
+        plural = {"region": "regions", "boundary": "boundaries"}[kind]
+        there = ", ".join(named) if named else "none"
+        raise MeshError(f"{mesh}: no {kind} '{name}'{suggestion(name, named)} (its {plural}: {there})")
+    return named[name]

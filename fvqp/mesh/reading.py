@@ -1,0 +1,149 @@
+"""Mesh files: whatever meshio reads, with its named groups."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import meshio
+import numpy as np
+from mpi4py import MPI
+
+from fvqp.errors import MeshError
+from fvqp.mesh.build import build_mesh
+from fvqp.mesh.cells import BY_NAME, LINEARISED, MAX_FACE_CORNERS
+from fvqp.mesh.distribute import raise_together
+from fvqp.mesh.mesh import Mesh
+
+#: Cell data that number the groups, in order of preference.
+TAG_DATA = ("gmsh:physical", "region", "cell_tags", "medit:ref", "CellEntityIds", "name_to_read")
+
+
+@dataclass
+class RawMesh:
+    """A file's content: points as written, blocks of cells of the highest dimension, named cells and named faces."""
+
+    points: np.ndarray
+    cells: list[tuple[str, np.ndarray]]
+    regions: dict[str, np.ndarray]
+    boundaries: dict[str, np.ndarray]
+
+
+def read_mesh(path: str | Path, *, scale: float = 1.0, comm: MPI.Comm = MPI.COMM_WORLD) -> Mesh:
+    """Reads and distributes a mesh file (collective).
+
+    Cells are those of the highest dimension in the file. Named groups of these become regions; named groups one
+    dimension lower become boundaries, which may also lie inside. Names come from gmsh's physical groups (formats 2.2,
+    4.0 and 4.1), cell sets (Abaqus), families (MED), or an integer cell array ``region`` (VTK, XDMF; the number is the
+    name unless the file names it). A group without a name is called by its number.
+
+    ``scale`` is the file's unit of length in metres, such as 1e-6 for a file in micrometres.
+
+    Raises `MeshError`: no such file, an unreadable one, and everything that `build_mesh` raises.
+    """
+    if not (np.isfinite(scale) and scale > 0):
+        raise MeshError(f"{path}: a length unit of {scale} m is not a positive number")
+    raw: RawMesh | None = None
+    problem = None
+    if comm.rank == 0:
+        try:
+            raw = read_raw(path)
+        except MeshError as error:
+            problem = str(error)
+    raise_together(comm, problem)
+    if raw is None:
+        return build_mesh(None, None, comm=comm)
+    return build_mesh(raw.points * scale, raw.cells, raw.regions, raw.boundaries, comm, name=str(path))
+
+
+def read_raw(path: str | Path) -> RawMesh:
+    """The file's cells and names as numpy arrays, undistributed and unscaled."""
+    path = Path(path)
+    if not path.exists():
+        raise MeshError(f"{path}: no such file")
+    if path.is_dir():
+        raise MeshError(f"{path}: is a folder, not a mesh file")
+    # meshio reports by printing and, on an unknown or damaged file, by any exception or by leaving the program.
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+            mesh = meshio.read(path)
+    except (Exception, SystemExit) as error:
+        reason = " ".join((str(error) or said.getvalue() or type(error).__name__).split())
+        raise MeshError(f"{path}: cannot be read as a mesh: {reason[:200]}") from None
+    return _sort_out(mesh, str(path))
+
+
+def _sort_out(mesh: Any, name: str) -> RawMesh:
+    kinds = [BY_NAME.get(LINEARISED.get(block.type, block.type)) for block in mesh.cells]
+    unknown = sorted({b.type for b, k in zip(mesh.cells, kinds, strict=True) if k is None})
+    if unknown:
+        raise MeshError(f"{name}: cells of kind {', '.join(unknown)} are not supported (known: {', '.join(BY_NAME)})")
+    dims = np.array([k.dim for k in kinds if k is not None and len(mesh.cells)], dtype=int)
+    if not len(dims) or dims.max() < 1:
+        raise MeshError(f"{name}: holds no lines, surface or volume cells")
+    dim = int(dims.max())
+    top = [i for i in range(len(dims)) if dims[i] == dim]
+    low = [i for i in range(len(dims)) if dims[i] == dim - 1]
+    cells = [(mesh.cells[i].type, np.asarray(mesh.cells[i].data)) for i in top]
+    facets = np.concatenate(
+        [np.zeros((0, MAX_FACE_CORNERS), dtype=np.int64)]
+        + [_facet_rows(mesh.cells[i].type, np.asarray(mesh.cells[i].data)) for i in low]
+    )
+    regions = {n: c for n, c in _groups(mesh, top, dim).items() if len(c)}
+    boundaries = {n: facets[f] for n, f in _groups(mesh, low, dim - 1).items() if len(f)}
+    return RawMesh(np.asarray(mesh.points, dtype=np.float64), cells, regions, boundaries)
+
+
+def _facet_rows(kind: str, connectivity: np.ndarray) -> np.ndarray:
+    corners = BY_NAME[LINEARISED.get(kind, kind)].corners
+    rows = np.full((len(connectivity), MAX_FACE_CORNERS), -1, dtype=np.int64)
+    rows[:, :corners] = connectivity[:, :corners]
+    return rows
+
+
+def _groups(mesh: Any, blocks: list[int], dim: int) -> dict[str, np.ndarray]:
+    """Name → numbers counted through ``blocks``: cell sets if the file has them, else numbered cell data."""
+    start = np.concatenate([[0], np.cumsum([len(mesh.cells[i].data) for i in blocks])]).astype(np.int64)
+    groups: dict[str, np.ndarray] = {}
+    for name, per_block in mesh.cell_sets.items():
+        if name.startswith("gmsh:"):
+            continue
+        members = [
+            start[k] + np.asarray(per_block[i], dtype=np.int64)
+            for k, i in enumerate(blocks)
+            if i < len(per_block) and per_block[i] is not None and len(per_block[i])
+        ]
+        if members:
+            groups[name] = np.unique(np.concatenate(members))
+    if groups:
+        return groups
+    for key in TAG_DATA:
+        if key in mesh.cell_data:
+            return _numbered(mesh, key, blocks, dim)
+    return groups
+
+
+def _numbered(mesh: Any, key: str, blocks: list[int], dim: int) -> dict[str, np.ndarray]:
+    data = mesh.cell_data[key]
+    if not blocks:
+        return {}
+    tag = np.concatenate([np.asarray(data[i]).reshape(len(mesh.cells[i].data), -1)[:, 0] for i in blocks])
+    families = getattr(mesh, "cell_tags", {}) if key == "cell_tags" else {}
+    names = {
+        int(np.ravel(v)[0]): n
+        for n, v in mesh.field_data.items()
+        if np.size(v) == 1 or (np.size(v) >= 2 and int(np.ravel(v)[1]) == dim)
+    }
+    groups: dict[str, list[np.ndarray]] = {}
+    for number in np.unique(tag):
+        # gmsh writes 0, and MED family 0, for a cell of no group.
+        if number == 0 and key != "region":
+            continue
+        members = np.flatnonzero(tag == number)
+        for name in families.get(int(number), [names.get(int(number), str(int(number)))]):
+            groups.setdefault(name, []).append(members)
+    return {n: np.unique(np.concatenate(m)) for n, m in groups.items()}
