@@ -1,6 +1,6 @@
 """What can be known to be wrong with a case before there is a mesh: values that contradict one another.
 
-Checks that need the reference gap Δ0 use the gap given in the case, or the library's when the material is named.
+Checks that need the reference gap Δ0 are in :func:`check_with_gap`, called once the material is known.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def check_case(case: Case) -> None:
 
 
 def check_with_gap(case: Case, delta0: float, critical_temperature: float | None = None) -> None:
-    """The checks that need the reference gap ``delta0`` (J) and Tc (K, default BCS's); raises :class:`CaseError`."""
+    """The checks that need the gap ``delta0`` (J) and Tc (K; default that of BCS); raises :class:`CaseError`."""
     tc = critical_temperature or delta0 / (BCS_RATIO * BOLTZMANN)
     for key, temperature in _superconductor_temperatures(case):
         if temperature >= tc:
@@ -39,8 +39,8 @@ def check_with_gap(case: Case, delta0: float, critical_temperature: float | None
         needed = bias + THERMAL_TAIL * largest_temperature(case) * BOLTZMANN / delta0
         if maximum < needed:
             raise CaseError(
-                f"{case.source}: energies.maximum: the axis ends at {maximum:.4g} Delta0, but the largest bias is "
-                f"{bias:.4g} Delta0/e and its thermal tail needs at least {needed:.4g}; or leave maximum out"
+                f"{case.source}: energies.maximum: the axis ends at {maximum:.4g} Delta0, but the largest bias "
+                f"is {bias:.4g} Delta0/e and its thermal tail needs at least {needed:.4g}; or leave maximum out"
             )
 
 
@@ -53,12 +53,14 @@ def largest_bias(case: Case, delta0: float) -> float:
 
 def largest_temperature(case: Case) -> float:
     """Highest temperature that the case names, in kelvin."""
-    own = [item.temperature for item in (*case.junctions, *case.reservoirs) if item.temperature is not None]
+    given = [junction.temperature for junction in case.junctions]
+    given += [reservoir.temperature for reservoir in case.reservoirs]
+    own = [temperature for temperature in given if temperature is not None]
     return max([0.0, *own, *(case.sweep.temperature or ())])
 
 
 def energy_maximum(case: Case, delta0: float) -> float:
-    """Last edge of the energy axis in Δ0: as given, or 3 Δ0 or what bias and 30 k_BT need, whichever is more."""
+    """Last edge of the energy axis in Δ0: as given, or the larger of 3 Δ0 and what bias and 30 k_BT need."""
     if case.energies.maximum is not None:
         return case.energies.maximum.in_delta0(delta0)
     tail = 30.0 * largest_temperature(case) * BOLTZMANN / delta0
@@ -137,7 +139,7 @@ def _spectrum_problems(case: Case) -> Iterable[tuple[str, str]]:
     if case.spectrum.broadening.value == 0 and unpaired:
         yield (
             "spectrum.broadening",
-            "0 without depairing makes the density of states singular at the gap edge; give a small one such as 1e-5",
+            "0 without depairing leaves the density of states singular at the gap edge; give some, such as 1e-5",
         )
     if (
         case.gap.at is not None

@@ -1,7 +1,7 @@
 """Quantities of a case file: text with a unit in, plain SI floats (or energies on the scale of the gap) out.
 
-The reference gap Δ0 is not known before the material is, so an energy or a bias remembers whether it was given in
-SI units or in multiples of Δ0 and converts when asked.
+The reference gap Δ0 is not known before the material is, so an energy or a bias remembers whether it was
+given in SI units or in multiples of Δ0 and converts when asked.
 """
 
 from __future__ import annotations
@@ -13,8 +13,12 @@ from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler, PlainSerializer
-from pydantic_core import core_schema
+from pydantic import AfterValidator, ConfigDict, Field, GetCoreSchemaHandler
+from pydantic_core.core_schema import (
+    CoreSchema,
+    no_info_plain_validator_function,
+    plain_serializer_function_ser_schema,
+)
 
 from fvqp.errors import FvqpError
 from fvqp.units import to_float
@@ -59,17 +63,26 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def quantity(unit: str, what: str, example: str) -> Any:
-    """A pydantic type for a dimensional quantity: text with a unit in, a float in ``unit`` out, text again in TOML."""
+@dataclass(frozen=True)
+class Quantity:
+    """Mark of a dimensional float: text with a unit in, a float in ``unit`` out, text again in TOML."""
 
-    def read(value: Any) -> float:
-        # A value that was converted already (a model built from objects) is a float of this class's unit.
-        return value if isinstance(value, _Converted) else _Converted(_number(value, unit, what, example))
+    unit: str
+    what: str
+    example: str
 
-    def write(value: float) -> str:
-        return f"{float(value)!r} {unit}"
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return no_info_plain_validator_function(
+            self._read, serialization=plain_serializer_function_ser_schema(self._write)
+        )
 
-    return Annotated[float, BeforeValidator(read), PlainSerializer(write, return_type=str)]
+    def _read(self, value: Any) -> float:
+        if isinstance(value, _Converted):
+            return value
+        return _Converted(_number(value, self.unit, self.what, self.example))
+
+    def _write(self, value: float) -> str:
+        return f"{float(value)!r} {self.unit}"
 
 
 class _Converted(float):
@@ -91,13 +104,13 @@ def _not_negative(value: float) -> float:
 Positive = AfterValidator(_positive)
 NotNegative = AfterValidator(_not_negative)
 
-Length = Annotated[quantity("m", "length", "150 nm"), Positive]
-Temperature = Annotated[quantity("K", "temperature", "61 mK"), Positive]
-Conductance = Annotated[quantity("S", "conductance", "24.6 uS"), Positive]
-ConductancePerArea = Annotated[quantity("S/m^2", "conductance per area", "1 S/um^2"), Positive]
-Diffusivity = Annotated[quantity("m^2/s", "diffusivity", "16.9 cm^2/s"), Positive]
-Resistivity = Annotated[quantity("ohm*m", "resistivity", "15.8 uohm*cm"), Positive]
-Current = quantity("A", "current", "10 uA")
+Length = Annotated[float, Quantity("m", "length", "150 nm"), Positive]
+Temperature = Annotated[float, Quantity("K", "temperature", "61 mK"), Positive]
+Conductance = Annotated[float, Quantity("S", "conductance", "24.6 uS"), Positive]
+ConductancePerArea = Annotated[float, Quantity("S/m^2", "conductance per area", "1 S/um^2"), Positive]
+Diffusivity = Annotated[float, Quantity("m^2/s", "diffusivity", "16.9 cm^2/s"), Positive]
+Resistivity = Annotated[float, Quantity("ohm*m", "resistivity", "15.8 uohm*cm"), Positive]
+Current = Annotated[float, Quantity("A", "current", "10 uA")]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 
@@ -117,11 +130,9 @@ class Energy:
         return self.value if self.relative else self.value * ELEMENTARY_CHARGE / delta0
 
     @classmethod
-    def __get_pydantic_core_schema__(
-        cls, source: Any, handler: GetCoreSchemaHandler
-    ) -> core_schema.CoreSchema:
-        return core_schema.no_info_plain_validator_function(
-            cls.read, serialization=core_schema.plain_serializer_function_ser_schema(cls.write)
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return no_info_plain_validator_function(
+            cls.read, serialization=plain_serializer_function_ser_schema(cls.write)
         )
 
     @classmethod
@@ -196,11 +207,9 @@ class BiasAxis:
         return float(np.abs(self.in_volt(delta0)).max())
 
     @classmethod
-    def __get_pydantic_core_schema__(
-        cls, source: Any, handler: GetCoreSchemaHandler
-    ) -> core_schema.CoreSchema:
-        return core_schema.no_info_plain_validator_function(
-            cls.read, serialization=core_schema.plain_serializer_function_ser_schema(cls.write)
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return no_info_plain_validator_function(
+            cls.read, serialization=plain_serializer_function_ser_schema(cls.write)
         )
 
     @classmethod
@@ -223,7 +232,8 @@ class BiasAxis:
         if set(value) != wanted:
             odd = sorted(set(value) ^ wanted)
             raise ValueError(
-                f'expected {{ from = "-1 mV", to = "1 mV", points = 101 }}; missing or unknown: {", ".join(odd)}'
+                f'expected {{ from = "-1 mV", to = "1 mV", points = 101 }}; '
+                f"missing or unknown: {', '.join(odd)}"
             )
         points = value["points"]
         if isinstance(points, bool) or not isinstance(points, int) or points < 2:

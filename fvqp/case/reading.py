@@ -28,8 +28,8 @@ _STEP = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
 def load_case(path: str | Path, overrides: Iterable[str] = ()) -> Case:
     """The case of a TOML file, checked.
 
-    ``overrides`` are ``"key=value"`` texts as of ``--set``: dotted keys, entries of a list by number or by their
-    ``name`` (``junctions[0].temperature``, ``junctions.A.temperature``), values in TOML or plain text.
+    ``overrides`` are ``"key=value"`` texts as of ``--set``: dotted keys, entries of a list by number or by
+    their ``name`` (``junctions[0].temperature``, ``junctions.A.temperature``), values in TOML or plain text.
 
     Raises :class:`CaseError` with one line that names file, key and what would be right.
     """

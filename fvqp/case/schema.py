@@ -1,8 +1,8 @@
 """The schema of a case file: what can be said, in which units, and what cannot be meant.
 
-One class a table of the TOML file. Quantities arrive as text with units and are kept as SI floats; energies and
-biases may be multiples of the reference gap Δ0 (:class:`fvqp.case.quantities.Energy`). Unknown keys are errors.
-Checks here need no mesh and no material library; those that do live where mesh and material are known.
+One class a table of the TOML file. Quantities arrive as text with units and are kept as SI floats; energies
+and biases may be multiples of the reference gap Δ0 (:class:`fvqp.case.quantities.Energy`). Unknown keys are
+errors. A class checks itself; what several tables say together is checked in :mod:`fvqp.case.checks`.
 """
 
 from __future__ import annotations
@@ -43,9 +43,8 @@ def _as_list(value: Any) -> Any:
     return value if isinstance(value, list | tuple) else [value]
 
 
-def _listed(item: Any) -> Any:
-    """One value or a list of them; kept as a tuple with at least one entry."""
-    return Annotated[tuple[item, ...], BeforeValidator(_as_list), Field(min_length=1)]
+AS_LIST = BeforeValidator(_as_list)
+"""One value stands for a list of one."""
 
 
 class Table(BaseModel):
@@ -78,7 +77,7 @@ class MeshSource(Table):
 
 
 class CrossSection(Table):
-    """What the mesh does not hold: width and thickness of a line, thickness of a film, nothing for a solid."""
+    """What the mesh does not hold: width and thickness of a line, thickness of a film."""
 
     width: Length | None = None
     thickness: Length | None = None
@@ -134,7 +133,7 @@ class Junction(Table):
 class Reservoir(Table):
     """Boundaries or regions held in equilibrium."""
 
-    on: _listed(Name)  # type: ignore[valid-type]
+    on: Annotated[tuple[Name, ...], AS_LIST, Field(min_length=1)]
     temperature: Temperature | None = None
     """Default: the swept bath temperature."""
 
@@ -188,14 +187,14 @@ class Gap(Table):
     """How the gap is found."""
 
     model: Literal["equilibrium", "fixed", "uniform", "local"] = "equilibrium"
-    """``equilibrium``: of the bath temperature and depairing; ``fixed``: ``value``; ``uniform``: one gap for the
-    device from f_L at ``at``; ``local``: every cell its own."""
+    """``equilibrium``: of the bath temperature and depairing; ``fixed``: ``value``; ``uniform``: one gap
+    for the device from f_L at ``at``; ``local``: every cell its own."""
     value: Energy | None = None
     at: Name | None = None
     debye_energy: Annotated[Number, Positive] | None = None
     """ω_D in Δ0; default 10, none for a fixed gap."""
     coupling: Literal["arccosh", "arcsinh"] | None = None
-    """λ = 1/arccosh(ω_D/Δ0), which makes Δ(T=0) = Δ0 (default), or 1/arcsinh(ω_D/Δ0); none for a fixed gap."""
+    """λ = 1/arccosh(ω_D/Δ0), which makes Δ(T=0) = Δ0 (default), or 1/arcsinh(ω_D/Δ0); none if fixed."""
 
     @model_validator(mode="before")
     @classmethod
@@ -225,9 +224,9 @@ class Gap(Table):
 class Supercurrent(Table):
     """The supercurrent through the device, by phase gradient or by current; a list is swept."""
 
-    phase_gradient: _listed(Number) | None = None  # type: ignore[valid-type]
+    phase_gradient: Annotated[tuple[Number, ...], AS_LIST, Field(min_length=1)] | None = None
     """ξ∇φ in the wire."""
-    current: _listed(Current) | None = None  # type: ignore[valid-type]
+    current: Annotated[tuple[Current, ...], AS_LIST, Field(min_length=1)] | None = None
     from_: Name | None = Field(default=None, alias="from")
     to: Name | None = None
     region: Name | None = None
@@ -273,7 +272,7 @@ class Sweep(Table):
 
     V_inj: BiasAxis | None = None
     V_det: BiasAxis | None = None
-    temperature: _listed(Temperature) | None = None  # type: ignore[valid-type]
+    temperature: Annotated[tuple[Temperature, ...], AS_LIST, Field(min_length=1)] | None = None
     """Bath temperature of every reservoir and junction that has none of its own."""
 
 
@@ -375,7 +374,7 @@ class Case(Table):
 
     @property
     def hash(self) -> str:
-        """Hexadecimal SHA-256 of all that decides the numbers: not titles, figures, groups or the mesh's folder."""
+        """SHA-256 (hexadecimal) of all that decides the numbers: not title, figures, groups, mesh folder."""
         data = self.model_dump(
             mode="json", by_alias=True, exclude={"title": True, "figures": True, "solver": {"groups"}}
         )
