@@ -6,15 +6,16 @@ With ``G = cos θ``, ``F = sin θ`` and the complex conjugates of everything (en
     s = Δ tan u − ζ sin u.
 
 The right side maps the half strip ``0 < Re u < π/2``, ``Im u > 0`` onto a region that covers the quadrant
-``Γ > 0, ε > 0`` exactly once (argument principle along its boundary), for any Δ > 0 and ζ ≥ 0. So there is one root in
-the half strip, and a root found there *is* the retarded one: Newton's method may start anywhere, and its answer is
-accepted by where it lies. In ``T = tan(u/2)`` the half strip is the quarter of the unit disc ``Re T > 0, Im T > 0``; in
-``τ = tan(θ*/2) = (1 − T)/(1 + T)`` it is ``Re τ > 0, Im τ < 0``, and both obey a quartic,
+``Γ > 0, ε > 0`` exactly once (argument principle along its boundary), for any Δ > 0 and ζ ≥ 0. So there is
+one root in the half strip, and a root found there *is* the retarded one: Newton's method may start anywhere,
+and its answer is accepted by where it lies. In ``T = tan(u/2)`` the half strip is the quarter of the unit disc
+``Re T > 0, Im T > 0``; in ``τ = tan(θ*/2) = (1 − T)/(1 + T)`` it is ``Re τ > 0, Im τ < 0``, and both obey a
+quartic,
 
     s T⁴ + 2(Δ + ζ) T³ + 2(Δ − ζ) T − s = 0,      Δ τ⁴ + 2(s − ζ) τ³ + 2(s + ζ) τ − Δ = 0.
 
-T has the small real part (of order Γ) below the gap, τ above it: the variable with the smaller real part is used, which
-keeps quantities of order Γ accurate relative to themselves.
+T has the small real part (of order Γ) below the gap, τ above it: the variable with the smaller real part is
+used, which keeps quantities of order Γ accurate relative to themselves.
 """
 
 from __future__ import annotations
@@ -28,10 +29,12 @@ SMALLEST_BROADENING = 1e-13
 _ACCEPTED = 1e-15
 _MOST_ITERATIONS = 14
 
+Root = tuple[complex, bool, bool]  # value, is it T (not τ), is it the retarded one
+
 
 @njit(cache=True, nogil=True)
-def _newton(x, c4, c3, c1, c0):
-    """Newton's method for ``c4 x⁴ + c3 x³ + c1 x + c0``; steps are bounded by ½. Returns ``(root, converged)``."""
+def _newton(x: complex, c4: complex, c3: complex, c1: complex, c0: complex) -> tuple[complex, bool]:
+    """Newton's method for ``c4 x⁴ + c3 x³ + c1 x + c0``, steps at most ½: ``(root, converged)``."""
     previous = 1e300
     for _ in range(_MOST_ITERATIONS):
         square = x * x
@@ -54,8 +57,8 @@ def _newton(x, c4, c3, c1, c0):
 
 
 @njit(cache=True, nogil=True)
-def _attempt(x, in_t, gap, depairing, s):
-    """Newton's method from ``x`` (T if ``in_t``, else τ). Returns ``(root, root is T, it is the retarded one)``."""
+def _attempt(x: complex, in_t: bool, gap: float, depairing: float, s: complex) -> Root:
+    """Newton's method from ``x`` (T if ``in_t``, else τ): ``(root, root is T, root is the retarded one)``."""
     for _ in range(3):
         if in_t:
             x, converged = _newton(x, s, 2.0 * (gap + depairing) + 0j, 2.0 * (gap - depairing) + 0j, -s)
@@ -73,7 +76,7 @@ def _attempt(x, in_t, gap, depairing, s):
 
 
 @njit(cache=True, nogil=True)
-def _continuation(gap, depairing, s):
+def _continuation(gap: float, depairing: float, s: complex) -> Root:
     """The retarded root followed from a large broadening down to ``s.real``; the step in ln Γ adapts."""
     target = s.real
     broadening = 10.0 * (gap + depairing + abs(s))
@@ -94,16 +97,24 @@ def _continuation(gap, depairing, s):
 
 
 @njit(cache=True, nogil=True)
-def retarded_root(gap, depairing, s, guess, guess_in_t, guess_given):
+def _root_of_sum(gap: float, s: complex) -> complex:
+    """``√(Δ² + s²)`` without cancellation at ``s ≈ iΔ``."""
+    return np.sqrt(complex(gap + s.imag, -s.real) * complex(gap - s.imag, s.real))
+
+
+@njit(cache=True, nogil=True)
+def retarded_root(
+    gap: float, depairing: float, s: complex, guess: complex, guess_in_t: bool, guess_given: bool
+) -> Root:
     """Half-angle tangent of the retarded solution at ``s = Γ + iε``, ε ≥ 0, Γ > 0.
 
-    Returns ``(x, in_t, found)``: ``x`` is T if ``in_t``, otherwise τ. ``guess`` (of kind ``guess_in_t``) is used if
-    ``guess_given``; it influences the cost, never the answer.
+    Returns ``(x, in_t, found)``: ``x`` is T if ``in_t``, otherwise τ. ``guess`` (of kind ``guess_in_t``) is used
+    if ``guess_given``; it influences the cost, never the answer.
     """
     if gap == 0.0:
         return 0j, False, True
     if depairing == 0.0:
-        root = np.sqrt(complex(1.0, 0.0) * (gap + s.imag - 1j * s.real) * (gap - s.imag + 1j * s.real))
+        root = _root_of_sum(gap, s)
         in_t = s.imag < gap
         x = s / (gap + root) if in_t else gap / (s + root)
         return _attempt(x, in_t, gap, depairing, s)
@@ -111,9 +122,9 @@ def retarded_root(gap, depairing, s, guess, guess_in_t, guess_given):
         x, in_t, found = _attempt(guess, guess_in_t, gap, depairing, s)
         if found:
             return x, in_t, True
-    # Depairing acts as a broadening ζG: none of it below the gap, all of it (G = 1) far above or without a gap.
+    # Depairing acts as a broadening ζG: none of it below the gap, all of it (G = 1) far above it.
     shifted = s + depairing if (depairing > gap or s.imag > gap) else s
-    root = np.sqrt((gap + shifted.imag - 1j * shifted.real) * (gap - shifted.imag + 1j * shifted.real))
+    root = _root_of_sum(gap, shifted)
     x, in_t, found = _attempt(gap / (shifted + root), False, gap, depairing, s)
     if found:
         return x, in_t, True
@@ -121,12 +132,12 @@ def retarded_root(gap, depairing, s, guess, guess_in_t, guess_given):
 
 
 @njit(cache=True, nogil=True)
-def parts(x, in_t):
+def parts(x: complex, in_t: bool) -> tuple[float, float, float, float, float, float]:
     """``Re G, Im G, Re F, Im F, D_L, D_T`` from the half-angle tangent, as quotients of positive terms.
 
     With ``X = 2 Re T``, ``Y = 1 − |T|²``, ``p = 1 + |T|²``, ``m = 2 Im T``, ``Q = X² + Y²``:
-    ``Re G = Xp/Q``, ``Re F = Yp/Q``, ``Im F = Xm/Q``, ``Im G = −Ym/Q``, ``D_L = X²/Q``, ``D_T = p²/Q``; the same with X
-    and Y exchanged for τ.
+    ``Re G = Xp/Q``, ``Re F = Yp/Q``, ``Im F = Xm/Q``, ``Im G = −Ym/Q``, ``D_L = X²/Q``, ``D_T = p²/Q``; the same
+    with X and Y exchanged for τ.
     """
     square = x.real * x.real + x.imag * x.imag
     a = 2.0 * x.real

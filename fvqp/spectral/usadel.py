@@ -2,8 +2,8 @@
 
     Δ G + i z F − ζ F G = 0,   G² + F² = 1,   z = ε + iΓ        (theory, Usadel equation)
 
-(Belzig et al., Superlattices Microstruct. 25, 1251 (1999); Ryan, Beckmann, Chandrasekhar (2026)). Retarded branch:
-``Re G ≥ 0``, ``G → 1`` far above the gap. All energies (ε, Δ, ζ, Γ) are in units of one reference gap.
+(Belzig et al., Superlattices Microstruct. 25, 1251 (1999); Ryan, Beckmann, Chandrasekhar (2026)). Retarded
+branch: ``Re G ≥ 0``, ``G → 1`` far above the gap. All energies (ε, Δ, ζ, Γ) are in units of one reference gap.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Spectrum:
     def diffusion_L(self) -> Floats:
         """Spectral diffusion of the energy mode, ``D_L = ½(1 + |G|² − |F|²)``, between 0 and 1.
 
-        Evaluated as ``(Re G)²/D_T``, which is the same and keeps the small values (~Γ²) below the gap accurate.
+        Evaluated as ``(Re G)²/D_T``, which is the same and keeps small values (~Γ² below the gap) accurate.
         """
         return self.G.real**2 / self.diffusion_T
 
@@ -72,8 +72,8 @@ class Spectrum:
 class BinnedSpectrum:
     """Averages of the spectral functions over energy bins, arrays ``(cells, bins)``.
 
-    ``gap`` is ``(cells, 1)``. Every entry is the mean of the function over its bin, so products with a bin width are
-    integrals; ``re_F`` is the mean of ``Re F``, ``im_G`` that of ``Im G``.
+    ``gap`` is ``(cells, 1)``. Every entry is the mean of the function over its bin, so products with a bin width
+    are integrals; ``re_F`` is the mean of ``Re F``, ``im_G`` that of ``Im G``.
     """
 
     dos: Floats
@@ -97,9 +97,18 @@ class BinnedSpectrum:
 
 
 def gap_edge(gap: ArrayLike, depairing: ArrayLike) -> Floats:
-    """Edge of the spectrum ``Ω_g = (Δ^{2/3} − ζ^{2/3})^{3/2}``, 0 where ζ ≥ Δ (gapless); Abrikosov and Gor'kov."""
+    """Edge of the spectrum, ``Ω_g = (Δ^{2/3} − ζ^{2/3})^{3/2}``; 0 where ζ ≥ Δ (gapless). Abrikosov, Gor'kov."""
     difference = np.cbrt(np.asarray(gap, float)) ** 2 - np.cbrt(np.asarray(depairing, float)) ** 2
     return np.asarray(np.maximum(difference, 0.0) ** 1.5)
+
+
+_SINGULAR = (
+    "broadening: 0 leaves a singular density of states at the gap; give a small one, for example 1e-4 of the gap"
+)
+
+
+def _divergent(gap: Floats, depairing: Floats, broadening: Floats) -> NDArray[np.bool_]:
+    return (broadening == 0.0) & (depairing == 0.0) & (gap > 0.0)
 
 
 def check_parameters(gap: Floats, depairing: Floats, broadening: Floats) -> None:
@@ -122,7 +131,7 @@ def solve(energy: ArrayLike, gap: ArrayLike, depairing: ArrayLike, broadening: A
     The four broadcast against each other. Units of one reference gap.
 
     Raises:
-        CaseError: a negative or non-finite parameter.
+        CaseError: a negative or non-finite parameter, or Γ = ζ = 0 at ``|ε| = Δ``.
     """
     energies, gaps, depairings, broadenings = np.broadcast_arrays(
         *(np.asarray(a, dtype=np.float64) for a in (energy, gap, depairing, broadening))
@@ -130,6 +139,8 @@ def solve(energy: ArrayLike, gap: ArrayLike, depairing: ArrayLike, broadening: A
     check_parameters(gaps, depairings, broadenings)
     if not np.all(np.isfinite(energies)):
         raise CaseError("energy: must be finite")
+    if np.any(_divergent(gaps, depairings, broadenings) & (np.abs(energies) == gaps)):
+        raise CaseError(_SINGULAR)
     shape = energies.shape
     normal = np.empty(energies.size, dtype=np.complex128)
     anomalous = np.empty_like(normal)
@@ -149,9 +160,10 @@ def bin_averages(
 ) -> BinnedSpectrum:
     """Means of the spectral functions over energy bins, exact to rounding wherever the gap edge lies.
 
-    Gauss-Legendre panels in ``τ``, ``ε = Ω_g + w sinh τ`` with ``w`` the distance of the edge singularity from the real
-    axis (Γ, more if gapless): the singular functions are smooth in τ, so the number of nodes does not grow with 1/Γ and
-    the averages are smooth in Δ. All weights are positive, so ``0 ≤ D_L ≤ 1 ≤ D_T`` holds for the means too.
+    Gauss-Legendre panels in ``x``, ``ε = Ω_g + w sinh x`` with ``w`` the distance of the edge singularity from
+    the real axis (Γ, more if gapless): the singular functions are smooth in x, so the number of nodes hardly
+    grows with 1/Γ and the averages are smooth in Δ. All weights are positive, so ``0 ≤ D_L ≤ 1 ≤ D_T`` holds
+    for the means too.
 
     Args:
         edges: increasing, not negative, ``(NE + 1,)``.
@@ -173,9 +185,9 @@ def bin_averages(
         )
     )
     check_parameters(gaps, depairings, broadenings)
-    unresolved = (broadenings == 0.0) & (depairings == 0.0) & (gaps > 0.0)
-    if np.any(unresolved & (gaps >= bounds[0]) & (gaps <= bounds[-1])):
-        raise CaseError("broadening: 0 leaves a singular density of states at the gap; use e.g. 1e-4 (of the gap)")
+    singular = _divergent(gaps, depairings, broadenings)
+    if np.any(singular & (gaps >= bounds[0]) & (gaps <= bounds[-1])):
+        raise CaseError(_SINGULAR)
     out = np.empty((7, gaps.size, bounds.size - 1))
     failed = _averages(bounds, gaps, depairings, broadenings, gap_edge(gaps, depairings), out)
     if failed >= 0:
@@ -183,11 +195,18 @@ def bin_averages(
             f"Usadel equation: no root for gap {gaps[failed]:g}, depairing {depairings[failed]:g}, "
             f"broadening {broadenings[failed]:g}"
         )
-    return BinnedSpectrum(*out, gap=gaps[:, None].copy())
+    return BinnedSpectrum(*out, gaps[:, None].copy())
 
 
 @njit(cache=True, nogil=True)
-def _solve(energies, gaps, depairings, broadenings, normal, anomalous):
+def _solve(
+    energies: Floats,
+    gaps: Floats,
+    depairings: Floats,
+    broadenings: Floats,
+    normal: Complexes,
+    anomalous: Complexes,
+) -> int:
     """Fill G and F for flat arrays; returns the first entry without a root, or −1."""
     x, in_t, given = 0j, False, False
     for k in range(energies.size):
@@ -204,8 +223,8 @@ def _solve(energies, gaps, depairings, broadenings, normal, anomalous):
     return -1
 
 
-# Panels this short in τ are integrated in ε itself; longer ones are cut to _PANEL. The nearest singularities lie at
-# |Im τ| = π/2 (the edge) and about 0.52 (its two companions when ζ > 0): 8 nodes then err by some 1e-13.
+# Panels this short in x are integrated in ε itself; longer ones are cut to _PANEL. The nearest singularities lie
+# at |Im x| = π/2 (the edge) and about 0.52 (its two companions when ζ > 0): 8 nodes then err by some 1e-13.
 _SHORT = 0.1
 _PANEL = 0.3
 _NODES_6, _WEIGHTS_6 = np.polynomial.legendre.leggauss(6)
@@ -213,7 +232,9 @@ _NODES_8, _WEIGHTS_8 = np.polynomial.legendre.leggauss(8)
 
 
 @njit(cache=True, nogil=True)
-def _averages(bounds, gaps, depairings, broadenings, edges, out):
+def _averages(
+    bounds: Floats, gaps: Floats, depairings: Floats, broadenings: Floats, edges: Floats, out: Floats
+) -> int:
     """Fill ``out[quantity, cell, bin]``; returns the first cell without a root, or −1."""
     for c in range(gaps.size):
         gap, depairing = gaps[c], depairings[c]
