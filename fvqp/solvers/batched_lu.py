@@ -1,0 +1,412 @@
+"""Direct solution of many sparse systems that share one pattern: A_e x_e = b_e for every energy e.
+
+LU factorisation without pivoting, row by row: row i of A is scattered into a dense row, the rows of U that reach it
+are subtracted in ascending order, and what remains is row i of U and L. The pattern is worked out once; every index
+that is read then serves `LANES` energies, which fill one vector register. Rows of U whose patterns continue each
+other are subtracted four at a time, so that the dense row is read and written once for the four.
+
+No pivoting is stable for matrices with x^T A x > 0 whose skew part does not dominate (G. H. Golub, C. F. Van Loan,
+Matrix Computations, section 4.1.4 of the 4th edition): diffusion with relaxation, and two such fields with
+an antisymmetric coupling. On a line no entry is filled in and this is the Thomas algorithm.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import get_num_threads, njit, prange
+from numpy.typing import NDArray
+
+from fvqp.errors import ConvergenceError
+from fvqp.solvers.lanes import LANES, add, aligned_empty, fnma, load, load_at, mul, store, store_at, zeros
+from fvqp.solvers.ordering import Symbolic, best_order, factorise, symmetrised
+
+FloatArray = NDArray[np.float64]
+
+_NO_FILL_LIMIT = 2**62
+
+
+@njit(cache=True, nogil=True)
+def _eliminate(
+    s: Symbolic, n_last: int, symmetric: bool, tiny: float,
+    values: FloatArray, first: int, n_energies: int,
+    w: FloatArray, u: FloatArray, d: FloatArray, lower: FloatArray, keep_lower: bool,
+    schur: FloatArray, y: FloatArray, n_rhs: int,
+) -> int:  # fmt: skip
+    """Factorise `LANES` energies from `first` on, and apply L^-1 to `y` on the way.
+
+    `w`: n blocks of zeros, left as zeros. `u`, `d`, `lower`: rows of U, inverse pivots, rows of L. Returns -1 or the
+    place of the first unusable pivot, times LANES, plus the lane.
+    """
+    n = s.perm.size
+    n_first = n - n_last
+    diagonal = np.empty(LANES)
+    for i in range(n):
+        for p in range(s.a_ptr[i], s.a_ptr[i + 1]):
+            j = s.a_col[p]
+            if j >= i or not symmetric:
+                store(w, j, add(load(w, j), load_at(values, s.a_source[p] * n_energies + first)))
+        for lane in range(LANES):
+            diagonal[lane] = abs(w[i * LANES + lane])
+        q = s.l_ptr[i]
+        q_end = s.l_ptr[i + 1]
+        while q < q_end:
+            k = s.l_col[q]
+            if s.run[k] >= 4 and q + 4 <= q_end:
+                # Rows k..k+3 reach row i, hence their patterns agree from there on (`Symbolic.run`).
+                if symmetric:
+                    p0, p1, p2, p3 = s.l_pos[q], s.l_pos[q + 1], s.l_pos[q + 2], s.l_pos[q + 3]
+                    f0 = mul(load(u, p0), load(d, k))
+                    f1 = mul(load(u, p1), load(d, k + 1))
+                    f2 = mul(load(u, p2), load(d, k + 2))
+                    f3 = mul(load(u, p3), load(d, k + 3))
+                else:
+                    p0, p1, p2, p3 = s.u_ptr[k], s.u_ptr[k + 1], s.u_ptr[k + 2], s.u_ptr[k + 3]
+                    f0 = mul(load(w, k), load(d, k))
+                    f1 = mul(fnma(load(w, k + 1), f0, load(u, p0)), load(d, k + 1))
+                    x = fnma(load(w, k + 2), f0, load(u, p0 + 1))
+                    f2 = mul(fnma(x, f1, load(u, p1)), load(d, k + 2))
+                    x = fnma(fnma(load(w, k + 3), f0, load(u, p0 + 2)), f1, load(u, p1 + 1))
+                    f3 = mul(fnma(x, f2, load(u, p2)), load(d, k + 3))
+                    for c in range(k, k + 4):
+                        store(w, c, zeros())
+                    p0 += 3
+                    p1 += 2
+                    p2 += 1
+                    if keep_lower:
+                        store(lower, q, f0)
+                        store(lower, q + 1, f1)
+                        store(lower, q + 2, f2)
+                        store(lower, q + 3, f3)
+                for r in range(n_rhs):
+                    x = fnma(load(y, i * n_rhs + r), f0, load(y, k * n_rhs + r))
+                    x = fnma(x, f1, load(y, (k + 1) * n_rhs + r))
+                    x = fnma(x, f2, load(y, (k + 2) * n_rhs + r))
+                    store(y, i * n_rhs + r, fnma(x, f3, load(y, (k + 3) * n_rhs + r)))
+                common = s.u_ptr[k + 1] - p0
+                for t in range(common):
+                    j = s.u_col[p3 + t]
+                    x = fnma(load(w, j), f0, load(u, p0 + t))
+                    x = fnma(x, f1, load(u, p1 + t))
+                    x = fnma(x, f2, load(u, p2 + t))
+                    store(w, j, fnma(x, f3, load(u, p3 + t)))
+                for p in range(p1 + common, s.u_ptr[k + 2]):
+                    store(w, s.u_col[p], fnma(load(w, s.u_col[p]), f1, load(u, p)))
+                for p in range(p2 + common, s.u_ptr[k + 3]):
+                    store(w, s.u_col[p], fnma(load(w, s.u_col[p]), f2, load(u, p)))
+                for p in range(p3 + common, s.u_ptr[k + 4]):
+                    store(w, s.u_col[p], fnma(load(w, s.u_col[p]), f3, load(u, p)))
+                q += 4
+            else:
+                if symmetric:
+                    p0 = s.l_pos[q]
+                    f0 = mul(load(u, p0), load(d, k))
+                else:
+                    p0 = s.u_ptr[k]
+                    f0 = mul(load(w, k), load(d, k))
+                    store(w, k, zeros())
+                    if keep_lower:
+                        store(lower, q, f0)
+                for r in range(n_rhs):
+                    store(y, i * n_rhs + r, fnma(load(y, i * n_rhs + r), f0, load(y, k * n_rhs + r)))
+                for p in range(p0, s.u_ptr[k + 1]):
+                    store(w, s.u_col[p], fnma(load(w, s.u_col[p]), f0, load(u, p)))
+                q += 1
+        if i >= n_first:
+            row = i - n_first
+            for column in range(row if symmetric else 0, n_last):
+                x = load(w, n_first + column)
+                store(w, n_first + column, zeros())
+                store_at(schur, (row * n_last + column) * n_energies + first, x)
+                if symmetric:
+                    store_at(schur, (column * n_last + row) * n_energies + first, x)
+            continue
+        for lane in range(LANES):
+            pivot = w[i * LANES + lane]
+            if not (tiny * diagonal[lane] < abs(pivot) < np.inf):
+                return i * LANES + lane
+            d[i * LANES + lane] = 1.0 / pivot
+        store(w, i, zeros())
+        for p in range(s.u_ptr[i], s.u_ptr[i + 1]):
+            store(u, p, load(w, s.u_col[p]))
+            store(w, s.u_col[p], zeros())
+    return -1
+
+
+@njit(cache=True, nogil=True)
+def _forward(
+    s: Symbolic, symmetric: bool, u: FloatArray, d: FloatArray, lower: FloatArray, y: FloatArray, n_rhs: int
+) -> None:
+    """y <- L^-1 y."""
+    for i in range(s.perm.size):
+        for q in range(s.l_ptr[i], s.l_ptr[i + 1]):
+            k = s.l_col[q]
+            f = mul(load(u, s.l_pos[q]), load(d, k)) if symmetric else load(lower, q)
+            for r in range(n_rhs):
+                store(y, i * n_rhs + r, fnma(load(y, i * n_rhs + r), f, load(y, k * n_rhs + r)))
+
+
+@njit(cache=True, nogil=True)
+def _backward(s: Symbolic, n_last: int, u: FloatArray, d: FloatArray, y: FloatArray, n_rhs: int) -> None:
+    """y <- U^-1 y for the eliminated unknowns, with the last ones given."""
+    for i in range(s.perm.size - n_last - 1, -1, -1):
+        for r in range(n_rhs):
+            x = load(y, i * n_rhs + r)
+            for p in range(s.u_ptr[i], s.u_ptr[i + 1]):
+                x = fnma(x, load(u, p), load(y, s.u_col[p] * n_rhs + r))
+            store(y, i * n_rhs + r, mul(x, load(d, i)))
+
+
+@njit(cache=True, nogil=True)
+def _work(
+    thread: int, n_threads: int, s: Symbolic, n_last: int, symmetric: bool, tiny: float, n_energies: int,
+    eliminate: bool, forward: bool, backward: bool, kept: bool, keep_lower: bool,
+    values: FloatArray, u: FloatArray, d: FloatArray, lower: FloatArray, schur: FloatArray,
+    b: FloatArray, out: FloatArray, n_rhs: int, w: FloatArray, y: FloatArray, failed: NDArray[np.int64],
+) -> None:  # fmt: skip
+    """One thread's share of the energies. `kept`: factors of all energies are held, not of one vector a thread."""
+    n = s.perm.size
+    n_u = s.u_col.size
+    n_l = s.l_col.size
+    w = w[thread * n * LANES : (thread + 1) * n * LANES]
+    y = y[thread * n * n_rhs * LANES : (thread + 1) * n * n_rhs * LANES]
+    if eliminate:
+        w[:] = 0.0
+    for chunk in range(thread, (n_energies + LANES - 1) // LANES, n_threads):
+        # The last vector overlaps the one before it instead of being padded: both write the same numbers.
+        first = min(chunk * LANES, n_energies - LANES)
+        place = chunk if kept else thread
+        u_chunk = u[place * n_u * LANES : (place + 1) * n_u * LANES]
+        d_chunk = d[place * n * LANES : (place + 1) * n * LANES]
+        lower_chunk = lower[place * n_l * LANES : (place + 1) * n_l * LANES] if keep_lower else lower
+        for i in range(n):
+            for r in range(n_rhs):
+                store(y, i * n_rhs + r, load_at(b, (r * n + s.perm[i]) * n_energies + first))
+        if eliminate:
+            bad = _eliminate(
+                s, n_last, symmetric, tiny, values, first, n_energies, w, u_chunk, d_chunk, lower_chunk, keep_lower,
+                schur, y, n_rhs,
+            )  # fmt: skip
+            if bad >= 0:
+                failed[thread, 0] = first + bad % LANES
+                failed[thread, 1] = s.perm[bad // LANES]
+                return
+        elif forward:
+            _forward(s, symmetric, u_chunk, d_chunk, lower_chunk, y, n_rhs)
+        if backward:
+            _backward(s, n_last, u_chunk, d_chunk, y, n_rhs)
+        for i in range(n):
+            for r in range(n_rhs):
+                store_at(out, (r * n + s.perm[i]) * n_energies + first, load(y, i * n_rhs + r))
+
+
+@njit(cache=True, parallel=True)
+def _work_parallel(
+    n_threads: int, s: Symbolic, n_last: int, symmetric: bool, tiny: float, n_energies: int,
+    eliminate: bool, forward: bool, backward: bool, kept: bool, keep_lower: bool,
+    values: FloatArray, u: FloatArray, d: FloatArray, lower: FloatArray, schur: FloatArray,
+    b: FloatArray, out: FloatArray, n_rhs: int, w: FloatArray, y: FloatArray, failed: NDArray[np.int64],
+) -> None:  # fmt: skip
+    for thread in prange(n_threads):
+        _work(
+            thread, n_threads, s, n_last, symmetric, tiny, n_energies, eliminate, forward, backward, kept, keep_lower,
+            values, u, d, lower, schur, b, out, n_rhs, w, y, failed,
+        )  # fmt: skip
+
+
+class TooMuchFill(Exception):
+    """Every ordering fills in more than the limit: another method is needed."""
+
+
+class BatchedLU:
+    """Factors of n_energies sparse matrices with one pattern.
+
+    Parameters
+    ----------
+    indptr, indices
+        CSR pattern of the (n, n) matrices; meant to be symmetric, else its symmetric hull is factorised.
+    n_last
+        The last `n_last` unknowns are not eliminated; what is left for them is the Schur complement.
+    symmetric
+        The matrices are symmetric: L D L^T, half the arithmetic and memory. Only the values on one side of the
+        diagonal (in the order of elimination) are read.
+    max_fill
+        Limit of `fill`; `TooMuchFill` is raised before anything is allocated for more.
+
+    Attributes
+    ----------
+    fill
+        Entries of L and U beside the diagonals (of U alone if `symmetric`), for one energy.
+    flops
+        Multiply-add pairs of one factorisation, for one energy.
+    """
+
+    def __init__(
+        self,
+        indptr: NDArray[np.integer],
+        indices: NDArray[np.integer],
+        *,
+        n_last: int = 0,
+        symmetric: bool = False,
+        max_fill: int | None = None,
+    ) -> None:
+        indptr = np.asarray(indptr, np.int64)
+        indices = np.asarray(indices, np.int64)
+        self.n = indptr.size - 1
+        self.nnz = indices.size
+        if self.nnz != indptr[-1] or (self.nnz and (indices.min() < 0 or indices.max() >= self.n)):
+            raise ValueError(f"not the CSR pattern of a square matrix of {self.n} rows")
+        if not 0 <= n_last <= self.n:
+            raise ValueError(f"n_last = {n_last} of {self.n} unknowns")
+        self.n_last = n_last
+        self.symmetric = symmetric
+        sides = 1 if symmetric else 2
+        limit = _NO_FILL_LIMIT if max_fill is None else max_fill // sides
+        pattern = symmetrised(indptr, indices, self.n)
+        best = best_order(*pattern, n_last, limit)
+        if best is None:
+            raise TooMuchFill(f"more than {max_fill} entries in the factors of a matrix of {self.n} rows")
+        perm, parent, count = best
+        self._symbolic = factorise(indptr, indices, perm, parent, count, pattern, n_last)
+        self.fill = sides * int(count.sum())
+        self.flops = int((count * (count + 1) // 2).sum()) if symmetric else int((count * (count + 1)).sum())
+        # Round-off of a pivot grows like the root of the number of eliminations before it.
+        self._tiny = 8.0 * math.sqrt(max(self.n, 1)) * np.finfo(float).eps
+        self._n_energies = 0
+
+    def factor_bytes(self, n_energies: int) -> int:
+        """Memory of the factors that `factor` keeps for `n_energies` energies."""
+        return 8 * LANES * math.ceil(n_energies / LANES) * (self.fill + self.n)
+
+    def factor(self, values: FloatArray) -> None:
+        """Factorise and keep the factors of all energies.
+
+        `values`: (nnz, n_energies), energies contiguous. Raises `ConvergenceError` that names the energy and the row
+        of a pivot that is zero to round-off or not finite.
+        """
+        self._check(values, (self.nnz,), "values")
+        self._factor(values, None, keep_lower=not self.symmetric)
+
+    def solve(self, rhs: FloatArray) -> FloatArray:
+        """x of `rhs` with the kept factors; (n, n_energies), or (k, n, n_energies) for k right-hand sides."""
+        if self.n_last:
+            raise ValueError("the last unknowns were not eliminated: use forward and backward")
+        return self._substitute(rhs, forward=True, backward=True)
+
+    def solve_once(self, values: FloatArray, rhs: FloatArray) -> FloatArray:
+        """Factorise and solve, a few energies at a time: memory (fill + n) x LANES x threads, nothing is kept."""
+        if self.n_last:
+            raise ValueError("the last unknowns were not eliminated: use reduce and backward")
+        self._check(values, (self.nnz,), "values")
+        self._check(rhs, (self.n,), "rhs", values.shape[-1])
+        n_energies = values.shape[1]
+        return self._run(values, rhs, n_energies, eliminate=True, backward=True)
+
+    def reduce(self, values: FloatArray, rhs: FloatArray) -> FloatArray:
+        """`factor` and `forward` in one, keeping only what `backward` needs: half the memory, one pass."""
+        self._check(rhs, (self.n,), "rhs", values.shape[-1])
+        self._check(values, (self.nnz,), "values")
+        return self._factor(values, rhs, keep_lower=False)
+
+    def forward(self, rhs: FloatArray) -> FloatArray:
+        """Eliminate the first unknowns from `rhs`: the last `n_last` rows become the Schur complement's right side."""
+        return self._substitute(rhs, forward=True, backward=False)
+
+    def backward(self, y: FloatArray) -> FloatArray:
+        """x of what `forward` returned, in whose last `n_last` rows the solution of the Schur complement was put."""
+        return self._substitute(y, forward=False, backward=True)
+
+    @property
+    def schur(self) -> FloatArray:
+        """Schur complement (n_last, n_last, n_energies) of the last `factor` or `reduce`."""
+        return self._schur[..., : self._n_energies]
+
+    def _factor(self, values: FloatArray, rhs: FloatArray | None, keep_lower: bool) -> FloatArray:
+        n_energies = values.shape[1]
+        chunks = math.ceil(n_energies / LANES)
+        self._n_energies = 0
+        self._u = aligned_empty(chunks * self._symbolic.u_col.size)
+        self._d = aligned_empty(chunks * self.n)
+        self._lower = aligned_empty(chunks * self._symbolic.l_col.size if keep_lower else 0)
+        self._keep_lower = keep_lower
+        out = self._run(values, rhs, n_energies, eliminate=True, keep=True)
+        self._n_energies = n_energies
+        return out
+
+    def _substitute(self, rhs: FloatArray, forward: bool, backward: bool) -> FloatArray:
+        if not self._n_energies:
+            raise ValueError("nothing was factorised")
+        if forward and not (self._keep_lower or self.symmetric):
+            raise ValueError("reduce does not keep L: use factor")
+        self._check(rhs, (self.n,), "rhs", self._n_energies)
+        return self._run(None, rhs, self._n_energies, forward=forward, backward=backward, keep=True)
+
+    def _run(
+        self,
+        values: FloatArray | None,
+        rhs: FloatArray | None,
+        n_energies: int,
+        *,
+        eliminate: bool = False,
+        forward: bool = False,
+        backward: bool = False,
+        keep: bool = False,
+    ) -> FloatArray:
+        width = max(n_energies, LANES)
+        chunks = math.ceil(n_energies / LANES)
+        threads = min(get_num_threads(), chunks)
+        n_rhs = 0 if rhs is None else (rhs.shape[0] if rhs.ndim == 3 else 1)
+        if keep:
+            u, d, lower, keep_lower = self._u, self._d, self._lower, self._keep_lower
+        else:
+            u = aligned_empty(threads * self._symbolic.u_col.size)
+            d, lower, keep_lower = aligned_empty(threads * self.n), aligned_empty(0), False
+        b = np.empty(0) if rhs is None else _widened(rhs, width)
+        out = np.empty(b.shape)
+        schur = np.empty((self.n_last, self.n_last, width) if eliminate else (0, 0, 0))
+        failed = np.full((threads, 2), -1, np.int64)
+        arguments = (
+            self._symbolic, self.n_last, self.symmetric, self._tiny, width,
+            eliminate, forward, backward, keep, keep_lower,
+            np.empty(0) if values is None else _widened(values, width).reshape(-1), u, d, lower, schur.reshape(-1),
+            b.reshape(-1), out.reshape(-1), n_rhs,
+            aligned_empty(threads * self.n if eliminate else 0), aligned_empty(threads * self.n * n_rhs), failed,
+        )  # fmt: skip
+        if threads == 1:
+            _work(0, 1, *arguments)
+        elif threads > 1:
+            _work_parallel(threads, *arguments)
+        bad = failed[failed[:, 0] >= 0]
+        if bad.size:
+            energy, row = bad[bad[:, 0].argmin()]
+            raise SingularMatrix(int(min(energy, n_energies - 1)), int(row))
+        if eliminate:
+            self._schur = schur
+        return out[..., :n_energies] if width > n_energies else out
+
+    def _check(self, array: FloatArray, leading: tuple[int, ...], name: str, n_energies: int | None = None) -> None:
+        wanted = leading if n_energies is None else (*leading, n_energies)
+        shape = array.shape[-2:] if n_energies is not None else array.shape[:1]
+        if shape != wanted or array.dtype != np.float64 or array.ndim not in ((2, 3) if n_energies is not None else (2,)):
+            raise ValueError(f"{name} must be float64 (..., {', '.join(map(str, wanted))}), not {array.shape}")
+
+
+class SingularMatrix(ConvergenceError):
+    """A pivot that is zero to round-off or not finite, at an energy index and a row."""
+
+    def __init__(self, energy: int, row: int) -> None:
+        super().__init__(
+            f"the matrix of energy index {energy} is singular to working precision: no usable pivot in row {row} "
+            "(a part of the mesh that nothing holds, or a coefficient that is not a number)"
+        )
+        self.energy = energy
+        self.row = row
+
+
+def _widened(array: FloatArray, width: int) -> FloatArray:
+    """`array` with contiguous energies; fewer than one vector of them are filled up with copies of the last."""
+    n_energies = array.shape[-1]
+    if n_energies < width and n_energies:
+        array = array[..., np.minimum(np.arange(width), n_energies - 1)]
+    return np.ascontiguousarray(array)

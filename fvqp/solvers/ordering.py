@@ -1,0 +1,254 @@
+"""Elimination orderings and symbolic factorisation of sparse matrices with a symmetric pattern.
+
+Elimination tree, row subtrees and postordering: J. W. H. Liu, "The role of elimination trees in sparse
+factorization", SIAM J. Matrix Anal. Appl. 11 (1990) 134.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+from petsc4py import PETSc
+from scipy.sparse import csr_matrix
+from scipy.sparse.csgraph import reverse_cuthill_mckee
+
+IntArray = NDArray[np.int64]
+
+QMD_LIMIT = 30_000
+"""Rows above which quotient minimum degree, whose cost grows faster than the factorisation's, is not tried."""
+
+
+class Symbolic(NamedTuple):
+    """Pattern of the factors of the permuted matrix P A P^T = L U, all numbers in the order of elimination.
+
+    The strict upper triangle of U is held by rows, the strict lower triangle of L by rows; as patterns they are each
+    other's transpose. Only the first `n - n_last` unknowns are eliminated.
+    """
+
+    perm: IntArray
+    """(n,) row of A that is eliminated at each place."""
+    a_ptr: IntArray
+    """(n + 1,) with `a_col`, `a_source`: the permuted matrix and where its entries stand in A."""
+    a_col: IntArray
+    a_source: IntArray
+    u_ptr: IntArray
+    """(n + 1,) rows of U; ascending columns `u_col`."""
+    u_col: IntArray
+    l_ptr: IntArray
+    """(n + 1,) rows of L; ascending columns `l_col`."""
+    l_col: IntArray
+    l_pos: IntArray
+    """Entry of U that is the transpose of an entry of L."""
+    run: IntArray
+    """(n,) number of consecutive rows of U from here on of which each, but for its first column, is the beginning of
+    the next: they are applied together."""
+
+
+@njit(cache=True)
+def _count(
+    indptr: IntArray, indices: IntArray, perm: IntArray, n_eliminated: int, limit: int
+) -> tuple[IntArray, IntArray, int]:
+    """Elimination tree (-1: root), entries of every row of U, and their sum; stops once the sum exceeds `limit`."""
+    n = perm.size
+    place = np.empty(n, np.int64)
+    for i in range(n):
+        place[perm[i]] = i
+    parent = np.full(n, -1, np.int64)
+    count = np.zeros(n, np.int64)
+    mark = np.full(n, -1, np.int64)
+    fill = 0
+    for i in range(n):
+        mark[i] = i
+        for p in range(indptr[perm[i]], indptr[perm[i] + 1]):
+            k = place[indices[p]]
+            if k >= i:
+                continue
+            while k != -1 and k < n_eliminated and mark[k] != i:
+                mark[k] = i
+                count[k] += 1
+                fill += 1
+                if parent[k] == -1:
+                    parent[k] = i
+                k = parent[k]
+        if fill > limit:
+            break
+    return parent, count, fill
+
+
+@njit(cache=True)
+def _postorder(parent: IntArray, n_eliminated: int) -> IntArray:
+    """Order in which every node of the elimination tree directly follows its subtree; the last unknowns stay."""
+    n = parent.size
+    first_child = np.full(n, -1, np.int64)
+    next_sibling = np.full(n, -1, np.int64)
+    for k in range(n_eliminated - 1, -1, -1):
+        p = parent[k]
+        if 0 <= p < n_eliminated:
+            next_sibling[k] = first_child[p]
+            first_child[p] = k
+    order = np.empty(n, np.int64)
+    stack = np.empty(n, np.int64)
+    filled = 0
+    for root in range(n_eliminated):
+        if 0 <= parent[root] < n_eliminated:
+            continue
+        stack[0] = root
+        top = 0
+        while top >= 0:
+            k = stack[top]
+            if first_child[k] != -1:
+                top += 1
+                stack[top] = first_child[k]
+                first_child[k] = next_sibling[first_child[k]]
+            else:
+                order[filled] = k
+                filled += 1
+                top -= 1
+    for k in range(n_eliminated, n):
+        order[k] = k
+    return order
+
+
+@njit(cache=True)
+def _fill_pattern(
+    indptr: IntArray, indices: IntArray, perm: IntArray, n_eliminated: int, parent: IntArray, count: IntArray
+) -> tuple[IntArray, IntArray, IntArray, IntArray, IntArray, IntArray]:
+    n = perm.size
+    place = np.empty(n, np.int64)
+    for i in range(n):
+        place[perm[i]] = i
+    u_ptr = np.zeros(n + 1, np.int64)
+    for k in range(n):
+        u_ptr[k + 1] = u_ptr[k] + count[k]
+    u_col = np.empty(u_ptr[n], np.int64)
+    top = u_ptr[:n].copy()
+    mark = np.full(n, -1, np.int64)
+    l_ptr = np.zeros(n + 1, np.int64)
+    for i in range(n):
+        mark[i] = i
+        entries = 0
+        for p in range(indptr[perm[i]], indptr[perm[i] + 1]):
+            k = place[indices[p]]
+            if k >= i:
+                continue
+            while k != -1 and k < n_eliminated and mark[k] != i:
+                mark[k] = i
+                u_col[top[k]] = i
+                top[k] += 1
+                entries += 1
+                k = parent[k]
+        l_ptr[i + 1] = l_ptr[i] + entries
+    l_col = np.empty(l_ptr[n], np.int64)
+    l_pos = np.empty(l_ptr[n], np.int64)
+    top[:] = l_ptr[:n]
+    for k in range(n):
+        for p in range(u_ptr[k], u_ptr[k + 1]):
+            i = u_col[p]
+            l_col[top[i]] = k
+            l_pos[top[i]] = p
+            top[i] += 1
+    run = np.ones(n, np.int64)
+    for k in range(n_eliminated - 2, -1, -1):
+        length = u_ptr[k + 1] - u_ptr[k] - 1
+        if length < 0 or u_col[u_ptr[k]] != k + 1 or length > u_ptr[k + 2] - u_ptr[k + 1]:
+            continue
+        same = True
+        for t in range(length):
+            if u_col[u_ptr[k] + 1 + t] != u_col[u_ptr[k + 1] + t]:
+                same = False
+                break
+        if same:
+            run[k] = run[k + 1] + 1
+    return u_ptr, u_col, l_ptr, l_col, l_pos, run
+
+
+def _petsc_ordering(graph: csr_matrix, name: str) -> IntArray | None:
+    """Ordering by PETSc on this process alone; None where this PETSc does not have it."""
+    matrix = PETSc.Mat().createAIJ(
+        graph.shape,
+        csr=(graph.indptr.astype(PETSc.IntType), graph.indices.astype(PETSc.IntType), np.ones(graph.nnz)),
+        comm=PETSc.COMM_SELF,
+    )
+    try:
+        rows, columns = matrix.getOrdering(name)
+        order = rows.getIndices().astype(np.int64)
+        rows.destroy()
+        columns.destroy()
+        return order
+    except PETSc.Error:
+        return None
+    finally:
+        matrix.destroy()
+
+
+def _candidates(graph: csr_matrix, n_last: int) -> Iterator[IntArray]:
+    """Orders of elimination with the last `n_last` unknowns kept last."""
+    n = graph.shape[0]
+    n_first = n - n_last
+    last = np.arange(n_first, n)
+    yield np.arange(n)
+    cuthill_mckee = reverse_cuthill_mckee(graph, symmetric_mode=True).astype(np.int64)
+    cuthill_mckee = cuthill_mckee[cuthill_mckee < n_first]
+    yield np.concatenate([cuthill_mckee, last])
+    if n_last:
+        yield np.concatenate([cuthill_mckee[::-1], last])
+    if n_first > 1:
+        interior = graph[:n_first, :n_first].sorted_indices()
+        for name in ("nd", "amd", "qmd"):
+            if name == "qmd" and n_first > QMD_LIMIT:
+                continue
+            order = _petsc_ordering(interior, name)
+            if order is not None and np.array_equal(np.sort(order), np.arange(n_first)):
+                yield np.concatenate([order, last])
+
+
+def best_order(
+    indptr: IntArray, indices: IntArray, n_last: int, limit: int
+) -> tuple[IntArray, IntArray, IntArray] | None:
+    """The order with least fill among natural, reverse Cuthill-McKee and PETSc's nested dissection and minimum degree.
+
+    `indptr`, `indices`: symmetric pattern. Returns order (postordered), elimination tree and entries per row of U, or
+    None if every candidate has more than `limit` entries.
+    """
+    n = indptr.size - 1
+    graph = csr_matrix((np.ones(indices.size, np.int8), indices.astype(np.int32), indptr.astype(np.int32)), (n, n))
+    best = None
+    for perm in _candidates(graph, n_last):
+        parent, count, fill = _count(indptr, indices, perm, n - n_last, limit)
+        # A tie goes to the earlier candidate: the simpler, and on a line the order of its cells.
+        if fill <= limit and (best is None or fill < best[0]):
+            best = (fill, perm, parent, count)
+            limit = fill
+    if best is None:
+        return None
+    _, perm, parent, count = best
+    perm = perm[_postorder(parent, n - n_last)]
+    parent, count, _ = _count(indptr, indices, perm, n - n_last, limit)
+    return perm, parent, count
+
+
+def symmetrised(indptr: IntArray, indices: IntArray, n: int) -> tuple[IntArray, IntArray]:
+    """Pattern of A + A^T, columns ascending."""
+    pattern = csr_matrix((np.ones(indices.size, np.int32), indices, indptr), (n, n))
+    pattern = (pattern + pattern.T).tocsr()
+    pattern.sort_indices()
+    return pattern.indptr.astype(np.int64), pattern.indices.astype(np.int64)
+
+
+def factorise(
+    indptr: IntArray, indices: IntArray, perm: IntArray, parent: IntArray, count: IntArray,
+    pattern: tuple[IntArray, IntArray], n_last: int,
+) -> Symbolic:
+    """Pattern of the factors of the matrix `indptr`, `indices` in the order `perm` (see `best_order`)."""
+    n = perm.size
+    place = np.empty(n, np.int64)
+    place[perm] = np.arange(n)
+    rows = np.repeat(np.arange(n), np.diff(indptr))
+    source = np.lexsort((place[indices], place[rows]))
+    a_ptr = np.concatenate([[0], np.cumsum(np.diff(indptr)[perm])]).astype(np.int64)
+    filled = _fill_pattern(pattern[0], pattern[1], perm, n - n_last, parent, count)
+    return Symbolic(perm, a_ptr, place[indices[source]], source.astype(np.int64), *filled)
