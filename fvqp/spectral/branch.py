@@ -8,9 +8,9 @@ With ``G = cos θ``, ``F = sin θ`` and the complex conjugates of everything (en
 The right side maps the half strip ``0 < Re u < π/2``, ``Im u > 0`` onto a region that covers the quadrant
 ``Γ > 0, ε > 0`` exactly once (argument principle along its boundary), for any Δ > 0 and ζ ≥ 0. So there is
 one root in the half strip, and a root found there *is* the retarded one: Newton's method may start anywhere,
-and its answer is accepted by where it lies. In ``T = tan(u/2)`` the half strip is the quarter of the unit disc
-``Re T > 0, Im T > 0``; in ``τ = tan(θ*/2) = (1 − T)/(1 + T)`` it is ``Re τ > 0, Im τ < 0``, and both obey a
-quartic,
+and its answer is accepted by where it lies. In ``T = tan(u/2)`` the half strip is the quarter of the unit
+disc ``Re T > 0, Im T > 0``; in ``τ = tan(θ*/2) = (1 − T)/(1 + T)`` it is ``Re τ > 0, Im τ < 0``, and both
+obey a quartic,
 
     s T⁴ + 2(Δ + ζ) T³ + 2(Δ − ζ) T − s = 0,      Δ τ⁴ + 2(s − ζ) τ³ + 2(s + ζ) τ − Δ = 0.
 
@@ -108,8 +108,8 @@ def retarded_root(
 ) -> Root:
     """Half-angle tangent of the retarded solution at ``s = Γ + iε``, ε ≥ 0, Γ > 0.
 
-    Returns ``(x, in_t, found)``: ``x`` is T if ``in_t``, otherwise τ. ``guess`` (of kind ``guess_in_t``) is used
-    if ``guess_given``; it influences the cost, never the answer.
+    Returns ``(x, in_t, found)``: ``x`` is T if ``in_t``, otherwise τ. ``guess`` (of kind ``guess_in_t``) is
+    used if ``guess_given``; it influences the cost, never the answer.
     """
     if gap == 0.0:
         return 0j, False, True
@@ -136,8 +136,8 @@ def parts(x: complex, in_t: bool) -> tuple[float, float, float, float, float, fl
     """``Re G, Im G, Re F, Im F, D_L, D_T`` from the half-angle tangent, as quotients of positive terms.
 
     With ``X = 2 Re T``, ``Y = 1 − |T|²``, ``p = 1 + |T|²``, ``m = 2 Im T``, ``Q = X² + Y²``:
-    ``Re G = Xp/Q``, ``Re F = Yp/Q``, ``Im F = Xm/Q``, ``Im G = −Ym/Q``, ``D_L = X²/Q``, ``D_T = p²/Q``; the same
-    with X and Y exchanged for τ.
+    ``Re G = Xp/Q``, ``Re F = Yp/Q``, ``Im F = Xm/Q``, ``Im G = −Ym/Q``, ``D_L = X²/Q``, ``D_T = p²/Q``;
+    the same with X and Y exchanged for τ.
     """
     square = x.real * x.real + x.imag * x.imag
     a = 2.0 * x.real

@@ -3,7 +3,7 @@
     Δ G + i z F − ζ F G = 0,   G² + F² = 1,   z = ε + iΓ        (theory, Usadel equation)
 
 (Belzig et al., Superlattices Microstruct. 25, 1251 (1999); Ryan, Beckmann, Chandrasekhar (2026)). Retarded
-branch: ``Re G ≥ 0``, ``G → 1`` far above the gap. All energies (ε, Δ, ζ, Γ) are in units of one reference gap.
+branch: ``Re G ≥ 0``, ``G → 1`` far above the gap. The energies ε, Δ, ζ, Γ are in units of one reference gap.
 """
 
 from __future__ import annotations
@@ -72,8 +72,8 @@ class Spectrum:
 class BinnedSpectrum:
     """Averages of the spectral functions over energy bins, arrays ``(cells, bins)``.
 
-    ``gap`` is ``(cells, 1)``. Every entry is the mean of the function over its bin, so products with a bin width
-    are integrals; ``re_F`` is the mean of ``Re F``, ``im_G`` that of ``Im G``.
+    ``gap`` is ``(cells, 1)``. Every entry is the mean of the function over its bin, so products with a bin
+    width are integrals; ``re_F`` is the mean of ``Re F``, ``im_G`` that of ``Im G``.
     """
 
     dos: Floats
@@ -97,14 +97,12 @@ class BinnedSpectrum:
 
 
 def gap_edge(gap: ArrayLike, depairing: ArrayLike) -> Floats:
-    """Edge of the spectrum, ``Ω_g = (Δ^{2/3} − ζ^{2/3})^{3/2}``; 0 where ζ ≥ Δ (gapless). Abrikosov, Gor'kov."""
+    """Edge of the spectrum, ``Ω_g = (Δ^{2/3} − ζ^{2/3})^{3/2}``; 0 where ζ ≥ Δ (Abrikosov and Gor'kov)."""
     difference = np.cbrt(np.asarray(gap, float)) ** 2 - np.cbrt(np.asarray(depairing, float)) ** 2
     return np.asarray(np.maximum(difference, 0.0) ** 1.5)
 
 
-_SINGULAR = (
-    "broadening: 0 leaves a singular density of states at the gap; give a small one, for example 1e-4 of the gap"
-)
+_SINGULAR = "broadening: 0 leaves a singular density of states at the gap; give a small one, such as 1e-4 Δ0"
 
 
 def _divergent(gap: Floats, depairing: Floats, broadening: Floats) -> NDArray[np.bool_]:
@@ -160,9 +158,9 @@ def bin_averages(
 ) -> BinnedSpectrum:
     """Means of the spectral functions over energy bins, exact to rounding wherever the gap edge lies.
 
-    Gauss-Legendre panels in ``x``, ``ε = Ω_g + w sinh x`` with ``w`` the distance of the edge singularity from
-    the real axis (Γ, more if gapless): the singular functions are smooth in x, so the number of nodes hardly
-    grows with 1/Γ and the averages are smooth in Δ. All weights are positive, so ``0 ≤ D_L ≤ 1 ≤ D_T`` holds
+    Gauss-Legendre panels in ``x``, ``ε = Ω_g + w sinh x`` with ``w`` the distance of the edge singularity
+    from the real axis (Γ, more if gapless): the singular functions are smooth in x, so the number of nodes
+    hardly grows with 1/Γ and the averages are smooth in Δ. All weights are positive, so ``0 ≤ D_L ≤ 1 ≤ D_T`` holds
     for the means too.
 
     Args:
@@ -195,7 +193,10 @@ def bin_averages(
             f"Usadel equation: no root for gap {gaps[failed]:g}, depairing {depairings[failed]:g}, "
             f"broadening {broadenings[failed]:g}"
         )
-    return BinnedSpectrum(*out, gaps[:, None].copy())
+    dos, pairing, diffusion_l, diffusion_t, supercurrent, re_f, im_g = out
+    return BinnedSpectrum(
+        dos, pairing, diffusion_l, diffusion_t, supercurrent, re_f, im_g, gaps[:, None].copy()
+    )
 
 
 @njit(cache=True, nogil=True)
@@ -223,8 +224,8 @@ def _solve(
     return -1
 
 
-# Panels this short in x are integrated in ε itself; longer ones are cut to _PANEL. The nearest singularities lie
-# at |Im x| = π/2 (the edge) and about 0.52 (its two companions when ζ > 0): 8 nodes then err by some 1e-13.
+# Panels this short in x are integrated in ε itself; longer ones are cut to _PANEL. The nearest singularities
+# lie at |Im x| = π/2 (the edge) and about 0.52 (its two companions when ζ > 0): 8 nodes err by some 1e-13.
 _SHORT = 0.1
 _PANEL = 0.3
 _NODES_6, _WEIGHTS_6 = np.polynomial.legendre.leggauss(6)

@@ -1,0 +1,113 @@
+"""The one unit registry: text such as ``"265 ueV"`` in, plain floats out."""
+
+from __future__ import annotations
+
+import math
+import re
+from functools import cache
+from typing import Any
+
+import pint
+
+from fvqp.errors import CaseError
+
+registry: pint.UnitRegistry[Any] = pint.UnitRegistry()
+
+_NUMBER_AND_UNIT = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*\*?\s*(\S.*?)?\s*")
+
+# Kinds of quantities by a unit of their dimension: the name of the dimension and an example of it.
+_KINDS = {
+    "m": ("length", "11 um"),
+    "m^2": ("area", "1 um^2"),
+    "m^3": ("volume", "1 um^3"),
+    "s": ("time", "12 ns"),
+    "1/s": ("rate", "10 MHz"),
+    "m/s": ("speed", "1000 km/s"),
+    "m^2/s": ("diffusivity", "16.9 cm^2/s"),
+    "kg": ("mass", "1 mg"),
+    "kg/m^3": ("mass density", "2.7 g/cm^3"),
+    "J": ("energy", "265 ueV"),
+    "W": ("power", "1 pW"),
+    "V": ("voltage", "0.4 mV"),
+    "K": ("temperature", "61 mK"),
+    "A": ("current", "10 uA"),
+    "A/m^2": ("current density", "1 MA/cm^2"),
+    "C": ("charge", "1 pC"),
+    "S": ("conductance", "24.6 uS"),
+    "S/m^2": ("conductance per area", "1 S/um^2"),
+    "S/m": ("conductivity", "6 MS/m"),
+    "ohm": ("resistance", "1.45 kohm"),
+    "ohm*m": ("resistivity", "15.8 uohm*cm"),
+    "ohm*m^2": ("resistance times area", "1 ohm*um^2"),
+    "T": ("magnetic flux density", "10 mT"),
+    "1/J/m^3": ("density of states", "1e47 1/J/m^3"),
+    "1": ("number without a unit", "0.5"),
+}
+
+
+@cache
+def _by_dimension() -> dict[Any, tuple[str, str]]:
+    return {registry.Quantity(1.0, unit).dimensionality: kind for unit, kind in _KINDS.items()}
+
+
+def _kind(quantity: Any) -> str:
+    """Name of the dimension of a quantity or unit: ``energy``, ``length``, or its formula."""
+    found = _by_dimension().get(quantity.dimensionality)
+    return found[0] if found else f"quantity of dimension {quantity.dimensionality}"
+
+
+def _with_article(noun: str) -> str:
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
+
+
+def to_float(value: Any, unit: str, *, what: str = "") -> float:
+    """The number that ``value`` has in ``unit``.
+
+    Args:
+        value: text with a unit (``"265 ueV"``, ``"16.9 cm^2/s"``) or a pint quantity.
+        unit: target unit, such as ``"J"``.
+        what: the name of the quantity in messages; by default that of the unit's dimension.
+
+    Raises:
+        CaseError: no number, no unit, an unknown unit, another dimension, not finite. The message says what
+            would be right.
+    """
+    wanted = _by_dimension().get(registry.Quantity(1.0, unit).dimensionality)
+    expected = f"expected {_with_article(what or (wanted[0] if wanted else f'quantity in {unit}'))}"
+    expected += f' such as "{wanted[1]}"' if wanted else f' in "{unit}"'
+    shown = f'"{value}"' if isinstance(value, str) else str(value)
+    shown = shown if len(shown) <= 60 else shown[:57] + "..."
+    quantity = _parsed(value, expected, shown)
+    try:
+        number = float(quantity.to(unit).magnitude)
+    except pint.DimensionalityError:
+        raise CaseError(f"{expected}, got {shown}, which is {_with_article(_kind(quantity))}") from None
+    except (pint.PintError, TypeError, ValueError, OverflowError, ArithmeticError):
+        raise CaseError(f"{expected}, got {shown}") from None
+    if not math.isfinite(number):
+        raise CaseError(f"{expected}, got {shown}, which is not finite")
+    return number
+
+
+def _parsed(value: Any, expected: str, shown: str) -> Any:
+    if isinstance(value, pint.Quantity):
+        return value
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise CaseError(f"{expected}, got {shown}")
+    if not isinstance(value, str):
+        return registry.Quantity(float(value), "")
+    match = _NUMBER_AND_UNIT.fullmatch(value)
+    if match is None:
+        raise CaseError(f"{expected}, got {shown}")
+    number, text = float(match[1]), match[2]
+    if text is None:
+        return registry.Quantity(number, "")
+    try:
+        return registry.Quantity(number, registry.parse_units(text))
+    except pint.UndefinedUnitError as error:
+        names = error.unit_names
+        unknown = names if isinstance(names, str) else ", ".join(names)
+        raise CaseError(f'{expected}, got {shown}: there is no unit "{unknown}"') from None
+    except Exception:
+        # Whatever pint's parser makes of a text that is no unit at all, the answer to its author is the same.
+        raise CaseError(f'{expected}, got {shown}: "{text}" is no unit') from None
