@@ -25,7 +25,8 @@ say() { printf 'setup: %s\n' "$*"; }
 die() { printf 'setup: %s\n' "$*" >&2; exit 1; }
 run() { if [ "$dry" ]; then printf '+ %s\n' "$*"; else "$@"; fi; }
 has() { command -v "$1" >/dev/null 2>&1; }
-imports_petsc() { "$1" -c 'from petsc4py import PETSc; import numpy' >/dev/null 2>&1; }
+# Loads PETSc's libraries without starting MPI, which takes seconds on some machines.
+imports_petsc() { "$1" -c 'import numpy; from petsc4py import lib; lib.ImportPETSc()' >/dev/null 2>&1; }
 debian_installed() { dpkg -s $debian_packages >/dev/null 2>&1; }
 new_enough() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; }
 
@@ -59,6 +60,7 @@ see_petsc4py() {
 }
 
 install_fvqp() { # pip's further arguments
+    say "installing fvqp and its Python packages with pip"
     run "$venv/bin/python" -m pip install -q "$@" -e '.[dev,docs]'
 }
 
@@ -96,8 +98,11 @@ can_distribution() {
 }
 
 from_distribution() {
-    debian_installed ||
-        run $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $debian_packages
+    if ! debian_installed; then
+        say "installing PETSc, Open MPI and display libraries with apt-get"
+        run $sudo env DEBIAN_FRONTEND=noninteractive \
+            apt-get install -y -qq -o Dpkg::Use-Pty=0 --no-install-recommends $debian_packages
+    fi
     if [ "$dry" ] && ! debian_installed; then
         say "what follows depends on what apt-get brings"
         return
