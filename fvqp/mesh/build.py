@@ -26,22 +26,23 @@ def build_mesh(
     name: str = "mesh",
     coordinates: str = "cartesian",
 ) -> Mesh:
-    """Distributes a mesh over the ranks of ``comm`` and works out its geometry. Collective; data are rank 0's.
+    """Distributes rank 0's mesh over the ranks of ``comm`` and works out its geometry. Collective.
 
     Parameters
     ----------
     points : ``(n_points, 1..3)`` vertices in metres.
-    cells : ``(meshio type, connectivity)`` blocks, all of one dimension; cells are numbered through the blocks.
+    cells : ``(meshio type, connectivity)`` blocks, all of one dimension; cells are numbered through the
+        blocks.
     regions : name → cell numbers.
-    boundaries : name → ``(n, k)`` vertex numbers of faces, outer or interior, filled up with −1 where a face has fewer
-        corners; ``(n, 1)`` for a mesh of lines.
+    boundaries : name → ``(n, k)`` vertex numbers of faces, outer or interior, filled up with −1 where a face
+        has fewer corners; ``(n, 1)`` for a mesh of lines.
     coordinates : ``"cartesian"``, ``"cylindrical"`` or ``"spherical"``, see `Mesh`.
 
     Raises
     ------
     MeshError
-        Duplicated, inverted or empty cells, faces of more than two cells, boundaries that are not faces of the mesh,
-        more ranks than cells; the message names the mesh and the entity.
+        Duplicated, inverted or empty cells, faces of more than two cells, boundaries that are not faces of
+        the mesh, more ranks than cells; the message names the mesh and the entity.
     """
     root = comm.rank == 0
     whole: _Whole | None = None
@@ -74,7 +75,9 @@ def build_mesh(
     faces, crowded = geometry.match_faces(half, mine)
     raise_together(comm, _non_manifold(name, crowded, xyz))
     measures, empty, inverted = geometry.measure(dim, xyz, corners, half, faces)
-    raise_together(comm, _bad_cells(name, empty, inverted, cell_type, mine, geometry.cell_means(xyz, corners), dim))
+    raise_together(
+        comm, _bad_cells(name, empty, inverted, cell_type, mine, geometry.cell_means(xyz, corners), dim)
+    )
     raise_together(comm, _bent_surface(name, dim, xyz, faces, corners))
 
     kept = np.any((faces.cells >= 0) & (faces.cells < n_owned), axis=1)
@@ -140,20 +143,24 @@ class _Whole:
     def _check(self, name: str) -> None:
         used = self.corners[self.corners >= 0]
         if used.max() >= len(self.points):
-            raise MeshError(f"{name}: a cell uses point {used.max()}, but there are {len(self.points)} points")
+            raise MeshError(
+                f"{name}: a cell uses point {used.max()}, but there are {len(self.points)} points"
+            )
         if not np.all(np.isfinite(self.points[used])):
             raise MeshError(f"{name}: a point of a cell has a coordinate that is not a finite number")
         keys = -np.sort(-self.corners[:, : self.width], axis=1)
         repeated = np.any((keys[:, 1:] == keys[:, :-1]) & (keys[:, 1:] >= 0), axis=1)
         if np.any(repeated):
-            raise MeshError(f"{name}: cell {np.flatnonzero(repeated)[0]} uses one of its points twice (no volume)")
+            raise MeshError(
+                f"{name}: cell {np.flatnonzero(repeated)[0]} uses one of its points twice (no volume)"
+            )
         order = np.lexsort(keys.T)
         same = np.flatnonzero(np.all(keys[order][1:] == keys[order][:-1], axis=1))
         if len(same):
             a, b = sorted((order[same[0]], order[same[0] + 1]))
             raise MeshError(
-                f"{name}: cells {a} and {b} are the same cell twice ({len(same)} duplicated in all); a cell may be "
-                "listed once and carry one physical group"
+                f"{name}: cells {a} and {b} are the same cell twice ({len(same)} duplicated in all); "
+                "a cell may be listed once and carry one physical group"
             )
 
 
@@ -195,7 +202,7 @@ def _facet_table(boundaries: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.n
 
 
 def _find_rows(table: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Number of the row of ``table`` (rows all different) equal to each of ``rows``, −1 where there is none."""
+    """For each of ``rows`` the number of the equal row of ``table`` (all different), −1 if there is none."""
     both = np.concatenate([table, rows])
     order = np.lexsort(both.T)
     changed = np.any(both[order][1:] != both[order][:-1], axis=1)
@@ -225,9 +232,9 @@ def _named_faces(
     lost = np.flatnonzero(matched < 0)
     if len(lost):
         which = names[int(facet_name[lost[0]])]
+        count = int(np.sum(facet_name[lost] == facet_name[lost[0]]))
         raise MeshError(
-            f"{name}: boundary '{which}' contains {int(np.sum(facet_name[lost] == facet_name[lost[0]]))} elements that "
-            f"are not faces of any cell (points {', '.join(str(v) for v in facets[lost[0]] if v >= 0)})"
+            f"{name}: boundary '{which}' contains {count} elements that are not faces of any cell (points {', '.join(str(v) for v in facets[lost[0]] if v >= 0)})"
         )
     found = face >= 0
     return {b: np.unique(face[found & (facet_name == i)]) for i, b in enumerate(names)}
@@ -269,7 +276,7 @@ def _bad_cells(
 def _bent_surface(
     name: str, dim: int, points: np.ndarray, faces: geometry.Faces, corners: np.ndarray
 ) -> str | None:
-    """Two-dimensional meshes are planar, whichever plane: across a fold a normal would have to be two vectors."""
+    """Two-dimensional meshes lie in one plane: at a fold the two cells have no common normal."""
     if dim != 2 or not len(corners):
         return None
     origin = points.mean(axis=0)

@@ -1,4 +1,4 @@
-"""The kinds of cells: corners, faces and VTK numbers of lines, triangles, quads, tets, pyramids, prisms and hexes.
+"""The kinds of cells: corners, faces and VTK numbers of lines, polygons and polyhedra.
 
 Corners are numbered as in VTK. The faces of a three-dimensional cell are listed so that their corners turn
 anticlockwise seen from outside.
@@ -40,7 +40,11 @@ CELL_TYPES = (
     CellType("quad", 9, 2, 4, ((0, 1), (1, 2), (2, 3), (3, 0))),
     CellType("tetra", 10, 3, 4, ((0, 2, 1), (0, 1, 3), (1, 2, 3), (0, 3, 2))),
     CellType(
-        "hexahedron", 12, 3, 8, ((0, 3, 2, 1), (4, 5, 6, 7), (0, 1, 5, 4), (1, 2, 6, 5), (2, 3, 7, 6), (3, 0, 4, 7))
+        "hexahedron",
+        12,
+        3,
+        8,
+        ((0, 3, 2, 1), (4, 5, 6, 7), (0, 1, 5, 4), (1, 2, 6, 5), (2, 3, 7, 6), (3, 0, 4, 7)),
     ),
     CellType("wedge", 13, 3, 6, ((0, 2, 1), (3, 4, 5), (0, 1, 4, 3), (1, 2, 5, 4), (2, 0, 3, 5))),
     CellType("pyramid", 14, 3, 5, ((0, 3, 2, 1), (0, 1, 4), (1, 2, 4), (2, 3, 4), (3, 0, 4))),

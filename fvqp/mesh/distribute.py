@@ -1,4 +1,4 @@
-"""Which rank gets which cells: PETSc's DMPlex partitions the mesh and grows every part by its vertex neighbours."""
+"""Which rank gets which cells: PETSc's DMPlex partitions, and adds each part's vertex neighbours."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PARTITIONERS = ("ptscotch", "parmetis", "simple")
 
 @dataclass
 class Part:
-    """Cells of this rank by global number: owned ones (ascending), then ghosts (ascending) with their owner's rank."""
+    """Cells of this rank by global number, ascending: owned ones, ghosts, and the rank of each ghost."""
 
     owned: np.ndarray
     ghosts: np.ndarray
@@ -27,14 +27,14 @@ class Part:
 
 
 def raise_together(comm: MPI.Comm, problem: str | None) -> None:
-    """Raises `MeshError` on all ranks if any rank has a ``problem``; the lowest such rank's message is used."""
+    """Raises `MeshError` on all ranks if any has a ``problem``: the lowest such rank's message."""
     found = [p for p in comm.allgather(problem) if p is not None]
     if found:
         raise MeshError(found[0])
 
 
 def partition(comm: MPI.Comm, dim: int, corners: np.ndarray, n_points: int) -> Part:
-    """Divides a mesh that rank 0 holds; ``corners (n_cells, k)`` vertex numbers or −1 (no rows on other ranks)."""
+    """Divides rank 0's mesh; ``corners (n_cells, k)`` vertex numbers or −1 (no rows on other ranks)."""
     n_global = comm.bcast(len(corners), root=0)
     if comm.size == 1:
         nothing = np.zeros(0, dtype=np.int64)
@@ -82,7 +82,7 @@ def _distribute(comm: MPI.Comm, dim: int, table: np.ndarray, n_points: int, part
 
 
 def scatter_rows(comm: MPI.Comm, table: np.ndarray | None, rows: np.ndarray) -> np.ndarray:
-    """Rows of rank 0's ``table`` asked for by each rank; one rank is served at a time, so that memory stays bounded."""
+    """Rows of rank 0's ``table`` that each rank asks for; ranks are served one by one to bound memory."""
     if comm.size == 1:
         assert table is not None
         return table[rows]
@@ -105,8 +105,8 @@ def scatter_rows(comm: MPI.Comm, table: np.ndarray | None, rows: np.ndarray) -> 
 class Exchange:
     """Message lists for the ghost rows of cell arrays, built once from the owners of the ghosts.
 
-    ``cells`` are the global numbers of the local cells (owned ones first, ascending), ``ghost_owner`` the rank that
-    owns each ghost.
+    ``cells`` are the global numbers of the local cells (owned ones first, ascending), ``ghost_owner`` the
+    rank that owns each ghost.
     """
 
     def __init__(self, comm: MPI.Comm, cells: np.ndarray, n_owned: int, ghost_owner: np.ndarray) -> None:
@@ -127,7 +127,9 @@ class Exchange:
         requests = [
             self.comm.Irecv(b, source=r, tag=7) for b, (r, _) in zip(incoming, self._receive, strict=True)
         ]
-        requests += [self.comm.Isend(b, dest=r, tag=7) for b, (r, _) in zip(outgoing, self._send, strict=True)]
+        requests += [
+            self.comm.Isend(b, dest=r, tag=7) for b, (r, _) in zip(outgoing, self._send, strict=True)
+        ]
         MPI.Request.Waitall(requests)
         for buffer, (_, cells) in zip(incoming, self._receive, strict=True):
             a[cells] = buffer

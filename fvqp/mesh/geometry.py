@@ -1,8 +1,8 @@
 """Faces, areas, normals, volumes and centroids of a (part of a) mesh, from corners alone; vectorised.
 
-A polygon in space is divided into triangles about the mean of its corners, and a volume into tetrahedra between
-its own mean corner and those triangles. Both neighbours of a warped quadrilateral see the same triangles, so cells
-leave no gaps and the face area vectors of a closed cell add to zero.
+A polygon in space is divided into triangles about the mean of its corners, and a volume into tetrahedra
+between its own mean corner and those triangles. Both neighbours of a warped quadrilateral see the same
+triangles, so cells leave no gaps and the face area vectors of a closed cell add to zero.
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ def face_keys(corners: np.ndarray) -> np.ndarray:
 def match_faces(half: HalfFaces, global_id: np.ndarray) -> tuple[Faces, np.ndarray]:
     """Pairs half faces with equal corners; cell 0 is the one with the lower ``global_id``.
 
-    Returns the faces, ordered by their cells' global numbers, and the corner keys of faces that more than two cells
-    claim (empty in a manifold mesh).
+    Returns the faces, ordered by their cells' global numbers, and the corner keys of faces that more than two
+    cells claim (empty in a manifold mesh).
     """
     keys = face_keys(half.corners)
     gid = global_id[half.cell]
@@ -98,8 +98,10 @@ def cell_means(points: np.ndarray, corners: np.ndarray) -> np.ndarray:
     return total / np.maximum(used.sum(axis=1), 1)[:, None]
 
 
-def _polygon(points: np.ndarray, corners: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Triangles about the mean corner: area vectors ``(n, 4, 3)``, their centroids, the mean; zero where unused."""
+def _polygon(
+    points: np.ndarray, corners: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Triangles about the mean corner: area vectors ``(n, 4, 3)`` (0 if unused), centroids, mean, use."""
     used = corners >= 0
     count = used.sum(axis=1)
     mean = cell_means(points, corners)
@@ -132,9 +134,9 @@ def measure(
 ) -> tuple[Geometry, np.ndarray, np.ndarray]:
     """Geometry of cells and faces.
 
-    Parameters: ``points (n, 3)``, ``corners (n_cells, 8)`` vertex numbers or −1, and the faces made from them.
-    Returns the geometry and two boolean arrays over cells: cells without volume, and cells that are inverted (numbered
-    left-handed, or folded so that their centre lies behind one of their sides).
+    Parameters: ``points (n, 3)``, ``corners (n_cells, 8)`` vertex numbers or −1, and the faces made from
+    them. Returns the geometry and two boolean arrays over cells: cells without volume, and cells that are
+    inverted (numbered left-handed, or folded so that their centre lies behind one of their sides).
     """
     n_cells = len(corners)
     mean = cell_means(points, corners)
@@ -212,7 +214,10 @@ def _measure_volume(
     vector = area.sum(axis=1)
     weight = _lengths(area)
     total = weight.sum(axis=1)
-    offset = np.einsum("ik,ikj->ij", weight, centre - face_mean[:, None]) / np.where(total > 0, total, 1.0)[:, None]
+    offset = (
+        np.einsum("ik,ikj->ij", weight, centre - face_mean[:, None])
+        / np.where(total > 0, total, 1.0)[:, None]
+    )
     geometry = Geometry(
         volume=volume,
         centroid=mean + moment / np.where(volume != 0, volume, 1.0)[:, None],

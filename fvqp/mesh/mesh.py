@@ -22,8 +22,9 @@ Array = np.ndarray
 class Mesh:
     """One rank's part of a mesh: owned cells first, then ghosts (all vertex neighbours of owned cells).
 
-    Lengths are in metres. With ``coordinates`` ``"cylindrical"`` or ``"spherical"`` the first coordinate is the radius,
-    and volumes and areas are those of the full body of revolution (per metre of height for a cylindrical line).
+    Lengths are in metres. With ``coordinates`` ``"cylindrical"`` or ``"spherical"`` the first coordinate is
+    the radius, and volumes and areas are those of the full body of revolution (per metre of height for a
+    cylindrical line).
 
     Attributes
     ----------
@@ -33,16 +34,17 @@ class Mesh:
     cell_type : ``(n_cells,)`` VTK number of the cell's kind.
     corners : ``(n_cells, 8)`` vertex numbers (rows of ``points``), filled up with −1.
     volume, centroid : ``(n_cells,)`` in m^dim (m³ or m² of revolution), ``(n_cells, 3)`` in m.
-    face_cells : ``(n_faces, 2)`` int32; of the two, cell 0 has the lower ``global_id``; second −1 on the outer boundary.
-        Faces that touch an owned cell.
+    face_cells : ``(n_faces, 2)`` int32; of the two, cell 0 has the lower ``global_id``; second −1 on the
+        outer boundary. Faces that touch an owned cell.
     face_corners : ``(n_faces, 4)`` vertex numbers, anticlockwise seen from cell 1, filled up with −1.
-    face_area, face_normal, face_centroid : area in m^(dim−1), unit normal from cell 0 to cell 1 (outward at the outer
-        boundary), centroid in m.
-    face_owned : ``(n_faces,)`` bool; over all ranks each face is owned exactly once, so that sums can be formed.
-    regions, boundaries : name → local cells (ghosts included), name → faces (outer or interior). Every rank knows every
-        name, also where its array is empty.
-    cell_region, region_names : the region of each cell as an index into the names (the smallest region that contains
-        it), −1 for none.
+    face_area, face_normal, face_centroid : area in m^(dim−1), unit normal from cell 0 to cell 1 (outward at
+        the outer boundary), centroid in m.
+    face_owned : ``(n_faces,)`` bool; over all ranks each face is owned exactly once, so that sums can be
+        formed.
+    regions, boundaries : name → local cells (ghosts included), name → faces (outer or interior). Every rank
+        knows every name, also where its array is empty.
+    cell_region, region_names : the region of each cell as an index into the names (the smallest region that
+        contains it), −1 for none.
     name : what to call the mesh in messages (its file).
     """
 
@@ -98,11 +100,13 @@ class Mesh:
 
     @cached_property
     def vertex_neighbours(self) -> tuple[Array, Array]:
-        """CSR pair ``(indptr, indices)``: for every owned cell the other local cells that share a vertex with it."""
+        """CSR pair ``(indptr, indices)``: for each owned cell the other local cells that share a vertex."""
         rows, columns = np.nonzero(self.corners >= 0)
         ones = np.ones(len(rows), dtype=np.int32)
         incidence = csr_matrix(
-            (ones, (rows, self.corners[rows, columns])), shape=(self.n_cells, len(self.points)), dtype=np.int32
+            (ones, (rows, self.corners[rows, columns])),
+            shape=(self.n_cells, len(self.points)),
+            dtype=np.int32,
         )
         shared = coo_matrix(incidence[: self.n_owned] @ incidence.T)
         other = shared.row != shared.col
@@ -121,14 +125,14 @@ class Mesh:
         return _require(self.boundaries, name, "boundary", self.name)
 
     def total(self, values: Array) -> float:
-        """Sum over all cells of all ranks of ``values[n_cells]`` (or of the owned ones, ``values[n_owned]``)."""
+        """Sum over all owned cells of all ranks; ``values`` has a row a local cell (or owned cell)."""
         return float(self.comm.allreduce(float(np.sum(values[: self.n_owned]))))
 
     def components(self) -> tuple[int, Array]:
         """Number of connected parts of the mesh and, for every local cell, the part's number.
 
-        Cells are connected through faces. Parts are numbered by their lowest ``global_id``, the same on any rank count.
-        Collective.
+        Cells are connected through faces. Parts are numbered by their lowest ``global_id``, the same on any
+        rank count. Collective.
         """
         inner = self.face_cells[:, 1] >= 0
         a, b = self.face_cells[inner].T

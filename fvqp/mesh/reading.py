@@ -24,7 +24,7 @@ TAG_DATA = ("gmsh:physical", "region", "cell_tags", "medit:ref", "CellEntityIds"
 
 @dataclass
 class RawMesh:
-    """A file's content: points as written, blocks of cells of the highest dimension, named cells and named faces."""
+    """A file's content: points as written, cells of the highest dimension, named cells, named faces."""
 
     points: np.ndarray
     cells: list[tuple[str, np.ndarray]]
@@ -35,10 +35,10 @@ class RawMesh:
 def read_mesh(path: str | Path, *, scale: float = 1.0, comm: MPI.Comm = MPI.COMM_WORLD) -> Mesh:
     """Reads and distributes a mesh file (collective).
 
-    Cells are those of the highest dimension in the file. Named groups of these become regions; named groups one
-    dimension lower become boundaries, which may also lie inside. Names come from gmsh's physical groups (formats 2.2,
-    4.0 and 4.1), cell sets (Abaqus), families (MED), or an integer cell array ``region`` (VTK, XDMF; the number is the
-    name unless the file names it). A group without a name is called by its number.
+    Cells are those of the highest dimension in the file. Named groups of these become regions; named groups
+    one dimension lower become boundaries, which may also lie inside. Names come from gmsh's physical groups
+    (formats 2.2, 4.0 and 4.1), cell sets (Abaqus), families (MED), or an integer cell array ``region`` (VTK,
+    XDMF; the number is the name unless the file names it). A group without a name is called by its number.
 
     ``scale`` is the file's unit of length in metres, such as 1e-6 for a file in micrometres.
 
@@ -66,7 +66,8 @@ def read_raw(path: str | Path) -> RawMesh:
         raise MeshError(f"{path}: no such file")
     if path.is_dir():
         raise MeshError(f"{path}: is a folder, not a mesh file")
-    # meshio reports by printing and, on an unknown or damaged file, by any exception or by leaving the program.
+    # meshio reports by printing and, on an unknown or damaged file, by any exception or by leaving the
+    # program.
     said = io.StringIO()
     try:
         with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
@@ -81,7 +82,9 @@ def _sort_out(mesh: Any, name: str) -> RawMesh:
     kinds = [BY_NAME.get(LINEARISED.get(block.type, block.type)) for block in mesh.cells]
     unknown = sorted({b.type for b, k in zip(mesh.cells, kinds, strict=True) if k is None})
     if unknown:
-        raise MeshError(f"{name}: cells of kind {', '.join(unknown)} are not supported (known: {', '.join(BY_NAME)})")
+        raise MeshError(
+            f"{name}: cells of kind {', '.join(unknown)} are not supported (known: {', '.join(BY_NAME)})"
+        )
     dims = np.array([k.dim for k in kinds if k is not None and len(mesh.cells)], dtype=int)
     if not len(dims) or dims.max() < 1:
         raise MeshError(f"{name}: holds no lines, surface or volume cells")
