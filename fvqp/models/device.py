@@ -1,0 +1,172 @@
+"""A superconducting device: what it is made of and how it is contacted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import constants
+
+from fvqp.errors import CaseError
+from fvqp.materials import Material
+from fvqp.mesh import Mesh
+from fvqp.transport.operator import Interface, Terminal, Transport
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Junction:
+    """A normal-metal lead behind a tunnel barrier (NIS).
+
+    Attributes:
+        name: name in the case and in the results.
+        on: region, outer boundary or interior surface of the mesh that it covers.
+        conductance: normal-state conductance of the whole junction, siemens.
+        role: an injector is biased at ``V_inj``, a detector at ``V_det``.
+        temperature: of the electrons in the normal lead, kelvin.
+        bias: fixed voltage in place of the swept one, volt.
+    """
+
+    name: str
+    on: str
+    conductance: float
+    role: Literal["injector", "detector"]
+    temperature: float
+    bias: float | None = None
+
+
+@dataclass(frozen=True)
+class Reservoir:
+    """A superconducting reservoir in equilibrium at ``temperature`` (kelvin) on outer boundaries."""
+
+    name: str
+    on: tuple[str, ...]
+    temperature: float
+
+
+@dataclass(frozen=True)
+class Device:
+    """A mesh with materials, junctions and reservoirs.
+
+    Attributes:
+        mesh: the rank's part of the mesh.
+        material: of every region that ``regions`` does not name; its gap Δ0 is the unit of energy.
+        junctions, reservoirs, interfaces: contacts.
+        width, thickness: transverse size in metres of a line (both) or a film (thickness); None in a solid.
+        regions: materials of named regions.
+    """
+
+    mesh: Mesh
+    material: Material
+    junctions: Sequence[Junction]
+    reservoirs: Sequence[Reservoir]
+    interfaces: Sequence[Interface] = ()
+    width: float | None = None
+    thickness: float | None = None
+    regions: Mapping[str, Material] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        needed = {1: ("width", "thickness"), 2: ("thickness",), 3: ()}[self.mesh.dim]
+        for key in ("width", "thickness"):
+            value = getattr(self, key)
+            if key in needed and value is None:
+                raise CaseError(
+                    f'cross_section.{key}: a mesh of dimension {self.mesh.dim} needs it, such as "150 nm"'
+                )
+            if key not in needed and value is not None:
+                raise CaseError(
+                    f"cross_section.{key}: not used by a mesh of dimension {self.mesh.dim}; remove it"
+                )
+        names = [item.name for item in (*self.junctions, *self.reservoirs)]
+        for name in names:
+            if names.count(name) > 1:
+                raise CaseError(f"two terminals are called {name!r}; names must differ")
+        self._require_reservoir_everywhere()
+
+    @property
+    def terminals(self) -> tuple[Terminal, ...]:
+        """Junctions first, then reservoirs: the order of every ``terminal`` axis."""
+        return (
+            *(Terminal(j.name, (j.on,), j.conductance) for j in self.junctions),
+            *(Terminal(r.name, r.on) for r in self.reservoirs),
+        )
+
+    @property
+    def transverse(self) -> float:
+        """Cross-section (m²) of a line, thickness (m) of a film, 1 for a solid."""
+        return (self.width or 1.0) * (self.thickness or 1.0)
+
+    @property
+    def thermal_unit(self) -> float:
+        """Kelvin per Δ0/k_B of the reference material."""
+        return self.material.gap / constants.k
+
+    @property
+    def voltage_unit(self) -> float:
+        """Δ0/e in volt."""
+        return self.material.gap / constants.e
+
+    @property
+    def bath(self) -> float:
+        """Temperature of the first reservoir in units of Δ0/k_B: the equilibrium that deviations refer to."""
+        return self.reservoirs[0].temperature / self.thermal_unit
+
+    def per_cell(self, quantity: str) -> Floats:
+        """A material property, ``(n_cells,)``, by region."""
+        values = np.full(self.mesh.n_cells, float(getattr(self.material, quantity)))
+        for name, material in self.regions.items():
+            values[self.mesh.require_region(name)] = float(getattr(material, quantity))
+        return values
+
+    def medium(self) -> NDArray[np.int32]:
+        """Number of the medium of every cell: cells of one material share a number, and so their
+        coefficients."""
+        number = np.zeros(self.mesh.n_cells, np.int32)
+        materials = [self.material]
+        for name, material in self.regions.items():
+            if material not in materials:
+                materials.append(material)
+            number[self.mesh.require_region(name)] = materials.index(material)
+        return number
+
+    def transport(self) -> Transport:
+        """The kinetic operator of the device."""
+        conductivity = self.per_cell("conductivity")
+        diffusivity = self.per_cell("diffusivity")
+        # σ/ξ² with ξ² = ħD/Δ0 of the reference gap: 2 N0 e² Δ0/ħ of each material.
+        reaction = conductivity * self.material.gap / (constants.hbar * diffusivity)
+        return Transport(
+            self.mesh,
+            conductivity,
+            np.full(self.mesh.n_cells, self.transverse),
+            reaction,
+            self.medium(),
+            self.terminals,
+            self.interfaces,
+        )
+
+    def _require_reservoir_everywhere(self) -> None:
+        mesh = self.mesh
+        _, component = mesh.components()
+        connected: set[int] = set()
+        for item in self.reservoirs:
+            for name in item.on:
+                cells = mesh.face_cells[mesh.require_boundary(name), 0]
+                connected.update(component[cells].tolist())
+        connected = set().union(*mesh.comm.allgather(connected))
+        present = set().union(*mesh.comm.allgather(set(component[: mesh.n_owned].tolist())))
+        for number in sorted(present - connected):
+            mine = np.flatnonzero(component[: mesh.n_owned] == number)
+            names = set().union(
+                *mesh.comm.allgather(
+                    {mesh.region_names[r] for r in np.unique(mesh.cell_region[mine]) if r >= 0}
+                )
+            )
+            raise CaseError(
+                f"a part of the mesh ({', '.join(sorted(names)) or 'unnamed cells'}) touches no reservoir: "
+                "nothing fixes its distribution; put a reservoir on one of its boundaries or join it"
+            )

@@ -1,0 +1,226 @@
+"""Elastic kinetics: the response of f_L and f_T to every lead, all energies at once.
+
+Without inelastic collisions the equations are linear and each energy stands alone, so a device with fixed
+spectra
+is known once its response to a unit distribution in each lead is: every bias is then a weighted sum. The
+    unknowns
+are deviations from equilibrium, ``f_L − tanh(ε/2t)`` and ``f_T``: no bias gives no deviation, to the last
+bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fvqp.grids.energy import EnergyGrid
+from fvqp.models.device import Device
+from fvqp.models.linear import solve_transport
+from fvqp.spectral.usadel import BinnedSpectrum, bin_averages
+from fvqp.transport.kernels import Coefficients
+from fvqp.transport.operator import Transport
+
+Floats = NDArray[np.float64]
+
+#: Component numbers of every ``component`` axis.
+L, T = 0, 1
+
+#: Energies solved together: enough to fill the vector registers many times, few enough to stay in memory.
+BLOCK = 64
+
+
+@dataclass(frozen=True)
+class SpectralState:
+    """What the spectra of a device follow from; cell axes of length one mean "the same everywhere".
+
+    Attributes:
+        gap: ``(n_cells or 1,)`` Δ in Δ0.
+        depairing: ``(n_cells or 1,)`` ζ in Δ0.
+        drop: ``(n_faces,)`` conductance × phase drop (`fvqp.models.phase.PhaseField`), None without
+            supercurrent.
+    """
+
+    gap: Floats
+    depairing: Floats
+    drop: Floats | None = None
+
+
+@dataclass(frozen=True)
+class KineticState:
+    """Distributions and currents of a device under given lead distributions.
+
+    Attributes:
+        external: ``(2, terminals, n_energies)`` deviations in leads and reservoirs.
+        currents: ``(2, terminals, n_energies)`` spectral currents from the terminals into the device,
+            siemens × distribution.
+        relaxed: ``(n_energies,)`` charge passed to the condensate, same unit.
+        terms: weights (per energy) and fields, ``(f_L, f_T)`` each ``(n_cells, n_energies)`` or None
+            where it is zero, whose sum is the state.
+        n_cells: local cells.
+    """
+
+    external: Floats
+    currents: Floats
+    relaxed: Floats
+    terms: tuple[tuple[Floats | float, tuple[Floats | None, Floats | None]], ...]
+    n_cells: int
+
+    def deviation(self, component: int, cells: Any = slice(None)) -> Floats:
+        """Deviation of f_L or f_T from equilibrium on (some) cells, ``(cells, n_energies)``."""
+        total = np.zeros((len(np.arange(self.n_cells)[cells]), self.external.shape[2]))
+        for weight, fields in self.terms:
+            field = fields[component]
+            if field is not None:
+                total += weight * field[cells]
+        return total
+
+
+@dataclass(frozen=True)
+class Response:
+    """Responses to unit distributions, one for each ``(component, terminal)`` in ``sources``, at fixed
+    spectra."""
+
+    sources: tuple[tuple[int, int], ...]
+    states: tuple[KineticState, ...]
+
+    def combine(self, external: Floats) -> KineticState:
+        """State under the lead distributions ``external[component, terminal, energy]``.
+
+        Entries that belong to no source must be zero.
+        """
+        weights = [external[component, terminal] for component, terminal in self.sources]
+        currents, relaxed = np.zeros_like(external), np.zeros(external.shape[2])
+        for weight, state in zip(weights, self.states, strict=True):
+            currents += weight * state.currents
+            relaxed += weight * state.relaxed
+        terms = tuple((weight, state.terms[0][1]) for weight, state in zip(weights, self.states, strict=True))
+        return KineticState(external, currents, relaxed, terms, self.states[0].n_cells if self.states else 0)
+
+
+@dataclass(frozen=True)
+class Kinetics:
+    """The elastic kinetic problem of a device on an energy grid.
+
+    Attributes:
+        device, transport: geometry and contacts.
+        grid: energy bins; all coefficients are bin averages.
+        broadening: Dynes' Γ in Δ0.
+        tolerance: largest relative residual of every energy.
+        method: linear solver (`fvqp.solvers.linear`).
+    """
+
+    device: Device
+    transport: Transport
+    grid: EnergyGrid
+    broadening: float
+    tolerance: float = 1e-10
+    method: str = "auto"
+
+    def spectrum(self, state: SpectralState, bins: slice = slice(None)) -> BinnedSpectrum:
+        """Bin averages of the spectral functions, ``(n_cells or 1, bins)``; equal cells are computed once."""
+        start, stop, _ = bins.indices(self.grid.n)
+        edges = self.grid.edges[start : stop + 1]
+        gap, depairing = np.broadcast_arrays(state.gap, state.depairing)
+        pairs, inverse = np.unique(np.stack([gap, depairing], axis=1), axis=0, return_inverse=True)
+        unique = bin_averages(edges, pairs[:, 0], pairs[:, 1], self.broadening)
+        if len(pairs) == len(gap) == 1:
+            return unique
+        inverse = inverse.ravel()
+        return BinnedSpectrum(**{name: np.ascontiguousarray(a[inverse]) for name, a in vars(unique).items()})
+
+    def coefficients(self, state: SpectralState, components: Sequence[int], bins: slice) -> Coefficients:
+        """Coefficients of the transport operator for one component or both."""
+        spectrum = self.spectrum(state, bins)
+        both = {
+            L: (spectrum.diffusion_L, np.zeros_like(spectrum.diffusion_L)),
+            T: (spectrum.diffusion_T, spectrum.relaxation_T),
+        }
+        coupled = len(components) == 2 and state.drop is not None
+        faces = self.transport.interface_faces
+        return Coefficients(
+            diffusion=np.stack([both[c][0] for c in components]),
+            reaction=np.stack([both[c][1] for c in components]),
+            advection=np.ascontiguousarray(spectrum.supercurrent) if coupled else np.empty((1, 0)),
+            drop=state.drop
+            if coupled and state.drop is not None
+            else np.zeros(len(self.transport.faces.cells)),
+            junction=self.transport.junction_coefficient(spectrum.dos),
+            interface=self.transport.interface_coefficient(
+                self._coherence(spectrum, faces)[list(components)]
+            ),
+            lead=self.transport.lead_coefficient(spectrum.dos),
+        )
+
+    def solve(
+        self, state: SpectralState, externals: Floats, progress: Callable[[float], None] | None = None
+    ) -> tuple[KineticState, ...]:
+        """States under several lead distributions ``externals[case, component, terminal, energy]`` at once.
+
+        The components are solved together where a supercurrent couples them. ``progress`` is told the
+        fraction done.
+        """
+        mesh, transport = self.device.mesh, self.transport
+        coupled = state.drop is not None
+        present = np.any(externals != 0.0, axis=(2, 3))
+        shape = (mesh.n_cells, self.grid.n)
+        needed = present | (present.any(axis=1, keepdims=True) if coupled else False)
+        fields = [
+            tuple(np.empty(shape) if needed[k, c] else None for c in (L, T)) for k in range(len(externals))
+        ]
+        currents = np.zeros_like(externals)
+        relaxed = np.zeros((len(externals), self.grid.n))
+        for first in range(0, self.grid.n, BLOCK):
+            bins = slice(first, min(first + BLOCK, self.grid.n))
+            for components in [(L, T)] if coupled else [(L,), (T,)]:
+                rows = np.flatnonzero(needed[:, list(components)].any(axis=1))
+                if len(rows) == 0:
+                    continue
+                coefficients = self.coefficients(state, components, bins)
+                leads = np.ascontiguousarray(externals[rows][:, list(components), :, bins])
+                x = solve_transport(
+                    transport,
+                    coefficients,
+                    leads,
+                    tolerance=self.tolerance,
+                    method=self.method,
+                    what=lambda e, first=first: f"energy {self.grid.centres[first + e]:.6g} Δ0",
+                )
+                for row, k in enumerate(rows):
+                    into = transport.currents(coefficients, x[row], leads[row])
+                    for position, c in enumerate(components):
+                        fields[k][c][:, bins] = x[row][:, position]
+                        currents[k, c, :, bins] = into[position]
+                    if T in components:
+                        relaxed[k, bins] = transport.relaxed_charge(coefficients, x[row])
+            if progress is not None:
+                progress(bins.stop / self.grid.n)
+        return tuple(
+            KineticState(externals[k], currents[k], relaxed[k], ((1.0, fields[k]),), mesh.n_cells)
+            for k in range(len(externals))
+        )
+
+    def respond(
+        self,
+        state: SpectralState,
+        sources: Sequence[tuple[int, int]],
+        progress: Callable[[float], None] | None = None,
+    ) -> Response:
+        """Responses to a unit distribution for each ``(component, terminal)``."""
+        units = np.zeros((len(sources), 2, len(self.transport.terminals), self.grid.n))
+        for k, (component, terminal) in enumerate(sources):
+            units[k, component, terminal] = 1.0
+        return Response(tuple(sources), self.solve(state, units, progress))
+
+    def _coherence(self, spectrum: BinnedSpectrum, faces: NDArray[np.int32]) -> Floats:
+        """Coherence factors of tunnelling at equal phase, ``(2, faces, energy)``."""
+        c0, c1 = self.device.mesh.face_cells[faces].T
+        pick = (lambda a, c: a[c]) if len(spectrum.dos) > 1 else (lambda a, c: a)
+        normal = pick(spectrum.dos, c0) * pick(spectrum.dos, c1)
+        factor_l = normal - pick(spectrum.pairing, c0) * pick(spectrum.pairing, c1)
+        factor_t = normal + pick(spectrum.re_F, c0) * pick(spectrum.re_F, c1)
+        shape = (len(faces), normal.shape[-1])
+        return np.stack([np.broadcast_to(np.maximum(factor_l, 0.0), shape), np.broadcast_to(factor_t, shape)])

@@ -1,0 +1,178 @@
+"""The phase of the order parameter: a supercurrent that is conserved everywhere in the device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from mpi4py import MPI
+from numpy.typing import NDArray
+
+from fvqp.errors import CaseError, ConvergenceError
+from fvqp.models.device import Device
+from fvqp.solvers.linear import solve_energies
+from fvqp.transport.kernels import Coefficients
+from fvqp.transport.operator import Terminal, Transport
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Supercurrent:
+    """How the supercurrent is driven: from one reservoir to another, by a phase gradient or a total current.
+
+    Attributes:
+        source, drain: boundaries between which the phase differs (the phase grows from source to drain).
+        kind: ``phase_gradient`` prescribes the mean ``ξ|∇φ|`` over ``region``; ``current`` the total in
+            ampere.
+        values: the sweep; a negative value reverses the direction.
+        region: where the mean is taken; None for the whole device.
+    """
+
+    source: str
+    drain: str
+    kind: Literal["phase_gradient", "current"]
+    values: tuple[float, ...]
+    region: str | None = None
+
+
+@dataclass(frozen=True)
+class PhaseField:
+    """A solved phase.
+
+    Attributes:
+        phase: ``(n_cells,)`` radians, 0 at the source.
+        drop: ``(n_faces,)`` normal-state conductance × phase drop through every face, siemens.
+        depairing: ``(n_cells,)`` ``ζ = ½(ξ∇φ)²`` in Δ0.
+        gradient: mean ``ξ∇φ`` along the current over the region, with its sign.
+        current: total supercurrent in ampere.
+    """
+
+    phase: Floats
+    drop: Floats
+    depairing: Floats
+    gradient: float
+    current: float
+
+
+@dataclass
+class PhaseSolver:
+    """Solves ``∇·(σ n_s ∇φ) = −source`` on a device for a given superfluid density.
+
+    ``n_s = ∫_0^∞ j_ε f_L dε`` per cell (π/2 Δ tanh(Δ/2t) in equilibrium), so that ``I = (Δ0/e) σ A n_s ∇φ``.
+    """
+
+    device: Device
+    drive: Supercurrent
+    transport: Transport = field(init=False)
+
+    def __post_init__(self) -> None:
+        device, drive = self.device, self.drive
+        if drive.source == drive.drain:
+            raise CaseError(f"supercurrent: from and to are both {drive.source!r}; it needs two boundaries")
+        mesh = device.mesh
+        conductivity = device.per_cell("conductivity")
+        self.transport = Transport(
+            mesh,
+            conductivity,
+            np.full(mesh.n_cells, device.transverse),
+            np.zeros(mesh.n_cells),
+            device.medium(),
+            [Terminal("source", (drive.source,)), Terminal("drain", (drive.drain,))],
+        )
+        cells = np.arange(mesh.n_cells) if drive.region is None else mesh.require_region(drive.region)
+        self._cells = cells[cells < mesh.n_owned]
+        self._xi = np.sqrt(device.per_cell("diffusivity") / device.material.diffusivity) * device.material.xi
+        if mesh.comm.allreduce(len(self._cells)) == 0:
+            raise CaseError(f"supercurrent.region: {drive.region!r} has no cells")
+
+    def solve(self, superfluid: Floats, value: float, source: Floats | None = None) -> PhaseField:
+        """Phase that carries ``value`` (by ``drive.kind``) through the superfluid density ``(n_cells,)``.
+
+        ``source[n_owned]`` (siemens, times Δ0/e in ampere) is charge that enters the condensate in each cell.
+
+        Raises:
+            ConvergenceError: nothing superconducts between source and drain.
+        """
+        unit = self._phase(superfluid, 1.0, None)
+        through = self._current(superfluid, unit, 1.0)
+        if not through > 0.0:
+            raise ConvergenceError("supercurrent: no superconducting path connects source and drain")
+        own = None if source is None else self._phase(superfluid, 0.0, source)
+        if self.drive.kind == "current":
+            extra = 0.0 if own is None else self._current(superfluid, own, 0.0)
+            scale = (value / self.device.voltage_unit - extra) / through
+        else:
+            scale = value / self._mean_gradient(self._drop(superfluid, unit, 1.0))
+        phase = scale * unit if own is None else scale * unit + own
+        drop = self._drop(superfluid, phase, scale)
+        vectors = self._vectors(drop)
+        squared = np.zeros(self.device.mesh.n_cells)
+        squared[: len(vectors)] = np.einsum("ci,ci->c", vectors, vectors)
+        self.device.mesh.exchange(squared)
+        return PhaseField(
+            phase=phase,
+            drop=drop,
+            depairing=0.5 * squared,
+            gradient=float(np.copysign(self._mean_gradient(drop), scale)),
+            current=self._current(superfluid, phase, scale) * self.device.voltage_unit,
+        )
+
+    def _coefficients(self, superfluid: Floats) -> Coefficients:
+        return Coefficients(
+            diffusion=np.ascontiguousarray(superfluid[None, :, None]),
+            reaction=np.zeros((1, 1, 1)),
+            advection=np.empty((1, 0)),
+            drop=np.zeros(len(self.transport.faces.cells)),
+            junction=np.empty((0, 1)),
+            interface=np.empty((1, 0, 1)),
+            lead=np.empty((0, 1)),
+        )
+
+    def _external(self, drain: float) -> Floats:
+        return np.array([[[0.0], [drain]]])
+
+    def _phase(self, superfluid: Floats, drain: float, source: Floats | None) -> Floats:
+        coefficients = self._coefficients(superfluid)
+        external = self._external(drain)
+        mesh, transport = self.device.mesh, self.transport
+        zero = np.zeros((mesh.n_cells, 1, 1))
+        rhs = transport.residual(coefficients, zero, external)
+        if source is not None:
+            rhs[:, 0, 0] += source
+        x = solve_energies(transport, coefficients, rhs[None], tolerance=1e-13, what="phase")[0]
+        return np.ascontiguousarray(x[:, 0, 0])
+
+    def _flux(self, superfluid: Floats, phase: Floats, drain: float) -> Floats:
+        x = np.ascontiguousarray(phase[:, None, None])
+        return self.transport.face_fluxes(self._coefficients(superfluid), x, self._external(drain))[:, 0]
+
+    def _drop(self, superfluid: Floats, phase: Floats, drain: float) -> Floats:
+        """Conserved flux over the superfluid density that the kinetic operator interpolates at the face."""
+        c0, c1 = self.device.mesh.face_cells.T
+        w = self.transport.faces.weight
+        at_face = w * superfluid[c0] + (1.0 - w) * superfluid[np.where(c1 >= 0, c1, c0)]
+        flux = self._flux(superfluid, phase, drain)
+        return np.divide(flux, at_face, out=np.zeros_like(flux), where=at_face > 0.0)
+
+    def _vectors(self, drop: Floats) -> Floats:
+        """``ξ∇φ`` of the owned cells."""
+        conductivity = self.device.per_cell("conductivity")[: self.device.mesh.n_owned, None]
+        return (
+            self.transport.cell_vectors(drop[:, None].ravel())
+            / conductivity
+            * self._xi[: len(conductivity), None]
+        )
+
+    def _mean_gradient(self, drop: Floats) -> float:
+        size = np.linalg.norm(self._vectors(drop)[self._cells], axis=1)
+        volume = self.transport.volume[self._cells]
+        sums = np.array([float((size * volume).sum()), float(volume.sum())])
+        self.device.mesh.comm.Allreduce(MPI.IN_PLACE, sums)
+        return float(sums[0] / sums[1])
+
+    def _current(self, superfluid: Floats, phase: Floats, drain: float) -> float:
+        x = np.ascontiguousarray(phase[:, None, None])
+        entering = self.transport.currents(self._coefficients(superfluid), x, self._external(drain))
+        return float(entering[0, 1, 0])

@@ -1,0 +1,114 @@
+"""Fixed points ``x = g(x)`` of distributed vectors by PETSc's SNES, with Anderson acceleration by default."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from mpi4py import MPI
+from numpy.typing import NDArray
+from petsc4py import PETSc
+
+from fvqp.errors import ConvergenceError
+
+Floats = NDArray[np.float64]
+log = logging.getLogger(__name__)
+
+_REASONS = {
+    value: name
+    for name, value in vars(PETSc.SNES.ConvergedReason).items()
+    if isinstance(value, int) and value < 0
+}
+
+
+@dataclass(frozen=True)
+class FixedPoint:
+    """A converged fixed point: ``x`` (this rank's part), number of evaluations, last ``max |g(x) − x|``."""
+
+    x: Floats
+    evaluations: int
+    residual: float
+
+
+def solve_fixed_point(
+    g: Callable[[Floats], Floats],
+    start: Floats,
+    *,
+    comm: MPI.Comm,
+    tolerance: float,
+    what: str,
+    max_evaluations: int = 60,
+    depth: int = 6,
+) -> FixedPoint:
+    """Find ``x`` with ``max |g(x) − x| ≤ tolerance``.
+
+    Args:
+        g: collective map of this rank's part of ``x`` to its part of ``g(x)``.
+        start: first guess (this rank's part; may be empty).
+        comm: ranks that share ``x``.
+        tolerance: largest accepted difference, in the units of ``x``.
+        what: name of the quantity, for messages.
+        max_evaluations: give up after that many.
+        depth: number of earlier iterates that Anderson acceleration mixes.
+
+    PETSc options with the prefix ``fvqp_gap_`` reach the SNES (``-fvqp_gap_snes_type``,
+    ``-fvqp_gap_snes_monitor``).
+
+    Raises:
+        ConvergenceError: not converged, or ``g`` returned something that is not finite.
+    """
+    history: list[float] = []
+
+    def measure(difference: Floats) -> float:
+        largest = float(np.max(np.abs(difference), initial=0.0))
+        if not np.all(np.isfinite(difference)):
+            largest = np.inf
+        return float(comm.allreduce(largest, MPI.MAX))
+
+    def function(_snes: PETSc.SNES, x: PETSc.Vec, f: PETSc.Vec) -> None:
+        here = np.array(x.array_r)
+        f.array[:] = here - g(here)
+        history.append(measure(f.array_r))
+        if not np.isfinite(history[-1]):
+            raise ConvergenceError(
+                f"{what}: the iteration left the physical range (evaluation {len(history)})"
+            )
+
+    def converged(
+        _snes: PETSc.SNES, _iteration: int, _norms: tuple[float, float, float]
+    ) -> PETSc.SNES.ConvergedReason | int:
+        if history and history[-1] <= tolerance:
+            return PETSc.SNES.ConvergedReason.CONVERGED_FNORM_ABS
+        if len(history) >= max_evaluations:
+            return PETSc.SNES.ConvergedReason.DIVERGED_MAX_IT
+        return PETSc.SNES.ConvergedReason.ITERATING
+
+    x = PETSc.Vec().createMPI((len(start), PETSc.DECIDE), comm=comm)
+    x.array[:] = start
+    if x.getSize() == 0:
+        return FixedPoint(start.copy(), 0, 0.0)
+    f = x.duplicate()
+    snes = PETSc.SNES().create(comm)
+    snes.setOptionsPrefix("fvqp_gap_")
+    snes.setType("anderson")
+    options = PETSc.Options("fvqp_gap_")
+    if not options.hasName("snes_anderson_m"):
+        options.setValue("snes_anderson_m", depth)
+    snes.setFunction(function, f)
+    snes.setConvergenceTest(converged)
+    snes.setTolerances(max_it=max_evaluations)
+    snes.setFromOptions()
+    snes.solve(None, x)
+    reason = snes.getConvergedReason()
+    last = history[-1]
+    result = FixedPoint(np.array(x.array_r), len(history), last)
+    snes.destroy()
+    if reason <= 0 or last > tolerance:
+        raise ConvergenceError(
+            f"{what}: not converged after {result.evaluations} evaluations, change {last:.3g}, "
+            f"tolerance {tolerance:.3g} ({_REASONS.get(reason, reason)})"
+        )
+    log.debug("%s: %d evaluations, residual %.2e", what, result.evaluations, last)
+    return result

@@ -1,0 +1,367 @@
+"""The kinetic transport operator of a device: diffusion, relaxation, supercurrent coupling, leads,
+reservoirs.
+
+One object holds what does not depend on energy; `Transport.assemble` and `Transport.residual` take the
+spectral coefficients of any number of energies at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from mpi4py import MPI
+from numpy.typing import NDArray
+
+from fvqp.errors import CaseError
+from fvqp.mesh import Mesh
+from fvqp.transport import kernels
+from fvqp.transport.geometry import face_geometry
+from fvqp.transport.kernels import Coefficients, Faces, LeadCells
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Terminal:
+    """A lead behind a tunnel junction, or a reservoir in direct contact.
+
+    Attributes:
+        name: how the case and the results call it.
+        on: names of the mesh: a region or boundary for a junction, outer boundaries for a reservoir.
+        conductance: total normal-state conductance of a junction in siemens; None for a reservoir.
+    """
+
+    name: str
+    on: tuple[str, ...]
+    conductance: float | None = None
+
+
+@dataclass(frozen=True)
+class Interface:
+    """A tunnel interface between two regions: ``conductance_per_area`` in S/m² times the face's real area."""
+
+    between: tuple[str, str]
+    conductance_per_area: float
+
+
+class Transport:
+    """Conservative finite-volume transport on one mesh.
+
+    Args:
+        mesh: the rank's part of the mesh.
+        conductivity: ``(n_cells,)`` normal-state conductivity, S/m.
+        transverse: ``(n_cells,)`` cross-section of a line (m²), thickness of a film (m), 1 in a solid.
+        reaction_scale: ``(n_cells,)`` conductance per volume that multiplies a relaxation rate in Δ0/ħ,
+            ``2 N0 e² Δ0/ħ = σ/ξ²``, S/m³.
+        medium: ``(n_cells,)`` number of the medium; coefficients may jump between two media.
+        terminals: junctions and reservoirs, in the order of the ``terminal`` axis everywhere else.
+        interfaces: tunnel interfaces between regions.
+
+    Raises:
+        CaseError: a terminal that names nothing in the mesh, or overlaps another one.
+    """
+
+    def __init__(
+        self,
+        mesh: Mesh,
+        conductivity: Floats,
+        transverse: Floats,
+        reaction_scale: Floats,
+        medium: NDArray[np.int32],
+        terminals: Sequence[Terminal],
+        interfaces: Sequence[Interface] = (),
+    ) -> None:
+        self.mesh = mesh
+        self.terminals = tuple(terminals)
+        self.volume = mesh.volume * transverse
+        n_faces = len(mesh.face_cells)
+        self._face_transverse = transverse[mesh.face_cells[:, 0]]
+        junction = np.full(n_faces, kernels.NONE, np.int32)
+        terminal = np.full(n_faces, -1, np.int32)
+        lead_cells: list[NDArray[np.int32]] = []
+        lead_terminals: list[NDArray[np.int32]] = []
+        lead_conductance: list[Floats] = []
+        face_conductance: list[Floats] = []
+        self.junction_faces: NDArray[np.int32] = np.empty(0, np.int32)
+        for number, item in enumerate(self.terminals):
+            for name in item.on:
+                if item.conductance is None:
+                    faces = self._outer_faces(item, name)
+                    self._claim(terminal, faces, number)
+                    junction[faces] = kernels.RESERVOIR
+                elif name in mesh.regions:
+                    cells = mesh.regions[name].astype(np.int32)
+                    share = self.volume[cells] / self._total(self._region_volumes(item.on))
+                    lead_cells.append(cells)
+                    lead_terminals.append(np.full(len(cells), number, np.int32))
+                    lead_conductance.append(item.conductance * share)
+                else:
+                    faces = mesh.require_boundary(name).astype(np.int32)
+                    self._claim(terminal, faces, number)
+                    area = mesh.face_area[faces] * self._face_transverse[faces]
+                    junction[faces] = len(self.junction_faces) + np.arange(len(faces), dtype=np.int32)
+                    self.junction_faces = np.concatenate([self.junction_faces, faces])
+                    total = self._total([self._boundary_area(other) for other in item.on])
+                    face_conductance.append(item.conductance * area / total)
+        prescribed = np.flatnonzero(junction == kernels.RESERVOIR).astype(np.int32)
+        geometry = face_geometry(mesh, conductivity * transverse, medium, prescribed)
+        self.non_orthogonal = geometry.non_orthogonal
+        self.gradient = geometry.gradient
+        self._junction_conductance = _joined(face_conductance, np.float64)
+        self._lead_conductance = _joined(lead_conductance, np.float64)
+        self.leads = LeadCells(_joined(lead_cells, np.int32), _joined(lead_terminals, np.int32))
+        interface, self._interface_conductance = self._interface_faces(interfaces)
+        self.interface_faces = np.flatnonzero(interface >= 0).astype(np.int32)
+        self.capacity = np.ascontiguousarray((reaction_scale * self.volume)[: mesh.n_owned])
+        self.indptr, self.indices, self.diagonal, entries = _cell_pattern(mesh)
+        self.faces = Faces(
+            np.ascontiguousarray(mesh.face_cells, np.int32),
+            geometry.half,
+            geometry.weight,
+            geometry.offset,
+            junction,
+            terminal,
+            interface,
+            entries,
+        )
+
+    # -- coefficients ---------------------------------------------------------------------------------------
+
+    def junction_coefficient(self, dos: Floats) -> Floats:
+        """``G N`` of junction faces, ``(junction faces, energy)``, from ``dos[n_cells or 1, energy]``."""
+        return self._junction_conductance[:, None] * self._on_faces(self.junction_faces, dos)
+
+    def lead_coefficient(self, dos: Floats) -> Floats:
+        """``G N`` of every lead cell, ``(lead cells, energy)``, from ``dos[n_cells or 1, energy]``."""
+        return self._lead_conductance[:, None] * (dos[self.leads.cells] if len(dos) > 1 else dos)
+
+    def interface_coefficient(self, coherence: Floats) -> Floats:
+        """``g M`` of every interface face from ``coherence[component, interface faces, energy]``."""
+        return self._interface_conductance[:, None] * coherence
+
+    def lead_weight(self, number: int) -> tuple[NDArray[np.int32], Floats]:
+        """Owned cells under terminal ``number`` and their share of its conductance, to average a cell
+        quantity.
+
+        Over all ranks the shares add up to one; a face between two cells counts half for each.
+        """
+        mesh = self.mesh
+        mine = (self.leads.terminal == number) & (self.leads.cells < mesh.n_owned)
+        cells = [self.leads.cells[mine]]
+        share = [self._lead_conductance[mine]]
+        faces = self.junction_faces[self.faces.terminal[self.junction_faces] == number]
+        g = self._junction_conductance[self.faces.terminal[self.junction_faces] == number]
+        both = mesh.face_cells[faces, 1] >= 0
+        for side, part in ((0, np.where(both, 0.5, 1.0)), (1, np.where(both, 0.5, 0.0))):
+            owners = mesh.face_cells[faces, side]
+            owned = (owners >= 0) & (owners < mesh.n_owned)
+            cells.append(owners[owned])
+            share.append((g * part)[owned])
+        conductance = self.terminals[number].conductance
+        assert conductance is not None, "only junctions have a conductance"
+        return np.concatenate(cells), np.concatenate(share) / conductance
+
+    # -- operator -------------------------------------------------------------------------------------------
+
+    def assemble(self, coefficients: Coefficients, out: Floats | None = None) -> Floats:
+        """Two-point matrix ``(nnz, energy)`` on `pattern`; the full operator if the mesh is orthogonal."""
+        n_comp, _, n_energies = coefficients.diffusion.shape
+        shape = (len(self.indices) * n_comp * n_comp, n_energies)
+        values = np.empty(shape) if out is None else out
+        kernels.assemble(
+            self.faces, coefficients, self.leads, self.capacity, self.indptr, self.diagonal, n_comp, values
+        )
+        return values
+
+    def pattern(self, n_comp: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """CSR pattern ``(indptr, indices)`` over the owned unknowns; unknown = cell × n_comp + component."""
+        if n_comp == 1:
+            return self.indptr, self.indices
+        lengths = np.diff(self.indptr)
+        indptr = np.concatenate([[0], np.cumsum(np.repeat(lengths * n_comp, n_comp))]).astype(np.int32)
+        columns = (self.indices[:, None] * n_comp + np.arange(n_comp)).ravel()
+        start = np.repeat(self.indptr[:-1] * n_comp, n_comp)
+        within = np.arange(indptr[-1]) - np.repeat(indptr[:-1], np.diff(indptr))
+        indices = columns[np.repeat(start, np.diff(indptr)) + within]
+        return indptr, indices.astype(np.int32)
+
+    def residual(
+        self, coefficients: Coefficients, x: Floats, external: Floats, out: Floats | None = None
+    ) -> Floats:
+        """``b − A x`` of the full operator for the owned cells, ``(n_owned, component, energy)``.
+
+        ``x[n_cells, component, energy]`` (ghosts up to date), ``external[component, terminal, energy]``.
+        """
+        rate = np.empty((self.mesh.n_owned, *x.shape[1:])) if out is None else out
+        nothing = np.empty((0, 0, 0))
+        kernels.residual(
+            self.faces,
+            coefficients,
+            self.leads,
+            self.capacity,
+            self.gradients(x, external),
+            x,
+            external,
+            rate,
+            nothing,
+        )
+        return rate
+
+    def currents(self, coefficients: Coefficients, x: Floats, external: Floats) -> Floats:
+        """Spectral current from every terminal into the device, ``(component, terminal, energy)``, all ranks.
+
+        Siemens × distribution; `Transport.residual` with this bookkeeping, so that the balance closes to
+        round-off.
+        """
+        current = np.zeros(external.shape)
+        rate = np.empty((self.mesh.n_owned, *x.shape[1:]))
+        kernels.residual(
+            self.faces,
+            coefficients,
+            self.leads,
+            self.capacity,
+            self.gradients(x, external),
+            x,
+            external,
+            rate,
+            current,
+        )
+        self.mesh.comm.Allreduce(MPI.IN_PLACE, current)
+        return current
+
+    def relaxed_charge(self, coefficients: Coefficients, x: Floats) -> Floats:
+        """Charge passed to the condensate in all cells of all ranks, ``(energy,)``, siemens × distribution."""
+        out = np.empty(x.shape[2])
+        kernels.relaxed_charge(self.faces, coefficients, self.capacity, self.mesh.n_owned, x, out)
+        self.mesh.comm.Allreduce(MPI.IN_PLACE, out)
+        return out
+
+    def face_fluxes(self, coefficients: Coefficients, x: Floats, external: Floats) -> Floats:
+        """Diffusive flux of component 0 through every face along its normal, ``(n_faces, energy)``."""
+        out = np.empty((len(self.faces.cells), x.shape[2]))
+        kernels.face_fluxes(self.faces, coefficients, self.gradients(x, external), x, external, out)
+        return out
+
+    def cell_vectors(self, fluxes: Floats) -> Floats:
+        """Mean vector field of every owned cell from face fluxes, ``(n_owned, 3)``, flux × m / (transverse ×
+        m³).
+
+        ``∫ J dV = Σ_f (J·A)_f (x_f − x_cell)`` holds for any field without divergence, so uniform fields are
+        exact.
+        """
+        mesh = self.mesh
+        out = np.zeros((mesh.n_cells, 3))
+        for side, sign in ((0, 1.0), (1, -1.0)):
+            here = np.flatnonzero(mesh.face_cells[:, side] >= 0)
+            cells = mesh.face_cells[here, side]
+            np.add.at(
+                out, cells, sign * fluxes[here, None] * (mesh.face_centroid[here] - mesh.centroid[cells])
+            )
+        return out[: mesh.n_owned] / self.volume[: mesh.n_owned, None]
+
+    def gradients(self, x: Floats, external: Floats) -> Floats:
+        """Cell gradients ``(n_cells, component, 3, energy)``; empty on an orthogonal mesh."""
+        if self.gradient is None:
+            return np.empty((0, 1, 3, 1))
+        g = self.gradient
+        out = np.empty((self.mesh.n_cells, x.shape[1], 3, x.shape[2]))
+        kernels.gradients(g.indptr, g.indices, g.weights, self.faces.terminal, x, external, out)
+        self.mesh.exchange(out)
+        return out
+
+    # -- building -------------------------------------------------------------------------------------------
+
+    def _outer_faces(self, item: Terminal, name: str) -> NDArray[np.int32]:
+        faces = self.mesh.require_boundary(name).astype(np.int32)
+        interior = int((self.mesh.face_cells[faces, 1] >= 0).sum())
+        if self.mesh.comm.allreduce(interior):
+            raise CaseError(
+                f"reservoir {item.name}: boundary {name!r} lies inside the device; it must be an outer one"
+            )
+        return faces
+
+    def _claim(self, terminal: NDArray[np.int32], faces: NDArray[np.int32], number: int) -> None:
+        taken = np.unique(terminal[faces][terminal[faces] >= 0])
+        for other in sorted(set().union(*self.mesh.comm.allgather(set(taken.tolist())))):
+            raise CaseError(
+                f"{self.terminals[number].name} and {self.terminals[other].name} share faces of the mesh"
+            )
+        terminal[faces] = number
+
+    def _on_faces(self, faces: NDArray[np.int32], a: Floats) -> Floats:
+        if len(a) == 1:
+            return a
+        c0, c1 = self.mesh.face_cells[faces].T
+        w = self.faces.weight[faces, None]
+        return w * a[c0] + (1.0 - w) * a[np.where(c1 >= 0, c1, c0)]
+
+    def _region_volumes(self, names: Sequence[str]) -> list[float]:
+        owned = [
+            self.mesh.regions[n][self.mesh.regions[n] < self.mesh.n_owned]
+            for n in names
+            if n in self.mesh.regions
+        ]
+        return [float(self.volume[cells].sum()) for cells in owned]
+
+    def _boundary_area(self, name: str) -> float:
+        mesh = self.mesh
+        if name not in mesh.boundaries:
+            return 0.0
+        faces = mesh.boundaries[name]
+        cells = mesh.face_cells[faces]
+        present = (cells >= 0).sum(axis=1)
+        owned = ((cells >= 0) & (cells < mesh.n_owned)).sum(axis=1)
+        return float((mesh.face_area[faces] * self._face_transverse[faces] * owned / present).sum())
+
+    def _total(self, parts: Sequence[float]) -> float:
+        return float(self.mesh.comm.allreduce(sum(parts)))
+
+    def _interface_faces(self, interfaces: Sequence[Interface]) -> tuple[NDArray[np.int32], Floats]:
+        mesh = self.mesh
+        index = np.full(len(mesh.face_cells), -1, np.int32)
+        per_area = np.zeros(len(mesh.face_cells))
+        for item in interfaces:
+            inside = [np.zeros(mesh.n_cells + 1, bool) for _ in item.between]
+            for mask, name in zip(inside, item.between, strict=True):
+                mask[mesh.require_region(name)] = True
+            c0, c1 = mesh.face_cells.T
+            found = (inside[0][c0] & inside[1][c1]) | (inside[1][c0] & inside[0][c1])
+            if not mesh.comm.allreduce(int(found.sum())):
+                raise CaseError(
+                    f"interface: regions {item.between[0]!r} and {item.between[1]!r} do not touch"
+                )
+            per_area[found] = item.conductance_per_area
+        faces = np.flatnonzero(per_area > 0.0)
+        index[faces] = np.arange(len(faces), dtype=np.int32)
+        return index, per_area[faces] * mesh.face_area[faces] * self._face_transverse[faces]
+
+
+def _joined(parts: Sequence[NDArray], dtype: type) -> NDArray:
+    return np.concatenate(parts).astype(dtype) if parts else np.empty(0, dtype)
+
+
+def _cell_pattern(mesh: Mesh) -> tuple[NDArray[np.int32], ...]:
+    """CSR pattern of the owned cells' face neighbours, places of diagonals and of every face's entries."""
+    n, faces = mesh.n_owned, mesh.face_cells
+    inner = np.flatnonzero(faces[:, 1] >= 0)
+    c0, c1 = faces[inner].T.astype(np.int64)
+    rows = np.concatenate([np.arange(n), c0, c1])
+    cols = np.concatenate([np.arange(n), c1, c0])
+    order = np.lexsort((cols, rows))
+    place = np.empty(len(rows), np.int64)
+    place[order] = np.arange(len(rows))
+    kept = rows < n
+    indptr = np.concatenate([[0], np.cumsum(np.bincount(rows[kept], minlength=n))]).astype(np.int32)
+    # Ghost rows sort behind all owned ones, so the places of owned rows are already those of the kept
+    # pattern.
+    diagonal = place[:n].astype(np.int32)
+    entries = np.full((len(faces), 4), -1, np.int32)
+    own0, own1 = faces[:, 0] < n, (faces[:, 1] >= 0) & (faces[:, 1] < n)
+    entries[own0, 0] = diagonal[faces[own0, 0]]
+    entries[own1, 2] = diagonal[faces[own1, 1]]
+    m = len(inner)
+    entries[inner, 1] = np.where(c0 < n, place[n : n + m], -1)
+    entries[inner, 3] = np.where(c1 < n, place[n + m :], -1)
+    return indptr, cols[order][kept[order]].astype(np.int32), diagonal, entries
