@@ -61,7 +61,7 @@ see_petsc4py() {
 
 install_fvqp() { # pip's further arguments
     say "installing fvqp and its Python packages with pip"
-    run "$venv/bin/python" -m pip install -q "$@" -e '.[dev,docs]'
+    run "$venv/bin/python" -m pip install -q --no-compile "$@" -e '.[dev,docs]'
 }
 
 # can_ROUTE says whether a route is open here, from_ROUTE takes it.
@@ -97,25 +97,31 @@ can_distribution() {
         dpkg --compare-versions "$(apt-cache show --no-all-versions python3 | sed -n 's/^Version: //p')" ge 3.11
 }
 
+apt_install() {
+    local command="$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $*"
+    if [ "$dry" ]; then run $command; else $command >/dev/null; fi
+}
+
 from_distribution() {
+    local numpy='numpy>=2' system_packages='' petsc4py
     if ! debian_installed; then
         say "installing PETSc, Open MPI and display libraries with apt-get"
-        run $sudo env DEBIAN_FRONTEND=noninteractive \
-            apt-get install -y -qq -o Dpkg::Use-Pty=0 --no-install-recommends $debian_packages
+        apt_install python3-venv
+        # These and pip's downloads keep one core each busy.
+        apt_install $debian_packages &
+        system_packages=$!
+        trap wait EXIT
     fi
-    if [ "$dry" ] && ! debian_installed; then
-        say "what follows depends on what apt-get brings"
-        return
-    fi
-    local petsc4py
-    petsc4py=$(ls -d /usr/lib/petscdir/petsc3.*/*-real/lib/python3/dist-packages/petsc4py | sort -V | tail -1)
-    make_venv /usr/bin/python3
-    see_petsc4py "${petsc4py%/petsc4py}"
     # A petsc4py that was compiled against numpy 1 does not load with numpy 2.
-    case $(dpkg-query -W -f '${Version}' python3-numpy) in
-        1:1.*) install_fvqp -c constraints.txt numpy==1.26.4 ;;
-        *) install_fvqp -c constraints.txt 'numpy>=2' ;;
-    esac
+    if dpkg --compare-versions "$(apt-cache show --no-all-versions python3-numpy | sed -n 's/^Version: //p')" lt 1:2; then
+        numpy=numpy==1.26.4
+    fi
+    make_venv /usr/bin/python3
+    install_fvqp -c constraints.txt "$numpy"
+    [ -z "$system_packages" ] || wait "$system_packages" || die "apt-get could not install the packages"
+    [ "$dry" ] && ! debian_installed && return
+    petsc4py=$(ls -d /usr/lib/petscdir/petsc3.*/*-real/lib/python3/dist-packages/petsc4py | sort -V | tail -1)
+    see_petsc4py "${petsc4py%/petsc4py}"
 }
 
 links() { # whether a C program links with these libraries
