@@ -1,5 +1,15 @@
 """Spectral functions of diffusive superconductors."""
 
+from fvqp.spectral.integrals import dos_integral, pairing_integral, supercurrent_integral
 from fvqp.spectral.usadel import BinnedSpectrum, Spectrum, bin_averages, gap_edge, solve
 
-__all__ = ["BinnedSpectrum", "Spectrum", "bin_averages", "gap_edge", "solve"]
+__all__ = [
+    "BinnedSpectrum",
+    "Spectrum",
+    "bin_averages",
+    "dos_integral",
+    "gap_edge",
+    "pairing_integral",
+    "solve",
+    "supercurrent_integral",
+]

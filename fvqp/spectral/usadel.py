@@ -143,7 +143,7 @@ def solve(energy: ArrayLike, gap: ArrayLike, depairing: ArrayLike, broadening: A
     normal = np.empty(energies.size, dtype=np.complex128)
     anomalous = np.empty_like(normal)
     failed = _solve(
-        energies.ravel(), gaps.ravel(), depairings.ravel(), broadenings.ravel(), normal, anomalous
+        energies.flatten(), gaps.flatten(), depairings.flatten(), broadenings.flatten(), normal, anomalous
     )
     if failed >= 0:
         raise ConvergenceError(
@@ -160,8 +160,8 @@ def bin_averages(
 
     Gauss-Legendre panels in ``x``, ``ε = Ω_g + w sinh x`` with ``w`` the distance of the edge singularity
     from the real axis (Γ, more if gapless): the singular functions are smooth in x, so the number of nodes
-    hardly grows with 1/Γ and the averages are smooth in Δ. All weights are positive, so ``0 ≤ D_L ≤ 1 ≤ D_T`` holds
-    for the means too.
+    hardly grows with 1/Γ and the averages are smooth in Δ. All weights are positive, so
+    ``0 ≤ D_L ≤ 1 ≤ D_T`` holds for the means too.
 
     Args:
         edges: increasing, not negative, ``(NE + 1,)``.
@@ -177,7 +177,7 @@ def bin_averages(
     if bounds.ndim != 1 or bounds.size < 2 or not np.all(np.diff(bounds) > 0.0) or bounds[0] < 0.0:
         raise CaseError("energy bins: edges must be one increasing row of numbers that are not negative")
     gaps, depairings, broadenings = (
-        np.ascontiguousarray(a)
+        a.copy()
         for a in np.broadcast_arrays(
             *(np.asarray(a, dtype=np.float64).reshape(-1) for a in (gap, depairing, broadening))
         )

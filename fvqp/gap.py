@@ -1,0 +1,272 @@
+"""The gap equation of every cell, ``|Δ| = λ ∫_0^{ω_D} Im F f_L dε`` (Ryan et al. (2026), Eq. 8).
+
+It is used as
+
+    r(Δ) = (1/Δ) ∫_0^{ω_D} Im F f_L dε − 1/λ = 0,
+
+where ``r`` is close to ``ln(Δ_solution/Δ)``: well conditioned from Δ → 0 up, and ``Δ exp r`` is the next
+iterate of a fixed point. What f_L = 1 or an equilibrium contributes is integrated to rounding; only the deviation from it meets the bins. Energies and temperatures are in units of Δ0.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numba import njit
+from numpy.typing import ArrayLike, NDArray
+
+from fvqp.errors import CaseError
+from fvqp.grids import equilibrium
+from fvqp.spectral import BinnedSpectrum, bin_averages, supercurrent_integral
+from fvqp.spectral.branch import SMALLEST_BROADENING, parts, retarded_root
+from fvqp.spectral.integrals import antiderivative
+from fvqp.spectral.usadel import check_parameters
+
+Floats = NDArray[np.float64]
+Rule = Literal["arccosh", "arcsinh"]
+
+SMALLEST_GAP = 1e-8
+"""Stands for Δ → 0 where a quotient by Δ is formed; smaller solutions are the normal state (0)."""
+
+_FERMI_RANGE = 40.0  # 1 − tanh(ε/2t) is below rounding beyond so many t
+_COLDEST = 1e-9  # contributions of order t² below rounding
+_LARGEST_GAP = 4.0
+
+
+def coupling(cutoff: float, rule: Rule = "arccosh") -> float:
+    """Coupling constant λ that belongs to the cut-off ``ω_D``.
+
+    ``"arccosh"``: ``1/arccosh(ω_D/Δ0)``, with which Δ = Δ0 exactly at zero temperature, Γ and ζ.
+    ``"arcsinh"``: ``1/arcsinh(ω_D/Δ0)``, with which Δ is ``ω_D/√(1 + ω_D²)`` there.
+    """
+    return 1.0 / _inverse_coupling(cutoff, rule)
+
+
+def gap_residual(
+    f_L: Floats,
+    edges: ArrayLike,
+    spectrum: BinnedSpectrum,
+    depairing: ArrayLike,
+    broadening: ArrayLike,
+    *,
+    cutoff: float | None,
+    rule: Rule = "arccosh",
+    temperature: float | None = None,
+) -> Floats:
+    """``r(Δ)`` of every cell for given distributions: 0 at the solution, else about ``ln(Δ_solution/Δ)``.
+
+    Args:
+        f_L: bin averages ``(cells, bins)``; 1 (as at zero temperature) is assumed above the last bin.
+        edges: of the bins, ``(bins + 1,)``.
+        spectrum: of the trial gaps (`fvqp.spectral.bin_averages`).
+        depairing, broadening: those of ``spectrum``; scalar or ``(cells,)``.
+        cutoff: ω_D, or None for the weak-coupling limit ω_D → ∞, where ``1/λ = ln(2 ω_D/Δ0)``.
+        rule: see `coupling`; without effect if ``cutoff`` is None.
+        temperature: of an equilibrium close to ``f_L``: its part is then integrated exactly and the bins
+            carry the rest, so that ``f_L`` in equilibrium has the gap of `equilibrium_gap`.
+
+    Returns:
+        ``(cells,)``.
+    """
+    bounds = np.asarray(edges, dtype=np.float64)
+    gap = np.maximum(spectrum.gap[:, 0], SMALLEST_GAP)
+    zeta, gamma = _per_cell(depairing, gap.size), _per_cell(broadening, gap.size)
+    pairing = spectrum.pairing / gap[:, None]
+    tiny = spectrum.gap[:, 0] < SMALLEST_GAP
+    if np.any(tiny):
+        pairing[tiny] = bin_averages(bounds, gap[tiny], zeta[tiny], gamma[tiny]).pairing / SMALLEST_GAP
+    top = np.inf if cutoff is None else cutoff
+    measure = np.clip(np.minimum(bounds[1:], top) - bounds[:-1], 0.0, None)
+    reference = 1.0 if temperature is None else equilibrium(bounds, temperature)
+    binned = np.einsum("ce,ce,e->c", pairing, f_L - reference, measure)
+    t = 0.0 if temperature is None else float(temperature)
+    temperatures = np.full(gap.size, t)
+    return np.asarray(binned + _equilibrium_residuals(gap, zeta, gamma, temperatures, *_bounds(cutoff, rule)))
+
+
+def equilibrium_gap(
+    temperature: ArrayLike,
+    depairing: ArrayLike = 0.0,
+    broadening: ArrayLike = 0.0,
+    *,
+    cutoff: float | None = None,
+    rule: Rule = "arccosh",
+) -> Floats:
+    """Gap in equilibrium, to about 1e-13; 0 in the normal state.
+
+    Args:
+        temperature: t ≥ 0.
+        depairing, broadening: ζ, Γ ≥ 0. All three broadcast.
+        cutoff, rule: as in `gap_residual`.
+    """
+    t, zeta, gamma = _checked(temperature, depairing, broadening)
+    flat = (t.flatten(), zeta.flatten(), gamma.flatten())
+    return _gaps(*flat, *_bounds(cutoff, rule)).reshape(t.shape)
+
+
+def critical_temperature(
+    depairing: ArrayLike = 0.0,
+    broadening: ArrayLike = 0.0,
+    *,
+    cutoff: float | None = None,
+    rule: Rule = "arccosh",
+) -> Floats:
+    """Temperature k_B T_c/Δ0 at which the equilibrium gap vanishes; 0 if there is none at any temperature."""
+    _, zeta, gamma = _checked(0.0, depairing, broadening)
+    return _critical(zeta.flatten(), gamma.flatten(), *_bounds(cutoff, rule)).reshape(zeta.shape)
+
+
+def superfluid_density(
+    f_L: Floats,
+    edges: ArrayLike,
+    spectrum: BinnedSpectrum,
+    depairing: ArrayLike,
+    broadening: ArrayLike,
+) -> Floats:
+    """Supercurrent per phase gradient, ``I_s/(I0 ξ∇φ) = ∫_0^∞ j_ε f_L dε`` (Eq. 6), with exact bins and tail.
+
+    Arguments as in `gap_residual`; ``(cells,)``. With ``ζ = ½ (ξ∇φ)²`` its product with ``ξ∇φ`` has its
+    maximum, the depairing current, at about 0.75 for zero temperature.
+    """
+    bounds = np.asarray(edges, dtype=np.float64)
+    gap = spectrum.gap[:, 0]
+    zeta, gamma = _per_cell(depairing, gap.size), _per_cell(broadening, gap.size)
+    total = supercurrent_integral(np.inf, gap, zeta, gamma)
+    below = supercurrent_integral(bounds[0], gap, zeta, gamma)
+    binned = np.einsum("ce,ce,e->c", spectrum.supercurrent, f_L - 1.0, np.diff(bounds))
+    return np.asarray(total - below + binned)
+
+
+def _inverse_coupling(cutoff: float, rule: str) -> float:
+    if rule not in ("arccosh", "arcsinh"):
+        raise CaseError(f'coupling rule: expected "arccosh" or "arcsinh", got {rule!r}')
+    if not cutoff > 1.0:
+        raise CaseError(f"cutoff: ω_D must exceed the gap Δ0, found {cutoff:g} Δ0")
+    return float(np.arccosh(cutoff) if rule == "arccosh" else np.arcsinh(cutoff))
+
+
+def _bounds(cutoff: float | None, rule: Rule) -> tuple[float, float]:
+    """Cut-off and 1/λ for the kernels; the weak-coupling limit is a cut-off of inf."""
+    return (np.inf, 0.0) if cutoff is None else (float(cutoff), _inverse_coupling(cutoff, rule))
+
+
+def _per_cell(values: ArrayLike, cells: int) -> Floats:
+    return np.broadcast_to(np.asarray(values, dtype=np.float64).reshape(-1), (cells,)).copy()
+
+
+def _checked(*values: ArrayLike) -> list[Floats]:
+    t, zeta, gamma = np.broadcast_arrays(*(np.asarray(a, dtype=np.float64) for a in values))
+    check_parameters(np.ones(1), zeta, gamma)
+    if not np.all(t >= 0.0) or not np.all(np.isfinite(t)):
+        raise CaseError("temperature: must be finite and not negative")
+    return [t, zeta, gamma]
+
+
+_PANEL = 0.3
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(8)
+
+
+@njit(cache=True, nogil=True)
+def _thermal_part(gap: float, depairing: float, broadening: float, t: float, cutoff: float) -> float:
+    """``(1/Δ) ∫_0^{ω_D} Im F (1 − tanh(ε/2t)) dε``: panels no longer than t, graded to the gap edge."""
+    if t < _COLDEST:
+        return 0.0
+    gamma = max(broadening, SMALLEST_BROADENING)
+    difference = np.cbrt(gap) ** 2 - np.cbrt(depairing) ** 2
+    edge = max(difference, 0.0) ** 1.5
+    width = gamma + max(-difference, 0.0) ** 1.5
+    top = min(cutoff, _FERMI_RANGE * t)
+    total = 0.0
+    low = np.arcsinh(-edge / width)
+    last = np.arcsinh((top - edge) / width)
+    x, in_t, given = 0j, False, False
+    while low < last:
+        reach = edge + width * np.sinh(low) + t
+        high = min(low + _PANEL, np.arcsinh((reach - edge) / width), last)
+        for n in range(_NODES.size):
+            angle = 0.5 * (low + high) + 0.5 * (high - low) * _NODES[n]
+            energy = max(edge + width * np.sinh(angle), 0.0)
+            x, in_t, given = retarded_root(gap, depairing, complex(gamma, energy), x, in_t, given)
+            weight = 0.5 * (high - low) * _WEIGHTS[n] * width * np.cosh(angle)
+            total += weight * parts(x, in_t)[3] * 2.0 / (np.exp(energy / t) + 1.0)
+        low = high
+    return total / gap
+
+
+@njit(cache=True, nogil=True)
+def _equilibrium_residual(
+    gap: float, depairing: float, broadening: float, t: float, cutoff: float, inverse_coupling: float
+) -> float:
+    """``r(Δ)`` in equilibrium."""
+    start = antiderivative(1, 0.0, gap, depairing, broadening)
+    # The antiderivative tends to ln 2ω_D, which is 1/λ of the weak-coupling limit.
+    whole = -start if np.isinf(cutoff) else antiderivative(1, cutoff, gap, depairing, broadening) - start
+    return whole - inverse_coupling - _thermal_part(gap, depairing, broadening, t, cutoff)
+
+
+@njit(cache=True, nogil=True)
+def _equilibrium_residuals(
+    gaps: Floats,
+    depairings: Floats,
+    broadenings: Floats,
+    temperatures: Floats,
+    cutoff: float,
+    inverse_coupling: float,
+) -> Floats:
+    out = np.empty(gaps.size)
+    for c in range(gaps.size):
+        out[c] = _equilibrium_residual(
+            gaps[c], depairings[c], broadenings[c], temperatures[c], cutoff, inverse_coupling
+        )
+    return out
+
+
+@njit(cache=True, nogil=True)
+def _gaps(
+    temperatures: Floats, depairings: Floats, broadenings: Floats, cutoff: float, inverse_coupling: float
+) -> Floats:
+    """Root of ``r`` in Δ² (in which it is nearly linear towards T_c) by the Illinois method."""
+    out = np.zeros(temperatures.size)
+    for k in range(temperatures.size):
+        t, zeta, gamma = temperatures[k], depairings[k], broadenings[k]
+        low, high = SMALLEST_GAP**2, _LARGEST_GAP**2
+        r_low = _equilibrium_residual(np.sqrt(low), zeta, gamma, t, cutoff, inverse_coupling)
+        r_high = _equilibrium_residual(np.sqrt(high), zeta, gamma, t, cutoff, inverse_coupling)
+        if r_low <= 0.0:
+            continue
+        side = 0
+        for _ in range(200):
+            middle = (low * r_high - high * r_low) / (r_high - r_low)
+            r = _equilibrium_residual(np.sqrt(middle), zeta, gamma, t, cutoff, inverse_coupling)
+            if r > 0.0:
+                low, r_low = middle, r
+                r_high *= 0.5 if side == 1 else 1.0
+                side = 1
+            else:
+                high, r_high = middle, r
+                r_low *= 0.5 if side == -1 else 1.0
+                side = -1
+            if abs(r) < 1e-15 or high - low < 1e-15 * high:
+                break
+        out[k] = np.sqrt(middle)
+    return out
+
+
+@njit(cache=True, nogil=True)
+def _critical(depairings: Floats, broadenings: Floats, cutoff: float, inverse_coupling: float) -> Floats:
+    """Bisection for the temperature at which ``r(Δ → 0)`` changes sign."""
+    out = np.zeros(depairings.size)
+    for k in range(depairings.size):
+        zeta, gamma = depairings[k], broadenings[k]
+        if _equilibrium_residual(SMALLEST_GAP, zeta, gamma, 0.0, cutoff, inverse_coupling) <= 0.0:
+            continue
+        low, high = 0.0, _LARGEST_GAP
+        for _ in range(60):
+            middle = 0.5 * (low + high)
+            if _equilibrium_residual(SMALLEST_GAP, zeta, gamma, middle, cutoff, inverse_coupling) > 0.0:
+                low = middle
+            else:
+                high = middle
+        out[k] = 0.5 * (low + high)
+    return out
