@@ -233,8 +233,10 @@ def _named_faces(
     if len(lost):
         which = names[int(facet_name[lost[0]])]
         count = int(np.sum(facet_name[lost] == facet_name[lost[0]]))
+        corners = ", ".join(str(v) for v in facets[lost[0]] if v >= 0)
         raise MeshError(
-            f"{name}: boundary '{which}' contains {count} elements that are not faces of any cell (points {', '.join(str(v) for v in facets[lost[0]] if v >= 0)})"
+            f"{name}: boundary '{which}' contains {count} elements that are not faces of any cell "
+            f"(the first has points {corners})"
         )
     found = face >= 0
     return {b: np.unique(face[found & (facet_name == i)]) for i, b in enumerate(names)}
