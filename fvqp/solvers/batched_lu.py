@@ -20,11 +20,13 @@ from numpy.typing import NDArray
 
 from fvqp.errors import ConvergenceError
 from fvqp.solvers.lanes import LANES, add, aligned_empty, fnma, load, load_at, mul, store, store_at, zeros
-from fvqp.solvers.ordering import Symbolic, best_order, factorise, symmetrised
+from fvqp.solvers.ordering import Symbolic, analyse
 
 FloatArray = NDArray[np.float64]
 
 _NO_FILL_LIMIT = 2**62
+_PARALLEL_WORK = 10_000_000
+"""Multiply-adds (some ten milliseconds) below which waking the threads costs more than it saves."""
 
 
 @njit(cache=True, nogil=True)
@@ -226,8 +228,11 @@ class BatchedLU:
     ----------
     indptr, indices
         CSR pattern of the (n, n) matrices; meant to be symmetric, else its symmetric hull is factorised.
-    n_last
-        The last `n_last` unknowns are not eliminated; what is left for them is the Schur complement.
+    last
+        Unknowns that are not eliminated; what is left for them is the Schur complement.
+    entries, n_values
+        Where the entries of the pattern stand among the `n_values` rows of `values`; all of them, in order, if not
+        given.
     symmetric
         The matrices are symmetric: L D L^T, half the arithmetic and memory. Only the values on one side of the
         diagonal (in the order of elimination) are read.
@@ -247,33 +252,37 @@ class BatchedLU:
         indptr: NDArray[np.integer],
         indices: NDArray[np.integer],
         *,
-        n_last: int = 0,
+        last: NDArray[np.integer] | None = None,
+        entries: NDArray[np.integer] | None = None,
+        n_values: int | None = None,
         symmetric: bool = False,
         max_fill: int | None = None,
     ) -> None:
         indptr = np.asarray(indptr, np.int64)
         indices = np.asarray(indices, np.int64)
         self.n = indptr.size - 1
-        self.nnz = indices.size
-        if self.nnz != indptr[-1] or (self.nnz and (indices.min() < 0 or indices.max() >= self.n)):
+        self.n_values = indices.size if n_values is None else n_values
+        entries = np.arange(indices.size) if entries is None else np.asarray(entries, np.int64)
+        last = np.empty(0, np.int64) if last is None else np.asarray(last, np.int64)
+        if not (indptr[-1] == indices.size == entries.size and _within(indices, self.n) and _within(last, self.n)):
             raise ValueError(f"not the CSR pattern of a square matrix of {self.n} rows")
-        if not 0 <= n_last <= self.n:
-            raise ValueError(f"n_last = {n_last} of {self.n} unknowns")
-        self.n_last = n_last
+        if not _within(entries, self.n_values):
+            raise ValueError(f"entries outside the {self.n_values} rows of values")
+        self.n_last = last.size
         self.symmetric = symmetric
         sides = 1 if symmetric else 2
         limit = _NO_FILL_LIMIT if max_fill is None else max_fill // sides
-        pattern = symmetrised(indptr, indices, self.n)
-        best = best_order(*pattern, n_last, limit)
-        if best is None:
+        symbolic = analyse(indptr, indices, entries, last, limit)
+        if symbolic is None:
             raise TooMuchFill(f"more than {max_fill} entries in the factors of a matrix of {self.n} rows")
-        perm, parent, count = best
-        self._symbolic = factorise(indptr, indices, perm, parent, count, pattern, n_last)
+        self._symbolic = symbolic
+        count = np.diff(symbolic.u_ptr)
         self.fill = sides * int(count.sum())
         self.flops = int((count * (count + 1) // 2).sum()) if symmetric else int((count * (count + 1)).sum())
         # Round-off of a pivot grows like the root of the number of eliminations before it.
         self._tiny = 8.0 * math.sqrt(max(self.n, 1)) * np.finfo(float).eps
         self._n_energies = 0
+        self._held = (0, False)
 
     def factor_bytes(self, n_energies: int) -> int:
         """Memory of the factors that `factor` keeps for `n_energies` energies."""
@@ -285,7 +294,7 @@ class BatchedLU:
         `values`: (nnz, n_energies), energies contiguous. Raises `ConvergenceError` that names the energy and the row
         of a pivot that is zero to round-off or not finite.
         """
-        self._check(values, (self.nnz,), "values")
+        self._check(values, self.n_values, "values")
         self._factor(values, None, keep_lower=not self.symmetric)
 
     def solve(self, rhs: FloatArray) -> FloatArray:
@@ -298,15 +307,15 @@ class BatchedLU:
         """Factorise and solve, a few energies at a time: memory (fill + n) x LANES x threads, nothing is kept."""
         if self.n_last:
             raise ValueError("the last unknowns were not eliminated: use reduce and backward")
-        self._check(values, (self.nnz,), "values")
-        self._check(rhs, (self.n,), "rhs", values.shape[-1])
+        self._check(values, self.n_values, "values")
+        self._check(rhs, self.n, "rhs", values.shape[-1])
         n_energies = values.shape[1]
         return self._run(values, rhs, n_energies, eliminate=True, backward=True)
 
     def reduce(self, values: FloatArray, rhs: FloatArray) -> FloatArray:
         """`factor` and `forward` in one, keeping only what `backward` needs: half the memory, one pass."""
-        self._check(rhs, (self.n,), "rhs", values.shape[-1])
-        self._check(values, (self.nnz,), "values")
+        self._check(rhs, self.n, "rhs", values.shape[-1])
+        self._check(values, self.n_values, "values")
         return self._factor(values, rhs, keep_lower=False)
 
     def forward(self, rhs: FloatArray) -> FloatArray:
@@ -326,10 +335,11 @@ class BatchedLU:
         n_energies = values.shape[1]
         chunks = math.ceil(n_energies / LANES)
         self._n_energies = 0
-        self._u = aligned_empty(chunks * self._symbolic.u_col.size)
-        self._d = aligned_empty(chunks * self.n)
-        self._lower = aligned_empty(chunks * self._symbolic.l_col.size if keep_lower else 0)
-        self._keep_lower = keep_lower
+        if (chunks, keep_lower) != self._held:  # else the memory of the last factors serves again
+            self._u = aligned_empty(chunks * self._symbolic.u_col.size)
+            self._d = aligned_empty(chunks * self.n)
+            self._lower = aligned_empty(chunks * self._symbolic.l_col.size if keep_lower else 0)
+            self._held = (chunks, keep_lower)
         out = self._run(values, rhs, n_energies, eliminate=True, keep=True)
         self._n_energies = n_energies
         return out
@@ -337,9 +347,9 @@ class BatchedLU:
     def _substitute(self, rhs: FloatArray, forward: bool, backward: bool) -> FloatArray:
         if not self._n_energies:
             raise ValueError("nothing was factorised")
-        if forward and not (self._keep_lower or self.symmetric):
+        if forward and not (self._held[1] or self.symmetric):
             raise ValueError("reduce does not keep L: use factor")
-        self._check(rhs, (self.n,), "rhs", self._n_energies)
+        self._check(rhs, self.n, "rhs", self._n_energies)
         return self._run(None, rhs, self._n_energies, forward=forward, backward=backward, keep=True)
 
     def _run(
@@ -355,10 +365,11 @@ class BatchedLU:
     ) -> FloatArray:
         width = max(n_energies, LANES)
         chunks = math.ceil(n_energies / LANES)
-        threads = min(get_num_threads(), chunks)
         n_rhs = 0 if rhs is None else (rhs.shape[0] if rhs.ndim == 3 else 1)
+        work = (self.flops + self.n_values if eliminate else 0) + n_rhs * (self.fill + 2 * self.n)
+        threads = min(get_num_threads(), chunks) if work * n_energies > _PARALLEL_WORK else min(1, chunks)
         if keep:
-            u, d, lower, keep_lower = self._u, self._d, self._lower, self._keep_lower
+            u, d, lower, keep_lower = self._u, self._d, self._lower, self._held[1]
         else:
             u = aligned_empty(threads * self._symbolic.u_col.size)
             d, lower, keep_lower = aligned_empty(threads * self.n), aligned_empty(0), False
@@ -385,11 +396,16 @@ class BatchedLU:
             self._schur = schur
         return out[..., :n_energies] if width > n_energies else out
 
-    def _check(self, array: FloatArray, leading: tuple[int, ...], name: str, n_energies: int | None = None) -> None:
-        wanted = leading if n_energies is None else (*leading, n_energies)
-        shape = array.shape[-2:] if n_energies is not None else array.shape[:1]
-        if shape != wanted or array.dtype != np.float64 or array.ndim not in ((2, 3) if n_energies is not None else (2,)):
-            raise ValueError(f"{name} must be float64 (..., {', '.join(map(str, wanted))}), not {array.shape}")
+    def _check(self, array: FloatArray, rows: int, name: str, n_energies: int | None = None) -> None:
+        """`values` has two axes; a right-hand side, which has the energies of `values`, may have three."""
+        if (
+            array.dtype != np.float64
+            or array.ndim not in ((2,) if n_energies is None else (2, 3))
+            or array.shape[-2] != rows
+            or (n_energies is not None and array.shape[-1] != n_energies)
+        ):
+            columns = "n_energies" if n_energies is None else n_energies
+            raise ValueError(f"{name} must be float64 ({rows}, {columns}), not {array.dtype} {array.shape}")
 
 
 class SingularMatrix(ConvergenceError):
@@ -402,6 +418,10 @@ class SingularMatrix(ConvergenceError):
         )
         self.energy = energy
         self.row = row
+
+
+def _within(numbers: NDArray[np.integer], size: int) -> bool:
+    return not numbers.size or (numbers.min() >= 0 and numbers.max() < size)
 
 
 def _widened(array: FloatArray, width: int) -> FloatArray:

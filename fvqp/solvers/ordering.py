@@ -206,49 +206,41 @@ def _candidates(graph: csr_matrix, n_last: int) -> Iterator[IntArray]:
                 yield np.concatenate([order, last])
 
 
-def best_order(
-    indptr: IntArray, indices: IntArray, n_last: int, limit: int
-) -> tuple[IntArray, IntArray, IntArray] | None:
+def analyse(
+    indptr: IntArray, indices: IntArray, entries: IntArray, last: IntArray, limit: int
+) -> Symbolic | None:
     """The order with least fill among natural, reverse Cuthill-McKee and PETSc's nested dissection and minimum degree.
 
-    `indptr`, `indices`: symmetric pattern. Returns order (postordered), elimination tree and entries per row of U, or
-    None if every candidate has more than `limit` entries.
+    Parameters
+    ----------
+    indptr, indices
+        CSR pattern; entry `p` of it has the number `entries[p]` for the caller (`Symbolic.a_source`).
+    last
+        Unknowns that stay last, in this order, and are not eliminated.
+    limit
+        None is returned if every order has more entries than this in the strict upper triangle of U.
     """
     n = indptr.size - 1
-    graph = csr_matrix((np.ones(indices.size, np.int8), indices.astype(np.int32), indptr.astype(np.int32)), (n, n))
+    n_eliminated = n - last.size
+    base = np.concatenate([np.setdiff1d(np.arange(n), last), last])
+    pattern = csr_matrix((np.ones(indices.size, np.int32), indices, indptr), (n, n))
+    graph = (pattern + pattern.T).tocsr()[base][:, base].sorted_indices()
+    g_ptr, g_col = graph.indptr.astype(np.int64), graph.indices.astype(np.int64)
     best = None
-    for perm in _candidates(graph, n_last):
-        parent, count, fill = _count(indptr, indices, perm, n - n_last, limit)
+    for candidate in _candidates(graph, last.size):
+        parent, _, fill = _count(g_ptr, g_col, candidate, n_eliminated, limit)
         # A tie goes to the earlier candidate: the simpler, and on a line the order of its cells.
-        if fill <= limit and (best is None or fill < best[0]):
-            best = (fill, perm, parent, count)
-            limit = fill
+        if fill <= limit:
+            best = candidate[_postorder(parent, n_eliminated)]
+            limit = fill - 1
     if best is None:
         return None
-    _, perm, parent, count = best
-    perm = perm[_postorder(parent, n - n_last)]
-    parent, count, _ = _count(indptr, indices, perm, n - n_last, limit)
-    return perm, parent, count
-
-
-def symmetrised(indptr: IntArray, indices: IntArray, n: int) -> tuple[IntArray, IntArray]:
-    """Pattern of A + A^T, columns ascending."""
-    pattern = csr_matrix((np.ones(indices.size, np.int32), indices, indptr), (n, n))
-    pattern = (pattern + pattern.T).tocsr()
-    pattern.sort_indices()
-    return pattern.indptr.astype(np.int64), pattern.indices.astype(np.int64)
-
-
-def factorise(
-    indptr: IntArray, indices: IntArray, perm: IntArray, parent: IntArray, count: IntArray,
-    pattern: tuple[IntArray, IntArray], n_last: int,
-) -> Symbolic:
-    """Pattern of the factors of the matrix `indptr`, `indices` in the order `perm` (see `best_order`)."""
-    n = perm.size
+    parent, count, _ = _count(g_ptr, g_col, best, n_eliminated, limit + 1)
+    filled = _fill_pattern(g_ptr, g_col, best, n_eliminated, parent, count)
+    perm = base[best]
     place = np.empty(n, np.int64)
     place[perm] = np.arange(n)
-    rows = np.repeat(np.arange(n), np.diff(indptr))
-    source = np.lexsort((place[indices], place[rows]))
+    row = np.repeat(place, np.diff(indptr))
+    order = np.lexsort((place[indices], row))
     a_ptr = np.concatenate([[0], np.cumsum(np.diff(indptr)[perm])]).astype(np.int64)
-    filled = _fill_pattern(pattern[0], pattern[1], perm, n - n_last, parent, count)
-    return Symbolic(perm, a_ptr, place[indices[source]], source.astype(np.int64), *filled)
+    return Symbolic(perm, a_ptr, place[indices[order]], entries[order], *filled)
