@@ -173,8 +173,8 @@ def format_report(quality: Quality) -> str:
         f"  connected parts  {q.components}",
     ]
     if q.ranks[0] > 1:
-        size, fewest, most, ghosts = q.ranks
-        lines.append(f"  MPI ranks        {size}, {fewest} … {most} cells each, {ghosts} ghosts in all")
+        ranks, fewest, most, ghosts = q.ranks
+        lines.append(f"  MPI ranks        {ranks}, {fewest} … {most} cells each, {ghosts} ghosts in all")
     lines += [
         f"  non-orthogonal   worst {q.angle_max:.1f}°, mean {q.angle_mean:.1f}°",
         f"  aspect ratio     worst {q.aspect_max:.3g}, mean {q.aspect_mean:.3g}",

@@ -14,9 +14,11 @@ from fvqp.mesh.quality import format_report, report
 from fvqp.mesh.reading import read_mesh
 
 #: Pixels of a picture.
-PICTURE = (1600, 900)
+PICTURE = (1600, 720)
 #: Part of the picture's height that is not needed for title and legend.
 FILLED = 0.6
+#: Height of a line of text, as a part of half the picture's height.
+LINE_OF_TEXT = 0.08
 #: A direction in which a mesh is thinner than its length by far more than this factor is stretched to it.
 LONGEST_ASPECT = 6.0
 #: Cell edges are drawn in meshes up to this many cells.
@@ -53,15 +55,16 @@ def plot_mesh(mesh: Mesh, output: str | Path) -> Path:
     points, unit, stretch = _scaled(mesh)
     plotter = pyvista.Plotter(off_screen=True, window_size=list(PICTURE))
     try:
+        normal, up = _view(mesh, points)
+        half_height = _half_height(points, np.array(normal), np.array(up))
         _draw_regions(pyvista, plotter, mesh, points)
-        _draw_boundaries(pyvista, plotter, mesh, points)
+        _draw_boundaries(pyvista, plotter, mesh, points, LINE_OF_TEXT * half_height * np.array(up))
         title = f"{Path(mesh.name).name}: {mesh.n_cells} cells, lengths in {unit}{stretch}"
         plotter.add_text(title, font_size=12, color="black")
         plotter.set_background("white")
         plotter.enable_parallel_projection()
-        normal, up = _view(mesh, points)
         plotter.view_vector(normal, up)
-        plotter.camera.parallel_scale = _half_height(points, np.array(normal), np.array(up))
+        plotter.camera.parallel_scale = half_height
         plotter.screenshot(str(output))
     except (OSError, RuntimeError, ValueError) as error:
         raise MeshError(f"{output}: the picture cannot be made: {error}") from None
@@ -123,13 +126,13 @@ def _draw_regions(pyvista: Any, plotter: Any, mesh: Mesh, points: np.ndarray) ->
             edge_color="#555555",
             line_width=0.5 if mesh.dim > 1 else 8,
             lighting=mesh.dim == 3,
-            ambient=0.4,
+            ambient=0.4 if mesh.dim == 3 else 0.0,
         )
         legend.append([name, colour])
-    plotter.add_legend(legend, bcolor="white", face="rectangle", size=(0.15, 0.04 * (len(legend) + 1)))
+    plotter.add_legend(legend, bcolor=None, face="rectangle", size=(0.15, 0.04 * (len(legend) + 1)))
 
 
-def _draw_boundaries(pyvista: Any, plotter: Any, mesh: Mesh, points: np.ndarray) -> None:
+def _draw_boundaries(pyvista: Any, plotter: Any, mesh: Mesh, points: np.ndarray, line: np.ndarray) -> None:
     places, names = [], []
     for name, faces in mesh.boundaries.items():
         if not len(faces):
@@ -147,10 +150,10 @@ def _draw_boundaries(pyvista: Any, plotter: Any, mesh: Mesh, points: np.ndarray)
         places.append(points[corners[used]].mean(axis=0))
         names.append(name)
     for i, (place, name) in enumerate(zip(places, names, strict=True)):
-        # One call each, every other one a line lower: labels close to each other would hide one another.
+        # In one call labels that overlap would be left out; here neighbours stand on different lines.
         plotter.add_point_labels(
-            place[None, :],
-            ["\n" * (i % 3 + 1) + name],
+            (place + (i % 4 + 1) * line)[None, :],
+            [name],
             font_size=20,
             text_color="black",
             shape=None,
