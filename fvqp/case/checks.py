@@ -26,7 +26,7 @@ def check_case(case: Case) -> None:
 
 
 def check_with_gap(case: Case, delta0: float, critical_temperature: float | None = None) -> None:
-    """The checks that need the gap ``delta0`` (J) and Tc (K; default that of BCS); raises :class:`CaseError`."""
+    """Checks that need the gap ``delta0`` (J) and Tc (K; default that of BCS); raises :class:`CaseError`."""
     tc = critical_temperature or delta0 / (BCS_RATIO * BOLTZMANN)
     for key, temperature in _superconductor_temperatures(case):
         if temperature >= tc:
@@ -39,8 +39,9 @@ def check_with_gap(case: Case, delta0: float, critical_temperature: float | None
         needed = bias + THERMAL_TAIL * largest_temperature(case) * BOLTZMANN / delta0
         if maximum < needed:
             raise CaseError(
-                f"{case.source}: energies.maximum: the axis ends at {maximum:.4g} Delta0, but the largest bias "
-                f"is {bias:.4g} Delta0/e and its thermal tail needs at least {needed:.4g}; or leave maximum out"
+                f"{case.source}: energies.maximum: the axis ends at {maximum:.4g} Delta0, but the largest "
+                f"bias is {bias:.4g} Delta0/e and its thermal tail needs at least {needed:.4g}; "
+                "or leave maximum out"
             )
 
 
@@ -139,7 +140,7 @@ def _spectrum_problems(case: Case) -> Iterable[tuple[str, str]]:
     if case.spectrum.broadening.value == 0 and unpaired:
         yield (
             "spectrum.broadening",
-            "0 without depairing leaves the density of states singular at the gap edge; give some, such as 1e-5",
+            "0 without depairing leaves the density of states singular at the gap edge; give some, as 1e-5",
         )
     if (
         case.gap.at is not None

@@ -1,0 +1,177 @@
+"""The results of a sweep as one self-describing dataset, filled point by point.
+
+Dimensions are what is swept, in the order given (``supercurrent``, ``V_det``, ``V_inj``), then ``cell``, then
+``energy``. What has not been computed is NaN, and ``completed`` says which points are there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike, NDArray
+
+from fvqp.errors import CheckpointError
+from fvqp.results.files import replacing
+
+FORMAT_VERSION = 1
+"""Version of the layout of ``results.nc``; attribute ``format_version`` of the file."""
+
+
+class Quantity(NamedTuple):
+    """Units and meaning of a variable."""
+
+    units: str
+    long_name: str
+
+
+QUANTITIES: dict[str, Quantity] = {
+    "supercurrent": Quantity("A", "supercurrent along the wire"),
+    "phase_gradient": Quantity("1", "phase gradient times coherence length"),
+    "temperature": Quantity("K", "bath temperature"),
+    "V_inj": Quantity("V", "injector bias"),
+    "V_det": Quantity("V", "detector bias"),
+    "energy": Quantity("eV", "quasiparticle energy"),
+    "cell": Quantity("1", "number of the cell in the mesh"),
+    "x": Quantity("m", "x of the cell centre"),
+    "y": Quantity("m", "y of the cell centre"),
+    "z": Quantity("m", "z of the cell centre"),
+    "gap": Quantity("eV", "magnitude of the pair potential"),
+    "dos": Quantity("1", "density of states over its normal-state value"),
+    "f_L": Quantity("1", "longitudinal (energy) distribution function"),
+    "f_T": Quantity("1", "transverse (charge) distribution function"),
+    "charge_imbalance": Quantity("C m-3", "quasiparticle charge density Q*"),
+    "mu_Q": Quantity("V", "quasiparticle potential mu_Q*"),
+    "I_inj": Quantity("A", "injector current"),
+    "I_det": Quantity("A", "detector current"),
+    "g_nl": Quantity("S", "non-local conductance dI_det/dV_inj"),
+    "g_s": Quantity("S", "non-local conductance, even in supercurrent"),
+    "g_a": Quantity("S", "non-local conductance, odd in supercurrent"),
+    "g_ss": Quantity("S", "non-local conductance, even in supercurrent and injector bias"),
+    "g_sa": Quantity("S", "non-local conductance, even in supercurrent and odd in injector bias"),
+    "g_ss_analytic": Quantity("S", "g_ss of an infinite wire without coupling, closed form"),
+    "G_inj": Quantity("S", "local conductance dI_inj/dV_inj"),
+    "I_s": Quantity("A", "supercurrent from the spectral supercurrent and f_L"),
+    "ledger_particles": Quantity("s-1", "quasiparticle number balance"),
+    "ledger_charge": Quantity("A", "quasiparticle charge balance"),
+    "ledger_energy": Quantity("W", "energy balance"),
+}
+"""Names used in ``results.nc``; others need their units and meaning when they are defined."""
+
+
+class SweepDataset:
+    """The dataset of a sweep while it is computed.
+
+    Parameters
+    ----------
+    sweep : name → values, in the order of the dimensions; empty for a single computation.
+    coordinates : name → (dimensions, values) of all further coordinates: ``energy``, ``cell``, ``x``,
+        ``phase_gradient`` over ``supercurrent``, ...
+    attributes : global attributes of the file (title, provenance, hashes).
+    """
+
+    def __init__(
+        self,
+        sweep: Mapping[str, ArrayLike],
+        coordinates: Mapping[str, tuple[tuple[str, ...], ArrayLike]] | None = None,
+        attributes: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.sweep_dims = tuple(sweep)
+        self.dataset = xr.Dataset(attrs={"Conventions": "CF-1.11", "format_version": FORMAT_VERSION})
+        self.dataset.attrs.update(attributes or {})
+        for name, values in sweep.items():
+            self.set_coordinate(name, (name,), values)
+        for name, (dims, values) in (coordinates or {}).items():
+            self.set_coordinate(name, dims, values)
+        shape = tuple(self.dataset.sizes[name] for name in self.sweep_dims)
+        self.dataset["completed"] = (self.sweep_dims, np.zeros(shape, dtype=np.int8))
+        self.dataset["completed"].attrs = {"units": "1", "long_name": "1 where the sweep point was computed"}
+
+    @property
+    def completed(self) -> NDArray[np.bool_]:
+        """Which sweep points are computed; a copy."""
+        return self.dataset["completed"].values.astype(bool)
+
+    def set_coordinate(self, name: str, dims: tuple[str, ...], values: ArrayLike) -> None:
+        """Defines a coordinate or replaces its values."""
+        self.dataset = self.dataset.assign_coords({name: (dims, np.asarray(values), _attributes(name))})
+
+    def define(
+        self, name: str, dims: tuple[str, ...] = (), units: str | None = None, long_name: str | None = None
+    ) -> None:
+        """A variable over the sweep and then ``dims``, NaN until recorded; units as of :data:`QUANTITIES`."""
+        if name in self.dataset:
+            return
+        dims = (*self.sweep_dims, *dims)
+        empty = np.full([self.dataset.sizes[dim] for dim in dims], np.nan)
+        self.dataset[name] = (dims, empty, _attributes(name, units, long_name))
+
+    def record(self, point: tuple[int, ...], **values: ArrayLike) -> None:
+        """The values of variables at a sweep point (index along every sweep dimension), which is then
+        complete.
+
+        Variables without dimensions of their own need not be defined before.
+        """
+        for name, value in values.items():
+            if name not in self.dataset:
+                self.define(name)
+            self.dataset[name].values[point] = value
+        self.dataset["completed"].values[point] = 1
+
+    def write(self, path: Path) -> None:
+        """Writes netCDF-4, whole or not at all; the file that was there stays if this fails."""
+        with replacing(path) as part:
+            self.dataset.to_netcdf(part, engine="netcdf4", format="NETCDF4")
+
+    def take_over(self, earlier: xr.Dataset, completed: NDArray[np.bool_]) -> None:
+        """Goes on from ``earlier``, of the same sweep, keeping the points that are ``completed``.
+
+        Raises :class:`CheckpointError` if ``earlier`` has another layout.
+        """
+        mine = {name: self.dataset.sizes[name] for name in self.sweep_dims}
+        theirs = {name: earlier.sizes.get(name) for name in self.sweep_dims}
+        if mine != theirs or completed.shape != tuple(mine.values()):
+            raise CheckpointError(f"results.nc holds a sweep of {theirs}, this case is one of {mine}")
+        for name, variable in earlier.data_vars.items():
+            if variable.dims[: len(self.sweep_dims)] != self.sweep_dims:
+                continue
+            values = variable.values.copy()
+            values[~completed] = 0 if name == "completed" else np.nan
+            self.dataset[name] = (variable.dims, values, variable.attrs)
+
+
+def _attributes(name: str, units: str | None = None, long_name: str | None = None) -> dict[str, str]:
+    known = QUANTITIES.get(name)
+    if known is None and (units is None or long_name is None):
+        if name in ("junction", "ledger_entry"):
+            return {}
+        raise KeyError(f"{name} has no units and long_name: give them, or add it to QUANTITIES")
+    return {
+        "units": units if units is not None else known.units if known else "",
+        "long_name": long_name if long_name is not None else known.long_name if known else "",
+    }
+
+
+def read_dataset(path: Path) -> xr.Dataset:
+    """The dataset of a ``results.nc``, in memory; :class:`CheckpointError` if it is missing or damaged."""
+    if not path.is_file():
+        raise CheckpointError(
+            f"{path.parent}: holds no {path.name}; a results folder is what fvqp run --out makes"
+        )
+    try:
+        with xr.open_dataset(path, engine="netcdf4") as file:
+            dataset = file.load()
+    except (OSError, ValueError, RuntimeError) as error:
+        raise CheckpointError(f"{path}: damaged or not a results file ({_first_line(error)})") from None
+    version = dataset.attrs.get("format_version")
+    if version is None or int(version) > FORMAT_VERSION:
+        raise CheckpointError(f"{path}: format version {version}; this program reads up to {FORMAT_VERSION}")
+    return dataset
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip().splitlines()
+    return text[0][:100] if text else type(error).__name__

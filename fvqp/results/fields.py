@@ -1,0 +1,166 @@
+"""Fields for ParaView: one ``.vtu`` a step (one piece a rank and a ``.pvtu`` under MPI) and a ``.pvd`` over
+steps.
+
+Coordinates are written in micrometres, because ParaView's picking and clipping fail on bodies of 1e-8.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+from numpy.typing import NDArray
+from vtkmodules.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray
+from vtkmodules.vtkCommonCore import vtkPoints
+from vtkmodules.vtkCommonDataModel import vtkCellArray, vtkUnstructuredGrid
+from vtkmodules.vtkIOXML import vtkXMLUnstructuredGridWriter
+
+from fvqp.errors import CheckpointError, FvqpError
+from fvqp.mesh.mesh import Mesh
+from fvqp.results.files import make_folder, replacing, write_text
+from fvqp.results.together import all_or_none, on_root
+
+DISPLAY: dict[str, tuple[str, float]] = {
+    "gap": ("ueV", 1e6),
+    "mu_Q": ("uV", 1e6),
+    "charge_imbalance": ("C/m^3", 1.0),
+}
+"""Unit shown in ParaView and the factor to it from that of ``results.nc``; others are left as they are."""
+_MICROMETRES = 1e6
+
+
+class FieldSeries:
+    """A ``.pvd`` file and the steps it lists.
+
+    Parameters
+    ----------
+    folder : the results folder; steps go to its subfolder ``fields``.
+    name : of the ``.pvd`` file, such as ``fields``.
+
+    A series that is there already is continued; a step at a time that is there already is replaced.
+    """
+
+    def __init__(self, folder: Path, name: str = "fields") -> None:
+        self.path = folder / f"{name}.pvd"
+        self._folder = folder
+        self._steps: dict[float, str] | None = None
+
+    def write(self, mesh: Mesh, time: float, fields: Mapping[str, NDArray[np.float64]]) -> None:
+        """Writes the owned cells of every rank as the step at ``time`` (a bias in mV, a time, ...).
+
+        ``fields[name]`` is ``(n_cells,)`` or ``(n_owned,)``, in the units of ``results.nc``; names in
+        :data:`DISPLAY` are scaled and show their unit. Collective over ``mesh.comm``; raises
+        :class:`FvqpError` on all ranks if a file cannot be written.
+        """
+        comm = mesh.comm
+        steps: dict[float, str] = (
+            self._steps if self._steps is not None else on_root(comm, self._earlier_steps)
+        )
+        stem = steps.get(time, f"{self.path.stem}_{len(steps):05d}").split(".")[0]
+        problem: FvqpError | None = None
+        arrays = {name: np.asarray(values)[: mesh.n_owned] for name, values in fields.items()}
+        try:
+            make_folder(self._folder / "fields")
+            piece = f"{stem}.vtu" if comm.size == 1 else f"{stem}_{comm.rank}.vtu"
+            _write_piece(self._folder / "fields" / piece, mesh, arrays)
+        except FvqpError as error:
+            problem = error
+        all_or_none(comm, problem)
+        steps[time] = f"{stem}.vtu" if comm.size == 1 else f"{stem}.pvtu"
+        on_root(comm, lambda: self._list(steps, time, comm.size, list(arrays)))
+        self._steps = steps
+
+    def _list(self, steps: dict[float, str], time: float, n_ranks: int, names: list[str]) -> None:
+        if n_ranks > 1:
+            pieces = [f"{Path(steps[time]).stem}_{rank}.vtu" for rank in range(n_ranks)]
+            write_text(self._folder / "fields" / steps[time], _pvtu(pieces, names))
+        write_text(self.path, _pvd({at: f"fields/{file}" for at, file in sorted(steps.items())}))
+
+    def _earlier_steps(self) -> dict[float, str]:
+        if not self.path.exists():
+            return {}
+        try:
+            entries = ElementTree.parse(self.path).iter("DataSet")
+            return {float(entry.attrib["timestep"]): Path(entry.attrib["file"]).name for entry in entries}
+        except (ElementTree.ParseError, KeyError, ValueError, OSError) as error:
+            raise CheckpointError(f"{self.path}: damaged ({error}); remove it") from None
+
+
+def _shown(name: str) -> tuple[str, float]:
+    unit, factor = DISPLAY.get(name, ("", 1.0))
+    return (f"{name} ({unit})" if unit else name), factor
+
+
+def _write_piece(path: Path, mesh: Mesh, fields: Mapping[str, NDArray[np.float64]]) -> None:
+    grid, cells = _grid(mesh)
+    data = grid.GetCellData()
+    for name, values in fields.items():
+        shown, factor = _shown(name)
+        _add(data, shown, values[cells] * factor)
+    _add(data, "cell", mesh.global_id[cells])
+    _add(data, "region", mesh.cell_region[cells])
+    writer = vtkXMLUnstructuredGridWriter()
+    writer.SetInputData(grid)
+    with replacing(path) as part:
+        writer.SetFileName(str(part))
+        if not writer.Write():
+            raise OSError("the VTK writer failed")
+
+
+def _add(data: object, name: str, values: NDArray) -> None:
+    array = numpy_to_vtk(np.ascontiguousarray(values), deep=True)
+    array.SetName(name)
+    data.AddArray(array)  # type: ignore[attr-defined]
+
+
+def _grid(mesh: Mesh) -> tuple[vtkUnstructuredGrid, NDArray[np.intp]]:
+    """The owned cells as a VTK grid, and the local cell number of each of its cells."""
+    types, sizes, corners, cells = [], [], [], []
+    for vtk_type, connectivity, local in mesh.cell_blocks:
+        own = local < mesh.n_owned
+        cells.append(local[own])
+        types.append(np.full(own.sum(), vtk_type, dtype=np.uint8))
+        sizes.append(np.full(own.sum(), connectivity.shape[1]))
+        corners.append(connectivity[own].ravel())
+    used, compact = np.unique(np.concatenate(corners), return_inverse=True)
+    offsets = np.concatenate([[0], np.cumsum(np.concatenate(sizes))]).astype(np.int64)
+    points = vtkPoints()
+    points.SetData(numpy_to_vtk(np.ascontiguousarray(mesh.points[used] * _MICROMETRES), deep=True))
+    table = vtkCellArray()
+    table.SetData(
+        numpy_to_vtkIdTypeArray(offsets, deep=True),
+        numpy_to_vtkIdTypeArray(compact.ravel().astype(np.int64), deep=True),
+    )
+    grid = vtkUnstructuredGrid()
+    grid.SetPoints(points)
+    grid.SetCells(numpy_to_vtk(np.concatenate(types), deep=True), table)
+    return grid, np.concatenate(cells)
+
+
+def _pvd(files: Mapping[float, str]) -> str:
+    root = ElementTree.Element("VTKFile", type="Collection", version="0.1")
+    collection = ElementTree.SubElement(root, "Collection")
+    for time, file in files.items():
+        ElementTree.SubElement(collection, "DataSet", timestep=repr(float(time)), part="0", file=file)
+    return _document(root)
+
+
+def _pvtu(pieces: list[str], names: list[str]) -> str:
+    root = ElementTree.Element("VTKFile", type="PUnstructuredGrid", version="1.0", byte_order="LittleEndian")
+    grid = ElementTree.SubElement(root, "PUnstructuredGrid", GhostLevel="0")
+    points = ElementTree.SubElement(grid, "PPoints")
+    ElementTree.SubElement(points, "PDataArray", type="Float64", Name="Points", NumberOfComponents="3")
+    data = ElementTree.SubElement(grid, "PCellData")
+    arrays = [(_shown(name)[0], "Float64") for name in names] + [("cell", "Int64"), ("region", "Int32")]
+    for name, kind in arrays:
+        ElementTree.SubElement(data, "PDataArray", type=kind, Name=name)
+    for piece in pieces:
+        ElementTree.SubElement(grid, "Piece", Source=piece)
+    return _document(root)
+
+
+def _document(root: ElementTree.Element) -> str:
+    ElementTree.indent(root)
+    return '<?xml version="1.0"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"

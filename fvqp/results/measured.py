@@ -1,0 +1,157 @@
+"""Tables of measured data: reading a CSV file and splitting its conductance into symmetry parts."""
+
+from __future__ import annotations
+
+import csv
+import re
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from fvqp.errors import FvqpError
+from fvqp.results.dataset import QUANTITIES
+from fvqp.results.files import write_text
+from fvqp.results.symmetry import SAME, symmetric_union, symmetry_parts
+from fvqp.units import to_float
+
+NEEDED = ("V_inj", "g_nl")
+OPTIONAL = ("supercurrent", "V_det")
+_HEADER = re.compile(r"^\s*(\w+)\s*(?:[\[(]\s*([^\])]*?)\s*[\])])?\s*$")
+_UNITS = {"V_inj": "V", "V_det": "V", "supercurrent": "A", "g_nl": "S"}
+
+
+def read_measured(path: str | Path) -> xr.DataArray:
+    """The non-local conductance ``g_nl[(supercurrent), (V_det), V_inj]`` of a CSV file.
+
+    The first line names the columns, with units if they are not V, A and S: ``V_inj (mV), supercurrent (uA),
+    g_nl (nS)``; ``V_inj`` and ``g_nl`` are needed, ``supercurrent`` and ``V_det`` used if there, other
+    columns ignored; lines that start with ``#`` are comments. Repeated points are averaged. Every curve may
+    have its own biases: all are interpolated linearly to one symmetric set of them, over the range that all
+    cover.
+
+    Raises :class:`FvqpError` with file, line and reason.
+    """
+    path = Path(path)
+    columns = _read_columns(path)
+    keys = [name for name in OPTIONAL if name in columns]
+    axes, labels = [], np.zeros(len(columns["V_inj"]), dtype=np.intp)
+    for name in keys:
+        values, index = _distinct(columns[name])
+        axes.append(values)
+        labels = labels * len(values) + index
+    curves = [_curve(columns, labels == label) for label in range(int(np.prod([len(axis) for axis in axes])))]
+    for number, (bias, _) in enumerate(curves):
+        if len(bias) < 2:
+            at = np.unravel_index(number, [len(axis) for axis in axes]) if axes else ()
+            where = ", ".join(f"{name} = {axis[i]:g}" for name, axis, i in zip(keys, axes, at, strict=True))
+            raise FvqpError(
+                f"{path}: {len(bias)} biases V_inj{' at ' if where else ''}{where}; at least 2 are needed"
+            )
+    reach = min(min(bias[-1], -bias[0]) for bias, _ in curves)
+    if not reach > 0:
+        raise FvqpError(
+            f"{path}: V_inj must run over both signs in every curve, for parts even and odd in it"
+        )
+    grid = symmetric_union([bias for bias, _ in curves], reach)
+    table = np.array([np.interp(grid, bias, g) for bias, g in curves])
+    return xr.DataArray(
+        table.reshape(*(len(axis) for axis in axes), len(grid)),
+        dims=(*keys, "V_inj"),
+        coords={
+            name: (name, axis, QUANTITIES[name]._asdict())
+            for name, axis in zip((*keys, "V_inj"), (*axes, grid), strict=True)
+        },
+        name="g_nl",
+        attrs=QUANTITIES["g_nl"]._asdict(),
+    )
+
+
+def measured_parts(path: str | Path) -> xr.Dataset:
+    """``g_nl`` and its parts ``g_s``, ``g_a``, ``g_ss``, ``g_sa`` (Eqs. 16-19) of a CSV file of measured
+    data.
+
+    Raises :class:`FvqpError` as :func:`read_measured` and :func:`~fvqp.results.symmetry.symmetry_parts` do.
+    """
+    g_nl = read_measured(path)
+    try:
+        parts = symmetry_parts(g_nl)
+    except FvqpError as error:
+        raise FvqpError(f"{path}: {error}") from None
+    return parts
+
+
+def write_parts(parts: xr.Dataset, path: str | Path) -> None:
+    """Writes the parts as CSV: one line a point, the coordinates first, units in the header."""
+    frame = parts.to_dataframe().reset_index()
+    names = [f"{name} ({parts[name].attrs['units']})" for name in frame.columns]
+    lines = [",".join(names), *(",".join(repr(float(v)) for v in row) for row in frame.to_numpy())]
+    write_text(Path(path), "\n".join(lines) + "\n")
+
+
+def _read_columns(path: Path) -> dict[str, NDArray[np.float64]]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise FvqpError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise FvqpError(f"{path}: cannot be read as text: {error}") from None
+    lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+    lines = [(number, line) for number, line in lines if not line.lstrip().startswith("#")]
+    if len(lines) < 2:
+        raise FvqpError(f"{path}: expected a line of column names and lines of numbers")
+    rows = list(csv.reader([line for _, line in lines], skipinitialspace=True))
+    used, factors = _header(path, rows[0])
+    table = np.empty((len(rows) - 1, len(used)))
+    for at, ((number, _), row) in enumerate(zip(lines[1:], rows[1:], strict=True)):
+        if len(row) != len(rows[0]):
+            raise FvqpError(f"{path}: line {number}: {len(row)} entries, the header has {len(rows[0])}")
+        try:
+            table[at] = [float(row[column]) for column in used.values()]
+        except ValueError as error:
+            raise FvqpError(f"{path}: line {number}: {error}") from None
+    if not np.isfinite(table).all():
+        bad = int(np.flatnonzero(~np.isfinite(table).all(axis=1))[0])
+        raise FvqpError(f"{path}: line {lines[bad + 1][0]}: a value is not finite")
+    return {name: table[:, at] * factors[name] for at, name in enumerate(used)}
+
+
+def _header(path: Path, header: list[str]) -> tuple[dict[str, int], dict[str, float]]:
+    used: dict[str, int] = {}
+    factors: dict[str, float] = {}
+    for column, text in enumerate(header):
+        match = _HEADER.match(text)
+        name = match[1] if match else ""
+        if not match or name not in _UNITS:
+            continue
+        if name in used:
+            raise FvqpError(f"{path}: two columns are named {name}")
+        used[name] = column
+        try:
+            factors[name] = to_float(f"1 {match[2] or _UNITS[name]}", _UNITS[name], what=name)
+        except FvqpError as error:
+            raise FvqpError(f"{path}: column {text.strip()}: {error}") from None
+    missing = [name for name in NEEDED if name not in used]
+    if missing:
+        found = ", ".join(entry.strip() for entry in header)
+        raise FvqpError(f"{path}: no column {missing[0]} (columns: {found})")
+    return used, factors
+
+
+def _distinct(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """Distinct values up to round-off, ascending, and for every value the number of its distinct one."""
+    ordered = np.unique(values)
+    gaps = np.diff(ordered) > SAME * np.abs(ordered).max()
+    distinct = ordered[np.concatenate([[True], gaps])]
+    return distinct, np.maximum(np.searchsorted(distinct, values, side="right") - 1, 0)
+
+
+def _curve(
+    columns: dict[str, NDArray[np.float64]], chosen: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Biases of one curve, ascending, and its conductance, repeated biases averaged."""
+    if not chosen.any():
+        return np.empty(0), np.empty(0)
+    bias, index = _distinct(columns["V_inj"][chosen])
+    return bias, np.bincount(index, columns["g_nl"][chosen]) / np.bincount(index)

@@ -1,0 +1,64 @@
+"""A finished (or interrupted) computation, opened: dataset, ledger, figures."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import xarray as xr
+
+from fvqp.errors import FvqpError
+from fvqp.results.dataset import read_dataset
+from fvqp.results.figures import FigureSpec, draw
+from fvqp.results.files import make_folder
+from fvqp.results.ledger import Ledger
+
+
+@dataclass
+class Result:
+    """What a run has computed.
+
+    Attributes
+    ----------
+    dataset : everything in ``results.nc``, as :class:`xarray.Dataset`.
+    folder : the results folder; none for a computation that was not written.
+    """
+
+    dataset: xr.Dataset
+    folder: Path | None = None
+
+    @property
+    def ledger(self) -> Ledger:
+        """Balance of particles, charge and energy: the sweep point that closes worst."""
+        return Ledger.of(self.dataset)
+
+    @property
+    def figures(self) -> list[FigureSpec]:
+        """The figures that the case asks for."""
+        return [FigureSpec(**entry) for entry in json.loads(self.dataset.attrs.get("figures", "[]"))]
+
+    def plot(self, kind: str | None = None, folder: str | Path | None = None) -> list[Path]:
+        """Draws the case's figures, or one figure of a ``kind`` that the case need not ask for.
+
+        ``folder``: where to write; default ``figures`` in the results folder. Returns the files written.
+        Raises :class:`FvqpError` if the dataset lacks what a figure shows.
+        """
+        target = Path(folder) if folder is not None else self.folder and self.folder / "figures"
+        if target is None:
+            raise FvqpError("this result has no folder: say where the figures go")
+        specs = self.figures
+        if kind is not None:
+            specs = [spec for spec in specs if spec.kind == kind] or [FigureSpec(kind)]
+        if specs:
+            make_folder(target)
+        return [draw(self.dataset, spec, target) for spec in specs]
+
+
+def open_result(folder: str | Path) -> Result:
+    """The result in a folder that a run has written, also while it runs or after it was stopped.
+
+    Raises :class:`~fvqp.errors.CheckpointError` if there is no readable ``results.nc``.
+    """
+    folder = Path(folder)
+    return Result(read_dataset(folder / "results.nc"), folder)
