@@ -5,7 +5,8 @@ It is used as
     r(Δ) = (1/Δ) ∫_0^{ω_D} Im F f_L dε − 1/λ = 0,
 
 where ``r`` is close to ``ln(Δ_solution/Δ)``: well conditioned from Δ → 0 up, and ``Δ exp r`` is the next
-iterate of a fixed point. What f_L = 1 or an equilibrium contributes is integrated to rounding; only the deviation from it meets the bins. Energies and temperatures are in units of Δ0.
+iterate of a fixed point. What f_L = 1 or an equilibrium contributes is integrated to rounding; only the
+deviation from it meets the bins. Energies and temperatures are in units of Δ0.
 """
 
 from __future__ import annotations

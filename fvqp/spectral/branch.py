@@ -114,10 +114,10 @@ def retarded_root(
     if gap == 0.0:
         return 0j, False, True
     if depairing == 0.0:
+        # Closed form; the quartics have spurious roots ±i, 1 here, close to the edge's own.
         root = _root_of_sum(gap, s)
-        in_t = s.imag < gap
-        x = s / (gap + root) if in_t else gap / (s + root)
-        return _attempt(x, in_t, gap, depairing, s)
+        t, tau = s / (gap + root), gap / (s + root)
+        return (t, True, True) if t.real <= tau.real else (tau, False, True)
     if guess_given:
         x, in_t, found = _attempt(guess, guess_in_t, gap, depairing, s)
         if found:

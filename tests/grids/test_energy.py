@@ -1,0 +1,143 @@
+"""The energy axis and the bin averages of thermal distributions."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from scipy.integrate import quad
+
+from fvqp.errors import CaseError
+from fvqp.grids import EnergyGrid, equilibrium, lead, lead_derivative
+
+EDGES = np.array([0.0, 1e-8, 0.1, 0.5, 0.50001, 3.0, 40.0])
+
+
+def test_uniform() -> None:
+    grid = EnergyGrid.uniform(0.025, 3.0)
+    assert grid.n == 120
+    assert grid.maximum == 3.0
+    np.testing.assert_allclose(grid.widths, 0.025, rtol=1e-12)
+    np.testing.assert_allclose(grid.centres[:2], [0.0125, 0.0375])
+
+
+def test_graded_towards_one_edge() -> None:
+    grid = EnergyGrid.graded(15.0, gap_edges=[1.0], first=2.5e-4, ratio=1.5)
+    assert np.any(np.isclose(grid.edges, 1.0, atol=1e-12))
+    growth = grid.widths[1:] / grid.widths[:-1]
+    assert grid.widths.min() == pytest.approx(2.5e-4, rel=0.1)
+    assert grid.widths.max() <= 0.1 * 1.01
+    assert 1 / 1.55 < growth.min() < 0.8
+    assert 1.3 < growth.max() < 1.55
+
+
+@pytest.mark.parametrize("number", [180, 300, 600])
+def test_graded_with_an_exact_number(number: int) -> None:
+    grid = EnergyGrid.graded(15.0, gap_edges=[0.3, 1.0], first=2.5e-4, number=number)
+    assert grid.n == number
+    assert grid.edges[0] == 0.0
+    assert grid.maximum == 15.0
+    assert grid.widths.min() == pytest.approx(2.5e-4, rel=0.3)
+
+
+def test_thermal_features_are_resolved() -> None:
+    plain = EnergyGrid.graded(6.0, gap_edges=[1.0], first=1e-3)
+    fine = EnergyGrid.graded(6.0, gap_edges=[1.0], first=1e-3, thermal=[(-2.0, 0.02)])
+    near = np.abs(fine.centres - 2.0) < 0.1
+    assert fine.widths[near].max() <= 0.02 / 3 * 1.05
+    assert plain.widths[np.abs(plain.centres - 2.0) < 0.1].max() > 0.05
+
+
+def test_gap_edges_at_zero_coinciding_or_outside() -> None:
+    grid = EnergyGrid.graded(6.0, gap_edges=[0.0, 0.9, 0.9, 7.0], first=1e-4)
+    assert grid.widths[0] == pytest.approx(1e-4, rel=0.3)
+    assert grid.maximum == 6.0
+
+
+@pytest.mark.parametrize("t", [1e-3, 0.1, 3.0])
+@pytest.mark.parametrize("bias", [0.0, 0.5, -0.7])
+def test_lead_is_the_mean_over_bins(t: float, bias: float) -> None:
+    def n0(energy: float) -> float:
+        return float(np.tanh(energy / (2 * t)))
+
+    f_l, f_t = lead(EDGES, bias, t)
+    for k, (low, high) in enumerate(pairwise(EDGES)):
+        cuts = np.unique(np.clip([low, high, *(abs(bias) + t * np.arange(-60, 61, 6.0))], low, high))
+        for value, sign in ((f_l[k], 1.0), (f_t[k], -1.0)):
+            parts = [
+                quad(lambda e, s=sign: 0.5 * (n0(e + bias) + s * n0(e - bias)), a, b, epsabs=1e-15)[0]
+                for a, b in pairwise(cuts)
+            ]
+            assert value == pytest.approx(sum(parts) / (high - low), rel=1e-9, abs=1e-13)
+
+
+def test_lead_without_bias_is_equilibrium() -> None:
+    for t in (0.0, 1e-4, 0.3):
+        f_l, f_t = lead(EDGES, 0.0, t)
+        np.testing.assert_array_equal(f_l, equilibrium(EDGES, t))
+        assert np.all(f_t == 0.0)
+
+
+def test_lead_parity_in_the_bias() -> None:
+    forward, backward = lead(EDGES, 0.37, 0.05), lead(EDGES, -0.37, 0.05)
+    np.testing.assert_array_equal(forward[0], backward[0])
+    np.testing.assert_array_equal(forward[1], -backward[1])
+
+
+def test_equilibrium_limits() -> None:
+    assert np.all(equilibrium(EDGES, 0.0) == 1.0)
+    np.testing.assert_allclose(equilibrium([-2.0, 1.0], 0.0), [-1.0 / 3.0])
+    huge = equilibrium(np.array([0.0, 1e4, 1e5]), 1e-3)
+    np.testing.assert_allclose(huge, 1.0, rtol=1e-6)
+    # Narrow bins: no cancellation between the two ends.
+    np.testing.assert_allclose(equilibrium([1.0, 1.0 + 1e-12], 0.3), np.tanh(1 / 0.6), rtol=1e-11)
+
+
+@pytest.mark.parametrize("t", [0.02, 0.4])
+def test_lead_derivative(t: float) -> None:
+    edges = np.linspace(0.0, 3.0, 31)
+    step = 1e-5 * t
+    d_l, d_t = lead_derivative(edges, 0.83, t)
+    above, below = lead(edges, 0.83 + step, t), lead(edges, 0.83 - step, t)
+    np.testing.assert_allclose(d_l, (above[0] - below[0]) / (2 * step), atol=1e-7 / t)
+    np.testing.assert_allclose(d_t, (above[1] - below[1]) / (2 * step), atol=1e-7 / t)
+
+
+def test_lead_derivative_integrates_to_two_leads() -> None:
+    # ∫_0^∞ df_T/dV dε = ½ [n0(∞) − n0(−∞)] = 1, at any temperature and for biases in an array.
+    edges = np.linspace(0.0, 60.0, 301)
+    for t in (0.0, 0.05, 1.0):
+        _, d_t = lead_derivative(edges, np.array([0.0, 0.3, 1.7]) + 0.05, t)
+        np.testing.assert_allclose(d_t @ np.diff(edges), 1.0, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: EnergyGrid(np.array([0.0, 1.0])), "at least two bins"),
+        (lambda: EnergyGrid(np.array([0.0, 1.0, 1.0])), "increase"),
+        (lambda: EnergyGrid(np.array([0.0, np.nan, 1.0])), "finite"),
+        (lambda: EnergyGrid(np.array([0.1, 1.0, 2.0])), "first edge must be 0"),
+        (lambda: EnergyGrid.uniform(0.4, 3.1), "no multiple"),
+        (lambda: EnergyGrid.uniform(-0.1, 3.0), "width must be positive"),
+        (lambda: EnergyGrid.graded(-1.0, gap_edges=[1.0], first=0.1), "maximum must be positive"),
+        (lambda: EnergyGrid.graded(5.0, gap_edges=[1.0], first=0.0), "first step must be positive"),
+        (lambda: EnergyGrid.graded(5.0, gap_edges=[1.0], first=0.1, ratio=1.0), "ratio"),
+        (lambda: EnergyGrid.graded(5.0, gap_edges=[1.0], first=0.1, number=20), "at least"),
+        (lambda: EnergyGrid.graded(5.0, gap_edges=[1.0], first=0.1, thermal=[(1.0, 0.0)]), "temperature"),
+        (lambda: EnergyGrid.uniform(0.1, 3.0).require_covers(3.5, "the bias"), "below the bias .3.5 Δ0"),
+        (lambda: equilibrium(EDGES, -0.1), "temperature"),
+        (lambda: lead_derivative(EDGES, 0.1, np.nan), "temperature"),
+    ],
+)
+def test_bad_input(make: object, words: str) -> None:
+    with pytest.raises(CaseError, match=words):
+        make()  # type: ignore[operator]
+
+
+def test_covering_is_accepted_and_edges_cannot_be_changed() -> None:
+    grid = EnergyGrid.uniform(0.1, 3.0)
+    grid.require_covers(-3.0, "the bias")
+    with pytest.raises(ValueError, match="read-only"):
+        grid.edges[0] = 1.0
