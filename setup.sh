@@ -98,7 +98,7 @@ can_distribution() {
 }
 
 apt_install() {
-    local command="$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $*"
+    local command="$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq -o Dpkg::Use-Pty=0 --no-install-recommends $*"
     if [ "$dry" ]; then run $command; else $command >/dev/null; fi
 }
 
