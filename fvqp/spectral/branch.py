@@ -64,7 +64,9 @@ def _attempt(x: complex, in_t: bool, gap: float, depairing: float, s: complex) -
             x, converged = _newton(x, s, 2.0 * (gap + depairing) + 0j, 2.0 * (gap - depairing) + 0j, -s)
         else:
             x, converged = _newton(x, gap + 0j, 2.0 * (s - depairing), 2.0 * (s + depairing), -gap + 0j)
-        if not converged or x.real <= 0.0:
+        # |G| stays below about √(Δ/2Γ); for tiny ζ the quartics have roots with far larger |G| ~ 1/|1 + x²|,
+        # of which rounding does not tell on which side of the half strip's border they lie.
+        if not converged or x.real <= 0.0 or abs(1.0 + x * x) < 0.5 * np.sqrt(s.real / (s.real + gap)):
             return x, in_t, False
         other = (1.0 - x) / (1.0 + x)
         # The real part of 1 − |x|² decides whether the other variable lies in its half plane.

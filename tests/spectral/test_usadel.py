@@ -22,7 +22,7 @@ from fvqp.spectral import (
 )
 
 broadenings = st.floats(-6.0, -1.0).map(lambda x: 10.0**x)
-depairings = st.one_of(st.just(0.0), st.floats(-8.0, 0.5).map(lambda x: min(10.0**x, 3.0)))
+depairings = st.one_of(st.just(0.0), st.floats(-18.0, 0.5).map(lambda x: min(10.0**x, 3.0)))
 gaps = st.one_of(st.just(0.0), st.just(1.0), st.floats(-9.0, 0.301).map(lambda x: min(10.0**x, 2.0)))
 QUANTITIES = ("dos", "pairing", "diffusion_L", "diffusion_T", "supercurrent", "relaxation_T")
 
