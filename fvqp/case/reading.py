@@ -21,7 +21,7 @@ from fvqp.case.checks import check_case
 from fvqp.case.schema import Case
 from fvqp.errors import CaseError
 
-_INNER_KEY = re.compile(r"([a-z_]+(?:\.[a-z_]+)?): ")
+_INNER_KEY = re.compile(r"([a-z_]+(?:\.\w+)*): ")
 _STEP = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
 
 

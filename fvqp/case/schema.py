@@ -31,6 +31,8 @@ from fvqp.case.quantities import (
     Resistivity,
     Temperature,
 )
+from fvqp.errors import FvqpError
+from fvqp.units import to_float
 
 FieldName = Literal["gap", "charge_imbalance", "mu_Q", "dos", "f_L", "f_T"]
 SpectrumName = Literal["dos", "f_L", "f_T"]
@@ -41,6 +43,24 @@ Flag = Annotated[bool, Field(strict=True)]
 
 def _as_list(value: Any) -> Any:
     return value if isinstance(value, list | tuple) else [value]
+
+
+def _metres(key: str, value: Any) -> Any:
+    """``value`` with every text in it, however deep, read as a length; ``"all"`` is a whole axis."""
+    if isinstance(value, dict):
+        return {name: _metres(f"{key}.{name}", entry) for name, entry in value.items()}
+    if isinstance(value, list):
+        return [_metres(key, entry) for entry in value]
+    if value == "all":
+        return None
+    if isinstance(value, str):
+        try:
+            return to_float(value, "m")
+        except FvqpError as error:
+            raise ValueError(f"{key}: {error}") from None
+    if isinstance(value, float):
+        raise ValueError(f'{key}: expected a length such as "11 um", got {value}, a number without a unit')
+    return value
 
 
 AS_LIST = BeforeValidator(_as_list)
@@ -73,7 +93,14 @@ class MeshSource(Table):
             raise ValueError("length_unit: is not used with shape, whose lengths carry their own units")
         if self.shape is not None and not isinstance(self.shape.get("kind"), str):
             raise ValueError('shape.kind: missing: the kind of grid, such as "grid1d"')
+        self.shape_arguments()
         return self
+
+    def shape_arguments(self) -> dict[str, Any]:
+        """``shape`` without ``kind``, its lengths in metres."""
+        return {
+            key: _metres(f"shape.{key}", value) for key, value in (self.shape or {}).items() if key != "kind"
+        }
 
 
 class CrossSection(Table):
@@ -374,9 +401,11 @@ class Case(Table):
 
     @property
     def hash(self) -> str:
-        """SHA-256 (hexadecimal) of all that decides the numbers: not title, figures, groups, mesh folder."""
+        """SHA-256 (hexadecimal) of what decides the numbers: not titles, figures, nor how it is solved."""
         data = self.model_dump(
-            mode="json", by_alias=True, exclude={"title": True, "figures": True, "solver": {"groups"}}
+            mode="json",
+            by_alias=True,
+            exclude={"title": True, "figures": True, "solver": {"groups", "petsc", "maximum_iterations"}},
         )
         if self.mesh.file is not None:
             data["mesh"]["file"] = self.mesh.file.name

@@ -95,7 +95,7 @@ class ResultsFolder:
         if case_file.exists():
             if folder_hash(self.path) != self.case_hash:
                 raise CheckpointError(
-                    f"{self.path}: belongs to another case (see its case.toml); choose another folder with --out"
+                    f"{self.path}: belongs to another case, see its case.toml; choose another with --out"
                 )
             if not resume and self.results.exists():
                 raise CheckpointError(

@@ -1,0 +1,301 @@
+"""The command line: a thin shell over the Python interface.
+
+Whatever a user can mend ends as one line on standard error, from rank 0 only, and an exit code: 2 for bad
+input, 3 for a solve that does not converge, 130 after Ctrl-C, 143 after a termination signal.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from types import FrameType
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from fvqp.errors import CaseError, FvqpError
+from fvqp.threads import ranks_from_environment
+
+if TYPE_CHECKING:
+    from mpi4py import MPI
+
+PATIENCE = 10.0
+"""Seconds that ranks wait for one another when one of them stops, before the whole run is ended."""
+LENGTH_UNITS = {"m": 1.0, "cm": 1e-2, "mm": 1e-3, "um": 1e-6, "nm": 1e-9, "pm": 1e-12}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command of ``arguments`` (default: the process's) and returns its exit code."""
+    ranks = _Ranks()
+    signal.signal(signal.SIGTERM, _on_terminate)
+    command = ""
+    try:
+        given = list(sys.argv[1:] if arguments is None else arguments)
+        options, petsc = _split(given)
+        parsed = _parser().parse_args(options)
+        command = parsed.command
+        if petsc and command != "run":
+            raise CaseError("options after -- go to PETSc and belong to fvqp run")
+        with _TerminalLog(parsed, ranks):
+            code = int(parsed.work(parsed, petsc) or 0)
+        return code
+    except FvqpError as error:
+        return ranks.leave(error.exit_code, f"fvqp: error: {_one_line(error)}")
+    except _Terminated:
+        return ranks.leave(143, "fvqp: terminated" + _KEPT.get(command, ""))
+    except KeyboardInterrupt:
+        return ranks.leave(130, "fvqp: interrupted" + _KEPT.get(command, ""))
+    except BrokenPipeError:
+        # The reader of our output has gone; nothing more may be written, also not by Python on its way out.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception:
+        if ranks.size == 1:
+            raise
+        return ranks.leave(1, traceback.format_exc().rstrip())
+
+
+_KEPT = {"run": "; what was computed is in the results folder, and --resume goes on from there"}
+
+
+class _Terminated(KeyboardInterrupt):
+    """A termination signal, which ends a run as Ctrl-C does."""
+
+
+def _on_terminate(number: int, frame: FrameType | None) -> NoReturn:
+    raise _Terminated
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """The command's own arguments, and those after ``--``."""
+    if "--" not in arguments:
+        return arguments, []
+    at = arguments.index("--")
+    return arguments[:at], arguments[at + 1 :]
+
+
+class _Ranks:
+    """The ranks of the run; MPI is started here only when a launcher has started several."""
+
+    def __init__(self) -> None:
+        self.size, self.rank = 1, 0
+        self._comm: MPI.Comm | None = None
+        if ranks_from_environment() > 1:
+            from mpi4py import MPI
+
+            self.size, self.rank = MPI.COMM_WORLD.size, MPI.COMM_WORLD.rank
+            # A communicator of its own: a message about an end must not meet a collective call of the run.
+            self._comm = MPI.COMM_WORLD.Dup() if self.size > 1 else None
+
+    def leave(self, code: int, message: str) -> int:
+        """Prints ``message`` once; all ranks end, by returning if all have come here, by force if not."""
+        if self._comm is None:
+            print(message, file=sys.stderr)
+            return code
+        if self.rank == 0:
+            print(message, file=sys.stderr, flush=True)
+        request = self._comm.Ibarrier()
+        deadline = time.monotonic() + PATIENCE
+        while not request.Test():
+            if time.monotonic() > deadline:
+                if self.rank != 0:
+                    print(f"{message} (on rank {self.rank} only)", file=sys.stderr, flush=True)
+                self._comm.Abort(code)
+            time.sleep(0.01)
+        return code
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose complaints are errors like all others."""
+
+    def error(self, message: str) -> NoReturn:
+        raise CaseError(f"{message} (see {self.prog} --help)")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="fvqp", description="Quasiparticles and the gap of superconducting devices out of equilibrium."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    run = _command(commands, "run", _run, "compute a case and write its results folder")
+    run.epilog = "Options after -- go to PETSc, such as: fvqp run fig10.toml --out fig10 -- -ksp_type gmres"
+    run.add_argument("case", metavar="CASE", help="case file (TOML)")
+    run.add_argument("--out", required=True, metavar="DIR", help="results folder")
+    _add_overrides(run)
+    run.add_argument("--resume", action="store_true", help="go on from what the results folder holds")
+    run.add_argument("--groups", type=int, metavar="N", help="groups of ranks that share the sweep points")
+
+    check = _command(commands, "check", _check, "validate a case without computing; sizes and memory")
+    check.add_argument("case", metavar="CASE", help="case file (TOML)")
+    _add_overrides(check)
+
+    plot = _command(commands, "plot", _plot, "draw the figures of a results folder again")
+    plot.add_argument("folder", metavar="DIR", help="results folder")
+    plot.add_argument("--kind", action="append", metavar="KIND", help="draw this kind; may be repeated")
+    plot.add_argument("--to", metavar="FOLDER", help="where the figures go; default: DIR/figures")
+
+    symmetry = _command(commands, "symmetry", _symmetry, "parts g_s, g_a, g_ss, g_sa of measured data")
+    symmetry.add_argument(
+        "data", metavar="DATA.csv", help="columns V_inj, g_nl and, if swept, supercurrent, V_det"
+    )
+    symmetry.add_argument("-o", "--output", required=True, metavar="OUT.csv", help="table of the parts")
+
+    mesh = commands.add_parser("mesh", help="look at a mesh file")
+    kinds = mesh.add_subparsers(dest="mesh_command", required=True, metavar="COMMAND")
+    info = _command(kinds, "info", _mesh_info, "counts, regions, boundaries, volumes, quality")
+    picture = _command(kinds, "plot", _mesh_plot, "draw the mesh, its regions and boundaries")
+    picture.add_argument("-o", "--output", metavar="PICTURE", help="default: the file's name with .png")
+    for command in (info, picture):
+        command.add_argument("file", metavar="FILE", help="mesh file")
+        command.add_argument("--unit", choices=LENGTH_UNITS, default="um", help="of the file; default: um")
+
+    _command(commands, "doctor", _doctor, "versions, MPI, PETSc, rendering: what is there, what is missing")
+    return parser
+
+
+def _command(commands: Any, name: str, work: Callable[..., int | None], text: str) -> argparse.ArgumentParser:
+    command: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
+    command.set_defaults(work=work)
+    loudness = command.add_mutually_exclusive_group()
+    loudness.add_argument("-v", "--verbose", action="store_true", help="say more")
+    loudness.add_argument("-q", "--quiet", action="store_true", help="say only what is wrong")
+    return command
+
+
+def _add_overrides(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="overrides",
+        help='replaces a value of the case: --set energies.number=600 --set junctions.A.conductance="30 uS"',
+    )
+
+
+def _run(arguments: argparse.Namespace, petsc: list[str]) -> None:
+    import fvqp
+
+    overrides = [*arguments.overrides, *_petsc_overrides(petsc)]
+    if arguments.groups is not None:
+        overrides.append(f"solver.groups={arguments.groups}")
+    fvqp.run(arguments.case, out=arguments.out, overrides=overrides, resume=arguments.resume)
+
+
+def _check(arguments: argparse.Namespace, petsc: list[str]) -> None:
+    import fvqp
+
+    _say(fvqp.check(arguments.case, overrides=arguments.overrides))
+
+
+def _plot(arguments: argparse.Namespace, petsc: list[str]) -> None:
+    from fvqp.results import open_result
+
+    result = open_result(arguments.folder)
+    files = [file for kind in arguments.kind or [None] for file in result.plot(kind, folder=arguments.to)]
+    if not files:
+        raise CaseError(f"{arguments.folder}: its case asks for no figures; name one with --kind")
+    for file in files:
+        _say(str(file))
+
+
+def _symmetry(arguments: argparse.Namespace, petsc: list[str]) -> None:
+    from fvqp.results.measured import measured_parts, write_parts
+
+    write_parts(measured_parts(arguments.data), arguments.output)
+    _say(arguments.output)
+
+
+def _mesh_info(arguments: argparse.Namespace, petsc: list[str]) -> None:
+    from fvqp.mesh import tools
+
+    _say(tools.info(arguments.file, scale=LENGTH_UNITS[arguments.unit]))
+
+
+def _mesh_plot(arguments: argparse.Namespace, petsc: list[str]) -> None:
+    from pathlib import Path
+
+    from fvqp.mesh import tools
+
+    output = arguments.output or Path(arguments.file).with_suffix(".png").name
+    _say(str(tools.plot(arguments.file, output, scale=LENGTH_UNITS[arguments.unit])))
+
+
+def _doctor(arguments: argparse.Namespace, petsc: list[str]) -> int:
+    from fvqp.doctor import main as doctor
+
+    return doctor()
+
+
+def _petsc_overrides(options: list[str]) -> list[str]:
+    """``-ksp_type gmres -snes_monitor`` as overrides of ``solver.petsc``; a prefix ``fvqp_`` is optional."""
+    overrides: list[str] = []
+    at = 0
+    while at < len(options):
+        name = options[at]
+        if not name.startswith("-") or len(name) < 2 or _is_number(name):
+            raise CaseError(f"PETSc option {name}: expected a name such as -ksp_type")
+        value = "true"
+        if at + 1 < len(options) and (not options[at + 1].startswith("-") or _is_number(options[at + 1])):
+            at += 1
+            value = json.dumps(options[at])
+        overrides.append(f"solver.petsc.{name.lstrip('-').removeprefix('fvqp_')}={value}")
+        at += 1
+    return overrides
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _say(text: str) -> None:
+    """Prints on rank 0."""
+    if ranks_from_environment() > 1:
+        from mpi4py import MPI
+
+        if MPI.COMM_WORLD.rank != 0:
+            return
+    print(text)
+
+
+class _TerminalLog(logging.Handler):
+    """The package's log on standard error, on rank 0; a context manager around a command."""
+
+    def __init__(self, arguments: argparse.Namespace, ranks: _Ranks) -> None:
+        super().__init__()
+        self._shown = ranks.rank == 0
+        self.setLevel(
+            logging.DEBUG if arguments.verbose else logging.WARNING if arguments.quiet else logging.INFO
+        )
+
+    def emit(self, record: logging.LogRecord) -> None:
+        mark = f"{record.levelname.lower()}: " if record.levelno >= logging.WARNING else ""
+        # sys.stderr as it is now: a progress bar puts itself between while it is shown.
+        print(f"{mark}{record.getMessage()}", file=sys.stderr)
+
+    def __enter__(self) -> _TerminalLog:
+        logger = logging.getLogger("fvqp")
+        logger.setLevel(min(self.level, logging.INFO))
+        logger.addHandler(self if self._shown else logging.NullHandler())
+        return self
+
+    def __exit__(self, *reason: object) -> None:
+        logging.getLogger("fvqp").removeHandler(self)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
