@@ -136,6 +136,18 @@ class _Whole:
         dim = kinds[0].dim
         self.width = max(k.corners for k in kinds)
         self._check(name)
+        if (coordinates == "spherical" and dim > 1) or (coordinates == "cylindrical" and dim > 2):
+            raise MeshError(f"{name}: {coordinates} coordinates do not go with {dim}-dimensional cells")
+        if coordinates != "cartesian" and self.points[:, 0].min() < 0:
+            raise MeshError(f"{name}: a radius (first coordinate) is negative")
+        for region, members in regions.items():
+            if np.size(members) and not 0 <= np.min(members) <= np.max(members) < len(self.corners):
+                raise MeshError(
+                    f"{name}: region '{region}' has a cell number outside 0 … {len(self.corners) - 1}"
+                )
+        for boundary, facets in boundaries.items():
+            if np.size(facets) and np.max(facets) >= len(self.points):
+                raise MeshError(f"{name}: boundary '{boundary}' uses a point that does not exist")
         self.membership, self.cell_region = _region_table(regions, len(self.corners))
         self.facets, self.facet_name = _facet_table(boundaries)
         self.header = (dim, name, coordinates, list(regions), list(boundaries))
@@ -284,7 +296,10 @@ def _bent_surface(
     origin = points.mean(axis=0)
     _, spread, _ = np.linalg.svd((points - origin).T @ (points - origin))
     if np.sqrt(spread[2]) > 1e-6 * np.sqrt(spread[0]):
-        return f"{name}: the surface is not flat; a two-dimensional mesh must lie in one plane"
+        return (
+            f"{name}: the surface is not flat; a two-dimensional mesh must lie in one plane (a surface that "
+            "bounds a volume must be filled with cells first, by gmsh for instance)"
+        )
     return None
 
 

@@ -19,7 +19,7 @@ from fvqp.mesh.distribute import raise_together
 from fvqp.mesh.mesh import Mesh
 
 #: Cell data that number the groups, in order of preference.
-TAG_DATA = ("gmsh:physical", "region", "cell_tags", "medit:ref", "CellEntityIds", "name_to_read")
+TAG_DATA = ("gmsh:physical", "region", "cell_tags", "medit:ref", "CellEntityIds")
 
 
 @dataclass
@@ -73,7 +73,8 @@ def read_raw(path: str | Path) -> RawMesh:
         with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
             mesh = meshio.read(path)
     except (Exception, SystemExit) as error:
-        reason = " ".join((str(error) or said.getvalue() or type(error).__name__).split())
+        text = said.getvalue() if isinstance(error, SystemExit) else str(error)
+        reason = " ".join(text.replace("Error: Couldn't read file", "").split()) or type(error).__name__
         raise MeshError(f"{path}: cannot be read as a mesh: {reason[:200]}") from None
     return _sort_out(mesh, str(path))
 
@@ -109,7 +110,7 @@ def _facet_rows(kind: str, connectivity: np.ndarray) -> np.ndarray:
 
 
 def _groups(mesh: Any, blocks: list[int], dim: int) -> dict[str, np.ndarray]:
-    """Name → numbers counted through ``blocks``: cell sets if the file has them, else numbered cell data."""
+    """Name → numbers counted through ``blocks``: from the file's cell sets and from numbered cell data."""
     start = np.concatenate([[0], np.cumsum([len(mesh.cells[i].data) for i in blocks])]).astype(np.int64)
     groups: dict[str, np.ndarray] = {}
     for name, per_block in mesh.cell_sets.items():
@@ -122,11 +123,10 @@ def _groups(mesh: Any, blocks: list[int], dim: int) -> dict[str, np.ndarray]:
         ]
         if members:
             groups[name] = np.unique(np.concatenate(members))
-    if groups:
-        return groups
-    for key in TAG_DATA:
-        if key in mesh.cell_data:
-            return _numbered(mesh, key, blocks, dim)
+    key = next((k for k in TAG_DATA if k in mesh.cell_data), None)
+    if key is not None:
+        # A named group of gmsh 4.1 is there twice; the cell set has all its members.
+        groups = {**_numbered(mesh, key, blocks, dim), **groups}
     return groups
 
 

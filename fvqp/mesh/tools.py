@@ -129,7 +129,9 @@ def _draw_regions(pyvista: Any, plotter: Any, mesh: Mesh, points: np.ndarray) ->
             ambient=0.4 if mesh.dim == 3 else 0.0,
         )
         legend.append([name, colour])
-    plotter.add_legend(legend, bcolor=None, face="rectangle", size=(0.15, 0.04 * (len(legend) + 1)))
+    plotter.add_legend(
+        legend, loc="lower right", bcolor=None, face="rectangle", size=(0.15, 0.04 * (len(legend) + 1))
+    )
 
 
 def _draw_boundaries(pyvista: Any, plotter: Any, mesh: Mesh, points: np.ndarray, line: np.ndarray) -> None:

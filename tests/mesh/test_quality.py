@@ -1,0 +1,79 @@
+"""The quality report against meshes whose angles and ratios are known, and the picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mpi4py import MPI
+
+from fvqp.errors import MeshError
+from fvqp.mesh import build_mesh, quality, read_mesh, shape_mesh, tools
+
+SELF = MPI.COMM_SELF
+
+
+def test_structured_grid() -> None:
+    mesh = shape_mesh("grid2d", nx=4, Lx=8.0, ny=3, Ly=3.0, regions={"part": (0.0, 4.0)}, comm=SELF)
+    q = quality.report(mesh)
+    assert q.cells == {"quad": 12} and q.n_points == 20 and q.n_faces == 31 and q.n_outer_faces == 14
+    assert q.regions == {"part": (6, 12.0)} and q.unnamed_cells == 6
+    assert q.boundaries["left"] == (3, 3.0, 0)
+    assert q.angle_max == 0.0 and q.n_oblique == 0
+    assert q.aspect_max == pytest.approx(2.0) == q.aspect_mean
+    assert q.volume_min == pytest.approx(2.0) == q.volume_max and q.volume_total == pytest.approx(24.0)
+    assert q.components == 1
+
+
+def test_known_angle() -> None:
+    """Parallelograms leaning by 30°: the line of centroids leans with them where it crosses the rows."""
+    lean = np.tan(np.radians(30.0))
+    points = np.array([[x + lean * y, y, 0.0] for y in range(3) for x in range(2)])
+    mesh = build_mesh(points, [("quad", np.array([[0, 1, 3, 2], [2, 3, 5, 4]]))], comm=SELF)
+    q = quality.report(mesh)
+    assert q.angle_max == pytest.approx(30.0) == q.angle_mean
+    assert q.n_oblique == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "points"),
+    [
+        ("triangle", [[0, 0, 0], [1, 0, 0], [0.5, np.sqrt(0.75), 0]]),
+        ("tetra", [[1, 1, 1], [-1, 1, -1], [1, -1, -1], [-1, -1, 1]]),
+        (
+            "hexahedron",
+            [[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 0, 1], [1, 0, 1], [1, 1, 1], [0, 1, 1]],
+        ),
+    ],
+)
+def test_regular_cells_have_aspect_one(kind: str, points: list[list[float]]) -> None:
+    mesh = build_mesh(np.array(points), [(kind, np.arange(len(points))[None, :])], comm=SELF)
+    assert quality.aspect_ratio(mesh) == pytest.approx([1.0])
+
+
+def test_text() -> None:
+    text = tools.info("meshes/ryan_wire/line.msh", scale=1e-6, comm=SELF)
+    for words in ("388 line", "junction_B", "reservoir_left", "point_A", "inside", "1.1e-05 m"):
+        assert words in text
+    assert "oblique faces    0" in text
+
+
+def test_picture(tmp_path: Path) -> None:
+    pyvista = pytest.importorskip("pyvista")
+    for name in ("line", "film", "wire_3d"):
+        file = tools.plot(f"meshes/ryan_wire/{name}.msh", tmp_path / f"{name}.png", scale=1e-6)
+        pixels = np.asarray(pyvista.read(file).active_scalars)[:, :3]
+        # Something of the colour of the first region, and of the boundaries, is to be seen.
+        for colour in ((0x44, 0x77, 0xAA), (220, 20, 60)):
+            assert np.any(np.all(np.abs(pixels.astype(int) - colour) < 40, axis=1)), (name, colour)
+    with pytest.raises(MeshError, match="png"):
+        tools.plot("meshes/ryan_wire/line.msh", tmp_path / "mesh.txt")
+    with pytest.raises(MeshError, match="no folder"):
+        tools.plot("meshes/ryan_wire/line.msh", tmp_path / "none" / "mesh.png")
+
+
+def test_report_is_of_the_scaled_mesh() -> None:
+    film = quality.report(read_mesh("meshes/ryan_wire/film.msh", scale=1e-6, comm=SELF))
+    assert film.volume_total == pytest.approx(11e-6 * 150e-9 + 2 * 1.5e-6 * 2e-6, rel=1e-9)
+    assert film.extent[:, 0] == pytest.approx([-7e-6, 7e-6])

@@ -1,0 +1,247 @@
+"""Files of several formats give the same mesh and the same names; what cannot be computed on is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import gmsh
+import meshio
+import numpy as np
+import pytest
+from mpi4py import MPI
+
+from fvqp.errors import MeshError
+from fvqp.mesh import Mesh, build_mesh, read_mesh
+
+SELF = MPI.COMM_SELF
+
+
+def two_squares(path: Path, version: float, order: int = 1) -> Path:
+    """Unit squares a and b side by side, coarse triangles; outer boundary ``left``, interior one ``mid``."""
+    gmsh.initialize(interruptible=False)
+    gmsh.option.setNumber("General.Terminal", 0)
+    gmsh.option.setNumber("Mesh.MshFileVersion", version)
+    a = gmsh.model.occ.addRectangle(0, 0, 0, 1, 1)
+    b = gmsh.model.occ.addRectangle(1, 0, 0, 1, 1)
+    gmsh.model.occ.fragment([(2, a)], [(2, b)])
+    gmsh.model.occ.synchronize()
+    gmsh.model.addPhysicalGroup(2, [1], name="a")
+    gmsh.model.addPhysicalGroup(2, [2], name="b")
+    for name, x in (("left", 0.0), ("mid", 1.0)):
+        lines = gmsh.model.getEntitiesInBoundingBox(x - 1e-3, -1, -1, x + 1e-3, 2, 1, 1)
+        gmsh.model.addPhysicalGroup(1, [tag for _, tag in lines], name=name)
+    gmsh.option.setNumber("Mesh.MeshSizeMax", 0.3)
+    gmsh.model.mesh.generate(2)
+    gmsh.model.mesh.setOrder(order)
+    gmsh.write(str(path))
+    gmsh.finalize()
+    return path
+
+
+def check_two_squares(mesh: Mesh, unit: float = 1.0) -> None:
+    assert set(mesh.regions) == {"a", "b"} and set(mesh.boundaries) == {"left", "mid"}
+    for name, middle in (("a", 0.5), ("b", 1.5)):
+        cells = mesh.require_region(name)
+        assert mesh.volume[cells].sum() == pytest.approx(unit**2, rel=1e-13)
+        assert mesh.volume[cells] @ mesh.centroid[cells, 0] == pytest.approx(middle * unit**3, rel=1e-12)
+        assert np.all(mesh.cell_region[cells] == mesh.region_names.index(name))
+    left, mid = mesh.require_boundary("left"), mesh.require_boundary("mid")
+    assert mesh.face_area[left].sum() == pytest.approx(unit) == mesh.face_area[mid].sum()
+    assert np.all(mesh.face_cells[left, 1] == -1) and np.all(mesh.face_cells[mid, 1] >= 0)
+    assert np.allclose(mesh.face_centroid[mid, 0], unit)
+    assert set(left) <= set(mesh.outer_faces) and not set(mid) & set(mesh.outer_faces)
+
+
+@pytest.mark.parametrize("version", [2.2, 4.1])
+@pytest.mark.parametrize("order", [1, 2])
+def test_gmsh(tmp_path: Path, version: float, order: int) -> None:
+    path = two_squares(tmp_path / "squares.msh", version, order)
+    check_two_squares(read_mesh(path, comm=SELF))
+    check_two_squares(read_mesh(path, scale=1e-6, comm=SELF), 1e-6)
+
+
+def plain(tmp_path: Path) -> meshio.Mesh:
+    """The two squares as meshio has them, with nothing but points and cells; and the groups by block."""
+    return meshio.read(two_squares(tmp_path / "source.msh", 4.1))
+
+
+def test_abaqus_sets(tmp_path: Path) -> None:
+    source = plain(tmp_path)
+    sets = {n: s for n, s in source.cell_sets.items() if not n.startswith("gmsh:")}
+    cells = [(c.type, c.data) for c in source.cells]
+    joined: dict[str, list[np.ndarray]] = {}
+    for name, per_block in sets.items():
+        joined[name] = [np.array([], dtype=int) if s is None else np.asarray(s, dtype=int) for s in per_block]
+    meshio.Mesh(source.points, cells, cell_sets=joined).write(tmp_path / "squares.inp")
+    mesh = read_mesh(tmp_path / "squares.inp", comm=SELF)
+    assert mesh.volume[mesh.require_region("a")].sum() == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("suffix", ["vtu", "xdmf"])
+def test_region_numbers(tmp_path: Path, suffix: str) -> None:
+    source = plain(tmp_path)
+    triangles = np.concatenate([c.data for c in source.cells if c.type == "triangle"])
+    region = np.where(source.points[triangles, 0].mean(axis=1) < 1.0, 7, 0)
+    path = tmp_path / f"squares.{suffix}"
+    meshio.Mesh(source.points, [("triangle", triangles)], cell_data={"region": [region]}).write(path)
+    mesh = read_mesh(path, comm=SELF)
+    assert mesh.region_names == ["0", "7"]
+    assert mesh.volume[mesh.require_region("7")].sum() == pytest.approx(1.0)
+
+
+def test_med_families(tmp_path: Path) -> None:
+    source = plain(tmp_path)
+    triangles = np.concatenate([c.data for c in source.cells if c.type == "triangle"])
+    lines = np.concatenate([c.data for c in source.cells if c.type == "line"])
+    family = np.where(source.points[triangles, 0].mean(axis=1) < 1.0, -1, -2)
+    on_left = np.where(np.all(source.points[lines, 0] < 1e-9, axis=1), -3, -4)
+    data = meshio.Mesh(
+        source.points, [("triangle", triangles), ("line", lines)], cell_data={"cell_tags": [family, on_left]}
+    )
+    data.cell_tags = {-1: ["a"], -2: ["b"], -3: ["left"], -4: ["mid"]}
+    data.write(tmp_path / "squares.med")
+    check_two_squares(read_mesh(tmp_path / "squares.med", comm=SELF))
+
+
+def test_overlapping_groups(tmp_path: Path) -> None:
+    points = np.linspace(0.0, 1.0, 5)[:, None]
+    lines = np.stack([np.arange(4), np.arange(1, 5)], axis=1)
+    mesh = build_mesh(points, [("line", lines)], {"part": np.array([1]), "all": np.arange(4)}, comm=SELF)
+    assert mesh.regions["all"].tolist() == [0, 1, 2, 3]
+    assert [mesh.region_names[i] for i in mesh.cell_region] == ["all", "part", "all", "all"]
+
+
+def test_the_wires_meshes() -> None:
+    """Names, sizes and places of the device, in every one of its meshes."""
+    for name in ("line", "film", "film_quads", "wire_3d"):
+        mesh = read_mesh(f"meshes/ryan_wire/{name}.msh", scale=1e-6, comm=SELF)
+        across = {1: 1.0, 2: 150e-9, 3: 150e-9 * 8e-9}[mesh.dim]
+        assert mesh.components()[0] == 1
+        for junction, x in (("A", -300e-9), ("B", 0.0), ("C", 300e-9)):
+            cells = mesh.require_region(f"junction_{junction}")
+            volume = mesh.volume[cells]
+            assert volume.sum() == pytest.approx(150e-9 * across, rel=1e-9)
+            assert volume @ mesh.centroid[cells, 0] / volume.sum() == pytest.approx(x, abs=1e-15)
+        assert mesh.volume[mesh.require_region("wire")].sum() == pytest.approx(10.55e-6 * across, rel=1e-9)
+        assert np.all(mesh.cell_region >= 0)
+        end = 5.5e-6 if mesh.dim == 1 else 7e-6
+        for side, sign in (("left", -1), ("right", 1)):
+            faces = mesh.require_boundary(f"reservoir_{side}")
+            assert np.allclose(mesh.face_centroid[faces, 0], sign * end, rtol=1e-9)
+            assert np.all(mesh.face_cells[faces, 1] < 0)
+        if name == "line":
+            assert mesh.face_centroid[mesh.require_boundary("point_A"), 0] == pytest.approx([-300e-9])
+        if name == "wire_3d":
+            top = mesh.require_boundary("top_C")
+            assert mesh.face_area[top].sum() == pytest.approx(150e-9**2, rel=1e-9)
+            assert np.allclose(mesh.face_centroid[top, 2], 8e-9)
+
+
+# ---------------------------------------------------------------------------------------------- bad input
+
+
+def refused(words: list[str], make) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(MeshError) as caught:
+        make()
+    message = str(caught.value)
+    assert "\n" not in message
+    for word in words:
+        assert word in message, message
+
+
+SQUARE = np.array([[0.0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]])
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    refused(["nowhere.msh", "no such file"], lambda: read_mesh(tmp_path / "nowhere.msh", comm=SELF))
+    refused(["folder"], lambda: read_mesh(tmp_path, comm=SELF))
+
+
+@pytest.mark.parametrize("name", ["mesh.msh", "mesh.vtu", "mesh.xyz_unknown", "mesh.inp", "mesh.med", "mesh"])
+def test_unreadable_file(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("not a mesh\n1 2 3\n")
+    refused([name], lambda: read_mesh(tmp_path / name, comm=SELF))
+
+
+def test_truncated_file(tmp_path: Path) -> None:
+    whole = two_squares(tmp_path / "squares.msh", 2.2).read_text()
+    (tmp_path / "cut.msh").write_text(whole[: len(whole) // 2])
+    refused(["cut.msh"], lambda: read_mesh(tmp_path / "cut.msh", comm=SELF))
+
+
+def test_points_only(tmp_path: Path) -> None:
+    meshio.Mesh(SQUARE, [("vertex", np.array([[0], [1]]))]).write(tmp_path / "points.vtu")
+    refused(["points.vtu", "no lines"], lambda: read_mesh(tmp_path / "points.vtu", comm=SELF))
+
+
+def test_scale(tmp_path: Path) -> None:
+    refused(["-1"], lambda: read_mesh("meshes/ryan_wire/line.msh", scale=-1.0, comm=SELF))
+
+
+def test_unknown_names() -> None:
+    mesh = read_mesh("meshes/ryan_wire/line.msh", comm=SELF)
+    refused(
+        ["line.msh", "junktion_A", "did you mean 'junction_A'", "wire"],
+        lambda: mesh.require_region("junktion_A"),
+    )
+    refused(["reservoir_top", "reservoir_left", "point_B"], lambda: mesh.require_boundary("reservoir_top"))
+
+
+def test_zero_volume() -> None:
+    flat = np.array([[0.0, 0, 0], [1, 0, 0], [2, 0, 0], [0, 1, 0]])
+    cells = [("triangle", np.array([[0, 1, 3], [0, 1, 2]]))]
+    refused(["cell 1 (triangle)", "zero area"], lambda: build_mesh(flat, cells, comm=SELF))
+    refused(["cell 0", "twice"], lambda: build_mesh(flat, [("triangle", np.array([[0, 1, 1]]))], comm=SELF))
+
+
+def test_inverted_cells() -> None:
+    tet = np.vstack([SQUARE[:3], [[0, 0, 1.0]]])
+    refused(
+        ["cell 0 (tetra)", "inverted"],
+        lambda: build_mesh(tet, [("tetra", np.array([[1, 0, 2, 3]]))], comm=SELF),
+    )
+    bow_tie = [("quad", np.array([[0, 2, 1, 3]]))]
+    skewed = SQUARE + np.array([[0, 0, 0], [0, 0, 0], [0.3, 0, 0], [0, 0, 0]])
+    refused(["cell 0 (quad)"], lambda: build_mesh(skewed, bow_tie, comm=SELF))
+
+
+def test_duplicated_cells() -> None:
+    cells = [("triangle", np.array([[0, 1, 2], [0, 2, 3], [2, 0, 1]]))]
+    refused(["cells 0 and 2"], lambda: build_mesh(SQUARE, cells, comm=SELF))
+
+
+def test_non_manifold() -> None:
+    points = np.vstack([SQUARE, [[0.5, -1.0, 0.0]], [[0.4, 0.2, 0.0]]])
+    cells = [("triangle", np.array([[0, 1, 2], [0, 1, 4], [0, 1, 5]]))]
+    refused(["more than two cells"], lambda: build_mesh(points, cells, comm=SELF))
+
+
+def test_boundary_that_is_no_face() -> None:
+    cells = [("triangle", np.array([[0, 1, 2], [0, 2, 3]]))]
+    wrong = {"side": np.array([[0, 1], [1, 3]])}
+    refused(["'side'", "not faces", "1, 3"], lambda: build_mesh(SQUARE, cells, {}, wrong, comm=SELF))
+
+
+def test_bent_surface() -> None:
+    points = SQUARE + np.array([[0, 0, 0], [0, 0, 0], [0, 0, 0], [0, 0, 0.5]])
+    cells = [("triangle", np.array([[0, 1, 2], [0, 2, 3]]))]
+    refused(["not flat"], lambda: build_mesh(points, cells, comm=SELF))
+
+
+def test_other_nonsense() -> None:
+    cells = [("triangle", np.array([[0, 1, 2]]))]
+    refused(["point 9"], lambda: build_mesh(SQUARE, [("triangle", np.array([[0, 1, 9]]))], comm=SELF))
+    refused(["finite"], lambda: build_mesh(SQUARE * np.nan, cells, comm=SELF))
+    refused(["no cells"], lambda: build_mesh(SQUARE, [], comm=SELF))
+    refused(["polygon5"], lambda: build_mesh(SQUARE, [("polygon5", np.array([[0, 1, 2, 3, 0]]))], comm=SELF))
+    refused(["'r'"], lambda: build_mesh(SQUARE, cells, {"r": np.array([1])}, comm=SELF))
+    refused(["'b'"], lambda: build_mesh(SQUARE, cells, {}, {"b": np.array([[0, 9]])}, comm=SELF))
+    refused(["toroidal"], lambda: build_mesh(SQUARE, cells, comm=SELF, coordinates="toroidal"))
+    refused(["spherical"], lambda: build_mesh(SQUARE, cells, comm=SELF, coordinates="spherical"))
+
+
+def test_disconnected_parts_are_counted() -> None:
+    points = np.arange(6.0)[:, None]
+    mesh = build_mesh(points, [("line", np.array([[0, 1], [4, 5], [1, 2], [3, 4]]))], comm=SELF)
+    count, part = mesh.components()
+    assert count == 2 and part.tolist() == [0, 1, 0, 1]
