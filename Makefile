@@ -14,7 +14,7 @@ MPI_ENV := OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rm
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 NUMBA_NUM_THREADS=1
 MPI_TIMEOUT ?= 600
 
-DEMO := $(basename $(notdir $(wildcard cases/ryan2026/fig10.toml cases/ryan2026/wire_film.toml)))
+DEMO := fig10 wire_film
 SOURCES := $(shell find fvqp meshes -name '*.py' -o -name '*.toml' -o -name '*.msh')
 
 .PHONY: setup demo test lint test-serial test-mpi docs benchmark clean
@@ -23,7 +23,7 @@ setup:
 	@./setup.sh
 
 demo: $(DEMO:%=out/%.done)
-	@echo; echo "Figures, and fields for ParaView:"; ls -1 $(DEMO:%=out/%/figures/*.png) $(DEMO:%=out/%/*.pvd) 2>/dev/null
+	@echo; echo "Figures, and fields for ParaView:"; find $(DEMO:%=out/%) -name '*.png' -o -name '*.pvd'
 
 # Computed anew only when the case or the program has changed.
 out/%.done: cases/ryan2026/%.toml $(SOURCES) | setup
