@@ -1,12 +1,13 @@
 """Direct solution of many sparse systems that share one pattern: A_e x_e = b_e for every energy e.
 
-LU factorisation without pivoting, row by row: row i of A is scattered into a dense row, the rows of U that reach it
-are subtracted in ascending order, and what remains is row i of U and L. The pattern is worked out once; every index
-that is read then serves `LANES` energies, which fill one vector register. Rows of U whose patterns continue each
-other are subtracted four at a time, so that the dense row is read and written once for the four.
+LU factorisation without pivoting, row by row: row i of A is scattered into a dense row, the rows of U that
+reach it are subtracted in ascending order, and what remains is row i of U and L. The pattern is worked out
+once; every index that is read then serves `LANES` energies, which fill one vector register. Rows of U whose
+patterns continue each other are subtracted four at a time, so that the dense row is read and written once for
+the four.
 
-No pivoting is stable for matrices with x^T A x > 0 whose skew part does not dominate (G. H. Golub, C. F. Van Loan,
-Matrix Computations, section 4.1.4 of the 4th edition): diffusion with relaxation, and two such fields with
+No pivoting is needed for matrices with x^T A x > 0 whose skew part does not dominate (G. H. Golub and C. F.
+Van Loan, Matrix Computations, 4th edition, section 4.1): diffusion with relaxation, and two such fields with
 an antisymmetric coupling. On a line no entry is filled in and this is the Thomas algorithm.
 """
 
@@ -38,8 +39,8 @@ def _eliminate(
 ) -> int:  # fmt: skip
     """Factorise `LANES` energies from `first` on, and apply L^-1 to `y` on the way.
 
-    `w`: n blocks of zeros, left as zeros. `u`, `d`, `lower`: rows of U, inverse pivots, rows of L. Returns -1 or the
-    place of the first unusable pivot, times LANES, plus the lane.
+    `w`: n blocks of zeros, left as zeros. `u`, `d`, `lower`: rows of U, inverse pivots, rows of L. Returns -1
+    or the place of the first unusable pivot, times LANES, plus the lane.
     """
     n = s.perm.size
     n_first = n - n_last
@@ -167,7 +168,7 @@ def _work(
     values: FloatArray, u: FloatArray, d: FloatArray, lower: FloatArray, schur: FloatArray,
     b: FloatArray, out: FloatArray, n_rhs: int, w: FloatArray, y: FloatArray, failed: NDArray[np.int64],
 ) -> None:  # fmt: skip
-    """One thread's share of the energies. `kept`: factors of all energies are held, not of one vector a thread."""
+    """One thread's share. `kept`: factors of all energies are held, not of one vector a thread."""
     n = s.perm.size
     n_u = s.u_col.size
     n_l = s.l_col.size
@@ -187,8 +188,8 @@ def _work(
                 store(y, i * n_rhs + r, load_at(b, (r * n + s.perm[i]) * n_energies + first))
         if eliminate:
             bad = _eliminate(
-                s, n_last, symmetric, tiny, values, first, n_energies, w, u_chunk, d_chunk, lower_chunk, keep_lower,
-                schur, y, n_rhs,
+                s, n_last, symmetric, tiny, values, first, n_energies, w, u_chunk, d_chunk, lower_chunk,
+                keep_lower, schur, y, n_rhs,
             )  # fmt: skip
             if bad >= 0:
                 failed[thread, 0] = first + bad % LANES
@@ -212,7 +213,8 @@ def _work_parallel(
 ) -> None:  # fmt: skip
     for thread in prange(n_threads):
         _work(
-            thread, n_threads, s, n_last, symmetric, tiny, n_energies, eliminate, forward, backward, kept, keep_lower,
+            thread, n_threads, s, n_last, symmetric, tiny, n_energies,
+            eliminate, forward, backward, kept, keep_lower,
             values, u, d, lower, schur, b, out, n_rhs, w, y, failed,
         )  # fmt: skip
 
@@ -231,11 +233,11 @@ class BatchedLU:
     last
         Unknowns that are not eliminated; what is left for them is the Schur complement.
     entries, n_values
-        Where the entries of the pattern stand among the `n_values` rows of `values`; all of them, in order, if not
-        given.
+        Where the entries of the pattern stand among the `n_values` rows of `values`; all of them, in order,
+        if not given.
     symmetric
-        The matrices are symmetric: L D L^T, half the arithmetic and memory. Only the values on one side of the
-        diagonal (in the order of elimination) are read.
+        The matrices are symmetric: L D L^T, half the arithmetic and memory. Only the values on one side of
+        the diagonal (in the order of elimination) are read.
     max_fill
         Limit of `fill`; `TooMuchFill` is raised before anything is allocated for more.
 
@@ -258,21 +260,21 @@ class BatchedLU:
         symmetric: bool = False,
         max_fill: int | None = None,
     ) -> None:
-        indptr = np.asarray(indptr, np.int64)
-        indices = np.asarray(indices, np.int64)
-        self.n = indptr.size - 1
-        self.n_values = indices.size if n_values is None else n_values
-        entries = np.arange(indices.size) if entries is None else np.asarray(entries, np.int64)
-        last = np.empty(0, np.int64) if last is None else np.asarray(last, np.int64)
-        if not (indptr[-1] == indices.size == entries.size and _within(indices, self.n) and _within(last, self.n)):
+        row_ptr, columns = np.asarray(indptr, np.int64), np.asarray(indices, np.int64)
+        self.n = row_ptr.size - 1
+        self.n_values = columns.size if n_values is None else n_values
+        source = np.arange(columns.size) if entries is None else np.asarray(entries, np.int64)
+        kept = np.empty(0, np.int64) if last is None else np.asarray(last, np.int64)
+        sizes_agree = row_ptr[-1] == columns.size == source.size
+        if not (sizes_agree and _within(columns, self.n) and _within(kept, self.n)):
             raise ValueError(f"not the CSR pattern of a square matrix of {self.n} rows")
-        if not _within(entries, self.n_values):
+        if not _within(source, self.n_values):
             raise ValueError(f"entries outside the {self.n_values} rows of values")
-        self.n_last = last.size
+        self.n_last = kept.size
         self.symmetric = symmetric
         sides = 1 if symmetric else 2
         limit = _NO_FILL_LIMIT if max_fill is None else max_fill // sides
-        symbolic = analyse(indptr, indices, entries, last, limit)
+        symbolic = analyse(row_ptr, columns, source, kept, limit)
         if symbolic is None:
             raise TooMuchFill(f"more than {max_fill} entries in the factors of a matrix of {self.n} rows")
         self._symbolic = symbolic
@@ -291,8 +293,8 @@ class BatchedLU:
     def factor(self, values: FloatArray) -> None:
         """Factorise and keep the factors of all energies.
 
-        `values`: (nnz, n_energies), energies contiguous. Raises `ConvergenceError` that names the energy and the row
-        of a pivot that is zero to round-off or not finite.
+        `values`: (nnz, n_energies), energies contiguous. Raises `ConvergenceError` that names the energy and
+        the row of a pivot that is zero to round-off or not finite.
         """
         self._check(values, self.n_values, "values")
         self._factor(values, None, keep_lower=not self.symmetric)
@@ -304,7 +306,7 @@ class BatchedLU:
         return self._substitute(rhs, forward=True, backward=True)
 
     def solve_once(self, values: FloatArray, rhs: FloatArray) -> FloatArray:
-        """Factorise and solve, a few energies at a time: memory (fill + n) x LANES x threads, nothing is kept."""
+        """Factorise and solve without keeping factors: memory 8 (fill + n) x LANES x threads bytes."""
         if self.n_last:
             raise ValueError("the last unknowns were not eliminated: use reduce and backward")
         self._check(values, self.n_values, "values")
@@ -319,11 +321,11 @@ class BatchedLU:
         return self._factor(values, rhs, keep_lower=False)
 
     def forward(self, rhs: FloatArray) -> FloatArray:
-        """Eliminate the first unknowns from `rhs`: the last `n_last` rows become the Schur complement's right side."""
+        """Eliminate from `rhs`: the rows of the last unknowns become the Schur complement's right side."""
         return self._substitute(rhs, forward=True, backward=False)
 
     def backward(self, y: FloatArray) -> FloatArray:
-        """x of what `forward` returned, in whose last `n_last` rows the solution of the Schur complement was put."""
+        """x of what `forward` returned, with the Schur complement's solution put into its rows."""
         return self._substitute(y, forward=False, backward=True)
 
     @property
@@ -380,9 +382,10 @@ class BatchedLU:
         arguments = (
             self._symbolic, self.n_last, self.symmetric, self._tiny, width,
             eliminate, forward, backward, keep, keep_lower,
-            np.empty(0) if values is None else _widened(values, width).reshape(-1), u, d, lower, schur.reshape(-1),
-            b.reshape(-1), out.reshape(-1), n_rhs,
-            aligned_empty(threads * self.n if eliminate else 0), aligned_empty(threads * self.n * n_rhs), failed,
+            np.empty(0) if values is None else _widened(values, width).reshape(-1),
+            u, d, lower, schur.reshape(-1), b.reshape(-1), out.reshape(-1), n_rhs,
+            aligned_empty(threads * self.n if eliminate else 0), aligned_empty(threads * self.n * n_rhs),
+            failed,
         )  # fmt: skip
         if threads == 1:
             _work(0, 1, *arguments)
@@ -413,8 +416,8 @@ class SingularMatrix(ConvergenceError):
 
     def __init__(self, energy: int, row: int) -> None:
         super().__init__(
-            f"the matrix of energy index {energy} is singular to working precision: no usable pivot in row {row} "
-            "(a part of the mesh that nothing holds, or a coefficient that is not a number)"
+            f"the matrix of energy index {energy} is singular to working precision: no usable pivot in row "
+            f"{row} (a part of the mesh that nothing holds, or a coefficient that is not a number)"
         )
         self.energy = energy
         self.row = row
@@ -425,7 +428,7 @@ def _within(numbers: NDArray[np.integer], size: int) -> bool:
 
 
 def _widened(array: FloatArray, width: int) -> FloatArray:
-    """`array` with contiguous energies; fewer than one vector of them are filled up with copies of the last."""
+    """`array` with contiguous energies; fewer than a vector of them are filled up with the last."""
     n_energies = array.shape[-1]
     if n_energies < width and n_energies:
         array = array[..., np.minimum(np.arange(width), n_energies - 1)]

@@ -1,8 +1,8 @@
 """Eight energies at once inside numba kernels: a vector register as a numba value.
 
-LLVM does not vectorise a loop of eight over arrays that may alias, so that kernels whose innermost index is the
-energy stay scalar. `load`, `store` and `fnma` state the vector operations directly; LLVM splits them into whatever
-registers the machine has (AVX-512: one, AVX2: two, NEON: four).
+LLVM does not vectorise a loop of eight over arrays that may alias, so that kernels whose innermost index is
+the energy stay scalar. `load`, `store` and `fnma` state the vector operations directly; LLVM splits them into
+whatever registers the machine has (AVX-512: one, AVX2: two, NEON: four).
 
 `load` and `store` address a flat float64 array in units of `LANES` values (block `i` is
 `a[LANES * i : LANES * (i + 1)]`); `load_at` and `store_at` start at any element. Indices are not checked.

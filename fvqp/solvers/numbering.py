@@ -46,11 +46,12 @@ class Numbering:
         if comm.size > 1:
             self.number[n_owned:] = self._ask_numbers(self.global_id[n_owned:])
         elif self.n_local > n_owned:
-            raise FvqpError(f"unknown {self.global_id[n_owned]} is a ghost, but there is no other rank that owns it")
+            message = f"unknown {self.global_id[n_owned]} is a ghost, but there is no other rank to own it"
+            raise FvqpError(message)
         self._plan_exchange()
 
     def _ask_numbers(self, ghosts: IntArray) -> IntArray:
-        """Numbers of unknowns owned elsewhere, by way of rank `id % size`, so that no rank ever holds all of them."""
+        """Numbers of unknowns owned elsewhere, by way of rank `id % size`: no rank holds all of them."""
         owned = np.stack([self.global_id[: self.n_owned], self.number[: self.n_owned]], axis=1)
         home = owned[:, 0] % self.comm.size
         known, _ = exchange_rows(self.comm, owned[np.argsort(home, kind="stable")], self._per_rank(home))
@@ -87,7 +88,8 @@ class Numbering:
         full = np.empty((self.n_local, owned.shape[1]))
         full[: self.n_owned] = owned
         if self.comm.size > 1:
-            full[self._receive], _ = exchange_rows(self.comm, owned[self._send], self._n_send, self._n_receive)
+            ghosts, _ = exchange_rows(self.comm, owned[self._send], self._n_send, self._n_receive)
+            full[self._receive] = ghosts
         return full
 
 
@@ -105,8 +107,9 @@ def exchange_rows(
     received = np.empty((int(n_receive.sum()), *rows.shape[1:]), rows.dtype)
     scalar = MPI.DOUBLE if rows.dtype == np.float64 else MPI.INT64_T
     row = scalar.Create_contiguous(int(np.prod(rows.shape[1:]))).Commit()
+    sent = [rows, (n_send, _starts(n_send)), row]
     try:
-        comm.Alltoallv([rows, (n_send, _starts(n_send)), row], [received, (n_receive, _starts(n_receive)), row])
+        comm.Alltoallv(sent, [received, (n_receive, _starts(n_receive)), row])
     finally:
         row.Free()
     return received, n_receive

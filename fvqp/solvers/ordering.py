@@ -19,14 +19,14 @@ from scipy.sparse.csgraph import reverse_cuthill_mckee
 IntArray = NDArray[np.int64]
 
 QMD_LIMIT = 30_000
-"""Rows above which quotient minimum degree, whose cost grows faster than the factorisation's, is not tried."""
+"""Rows above which quotient minimum degree is not tried: it would cost more than the factorisation."""
 
 
 class Symbolic(NamedTuple):
     """Pattern of the factors of the permuted matrix P A P^T = L U, all numbers in the order of elimination.
 
-    The strict upper triangle of U is held by rows, the strict lower triangle of L by rows; as patterns they are each
-    other's transpose. Only the first `n - n_last` unknowns are eliminated.
+    The strict upper triangle of U is held by rows, the strict lower triangle of L by rows; as patterns they
+    are each other's transpose. Only the first `n - n_last` unknowns are eliminated.
     """
 
     perm: IntArray
@@ -44,15 +44,15 @@ class Symbolic(NamedTuple):
     l_pos: IntArray
     """Entry of U that is the transpose of an entry of L."""
     run: IntArray
-    """(n,) number of consecutive rows of U from here on of which each, but for its first column, is the beginning of
-    the next: they are applied together."""
+    """(n,) number of consecutive rows of U from here on of which each, but for its first column, is the
+    beginning of the next: they are applied together."""
 
 
 @njit(cache=True)
 def _count(
     indptr: IntArray, indices: IntArray, perm: IntArray, n_eliminated: int, limit: int
 ) -> tuple[IntArray, IntArray, int]:
-    """Elimination tree (-1: root), entries of every row of U, and their sum; stops once the sum exceeds `limit`."""
+    """Elimination tree (-1: root), entries of every row of U, and their sum; stops beyond `limit`."""
     n = perm.size
     place = np.empty(n, np.int64)
     for i in range(n):
@@ -81,7 +81,7 @@ def _count(
 
 @njit(cache=True)
 def _postorder(parent: IntArray, n_eliminated: int) -> IntArray:
-    """Order in which every node of the elimination tree directly follows its subtree; the last unknowns stay."""
+    """Order in which every node of the tree directly follows its subtree; the last unknowns stay."""
     n = parent.size
     first_child = np.full(n, -1, np.int64)
     next_sibling = np.full(n, -1, np.int64)
@@ -209,7 +209,8 @@ def _candidates(graph: csr_matrix, n_last: int) -> Iterator[IntArray]:
 def analyse(
     indptr: IntArray, indices: IntArray, entries: IntArray, last: IntArray, limit: int
 ) -> Symbolic | None:
-    """The order with least fill among natural, reverse Cuthill-McKee and PETSc's nested dissection and minimum degree.
+    """Factors in the order with least fill: natural, reverse Cuthill-McKee, PETSc's nested dissection and
+    minimum degree are tried.
 
     Parameters
     ----------
@@ -223,7 +224,7 @@ def analyse(
     n = indptr.size - 1
     n_eliminated = n - last.size
     base = np.concatenate([np.setdiff1d(np.arange(n), last), last])
-    pattern = csr_matrix((np.ones(indices.size, np.int32), indices, indptr), (n, n))
+    pattern = csr_matrix((np.ones(indices.size, np.int32), indices, indptr), (n, n), copy=True)
     graph = (pattern + pattern.T).tocsr()[base][:, base].sorted_indices()
     g_ptr, g_col = graph.indptr.astype(np.int64), graph.indices.astype(np.int64)
     best = None

@@ -1,9 +1,10 @@
 """Batched direct solution of systems that are distributed over ranks, by substructuring.
 
-Every rank eliminates its interior unknowns, those that no other rank's rows refer to, and is left with the Schur
-complement of its interface unknowns for every energy. The interface systems are small; their energies are divided
-among the ranks, each solves its share, and every rank then finishes its interior. (B. Smith, P. Bjørstad, W. Gropp,
-Domain Decomposition, Cambridge 1996, chapter 4.) The answer is that of one elimination on one rank, to round-off.
+Every rank eliminates its interior unknowns, those that no other rank's rows refer to, and is left with the
+Schur complement of its interface unknowns for every energy. The interface systems are small; their energies
+are divided among the ranks, each solves its share, and every rank then finishes its interior. (B. Smith, P.
+Bjørstad, W. Gropp, Domain Decomposition, Cambridge 1996, chapter 4.) The answer is that of one elimination on
+one rank, to round-off.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from fvqp.solvers.lanes import LANES
 from fvqp.solvers.numbering import Numbering, exchange_rows
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
 
 _BLOCK_BYTES = 2**28
 """Memory of the factors that `solve_once` holds at a time on several ranks."""
@@ -38,16 +40,16 @@ class Substructuring:
     symmetric
         The matrices are symmetric.
     max_fill, max_interface
-        `TooMuchFill` is raised on all ranks if a rank's factors have more entries (for one energy), or if all ranks
-        together have more interface unknowns.
+        `TooMuchFill` is raised on all ranks if a rank's factors have more entries (for one energy), or if all
+        ranks together have more interface unknowns.
 
     Attributes
     ----------
     n_interface
         Interface unknowns of all ranks; 0 on one rank.
     fill, flops
-        Entries beside the diagonals, and multiply-add pairs, for one energy: the largest of any rank, with the share
-        of the interface system.
+        Entries beside the diagonals, and multiply-add pairs, for one energy: the largest of any rank, with
+        the share of the interface system.
     """
 
     def __init__(
@@ -65,9 +67,9 @@ class Substructuring:
         n_owned = numbering.n_owned
         if len(indptr) != n_owned + 1:
             raise ValueError(f"{len(indptr) - 1} rows for {n_owned} owned unknowns")
-        indptr, indices = np.asarray(indptr, np.int64), np.asarray(indices, np.int64)
+        columns = np.asarray(indices, np.int64)
         rows = np.repeat(np.arange(n_owned), np.diff(indptr))
-        own = indices < n_owned
+        own = columns < n_owned
         self._interface = np.unique(rows[~own])
         self._cross = np.flatnonzero(~own)
         counts = np.array(comm.allgather(self._interface.size), np.int64)
@@ -80,8 +82,8 @@ class Substructuring:
         too_much: TooMuchFill | None = None
         try:
             self.local = BatchedLU(
-                own_ptr, indices[own], last=self._interface, entries=np.flatnonzero(own), n_values=indices.size,
-                symmetric=symmetric, max_fill=max_fill,
+                own_ptr, columns[own], last=self._interface, entries=np.flatnonzero(own),
+                n_values=columns.size, symmetric=symmetric, max_fill=max_fill,
             )  # fmt: skip
         except TooMuchFill as error:
             too_much = error
@@ -89,34 +91,34 @@ class Substructuring:
             raise too_much or TooMuchFill("another rank has too much fill")
         self.fill, self.flops = self.local.fill, self.local.flops
         if self.n_interface:
-            self._build_interface(rows, indices, counts, symmetric)
+            self._build_interface(rows, columns, counts, symmetric)
             self.fill = max(comm.allgather(self.fill)) + self.interface.fill // comm.size
             self.flops = max(comm.allgather(self.flops)) + self.interface.flops // comm.size
 
-    def _build_interface(
-        self, rows: NDArray[np.int64], indices: NDArray[np.int64], counts: NDArray[np.int64], symmetric: bool
-    ) -> None:
-        """Pattern of the interface matrix: every rank's Schur complement, then its entries in ghost columns."""
+    def _build_interface(self, rows: IntArray, columns: IntArray, counts: IntArray, symmetric: bool) -> None:
+        """Pattern of the interface matrix: Schur complements, then entries in ghost columns."""
         comm, numbering = self._comm, self.numbering
         m = self._interface.size
         number = np.full((numbering.n_owned, 1), -1.0)
         number[self._interface, 0] = self._offsets[comm.rank] + np.arange(m)
         local = numbering.with_ghosts(number)[:, 0].astype(np.int64)
         mine = local[self._interface]
-        columns = local[indices[self._cross]]
-        if comm.allreduce(bool((columns < 0).any()), MPI.LOR):
+        theirs = local[columns[self._cross]]
+        if comm.allreduce(bool((theirs < 0).any()), MPI.LOR):
             raise FvqpError("the matrix refers to an unknown of another rank whose row does not refer back")
         pattern = np.concatenate(
             [
                 np.stack([np.repeat(mine, m), np.tile(mine, m)], axis=1),
-                np.stack([local[rows[self._cross]], columns], axis=1),
+                np.stack([local[rows[self._cross]], theirs], axis=1),
             ]
         )
         pattern = np.concatenate(comm.allgather(pattern))
         self._n_values = np.array(comm.allgather(m * m + self._cross.size), np.int64)
         order = np.lexsort((pattern[:, 1], pattern[:, 0]))
         indptr = np.concatenate([[0], np.cumsum(np.bincount(pattern[:, 0], minlength=self.n_interface))])
-        self.interface = BatchedLU(indptr, pattern[order, 1], entries=order, n_values=len(order), symmetric=symmetric)
+        self.interface = BatchedLU(
+            indptr, pattern[order, 1], entries=order, n_values=len(order), symmetric=symmetric
+        )
         self._counts = counts
         self._interface_id = np.concatenate(comm.allgather(numbering.global_id[self._interface]))
 
@@ -140,7 +142,7 @@ class Substructuring:
         return self._finish(self.local.forward(rhs))
 
     def solve_once(self, values: FloatArray, rhs: FloatArray) -> FloatArray:
-        """Factorise and solve a block of energies at a time, so that memory stays bounded; nothing is kept."""
+        """Factorise and solve without keeping factors, a block of energies at a time to bound the memory."""
         n_energies = values.shape[1]
         if not self.n_interface:
             out = np.empty(0)
@@ -174,8 +176,8 @@ class Substructuring:
         size = self._comm.size
         return [slice(n_energies * r // size, n_energies * (r + 1) // size) for r in range(size)]
 
-    def _to_energies(self, rows: FloatArray, counts: NDArray[np.int64]) -> FloatArray:
-        """From this rank's rows (first axis) of all energies (last axis) to all ranks' rows of this rank's energies."""
+    def _to_energies(self, rows: FloatArray, counts: IntArray) -> FloatArray:
+        """All energies (last axis) of this rank's rows (first axis) -> this rank's energies of all rows."""
         share = self._share(rows.shape[-1])
         mine = share[self._comm.rank]
         middle = rows.shape[1:-1]
@@ -195,7 +197,9 @@ class Substructuring:
         n_receive = np.array([m * width * (s.stop - s.start) for s in share])
         received, _ = exchange_rows(self._comm, solution.ravel(), n_send, n_receive)
         parts = np.split(received, np.cumsum(n_receive)[:-1])
-        return np.concatenate([p.reshape(m, *middle, s.stop - s.start) for p, s in zip(parts, share, strict=True)], -1)
+        return np.concatenate(
+            [part.reshape(m, *middle, s.stop - s.start) for part, s in zip(parts, share, strict=True)], -1
+        )
 
     def _factor_interface(self, values: FloatArray, first: int = 0) -> None:
         if not self.n_interface:
@@ -217,8 +221,8 @@ class Substructuring:
         y[..., self._interface, :] = np.moveaxis(self._to_rows(rhs, y.shape[-1]), 0, -2)
         return self.local.backward(y)
 
-    def _collective(self, action: Callable[[], None], names: NDArray[np.int64], first: int = 0) -> None:
-        """Run `action`; if it meets a singular matrix on any rank, all ranks raise the one of the lowest energy."""
+    def _collective(self, action: Callable[[], None], names: IntArray, first: int = 0) -> None:
+        """Run `action`; a singular matrix on any rank is raised on all, the one of the lowest energy."""
         found: tuple[int, int] | None = None
         try:
             action()

@@ -1,0 +1,228 @@
+"""PETSc's Krylov methods for systems that share a pattern: one energy at a time, or all in one vector."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import numpy as np
+from mpi4py import MPI
+from numpy.typing import NDArray
+from petsc4py import PETSc
+
+from fvqp.errors import CaseError, ConvergenceError
+from fvqp.solvers.numbering import Numbering
+
+FloatArray = NDArray[np.float64]
+Operator = Callable[[FloatArray, FloatArray], None]
+"""`operator(x, out)` writes A x to `out`: (n_owned, n_energies), `x` read-only. It fetches ghosts itself."""
+Preconditioner = Callable[[FloatArray], FloatArray]
+
+log = logging.getLogger(__name__)
+
+RESTART = 20
+"""Basis vectors of GMRES: the memory of a solve is this many copies of the unknowns."""
+
+_REASONS = {
+    value: name
+    for name, value in vars(PETSc.KSP.ConvergedReason).items()
+    if isinstance(value, int) and not name.startswith("_")
+}
+
+
+def reason_name(reason: int) -> str:
+    """PETSc's word for why a KSP stopped, such as DIVERGED_MAX_IT."""
+    return _REASONS.get(reason, f"reason {reason}")
+
+
+def has_package(name: str) -> bool:
+    """Whether PETSc was built with an external package."""
+    return bool(PETSc.Sys.hasExternalPackage(name))
+
+
+def available(method: str, size: int) -> str:
+    """`method`, or what this PETSc has instead of it on `size` ranks; a substitution is logged.
+
+    MUMPS is replaced by PETSc's own LU on one rank and by GAMG on several, hypre by GAMG.
+    """
+    if method not in ("mumps", "hypre") or has_package(method):
+        return method
+    chosen = "lu" if method == "mumps" and size == 1 else "gamg"
+    log.warning("this PETSc has no %s on %d ranks: %s is used instead", method, size, chosen)
+    return chosen
+
+
+class EnergySweep:
+    """One PETSc matrix and KSP, used for one energy after the other.
+
+    Parameters
+    ----------
+    indptr, indices
+        CSR pattern of the owned rows; columns are local numbers.
+    numbering
+        Contiguous numbers of the local unknowns.
+    method
+        `mumps` (LU), `hypre` (BoomerAMG), `gamg`, or the name of another PETSc preconditioner.
+    symmetric
+        Conjugate gradients instead of GMRES.
+    rtol
+        Residual to reach, relative to the right-hand side.
+    prefix
+        Options prefix: `-<prefix>ksp_rtol`, `-<prefix>pc_type`, ...
+    """
+
+    def __init__(
+        self,
+        indptr: NDArray[np.integer],
+        indices: NDArray[np.integer],
+        numbering: Numbering,
+        *,
+        method: str,
+        symmetric: bool,
+        rtol: float,
+        prefix: str,
+    ) -> None:
+        comm = numbering.comm
+        self.method = available(method, comm.size)
+        self._indptr = np.asarray(indptr, PETSc.IntType)
+        self._columns = numbering.number[indices].astype(PETSc.IntType)
+        n, n_global = numbering.n_owned, int(numbering.offsets[-1])
+        self._matrix = PETSc.Mat().createAIJ(
+            ((n, n_global), (n, n_global)),
+            csr=(self._indptr, self._columns, np.zeros(self._columns.size)),
+            comm=comm,
+        )
+        self._x, self._b = self._matrix.createVecs()
+        self._ksp = ksp = PETSc.KSP().create(comm)
+        ksp.setOptionsPrefix(prefix)
+        pc = ksp.getPC()
+        if self.method in ("mumps", "lu"):
+            ksp.setType("preonly")
+            pc.setType("lu")
+            if self.method != "lu":
+                pc.setFactorSolverType(self.method)
+        else:
+            ksp.setType("cg" if symmetric else "gmres")
+            try:
+                pc.setType(self.method)
+            except PETSc.Error as error:
+                raise CaseError(
+                    f"linear solver method '{method}': neither auto, direct, mumps, hypre, gamg nor the name "
+                    "of a preconditioner of this PETSc"
+                ) from error
+            if self.method == "hypre":
+                pc.setHYPREType("boomeramg")
+            if not symmetric:
+                ksp.setPCSide(PETSc.PC.Side.RIGHT)
+            ksp.setNormType(PETSc.KSP.NormType.UNPRECONDITIONED)
+            ksp.setInitialGuessNonzero(True)
+        ksp.setTolerances(rtol=rtol, atol=1e-300, max_it=1000)
+        ksp.setFromOptions()
+        self.iterations = 0
+
+    def solve(self, values: FloatArray, rhs: FloatArray, x: FloatArray) -> None:
+        """Solve for all energies. `values`: (nnz, n_energies); `rhs`, `x`: (k, n_owned, n_energies); `x`
+        holds the guess and becomes the solution. Raises `ConvergenceError` at the first energy that PETSc
+        gives up.
+        """
+        self.iterations = 0
+        for energy in range(values.shape[1]):
+            self._matrix.setValuesCSR(self._indptr, self._columns, np.ascontiguousarray(values[:, energy]))
+            self._matrix.assemble()
+            self._ksp.setOperators(self._matrix)
+            for one_rhs, one_x in zip(rhs, x, strict=True):
+                self._b.setArray(one_rhs[:, energy])
+                self._x.setArray(one_x[:, energy])
+                self._ksp.solve(self._b, self._x)
+                reason, iterations = self._ksp.getConvergedReason(), self._ksp.getIterationNumber()
+                self.iterations = max(self.iterations, iterations)
+                if reason < 0:
+                    raise ConvergenceError(
+                        f"linear solve of energy index {energy} with {self.method}: {reason_name(reason)} "
+                        f"after {iterations} iterations, residual {self._ksp.getResidualNorm():.3g}"
+                    )
+                one_x[:, energy] = self._x.getArray(readonly=True)
+
+    def destroy(self) -> None:
+        """Give the memory back to PETSc."""
+        for item in (self._ksp, self._matrix, self._x, self._b):
+            item.destroy()
+
+
+class _Scaled:
+    """Shell matrix and preconditioner of all energies; rows in units of `scale` so that energies count
+    equally."""
+
+    def __init__(self, operator: Operator, precondition: Preconditioner, scale: FloatArray) -> None:
+        self._operator = operator
+        self._precondition = precondition
+        self._scale = scale
+
+    def mult(self, matrix: PETSc.Mat, x: PETSc.Vec, y: PETSc.Vec) -> None:
+        out = y.array.reshape(-1, self._scale.size)
+        self._operator(x.array_r.reshape(out.shape), out)
+        out /= self._scale
+
+    def apply(self, pc: PETSc.PC, x: PETSc.Vec, y: PETSc.Vec) -> None:
+        out = y.array.reshape(-1, self._scale.size)
+        out[:] = self._precondition(x.array_r.reshape(out.shape) * self._scale)
+
+
+def correct(
+    residual: FloatArray,
+    scale: FloatArray,
+    operator: Operator,
+    precondition: Preconditioner,
+    *,
+    comm: MPI.Comm,
+    tolerance: float,
+    constant: bool,
+    prefix: str,
+) -> tuple[FloatArray, int, int]:
+    """d of A d = r for all energies at once, by GMRES preconditioned from the right.
+
+    Parameters
+    ----------
+    residual
+        (n_owned, n_energies); overwritten.
+    scale
+        (n_energies,) size of a residual that counts as 1.
+    operator, precondition
+        A x, and an approximate A^-1 r; `constant` if the latter is linear (GMRES), else FGMRES.
+    tolerance
+        Root of the summed squares of all energies' scaled residuals to reach.
+    prefix
+        Options prefix of the KSP.
+
+    Returns
+    -------
+    d, the number of iterations, PETSc's reason.
+    """
+    n_energies = residual.shape[1]
+    n_global = comm.allreduce(residual.size)
+    sizes = ((residual.size, n_global), (residual.size, n_global))
+    residual /= scale
+    d = np.zeros_like(residual)
+    context = _Scaled(operator, precondition, scale)
+    matrix = PETSc.Mat().createPython(sizes, context, comm=comm)
+    matrix.setUp()
+    # The vectors are the arrays.
+    b = PETSc.Vec().createWithArray(residual.reshape(-1), comm=comm)
+    x = PETSc.Vec().createWithArray(d.reshape(-1), comm=comm)
+    ksp = PETSc.KSP().create(comm)
+    ksp.setOptionsPrefix(prefix)
+    ksp.setOperators(matrix)
+    ksp.setType("gmres" if constant else "fgmres")
+    ksp.setGMRESRestart(RESTART)
+    ksp.setPCSide(PETSc.PC.Side.RIGHT)
+    ksp.setNormType(PETSc.KSP.NormType.UNPRECONDITIONED)
+    pc = ksp.getPC()
+    pc.setType("python")
+    pc.setPythonContext(context)
+    ksp.setTolerances(rtol=tolerance / np.sqrt(max(n_energies, 1)), atol=tolerance, max_it=200)
+    ksp.setFromOptions()
+    ksp.solve(b, x)
+    result = d, ksp.getIterationNumber(), ksp.getConvergedReason()
+    for item in (ksp, matrix, b, x):
+        item.destroy()
+    return result

@@ -1,0 +1,219 @@
+"""Every way to solve the systems of all energies gives the same answer, or says which energy has none."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from mpi4py import MPI
+from petsc4py import PETSc
+from solver_matrices import distribute, grid_matrices, partitions, reference
+
+from fvqp.errors import CaseError, ConvergenceError
+from fvqp.solvers import krylov, linear
+from fvqp.solvers.linear import LinearSolver, solve_energies
+from fvqp.solvers.numbering import Numbering
+
+COMM = MPI.COMM_WORLD
+SHAPE, N, N_ENERGIES = (12, 6), 72, 11
+
+
+class System:
+    """A distributed test system; `wide` has the second neighbours that the assembled matrices leave out."""
+
+    def __init__(self, comm: MPI.Comm = COMM, skew: float = 0.4) -> None:
+        indptr, indices, values = grid_matrices(SHAPE, N_ENERGIES, skew)
+        # (I + 0.05 S) A has the neighbours of neighbours; S couples along the grid.
+        step = sp.csr_matrix((np.ones(indices.size), indices, indptr))
+        step = sp.eye(N) + 0.05 * (step - sp.eye(N))
+        wide = [(step @ sp.csr_matrix((v, indices, indptr))).tocsr() for v in values.T]
+        for matrix in wide:
+            matrix.sort_indices()
+        self.wide = wide[0].indptr, wide[0].indices, np.stack([m.data for m in wide], axis=1)
+        size = 10.0 ** np.arange(0, -N_ENERGIES, -1)
+        self.rhs = size * np.random.default_rng(4).normal(size=(N, N_ENERGIES))
+        self.rhs[:, 2] = 0.0
+        self.exact = reference(indptr, indices, values, self.rhs)
+        self.exact_wide = reference(*self.wide, self.rhs)
+        owner = partitions(N, comm.size)["strips"]
+        self.ptr, self.cols, self.values, self.n_owned, self.ids = distribute(
+            indptr, indices, values, owner, comm.rank
+        )
+        self.numbering = Numbering(comm, self.n_owned, self.ids)
+        self.owned = self.ids[: self.n_owned]
+        self.b = self.rhs[self.owned]
+        w_ptr, w_cols, w_values, _, w_ids = distribute(*self.wide, owner, comm.rank)
+        self._wide_numbering = Numbering(comm, self.n_owned, w_ids)
+        self._rows = np.repeat(np.arange(self.n_owned), np.diff(w_ptr))
+        self._cols, self._values = w_cols, w_values
+        self.applications = 0
+
+    def operator(self, x: np.ndarray, out: np.ndarray) -> None:
+        self.applications += 1
+        out[:] = 0.0
+        np.add.at(out, self._rows, self._values * self._wide_numbering.with_ghosts(x)[self._cols])
+
+    def solver(self, method: str, **options) -> LinearSolver:
+        solver = LinearSolver(self.ptr, self.cols, self.numbering, method=method, **options)
+        solver.set_matrix(self.values)
+        return solver
+
+    def error(self, x: np.ndarray, exact: np.ndarray) -> float:
+        """Largest error of any energy relative to the energy's own solution."""
+        size = np.abs(exact).max(axis=0)
+        return float((np.abs(x - exact[self.owned]).max(axis=0) / np.where(size > 0, size, 1.0)).max())
+
+
+@pytest.fixture
+def options():
+    database = PETSc.Options()
+    names: list[str] = []
+
+    def put(name: str, value: object) -> None:
+        database[name] = value
+        names.append(name)
+
+    yield put
+    for name in names:
+        database.delValue(name)
+
+
+# The residual is at most 1e-10 of gains and losses; the condition number of these matrices is below 1e3.
+METHODS = ["auto", "direct", "mumps", "hypre", "gamg", "jacobi"]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_all_methods_agree(method):
+    system = System()
+    solver = system.solver(method)
+    assert system.error(solver.solve(system.b), system.exact) <= 1e-7
+    assert solver.residual.max() <= 1e-10
+    assert (solver.iterations > 1) == (method in ("hypre", "gamg", "jacobi"))
+    several = solver.solve(np.stack([system.b, 2.0 * system.b]), guess=np.zeros((2, *system.b.shape)))
+    assert system.error(0.5 * several[1], system.exact) <= 1e-7
+
+
+@pytest.mark.parametrize("method", ["hypre", "gamg"])
+def test_symmetric_systems_by_conjugate_gradients(method):
+    system = System(skew=0.0)
+    assert system.error(system.solver(method, symmetric=True).solve(system.b), system.exact) <= 1e-7
+    assert system.error(system.solver("direct", symmetric=True).solve(system.b), system.exact) <= 1e-12
+
+
+@pytest.mark.parametrize("method", ["direct", "mumps", "gamg"])
+def test_operator_with_a_wider_stencil(method):
+    system = System()
+    solver = system.solver(method)
+    x = solver.solve(system.b, operator=system.operator)
+    assert system.error(x, system.exact_wide) <= 1e-7
+    assert 1 < solver.iterations < 40
+    used = system.applications
+    again = solver.solve(system.b, operator=system.operator, guess=x)
+    assert system.applications - used <= 3 and system.error(again, system.exact_wide) <= 1e-7
+
+
+def test_factors_are_kept_only_if_they_fit():
+    system = System()
+    x = system.solver("direct").solve(system.b, operator=system.operator)
+    small = system.solver("direct", memory=1000)
+    assert np.abs(small.solve(system.b, operator=system.operator) - x).max() <= 1e-9
+    reused = LinearSolver(system.ptr, system.cols, system.numbering, method="direct")
+    reused.set_matrix(system.values, reuse=True)
+    assert system.error(reused.solve(system.b), system.exact) <= 1e-12
+
+
+def test_options_reach_petsc(options):
+    system = System()
+    solver = system.solver("direct", tolerance=1e-4)
+    solver.solve(system.b, operator=system.operator)
+    loose = solver.iterations
+    options("fvqp_ksp_atol", 1e-13)
+    options("fvqp_ksp_rtol", 1e-13)
+    solver.solve(system.b, operator=system.operator)
+    assert solver.iterations > loose
+    options("other_ksp_atol", 1e-2)
+    other = system.solver("direct", tolerance=1e-1, prefix="other_")
+    other.solve(system.b, operator=system.operator)
+    assert other.iterations < loose
+
+
+def test_options_reach_every_energy(options):
+    system = System()
+    plain = system.solver("jacobi")
+    plain.solve(system.b)
+    options("fvqp_pc_type", "sor")
+    better = system.solver("jacobi")
+    assert system.error(better.solve(system.b), system.exact) <= 1e-7
+    assert better.iterations < plain.iterations
+
+
+def test_no_convergence_names_the_energy(options):
+    options("fvqp_ksp_max_it", 1)
+    system = System()
+    system.b[:, :-1] = 0.0  # only the last energy has anything to do
+    with pytest.raises(ConvergenceError, match=r"energy index 10 .*DIVERGED_(MAX_IT|ITS) after 1 iteration"):
+        system.solver("direct").solve(system.b, operator=system.operator)
+    with pytest.raises(ConvergenceError, match=r"energy index 10 .*DIVERGED_(MAX_IT|ITS) after 1 iteration"):
+        system.solver("jacobi").solve(system.b)
+
+
+@pytest.mark.parametrize("method", ["direct", "mumps", "jacobi"])
+def test_singular_matrices_are_refused(method):
+    system = System()
+    rows = np.repeat(np.arange(system.n_owned), np.diff(system.ptr))
+    system.values[system.owned[rows] == 40, 6] = 0.0
+    with pytest.raises(ConvergenceError, match="energy index 6 "):
+        system.solver(method).solve(system.b)
+
+
+@pytest.mark.parametrize("method", ["direct", "gamg"])
+def test_a_right_side_that_is_not_a_number_is_refused(method):
+    system = System()
+    system.b[:, 5] = np.nan
+    with pytest.raises(ConvergenceError, match="energy index 5 "):
+        system.solver(method).solve(system.b)
+
+
+def test_what_petsc_lacks_is_replaced_and_logged(monkeypatch, caplog):
+    monkeypatch.setattr(krylov, "has_package", lambda name: False)
+    system = System()
+    with caplog.at_level(logging.WARNING, logger="fvqp"):
+        for method in ("mumps", "hypre"):
+            solver = system.solver(method)
+            assert system.error(solver.solve(system.b), system.exact) <= 1e-7
+            assert solver.method == ("lu" if method == "mumps" and COMM.size == 1 else "gamg")
+    assert "no mumps" in caplog.text and "no hypre" in caplog.text
+    with pytest.raises(CaseError, match="method 'nonsense'"):
+        system.solver("nonsense").solve(system.b)
+
+
+def test_the_automatic_choice(monkeypatch):
+    system = System()
+    assert system.solver("auto").method == "direct"
+    assert system.solver("auto", memory=1000).method == "mumps"
+    monkeypatch.setattr(linear, "FLOPS_PER_ROW", 1)
+    assert system.solver("auto").method == "mumps"
+    monkeypatch.setattr(linear, "LU_ROWS", 10)
+    assert system.solver("auto").method == "hypre"
+    monkeypatch.undo()
+    monkeypatch.setattr(linear, "MAX_INTERFACE", 0)
+    assert system.solver("auto").method == ("direct" if COMM.size == 1 else "mumps")
+
+
+def test_groups_of_ranks_solve_on_their_own():
+    group = COMM.Split(COMM.rank % 2, COMM.rank)
+    system = System(group)
+    assert system.error(system.solver("auto").solve(system.b), system.exact) <= 1e-12
+    assert system.error(system.solver("gamg").solve(system.b), system.exact) <= 1e-7
+    x = system.solver("direct").solve(system.b, operator=system.operator)
+    assert system.error(x, system.exact_wide) <= 1e-7
+    group.Free()
+
+
+def test_one_call_on_one_rank():
+    indptr, indices, values = grid_matrices((30,), 4)
+    rhs = np.ones((30, 4))
+    exact = reference(indptr, indices, values, rhs)
+    assert np.abs(solve_energies(indptr, indices, values, rhs) - exact).max() <= 1e-12 * np.abs(exact).max()
