@@ -43,8 +43,10 @@ class Ledger:
 
     def relative(self, row: str) -> float:
         """Size of the residual over the gross flow; 0 where nothing flows."""
-        scale = max([abs(self.scale.get(row, 0.0)), *map(abs, self.rows[row])])
-        return abs(self.residual(row)) / scale if scale > 0 else 0.0
+        residual = abs(self.residual(row))
+        if residual == 0:
+            return 0.0
+        return residual / max(abs(self.scale.get(row, 0.0)), *map(abs, self.rows[row]))
 
     def closes(self, tolerance: float = TOLERANCE) -> bool:
         """Whether every row's relative residual is within ``tolerance`` (NaN is not)."""

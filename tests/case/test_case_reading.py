@@ -1,0 +1,279 @@
+"""Case files: what they mean, and the one message that each mistake gets."""
+
+import tomllib
+
+import numpy as np
+import pytest
+
+from fvqp.case import Case, case_from_dict, check_with_gap, energy_maximum, load_case
+from fvqp.case.quantities import ELEMENTARY_CHARGE
+from fvqp.errors import CaseError
+
+DELTA0 = 265e-6 * ELEMENTARY_CHARGE
+WIRE = """
+title = "wire"
+model = "usadel"
+
+[mesh]
+file = "line.msh"
+length_unit = "um"
+
+[cross_section]
+width = "150 nm"
+thickness = "8 nm"
+
+[material]
+name = "Al_ryan2026"
+
+[[junctions]]
+name = "A"
+on = "junction_A"
+conductance = "24.6 uS"
+role = "injector"
+temperature = "61 mK"
+
+[[junctions]]
+name = "B"
+on = "junction_B"
+conductance = "31.4 uS"
+role = "detector"
+temperature = "37 mK"
+
+[[reservoirs]]
+on = ["reservoir_left", "reservoir_right"]
+temperature = "24 mK"
+
+[spectrum]
+broadening = 1.53e-3
+
+[energies]
+maximum = 4.0
+
+[supercurrent]
+phase_gradient = [0.0, 0.2]
+from = "reservoir_left"
+to = "reservoir_right"
+
+[sweep]
+V_inj = { from = "-1 mV", to = "1 mV", points = 101 }
+V_det = ["0 V"]
+
+[[figures]]
+kind = "g_ss"
+compare = "analytic"
+"""
+
+
+@pytest.fixture
+def wire(tmp_path):
+    (tmp_path / "line.msh").write_text("")
+    path = tmp_path / "wire.toml"
+    path.write_text(WIRE)
+    return path
+
+
+def message(path, *overrides):
+    with pytest.raises(CaseError) as caught:
+        load_case(path, overrides)
+    text = str(caught.value)
+    assert "\n" not in text
+    return text
+
+
+def test_quantities_become_si_floats(wire):
+    case = load_case(wire)
+    assert case.cross_section.width == pytest.approx(150e-9, rel=1e-15)
+    assert case.junctions[0].conductance == pytest.approx(24.6e-6, rel=1e-15)
+    assert case.reservoirs[0].temperature == pytest.approx(0.024, rel=1e-15)
+    assert case.spectrum.broadening.in_delta0(DELTA0) == 1.53e-3
+    assert case.energies.maximum.in_joule(DELTA0) == 4 * DELTA0
+    assert case.mesh.file == (wire.parent / "line.msh").resolve()
+
+
+def test_biases_mirror_to_the_last_bit(wire):
+    bias = load_case(wire).sweep.V_inj.in_volt(DELTA0)
+    assert len(bias) == 101 and bias[0] == -1e-3 and bias[-1] == 1e-3
+    np.testing.assert_array_equal(bias, -bias[::-1])
+
+
+def test_biases_and_energies_in_multiples_of_the_gap(wire):
+    case = load_case(wire, ["sweep.V_inj=['1.5 Delta0', '-0.2 mV']", "energies.maximum='2 meV'"])
+    np.testing.assert_allclose(case.sweep.V_inj.in_volt(DELTA0), [1.5 * 265e-6, -0.2e-3], rtol=1e-14)
+    assert case.energies.maximum.in_delta0(DELTA0) == pytest.approx(2000 / 265)
+
+
+def test_both_signs_of_the_supercurrent(wire):
+    assert load_case(wire).supercurrent.values == (-0.2, 0.0, 0.2)
+    assert load_case(wire, ["supercurrent.both_signs=false"]).supercurrent.values == (0.0, 0.2)
+
+
+def test_resolved_case_reads_back_equal(wire):
+    case = load_case(wire)
+    text = case.resolved_toml()
+    again = case_from_dict(tomllib.loads(text))
+    assert again.resolved_toml() == text
+    assert again.hash == case.hash
+    assert "tolerance" in text and "both_signs" in text
+
+
+@pytest.mark.parametrize(
+    ("override", "changes"),
+    [
+        ("title='x'", False),
+        ("figures=[]", False),
+        ("solver.groups=4", False),
+        ("solver.petsc.ksp_type='gmres'", False),
+        ("junctions.A.conductance='24.7 uS'", True),
+        ("energies.number=401", True),
+        ("supercurrent.coupling=false", True),
+        ("solver.tolerance=1e-8", True),
+    ],
+)
+def test_hash_follows_what_decides_the_numbers(wire, override, changes):
+    assert (load_case(wire, [override]).hash != load_case(wire).hash) is changes
+
+
+def test_overrides_by_name_number_and_new_table(wire):
+    case = load_case(
+        wire,
+        [
+            "junctions.B.temperature=40 mK",
+            "junctions[0].bias='0.1 V'",
+            "sweep={V_det=['0 V']}",
+            "gap.model=local",
+            "solver.petsc.ksp_rtol=1e-9",
+        ],
+    )
+    assert case.junctions[1].temperature == pytest.approx(0.04)
+    assert case.junctions[0].bias.in_volt(DELTA0) == 0.1
+    assert case.gap.model == "local" and case.gap.debye_energy == 10.0
+    assert case.solver.petsc == {"ksp_rtol": 1e-9}
+
+
+MISTAKES = [
+    ("junctions.A.conductance='24.6 um'", "junctions[0].conductance: expected a conductance", "length"),
+    ("junctions.A.conductance=24.6", "junctions[0].conductance: expected a conductance", "24.6"),
+    ("junctions.A.conductance='24.6 uSS'", "junctions[0].conductance: expected a conductance", "uSS"),
+    ("junctions.A.conductance='-1 S'", "junctions[0].conductance: must be positive", "-1"),
+    ("junctions.A.conductance='nan S'", "junctions[0].conductance: expected a conductance", "nan S"),
+    ("junctions.A.conductance=true", "junctions[0].conductance: expected a conductance", ""),
+    ("junctions.A.conductanse='1 S'", "junctions[0].conductanse: unknown key", 'did you mean "conductance"'),
+    ("spectrm.broadening=3", "spectrm: unknown key", 'did you mean "spectrum"'),
+    ("material.nane='Al'", "material.nane: unknown key", 'did you mean "name"'),
+    ("materials.X={gapp='1 eV'}", "materials.X.gapp: unknown key", 'did you mean "gap"'),
+    ("reservoirs[0].temprature='1 K'", "reservoirs[0].temprature: unknown key", "temperature"),
+    ("model='usadl'", "model: expected", 'did you mean "usadel"'),
+    ("energies.number=1.5", "energies.number: expected a whole number", "1.5"),
+    ("energies.number=0", "energies.number: expected at least 1", "0"),
+    ("energies.maximum='-1 eV'", "energies.maximum: must be positive", ""),
+    ("energies.maximum='1 K'", "energies.maximum: expected an energy", "temperature"),
+    ("sweep.V_inj.points=1", "sweep.V_inj.points: expected a whole number of at least 2", ""),
+    ("sweep.V_inj={from='0 V', points=3}", "sweep.V_inj: expected {", "to"),
+    ("sweep.V_inj=[]", "sweep.V_inj: expected at least one bias", ""),
+    ("sweep.V_inj=['0 V', '0 V']", "sweep.V_inj: a bias appears more than once", ""),
+    ("sweep.V_inj=[0.1]", "sweep.V_inj: expected a voltage", "0.1"),
+    ("supercurrent.current='1 uA'", "supercurrent: give either phase_gradient or current", ""),
+    ("supercurrent.phase_gradient=[0.1, -0.1]", "supercurrent: with both_signs", ""),
+    ("supercurrent.to='reservoir_left'", "supercurrent: from and to are both", ""),
+    ("supercurrent.coupling='yes'", "supercurrent.coupling: expected true or false", "yes"),
+    ("spectrum.broadening=0", "spectrum.broadening: 0 without depairing", "singular"),
+    ("spectrum.broadening=-1e-3", "spectrum.broadening: must not be negative", ""),
+    ("spectrum.depairing=-1", "spectrum.depairing: must not be negative", "-1"),
+    ("spectrum.depairing='1 eV'", "spectrum.depairing: expected a plain number", ""),
+    ("gap.model='fixed'", "gap.value: missing", "fixed"),
+    ("gap.value='1 eV'", "gap.value: is not used", "equilibrium"),
+    ("gap={model='fixed', value=0.9, debye_energy=10}", "gap.debye_energy: is not used", "fixed"),
+    ("gap={model='uniform'}", "gap.at: missing", "uniform"),
+    ("figures[0].kind='g_sss'", "figures[0].kind: expected", 'did you mean "g_ss"'),
+    ("figures[0]={kind='g_a', compare='analytic'}", "figures[0].compare:", "g_ss"),
+    ("figures[0].file='../x.png'", "figures[0].file: expected a plain file name", ""),
+    ("figures=[{kind='fields', variable='gap'}]", "figures[0].variable:", "output.stored"),
+    ("output.fields=['f_L']", "output.field_energies: missing", "f_L"),
+    ("output.field_energies=[1.0]", "output.field_energies: is not used", ""),
+    ("output.fields=['gap', 'foo']", "output.fields[1]: expected", "foo"),
+    ("mesh.file='none.msh'", "mesh.file: no such file", "none.msh"),
+    ("mesh={file='line.msh'}", "mesh.length_unit: missing", ""),
+    ("mesh={shape={nx=3}}", "mesh.shape.kind: missing", ""),
+    ("mesh={shape={kind='grid1d', Lx=3.0}}", "mesh.shape.Lx: expected a length", ""),
+    ("mesh={shape={kind='grid1d', Lx='3 K'}}", "mesh.shape.Lx: expected a length", "temperature"),
+    ("material={gap='265 ueV'}", "material: give name", "diffusivity, resistivity"),
+    ("material.gap=1.0", "material.gap: expected an energy", ""),
+    ("materials.X={name='Al'}", "materials.X: is not used", ""),
+    ("sweep.temperature='1 K'", "sweep.temperature: is not used", ""),
+    ("junctions.B.name='A'", "junctions[1].name:", "another junction"),
+    ("junctions.B.on='junction_A'", "junctions[1].on:", "taken"),
+    ("junctions.A.role='detector'", "sweep.V_inj: is not used", "injector"),
+    ("junctions.A.bias='0 V'", "sweep.V_inj: is not used", "own"),
+    ("sweep={V_det=['0 V']}", "sweep.V_inj: missing", '"A"'),
+    ("reservoirs=[]", "reservoirs: missing", ""),
+    ("reservoirs=3", "reservoirs: expected a list", "3"),
+    ("reservoirs[0]={on=['x']}", "reservoirs[0].temperature: missing", ""),
+    ("interfaces=[{between=['a','a'], conductance_per_area='1 S/m^2'}]", "interfaces[0].between:", "a"),
+    ("interfaces=[{between=['a','b','c'], conductance_per_area='1 S/m^2'}]", "interfaces[0].between:", "3"),
+    ("solver.tolerance=2", "solver.tolerance: must be less than 1", "2"),
+    ("solver.method='magic'", "solver.method: expected", "magic"),
+    ("junctions.Z.bias='0 V'", "--set", "there are: A, B"),
+    ("junctions[5].bias='0 V'", "--set", "2 entries"),
+    ("title.x=3", "--set", "not a table"),
+    ("title", "--set title: expected key=value", ""),
+]
+
+
+@pytest.mark.parametrize(("override", "begin", "within"), MISTAKES, ids=[m[0][:40] for m in MISTAKES])
+def test_mistakes(wire, override, begin, within):
+    text = message(wire, override)
+    assert text.removeprefix("wire.toml: ").startswith(begin)
+    assert within in text
+
+
+def test_files_that_are_no_cases(tmp_path):
+    assert "no such case file" in message(tmp_path / "none.toml")
+    (tmp_path / "a.toml").write_text("title = \n")
+    assert "a.toml: not valid TOML" in message(tmp_path / "a.toml")
+    (tmp_path / "b.toml").write_bytes(b"\xff\xfe\x00")
+    assert "UTF-8" in message(tmp_path / "b.toml")
+    assert "cannot be read" in message(tmp_path)
+    (tmp_path / "c.toml").write_text("")
+    assert "c.toml: model: missing" in message(tmp_path / "c.toml")
+
+
+def test_swept_temperature_is_for_those_without_one(wire):
+    text = wire.read_text().replace('temperature = "24 mK"', "")
+    wire.write_text(text)
+    assert "reservoirs[0].temperature: missing" in message(wire)
+    case = load_case(wire, ["sweep.temperature=['24 mK', '50 mK']"])
+    assert case.sweep.temperature == pytest.approx((0.024, 0.05))
+
+
+def test_checks_that_need_the_gap(wire):
+    def refused(*overrides):
+        with pytest.raises(CaseError) as caught:
+            check_with_gap(load_case(wire, overrides), DELTA0)
+        return str(caught.value)
+
+    check_with_gap(load_case(wire), DELTA0)
+    text = refused("energies.maximum=3.0")
+    assert (
+        text.startswith("wire.toml: energies.maximum: the axis ends at 3 Delta0") and "3.774 Delta0/e" in text
+    )
+    # Tc = Δ0 / (1.764 k_B) = 1.743 K for 265 µeV.
+    text = refused("reservoirs[0].temperature='1.8 K'", "energies.maximum=30.0")
+    assert text.startswith("wire.toml: reservoirs[0].temperature: 1.8 K is not below") and "1.743" in text
+
+
+def test_default_energy_axis_reaches_beyond_the_bias(wire):
+    case = load_case(wire)
+    data = tomllib.loads(case.resolved_toml())
+    del data["energies"]["maximum"]
+    free = case_from_dict(data)
+    largest = 1e-3 * ELEMENTARY_CHARGE / DELTA0
+    assert energy_maximum(free, DELTA0) > largest + 0.3
+    check_with_gap(free, DELTA0)
+    assert energy_maximum(case, DELTA0) == 4.0
+
+
+def test_cases_do_not_change(wire):
+    case = load_case(wire)
+    assert isinstance(case, Case)
+    with pytest.raises(ValueError, match="frozen"):
+        case.title = "other"

@@ -1,0 +1,156 @@
+"""The results folder: whose it is, what is in it, ParaView files, figures."""
+
+import json
+import logging
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pytest
+import pyvista
+
+from fvqp.errors import CheckpointError, FvqpError
+from fvqp.results import Checkpoint, FieldSeries, ResultsFolder, SweepDataset, SweepProgress, open_result
+from fvqp.results.figures import KINDS, FigureSpec, draw
+from fvqp.results.folder import folder_hash
+
+HASH = "ab" * 32
+TEXT = 'title = "t"\n'
+
+
+def test_a_run_and_its_folder(film, sweep, tmp_path):
+    with ResultsFolder(tmp_path / "out", TEXT, HASH, comm=film.comm) as folder:
+        assert folder.start(sweep, film) is None
+        logging.getLogger("fvqp.somewhere").info("hello")
+        assert not folder.save(film, Checkpoint(sweep.completed))
+        assert folder.save(film, Checkpoint(sweep.completed), force=True)
+    assert folder_hash(folder.path) == HASH
+    assert (folder.path / "case.toml").read_text().endswith(TEXT)
+    assert "hello" in (folder.path / "run.log").read_text()
+    result = open_result(folder.path)
+    assert result.dataset.attrs["case_hash"] == HASH and "numpy" in result.dataset.attrs["versions"]
+    assert not list(folder.path.glob(".*"))
+
+
+def test_what_is_not_due_is_written_at_the_end(film, sweep, tmp_path):
+    with pytest.raises(KeyboardInterrupt), ResultsFolder(tmp_path, TEXT, HASH, comm=film.comm) as folder:
+        folder.start(sweep, film)
+        assert not folder.save(film, Checkpoint(sweep.completed))
+        raise KeyboardInterrupt
+    assert open_result(tmp_path).dataset["completed"].values.all()
+    assert "stopped: KeyboardInterrupt" in (tmp_path / "run.log").read_text()
+
+
+def test_whose_folder(film, sweep, tmp_path):
+    path = tmp_path / "out"
+    with ResultsFolder(path, TEXT, HASH, comm=film.comm) as folder:
+        folder.start(sweep, film)
+        folder.save(film, Checkpoint(sweep.completed), force=True)
+    for resume in (False, True):
+        with pytest.raises(CheckpointError, match="belongs to another case"):
+            ResultsFolder(path, TEXT, "cd" * 32, comm=film.comm, resume=resume)
+    with pytest.raises(CheckpointError, match="--resume"):
+        ResultsFolder(path, TEXT, HASH, comm=film.comm)
+    assert ResultsFolder(path, TEXT, HASH, comm=film.comm, resume=True).resuming
+    (tmp_path / "precious.txt").write_text("x")
+    with pytest.raises(CheckpointError, match="not empty and not a results folder"):
+        ResultsFolder(tmp_path, TEXT, HASH, comm=film.comm)
+    with pytest.raises(CheckpointError, match="is a file"):
+        ResultsFolder(tmp_path / "precious.txt", TEXT, HASH, comm=film.comm)
+    assert not ResultsFolder(tmp_path / "new", TEXT, HASH, comm=film.comm, resume=True).resuming
+
+
+def test_resuming(film, sweep, tmp_path):
+    state = {"f_L": np.random.default_rng(0).random((film.n_cells, 3))}
+    done = sweep.completed
+    done[3:] = False
+    with ResultsFolder(tmp_path, TEXT, HASH, comm=film.comm) as folder:
+        folder.start(sweep, film)
+        folder.save(film, Checkpoint(done, state, {"gap": np.array(0.9)}), force=True)
+    again = SweepDataset({name: sweep.dataset[name].values for name in sweep.sweep_dims})
+    with ResultsFolder(tmp_path, TEXT, HASH, comm=film.comm, resume=True) as folder:
+        checkpoint = folder.start(again, film)
+        assert checkpoint is not None
+        np.testing.assert_array_equal(checkpoint.arrays["f_L"], state["f_L"])
+        np.testing.assert_array_equal(checkpoint.completed, done)
+        assert checkpoint.numbers["gap"] == 0.9
+    np.testing.assert_array_equal(again.completed, done)
+    np.testing.assert_array_equal(again.dataset["g_nl"].values[:3], sweep.dataset["g_nl"].values[:3])
+    assert len(again.dataset.attrs["history"].splitlines()) == 2
+
+
+@pytest.mark.parametrize("keep", [0, 100, 3000])
+def test_truncated_checkpoint(film, sweep, tmp_path, keep):
+    with ResultsFolder(tmp_path, TEXT, HASH, comm=film.comm) as folder:
+        folder.start(sweep, film)
+        folder.save(film, Checkpoint(sweep.completed, {"f": np.ones((film.n_cells, 50))}), force=True)
+    folder.checkpoint.write_bytes(folder.checkpoint.read_bytes()[:keep])
+    with pytest.raises(CheckpointError, match="damaged") as caught:
+        ResultsFolder(tmp_path, TEXT, HASH, comm=film.comm, resume=True).start(sweep, film)
+    assert "\n" not in str(caught.value)
+
+
+def test_fields_for_paraview(film, tmp_path):
+    series = FieldSeries(tmp_path)
+    gap = np.arange(film.n_cells) * 1e-6
+    series.write(film, 0.4, {"gap": gap, "f_L at 1.5 Delta0": np.ones(film.n_cells)})
+    series.write(film, -0.4, {"gap": 2 * gap})
+    FieldSeries(tmp_path).write(film, 0.4, {"gap": 3 * gap})
+    entries = list(ET.parse(tmp_path / "fields.pvd").iter("DataSet"))
+    assert [float(entry.attrib["timestep"]) for entry in entries] == [-0.4, 0.4]
+    grid = pyvista.read(tmp_path / entries[1].attrib["file"])
+    assert grid.n_cells == 24 and grid.n_points == 35
+    np.testing.assert_allclose(grid.cell_data["gap (ueV)"], 3 * gap[grid.cell_data["cell"]] * 1e6)
+    np.testing.assert_allclose(grid.bounds[:4], (0.0, 0.6, 0.0, 0.4))
+    np.testing.assert_allclose(grid.cell_centers().points, film.centroid * 1e6, atol=1e-12)
+    assert len(list((tmp_path / "fields").iterdir())) == 2
+    (tmp_path / "fields.pvd").write_text("<VTKFile")
+    with pytest.raises(CheckpointError, match="damaged"):
+        FieldSeries(tmp_path).write(film, 0.4, {"gap": gap})
+
+
+def draw_spec(kind):
+    return FigureSpec(kind, variable={"spectrum": "f_L", "fields": "mu_Q"}.get(kind))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_figure_is_drawn(film, sweep, tmp_path, kind):
+    n = len(sweep.dataset["V_inj"])
+    for name, values in zip("xyz", film.centroid.T, strict=True):
+        sweep.set_coordinate(name, ("cell",), values)
+    sweep.set_coordinate("energy", ("energy",), np.linspace(0, 1e-3, 7))
+    sweep.define("f_L", ("energy",))
+    sweep.define("mu_Q", ("cell",))
+    for j in range(n):
+        sweep.record((2, 0, j), f_L=np.linspace(0, 1, 7) ** (j + 1), mu_Q=film.centroid[:, 0] * j, G_inj=1e-6)
+    path = draw(sweep.dataset, draw_spec(kind), tmp_path)
+    assert path.name == f"{kind}.png" and path.stat().st_size > 5000
+
+
+def test_result_draws_what_its_case_asks_for(film, sweep, tmp_path):
+    figures = [{"kind": "g_ss", "compare": "analytic"}, {"kind": "g_a", "file": "odd.pdf", "offset": 1e-9}]
+    sweep.dataset.attrs["figures"] = json.dumps(figures)
+    sweep.dataset["g_ss_analytic"] = sweep.dataset["g_nl"]
+    sweep.write(tmp_path / "results.nc")
+    files = open_result(tmp_path).plot()
+    assert files == [tmp_path / "figures" / "g_ss.png", tmp_path / "figures" / "odd.pdf"]
+    assert all(file.exists() for file in files)
+    assert open_result(tmp_path).plot("gap", tmp_path / "else") == [tmp_path / "else" / "gap.png"]
+    with pytest.raises(FvqpError, match='no figure of kind "g_xx"'):
+        open_result(tmp_path).plot("g_xx")
+    with pytest.raises(FvqpError, match="hold no G_inj"):
+        open_result(tmp_path).plot("local_conductance")
+
+
+def test_progress_counts_and_estimates(film, monkeypatch, caplog):
+    now = [0.0]
+    monkeypatch.setattr("fvqp.results.progress.time.monotonic", lambda: now[0])
+    with caplog.at_level("INFO", logger="fvqp"), SweepProgress(10, film.comm, done=2) as progress:
+        assert progress.time_left() == "unknown"
+        for _ in range(4):
+            now[0] += 6.0
+            progress.advance("V_inj = 1 mV")
+        assert progress.time_left() == "0:00:24"
+    assert [record.message for record in caplog.records] == [
+        "4 of 10 points, 0:00:36 left; last V_inj = 1 mV",
+        "6 of 10 points, 0:00:24 left; last V_inj = 1 mV",
+    ]
