@@ -124,30 +124,36 @@ from_distribution() {
     see_petsc4py "${petsc4py%/petsc4py}"
 }
 
-links() { # whether a C program links with these libraries
-    echo 'int main(void) { return 0; }' | cc -x c - -o /dev/null "$@" >/dev/null 2>&1
+# compiles COMPILER LANGUAGE PROGRAM [LIBRARY...]: wrappers and libraries are often there without what they need.
+compiles() {
+    local compiler=$1 language=$2 program=$3
+    shift 3
+    has "$compiler" && printf "$program" | "$compiler" -x "$language" - -o /dev/null "$@" >/dev/null 2>&1
 }
 
 from_source() {
-    local python='' candidate options=${PETSC_CONFIGURE_OPTIONS:-}
+    local python='' candidate options=${PETSC_CONFIGURE_OPTIONS:-} main='int main(void) { return 0; }\n'
     for candidate in ${PYTHON:-} python3 python3.14 python3.13 python3.12 python3.11; do
         if has "$candidate" && new_enough "$candidate"; then python=$candidate; break; fi
     done
     [ "$python" ] || die "no Python 3.11 or newer found; name one with PYTHON=/path/to/python3 ./setup.sh"
-    has cc && has c++ && has make || die "compiling PETSc takes a C and a C++ compiler (cc, c++) and make: install them first"
+    has make && compiles cc c "$main" && compiles c++ c++ "$main" ||
+        die "compiling PETSc takes a C compiler, a C++ compiler and make: install cc, c++ and make first"
+    compiles cc c "#include <Python.h>\n$main" "-I$("$python" -c 'import sysconfig; print(sysconfig.get_path("include"))')" ||
+        die "compiling petsc4py takes Python's header files: install those of $python (python3-dev) first"
     make_venv "$python"
     run "$venv/bin/python" -m pip install -q -c constraints.txt 'setuptools>=70' wheel 'cython>=3' 'numpy>=2'
-    has mpicc || run "$venv/bin/python" -m pip install -q mpich
-    if ! { has mpifort && mpifort --version >/dev/null 2>&1; }; then
-        options="$options --with-fc=0"
-    fi
+    compiles mpicc c "#include <mpi.h>\n$main" || run "$venv/bin/python" -m pip install -q mpich
+    export PATH="$venv/bin:$PATH"
+    compiles mpifort f95 'use mpi\nend\n' || options="$options --with-fc=0"
     case $options in
         *blas*) ;;
-        *) links -llapack -lblas || links -lopenblas || options="$options --download-f2cblaslapack=1" ;;
+        *) compiles cc c "$main" -llapack -lblas || compiles cc c "$main" -lopenblas ||
+            options="$options --download-f2cblaslapack=1" ;;
     esac
     say "compiling PETSc $petsc_version and petsc4py: 10 to 20 minutes on 2 cores"
     # pip's cache does not look at the configure options; an isolated build would compile PETSc once more.
-    export PATH="$venv/bin:$PATH" PETSC_CONFIGURE_OPTIONS="${options# }"
+    export PETSC_CONFIGURE_OPTIONS="${options# }"
     unset PETSC_DIR PETSC_ARCH
     [ "$dry" ] && say "PETSC_CONFIGURE_OPTIONS='$PETSC_CONFIGURE_OPTIONS'"
     run "$venv/bin/python" -m pip install -q --no-cache-dir --no-build-isolation "petsc==$petsc_version"
