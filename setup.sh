@@ -143,9 +143,13 @@ from_source() {
         die "compiling petsc4py takes Python's header files: install those of $python (python3-dev) first"
     make_venv "$python"
     run "$venv/bin/python" -m pip install -q -c constraints.txt 'setuptools>=70' wheel 'cython>=3' 'numpy>=2'
-    compiles mpicc c "#include <mpi.h>\n$main" || run "$venv/bin/python" -m pip install -q mpich
+    if compiles mpicc c "#include <mpi.h>\n$main"; then
+        compiles mpifort f95 'use mpi\nend\n' || options="$options --with-fc=0"
+    else
+        run "$venv/bin/python" -m pip install -q mpich # it has no Fortran
+        options="$options --with-fc=0"
+    fi
     export PATH="$venv/bin:$PATH"
-    compiles mpifort f95 'use mpi\nend\n' || options="$options --with-fc=0"
     case $options in
         *blas*) ;;
         *) compiles cc c "$main" -llapack -lblas || compiles cc c "$main" -lopenblas ||
