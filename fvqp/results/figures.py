@@ -14,6 +14,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from fvqp.errors import FvqpError
@@ -273,9 +274,15 @@ def _curves(
         axes.plot(horizontal, (table[row] + lift) / scale, style, linewidth=1.1, label=name, **colour)
     unit = f"{PREFIXES[scale]}{_unit(values)}"
     axes.set_xlabel(f"{SYMBOLS.get(x, x)} ({x_unit})")
-    axes.set_ylabel(SYMBOLS.get(str(values.name), str(values.name)) + (f" ({unit})" if unit else ""))
-    if any(text for text in axes.get_legend_handles_labels()[1]):
-        axes.legend(fontsize=7)
+    if not label:
+        axes.set_ylabel(SYMBOLS.get(str(values.name), str(values.name)) + (f" ({unit})" if unit else ""))
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    handles, names = axes.get_legend_handles_labels()
+    if names:
+        # Beside the curves when there are many, in the order in which these lie when they are shifted.
+        beside = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)} if len(names) > 4 else {}
+        step = -1 if offset else 1
+        axes.legend(handles[::step], names[::step], fontsize=7, **beside)
     return scale
 
 

@@ -83,7 +83,7 @@ def test_mesh_hash_knows_meshes_not_ranks():
 def test_failure_to_write_reaches_all_ranks(shared, monkeypatch):
     film = make_film()
     monkeypatch.setattr(module, "BLOCK_BYTES", 8 * 7 * 33)
-    with pytest.raises(FvqpError, match="cannot be written|disk is full"):
+    with pytest.raises(FvqpError, match="cannot be written"):
         write_checkpoint(shared / "none" / "a.h5", film, CASE, Checkpoint(np.array(True), {"f": state(film)}))
 
 
@@ -98,7 +98,7 @@ def test_paraview_files(shared):
     assert grid.n_cells == 200
     np.testing.assert_allclose(grid.cell_data["gap (ueV)"], grid.cell_data["cell"] * 0.1, rtol=1e-12)
     np.testing.assert_array_equal(np.sort(grid.cell_data["cell"]), np.arange(200))
-    assert grid.volume * 1e-12 == pytest.approx(2e-12)
+    assert grid.compute_cell_sizes().cell_data["Area"].sum() == pytest.approx(2.0)
 
 
 def test_folder_on_all_ranks(shared):
