@@ -42,8 +42,8 @@ test-serial: lint
 	python -m pytest -q
 
 test-mpi: test-serial
-	$(MPI_ENV) $(ONE_THREAD) timeout $(MPI_TIMEOUT) mpiexec -n 2 python -m pytest -q tests/mpi
-	$(MPI_ENV) $(ONE_THREAD) timeout $(MPI_TIMEOUT) mpiexec -n 4 python -m pytest -q tests/mpi
+	$(MPI_ENV) $(ONE_THREAD) timeout $(MPI_TIMEOUT) mpiexec -n 2 python -m pytest -q --color=no tests/mpi
+	$(MPI_ENV) $(ONE_THREAD) timeout $(MPI_TIMEOUT) mpiexec -n 4 python -m pytest -q --color=no tests/mpi
 
 docs: setup
 	sphinx-build -q -W --keep-going -b html docs docs/_build/html
