@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from fvqp.grids.energy import EnergyGrid
 from fvqp.models.device import Device
-from fvqp.models.linear import solve_transport
+from fvqp.models.linear import TransportSolver
 from fvqp.spectral.usadel import BinnedSpectrum, bin_averages
 from fvqp.transport.kernels import Coefficients
 from fvqp.transport.operator import Transport
@@ -109,16 +109,14 @@ class Kinetics:
         device, transport: geometry and contacts.
         grid: energy bins; all coefficients are bin averages.
         broadening: Dynes' Γ in Δ0.
-        tolerance: largest relative residual of every energy.
-        method: linear solver (`fvqp.solvers.linear`).
+        solver: of the linear systems, made for ``transport``.
     """
 
     device: Device
     transport: Transport
     grid: EnergyGrid
     broadening: float
-    tolerance: float = 1e-10
-    method: str = "auto"
+    solver: TransportSolver
 
     def spectrum(self, state: SpectralState, bins: slice = slice(None)) -> BinnedSpectrum:
         """Bin averages of the spectral functions, ``(n_cells or 1, bins)``; equal cells are computed once."""
@@ -132,9 +130,10 @@ class Kinetics:
         inverse = inverse.ravel()
         return BinnedSpectrum(**{name: np.ascontiguousarray(a[inverse]) for name, a in vars(unique).items()})
 
-    def coefficients(self, state: SpectralState, components: Sequence[int], bins: slice) -> Coefficients:
+    def coefficients(
+        self, state: SpectralState, spectrum: BinnedSpectrum, components: Sequence[int]
+    ) -> Coefficients:
         """Coefficients of the transport operator for one component or both."""
-        spectrum = self.spectrum(state, bins)
         both = {
             L: (spectrum.diffusion_L, np.zeros_like(spectrum.diffusion_L)),
             T: (spectrum.diffusion_T, spectrum.relaxation_T),
@@ -175,27 +174,22 @@ class Kinetics:
         relaxed = np.zeros((len(externals), self.grid.n))
         for first in range(0, self.grid.n, BLOCK):
             bins = slice(first, min(first + BLOCK, self.grid.n))
+            spectrum = self.spectrum(state, bins)
             for components in [(L, T)] if coupled else [(L,), (T,)]:
                 rows = np.flatnonzero(needed[:, list(components)].any(axis=1))
                 if len(rows) == 0:
                     continue
-                coefficients = self.coefficients(state, components, bins)
+                operator = transport.at(self.coefficients(state, spectrum, components))
                 leads = np.ascontiguousarray(externals[rows][:, list(components), :, bins])
-                x = solve_transport(
-                    transport,
-                    coefficients,
-                    leads,
-                    tolerance=self.tolerance,
-                    method=self.method,
-                    what=lambda e, first=first: f"energy {self.grid.centres[first + e]:.6g} Δ0",
-                )
+                centres = self.grid.centres[bins]
+                x = self.solver.solve(operator, leads, what=lambda e, at=centres: f"energy {at[e]:.6g} Δ0")
                 for row, k in enumerate(rows):
-                    into = transport.currents(coefficients, x[row], leads[row])
+                    into = operator.currents(x[row], leads[row])
                     for position, c in enumerate(components):
                         fields[k][c][:, bins] = x[row][:, position]
                         currents[k, c, :, bins] = into[position]
                     if T in components:
-                        relaxed[k, bins] = transport.relaxed_charge(coefficients, x[row])
+                        relaxed[k, bins] = operator.relaxed_charge(x[row])
             if progress is not None:
                 progress(bins.stop / self.grid.n)
         return tuple(

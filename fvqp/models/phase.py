@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
 from mpi4py import MPI
 from numpy.typing import NDArray
+from scipy import constants
 
 from fvqp.errors import CaseError, ConvergenceError
 from fvqp.models.device import Device
-from fvqp.solvers.linear import solve_energies
+from fvqp.models.linear import TransportSolver
 from fvqp.transport.kernels import Coefficients
-from fvqp.transport.operator import Terminal, Transport
+from fvqp.transport.operator import Operator, Terminal, Transport
 
 Floats = NDArray[np.float64]
+
+#: Superfluid density of a normal metal, over the largest one: no current, but a phase that is defined.
+NORMAL = 1e-10
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,7 @@ class PhaseSolver:
 
     device: Device
     drive: Supercurrent
+    method: str = "auto"
     transport: Transport = field(init=False)
 
     def __post_init__(self) -> None:
@@ -81,9 +87,11 @@ class PhaseSolver:
             device.medium(),
             [Terminal("source", (drive.source,)), Terminal("drain", (drive.drain,))],
         )
+        self._solver = TransportSolver(self.transport, self.method)
         cells = np.arange(mesh.n_cells) if drive.region is None else mesh.require_region(drive.region)
         self._cells = cells[cells < mesh.n_owned]
-        self._xi = np.sqrt(device.per_cell("diffusivity") / device.material.diffusivity) * device.material.xi
+        gap = device.material.gap
+        self._xi = np.sqrt(constants.hbar * device.per_cell("diffusivity") / gap)
         if mesh.comm.allreduce(len(self._cells)) == 0:
             raise CaseError(f"supercurrent.region: {drive.region!r} has no cells")
 
@@ -95,9 +103,11 @@ class PhaseSolver:
         Raises:
             ConvergenceError: nothing superconducts between source and drain.
         """
+        largest = self.device.mesh.comm.allreduce(float(superfluid.max(initial=0.0)), MPI.MAX)
+        superfluid = np.maximum(superfluid, NORMAL * largest)
         unit = self._phase(superfluid, 1.0, None)
         through = self._current(superfluid, unit, 1.0)
-        if not through > 0.0:
+        if not through > 1e3 * NORMAL * largest * self._normal_conductance:
             raise ConvergenceError("supercurrent: no superconducting path connects source and drain")
         own = None if source is None else self._phase(superfluid, 0.0, source)
         if self.drive.kind == "current":
@@ -119,8 +129,14 @@ class PhaseSolver:
             current=self._current(superfluid, phase, scale) * self.device.voltage_unit,
         )
 
-    def _coefficients(self, superfluid: Floats) -> Coefficients:
-        return Coefficients(
+    @cached_property
+    def _normal_conductance(self) -> float:
+        """Conductance from source to drain in the normal state, siemens."""
+        ones = np.ones(self.device.mesh.n_cells)
+        return self._current(ones, self._phase(ones, 1.0, None), 1.0)
+
+    def _operator(self, superfluid: Floats) -> Operator:
+        coefficients = Coefficients(
             diffusion=np.ascontiguousarray(superfluid[None, :, None]),
             reaction=np.zeros((1, 1, 1)),
             advection=np.empty((1, 0)),
@@ -129,24 +145,23 @@ class PhaseSolver:
             interface=np.empty((1, 0, 1)),
             lead=np.empty((0, 1)),
         )
+        return self.transport.at(coefficients)
 
     def _external(self, drain: float) -> Floats:
         return np.array([[[0.0], [drain]]])
 
     def _phase(self, superfluid: Floats, drain: float, source: Floats | None) -> Floats:
-        coefficients = self._coefficients(superfluid)
-        external = self._external(drain)
-        mesh, transport = self.device.mesh, self.transport
-        zero = np.zeros((mesh.n_cells, 1, 1))
-        rhs = transport.residual(coefficients, zero, external)
-        if source is not None:
-            rhs[:, 0, 0] += source
-        x = solve_energies(transport, coefficients, rhs[None], tolerance=1e-13, what="phase")[0]
-        return np.ascontiguousarray(x[:, 0, 0])
+        x = self._solver.solve(
+            self._operator(superfluid),
+            self._external(drain)[None],
+            source=None if source is None else source[None, :, None, None],
+            what=lambda _: "phase of the order parameter",
+        )
+        return np.ascontiguousarray(x[0, :, 0, 0])
 
     def _flux(self, superfluid: Floats, phase: Floats, drain: float) -> Floats:
         x = np.ascontiguousarray(phase[:, None, None])
-        return self.transport.face_fluxes(self._coefficients(superfluid), x, self._external(drain))[:, 0]
+        return self._operator(superfluid).face_fluxes(x, self._external(drain))[:, 0]
 
     def _drop(self, superfluid: Floats, phase: Floats, drain: float) -> Floats:
         """Conserved flux over the superfluid density that the kinetic operator interpolates at the face."""
@@ -174,5 +189,5 @@ class PhaseSolver:
 
     def _current(self, superfluid: Floats, phase: Floats, drain: float) -> float:
         x = np.ascontiguousarray(phase[:, None, None])
-        entering = self.transport.currents(self._coefficients(superfluid), x, self._external(drain))
+        entering = self._operator(superfluid).currents(x, self._external(drain))
         return float(entering[0, 1, 0])

@@ -18,13 +18,15 @@ from mpi4py import MPI
 from numpy.typing import NDArray
 
 from fvqp.errors import CaseError, ConvergenceError
-from fvqp.gap import GapEquation
+from fvqp.gap import equilibrium_gap, gap_residual, superfluid_density
 from fvqp.grids import energy as distributions
 from fvqp.grids.energy import EnergyGrid
 from fvqp.models.device import Device
 from fvqp.models.kinetics import Kinetics, KineticState, L, Response, SpectralState, T
+from fvqp.models.linear import TransportSolver
 from fvqp.models.phase import PhaseField, PhaseSolver, Supercurrent
 from fvqp.solvers.fixed_point import solve_fixed_point
+from fvqp.spectral.usadel import BinnedSpectrum, bin_averages
 from fvqp.transport.operator import Transport
 
 Floats = NDArray[np.float64]
@@ -119,7 +121,7 @@ class UsadelProblem:
         supercurrent: how a supercurrent is driven, if any.
         coupling: whether the supercurrent couples f_L and f_T.
         self_consistent_phase: whether relaxing charge imbalance feeds the supercurrent.
-        tolerance: relative residual of every energy; the gap converges to the same number of Δ0.
+        tolerance: to which gap and depairing converge, in Δ0.
         maximum_iterations: evaluations of the self-consistency map before giving up.
         method: linear solver, see `fvqp.solvers.linear`.
     """
@@ -148,9 +150,11 @@ class UsadelProblem:
             raise CaseError(f"gap.at: no junction {self.gap.at!r} (junctions: {known})")
         self.transport = self.transport or device.transport()
         self.kinetics = Kinetics(
-            device, self.transport, self.grid, self.broadening, self.tolerance, self.method
+            device, self.transport, self.grid, self.broadening, TransportSolver(self.transport, self.method)
         )
-        self._phases = PhaseSolver(device, self.supercurrent) if self.supercurrent is not None else None
+        self._phases = None
+        if self.supercurrent is not None:
+            self._phases = PhaseSolver(device, self.supercurrent, self.method)
         self._rest: dict[float, tuple[SpectralState, PhaseField | None]] = {}
         self._responses: dict[float, Response] = {}
 
@@ -194,28 +198,28 @@ class UsadelProblem:
     # --------------------------------------------------------------------------------------
 
     @cached_property
-    def _gap_equations(self) -> list[tuple[float, NDArray[np.int64]]]:
-        """Bulk gaps (in Δ0) that occur, each with its cells."""
+    def _bulk(self) -> list[tuple[float, NDArray[np.int64]]]:
+        """Bulk gaps (in Δ0) that occur in the device, each with its cells; normal metals are left out."""
         bulk = self.device.per_cell("gap") / self.device.material.gap
-        known = sorted(set().union(*self.device.mesh.comm.allgather(set(np.unique(bulk).tolist()))))
-        return [(value, np.flatnonzero(bulk == value)) for value in known]
-
-    def _equation(self, bulk: float) -> GapEquation:
-        return GapEquation(
-            bulk=bulk, debye_energy=self.gap.debye_energy, rule=self.gap.rule, broadening=self.broadening
-        )
+        known: set[float] = set().union(*self.device.mesh.comm.allgather(set(np.unique(bulk).tolist())))
+        return [(value, np.flatnonzero(bulk == value)) for value in sorted(known) if value > 0.0]
 
     def _equilibrium_gap(self, depairing: Floats) -> Floats:
         """Gap of every cell in equilibrium with the bath, for its depairing ``(n_cells,)``."""
         gap = np.zeros(self.device.mesh.n_cells)
-        for bulk, cells in self._gap_equations:
-            if bulk > 0.0 and len(cells):
+        for bulk, cells in self._bulk:
+            if self.gap.kind == "fixed" and self.gap.value is not None:
+                gap[cells] = self.gap.value * bulk
+            elif len(cells):
                 values, inverse = np.unique(depairing[cells], return_inverse=True)
-                fixed = self.gap.value
-                if self.gap.kind == "fixed" and fixed is not None:
-                    gap[cells] = fixed * bulk
-                else:
-                    gap[cells] = self._equation(bulk).equilibrium(self.device.bath, values)[inverse.ravel()]
+                found = equilibrium_gap(
+                    self.device.bath / bulk,
+                    values / bulk,
+                    self.broadening / bulk,
+                    cutoff=self.gap.debye_energy / bulk,
+                    rule=self.gap.rule,
+                )
+                gap[cells] = bulk * found[inverse.ravel()]
         return gap
 
     def at_rest(self, value: float) -> tuple[SpectralState, PhaseField | None]:
@@ -265,14 +269,19 @@ class UsadelProblem:
         """Phase for the superfluid density of these spectra; ``f_l`` deviations ``(n_cells, energy)`` or
         None."""
         assert self._phases is not None
+        mesh = self.device.mesh
         state = self._collapsed(gap, depairing, None)
         spectrum = self.kinetics.spectrum(state)
-        bath = distributions.equilibrium(self.grid.edges, self.device.bath)
-        weight = spectrum.supercurrent * self.grid.widths
-        density = weight @ bath
+        total = distributions.equilibrium(self.grid.edges, self.device.bath)[None]
         if f_l is not None:
-            density = density + np.sum(weight * f_l, axis=1)
-        return self._phases.solve(np.broadcast_to(density, (self.device.mesh.n_cells,)).copy(), value, source)
+            total = total + f_l
+        if len(spectrum.dos) == 1 and len(total) > 1:
+            spectrum = BinnedSpectrum(
+                **{name: np.repeat(a, len(total), axis=0) for name, a in vars(spectrum).items()}
+            )
+        zeta = state.depairing if len(spectrum.dos) == 1 else depairing
+        density = superfluid_density(total, self.grid.edges, spectrum, zeta, self.broadening)
+        return self._phases.solve(np.broadcast_to(density, (mesh.n_cells,)).copy(), value, source)
 
     def _collapsed(self, gap: Floats, depairing: Floats, phase: PhaseField | None) -> SpectralState:
         """Spectral state; arrays that are the same in every cell of every rank shrink to length one."""
@@ -281,7 +290,7 @@ class UsadelProblem:
             low, high = float(a.min(initial=np.inf)), float(a.max(initial=-np.inf))
             low = self.device.mesh.comm.allreduce(low, MPI.MIN)
             high = self.device.mesh.comm.allreduce(high, MPI.MAX)
-            arrays.append(np.array([low]) if high - low <= 1e-13 else a)
+            arrays.append(np.array([low]) if high - low <= self.tolerance else a)
         drop = phase.drop if phase is not None and self.coupling and phase.current != 0.0 else None
         return SpectralState(arrays[0], arrays[1], drop)
 
@@ -385,18 +394,34 @@ class UsadelProblem:
         if self.gap.kind == "uniform":
             number = [j.name for j in self.device.junctions].index(str(self.gap.at))
             f_at = self.average_under(number, f_l)
-            zeta = self.average_under(number, depairing[:, None])[0]
-            step = self._equation(1.0).update(
-                self.grid.edges, gap[:1], np.array([zeta]), f_at[None], self.device.bath
-            )
-            new[:] = step[0] if len(gap) else 0.0
+            zeta = self.average_under(number, depairing[:, None])
+            new[:] = self._next_gap(1.0, gap[:1], zeta, f_at[None])[:1] if len(gap) else 0.0
             return new
-        for bulk, cells in self._gap_equations:
-            if bulk > 0.0 and len(cells):
-                new[cells] = self._equation(bulk).update(
-                    self.grid.edges, gap[cells], depairing[cells], f_l[cells], self.device.bath
-                )
+        for bulk, cells in self._bulk:
+            if len(cells):
+                new[cells] = self._next_gap(bulk, gap[cells], depairing[cells], f_l[cells])
         return new
+
+    def _next_gap(self, bulk: float, gap: Floats, depairing: Floats, deviation: Floats) -> Floats:
+        """``Δ exp r`` for some cells of one bulk gap; everything is scaled by that gap."""
+        edges = self.grid.edges / bulk
+        gap, depairing, broadening, bath = (
+            gap / bulk,
+            depairing / bulk,
+            self.broadening / bulk,
+            self.device.bath / bulk,
+        )
+        residual = gap_residual(
+            deviation + distributions.equilibrium(edges, bath),
+            edges,
+            bin_averages(edges, gap, depairing, broadening),
+            depairing,
+            broadening,
+            cutoff=self.gap.debye_energy / bulk,
+            rule=self.gap.rule,
+            temperature=bath,
+        )
+        return bulk * gap * np.exp(residual)
 
     def _condensate_source(self, spectral: SpectralState, kinetic: KineticState) -> Floats:
         """Charge that relaxes in every owned cell, ``∫R_T f_T dε``, siemens × distribution × Δ0."""

@@ -1,8 +1,8 @@
 """Compiled face loops of the kinetic operator; energies innermost and contiguous.
 
-Sign convention: ``A x = b`` with ``A`` positive; row ``P`` sums what leaves cell ``P``. A coefficient
-    whose cell
-axis has length one is "the same in every cell" and costs no memory traffic.
+Sign convention: ``A x = b`` with ``A`` positive; row ``P`` sums what leaves cell ``P``. A coefficient whose cell
+axis has length one is "the same in every cell" and costs no memory traffic. Branches are taken once a face, so that
+the loops over energies are plain arithmetic that the compiler vectorises.
 """
 
 # mypy: disable-error-code="untyped-decorator,no-untyped-def,no-untyped-call"
@@ -11,12 +11,16 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 #: ``Faces.junction``: no lead at this face, or a reservoir that prescribes its value.
 NONE = -1
 RESERVOIR = -2
+
+#: Keeps 0/0 of two vanishing conductances at 0 without a branch; far below any conductance in siemens.
+TINY = 1e-300
 
 
 class Faces(NamedTuple):
@@ -65,6 +69,20 @@ class Coefficients(NamedTuple):
     lead: NDArray
 
 
+class Links(NamedTuple):
+    """Conductances of all faces at all energies, siemens (`face_links`).
+
+    Attributes:
+        link: ``(component, n_faces, energy)`` between the two projected points, or point and reservoir.
+        tunnel: ``(component, junction faces, side, energy)`` between a projected point and the lead.
+        advected: ``(n_faces, energy)`` drop × j_ε at the face; no columns if the components are uncoupled.
+    """
+
+    link: NDArray
+    tunnel: NDArray
+    advected: NDArray
+
+
 class LeadCells(NamedTuple):
     """Junctions spread over cells: ``cells`` and their ``terminal``, one entry a cell and junction."""
 
@@ -72,33 +90,66 @@ class LeadCells(NamedTuple):
     terminal: NDArray
 
 
-@njit(cache=True, inline="always")
-def _conductances(f, a, e, faces, coefficients):
-    """Conductance from either projected point of face ``f`` to the face (0 beyond the outer boundary)."""
-    c0 = faces.cells[f, 0]
-    c1 = faces.cells[f, 1]
+@njit(cache=True)
+def face_links(faces, coefficients, links):
+    """Fill ``links``.
+
+    A junction at a face taps the face value ``f_F`` between its two half conductances; eliminating ``f_F`` from
+    ``t0 (f0 − f_F) + t1 (f1 − f_F) + k (f_lead − f_F) = 0`` leaves the star's equivalent triangle.
+    """
+    n_comp, _, n_energies = coefficients.diffusion.shape
     per_cell = coefficients.diffusion.shape[1] > 1
-    t0 = faces.half[f, 0] * coefficients.diffusion[a, c0 if per_cell else 0, e]
-    t1 = 0.0
-    if c1 >= 0:
-        t1 = faces.half[f, 1] * coefficients.diffusion[a, c1 if per_cell else 0, e]
-        if faces.interface[f] >= 0:
-            g = coefficients.interface[a, faces.interface[f], e]
-            t1 = t1 * g / (t1 + g) if t1 + g > 0.0 else 0.0
-    return t0, t1
-
-
-@njit(cache=True, inline="always")
-def _advected(f, e, faces, coefficients):
-    """Advected conductance j_ε × drop of face ``f``, interpolated between its cells."""
-    c0 = faces.cells[f, 0]
-    c1 = faces.cells[f, 1]
-    per_cell = coefficients.advection.shape[0] > 1
-    j = coefficients.advection[c0 if per_cell else 0, e]
-    if c1 >= 0 and per_cell:
-        w = faces.weight[f]
-        j = w * j + (1.0 - w) * coefficients.advection[c1, e]
-    return coefficients.drop[f] * j
+    for f in range(faces.cells.shape[0]):
+        c0 = faces.cells[f, 0]
+        c1 = faces.cells[f, 1]
+        lead = faces.junction[f]
+        h0 = faces.half[f, 0]
+        h1 = faces.half[f, 1]
+        for a in range(n_comp):
+            d0 = coefficients.diffusion[a, c0 if per_cell else 0]
+            d1 = coefficients.diffusion[a, c1 if per_cell and c1 >= 0 else 0]
+            link = links.link[a, f]
+            if lead == RESERVOIR:
+                for e in range(n_energies):
+                    link[e] = h0 * d0[e]
+            elif lead >= 0:
+                k = coefficients.junction[lead]
+                tunnel0 = links.tunnel[a, lead, 0]
+                tunnel1 = links.tunnel[a, lead, 1]
+                if c1 < 0:
+                    h1 = 0.0
+                for e in range(n_energies):
+                    t0 = h0 * d0[e]
+                    t1 = h1 * d1[e]
+                    share = 1.0 / (t0 + t1 + k[e] + TINY)
+                    link[e] = t0 * t1 * share
+                    tunnel0[e] = t0 * k[e] * share
+                    tunnel1[e] = t1 * k[e] * share
+            elif c1 < 0:
+                for e in range(n_energies):
+                    link[e] = 0.0
+            elif faces.interface[f] >= 0:
+                g = coefficients.interface[a, faces.interface[f]]
+                for e in range(n_energies):
+                    t0 = h0 * d0[e]
+                    t1 = h1 * d1[e]
+                    link[e] = t0 * t1 * g[e] / (t0 * t1 + (t0 + t1) * g[e] + TINY)
+            else:
+                for e in range(n_energies):
+                    t0 = h0 * d0[e]
+                    t1 = h1 * d1[e]
+                    link[e] = t0 * t1 / (t0 + t1 + TINY)
+        if links.advected.shape[1] > 0:
+            j_cell = coefficients.advection.shape[0] > 1
+            row = links.advected[f]
+            p = coefficients.drop[f]
+            if c1 < 0 and lead != RESERVOIR:
+                p = 0.0
+            j0 = coefficients.advection[c0 if j_cell else 0]
+            j1 = coefficients.advection[c1 if j_cell and c1 >= 0 else 0]
+            w = faces.weight[f] if c1 >= 0 else 1.0
+            for e in range(n_energies):
+                row[e] = p * (w * j0[e] + (1.0 - w) * j1[e])
 
 
 @njit(cache=True, inline="always")
@@ -108,89 +159,59 @@ def _entry(indptr, c, place, n, a, b):
     return n * (n * start + a * (indptr[c + 1] - start) + place - start) + b
 
 
+@njit(cache=True, inline="always")
+def _add(target, factor, row):
+    for e in range(row.shape[0]):
+        target[e] += factor * row[e]
+
+
 @njit(cache=True)
-def assemble(faces, coefficients, leads, capacity, indptr, diagonal, n_comp, values):
+def assemble(faces, coefficients, links, leads, capacity, indptr, diagonal, n_comp, values):
     """Two-point matrix ``values[nnz, energy]`` on the cell pattern with ``n_comp`` unknowns a cell.
 
-    ``capacity[owned cell]`` (siemens) multiplies the reaction; ``diagonal[owned cell]`` is the place of (P,
-    P).
+    ``capacity[owned cell]`` (siemens) multiplies the reaction; ``diagonal[owned cell]`` is the place of (P, P).
     """
     values[:] = 0.0
     n_owned = diagonal.shape[0]
-    n_energies = values.shape[1]
-    coupled = n_comp == 2 and coefficients.advection.shape[1] > 0
+    coupled = links.advected.shape[1] > 0
     for f in range(faces.cells.shape[0]):
-        c0 = faces.cells[f, 0]
-        c1 = faces.cells[f, 1]
-        own0 = c0 < n_owned
-        own1 = c1 >= 0 and c1 < n_owned
         lead = faces.junction[f]
-        for a in range(n_comp):
-            d0 = _entry(indptr, c0, faces.entries[f, 0], n_comp, a, a) if own0 else 0
-            o0 = _entry(indptr, c0, faces.entries[f, 1], n_comp, a, a) if own0 else 0
-            d1 = _entry(indptr, c1, faces.entries[f, 2], n_comp, a, a) if own1 else 0
-            o1 = _entry(indptr, c1, faces.entries[f, 3], n_comp, a, a) if own1 else 0
-            for e in range(n_energies):
-                t0, t1 = _conductances(f, a, e, faces, coefficients)
+        w = faces.weight[f]
+        for side in range(2):
+            c = faces.cells[f, side]
+            if c < 0 or c >= n_owned:
+                continue
+            own = faces.entries[f, 2 * side]
+            other = faces.entries[f, 2 * side + 1]
+            for a in range(n_comp):
+                d = values[_entry(indptr, c, own, n_comp, a, a)]
+                _add(d, 1.0, links.link[a, f])
+                if lead >= 0:
+                    _add(d, 1.0, links.tunnel[a, lead, side])
+                if other >= 0:
+                    _add(values[_entry(indptr, c, other, n_comp, a, a)], -1.0, links.link[a, f])
+            if coupled and coefficients.drop[f] != 0.0:
+                q = links.advected[f]
                 if lead == RESERVOIR:
-                    if own0:
-                        values[d0, e] += t0
-                    continue
-                k = coefficients.junction[lead, e] if lead >= 0 else 0.0
-                total = t0 + t1 + k
-                if total <= 0.0:
-                    continue
-                link = t0 * t1 / total
-                if own0:
-                    values[d0, e] += link + t0 * k / total
-                    if c1 >= 0:
-                        values[o0, e] -= link
-                if own1:
-                    values[d1, e] += link + t1 * k / total
-                    values[o1, e] -= link
-        if coupled and coefficients.drop[f] != 0.0:
-            w = faces.weight[f]
-            if lead == RESERVOIR:
-                if own0:
-                    tl = _entry(indptr, c0, faces.entries[f, 0], 2, 1, 0)
-                    for e in range(n_energies):
-                        values[tl, e] += _advected(f, e, faces, coefficients)
-            elif c1 >= 0:
-                if own0:
-                    lt = _entry(indptr, c0, faces.entries[f, 0], 2, 0, 1)
-                    lt_other = _entry(indptr, c0, faces.entries[f, 1], 2, 0, 1)
-                    tl = _entry(indptr, c0, faces.entries[f, 0], 2, 1, 0)
-                    tl_other = _entry(indptr, c0, faces.entries[f, 1], 2, 1, 0)
-                    for e in range(n_energies):
-                        q = _advected(f, e, faces, coefficients)
-                        values[lt, e] -= q * w
-                        values[lt_other, e] -= q * (1.0 - w)
-                        values[tl, e] += q * (1.0 - w)
-                        values[tl_other, e] -= q * (1.0 - w)
-                if own1:
-                    lt = _entry(indptr, c1, faces.entries[f, 2], 2, 0, 1)
-                    lt_other = _entry(indptr, c1, faces.entries[f, 3], 2, 0, 1)
-                    tl = _entry(indptr, c1, faces.entries[f, 2], 2, 1, 0)
-                    tl_other = _entry(indptr, c1, faces.entries[f, 3], 2, 1, 0)
-                    for e in range(n_energies):
-                        q = _advected(f, e, faces, coefficients)
-                        values[lt, e] += q * (1.0 - w)
-                        values[lt_other, e] += q * w
-                        values[tl, e] -= q * w
-                        values[tl_other, e] += q * w
+                    _add(values[_entry(indptr, c, own, 2, 1, 0)], 1.0, q)
+                elif other >= 0:
+                    # Outflow of f_T with the face value; of f_L against the cell's own value.
+                    sign = 1.0 - 2.0 * side
+                    mine = w if side == 0 else 1.0 - w
+                    _add(values[_entry(indptr, c, own, 2, 0, 1)], -sign * mine, q)
+                    _add(values[_entry(indptr, c, other, 2, 0, 1)], -sign * (1.0 - mine), q)
+                    _add(values[_entry(indptr, c, own, 2, 1, 0)], sign * (1.0 - mine), q)
+                    _add(values[_entry(indptr, c, other, 2, 1, 0)], -sign * (1.0 - mine), q)
     per_cell = coefficients.reaction.shape[1] > 1
     for c in range(n_owned):
         for a in range(n_comp):
-            d = _entry(indptr, c, diagonal[c], n_comp, a, a)
-            for e in range(n_energies):
-                values[d, e] += capacity[c] * coefficients.reaction[a, c if per_cell else 0, e]
+            row = coefficients.reaction[a, c if per_cell else 0]
+            _add(values[_entry(indptr, c, diagonal[c], n_comp, a, a)], capacity[c], row)
     for s in range(leads.cells.shape[0]):
         c = leads.cells[s]
         if c < n_owned:
             for a in range(n_comp):
-                d = _entry(indptr, c, diagonal[c], n_comp, a, a)
-                for e in range(n_energies):
-                    values[d, e] += coefficients.lead[s, e]
+                _add(values[_entry(indptr, c, diagonal[c], n_comp, a, a)], 1.0, coefficients.lead[s])
 
 
 @njit(cache=True)
@@ -201,150 +222,166 @@ def gradients(indptr, indices, weights, face_terminal, x, external, out):
     """
     out[:] = 0.0
     n_comp = x.shape[1]
-    n_energies = x.shape[2]
     for c in range(indptr.shape[0] - 1):
         for k in range(indptr[c], indptr[c + 1]):
             j = indices[k]
             for a in range(n_comp):
+                here = x[c, a]
+                there = x[j, a] if j >= 0 else external[a, face_terminal[-j - 1]]
                 for i in range(3):
                     w = weights[k, i]
                     if w == 0.0:
                         continue
-                    if j >= 0:
-                        for e in range(n_energies):
-                            out[c, a, i, e] += w * (x[j, a, e] - x[c, a, e])
-                    else:
-                        t = face_terminal[-j - 1]
-                        for e in range(n_energies):
-                            out[c, a, i, e] += w * (external[a, t, e] - x[c, a, e])
+                    row = out[c, a, i]
+                    for e in range(row.shape[0]):
+                        row[e] += w * (there[e] - here[e])
 
 
 @njit(cache=True, inline="always")
-def _projected(f, side, c, a, e, faces, gradient, x):
-    """Value at the projected point of cell ``c`` under face ``f``."""
-    value = x[c, a, e]
+def _project(f, side, c, a, faces, gradient, x, out):
+    """Values at the projected point of cell ``c`` under face ``f``."""
+    row = x[c, a]
+    for e in range(out.shape[0]):
+        out[e] = row[e]
     if gradient.shape[0] > 0:
         for i in range(3):
-            if faces.offset[f, side, i] != 0.0:
-                value += faces.offset[f, side, i] * gradient[c, a, i, e]
-    return value
+            t = faces.offset[f, side, i]
+            if t != 0.0:
+                _add(out, t, gradient[c, a, i])
 
 
 @njit(cache=True)
-def residual(faces, coefficients, leads, capacity, gradient, x, external, out, current):
+def residual(faces, coefficients, links, leads, capacity, gradient, x, external, out, current):
     """``out = b − A x`` of the owned cells, with the non-orthogonality correction if there are gradients.
 
-    ``external[component, terminal, energy]`` are the distributions of leads and reservoirs. If ``current``
-    has rows, ``current[component, terminal, energy]`` gains the spectral current (siemens × distribution)
-    from each terminal into this rank's owned cells, the advected part included.
+    ``external[component, terminal, energy]`` are the distributions of leads and reservoirs. If ``current`` has
+    rows, ``current[component, terminal, energy]`` gains the spectral current (siemens × distribution) from each
+    terminal into this rank's owned cells, the advected part included.
     """
     out[:] = 0.0
     n_owned = capacity.shape[0]
     n_comp = x.shape[1]
     n_energies = x.shape[2]
-    coupled = n_comp == 2 and coefficients.advection.shape[1] > 0
+    coupled = links.advected.shape[1] > 0
     counted = current.shape[0] > 0
+    here = np.empty((n_comp, n_energies))
+    there = np.empty((n_comp, n_energies))
     for f in range(faces.cells.shape[0]):
         c0 = faces.cells[f, 0]
         c1 = faces.cells[f, 1]
-        own0 = c0 < n_owned
-        own1 = c1 >= 0 and c1 < n_owned
         lead = faces.junction[f]
         term = faces.terminal[f]
         if c1 < 0 and lead == NONE:
             continue
         for a in range(n_comp):
-            for e in range(n_energies):
-                t0, t1 = _conductances(f, a, e, faces, coefficients)
-                x0 = _projected(f, 0, c0, a, e, faces, gradient, x)
-                if lead == RESERVOIR:
-                    if own0:
-                        q = t0 * (external[a, term, e] - x0)
-                        out[c0, a, e] += q
-                        if counted:
-                            current[a, term, e] += q
-                    continue
-                x1 = _projected(f, 1, c1, a, e, faces, gradient, x) if c1 >= 0 else 0.0
-                k = 0.0
-                outside = 0.0
-                if lead >= 0:
-                    k = coefficients.junction[lead, e]
-                    outside = external[a, term, e]
-                total = t0 + t1 + k
-                if total <= 0.0:
-                    continue
-                if own0:
-                    tunnel = t0 * k * (outside - x0) / total
-                    out[c0, a, e] += t0 * t1 * (x1 - x0) / total + tunnel
-                    if counted and lead >= 0:
-                        current[a, term, e] += tunnel
-                if own1:
-                    tunnel = t1 * k * (outside - x1) / total
-                    out[c1, a, e] += t0 * t1 * (x0 - x1) / total + tunnel
-                    if counted and lead >= 0:
-                        current[a, term, e] += tunnel
-        if coupled and coefficients.drop[f] != 0.0 and (c1 >= 0 or lead == RESERVOIR):
-            w = faces.weight[f]
-            for e in range(n_energies):
-                q = _advected(f, e, faces, coefficients)
-                if lead == RESERVOIR:
-                    l_face = external[0, term, e]
-                    t_face = external[1, term, e]
-                else:
-                    l_face = w * _projected(f, 0, c0, 0, e, faces, gradient, x)
-                    l_face += (1.0 - w) * _projected(f, 1, c1, 0, e, faces, gradient, x)
-                    t_face = w * _projected(f, 0, c0, 1, e, faces, gradient, x)
-                    t_face += (1.0 - w) * _projected(f, 1, c1, 1, e, faces, gradient, x)
-                if own0:
-                    out[c0, 0, e] += q * t_face
-                    out[c0, 1, e] += q * (l_face - x[c0, 0, e])
+            _project(f, 0, c0, a, faces, gradient, x, here[a])
+            if lead == RESERVOIR:
+                there[a] = external[a, term]
+            elif c1 >= 0:
+                _project(f, 1, c1, a, faces, gradient, x, there[a])
+        for side in range(2):
+            c = faces.cells[f, side]
+            if c < 0 or c >= n_owned:
+                continue
+            for a in range(n_comp):
+                mine = here[a] if side == 0 else there[a]
+                rate = out[c, a]
+                if c1 >= 0 or lead == RESERVOIR:
+                    other = there[a] if side == 0 else here[a]
+                    link = links.link[a, f]
+                    for e in range(n_energies):
+                        rate[e] += link[e] * (other[e] - mine[e])
                     if counted and lead == RESERVOIR:
-                        current[0, term, e] += q * t_face
-                        current[1, term, e] += q * l_face
-                if own1:
-                    out[c1, 0, e] -= q * t_face
-                    out[c1, 1, e] -= q * (l_face - x[c1, 0, e])
+                        into = current[a, term]
+                        for e in range(n_energies):
+                            into[e] += link[e] * (other[e] - mine[e])
+                if lead >= 0:
+                    outside = external[a, term]
+                    tunnel = links.tunnel[a, lead, side]
+                    for e in range(n_energies):
+                        rate[e] += tunnel[e] * (outside[e] - mine[e])
+                    if counted:
+                        into = current[a, term]
+                        for e in range(n_energies):
+                            into[e] += tunnel[e] * (outside[e] - mine[e])
+        if coupled and coefficients.drop[f] != 0.0:
+            w = 0.0 if lead == RESERVOIR else faces.weight[f]
+            q = links.advected[f]
+            # From here on ``here`` holds the face values.
+            for a in range(2):
+                value = here[a]
+                beyond = there[a]
+                for e in range(n_energies):
+                    value[e] = w * value[e] + (1.0 - w) * beyond[e]
+            for side in range(2):
+                c = faces.cells[f, side]
+                if c < 0 or c >= n_owned:
+                    continue
+                sign = 1.0 - 2.0 * side
+                own = x[c, 0]
+                l_face = here[0]
+                t_face = here[1]
+                rate_l = out[c, 0]
+                rate_t = out[c, 1]
+                for e in range(n_energies):
+                    rate_l[e] += sign * q[e] * t_face[e]
+                    rate_t[e] += sign * q[e] * (l_face[e] - own[e])
+                if counted and lead == RESERVOIR:
+                    into_l = current[0, term]
+                    into_t = current[1, term]
+                    for e in range(n_energies):
+                        into_l[e] += q[e] * t_face[e]
+                        into_t[e] += q[e] * l_face[e]
     per_cell = coefficients.reaction.shape[1] > 1
     for c in range(n_owned):
         for a in range(n_comp):
+            rate = out[c, a]
+            own = x[c, a]
+            r = coefficients.reaction[a, c if per_cell else 0]
             for e in range(n_energies):
-                out[c, a, e] -= capacity[c] * coefficients.reaction[a, c if per_cell else 0, e] * x[c, a, e]
+                rate[e] -= capacity[c] * r[e] * own[e]
     for s in range(leads.cells.shape[0]):
         c = leads.cells[s]
-        if c < n_owned:
-            term = leads.terminal[s]
-            for a in range(n_comp):
+        if c >= n_owned:
+            continue
+        term = leads.terminal[s]
+        g = coefficients.lead[s]
+        for a in range(n_comp):
+            rate = out[c, a]
+            own = x[c, a]
+            outside = external[a, term]
+            for e in range(n_energies):
+                rate[e] += g[e] * (outside[e] - own[e])
+            if counted:
+                into = current[a, term]
                 for e in range(n_energies):
-                    q = coefficients.lead[s, e] * (external[a, term, e] - x[c, a, e])
-                    out[c, a, e] += q
-                    if counted:
-                        current[a, term, e] += q
+                    into[e] += g[e] * (outside[e] - own[e])
 
 
 @njit(cache=True)
-def face_fluxes(faces, coefficients, gradient, x, external, out):
+def face_fluxes(faces, links, gradient, x, external, out):
     """Diffusive flux of component 0 through every face from cell 1 to cell 0, ``out[face, energy]``.
 
     That is ``J·A`` with ``J = 𝒟∇x`` along the face normal; 0 on walls. Leads at the face are not counted.
     """
-    n_energies = x.shape[2]
+    here = np.empty(x.shape[2])
+    there = np.empty(x.shape[2])
     for f in range(faces.cells.shape[0]):
-        c0 = faces.cells[f, 0]
         c1 = faces.cells[f, 1]
-        for e in range(n_energies):
-            t0, t1 = _conductances(f, 0, e, faces, coefficients)
-            x0 = _projected(f, 0, c0, 0, e, faces, gradient, x)
-            flux = 0.0
-            if faces.junction[f] == RESERVOIR:
-                flux = t0 * (external[0, faces.terminal[f], e] - x0)
-            elif c1 >= 0 and t0 + t1 > 0.0:
-                x1 = _projected(f, 1, c1, 0, e, faces, gradient, x)
-                flux = t0 * t1 / (t0 + t1) * (x1 - x0)
-            out[f, e] = flux
+        _project(f, 0, faces.cells[f, 0], 0, faces, gradient, x, here)
+        if faces.junction[f] == RESERVOIR:
+            there[:] = external[0, faces.terminal[f]]
+        elif c1 >= 0:
+            _project(f, 1, c1, 0, faces, gradient, x, there)
+        else:
+            there[:] = here
+        link = links.link[0, f]
+        for e in range(x.shape[2]):
+            out[f, e] = link[e] * (there[e] - here[e])
 
 
 @njit(cache=True)
-def relaxed_charge(faces, coefficients, capacity, n_owned, x, out):
+def relaxed_charge(faces, coefficients, links, capacity, n_owned, x, out):
     """Charge that owned cells pass to the condensate, ``out[energy] = Σ (R_T f_T V + R_L f_L)``.
 
     ``R_L`` is the divergence of the spectral supercurrent. The last component of ``x`` is f_T; with two
@@ -354,18 +391,20 @@ def relaxed_charge(faces, coefficients, capacity, n_owned, x, out):
     n_comp = x.shape[1]
     per_cell = coefficients.reaction.shape[1] > 1
     for c in range(n_owned):
+        rate = coefficients.reaction[n_comp - 1, c if per_cell else 0]
+        own = x[c, n_comp - 1]
         for e in range(x.shape[2]):
-            rate = coefficients.reaction[n_comp - 1, c if per_cell else 0, e]
-            out[e] += capacity[c] * rate * x[c, n_comp - 1, e]
-    if n_comp == 2 and coefficients.advection.shape[1] > 0:
-        for f in range(faces.cells.shape[0]):
-            c0 = faces.cells[f, 0]
-            c1 = faces.cells[f, 1]
-            if coefficients.drop[f] == 0.0 or (c1 < 0 and faces.junction[f] != RESERVOIR):
-                continue
-            for e in range(x.shape[2]):
-                q = _advected(f, e, faces, coefficients)
-                if c0 < n_owned:
-                    out[e] += q * x[c0, 0, e]
-                if c1 >= 0 and c1 < n_owned:
-                    out[e] -= q * x[c1, 0, e]
+            out[e] += capacity[c] * rate[e] * own[e]
+    if links.advected.shape[1] == 0:
+        return
+    for f in range(faces.cells.shape[0]):
+        if coefficients.drop[f] == 0.0 or (faces.cells[f, 1] < 0 and faces.junction[f] != RESERVOIR):
+            continue
+        q = links.advected[f]
+        for side in range(2):
+            c = faces.cells[f, side]
+            if c >= 0 and c < n_owned:
+                own = x[c, 0]
+                sign = 1.0 - 2.0 * side
+                for e in range(x.shape[2]):
+                    out[e] += sign * q[e] * own[e]

@@ -18,7 +18,7 @@ from fvqp.errors import CaseError
 from fvqp.mesh import Mesh
 from fvqp.transport import kernels
 from fvqp.transport.geometry import face_geometry
-from fvqp.transport.kernels import Coefficients, Faces, LeadCells
+from fvqp.transport.kernels import Coefficients, Faces, LeadCells, Links
 
 Floats = NDArray[np.float64]
 
@@ -165,15 +165,9 @@ class Transport:
 
     # -- operator -------------------------------------------------------------------------------------------
 
-    def assemble(self, coefficients: Coefficients, out: Floats | None = None) -> Floats:
-        """Two-point matrix ``(nnz, energy)`` on `pattern`; the full operator if the mesh is orthogonal."""
-        n_comp, _, n_energies = coefficients.diffusion.shape
-        shape = (len(self.indices) * n_comp * n_comp, n_energies)
-        values = np.empty(shape) if out is None else out
-        kernels.assemble(
-            self.faces, coefficients, self.leads, self.capacity, self.indptr, self.diagonal, n_comp, values
-        )
-        return values
+    def at(self, coefficients: Coefficients) -> Operator:
+        """The operator with given spectral coefficients."""
+        return Operator(self, coefficients)
 
     def pattern(self, n_comp: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """CSR pattern ``(indptr, indices)`` over the owned unknowns; unknown = cell × n_comp + component."""
@@ -186,63 +180,6 @@ class Transport:
         within = np.arange(indptr[-1]) - np.repeat(indptr[:-1], np.diff(indptr))
         indices = columns[np.repeat(start, np.diff(indptr)) + within]
         return indptr, indices.astype(np.int32)
-
-    def residual(
-        self, coefficients: Coefficients, x: Floats, external: Floats, out: Floats | None = None
-    ) -> Floats:
-        """``b − A x`` of the full operator for the owned cells, ``(n_owned, component, energy)``.
-
-        ``x[n_cells, component, energy]`` (ghosts up to date), ``external[component, terminal, energy]``.
-        """
-        rate = np.empty((self.mesh.n_owned, *x.shape[1:])) if out is None else out
-        nothing = np.empty((0, 0, 0))
-        kernels.residual(
-            self.faces,
-            coefficients,
-            self.leads,
-            self.capacity,
-            self.gradients(x, external),
-            x,
-            external,
-            rate,
-            nothing,
-        )
-        return rate
-
-    def currents(self, coefficients: Coefficients, x: Floats, external: Floats) -> Floats:
-        """Spectral current from every terminal into the device, ``(component, terminal, energy)``, all ranks.
-
-        Siemens × distribution; `Transport.residual` with this bookkeeping, so that the balance closes to
-        round-off.
-        """
-        current = np.zeros(external.shape)
-        rate = np.empty((self.mesh.n_owned, *x.shape[1:]))
-        kernels.residual(
-            self.faces,
-            coefficients,
-            self.leads,
-            self.capacity,
-            self.gradients(x, external),
-            x,
-            external,
-            rate,
-            current,
-        )
-        self.mesh.comm.Allreduce(MPI.IN_PLACE, current)
-        return current
-
-    def relaxed_charge(self, coefficients: Coefficients, x: Floats) -> Floats:
-        """Charge passed to the condensate in all cells of all ranks, ``(energy,)``, siemens × distribution."""
-        out = np.empty(x.shape[2])
-        kernels.relaxed_charge(self.faces, coefficients, self.capacity, self.mesh.n_owned, x, out)
-        self.mesh.comm.Allreduce(MPI.IN_PLACE, out)
-        return out
-
-    def face_fluxes(self, coefficients: Coefficients, x: Floats, external: Floats) -> Floats:
-        """Diffusive flux of component 0 through every face along its normal, ``(n_faces, energy)``."""
-        out = np.empty((len(self.faces.cells), x.shape[2]))
-        kernels.face_fluxes(self.faces, coefficients, self.gradients(x, external), x, external, out)
-        return out
 
     def cell_vectors(self, fluxes: Floats) -> Floats:
         """Mean vector field of every owned cell from face fluxes, ``(n_owned, 3)``, flux × m / (transverse ×
@@ -260,16 +197,6 @@ class Transport:
                 out, cells, sign * fluxes[here, None] * (mesh.face_centroid[here] - mesh.centroid[cells])
             )
         return out[: mesh.n_owned] / self.volume[: mesh.n_owned, None]
-
-    def gradients(self, x: Floats, external: Floats) -> Floats:
-        """Cell gradients ``(n_cells, component, 3, energy)``; empty on an orthogonal mesh."""
-        if self.gradient is None:
-            return np.empty((0, 1, 3, 1))
-        g = self.gradient
-        out = np.empty((self.mesh.n_cells, x.shape[1], 3, x.shape[2]))
-        kernels.gradients(g.indptr, g.indices, g.weights, self.faces.terminal, x, external, out)
-        self.mesh.exchange(out)
-        return out
 
     # -- building -------------------------------------------------------------------------------------------
 
@@ -336,6 +263,101 @@ class Transport:
         faces = np.flatnonzero(per_area > 0.0)
         index[faces] = np.arange(len(faces), dtype=np.int32)
         return index, per_area[faces] * mesh.face_area[faces] * self._face_transverse[faces]
+
+
+class Operator:
+    """The transport operator at given energies: matrix, residual, currents, from one set of face conductances.
+
+    In what follows ``x[n_cells, component, energy]`` needs its ghosts up to date, and
+    ``external[component, terminal, energy]`` are the distributions of leads and reservoirs.
+    """
+
+    def __init__(self, transport: Transport, coefficients: Coefficients) -> None:
+        self.transport = transport
+        self.coefficients = coefficients
+        self.n_comp, _, self.n_energies = coefficients.diffusion.shape
+        n_faces = len(transport.faces.cells)
+        coupled = self.n_comp == 2 and coefficients.advection.shape[1] > 0
+        self._links = Links(
+            np.empty((self.n_comp, n_faces, self.n_energies)),
+            np.empty((self.n_comp, len(transport.junction_faces), 2, self.n_energies)),
+            np.empty((n_faces, self.n_energies if coupled else 0)),
+        )
+        kernels.face_links(transport.faces, coefficients, self._links)
+
+    def assemble(self) -> Floats:
+        """Two-point matrix ``(nnz, energy)`` on `Transport.pattern`; the full operator on orthogonal meshes."""
+        t = self.transport
+        values = np.empty((len(t.indices) * self.n_comp**2, self.n_energies))
+        kernels.assemble(
+            t.faces,
+            self.coefficients,
+            self._links,
+            t.leads,
+            t.capacity,
+            t.indptr,
+            t.diagonal,
+            self.n_comp,
+            values,
+        )
+        return values
+
+    def residual(self, x: Floats, external: Floats, out: Floats | None = None) -> Floats:
+        """``b − A x`` of the full operator for the owned cells, ``(n_owned, component, energy)``."""
+        return self._residual(x, external, np.empty((0, 0, 0)), out)
+
+    def currents(self, x: Floats, external: Floats) -> Floats:
+        """Spectral current from every terminal into the device, ``(component, terminal, energy)``, all ranks.
+
+        Siemens × distribution; counted where the residual is formed, so that the balance closes to round-off.
+        """
+        current = np.zeros(external.shape)
+        self._residual(x, external, current, None)
+        self.transport.mesh.comm.Allreduce(MPI.IN_PLACE, current)
+        return current
+
+    def relaxed_charge(self, x: Floats) -> Floats:
+        """Charge passed to the condensate in all cells of all ranks, ``(energy,)``, siemens × distribution."""
+        t = self.transport
+        out = np.empty(x.shape[2])
+        kernels.relaxed_charge(t.faces, self.coefficients, self._links, t.capacity, t.mesh.n_owned, x, out)
+        t.mesh.comm.Allreduce(MPI.IN_PLACE, out)
+        return out
+
+    def face_fluxes(self, x: Floats, external: Floats) -> Floats:
+        """Diffusive flux of component 0 through every face along its normal, ``(n_faces, energy)``."""
+        out = np.empty((len(self.transport.faces.cells), x.shape[2]))
+        gradients = self._gradients(x, external)
+        kernels.face_fluxes(self.transport.faces, self._links, gradients, x, external, out)
+        return out
+
+    def _residual(self, x: Floats, external: Floats, current: Floats, out: Floats | None) -> Floats:
+        t = self.transport
+        rate = np.empty((t.mesh.n_owned, *x.shape[1:])) if out is None else out
+        kernels.residual(
+            t.faces,
+            self.coefficients,
+            self._links,
+            t.leads,
+            t.capacity,
+            self._gradients(x, external),
+            x,
+            external,
+            rate,
+            current,
+        )
+        return rate
+
+    def _gradients(self, x: Floats, external: Floats) -> Floats:
+        """Cell gradients ``(n_cells, component, 3, energy)``; empty on an orthogonal mesh."""
+        t = self.transport
+        if t.gradient is None:
+            return np.empty((0, 1, 3, 1))
+        g = t.gradient
+        out = np.empty((t.mesh.n_cells, x.shape[1], 3, x.shape[2]))
+        kernels.gradients(g.indptr, g.indices, g.weights, t.faces.terminal, x, external, out)
+        t.mesh.exchange(out)
+        return out
 
 
 def _joined(parts: Sequence[NDArray], dtype: type) -> NDArray:
