@@ -163,6 +163,14 @@ def _figure_problems(case: Case) -> Iterable[tuple[str, str]]:
         if figure.kind in nonlocal_kinds and not {"injector", "detector"} <= {j.role for j in case.junctions}:
             yield f"{key}.kind", f"{figure.kind} needs an injector and a detector among the junctions"
         current = case.supercurrent
+        mirrored = current is None or current.both_signs or not np.any(current.values) or not current.coupling
+        if figure.kind in ("g_ss", "g_sa", "g_s") and not mirrored:
+            yield (
+                f"{key}.kind",
+                f"{figure.kind} needs supercurrent.both_signs = true, or coupling = false",
+            )
+        if figure.kind == "g_a" and current is not None and not current.coupling:
+            yield f"{key}.kind", "g_a is zero with supercurrent.coupling = false"
         if figure.kind == "g_a" and (current is None or not current.both_signs or not np.any(current.values)):
             yield (
                 f"{key}.kind",

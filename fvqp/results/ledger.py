@@ -44,8 +44,8 @@ class Ledger:
     def relative(self, row: str) -> float:
         """Size of the residual over the gross flow; 0 where nothing flows."""
         residual = abs(self.residual(row))
-        if residual == 0:
-            return 0.0
+        if residual == 0 or np.isnan(residual):
+            return residual
         return residual / max(abs(self.scale.get(row, 0.0)), *map(abs, self.rows[row]))
 
     def closes(self, tolerance: float = TOLERANCE) -> bool:

@@ -17,12 +17,14 @@ SAME = 1e-9
 """Coordinates whose distance is within this fraction of the largest one are taken as equal."""
 
 
-def symmetry_parts(g_nl: xr.DataArray) -> xr.Dataset:
+def symmetry_parts(g_nl: xr.DataArray, even_in_supercurrent: bool = False) -> xr.Dataset:
     """``g_s`` and ``g_a`` by supercurrent, and ``g_ss`` and ``g_sa`` by injector bias, of a conductance.
 
     ``g_nl`` has the dimension ``V_inj`` and may have ``supercurrent`` (without it, the conductance is that
-    without supercurrent, and there is no ``g_a``) and others. Where a coordinate is not its own mirror image,
-    values are interpolated linearly to one that is, over the range that both signs cover.
+    without supercurrent, and there is no ``g_a``) and others. ``even_in_supercurrent`` states that the
+    conductance is even in it (nothing couples f_L and f_T): one sign is enough then, and there is no ``g_a``.
+    Where a coordinate is not its own mirror image, values are interpolated linearly to one that is, over the
+    range that both signs cover.
 
     Raises :class:`FvqpError` if only one sign of the bias, or of the supercurrent, is there.
     """
@@ -31,7 +33,7 @@ def symmetry_parts(g_nl: xr.DataArray) -> xr.Dataset:
     g_nl = mirrored_grid(g_nl, "V_inj")
     parts = {}
     g_s = g_nl
-    if "supercurrent" in g_nl.dims:
+    if "supercurrent" in g_nl.dims and not even_in_supercurrent:
         g_nl = mirrored_grid(g_nl, "supercurrent")
         g_s, parts["g_a"] = even_odd(g_nl, "supercurrent")
     parts["g_s"] = g_s

@@ -65,6 +65,14 @@ def test_without_supercurrent_there_is_no_odd_part():
     assert set(parts) == {"g_s", "g_ss", "g_sa"}
 
 
+def test_one_sign_of_the_supercurrent_where_nothing_is_odd():
+    even = table(CURRENT[2:], BIAS)
+    even.values -= 0.2 * CURRENT[2:, None] * np.abs(BIAS)
+    parts = symmetry_parts(even, even_in_supercurrent=True)
+    assert set(parts) == {"g_s", "g_ss", "g_sa"} and parts["g_ss"].sizes["supercurrent"] == 3
+    np.testing.assert_allclose(parts["g_ss"], 1 + 0.5 * np.abs(BIAS) + np.zeros((3, 1)), atol=1e-15)
+
+
 def test_one_sign_is_not_enough():
     with pytest.raises(FvqpError, match="both signs of V_inj"):
         symmetry_parts(table(CURRENT, BIAS[5:]))
