@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -280,7 +281,9 @@ def _curves(
     handles, names = axes.get_legend_handles_labels()
     if names:
         # Beside the curves when there are many, in the order in which these lie when they are shifted.
-        beside = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)} if len(names) > 4 else {}
+        beside: dict[str, Any] = (
+            {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)} if len(names) > 4 else {}
+        )
         step = -1 if offset else 1
         axes.legend(handles[::step], names[::step], fontsize=7, **beside)
     return scale

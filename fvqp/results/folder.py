@@ -93,7 +93,8 @@ class ResultsFolder:
         make_folder(self.path)
         case_file = self.path / "case.toml"
         if case_file.exists():
-            if folder_hash(self.path) != self.case_hash:
+            # A run that failed before its first result has claimed nothing.
+            if self.results.exists() and folder_hash(self.path) != self.case_hash:
                 raise CheckpointError(
                     f"{self.path}: belongs to another case, see its case.toml; choose another with --out"
                 )

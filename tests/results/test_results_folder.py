@@ -51,6 +51,10 @@ def test_whose_folder(film, sweep, tmp_path):
     with pytest.raises(CheckpointError, match="--resume"):
         ResultsFolder(path, TEXT, HASH, comm=film.comm)
     assert ResultsFolder(path, TEXT, HASH, comm=film.comm, resume=True).resuming
+    with ResultsFolder(tmp_path / "failed", TEXT, HASH, comm=film.comm):
+        pass
+    ResultsFolder(tmp_path / "failed", TEXT, "cd" * 32, comm=film.comm)
+    assert folder_hash(tmp_path / "failed") == "cd" * 32
     (tmp_path / "precious.txt").write_text("x")
     with pytest.raises(CheckpointError, match="not empty and not a results folder"):
         ResultsFolder(tmp_path, TEXT, HASH, comm=film.comm)
