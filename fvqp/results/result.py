@@ -10,7 +10,6 @@ import xarray as xr
 
 from fvqp.errors import FvqpError
 from fvqp.results.dataset import read_dataset
-from fvqp.results.figures import FigureSpec, draw
 from fvqp.results.files import make_folder
 from fvqp.results.ledger import Ledger
 
@@ -33,21 +32,19 @@ class Result:
         """Balance of particles, charge and energy: the sweep point that closes worst."""
         return Ledger.of(self.dataset)
 
-    @property
-    def figures(self) -> list[FigureSpec]:
-        """The figures that the case asks for."""
-        return [FigureSpec(**entry) for entry in json.loads(self.dataset.attrs.get("figures", "[]"))]
-
     def plot(self, kind: str | None = None, folder: str | Path | None = None) -> list[Path]:
         """Draws the case's figures, or one figure of a ``kind`` that the case need not ask for.
 
         ``folder``: where to write; default ``figures`` in the results folder. Returns the files written.
         Raises :class:`FvqpError` if the dataset lacks what a figure shows.
         """
+        # Loading matplotlib takes longer than all else together, and a run need not wait for it.
+        from fvqp.results.figures import FigureSpec, draw
+
         target = Path(folder) if folder is not None else self.folder and self.folder / "figures"
         if target is None:
             raise FvqpError("this result has no folder: say where the figures go")
-        specs = self.figures
+        specs = [FigureSpec(**entry) for entry in json.loads(self.dataset.attrs.get("figures", "[]"))]
         if kind is not None:
             specs = [spec for spec in specs if spec.kind == kind] or [FigureSpec(kind)]
         if specs:
