@@ -143,11 +143,6 @@ class EnergySweep:
                     )
                 one_x[:, energy] = self._x.getArray(readonly=True)
 
-    def destroy(self) -> None:
-        """Give the memory back to PETSc."""
-        for item in (self._ksp, self._matrix, self._x, self._b):
-            item.destroy()
-
 
 class _Scaled:
     """Shell matrix and preconditioner of all energies; rows in units of `scale` so that energies count

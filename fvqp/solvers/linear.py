@@ -200,8 +200,9 @@ class LinearSolver:
         for array in (rhs,) if guess is None else (rhs, guess):
             if array.shape[-2:] != wanted or array.ndim not in (2, 3) or array.shape != rhs.shape:
                 raise ValueError(f"rhs and guess must be (..., {wanted[0]}, {wanted[1]}), not {array.shape}")
-        b = np.ascontiguousarray(rhs, dtype=np.float64).reshape(-1, *wanted)
-        x = np.zeros_like(b) if guess is None else np.array(guess, dtype=np.float64).reshape(b.shape)
+        stacked = (rhs.shape[0] if rhs.ndim == 3 else 1, *wanted)
+        b = np.ascontiguousarray(rhs, dtype=np.float64).reshape(stacked)
+        x = np.zeros_like(b) if guess is None else np.array(guess, dtype=np.float64).reshape(stacked)
         self.iterations = 0
         self.residual = np.zeros(wanted[1])
         if operator is not None:

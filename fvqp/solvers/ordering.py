@@ -21,6 +21,12 @@ IntArray = NDArray[np.int64]
 QMD_LIMIT = 30_000
 """Rows above which quotient minimum degree is not tried: it would cost more than the factorisation."""
 
+CLIQUE_LIMIT = 500
+"""Number of last unknowns up to which minimum degree is told, by joining them all, that they come last."""
+
+FLOPS_PER_ENTRY = 16
+"""Multiply-adds that take as long as writing an entry of the factors and reading it once (measured)."""
+
 
 class Symbolic(NamedTuple):
     """Pattern of the factors of the permuted matrix P A P^T = L U, all numbers in the order of elimination.
@@ -191,26 +197,31 @@ def _candidates(graph: csr_matrix, n_last: int) -> Iterator[IntArray]:
     n_first = n - n_last
     last = np.arange(n_first, n)
     yield np.arange(n)
+    if n_first < 2:
+        return
     cuthill_mckee = reverse_cuthill_mckee(graph, symmetric_mode=True).astype(np.int64)
     cuthill_mckee = cuthill_mckee[cuthill_mckee < n_first]
     yield np.concatenate([cuthill_mckee, last])
     if n_last:
         yield np.concatenate([cuthill_mckee[::-1], last])
-    if n_first > 1:
-        interior = graph[:n_first, :n_first].sorted_indices()
-        for name in ("nd", "amd", "qmd"):
-            if name == "qmd" and n_first > QMD_LIMIT:
-                continue
-            order = _petsc_ordering(interior, name)
-            if order is not None and np.array_equal(np.sort(order), np.arange(n_first)):
-                yield np.concatenate([order, last])
+    joined = graph
+    if 0 < n_last <= CLIQUE_LIMIT:
+        clique = np.repeat(last, n_last), np.tile(last, n_last)
+        joined = (graph + csr_matrix((np.ones(n_last**2, np.int32), clique), (n, n))).tocsr().sorted_indices()
+    dissection = _petsc_ordering(graph, "nd")
+    minimum_degree = _petsc_ordering(joined, "amd")
+    if minimum_degree is None and n <= QMD_LIMIT:
+        minimum_degree = _petsc_ordering(joined, "qmd")
+    for order in (dissection, minimum_degree):
+        if order is not None and np.array_equal(np.sort(order), np.arange(n)):
+            yield np.concatenate([order[order < n_first], last])
 
 
 def analyse(
     indptr: IntArray, indices: IntArray, entries: IntArray, last: IntArray, limit: int
 ) -> Symbolic | None:
-    """Factors in the order with least fill: natural, reverse Cuthill-McKee, PETSc's nested dissection and
-    minimum degree are tried.
+    """Factors in the cheapest order: natural, reverse Cuthill-McKee, and PETSc's nested dissection and
+    minimum degree are tried, and the one with the least fill, flops counted in, is taken.
 
     Parameters
     ----------
@@ -227,16 +238,16 @@ def analyse(
     pattern = csr_matrix((np.ones(indices.size, np.int32), indices, indptr), (n, n), copy=True)
     graph = (pattern + pattern.T).tocsr()[base][:, base].sorted_indices()
     g_ptr, g_col = graph.indptr.astype(np.int64), graph.indices.astype(np.int64)
-    best = None
+    best, best_cost = None, limit
     for candidate in _candidates(graph, last.size):
-        parent, _, fill = _count(g_ptr, g_col, candidate, n_eliminated, limit)
+        parent, count, fill = _count(g_ptr, g_col, candidate, n_eliminated, min(limit, best_cost))
+        cost = fill + int((count * (count + 1)).sum()) // FLOPS_PER_ENTRY
         # A tie goes to the earlier candidate: the simpler, and on a line the order of its cells.
-        if fill <= limit:
-            best = candidate[_postorder(parent, n_eliminated)]
-            limit = fill - 1
+        if fill <= limit and (best is None or cost < best_cost):
+            best, best_cost = candidate[_postorder(parent, n_eliminated)], cost
     if best is None:
         return None
-    parent, count, _ = _count(g_ptr, g_col, best, n_eliminated, limit + 1)
+    parent, count, _ = _count(g_ptr, g_col, best, n_eliminated, limit)
     filled = _fill_pattern(g_ptr, g_col, best, n_eliminated, parent, count)
     perm = base[best]
     place = np.empty(n, np.int64)

@@ -23,8 +23,8 @@ from fvqp.solvers.numbering import Numbering, exchange_rows
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
-_BLOCK_BYTES = 2**28
-"""Memory of the factors that `solve_once` holds at a time on several ranks."""
+_BLOCK_BYTES = 2**25
+"""Memory of factors that `solve_once` holds at a time on several ranks: they should stay in the cache."""
 
 
 class Substructuring:

@@ -217,3 +217,16 @@ def test_one_call_on_one_rank():
     rhs = np.ones((30, 4))
     exact = reference(indptr, indices, values, rhs)
     assert np.abs(solve_energies(indptr, indices, values, rhs) - exact).max() <= 1e-12 * np.abs(exact).max()
+
+
+@pytest.mark.skipif(COMM.size == 1, reason="needs a second rank")
+@pytest.mark.parametrize("method", ["direct", "mumps", "gamg"])
+def test_a_rank_may_own_nothing(method):
+    indptr, indices, values = grid_matrices((5, 4), 3)
+    rhs = np.ones((20, 3))
+    owner = np.arange(20) * (COMM.size - 1) // 20
+    ptr, cols, mine, n_owned, ids = distribute(indptr, indices, values, owner, COMM.rank)
+    solver = LinearSolver(ptr, cols, Numbering(COMM, n_owned, ids), method=method)
+    solver.set_matrix(mine)
+    exact = reference(indptr, indices, values, rhs)[ids[:n_owned]]
+    assert np.abs(solver.solve(rhs[:n_owned]) - exact).max(initial=0.0) <= 1e-7

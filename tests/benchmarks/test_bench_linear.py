@@ -1,0 +1,106 @@
+"""Timings of the batched direct solution, in the same run as what it replaces.
+
+Times are processor times of one thread, the best of several: a busy machine should not decide the outcome.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import scipy.sparse.linalg as spla
+from mpi4py import MPI
+from numba import get_num_threads, set_num_threads
+from scipy.linalg import solve_banded
+
+from fvqp.solvers.batched_lu import BatchedLU
+from fvqp.solvers.linear import LinearSolver
+from fvqp.solvers.numbering import Numbering
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "mpi"))
+from solver_matrices import grid_matrices
+
+pytestmark = pytest.mark.benchmark
+FILM, FILM_ENERGIES = (1330, 15), 200
+LINE, LINE_ENERGIES = (400,), 600
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    threads = get_num_threads()
+    set_num_threads(1)
+    yield
+    set_num_threads(threads)
+
+
+def best(action: Callable[[], object], repeat: int = 7) -> float:
+    """Least processor time of several calls, after one that compiles."""
+    action()
+    times = []
+    for _ in range(repeat):
+        start = time.process_time()
+        action()
+        times.append(time.process_time() - start)
+    return min(times)
+
+
+def batched(shape: tuple[int, ...], n_energies: int) -> float:
+    indptr, indices, values = grid_matrices(shape, n_energies)
+    rhs = np.ones((len(indptr) - 1, n_energies))
+    solver = BatchedLU(indptr, indices)
+    return best(lambda: solver.solve_once(values, rhs))
+
+
+def test_film_against_superlu(record_property):
+    indptr, indices, values = grid_matrices(FILM, FILM_ENERGIES)
+    n = len(indptr) - 1
+    rhs = np.ones(n)
+    matrix = sp.csr_matrix((values[:, 7], indices, indptr), (n, n)).tocsc()
+    theirs = FILM_ENERGIES * best(lambda: spla.splu(matrix).solve(rhs), 3)
+    ours = batched(FILM, FILM_ENERGIES)
+    record_property("seconds", ours)
+    record_property("times_faster_than_superlu", theirs / ours)
+    assert ours < 1.3
+    assert theirs > 6.0 * ours
+
+
+def test_line_against_banded_lapack(record_property):
+    band = np.ones((3, LINE[0]))
+    band[1] = 4.0
+    theirs = LINE_ENERGIES * best(lambda: solve_banded((1, 1), band, np.ones(LINE[0])))
+    ours = batched(LINE, LINE_ENERGIES)
+    record_property("seconds", ours)
+    record_property("times_faster_than_lapack", theirs / ours)
+    assert ours < 0.01
+    assert theirs > 3.0 * ours
+
+
+def test_checks_cost_less_than_the_solution(record_property):
+    """The residual of every energy, checked after each solution, costs a fraction of it."""
+    indptr, indices, values = grid_matrices(FILM, FILM_ENERGIES)
+    n = len(indptr) - 1
+    rhs = np.ones((n, FILM_ENERGIES))
+    solver = LinearSolver(indptr, indices, Numbering(MPI.COMM_SELF, n, np.arange(n)))
+    assert solver.method == "direct"
+    solver.set_matrix(values)
+    whole = best(lambda: solver.solve(rhs))
+    bare = batched(FILM, FILM_ENERGIES)
+    record_property("fraction", whole / bare - 1.0)
+    assert whole < 2.0 * bare
+
+
+@pytest.mark.parametrize("kind", ["cells", "energies"])
+def test_cost_is_linear(kind, record_property):
+    sizes = np.array([1, 2, 4])
+    times = [
+        batched((400 * s, 15) if kind == "cells" else (1000, 15), 64 if kind == "cells" else 48 * s)
+        for s in sizes
+    ]
+    exponent = float(np.polyfit(np.log(sizes), np.log(times), 1)[0])
+    record_property("exponent", exponent)
+    assert exponent == pytest.approx(1.0, abs=0.1)
