@@ -127,7 +127,7 @@ class SweepDataset:
             self.dataset.to_netcdf(part, engine="netcdf4", format="NETCDF4")
 
     def take_over(self, earlier: xr.Dataset, completed: NDArray[np.bool_]) -> None:
-        """Goes on from ``earlier``, of the same sweep, keeping the points that are ``completed``.
+        """Goes on from ``earlier``, of the same sweep, taking the points as computed that are ``completed``.
 
         Raises :class:`CheckpointError` if ``earlier`` has another layout.
         """
@@ -138,9 +138,8 @@ class SweepDataset:
         for name, variable in earlier.data_vars.items():
             if variable.dims[: len(self.sweep_dims)] != self.sweep_dims:
                 continue
-            values = variable.values.copy()
-            values[~completed] = 0 if name == "completed" else np.nan
-            self.dataset[name] = (variable.dims, values, variable.attrs)
+            self.dataset[name] = (variable.dims, variable.values.copy(), variable.attrs)
+        self.dataset["completed"].values[...] = completed
 
 
 def _attributes(name: str, units: str | None = None, long_name: str | None = None) -> dict[str, str]:

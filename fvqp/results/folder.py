@@ -14,10 +14,11 @@ import logging
 import re
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
-import xarray as xr
+import numpy as np
 from mpi4py import MPI
 
 from fvqp.errors import CheckpointError
@@ -67,6 +68,7 @@ class ResultsFolder:
         self._sweep: SweepDataset | None = None
         self._last_write = time.monotonic()
         self._changed = False
+        self._unsaved: tuple[Mesh, Checkpoint] | None = None
         self._series: dict[str, FieldSeries] = {}
         self._log_file: logging.Handler | None = None
         self.resuming: bool = on_root(comm, lambda: self._claim(case_text, resume))
@@ -126,8 +128,10 @@ class ResultsFolder:
     ) -> None:
         try:
             if self._changed and self._sweep is not None and self.comm.rank == 0:
-                self._sweep.write(self.results)
-                self._changed = False
+                self.write_results()
+            if self._unsaved is not None:
+                write_checkpoint(self.checkpoint, self._unsaved[0], self.case_hash, self._unsaved[1])
+                self._unsaved = None
         finally:
             if self._log_file is not None:
                 if error is not None:
@@ -140,27 +144,25 @@ class ResultsFolder:
         """Takes ``sweep`` to be written, filled with the earlier results when resuming; what to go on from.
 
         Collective over ``mesh.comm``. Raises :class:`CheckpointError` if a file is damaged, or belongs to
-        another mesh. Points that the checkpoint does not know as complete are taken as not computed.
+        another mesh. Points that the checkpoint does not know as complete keep their values until they are
+        computed again.
         """
         sweep.dataset.attrs.update(self.attributes)
         self._sweep = sweep
         if not self.resuming:
             return None
-        earlier: xr.Dataset | None = None
         state = read_checkpoint(self.checkpoint, mesh, self.case_hash)
-        if state is None:
-            return None
+        completed = state.completed if state is not None else np.zeros_like(sweep.completed)
 
         def take_over() -> None:
-            nonlocal earlier
             earlier = read_dataset(self.results)
-            sweep.take_over(earlier, state.completed)
+            sweep.take_over(earlier, completed)
             if "history" in earlier.attrs:
                 sweep.dataset.attrs["history"] = f"{earlier.attrs['history']}\n{self.attributes['history']}"
 
         on_root(mesh.comm, take_over)
         if mesh.comm.rank == 0:
-            log.info("%d of %d points were computed before", state.completed.sum(), state.completed.size)
+            log.info("%d of %d points were computed before", completed.sum(), completed.size)
         return state
 
     def save(self, mesh: Mesh, checkpoint: Checkpoint, force: bool = False) -> bool:
@@ -168,12 +170,21 @@ class ResultsFolder:
 
         Call after every sweep point. Collective over ``mesh.comm``. Raises :class:`FvqpError` on all ranks if
         the disk is full; earlier files are intact then.
+
+        On one rank, what was not due is written when the ``with`` block is left, by an interruption too.
+        Several ranks cannot agree on anything once one is interrupted: the points since the last writing are
+        in ``results.nc``, but computed again.
         """
         self._changed = True
         due = force or time.monotonic() - self._last_write >= WRITE_EVERY
         # Of several groups of ranks the one that holds rank 0 of the run writes for all.
         if not mesh.comm.bcast(due and self.comm.rank == 0, root=0):
+            if self.comm.size == 1:
+                # A copy: by the time it is needed, the solver may be half-way through the next point.
+                kept = {name: array.copy() for name, array in checkpoint.arrays.items()}
+                self._unsaved = mesh, replace(checkpoint, completed=checkpoint.completed.copy(), arrays=kept)
             return False
+        self._unsaved = None
         begin = time.monotonic()
         on_root(mesh.comm, self.write_results)
         # The checkpoint comes second: what it knows as complete is in results.nc for certain.

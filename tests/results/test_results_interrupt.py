@@ -69,5 +69,6 @@ def test_stopped_runs_are_readable_and_go_on(tmp_path):
         done = dataset["completed"].values.astype(bool)
         # Every point goes on from the state of the point before, so a gap or a repetition would show.
         np.testing.assert_array_equal(dataset["I_det"].values[done], np.arange(1, done.sum() + 1))
-        assert done.sum() > known
+        # Only a kill that cannot be caught costs the points since the last writing.
+        assert done.sum() > known + (50 if code > 0 else 0)
         known = int(done.sum())
