@@ -55,12 +55,8 @@ def build_mesh(
     raise_together(comm, problem)
     dim, name, coordinates, region_names, facet_names = comm.bcast(whole.header if whole else None, root=0)
 
-    part = partition(
-        comm,
-        dim,
-        whole.corners[:, : whole.width] if whole else np.zeros((0, 1), dtype=np.int64),
-        len(whole.points) if whole else 0,
-    )
+    table = whole.corners[:, : whole.width] if whole else None
+    part = partition(comm, dim, whole.points if whole else None, table)
     mine = np.concatenate([part.owned, part.ghosts])
     n_owned = len(part.owned)
     cell_type = scatter_rows(comm, whole.cell_type if whole else None, mine)
@@ -166,10 +162,11 @@ class _Whole:
             raise MeshError(
                 f"{name}: cell {np.flatnonzero(repeated)[0]} uses one of its points twice (no volume)"
             )
-        order = np.lexsort(keys.T)
-        same = np.flatnonzero(np.all(keys[order][1:] == keys[order][:-1], axis=1))
+        number = geometry.number_rows(keys)
+        order = np.argsort(number, kind="stable")
+        same = np.flatnonzero(np.diff(number[order]) == 0)
         if len(same):
-            a, b = sorted((order[same[0]], order[same[0] + 1]))
+            a, b = order[same[0]], order[same[0] + 1]
             raise MeshError(
                 f"{name}: cells {a} and {b} are the same cell twice ({len(same)} duplicated in all); "
                 "a cell may be listed once and carry one physical group"
@@ -215,14 +212,10 @@ def _facet_table(boundaries: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.n
 
 def _find_rows(table: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """For each of ``rows`` the number of the equal row of ``table`` (all different), −1 if there is none."""
-    both = np.concatenate([table, rows])
-    order = np.lexsort(both.T)
-    changed = np.any(both[order][1:] != both[order][:-1], axis=1)
-    group = np.empty(len(both), dtype=np.int64)
-    group[order] = np.concatenate([[0], np.cumsum(changed)]) if len(both) else 0
-    where = np.full(len(both), -1, dtype=np.int64)
-    where[group[: len(table)]] = np.arange(len(table))
-    return where[group[len(table) :]]
+    number = geometry.number_rows(np.concatenate([table, rows]))
+    where = np.full(len(number), -1, dtype=np.int64)
+    where[number[: len(table)]] = np.arange(len(table))
+    return where[number[len(table) :]]
 
 
 def _named_faces(

@@ -1,4 +1,4 @@
-"""Which rank gets which cells: PETSc's DMPlex partitions, and adds each part's vertex neighbours."""
+"""Which rank gets which cells: PETSc's DMPlex moves the cells, and adds each part's vertex neighbours."""
 
 from __future__ import annotations
 
@@ -10,11 +10,9 @@ from mpi4py import MPI
 from petsc4py import PETSc
 
 from fvqp.errors import MeshError
+from fvqp.mesh import geometry
 
 log = logging.getLogger(__name__)
-
-#: Best first; ``simple`` (equal runs of consecutive cells) needs no external package.
-PARTITIONERS = ("ptscotch", "parmetis", "simple")
 
 
 @dataclass
@@ -33,52 +31,70 @@ def raise_together(comm: MPI.Comm, problem: str | None) -> None:
         raise MeshError(found[0])
 
 
-def partition(comm: MPI.Comm, dim: int, corners: np.ndarray, n_points: int) -> Part:
-    """Divides rank 0's mesh; ``corners (n_cells, k)`` vertex numbers or −1 (no rows on other ranks)."""
-    n_global = comm.bcast(len(corners), root=0)
+def partition(comm: MPI.Comm, dim: int, points: np.ndarray | None, corners: np.ndarray | None) -> Part:
+    """Divides the mesh that rank 0 holds: ``corners (n_cells, k)``, vertex numbers or −1.
+
+    """Divides rank 0's mesh: ``points (n, 3)``, ``corners (n_cells, k)`` vertex numbers or −1. Collective.
+    does not depend on which graph partitioners PETSc was built with. DMPlex then moves the cells and adds to
+    each part the cells that share a vertex with it.
+    """
+    n_global = comm.bcast(len(corners) if corners is not None else 0, root=0)
     if comm.size == 1:
         nothing = np.zeros(0, dtype=np.int64)
         return Part(np.arange(n_global, dtype=np.int64), nothing, nothing)
     if comm.size > n_global:
         raise MeshError(f"{comm.size} MPI ranks for {n_global} cells: run on at most {n_global} ranks")
-    width = comm.bcast(corners.shape[1] if comm.rank == 0 else None, root=0)
-    # A cell with fewer corners than the widest one repeats its first corner: only adjacency matters here.
-    table = np.where(corners >= 0, corners, corners[:, :1]) if comm.rank == 0 else np.zeros((0, width))
-    for name in PARTITIONERS:
-        part = _distribute(comm, dim, table.astype(PETSc.IntType), n_points, name)
-        if part is None:
-            continue
-        if comm.allreduce(len(part.owned), op=MPI.MIN) > 0:
-            if comm.rank == 0:
-                log.info("mesh of %d cells divided over %d ranks by %s", n_global, comm.size, name)
-            return part
-    raise MeshError(f"{n_global} cells cannot be divided over {comm.size} MPI ranks: use fewer ranks")
-
-
-def _distribute(comm: MPI.Comm, dim: int, table: np.ndarray, n_points: int, partitioner: str) -> Part | None:
-    coordinates = np.zeros((n_points if comm.rank == 0 else 0, dim))
-    plex = PETSc.DMPlex().createFromCellList(dim, table, coordinates, interpolate=False, comm=comm)
-    try:
-        plex.getPartitioner().setType(partitioner)
-    except PETSc.Error:
-        plex.destroy()
-        return None
+    owner = np.zeros(0, dtype=np.int64)
+    width, n_points = 0, 0
+    if points is not None and corners is not None:
+        owner = bisect(geometry.cell_means(points, corners), comm.size)
+        width, n_points = corners.shape[1], len(points)
+        log.info("mesh of %d cells divided over %d ranks by coordinate bisection", n_global, comm.size)
+    width = comm.bcast(width, root=0)
+    # Every cone gets the length of the widest cell by repeating its first corner: adjacency is the same.
+    table = np.zeros((0, width), dtype=PETSc.IntType)
+    if corners is not None:
+        table = np.where(corners >= 0, corners, corners[:, :1]).astype(PETSc.IntType)
+    plex = PETSc.DMPlex().createFromCellList(
+        dim, table, np.zeros((n_points, dim)), interpolate=False, comm=comm
+    )
     # Cones of this cell-vertex graph are vertices, so that cells that share a vertex are adjacent.
     plex.setBasicAdjacency(True, False)
+    partitioner = plex.getPartitioner()
+    partitioner.setType(PETSc.Partitioner.Type.SHELL)
+    sizes = np.bincount(owner, minlength=comm.size).astype(PETSc.IntType)
+    partitioner.setShellPartition(comm.size, sizes, np.argsort(owner, kind="stable").astype(PETSc.IntType))
     migration = plex.distribute(overlap=1)
     start, end = plex.getHeightStratum(0)
     _, _, origin = migration.getGraph()
     global_id = np.asarray(origin, dtype=np.int64).reshape(-1, 2)[start:end, 1].copy()
-    owner = np.full(end - start, comm.rank, dtype=np.int64)
     _, leaves, roots = plex.getPointSF().getGraph()
     leaves = np.asarray(leaves, dtype=np.int64)
     is_cell = (leaves >= start) & (leaves < end)
-    owner[leaves[is_cell] - start] = np.asarray(roots, dtype=np.int64).reshape(-1, 2)[is_cell, 0]
+    rank = np.full(end - start, comm.rank, dtype=np.int64)
+    rank[leaves[is_cell] - start] = np.asarray(roots, dtype=np.int64).reshape(-1, 2)[is_cell, 0]
     migration.destroy()
     plex.destroy()
-    ghost = owner != comm.rank
+    ghost = rank != comm.rank
     order = np.argsort(global_id[ghost], kind="stable")
-    return Part(np.sort(global_id[~ghost]), global_id[ghost][order], owner[ghost][order])
+    return Part(np.sort(global_id[~ghost]), global_id[ghost][order], rank[ghost][order])
+
+
+def bisect(at: np.ndarray, n_parts: int) -> np.ndarray:
+    """Part of each position ``at (n, 3)``: divided across the longest extent, again and again, ``(n,)``."""
+    owner = np.zeros(len(at), dtype=np.int64)
+    waiting = [(np.arange(len(at)), 0, n_parts)]
+    while waiting:
+        members, first, parts = waiting.pop()
+        if parts == 1:
+            owner[members] = first
+            continue
+        axis = int(np.argmax(np.ptp(at[members], axis=0)))
+        order = members[np.argsort(at[members, axis], kind="stable")]
+        low = parts // 2
+        cut = (len(members) * low) // parts
+        waiting += [(order[:cut], first, low), (order[cut:], first + low, parts - low)]
+    return owner
 
 
 def scatter_rows(comm: MPI.Comm, table: np.ndarray | None, rows: np.ndarray) -> np.ndarray:

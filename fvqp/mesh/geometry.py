@@ -64,6 +64,16 @@ def face_keys(corners: np.ndarray) -> np.ndarray:
     return -np.sort(-corners, axis=1)
 
 
+def number_rows(rows: np.ndarray) -> np.ndarray:
+    """A number for each row, equal for equal rows: 0, 1, … in lexicographic order, ``(n,)``."""
+    number = np.zeros(len(rows), dtype=np.int64)
+    if len(rows):
+        order = np.lexsort(rows.T[::-1])
+        ordered = rows[order]
+        number[order[1:]] = np.cumsum(np.any(ordered[1:] != ordered[:-1], axis=1))
+    return number
+
+
 def match_faces(half: HalfFaces, global_id: np.ndarray) -> tuple[Faces, np.ndarray]:
     """Pairs half faces with equal corners; cell 0 is the one with the lower ``global_id``.
 
@@ -71,47 +81,49 @@ def match_faces(half: HalfFaces, global_id: np.ndarray) -> tuple[Faces, np.ndarr
     cells claim (empty in a manifold mesh).
     """
     keys = face_keys(half.corners)
-    gid = global_id[half.cell]
-    order = np.lexsort((gid, *keys.T[::-1]))
-    sorted_keys = keys[order]
-    n = len(order)
-    first = np.ones(n, dtype=bool)
-    first[1:] = np.any(sorted_keys[1:] != sorted_keys[:-1], axis=1)
-    start = np.flatnonzero(first)
-    count = np.diff(np.append(start, n))
-    crowded = sorted_keys[start[count > 2]]
-    cells = np.full((len(start), 2), -1, dtype=np.int32)
-    cells[:, 0] = half.cell[order[start]]
-    paired = count >= 2
-    cells[paired, 1] = half.cell[order[start[paired] + 1]]
-    corners = half.corners[order[start]]
-    face_key = sorted_keys[start]
-    neighbour = np.where(cells[:, 1] >= 0, global_id[cells[:, 1]], -1) if len(start) else np.zeros(0)
-    rank = np.lexsort((*face_key.T[::-1], neighbour, global_id[cells[:, 0]]))
-    return Faces(cells[rank], corners[rank], face_key[rank]), crowded
+    number = number_rows(keys)
+    order = np.lexsort((global_id[half.cell], number))
+    start = np.flatnonzero(np.diff(number[order], prepend=-1))
+    count = np.diff(start, append=len(order))
+    first, second = order[start], order[start + (count > 1)]
+    cell, neighbour = half.cell[first], np.where(count > 1, half.cell[second], -1)
+    rank = np.lexsort((number[first], np.where(count > 1, global_id[neighbour], -1), global_id[cell]))
+    cells = np.stack([cell, neighbour], axis=1).astype(np.int32)
+    return Faces(cells[rank], half.corners[first[rank]], keys[first[rank]]), keys[first[count > 2]]
 
 
 def cell_means(points: np.ndarray, corners: np.ndarray) -> np.ndarray:
     """Mean corner of each cell (or face), ``(n, 3)``; the corners may be filled up with −1."""
-    used = corners >= 0
-    total = np.where(used[:, :, None], points[corners], 0.0).sum(axis=1)
-    return total / np.maximum(used.sum(axis=1), 1)[:, None]
+    count = np.maximum(np.count_nonzero(corners >= 0, axis=1), 1)
+    # Row −1, which unused corners point to, adds nothing.
+    extended = np.concatenate([points, np.zeros((1, 3))])
+    total = np.zeros((len(corners), 3))
+    for column in corners.T:
+        total += extended[column]
+    return total / count[:, None]
 
 
-def _polygon(
-    points: np.ndarray, corners: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Triangles about the mean corner: area vectors ``(n, 4, 3)`` (0 if unused), centroids, mean, use."""
-    used = corners >= 0
-    count = used.sum(axis=1)
-    mean = cell_means(points, corners)
-    position = np.arange(MAX_FACE_CORNERS)
-    following = np.where(position[None, :] + 1 < count[:, None], position[None, :] + 1, 0)
-    p = points[np.where(used, corners, 0)]
-    q = np.take_along_axis(p, following[:, :, None], axis=1)
-    area = 0.5 * np.cross(p - mean[:, None], q - mean[:, None]) * used[:, :, None]
-    centroid = (mean[:, None] + p + q) / 3.0
-    return area, centroid, mean, used
+@dataclass
+class Triangles:
+    """Triangles that make up polygons: area vectors, centroids, and the polygon that each belongs to."""
+
+    area: np.ndarray
+    centroid: np.ndarray
+    polygon: np.ndarray
+
+
+def _triangles(points: np.ndarray, corners: np.ndarray) -> Triangles:
+    """Triangles as they are, quadrilaterals as four triangles about the mean corner."""
+    is_quad = corners[:, 3] >= 0
+    three, four = np.flatnonzero(~is_quad), np.flatnonzero(is_quad)
+    mean = cell_means(points, corners[four])
+    a, b, c = (points[corners[three, k]] for k in range(3))
+    fans = [(a, b, c)] + [
+        (points[corners[four, k]], points[corners[four, (k + 1) % 4]], mean) for k in range(4)
+    ]
+    area = np.concatenate([0.5 * np.cross(q - p, r - p) for p, q, r in fans])
+    centroid = np.concatenate([(p + q + r) / 3.0 for p, q, r in fans])
+    return Triangles(area, centroid, np.concatenate([three, four, four, four, four]))
 
 
 def _sum_by_cell(values: np.ndarray, cell: np.ndarray, n_cells: int) -> np.ndarray:
@@ -202,27 +214,30 @@ def _measure_surface(
 def _measure_volume(
     points: np.ndarray, mean: np.ndarray, half: HalfFaces, faces: Faces, n_cells: int
 ) -> tuple[Geometry, np.ndarray]:
-    area, centre, face_mean, _ = _polygon(points, half.corners)
-    c = mean[half.cell]
-    part = np.einsum("ij,ikj->ik", face_mean - c, area) / 3.0
-    sector = part.sum(axis=1)
-    volume = _sum_by_cell(sector, half.cell, n_cells)
-    moment = _sum_by_cell(0.75 * np.einsum("ik,ikj->ij", part, centre - c[:, None]), half.cell, n_cells)
+    # A cell is made of tetrahedra from its mean corner to the triangles of its faces.
+    sides = _triangles(points, half.corners)
+    cell = half.cell[sides.polygon]
+    arm = sides.centroid - mean[cell]
+    part = np.einsum("ij,ij->i", arm, sides.area) / 3.0
+    volume = _sum_by_cell(part, cell, n_cells)
+    moment = _sum_by_cell(0.75 * part[:, None] * arm, cell, n_cells)
+    sector = np.bincount(sides.polygon, weights=part, minlength=len(half.cell))
     behind = sector < -1e-12 * np.abs(volume)[half.cell]
-    inverted = (volume < 0) | (_sum_by_cell(behind.astype(float), half.cell, n_cells) > 0)
-    area, centre, face_mean, _ = _polygon(points, faces.corners)
-    vector = area.sum(axis=1)
-    weight = _lengths(area)
-    total = weight.sum(axis=1)
-    offset = (
-        np.einsum("ik,ikj->ij", weight, centre - face_mean[:, None])
-        / np.where(total > 0, total, 1.0)[:, None]
-    )
+    inverted = (volume < 0) | (np.bincount(half.cell[behind], minlength=n_cells) > 0)
+
+    surface = _triangles(points, faces.corners)
+    n_faces = len(faces.corners)
+    vector = _sum_by_cell(surface.area, surface.polygon, n_faces)
+    weight = _lengths(surface.area)
+    total = np.bincount(surface.polygon, weights=weight, minlength=n_faces)
+    middle = cell_means(points, faces.corners)
+    offset = weight[:, None] * (surface.centroid - middle[surface.polygon])
+    offset = _sum_by_cell(offset, surface.polygon, n_faces) / np.where(total > 0, total, 1.0)[:, None]
     geometry = Geometry(
         volume=volume,
         centroid=mean + moment / np.where(volume != 0, volume, 1.0)[:, None],
         face_area=_lengths(vector),
         face_normal=_unit(vector),
-        face_centroid=face_mean + offset,
+        face_centroid=middle + offset,
     )
     return geometry, inverted
