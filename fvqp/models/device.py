@@ -81,7 +81,7 @@ class Device:
                 raise CaseError(
                     f"cross_section.{key}: not used by a mesh of dimension {self.mesh.dim}; remove it"
                 )
-        names = [item.name for item in (*self.junctions, *self.reservoirs)]
+        names = [j.name for j in self.junctions] + [r.name for r in self.reservoirs]
         for name in names:
             if names.count(name) > 1:
                 raise CaseError(f"two terminals are called {name!r}; names must differ")
@@ -123,15 +123,19 @@ class Device:
         return values
 
     def medium(self) -> NDArray[np.int32]:
-        """Number of the medium of every cell: cells of one material share a number, and so their
-        coefficients."""
+        """Number of the medium of every cell: one a material, on either side of an interface another."""
         number = np.zeros(self.mesh.n_cells, np.int32)
         materials = [self.material]
         for name, material in self.regions.items():
             if material not in materials:
                 materials.append(material)
             number[self.mesh.require_region(name)] = materials.index(material)
-        return number
+        for item in self.interfaces:
+            # The distribution jumps there, so no gradient may reach across.
+            beyond = np.zeros(self.mesh.n_cells, np.int32)
+            beyond[self.mesh.require_region(item.between[1])] = 1
+            _, number = np.unique(2 * number + beyond, return_inverse=True)
+        return number.astype(np.int32)
 
     def transport(self) -> Transport:
         """The kinetic operator of the device."""
