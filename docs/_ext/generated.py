@@ -1,0 +1,166 @@
+"""Directives that write reference pages from the program itself, so that they cannot go stale.
+
+``{case-table} Junction`` lists the keys of a table of the case file with type, default and meaning; lines
+``key: meaning`` in its body add what the schema does not say. A key without a meaning is a warning, and so an
+error of the build. ``{command-help} mesh info`` shows the help of a command.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import types
+import typing
+from typing import Any
+
+from docutils import nodes
+from docutils.statemachine import StringList
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+from sphinx.application import Sphinx
+from sphinx.pycode import ModuleAnalyzer
+from sphinx.util.docutils import SphinxDirective
+
+from fvqp import cli
+from fvqp.case import quantities, schema
+from fvqp.results.dataset import QUANTITIES as QUANTITIES_OF_RESULTS
+
+QUANTITIES = {
+    "m": ("length", "11 um"),
+    "K": ("temperature", "61 mK"),
+    "S": ("conductance", "24.6 uS"),
+    "S/m^2": ("conductance per area", "1 S/um^2"),
+    "m^2/s": ("diffusivity", "16.9 cm^2/s"),
+    "ohm*m": ("resistivity", "15.8 uohm*cm"),
+    "A": ("current", "10 uA"),
+}
+OWN = {
+    quantities.Energy: 'energy: `"0.4 meV"`, `"3 Delta0"`, or a number (Δ0)',
+    quantities.Bias: 'voltage: `"0.4 mV"`, `"1.5 Delta0"`',
+    quantities.BiasAxis: 'voltages: `["0 V", "0.3 mV"]` or `{ from = "-1 mV", to = "1 mV", points = 101 }`',
+}
+PLAIN = {str: "text", bool: "true or false", int: "whole number", float: "number"}
+
+
+def kind(annotation: Any) -> str:
+    """What a key takes, in words."""
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(kind(part) for part in arguments if part is not type(None))
+    if origin is typing.Annotated:
+        marks = [mark for mark in arguments[1:] if isinstance(mark, quantities.Quantity)]
+        if marks:
+            name, example = QUANTITIES[marks[0].unit]
+            return f'{name}: `"{example}"`'
+        return kind(arguments[0])
+    if origin is typing.Literal:
+        return ", ".join(f'`"{choice}"`' for choice in arguments)
+    if origin is tuple:
+        parts = [part for part in arguments if part is not Ellipsis]
+        of = parts[0]
+        if isinstance(of, type) and issubclass(of, BaseModel):
+            return f"list of tables, see [{of.__name__}](#{of.__name__.lower()})"
+        return f"list of {kind(of)}" if Ellipsis in arguments else f"{len(parts)} of: {kind(of)}"
+    if origin is dict:
+        of = arguments[1]
+        if isinstance(of, type) and issubclass(of, BaseModel):
+            return f"table of tables, see [{of.__name__}](#{of.__name__.lower()})"
+        return "table"
+    if annotation in OWN:
+        return OWN[annotation]
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return f"table, see [{annotation.__name__}](#{annotation.__name__.lower()})"
+    return PLAIN.get(annotation, "file" if getattr(annotation, "__name__", "") == "Path" else str(annotation))
+
+
+def default(field: Any) -> str:
+    """The default of a key, as TOML."""
+    if field.is_required():
+        return "needed"
+    value = field.get_default(call_default_factory=True)
+    if value is None or value is PydanticUndefined or isinstance(value, BaseModel) or value in ({}, ()):
+        return "–"
+    if isinstance(value, quantities.Energy):
+        value = value.write()
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if isinstance(value, tuple):
+        return "`[" + ", ".join(f'"{entry}"' for entry in value) + "]`"
+    return f'`"{value}"`' if isinstance(value, str) and value else f"`{value}`" if value != "" else "–"
+
+
+def tables() -> list[type[BaseModel]]:
+    """Every table of the schema."""
+    return [t for t in vars(schema).values() if isinstance(t, type) and issubclass(t, schema.Table)
+            and t is not schema.Table]  # fmt: skip
+
+
+class CaseTable(SphinxDirective):
+    """Keys of a table of the case file."""
+
+    required_arguments = 1
+    has_content = True
+
+    def run(self) -> list[nodes.Node]:
+        table: type[BaseModel] = getattr(schema, self.arguments[0])
+        documented = ModuleAnalyzer.for_module("fvqp.case.schema").find_attr_docs()
+        added = dict(line.split(": ", 1) for line in self.content if ": " in line)
+        lines = ["| key | takes | default | meaning |", "|---|---|---|---|"]
+        for name, field in table.model_fields.items():
+            key = field.alias or name
+            said = " ".join(documented.get((table.__name__, name), [])).replace("``", "`").strip()
+            meaning = " ".join(part for part in (said, added.pop(key, "")) if part)
+            if not meaning:
+                raise self.severe(f"{table.__name__}.{key} has no meaning: give it a docstring in the schema")
+            annotation = typing.Annotated[(field.annotation, *field.metadata)] if field.metadata else (
+                field.annotation
+            )  # fmt: skip
+            cells = (f"`{key}`", kind(annotation), default(field), meaning)
+            lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+        if added:
+            raise self.severe(f"{table.__name__} has no key {', '.join(added)}")
+        return parsed(self, lines)
+
+
+class ResultNames(SphinxDirective):
+    """Names of variables in results.nc."""
+
+    def run(self) -> list[nodes.Node]:
+        rows = [f"| `{name}` | {q.units} | {q.long_name} |" for name, q in QUANTITIES_OF_RESULTS.items()]
+        return parsed(self, ["| name | units | meaning |", "|---|---|---|", *rows])
+
+
+class CommandHelp(SphinxDirective):
+    """Help of a command."""
+
+    required_arguments = 1
+    final_argument_whitespace = True
+
+    def run(self) -> list[nodes.Node]:
+        os.environ["COLUMNS"] = "96"
+        parser: Any = cli._parser()
+        for word in self.arguments[0].split():
+            parser = commands(parser)[word]
+        return [nodes.literal_block(text := parser.format_help(), text, language="none")]
+
+
+def commands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    """Subcommands of a parser by name."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            return dict(action.choices)
+    return {}
+
+
+def parsed(directive: SphinxDirective, lines: list[str]) -> list[nodes.Node]:
+    """Markdown as nodes."""
+    node = nodes.container()
+    directive.state.nested_parse(StringList(lines, directive.get_source_info()[0]), 0, node)
+    return node.children
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    app.add_directive("case-table", CaseTable)
+    app.add_directive("command-help", CommandHelp)
+    app.add_directive("result-names", ResultNames)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,115 @@
+"""Pictures of the site, from the cases of ``cases/ryan2026``.
+
+    python docs/figures.py [--results DIR]
+
+computes what is not in DIR yet (default: ``out``, as ``make demo``) and writes ``docs/_static/*.png``.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import pyvista
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from PIL import Image
+
+import fvqp
+from fvqp.results import Result, open_result
+
+ROOT = Path(__file__).parents[1]
+STATIC = ROOT / "docs" / "_static"
+CURVES = {"fig10": "g_ss", "fig13": "g_a", "fig11_elastic": "gap"}
+FILM = ("gap.model=equilibrium", "sweep.V_inj.points=3", "output.every=1")
+"""The film is shown with the gap of equilibrium, where it is solved in a second."""
+SHOWN = 3.0
+"""Half the length of wire in the picture of the film, micrometres."""
+
+
+def result(case: str, out: Path, overrides: tuple[str, ...] = ()) -> Result:
+    """The results of a case in ``out``, computed unless they are there."""
+    if (out / "results.nc").exists():
+        return open_result(out)
+    return fvqp.run(ROOT / "cases" / "ryan2026" / f"{case}.toml", out=out, overrides=overrides)
+
+
+def film(folder: Path, picture: Path) -> None:
+    """Energy mode and charge imbalance of the film at its largest bias, as ParaView would show them."""
+    reader = pyvista.get_reader(str(folder / "fields.pvd"))
+    reader.set_active_time_value(reader.time_values[-1])
+    grid = reader.read()[0]
+    across = 6.0
+    part = grid.extract_cells(np.abs(grid.cell_centers().points[:, 0]) < SHOWN)
+    part.points[:, 1] *= across
+    figure = Figure(figsize=(7.2, 2.6), layout="constrained", dpi=150)
+    axes = figure.subplots(2, 1)
+    names = [
+        ("f_L at 1.05 Delta0", "$f_L$ at 1.05 $\\Delta_0$", "viridis"),
+        ("charge_imbalance (C/m^3)", "$Q^*$ (C/m³)", "magma"),
+    ]
+    for panel, (array, label, colours) in zip(axes, names, strict=True):
+        values = part.cell_data[array]
+        limits = (float(values.min()), float(values.max()))
+        shown = panel.imshow(
+            rendered(part, array, colours, limits),
+            extent=(-SHOWN, SHOWN, -0.075, 0.075),
+            aspect="auto",
+            interpolation="antialiased",
+        )
+        shown.set_rasterized(True)
+        figure.colorbar(ScalarMappable(Normalize(*limits), colours), ax=panel, label=label, aspect=8)
+        # Cells are whole, so the ends of the part are ragged.
+        panel.set(ylabel="y (µm)", yticks=(-0.05, 0.05), xlim=(-0.95 * SHOWN, 0.95 * SHOWN))
+        for middle, letter in ((-0.3, "A"), (0.0, "B"), (0.3, "C")):
+            panel.text(middle, 0.08, letter, ha="center", fontsize=8)
+    axes[0].set_xticklabels([])
+    axes[1].set_xlabel(f"x (µm); bias of A: {reader.time_values[-1]:.2g} mV")
+    figure.savefig(picture)
+    # Fewer colours make a small file.
+    Image.open(picture).convert("RGB").quantize(160).save(picture, optimize=True)
+
+
+def rendered(
+    grid: pyvista.UnstructuredGrid, array: str, colours: str, limits: tuple[float, float]
+) -> np.ndarray:
+    """The coloured cells without any margin, as pixels."""
+    low_x, high_x, low_y, high_y, *_ = grid.bounds
+    height = 160
+    width = int(height * (high_x - low_x) / (high_y - low_y))
+    plotter = pyvista.Plotter(off_screen=True, window_size=[width, height])
+    plotter.add_mesh(
+        grid,
+        scalars=array,
+        cmap=colours,
+        clim=limits,
+        lighting=False,
+        show_scalar_bar=False,
+        show_edges=True,
+        edge_opacity=0.15,
+        line_width=0.5,
+    )
+    plotter.enable_parallel_projection()
+    plotter.view_xy()
+    plotter.camera.parallel_scale = 0.5 * (high_y - low_y)
+    pixels = plotter.screenshot(None, return_img=True)
+    plotter.close()
+    return np.asarray(pixels)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--results", type=Path, default=ROOT / "out", metavar="DIR")
+    folder = parser.parse_args().results
+    STATIC.mkdir(exist_ok=True)
+    for name, kind in CURVES.items():
+        (drawn,) = result(name, folder / name).plot(kind, folder=folder / "pictures")
+        drawn.replace(STATIC / f"{name}.png")
+    result("wire_film", folder / "film_picture", FILM)
+    film(folder / "film_picture", STATIC / "film.png")
+
+
+if __name__ == "__main__":
+    main()

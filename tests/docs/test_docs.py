@@ -1,0 +1,138 @@
+"""The documentation does what it says: pages build, Python runs, commands and case fragments are accepted."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import fvqp
+from fvqp import cli
+from fvqp.case import case_from_dict, load_case
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+PAGES = sorted(path for path in DOCS.rglob("*.md") if "_build" not in path.parts)
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+CHEAP = ("mesh", "symmetry", "check")
+
+
+def blocks(page: Path) -> list[tuple[str, str]]:
+    """Language and text of the code blocks of a page, in order."""
+    return [(match[1], match[2]) for match in BLOCK.finditer(page.read_text(encoding="utf-8"))]
+
+
+def commands(text: str) -> list[list[str]]:
+    """Arguments of the calls of fvqp in a shell block, launcher and folder left out."""
+    found = []
+    for line in text.replace("\\\n", " ").splitlines():
+        words = shlex.split(line, comments=True)
+        names = [number for number, word in enumerate(words) if Path(word).name == "fvqp"]
+        if names:
+            found.append(words[names[0] + 1 :])
+    return found
+
+
+def saved_as(page: Path, number: int) -> str:
+    """The case file that the first command after block ``number`` of a page names."""
+    later = [words for _, text in blocks(page)[number:] for words in commands(text)]
+    return next((word for words in later for word in words if word.endswith(".toml")), "case.toml")
+
+
+def having(*languages: str) -> list[Path]:
+    pages = [*PAGES, ROOT / "README.md"]
+    return [page for page in pages if any(language in languages for language, _ in blocks(page))]
+
+
+def name(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    """A folder with the cases and meshes of the project, and nothing that may be spoilt."""
+    for folder in ("cases", "meshes"):
+        (tmp_path / folder).symlink_to(ROOT / folder)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("page", having("python", "sh"), ids=name)
+def test_code_of_a_page_runs(page, checkout, capsys):
+    """Python blocks of a page share their names; commands run if they are cheap, else they are parsed."""
+    namespace: dict[str, object] = {"__name__": "page"}
+    for number, (language, text) in enumerate(blocks(page), 1):
+        if language == "toml" and "model" in tomllib.loads(text):
+            # The page tells its reader to save a whole case as the file that its next command names.
+            (checkout / saved_as(page, number)).write_text(text)
+        elif language == "python":
+            exec(compile(text, f"{name(page)}, block {number}", "exec"), namespace)
+        elif language == "sh":
+            for arguments in commands(text):
+                accept(arguments)
+
+
+def accept(arguments: list[str]) -> None:
+    options, petsc = cli._split(arguments)
+    parsed = cli._parser().parse_args(options)
+    if parsed.command in CHEAP:
+        assert cli.main(arguments) == 0
+    elif parsed.command == "run" and Path(parsed.case).exists():
+        load_case(parsed.case, [*parsed.overrides, *cli._petsc_overrides(petsc)])
+
+
+@pytest.mark.parametrize("page", having("toml"), ids=name)
+def test_case_fragments_are_valid(page):
+    """A fragment with ``model`` is a whole case; any other replaces tables of the case of Fig. 10."""
+    for number, (language, text) in enumerate(blocks(page), 1):
+        if language != "toml":
+            continue
+        data = tomllib.loads(text)
+        folder = ROOT
+        if "model" not in data:
+            folder = ROOT / "cases" / "ryan2026"
+            data = tomllib.loads((folder / "fig10.toml").read_text()) | data
+        case_from_dict(data, f"{name(page)}, block {number}", folder)
+
+
+def test_every_table_and_command_has_its_place():
+    sys.path.insert(0, str(DOCS / "_ext"))
+    try:
+        from generated import commands as subcommands
+        from generated import tables
+    finally:
+        sys.path.pop(0)
+    page = (DOCS / "reference" / "case-file.md").read_text()
+    for table in tables():
+        assert f"{{case-table}} {table.__name__}\n" in page
+    page = (DOCS / "reference" / "command-line.md").read_text()
+    for command, parser in subcommands(cli._parser()).items():
+        for full in [f"{command} {inner}" for inner in subcommands(parser)] or [command]:
+            assert f"{{command-help}} {full}\n" in page
+
+
+def test_tests_that_pages_name_exist():
+    """Pages name tests as ``tests/folder/test_file.py`` or ``...py::test_name``."""
+    for page in PAGES:
+        for file, function in re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", page.read_text()):
+            assert (ROOT / file).is_file(), f"{name(page)} names {file}"
+            if function:
+                assert f"def {function}(" in (ROOT / file).read_text(), f"{name(page)} names {function}"
+
+
+def test_site_builds_without_warnings(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html", str(DOCS), str(tmp_path)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(fvqp.__file__).parents[1])},
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert (tmp_path / "index.html").is_file()
