@@ -158,7 +158,7 @@ class Junction(Table):
 
 
 class Reservoir(Table):
-    """Boundaries or regions held in equilibrium."""
+    """Outer boundaries held in equilibrium."""
 
     on: Annotated[tuple[Name, ...], AS_LIST, Field(min_length=1)]
     temperature: Temperature | None = None
@@ -306,12 +306,15 @@ class Sweep(Table):
 class Solver(Table):
     """How the equations are solved."""
 
-    method: Literal["auto", "direct", "krylov"] = "auto"
+    method: Literal["auto", "direct", "mumps", "hypre", "gamg"] = "auto"
+    """Of the linear systems: ``direct`` eliminates all energies in one pass, the others are PETSc's, energy
+    by energy; ``auto`` chooses by size."""
     tolerance: Annotated[Number, Field(gt=0, lt=1)] = 1e-10
-    maximum_iterations: Count = 100
-    """Of the self-consistency and of Newton's method."""
+    """To which gap and depairing converge, in Δ0."""
+    maximum_iterations: Count = 60
+    """Evaluations of the self-consistency map before a bias is given up."""
     groups: Count = 1
-    """Groups of ranks that share the sweep points among them."""
+    """Groups of ranks that share the curves of the sweep (temperatures, supercurrents, detector biases)."""
     petsc: dict[str, str | int | float | bool] = Field(default_factory=dict)
     """Options for PETSc's database, set with the prefix ``fvqp_``."""
 

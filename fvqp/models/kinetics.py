@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -168,7 +169,8 @@ class Kinetics:
         shape = (mesh.n_cells, self.grid.n)
         needed = present | (present.any(axis=1, keepdims=True) if coupled else False)
         fields = [
-            tuple(np.empty(shape) if needed[k, c] else None for c in (L, T)) for k in range(len(externals))
+            (np.empty(shape) if needed[k, L] else None, np.empty(shape) if needed[k, T] else None)
+            for k in range(len(externals))
         ]
         currents = np.zeros_like(externals)
         relaxed = np.zeros((len(externals), self.grid.n))
@@ -181,12 +183,13 @@ class Kinetics:
                     continue
                 operator = transport.at(self.coefficients(state, spectrum, components))
                 leads = np.ascontiguousarray(externals[rows][:, list(components), :, bins])
-                centres = self.grid.centres[bins]
-                x = self.solver.solve(operator, leads, what=lambda e, at=centres: f"energy {at[e]:.6g} Δ0")
+                x = self.solver.solve(operator, leads, what=partial(_energy_name, self.grid.centres[bins]))
                 for row, k in enumerate(rows):
                     into = operator.currents(x[row], leads[row])
                     for position, c in enumerate(components):
-                        fields[k][c][:, bins] = x[row][:, position]
+                        field = fields[k][c]
+                        if field is not None:
+                            field[:, bins] = x[row][:, position]
                         currents[k, c, :, bins] = into[position]
                     if T in components:
                         relaxed[k, bins] = operator.relaxed_charge(x[row])
@@ -196,6 +199,28 @@ class Kinetics:
             KineticState(externals[k], currents[k], relaxed[k], ((1.0, fields[k]),), mesh.n_cells)
             for k in range(len(externals))
         )
+
+    def condensate_source(self, state: SpectralState, kinetic: KineticState) -> Floats:
+        """Charge that quasiparticles pass to the condensate in every owned cell, siemens × distribution × Δ0.
+
+        ``∫ (R_T f_T − j_S·∇f_L) dε``: the divergence of the quasiparticle current 𝒟_T ∇f_T; ``j_S f_L`` is
+        part of the supercurrent, whose density is the integral of j_ε over the whole f_L.
+        """
+        transport, n = self.transport, self.device.mesh.n_owned
+        source = np.zeros(n)
+        for first in range(0, self.grid.n, BLOCK):
+            bins = slice(first, min(first + BLOCK, self.grid.n))
+            spectrum, widths = self.spectrum(state, bins), self.grid.widths[bins]
+            f_l, f_t = (kinetic.deviation(c)[:, bins] for c in (L, T))
+            source += transport.capacity * ((spectrum.relaxation_T * f_t) @ widths)[:n]
+            if state.drop is not None:
+                # What the T row makes of f_L alone is j_S·∇f_L.
+                operator = transport.at(self.coefficients(state, spectrum, (L, T)))
+                x = np.stack([f_l, np.zeros_like(f_l)], axis=1)
+                external = np.ascontiguousarray(kinetic.external[:, :, bins])
+                external[T] = 0.0
+                source -= operator.residual(x, external)[:, T] @ widths
+        return source
 
     def respond(
         self,
@@ -218,3 +243,7 @@ class Kinetics:
         factor_t = normal + pick(spectrum.re_F, c0) * pick(spectrum.re_F, c1)
         shape = (len(faces), normal.shape[-1])
         return np.stack([np.broadcast_to(np.maximum(factor_l, 0.0), shape), np.broadcast_to(factor_t, shape)])
+
+
+def _energy_name(centres: Floats, e: int) -> str:
+    return f"energy {centres[e]:.6g} Δ0"

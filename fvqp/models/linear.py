@@ -18,13 +18,14 @@ Floats = NDArray[np.float64]
 class TransportSolver:
     """Solves the linear systems of a transport operator; their pattern is analysed once.
 
-    On an orthogonal mesh the assembled two-point matrix is the operator; otherwise it preconditions the full one.
+    On an orthogonal mesh the assembled two-point matrix is the operator; otherwise it preconditions the full
+    one.
 
     Args:
         transport: the operator.
         method: see `fvqp.solvers.linear`.
-        tolerance: residual of every energy, relative to gains and losses; the default leaves balances closed to
-            1e-10 of an injected current that is a thousandth of the diffusive currents inside.
+        tolerance: residual of every energy, relative to gains and losses; the default leaves balances
+            closed to 1e-10 of an injected current that is a thousandth of the diffusive currents inside.
     """
 
     def __init__(self, transport: Transport, method: str = "auto", tolerance: float = 1e-13) -> None:
@@ -72,6 +73,23 @@ class TransportSolver:
         for one in x:
             mesh.exchange(one)
         return x
+
+    @property
+    def iterates(self) -> bool:
+        """Whether PETSc's Krylov solvers are at work: on non-orthogonal meshes, or where elimination is not
+        chosen."""
+        return self.transport.gradient is not None or self._solver(1).method != "direct"
+
+    @property
+    def description(self) -> str:
+        """How the systems are solved, for people."""
+        method = self._solver(1).method
+        how = (
+            "batched elimination of all energies"
+            if method == "direct"
+            else f"PETSc ({method}), energy by energy"
+        )
+        return how if self.transport.gradient is None else f"GMRES on all energies, preconditioned by {how}"
 
     def _action(self, operator: Operator) -> Callable[[Floats, Floats], None]:
         """``out = A x`` of the full operator: minus its residual where nothing drives it."""

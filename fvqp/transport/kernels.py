@@ -1,8 +1,9 @@
 """Compiled face loops of the kinetic operator; energies innermost and contiguous.
 
-Sign convention: ``A x = b`` with ``A`` positive; row ``P`` sums what leaves cell ``P``. A coefficient whose cell
-axis has length one is "the same in every cell" and costs no memory traffic. Branches are taken once a face, so that
-the loops over energies are plain arithmetic that the compiler vectorises.
+Sign convention: ``A x = b`` with ``A`` positive; row ``P`` sums what leaves cell ``P``. A coefficient
+    whose cell
+axis has length one is "the same in every cell" and costs no memory traffic. Branches are taken once a face,
+so that the loops over energies are plain arithmetic that the compiler vectorises.
 """
 
 # mypy: disable-error-code="untyped-decorator,no-untyped-def,no-untyped-call"
@@ -94,8 +95,8 @@ class LeadCells(NamedTuple):
 def face_links(faces, coefficients, links):
     """Fill ``links``.
 
-    A junction at a face taps the face value ``f_F`` between its two half conductances; eliminating ``f_F`` from
-    ``t0 (f0 − f_F) + t1 (f1 − f_F) + k (f_lead − f_F) = 0`` leaves the star's equivalent triangle.
+    A junction at a face taps the face value ``f_F`` between its two half conductances; eliminating ``f_F``
+    from ``t0 (f0 − f_F) + t1 (f1 − f_F) + k (f_lead − f_F) = 0`` leaves the star's equivalent triangle.
     """
     n_comp, _, n_energies = coefficients.diffusion.shape
     per_cell = coefficients.diffusion.shape[1] > 1
@@ -169,7 +170,8 @@ def _add(target, factor, row):
 def assemble(faces, coefficients, links, leads, capacity, indptr, diagonal, n_comp, values):
     """Two-point matrix ``values[nnz, energy]`` on the cell pattern with ``n_comp`` unknowns a cell.
 
-    ``capacity[owned cell]`` (siemens) multiplies the reaction; ``diagonal[owned cell]`` is the place of (P, P).
+    ``capacity[owned cell]`` (siemens) multiplies the reaction; ``diagonal[owned cell]`` is the place of (P,
+    P).
     """
     values[:] = 0.0
     n_owned = diagonal.shape[0]
@@ -254,9 +256,9 @@ def _project(f, side, c, a, faces, gradient, x, out):
 def residual(faces, coefficients, links, leads, capacity, gradient, x, external, out, current):
     """``out = b − A x`` of the owned cells, with the non-orthogonality correction if there are gradients.
 
-    ``external[component, terminal, energy]`` are the distributions of leads and reservoirs. If ``current`` has
-    rows, ``current[component, terminal, energy]`` gains the spectral current (siemens × distribution) from each
-    terminal into this rank's owned cells, the advected part included.
+    ``external[component, terminal, energy]`` are the distributions of leads and reservoirs. If ``current``
+    has rows, ``current[component, terminal, energy]`` gains the spectral current (siemens × distribution)
+    from each terminal into this rank's owned cells, the advected part included.
     """
     out[:] = 0.0
     n_owned = capacity.shape[0]

@@ -182,11 +182,9 @@ class Transport:
         return indptr, indices.astype(np.int32)
 
     def cell_vectors(self, fluxes: Floats) -> Floats:
-        """Mean vector field of every owned cell from face fluxes, ``(n_owned, 3)``, flux × m / (transverse ×
-        m³).
+        """Mean of a vector field in every owned cell, ``(n_owned, 3)``, from its fluxes through all faces.
 
-        ``∫ J dV = Σ_f (J·A)_f (x_f − x_cell)`` holds for any field without divergence, so uniform fields are
-        exact.
+        ``∫ J dV = Σ_f (J·A)_f (x_f − x_cell)`` for any field without divergence: uniform ones are exact.
         """
         mesh = self.mesh
         out = np.zeros((mesh.n_cells, 3))
@@ -266,7 +264,8 @@ class Transport:
 
 
 class Operator:
-    """The transport operator at given energies: matrix, residual, currents, from one set of face conductances.
+    """The transport operator at given energies: matrix, residual, currents, from one set of face
+    conductances.
 
     In what follows ``x[n_cells, component, energy]`` needs its ghosts up to date, and
     ``external[component, terminal, energy]`` are the distributions of leads and reservoirs.
@@ -286,7 +285,7 @@ class Operator:
         kernels.face_links(transport.faces, coefficients, self._links)
 
     def assemble(self) -> Floats:
-        """Two-point matrix ``(nnz, energy)`` on `Transport.pattern`; the full operator on orthogonal meshes."""
+        """Two-point matrix ``(nnz, energy)`` on `Transport.pattern`; all of it on orthogonal meshes."""
         t = self.transport
         values = np.empty((len(t.indices) * self.n_comp**2, self.n_energies))
         kernels.assemble(
@@ -317,7 +316,7 @@ class Operator:
         return current
 
     def relaxed_charge(self, x: Floats) -> Floats:
-        """Charge passed to the condensate in all cells of all ranks, ``(energy,)``, siemens × distribution."""
+        """Charge passed to the condensate on all ranks, ``(energy,)``, siemens × distribution."""
         t = self.transport
         out = np.empty(x.shape[2])
         kernels.relaxed_charge(t.faces, self.coefficients, self._links, t.capacity, t.mesh.n_owned, x, out)

@@ -1,0 +1,266 @@
+"""From a checked case to problem objects: mesh, materials, device, energy grid, problem."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from mpi4py import MPI
+from petsc4py import PETSc
+
+from fvqp.case.checks import check_with_gap, energy_maximum
+from fvqp.case.schema import Case, MaterialChoice
+from fvqp.errors import CaseError
+from fvqp.grids.energy import EnergyGrid
+from fvqp.materials import Material, load_material
+from fvqp.mesh import Mesh, read_mesh
+from fvqp.mesh.shapes import shape_mesh
+from fvqp.models.device import Device, Junction, Reservoir
+from fvqp.models.phase import Supercurrent
+from fvqp.models.usadel import GapModel, UsadelProblem
+from fvqp.spectral.usadel import gap_edge
+from fvqp.transport.operator import Interface, Transport
+from fvqp.units import to_float
+
+#: Bins of the coarse grid that finds the spectra at rest, around which the grid of the run is then graded.
+COARSE = 200
+
+#: A gap that follows the bias moves its edge: bins stay fine down to this fraction of the edge at rest.
+LOWEST_EDGE = 0.9
+
+#: Families of PETSc options that reach a solver here.
+FAMILIES = ("ksp_", "pc_", "mat_", "sub_", "mg_", "inner_", "gap_snes_")
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """The axes of a case's sweep in SI units, outermost first; axes that are not swept have no entry.
+
+    Attributes:
+        temperature: bath temperatures, kelvin.
+        supercurrent: values of the drive (ξ∇φ or ampere).
+        V_det, V_inj: volt.
+    """
+
+    temperature: tuple[float, ...] = ()
+    supercurrent: tuple[float, ...] = ()
+    V_det: tuple[float, ...] = ()
+    V_inj: tuple[float, ...] = ()
+
+
+def build_mesh(case: Case, comm: MPI.Comm) -> Mesh:
+    """The mesh of a case, distributed over ``comm``."""
+    source = case.mesh
+    if source.file is not None:
+        scale = to_float(f"1 {source.length_unit}", "m", what="mesh.length_unit")
+        return read_mesh(source.file, scale=scale, comm=comm)
+    assert source.shape is not None, "the schema asks for file or shape"
+    try:
+        return shape_mesh(source.shape["kind"], **source.shape_arguments(), comm=comm)
+    except TypeError as error:
+        unknown = str(error).rpartition("argument ")[2]
+        raise CaseError(f"{case.source}: mesh.shape: unknown parameter {unknown}") from None
+
+
+def build_material(case: Case) -> Material:
+    """The reference material, whose gap is the unit of energy."""
+    return _material(case, case.material)
+
+
+def build_device(case: Case, mesh: Mesh, temperature: float | None = None) -> Device:
+    """The device at a swept bath ``temperature`` (kelvin; None where the case gives all temperatures)."""
+    material = build_material(case)
+    check_with_gap(case, material.gap, material.critical_temperature)
+    regions = {}
+    for name, choice in case.regions.items():
+        chosen = case.materials.get(choice.material) or MaterialChoice(name=choice.material)
+        regions[name] = _material(case, chosen, choice.material)
+    junctions = [
+        Junction(
+            name=entry.name,
+            on=entry.on,
+            conductance=entry.conductance,
+            role=entry.role,
+            temperature=_temperature(entry.temperature, temperature),
+            bias=None if entry.bias is None else entry.bias.in_volt(material.gap),
+        )
+        for entry in case.junctions
+    ]
+    reservoirs = [
+        Reservoir("+".join(entry.on), entry.on, _temperature(entry.temperature, temperature))
+        for entry in case.reservoirs
+    ]
+    return Device(
+        mesh=mesh,
+        material=material,
+        junctions=junctions,
+        reservoirs=reservoirs,
+        interfaces=[Interface(entry.between, entry.conductance_per_area) for entry in case.interfaces],
+        width=case.cross_section.width,
+        thickness=case.cross_section.thickness,
+        regions=regions,
+    )
+
+
+def build_problems(case: Case, mesh: Mesh) -> list[UsadelProblem]:
+    """The problems of a case, one for each bath temperature of the sweep, on one energy grid."""
+    temperatures = case.sweep.temperature or (None,)
+    rough: list[UsadelProblem] = []
+    for temperature in temperatures:
+        device = build_device(case, mesh, temperature)
+        rough.append(_problem(case, device, rough[0].transport if rough else None))
+    grid = _energy_grid(case, rough)
+    return [replace(problem, grid=grid) for problem in rough]
+
+
+def _problem(case: Case, device: Device, transport: Transport | None) -> UsadelProblem:
+    """The problem of one device on a coarse energy grid."""
+    unit = device.material.gap
+    gap = GapModel(
+        kind=case.gap.model,
+        value=None if case.gap.value is None else case.gap.value.in_delta0(unit),
+        at=case.gap.at,
+        debye_energy=case.gap.debye_energy or GapModel.debye_energy,
+        rule=case.gap.coupling or GapModel.rule,
+    )
+    drive = case.supercurrent
+    supercurrent = None
+    if drive is not None:
+        source, drain = _ends(case, device)
+        supercurrent = Supercurrent(
+            source=source,
+            drain=drain,
+            kind="current" if drive.phase_gradient is None else "phase_gradient",
+            values=drive.values,
+            region=drive.region,
+        )
+    broadening = case.spectrum.broadening.in_delta0(unit)
+    first = min(0.01, max(broadening, 1e-4))
+    return UsadelProblem(
+        device=device,
+        grid=EnergyGrid.graded(energy_maximum(case, unit), gap_edges=[1.0], first=first, number=COARSE),
+        broadening=broadening,
+        gap=gap,
+        depairing=case.spectrum.depairing,
+        supercurrent=supercurrent,
+        coupling=drive is None or drive.coupling,
+        self_consistent_phase=drive is not None and drive.self_consistent_phase,
+        tolerance=case.solver.tolerance,
+        maximum_iterations=case.solver.maximum_iterations,
+        method=case.solver.method,
+        transport=transport,
+    )
+
+
+def build_sweep(case: Case) -> Sweep:
+    """The axes of the sweep."""
+    gap = build_material(case).gap
+    return Sweep(
+        temperature=case.sweep.temperature or (),
+        supercurrent=() if case.supercurrent is None else case.supercurrent.values,
+        V_det=() if case.sweep.V_det is None else tuple(case.sweep.V_det.in_volt(gap).tolist()),
+        V_inj=() if case.sweep.V_inj is None else tuple(case.sweep.V_inj.in_volt(gap).tolist()),
+    )
+
+
+def set_petsc_options(case: Case) -> None:
+    """Put ``solver.petsc`` into PETSc's options database with the prefix ``fvqp_``.
+
+    Raises:
+        CaseError: an option that no solver here would look at.
+    """
+    options = PETSc.Options()
+    for key, value in case.solver.petsc.items():
+        if not key.startswith(FAMILIES):
+            raise CaseError(
+                f"{case.source}: solver.petsc.{key}: reaches no solver; they start with {', '.join(FAMILIES)}"
+            )
+        options.setValue(f"fvqp_{key}", value)
+
+
+def check_petsc_options_used(case: Case, problem: UsadelProblem) -> None:
+    """Raise `CaseError` for options of a solver that this problem does not use."""
+    gap_solver = problem.gap.follows_bias or problem.self_consistent_phase or problem.supercurrent is not None
+    for key in case.solver.petsc:
+        if key.startswith("gap_") and not gap_solver:
+            raise CaseError(
+                f"{case.source}: solver.petsc.{key}: not used: nothing is iterated to self-consistency"
+            )
+        if not key.startswith("gap_") and not problem.kinetics.solver.iterates:
+            raise CaseError(
+                f"{case.source}: solver.petsc.{key}: not used: direct elimination solves this; "
+                'solver.method = "mumps", "hypre" or "gamg" chooses PETSc\'s solvers'
+            )
+
+
+def _material(case: Case, choice: MaterialChoice, label: str | None = None) -> Material:
+    """A material of the library or of the case, with the choice's own numbers in place where given."""
+    if (
+        choice.name is not None
+        and choice.name in case.materials
+        and choice is not case.materials[choice.name]
+    ):
+        base: Material | None = _material(case, case.materials[choice.name], choice.name)
+    else:
+        base = None if choice.name is None else load_material(choice.name)
+    numbers: dict[str, Any] = {
+        key: getattr(choice, key)
+        for key in ("diffusivity", "resistivity", "critical_temperature")
+        if getattr(choice, key) is not None
+    }
+    if choice.gap is not None:
+        numbers["gap"] = choice.gap.value
+        # Unless it is given too, Tc follows from the gap.
+        numbers.setdefault("critical_temperature", float("nan"))
+    if base is None:
+        return Material(name=label or "own", **numbers)
+    return replace(base, **numbers) if numbers else base
+
+
+def _temperature(own: float | None, swept: float | None) -> float:
+    temperature = own if own is not None else swept
+    assert temperature is not None, "the checks of the case ask for one of them"
+    return temperature
+
+
+def _ends(case: Case, device: Device) -> tuple[str, str]:
+    """Boundaries between which the supercurrent flows: as given, or the only two that reservoirs are on."""
+    drive = case.supercurrent
+    assert drive is not None
+    if drive.from_ is not None and drive.to is not None:
+        return drive.from_, drive.to
+    names = [name for reservoir in device.reservoirs for name in reservoir.on]
+    if len(names) != 2:
+        raise CaseError(
+            f"{case.source}: supercurrent.from: missing: with reservoirs on {', '.join(names)} say "
+            "between which two boundaries the supercurrent flows (from, to)"
+        )
+    return names[0], names[1]
+
+
+def _energy_grid(case: Case, problems: list[UsadelProblem]) -> EnergyGrid:
+    """Uniform bins, or bins graded towards the edges of all spectra at rest that the sweep visits."""
+    number, maximum = case.energies.number, problems[0].grid.maximum
+    if case.energies.spacing == "uniform":
+        return EnergyGrid(np.linspace(0.0, maximum, number + 1))
+    edges: set[float] = set()
+    values = {0.0} if case.supercurrent is None else {abs(value) for value in case.supercurrent.values}
+    for problem in problems:
+        comm = problem.device.mesh.comm
+        for value in sorted(values):
+            state, _ = problem.at_rest(value)
+            here = gap_edge(state.gap, state.depairing)
+            # Along a wire the edge hardly varies; the largest and the smallest bracket what there is.
+            low = comm.allreduce(float(here.min(initial=np.inf)), MPI.MIN)
+            high = comm.allreduce(float(here.max(initial=0.0)), MPI.MAX)
+            edges |= {round(low, 6), round(high, 6)}
+            if problem.gap.follows_bias:
+                edges |= set(np.round(np.linspace(LOWEST_EDGE * low, low, 6), 6).tolist())
+    first = max(problems[0].broadening / 4.0, 1e-6)
+    try:
+        return EnergyGrid.graded(
+            maximum, gap_edges=sorted(e for e in edges if 0.0 < e < maximum), first=first, number=number
+        )
+    except CaseError as error:
+        raise CaseError(f"{case.source}: energies.number: {error}") from None

@@ -1,0 +1,222 @@
+"""Running a case: the sweep, its results folder, resuming; what ``fvqp run`` and ``fvqp check`` call."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mpi4py import MPI
+from numpy.typing import NDArray
+
+from fvqp.case.build import (
+    Sweep,
+    build_mesh,
+    build_problems,
+    build_sweep,
+    check_petsc_options_used,
+    set_petsc_options,
+)
+from fvqp.case.reading import case_from_dict, load_case
+from fvqp.case.recording import Recorder
+from fvqp.case.schema import Case
+from fvqp.errors import CaseError, ConvergenceError
+from fvqp.models.kinetics import SpectralState
+from fvqp.models.usadel import Guess, Point, Solution, UsadelProblem
+from fvqp.results.checkpoint import Checkpoint
+from fvqp.results.folder import ResultsFolder
+from fvqp.results.progress import SweepProgress
+from fvqp.results.result import Result
+
+Floats = NDArray[np.float64]
+log = logging.getLogger(__name__)
+
+#: A bias step that does not converge is halved this many times before the run gives up.
+HALVINGS = 2
+
+
+def run(
+    case: Case | Mapping[str, Any] | str | Path,
+    out: str | Path | None = None,
+    *,
+    overrides: Iterable[str] = (),
+    resume: bool = False,
+    comm: MPI.Comm = MPI.COMM_WORLD,
+) -> Result:
+    """Compute a case.
+
+    Args:
+        case: file, dictionary laid out like the file, or a case read before.
+        out: results folder; None keeps the results in memory.
+        overrides: ``"key=value"`` as of ``--set``; only with a file.
+        resume: go on from what ``out`` holds.
+        comm: ranks to run on; collective.
+
+    Returns:
+        The result; its dataset is complete on rank 0 of ``comm``.
+
+    Raises:
+        FvqpError: bad input, no convergence, a folder of another case; what was computed stays in ``out``.
+    """
+    chosen = _case(case, overrides)
+    if resume and out is None:
+        raise CaseError("resume: needs the results folder to go on from")
+    set_petsc_options(chosen)
+    sweep = build_sweep(chosen)
+    lines = _lines(sweep)
+    groups = chosen.solver.groups
+    if groups > min(comm.size, len(lines)):
+        raise CaseError(
+            f"{chosen.source}: solver.groups: {groups} groups for {len(lines)} curve(s) of the sweep on "
+            f"{comm.size} rank(s); at most {min(comm.size, len(lines))} can work"
+        )
+    number = comm.rank * groups // comm.size
+    group = comm.Split(number, comm.rank) if groups > 1 else comm
+    mesh = build_mesh(chosen, group)
+    problems = build_problems(chosen, mesh)
+    check_petsc_options_used(chosen, problems[0])
+    with ExitStack() as stack:
+        folder = None
+        if out is not None:
+            text = chosen.resolved_toml()
+            sources = json.dumps(dict(problems[0].device.material.sources))
+            folder = ResultsFolder(out, text, chosen.hash, comm, resume, {"material_sources": sources})
+            stack.enter_context(folder)
+        recorder = Recorder(chosen, sweep, problems, comm, group, folder)
+        earlier = None if folder is None else folder.start(recorder.sweep, mesh)
+        completed = comm.bcast(recorder.sweep.completed)
+        mine = [line for k, line in enumerate(lines) if k * groups // len(lines) == number]
+        progress = stack.enter_context(SweepProgress(completed.size, comm, int(completed.sum())))
+        recorder.progress = progress
+        for line in mine:
+            _run_line(line, problems, sweep, recorder, completed, earlier)
+        recorder.finish()
+    return recorder.result()
+
+
+def check(case: Case | Mapping[str, Any] | str | Path, *, overrides: Iterable[str] = ()) -> str:
+    """Validate a case without computing; its sizes and expected memory as text."""
+    chosen = _case(case, overrides)
+    sweep = build_sweep(chosen)
+    mesh = build_mesh(chosen, MPI.COMM_WORLD)
+    problems = build_problems(chosen, mesh)
+    set_petsc_options(chosen)
+    check_petsc_options_used(chosen, problems[0])
+    problem = problems[0]
+    points = int(np.prod([len(axis) or 1 for axis in vars(sweep).values()]))
+    unknowns = 2 * mesh.n_global * problem.grid.n
+    per_rank = problem.expected_memory() / 2**20
+    rows = [
+        ("mesh", f"{mesh.n_global} cells of dimension {mesh.dim}"),
+        ("regions", ", ".join(mesh.region_names) or "none"),
+        ("boundaries", ", ".join(mesh.boundaries)),
+        ("energies", f"{problem.grid.n} bins up to {problem.grid.maximum:.4g} Delta0"),
+        ("unknowns", f"{unknowns} (f_L and f_T of every cell and energy)"),
+        ("sweep", f"{points} points" + "".join(f", {len(v)} {k}" for k, v in vars(sweep).items() if v)),
+        ("solver", problem.kinetics.solver.description),
+        ("memory", f"about {per_rank:.0f} MiB on a rank, of {mesh.comm.size}"),
+    ]
+    return "\n".join([f"{chosen.source}: valid", *(f"  {name:<11}{text}" for name, text in rows)])
+
+
+@dataclass(frozen=True)
+class _Line:
+    """One curve: indices of temperature, supercurrent and detector bias, and the order of its biases.
+
+    ``order`` holds runs of indices of ``V_inj``; in each, a point starts from the one before it, and the
+    first from the state at rest, so that every point stays on the branch that is connected with zero bias.
+    """
+
+    index: tuple[int, ...]
+    order: tuple[tuple[int, ...], ...]
+
+
+def _case(case: Case | Mapping[str, Any] | str | Path, overrides: Iterable[str]) -> Case:
+    if isinstance(case, str | Path):
+        return load_case(case, overrides)
+    if list(overrides):
+        raise CaseError("overrides: belong to a case file; change the dictionary instead")
+    return case if isinstance(case, Case) else case_from_dict(dict(case))
+
+
+def _lines(sweep: Sweep) -> list[_Line]:
+    biases = np.array(sweep.V_inj or (0.0,))
+    by_size = np.argsort(np.abs(biases), kind="stable")
+    up = tuple(int(k) for k in by_size if biases[k] >= 0.0)
+    down = tuple(int(k) for k in by_size if biases[k] < 0.0)
+    order = tuple(run for run in (up, down) if run)
+    outer = [range(len(axis) or 1) for axis in (sweep.temperature, sweep.supercurrent, sweep.V_det)]
+    return [_Line(index, order) for index in itertools.product(*outer)]
+
+
+def _run_line(
+    line: _Line,
+    problems: list[UsadelProblem],
+    sweep: Sweep,
+    recorder: Recorder,
+    completed: NDArray[np.bool_],
+    earlier: Checkpoint | None,
+) -> None:
+    """All missing points of one curve, recorded one by one."""
+    t, s, d = line.index
+    problem = problems[t]
+    value = sweep.supercurrent[s] if sweep.supercurrent else 0.0
+    v_det = sweep.V_det[d] if sweep.V_det else 0.0
+    follows = problem.gap.follows_bias or problem.self_consistent_phase
+    for chain in line.order:
+        guess: Guess | Solution | None = None
+        done = [bool(completed[recorder.place(line.index, v)]) for v in chain]
+        start = done.index(False) if False in done else len(chain)
+        if start == len(chain):
+            continue
+        if start > 0 and follows:
+            place = recorder.place(line.index, chain[start - 1])
+            guess = _restored(problem, earlier, place)
+            start = start if guess is not None else 0
+        for v in chain[start:]:
+            v_inj = sweep.V_inj[v] if sweep.V_inj else 0.0
+            point = Point(v_inj, v_det, value)
+            solution = _advance(problem, point, guess)
+            recorder.record(line.index, v, problem, solution)
+            guess = solution if follows else None
+
+
+def _advance(problem: UsadelProblem, point: Point, guess: Guess | Solution | None) -> Solution:
+    """Solve a point from its neighbour; a step that does not converge is taken in halves."""
+    start = 0.0 if guess is None else guess.point.V_inj
+    for halving in range(HALVINGS + 1):
+        here = guess
+        try:
+            for step in range(1, 2**halving + 1):
+                part = start + (point.V_inj - start) * step / 2**halving
+                last = problem.solve(Point(part, point.V_det, point.supercurrent), here)
+                here = last
+            return last
+        except ConvergenceError as error:
+            if halving == HALVINGS or not problem.gap.follows_bias:
+                raise
+            log.info("%s; the bias step is halved", error)
+    raise AssertionError("unreachable")
+
+
+def _restored(problem: UsadelProblem, earlier: Checkpoint | None, place: tuple[int, ...]) -> Guess | None:
+    """The solution that a checkpoint holds, if it is the one at ``place``."""
+    if earlier is None or tuple(earlier.numbers.get("place", ())) != place:
+        return None
+    v_inj, v_det, value, drain = earlier.numbers["point"]
+    arrays = earlier.arrays
+    phase = None
+    if "phase" in arrays:
+        phase = problem.restored_phase(arrays["superfluid"], arrays["phase"], float(drain))
+    drop = phase.drop if phase is not None and problem.coupling and phase.current != 0.0 else None
+    spectral = SpectralState(arrays["gap"], arrays["depairing"], drop)
+    return Guess(Point(float(v_inj), float(v_det), float(value)), spectral, phase)
+
+
+__all__ = ["check", "run"]
