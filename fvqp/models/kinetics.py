@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -168,7 +169,8 @@ class Kinetics:
         shape = (mesh.n_cells, self.grid.n)
         needed = present | (present.any(axis=1, keepdims=True) if coupled else False)
         fields = [
-            tuple(np.empty(shape) if needed[k, c] else None for c in (L, T)) for k in range(len(externals))
+            (np.empty(shape) if needed[k, L] else None, np.empty(shape) if needed[k, T] else None)
+            for k in range(len(externals))
         ]
         currents = np.zeros_like(externals)
         relaxed = np.zeros((len(externals), self.grid.n))
@@ -181,12 +183,13 @@ class Kinetics:
                     continue
                 operator = transport.at(self.coefficients(state, spectrum, components))
                 leads = np.ascontiguousarray(externals[rows][:, list(components), :, bins])
-                centres = self.grid.centres[bins]
-                x = self.solver.solve(operator, leads, what=lambda e, at=centres: f"energy {at[e]:.6g} Δ0")
+                x = self.solver.solve(operator, leads, what=partial(_energy_name, self.grid.centres[bins]))
                 for row, k in enumerate(rows):
                     into = operator.currents(x[row], leads[row])
                     for position, c in enumerate(components):
-                        fields[k][c][:, bins] = x[row][:, position]
+                        field = fields[k][c]
+                        if field is not None:
+                            field[:, bins] = x[row][:, position]
                         currents[k, c, :, bins] = into[position]
                     if T in components:
                         relaxed[k, bins] = operator.relaxed_charge(x[row])
@@ -240,3 +243,7 @@ class Kinetics:
         factor_t = normal + pick(spectrum.re_F, c0) * pick(spectrum.re_F, c1)
         shape = (len(faces), normal.shape[-1])
         return np.stack([np.broadcast_to(np.maximum(factor_l, 0.0), shape), np.broadcast_to(factor_t, shape)])
+
+
+def _energy_name(centres: Floats, e: int) -> str:
+    return f"energy {centres[e]:.6g} Δ0"

@@ -52,6 +52,8 @@ class PhaseField:
         depairing: ``(n_cells,)`` ``ζ = ½(ξ∇φ)²`` in Δ0.
         gradient: mean ``ξ∇φ`` along the current over the region, with its sign.
         current: total supercurrent in ampere.
+        superfluid: ``(n_cells,)`` superfluid density that it was solved with.
+        drain: phase of the drain, radians.
     """
 
     phase: Floats
@@ -59,6 +61,8 @@ class PhaseField:
     depairing: Floats
     gradient: float
     current: float
+    superfluid: Floats
+    drain: float
 
 
 @dataclass
@@ -120,8 +124,11 @@ class PhaseSolver:
             scale = (value / self.device.voltage_unit - extra) / through
         else:
             scale = value / self._mean_gradient(self._drop(superfluid, unit, 1.0))
-        phase = scale * unit if own is None else scale * unit + own
-        drop = self._drop(superfluid, phase, scale)
+        return self.restore(superfluid, scale * unit if own is None else scale * unit + own, scale)
+
+    def restore(self, superfluid: Floats, phase: Floats, drain: float) -> PhaseField:
+        """The field of a phase that is known already, for the superfluid density it was solved with."""
+        drop = self._drop(superfluid, phase, drain)
         vectors = self._vectors(drop)
         squared = np.zeros(self.device.mesh.n_cells)
         squared[: len(vectors)] = np.einsum("ci,ci->c", vectors, vectors)
@@ -130,8 +137,10 @@ class PhaseSolver:
             phase=phase,
             drop=drop,
             depairing=0.5 * squared,
-            gradient=float(np.copysign(self._mean_gradient(drop), scale)),
-            current=self._current(superfluid, phase, scale) * self.device.voltage_unit,
+            gradient=float(np.copysign(self._mean_gradient(drop), drain)),
+            current=self._current(superfluid, phase, drain) * self.device.voltage_unit,
+            superfluid=superfluid,
+            drain=drain,
         )
 
     @cached_property

@@ -22,7 +22,7 @@ from fvqp.gap import equilibrium_gap, gap_residual, superfluid_density
 from fvqp.grids import energy as distributions
 from fvqp.grids.energy import EnergyGrid
 from fvqp.models.device import Device
-from fvqp.models.kinetics import Kinetics, KineticState, L, Response, SpectralState, T
+from fvqp.models.kinetics import BLOCK, Kinetics, KineticState, L, Response, SpectralState, T
 from fvqp.models.linear import TransportSolver
 from fvqp.models.phase import PhaseField, PhaseSolver, Supercurrent
 from fvqp.solvers.fixed_point import solve_fixed_point
@@ -31,6 +31,9 @@ from fvqp.transport.operator import Transport
 
 Floats = NDArray[np.float64]
 
+#: A gap below this fraction of the bulk value on the way to self-consistency does not come back.
+COLLAPSED = 0.05
+
 
 @dataclass(frozen=True)
 class GapModel:
@@ -38,9 +41,9 @@ class GapModel:
 
     Attributes:
         kind: ``equilibrium`` (of the bath), ``fixed`` (``value``), ``uniform`` (one gap for the whole
-            device, from f_L under the junction ``at``), ``local`` (each cell its own).
+            device, from f_L under a junction), ``local`` (each cell its own).
         value: the fixed gap in Δ0.
-        at: name of a junction.
+        at: the junction whose f_L counts, by name or by the place it is on.
         debye_energy: cut-off ω_D of the gap equation in Δ0.
         rule: ``arccosh`` or ``arcsinh``: which function of ω_D the coupling constant is the inverse of.
     """
@@ -108,6 +111,15 @@ class Solution:
     evaluations: int
 
 
+@dataclass(frozen=True)
+class Guess:
+    """What a solution can start from: a neighbour's point, spectra and phase."""
+
+    point: Point
+    spectral: SpectralState
+    phase: PhaseField | None
+
+
 @dataclass
 class UsadelProblem:
     """The elastic non-equilibrium problem of a device.
@@ -135,7 +147,7 @@ class UsadelProblem:
     coupling: bool = True
     self_consistent_phase: bool = False
     tolerance: float = 1e-10
-    maximum_iterations: int = 100
+    maximum_iterations: int = 60
     method: str = "auto"
     transport: Transport | None = None
 
@@ -145,9 +157,8 @@ class UsadelProblem:
             raise CaseError("reservoirs: none; at least one must fix the distribution")
         if self.self_consistent_phase and self.supercurrent is None:
             raise CaseError("supercurrent.self_consistent_phase: needs from and to, where the phase is fixed")
-        if self.gap.kind == "uniform" and self.gap.at not in [j.name for j in device.junctions]:
-            known = ", ".join(j.name for j in device.junctions) or "none"
-            raise CaseError(f"gap.at: no junction {self.gap.at!r} (junctions: {known})")
+        if self.gap.kind == "uniform":
+            self._gap_junction = self._junction_at(str(self.gap.at))
         self.transport = self.transport or device.transport()
         self.kinetics = Kinetics(
             device, self.transport, self.grid, self.broadening, TransportSolver(self.transport, self.method)
@@ -297,7 +308,7 @@ class UsadelProblem:
     # -- operating points
     # -------------------------------------------------------------------------------------
 
-    def solve(self, point: Point, guess: Solution | None = None) -> Solution:
+    def solve(self, point: Point, guess: Guess | Solution | None = None) -> Solution:
         """Solve an operating point; ``guess`` is a neighbouring solution to start from.
 
         Raises:
@@ -322,7 +333,7 @@ class UsadelProblem:
             self._responses[value] = self.kinetics.respond(state, sources)
         return self._responses[value]
 
-    def _self_consistent(self, point: Point, external: Floats, guess: Solution | None) -> Solution:
+    def _self_consistent(self, point: Point, external: Floats, guess: Guess | Solution | None) -> Solution:
         mesh, n = self.device.mesh, self.device.mesh.n_owned
         state, phase = (
             (guess.spectral, guess.phase) if guess is not None else self.at_rest(point.supercurrent)
@@ -332,6 +343,9 @@ class UsadelProblem:
         depairing = np.broadcast_to(state.depairing, (mesh.n_cells,)).copy()
         gap = np.broadcast_to(state.gap, (mesh.n_cells,)).copy()
         found: list[tuple[SpectralState, KineticState, PhaseField | None]] = []
+        label = f"V_inj = {point.V_inj:.6g} V, V_det = {point.V_det:.6g} V"
+        if point.supercurrent:
+            label += f", supercurrent {point.supercurrent:g}"
 
         def expand(y: Floats) -> tuple[Floats, Floats]:
             cells = np.zeros((mesh.n_cells, 2))
@@ -358,6 +372,7 @@ class UsadelProblem:
             (kinetic,) = self.kinetics.solve(spectral, external[None])
             f_l = kinetic.deviation(L)
             new_gap = self._gap_update(here_gap, here_depairing, f_l)
+            self._require_gap(new_gap, label)
             new_depairing = here_depairing
             if self._phases is not None and (depairing_moves or self.self_consistent_phase):
                 source = (
@@ -369,9 +384,6 @@ class UsadelProblem:
             found[:] = [(spectral, kinetic, phase)]
             return pack(new_gap, new_depairing)
 
-        label = f"V_inj = {point.V_inj:.6g} V, V_det = {point.V_det:.6g} V"
-        if point.supercurrent:
-            label += f", supercurrent {point.supercurrent:g}"
         result = solve_fixed_point(
             update,
             pack(gap, depairing),
@@ -381,12 +393,30 @@ class UsadelProblem:
             max_evaluations=self.maximum_iterations,
         )
         spectral, kinetic, phase = found[0]
-        lowest = mesh.comm.allreduce(float(np.min(spectral.gap, initial=np.inf)), MPI.MIN)
-        if uniform and lowest < 1e-6:
-            raise ConvergenceError(
-                f"self-consistent gap at {label}: superconductivity is destroyed (gap → 0)"
-            )
         return Solution(point, spectral, kinetic, phase, result.evaluations)
+
+    def _require_gap(self, gap: Floats, label: str) -> None:
+        """Raise `ConvergenceError` on all ranks if the gap of a superconducting cell has collapsed."""
+        mesh = self.device.mesh
+        lost: tuple[float, list[float]] | None = None
+        for bulk, cells in self._bulk:
+            here = cells[gap[cells] < COLLAPSED * bulk]
+            if len(here):
+                worst = here[np.argmin(gap[here])]
+                lost = (float(gap[worst]), (mesh.centroid[worst] * 1e6).round(4).tolist())
+        found = [entry for entry in mesh.comm.allgather(lost) if entry is not None]
+        if not found:
+            return
+        where = min(found)[1]
+        hint = ""
+        if self.gap.kind == "local":
+            hint = (
+                "; without inelastic collisions quasiparticles stay where the gap is lower and lower it further; "
+                'gap.model = "uniform" has no such traps'
+            )
+        raise ConvergenceError(
+            f"self-consistent gap at {label}: superconductivity is destroyed, first near {where} um{hint}"
+        )
 
     def _gap_update(self, gap: Floats, depairing: Floats, f_l: Floats) -> Floats:
         """Next gap of every cell from the deviations of f_L, ``Δ exp(g/λ)`` with g the relative residual."""
@@ -394,9 +424,8 @@ class UsadelProblem:
             return self._equilibrium_gap(depairing)
         new = np.zeros_like(gap)
         if self.gap.kind == "uniform":
-            number = [j.name for j in self.device.junctions].index(str(self.gap.at))
-            f_at = self.average_under(number, f_l)
-            zeta = self.average_under(number, depairing[:, None])
+            f_at = self.average_under(self._gap_junction, f_l)
+            zeta = self.average_under(self._gap_junction, depairing[:, None])
             new[:] = self._next_gap(1.0, gap[:1], zeta, f_at[None])[:1] if len(gap) else 0.0
             return new
         for bulk, cells in self._bulk:
@@ -425,6 +454,14 @@ class UsadelProblem:
         )
         return bulk * gap * np.exp(residual)
 
+    def _junction_at(self, place: str) -> int:
+        """Number of the junction of that name, or on that part of the mesh."""
+        for number, junction in enumerate(self.device.junctions):
+            if place in (junction.name, junction.on):
+                return number
+        known = ", ".join(f"{j.name} on {j.on}" for j in self.device.junctions) or "none"
+        raise CaseError(f"gap.at: there is no junction at {place!r} (junctions: {known})")
+
     def average_under(self, number: int, cells: Floats) -> Floats:
         """Average of ``cells[n_cells, ...]`` over the cells under junction ``number``, on all ranks."""
         assert self.transport is not None
@@ -432,6 +469,24 @@ class UsadelProblem:
         total = np.ascontiguousarray(share @ cells[index])
         self.device.mesh.comm.Allreduce(MPI.IN_PLACE, total)
         return total
+
+    def restored_phase(self, superfluid: Floats, phase: Floats, drain: float) -> PhaseField:
+        """The phase field of an earlier solution (`PhaseSolver.restore`)."""
+        if self._phases is None:
+            raise CaseError("supercurrent: this problem has none, so there is no phase to restore")
+        return self._phases.restore(superfluid, phase, drain)
+
+    def expected_memory(self) -> float:
+        """Bytes on this rank: stored responses or states, and the blocks that are solved at a time.
+
+        Per cell and energy: one double for each stored component of each source; inside a block, the matrix,
+        face conductances, spectral functions and the elimination's fill.
+        """
+        n, sources = self.device.mesh.n_cells, 2 * len(self.device.junctions)
+        components = 2 if self.supercurrent is not None and self.coupling else 1
+        stored = 3 if self.gap.follows_bias else sources * components
+        block = 40 * components**2 + (9 if self.gap.follows_bias else 0)
+        return 8.0 * n * (self.grid.n * stored + min(BLOCK, self.grid.n) * block)
 
     # -- observables
     # ------------------------------------------------------------------------------------------
@@ -504,6 +559,11 @@ def _directed(
         return state, phase
     drop = None if state.drop is None else -state.drop
     turned = replace(
-        phase, phase=-phase.phase, drop=-phase.drop, gradient=-phase.gradient, current=-phase.current
+        phase,
+        phase=-phase.phase,
+        drop=-phase.drop,
+        gradient=-phase.gradient,
+        current=-phase.current,
+        drain=-phase.drain,
     )
     return replace(state, drop=drop), turned
