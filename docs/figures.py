@@ -23,17 +23,15 @@ from fvqp.results import Result, open_result
 ROOT = Path(__file__).parents[1]
 STATIC = ROOT / "docs" / "_static"
 CURVES = {"fig10": "g_ss", "fig13": "g_a", "fig11_elastic": "gap"}
-FILM = ("gap.model=equilibrium", "sweep.V_inj.points=3", "output.every=1")
-"""The film is shown with the gap of equilibrium, where it is solved in a second."""
 SHOWN = 3.0
 """Half the length of wire in the picture of the film, micrometres."""
 
 
-def result(case: str, out: Path, overrides: tuple[str, ...] = ()) -> Result:
-    """The results of a case in ``out``, computed unless they are there."""
-    if (out / "results.nc").exists():
-        return open_result(out)
-    return fvqp.run(ROOT / "cases" / "ryan2026" / f"{case}.toml", out=out, overrides=overrides)
+def result(name: str, folder: Path) -> Result:
+    """The results of a case, computed unless they are there."""
+    if (folder / name / "results.nc").exists():
+        return open_result(folder / name)
+    return fvqp.run(ROOT / "cases" / "ryan2026" / f"{name}.toml", out=folder / name)
 
 
 def film(folder: Path, picture: Path) -> None:
@@ -105,10 +103,10 @@ def main() -> None:
     folder = parser.parse_args().results
     STATIC.mkdir(exist_ok=True)
     for name, kind in CURVES.items():
-        (drawn,) = result(name, folder / name).plot(kind, folder=folder / "pictures")
+        (drawn,) = result(name, folder).plot(kind, folder=folder / "pictures")
         drawn.replace(STATIC / f"{name}.png")
-    result("wire_film", folder / "film_picture", FILM)
-    film(folder / "film_picture", STATIC / "film.png")
+    result("wire_film", folder)
+    film(folder / "wire_film", STATIC / "film.png")
 
 
 if __name__ == "__main__":
