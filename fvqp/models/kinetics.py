@@ -10,7 +10,7 @@ bit.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -78,6 +78,21 @@ class KineticState:
             if field is not None:
                 total += weight * field[cells]
         return total
+
+    def stacked(self, components: Sequence[int], bins: slice, copies: int) -> Floats:
+        """Some components and energies as ``(copies, n_cells, component, energy)``."""
+        x = np.stack([self.deviation(c)[:, bins] for c in components], axis=1)
+        return np.repeat(x[None], copies, axis=0)
+
+    def plus(self, other: KineticState) -> KineticState:
+        """The state of both together, such as f_L of one and f_T of the other."""
+        return KineticState(
+            self.external,
+            self.currents + other.currents,
+            self.relaxed + other.relaxed,
+            self.terms + other.terms,
+            self.n_cells,
+        )
 
 
 @dataclass(frozen=True)
@@ -156,16 +171,23 @@ class Kinetics:
         )
 
     def solve(
-        self, state: SpectralState, externals: Floats, progress: Callable[[float], None] | None = None
+        self,
+        state: SpectralState,
+        externals: Floats,
+        *,
+        only: int | None = None,
+        guess: KineticState | None = None,
     ) -> tuple[KineticState, ...]:
         """States under several lead distributions ``externals[case, component, terminal, energy]`` at once.
 
-        The components are solved together where a supercurrent couples them. ``progress`` is told the
-        fraction done.
+        The components are solved together where a supercurrent couples them; elsewhere ``only`` leaves the
+        other one out, as zero. ``guess`` is a state to start iterative solvers from.
         """
         mesh, transport = self.device.mesh, self.transport
         coupled = state.drop is not None
         present = np.any(externals != 0.0, axis=(2, 3))
+        if only is not None and not coupled:
+            present[:, 1 - only] = False
         shape = (mesh.n_cells, self.grid.n)
         needed = present | (present.any(axis=1, keepdims=True) if coupled else False)
         fields = [
@@ -183,7 +205,9 @@ class Kinetics:
                     continue
                 operator = transport.at(self.coefficients(state, spectrum, components))
                 leads = np.ascontiguousarray(externals[rows][:, list(components), :, bins])
-                x = self.solver.solve(operator, leads, what=partial(_energy_name, self.grid.centres[bins]))
+                start = None if guess is None else guess.stacked(components, bins, len(rows))
+                name = partial(_energy_name, self.grid.centres[bins])
+                x = self.solver.solve(operator, leads, guess=start, what=name)
                 for row, k in enumerate(rows):
                     into = operator.currents(x[row], leads[row])
                     for position, c in enumerate(components):
@@ -193,8 +217,6 @@ class Kinetics:
                         currents[k, c, :, bins] = into[position]
                     if T in components:
                         relaxed[k, bins] = operator.relaxed_charge(x[row])
-            if progress is not None:
-                progress(bins.stop / self.grid.n)
         return tuple(
             KineticState(externals[k], currents[k], relaxed[k], ((1.0, fields[k]),), mesh.n_cells)
             for k in range(len(externals))
@@ -222,17 +244,12 @@ class Kinetics:
                 source -= operator.residual(x, external)[:, T] @ widths
         return source
 
-    def respond(
-        self,
-        state: SpectralState,
-        sources: Sequence[tuple[int, int]],
-        progress: Callable[[float], None] | None = None,
-    ) -> Response:
+    def respond(self, state: SpectralState, sources: Sequence[tuple[int, int]]) -> Response:
         """Responses to a unit distribution for each ``(component, terminal)``."""
         units = np.zeros((len(sources), 2, len(self.transport.terminals), self.grid.n))
         for k, (component, terminal) in enumerate(sources):
             units[k, component, terminal] = 1.0
-        return Response(tuple(sources), self.solve(state, units, progress))
+        return Response(tuple(sources), self.solve(state, units))
 
     def _coherence(self, spectrum: BinnedSpectrum, faces: NDArray[np.int32]) -> Floats:
         """Coherence factors of tunnelling at equal phase, ``(2, faces, energy)``."""

@@ -40,6 +40,7 @@ class TransportSolver:
         externals: Floats,
         *,
         source: Floats | None = None,
+        guess: Floats | None = None,
         what: Callable[[int], str],
     ) -> Floats:
         """Solutions ``(case, n_cells, component, energy)``, ghosts included.
@@ -48,6 +49,7 @@ class TransportSolver:
             operator: at the energies of ``externals``.
             externals: ``(case, component, terminal, energy)`` distributions of leads and reservoirs.
             source: ``(case, n_owned, component, energy)`` added to the right-hand sides.
+            guess: ``(case, n_cells, component, energy)`` to start from where the solver iterates.
             what: names energy number ``e`` in messages.
 
         Raises:
@@ -66,6 +68,7 @@ class TransportSolver:
             found = solver.solve(
                 rhs.reshape(n_cases, -1, n_energies),
                 operator=None if transport.gradient is None else self._action(operator),
+                guess=None if guess is None else guess[:, : mesh.n_owned].reshape(n_cases, -1, n_energies),
             )
         except ConvergenceError as error:
             raise ConvergenceError(f"{_energy_named(str(error), what)}") from None

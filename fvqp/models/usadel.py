@@ -346,6 +346,8 @@ class UsadelProblem:
         label = f"V_inj = {point.V_inj:.6g} V, V_det = {point.V_det:.6g} V"
         if point.supercurrent:
             label += f", supercurrent {point.supercurrent:g}"
+        only = None if self.self_consistent_phase else L
+        start = guess.kinetic if isinstance(guess, Solution) else None
 
         def expand(y: Floats) -> tuple[Floats, Floats]:
             cells = np.zeros((mesh.n_cells, 2))
@@ -369,7 +371,9 @@ class UsadelProblem:
             nonlocal phase
             here_gap, here_depairing = expand(y)
             spectral = self._collapsed(here_gap, here_depairing, phase)
-            (kinetic,) = self.kinetics.solve(spectral, external[None])
+            (kinetic,) = self.kinetics.solve(
+                spectral, external[None], only=only, guess=found[0][1] if found else start
+            )
             f_l = kinetic.deviation(L)
             new_gap = self._gap_update(here_gap, here_depairing, f_l)
             self._require_gap(new_gap, label)
@@ -393,6 +397,10 @@ class UsadelProblem:
             max_evaluations=self.maximum_iterations,
         )
         spectral, kinetic, phase = found[0]
+        if only is not None and spectral.drop is None:
+            # f_T does not act back on the gap: it is found once, at the end.
+            (charge,) = self.kinetics.solve(spectral, external[None], only=T)
+            kinetic = kinetic.plus(charge)
         return Solution(point, spectral, kinetic, phase, result.evaluations)
 
     def _require_gap(self, gap: Floats, label: str) -> None:
@@ -411,7 +419,7 @@ class UsadelProblem:
         hint = ""
         if self.gap.kind == "local":
             hint = (
-                "; without inelastic collisions quasiparticles stay where the gap is lower and lower it further; "
+                "; without inelastic collisions quasiparticles stay where the gap is low and lower it more; "
                 'gap.model = "uniform" has no such traps'
             )
         raise ConvergenceError(
