@@ -42,7 +42,9 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
-autodoc_default_options = {"members": True, "show-inheritance": False}
+autodoc_default_options = {"members": True}
+_ALIASES = ("ArrayLike", "Floats", "FloatArray", "Ints", "IntArray", "Complexes")
+autodoc_type_aliases = {name: name for name in _ALIASES}
 napoleon_use_rtype = False
 napoleon_use_ivar = True
 
@@ -56,6 +58,7 @@ html_theme_options = {"navigation_with_keys": True}
 
 _SECTION = re.compile(r"^(Parameters|Attributes|Returns|Raises)$")
 _ENTRY = re.compile(r"^(\s*)([\w*][\w*., ]*) : (.+)$")
+_SEVERAL = re.compile(r"^ *\w+(, \w+)+(?= ?:|$)")
 _LITERAL = re.compile(r"(``.+?``|`[^`]+`)", re.DOTALL)
 
 
@@ -74,7 +77,8 @@ def _entries(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: l
             inside = False
             found.append("")
         found += [f"{match[1]}{match[2]}", f"{match[1]}    {match[3]}"] if match else [line]
-    lines[:] = found
+    # A field has one name: "G, F" is written as one.
+    lines[:] = [_SEVERAL.sub(lambda m: m[0].replace(", ", ","), line) for line in found]
 
 
 def _plain(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
@@ -90,6 +94,16 @@ def _plain(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: lis
     lines[:] = "".join(pieces).split("\n")
 
 
+def _signature(app: Sphinx, what: str, name: str, obj: Any, options: Any, text: str, returns: str) -> Any:
+    """Names of types without their modules also where a default is no expression."""
+
+    def short(written: str) -> str:
+        return re.sub(r"~[\w.]*\.(\w+)|TypeAliasForwardRef\('(\w+)'\)", lambda m: m[1] or m[2], written or "")
+
+    return short(text), short(returns)
+
+
 def setup(app: Sphinx) -> None:
     app.connect("autodoc-process-docstring", _entries, priority=100)
     app.connect("autodoc-process-docstring", _plain, priority=900)
+    app.connect("autodoc-process-signature", _signature)

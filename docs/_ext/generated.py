@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import types
 import typing
 from typing import Any
@@ -60,7 +61,8 @@ def kind(annotation: Any) -> str:
         of = parts[0]
         if isinstance(of, type) and issubclass(of, BaseModel):
             return f"list of tables, see [{of.__name__}](#{of.__name__.lower()})"
-        return f"list of {kind(of)}" if Ellipsis in arguments else f"{len(parts)} of: {kind(of)}"
+        words = kind(of).replace(": ", ", each as ", 1)
+        return f"list of {words}" if Ellipsis in arguments else f"{len(parts)} of: {kind(of)}"
     if origin is dict:
         of = arguments[1]
         if isinstance(of, type) and issubclass(of, BaseModel):
@@ -109,6 +111,7 @@ class CaseTable(SphinxDirective):
         for name, field in table.model_fields.items():
             key = field.alias or name
             said = " ".join(documented.get((table.__name__, name), [])).replace("``", "`").strip()
+            said = re.sub(r":\w+:`", "`", said)
             meaning = " ".join(part for part in (said, added.pop(key, "")) if part)
             if not meaning:
                 raise self.severe(f"{table.__name__}.{key} has no meaning: give it a docstring in the schema")
