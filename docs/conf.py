@@ -59,6 +59,7 @@ html_theme_options = {"navigation_with_keys": True}
 _SECTION = re.compile(r"^(Parameters|Attributes|Returns|Raises)$")
 _ENTRY = re.compile(r"^(\s*)([\w*][\w*., ]*) : (.+)$")
 _SEVERAL = re.compile(r"^ *\w+(, \w+)+(?= ?:|$)")
+_TYPES = re.compile(r"~[\w.]*\.(\w+)|TypeAliasForwardRef\('(\w+)'\)")
 _LITERAL = re.compile(r"(``.+?``|`[^`]+`)", re.DOTALL)
 
 
@@ -97,8 +98,8 @@ def _plain(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: lis
 def _signature(app: Sphinx, what: str, name: str, obj: Any, options: Any, text: str, returns: str) -> Any:
     """Names of types without their modules also where a default is no expression."""
 
-    def short(written: str) -> str:
-        return re.sub(r"~[\w.]*\.(\w+)|TypeAliasForwardRef\('(\w+)'\)", lambda m: m[1] or m[2], written or "")
+    def short(written: str | None) -> str | None:
+        return written and _TYPES.sub(lambda m: m[1] or m[2], written)
 
     return short(text), short(returns)
 
