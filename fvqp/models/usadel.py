@@ -335,9 +335,12 @@ class UsadelProblem:
 
     def _self_consistent(self, point: Point, external: Floats, guess: Guess | Solution | None) -> Solution:
         mesh, n = self.device.mesh, self.device.mesh.n_owned
-        state, phase = (
-            (guess.spectral, guess.phase) if guess is not None else self.at_rest(point.supercurrent)
-        )
+        if guess is not None and guess.point.supercurrent == point.supercurrent:
+            state, phase = guess.spectral, guess.phase
+        else:
+            # Phase drops are no part of the iterate: those of another supercurrent, maybe with the opposite
+            # sign, could be taken for converged.
+            state, phase = self.at_rest(point.supercurrent)
         uniform = self.gap.kind == "uniform"
         depairing_moves = self._phases is not None and point.supercurrent != 0.0
         depairing = np.broadcast_to(state.depairing, (mesh.n_cells,)).copy()
