@@ -1,0 +1,159 @@
+"""The gap in equilibrium and under injection: one gap for the device, and one in every cell."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.optimize import brentq
+from wire_devices import ALUMINIUM, CONDUCTANCE, THICKNESS, UM, WIDTH, close, graded, line_mesh, wire
+
+from fvqp.errors import ConvergenceError
+from fvqp.grids.energy import EnergyGrid
+from fvqp.models.device import Device
+from fvqp.models.phase import Supercurrent
+from fvqp.models.usadel import GapModel, Point, Solution, UsadelProblem
+
+MILLIVOLT = 1e-3
+KAPPA = CONDUCTANCE["A"] * ALUMINIUM.resistivity * ALUMINIUM.coherence_length / (WIDTH * THICKNESS)
+
+
+@pytest.fixture(scope="module")
+def device() -> Device:
+    return wire(line_mesh(40, 41), "point_A", "point_B")
+
+
+@pytest.mark.parametrize(("reduced", "gap"), [(0.3, 0.99712), (0.5, 0.95689), (0.7, 0.82877), (0.9, 0.52634)])
+@pytest.mark.parametrize("kind", ["equilibrium", "local", "uniform"])
+def test_equilibrium(reduced: float, gap: float, kind: str) -> None:
+    """Without bias every model has the BCS gap of the bath, in every cell (Mühlschlegel's table)."""
+    temperature = reduced * ALUMINIUM.critical_temperature
+    lead = dict.fromkeys("ABC", temperature)
+    device = wire(line_mesh(10, 21), "point_A", temperature=lead, bath=temperature)
+    model = GapModel(kind, at="A" if kind == "uniform" else None, debye_energy=1e3)  # type: ignore[arg-type]
+    problem = UsadelProblem(device, graded(1e-6, 80), 1e-6, gap=model)
+    close(problem.solve(Point()).spectral.gap, gap, 5e-5)
+
+
+def test_fixed_gap_is_used(device: Device) -> None:
+    problem = UsadelProblem(device, graded(5e-3, 60), 5e-3, gap=GapModel("fixed", value=0.8))
+    assert np.all(problem.solve(Point(6e-4)).spectral.gap == 0.8)
+
+
+def uniform_gap(broadening: float, temperature: float, volts: float, device: Device) -> float:
+    """The gap whose equation is met with f_L under a point injector in a wire between reservoirs.
+
+    With ``δf_L = δf_lead κN/(κN + D_L ξ (1/L₁ + 1/L₂))``, a fine sum over energies, Dynes' spectra and
+    ``1/λ = arccosh ω_D``; nothing of the package's grid, spectra or gap equation.
+    """
+    e = np.arange(0.5, 2e5) * 5e-5  # up to ω_D = 10
+    z = e + 1j * broadening
+    ends = ALUMINIUM.coherence_length * (1 / (5.2 * UM) + 1 / (5.8 * UM))
+    t, bias = 0.061 / device.thermal_unit, volts / device.voltage_unit
+    lead = 0.5 * (np.tanh((e + bias) / (2 * t)) + np.tanh((e - bias) / (2 * t)))
+    bath = np.tanh(e / (2 * temperature))
+
+    def mismatch(gap: float) -> float:
+        root = np.sqrt(gap - z) * np.sqrt(gap + z)
+        normal, anomalous = -1j * z / root, gap / root
+        dos = normal.real
+        spread = 0.5 * (1 + np.abs(normal) ** 2 - np.abs(anomalous) ** 2)
+        f_l = bath + (lead - bath) * KAPPA * dos / (KAPPA * dos + spread * ends)
+        return float((anomalous.imag * f_l).sum() * 5e-5 / gap - np.arccosh(10.0))
+
+    return float(brentq(mismatch, 0.5, 1.1, xtol=1e-9))
+
+
+def test_uniform_gap_under_injection() -> None:
+    """As in the elastic Fig. 11: flat up to eV = Δ, sharp drop there, plateau beyond."""
+    device, broadening = wire(line_mesh(40, 81), "point_A"), 5e-3
+    grid = EnergyGrid.graded(6.0, gap_edges=[0.97, 0.995], first=broadening / 8, number=500)
+    problem = UsadelProblem(device, grid, broadening, gap=GapModel("uniform", at="A"))
+    onset = device.voltage_unit
+    volts = np.array([0.0, 0.5, 0.8, 0.9, 0.96, 1.0, 1.06, 1.2, 1.6, 2.2, 3.0, 4.0]) * onset
+    gaps, guess = [], None
+    for v in volts:
+        guess = problem.solve(Point(float(v)), guess)
+        gaps.append(float(guess.spectral.gap[0]))
+        close(gaps[-1], uniform_gap(broadening, device.bath, float(v), device), 2e-4)
+    gap = np.array(gaps)
+    assert np.all(np.diff(gap) < 1e-9)
+    below, across, beyond = gap[0] - gap[3], gap[3] - gap[6], gap[7] - gap[-1]
+    assert below < 0.2 * across and across > 0.01
+    # Slopes: over 0.16 Δ0/e across the edge, 2.8 Δ0/e beyond.
+    assert beyond / 2.8 < 0.05 * across / 0.16
+    # The path does not matter: the last bias from scratch.
+    close(problem.solve(Point(float(volts[-1]))).spectral.gap, gap[-1], 1e-8)
+
+
+def test_local_gap_under_weak_injection() -> None:
+    """Lowest under the injector, back at rest towards the reservoirs; the ledger still closes."""
+    weak = {**CONDUCTANCE, "A": 2e-6}
+    device = wire(line_mesh(30, 41), "junction_A", "point_B", conductance=weak)
+    problem = UsadelProblem(device, EnergyGrid.uniform(1 / 40, 4.0), 0.02, gap=GapModel("local"))
+    rest = float(problem.at_rest(0.0)[0].gap[0])
+    solution: Solution | None = None
+    for v in (0.2, 0.3, 0.5):
+        solution = problem.solve(Point(v * MILLIVOLT), solution)
+    assert solution is not None
+    gap, x = solution.spectral.gap, device.mesh.centroid[:, 0]
+    assert abs(x[np.argmin(gap)] + 0.3 * UM) < 0.08 * UM
+    assert 1e-4 < rest - gap.min() < 0.1
+    order = np.argsort(x)
+    here = int(np.argmin(gap[order]))
+    assert np.all(np.diff(gap[order][here:]) > 0) and np.all(np.diff(gap[order][: here + 1]) < 0)
+    assert rest - gap[order][[0, -1]].min() < 0.05 * (rest - gap.min())
+    ledger = problem.ledger(solution)
+    assert np.all(np.abs(ledger.residual) <= 1e-10 * np.abs(ledger.injected))
+    assert solution.evaluations < 40
+
+
+def test_slope_of_a_self_consistent_current() -> None:
+    """dI/dV of the self-consistent solution against differences of its current over a wider step."""
+    device = wire(line_mesh(20, 21), "point_A", "point_B")
+    problem = UsadelProblem(device, graded(0.02, 150), 0.02, gap=GapModel("uniform", at="A"))
+    at, step = 0.35 * MILLIVOLT, 2e-6
+    solution = problem.solve(Point(at))
+    sides = [problem.solve(Point(at + s), solution) for s in (-step, step)]
+    low, high = (problem.junction_currents(side.kinetic.currents) for side in sides)
+    close(problem.conductances(solution), (high - low) / (2 * step), 2e-3)
+    # The gap's dependence on bias is part of it.
+    frozen = UsadelProblem(
+        device, problem.grid, 0.02, gap=GapModel("fixed", value=float(solution.spectral.gap[0]))
+    )
+    ratio = frozen.conductances(frozen.solve(Point(at)))[0] / problem.conductances(solution)[0]
+    assert abs(ratio - 1.0) > 1e-4
+
+
+def test_guess_from_the_opposite_supercurrent() -> None:
+    device = wire(line_mesh(20, 21), "point_A", "point_B")
+    drive = Supercurrent("left", "right", "phase_gradient", (0.2,))
+    problem = UsadelProblem(
+        device, EnergyGrid.uniform(1 / 40, 4.0), 0.02, gap=GapModel("uniform", at="A"), supercurrent=drive
+    )
+    other = problem.solve(Point(2e-4, 0.0, -0.2))
+    one, again = problem.solve(Point(2e-4, 0.0, 0.2)), problem.solve(Point(2e-4, 0.0, 0.2), other)
+    assert one.phase is not None and one.phase.current > 0.0 > other.phase.current  # type: ignore[union-attr]
+    close(again.spectral.gap, one.spectral.gap, 1e-8)
+    close(
+        problem.junction_currents(again.kinetic.currents),
+        problem.junction_currents(one.kinetic.currents),
+        1e-6,
+    )
+
+
+@pytest.mark.parametrize("kind", ["uniform", "local"])
+def test_destroyed_superconductivity_is_said(kind: str) -> None:
+    strong = {**CONDUCTANCE, "A": 5e-2}
+    device = wire(line_mesh(10, 21), "junction_A", conductance=strong)
+    model = GapModel(kind, at="A" if kind == "uniform" else None)  # type: ignore[arg-type]
+    problem = UsadelProblem(device, EnergyGrid.uniform(1 / 40, 4.0), 0.02, gap=model)
+    with pytest.raises(ConvergenceError, match="V_inj = 0.0005 V.*superconductivity is destroyed"):
+        problem.solve(Point(5e-4))
+
+
+def test_too_few_iterations_are_said(device: Device) -> None:
+    problem = UsadelProblem(
+        device, EnergyGrid.uniform(1 / 40, 4.0), 0.02, gap=GapModel("uniform", at="A"), maximum_iterations=2
+    )
+    with pytest.raises(ConvergenceError, match="V_inj = 0.0003 V.*not converged after"):
+        problem.solve(Point(3e-4))
