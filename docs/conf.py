@@ -59,12 +59,16 @@ html_theme_options = {"navigation_with_keys": True}
 _SECTION = re.compile(r"^(Parameters|Attributes|Returns|Raises)$")
 _ENTRY = re.compile(r"^(\s*)([\w*][\w*., ]*) : (.+)$")
 _SEVERAL = re.compile(r"^ *\w+(, \w+)+(?= ?:|$)")
+_COLON = "\ue000"
 _TYPES = re.compile(r"~[\w.]*\.(\w+)|TypeAliasForwardRef\('(\w+)'\)")
 _LITERAL = re.compile(r"(``.+?``|`[^`]+`)", re.DOTALL)
 
 
 def _entries(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
     """``name : meaning`` of underlined sections has no types in this code: the meaning is a paragraph."""
+    if what in ("property", "attribute") and lines:
+        # Not a type and its meaning.
+        lines[0] = lines[0].replace(":", _COLON)
     found: list[str] = []
     inside = False
     for number, line in enumerate(lines):
@@ -89,7 +93,7 @@ def _plain(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: lis
         for number in range(1, len(lines)):
             if len(lines[number - 1]) > 60 and lines[number - 1][0] != " " and lines[number][:1] == " ":
                 lines[number] = lines[number].lstrip()
-    pieces = _LITERAL.split("\n".join(lines))
+    pieces = _LITERAL.split("\n".join(lines).replace(_COLON, ":"))
     for number in range(0, len(pieces), 2):
         pieces[number] = re.sub(r"(\w)_(?!\w)", r"\1\\_", pieces[number].replace("|", "\\|"))
     lines[:] = "".join(pieces).split("\n")
