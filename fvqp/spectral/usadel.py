@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
+from numba import get_num_threads, njit, prange
 from numpy.typing import ArrayLike, NDArray
 
 from fvqp.errors import CaseError, ConvergenceError
@@ -187,8 +187,11 @@ def bin_averages(
     if np.any(singular & (gaps >= bounds[0]) & (gaps <= bounds[-1])):
         raise CaseError(_SINGULAR)
     out = np.empty((7, gaps.size, bounds.size - 1))
-    failed = _averages(bounds, gaps, depairings, broadenings, gap_edge(gaps, depairings), out)
-    if failed >= 0:
+    threaded = get_num_threads() > 1 and out[0].size >= _WORTH_THREADS
+    average = _averages_parallel if threaded else _averages
+    found = average(bounds, gaps, depairings, broadenings, gap_edge(gaps, depairings), out)
+    if not found.all():
+        failed = int(np.argmin(found))
         raise ConvergenceError(
             f"Usadel equation: no root for gap {gaps[failed]:g}, depairing {depairings[failed]:g}, "
             f"broadening {broadenings[failed]:g}"
@@ -224,6 +227,9 @@ def _solve(
     return -1
 
 
+# Averages (about a microsecond each) from which on waking the threads pays.
+_WORTH_THREADS = 10_000
+
 # Panels this short in x are integrated in ε itself; longer ones are cut to _PANEL. The nearest singularities
 # lie at |Im x| = π/2 (the edge) and about 0.52 (its two companions when ζ > 0): 8 nodes err by some 1e-13.
 _SHORT = 0.1
@@ -233,53 +239,73 @@ _NODES_8, _WEIGHTS_8 = np.polynomial.legendre.leggauss(8)
 
 
 @njit(cache=True, nogil=True)
+def _cell_averages(
+    bounds: Floats, gap: float, depairing: float, given_broadening: float, edge: float, out: Floats
+) -> bool:
+    """Fill ``out[quantity, bin]`` of one cell; False if there is no root."""
+    broadening = max(given_broadening, SMALLEST_BROADENING)
+    width = broadening
+    if depairing > gap:
+        width += (np.cbrt(depairing) ** 2 - np.cbrt(gap) ** 2) ** 1.5
+    total = np.empty(7)
+    x, in_t, given = 0j, False, False
+    start = np.arcsinh((bounds[0] - edge) / width)
+    for e in range(bounds.size - 1):
+        low, high = bounds[e], bounds[e + 1]
+        end = np.arcsinh((high - edge) / width)
+        short = end - start < _SHORT
+        panels = 1 if short else int(np.ceil((end - start) / _PANEL))
+        nodes = _NODES_6 if short else _NODES_8
+        weights = _WEIGHTS_6 if short else _WEIGHTS_8
+        total[:] = 0.0
+        measure = 0.0
+        half = 0.5 * (end - start) / panels
+        for panel in range(panels):
+            middle = start + (2 * panel + 1) * half
+            for n in range(nodes.size):
+                if short:
+                    energy = 0.5 * (low + high) + 0.5 * (high - low) * nodes[n]
+                    weight = weights[n]
+                else:
+                    angle = middle + half * nodes[n]
+                    energy = min(max(edge + width * np.sinh(angle), low), high)
+                    weight = weights[n] * np.cosh(angle)
+                s = complex(broadening, energy)
+                x, in_t, given = retarded_root(gap, depairing, s, x, in_t, given)
+                if not given:
+                    return False
+                re_g, im_g, re_f, im_f, d_l, d_t = parts(x, in_t)
+                measure += weight
+                total[0] += weight * re_g
+                total[1] += weight * im_f
+                total[2] += weight * d_l
+                total[3] += weight * d_t
+                total[4] += weight * 2.0 * re_f * im_f
+                total[5] += weight * re_f
+                total[6] += weight * im_g
+        for q in range(7):
+            out[q, e] = total[q] / measure
+        start = end
+    return True
+
+
+@njit(cache=True, nogil=True)
 def _averages(
     bounds: Floats, gaps: Floats, depairings: Floats, broadenings: Floats, edges: Floats, out: Floats
-) -> int:
-    """Fill ``out[quantity, cell, bin]``; returns the first cell without a root, or −1."""
+) -> NDArray[np.bool_]:
+    """Fill ``out[quantity, cell, bin]``; returns which cells have a root at every node."""
+    found = np.empty(gaps.size, np.bool_)
     for c in range(gaps.size):
-        gap, depairing = gaps[c], depairings[c]
-        broadening = max(broadenings[c], SMALLEST_BROADENING)
-        edge = edges[c]
-        width = broadening
-        if depairing > gap:
-            width += (np.cbrt(depairing) ** 2 - np.cbrt(gap) ** 2) ** 1.5
-        x, in_t, given = 0j, False, False
-        start = np.arcsinh((bounds[0] - edge) / width)
-        for e in range(bounds.size - 1):
-            low, high = bounds[e], bounds[e + 1]
-            end = np.arcsinh((high - edge) / width)
-            short = end - start < _SHORT
-            panels = 1 if short else int(np.ceil((end - start) / _PANEL))
-            nodes = _NODES_6 if short else _NODES_8
-            weights = _WEIGHTS_6 if short else _WEIGHTS_8
-            total = np.zeros(7)
-            measure = 0.0
-            half = 0.5 * (end - start) / panels
-            for panel in range(panels):
-                middle = start + (2 * panel + 1) * half
-                for n in range(nodes.size):
-                    if short:
-                        energy = 0.5 * (low + high) + 0.5 * (high - low) * nodes[n]
-                        weight = weights[n]
-                    else:
-                        angle = middle + half * nodes[n]
-                        energy = min(max(edge + width * np.sinh(angle), low), high)
-                        weight = weights[n] * np.cosh(angle)
-                    s = complex(broadening, energy)
-                    x, in_t, given = retarded_root(gap, depairing, s, x, in_t, given)
-                    if not given:
-                        return c
-                    re_g, im_g, re_f, im_f, d_l, d_t = parts(x, in_t)
-                    measure += weight
-                    total[0] += weight * re_g
-                    total[1] += weight * im_f
-                    total[2] += weight * d_l
-                    total[3] += weight * d_t
-                    total[4] += weight * 2.0 * re_f * im_f
-                    total[5] += weight * re_f
-                    total[6] += weight * im_g
-            for q in range(7):
-                out[q, c, e] = total[q] / measure
-            start = end
-    return -1
+        found[c] = _cell_averages(bounds, gaps[c], depairings[c], broadenings[c], edges[c], out[:, c])
+    return found
+
+
+@njit(cache=True, nogil=True, parallel=True)
+def _averages_parallel(
+    bounds: Floats, gaps: Floats, depairings: Floats, broadenings: Floats, edges: Floats, out: Floats
+) -> NDArray[np.bool_]:
+    """`_averages` with the cells divided among the threads."""
+    found = np.empty(gaps.size, np.bool_)
+    for c in prange(gaps.size):
+        found[c] = _cell_averages(bounds, gaps[c], depairings[c], broadenings[c], edges[c], out[:, c])
+    return found
