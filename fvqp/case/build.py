@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -164,19 +166,29 @@ def build_sweep(case: Case) -> Sweep:
     )
 
 
-def set_petsc_options(case: Case) -> None:
-    """Put ``solver.petsc`` into PETSc's options database with the prefix ``fvqp_``.
+@contextmanager
+def petsc_options(case: Case) -> Iterator[None]:
+    """Within the block, ``solver.petsc`` is in PETSc's options database with the prefix ``fvqp_``.
 
     Raises:
         CaseError: an option that no solver here would look at.
     """
-    options = PETSc.Options()
-    for key, value in case.solver.petsc.items():
+    options = PETSc.Options("fvqp_")
+    earlier = {key: options.getString(key) for key in case.solver.petsc if options.hasName(key)}
+    for key in case.solver.petsc:
         if not key.startswith(FAMILIES):
             raise CaseError(
                 f"{case.source}: solver.petsc.{key}: reaches no solver; they start with {', '.join(FAMILIES)}"
             )
-        options.setValue(f"fvqp_{key}", value)
+    try:
+        for key, value in case.solver.petsc.items():
+            options.setValue(key, value)
+        yield
+    finally:
+        for key in case.solver.petsc:
+            options.delValue(key)
+        for key, text in earlier.items():
+            options.setValue(key, text)
 
 
 def check_petsc_options_used(case: Case, problem: UsadelProblem) -> None:

@@ -13,6 +13,7 @@ from scipy import constants
 
 from fvqp.case.build import Sweep
 from fvqp.case.schema import Case
+from fvqp.errors import ConvergenceError
 from fvqp.models.analytic import long_wire_conductance
 from fvqp.models.kinetics import L, T
 from fvqp.models.usadel import Solution, UsadelProblem
@@ -24,6 +25,7 @@ from fvqp.results.folder import ResultsFolder
 from fvqp.results.progress import SweepProgress
 from fvqp.results.result import Result
 from fvqp.results.symmetry import is_mirrored, symmetry_parts
+from fvqp.results.together import all_or_none, on_root
 
 Floats = NDArray[np.float64]
 log = logging.getLogger(__name__)
@@ -59,7 +61,11 @@ class Recorder:
         self.device = problems[0].device
         self._swept = tuple(name for name in AXES if getattr(sweep, name))
         self._axis = sweep
-        self._detectors = [n for n, j in enumerate(self.device.junctions) if j.role == "detector"]
+        detectors = [n for n, j in enumerate(self.device.junctions) if j.role == "detector"]
+        #: Number of the junction → what is appended to the names of its observables; nothing for the first.
+        self._detectors = {
+            n: f"_{self.device.junctions[n].name}" if k else "" for k, n in enumerate(detectors)
+        }
         self._injectors = [n for n, j in enumerate(self.device.junctions) if j.role == "injector"]
         self._arrays: dict[str, Floats] = {}
         self._point: dict[str, NDArray[Any]] = {}
@@ -108,6 +114,10 @@ class Recorder:
             for name in output.spectra:
                 long_name = f"{name} under each junction"
                 sweep.define(self._junction_name(name), ("junction", "energy"), "1", long_name)
+        for suffix in filter(None, self._detectors.values()):
+            sweep.define(f"I_det{suffix}", (), "A", f"current of detector {suffix[1:]}")
+            long_name = f"non-local conductance dI_det/dV_inj of detector {suffix[1:]}"
+            sweep.define(f"g_nl{suffix}", (), "S", long_name)
         if self.comm.rank == 0:
             for name in output.stored:
                 sweep.define(name, ("cell", "energy") if name in ("dos", "f_L", "f_T") else ("cell",))
@@ -155,8 +165,16 @@ class Recorder:
             state = Checkpoint(self.sweep.completed, dict(self._arrays), dict(self._point))
             self.folder.save(self.device.mesh, state)
 
-    def finish(self) -> None:
-        """Wait for all groups, add the symmetry parts, write everything, draw the figures. Collective."""
+    def go_on_from(self, earlier: Checkpoint | None) -> None:
+        """Keep the state of ``earlier`` until a point of this run replaces it."""
+        if earlier is not None:
+            self._arrays, self._point = earlier.arrays, earlier.numbers
+
+    def finish(self, failure: ConvergenceError | None) -> None:
+        """Wait for all groups, add the symmetry parts, write everything, draw the figures. Collective.
+
+        Raises the ``failure`` of the first group that has one, on all ranks; what was computed is written.
+        """
         if self.group.rank == 0 and self.comm.rank != 0:
             self.comm.send(None, dest=0, tag=_DONE)
         if self.comm.rank == 0:
@@ -166,10 +184,11 @@ class Recorder:
         if self.folder is not None:
             state = Checkpoint(self.sweep.completed, dict(self._arrays), dict(self._point))
             self.folder.save(self.device.mesh, state, force=True)
-            if self.comm.rank == 0:
-                for file in self.result().plot():
+        all_or_none(self.comm, failure)
+        if self.folder is not None:
+            for file in on_root(self.comm, lambda: self.result().plot()):
+                if self.comm.rank == 0:
                     log.info("figure %s", file)
-        self.comm.Barrier()
 
     def result(self) -> Result:
         """The results so far."""
@@ -178,10 +197,11 @@ class Recorder:
     def _store(
         self, place: tuple[int, ...], values: dict[str, Any], balance: ledgers.Ledger, label: str
     ) -> None:
+        again = bool(self.sweep.dataset["completed"].values[place])
         self.sweep.record(place, **values)
         balance.record(self.sweep, place)
         if self.progress is not None:
-            self.progress.advance(label)
+            self.progress.advance(label, 0 if again else 1)
 
     def _drain(self, wait_for: int | None = None) -> None:
         """Store what other groups have sent; with ``wait_for``, until that many of them are done."""
@@ -202,15 +222,9 @@ class Recorder:
         if self._injectors:
             values["I_inj"] = into[self._injectors].sum()
             values["G_inj"] = slopes[self._injectors].sum()
-        for number, detector in enumerate(self._detectors):
-            suffix = "" if number == 0 else f"_{self.device.junctions[detector].name}"
-            for name, row in (("I_det", into), ("g_nl", slopes)):
-                if suffix and name + suffix not in self.sweep.dataset:
-                    units = "A" if name == "I_det" else "S"
-                    what = f"{name} of detector {suffix[1:]}"
-                    self.sweep.define(name + suffix, (), units, what)
-                # Out of the superconductor, through the detector.
-                values[name + suffix] = -row[detector]
+        for detector, suffix in self._detectors.items():
+            # Out of the superconductor, through the detector.
+            values[f"I_det{suffix}"], values[f"g_nl{suffix}"] = -into[detector], -slopes[detector]
         if solution.phase is not None:
             values["I_s"] = solution.phase.current
         if self.device.junctions:

@@ -21,7 +21,7 @@ from fvqp.case.build import (
     build_problems,
     build_sweep,
     check_petsc_options_used,
-    set_petsc_options,
+    petsc_options,
 )
 from fvqp.case.reading import case_from_dict, load_case
 from fvqp.case.recording import Recorder
@@ -67,21 +67,21 @@ def run(
     chosen = _case(case, overrides)
     if resume and out is None:
         raise CaseError("resume: needs the results folder to go on from")
-    set_petsc_options(chosen)
-    sweep = build_sweep(chosen)
-    lines = _lines(sweep)
-    groups = chosen.solver.groups
-    if groups > min(comm.size, len(lines)):
-        raise CaseError(
-            f"{chosen.source}: solver.groups: {groups} groups for {len(lines)} curve(s) of the sweep on "
-            f"{comm.size} rank(s); at most {min(comm.size, len(lines))} can work"
-        )
-    number = comm.rank * groups // comm.size
-    group = comm.Split(number, comm.rank) if groups > 1 else comm
-    mesh = build_mesh(chosen, group)
-    problems = build_problems(chosen, mesh)
-    check_petsc_options_used(chosen, problems[0])
     with ExitStack() as stack:
+        stack.enter_context(petsc_options(chosen))
+        sweep = build_sweep(chosen)
+        lines = _lines(sweep)
+        groups = chosen.solver.groups
+        if groups > min(comm.size, len(lines)):
+            raise CaseError(
+                f"{chosen.source}: solver.groups: {groups} groups for {len(lines)} curve(s) of the sweep on "
+                f"{comm.size} rank(s); at most {min(comm.size, len(lines))} can work"
+            )
+        number = comm.rank * groups // comm.size
+        group = comm.Split(number, comm.rank) if groups > 1 else comm
+        mesh = build_mesh(chosen, group)
+        problems = build_problems(chosen, mesh)
+        check_petsc_options_used(chosen, problems[0])
         folder = None
         if out is not None:
             text = chosen.resolved_toml()
@@ -94,20 +94,26 @@ def run(
         mine = [line for k, line in enumerate(lines) if k * groups // len(lines) == number]
         progress = stack.enter_context(SweepProgress(completed.size, comm, int(completed.sum())))
         recorder.progress = progress
-        for line in mine:
-            _run_line(line, problems, sweep, recorder, completed, earlier)
-        recorder.finish()
+        recorder.go_on_from(earlier)
+        failure = None
+        try:
+            for line in mine:
+                _run_line(line, problems, sweep, recorder, completed, earlier)
+        except ConvergenceError as error:
+            # All ranks of a group fail together; the other groups finish what they can compute.
+            failure = error
+        recorder.finish(failure)
     return recorder.result()
 
 
 def check(case: Case | Mapping[str, Any] | str | Path, *, overrides: Iterable[str] = ()) -> str:
     """Validate a case without computing; its sizes and expected memory as text."""
     chosen = _case(case, overrides)
-    sweep = build_sweep(chosen)
-    mesh = build_mesh(chosen, MPI.COMM_WORLD)
-    problems = build_problems(chosen, mesh)
-    set_petsc_options(chosen)
-    check_petsc_options_used(chosen, problems[0])
+    with petsc_options(chosen):
+        sweep = build_sweep(chosen)
+        mesh = build_mesh(chosen, MPI.COMM_WORLD)
+        problems = build_problems(chosen, mesh)
+        check_petsc_options_used(chosen, problems[0])
     problem = problems[0]
     points = int(np.prod([len(axis) or 1 for axis in vars(sweep).values()]))
     unknowns = 2 * mesh.n_global * problem.grid.n

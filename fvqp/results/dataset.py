@@ -135,6 +135,9 @@ class SweepDataset:
         theirs = {name: earlier.sizes.get(name) for name in self.sweep_dims}
         if mine != theirs or completed.shape != tuple(mine.values()):
             raise CheckpointError(f"results.nc holds a sweep of {theirs}, this case is one of {mine}")
+        for name, coordinate in earlier.coords.items():
+            if name not in self.dataset.coords:
+                self.dataset = self.dataset.assign_coords({name: coordinate.variable})
         for name, variable in earlier.data_vars.items():
             if variable.dims[: len(self.sweep_dims)] != self.sweep_dims:
                 continue
