@@ -284,7 +284,7 @@ class BatchedLU:
         # Round-off of a pivot grows like the root of the number of eliminations before it.
         self._tiny = 8.0 * math.sqrt(max(self.n, 1)) * np.finfo(float).eps
         self._n_energies = 0
-        self._held = (0, False)
+        self._held = (-1, False)  # no memory yet, not even for no energies
 
     def factor_bytes(self, n_energies: int) -> int:
         """Memory of the factors that `factor` keeps for `n_energies` energies."""
