@@ -50,15 +50,17 @@ def file_mesh(name: str, comm: MPI.Comm = MPI.COMM_SELF) -> Mesh:
 
 
 def generated_mesh(name: str, size_factor: float, folder: Path, comm: MPI.Comm = MPI.COMM_SELF) -> Mesh:
-    """One of meshes/ryan_wire with all cell sizes multiplied, made by its script (serial)."""
-    sys.path.insert(0, str(MESHES))
-    try:
-        import geometry
-    finally:
-        sys.path.remove(str(MESHES))
-    return read_mesh(
-        geometry.write(name, geometry.Wire(size_factor=size_factor), folder), scale=UM, comm=comm
-    )
+    """One of meshes/ryan_wire with all cell sizes multiplied, made by its script on the first rank."""
+    path = folder / f"{name}.msh"
+    if comm.rank == 0:
+        sys.path.insert(0, str(MESHES))
+        try:
+            import geometry
+        finally:
+            sys.path.remove(str(MESHES))
+        geometry.write(name, geometry.Wire(size_factor=size_factor), folder)
+    comm.Barrier()
+    return read_mesh(path, scale=UM, comm=comm)
 
 
 def wire(
