@@ -1,11 +1,9 @@
 """Elastic kinetics: the response of f_L and f_T to every lead, all energies at once.
 
 Without inelastic collisions the equations are linear and each energy stands alone, so a device with fixed
-spectra
-is known once its response to a unit distribution in each lead is: every bias is then a weighted sum. The
-    unknowns
-are deviations from equilibrium, ``f_L − tanh(ε/2t)`` and ``f_T``: no bias gives no deviation, to the last
-bit.
+spectra is known once its response to a unit distribution in each lead is: every bias is then a weighted sum.
+The unknowns are deviations from equilibrium, ``f_L − tanh(ε/2t)`` and ``f_T``: no bias gives no deviation, to
+the last bit.
 """
 
 from __future__ import annotations

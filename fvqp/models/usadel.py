@@ -1,9 +1,7 @@
-"""Usadel kinetics of a device at an operating point: gap, phase, f_L and f_T, and what an experimenter
-measures.
+"""Usadel kinetics of a device at an operating point: gap, phase, f_L and f_T, and what is measured.
 
-Sign conventions: ``I_inj`` flows from an injector into the superconductor, ``I_det`` from the
-    superconductor out
-through a detector, so that charge imbalance gives a positive ``g_nl = dI_det/dV_inj`` (Ryan, Beckmann,
+Sign conventions: ``I_inj`` flows from an injector into the superconductor, ``I_det`` from the superconductor
+out through a detector, so that charge imbalance gives a positive ``g_nl = dI_det/dV_inj`` (Ryan, Beckmann,
 Chandrasekhar (2026), Sec. III).
 """
 

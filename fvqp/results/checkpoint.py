@@ -37,8 +37,8 @@ class Checkpoint:
     Attributes
     ----------
     completed : bool array over the sweep: which points are done.
-    arrays : name → ``[n_cells, ...]`` of this rank; the ghost rows are filled on reading and ignored on
-    writing. numbers : name → small arrays that are the same on all ranks.
+    arrays : name → ``[n_cells, ...]`` of this rank; ghost rows are filled on reading, ignored on writing.
+    numbers : name → small arrays that are the same on all ranks.
     """
 
     completed: NDArray[np.bool_]
