@@ -300,7 +300,10 @@ class UsadelProblem:
             low = self.device.mesh.comm.allreduce(low, MPI.MIN)
             high = self.device.mesh.comm.allreduce(high, MPI.MAX)
             arrays.append(np.array([low]) if high - low <= self.tolerance else a)
-        drop = phase.drop if phase is not None and self.coupling and phase.current != 0.0 else None
+        drop = None
+        if phase is not None and self.coupling:
+            flows = self.device.mesh.comm.allreduce(bool(np.any(phase.drop != 0.0)), MPI.LOR)
+            drop = phase.drop if flows else None
         return SpectralState(arrays[0], arrays[1], drop)
 
     # -- operating points

@@ -15,6 +15,7 @@ from fvqp.mesh import Mesh, shape_mesh
 from fvqp.models.device import Device, Reservoir
 from fvqp.models.phase import PhaseField, Supercurrent
 from fvqp.models.usadel import GapModel, Point, UsadelProblem
+from fvqp.transport.operator import Interface
 
 GAMMA = 1e-3
 #: Δ0/(e R_ξ).
@@ -147,6 +148,17 @@ def ends_of_their_own(mesh: Mesh) -> Device:
     return replace(base, reservoirs=[Reservoir(s, (s,), 0.024) for s in ("left", "right")])
 
 
+def test_supercurrent_that_injection_drives_couples_however_it_is_prescribed() -> None:
+    """No current at the drain is not no current anywhere: relaxing charge flows to the source as pairs."""
+    for kind in ("current", "phase_gradient"):
+        device = ends_of_their_own(line_mesh(20, 21))
+        problem = driven(
+            device, kind, 0.0, self_consistent_phase=True, broadening=0.02, gap=GapModel("uniform", at="A")
+        )
+        assert problem.solve(Point(0.0)).spectral.drop is None
+        assert problem.solve(Point(3e-4)).spectral.drop is not None
+
+
 @pytest.mark.parametrize("value", [0.0, 8e-6])
 def test_self_consistent_phase_conserves_charge(value: float) -> None:
     """What the junctions inject leaves through the two ends, as quasiparticles and as supercurrent.
@@ -174,6 +186,9 @@ def test_self_consistent_phase_conserves_charge(value: float) -> None:
 def test_messages(cold: Device) -> None:
     with pytest.raises(CaseError, match="from and to are both 'left'"):
         driven(cold, "current", 1e-6, between=("left", "left"))
+    halves = replace(cold, interfaces=[Interface(("left_half", "right_half"), 1e12)])
+    with pytest.raises(CaseError, match="supercurrent: .*tunnel interface"):
+        driven(halves, "current", 1e-6)
     with pytest.raises(CaseError, match="self_consistent_phase: needs from and to"):
         UsadelProblem(cold, graded(GAMMA, 60), GAMMA, self_consistent_phase=True)
     normal = driven(cold, "current", 1e-6, gap=GapModel("fixed", value=0.0))
