@@ -135,7 +135,11 @@ class ResultsFolder:
         finally:
             if self._log_file is not None:
                 if error is not None:
-                    log.error("stopped: %s", str(error) or type(error).__name__)
+                    # For the file only: who handles the error says it on the terminal.
+                    reason = str(error) or type(error).__name__
+                    self._log_file.handle(
+                        log.makeRecord(log.name, logging.ERROR, __file__, 0, "stopped: %s", (reason,), None)
+                    )
                 logging.getLogger("fvqp").removeHandler(self._log_file)
                 self._log_file.close()
                 self._log_file = None

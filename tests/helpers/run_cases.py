@@ -32,7 +32,7 @@ LINE: dict[str, Any] = {
     ],
     "reservoirs": [{"on": ["left", "right"], "temperature": "24 mK"}],
     "spectrum": {"broadening": 0.01},
-    "energies": {"number": 60},
+    "energies": {"number": 80},
     "sweep": {"V_inj": {"from": "-0.4 mV", "to": "0.4 mV", "points": 5}, "V_det": ["0 V"]},
     "output": {"fields": ["gap", "charge_imbalance"]},
 }
@@ -57,7 +57,7 @@ def line(*changes: dict[str, Any], **more: Any) -> dict[str, Any]:
 def device(name: str, number: int = 16, **more: Any) -> dict[str, Any]:
     """A mesh of meshes/ryan_wire (``film``, ``wire_3d``, ...) with few energies."""
     on = "top_" if name == "wire_3d" else "junction_"
-    case = line(energies={"number": number}, spectrum={"broadening": 0.02})
+    case = line(energies={"number": number, "spacing": "uniform"}, spectrum={"broadening": 0.02})
     case["mesh"] = {"file": str(MESHES / f"{name}.msh"), "length_unit": "um"}
     for junction in case["junctions"]:
         junction["on"] = on + junction["name"]
