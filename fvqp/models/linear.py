@@ -59,8 +59,11 @@ class TransportSolver:
         mesh = transport.mesh
         n_cases, n_comp, _, n_energies = externals.shape
         solver = self._solver(n_comp)
-        x = np.zeros((n_cases, mesh.n_cells, n_comp, n_energies))
-        rhs = np.stack([operator.residual(x[0], external) for external in externals])
+        nothing = np.zeros((mesh.n_cells, n_comp, n_energies))
+        rhs = np.empty((n_cases, mesh.n_owned, n_comp, n_energies))
+        for driven, external in zip(rhs, externals, strict=True):
+            operator.residual(nothing, external, driven)
+        del nothing
         if source is not None:
             rhs += source
         solver.set_matrix(operator.assemble())
@@ -72,6 +75,9 @@ class TransportSolver:
             )
         except ConvergenceError as error:
             raise ConvergenceError(f"{_energy_named(str(error), what)}") from None
+        if mesh.n_cells == mesh.n_owned:
+            return found.reshape(rhs.shape)
+        x = np.empty((n_cases, mesh.n_cells, n_comp, n_energies))
         x[:, : mesh.n_owned] = found.reshape(rhs.shape)
         for one in x:
             mesh.exchange(one)
