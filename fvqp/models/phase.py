@@ -83,8 +83,8 @@ class PhaseSolver:
             raise CaseError(f"supercurrent: from and to are both {drive.source!r}; it needs two boundaries")
         if device.interfaces:
             raise CaseError(
-                "supercurrent: the device has tunnel interfaces, and a supercurrent through them (Josephson) is "
-                "not part of this model; remove one or the other"
+                "supercurrent: the device has tunnel interfaces, and a supercurrent through them (Josephson) "
+                "is not part of this model; remove one or the other"
             )
         mesh = device.mesh
         conductivity = device.per_cell("conductivity")
