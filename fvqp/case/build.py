@@ -11,7 +11,7 @@ import numpy as np
 from mpi4py import MPI
 from petsc4py import PETSc
 
-from fvqp.case.checks import check_with_gap, energy_maximum
+from fvqp.case.checks import check_with_materials, energy_maximum
 from fvqp.case.schema import Case, MaterialChoice
 from fvqp.errors import CaseError
 from fvqp.grids.energy import EnergyGrid
@@ -73,11 +73,11 @@ def build_material(case: Case) -> Material:
 def build_device(case: Case, mesh: Mesh, temperature: float | None = None) -> Device:
     """The device at a swept bath ``temperature`` (kelvin; None where the case gives all temperatures)."""
     material = build_material(case)
-    check_with_gap(case, material.gap, material.critical_temperature)
     regions = {}
     for name, choice in case.regions.items():
         chosen = case.materials.get(choice.material) or MaterialChoice(name=choice.material)
         regions[name] = _material(case, chosen, choice.material)
+    check_with_materials(case, material, regions)
     junctions = [
         Junction(
             name=entry.name,
@@ -222,7 +222,8 @@ def _material(case: Case, choice: MaterialChoice, label: str | None = None) -> M
         if getattr(choice, key) is not None
     }
     if choice.gap is not None:
-        numbers["gap"] = choice.gap.value
+        # Its unit cannot be the gap itself: the schema asks for an energy.
+        numbers["gap"] = choice.gap.in_joule(float("nan"))
         # Unless it is given too, Tc follows from the gap.
         numbers.setdefault("critical_temperature", float("nan"))
     if base is None:

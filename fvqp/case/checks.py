@@ -1,20 +1,19 @@
 """What can be known to be wrong with a case before there is a mesh: values that contradict one another.
 
-Checks that need the reference gap Δ0 are in :func:`check_with_gap`, called once the material is known.
+Checks that need the gaps are in :func:`check_with_materials`, called once the materials are known.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
+from scipy import constants
 
-from fvqp.case.quantities import BOLTZMANN, ELEMENTARY_CHARGE
 from fvqp.case.schema import Case
 from fvqp.errors import CaseError
+from fvqp.materials import BCS_RATIO, Material
 
-BCS_RATIO = 1.7638769
-"""Δ0 / (k_B Tc) of weak-coupling BCS theory, π exp(−γ)."""
 THERMAL_TAIL = 10.0
 """Temperatures k_BT that the energy axis must reach beyond the largest bias: occupation below 5e-5 there."""
 
@@ -25,18 +24,33 @@ def check_case(case: Case) -> None:
         raise CaseError(f"{case.source}: {key}: {message}" if key else f"{case.source}: {message}")
 
 
-def check_with_gap(case: Case, delta0: float, critical_temperature: float | None = None) -> None:
-    """Checks that need the gap ``delta0`` (J) and Tc (K; default that of BCS); raises :class:`CaseError`."""
-    tc = critical_temperature or delta0 / (BCS_RATIO * BOLTZMANN)
-    for key, temperature in _superconductor_temperatures(case):
-        if temperature >= tc:
+def check_with_materials(case: Case, material: Material, regions: Mapping[str, Material]) -> None:
+    """Checks that need the reference ``material`` and those of ``regions``; raises :class:`CaseError`."""
+    delta0 = material.gap
+    if not delta0 > 0.0:
+        raise CaseError(
+            f"{case.source}: material.gap: {material.name} is a normal metal; the gap of the reference "
+            "material is the unit of energy and must be positive; a region may be normal, by [regions.NAME]"
+        )
+    for place, here in {"": material, **regions}.items():
+        where = f" of {here.name} (region {place})" if place else ""
+        # Beyond the weak-coupling value there is no gap to compute with.
+        tc = min(here.critical_temperature, here.gap / (BCS_RATIO * constants.k))
+        for key, temperature in _superconductor_temperatures(case):
+            if here.gap > 0.0 and temperature >= tc:
+                raise CaseError(
+                    f"{case.source}: {key}: {temperature:g} K is not below the critical temperature "
+                    f"{tc:.4g} K{where}"
+                )
+        if case.gap.model == "uniform" and here.gap != delta0:
             raise CaseError(
-                f"{case.source}: {key}: {temperature:g} K is not below the critical temperature {tc:.4g} K"
+                f'{case.source}: gap.model: "uniform" is one gap for the whole device, but region {place} '
+                f'is of {here.name} with a bulk gap of its own; use "local" or "equilibrium"'
             )
     if case.energies.maximum is not None:
         maximum = case.energies.maximum.in_delta0(delta0)
-        bias = largest_bias(case, delta0) * ELEMENTARY_CHARGE / delta0
-        needed = bias + THERMAL_TAIL * largest_temperature(case) * BOLTZMANN / delta0
+        bias = largest_bias(case, delta0) * constants.e / delta0
+        needed = bias + THERMAL_TAIL * largest_temperature(case) * constants.k / delta0
         if maximum < needed:
             raise CaseError(
                 f"{case.source}: energies.maximum: the axis ends at {maximum:.4g} Delta0, but the largest "
@@ -64,8 +78,8 @@ def energy_maximum(case: Case, delta0: float) -> float:
     """Last edge of the energy axis in Δ0: as given, or the larger of 3 Δ0 and what bias and 30 k_BT need."""
     if case.energies.maximum is not None:
         return case.energies.maximum.in_delta0(delta0)
-    tail = 30.0 * largest_temperature(case) * BOLTZMANN / delta0
-    return max(3.0, largest_bias(case, delta0) * ELEMENTARY_CHARGE / delta0 + tail)
+    tail = 30.0 * largest_temperature(case) * constants.k / delta0
+    return max(3.0, largest_bias(case, delta0) * constants.e / delta0 + tail)
 
 
 def _superconductor_temperatures(case: Case) -> Iterable[tuple[str, float]]:

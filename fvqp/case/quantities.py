@@ -19,14 +19,10 @@ from pydantic_core.core_schema import (
     no_info_plain_validator_function,
     plain_serializer_function_ser_schema,
 )
+from scipy import constants
 
 from fvqp.errors import FvqpError
 from fvqp.units import to_float
-
-ELEMENTARY_CHARGE = 1.602176634e-19
-"""Coulomb, exact (SI 2019)."""
-BOLTZMANN = 1.380649e-23
-"""Joule per kelvin, exact (SI 2019)."""
 
 _IN_GAPS = re.compile(
     r"^\s*([-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?)\s*\*?\s*(?:Delta0|Delta_0|Δ0|Δ_0)(?:\s*/\s*e)?\s*$"
@@ -113,11 +109,11 @@ class Energy:
 
     def in_joule(self, delta0: float) -> float:
         """The energy in joule; ``delta0`` in joule."""
-        return self.value * (delta0 if self.relative else ELEMENTARY_CHARGE)
+        return self.value * (delta0 if self.relative else constants.e)
 
     def in_delta0(self, delta0: float) -> float:
         """The energy in units of Δ0; ``delta0`` in joule."""
-        return self.value if self.relative else self.value * ELEMENTARY_CHARGE / delta0
+        return self.value if self.relative else self.value * constants.e / delta0
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -156,7 +152,7 @@ class Bias(Energy):
 
     def in_volt(self, delta0: float) -> float:
         """The bias in volt; ``delta0`` in joule."""
-        return self.value * delta0 / ELEMENTARY_CHARGE if self.relative else self.value
+        return self.value * delta0 / constants.e if self.relative else self.value
 
     @classmethod
     def read(cls, value: Any) -> Bias:

@@ -115,13 +115,14 @@ class MaterialChoice(Table):
 
     name: Name | None = None
     gap: Energy | None = None
-    """Zero-temperature bulk gap Δ0."""
+    """Zero-temperature bulk gap Δ0; ``"0 eV"`` makes a region a normal metal."""
     diffusivity: Diffusivity | None = None
     """Normal-state diffusion constant D_N."""
     resistivity: Resistivity | None = None
     """Normal-state resistivity ρ_N."""
     critical_temperature: Temperature | None = None
-    """Default: the BCS value Δ0/(1.764 k_B)."""
+    """Bath temperatures must lie below it; the gap has the temperature dependence of BCS. Default: the BCS
+    value Δ0/(1.764 k_B), which a given one cannot exceed in effect."""
 
     @model_validator(mode="after")
     def _complete(self) -> MaterialChoice:

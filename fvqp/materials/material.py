@@ -31,14 +31,15 @@ _REQUIRED = ("gap", "diffusivity", "resistivity")
 
 @dataclass(frozen=True)
 class Material:
-    """A diffusive superconductor in SI units.
+    """A diffusive superconductor, or a normal metal (gap 0), in SI units.
 
     Attributes:
         name: as a case calls it.
-        gap: Δ0 at zero temperature, joule.
+        gap: Δ0 at zero temperature, joule; 0 in a normal metal.
         diffusivity: normal-state D_N, m²/s.
         resistivity: normal-state ρ_N, ohm metre.
-        critical_temperature: T_c, kelvin; the BCS value ``Δ0/(1.764 k_B)`` if not given.
+        critical_temperature: T_c, kelvin; the BCS value ``Δ0/(1.764 k_B)`` if not given. States of
+            equilibrium are refused at and above it; the gap follows the BCS temperature dependence.
         description: one line for people.
         sources: where each number comes from.
     """
@@ -54,9 +55,14 @@ class Material:
     def __post_init__(self) -> None:
         if math.isnan(self.critical_temperature):
             object.__setattr__(self, "critical_temperature", self.gap / (BCS_RATIO * constants.k))
+        if self.gap == 0.0 and self.critical_temperature != 0.0:
+            raise CaseError(
+                f'material "{self.name}": critical_temperature: a normal metal (gap 0) has none; leave it out'
+            )
         for key in _QUANTITIES:
             value = getattr(self, key)
-            if not (math.isfinite(value) and value > 0.0):
+            zero_is_right = self.gap == 0.0 and key in ("gap", "critical_temperature")
+            if not math.isfinite(value) or not (value > 0.0 or zero_is_right):
                 raise CaseError(f'material "{self.name}": {key} must be positive, found {value:g}')
 
     @property
@@ -71,7 +77,9 @@ class Material:
 
     @property
     def coherence_length(self) -> float:
-        """``ξ = √(ħ D_N/Δ0)``, metre."""
+        """``ξ = √(ħ D_N/Δ0)``, metre; infinite in a normal metal."""
+        if self.gap == 0.0:
+            return math.inf
         return math.sqrt(constants.hbar * self.diffusivity / self.gap)
 
     def coherence_resistance(self, cross_section: float) -> float:

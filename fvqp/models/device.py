@@ -57,7 +57,7 @@ class Device:
         material: of every region that ``regions`` does not name; its gap Δ0 is the unit of energy.
         junctions, reservoirs, interfaces: contacts.
         width, thickness: transverse size in metres of a line (both) or a film (thickness); None in a solid.
-        regions: materials of named regions.
+        regions: materials of named regions, normal metals among them (gap 0).
     """
 
     mesh: Mesh
@@ -81,6 +81,11 @@ class Device:
                 raise CaseError(
                     f"cross_section.{key}: not used by a mesh of dimension {self.mesh.dim}; remove it"
                 )
+        if not self.material.gap > 0.0:
+            raise CaseError(
+                f"material: {self.material.name} is a normal metal; the gap of the reference material is the "
+                "unit of energy and must be positive; name the normal metal in regions"
+            )
         names = [j.name for j in self.junctions] + [r.name for r in self.reservoirs]
         for name in names:
             if names.count(name) > 1:

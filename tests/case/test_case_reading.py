@@ -5,12 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import constants
 
-from fvqp.case import Case, case_from_dict, check_with_gap, energy_maximum, load_case
-from fvqp.case.quantities import ELEMENTARY_CHARGE
+from fvqp.case import Case, case_from_dict, check_with_materials, energy_maximum, load_case
 from fvqp.errors import CaseError
+from fvqp.materials import load_material
 
-DELTA0 = 265e-6 * ELEMENTARY_CHARGE
+DELTA0 = 265e-6 * constants.e
+ALUMINIUM = load_material("Al_ryan2026")
 CASES = Path(__file__).parents[2] / "cases"
 WIRE = """
 title = "wire"
@@ -256,10 +258,10 @@ def test_swept_temperature_is_for_those_without_one(wire):
 def test_checks_that_need_the_gap(wire):
     def refused(*overrides):
         with pytest.raises(CaseError) as caught:
-            check_with_gap(load_case(wire, overrides), DELTA0)
+            check_with_materials(load_case(wire, overrides), ALUMINIUM, {})
         return str(caught.value)
 
-    check_with_gap(load_case(wire), DELTA0)
+    check_with_materials(load_case(wire), ALUMINIUM, {})
     text = refused("energies.maximum=3.0")
     assert (
         text.startswith("wire.toml: energies.maximum: the axis ends at 3 Delta0") and "3.774 Delta0/e" in text
@@ -274,16 +276,16 @@ def test_default_energy_axis_reaches_beyond_the_bias(wire):
     data = tomllib.loads(case.resolved_toml())
     del data["energies"]["maximum"]
     free = case_from_dict(data)
-    largest = 1e-3 * ELEMENTARY_CHARGE / DELTA0
+    largest = 1e-3 * constants.e / DELTA0
     assert energy_maximum(free, DELTA0) > largest + 0.3
-    check_with_gap(free, DELTA0)
+    check_with_materials(free, ALUMINIUM, {})
     assert energy_maximum(case, DELTA0) == 4.0
 
 
 @pytest.mark.parametrize("path", sorted(CASES.glob("*/*.toml")), ids=lambda path: path.stem)
 def test_cases_of_the_collection_are_valid(path):
     case = load_case(path)
-    check_with_gap(case, DELTA0)
+    check_with_materials(case, ALUMINIUM, {})
     assert case_from_dict(tomllib.loads(case.resolved_toml())).hash == case.hash
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from scipy import constants
 
 from fvqp.errors import CaseError
-from fvqp.materials import BCS_RATIO, load_material, material_from_dict, material_names
+from fvqp.materials import BCS_RATIO, Material, load_material, material_from_dict, material_names
 
 MINE = {"gap": "180 ueV", "diffusivity": "60 cm^2/s", "resistivity": "3 uohm*cm"}
 
@@ -92,3 +93,10 @@ def test_bad_material(change: dict[str, object], words: str) -> None:
 def test_missing_numbers_are_listed() -> None:
     with pytest.raises(CaseError, match="diffusivity, resistivity missing"):
         material_from_dict("film", {"gap": "1 meV"})
+
+
+def test_normal_metal() -> None:
+    copper = Material(name="N", gap=0.0, diffusivity=1e-2, resistivity=1e-8)
+    assert copper.critical_temperature == 0.0 and copper.coherence_length == np.inf
+    with pytest.raises(CaseError, match="critical_temperature: a normal metal"):
+        Material(name="N", gap=0.0, diffusivity=1e-2, resistivity=1e-8, critical_temperature=1.0)
