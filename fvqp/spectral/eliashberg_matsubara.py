@@ -29,6 +29,7 @@ CUTOFF = 6.0
 """Default ω_c/Ω_max."""
 
 _REACH = 10.0  # frequencies summed up to, in Ω_max
+_TAIL = 4  # frequencies beyond, of the tail, relative to those kept
 _FEWEST = 64  # frequencies, at high temperature
 _COLDEST = 2e-5  # in Ω_max: no critical temperature is looked for below
 _PADE_POINTS = 40
@@ -66,15 +67,22 @@ class MatsubaraSums:
             interaction[0] + 2.0 * np.concatenate(([0.0], np.cumsum(interaction[1:size])))
         )
         self._coulomb: Floats = coulomb * np.clip(cutoff / step - np.arange(size), 0.0, 1.0)
-        self._length = fft.next_fast_len(4 * size, real=True)
-        kernel = np.zeros(self._length)
-        kernel[: 2 * size] = interaction
-        kernel[-(2 * size - 1) :] = interaction[:0:-1]
-        self._kernel = fft.rfft(kernel)
+        self._kernel, self._length = _even_kernel(interaction)
+        # Beyond the last frequency φ is constant, the mass that of the normal state, and λ(ν) ∝ 1/ν².
+        far = np.arange(2 * size, 2 * _TAIL * size)
+        kernel, length = _even_kernel(
+            np.concatenate((interaction, interaction[-1] * ((2.0 * size - 1.0) / far) ** 2))
+        )
+        beyond = 1.0 / (step * (np.arange(size, _TAIL * size) + 0.5) + self.normal[-1] - self.omega[-1])
+        tail = np.concatenate((beyond[::-1], np.zeros(2 * size), beyond))
+        self._tail: Floats = self.normal[-1] * fft.irfft(fft.rfft(tail, length) * kernel, length)[
+            _TAIL * size : (_TAIL + 1) * size
+        ]
 
     def pairing(self, anomalous: Floats) -> Floats:
         """``φ_n`` from ``Δ_m/√(ω_m² + Δ_m²)``, even in frequency."""
         total = self._convolve(np.concatenate((anomalous[::-1], anomalous)))
+        total += anomalous[-1] * self._tail
         return math.pi * self.temperature * (total - 2.0 * np.dot(self._coulomb, anomalous))
 
     def mass(self, deviation: Floats) -> Floats:
@@ -87,6 +95,15 @@ class MatsubaraSums:
         size = self.omega.size
         total = fft.irfft(fft.rfft(both_sides, self._length) * self._kernel, self._length)
         return total[size : 2 * size]
+
+
+def _even_kernel(interaction: Floats) -> tuple[Complexes, int]:
+    """Transform and length of λ(k), given at ``k = 0 … 2N−1`` and even, for sequences of 2N frequencies."""
+    length = fft.next_fast_len(2 * interaction.size, real=True)
+    kernel = np.zeros(length)
+    kernel[: interaction.size] = interaction
+    kernel[-(interaction.size - 1) :] = interaction[:0:-1]
+    return fft.rfft(kernel), length
 
 
 @dataclass(frozen=True, eq=False)
