@@ -97,9 +97,10 @@ class Recorder:
         output = self.case.output
         if output.stored:
             mesh = self.device.mesh
-            coordinates["cell"] = (("cell",), np.arange(mesh.n_global))
-            for number, name in enumerate("xyz"):
-                coordinates[name] = (("cell",), self._gathered(mesh.centroid[:, number]))
+            centroids = self._gathered(mesh.centroid)
+            if self.comm.rank == 0:
+                coordinates["cell"] = (("cell",), np.arange(mesh.n_global))
+                coordinates |= {name: (("cell",), centroids[:, k]) for k, name in enumerate("xyz")}
         attributes = {
             "title": self.case.title,
             "figures": figures,
@@ -119,8 +120,8 @@ class Recorder:
             long_name = f"non-local conductance dI_det/dV_inj of detector {suffix[1:]}"
             sweep.define(f"g_nl{suffix}", (), "S", long_name)
         if self.comm.rank == 0:
-            for name in output.stored:
-                sweep.define(name, ("cell", "energy") if name in ("dos", "f_L", "f_T") else ("cell",))
+            for field in output.stored:
+                sweep.define(field, ("cell", "energy") if field in ("dos", "f_L", "f_T") else ("cell",))
         if any(figure.compare == "analytic" for figure in self.case.figures):
             self._define_analytic(sweep, problems)
         return sweep
