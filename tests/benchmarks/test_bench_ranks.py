@@ -1,0 +1,56 @@
+"""The film on two ranks against one: a thread a rank, the solution timed, starting and meshing left out."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.benchmark
+ROUNDS = 5
+MPI_SETTINGS = {
+    "OMPI_ALLOW_RUN_AS_ROOT": "1",
+    "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+    "OMP_NUM_THREADS": "1",
+    "NUMBA_NUM_THREADS": "1",
+}
+
+
+def run(ranks: int) -> dict:
+    script = Path(__file__).with_name("film_ranks.py")
+    done = subprocess.run(
+        ["mpiexec", "-n", str(ranks), sys.executable, str(script), "5"],
+        env={**os.environ, **MPI_SETTINGS},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    return json.loads(done.stdout)
+
+
+def test_two_ranks(report):
+    """One and two ranks in turn, so that both meet the same neighbours; both have the machine to themselves
+    only if it is quiet, and ranks that wait for each other spend processor time too."""
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("needs two cores")
+    one, two = zip(*[(run(1), run(2)) for _ in range(ROUNDS)], strict=True)
+    times = {}
+    for kind in ("wall", "cpu"):
+        times[kind] = [np.concatenate([r[kind] for r in runs]) for runs in (one, two)]
+        least = [t.min() for t in times[kind]]
+        middle = [np.median(t) for t in times[kind]]
+        name = "clock" if kind == "wall" else "processor time of the slowest rank"
+        report(
+            f"film on two ranks, {name}",
+            f"{middle[0] / middle[1]:.2f} times faster (medians {middle[0]:.3f} and {middle[1]:.3f} s; "
+            f"least {least[0] / least[1]:.2f})",
+        )
+    assert two[0]["sum"] == pytest.approx(one[0]["sum"], rel=1e-10)
+    wall = times["wall"]
+    assert wall[0].min() > 1.7 * wall[1].min()
