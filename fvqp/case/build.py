@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -11,9 +12,9 @@ import numpy as np
 from mpi4py import MPI
 from petsc4py import PETSc
 
-from fvqp.case.checks import check_with_materials, energy_maximum
+from fvqp.case.checks import check_places, check_with_materials, energy_maximum
 from fvqp.case.schema import Case, MaterialChoice
-from fvqp.errors import CaseError
+from fvqp.errors import CaseError, MeshError
 from fvqp.grids.energy import EnergyGrid
 from fvqp.materials import Material, load_material
 from fvqp.mesh import Mesh, read_mesh
@@ -52,17 +53,20 @@ class Sweep:
 
 
 def build_mesh(case: Case, comm: MPI.Comm) -> Mesh:
-    """The mesh of a case, distributed over ``comm``."""
+    """The mesh of a case, distributed over ``comm``, with all the names that the case asks of it."""
     source = case.mesh
-    if source.file is not None:
-        scale = to_float(f"1 {source.length_unit}", "m", what="mesh.length_unit")
-        return read_mesh(source.file, scale=scale, comm=comm)
-    assert source.shape is not None, "the schema asks for file or shape"
+    key = "file" if source.file is not None else "shape"
     try:
-        return shape_mesh(source.shape["kind"], **source.shape_arguments(), comm=comm)
-    except TypeError as error:
-        unknown = str(error).rpartition("argument ")[2]
-        raise CaseError(f"{case.source}: mesh.shape: unknown parameter {unknown}") from None
+        if source.file is not None:
+            scale = to_float(f"1 {source.length_unit}", "m", what="mesh.length_unit")
+            mesh = read_mesh(source.file, scale=scale, comm=comm)
+        else:
+            assert source.shape is not None, "the schema asks for file or shape"
+            mesh = shape_mesh(source.shape.kind, **source.shape.arguments(), comm=comm)
+    except MeshError as error:
+        raise MeshError(f"{case.source}: mesh.{key}: {error}") from None
+    check_places(case, mesh)
+    return mesh
 
 
 def build_material(case: Case) -> Material:
@@ -109,10 +113,15 @@ def build_problems(case: Case, mesh: Mesh) -> list[UsadelProblem]:
     """The problems of a case, one for each bath temperature of the sweep, on one energy grid."""
     temperatures = case.sweep.temperature or (None,)
     rough: list[UsadelProblem] = []
-    for temperature in temperatures:
-        device = build_device(case, mesh, temperature)
-        rough.append(_problem(case, device, rough[0].transport if rough else None))
-    grid = _energy_grid(case, rough)
+    try:
+        for temperature in temperatures:
+            device = build_device(case, mesh, temperature)
+            rough.append(_problem(case, device, rough[0].transport if rough else None))
+        grid = _energy_grid(case, rough)
+    except CaseError as error:
+        # What is known further down does not know the name of the case.
+        text = str(error)
+        raise CaseError(text if text.startswith(f"{case.source}: ") else f"{case.source}: {text}") from None
     return [replace(problem, grid=grid) for problem in rough]
 
 
@@ -138,10 +147,13 @@ def _problem(case: Case, device: Device, transport: Transport | None) -> UsadelP
             region=drive.region,
         )
     broadening = case.spectrum.broadening.in_delta0(unit)
+    maximum = energy_maximum(case, unit)
     first = min(0.01, max(broadening, 1e-4))
     return UsadelProblem(
         device=device,
-        grid=EnergyGrid.graded(energy_maximum(case, unit), gap_edges=[1.0], first=first, number=COARSE),
+        grid=EnergyGrid.graded(
+            maximum, gap_edges=[1.0], first=first, number=max(COARSE, math.ceil(COARSE * maximum / 10.0))
+        ),
         broadening=broadening,
         gap=gap,
         depairing=case.spectrum.depairing,
@@ -193,6 +205,7 @@ def petsc_options(case: Case) -> Iterator[None]:
 
 def check_petsc_options_used(case: Case, problem: UsadelProblem) -> None:
     """Raise `CaseError` for options of a solver that this problem does not use."""
+    _rehearse_petsc_options(case)
     gap_solver = problem.gap.follows_bias or problem.self_consistent_phase or problem.supercurrent is not None
     for key in case.solver.petsc:
         if key.startswith("gap_") and not gap_solver:
@@ -204,6 +217,23 @@ def check_petsc_options_used(case: Case, problem: UsadelProblem) -> None:
                 f"{case.source}: solver.petsc.{key}: not used: direct elimination solves this; "
                 'solver.method = "mumps", "hypre" or "gamg" chooses PETSc\'s solvers'
             )
+
+
+def _rehearse_petsc_options(case: Case) -> None:
+    """Let throw-away solvers read the options: PETSc says only then what it does not know."""
+    ksp, snes = PETSc.KSP().create(MPI.COMM_SELF), PETSc.SNES().create(MPI.COMM_SELF)
+    ksp.setOptionsPrefix("fvqp_")
+    snes.setOptionsPrefix("fvqp_gap_")
+    try:
+        ksp.setFromOptions()
+        snes.setFromOptions()
+    except PETSc.Error as error:
+        reason = str(error).strip().splitlines()[-1].partition("] ")[2]
+        keys = ", ".join(case.solver.petsc)
+        raise CaseError(f"{case.source}: solver.petsc: PETSc refuses {keys}: {reason}") from None
+    finally:
+        ksp.destroy()
+        snes.destroy()
 
 
 def _material(case: Case, choice: MaterialChoice, label: str | None = None) -> Material:

@@ -11,11 +11,17 @@ import numpy as np
 from scipy import constants
 
 from fvqp.case.schema import Case
-from fvqp.errors import CaseError
+from fvqp.errors import CaseError, MeshError
 from fvqp.materials import BCS_RATIO, Material
+from fvqp.mesh import Mesh
+from fvqp.mesh.mesh import suggestion
 
 THERMAL_TAIL = 10.0
 """Temperatures k_BT that the energy axis must reach beyond the largest bias: occupation below 5e-5 there."""
+MOST_DELTA0 = 1000.0
+"""Largest energy in Δ0 that an axis may reach: beyond, a unit or a digit is wrong."""
+LEAST_BROADENING = 1e-7
+"""Smallest Γ in Δ0 at which the spectral functions are told from singular ones."""
 
 
 def check_case(case: Case) -> None:
@@ -42,11 +48,18 @@ def check_with_materials(case: Case, material: Material, regions: Mapping[str, M
                     f"{case.source}: {key}: {temperature:g} K is not below the critical temperature "
                     f"{tc:.4g} K{where}"
                 )
+        cutoff = case.gap.debye_energy
+        if cutoff is not None and cutoff * delta0 <= here.gap:
+            raise CaseError(
+                f"{case.source}: gap.debye_energy: {cutoff:g} Delta0 does not exceed the gap{where}, "
+                f"{here.gap / delta0:.4g} Delta0"
+            )
         if case.gap.model == "uniform" and here.gap != delta0:
             raise CaseError(
                 f'{case.source}: gap.model: "uniform" is one gap for the whole device, but region {place} '
                 f'is of {here.name} with a bulk gap of its own; use "local" or "equilibrium"'
             )
+    _check_spectrum(case, delta0)
     if case.energies.maximum is not None:
         maximum = case.energies.maximum.in_delta0(delta0)
         bias = largest_bias(case, delta0) * constants.e / delta0
@@ -56,6 +69,86 @@ def check_with_materials(case: Case, material: Material, regions: Mapping[str, M
                 f"{case.source}: energies.maximum: the axis ends at {maximum:.4g} Delta0, but the largest "
                 f"bias is {bias:.4g} Delta0/e and its thermal tail needs at least {needed:.4g}; "
                 "or leave maximum out"
+            )
+
+
+def _check_spectrum(case: Case, delta0: float) -> None:
+    broadening = case.spectrum.broadening.in_delta0(delta0)
+    if broadening >= 1.0:
+        raise CaseError(
+            f"{case.source}: spectrum.broadening: {broadening:.4g} Delta0 leaves no gap; expected a small "
+            "part of Delta0, such as 1e-3"
+        )
+    if broadening < LEAST_BROADENING and _unpaired(case):
+        raise CaseError(
+            f"{case.source}: spectrum.broadening: {broadening:.4g} Delta0 without depairing leaves the "
+            "density of states singular at the gap edge; give some, as 1e-5"
+        )
+    if case.gap.value is not None and case.gap.value.in_delta0(delta0) > MOST_DELTA0:
+        raise CaseError(f"{case.source}: gap.value: expected at most {MOST_DELTA0:g} Delta0")
+    maximum = energy_maximum(case, delta0)
+    if maximum > MOST_DELTA0:
+        raise CaseError(
+            f"{case.source}: the energy axis would end at {maximum:.4g} Delta0; at most {MOST_DELTA0:g} "
+            f"makes sense (largest bias {largest_bias(case, delta0):.4g} V, highest temperature "
+            f"{largest_temperature(case):.4g} K)"
+        )
+    for number, energy in enumerate(case.output.field_energies):
+        if energy.in_delta0(delta0) > maximum:
+            raise CaseError(
+                f"{case.source}: output.field_energies[{number}]: {energy.in_delta0(delta0):.4g} Delta0 is "
+                f"beyond the energy axis, which ends at {maximum:.4g} Delta0"
+            )
+
+
+def _unpaired(case: Case) -> bool:
+    """Whether some state of the sweep has no depairing."""
+    current = case.supercurrent
+    return case.spectrum.depairing == 0 and (current is None or 0.0 in current.values)
+
+
+def check_places(case: Case, mesh: Mesh) -> None:
+    """Every region and boundary that the case names is in the mesh; raises :class:`MeshError`. Collective."""
+    both = [(f"junctions[{n}].on", junction.on) for n, junction in enumerate(case.junctions)]
+    boundaries = [
+        (f"reservoirs[{n}].on", on) for n, reservoir in enumerate(case.reservoirs) for on in reservoir.on
+    ]
+    regions = [(f"regions.{name}", name) for name in case.regions]
+    regions += [
+        (f"interfaces[{n}].between", name)
+        for n, interface in enumerate(case.interfaces)
+        for name in interface.between
+    ]
+    drive = case.supercurrent
+    if drive is not None:
+        boundaries += [
+            (f"supercurrent.{key}", on) for key, on in (("from", drive.from_), ("to", drive.to)) if on
+        ]
+        regions += [("supercurrent.region", drive.region)] if drive.region else []
+    for what, named, places in (
+        ("region or boundary", {**mesh.regions, **mesh.boundaries}, both),
+        ("boundary", mesh.boundaries, boundaries),
+        ("region", mesh.regions, regions),
+    ):
+        for key, name in places:
+            if name not in named:
+                there = f"regions: {', '.join(mesh.regions) or 'none'}; " if "region" in what else ""
+                there += f"boundaries: {', '.join(mesh.boundaries) or 'none'}" if "boundary" in what else ""
+                near = suggestion(name, named).replace("'", '"')
+                raise MeshError(
+                    f'{case.source}: {key}: the mesh has no {what} "{name}"{near} ({there.rstrip("; ")})'
+                )
+    for key, name in both:
+        if name in mesh.regions and name in mesh.boundaries:
+            raise MeshError(
+                f'{case.source}: {key}: "{name}" is a region and a boundary of the mesh; rename one of them'
+            )
+    for number, interface in enumerate(case.interfaces):
+        cells = [mesh.regions[name] for name in interface.between]
+        if mesh.comm.allreduce(len(np.intersect1d(cells[0], cells[1]))):
+            raise MeshError(
+                f'{case.source}: interfaces[{number}].between: regions "{interface.between[0]}" and '
+                f'"{interface.between[1]}" share cells; an interface is between regions that only touch'
             )
 
 
@@ -97,9 +190,18 @@ def _problems(case: Case) -> Iterable[tuple[str, str]]:
     yield from _spectrum_problems(case)
     yield from _figure_problems(case)
     used = {choice.material for choice in case.regions.values()} | {case.material.name}
+    used |= {choice.name for name, choice in case.materials.items() if choice.name != name}
     for name in case.materials:
         if name not in used:
-            yield f"materials.{name}", "is not used by material.name or by any region"
+            yield f"materials.{name}", "is not used by material.name, by any region or by another of them"
+    for name, choice in case.materials.items():
+        seen = [name]
+        while choice.name in case.materials:
+            if choice.name in seen:
+                yield f"materials.{name}.name", f"leads back to itself: {' -> '.join([*seen, choice.name])}"
+                break
+            seen.append(choice.name)
+            choice = case.materials[choice.name]
 
 
 def _junction_problems(case: Case) -> Iterable[tuple[str, str]]:
@@ -149,9 +251,7 @@ def _sweep_problems(case: Case) -> Iterable[tuple[str, str]]:
 
 
 def _spectrum_problems(case: Case) -> Iterable[tuple[str, str]]:
-    current = case.supercurrent
-    unpaired = case.spectrum.depairing == 0 and (current is None or 0.0 in current.values)
-    if case.spectrum.broadening.value == 0 and unpaired:
+    if case.spectrum.broadening.value == 0 and _unpaired(case):
         yield (
             "spectrum.broadening",
             "0 without depairing leaves the density of states singular at the gap edge; give some, as 1e-5",
@@ -167,6 +267,9 @@ def _spectrum_problems(case: Case) -> Iterable[tuple[str, str]]:
 
 
 def _figure_problems(case: Case) -> Iterable[tuple[str, str]]:
+    if case.output.spectra and not case.junctions:
+        yield "output.spectra", "is not used: there are no junctions to record spectra under"
+    roles = {junction.role for junction in case.junctions}
     files = [figure.file or f"{figure.kind}.png" for figure in case.figures]
     for number, file in enumerate(files):
         figure = case.figures[number]
@@ -174,8 +277,15 @@ def _figure_problems(case: Case) -> Iterable[tuple[str, str]]:
         if file in files[:number]:
             yield f"{key}.file", f"{file} is the file of another figure too; give each its own"
         nonlocal_kinds = ("g_ss", "g_sa", "g_a", "g_s", "g_nl")
-        if figure.kind in nonlocal_kinds and not {"injector", "detector"} <= {j.role for j in case.junctions}:
+        if figure.kind in nonlocal_kinds and not {"injector", "detector"} <= roles:
             yield f"{key}.kind", f"{figure.kind} needs an injector and a detector among the junctions"
+        if figure.kind == "local_conductance" and "injector" not in roles:
+            yield f"{key}.kind", "local_conductance needs an injector among the junctions"
+        if figure.kind == "gap" and not case.junctions and "gap" not in case.output.stored:
+            yield f"{key}.kind", 'gap needs a junction, or "gap" among output.stored'
+        biases = [] if case.sweep.V_inj is None else [bias.value for bias in case.sweep.V_inj.biases]
+        if figure.kind in ("g_ss", "g_sa", "g_a", "g_s") and not (biases and min(biases) < 0 < max(biases)):
+            yield f"{key}.kind", f"{figure.kind} needs both signs of the bias in sweep.V_inj"
         current = case.supercurrent
         mirrored = current is None or current.both_signs or not np.any(current.values) or not current.coupling
         if figure.kind in ("g_ss", "g_sa", "g_s") and not mirrored:

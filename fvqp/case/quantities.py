@@ -87,9 +87,56 @@ def _not_negative(value: float) -> float:
     return value
 
 
+def metres(value: Any) -> Any:
+    """Metres for every text in ``value``, in lists and tables too; None for ``"all"``, a whole axis."""
+    if isinstance(value, dict):
+        return {name: metres(entry) for name, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [metres(entry) for entry in value]
+    return None if value == "all" else _number(value, "m")
+
+
+def _extent(value: Any) -> None:
+    if isinstance(value, list | tuple):
+        if len(value) != 2 or not all(isinstance(end, str) and end != "all" for end in value):
+            raise ValueError(f'expected an interval such as ["0 um", "1 um"], got {_shown(value)}')
+        low, high = metres(value)
+        if low > high:
+            raise ValueError(f"the interval {_shown(list(value))} ends before it begins")
+    elif value != "all":
+        _number(value, "m")
+
+
+def _box(value: Any) -> Any:
+    """One extent, or one for each axis (two plain coordinates are an interval)."""
+    if not isinstance(value, list | tuple):
+        _extent(value)
+    elif len(value) == 2 and all(isinstance(entry, str) and entry != "all" for entry in value):
+        _extent(value)
+    elif 1 <= len(value) <= 3:
+        for entry in value:
+            _extent(entry)
+    else:
+        raise ValueError(f"expected an interval, or one for each of up to three axes, got {_shown(value)}")
+    return value
+
+
+def _widths(value: Any) -> Any:
+    if isinstance(value, list | tuple) and not value:
+        raise ValueError("must not be empty")
+    for width in value if isinstance(value, list | tuple) else [value]:
+        _positive(_number(width, "m"))
+    return value
+
+
 Positive = AfterValidator(_positive)
 NotNegative = AfterValidator(_not_negative)
 
+Widths = Annotated[Any, AfterValidator(_widths)]
+"""A width, or the widths of all cells; text is kept, `metres` converts."""
+Box = Annotated[Any, AfterValidator(_box)]
+"""A box of a shape; text is kept, `metres` converts."""
+Position = Annotated[float, Quantity("m")]
 Length = Annotated[float, Quantity("m"), Positive]
 Temperature = Annotated[float, Quantity("K"), Positive]
 Conductance = Annotated[float, Quantity("S"), Positive]
@@ -222,8 +269,10 @@ class BiasAxis:
                 f"missing or unknown: {', '.join(odd)}"
             )
         points = value["points"]
-        if isinstance(points, bool) or not isinstance(points, int) or points < 2:
-            raise ValueError(f"points: expected a whole number of at least 2, got {_shown(points)}")
+        if isinstance(points, bool) or not isinstance(points, int) or not 2 <= points <= MOST_POINTS:
+            raise ValueError(
+                f"points: expected a whole number of at least 2, at most {MOST_POINTS}, got {_shown(points)}"
+            )
         ends = Bias.read(value["from"]), Bias.read(value["to"])
         if ends[0] == ends[1]:
             raise ValueError(f"from and to are equal; for one bias write [{_shown(ends[0].write())}]")
@@ -234,6 +283,9 @@ class BiasAxis:
             return [bias.write() for bias in self.biases]
         return {"from": self.biases[0].write(), "to": self.biases[1].write(), "points": self.points}
 
+
+MOST_POINTS = 1_000_000
+"""Points of a sweep along one axis; more are a slip."""
 
 STRICT = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 """Every model of a case: no unknown keys, no changes after reading."""

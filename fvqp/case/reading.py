@@ -174,6 +174,7 @@ _EXPLAINED: dict[str, typing.Callable[[Any], str]] = {
     "too_short": lambda d: "must not be empty",
     "too_long": lambda d: f"expected {d['ctx']['max_length']} entries, got {d['ctx']['actual_length']}",
     "greater_than_equal": lambda d: f"expected at least {d['ctx']['ge']}, got {_got(d)}",
+    "less_than_equal": lambda d: f"expected at most {d['ctx']['le']}, got {_got(d)}",
     "greater_than": lambda d: f"must be greater than {d['ctx']['gt']:g}, got {_got(d)}",
     "less_than": lambda d: f"must be less than {d['ctx']['lt']:g}, got {_got(d)}",
     "string_pattern_mismatch": lambda d: (

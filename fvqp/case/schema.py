@@ -13,12 +13,21 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tomlkit
-from pydantic import BaseModel, BeforeValidator, Field, PrivateAttr, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    PrivateAttr,
+    field_validator,
+    model_validator,
+)
 
 from fvqp.case.quantities import (
     STRICT,
     Bias,
     BiasAxis,
+    Box,
     Conductance,
     ConductancePerArea,
     Current,
@@ -27,12 +36,12 @@ from fvqp.case.quantities import (
     Length,
     NotNegative,
     Number,
-    Positive,
+    Position,
     Resistivity,
     Temperature,
+    Widths,
+    metres,
 )
-from fvqp.errors import FvqpError
-from fvqp.units import to_float
 
 FieldName = Literal["gap", "charge_imbalance", "mu_Q", "dos", "f_L", "f_T"]
 SpectrumName = Literal["dos", "f_L", "f_T"]
@@ -40,29 +49,25 @@ Name = Annotated[str, Field(min_length=1)]
 Count = Annotated[int, Field(strict=True, ge=1)]
 Flag = Annotated[bool, Field(strict=True)]
 
+MOST_CELLS = 100_000_000
+"""Cells of a built-in shape, whose vertices every rank makes before it is divided; more are a slip."""
+MOST_ENERGIES = 1_000_000
+"""Bins of the energy axis; more are a slip."""
+
 
 def _as_list(value: Any) -> Any:
     return value if isinstance(value, list | tuple) else [value]
 
 
-def _metres(key: str, value: Any) -> Any:
-    """``value`` with every text in it, however deep, read as a length; ``"all"`` is a whole axis."""
-    if isinstance(value, dict):
-        return {name: _metres(f"{key}.{name}", entry) for name, entry in value.items()}
-    if isinstance(value, list):
-        return [_metres(key, entry) for entry in value]
-    if value == "all":
-        return None
-    if isinstance(value, str):
-        try:
-            return to_float(value, "m")
-        except FvqpError as error:
-            raise ValueError(f"{key}: {error}") from None
-    if isinstance(value, float):
-        raise ValueError(f'{key}: expected a length such as "11 um", got {value}, a number without a unit')
-    return value
+def _once(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    for number, value in enumerate(values):
+        if value in values[:number]:
+            raise ValueError(f'"{value}" is named more than once')
+    return values
 
 
+ONCE = AfterValidator(_once)
+"""No entry twice."""
 AS_LIST = BeforeValidator(_as_list)
 """One value stands for a list of one."""
 
@@ -73,6 +78,52 @@ class Table(BaseModel):
     model_config = STRICT
 
 
+class Shape(Table):
+    """A built-in structured grid, see :func:`fvqp.mesh.shapes.shape_mesh`.
+
+    Along each of its axes it has two of cell width ``d``, number ``n`` and length ``L``, or a list of all
+    widths.
+    """
+
+    kind: Literal["grid1d", "grid2d", "grid3d", "cylindrical1d", "cylindrical2d", "spherical1d"]
+    dx: Widths | None = None
+    dy: Widths | None = None
+    dz: Widths | None = None
+    nx: Count | None = None
+    ny: Count | None = None
+    nz: Count | None = None
+    Lx: Length | None = None
+    Ly: Length | None = None
+    Lz: Length | None = None
+    origin: Annotated[tuple[Position, ...], Field(min_length=1, max_length=3)] | None = None
+    """Lowest corner."""
+    regions: dict[Name, Box] = Field(default_factory=dict)
+    """Boxes of cells by name: for every axis an interval, a coordinate, or ``"all"``."""
+    boundaries: dict[Name, Box] = Field(default_factory=dict)
+    """Boxes of faces by name, beside the outer sides left, right, bottom, top, front, back."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> Shape:
+        cells = 1.0
+        for axis in "xyz":
+            width, length = getattr(self, f"d{axis}"), getattr(self, f"L{axis}")
+            count, key = getattr(self, f"n{axis}"), f"n{axis}"
+            if count is None and length is not None and isinstance(width, str):
+                count, key = length / metres(width), f"d{axis}"
+            cells *= count or 1
+            if cells > MOST_CELLS:
+                raise ValueError(f"{key}: makes {cells:.3g} cells; at most {MOST_CELLS:.0e} are possible")
+        return self
+
+    def arguments(self) -> dict[str, Any]:
+        """Keyword arguments of `shape_mesh`, lengths in metres."""
+        plain = {name: getattr(self, name) for name in type(self).model_fields if name != "kind"}
+        given = {name: value for name, value in plain.items() if value is not None}
+        for name in {"dx", "dy", "dz", "regions", "boundaries"} & set(given):
+            given[name] = metres(given[name])
+        return given
+
+
 class MeshSource(Table):
     """Where the mesh comes from: a file, or a built-in shape."""
 
@@ -80,8 +131,7 @@ class MeshSource(Table):
     """Mesh file; relative paths start at the case file."""
     length_unit: Literal["m", "cm", "mm", "um", "nm", "pm"] | None = None
     """Unit of the file's coordinates."""
-    shape: dict[str, Any] | None = None
-    """``kind`` and the parameters of :func:`fvqp.mesh.shapes.shape_mesh`; lengths as text with a unit."""
+    shape: Shape | None = None
 
     @model_validator(mode="after")
     def _one_source(self) -> MeshSource:
@@ -91,16 +141,7 @@ class MeshSource(Table):
             raise ValueError('length_unit: missing: the unit of the coordinates in the file, such as "um"')
         if self.shape is not None and self.length_unit is not None:
             raise ValueError("length_unit: is not used with shape, whose lengths carry their own units")
-        if self.shape is not None and not isinstance(self.shape.get("kind"), str):
-            raise ValueError('shape.kind: missing: the kind of grid, such as "grid1d"')
-        self.shape_arguments()
         return self
-
-    def shape_arguments(self) -> dict[str, Any]:
-        """``shape`` without ``kind``, its lengths in metres."""
-        return {
-            key: _metres(f"shape.{key}", value) for key, value in (self.shape or {}).items() if key != "kind"
-        }
 
 
 class CrossSection(Table):
@@ -200,7 +241,7 @@ class Energies(Table):
 
     maximum: Energy | None = None
     """Last edge of the grid; default: chosen from the largest bias and temperature."""
-    number: Count = 400
+    number: Annotated[int, Field(strict=True, ge=2, le=MOST_ENERGIES)] = 400
     spacing: Literal["graded", "uniform"] = "graded"
 
     @field_validator("maximum")
@@ -219,7 +260,7 @@ class Gap(Table):
     for the device from f_L at ``at``; ``local``: every cell its own."""
     value: Energy | None = None
     at: Name | None = None
-    debye_energy: Annotated[Number, Positive] | None = None
+    debye_energy: Annotated[Number, Field(gt=1, le=1e6)] | None = None
     """ω_D in Δ0; default 10, none for a fixed gap."""
     coupling: Literal["arccosh", "arcsinh"] | None = None
     """λ = 1/arccosh(ω_D/Δ0), which makes Δ(T=0) = Δ0 (default), or 1/arcsinh(ω_D/Δ0); none if fixed."""
@@ -323,15 +364,15 @@ class Solver(Table):
 class Output(Table):
     """What is written."""
 
-    fields: tuple[FieldName, ...] = ("gap", "charge_imbalance")
+    fields: Annotated[tuple[FieldName, ...], ONCE] = ("gap", "charge_imbalance")
     """Fields for ParaView."""
-    field_energies: tuple[Energy, ...] = ()
+    field_energies: Annotated[tuple[Energy, ...], ONCE] = ()
     """Energies at which f_L, f_T and dos are shown."""
     every: Count = 1
     """Fields are written at every n-th bias."""
-    stored: tuple[FieldName, ...] = ()
+    stored: Annotated[tuple[FieldName, ...], ONCE] = ()
     """Variables of every cell (and energy) stored in ``results.nc`` at every sweep point."""
-    spectra: tuple[SpectrumName, ...] = ()
+    spectra: Annotated[tuple[SpectrumName, ...], ONCE] = ()
     """Variables stored energy by energy at every junction."""
 
     @model_validator(mode="after")
@@ -341,6 +382,8 @@ class Output(Table):
             raise ValueError(f"field_energies: missing: the energies at which {sorted(spectral)[0]} is shown")
         if self.field_energies and not spectral:
             raise ValueError("field_energies: is not used: fields holds none of dos, f_L, f_T")
+        if any(energy.value < 0 for energy in self.field_energies):
+            raise ValueError("field_energies: an energy must not be negative")
         return self
 
 

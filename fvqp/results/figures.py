@@ -77,8 +77,13 @@ def draw(dataset: xr.Dataset, spec: FigureSpec, folder: Path) -> Path:
         title = spec.title or dataset.attrs.get("title")
         if title:
             figure.suptitle(title, fontsize=9)
-        with replacing(path) as part:
-            figure.savefig(part, format=path.suffix[1:])
+        try:
+            with replacing(path) as part:
+                figure.savefig(part, format=path.suffix[1:])
+        except ValueError as error:
+            # What stands between two $ is a formula, and may be none.
+            reason = str(error).strip().splitlines()[-1]
+            raise FvqpError(f"{path.name}: a title or name in it is no valid formula: {reason}") from None
     return path
 
 

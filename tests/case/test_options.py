@@ -25,7 +25,12 @@ BASE: dict[str, Any] = {
             "kind": "grid1d",
             "nx": 36,
             "Lx": "6 um",
-            "regions": {"west": ["0 um", "3 um"], "east": ["3 um", "6 um"], "cover": ["2 um", "3 um"]},
+            "regions": {
+                "west": ["0 um", "3 um"],
+                "east": ["3 um", "6 um"],
+                "cover": ["2 um", "3 um"],
+                "start": ["0 um", "2 um"],
+            },
             "boundaries": {"point_A": "2.5 um", "point_B": "3.5 um"},
         }
     },
@@ -81,6 +86,37 @@ FILM = {
     "reservoirs": [{"on": ["left", "right", "top"], "temperature": "24 mK"}],
     "supercurrent": {"phase_gradient": 0.1, "from": "left", "to": "right", "both_signs": False},
 }
+AWAY = {
+    "mesh": {
+        "shape": {
+            "kind": "grid1d",
+            "nx": 24,
+            "dx": "0.25 um",
+            "origin": ["1 um"],
+            "boundaries": {"point_A": "2.5 um", "point_B": "3.5 um"},
+        }
+    }
+}
+"""A line that does not begin at zero."""
+SOLID = {
+    "mesh": {
+        "shape": {
+            "kind": "grid3d",
+            "nx": 8,
+            "Lx": "2 um",
+            "ny": 2,
+            "dy": "0.1 um",
+            "nz": 2,
+            "dz": "0.1 um",
+            "regions": {"point_A": ["0.5 um", "0.8 um"], "point_B": ["1 um", "1.5 um"]},
+        }
+    },
+    "cross_section": {},
+    "reservoirs": [{"on": ["left", "right", "top", "back"], "temperature": "24 mK"}],
+}
+DEEP = copy.deepcopy(SOLID)
+DEEP["mesh"]["shape"]["Lz"] = "0.2 um"
+del DEEP["mesh"]["shape"]["dz"]
 WARM = {"energies": {"number": 150}}
 """Enough energies for what a temperature near Tc needs."""
 
@@ -102,7 +138,19 @@ class Option:
 
 
 OPTIONS: dict[str, Option] = {
-    "mesh.shape": Option(72, path="mesh.shape.nx"),
+    "mesh.shape.kind": Option("cylindrical1d", around=AWAY),
+    "mesh.shape.dx": Option("0.125 um", around=AWAY, path="mesh.shape.dx"),
+    "mesh.shape.dy": Option("0.2 um", around=SOLID),
+    "mesh.shape.dz": Option("0.2 um", around=SOLID),
+    "mesh.shape.nx": Option(72),
+    "mesh.shape.ny": Option(6, around=FILM),
+    "mesh.shape.nz": Option(6, around=SOLID),
+    "mesh.shape.Lx": Option("9 um"),
+    "mesh.shape.Ly": Option("0.6 um", around=FILM),
+    "mesh.shape.Lz": Option("0.6 um", around=DEEP),
+    "mesh.shape.origin": Option(["0.5 um"], around=AWAY),
+    "mesh.shape.regions": Option(["0.5 um", "1 um"], around=FILM, path="mesh.shape.regions.point_A"),
+    "mesh.shape.boundaries": Option("2 um", path="mesh.shape.boundaries.point_A"),
     "cross_section.width": Option("300 nm"),
     "cross_section.thickness": Option("4 nm"),
     "material.name": Option("X", around=EAST_OTHER),
@@ -135,7 +183,7 @@ OPTIONS: dict[str, Option] = {
     "junctions.bias": Option("0.3 mV", "I_det", THREE, path="junctions.1.bias"),
     "reservoirs.on": Option(["left"], path="reservoirs.0.on"),
     "reservoirs.temperature": Option("0.9 K", around=WARM, path="reservoirs.0.temperature"),
-    "interfaces.between": Option(["cover", "west"], around=BARRIER, path="interfaces.0.between"),
+    "interfaces.between": Option(["start", "cover"], around=BARRIER, path="interfaces.0.between"),
     "interfaces.conductance_per_area": Option(
         "0.1 S/um^2", around=BARRIER, path="interfaces.0.conductance_per_area"
     ),
