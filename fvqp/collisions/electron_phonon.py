@@ -1,0 +1,227 @@
+"""Collisions of quasiparticles with phonons: emission, absorption, recombination and pair breaking.
+
+One interface, three evaluations of the same sums. Energies are in units of the reference gap Δ0, times in
+units of τ0 (theory: collisions).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fvqp.collisions import direct, graded
+from fvqp.collisions.fourier import FourierSums
+from fvqp.collisions.grid import CollisionGrid
+from fvqp.collisions.measure import SpectralMeasure
+from fvqp.errors import CaseError
+
+Floats = NDArray[np.float64]
+Evaluation = Literal["auto", "direct", "fourier", "graded"]
+
+#: Below this number of bins direct sums are at least as fast as transforms.
+FOURIER_FROM = 400
+#: Smallest f/max f of a cell that transforms keep to five digits.
+FOURIER_RANGE = 1e-9
+
+
+@dataclass(frozen=True)
+class Coupling:
+    """Strength of the electron-phonon coupling.
+
+    Attributes:
+        kappa: ``Δ0/k_BT_c``; 1.763877 in weak coupling.
+        pair_breaking_time: ``τ0^pb/τ0``. It defines the number of phonon modes, so that energy is conserved
+            (theory: collisions, Eq. capacity); do not give phonon density of states and τ0^pb both.
+    """
+
+    kappa: float
+    pair_breaking_time: float
+
+    def __post_init__(self) -> None:
+        for name in ("kappa", "pair_breaking_time"):
+            value = getattr(self, name)
+            if not (np.isfinite(value) and value > 0.0):
+                raise CaseError(f"electron-phonon coupling: {name} must be positive, found {value:g}")
+
+    @property
+    def strength(self) -> float:
+        """``a = κ³``: rates are ``a ω²`` times what quasiparticles contribute, in 1/τ0."""
+        return self.kappa**3
+
+    @property
+    def capacity(self) -> float:
+        """``c_ph``: the phonon energy is ``c_ph ∫ω³ n dω`` in units of 4 N0 Δ0²."""
+        return 0.5 * np.pi * self.pair_breaking_time * self.strength
+
+
+class Pair(NamedTuple):
+    """One quantity for quasiparticles ``f``, ``(cells, N)``, and phonons ``n``, ``(cells, K)``."""
+
+    f: Floats
+    n: Floats
+
+
+class GainLoss(NamedTuple):
+    """``ḟ = in_f (1 − f) − out_f f`` and ``ṅ = in_n (1 + n) − out_n n``; units of 1/τ0."""
+
+    in_f: Floats
+    out_f: Floats
+    in_n: Floats
+    out_n: Floats
+
+    def rates(self, f: Floats, n: Floats) -> Pair:
+        """Rates of change put together."""
+        return Pair(self.in_f * (1.0 - f) - self.out_f * f, self.in_n * (1.0 + n) - self.out_n * n)
+
+
+class ElectronPhonon:
+    """The collision integrals of f and n on one grid, in any number of cells at once.
+
+    Occupations of bins without states do not change, and nothing depends on them.
+
+    Attributes:
+        grid: energies.
+        coupling: strength.
+        evaluation: the one asked for.
+        capacity: phonon modes of every point, ``g = c_ph ω² × share of the axis``, ``(K,)``.
+    """
+
+    def __init__(self, grid: CollisionGrid, coupling: Coupling, evaluation: Evaluation = "auto") -> None:
+        """
+        Args:
+            grid: energies.
+            coupling: strength.
+            evaluation: ``"direct"`` sums over pairs of bins, O(N²), every rate to round-off of its own gain
+                and loss; ``"fourier"`` is O(N log N), with errors relative to the largest rate of a cell;
+                ``"graded"`` sums over pairs with phonons shared between points, for any grid; ``"auto"``
+                takes the last on a graded grid, and on a uniform grid transforms where there are at least
+                `FOURIER_FROM` bins and f spans less than 1/`FOURIER_RANGE` in every cell.
+        """
+        if evaluation not in ("auto", "direct", "fourier", "graded"):
+            raise CaseError(
+                f'collisions: no evaluation "{evaluation}"; there are auto, direct, fourier and graded'
+            )
+        if evaluation in ("direct", "fourier") and not grid.is_uniform:
+            raise CaseError(f'collisions: evaluation "{evaluation}" needs a uniform grid; use "graded"')
+        self.grid, self.coupling, self.evaluation = grid, coupling, evaluation
+        self.capacity = coupling.capacity * grid.phonon_energies**2 * grid.phonon_widths
+        self._uniform = direct.Uniform(
+            coupling.strength * grid.phonon_energies**2, self.capacity, 2 * grid.first + 1
+        )
+        self._fourier = FourierSums(self._uniform, grid.n) if evaluation in ("auto", "fourier") else None
+        self._events: graded.Collisions | None = None
+
+    def chosen(self, measure: SpectralMeasure, f: Floats) -> Evaluation:
+        """The evaluation that serves this state."""
+        if self.evaluation != "auto":
+            return self.evaluation
+        if not self.grid.is_uniform:
+            return "graded"
+        if self.grid.n < FOURIER_FROM:
+            return "direct"
+        active = np.broadcast_to(measure.active, f.shape)
+        smallest = np.where(active, f, np.inf).min(axis=1)
+        largest = np.where(active, f, 0.0).max(axis=1)
+        return "fourier" if np.all(smallest >= FOURIER_RANGE * largest) else "direct"
+
+    def rates(self, measure: SpectralMeasure, f: Floats, n: Floats) -> Pair:
+        """``∂f/∂t`` and ``∂n/∂t`` by collisions, in 1/τ0.
+
+        Args:
+            measure: spectrum of every cell, or one for all.
+            f: ``(cells, N)`` quasiparticle occupation.
+            n: ``(cells, K)`` phonon occupation.
+        """
+        f, n = self._checked(measure, f, n)
+        which = self.chosen(measure, f)
+        if which == "fourier":
+            return self.gain_loss(measure, f, n).rates(f, n)
+        out = Pair(np.empty_like(f), np.empty_like(n))
+        if which == "direct":
+            direct.rates(self._uniform, measure.states, measure.anomalous, f, n, *out)
+        else:
+            graded.rates(self._pairs(), measure.states, measure.anomalous, f, n, *out)
+        return out
+
+    def gain_loss(self, measure: SpectralMeasure, f: Floats, n: Floats) -> GainLoss:
+        """Gain and loss coefficients apart, none negative (by transforms: up to round-off)."""
+        f, n = self._checked(measure, f, n)
+        which = self.chosen(measure, f)
+        out = GainLoss(np.empty_like(f), np.empty_like(f), np.empty_like(n), np.empty_like(n))
+        if which == "fourier":
+            self._transforms().gain_loss(measure, f, n, out)
+        elif which == "direct":
+            direct.coefficients(self._uniform, measure.states, measure.anomalous, f, n, *out)
+        else:
+            graded.coefficients(self._pairs(), measure.states, measure.anomalous, f, n, *out)
+        return out
+
+    def jvp(self, measure: SpectralMeasure, f: Floats, n: Floats, step_f: Floats, step_n: Floats) -> Pair:
+        """Jacobian of `rates` at ``(f, n)`` times ``(step_f, step_n)``."""
+        f, n = self._checked(measure, f, n)
+        step_f, step_n = self._checked(measure, step_f, step_n)
+        which = self.chosen(measure, f)
+        out = Pair(np.empty_like(f), np.empty_like(n))
+        if which == "fourier":
+            here = self.gain_loss(measure, f, n)
+            change = GainLoss(*(np.empty_like(part) for part in here))
+            self._transforms().derivative(measure, f, n, step_f, step_n, change)
+            moved = change.rates(f, n)
+            return Pair(
+                moved.f - (here.in_f + here.out_f) * step_f, moved.n + (here.in_n - here.out_n) * step_n
+            )
+        if which == "direct":
+            direct.product(self._uniform, measure.states, measure.anomalous, f, n, step_f, step_n, *out)
+        else:
+            graded.product(self._pairs(), measure.states, measure.anomalous, f, n, step_f, step_n, *out)
+        return out
+
+    def jacobian(self, measure: SpectralMeasure, f: Floats, n: Floats) -> Floats:
+        """Dense Jacobian of every cell, ``(cells, N + K, N + K)``; rows and columns: f, then n."""
+        f, n = self._checked(measure, f, n)
+        size = self.grid.n + self.grid.n_phonon
+        matrix = np.empty((f.shape[0], size, size))
+        if self.evaluation == "graded" or not self.grid.is_uniform:
+            graded.jacobian(self._pairs(), measure.states, measure.anomalous, f, n, matrix)
+        else:
+            direct.jacobian(self._uniform, measure.states, measure.anomalous, f, n, matrix)
+        return matrix
+
+    def diagonal(self, measure: SpectralMeasure, f: Floats, n: Floats) -> Pair:
+        """Diagonal of the Jacobian."""
+        f, n = self._checked(measure, f, n)
+        out = Pair(np.empty_like(f), np.empty_like(n))
+        if self.chosen(measure, f) == "graded":
+            graded.diagonal(self._pairs(), measure.states, measure.anomalous, f, n, *out)
+            return out
+        here = self.gain_loss(measure, f, n)
+        direct.pair_self_rate(self._uniform, measure.states, measure.anomalous, f, n, out.f)
+        return Pair(-(here.in_f + here.out_f + out.f), here.in_n - here.out_n)
+
+    def _transforms(self) -> FourierSums:
+        assert self._fourier is not None
+        return self._fourier
+
+    def _pairs(self) -> graded.Collisions:
+        if self._events is None:
+            self._events = graded.collisions(self.grid, self.coupling.strength, self.capacity)
+        return self._events
+
+    def _checked(self, measure: SpectralMeasure, f: Floats, n: Floats) -> tuple[Floats, Floats]:
+        f = np.ascontiguousarray(f, dtype=np.float64)
+        n = np.ascontiguousarray(n, dtype=np.float64)
+        cells = f.shape[0]
+        bins, points = self.grid.n, self.grid.n_phonon
+        if f.shape != (cells, bins) or n.shape != (cells, points):
+            raise CaseError(
+                f"collisions: need f of shape (cells, {bins}) and n of shape (cells, {points}), "
+                f"found {f.shape} and {n.shape}"
+            )
+        if measure.states.shape not in ((1, bins), (cells, bins)):
+            raise CaseError(
+                f"collisions: measure of shape {measure.states.shape} does not fit f of shape {f.shape}"
+            )
+        return f, n

@@ -1,0 +1,324 @@
+"""Compiled pair sums on any grid: the phonon of a collision is shared between phonon points.
+
+A collision of bins i and j involves a phonon of exactly ``E_j ± E_i``. It is shared between phonon points
+such that one phonon and its energy arrive, and its occupation is the mean of the same points in
+``ln(1 + 1/n)``, which is linear in energy for every thermal n: equilibrium is stationary to round-off and entropy
+never falls (theory: collisions, Eqs. shares, mean-occupation).
+"""
+
+# mypy: disable-error-code="untyped-decorator,no-untyped-def,no-untyped-call"
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit, prange
+from numpy.typing import NDArray
+
+from fvqp.collisions.grid import CollisionGrid
+
+
+class Collisions(NamedTuple):
+    """All pairs of bins that exchange a phonon within the range of the phonon points.
+
+    Attributes:
+        lower, upper: the two bins i ≤ j, ``(pairs,)``.
+        sign: −1 for scattering, +1 for recombination, as in ``s_i s_j ± p_i p_j``.
+        factor: ``a ω²``, halved where i = j, ``(pairs,)``.
+        first: first phonon point of the pair; start: of its shares, ``(pairs + 1,)``.
+        shares: fractions of the phonon, positive, one sum 1 a pair.
+        capacity: phonon modes of every point, ``(K,)``.
+    """
+
+    lower: NDArray
+    upper: NDArray
+    sign: NDArray
+    factor: NDArray
+    first: NDArray
+    start: NDArray
+    shares: NDArray
+    capacity: NDArray
+
+
+def collisions(grid: CollisionGrid, strength: float, capacity: NDArray) -> Collisions:
+    """Pairs of a grid and the shares of their phonons.
+
+    Args:
+        grid: any grid.
+        strength: a, the strength of one collision is ``a ω²``.
+        capacity: ``(K,)`` phonon modes.
+    """
+    energies, widths, points = grid.energies, np.diff(grid.edges), grid.phonon_energies
+    i, j = np.triu_indices(grid.n, 1)
+    p, q = np.triu_indices(grid.n)
+    lower, upper = np.concatenate([i, p]), np.concatenate([j, q])
+    sign = np.repeat([-1.0, 1.0], [i.size, p.size])
+    omega = energies[upper] + sign * energies[lower]
+    slack = 1e-12 * points[-1]
+    kept = (omega >= points[0] - slack) & (omega <= points[-1] + slack)
+    lower, upper, sign, omega = lower[kept], upper[kept], sign[kept], omega[kept]
+    omega = np.clip(omega, points[0], points[-1])
+    # Where phonon points lie closer than the possible energies, a phonon spreads over the distance of the
+    # latter; no point is left out then.
+    spread = np.minimum(widths[lower], widths[upper])
+    spread[spread <= (1.0 + 1e-9) * np.interp(omega, points, grid.phonon_widths)] = 0.0
+    half = np.minimum(0.5 * spread, np.minimum(omega - points[0], points[-1] - omega))
+    ends = np.searchsorted(points, [omega - half, omega + half], side="right")
+    cell = np.clip(ends - 1, 0, points.size - 2)
+    counts = cell[1] - cell[0] + 2
+    start = np.concatenate([[0], np.cumsum(counts)])
+    shares = np.zeros(start[-1])
+    _spread(points, omega, half, cell[0], start, shares)
+    tolerance = 8.0 * np.finfo(float).eps * points[-1] / np.diff(points).min()
+    first, start, shares = _positive(cell[0], start, shares, tolerance)
+    factor = strength * omega**2 * np.where(lower == upper, 0.5, 1.0)
+    return Collisions(lower, upper, sign, factor, first, start, shares, capacity)
+
+
+@njit(cache=True)
+def _spread(points, omega, half, cell, start, shares):
+    """Means of the hat functions of the phonon points over ``ω ± half``."""
+    for e in range(omega.size):
+        low, high = omega[e] - half[e], omega[e] + half[e]
+        for k in range(cell[e], cell[e] + start[e + 1] - start[e] - 1):
+            a, b = max(low, points[k]), min(high, points[k + 1])
+            part = (b - a) / (high - low) if high > low else 1.0
+            right = (0.5 * (a + b) - points[k]) / (points[k + 1] - points[k])
+            if part > 0.0:
+                at = start[e] + k - cell[e]
+                shares[at] += part * (1.0 - right)
+                shares[at + 1] += part * right
+
+
+def _positive(
+    first: NDArray, start: NDArray, shares: NDArray, tolerance: float
+) -> tuple[NDArray, NDArray, NDArray]:
+    """Without the shares at both ends of a pair that vanish: an empty phonon point there must not count."""
+    kept = shares > tolerance
+    counts = np.add.reduceat(kept, start[:-1])
+    pair = np.repeat(np.arange(first.size), np.diff(start))
+    position = np.arange(shares.size) - start[pair]
+    offset = np.full(first.size, np.iinfo(np.int64).max)
+    np.minimum.at(offset, pair[kept], position[kept])
+    start = np.concatenate([[0], np.cumsum(counts)])
+    shares = shares[kept]
+    return first + offset, start, shares / np.add.reduceat(shares, start[:-1])[pair[kept]]
+
+
+@njit(cache=True, inline="always")
+def _occupation(events, e, exponent):
+    """n* of a collision from ``ln(1 + 1/n)`` of its phonon points."""
+    begin, first = events.start[e], events.first[e]
+    x = 0.0
+    for at in range(begin, events.start[e + 1]):
+        x += events.shares[at] * exponent[first + at - begin]
+    return 1.0 / np.expm1(x)
+
+
+@njit(cache=True, inline="always")
+def _exponents(n, exponent):
+    for k in range(n.size):
+        exponent[k] = np.log1p(1.0 / n[k]) if n[k] > 0.0 else np.inf
+
+
+@njit(cache=True, inline="always")
+def _forward_backward(events, e, s, p, f):
+    """Emission and absorption of a collision without their phonon factors ``1 + n`` and ``n``."""
+    i, j = events.lower[e], events.upper[e]
+    w = events.factor[e] * (s[i] * s[j] + events.sign[e] * p[i] * p[j])
+    if events.sign[e] < 0.0:
+        return w * f[j] * (1.0 - f[i]), w * f[i] * (1.0 - f[j])
+    return w * f[i] * f[j], w * (1.0 - f[i]) * (1.0 - f[j])
+
+
+@njit(cache=True, parallel=True, nogil=True)
+def rates(events, states, anomalous, f, n, rate_f, rate_n):
+    """Rates of change of f and n, all cells."""
+    bins, points = f.shape[1], n.shape[1]
+    for c in prange(f.shape[0]):
+        row = np.int64(c) if states.shape[0] > 1 else 0
+        s, p = states[row], anomalous[row]
+        gain_f, gain_n = rate_f[c], rate_n[c]
+        gain_f[:] = 0.0
+        gain_n[:] = 0.0
+        exponent = np.empty(points)
+        _exponents(n[c], exponent)
+        for e in range(events.lower.size):
+            i, j = events.lower[e], events.upper[e]
+            if s[i] == 0.0 or s[j] == 0.0:
+                continue
+            star = _occupation(events, e, exponent)
+            emit, absorb = _forward_backward(events, e, s, p, f[c])
+            w = emit * (1.0 + star) - absorb * star
+            gain_f[i] -= events.sign[e] * w
+            gain_f[j] -= w
+            begin, first = events.start[e], events.first[e]
+            for at in range(begin, events.start[e + 1]):
+                gain_n[first + at - begin] += events.shares[at] * w
+        for i in range(bins):
+            gain_f[i] = gain_f[i] / s[i] if s[i] > 0.0 else 0.0
+        for k in range(points):
+            gain_n[k] /= events.capacity[k]
+
+
+@njit(cache=True, parallel=True, nogil=True)
+def coefficients(events, states, anomalous, f, n, in_f, out_f, in_n, out_n):
+    """Gain and loss: ``ḟ = in_f (1 − f) − out_f f``, ``ṅ = in_n (1 + n) − out_n n``.
+
+    Points without phonons lose none: ``out_n = 0`` there.
+    """
+    bins, points = f.shape[1], n.shape[1]
+    for c in prange(f.shape[0]):
+        row = np.int64(c) if states.shape[0] > 1 else 0
+        s, p = states[row], anomalous[row]
+        fc, nc = f[c], n[c]
+        a, b, g, d = in_f[c], out_f[c], in_n[c], out_n[c]
+        a[:] = 0.0
+        b[:] = 0.0
+        g[:] = 0.0
+        d[:] = 0.0
+        exponent = np.empty(points)
+        _exponents(nc, exponent)
+        for e in range(events.lower.size):
+            i, j = events.lower[e], events.upper[e]
+            if s[i] == 0.0 or s[j] == 0.0:
+                continue
+            star = _occupation(events, e, exponent)
+            w = events.factor[e] * (s[i] * s[j] + events.sign[e] * p[i] * p[j])
+            fi, fj = fc[i], fc[j]
+            if events.sign[e] < 0.0:
+                a[i] += w * fj * (1.0 + star)
+                b[i] += w * (1.0 - fj) * star
+                a[j] += w * fi * star
+                b[j] += w * (1.0 - fi) * (1.0 + star)
+            else:
+                a[i] += w * (1.0 - fj) * star
+                b[i] += w * fj * (1.0 + star)
+                a[j] += w * (1.0 - fi) * star
+                b[j] += w * fi * (1.0 + star)
+            emit, absorb = _forward_backward(events, e, s, p, fc)
+            begin, first = events.start[e], events.first[e]
+            for at in range(begin, events.start[e + 1]):
+                k = first + at - begin
+                g[k] += events.shares[at] * emit * (1.0 + star)
+                d[k] += events.shares[at] * absorb * star
+        for i in range(bins):
+            a[i] = a[i] / s[i] if s[i] > 0.0 else 0.0
+            b[i] = b[i] / s[i] if s[i] > 0.0 else 0.0
+        for k in range(points):
+            g[k] /= events.capacity[k] * (1.0 + nc[k])
+            d[k] = d[k] / (events.capacity[k] * nc[k]) if nc[k] > 0.0 else 0.0
+
+
+@njit(cache=True, inline="always")
+def _slopes(events, e, s, p, f, star):
+    """Derivatives of a collision by f_i, f_j and n*; for i = j each of the first two is half of it."""
+    i, j = events.lower[e], events.upper[e]
+    w = events.factor[e] * (s[i] * s[j] + events.sign[e] * p[i] * p[j])
+    if events.sign[e] < 0.0:
+        return -w * (f[j] + star), w * (1.0 - f[i] + star), w * (f[j] - f[i])
+    return w * (f[j] + star), w * (f[i] + star), -w * (1.0 - f[i] - f[j])
+
+
+@njit(cache=True, inline="always")
+def _sensitivity(star, n):
+    """``(∂n*/∂n_k)/share``; an empty point has none."""
+    return star * (1.0 + star) / (n * (1.0 + n)) if n > 0.0 else 0.0
+
+
+@njit(cache=True, parallel=True, nogil=True)
+def product(events, states, anomalous, f, n, step_f, step_n, change_f, change_n):
+    """Jacobian times ``(step_f, step_n)``; conserves what the rates conserve."""
+    bins, points = f.shape[1], n.shape[1]
+    for c in prange(f.shape[0]):
+        row = np.int64(c) if states.shape[0] > 1 else 0
+        s, p = states[row], anomalous[row]
+        gain_f, gain_n = change_f[c], change_n[c]
+        gain_f[:] = 0.0
+        gain_n[:] = 0.0
+        exponent = np.empty(points)
+        _exponents(n[c], exponent)
+        for e in range(events.lower.size):
+            i, j = events.lower[e], events.upper[e]
+            if s[i] == 0.0 or s[j] == 0.0:
+                continue
+            star = _occupation(events, e, exponent)
+            by_i, by_j, by_n = _slopes(events, e, s, p, f[c], star)
+            begin, first = events.start[e], events.first[e]
+            w = by_i * step_f[c, i] + by_j * step_f[c, j]
+            for at in range(begin, events.start[e + 1]):
+                k = first + at - begin
+                w += by_n * events.shares[at] * _sensitivity(star, n[c, k]) * step_n[c, k]
+            gain_f[i] -= events.sign[e] * w
+            gain_f[j] -= w
+            for at in range(begin, events.start[e + 1]):
+                gain_n[first + at - begin] += events.shares[at] * w
+        for i in range(bins):
+            gain_f[i] = gain_f[i] / s[i] if s[i] > 0.0 else 0.0
+        for k in range(points):
+            gain_n[k] /= events.capacity[k]
+
+
+@njit(cache=True, parallel=True, nogil=True)
+def jacobian(events, states, anomalous, f, n, matrix):
+    """Dense Jacobian of every cell, ``(cells, N + K, N + K)``, quasiparticles first."""
+    bins, points = f.shape[1], n.shape[1]
+    for c in prange(f.shape[0]):
+        row = np.int64(c) if states.shape[0] > 1 else 0
+        s, p = states[row], anomalous[row]
+        out = matrix[c]
+        out[:, :] = 0.0
+        exponent = np.empty(points)
+        _exponents(n[c], exponent)
+        for e in range(events.lower.size):
+            i, j = events.lower[e], events.upper[e]
+            if s[i] == 0.0 or s[j] == 0.0:
+                continue
+            star = _occupation(events, e, exponent)
+            slopes = _slopes(events, e, s, p, f[c], star)
+            _row(out, events, e, i, -events.sign[e] / s[i], slopes, star, n[c])
+            _row(out, events, e, j, -1.0 / s[j], slopes, star, n[c])
+            begin, first = events.start[e], events.first[e]
+            for at in range(begin, events.start[e + 1]):
+                k = first + at - begin
+                _row(out, events, e, bins + k, events.shares[at] / events.capacity[k], slopes, star, n[c])
+
+
+@njit(cache=True, inline="always")
+def _row(out, events, e, row, scale, slopes, star, n):
+    bins = out.shape[0] - n.size
+    out[row, events.lower[e]] += scale * slopes[0]
+    out[row, events.upper[e]] += scale * slopes[1]
+    begin, first = events.start[e], events.first[e]
+    for at in range(begin, events.start[e + 1]):
+        k = first + at - begin
+        out[row, bins + k] += scale * slopes[2] * events.shares[at] * _sensitivity(star, n[k])
+
+
+@njit(cache=True, parallel=True, nogil=True)
+def diagonal(events, states, anomalous, f, n, diagonal_f, diagonal_n):
+    """Diagonal of the Jacobian."""
+    points = n.shape[1]
+    for c in prange(f.shape[0]):
+        row = np.int64(c) if states.shape[0] > 1 else 0
+        s, p = states[row], anomalous[row]
+        by_f, by_phonons = diagonal_f[c], diagonal_n[c]
+        by_f[:] = 0.0
+        by_phonons[:] = 0.0
+        exponent = np.empty(points)
+        _exponents(n[c], exponent)
+        for e in range(events.lower.size):
+            i, j = events.lower[e], events.upper[e]
+            if s[i] == 0.0 or s[j] == 0.0:
+                continue
+            star = _occupation(events, e, exponent)
+            by_i, by_j, by_n = _slopes(events, e, s, p, f[c], star)
+            both = 2.0 if i == j else 1.0
+            by_f[i] -= events.sign[e] * both * by_i / s[i]
+            by_f[j] -= both * by_j / s[j]
+            begin, first = events.start[e], events.first[e]
+            for at in range(begin, events.start[e + 1]):
+                k = first + at - begin
+                share = events.shares[at]
+                by_phonons[k] += by_n * share * share * _sensitivity(star, n[c, k]) / events.capacity[k]

@@ -1,0 +1,131 @@
+"""The bin measure: how many states a quasiparticle bin holds, and their coherence, for any gap in any cell.
+
+Collision operators and observables know the spectrum through these two weights only, so that a state counts
+the same in all of them (theory: collisions, Eqs. measure, measure-bcs).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fvqp.collisions.grid import CollisionGrid
+from fvqp.errors import CaseError
+
+Floats = NDArray[np.float64]
+Rule = Literal["bin", "linear"]
+
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(8)
+
+
+@dataclass(frozen=True, eq=False)
+class SpectralMeasure:
+    """States and coherence of the quasiparticle bins.
+
+    Any spectrum may be given: normal and anomalous density of states, integrated over the bins. Cells may
+    share one row.
+
+    Attributes:
+        states: ``s = ∫ρ dE`` of every bin, ``(cells, N)`` or ``(1, N)``, units of Δ0; 0 below the gap.
+        anomalous: ``p = ∫ρ Δ/E dE`` of every bin, same shape, ``|p| ≤ s``.
+    """
+
+    states: Floats
+    anomalous: Floats
+
+    def __post_init__(self) -> None:
+        states = np.atleast_2d(np.ascontiguousarray(self.states, dtype=np.float64))
+        anomalous = np.atleast_2d(np.ascontiguousarray(self.anomalous, dtype=np.float64))
+        if states.shape != anomalous.shape:
+            raise CaseError(
+                f"spectral measure: {states.shape} states do not go with {anomalous.shape} anomalous weights"
+            )
+        if not np.all(np.isfinite(states)) or np.any(states < 0.0):
+            raise CaseError("spectral measure: numbers of states must be finite and not negative")
+        if not np.all(np.abs(anomalous) <= states * (1.0 + 1e-9)):
+            raise CaseError("spectral measure: an anomalous weight exceeds the number of states of its bin")
+        object.__setattr__(self, "states", states)
+        object.__setattr__(self, "anomalous", np.clip(anomalous, -states, states))
+
+    @property
+    def active(self) -> NDArray[np.bool_]:
+        """Bins that hold states."""
+        return self.states > 0.0
+
+
+def bcs_measure(grid: CollisionGrid, gap: ArrayLike, rule: Rule = "linear") -> SpectralMeasure:
+    """Measure of the BCS spectrum, exact integrals over the bins (theory: collisions, Eq. measure-bcs).
+
+    Args:
+        grid: energies.
+        gap: Δ ≥ 0 in units of Δ0, scalar or ``(cells,)``; each may lie inside any bin.
+        rule: ``"linear"`` shares every state between the two nearest bin centres such that number and energy
+            of the states are exact: sums converge with order 2 in the bin width. Where the gap is below the
+            middle of its bin, the bin beneath holds some states too. ``"bin"`` gives a bin the states
+            between its edges, none to bins below the gap: order 3/2, with larger errors.
+
+    Raises:
+        CaseError: negative gap, or a gap outside the grid.
+    """
+    gaps = np.atleast_1d(np.asarray(gap, dtype=np.float64))
+    if gaps.ndim != 1 or not np.all(np.isfinite(gaps)) or np.any(gaps < 0.0):
+        raise CaseError("gap of the collision integrals: must be one finite number ≥ 0 a cell")
+    low, high = grid.edges[0], grid.edges[-2]
+    if np.any(gaps < low * (1.0 - 1e-12)):
+        raise CaseError(
+            f"collision grid: starts at {low:g} Δ0, above a gap of {gaps.min():g} Δ0; it must not"
+        )
+    if np.any(gaps > high):
+        raise CaseError(
+            f"collision grid: ends at {grid.edges[-1]:g} Δ0 and does not hold a gap of {gaps.max():g} Δ0"
+        )
+    gaps = gaps[:, None]
+    if rule == "bin":
+        number, _, anomalous = _integrals(grid.edges, gaps)
+        return SpectralMeasure(number, anomalous)
+    if rule == "linear":
+        return SpectralMeasure(*_linear(grid, gaps))
+    raise CaseError(f'bin measure: rule must be "bin" or "linear", not "{rule}"')
+
+
+def _integrals(bounds: Floats, gap: Floats) -> tuple[Floats, Floats, Floats]:
+    """``∫ρ dE``, mean energy of these states, and ``∫ρ Δ/E dE`` between neighbouring bounds."""
+    # (E − Δ)(E + Δ) rather than E² − Δ²: exact zero at the gap, no cancellation beside it.
+    xi = np.sqrt(np.maximum(bounds - gap, 0.0) * (bounds + gap))
+    lower, upper = xi[:, :-1], xi[:, 1:]
+    a, b = np.maximum(bounds[:-1], gap), np.maximum(bounds[1:], gap)
+    total = upper + lower
+    number = np.divide((b - a) * (b + a), total, out=np.zeros_like(total), where=total > 0.0)
+    half, middle = 0.5 * (upper - lower), 0.5 * total
+    points = middle[..., None] + half[..., None] * _NODES
+    mean = np.hypot(points, gap[..., None]) @ (0.5 * _WEIGHTS)
+    # arcosh(b/Δ) − arcosh(a/Δ) without the cancellation of a difference
+    step = np.log1p(np.divide(b - a + number, a + lower, out=np.zeros_like(total), where=total > 0.0))
+    return number, mean, np.where(gap > 0.0, gap * step, 0.0)
+
+
+def _linear(grid: CollisionGrid, gap: Floats) -> tuple[Floats, Floats]:
+    """States shared between neighbouring centres, extrapolating beyond the first and the last centre."""
+    centres = grid.energies
+    bounds = np.concatenate([grid.edges[:1], centres, grid.edges[-1:]])
+    left = np.clip(np.arange(grid.n + 1) - 1, 0, grid.n - 2)
+    origin, distance = centres[left], centres[left + 1] - centres[left]
+    number, mean, anomalous = _integrals(bounds, gap)
+    states = _share(number, number * (mean - origin) / distance)
+    # the energy-weighted anomalous density is ρΔ: Δ times the number of states
+    return states, _share(anomalous, (gap * number - origin * anomalous) / distance)
+
+
+def _share(amount: Floats, right: Floats) -> Floats:
+    """``amount`` of N + 1 stretches between bounds, ``right`` of it to the upper of two centres."""
+    left = amount - right
+    shared = np.zeros((amount.shape[0], amount.shape[1] - 1))
+    shared[:, :-1] += left[:, 1:-1]
+    shared[:, 1:] += right[:, 1:-1]
+    # below the first and above the last centre: extrapolation from the same two
+    shared[:, :2] += np.stack([left[:, 0], right[:, 0]], axis=1)
+    shared[:, -2:] += np.stack([left[:, -1], right[:, -1]], axis=1)
+    return shared
