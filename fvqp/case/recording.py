@@ -56,6 +56,8 @@ class Recorder:
     ) -> None:
         self.case = case
         self.comm, self.group = comm, group
+        #: The ranks of the group on a communicator of their own, to find out whether all of them failed.
+        self.guard = group.Dup()
         self.folder = folder
         self.progress: SweepProgress | None = None
         self.device = problems[0].device
@@ -185,6 +187,7 @@ class Recorder:
         if self.folder is not None:
             state = Checkpoint(self.sweep.completed, dict(self._arrays), dict(self._point))
             self.folder.save(self.device.mesh, state, force=True)
+        self.guard.Free()
         all_or_none(self.comm, failure)
         if self.folder is not None:
             for file in on_root(self.comm, lambda: self.result().plot()):

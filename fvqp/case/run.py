@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import logging
+import time
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from fvqp.case.build import (
 from fvqp.case.reading import case_from_dict, load_case
 from fvqp.case.recording import Recorder
 from fvqp.case.schema import Case
-from fvqp.errors import CaseError, ConvergenceError
+from fvqp.errors import CaseError, ConvergenceError, FvqpError
 from fvqp.models.kinetics import SpectralState
 from fvqp.models.usadel import Guess, Point, Solution, UsadelProblem
 from fvqp.results.checkpoint import Checkpoint
@@ -39,6 +40,9 @@ log = logging.getLogger(__name__)
 
 #: A bias step that does not converge is halved this many times before the run gives up.
 HALVINGS = 2
+
+#: Seconds that a rank on which a solve fails waits for the others of its group to fail as well.
+PATIENCE = 10.0
 
 
 def run(
@@ -100,8 +104,8 @@ def run(
             for line in mine:
                 _run_line(line, problems, sweep, recorder, completed, earlier)
         except ConvergenceError as error:
-            # All ranks of a group fail together; the other groups finish what they can compute.
-            failure = error
+            # The other groups finish what they can compute.
+            failure = _of_all(recorder.guard, error)
         recorder.finish(failure)
     return recorder.result()
 
@@ -188,12 +192,14 @@ def _run_line(
         for v in chain[start:]:
             v_inj = sweep.V_inj[v] if sweep.V_inj else 0.0
             point = Point(v_inj, v_det, value)
-            solution = _advance(problem, point, guess)
+            solution = _advance(problem, point, guess, recorder.guard)
             recorder.record(line.index, v, problem, solution)
             guess = solution if follows else None
 
 
-def _advance(problem: UsadelProblem, point: Point, guess: Guess | Solution | None) -> Solution:
+def _advance(
+    problem: UsadelProblem, point: Point, guess: Guess | Solution | None, guard: MPI.Comm
+) -> Solution:
     """Solve a point from its neighbour; a step that does not converge is taken in halves."""
     start = 0.0 if guess is None else guess.point.V_inj
     for halving in range(HALVINGS + 1):
@@ -204,11 +210,31 @@ def _advance(problem: UsadelProblem, point: Point, guess: Guess | Solution | Non
                 last = problem.solve(Point(part, point.V_det, point.supercurrent), here)
                 here = last
             return last
-        except ConvergenceError as error:
+        except ConvergenceError as failure:
+            error = _of_all(guard, failure)
             if halving == HALVINGS or not problem.gap.follows_bias:
                 raise
             log.info("%s; the bias step is halved", error)
     raise AssertionError("unreachable")
+
+
+class _FailedAlone(FvqpError):
+    """A solve that failed on this rank while the others wait for it: nothing can be done together."""
+
+    exit_code = ConvergenceError.exit_code
+
+
+def _of_all(guard: MPI.Comm, error: ConvergenceError) -> ConvergenceError:
+    """``error``, if all ranks of ``guard`` come here with one; ranks that went on alone would wait forever.
+
+    ``guard`` is used for nothing else, so that its barrier cannot meet another collective call.
+    """
+    request, deadline = guard.Ibarrier(), time.monotonic() + PATIENCE
+    while not request.Test():
+        if time.monotonic() > deadline:
+            raise _FailedAlone(str(error)) from None
+        time.sleep(1e-3)
+    return error
 
 
 def _restored(problem: UsadelProblem, earlier: Checkpoint | None, place: tuple[int, ...]) -> Guess | None:

@@ -163,7 +163,28 @@ def test_refused_on_all_ranks(folder: Path) -> None:
         fvqp.run(line(current))
 
 
-def launched(ranks: int, case: Path, out: Path, *options: str) -> subprocess.CompletedProcess[str]:
+#: ``fvqp run`` whose third point fails on rank 1 only.
+ALONE = """
+import sys
+from mpi4py import MPI
+from fvqp import cli
+from fvqp.case import run
+from fvqp.errors import ConvergenceError
+from fvqp.models.usadel import UsadelProblem
+cli.PATIENCE = run.PATIENCE = 1.0
+original = UsadelProblem.solve
+def solve(self, point, *rest):
+    if point.V_inj == 4e-4 and MPI.COMM_WORLD.rank == 1:
+        raise ConvergenceError("no root at energy 1.2")
+    return original(self, point, *rest)
+UsadelProblem.solve = solve
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+def launched(
+    ranks: int, case: Path, out: Path, *options: str, program: tuple[str, str] = ("-m", "fvqp.cli")
+) -> subprocess.CompletedProcess[str]:
     """``fvqp run`` under ``mpiexec``."""
     started_by_mpi = ("OMPI_COMM", "OMPI_UNIVERSE", "PMIX", "PMI_", "OMPI_MCA_ess", "OMPI_MCA_orte")
     environment = {key: value for key, value in os.environ.items() if not key.startswith(started_by_mpi)}
@@ -172,7 +193,7 @@ def launched(ranks: int, case: Path, out: Path, *options: str) -> subprocess.Com
         "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
         "OMPI_MCA_rmaps_base_oversubscribe": "1",
     }
-    command = ["mpiexec", "-n", str(ranks), sys.executable, "-m", "fvqp.cli", "run", str(case)]
+    command = ["mpiexec", "-n", str(ranks), sys.executable, *program, "run", str(case)]
     command += ["--out", str(out), "--quiet", *options]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
 
@@ -197,3 +218,7 @@ def test_endings_under_mpiexec(tmp_path: Path) -> None:
     done = launched(2, as_file(strong, tmp_path / "strong.toml"), tmp_path / "strong")
     assert done.returncode == 3 and "self-consistent gap at V_inj = " in message(done)
     assert open_result(tmp_path / "strong").dataset["completed"].values[0, 0] == 1
+    uniform = as_file(line(UNIFORM, TWO_BIASES), tmp_path / "uniform.toml")
+    done = launched(2, uniform, tmp_path / "alone", program=("-c", ALONE))
+    assert done.returncode == 3, done.stderr
+    assert done.stderr.count("no root at energy 1.2") == 1 and "Traceback" not in done.stderr
