@@ -18,6 +18,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -40,6 +41,7 @@ _CELLS_PER_TEMPERATURE = 6.0
 _MOST_CELLS_PER_GAP = 40.0
 _NORMAL = 1e-5  # of the guess: a φ below is on its way to zero
 _TINY = 1e-290
+_FLAT = 1e-7  # relative change of εZ in a cell below which first moments would be rounding
 _FERMI_RANGE = 700.0  # largest argument of an exponential
 
 
@@ -158,7 +160,8 @@ class EliashbergSpectrum:
         left = np.minimum(np.searchsorted(self.energy, points[:-1], side="right") - 1, self.energy.size - 2)
         X = np.interp(points, self.energy, self.epsilon_Z)
         phi = np.interp(points, self.energy, self.phi)
-        rho, pair = cell_integrals(X[:-1], X[1:], phi[:-1], phi[1:], np.diff(points))
+        cells = cell_integrals(X[:-1], X[1:], phi[:-1], phi[1:], np.diff(points))
+        rho, pair = cells.rho, cells.pair
         slope_X = (self.epsilon_Z[left + 1] - self.epsilon_Z[left]).real / self.spacing
         slope_phi = (self.phi[left + 1] - self.phi[left]).real / self.spacing
         first = np.searchsorted(points, bounds[:-1])
@@ -172,10 +175,19 @@ def retarded_root(X: Complexes, phi: Complexes) -> Complexes:
     return X * np.sqrt(1.0 - (phi / X) ** 2)
 
 
+class CellIntegrals(NamedTuple):
+    """Integrals over cells: ``∫ρ dε``, ``∫ϕ dε`` and first moments, ``∫ρ (ε − ε_centre) dε`` over the width."""
+
+    rho: Floats
+    pair: Floats
+    rho_moment: Floats
+    pair_moment: Floats
+
+
 def cell_integrals(
     X1: Complexes, X2: Complexes, phi1: Complexes, phi2: Complexes, width: float | Floats
-) -> tuple[Floats, Floats]:
-    """``∫ρ dε`` and ``∫ϕ dε`` over cells in which εZ and φ go linearly from X1, φ1 to X2, φ2.
+) -> CellIntegrals:
+    """Integrals over cells in which εZ and φ go linearly from X1, φ1 to X2, φ2.
 
     X² − φ² does not change under ``X → γ(X − vφ), φ → γ(φ − vX), γ = (1−v²)^-½``; with v the ratio of the two slopes
     the new φ is constant, and the integrals are elementary (theory, Eq. (eli-cells)). They are written as
@@ -189,13 +201,24 @@ def cell_integrals(
     Y1, Y2 = gamma * (X1 - v * phi1), gamma * (X2 - v * phi2)
     psi = 0.5 * gamma * (phi1 + phi2 - v * (X1 + X2))
     r1, r2 = retarded_root(Y1, psi), retarded_root(Y2, psi)
-    normal = (Y1 + Y2) / (r1 + r2)
-    ratio = (1.0 + normal) / (Y1 + r1)
-    u = (Y2 - Y1) * ratio
+    step, middle = Y2 - Y1, 0.5 * (Y1 + Y2)
+    a = 2.0 * middle / (r1 + r2)
+    ratio = (1.0 + a) / (Y1 + r1)
+    u = step * ratio
     small = np.abs(u) < 1e-4
     safe = np.where(small, 1.0, u)
-    anomalous = psi * ratio * np.where(small, 1.0 - u * (0.5 - u / 3.0), np.log(1.0 + safe) / safe)
-    return width * (gamma * (normal + v * anomalous)).real, width * (gamma * (anomalous + v * normal)).real
+    b = psi * ratio * np.where(small, 1.0 - u * (0.5 - u / 3.0), np.log(1.0 + safe) / safe)
+    flat = np.abs(step) < _FLAT * np.abs(middle)
+    inverse = np.where(flat, 0.0, 1.0 / np.where(flat, 1.0, step))
+    a_moment = 0.5 * inverse * (0.5 * (r1 + r2) - middle * a + psi * b)
+    b_moment = inverse * (psi * a - middle * b)
+    back, mixed = gamma * width, gamma * v * width
+    return CellIntegrals(
+        (back * a + mixed * b).real,
+        (back * b + mixed * a).real,
+        (back * a_moment + mixed * b_moment).real,
+        (back * b_moment + mixed * a_moment).real,
+    )
 
 
 def thermal_f(temperature: float) -> Occupation:
@@ -323,6 +346,7 @@ class _Axis:
         self.coulomb, self.cutoff = coulomb, cutoff
         self.centre: Floats = h * (np.arange(size + per_phonon) + 0.5)
         self.F_L: Floats = 1.0 - 2.0 * _checked(f, self.centre, "f", 1.0)
+        self._F_L_step: Floats = np.gradient(self.F_L)
         omega = self.centre[:per_phonon]
         interaction = spectrum.cell_means(h, per_phonon)
         even = interaction * (_checked(n, omega, "n", math.inf) + 0.5)
@@ -340,7 +364,7 @@ class _Axis:
         last = float(self.energy[-1])
         x, w = np.polynomial.legendre.leggauss(24)
         t = 0.5 * (1.0 + x) / last
-        self._coulomb_weight: Floats = self.F_L[:size] - (2.0 / np.pi) * np.arctan(self.centre[:size] / cutoff)
+        self._beyond_cutoff: Floats = (2.0 / np.pi) * np.arctan(self.centre[:size] / cutoff)
         self._coulomb_tail = float((2.0 / np.pi) * np.sum(0.5 * w / last * np.arctan(cutoff * t) / t)) * last
         edge = last + 0.5 * h
         # Beyond the axis Im φ = C/ε + D/ε² + E/ε³, from three energies on it; their Hilbert transforms.
@@ -351,14 +375,25 @@ class _Axis:
 
     def apply(self, X: Complexes, phi: Complexes) -> tuple[Complexes, Complexes, float]:
         """New εZ, φ and φ_C."""
-        rho, pair = cell_integrals(X[:-1], X[1:], phi[:-1], phi[1:], self.h)
-        excess = np.concatenate((rho - self.h, np.zeros(self.phonons)))
-        beyond = pair[-1] * self.centre[self.size - 1] / self.centre[self.size :]
-        pair = np.concatenate((pair, beyond))
-        imag_X = self.normal_imaginary + np.pi * self._convolve(excess, excess * self.F_L)
-        imag_phi = np.pi * self._convolve(pair, pair * self.F_L, odd=True)
+        cells = cell_integrals(X[:-1], X[1:], phi[:-1], phi[1:], self.h)
+        excess = np.concatenate((cells.rho - self.h, np.zeros(self.phonons)))
+        beyond = cells.pair[-1] * self.centre[self.size - 1] / self.centre[self.size :]
+        pair = np.concatenate((cells.pair, beyond))
+        nothing = np.zeros(self.phonons)
+        excess_moment = np.concatenate((cells.rho_moment, nothing))
+        pair_moment = np.concatenate((cells.pair_moment, nothing))
+        driven_excess, driven_pair = (
+            w * self.F_L + moment * self._F_L_step for w, moment in ((excess, excess_moment), (pair, pair_moment))
+        )
+        imag_X = self.normal_imaginary + np.pi * self._convolve(
+            _centred(excess, excess_moment, -1.0), _centred(driven_excess, excess_moment * self.F_L, 1.0)
+        )
+        imag_phi = np.pi * self._convolve(
+            _centred(pair, pair_moment, 1.0), _centred(driven_pair, pair_moment * self.F_L, -1.0), odd=True
+        )
         term = -self.coulomb * float(
-            np.dot(pair[: self.size], self._coulomb_weight) + pair[self.size - 1] / self.h * self._coulomb_tail
+            np.sum(driven_pair[: self.size] - cells.pair * self._beyond_cutoff)
+            + cells.pair[-1] / self.h * self._coulomb_tail
         )
         real_phi = self._transform(np.concatenate((-imag_phi[:0:-1], imag_phi)))
         real_phi += imag_phi[self._tail_nodes] @ self._phi_tail + term
@@ -385,6 +420,16 @@ class _Axis:
         # Linear convolution index i + 2N, i = 0…2N over both sides; wrapped parts lie outside N…2N.
         index = np.arange(3 * self.size, 4 * self.size + 1) % self._hilbert_length
         return total[index]
+
+
+def _centred(weights: Floats, moments: Floats, mirror: float) -> Floats:
+    """Cell contents that have the given first moments when each acts from its cell's centre.
+
+    ``mirror``: the moment of cell −1 over that of cell 0.
+    """
+    before = np.concatenate(([mirror * moments[0]], moments[:-1]))
+    after = np.concatenate((moments[1:], [0.0]))
+    return weights + 0.5 * (before - after)
 
 
 def hilbert_weights(lag: NDArray[np.int64]) -> Floats:

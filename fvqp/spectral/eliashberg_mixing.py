@@ -13,6 +13,8 @@ from fvqp.errors import ConvergenceError
 Floats = NDArray[np.float64]
 
 _DEPTH = 6
+_NEAR = 0.2  # residual below which to extrapolate; far from the solution plain iterations do not overshoot
+_PLAIN = 20  # most of them
 _REGULARIZATION = 1e-12  # of the normal equations, relative
 
 
@@ -35,7 +37,7 @@ def fixed_point(
     name: str,
     stop: Callable[[Floats], bool] | None = None,
 ) -> FixedPoint:
-    """Solve ``x = function(x)`` (Anderson, J. ACM 12, 547 (1965)).
+    """Solve ``x = function(x)`` (Anderson, J. ACM 12, 547 (1965)), plainly until near the solution.
 
     Args:
         function: the map.
@@ -62,7 +64,8 @@ def fixed_point(
             raise ConvergenceError(f"{name}: the iteration gave values that are not finite")
         if residual <= tolerance or (stop is not None and stop(x)):
             return FixedPoint(x + difference, iteration, residual)
-        if previous is not None:
+        near = residual <= _NEAR or iteration > _PLAIN
+        if previous is not None and near:
             steps.append(x - previous[0])
             changes.append(difference - previous[1])
             del steps[:-_DEPTH], changes[:-_DEPTH]
