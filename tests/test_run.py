@@ -512,6 +512,17 @@ def test_above_the_depairing_current(tmp_path: Path, capsys: pytest.CaptureFixtu
     fvqp.run(line(CURRENTS), out=tmp_path / "out")
 
 
+def test_failures_name_their_point() -> None:
+    petsc = {"method": "gamg", "petsc": {"ksp_max_it": 1, "pc_type": "none"}}
+    case = line(solver=petsc, sweep={"V_inj": ["0.3 mV"], "V_det": ["0.1 mV"]})
+    case["sweep"]["temperature"] = ["50 mK"]
+    del case["reservoirs"][0]["temperature"]
+    with pytest.raises(ConvergenceError) as failure:
+        fvqp.run(case)
+    assert str(failure.value).startswith("temperature 0.05 K, V_inj = 0.0003 V, V_det = 0.0001 V: ")
+    assert "energy" in str(failure.value)
+
+
 def test_a_step_that_fails_is_halved(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = fvqp.run(line(UNIFORM)).dataset
     original = UsadelProblem.solve

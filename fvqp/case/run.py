@@ -192,8 +192,11 @@ def _run_line(
         for v in chain[start:]:
             v_inj = sweep.V_inj[v] if sweep.V_inj else 0.0
             point = Point(v_inj, v_det, value)
-            solution = _advance(problem, point, guess, recorder.guard)
-            recorder.record(line.index, v, problem, solution)
+            try:
+                solution = _advance(problem, point, guess, recorder.guard)
+                recorder.record(line.index, v, problem, solution)
+            except ConvergenceError as error:
+                raise ConvergenceError(_with_point(error, point, sweep, t)) from None
             guess = solution if follows else None
 
 
@@ -216,6 +219,18 @@ def _advance(
                 raise
             log.info("%s; the bias step is halved", error)
     raise AssertionError("unreachable")
+
+
+def _with_point(error: ConvergenceError, point: Point, sweep: Sweep, t: int) -> str:
+    """The message with the sweep point in front, as far as it is not in there."""
+    where = []
+    if sweep.temperature:
+        where.append(f"temperature {sweep.temperature[t]:g} K")
+    if "V_inj" not in str(error):
+        where.append(f"V_inj = {point.V_inj:.6g} V, V_det = {point.V_det:.6g} V")
+        if point.supercurrent:
+            where.append(f"supercurrent {point.supercurrent:g}")
+    return ", ".join(where) + (": " if where else "") + str(error)
 
 
 class _FailedAlone(FvqpError):
