@@ -21,15 +21,15 @@ from fvqp.models.device import Device
 from fvqp.models.linear import TransportSolver
 from fvqp.spectral.usadel import BinnedSpectrum, bin_averages
 from fvqp.transport.kernels import Coefficients
-from fvqp.transport.operator import Transport
+from fvqp.transport.operator import Operator, Transport
 
 Floats = NDArray[np.float64]
 
 #: Component numbers of every ``component`` axis.
 L, T = 0, 1
 
-#: Energies solved together: enough to fill the vector registers many times, few enough to stay in memory.
-BLOCK = 64
+#: Energies solved together: a few vector registers full for two threads, and little memory beside the result.
+BLOCK = 32
 
 
 @dataclass(frozen=True)
@@ -138,9 +138,9 @@ class Kinetics:
         edges = self.grid.edges[start : stop + 1]
         gap, depairing = np.broadcast_arrays(state.gap, state.depairing)
         pairs, inverse = np.unique(np.stack([gap, depairing], axis=1), axis=0, return_inverse=True)
+        if len(pairs) == len(gap):
+            return bin_averages(edges, gap, depairing, self.broadening)
         unique = bin_averages(edges, pairs[:, 0], pairs[:, 1], self.broadening)
-        if len(pairs) == len(gap) == 1:
-            return unique
         inverse = inverse.ravel()
         return BinnedSpectrum(**{name: np.ascontiguousarray(a[inverse]) for name, a in vars(unique).items()})
 
@@ -181,7 +181,7 @@ class Kinetics:
         The components are solved together where a supercurrent couples them; elsewhere ``only`` leaves the
         other one out, as zero. ``guess`` is a state to start iterative solvers from.
         """
-        mesh, transport = self.device.mesh, self.transport
+        mesh = self.device.mesh
         coupled = state.drop is not None
         present = np.any(externals != 0.0, axis=(2, 3))
         if only is not None and not coupled:
@@ -194,14 +194,12 @@ class Kinetics:
         ]
         currents = np.zeros_like(externals)
         relaxed = np.zeros((len(externals), self.grid.n))
+        together: list[tuple[int, ...]] = [(L, T)] if coupled else [(L,), (T,)]
+        together = [components for components in together if needed[:, list(components)].any()]
         for first in range(0, self.grid.n, BLOCK):
             bins = slice(first, min(first + BLOCK, self.grid.n))
-            spectrum = self.spectrum(state, bins)
-            for components in [(L, T)] if coupled else [(L,), (T,)]:
+            for components, operator in self._operators(state, bins, together):
                 rows = np.flatnonzero(needed[:, list(components)].any(axis=1))
-                if len(rows) == 0:
-                    continue
-                operator = transport.at(self.coefficients(state, spectrum, components))
                 leads = np.ascontiguousarray(externals[rows][:, list(components), :, bins])
                 start = None if guess is None else guess.stacked(components, bins, len(rows))
                 name = partial(_energy_name, self.grid.centres[bins])
@@ -248,6 +246,13 @@ class Kinetics:
         for k, (component, terminal) in enumerate(sources):
             units[k, component, terminal] = 1.0
         return Response(tuple(sources), self.solve(state, units))
+
+    def _operators(
+        self, state: SpectralState, bins: slice, together: Sequence[tuple[int, ...]]
+    ) -> list[tuple[tuple[int, ...], Operator]]:
+        """The operators of some energies; their spectra, several times as large, are let go on return."""
+        spectrum = self.spectrum(state, bins)
+        return [(c, self.transport.at(self.coefficients(state, spectrum, c))) for c in together]
 
     def _coherence(self, spectrum: BinnedSpectrum, faces: NDArray[np.int32]) -> Floats:
         """Coherence factors of tunnelling at equal phase, ``(2, faces, energy)``."""

@@ -75,6 +75,9 @@ class TransportSolver:
             )
         except ConvergenceError as error:
             raise ConvergenceError(f"{_energy_named(str(error), what)}") from None
+        finally:
+            # Nobody needs the matrix any more, and the next one finds its memory.
+            solver.set_matrix(np.empty((len(self.transport.indices) * n_comp**2, 0)))
         if mesh.n_cells == mesh.n_owned:
             return found.reshape(rhs.shape)
         x = np.empty((n_cases, mesh.n_cells, n_comp, n_energies))
