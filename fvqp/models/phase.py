@@ -49,6 +49,7 @@ class PhaseField:
     Attributes:
         phase: ``(n_cells,)`` radians, 0 at the source.
         drop: ``(n_faces,)`` normal-state conductance × phase drop through every face, siemens.
+        gradients: ``(n_owned, 3)`` ``ξ∇φ``.
         depairing: ``(n_cells,)`` ``ζ = ½(ξ∇φ)²`` in Δ0.
         gradient: mean ``ξ∇φ`` along the current over the region, with its sign.
         current: total supercurrent in ampere.
@@ -58,6 +59,7 @@ class PhaseField:
 
     phase: Floats
     drop: Floats
+    gradients: Floats
     depairing: Floats
     gradient: float
     current: float
@@ -141,6 +143,7 @@ class PhaseSolver:
         return PhaseField(
             phase=phase,
             drop=drop,
+            gradients=vectors,
             depairing=0.5 * squared,
             gradient=float(np.copysign(self._mean_gradient(drop), drain)),
             current=self._current(superfluid, phase, drain) * self.device.voltage_unit,

@@ -127,7 +127,7 @@ class Transport:
             entries,
         )
 
-    # -- coefficients ---------------------------------------------------------------------------------------
+    # -- coefficients
 
     def junction_coefficient(self, dos: Floats) -> Floats:
         """``G N`` of junction faces, ``(junction faces, energy)``, from ``dos[n_cells or 1, energy]``."""
@@ -163,7 +163,14 @@ class Transport:
         assert conductance is not None, "only junctions have a conductance"
         return np.concatenate(cells), np.concatenate(share) / conductance
 
-    # -- operator -------------------------------------------------------------------------------------------
+    def average_under(self, number: int, cells: Floats) -> Floats:
+        """Average of ``cells[n_cells, ...]`` over the cells under junction ``number``, on all ranks."""
+        index, share = self.lead_weight(number)
+        total = np.ascontiguousarray(share @ cells[index])
+        self.mesh.comm.Allreduce(MPI.IN_PLACE, total)
+        return total
+
+    # -- operator
 
     def at(self, coefficients: Coefficients) -> Operator:
         """The operator with given spectral coefficients."""
@@ -196,7 +203,7 @@ class Transport:
             )
         return out[: mesh.n_owned] / self.volume[: mesh.n_owned, None]
 
-    # -- building -------------------------------------------------------------------------------------------
+    # -- building
 
     def _outer_faces(self, item: Terminal, name: str) -> NDArray[np.int32]:
         faces = self.mesh.require_boundary(name).astype(np.int32)

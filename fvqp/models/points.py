@@ -1,0 +1,73 @@
+"""Operating points: what is prescribed, what is found, and its balance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fvqp.models.kinetics import KineticState, SpectralState
+from fvqp.models.phase import PhaseField
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Point:
+    """What is prescribed: biases in volt and the value of the supercurrent drive (0 without)."""
+
+    V_inj: float = 0.0
+    V_det: float = 0.0
+    supercurrent: float = 0.0
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """Rates of particles (1/s), energy (W) and charge (A) at an operating point.
+
+    Attributes:
+        injected: through all junctions into the superconductor, by row.
+        taken: out through the reservoirs.
+        relaxed: charge passed to the condensate; 0 for particles and energy (elastic).
+        scale: sum of absolute currents, by row: what a residual is to be compared with.
+    """
+
+    rows = ("particles", "energy", "charge")
+    injected: Floats
+    taken: Floats
+    relaxed: Floats
+    scale: Floats
+
+    @property
+    def residual(self) -> Floats:
+        """What is left: injected − taken − relaxed."""
+        return self.injected - self.taken - self.relaxed
+
+
+@dataclass(frozen=True)
+class Solution:
+    """A solved operating point.
+
+    Attributes:
+        point: what was prescribed.
+        spectral: gap, depairing and phase drops.
+        kinetic: deviations of f_L and f_T, currents.
+        phase: the phase field, None without supercurrent.
+        evaluations: of the self-consistency map; 0 if nothing had to be iterated.
+    """
+
+    point: Point
+    spectral: SpectralState
+    kinetic: KineticState
+    phase: PhaseField | None
+    evaluations: int
+
+
+@dataclass(frozen=True)
+class Guess:
+    """What a solution can start from: a neighbour's point, spectra and phase."""
+
+    point: Point
+    spectral: SpectralState
+    phase: PhaseField | None
