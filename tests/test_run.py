@@ -37,6 +37,7 @@ from fvqp.results import open_result
 FIGURES = [{"kind": "g_ss", "compare": "analytic"}, {"kind": "gap"}]
 SPECTRAL = {"fields": ["gap", "mu_Q", "f_L", "f_T", "dos"], "field_energies": ["1.1 Delta0", 1.4]}
 UNIFORM_CURRENTS = {**UNIFORM, "supercurrent": {**CURRENTS["supercurrent"], "phase_gradient": [0.1]}}
+LOCAL = {"gap": {"model": "local"}, "sweep": {"V_inj": {"from": "-0.3 mV", "to": "0.3 mV", "points": 5}}}
 WITH_PHASE = {
     **UNIFORM,
     "supercurrent": {
@@ -379,8 +380,8 @@ def count_solves(monkeypatch: pytest.MonkeyPatch) -> list[Point]:
 
 @pytest.mark.parametrize(
     ("changes", "points"),
-    [({}, (2, 4)), (UNIFORM, (1, 2, 4)), (UNIFORM_CURRENTS, (4, 7)), (WITH_PHASE, (2,))],
-    ids=["fixed", "uniform", "uniform-currents", "phase"],
+    [({}, (2, 4)), (UNIFORM, (1, 2, 4)), (UNIFORM_CURRENTS, (4, 7)), (LOCAL, (2,)), (WITH_PHASE, (2,))],
+    ids=["fixed", "uniform", "uniform-currents", "local", "phase"],
 )
 def test_resumed_equals_uninterrupted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, object], points: tuple[int, ...]
