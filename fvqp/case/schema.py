@@ -86,15 +86,25 @@ class Shape(Table):
     """
 
     kind: Literal["grid1d", "grid2d", "grid3d", "cylindrical1d", "cylindrical2d", "spherical1d"]
+    """Dimension and coordinates."""
     dx: Widths | None = None
+    """Cell width along the first axis, or a list of the widths of all cells."""
     dy: Widths | None = None
+    """Cell width along the second axis, or a list of the widths of all cells."""
     dz: Widths | None = None
+    """Cell width along the third axis, or a list of the widths of all cells."""
     nx: Count | None = None
+    """Number of cells along the first axis."""
     ny: Count | None = None
+    """Number of cells along the second axis."""
     nz: Count | None = None
+    """Number of cells along the third axis."""
     Lx: Length | None = None
+    """Length along the first axis."""
     Ly: Length | None = None
+    """Length along the second axis."""
     Lz: Length | None = None
+    """Length along the third axis."""
     origin: Annotated[tuple[Position, ...], Field(min_length=1, max_length=3)] | None = None
     """Lowest corner."""
     regions: dict[Name, Box] = Field(default_factory=dict)
@@ -132,6 +142,7 @@ class MeshSource(Table):
     length_unit: Literal["m", "cm", "mm", "um", "nm", "pm"] | None = None
     """Unit of the file's coordinates."""
     shape: Shape | None = None
+    """A built-in grid instead of a file."""
 
     @model_validator(mode="after")
     def _one_source(self) -> MeshSource:

@@ -5,6 +5,8 @@ Everything is drawn from the dataset alone, so that ``fvqp plot`` redraws withou
 
 from __future__ import annotations
 
+import re
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,8 +46,16 @@ SYMBOLS = {
     "mu_Q": "$\\mu_{Q^*}$",
     "charge_imbalance": "$Q^*$",
 }
+LETTERS_PER_INCH = 13
+"""Of a title, so that it stays inside the figure."""
+_NAME = re.compile(r"\b\w+_\w+\b")
+"""A variable in a title, such as g_ss."""
 MOST_CURVES = 8
 """Curves in one panel; of longer sweeps evenly chosen ones are shown."""
+
+
+MOST_SPECTRA = 5
+"""Biases at which the quasiparticles' distribution is shown."""
 
 
 @dataclass
@@ -76,7 +86,9 @@ def draw(dataset: xr.Dataset, spec: FigureSpec, folder: Path) -> Path:
         KINDS[spec.kind](dataset, spec, figure)
         title = spec.title or dataset.attrs.get("title")
         if title:
-            figure.suptitle(title, fontsize=9)
+            columns = int(LETTERS_PER_INCH * figure.get_figwidth())
+            text = textwrap.fill(str(title), columns)
+            figure.suptitle(_NAME.sub(lambda match: SYMBOLS.get(match[0], match[0]), text), fontsize=9)
         try:
             with replacing(path) as part:
                 figure.savefig(part, format=path.suffix[1:])
@@ -106,6 +118,7 @@ def _g_ss(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
             style="k--",
             label="analytic",
         )
+    _legend(axes[0], bool(spec.offset), loc="upper center")
     if two:
         _supercurrent_axes(dataset, axes[1])
         axes[0].set_title("a", loc="left", weight="bold")
@@ -114,11 +127,13 @@ def _g_ss(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
 
 def _g_a(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
     values = _part(dataset, "g_a")
-    figure.set_size_inches(4.0, 3.4)
+    figure.set_size_inches(4.0, 3.8 if spec.offset else 3.2)
     values = values.isel(supercurrent=np.flatnonzero(values["supercurrent"].values > 0)).sortby(
         "supercurrent"
     )
-    _curves(figure.subplots(), values, "V_inj", "supercurrent", spec.offset)
+    axes = figure.subplots()
+    _curves(axes, values, "V_inj", "supercurrent", spec.offset)
+    _legend(axes, bool(spec.offset), loc="upper left")
 
 
 def _g_sa(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
@@ -129,6 +144,7 @@ def _g_sa(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
     figure.set_size_inches(7.2 if mapped else 4.0, 3.2)
     axes = figure.subplots(1, 2) if mapped else [figure.subplots()]
     _curves(axes[0], values, "V_inj", "V_det", spec.offset)
+    _legend(axes[0], bool(spec.offset))
     if mapped:
         table = _reduced(values, ("V_det", "V_inj")).sortby(["V_det", "V_inj"])
         limit = float(np.nanmax(np.abs(table.values))) or 1.0
@@ -149,13 +165,27 @@ def _family(name: str) -> Callable[[xr.Dataset, FigureSpec, Figure], None]:
 
     def drawn(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
         values = _part(dataset, name) if name in ("g_s", "g_nl") else _variable(dataset, name)
-        if "cell" in values.dims:
-            values = values.min("cell", keep_attrs=True)
         others = [dim for dim in values.dims if dim != "V_inj" and values.sizes[dim] > 1]
         figure.set_size_inches(4.0, 3.0)
-        _curves(figure.subplots(), values, "V_inj", str(others[-1]) if others else None, spec.offset)
+        axes = figure.subplots()
+        _curves(axes, values, "V_inj", str(others[-1]) if others else None, spec.offset)
+        _legend(axes, bool(spec.offset))
 
     return drawn
+
+
+def _gap(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
+    """Δ/Δ0 over eV_inj/Δ0 (Fig. 11a), under every junction; of cells the smallest."""
+    values = _in_delta0(dataset, _at_junctions(dataset, "gap"))
+    if "cell" in values.dims:
+        values = values.min("cell", keep_attrs=True)
+    others = [dim for dim in values.dims if dim != "V_inj" and values.sizes[dim] > 1]
+    figure.set_size_inches(4.0, 3.0)
+    axes = figure.subplots()
+    if "V_inj" not in values.dims:
+        raise FvqpError("the gap is drawn over V_inj, which these results do not sweep")
+    _curves(axes, values, "V_inj", str(others[-1]) if others else None, spec.offset)
+    _legend(axes, bool(spec.offset))
 
 
 def _supercurrent(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
@@ -175,13 +205,18 @@ def _supercurrent_axes(dataset: xr.Dataset, axes: Axes) -> None:
 
 
 def _spectrum(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
-    values = _variable(dataset, spec.variable or "f_L")
+    """A spectrum over ε/Δ0; of f_L its distance from 1 above the gap, the quasiparticles (Fig. 11b)."""
+    values = _in_delta0(dataset, _at_junctions(dataset, spec.variable or "f_L"))
     if "energy" not in values.dims:
         raise FvqpError(f"{values.name} has no energy dimension to draw a spectrum over")
-    figure.set_size_inches(4.0, 3.0)
+    if values.name in ("f_L", "f_L_junction"):
+        values = _quasiparticles(values)
+    figure.set_size_inches(4.4, 3.0)
     others = [str(dim) for dim in values.dims if dim not in ("energy", "cell") and values.sizes[dim] > 1]
     along = "V_inj" if "V_inj" in others else others[-1] if others else None
-    _curves(figure.subplots(), values, "energy", along, spec.offset)
+    axes = figure.subplots()
+    _curves(axes, values, "energy", along, spec.offset)
+    _legend(axes, bool(spec.offset))
 
 
 def _fields(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
@@ -194,6 +229,7 @@ def _fields(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
     if np.ptp(places[1]) <= 1e-12 * np.ptp(places[0]):
         along = "V_inj" if "V_inj" in values.dims else None
         _curves(axes, values.assign_coords(x=dataset["x"]).swap_dims(cell="x"), "x", along, spec.offset)
+        _legend(axes, bool(spec.offset))
         return
     last = values.isel(V_inj=-1) if "V_inj" in values.dims else values
     shown, unit = _scaled(_reduced(last, ("cell",)))
@@ -209,7 +245,7 @@ KINDS: dict[str, Callable[[xr.Dataset, FigureSpec, Figure], None]] = {
     "g_a": _g_a,
     "g_s": _family("g_s"),
     "g_nl": _family("g_nl"),
-    "gap": _family("gap"),
+    "gap": _gap,
     "local_conductance": _family("G_inj"),
     "supercurrent": _supercurrent,
     "spectrum": _spectrum,
@@ -266,39 +302,91 @@ def _curves(
     along = along if along in values.dims else None
     values = _reduced(values, (along, x) if along else (x,)).sortby(x)
     table = np.atleast_2d(values.values)
-    chosen = np.unique(np.linspace(0, len(table) - 1, min(MOST_CURVES, len(table))).round().astype(int))
+    chosen = _evenly(len(table), MOST_CURVES)
     horizontal, x_unit = _scaled(values[x])
     if scale is None:
-        scale = _scale(_largest(table))[0]
+        highest = max(_largest(table), abs(offset or 0.0) * (len(chosen) - 1))
+        scale = _scale(highest)[0] if _unit(values) else 1.0
+    names = [_named(values[along], row) if along and not label else None for row in chosen]
     colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.85, len(chosen)))
     for number, row in enumerate(chosen):
-        name = label if label and number == 0 else None
-        if along and not label:
-            name = _named(values[along], row)
+        name = label if label and number == 0 else names[number]
         lift = (offset or 0.0) * number
         colour = {} if style.startswith("k") else {"color": colours[number]}
         axes.plot(horizontal, (table[row] + lift) / scale, style, linewidth=1.1, label=name, **colour)
     unit = f"{PREFIXES[scale]}{_unit(values)}"
-    axes.set_xlabel(f"{SYMBOLS.get(x, x)} ({x_unit})")
+    axes.set_xlabel(_labelled(values[x], x_unit))
     if not label:
-        axes.set_ylabel(SYMBOLS.get(str(values.name), str(values.name)) + (f" ({unit})" if unit else ""))
-    axes.xaxis.set_major_locator(MaxNLocator(5))
-    handles, names = axes.get_legend_handles_labels()
-    if names:
-        # Beside the curves when there are many, in the order in which these lie when they are shifted.
-        beside: dict[str, Any] = (
-            {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)} if len(names) > 4 else {}
-        )
-        step = -1 if offset else 1
-        axes.legend(handles[::step], names[::step], fontsize=7, **beside)
+        axes.set_ylabel(_labelled(values, unit))
+    axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
+    axes.margins(x=0.02)
     return scale
+
+
+def _legend(axes: Axes, shifted: bool, loc: str | None = None) -> None:
+    """The legend: at ``loc``, or beside the curves if these are many; in their order if shifted."""
+    handles, names = axes.get_legend_handles_labels()
+    if not names:
+        return
+    place: dict[str, Any] = {"loc": loc} if loc else {}
+    if loc is None and len(names) > 4:
+        place = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)}
+    step = -1 if shifted else 1
+    axes.legend(handles[::step], names[::step], fontsize=7, **place)
+
+
+def _labelled(values: xr.DataArray, unit: str) -> str:
+    """An axis label: symbol and unit; a ratio to Δ0 needs no unit."""
+    name = str(values.name)
+    symbol = str(
+        values.attrs.get("symbol") or SYMBOLS.get(name, SYMBOLS.get(name.removesuffix("_junction"), name))
+    )
+    return f"{symbol} ({unit})" if unit and unit != "1" else symbol
+
+
+def _at_junctions(dataset: xr.Dataset, name: str) -> xr.DataArray:
+    """A quantity under the junctions; when cells are stored too, these have the plain name."""
+    under = f"{name}_junction"
+    return _variable(dataset, under if under in dataset else name)
+
+
+def _in_delta0(dataset: xr.Dataset, values: xr.DataArray) -> xr.DataArray:
+    """Energies and injector biases, and values that are energies, divided by Δ0 where the file has it."""
+    delta0 = dataset.attrs.get("delta0_eV")
+    if delta0 is None:
+        return values
+    for name, prefix in (("energy", ""), ("V_inj", "e")):
+        if name in values.dims:
+            coordinate = values[name] / float(delta0)
+            symbol = f"${prefix}{SYMBOLS[name].strip('$')}/\\Delta_0$"
+            values = values.assign_coords({name: coordinate.assign_attrs(units="1", symbol=symbol)})
+    if values.attrs.get("units") == "eV":
+        symbol = f"${SYMBOLS['gap'].strip('$')}/\\Delta_0$"
+        values = (values / float(delta0)).rename(values.name).assign_attrs(units="1", symbol=symbol)
+    return values
+
+
+def _quasiparticles(values: xr.DataArray) -> xr.DataArray:
+    """``1 − f_L`` at energies and biases above the gap, where quasiparticles are."""
+    unit = 1.0 if values["energy"].attrs.get("symbol") else None
+    if unit is not None:
+        values = values.sel(energy=values["energy"].values >= unit)
+        if "V_inj" in values.dims and np.any(np.abs(values["V_inj"].values) > unit):
+            above = np.flatnonzero(np.abs(values["V_inj"].values) > unit)
+            values = values.isel(V_inj=above[_evenly(len(above), MOST_SPECTRA)])
+    return (1.0 - values).rename(values.name).assign_attrs(units="1", symbol="$1-f_\\mathrm{L}$")
+
+
+def _evenly(count: int, most: int) -> NDArray[np.intp]:
+    """Up to ``most`` of ``count`` numbers, evenly chosen, first and last among them."""
+    return np.unique(np.linspace(0, count - 1, min(most, count)).round().astype(np.intp))
 
 
 def _named(coordinate: xr.DataArray, row: int) -> str:
     if coordinate.dtype.kind not in "fiu":
         return str(coordinate.values[row])
     scaled, unit = _scaled(coordinate)
-    return f"{SYMBOLS.get(str(coordinate.name), str(coordinate.name))} = {scaled[row]:.3g} {unit}"
+    return f"{_labelled(coordinate, '')} = {scaled[row]:.3g} {'' if unit == '1' else unit}".rstrip()
 
 
 def _unit(values: xr.DataArray) -> str:
@@ -322,4 +410,7 @@ def _scaled(values: xr.DataArray) -> tuple[NDArray[np.float64], str]:
     """Values in a unit with a fitting prefix, and that unit."""
     unit = _unit(values)
     power, prefix = _scale(_largest(values.values)) if unit else (1.0, "")
+    if unit == "V" and power < 1e-3 and _largest(values.values) > 1e-5:
+        # Biases are read in millivolt.
+        power, prefix = 1e-3, "m"
     return values.values / power, f"{prefix}{unit}" if unit else "1"

@@ -1,5 +1,6 @@
 """The results folder: whose it is, what is in it, ParaView files, figures."""
 
+import contextlib
 import json
 import logging
 import xml.etree.ElementTree as ET
@@ -158,3 +159,48 @@ def test_progress_counts_and_estimates(film, monkeypatch, caplog):
         "4 of 10 points, 0:00:36 left; last V_inj = 1 mV",
         "6 of 10 points, 0:00:24 left; last V_inj = 1 mV",
     ]
+
+
+def drawn(dataset, spec, monkeypatch, tmp_path):
+    """Axes of a figure, caught before it is written."""
+    caught = []
+    monkeypatch.setattr("fvqp.results.figures.Figure.savefig", lambda self, *_, **__: caught.append(self))
+    monkeypatch.setattr("fvqp.results.files.os.replace", lambda *_: None, raising=False)
+    with contextlib.suppress(FileNotFoundError, FvqpError):
+        draw(dataset, spec, tmp_path)
+    return caught[0].axes
+
+
+def test_gap_and_quasiparticles_are_drawn_on_the_scale_of_the_gap(film, sweep, tmp_path, monkeypatch):
+    """Under the junctions, where cells are stored beside them; f_L as 1 − f_L above the gap."""
+    unit = 265e-6
+    sweep.dataset.attrs["delta0_eV"] = unit
+    sweep.set_coordinate("energy", ("energy",), np.array([0.5, 1.5, 2.5]) * unit)
+    sweep.define("f_L_junction", ("energy",), "1", "f_L under the junctions")
+    sweep.define("gap_junction", (), "eV", "gap under the junctions")
+    sweep.dataset["gap_junction"].values[...] = 0.9 * unit
+    sweep.dataset["f_L_junction"].values[...] = [0.1, 0.7, 0.9]
+    (axes,) = drawn(sweep.dataset, FigureSpec("gap"), monkeypatch, tmp_path)
+    assert axes.get_xlabel() == r"$eV_\mathrm{inj}/\Delta_0$"
+    assert axes.get_ylabel() == r"$\Delta/\Delta_0$"
+    x, y = axes.lines[0].get_data()
+    np.testing.assert_allclose(y, 0.9)
+    np.testing.assert_allclose(x[-1], 1e-3 / unit)
+    (axes,) = drawn(sweep.dataset, FigureSpec("spectrum", variable="f_L"), monkeypatch, tmp_path)
+    assert axes.get_ylabel() == r"$1-f_\mathrm{L}$"
+    assert 1 < len(axes.lines) <= 5
+    x, y = axes.lines[0].get_data()
+    np.testing.assert_allclose(x, [1.5, 2.5])
+    np.testing.assert_allclose(y, [0.3, 0.1])
+
+
+def test_curves_are_shifted_and_biases_in_millivolt(film, sweep, tmp_path, monkeypatch):
+    (axes,) = drawn(sweep.dataset, FigureSpec("g_a", offset=1e-8), monkeypatch, tmp_path)
+    assert axes.get_xlabel().endswith("(mV)") and axes.get_ylabel().endswith("(nS)")
+    first, second = (line.get_ydata() for line in axes.lines)
+    assert second[5] - first[5] == pytest.approx(10.0, abs=0.1)
+
+
+def test_a_title_that_is_no_formula(film, sweep, tmp_path):
+    with pytest.raises(FvqpError, match=r"g_nl\.png: a title or name in it is no valid formula"):
+        draw(sweep.dataset, FigureSpec("g_nl", title=r"$\frac{$"), tmp_path)
