@@ -34,7 +34,8 @@ Complexes = NDArray[np.complex128]
 Occupation = Callable[[Floats], ArrayLike]
 
 _BROADENING = 1e-10  # of Ω_max: makes the retarded root unambiguous; larger than rounding of the convolutions
-_REACH = 12.0  # Ω_max
+_REACH = 12.0  # Ω_max, and at least
+_REACH_OF_DAMPING = 16.0  # times the damping Im εZ = π ∫α²F far above the phonons
 _CELLS_PER_PHONON = 300
 _CELLS_PER_GAP = 10.0
 _CELLS_PER_TEMPERATURE = 6.0
@@ -321,13 +322,11 @@ def solve(
         return float(np.max(np.abs(x[2 * size :]))) < smallest
 
     solution = fixed_point(update, _pack(X0, phi0), scale=scale, tolerance=tolerance, stop=vanished,
-                           max_iterations=max_iterations, name="Eliashberg equations on the real axis")
+                           amplitude=lambda x: float(x[2 * size]), max_iterations=max_iterations, name="Eliashberg equations on the real axis")
     X, phi = _unpack(solution.x, size)
     if vanished(solution.x):
         return EliashbergSpectrum(axis.energy, axis.normal, np.zeros_like(phi), 0.0, spectrum,
                                   solution.iterations, solution.residual)
-    if phi[0].real < 0.0:  # the overall sign of φ is free
-        phi = -phi
     X, phi, coulomb_term = axis.apply(X, phi)
     return EliashbergSpectrum(axis.energy, X, phi, coulomb_term, spectrum, solution.iterations, solution.residual)
 
@@ -338,7 +337,7 @@ class _Axis:
     def __init__(self, spectrum: Alpha2F, h: float, f: Occupation, n: Occupation, coulomb: float,
                  cutoff: float) -> None:
         per_phonon = round(spectrum.largest_energy / h)
-        reach = max(_REACH * spectrum.largest_energy, 2.0 * cutoff)
+        reach = max(_REACH * spectrum.largest_energy, _REACH_OF_DAMPING * np.pi * spectrum.area, 2.0 * cutoff)
         size = math.ceil(reach / h)
         self.h, self.size, self.phonons = h, size, per_phonon
         self.energy: Floats = h * np.arange(size + 1)

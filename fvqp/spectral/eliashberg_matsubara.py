@@ -216,10 +216,9 @@ def solve_matsubara(
     guess = np.concatenate((np.full(size, 0.1 * spectrum.omega_log) / (1.0 + (omega / spectrum.omega_log) ** 2),
                             sums.normal))
     solution = fixed_point(update, guess, scale=scale, tolerance=tolerance, max_iterations=max_iterations,
-                           name="Eliashberg equations on the Matsubara axis")
+                           amplitude=lambda x: float(x[0]), name="Eliashberg equations on the Matsubara axis")
     phi, mass = solution.x[:size], solution.x[size:]
-    sign = math.copysign(1.0, phi[0])
-    return MatsubaraSolution(omega, sign * phi * omega / mass, mass / omega, temperature)
+    return MatsubaraSolution(omega, phi * omega / mass, mass / omega, temperature)
 
 
 def largest_eigenvalue(sums: MatsubaraSums) -> float:

@@ -15,6 +15,7 @@ Floats = NDArray[np.float64]
 _DEPTH = 6
 _NEAR = 0.2  # residual below which to extrapolate; far from the solution plain iterations do not overshoot
 _PLAIN = 20  # most of them
+_SMALL = 0.05  # changes of the amplitude that may have either sign
 _REGULARIZATION = 1e-12  # of the normal equations, relative
 
 
@@ -35,6 +36,7 @@ def fixed_point(
     tolerance: float,
     max_iterations: int,
     name: str,
+    amplitude: Callable[[Floats], float],
     stop: Callable[[Floats], bool] | None = None,
 ) -> FixedPoint:
     """Solve ``x = function(x)`` (Anderson, J. ACM 12, 547 (1965)), plainly until near the solution.
@@ -47,6 +49,9 @@ def fixed_point(
         tolerance: on ``max |function(x) − x| / scale``.
         max_iterations: evaluations allowed.
         name: of the equations, for the message.
+        amplitude: linear in an iterate, not zero. An extrapolation that would change it by more than a factor of
+            two is shortened, and one against the direction of the plain iteration is not taken: extrapolation
+            would else find the trivial solution, from which plain iterations lead away.
         stop: of an iterate, ends the iteration early.
 
     Raises:
@@ -70,13 +75,23 @@ def fixed_point(
             changes.append(difference - previous[1])
             del steps[:-_DEPTH], changes[:-_DEPTH]
         previous = (x, difference)
-        x = x + difference
+        plain = x + difference
+        target = plain
         if changes:
             a = np.array(changes) / units
             normal = a @ a.T
             normal[np.diag_indices_from(normal)] *= 1.0 + _REGULARIZATION
             weights = np.linalg.lstsq(normal, a @ (difference / units), rcond=None)[0]
-            x = x - weights @ (np.array(steps) + np.array(changes))
+            target = plain - weights @ (np.array(steps) + np.array(changes))
+            reference, reached, wanted = amplitude(x), amplitude(plain), amplitude(target)
+            change = wanted / reference - 1.0
+            if abs(change) > _SMALL and change * (reached / reference - 1.0) < 0.0:
+                target = plain
+            elif not -0.5 <= change <= 1.0:
+                allowed = reference * (0.5 if change < 0.0 else 2.0)
+                share = (allowed - reached) / (wanted - reached)
+                target = plain + min(max(share, 0.0), 1.0) * (target - plain)
+        x = target
     raise ConvergenceError(
         f"{name}: not converged after {max_iterations} iterations, residual {residual:.1e} "
         f"(tolerance {tolerance:.1e})"
