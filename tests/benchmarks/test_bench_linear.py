@@ -5,37 +5,25 @@ Times are processor times of one thread, the best of several: a busy machine sho
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
 import scipy.sparse.linalg as spla
 from mpi4py import MPI
-from numba import get_num_threads, set_num_threads
 from scipy.linalg import solve_banded
+from solver_matrices import grid_matrices
+from wire_problems import least
 
 from fvqp.solvers.batched_lu import BatchedLU
 from fvqp.solvers.linear import LinearSolver
 from fvqp.solvers.numbering import Numbering
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "mpi"))
-from solver_matrices import grid_matrices
-
 pytestmark = pytest.mark.benchmark
 FILM, FILM_ENERGIES = (1330, 15), 200
 LINE, LINE_ENERGIES = (400,), 600
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = get_num_threads()
-    set_num_threads(1)
-    yield
-    set_num_threads(threads)
 
 
 def best(action: Callable[[], object], repeat: int = 7) -> float:
@@ -49,38 +37,41 @@ def best(action: Callable[[], object], repeat: int = 7) -> float:
     return min(times)
 
 
-def batched(shape: tuple[int, ...], n_energies: int) -> float:
+def solution(shape: tuple[int, ...], n_energies: int) -> Callable[[], object]:
     indptr, indices, values = grid_matrices(shape, n_energies)
     rhs = np.ones((len(indptr) - 1, n_energies))
     solver = BatchedLU(indptr, indices)
-    return best(lambda: solver.solve_once(values, rhs))
+    return lambda: solver.solve_once(values, rhs)
 
 
-def test_film_against_superlu(record_property):
+def batched(shape: tuple[int, ...], n_energies: int) -> float:
+    return best(solution(shape, n_energies))
+
+
+def test_film_against_superlu(report):
     indptr, indices, values = grid_matrices(FILM, FILM_ENERGIES)
     n = len(indptr) - 1
     rhs = np.ones(n)
     matrix = sp.csr_matrix((values[:, 7], indices, indptr), (n, n)).tocsc()
     theirs = FILM_ENERGIES * best(lambda: spla.splu(matrix).solve(rhs), 3)
     ours = batched(FILM, FILM_ENERGIES)
-    record_property("seconds", ours)
-    record_property("times_faster_than_superlu", theirs / ours)
+    report("linear solver, film matrices", f"{ours:.3f} s; SuperLU {theirs:.2f} s, {theirs / ours:.0f} times")
     assert ours < 1.3
     assert theirs > 6.0 * ours
 
 
-def test_line_against_banded_lapack(record_property):
+def test_line_against_banded_lapack(report):
     band = np.ones((3, LINE[0]))
     band[1] = 4.0
     theirs = LINE_ENERGIES * best(lambda: solve_banded((1, 1), band, np.ones(LINE[0])))
     ours = batched(LINE, LINE_ENERGIES)
-    record_property("seconds", ours)
-    record_property("times_faster_than_lapack", theirs / ours)
+    found = f"{ours * 1e3:.2f} ms; LAPACK {theirs * 1e3:.1f} ms, {theirs / ours:.0f} times"
+    report("linear solver, line matrices", found)
     assert ours < 0.01
     assert theirs > 3.0 * ours
 
 
-def test_checks_cost_less_than_the_solution(record_property):
+def test_checks_cost_less_than_the_solution(report):
     """The residual of every energy, checked after each solution, costs a fraction of it."""
     indptr, indices, values = grid_matrices(FILM, FILM_ENERGIES)
     n = len(indptr) - 1
@@ -90,17 +81,16 @@ def test_checks_cost_less_than_the_solution(record_property):
     solver.set_matrix(values)
     whole = best(lambda: solver.solve(rhs))
     bare = batched(FILM, FILM_ENERGIES)
-    record_property("fraction", whole / bare - 1.0)
+    report("linear solver, check over solution", f"{whole / bare - 1.0:.2f}")
     assert whole < 2.0 * bare
 
 
 @pytest.mark.parametrize("kind", ["cells", "energies"])
-def test_cost_is_linear(kind, record_property):
+def test_cost_is_linear(kind, report):
     sizes = np.array([1, 2, 4])
-    times = [
-        batched((400 * s, 15) if kind == "cells" else (1000, 15), 64 if kind == "cells" else 48 * s)
-        for s in sizes
-    ]
+    # Small enough to stay in the cache would be faster than linear.
+    cases = [((1000 * s, 15), 32) if kind == "cells" else ((1000, 15), 48 * s) for s in sizes]
+    times = least([solution(shape, n_energies) for shape, n_energies in cases])
     exponent = float(np.polyfit(np.log(sizes), np.log(times), 1)[0])
-    record_property("exponent", exponent)
+    report(f"linear solver, time against {kind}: exponent", f"{exponent:.2f}")
     assert exponent == pytest.approx(1.0, abs=0.1)

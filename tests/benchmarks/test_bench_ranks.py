@@ -12,20 +12,26 @@ import numpy as np
 import pytest
 
 pytestmark = pytest.mark.benchmark
-ROUNDS = 5
+ROUNDS = 4
+#: Load average, this benchmark included, above which two ranks have no two cores to themselves.
+QUIET = 1.3
 MPI_SETTINGS = {
     "OMPI_ALLOW_RUN_AS_ROOT": "1",
     "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
     "OMP_NUM_THREADS": "1",
     "NUMBA_NUM_THREADS": "1",
+    # A rank that waits leaves its core to others, so that processor time is work.
+    "OMPI_MCA_mpi_yield_when_idle": "1",
 }
 
 
 def run(ranks: int) -> dict:
     script = Path(__file__).with_name("film_ranks.py")
+    # This process has initialized MPI; what that left in the environment would confuse another mpiexec.
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("OMPI_", "PMIX_", "PRTE_"))}
     done = subprocess.run(
         ["mpiexec", "-n", str(ranks), sys.executable, str(script), "5"],
-        env={**os.environ, **MPI_SETTINGS},
+        env=inherited | MPI_SETTINGS,
         capture_output=True,
         text=True,
         timeout=120,
@@ -35,10 +41,10 @@ def run(ranks: int) -> dict:
 
 
 def test_two_ranks(report):
-    """One and two ranks in turn, so that both meet the same neighbours; both have the machine to themselves
-    only if it is quiet, and ranks that wait for each other spend processor time too."""
+    """One and two ranks in turn, so that both meet the same neighbours; judged on a quiet machine only."""
     if len(os.sched_getaffinity(0)) < 2:
         pytest.skip("needs two cores")
+    busy = os.getloadavg()[0]
     one, two = zip(*[(run(1), run(2)) for _ in range(ROUNDS)], strict=True)
     times = {}
     for kind in ("wall", "cpu"):
@@ -53,4 +59,6 @@ def test_two_ranks(report):
         )
     assert two[0]["sum"] == pytest.approx(one[0]["sum"], rel=1e-10)
     wall = times["wall"]
+    if busy > QUIET:
+        pytest.skip(f"load average {busy:.1f} before the start: other programs have the second core")
     assert wall[0].min() > 1.7 * wall[1].min()
