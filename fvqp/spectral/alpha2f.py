@@ -98,7 +98,8 @@ class Alpha2F:
 
     def __call__(self, omega: ArrayLike) -> Floats:
         """α²F at energies ``Ω ≥ 0``."""
-        return np.interp(omega, self.energy, self.values, left=0.0, right=0.0)
+        at = np.asarray(omega, dtype=np.float64)
+        return np.interp(at, self.energy, self.values, left=0.0, right=0.0)
 
     def cell_means(self, spacing: float, n_cells: int) -> Floats:
         """Mean of α²F over the cells ``(k h, (k+1) h)``, exact for the piecewise linear function."""
@@ -170,8 +171,12 @@ def debye(coupling: float, debye_energy: float) -> Alpha2F:
     return shape.scaled(coupling)
 
 
-def peaks(coupling: float, lines: Sequence[tuple[float, float, float]], largest_energy: float,
-          name: str = "α²F of peaks") -> Alpha2F:
+def peaks(
+    coupling: float,
+    lines: Sequence[tuple[float, float, float]],
+    largest_energy: float,
+    name: str = "α²F of peaks",
+) -> Alpha2F:
     """Spectrum of broadened phonon peaks, each of them ∝ Ω² at low energy.
 
         α²F_k ∝ exp[−(Ω − Ω_k)²/2w_k²] Ω²/(Ω² + Ω_k²/4)
@@ -194,8 +199,8 @@ def read(path: str | Path, unit: str = "meV") -> Alpha2F:
 
     Args:
         path: text file.
-        unit: of the energies in the file (any energy unit, such as ``"meV"``, ``"Ry"``, or one that
-            stands for ``"meV"`` by h or k_B is not guessed: convert it first). The result is in meV.
+        unit: of the energies in the file, such as ``"meV"`` or ``"Ry"`` (frequencies and temperatures are not
+            converted). The result is in meV.
 
     Raises:
         CaseError: with file and line, if a row is not two numbers, energies do not increase, or α²F < 0.
@@ -220,7 +225,7 @@ def read(path: str | Path, unit: str = "meV") -> Alpha2F:
         lines.append(number)
         rows.append((energy, value))
     if len(rows) < 2:
-        raise CaseError(f"{path}: a table of α²F needs at least two rows of energy and α²F; found {len(rows)}")
+        raise CaseError(f"{path}: a table of α²F needs at least two rows of two numbers; found {len(rows)}")
     table = np.array(rows)
     for number, problem in zip(lines, row_problems(table[:, 0], table[:, 1]), strict=True):
         if problem:
@@ -269,10 +274,18 @@ def metal(name: str) -> Metal:
     if name not in _table():
         raise CaseError(f"no model α²F of {name!r}; there are {', '.join(metal_names())}, or give a table")
     row = _table()[name]
-    spectrum = peaks(row["coupling"], [tuple(line) for line in row["peaks"]], row["largest_energy"],
-                     f"model α²F of {name}")
-    return Metal(name, spectrum, row["coulomb"], row["critical_temperature"], K_B * row["omega_log_kelvin"],
-                 row["ratio"], row["source"])
+    spectrum = peaks(
+        row["coupling"], [tuple(line) for line in row["peaks"]], row["largest_energy"], f"model α²F of {name}"
+    )
+    return Metal(
+        name,
+        spectrum,
+        row["coulomb"],
+        row["critical_temperature"],
+        K_B * row["omega_log_kelvin"],
+        row["ratio"],
+        row["source"],
+    )
 
 
 def allen_dynes(spectrum: Alpha2F, coulomb: float = 0.0) -> float:

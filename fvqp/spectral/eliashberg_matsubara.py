@@ -3,8 +3,8 @@
     Z_n ω_n = ω_n + πT Σ_m λ(n−m) ω_m/√(ω_m² + Δ_m²),
     Z_n Δ_n = πT Σ_m [λ(n−m) − μ* θ(ω_c − |ω_m|)] Δ_m/√(ω_m² + Δ_m²)      (theory, Eq. (eli-matsubara))
 
-Energies, temperatures (k_B T) and the cut-off are in the unit of the spectrum. The sharp cut-off counts the last
-frequency by its part below ω_c, so that nothing jumps with temperature.
+Energies, temperatures (k_B T) and the cut-off are in the unit of the spectrum. The sharp cut-off counts the
+last frequency by its part below ω_c, so that nothing jumps with temperature.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ CUTOFF = 6.0
 _REACH = 10.0  # frequencies summed up to, in Ω_max
 _TAIL = 4  # frequencies beyond, of the tail, relative to those kept
 _FEWEST = 64  # frequencies, at high temperature
-_COLDEST = 2e-5  # in Ω_max: no critical temperature is looked for below
+_COLDEST = 1e-4  # in Ω_max: no critical temperature is looked for below
 _PADE_POINTS = 40
 
 
@@ -75,9 +75,10 @@ class MatsubaraSums:
         )
         beyond = 1.0 / (step * (np.arange(size, _TAIL * size) + 0.5) + self.normal[-1] - self.omega[-1])
         tail = np.concatenate((beyond[::-1], np.zeros(2 * size), beyond))
-        self._tail: Floats = self.normal[-1] * fft.irfft(fft.rfft(tail, length) * kernel, length)[
-            _TAIL * size : (_TAIL + 1) * size
-        ]
+        self._tail: Floats = (
+            self.normal[-1]
+            * fft.irfft(fft.rfft(tail, length) * kernel, length)[_TAIL * size : (_TAIL + 1) * size]
+        )
 
     def pairing(self, anomalous: Floats) -> Floats:
         """``φ_n`` from ``Δ_m/√(ω_m² + Δ_m²)``, even in frequency."""
@@ -130,7 +131,7 @@ class MatsubaraSolution:
         return self._continue(self.gap, energy, largest)
 
     def Z_at(self, energy: ArrayLike, largest: float = math.inf) -> Complexes:
-        """``Z(ε + i0)`` likewise. (At T > 0 meaningful above ``|Im εZ(0)|``, which is small well below T_c.)"""
+        """``Z(ε + i0)`` likewise (at T > 0 above ``|Im εZ(0)|``, which is small well below T_c)."""
         return self._continue(self.Z, energy, largest)
 
     def gap_edge(self, largest: float = math.inf) -> float:
@@ -152,12 +153,13 @@ class MatsubaraSolution:
         n = max(_PADE_POINTS, int(np.searchsorted(self.omega, largest)))
         n = min(n, self.omega.size)
         chosen = np.unique(np.round(np.geomspace(1, n, _PADE_POINTS)).astype(int)) - 1
-        return pade(-(self.omega[chosen] ** 2), values[chosen], np.asarray(energy, dtype=complex) ** 2)
+        return pade(-(self.omega[chosen] ** 2), values[chosen], np.asarray(energy, dtype=np.complex128) ** 2)
 
 
 def pade(z: Floats, values: Floats, at: Complexes) -> Complexes:
-    """Thiele's continued fraction through ``values`` at ``z`` (Vidberg, Serene, J. Low Temp. Phys. 29, 179 (1977)).
+    """Thiele's continued fraction through ``values`` at ``z``.
 
+    Vidberg, Serene, J. Low Temp. Phys. 29, 179 (1977).
     Points whose coefficient is lost in rounding end the fraction.
     """
     g = np.array(values, dtype=np.float64)
@@ -213,10 +215,18 @@ def solve_matsubara(
     def scale(x: Floats) -> Floats:
         return np.concatenate((np.full(size, np.max(np.abs(x[:size]))), x[size:]))
 
-    guess = np.concatenate((np.full(size, 0.1 * spectrum.omega_log) / (1.0 + (omega / spectrum.omega_log) ** 2),
-                            sums.normal))
-    solution = fixed_point(update, guess, scale=scale, tolerance=tolerance, max_iterations=max_iterations,
-                           amplitude=lambda x: float(x[0]), name="Eliashberg equations on the Matsubara axis")
+    guess = np.concatenate(
+        (np.full(size, 0.1 * spectrum.omega_log) / (1.0 + (omega / spectrum.omega_log) ** 2), sums.normal)
+    )
+    solution = fixed_point(
+        update,
+        guess,
+        scale=scale,
+        tolerance=tolerance,
+        max_iterations=max_iterations,
+        amplitude=lambda x: float(x[0]),
+        name="Eliashberg equations on the Matsubara axis",
+    )
     phi, mass = solution.x[:size], solution.x[size:]
     return MatsubaraSolution(omega, phi * omega / mass, mass / omega, temperature)
 
@@ -234,7 +244,7 @@ def largest_eigenvalue(sums: MatsubaraSums) -> float:
 
 
 def critical_temperature(spectrum: Alpha2F, *, coulomb: float = 0.0, cutoff: float | None = None) -> float:
-    """``k_B T_c`` of the linearized equations (theory, Eq. (eli-tc)); 0 if it is below 2·10⁻⁵ Ω_max."""
+    """``k_B T_c`` of the linearized equations (theory, Eq. (eli-tc)); 0 if it is below 10⁻⁴ Ω_max."""
     omega_c = default_cutoff(spectrum, cutoff, coulomb)
 
     def excess(log_temperature: float) -> float:

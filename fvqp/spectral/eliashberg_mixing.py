@@ -49,9 +49,9 @@ def fixed_point(
         tolerance: on ``max |function(x) − x| / scale``.
         max_iterations: evaluations allowed.
         name: of the equations, for the message.
-        amplitude: linear in an iterate, not zero. An extrapolation that would change it by more than a factor of
-            two is shortened, and one against the direction of the plain iteration is not taken: extrapolation
-            would else find the trivial solution, from which plain iterations lead away.
+        amplitude: linear in an iterate, not zero. An extrapolation that would change it by more than a factor
+            of two is shortened, and one against the direction of the plain iteration is not taken: it would
+            else find the trivial solution, from which plain iterations lead away.
         stop: of an iterate, ends the iteration early.
 
     Raises:
