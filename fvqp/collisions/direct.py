@@ -83,8 +83,11 @@ def rates(grid, states, anomalous, f, n, rate_f, rate_n):
 
 
 @njit(cache=True, parallel=True, nogil=True, fastmath=_MATH)
-def coefficients(grid, states, anomalous, f, n, in_f, out_f, in_n, out_n):
-    """Gain and loss: ``ḟ = in_f (1 − f) − out_f f``, ``ṅ = in_n (1 + n) − out_n n``."""
+def coefficients(grid, states, anomalous, f, n, scattering, pairs, in_f, out_f, in_n, out_n):
+    """Gain and loss: ``ḟ = in_f (1 − f) − out_f f``, ``ṅ = in_n (1 + n) − out_n n``.
+
+    ``scattering`` and ``pairs`` say which collisions count: 1 or 0.
+    """
     strength, capacity, offset = grid.strength, grid.capacity, grid.offset
     cells, bins = f.shape
     points = n.shape[1]
@@ -103,7 +106,7 @@ def coefficients(grid, states, anomalous, f, n, in_f, out_f, in_n, out_n):
                 continue
             empty = 1.0 - fi
             ai, bi = 0.0, 0.0
-            for k in range(min(bins - 1 - i, points)):
+            for k in range(scattering * min(bins - 1 - i, points)):
                 j = i + 1 + k
                 nk = nc[k]
                 fj = fc[j]
@@ -116,7 +119,7 @@ def coefficients(grid, states, anomalous, f, n, in_f, out_f, in_n, out_n):
                 g[k] += w * fj * empty
                 d[k] += w * fi * (1.0 - fj)
             base = offset + i - 1
-            for j in range(i, min(bins, points - base)):
+            for j in range(i, pairs * min(bins, points - base)):
                 nk = nc[base + j]
                 fj = fc[j]
                 w = strength[base + j] * (si * s[j] + pi * p[j])

@@ -9,8 +9,11 @@ the spectrum differs from cell to cell, and six inverse ones (theory: collisions
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
-from numba import get_num_threads, njit, prange
+from numba import get_num_threads, njit
 from numpy.typing import NDArray
 from scipy import fft
 
@@ -20,7 +23,7 @@ from fvqp.collisions.measure import SpectralMeasure
 Floats = NDArray[np.float64]
 Complexes = NDArray[np.complex128]
 
-# Cells transformed together: their buffers should stay in the cache.
+# Cells that a thread transforms together: their buffers should stay in its cache.
 _BLOCK = 16
 
 
@@ -57,12 +60,15 @@ class FourierSums:
     ) -> None:
         """Fill ``into`` with (in_f, out_f, in_n, out_n), as `fvqp.collisions.direct.coefficients` does."""
         states = self._measure_spectra(measure)
-        for cells in _blocks(f.shape[0]):
+
+        def block(cells: slice) -> None:
             rows = _rows(measure, cells)
             forward = self._forward(rows, f[cells], n[cells])
             spectra = np.empty((forward.shape[0], 6, forward.shape[2]), dtype=np.complex128)
             _products(forward, _some(states, cells), self._spontaneous, self._delay, spectra)
             self._finish(spectra, rows, cells, into)
+
+        _each(block, f.shape[0])
 
     def derivative(
         self,
@@ -75,7 +81,8 @@ class FourierSums:
     ) -> None:
         """Fill ``into`` with the changes of (in_f, out_f, in_n, out_n) along ``(step_f, step_n)``."""
         states = self._measure_spectra(measure)
-        for cells in _blocks(f.shape[0]):
+
+        def block(cells: slice) -> None:
             rows = _rows(measure, cells)
             forward = self._forward(rows, f[cells], n[cells])
             step = self._forward(rows, step_f[cells], step_n[cells])
@@ -83,16 +90,18 @@ class FourierSums:
             _derivatives(forward, step, _some(states, cells), self._spontaneous, self._delay, spectra)
             self._finish(spectra, rows, cells, into)
 
+        _each(block, f.shape[0])
+
     def _measure_spectra(self, measure: SpectralMeasure) -> Complexes:
         if self._known is None or self._known[0] is not measure:
             both = np.stack([measure.states, measure.anomalous], axis=1)
-            self._known = measure, fft.rfft(both, self.length, workers=get_num_threads())
+            self._known = measure, fft.rfft(both, self.length)
         return self._known[1]
 
     def _forward(self, rows: tuple[Floats, Floats], f: Floats, n: Floats) -> Complexes:
         packed = np.empty((f.shape[0], 3, self.length))
         _pack(*rows, self._grid.strength, f, n, packed)
-        return np.asarray(fft.rfft(packed, overwrite_x=True, workers=get_num_threads()))
+        return np.asarray(fft.rfft(packed))
 
     def _finish(
         self,
@@ -101,14 +110,23 @@ class FourierSums:
         cells: slice,
         into: tuple[Floats, Floats, Floats, Floats],
     ) -> None:
-        sums = fft.irfft(spectra, self.length, overwrite_x=True, workers=get_num_threads())
+        sums = fft.irfft(spectra, self.length)
         in_f, out_f, in_n, out_n = into
         weight = self._grid.strength / self._grid.capacity
         _unpack(sums, *rows, weight, in_f[cells], out_f[cells], in_n[cells], out_n[cells])
 
 
-def _blocks(cells: int) -> list[slice]:
-    return [slice(start, min(start + _BLOCK, cells)) for start in range(0, cells, _BLOCK)]
+def _each(action: Callable[[slice], None], cells: int) -> None:
+    """Blocks of cells, shared among as many threads as numba has; everything in them leaves the GIL."""
+    blocks = [slice(start, min(start + _BLOCK, cells)) for start in range(0, cells, _BLOCK)]
+    threads = min(get_num_threads(), len(blocks))
+    if threads == 1:
+        for block in blocks:
+            action(block)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        for _ in pool.map(action, blocks):
+            pass
 
 
 def _rows(measure: SpectralMeasure, cells: slice) -> tuple[Floats, Floats]:
@@ -119,13 +137,13 @@ def _some(array: NDArray, cells: slice) -> NDArray:
     return array if array.shape[0] == 1 else array[cells]
 
 
-@njit(cache=True, parallel=True, nogil=True)
+@njit(cache=True, nogil=True)
 def _pack(states, anomalous, strength, f, n, packed):
     """``s f``, ``p f`` and ``a ω² n``, padded with zeros."""
     cells, bins = f.shape
     points = n.shape[1]
-    for c in prange(cells):
-        row = np.int64(c) if states.shape[0] > 1 else 0
+    for c in range(cells):
+        row = c if states.shape[0] > 1 else 0
         s, p = states[row], anomalous[row]
         normal, anomal, phonons = packed[c, 0], packed[c, 1], packed[c, 2]
         fc, nc = f[c], n[c]
@@ -140,10 +158,10 @@ def _pack(states, anomalous, strength, f, n, packed):
         phonons[points + 1 :] = 0.0
 
 
-@njit(cache=True, parallel=True, nogil=True)
+@njit(cache=True, nogil=True)
 def _products(forward, states, spontaneous, delay, out):
-    for c in prange(forward.shape[0]):
-        row = np.int64(c) if states.shape[0] > 1 else 0
+    for c in range(forward.shape[0]):
+        row = c if states.shape[0] > 1 else 0
         for q in range(spontaneous.size):
             full_s, full_p, phonons = forward[c, 0, q], forward[c, 1, q], forward[c, 2, q]
             empty_s, empty_p = states[row, 0, q] - full_s, states[row, 1, q] - full_p
@@ -163,10 +181,10 @@ def _products(forward, states, spontaneous, delay, out):
             out[c, 5, q] = np.conj(moved) + 0.5 * later * (empty_s * empty_s + empty_p * empty_p)
 
 
-@njit(cache=True, parallel=True, nogil=True)
+@njit(cache=True, nogil=True)
 def _derivatives(forward, step, states, spontaneous, delay, out):
-    for c in prange(forward.shape[0]):
-        row = np.int64(c) if states.shape[0] > 1 else 0
+    for c in range(forward.shape[0]):
+        row = c if states.shape[0] > 1 else 0
         for q in range(spontaneous.size):
             full_s, full_p, phonons = forward[c, 0, q], forward[c, 1, q], forward[c, 2, q]
             more_s, more_p, added = step[c, 0, q], step[c, 1, q], step[c, 2, q]
@@ -196,11 +214,11 @@ def _derivatives(forward, step, states, spontaneous, delay, out):
             out[c, 5, q] = np.conj(moved) - later * (empty_s * more_s + empty_p * more_p)
 
 
-@njit(cache=True, parallel=True, nogil=True)
+@njit(cache=True, nogil=True)
 def _unpack(sums, states, anomalous, weight, in_f, out_f, in_n, out_n):
     cells, bins = in_f.shape
-    for c in prange(cells):
-        row = np.int64(c) if states.shape[0] > 1 else 0
+    for c in range(cells):
+        row = c if states.shape[0] > 1 else 0
         for i in range(bins):
             s = states[row, i]
             share = anomalous[row, i] / s if s > 0.0 else 0.0

@@ -2,8 +2,8 @@
 
 A collision of bins i and j involves a phonon of exactly ``E_j ± E_i``. It is shared between phonon points
 such that one phonon and its energy arrive, and its occupation is the mean of the same points in
-``ln(1 + 1/n)``, which is linear in energy for every thermal n: equilibrium is stationary to round-off and entropy
-never falls (theory: collisions, Eqs. shares, mean-occupation).
+``ln(1 + 1/n)``, which is linear in energy for every thermal n: equilibrium is stationary to round-off, and
+entropy never falls (theory: collisions, Eqs. shares, mean-occupation).
 """
 
 # mypy: disable-error-code="untyped-decorator,no-untyped-def,no-untyped-call"
@@ -74,6 +74,21 @@ def collisions(grid: CollisionGrid, strength: float, capacity: NDArray) -> Colli
     first, start, shares = _positive(cell[0], start, shares, tolerance)
     factor = strength * omega**2 * np.where(lower == upper, 0.5, 1.0)
     return Collisions(lower, upper, sign, factor, first, start, shares, capacity)
+
+
+def some(events: Collisions, sign: float) -> Collisions:
+    """Scattering (sign −1) or pairs (+1) alone."""
+    kept = events.sign == sign
+    counts = np.diff(events.start)
+    return events._replace(
+        lower=events.lower[kept],
+        upper=events.upper[kept],
+        sign=events.sign[kept],
+        factor=events.factor[kept],
+        first=events.first[kept],
+        start=np.concatenate([[0], np.cumsum(counts[kept])]),
+        shares=events.shares[np.repeat(kept, counts)],
+    )
 
 
 @njit(cache=True)

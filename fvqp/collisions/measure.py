@@ -93,17 +93,20 @@ def bcs_measure(grid: CollisionGrid, gap: ArrayLike, rule: Rule = "linear") -> S
 
 def _integrals(bounds: Floats, gap: Floats) -> tuple[Floats, Floats, Floats]:
     """``∫ρ dE``, mean energy of these states, and ``∫ρ Δ/E dE`` between neighbouring bounds."""
-    # (E − Δ)(E + Δ) rather than E² − Δ²: exact zero at the gap, no cancellation beside it.
-    xi = np.sqrt(np.maximum(bounds - gap, 0.0) * (bounds + gap))
+    # Rounding must not place the gap beside an edge that is meant to be the gap: ξ is its square root.
+    excess = bounds - gap
+    excess = np.where(excess > 8.0 * np.finfo(float).eps * bounds, excess, 0.0)
+    xi = np.sqrt(excess * (excess + 2.0 * gap))
     lower, upper = xi[:, :-1], xi[:, 1:]
-    a, b = np.maximum(bounds[:-1], gap), np.maximum(bounds[1:], gap)
+    a, b = gap + excess[:, :-1], gap + excess[:, 1:]
     total = upper + lower
     number = np.divide((b - a) * (b + a), total, out=np.zeros_like(total), where=total > 0.0)
     half, middle = 0.5 * (upper - lower), 0.5 * total
     points = middle[..., None] + half[..., None] * _NODES
     mean = np.hypot(points, gap[..., None]) @ (0.5 * _WEIGHTS)
     # arcosh(b/Δ) − arcosh(a/Δ) without the cancellation of a difference
-    step = np.log1p(np.divide(b - a + number, a + lower, out=np.zeros_like(total), where=total > 0.0))
+    start = a + lower
+    step = np.log1p(np.divide(b - a + number, start, out=np.zeros_like(total), where=start > 0.0))
     return number, mean, np.where(gap > 0.0, gap * step, 0.0)
 
 

@@ -1,0 +1,194 @@
+"""The evaluations against each other and against sums written in another way."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from states import COUPLING, DEBYE, EVALUATIONS, GAPS, GRADED, UNIFORM, random_state, thermal_state
+
+from fvqp.collisions import CollisionGrid, ElectronPhonon, bcs_measure
+from fvqp.errors import CaseError
+
+ids = [f"{name}-{i}" for i, (name, _) in enumerate(EVALUATIONS)]
+
+
+def close(found, expected, tolerance: float = 2e-14) -> None:
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=0.0, atol=tolerance * np.abs(b).max())
+
+
+def plain_rates(operator, measure, f, n):
+    """One cell by matrices over all pairs, from the kinetic equations as they are usually written."""
+    grid, a = operator.grid, operator.coupling.strength
+    s, p = measure.states[0], measure.anomalous[0]
+    number = np.arange(grid.n)
+    padded = np.concatenate([n, np.zeros(4 * grid.n + 4 * grid.first + 4)])
+    inside = np.concatenate([grid.phonon_energies, np.zeros(padded.size - n.size)])
+
+    down = number[None, :] - number[:, None] - 1
+    omega, phonons = np.where(down >= 0, inside[down], 0.0), padded[down]
+    w = a * omega**2 * (np.outer(s, s) - np.outer(p, p))
+    emitted = w * (f[None, :] * (1 - f[:, None]) * (1 + phonons) - f[:, None] * (1 - f[None, :]) * phonons)
+    both = 2 * grid.first + number[None, :] + number[:, None]
+    omega, phonons = inside[both], padded[both]
+    w = a * omega**2 * (np.outer(s, s) + np.outer(p, p))
+    paired = w * (np.outer(f, f) * (1 + phonons) - np.outer(1 - f, 1 - f) * phonons)
+    rate_f = (emitted.sum(axis=1) - emitted.sum(axis=0) - paired.sum(axis=1)) / s
+    rate_n = np.zeros(padded.size)
+    np.add.at(rate_n, np.where(down >= 0, down, -1), emitted)
+    np.add.at(rate_n, both, 0.5 * paired)
+    return rate_f, rate_n[: n.size] / operator.capacity
+
+
+@pytest.mark.parametrize(("name", "grid"), [e for e in EVALUATIONS if e[1] is not GRADED])
+def test_kinetic_equations(name, grid):
+    grid = CollisionGrid(
+        grid.edges[-40:], grid.phonon_energies, width=grid.width, first=grid.first + grid.n - 39
+    )
+    operator, measure = ElectronPhonon(grid, COUPLING, name), bcs_measure(grid, grid.edges[0] + 0.03)
+    f, n = random_state(grid, cells=1)
+    close(operator.rates(measure, f, n), [part[None] for part in plain_rates(operator, measure, f[0], n[0])])
+
+
+@pytest.mark.parametrize("rule", ["bin", "linear"])
+@pytest.mark.parametrize("grid", [UNIFORM, DEBYE])
+@pytest.mark.parametrize("name", ["fourier", "graded"])
+def test_all_agree_with_direct_sums(name, grid, rule):
+    measure = bcs_measure(grid, GAPS, rule)
+    reference, operator = ElectronPhonon(grid, COUPLING, "direct"), ElectronPhonon(grid, COUPLING, name)
+    f, n = random_state(grid)
+    step = random_state(grid, seed=9)
+    close(operator.rates(measure, f, n), reference.rates(measure, f, n))
+    close(operator.gain_loss(measure, f, n), reference.gain_loss(measure, f, n))
+    if name == "fourier":
+        # on graded grids derivatives by n differ: n enters by a mean of two points, here of one
+        close(operator.diagonal(measure, f, n), reference.diagonal(measure, f, n))
+    close(operator.jvp(measure, f, n, *step), reference.jvp(measure, f, n, *step))
+
+
+@pytest.mark.parametrize("name", ["direct", "fourier"])
+def test_rates_are_gain_less_loss_and_parts_add_up(name):
+    operator, measure = ElectronPhonon(UNIFORM, COUPLING, name), bcs_measure(UNIFORM, GAPS)
+    f, n = random_state(UNIFORM)
+    whole = operator.gain_loss(measure, f, n)
+    close(whole.rates(f, n), operator.rates(measure, f, n))
+    scattering, pairs = (operator.gain_loss(measure, f, n, part) for part in ("scattering", "pairs"))
+    close([a + b for a, b in zip(scattering, pairs, strict=True)], whole)
+
+
+def test_parts_of_a_graded_grid_add_up():
+    operator, measure = ElectronPhonon(GRADED, COUPLING), bcs_measure(GRADED, GAPS)
+    f, n = random_state(GRADED)
+    whole = operator.gain_loss(measure, f, n)
+    close(whole.rates(f, n), operator.rates(measure, f, n), 1e-13)
+    scattering, pairs = (operator.gain_loss(measure, f, n, part) for part in ("scattering", "pairs"))
+    close([a + b for a, b in zip(scattering, pairs, strict=True)], whole)
+
+
+@pytest.mark.parametrize(("name", "grid"), EVALUATIONS, ids=ids)
+def test_jacobian_against_differences(name, grid):
+    operator, measure = ElectronPhonon(grid, COUPLING, name), bcs_measure(grid, GAPS)
+    f, n = random_state(grid)
+    step_f, step_n = random_state(grid, seed=3)
+    product = operator.jvp(measure, f, n, step_f, step_n)
+    # rates on uniform grids are quadratic: their central difference is exact
+    small = 1e-4 if name == "graded" else 1.0
+    up = operator.rates(measure, f + small * step_f, n + small * step_n)
+    down = operator.rates(measure, f - small * step_f, n - small * step_n)
+    if not (name == "graded" and grid is not GRADED):
+        close(
+            [(a - b) / (2 * small) for a, b in zip(up, down, strict=True)],
+            product,
+            1e-5 if small < 1 else 1e-13,
+        )
+    matrix = operator.jacobian(measure, f, n)
+    step = np.concatenate([step_f, step_n], axis=1)
+    close([np.einsum("cij,cj->ci", matrix, step)], [np.concatenate(product, axis=1)], 1e-13)
+    diagonal = np.concatenate(operator.diagonal(measure, f, n), axis=1)
+    close([np.diagonal(matrix, axis1=1, axis2=2)], [diagonal], 1e-13)
+
+
+def test_choice_of_evaluation():
+    coarse, fine = CollisionGrid.uniform(0.1, 4.0, start=1.0), CollisionGrid.uniform(0.02, 4.0, start=1.0)
+    warm, cold = thermal_state(fine, 1.0, 1)[0], thermal_state(fine, 0.05, 1)[0]
+    assert ElectronPhonon(coarse, COUPLING).chosen(bcs_measure(coarse, 1.0), warm[:, : coarse.n]) == "direct"
+    operator, measure = ElectronPhonon(fine, COUPLING), bcs_measure(fine, 1.0)
+    assert operator.chosen(measure, warm) == "fourier"
+    assert operator.chosen(measure, cold) == "direct"
+    assert ElectronPhonon(GRADED, COUPLING).chosen(bcs_measure(GRADED, 1.0), warm) == "graded"
+
+
+def test_many_cells_equal_single_cells():
+    """Blocks and threads do not show."""
+    grid = UNIFORM
+    gaps = np.linspace(0.9, 1.2, 19)
+    for name in ("direct", "fourier", "graded"):
+        operator, measure = ElectronPhonon(grid, COUPLING, name), bcs_measure(grid, gaps)
+        f, n = random_state(grid, cells=gaps.size)
+        together = operator.rates(measure, f, n)
+        for c in (0, 7, 18):
+            alone = operator.rates(bcs_measure(grid, gaps[c]), f[c : c + 1], n[c : c + 1])
+            close([together.f[c : c + 1], together.n[c : c + 1]], alone, 1e-14)
+
+
+def test_graded_grid_against_fine_uniform_grid():
+    """Relaxation of hot quasiparticles: moments of the rates on 100 graded bins and on 3000 uniform ones."""
+
+    def moments(grid: CollisionGrid) -> np.ndarray:
+        operator, measure = ElectronPhonon(grid, COUPLING), bcs_measure(grid, 1.0)
+        f, n = thermal_state(grid, 0.5, 1)
+        f = f + 0.1 * np.exp(-0.5 * (grid.energies - 7.0) ** 2)
+        rates = operator.rates(measure, f, 0.7 * n)
+        weights = measure.states[0] * rates.f[0]
+        spectrum = operator.capacity * grid.phonon_energies * rates.n[0]
+        low = 1.0 / (1.0 + np.exp((grid.phonon_energies - 3.0) / 0.3))
+        return np.array([weights.sum(), weights @ grid.energies, spectrum @ low])
+
+    exact = moments(CollisionGrid.uniform(0.005, 14.0, start=1.0))
+    errors = []
+    for finest, growth in ((0.08, 0.04), (0.04, 0.02)):
+        grid = CollisionGrid.graded(14.0, gap=1.0, finest=finest, growth=growth)
+        errors.append(np.abs(moments(grid) / exact - 1.0))
+    assert grid.n < 120
+    assert np.all(errors[1] < 2e-3)
+    assert np.all(errors[1] < 0.5 * errors[0])
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: CollisionGrid.uniform(0.0, 3.0), "width must be positive"),
+        (lambda: CollisionGrid.uniform(0.1, 1.0, start=1.0), "no room for two bins"),
+        (lambda: CollisionGrid.uniform(0.1, 3.0, phonon_maximum=0.1), "below two bin widths"),
+        (lambda: CollisionGrid.graded(1.0, gap=1.0, finest=0.1), "do not fit below the maximum"),
+        (lambda: CollisionGrid.graded(5.0, gap=1.0, finest=-0.1), "finest must be positive"),
+        (
+            lambda: CollisionGrid(np.array([0.0, 1.0, 0.5]), np.array([1.0, 2.0])),
+            "edges must be finite and increase",
+        ),
+        (
+            lambda: CollisionGrid(np.array([0.0, 1.0, 2.0]), np.array([0.0, 2.0])),
+            "phonon energies must be positive",
+        ),
+        (lambda: bcs_measure(UNIFORM, 0.5), "starts at 0.9"),
+        (lambda: bcs_measure(UNIFORM, 3.49), "does not hold a gap"),
+        (lambda: bcs_measure(UNIFORM, -1.0), "one finite number ≥ 0 a cell"),
+        (lambda: ElectronPhonon(GRADED, COUPLING, "fourier"), "needs a uniform grid"),
+        (lambda: ElectronPhonon(GRADED, COUPLING, "fft"), 'no evaluation "fft"'),
+        (
+            lambda: ElectronPhonon(UNIFORM, COUPLING).rates(
+                bcs_measure(UNIFORM, 1.0), np.zeros((1, 3)), np.zeros((1, UNIFORM.n_phonon))
+            ),
+            "need f of shape",
+        ),
+        (
+            lambda: ElectronPhonon(UNIFORM, COUPLING).rates(
+                bcs_measure(UNIFORM, GAPS), *random_state(UNIFORM, 2)
+            ),
+            "does not fit f",
+        ),
+    ],
+)
+def test_messages(make, message):
+    with pytest.raises(CaseError, match=message):
+        make()
