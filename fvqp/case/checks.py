@@ -12,7 +12,7 @@ from scipy import constants
 
 from fvqp.case.schema import Case
 from fvqp.errors import CaseError, MeshError
-from fvqp.materials import BCS_RATIO, Material
+from fvqp.materials import BCS_RATIO, Material, material_names
 from fvqp.mesh import Mesh
 from fvqp.mesh.mesh import suggestion
 
@@ -189,14 +189,31 @@ def _problems(case: Case) -> Iterable[tuple[str, str]]:
     yield from _sweep_problems(case)
     yield from _spectrum_problems(case)
     yield from _figure_problems(case)
-    used = {choice.material for choice in case.regions.values()} | {case.material.name}
-    used |= {choice.name for name, choice in case.materials.items() if choice.name != name}
-    for name in case.materials:
+    yield from _material_problems(case)
+
+
+def _material_problems(case: Case) -> Iterable[tuple[str, str]]:
+    named = [("material.name", "", case.material.name)]
+    named += [(f"regions.{name}.material", "", choice.material) for name, choice in case.regions.items()]
+    named += [(f"materials.{name}.name", name, choice.name) for name, choice in case.materials.items()]
+    library = material_names()
+    for key, table, name in named:
+        # A table may bear the name of the material of the library that it changes.
+        own = set(case.materials) - {table}
+        if name is not None and name not in library and name not in own:
+            yield (
+                key,
+                (
+                    f'there is no material "{name}"; known are {", ".join(sorted({*library, *own}))}, '
+                    f"and what a table [materials.NAME] defines"
+                ),
+            )
+    used = {name for _, table, name in named if name != table}
+    for name, choice in case.materials.items():
         if name not in used:
             yield f"materials.{name}", "is not used by material.name, by any region or by another of them"
-    for name, choice in case.materials.items():
         seen = [name]
-        while choice.name in case.materials:
+        while choice.name in case.materials and choice.name != seen[-1]:
             if choice.name in seen:
                 yield f"materials.{name}.name", f"leads back to itself: {' -> '.join([*seen, choice.name])}"
                 break

@@ -209,7 +209,7 @@ MISTAKES = [
     ("mesh={shape={kind='grid1d', Lx='3 K'}}", "mesh.shape.Lx: expected a length", "temperature"),
     ("material={gap='265 ueV'}", "material: give name", "diffusivity, resistivity"),
     ("material.gap=1.0", "material.gap: expected an energy", ""),
-    ("materials.X={name='Al'}", "materials.X: is not used", ""),
+    ("materials.X={name='Al_ryan2026'}", "materials.X: is not used", ""),
     ("sweep.temperature='1 K'", "sweep.temperature: is not used", ""),
     ("junctions.B.name='A'", "junctions[1].name:", "another junction"),
     ("junctions.B.on='junction_A'", "junctions[1].on:", "taken"),
