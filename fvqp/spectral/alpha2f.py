@@ -75,7 +75,7 @@ class Alpha2F:
 
     @property
     def coupling(self) -> float:
-        """Electron-phonon coupling constant ``λ = 2 ∫ α²F/Ω dΩ`` (theory, Eq. (eli-lambda))."""
+        """Electron-phonon coupling constant ``λ = 2 ∫ α²F/Ω dΩ`` (theory, Eliashberg theory)."""
         omega, weight = self._quadrature()
         return float(2.0 * np.sum(weight / omega))
 

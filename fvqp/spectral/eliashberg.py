@@ -2,7 +2,7 @@
 
     Im εZ = π ∫_{-∞}^{∞} dε' ρ(ε') [S(ε−ε') + F_L(ε') A(ε−ε')],   Re εZ = ε + H[Im εZ]
     Im φ  = π ∫_{-∞}^{∞} dε' ϕ(ε') [S(ε−ε') + F_L(ε') A(ε−ε')],   Re φ = H[Im φ] + φ_C
-    S(x) = α²F(|x|)(n(|x|) + ½),  A(x) = ½ sgn(x) α²F(|x|),  F_L = 1 − 2f      (theory, Eq. (eli-imaginary))
+    S(x) = α²F(|x|)(n(|x|) + ½),  A(x) = ½ sgn(x) α²F(|x|),  F_L = 1 − 2f      (theory, Eliashberg theory)
 
 with ``ρ = Re εZ/√((εZ)² − φ²)``, ``ϕ = Re φ/√((εZ)² − φ²)``, the Hilbert transform H, and the Coulomb
 term φ_C, whose cut-off is the one of the Matsubara axis. All energies (also k_B T) are in the unit of α²F.

@@ -100,7 +100,7 @@ def test_causality_and_positivity() -> None:
     metal = alpha2f.metal("Nb")
     for t in (0.0, 0.9 * alpha2f.K_B * metal.critical_temperature):
         real = eliashberg.solve(metal.spectrum, temperature=t, coulomb=metal.coulomb)
-        assert np.all(real.epsilon_Z.imag >= -1e-9)
+        assert np.all(real.epsilon_Z.imag >= -1e-9 * metal.spectrum.largest_energy)  # rounding at the edge
         assert np.all(real.dos >= 0.0)
         assert np.all(np.abs(real.pair_amplitude) <= real.dos * (1.0 + 1e-9) + 1e-7)
         assert real.dos[-1] == pytest.approx(1.0, abs=1e-3)
