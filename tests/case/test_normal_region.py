@@ -87,3 +87,9 @@ def test_the_reference_material_is_a_superconductor():
 def test_one_gap_for_the_device_does_not_go_with_a_normal_part():
     with pytest.raises(CaseError, match='gap.model: "uniform" is one gap for the whole device'):
         fvqp.run(LINE | {"gap": {"model": "uniform", "at": "point_A"}})
+
+
+def test_a_device_without_junctions_carries_a_supercurrent():
+    changes = {"junctions": [], "sweep": {"temperature": "50 mK"}, "materials": {}, "regions": {}}
+    data = fvqp.run(LINE | changes | {"supercurrent": {"phase_gradient": 0.1}, "output": {}}).dataset
+    assert np.all(np.abs(data["I_s"].values) > 1e-6)
