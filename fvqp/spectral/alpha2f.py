@@ -75,7 +75,7 @@ class Alpha2F:
 
     @property
     def coupling(self) -> float:
-        """Electron-phonon coupling constant ``λ = 2 ∫ α²F/Ω dΩ`` (theory, Eliashberg theory)."""
+        """Electron-phonon coupling constant ``λ = 2 ∫ α²F/Ω dΩ`` (theory page Eliashberg)."""
         omega, weight = self._quadrature()
         return float(2.0 * np.sum(weight / omega))
 
@@ -302,3 +302,14 @@ def allen_dynes(spectrum: Alpha2F, coulomb: float = 0.0) -> float:
     edge = 1.82 * (1.0 + 6.3 * coulomb) * rms / log
     f2 = 1.0 + (rms / log - 1.0) * lam**2 / (lam**2 + edge**2)
     return f1 * f2 * log / 1.2 * math.exp(-1.04 * (1.0 + lam) / attraction)
+
+
+def characteristic_time(quadratic: float, critical: float, renormalization: float) -> float:
+    """``τ0 = ħ Z(0)/(2π b (k_BT_c)³)`` in seconds (Kaplan et al., Phys. Rev. B 14, 4854 (1976), Eq. 11).
+
+    Args:
+        quadratic: b of ``α²F = b Ω²`` at low energy, meV⁻².
+        critical: k_B T_c, meV.
+        renormalization: Z(0).
+    """
+    return constants.hbar / MEV * renormalization / (2.0 * math.pi * quadratic * critical**3)

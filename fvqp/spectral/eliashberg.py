@@ -2,7 +2,7 @@
 
     Im εZ = π ∫_{-∞}^{∞} dε' ρ(ε') [S(ε−ε') + F_L(ε') A(ε−ε')],   Re εZ = ε + H[Im εZ]
     Im φ  = π ∫_{-∞}^{∞} dε' ϕ(ε') [S(ε−ε') + F_L(ε') A(ε−ε')],   Re φ = H[Im φ] + φ_C
-    S(x) = α²F(|x|)(n(|x|) + ½),  A(x) = ½ sgn(x) α²F(|x|),  F_L = 1 − 2f      (theory, Eliashberg theory)
+    S(x) = α²F(|x|)(n(|x|) + ½),  A(x) = ½ sgn(x) α²F(|x|),  F_L = 1 − 2f      (theory page Eliashberg)
 
 with ``ρ = Re εZ/√((εZ)² − φ²)``, ``ϕ = Re φ/√((εZ)² − φ²)``, the Hilbert transform H, and the Coulomb
 term φ_C, whose cut-off is the one of the Matsubara axis. All energies (also k_B T) are in the unit of α²F.
@@ -201,7 +201,7 @@ def normal_state(
     axis = EnergyAxis(
         spectrum, h, thermal_f(temperature), thermal_n(temperature), 0.0, spectrum.largest_energy
     )
-    return EliashbergSpectrum(axis.energy, axis.normal, np.zeros_like(axis.normal), 0.0, spectrum, 0, 0.0)
+    return _normal(axis, spectrum, 0, 0.0)
 
 
 def solve(
@@ -229,7 +229,7 @@ def solve(
         n: phonon occupation at ``Ω > 0``.
         spacing: of the energies, made a divisor of Ω_max. Default: Ω_max/300, a tenth of the gap and a sixth
             of the temperature (not below 1/40 of the gap), whichever is least. The error is of second order.
-        start: solution to start from; needs the same spacing.
+        start: solution to start from, whose spacing is then the default.
         tolerance: largest change of εZ and φ in the last iteration, relative to Ω_max and max |φ|.
         max_iterations: allowed.
 
@@ -243,25 +243,30 @@ def solve(
     if not temperature >= 0.0:
         raise CaseError(f"Eliashberg equations: k_BT = {temperature:g} must not be negative")
     omega_c = default_cutoff(spectrum, cutoff, coulomb)
-    equilibrium = f is None and n is None
-    guess = (
-        _guess(spectrum, coulomb, omega_c, temperature if equilibrium else 0.0)
-        if start is None
-        else start.phi
-    )
-    scale_of_gap = abs(guess if isinstance(guess, float) else guess[0])
-    if scale_of_gap == 0.0:
-        return normal_state(spectrum, spacing=spacing, temperature=temperature)
-    h = _spacing(spectrum, scale_of_gap, temperature) if spacing is None else _divided(spectrum, spacing)
+    if start is not None and not np.any(start.phi):
+        start = None  # a normal state says nothing about φ
+    if start is None:
+        in_equilibrium = f is None and n is None
+        gap = _guess(spectrum, coulomb, omega_c, temperature if in_equilibrium else 0.0)
+        h = (
+            _spacing(spectrum, gap or math.inf, temperature)
+            if spacing is None
+            else _divided(spectrum, spacing)
+        )
+    else:
+        gap = start.gap_edge
+        h = start.spacing if spacing is None else _divided(spectrum, spacing)
     axis = EnergyAxis(spectrum, h, f or thermal_f(temperature), n or thermal_n(temperature), coulomb, omega_c)
     if start is None:
         X0 = axis.normal
         shape = 1.0 / (1.0 + (axis.energy / spectrum.largest_energy) ** 2)
-        phi0: Complexes = scale_of_gap * (1.0 + spectrum.coupling) * shape + 0j
+        phi0: Complexes = gap * (1.0 + spectrum.coupling) * shape + 0j
     else:
         if start.energy.shape != axis.energy.shape or abs(start.spacing - h) > 1e-9 * h:
             raise CaseError("Eliashberg equations: the solution to start from has another spacing or range")
         X0, phi0 = start.epsilon_Z, start.phi
+    if not np.any(phi0):
+        return _normal(axis, spectrum, 0, 0.0)
     size, smallest = axis.energy.size, _NORMAL * float(np.max(np.abs(phi0)))
 
     def update(x: Floats) -> Floats:
@@ -288,19 +293,16 @@ def solve(
     )
     X, phi = _unpack(solution.x, size)
     if vanished(solution.x):
-        return EliashbergSpectrum(
-            axis.energy,
-            axis.normal,
-            np.zeros_like(phi),
-            0.0,
-            spectrum,
-            solution.iterations,
-            solution.residual,
-        )
+        return _normal(axis, spectrum, solution.iterations, solution.residual)
     X, phi, coulomb_term = axis.apply(X, phi)
     return EliashbergSpectrum(
         axis.energy, X, phi, coulomb_term, spectrum, solution.iterations, solution.residual
     )
+
+
+def _normal(axis: EnergyAxis, spectrum: Alpha2F, iterations: int, residual: float) -> EliashbergSpectrum:
+    phi = np.zeros_like(axis.normal)
+    return EliashbergSpectrum(axis.energy, axis.normal, phi, 0.0, spectrum, iterations, residual)
 
 
 def _exponential(temperature: float, sign: float) -> Occupation:

@@ -1,6 +1,6 @@
 """Right-hand sides of the Eliashberg equations on a uniform energy axis, by FFT.
 
-Theory, Eliashberg theory: imaginary parts are convolutions of cell
+Theory page Eliashberg: imaginary parts are convolutions of cell
 integrals of ρ and ϕ with α²F, real parts Hilbert transforms of piecewise linear functions.
 """
 
@@ -49,7 +49,7 @@ def cell_integrals(
     """Integrals over cells in which εZ and φ go linearly from X1, φ1 to X2, φ2.
 
     X² − φ² does not change under ``X → γ(X − vφ), φ → γ(φ − vX), γ = (1−v²)^-½``; with v the ratio of the two
-    slopes the new φ is constant, and the integrals are elementary (theory, Eliashberg theory). They are written
+    slopes the new φ is constant, and the integrals are elementary (theory page Eliashberg). They are written
     as quotients of sums, which stay accurate for X1 → X2. Where the ratio is not small (far from the edge,
     where φ ≪ X and constant φ is as good to second order) it is led smoothly to zero. Near the edge the rule
     must be exact: a slightly different edge on the two sides of a node makes the iteration cycle.
@@ -183,7 +183,7 @@ def _centred(weights: Floats, moments: Floats, mirror: float) -> Floats:
 
 
 def hilbert_weights(lag: NDArray[np.int64]) -> Floats:
-    """``(1/π) P∫ Λ(x − u)/x dx`` of the unit hat function Λ, at integer u (theory, Eliashberg theory)."""
+    """``(1/π) P∫ Λ(x − u)/x dx`` of the unit hat function Λ, at integer u (theory page Eliashberg)."""
     u = np.abs(lag).astype(np.float64)
     near = np.minimum(u, 40.0)
 

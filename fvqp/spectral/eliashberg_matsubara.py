@@ -1,7 +1,7 @@
 """Eliashberg equations in equilibrium on the Matsubara axis; T_c; continuation by Padé approximants.
 
     Z_n ω_n = ω_n + πT Σ_m λ(n−m) ω_m/√(ω_m² + Δ_m²),
-    Z_n Δ_n = πT Σ_m [λ(n−m) − μ* θ(ω_c − |ω_m|)] Δ_m/√(ω_m² + Δ_m²)      (theory, Eliashberg theory)
+    Z_n Δ_n = πT Σ_m [λ(n−m) − μ* θ(ω_c − |ω_m|)] Δ_m/√(ω_m² + Δ_m²)      (theory page Eliashberg)
 
 Energies, temperatures (k_B T) and the cut-off are in the unit of the spectrum. The sharp cut-off counts the
 last frequency by its part below ω_c, so that nothing jumps with temperature.
@@ -244,7 +244,7 @@ def largest_eigenvalue(sums: MatsubaraSums) -> float:
 
 
 def critical_temperature(spectrum: Alpha2F, *, coulomb: float = 0.0, cutoff: float | None = None) -> float:
-    """``k_B T_c`` of the linearized equations (theory, Eliashberg theory); 0 if it is below 10⁻⁴ Ω_max."""
+    """``k_B T_c`` of the linearized equations (theory page Eliashberg); 0 if it is below 10⁻⁴ Ω_max."""
     omega_c = default_cutoff(spectrum, cutoff, coulomb)
 
     def excess(log_temperature: float) -> float:

@@ -84,7 +84,7 @@ def fixed_point(
             weights = np.linalg.lstsq(normal, a @ (difference / units), rcond=None)[0]
             target = plain - weights @ (np.array(steps) + np.array(changes))
             reference, reached, wanted = amplitude(x), amplitude(plain), amplitude(target)
-            change = wanted / reference - 1.0
+            change = wanted / reference - 1.0 if reference != 0.0 else 0.0
             if abs(change) > _SMALL and change * (reached / reference - 1.0) < 0.0:
                 target = plain
             elif not -0.5 <= change <= 1.0:

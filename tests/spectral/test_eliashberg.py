@@ -35,6 +35,12 @@ def test_debye_spectrum() -> None:
     assert spectrum.interaction(nu) == pytest.approx(exact, rel=1e-4)
 
 
+def test_characteristic_time_of_aluminium() -> None:
+    """438 ns of Kaplan et al. (1976), from a Debye-like spectrum with λ = 0.43 and Ω_D = 36.9 meV."""
+    time = alpha2f.characteristic_time(0.43 / 36.9**2, alpha2f.K_B * 1.18, 1.43)
+    assert time == pytest.approx(438e-9, rel=0.05)
+
+
 def test_cell_means_keep_the_integral() -> None:
     spectrum = Alpha2F(np.array([1.0, 2.5, 4.0]), np.array([0.3, 1.0, 0.2]))
     means = spectrum.cell_means(0.4, 10)
@@ -209,6 +215,30 @@ def test_injected_quasiparticles_lower_the_gap() -> None:
     expected = 2.0 * quad(lambda xi: f(math.hypot(xi, gap)) / math.hypot(xi, gap), 0.0, 3.0)[0]
     assert math.log(rest.gap_edge / gap) == pytest.approx(expected, rel=0.03)
     assert expected > 0.03
+
+
+def test_starting_from_another_solution(sn: alpha2f.Metal, sn_solution) -> None:
+    again = eliashberg.solve(sn.spectrum, coulomb=sn.coulomb, start=sn_solution)
+    assert again.gap_edge == pytest.approx(sn_solution.gap_edge, rel=1e-7)
+    assert again.iterations <= 3
+    normal = eliashberg.normal_state(sn.spectrum)
+    from_normal = eliashberg.solve(sn.spectrum, coulomb=sn.coulomb, start=normal)
+    assert from_normal.gap_edge == pytest.approx(sn_solution.gap_edge, rel=1e-7)
+
+
+def test_hot_phonons_damp(sn: alpha2f.Metal, sn_solution) -> None:
+    """Phonons of a bath at T_c, no quasiparticles: ``Im εZ(0) = 2π ∫ α²F n ρ dε``, states appear below the edge.
+
+    The gap itself hardly changes: slow phonons scatter like impurities (Anderson's theorem).
+    """
+    n = eliashberg.thermal_n(alpha2f.K_B * sn.critical_temperature)
+    out = eliashberg.solve(sn.spectrum, coulomb=sn.coulomb, start=sn_solution, n=n)
+    bins = out.bins(np.linspace(0.0, sn.spectrum.largest_energy, 2001))
+    centre = 0.5 * (bins.edges[1:] + bins.edges[:-1])
+    damping = 2.0 * math.pi * np.sum(sn.spectrum(centre) * n(centre) * bins.s)
+    assert out.epsilon_Z[0].imag == pytest.approx(damping, rel=5e-3)
+    assert out.dos[1] > 1e-4 > sn_solution.dos[1]
+    assert out.gap_edge == pytest.approx(sn_solution.gap_edge, rel=1e-3)
 
 
 def test_a_strong_drive_ends_in_the_normal_state() -> None:
