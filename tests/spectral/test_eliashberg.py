@@ -227,7 +227,7 @@ def test_starting_from_another_solution(sn: alpha2f.Metal, sn_solution) -> None:
 
 
 def test_hot_phonons_damp(sn: alpha2f.Metal, sn_solution) -> None:
-    """Phonons of a bath at T_c, no quasiparticles: ``Im εZ(0) = 2π ∫ α²F n ρ dε``, states appear below the edge.
+    """Phonons at T_c, no quasiparticles: ``Im εZ(0) = 2π ∫ α²F n ρ dε``, states appear below the edge.
 
     The gap itself hardly changes: slow phonons scatter like impurities (Anderson's theorem).
     """
