@@ -272,6 +272,13 @@ class LinearSolver:
             return z[0]
 
         residual2, size2 = residual()
+        nothing2 = np.einsum("ie,ie->e", b, b)
+        self._comm.Allreduce(MPI.IN_PLACE, nothing2)
+        worse = residual2 > nothing2
+        if worse.any():
+            # A guess that is further off than zero would also set the scale of its own error.
+            x[:, worse] = 0.0
+            residual2, size2 = residual()
         iterations, reason = 0, 0
         if not _ratio(residual2, size2).max(initial=0.0) <= 0.1 * self.tolerance:
             scale = np.sqrt(np.where(size2 > 0.0, size2, 1.0))

@@ -114,6 +114,17 @@ def test_operator_with_a_wider_stencil(method):
     assert system.applications - used <= 3 and system.error(again, system.exact_wide) <= 1e-7
 
 
+def test_a_guess_worse_than_nothing_is_dropped():
+    system = System()
+    solver = system.solver("direct")
+    x = solver.solve(system.b, operator=system.operator, guess=np.ones_like(system.b))
+    assert np.all(x[:, 2] == 0.0)
+    assert solver.residual.max() <= solver.tolerance
+    exact = system.exact_wide[system.owned]
+    scale = np.abs(system.exact_wide).max(axis=0)
+    assert np.all(np.abs(x - exact) <= 1e-8 * scale)
+
+
 def test_factors_are_kept_only_if_they_fit():
     system = System()
     x = system.solver("direct").solve(system.b, operator=system.operator)
