@@ -138,10 +138,10 @@ class ElectronPhonon:
         """
         f, n = self._checked(measure, f, n)
         which = self.chosen(measure, f)
-        if which == "fourier":
-            return self.gain_loss(measure, f, n).rates(f, n)
         out = Pair(np.empty_like(f), np.empty_like(n))
-        if which == "direct":
+        if which == "fourier":
+            self._transforms().rates(measure, f, n, *out)
+        elif which == "direct":
             direct.rates(self._uniform, measure.states, measure.anomalous, f, n, *out)
         else:
             graded.rates(self._pairs(), measure.states, measure.anomalous, f, n, *out)

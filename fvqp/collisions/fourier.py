@@ -49,7 +49,19 @@ class FourierSums:
         self._spontaneous = fft.rfft(kernel)
         turns = np.arange(self._spontaneous.size) * (grid.offset % self.length)
         self._delay = np.exp(-2j * np.pi / self.length * (turns % self.length))
+        self._weight = grid.strength / grid.capacity
         self._known: tuple[SpectralMeasure, Complexes] | None = None
+
+    def rates(self, measure: SpectralMeasure, f: Floats, n: Floats, rate_f: Floats, rate_n: Floats) -> None:
+        """Fill ``rate_f`` and ``rate_n`` with the rates of change, as `fvqp.collisions.direct.rates` does."""
+        states = self._measure_spectra(measure)
+
+        def block(cells: slice) -> None:
+            rows = _rows(measure, cells)
+            sums = self._sums(rows, _some(states, cells), f[cells], n[cells])
+            _rates(sums, *rows, self._weight, f[cells], n[cells], rate_f[cells], rate_n[cells])
+
+        self._each(block, f.shape[0])
 
     def gain_loss(
         self,
@@ -63,12 +75,10 @@ class FourierSums:
 
         def block(cells: slice) -> None:
             rows = _rows(measure, cells)
-            forward = self._forward(rows, f[cells], n[cells])
-            spectra = np.empty((forward.shape[0], 6, forward.shape[2]), dtype=np.complex128)
-            _products(forward, _some(states, cells), self._spontaneous, self._delay, spectra)
-            self._finish(spectra, rows, cells, into)
+            sums = self._sums(rows, _some(states, cells), f[cells], n[cells])
+            _coefficients(sums, *rows, self._weight, *(part[cells] for part in into))
 
-        _each(block, f.shape[0])
+        self._each(block, f.shape[0])
 
     def derivative(
         self,
@@ -88,9 +98,10 @@ class FourierSums:
             step = self._forward(rows, step_f[cells], step_n[cells])
             spectra = np.empty((forward.shape[0], 6, forward.shape[2]), dtype=np.complex128)
             _derivatives(forward, step, _some(states, cells), self._spontaneous, self._delay, spectra)
-            self._finish(spectra, rows, cells, into)
+            sums = fft.irfft(spectra, self.length)
+            _coefficients(sums, *rows, self._weight, *(part[cells] for part in into))
 
-        _each(block, f.shape[0])
+        self._each(block, f.shape[0])
 
     def _measure_spectra(self, measure: SpectralMeasure) -> Complexes:
         if self._known is None or self._known[0] is not measure:
@@ -103,30 +114,24 @@ class FourierSums:
         _pack(*rows, self._grid.strength, f, n, packed)
         return np.asarray(fft.rfft(packed))
 
-    def _finish(
-        self,
-        spectra: Complexes,
-        rows: tuple[Floats, Floats],
-        cells: slice,
-        into: tuple[Floats, Floats, Floats, Floats],
-    ) -> None:
-        sums = fft.irfft(spectra, self.length)
-        in_f, out_f, in_n, out_n = into
-        weight = self._grid.strength / self._grid.capacity
-        _unpack(sums, *rows, weight, in_f[cells], out_f[cells], in_n[cells], out_n[cells])
+    def _sums(self, rows: tuple[Floats, Floats], states: Complexes, f: Floats, n: Floats) -> Floats:
+        forward = self._forward(rows, f, n)
+        spectra = np.empty((forward.shape[0], 6, forward.shape[2]), dtype=np.complex128)
+        _products(forward, states, self._spontaneous, self._delay, spectra)
+        return np.asarray(fft.irfft(spectra, self.length))
 
-
-def _each(action: Callable[[slice], None], cells: int) -> None:
-    """Blocks of cells, shared among as many threads as numba has; everything in them leaves the GIL."""
-    blocks = [slice(start, min(start + _BLOCK, cells)) for start in range(0, cells, _BLOCK)]
-    threads = min(get_num_threads(), len(blocks))
-    if threads == 1:
-        for block in blocks:
-            action(block)
-        return
-    with ThreadPoolExecutor(threads) as pool:
-        for _ in pool.map(action, blocks):
-            pass
+    def _each(self, action: Callable[[slice], None], cells: int) -> None:
+        """Blocks of cells, shared among as many threads as numba has; everything in them leaves the GIL."""
+        size = max(1, _BLOCK // self.length)
+        blocks = [slice(start, min(start + size, cells)) for start in range(0, cells, size)]
+        threads = min(get_num_threads(), len(blocks))
+        if threads == 1:
+            for block in blocks:
+                action(block)
+            return
+        with ThreadPoolExecutor(threads) as pool:
+            for _ in pool.map(action, blocks):
+                pass
 
 
 def _rows(measure: SpectralMeasure, cells: slice) -> tuple[Floats, Floats]:
@@ -215,7 +220,7 @@ def _derivatives(forward, step, states, spontaneous, delay, out):
 
 
 @njit(cache=True, nogil=True)
-def _unpack(sums, states, anomalous, weight, in_f, out_f, in_n, out_n):
+def _coefficients(sums, states, anomalous, weight, in_f, out_f, in_n, out_n):
     cells, bins = in_f.shape
     for c in range(cells):
         row = c if states.shape[0] > 1 else 0
@@ -227,3 +232,22 @@ def _unpack(sums, states, anomalous, weight, in_f, out_f, in_n, out_n):
         for k in range(weight.size):
             in_n[c, k] = weight[k] * sums[c, 4, k + 1]
             out_n[c, k] = weight[k] * sums[c, 5, k + 1]
+
+
+@njit(cache=True, nogil=True)
+def _rates(sums, states, anomalous, weight, f, n, rate_f, rate_n):
+    cells, bins = f.shape
+    for c in range(cells):
+        row = c if states.shape[0] > 1 else 0
+        for i in range(bins):
+            s = states[row, i]
+            if s > 0.0:
+                share = anomalous[row, i] / s
+                gain = sums[c, 0, i] - share * sums[c, 1, i]
+                loss = sums[c, 2, i] - share * sums[c, 3, i]
+                rate_f[c, i] = gain * (1.0 - f[c, i]) - loss * f[c, i]
+            else:
+                rate_f[c, i] = 0.0
+        for k in range(weight.size):
+            gain, loss = sums[c, 4, k + 1], sums[c, 5, k + 1]
+            rate_n[c, k] = weight[k] * (gain * (1.0 + n[c, k]) - loss * n[c, k])

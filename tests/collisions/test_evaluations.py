@@ -132,7 +132,7 @@ def test_many_cells_equal_single_cells():
 
 
 def test_graded_grid_against_fine_uniform_grid():
-    """Relaxation of hot quasiparticles: moments of the rates on 100 graded bins and on 3000 uniform ones."""
+    """Relaxation of hot quasiparticles: moments of the rates on 100 graded bins and on 2600 uniform ones; order 2."""
 
     def moments(grid: CollisionGrid) -> np.ndarray:
         operator, measure = ElectronPhonon(grid, COUPLING), bcs_measure(grid, 1.0)
@@ -150,8 +150,8 @@ def test_graded_grid_against_fine_uniform_grid():
         grid = CollisionGrid.graded(14.0, gap=1.0, finest=finest, growth=growth)
         errors.append(np.abs(moments(grid) / exact - 1.0))
     assert grid.n < 120
-    assert np.all(errors[1] < 2e-3)
-    assert np.all(errors[1] < 0.5 * errors[0])
+    assert np.all(errors[1] < 1e-3)
+    assert np.all(errors[1] < 0.35 * errors[0])
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,109 @@
+"""Timings of the collision integrals, against matrices over all pairs and against the transforms they need.
+
+Processor times of one thread, the best of several; the baseline is plain numpy on one cell, which
+writes the kinetic equations as N × N arrays.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+from numba import get_num_threads, set_num_threads
+from scipy import fft
+
+from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon, bcs_measure
+
+pytestmark = pytest.mark.benchmark
+CELLS = 256
+COUPLING = Coupling(kappa=1.764, pair_breaking_time=0.04)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    threads = get_num_threads()
+    set_num_threads(1)
+    yield
+    set_num_threads(threads)
+
+
+def best(action: Callable[[], object], repeat: int = 7) -> float:
+    """Least processor time of several calls, after one that compiles."""
+    action()
+    times = []
+    for _ in range(repeat):
+        start = time.process_time()
+        action()
+        times.append(time.process_time() - start)
+    return min(times)
+
+
+def problem(bins: int, cells: int = CELLS):
+    """Bins from the gap to 9 Δ0, phonons up to the sum of two of them; every cell with a gap of its own."""
+    width = 8.0 / bins
+    grid = CollisionGrid.uniform(width, 9.0, start=1.0)
+    measure = bcs_measure(grid, np.linspace(1.0, 1.2, cells))
+    f = np.tile(0.1 * np.exp(-(grid.energies - 1.0) / 2.0), (cells, 1))
+    n = np.tile(0.1 * np.exp(-grid.phonon_energies / 2.0), (cells, 1))
+    return grid, measure, f, n
+
+
+def pair_matrices(operator, s, p, f, n):
+    """Right-hand side of one cell by N × N arrays."""
+    grid, a = operator.grid, operator.coupling.strength
+    number = np.arange(grid.n)
+    lag = number[None, :] - number[:, None]
+    up = np.triu(np.ones(lag.shape), 1)
+    point = np.abs(lag) - 1
+    phonons, omega = n[point], grid.phonon_energies[point]
+    w = up * a * omega**2 * (np.outer(s, s) - np.outer(p, p))
+    emitted = w * (f[None, :] * (1 - f[:, None]) * (1 + phonons) - f[:, None] * (1 - f[None, :]) * phonons)
+    both = 2 * grid.first + number[None, :] + number[:, None]
+    phonons, omega = n[both], grid.phonon_energies[both]
+    w = a * omega**2 * (np.outer(s, s) + np.outer(p, p))
+    paired = w * (np.outer(f, f) * (1 + phonons) - np.outer(1 - f, 1 - f) * phonons)
+    total = emitted.sum(axis=1) - emitted.sum(axis=0) - paired.sum(axis=1)
+    rate_f = np.divide(total, s, out=np.zeros_like(s), where=s > 0.0)
+    rate_n = np.bincount(point[up > 0], emitted[up > 0], n.size)
+    rate_n += np.bincount(both.ravel(), 0.5 * paired.ravel(), n.size)
+    return rate_f, rate_n / operator.capacity
+
+
+def test_right_hand_side_at_400_bins(record_property):
+    grid, measure, f, n = problem(400)
+    assert (grid.n, grid.n_phonon) == (400, 899)
+    operator = ElectronPhonon(grid, COUPLING)
+    assert operator.chosen(measure, f) == "fourier"
+    rates = operator.rates(measure, f, n)
+    plain = pair_matrices(operator, measure.states[3], measure.anomalous[3], f[3], n[3])
+    np.testing.assert_allclose(rates.f[3], plain[0], rtol=0.0, atol=1e-12 * np.abs(plain[0]).max())
+    np.testing.assert_allclose(rates.n[3], plain[1], rtol=0.0, atol=1e-12 * np.abs(plain[1]).max())
+
+    cell = best(lambda: operator.rates(measure, f, n)) / CELLS
+    direct = ElectronPhonon(grid, COUPLING, "direct")
+    summed = best(lambda: direct.rates(measure, f, n), 3) / CELLS
+    numpy_cell = best(lambda: pair_matrices(operator, measure.states[3], measure.anomalous[3], f[3], n[3]))
+    length = fft.next_fast_len(grid.n + grid.n_phonon, real=True)
+    state, sums = np.ones((8, 3, length)), np.ones((8, 6, length // 2 + 1), dtype=complex)
+    bare = best(lambda: (fft.rfft(state), fft.irfft(sums, length)), 30) / 8
+    record_property("microseconds_a_cell", 1e6 * cell)
+    record_property("direct_sums_microseconds_a_cell", 1e6 * summed)
+    record_property("bare_transforms_microseconds_a_cell", 1e6 * bare)
+    record_property("numpy_pair_matrices_over_this", numpy_cell / cell)
+    assert cell < 100e-6
+    assert numpy_cell / cell > 40.0  # on one thread
+    assert cell < 2.0 * bare
+
+
+def test_cost_exponent(record_property):
+    times = []
+    sizes = (400, 3200)
+    for bins in sizes:
+        grid, measure, f, n = problem(bins, 32)
+        operator = ElectronPhonon(grid, COUPLING, "fourier")
+        times.append(best(lambda: operator.rates(measure, f, n)))  # noqa: B023
+    exponent = np.log(times[1] / times[0]) / np.log(sizes[1] / sizes[0])
+    record_property("exponent", exponent)
+    assert exponent < 1.25  # 1.0 to 1.2 on a busy machine; the transforms alone have 1.08
