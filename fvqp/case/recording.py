@@ -211,8 +211,12 @@ class Recorder:
         """Store what other groups have sent; with ``wait_for``, until that many of them are done."""
         if self.case.solver.groups == 1:
             return
-        status, done = MPI.Status(), 0
-        while (wait_for is not None and done < wait_for) or self.comm.Iprobe(tag=_POINT, status=status):
+        status = MPI.Status()
+        while self.comm.Iprobe(tag=_POINT, status=status):
+            self._store(*self.comm.recv(source=status.Get_source(), tag=_POINT))
+        done = 0
+        while done < (wait_for or 0):
+            # A group's points come before its last word, so none is left once all are done.
             message = self.comm.recv(status=status)
             if status.Get_tag() == _DONE:
                 done += 1
