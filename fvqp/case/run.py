@@ -92,6 +92,7 @@ def run(
             sources = json.dumps(dict(problems[0].device.material.sources))
             folder = ResultsFolder(out, text, chosen.hash, comm, resume, {"material_sources": sources})
             stack.enter_context(folder)
+        problems[0].kinetics.transport.log_accuracy()
         recorder = Recorder(chosen, sweep, problems, comm, group, folder)
         earlier = None if folder is None else folder.start(recorder.sweep, mesh)
         completed = comm.bcast(recorder.sweep.completed)

@@ -54,7 +54,7 @@ class FaceGeometry:
         offset: ``(n_faces, 2, 3)`` vector from cell centroid to projected point, metres; exactly 0 where the
             mesh is orthogonal.
         weight: ``(n_faces,)`` share of cell 0 in the face value interpolated between the projected points.
-        non_orthogonal: number of faces of owned cells where the correction acts; there the scheme is
+        non_orthogonal: number of faces that this rank owns where the correction acts; there the scheme is
             second-order but not provably monotone.
         gradient: weights, or None if no local face needs them.
     """
@@ -112,7 +112,7 @@ def face_geometry(mesh: Mesh, conductivity: Floats, medium: Ints, prescribed: In
         half=np.ascontiguousarray(half),
         offset=np.ascontiguousarray(offset),
         weight=weight,
-        non_orthogonal=int(skewed.sum()),
+        non_orthogonal=int((skewed & mesh.face_owned).sum()),
         gradient=_least_squares(mesh, medium, prescribed) if needed else None,
     )
 

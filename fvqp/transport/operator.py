@@ -7,6 +7,7 @@ spectral coefficients of any number of energies at once.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,6 +22,7 @@ from fvqp.transport.geometry import face_geometry
 from fvqp.transport.kernels import Coefficients, Faces, LeadCells, Links
 
 Floats = NDArray[np.float64]
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -162,6 +164,22 @@ class Transport:
         conductance = self.terminals[number].conductance
         assert conductance is not None, "only junctions have a conductance"
         return np.concatenate(cells), np.concatenate(share) / conductance
+
+    def log_accuracy(self) -> None:
+        """Say where the flux is corrected for oblique faces, and so not monotone. Collective."""
+        deficient = 0 if self.gradient is None else self.gradient.deficient
+        counts = self.mesh.comm.allreduce(np.array([self.non_orthogonal, deficient]))
+        if self.mesh.comm.rank == 0 and counts[0]:
+            log.info(
+                "fluxes through %d oblique faces are corrected: second order, but not monotone there",
+                counts[0],
+            )
+        if self.mesh.comm.rank == 0 and counts[1]:
+            log.warning(
+                "%d cells have too few neighbours of their own material: first order at these cells; "
+                "resolve thin layers with at least two cells",
+                counts[1],
+            )
 
     def average_under(self, number: int, cells: Floats) -> Floats:
         """Average of ``cells[n_cells, ...]`` over the cells under junction ``number``, on all ranks."""

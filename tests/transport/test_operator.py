@@ -101,6 +101,17 @@ def test_prescribed_faces_off_the_middle_of_a_cell(halves: dict[int, Path]) -> N
         assert np.abs(found - mesh.centroid[:, 0]).max() < 1e-12
 
 
+def test_a_run_says_where_it_is_not_monotone(
+    meshes: dict[str, Mesh], caplog: pytest.LogCaptureFixture
+) -> None:
+    mesh = meshes[next(iter(meshes))]
+    lonely = np.arange(mesh.n_cells, dtype=np.int32)  # every cell a medium of its own
+    with caplog.at_level("INFO", logger="fvqp"):
+        transport_on(mesh, [Terminal("0", ("0",))], medium=lonely).log_accuracy()
+    assert "not monotone there" in caplog.messages[0]
+    assert f"{mesh.n_cells} cells have too few neighbours" in caplog.messages[1]
+
+
 def test_says_where_it_is_not_monotone(halves: dict[int, Path], meshes: dict[str, Mesh]) -> None:
     for kind in ("grid1d", "grid2d", "grid3d"):
         dim = int(kind[4])
