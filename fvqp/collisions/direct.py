@@ -32,7 +32,69 @@ class Uniform(NamedTuple):
     offset: int
 
 
-@njit(cache=True, parallel=True, nogil=True, fastmath=_MATH)
+# One quasiparticle with a row of partners. Plain slices of equal length are what the compiler vectorises;
+# they start at the partner, and at the phonon that goes with it.
+
+
+@njit(cache=True, nogil=True, fastmath=_MATH)
+def _scatter(strength, si, pi, fi, s, p, f, n, gain_f, gain_n):
+    """Scattering with higher bins; returns what bin i gains."""
+    total, empty = 0.0, 1.0 - fi
+    for k in range(s.size):
+        w = strength[k] * (si * s[k] - pi * p[k])
+        w *= f[k] * empty * (1.0 + n[k]) - fi * (1.0 - f[k]) * n[k]
+        total += w
+        gain_f[k] -= w
+        gain_n[k] += w
+    return total
+
+
+@njit(cache=True, nogil=True, fastmath=_MATH)
+def _recombine(strength, si, pi, fi, s, p, f, n, gain_f, gain_n):
+    """Recombination with higher bins; returns what bin i loses."""
+    total, empty = 0.0, 1.0 - fi
+    for k in range(s.size):
+        w = strength[k] * (si * s[k] + pi * p[k])
+        w *= fi * f[k] * (1.0 + n[k]) - empty * (1.0 - f[k]) * n[k]
+        total += w
+        gain_f[k] -= w
+        gain_n[k] += w
+    return total
+
+
+@njit(cache=True, nogil=True, fastmath=_MATH)
+def _scatter_parts(strength, si, pi, fi, s, p, f, n, a, b, g, d):
+    """Gain and loss by scattering with higher bins; returns those of bin i."""
+    ai, bi, empty = 0.0, 0.0, 1.0 - fi
+    for k in range(s.size):
+        w = strength[k] * (si * s[k] - pi * p[k])
+        absorb, emit = w * n[k], w * (1.0 + n[k])
+        ai += emit * f[k]
+        bi += absorb * (1.0 - f[k])
+        a[k] += absorb * fi
+        b[k] += emit * empty
+        g[k] += w * f[k] * empty
+        d[k] += w * fi * (1.0 - f[k])
+    return ai, bi
+
+
+@njit(cache=True, nogil=True, fastmath=_MATH)
+def _pair_parts(strength, si, pi, fi, s, p, f, n, a, b, g, d):
+    """Gain and loss by pairs with higher bins; returns those of bin i."""
+    ai, bi, empty = 0.0, 0.0, 1.0 - fi
+    for k in range(s.size):
+        w = strength[k] * (si * s[k] + pi * p[k])
+        absorb, emit = w * n[k], w * (1.0 + n[k])
+        ai += absorb * (1.0 - f[k])
+        bi += emit * f[k]
+        a[k] += absorb * empty
+        b[k] += emit * fi
+        g[k] += w * fi * f[k]
+        d[k] += w * empty * (1.0 - f[k])
+    return ai, bi
+
+
+@njit(cache=True, parallel=True, nogil=True)
 def rates(grid, states, anomalous, f, n, rate_f, rate_n):
     """Rates of change of f and n, all cells."""
     strength, capacity, offset = grid.strength, grid.capacity, grid.offset
@@ -41,40 +103,32 @@ def rates(grid, states, anomalous, f, n, rate_f, rate_n):
     for c in prange(cells):
         row = np.int64(c) if states.shape[0] > 1 else 0
         s, p = states[row], anomalous[row]
-        fc, nc = f[c], n[c]
-        gain_f, gain_n = rate_f[c], rate_n[c]
+        fc, nc, gain_f, gain_n = f[c], n[c], rate_f[c], rate_n[c]
         gain_f[:] = 0.0
         gain_n[:] = 0.0
         for i in range(bins):
             si, pi, fi = s[i], p[i], fc[i]
             if si == 0.0:
                 continue
-            empty = 1.0 - fi
-            total = 0.0
-            for k in range(min(bins - 1 - i, points)):
-                j = i + 1 + k
-                nk = nc[k]
-                fj = fc[j]
-                w = strength[k] * (si * s[j] - pi * p[j])
-                w *= fj * empty * (1.0 + nk) - fi * (1.0 - fj) * nk
-                total += w
-                gain_f[j] -= w
-                gain_n[k] += w
-            k = offset + 2 * i - 1
-            if k < points:
-                nk = nc[k]
-                w = strength[k] * (si * si + pi * pi) * (fi * fi * (1.0 + nk) - empty * empty * nk)
+            t = i + 1
+            u = min(bins, t + points)
+            q = u - t
+            here = gain_f[t:u]
+            total = _scatter(strength[:q], si, pi, fi, s[t:u], p[t:u], fc[t:u], nc[:q], here, gain_n[:q])
+            base = offset + i - 1
+            if base + i < points:
+                k = base + i
+                w = strength[k] * (si * si + pi * pi)
+                w *= fi * fi * (1.0 + nc[k]) - (1.0 - fi) * (1.0 - fi) * nc[k]
                 total -= w
                 gain_n[k] += 0.5 * w
-            base = offset + i - 1
-            for j in range(i + 1, min(bins, points - base)):
-                nk = nc[base + j]
-                fj = fc[j]
-                w = strength[base + j] * (si * s[j] + pi * p[j])
-                w *= fi * fj * (1.0 + nk) - empty * (1.0 - fj) * nk
-                total -= w
-                gain_f[j] -= w
-                gain_n[base + j] += w
+            u = min(bins, points - base)
+            if u > t:
+                k, q = base + t, base + u
+                here = gain_f[t:u]
+                total -= _recombine(
+                    strength[k:q], si, pi, fi, s[t:u], p[t:u], fc[t:u], nc[k:q], here, gain_n[k:q]
+                )
             gain_f[i] += total
         for i in range(bins):
             gain_f[i] = gain_f[i] / s[i] if s[i] > 0.0 else 0.0
@@ -82,11 +136,11 @@ def rates(grid, states, anomalous, f, n, rate_f, rate_n):
             gain_n[k] /= capacity[k]
 
 
-@njit(cache=True, parallel=True, nogil=True, fastmath=_MATH)
+@njit(cache=True, parallel=True, nogil=True)
 def coefficients(grid, states, anomalous, f, n, scattering, pairs, in_f, out_f, in_n, out_n):
     """Gain and loss: ``ḟ = in_f (1 − f) − out_f f``, ``ṅ = in_n (1 + n) − out_n n``.
 
-    ``scattering`` and ``pairs`` say which collisions count: 1 or 0.
+    ``scattering`` and ``pairs`` say which collisions count.
     """
     strength, capacity, offset = grid.strength, grid.capacity, grid.offset
     cells, bins = f.shape
@@ -104,36 +158,43 @@ def coefficients(grid, states, anomalous, f, n, scattering, pairs, in_f, out_f, 
             si, pi, fi = s[i], p[i], fc[i]
             if si == 0.0:
                 continue
-            empty = 1.0 - fi
-            ai, bi = 0.0, 0.0
-            for k in range(scattering * min(bins - 1 - i, points)):
-                j = i + 1 + k
-                nk = nc[k]
-                fj = fc[j]
-                w = strength[k] * (si * s[j] - pi * p[j])
-                absorb, emit = w * nk, w * (1.0 + nk)
-                ai += emit * fj
-                bi += absorb * (1.0 - fj)
-                a[j] += absorb * fi
-                b[j] += emit * empty
-                g[k] += w * fj * empty
-                d[k] += w * fi * (1.0 - fj)
+            t = i + 1
+            if scattering:
+                u = min(bins, t + points)
+                q = u - t
+                ai, bi = _scatter_parts(
+                    strength[:q], si, pi, fi, s[t:u], p[t:u], fc[t:u], nc[:q], a[t:u], b[t:u], g[:q], d[:q]
+                )
+                a[i] += ai
+                b[i] += bi
             base = offset + i - 1
-            for j in range(i, pairs * min(bins, points - base)):
-                nk = nc[base + j]
-                fj = fc[j]
-                w = strength[base + j] * (si * s[j] + pi * p[j])
-                absorb, emit = w * nk, w * (1.0 + nk)
-                once = 1.0 if j > i else 0.0
-                ai += absorb * (1.0 - fj)
-                bi += emit * fj
-                a[j] += once * absorb * empty
-                b[j] += once * emit * fi
-                w *= 0.5 + 0.5 * once
-                g[base + j] += w * fi * fj
-                d[base + j] += w * empty * (1.0 - fj)
-            a[i] += ai
-            b[i] += bi
+            if not pairs or base + i >= points:
+                continue
+            k = base + i
+            w = strength[k] * (si * si + pi * pi)
+            a[i] += w * nc[k] * (1.0 - fi)
+            b[i] += w * (1.0 + nc[k]) * fi
+            g[k] += 0.5 * w * fi * fi
+            d[k] += 0.5 * w * (1.0 - fi) * (1.0 - fi)
+            u = min(bins, points - base)
+            if u > t:
+                k, q = base + t, base + u
+                ai, bi = _pair_parts(
+                    strength[k:q],
+                    si,
+                    pi,
+                    fi,
+                    s[t:u],
+                    p[t:u],
+                    fc[t:u],
+                    nc[k:q],
+                    a[t:u],
+                    b[t:u],
+                    g[k:q],
+                    d[k:q],
+                )
+                a[i] += ai
+                b[i] += bi
         for i in range(bins):
             a[i] = a[i] / s[i] if s[i] > 0.0 else 0.0
             b[i] = b[i] / s[i] if s[i] > 0.0 else 0.0
