@@ -132,7 +132,7 @@ def test_many_cells_equal_single_cells():
 
 
 def test_graded_grid_against_fine_uniform_grid():
-    """Relaxation of hot quasiparticles: moments of the rates on 100 graded bins and on 2600 uniform ones; order 2."""
+    """Moments of the rates of hot quasiparticles: 100 graded bins, 2600 uniform ones; order 2."""
 
     def moments(grid: CollisionGrid) -> np.ndarray:
         operator, measure = ElectronPhonon(grid, COUPLING), bcs_measure(grid, 1.0)
