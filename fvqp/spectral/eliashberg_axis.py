@@ -32,8 +32,9 @@ _FLAT = 1e-7  # relative change of εZ in a cell below which first moments would
 def retarded_root(X: Complexes, phi: Complexes) -> Complexes:
     """``√(X² − φ²)`` with the retarded sign; ``X ≠ 0``.
 
-    The retarded root has both ``Im √ ≥ 0`` and ``Re X/√ ≥ 0`` (a positive density of states). Iterates may break one
-    of them; the sign is therefore that of the projection on the middle of both directions, ``X/|X| + i``.
+    The retarded root has both ``Im √ ≥ 0`` and ``Re X/√ ≥ 0`` (a positive density of states). Iterates may
+    break one of them; its sign is therefore taken from the projection on the middle of both directions,
+    ``X/|X| + i``.
     """
     root = X * np.sqrt(1.0 - (phi / X) ** 2)
     return np.where((root * (X.conj() / np.abs(X) - 1j)).real < 0.0, -root, root)
