@@ -212,7 +212,10 @@ def _candidates(graph: csr_matrix, n_last: int) -> Iterator[IntArray]:
     minimum_degree = _petsc_ordering(joined, "amd")
     if minimum_degree is None and n <= QMD_LIMIT:
         minimum_degree = _petsc_ordering(joined, "qmd")
-    for order in (dissection, minimum_degree):
+    # Minimum degree breaks ties by number; counted from the other end it may come out much cheaper.
+    backwards = _petsc_ordering(joined[::-1][:, ::-1].sorted_indices(), "amd")
+    mirrored = None if backwards is None else n - 1 - backwards
+    for order in (dissection, minimum_degree, mirrored):
         if order is not None and np.array_equal(np.sort(order), np.arange(n)):
             yield np.concatenate([order[order < n_first], last])
 
