@@ -202,6 +202,7 @@ def launched(
     return subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(WORLD.size > 1, reason="starts ranks itself")
 def test_endings_under_mpiexec(tmp_path: Path) -> None:
     def message(done: subprocess.CompletedProcess[str]) -> str:
@@ -213,7 +214,7 @@ def test_endings_under_mpiexec(tmp_path: Path) -> None:
     done = launched(2, case, tmp_path / "out", "--groups", "4")
     assert done.returncode == 2 and "4 groups for 3 curve(s) of the sweep on 2 rank(s)" in message(done)
     done = launched(2, case, tmp_path / "out", "--groups", "2")
-    assert done.returncode == 0 and done.stderr == ""
+    assert done.returncode == 0 and done.stderr == "", done.stderr
     assert_same(open_result(tmp_path / "out").dataset, fvqp.run(case).dataset, 1e-10)
     strong = line(
         UNIFORM, energies={"number": 100}, sweep={"V_inj": {"from": "0 mV", "to": "1.5 mV", "points": 4}}
