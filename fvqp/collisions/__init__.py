@@ -1,6 +1,6 @@
 """Inelastic collisions on an energy axis: what happens at a point."""
 
-from fvqp.collisions.electron_phonon import Coupling, ElectronPhonon, GainLoss, Pair
+from fvqp.collisions.electron_phonon import Coupling, ElectronPhonon
 from fvqp.collisions.grid import CollisionGrid
 from fvqp.collisions.measure import SpectralMeasure, bcs_measure
 from fvqp.collisions.observables import (
@@ -11,14 +11,17 @@ from fvqp.collisions.observables import (
     quasiparticle_energy,
     thermal,
 )
+from fvqp.collisions.process import Blocks, GainLoss, Pair, Process
 
 __all__ = [
+    "Blocks",
     "CollisionGrid",
     "Coupling",
     "ElectronPhonon",
     "GainLoss",
     "InverseLifetimes",
     "Pair",
+    "Process",
     "SpectralMeasure",
     "bcs_measure",
     "inverse_lifetimes",

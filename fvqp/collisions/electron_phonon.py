@@ -7,7 +7,7 @@ units of τ0 (theory: collisions).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from fvqp.collisions import direct, graded
 from fvqp.collisions.fourier import FourierSums
 from fvqp.collisions.grid import CollisionGrid
 from fvqp.collisions.measure import SpectralMeasure
+from fvqp.collisions.process import GainLoss, Pair
 from fvqp.errors import CaseError
 
 Floats = NDArray[np.float64]
@@ -56,26 +57,6 @@ class Coupling:
     def capacity(self) -> float:
         """``c_ph``: the phonon energy is ``c_ph ∫ω³ n dω`` in units of 4 N0 Δ0²."""
         return 0.5 * np.pi * self.pair_breaking_time * self.strength
-
-
-class Pair(NamedTuple):
-    """One quantity for quasiparticles ``f``, ``(cells, N)``, and phonons ``n``, ``(cells, K)``."""
-
-    f: Floats
-    n: Floats
-
-
-class GainLoss(NamedTuple):
-    """``ḟ = in_f (1 − f) − out_f f`` and ``ṅ = in_n (1 + n) − out_n n``; units of 1/τ0."""
-
-    in_f: Floats
-    out_f: Floats
-    in_n: Floats
-    out_n: Floats
-
-    def rates(self, f: Floats, n: Floats) -> Pair:
-        """Rates of change put together."""
-        return Pair(self.in_f * (1.0 - f) - self.out_f * f, self.in_n * (1.0 + n) - self.out_n * n)
 
 
 class ElectronPhonon:

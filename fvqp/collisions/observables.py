@@ -10,9 +10,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fvqp.collisions.electron_phonon import ElectronPhonon, Pair
+from fvqp.collisions.electron_phonon import ElectronPhonon
 from fvqp.collisions.grid import CollisionGrid
 from fvqp.collisions.measure import SpectralMeasure
+from fvqp.collisions.process import Pair
 from fvqp.errors import CaseError
 
 Floats = NDArray[np.float64]

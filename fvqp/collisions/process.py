@@ -1,0 +1,77 @@
+"""What happens to quasiparticles and phonons at a point: the interface of all processes.
+
+Collisions, drives, injection and escape are processes. They act in every cell by itself, on occupations
+``f[cell, bin]`` and ``n[cell, point]`` of one `CollisionGrid`, and their rates add up. Energies are in units
+of Δ0, rates in units of 1/τ0.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fvqp.collisions.measure import SpectralMeasure
+
+Floats = NDArray[np.float64]
+
+
+class Pair(NamedTuple):
+    """One quantity for quasiparticles ``f``, ``(cells, N)``, and phonons ``n``, ``(cells, K)``."""
+
+    f: Floats
+    n: Floats
+
+
+class GainLoss(NamedTuple):
+    """``ḟ = in_f (1 − f) − out_f f`` and ``ṅ = in_n (1 + n) − out_n n``; units of 1/τ0."""
+
+    in_f: Floats
+    out_f: Floats
+    in_n: Floats
+    out_n: Floats
+
+    def rates(self, f: Floats, n: Floats) -> Pair:
+        """Rates of change put together."""
+        return Pair(self.in_f * (1.0 - f) - self.out_f * f, self.in_n * (1.0 + n) - self.out_n * n)
+
+
+class Blocks(NamedTuple):
+    """Dense Jacobian of the rates in every cell.
+
+    Phonons act on one another through quasiparticles only, so that their own block is a diagonal.
+    """
+
+    ff: Floats
+    """``∂ḟ/∂f``, ``(cells, N, N)``."""
+    fn: Floats
+    """``∂ḟ/∂n``, ``(cells, N, K)``."""
+    nf: Floats
+    """``∂ṅ/∂f``, ``(cells, K, N)``."""
+    nn: Floats
+    """Diagonal of ``∂ṅ/∂n``, ``(cells, K)``."""
+
+
+class Process(Protocol):
+    """Something that changes occupations; ``measure`` has one row a cell, or one for all."""
+
+    def rates(self, measure: SpectralMeasure, f: Floats, n: Floats) -> Pair:
+        """``∂f/∂t`` and ``∂n/∂t``."""
+        ...
+
+    def gain_loss(self, measure: SpectralMeasure, f: Floats, n: Floats) -> GainLoss:
+        """Gain and loss coefficients apart, none negative."""
+        ...
+
+    def jvp(self, measure: SpectralMeasure, f: Floats, n: Floats, step_f: Floats, step_n: Floats) -> Pair:
+        """Jacobian of `rates` at ``(f, n)`` times ``(step_f, step_n)``."""
+        ...
+
+    def jacobian(self, measure: SpectralMeasure, f: Floats, n: Floats) -> Blocks:
+        """Jacobian of `rates`."""
+        ...
+
+    def diagonal(self, measure: SpectralMeasure, f: Floats, n: Floats) -> Pair:
+        """Diagonal of the Jacobian."""
+        ...
