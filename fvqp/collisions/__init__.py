@@ -11,13 +11,15 @@ from fvqp.collisions.observables import (
     quasiparticle_energy,
     thermal,
 )
-from fvqp.collisions.process import Blocks, GainLoss, Pair, Process
+from fvqp.collisions.process import Blocks, Exchange, Flow, GainLoss, Pair, Process
 
 __all__ = [
     "Blocks",
     "CollisionGrid",
     "Coupling",
     "ElectronPhonon",
+    "Exchange",
+    "Flow",
     "GainLoss",
     "InverseLifetimes",
     "Pair",

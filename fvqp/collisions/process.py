@@ -53,6 +53,15 @@ class Blocks(NamedTuple):
     """Diagonal of ``∂ṅ/∂n``, ``(cells, K)``."""
 
 
+class Flow(NamedTuple):
+    """What enters from outside, ``(cells,)`` each; negative where it leaves."""
+
+    quasiparticles: Floats
+    """Into quasiparticles: number in 4 N0 Δ0/τ0, or energy in 4 N0 Δ0²/τ0."""
+    phonons: Floats
+    """Into phonons, in the same units."""
+
+
 class Process(Protocol):
     """Something that changes occupations; ``measure`` has one row a cell, or one for all."""
 
@@ -74,4 +83,19 @@ class Process(Protocol):
 
     def diagonal(self, measure: SpectralMeasure, f: Floats, n: Floats) -> Pair:
         """Diagonal of the Jacobian."""
+        ...
+
+
+class Exchange(Process, Protocol):
+    """A process that exchanges energy or particles with the outside: drives, sources, escape.
+
+    Processes without these two methods keep the energy of quasiparticles and phonons together.
+    """
+
+    def energy_flow(self, measure: SpectralMeasure, f: Floats, n: Floats) -> Flow:
+        """Power into quasiparticles ``Σ s E ḟ`` and into phonons ``Σ g ω ṅ`` of every cell."""
+        ...
+
+    def number_flow(self, measure: SpectralMeasure, f: Floats, n: Floats) -> Flow:
+        """Quasiparticles ``Σ s ḟ`` and phonons ``Σ g ṅ`` that enter every cell in unit time."""
         ...
