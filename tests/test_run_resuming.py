@@ -19,7 +19,7 @@ from run_cases import CURRENTS, LINE, UNIFORM, as_file, assert_same, line
 
 import fvqp
 from fvqp import cli
-from fvqp.case.recording import Recorder
+from fvqp.case.usadel.recording import Recorder
 from fvqp.errors import CheckpointError, ConvergenceError
 from fvqp.models.usadel import Point, UsadelProblem
 from fvqp.results import open_result
@@ -247,7 +247,7 @@ def launch(case: Path, out: Path, *options: str) -> subprocess.Popen[str]:
     program = (
         "import sys, time\n"
         "from fvqp import cli\n"
-        "from fvqp.case.recording import Recorder\n"
+        "from fvqp.case.usadel.recording import Recorder\n"
         "from fvqp.results import folder\n"
         "folder.WRITE_EVERY = 0.05\n"
         "original = Recorder.record\n"

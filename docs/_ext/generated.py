@@ -1,8 +1,8 @@
 """Directives that write reference pages from the program itself, so that they cannot go stale.
 
-``{case-table} Junction`` lists the keys of a table of the case file with type, default and meaning; lines
-``key: meaning`` in its body add what the schema does not say. A key without a meaning is a warning, and so an
-error of the build. ``{command-help} mesh info`` shows the help of a command.
+``{case-table} usadel.schema.Junction`` lists the keys of a table of the case file with type, default and
+meaning; lines ``key: meaning`` in its body add what the schema does not say. A key without a meaning is a
+warning, and so an error of the build. ``{command-help} mesh info`` shows the help of a command.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 import re
 import types
 import typing
+from importlib import import_module
 from typing import Any
 
 from docutils import nodes
@@ -23,7 +24,9 @@ from sphinx.pycode import ModuleAnalyzer
 from sphinx.util.docutils import SphinxDirective
 
 from fvqp import cli
-from fvqp.case import quantities, schema
+from fvqp.case import quantities
+from fvqp.case.models import PACKAGES, schema
+from fvqp.case.tables import Case, Table
 from fvqp.results.dataset import QUANTITIES as QUANTITIES_OF_RESULTS
 
 QUANTITIES = {
@@ -91,10 +94,12 @@ def default(field: Any) -> str:
     return f'`"{value}"`' if isinstance(value, str) and value else f"`{value}`" if value != "" else "–"
 
 
-def tables() -> list[type[BaseModel]]:
-    """Every table of the schema."""
-    return [t for t in vars(schema).values() if isinstance(t, type) and issubclass(t, schema.Table)
-            and t is not schema.Table]  # fmt: skip
+def tables() -> set[str]:
+    """Every table of the schemas of all models, as ``{case-table}`` names it."""
+    modules = [import_module(schema(model).__module__) for model in PACKAGES]
+    found = [value for module in modules for value in vars(module).values()]
+    own = {table for table in found if isinstance(table, type) and issubclass(table, Table)} - {Case, Table}
+    return {f"{table.__module__.removeprefix('fvqp.case.')}.{table.__name__}" for table in own}
 
 
 class CaseTable(SphinxDirective):
@@ -104,13 +109,19 @@ class CaseTable(SphinxDirective):
     has_content = True
 
     def run(self) -> list[nodes.Node]:
-        table: type[BaseModel] = getattr(schema, self.arguments[0])
-        documented = ModuleAnalyzer.for_module("fvqp.case.schema").find_attr_docs()
+        module, _, name = self.arguments[0].rpartition(".")
+        table: type[BaseModel] = vars(import_module(f"fvqp.case.{module}"))[name]
+        documented: dict[str, list[str]] = {}
+        for of in table.__mro__:
+            if issubclass(of, BaseModel) and of is not BaseModel:
+                found = ModuleAnalyzer.for_module(of.__module__).find_attr_docs()
+                own = {key: said for (owner, key), said in found.items() if owner == of.__name__}
+                documented = own | documented
         added = dict(line.split(": ", 1) for line in self.content if ": " in line)
         lines = ["| key | takes | default | meaning |", "|---|---|---|---|"]
         for name, field in table.model_fields.items():
             key = field.alias or name
-            said = " ".join(documented.get((table.__name__, name), [])).replace("``", "`").strip()
+            said = " ".join(documented.get(name, [])).replace("``", "`").strip()
             said = re.sub(r":\w+:`", "`", said)
             meaning = " ".join(part for part in (said, added.pop(key, "")) if part)
             if not meaning:

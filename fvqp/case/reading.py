@@ -17,8 +17,8 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from fvqp.case.checks import check_case
-from fvqp.case.schema import Case
+from fvqp.case import models
+from fvqp.case.tables import Case
 from fvqp.errors import CaseError
 
 _INNER_KEY = re.compile(r"([a-z_]+(?:\.\w+)*): ")
@@ -56,17 +56,21 @@ def case_from_dict(data: dict[str, Any], source: str = "case", folder: str | Pat
 
     Raises :class:`CaseError` as :func:`load_case` does, with ``source`` in place of the file.
     """
+    name = data.get("model")
+    if not isinstance(name, str) or name not in models.PACKAGES:
+        known = " or ".join(f'"{model}"' for model in models.PACKAGES)
+        if name is None:
+            raise CaseError(f"{source}: model: missing; expected {known}")
+        near = difflib.get_close_matches(str(name), models.PACKAGES, n=1)
+        hint = f'; did you mean "{near[0]}"?' if near else ""
+        raise CaseError(f"{source}: model: expected {known}, got {_quoted(name)}{hint}")
+    schema = models.schema(name)
     try:
-        case = Case.model_validate(data)
+        case = schema.model_validate(data)
     except ValidationError as error:
-        raise CaseError(f"{source}: {_message(error)}") from None
-    if case.mesh.file is not None:
-        mesh_file = (Path(folder) / case.mesh.file).resolve()
-        if not mesh_file.is_file():
-            raise CaseError(f"{source}: mesh.file: no such file: {mesh_file}")
-        case = case.model_copy(update={"mesh": case.mesh.model_copy(update={"file": mesh_file})})
-    case._source = source
-    check_case(case)
+        raise CaseError(f"{source}: {_message(error, schema)}") from None
+    case = case.located(source, Path(folder))
+    models.check_parts(case)
     return case
 
 
@@ -118,13 +122,13 @@ def _dotted(steps: Sequence[str | int]) -> str:
     return text
 
 
-def _message(error: ValidationError) -> str:
+def _message(error: ValidationError, schema: type[Case]) -> str:
     """One line for the first error (a misspelt key before the key it leaves missing)."""
     details = error.errors(include_url=False)
     detail = min(details, key=lambda entry: entry["type"] != "extra_forbidden")
     steps, kind = list(detail["loc"]), detail["type"]
     if kind == "extra_forbidden":
-        allowed = _keys(steps[:-1])
+        allowed = _keys(steps[:-1], schema)
         near = difflib.get_close_matches(str(steps[-1]), allowed, n=1)
         hint = f'; did you mean "{near[0]}"?' if near else ""
         return f"{_dotted(steps)}: unknown key{hint} (allowed: {', '.join(allowed)})"
@@ -141,8 +145,8 @@ def _message(error: ValidationError) -> str:
     return f"{_dotted(steps)}: {text}" if steps else text
 
 
-def _got(detail: Any) -> str:
-    value = detail["input"]
+def _quoted(value: Any) -> str:
+    """A value of the file as a message shows it."""
     if isinstance(value, dict):
         return "a table"
     if isinstance(value, list | tuple):
@@ -159,33 +163,35 @@ def _got(detail: Any) -> str:
 
 _EXPLAINED: dict[str, typing.Callable[[Any], str]] = {
     "missing": lambda d: "missing",
-    "literal_error": lambda d: f"expected {d['ctx']['expected']}, got {_got(d)}".replace("'", '"'),
-    "model_type": lambda d: f"expected a table, got {_got(d)}",
-    "model_attributes_type": lambda d: f"expected a table, got {_got(d)}",
-    "dict_type": lambda d: f"expected a table, got {_got(d)}",
-    "tuple_type": lambda d: f"expected a list, got {_got(d)}",
-    "string_type": lambda d: f"expected text, got {_got(d)}",
-    "path_type": lambda d: f"expected a file name, got {_got(d)}",
-    "float_type": lambda d: f"expected a plain number, got {_got(d)}",
-    "finite_number": lambda d: f"expected a finite number, got {_got(d)}",
-    "int_type": lambda d: f"expected a whole number, got {_got(d)}",
-    "bool_type": lambda d: f"expected true or false, got {_got(d)}",
+    "literal_error": lambda d: f"expected {d['ctx']['expected']}, got {_quoted(d['input'])}".replace(
+        "'", '"'
+    ),
+    "model_type": lambda d: f"expected a table, got {_quoted(d['input'])}",
+    "model_attributes_type": lambda d: f"expected a table, got {_quoted(d['input'])}",
+    "dict_type": lambda d: f"expected a table, got {_quoted(d['input'])}",
+    "tuple_type": lambda d: f"expected a list, got {_quoted(d['input'])}",
+    "string_type": lambda d: f"expected text, got {_quoted(d['input'])}",
+    "path_type": lambda d: f"expected a file name, got {_quoted(d['input'])}",
+    "float_type": lambda d: f"expected a plain number, got {_quoted(d['input'])}",
+    "finite_number": lambda d: f"expected a finite number, got {_quoted(d['input'])}",
+    "int_type": lambda d: f"expected a whole number, got {_quoted(d['input'])}",
+    "bool_type": lambda d: f"expected true or false, got {_quoted(d['input'])}",
     "string_too_short": lambda d: "must not be empty",
     "too_short": lambda d: "must not be empty",
     "too_long": lambda d: f"expected {d['ctx']['max_length']} entries, got {d['ctx']['actual_length']}",
-    "greater_than_equal": lambda d: f"expected at least {d['ctx']['ge']}, got {_got(d)}",
-    "less_than_equal": lambda d: f"expected at most {d['ctx']['le']}, got {_got(d)}",
-    "greater_than": lambda d: f"must be greater than {d['ctx']['gt']:g}, got {_got(d)}",
-    "less_than": lambda d: f"must be less than {d['ctx']['lt']:g}, got {_got(d)}",
+    "greater_than_equal": lambda d: f"expected at least {d['ctx']['ge']}, got {_quoted(d['input'])}",
+    "less_than_equal": lambda d: f"expected at most {d['ctx']['le']}, got {_quoted(d['input'])}",
+    "greater_than": lambda d: f"must be greater than {d['ctx']['gt']:g}, got {_quoted(d['input'])}",
+    "less_than": lambda d: f"must be less than {d['ctx']['lt']:g}, got {_quoted(d['input'])}",
     "string_pattern_mismatch": lambda d: (
-        f"expected a plain file name ending in .png, .pdf or .svg, got {_got(d)}"
+        f"expected a plain file name ending in .png, .pdf or .svg, got {_quoted(d['input'])}"
     ),
 }
 
 
-def _keys(steps: Sequence[str | int]) -> list[str]:
+def _keys(steps: Sequence[str | int], schema: type[Case]) -> list[str]:
     """The keys allowed in the table at ``steps``."""
-    at: Any = Case
+    at: Any = schema
     for step in steps:
         if _is_table(at):
             fields = {field.alias or name: field for name, field in at.model_fields.items()}

@@ -1,48 +1,18 @@
-"""Running a case: the sweep, its results folder, resuming; what ``fvqp run`` and ``fvqp check`` call."""
+"""Running a case of any model; what ``fvqp run`` and ``fvqp check`` call."""
 
 from __future__ import annotations
 
-import itertools
-import json
-import logging
-import time
 from collections.abc import Iterable, Mapping
-from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from mpi4py import MPI
-from numpy.typing import NDArray
 
-from fvqp.case.build import (
-    Sweep,
-    build_mesh,
-    build_problems,
-    build_sweep,
-    check_petsc_options_used,
-    petsc_options,
-)
+from fvqp.case import models
 from fvqp.case.reading import case_from_dict, load_case
-from fvqp.case.recording import Recorder
-from fvqp.case.schema import Case
-from fvqp.errors import CaseError, ConvergenceError, FvqpError
-from fvqp.models.kinetics import SpectralState
-from fvqp.models.usadel import Guess, Point, Solution, UsadelProblem
-from fvqp.results.checkpoint import Checkpoint
-from fvqp.results.folder import ResultsFolder
-from fvqp.results.progress import SweepProgress
+from fvqp.case.tables import Case
+from fvqp.errors import CaseError
 from fvqp.results.result import Result
-
-Floats = NDArray[np.float64]
-log = logging.getLogger(__name__)
-
-#: A bias step that does not converge is halved this many times before the run gives up.
-HALVINGS = 2
-
-#: Seconds that a rank on which a solve fails waits for the others of its group to fail as well.
-PATIENCE = 10.0
 
 
 def run(
@@ -71,81 +41,13 @@ def run(
     chosen = _case(case, overrides)
     if resume and out is None:
         raise CaseError("resume: needs the results folder to go on from")
-    with ExitStack() as stack:
-        stack.enter_context(petsc_options(chosen))
-        sweep = build_sweep(chosen)
-        lines = _lines(sweep)
-        groups = chosen.solver.groups
-        if groups > min(comm.size, len(lines)):
-            raise CaseError(
-                f"{chosen.source}: solver.groups: {groups} groups for {len(lines)} curve(s) of the sweep on "
-                f"{comm.size} rank(s); at most {min(comm.size, len(lines))} can work"
-            )
-        number = comm.rank * groups // comm.size
-        group = comm.Split(number, comm.rank) if groups > 1 else comm
-        mesh = build_mesh(chosen, group)
-        problems = build_problems(chosen, mesh)
-        check_petsc_options_used(chosen, problems[0])
-        folder = None
-        if out is not None:
-            text = chosen.resolved_toml()
-            sources = json.dumps(dict(problems[0].device.material.sources))
-            folder = ResultsFolder(out, text, chosen.hash, comm, resume, {"material_sources": sources})
-            stack.enter_context(folder)
-        problems[0].kinetics.transport.log_accuracy()
-        recorder = Recorder(chosen, sweep, problems, comm, group, folder)
-        earlier = None if folder is None else folder.start(recorder.sweep, mesh)
-        completed = comm.bcast(recorder.sweep.completed)
-        mine = [line for k, line in enumerate(lines) if k * groups // len(lines) == number]
-        progress = stack.enter_context(SweepProgress(completed.size, comm, int(completed.sum())))
-        recorder.progress = progress
-        recorder.go_on_from(earlier)
-        failure = None
-        try:
-            for line in mine:
-                _run_line(line, problems, sweep, recorder, completed, earlier)
-        except ConvergenceError as error:
-            # The other groups finish what they can compute.
-            failure = _of_all(recorder.guard, error)
-        recorder.finish(failure)
-    return recorder.result()
+    return models.run(chosen, out, resume, comm)
 
 
 def check(case: Case | Mapping[str, Any] | str | Path, *, overrides: Iterable[str] = ()) -> str:
     """Validate a case without computing; its sizes and expected memory as text."""
     chosen = _case(case, overrides)
-    with petsc_options(chosen):
-        sweep = build_sweep(chosen)
-        mesh = build_mesh(chosen, MPI.COMM_WORLD)
-        problems = build_problems(chosen, mesh)
-        check_petsc_options_used(chosen, problems[0])
-    problem = problems[0]
-    points = int(np.prod([len(axis) or 1 for axis in vars(sweep).values()]))
-    unknowns = 2 * mesh.n_global * problem.grid.n
-    per_rank = problem.expected_memory() / 2**20
-    rows = [
-        ("mesh", f"{mesh.n_global} cells of dimension {mesh.dim}"),
-        ("regions", ", ".join(mesh.region_names) or "none"),
-        ("boundaries", ", ".join(mesh.boundaries)),
-        ("energies", f"{problem.grid.n} bins up to {problem.grid.maximum:.4g} Delta0"),
-        ("unknowns", f"{unknowns} (f_L and f_T of every cell and energy)"),
-        ("sweep", f"{points} points" + "".join(f", {len(v)} {k}" for k, v in vars(sweep).items() if v)),
-        ("solver", problem.kinetics.solver.description),
-        ("memory", f"about {per_rank:.0f} MiB on a rank, of {mesh.comm.size}"),
-    ]
-    return "\n".join([f"{chosen.source}: valid", *(f"  {name:<11}{text}" for name, text in rows)])
-
-
-@dataclass(frozen=True)
-class _Line:
-    """One curve: indices of temperature, supercurrent and detector bias, and the order of its biases.
-
-    ``order`` holds runs of indices of ``V_inj``; in each, a point starts from the one before it, and the
-    first from the state at rest, so that every point stays on the branch that is connected with zero bias.
-    """
-
-    index: tuple[int, ...]
-    order: tuple[tuple[int, ...], ...]
+    return models.check(chosen)
 
 
 def _case(case: Case | Mapping[str, Any] | str | Path, overrides: Iterable[str]) -> Case:
@@ -154,117 +56,3 @@ def _case(case: Case | Mapping[str, Any] | str | Path, overrides: Iterable[str])
     if list(overrides):
         raise CaseError("overrides: belong to a case file; change the dictionary instead")
     return case if isinstance(case, Case) else case_from_dict(dict(case))
-
-
-def _lines(sweep: Sweep) -> list[_Line]:
-    biases = np.array(sweep.V_inj or (0.0,))
-    by_size = np.argsort(np.abs(biases), kind="stable")
-    up = tuple(int(k) for k in by_size if biases[k] >= 0.0)
-    down = tuple(int(k) for k in by_size if biases[k] < 0.0)
-    order = tuple(run for run in (up, down) if run)
-    outer = [range(len(axis) or 1) for axis in (sweep.temperature, sweep.supercurrent, sweep.V_det)]
-    return [_Line(index, order) for index in itertools.product(*outer)]
-
-
-def _run_line(
-    line: _Line,
-    problems: list[UsadelProblem],
-    sweep: Sweep,
-    recorder: Recorder,
-    completed: NDArray[np.bool_],
-    earlier: Checkpoint | None,
-) -> None:
-    """All missing points of one curve, recorded one by one."""
-    t, s, d = line.index
-    problem = problems[t]
-    value = sweep.supercurrent[s] if sweep.supercurrent else 0.0
-    v_det = sweep.V_det[d] if sweep.V_det else 0.0
-    follows = problem.gap.follows_bias or problem.self_consistent_phase
-    for chain in line.order:
-        guess: Guess | Solution | None = None
-        done = [bool(completed[recorder.place(line.index, v)]) for v in chain]
-        start = done.index(False) if False in done else len(chain)
-        if start == len(chain):
-            continue
-        if start > 0 and follows:
-            place = recorder.place(line.index, chain[start - 1])
-            guess = _restored(problem, earlier, place)
-            start = start if guess is not None else 0
-        for v in chain[start:]:
-            v_inj = sweep.V_inj[v] if sweep.V_inj else 0.0
-            point = Point(v_inj, v_det, value)
-            try:
-                solution = _advance(problem, point, guess, recorder.guard)
-                recorder.record(line.index, v, problem, solution)
-            except ConvergenceError as error:
-                raise ConvergenceError(_with_point(error, point, sweep, t)) from None
-            guess = solution if follows else None
-
-
-def _advance(
-    problem: UsadelProblem, point: Point, guess: Guess | Solution | None, guard: MPI.Comm
-) -> Solution:
-    """Solve a point from its neighbour; a step that does not converge is taken in halves."""
-    start = 0.0 if guess is None else guess.point.V_inj
-    for halving in range(HALVINGS + 1):
-        here = guess
-        try:
-            for step in range(1, 2**halving + 1):
-                part = start + (point.V_inj - start) * step / 2**halving
-                last = problem.solve(Point(part, point.V_det, point.supercurrent), here)
-                here = last
-            return last
-        except ConvergenceError as failure:
-            error = _of_all(guard, failure)
-            if halving == HALVINGS or not problem.gap.follows_bias:
-                raise
-            log.info("%s; the bias step is halved", error)
-    raise AssertionError("unreachable")
-
-
-def _with_point(error: ConvergenceError, point: Point, sweep: Sweep, t: int) -> str:
-    """The message with the sweep point in front, as far as it is not in there."""
-    where = []
-    if sweep.temperature:
-        where.append(f"temperature {sweep.temperature[t]:g} K")
-    if "V_inj" not in str(error):
-        where.append(f"V_inj = {point.V_inj:.6g} V, V_det = {point.V_det:.6g} V")
-        if point.supercurrent:
-            where.append(f"supercurrent {point.supercurrent:g}")
-    return ", ".join(where) + (": " if where else "") + str(error)
-
-
-class _FailedAlone(FvqpError):
-    """A solve that failed on this rank while the others wait for it: nothing can be done together."""
-
-    exit_code = ConvergenceError.exit_code
-
-
-def _of_all(guard: MPI.Comm, error: ConvergenceError) -> ConvergenceError:
-    """``error``, if all ranks of ``guard`` come here with one; ranks that went on alone would wait forever.
-
-    ``guard`` is used for nothing else, so that its barrier cannot meet another collective call.
-    """
-    request, deadline = guard.Ibarrier(), time.monotonic() + PATIENCE
-    while not request.Test():
-        if time.monotonic() > deadline:
-            raise _FailedAlone(str(error)) from None
-        time.sleep(1e-3)
-    return error
-
-
-def _restored(problem: UsadelProblem, earlier: Checkpoint | None, place: tuple[int, ...]) -> Guess | None:
-    """The solution that a checkpoint holds, if it is the one at ``place``."""
-    if earlier is None or tuple(earlier.numbers.get("place", ())) != place:
-        return None
-    v_inj, v_det, value, drain = earlier.numbers["point"]
-    arrays = earlier.arrays
-    phase = None
-    if "phase" in arrays:
-        phase = problem.restored_phase(arrays["superfluid"], arrays["phase"], float(drain))
-    drop = phase.drop if phase is not None and problem.coupling and phase.current != 0.0 else None
-    spectral = SpectralState(arrays["gap"], arrays["depairing"], drop)
-    return Guess(Point(float(v_inj), float(v_det), float(value)), spectral, phase)
-
-
-__all__ = ["check", "run"]

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from scipy import constants
 
-from fvqp.case import Case, case_from_dict, check_with_materials, energy_maximum, load_case
+from fvqp.case import Case, case_from_dict, load_case
+from fvqp.case.usadel.checks import check_with_materials, energy_maximum
 from fvqp.errors import CaseError
 from fvqp.materials import load_material
 

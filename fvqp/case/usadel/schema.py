@@ -1,33 +1,19 @@
-"""The schema of a case file: what can be said, in which units, and what cannot be meant.
+"""The schema of a case of the Usadel model: what can be said, and what cannot be meant.
 
-One class a table of the TOML file. Quantities arrive as text with units and are kept as SI floats; energies
-and biases may be multiples of the reference gap Δ0 (:class:`fvqp.case.quantities.Energy`). Unknown keys are
-errors. A class checks itself; what several tables say together is checked in :mod:`fvqp.case.checks`.
+A class checks itself; what several tables say together is checked in :mod:`fvqp.case.usadel.checks`.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-import tomlkit
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    Field,
-    PrivateAttr,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, field_validator, model_validator
 
+from fvqp.case.geometry import MeshSource
 from fvqp.case.quantities import (
-    STRICT,
     Bias,
     BiasAxis,
-    Box,
     Conductance,
     ConductancePerArea,
     Current,
@@ -36,123 +22,15 @@ from fvqp.case.quantities import (
     Length,
     NotNegative,
     Number,
-    Position,
     Resistivity,
     Temperature,
-    Widths,
-    metres,
 )
+from fvqp.case.tables import AS_LIST, ONCE, Case, Count, Flag, Name, Table
 
 FieldName = Literal["gap", "charge_imbalance", "mu_Q", "dos", "f_L", "f_T"]
 SpectrumName = Literal["dos", "f_L", "f_T"]
-Name = Annotated[str, Field(min_length=1)]
-Count = Annotated[int, Field(strict=True, ge=1)]
-Flag = Annotated[bool, Field(strict=True)]
-
-MOST_CELLS = 100_000_000
-"""Cells of a built-in shape, whose vertices every rank makes before it is divided; more are a slip."""
 MOST_ENERGIES = 1_000_000
 """Bins of the energy axis; more are a slip."""
-
-
-def _as_list(value: Any) -> Any:
-    return value if isinstance(value, list | tuple) else [value]
-
-
-def _once(values: tuple[Any, ...]) -> tuple[Any, ...]:
-    for number, value in enumerate(values):
-        if value in values[:number]:
-            raise ValueError(f'"{value}" is named more than once')
-    return values
-
-
-ONCE = AfterValidator(_once)
-"""No entry twice."""
-AS_LIST = BeforeValidator(_as_list)
-"""One value stands for a list of one."""
-
-
-class Table(BaseModel):
-    """A table of a case file."""
-
-    model_config = STRICT
-
-
-class Shape(Table):
-    """A built-in structured grid, see :func:`fvqp.mesh.shapes.shape_mesh`.
-
-    Along each of its axes it has two of cell width ``d``, number ``n`` and length ``L``, or a list of all
-    widths.
-    """
-
-    kind: Literal["grid1d", "grid2d", "grid3d", "cylindrical1d", "cylindrical2d", "spherical1d"]
-    """Dimension and coordinates."""
-    dx: Widths | None = None
-    """Cell width along the first axis, or a list of the widths of all cells."""
-    dy: Widths | None = None
-    """Cell width along the second axis, or a list of the widths of all cells."""
-    dz: Widths | None = None
-    """Cell width along the third axis, or a list of the widths of all cells."""
-    nx: Count | None = None
-    """Number of cells along the first axis."""
-    ny: Count | None = None
-    """Number of cells along the second axis."""
-    nz: Count | None = None
-    """Number of cells along the third axis."""
-    Lx: Length | None = None
-    """Length along the first axis."""
-    Ly: Length | None = None
-    """Length along the second axis."""
-    Lz: Length | None = None
-    """Length along the third axis."""
-    origin: Annotated[tuple[Position, ...], Field(min_length=1, max_length=3)] | None = None
-    """Lowest corner."""
-    regions: dict[Name, Box] = Field(default_factory=dict)
-    """Boxes of cells by name: for every axis an interval, a coordinate, or ``"all"``."""
-    boundaries: dict[Name, Box] = Field(default_factory=dict)
-    """Boxes of faces by name, beside the outer sides left, right, bottom, top, front, back."""
-
-    @model_validator(mode="after")
-    def _possible(self) -> Shape:
-        cells = 1.0
-        for axis in "xyz":
-            width, length = getattr(self, f"d{axis}"), getattr(self, f"L{axis}")
-            count, key = getattr(self, f"n{axis}"), f"n{axis}"
-            if count is None and length is not None and isinstance(width, str):
-                count, key = length / metres(width), f"d{axis}"
-            cells *= count or 1
-            if cells > MOST_CELLS:
-                raise ValueError(f"{key}: makes {cells:.3g} cells; at most {MOST_CELLS:.0e} are possible")
-        return self
-
-    def arguments(self) -> dict[str, Any]:
-        """Keyword arguments of `shape_mesh`, lengths in metres."""
-        plain = {name: getattr(self, name) for name in type(self).model_fields if name != "kind"}
-        given = {name: value for name, value in plain.items() if value is not None}
-        for name in {"dx", "dy", "dz", "regions", "boundaries"} & set(given):
-            given[name] = metres(given[name])
-        return given
-
-
-class MeshSource(Table):
-    """Where the mesh comes from: a file, or a built-in shape."""
-
-    file: Path | None = None
-    """Mesh file; relative paths start at the case file."""
-    length_unit: Literal["m", "cm", "mm", "um", "nm", "pm"] | None = None
-    """Unit of the file's coordinates."""
-    shape: Shape | None = None
-    """A built-in grid instead of a file."""
-
-    @model_validator(mode="after")
-    def _one_source(self) -> MeshSource:
-        if (self.file is None) == (self.shape is None):
-            raise ValueError("give either file or shape" + ("" if self.file is None else ", not both"))
-        if self.file is not None and self.length_unit is None:
-            raise ValueError('length_unit: missing: the unit of the coordinates in the file, such as "um"')
-        if self.shape is not None and self.length_unit is not None:
-            raise ValueError("length_unit: is not used with shape, whose lengths carry their own units")
-        return self
 
 
 class CrossSection(Table):
@@ -425,11 +303,13 @@ class Figure(Table):
         return self
 
 
-class Case(Table):
-    """A case: everything that is said about a computation, checked."""
+class UsadelCase(Case):
+    """A case of the Usadel model: distributions f_L and f_T, and the gap, of wires and films."""
 
-    title: str = ""
+    UNDECISIVE: ClassVar = {**Case.UNDECISIVE, "solver": {"groups", "petsc", "maximum_iterations"}}
+
     model: Literal["usadel"]
+    """The equations: Usadel kinetics of dirty superconductors."""
     mesh: MeshSource
     cross_section: CrossSection = CrossSection()
     material: MaterialChoice
@@ -446,33 +326,16 @@ class Case(Table):
     solver: Solver = Solver()
     output: Output = Output()
     figures: tuple[Figure, ...] = ()
-    _source: str = PrivateAttr(default="case")
 
-    @property
-    def source(self) -> str:
-        """Name of the file for messages."""
-        return self._source
-
-    def resolved_toml(self) -> str:
-        """The case as TOML with every default filled in; reading it gives an equal case."""
-        return tomlkit.dumps(_without_none(self.model_dump(mode="json", by_alias=True)))
-
-    @property
-    def hash(self) -> str:
-        """SHA-256 (hexadecimal) of what decides the numbers: not titles, figures, nor how it is solved."""
-        data = self.model_dump(
-            mode="json",
-            by_alias=True,
-            exclude={"title": True, "figures": True, "solver": {"groups", "petsc", "maximum_iterations"}},
-        )
+    def _decisive(self) -> dict[str, Any]:
+        data = super()._decisive()
         if self.mesh.file is not None:
             data["mesh"]["file"] = self.mesh.file.name
-        return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
+        return data
+
+    def located(self, source: str, folder: Path) -> Self:
+        mesh = self.mesh.located(source, folder)
+        return super(UsadelCase, self.model_copy(update={"mesh": mesh})).located(source, folder)
 
 
-def _without_none(data: Any) -> Any:
-    if isinstance(data, dict):
-        return {key: _without_none(value) for key, value in data.items() if value is not None}
-    if isinstance(data, list):
-        return [_without_none(value) for value in data]
-    return data
+CASE = UsadelCase

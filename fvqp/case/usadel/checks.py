@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from scipy import constants
 
-from fvqp.case.schema import Case
+from fvqp.case.usadel.schema import UsadelCase
 from fvqp.errors import CaseError, MeshError
 from fvqp.materials import BCS_RATIO, Material, material_names
 from fvqp.mesh import Mesh
@@ -24,13 +24,13 @@ LEAST_BROADENING = 1e-7
 """Smallest Γ in Δ0 at which the spectral functions are told from singular ones."""
 
 
-def check_case(case: Case) -> None:
+def check_case(case: UsadelCase) -> None:
     """Raises :class:`CaseError` when parts of the case contradict one another or go unused."""
     for key, message in _problems(case):
         raise CaseError(f"{case.source}: {key}: {message}" if key else f"{case.source}: {message}")
 
 
-def check_with_materials(case: Case, material: Material, regions: Mapping[str, Material]) -> None:
+def check_with_materials(case: UsadelCase, material: Material, regions: Mapping[str, Material]) -> None:
     """Checks that need the reference ``material`` and those of ``regions``; raises :class:`CaseError`."""
     delta0 = material.gap
     if not delta0 > 0.0:
@@ -72,7 +72,7 @@ def check_with_materials(case: Case, material: Material, regions: Mapping[str, M
             )
 
 
-def _check_spectrum(case: Case, delta0: float) -> None:
+def _check_spectrum(case: UsadelCase, delta0: float) -> None:
     broadening = case.spectrum.broadening.in_delta0(delta0)
     if broadening >= 1.0:
         raise CaseError(
@@ -101,13 +101,13 @@ def _check_spectrum(case: Case, delta0: float) -> None:
             )
 
 
-def _unpaired(case: Case) -> bool:
+def _unpaired(case: UsadelCase) -> bool:
     """Whether some state of the sweep has no depairing."""
     current = case.supercurrent
     return case.spectrum.depairing == 0 and (current is None or 0.0 in current.values)
 
 
-def check_places(case: Case, mesh: Mesh) -> None:
+def check_places(case: UsadelCase, mesh: Mesh) -> None:
     """Every region and boundary that the case names is in the mesh; raises :class:`MeshError`. Collective."""
     both = [(f"junctions[{n}].on", junction.on) for n, junction in enumerate(case.junctions)]
     boundaries = [
@@ -152,14 +152,14 @@ def check_places(case: Case, mesh: Mesh) -> None:
             )
 
 
-def largest_bias(case: Case, delta0: float) -> float:
+def largest_bias(case: UsadelCase, delta0: float) -> float:
     """Largest |V| of any junction in volt; ``delta0`` in joule."""
     axes = [axis.largest(delta0) for axis in (case.sweep.V_inj, case.sweep.V_det) if axis is not None]
     fixed = [abs(junction.bias.in_volt(delta0)) for junction in case.junctions if junction.bias is not None]
     return max([0.0, *axes, *fixed])
 
 
-def largest_temperature(case: Case) -> float:
+def largest_temperature(case: UsadelCase) -> float:
     """Highest temperature that the case names, in kelvin."""
     given = [junction.temperature for junction in case.junctions]
     given += [reservoir.temperature for reservoir in case.reservoirs]
@@ -167,7 +167,7 @@ def largest_temperature(case: Case) -> float:
     return max([0.0, *own, *(case.sweep.temperature or ())])
 
 
-def energy_maximum(case: Case, delta0: float) -> float:
+def energy_maximum(case: UsadelCase, delta0: float) -> float:
     """Last edge of the energy axis in Δ0: as given, or the larger of 3 Δ0 and what bias and 30 k_BT need."""
     if case.energies.maximum is not None:
         return case.energies.maximum.in_delta0(delta0)
@@ -175,7 +175,7 @@ def energy_maximum(case: Case, delta0: float) -> float:
     return max(3.0, largest_bias(case, delta0) * constants.e / delta0 + tail)
 
 
-def _superconductor_temperatures(case: Case) -> Iterable[tuple[str, float]]:
+def _superconductor_temperatures(case: UsadelCase) -> Iterable[tuple[str, float]]:
     for number, reservoir in enumerate(case.reservoirs):
         if reservoir.temperature is not None:
             yield f"reservoirs[{number}].temperature", reservoir.temperature
@@ -183,7 +183,7 @@ def _superconductor_temperatures(case: Case) -> Iterable[tuple[str, float]]:
         yield f"sweep.temperature[{number}]", temperature
 
 
-def _problems(case: Case) -> Iterable[tuple[str, str]]:
+def _problems(case: UsadelCase) -> Iterable[tuple[str, str]]:
     yield from _junction_problems(case)
     yield from _temperature_problems(case)
     yield from _sweep_problems(case)
@@ -192,7 +192,7 @@ def _problems(case: Case) -> Iterable[tuple[str, str]]:
     yield from _material_problems(case)
 
 
-def _material_problems(case: Case) -> Iterable[tuple[str, str]]:
+def _material_problems(case: UsadelCase) -> Iterable[tuple[str, str]]:
     named = [("material.name", "", case.material.name)]
     named += [(f"regions.{name}.material", "", choice.material) for name, choice in case.regions.items()]
     named += [(f"materials.{name}.name", name, choice.name) for name, choice in case.materials.items()]
@@ -221,7 +221,7 @@ def _material_problems(case: Case) -> Iterable[tuple[str, str]]:
             choice = case.materials[choice.name]
 
 
-def _junction_problems(case: Case) -> Iterable[tuple[str, str]]:
+def _junction_problems(case: UsadelCase) -> Iterable[tuple[str, str]]:
     names = [junction.name for junction in case.junctions]
     for number, name in enumerate(names):
         if name in names[:number]:
@@ -239,7 +239,7 @@ def _junction_problems(case: Case) -> Iterable[tuple[str, str]]:
         yield "reservoirs", "missing: without an equilibrium reservoir nothing fixes the distribution"
 
 
-def _temperature_problems(case: Case) -> Iterable[tuple[str, str]]:
+def _temperature_problems(case: UsadelCase) -> Iterable[tuple[str, str]]:
     items = [(f"junctions[{n}]", item.temperature) for n, item in enumerate(case.junctions)]
     items += [(f"reservoirs[{n}]", item.temperature) for n, item in enumerate(case.reservoirs)]
     without = [key for key, temperature in items if temperature is None]
@@ -251,7 +251,7 @@ def _temperature_problems(case: Case) -> Iterable[tuple[str, str]]:
         yield "sweep.temperature", "a temperature appears more than once"
 
 
-def _sweep_problems(case: Case) -> Iterable[tuple[str, str]]:
+def _sweep_problems(case: UsadelCase) -> Iterable[tuple[str, str]]:
     for key, role in (("V_inj", "injector"), ("V_det", "detector")):
         axis = getattr(case.sweep, key)
         junctions = [junction for junction in case.junctions if junction.role == role]
@@ -267,7 +267,7 @@ def _sweep_problems(case: Case) -> Iterable[tuple[str, str]]:
             )
 
 
-def _spectrum_problems(case: Case) -> Iterable[tuple[str, str]]:
+def _spectrum_problems(case: UsadelCase) -> Iterable[tuple[str, str]]:
     if case.spectrum.broadening.value == 0 and _unpaired(case):
         yield (
             "spectrum.broadening",
@@ -283,7 +283,7 @@ def _spectrum_problems(case: Case) -> Iterable[tuple[str, str]]:
             yield "gap.at", f'"{case.gap.at}" is a junction; name the region or boundary it is on: "{where}"'
 
 
-def _figure_problems(case: Case) -> Iterable[tuple[str, str]]:
+def _figure_problems(case: UsadelCase) -> Iterable[tuple[str, str]]:
     if case.output.spectra and not case.junctions:
         yield "output.spectra", "is not used: there are no junctions to record spectra under"
     roles = {junction.role for junction in case.junctions}

@@ -12,8 +12,8 @@ import numpy as np
 from mpi4py import MPI
 from petsc4py import PETSc
 
-from fvqp.case.checks import check_places, check_with_materials, energy_maximum
-from fvqp.case.schema import Case, MaterialChoice
+from fvqp.case.usadel.checks import check_places, check_with_materials, energy_maximum
+from fvqp.case.usadel.schema import MaterialChoice, UsadelCase
 from fvqp.errors import CaseError, MeshError
 from fvqp.grids.energy import EnergyGrid
 from fvqp.materials import Material, load_material
@@ -52,7 +52,7 @@ class Sweep:
     V_inj: tuple[float, ...] = ()
 
 
-def build_mesh(case: Case, comm: MPI.Comm) -> Mesh:
+def build_mesh(case: UsadelCase, comm: MPI.Comm) -> Mesh:
     """The mesh of a case, distributed over ``comm``, with all the names that the case asks of it."""
     source = case.mesh
     key = "file" if source.file is not None else "shape"
@@ -69,12 +69,12 @@ def build_mesh(case: Case, comm: MPI.Comm) -> Mesh:
     return mesh
 
 
-def build_material(case: Case) -> Material:
+def build_material(case: UsadelCase) -> Material:
     """The reference material, whose gap is the unit of energy."""
     return _material(case, case.material)
 
 
-def build_device(case: Case, mesh: Mesh, temperature: float | None = None) -> Device:
+def build_device(case: UsadelCase, mesh: Mesh, temperature: float | None = None) -> Device:
     """The device at a swept bath ``temperature`` (kelvin; None where the case gives all temperatures)."""
     material = build_material(case)
     regions = {}
@@ -109,7 +109,7 @@ def build_device(case: Case, mesh: Mesh, temperature: float | None = None) -> De
     )
 
 
-def build_problems(case: Case, mesh: Mesh) -> list[UsadelProblem]:
+def build_problems(case: UsadelCase, mesh: Mesh) -> list[UsadelProblem]:
     """The problems of a case, one for each bath temperature of the sweep, on one energy grid."""
     temperatures = case.sweep.temperature or (None,)
     rough: list[UsadelProblem] = []
@@ -125,7 +125,7 @@ def build_problems(case: Case, mesh: Mesh) -> list[UsadelProblem]:
     return [replace(problem, grid=grid) for problem in rough]
 
 
-def _problem(case: Case, device: Device, transport: Transport | None) -> UsadelProblem:
+def _problem(case: UsadelCase, device: Device, transport: Transport | None) -> UsadelProblem:
     """The problem of one device on a coarse energy grid."""
     unit = device.material.gap
     gap = GapModel(
@@ -167,7 +167,7 @@ def _problem(case: Case, device: Device, transport: Transport | None) -> UsadelP
     )
 
 
-def build_sweep(case: Case) -> Sweep:
+def build_sweep(case: UsadelCase) -> Sweep:
     """The axes of the sweep."""
     gap = build_material(case).gap
     return Sweep(
@@ -179,7 +179,7 @@ def build_sweep(case: Case) -> Sweep:
 
 
 @contextmanager
-def petsc_options(case: Case) -> Iterator[None]:
+def petsc_options(case: UsadelCase) -> Iterator[None]:
     """Within the block, ``solver.petsc`` is in PETSc's options database with the prefix ``fvqp_``.
 
     Raises:
@@ -203,7 +203,7 @@ def petsc_options(case: Case) -> Iterator[None]:
             options.setValue(key, text)
 
 
-def check_petsc_options_used(case: Case, problem: UsadelProblem) -> None:
+def check_petsc_options_used(case: UsadelCase, problem: UsadelProblem) -> None:
     """Raise `CaseError` for options of a solver that this problem does not use."""
     _rehearse_petsc_options(case)
     gap_solver = problem.gap.follows_bias or problem.self_consistent_phase or problem.supercurrent is not None
@@ -219,7 +219,7 @@ def check_petsc_options_used(case: Case, problem: UsadelProblem) -> None:
             )
 
 
-def _rehearse_petsc_options(case: Case) -> None:
+def _rehearse_petsc_options(case: UsadelCase) -> None:
     """Let throw-away solvers read the options: PETSc says only then what it does not know."""
     ksp, snes = PETSc.KSP().create(MPI.COMM_SELF), PETSc.SNES().create(MPI.COMM_SELF)
     ksp.setOptionsPrefix("fvqp_")
@@ -236,7 +236,7 @@ def _rehearse_petsc_options(case: Case) -> None:
         snes.destroy()
 
 
-def _material(case: Case, choice: MaterialChoice, label: str | None = None) -> Material:
+def _material(case: UsadelCase, choice: MaterialChoice, label: str | None = None) -> Material:
     """A material of the library or of the case, with the choice's own numbers in place where given."""
     if (
         choice.name is not None
@@ -267,7 +267,7 @@ def _temperature(own: float | None, swept: float | None) -> float:
     return temperature
 
 
-def _ends(case: Case, device: Device) -> tuple[str, str]:
+def _ends(case: UsadelCase, device: Device) -> tuple[str, str]:
     """Boundaries between which the supercurrent flows: as given, or the only two that reservoirs are on."""
     drive = case.supercurrent
     assert drive is not None
@@ -282,7 +282,7 @@ def _ends(case: Case, device: Device) -> tuple[str, str]:
     return names[0], names[1]
 
 
-def _energy_grid(case: Case, problems: list[UsadelProblem]) -> EnergyGrid:
+def _energy_grid(case: UsadelCase, problems: list[UsadelProblem]) -> EnergyGrid:
     """Uniform bins, or bins graded towards the edges of all spectra at rest that the sweep visits."""
     number, maximum = case.energies.number, problems[0].grid.maximum
     if case.energies.spacing == "uniform":

@@ -11,8 +11,8 @@ from mpi4py import MPI
 from numpy.typing import NDArray
 from scipy import constants
 
-from fvqp.case.build import Sweep
-from fvqp.case.schema import Case
+from fvqp.case.usadel.build import Sweep
+from fvqp.case.usadel.schema import UsadelCase
 from fvqp.errors import ConvergenceError
 from fvqp.models.analytic import long_wire_conductance
 from fvqp.models.kinetics import L, T
@@ -47,7 +47,7 @@ class Recorder:
 
     def __init__(
         self,
-        case: Case,
+        case: UsadelCase,
         sweep: Sweep,
         problems: list[UsadelProblem],
         comm: MPI.Comm,

@@ -1,0 +1,101 @@
+"""Tables of a case that say where things are: mesh files and built-in shapes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from fvqp.case.quantities import Box, Length, Position, Widths, metres
+from fvqp.case.tables import Count, Name, Table
+from fvqp.errors import CaseError
+
+MOST_CELLS = 100_000_000
+"""Cells of a built-in shape, whose vertices every rank makes before it is divided; more are a slip."""
+
+
+class Shape(Table):
+    """A built-in structured grid, see :func:`fvqp.mesh.shapes.shape_mesh`.
+
+    Along each of its axes it has two of cell width ``d``, number ``n`` and length ``L``, or a list of all
+    widths.
+    """
+
+    kind: Literal["grid1d", "grid2d", "grid3d", "cylindrical1d", "cylindrical2d", "spherical1d"]
+    """Dimension and coordinates."""
+    dx: Widths | None = None
+    """Cell width along the first axis, or a list of the widths of all cells."""
+    dy: Widths | None = None
+    """Cell width along the second axis, or a list of the widths of all cells."""
+    dz: Widths | None = None
+    """Cell width along the third axis, or a list of the widths of all cells."""
+    nx: Count | None = None
+    """Number of cells along the first axis."""
+    ny: Count | None = None
+    """Number of cells along the second axis."""
+    nz: Count | None = None
+    """Number of cells along the third axis."""
+    Lx: Length | None = None
+    """Length along the first axis."""
+    Ly: Length | None = None
+    """Length along the second axis."""
+    Lz: Length | None = None
+    """Length along the third axis."""
+    origin: Annotated[tuple[Position, ...], Field(min_length=1, max_length=3)] | None = None
+    """Lowest corner."""
+    regions: dict[Name, Box] = Field(default_factory=dict)
+    """Boxes of cells by name: for every axis an interval, a coordinate, or ``"all"``."""
+    boundaries: dict[Name, Box] = Field(default_factory=dict)
+    """Boxes of faces by name, beside the outer sides left, right, bottom, top, front, back."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> Shape:
+        cells = 1.0
+        for axis in "xyz":
+            width, length = getattr(self, f"d{axis}"), getattr(self, f"L{axis}")
+            count, key = getattr(self, f"n{axis}"), f"n{axis}"
+            if count is None and length is not None and isinstance(width, str):
+                count, key = length / metres(width), f"d{axis}"
+            cells *= count or 1
+            if cells > MOST_CELLS:
+                raise ValueError(f"{key}: makes {cells:.3g} cells; at most {MOST_CELLS:.0e} are possible")
+        return self
+
+    def arguments(self) -> dict[str, Any]:
+        """Keyword arguments of `shape_mesh`, lengths in metres."""
+        plain = {name: getattr(self, name) for name in type(self).model_fields if name != "kind"}
+        given = {name: value for name, value in plain.items() if value is not None}
+        for name in {"dx", "dy", "dz", "regions", "boundaries"} & set(given):
+            given[name] = metres(given[name])
+        return given
+
+
+class MeshSource(Table):
+    """Where the mesh comes from: a file, or a built-in shape."""
+
+    file: Path | None = None
+    """Mesh file; relative paths start at the case file."""
+    length_unit: Literal["m", "cm", "mm", "um", "nm", "pm"] | None = None
+    """Unit of the file's coordinates."""
+    shape: Shape | None = None
+    """A built-in grid instead of a file."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> MeshSource:
+        if (self.file is None) == (self.shape is None):
+            raise ValueError("give either file or shape" + ("" if self.file is None else ", not both"))
+        if self.file is not None and self.length_unit is None:
+            raise ValueError('length_unit: missing: the unit of the coordinates in the file, such as "um"')
+        if self.shape is not None and self.length_unit is not None:
+            raise ValueError("length_unit: is not used with shape, whose lengths carry their own units")
+        return self
+
+    def located(self, source: str, folder: Path) -> MeshSource:
+        """The source with its file found from ``folder`` on; :class:`CaseError` if it is missing."""
+        if self.file is None:
+            return self
+        file = (folder / self.file).resolve()
+        if not file.is_file():
+            raise CaseError(f"{source}: mesh.file: no such file: {file}")
+        return self.model_copy(update={"file": file})

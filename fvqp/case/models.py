@@ -1,0 +1,39 @@
+"""The models that cases can name, and where the schema, the check and the run of each live."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+
+from mpi4py import MPI
+
+from fvqp.case.tables import Case
+from fvqp.results.result import Result
+
+#: Name in a case → package with modules ``schema`` (``CASE``, the class of its cases), ``checks``
+#: (``check_case(case)``: what contradicts itself or goes unused) and ``run`` (``run(case, out, resume,
+#: comm)`` and ``check(case)``). Loaded when a case names it: a model brings much that others do not need.
+PACKAGES = {"usadel": "fvqp.case.usadel"}
+
+
+def schema(model: str) -> type[Case]:
+    """The class of a model's cases."""
+    found: type[Case] = import_module(f"{PACKAGES[model]}.schema").CASE
+    return found
+
+
+def check_parts(case: Case) -> None:
+    """Raises :class:`CaseError` when parts of the case contradict one another or go unused."""
+    import_module(f"{PACKAGES[case.model]}.checks").check_case(case)
+
+
+def run(case: Case, out: str | Path | None, resume: bool, comm: MPI.Comm) -> Result:
+    """Compute a case, see :func:`fvqp.case.run.run`."""
+    result: Result = import_module(f"{PACKAGES[case.model]}.run").run(case, out, resume, comm)
+    return result
+
+
+def check(case: Case) -> str:
+    """Sizes and expected memory of a case as text, without computing."""
+    text: str = import_module(f"{PACKAGES[case.model]}.run").check(case)
+    return text

@@ -1,0 +1,95 @@
+"""What the schemas of all models share: tables of a case file, and the case as a whole.
+
+One class a table of the TOML file. Quantities arrive as text with units and are kept as SI floats; energies
+and biases may be multiples of the reference gap Δ0 (:class:`fvqp.case.quantities.Energy`). Unknown keys are
+errors.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Self
+
+import tomlkit
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, PrivateAttr
+
+from fvqp.case.quantities import STRICT
+
+Name = Annotated[str, Field(min_length=1)]
+Count = Annotated[int, Field(strict=True, ge=1)]
+Flag = Annotated[bool, Field(strict=True)]
+
+
+def _as_list(value: Any) -> Any:
+    return value if isinstance(value, list | tuple) else [value]
+
+
+def _once(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    for number, value in enumerate(values):
+        if value in values[:number]:
+            raise ValueError(f'"{value}" is named more than once')
+    return values
+
+
+ONCE = AfterValidator(_once)
+"""No entry twice."""
+AS_LIST = BeforeValidator(_as_list)
+"""One value stands for a list of one."""
+
+
+class Table(BaseModel):
+    """A table of a case file."""
+
+    model_config = STRICT
+
+
+class Case(Table):
+    """A case: everything that is said about a computation, checked.
+
+    Every model has a class of its own with the tables that the model takes.
+    """
+
+    #: What does not decide the numbers, as :meth:`pydantic.BaseModel.model_dump` excludes it.
+    UNDECISIVE: ClassVar[dict[str, Any]] = {"title": True, "figures": True}
+
+    title: str = ""
+    """Of figures and of `results.nc`."""
+    model: str
+    """The equations; every model has tables of its own."""
+    _source: str = PrivateAttr(default="case")
+
+    @property
+    def source(self) -> str:
+        """Name of the file for messages."""
+        return self._source
+
+    def resolved_toml(self) -> str:
+        """The case as TOML with every default filled in; reading it gives an equal case."""
+        return tomlkit.dumps(_without_none(self.model_dump(mode="json", by_alias=True)))
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 (hexadecimal) of what decides the numbers: not titles, figures, nor how it is solved."""
+        return hashlib.sha256(json.dumps(self._decisive(), sort_keys=True).encode()).hexdigest()
+
+    def _decisive(self) -> dict[str, Any]:
+        return self.model_dump(mode="json", by_alias=True, exclude=self.UNDECISIVE)
+
+    def located(self, source: str, folder: Path) -> Self:
+        """The case under the name of its file, with the files that it names found from ``folder`` on.
+
+        Raises:
+            CaseError: a file is missing.
+        """
+        self._source = source
+        return self
+
+
+def _without_none(data: Any) -> Any:
+    if isinstance(data, dict):
+        return {key: _without_none(value) for key, value in data.items() if value is not None}
+    if isinstance(data, list):
+        return [_without_none(value) for value in data]
+    return data
