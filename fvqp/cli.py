@@ -43,6 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise CaseError("options after -- go to PETSc and belong to fvqp run")
         with _TerminalLog(parsed, ranks):
             code = int(parsed.work(parsed, petsc) or 0)
+            # Here, and not on Python's way out, a reader that has gone is noticed.
+            sys.stdout.flush()
         return code
     except FvqpError as error:
         return ranks.leave(error.exit_code, f"fvqp: error: {_one_line(error)}")
@@ -52,8 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return ranks.leave(130, "fvqp: interrupted" + _KEPT.get(command, ""))
     except BrokenPipeError:
         # The reader of our output has gone; nothing more may be written, also not by Python on its way out.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        return ranks.leave(1, "")
     except Exception:
         if ranks.size == 1:
             raise

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ import fvqp
 from fvqp import cli
 from fvqp.errors import CheckpointError, ConvergenceError, MeshError
 from fvqp.results import SweepDataset
+
+MESHES = Path(__file__).parents[1] / "meshes" / "ryan_wire"
 
 
 @pytest.fixture
@@ -132,3 +135,28 @@ def test_the_module_and_its_help():
     assert done.returncode == 0
     for command in ("run", "check", "plot", "symmetry", "mesh", "doctor"):
         assert command in done.stdout
+
+
+HANDLED = """
+import importlib, pkgutil, fvqp
+for module in pkgutil.walk_packages(fvqp.__path__, "fvqp."):
+    importlib.import_module(module.name)
+from petsc4py import PETSc
+assert PETSc.Sys.isInitialized()
+masks = dict(line.split() for line in open("/proc/self/status") if line.startswith("Sig"))
+print(int(masks["SigCgt:"], 16) >> 12 & 0b111, int(masks["SigIgn:"], 16) >> 12 & 0b111)
+"""
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="asks Linux")
+def test_signals_are_python_s():
+    """Of SIGPIPE, SIGALRM, SIGTERM none is caught, and the first ignored, whatever has been imported."""
+    done = subprocess.run([sys.executable, "-c", HANDLED], capture_output=True, text=True, timeout=60)
+    assert done.stdout.split() == ["0", "1"], done.stderr
+
+
+def test_a_reader_that_has_gone():
+    command = [sys.executable, "-m", "fvqp.cli", "mesh", "info", str(MESHES / "line.msh")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process.stdout.close()
+    assert process.stderr.read() == "" and process.wait(timeout=60) == 1

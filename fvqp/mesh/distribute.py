@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from mpi4py import MPI
-from petsc4py import PETSc
 
 from fvqp.errors import MeshError
 from fvqp.mesh import geometry
+from fvqp.petsc import PETSc
 
 log = logging.getLogger(__name__)
 

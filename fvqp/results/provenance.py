@@ -15,7 +15,7 @@ PACKAGES = ("fvqp", "numpy", "scipy", "numba", "mpi4py", "meshio", "xarray", "ne
 
 def provenance(comm: MPI.Comm, further: Mapping[str, str] | None = None) -> dict[str, str]:
     """Attributes that tell how results were made; ``further`` adds hashes, options, sources of parameters."""
-    from petsc4py import PETSc
+    from fvqp.petsc import PETSc
 
     versions = {name: _version(name) for name in PACKAGES}
     versions["PETSc"] = ".".join(map(str, PETSc.Sys.getVersion()))

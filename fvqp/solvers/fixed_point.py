@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from mpi4py import MPI
 from numpy.typing import NDArray
-from petsc4py import PETSc
 
 from fvqp.errors import ConvergenceError
+from fvqp.petsc import PETSc
 
 Floats = NDArray[np.float64]
 log = logging.getLogger(__name__)

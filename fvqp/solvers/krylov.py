@@ -8,9 +8,9 @@ from collections.abc import Callable
 import numpy as np
 from mpi4py import MPI
 from numpy.typing import NDArray
-from petsc4py import PETSc
 
 from fvqp.errors import CaseError, ConvergenceError
+from fvqp.petsc import PETSc
 from fvqp.solvers.numbering import Numbering
 
 FloatArray = NDArray[np.float64]

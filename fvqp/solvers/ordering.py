@@ -12,9 +12,10 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
-from petsc4py import PETSc
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import reverse_cuthill_mckee
+
+from fvqp.petsc import PETSc
 
 IntArray = NDArray[np.int64]
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from mpi4py import MPI
-from petsc4py import PETSc
 from solver_matrices import distribute, grid_matrices, partitions, reference
 
 from fvqp.errors import CaseError, ConvergenceError
+from fvqp.petsc import PETSc
 from fvqp.solvers import krylov, linear
 from fvqp.solvers.linear import LinearSolver, solve_energies
 from fvqp.solvers.numbering import Numbering
