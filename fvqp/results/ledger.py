@@ -22,14 +22,16 @@ TOLERANCE = 1e-8
 
 @dataclass
 class Ledger:
-    """Balance of one sweep point, or the worst one of several.
+    """Balance of one sweep point.
 
     ``rows[name] = (injected, relaxed, taken_out)`` are rates in the units of :data:`ROWS`; ``scale[name]``,
-    where given, is the gross flow that the residual is compared with (default: the largest of the three).
+    where given, is the gross flow that the residual is compared with (default: the largest of the three);
+    ``point`` says which point of a sweep it is.
     """
 
     rows: dict[str, tuple[float, float, float]]
     scale: dict[str, float] = field(default_factory=dict)
+    point: str = ""
 
     def __post_init__(self) -> None:
         unknown = set(self.rows) - set(ROWS)
@@ -63,6 +65,8 @@ class Ledger:
 
     def log(self, tolerance: float = TOLERANCE) -> None:
         """Writes the ledger to the log, with a warning for every row that does not close."""
+        if self.point:
+            log.info("ledger at %s, where its residual is largest", self.point)
         for line in self.table().splitlines():
             log.info("%s", line)
         for row in self.rows:
@@ -84,18 +88,32 @@ class Ledger:
 
     @classmethod
     def of(cls, dataset: xr.Dataset) -> Ledger:
-        """The ledger of a dataset: for every row the sweep point whose residual is largest, against the
-        largest flow of the sweep."""
-        rows, scale = {}, {}
-        for row in ROWS:
-            name = f"ledger_{row}"
-            if name not in dataset:
-                continue
-            values = dataset[name].values.reshape(-1, len(ENTRIES))
-            values = values[~np.isnan(values).all(axis=1)]
-            if len(values) == 0:
-                continue
-            worst = int(np.argmax(np.abs(values[:, 3])))
-            rows[row] = (float(values[worst, 0]), float(values[worst, 1]), float(values[worst, 2]))
-            scale[row] = float(np.abs(values[:, :3]).max())
-        return cls(rows, scale)
+        """The ledger of the sweep point whose residual is largest; of every row in units of its largest flow
+        in the sweep."""
+        tables = {row: dataset[f"ledger_{row}"].values for row in ROWS if f"ledger_{row}" in dataset}
+        known = {row: ~np.isnan(values).all(axis=-1) for row, values in tables.items()}
+        tables = {row: values for row, values in tables.items() if known[row].any()}
+        if not tables:
+            return cls({})
+        scale = {row: float(np.nanmax(np.abs(values[..., :3]))) for row, values in tables.items()}
+        sizes = [
+            np.where(
+                known[row], np.nan_to_num(np.abs(values[..., 3]) / (scale[row] or 1.0), nan=np.inf), -1.0
+            )
+            for row, values in tables.items()
+        ]
+        largest = np.max(sizes, axis=0)
+        worst = np.unravel_index(int(np.argmax(largest)), largest.shape)
+        rows = {
+            row: (float(values[worst][0]), float(values[worst][1]), float(values[worst][2]))
+            for row, values in tables.items()
+            if known[row][worst]
+        }
+        swept = [dim for dim in dataset[f"ledger_{next(iter(tables))}"].dims if dim != "ledger_entry"]
+        point = [_coordinate(dataset[dim], i) for dim, i in zip(swept, worst, strict=True)]
+        return cls(rows, {row: scale[row] for row in rows}, ", ".join(point))
+
+
+def _coordinate(axis: xr.DataArray, index: np.intp) -> str:
+    """``V_inj = 0.0005 V``."""
+    return f"{axis.name} = {axis.values[index]:.6g} {axis.attrs.get('units', '')}".rstrip()

@@ -142,7 +142,24 @@ def test_ledger_closes_or_warns(sweep, caplog):
     good.record(sweep, (0, 0, 0))
     bad.record(sweep, (1, 0, 3))
     worst = Ledger.of(sweep.dataset)
-    assert worst.rows["charge"] == bad.rows["charge"] and worst.closes(0.11) and not worst.closes(0.09)
-    assert worst.rows["energy"] == good.rows["energy"]
+    assert worst.rows == bad.rows and worst.closes(0.11) and not worst.closes(0.09)
     with pytest.raises(KeyError, match="momentum"):
         Ledger({"momentum": (0.0, 0.0, 0.0)})
+
+
+def test_ledger_of_a_sweep_is_that_of_one_point(caplog):
+    """The point where the largest of all residuals is; flows of other points are the scale only."""
+    data = SweepDataset({"supercurrent": [0.0, 1e-6], "V_inj": [0.0, 1e-4, 5e-4]})
+    assert Ledger.of(data.dataset).rows == {}
+    Ledger({"charge": (1e-9, 0.0, 1e-9), "energy": (1e-12, 0.0, 1e-12)}).record(data, (0, 2))
+    small = {"charge": (1e-10, 0.0, 0.9e-10), "energy": (1e-14, 0.0, 0.9e-14)}
+    Ledger(small).record(data, (1, 1))
+    Ledger({"charge": (1e-13, 0.0, 0.0), "energy": (1e-17, 0.0, 0.0)}).record(data, (1, 2))
+    worst = Ledger.of(data.dataset)
+    assert worst.rows == small and worst.point == "supercurrent = 1e-06 A, V_inj = 0.0001 V"
+    assert worst.relative("charge") == pytest.approx(1e-2) and worst.relative("energy") == pytest.approx(1e-3)
+    with caplog.at_level("INFO", logger="fvqp"):
+        worst.log()
+    assert "ledger at supercurrent = 1e-06 A, V_inj = 0.0001 V, where" in caplog.text
+    Ledger({"charge": (np.nan, 0.0, 0.0)}).record(data, (0, 0))
+    assert not Ledger.of(data.dataset).closes() and "V_inj = 0 V" in Ledger.of(data.dataset).point
