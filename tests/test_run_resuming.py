@@ -19,7 +19,7 @@ from run_cases import CURRENTS, LINE, UNIFORM, as_file, assert_same, line
 
 import fvqp
 from fvqp import cli
-from fvqp.case.usadel.recording import Recorder
+from fvqp.case.usadel.recording import UsadelRecorder
 from fvqp.errors import CheckpointError, ConvergenceError
 from fvqp.models.usadel import Point, UsadelProblem
 from fvqp.results import open_result
@@ -53,15 +53,15 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def interrupted_after(points: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Make runs stop, as by Ctrl-C, when that many points are recorded."""
     recorded = []
-    original = Recorder.record
+    original = UsadelRecorder.record
 
-    def record(self: Recorder, *arguments: object) -> None:
+    def record(self: UsadelRecorder, *arguments: object) -> None:
         if len(recorded) == points:
             raise KeyboardInterrupt
         recorded.append(arguments)
         original(self, *arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Recorder, "record", record)
+    monkeypatch.setattr(UsadelRecorder, "record", record)
 
 
 def count_solves(monkeypatch: pytest.MonkeyPatch) -> list[Point]:
@@ -247,15 +247,15 @@ def launch(case: Path, out: Path, *options: str) -> subprocess.Popen[str]:
     program = (
         "import sys, time\n"
         "from fvqp import cli\n"
-        "from fvqp.case.usadel.recording import Recorder\n"
+        "from fvqp.case.usadel.recording import UsadelRecorder\n"
         "from fvqp.results import folder\n"
         "folder.WRITE_EVERY = 0.05\n"
-        "original = Recorder.record\n"
+        "original = UsadelRecorder.record\n"
         "def record(self, *arguments):\n"
         "    original(self, *arguments)\n"
         "    print(self.sweep.completed.sum(), flush=True)\n"
         "    time.sleep(0.1)\n"
-        "Recorder.record = record\n"
+        "UsadelRecorder.record = record\n"
         "sys.exit(cli.main(sys.argv[1:]))\n"
     )
     command = [sys.executable, "-c", program, "run", str(case), "--out", str(out), "--quiet", *options]

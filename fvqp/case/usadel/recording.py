@@ -11,21 +11,17 @@ from mpi4py import MPI
 from numpy.typing import NDArray
 from scipy import constants
 
+from fvqp.case.recorder import Recorder
 from fvqp.case.usadel.build import Sweep
 from fvqp.case.usadel.schema import UsadelCase
-from fvqp.errors import ConvergenceError
 from fvqp.models.analytic import long_wire_conductance
 from fvqp.models.kinetics import L, T
 from fvqp.models.usadel import Solution, UsadelProblem
 from fvqp.results import ledger as ledgers
-from fvqp.results.checkpoint import Checkpoint
 from fvqp.results.dataset import SweepDataset
 from fvqp.results.fields import FieldSeries
 from fvqp.results.folder import ResultsFolder
-from fvqp.results.progress import SweepProgress
-from fvqp.results.result import Result
 from fvqp.results.symmetry import is_mirrored, symmetry_parts
-from fvqp.results.together import all_or_none, on_root
 
 Floats = NDArray[np.float64]
 log = logging.getLogger(__name__)
@@ -36,12 +32,12 @@ AXES = ("temperature", "supercurrent", "V_det", "V_inj")
 _POINT, _DONE = 1, 2
 
 
-class Recorder:
-    """Collects the results of all groups of ranks on rank 0 of the run, and writes them as they come.
+class UsadelRecorder(Recorder):
+    """Records the points of a sweep of biases.
 
     Args:
         case, sweep, problems: what is run; one problem a temperature.
-        comm: all ranks of the run; ``group``: those that share this mesh.
+        comm: all ranks of the run.
         folder: where to write, or None.
     """
 
@@ -51,15 +47,9 @@ class Recorder:
         sweep: Sweep,
         problems: list[UsadelProblem],
         comm: MPI.Comm,
-        group: MPI.Comm,
         folder: ResultsFolder | None,
     ) -> None:
         self.case = case
-        self.comm, self.group = comm, group
-        #: The ranks of the group on a communicator of their own, to find out whether all of them failed.
-        self.guard = group.Dup()
-        self.folder = folder
-        self.progress: SweepProgress | None = None
         self.device = problems[0].device
         self._swept = tuple(name for name in AXES if getattr(sweep, name))
         self._axis = sweep
@@ -69,8 +59,7 @@ class Recorder:
             n: f"_{self.device.junctions[n].name}" if k else "" for k, n in enumerate(detectors)
         }
         self._injectors = [n for n, j in enumerate(self.device.junctions) if j.role == "injector"]
-        self._arrays: dict[str, Floats] = {}
-        self._point: dict[str, NDArray[Any]] = {}
+        super().__init__(self.device.mesh, comm, case.solver.groups, folder)
         self.sweep = self._dataset(problems)
 
     def place(self, outer: tuple[int, ...], v: int) -> tuple[int, ...]:
@@ -99,7 +88,7 @@ class Recorder:
         output = self.case.output
         if output.stored:
             mesh = self.device.mesh
-            centroids = self._gathered(mesh.centroid)
+            centroids = self.gathered(mesh.centroid)
             if self.comm.rank == 0:
                 coordinates["cell"] = (("cell",), np.arange(mesh.n_global))
                 coordinates |= {name: (("cell",), centroids[:, k]) for k, name in enumerate("xyz")}
@@ -152,76 +141,14 @@ class Recorder:
         values = self._observables(problem, solution)
         balance = self._ledger(problem, solution)
         stored = {
-            name: self._gathered(self._cells(problem, solution, name)) for name in self.case.output.stored
+            name: self.gathered(self._cells(problem, solution, name)) for name in self.case.output.stored
         }
         values.update({name: array for name, array in stored.items() if self.group.rank == 0})
         label = f"V_inj = {solution.point.V_inj * 1e3:.4g} mV"
-        if self.group.rank == 0:
-            if self.comm.rank == 0:
-                self._store(place, values, balance, label)
-                self._drain()
-            else:
-                self.comm.send((place, values, balance, label), dest=0, tag=_POINT)
+        self.keep(place, values, balance, label)
         if self.folder is not None:
             self._write_fields(outer, v, problem, solution)
-            self._remember(place, solution)
-            state = Checkpoint(self.sweep.completed, dict(self._arrays), dict(self._point))
-            self.folder.save(self.device.mesh, state)
-
-    def go_on_from(self, earlier: Checkpoint | None) -> None:
-        """Keep the state of ``earlier`` until a point of this run replaces it."""
-        if earlier is not None:
-            self._arrays, self._point = earlier.arrays, earlier.numbers
-
-    def finish(self, failure: ConvergenceError | None) -> None:
-        """Wait for all groups, add the symmetry parts, write everything, draw the figures. Collective.
-
-        Raises the ``failure`` of the first group that has one, on all ranks; what was computed is written.
-        """
-        if self.group.rank == 0 and self.comm.rank != 0:
-            self.comm.send(None, dest=0, tag=_DONE)
-        if self.comm.rank == 0:
-            self._drain(wait_for=self.case.solver.groups - 1)
-            self._add_parts()
-            ledgers.Ledger.of(self.sweep.dataset).log()
-        if self.folder is not None:
-            state = Checkpoint(self.sweep.completed, dict(self._arrays), dict(self._point))
-            self.folder.save(self.device.mesh, state, force=True)
-        self.guard.Free()
-        all_or_none(self.comm, failure)
-        if self.folder is not None:
-            for file in on_root(self.comm, lambda: self.result().plot()):
-                if self.comm.rank == 0:
-                    log.info("figure %s", file)
-
-    def result(self) -> Result:
-        """The results so far."""
-        return Result(self.sweep.dataset, None if self.folder is None else self.folder.path)
-
-    def _store(
-        self, place: tuple[int, ...], values: dict[str, Any], balance: ledgers.Ledger, label: str
-    ) -> None:
-        again = bool(self.sweep.dataset["completed"].values[place])
-        self.sweep.record(place, **values)
-        balance.record(self.sweep, place)
-        if self.progress is not None:
-            self.progress.advance(label, 0 if again else 1)
-
-    def _drain(self, wait_for: int | None = None) -> None:
-        """Store what other groups have sent; with ``wait_for``, until that many of them are done."""
-        if self.case.solver.groups == 1:
-            return
-        status = MPI.Status()
-        while self.comm.Iprobe(tag=_POINT, status=status):
-            self._store(*self.comm.recv(source=status.Get_source(), tag=_POINT))
-        done = 0
-        while done < (wait_for or 0):
-            # A group's points come before its last word, so none is left once all are done.
-            message = self.comm.recv(status=status)
-            if status.Get_tag() == _DONE:
-                done += 1
-            else:
-                self._store(*message)
+        self.save(*self._state(place, solution))
 
     def _observables(self, problem: UsadelProblem, solution: Solution) -> dict[str, Any]:
         into = problem.junction_currents(solution.kinetic.currents)
@@ -305,33 +232,26 @@ class Recorder:
         ]
         return self.folder.series("fields" + "".join(f"_{name}_{index}" for name, index in swept))
 
-    def _remember(self, place: tuple[int, ...], solution: Solution) -> None:
+    def _state(
+        self, place: tuple[int, ...], solution: Solution
+    ) -> tuple[dict[str, Floats], dict[str, NDArray[Any]]]:
+        """What the next bias can start from."""
         n = self.device.mesh.n_cells
         phase, point = solution.phase, solution.point
-        self._arrays = {
+        arrays = {
             "gap": np.broadcast_to(solution.spectral.gap, (n,)).copy(),
             "depairing": np.broadcast_to(solution.spectral.depairing, (n,)).copy(),
         }
         if phase is not None:
-            self._arrays |= {"phase": phase.phase, "superfluid": phase.superfluid}
+            arrays |= {"phase": phase.phase, "superfluid": phase.superfluid}
         drain = 0.0 if phase is None else phase.drain
-        self._point = {
+        numbers = {
             "place": np.array(place, dtype=np.int64),
             "point": np.array([point.V_inj, point.V_det, point.supercurrent, drain]),
         }
+        return arrays, numbers
 
-    def _gathered(self, cells: Floats) -> Floats:
-        """``cells`` of all ranks of the group in the order of the file, on its rank 0 (elsewhere empty)."""
-        mesh = self.device.mesh
-        rows = mesh.comm.gather((mesh.global_id[: mesh.n_owned], cells[: mesh.n_owned]))
-        if rows is None:
-            return np.empty(0)
-        out = np.empty((mesh.n_global, *cells.shape[1:]))
-        for ids, values in rows:
-            out[ids] = values
-        return out
-
-    def _add_parts(self) -> None:
+    def complete(self) -> None:
         """Symmetry parts (Eqs. 16-19) where the sweep has the mirror images they need."""
         dataset = self.sweep.dataset
         biases = np.array(self._axis.V_inj)

@@ -22,7 +22,7 @@ from fvqp.case.usadel.build import (
     check_petsc_options_used,
     petsc_options,
 )
-from fvqp.case.usadel.recording import Recorder
+from fvqp.case.usadel.recording import UsadelRecorder
 from fvqp.case.usadel.schema import UsadelCase
 from fvqp.errors import CaseError, ConvergenceError, FvqpError
 from fvqp.models.kinetics import SpectralState
@@ -66,7 +66,7 @@ def run(case: UsadelCase, out: str | Path | None, resume: bool, comm: MPI.Comm) 
             folder = ResultsFolder(out, text, case.hash, comm, resume, {"material_sources": sources})
             stack.enter_context(folder)
         problems[0].kinetics.transport.log_accuracy()
-        recorder = Recorder(case, sweep, problems, comm, group, folder)
+        recorder = UsadelRecorder(case, sweep, problems, comm, folder)
         earlier = None if folder is None else folder.start(recorder.sweep, mesh)
         completed = comm.bcast(recorder.sweep.completed)
         mine = [line for k, line in enumerate(lines) if k * groups // len(lines) == number]
@@ -134,7 +134,7 @@ def _run_line(
     line: _Line,
     problems: list[UsadelProblem],
     sweep: Sweep,
-    recorder: Recorder,
+    recorder: UsadelRecorder,
     completed: NDArray[np.bool_],
     earlier: Checkpoint | None,
 ) -> None:

@@ -1,0 +1,153 @@
+"""Recording a run of any model: results of all groups of ranks come together on rank 0 and are written."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import numpy as np
+from mpi4py import MPI
+from numpy.typing import NDArray
+
+from fvqp.errors import ConvergenceError
+from fvqp.mesh import Mesh
+from fvqp.results import ledger as ledgers
+from fvqp.results.checkpoint import Checkpoint
+from fvqp.results.dataset import SweepDataset
+from fvqp.results.folder import ResultsFolder
+from fvqp.results.progress import SweepProgress
+from fvqp.results.result import Result
+from fvqp.results.together import all_or_none, on_root
+
+Floats = NDArray[np.float64]
+log = logging.getLogger(__name__)
+
+#: Message tags between the groups of ranks.
+_POINT, _DONE = 1, 2
+
+
+class Recorder:
+    """Collects the results of all groups of ranks on rank 0 of the run, and writes them as they come.
+
+    A model's recorder makes the dataset ``sweep`` (of the same layout on all ranks), and turns a solved point
+    into values for `keep`.
+
+    Args:
+        mesh: of this group of ranks; ``mesh.comm`` are the ranks that share it.
+        comm: all ranks of the run.
+        groups: number of groups of ranks.
+        folder: where to write, or None.
+    """
+
+    sweep: SweepDataset
+
+    def __init__(self, mesh: Mesh, comm: MPI.Comm, groups: int, folder: ResultsFolder | None) -> None:
+        self.mesh = mesh
+        self.comm, self.group = comm, mesh.comm
+        self.groups = groups
+        #: The ranks of the group on a communicator of their own, to find out whether all of them failed.
+        self.guard = self.group.Dup()
+        self.folder = folder
+        self.progress: SweepProgress | None = None
+        self._arrays: dict[str, Floats] = {}
+        self._numbers: dict[str, NDArray[Any]] = {}
+
+    def keep(
+        self, place: tuple[int, ...], values: dict[str, Any], balance: ledgers.Ledger | None, label: str
+    ) -> None:
+        """Takes over a point: its values in the dataset, its ledger, and how progress calls it.
+
+        Called by all ranks of a group; those of its rank 0 count.
+        """
+        if self.group.rank != 0:
+            return
+        if self.comm.rank == 0:
+            self._store(place, values, balance, label)
+            self._drain()
+        else:
+            self.comm.send((place, values, balance, label), dest=0, tag=_POINT)
+
+    def save(self, arrays: dict[str, Floats], numbers: dict[str, NDArray[Any]]) -> None:
+        """Writes results and checkpoint when that is due. Collective over the group.
+
+        Args:
+            arrays: state ``[n_cells, ...]`` that a resumed run starts from.
+            numbers: small arrays beside it, the same on all ranks.
+        """
+        self._arrays, self._numbers = arrays, numbers
+        if self.folder is not None:
+            self.folder.save(self.mesh, self._checkpoint())
+
+    def go_on_from(self, earlier: Checkpoint | None) -> None:
+        """Keep the state of ``earlier`` until a point of this run replaces it."""
+        if earlier is not None:
+            self._arrays, self._numbers = earlier.arrays, earlier.numbers
+
+    def finish(self, failure: ConvergenceError | None) -> None:
+        """Wait for all groups, add the symmetry parts, write everything, draw the figures. Collective.
+
+        Raises the ``failure`` of the first group that has one, on all ranks; what was computed is written.
+        """
+        if self.group.rank == 0 and self.comm.rank != 0:
+            self.comm.send(None, dest=0, tag=_DONE)
+        if self.comm.rank == 0:
+            self._drain(wait_for=self.groups - 1)
+            self.complete()
+            balance = ledgers.Ledger.of(self.sweep.dataset)
+            if balance.rows:
+                balance.log()
+        if self.folder is not None:
+            self.folder.save(self.mesh, self._checkpoint(), force=True)
+        self.guard.Free()
+        all_or_none(self.comm, failure)
+        if self.folder is not None:
+            for file in on_root(self.comm, lambda: self.result().plot()):
+                if self.comm.rank == 0:
+                    log.info("figure %s", file)
+
+    def complete(self) -> None:
+        """Adds what follows from all points together; on rank 0, once all points are there."""
+
+    def result(self) -> Result:
+        """The results so far."""
+        return Result(self.sweep.dataset, None if self.folder is None else self.folder.path)
+
+    def _store(
+        self, place: tuple[int, ...], values: dict[str, Any], balance: ledgers.Ledger | None, label: str
+    ) -> None:
+        again = bool(self.sweep.dataset["completed"].values[place])
+        self.sweep.record(place, **values)
+        if balance is not None:
+            balance.record(self.sweep, place)
+        if self.progress is not None:
+            self.progress.advance(label, 0 if again else 1)
+
+    def _drain(self, wait_for: int | None = None) -> None:
+        """Store what other groups have sent; with ``wait_for``, until that many of them are done."""
+        if self.groups == 1:
+            return
+        status = MPI.Status()
+        while self.comm.Iprobe(tag=_POINT, status=status):
+            self._store(*self.comm.recv(source=status.Get_source(), tag=_POINT))
+        done = 0
+        while done < (wait_for or 0):
+            # A group's points come before its last word, so none is left once all are done.
+            message = self.comm.recv(status=status)
+            if status.Get_tag() == _DONE:
+                done += 1
+            else:
+                self._store(*message)
+
+    def _checkpoint(self) -> Checkpoint:
+        return Checkpoint(self.sweep.completed, dict(self._arrays), dict(self._numbers))
+
+    def gathered(self, cells: Floats) -> Floats:
+        """``cells`` of all ranks of the group in the order of the file, on its rank 0 (elsewhere empty)."""
+        mesh = self.mesh
+        rows = mesh.comm.gather((mesh.global_id[: mesh.n_owned], cells[: mesh.n_owned]))
+        if rows is None:
+            return np.empty(0)
+        out = np.empty((mesh.n_global, *cells.shape[1:]))
+        for ids, values in rows:
+            out[ids] = values
+        return out
