@@ -9,9 +9,7 @@ from mpi4py import MPI
 
 from fvqp.mesh.cells import BY_VTK
 from fvqp.mesh.mesh import Mesh
-
-#: Faces whose non-orthogonality is below this angle (degrees) count as orthogonal.
-ORTHOGONAL_ANGLE = 1e-3
+from fvqp.mesh.orthogonality import non_orthogonality, oblique, projections
 
 #: SI unit by dimension.
 UNITS = {0: "", 1: "m", 2: "m²", 3: "m³"}
@@ -32,8 +30,9 @@ class Quality:
     extent : ``(2, 3)`` lowest and highest coordinates in metres.
     angle_max, angle_mean : non-orthogonality in degrees: the angle between a face's normal and the line
         between the centroids of its cells, over interior faces (0 if there are none).
-    n_oblique : interior faces with an angle above `ORTHOGONAL_ANGLE`. A two-point flux is inconsistent
-        there, and the corrected flux is not monotone.
+    n_oblique : interior faces that are not straight between the centroids of their cells, see
+        `fvqp.mesh.orthogonality`. A two-point flux is inconsistent there, and the corrected flux is not
+        monotone.
     aspect_max, aspect_mean : longest over shortest extent of the cells, see `aspect_ratio`.
     components : number of connected parts.
     ranks : MPI ranks, with the fewest and the most owned cells, and the ghosts of all ranks.
@@ -60,24 +59,6 @@ class Quality:
     aspect_mean: float
     components: int
     ranks: tuple[int, int, int, int]
-
-
-def non_orthogonality(mesh: Mesh) -> np.ndarray:
-    """Angle in degrees between normal and line of centroids, ``(n_faces,)``; 0 on the outer boundary.
-
-    A line has no such angle: there it is 0 also at bends.
-    """
-    angle = np.zeros(mesh.n_faces)
-    if mesh.dim == 1:
-        return angle
-    inner = mesh.face_cells[:, 1] >= 0
-    a, b = mesh.face_cells[inner].T
-    d = mesh.centroid[b] - mesh.centroid[a]
-    n = mesh.face_normal[inner]
-    along = np.einsum("ij,ij->i", d, n)
-    across = np.linalg.norm(d - along[:, None] * n, axis=1)
-    angle[inner] = np.degrees(np.arctan2(across, along))
-    return angle
 
 
 def aspect_ratio(mesh: Mesh) -> np.ndarray:
@@ -136,7 +117,7 @@ def report(mesh: Mesh) -> Quality:
         extent=np.array([low, high]),
         angle_max=comm.allreduce(float(angle.max(initial=0.0)), op=MPI.MAX),
         angle_mean=comm.allreduce(float(angle.sum())) / max(n_inner, 1),
-        n_oblique=comm.allreduce(int(np.sum(angle > ORTHOGONAL_ANGLE))),
+        n_oblique=comm.allreduce(int(oblique(projections(mesh)[1])[inner].sum())),
         aspect_max=comm.allreduce(float(aspect.max()), op=MPI.MAX),
         aspect_mean=comm.allreduce(float(aspect.sum())) / mesh.n_global,
         components=parts,

@@ -16,12 +16,10 @@ from numpy.typing import NDArray
 
 from fvqp.errors import MeshError
 from fvqp.mesh import Mesh
+from fvqp.mesh.orthogonality import oblique, projections
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int32]
-
-#: Offsets below this fraction of the distance to the face count as orthogonal (round-off of a centroid).
-ORTHOGONAL = 1e-9
 
 
 @dataclass(frozen=True)
@@ -54,8 +52,8 @@ class FaceGeometry:
         offset: ``(n_faces, 2, 3)`` vector from cell centroid to projected point, metres; exactly 0 where the
             mesh is orthogonal.
         weight: ``(n_faces,)`` share of cell 0 in the face value interpolated between the projected points.
-        non_orthogonal: number of faces that this rank owns where the correction acts; there the scheme is
-            second-order but not provably monotone.
+        non_orthogonal: number of interior faces that this rank owns where the correction acts; there the
+            scheme is second-order but not provably monotone.
         gradient: weights, or None if no local face needs them.
     """
 
@@ -84,18 +82,7 @@ def face_geometry(mesh: Mesh, conductivity: Floats, medium: Ints, prescribed: In
     cells = mesh.face_cells
     inside = cells >= 0
     owner = np.where(inside, cells, 0)
-    d = mesh.face_centroid[:, None, :] - mesh.centroid[owner]
-    if mesh.dim == 1:
-        # A line may bend at a node: distances are measured along the line.
-        normal_distance = np.where(inside, np.linalg.norm(d, axis=2), np.inf)
-        offset = np.zeros_like(d)
-    else:
-        sign = np.array([1.0, -1.0])
-        normal = mesh.face_normal[:, None, :] * sign[None, :, None]
-        along = np.einsum("fsi,fsi->fs", d, normal)
-        offset = d - along[..., None] * normal
-        offset[(np.linalg.norm(offset, axis=2) <= ORTHOGONAL * np.abs(along)) | ~inside] = 0.0
-        normal_distance = np.where(inside, along, np.inf)
+    normal_distance, offset = projections(mesh)
     if np.any(normal_distance <= 0.0):
         face = int(np.argmax((normal_distance <= 0.0).any(axis=1)))
         raise MeshError(
@@ -106,13 +93,13 @@ def face_geometry(mesh: Mesh, conductivity: Floats, medium: Ints, prescribed: In
     inner = inside[:, 1]
     weight = np.ones(len(cells))
     weight[inner] = normal_distance[inner, 1] / normal_distance[inner].sum(axis=1)
-    skewed = np.any(offset != 0.0, axis=(1, 2))
+    skewed = oblique(offset)
     needed = mesh.comm.allreduce(int(skewed.sum())) > 0
     return FaceGeometry(
         half=np.ascontiguousarray(half),
         offset=np.ascontiguousarray(offset),
         weight=weight,
-        non_orthogonal=int((skewed & mesh.face_owned).sum()),
+        non_orthogonal=int((skewed & inner & mesh.face_owned).sum()),
         gradient=_least_squares(mesh, medium, prescribed) if needed else None,
     )
 

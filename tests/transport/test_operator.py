@@ -22,7 +22,7 @@ from transport_problems import (
 )
 
 from fvqp.errors import CaseError, MeshError
-from fvqp.mesh import Mesh, build_mesh, read_mesh, shape_mesh
+from fvqp.mesh import Mesh, build_mesh, quality, read_mesh, shape_mesh
 from fvqp.transport.operator import Interface, Terminal
 
 SELF = MPI.COMM_SELF
@@ -127,6 +127,7 @@ def test_says_where_it_is_not_monotone(halves: dict[int, Path], meshes: dict[str
         along = mesh.centroid[np.where(inner, c1, c0)] - mesh.centroid[c0]
         tilted = np.linalg.norm(np.cross(along, mesh.face_normal), axis=1) > 1e-9
         assert transport.non_orthogonal >= np.count_nonzero(inner & tilted) > 0
+        assert transport.non_orthogonal == quality.report(mesh).n_oblique
 
 
 @pytest.mark.parametrize("kind", ["orthogonal", "triangles"])
