@@ -248,48 +248,74 @@ def product(grid, states, anomalous, f, n, step_f, step_n, change_f, change_n):
 
 
 @njit(cache=True, parallel=True, nogil=True)
-def jacobian(grid, states, anomalous, f, n, matrix):
-    """Dense Jacobian of every cell, ``(cells, N + K, N + K)``, quasiparticles first."""
+def jacobian(grid, states, anomalous, f, n, ff, fn, nf, nn):
+    """Blocks of the Jacobian of every cell; each row is written by itself, from its own events."""
     strength, capacity, offset = grid.strength, grid.capacity, grid.offset
     cells, bins = f.shape
     points = n.shape[1]
-    for c in prange(cells):
-        row = np.int64(c) if states.shape[0] > 1 else 0
-        s, p = states[row], anomalous[row]
-        fc, nc, out = f[c], n[c], matrix[c]
-        out[:, :] = 0.0
-        for i in range(bins):
-            if s[i] == 0.0:
-                continue
-            for j in range(i, bins):
-                if s[j] == 0.0:
-                    continue
-                fi, fj = fc[i], fc[j]
-                k = j - i - 1
-                if 0 <= k < points:
-                    nk = nc[k]
-                    w = strength[k] * (s[i] * s[j] - p[i] * p[j])
-                    by_i, by_j, by_n = -w * (fj + nk), w * (1.0 - fi + nk), w * (fj - fi)
-                    _add(out, i, 1.0 / s[i], i, j, bins + k, by_i, by_j, by_n)
-                    _add(out, j, -1.0 / s[j], i, j, bins + k, by_i, by_j, by_n)
-                    _add(out, bins + k, 1.0 / capacity[k], i, j, bins + k, by_i, by_j, by_n)
-                k = offset + i + j - 1
-                if k < points:
-                    nk = nc[k]
-                    w = strength[k] * (s[i] * s[j] + p[i] * p[j])
-                    by_i, by_j, by_n = w * (fj + nk), w * (fi + nk), -w * (1.0 - fi - fj)
-                    share = 1.0 if j > i else 0.5
-                    _add(out, i, -1.0 / s[i], i, j, bins + k, by_i, by_j, by_n)
-                    if j > i:
-                        _add(out, j, -1.0 / s[j], i, j, bins + k, by_i, by_j, by_n)
-                    _add(out, bins + k, share / capacity[k], i, j, bins + k, by_i, by_j, by_n)
+    for row in prange(cells * bins):
+        c, i = row // bins, row % bins
+        own = c if states.shape[0] > 1 else 0
+        _bin_row(strength, offset, i, states[own], anomalous[own], f[c], n[c], ff[c, i], fn[c, i])
+    for row in prange(cells * points):
+        c, k = row // points, row % points
+        own = c if states.shape[0] > 1 else 0
+        s, p = states[own], anomalous[own]
+        scale = strength[k] / capacity[k]
+        nn[c, k] = _point_row(scale, k, k + 1 - offset, s, p, f[c], n[c, k], nf[c, k])
 
 
-@njit(cache=True, inline="always")
-def _add(out, row, scale, i, j, k, by_i, by_j, by_n):
-    out[row, i] += scale * by_i
-    out[row, j] += scale * by_j
-    out[row, k] += scale * by_n
+@njit(cache=True, nogil=True)
+def _bin_row(strength, offset, i, s, p, f, n, by_f, by_n):
+    """Derivatives of the rate of one bin."""
+    by_f[:] = 0.0
+    by_n[:] = 0.0
+    if s[i] == 0.0:
+        return
+    bins, points = f.size, n.size
+    fi, anomaly = f[i], p[i] / s[i]
+    own = 0.0
+    for j in range(i + 1, min(bins, i + 1 + points)):
+        k = j - i - 1
+        w = strength[k] * (s[j] - anomaly * p[j])
+        by_f[j] += w * (1.0 - fi + n[k])
+        by_n[k] += w * (f[j] - fi)
+        own -= w * (f[j] + n[k])
+    for j in range(max(0, i - points), i):
+        k = i - j - 1
+        w = strength[k] * (s[j] - anomaly * p[j])
+        by_f[j] += w * (fi + n[k])
+        by_n[k] += w * (f[j] - fi)
+        own -= w * (1.0 - f[j] + n[k])
+    base = offset + i - 1
+    for j in range(min(bins, points - base)):
+        k = base + j
+        w = strength[k] * (s[j] + anomaly * p[j])
+        by_f[j] -= w * (fi + n[k])
+        by_n[k] += w * (1.0 - fi - f[j])
+        own -= w * (f[j] + n[k])
+    by_f[i] += own
+
+
+@njit(cache=True, nogil=True)
+def _point_row(scale, k, total, s, p, f, n, by_f):
+    """Derivatives of the rate of one phonon point; returns that by its own occupation."""
+    by_f[:] = 0.0
+    bins = f.size
+    own = 0.0
+    for i in range(bins - k - 1):
+        j = i + k + 1
+        w = scale * (s[i] * s[j] - p[i] * p[j])
+        by_f[i] -= w * (f[j] + n)
+        by_f[j] += w * (1.0 - f[i] + n)
+        own += w * (f[j] - f[i])
+    # Both orders of a pair come by, as do both halves of two quasiparticles of one bin.
+    for i in range(max(0, total - bins + 1), min(bins, total + 1)):
+        j = total - i
+        w = scale * (s[i] * s[j] + p[i] * p[j])
+        by_f[i] += w * (f[j] + n)
+        own -= 0.5 * w * (1.0 - f[i] - f[j])
+    return own
 
 
 @njit(cache=True, parallel=True, nogil=True)

@@ -16,7 +16,7 @@ from fvqp.collisions import direct, graded
 from fvqp.collisions.fourier import FourierSums
 from fvqp.collisions.grid import CollisionGrid
 from fvqp.collisions.measure import SpectralMeasure
-from fvqp.collisions.process import GainLoss, Pair
+from fvqp.collisions.process import Blocks, GainLoss, Pair
 from fvqp.errors import CaseError
 
 Floats = NDArray[np.float64]
@@ -175,16 +175,26 @@ class ElectronPhonon:
             graded.product(self._pairs(), measure.states, measure.anomalous, f, n, step_f, step_n, *out)
         return out
 
-    def jacobian(self, measure: SpectralMeasure, f: Floats, n: Floats) -> Floats:
-        """Dense Jacobian of every cell, ``(cells, N + K, N + K)``; rows and columns: f, then n."""
+    def jacobian(self, measure: SpectralMeasure, f: Floats, n: Floats) -> Blocks:
+        """Dense Jacobian of every cell, the block of phonons as a diagonal.
+
+        On a uniform grid that is exact. Where phonons of a collision are shared between points, what these
+        points do to one another is lumped into their diagonal such that energy is still conserved.
+        """
         f, n = self._checked(measure, f, n)
-        size = self.grid.n + self.grid.n_phonon
-        matrix = np.empty((f.shape[0], size, size))
+        cells, bins, points = f.shape[0], self.grid.n, self.grid.n_phonon
+        out = Blocks(
+            np.empty((cells, bins, bins)),
+            np.empty((cells, bins, points)),
+            np.empty((cells, points, bins)),
+            np.empty((cells, points)),
+        )
         if self.evaluation == "graded" or not self.grid.is_uniform:
-            graded.jacobian(self._pairs(), measure.states, measure.anomalous, f, n, matrix)
+            energies = self.grid.phonon_energies
+            graded.jacobian(self._pairs(), energies, measure.states, measure.anomalous, f, n, *out)
         else:
-            direct.jacobian(self._uniform, measure.states, measure.anomalous, f, n, matrix)
-        return matrix
+            direct.jacobian(self._uniform, measure.states, measure.anomalous, f, n, *out)
+        return out
 
     def diagonal(self, measure: SpectralMeasure, f: Floats, n: Floats) -> Pair:
         """Diagonal of the Jacobian."""

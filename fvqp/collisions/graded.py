@@ -276,14 +276,16 @@ def product(events, states, anomalous, f, n, step_f, step_n, change_f, change_n)
 
 
 @njit(cache=True, parallel=True, nogil=True)
-def jacobian(events, states, anomalous, f, n, matrix):
-    """Dense Jacobian of every cell, ``(cells, N + K, N + K)``, quasiparticles first."""
-    bins, points = f.shape[1], n.shape[1]
+def jacobian(events, energies, states, anomalous, f, n, ff, fn, nf, nn):
+    """Blocks of the Jacobian of every cell; what points of one collision do to one another is lumped.
+
+    The lumped diagonal takes from quasiparticles and gives to phonons the same energy.
+    """
+    points = n.shape[1]
     for c in prange(f.shape[0]):
         row = np.int64(c) if states.shape[0] > 1 else 0
         s, p = states[row], anomalous[row]
-        out = matrix[c]
-        out[:, :] = 0.0
+        ff[c], fn[c], nf[c], nn[c] = 0.0, 0.0, 0.0, 0.0
         exponent = np.empty(points)
         _exponents(n[c], exponent)
         for e in range(events.lower.size):
@@ -291,24 +293,27 @@ def jacobian(events, states, anomalous, f, n, matrix):
             if s[i] == 0.0 or s[j] == 0.0:
                 continue
             star = _occupation(events, e, exponent)
-            slopes = _slopes(events, e, s, p, f[c], star)
-            _row(out, events, e, i, -events.sign[e] / s[i], slopes, star, n[c])
-            _row(out, events, e, j, -1.0 / s[j], slopes, star, n[c])
+            by_i, by_j, by_n = _slopes(events, e, s, p, f[c], star)
+            to_i, to_j = -events.sign[e] / s[i], -1.0 / s[j]
+            ff[c, i, i] += to_i * by_i
+            ff[c, i, j] += to_i * by_j
+            ff[c, j, i] += to_j * by_i
+            ff[c, j, j] += to_j * by_j
             begin, first = events.start[e], events.first[e]
+            energy = 0.0
             for at in range(begin, events.start[e + 1]):
                 k = first + at - begin
-                _row(out, events, e, bins + k, events.shares[at] / events.capacity[k], slopes, star, n[c])
-
-
-@njit(cache=True, inline="always")
-def _row(out, events, e, row, scale, slopes, star, n):
-    bins = out.shape[0] - n.size
-    out[row, events.lower[e]] += scale * slopes[0]
-    out[row, events.upper[e]] += scale * slopes[1]
-    begin, first = events.start[e], events.first[e]
-    for at in range(begin, events.start[e + 1]):
-        k = first + at - begin
-        out[row, bins + k] += scale * slopes[2] * events.shares[at] * _sensitivity(star, n[k])
+                share = events.shares[at]
+                energy += share * energies[k]
+                by_point = by_n * share * _sensitivity(star, n[c, k])
+                fn[c, i, k] += to_i * by_point
+                fn[c, j, k] += to_j * by_point
+                nf[c, k, i] += share / events.capacity[k] * by_i
+                nf[c, k, j] += share / events.capacity[k] * by_j
+            for at in range(begin, events.start[e + 1]):
+                k = first + at - begin
+                by_point = by_n * events.shares[at] * _sensitivity(star, n[c, k])
+                nn[c, k] += by_point * energy / (events.capacity[k] * energies[k])
 
 
 @njit(cache=True, parallel=True, nogil=True)

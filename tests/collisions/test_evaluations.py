@@ -101,11 +101,28 @@ def test_jacobian_against_differences(name, grid):
             product,
             1e-5 if small < 1 else 1e-13,
         )
-    matrix = operator.jacobian(measure, f, n)
-    step = np.concatenate([step_f, step_n], axis=1)
-    close([np.einsum("cij,cj->ci", matrix, step)], [np.concatenate(product, axis=1)], 1e-13)
-    diagonal = np.concatenate(operator.diagonal(measure, f, n), axis=1)
-    close([np.diagonal(matrix, axis1=1, axis2=2)], [diagonal], 1e-13)
+    blocks = operator.jacobian(measure, f, n)
+    by_f = np.einsum("cij,cj->ci", blocks.ff, step_f), np.einsum("cki,ci->ck", blocks.nf, step_f)
+    close(by_f, operator.jvp(measure, f, n, step_f, 0.0 * step_n), 1e-13)
+    by_n = operator.jvp(measure, f, n, 0.0 * step_f, step_n)
+    close([np.einsum("cik,ck->ci", blocks.fn, step_n)], [by_n.f], 1e-13)
+    diagonal = operator.diagonal(measure, f, n)
+    close([np.diagonal(blocks.ff, axis1=1, axis2=2)], [diagonal.f], 1e-13)
+    if name != "graded":
+        close([blocks.nn * step_n, blocks.nn], [by_n.n, diagonal.n], 1e-13)
+
+
+@pytest.mark.parametrize(("name", "grid"), EVALUATIONS, ids=ids)
+def test_blocks_of_the_jacobian_conserve_energy(name, grid):
+    operator, measure = ElectronPhonon(grid, COUPLING, name), bcs_measure(grid, GAPS)
+    blocks = operator.jacobian(measure, *random_state(grid))
+    of_f, of_n = measure.states * grid.energies, operator.capacity * grid.phonon_energies
+    into_f, into_n = of_f[:, :, None] * blocks.ff, of_n[:, None] * blocks.nf
+    moved = np.abs(into_f).sum(axis=1) + np.abs(into_n).sum(axis=1)
+    np.testing.assert_array_less(np.abs(into_f.sum(axis=1) + into_n.sum(axis=1)), 1e-13 * moved + 1e-300)
+    into_f, into_n = of_f[:, :, None] * blocks.fn, of_n * blocks.nn
+    moved = np.abs(into_f).sum(axis=1) + np.abs(into_n)
+    np.testing.assert_array_less(np.abs(into_f.sum(axis=1) + into_n), 1e-13 * moved + 1e-300)
 
 
 def test_choice_of_evaluation():
