@@ -11,6 +11,7 @@ from fvqp.collisions.observables import (
     quasiparticle_energy,
     thermal,
 )
+from fvqp.collisions.photon import PhotonDrive
 from fvqp.collisions.process import Blocks, Exchange, Flow, GainLoss, Pair, Process
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "GainLoss",
     "InverseLifetimes",
     "Pair",
+    "PhotonDrive",
     "Process",
     "SpectralMeasure",
     "bcs_measure",

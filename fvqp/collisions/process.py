@@ -12,7 +12,9 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from fvqp.collisions.grid import CollisionGrid
 from fvqp.collisions.measure import SpectralMeasure
+from fvqp.errors import CaseError
 
 Floats = NDArray[np.float64]
 
@@ -40,7 +42,8 @@ class GainLoss(NamedTuple):
 class Blocks(NamedTuple):
     """Dense Jacobian of the rates in every cell.
 
-    Phonons act on one another through quasiparticles only, so that their own block is a diagonal.
+    Phonons act on one another through quasiparticles only, so that their own block is a diagonal. (Where a
+    collision shares its phonon between points, what these do to one another is lumped into the diagonal.)
     """
 
     ff: Floats
@@ -99,3 +102,24 @@ class Exchange(Process, Protocol):
     def number_flow(self, measure: SpectralMeasure, f: Floats, n: Floats) -> Flow:
         """Quasiparticles ``Σ s ḟ`` and phonons ``Σ g ṅ`` that enter every cell in unit time."""
         ...
+
+
+def checked_occupations(
+    grid: CollisionGrid, measure: SpectralMeasure, f: Floats, n: Floats
+) -> tuple[Floats, Floats]:
+    """f and n as contiguous arrays.
+
+    Raises:
+        CaseError: shapes that fit neither each other nor the grid.
+    """
+    f, n = np.ascontiguousarray(f, dtype=np.float64), np.ascontiguousarray(n, dtype=np.float64)
+    if f.ndim != 2 or f.shape[1] != grid.n or n.shape != (f.shape[0], grid.n_phonon):
+        raise CaseError(
+            f"collisions: need f of shape (cells, {grid.n}) and n of shape (cells, {grid.n_phonon}), "
+            f"found {f.shape} and {n.shape}"
+        )
+    if measure.states.shape not in ((1, grid.n), f.shape):
+        raise CaseError(
+            f"collisions: measure of shape {measure.states.shape} does not fit f of shape {f.shape}"
+        )
+    return f, n

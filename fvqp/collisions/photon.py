@@ -1,0 +1,360 @@
+"""Photons of one energy: quasiparticles absorb and emit them, and those above 2Δ break pairs.
+
+Every transition is computed once and applied to all bins it involves, so that number and absorbed energy are
+exact to round-off (theory: drives, Eqs. photon-event, photon-occupation). Energies are in units of Δ0, rates
+in units of 1/τ0, powers per volume in units of 4 N0 Δ0²/τ0.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import csr_array
+
+from fvqp.collisions.grid import CollisionGrid
+from fvqp.collisions.measure import SpectralMeasure
+from fvqp.collisions.process import Blocks, Flow, GainLoss, Pair, checked_occupations
+from fvqp.errors import CaseError
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+
+class PhotonDrive:
+    """Absorption and emission of photons of one energy ω0, with the coherence factor of an electric field.
+
+    Between E and E + ω0 quasiparticles scatter, for any ω0; photons of ω0 > 2Δ break pairs besides, and
+    pairs emit them. ω0 need not be a multiple of a bin width. Transitions above the last bin are left out.
+
+    Attributes:
+        grid: energies.
+        frequency: ω0.
+        absorption: rate of absorption per coherence factor and ρ of the final state, scalar or ``(cells,)``.
+        emission: the same of emission; it exceeds `absorption` by spontaneous emission.
+        power: absorbed power per volume that is kept by scaling both rates, or None.
+    """
+
+    def __init__(
+        self,
+        grid: CollisionGrid,
+        frequency: float,
+        absorption: ArrayLike,
+        emission: ArrayLike,
+        power: ArrayLike | None = None,
+    ) -> None:
+        """Rates as given; `mode`, `classical` and `at_power` say the same in the terms of experiments.
+
+        Raises:
+            CaseError: a negative rate or power, or a photon that fits into no two bins of the grid.
+        """
+        if not (np.isfinite(frequency) and frequency > 0.0):
+            raise CaseError(f"photon drive: photon energy must be positive, found {frequency:g} Δ0")
+        self.grid, self.frequency = grid, float(frequency)
+        self.absorption = _column("rate of absorption", absorption)
+        self.emission = _column("rate of emission", emission)
+        self.power = None if power is None else _column("absorbed power", power)
+        self._events = _transitions(grid, self.frequency)
+
+    @classmethod
+    def mode(
+        cls, grid: CollisionGrid, frequency: float, coupling: ArrayLike, photons: ArrayLike
+    ) -> PhotonDrive:
+        """A mode of n̄ photons (Fischer and Catelani, Phys. Rev. Applied 19, 054087 (2023)).
+
+        Args:
+            grid: energies.
+            frequency: ω0.
+            coupling: c_phot in 1/τ0: rate of spontaneous emission per coherence factor and ρ.
+            photons: n̄ ≥ 0.
+        """
+        c = _column("coupling to photons", coupling)[:, 0]
+        n = _column("number of photons", photons)[:, 0]
+        return cls(grid, frequency, c * n, c * (n + 1.0))
+
+    @classmethod
+    def classical(cls, grid: CollisionGrid, frequency: float, rate: ArrayLike) -> PhotonDrive:
+        """A field of so many photons that spontaneous emission does not count; ``rate`` = c_phot n̄.
+
+        In Goldie and Withington, Supercond. Sci. Technol. 26, 015004 (2013), the rate is 2B.
+        """
+        return cls(grid, frequency, rate, rate)
+
+    @classmethod
+    def at_power(
+        cls, grid: CollisionGrid, frequency: float, power: ArrayLike, photons: float = np.inf
+    ) -> PhotonDrive:
+        """The drive whose absorbed power per volume is given; its rates follow the state of quasiparticles.
+
+        Args:
+            grid: energies.
+            frequency: ω0.
+            power: absorbed power per volume, scalar or ``(cells,)``.
+            photons: n̄ > 0; it sets the ratio of emission to absorption, (n̄ + 1)/n̄.
+        """
+        if not photons > 0.0:
+            raise CaseError(f"photon drive: power is absorbed from n̄ > 0 photons only, found {photons:g}")
+        return cls(grid, frequency, 1.0, 1.0 + 1.0 / photons, power)
+
+    def rates(self, measure: SpectralMeasure, f: Floats, n: Floats) -> Pair:
+        """``∂f/∂t``; phonons do not take part."""
+        f, n = checked_occupations(self.grid, measure, f, n)
+        net, scale = self._net(measure, f)
+        return Pair(_per_state(scale * (net @ self._events.change), measure), np.zeros_like(n))
+
+    def gain_loss(self, measure: SpectralMeasure, f: Floats, n: Floats) -> GainLoss:
+        """Gain and loss coefficients apart, none negative."""
+        f, n = checked_occupations(self.grid, measure, f, n)
+        events = self._events
+        taken, given, star, free = events.occupations(f)
+        weight = self._net(measure, f)[1] * events.weights(measure)
+        up, down = weight * self.absorption, weight * self.emission
+        empty, filled = up * free, down * star
+        into = np.where(events.pairs, empty, filled) @ events.take_first
+        out = np.where(events.pairs, filled, empty) @ events.take_first
+        for index, take in ((events.left, events.take_left), (events.right, events.take_right)):
+            here = f[:, index]
+            into = into + (up * taken * _ratio(free, 1.0 - here)) @ take
+            out = out + (down * given * _ratio(star, here)) @ take
+        zero = np.zeros_like(n)
+        return GainLoss(_per_state(into, measure), _per_state(out, measure), zero, zero)
+
+    def jvp(self, measure: SpectralMeasure, f: Floats, n: Floats, step_f: Floats, step_n: Floats) -> Pair:
+        """Jacobian of `rates` at ``(f, n)`` times ``(step_f, step_n)``."""
+        f, n = checked_occupations(self.grid, measure, f, n)
+        step_f, _ = checked_occupations(self.grid, measure, step_f, step_n)
+        slopes = self._slopes(measure, f)
+        net, scale = self._net(measure, f)
+        change = np.zeros_like(net)
+        for slope, at in zip(slopes, self._events.bins, strict=True):
+            change += slope * step_f[:, at]
+        if self.power is not None:
+            change -= net * _ratio(_total(change), _total(net))
+        return Pair(_per_state(scale * (change @ self._events.change), measure), np.zeros_like(n))
+
+    def jacobian(self, measure: SpectralMeasure, f: Floats, n: Floats) -> Blocks:
+        """Jacobian of `rates`."""
+        f, n = checked_occupations(self.grid, measure, f, n)
+        (cells, bins), points = f.shape, n.shape[1]
+        events = self._events
+        net, scale = self._net(measure, f)
+        slopes = self._slopes(measure, f)
+        matrix = np.zeros((cells, bins, bins))
+        entries = matrix.reshape(cells, -1).T
+        for row, coefficient in zip(events.bins, events.coefficients, strict=True):
+            for column, slope in zip(events.bins, slopes, strict=True):
+                np.add.at(entries, row * bins + column, (scale * coefficient * slope).T)
+        if self.power is not None:
+            by_f = self._gradient(slopes) / _total(net)
+            matrix -= scale[..., None] * (net @ events.change)[:, :, None] * by_f[:, None, :]
+        matrix = np.divide(
+            matrix, measure.states[:, :, None], out=matrix, where=measure.states[:, :, None] > 0.0
+        )
+        return Blocks(
+            matrix, np.zeros((cells, bins, points)), np.zeros((cells, points, bins)), np.zeros_like(n)
+        )
+
+    def diagonal(self, measure: SpectralMeasure, f: Floats, n: Floats) -> Pair:
+        """Diagonal of the Jacobian."""
+        f, n = checked_occupations(self.grid, measure, f, n)
+        events = self._events
+        net, scale = self._net(measure, f)
+        slopes = self._slopes(measure, f)
+        out = np.zeros_like(f)
+        for row, coefficient in zip(events.bins, events.coefficients, strict=True):
+            for column, slope in zip(events.bins, slopes, strict=True):
+                same = row == column
+                np.add.at(out.T, row[same], (coefficient * slope)[:, same].T)
+        if self.power is not None:
+            out -= (net @ events.change) * self._gradient(slopes) / _total(net)
+        return Pair(_per_state(scale * out, measure), np.zeros_like(n))
+
+    def energy_flow(self, measure: SpectralMeasure, f: Floats, n: Floats) -> Flow:
+        """Absorbed power less emitted power per volume, ω0 times the net number of photons absorbed."""
+        f, n = checked_occupations(self.grid, measure, f, n)
+        net, scale = self._net(measure, f)
+        return Flow(self.frequency * (scale * _total(net))[:, 0], np.zeros(f.shape[0]))
+
+    def number_flow(self, measure: SpectralMeasure, f: Floats, n: Floats) -> Flow:
+        """Quasiparticles made: two for every pair broken."""
+        f, n = checked_occupations(self.grid, measure, f, n)
+        net, scale = self._net(measure, f)
+        return Flow(2.0 * (scale * _total(net * self._events.pairs))[:, 0], np.zeros(f.shape[0]))
+
+    def _bare(self, measure: SpectralMeasure, f: Floats) -> Floats:
+        """Photons absorbed less emitted, of every transition, before scaling to a power."""
+        events = self._events
+        taken, given, star, free = events.occupations(f)
+        bracket = self.absorption * taken * free - self.emission * star * given
+        return np.asarray(events.weights(measure) * bracket)
+
+    def _net(self, measure: SpectralMeasure, f: Floats) -> tuple[Floats, Floats]:
+        """`_bare` rates and their scale, ``(cells, 1)``."""
+        net = self._bare(measure, f)
+        if self.power is None:
+            return net, np.ones((f.shape[0], 1))
+        absorbed = self.frequency * _total(net)
+        if np.any((absorbed <= 0.0) & (self.power > 0.0)):
+            cell = int(np.argmax((absorbed <= 0.0) & (self.power > 0.0)))
+            raise CaseError(
+                f"photon drive at given absorbed power: the quasiparticles of cell {cell} absorb no more "
+                f"photons of {self.frequency:g} Δ0 than they emit; start with some quasiparticles, and with "
+                "more photons than such as are in equilibrium with them"
+            )
+        return net, _ratio(np.broadcast_to(self.power, absorbed.shape), absorbed)
+
+    def _slopes(self, measure: SpectralMeasure, f: Floats) -> tuple[Floats, Floats, Floats]:
+        """Derivatives of `_bare` by the occupations of the three bins of a transition."""
+        events = self._events
+        taken, given, star, free = events.occupations(f)
+        weight = events.weights(measure)
+        by_first = weight * (self.absorption * free + self.emission * star) * events.sense
+        by_star = -weight * (self.absorption * taken + self.emission * given)
+        left, right = f[:, events.left], f[:, events.right]
+        spread = star * free
+        by_left = (1.0 - events.share) * _ratio(spread, left * (1.0 - left))
+        by_right = events.share * _ratio(spread, right * (1.0 - right))
+        alone = events.share == 0.0
+        return by_first, by_star * np.where(alone, 1.0, by_left), by_star * np.where(alone, 0.0, by_right)
+
+    def _gradient(self, slopes: tuple[Floats, Floats, Floats]) -> Floats:
+        """Derivative of the number of photons absorbed, ``(cells, N)``."""
+        out = np.zeros((slopes[0].shape[0], self.grid.n))
+        for slope, at in zip(slopes, self._events.bins, strict=True):
+            np.add.at(out.T, at, slope.T)
+        return out
+
+
+class _Transitions(NamedTuple):
+    """All transitions of one photon energy on a grid, M of them.
+
+    Attributes:
+        first: bin of one quasiparticle, ``(M,)``.
+        left, right, share: the other one is between two bins, ``share`` of it in the upper.
+        pairs: pair breaking, or else absorption by one quasiparticle.
+        width: of the bins, ``(N,)``.
+        energies: of the bins, ``(N,)``.
+        other: energy of the other quasiparticle, ``(M,)``.
+        take_first, take_left, take_right: sum of transitions over bins, ``(M, N)``, weighted with shares.
+        change: quasiparticles that appear in every bin as one photon is absorbed, ``(M, N)``.
+    """
+
+    first: Integers
+    left: Integers
+    right: Integers
+    share: Floats
+    pairs: NDArray[np.bool_]
+    width: Floats
+    energies: Floats
+    other: Floats
+    take_first: csr_array
+    take_left: csr_array
+    take_right: csr_array
+    change: csr_array
+
+    @property
+    def bins(self) -> tuple[Integers, Integers, Integers]:
+        return self.first, self.left, self.right
+
+    @property
+    def sense(self) -> Floats:
+        """+1 where absorption empties the first bin, −1 where it fills it."""
+        return np.where(self.pairs, -1.0, 1.0)
+
+    @property
+    def coefficients(self) -> tuple[Floats, Floats, Floats]:
+        """What `change` is made of."""
+        return -self.sense, 1.0 - self.share, self.share
+
+    def weights(self, measure: SpectralMeasure) -> Floats:
+        """States and coherence of every transition, ``(cells, M)``; 0 where a bin holds no states."""
+        s, p = measure.states, measure.anomalous
+        density, coherent = s / self.width, p / self.width
+        a, b = 1.0 - self.share, self.share
+        other = a * density[:, self.left] + b * density[:, self.right]
+        paired = a * coherent[:, self.left] + b * coherent[:, self.right]
+        sign = np.where(self.pairs, -1.0, 1.0)
+        active = measure.active
+        held = active[:, self.left] & active[:, self.right]
+        weight = s[:, self.first] * other + sign * p[:, self.first] * paired
+        return np.where(held, self._part(measure) * weight, 0.0)
+
+    def _part(self, measure: SpectralMeasure) -> Floats:
+        """Each pair of energies occurs twice, once with either as the first: the parts of both make 1.
+
+        The part is 1 where the first energy is at the gap and 0 where the other is: the density that is
+        interpolated between bins is then the one that is smooth.
+        """
+        lowest = self.energies[np.argmax(measure.active, axis=1)][:, None]
+        first = self.energies[self.first]
+        span = first + self.other - 2.0 * lowest
+        part = np.divide(self.other - lowest, span, out=np.full(span.shape, 0.5), where=span > 0.0)
+        return np.where(self.pairs, np.clip(part, 0.0, 1.0), 1.0)
+
+    def occupations(self, f: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+        """What absorption and emission take at the first energy, f* and 1 − f* at the other, ``(cells, M)``.
+
+        Absorption takes a quasiparticle, or the vacancy that a pair fills; emission the reverse. Between two
+        bins ``ln(1/f* − 1)`` is linear; a full bin beside an empty one lets nothing in or out, f* and 1 − f*
+        are both 0.
+        """
+        first = f[:, self.first]
+        left, right, share = f[:, self.left], f[:, self.right], self.share
+        full = left ** (1.0 - share) * right**share
+        empty = (1.0 - left) ** (1.0 - share) * (1.0 - right) ** share
+        total = np.where(share == 0.0, 1.0, full + empty)
+        taken, given = np.where(self.pairs, (1.0 - first, first), (first, 1.0 - first))
+        return taken, given, _ratio(full, total), _ratio(empty, total)
+
+
+def _transitions(grid: CollisionGrid, frequency: float) -> _Transitions:
+    energies = grid.energies
+    bins = np.arange(grid.n)
+    slack = 64.0 * np.finfo(float).eps * max(energies[-1], frequency)
+    first = np.concatenate([bins, bins])
+    pairs = np.repeat([False, True], grid.n)
+    other = np.where(pairs, frequency - energies[first], energies[first] + frequency)
+    kept = (other >= energies[0] - slack) & (other <= energies[-1] + slack)
+    if not np.any(kept):
+        raise CaseError(
+            f"photon drive: bins from {energies[0]:g} to {energies[-1]:g} Δ0 hold no transition by photons "
+            f"of {frequency:g} Δ0"
+        )
+    first, pairs, other = first[kept], pairs[kept], np.clip(other[kept], energies[0], energies[-1])
+    left = np.clip(np.searchsorted(energies, other, side="right") - 1, 0, grid.n - 2)
+    distance = energies[left + 1] - energies[left]
+    share = (other - energies[left]) / distance
+    # an energy on a bin is that bin, so that rounding brings no second one in
+    on_left, on_right = share * distance <= slack, (1.0 - share) * distance <= slack
+    left = np.where(on_right, left + 1, left)
+    share = np.where(on_left | on_right, 0.0, share)
+    right = np.where(share > 0.0, left + 1, left)
+
+    def taken(at: Integers, part: Floats) -> csr_array:
+        return csr_array((part, (np.arange(at.size), at)), shape=(at.size, grid.n))
+
+    take = taken(first, np.ones(first.size)), taken(left, 1.0 - share), taken(right, share)
+    change = taken(first, np.where(pairs, 1.0, -1.0)) + take[1] + take[2]
+    return _Transitions(first, left, right, share, pairs, np.diff(grid.edges), energies, other, *take, change)
+
+
+def _total(net: Floats) -> Floats:
+    return np.asarray(net.sum(axis=1, keepdims=True))
+
+
+def _ratio(a: Floats, b: Floats) -> Floats:
+    """a/b, and 0 where b is 0."""
+    return np.divide(a, b, out=np.zeros(np.broadcast_shapes(a.shape, b.shape)), where=b != 0.0)
+
+
+def _per_state(amount: Floats, measure: SpectralMeasure) -> Floats:
+    return _ratio(amount, measure.states)
+
+
+def _column(name: str, value: ArrayLike) -> Floats:
+    """A number for all cells or one a cell, as ``(1, 1)`` or ``(cells, 1)``."""
+    values = np.atleast_1d(np.asarray(value, dtype=np.float64))
+    if values.ndim != 1 or not np.all(np.isfinite(values)) or np.any(values < 0.0):
+        raise CaseError(f"photon drive: {name} must be finite and not negative, one number or one a cell")
+    return values[:, None]

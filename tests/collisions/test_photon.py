@@ -1,0 +1,210 @@
+"""Photon drive: conservation, detailed balance, Jacobian, power, and convergence in the bin width."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.integrate import quad
+from states import DEBYE, GAPS, GRADED, UNIFORM, random_state, thermal_state
+
+from fvqp.collisions import CollisionGrid, PhotonDrive, bcs_measure, quasiparticle_energy
+from fvqp.errors import CaseError
+
+#: Below and above 2Δ, on the uniform grids and off them, smaller than a bin, and just above threshold.
+ENERGIES = [0.25, 0.237, 0.013, 1.4142, 2.1, 2.0013, 2.6, 3.77]
+CASES = [(grid, energy) for grid in (UNIFORM, DEBYE, GRADED) for energy in ENERGIES]
+
+
+def mode(grid, energy, photons=0.7):
+    return PhotonDrive.mode(grid, energy, 0.3, photons)
+
+
+def falling_state(grid):
+    """Occupations far from equilibrium that fall with energy, so that photons are absorbed."""
+    f, n = thermal_state(grid, 1.3)
+    return f * (1.0 - 0.3 * np.tanh(2.0 * grid.energies - 4.0)), n
+
+
+@pytest.mark.parametrize(("grid", "energy"), CASES)
+def test_number_and_absorbed_energy_are_exact(grid, energy):
+    measure, (f, n) = bcs_measure(grid, GAPS), random_state(grid)
+    drive = mode(grid, energy)
+    rates = drive.rates(measure, f, n)
+    moved = np.abs(measure.states * grid.energies * rates.f).sum(axis=1)
+    number, power = drive.number_flow(measure, f, n), drive.energy_flow(measure, f, n)
+    np.testing.assert_allclose(
+        (measure.states * rates.f).sum(axis=1), number.quasiparticles, rtol=0, atol=1e-13 * moved.max()
+    )
+    into = quasiparticle_energy(grid, measure, rates.f)
+    np.testing.assert_allclose(into, power.quasiparticles, rtol=0, atol=2e-13 * moved.max())
+    if energy < 1.8:
+        assert np.all(number.quasiparticles == 0.0)
+    assert not np.any(rates.n) and not np.any(power.phonons) and not np.any(number.phonons)
+
+
+@pytest.mark.parametrize("temperature", [0.04, 0.2, 2.0])
+@pytest.mark.parametrize(("grid", "energy"), CASES)
+def test_equilibrium_with_thermal_photons_is_stationary(grid, energy, temperature):
+    measure, (f, n) = bcs_measure(grid, GAPS), thermal_state(grid, temperature)
+    drive = mode(grid, energy, 1.0 / np.expm1(energy / temperature))
+    rates, parts = drive.rates(measure, f, n), drive.gain_loss(measure, f, n)
+    # exponents up to E/T of a thermal f are known to E/T units of round-off
+    slack = 1e-14 * (10.0 + grid.energies[-1] / temperature)
+    assert np.all(np.abs(rates.f) <= slack * (parts.in_f * (1.0 - f) + parts.out_f * f))
+
+
+@pytest.mark.parametrize(("grid", "energy"), CASES)
+def test_entropy_of_quasiparticles_and_photons_grows(grid, energy):
+    measure = bcs_measure(grid, GAPS)
+    photons = 0.7
+    for seed in range(3):
+        f, n = random_state(grid, seed=seed)
+        drive = mode(grid, energy, photons)
+        production = (measure.states * np.log(1.0 / f - 1.0) * drive.rates(measure, f, n).f).sum(axis=1)
+        absorbed = drive.energy_flow(measure, f, n).quasiparticles / energy
+        assert np.all(production - absorbed * np.log1p(1.0 / photons) > 0.0)
+
+
+@pytest.mark.parametrize("power", [None, 0.4])
+@pytest.mark.parametrize(("grid", "energy"), CASES)
+def test_gain_and_loss_make_the_rates(grid, energy, power):
+    measure, (f, n) = bcs_measure(grid, GAPS), random_state(grid)
+    if power is not None:
+        f, n = falling_state(grid)
+    drive = mode(grid, energy) if power is None else PhotonDrive.at_power(grid, energy, power, 1e3)
+    parts = drive.gain_loss(measure, f, n)
+    assert min(part.min() for part in parts) >= 0.0
+    rates = drive.rates(measure, f, n).f
+    np.testing.assert_allclose(parts.rates(f, n).f, rates, rtol=0, atol=1e-12 * np.abs(rates).max())
+
+
+@pytest.mark.parametrize("power", [None, 0.4])
+@pytest.mark.parametrize(("grid", "energy"), CASES)
+def test_jacobian(grid, energy, power):
+    """Central differences of order 4 of the rates; product, matrix and diagonal agree to round-off."""
+    measure, (f, n) = bcs_measure(grid, GAPS), falling_state(grid)
+    drive = mode(grid, energy) if power is None else PhotonDrive.at_power(grid, energy, power)
+    step = np.random.default_rng(3).uniform(-1.0, 1.0, f.shape) * f
+
+    def slope(h):
+        up, down = (drive.rates(measure, f + sign * h * step, n).f for sign in (1.0, -1.0))
+        return (up - down) / (2.0 * h)
+
+    difference = (4.0 * slope(1e-3) - slope(2e-3)) / 3.0
+    product = drive.jvp(measure, f, n, step, np.zeros_like(n)).f
+    np.testing.assert_allclose(product, difference, rtol=0, atol=1e-6 * np.abs(product).max())
+    blocks = drive.jacobian(measure, f, n)
+    np.testing.assert_allclose(
+        np.einsum("cij,cj->ci", blocks.ff, step), product, rtol=0, atol=1e-12 * np.abs(product).max()
+    )
+    diagonal = drive.diagonal(measure, f, n)
+    np.testing.assert_allclose(
+        diagonal.f, np.diagonal(blocks.ff, axis1=1, axis2=2), rtol=1e-11, atol=1e-12 * np.abs(blocks.ff).max()
+    )
+    for part in (blocks.fn, blocks.nf, blocks.nn, diagonal.n):
+        assert not np.any(part)
+
+
+@pytest.mark.parametrize("energy", [0.237, 2.6])
+def test_power_is_what_was_asked_for_in_every_cell(energy):
+    measure, (f, n) = bcs_measure(GRADED, GAPS), thermal_state(GRADED, 0.3)
+    power = np.array([0.0, 1e-3, 0.2, 5.0])
+    drive = PhotonDrive.at_power(GRADED, energy, power)
+    np.testing.assert_allclose(drive.energy_flow(measure, f, n).quasiparticles, power, rtol=1e-12)
+    absorbed = quasiparticle_energy(GRADED, measure, drive.rates(measure, f, n).f)
+    np.testing.assert_allclose(absorbed, power, rtol=1e-10, atol=1e-14)
+
+
+def test_pauli_principle_and_empty_bins():
+    measure = bcs_measure(GRADED, GAPS)
+    f, n = random_state(GRADED)
+    f[:, ::4], f[:, 1::4] = 0.0, 1.0
+    for energy in ENERGIES:
+        drive = mode(GRADED, energy)
+        rates = drive.rates(measure, f, n).f
+        assert np.all(np.isfinite(rates))
+        assert np.all(rates[:, ::4] >= 0.0) and np.all(rates[:, 1::4] <= 0.0)
+        assert np.all(np.isfinite(drive.jvp(measure, f, n, f, n).f))
+        for part in drive.gain_loss(measure, f, n):
+            assert np.all(np.isfinite(part))
+            assert part.min() >= 0.0
+
+
+def absorbed(energy, gap, temperature, photons):
+    """Power of scattering and pair breaking, with the square-root edges taken out of the integrals."""
+
+    def fermi(e):
+        return 1.0 / (np.exp(e / temperature) + 1.0)
+
+    def scattering(x):
+        e = gap + x * x
+        u = e + energy
+        f, g = fermi(e), fermi(u)
+        bracket = f * (1.0 - g) * photons - g * (1.0 - f) * (photons + 1.0)
+        return 2.0 * (e * u + gap**2) / np.sqrt(e + gap) / np.sqrt(u * u - gap**2) * bracket
+
+    def pairs(x):
+        e = gap + x * x
+        u = energy - e
+        f, g = fermi(e), fermi(u)
+        bracket = (1.0 - f) * (1.0 - g) * photons - f * g * (photons + 1.0)
+        return 2.0 * (e * u - gap**2) / np.sqrt(e + gap) / np.sqrt(u * u - gap**2) * bracket
+
+    total = quad(scattering, 0.0, 4.0, limit=200, epsabs=0, epsrel=1e-11)[0]
+    if energy > 2.0 * gap:
+        # half of all pairs: those whose first quasiparticle has the lower energy
+        total += quad(pairs, 0.0, np.sqrt(0.5 * energy - gap), epsabs=0, epsrel=1e-11)[0]
+    return energy * total
+
+
+@pytest.mark.parametrize("energy", [0.2372, 1.2713, 2.3719])
+@pytest.mark.parametrize("gap", [1.0, 0.987])
+def test_absorbed_power_converges_with_the_bin_width(energy, gap):
+    """Off the grid: order 2; broken pairs, whose energies reach the other gap edge, between 1 and 1.5."""
+    exact = absorbed(energy, gap, 0.2, 2.0)
+    errors = []
+    for width in (0.02, 0.01, 0.005):
+        grid = CollisionGrid.uniform(width, 6.0, start=0.96)
+        f, n = thermal_state(grid, 0.2, cells=1)
+        power = PhotonDrive.mode(grid, energy, 1.0, 2.0).energy_flow(bcs_measure(grid, gap), f, n)
+        errors.append(abs(power.quasiparticles[0] / exact - 1.0))
+    errors = np.array(errors)
+    if energy < 2.0 * gap:
+        assert 0.5 * np.log2(errors[0] / errors[-1]) > 1.85
+        assert errors[-1] < 2e-4
+    else:
+        assert np.all(errors < 0.03 * np.array([0.02, 0.01, 0.005]))
+
+
+def test_transition_between_bins_diffuses_like_one_on_bins():
+    """A photon smaller than a bin heats as the exact one: bins do not add diffusion in energy."""
+    grid = CollisionGrid.uniform(0.04, 6.0, start=0.96)
+    f, n = thermal_state(grid, 0.3, cells=1)
+    energy = 0.011
+    power = PhotonDrive.classical(grid, energy, 1.0).energy_flow(bcs_measure(grid, 1.0), f, n)
+    exact = absorbed(energy, 1.0, 0.3, 1e9) / 1e9
+    # bins of 0.04 see the logarithm at the gap edge, ln(T/ω0), to a tenth
+    assert power.quasiparticles[0] == pytest.approx(exact, rel=0.12)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: PhotonDrive.mode(UNIFORM, -0.1, 1.0, 1.0), "photon energy must be positive"),
+        (lambda: PhotonDrive.mode(UNIFORM, 0.1, -1.0, 1.0), "coupling to photons must be finite and not neg"),
+        (lambda: PhotonDrive.mode(UNIFORM, 0.1, 1.0, np.nan), "number of photons must be finite"),
+        (lambda: PhotonDrive.mode(UNIFORM, 9.0, 1.0, 1.0), "hold no transition by photons of 9 Δ0"),
+        (lambda: PhotonDrive.at_power(UNIFORM, 0.1, 1.0, 0.0), "n̄ > 0 photons only"),
+    ],
+)
+def test_messages(make, message):
+    with pytest.raises(CaseError, match=message):
+        make()
+
+
+def test_power_needs_something_that_absorbs():
+    f, n = np.zeros((4, UNIFORM.n)), np.zeros((4, UNIFORM.n_phonon))
+    with pytest.raises(CaseError, match="of cell 0 absorb no more"):
+        PhotonDrive.at_power(UNIFORM, 0.1, 1.0).rates(bcs_measure(UNIFORM, GAPS), f, n)
+    with pytest.raises(CaseError, match="need f of shape"):
+        PhotonDrive.at_power(UNIFORM, 0.1, 1.0).rates(bcs_measure(UNIFORM, GAPS), f[:, :5], n)
