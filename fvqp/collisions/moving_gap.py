@@ -1,0 +1,252 @@
+"""A gap that follows the occupations of its cell on a fixed energy grid, and takes the quasiparticles along.
+
+Collisions act at a fixed gap; then the gap moves to where it solves the gap equation. Quasiparticles keep
+their momentum, so that their energy moves with the gap; what that costs comes from the condensate. Energies
+are in units of Δ0, energies per volume in units of 4 N0 Δ0² (theory: moving_gap).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fvqp.collisions import moving_gap_kernels as kernels
+from fvqp.collisions.grid import CollisionGrid
+from fvqp.collisions.measure import Rule, SpectralMeasure
+from fvqp.collisions.observables import quasiparticle_energy, thermal
+from fvqp.errors import CaseError, ConvergenceError
+
+Floats = NDArray[np.float64]
+
+
+class Followed(NamedTuple):
+    """Where a gap has come to rest.
+
+    Attributes:
+        f: occupations that moved along, ``(cells, N)``.
+        gap: ``(cells,)``; 0 in normal cells.
+        measure: bin measure of these gaps, one row a cell.
+    """
+
+    f: Floats
+    gap: Floats
+    measure: SpectralMeasure
+
+
+def condensate_energy(gap: ArrayLike, *, cutoff: float | None = None) -> Floats:
+    """Energy of the condensate relative to the normal state (theory: moving_gap, Eq. condensate).
+
+    ``−(Δ²/4)[1/2 + ln(Δ0/Δ)]`` in units of 4 N0 Δ0²; −1/8 at Δ = Δ0, 0 at Δ = 0.
+
+    Args:
+        gap: Δ ≥ 0, any shape.
+        cutoff: of the gap equation, as in `GapFollower`.
+
+    Raises:
+        CaseError: negative gap, or one that is not finite.
+    """
+    gaps = _checked_gap(gap)
+    log, half = _logarithm(gaps, cutoff), 0.5 * gaps**2
+    if cutoff is not None:
+        half = gaps**2 * cutoff / (cutoff + np.sqrt(cutoff**2 - gaps**2))
+    return np.asarray(-0.25 * (half + gaps**2 * log))
+
+
+class GapFollower:
+    """The gap equation in the bin measure, and motion of the gap with exact number and energy.
+
+    The gap of a cell solves
+
+        ln(Δ0/Δ) = (2/Δ) Σ p_i f_i
+
+    (theory: moving_gap, Eq. gap-equation) with the anomalous weights p of the bin measure. A cell whose
+    gap is smaller than `floor` is normal: its gap is 0.
+
+    Attributes:
+        grid, rule, cutoff: as given.
+        floor: smallest gap that the grid resolves: the energy of the first bin where bins begin at 0, else
+            their beginning.
+    """
+
+    def __init__(self, grid: CollisionGrid, rule: Rule = "linear", *, cutoff: float | None = None) -> None:
+        """
+        Args:
+            grid: energies, uniform or graded. Its bins begin at 0, or below the smallest gap that occurs.
+            rule: of the bin measure (`bcs_measure`).
+            cutoff: upper limit ω_c of the gap equation ``1/λ = ∫_Δ^{ω_c} (1 − 2f)/√(E² − Δ²) dE``, above
+                all bins, with λ such that Δ = Δ0 for f = 0; None for the weak-coupling limit.
+
+        Raises:
+            CaseError: unknown rule, bins that do not hold Δ0 or begin above it, cut-off below their end.
+        """
+        if rule not in ("bin", "linear"):
+            raise CaseError(f'bin measure: rule must be "bin" or "linear", not "{rule}"')
+        if not grid.edges[0] < 1.0 <= grid.edges[-2]:
+            raise CaseError(
+                f"collision grid: bins from {grid.edges[0]:g} to {grid.edges[-1]:g} Δ0 do not hold the gap "
+                "of zero temperature, 1 Δ0"
+            )
+        if cutoff is not None and not (np.isfinite(cutoff) and cutoff >= grid.edges[-1]):
+            raise CaseError(
+                f"gap equation: cutoff must be at or above the end of the bins, {grid.edges[-1]:g} Δ0, "
+                f"found {cutoff:g}"
+            )
+        self.grid, self.rule, self.cutoff = grid, rule, cutoff
+        self.floor = float(grid.energies[0] if grid.edges[0] == 0.0 else grid.edges[0])
+        centres = grid.energies
+        self._axis = kernels.Axis(
+            np.array(grid.edges),
+            centres,
+            np.concatenate([grid.edges[:1], centres, grid.edges[-1:]]),
+            rule == "linear",
+            self.floor,
+            np.inf if cutoff is None else float(cutoff),
+        )
+
+    def measure(self, gap: ArrayLike) -> SpectralMeasure:
+        """Bin measure at these gaps, ``(cells,)``: `bcs_measure` to rounding, compiled."""
+        gaps = np.atleast_1d(self._fitting(gap))
+        states, anomalous = np.empty((gaps.size, self.grid.n)), np.empty((gaps.size, self.grid.n))
+        kernels.measures(self._axis, gaps, states, anomalous)
+        return SpectralMeasure(states, anomalous)
+
+    def residual(self, f: Floats, gap: ArrayLike) -> Floats:
+        """``ln(Δ0/Δ) − (2/Δ) Σ p_i f_i`` of every cell, ``(cells,)``: close to ``ln(Δ_solution/Δ)``.
+
+        Taken at `floor` where the gap is smaller: negative, then, if the cell stays normal. Its derivative
+        with respect to ``f_i`` at a fixed gap is ``−2 p_i/Δ``.
+        """
+        f, gaps = self._checked(f, gap)
+        out = np.empty(gaps.size)
+        kernels.residuals(self._axis, f, gaps, out)
+        return out
+
+    def gap(self, f: Floats, guess: ArrayLike = 1.0) -> Floats:
+        """Gap of every cell from occupations of the bins, which stay where they are, ``(cells,)``.
+
+        For steady states and initial conditions. Of several solutions it takes the one that the guess flows
+        to; from the default, the largest. Bins below the gap count as soon as the gap comes down to them:
+        ``f`` must make sense there.
+
+        Args:
+            f: ``(cells, N)``.
+            guess: scalar or ``(cells,)``.
+
+        Raises:
+            CaseError: f outside [0, 1]; a gap below a grid that does not begin at 0.
+            ConvergenceError: no solution found.
+        """
+        f, gaps = self._checked(f, guess)
+        status = np.zeros(gaps.size, dtype=np.int64)
+        kernels.solve(self._axis, f, gaps, status)
+        self._complain(status, gaps)
+        return gaps
+
+    def follow(self, f: Floats, gap: ArrayLike) -> Followed:
+        """Gap and occupations after quasiparticles were carried along with the gap to its solution.
+
+        Number ``Σ s_i f_i`` and energy (`total_energy`) of every cell are those at the start, to rounding,
+        0 ≤ f ≤ 1, and the gap equation holds with the new f to 1e-12. Nothing moves where it holds already. Bins
+        without states at the end keep their occupation.
+
+        Args:
+            f: ``(cells, N)`` after collisions at the gap ``gap``.
+            gap: of the measure in which these collisions took place, scalar or ``(cells,)``.
+
+        Raises:
+            CaseError: f outside [0, 1]; a gap that leaves a grid that does not begin at 0.
+            ConvergenceError: quasiparticles cannot take the energy that the condensate gives up, because
+                there are too few: the gap and f at the start were far from belonging together.
+        """
+        f, gaps = self._checked(f, gap)
+        f = f.copy()
+        status = np.zeros(gaps.size, dtype=np.int64)
+        states, anomalous = np.empty_like(f), np.empty_like(f)
+        kernels.follow(self._axis, f, gaps, states, anomalous, status)
+        self._complain(status, gaps)
+        return Followed(f, gaps, SpectralMeasure(states, anomalous))
+
+    def total_energy(self, f: Floats, gap: ArrayLike) -> Floats:
+        """Quasiparticles and condensate together, ``W/(4 N0 Δ0²)`` (theory: moving_gap, Eq. total-energy)."""
+        f, gaps = self._checked(f, gap)
+        quasiparticles = quasiparticle_energy(self.grid, self.measure(gaps), f)
+        return np.asarray(condensate_energy(gaps, cutoff=self.cutoff) + quasiparticles)
+
+    def equilibrium(self, temperature: float) -> float:
+        """Gap of this grid in equilibrium; ``temperature`` k_BT ≥ 0 in units of Δ0."""
+        return float(self.gap(thermal(self.grid, temperature).f)[0])
+
+    def critical_temperature(self) -> float:
+        """Temperature k_BT_c/Δ0 above which the equilibrium of this grid is normal.
+
+        Raises:
+            CaseError: bins do not begin at 0.
+        """
+        if self.grid.edges[0] > 0.0:
+            raise CaseError(
+                f"critical temperature: bins must begin at 0, they begin at {self.grid.edges[0]:g} Δ0"
+            )
+        low, high = 0.1, 1.0
+        while high - low > 1e-14:
+            middle = 0.5 * (low + high)
+            if self.residual(thermal(self.grid, middle).f, 0.0)[0] > 0.0:
+                low = middle
+            else:
+                high = middle
+        return low
+
+    def _fitting(self, gap: ArrayLike) -> Floats:
+        gaps = _checked_gap(gap)
+        if np.any(gaps < self.grid.edges[0]):
+            raise CaseError(
+                f"collision grid: starts at {self.grid.edges[0]:g} Δ0, above a gap of {gaps.min():g} Δ0"
+            )
+        if np.any(gaps > self.grid.edges[-2]):
+            raise CaseError(
+                f"collision grid: ends at {self.grid.edges[-1]:g} Δ0 and does not hold a gap of "
+                f"{gaps.max():g} Δ0"
+            )
+        return gaps
+
+    def _checked(self, f: Floats, gap: ArrayLike) -> tuple[Floats, Floats]:
+        f = np.ascontiguousarray(f, dtype=np.float64)
+        if f.ndim != 2 or f.shape[1] != self.grid.n:
+            raise CaseError(f"gap: need f of shape (cells, {self.grid.n}), found {f.shape}")
+        gaps = self._fitting(gap)
+        if gaps.shape not in ((), (1,), (f.shape[0],)):
+            raise CaseError(
+                f"gap: need one number, or one for each of {f.shape[0]} cells, found {gaps.shape}"
+            )
+        low, high = f.min(), f.max()
+        if not (low >= 0.0 and high <= 1.0):
+            raise CaseError(f"gap: occupations f must lie within [0, 1], found {low:g} to {high:g}")
+        return f, np.broadcast_to(gaps, (f.shape[0],)).copy()
+
+    def _complain(self, status: NDArray[np.int64], gaps: Floats) -> None:
+        below = np.flatnonzero(status == kernels.BELOW_GRID)
+        if below.size:
+            raise CaseError(
+                f"collision grid: starts at {self.grid.edges[0]:g} Δ0, and the gap of cell {below[0]} falls "
+                "below; let the grid start at 0, or below the smallest gap that occurs"
+            )
+        refused = np.flatnonzero(status == kernels.REFUSED)
+        if refused.size:
+            raise ConvergenceError(
+                f"gap of cell {refused[0]}: does not move on from {gaps[refused[0]]:g} Δ0, its "
+                "quasiparticles cannot balance the energy of the condensate; begin with a gap that belongs "
+                "to f, and take shorter steps"
+            )
+
+
+def _checked_gap(gap: ArrayLike) -> Floats:
+    gaps = np.array(gap, dtype=np.float64)
+    if not np.all(np.isfinite(gaps)) or np.any(gaps < 0.0):
+        raise CaseError("gap: must be finite and not negative")
+    return gaps
+
+
+def _logarithm(gaps: Floats, cutoff: float | None) -> Floats:
+    safe = np.where(gaps > 0.0, gaps, 1.0)
+    return -np.log(safe) if cutoff is None else np.arccosh(cutoff / safe) - np.arccosh(cutoff)

@@ -1,0 +1,415 @@
+"""Compiled loops of the moving gap, a cell at a time (theory: moving_gap)."""
+
+# mypy: disable-error-code="untyped-decorator,no-untyped-def,no-untyped-call"
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit, prange
+from numpy.typing import NDArray
+
+FOUND, NORMAL, BELOW_GRID, REFUSED = 0, 1, 2, 3
+"""How the search for a gap ends."""
+
+TOLERANCE = 2e-14
+"""Largest residual of the gap equation that counts as a solution at given occupations."""
+
+FOLLOWED = 1e-12
+"""Largest residual at which a gap that moves counts as arrived; number and energy do not depend on it."""
+
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(8)
+_FEW_NODES, _FEW_WEIGHTS = np.polynomial.legendre.leggauss(4)
+_FEW = 50.0  # a stretch so many times narrower than its energy is integrated to rounding by four nodes
+_SLACK = 8.0 * np.finfo(np.float64).eps
+_MOVE = 0.4  # largest move of the gap in one piece, in widths of the bins there
+
+
+class Axis(NamedTuple):
+    """What the kernels know about grid and gap equation.
+
+    Attributes:
+        edges, centres: of the bins, ``(N + 1,)`` and ``(N,)``.
+        bounds: first edge, centres, last edge.
+        linear: rule of the bin measure.
+        floor: smallest gap that the grid resolves; below it a cell is normal, or (if the grid does not
+            reach down to 0) the grid is too short.
+        cutoff: of the gap equation, inf for the weak-coupling limit.
+    """
+
+    edges: NDArray
+    centres: NDArray
+    bounds: NDArray
+    linear: bool
+    floor: float
+    cutoff: float
+
+
+class Spectrum(NamedTuple):
+    """Bin measure at one gap, and what drifts when the gap moves.
+
+    Attributes:
+        states, anomalous: ``s`` and ``p`` of the bins, ``(N,)``.
+        drift, upper: ``∫ρ Δ/E dE`` between neighbouring centres, and its part next to the upper one,
+            ``(N − 1,)``.
+    """
+
+    states: NDArray
+    anomalous: NDArray
+    drift: NDArray
+    upper: NDArray
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _room(bins):
+    return Spectrum(np.empty(bins), np.empty(bins), np.empty(bins - 1), np.empty(bins - 1))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _stretches(bounds, gap, xi, number, mean, weight):
+    """States, their mean energy and ``∫ρ Δ/E dE`` between neighbouring bounds."""
+    for k in range(bounds.size):
+        excess = bounds[k] - gap
+        if excess <= _SLACK * bounds[k]:
+            excess = 0.0
+        xi[k] = np.sqrt(excess * (excess + 2.0 * gap))
+    near, count = 0, number.size
+    for k in range(count):
+        lower, upper = xi[k], xi[k + 1]
+        total = lower + upper
+        a = gap if lower == 0.0 else bounds[k]
+        b = bounds[k + 1]
+        number[k] = (b - a) * (b + a) / total if upper > 0.0 else 0.0
+        if _FEW * 0.5 * (upper - lower) > b:
+            near = k + 1
+    for k in range(near):
+        lower, upper = xi[k], xi[k + 1]
+        if upper == 0.0:
+            mean[k], weight[k] = gap, 0.0
+            continue
+        energy = 0.0
+        for j in range(_NODES.size):
+            x = 0.5 * (lower + upper) + 0.5 * (upper - lower) * _NODES[j]
+            energy += 0.5 * _WEIGHTS[j] * np.sqrt(x * x + gap * gap)
+        mean[k] = energy
+        a = gap if lower == 0.0 else bounds[k]
+        start = a + lower
+        weight[k] = gap * np.log1p((bounds[k + 1] - a + number[k]) / start) if gap > 0.0 else 0.0
+    mean[near:] = 0.0
+    weight[near:] = 0.0
+    square = gap * gap
+    for j in range(_FEW_NODES.size):
+        node, share = _FEW_NODES[j], 0.5 * _FEW_WEIGHTS[j]
+        for k in range(near, count):
+            x = 0.5 * (xi[k] + xi[k + 1]) + 0.5 * (xi[k + 1] - xi[k]) * node
+            energy = np.sqrt(x * x + square)
+            mean[k] += share * energy
+            weight[k] += share / energy
+    for k in range(near, count):
+        weight[k] *= gap * number[k]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def spectrum(axis, gap, out, scratch):
+    """Bin measure and drift at a gap; ``scratch`` is ``(4, N + 2)``."""
+    states, anomalous, drift, upper = out
+    bins = states.size
+    xi, number, mean, weight = scratch[0], scratch[1, :-1], scratch[2, :-1], scratch[3, :-1]
+    if not axis.linear:
+        _stretches(axis.edges, gap, xi[:-1], number[:-1], mean[:-1], weight[:-1])
+        for i in range(bins):
+            states[i], anomalous[i] = number[i], weight[i]
+        for i in range(bins - 1):
+            drift[i] = axis.centres[i + 1] - axis.centres[i]
+            upper[i] = axis.edges[i + 1] - axis.centres[i]
+        return
+    _stretches(axis.bounds, gap, xi, number, mean, weight)
+    states[:] = 0.0
+    anomalous[:] = 0.0
+    drift[:] = 0.0
+    upper[:] = 0.0
+    for k in range(bins + 1):
+        i = min(max(k - 1, 0), bins - 2)
+        origin = axis.centres[i]
+        distance = axis.centres[i + 1] - origin
+        right = number[k] * (mean[k] - origin) / distance
+        states[i] += number[k] - right
+        states[i + 1] += right
+        right = (gap * number[k] - origin * weight[k]) / distance
+        anomalous[i] += weight[k] - right
+        anomalous[i + 1] += right
+        drift[i] += weight[k]
+        upper[i] += right
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def logarithm(gap, cutoff):
+    """What quasiparticles must block: ``ln(Δ0/Δ)``, or its counterpart with a cut-off."""
+    return -np.log(gap) if np.isinf(cutoff) else np.arccosh(cutoff / gap) - np.arccosh(cutoff)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def condensate(gap, cutoff):
+    """Energy of the condensate, in units of 4 N0 Δ0²."""
+    if gap <= 0.0:
+        return 0.0
+    square = gap * gap
+    half = 0.5 * square
+    if not np.isinf(cutoff):
+        half = square * cutoff / (cutoff + np.sqrt(cutoff * cutoff - square))
+    return -0.25 * (half + square * logarithm(gap, cutoff))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def residual(gap, cutoff, anomalous, f):
+    """Residual of the gap equation: about ``ln(Δ_solution/Δ)``."""
+    blocked = 0.0
+    for i in range(f.size):
+        blocked += anomalous[i] * f[i]
+    return logarithm(gap, cutoff) - 2.0 * blocked / gap
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def carry(centres, f, old, new, energy, out, flux, face):
+    """Quasiparticles carried along with their states from one gap to another.
+
+    ``energy`` is what they gain. ``flux``, ``face`` are scratch, ``(N − 1,)``. False, and ``out``
+    meaningless, if the move is too long for occupations to stay within [0, 1].
+    """
+    bins = f.size
+    s, t = old.states, new.states
+    through, work = 0.0, 0.0
+    for i in range(bins - 1):
+        through -= t[i] - s[i]
+        flux[i] = through
+        up, down, far = (i, i + 1, i - 1) if through > 0.0 else (i + 1, i, i + 2)
+        moved = abs(through)
+        if moved > s[up] + 1e-14:
+            return False
+        value = f[up]
+        if 0 <= far < bins and s[down] > 0.0 and s[far] > 0.0 and moved > 0.0:
+            ahead, behind = f[down] - f[up], f[up] - f[far]
+            total = old.drift[i] + new.drift[i]
+            if ahead * behind > 0.0 and total > 0.0:
+                share = min(max((old.upper[i] + new.upper[i]) / total, 0.0), 1.0)
+                if through < 0.0:
+                    share = 1.0 - share
+                left = max(s[up] - moved, 0.0)
+                limit = behind * min(1.0, left / moved)
+                step = share * (left / s[up]) * ahead
+                value += step if abs(step) < abs(limit) else limit
+        face[i] = value
+        work += (centres[i + 1] - centres[i]) * through * value
+    through -= t[bins - 1] - s[bins - 1]
+    for i in range(bins):
+        change = through * f[i] if i == bins - 1 else -flux[i] * (face[i] - f[i])
+        if i > 0:
+            change += flux[i - 1] * (face[i - 1] - f[i])
+        out[i] = f[i] + change / t[i] if t[i] > 0.0 else f[i]
+    if not 0.0 <= out[bins - 1] <= 1.0:
+        return False
+    return _adjust(centres, out, t, energy - work, flux)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _adjust(centres, f, states, energy, flux):
+    """Moves quasiparticles between neighbouring bins until they have gained this energy."""
+    gained = 0.0
+    for i in range(f.size - 1):
+        s, t = states[i], states[i + 1]
+        mean = s * t / (s + t) if s > 0.0 and t > 0.0 else 0.0
+        flux[i] = mean * (f[i] * (1.0 - f[i + 1]) if energy > 0.0 else -f[i + 1] * (1.0 - f[i]))
+        gained += (centres[i + 1] - centres[i]) * flux[i]
+    if not abs(energy) <= abs(gained):
+        # Nothing to move is no failure where the energy is rounding.
+        return abs(energy) < 1e-16
+    factor = energy / gained if gained != 0.0 else 0.0
+    incoming = 0.0
+    for i in range(f.size):
+        outgoing = factor * flux[i] if i < f.size - 1 else 0.0
+        if states[i] > 0.0:
+            f[i] += (incoming - outgoing) / states[i]
+        incoming = outgoing
+    return True
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _slope(axis, gap, anomalous, f):
+    """Derivative of the residual with the gap when occupations move with their states; negative."""
+    blocked = 0.0
+    for i in range(f.size):
+        energy = max(axis.centres[i], gap)
+        blocked += anomalous[i] * f[i] / (energy * energy)
+    return min(-1.0 / gap + 2.0 * blocked, -0.02 / gap)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _width_at(axis, gap):
+    i = min(max(np.searchsorted(axis.edges, gap) - 1, 0), axis.centres.size - 2)
+    return min(axis.edges[i + 1] - axis.edges[i], axis.edges[i + 2] - axis.edges[i + 1])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _refined(low, r_low, high, r_high):
+    """Secant through two points: next guess of the root."""
+    return high - r_high * (high - low) / (r_high - r_low) if r_high != r_low else 2.0 * high - low
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _piece(axis, f, gap, r, here, there, trial_f, flux, face, scratch):
+    """One piece of the way to the solution: new gap, its residual, and whether there was a way."""
+    reach = _MOVE * _width_at(axis, gap)
+    upward = r > 0.0
+    step = min(max(-r / _slope(axis, gap, here.anomalous, f), -reach), reach)
+    start = condensate(gap, axis.cutoff)
+    inner, r_inner = 0.0, r  # longest step before the root
+    outer, r_outer = 0.0, 0.0  # shortest step beyond
+    side = 0
+    for _ in range(80):
+        at_floor = gap + step <= axis.floor
+        if at_floor:
+            step = axis.floor - gap
+        trial = gap + step
+        spectrum(axis, trial, there, scratch)
+        energy = start - condensate(trial, axis.cutoff)
+        if not carry(axis.centres, f, here, there, energy, trial_f, flux, face):
+            if abs(step) < 1e-9 * gap:
+                return gap, r, False
+            step *= 0.5
+            reach = abs(step)
+            continue
+        found = residual(trial, axis.cutoff, there.anomalous, trial_f)
+        if abs(found) <= FOLLOWED:
+            return trial, 0.0, True
+        if (found > 0.0) == upward:
+            if at_floor or abs(step) >= reach:
+                return trial, found, True
+            last, r_last = inner, r_inner
+            inner, r_inner = step, found
+            if outer == 0.0:
+                step = _refined(last, r_last, inner, r_inner)
+                longest = min(reach, 4.0 * abs(inner))
+                step = min(max(abs(step), 1.2 * abs(inner)), longest) * (1.0 if upward else -1.0)
+                continue
+            r_outer *= 0.5 if side == 1 else 1.0
+            side = 1
+        else:
+            r_inner *= 0.5 if side == -1 else 1.0
+            side = -1
+            outer, r_outer = step, found
+        if abs(outer - inner) <= 2e-16 * gap:
+            return trial, 0.0, True
+        step = _refined(inner, r_inner, outer, r_outer)
+    return gap, r, False
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _follow(axis, f, gap, here, there, trial_f, flux, face, scratch):
+    """Gap of one cell; ``f`` moves along, and ``here`` ends as the measure."""
+    spectrum(axis, gap, here, scratch)
+    if gap == 0.0:
+        spectrum(axis, axis.floor, there, scratch)
+        energy = -condensate(axis.floor, axis.cutoff)
+        if not carry(axis.centres, f, here, there, energy, trial_f, flux, face):
+            return 0.0, NORMAL
+        if residual(axis.floor, axis.cutoff, there.anomalous, trial_f) <= 0.0:
+            return 0.0, NORMAL
+        gap = axis.floor
+        f[:] = trial_f
+        spectrum(axis, gap, here, scratch)
+    r = residual(gap, axis.cutoff, here.anomalous, f)
+    while abs(r) > FOLLOWED:
+        if r < 0.0 and gap <= axis.floor:
+            if axis.edges[0] > 0.0:
+                return gap, BELOW_GRID
+            spectrum(axis, 0.0, there, scratch)
+            energy = condensate(gap, axis.cutoff)
+            if not carry(axis.centres, f, here, there, energy, trial_f, flux, face):
+                return gap, REFUSED
+            f[:] = trial_f
+            spectrum(axis, 0.0, here, scratch)
+            return 0.0, NORMAL
+        gap, r, possible = _piece(axis, f, gap, r, here, there, trial_f, flux, face, scratch)
+        if not possible:
+            return gap, REFUSED
+        f[:] = trial_f
+        for a, b in zip(here, there):  # noqa: B905 (numba knows no strict)
+            a[:] = b
+    return gap, FOUND
+
+
+@njit(cache=True, nogil=True, parallel=True, error_model="numpy")
+def follow(axis, f, gap, states, anomalous, status):
+    """Gap and occupations of all cells, in place; measure and status of the search."""
+    bins = axis.centres.size
+    for c in prange(f.shape[0]):
+        here, there = _room(bins), _room(bins)
+        scratch, flux, face = np.empty((4, bins + 2)), np.empty(bins - 1), np.empty(bins - 1)
+        gap[c], status[c] = _follow(axis, f[c], gap[c], here, there, np.empty(bins), flux, face, scratch)
+        states[c] = here.states
+        anomalous[c] = here.anomalous
+
+
+@njit(cache=True, nogil=True, parallel=True, error_model="numpy")
+def measures(axis, gap, states, anomalous):
+    """Bin measure of all cells."""
+    bins = axis.centres.size
+    for c in prange(gap.size):
+        here = _room(bins)
+        spectrum(axis, gap[c], here, np.empty((4, bins + 2)))
+        states[c] = here.states
+        anomalous[c] = here.anomalous
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _solve(axis, f, gap, here, scratch):
+    """First root of the gap equation that the residual at ``gap`` points to, occupations of bins given."""
+    gap = max(gap, axis.floor)
+    spectrum(axis, gap, here, scratch)
+    r = residual(gap, axis.cutoff, here.anomalous, f)
+    inner, r_inner, outer, r_outer, side = gap, r, -1.0, 0.0, 0
+    upward = r > 0.0
+    for _ in range(400):
+        if abs(r) <= TOLERANCE:
+            return gap, FOUND
+        if outer < 0.0:
+            if not upward and inner <= axis.floor:
+                return (inner, BELOW_GRID) if axis.edges[0] > 0.0 else (0.0, NORMAL)
+            step = -r_inner / _slope(axis, inner, here.anomalous, f)
+            longest = 0.05 * inner
+            gap = max(inner + min(max(step, -longest), longest), axis.floor)
+        else:
+            gap = _refined(inner, r_inner, outer, r_outer)
+            if abs(outer - inner) <= 2e-16 * gap:
+                return gap, FOUND
+        spectrum(axis, gap, here, scratch)
+        r = residual(gap, axis.cutoff, here.anomalous, f)
+        if (r > 0.0) == upward:
+            inner, r_inner = gap, r
+            r_outer *= 0.5 if side == 1 else 1.0
+            side = 1 if outer > 0.0 else 0
+        else:
+            r_inner *= 0.5 if side == -1 else 1.0
+            side = -1
+            outer, r_outer = gap, r
+    return gap, REFUSED
+
+
+@njit(cache=True, nogil=True, parallel=True, error_model="numpy")
+def solve(axis, f, gap, status):
+    """Gap of all cells from occupations of bins, in place."""
+    bins = axis.centres.size
+    for c in prange(f.shape[0]):
+        gap[c], status[c] = _solve(axis, f[c], gap[c], _room(bins), np.empty((4, bins + 2)))
+
+
+@njit(cache=True, nogil=True, parallel=True, error_model="numpy")
+def residuals(axis, f, gap, out):
+    """Residual of the gap equation of all cells; in normal cells that at the smallest gap."""
+    bins = axis.centres.size
+    for c in prange(f.shape[0]):
+        here = _room(bins)
+        trial = max(gap[c], axis.floor)
+        spectrum(axis, trial, here, np.empty((4, bins + 2)))
+        out[c] = residual(trial, axis.cutoff, here.anomalous, f[c])
