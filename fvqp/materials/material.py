@@ -25,13 +25,25 @@ _QUANTITIES = {
     "diffusivity": ("m^2/s", "diffusivity"),
     "resistivity": ("ohm*m", "resistivity"),
     "critical_temperature": ("K", "temperature"),
+    "characteristic_time": ("s", "time"),
+    "pair_breaking_time": ("s", "time"),
+    "dressed_density_of_states": ("1/J/m^3", "density of states"),
+    "ion_density": ("1/m^3", "number density"),
+    "debye_energy": ("J", "energy"),
+    "longitudinal_speed": ("m/s", "speed"),
+    "transverse_speed": ("m/s", "speed"),
+    "fermi_velocity": ("m/s", "speed"),
 }
-_REQUIRED = ("gap", "diffusivity", "resistivity")
+_DIFFUSIVE = ("diffusivity", "resistivity")
+_REQUIRED = ("gap",)  # and what a model asks for, see Material.require
+_ZERO_IF_NORMAL = ("gap", "critical_temperature")
 
 
 @dataclass(frozen=True)
 class Material:
-    """A diffusive superconductor, or a normal metal (gap 0), in SI units.
+    """A superconductor, or a normal metal (gap 0), in SI units.
+
+    Every number but the gap may be missing (NaN); a model that needs one says so, by `require`.
 
     Attributes:
         name: as a case calls it.
@@ -42,17 +54,38 @@ class Material:
             equilibrium are refused at and above it; the gap follows the BCS temperature dependence.
         description: one line for people.
         sources: where each number comes from.
+        characteristic_time: τ0 of quasiparticles (Kaplan et al., Phys. Rev. B 14, 4854 (1976)), seconds.
+        pair_breaking_time: published τ0^pb of phonons (same paper), seconds. Models take the one that
+            conserves energy instead, `fvqp.materials.pair_breaking_time`.
+        dressed_density_of_states: N0 per spin with the electron-phonon factor 1 + λ, as the electronic heat
+            capacity has it, 1/(J m³): ``N0 = 3γ/(2π² k_B²)``.
+        ion_density: atoms per volume, 1/m³.
+        debye_energy: Ω_D, joule.
+        longitudinal_speed, transverse_speed: of sound, m/s.
+        fermi_velocity: v_F, m/s.
+        uncertainties: of the numbers above, in the same units, where they are known.
     """
 
     name: str
     gap: float
-    diffusivity: float
-    resistivity: float
+    diffusivity: float = math.nan
+    resistivity: float = math.nan
     critical_temperature: float = math.nan
     description: str = field(default="", compare=False)
     sources: Mapping[str, str] = field(default_factory=dict, compare=False)
+    characteristic_time: float = math.nan
+    pair_breaking_time: float = math.nan
+    dressed_density_of_states: float = math.nan
+    ion_density: float = math.nan
+    debye_energy: float = math.nan
+    longitudinal_speed: float = math.nan
+    transverse_speed: float = math.nan
+    fermi_velocity: float = math.nan
+    uncertainties: Mapping[str, float] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
+        if math.isnan(self.gap):
+            raise CaseError(f'material "{self.name}": gap must be a positive energy, or 0 in a normal metal')
         if math.isnan(self.critical_temperature):
             object.__setattr__(self, "critical_temperature", self.gap / (BCS_RATIO * constants.k))
         if self.gap == 0.0 and self.critical_temperature != 0.0:
@@ -61,18 +94,39 @@ class Material:
             )
         for key in _QUANTITIES:
             value = getattr(self, key)
-            zero_is_right = self.gap == 0.0 and key in ("gap", "critical_temperature")
-            if not math.isfinite(value) or not (value > 0.0 or zero_is_right):
+            zero_is_right = self.gap == 0.0 and key in _ZERO_IF_NORMAL
+            if not math.isnan(value) and (math.isinf(value) or not (value > 0.0 or zero_is_right)):
                 raise CaseError(f'material "{self.name}": {key} must be positive, found {value:g}')
+
+    def require(self, model: str, *keys: str) -> None:
+        """Make sure that numbers are there.
+
+        Args:
+            model: who needs them, for the message: "the Usadel model".
+            keys: names of attributes.
+
+        Raises:
+            CaseError: one or more of them are missing.
+        """
+        missing = [key for key in keys if math.isnan(getattr(self, key))]
+        if missing:
+            raise CaseError(
+                f'material "{self.name}": {model} needs {" and ".join(missing)}, not known of this material; '
+                f"give {'it' if len(missing) == 1 else 'them'} with unit and source"
+            )
 
     @property
     def conductivity(self) -> float:
         """Normal-state conductivity σ, S/m."""
+        self.require("diffusive transport (the Usadel model)", *_DIFFUSIVE)
         return 1.0 / self.resistivity
 
     @property
     def density_of_states(self) -> float:
-        """Normal-state N0 per spin at the Fermi energy, 1/(J m³), from ``σ = 2 e² N0 D_N``."""
+        """Normal-state N0 per spin at the Fermi energy, 1/(J m³), from ``σ = 2 e² N0 D_N``.
+
+        That of a film, of its transport; `dressed_density_of_states` is that of the heat capacity.
+        """
         return self.conductivity / (2.0 * constants.e**2 * self.diffusivity)
 
     @property
@@ -80,6 +134,7 @@ class Material:
         """``ξ = √(ħ D_N/Δ0)``, metre; infinite in a normal metal."""
         if self.gap == 0.0:
             return math.inf
+        self.require("diffusive transport (the Usadel model)", *_DIFFUSIVE)
         return math.sqrt(constants.hbar * self.diffusivity / self.gap)
 
     def coherence_resistance(self, cross_section: float) -> float:
@@ -113,8 +168,9 @@ def material_from_dict(name: str, entry: Mapping[str, Any]) -> Material:
 
     Args:
         name: its name.
-        entry: ``gap``, ``diffusivity``, ``resistivity`` and, if wanted, ``critical_temperature``: each either
-            text (``"265 ueV"``) or a table ``{value, source, uncertainty}``; optional ``description``.
+        entry: ``gap`` and what is known of the other numbers of `Material`, by the names of its attributes,
+            each either text (``"265 ueV"``) or a table ``{value, source, uncertainty}``; optional
+            ``description``.
 
     Raises:
         CaseError: a missing, unknown, badly typed or unphysical number.
@@ -132,17 +188,23 @@ def material_from_dict(name: str, entry: Mapping[str, Any]) -> Material:
     description = entry.get("description", "")
     if not isinstance(description, str):
         raise CaseError(f"{where}: description: expected text, got {description!r}")
-    values: dict[str, float] = {}
+    values: dict[str, Any] = {}
     sources: dict[str, str] = {}
+    uncertainties: dict[str, float] = {}
     for key, (unit, what) in _QUANTITIES.items():
         if key in entry:
-            values[key], source = _number(entry[key], unit, what, f"{where}: {key}")
+            values[key], uncertainty, source = _number(entry[key], unit, what, f"{where}: {key}")
             if source:
                 sources[key] = source
-    return Material(name=name, description=description, sources=sources, **values)
+            if uncertainty is not None:
+                uncertainties[key] = uncertainty
+    return Material(
+        name=name, description=description, sources=sources, uncertainties=uncertainties, **values
+    )
 
 
-def _number(item: Any, unit: str, what: str, where: str) -> tuple[float, str]:
+def _number(item: Any, unit: str, what: str, where: str) -> tuple[float, float | None, str]:
+    """Value, uncertainty (None if not given) and source of an entry."""
     table = item if isinstance(item, Mapping) else {"value": item}
     odd = sorted(set(table) - {"value", "uncertainty", "source"})
     if odd or "value" not in table:
@@ -151,11 +213,13 @@ def _number(item: Any, unit: str, what: str, where: str) -> tuple[float, str]:
     if not isinstance(source, str):
         raise CaseError(f"{where}: source: expected text, got {source!r}")
     try:
-        if "uncertainty" in table:
-            to_float(table["uncertainty"], unit, what=what)
-        return to_float(table["value"], unit, what=what), source
+        value = to_float(table["value"], unit, what=what)
+        uncertainty = to_float(table["uncertainty"], unit, what=what) if "uncertainty" in table else None
     except CaseError as error:
         raise CaseError(f"{where}: {error}") from None
+    if uncertainty is not None and not uncertainty > 0.0:
+        raise CaseError(f"{where}: uncertainty must be positive, found {uncertainty:g} in SI units")
+    return value, uncertainty, source
 
 
 @cache

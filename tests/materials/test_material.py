@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ from scipy import constants
 from fvqp.errors import CaseError
 from fvqp.materials import BCS_RATIO, Material, load_material, material_from_dict, material_names
 
+KEYS = [field.name for field in dataclasses.fields(Material) if field.type == "float"]
 MINE = {"gap": "180 ueV", "diffusivity": "60 cm^2/s", "resistivity": "3 uohm*cm"}
 
 
@@ -38,8 +41,10 @@ def test_einstein_relation_and_bcs_ratio() -> None:
 def test_every_entry_of_the_library_loads_and_names_its_sources() -> None:
     for name in material_names():
         material = load_material(name)
-        assert {"gap", "diffusivity", "resistivity"} <= set(material.sources)
-        assert material.description
+        given = {key for key in KEYS if not math.isnan(getattr(material, key))}
+        assert given - {"critical_temperature"} <= set(material.sources)
+        assert "gap" in given and material.description
+        assert all(0.0 < size < getattr(material, key) for key, size in material.uncertainties.items())
 
 
 def test_own_material() -> None:
@@ -80,6 +85,9 @@ def test_unknown_name_lists_those_there_are() -> None:
         ({"gap": {"source": "me"}}, "gap: expected value"),
         ({"gap": {"value": "1 meV", "source": 3}}, "source: expected text"),
         ({"gap": {"value": "1 meV", "uncertainty": "1 m"}}, "which is a length"),
+        ({"gap": {"value": "1 meV", "uncertainty": "0 meV"}}, "uncertainty must be positive"),
+        ({"ion_density": "6e28 1/m^2"}, "ion_density: expected a number density"),
+        ({"characteristic_time": "-1 ns"}, "characteristic_time must be positive"),
         ({"description": 3}, "description: expected text"),
     ],
 )
@@ -90,13 +98,26 @@ def test_bad_material(change: dict[str, object], words: str) -> None:
     assert str(caught.value).startswith('material "film"')
 
 
-def test_missing_numbers_are_listed() -> None:
-    with pytest.raises(CaseError, match="diffusivity, resistivity missing"):
-        material_from_dict("film", {"gap": "1 meV"})
+def test_missing_numbers_are_named_with_the_model_that_needs_them() -> None:
+    with pytest.raises(CaseError, match="gap missing"):
+        material_from_dict("film", {"diffusivity": "60 cm^2/s"})
+    film = material_from_dict("film", {"gap": "1 meV", "resistivity": "3 uohm*cm"})
+    for number in ("conductivity", "density_of_states", "coherence_length"):
+        with pytest.raises(CaseError, match=r'"film": .*Usadel model.* needs diffusivity, not known'):
+            getattr(film, number)
+    with pytest.raises(CaseError, match="the lattice needs ion_density and debye_energy, .* give them"):
+        film.require("the lattice", "ion_density", "gap", "debye_energy")
+
+
+def test_uncertainties_in_the_same_units() -> None:
+    film = material_from_dict("film", {"gap": {"value": "1 meV", "uncertainty": "20 ueV"}})
+    assert film.uncertainties == {"gap": pytest.approx(20e-6 * constants.e)}
 
 
 def test_normal_metal() -> None:
     copper = Material(name="N", gap=0.0, diffusivity=1e-2, resistivity=1e-8)
     assert copper.critical_temperature == 0.0 and copper.coherence_length == np.inf
+    with pytest.raises(CaseError, match="gap must be a positive energy, or 0"):
+        Material(name="N", gap=math.nan)
     with pytest.raises(CaseError, match="critical_temperature: a normal metal"):
         Material(name="N", gap=0.0, diffusivity=1e-2, resistivity=1e-8, critical_temperature=1.0)
