@@ -1,0 +1,360 @@
+"""Sources and sinks: injected phonons and quasiparticles, escaping phonons, trapped quasiparticles.
+
+All are linear in the occupations. Energies are in units of Δ0, times in units of τ0, powers per volume in
+units of 4 N0 Δ0²/τ0, rates of particles in 4 N0 Δ0/τ0 (theory: drives, section on sources).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fvqp.collisions.electron_phonon import Coupling
+from fvqp.collisions.grid import CollisionGrid
+from fvqp.collisions.measure import SpectralMeasure
+from fvqp.collisions.process import Blocks, Flow, GainLoss, Pair, checked_occupations
+from fvqp.errors import CaseError
+
+Floats = NDArray[np.float64]
+
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(6)
+#: A Gaussian ends at this number of standard deviations: 6e-7 of it lies beyond.
+_REACH = 5.0
+
+
+class Spectrum(Protocol):
+    """How injected particles are distributed in energy; particles, not their energy."""
+
+    def samples(self, points: Floats) -> tuple[Floats, Floats]:
+        """Energies and positive amounts that stand for the spectrum on grid ``points``."""
+        ...
+
+
+@dataclass(frozen=True)
+class Line:
+    """All particles have one energy."""
+
+    energy: float
+
+    def samples(self, points: Floats) -> tuple[Floats, Floats]:
+        """The line itself."""
+        _finite("line", self.energy)
+        return np.array([self.energy]), np.ones(1)
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """``exp(−(E − centre)²/2 width²)``, cut at five standard deviations."""
+
+    centre: float
+    width: float
+
+    def samples(self, points: Floats) -> tuple[Floats, Floats]:
+        """Gauss-Legendre points of panels that grid points and half the width bound."""
+        _finite("Gaussian", self.centre, self.width)
+        if not self.width > 0.0:
+            raise CaseError(f"Gaussian spectrum: the width must be positive, found {self.width:g}")
+        knots = self.centre + self.width * np.linspace(-_REACH, _REACH, 21)
+        return _panels(knots, points, lambda e: np.exp(-0.5 * ((e - self.centre) / self.width) ** 2))
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Particles per energy, linear between the given ones and zero outside."""
+
+    energies: ArrayLike
+    values: ArrayLike
+
+    def samples(self, points: Floats) -> tuple[Floats, Floats]:
+        """Gauss-Legendre points of panels that grid points and energies of the table bound."""
+        knots = np.asarray(self.energies, dtype=np.float64)
+        values = np.asarray(self.values, dtype=np.float64)
+        if knots.ndim != 1 or knots.size < 2 or values.shape != knots.shape:
+            raise CaseError("spectrum table: needs two rows of the same length, at least two energies")
+        _finite("table", *knots, *values)
+        if np.any(np.diff(knots) <= 0.0):
+            raise CaseError("spectrum table: energies must increase")
+        if np.any(values < 0.0) or not np.any(values > 0.0):
+            raise CaseError("spectrum table: values must not be negative, nor all zero")
+        return _panels(knots, points, lambda e: np.interp(e, knots, values))
+
+
+class _Linear:
+    """A process whose coefficients of gain and loss do not depend on the occupations."""
+
+    def __init__(self, grid: CollisionGrid, modes: Floats | None = None) -> None:
+        self.grid = grid
+        self._modes = np.zeros(grid.n_phonon) if modes is None else modes
+
+    def _coefficients(self, measure: SpectralMeasure) -> GainLoss:
+        """Of one row for all cells, or one for each."""
+        raise NotImplementedError
+
+    def rates(self, measure: SpectralMeasure, f: Floats, n: Floats) -> Pair:
+        """``∂f/∂t`` and ``∂n/∂t``."""
+        f, n = checked_occupations(self.grid, measure, f, n)
+        a, b, c, d = self._coefficients(measure)
+        return Pair(a - (a + b) * f, c - (d - c) * n)
+
+    def gain_loss(self, measure: SpectralMeasure, f: Floats, n: Floats) -> GainLoss:
+        """Gain and loss coefficients apart, none negative."""
+        f, n = checked_occupations(self.grid, measure, f, n)
+        a, b, c, d = self._coefficients(measure)
+        return GainLoss(a + 0.0 * f, b + 0.0 * f, c + 0.0 * n, d + 0.0 * n)
+
+    def jvp(self, measure: SpectralMeasure, f: Floats, n: Floats, step_f: Floats, step_n: Floats) -> Pair:
+        """Jacobian of `rates` times ``(step_f, step_n)``."""
+        by_f, by_n = self.diagonal(measure, f, n)
+        return Pair(by_f * step_f, by_n * step_n)
+
+    def jacobian(self, measure: SpectralMeasure, f: Floats, n: Floats) -> Blocks:
+        """Jacobian of `rates`, a diagonal."""
+        by_f, by_n = self.diagonal(measure, f, n)
+        (cells, bins), points = by_f.shape, by_n.shape[1]
+        matrix = np.zeros((cells, bins, bins))
+        matrix[:, np.arange(bins), np.arange(bins)] = by_f
+        return Blocks(matrix, np.zeros((cells, bins, points)), np.zeros((cells, points, bins)), by_n)
+
+    def diagonal(self, measure: SpectralMeasure, f: Floats, n: Floats) -> Pair:
+        """Diagonal of the Jacobian."""
+        f, n = checked_occupations(self.grid, measure, f, n)
+        a, b, c, d = self._coefficients(measure)
+        return Pair(np.zeros_like(f) - (a + b), np.zeros_like(n) - (d - c))
+
+    def energy_flow(self, measure: SpectralMeasure, f: Floats, n: Floats) -> Flow:
+        """Power that enters quasiparticles and phonons of every cell; negative where it leaves."""
+        rates = self.rates(measure, f, n)
+        return Flow(
+            (measure.states * self.grid.energies * rates.f).sum(axis=1),
+            rates.n @ (self._modes * self.grid.phonon_energies),
+        )
+
+    def number_flow(self, measure: SpectralMeasure, f: Floats, n: Floats) -> Flow:
+        """Quasiparticles and phonons that enter every cell in unit time; negative where they leave."""
+        rates = self.rates(measure, f, n)
+        return Flow((measure.states * rates.f).sum(axis=1), rates.n @ self._modes)
+
+
+class PhononInjection(_Linear):
+    """Phonons that enter at a constant rate, whatever their occupation."""
+
+    def __init__(
+        self,
+        grid: CollisionGrid,
+        coupling: Coupling,
+        spectrum: Spectrum,
+        *,
+        power: ArrayLike | None = None,
+        rate: ArrayLike | None = None,
+    ) -> None:
+        """
+        Args:
+            grid: energies.
+            coupling: defines the number of phonon modes.
+            spectrum: distribution of the phonons in energy.
+            power: injected power per volume, scalar or ``(cells,)``; or else
+            rate: injected phonons per volume and time.
+
+        Raises:
+            CaseError: both or none of power and rate, or a spectrum beyond the phonon points.
+        """
+        super().__init__(grid, phonon_modes(grid, coupling))
+        amounts = _injected("phonon injection", grid.phonon_energies, spectrum, power, rate)
+        self._rate = amounts / self._modes
+
+    def _coefficients(self, measure: SpectralMeasure) -> GainLoss:
+        zero = np.zeros((1, self.grid.n))
+        return GainLoss(zero, zero, self._rate, self._rate)
+
+    def gain_loss(self, measure: SpectralMeasure, f: Floats, n: Floats) -> GainLoss:
+        """Gain alone: ``in_n (1 + n)`` is the rate of injection."""
+        f, n = checked_occupations(self.grid, measure, f, n)
+        zero = np.zeros_like(f)
+        return GainLoss(zero, zero, self._rate / (1.0 + n), np.zeros_like(n))
+
+
+class QuasiparticleInjection(_Linear):
+    """Quasiparticles that enter free states: ``s ∂f/∂t = G (1 − f)``.
+
+    Power and rate are those into empty states; `energy_flow` says what enters.
+    """
+
+    def __init__(
+        self,
+        grid: CollisionGrid,
+        spectrum: Spectrum,
+        *,
+        power: ArrayLike | None = None,
+        rate: ArrayLike | None = None,
+    ) -> None:
+        """
+        Args:
+            grid: energies.
+            spectrum: distribution of the quasiparticles in energy, above the gap of every cell.
+            power: injected power per volume, scalar or ``(cells,)``; or else
+            rate: injected quasiparticles per volume and time.
+
+        Raises:
+            CaseError: both or none of power and rate, or a spectrum beyond the bins.
+        """
+        super().__init__(grid)
+        self._amounts = _injected("quasiparticle injection", grid.energies, spectrum, power, rate)
+
+    def _coefficients(self, measure: SpectralMeasure) -> GainLoss:
+        into = np.divide(
+            self._amounts,
+            measure.states,
+            out=np.zeros(np.broadcast_shapes(self._amounts.shape, measure.states.shape)),
+            where=measure.active,
+        )
+        lost = np.broadcast_to((self._amounts > 0.0) & ~measure.active, into.shape)
+        if np.any(lost):
+            cell, at = np.argwhere(lost)[0]
+            raise CaseError(
+                f"quasiparticle injection: the spectrum reaches down to {self.grid.energies[at]:g} Δ0, where "
+                f"cell {cell} has no states; begin it above the gap"
+            )
+        zero = np.zeros((1, self.grid.n_phonon))
+        return GainLoss(into, np.zeros_like(into), zero, zero)
+
+
+class PhononEscape(_Linear):
+    """Phonons of a film that leave for a bath, and come back from it: ``∂n/∂t = (n_bath − n)/τ_l``."""
+
+    def __init__(
+        self,
+        grid: CollisionGrid,
+        coupling: Coupling,
+        time: ArrayLike | Callable[[Floats], ArrayLike],
+        bath: ArrayLike = 0.0,
+    ) -> None:
+        """
+        Args:
+            grid: energies.
+            coupling: defines the number of phonon modes.
+            time: τ_l > 0 in τ0: scalar, ``(K,)``, ``(cells, K)`` or ``(cells, 1)``, or a function of the
+                phonon energies; infinite where phonons are trapped. See `escape_time`.
+            bath: n_bath ≥ 0, scalar, ``(K,)`` or ``(cells, K)``; empty by default, `thermal` for a substrate.
+        """
+        super().__init__(grid, phonon_modes(grid, coupling))
+        given = time(grid.phonon_energies) if callable(time) else time
+        times = _rows("escape time", given, grid.n_phonon)
+        self._rate = 1.0 / np.where(times > 0.0, times, np.nan)
+        if np.any(np.isnan(self._rate)):
+            raise CaseError("phonon escape: the escape time must be positive at all energies")
+        self._bath = _rows("occupation of the bath", bath, grid.n_phonon)
+        if not np.all(np.isfinite(self._bath)) or np.any(self._bath < 0.0):
+            raise CaseError("phonon escape: the occupation of the bath must be finite and not negative")
+
+    def _coefficients(self, measure: SpectralMeasure) -> GainLoss:
+        zero = np.zeros((1, self.grid.n))
+        return GainLoss(zero, zero, self._rate * self._bath, self._rate * (1.0 + self._bath))
+
+
+class ConstantTrapping(_Linear):
+    """Quasiparticles that are lost in traps at one rate: ``∂f/∂t = −Γ (f − f_bath)``."""
+
+    def __init__(self, grid: CollisionGrid, rate: ArrayLike, bath: ArrayLike = 0.0) -> None:
+        """
+        Args:
+            grid: energies.
+            rate: Γ ≥ 0 in 1/τ0: scalar, ``(N,)``, ``(cells, N)`` or ``(cells, 1)``.
+            bath: f_bath, 0 to 1, scalar, ``(N,)`` or ``(cells, N)``.
+        """
+        super().__init__(grid)
+        self._rate = _rows("trapping rate", rate, grid.n)
+        if not np.all(np.isfinite(self._rate)) or np.any(self._rate < 0.0):
+            raise CaseError("trapping: the rate must be finite and not negative")
+        self._bath = _rows("occupation of the bath", bath, grid.n)
+        if not np.all((self._bath >= 0.0) & (self._bath <= 1.0)):
+            raise CaseError("trapping: the occupation of the bath must be between 0 and 1")
+
+    def _coefficients(self, measure: SpectralMeasure) -> GainLoss:
+        rate = self._rate * measure.active
+        zero = np.zeros((1, self.grid.n_phonon))
+        return GainLoss(rate * self._bath, rate * (1.0 - self._bath), zero, zero)
+
+
+def phonon_modes(grid: CollisionGrid, coupling: Coupling) -> Floats:
+    """Phonon modes of every point, ``g = c_ph ω² × share of the axis``, ``(K,)``."""
+    return np.asarray(coupling.capacity * grid.phonon_energies**2 * grid.phonon_widths)
+
+
+def escape_time(thickness: float, velocity: float, transmission: float) -> float:
+    """``τ_l = 4 d/(η v_s)`` of a film (theory: drives, Eq. escape-time).
+
+    The mean over directions of phonons that hit one face and pass it with probability η; the result has the
+    unit of ``thickness/velocity``.
+    """
+    for name, value in (("thickness", thickness), ("velocity of sound", velocity)):
+        if not (np.isfinite(value) and value > 0.0):
+            raise CaseError(f"phonon escape: {name} must be positive, found {value:g}")
+    if not 0.0 < transmission <= 1.0:
+        raise CaseError(f"phonon escape: transmission must be above 0 and at most 1, found {transmission:g}")
+    return 4.0 * thickness / (transmission * velocity)
+
+
+def pair_breaking_efficiency(number: ArrayLike, energy: ArrayLike, gap: ArrayLike) -> Floats:
+    """``η_pb = Δ × quasiparticles made/energy absorbed`` (theory: drives, Eq. efficiency).
+
+    Args:
+        number: quasiparticles that an impulse has made, in 4 N0 Δ0, or that are made in unit time.
+        energy: energy of the impulse, in 4 N0 Δ0², or absorbed power.
+        gap: Δ.
+    """
+    total = np.asarray(energy, dtype=np.float64)
+    if not np.all(total > 0.0):
+        raise CaseError("pair-breaking efficiency: the absorbed energy must be positive")
+    return np.asarray(np.asarray(number) * np.asarray(gap) / total)
+
+
+def _injected(
+    what: str, points: Floats, spectrum: Spectrum, power: ArrayLike | None, rate: ArrayLike | None
+) -> Floats:
+    """Particles in unit time that arrive at every grid point, ``(cells or 1, points)``."""
+    if (power is None) == (rate is None):
+        raise CaseError(f"{what}: give either its power or its rate")
+    strength = np.atleast_1d(np.asarray(power if rate is None else rate, dtype=np.float64))
+    if strength.ndim != 1 or not np.all(np.isfinite(strength)) or np.any(strength < 0.0):
+        raise CaseError(f"{what}: power or rate must be finite and not negative, one number or one a cell")
+    energies, amounts = spectrum.samples(points)
+    slack = 1e-12 * points[-1]
+    if energies.min() < points[0] - slack or energies.max() > points[-1] + slack:
+        raise CaseError(
+            f"{what}: the spectrum from {energies.min():g} to {energies.max():g} Δ0 does not fit between the "
+            f"first and the last point of the grid, {points[0]:g} and {points[-1]:g} Δ0"
+        )
+    left = np.clip(np.searchsorted(points, energies, side="right") - 1, 0, points.size - 2)
+    share = np.clip((energies - points[left]) / (points[left + 1] - points[left]), 0.0, 1.0)
+    # rounding must not bring in a second point, which may have no states
+    share = np.where(share < 1e-12, 0.0, np.where(share > 1.0 - 1e-12, 1.0, share))
+    shape = np.zeros(points.size)
+    np.add.at(shape, left, (1.0 - share) * amounts)
+    np.add.at(shape, left + 1, share * amounts)
+    shape /= shape.sum() if power is None else shape @ points
+    return np.asarray(strength[:, None] * shape)
+
+
+def _panels(knots: Floats, points: Floats, density: Callable[[Floats], Floats]) -> tuple[Floats, Floats]:
+    inside = points[(points > knots[0]) & (points < knots[-1])]
+    bounds = np.unique(np.concatenate([knots, inside]))
+    half = 0.5 * np.diff(bounds)[:, None]
+    energies = (0.5 * (bounds[1:] + bounds[:-1])[:, None] + half * _NODES).ravel()
+    return energies, density(energies) * (half * _WEIGHTS).ravel()
+
+
+def _finite(what: str, *values: float) -> None:
+    if not np.all(np.isfinite(values)):
+        raise CaseError(f"{what} spectrum: all energies and values must be finite numbers")
+
+
+def _rows(name: str, value: ArrayLike, size: int) -> Floats:
+    """As ``(1 or cells, 1 or size)``."""
+    rows = np.atleast_2d(np.asarray(value, dtype=np.float64))
+    if rows.ndim != 2 or rows.shape[1] not in (1, size):
+        raise CaseError(f"{name}: needs one number, or {size} of them, or one row a cell; found {rows.shape}")
+    return rows
