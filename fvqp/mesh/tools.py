@@ -6,25 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 from mpi4py import MPI
 
 from fvqp.errors import MeshError
+from fvqp.mesh import picture
 from fvqp.mesh.mesh import Mesh
 from fvqp.mesh.quality import format_report, report
 from fvqp.mesh.reading import read_mesh
 
-#: Pixels of a picture.
-PICTURE = (1600, 720)
-#: Part of the picture's height that is not needed for title and legend.
-FILLED = 0.6
-#: Height of a line of text, as a part of half the picture's height.
-LINE_OF_TEXT = 0.08
-#: A direction in which a mesh is thinner than its length by far more than this factor is stretched to it.
+#: Pixels of a rendered solid.
+PIXELS = (1300, 560)
+#: A solid that is thinner in a direction by far more than this factor is stretched to it.
 LONGEST_ASPECT = 6.0
-#: Cell edges are drawn in meshes up to this many cells.
-MOST_EDGES = 20000
-#: Regions, in order; told apart also by readers who do not see red and green differ.
-COLOURS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#ee9944", "#994455")
 
 
 def info(path: str | Path, *, scale: float = 1.0, comm: MPI.Comm = MPI.COMM_WORLD) -> str:
@@ -43,122 +37,115 @@ def plot(path: str | Path, output: str | Path, *, scale: float = 1.0) -> Path:
 def plot_mesh(mesh: Mesh, output: str | Path) -> Path:
     """Draws a mesh, as `plot`; under MPI the calling rank's part.
 
-    A mesh that is much longer than wide is stretched across, and the picture says by how much.
+    Small parts of a line or surface are shown enlarged; a thin solid is stretched, and the title says by how
+    much.
     """
-    import pyvista
-
     output = Path(output)
     if output.suffix.lower() not in (".png", ".jpg", ".jpeg"):
         raise MeshError(f"{output}: a picture needs a name that ends in .png or .jpg")
     if not output.parent.is_dir():
         raise MeshError(f"{output}: there is no folder {output.parent}")
-    points, unit, stretch = _scaled(mesh)
-    plotter = pyvista.Plotter(off_screen=True, window_size=list(PICTURE))
+    title = f"{Path(mesh.name).name}: {mesh.n_cells} cells"
     try:
-        normal, up = _view(mesh, points)
-        half_height = _half_height(points, np.array(normal), np.array(up))
-        _draw_regions(pyvista, plotter, mesh, points)
-        _draw_boundaries(pyvista, plotter, mesh, points, LINE_OF_TEXT * half_height * np.array(up))
-        title = f"{Path(mesh.name).name}: {mesh.n_cells} cells, lengths in {unit}{stretch}"
-        plotter.add_text(title, font_size=12, color="black")
-        plotter.set_background("white")
-        plotter.enable_parallel_projection()
-        plotter.view_vector(normal, up)
-        plotter.camera.parallel_scale = half_height
-        plotter.screenshot(str(output))
+        figure = _solid(mesh, title) if mesh.dim == 3 else picture.draw(mesh, title)
+        figure.savefig(output)
     except (OSError, RuntimeError, ValueError) as error:
         raise MeshError(f"{output}: the picture cannot be made: {error}") from None
-    finally:
-        plotter.close()
     return output
 
 
-def _scaled(mesh: Mesh) -> tuple[np.ndarray, str, str]:
-    """Points in a handy unit, thin directions stretched so that the picture shows them."""
-    spread = np.ptp(mesh.points, axis=0)
-    longest = spread.max()
-    scales = (("nm", 1e9), ("µm", 1e6), ("mm", 1e3))
-    unit, factor = next(((u, f) for u, f in scales if longest * f < 1000.0), ("m", 1.0))
-    times = np.ones(3)
-    thin = (spread > 1e-12 * longest) & (2.0 * spread * LONGEST_ASPECT < longest)
-    times[thin] = longest / (LONGEST_ASPECT * spread[thin])
-    said = ", ".join(f"{a} × {t:.3g}" for a, t in zip("xyz", times, strict=True) if t > 1.0)
-    return mesh.points * factor * times, unit, f"; stretched {said}" if said else ""
-
-
-def _view(mesh: Mesh, points: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Direction to look from, and which way is up: along the normal of a plane mesh, from above otherwise."""
-    if mesh.dim == 3:
-        return (-0.4, -0.8, 0.6), (0.0, 0.0, 1.0)
-    _, axes = np.linalg.eigh(np.cov(points.T))
-    normal = np.array([0.0, 0.0, 1.0])
-    if mesh.dim == 2 and np.ptp(points @ axes[:, 0]) < np.ptp(points[:, 2]):
-        normal = axes[:, 0]
-    up = np.array([0.0, 1.0, 0.0]) if abs(normal[1]) < 0.9 else np.array([0.0, 0.0, 1.0])
-    return tuple(normal), tuple(up)
-
-
-def _half_height(points: np.ndarray, normal: np.ndarray, up: np.ndarray) -> float:
-    """Half the height that the picture must span for all points to be in it."""
-    normal = normal / np.linalg.norm(normal)
-    up = up - (up @ normal) * normal
-    up = up / np.linalg.norm(up)
-    height, width = np.ptp(points @ up), np.ptp(points @ np.cross(up, normal))
-    return 0.6 * float(max(height / FILLED, width * PICTURE[1] / PICTURE[0]))
-
-
-def _draw_regions(pyvista: Any, plotter: Any, mesh: Mesh, points: np.ndarray) -> None:
-    legend = []
-    edges = mesh.dim > 1 and mesh.n_cells <= MOST_EDGES
-    for region, name in [*enumerate(mesh.region_names), (-1, "(no region)")]:
-        chosen = mesh.cell_region == region
-        if not np.any(chosen):
-            continue
-        colour = COLOURS[region % len(COLOURS)] if region >= 0 else "lightgrey"
-        blocks = {
-            vtk: corners[chosen[cells]] for vtk, corners, cells in mesh.cell_blocks if np.any(chosen[cells])
-        }
-        part = pyvista.UnstructuredGrid(blocks, points)
-        plotter.add_mesh(
-            part,
-            color=colour,
-            show_edges=edges,
-            edge_color="#555555",
-            line_width=0.5 if mesh.dim > 1 else 8,
-            lighting=mesh.dim == 3,
-            ambient=0.4 if mesh.dim == 3 else 0.0,
-        )
-        legend.append([name, colour])
-    plotter.add_legend(
-        legend, loc="lower right", bcolor=None, face="rectangle", size=(0.15, 0.04 * (len(legend) + 1))
+def _solid(mesh: Mesh, title: str) -> Figure:
+    """A rendered solid from above, with the explanations of the other pictures."""
+    points, stretch = _stretched(mesh)
+    view = np.array([-0.4, -0.8, 0.6]) / np.linalg.norm([-0.4, -0.8, 0.6])
+    right = np.cross([0.0, 0.0, 1.0], view) / np.linalg.norm(np.cross([0.0, 0.0, 1.0], view))
+    frame = np.array([right, np.cross(view, right)])
+    seen = points @ frame.T
+    low, high = seen.min(axis=0), seen.max(axis=0)
+    half_height = 0.52 * float(max(high[1] - low[1], (high[0] - low[0]) * PIXELS[1] / PIXELS[0]))
+    centre = 0.5 * (low + high)
+    regions = picture.coloured_regions(mesh)
+    image = _render(
+        mesh, points, regions, view, centre @ frame + (points.mean(axis=0) @ view) * view, half_height
     )
 
-
-def _draw_boundaries(pyvista: Any, plotter: Any, mesh: Mesh, points: np.ndarray, line: np.ndarray) -> None:
-    places, names = [], []
+    figure = Figure(figsize=(picture.WIDTH, picture.HEIGHT), dpi=picture.DPI, layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(image)
+    axes.set_axis_off()
+    per_length = 0.5 * PIXELS[1] / half_height
+    places = {}
     for name, faces in mesh.boundaries.items():
-        if not len(faces):
-            continue
-        corners = mesh.face_corners[faces]
-        used = corners >= 0
-        kind = {1: pyvista.CellType.VERTEX, 2: pyvista.CellType.LINE, 3: pyvista.CellType.POLYGON}[mesh.dim]
-        cells = np.column_stack([used.sum(axis=1), corners])
-        flat = cells[np.column_stack([np.ones(len(cells), dtype=bool), used])]
-        shape = pyvista.UnstructuredGrid(flat, np.full(len(faces), int(kind)), points)
-        actor = plotter.add_mesh(shape, color="crimson", line_width=6, point_size=14, lighting=False)
-        # Drawn in front of the cells that it coincides with.
-        actor.mapper.SetResolveCoincidentTopologyToPolygonOffset()
-        actor.mapper.SetRelativeCoincidentTopologyPolygonOffsetParameters(-2.0, -2.0)
-        places.append(points[corners[used]].mean(axis=0))
-        names.append(name)
-    for i, (place, name) in enumerate(zip(places, names, strict=True)):
-        # In one call labels that overlap would be left out; here neighbours stand on different lines.
-        plotter.add_point_labels(
-            (place + (i % 4 + 1) * line)[None, :],
-            [name],
-            font_size=20,
-            text_color="black",
-            shape=None,
-            show_points=False,
-            always_visible=True,
-        )
+        if len(faces):
+            corners = mesh.face_corners[faces]
+            at = (points[corners[corners >= 0]].mean(axis=0) @ frame.T - centre) * per_length
+            places[name] = np.array([0.5 * PIXELS[0] + at[0], 0.5 * PIXELS[1] - at[1]])
+    picture.label(axes, places, base=1.0)
+    unit, factor = picture.unit_of_length(float(np.ptp(mesh.points, axis=0).max()))
+    size = " × ".join(f"{length * factor:.4g}" for length in np.ptp(mesh.points, axis=0))
+    picture.explain(figure, f"{title}, {size} {unit}{stretch}", regions)
+    return figure
+
+
+def _stretched(mesh: Mesh) -> tuple[np.ndarray, str]:
+    """Points with thin directions stretched so that a picture shows them, and by how much."""
+    spread = np.ptp(mesh.points, axis=0)
+    times = np.ones(3)
+    thin = 2.0 * spread * LONGEST_ASPECT < spread.max()
+    times[thin] = spread.max() / (LONGEST_ASPECT * spread[thin])
+    said = ", ".join(f"{a} × {t:.3g}" for a, t in zip("xyz", times, strict=True) if t > 1.0)
+    # Rendering works in single precision, with tolerances made for sizes of about one.
+    return mesh.points * times / spread.max(), f"; stretched {said}" if said else ""
+
+
+def _render(
+    mesh: Mesh,
+    points: np.ndarray,
+    regions: picture.Regions,
+    view: np.ndarray,
+    centre: np.ndarray,
+    half_height: float,
+) -> np.ndarray:
+    """Pixels of the cells and boundaries, seen from ``view`` in parallel projection."""
+    import pyvista
+    from vtkmodules.vtkCommonCore import vtkLogger
+
+    # Without a display VTK warns and goes on to render off screen, as it is asked to.
+    vtkLogger.SetStderrVerbosity(vtkLogger.VERBOSITY_ERROR)
+    plotter: Any = pyvista.Plotter(off_screen=True, window_size=list(PIXELS))
+    try:
+        for _, colour, chosen in regions:
+            member = np.isin(np.arange(mesh.n_cells), chosen)
+            blocks = {
+                vtk: corners[member[cells]]
+                for vtk, corners, cells in mesh.cell_blocks
+                if np.any(member[cells])
+            }
+            plotter.add_mesh(
+                pyvista.UnstructuredGrid(blocks, points),
+                color=colour,
+                show_edges=mesh.n_cells <= picture.MOST_EDGES,
+                edge_color="#555555",
+                line_width=0.5,
+                ambient=0.4,
+            )
+        for faces in mesh.boundaries.values():
+            corners = mesh.face_corners[faces]
+            used = corners >= 0
+            cells = np.column_stack([used.sum(axis=1), corners])
+            flat = cells[np.column_stack([np.ones(len(cells), dtype=bool), used])]
+            kinds = np.full(len(faces), int(pyvista.CellType.POLYGON))
+            shape = pyvista.UnstructuredGrid(flat, kinds, points)
+            actor = plotter.add_mesh(shape, color=picture.BOUNDARY, lighting=False)
+            # Drawn in front of the cells that it coincides with.
+            actor.mapper.SetResolveCoincidentTopologyToPolygonOffset()
+            actor.mapper.SetRelativeCoincidentTopologyPolygonOffsetParameters(-2.0, -2.0)
+        plotter.set_background("white")
+        plotter.enable_anti_aliasing("ssaa")
+        plotter.enable_parallel_projection()
+        plotter.camera_position = [tuple(centre + 5.0 * view), tuple(centre), (0.0, 0.0, 1.0)]
+        plotter.camera.parallel_scale = half_height
+        plotter.reset_camera_clipping_range()
+        return np.asarray(plotter.screenshot(None, return_img=True))
+    finally:
+        plotter.close()

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.text import Text
 from mpi4py import MPI
 
 from fvqp.errors import MeshError
-from fvqp.mesh import build_mesh, quality, read_mesh, shape_mesh, tools
+from fvqp.mesh import build_mesh, picture, quality, read_mesh, shape_mesh, tools
 
 SELF = MPI.COMM_SELF
 
@@ -59,7 +60,7 @@ def test_text() -> None:
     assert "oblique faces    0" in text
 
 
-def test_picture(tmp_path: Path) -> None:
+def test_picture(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     pyvista = pytest.importorskip("pyvista")
     for name in ("line", "film", "wire_3d"):
         file = tools.plot(f"meshes/ryan_wire/{name}.msh", tmp_path / f"{name}.png", scale=1e-6)
@@ -67,10 +68,30 @@ def test_picture(tmp_path: Path) -> None:
         # Something of the colour of the first region, and of the boundaries, is to be seen.
         for colour in ((0x44, 0x77, 0xAA), (220, 20, 60)):
             assert np.any(np.all(np.abs(pixels.astype(int) - colour) < 40, axis=1)), (name, colour)
+    assert capfd.readouterr().err == ""
     with pytest.raises(MeshError, match="png"):
         tools.plot("meshes/ryan_wire/line.msh", tmp_path / "mesh.txt")
     with pytest.raises(MeshError, match="no folder"):
         tools.plot("meshes/ryan_wire/line.msh", tmp_path / "none" / "mesh.png")
+
+
+def test_labels_neither_overlap_nor_leave_the_picture(tmp_path: Path) -> None:
+    """A thin strip that stands upright, with many boundaries, most of them at one end."""
+    names = {f"tap_number_{n}": [0.002 * n] for n in range(1, 25)}
+    flat = shape_mesh("grid2d", nx=100, Lx=0.2, ny=1, Ly=1e-3, boundaries=names, comm=SELF)
+    upright = build_mesh(
+        flat.points[:, [0, 2, 1]],
+        [("quad", flat.corners[:, :4])],
+        boundaries={name: flat.face_corners[faces] for name, faces in flat.boundaries.items()},
+        comm=SELF,
+    )
+    figure = picture.draw(upright, "strip")
+    figure.savefig(tmp_path / "strip.png")
+    assert figure.axes[0].get_ylabel() == "z (mm)"
+    boxes = [Text.get_window_extent(text) for text in figure.axes[0].texts]
+    assert len(boxes) == len(upright.boundaries) == 28
+    assert all(0 <= box.x0 and box.x1 <= figure.bbox.x1 and box.y1 <= figure.bbox.y1 for box in boxes)
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
 
 
 def test_report_is_of_the_scaled_mesh() -> None:

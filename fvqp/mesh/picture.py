@@ -1,0 +1,212 @@
+"""A picture of a line or surface mesh: regions coloured, boundaries named, small parts enlarged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection, PolyCollection
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from fvqp.mesh.mesh import Mesh
+
+#: Inches, and dots per inch, of a picture.
+WIDTH, HEIGHT, DPI = 10.0, 4.5, 160
+#: A mesh that is longer than wide by more than this factor is not drawn to scale.
+LONGEST_ASPECT = 12.0
+#: Regions and boundaries smaller than this part of the mesh are enlarged if they all lie in a third of it.
+SMALL, DETAIL = 0.05, 1.0 / 3.0
+#: Cell edges are drawn in meshes up to this many cells.
+MOST_EDGES = 20000
+#: Regions, in order; told apart also by readers who do not see red and green differ.
+COLOURS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#ee9944", "#994455")
+NO_REGION = "#d3d3d3"
+BOUNDARY = "#dc143c"
+#: Inches that a letter of a label takes.
+LETTER = 0.085
+#: A mesh thinner than this part of its length has no extent in that direction.
+FLAT = 1e-9
+
+Regions = list[tuple[str, str, np.ndarray]]
+Box = tuple[np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True)
+class View:
+    """How points are seen: axes ``(2, 3)`` of the picture, their names, and the unit of length."""
+
+    axes: np.ndarray
+    names: tuple[str, str]
+    unit: str
+    factor: float
+
+    def __call__(self, points: np.ndarray) -> np.ndarray:
+        """``(..., 2)`` in the unit of the picture."""
+        return np.asarray(points @ self.axes.T * self.factor)
+
+
+def coloured_regions(mesh: Mesh) -> Regions:
+    """Name, colour and cells of every region that has some, last the cells of none."""
+    regions = [
+        (name, COLOURS[number % len(COLOURS)], np.flatnonzero(mesh.cell_region == number))
+        for number, name in enumerate(mesh.region_names)
+    ]
+    regions.append(("(no region)", NO_REGION, np.flatnonzero(mesh.cell_region < 0)))
+    return [region for region in regions if len(region[2])]
+
+
+def unit_of_length(size: float) -> tuple[str, float]:
+    """A unit in which ``size`` (metres) is a handy number, and how many of it a metre has."""
+    units = (("nm", 1e9), ("µm", 1e6), ("mm", 1e3))
+    return next(((unit, factor) for unit, factor in units if size * factor < 1000.0), ("m", 1.0))
+
+
+def draw(mesh: Mesh, title: str) -> Figure:
+    """The picture of a mesh of lines or of a surface; under MPI of the calling rank's part."""
+    regions, view = coloured_regions(mesh), _view(mesh)
+    box = _detail(mesh, view, regions)
+    figure = Figure(figsize=(WIDTH, HEIGHT), dpi=DPI, layout="constrained")
+    whole, *detail = figure.subplots(1 if box is None else 2, 1, squeeze=False)[:, 0]
+    _draw(whole, mesh, view, regions, edges=box is None)
+    _frame(whole, view, view(mesh.points))
+    places = {
+        name: view(mesh.face_centroid[faces]).mean(axis=0)
+        for name, faces in mesh.boundaries.items()
+        if len(faces)
+    }
+    inside = {name for name, at in places.items() if box is not None and _within(at, box)}
+    label(whole, {name: at for name, at in places.items() if name not in inside})
+    for axes in detail:
+        assert box is not None
+        _draw(axes, mesh, view, regions, edges=True)
+        _frame(axes, view, np.array(box))
+        label(axes, {name: at for name, at in places.items() if name in inside})
+        whole.indicate_inset_zoom(axes, edgecolor="black", alpha=0.4)
+    explain(figure, title, regions)
+    return figure
+
+
+def explain(figure: Figure, title: str, regions: Regions) -> None:
+    """Adds a title and a legend of the regions."""
+    figure.suptitle(title, x=0.01, ha="left", fontsize=10)
+    handles = [Patch(facecolor=colour, edgecolor="#333333", label=name) for name, colour, _ in regions]
+    figure.legend(handles=handles, loc="outside right center", frameon=False, fontsize=9, title="regions")
+
+
+def _view(mesh: Mesh) -> View:
+    spread = np.ptp(mesh.points, axis=0)
+    unit, factor = unit_of_length(float(spread.max()))
+    thinnest = int(np.argmin(spread[::-1]))
+    if spread[2 - thinnest] <= FLAT * spread.max():
+        shown = [axis for axis in range(3) if axis != 2 - thinnest]
+        return View(np.eye(3)[shown], ("xyz"[shown[0]], "xyz"[shown[1]]), unit, factor)
+    # A plane that is none of the coordinates' own: its two longest directions.
+    centred = mesh.points - mesh.points.mean(axis=0)
+    _, axes = np.linalg.eigh(centred.T @ centred)
+    return View(axes.T[:0:-1], ("along the plane", "across"), unit, factor)
+
+
+def _detail(mesh: Mesh, view: View, regions: Regions) -> Box | None:
+    """Corners of the part that holds what would be too small to see, with a margin around it."""
+    points = view(mesh.points)
+    longest = np.ptp(points, axis=0).max()
+    small = []
+    for _, _, cells in regions:
+        corners = mesh.corners[cells]
+        seen = points[corners[corners >= 0]]
+        if np.ptp(seen, axis=0).max() < SMALL * longest:
+            small.append(seen)
+    if not small:
+        return None
+    seen = np.concatenate(small)
+    low, high = seen.min(axis=0), seen.max(axis=0)
+    size = (high - low).max()
+    if size > DETAIL * longest:
+        return None
+    middle, half = 0.5 * (low + high), np.maximum(0.5 * (high - low) + 0.15 * size, [0.8 * size, 0.0])
+    return middle - half, middle + half
+
+
+def _draw(axes: Axes, mesh: Mesh, view: View, regions: Regions, *, edges: bool) -> None:
+    points = view(mesh.points)
+    drawn = edges and mesh.n_cells <= MOST_EDGES
+    for _, colour, cells in regions:
+        corners = mesh.corners[cells]
+        if mesh.dim == 1:
+            axes.add_collection(LineCollection(points[corners[:, :2]], colors=colour, linewidths=7))
+            if drawn:
+                ends = points[np.unique(corners[:, :2])]
+                axes.plot(*ends.T, "|", color="#333333", markersize=8, markeredgewidth=0.5)
+            continue
+        polygons = [points[row[row >= 0]] for row in corners]
+        edge = {"edgecolors": "#333333", "linewidths": 0.3} if drawn else {"edgecolors": "face"}
+        axes.add_collection(PolyCollection(polygons, facecolors=colour, **edge))  # type: ignore[arg-type]
+    for faces in mesh.boundaries.values():
+        corners = mesh.face_corners[faces]
+        if mesh.dim == 1:
+            axes.plot(*points[corners[:, 0]].T, "s", color=BOUNDARY, markersize=6, zorder=3)
+        else:
+            lines = LineCollection(points[corners[:, :2]], colors=BOUNDARY, linewidths=3.5, zorder=3)
+            axes.add_collection(lines)
+
+
+def _frame(axes: Axes, view: View, points: np.ndarray) -> None:
+    """Limits with a margin, to scale where the shape allows it, and names of the axes."""
+    low, high = points.min(axis=0), points.max(axis=0)
+    size = high - low
+    straight = size <= FLAT * size.max()
+    margin = np.where(straight, 1.0, 0.04 * size + 0.01 * size.max() * (size * LONGEST_ASPECT > size.max()))
+    axes.set_xlim(low[0] - margin[0], high[0] + margin[0])
+    axes.set_ylim(low[1] - margin[1], high[1] + margin[1])
+    if straight[1]:
+        axes.set_yticks([])
+    elif size.max() <= LONGEST_ASPECT * size.min():
+        axes.set_aspect("equal")
+    axes.set_xlabel(f"{view.names[0]} ({view.unit})", fontsize=9)
+    if not straight[1]:
+        axes.set_ylabel(f"{view.names[1]} ({view.unit})", fontsize=9)
+    axes.tick_params(labelsize=8)
+
+
+def _within(at: np.ndarray, box: Box) -> bool:
+    return bool(np.all(at >= box[0]) and np.all(at <= box[1]))
+
+
+def label(axes: Axes, places: dict[str, np.ndarray], base: float = 1.08) -> None:
+    """Names in a row above the panel, each with a line to its place; upright where they do not fit."""
+    names = sorted(places, key=lambda name: float(places[name][0]))
+    if not names:
+        return
+    low, high = axes.get_xlim()
+    across = (np.array([places[name][0] for name in names]) - low) / (high - low)
+    widths = LETTER * np.array([len(name) + 2 for name in names]) / (0.75 * WIDTH)
+    upright = widths.sum() > 1.0
+    if upright:
+        widths = np.full(len(names), 2.5 * LETTER / (0.75 * WIDTH))
+    for name, at in zip(names, _spread(across, widths), strict=True):
+        axes.annotate(
+            name,
+            xy=tuple(places[name]),
+            xytext=(at, base),
+            textcoords="axes fraction",
+            ha="center",
+            va="bottom",
+            rotation=90.0 if upright else 0.0,
+            fontsize=9,
+            arrowprops={"arrowstyle": "-", "color": "#555555", "linewidth": 0.7, "relpos": (0.5, 0.0)}
+            | {"shrinkA": 0, "shrinkB": 0},
+        )
+
+
+def _spread(wanted: np.ndarray, widths: np.ndarray) -> np.ndarray:
+    """Centres near the ascending ``wanted`` ones, of labels that neither overlap nor leave 0 … 1."""
+    at = wanted.copy()
+    for i in range(len(at)):
+        lowest = 0.5 * widths[i] if i == 0 else at[i - 1] + 0.5 * (widths[i - 1] + widths[i])
+        at[i] = max(at[i], lowest)
+    for i in reversed(range(len(at))):
+        highest = 1.0 - 0.5 * widths[i] if i == len(at) - 1 else at[i + 1] - 0.5 * (widths[i + 1] + widths[i])
+        at[i] = min(at[i], highest)
+    return at
