@@ -144,6 +144,12 @@ ConductancePerArea = Annotated[float, Quantity("S/m^2"), Positive]
 Diffusivity = Annotated[float, Quantity("m^2/s"), Positive]
 Resistivity = Annotated[float, Quantity("ohm*m"), Positive]
 Current = Annotated[float, Quantity("A")]
+Time = Annotated[float, Quantity("s"), Positive]
+Frequency = Annotated[float, Quantity("1/s"), NotNegative]
+Speed = Annotated[float, Quantity("m/s"), Positive]
+NumberDensity = Annotated[float, Quantity("1/m^3"), Positive]
+EnergyDensity = Annotated[float, Quantity("J/m^3"), Positive]
+PowerDensity = Annotated[float, Quantity("W/m^3"), NotNegative]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 
@@ -191,6 +197,18 @@ class Energy:
 
     def write(self) -> Any:
         return self.value if self.relative else f"{self.value!r} eV"
+
+
+@dataclass(frozen=True)
+class PhotonEnergy(Energy):
+    """An energy that may also be given as a frequency: ``"20 ueV"``, ``"4.8 GHz"``."""
+
+    @staticmethod
+    def _absolute(value: Any) -> float:
+        try:
+            return _number(value, "Hz") * constants.h / constants.e
+        except ValueError:
+            return _number(value, "eV")
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import pyvista
 
 from fvqp.errors import CheckpointError, FvqpError
 from fvqp.results import Checkpoint, FieldSeries, ResultsFolder, SweepDataset, SweepProgress, open_result
-from fvqp.results.figures import KINDS, FigureSpec, draw
+from fvqp.results.figures import FAMILIES, FigureSpec, draw
 from fvqp.results.folder import folder_hash
 
 HASH = "ab" * 32
@@ -117,7 +117,7 @@ def draw_spec(kind):
     return FigureSpec(kind, variable={"spectrum": "f_L", "fields": "mu_Q"}.get(kind))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", FAMILIES["usadel"])
 def test_every_kind_of_figure_is_drawn(film, sweep, tmp_path, kind):
     n = len(sweep.dataset["V_inj"])
     for name, values in zip("xyz", film.centroid.T, strict=True):

@@ -93,6 +93,7 @@ class UsadelRecorder(Recorder):
                 coordinates["cell"] = (("cell",), np.arange(mesh.n_global))
                 coordinates |= {name: (("cell",), centroids[:, k]) for k, name in enumerate("xyz")}
         attributes = {
+            "model": self.case.model,
             "title": self.case.title,
             "figures": figures,
             "delta0_eV": unit,

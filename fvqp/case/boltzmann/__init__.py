@@ -1,0 +1,1 @@
+"""Cases of the Boltzmann model: quasiparticles and phonons exchanging energy."""

@@ -1,0 +1,397 @@
+"""The schema of a case of the Boltzmann model: what can be said, and what cannot be meant.
+
+A class checks itself; what several tables say together is checked in :mod:`fvqp.case.boltzmann.checks`.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from fvqp.case.quantities import (
+    Energy,
+    EnergyDensity,
+    Frequency,
+    Length,
+    NotNegative,
+    Number,
+    PhotonEnergy,
+    Positive,
+    PowerDensity,
+    Quantity,
+    Speed,
+    Temperature,
+    Time,
+)
+from fvqp.case.tables import AS_LIST, ONCE, Case, Count, Name, Table
+from fvqp.errors import CaseError
+
+MOST_BINS = 20_000
+"""Quasiparticle bins; more are a slip: the Jacobian of a cell holds their square."""
+
+
+def _increasing(values: tuple[float, ...]) -> tuple[float, ...]:
+    if any(after <= before for before, after in pairwise(values)):
+        raise ValueError("must increase")
+    return values
+
+
+PositiveNumber = Annotated[Number, Positive]
+Share = Annotated[Number, Field(gt=0, le=1)]
+DressedDensity = Annotated[float, Quantity("1/eV/m^3"), Positive]
+
+
+class MaterialChoice(Table):
+    """A material of the library by name, with numbers of one's own in place of the library's where given."""
+
+    name: Name
+    gap: Energy | None = None
+    """Zero-temperature gap Δ0."""
+    critical_temperature: Temperature | None = None
+    characteristic_time: Time | None = None
+    """τ0 of quasiparticles, as Kaplan et al. (1976) define it."""
+    pair_breaking_time: Time | None = None
+    """τ0^pb of phonons; default: the one that conserves energy with the density of phonon modes of the
+    material. A given one defines this density instead."""
+    dressed_density_of_states: DressedDensity | None = None
+    """N0 per spin, with the electron-phonon factor 1 + λ."""
+
+    @model_validator(mode="after")
+    def _gap(self) -> Self:
+        if self.gap is not None and (self.gap.relative or not self.gap.value > 0):
+            raise ValueError('gap: expected a positive energy such as "180 ueV", not in units of the gap')
+        return self
+
+
+class Energies(Table):
+    """The energy axes of quasiparticles and phonons."""
+
+    maximum: Energy
+    """Last edge of the quasiparticle bins."""
+    spacing: Literal["uniform", "graded"] = "uniform"
+    """``uniform``: bins of one ``width``; ``graded``: bins that widen with the distance from the gap."""
+    width: Energy
+    """Of the bins (of the finest one if graded); at most a tenth of k_BT resolves thermal distributions."""
+    growth: PositiveNumber | None = None
+    """Graded: widening with the distance from the gap; default 0.05."""
+    lowest_gap: Energy | None = None
+    """Smallest gap that the axis must hold; default: the gap if it is fixed, half of Δ0 if it follows."""
+    phonon_maximum: Energy | None = None
+    """Largest phonon energy, such as the Debye energy; default: all that collisions on the axis can emit."""
+    rule: Literal["linear", "bin"] = "linear"
+    """How states are counted: shared between bin centres (second order), or inside their own bin."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        for key in ("maximum", "width", "lowest_gap", "phonon_maximum"):
+            value = getattr(self, key)
+            if value is not None and not value.value > 0:
+                raise ValueError(f"{key}: must be positive")
+        if self.growth is not None and self.spacing == "uniform":
+            raise ValueError('growth: is not used with spacing = "uniform"')
+        return self
+
+
+class Collisions(Table):
+    """Collisions of quasiparticles with phonons."""
+
+    evaluation: Literal["auto", "direct", "fourier", "graded"] = "auto"
+    """Of the collision sums: ``direct`` keeps exponentially small occupations, ``fourier`` is fast,
+    ``graded`` is for graded axes; ``auto`` chooses."""
+
+
+class Gap(Table):
+    """How the gap is found."""
+
+    model: Literal["fixed", "follows"] = "follows"
+    """``follows``: from the quasiparticles, at every time; ``fixed``: ``value``."""
+    value: Energy | None = None
+    """Default of a fixed gap: Δ0."""
+
+    @model_validator(mode="after")
+    def _used(self) -> Self:
+        if self.value is not None and self.model != "fixed":
+            raise ValueError('value: is not used with model = "follows"')
+        if self.value is not None and not self.value.value > 0:
+            raise ValueError("value: must be positive")
+        return self
+
+
+class Escape(Table):
+    """Phonons leave to a bath: in the time given, or in the one that thickness and transmission give."""
+
+    time: Time | None = None
+    """τ_l of ``−(n − n_bath)/τ_l``."""
+    thickness: Length | None = None
+    """Of the film; ``τ_l = 4 thickness/(transmission × sound_velocity)``."""
+    transmission: Share | None = None
+    """Of phonons into the substrate, averaged over directions."""
+    sound_velocity: Speed | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        film = {
+            key: getattr(self, key) is not None for key in ("thickness", "transmission", "sound_velocity")
+        }
+        if (self.time is not None) == any(film.values()):
+            raise ValueError("give either time, or thickness, transmission and sound_velocity")
+        missing = [key for key, given in film.items() if not given]
+        if self.time is None and missing:
+            raise ValueError(f"{missing[0]}: missing: an escape by thickness needs it")
+        return self
+
+    @property
+    def seconds(self) -> float:
+        """τ_l, seconds."""
+        if self.time is not None:
+            return self.time
+        assert self.thickness is not None and self.transmission is not None
+        assert self.sound_velocity is not None
+        return 4.0 * self.thickness / (self.transmission * self.sound_velocity)
+
+
+class Phonons(Table):
+    """Phonons and their bath."""
+
+    model: Literal["dynamic", "bath"] = "dynamic"
+    """``dynamic``: phonons have a spectrum of their own that relaxes, is absorbed and escapes; ``bath``: they
+    stay in equilibrium at the bath temperature."""
+    escape: Escape | None = None
+    """Default: none, phonons stay."""
+
+    @model_validator(mode="after")
+    def _used(self) -> Self:
+        if self.escape is not None and self.model == "bath":
+            raise ValueError('escape: is not used with model = "bath"')
+        return self
+
+
+class Pulse(Table):
+    """Hot quasiparticles or phonons added to the initial state: a Gaussian in energy."""
+
+    of: Literal["quasiparticles", "phonons"] = "quasiparticles"
+    centre: Energy
+    width: Energy
+    """Standard deviation."""
+    peak: PositiveNumber | None = None
+    """Occupation at the centre."""
+    energy_density: EnergyDensity | None = None
+    """Energy of the pulse by volume, in place of its peak."""
+
+    @model_validator(mode="after")
+    def _one_size(self) -> Self:
+        if (self.peak is None) == (self.energy_density is None):
+            raise ValueError(
+                "give either peak or energy_density" + ("" if self.peak is None else ", not both")
+            )
+        if self.of == "quasiparticles" and self.peak is not None and self.peak > 1.0:
+            raise ValueError(f"peak: an occupation of quasiparticles cannot exceed 1, got {self.peak:g}")
+        for key in ("centre", "width"):
+            if not getattr(self, key).value > 0:
+                raise ValueError(f"{key}: must be positive")
+        return self
+
+
+class Initial(Table):
+    """The state at the start, or the first guess at a steady state."""
+
+    temperature: Temperature | None = None
+    """Of quasiparticles and phonons; default: the bath temperature."""
+    pulses: tuple[Pulse, ...] = ()
+    """Added to the thermal occupations."""
+    quasiparticles: Path | None = None
+    """CSV table with columns ``energy_eV`` and ``f``, in place of the thermal distribution."""
+    phonons: Path | None = None
+    """CSV table with columns ``omega_eV`` and ``n``, in place of the thermal spectrum."""
+
+    @model_validator(mode="after")
+    def _used(self) -> Self:
+        if self.temperature is not None and self.quasiparticles is not None and self.phonons is not None:
+            raise ValueError("temperature: is not used, both spectra come from files")
+        return self
+
+
+class Microwave(Table):
+    """Photons of one mode, absorbed and emitted by quasiparticles; above twice the gap they break pairs."""
+
+    photon_energy: PhotonEnergy
+    """ħω0, or the frequency: ``"20 ueV"``, ``"4.8 GHz"``."""
+    coupling: Frequency
+    """c_phot: rate constant of one photon."""
+    photons: Annotated[Number, NotNegative] | None = None
+    """Mean number n̄ of photons in the mode."""
+    absorbed_power: PowerDensity | None = None
+    """Absorbed power by volume, which the number of photons follows."""
+
+    @model_validator(mode="after")
+    def _one_strength(self) -> Self:
+        if (self.photons is None) == (self.absorbed_power is None):
+            raise ValueError(
+                "give either photons or absorbed_power" + ("" if self.photons is None else ", not both")
+            )
+        if not self.photon_energy.value > 0:
+            raise ValueError("photon_energy: must be positive")
+        return self
+
+
+class Injection(Table):
+    """Quasiparticles or phonons from outside: a Gaussian in energy."""
+
+    of: Literal["quasiparticles", "phonons"]
+    centre: Energy
+    width: Energy
+    """Standard deviation; narrow ones fall into one bin."""
+    power: PowerDensity
+    """By volume."""
+
+    @model_validator(mode="after")
+    def _positive(self) -> Self:
+        for key in ("centre", "width"):
+            if not getattr(self, key).value > 0:
+                raise ValueError(f"{key}: must be positive")
+        return self
+
+
+class Trapping(Table):
+    """Quasiparticles are lost at a constant rate."""
+
+    rate: Frequency
+
+
+class Evolution(Table):
+    """An evolution in time."""
+
+    end: Time
+    start: Time | None = None
+    """First time after 0 that is recorded; default: a millionth of ``end``."""
+    points_per_decade: Count = 8
+    """Recorded times, evenly spaced on a logarithmic axis."""
+    method: Literal["bdf", "arkimex", "relaxation"] = "bdf"
+    """``bdf``, ``arkimex``: implicit, adaptive steps by PETSc; ``relaxation``: explicit steps of first order
+    that keep every occupation in its bounds."""
+    tolerance: Annotated[Number, Field(gt=0, lt=1)] = 1e-4
+    """Relative error allowed in a step."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.start is not None and not self.start < self.end:
+            raise ValueError("start: must come before end")
+        return self
+
+
+class SteadyState(Table):
+    """A steady state."""
+
+    tolerance: Annotated[Number, Field(gt=0, lt=1)] = 1e-9
+    """To which gain and loss of every bin agree."""
+    maximum_iterations: Count = 60
+    """Newton steps before a state is given up."""
+
+
+Factors = Annotated[
+    tuple[Annotated[Number, NotNegative], ...],
+    AS_LIST,
+    ONCE,
+    AfterValidator(_increasing),
+    Field(min_length=1),
+]
+
+
+class Sweep(Table):
+    """What is varied from run point to run point."""
+
+    temperature: Annotated[tuple[Temperature, ...], AS_LIST, ONCE, Field(min_length=1)]
+    """Bath temperature."""
+    strength: Factors | None = None
+    """Factors by which photons, absorbed powers and injected powers are multiplied, increasing; a steady
+    state starts from the one before it."""
+
+
+class Resonator(Table):
+    """A microwave resonator made of the superconductor, as a probe."""
+
+    photon_energy: PhotonEnergy
+    """Of its resonance, or the frequency."""
+    kinetic_inductance_fraction: Share = 1.0
+    """α: share of the kinetic in the total inductance."""
+    film: Literal["thin", "thick"] = "thin"
+    """Against the penetration depth."""
+
+
+class Output(Table):
+    """What is stored at every point."""
+
+    stored: Annotated[tuple[Literal["f", "n", "rates"], ...], ONCE] = ("f", "n")
+    """``f``, ``n``: spectra; ``rates``: inverse lifetimes of quasiparticles and phonons."""
+    every: Count = 1
+    """Spectra are stored at every n-th point."""
+
+
+class Figure(Table):
+    """A figure of the results folder."""
+
+    kind: Literal[
+        "distribution", "phonons", "density", "energies", "gap", "conductivity", "lifetimes", "resonator"
+    ]
+    file: Annotated[str, Field(pattern=r"^[\w.-]+\.(png|pdf|svg)$")] | None = None
+    """File name in ``figures/``; default: the kind, as PNG."""
+    title: str | None = None
+    compare: Literal["analytic"] | None = None
+    """``analytic``: closed forms beside the curves where the case has some."""
+
+
+class Solver(Table):
+    """Options for PETSc."""
+
+    petsc: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    """Options for PETSc's database, set with the prefix ``fvqp_``."""
+
+
+class BoltzmannCase(Case):
+    """A case of the Boltzmann model: occupations of quasiparticles and phonons of a homogeneous device."""
+
+    UNDECISIVE: ClassVar = {**Case.UNDECISIVE, "solver": {"petsc"}}
+
+    model: Literal["boltzmann"]
+    """The equations: kinetics of quasiparticles and phonons."""
+    material: MaterialChoice
+    energies: Energies
+    collisions: Collisions = Collisions()
+    gap: Gap = Gap()
+    phonons: Phonons = Phonons()
+    initial: Initial = Initial()
+    microwaves: tuple[Microwave, ...] = ()
+    injections: tuple[Injection, ...] = ()
+    trapping: Trapping | None = None
+    evolution: Evolution | None = None
+    steady_state: SteadyState | None = None
+    sweep: Sweep
+    resonator: Resonator | None = None
+    solver: Solver = Solver()
+    output: Output = Output()
+    figures: tuple[Figure, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_task(self) -> Self:
+        if (self.evolution is None) == (self.steady_state is None):
+            raise ValueError(
+                "give either [evolution] or [steady_state]" + ("" if self.evolution is None else ", not both")
+            )
+        return self
+
+    def located(self, source: str, folder: Path) -> Self:
+        files: dict[str, Any] = {}
+        for key in ("quasiparticles", "phonons"):
+            name = getattr(self.initial, key)
+            if name is not None:
+                files[key] = (folder / name).resolve()
+                if not files[key].is_file():
+                    raise CaseError(f"{source}: initial.{key}: no such file: {files[key]}")
+        initial = self.initial.model_copy(update=files)
+        return super(BoltzmannCase, self.model_copy(update={"initial": initial})).located(source, folder)
+
+
+CASE = BoltzmannCase

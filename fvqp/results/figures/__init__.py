@@ -1,0 +1,54 @@
+"""Figures of a results folder.
+
+Everything is drawn from the dataset alone, so that ``fvqp plot`` redraws without computing.
+"""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from pathlib import Path
+
+import matplotlib
+import xarray as xr
+from matplotlib.figure import Figure
+
+from fvqp.errors import FvqpError
+from fvqp.results.figures import wire
+from fvqp.results.figures.common import SYMBOLS, Drawing, FigureSpec
+from fvqp.results.files import replacing
+
+FAMILIES: dict[str, dict[str, Drawing]] = {"usadel": wire.KINDS}
+"""Kinds of figures and what draws them, by the attribute ``model`` of a dataset."""
+
+LETTERS_PER_INCH = 13
+"""Of a title, so that it stays inside the figure."""
+_NAME = re.compile(r"\b\w+_\w+\b")
+"""A variable in a title, such as g_ss."""
+
+
+def draw(dataset: xr.Dataset, spec: FigureSpec, folder: Path) -> Path:
+    """Draws a figure into ``folder``; its file. Raises :class:`FvqpError` if it cannot be drawn."""
+    kinds = FAMILIES[str(dataset.attrs.get("model", "usadel"))]
+    if spec.kind not in kinds:
+        raise FvqpError(f'there is no figure of kind "{spec.kind}"; there are: {", ".join(kinds)}')
+    path = folder / (spec.file or f"{spec.kind}.png")
+    with matplotlib.rc_context({"font.size": 9, "axes.grid": False, "legend.frameon": False}):
+        figure = Figure(layout="constrained", dpi=160)
+        kinds[spec.kind](dataset, spec, figure)
+        title = spec.title or dataset.attrs.get("title")
+        if title:
+            columns = int(LETTERS_PER_INCH * figure.get_figwidth())
+            text = textwrap.fill(str(title), columns)
+            figure.suptitle(_NAME.sub(lambda match: SYMBOLS.get(match[0], match[0]), text), fontsize=9)
+        try:
+            with replacing(path) as part:
+                figure.savefig(part, format=path.suffix[1:])
+        except ValueError as error:
+            # What stands between two $ is a formula, and may be none.
+            reason = str(error).strip().splitlines()[-1]
+            raise FvqpError(f"{path.name}: a title or name in it is no valid formula: {reason}") from None
+    return path
+
+
+__all__ = ["FAMILIES", "FigureSpec", "draw"]

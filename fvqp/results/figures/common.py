@@ -1,0 +1,177 @@
+"""What figures of all models share: curves over an axis, scales with SI prefixes, labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from fvqp.errors import FvqpError
+
+PREFIXES = {1e-15: "f", 1e-12: "p", 1e-9: "n", 1e-6: "µ", 1e-3: "m", 1.0: "", 1e3: "k"}
+SYMBOLS = {
+    "V_inj": "$V_\\mathrm{inj}$",
+    "V_det": "$V_\\mathrm{det}$",
+    "supercurrent": "$I_\\mathrm{s}$",
+    "I_s": "$I_\\mathrm{s}$",
+    "phase_gradient": "$\\xi\\,\\partial_x\\varphi$",
+    "g_nl": "$g_\\mathrm{nl}$",
+    "g_ss": "$g_\\mathrm{ss}$",
+    "g_sa": "$g_\\mathrm{sa}$",
+    "g_a": "$g_\\mathrm{a}$",
+    "g_s": "$g_\\mathrm{s}$",
+    "G_inj": "$G_\\mathrm{inj}$",
+    "gap": "$\\Delta$",
+    "energy": "$\\epsilon$",
+    "temperature": "$T$",
+    "f_L": "$f_\\mathrm{L}$",
+    "f_T": "$f_\\mathrm{T}$",
+    "dos": "$N$",
+    "mu_Q": "$\\mu_{Q^*}$",
+    "charge_imbalance": "$Q^*$",
+}
+MOST_CURVES = 8
+"""Curves in one panel; of longer sweeps evenly chosen ones are shown."""
+
+
+@dataclass
+class FigureSpec:
+    """A figure: what it shows and how.
+
+    ``kind``: ``g_ss``, ``g_sa``, ``g_a``, ``g_s``, ``g_nl``, ``gap``, ``local_conductance``,
+    ``supercurrent``, ``spectrum`` or ``fields``; ``file``: its name (default: the kind, as PNG); ``compare
+    = "analytic"``: the closed form beside g_ss; ``offset``: vertical distance of successive curves in
+    siemens; ``variable``: what ``spectrum`` and ``fields`` show.
+    """
+
+    kind: str
+    file: str | None = None
+    title: str | None = None
+    compare: str | None = None
+    offset: float | None = None
+    variable: str | None = None
+
+
+Drawing = Callable[[xr.Dataset, FigureSpec, Figure], None]
+"""Draws a figure of one kind."""
+
+
+def stored(dataset: xr.Dataset, name: str) -> xr.DataArray:
+    if name not in dataset:
+        raise FvqpError(f"the results hold no {name}; they hold: {', '.join(map(str, dataset.data_vars))}")
+    if not np.isfinite(dataset[name].values).any():
+        raise FvqpError(
+            f"the results hold no finite value of {name} (was the run stopped before its first point?)"
+        )
+    return dataset[name]
+
+
+def reduced(values: xr.DataArray, keep: tuple[str, ...]) -> xr.DataArray:
+    """Only the dimensions ``keep``; of others the value nearest to zero (biases) or the first is taken."""
+    for dim in [dim for dim in values.dims if dim not in keep]:
+        numeric = dim in ("V_det", "supercurrent", "V_inj")
+        values = values.isel({dim: int(np.abs(values[dim].values).argmin()) if numeric else 0})
+    return values.transpose(*(dim for dim in keep if dim in values.dims))
+
+
+def draw_curves(
+    axes: Axes,
+    values: xr.DataArray,
+    x: str,
+    along: str | None,
+    offset: float | None,
+    scale: float | None = None,
+    style: str = "-",
+    label: str | None = None,
+) -> float:
+    """Curves over ``x``, one for each value ``along`` (up to eight); the scale of the vertical axis."""
+    along = along if along in values.dims else None
+    values = reduced(values, (along, x) if along else (x,)).sortby(x)
+    table = np.atleast_2d(values.values)
+    chosen = evenly(len(table), MOST_CURVES)
+    horizontal, x_unit = with_prefix(values[x])
+    if scale is None:
+        highest = max(largest_of(table), abs(offset or 0.0) * (len(chosen) - 1))
+        scale = prefix_of(highest)[0] if unit_of(values) else 1.0
+    names = [name_of(values[along], row) if along and not label else None for row in chosen]
+    colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.85, len(chosen)))
+    for number, row in enumerate(chosen):
+        name = label if label and number == 0 else names[number]
+        lift = (offset or 0.0) * number
+        colour = {} if style.startswith("k") else {"color": colours[number]}
+        axes.plot(horizontal, (table[row] + lift) / scale, style, linewidth=1.1, label=name, **colour)
+    unit = f"{PREFIXES[scale]}{unit_of(values)}"
+    axes.set_xlabel(label_of(values[x], x_unit))
+    if not label:
+        axes.set_ylabel(label_of(values, unit))
+    axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
+    axes.margins(x=0.02)
+    return scale
+
+
+def draw_legend(axes: Axes, shifted: bool, loc: str | None = None) -> None:
+    """The legend: at ``loc``, or beside the curves if these are many; in their order if shifted."""
+    handles, names = axes.get_legend_handles_labels()
+    if not names:
+        return
+    place: dict[str, Any] = {"loc": loc} if loc else {}
+    if loc is None and len(names) > 4:
+        place = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)}
+    step = -1 if shifted else 1
+    axes.legend(handles[::step], names[::step], fontsize=7, **place)
+
+
+def label_of(values: xr.DataArray, unit: str) -> str:
+    """An axis label: symbol and unit; a ratio to Δ0 needs no unit."""
+    name = str(values.name)
+    symbol = str(
+        values.attrs.get("symbol") or SYMBOLS.get(name, SYMBOLS.get(name.removesuffix("_junction"), name))
+    )
+    return f"{symbol} ({unit})" if unit and unit != "1" else symbol
+
+
+def evenly(count: int, most: int) -> NDArray[np.intp]:
+    """Up to ``most`` of ``count`` numbers, evenly chosen, first and last among them."""
+    return np.unique(np.linspace(0, count - 1, min(most, count)).round().astype(np.intp))
+
+
+def name_of(coordinate: xr.DataArray, row: int) -> str:
+    if coordinate.dtype.kind not in "fiu":
+        return str(coordinate.values[row])
+    scaled, unit = with_prefix(coordinate)
+    return f"{label_of(coordinate, '')} = {scaled[row]:.3g} {'' if unit == '1' else unit}".rstrip()
+
+
+def unit_of(values: xr.DataArray) -> str:
+    unit = str(values.attrs.get("units", ""))
+    return "" if unit == "1" else unit
+
+
+def largest_of(values: NDArray[np.float64]) -> float:
+    finite = np.abs(values[np.isfinite(values)])
+    return float(finite.max()) if finite.size else 1.0
+
+
+def prefix_of(largest: float) -> tuple[float, str]:
+    """Power of a thousand below ``largest`` and its SI prefix."""
+    fitting = [power for power in PREFIXES if power <= largest * (1 + 1e-9)]
+    power = max(fitting) if fitting else 1.0
+    return power, PREFIXES[power]
+
+
+def with_prefix(values: xr.DataArray) -> tuple[NDArray[np.float64], str]:
+    """Values in a unit with a fitting prefix, and that unit."""
+    unit = unit_of(values)
+    power, prefix = prefix_of(largest_of(values.values)) if unit else (1.0, "")
+    if unit == "V" and power < 1e-3 and largest_of(values.values) > 1e-5:
+        # Biases are read in millivolt.
+        power, prefix = 1e-3, "m"
+    return values.values / power, f"{prefix}{unit}" if unit else "1"

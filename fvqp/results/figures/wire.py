@@ -1,0 +1,230 @@
+"""Figures of wires and films, laid out like those of Ryan, Beckmann, Chandrasekhar (2026), Figs. 10-13."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from fvqp.errors import FvqpError
+from fvqp.results.figures.common import (
+    SYMBOLS,
+    Drawing,
+    FigureSpec,
+    draw_curves,
+    draw_legend,
+    evenly,
+    prefix_of,
+    reduced,
+    stored,
+    with_prefix,
+)
+from fvqp.results.symmetry import symmetry_parts
+
+MOST_SPECTRA = 5
+"""Biases at which the quasiparticles' distribution is shown."""
+
+
+def _g_ss(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
+    values = _not_negative(_part(dataset, "g_ss"))
+    currents = dataset["phase_gradient"] if "phase_gradient" in dataset.coords else None
+    two = currents is not None and currents.ndim == 1 and currents.size > 2
+    figure.set_size_inches(7.2 if two else 4.0, 3.0)
+    axes = figure.subplots(1, 2, width_ratios=(1.6, 1)) if two else [figure.subplots()]
+    curves = draw_curves(axes[0], values, "V_inj", "supercurrent", spec.offset)
+    if spec.compare == "analytic":
+        analytic = _not_negative(stored(dataset, "g_ss_analytic"))
+        draw_curves(
+            axes[0],
+            analytic,
+            "V_inj",
+            "supercurrent",
+            spec.offset,
+            scale=curves,
+            style="k--",
+            label="analytic",
+        )
+    draw_legend(axes[0], bool(spec.offset), loc="upper center")
+    if two:
+        _supercurrent_axes(dataset, axes[1])
+        axes[0].set_title("a", loc="left", weight="bold")
+        axes[1].set_title("b", loc="left", weight="bold")
+
+
+def _g_a(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
+    values = _part(dataset, "g_a")
+    figure.set_size_inches(4.0, 3.8 if spec.offset else 3.2)
+    values = values.isel(supercurrent=np.flatnonzero(values["supercurrent"].values > 0)).sortby(
+        "supercurrent"
+    )
+    axes = figure.subplots()
+    draw_curves(axes, values, "V_inj", "supercurrent", spec.offset)
+    draw_legend(axes, bool(spec.offset), loc="upper left")
+
+
+def _g_sa(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
+    values = _part(dataset, "g_sa")
+    if "supercurrent" in values.dims:
+        values = values.isel(supercurrent=int(np.abs(values["supercurrent"].values).argmin()))
+    mapped = "V_det" in values.dims and values.sizes["V_det"] > 1
+    figure.set_size_inches(7.2 if mapped else 4.0, 3.2)
+    axes = figure.subplots(1, 2) if mapped else [figure.subplots()]
+    draw_curves(axes[0], values, "V_inj", "V_det", spec.offset)
+    draw_legend(axes[0], bool(spec.offset))
+    if mapped:
+        table = reduced(values, ("V_det", "V_inj")).sortby(["V_det", "V_inj"])
+        limit = float(np.nanmax(np.abs(table.values))) or 1.0
+        scale, unit = prefix_of(limit)
+        bias, bias_unit = with_prefix(table["V_inj"])
+        detector, detector_unit = with_prefix(table["V_det"])
+        image = axes[1].pcolormesh(
+            bias, detector, table.values / scale, cmap="RdBu_r", vmin=-limit / scale, vmax=limit / scale
+        )
+        figure.colorbar(image, ax=axes[1], label=f"{SYMBOLS['g_sa']} ({unit}S)")
+        axes[1].set(
+            xlabel=f"{SYMBOLS['V_inj']} ({bias_unit})", ylabel=f"{SYMBOLS['V_det']} ({detector_unit})"
+        )
+
+
+def _family(name: str) -> Drawing:
+    """A panel of curves over V_inj, one for every value of whatever else was swept."""
+
+    def drawn(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
+        values = _part(dataset, name) if name in ("g_s", "g_nl") else stored(dataset, name)
+        others = [dim for dim in values.dims if dim != "V_inj" and values.sizes[dim] > 1]
+        figure.set_size_inches(4.0, 3.0)
+        axes = figure.subplots()
+        draw_curves(axes, values, "V_inj", str(others[-1]) if others else None, spec.offset)
+        draw_legend(axes, bool(spec.offset))
+
+    return drawn
+
+
+def _gap(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
+    """Δ/Δ0 over eV_inj/Δ0 (Fig. 11a), under every junction; of cells the smallest."""
+    values = _in_delta0(dataset, _at_junctions(dataset, "gap"))
+    if "cell" in values.dims:
+        values = values.min("cell", keep_attrs=True)
+    others = [dim for dim in values.dims if dim != "V_inj" and values.sizes[dim] > 1]
+    figure.set_size_inches(4.0, 3.0)
+    axes = figure.subplots()
+    if "V_inj" not in values.dims:
+        raise FvqpError("the gap is drawn over V_inj, which these results do not sweep")
+    draw_curves(axes, values, "V_inj", str(others[-1]) if others else None, spec.offset)
+    draw_legend(axes, bool(spec.offset))
+
+
+def _supercurrent(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
+    figure.set_size_inches(3.6, 3.0)
+    _supercurrent_axes(dataset, figure.subplots())
+
+
+def _supercurrent_axes(dataset: xr.Dataset, axes: Axes) -> None:
+    if "phase_gradient" not in dataset.coords:
+        raise FvqpError("the results hold no phase_gradient to draw the supercurrent over")
+    gradient = dataset["phase_gradient"]
+    currents = reduced(dataset["I_s"], ("supercurrent",)) if "I_s" in dataset else dataset["supercurrent"]
+    order = np.argsort(gradient.values)
+    values, unit = with_prefix(currents)
+    axes.plot(gradient.values[order], values[order], "o-", markersize=3)
+    axes.set(xlabel=SYMBOLS["phase_gradient"], ylabel=f"{SYMBOLS['supercurrent']} ({unit})")
+
+
+def _spectrum(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
+    """A spectrum over ε/Δ0; of f_L its distance from 1 above the gap, the quasiparticles (Fig. 11b)."""
+    values = _in_delta0(dataset, _at_junctions(dataset, spec.variable or "f_L"))
+    if "energy" not in values.dims:
+        raise FvqpError(f"{values.name} has no energy dimension to draw a spectrum over")
+    if values.name in ("f_L", "f_L_junction"):
+        values = _quasiparticles(values)
+    figure.set_size_inches(4.4, 3.0)
+    others = [str(dim) for dim in values.dims if dim not in ("energy", "cell") and values.sizes[dim] > 1]
+    along = "V_inj" if "V_inj" in others else others[-1] if others else None
+    axes = figure.subplots()
+    draw_curves(axes, values, "energy", along, spec.offset)
+    draw_legend(axes, bool(spec.offset))
+
+
+def _fields(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
+    values = stored(dataset, spec.variable or "gap")
+    if "cell" not in values.dims:
+        raise FvqpError(f"{values.name} is not stored cell by cell; name it in output.stored")
+    figure.set_size_inches(4.6, 3.0)
+    axes = figure.subplots()
+    places = [np.asarray(dataset[name].values) for name in "xy"]
+    if np.ptp(places[1]) <= 1e-12 * np.ptp(places[0]):
+        along = "V_inj" if "V_inj" in values.dims else None
+        draw_curves(axes, values.assign_coords(x=dataset["x"]).swap_dims(cell="x"), "x", along, spec.offset)
+        draw_legend(axes, bool(spec.offset))
+        return
+    last = values.isel(V_inj=-1) if "V_inj" in values.dims else values
+    shown, unit = with_prefix(reduced(last, ("cell",)))
+    scale, prefix = prefix_of(max(np.abs(place).max() for place in places))
+    image = axes.scatter(places[0] / scale, places[1] / scale, c=shown, s=4, linewidths=0)
+    figure.colorbar(image, ax=axes, label=f"{SYMBOLS.get(str(values.name), str(values.name))} ({unit})")
+    axes.set(xlabel=f"x ({prefix}m)", ylabel=f"y ({prefix}m)")
+
+
+KINDS: dict[str, Drawing] = {
+    "g_ss": _g_ss,
+    "g_sa": _g_sa,
+    "g_a": _g_a,
+    "g_s": _family("g_s"),
+    "g_nl": _family("g_nl"),
+    "gap": _gap,
+    "local_conductance": _family("G_inj"),
+    "supercurrent": _supercurrent,
+    "spectrum": _spectrum,
+    "fields": _fields,
+}
+"""Kinds of figures and what draws them."""
+
+
+def _part(dataset: xr.Dataset, name: str) -> xr.DataArray:
+    """``g_ss``, ... as stored, or from ``g_nl``."""
+    if name in dataset:
+        return stored(dataset, name)
+    parts = symmetry_parts(stored(dataset, "g_nl"))
+    if name not in parts:
+        raise FvqpError(f"{name} needs a sweep of the supercurrent")
+    return stored(parts, name)
+
+
+def _not_negative(values: xr.DataArray) -> xr.DataArray:
+    if "supercurrent" not in values.dims:
+        return values
+    return values.isel(supercurrent=np.flatnonzero(values["supercurrent"].values >= 0)).sortby("supercurrent")
+
+
+def _at_junctions(dataset: xr.Dataset, name: str) -> xr.DataArray:
+    """A quantity under the junctions; when cells are stored too, these have the plain name."""
+    under = f"{name}_junction"
+    return stored(dataset, under if under in dataset else name)
+
+
+def _in_delta0(dataset: xr.Dataset, values: xr.DataArray) -> xr.DataArray:
+    """Energies and injector biases, and values that are energies, divided by Δ0 where the file has it."""
+    delta0 = dataset.attrs.get("delta0_eV")
+    if delta0 is None:
+        return values
+    for name, prefix in (("energy", ""), ("V_inj", "e")):
+        if name in values.dims:
+            coordinate = values[name] / float(delta0)
+            symbol = f"${prefix}{SYMBOLS[name].strip('$')}/\\Delta_0$"
+            values = values.assign_coords({name: coordinate.assign_attrs(units="1", symbol=symbol)})
+    if values.attrs.get("units") == "eV":
+        symbol = f"${SYMBOLS['gap'].strip('$')}/\\Delta_0$"
+        values = (values / float(delta0)).rename(values.name).assign_attrs(units="1", symbol=symbol)
+    return values
+
+
+def _quasiparticles(values: xr.DataArray) -> xr.DataArray:
+    """``1 − f_L`` at energies and biases above the gap, where quasiparticles are."""
+    unit = 1.0 if values["energy"].attrs.get("symbol") else None
+    if unit is not None:
+        values = values.sel(energy=values["energy"].values >= unit)
+        if "V_inj" in values.dims and np.any(np.abs(values["V_inj"].values) > unit):
+            above = np.flatnonzero(np.abs(values["V_inj"].values) > unit)
+            values = values.isel(V_inj=above[evenly(len(above), MOST_SPECTRA)])
+    return (1.0 - values).rename(values.name).assign_attrs(units="1", symbol="$1-f_\\mathrm{L}$")
