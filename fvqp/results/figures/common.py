@@ -37,6 +37,14 @@ SYMBOLS = {
     "dos": "$N$",
     "mu_Q": "$\\mu_{Q^*}$",
     "charge_imbalance": "$Q^*$",
+    "time": "$t$",
+    "strength": "strength",
+    "n_qp": "$n_\\mathrm{qp}$",
+    "x_qp": "$x_\\mathrm{qp}$",
+    "sigma1": "$\\sigma_1/\\sigma_\\mathrm{n}$",
+    "sigma2": "$\\sigma_2/\\sigma_\\mathrm{n}$",
+    "inverse_quality_factor": "$1/Q_\\mathrm{i}$",
+    "frequency_shift": "$\\delta f/f$",
 }
 MOST_CURVES = 8
 """Curves in one panel; of longer sweeps evenly chosen ones are shown."""
@@ -46,10 +54,9 @@ MOST_CURVES = 8
 class FigureSpec:
     """A figure: what it shows and how.
 
-    ``kind``: ``g_ss``, ``g_sa``, ``g_a``, ``g_s``, ``g_nl``, ``gap``, ``local_conductance``,
-    ``supercurrent``, ``spectrum`` or ``fields``; ``file``: its name (default: the kind, as PNG); ``compare
-    = "analytic"``: the closed form beside g_ss; ``offset``: vertical distance of successive curves in
-    siemens; ``variable``: what ``spectrum`` and ``fields`` show.
+    ``kind``: one of those of the model; ``file``: its name (default: the kind, as PNG); ``compare =
+    "analytic"``: closed forms beside the curves; ``offset``: vertical distance of successive curves in the
+    unit of the axis; ``variable``: what ``spectrum`` and ``fields`` show.
     """
 
     kind: str
