@@ -84,7 +84,7 @@ QUANTITIES: dict[str, Quantity] = {
     "sigma2": Quantity("1", "inductive conductivity over its normal-state value"),
     "inverse_quality_factor": Quantity("1", "inverse internal quality factor of the resonator"),
     "frequency_shift": Quantity(
-        "1", "relative shift of the resonance against the state without quasiparticles"
+        "1", "relative shift of the resonance against no quasiparticles"
     ),
     "ledger_particles": Quantity("s-1", "quasiparticle number balance"),
     "ledger_charge": Quantity("A", "quasiparticle charge balance"),
