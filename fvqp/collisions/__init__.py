@@ -1,5 +1,6 @@
 """Inelastic collisions on an energy axis: what happens at a point."""
 
+from fvqp.collisions.conductivity import Conductivity, MattisBardeen, cold_conductivity
 from fvqp.collisions.electron_phonon import Coupling, ElectronPhonon
 from fvqp.collisions.grid import CollisionGrid
 from fvqp.collisions.measure import SpectralMeasure, bcs_measure
@@ -13,6 +14,7 @@ from fvqp.collisions.observables import (
 )
 from fvqp.collisions.photon import PhotonDrive
 from fvqp.collisions.process import Blocks, Exchange, Flow, GainLoss, Pair, Process
+from fvqp.collisions.resonator import film_factor, frequency_shift, internal_loss, surface_impedance
 from fvqp.collisions.sources import (
     ConstantTrapping,
     Gaussian,
@@ -29,6 +31,7 @@ from fvqp.collisions.sources import (
 __all__ = [
     "Blocks",
     "CollisionGrid",
+    "Conductivity",
     "ConstantTrapping",
     "Coupling",
     "ElectronPhonon",
@@ -38,6 +41,7 @@ __all__ = [
     "Gaussian",
     "InverseLifetimes",
     "Line",
+    "MattisBardeen",
     "Pair",
     "PhononEscape",
     "PhononInjection",
@@ -47,12 +51,17 @@ __all__ = [
     "SpectralMeasure",
     "Table",
     "bcs_measure",
+    "cold_conductivity",
     "escape_time",
+    "film_factor",
+    "frequency_shift",
+    "internal_loss",
     "inverse_lifetimes",
     "pair_breaking_efficiency",
     "phonon_energy",
     "phonon_modes",
     "quasiparticle_density",
     "quasiparticle_energy",
+    "surface_impedance",
     "thermal",
 ]
