@@ -3,6 +3,7 @@
 from fvqp.collisions.conductivity import Conductivity, MattisBardeen, cold_conductivity
 from fvqp.collisions.electron_phonon import Coupling, ElectronPhonon
 from fvqp.collisions.grid import CollisionGrid
+from fvqp.collisions.impurity import ImpurityScattering, diffusivity, relative_velocity
 from fvqp.collisions.measure import SpectralMeasure, bcs_measure
 from fvqp.collisions.observables import (
     InverseLifetimes,
@@ -39,6 +40,7 @@ __all__ = [
     "Flow",
     "GainLoss",
     "Gaussian",
+    "ImpurityScattering",
     "InverseLifetimes",
     "Line",
     "MattisBardeen",
@@ -52,6 +54,7 @@ __all__ = [
     "Table",
     "bcs_measure",
     "cold_conductivity",
+    "diffusivity",
     "escape_time",
     "film_factor",
     "frequency_shift",
@@ -62,6 +65,7 @@ __all__ = [
     "phonon_modes",
     "quasiparticle_density",
     "quasiparticle_energy",
+    "relative_velocity",
     "surface_impedance",
     "thermal",
 ]
