@@ -5,10 +5,23 @@ that has gone (``fvqp check CASE | head``), at Ctrl-C and at a termination signa
 program has started PETSc before, its choice holds.
 """
 
+import ctypes
+
 import petsc4py
 
 petsc4py.init(["-no_signal_handler"])
 
 from petsc4py import PETSc  # noqa: E402
 
-__all__ = ["PETSc"]
+__all__ = ["PETSc", "option_used"]
+
+
+def option_used(name: str) -> bool:
+    """Whether anything has asked PETSc for the option ``name`` (with its prefix, without a dash) since it
+    was set."""
+    # petsc4py wraps this question in its latest versions only.
+    ask = ctypes.CDLL(PETSc.__file__).PetscOptionsUsed
+    ask.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.POINTER(ctypes.c_int)]
+    answer = ctypes.c_int(0)
+    ask(None, name.encode(), ctypes.byref(answer))
+    return bool(answer.value)

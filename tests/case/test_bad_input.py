@@ -165,7 +165,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ),
     ({"gap": {"model": "uniform", "at": "nix"}}, "gap.at: there is no junction at 'nix'"),
     # Materials and temperatures.
-    ({"material.name": "Pb"}, 'material.name: there is no material "Pb"; known are Al_ryan2026'),
+    ({"material.name": "Pb"}, 'material.name: there is no material "Pb"; known are Al, Al_ryan2026'),
     ({"regions.west.material": "Pb"}, 'regions.west.material: there is no material "Pb"'),
     ({"material.name": "X", "materials.X": {"name": "X"}}, 'materials.X.name: there is no material "X"'),
     (
@@ -205,6 +205,18 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     (
         {"solver": {"method": "gamg", "petsc": {"ksp_type": "magic"}}},
         "solver.petsc: PETSc refuses ksp_type: Unable to find requested KSP type magic",
+    ),
+    (
+        {"solver": {"method": "gamg", "petsc": {"ksp_type": "gmres", "ksp_rtoll": 1e-9}}},
+        "solver.petsc.ksp_rtoll: not used: no solver of this case reads it",
+    ),
+    (
+        {"solver": {"method": "gamg", "petsc": {"pc_hypre_boomeramg_max_iter": 2}}},
+        "solver.petsc.pc_hypre_boomeramg_max_iter: not used",
+    ),
+    (
+        {"gap": {"model": "local"}, "solver.petsc": {"gap_snes_anderson_n": 3}},
+        "solver.petsc.gap_snes_anderson_n: not used",
     ),
     ({"output.fields": ["gap", "gap"]}, 'output.fields: "gap" is named more than once'),
     (

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from mpi4py import MPI
-from petsc4py import PETSc
 
 from fvqp.case.usadel.checks import check_places, check_with_materials, energy_maximum
 from fvqp.case.usadel.schema import MaterialChoice, UsadelCase
@@ -31,9 +28,6 @@ COARSE = 200
 
 #: A gap that follows the bias moves its edge: bins stay fine down to this fraction of the edge at rest.
 LOWEST_EDGE = 0.9
-
-#: Families of PETSc options that reach a solver here.
-FAMILIES = ("ksp_", "pc_", "mat_", "sub_", "mg_", "inner_", "gap_snes_")
 
 
 @dataclass(frozen=True)
@@ -176,64 +170,6 @@ def build_sweep(case: UsadelCase) -> Sweep:
         V_det=() if case.sweep.V_det is None else tuple(case.sweep.V_det.in_volt(gap).tolist()),
         V_inj=() if case.sweep.V_inj is None else tuple(case.sweep.V_inj.in_volt(gap).tolist()),
     )
-
-
-@contextmanager
-def petsc_options(case: UsadelCase) -> Iterator[None]:
-    """Within the block, ``solver.petsc`` is in PETSc's options database with the prefix ``fvqp_``.
-
-    Raises:
-        CaseError: an option that no solver here would look at.
-    """
-    options = PETSc.Options("fvqp_")
-    earlier = {key: options.getString(key) for key in case.solver.petsc if options.hasName(key)}
-    for key in case.solver.petsc:
-        if not key.startswith(FAMILIES):
-            raise CaseError(
-                f"{case.source}: solver.petsc.{key}: reaches no solver; they start with {', '.join(FAMILIES)}"
-            )
-    try:
-        for key, value in case.solver.petsc.items():
-            options.setValue(key, value)
-        yield
-    finally:
-        for key in case.solver.petsc:
-            options.delValue(key)
-        for key, text in earlier.items():
-            options.setValue(key, text)
-
-
-def check_petsc_options_used(case: UsadelCase, problem: UsadelProblem) -> None:
-    """Raise `CaseError` for options of a solver that this problem does not use."""
-    _rehearse_petsc_options(case)
-    gap_solver = problem.gap.follows_bias or problem.self_consistent_phase or problem.supercurrent is not None
-    for key in case.solver.petsc:
-        if key.startswith("gap_") and not gap_solver:
-            raise CaseError(
-                f"{case.source}: solver.petsc.{key}: not used: nothing is iterated to self-consistency"
-            )
-        if not key.startswith("gap_") and not problem.kinetics.solver.iterates:
-            raise CaseError(
-                f"{case.source}: solver.petsc.{key}: not used: direct elimination solves this; "
-                'solver.method = "mumps", "hypre" or "gamg" chooses PETSc\'s solvers'
-            )
-
-
-def _rehearse_petsc_options(case: UsadelCase) -> None:
-    """Let throw-away solvers read the options: PETSc says only then what it does not know."""
-    ksp, snes = PETSc.KSP().create(MPI.COMM_SELF), PETSc.SNES().create(MPI.COMM_SELF)
-    ksp.setOptionsPrefix("fvqp_")
-    snes.setOptionsPrefix("fvqp_gap_")
-    try:
-        ksp.setFromOptions()
-        snes.setFromOptions()
-    except PETSc.Error as error:
-        reason = str(error).strip().splitlines()[-1].partition("] ")[2]
-        keys = ", ".join(case.solver.petsc)
-        raise CaseError(f"{case.source}: solver.petsc: PETSc refuses {keys}: {reason}") from None
-    finally:
-        ksp.destroy()
-        snes.destroy()
 
 
 def _material(case: UsadelCase, choice: MaterialChoice, label: str | None = None) -> Material:

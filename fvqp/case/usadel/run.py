@@ -19,9 +19,8 @@ from fvqp.case.usadel.build import (
     build_mesh,
     build_problems,
     build_sweep,
-    check_petsc_options_used,
-    petsc_options,
 )
+from fvqp.case.usadel.petsc_options import check_petsc_options_used, petsc_options
 from fvqp.case.usadel.recording import UsadelRecorder
 from fvqp.case.usadel.schema import UsadelCase
 from fvqp.errors import CaseError, ConvergenceError, FvqpError

@@ -382,6 +382,10 @@ def test_solver_method():
 def test_petsc_options_reach_the_solver():
     with pytest.raises(ConvergenceError, match="relative residual"):
         fvqp.run(case({"solver": {"method": "gamg", "petsc": {"ksp_rtol": 1e-2}}}))
+    read = {"gap_snes_anderson_m": 3, "ksp_norm_type": "unpreconditioned", "pc_gamg_agg_nsmooths": 1}
+    fvqp.check(
+        case(SELF_CONSISTENT | {"solver": {"method": "gamg", "petsc": read | {"mg_levels_ksp_max_it": 3}}})
+    )
     fvqp.run(case({"solver": {"method": "gamg"}}))
 
 
