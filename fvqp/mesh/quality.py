@@ -79,6 +79,17 @@ def aspect_ratio(mesh: Mesh) -> np.ndarray:
     return result
 
 
+def cell_sizes(mesh: Mesh) -> np.ndarray:
+    """Largest distance between two corners of each cell, ``(n_cells,)``, metres."""
+    result = np.zeros(mesh.n_cells)
+    for _, corners, cells in mesh.cell_blocks:
+        for a in range(corners.shape[1]):
+            for b in range(a):
+                edge = mesh.points[corners[:, a]] - mesh.points[corners[:, b]]
+                result[cells] = np.maximum(result[cells], np.linalg.norm(edge, axis=1))
+    return result
+
+
 def report(mesh: Mesh) -> Quality:
     """Measures a mesh (collective)."""
     comm, owned = mesh.comm, slice(0, mesh.n_owned)

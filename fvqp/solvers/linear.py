@@ -148,13 +148,13 @@ class LinearSolver:
             why = f"{self._direct.flops:.2g} multiply-adds an energy"
             flops = self._comm.allreduce(self._direct.flops, MPI.MAX)
             if flops <= FLOPS_PER_ROW * n_global / self._comm.size:
-                log.info("linear systems of %d rows: batched elimination, %s", n_global, why)
+                log.debug("linear systems of %d rows: batched elimination, %s", n_global, why)
                 return "direct"
             self._direct = None
         except TooMuchFill as error:
             why = str(error)
         method = "mumps" if n_global <= LU_ROWS else "hypre"
-        log.info("linear systems of %d rows: %s energy by energy (elimination: %s)", n_global, method, why)
+        log.debug("linear systems of %d rows: %s energy by energy (elimination: %s)", n_global, method, why)
         return method
 
     def set_matrix(self, values: FloatArray, *, reuse: bool = False) -> None:

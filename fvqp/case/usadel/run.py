@@ -14,6 +14,7 @@ import numpy as np
 from mpi4py import MPI
 from numpy.typing import NDArray
 
+from fvqp.case.sizes import size_rows, warn_of_sizes
 from fvqp.case.usadel.build import (
     Sweep,
     build_mesh,
@@ -64,6 +65,9 @@ def run(case: UsadelCase, out: str | Path | None, resume: bool, comm: MPI.Comm) 
             sources = json.dumps(dict(problems[0].device.material.sources))
             folder = ResultsFolder(out, text, case.hash, comm, resume, {"material_sources": sources})
             stack.enter_context(folder)
+        warn_of_sizes(mesh, problems[0].device.material.coherence_length, case.source)
+        if comm.rank == 0:
+            log.info("linear systems: %s", problems[0].kinetics.solver.description)
         problems[0].kinetics.transport.log_accuracy()
         recorder = UsadelRecorder(case, sweep, problems, comm, folder)
         earlier = None if folder is None else folder.start(recorder.sweep, mesh)
@@ -91,11 +95,13 @@ def check(case: UsadelCase) -> str:
         problems = build_problems(case, mesh)
         check_petsc_options_used(case, problems[0])
     problem = problems[0]
+    warn_of_sizes(mesh, problem.device.material.coherence_length, case.source)
     points = int(np.prod([len(axis) or 1 for axis in vars(sweep).values()]))
     unknowns = 2 * mesh.n_global * problem.grid.n
     per_rank = problem.expected_memory() / 2**20
     rows = [
         ("mesh", f"{mesh.n_global} cells of dimension {mesh.dim}"),
+        *size_rows(mesh, problem.device.material.coherence_length),
         ("regions", ", ".join(mesh.region_names) or "none"),
         ("boundaries", ", ".join(mesh.boundaries)),
         ("energies", f"{problem.grid.n} bins up to {problem.grid.maximum:.4g} Delta0"),

@@ -379,6 +379,22 @@ def test_solver_method():
     assert "gamg" not in fvqp.check(case({"solver": {"method": "direct"}}))
 
 
+def test_check_shows_sizes_and_warns_of_senseless_ones(caplog):
+    """The coherence length is sqrt(16.9 cm²/s ħ / 265 µeV) = 64.79 nm; cells measure 6 µm / 36."""
+    with caplog.at_level("INFO", logger="fvqp"):
+        text = fvqp.check(case({}))
+    assert "6 um, the longest 92.61 coherence lengths" in text
+    assert "0.167 ... 0.167 um, 2.57 ... 2.57 coherence lengths of 0.06479 um" in text
+    assert not caplog.messages
+    for length, words in (("6 mm", "even the smallest cell measures 167 um, 2.57e"), ("6 nm", "0.0926 coh")):
+        caplog.clear()
+        shape = {"kind": "grid1d", "nx": 36, "Lx": length, "boundaries": {}}
+        changes = {"mesh": {"shape": shape}, "junctions": [], "sweep": {"temperature": ["24 mK"]}}
+        changes |= {"reservoirs": [{"on": ["left", "right"]}]}
+        fvqp.check({**copy.deepcopy(BASE), **changes})
+        assert words in caplog.text and "unit of length" in caplog.text
+
+
 def test_petsc_options_reach_the_solver():
     with pytest.raises(ConvergenceError, match="relative residual"):
         fvqp.run(case({"solver": {"method": "gamg", "petsc": {"ksp_rtol": 1e-2}}}))

@@ -1,0 +1,61 @@
+"""The size of a mesh beside the coherence length, so that a wrong unit of length is seen at a glance."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+from mpi4py import MPI
+
+from fvqp.mesh import Mesh
+from fvqp.mesh.quality import cell_sizes
+
+log = logging.getLogger(__name__)
+
+COARSEST = 3.0
+"""Coherence lengths that the smallest cell may measure: beyond, nothing that decays on one is seen."""
+SMALLEST = 0.1
+"""Coherence lengths that the device must measure: below, nothing varies in it."""
+
+
+def size_rows(mesh: Mesh, coherence_length: float) -> list[tuple[str, str]]:
+    """Extent of the mesh and size of its cells (`cell_sizes`), as names and texts. Collective."""
+    extent, smallest, largest = _sizes(mesh)
+    lengths = " x ".join(f"{length * 1e6:.4g}" for length in extent[extent > 0.0])
+    cells = [f"{f * smallest:.3g} ... {f * largest:.3g}" for f in (1e6, 1.0 / coherence_length)]
+    return [
+        ("extent", f"{lengths} um, the longest {extent.max() / coherence_length:.4g} coherence lengths"),
+        ("cell sizes", f"{cells[0]} um, {cells[1]} coherence lengths of {coherence_length * 1e6:.4g} um"),
+    ]
+
+
+def warn_of_sizes(mesh: Mesh, coherence_length: float, source: str) -> None:
+    """Warns of a mesh whose size makes no sense beside the coherence length (metres). Collective."""
+    extent, smallest, _ = _sizes(mesh)
+    if mesh.comm.rank != 0:
+        return
+    if smallest > COARSEST * coherence_length:
+        log.warning(
+            "%s: even the smallest cell measures %.3g um, %.3g coherence lengths; "
+            "is the unit of length right?",
+            source,
+            smallest * 1e6,
+            smallest / coherence_length,
+        )
+    if extent.max() < SMALLEST * coherence_length:
+        log.warning(
+            "%s: the whole device measures %.3g um, %.3g coherence lengths; is the unit of length right?",
+            source,
+            extent.max() * 1e6,
+            extent.max() / coherence_length,
+        )
+
+
+def _sizes(mesh: Mesh) -> tuple[np.ndarray, float, float]:
+    """Extent ``(3,)``, size of the smallest and of the largest cell, on all ranks."""
+    used = mesh.points[np.unique(mesh.corners[mesh.corners >= 0])]
+    sizes = cell_sizes(mesh)
+    lowest, highest = np.empty(4), np.empty(4)
+    mesh.comm.Allreduce(np.append(used.min(axis=0), sizes.min()), lowest, op=MPI.MIN)
+    mesh.comm.Allreduce(np.append(used.max(axis=0), sizes.max()), highest, op=MPI.MAX)
+    return highest[:3] - lowest[:3], float(lowest[3]), float(highest[3])
