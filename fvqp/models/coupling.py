@@ -1,0 +1,115 @@
+"""From a material, or from its Eliashberg spectrum, to what collisions and densities are computed with."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import constants, special
+
+from fvqp.collisions import CollisionGrid, Coupling, SpectralMeasure
+from fvqp.errors import CaseError
+from fvqp.gap import equilibrium_gap
+from fvqp.materials import BCS_RATIO, Material, pair_breaking_time
+from fvqp.spectral.eliashberg import EliashbergSpectrum
+
+Floats = NDArray[np.float64]
+
+_RANGE = 40.0  # of arguments of K_1: what is beyond is below rounding
+_MOST_TERMS = 100_000
+
+
+def electron_phonon_coupling(
+    material: Material, pair_breaking: Literal["derived", "published"] = "derived"
+) -> Coupling:
+    """``Δ0/k_BT_c`` and ``τ0^pb/τ0`` of a material; energies are then in Δ0 and times in τ0 of it.
+
+    Args:
+        material: a superconductor with the numbers of electron-phonon kinetics.
+        pair_breaking: ``"derived"`` takes the τ0^pb that follows from N0, N_ion and Ω_D
+            (`fvqp.materials.pair_breaking_time`); ``"published"`` the material's own. Energy is conserved
+            with either: with the published one the number of phonon modes differs from that of the lattice
+            by `fvqp.materials.Consistency.mismatch`.
+
+    Raises:
+        CaseError: a number is missing.
+    """
+    if pair_breaking == "derived":
+        time = pair_breaking_time(material)
+    elif pair_breaking == "published":
+        material.require("electron-phonon kinetics", "characteristic_time", "pair_breaking_time")
+        time = material.pair_breaking_time
+    else:
+        raise CaseError(f'pair-breaking time: must be "derived" or "published", not "{pair_breaking}"')
+    return Coupling(
+        kappa=material.gap / (constants.k * material.critical_temperature),
+        pair_breaking_time=time / material.characteristic_time,
+    )
+
+
+def eliashberg_measure(spectrum: EliashbergSpectrum, grid: CollisionGrid) -> tuple[SpectralMeasure, Floats]:
+    """Bin measure of a solution of the Eliashberg equations, in place of the BCS one.
+
+    Collisions take ``α²F = b Ω²`` with the b of τ0, as with a BCS spectrum: right for phonons far below the
+    peaks of α²F.
+
+    Args:
+        spectrum: superconducting; its gap edge is the Δ0 in which the energies of ``grid`` are.
+        grid: energies; bins below the gap edge, where damping leaves few states or none, may be in it.
+
+    Returns:
+        The measure, and the factor ``(∂_ε Re εZ − (ϕ/ρ) ∂_ε Re φ)/Z(0)`` of every bin, ``(N,)``, by which to
+        divide rates ∂f/∂t (Z(0) itself is in τ0); a state counts as many times in densities.
+
+    Raises:
+        CaseError: a normal state, or a grid that leaves the solved range.
+    """
+    edge = spectrum.gap_edge
+    if not edge > 0.0:
+        raise CaseError(
+            "Eliashberg measure: the state is normal, there is no gap edge to measure energies in"
+        )
+    bins = spectrum.bins(grid.edges * edge)
+    factor = np.asarray(bins.renormalization / spectrum.Z[0].real)
+    return SpectralMeasure(bins.s / edge, bins.p / edge), factor
+
+
+def gap_at(material: Material, temperature: float) -> float:
+    """Δ(T) in joule: Δ0 times the BCS function of T/T_c.
+
+    Args:
+        material: a superconductor.
+        temperature: kelvin, below T_c.
+
+    Raises:
+        CaseError: a negative temperature, or the normal state.
+    """
+    if not (math.isfinite(temperature) and temperature >= 0.0):
+        raise CaseError(f"temperature: must be a finite number ≥ 0 K, found {temperature:g}")
+    if not temperature < material.critical_temperature:
+        raise CaseError(
+            f'material "{material.name}" is normal at {temperature:g} K; its critical temperature is '
+            f"{material.critical_temperature:g} K"
+        )
+    return material.gap * float(equilibrium_gap(temperature / material.critical_temperature / BCS_RATIO))
+
+
+def thermal_density(material: Material, temperature: float) -> float:
+    """n_T of a BCS superconductor, ``4 N0 ∫ρ f dE = 4 N0 Δ Σ_k (−1)^{k+1} K_1(kΔ/k_BT)``, 1/m³.
+
+    ``2 N0 √(2π k_BT Δ) e^{−Δ/k_BT}`` at low temperature; 0 at T = 0.
+
+    Args:
+        material: with ``dressed_density_of_states``.
+        temperature: kelvin, below T_c.
+    """
+    material.require("a thermal density", "dressed_density_of_states")
+    gap = gap_at(material, temperature)
+    if temperature == 0.0:
+        return 0.0
+    x = gap / (constants.k * temperature)
+    k = np.arange(1, min(math.ceil(_RANGE / x) + 1, _MOST_TERMS) + 1)
+    series = float(np.sum(np.where(k % 2 == 1, 1.0, -1.0) * special.k1(k * x)))
+    return 4.0 * material.dressed_density_of_states * gap * series

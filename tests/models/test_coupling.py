@@ -1,0 +1,119 @@
+"""Collisions with the numbers of a material and with the spectrum of Eliashberg theory."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy import constants
+
+from fvqp.collisions import (
+    CollisionGrid,
+    Coupling,
+    ElectronPhonon,
+    bcs_measure,
+    phonon_energy,
+    quasiparticle_energy,
+    thermal,
+)
+from fvqp.errors import CaseError
+from fvqp.materials import load_material, pair_breaking_time
+from fvqp.models.coupling import electron_phonon_coupling, eliashberg_measure
+from fvqp.spectral import alpha2f, eliashberg
+
+PB = alpha2f.metal("Pb")
+GRIDS = {
+    "direct": CollisionGrid.uniform(0.05, 4.0, start=0.5),
+    "fourier": CollisionGrid.uniform(0.05, 4.0, start=0.5),
+    "graded": CollisionGrid.graded(8.0, gap=1.0, finest=0.02, growth=0.1),
+}
+
+
+@pytest.fixture(scope="module", params=[0.0, 0.7], ids=["cold", "warm"])
+def lead(request: pytest.FixtureRequest) -> eliashberg.EliashbergSpectrum:
+    temperature = request.param * alpha2f.K_B * PB.critical_temperature
+    return eliashberg.solve(PB.spectrum, coulomb=PB.coulomb, temperature=temperature)
+
+
+@pytest.mark.parametrize("name", ["Al", "Sn", "Ta", "Nb", "Ti", "TiN", "Hf"])
+def test_coupling_has_the_phonons_of_the_lattice(name: str) -> None:
+    """``c_ph ∫ω³n dω · 4N0Δ0² = (9 N_ion/Ω_D³) ∫ω³ n dω`` with the derived time."""
+    m = load_material(name)
+    coupling = electron_phonon_coupling(m)
+    assert 1.7 < coupling.kappa < 1.9
+    lattice = 9.0 * m.ion_density * (m.gap / m.debye_energy) ** 3 * m.gap
+    assert coupling.capacity * 4.0 * m.dressed_density_of_states * m.gap**2 == pytest.approx(
+        lattice, rel=1e-12
+    )
+
+
+def test_published_pair_breaking_time() -> None:
+    sn = load_material("Sn")
+    ratio = electron_phonon_coupling(sn, "published").pair_breaking_time * sn.characteristic_time
+    assert ratio == pytest.approx(110e-12)
+    with pytest.raises(CaseError, match="Ti.*needs pair_breaking_time"):
+        electron_phonon_coupling(load_material("Ti"), "published")
+    with pytest.raises(CaseError, match='"derived" or "published"'):
+        electron_phonon_coupling(sn, "other")  # type: ignore[arg-type]
+    published = replace(sn, pair_breaking_time=pair_breaking_time(sn))
+    assert electron_phonon_coupling(published, "published") == electron_phonon_coupling(sn)
+    assert electron_phonon_coupling(sn).kappa == pytest.approx(0.593e-3 * constants.e / (constants.k * 3.72))
+
+
+@pytest.mark.parametrize("evaluation", ["direct", "fourier", "graded"])
+def test_eliashberg_collisions_conserve_energy(lead: eliashberg.EliashbergSpectrum, evaluation: str) -> None:
+    """Any occupations, energy moved against energy lost; also with the mass factor on both sides."""
+    grid = GRIDS[evaluation]
+    measure, mass = eliashberg_measure(lead, grid)
+    operator = ElectronPhonon(grid, Coupling(2.25, 0.04), evaluation)  # type: ignore[arg-type]
+    random = np.random.default_rng(3)
+    f, n = random.uniform(0, 1, (2, grid.n)), random.uniform(0.05, 2, (2, grid.n_phonon))
+    rates = operator.rates(measure, f, n)
+    moved = quasiparticle_energy(grid, measure, np.abs(rates.f)) + phonon_energy(operator, np.abs(rates.n))
+    into = quasiparticle_energy(grid, measure, rates.f) + phonon_energy(operator, rates.n)
+    assert np.all(np.abs(into) < 1e-13 * moved)
+    renormalized = (measure.states * mass * grid.energies * (rates.f / mass)).sum(axis=1)
+    assert np.all(np.abs(renormalized + phonon_energy(operator, rates.n)) < 1e-13 * moved)
+
+
+@pytest.mark.parametrize("temperature", [0.2, 0.6])
+@pytest.mark.parametrize("evaluation", ["direct", "graded"])
+def test_thermal_state_is_stationary(
+    lead: eliashberg.EliashbergSpectrum, evaluation: str, temperature: float
+) -> None:
+    grid = GRIDS[evaluation]
+    measure, _ = eliashberg_measure(lead, grid)
+    operator = ElectronPhonon(grid, Coupling(2.25, 0.04), evaluation)  # type: ignore[arg-type]
+    f, n = thermal(grid, temperature)
+    rates = operator.rates(measure, f, n)
+    ways = operator.gain_loss(measure, f, n)
+    assert np.all(np.abs(rates.f) <= 1e-12 * (ways.in_f * (1 - f) + ways.out_f * f))
+    assert np.all(np.abs(rates.n) <= 1e-12 * (ways.in_n * (1 + n) + ways.out_n * n))
+
+
+def test_weak_coupling_measure_is_that_of_bcs() -> None:
+    spectrum = eliashberg.solve(alpha2f.debye(0.25, 20.0))
+    grid = CollisionGrid.uniform(0.1, 5.0, start=0.5)
+    measure, mass = eliashberg_measure(spectrum, grid)
+    bcs = bcs_measure(grid, 1.0, "bin")
+    assert measure.states == pytest.approx(bcs.states, rel=2e-3, abs=2e-3)
+    assert measure.anomalous == pytest.approx(bcs.anomalous, rel=2e-3, abs=2e-3)
+    assert mass[grid.energies > 1.0] == pytest.approx(1.0, abs=1e-3)
+
+
+def test_states_below_the_edge_where_phonons_damp(lead: eliashberg.EliashbergSpectrum) -> None:
+    """Warm lead has states below its gap edge, cold lead practically none; neither is BCS above it."""
+    grid = GRIDS["direct"]
+    measure, mass = eliashberg_measure(lead, grid)
+    below = measure.states[0, grid.edges[1:] <= 0.95].sum()
+    assert (below > 1e-3) if lead.epsilon_Z[0].imag > 1e-3 else (below < 1e-7)
+    assert np.max(np.abs(mass - 1.0)) > 0.03
+
+
+def test_normal_state_has_no_measure() -> None:
+    with pytest.raises(CaseError, match="the state is normal"):
+        eliashberg_measure(eliashberg.normal_state(PB.spectrum), GRIDS["direct"])
+    cold = eliashberg.solve(PB.spectrum, coulomb=PB.coulomb, spacing=0.1)
+    with pytest.raises(CaseError, match="leave the solved range"):
+        eliashberg_measure(cold, CollisionGrid.uniform(5.0, 1000.0))

@@ -1,0 +1,253 @@
+"""Rothwarf-Taylor and trapping models: closed forms, integration, ledger, limits and bad input."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy import constants
+from scipy.integrate import quad, solve_ivp
+
+from fvqp.collisions import CollisionGrid, ElectronPhonon, bcs_measure, quasiparticle_density, thermal
+from fvqp.errors import CaseError, ConvergenceError
+from fvqp.materials import load_material, pair_breaking_time, recombination_constant
+from fvqp.models.coupling import electron_phonon_coupling, gap_at, thermal_density
+from fvqp.models.rothwarf_taylor import RothwarfTaylor, TrappingModel
+
+AL = load_material("Al")
+FILM = RothwarfTaylor.from_material(AL, escape_time=1e-9, temperature=0.2)
+UNITY = RothwarfTaylor(1.0, 0.3, escape_time=0.7, trapping_time=5.0, thermal_density=0.2)
+
+
+def test_parameters_of_a_material() -> None:
+    cold = RothwarfTaylor.from_material(AL)
+    assert cold.recombination == pytest.approx(recombination_constant(AL))
+    assert cold.recombination == pytest.approx(8.1e-18, rel=0.01)
+    assert cold.pair_breaking_time == pytest.approx(pair_breaking_time(AL))
+    assert cold.thermal_density == cold.thermal_phonons == 0.0
+    trapping_factor = FILM.recombination / FILM.reduced.recombination
+    assert trapping_factor == pytest.approx(1.0 + FILM.escape_time / FILM.pair_breaking_time, rel=1e-12)
+    warm = RothwarfTaylor.from_material(AL, temperature=0.59)
+    shrunk = gap_at(AL, 0.59) / AL.gap
+    assert shrunk == pytest.approx(0.9569, abs=1e-4)  # BCS at T_c/2, Mühlschlegel, Z. Phys. 155, 313 (1959)
+    assert warm.recombination == pytest.approx(cold.recombination * shrunk**2)
+
+
+def test_thermal_density() -> None:
+    kt = constants.k * 0.05
+    cold = 2 * AL.dressed_density_of_states * math.sqrt(2 * math.pi * kt * AL.gap) * math.exp(-AL.gap / kt)
+    assert thermal_density(AL, 0.05) == pytest.approx(cold * (1 + 3 / 8 * kt / AL.gap), rel=1e-3)
+    for temperature in (0.3, 1.0, 1.179):
+        gap, kt = gap_at(AL, temperature), constants.k * temperature
+        exact = quad(lambda x, g=gap / kt: 1 / (math.exp(math.hypot(x, g)) + 1), 0, 60, epsabs=0)[0]
+        expected = 4 * AL.dressed_density_of_states * kt * exact
+        assert thermal_density(AL, temperature) == pytest.approx(expected, rel=1e-7)
+
+
+@pytest.mark.parametrize("temperature", [0.04, 0.08])
+def test_recombination_constant_is_that_of_the_collision_integral(temperature: float) -> None:
+    """``dn/dt = −R (1 + k_BT/2Δ) n²`` of cold quasiparticles without phonons; n in 4N0Δ0, t in τ0: R = 8a."""
+    grid = CollisionGrid.uniform(temperature / 20, 1.0 + 20 * temperature, start=1.0)
+    coupling = electron_phonon_coupling(AL)
+    measure = bcs_measure(grid, 1.0)
+    f = 1e3 * thermal(grid, temperature).f
+    f *= 1e-6 / f.max()
+    gone = ElectronPhonon(grid, coupling, "direct").gain_loss(
+        measure, f, np.zeros((1, grid.n_phonon)), "pairs"
+    )
+    n = quasiparticle_density(measure, f)[0]
+    rate = quasiparticle_density(measure, gone.out_f * f)[0] / n**2
+    assert rate == pytest.approx(8 * coupling.strength * (1 + temperature / 2), rel=temperature**2)
+    # the same in SI
+    states = 4 * AL.dressed_density_of_states * AL.gap
+    assert 8 * coupling.strength / (states * AL.characteristic_time) == pytest.approx(
+        recombination_constant(AL)
+    )
+
+
+@pytest.mark.parametrize("model", [FILM, UNITY, RothwarfTaylor(2.0, 1.0, trapping_time=3.0)])
+@pytest.mark.parametrize("injection", [(0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (0.3, 2.0)])
+def test_steady_state_has_no_rates(model: RothwarfTaylor, injection: tuple[float, float]) -> None:
+    unit = model.thermal_density**2 * model.recombination or 1.0
+    qp, ph = (unit * x for x in injection)
+    n, N = model.steady(qp, ph)
+    one_way = model.recombination * n**2 + qp + ph
+    assert np.all(np.abs(model.rates(n, N, qp, ph)) <= 1e-13 * one_way)
+    if injection == (0.0, 0.0):
+        assert (n, N) == pytest.approx((model.thermal_density, model.thermal_phonons), rel=1e-14)
+
+
+def test_phonons_that_escape_slowly_break_their_pairs_again() -> None:
+    """Injected phonons give 2 quasiparticles each with the probability to break a pair."""
+    model = RothwarfTaylor(1.0, 1.0, escape_time=3.0, trapping_time=2.0)
+    assert model.breaking_probability == pytest.approx(0.75)
+    assert model.steady(0.0, 0.4)[0] == pytest.approx(model.steady(0.6, 0.0)[0], rel=1e-14)
+
+
+def test_decay_is_the_solution_of_its_equation() -> None:
+    model = TrappingModel(recombination=0.8, trapping_time=2.5, thermal_density=0.3)
+    times = np.array([0.0, 0.1, 1.0, 5.0])
+    for start, generation in ((4.0, 0.0), (0.0, 0.0), (0.5, 2.0)):
+
+        def rhs(t: float, n: np.ndarray, g: float = generation) -> np.ndarray:
+            return g - 0.8 * (n**2 - 0.09) - (n - 0.3) / 2.5
+
+        exact = solve_ivp(rhs, (0, 5), [start], t_eval=times, rtol=1e-11, atol=1e-13).y[0]
+        assert model.decay(start, times, generation) == pytest.approx(exact, rel=1e-8, abs=1e-10)
+
+
+def test_decay_laws() -> None:
+    t = np.geomspace(1e-3, 1e6, 10)
+    assert 1 / TrappingModel(2.0).decay(5.0, t) - 1 / 5.0 == pytest.approx(2.0 * t, rel=1e-9)
+    assert TrappingModel(0.0, trapping_time=2.0).decay(5.0, [0, 4.0]) == pytest.approx([5, 5 * math.exp(-2)])
+    assert TrappingModel(0.0).decay(5.0, [3.0], generation=2.0) == pytest.approx([11.0])
+
+
+def test_recombination_decay_with_trapped_phonons() -> None:
+    """From 10 fs to 100 ms in Al: 1/n grows as R t/(1 + τ_esc/τ_B); corrections of order R n τ_B = 1e-5."""
+    model = RothwarfTaylor.from_material(AL, escape_time=1e-9)
+    n0, times = 1e22, np.geomspace(1e-14, 0.1, 30)
+    run = model.run(times, (n0, 0.0))
+    assert run.quasiparticles == pytest.approx(model.reduced.decay(n0, times), rel=3e-5)
+    late = times > 1e-7
+    law = (1 / run.quasiparticles - 1 / n0)[late] / times[late]
+    assert law == pytest.approx(
+        model.recombination / (1 + model.escape_time / model.pair_breaking_time), rel=1e-3
+    )
+    assert np.max(np.abs(run.ledger.imbalance)) < 1e-13 * n0
+    assert run.ledger.escaped[-1] == pytest.approx(n0 - run.quasiparticles[-1], rel=1e-10)
+
+
+def test_closed_system_comes_to_detailed_balance() -> None:
+    """n + 2N stays, and ``R n² = 2N/τ_B`` in the end."""
+    model = RothwarfTaylor(3.0, 0.5)
+    run = model.run([0.1, 1.0, 200.0], (0.0, 4.0))
+    n, N = run.quasiparticles, run.phonons
+    assert n + 2 * N == pytest.approx(8.0, rel=1e-13)
+    assert 3.0 * n[-1] ** 2 == pytest.approx(2 * N[-1] / 0.5, rel=1e-6)
+    with pytest.raises(CaseError, match="no steady state"):
+        model.steady(1.0)
+    assert model.relaxation_times(1.0)[0] == math.inf
+
+
+def test_integration_reaches_the_steady_state_under_injection() -> None:
+    run = UNITY.run([0.5, 50.0, 100.0], (0.0, 0.0), quasiparticles=0.4, phonons=lambda t: 0.7)
+    n, N = UNITY.steady(0.4, 0.7)
+    assert (run.quasiparticles[-1], run.phonons[-1]) == pytest.approx((n, N), rel=1e-7)
+    assert run.ledger.injected == pytest.approx(1.8 * run.times, rel=1e-12)
+    assert np.max(np.abs(run.ledger.imbalance)) < 1e-12 * run.ledger.injected[-1]
+
+
+def test_pulse_against_an_independent_integrator() -> None:
+    def pulse(t: float) -> float:
+        return 5.0 * math.exp(-(((t - 1.0) / 0.2) ** 2))
+
+    times = np.linspace(0.0, 4.0, 21)
+    run = UNITY.run(times, quasiparticles=pulse)
+    start = [UNITY.thermal_density, UNITY.thermal_phonons]
+    other = solve_ivp(
+        lambda t, y: UNITY.rates(y[0], y[1], pulse(t), 0.0),
+        (0, 4),
+        start,
+        method="DOP853",
+        t_eval=times,
+        rtol=1e-11,
+        atol=1e-13,
+    )
+    assert run.quasiparticles == pytest.approx(other.y[0], rel=1e-7)
+    assert run.phonons == pytest.approx(other.y[1], rel=1e-7)
+    assert run.ledger.injected[-1] == pytest.approx(5.0 * 0.2 * math.sqrt(math.pi), rel=1e-6)
+
+
+def test_tolerance_is_met() -> None:
+    """A tenth of the tolerance, about a tenth of the error."""
+    exact = UNITY.run([3.0], (9.0, 0.0), tolerance=1e-11).quasiparticles[0]
+    errors = [
+        abs(UNITY.run([3.0], (9.0, 0.0), tolerance=tolerance).quasiparticles[0] / exact - 1)
+        for tolerance in (1e-4, 1e-6, 1e-8)
+    ]
+    assert errors[0] < 1e-4 and errors[1] < 1e-6 and errors[2] < 1e-8
+
+
+def test_densities_are_never_negative() -> None:
+    model = RothwarfTaylor(1.0, 1e-9, escape_time=1e-6)
+    run = model.run(np.geomspace(1e-12, 1e3, 16), (1e6, 0.0), tolerance=1e-4)
+    assert np.all(run.quasiparticles >= 0.0) and np.all(run.phonons >= 0.0)
+    empty = model.run([0.0, 1.0], (0.0, 0.0))
+    assert np.all(empty.quasiparticles == 0.0) and np.all(empty.ledger.imbalance == 0.0)
+
+
+@pytest.mark.parametrize("n", [1e-3, 1.0, 1e3])
+def test_relaxation_times_are_eigenvalues(n: float) -> None:
+    step = 1e-6 * n
+    columns = [
+        (np.array(UNITY.rates(n + dn, 1.0 + dN, 0, 0)) - np.array(UNITY.rates(n - dn, 1.0 - dN, 0, 0)))
+        / (2 * step)
+        for dn, dN in ((step, 0.0), (0.0, step))
+    ]
+    assert UNITY.jacobian(n) == pytest.approx(np.array(columns).T, rel=1e-6, abs=1e-6)
+    times = np.sort(-1.0 / np.linalg.eigvals(UNITY.jacobian(n)))[::-1]
+    assert UNITY.relaxation_times(n) == pytest.approx(times, rel=1e-9)
+
+
+def test_slow_relaxation_is_that_without_phonons() -> None:
+    """In Al the slow time is ``1/(2 R_eff n)``, also where a difference of eigenvalues would be rounding."""
+    for n in (1e12, 1e18):
+        slow, fast = FILM.relaxation_times(n)
+        assert slow == pytest.approx(FILM.reduced.relaxation_time(n), rel=1e-5)
+        both = 1 / FILM.pair_breaking_time + 1 / FILM.escape_time
+        assert fast == pytest.approx(1 / both, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((-1.0, 1.0), "recombination: must be a finite number ≥ 0, found -1"),
+        ((1.0, 0.0), "pair_breaking_time: must be positive or infinite, found 0"),
+        ((1.0, math.inf), "take TrappingModel"),
+        ((1.0, 1.0, math.nan), "escape_time: must be positive"),
+        ((1.0, 1.0, 1.0, -2.0), "trapping_time: must be positive"),
+        ((1.0, 1.0, 1.0, 1.0, math.inf), "thermal_density: must be a finite"),
+    ],
+)
+def test_bad_parameters(arguments: tuple[float, ...], message: str) -> None:
+    with pytest.raises(CaseError, match=message):
+        RothwarfTaylor(*arguments)
+
+
+def test_bad_runs() -> None:
+    for times in ([], [1.0, 1.0], [-1.0, 1.0], [0.0, math.nan], 3.0):
+        with pytest.raises(CaseError, match="times must be finite, increase"):
+            UNITY.run(times)
+    with pytest.raises(CaseError, match="start: density of phonons"):
+        UNITY.run([1.0], (0.0, -1.0))
+    with pytest.raises(CaseError, match="injection of quasiparticles at time .* found -1"):
+        UNITY.run([1.0], quasiparticles=lambda t: -1.0)
+    with pytest.raises(CaseError, match="tolerance"):
+        UNITY.run([1.0], tolerance=0.0)
+    with pytest.raises(CaseError, match="injection of phonons"):
+        UNITY.steady(0.0, -1.0)
+    with pytest.raises(CaseError, match="times must not be negative"):
+        TrappingModel(1.0).decay(1.0, [-1.0])
+    with pytest.raises(CaseError, match="no steady state"):
+        TrappingModel(0.0).steady(1.0)
+
+
+def test_bad_materials() -> None:
+    with pytest.raises(CaseError, match='"Al" is normal at 1.2 K; its critical temperature is 1.18 K'):
+        RothwarfTaylor.from_material(AL, temperature=1.2)
+    with pytest.raises(CaseError, match="temperature: must be"):
+        RothwarfTaylor.from_material(AL, temperature=-0.1)
+    with pytest.raises(CaseError, match='"Al_ryan2026": electron-phonon kinetics needs characteristic_time'):
+        RothwarfTaylor.from_material(load_material("Al_ryan2026"))
+
+
+def test_step_collapse_names_the_process() -> None:
+    def wild(t: float) -> float:
+        return 1e300 if t > 0.5 else 0.0
+
+    with pytest.raises(
+        ConvergenceError, match="no step was small enough between .* process is pair breaking"
+    ):
+        RothwarfTaylor(1e200, 1e-3, escape_time=1.0).run([1.0], (0.0, 1.0), quasiparticles=wild)
