@@ -13,7 +13,10 @@ from fvqp.results.result import Result
 #: Name in a case → package with modules ``schema`` (``CASE``, the class of its cases), ``checks``
 #: (``check_case(case)``: what contradicts itself or goes unused) and ``run`` (``run(case, out, resume,
 #: comm)`` and ``check(case)``). Loaded when a case names it: a model brings much that others do not need.
-PACKAGES = {"usadel": "fvqp.case.usadel"}
+PACKAGES = {
+    "usadel": "fvqp.case.usadel",
+    "eliashberg": "fvqp.case.eliashberg",
+}
 
 
 def schema(model: str) -> type[Case]:

@@ -86,6 +86,14 @@ QUANTITIES: dict[str, Quantity] = {
     "frequency_shift": Quantity(
         "1", "relative shift of the resonance against no quasiparticles"
     ),
+    "alpha2F": Quantity("1", "electron-phonon interaction"),
+    "gap_real": Quantity("eV", "real part of the gap function"),
+    "gap_imag": Quantity("eV", "imaginary part of the gap function"),
+    "Z_real": Quantity("1", "real part of the renormalization function"),
+    "Z_imag": Quantity("1", "imaginary part of the renormalization function"),
+    "Z0": Quantity("1", "renormalization at the gap edge"),
+    "gap_matsubara": Quantity("eV", "gap edge from the imaginary axis"),
+    "Z0_matsubara": Quantity("1", "renormalization at the gap edge from the imaginary axis"),
     "ledger_particles": Quantity("s-1", "quasiparticle number balance"),
     "ledger_charge": Quantity("A", "quasiparticle charge balance"),
     "ledger_energy": Quantity("W", "energy balance"),

@@ -14,11 +14,15 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from fvqp.errors import FvqpError
-from fvqp.results.figures import kinetic, wire
+from fvqp.results.figures import kinetic, spectra, wire
 from fvqp.results.figures.common import SYMBOLS, Drawing, FigureSpec
 from fvqp.results.files import replacing
 
-FAMILIES: dict[str, dict[str, Drawing]] = {"usadel": wire.KINDS, "boltzmann": kinetic.KINDS}
+FAMILIES: dict[str, dict[str, Drawing]] = {
+    "usadel": wire.KINDS,
+    "boltzmann": kinetic.KINDS,
+    "eliashberg": spectra.KINDS,
+}
 """Kinds of figures and what draws them, by the attribute ``model`` of a dataset."""
 
 LETTERS_PER_INCH = 13

@@ -106,6 +106,11 @@ def _gap(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
     values = _in_delta0(dataset, _at_junctions(dataset, "gap"))
     if "cell" in values.dims:
         values = values.min("cell", keep_attrs=True)
+    if "junction" in values.dims:
+        first = values.isel(junction=0)
+        if np.allclose(values, first, rtol=1e-9, atol=0.0, equal_nan=True):
+            # One gap for the whole device is one curve.
+            values = first
     others = [dim for dim in values.dims if dim != "V_inj" and values.sizes[dim] > 1]
     figure.set_size_inches(4.0, 3.0)
     axes = figure.subplots()

@@ -1,0 +1,1 @@
+"""Cases of the Eliashberg model: spectra of strong coupling."""
