@@ -148,8 +148,8 @@ class GapFollower:
         """Gap and occupations after quasiparticles were carried along with the gap to its solution.
 
         Number ``Σ s_i f_i`` and energy (`total_energy`) of every cell are those at the start, to rounding,
-        0 ≤ f ≤ 1, and the gap equation holds with the new f to 1e-12. Nothing moves where it holds already. Bins
-        without states at the end keep their occupation.
+        0 ≤ f ≤ 1, and the gap equation holds with the new f to 1e-12. Nothing moves where it holds
+        already. Bins without states at the end keep their occupation.
 
         Args:
             f: ``(cells, N)`` after collisions at the gap ``gap``.

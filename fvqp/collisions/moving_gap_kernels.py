@@ -23,6 +23,7 @@ _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(8)
 _FEW_NODES, _FEW_WEIGHTS = np.polynomial.legendre.leggauss(4)
 _FEW = 50.0  # a stretch so many times narrower than its energy is integrated to rounding by four nodes
 _SLACK = 8.0 * np.finfo(np.float64).eps
+_EDGE = 3  # so many bins at the gap have states whose density varies over the bin
 _MOVE = 0.4  # largest move of the gap in one piece, in widths of the bins there
 
 
@@ -51,6 +52,7 @@ class Spectrum(NamedTuple):
 
     Attributes:
         states, anomalous: ``s`` and ``p`` of the bins, ``(N,)``.
+        gap: ``(1,)``.
         drift, upper: ``∫ρ Δ/E dE`` between neighbouring centres, and its part next to the upper one,
             ``(N − 1,)``.
     """
@@ -59,11 +61,12 @@ class Spectrum(NamedTuple):
     anomalous: NDArray
     drift: NDArray
     upper: NDArray
+    gap: NDArray
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _room(bins):
-    return Spectrum(np.empty(bins), np.empty(bins), np.empty(bins - 1), np.empty(bins - 1))
+    return Spectrum(np.empty(bins), np.empty(bins), np.empty(bins - 1), np.empty(bins - 1), np.empty(1))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -113,7 +116,8 @@ def _stretches(bounds, gap, xi, number, mean, weight):
 @njit(cache=True, nogil=True, error_model="numpy")
 def spectrum(axis, gap, out, scratch):
     """Bin measure and drift at a gap; ``scratch`` is ``(4, N + 2)``."""
-    states, anomalous, drift, upper = out
+    states, anomalous, drift, upper, _ = out
+    out.gap[0] = gap
     bins = states.size
     xi, number, mean, weight = scratch[0], scratch[1, :-1], scratch[2, :-1], scratch[3, :-1]
     if not axis.linear:
@@ -179,34 +183,51 @@ def carry(centres, f, old, new, energy, out, flux, face):
     """
     bins = f.size
     s, t = old.states, new.states
-    through, work = 0.0, 0.0
+    through, work, lever, edge = 0.0, 0.0, 0.0, 0
+    change = new.gap[0] ** 2 - old.gap[0] ** 2
     for i in range(bins - 1):
         through -= t[i] - s[i]
         flux[i] = through
         up, down, far = (i, i + 1, i - 1) if through > 0.0 else (i + 1, i, i + 2)
         moved = abs(through)
+        if s[i] > 0.0 or t[i] > 0.0:
+            # where a straight line of occupations must leave the bin to arrive as a straight line
+            lever += t[i] * change / (centres[i] + np.sqrt(max(centres[i] ** 2 - change, 0.0)))
+            edge += 1
         if moved > s[up] + 1e-14:
             return False
         value = f[up]
-        if 0 <= far < bins and s[down] > 0.0 and s[far] > 0.0 and moved > 0.0:
-            ahead, behind = f[down] - f[up], f[up] - f[far]
-            total = old.drift[i] + new.drift[i]
-            if ahead * behind > 0.0 and total > 0.0:
-                share = min(max((old.upper[i] + new.upper[i]) / total, 0.0), 1.0)
-                if through < 0.0:
-                    share = 1.0 - share
-                left = max(s[up] - moved, 0.0)
+        total = old.drift[i] + new.drift[i]
+        if moved > 0.0 and total > 0.0:
+            room = min(value, 1.0 - value)
+            left = max(s[up] - moved, 0.0)
+            if edge <= _EDGE:
+                share = lever / ((centres[i + 1] - centres[i]) * through)
+                share = share if through > 0.0 else 1.0 - share
+            else:
+                share = (old.upper[i] + new.upper[i]) / total
+                share = (1.0 - share if through > 0.0 else share) * (left / s[up])
+            share = min(max(share, 0.0), 1.0)
+            # next to the gap one of the two neighbours holds no states: a straight line from the other
+            known = 0 <= far < bins and s[far] > 0.0
+            ahead = f[down] - value
+            behind = value - f[far] if known else np.copysign(room, ahead)
+            if s[down] == 0.0:
+                ahead = min(max(behind, -room), room) if known else 0.0
+            if ahead * behind > 0.0:
                 limit = behind * min(1.0, left / moved)
-                step = share * (left / s[up]) * ahead
+                step = share * ahead
                 value += step if abs(step) < abs(limit) else limit
         face[i] = value
-        work += (centres[i + 1] - centres[i]) * through * value
+        distance = (centres[i + 1] - centres[i]) * through
+        lever -= distance
+        work += distance * value
     through -= t[bins - 1] - s[bins - 1]
     for i in range(bins):
-        change = through * f[i] if i == bins - 1 else -flux[i] * (face[i] - f[i])
+        gain = through * f[i] if i == bins - 1 else -flux[i] * (face[i] - f[i])
         if i > 0:
-            change += flux[i - 1] * (face[i - 1] - f[i])
-        out[i] = f[i] + change / t[i] if t[i] > 0.0 else f[i]
+            gain += flux[i - 1] * (face[i - 1] - f[i])
+        out[i] = f[i] + gain / t[i] if t[i] > 0.0 else f[i]
     if not 0.0 <= out[bins - 1] <= 1.0:
         return False
     return _adjust(centres, out, t, energy - work, flux)
