@@ -145,12 +145,12 @@ class _Reader:
                 raise CheckpointError(f"{self._path}: format version {version}, not up to {FORMAT_VERSION}")
             if file.attrs["case_hash"] != case_hash:
                 raise CheckpointError(
-                    f"{self._path}: belongs to another case; choose another folder with --out"
+                    f"{self._path}: belongs to another case; choose another folder (--out, out=)"
                 )
             if file.attrs["mesh_hash"] != geometry:
                 raise CheckpointError(
                     f"{self._path}: belongs to another mesh (of {int(file.attrs['n_cells'])} cells); "
-                    "choose another folder with --out"
+                    "choose another folder (--out, out=)"
                 )
             numbers = {name: value[()] for name, value in file.get("numbers", {}).items()}
             shapes = {name: value.shape[1:] for name, value in file["arrays"].items()}

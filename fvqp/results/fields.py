@@ -28,6 +28,8 @@ DISPLAY: dict[str, tuple[str, float]] = {
     "charge_imbalance": ("C/m^3", 1.0),
 }
 """Unit shown in ParaView and the factor to it from that of ``results.nc``; others are left as they are."""
+DIGITS = 12
+"""Of the time of a step."""
 _MICROMETRES = 1e6
 
 
@@ -55,6 +57,8 @@ class FieldSeries:
         :class:`FvqpError` on all ranks if a file cannot be written.
         """
         comm = mesh.comm
+        # 0.1 V in millivolt is 100, not 100.00000000000001.
+        time = float(f"{time:.{DIGITS}g}")
         steps: dict[float, str] = (
             self._steps if self._steps is not None else on_root(comm, self._earlier_steps)
         )

@@ -61,5 +61,8 @@ def _reason(error: Exception, path: Path) -> str:
     except OSError:
         free = _ALMOST_NOTHING
     if number in _FULL or (number not in (errno.EACCES, errno.ENOENT) and free < _ALMOST_NOTHING):
-        return "the disk is full; what was written before is intact, and --resume goes on once there is space"
+        return (
+            "the disk is full; what was written before is intact, and --resume (resume=True) goes on once "
+            "there is space"
+        )
     return f"cannot be written: {getattr(error, 'strerror', None) or error}"

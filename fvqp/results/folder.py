@@ -98,16 +98,16 @@ class ResultsFolder:
             # A run that failed before its first result has claimed nothing.
             if self.results.exists() and folder_hash(self.path) != self.case_hash:
                 raise CheckpointError(
-                    f"{self.path}: belongs to another case, see its case.toml; choose another with --out"
+                    f"{self.path}: belongs to another case, see its case.toml; choose another (--out, out=)"
                 )
             if not resume and self.results.exists():
                 raise CheckpointError(
-                    f"{self.path}: holds results of this case already; --resume goes on from them, "
-                    "--out chooses another folder"
+                    f"{self.path}: holds results of this case already; --resume (resume=True) goes on "
+                    "from them, --out (out=) chooses another folder"
                 )
         elif any(self.path.iterdir()):
             raise CheckpointError(
-                f"{self.path}: is not empty and not a results folder; choose another with --out"
+                f"{self.path}: is not empty and not a results folder; choose another (--out, out=)"
             )
         write_text(case_file, f"# fvqp case, sha256 {self.case_hash}\n{case_text}")
         return resume and self.results.exists()

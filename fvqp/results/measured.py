@@ -133,6 +133,12 @@ def _header(path: Path, header: list[str]) -> tuple[dict[str, int], dict[str, fl
         except FvqpError as error:
             raise FvqpError(f"{path}: column {text.strip()}: {error}") from None
     missing = [name for name in NEEDED if name not in used]
+    for mark, name in (";", "semicolons"), ("\t", "tabs"):
+        if missing and len(header) == 1 and mark in header[0]:
+            raise FvqpError(
+                f"{path}: its columns are separated by {name}; separate them by commas, and write numbers "
+                "with a decimal point"
+            )
     if missing:
         found = ", ".join(entry.strip() for entry in header)
         raise FvqpError(f"{path}: no column {missing[0]} (columns: {found})")

@@ -49,7 +49,7 @@ def test_whose_folder(film, sweep, tmp_path):
     for resume in (False, True):
         with pytest.raises(CheckpointError, match="belongs to another case"):
             ResultsFolder(path, TEXT, "cd" * 32, comm=film.comm, resume=resume)
-    with pytest.raises(CheckpointError, match="--resume"):
+    with pytest.raises(CheckpointError, match=r"--resume \(resume=True\) goes on from them, --out \(out=\)"):
         ResultsFolder(path, TEXT, HASH, comm=film.comm)
     assert ResultsFolder(path, TEXT, HASH, comm=film.comm, resume=True).resuming
     with ResultsFolder(tmp_path / "failed", TEXT, HASH, comm=film.comm):
@@ -98,10 +98,11 @@ def test_fields_for_paraview(film, tmp_path):
     series = FieldSeries(tmp_path)
     gap = np.arange(film.n_cells) * 1e-6
     series.write(film, 0.4, {"gap": gap, "f_L at 1.5 Delta0": np.ones(film.n_cells)})
-    series.write(film, -0.4, {"gap": 2 * gap})
+    assert -0.1 - 0.2 - 0.1 + 1e-16 != -0.4
+    series.write(film, -0.1 - 0.2 - 0.1 + 1e-16, {"gap": 2 * gap})
     FieldSeries(tmp_path).write(film, 0.4, {"gap": 3 * gap})
     entries = list(ET.parse(tmp_path / "fields.pvd").iter("DataSet"))
-    assert [float(entry.attrib["timestep"]) for entry in entries] == [-0.4, 0.4]
+    assert [entry.attrib["timestep"] for entry in entries] == ["-0.4", "0.4"]
     grid = pyvista.read(tmp_path / entries[1].attrib["file"])
     assert grid.n_cells == 24 and grid.n_points == 35
     np.testing.assert_allclose(grid.cell_data["gap (ueV)"], 3 * gap[grid.cell_data["cell"]] * 1e6)
@@ -192,6 +193,18 @@ def test_gap_and_quasiparticles_are_drawn_on_the_scale_of_the_gap(film, sweep, t
     x, y = axes.lines[0].get_data()
     np.testing.assert_allclose(x, [1.5, 2.5])
     np.testing.assert_allclose(y, [0.3, 0.1])
+
+
+def test_one_gap_for_the_device_is_one_curve(film, sweep, tmp_path, monkeypatch):
+    sweep.set_coordinate("junction", ("junction",), np.array(["A", "B"]))
+    sweep.define("gap_junction", ("junction",), "eV", "gap under the junctions")
+    gap = sweep.dataset["gap_junction"]
+    gap.values[...] = 1e-4 * (1.0 + 0.1 * np.arange(11))[:, None]
+    (axes,) = drawn(sweep.dataset, FigureSpec("gap"), monkeypatch, tmp_path)
+    assert len(axes.lines) == gap.sizes["supercurrent"]
+    gap.values[..., 1] *= 1.01
+    (axes,) = drawn(sweep.dataset, FigureSpec("gap"), monkeypatch, tmp_path)
+    assert [line.get_label()[-1] for line in axes.lines] == ["A", "B"]
 
 
 def test_curves_are_shifted_and_biases_in_millivolt(film, sweep, tmp_path, monkeypatch):

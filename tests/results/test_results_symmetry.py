@@ -111,6 +111,8 @@ def test_measured_table(tmp_path):
     ("text", "reason"),
     [
         ("V_inj,g\n1,2\n", "no column g_nl"),
+        ("V_inj (mV);g_nl (nS)\n-1,5;2\n1,5;2\n", "separated by semicolons; separate them by commas"),
+        ("V_inj\tg_nl\n-1\t2\n1\t2\n", "separated by tabs"),
         ("V_inj (um), g_nl\n1,2\n", "column V_inj"),
         ("V_inj,g_nl\n1,x\n", "line 2"),
         ("V_inj,g_nl\n1\n", "line 2: 1 entries"),
