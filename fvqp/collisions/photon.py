@@ -16,7 +16,7 @@ from scipy.sparse import csr_array
 from fvqp.collisions.grid import CollisionGrid
 from fvqp.collisions.measure import SpectralMeasure
 from fvqp.collisions.process import Blocks, Flow, GainLoss, Pair, checked_occupations
-from fvqp.errors import CaseError
+from fvqp.errors import CaseError, ConvergenceError
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -27,6 +27,9 @@ class PhotonDrive:
 
     Between E and E + ω0 quasiparticles scatter, for any ω0; photons of ω0 > 2Δ break pairs besides, and
     pairs emit them. ω0 need not be a multiple of a bin width. Transitions above the last bin are left out.
+
+    At a given power all methods raise `ConvergenceError` for a state that cannot absorb it: without
+    quasiparticles, or with more of them at higher energies.
 
     Attributes:
         grid: energies.
@@ -197,7 +200,7 @@ class PhotonDrive:
         absorbed = self.frequency * _total(net)
         if np.any((absorbed <= 0.0) & (self.power > 0.0)):
             cell = int(np.argmax((absorbed <= 0.0) & (self.power > 0.0)))
-            raise CaseError(
+            raise ConvergenceError(
                 f"photon drive at given absorbed power: the quasiparticles of cell {cell} absorb no more "
                 f"photons of {self.frequency:g} Δ0 than they emit; start with some quasiparticles, and with "
                 "more photons than such as are in equilibrium with them"

@@ -8,7 +8,7 @@ from scipy.integrate import quad
 from states import DEBYE, GAPS, GRADED, UNIFORM, random_state, thermal_state
 
 from fvqp.collisions import CollisionGrid, PhotonDrive, bcs_measure, quasiparticle_energy
-from fvqp.errors import CaseError
+from fvqp.errors import CaseError, ConvergenceError
 
 #: Below and above 2Δ, on the uniform grids and off them, smaller than a bin, and just above threshold.
 ENERGIES = [0.25, 0.237, 0.013, 1.4142, 2.1, 2.0013, 2.6, 3.77]
@@ -204,7 +204,7 @@ def test_messages(make, message):
 
 def test_power_needs_something_that_absorbs():
     f, n = np.zeros((4, UNIFORM.n)), np.zeros((4, UNIFORM.n_phonon))
-    with pytest.raises(CaseError, match="of cell 0 absorb no more"):
+    with pytest.raises(ConvergenceError, match="of cell 0 absorb no more"):
         PhotonDrive.at_power(UNIFORM, 0.1, 1.0).rates(bcs_measure(UNIFORM, GAPS), f, n)
     with pytest.raises(CaseError, match="need f of shape"):
         PhotonDrive.at_power(UNIFORM, 0.1, 1.0).rates(bcs_measure(UNIFORM, GAPS), f[:, :5], n)
