@@ -107,16 +107,17 @@ def _gap(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
     if "cell" in values.dims:
         values = values.min("cell", keep_attrs=True)
     if "junction" in values.dims:
-        first = values.isel(junction=0)
-        if np.allclose(values, first, rtol=1e-9, atol=0.0, equal_nan=True):
+        values = values.transpose("junction", ...)
+        if np.allclose(values, values[:1], rtol=1e-9, atol=0.0, equal_nan=True):
             # One gap for the whole device is one curve.
-            values = first
-    others = [dim for dim in values.dims if dim != "V_inj" and values.sizes[dim] > 1]
+            values = values[0]
+    others = [str(dim) for dim in values.dims if dim != "V_inj" and values.sizes[dim] > 1]
+    along = "junction" if "junction" in others else others[-1] if others else None
     figure.set_size_inches(4.0, 3.0)
     axes = figure.subplots()
     if "V_inj" not in values.dims:
         raise FvqpError("the gap is drawn over V_inj, which these results do not sweep")
-    draw_curves(axes, values, "V_inj", str(others[-1]) if others else None, spec.offset)
+    draw_curves(axes, values, "V_inj", along, spec.offset)
     draw_legend(axes, bool(spec.offset))
 
 
