@@ -50,7 +50,7 @@ def _dos(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
             bcs = energies[above] / np.sqrt(energies[above] ** 2 - gaps[row] ** 2)
             ratio.plot(energies[above], values[row][above] / bcs, color=colour, linewidth=1.1)
     near.set(xlabel="$\\epsilon$ (meV)", ylabel="$\\rho(\\epsilon)$", ylim=(0.0, 5.0))
-    near.set_xlim(0.0, 4.0 * max(float(np.nanmax(gaps)), 0.05 * float(energies[-1])))
+    near.set_xlim(0.0, max(4.0 * float(np.nanmax(gaps)), 0.05 * float(energies[-1])))
     ratio.set(xlabel="$\\epsilon$ (meV)", ylabel="$\\rho/\\rho_\\mathrm{BCS}$")
     draw_legend(near, False)
 
