@@ -77,7 +77,7 @@ def shape_mesh(
         ``{"point_A": -3e-7}``. The outer sides are named left, right (first axis), bottom, top (second),
         front, back (third) without being asked for; a side on the axis of revolution has no area and no name.
 
-    Raises `MeshError`: unknown shape, widths that do not make a grid, a box that holds nothing.
+    Raises `MeshError`: unknown shape, widths that do not make a grid, a box that holds nothing, no FiPy.
     """
     if kind not in SHAPES:
         raise MeshError(f"no shape '{kind}'{suggestion(kind, SHAPES)} (shapes: {', '.join(SHAPES)})")
@@ -92,7 +92,7 @@ def shape_mesh(
     low[: len(origin)] = origin
     if shape.coordinates != "cartesian" and low[0] < 0:
         raise MeshError(f"{kind}: the radius begins at {low[0]:g} m, below zero")
-    vertices = _vertices(shape, widths)
+    vertices = _vertices(kind, shape, widths)
     if comm.rank > 0:
         raise_together(comm, None)
         return build_mesh(None, None, comm=comm)
@@ -142,9 +142,15 @@ def _widths(kind: str, axis: str, width: Widths, count: int | None, length: floa
     return widths
 
 
-def _vertices(shape: Shape, widths: list[np.ndarray]) -> np.ndarray:
+def _vertices(kind: str, shape: Shape, widths: list[np.ndarray]) -> np.ndarray:
     # Imported here: it takes a second, and sets up its communicator, which is collective.
-    import fipy
+    try:
+        import fipy
+    except ImportError as error:
+        raise MeshError(
+            f"{kind}: FiPy, which makes the grid, cannot be loaded ({error}); on several ranks it needs the "
+            "environment variable FIPY_SOLVERS unset, or petsc"
+        ) from None
 
     # A grid of revolution has the vertices of the plane one; FiPy's own classes for it ignore `communicator`.
     grid_class = {1: fipy.Grid1D, 2: fipy.Grid2D, 3: fipy.Grid3D}[shape.dim]
