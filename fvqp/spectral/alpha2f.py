@@ -243,7 +243,7 @@ class Metal:
         critical_temperature: measured, kelvin.
         omega_log: published, meV.
         ratio: published ``2Δ0/k_BT_c`` of Eliashberg theory.
-        source: of the numbers.
+        source: of the numbers; the originals were not at hand, see the head of ``alpha2f_metals.toml``.
     """
 
     name: str

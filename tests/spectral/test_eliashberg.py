@@ -217,6 +217,37 @@ def test_injected_quasiparticles_lower_the_gap() -> None:
     assert expected > 0.03
 
 
+def test_self_energies_of_any_occupation_are_emission_and_absorption(sn: alpha2f.Metal, sn_solution) -> None:
+    """Bands of hot quasiparticles and phonons: the integrals, written out, give the solution back.
+
+        Im εZ = π ∫dΩ α²F(Ω) {ρ(ε−Ω) [1 + n(Ω) − f(ε−Ω)] + ρ(ε+Ω) [n(Ω) + f(ε+Ω)]},  f(−ε) = 1 − f(ε)
+
+    and Im φ likewise with ϕ.
+    """
+
+    def f(energy):
+        return 0.3 * np.exp(-(((energy - 1.5) / 0.4) ** 2))
+
+    def n(omega):
+        return 2.0 * np.exp(-(((omega - 5.0) / 1.0) ** 2))
+
+    out = eliashberg.solve(sn.spectrum, coulomb=sn.coulomb, f=f, n=n, start=sn_solution)
+    assert out.gap_edge < 0.9 * sn_solution.gap_edge
+    bins = out.bins(np.linspace(0.0, 40.0, 8001))
+    positive = 0.5 * (bins.edges[1:] + bins.edges[:-1])
+    energy = np.concatenate((-positive[::-1], positive))
+    occupied = np.concatenate((1.0 - f(positive[::-1]), f(positive)))
+    states = np.concatenate((bins.s[::-1], bins.s))
+    pairs = np.concatenate((-bins.p[::-1], bins.p))
+    for k in np.searchsorted(out.energy, [0.3, 1.0, 3.0, 8.0, 15.0]):
+        omega = out.energy[k] - energy
+        statistics = n(np.abs(omega)) + np.where(omega > 0.0, 1.0 - occupied, occupied)
+        weight = math.pi * sn.spectrum(np.abs(omega)) * statistics
+        assert out.epsilon_Z[k].imag == pytest.approx(np.sum(weight * states), rel=5e-3)
+        scale = np.sum(weight * np.abs(pairs))
+        assert out.phi[k].imag == pytest.approx(np.sum(weight * pairs), abs=5e-3 * scale)
+
+
 def test_starting_from_another_solution(sn: alpha2f.Metal, sn_solution) -> None:
     again = eliashberg.solve(sn.spectrum, coulomb=sn.coulomb, start=sn_solution)
     assert again.gap_edge == pytest.approx(sn_solution.gap_edge, rel=1e-7)
