@@ -26,7 +26,7 @@ from fvqp.case.quantities import (
     Temperature,
     Time,
 )
-from fvqp.case.tables import AS_LIST, ONCE, Case, Count, Name, Table
+from fvqp.case.tables import AS_LIST, ONCE, Case, Count, Flag, Name, Table
 from fvqp.errors import CaseError
 
 MOST_BINS = 20_000
@@ -78,7 +78,7 @@ class Energies(Table):
     growth: PositiveNumber | None = None
     """Graded: widening with the distance from the gap; default 0.05."""
     lowest_gap: Energy | None = None
-    """Smallest gap that the axis must hold; default: the gap if it is fixed, half of Δ0 if it follows."""
+    """Smallest gap that the axis must hold; default: the gap if it is fixed, 0 if it follows."""
     phonon_maximum: Energy | None = None
     """Largest phonon energy, such as the Debye energy; default: all that collisions on the axis can emit."""
     rule: Literal["linear", "bin"] = "linear"
@@ -219,7 +219,7 @@ class Microwave(Table):
 
     photon_energy: PhotonEnergy
     """ħω0, or the frequency: ``"20 ueV"``, ``"4.8 GHz"``."""
-    coupling: Frequency
+    coupling: Frequency | None = None
     """c_phot: rate constant of one photon."""
     photons: Annotated[Number, NotNegative] | None = None
     """Mean number n̄ of photons in the mode."""
@@ -231,6 +231,15 @@ class Microwave(Table):
         if (self.photons is None) == (self.absorbed_power is None):
             raise ValueError(
                 "give either photons or absorbed_power" + ("" if self.photons is None else ", not both")
+            )
+        if (self.coupling is None) != (self.photons is None):
+            raise ValueError(
+                "coupling: "
+                + (
+                    "missing: photons needs it"
+                    if self.photons is not None
+                    else "is not used with absorbed_power"
+                )
             )
         if not self.photon_energy.value > 0:
             raise ValueError("photon_energy: must be positive")
@@ -317,24 +326,30 @@ class Resonator(Table):
     """Of its resonance, or the frequency."""
     kinetic_inductance_fraction: Share = 1.0
     """α: share of the kinetic in the total inductance."""
-    film: Literal["thin", "thick"] = "thin"
-    """Against the penetration depth."""
+    thickness: PositiveNumber | None = None
+    """Of the film, in penetration depths; default: a thin film."""
 
 
 class Output(Table):
     """What is stored at every point."""
 
-    stored: Annotated[tuple[Literal["f", "n", "rates"], ...], ONCE] = ("f", "n")
-    """``f``, ``n``: spectra; ``rates``: inverse lifetimes of quasiparticles and phonons."""
-    every: Count = 1
-    """Spectra are stored at every n-th point."""
+    rates: Flag = False
+    """Whether inverse lifetimes of quasiparticles and phonons are stored beside their occupations."""
 
 
 class Figure(Table):
     """A figure of the results folder."""
 
     kind: Literal[
-        "distribution", "phonons", "density", "energies", "gap", "conductivity", "lifetimes", "resonator"
+        "distribution",
+        "phonons",
+        "density",
+        "x_qp",
+        "energies",
+        "gap",
+        "conductivity",
+        "lifetimes",
+        "resonator",
     ]
     file: Annotated[str, Field(pattern=r"^[\w.-]+\.(png|pdf|svg)$")] | None = None
     """File name in ``figures/``; default: the kind, as PNG."""

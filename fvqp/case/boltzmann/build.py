@@ -1,0 +1,335 @@
+"""From a checked case of the Boltzmann model to its objects: units, grid, collisions, drives, first state."""
+
+from __future__ import annotations
+
+import csv
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import constants
+
+from fvqp.case.boltzmann.schema import MOST_BINS, BoltzmannCase, Injection, Microwave, Pulse
+from fvqp.collisions import (
+    CollisionGrid,
+    ElectronPhonon,
+    Pair,
+    PhotonDrive,
+    Process,
+    SpectralMeasure,
+    bcs_measure,
+    thermal,
+)
+from fvqp.collisions.moving_gap import GapFollower
+from fvqp.collisions.sources import (
+    ConstantTrapping,
+    Gaussian,
+    PhononEscape,
+    PhononInjection,
+    QuasiparticleInjection,
+)
+from fvqp.errors import CaseError
+from fvqp.materials import Material, load_material
+from fvqp.models.coupling import electron_phonon_coupling
+
+Floats = NDArray[np.float64]
+
+#: Escape time in τ0^pb that keeps phonons in equilibrium with the bath to nine digits.
+INSTANT = 1e-9
+#: Standard deviations of a pulse that must fit onto the axis.
+REACH = 3.0
+
+
+@dataclass(frozen=True)
+class Units:
+    """SI values of the units that are used inside.
+
+    Attributes:
+        energy: Δ0, joule.
+        time: τ0, seconds.
+        density: 4 N0 Δ0, 1/m³.
+    """
+
+    energy: float
+    time: float
+    density: float
+
+    @property
+    def energy_density(self) -> float:
+        """4 N0 Δ0², J/m³."""
+        return self.density * self.energy
+
+    @property
+    def power_density(self) -> float:
+        """4 N0 Δ0²/τ0, W/m³."""
+        return self.energy_density / self.time
+
+    def temperature(self, kelvin: float) -> float:
+        """k_BT in Δ0."""
+        return constants.k * kelvin / self.energy
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What all points of a sweep share.
+
+    Attributes:
+        units, material, grid, collisions: as named.
+        follower: of a gap that follows; None if it is fixed at ``gap``.
+        gap: in Δ0, of a fixed gap.
+    """
+
+    units: Units
+    material: Material
+    grid: CollisionGrid
+    collisions: ElectronPhonon
+    follower: GapFollower | None
+    gap: float
+
+    def measure(self, gap: float, rule: str) -> SpectralMeasure:
+        """Bin measure at a gap."""
+        return self.follower.measure(gap) if self.follower else bcs_measure(self.grid, gap, rule)  # type: ignore[arg-type]
+
+
+def build_setup(case: BoltzmannCase) -> Setup:
+    """Material, units, grid and collisions of a case; raises :class:`CaseError`."""
+    material = _material(case)
+    tau0, n0 = material.characteristic_time, material.dressed_density_of_states
+    units = Units(material.gap, tau0, 4.0 * n0 * material.gap)
+    gap = 1.0 if case.gap.value is None else case.gap.value.in_delta0(material.gap)
+    grid = _grid(case, material.gap, gap)
+    for temperature in case.sweep.temperature:
+        if temperature >= material.critical_temperature:
+            raise CaseError(
+                f"{case.source}: sweep.temperature: {temperature:g} K is not below the critical temperature "
+                f"{material.critical_temperature:.4g} K"
+            )
+    published = case.material.pair_breaking_time is not None
+    coupling = electron_phonon_coupling(material, "published" if published else "derived")
+    try:
+        collisions = ElectronPhonon(grid, coupling, case.collisions.evaluation)
+        follower = GapFollower(grid, case.energies.rule) if case.gap.model == "follows" else None
+    except CaseError as error:
+        raise CaseError(f"{case.source}: energies: {error}") from None
+    return Setup(units, material, grid, collisions, follower, gap)
+
+
+def _material(case: BoltzmannCase) -> Material:
+    given = case.material
+    try:
+        material = load_material(given.name)
+        changes = {
+            key: value
+            for key in (
+                "critical_temperature",
+                "characteristic_time",
+                "pair_breaking_time",
+                "dressed_density_of_states",
+            )
+            if (value := getattr(given, key)) is not None
+        }
+        if given.gap is not None:
+            changes["gap"] = given.gap.in_joule(0.0)
+            # Without one of its own, the ratio to the gap stays that of the material.
+            changes.setdefault(
+                "critical_temperature", material.critical_temperature * changes["gap"] / material.gap
+            )
+        sources = {k: v for k, v in material.sources.items() if k not in changes}
+        material = replace(material, **changes, sources=sources | dict.fromkeys(changes, "given in the case"))
+        material.require(
+            "electron-phonon kinetics (the Boltzmann model)",
+            "characteristic_time",
+            "dressed_density_of_states",
+            *(() if given.pair_breaking_time is not None else ("ion_density", "debye_energy")),
+        )
+    except CaseError as error:
+        raise CaseError(f"{case.source}: material: {error}") from None
+    if not material.gap > 0.0:
+        raise CaseError(f"{case.source}: material.name: {material.name} is a normal metal; it has no gap")
+    return material
+
+
+def _grid(case: BoltzmannCase, delta0: float, gap: float) -> CollisionGrid:
+    """The energy axes."""
+    energies = case.energies
+    width, maximum = energies.width.in_delta0(delta0), energies.maximum.in_delta0(delta0)
+    top = None if energies.phonon_maximum is None else energies.phonon_maximum.in_delta0(delta0)
+    fixed = case.gap.model == "fixed"
+    lowest = gap if fixed else 0.0
+    if energies.lowest_gap is not None:
+        lowest = energies.lowest_gap.in_delta0(delta0)
+        if fixed and lowest > gap:
+            raise CaseError(
+                f"{case.source}: energies.lowest_gap: {lowest:g} Delta0 is above the gap of {gap:g} Delta0"
+            )
+    if top is not None and top < 2.0 * max(gap, lowest):
+        raise CaseError(
+            f"{case.source}: energies.phonon_maximum: {top:.4g} Delta0 is below twice the gap: no phonon "
+            "could break a pair, and quasiparticles could not recombine"
+        )
+    if maximum <= 1.0 + 2.0 * width:
+        raise CaseError(
+            f"{case.source}: energies.maximum: {maximum:.4g} Delta0 leaves no room above the gap; expected "
+            'several Delta0, such as "4 Delta0"'
+        )
+    bins = (maximum - lowest) / width
+    if energies.spacing == "uniform" and bins > MOST_BINS:
+        raise CaseError(
+            f"{case.source}: energies.width: makes {bins:.3g} bins, at most {MOST_BINS} are possible; "
+            'choose wider ones, or spacing = "graded"'
+        )
+    try:
+        if energies.spacing == "uniform":
+            # Where the gap is below the middle of its bin, the bin beneath holds states too.
+            start = max(lowest - width, 0.0)
+            return CollisionGrid.uniform(width, maximum, start=start, phonon_maximum=top)
+        growth = 0.05 if energies.growth is None else energies.growth
+        gaps = (max(lowest - width, 0.0), max(gap, 1.0))
+        return CollisionGrid.graded(maximum, gap=gaps, finest=width, growth=growth, phonon_maximum=top)
+    except CaseError as error:
+        raise CaseError(f"{case.source}: energies: {error}") from None
+
+
+def build_processes(
+    case: BoltzmannCase, setup: Setup, temperature: float, strength: float
+) -> dict[str, Process]:
+    """Drives, sources and sinks by name.
+
+    Args:
+        case, setup: as named.
+        temperature: of the bath, kelvin.
+        strength: factor of the drives.
+    """
+    units, grid, coupling = setup.units, setup.grid, setup.collisions.coupling
+    processes: dict[str, Process] = {}
+    try:
+        for number, microwave in enumerate(case.microwaves):
+            key = f"microwaves[{number}]"
+            processes[key] = _drive(microwave, setup, strength)
+        for number, injection in enumerate(case.injections):
+            key = f"injections[{number}]"
+            processes[key] = _injection(injection, setup, strength)
+    except CaseError as error:
+        raise CaseError(f"{case.source}: {key}: {error}") from None
+    bath = thermal(grid, units.temperature(temperature))
+    escape = case.phonons.escape
+    if escape is not None:
+        processes["phonons.escape"] = PhononEscape(grid, coupling, escape.seconds / units.time, bath.n)
+    elif case.phonons.model == "bath":
+        processes["phonon bath"] = PhononEscape(grid, coupling, INSTANT * coupling.pair_breaking_time, bath.n)
+    if case.trapping is not None:
+        processes["trapping"] = ConstantTrapping(grid, case.trapping.rate * units.time, bath.f)
+    return processes
+
+
+def _drive(microwave: Microwave, setup: Setup, strength: float) -> Process:
+    units = setup.units
+    frequency = microwave.photon_energy.in_delta0(units.energy)
+    if microwave.absorbed_power is not None:
+        power = strength * microwave.absorbed_power / units.power_density
+        return PhotonDrive.at_power(setup.grid, frequency, power)
+    assert microwave.photons is not None and microwave.coupling is not None
+    return PhotonDrive.mode(
+        setup.grid, frequency, microwave.coupling * units.time, strength * microwave.photons
+    )
+
+
+def _injection(injection: Injection, setup: Setup, strength: float) -> Process:
+    units = setup.units
+    spectrum = Gaussian(injection.centre.in_delta0(units.energy), injection.width.in_delta0(units.energy))
+    power = strength * injection.power / units.power_density
+    if injection.of == "phonons":
+        return PhononInjection(setup.grid, setup.collisions.coupling, spectrum, power=power)
+    return QuasiparticleInjection(setup.grid, spectrum, power=power)
+
+
+def initial_state(case: BoltzmannCase, setup: Setup, temperature: float) -> tuple[Pair, float]:
+    """Occupations ``(1, N)``, ``(1, K)`` and gap at the start; ``temperature`` of the bath in kelvin."""
+    grid, units, initial = setup.grid, setup.units, case.initial
+    start = temperature if initial.temperature is None else initial.temperature
+    f, n = (part.copy() for part in thermal(grid, units.temperature(start)))
+    if initial.quasiparticles is not None:
+        f[0] = _table(case, "quasiparticles", ("energy_eV", "f"), grid.energies * units.energy / constants.e)
+    if initial.phonons is not None:
+        n[0] = _table(case, "phonons", ("omega_eV", "n"), grid.phonon_energies * units.energy / constants.e)
+    gap = setup.gap
+    if setup.follower is not None:
+        gap = float(setup.follower.gap(f)[0])
+    for number, pulse in enumerate(initial.pulses):
+        key = f"{case.source}: initial.pulses[{number}]"
+        shape = _gaussian(pulse, setup, key)
+        if pulse.of == "phonons":
+            weight = setup.collisions.capacity * grid.phonon_energies
+            n[0] += _peak(pulse, float(weight @ shape), units) * shape
+        else:
+            measure = setup.measure(gap, case.energies.rule)
+            peak = _peak(pulse, float((measure.states[0] * grid.energies) @ shape), units)
+            f[0] += peak * shape
+            if f.max() > 1.0:
+                raise CaseError(f"{key}: raises the occupation to {f.max():.4g}; it cannot exceed 1")
+    if setup.follower is not None:
+        gap = float(setup.follower.gap(f, gap)[0])
+    return Pair(f, n), gap
+
+
+def _gaussian(pulse: Pulse, setup: Setup, key: str) -> Floats:
+    """The pulse at the grid points, 1 at its centre."""
+    delta0 = setup.units.energy
+    centre, width = pulse.centre.in_delta0(delta0), pulse.width.in_delta0(delta0)
+    points = setup.grid.phonon_energies if pulse.of == "phonons" else setup.grid.energies
+    if centre + REACH * width > points[-1] or centre < points[0]:
+        raise CaseError(
+            f"{key}: around {centre:.4g} Delta0 with a width of {width:.4g} does not fit onto the axis from "
+            f"{points[0]:.4g} to {points[-1]:.4g} Delta0"
+        )
+    spacing = np.interp(centre, points[1:], np.diff(points))
+    if width < spacing:
+        raise CaseError(
+            f"{key}.width: {width:.3g} Delta0 is narrower than the {spacing:.3g} Delta0 between grid points"
+        )
+    return np.asarray(np.exp(-0.5 * ((points - centre) / width) ** 2))
+
+
+def _peak(pulse: Pulse, energy: float, units: Units) -> float:
+    """Occupation at the centre; ``energy`` of a pulse with occupation 1 there."""
+    if pulse.peak is not None:
+        return pulse.peak
+    assert pulse.energy_density is not None
+    return pulse.energy_density / units.energy_density / energy
+
+
+def _table(case: BoltzmannCase, key: str, columns: tuple[str, str], points: Floats) -> Floats:
+    """Occupations from a CSV file, linear between its rows and 0 beyond them."""
+    path: Path = getattr(case.initial, key)
+    where = f"{case.source}: initial.{key}: {path.name}"
+    rows: list[tuple[float, float]] = []
+    most = 1.0 if columns[1] == "f" else math.inf
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            table = csv.DictReader(file)
+            names = [name.strip() for name in table.fieldnames or ()]
+            if names != list(columns):
+                raise CaseError(
+                    f"{where}: expected the columns {columns[0]},{columns[1]}, got {','.join(names)}"
+                )
+            for number, row in enumerate(table, start=2):
+                try:
+                    energy, value = (float(entry) for entry in row.values())
+                except (TypeError, ValueError):
+                    raise CaseError(f"{where}: line {number}: expected two numbers") from None
+                if not (math.isfinite(energy) and 0.0 <= value <= most):
+                    raise CaseError(
+                        f"{where}: line {number}: an occupation of {value:g}; expected one from 0"
+                        + (" to 1" if most == 1.0 else "")
+                    )
+                if rows and energy <= rows[-1][0]:
+                    raise CaseError(f"{where}: line {number}: energies must increase")
+                rows.append((energy, value))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise CaseError(f"{where}: cannot be read: {error}") from None
+    if len(rows) < 2:
+        raise CaseError(f"{where}: needs at least two rows")
+    energies, values = np.array(rows).T
+    return np.interp(points, energies, values, left=0.0, right=0.0)
