@@ -59,6 +59,7 @@ class PhotonDrive:
         self.emission = _column("rate of emission", emission)
         self.power = None if power is None else _column("absorbed power", power)
         self._events = _transitions(grid, self.frequency)
+        self._known: tuple[SpectralMeasure, Floats] | None = None
 
     @classmethod
     def mode(
@@ -111,7 +112,7 @@ class PhotonDrive:
         f, n = checked_occupations(self.grid, measure, f, n)
         events = self._events
         taken, given, star, free = events.occupations(f)
-        weight = self._net(measure, f)[1] * events.weights(measure)
+        weight = self._net(measure, f)[1] * self._weights(measure)
         up, down = weight * self.absorption, weight * self.emission
         empty, filled = up * free, down * star
         into = np.where(events.pairs, empty, filled) @ events.take_first
@@ -128,29 +129,30 @@ class PhotonDrive:
         f, n = checked_occupations(self.grid, measure, f, n)
         step_f, _ = checked_occupations(self.grid, measure, step_f, step_n)
         slopes = self._slopes(measure, f)
-        net, scale = self._net(measure, f)
-        change = np.zeros_like(net)
+        change = np.zeros_like(slopes[0])
         for slope, at in zip(slopes, self._events.bins, strict=True):
             change += slope * step_f[:, at]
         if self.power is not None:
-            change -= net * _ratio(_total(change), _total(net))
-        return Pair(_per_state(scale * (change @ self._events.change), measure), np.zeros_like(n))
+            net, scale = self._net(measure, f)
+            change = scale * (change - net * _ratio(_total(change), _total(net)))
+        return Pair(_per_state(change @ self._events.change, measure), np.zeros_like(n))
 
     def jacobian(self, measure: SpectralMeasure, f: Floats, n: Floats) -> Blocks:
         """Jacobian of `rates`."""
         f, n = checked_occupations(self.grid, measure, f, n)
         (cells, bins), points = f.shape, n.shape[1]
         events = self._events
-        net, scale = self._net(measure, f)
         slopes = self._slopes(measure, f)
         matrix = np.zeros((cells, bins, bins))
         entries = matrix.reshape(cells, -1).T
         for row, coefficient in zip(events.bins, events.coefficients, strict=True):
             for column, slope in zip(events.bins, slopes, strict=True):
-                np.add.at(entries, row * bins + column, (scale * coefficient * slope).T)
+                np.add.at(entries, row * bins + column, (coefficient * slope).T)
         if self.power is not None:
-            by_f = self._gradient(slopes) / _total(net)
-            matrix -= scale[..., None] * (net @ events.change)[:, :, None] * by_f[:, None, :]
+            net, scale = self._net(measure, f)
+            by_f = _ratio(self._gradient(slopes), _total(net))
+            matrix -= (net @ events.change)[:, :, None] * by_f[:, None, :]
+            matrix *= scale[..., None]
         matrix = np.divide(
             matrix, measure.states[:, :, None], out=matrix, where=measure.states[:, :, None] > 0.0
         )
@@ -162,7 +164,6 @@ class PhotonDrive:
         """Diagonal of the Jacobian."""
         f, n = checked_occupations(self.grid, measure, f, n)
         events = self._events
-        net, scale = self._net(measure, f)
         slopes = self._slopes(measure, f)
         out = np.zeros_like(f)
         for row, coefficient in zip(events.bins, events.coefficients, strict=True):
@@ -170,8 +171,10 @@ class PhotonDrive:
                 same = row == column
                 np.add.at(out.T, row[same], (coefficient * slope)[:, same].T)
         if self.power is not None:
-            out -= (net @ events.change) * self._gradient(slopes) / _total(net)
-        return Pair(_per_state(scale * out, measure), np.zeros_like(n))
+            net, scale = self._net(measure, f)
+            out -= (net @ events.change) * _ratio(self._gradient(slopes), _total(net))
+            out *= scale
+        return Pair(_per_state(out, measure), np.zeros_like(n))
 
     def energy_flow(self, measure: SpectralMeasure, f: Floats, n: Floats) -> Flow:
         """Absorbed power less emitted power per volume, ω0 times the net number of photons absorbed."""
@@ -185,12 +188,18 @@ class PhotonDrive:
         net, scale = self._net(measure, f)
         return Flow(2.0 * (scale * _total(net * self._events.pairs))[:, 0], np.zeros(f.shape[0]))
 
+    def _weights(self, measure: SpectralMeasure) -> Floats:
+        """Those of the transitions, kept for the measure they were last asked for."""
+        if self._known is None or self._known[0] is not measure:
+            self._known = measure, self._events.weights(measure)
+        return self._known[1]
+
     def _bare(self, measure: SpectralMeasure, f: Floats) -> Floats:
         """Photons absorbed less emitted, of every transition, before scaling to a power."""
         events = self._events
         taken, given, star, free = events.occupations(f)
         bracket = self.absorption * taken * free - self.emission * star * given
-        return np.asarray(events.weights(measure) * bracket)
+        return np.asarray(self._weights(measure) * bracket)
 
     def _net(self, measure: SpectralMeasure, f: Floats) -> tuple[Floats, Floats]:
         """`_bare` rates and their scale, ``(cells, 1)``."""
@@ -211,7 +220,7 @@ class PhotonDrive:
         """Derivatives of `_bare` by the occupations of the three bins of a transition."""
         events = self._events
         taken, given, star, free = events.occupations(f)
-        weight = events.weights(measure)
+        weight = self._weights(measure)
         by_first = weight * (self.absorption * free + self.emission * star) * events.sense
         by_star = -weight * (self.absorption * taken + self.emission * given)
         left, right = f[:, events.left], f[:, events.right]
@@ -302,13 +311,19 @@ class _Transitions(NamedTuple):
         bins ``ln(1/f* − 1)`` is linear; a full bin beside an empty one lets nothing in or out, f* and 1 − f*
         are both 0.
         """
-        first = f[:, self.first]
-        left, right, share = f[:, self.left], f[:, self.right], self.share
-        full = left ** (1.0 - share) * right**share
-        empty = (1.0 - left) ** (1.0 - share) * (1.0 - right) ** share
-        total = np.where(share == 0.0, 1.0, full + empty)
-        taken, given = np.where(self.pairs, (1.0 - first, first), (first, 1.0 - first))
-        return taken, given, _ratio(full, total), _ratio(empty, total)
+        first, full = f[:, self.first], f[:, self.left]
+        taken = np.where(self.pairs, 1.0 - first, first)
+        given = np.where(self.pairs, first, 1.0 - first)
+        empty = 1.0 - full
+        between = np.flatnonzero(self.share)
+        if between.size:
+            # trial states of solvers may leave [0, 1] by a little, where powers do not exist
+            left, right = np.clip((full[:, between], f[:, self.right[between]]), 0.0, 1.0)
+            share = self.share[between]
+            a = np.power(left, 1.0 - share) * np.power(right, share)
+            b = np.power(1.0 - left, 1.0 - share) * np.power(1.0 - right, share)
+            full[:, between], empty[:, between] = _ratio(a, a + b), _ratio(b, a + b)
+        return taken, given, full, empty
 
 
 def _transitions(grid: CollisionGrid, frequency: float) -> _Transitions:

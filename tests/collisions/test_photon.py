@@ -130,6 +130,16 @@ def test_pauli_principle_and_empty_bins():
             assert part.min() >= 0.0
 
 
+def test_trial_states_a_little_below_zero_and_above_one():
+    measure = bcs_measure(GRADED, GAPS)
+    f, n = random_state(GRADED)
+    f[:, ::4], f[:, 1::4] = -1e-9, 1.0 + 1e-9
+    for energy in ENERGIES:
+        drive = mode(GRADED, energy)
+        assert np.all(np.isfinite(drive.rates(measure, f, n).f))
+        assert np.all(np.isfinite(drive.jacobian(measure, f, n).ff))
+
+
 def absorbed(energy, gap, temperature, photons):
     """Power of scattering and pair breaking, with the square-root edges taken out of the integrals."""
 
