@@ -23,6 +23,8 @@ _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(12)
 #: Scale of the substitution at two edges that nearly coincide, in units of the range: below it the
 #: numerator, which vanishes with their distance, leaves nothing to resolve.
 _COINCIDENCE = 1e-4
+#: Bins whose weights are computed at a time; at 12 nodes each, an array of some MB.
+_BLOCK = 2**16
 
 
 class Conductivity(NamedTuple):
@@ -67,7 +69,12 @@ class MattisBardeen:
             raise CaseError(f"conductivity: the photon energy must be positive, found {frequency:g} Δ0")
         self.grid, self.frequency = grid, float(frequency)
         self.cold = cold_conductivity(gaps, frequency)
-        self.by_f1, self.by_f2 = _weights(grid, gaps[:, None], self.frequency)
+        rows = max(1, _BLOCK // grid.n)
+        blocks = [
+            _weights(grid, gaps[start : start + rows, None], self.frequency)
+            for start in range(0, max(gaps.size, 1), rows)
+        ]
+        self.by_f1, self.by_f2 = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
 
     def __call__(self, f: Floats) -> Conductivity:
         """Conductivity for occupations ``(cells, N)``."""

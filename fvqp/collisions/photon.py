@@ -121,8 +121,9 @@ class PhotonDrive:
             here = f[:, index]
             into = into + (up * taken * _ratio(free, 1.0 - here)) @ take
             out = out + (down * given * _ratio(star, here)) @ take
-        zero = np.zeros_like(n)
-        return GainLoss(_per_state(into, measure), _per_state(out, measure), zero, zero)
+        return GainLoss(
+            _per_state(into, measure), _per_state(out, measure), np.zeros_like(n), np.zeros_like(n)
+        )
 
     def jvp(self, measure: SpectralMeasure, f: Floats, n: Floats, step_f: Floats, step_n: Floats) -> Pair:
         """Jacobian of `rates` at ``(f, n)`` times ``(step_f, step_n)``."""

@@ -173,8 +173,7 @@ class PhononInjection(_Linear):
     def gain_loss(self, measure: SpectralMeasure, f: Floats, n: Floats) -> GainLoss:
         """Gain alone: ``in_n (1 + n)`` is the rate of injection."""
         f, n = checked_occupations(self.grid, measure, f, n)
-        zero = np.zeros_like(f)
-        return GainLoss(zero, zero, self._rate / (1.0 + n), np.zeros_like(n))
+        return GainLoss(np.zeros_like(f), np.zeros_like(f), self._rate / (1.0 + n), np.zeros_like(n))
 
 
 class QuasiparticleInjection(_Linear):

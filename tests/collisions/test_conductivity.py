@@ -156,6 +156,18 @@ def test_any_occupation_in_many_cells():
         )
 
 
+def test_many_gaps_and_none():
+    """Weights are computed in blocks of gaps; a rank without cells has none."""
+    grid = CollisionGrid.uniform(0.01, 3.0, start=0.8)
+    gaps = np.linspace(0.85, 1.1, 700)
+    many = MattisBardeen(grid, gaps, 0.2)
+    for cell in (0, 331, 699):
+        one = MattisBardeen(grid, gaps[cell], 0.2)
+        np.testing.assert_array_equal(many.by_f1[cell], one.by_f1[0])
+        np.testing.assert_array_equal(many.by_f2[cell], one.by_f2[0])
+    assert MattisBardeen(grid, np.zeros(0), 0.2)(np.zeros((0, grid.n))).sigma1.shape == (0,)
+
+
 def test_absorbed_power_is_that_of_the_photon_drive():
     """A field dissipates σ1: the drive absorbs ``rate ω²/2 σ1/σn``, whatever f."""
     grid = CollisionGrid.uniform(0.005, 6.0, start=0.9)

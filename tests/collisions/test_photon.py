@@ -186,6 +186,43 @@ def test_absorbed_power_converges_with_the_bin_width(energy, gap):
         assert np.all(errors < 0.03 * np.array([0.02, 0.01, 0.005]))
 
 
+@pytest.mark.parametrize("energy", [0.2, 0.2037, 1.4, 4.0, 4.0021])
+def test_rates_are_those_of_the_kinetic_equation(energy):
+    """Every term, away from the edges that it has at Δ, Δ + ω0 and ω0 − Δ."""
+    grid, coupling, photons = CollisionGrid.uniform(0.005, 9.0, start=1.0), 0.3, 2.0
+
+    def f(e):
+        return 0.3 * np.exp(-e / 0.7) * (1.0 + 0.2 * np.sin(3.0 * e))
+
+    def density(e):
+        return e / np.sqrt(np.maximum(e * e - 1.0, 1e-9)) * (e > 1.0)
+
+    e = grid.energies
+    up, down, pair = e + energy, e - energy, energy - e
+    expected = (
+        density(up)
+        * (1.0 + 1.0 / (e * up))
+        * ((photons + 1.0) * f(up) * (1.0 - f(e)) - photons * f(e) * (1.0 - f(up)))
+    )
+    expected -= (
+        density(down)
+        * (1.0 + 1.0 / (e * down))
+        * ((photons + 1.0) * f(e) * (1.0 - f(down)) - photons * f(down) * (1.0 - f(e)))
+    )
+    expected += (
+        density(pair)
+        * (1.0 - 1.0 / (e * pair))
+        * (photons * (1.0 - f(e)) * (1.0 - f(pair)) - (photons + 1.0) * f(e) * f(pair))
+    )
+    away = (e < 9.0 - energy - 0.1) & (e > 1.15)
+    for edge in (1.0 + energy, energy - 1.0):
+        away &= np.abs(e - edge) > 0.15
+    drive = PhotonDrive.mode(grid, energy, coupling, photons)
+    rates = drive.rates(bcs_measure(grid, 1.0), f(e)[None], np.zeros((1, grid.n_phonon))).f[0]
+    scale = np.abs(coupling * expected[away]).max()
+    np.testing.assert_allclose(rates[away], coupling * expected[away], rtol=1e-3, atol=1e-3 * scale)
+
+
 def test_transition_between_bins_diffuses_like_one_on_bins():
     """A photon smaller than a bin heats as the exact one: bins do not add diffusion in energy."""
     grid = CollisionGrid.uniform(0.04, 6.0, start=0.96)
