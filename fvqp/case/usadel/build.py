@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 from mpi4py import MPI
+from scipy.optimize import minimize_scalar
 
 from fvqp.case.usadel.checks import check_places, check_with_materials, energy_maximum
 from fvqp.case.usadel.schema import MaterialChoice, UsadelCase
-from fvqp.errors import CaseError, MeshError
+from fvqp.errors import CaseError, ConvergenceError, MeshError
 from fvqp.grids.energy import EnergyGrid
 from fvqp.materials import Material, load_material
 from fvqp.mesh import Mesh, read_mesh
@@ -25,6 +26,9 @@ from fvqp.units import to_float
 
 #: Bins of the coarse grid that finds the spectra at rest, around which the grid of the run is then graded.
 COARSE = 200
+
+#: A phase gradient ξ∇φ that no device carries: superconductivity ends at 1, ζ = ½(ξ∇φ)² = Δ0/2.
+BEYOND = 1.5
 
 #: A gap that follows the bias moves its edge: bins stay fine down to this fraction of the edge at rest.
 LOWEST_EDGE = 0.9
@@ -111,6 +115,8 @@ def build_problems(case: UsadelCase, mesh: Mesh) -> list[UsadelProblem]:
         for temperature in temperatures:
             device = build_device(case, mesh, temperature)
             rough.append(_problem(case, device, rough[0].transport if rough else None))
+        for problem in rough:
+            _require_carried(case, problem)
         grid = _energy_grid(case, rough)
     except CaseError as error:
         # What is known further down does not know the name of the case.
@@ -216,6 +222,57 @@ def _ends(case: UsadelCase, device: Device) -> tuple[str, str]:
             "between which two boundaries the supercurrent flows (from, to)"
         )
     return names[0], names[1]
+
+
+def _require_carried(case: UsadelCase, problem: UsadelProblem) -> None:
+    """Raise `CaseError` if the device does not carry a supercurrent of the sweep at rest."""
+    drive = case.supercurrent
+    if drive is None:
+        return
+    for value in sorted({abs(value) for value in drive.values}):
+        try:
+            problem.at_rest(value)
+        except ConvergenceError:
+            current = drive.phase_gradient is None
+            largest = _largest_current(problem) if current else _largest_gradient(problem)
+            if not 0.0 < largest < value:
+                raise
+            key, unit = ("current", " A") if current else ("phase_gradient", "")
+            bath = problem.device.reservoirs[0].temperature
+            raise CaseError(
+                f"{case.source}: supercurrent.{key}: {value:g}{unit} is more than the device carries at "
+                f"{bath:g} K; it carries up to about {largest:.3g}{unit}"
+            ) from None
+
+
+def _largest_gradient(problem: UsadelProblem) -> float:
+    """The largest mean phase gradient with a solution at rest, to half a percent; 0 if there is none."""
+    low, high = 0.0, BEYOND
+    while high - low > 0.005:
+        trial = 0.5 * (low + high)
+        try:
+            problem.at_rest(trial)
+            low = trial
+        except ConvergenceError:
+            high = trial
+    return low
+
+
+def _largest_current(problem: UsadelProblem) -> float:
+    """The depairing current, ampere: the maximum over the phase gradient; 0 if nothing flows."""
+    assert problem.supercurrent is not None
+    # A prescribed gradient has one solution up to the end of superconductivity, a current two or none.
+    by_gradient = replace(problem, supercurrent=replace(problem.supercurrent, kind="phase_gradient"))
+
+    def lost(gradient: float) -> float:
+        try:
+            phase = by_gradient.at_rest(float(gradient))[1]
+        except ConvergenceError:
+            return 0.0
+        return 0.0 if phase is None else -abs(phase.current)
+
+    end = _largest_gradient(by_gradient)
+    return -float(minimize_scalar(lost, bounds=(0.0, end), method="bounded", options={"xatol": 0.01}).fun)
 
 
 def _energy_grid(case: UsadelCase, problems: list[UsadelProblem]) -> EnergyGrid:

@@ -395,6 +395,21 @@ def test_check_shows_sizes_and_warns_of_senseless_ones(caplog):
         assert words in caplog.text and "unit of length" in caplog.text
 
 
+@pytest.mark.parametrize("spacing", ["graded", "uniform"])
+def test_supercurrent_above_the_depairing_current(spacing):
+    """At T = 0 superconductivity ends at ζ = ½(ξ∇φ)² = Δ0/2, where the gap of Abrikosov and Gor'kov does."""
+    changes = {"energies": {"number": 60, "spacing": spacing}, "spectrum": {"broadening": 1e-4}}
+    changes |= {"supercurrent": {"phase_gradient": [0.1, 3.0], "from": "left", "to": "right"}}
+    with pytest.raises(
+        CaseError, match=r"supercurrent\.phase_gradient: 3 is more than .* 0\.024 K"
+    ) as caught:
+        fvqp.check(case(changes))
+    assert float(str(caught.value).split()[-1]) == pytest.approx(1.0, abs=0.02)
+    changes["supercurrent"] = {"current": ["1 mA"], "from": "left", "to": "right"}
+    with pytest.raises(CaseError, match=r"supercurrent\.current: 0\.001 A is more .* about .*e-05 A$"):
+        fvqp.check(case(changes))
+
+
 def test_petsc_options_reach_the_solver():
     with pytest.raises(ConvergenceError, match="relative residual"):
         fvqp.run(case({"solver": {"method": "gamg", "petsc": {"ksp_rtol": 1e-2}}}))
