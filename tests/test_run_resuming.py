@@ -79,7 +79,13 @@ def count_solves(monkeypatch: pytest.MonkeyPatch) -> list[Point]:
 
 @pytest.mark.parametrize(
     ("changes", "points"),
-    [({}, (2, 4)), (UNIFORM, (1, 2, 4)), (UNIFORM_CURRENTS, (4, 7)), (LOCAL, (2,)), (WITH_PHASE, (2,))],
+    [
+        ({}, (2, 4)),
+        (UNIFORM, (1, 2, 4)),
+        pytest.param(UNIFORM_CURRENTS, (4, 7), marks=pytest.mark.slow),
+        (LOCAL, (2,)),
+        (WITH_PHASE, (2,)),
+    ],
     ids=["fixed", "uniform", "uniform-currents", "local", "phase"],
 )
 def test_resumed_equals_uninterrupted(

@@ -88,7 +88,7 @@ def through(mesh: Mesh, device: Device, phase: PhaseField, at: float) -> float:
     return float(((phase.drop * at_face * direction)[crossing]).sum() * device.voltage_unit)
 
 
-@pytest.mark.parametrize("name", ["film", "wire_3d"])
+@pytest.mark.parametrize("name", ["film", pytest.param("wire_3d", marks=pytest.mark.slow)])
 def test_conserved_through_every_cross_section(name: str, tmp_path: Path) -> None:
     """Through pads and wire alike, on triangles and prisms."""
     mesh = generated_mesh(name, 2.5, tmp_path)

@@ -23,6 +23,7 @@ from fvqp.transport.operator import Terminal
 
 WORLD, SELF = MPI.COMM_WORLD, MPI.COMM_SELF
 pytestmark = pytest.mark.mpi
+TWO = pytest.mark.ranks(2)
 
 
 def everywhere(mesh: Mesh, values: np.ndarray) -> np.ndarray:
@@ -48,7 +49,10 @@ def assert_same(found: object, expected: object, relative: float = 1e-10) -> Non
     np.testing.assert_allclose(found, expected, rtol=0.0, atol=relative * float(np.abs(expected).max()))
 
 
-@pytest.mark.parametrize("name", ["line", "film", "film_quads", "wire_3d"])
+@pytest.mark.ranks(2, 4)
+@pytest.mark.parametrize(
+    "name", ["film", *(pytest.param(name, marks=TWO) for name in ("line", "film_quads", "wire_3d"))]
+)
 def test_conductances_ledger_and_fields(name: str) -> None:
     found, expected = (on_wire(name, comm) for comm in (WORLD, SELF))
     for point in (Point(2.7e-4), Point(6e-4, -4e-4)):
@@ -65,7 +69,8 @@ def test_conductances_ledger_and_fields(name: str) -> None:
         )
 
 
-@pytest.mark.parametrize("name", ["line", "film"])
+@pytest.mark.ranks(2, 4)
+@pytest.mark.parametrize("name", ["line", pytest.param("film", marks=TWO)])
 def test_supercurrent(name: str, tmp_path: Path) -> None:
     """Phase, depairing and the coupled kinetics, by gradient on the line and by current on the film."""
     kind, value = ("phase_gradient", 0.2) if name == "line" else ("current", 6e-6)
@@ -85,6 +90,7 @@ def test_supercurrent(name: str, tmp_path: Path) -> None:
     assert_same(g[1], g_serial[1], 1e-8)
 
 
+@TWO
 @pytest.mark.parametrize("kind", ["uniform", "local"])
 def test_self_consistent_gap(kind: str) -> None:
     model = GapModel(kind, at="A" if kind == "uniform" else None)  # type: ignore[arg-type]
@@ -100,6 +106,7 @@ def test_self_consistent_gap(kind: str) -> None:
     assert np.all(np.abs(ledger.residual) <= 1e-10 * np.abs(ledger.injected))
 
 
+@TWO
 def test_self_consistent_phase(tmp_path: Path) -> None:
     drive = Supercurrent("reservoir_left", "reservoir_right", "current", (6e-6,))
     here, serial = (
@@ -127,6 +134,7 @@ def test_non_convergence_is_raised_on_all_ranks() -> None:
         problem.solve(Point(3e-4))
 
 
+@pytest.mark.ranks(2, 4)
 def test_junctions_that_share_ghosts() -> None:
     """Hexes, pyramids and wedges, sheared; a junction inside, one on a region, an interface-free jump."""
     solutions = []

@@ -23,6 +23,7 @@ from fvqp.results import open_result
 
 WORLD, SELF = MPI.COMM_WORLD, MPI.COMM_SELF
 pytestmark = pytest.mark.mpi
+TWO = pytest.mark.ranks(2)
 
 TWO_BIASES = {"sweep": {"V_inj": ["-0.3 mV", "0.4 mV"], "V_det": ["0.1 mV"]}}
 STORED = {"output": {"fields": [], "stored": ["gap", "mu_Q", "f_L"]}}
@@ -45,14 +46,18 @@ CASES: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.ranks(2, 4)
+@pytest.mark.parametrize(
+    "name", ["line-uniform", "film", *(pytest.param(name, marks=TWO) for name in ("line", "wire_3d"))]
+)
 def test_same_results(name: str, folder: Path) -> None:
     fvqp.run(CASES[name], out=folder / "out")
     if WORLD.rank == 0:
         assert_same(open_result(folder / "out").dataset, fvqp.run(CASES[name], comm=SELF).dataset, 1e-10)
 
 
-@pytest.mark.parametrize("name", ["film", "wire_3d"])
+@pytest.mark.ranks(2, 4)
+@pytest.mark.parametrize("name", ["film", pytest.param("wire_3d", marks=TWO)])
 def test_pieces_for_paraview(name: str, folder: Path) -> None:
     output = {"fields": ["gap", "mu_Q", "f_L"], "field_energies": [1.2], "stored": ["mu_Q"]}
     case = device(name, 8, sweep={"V_inj": ["0.4 mV"], "V_det": ["0 V"]}, output=output)
@@ -107,7 +112,7 @@ def failing_at(bias: float, supercurrent: float | None, monkeypatch: pytest.Monk
 
 
 @pytest.mark.skipif(WORLD.size < 2, reason="groups need ranks")
-@pytest.mark.parametrize("supercurrent", [-0.1, 0.1])
+@pytest.mark.parametrize("supercurrent", [-0.1, pytest.param(0.1, marks=TWO)])
 def test_a_group_that_fails(folder: Path, monkeypatch: pytest.MonkeyPatch, supercurrent: float) -> None:
     """All ranks end with its error, after the other groups have done their part; resuming mends it."""
     case = grouped(2)
@@ -125,7 +130,12 @@ def test_a_group_that_fails(folder: Path, monkeypatch: pytest.MonkeyPatch, super
     assert_same(open_result(folder / "out").dataset, fvqp.run(grouped(1), comm=SELF).dataset, 1e-10)
 
 
-@pytest.mark.parametrize(("first", "second"), [(SELF, WORLD), (WORLD, SELF)], ids=["1-to-n", "n-to-1"])
+@pytest.mark.ranks(2, 4)
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [(SELF, WORLD), pytest.param(WORLD, SELF, marks=TWO)],
+    ids=["1-to-n", "n-to-1"],
+)
 def test_resumed_on_other_ranks(
     folder: Path, monkeypatch: pytest.MonkeyPatch, first: MPI.Comm, second: MPI.Comm
 ) -> None:
@@ -156,6 +166,7 @@ def test_resumed_on_other_ranks(
             assert reader.read()[0].n_cells == 40
 
 
+@TWO
 def test_refused_on_all_ranks(folder: Path) -> None:
     fvqp.run(LINE, out=folder / "out")
     with pytest.raises(CheckpointError, match="belongs to another case"):

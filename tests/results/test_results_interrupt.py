@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 
 from fvqp.results import open_result
 
@@ -54,6 +55,7 @@ def stopped(folder, how, *options, after=50):
     return process.returncode, errors
 
 
+@pytest.mark.slow
 def test_stopped_runs_are_readable_and_go_on(tmp_path):
     known = 0
     for how, code, options in (
