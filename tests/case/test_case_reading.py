@@ -287,7 +287,8 @@ def test_default_energy_axis_reaches_beyond_the_bias(wire):
 @pytest.mark.parametrize("path", sorted(CASES.glob("*/*.toml")), ids=lambda path: path.stem)
 def test_cases_of_the_collection_are_valid(path):
     case = load_case(path)
-    check_with_materials(case, ALUMINIUM, {})
+    if case.model == "usadel":
+        check_with_materials(case, ALUMINIUM, {})
     assert case_from_dict(tomllib.loads(case.resolved_toml())).hash == case.hash
 
 
