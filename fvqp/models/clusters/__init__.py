@@ -1,0 +1,27 @@
+"""Spin-polarized clusters of excess quasiparticles: mean field, master equation, Fokker-Planck, noise.
+
+Source: Meyer, Houzet, Nazarov, Phys. Rev. Lett. 125, 097006 (2020); theory: docs/theory/spin_clusters.md.
+Rates in 1/s, lengths in µm.
+"""
+
+from fvqp.models.clusters.fokker_planck import FokkerPlanck
+from fvqp.models.clusters.gillespie import Trajectory, simulate
+from fvqp.models.clusters.master import ClusterState, Loss, MasterEquation, stationary_state
+from fvqp.models.clusters.mean_field import Crossover, MeanField, crossover, regime, validity
+from fvqp.models.clusters.noise import (
+    Noise,
+    estimated_flux_noise,
+    flux_per_spin,
+    noise_spectrum,
+    regime_noise,
+)
+from fvqp.models.clusters.rates import Cluster, aluminium, singlet_constant, spin_flip_time
+from fvqp.models.clusters.reduced import NumberChain, reduced_chain
+from fvqp.models.clusters.states import States
+
+__all__ = [
+    "Cluster", "ClusterState", "Crossover", "FokkerPlanck", "Loss", "MasterEquation", "MeanField", "Noise",
+    "NumberChain", "States", "Trajectory", "aluminium", "crossover", "estimated_flux_noise", "flux_per_spin",
+    "noise_spectrum", "reduced_chain", "regime", "regime_noise", "simulate", "singlet_constant",
+    "spin_flip_time", "stationary_state", "validity",
+]  # fmt: skip

@@ -1,0 +1,185 @@
+"""Random trajectories of (N, m) by Gillespie's exact algorithm, straight from the table of events.
+
+Independent of the master equation: its own rates, in the numbers N and m, without truncation.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from fvqp.errors import CaseError
+from fvqp.models.clusters.rates import Cluster, FloatArray, IntArray
+
+
+@njit(cache=True, nogil=True)
+def _simulate(
+    injection: float, singlet: float, triplet: float, flip: float, quantum: bool,
+    number: int, flipped: int, interval: float, samples: int, rng: np.random.Generator,
+    sampled: NDArray[np.int64], means: FloatArray, residence: FloatArray,
+) -> tuple[int, int]:  # fmt: skip
+    """Fills (N, m) at the ends of the intervals, means of N, N², m over them, and the time spent at every N.
+
+    Returns the number of events and the largest N seen, also where `residence` is too short for it.
+    """
+    step_n = np.array([1, 1, -2, 0, 0, -2, -2, -2])
+    step_m = np.array([0, 1, -1, 1, -1, 0, -1, -2])
+    rate = np.empty(8)
+    events, largest = 0, number
+    now = 0.0
+    k = 0
+    end = interval
+    while True:
+        N, m = number, flipped
+        u = N - m
+        asymmetry = 1.0 / (u + 1.0) if quantum else 0.0
+        rate[0] = 0.5 * injection * (1.0 + asymmetry)
+        rate[1] = 0.5 * injection * (1.0 - asymmetry)
+        rate[2] = singlet * u * m
+        rate[3] = flip * u
+        rate[4] = flip * m
+        rate[5] = 0.5 * triplet * u * (u - 1.0)
+        rate[6] = triplet * u * m
+        rate[7] = 0.5 * triplet * m * (m - 1.0)
+        if quantum:
+            # No event leaves 0 <= m <= N/2.
+            for e in range(8):
+                if 2 * (m + step_m[e]) > N + step_n[e]:
+                    rate[e] = 0.0
+        total = rate.sum()
+        wait = -math.log(1.0 - rng.random()) / total
+        while now + wait >= end:
+            part = end - now
+            wait -= part
+            means[k, 0] += part * N
+            means[k, 1] += part * N * N
+            means[k, 2] += part * m
+            if N < residence.size:
+                residence[N] += part
+            sampled[k, 0] = N
+            sampled[k, 1] = m
+            now = end
+            k += 1
+            end = (k + 1) * interval
+            if k == samples:
+                return events, largest
+        means[k, 0] += wait * N
+        means[k, 1] += wait * N * N
+        means[k, 2] += wait * m
+        if N < residence.size:
+            residence[N] += wait
+        now += wait
+        chosen = rng.random() * total
+        e = 0
+        while e < 7 and chosen >= rate[e]:
+            chosen -= rate[e]
+            e += 1
+        while rate[e] == 0.0:
+            e -= 1
+        number += step_n[e]
+        flipped += step_m[e]
+        largest = max(largest, number)
+        events += 1
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """One realization of N(t), m(t).
+
+    Attributes
+    ----------
+    interval
+        s, between samples.
+    number, flipped
+        (samples,) N and m at the ends of the intervals; of Ising spins m counts those that point down.
+    means
+        (samples, 3) time averages of N, N² and m over the intervals.
+    residence
+        Fraction of the time spent at N = 0, 1, ...
+    events
+        How many took place.
+    seed
+        Of the random numbers.
+    """
+
+    interval: float
+    number: IntArray
+    flipped: IntArray
+    means: FloatArray
+    residence: FloatArray
+    events: int
+    seed: int
+
+    def average(self, batches: int = 20) -> tuple[FloatArray, FloatArray]:
+        """⟨N⟩, ⟨N²⟩, ⟨m⟩ and their standard errors from the scatter of batch means.
+
+        Batches must be long against the correlation time for the errors to hold.
+        """
+        length = len(self.means) // batches
+        if batches < 2 or length < 1:
+            raise CaseError(
+                f"trajectory: {batches} batches of {len(self.means)} samples: expected 2 or more batches"
+            )
+        batch = self.means[: batches * length].reshape(batches, length, 3).mean(axis=1)
+        return batch.mean(axis=0), batch.std(axis=0, ddof=1) / math.sqrt(batches)
+
+    def correlation(self, lags: int) -> FloatArray:
+        """C(t) = ⟨δN(t) δN(0)⟩ at t = 0, 1, ..., lags − 1 intervals, averaged over the trajectory."""
+        n = self.number.size
+        if not 0 < lags <= n:
+            raise CaseError(f"trajectory: {lags} lags of {n} samples: expected 1 to {n}")
+        deviation = self.number - self.number.mean()
+        power = np.abs(np.fft.rfft(deviation, 2 * n)) ** 2
+        return np.asarray(np.fft.irfft(power)[:lags] / (n - np.arange(lags)))
+
+
+def simulate(
+    cluster: Cluster,
+    *,
+    duration: float,
+    samples: int,
+    seed: int,
+    start: tuple[int, int] = (0, 0),
+) -> Trajectory:
+    """A trajectory of length `duration` (s) from (N, m) = `start`, sampled at equal intervals.
+
+    Raises
+    ------
+    CaseError
+        A start that is no state, or no time or samples.
+    """
+    number, flipped = start
+    if not (math.isfinite(duration) and duration > 0.0 and samples > 0):
+        raise CaseError(f"trajectory: duration {duration} s, {samples} samples: expected both above 0")
+    if seed < 0:
+        raise CaseError(f"trajectory: seed {seed}: expected 0 or above")
+    if not 0 <= flipped <= (number // 2 if cluster.spin == "quantum" else number):
+        raise CaseError(
+            f"trajectory: start N = {number}, m = {flipped}: expected 0 <= m <= N/2 (Ising: m <= N)"
+        )
+    length = 1024
+    while True:
+        sampled = np.zeros((samples, 2), np.int64)
+        means, residence = np.zeros((samples, 3)), np.zeros(length)
+        events, largest = _simulate(
+            cluster.injection, cluster.singlet, cluster.triplet, cluster.flip, cluster.spin == "quantum",
+            number, flipped, duration / samples, samples, np.random.default_rng(seed),
+            sampled, means, residence,
+        )  # fmt: skip
+        if largest < length:
+            break
+        # The same seed gives the same trajectory, so nothing is lost but time.
+        length = 2 * largest
+    return Trajectory(
+        interval=duration / samples,
+        number=sampled[:, 0],
+        flipped=sampled[:, 1],
+        means=means * (samples / duration),
+        residence=residence[: largest + 1] / duration,
+        events=events,
+        seed=seed,
+    )

@@ -1,0 +1,331 @@
+"""The master equation of a cluster, for the probabilities P(N, m) (Meyer, Eq. (S4), corrected).
+
+States are numbered by M = N − 2m and, inside, by m (`states`); the rows of the generator are distributed over
+the ranks and assembled by each of them from the table of events (`rates.events`), so that columns sum to zero
+by construction. Theory: docs/theory/spin_clusters.md.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from mpi4py import MPI
+from numpy.typing import ArrayLike
+
+from fvqp.errors import CaseError, ConvergenceError
+from fvqp.models.clusters.mean_field import stationary as mean_field
+from fvqp.models.clusters.mean_field import validity
+from fvqp.models.clusters.rates import Cluster, FloatArray, IntArray, events
+from fvqp.models.clusters.states import States, choose, estimate
+from fvqp.solvers.markov import MarkovChain
+from fvqp.solvers.response import Response
+
+log = logging.getLogger(__name__)
+
+MAX_STATES = 6_000_000
+"""States that are solved for unless the caller says otherwise: about 4 GiB, all ranks together."""
+
+LOST = 1e-10
+"""Probability that a truncation may lose."""
+
+WIDENINGS = 6
+
+_STEPS = ((2, -1), (2, -2), (1, 0), (0, 0), (0, -1), (-1, 1), (-2, 1), (-2, 0))
+"""Steps (ΔM, Δm) in the order of the columns that they come from; (0, 0) is the diagonal."""
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Bounds on the probability not kept: above the largest M, and beside the intervals of m."""
+
+    spin: float
+    flipped: float
+
+    @property
+    def total(self) -> float:
+        return self.spin + self.flipped
+
+
+class MasterEquation:
+    """The generator of P(N, m) on a set of states; every call is collective on `comm`.
+
+    Parameters
+    ----------
+    cluster
+        Its parameters.
+    lost
+        Probability that the choice of the states aims to lose at most (an estimate; `loss` bounds it).
+    states
+        The states to keep, instead of that choice.
+    comm
+        Communicator over which the rows are distributed.
+    method
+        `auto`, `mumps` or `gamg` (see `fvqp.solvers.markov`).
+    max_states
+        Above it, `CaseError` before memory is spent.
+
+    Attributes
+    ----------
+    states, chain
+        The states kept and the chain (`fvqp.solvers.markov.MarkovChain`).
+    M, m, N
+        (n_owned,) numbers of the states of this rank.
+    warnings
+        What speaks against the model (`mean_field.validity`); also logged.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        *,
+        lost: float = LOST,
+        states: States | None = None,
+        comm: MPI.Comm = MPI.COMM_WORLD,
+        method: str = "auto",
+        max_states: int = MAX_STATES,
+    ) -> None:
+        if not 0.0 < lost < 1.0:
+            raise CaseError(
+                f"cluster: lost probability {lost}: expected a number between 0 and 1, such as 1e-10"
+            )
+        if method not in ("auto", "mumps", "gamg"):
+            raise CaseError(f'cluster: method "{method}": expected "auto", "mumps" or "gamg"')
+        self.cluster = cluster
+        self.warnings = validity(cluster)
+        for warning in self.warnings:
+            log.warning("cluster: %s", warning)
+        self.states = choose(cluster, lost) if states is None else states
+        n = self.states.size
+        if n > max_states:
+            raise CaseError(
+                f"cluster: the master equation needs {n} states, about {0.75e-6 * n:.1f} GB, more than the "
+                f"{max_states} allowed; the cluster is hardly polarized there, or "
+                "large. Use the simplified P(N) or the Fokker-Planck equation, a larger lost, or allow more"
+            )
+        first, last = comm.rank * n // comm.size, (comm.rank + 1) * n // comm.size
+        self.M, self.m = self.states.at(first, last)
+        self.N = self.M + 2 * self.m
+        weight = estimate(cluster, self.states, first, last)
+        self.chain = MarkovChain(
+            comm, *self._rows(first), weight, slow_rate(cluster), method=method, prefix="fvqp_cluster_"
+        )
+
+    def _rows(self, first: int) -> tuple[IntArray, IntArray, FloatArray]:
+        """CSR rows: gains from the states that events come from, and on the diagonal what leaves for states
+        that are kept."""
+        table = events(self.cluster)
+        columns = np.empty((self.M.size, len(_STEPS)), np.int64)
+        rates = np.zeros((self.M.size, len(_STEPS)))
+        kept = np.zeros(self.M.size)
+        M, m = self.M.astype(float), self.m.astype(float)
+        for k, (dM, dm) in enumerate(_STEPS):
+            if (dM, dm) == (0, 0):
+                columns[:, k] = np.arange(first, first + self.M.size)
+                diagonal = k
+                continue
+            inside = self.states.number(self.M + dM, self.m + dm) >= 0
+            kept += np.where(inside, table[dM, dm](M, m), 0.0)
+            columns[:, k] = self.states.number(self.M - dM, self.m - dm)
+            source = columns[:, k] >= 0
+            rates[source, k] = table[dM, dm](M[source] - float(dM), m[source] - float(dm))
+        rates[:, diagonal] = -kept
+        entry = columns >= 0
+        indptr = np.concatenate([[0], np.cumsum(entry.sum(axis=1))])
+        return indptr, columns[entry], rates[entry]
+
+    def loss(self, p: FloatArray) -> Loss:
+        """Bounds, to first order in the loss, on the stationary probability outside the states kept.
+
+        It is the probability current that the truncation cuts, times the mean time before it would be back;
+        that time is at most the distance overshot over the slowest mean velocity back (spin_clusters,
+        Truncation). Infinite where there is no velocity back.
+        """
+        table = events(self.cluster)
+        M, m = self.M.astype(float), self.m.astype(float)
+        low, high = self.states.low, self.states.high
+        top = low.size - 1
+        current = {"spin": 0.0, "high": 0.0, "low": 0.0}
+        for (dM, dm), rate in table.items():
+            to_M, to_m = self.M + dM, self.m + dm
+            flow = rate(M, m) * p
+            within = (to_M >= 0) & (to_M <= top)
+            place = np.where(within, to_M, 0)
+            current["spin"] += float(flow[to_M > top].sum())
+            current["high"] += float(flow[within & (to_m > high[place])].sum())
+            current["low"] += float(flow[within & (to_m < low[place]) & (to_m >= 0)].sum())
+        names = sorted(current)
+        totals = dict(
+            zip(names, self.chain.comm.allreduce(np.array([current[k] for k in names])), strict=True)
+        )
+        c = self.cluster
+        spin_back = (2.0 * c.flip + c.triplet * (top - 1)) * top - c.injection / (top + 1)
+        return Loss(
+            spin=_ratio(3.0 * totals["spin"], spin_back),
+            flipped=_ratio(4.0 * totals["high"], self._velocity_back(high, 1))
+            + _ratio(4.0 * totals["low"], self._velocity_back(low, -1)),
+        )
+
+    def _velocity_back(self, edge: IntArray, side: int) -> float:
+        """Least mean velocity of ±(m − edge(M)), negated, over the states just outside an edge."""
+        M = np.arange(edge.size)
+        m = edge + side
+        M, m = M[m >= 0], m[m >= 0]
+        if M.size == 0:
+            return math.inf
+        velocity = np.zeros(M.size)
+        for (dM, dm), rate in events(self.cluster).items():
+            to_M = np.minimum(M + dM, edge.size - 1)
+            moved = side * (dm - (edge[np.maximum(to_M, 0)] - edge[M]))
+            allowed = to_M >= 0
+            velocity += np.where(allowed, moved * rate(M.astype(float), m.astype(float)), 0.0)
+        return -float(velocity.max())
+
+    def stationary(self, tolerance: float = 1e-9) -> ClusterState:
+        """The stationary state on these states. Raises `ConvergenceError` if the solver stalls."""
+        p = self.chain.stationary(tolerance)
+        return ClusterState(self, p, self.loss(p))
+
+    def evolve(self, start: FloatArray, times: ArrayLike, rtol: float = 1e-7) -> FloatArray:
+        """(n_times, n_owned) probabilities at `times` (s, increasing) from `start` at 0; by PETSc's TS."""
+        t = np.asarray(times, float)
+        if t.ndim != 1 or t.size == 0 or t[0] < 0.0 or not (np.diff(t) > 0.0).all():
+            raise CaseError("cluster: times: expected one or more increasing numbers, 0 or later (s)")
+        return self.chain.evolve(start, t, rtol)
+
+    def certain(self, number: int, flipped: int) -> FloatArray:
+        """(n_owned,) probabilities of a cluster that has N and m for certain. `CaseError` if not a state."""
+        found = int(self.states.number(np.array([number - 2 * flipped]), np.array([flipped]))[0])
+        if found < 0:
+            raise CaseError(
+                f"cluster: N = {number}, m = {flipped} is not among the states kept: M = N - 2m from 0 to "
+                f"{self.states.low.size - 1}, and m near its mean field"
+            )
+        p = np.zeros(self.chain.n_owned)
+        if 0 <= found - self.chain.first < p.size:
+            p[found - self.chain.first] = 1.0
+        return p
+
+    def number_distribution(self, p: FloatArray) -> FloatArray:
+        """P(N), N = 0, 1, ..., on every rank."""
+        length = self.chain.comm.allreduce(int(self.N.max(initial=0)), MPI.MAX) + 1
+        found = np.bincount(self.N, weights=p, minlength=length).astype(float)
+        self.chain.comm.Allreduce(MPI.IN_PLACE, found)
+        return found
+
+
+def _ratio(current: float, velocity: float) -> float:
+    if current == 0.0:
+        return 0.0
+    return current / velocity if velocity > 0.0 else math.inf
+
+
+def slow_rate(cluster: Cluster) -> float:
+    """Estimate of the slowest relaxation rate, AV/N0² with the mean-field number (1/s)."""
+    number = max(mean_field(cluster.replace(spin="quantum")).number, 1.0)
+    return cluster.injection / number**2
+
+
+@dataclass(frozen=True)
+class ClusterState:
+    """The stationary state of a cluster.
+
+    Attributes
+    ----------
+    equation
+        The master equation; `equation.N`, `equation.m` are the states of this rank.
+    p
+        (n_owned,) their probabilities.
+    loss
+        Bound on what the truncation leaves out.
+    """
+
+    equation: MasterEquation
+    p: FloatArray
+    loss: Loss
+
+    def mean(self, values: FloatArray) -> float:
+        """⟨·⟩ of a function of the states, (n_owned,)."""
+        return float(self.equation.chain.sum(values * self.p))
+
+    @property
+    def mean_number(self) -> float:
+        """⟨N⟩."""
+        return self.mean(self.equation.N.astype(float))
+
+    @property
+    def variance(self) -> float:
+        """⟨⟨N²⟩⟩ = ⟨N²⟩ − ⟨N⟩²."""
+        return self.mean((self.equation.N - self.mean_number) ** 2)
+
+    @property
+    def mean_flipped(self) -> float:
+        """⟨m⟩; of Ising spins, the mean number in the minority."""
+        return self.mean(self.equation.m.astype(float))
+
+    @property
+    def polarization(self) -> float:
+        """1 − 2⟨m⟩/⟨N⟩."""
+        return 1.0 - 2.0 * self.mean_flipped / self.mean_number
+
+    def number_distribution(self) -> FloatArray:
+        """P(N), N = 0, 1, ..., on every rank."""
+        return self.equation.number_distribution(self.p)
+
+    def joint(self) -> tuple[IntArray, IntArray, FloatArray]:
+        """N, m and P(N, m) of all states, on every rank; of Ising spins m runs over 0..N."""
+        comm = self.equation.chain.comm
+        N, m, p = (np.concatenate(comm.allgather(a)) for a in (self.equation.N, self.equation.m, self.p))
+        if self.equation.cluster.spin == "ising":
+            twice = 2 * m < N
+            p = np.where(twice, 0.5 * p, p)
+            N = np.concatenate([N, N[twice]])
+            m, p = np.concatenate([m, (N[: m.size] - m)[twice]]), np.concatenate([p, p[twice]])
+        return N, m, p
+
+    def response(self, frequencies: ArrayLike, tolerance: float = 1e-6) -> Response:
+        """Spectrum and correlation of N, accurate at `frequencies` (rad/s); see `fvqp.solvers.response`."""
+        return Response(self.equation.chain, self.p, self.equation.N.astype(float), frequencies, tolerance)
+
+
+def stationary_state(
+    cluster: Cluster,
+    *,
+    lost: float = LOST,
+    tolerance: float = 1e-9,
+    comm: MPI.Comm = MPI.COMM_WORLD,
+    method: str = "auto",
+    max_states: int = MAX_STATES,
+) -> ClusterState:
+    """Stationary P(N, m) on states that are widened until the bound on the lost probability is below `lost`.
+
+    Raises
+    ------
+    CaseError
+        More than `max_states` states.
+    ConvergenceError
+        The solver stalls, or widening does not reach `lost`.
+    """
+    widen = [1.0, 1.0]
+    states = None
+    for _ in range(WIDENINGS):
+        equation = MasterEquation(
+            cluster, lost=lost, states=states, comm=comm, method=method, max_states=max_states
+        )
+        state = equation.stationary(tolerance)
+        log.info(
+            "cluster: %d states, lost probability below %.3g (spin) + %.3g (flips)",
+            equation.chain.size, state.loss.spin, state.loss.flipped,
+        )  # fmt: skip
+        if state.loss.total <= lost:
+            return state
+        equation.chain.destroy()
+        widen[0] *= 1.3 if state.loss.spin > 0.5 * lost else 1.0
+        widen[1] *= 1.3 if state.loss.flipped > 0.5 * lost else 1.0
+        states = choose(cluster, lost, (widen[0], widen[1]))
+    raise ConvergenceError(
+        f"cluster: the truncation still loses {state.loss.total:.3g} with {equation.chain.size} states, "
+        f"expected {lost:.3g}"
+    )

@@ -1,0 +1,231 @@
+"""Noise of a cluster: of its number, of one component of its spin, and of the flux it sends through a SQUID.
+
+Spectra are S(ω) = ∫ ⟨δN(t) δN(0)⟩ e^{iωt} dt, two-sided; experiments quote one-sided ones, twice as large, in
+1/Hz. Source: Meyer et al. (2020), text around Fig. 2.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cache
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.integrate import quad, solve_ivp
+from scipy.special import gamma as gamma_function
+
+from fvqp.errors import CaseError
+from fvqp.models.clusters.mean_field import regime, spin_relaxation_number, triplet_number
+from fvqp.models.clusters.rates import Cluster, FloatArray
+from fvqp.solvers.response import Response
+
+FLUX_PER_SPIN = 1e-7
+"""Φ0 per quasiparticle spin in the arm of a SQUID that is `ARM_WIDTH` wide."""
+
+ARM_WIDTH = 0.1
+"""µm."""
+
+SPIN_COMPONENT = 1.0 / 3.0
+"""S_spin/S_N of one component of the spin."""
+
+
+class Fluctuating(Protocol):
+    """A stationary state that can answer: `ClusterState`, `NumberChain` or `FokkerPlanck`."""
+
+    def response(self, frequencies: ArrayLike, tolerance: float = ...) -> Response: ...
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Spectra at `frequencies`.
+
+    Attributes
+    ----------
+    frequencies
+        f = ω/2π, Hz.
+    number
+        S_N, two-sided, 1/Hz.
+    number_one_sided
+        2 S_N.
+    spin
+        S_spin = S_N/3, two-sided, 1/Hz.
+    flux
+        S_Φ, two-sided, Φ0²/Hz.
+    flux_one_sided
+        2 S_Φ.
+    mean, variance
+        ⟨N⟩ and ⟨⟨N²⟩⟩.
+    error
+        Bound on the relative error of S_N.
+    """
+
+    frequencies: FloatArray
+    number: FloatArray
+    mean: float
+    variance: float
+    error: float
+    flux_per_spin: float
+
+    @property
+    def number_one_sided(self) -> FloatArray:
+        return 2.0 * self.number
+
+    @property
+    def spin(self) -> FloatArray:
+        return SPIN_COMPONENT * self.number
+
+    @property
+    def flux(self) -> FloatArray:
+        return self.flux_per_spin**2 * self.spin
+
+    @property
+    def flux_one_sided(self) -> FloatArray:
+        return 2.0 * self.flux
+
+
+def noise_spectrum(
+    state: Fluctuating,
+    frequencies: ArrayLike,
+    *,
+    flux_per_spin: float = FLUX_PER_SPIN,
+    tolerance: float = 1e-6,
+) -> Noise:
+    """Spectra of a stationary cluster at `frequencies` (Hz, 0 or above).
+
+    `flux_per_spin`: Φ0 that one spin sends through the loop, see `flux_per_spin`.
+
+    Raises
+    ------
+    CaseError
+        A frequency that is negative or not finite; a flux per spin not above 0.
+    ConvergenceError
+        The spectrum does not reach the tolerance.
+    """
+    f = np.asarray(frequencies, float)
+    if f.size == 0 or not (np.isfinite(f).all() and (f >= 0.0).all()):
+        raise CaseError("noise: frequencies: expected finite numbers, 0 or above (Hz)")
+    if not (math.isfinite(flux_per_spin) and flux_per_spin > 0.0):
+        raise CaseError(f"noise: flux_per_spin = {flux_per_spin} Φ0: expected a finite number above 0")
+    omega = 2.0 * math.pi * f
+    response = state.response(omega, tolerance)
+    return Noise(f, response.spectrum(omega), response.mean, response.variance, response.error, flux_per_spin)
+
+
+def flux_per_spin(arm_width: float) -> float:
+    """Φ0 per spin in a SQUID arm of this width (µm): 1e-7 at 0.1 µm, inversely proportional to the width.
+
+    A moment on the surface of a strip couples to the loop by the field that a current in the strip has there,
+    which falls like one over the width.
+    """
+    if not (math.isfinite(arm_width) and arm_width > 0.0):
+        raise CaseError(f"noise: arm_width = {arm_width} µm: expected a finite number above 0")
+    return FLUX_PER_SPIN * ARM_WIDTH / arm_width
+
+
+@dataclass(frozen=True)
+class RegimeNoise:
+    """Constants of a pure regime, in units of its N0 and of τ_s or t_f = (AΓ̄_t²/V)^(-1/3).
+
+    Attributes
+    ----------
+    mean, second_moment
+        ⟨N⟩/N0 and ⟨N²⟩/N0² (Meyer, Eqs. (8), (9); (S13), (S14) for Ising spins).
+    coefficient
+        S_N(0)/⟨⟨N²⟩⟩ over τ_s or t_f; 0.5 and 0.6 in the paper.
+    """
+
+    mean: float
+    second_moment: float
+    coefficient: float
+
+    @property
+    def variance(self) -> float:
+        return self.second_moment - self.mean**2
+
+
+@cache
+def regime_noise(name: str, spin: str = "quantum") -> RegimeNoise:
+    """The constants of `spin relaxation` or `triplet annihilation` for large clusters.
+
+    The stationary weight is x^k exp(−x²) or x^k exp(−2x³/3), k = 2 (quantum) or 0 (Ising), and the
+    Fokker-Planck equation gives S_N(0) = (2/D) ∫ G²/P dN with G(N) = ∫_0^N (N' − ⟨N⟩) P dN', by quadrature.
+    """
+    if name not in ("spin relaxation", "triplet annihilation"):
+        raise CaseError(f'noise: regime "{name}": expected "spin relaxation" or "triplet annihilation"')
+    k = 2 if spin == "quantum" else 0
+    power, factor = (2, 1.0) if name == "spin relaxation" else (3, 2.0 / 3.0)
+
+    def moment(j: int) -> float:
+        """∫_0^∞ x^j exp(−factor x^power) dx."""
+        return float(gamma_function((j + 1) / power) / power * factor ** (-(j + 1) / power))
+
+    norm = moment(k)
+    mean, second = moment(k + 1) / norm, moment(k + 2) / norm
+    # h = G/P obeys h' = x − ⟨x⟩ − h (ln P)', stable when integrated towards the maximum from either side.
+    # In the variance's own terms S ∝ ∫ h² P dx.
+    split = mean
+
+    def slope(x: float) -> float:
+        return k / x - power * factor * x ** (power - 1)
+
+    def integrand_equations(x: float, y: FloatArray) -> list[float]:
+        return [x - mean - y[0] * slope(x), y[0] ** 2 * x**k * math.exp(-factor * x**power)]
+
+    start, end = 1e-6, 12.0 if power == 2 else 6.0
+    # Near 0, G ≈ −⟨x⟩ x^(k+1)/(k+1), so h ≈ −⟨x⟩ x/(k+1); far out h ≈ −(x − ⟨x⟩)/|slope|.
+    left = solve_ivp(
+        integrand_equations,
+        (start, split),
+        [-mean * start / (k + 1), 0.0],
+        method="DOP853",
+        rtol=1e-12,
+        atol=1e-16,
+    )
+    right = solve_ivp(
+        integrand_equations,
+        (end, split),
+        [(end - mean) / slope(end), 0.0],
+        method="DOP853",
+        rtol=1e-12,
+        atol=1e-16,
+    )
+    integral = (left.y[1, -1] - right.y[1, -1]) / norm
+    # 2/D = 4/(AV) = 4 t_f/N0², and t_f = τ_s/2 where spin flips dominate.
+    unit = 2.0 if power == 2 else 4.0
+    return RegimeNoise(mean, second, unit * integral / (second - mean**2))
+
+
+def estimated_flux_noise(cluster: Cluster, *, flux_per_spin: float = FLUX_PER_SPIN) -> float:
+    """S_Φ(0), two-sided, Φ0²/Hz, by the formulas of the pure regime that the cluster is in.
+
+    Raises
+    ------
+    CaseError
+        The cluster is not polarized.
+    """
+    name = regime(cluster)
+    if name == "unpolarized":
+        raise CaseError("noise: the cluster is unpolarized: no regime's formula holds")
+    constants = regime_noise(name, cluster.spin)
+    if name == "spin relaxation":
+        number, time = spin_relaxation_number(cluster), cluster.tau_s
+    else:
+        number = triplet_number(cluster)
+        time = number**2 / cluster.injection
+    variance = constants.variance * number**2
+    return flux_per_spin**2 * SPIN_COMPONENT * constants.coefficient * variance * time
+
+
+def sum_rule(response: Response) -> float:
+    """∫ S_N dω/2π by quadrature over ln ω; equals ⟨⟨N²⟩⟩."""
+    slow = float(response.relaxation_rates()[0])
+    fast = float(response.relaxation_rates()[-1])
+
+    def integrand(t: float) -> float:
+        omega = slow * math.exp(t)
+        return float(response.spectrum(omega)) * omega
+
+    total, _ = quad(integrand, -30.0, math.log(fast / slow) + 30.0, limit=500, epsrel=1e-10, points=[0.0])
+    return total / math.pi

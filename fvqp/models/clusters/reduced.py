@@ -1,0 +1,151 @@
+"""The simplified master equation for P(N): every flipped spin annihilates at once (Meyer, Eq. (S5)).
+
+Valid for m ≪ N. Also home of what one-dimensional chains in N share: `NumberChain` is this equation,
+`FokkerPlanck` its continuum limit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from mpi4py import MPI
+from numpy.typing import ArrayLike
+
+from fvqp.errors import CaseError
+from fvqp.models.clusters.mean_field import approximate_number
+from fvqp.models.clusters.rates import Cluster, FloatArray, IntArray
+from fvqp.solvers.markov import MarkovChain
+from fvqp.solvers.response import Response
+
+
+def one_dimensional(
+    steps: Mapping[int, FloatArray], weight: FloatArray, slow: float, comm: MPI.Comm
+) -> MarkovChain:
+    """The chain on 0, 1, ..., n − 1 with (n,) rates of the steps; those that leave are dropped."""
+    n = weight.size
+    first, last = comm.rank * n // comm.size, (comm.rank + 1) * n // comm.size
+    row = np.arange(first, last)
+    order = [
+        *sorted((s for s in steps if s > 0), reverse=True),
+        0,
+        *sorted((s for s in steps if s < 0), reverse=True),
+    ]
+    columns = np.empty((row.size, len(order)), np.int64)
+    rates = np.zeros((row.size, len(order)))
+    for k, step in enumerate(order):
+        columns[:, k] = np.where((row - step >= 0) & (row - step < n), row - step, -1)
+        if step == 0:
+            diagonal = k
+            continue
+        source = columns[:, k] >= 0
+        rates[source, k] = steps[step][columns[source, k]]
+    for step, rate in steps.items():
+        rates[:, diagonal] -= np.where((row + step >= 0) & (row + step < n), rate[row], 0.0)
+    entry = columns >= 0
+    indptr = np.concatenate([[0], np.cumsum(entry.sum(axis=1))])
+    return MarkovChain(
+        comm, indptr, columns[entry], rates[entry], weight[first:last], slow, prefix="fvqp_cluster_"
+    )
+
+
+def stationary_weight(cluster: Cluster, number: ArrayLike) -> FloatArray:
+    """ln W(N) of the stationary P(N) ∝ W: 2 ln N − 2Γ̄_t N³/(3AV²) − 2N²/(AVτ_s) (Meyer, Eq. (7)); of Ising
+    spins without the first term (S12)."""
+    N = np.asarray(number, float)
+    exponent = (2.0 * cluster.triplet / 3.0 * N**3 + 2.0 * cluster.flip * N**2) / cluster.injection
+    if cluster.spin == "ising":
+        return np.asarray(-exponent)
+    with np.errstate(divide="ignore"):
+        return np.asarray(2.0 * np.log(N) - exponent)
+
+
+def largest_number(cluster: Cluster, lost: float) -> float:
+    """N above which Eq. (7) has less than `lost` of its probability.
+
+    In x = N/N0 the exponent of Eq. (7) is at least min(x², 2x³/3 + ...) ≥ (2/3) min(x², x³): beyond N0 the
+    weight falls at least like x² exp(−2x²/3).
+    """
+    if not 0.0 < lost < 1.0:
+        raise CaseError(f"cluster: lost probability {lost}: expected a number between 0 and 1, such as 1e-10")
+    number = approximate_number(cluster)
+    x = np.linspace(0.0, 3.0 + 2.0 * np.sqrt(np.log(1.0 / lost)), 4000)[1:]
+    log_w = stationary_weight(cluster, number * x)
+    tail = np.cumsum(np.exp(log_w - log_w.max())[::-1])[::-1]
+    return float(number * x[np.argmax(tail < lost * tail[0])])
+
+
+class NumberChain:
+    """A one-dimensional chain in N: stationary state, evolution and response.
+
+    Attributes
+    ----------
+    chain
+        The chain.
+    number
+        (n_owned,) N of the states of this rank.
+    """
+
+    def __init__(self, cluster: Cluster, chain: MarkovChain, number: FloatArray) -> None:
+        self.cluster = cluster
+        self.chain = chain
+        self.number = number[chain.first : chain.first + chain.n_owned]
+        self._stationary: FloatArray | None = None
+
+    @property
+    def stationary(self) -> FloatArray:
+        """(n_owned,) stationary probabilities."""
+        if self._stationary is None:
+            self._stationary = self.chain.stationary(1e-11)
+        return self._stationary
+
+    def moment(self, k: int) -> float:
+        """⟨N^k⟩ in the stationary state."""
+        return float(self.chain.sum(self.number**k * self.stationary))
+
+    @property
+    def mean_number(self) -> float:
+        return self.moment(1)
+
+    @property
+    def variance(self) -> float:
+        return float(self.chain.sum((self.number - self.mean_number) ** 2 * self.stationary))
+
+    def distribution(self) -> FloatArray:
+        """Stationary probabilities of all states, on every rank."""
+        return np.concatenate(self.chain.comm.allgather(self.stationary))
+
+    def evolve(self, start: FloatArray, times: ArrayLike, rtol: float = 1e-7) -> FloatArray:
+        """(n_times, n_owned) probabilities at `times` (s, increasing) from `start` at 0."""
+        t = np.asarray(times, float)
+        if t.ndim != 1 or t.size == 0 or t[0] < 0.0 or not (np.diff(t) > 0.0).all():
+            raise CaseError("cluster: times: expected one or more increasing numbers, 0 or later (s)")
+        return self.chain.evolve(start, t, rtol)
+
+    def response(self, frequencies: ArrayLike, tolerance: float = 1e-6) -> Response:
+        """Spectrum and correlation of N, accurate at `frequencies` (rad/s)."""
+        return Response(self.chain, self.stationary, self.number, frequencies, tolerance)
+
+
+def reduced_steps(cluster: Cluster, number: IntArray) -> dict[int, FloatArray]:
+    """Rates (1/s) of the steps of N: +1, −1 (a flipped spin comes, a pair annihilates), −2 (flip or triplet).
+
+    A single quasiparticle that flips finds no partner: at N = 1 there is no step −2, although Eq. (S5)
+    has the loss 1/τ_s there without the gain. Ising spins: |M|, mirrored at 0.
+    """
+    N = number.astype(float)
+    half = 0.5 * cluster.injection
+    pairs = N * cluster.flip + 0.5 * cluster.triplet * N * (N - 1.0)
+    if cluster.spin == "ising":
+        first = number == 0
+        return {1: np.where(first, 2.0 * half, half), -1: np.where(first, 0.0, half), -2: pairs}
+    return {1: half * (1.0 + 1.0 / (N + 1.0)), -1: half * (1.0 - 1.0 / (N + 1.0)), -2: pairs}
+
+
+def reduced_chain(cluster: Cluster, *, lost: float = 1e-10, comm: MPI.Comm = MPI.COMM_WORLD) -> NumberChain:
+    """The simplified master equation on N = 0, 1, ... up to where about `lost` of the probability is left."""
+    number = np.arange(int(largest_number(cluster, lost)) + 20)
+    log_w = stationary_weight(cluster, number + 1.0)
+    slow = cluster.injection / max(approximate_number(cluster), 1.0) ** 2
+    chain = one_dimensional(reduced_steps(cluster, number), np.exp(log_w - log_w.max()), slow, comm)
+    return NumberChain(cluster, chain, number.astype(float))

@@ -1,0 +1,123 @@
+"""The states (M, m) that a truncated master equation keeps, and an estimate of their probabilities.
+
+M = N − 2m is twice the spin, m the number of flipped spins. At a given M, m relaxes fast to a narrow,
+Poisson-like distribution around m*(M), where injections and spin flips balance annihilation. So the states
+kept are, for every M from 0 to a largest one, the m of an interval around m*(M).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from fvqp.models.clusters.mean_field import stationary
+from fvqp.models.clusters.rates import Cluster, FloatArray, IntArray, events
+
+
+@dataclass(frozen=True)
+class States:
+    """The m from `low[M]` to `high[M]` (inclusive) of every M from 0 to `low.size - 1`, numbered with m
+    inside M."""
+
+    low: IntArray
+    high: IntArray
+
+    @property
+    def offsets(self) -> IntArray:
+        """(n_M + 1,) number of the first state of every M."""
+        return np.concatenate([[0], np.cumsum(self.high - self.low + 1)])
+
+    @property
+    def size(self) -> int:
+        return int((self.high - self.low + 1).sum())
+
+    def at(self, first: int, last: int) -> tuple[IntArray, IntArray]:
+        """M and m of the states numbered from `first` to `last` (exclusive)."""
+        offsets = self.offsets
+        number = np.arange(first, last)
+        M = np.searchsorted(offsets, number, side="right") - 1
+        return M, number - offsets[M] + self.low[M]
+
+    def number(self, M: IntArray, m: IntArray) -> IntArray:
+        """Numbers of states; −1 for those that are not kept."""
+        inside = (M >= 0) & (M < self.low.size)
+        safe = np.where(inside, M, 0)
+        inside &= (m >= self.low[safe]) & (m <= self.high[safe])
+        return np.where(inside, self.offsets[safe] + m - self.low[safe], -1)
+
+
+def choose(cluster: Cluster, lost: float, widen: tuple[float, float] = (1.0, 1.0)) -> States:
+    """States of all but about `lost` of the probability, by the estimates of this module.
+
+    `widen`: factors on the logarithms of the probabilities cut off in M and in m.
+    """
+    spins, log_p = slow_estimate(cluster)
+    tail = np.logaddexp.accumulate(log_p[::-1])[::-1]
+    # The bound that is asked for later is some ten times the probability cut off.
+    kept = int(np.count_nonzero(tail > widen[0] * math.log(0.03 * lost)))
+    spins = spins[: max(kept, 8)]
+    centre, variance = fast_estimate(cluster, spins)
+    exponent = widen[1] * math.log(1.0 / lost)
+    # Bernstein's inequality for Poisson-like tails.
+    up = exponent / 3.0 + np.sqrt(exponent**2 / 9.0 + 2.0 * exponent * variance)
+    down = np.sqrt(2.0 * exponent * variance)
+    low = np.maximum(np.floor(centre - down), 0.0).astype(np.int64)
+    return States(low, np.ceil(centre + up).astype(np.int64))
+
+
+def fast_estimate(cluster: Cluster, M: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """m*(M) where births and deaths of flipped spins balance, and the variance about it."""
+    births = 0.5 * cluster.injection + cluster.flip * M
+    per_pair = cluster.singlet + cluster.triplet
+    centre = 0.5 * (np.sqrt(M**2 + 4.0 * births / per_pair) - M)
+    return centre, births / (per_pair * (M + 2.0 * centre))
+
+
+def slow_estimate(cluster: Cluster) -> tuple[FloatArray, FloatArray]:
+    """M and the logarithm of P(M) of the one-dimensional Fokker-Planck equation in M with m = m*(M)."""
+    quantum = stationary(cluster.replace(spin="quantum"))
+    reach = 8.0 * max(quantum.number, cluster.unpolarized_number) + 50.0
+    M = np.arange(int(reach), dtype=float)
+    centre, _ = fast_estimate(cluster, M)
+    drift, diffusion = np.zeros_like(M), np.zeros_like(M)
+    for (step, _), rate in events(cluster).items():
+        drift += step * rate(M, centre)
+        diffusion += step**2 * rate(M, centre)
+    slope = 2.0 * drift / diffusion
+    log_p = np.concatenate([[0.0], np.cumsum(0.5 * (slope[1:] + slope[:-1]))]) - np.log(diffusion)
+    return M, log_p - np.logaddexp.reduce(log_p)
+
+
+def estimate(cluster: Cluster, states: States, first: int, last: int) -> FloatArray:
+    """Estimated probabilities of the states numbered from `first` to `last` (exclusive).
+
+    P(M) of `slow_estimate` times the stationary distribution in m at fixed M, which is the product of the
+    ratios of births to deaths.
+    """
+    if last <= first:
+        return np.empty(0)
+    offsets = states.offsets
+    ends = np.searchsorted(offsets, [first, last - 1], side="right") - 1
+    start, stop = int(offsets[ends[0]]), int(offsets[ends[1] + 1])
+    M, m = states.at(start, stop)
+    spin, flipped = M.astype(float), m.astype(float)
+    births, deaths = np.zeros(M.size), np.zeros(M.size)
+    for (_, step), rate in events(cluster).items():
+        if step > 0:
+            births += rate(spin, flipped)
+        elif step < 0:
+            deaths -= step * rate(spin, flipped)
+    head = offsets[ends[0] : ends[1] + 1] - start
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.concatenate([[0.0], np.log(births[:-1]) - np.log(deaths[1:])])
+    ratio[head] = 0.0
+    ratio[~np.isfinite(ratio)] = 0.0
+    log_p = np.cumsum(ratio)
+    row = M - M[0]
+    log_p -= log_p[head][row]
+    log_p -= np.maximum.reduceat(log_p, head)[row]
+    total = np.add.reduceat(np.exp(log_p), head)
+    _, slow = slow_estimate(cluster)
+    return np.exp(log_p + slow[M] - np.log(total)[row])[first - start : last - start]
