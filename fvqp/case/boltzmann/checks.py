@@ -1,0 +1,50 @@
+"""What can be known to be wrong with a case of the Boltzmann model before there is a grid."""
+
+from __future__ import annotations
+
+from fvqp.case.boltzmann.schema import BoltzmannCase
+from fvqp.errors import CaseError
+from fvqp.materials import material_names
+
+NEEDS = {"conductivity": "resonator", "resonator": "resonator", "lifetimes": "output.rates"}
+"""Kind of a figure → the key without which its results are not there."""
+
+
+def check_case(case: BoltzmannCase) -> None:
+    """Raises :class:`CaseError` when parts of the case contradict one another or go unused."""
+    for key, message in _problems(case):
+        raise CaseError(f"{case.source}: {key}: {message}")
+
+
+def _problems(case: BoltzmannCase) -> list[tuple[str, str]]:
+    problems = []
+    if case.material.name not in material_names():
+        known = ", ".join(material_names())
+        problems.append(("material.name", f'there is no material "{case.material.name}"; known are {known}'))
+    driven = bool(case.microwaves or case.injections)
+    if case.sweep.strength is not None and not driven:
+        problems.append(("sweep.strength", "is not used: the case has neither microwaves nor injections"))
+    if case.steady_state is not None and driven and not _loses_energy(case):
+        problems.append(
+            (
+                "steady_state",
+                "with drives there is none unless energy can leave: give phonons.escape, or phonons.model = "
+                '"bath"',
+            )
+        )
+    if case.collisions.evaluation in ("direct", "fourier") and case.energies.spacing == "graded":
+        problems.append(
+            ("collisions.evaluation", f'"{case.collisions.evaluation}" needs energies.spacing = "uniform"')
+        )
+    for number, figure in enumerate(case.figures):
+        needed = NEEDS.get(figure.kind)
+        there = case.output.rates if needed == "output.rates" else case.resonator is not None
+        if needed and not there:
+            problems.append((f"figures[{number}].kind", f'"{figure.kind}" shows what {needed} adds; give it'))
+        if figure.kind == "energies" and case.evolution is None:
+            problems.append((f"figures[{number}].kind", '"energies" shows an evolution, not steady states'))
+    return problems
+
+
+def _loses_energy(case: BoltzmannCase) -> bool:
+    return case.phonons.model == "bath" or case.phonons.escape is not None
