@@ -165,7 +165,7 @@ def test_check_says_sizes_and_memory(tmp_path: Path, capsys: pytest.CaptureFixtu
         f"{2 * 40 * 90} (f_L",
         "15 points, 3 supercurrent, 1 V_det, 5 V_inj",
         "batched elimination",
-        "MiB on a rank, of 1",
+        "MiB beside the program's own 0.4 GiB, on each of 1 rank(s)",
     ):
         assert text in said, (text, said)
     assert not list(tmp_path.glob("*/"))

@@ -108,7 +108,10 @@ def check(case: UsadelCase) -> str:
         ("unknowns", f"{unknowns} (f_L and f_T of every cell and energy)"),
         ("sweep", f"{points} points" + "".join(f", {len(v)} {k}" for k, v in vars(sweep).items() if v)),
         ("solver", problem.kinetics.solver.description),
-        ("memory", f"about {per_rank:.0f} MiB on a rank, of {mesh.comm.size}"),
+        (
+            "memory",
+            f"about {per_rank:.0f} MiB beside the program's own 0.4 GiB, on each of {mesh.comm.size} rank(s)",
+        ),
     ]
     return "\n".join([f"{case.source}: valid", *(f"  {name:<11}{text}" for name, text in rows)])
 
