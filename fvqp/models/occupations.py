@@ -1,0 +1,165 @@
+"""Rate equations of quasiparticles and phonons at fixed spectra, in the form that the solvers want."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fvqp.collisions import ElectronPhonon, Pair, Process, SpectralMeasure
+from fvqp.solvers.elimination import Arrow
+
+Floats = NDArray[np.float64]
+
+
+class Occupations:
+    """``ẏ = R(y)`` with ``y = (f, n)`` of every cell: collisions and all other processes together.
+
+    Bins without states do not take part: their rates are 0, and the Jacobian has −1 on the diagonal there.
+
+    Attributes:
+        collisions: electron-phonon collisions.
+        processes: all others, by their names.
+        exchanges: names of those that exchange energy or particles with the outside.
+        measure: spectrum of every cell, or one for all; may be replaced.
+    """
+
+    def __init__(
+        self,
+        collisions: ElectronPhonon,
+        processes: Mapping[str, Process],
+        measure: SpectralMeasure,
+        cells: int,
+    ) -> None:
+        self.collisions, self.processes, self.measure = collisions, dict(processes), measure
+        self.exchanges = [name for name, process in processes.items() if hasattr(process, "energy_flow")]
+        grid = collisions.grid
+        self.shape = (cells, grid.n + grid.n_phonon)
+        self.dense = grid.n
+        self.upper = np.concatenate([np.ones(grid.n), np.full(grid.n_phonon, np.inf)])
+        self._all: dict[str, Process] = {"electron-phonon collisions": collisions, **processes}
+
+    def split(self, y: Floats) -> Pair:
+        """f and n."""
+        bins = self.collisions.grid.n
+        return Pair(np.ascontiguousarray(y[:, :bins]), np.ascontiguousarray(y[:, bins:]))
+
+    def active(self) -> NDArray[np.bool_]:
+        """Bins with states, ``(cells, N)``."""
+        return np.broadcast_to(self.measure.active, (self.shape[0], self.collisions.grid.n))
+
+    def rates(self, y: Floats) -> Floats:
+        """R(y), 1/τ0."""
+        f, n = self.split(y)
+        return _joined([process.rates(self.measure, f, n) for process in self._all.values()])
+
+    def turnover(self, y: Floats) -> Floats:
+        """``in (1 − f) + out f`` and ``in (1 + n) + out n``."""
+        f, n = self.split(y)
+        parts = [process.gain_loss(self.measure, f, n) for process in self._all.values()]
+        return _joined(
+            [
+                Pair(part.in_f * (1.0 - f) + part.out_f * f, part.in_n * (1.0 + n) + part.out_n * n)
+                for part in parts
+            ]
+        )
+
+    def product(self, y: Floats, step: Floats) -> Floats:
+        """Jacobian times a step."""
+        f, n = self.split(y)
+        step_f, step_n = self.split(step)
+        out = _joined([process.jvp(self.measure, f, n, step_f, step_n) for process in self._all.values()])
+        out[:, : f.shape[1]] -= np.where(self.active(), 0.0, step_f)
+        return out
+
+    def blocks(self, y: Floats) -> Arrow:
+        """Jacobian."""
+        f, n = self.split(y)
+        total = Arrow(*self.collisions.jacobian(self.measure, f, n))
+        for process in self.processes.values():
+            for block, more in zip(total, process.jacobian(self.measure, f, n), strict=True):
+                block += more
+        np.einsum("cii->ci", total.xx)[...] -= ~self.active()
+        return total
+
+    def balances(self, y: Floats) -> dict[str, tuple[Floats, Floats]]:
+        """Number of quasiparticles, and energy: what comes and what goes, ``(cells,)``.
+
+        Phonons that come and go count each by themselves, quasiparticles of a drive or source with the
+        difference.
+        """
+        f, n = self.split(y)
+        pairs = self.collisions.gain_loss(self.measure, f, n, "pairs")
+        number = [
+            (self.measure.states * pairs.in_f * (1.0 - f)).sum(axis=1),
+            (self.measure.states * pairs.out_f * f).sum(axis=1),
+        ]
+        energy = [np.zeros(self.shape[0]), np.zeros(self.shape[0])]
+        weight = self.collisions.capacity * self.collisions.grid.phonon_energies
+        for name in self.exchanges:
+            process = self.processes[name]
+            _add(number, process.number_flow(self.measure, f, n).quasiparticles)  # type: ignore[attr-defined]
+            _add(energy, process.energy_flow(self.measure, f, n).quasiparticles)  # type: ignore[attr-defined]
+            parts = process.gain_loss(self.measure, f, n)
+            energy[0] += (weight * parts.in_n * (1.0 + n)).sum(axis=1)
+            energy[1] += (weight * parts.out_n * n).sum(axis=1)
+        balances = {"number of quasiparticles": (number[0], number[1])}
+        if self.exchanges:
+            balances["energy"] = energy[0], energy[1]
+        return balances
+
+    def counters(self, y: Floats) -> Floats:
+        """Energy into quasiparticles, into phonons, and quasiparticles, of every exchange: ``(cells, 3 E)``."""
+        f, n = self.split(y)
+        return self._counted(
+            [self.processes[name].rates(self.measure, f, n) for name in self.exchanges], self.shape[0]
+        )
+
+    def counters_product(self, y: Floats, step: Floats) -> Floats:
+        """Derivative of `counters` along a step."""
+        f, n = self.split(y)
+        moved = self.split(step)
+        return self._counted(
+            [self.processes[name].jvp(self.measure, f, n, *moved) for name in self.exchanges], self.shape[0]
+        )
+
+    def _counted(self, rates: list[Pair], cells: int) -> Floats:
+        grid, states = self.collisions.grid, self.measure.states
+        weight = self.collisions.capacity * grid.phonon_energies
+        parts = [
+            np.stack([(states * grid.energies * r.f).sum(axis=1), r.n @ weight, (states * r.f).sum(axis=1)], 1)
+            for r in rates
+        ]
+        return np.concatenate(parts, axis=1) if parts else np.zeros((cells, 0))
+
+    def describe(self, y: Floats, point: int, unknown: int) -> str:
+        """Name of an unknown with the process that turns over most of it."""
+        grid = self.collisions.grid
+        cell = slice(point, point + 1)
+        f, n = self.split(y)
+        phonon = unknown >= grid.n
+        at = unknown - grid.n if phonon else unknown
+        rates = {}
+        for name, process in self._all.items():
+            part = process.gain_loss(self.measure, f, n)
+            gain, loss = (part.in_n, part.out_n) if phonon else (part.in_f, part.out_f)
+            rates[name] = float((gain + loss)[cell, at][0])
+        stiff = max(rates, key=lambda name: rates[name])
+        what, energy = (
+            ("phonons", grid.phonon_energies[at]) if phonon else ("quasiparticles", grid.energies[at])
+        )
+        return f"{what} of {energy:.4g} Δ0 in cell {point}, most of it {stiff} at a rate of {rates[stiff]:.2g}/τ0"
+
+
+def _joined(pairs: list[Pair]) -> Floats:
+    total_f, total_n = pairs[0].f.copy(), pairs[0].n.copy()
+    for pair in pairs[1:]:
+        total_f += pair.f
+        total_n += pair.n
+    return np.concatenate([total_f, total_n], axis=1)
+
+
+def _add(balance: list[Floats], flow: Floats) -> None:
+    balance[0] = balance[0] + np.maximum(flow, 0.0)
+    balance[1] = balance[1] + np.maximum(-flow, 0.0)

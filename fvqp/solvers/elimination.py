@@ -1,0 +1,191 @@
+"""Linear systems of points with many unknowns, most of which couple to one another through the others only.
+
+Points do not couple. A point has unknowns x that couple densely, and unknowns z that act on one another
+through x alone, as in ``(σ − J) δ = r`` with
+
+    J = [ xx  xz ]
+        [ zx  zz ],    zz diagonal.
+
+z is eliminated; what is left for x, the Schur complement ``σ − xx − xz (σ − zz)⁻¹ zx``, is factored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import lu_factor, lu_solve
+
+from fvqp.errors import ConvergenceError
+from fvqp.petsc import PETSc
+
+Floats = NDArray[np.float64]
+
+#: Iterations of GMRES for which an old factorization is kept; making one costs as much as some 30 of them.
+PATIENCE = 10
+
+
+#: A step larger than this, relative to the scale of its unknown, is not left to an old factorization.
+_LARGE = 2.0
+#: Unknowns smaller than this are as good as zero: products of them underflow.
+TINY = 1e-120
+
+
+class Arrow(NamedTuple):
+    """Blocks of J at every point."""
+
+    xx: Floats
+    """``(points, N, N)``."""
+    xz: Floats
+    """``(points, N, K)``."""
+    zx: Floats
+    """``(points, K, N)``."""
+    zz: Floats
+    """Diagonal, ``(points, K)``."""
+
+
+class EliminatedLU:
+    """``(σ − J)⁻¹`` of an arrow matrix. Vectors are ``(points, N + K)``, x first."""
+
+    def __init__(self, blocks: Arrow, shift: float) -> None:
+        """
+        Args:
+            blocks: J.
+            shift: σ ≥ 0.
+
+        Raises:
+            ConvergenceError: singular.
+        """
+        self._n = blocks.xx.shape[1]
+        self._inverse = shift - blocks.zz
+        if np.any(self._inverse == 0.0):
+            raise ConvergenceError("elimination: an unknown does not act on itself")
+        self._inverse = 1.0 / self._inverse
+        self._xz, self._zx = blocks.xz, self._inverse[:, :, None] * blocks.zx
+        schur = -blocks.xx - self._xz @ self._zx
+        np.einsum("cii->ci", schur)[...] += shift
+        # Rows of very different size: each is measured by its diagonal.
+        self._row = 1.0 / np.abs(np.einsum("cii->ci", schur))
+        if not (np.all(np.isfinite(self._row)) and np.all(np.isfinite(schur))):
+            raise ConvergenceError("elimination: the matrix is singular or not finite")
+        schur *= self._row[:, :, None]
+        # LAPACK takes one matrix at a time
+        self._factors = [lu_factor(matrix, overwrite_a=True, check_finite=False) for matrix in schur]
+
+    def solve(self, r: Floats) -> Floats:
+        """``(σ − J)⁻¹ r``."""
+        x, z = r[:, : self._n], self._inverse * r[:, self._n :]
+        right = self._row * (x + np.einsum("cik,ck->ci", self._xz, z, optimize=True))
+        out = np.empty_like(r)
+        for c, factors in enumerate(self._factors):
+            out[c, : self._n] = lu_solve(factors, right[c], check_finite=False)
+        out[:, self._n :] = z + np.einsum("cki,ci->ck", self._zx, out[:, : self._n], optimize=True)
+        return out
+
+
+class ShiftedSolver:
+    """``(σ − J(y)) δ = r`` by GMRES, with an elimination for some earlier y and σ as its preconditioner.
+
+    The elimination is repeated where GMRES becomes slow. PETSc options with the given prefix reach the KSP.
+
+    Attributes:
+        factorizations, iterations: how many there were.
+    """
+
+    def __init__(
+        self,
+        blocks: Callable[[Floats], Arrow],
+        product: Callable[[Floats, Floats], Floats],
+        shape: tuple[int, int],
+        prefix: str,
+        similar: float,
+    ) -> None:
+        """
+        Args:
+            blocks: J at a state, exact or nearly so.
+            product: ``product(y, δ) = J(y) δ``.
+            shape: of the state, (points, unknowns).
+            prefix: of the options.
+            similar: a factorization is not used for a shift that differs by more than this factor.
+        """
+        self._blocks, self._product, self._shape, self._similar = blocks, product, shape, similar
+        self.factorizations = self.iterations = 0
+        self._lu: EliminatedLU | None = None
+        self._factored_shift = 0.0
+        self._worn = True
+        self._y, self._shift, self._scale = np.zeros(shape), 0.0, np.ones(shape)
+        size = shape[0] * shape[1]
+        self._matrix = PETSc.Mat().createPython((size, size), context=self, comm=PETSc.COMM_SELF)
+        self._matrix.setUp()
+        self._ksp = PETSc.KSP().create(PETSc.COMM_SELF)
+        self._ksp.setOptionsPrefix(prefix)
+        self._ksp.setOperators(self._matrix)
+        self._ksp.setType("gmres")
+        self._ksp.setGMRESRestart(3 * PATIENCE)
+        self._ksp.getPC().setType("none")
+        self._ksp.setFromOptions()
+        self._right, self._solution = self._matrix.createVecs()
+
+    def forget(self) -> None:
+        """The system has changed: no factorization of it is of use any more."""
+        self._worn = True
+
+    def solve(self, y: Floats, shift: float, r: Floats, scale: Floats, rtol: float) -> Floats:
+        """δ.
+
+        Args:
+            y: state of J.
+            shift: σ ≥ 0.
+            r: right-hand side, ``(points, unknowns)``.
+            scale: size of every unknown; errors are measured by it, or by δ where that is larger.
+            rtol: error of δ, relative to the δ of the preconditioner.
+
+        Raises:
+            ConvergenceError: singular, or GMRES gave up although the factorization is of this J.
+        """
+        fresh = self._refresh(y, shift, self._worn)
+        assert self._lu is not None
+        while True:
+            first = self._lu.solve(r)
+            # An unknown that is about to grow by many decades is measured by what it will be; but only the
+            # right factorization can say so.
+            if fresh:
+                scale = np.maximum(scale, np.abs(first))
+            elif np.any(np.abs(first) > _LARGE * np.maximum(scale, TINY)):
+                fresh = self._refresh(y, shift, True)
+                continue
+            self._y, self._shift, self._scale = y, shift, np.maximum(scale, TINY)
+            self._right.array = (first / self._scale).ravel()
+            self._ksp.setTolerances(rtol=rtol, atol=0.0, divtol=1e20, max_it=3 * PATIENCE)
+            self._solution.set(0.0)
+            self._ksp.solve(self._right, self._solution)
+            taken = self._ksp.getIterationNumber()
+            self.iterations += taken
+            if self._ksp.getConvergedReason() > 0:
+                self._worn = taken > PATIENCE
+                return np.asarray(self._solution.array_r.reshape(self._shape) * self._scale)
+            if fresh:
+                raise ConvergenceError(
+                    f"linear solve: GMRES stopped after {taken} iterations with a residual of "
+                    f"{self._ksp.getResidualNorm():.1e}"
+                )
+            fresh = self._refresh(y, shift, True)
+
+    def _refresh(self, y: Floats, shift: float, worn: bool) -> bool:
+        low, high = sorted([shift, self._factored_shift])
+        if not worn and high <= self._similar * low:
+            return False
+        self._lu = None  # gives its memory back before the next one is made
+        self._lu = EliminatedLU(self._blocks(y), shift)
+        self._factored_shift, self._worn = shift, False
+        self.factorizations += 1
+        return True
+
+    def mult(self, matrix: PETSc.Mat, x: PETSc.Vec, out: PETSc.Vec) -> None:
+        """Product with the preconditioned matrix, in units of the scale (called by PETSc)."""
+        assert self._lu is not None
+        step = x.array_r.reshape(self._shape) * self._scale
+        residual = self._shift * step - self._product(self._y, step)
+        out.array = (self._lu.solve(residual) / self._scale).ravel()

@@ -1,0 +1,92 @@
+"""What solvers of rate equations ``ẏ = R(y)`` ask of them. Points do not act on one another.
+
+A point has unknowns x that act on all others and unknowns z that act on one another through x only (see
+`fvqp.solvers.elimination`); ``y`` is ``(points, N + K)``, x first. All unknowns are occupations: not negative,
+and at most ``upper``.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fvqp.solvers.elimination import Arrow
+
+Floats = NDArray[np.float64]
+
+#: Turnover below which a rate is lost in underflow and says nothing.
+NEGLIGIBLE = 1e-110
+
+
+class RateEquations(Protocol):
+    """Rates, their derivatives, and words for messages."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(points, unknowns)."""
+        ...
+
+    @property
+    def dense(self) -> int:
+        """N, number of unknowns x."""
+        ...
+
+    @property
+    def upper(self) -> Floats:
+        """Largest value of every unknown, ``(unknowns,)``; inf where there is none."""
+        ...
+
+    def rates(self, y: Floats) -> Floats:
+        """R(y)."""
+        ...
+
+    def turnover(self, y: Floats) -> Floats:
+        """Gain plus loss of every unknown: what R(y) is small against in a steady state."""
+        ...
+
+    def product(self, y: Floats, step: Floats) -> Floats:
+        """``J(y) step`` with J the Jacobian of R."""
+        ...
+
+    def blocks(self, y: Floats) -> Arrow:
+        """J(y), exact or nearly so."""
+        ...
+
+    def balances(self, y: Floats) -> dict[str, tuple[Floats, Floats]]:
+        """What comes and goes in each of the slow or global quantities, ``(points,)`` each, by its name."""
+        ...
+
+    def counters(self, y: Floats) -> Floats:
+        """Rates of quantities that are integrated along and act on nothing, ``(points, counters)``."""
+        ...
+
+    def counters_product(self, y: Floats, step: Floats) -> Floats:
+        """Derivative of `counters` along a step."""
+        ...
+
+    def describe(self, y: Floats, point: int, unknown: int) -> str:
+        """Name of an unknown, and what makes most of its turnover."""
+        ...
+
+
+def updated(y: Floats, step: Floats, upper: Floats) -> Floats:
+    """``y + step`` where that is at least half of y; less is approached, never reached, 0 neither.
+
+    ``y + step`` is replaced by ``−y²/(4 step)`` for ``step < −y/2``, which joins smoothly; likewise at the
+    upper end. So steps that are small against y are taken as they are.
+    """
+    with np.errstate(over="ignore"):
+        down = step < -0.5 * y
+        out = np.where(down, 0.25 * y * (y / np.where(down, -step, 1.0)), y + step)
+        room = upper - y
+        up = step > 0.5 * room
+        left = np.where(up, 0.25 * room * (room / np.where(up, step, 1.0)), 0.0)
+    return np.where(up, upper - left, out)
+
+
+def outside(y: Floats, upper: Floats, tolerance: float) -> NDArray[np.bool_]:
+    """Which unknowns are out of bounds by more than a tolerance relative to the largest of their point."""
+    slack = tolerance * np.abs(y).max(axis=1, keepdims=True)
+    return np.asarray((y < -slack) | (y > upper + tolerance))

@@ -1,0 +1,251 @@
+"""Rate equations in time: PETSc's implicit integrators, with bounds that no step may break.
+
+Steps are as long as the error of *every* unknown allows, relative to the unknown itself. A step that leaves
+the bounds is refused and shortened, never repaired. Quantities that the rates conserve linearly stay constant
+to rounding, because all methods here and the Newton iterations in them do the same to y as to a linear
+function of y; the counters are integrated by the very same steps.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fvqp.errors import ConvergenceError
+from fvqp.petsc import PETSc
+from fvqp.solvers.elimination import ShiftedSolver
+from fvqp.solvers.rate_equations import RateEquations, outside
+
+Floats = NDArray[np.float64]
+Method = Literal["bdf", "arkimex"]
+log = logging.getLogger(__name__)
+
+_PREFIX = "fvqp_ts_"
+_REASON = PETSc.SNES.ConvergedReason
+#: Rounding that does not count as leaving the bounds, relative to the largest unknown of a point.
+_ROUNDING = 1e-15
+#: Newton's method ends when it moves no unknown by more than this, in units of the error allowed.
+_NEWTON = 1e-2
+#: Error of linear solves, relative to the step.
+_LINEAR = 1e-9
+#: Steps shorter than this part of the time reached are a collapse.
+_SHORTEST = 1e-13
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A state on the way.
+
+    Attributes:
+        time: of the state.
+        y: ``(points, unknowns)``.
+        counters: integrals of the counters' rates since the start, ``(points, counters)``.
+        steps, refused: numbers of steps so far.
+    """
+
+    time: float
+    y: Floats
+    counters: Floats
+    steps: int
+    refused: int
+
+
+class Transient:
+    """Integrates rate equations from one state on.
+
+    PETSc options with the prefix ``fvqp_ts_`` reach the TS, its SNES and its step control
+    (``-fvqp_ts_ts_type``, ``-fvqp_ts_ts_adapt_monitor``, ``-fvqp_ts_ts_bdf_order``), those with
+    ``fvqp_ts_linear_`` the Krylov method.
+
+    Attributes:
+        linear: the linear solver, which counts factorizations and iterations.
+    """
+
+    def __init__(
+        self,
+        equations: RateEquations,
+        *,
+        method: Method = "bdf",
+        tolerance: float = 1e-4,
+        smallest: float = 1e-30,
+    ) -> None:
+        """
+        Args:
+            equations: to be integrated.
+            method: ``"bdf"`` (backward differentiation, order 2), or ``"arkimex"`` (implicit Runge-Kutta, one-step),
+                the one where the equations change after every step.
+            tolerance: relative error of every unknown in one step.
+            smallest: unknowns below it may have any error.
+        """
+        self.equations, self.tolerance, self.smallest = equations, tolerance, smallest
+        points, unknowns = equations.shape
+        self._counters = equations.counters(np.zeros(equations.shape)).shape[1]
+        self._full = (points, unknowns + self._counters)
+        self.linear = ShiftedSolver(
+            equations.blocks, equations.product, equations.shape, _PREFIX + "linear_", similar=1.6
+        )
+        self._shift, self._at = 0.0, np.zeros(self._full)
+        size = points * self._full[1]
+        self._u = PETSc.Vec().createSeq(size)
+        matrix = PETSc.Mat().createPython((size, size), SimpleNamespace(mult=self._mult), PETSc.COMM_SELF)
+        matrix.setUp()
+        self._set_options(method)
+        ts = self._ts = PETSc.TS().create(PETSc.COMM_SELF)
+        ts.setOptionsPrefix(_PREFIX)
+        ts.setIFunction(self._function, self._u.duplicate())
+        ts.setIJacobian(self._jacobian, matrix, matrix)
+        ts.setMaxTime(1e300)
+        ts.setMaxSteps(2**31 - 1)
+        ts.setExactFinalTime(PETSc.TS.ExactFinalTime.STEPOVER)
+        ts.setMaxSNESFailures(-1)
+        ts.setMaxStepRejections(100)
+        ts.setErrorIfStepFails(False)
+        allowed = np.full(self._full, smallest)
+        allowed[:, unknowns:] = np.inf if self._counters else smallest
+        allowed[:, unknowns:] = 1e300
+        self._allowed = self._u.duplicate()
+        self._allowed.array = allowed.ravel()
+        ts.setTolerances(tolerance, self._allowed)
+        snes = ts.getSNES()
+        snes.setConvergenceTest(self._test)
+        snes.setTolerances(max_it=12)
+        snes.getKSP().setType("preonly")
+        pc = snes.getKSP().getPC()
+        pc.setType("python")
+        pc.setPythonContext(SimpleNamespace(apply=self._apply))
+        ts.setFromOptions()
+        self.method = ts.getType()
+
+    @staticmethod
+    def _set_options(method: Method) -> None:
+        options = PETSc.Options(_PREFIX)
+        for name, value in {
+            "ts_type": method,
+            "ts_arkimex_fully_implicit": True,
+            "ts_adapt_type": "basic",
+            "ts_adapt_wnormtype": "infinity",
+            "ts_adapt_clip": "0.1,5.0",
+            "snes_linesearch_type": "basic",
+        }.items():
+            if not options.hasName(name):
+                options[name] = value
+
+    def run(
+        self,
+        y: Floats,
+        times: Sequence[float],
+        *,
+        start: float = 0.0,
+        first_step: float | None = None,
+        between: Callable[[float, Floats], Floats | None] | None = None,
+    ) -> Iterator[Moment]:
+        """States at given times, each of which a step ends at.
+
+        Args:
+            y: state at the start, within bounds.
+            times: increasing, after the start.
+            start: time of y.
+            first_step: by default so short that no unknown changes much.
+            between: called after every step with time and state; may change the equations, and then
+                returns the state to go on from.
+
+        Raises:
+            ConvergenceError: steps collapse; says which unknown changes fastest, and by which process.
+        """
+        points, unknowns = self.equations.shape
+        ts = self._ts
+        self._u.array = np.concatenate([y, np.zeros((points, self._counters))], axis=1).ravel()
+        ts.setSolution(self._u)
+        ts.setTime(start)
+        ts.setStepNumber(0)
+        ts.setTimeStep(self._first(y, times[0] - start) if first_step is None else first_step)
+        ts.restartStep()
+        self.linear.forget()
+        taken = 0
+        for end in times:
+            while (now := ts.getTime()) < end:
+                suggested = ts.getTimeStep()
+                left = end - now
+                last = suggested >= left * (1.0 - 1e-9)
+                length = left if last else (0.5 * left if suggested > 0.5 * left else suggested)
+                ts.setTimeStep(length)
+                ts.step()
+                taken += 1
+                state = self._u.array_r.reshape(self._full)
+                reached = ts.getTime()
+                if ts.getConvergedReason() < 0 or not reached - now > _SHORTEST * max(now, 1e-3 * left):
+                    raise ConvergenceError(
+                        f"steps collapse at time {now:.6g} (to {ts.getTimeStep():.1e}): fastest are "
+                        + self._fastest(state[:, :unknowns])
+                    )
+                if last and reached > now + 0.999 * left:
+                    ts.setTime(end)
+                    ts.setTimeStep(max(ts.getTimeStep(), min(suggested, 5.0 * left)))
+                if between is not None:
+                    changed = between(ts.getTime(), state[:, :unknowns].copy())
+                    if changed is not None:
+                        state = np.concatenate([changed, state[:, unknowns:]], axis=1)
+                        self._u.array = state.ravel()
+                        ts.restartStep()
+            state = self._u.array_r.reshape(self._full).copy()
+            yield Moment(end, state[:, :unknowns], state[:, unknowns:], taken, ts.getStepRejections())
+
+    def _first(self, y: Floats, span: float) -> float:
+        rates = np.abs(self.equations.rates(y))
+        size = np.maximum(y, 1e-3 * y[:, : self.equations.dense].max(axis=1, keepdims=True))
+        fastest = float((rates / np.maximum(size, self.smallest)).max())
+        return min(1e-3 * span, 0.1 * np.sqrt(self.tolerance) / fastest if fastest > 0.0 else span)
+
+    def _fastest(self, y: Floats) -> str:
+        loss = np.abs(self.equations.turnover(y)) / np.maximum(np.abs(y), self.smallest)
+        point, unknown = np.unravel_index(np.argmax(loss), loss.shape)
+        return self.equations.describe(y, int(point), int(unknown))
+
+    def _function(self, ts: PETSc.TS, t: float, u: PETSc.Vec, du: PETSc.Vec, out: PETSc.Vec) -> None:
+        y = u.array_r.reshape(self._full)[:, : self.equations.shape[1]]
+        rates = np.concatenate([self.equations.rates(y), self.equations.counters(y)], axis=1)
+        out.array = du.array_r - rates.ravel()
+
+    def _jacobian(
+        self, ts: PETSc.TS, t: float, u: PETSc.Vec, du: PETSc.Vec, shift: float, j: PETSc.Mat, p: PETSc.Mat
+    ) -> None:
+        self._at = u.array_r.reshape(self._full).copy()
+        self._shift = shift
+        j.assemble()
+
+    def _mult(self, matrix: PETSc.Mat, x: PETSc.Vec, out: PETSc.Vec) -> None:
+        unknowns = self.equations.shape[1]
+        y, step = self._at[:, :unknowns], x.array_r.reshape(self._full)
+        moved = step[:, :unknowns]
+        change = [self.equations.product(y, moved), self.equations.counters_product(y, moved)]
+        out.array = (self._shift * step - np.concatenate(change, axis=1)).ravel()
+
+    def _apply(self, pc: PETSc.PC, r: PETSc.Vec, out: PETSc.Vec) -> None:
+        unknowns = self.equations.shape[1]
+        right = r.array_r.reshape(self._full)
+        y = self._at[:, :unknowns]
+        scale = np.maximum(np.abs(y), self.smallest)
+        step = self.linear.solve(y, self._shift, right[:, :unknowns], scale, _LINEAR)
+        counted = (right[:, unknowns:] + self.equations.counters_product(y, step)) / self._shift
+        out.array = np.concatenate([step, counted], axis=1).ravel()
+
+    def _test(self, snes: PETSc.SNES, iteration: int, norms: tuple[float, float, float]) -> int:
+        if not np.isfinite(norms[2]):
+            return int(_REASON.DIVERGED_FUNCTION_DOMAIN)
+        if iteration < 2:
+            return int(_REASON.ITERATING)
+        unknowns = self.equations.shape[1]
+        y = snes.getSolution().array_r.reshape(self._full)[:, :unknowns]
+        step = snes.getSolutionUpdate().array_r.reshape(self._full)[:, :unknowns]
+        size = np.abs(step) / (self.tolerance * np.abs(y) + self.smallest)
+        if size.max() > _NEWTON:
+            return int(_REASON.ITERATING)
+        if np.any(outside(y, self.equations.upper, _ROUNDING)):
+            return int(_REASON.DIVERGED_FUNCTION_DOMAIN)
+        return int(_REASON.CONVERGED_SNORM_RELATIVE)
