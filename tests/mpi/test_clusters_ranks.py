@@ -1,0 +1,57 @@
+"""Clusters and Markov chains give the same answer on any number of ranks, which is that of one rank alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from mpi4py import MPI
+
+from fvqp.errors import CaseError
+from fvqp.models.clusters import Cluster, FokkerPlanck, noise_spectrum, reduced_chain, stationary_state
+
+COMM, SELF = MPI.COMM_WORLD, MPI.COMM_SELF
+
+
+def cluster(spin: str = "quantum") -> Cluster:
+    return Cluster(generation=120.0, volume=1.0, gamma=4.0, gamma_t=0.05, tau_s=3.0, spin=spin)
+
+
+@pytest.mark.parametrize("spin", ["quantum", "ising"])
+@pytest.mark.parametrize("method", ["mumps", "gamg"])
+def test_master_equation(spin: str, method: str) -> None:
+    alone = stationary_state(cluster(spin), comm=SELF, method="mumps")
+    shared = stationary_state(cluster(spin), comm=COMM, method=method)
+    assert shared.equation.chain.size == alone.equation.chain.size
+    np.testing.assert_allclose(np.concatenate(COMM.allgather(shared.p)), alone.p, atol=1e-10)
+    np.testing.assert_allclose(shared.number_distribution(), alone.number_distribution(), atol=1e-9)
+    assert shared.variance == pytest.approx(alone.variance, rel=1e-8)
+    assert shared.loss.total == pytest.approx(alone.loss.total, rel=1e-6)
+    f = [0.0, 0.3, 3.0]
+    np.testing.assert_allclose(noise_spectrum(shared, f).number, noise_spectrum(alone, f).number, rtol=2e-6)
+    for mine, one in zip(shared.joint(), alone.joint(), strict=True):
+        if spin == "quantum":
+            np.testing.assert_allclose(mine, one, atol=1e-10)
+
+
+def test_evolution() -> None:
+    alone, shared = (stationary_state(cluster(), comm=comm).equation for comm in (SELF, COMM))
+    times = [0.05, 0.5]
+    one = alone.evolve(alone.certain(4, 1), times)
+    parts = COMM.allgather(shared.evolve(shared.certain(4, 1), times))
+    np.testing.assert_allclose(np.concatenate(parts, axis=1), one, atol=1e-9)
+
+
+def test_one_dimensional_chains() -> None:
+    for make in (reduced_chain, FokkerPlanck):
+        alone, shared = make(cluster(), comm=SELF), make(cluster(), comm=COMM)
+        np.testing.assert_allclose(shared.distribution(), alone.distribution(), atol=1e-12)
+        assert shared.variance == pytest.approx(alone.variance, rel=1e-10)
+        f = [0.0, 1.0]
+        np.testing.assert_allclose(
+            noise_spectrum(shared, f).number, noise_spectrum(alone, f).number, rtol=2e-6
+        )
+
+
+def test_bad_input_is_said_on_every_rank() -> None:
+    with pytest.raises(CaseError, match="needs .* states"):
+        stationary_state(cluster(), comm=COMM, max_states=5)
