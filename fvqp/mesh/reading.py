@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import io
+import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,13 +72,38 @@ def read_raw(path: str | Path) -> RawMesh:
     # program.
     said = io.StringIO()
     try:
-        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-            mesh = meshio.read(path)
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said), _readable(path) as file:
+            mesh = meshio.read(file)
     except (Exception, SystemExit) as error:
         text = said.getvalue() if isinstance(error, SystemExit) else str(error)
         reason = " ".join(text.replace("Error: Couldn't read file", "").split()) or type(error).__name__
         raise MeshError(f"{path}: cannot be read as a mesh: {reason[:200]}") from None
     return _sort_out(mesh, str(path))
+
+
+@contextlib.contextmanager
+def _readable(path: Path) -> Iterator[Path]:
+    """``path``, or for gmsh's format 4.0, of which meshio reads a part only, a copy in format 4.1."""
+    with path.open("rb") as file:
+        start = file.read(40).split()
+    if start[:1] != [b"$MeshFormat"] or start[1:2] not in ([b"4"], [b"4.0"]):
+        yield path
+        return
+    try:
+        import gmsh
+    except (ImportError, OSError):
+        raise MeshError("gmsh's format 4.0 needs gmsh; save the mesh in format 4.1 or 2.2") from None
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "mesh.msh"
+        gmsh.initialize(interruptible=False)
+        try:
+            gmsh.option.setNumber("General.Terminal", 0)
+            gmsh.open(str(path))
+            gmsh.option.setNumber("Mesh.MshFileVersion", 4.1)
+            gmsh.write(str(copy))
+        finally:
+            gmsh.finalize()
+        yield copy
 
 
 def _sort_out(mesh: Any, name: str) -> RawMesh:

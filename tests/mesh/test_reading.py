@@ -11,7 +11,7 @@ import pytest
 from mpi4py import MPI
 
 from fvqp.errors import MeshError
-from fvqp.mesh import Mesh, build_mesh, read_mesh
+from fvqp.mesh import Mesh, build_mesh, read_mesh, reading
 
 SELF = MPI.COMM_SELF
 
@@ -245,3 +245,25 @@ def test_disconnected_parts_are_counted() -> None:
     mesh = build_mesh(points, [("line", np.array([[0, 1], [4, 5], [1, 2], [3, 4]]))], comm=SELF)
     count, part = mesh.components()
     assert count == 2 and part.tolist() == [0, 1, 0, 1]
+
+
+def test_gmsh_format_4_0(tmp_path: Path) -> None:
+    """Written and read by gmsh itself; the same mesh in format 4.1 is the referee."""
+    gmsh = pytest.importorskip("gmsh")
+    gmsh.initialize(interruptible=False)
+    try:
+        gmsh.option.setNumber("General.Terminal", 0)
+        gmsh.model.occ.addRectangle(0, 0, 0, 1, 1)
+        gmsh.model.occ.synchronize()
+        gmsh.model.addPhysicalGroup(2, [1], name="film")
+        gmsh.model.addPhysicalGroup(1, [4], name="left")
+        gmsh.model.mesh.generate(2)
+        for version in (4.0, 4.1):
+            gmsh.option.setNumber("Mesh.MshFileVersion", version)
+            gmsh.write(str(tmp_path / f"{version}.msh"))
+    finally:
+        gmsh.finalize()
+    old, new = (reading.read_raw(tmp_path / f"{version}.msh") for version in (4.0, 4.1))
+    np.testing.assert_array_equal(old.points, new.points)
+    assert old.regions.keys() == new.regions.keys() == {"film"}
+    np.testing.assert_array_equal(old.boundaries["left"], new.boundaries["left"])
