@@ -100,6 +100,7 @@ class GapFollower:
             np.array(grid.edges),
             centres,
             np.concatenate([grid.edges[:1], centres, grid.edges[-1:]]),
+            np.diff(centres),
             rule == "linear",
             self.floor,
             np.inf if cutoff is None else float(cutoff),
@@ -164,7 +165,10 @@ class GapFollower:
         f = f.copy()
         status = np.zeros(gaps.size, dtype=np.int64)
         states, anomalous = np.empty_like(f), np.empty_like(f)
-        kernels.follow(self._axis, f, gaps, states, anomalous, status)
+        if gaps.size == 1:  # threads would cost more than the work
+            gaps[0], status[0] = kernels.follow_cell(self._axis, f[0], gaps[0], states[0], anomalous[0])
+        else:
+            kernels.follow(self._axis, f, gaps, states, anomalous, status)
         self._complain(status, gaps)
         return Followed(f, gaps, SpectralMeasure(states, anomalous))
 

@@ -20,8 +20,7 @@ FOLLOWED = 1e-12
 """Largest residual at which a gap that moves counts as arrived; number and energy do not depend on it."""
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(8)
-_FEW_NODES, _FEW_WEIGHTS = np.polynomial.legendre.leggauss(4)
-_FEW = 50.0  # a stretch so many times narrower than its energy is integrated to rounding by four nodes
+_NARROW = 0.03  # up to here the series of ln(1 + x) = 2 artanh z is exact to rounding
 _SLACK = 8.0 * np.finfo(np.float64).eps
 _EDGE = 3  # so many bins at the gap have states whose density varies over the bin
 _MOVE = 0.4  # largest move of the gap in one piece, in widths of the bins there
@@ -33,6 +32,7 @@ class Axis(NamedTuple):
     Attributes:
         edges, centres: of the bins, ``(N + 1,)`` and ``(N,)``.
         bounds: first edge, centres, last edge.
+        spacing: distances of neighbouring centres, ``(N − 1,)``.
         linear: rule of the bin measure.
         floor: smallest gap that the grid resolves; below it a cell is normal, or (if the grid does not
             reach down to 0) the grid is too short.
@@ -42,6 +42,7 @@ class Axis(NamedTuple):
     edges: NDArray
     centres: NDArray
     bounds: NDArray
+    spacing: NDArray
     linear: bool
     floor: float
     cutoff: float
@@ -70,65 +71,56 @@ def _room(bins):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _stretches(bounds, gap, xi, number, mean, weight):
-    """States, their mean energy and ``∫ρ Δ/E dE`` between neighbouring bounds."""
+def _stretches(bounds, gap, xi, number, rise, weight):
+    """Between neighbouring bounds: states, ``∫ρ E dE`` less states times lower bound, and ``∫ρ Δ/E dE``."""
     for k in range(bounds.size):
+        # Rounding must not place the gap beside a bound that is meant to be the gap: ξ is its square root.
         excess = bounds[k] - gap
-        if excess <= _SLACK * bounds[k]:
-            excess = 0.0
+        excess = excess if excess > _SLACK * bounds[k] else 0.0
         xi[k] = np.sqrt(excess * (excess + 2.0 * gap))
-    near, count = 0, number.size
-    for k in range(count):
-        lower, upper = xi[k], xi[k + 1]
-        total = lower + upper
-        a = gap if lower == 0.0 else bounds[k]
-        b = bounds[k + 1]
-        number[k] = (b - a) * (b + a) / total if upper > 0.0 else 0.0
-        if _FEW * 0.5 * (upper - lower) > b:
-            near = k + 1
+    near, square = 0, gap * gap
+    for k in range(number.size):
+        a, b, lower = bounds[k], bounds[k + 1], xi[k]
+        width = b - a
+        number[k] = width * (a + b) / (lower + xi[k + 1])
+        z = (width + number[k]) / (2.0 * (a + lower) + width + number[k])
+        near = k + 1 if (lower == 0.0 or z > _NARROW) else near
+        y = z * z
+        step = 2.0 * z * (1.0 + y * (1 / 3 + y * (1 / 5 + y * (1 / 7 + y * (1 / 9 + y / 11)))))
+        rise[k] = 0.5 * (width * xi[k + 1] - (a * number[k] - square * step))
+        weight[k] = gap * step
     for k in range(near):
         lower, upper = xi[k], xi[k + 1]
         if upper == 0.0:
-            mean[k], weight[k] = gap, 0.0
+            number[k], rise[k], weight[k] = 0.0, 0.0, 0.0
             continue
-        energy = 0.0
+        start = gap if lower == 0.0 else bounds[k]
+        width = bounds[k + 1] - start
+        number[k] = width * (bounds[k + 1] + start) / (lower + upper)
+        mean = 0.0
         for j in range(_NODES.size):
             x = 0.5 * (lower + upper) + 0.5 * (upper - lower) * _NODES[j]
-            energy += 0.5 * _WEIGHTS[j] * np.sqrt(x * x + gap * gap)
-        mean[k] = energy
-        a = gap if lower == 0.0 else bounds[k]
-        start = a + lower
-        weight[k] = gap * np.log1p((bounds[k + 1] - a + number[k]) / start) if gap > 0.0 else 0.0
-    mean[near:] = 0.0
-    weight[near:] = 0.0
-    square = gap * gap
-    for j in range(_FEW_NODES.size):
-        node, share = _FEW_NODES[j], 0.5 * _FEW_WEIGHTS[j]
-        for k in range(near, count):
-            x = 0.5 * (xi[k] + xi[k + 1]) + 0.5 * (xi[k + 1] - xi[k]) * node
-            energy = np.sqrt(x * x + square)
-            mean[k] += share * energy
-            weight[k] += share / energy
-    for k in range(near, count):
-        weight[k] *= gap * number[k]
+            mean += 0.5 * _WEIGHTS[j] * np.sqrt(x * x + square)
+        rise[k] = number[k] * (mean - bounds[k])
+        weight[k] = gap * np.log1p((width + number[k]) / (start + lower)) if gap > 0.0 else 0.0
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def spectrum(axis, gap, out, scratch):
     """Bin measure and drift at a gap; ``scratch`` is ``(4, N + 2)``."""
-    states, anomalous, drift, upper, _ = out
-    out.gap[0] = gap
+    states, anomalous, drift, upper, at = out
+    at[0] = gap
     bins = states.size
-    xi, number, mean, weight = scratch[0], scratch[1, :-1], scratch[2, :-1], scratch[3, :-1]
+    xi, number, rise, weight = scratch[0], scratch[1, :-1], scratch[2, :-1], scratch[3, :-1]
     if not axis.linear:
-        _stretches(axis.edges, gap, xi[:-1], number[:-1], mean[:-1], weight[:-1])
+        _stretches(axis.edges, gap, xi[:-1], number[:-1], rise[:-1], weight[:-1])
         for i in range(bins):
             states[i], anomalous[i] = number[i], weight[i]
         for i in range(bins - 1):
-            drift[i] = axis.centres[i + 1] - axis.centres[i]
+            drift[i] = axis.spacing[i]
             upper[i] = axis.edges[i + 1] - axis.centres[i]
         return
-    _stretches(axis.bounds, gap, xi, number, mean, weight)
+    _stretches(axis.bounds, gap, xi, number, rise, weight)
     states[:] = 0.0
     anomalous[:] = 0.0
     drift[:] = 0.0
@@ -136,11 +128,12 @@ def spectrum(axis, gap, out, scratch):
     for k in range(bins + 1):
         i = min(max(k - 1, 0), bins - 2)
         origin = axis.centres[i]
-        distance = axis.centres[i + 1] - origin
-        right = number[k] * (mean[k] - origin) / distance
+        inverse = 1.0 / axis.spacing[i]
+        right = (rise[k] + number[k] * (axis.bounds[k] - origin)) * inverse
         states[i] += number[k] - right
         states[i + 1] += right
-        right = (gap * number[k] - origin * weight[k]) / distance
+        # the energy-weighted anomalous density is ρΔ: Δ times the number of states
+        right = (gap * number[k] - origin * weight[k]) * inverse
         anomalous[i] += weight[k] - right
         anomalous[i + 1] += right
         drift[i] += weight[k]
@@ -175,13 +168,13 @@ def residual(gap, cutoff, anomalous, f):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def carry(centres, f, old, new, energy, out, flux, face):
+def carry(axis, f, old, new, energy, out, flux, face):
     """Quasiparticles carried along with their states from one gap to another.
 
     ``energy`` is what they gain. ``flux``, ``face`` are scratch, ``(N − 1,)``. False, and ``out``
     meaningless, if the move is too long for occupations to stay within [0, 1].
     """
-    bins = f.size
+    bins, centres, spacing = f.size, axis.centres, axis.spacing
     s, t = old.states, new.states
     through, work, lever, edge = 0.0, 0.0, 0.0, 0
     change = new.gap[0] ** 2 - old.gap[0] ** 2
@@ -202,7 +195,7 @@ def carry(centres, f, old, new, energy, out, flux, face):
             room = min(value, 1.0 - value)
             left = max(s[up] - moved, 0.0)
             if edge <= _EDGE:
-                share = lever / ((centres[i + 1] - centres[i]) * through)
+                share = lever / (spacing[i] * through)
                 share = share if through > 0.0 else 1.0 - share
             else:
                 share = (old.upper[i] + new.upper[i]) / total
@@ -215,11 +208,11 @@ def carry(centres, f, old, new, energy, out, flux, face):
             if s[down] == 0.0:
                 ahead = min(max(behind, -room), room) if known else 0.0
             if ahead * behind > 0.0:
-                limit = behind * min(1.0, left / moved)
+                limit = behind if left >= moved else behind * (left / moved)
                 step = share * ahead
                 value += step if abs(step) < abs(limit) else limit
         face[i] = value
-        distance = (centres[i + 1] - centres[i]) * through
+        distance = spacing[i] * through
         lever -= distance
         work += distance * value
     through -= t[bins - 1] - s[bins - 1]
@@ -230,18 +223,18 @@ def carry(centres, f, old, new, energy, out, flux, face):
         out[i] = f[i] + gain / t[i] if t[i] > 0.0 else f[i]
     if not 0.0 <= out[bins - 1] <= 1.0:
         return False
-    return _adjust(centres, out, t, energy - work, flux)
+    return _adjust(spacing, out, t, energy - work, flux)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _adjust(centres, f, states, energy, flux):
+def _adjust(spacing, f, states, energy, flux):
     """Moves quasiparticles between neighbouring bins until they have gained this energy."""
     gained = 0.0
     for i in range(f.size - 1):
-        s, t = states[i], states[i + 1]
-        mean = s * t / (s + t) if s > 0.0 and t > 0.0 else 0.0
-        flux[i] = mean * (f[i] * (1.0 - f[i + 1]) if energy > 0.0 else -f[i + 1] * (1.0 - f[i]))
-        gained += (centres[i + 1] - centres[i]) * flux[i]
+        flux[i] = min(states[i], states[i + 1]) * (
+            f[i] * (1.0 - f[i + 1]) if energy > 0.0 else -f[i + 1] * (1.0 - f[i])
+        )
+        gained += spacing[i] * flux[i]
     if not abs(energy) <= abs(gained):
         # Nothing to move is no failure where the energy is rounding.
         return abs(energy) < 1e-16
@@ -294,7 +287,7 @@ def _piece(axis, f, gap, r, here, there, trial_f, flux, face, scratch):
         trial = gap + step
         spectrum(axis, trial, there, scratch)
         energy = start - condensate(trial, axis.cutoff)
-        if not carry(axis.centres, f, here, there, energy, trial_f, flux, face):
+        if not carry(axis, f, here, there, energy, trial_f, flux, face):
             if abs(step) < 1e-9 * gap:
                 return gap, r, False
             step *= 0.5
@@ -332,8 +325,9 @@ def _follow(axis, f, gap, here, there, trial_f, flux, face, scratch):
     if gap == 0.0:
         spectrum(axis, axis.floor, there, scratch)
         energy = -condensate(axis.floor, axis.cutoff)
-        if not carry(axis.centres, f, here, there, energy, trial_f, flux, face):
-            return 0.0, NORMAL
+        if not carry(axis, f, here, there, energy, trial_f, flux, face):
+            normal = residual(axis.floor, axis.cutoff, there.anomalous, f) <= 0.0
+            return 0.0, NORMAL if normal else REFUSED
         if residual(axis.floor, axis.cutoff, there.anomalous, trial_f) <= 0.0:
             return 0.0, NORMAL
         gap = axis.floor
@@ -346,7 +340,7 @@ def _follow(axis, f, gap, here, there, trial_f, flux, face, scratch):
                 return gap, BELOW_GRID
             spectrum(axis, 0.0, there, scratch)
             energy = condensate(gap, axis.cutoff)
-            if not carry(axis.centres, f, here, there, energy, trial_f, flux, face):
+            if not carry(axis, f, here, there, energy, trial_f, flux, face):
                 return gap, REFUSED
             f[:] = trial_f
             spectrum(axis, 0.0, here, scratch)
@@ -360,23 +354,30 @@ def _follow(axis, f, gap, here, there, trial_f, flux, face, scratch):
     return gap, FOUND
 
 
+@njit(cache=True, nogil=True, error_model="numpy")
+def follow_cell(axis, f, gap, states, anomalous):
+    """Gap and status of one cell; occupations and measure in place."""
+    bins = axis.centres.size
+    here, there = _room(bins), _room(bins)
+    scratch, flux, face = np.empty((4, bins + 2)), np.empty(bins - 1), np.empty(bins - 1)
+    gap, status = _follow(axis, f, gap, here, there, np.empty(bins), flux, face, scratch)
+    states[:] = here.states
+    anomalous[:] = here.anomalous
+    return gap, status
+
+
 @njit(cache=True, nogil=True, parallel=True, error_model="numpy")
 def follow(axis, f, gap, states, anomalous, status):
-    """Gap and occupations of all cells, in place; measure and status of the search."""
-    bins = axis.centres.size
+    """`follow_cell` for all cells."""
     for c in prange(f.shape[0]):
-        here, there = _room(bins), _room(bins)
-        scratch, flux, face = np.empty((4, bins + 2)), np.empty(bins - 1), np.empty(bins - 1)
-        gap[c], status[c] = _follow(axis, f[c], gap[c], here, there, np.empty(bins), flux, face, scratch)
-        states[c] = here.states
-        anomalous[c] = here.anomalous
+        gap[c], status[c] = follow_cell(axis, f[c], gap[c], states[c], anomalous[c])
 
 
-@njit(cache=True, nogil=True, parallel=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy")
 def measures(axis, gap, states, anomalous):
     """Bin measure of all cells."""
     bins = axis.centres.size
-    for c in prange(gap.size):
+    for c in range(gap.size):
         here = _room(bins)
         spectrum(axis, gap[c], here, np.empty((4, bins + 2)))
         states[c] = here.states
@@ -425,11 +426,11 @@ def solve(axis, f, gap, status):
         gap[c], status[c] = _solve(axis, f[c], gap[c], _room(bins), np.empty((4, bins + 2)))
 
 
-@njit(cache=True, nogil=True, parallel=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy")
 def residuals(axis, f, gap, out):
     """Residual of the gap equation of all cells; in normal cells that at the smallest gap."""
     bins = axis.centres.size
-    for c in prange(f.shape[0]):
+    for c in range(f.shape[0]):
         here = _room(bins)
         trial = max(gap[c], axis.floor)
         spectrum(axis, trial, here, np.empty((4, bins + 2)))

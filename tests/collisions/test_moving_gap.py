@@ -1,0 +1,384 @@
+"""The gap of a cell on a fixed energy grid, and quasiparticles that move with it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.integrate import quad
+from scipy.optimize import brentq
+
+from fvqp.collisions import (
+    CollisionGrid,
+    Coupling,
+    ElectronPhonon,
+    bcs_measure,
+    phonon_energy,
+    quasiparticle_density,
+    thermal,
+)
+from fvqp.collisions.moving_gap import GapFollower, condensate_energy
+from fvqp.errors import CaseError, ConvergenceError
+from fvqp.gap import equilibrium_gap
+from fvqp.solvers.relaxation import Control, relax
+
+UNIFORM = CollisionGrid.uniform(0.02, 4.0)
+GRADED = CollisionGrid.graded(12.0, gap=[0.5, 1.0], finest=0.01, growth=0.1)
+GRIDS = pytest.mark.parametrize("grid", [UNIFORM, GRADED], ids=["uniform", "graded"])
+RULES = pytest.mark.parametrize("rule", ["linear", "bin"])
+CUTOFFS = pytest.mark.parametrize("cutoff", [None, 15.0])
+
+
+def orders(errors):
+    errors = np.abs(errors)
+    return np.log2(errors[:-1] / errors[1:])
+
+
+def entropy(follower, f, gap):
+    """Of quasiparticles, in units of 4 N0 Δ0 k_B."""
+    states = follower.measure(gap).states
+    return -(states * (f * np.log(f) + (1.0 - f) * np.log1p(-f))).sum(axis=1)
+
+
+def phonon_entropy(operator, n):
+    return (operator.capacity * ((1.0 + n) * np.log1p(n) - n * np.log(n))).sum(axis=1)
+
+
+@GRIDS
+@RULES
+def test_measure_is_that_of_the_collisions(grid, rule):
+    gaps = np.linspace(0.5, 1.0, 41)
+    found, expected = GapFollower(grid, rule).measure(gaps), bcs_measure(grid, gaps, rule)
+    np.testing.assert_allclose(found.states, expected.states, rtol=0.0, atol=1e-14)
+    np.testing.assert_allclose(found.anomalous, expected.anomalous, rtol=0.0, atol=1e-14)
+    if rule == "linear" and grid is UNIFORM:
+        for gap in (0.0, 0.003, 0.01, 0.04):
+            found, expected = GapFollower(grid).measure(gap), bcs_measure(grid, gap)
+            np.testing.assert_allclose(found.states, expected.states, rtol=0.0, atol=1e-14)
+            np.testing.assert_allclose(found.anomalous, expected.anomalous, rtol=0.0, atol=1e-14)
+
+
+def test_condensate_energy():
+    assert condensate_energy(1.0) == -0.125
+    assert condensate_energy(0.0) == 0.0
+    gap, step = np.linspace(0.1, 1.2, 12), 1e-5
+    for cutoff, log in ((None, -np.log(gap)), (3.0, np.arccosh(3.0 / gap) - np.arccosh(3.0))):
+        slope = condensate_energy(gap + step, cutoff=cutoff) - condensate_energy(gap - step, cutoff=cutoff)
+        np.testing.assert_allclose(slope / (2.0 * step), -0.5 * gap * log, atol=1e-9)
+    np.testing.assert_allclose(condensate_energy(gap, cutoff=1e4), condensate_energy(gap), atol=1e-8)
+
+
+@pytest.mark.parametrize("temperature", [0.25, 0.4, 0.5])
+def test_equilibrium_gap_is_of_second_order(temperature):
+    exact = float(equilibrium_gap(temperature))
+    widths = (0.04, 0.02, 0.01)
+    found = [GapFollower(CollisionGrid.uniform(h, 8.0)).equilibrium(temperature) for h in widths]
+    errors = np.array(found) - exact
+    assert abs(errors[-1]) < 2e-4
+    assert np.all(orders(errors) > 1.7)
+
+
+def test_ratio_of_gap_and_critical_temperature():
+    widths = (0.04, 0.02, 0.01)
+    found = np.array(
+        [2.0 / GapFollower(CollisionGrid.uniform(h, 12.0)).critical_temperature() for h in widths]
+    )
+    errors = found - 2.0 * np.pi * np.exp(-np.euler_gamma)
+    assert abs(errors[-1]) < 2e-3
+    assert np.all(orders(errors) > 1.7)
+
+
+@GRIDS
+def test_few_quasiparticles_reduce_the_gap_by_their_density(grid):
+    """``δΔ/Δ = −n_qp/(2 N0 Δ)`` for quasiparticles next to the gap."""
+    follower = GapFollower(grid)
+    f = 1e-6 * np.exp(-(((grid.energies - 1.0) / 0.02) ** 2))[None]
+    gap = follower.gap(f)
+    density = quasiparticle_density(follower.measure(gap), f)
+    np.testing.assert_allclose(1.0 - gap, 2.0 * density, rtol=0.02)
+
+
+def test_cutoff_moves_the_gap():
+    f = thermal(UNIFORM, 0.45).f
+    assert GapFollower(UNIFORM, cutoff=4.0).gap(f)[0] != pytest.approx(
+        GapFollower(UNIFORM).gap(f)[0], abs=1e-3
+    )
+    weak = GapFollower(UNIFORM, cutoff=1e5).gap(f)[0]
+    assert weak == pytest.approx(GapFollower(UNIFORM).gap(f)[0], abs=1e-8)
+
+
+def disturbed(grid, seed):
+    """Rough occupations, and the gaps before they changed."""
+    random = np.random.default_rng(seed)
+    f = thermal(grid, 0.3).f * random.uniform(0.9, 1.1, (6, grid.n))
+    f += 0.1 * np.exp(-(((grid.energies - 2.0) / 0.3) ** 2))
+    return f, np.clip(f * random.uniform(0.8, 1.25, (6, 1)), 0.0, 1.0)
+
+
+@GRIDS
+@RULES
+@CUTOFFS
+def test_follow_keeps_number_and_energy(grid, rule, cutoff):
+    follower = GapFollower(grid, rule, cutoff=cutoff)
+    before, f = disturbed(grid, 3)
+    gap = follower.gap(before)
+    end = follower.follow(f, gap)
+    assert np.ptp(end.gap - gap) > 0.02
+    assert np.all(np.sign(end.gap - gap) == -np.sign((f - before).sum(axis=1)))
+    number = quasiparticle_density(follower.measure(gap), f)
+    np.testing.assert_allclose(quasiparticle_density(end.measure, end.f), number, rtol=2e-15)
+    energy = follower.total_energy(f, gap)
+    np.testing.assert_allclose(follower.total_energy(end.f, end.gap), energy, rtol=0.0, atol=5e-16)
+    assert np.all(np.abs(follower.residual(end.f, end.gap)) < 1e-12)
+    assert end.f.min() >= 0.0
+    assert end.f.max() <= 1.0
+    np.testing.assert_array_equal(end.measure.states, follower.measure(end.gap).states)
+
+
+def test_follow_keeps_bounds_of_full_and_empty_bins():
+    """Steps between 0 and 1 stay within; only the energy that neighbours exchange may raise a maximum."""
+    follower = GapFollower(UNIFORM)
+    f = np.where((UNIFORM.energies > 1.1) & (UNIFORM.energies < 1.16), 1.0, 0.0)[None]
+    gap = follower.gap(f)
+    for factor in (0.5, 0.9):
+        end = follower.follow(factor * f, gap)
+        assert end.gap[0] > gap[0] + 0.01
+        assert end.f.min() >= 0.0
+        assert end.f.max() <= 1.0
+        np.testing.assert_allclose(
+            follower.total_energy(end.f, end.gap), follower.total_energy(factor * f, gap), atol=5e-16
+        )
+
+
+@GRIDS
+@RULES
+@pytest.mark.parametrize("temperature", [0.1, 0.3, 0.45, 0.7])
+def test_equilibrium_does_not_move(grid, rule, temperature):
+    if temperature == 0.7 and grid is GRADED:
+        pytest.skip("does not reach down to 0")
+    follower, f = GapFollower(grid, rule), thermal(grid, temperature).f
+    gap = follower.equilibrium(temperature)
+    end = follower.follow(f, gap)
+    np.testing.assert_allclose(end.f, f, rtol=1e-13)
+    assert end.gap[0] == pytest.approx(gap, abs=1e-13)
+    assert (gap > 0.0) == (temperature < 0.56)
+
+
+def test_uniform_occupation_stays_to_second_order_in_the_move():
+    """States carry one and the same f; the energy of a move is exact at its ends, not between."""
+    follower = GapFollower(UNIFORM)
+    f = 0.05 / (1.0 + np.exp((UNIFORM.energies[None] - 3.0) / 0.1))
+    gap = follower.gap(f)
+    changed = []
+    for part in (0.02, 0.01, 0.005):
+        end = follower.follow((1.0 - part) * f, gap)
+        inner = end.measure.active[0] & (UNIFORM.energies < 2.0)
+        changed.append(np.abs(end.f[0, inner] / (0.05 * (1.0 - part)) - 1.0).max())
+    assert changed[-1] < 1e-4
+    assert np.all(orders(np.array(changed)) > 1.8)
+
+
+def faded(h, steps, share=0.3):
+    """A thermal distribution fades by ``1 − share`` in so many steps; error of the gap and of f."""
+    temperature, grid = 0.42, CollisionGrid.uniform(h, 6.0)
+    follower, start = GapFollower(grid), float(equilibrium_gap(temperature))
+
+    def initial(energy):
+        return 1.0 / (np.exp(energy / temperature) + 1.0)
+
+    def imbalance(gap):
+        blocked = quad(lambda xi: initial(np.hypot(xi, start)) / np.hypot(xi, gap), 0.0, 12.0, epsabs=1e-12)
+        return np.log(1.0 / gap) - 2.0 * share * blocked[0]
+
+    f, gap = initial(grid.energies)[None], follower.equilibrium(temperature)
+    for _ in range(steps):
+        f, gap, measure = follower.follow(f * share ** (1.0 / steps), gap)
+    exact = brentq(imbalance, 0.5, 1.0, xtol=1e-14)
+    origin = np.sqrt(np.maximum(grid.energies**2 - exact**2 + start**2, 0.0))
+    expected = share * initial(origin)
+    states = measure.states[0]
+    return gap[0] - exact, states @ np.abs(f[0] - expected) / (states @ expected)
+
+
+def test_carried_occupations_are_of_second_order_in_the_width():
+    """Steps are refined along, four times as many for half the width."""
+    errors = np.array([faded(h, n) for h, n in ((0.04, 60), (0.02, 240), (0.01, 960))])
+    assert np.all(orders(errors[:, 1]) > 1.5)
+    assert errors[-1, 1] < 1e-3
+    assert np.abs(errors[:, 0]).max() < 5e-6
+
+
+def test_lag_of_the_gap_is_of_first_order_in_the_step():
+    finest = faded(0.04, 1280)[0]
+    errors = np.array([faded(0.04, n)[0] - finest for n in (10, 20, 40)])
+    assert np.all(orders(errors) > 0.8)
+    assert np.all(orders(errors) < 1.3)
+
+
+def test_entropy_of_the_move():
+    """Quasiparticles that keep their momentum keep their entropy: to order 2 in the width, 1 in the step."""
+    changes = []
+    for h in (0.05, 0.025):
+        grid = CollisionGrid.uniform(h, 4.0)
+        follower, f = GapFollower(grid), thermal(grid, 0.4).f
+        gap, total, steps = np.array([follower.equilibrium(0.4)]), 0.0, round(0.16 / h**2)
+        for _ in range(steps):
+            f = f * 0.5 ** (1.0 / steps)
+            before = entropy(follower, f, gap)
+            f, gap, _ = follower.follow(f, gap)
+            total += (entropy(follower, f, gap) - before)[0]
+        changes.append(total / entropy(follower, f, gap)[0])
+    assert abs(changes[-1]) < 1e-4
+    assert np.all(orders(np.array(changes)) > 1.7)
+
+
+def test_cells_are_independent_and_long_moves_possible():
+    follower = GapFollower(UNIFORM)
+    before, f = disturbed(UNIFORM, 5)
+    f[2] *= 0.2
+    gap = follower.gap(before)
+    together = follower.follow(f, gap)
+    assert together.gap[2] - gap[2] > 5 * UNIFORM.width
+    for c in range(f.shape[0]):
+        alone = follower.follow(f[c : c + 1], gap[c])
+        np.testing.assert_array_equal(alone.f[0], together.f[c])
+        assert alone.gap[0] == together.gap[c]
+    number = quasiparticle_density(follower.measure(gap), f)
+    np.testing.assert_allclose(quasiparticle_density(together.measure, together.f), number, rtol=1e-14)
+
+
+def test_superconductivity_vanishes_and_returns():
+    follower = GapFollower(UNIFORM)
+    critical = follower.critical_temperature()
+    gap = np.array([follower.equilibrium(0.9 * critical)])
+    gaps = []
+    parts = np.concatenate([np.linspace(0.9, 1.05, 30), np.full(30, 1.05), np.linspace(1.05, 0.9, 30)])
+    for part in parts:
+        f = thermal(UNIFORM, part * critical).f
+        number, energy = quasiparticle_density(follower.measure(gap), f), follower.total_energy(f, gap)
+        end = follower.follow(f, gap)
+        gap = end.gap
+        np.testing.assert_allclose(quasiparticle_density(end.measure, end.f), number, rtol=1e-14)
+        np.testing.assert_allclose(follower.total_energy(end.f, gap), energy, atol=1e-14)
+        gaps.append(gap[0])
+    assert gaps[59] == 0.0
+    assert gaps[-1] > 0.3
+    assert follower.gap(thermal(UNIFORM, 1.05 * critical).f)[0] == 0.0
+
+
+def hot(grid):
+    """A pulse of hot quasiparticles on a warm background, phonons still warm only."""
+    start = thermal(grid, 0.3)
+    return start.f + 0.3 * np.exp(-0.5 * ((grid.energies - 1.6) / 0.25) ** 2), start.n.copy()
+
+
+GRADED_RUN = CollisionGrid.graded(4.0, gap=[0.4, 1.0], finest=0.05, growth=0.1)
+UNIFORM_RUN = CollisionGrid.uniform(0.05, 4.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "grid"), [("direct", UNIFORM_RUN), ("fourier", UNIFORM_RUN), ("graded", GRADED_RUN)]
+)
+def test_hot_pulse_keeps_its_energy_and_gains_entropy(name, grid):
+    """Closed system: what quasiparticles, condensate and phonons hold together, with a gap that moves."""
+    operator, follower = ElectronPhonon(grid, Coupling(1.764, 1.0), name), GapFollower(grid)
+    f, n = hot(grid)
+    record = []
+
+    def follow(f, n, at):
+        end = follower.follow(f, at[0])
+        return end.f, n, (end.gap, end.measure)
+
+    def note(_time, f, n, at):
+        energy = follower.total_energy(f, at[0]) + phonon_energy(operator, n)
+        total = entropy(follower, f, at[0]) + phonon_entropy(operator, n)
+        record.append([energy[0], phonon_energy(operator, n)[0], total[0], at[0][0]])
+
+    gap = follower.gap(f)
+    relax(
+        lambda f, n, at: operator.gain_loss(at[1], f, n),
+        f,
+        n,
+        (gap, follower.measure(gap)),
+        end=4.0,
+        control=Control(relative=0.02, absolute=1e-4, lag=1.0),
+        follow=follow,
+        on_step=note,
+    )
+    energy, phonons, total, gaps = np.array(record).T
+    assert gaps.max() - gaps.min() > 0.1
+    assert np.abs(energy - energy[0]).max() < 1e-12 * np.ptp(phonons)
+    assert np.diff(total).min() >= 0.0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["direct", "graded"])
+def test_closed_system_ends_in_equilibrium_with_its_gap(name, grid=UNIFORM_RUN):
+    """Linearly implicit collisions, then the gap: the end is thermal, with the gap of its temperature."""
+    operator, follower = ElectronPhonon(grid, Coupling(1.764, 1.0), name), GapFollower(grid)
+    f, n = hot(grid)
+    gap = follower.gap(f)
+    measure = follower.measure(gap)
+    energies = [follower.total_energy(f, gap)[0] + phonon_energy(operator, n)[0]]
+    moved, gaps, step = phonon_energy(operator, n)[0], [gap[0]], 2e-3
+    while step < 1e6:
+        rates = operator.rates(measure, f, n)
+        blocks = operator.jacobian(measure, f, n)
+        inverse = 1.0 / step - blocks.nn[0]
+        schur = np.eye(grid.n) / step - blocks.ff[0] - (blocks.fn[0] / inverse) @ blocks.nf[0]
+        change_f = np.linalg.solve(schur, rates.f[0] + blocks.fn[0] @ (rates.n[0] / inverse))
+        change_n = (rates.n[0] + blocks.nf[0] @ change_f) / inverse
+        f, gap, measure = follower.follow(f + change_f, gap)
+        n = n + change_n
+        step *= 1.25
+        energies.append(follower.total_energy(f, gap)[0] + phonon_energy(operator, n)[0])
+        gaps.append(gap[0])
+    moved -= phonon_energy(operator, n)[0]
+    assert np.ptp(energies) < 1e-12 * abs(moved)
+    temperature = grid.phonon_energies[0] / np.log1p(1.0 / n[0, 0])
+    active = measure.active[0]
+    end = thermal(grid, temperature)
+    np.testing.assert_allclose(f[0, active], end.f[0, active], rtol=1e-8)
+    np.testing.assert_allclose(n, end.n, rtol=1e-8)
+    assert gap[0] == pytest.approx(follower.equilibrium(temperature), rel=1e-8)
+    assert gaps[-1] - min(gaps) > 0.02
+
+
+def test_bad_input():
+    f = thermal(UNIFORM, 0.3).f
+    follower = GapFollower(UNIFORM)
+    with pytest.raises(CaseError, match=r"within \[0, 1\], found"):
+        follower.follow(2.5 * f, 0.9)
+    with pytest.raises(CaseError, match="within"):
+        follower.gap(np.full_like(f, np.nan))
+    with pytest.raises(CaseError, match=r"shape \(cells, 200\)"):
+        follower.gap(f[:, 1:])
+    with pytest.raises(CaseError, match="one number, or one for each of 1 cells"):
+        follower.follow(f, [0.9, 0.8])
+    with pytest.raises(CaseError, match="not negative"):
+        follower.follow(f, -0.1)
+    with pytest.raises(CaseError, match="does not hold a gap"):
+        follower.measure(4.5)
+    with pytest.raises(CaseError, match='must be "bin" or "linear"'):
+        GapFollower(UNIFORM, "cubic")
+    with pytest.raises(CaseError, match="cutoff must be at or above"):
+        GapFollower(UNIFORM, cutoff=2.0)
+    with pytest.raises(CaseError, match="do not hold the gap"):
+        GapFollower(CollisionGrid.uniform(0.1, 0.9))
+    with pytest.raises(CaseError, match="bins must begin at 0"):
+        GapFollower(GRADED).critical_temperature()
+
+
+def test_gap_that_leaves_the_grid_is_said():
+    follower = GapFollower(GRADED)
+    with pytest.raises(CaseError, match="gap of cell 1 falls below"):
+        follower.gap(np.concatenate([thermal(GRADED, 0.3).f, thermal(GRADED, 0.54).f]))
+    with pytest.raises(CaseError, match="above a gap of 0.2"):
+        follower.follow(thermal(GRADED, 0.3).f, 0.2)
+
+
+def test_energy_of_the_condensate_needs_takers():
+    """No quasiparticles, but a gap far from Δ0: nothing could take the energy of condensation."""
+    with pytest.raises(ConvergenceError, match="gap of cell 0: does not move on from 0.5"):
+        GapFollower(UNIFORM).follow(np.zeros((1, UNIFORM.n)), 0.5)
+    with pytest.raises(ConvergenceError, match="gap of cell 0: does not move on from 0 "):
+        GapFollower(UNIFORM).follow(np.zeros((1, UNIFORM.n)), 0.0)
