@@ -6,10 +6,13 @@ units of τ0 (theory: collisions).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numba import get_num_threads, set_num_threads
 from numpy.typing import NDArray
 
 from fvqp.collisions import direct, graded
@@ -57,6 +60,17 @@ class Coupling:
     def capacity(self) -> float:
         """``c_ph``: the phonon energy is ``c_ph ∫ω³ n dω`` in units of 4 N0 Δ0²."""
         return 0.5 * np.pi * self.pair_breaking_time * self.strength
+
+
+@contextmanager
+def _threads(tasks: int) -> Iterator[None]:
+    """No more threads than tasks: to wake them takes longer than a cell of a few hundred bins."""
+    available = get_num_threads()
+    set_num_threads(max(1, min(available, tasks)))
+    try:
+        yield
+    finally:
+        set_num_threads(available)
 
 
 class ElectronPhonon:
@@ -120,12 +134,13 @@ class ElectronPhonon:
         f, n = self._checked(measure, f, n)
         which = self.chosen(measure, f)
         out = Pair(np.empty_like(f), np.empty_like(n))
-        if which == "fourier":
-            self._transforms().rates(measure, f, n, *out)
-        elif which == "direct":
-            direct.rates(self._uniform, measure.states, measure.anomalous, f, n, *out)
-        else:
-            graded.rates(self._pairs(), measure.states, measure.anomalous, f, n, *out)
+        with _threads(f.shape[0]):
+            if which == "fourier":
+                self._transforms().rates(measure, f, n, *out)
+            elif which == "direct":
+                direct.rates(self._uniform, measure.states, measure.anomalous, f, n, *out)
+            else:
+                graded.rates(self._pairs(), measure.states, measure.anomalous, f, n, *out)
         return out
 
     def gain_loss(
@@ -143,16 +158,17 @@ class ElectronPhonon:
         f, n = self._checked(measure, f, n)
         which = self.chosen(measure, f)
         out = GainLoss(np.empty_like(f), np.empty_like(f), np.empty_like(n), np.empty_like(n))
-        if which == "graded":
-            events = self._pairs()
-            if collisions != "all":
-                events = graded.some(events, -1.0 if collisions == "scattering" else 1.0)
-            graded.coefficients(events, measure.states, measure.anomalous, f, n, *out)
-        elif which == "fourier" and collisions == "all":
-            self._transforms().gain_loss(measure, f, n, out)
-        else:
-            parts = collisions != "pairs", collisions != "scattering"
-            direct.coefficients(self._uniform, measure.states, measure.anomalous, f, n, *parts, *out)
+        with _threads(f.shape[0]):
+            if which == "graded":
+                events = self._pairs()
+                if collisions != "all":
+                    events = graded.some(events, -1.0 if collisions == "scattering" else 1.0)
+                graded.coefficients(events, measure.states, measure.anomalous, f, n, *out)
+            elif which == "fourier" and collisions == "all":
+                self._transforms().gain_loss(measure, f, n, out)
+            else:
+                parts = collisions != "pairs", collisions != "scattering"
+                direct.coefficients(self._uniform, measure.states, measure.anomalous, f, n, *parts, *out)
         return out
 
     def jvp(self, measure: SpectralMeasure, f: Floats, n: Floats, step_f: Floats, step_n: Floats) -> Pair:
@@ -169,10 +185,11 @@ class ElectronPhonon:
             return Pair(
                 moved.f - (here.in_f + here.out_f) * step_f, moved.n + (here.in_n - here.out_n) * step_n
             )
-        if which == "direct":
-            direct.product(self._uniform, measure.states, measure.anomalous, f, n, step_f, step_n, *out)
-        else:
-            graded.product(self._pairs(), measure.states, measure.anomalous, f, n, step_f, step_n, *out)
+        with _threads(f.shape[0]):
+            if which == "direct":
+                direct.product(self._uniform, measure.states, measure.anomalous, f, n, step_f, step_n, *out)
+            else:
+                graded.product(self._pairs(), measure.states, measure.anomalous, f, n, step_f, step_n, *out)
         return out
 
     def jacobian(self, measure: SpectralMeasure, f: Floats, n: Floats) -> Blocks:
@@ -189,11 +206,12 @@ class ElectronPhonon:
             np.empty((cells, points, bins)),
             np.empty((cells, points)),
         )
-        if self.evaluation == "graded" or not self.grid.is_uniform:
-            energies = self.grid.phonon_energies
-            graded.jacobian(self._pairs(), energies, measure.states, measure.anomalous, f, n, *out)
-        else:
-            direct.jacobian(self._uniform, measure.states, measure.anomalous, f, n, *out)
+        with _threads(cells * (bins // 200)):
+            if self.evaluation == "graded" or not self.grid.is_uniform:
+                energies = self.grid.phonon_energies
+                graded.jacobian(self._pairs(), energies, measure.states, measure.anomalous, f, n, *out)
+            else:
+                direct.jacobian(self._uniform, measure.states, measure.anomalous, f, n, *out)
         return out
 
     def diagonal(self, measure: SpectralMeasure, f: Floats, n: Floats) -> Pair:

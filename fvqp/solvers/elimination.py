@@ -77,11 +77,11 @@ class EliminatedLU:
     def solve(self, r: Floats) -> Floats:
         """``(σ − J)⁻¹ r``."""
         x, z = r[:, : self._n], self._inverse * r[:, self._n :]
-        right = self._row * (x + np.einsum("cik,ck->ci", self._xz, z, optimize=True))
+        right = self._row * (x + (self._xz @ z[:, :, None])[:, :, 0])
         out = np.empty_like(r)
         for c, factors in enumerate(self._factors):
             out[c, : self._n] = lu_solve(factors, right[c], check_finite=False)
-        out[:, self._n :] = z + np.einsum("cki,ci->ck", self._zx, out[:, : self._n], optimize=True)
+        out[:, self._n :] = z + (self._zx @ out[:, : self._n, None])[:, :, 0]
         return out
 
 
