@@ -218,8 +218,8 @@ def _longest(coefficients: GainLoss, lag: float) -> float:
     if lag == 1.0 or rate == 0.0:
         return np.inf
     x = 2.0 * lag / (1.0 - lag)
-    for _ in range(50):
-        x = -np.expm1(-x) / (1.0 - lag)
+    for _ in range(30):  # Newton, from above a convex function's root
+        x -= (np.expm1(-x) + (1.0 - lag) * x) / (-lag - np.expm1(-x))
     return x / rate
 
 
