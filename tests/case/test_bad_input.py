@@ -361,7 +361,7 @@ def test_no_convergence(said):
     )
     write({"supercurrent": {"phase_gradient": 3.0}})
     code, text = said("run", "line.toml", "--out", "other")
-    assert code == 3 and "above the depairing current" in text
+    assert code == 2 and "supercurrent.phase_gradient: 3 is more than the device carries" in text
 
 
 def test_folders_of_others(said):
