@@ -1,0 +1,34 @@
+"""Localized quasiparticles and their pair annihilation.
+
+``TailStates`` goes from a material to a pair rate, ``Simulation`` is the exact Monte Carlo,
+``AnnihilationLaw`` the law of annihilation that it leaves to models of densities. Theory: docs/theory/localized.md.
+"""
+
+from fvqp.models.localized.closure import AnnihilationLaw
+from fvqp.models.localized.domain import Domain, box, mesh_domain
+from fvqp.models.localized.ensemble import Ensemble, Steady, measure_steady, run_ensemble
+from fvqp.models.localized.laws import BurstingBubbles, TailAnnihilation
+from fvqp.models.localized.material import TailStates
+from fvqp.models.localized.montecarlo import Simulation
+from fvqp.models.localized.statistics import Estimate, combined, estimate, steady_from
+from fvqp.models.localized.trajectory import Trajectory
+
+__all__ = [
+    "AnnihilationLaw",
+    "BurstingBubbles",
+    "Domain",
+    "Ensemble",
+    "Estimate",
+    "Simulation",
+    "Steady",
+    "TailAnnihilation",
+    "TailStates",
+    "Trajectory",
+    "box",
+    "combined",
+    "estimate",
+    "measure_steady",
+    "mesh_domain",
+    "run_ensemble",
+    "steady_from",
+]

@@ -1,0 +1,35 @@
+"""The state of a run in a file: named arrays, nothing that could be executed."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fvqp.errors import CheckpointError
+from fvqp.results.files import replacing
+
+FORMAT = 1
+
+
+def write_state(path: Path, state: dict[str, NDArray[Any]]) -> None:
+    """Writes arrays to ``path`` (NumPy's zip of arrays), whole or not at all."""
+    with replacing(Path(path)) as part, part.open("wb") as file:
+        np.savez(file, format=np.array([FORMAT]), **state)
+
+
+def read_state(path: Path) -> dict[str, NDArray[Any]]:
+    """The arrays written by `write_state`; `CheckpointError` if they cannot be read."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            state = {name: file[name] for name in file.files}
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: no such file") from None
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise CheckpointError(f"{path}: not a saved run, or a damaged one ({error})") from None
+    if int(state.pop("format", np.zeros(1))[0]) != FORMAT:
+        raise CheckpointError(f"{path}: not a saved run of this version")
+    return state

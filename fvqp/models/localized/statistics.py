@@ -1,0 +1,116 @@
+"""Averages of correlated series, with errors that know the correlation, and where the steady state begins."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fvqp.errors import CaseError, ConvergenceError
+
+Floats = NDArray[np.float64]
+
+# Sokal's window: sum the autocorrelation up to so many times its own integral.
+_WINDOW = 6.0
+_LEAST_SAMPLES = 8
+# Halves of a stationary series differ by more than so many errors once in 1e5.
+_DRIFT = 5.0
+# Below so many independent samples the error itself is a guess.
+RELIABLE = 20.0
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean with its standard error.
+
+    Attributes:
+        mean, error: one standard deviation of the mean.
+        time: integrated autocorrelation time in samples, ``1 + 2 Σ ρ(n)``; 1 for independent ones.
+        independent: effective number of independent samples.
+    """
+
+    mean: float
+    error: float
+    time: float
+    independent: float
+
+    @property
+    def reliable(self) -> bool:
+        """Whether there are enough independent samples for the error to mean something."""
+        return self.independent >= RELIABLE
+
+
+def autocorrelation_time(series: ArrayLike) -> float:
+    """Integrated autocorrelation time in samples, with Sokal's self-consistent window; at least 1.
+
+    A. D. Sokal, in *Functional Integration* (Plenum, 1997), Sec. 3.
+    """
+    x = _series(series)
+    x = x - x.mean()
+    n = len(x)
+    spectrum = np.fft.rfft(x, 1 << (2 * n - 1).bit_length())
+    covariance = np.fft.irfft(np.abs(spectrum) ** 2)[:n]
+    if covariance[0] <= 0.0 or np.ptp(x) <= 1e-14 * max(np.abs(np.asarray(series)).max(), 1e-300):
+        return 1.0
+    sums = 2.0 * np.cumsum(covariance / covariance[0]) - 1.0
+    enough = np.arange(n) >= _WINDOW * sums
+    return max(float(sums[np.argmax(enough)] if enough.any() else sums[-1]), 1.0)
+
+
+def estimate(series: ArrayLike) -> Estimate:
+    """Mean of a stationary series of equally long averages, and its error."""
+    x = _series(series)
+    time = autocorrelation_time(x)
+    independent = len(x) / time
+    # The variance of correlated samples about their own mean is too small by this factor.
+    scatter = float(np.var(x)) / max(1.0 - 1.0 / independent, 0.5)
+    return Estimate(float(x.mean()), math.sqrt(scatter / independent), time, independent)
+
+
+def steady_from(series: ArrayLike) -> int:
+    """Index from which the series is best taken as stationary: where most independent samples are left.
+
+    J. D. Chodera, J. Chem. Theory Comput. 12, 1799 (2016), with at most half of the series dropped. Raises
+    `ConvergenceError` if what is left still drifts: its halves differ by more than their errors allow.
+    """
+    x = _series(series)
+    starts = np.unique(np.linspace(0, len(x) // 2, 20).astype(int))
+    starts = starts[len(x) - starts >= 2 * _LEAST_SAMPLES] if len(x) >= 2 * _LEAST_SAMPLES else starts[:1]
+    left = [(len(x) - start) / autocorrelation_time(x[start:]) for start in starts]
+    best = int(starts[int(np.argmax(left))])
+    rest = x[best:]
+    if len(rest) >= 2 * _LEAST_SAMPLES:
+        early, late = estimate(rest[: len(rest) // 2]), estimate(rest[len(rest) // 2 :])
+        error = math.hypot(early.error, late.error)
+        if abs(late.mean - early.mean) > _DRIFT * error:
+            raise ConvergenceError(
+                f"the series is not stationary: {early.mean:.6g} in the first half of what is kept, "
+                f"{late.mean:.6g} in the second, with errors of {early.error:.2g} and {late.error:.2g}; "
+                "run longer"
+            )
+    return best
+
+
+def combined(estimates: Sequence[Estimate]) -> Estimate:
+    """Mean of independent runs of equal length; its error is the larger of what the runs say of themselves
+    and of what their scatter says, when there are enough of them to have one."""
+    if not estimates:
+        raise CaseError("combined: no estimates")
+    n = len(estimates)
+    means = np.array([one.mean for one in estimates])
+    own = math.sqrt(float(np.sum([one.error**2 for one in estimates]))) / n
+    scatter = float(means.std(ddof=1)) / math.sqrt(n) if n >= 4 else 0.0
+    independent = float(np.sum([one.independent for one in estimates]))
+    return Estimate(float(means.mean()), max(own, scatter), max(one.time for one in estimates), independent)
+
+
+def _series(series: ArrayLike) -> Floats:
+    x = np.asarray(series, dtype=np.float64)
+    if x.ndim != 1 or len(x) < _LEAST_SAMPLES:
+        raise CaseError(f"series: at least {_LEAST_SAMPLES} averages are needed, got shape {x.shape}")
+    if not np.all(np.isfinite(x)):
+        raise CaseError("series: must be finite")
+    return x
