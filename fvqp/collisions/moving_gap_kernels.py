@@ -303,8 +303,8 @@ def _piece(axis, f, gap, r, here, there, trial_f, flux, face, scratch):
             inner, r_inner = step, found
             if outer == 0.0:
                 step = _refined(last, r_last, inner, r_inner)
-                longest = min(reach, 4.0 * abs(inner))
-                step = min(max(abs(step), 1.2 * abs(inner)), longest) * (1.0 if upward else -1.0)
+                wanted = abs(step) if step * inner > inner * inner else 1.2 * abs(inner)
+                step = np.copysign(min(wanted, reach, 4.0 * abs(inner)), inner)
                 continue
             r_outer *= 0.5 if side == 1 else 1.0
             side = 1
