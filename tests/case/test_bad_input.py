@@ -298,7 +298,7 @@ def film(squares: np.ndarray = SQUARES, points: np.ndarray = POINTS) -> None:
         "gmsh:geometrical": [np.array([1]), np.full(len(squares), 2)],
     }
     names = {"left": np.array([1, 1]), "metal": np.array([2, 2])}
-    mesh = meshio.Mesh(points, cells, cell_data=data, field_data=names)
+    mesh = meshio.Mesh(0.1 * points, cells, cell_data=data, field_data=names)
     meshio.write("film.msh", mesh, file_format="gmsh22", binary=False)
     write(FILM_FILE | {"mesh": {"file": "film.msh", "length_unit": "um"}}, "film.toml")
 
