@@ -171,8 +171,8 @@ def test_the_bound_on_the_lost_probability_holds() -> None:
 def test_a_band_of_flips_is_as_good_as_all() -> None:
     cluster = polarized()
     banded = stationary_state(cluster, comm=SELF)
-    low, high = banded.equation.states.low, banded.equation.states.high
-    wide = MasterEquation(cluster, comm=SELF, states=States(np.zeros_like(low), high + 12)).stationary()
+    upper = banded.equation.states.upper
+    wide = MasterEquation(cluster, comm=SELF, states=States(np.zeros_like(upper), upper + 12.0)).stationary()
     assert banded.mean_number == pytest.approx(wide.mean_number, rel=1e-8)
     assert banded.mean_flipped == pytest.approx(wide.mean_flipped, rel=1e-8)
 

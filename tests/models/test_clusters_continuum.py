@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -48,7 +49,7 @@ def test_fokker_planck_has_the_exact_stationary_state(spin: str, cells: int) -> 
             epsabs=0.0, epsrel=1e-13, limit=200,
         )[0]  # fmt: skip
 
-    pairs = list(zip(edges[:-1], edges[1:], strict=True))
+    pairs = list(itertools.pairwise(edges))
     zeroth, first, second = (sum(moment(k, low, high) for low, high in pairs) for k in range(3))
     exact = np.array([moment(0, low, high) for low, high in pairs]) / zeroth
     np.testing.assert_allclose(found.distribution(), exact, atol=1e-11)

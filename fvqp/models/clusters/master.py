@@ -25,13 +25,15 @@ from fvqp.solvers.response import Response
 
 log = logging.getLogger(__name__)
 
-MAX_STATES = 6_000_000
+MAX_STATES = 5_500_000
 """States that are solved for unless the caller says otherwise: about 4 GiB, all ranks together."""
 
 LOST = 1e-10
 """Probability that a truncation may lose."""
 
 WIDENINGS = 6
+
+_CUSP, _CUSP_WIDTH = 6.0, 8.0
 
 _STEPS = ((2, -1), (2, -2), (1, 0), (0, 0), (0, -1), (-1, 1), (-2, 1), (-2, 0))
 """Steps (ΔM, Δm) in the order of the columns that they come from; (0, 0) is the diagonal."""
@@ -164,24 +166,33 @@ class MasterEquation:
         spin_back = (2.0 * c.flip + c.triplet * (top - 1)) * top - c.injection / (top + 1)
         return Loss(
             spin=_ratio(3.0 * totals["spin"], spin_back),
-            flipped=_ratio(4.0 * totals["high"], self._velocity_back(high, 1))
-            + _ratio(4.0 * totals["low"], self._velocity_back(low, -1)),
+            flipped=sum(
+                totals[name] * self._time_outside(edge, side) if totals[name] > 0.0 else 0.0
+                for name, edge, side in (("high", self.states.upper, 1), ("low", self.states.lower, -1))
+            ),
         )
 
-    def _velocity_back(self, edge: IntArray, side: int) -> float:
-        """Least mean velocity of ±(m − edge(M)), negated, over the states just outside an edge."""
+    def _time_outside(self, edge: FloatArray, side: int) -> float:
+        """Bound on the mean time of an excursion beyond an edge of m, s: what f = ±(m − edge(M)) can fall,
+        over the least mean velocity at which it falls in the states next to the edge.
+
+        Below the lower edge f has a cusp at M = 0, where spins that flip, which would raise m, cannot arrive.
+        """
         M = np.arange(edge.size)
-        m = edge + side
-        M, m = M[m >= 0], m[m >= 0]
+        cusp = _CUSP * np.exp(-M / _CUSP_WIDTH) if side < 0 else np.zeros(edge.size)
+        f_edge = edge - side * cusp
+        m = np.floor(edge) + 1.0 if side > 0 else np.ceil(edge) - 1.0
+        exists = m >= 0.0
+        M, m = M[exists], m[exists]
         if M.size == 0:
-            return math.inf
-        velocity = np.zeros(M.size)
+            return 0.0
+        rise = np.zeros(M.size)
         for (dM, dm), rate in events(self.cluster).items():
             to_M = np.minimum(M + dM, edge.size - 1)
-            moved = side * (dm - (edge[np.maximum(to_M, 0)] - edge[M]))
-            allowed = to_M >= 0
-            velocity += np.where(allowed, moved * rate(M.astype(float), m.astype(float)), 0.0)
-        return -float(velocity.max())
+            moved = side * (dm - (f_edge[np.maximum(to_M, 0)] - f_edge[M]))
+            rise += np.where(to_M >= 0, moved * rate(M.astype(float), m), 0.0)
+        slope = float(np.abs(np.diff(edge)).max(initial=0.0))
+        return _ratio(3.0 + 4.0 * slope + float(cusp.max()), -float(rise.max()))
 
     def stationary(self, tolerance: float = 1e-9) -> ClusterState:
         """The stationary state on these states. Raises `ConvergenceError` if the solver stalls."""
@@ -217,9 +228,8 @@ class MasterEquation:
 
 
 def _ratio(current: float, velocity: float) -> float:
-    if current == 0.0:
-        return 0.0
-    return current / velocity if velocity > 0.0 else math.inf
+    """Infinite if nothing drives back."""
+    return 0.0 if current == 0.0 else current / velocity if velocity > 0.0 else math.inf
 
 
 def slow_rate(cluster: Cluster) -> float:

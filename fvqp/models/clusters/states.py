@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -18,13 +19,27 @@ from fvqp.models.clusters.rates import Cluster, FloatArray, IntArray, events
 
 @dataclass(frozen=True)
 class States:
-    """The m from `low[M]` to `high[M]` (inclusive) of every M from 0 to `low.size - 1`, numbered with m
-    inside M."""
+    """The m ≥ 0 between `lower[M]` and `upper[M]`, for every M from 0 to `lower.size - 1`; numbered with m
+    inside M.
 
-    low: IntArray
-    high: IntArray
+    The edges are real numbers: bounds on what is lost follow how they change with M, and integers would make
+    stairs of that.
+    """
 
-    @property
+    lower: FloatArray
+    upper: FloatArray
+
+    @cached_property
+    def low(self) -> IntArray:
+        """(n_M,) least m."""
+        return np.maximum(np.ceil(self.lower), 0.0).astype(np.int64)
+
+    @cached_property
+    def high(self) -> IntArray:
+        """(n_M,) largest m."""
+        return np.floor(self.upper).astype(np.int64)
+
+    @cached_property
     def offsets(self) -> IntArray:
         """(n_M + 1,) number of the first state of every M."""
         return np.concatenate([[0], np.cumsum(self.high - self.low + 1)])
@@ -63,8 +78,7 @@ def choose(cluster: Cluster, lost: float, widen: tuple[float, float] = (1.0, 1.0
     # Bernstein's inequality for Poisson-like tails.
     up = exponent / 3.0 + np.sqrt(exponent**2 / 9.0 + 2.0 * exponent * variance)
     down = np.sqrt(2.0 * exponent * variance)
-    low = np.maximum(np.floor(centre - down), 0.0).astype(np.int64)
-    return States(low, np.ceil(centre + up).astype(np.int64))
+    return States(centre - down, centre + up + 1.0)
 
 
 def fast_estimate(cluster: Cluster, M: FloatArray) -> tuple[FloatArray, FloatArray]:
