@@ -1,5 +1,6 @@
 # make demo      set up what is missing, then compute the wire of Ryan et al. (2026): figure and ParaView files in out/
 # make test      set up what is missing, then lint, types, layers, and the tests serially and on 2 and 4 ranks
+# make test-slow the slow tests, which a release has to pass too: again serially and on 2 and 4 ranks
 # make docs      the site, in docs/_build/html
 # make benchmark timings of tests/benchmarks
 # make clean     remove what was computed (the environment stays; `rm -r .venv` removes that)
@@ -17,7 +18,7 @@ MPI_TIMEOUT ?= 600
 DEMO := fig10 wire_film
 SOURCES := $(shell find fvqp meshes -name '*.py' -o -name '*.toml' -o -name '*.msh')
 
-.PHONY: setup demo test lint test-serial test-mpi docs benchmark clean
+.PHONY: setup demo test test-slow lint test-serial test-mpi docs benchmark clean
 
 setup:
 	@./setup.sh
@@ -38,12 +39,22 @@ lint: setup
 	mypy
 	lint-imports
 
+# One process a core, with one thread of BLAS each.
+PYTEST_PARALLEL := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 python -m pytest -q -p no:benchmark -n auto --dist loadgroup
+PYTEST_ON := $(MPI_ENV) $(ONE_THREAD) timeout $(MPI_TIMEOUT) mpiexec
+PYTEST_RANKS := python -m pytest -q --color=no tests/mpi
+
 test-serial: lint
-	python -m pytest -q
+	$(PYTEST_PARALLEL)
 
 test-mpi: test-serial
-	$(MPI_ENV) $(ONE_THREAD) timeout $(MPI_TIMEOUT) mpiexec -n 2 python -m pytest -q --color=no tests/mpi
-	$(MPI_ENV) $(ONE_THREAD) timeout $(MPI_TIMEOUT) mpiexec -n 4 python -m pytest -q --color=no tests/mpi
+	$(PYTEST_ON) -n 2 $(PYTEST_RANKS)
+	$(PYTEST_ON) -n 4 $(PYTEST_RANKS)
+
+test-slow: setup
+	$(PYTEST_PARALLEL) -m slow
+	$(PYTEST_ON) -n 2 $(PYTEST_RANKS) -m slow
+	$(PYTEST_ON) -n 4 $(PYTEST_RANKS) -m slow
 
 docs: setup
 	sphinx-build -q -W --keep-going -b html docs docs/_build/html

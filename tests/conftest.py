@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import fvqp.kernel_cache  # noqa: F401
 from fvqp.threads import ranks_from_environment
 
 HERE = Path(__file__).parent
@@ -24,7 +25,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests slow where they belong to other numbers of ranks; keep together what shares compiled loops."""
+    """Mark tests slow that belong to other numbers of ranks; keep together what shares compiled loops."""
     ranks = ranks_from_environment()
     for item in items:
         sizes = item.get_closest_marker("ranks")

@@ -21,6 +21,7 @@ from mpi4py import MPI
 from numba import get_num_threads, njit
 from numpy.typing import NDArray
 
+import fvqp.kernel_cache  # noqa: F401
 from fvqp.errors import ConvergenceError
 from fvqp.solvers.batched_lu import TooMuchFill
 from fvqp.solvers.krylov import EnergySweep, Operator, correct, reason_name

@@ -1,0 +1,40 @@
+"""Compiled loops on disk that several processes fill at once, as MPI ranks do in the first run on a machine.
+
+numba keeps the compiled forms of a function in numbered files, and an index of which argument types have
+which number. It writes the index first and takes no lock, so that two processes can give one number to
+different argument types, or one can read what an older source left under a number: either would run the
+wrong code. Importing this module makes numba save under a lock, the file before the index.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+from collections.abc import Iterator
+from itertools import count
+from typing import Any
+
+from numba.core.caching import IndexDataCacheFile
+
+
+@contextlib.contextmanager
+def _locked(path: str) -> Iterator[None]:
+    with open(path, "ab") as file:
+        # A file system without locks leaves things as numba has them.
+        with contextlib.suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _save(self: Any, key: object, data: object) -> None:
+    """``IndexDataCacheFile.save``, one process at a time, the index last."""
+    with _locked(f"{self._index_path}.lock"):
+        overloads = self._load_index()
+        if key not in overloads:
+            taken = set(overloads.values())
+            overloads[key] = next(name for name in map(self._data_name, count(1)) if name not in taken)
+        self._save_data(overloads[key], data)
+        self._save_index(overloads)
+
+
+IndexDataCacheFile.save = _save

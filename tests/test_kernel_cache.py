@@ -1,0 +1,55 @@
+"""Compiled loops on disk: what one process saves no other one takes for something else."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Barrier
+
+import pytest
+from numba.core.caching import IndexDataCacheFile
+
+import fvqp.kernel_cache  # noqa: F401
+
+
+def test_savers_at_the_same_time_get_numbers_of_their_own(tmp_path: Path) -> None:
+    savers, start = 8, Barrier(8)
+
+    def save(number: int) -> None:
+        start.wait()
+        for turn in range(5):
+            key = (number, turn)
+            IndexDataCacheFile(str(tmp_path), "kernel", 1.0).save(key, f"code of {key}")
+
+    with ThreadPoolExecutor(savers) as pool:
+        list(pool.map(save, range(savers)))
+    cache = IndexDataCacheFile(str(tmp_path), "kernel", 1.0)
+    for number in range(savers):
+        for turn in range(5):
+            assert cache.load((number, turn)) == f"code of {(number, turn)}"
+
+
+def test_code_of_an_older_source_is_never_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    IndexDataCacheFile(str(tmp_path), "kernel", 1.0).save("types", "old code")
+    newer = IndexDataCacheFile(str(tmp_path), "kernel", 2.0)
+    read = []
+    for step in ("_save_data", "_save_index"):
+        original = getattr(newer, step)
+
+        def watched(*arguments: object, original=original) -> None:
+            for _ in range(2):
+                read.append(IndexDataCacheFile(str(tmp_path), "kernel", 2.0).load("types"))
+            original(*arguments)
+
+        monkeypatch.setattr(newer, step, watched)
+    newer.save("types", "new code")
+    assert read == [None] * 4
+    assert newer.load("types") == "new code"
+
+
+def test_a_number_of_the_same_types_is_used_again(tmp_path: Path) -> None:
+    cache = IndexDataCacheFile(str(tmp_path), "kernel", 1.0)
+    for code in ("first", "second"):
+        cache.save("types", code)
+    assert cache.load("types") == "second"
+    assert len(list(tmp_path.glob("*.nbc"))) == 1
