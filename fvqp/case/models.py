@@ -15,6 +15,7 @@ from fvqp.results.result import Result
 #: comm)`` and ``check(case)``). Loaded when a case names it: a model brings much that others do not need.
 PACKAGES = {
     "usadel": "fvqp.case.usadel",
+    "boltzmann": "fvqp.case.boltzmann",
     "eliashberg": "fvqp.case.eliashberg",
 }
 

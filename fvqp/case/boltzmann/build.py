@@ -22,6 +22,7 @@ from fvqp.collisions import (
     bcs_measure,
     thermal,
 )
+from fvqp.collisions.measure import Rule
 from fvqp.collisions.moving_gap import GapFollower
 from fvqp.collisions.sources import (
     ConstantTrapping,
@@ -79,6 +80,7 @@ class Setup:
         units, material, grid, collisions: as named.
         follower: of a gap that follows; None if it is fixed at ``gap``.
         gap: in Δ0, of a fixed gap.
+        rule: how states are counted.
     """
 
     units: Units
@@ -87,10 +89,11 @@ class Setup:
     collisions: ElectronPhonon
     follower: GapFollower | None
     gap: float
+    rule: Rule
 
-    def measure(self, gap: float, rule: str) -> SpectralMeasure:
+    def measure(self, gap: float) -> SpectralMeasure:
         """Bin measure at a gap."""
-        return self.follower.measure(gap) if self.follower else bcs_measure(self.grid, gap, rule)  # type: ignore[arg-type]
+        return bcs_measure(self.grid, gap, self.rule) if self.follower is None else self.follower.measure(gap)
 
 
 def build_setup(case: BoltzmannCase) -> Setup:
@@ -113,7 +116,7 @@ def build_setup(case: BoltzmannCase) -> Setup:
         follower = GapFollower(grid, case.energies.rule) if case.gap.model == "follows" else None
     except CaseError as error:
         raise CaseError(f"{case.source}: energies: {error}") from None
-    return Setup(units, material, grid, collisions, follower, gap)
+    return Setup(units, material, grid, collisions, follower, gap, case.energies.rule)
 
 
 def _material(case: BoltzmannCase) -> Material:
@@ -264,7 +267,7 @@ def initial_state(case: BoltzmannCase, setup: Setup, temperature: float) -> tupl
             weight = setup.collisions.capacity * grid.phonon_energies
             n[0] += _peak(pulse, float(weight @ shape), units) * shape
         else:
-            measure = setup.measure(gap, case.energies.rule)
+            measure = setup.measure(gap)
             peak = _peak(pulse, float((measure.states[0] * grid.energies) @ shape), units)
             f[0] += peak * shape
             if f.max() > 1.0:

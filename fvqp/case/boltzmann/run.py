@@ -1,0 +1,272 @@
+"""Running a case of the Boltzmann model: evolutions in time, or steady states."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+from mpi4py import MPI
+from numpy.typing import NDArray
+from scipy import constants
+
+from fvqp.case.boltzmann.build import build_processes, build_setup, initial_state
+from fvqp.case.boltzmann.observables import Observables, Values
+from fvqp.case.boltzmann.schema import BoltzmannCase, Evolution
+from fvqp.case.pointwise import Line, PointRecorder, run_lines
+from fvqp.collisions import PhononEscape
+from fvqp.errors import ConvergenceError
+from fvqp.models.boltzmann import HomogeneousProblem, Ledger, State
+from fvqp.results.dataset import SweepDataset
+from fvqp.results.result import Result
+
+Floats = NDArray[np.float64]
+log = logging.getLogger(__name__)
+
+
+def run(case: BoltzmannCase, out: str | Path | None, resume: bool, comm: MPI.Comm) -> Result:
+    """Compute a case, see :func:`fvqp.case.run.run`."""
+    return _Run(case).compute(out, resume, comm)
+
+
+def check(case: BoltzmannCase) -> str:
+    """Sizes and expected memory as text, see :func:`fvqp.case.run.check`."""
+    plan = _Run(case)
+    setup, grid = plan.setup, plan.setup.grid
+    units = setup.units
+    coupling = setup.collisions.coupling
+    for t, s in plan.lines_of_drives():
+        plan.problem(t, s)
+    memory = 8.0 * (3.0 * grid.n**2 + 4.0 * grid.n * grid.n_phonon) / 2**20
+    rows = [
+        ("material", f"{setup.material.name}, Delta0 = {units.energy / constants.e * 1e6:.4g} ueV"),
+        ("times", f"tau0 = {units.time:.4g} s, tau0_pb = {coupling.pair_breaking_time * units.time:.4g} s"),
+        ("energies", f"{grid.n} bins up to {grid.edges[-1]:.4g} Delta0, {grid.n_phonon} phonon energies"),
+        (
+            "sweep",
+            f"{int(np.prod(plan.shape))} points" + "".join(f", {len(v)} {k}" for k, v in plan.axes.items()),
+        ),
+        ("memory", f"about {memory:.0f} MiB on a rank"),
+    ]
+    return "\n".join([f"{case.source}: valid", *(f"  {name:<11}{text}" for name, text in rows)])
+
+
+def recorded_times(evolution: Evolution) -> Floats:
+    """0, and times evenly spaced on a logarithmic axis up to the end, seconds."""
+    start = 1e-6 * evolution.end if evolution.start is None else evolution.start
+    decades = np.log10(evolution.end / start)
+    number = max(int(np.ceil(decades * evolution.points_per_decade)), 1) + 1
+    times = np.geomspace(start, evolution.end, number)
+    times[0], times[-1] = start, evolution.end
+    return np.concatenate([[0.0], times])
+
+
+class _Run:
+    """A case with what its points share.
+
+    Attributes:
+        setup: material, units, grid, collisions.
+        axes: name → values of what is swept, in the order of the dimensions.
+    """
+
+    def __init__(self, case: BoltzmannCase) -> None:
+        self.case, self.setup = case, build_setup(case)
+        self.observables = Observables(case, self.setup)
+        self.axes: dict[str, Floats] = {"temperature": np.array(case.sweep.temperature)}
+        if case.sweep.strength is not None:
+            self.axes["strength"] = np.array(case.sweep.strength)
+        if case.evolution is not None:
+            self.axes["time"] = recorded_times(case.evolution)
+        #: Energy at the start of every evolution, by its place.
+        self._start: dict[tuple[int, ...], float] = {}
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Points along every axis."""
+        return tuple(len(values) for values in self.axes.values())
+
+    def compute(self, out: str | Path | None, resume: bool, comm: MPI.Comm) -> Result:
+        """Run what is missing."""
+        work = self._steady_line if self.case.evolution is None else self._evolution_line
+        sources = self.setup.material.sources
+        return run_lines(self.case, self._dataset(), self._lines(), work, out, resume, comm, sources)
+
+    def lines_of_drives(self) -> list[tuple[int, int]]:
+        """Indices of temperature and strength."""
+        strengths = range(len(self.case.sweep.strength or (1.0,)))
+        return [(t, s) for t in range(len(self.case.sweep.temperature)) for s in strengths]
+
+    def problem(self, t: int, s: int) -> HomogeneousProblem:
+        """The equations at a temperature and strength."""
+        strength = 1.0 if self.case.sweep.strength is None else self.case.sweep.strength[s]
+        processes = build_processes(self.case, self.setup, self.case.sweep.temperature[t], strength)
+        setup = self.setup
+        gap = setup.measure(setup.gap) if setup.follower is None else setup.follower
+        return HomogeneousProblem(setup.collisions, processes, gap=gap)
+
+    def _place(self, t: int, s: int, *more: int) -> tuple[int, ...]:
+        return (t, s, *more) if "strength" in self.axes else (t, *more)
+
+    def _lines(self) -> list[Line]:
+        """Times of an evolution follow one another; steady states from weak to strong drives do."""
+        if "time" in self.axes:
+            times = range(len(self.axes["time"]))
+            return [[self._place(t, s, k) for k in times] for t, s in self.lines_of_drives()]
+        strengths = range(len(self.axes.get("strength", (1.0,))))
+        return [[self._place(t, s) for s in strengths] for t in range(len(self.axes["temperature"]))]
+
+    def _dataset(self) -> SweepDataset:
+        setup = self.setup
+        unit = setup.units.energy / constants.e
+        coordinates = {
+            "energy": (("energy",), setup.grid.energies * unit),
+            "omega": (("omega",), setup.grid.phonon_energies * unit),
+        }
+        attributes = {
+            "delta0_eV": unit,
+            "tau0_s": setup.units.time,
+            "tau0_pb_s": setup.collisions.coupling.pair_breaking_time * setup.units.time,
+            "density_unit_m-3": setup.units.density,
+        }
+        sweep = SweepDataset(self.axes, coordinates, attributes)
+        self.observables.define(sweep)
+        return sweep
+
+    # -- evolutions
+    # ------------------------------------------------------------------------------------------------
+
+    def _evolution_line(self, line: Line, recorder: PointRecorder) -> None:
+        """Times from the first missing one on."""
+        evolution = self.case.evolution
+        assert evolution is not None
+        times, first = self.axes["time"], line[0][-1]
+        t, s = line[0][0], line[0][1] if "strength" in self.axes else 0
+        problem = self.problem(t, s)
+        if first == 0:
+            state = self._initial(problem, t)
+            self._record_moment(recorder, line[0], problem, state, 0.0, 0.0)
+            first, before = 1, (0.0, 0.0)
+        else:
+            state, before = self._restored(recorder, (*line[0][:-1], first - 1))
+        unit = self.setup.units.time
+        try:
+            for number, moment in enumerate(
+                problem.evolve(
+                    state,
+                    times[first:] / unit,
+                    start=times[first - 1] / unit,
+                    method=evolution.method,
+                    tolerance=evolution.tolerance,
+                ),
+                start=first,
+            ):
+                injected, escaped = self._exchanged(problem, moment.ledger)
+                place = (*line[0][:-1], number)
+                self._record_moment(
+                    recorder, place, problem, moment.state, before[0] + injected, before[1] + escaped
+                )
+                if moment.state.gap[0] == 0.0 and state.gap[0] > 0.0:
+                    log.warning(
+                        "%sthe superconductor is normal from %.4g s on", self._where(t, s), times[number]
+                    )
+                state = moment.state
+        except ConvergenceError as error:
+            raise ConvergenceError(f"{self._where(t, s)}{error} (in units of tau0 = {unit:.4g} s)") from None
+
+    def _initial(self, problem: HomogeneousProblem, t: int) -> State:
+        """State at the start."""
+        (f, n), gap = initial_state(self.case, self.setup, self.case.sweep.temperature[t])
+        return self._with_gap(problem.state(f, n, gap))
+
+    def _with_gap(self, state: State) -> State:
+        """A problem of a fixed spectrum does not know its gap."""
+        if self.setup.follower is not None:
+            return state
+        return State(state.f, state.n, np.full(state.f.shape[0], self.setup.gap))
+
+    def _restored(self, recorder: PointRecorder, place: tuple[int, ...]) -> tuple[State, tuple[float, float]]:
+        """State, injected and escaped energy of a point that was computed before."""
+        units, dataset = self.setup.units, recorder.sweep.dataset
+        f, n, gap = (dataset[name].values[place] for name in ("f", "n", "gap"))
+        state = State(f[None].copy(), n[None].copy(), np.array([gap * constants.e / units.energy]))
+        return state, (
+            float(dataset["energy_injected"].values[place]),
+            float(dataset["energy_escaped"].values[place]),
+        )
+
+    def _exchanged(self, problem: HomogeneousProblem, ledger: Ledger) -> tuple[float, float]:
+        """Energy that drives and sources gave, and energy that escaped, J/m³."""
+        injected = escaped = 0.0
+        for name, process in problem.processes.items():
+            energy = float(ledger.into_quasiparticles[name][0] + ledger.into_phonons[name][0])
+            if isinstance(process, PhononEscape):
+                escaped -= energy
+            else:
+                injected += energy
+        unit = self.setup.units.energy_density
+        return injected * unit, escaped * unit
+
+    def _record_moment(
+        self,
+        recorder: PointRecorder,
+        place: tuple[int, ...],
+        problem: HomogeneousProblem,
+        state: State,
+        injected: float,
+        escaped: float,
+    ) -> None:
+        values = self._values(problem, state)
+        stored = sum(float(values[name]) for name in ("energy_qp", "energy_ph", "energy_condensate"))  # type: ignore[arg-type]
+        if place[-1] == 0:
+            start = stored
+        else:
+            dataset, first = recorder.sweep.dataset, (*place[:-1], 0)
+            start = (
+                self._start[place[:-1]]
+                if place[:-1] in self._start
+                else sum(
+                    float(dataset[name].values[first])
+                    for name in ("energy_qp", "energy_ph", "energy_condensate")
+                )
+            )
+        self._start[place[:-1]] = start
+        values |= {
+            "energy_injected": injected,
+            "energy_escaped": escaped,
+            "energy_residual": stored - start + escaped - injected,
+        }
+        recorder.record(place, values, f"t = {self.axes['time'][place[-1]]:.3g} s")
+
+    # -- steady states
+    # ------------------------------------------------------------------------------------------------
+
+    def _steady_line(self, line: Line, recorder: PointRecorder) -> None:
+        """Strengths from the first missing one on, each from the state before it."""
+        wanted = self.case.steady_state
+        assert wanted is not None
+        t = line[0][0]
+        state: State | None = None
+        for place in line:
+            s = place[1] if "strength" in self.axes else 0
+            problem = self.problem(t, s)
+            if state is None:
+                state = self._restored(recorder, (t, s - 1))[0] if s else self._initial(problem, t)
+            try:
+                found = problem.steady(
+                    state, tolerance=wanted.tolerance, max_iterations=wanted.maximum_iterations
+                )
+            except ConvergenceError as error:
+                raise ConvergenceError(f"{self._where(t, s)}{error}") from None
+            state = self._with_gap(found.state)
+            if state.gap[0] == 0.0:
+                log.warning("%sthe superconductor is normal", self._where(t, s))
+            recorder.record(place, self._values(problem, state), self._where(t, s).removesuffix(": "))
+
+    def _values(self, problem: HomogeneousProblem, state: State) -> Values:
+        measure = problem.measure(state)
+        return self.observables.of(state.f, state.n, float(state.gap[0]), measure, problem.processes)
+
+    def _where(self, t: int, s: int) -> str:
+        """A point, in front of a message."""
+        where = f"temperature {self.case.sweep.temperature[t]:g} K"
+        return where + (f", strength {self.axes['strength'][s]:g}: " if "strength" in self.axes else ": ")
