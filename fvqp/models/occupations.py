@@ -128,7 +128,9 @@ class Occupations:
         grid, states = self.collisions.grid, self.measure.states
         weight = self.collisions.capacity * grid.phonon_energies
         parts = [
-            np.stack([(states * grid.energies * r.f).sum(axis=1), r.n @ weight, (states * r.f).sum(axis=1)], 1)
+            np.stack(
+                [(states * grid.energies * r.f).sum(axis=1), r.n @ weight, (states * r.f).sum(axis=1)], 1
+            )
             for r in rates
         ]
         return np.concatenate(parts, axis=1) if parts else np.zeros((cells, 0))

@@ -143,7 +143,9 @@ class SteadySolver:
         done = self._residual <= self.tolerance and all(
             value <= self.balance_tolerance for value in self._imbalance.values()
         )
-        log.debug("step %d, shift %.1e: residual %.1e, %s", iteration, self._shift, self._residual, self._imbalance)
+        log.debug(
+            "step %d, shift %.1e: residual %.1e, %s", iteration, self._shift, self._residual, self._imbalance
+        )
         return int(_CONVERGED if done else _ITERATING)
 
     def _step(self, snes: PETSc.SNES, y: PETSc.Vec, rates: PETSc.Vec, step: PETSc.Vec) -> None:

@@ -1,0 +1,335 @@
+"""The homogeneous kinetic problem: f and n of superconductors without space, with the gap fixed or following.
+
+Any number of cells side by side, which do not act on one another. Energies are in units of Δ0, times in τ0,
+densities in 4 N0 Δ0, energies per volume in 4 N0 Δ0² (theory: time_and_steady_states).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fvqp.collisions import ElectronPhonon, Process, SpectralMeasure, bcs_measure
+from fvqp.collisions.moving_gap import GapFollower, condensate_energy
+from fvqp.collisions.observables import phonon_energy, quasiparticle_density, quasiparticle_energy
+from fvqp.errors import CaseError, ConvergenceError
+from fvqp.models.occupations import Occupations
+from fvqp.solvers.steady import SteadySolver
+from fvqp.solvers.transient import Transient
+
+Floats = NDArray[np.float64]
+Method = Literal["bdf", "arkimex"]
+log = logging.getLogger(__name__)
+
+#: Largest accepted residual of the gap equation in a steady state.
+GAP_TOLERANCE = 1e-10
+_GAP_ITERATIONS = 40
+
+
+@dataclass(frozen=True)
+class State:
+    """Occupations and gap of all cells.
+
+    Attributes:
+        f: ``(cells, N)``.
+        n: ``(cells, K)``.
+        gap: ``(cells,)``; 0 in cells that are normal.
+    """
+
+    f: Floats
+    n: Floats
+    gap: Floats
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """Where energy and quasiparticles are, and what came in since the start; each ``(cells,)``.
+
+    Attributes:
+        quasiparticles, phonons, condensate: energies; the last is 0 with a fixed gap, which takes no part.
+        number: of quasiparticles.
+        into_quasiparticles, into_phonons: energy from outside by every exchange; negative where it left.
+        into_number: quasiparticles from outside by every exchange.
+    """
+
+    quasiparticles: Floats
+    phonons: Floats
+    condensate: Floats
+    number: Floats
+    into_quasiparticles: dict[str, Floats] = field(default_factory=dict)
+    into_phonons: dict[str, Floats] = field(default_factory=dict)
+    into_number: dict[str, Floats] = field(default_factory=dict)
+
+    @property
+    def total(self) -> Floats:
+        """Energy inside."""
+        return self.quasiparticles + self.phonons + self.condensate
+
+    @property
+    def received(self) -> Floats:
+        """Energy from outside since the start."""
+        parts = [*self.into_quasiparticles.values(), *self.into_phonons.values()]
+        return np.sum(parts, axis=0) if parts else np.zeros_like(self.phonons)
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A state at a time, with its ledger and the number of steps so far."""
+
+    time: float
+    state: State
+    ledger: Ledger
+    steps: int
+    refused: int
+
+
+@dataclass(frozen=True)
+class SteadyState:
+    """A steady state and how well it is one.
+
+    Attributes:
+        state: occupations and gap.
+        residual: largest ``|gain − loss|/(gain + loss)`` of all occupations.
+        imbalance: the same of the number of quasiparticles and of the energy.
+        iterations: steps of the solver.
+    """
+
+    state: State
+    residual: float
+    imbalance: dict[str, float]
+    iterations: int
+
+
+class HomogeneousProblem:
+    """Collisions and all that drives them, in cells that do not act on one another.
+
+    Attributes:
+        operator: electron-phonon collisions.
+        processes: drives, sources and escape by their names.
+        follower: moves the gap, or None where it is fixed.
+        cells: their number.
+    """
+
+    def __init__(
+        self,
+        operator: ElectronPhonon,
+        processes: Mapping[str, Process] | None = None,
+        *,
+        gap: ArrayLike | SpectralMeasure | GapFollower = 1.0,
+        cells: int = 1,
+    ) -> None:
+        """
+        Args:
+            operator: electron-phonon collisions. Where it chooses its evaluation itself, direct sums are
+                taken: small occupations must be right, and linear solves cost more than the sums.
+            processes: everything else, by name.
+            gap: Δ, one number or one a cell, of a BCS spectrum that stays; any other spectrum that stays; or
+                what makes the gap follow the occupations.
+            cells: number of cells.
+
+        Raises:
+            CaseError: grids that differ, gaps that are not one or ``cells`` numbers.
+        """
+        if operator.evaluation == "auto" and operator.grid.is_uniform:
+            operator = ElectronPhonon(operator.grid, operator.coupling, "direct")
+        self.operator, self.processes, self.cells = operator, dict(processes or {}), cells
+        self.follower = gap if isinstance(gap, GapFollower) else None
+        self._gap = np.full(cells, np.nan)
+        if isinstance(gap, GapFollower):
+            if gap.grid is not operator.grid:
+                raise CaseError(
+                    "homogeneous problem: the gap follows on another grid than that of collisions"
+                )
+            measure = gap.measure(np.ones(cells))
+        elif isinstance(gap, SpectralMeasure):
+            measure = gap
+        else:
+            gaps = np.atleast_1d(np.asarray(gap, dtype=np.float64))
+            if gaps.shape not in ((1,), (cells,)):
+                raise CaseError(f"homogeneous problem: need one gap or {cells}, found {gaps.shape}")
+            self._gap = np.broadcast_to(gaps, (cells,)).copy()
+            measure = bcs_measure(operator.grid, gaps)
+        self.equations = Occupations(operator, self.processes, measure, cells)
+
+    def state(self, f: ArrayLike, n: ArrayLike, gap: ArrayLike | None = None) -> State:
+        """A state from occupations, one row for all cells or one each.
+
+        Args:
+            f, n: occupations.
+            gap: first guess where the gap follows; what is stored is the solution of the gap equation that
+                it leads to, the largest one by default. Otherwise what is stored, for spectra that do not
+                say it themselves.
+
+        Raises:
+            CaseError: shapes that do not fit, f outside [0, 1], n < 0, or not finite.
+        """
+        grid = self.operator.grid
+        rows = []
+        for name, values, size in (("f", f, grid.n), ("n", n, grid.n_phonon)):
+            row = np.atleast_2d(np.asarray(values, dtype=np.float64))
+            if row.shape not in ((1, size), (self.cells, size)):
+                raise CaseError(
+                    f"initial {name}: need shape ({self.cells}, {size}) or ({size},), found {row.shape}"
+                )
+            if not np.all(np.isfinite(row)) or row.min() < 0.0 or (name == "f" and row.max() > 1.0):
+                bounds = "within [0, 1]" if name == "f" else "not negative"
+                raise CaseError(
+                    f"initial {name}: must be finite and {bounds}, found {row.min():g} to {row.max():g}"
+                )
+            rows.append(np.broadcast_to(row, (self.cells, size)).copy())
+        if self.follower is None:
+            own = self._gap if gap is None else np.broadcast_to(np.asarray(gap, dtype=float), (self.cells,))
+            return State(rows[0], rows[1], own.copy())
+        return State(rows[0], rows[1], self.follower.gap(rows[0], 1.0 if gap is None else gap))
+
+    def measure(self, state: State) -> SpectralMeasure:
+        """Spectrum of a state."""
+        return self.equations.measure if self.follower is None else self.follower.measure(state.gap)
+
+    def ledger(self, state: State, counters: Floats | None = None) -> Ledger:
+        """Energies and number of a state; ``counters`` are the integrals that `evolve` carries along."""
+        measure, grid = self.measure(state), self.operator.grid
+        condensate = np.zeros(self.cells)
+        if self.follower is not None:
+            condensate = condensate_energy(state.gap, cutoff=self.follower.cutoff)
+        names = self.equations.exchanges
+        if counters is None:
+            counters = np.zeros((self.cells, 3 * len(names)))
+        return Ledger(
+            quasiparticle_energy(grid, measure, state.f),
+            phonon_energy(self.operator, state.n),
+            condensate,
+            quasiparticle_density(measure, state.f),
+            *({name: counters[:, 3 * i + k].copy() for i, name in enumerate(names)} for k in range(3)),
+        )
+
+    def evolve(
+        self,
+        state: State,
+        times: Sequence[float] | Floats,
+        *,
+        start: float = 0.0,
+        method: Method | None = None,
+        tolerance: float = 1e-4,
+        callback: Callable[[float, State], None] | None = None,
+    ) -> Iterator[Moment]:
+        """States at given times.
+
+        Energy and number are those of the rates integrated by the same steps, so that the ledger closes to
+        rounding. Where the gap follows, it does so after every step, by which quasiparticles are carried
+        along; that couples gap and occupations with order 1 in the step, which is therefore limited by
+        the motion of the gap too.
+
+        Args:
+            state: at the start.
+            times: increasing, after the start, in τ0.
+            start: time of the state.
+            method: ``"bdf"``, the default with a fixed gap, or ``"arkimex"``, the default where the gap
+                follows, which begins anew after every step.
+            tolerance: relative error of every occupation in a step.
+            callback: called after every step.
+
+        Raises:
+            CaseError: times that do not increase.
+            ConvergenceError: steps collapse; names the process that is stiff.
+        """
+        at = np.atleast_1d(np.asarray(times, dtype=np.float64))
+        if at.size == 0 or not np.all(np.isfinite(at)) or at[0] <= start or np.any(np.diff(at) <= 0.0):
+            raise CaseError(f"times: must be finite, increase, and come after the start at {start:g} τ0")
+        follower = self.follower
+        chosen: Method = method or ("bdf" if follower is None else "arkimex")
+        if follower is not None and chosen == "bdf":
+            raise CaseError('method "bdf" needs a fixed gap: its steps build on earlier ones; use "arkimex"')
+        gap = state.gap
+        if follower is not None:
+            self.equations.measure = follower.measure(gap)
+        solver = Transient(self.equations, method=chosen, tolerance=tolerance)
+
+        def between(time: float, y: Floats) -> Floats | None:
+            nonlocal gap
+            f, n = self.equations.split(y)
+            changed = None
+            if follower is not None:
+                # within the bounds but for rounding, or the step would have been refused
+                moved = follower.follow(np.clip(f, 0.0, 1.0), gap)
+                gap, self.equations.measure = moved.gap, moved.measure
+                f = moved.f
+                changed = np.concatenate([f, n], axis=1)
+            if callback is not None:
+                callback(time, State(f, n, gap))
+            return changed
+
+        y = np.concatenate([state.f, state.n], axis=1)
+        for moment in solver.run(y, at, start=start, between=between):
+            f, n = self.equations.split(moment.y)
+            now = State(f.copy(), n.copy(), gap.copy())
+            yield Moment(moment.time, now, self.ledger(now, moment.counters), moment.steps, moment.refused)
+
+    def steady(self, guess: State, *, tolerance: float = 1e-9, max_iterations: int = 200) -> SteadyState:
+        """The steady state that a guess leads to.
+
+        With a gap that follows, occupations at a fixed gap and the gap equation take turns. A drive that
+        leaves no solution with a gap ends in the normal state, ``gap = 0``.
+
+        Args:
+            guess: first guess. From cold occupations the solver has to build up a strongly driven state;
+                a guess that is too hot, or the steady state of a weaker drive, serves better.
+            tolerance: largest accepted ``|gain − loss|/(gain + loss)`` of any occupation.
+            max_iterations: of the solver, for each gap.
+
+        Raises:
+            ConvergenceError: no steady state found; says which occupation or balance is off.
+        """
+        follower = self.follower
+        y = np.concatenate([guess.f, guess.n], axis=1)
+        if follower is not None:
+            self.equations.measure = follower.measure(guess.gap)
+        solver = SteadySolver(self.equations, tolerance=tolerance, max_iterations=max_iterations)
+        if follower is None:
+            found = solver.solve(y)
+            f, n = self.equations.split(found.y)
+            state = State(f.copy(), n.copy(), guess.gap.copy())
+            return SteadyState(state, found.residual, found.imbalance, found.iterations)
+        gap, taken = guess.gap.copy(), 0
+        before: tuple[Floats, Floats] | None = None
+        for _ in range(_GAP_ITERATIONS):
+            self.equations.measure = follower.measure(gap)
+            found = solver.solve(y)
+            taken += found.iterations
+            f, n = self.equations.split(found.y)
+            f = self._continued(f)
+            residual = np.where(gap > 0.0, follower.residual(f, gap), 0.0)
+            target = follower.gap(f, gap)
+            log.info("gap %s, residual of the gap equation %s", gap, residual)
+            if np.all(np.abs(residual) <= GAP_TOLERANCE) and np.all((gap > 0.0) | (target == 0.0)):
+                return SteadyState(State(f, n.copy(), gap), found.residual, found.imbalance, taken)
+            y = np.concatenate([f, n], axis=1)
+            previous, before = before, (gap, target - gap)
+            gap = target
+            if previous is not None:
+                gap = _secant(previous, before, target)
+        raise ConvergenceError(
+            f"gap of the steady state: not found after {_GAP_ITERATIONS} gaps, residual of the gap equation "
+            f"{np.abs(residual).max():.1e}"
+        )
+
+    def _continued(self, f: Floats) -> Floats:
+        """f with bins below the gap as full as the first one above, in case the gap comes down."""
+        active = self.equations.active()
+        first = np.argmax(active, axis=1)
+        below = np.arange(f.shape[1]) < first[:, None]
+        return np.where(below, np.take_along_axis(f, first[:, None], axis=1), f)
+
+
+def _secant(first: tuple[Floats, Floats], second: tuple[Floats, Floats], target: Floats) -> Floats:
+    """Next gap from two gaps and where the gap equation led from each; the latter where that is no use."""
+    (x0, r0), (x1, r1) = first, second
+    with np.errstate(divide="ignore", invalid="ignore"):
+        guess = x1 - r1 * (x1 - x0) / (r1 - r0)
+    useful = np.isfinite(guess) & (target > 0.0) & (guess > 0.5 * x1) & (guess < 0.5 * (1.0 + x1))
+    return np.where(useful, guess, target)
