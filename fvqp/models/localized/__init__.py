@@ -1,7 +1,8 @@
 """Localized quasiparticles and their pair annihilation.
 
 ``TailStates`` goes from a material to a pair rate, ``Simulation`` is the exact Monte Carlo,
-``AnnihilationLaw`` the law of annihilation that it leaves to models of densities. Theory: docs/theory/localized.md.
+``AnnihilationLaw`` the law of annihilation that it leaves to models of densities.
+Theory: docs/theory/localized.md.
 """
 
 from fvqp.models.localized.closure import AnnihilationLaw

@@ -62,11 +62,11 @@ def _law() -> PchipInterpolator:
     """ln α as a function of ln c, units of r_c and r_c³/Γ̄; beyond the ends, straight lines."""
     log_alpha, log_c = pairs.table()
     nodes, concentration = math.log(10.0) * MEASURED[:, 0], MEASURED[:, 1]
-    factor = concentration / np.exp(np.interp(nodes, log_alpha, log_c))
+    factor = concentration / np.exp(pairs.curve()(nodes))
     # Corrections to bubbles fall off as r_c/r, and r grows as c^{-1/3}.
     sparse = log_alpha[log_alpha < nodes[0] - 1.0]
     limit = PACKING / 0.5
-    shrink = np.exp((np.interp(sparse, log_alpha, log_c) - np.interp(nodes[0], log_alpha, log_c)) / 3.0)
+    shrink = np.exp((pairs.curve()(sparse) - pairs.curve()(nodes[0])) / 3.0)
     dense = log_alpha[log_alpha > nodes[-1] + 1.0]
     at = np.concatenate([sparse, nodes, dense])
     q = np.concatenate([limit - (limit - factor[0]) * shrink, factor, np.ones(len(dense))])

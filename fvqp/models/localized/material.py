@@ -89,8 +89,8 @@ class TailStates:
             )
         if math.log(self.overlap_number) < 2.0:
             found.append(
-                f"ln N_T = {math.log(self.overlap_number):.2g}: radius and relaxation energy are defined to a "
-                "relative accuracy 1/ln N_T only"
+                f"ln N_T = {math.log(self.overlap_number):.2g}: radius and relaxation energy are defined "
+                "to a relative accuracy 1/ln N_T only"
             )
         object.__setattr__(self, "warnings", tuple(found))
         for text in found:

@@ -1,7 +1,8 @@
 """Exact kinetic Monte Carlo of localized quasiparticles: they come, stay where they are, vanish in pairs.
 
 Every unordered pair vanishes at the rate Γ(R) of its distance; newcomers appear at rate A(x) per volume.
-The dense limit is ``dc/dt = A − Γ̄ c²``. Theory: docs/theory/localized.md; Bespalov et al., PRL 117, 117002 (2016).
+The dense limit is ``dc/dt = A − Γ̄ c²``. Theory:
+docs/theory/localized.md; Bespalov et al., PRL 117, 117002 (2016).
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.interpolate import PchipInterpolator
 
 from fvqp.models.localized.rates import pair_rate
 
@@ -41,7 +42,12 @@ def table() -> tuple[Floats, Floats]:
     return np.log(0.5 * k * c), np.log(c)
 
 
+@cache
+def curve() -> PchipInterpolator:
+    """ln c as a function of ln α."""
+    return PchipInterpolator(*table())
+
+
 def stationary(alpha: Floats) -> Floats:
     """c r_c³ in the pair approximation; ``alpha`` = A r_c⁶/Γ̄."""
-    log_alpha, log_c = table()
-    return np.exp(np.interp(np.log(alpha), log_alpha, log_c))
+    return np.exp(curve()(np.log(alpha)))

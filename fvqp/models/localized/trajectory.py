@@ -19,7 +19,7 @@ class Trajectory:
         number, up: ``(n + 1,)`` particles, and those with spin up (all, without spin), at these times.
         mean, mean_up: ``(n,)`` time averages over each interval.
         generated, annihilated, flipped: ``(n,)`` events in it; an annihilation removes a pair.
-        cells: ``(n, n_cells)`` time averages of the concentration, 1/m^dim; ``(0, n_cells)`` unless asked for.
+        cells: ``(n, n_cells)`` time averages of the concentration, 1/m^dim; no rows unless asked for.
         volume: m^dim of the domain.
     """
 
