@@ -124,7 +124,7 @@ class MarkovChain:
             The iteration stalls, or probabilities come out negative.
         """
         p = self._weight / float(self.sum(self._weight))
-        previous, total = 2.0, 0
+        previous, total = 0.0, 0
         for _ in range(REFINEMENTS):
             correction = self._correct(self.apply(p), SHIFT * self.slow)
             total += self.iterations
@@ -133,9 +133,10 @@ class MarkovChain:
             p /= float(self.sum(p))
             change = float(self.sum(np.abs(correction)))
             noise = 4.0 * EPS * float(self.sum(self.exit_rates * p)) / self.slow
-            if change * min(change / previous, 1.0) <= tolerance or change <= noise:
+            contraction = min(change / previous, 1.0) if previous else 1.0
+            if change * contraction <= tolerance or change <= noise:
                 break
-            if not change < 0.5 * previous:
+            if previous and not change < 0.5 * previous:
                 raise ConvergenceError(
                     f"stationary state: the change of the probabilities stays at {change:.3g}, expected "
                     f"below {tolerance:.3g} ({self.method})"
