@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from mpi4py import MPI
 from numpy.typing import NDArray
 from scipy import constants
 
+from fvqp.case.boltzmann.analytic import ClosedForms
 from fvqp.case.boltzmann.build import build_processes, build_setup, initial_state
 from fvqp.case.boltzmann.observables import Observables, Values
 from fvqp.case.boltzmann.schema import BoltzmannCase, Evolution
@@ -72,6 +74,7 @@ class _Run:
     def __init__(self, case: BoltzmannCase) -> None:
         self.case, self.setup = case, build_setup(case)
         self.observables = Observables(case, self.setup)
+        self.closed_forms = ClosedForms(case, self.setup)
         self.axes: dict[str, Floats] = {"temperature": np.array(case.sweep.temperature)}
         if case.sweep.strength is not None:
             self.axes["strength"] = np.array(case.sweep.strength)
@@ -130,6 +133,7 @@ class _Run:
         }
         sweep = SweepDataset(self.axes, coordinates, attributes)
         self.observables.define(sweep)
+        self.closed_forms.define(sweep)
         return sweep
 
     # -- evolutions
@@ -144,9 +148,12 @@ class _Run:
         problem = self.problem(t, s)
         if first == 0:
             state = self._initial(problem, t)
-            self._record_moment(recorder, line[0], problem, state, 0.0, 0.0)
+            closed = self.closed_forms.decay(self.case.sweep.temperature[t], state.f, times)
+            self._record_moment(recorder, line[0], problem, state, 0.0, 0.0, closed[0])
             first, before = 1, (0.0, 0.0)
         else:
+            start = self._restored(recorder, (*line[0][:-1], 0))[0]
+            closed = self.closed_forms.decay(self.case.sweep.temperature[t], start.f, times)
             state, before = self._restored(recorder, (*line[0][:-1], first - 1))
         unit = self.setup.units.time
         try:
@@ -163,7 +170,13 @@ class _Run:
                 injected, escaped = self._exchanged(problem, moment.ledger)
                 place = (*line[0][:-1], number)
                 self._record_moment(
-                    recorder, place, problem, moment.state, before[0] + injected, before[1] + escaped
+                    recorder,
+                    place,
+                    problem,
+                    moment.state,
+                    before[0] + injected,
+                    before[1] + escaped,
+                    closed[number],
                 )
                 if moment.state.gap[0] == 0.0 and state.gap[0] > 0.0:
                     log.warning(
@@ -214,8 +227,9 @@ class _Run:
         state: State,
         injected: float,
         escaped: float,
+        closed: Mapping[str, float],
     ) -> None:
-        values = self._values(problem, state)
+        values = self._values(problem, state) | dict(closed)
         stored = sum(float(values[name]) for name in ("energy_qp", "energy_ph", "energy_condensate"))  # type: ignore[arg-type]
         if place[-1] == 0:
             start = stored
@@ -248,6 +262,7 @@ class _Run:
         state: State | None = None
         for place in line:
             s = place[1] if "strength" in self.axes else 0
+            strength = float(self.axes["strength"][s]) if "strength" in self.axes else 1.0
             problem = self.problem(t, s)
             if state is None:
                 state = self._restored(recorder, (t, s - 1))[0] if s else self._initial(problem, t)
@@ -260,7 +275,9 @@ class _Run:
             state = self._with_gap(found.state)
             if state.gap[0] == 0.0:
                 log.warning("%sthe superconductor is normal", self._where(t, s))
-            recorder.record(place, self._values(problem, state), self._where(t, s).removesuffix(": "))
+            values = self._values(problem, state)
+            values |= self.closed_forms.steady(self.case.sweep.temperature[t], strength)
+            recorder.record(place, values, self._where(t, s).removesuffix(": "))
 
     def _values(self, problem: HomogeneousProblem, state: State) -> Values:
         measure = problem.measure(state)
