@@ -40,6 +40,11 @@ class Occupations:
         self.upper = np.concatenate([np.ones(grid.n), np.full(grid.n_phonon, np.inf)])
         self._all: dict[str, Process] = {"electron-phonon collisions": collisions, **processes}
 
+    @property
+    def weights(self) -> Floats:
+        """States of the bins."""
+        return self.measure.states
+
     def split(self, y: Floats) -> Pair:
         """f and n."""
         bins = self.collisions.grid.n
@@ -110,7 +115,7 @@ class Occupations:
         return balances
 
     def counters(self, y: Floats) -> Floats:
-        """Energy into quasiparticles, into phonons, and quasiparticles, of every exchange: ``(cells, 3 E)``."""
+        """Energy into quasiparticles and phonons, and quasiparticles, by every exchange: ``(cells, 3 E)``."""
         f, n = self.split(y)
         return self._counted(
             [self.processes[name].rates(self.measure, f, n) for name in self.exchanges], self.shape[0]
@@ -151,7 +156,9 @@ class Occupations:
         what, energy = (
             ("phonons", grid.phonon_energies[at]) if phonon else ("quasiparticles", grid.energies[at])
         )
-        return f"{what} of {energy:.4g} Δ0 in cell {point}, most of it {stiff} at a rate of {rates[stiff]:.2g}/τ0"
+        return (
+            f"{what} of {energy:.4g} Δ0 in cell {point}, mostly by {stiff} at a rate of {rates[stiff]:.2g}/τ0"
+        )
 
 
 def _joined(pairs: list[Pair]) -> Floats:

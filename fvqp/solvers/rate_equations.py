@@ -1,8 +1,8 @@
 """What solvers of rate equations ``ẏ = R(y)`` ask of them. Points do not act on one another.
 
 A point has unknowns x that act on all others and unknowns z that act on one another through x only (see
-`fvqp.solvers.elimination`); ``y`` is ``(points, N + K)``, x first. All unknowns are occupations: not negative,
-and at most ``upper``.
+`fvqp.solvers.elimination`); ``y`` is ``(points, N + K)``, x first. All unknowns are occupations: not
+negative, and at most ``upper``.
 """
 
 from __future__ import annotations
@@ -31,6 +31,11 @@ class RateEquations(Protocol):
     @property
     def dense(self) -> int:
         """N, number of unknowns x."""
+        ...
+
+    @property
+    def weights(self) -> Floats:
+        """How much each x counts in their sum, ``(points, N)`` or ``(1, N)``; 0 for those not used."""
         ...
 
     @property

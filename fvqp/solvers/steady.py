@@ -1,7 +1,7 @@
 """Steady states of rate equations: Newton's method by PETSc's SNES, with pseudo-transient steps on the way.
 
-Unknowns span many decades and each of them must be right. So nothing is measured by a sum over unknowns: steps
-count relative to the unknown itself, and a state is steady when gain and loss of *every* unknown agree.
+Unknowns span many decades and each of them must be right. So steps are solved for relative to the unknown
+itself, and a state is steady when gain and loss of *every* unknown agree.
 """
 
 from __future__ import annotations
@@ -153,25 +153,25 @@ class SteadySolver:
         here = y.array_r.reshape(self.equations.shape).copy()
         r = rates.array_r.reshape(self.equations.shape)
         upper = self.equations.upper
-        dense = slice(self.equations.dense)
+        dense, weights = slice(self.equations.dense), self.equations.weights
         for _ in range(_TRIALS):
             trial, failure = None, None
             try:
                 trial = self._linear.solve(here, self._shift, r, here, _LINEAR)
             except ConvergenceError as error:
                 failure = error
-            if trial is not None and _lost(here[:, dense], trial[:, dense]) <= _LOSS:
+            if trial is not None and _lost(weights * here[:, dense], weights * trial[:, dense]) <= _LOSS:
                 break
             if self._shift:
                 self._shift *= 8.0
             else:
-                self._shift = 1e-3 * _lost(here[:, dense], r[:, dense])
+                self._shift = 1e-3 * _lost(weights * here[:, dense], weights * r[:, dense])
         else:
             raise failure or ConvergenceError(f"no steady state: {self._reason(here)}")
         # The step is not added: far down, the sum would have no correct digit.
         y.array = updated(here, trial, upper).ravel()
         step.set(0.0)
-        loss = _lost(here[:, dense], trial[:, dense])
+        loss = _lost(weights * here[:, dense], weights * trial[:, dense])
         self._shift /= _GROWTH if loss > 0.3 else _GROWTH**2
 
 

@@ -78,8 +78,8 @@ class Transient:
         """
         Args:
             equations: to be integrated.
-            method: ``"bdf"`` (backward differentiation, order 2), or ``"arkimex"`` (implicit Runge-Kutta, one-step),
-                the one where the equations change after every step.
+            method: ``"bdf"`` (backward differentiation, order 2), or ``"arkimex"`` (implicit
+                Runge-Kutta): the latter where the equations change after every step.
             tolerance: relative error of every unknown in one step.
             smallest: unknowns below it may have any error.
         """
@@ -139,7 +139,7 @@ class Transient:
     def run(
         self,
         y: Floats,
-        times: Sequence[float],
+        times: Sequence[float] | Floats,
         *,
         start: float = 0.0,
         first_step: float | None = None,
