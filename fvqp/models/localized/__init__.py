@@ -6,6 +6,7 @@ Theory: docs/theory/localized.md.
 """
 
 from fvqp.models.localized.closure import AnnihilationLaw
+from fvqp.models.localized.density import LocalizedDensity
 from fvqp.models.localized.domain import Domain, box, mesh_domain
 from fvqp.models.localized.ensemble import Ensemble, Steady, measure_steady, run_ensemble
 from fvqp.models.localized.laws import BurstingBubbles, TailAnnihilation
@@ -20,6 +21,7 @@ __all__ = [
     "Domain",
     "Ensemble",
     "Estimate",
+    "LocalizedDensity",
     "Simulation",
     "Steady",
     "TailAnnihilation",
