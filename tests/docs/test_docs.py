@@ -126,6 +126,7 @@ def test_tests_that_pages_name_exist():
                 assert f"def {function}(" in (ROOT / file).read_text(), f"{name(page)} names {function}"
 
 
+@pytest.mark.slow
 def test_site_builds_without_warnings(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html", str(DOCS), str(tmp_path)],
