@@ -66,8 +66,10 @@ def run(case: UsadelCase, out: str | Path | None, resume: bool, comm: MPI.Comm) 
             folder = ResultsFolder(out, text, case.hash, comm, resume, {"material_sources": sources})
             stack.enter_context(folder)
         warn_of_sizes(mesh, problems[0].device.material.coherence_length, case.source)
+        # Collective: the solver is chosen here if it has not been yet.
+        description = problems[0].kinetics.solver.description
         if comm.rank == 0:
-            log.info("linear systems: %s", problems[0].kinetics.solver.description)
+            log.info("linear systems: %s", description)
         problems[0].kinetics.transport.log_accuracy()
         recorder = UsadelRecorder(case, sweep, problems, comm, folder)
         earlier = None if folder is None else folder.start(recorder.sweep, mesh)
