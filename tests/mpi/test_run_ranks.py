@@ -174,7 +174,7 @@ def test_refused_on_all_ranks(folder: Path) -> None:
     with pytest.raises(CheckpointError, match="holds results of this case already"):
         fvqp.run(LINE, out=folder / "out")
     current = {"supercurrent": {"current": ["1 mA"], "from": "left", "to": "right"}}
-    with pytest.raises(ConvergenceError, match="depairing current"):
+    with pytest.raises(CaseError, match="is more than the device carries"):
         fvqp.run(line(current))
 
 
@@ -183,7 +183,7 @@ ALONE = """
 import sys
 from mpi4py import MPI
 from fvqp import cli
-from fvqp.case import run
+from fvqp.case.usadel import run
 from fvqp.errors import ConvergenceError
 from fvqp.models.usadel import UsadelProblem
 cli.PATIENCE = run.PATIENCE = 1.0
