@@ -11,7 +11,8 @@ z is eliminated; what is left for x, the Schur complement ``σ − xx − xz (σ
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
@@ -31,6 +32,20 @@ PATIENCE = 10
 _LARGE = 2.0
 #: Unknowns smaller than this are as good as zero: products of them underflow.
 TINY = 1e-120
+
+
+@contextmanager
+def defaults(prefix: str, values: Mapping[str, str | bool]) -> Iterator[None]:
+    """PETSc options for as long as this lasts, where the user has not set them."""
+    options = PETSc.Options(prefix)
+    added = {name: value for name, value in values.items() if not options.hasName(name)}
+    for name, value in added.items():
+        options[name] = value
+    try:
+        yield
+    finally:
+        for name in added:
+            options.delValue(name)
 
 
 class Arrow(NamedTuple):
@@ -67,7 +82,8 @@ class EliminatedLU:
         schur = -blocks.xx - self._xz @ self._zx
         np.einsum("cii->ci", schur)[...] += shift
         # Rows of very different size: each is measured by its diagonal.
-        self._row = 1.0 / np.abs(np.einsum("cii->ci", schur))
+        with np.errstate(divide="ignore"):
+            self._row = 1.0 / np.abs(np.einsum("cii->ci", schur))
         if not (np.all(np.isfinite(self._row)) and np.all(np.isfinite(schur))):
             raise ConvergenceError("elimination: the matrix is singular or not finite")
         schur *= self._row[:, :, None]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from fvqp.errors import ConvergenceError
 from fvqp.petsc import PETSc
-from fvqp.solvers.elimination import ShiftedSolver
+from fvqp.solvers.elimination import ShiftedSolver, defaults
 from fvqp.solvers.rate_equations import NEGLIGIBLE, RateEquations, updated
 
 Floats = NDArray[np.float64]
@@ -83,9 +83,6 @@ class SteadySolver:
         self._shift = self._residual = 0.0
         self._imbalance: dict[str, float] = {}
         self._worst = (0, 0)
-        options = PETSc.Options("fvqp_steady_")
-        if not options.hasName("snes_linesearch_type"):
-            options["snes_linesearch_type"] = "basic"
         size = equations.shape[0] * equations.shape[1]
         self._y = PETSc.Vec().createSeq(size)
         self._snes = PETSc.SNES().create(PETSc.COMM_SELF)
@@ -95,7 +92,8 @@ class SteadySolver:
         self._snes.setFunction(self._function, self._y.duplicate())
         self._snes.setConvergenceTest(self._test)
         self._snes.setTolerances(max_it=max_iterations)
-        self._snes.setFromOptions()
+        with defaults("fvqp_steady_", {"snes_linesearch_type": "basic"}):
+            self._snes.setFromOptions()
 
     def solve(self, guess: Floats) -> Steady:
         """The steady state that steps from a guess lead to.

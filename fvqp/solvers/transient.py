@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from fvqp.errors import ConvergenceError
 from fvqp.petsc import PETSc
-from fvqp.solvers.elimination import ShiftedSolver
+from fvqp.solvers.elimination import ShiftedSolver, defaults
 from fvqp.solvers.rate_equations import RateEquations, outside
 
 Floats = NDArray[np.float64]
@@ -73,7 +73,7 @@ class Transient:
         *,
         method: Method = "bdf",
         tolerance: float = 1e-4,
-        smallest: float = 1e-30,
+        smallest: float = 1e-18,
     ) -> None:
         """
         Args:
@@ -81,7 +81,7 @@ class Transient:
             method: ``"bdf"`` (backward differentiation, order 2), or ``"arkimex"`` (implicit
                 Runge-Kutta): the latter where the equations change after every step.
             tolerance: relative error of every unknown in one step.
-            smallest: unknowns below it may have any error.
+            smallest: error that is allowed in any case, for unknowns that begin at 0.
         """
         self.equations, self.tolerance, self.smallest = equations, tolerance, smallest
         points, unknowns = equations.shape
@@ -95,7 +95,6 @@ class Transient:
         self._u = PETSc.Vec().createSeq(size)
         matrix = PETSc.Mat().createPython((size, size), SimpleNamespace(mult=self._mult), PETSc.COMM_SELF)
         matrix.setUp()
-        self._set_options(method)
         ts = self._ts = PETSc.TS().create(PETSc.COMM_SELF)
         ts.setOptionsPrefix(_PREFIX)
         ts.setIFunction(self._function, self._u.duplicate())
@@ -107,7 +106,6 @@ class Transient:
         ts.setMaxStepRejections(100)
         ts.setErrorIfStepFails(False)
         allowed = np.full(self._full, smallest)
-        allowed[:, unknowns:] = np.inf if self._counters else smallest
         allowed[:, unknowns:] = 1e300
         self._allowed = self._u.duplicate()
         self._allowed.array = allowed.ravel()
@@ -119,22 +117,19 @@ class Transient:
         pc = snes.getKSP().getPC()
         pc.setType("python")
         pc.setPythonContext(SimpleNamespace(apply=self._apply))
-        ts.setFromOptions()
+        with defaults(
+            _PREFIX,
+            {
+                "ts_type": method,
+                "ts_arkimex_fully_implicit": True,
+                "ts_adapt_type": "basic",
+                "ts_adapt_wnormtype": "infinity",
+                "ts_adapt_clip": "0.1,5.0",
+                "snes_linesearch_type": "basic",
+            },
+        ):
+            ts.setFromOptions()
         self.method = ts.getType()
-
-    @staticmethod
-    def _set_options(method: Method) -> None:
-        options = PETSc.Options(_PREFIX)
-        for name, value in {
-            "ts_type": method,
-            "ts_arkimex_fully_implicit": True,
-            "ts_adapt_type": "basic",
-            "ts_adapt_wnormtype": "infinity",
-            "ts_adapt_clip": "0.1,5.0",
-            "snes_linesearch_type": "basic",
-        }.items():
-            if not options.hasName(name):
-                options[name] = value
 
     def run(
         self,
@@ -179,7 +174,7 @@ class Transient:
                 taken += 1
                 state = self._u.array_r.reshape(self._full)
                 reached = ts.getTime()
-                if ts.getConvergedReason() < 0 or not reached - now > _SHORTEST * max(now, 1e-3 * left):
+                if ts.getConvergedReason() < 0 or not reached - now > _SHORTEST * now:
                     raise ConvergenceError(
                         f"steps collapse at time {now:.6g} (to {ts.getTimeStep():.1e}): fastest are "
                         + self._fastest(state[:, :unknowns])
@@ -198,8 +193,8 @@ class Transient:
 
     def _first(self, y: Floats, span: float) -> float:
         rates = np.abs(self.equations.rates(y))
-        size = np.maximum(y, 1e-3 * y[:, : self.equations.dense].max(axis=1, keepdims=True))
-        fastest = float((rates / np.maximum(size, self.smallest)).max())
+        size = np.maximum(np.maximum(y, 1e-3 * y.max(axis=1, keepdims=True)), self.smallest)
+        fastest = float((rates / size).max())
         return min(1e-3 * span, 0.1 * np.sqrt(self.tolerance) / fastest if fastest > 0.0 else span)
 
     def _fastest(self, y: Floats) -> str:
