@@ -219,6 +219,8 @@ def test_bad_input() -> None:
         mesh_domain(shape_mesh("grid2d", nx=2, dx=1.0, ny=2, dy=1.0))
     with pytest.raises(CaseError, match="shape"):
         Simulation(box((40.0,) * 3), UNIT, generation=np.ones(3))
+    polarized = Simulation(box((40.0,) * 3), UNIT, generation=1e-2, spins=True)
+    assert "no steady state" in polarized.warnings[0]
     assert "particles are expected" in Simulation(box((40.0,) * 3), UNIT, generation=1e-12).warnings[0]
 
 

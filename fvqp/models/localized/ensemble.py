@@ -19,7 +19,9 @@ from fvqp.results.together import all_or_none
 Floats = NDArray[np.float64]
 
 # Averages in the first attempt, and their length in lifetimes of a particle.
-_AVERAGES, _LENGTH = 64, 0.25
+_AVERAGES, _LENGTH = 160, 0.25
+# The tail of the transient hides in the noise: at least this part of a series is left out.
+_LEFT_OUT = 0.25
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ def measure_steady(
 ) -> Steady:
     """Runs until the mean concentration is known to ``relative_error``, starting from what there is.
 
-    The transient is found and left out (`steady_from`). ``progress(part, events)`` gets the part of the way
+    The transient is found and left out (`steady_from`), at least a quarter of the series. ``progress(part, events)`` gets the part of the way
     that the error has gone. Raises `CaseError` without generation, `ConvergenceError` when ``max_events``
     are not enough.
     """
@@ -70,7 +72,7 @@ def measure_steady(
         parts.append(simulation.advance(times))
         series = np.concatenate([part.concentration for part in parts])
         try:
-            start = steady_from(series)
+            start = max(steady_from(series), int(_LEFT_OUT * len(series)))
             found = estimate(series[start:])
             reached = found.error / found.mean if found.mean > 0.0 else np.inf
         except ConvergenceError:

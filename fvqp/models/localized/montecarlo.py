@@ -436,8 +436,15 @@ class Simulation:
             )
 
     def _check_number(self) -> None:
-        """A steady state of few particles feels its images; said, not refused."""
-        if not self.domain.periodic.any() or not np.any(self._density > 0.0):
+        """What is odd about the steady state of this rate of generation; said, not refused."""
+        if not np.any(self._density > 0.0):
+            return
+        if self.spins and self.flip_rate == 0.0:
+            self._warn(
+                "spins: without flips only generation changes the difference of up and down, which walks at "
+                "random; the concentration has no steady state but grows slowly with the polarization"
+            )
+        if not self.domain.periodic.any():
             return
         expected = self.expected_number
         if expected < _FEW_PARTICLES:
