@@ -37,9 +37,16 @@ QUANTITIES = {
     "m^2/s": ("diffusivity", "16.9 cm^2/s"),
     "ohm*m": ("resistivity", "15.8 uohm*cm"),
     "A": ("current", "10 uA"),
+    "s": ("time", "0.26 ns"),
+    "1/s": ("rate", "1 Hz"),
+    "m/s": ("speed", "5 km/s"),
+    "J/m^3": ("energy by volume", "1 eV/um^3"),
+    "W/m^3": ("power by volume", "2 aW/um^3"),
+    "1/eV/m^3": ("density of states", "1.74e10 1/eV/um^3"),
 }
 OWN = {
     quantities.Energy: 'energy: `"0.4 meV"`, `"3 Delta0"`, or a number (Δ0)',
+    quantities.PhotonEnergy: 'energy or frequency: `"20 ueV"`, `"4.8 GHz"`, `"0.1 Delta0"`',
     quantities.Bias: 'voltage: `"0.4 mV"`, `"1.5 Delta0"`',
     quantities.BiasAxis: 'voltages: `["0 V", "0.3 mV"]` or `{ from = "-1 mV", to = "1 mV", points = 101 }`',
 }
