@@ -34,12 +34,13 @@ class Driven(NamedTuple):
     Attributes:
         temperature: effective one T_*, Δ0.
         density: of quasiparticles.
-        distribution: f on the photon ladders, one quasiparticle in all; None without photons.
+        f: distribution at the energies of the grid, ``(N,)``, with this density; NaN where bins lie below
+            the gap, and thermal without photons.
     """
 
     temperature: float
     density: DrivenDensity
-    distribution: DrivenDistribution | None
+    f: Floats
 
 
 class ClosedForms:
@@ -94,59 +95,62 @@ class ClosedForms:
             "x_qp_analytic": x_qp,
             "n_qp_analytic": 0.5 * x_qp * self.setup.units.density,
         }
-        if "f" in self.names:
-            values["f_analytic"] = self._distribution(found, temperature)
-        return values
+        return values | ({"f_analytic": found.f} if "f" in self.names else {})
 
     def driven(self, temperature: float, strength: float) -> Driven:
-        """Effective temperature, density and distribution in a microwave mode; arguments as of `steady`."""
+        """Effective temperature, density and distribution in a microwave mode; arguments as of `steady`.
+
+        In a cold film the first photon step holds a number of quasiparticles that grows with the logarithm of
+        the resolution at the gap. What is taken is their number in the bins of the grid, so that the drive
+        makes as many pairs per quasiparticle as it can in a solution on this grid.
+        """
         setup, units, gap = self.setup, self.setup.units, self.setup.gap
-        coupling = setup.collisions.coupling
+        coupling, energies = setup.collisions.coupling, setup.grid.energies
         (mode,) = self.case.microwaves
         assert mode.photons is not None and mode.coupling is not None
         photons, rate = strength * mode.photons, mode.coupling * units.time
-        energy = mode.photon_energy.in_delta0(units.energy)
+        energy, bath = mode.photon_energy.in_delta0(units.energy), units.temperature(temperature)
         effective = float(effective_temperature(coupling.kappa, rate, energy, photons, gap))
         escape = self.case.phonons.escape
         # τ_l/τ_B(2Δ); phonons of a bath leave at once
         trapping = 0.0 if escape is None else escape.seconds / units.time / coupling.pair_breaking_time * gap
-        # The closed forms take Δ for Δ0: rates depend on Δ/k_BT_c, and all energies are in Δ.
-        in_gap = {"bath": units.temperature(temperature) / gap, "trapping": trapping}
 
-        def found(pair_emission: float) -> DrivenDensity:
-            forms = density(coupling.kappa * gap, effective / gap, pair_emission=pair_emission, **in_gap)
+        def balanced(pair_emission: float) -> DrivenDensity:
+            # With Δ for Δ0: rates depend on Δ/k_BT_c, and all energies are in Δ.
+            forms = density(
+                coupling.kappa * gap,
+                effective / gap,
+                bath=bath / gap,
+                trapping=trapping,
+                pair_emission=pair_emission,
+            )
             return forms._replace(
-                **{name: gap * getattr(forms, name) for name in ("x_qp", "thermal", "driven")}
+                x_qp=gap * forms.x_qp, thermal=gap * forms.thermal, driven=gap * forms.driven
             )
 
-        if photons == 0.0:
-            return Driven(effective, found(0.0), None)
-
-        def ladders(loss: float) -> DrivenDistribution:
-            maximum = max(float(setup.grid.edges[-1]), LAST * gap)
-            return DrivenDistribution(
-                energy, rate * photons, coupling.kappa, maximum=maximum, photons=photons, gap=gap, loss=loss
-            )
-
+        above = energies > gap
+        found, shape = balanced(0.0), np.where(above, thermal(setup.grid, bath).f[0], np.nan)
         # Recombination, of all whether their phonon breaks a pair again or not, keeps quasiparticles from
         # gathering at the gap. Its rate depends on how many there are, which hardly depends on it.
-        forms = found(0.0)
-        for _ in range(2):
-            loss = float((1.0 + trapping) * 2.0 * forms.recombination * forms.x_qp / gap)
-            distribution = ladders(loss)
-            forms = found(distribution.pair_emission())
-        return Driven(effective, forms, distribution)
-
-    def _distribution(self, driven: Driven, temperature: float) -> Floats:
-        """f at the energies of the grid, with the density of the closed form; NaN below the gap."""
-        setup = self.setup
-        if driven.distribution is None:
-            f = thermal(setup.grid, setup.units.temperature(temperature)).f[0]
-            return np.where(setup.grid.energies > setup.gap, f, np.nan)
-        f = np.full(setup.grid.n, np.nan)
-        above = setup.grid.energies > setup.gap
-        f[above] = 0.5 * float(driven.density.x_qp) * driven.distribution(setup.grid.energies[above])
-        return f
+        for _ in range(2 if photons else 0):
+            ladders = DrivenDistribution(
+                energy,
+                rate * photons,
+                coupling.kappa,
+                maximum=max(float(setup.grid.edges[-1]), LAST * gap),
+                photons=photons,
+                gap=gap,
+                loss=float((1.0 + trapping) * 2.0 * found.recombination * found.x_qp / gap),
+            )
+            shape[above] = ladders(energies[above])
+            # Bins that end above the gap are centred below it, where the ladders know nothing.
+            first = np.where(above, shape, shape[above][0])
+            number = float(quasiparticle_density(setup.measure(gap), first[None])[0])
+            shape /= number
+            found = balanced(ladders.pair_emission() / number)
+        if photons:
+            shape *= 0.5 * float(found.x_qp)
+        return Driven(effective, found, shape)
 
     def decay(self, temperature: float, start: Floats, times: Floats) -> list[dict[str, float]]:
         """Closed forms of a decay at every time.
