@@ -24,7 +24,7 @@ setup:
 	@./setup.sh
 
 demo: $(DEMO:%=out/%.done)
-	@echo; echo "Figures, and fields for ParaView:"; find $(DEMO:%=out/%) -name '*.png' -o -name '*.pvd'
+	@echo; echo "Figures, and fields for ParaView:"; find $(DEMO:%=out/%) \( -name '*.png' -o -name '*.pvd' \) | sort
 
 # Computed anew only when the case or the program has changed.
 out/%.done: cases/ryan2026/%.toml $(SOURCES) | setup

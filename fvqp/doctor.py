@@ -1,8 +1,8 @@
 """What ``fvqp doctor`` reports: versions, MPI, threads, PETSc's packages, rendering, and what mends the gaps.
 
 Libraries that can end the process when they are ill (VTK without a display library segfaults) are tried in
-processes of their own. Nothing here imports the rest of fvqp, so that the report also works where fvqp itself
-does not load.
+processes of their own. Of fvqp only modules that need nothing else of it are imported, so that the report also
+works where the rest does not load.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ def _mpi() -> Check:
 
 
 def _petsc() -> Check:
-    petsc = importlib.import_module("petsc4py.PETSc")
+    petsc = importlib.import_module("fvqp.petsc").PETSc
     version = ".".join(str(part) for part in petsc.Sys.getVersion())
     scalar, integer = petsc.ScalarType.__name__, petsc.IntType.__name__
     detail = f"{version} with petsc4py {metadata.version('petsc4py')}; scalars {scalar}, indices {integer}"
@@ -156,7 +156,7 @@ def _petsc() -> Check:
 
 
 def _petsc_packages() -> list[Check]:
-    has = importlib.import_module("petsc4py.PETSc").Sys.hasExternalPackage
+    has = importlib.import_module("fvqp.petsc").PETSc.Sys.hasExternalPackage
     return [
         Check(f"PETSc: {name}", *(("ok", "yes") if has(name) else ("limited", f"no: {instead}")))
         for name, instead in PETSC_PACKAGES.items()
