@@ -125,8 +125,9 @@ class HomogeneousProblem:
     ) -> None:
         """
         Args:
-            operator: electron-phonon collisions. Where it chooses its evaluation itself, direct sums are
-                taken: small occupations must be right, and linear solves cost more than the sums.
+            operator: electron-phonon collisions. Implicit steps and steady states use direct sums in place
+                of transforms: rounding of the largest rates would add up over long steps, and linear solves
+                cost more than the sums.
             processes: everything else, by name.
             gap: Δ, one number or one a cell, of a BCS spectrum that stays; any other spectrum that stays; or
                 what makes the gap follow the occupations.
@@ -135,8 +136,10 @@ class HomogeneousProblem:
         Raises:
             CaseError: grids that differ, gaps that are not one or ``cells`` numbers.
         """
-        if operator.evaluation == "auto" and operator.grid.is_uniform:
-            operator = ElectronPhonon(operator.grid, operator.coupling, "direct")
+        summed = operator
+        if operator.grid.is_uniform and operator.evaluation in ("auto", "fourier"):
+            log.info("implicit steps and steady states sum over pairs of bins directly")
+            summed = ElectronPhonon(operator.grid, operator.coupling, "direct")
         self.operator, self.processes, self.cells = operator, dict(processes or {}), cells
         self.follower = gap if isinstance(gap, GapFollower) else None
         self._gap = np.full(cells, np.nan)
@@ -154,7 +157,7 @@ class HomogeneousProblem:
                 raise CaseError(f"homogeneous problem: need one gap or {cells}, found {gaps.shape}")
             self._gap = np.broadcast_to(gaps, (cells,)).copy()
             measure = bcs_measure(operator.grid, gaps)
-        self.equations = Occupations(operator, self.processes, measure, cells)
+        self.equations = Occupations(summed, self.processes, measure, cells)
 
     def state(self, f: ArrayLike, n: ArrayLike, gap: ArrayLike | None = None) -> State:
         """A state from occupations, one row for all cells or one each.

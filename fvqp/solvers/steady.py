@@ -28,6 +28,8 @@ _ITERATING = PETSc.SNES.ConvergedReason.ITERATING
 _LOSS = 0.95
 #: Between failures, time steps become longer by this factor.
 _GROWTH = 6.0
+#: Steps without much progress after which the Jacobian is factored again.
+_IDLE = 2
 #: Time steps that are tried before one is given up.
 _TRIALS = 25
 #: Error of linear solves in Newton steps, relative to the unknowns.
@@ -81,6 +83,7 @@ class SteadySolver:
             equations.blocks, equations.product, equations.shape, "fvqp_steady_linear_", similar=40.0
         )
         self._shift = self._residual = 0.0
+        self._before, self._idle = np.inf, 0
         self._imbalance: dict[str, float] = {}
         self._worst = (0, 0)
         size = equations.shape[0] * equations.shape[1]
@@ -106,7 +109,7 @@ class SteadySolver:
         """
         made = self._linear.factorizations
         self._linear.forget()
-        self._shift = 0.0
+        self._shift, self._before, self._idle = 0.0, np.inf, 0
         self._y.array = np.minimum(np.maximum(guess, 0.0), self.equations.upper).ravel()
         self._snes.solve(None, self._y)
         y = self._y.array_r.reshape(self.equations.shape).copy()
@@ -151,6 +154,12 @@ class SteadySolver:
         here = y.array_r.reshape(self.equations.shape).copy()
         r = rates.array_r.reshape(self.equations.shape)
         upper = self.equations.upper
+        # An old factorization hides errors that it damps; it is not kept where little happens.
+        self._idle = self._idle + 1 if self._residual > 0.3 * self._before else 0
+        self._before = self._residual
+        if self._idle >= _IDLE:
+            self._linear.forget()
+            self._idle = 0
         dense, weights = slice(self.equations.dense), self.equations.weights
         for _ in range(_TRIALS):
             trial, failure = None, None

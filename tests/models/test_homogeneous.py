@@ -1,0 +1,226 @@
+"""The homogeneous problem: ledgers that close, equilibrium, relaxation, driven steady states, moving gap."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon, PhotonDrive, bcs_measure, thermal
+from fvqp.collisions.moving_gap import GapFollower
+from fvqp.collisions.sources import PhononEscape
+from fvqp.errors import CaseError, ConvergenceError
+from fvqp.models.boltzmann import HomogeneousProblem
+
+COUPLING = Coupling(kappa=1.764, pair_breaking_time=5.5e-4)
+ESCAPE = 4e-4
+
+
+def operator(bins: int = 40, start: float = 1.0, name: str = "auto") -> ElectronPhonon:
+    return ElectronPhonon(CollisionGrid.uniform(5.0 / bins, 6.0, start=start), COUPLING, name)
+
+
+def driven(
+    rate: float, bath: float, *, bins: int = 40, gap: float | GapFollower = 1.0, collisions=None
+) -> HomogeneousProblem:
+    collisions = collisions or operator(bins)
+    grid = collisions.grid
+    processes = {
+        "drive": PhotonDrive.classical(grid, 0.25, rate),
+        "escape": PhononEscape(grid, COUPLING, ESCAPE, thermal(grid, bath).n),
+    }
+    return HomogeneousProblem(collisions, processes, gap=gap)
+
+
+def pulse(grid: CollisionGrid, temperature: float = 0.15) -> tuple[np.ndarray, np.ndarray]:
+    f, n = thermal(grid, temperature)
+    return f + 0.1 * np.exp(-0.5 * ((grid.energies - 3.5) / 0.3) ** 2), n
+
+
+@pytest.mark.parametrize("name", ["direct", "fourier", "graded"])
+@pytest.mark.parametrize("method", ["bdf", "arkimex"])
+def test_closed_system_keeps_its_energy_and_ends_in_equilibrium(name, method):
+    collisions = operator(24, name=name)
+    problem = HomogeneousProblem(collisions)
+    state = problem.state(*pulse(collisions.grid, 0.3))
+    before = problem.ledger(state)
+    tolerance = 1e-3 if name == "direct" else 3e-3
+    for moment in problem.evolve(state, [1e-5, 1e-3, 0.1, 1e3], method=method, tolerance=tolerance):
+        np.testing.assert_allclose(moment.ledger.total, before.total, rtol=3e-13)
+        assert moment.state.f.min() >= -1e-15
+        assert moment.state.n.min() >= -1e-15 * moment.state.n.max()
+    active = problem.equations.active()
+    temperatures = np.concatenate(
+        [
+            (collisions.grid.energies / np.log(1.0 / moment.state.f - 1.0))[active],
+            (collisions.grid.phonon_energies / np.log1p(1.0 / moment.state.n))[0],
+        ]
+    )
+    np.testing.assert_allclose(temperatures, temperatures[0], rtol=2e-3)
+
+
+@pytest.mark.parametrize("method", ["bdf", "arkimex"])
+def test_ledger_of_a_driven_open_system_closes(method):
+    problem = driven(1.0, 0.15)
+    state = problem.state(*pulse(problem.operator.grid))
+    before = problem.ledger(state)
+    for moment in problem.evolve(state, [1e-6, 1e-2, 1.0, 300.0], method=method, tolerance=1e-3):
+        after = moment.ledger
+        defect = after.total - before.total - after.received
+        assert abs(defect[0]) < 1e-12 * before.quasiparticles[0]
+    assert after.into_phonons["escape"][0] < 0.0 < after.into_quasiparticles["drive"][0]
+    # where it ends is what the other solver finds at once
+    steady = problem.steady(moment.state).state
+    np.testing.assert_allclose(moment.state.f, steady.f, rtol=2e-3)
+
+
+def test_evolution_converges():
+    """All occupations of a hot pulse approach one solution as the tolerance falls."""
+    problem = HomogeneousProblem(operator(24))
+    state = problem.state(*pulse(problem.operator.grid))
+
+    def at(tolerance: float, method: str) -> np.ndarray:
+        (moment,) = problem.evolve(state, [0.02], method=method, tolerance=tolerance)
+        return np.concatenate([moment.state.f, moment.state.n], axis=1)
+
+    reference = at(1e-6, "arkimex")
+    errors = [np.abs(at(t, "bdf") / reference - 1.0).max() for t in (1e-3, 1e-4)]
+    assert errors[0] < 0.05
+    assert errors[1] < 0.5 * errors[0]
+
+
+@pytest.mark.parametrize("bath", [0.05, 0.2])
+def test_equilibrium_is_a_steady_state(bath):
+    problem = driven(0.0, bath)
+    grid = problem.operator.grid
+    f, n = thermal(grid, bath)
+    at_once = problem.steady(problem.state(f, n))
+    assert at_once.iterations == 0
+    cold = thermal(grid, 0.7 * bath)
+    found = problem.steady(problem.state(*cold)).state
+    active = problem.equations.active()
+    np.testing.assert_allclose(found.f[active], f[active], rtol=1e-6)
+    np.testing.assert_allclose(found.n, n, rtol=1e-6)
+
+
+@pytest.mark.parametrize("rate", [1e-3, 0.3, 30.0])
+def test_driven_steady_state_from_cold_and_hot_guesses(rate):
+    problem = driven(rate, 0.05)
+    grid = problem.operator.grid
+    cold = problem.steady(problem.state(*thermal(grid, 0.05)))
+    hot = problem.steady(problem.state(*thermal(grid, 0.3)))
+    np.testing.assert_allclose(hot.state.f, cold.state.f, rtol=1e-6)
+    for found in (cold, hot):
+        assert found.residual <= 1e-9
+        assert found.imbalance["number of quasiparticles"] <= 1e-7
+        assert found.imbalance["energy"] <= 1e-7
+    # twenty decades below the largest, gain still equals loss
+    assert 0.0 < cold.state.n.min() < 1e-20
+    # absorbed power leaves with phonons
+    flows = {
+        name: problem.processes[name].energy_flow(problem.equations.measure, cold.state.f, cold.state.n)
+        for name in ("drive", "escape")
+    }
+    absorbed, emitted = flows["drive"].quasiparticles[0], -flows["escape"].phonons[0]
+    turned_over = problem.equations.balances(np.concatenate([cold.state.f, cold.state.n], axis=1))["energy"]
+    assert absorbed - emitted == pytest.approx(0.0, abs=1e-9 * turned_over[0][0])
+    assert absorbed > 0.0
+
+
+def test_steady_state_on_a_graded_grid():
+    grid = CollisionGrid.graded(6.0, gap=1.0, finest=0.04, growth=0.1)
+    problem = driven(0.3, 0.1, collisions=ElectronPhonon(grid, COUPLING))
+    uniform = driven(0.3, 0.1, bins=125)
+    density = [
+        p.ledger(p.steady(p.state(*thermal(p.operator.grid, 0.1))).state).number[0]
+        for p in (problem, uniform)
+    ]
+    assert density[0] == pytest.approx(density[1], rel=0.1)
+
+
+def test_cells_do_not_act_on_one_another():
+    collisions = operator(24)
+    gaps = np.array([1.0, 1.1])
+    both = HomogeneousProblem(collisions, {"escape": _escape(collisions.grid)}, gap=gaps, cells=2)
+    guess = both.state(*thermal(collisions.grid, 0.15))
+    found = both.steady(guess).state
+    for cell in range(2):
+        alone = HomogeneousProblem(collisions, {"escape": _escape(collisions.grid)}, gap=gaps[cell])
+        single = alone.steady(alone.state(*thermal(collisions.grid, 0.15))).state
+        active = bcs_measure(collisions.grid, gaps[cell]).active
+        np.testing.assert_allclose(found.f[cell : cell + 1][active], single.f[active], rtol=1e-6)
+    assert not np.allclose(found.f[0], found.f[1], rtol=1e-3) or np.allclose(
+        found.n[0], found.n[1], rtol=1e-3
+    )
+
+
+def _escape(grid: CollisionGrid) -> PhononEscape:
+    return PhononEscape(grid, COUPLING, ESCAPE, thermal(grid, 0.1).n)
+
+
+def test_gap_follows_and_energy_stays():
+    collisions = operator(48, start=0.0)
+    follower = GapFollower(collisions.grid)
+    problem = HomogeneousProblem(collisions, gap=follower)
+    state = problem.state(*pulse(collisions.grid))
+    before = problem.ledger(state)
+    gaps = []
+    for moment in problem.evolve(state, [1e-4, 1e-2, 1.0, 100.0], tolerance=3e-3):
+        assert moment.ledger.total == pytest.approx(before.total, abs=1e-12 * before.quasiparticles[0])
+        assert follower.residual(moment.state.f, moment.state.gap)[0] == pytest.approx(0.0, abs=1e-11)
+        gaps.append(moment.state.gap[0])
+    assert gaps[-1] < 0.97 * state.gap[0]
+    # equilibrium at the end: gap and temperature belong together
+    f = moment.state.f[problem.measure(moment.state).active]
+    at = collisions.grid.energies[problem.measure(moment.state).active[0]]
+    temperature = (at / np.log(1.0 / f - 1.0))[0]
+    assert gaps[-1] == pytest.approx(follower.equilibrium(temperature), rel=1e-3)
+
+
+def test_steady_gap_falls_with_the_drive_and_vanishes_in_a_hot_bath():
+    collisions = operator(48, start=0.0)
+    follower = GapFollower(collisions.grid)
+    gaps, guess = [], None
+    for rate in (0.0, 10.0, 1e3, 1e5):
+        problem = driven(rate, 0.1, gap=follower, collisions=collisions)
+        guess = guess or problem.state(*thermal(collisions.grid, 0.1))
+        found = problem.steady(guess)
+        guess = found.state
+        gaps.append(guess.gap[0])
+        if gaps[-1] > 0.0:
+            assert follower.residual(guess.f, guess.gap)[0] == pytest.approx(0.0, abs=1e-9)
+    assert gaps[0] == pytest.approx(follower.equilibrium(0.1), rel=1e-9)
+    assert gaps[0] > gaps[1] > gaps[2] > gaps[3]
+    hot = thermal(collisions.grid, 0.9).n
+    heated = HomogeneousProblem(
+        collisions, {"escape": PhononEscape(collisions.grid, COUPLING, ESCAPE, hot)}, gap=follower
+    )
+    assert heated.steady(guess).state.gap[0] == 0.0
+
+
+def test_bad_input():
+    problem = driven(0.1, 0.1)
+    grid = problem.operator.grid
+    f, n = thermal(grid, 0.1)
+    with pytest.raises(CaseError, match=r"initial f: must be finite and within \[0, 1\]"):
+        problem.state(f + 1.0, n)
+    with pytest.raises(CaseError, match="initial n: must be finite and not negative"):
+        problem.state(f, n - 1.0)
+    with pytest.raises(CaseError, match="initial n: need shape"):
+        problem.state(f, n[:, 1:])
+    with pytest.raises(CaseError, match="times: must be finite, increase"):
+        list(problem.evolve(problem.state(f, n), [1.0, 1.0]))
+    with pytest.raises(CaseError, match="need one gap or 1"):
+        HomogeneousProblem(problem.operator, gap=[1.0, 1.1])
+    follower = GapFollower(CollisionGrid.uniform(0.1, 5.0))
+    with pytest.raises(CaseError, match="another grid"):
+        HomogeneousProblem(problem.operator, gap=follower)
+    follows = HomogeneousProblem(ElectronPhonon(follower.grid, COUPLING), gap=follower)
+    with pytest.raises(CaseError, match="needs a fixed gap"):
+        list(follows.evolve(follows.state(*thermal(follower.grid, 0.1)), [1.0], method="bdf"))
+
+
+def test_no_steady_state_says_which_process():
+    problem = driven(1.0, 0.05)
+    guess = problem.state(*thermal(problem.operator.grid, 0.2))
+    with pytest.raises(ConvergenceError, match=r"no steady state after 1 steps: .*Δ0 in cell 0, mostly by"):
+        problem.steady(guess, max_iterations=1)
