@@ -1,8 +1,8 @@
 """What ``fvqp doctor`` reports: versions, MPI, threads, PETSc's packages, rendering, and what mends the gaps.
 
 Libraries that can end the process when they are ill (VTK without a display library segfaults) are tried in
-processes of their own. Of fvqp only modules that need nothing else of it are imported, so that the report also
-works where the rest does not load.
+processes of their own. Of fvqp only modules that need nothing else of it are imported: the report also works
+where the rest does not load.
 """
 
 from __future__ import annotations
