@@ -54,7 +54,8 @@ def measure_steady(
 ) -> Steady:
     """Runs until the mean concentration is known to ``relative_error``, starting from what there is.
 
-    The transient is found and left out (`steady_from`), at least a quarter of the series. ``progress(part, events)`` gets the part of the way
+    The transient is found and left out (`steady_from`), at least a quarter of the series.
+    ``progress(part, events)`` gets the part of the way
     that the error has gone. Raises `CaseError` without generation, `ConvergenceError` when ``max_events``
     are not enough.
     """
