@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fvqp.case.recorder import Recorder
 from fvqp.case.tables import Case
-from fvqp.errors import ConvergenceError
+from fvqp.errors import FvqpError
 from fvqp.mesh.shapes import shape_mesh
 from fvqp.results.dataset import SweepDataset
 from fvqp.results.folder import ResultsFolder
@@ -101,14 +101,15 @@ def run_lines(
             folder.start(recorder.sweep, recorder.mesh)
         completed: NDArray[np.bool_] = comm.bcast(recorder.sweep.completed)
         recorder.progress = stack.enter_context(SweepProgress(completed.size, comm, int(completed.sum())))
-        failure = None
+        failure: FvqpError | None = None
         for number, line in enumerate(lines):
             done = [bool(completed[place]) for place in line]
             if number % comm.size != comm.rank or all(done):
                 continue
             try:
                 work(line[done.index(False) :], recorder)
-            except ConvergenceError as error:
+            except FvqpError as error:
+                # The other lines and ranks finish what they can compute.
                 failure = failure or error
         recorder.finish(failure)
     return recorder.result()

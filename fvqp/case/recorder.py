@@ -9,7 +9,7 @@ import numpy as np
 from mpi4py import MPI
 from numpy.typing import NDArray
 
-from fvqp.errors import ConvergenceError
+from fvqp.errors import FvqpError
 from fvqp.mesh import Mesh
 from fvqp.results import ledger as ledgers
 from fvqp.results.checkpoint import Checkpoint
@@ -83,7 +83,7 @@ class Recorder:
         if earlier is not None:
             self._arrays, self._numbers = earlier.arrays, earlier.numbers
 
-    def finish(self, failure: ConvergenceError | None) -> None:
+    def finish(self, failure: FvqpError | None) -> None:
         """Wait for all groups, add the symmetry parts, write everything, draw the figures. Collective.
 
         Raises the ``failure`` of the first group that has one, on all ranks; what was computed is written.

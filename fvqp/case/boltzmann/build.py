@@ -103,10 +103,13 @@ def build_setup(case: BoltzmannCase) -> Setup:
     units = Units(material.gap, tau0, 4.0 * n0 * material.gap)
     gap = 1.0 if case.gap.value is None else case.gap.value.in_delta0(material.gap)
     grid = _grid(case, material.gap, gap)
-    for temperature in case.sweep.temperature:
+    given = [("sweep.temperature", temperature) for temperature in case.sweep.temperature]
+    if case.initial.temperature is not None:
+        given.append(("initial.temperature", case.initial.temperature))
+    for key, temperature in given:
         if temperature >= material.critical_temperature:
             raise CaseError(
-                f"{case.source}: sweep.temperature: {temperature:g} K is not below the critical temperature "
+                f"{case.source}: {key}: {temperature:g} K is not below the critical temperature "
                 f"{material.critical_temperature:.4g} K"
             )
     published = case.material.pair_breaking_time is not None
@@ -230,6 +233,12 @@ def build_processes(
 def _drive(microwave: Microwave, setup: Setup, strength: float) -> Process:
     units = setup.units
     frequency = microwave.photon_energy.in_delta0(units.energy)
+    width = float(np.diff(setup.grid.edges).min())
+    if frequency < width * (1.0 - 1e-9):
+        raise CaseError(
+            f"photon_energy: {frequency:.3g} Delta0 is less than the {width:.3g} Delta0 of a bin; choose a "
+            "smaller energies.width"
+        )
     if microwave.absorbed_power is not None:
         power = strength * microwave.absorbed_power / units.power_density
         return PhotonDrive.at_power(setup.grid, frequency, power)
@@ -243,9 +252,13 @@ def _injection(injection: Injection, setup: Setup, strength: float) -> Process:
     units = setup.units
     spectrum = Gaussian(injection.centre.in_delta0(units.energy), injection.width.in_delta0(units.energy))
     power = strength * injection.power / units.power_density
+    grid = setup.grid
     if injection.of == "phonons":
-        return PhononInjection(setup.grid, setup.collisions.coupling, spectrum, power=power)
-    return QuasiparticleInjection(setup.grid, spectrum, power=power)
+        return PhononInjection(grid, setup.collisions.coupling, spectrum, power=power)
+    source = QuasiparticleInjection(grid, spectrum, power=power)
+    # It says what is wrong with its spectrum when it meets the states; none but a smaller gap comes later.
+    source.rates(setup.measure(setup.gap), np.zeros((1, grid.n)), np.zeros((1, grid.n_phonon)))
+    return source
 
 
 def initial_state(case: BoltzmannCase, setup: Setup, temperature: float) -> tuple[Pair, float]:
@@ -322,7 +335,9 @@ def _table(case: BoltzmannCase, key: str, columns: tuple[str, str], points: Floa
                     energy, value = (float(entry) for entry in row.values())
                 except (TypeError, ValueError):
                     raise CaseError(f"{where}: line {number}: expected two numbers") from None
-                if not (math.isfinite(energy) and 0.0 <= value <= most):
+                if not math.isfinite(energy):
+                    raise CaseError(f"{where}: line {number}: expected a finite energy")
+                if not (math.isfinite(value) and 0.0 <= value <= most):
                     raise CaseError(
                         f"{where}: line {number}: an occupation of {value:g}; expected one from 0"
                         + (" to 1" if most == 1.0 else "")

@@ -24,18 +24,22 @@ def _problems(case: BoltzmannCase) -> list[tuple[str, str]]:
     driven = bool(case.microwaves or case.injections)
     if case.sweep.strength is not None and not driven:
         problems.append(("sweep.strength", "is not used: the case has neither microwaves nor injections"))
-    if case.steady_state is not None and driven and not _loses_energy(case):
+    if case.steady_state is not None and not _loses_energy(case):
+        reason = (
+            "with drives there is none unless energy can leave"
+            if driven
+            else "a closed system keeps the energy it starts with, so that there is not one but many"
+        )
+        problems.append(("steady_state", f'{reason}; give phonons.escape, or phonons.model = "bath"'))
+    if case.evolution is not None and case.evolution.method == "bdf" and case.gap.model == "follows":
         problems.append(
             (
-                "steady_state",
-                "with drives there is none unless energy can leave: give phonons.escape, or phonons.model = "
-                '"bath"',
+                "evolution.method",
+                '"bdf" builds on earlier steps and needs gap.model = "fixed"; leave it out, or "arkimex"',
             )
         )
-    if case.collisions.evaluation in ("direct", "fourier") and case.energies.spacing == "graded":
-        problems.append(
-            ("collisions.evaluation", f'"{case.collisions.evaluation}" needs energies.spacing = "uniform"')
-        )
+    if case.collisions.evaluation == "direct" and case.energies.spacing == "graded":
+        problems.append(("collisions.evaluation", '"direct" needs energies.spacing = "uniform"'))
     for number, figure in enumerate(case.figures):
         needed = NEEDS.get(figure.kind)
         there = case.output.rates if needed == "output.rates" else case.resonator is not None
@@ -47,4 +51,4 @@ def _problems(case: BoltzmannCase) -> list[tuple[str, str]]:
 
 
 def _loses_energy(case: BoltzmannCase) -> bool:
-    return case.phonons.model == "bath" or case.phonons.escape is not None
+    return case.phonons.model == "bath" or case.phonons.escape is not None or case.trapping is not None

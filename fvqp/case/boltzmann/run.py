@@ -14,6 +14,7 @@ from scipy import constants
 from fvqp.case.boltzmann.analytic import ClosedForms
 from fvqp.case.boltzmann.build import build_processes, build_setup, initial_state
 from fvqp.case.boltzmann.observables import Observables, Values
+from fvqp.case.boltzmann.petsc_options import check_petsc_options_used, petsc_options
 from fvqp.case.boltzmann.schema import BoltzmannCase, Evolution
 from fvqp.case.pointwise import Line, PointRecorder, run_lines
 from fvqp.collisions import PhononEscape
@@ -25,20 +26,26 @@ from fvqp.results.result import Result
 Floats = NDArray[np.float64]
 log = logging.getLogger(__name__)
 
+#: Bin widths in k_BT above which thermal distributions are not resolved.
+COARSE = 0.5
+
 
 def run(case: BoltzmannCase, out: str | Path | None, resume: bool, comm: MPI.Comm) -> Result:
     """Compute a case, see :func:`fvqp.case.run.run`."""
-    return _Run(case).compute(out, resume, comm)
+    with petsc_options(case):
+        plan = _Run(case)
+        plan.validate()
+        return plan.compute(out, resume, comm)
 
 
 def check(case: BoltzmannCase) -> str:
     """Sizes and expected memory as text, see :func:`fvqp.case.run.check`."""
-    plan = _Run(case)
+    with petsc_options(case):
+        plan = _Run(case)
+        plan.validate()
     setup, grid = plan.setup, plan.setup.grid
     units = setup.units
     coupling = setup.collisions.coupling
-    for t, s in plan.lines_of_drives():
-        plan.problem(t, s)
     memory = 8.0 * (3.0 * grid.n**2 + 4.0 * grid.n * grid.n_phonon) / 2**20
     rows = [
         ("material", f"{setup.material.name}, Delta0 = {units.energy / constants.e * 1e6:.4g} ueV"),
@@ -93,6 +100,26 @@ class _Run:
         work = self._steady_line if self.case.evolution is None else self._evolution_line
         sources = self.setup.material.sources
         return run_lines(self.case, self._dataset(), self._lines(), work, out, resume, comm, sources)
+
+    def validate(self) -> None:
+        """Makes all equations and first states, so that what is wrong with them is said before anything is
+        computed."""
+        coldest = min(self.case.sweep.temperature)
+        width = self.case.energies.width.in_delta0(self.setup.units.energy)
+        if width > COARSE * self.setup.units.temperature(coldest):
+            log.warning(
+                "%s: energies.width: bins of %.3g Delta0 do not resolve thermal distributions at %g K; a "
+                "tenth of k_BT is %.2g Delta0",
+                self.case.source,
+                width,
+                coldest,
+                0.1 * self.setup.units.temperature(coldest),
+            )
+        for t, s in self.lines_of_drives():
+            problem = self.problem(t, s)
+            if s == 0:
+                self._initial(problem, t)
+        check_petsc_options_used(self.case, problem)
 
     def lines_of_drives(self) -> list[tuple[int, int]]:
         """Indices of temperature and strength."""
@@ -179,9 +206,7 @@ class _Run:
                     closed[number],
                 )
                 if moment.state.gap[0] == 0.0 and state.gap[0] > 0.0:
-                    log.warning(
-                        "%sthe superconductor is normal from %.4g s on", self._where(t, s), times[number]
-                    )
+                    log.warning("%sthe superconductor is normal at %.4g s", self._where(t, s), times[number])
                 state = moment.state
         except ConvergenceError as error:
             raise ConvergenceError(f"{self._where(t, s)}{error} (in units of tau0 = {unit:.4g} s)") from None

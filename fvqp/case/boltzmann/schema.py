@@ -98,9 +98,9 @@ class Energies(Table):
 class Collisions(Table):
     """Collisions of quasiparticles with phonons."""
 
-    evaluation: Literal["auto", "direct", "fourier", "graded"] = "auto"
-    """Of the collision sums: ``direct`` keeps exponentially small occupations, ``fourier`` is fast,
-    ``graded`` is for graded axes; ``auto`` chooses."""
+    evaluation: Literal["auto", "direct", "graded"] = "auto"
+    """Of the collision sums: ``direct`` for uniform axes, ``graded`` for any axis; ``auto`` takes the former
+    where it can."""
 
 
 class Gap(Table):
@@ -368,7 +368,11 @@ class Solver(Table):
 class BoltzmannCase(Case):
     """A case of the Boltzmann model: occupations of quasiparticles and phonons of a homogeneous device."""
 
-    UNDECISIVE: ClassVar = {**Case.UNDECISIVE, "solver": {"petsc"}}
+    UNDECISIVE: ClassVar = {
+        **Case.UNDECISIVE,
+        "solver": {"petsc"},
+        "steady_state": {"maximum_iterations"},
+    }
 
     model: Literal["boltzmann"]
     """The equations: kinetics of quasiparticles and phonons."""

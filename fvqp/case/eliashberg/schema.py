@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -97,6 +97,8 @@ class Figure(Table):
 
 class EliashbergCase(Case):
     """A case of the Eliashberg model."""
+
+    UNDECISIVE: ClassVar = {**Case.UNDECISIVE, "solver": {"maximum_iterations"}}
 
     model: Literal["eliashberg"]
     """The equations: Eliashberg theory of strong coupling, on the real axis."""

@@ -1,24 +1,21 @@
-"""PETSc options of a case: in force while it runs, and refused where no solver reads them."""
+"""PETSc options of a case of the Usadel model, and which of its solvers reads them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 
 import numpy as np
 from mpi4py import MPI
 
+from fvqp.case.petsc_options import PREFIX, check_options_read, options_in_force
 from fvqp.case.usadel.schema import UsadelCase
 from fvqp.errors import CaseError, ConvergenceError
 from fvqp.grids.energy import EnergyGrid
 from fvqp.models.kinetics import T
 from fvqp.models.linear import TransportSolver
 from fvqp.models.usadel import UsadelProblem
-from fvqp.petsc import PETSc, option_used
-
-#: What all options here begin with in PETSc's database.
-PREFIX = "fvqp_"
+from fvqp.petsc import PETSc
 
 #: Families of PETSc options that reach a solver here.
 FAMILIES = ("ksp_", "pc_", "mat_", "sub_", "mg_", "inner_", "gap_snes_")
@@ -27,29 +24,9 @@ FAMILIES = ("ksp_", "pc_", "mat_", "sub_", "mg_", "inner_", "gap_snes_")
 TRIAL = EnergyGrid(np.array([0.0, 1.5, 1.6]))
 
 
-@contextmanager
-def petsc_options(case: UsadelCase) -> Iterator[None]:
-    """Within the block, ``solver.petsc`` is in PETSc's options database with the prefix ``fvqp_``.
-
-    Raises:
-        CaseError: an option that no solver here would look at.
-    """
-    options = PETSc.Options(PREFIX)
-    earlier = {key: options.getString(key) for key in case.solver.petsc if options.hasName(key)}
-    for key in case.solver.petsc:
-        if not key.startswith(FAMILIES):
-            raise CaseError(
-                f"{case.source}: solver.petsc.{key}: reaches no solver; they start with {', '.join(FAMILIES)}"
-            )
-    try:
-        for key, value in case.solver.petsc.items():
-            options.setValue(key, value)
-        yield
-    finally:
-        for key in case.solver.petsc:
-            options.delValue(key)
-        for key, text in earlier.items():
-            options.setValue(key, text)
+def petsc_options(case: UsadelCase) -> AbstractContextManager[None]:
+    """Within the block, ``solver.petsc`` is in force, see `options_in_force`."""
+    return options_in_force(case.source, case.solver.petsc, FAMILIES)
 
 
 def check_petsc_options_used(case: UsadelCase, problem: UsadelProblem) -> None:
@@ -71,18 +48,12 @@ def check_petsc_options_used(case: UsadelCase, problem: UsadelProblem) -> None:
                 f"{case.source}: solver.petsc.{key}: not used: direct elimination solves this; "
                 'solver.method = "mumps", "hypre" or "gamg" chooses PETSc\'s solvers'
             )
-    try:
-        _rehearse(problem, gap_solver)
-    except PETSc.Error as error:
-        reason = str(error).strip().splitlines()[-1].partition("] ")[2]
-        keys = ", ".join(case.solver.petsc)
-        raise CaseError(f"{case.source}: solver.petsc: PETSc refuses {keys}: {reason}") from None
-    unread = [key for key in case.solver.petsc if not option_used(PREFIX + key)]
-    if unread:
-        raise CaseError(
-            f"{case.source}: solver.petsc.{unread[0]}: not used: no solver of this case reads it; a misspelt "
-            f"name, or an option of another method than {problem.kinetics.solver.description}"
-        )
+    check_options_read(
+        case.source,
+        case.solver.petsc,
+        lambda: _rehearse(problem, gap_solver),
+        problem.kinetics.solver.description,
+    )
 
 
 def _rehearse(problem: UsadelProblem, gap_solver: bool) -> None:

@@ -1,0 +1,56 @@
+"""PETSc options of a case of the Boltzmann model, and which of its solvers reads them."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+
+from fvqp.case.boltzmann.schema import BoltzmannCase
+from fvqp.case.petsc_options import check_options_read, options_in_force
+from fvqp.errors import CaseError
+from fvqp.models.boltzmann import HomogeneousProblem, Method
+from fvqp.solvers.steady import SteadySolver
+from fvqp.solvers.transient import Transient
+
+#: Beginnings of the options that reach a solver here: of evolutions, and of steady states.
+FAMILIES = ("ts_ts_", "ts_snes_", "ts_linear_ksp_", "steady_snes_", "steady_linear_ksp_")
+
+#: Options that a key of the case stands for.
+OF_KEYS = {
+    "ts_ts_type": "evolution.method",
+    "ts_ts_rtol": "evolution.tolerance",
+    "steady_snes_max_it": "steady_state.maximum_iterations",
+}
+
+#: Ends of options that the linear solver does not leave to the user.
+IN_EVERY_SOLVE = ("_ksp_rtol", "_ksp_atol", "_ksp_divtol", "_ksp_max_it")
+
+
+def petsc_options(case: BoltzmannCase) -> AbstractContextManager[None]:
+    """Within the block, ``solver.petsc`` is in force, see `options_in_force`."""
+    return options_in_force(case.source, case.solver.petsc, FAMILIES)
+
+
+def check_petsc_options_used(case: BoltzmannCase, problem: HomogeneousProblem) -> None:
+    """Raise `CaseError` for options that PETSc refuses, or that no solver of this problem reads."""
+    if not case.solver.petsc:
+        return
+    task, family = ("steady_state", "steady_") if case.evolution is None else ("evolution", "ts_")
+    for key in case.solver.petsc:
+        if key in OF_KEYS:
+            raise CaseError(f"{case.source}: solver.petsc.{key}: {OF_KEYS[key]} says it")
+        if key.endswith(IN_EVERY_SOLVE):
+            raise CaseError(f"{case.source}: solver.petsc.{key}: chosen anew in every solve; leave it out")
+        if not key.startswith(family):
+            raise CaseError(
+                f"{case.source}: solver.petsc.{key}: not used: options of [{task}] start with {family}"
+            )
+
+    def rehearse() -> None:
+        # Solvers look for their options when they are made.
+        if case.evolution is None:
+            SteadySolver(problem.equations)
+        else:
+            default: Method = "bdf" if problem.follower is None else "arkimex"
+            Transient(problem.equations, method=case.evolution.method or default)
+
+    check_options_read(case.source, case.solver.petsc, rehearse, f"[{task}]")

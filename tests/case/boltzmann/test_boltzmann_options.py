@@ -1,0 +1,265 @@
+"""Every key of a Boltzmann case moves a number: a key without an entry fails, and so does one without
+effect."""
+
+from __future__ import annotations
+
+import copy
+import json
+import sys
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "helpers"))
+
+import numpy as np
+import pytest
+from case_keys import keys, put
+from kinetic_cases import DRIVEN, PULSE
+from matplotlib.image import imread
+
+import fvqp
+from fvqp.case.boltzmann.schema import BoltzmannCase
+from fvqp.errors import CaseError, ConvergenceError
+from fvqp.petsc import PETSc
+
+
+@dataclass(frozen=True)
+class Option:
+    """A value that differs from the one of the base case.
+
+    ``number``: the variable of the results that it moves, by more than the factor ``by``, or to ``to`` times
+    its value; ``around``: tables in place of those of ``base``; ``path``: where the value goes in a case,
+    default: the name of the key.
+    """
+
+    value: Any
+    number: str = "n_qp"
+    around: dict[str, Any] = field(default_factory=dict)
+    base: dict[str, Any] = field(default_factory=lambda: DRIVEN)
+    path: str = ""
+    to: float | None = None
+    by: float = 1e-5
+
+
+FILM = {"phonons": {"escape": {"thickness": "50 nm", "transmission": 0.5, "sound_velocity": "5 km/s"}}}
+GRADED = {"energies": {**DRIVEN["energies"], "width": "0.05 Delta0", "spacing": "graded"}}
+FOLLOWS: dict[str, Any] = {"gap": {}}
+POWER = {"microwaves": [{"photon_energy": "0.2 Delta0", "absorbed_power": "10 aW/um^3"}]}
+INJECTED = {
+    "microwaves": [],
+    "injections": [
+        {"of": "quasiparticles", "centre": "2 Delta0", "width": "0.1 Delta0", "power": "10 aW/um^3"}
+    ],
+}
+PHONONS = {"injections": [{**INJECTED["injections"][0], "of": "phonons", "centre": "3 Delta0"}]} | {
+    "microwaves": []
+}
+WEAK = {"initial": {"pulses": [{"centre": "2 Delta0", "width": "0.2 Delta0", "energy_density": "1 uJ/cm^3"}]}}
+PROBED = {"resonator": {"photon_energy": "0.1 Delta0"}}
+
+OPTIONS: dict[str, Option] = {
+    "material.name": Option("Ti"),
+    "material.gap": Option("200 ueV", "gap", to=200 / 180),
+    "material.critical_temperature": Option("1.1 K"),
+    "material.characteristic_time": Option("200 ns"),
+    "material.pair_breaking_time": Option("0.1 ns"),
+    "material.dressed_density_of_states": Option("2e10 1/eV/um^3"),
+    "energies.maximum": Option("3.5 Delta0", "f"),
+    "energies.spacing": Option("graded", "f"),
+    "energies.width": Option("0.05 Delta0", "f"),
+    "energies.growth": Option(0.2, "f", GRADED),
+    "energies.lowest_gap": Option("0.5 Delta0", "f"),
+    "energies.phonon_maximum": Option("3 Delta0", "n"),
+    "energies.rule": Option("bin"),
+    "collisions.evaluation": Option("graded", "f", base=PULSE, by=0.0),
+    "gap.model": Option("fixed", "gap", FOLLOWS),
+    "gap.value": Option("0.8 Delta0", "gap", to=0.8),
+    "phonons.model": Option("bath", around={"phonons": {}}, base=PULSE),
+    "phonons.escape.time": Option("1 ns"),
+    "phonons.escape.thickness": Option("200 nm", around=FILM),
+    "phonons.escape.transmission": Option(0.1, around=FILM),
+    "phonons.escape.sound_velocity": Option("2 km/s", around=FILM),
+    "initial.temperature": Option("0.35 K", base=PULSE),
+    "initial.pulses.of": Option("phonons", base=PULSE, path="initial.pulses.0.of"),
+    "initial.pulses.centre": Option("1.8 Delta0", base=PULSE, path="initial.pulses.0.centre"),
+    "initial.pulses.width": Option("0.3 Delta0", base=PULSE, path="initial.pulses.0.width"),
+    "initial.pulses.peak": Option(0.02, base=PULSE, path="initial.pulses.0.peak"),
+    "initial.pulses.energy_density": Option(
+        "2 uJ/cm^3", around=WEAK, base=PULSE, path="initial.pulses.0.energy_density"
+    ),
+    "microwaves.photon_energy": Option("10 GHz", path="microwaves.0.photon_energy"),
+    "microwaves.coupling": Option("2 Hz", path="microwaves.0.coupling"),
+    "microwaves.photons": Option(1e7, path="microwaves.0.photons"),
+    "microwaves.absorbed_power": Option(
+        "20 aW/um^3", "power_injected", POWER, path="microwaves.0.absorbed_power", to=2.0
+    ),
+    "injections.of": Option("phonons", around=INJECTED, path="injections.0.of"),
+    "injections.centre": Option("2.5 Delta0", around=PHONONS, path="injections.0.centre"),
+    "injections.width": Option("0.05 Delta0", "f", INJECTED, path="injections.0.width", by=1e-6),
+    "injections.power": Option("20 aW/um^3", "power_injected", PHONONS, path="injections.0.power", to=2.0),
+    "trapping.rate": Option("1 MHz"),
+    "evolution.end": Option("200 ns", base=PULSE),
+    "evolution.start": Option("20 ns", base=PULSE),
+    "evolution.points_per_decade": Option(3, base=PULSE),
+    "evolution.method": Option("arkimex", base=PULSE, by=1e-9),
+    "evolution.tolerance": Option(1e-3, base=PULSE, by=1e-9),
+    "sweep.temperature": Option("0.3 K"),
+    "sweep.strength": Option([3.0]),
+    "resonator.photon_energy": Option("20 GHz", "sigma2", PROBED),
+    "resonator.kinetic_inductance_fraction": Option(0.1, "inverse_quality_factor", PROBED, to=0.1),
+    "resonator.thickness": Option(1.0, "frequency_shift", PROBED),
+}
+"""Keys whose effect is in the dataset."""
+
+ELSEWHERE = {
+    "title",
+    "model",
+    "initial.quasiparticles",
+    "initial.phonons",
+    "steady_state.tolerance",
+    "steady_state.maximum_iterations",
+    "solver.petsc",
+    "output.rates",
+    "figures.kind",
+    "figures.file",
+    "figures.title",
+    "figures.compare",
+}
+"""Keys with a test of their own below."""
+
+
+def case(changes: dict[str, Any] | None = None, base: dict[str, Any] = DRIVEN) -> dict[str, Any]:
+    """A base case with tables replaced."""
+    return copy.deepcopy(base | (changes or {}))
+
+
+@cache
+def _dataset(text: str) -> Any:
+    return fvqp.run(json.loads(text)).dataset
+
+
+def number(data: dict[str, Any], name: str) -> np.ndarray:
+    values = np.asarray(_dataset(json.dumps(data))[name].values, dtype=float).ravel()
+    assert np.isfinite(values).all()
+    return values
+
+
+def test_every_key_has_a_test():
+    assert keys(BoltzmannCase) == set(OPTIONS) | ELSEWHERE
+    assert not set(OPTIONS) & ELSEWHERE
+
+
+@pytest.mark.parametrize("key", OPTIONS)
+def test_option_moves_a_number(key):
+    option = OPTIONS[key]
+    around = case(option.around, option.base)
+    changed = put(copy.deepcopy(around), option.path or key, option.value)
+    before, after = (number(data, option.number) for data in (around, changed))
+    if before.shape == after.shape:
+        assert np.abs(after - before).max() > option.by * np.abs(before).max()
+    else:
+        assert before.size != after.size
+    if option.to is not None:
+        np.testing.assert_allclose(after, option.to * before, rtol=2e-3)
+
+
+def test_title():
+    assert _dataset(json.dumps(case({"title": "driven"}))).attrs["title"] == "driven"
+
+
+def test_model():
+    with pytest.raises(CaseError, match='expected "usadel"'):
+        fvqp.run(case({"model": "boltzman"}))
+
+
+def test_spectra_from_files(tmp_path):
+    """Occupations at the start are those of the tables, linear between their rows and 0 beyond."""
+    f, n = tmp_path / "f.csv", tmp_path / "n.csv"
+    f.write_text("energy_eV,f\n1e-4,0.5\n3e-4,0.1\n")
+    n.write_text("omega_eV,n\n0.5e-4,2\n4e-4,0\n")
+    initial = {"quasiparticles": str(f), "phonons": str(n)}
+    data = fvqp.run(case({"initial": initial}, PULSE)).dataset.isel(temperature=0, time=0)
+    energy, omega = data["energy"].values, data["omega"].values
+    np.testing.assert_allclose(
+        data["f"].values, np.interp(energy, [1e-4, 3e-4], [0.5, 0.1], left=0.0, right=0.0), rtol=1e-12
+    )
+    np.testing.assert_allclose(
+        data["n"].values, np.interp(omega, [0.5e-4, 4e-4], [2.0, 0.0], left=0.0, right=0.0), rtol=1e-12
+    )
+
+
+def test_tolerance_of_steady_states():
+    with pytest.raises(ConvergenceError, match="gain and loss differ by"):
+        fvqp.run(case({"steady_state": {"tolerance": 1e-19}}))
+
+
+def test_maximum_iterations():
+    with pytest.raises(ConvergenceError, match="no steady state after 2 steps"):
+        fvqp.run(case({"steady_state": {"maximum_iterations": 2}}))
+
+
+def test_rates_are_stored_if_wanted():
+    names = {"rate_scattering", "rate_recombination", "rate_pair_breaking", "rate_absorption"}
+    assert names.isdisjoint(_dataset(json.dumps(case())))
+    stored = _dataset(json.dumps(case({"output": {"rates": True}})))
+    assert names <= set(stored)
+    assert np.nanmin(stored["rate_recombination"].values) > 0.0
+
+
+def test_figures(tmp_path):
+    figures = [
+        {"kind": "density"},
+        {"kind": "distribution"},
+        {"kind": "distribution", "file": "compared.png", "compare": "analytic"},
+        {"kind": "distribution", "file": "named.png", "title": "Another title"},
+    ]
+    result = fvqp.run(case({"figures": figures}), out=tmp_path / "out")
+    assert result.folder is not None
+    drawn = {path.stem: imread(path) for path in (result.folder / "figures").iterdir()}
+    assert set(drawn) == {"density", "distribution", "compared", "named"}
+    for one in ("density", "compared", "named"):
+        other = drawn["distribution"]
+        assert drawn[one].shape != other.shape or np.any(drawn[one] != other)
+
+
+# -- options of PETSc ------------------------------------------------------------------------------------
+
+
+def petsc(options: dict[str, Any], base: dict[str, Any]) -> dict[str, Any]:
+    return case({"solver": {"petsc": options}}, base)
+
+
+def test_petsc_options_reach_the_solvers(tmp_path):
+    plain = number(case(base=PULSE), "n_qp")
+    shorter = fvqp.run(petsc({"ts_ts_adapt_safety": 0.3}, PULSE)).dataset["n_qp"].values.ravel()
+    assert 0.0 < np.abs(shorter / plain - 1.0).max() < 1e-3
+    for key in ("steady_snes_monitor", "steady_linear_ksp_monitor"):
+        fvqp.run(petsc({key: f"ascii:{tmp_path / key}"}, DRIVEN))
+        assert "norm" in (tmp_path / key).read_text().lower()
+
+
+def test_petsc_options_end_with_the_run():
+    before = PETSc.Options("fvqp_").getAll()
+    fvqp.check(petsc({"ts_ts_max_snes_failures": -1}, PULSE))
+    fvqp.run(case())
+    assert PETSc.Options("fvqp_").getAll() == before
+
+
+@pytest.mark.parametrize(
+    ("options", "base", "message"),
+    [
+        ({"ksp_rtol": 1e-3}, DRIVEN, r"solver\.petsc\.ksp_rtol: reaches no solver; they start with ts_ts_"),
+        ({"ts_ts_max_reject": 3}, DRIVEN, r"not used: options of \[steady_state\] start with steady_"),
+        ({"steady_snes_lag_jacobian": 3}, PULSE, r"not used: options of \[evolution\] start with ts_"),
+        ({"ts_ts_adapt_clap": 3}, PULSE, r"ts_ts_adapt_clap: not used: no solver of this case reads it"),
+        ({"steady_snes_mox_it": 3}, DRIVEN, r"steady_snes_mox_it: not used: no solver of this case"),
+        ({"ts_ts_type": "cn"}, PULSE, r"ts_ts_type: evolution\.method says it"),
+        ({"ts_linear_ksp_rtol": 1e-3}, PULSE, r"ts_linear_ksp_rtol: chosen anew in every solve"),
+        ({"ts_ts_adapt_safety": 5}, PULSE, r"PETSc refuses ts_ts_adapt_safety: Safety factor"),
+    ],
+)
+def test_petsc_options_that_reach_nothing(options, base, message):
+    with pytest.raises(CaseError, match=message):
+        fvqp.check(petsc(options, base))

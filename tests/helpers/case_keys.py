@@ -1,0 +1,39 @@
+"""Keys of the schemas of cases, and cases with one key changed."""
+
+from __future__ import annotations
+
+import types
+import typing
+from typing import Any
+
+from pydantic import BaseModel
+
+
+def tables(annotation: Any) -> list[type[BaseModel]]:
+    """Tables that a type mentions, in lists, dictionaries and unions."""
+    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
+        return [annotation] if issubclass(annotation, BaseModel) else []
+    return [table for part in typing.get_args(annotation) for table in tables(part)]
+
+
+def keys(table: type[BaseModel], prefix: str = "") -> set[str]:
+    """Dotted paths of all keys of a table and the tables in it; entries of lists have no number."""
+    found: set[str] = set()
+    for name, entry in table.model_fields.items():
+        path = f"{prefix}{entry.alias or name}"
+        inner = tables(entry.annotation)
+        found |= keys(inner[0], f"{path}.") if inner else {path}
+    return found
+
+
+def put(data: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
+    """``data`` with the value at a dotted path; numbers in it are places in lists. None removes the key."""
+    *steps, last = path.split(".")
+    at: Any = data
+    for step in steps:
+        at = at[int(step)] if isinstance(at, list) else at.setdefault(step, {})
+    if value is None:
+        del at[last]
+    else:
+        at[last] = value
+    return data
