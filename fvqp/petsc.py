@@ -5,7 +5,9 @@ that has gone (``fvqp check CASE | head``), at Ctrl-C and at a termination signa
 program has started PETSc before, its choice holds.
 """
 
+import contextlib
 import ctypes
+from collections.abc import Iterator
 
 import petsc4py
 
@@ -13,7 +15,7 @@ petsc4py.init(["-no_signal_handler"])
 
 from petsc4py import PETSc  # noqa: E402
 
-__all__ = ["PETSc", "option_used"]
+__all__ = ["PETSc", "option_used", "own_errors"]
 
 
 def option_used(name: str) -> bool:
@@ -25,3 +27,20 @@ def option_used(name: str) -> bool:
     answer = ctypes.c_int(0)
     ask(None, name.encode(), ctypes.byref(answer))
     return bool(answer.value)
+
+
+@contextlib.contextmanager
+def own_errors() -> Iterator[None]:
+    """Around a solver that calls Python: what a callback raises comes out as itself.
+
+    petsc4py 3.18 lets it pass; later versions raise a ``PETSc.Error`` that has it as its cause.
+    """
+    try:
+        yield
+    except PETSc.Error as error:
+        cause: BaseException | None = error
+        while isinstance(cause, PETSc.Error):
+            cause = cause.__cause__
+        if cause is None:
+            raise
+        raise cause from None

@@ -11,7 +11,7 @@ from mpi4py import MPI
 from numpy.typing import NDArray
 
 from fvqp.errors import ConvergenceError
-from fvqp.petsc import PETSc
+from fvqp.petsc import PETSc, own_errors
 
 Floats = NDArray[np.float64]
 log = logging.getLogger(__name__)
@@ -100,7 +100,8 @@ def solve_fixed_point(
     snes.setConvergenceTest(converged)
     snes.setTolerances(max_it=max_evaluations)
     snes.setFromOptions()
-    snes.solve(None, x)
+    with own_errors():
+        snes.solve(None, x)
     reason = snes.getConvergedReason()
     last = history[-1]
     result = FixedPoint(np.array(x.array_r), len(history), last)

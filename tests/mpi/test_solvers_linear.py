@@ -90,7 +90,8 @@ def test_all_methods_agree(method):
     solver = system.solver(method)
     assert system.error(solver.solve(system.b), system.exact) <= 1e-7
     assert solver.residual.max() <= 1e-10
-    assert (solver.iterations > 1) == (method in ("hypre", "gamg", "jacobi"))
+    if method != "mumps" or krylov.has_package("mumps"):
+        assert (solver.iterations > 1) == (method in ("hypre", "gamg", "jacobi"))
     several = solver.solve(np.stack([system.b, 2.0 * system.b]), guess=np.zeros((2, *system.b.shape)))
     assert system.error(0.5 * several[1], system.exact) <= 1e-7
 
@@ -133,6 +134,31 @@ def test_factors_are_kept_only_if_they_fit():
     reused = LinearSolver(system.ptr, system.cols, system.numbering, method="direct")
     reused.set_matrix(system.values, reuse=True)
     assert system.error(reused.solve(system.b), system.exact) <= 1e-12
+
+
+def test_multigrid_is_made_anew_where_an_earlier_energy_misleads_it(caplog):
+    """Uniform diffusion first, then one that varies from cell to cell by eight decades."""
+    shape = (40, 30)
+    n = shape[0] * shape[1]
+    indptr, indices, values = grid_matrices(shape, 2, 0.0)
+    rows = np.repeat(np.arange(n), np.diff(indptr))
+    diffusion = 10.0 ** np.random.default_rng(0).uniform(-4.0, 4.0, n)
+    for energy, d in enumerate((np.ones(n), diffusion)):
+        links = np.where(rows == indices, 0.0, 2.0 / (1.0 / d[rows] + 1.0 / d[indices]))
+        values[:, energy] = np.where(rows == indices, 1.0 + np.bincount(rows, links)[rows], -links)
+    ptr, cols, local, n_owned, ids = distribute(
+        indptr, indices, values, partitions(n, COMM.size)["strips"], COMM.rank
+    )
+    solver = LinearSolver(ptr, cols, Numbering(COMM, n_owned, ids), method="gamg", symmetric=True)
+    solver.set_matrix(local)
+    rhs = np.random.default_rng(2).normal(size=(n, 2))
+    with caplog.at_level(logging.DEBUG, logger="fvqp"):
+        x = solver.solve(rhs[ids[:n_owned]])
+    assert "energy index 1: DIVERGED" in caplog.text and "made anew" in caplog.text
+    # The smallest eigenvalue is at least 1, so the error is at most the residual.
+    exact = reference(indptr, indices, values, rhs)[ids[:n_owned]]
+    sizes = np.array([1.0, 4.0 * diffusion.max()]) * np.linalg.norm(rhs, axis=0)
+    assert np.all(np.abs(x - exact).max(axis=0, initial=0.0) <= 1e-10 * sizes)
 
 
 def test_options_reach_petsc(options):
