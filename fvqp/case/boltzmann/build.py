@@ -275,7 +275,7 @@ def initial_state(case: BoltzmannCase, setup: Setup, temperature: float) -> tupl
         gap = float(setup.follower.gap(f)[0])
     for number, pulse in enumerate(initial.pulses):
         key = f"{case.source}: initial.pulses[{number}]"
-        shape = _gaussian(pulse, setup, key)
+        shape = _gaussian(pulse, setup, gap, key)
         if pulse.of == "phonons":
             weight = setup.collisions.capacity * grid.phonon_energies
             n[0] += _peak(pulse, float(weight @ shape), units) * shape
@@ -290,11 +290,13 @@ def initial_state(case: BoltzmannCase, setup: Setup, temperature: float) -> tupl
     return Pair(f, n), gap
 
 
-def _gaussian(pulse: Pulse, setup: Setup, key: str) -> Floats:
+def _gaussian(pulse: Pulse, setup: Setup, gap: float, key: str) -> Floats:
     """The pulse at the grid points, 1 at its centre."""
     delta0 = setup.units.energy
     centre, width = pulse.centre.in_delta0(delta0), pulse.width.in_delta0(delta0)
     points = setup.grid.phonon_energies if pulse.of == "phonons" else setup.grid.energies
+    if pulse.of == "quasiparticles" and centre < gap:
+        raise CaseError(f"{key}.centre: {centre:.4g} Delta0 is below the gap of {gap:.4g} Delta0")
     if centre + REACH * width > points[-1] or centre < points[0]:
         raise CaseError(
             f"{key}: around {centre:.4g} Delta0 with a width of {width:.4g} does not fit onto the axis from "
@@ -328,7 +330,7 @@ def _table(case: BoltzmannCase, key: str, columns: tuple[str, str], points: Floa
             names = [name.strip() for name in table.fieldnames or ()]
             if names != list(columns):
                 raise CaseError(
-                    f"{where}: expected the columns {columns[0]},{columns[1]}, got {','.join(names)}"
+                    f"{where}: expected the columns {columns[0]},{columns[1]}, got {','.join(names) or 'nothing'}"
                 )
             for number, row in enumerate(table, start=2):
                 try:

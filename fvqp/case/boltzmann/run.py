@@ -104,6 +104,11 @@ class _Run:
     def validate(self) -> None:
         """Makes all equations and first states, so that what is wrong with them is said before anything is
         computed."""
+        for t, s in self.lines_of_drives():
+            problem = self.problem(t, s)
+            if s == 0:
+                self._initial(problem, t)
+        check_petsc_options_used(self.case, problem)
         coldest = min(self.case.sweep.temperature)
         width = self.case.energies.width.in_delta0(self.setup.units.energy)
         if width > COARSE * self.setup.units.temperature(coldest):
@@ -115,11 +120,6 @@ class _Run:
                 coldest,
                 0.1 * self.setup.units.temperature(coldest),
             )
-        for t, s in self.lines_of_drives():
-            problem = self.problem(t, s)
-            if s == 0:
-                self._initial(problem, t)
-        check_petsc_options_used(self.case, problem)
 
     def lines_of_drives(self) -> list[tuple[int, int]]:
         """Indices of temperature and strength."""

@@ -12,7 +12,7 @@ from scipy import constants
 
 from fvqp.case.eliashberg.schema import EliashbergCase
 from fvqp.case.pointwise import Line, PointRecorder, run_lines
-from fvqp.errors import CaseError
+from fvqp.errors import CaseError, ConvergenceError
 from fvqp.results.dataset import SweepDataset
 from fvqp.results.result import Result
 from fvqp.spectral import alpha2f
@@ -36,7 +36,10 @@ def run(case: EliashbergCase, out: str | Path | None, resume: bool, comm: MPI.Co
     def work(line: Line, recorder: PointRecorder) -> None:
         for place in line:
             temperature = case.sweep.temperature[place[0]]
-            values = _solved(case, interaction, coulomb, edges, temperature)
+            try:
+                values = _solved(case, interaction, coulomb, edges, temperature)
+            except ConvergenceError as error:
+                raise ConvergenceError(f"temperature {temperature:g} K: {error}") from None
             recorder.record(place, values, f"T = {temperature:g} K")
 
     lines = [[(number,)] for number in range(len(case.sweep.temperature))]

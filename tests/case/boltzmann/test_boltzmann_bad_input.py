@@ -1,0 +1,214 @@
+"""Bad input in a Boltzmann case: one line that names file and key and what would be right."""
+
+from __future__ import annotations
+
+import copy
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "helpers"))
+
+import pytest
+import tomlkit
+from case_keys import put
+from kinetic_cases import DRIVEN, PULSE
+
+from fvqp import cli
+
+Said = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Said:
+    """Exit code and message of a command for a base case with changes at dotted paths."""
+    monkeypatch.chdir(tmp_path)
+
+    def say(base: dict[str, Any], changes: dict[str, Any], *arguments: str) -> tuple[int, str]:
+        data = copy.deepcopy(base)
+        for key, value in changes.items():
+            put(data, key, copy.deepcopy(value))
+        Path("case.toml").write_text(tomlkit.dumps(data))
+        command, *rest = arguments or ("check",)
+        code = cli.main([command, "case.toml", *rest, "-q"])
+        text = capsys.readouterr().err
+        if code:
+            assert text.count("\n") == 1 and text.startswith("fvqp: error: "), text
+        return code, text.removeprefix("fvqp: error: ").rstrip()
+
+    return say
+
+
+MISTAKES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
+    # Keys, units, materials, temperatures.
+    (DRIVEN, {"phonons.escap": {}}, 'phonons.escap: unknown key; did you mean "escape"?'),
+    (DRIVEN, {"phonons.escape.time": "0.26 nS"}, "phonons.escape.time: expected a time"),
+    (
+        DRIVEN,
+        {"phonons.escape.time": "0.26 nx"},
+        'phonons.escape.time: expected a time such as "12 ns", got "0.26 nx": there is no unit',
+    ),
+    (DRIVEN, {"phonons.escape.time": "-1 ns"}, "phonons.escape.time: must be positive"),
+    (DRIVEN, {"phonons.escape.thickness": "9 nm"}, "phonons.escape: give either time, or thickness"),
+    (DRIVEN, {"phonons.model": "bath"}, 'phonons.escape: is not used with model = "bath"'),
+    (DRIVEN, {"material.name": "Aluminium"}, 'material.name: there is no material "Aluminium"; known are'),
+    (DRIVEN, {"material.name": "Cu_ryan"}, "material.name: there is no material"),
+    (DRIVEN, {"material.gap": "1 Delta0"}, "material.gap: expected a positive energy"),
+    (DRIVEN, {"sweep.temperature": "0 K"}, "sweep.temperature[0]: must be positive"),
+    (DRIVEN, {"sweep.temperature": ["0.2 K", "-0.1 K"]}, "sweep.temperature[1]: must be positive"),
+    (
+        DRIVEN,
+        {"sweep.temperature": ["0.2 K", "2 K"]},
+        "sweep.temperature: 2 K is not below the critical temperature",
+    ),
+    (
+        PULSE,
+        {"initial.temperature": "1.3 K"},
+        "initial.temperature: 1.3 K is not below the critical temperature",
+    ),
+    # Axes.
+    (DRIVEN, {"energies.width": 0.0}, "energies.width: must be positive"),
+    (DRIVEN, {"energies.width": "1e-9 Delta0"}, "energies.width: makes"),
+    (DRIVEN, {"energies.maximum": "1.05 Delta0"}, "energies.maximum: 1.05 Delta0 leaves no room above"),
+    (DRIVEN, {"energies.growth": 0.1}, 'energies.growth: is not used with spacing = "uniform"'),
+    (
+        DRIVEN,
+        {"energies.phonon_maximum": "1.5 Delta0"},
+        "energies.phonon_maximum: 1.5 Delta0 is below twice the gap",
+    ),
+    (DRIVEN, {"gap.value": "0.9 Delta0", "energies.lowest_gap": "1 Delta0"}, "energies.lowest_gap: 1 Delta0"),
+    (PULSE, {"gap": {"value": "0.9 Delta0"}}, 'gap.value: is not used with model = "follows"'),
+    (
+        DRIVEN,
+        {"energies.spacing": "graded", "collisions.evaluation": "direct"},
+        'collisions.evaluation: "direct" needs energies.spacing = "uniform"',
+    ),
+    # Sources that do not fit.
+    (
+        PULSE,
+        {"initial.pulses.0.centre": "2.9 Delta0"},
+        "initial.pulses[0]: around 2.9 Delta0 with a width of 0.2 does not fit onto the axis from 0.95",
+    ),
+    (
+        PULSE,
+        {"initial.pulses.0.centre": "0.9 Delta0"},
+        "initial.pulses[0].centre: 0.9 Delta0 is below the gap of 1 Delta0",
+    ),
+    (
+        PULSE,
+        {"initial.pulses.0.width": "0.01 Delta0"},
+        "initial.pulses[0].width: 0.01 Delta0 is narrower than",
+    ),
+    (
+        PULSE,
+        {"initial.pulses.0.peak": 1.5},
+        "initial.pulses[0].peak: an occupation of quasiparticles cannot",
+    ),
+    (
+        PULSE,
+        {"initial.pulses": [{"centre": "2 Delta0", "width": "0.2 Delta0", "energy_density": "1 J/cm^3"}]},
+        "initial.pulses[0]: raises the occupation to",
+    ),
+    (PULSE, {"initial.pulses.0.energy_density": "1 J/m^3"}, "initial.pulses[0]: give either peak or"),
+    (
+        DRIVEN,
+        {
+            "injections": [
+                {"of": "quasiparticles", "centre": "5 Delta0", "width": "0.1 Delta0", "power": "1 W/m^3"}
+            ]
+        },
+        "injections[0]: quasiparticle injection: the spectrum from 4.50169 to 5.49831",
+    ),
+    (
+        DRIVEN,
+        {
+            "injections": [
+                {"of": "quasiparticles", "centre": "1.2 Delta0", "width": "0.1 Delta0", "power": "1 W/m^3"}
+            ]
+        },
+        "injections[0]: quasiparticle injection: the spectrum",
+    ),
+    (
+        DRIVEN,
+        {"injections": [{"of": "phonons", "centre": "8 Delta0", "width": "0.1 Delta0", "power": "1 W/m^3"}]},
+        "injections[0]: phonon injection: the spectrum from 7.50169 to 8.49831",
+    ),
+    # Photons.
+    (
+        DRIVEN,
+        {"microwaves.0.photon_energy": "50 Delta0"},
+        "microwaves[0]: photon drive: bins from",
+    ),
+    (
+        DRIVEN,
+        {"microwaves.0.photon_energy": "1 GHz"},
+        "microwaves[0]: photon_energy: 0.023 Delta0 is less than the 0.1 Delta0 of a bin",
+    ),
+    (DRIVEN, {"microwaves.0.photon_energy": "10 um"}, "microwaves[0].photon_energy: expected an energy"),
+    (
+        DRIVEN,
+        {"microwaves.0.absorbed_power": "1 W/m^3"},
+        "microwaves[0]: give either photons or absorbed_power",
+    ),
+    (DRIVEN, {"microwaves.0.coupling": None}, "microwaves[0].coupling: missing: photons needs it"),
+    # What contradicts itself or goes unused.
+    (DRIVEN, {"phonons": {}}, "steady_state: with drives there is none unless energy can leave"),
+    (
+        DRIVEN,
+        {"phonons": {}, "microwaves": [], "sweep.strength": None},
+        "steady_state: a closed system keeps the energy it starts with",
+    ),
+    (DRIVEN, {"microwaves": []}, "sweep.strength: is not used: the case has neither microwaves nor"),
+    (DRIVEN, {"sweep.strength": [2.0, 1.0]}, "sweep.strength: must increase"),
+    (DRIVEN, {"evolution": {"end": "1 s"}}, "give either [evolution] or [steady_state], not both"),
+    (DRIVEN, {"steady_state": None}, "give either [evolution] or [steady_state]"),
+    (PULSE, {"evolution.start": "1 us"}, "evolution.start: must come before end"),
+    (PULSE, {"gap": {}, "evolution.method": "bdf"}, 'evolution.method: "bdf" builds on earlier steps'),
+    (DRIVEN, {"figures": [{"kind": "lifetimes"}]}, 'figures[0].kind: "lifetimes" shows what output.rates'),
+    (DRIVEN, {"figures": [{"kind": "resonator"}]}, 'figures[0].kind: "resonator" shows what resonator adds'),
+    (DRIVEN, {"figures": [{"kind": "energies"}]}, 'figures[0].kind: "energies" shows an evolution'),
+    (PULSE, {"initial.quasiparticles": "no.csv"}, "initial.quasiparticles: no such file"),
+]
+
+
+@pytest.mark.parametrize(("base", "changes", "words"), MISTAKES, ids=lambda value: None)
+def test_mistakes(said, base, changes, words):
+    code, text = said(base, changes)
+    assert code == 2 and text.startswith(f"case.toml: {words}"), text
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ("", "expected the columns energy_eV,f, got nothing"),
+        ("E,f\n1e-4,0.5\n2e-4,0.1\n", "expected the columns energy_eV,f, got E,f"),
+        ("energy_eV,f\n1e-4,0.5\n", "needs at least two rows"),
+        ("energy_eV,f\n1e-4,0.5\n2e-4,1.1\n", "line 3: an occupation of 1.1; expected one from 0 to 1"),
+        ("energy_eV,f\n1e-4,-0.5\n2e-4,0.1\n", "line 2: an occupation of -0.5; expected one from 0 to 1"),
+        ("energy_eV,f\n1e-4,nan\n2e-4,0.1\n", "line 2: an occupation of nan"),
+        ("energy_eV,f\ninf,0.5\n2e-4,0.1\n", "line 2: expected a finite energy"),
+        ("energy_eV,f\n1e-4,0.5\n1e-4,0.1\n", "line 3: energies must increase"),
+        ("energy_eV,f\n1e-4,half\n2e-4,0.1\n", "line 2: expected two numbers"),
+        ("energy_eV,f\n1e-4,0.5,3\n2e-4,0.1\n", "line 2: expected two numbers"),
+        ("energy_eV,f\n1e-4\n2e-4,0.1\n", "line 2: expected two numbers"),
+    ],
+)
+def test_tables_of_occupations(said, table, words):
+    Path("f.csv").write_text(table)
+    code, text = said(PULSE, {"initial.quasiparticles": "f.csv"})
+    assert code == 2 and text.startswith(f"case.toml: initial.quasiparticles: f.csv: {words}"), text
+
+
+def test_tables_of_phonons(said):
+    for value in ("-1", "inf"):
+        Path("n.csv").write_text(f"omega_eV,n\n1e-4,{value}\n2e-4,0\n")
+        code, text = said(PULSE, {"initial.phonons": "n.csv"})
+        assert code == 2 and f"initial.phonons: n.csv: line 2: an occupation of {value}" in text
+    Path("n.csv").write_bytes(b"\xff\xfe\x00")
+    assert said(PULSE, {"initial.phonons": "n.csv"})[0] == 2
+
+
+def test_mistakes_leave_no_folder(said):
+    assert said(PULSE, {"initial.pulses.0.centre": "2.9 Delta0"}, "run", "--out", "out")[0] == 2
+    assert not Path("out").exists()

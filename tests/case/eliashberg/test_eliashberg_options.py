@@ -1,0 +1,144 @@
+"""Every key of an Eliashberg case moves a number: a key without an entry fails, and so does one without
+effect."""
+
+from __future__ import annotations
+
+import copy
+import json
+import sys
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "helpers"))
+
+import numpy as np
+import pytest
+from case_keys import keys, put
+from kinetic_cases import DEBYE
+from matplotlib.image import imread
+
+import fvqp
+from fvqp.case.eliashberg.schema import EliashbergCase
+from fvqp.errors import CaseError, ConvergenceError
+
+
+@dataclass(frozen=True)
+class Option:
+    """A value that differs from the one of the base case; ``number``: the variable that it moves by more than
+    the factor ``by``; ``around``: tables in place of those of the base case."""
+
+    value: Any
+    number: str = "gap"
+    around: dict[str, Any] = field(default_factory=dict)
+    by: float = 1e-3
+
+
+METAL = {"interaction": {"metal": "Pb"}}
+CHOSEN = {"interaction": {"coupling": 1.5, "debye_energy": "10 meV", "critical_temperature": "9 K"}}
+
+OPTIONS: dict[str, Option] = {
+    "interaction.metal": Option("Nb", around=METAL),
+    "interaction.coupling": Option(1.7),
+    "interaction.debye_energy": Option("12 meV"),
+    "interaction.coulomb": Option(0.2),
+    "interaction.critical_temperature": Option("7 K", around=CHOSEN),
+    "interaction.cutoff": Option("100 meV"),
+    "energies.maximum": Option("10 meV", "energy"),
+    "energies.number": Option(50, "energy"),
+    "sweep.temperature": Option("6 K"),
+    "solver.spacing": Option("0.2 meV", by=1e-5),
+    "solver.tolerance": Option(1e-2, by=1e-7),
+}
+"""Keys whose effect is in the dataset."""
+
+ELSEWHERE = {
+    "title",
+    "model",
+    "interaction.file",
+    "solver.maximum_iterations",
+    "solver.matsubara",
+    "figures.kind",
+    "figures.file",
+    "figures.title",
+}
+"""Keys with a test of their own below."""
+
+
+def case(changes: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The base case with tables replaced."""
+    return copy.deepcopy(DEBYE | (changes or {}))
+
+
+@cache
+def _dataset(text: str) -> Any:
+    return fvqp.run(json.loads(text)).dataset
+
+
+def number(data: dict[str, Any], name: str) -> np.ndarray:
+    values = np.asarray(_dataset(json.dumps(data))[name].values, dtype=float).ravel()
+    assert np.isfinite(values).all()
+    return values
+
+
+def test_every_key_has_a_test():
+    assert keys(EliashbergCase) == set(OPTIONS) | ELSEWHERE
+    assert not set(OPTIONS) & ELSEWHERE
+
+
+@pytest.mark.parametrize("key", OPTIONS)
+def test_option_moves_a_number(key):
+    option = OPTIONS[key]
+    around = case(option.around)
+    changed = put(copy.deepcopy(around), key, option.value)
+    before, after = (number(data, option.number) for data in (around, changed))
+    if before.shape == after.shape:
+        assert np.abs(after - before).max() > option.by * np.abs(before).max()
+    else:
+        assert before.size != after.size
+
+
+def test_title_and_model():
+    assert _dataset(json.dumps(case({"title": "strong"}))).attrs["title"] == "strong"
+    with pytest.raises(CaseError, match="eliashberg"):
+        fvqp.run(case({"model": "eliashburg"}))
+
+
+def test_interaction_from_a_file(tmp_path):
+    """A table with the points of the Debye-like spectrum gives what that gives."""
+    energy = np.linspace(0.0, 10.0, 400)
+    table = tmp_path / "debye.txt"
+    np.savetxt(table, np.column_stack([energy, 1.5 * (energy / 10.0) ** 2]))
+    data = case({"interaction": {"file": str(table), "coulomb": 0.1}})
+    assert number(data, "gap") == pytest.approx(number(case(), "gap"), rel=1e-3)
+    put(data, "interaction.coupling", 1.7)
+    assert number(data, "gap") == pytest.approx(
+        number(put(case(), "interaction.coupling", 1.7), "gap"), rel=1e-3
+    )
+
+
+def test_maximum_iterations():
+    with pytest.raises(ConvergenceError, match="temperature 3 K: .* not converged after 2 iterations"):
+        fvqp.run(case({"solver": {**DEBYE["solver"], "maximum_iterations": 2}}))
+
+
+def test_matsubara():
+    with_it = _dataset(json.dumps(case()))
+    without = _dataset(json.dumps(case({"solver": {**DEBYE["solver"], "matsubara": False}})))
+    assert "gap_matsubara" in with_it and "gap_matsubara" not in without
+    assert float(with_it["gap_matsubara"][0]) == pytest.approx(float(with_it["gap"][0]), rel=5e-3)
+
+
+def test_figures(tmp_path):
+    figures = [
+        {"kind": "gap_function"},
+        {"kind": "dos"},
+        {"kind": "dos", "file": "named.png", "title": "Another title"},
+    ]
+    result = fvqp.run(case({"figures": figures}), out=tmp_path / "out")
+    assert result.folder is not None
+    drawn = {path.stem: imread(path) for path in (result.folder / "figures").iterdir()}
+    assert set(drawn) == {"gap_function", "dos", "named"}
+    for one in ("gap_function", "named"):
+        assert drawn[one].shape != drawn["dos"].shape or np.any(drawn[one] != drawn["dos"])
