@@ -69,6 +69,9 @@ class EnergySweep:
         Residual to reach, relative to the right-hand side.
     prefix
         Options prefix: `-<prefix>ksp_rtol`, `-<prefix>pc_type`, ...
+
+    A preconditioner made for one energy is brought up to date for the next, as PETSc does it; where the solve
+    fails with it, it is made anew for this energy.
     """
 
     def __init__(
@@ -93,8 +96,15 @@ class EnergySweep:
             comm=comm,
         )
         self._x, self._b = self._matrix.createVecs()
-        self._ksp = ksp = PETSc.KSP().create(comm)
-        ksp.setOptionsPrefix(prefix)
+        self._symmetric, self._rtol, self._prefix = symmetric, rtol, prefix
+        self._ksp = self._solver()
+        self._fresh = True
+        self.iterations = 0
+
+    def _solver(self) -> PETSc.KSP:
+        """A KSP that knows no matrix yet."""
+        ksp = PETSc.KSP().create(self._matrix.getComm())
+        ksp.setOptionsPrefix(self._prefix)
         pc = ksp.getPC()
         if self.method in ("mumps", "lu"):
             ksp.setType("preonly")
@@ -102,23 +112,23 @@ class EnergySweep:
             if self.method != "lu":
                 pc.setFactorSolverType(self.method)
         else:
-            ksp.setType("cg" if symmetric else "gmres")
+            ksp.setType("cg" if self._symmetric else "gmres")
             try:
                 pc.setType(self.method)
             except PETSc.Error as error:
                 raise CaseError(
-                    f"linear solver method '{method}': neither auto, direct, mumps, hypre, gamg nor the name "
-                    "of a preconditioner of this PETSc"
+                    f"linear solver method '{self.method}': neither auto, direct, mumps, hypre, gamg nor the "
+                    "name of a preconditioner of this PETSc"
                 ) from error
             if self.method == "hypre":
                 pc.setHYPREType("boomeramg")
-            if not symmetric:
+            if not self._symmetric:
                 ksp.setPCSide(PETSc.PC.Side.RIGHT)
             ksp.setNormType(PETSc.KSP.NormType.UNPRECONDITIONED)
             ksp.setInitialGuessNonzero(True)
-        ksp.setTolerances(rtol=rtol, atol=1e-300, max_it=1000)
+        ksp.setTolerances(rtol=self._rtol, atol=1e-300, max_it=1000)
         ksp.setFromOptions()
-        self.iterations = 0
+        return ksp
 
     def solve(self, values: FloatArray, rhs: FloatArray, x: FloatArray) -> None:
         """Solve for all energies. `values`: (nnz, n_energies); `rhs`, `x`: (k, n_owned, n_energies); `x`
@@ -130,18 +140,36 @@ class EnergySweep:
             self._matrix.setValuesCSR(self._indptr, self._columns, np.ascontiguousarray(values[:, energy]))
             self._matrix.assemble()
             self._ksp.setOperators(self._matrix)
+            fresh, self._fresh = self._fresh, False
             for one_rhs, one_x in zip(rhs, x, strict=True):
-                self._b.setArray(one_rhs[:, energy])
-                self._x.setArray(one_x[:, energy])
-                self._ksp.solve(self._b, self._x)
-                reason, iterations = self._ksp.getConvergedReason(), self._ksp.getIterationNumber()
-                self.iterations = max(self.iterations, iterations)
+                reason = self._run(one_rhs[:, energy], one_x[:, energy])
+                if reason < 0 and not fresh:
+                    # What multigrid keeps of earlier energies, interpolation and bounds of the spectrum, can
+                    # be far off for this one. GAMG keeps some of it even when it is reset.
+                    log.debug(
+                        "energy index %d: %s with %s made for another energy; it is made anew",
+                        energy, reason_name(reason), self.method,
+                    )  # fmt: skip
+                    self._ksp.destroy()
+                    self._ksp = self._solver()
+                    self._ksp.setOperators(self._matrix)
+                    fresh = True
+                    reason = self._run(one_rhs[:, energy], one_x[:, energy])
                 if reason < 0:
                     raise ConvergenceError(
                         f"linear solve of energy index {energy} with {self.method}: {reason_name(reason)} "
-                        f"after {iterations} iterations, residual {self._ksp.getResidualNorm():.3g}"
+                        f"after {self._ksp.getIterationNumber()} iterations, "
+                        f"residual {self._ksp.getResidualNorm():.3g}"
                     )
                 one_x[:, energy] = self._x.getArray(readonly=True)
+
+    def _run(self, rhs: FloatArray, guess: FloatArray) -> int:
+        """One solve with the present matrix into the solution vector; PETSc's reason."""
+        self._b.setArray(rhs)
+        self._x.setArray(guess)
+        self._ksp.solve(self._b, self._x)
+        self.iterations = max(self.iterations, self._ksp.getIterationNumber())
+        return int(self._ksp.getConvergedReason())
 
 
 class _Scaled:
