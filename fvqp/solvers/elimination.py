@@ -92,12 +92,13 @@ class EliminatedLU:
 
     def solve(self, r: Floats) -> Floats:
         """``(σ − J)⁻¹ r``."""
-        x, z = r[:, : self._n], self._inverse * r[:, self._n :]
-        right = self._row * (x + (self._xz @ z[:, :, None])[:, :, 0])
+        n = self._n
         out = np.empty_like(r)
         for c, factors in enumerate(self._factors):
-            out[c, : self._n] = lu_solve(factors, right[c], check_finite=False)
-        out[:, self._n :] = z + (self._zx @ out[:, : self._n, None])[:, :, 0]
+            z = self._inverse[c] * r[c, n:]
+            right = self._row[c] * (r[c, :n] + self._xz[c] @ z)
+            out[c, :n] = lu_solve(factors, right, check_finite=False)
+            out[c, n:] = z + self._zx[c] @ out[c, :n]
         return out
 
 

@@ -33,7 +33,7 @@ _ROUNDING = 1e-15
 #: Newton's method ends when it moves no unknown by more than this, in units of the error allowed.
 _NEWTON = 1e-2
 #: Error of linear solves, relative to the step.
-_LINEAR = 1e-9
+_LINEAR = 1e-7
 #: Steps shorter than this part of the time reached are a collapse.
 _SHORTEST = 1e-13
 
