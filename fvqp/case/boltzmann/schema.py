@@ -41,7 +41,7 @@ def _increasing(values: tuple[float, ...]) -> tuple[float, ...]:
 
 PositiveNumber = Annotated[Number, Positive]
 Share = Annotated[Number, Field(gt=0, le=1)]
-DressedDensity = Annotated[float, Quantity("1/eV/m^3"), Positive]
+DressedDensity = Annotated[float, Quantity("1/J/m^3"), Positive]
 
 
 class MaterialChoice(Table):
