@@ -43,6 +43,9 @@ QUANTITIES = {
     "J/m^3": ("energy by volume", "1 eV/um^3"),
     "W/m^3": ("power by volume", "2 aW/um^3"),
     "1/eV/m^3": ("density of states", "1.74e10 1/eV/um^3"),
+    "m^3": ("volume", "0.001 um^3"),
+    "1/m^3/s": ("rate by volume", "10 1/um^3/s"),
+    "m^3/s": ("volume by time", "18 um^3/s"),
 }
 OWN = {
     quantities.Energy: 'energy: `"0.4 meV"`, `"3 Delta0"`, or a number (Δ0)',

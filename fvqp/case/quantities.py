@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import AfterValidator, ConfigDict, Field, GetCoreSchemaHandler
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler
 from pydantic_core.core_schema import (
     CoreSchema,
     no_info_plain_validator_function,
@@ -150,6 +150,10 @@ Speed = Annotated[float, Quantity("m/s"), Positive]
 NumberDensity = Annotated[float, Quantity("1/m^3"), Positive]
 EnergyDensity = Annotated[float, Quantity("J/m^3"), Positive]
 PowerDensity = Annotated[float, Quantity("W/m^3"), NotNegative]
+Volume = Annotated[float, Quantity("m^3"), Positive]
+GenerationRate = Annotated[float, Quantity("1/m^3/s"), Positive]
+AnnihilationConstant = Annotated[float, Quantity("m^3/s"), Positive]
+StateDensity = Annotated[float, Quantity("1/eV/m^3"), Positive]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 
@@ -304,6 +308,33 @@ class BiasAxis:
 
 MOST_POINTS = 1_000_000
 """Points of a sweep along one axis; more are a slip."""
+
+
+def spaced(unit: str) -> BeforeValidator:
+    """Mark of a list of quantities: also one of them, or ``{ from, to, points }``, evenly spaced on a
+    logarithmic axis."""
+
+    def read(value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value if isinstance(value, list | tuple) else [value]
+        wanted = {"from", "to", "points"}
+        if set(value) != wanted:
+            odd = ", ".join(sorted(map(str, set(value) ^ wanted)))
+            raise ValueError(f"expected a list, or a table of from, to, points; missing or unknown: {odd}")
+        points = value["points"]
+        if isinstance(points, bool) or not isinstance(points, int) or not 2 <= points <= MOST_POINTS:
+            raise ValueError(
+                f"points: expected a whole number of at least 2, at most {MOST_POINTS}, got {_shown(points)}"
+            )
+        first, last = (_positive(_number(value[end], unit)) for end in ("from", "to"))
+        if first == last:
+            raise ValueError("from and to are equal; for one value write it alone")
+        values = np.geomspace(first, last, points)
+        values[0], values[-1] = first, last
+        return [f"{number!r} {unit}" for number in values.tolist()]
+
+    return BeforeValidator(read)
+
 
 STRICT = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 """Every model of a case: no unknown keys, no changes after reading."""

@@ -18,6 +18,7 @@ from fvqp.errors import MeshError
 from fvqp.mesh.build import build_mesh
 from fvqp.mesh.cells import BY_NAME, LINEARISED, MAX_FACE_CORNERS
 from fvqp.mesh.distribute import raise_together
+from fvqp.mesh.filling import SURFACE, VOLUME, fill, gmsh_session, is_flat, solids
 from fvqp.mesh.mesh import Mesh
 
 #: Cell data that number the groups, in order of preference.
@@ -41,6 +42,10 @@ def read_mesh(path: str | Path, *, scale: float = 1.0, comm: MPI.Comm = MPI.COMM
     one dimension lower become boundaries, which may also lie inside. Names come from gmsh's physical groups
     (formats 2.2, 4.0 and 4.1), cell sets (Abaqus), families (MED), or an integer cell array ``region`` (VTK,
     XDMF; the number is the name unless the file names it). A group without a name is called by its number.
+
+    The closed surface of an STL file is filled with tetrahedra by gmsh (`fvqp.mesh.filling`): the region has
+    the name of the file's solid, or is called ``volume``; the boundary is ``surface``. Where a text file has
+    several solids, each is a boundary, a part of that surface.
 
     ``scale`` is the file's unit of length in metres, such as 1e-6 for a file in micrometres.
 
@@ -78,7 +83,34 @@ def read_raw(path: str | Path) -> RawMesh:
         text = said.getvalue() if isinstance(error, SystemExit) else str(error)
         reason = " ".join(text.replace("Error: Couldn't read file", "").split()) or type(error).__name__
         raise MeshError(f"{path}: cannot be read as a mesh: {reason[:200]}") from None
-    return _sort_out(mesh, str(path))
+    raw = _sort_out(mesh, str(path))
+    return _filled(raw, path) if path.suffix.lower() == ".stl" else raw
+
+
+def _filled(raw: RawMesh, path: Path) -> RawMesh:
+    """The volume that an STL file's surface encloses; a flat surface is a device of its own."""
+    triangles = np.concatenate([corners for _, corners in raw.cells])
+    if is_flat(raw.points[np.unique(triangles)]):
+        return raw
+    parts = solids(path)
+    body = parts[0][0] if len(parts) == 1 else ""
+    named = {SURFACE: np.arange(len(triangles))}
+    if len(parts) > 1:
+        end = np.cumsum([count for _, count in parts])
+        for k, (name, count) in enumerate(parts, start=1):
+            members = np.arange(end[k - 1] - count, end[k - 1])
+            named[name or str(k)] = np.union1d(named.get(name or str(k), members), members)
+    # Triangles without area, which some programs write, close nothing.
+    whole = np.all(triangles != np.roll(triangles, 1, axis=1), axis=1)
+    points, cells = fill(raw.points, triangles[whole], str(path))
+    facets = _facet_rows("triangle", triangles)
+    boundaries = {name: facets[members[whole[members]]] for name, members in named.items()}
+    return RawMesh(
+        points,
+        [("tetra", cells)],
+        {body or VOLUME: np.arange(len(cells))},
+        {name: rows for name, rows in boundaries.items() if len(rows)},
+    )
 
 
 @contextlib.contextmanager
@@ -89,20 +121,10 @@ def _readable(path: Path) -> Iterator[Path]:
     if start[:1] != [b"$MeshFormat"] or start[1:2] not in ([b"4"], [b"4.0"]):
         yield path
         return
-    try:
-        import gmsh
-    except (ImportError, OSError):
-        raise MeshError("gmsh's format 4.0 needs gmsh; save the mesh in format 4.1 or 2.2") from None
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, gmsh_session("gmsh's format 4.0") as gmsh:
         copy = Path(folder) / "mesh.msh"
-        gmsh.initialize(interruptible=False)
-        try:
-            gmsh.option.setNumber("General.Terminal", 0)
-            gmsh.open(str(path))
-            gmsh.option.setNumber("Mesh.MshFileVersion", 4.1)
-            gmsh.write(str(copy))
-        finally:
-            gmsh.finalize()
+        gmsh.merge(str(path))
+        gmsh.write(str(copy))
         yield copy
 
 

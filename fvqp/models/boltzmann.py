@@ -138,7 +138,7 @@ class HomogeneousProblem:
         """
         summed = operator
         if operator.grid.is_uniform and operator.evaluation in ("auto", "fourier"):
-            log.info("implicit steps and steady states sum over pairs of bins directly")
+            log.debug("implicit steps and steady states sum over pairs of bins directly")
             summed = ElectronPhonon(operator.grid, operator.coupling, "direct")
         self.operator, self.processes, self.cells = operator, dict(processes or {}), cells
         self.follower = gap if isinstance(gap, GapFollower) else None

@@ -329,9 +329,8 @@ def _table(case: BoltzmannCase, key: str, columns: tuple[str, str], points: Floa
             table = csv.DictReader(file)
             names = [name.strip() for name in table.fieldnames or ()]
             if names != list(columns):
-                raise CaseError(
-                    f"{where}: expected the columns {columns[0]},{columns[1]}, got {','.join(names) or 'nothing'}"
-                )
+                found = ",".join(names) or "nothing"
+                raise CaseError(f"{where}: expected the columns {columns[0]},{columns[1]}, got {found}")
             for number, row in enumerate(table, start=2):
                 try:
                     energy, value = (float(entry) for entry in row.values())

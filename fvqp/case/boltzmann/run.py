@@ -178,10 +178,17 @@ class _Run:
             closed = self.closed_forms.decay(self.case.sweep.temperature[t], state.f, times)
             self._record_moment(recorder, line[0], problem, state, 0.0, 0.0, closed[0])
             first, before = 1, (0.0, 0.0)
+            if state.gap[0] == 0.0:
+                log.warning("%sthe superconductor is normal at the start", self._where(t, s))
         else:
-            start = self._restored(recorder, (*line[0][:-1], 0))[0]
+            start = self._restored(recorder, (*line[0][:-1], 0))
             closed = self.closed_forms.decay(self.case.sweep.temperature[t], start.f, times)
-            state, before = self._restored(recorder, (*line[0][:-1], first - 1))
+            last = (*line[0][:-1], first - 1)
+            state, dataset = self._restored(recorder, last), recorder.sweep.dataset
+            before = (
+                float(dataset["energy_injected"].values[last]),
+                float(dataset["energy_escaped"].values[last]),
+            )
         unit = self.setup.units.time
         try:
             for number, moment in enumerate(
@@ -222,15 +229,10 @@ class _Run:
             return state
         return State(state.f, state.n, np.full(state.f.shape[0], self.setup.gap))
 
-    def _restored(self, recorder: PointRecorder, place: tuple[int, ...]) -> tuple[State, tuple[float, float]]:
-        """State, injected and escaped energy of a point that was computed before."""
-        units, dataset = self.setup.units, recorder.sweep.dataset
-        f, n, gap = (dataset[name].values[place] for name in ("f", "n", "gap"))
-        state = State(f[None].copy(), n[None].copy(), np.array([gap * constants.e / units.energy]))
-        return state, (
-            float(dataset["energy_injected"].values[place]),
-            float(dataset["energy_escaped"].values[place]),
-        )
+    def _restored(self, recorder: PointRecorder, place: tuple[int, ...]) -> State:
+        """State of a point that was computed before."""
+        f, n, gap = (recorder.sweep.dataset[name].values[place] for name in ("f", "n", "gap"))
+        return State(f[None].copy(), n[None].copy(), np.array([gap * constants.e / self.setup.units.energy]))
 
     def _exchanged(self, problem: HomogeneousProblem, ledger: Ledger) -> tuple[float, float]:
         """Energy that drives and sources gave, and energy that escaped, J/m³."""
@@ -290,7 +292,7 @@ class _Run:
             strength = float(self.axes["strength"][s]) if "strength" in self.axes else 1.0
             problem = self.problem(t, s)
             if state is None:
-                state = self._restored(recorder, (t, s - 1))[0] if s else self._initial(problem, t)
+                state = self._restored(recorder, (t, s - 1)) if s else self._initial(problem, t)
             try:
                 found = problem.steady(
                     state, tolerance=wanted.tolerance, max_iterations=wanted.maximum_iterations

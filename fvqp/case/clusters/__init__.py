@@ -1,0 +1,1 @@
+"""Cases of spin-polarized clusters of excess quasiparticles."""

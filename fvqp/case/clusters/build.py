@@ -1,0 +1,145 @@
+"""From a case to clusters, in the units of the model: seconds and micrometres."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fvqp.case.clusters.schema import ClustersCase
+from fvqp.errors import CaseError
+from fvqp.models.clusters import Cluster, flux_per_spin, singlet_constant, spin_flip_time
+from fvqp.models.clusters.mean_field import stationary, validity
+from fvqp.models.clusters.noise import FLUX_PER_SPIN
+
+CUBIC_MICROMETRE = 1e-18
+"""m³."""
+
+
+@dataclass(frozen=True)
+class Constants:
+    """Γ̄, Γ̄_t (µm³/s) and τ_s (s)."""
+
+    gamma: float
+    gamma_t: float
+    tau_s: float
+
+
+def constants(case: ClustersCase) -> Constants:
+    """Γ̄, Γ̄_t and τ_s as given, or from the material (Meyer et al. 2020, text after Fig. 1)."""
+    given, material = case.cluster, case.material
+    gamma, gamma_t, tau_s = given.annihilation, 0.0, math.inf
+    if gamma is not None:
+        gamma /= CUBIC_MICROMETRE
+    elif material is not None:
+        gamma = singlet_constant(
+            material.electron_phonon_time,
+            material.density_of_states * CUBIC_MICROMETRE,
+            material.gap.value,
+            material.gap_ratio,
+        )
+    else:
+        raise CaseError(f"{case.source}: cluster.annihilation: missing: give it, or a material")
+    orbit = None if material is None else material.spin_orbit
+    if given.triplet_annihilation is not None:
+        gamma_t = given.triplet_annihilation / CUBIC_MICROMETRE
+    elif material is not None and orbit is not None:
+        gamma_t = orbit**2 * material.suppression * gamma
+    if given.spin_flip_time is not None:
+        tau_s = given.spin_flip_time
+    elif material is not None and orbit is not None and material.excess_energy is not None:
+        tau_s = spin_flip_time(
+            material.electron_phonon_time, orbit, material.excess_energy, material.suppression
+        )
+    return Constants(gamma, gamma_t, tau_s)
+
+
+def coupling(case: ClustersCase) -> float:
+    """Flux in Φ0 that a spin sends through the loop."""
+    noise = case.noise
+    if noise is None or noise.flux_per_spin is not None:
+        return FLUX_PER_SPIN if noise is None or noise.flux_per_spin is None else noise.flux_per_spin
+    return FLUX_PER_SPIN if noise.arm_width is None else flux_per_spin(noise.arm_width * 1e6)
+
+
+class Clusters:
+    """The clusters of a case, by their place in the sweep.
+
+    Attributes:
+        constants: what they share.
+        shape: (spins, equations, generations, volumes).
+    """
+
+    def __init__(self, case: ClustersCase) -> None:
+        self.case = case
+        self.constants = constants(case)
+        sweep = case.sweep
+        self.shape = (len(sweep.spin), len(sweep.equation), len(sweep.generation), len(sweep.volume))
+
+    def at(self, place: tuple[int, ...]) -> Cluster:
+        """The cluster of a place; `CaseError` names it if it cannot be."""
+        spin, _, generation, volume = place
+        sweep, found = self.case.sweep, self.constants
+        try:
+            return Cluster(
+                sweep.generation[generation] * CUBIC_MICROMETRE,
+                sweep.volume[volume] / CUBIC_MICROMETRE,
+                found.gamma,
+                found.gamma_t,
+                found.tau_s,
+                sweep.spin[spin],
+            )
+        except CaseError as error:
+            raise CaseError(f"{self.case.source}: {error}") from None
+
+    def equation(self, place: tuple[int, ...]) -> str:
+        return self.case.sweep.equation[place[1]]
+
+    def where(self, place: tuple[int, ...]) -> str:
+        """A place, for messages."""
+        spin, equation, generation, volume = place
+        sweep = self.case.sweep
+        return (
+            f"{sweep.equation[equation]}, {sweep.spin[spin]}, A = "
+            f"{sweep.generation[generation] * CUBIC_MICROMETRE:.4g} 1/(s um^3), "
+            f"V = {sweep.volume[volume] / CUBIC_MICROMETRE:.4g} um^3"
+        )
+
+    def places(self) -> list[tuple[int, ...]]:
+        return [tuple(map(int, place)) for place in np.ndindex(self.shape)]
+
+    def warnings(self) -> list[str]:
+        """What speaks against the model, with the first cluster of which it is true, and how many are like
+        it."""
+        material = self.case.material
+        found: dict[str, tuple[str, int]] = {}
+        points = [place for place in self.places() if place[1] == 0]
+        for place in points:
+            cluster = self.at(place)
+            filling = diffusion = None
+            if material is not None:
+                states = material.density_of_states * CUBIC_MICROMETRE * cluster.volume * material.gap.value
+                filling = self.number(place) / states
+            if material is not None and material.diffusivity is not None:
+                diffusion = material.diffusivity * 1e12 / cluster.volume ** (2.0 / 3.0)
+            for text in validity(cluster, filling=filling, diffusion_rate=diffusion):
+                # Sentences differ in their numbers alone.
+                kind = "".join(letter for letter in text if letter not in "0123456789.e+-")
+                first, count = found.get(kind, (f"{self.where(place).split(', ', 1)[1]}: {text}", 0))
+                found[kind] = (first, count + 1)
+        return [
+            first + (f" (and at {count - 1} more points of {len(points)})" if count > 1 else "")
+            for first, count in found.values()
+        ]
+
+    def number(self, place: tuple[int, ...]) -> float:
+        """Most probable number; `CaseError` names the place if there is none."""
+        try:
+            return stationary(self.at(place).replace(spin="quantum")).number
+        except CaseError as error:
+            raise CaseError(f"{self.case.source}: {self.where(place)}: {error}") from None
+
+
+Floats = NDArray[np.float64]

@@ -1,0 +1,82 @@
+"""What can be known to be wrong with a case of clusters before anything is solved."""
+
+from __future__ import annotations
+
+from fvqp.case.clusters.build import Clusters
+from fvqp.case.clusters.schema import ClustersCase
+from fvqp.errors import CaseError
+from fvqp.models.clusters.mean_field import approximate_number
+
+WITH_NOISE = ("master", "simplified", "fokker_planck")
+"""Equations that answer with a spectrum."""
+MOST_EVENTS = 2e10
+"""Of a random trajectory; more take hours."""
+MOST_STORED = 50_000_000
+"""Numbers in P(N) of all points."""
+
+
+def check_case(case: ClustersCase) -> None:
+    """Raises :class:`CaseError` when parts of the case contradict one another or go unused."""
+    for key, message in _problems(case):
+        raise CaseError(f"{case.source}: {key}: {message}")
+    clusters = Clusters(case)
+    for place in clusters.places():
+        if place[1] == 0:
+            clusters.number(place)
+    for place in clusters.places():
+        if clusters.equation(place) == "trajectory":
+            _check_length(case, clusters, place)
+
+
+def _problems(case: ClustersCase) -> list[tuple[str, str]]:
+    equations, problems = case.sweep.equation, []
+    spectral = [name for name in equations if name in WITH_NOISE]
+    if case.noise is not None and not spectral:
+        problems.append(("noise", f"is not used: none of {', '.join(equations)} gives spectra"))
+    if case.output.distribution and equations == ("mean_field",):
+        problems.append(("output.distribution", "mean field knows no distribution; add an equation"))
+    if case.trajectory is not None and "trajectory" not in equations:
+        problems.append(("trajectory", 'is not used without "trajectory" in sweep.equation'))
+    material, given = case.material, case.cluster
+    if material is not None:
+        if None not in (given.triplet_annihilation, given.spin_flip_time) and material.spin_orbit is not None:
+            problems.append(("material.spin_orbit", "is not used: cluster gives what follows from it"))
+        if given.spin_flip_time is not None and material.excess_energy is not None:
+            problems.append(("material.excess_energy", "is not used: cluster.spin_flip_time is given"))
+    if "master" not in equations:
+        for key in ("tolerance", "method", "max_states"):
+            if key in case.solver.model_fields_set:
+                problems.append((f"solver.{key}", 'is not used without "master" in sweep.equation'))
+    if "fokker_planck" not in equations and "cells" in case.solver.model_fields_set:
+        problems.append(("solver.cells", 'is not used without "fokker_planck" in sweep.equation'))
+    problems += _figure_problems(case)
+    return problems
+
+
+def _figure_problems(case: ClustersCase) -> list[tuple[str, str]]:
+    problems, sweep = [], case.sweep
+    for number, figure in enumerate(case.figures):
+        key = f"figures[{number}].kind"
+        if figure.kind == "noise" and case.noise is None:
+            problems.append((key, '"noise" shows what noise adds; give it'))
+        if figure.kind in ("distribution", "flipped") and not case.output.distribution:
+            problems.append((key, f'"{figure.kind}" shows what output.distribution adds; set it'))
+        if figure.kind == "flipped" and "master" not in sweep.equation:
+            problems.append((key, '"flipped" shows what the master equation alone knows'))
+        if figure.kind == "phase_diagram" and min(len(sweep.generation), len(sweep.volume)) < 2:
+            problems.append((key, '"phase_diagram" needs several generations and volumes'))
+        if figure.kind == "moments" and len(sweep.generation) < 2:
+            problems.append((key, '"moments" needs several generations'))
+    return problems
+
+
+def _check_length(case: ClustersCase, clusters: Clusters, place: tuple[int, ...]) -> None:
+    assert case.trajectory is not None or "trajectory" in case.sweep.equation
+    lifetimes = 2000.0 if case.trajectory is None else case.trajectory.lifetimes
+    # Every arrival is followed by about one other event.
+    events = 2.0 * lifetimes * approximate_number(clusters.at(place)) ** 2
+    if events > MOST_EVENTS:
+        raise CaseError(
+            f"{case.source}: trajectory.lifetimes: {clusters.where(place)}: {lifetimes:g} lifetimes are "
+            f"about {events:.1g} events, more than {MOST_EVENTS:.0g}; fewer, or a smaller cluster"
+        )

@@ -1,0 +1,165 @@
+"""The schema of a case of the model of clusters: what can be said, and what cannot be meant."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from fvqp.case.quantities import (
+    AnnihilationConstant,
+    Diffusivity,
+    Energy,
+    Frequency,
+    GenerationRate,
+    Length,
+    Number,
+    Positive,
+    StateDensity,
+    Time,
+    Volume,
+    spaced,
+)
+from fvqp.case.tables import AS_LIST, ONCE, Case, Count, Flag, Table
+
+Equation = Literal["master", "simplified", "fokker_planck", "trajectory", "mean_field"]
+Spin = Literal["quantum", "ising"]
+PositiveNumber = Annotated[Number, Positive]
+Fraction = Annotated[Number, Field(gt=0, lt=1)]
+
+
+class Material(Table):
+    """The superconductor, from which constants that are not given follow."""
+
+    electron_phonon_time: Time
+    """τ0 of the normal metal."""
+    density_of_states: StateDensity
+    """ν of the normal metal, per spin."""
+    gap: Energy
+    """Δ."""
+    gap_ratio: PositiveNumber = 1.76
+    """Δ/k_BT_c."""
+    spin_orbit: Fraction | None = None
+    """α_so, dimensionless strength of spin-orbit scattering; needed for triplet annihilation and spin flips
+    unless these are given."""
+    suppression: PositiveNumber = 1.0
+    """K, by which small transfers of momentum suppress triplet annihilation and spin flips."""
+    excess_energy: PositiveNumber | None = None
+    """δε/Δ, energies of quasiparticles above the gap; needed for spin flips unless their time is given."""
+    diffusivity: Diffusivity | None = None
+    """D; a warning says where diffusion does not mix the trap faster than its events."""
+
+    @model_validator(mode="after")
+    def _absolute(self) -> Self:
+        if self.gap.relative or not self.gap.value > 0:
+            raise ValueError('gap: expected a positive energy such as "168 ueV", not in units of the gap')
+        if self.excess_energy is not None and self.spin_orbit is None:
+            raise ValueError("excess_energy: is not used without spin_orbit")
+        return self
+
+
+class ClusterTable(Table):
+    """How quasiparticles vanish and flip their spins."""
+
+    annihilation: AnnihilationConstant | None = None
+    """Γ̄ of pairs in a singlet; default: from the material."""
+    triplet_annihilation: AnnihilationConstant | None = None
+    """Γ̄_t of all pairs; default: α_so² K Γ̄ with a material, otherwise there is none."""
+    spin_flip_time: Time | None = None
+    """τ_s of a quasiparticle; default: from the material's ``excess_energy``, otherwise spins do not flip."""
+
+
+class Sweep(Table):
+    """What is varied."""
+
+    generation: Annotated[tuple[GenerationRate, ...], spaced("1/m^3/s"), ONCE, Field(min_length=1)]
+    """A: quasiparticles that arrive, by volume and time; or ``{ from, to, points }``, logarithmic."""
+    volume: Annotated[tuple[Volume, ...], spaced("m^3"), ONCE, Field(min_length=1)]
+    """V of the trap; or ``{ from, to, points }``, logarithmic."""
+    spin: Annotated[tuple[Spin, ...], AS_LIST, ONCE, Field(min_length=1)] = ("quantum",)
+    """``quantum``: the total spin; ``ising``: classical spins up or down a fixed axis."""
+    equation: Annotated[tuple[Equation, ...], AS_LIST, ONCE, Field(min_length=1)] = ("master",)
+    """``master``: P(N, m); ``simplified``: P(N), flipped spins annihilate at once; ``fokker_planck``: its
+    continuum limit; ``trajectory``: random events, one by one; ``mean_field``: most probable numbers."""
+
+
+class Noise(Table):
+    """Spectra of number and flux."""
+
+    frequency: Annotated[tuple[Frequency, ...], spaced("1/s"), ONCE, Field(min_length=1)]
+    """f = ω/2π; or ``{ from, to, points }``, logarithmic."""
+    arm_width: Length | None = None
+    """Of the SQUID's arm that holds the cluster: 10⁻⁷ Φ0 a spin at 0.1 µm, inversely proportional; this
+    is the default."""
+    flux_per_spin: PositiveNumber | None = None
+    """Φ0, in place of ``arm_width``."""
+    tolerance: Fraction = 1e-6
+    """Of the spectrum, relative; a bound on its error is stored as ``noise_error``."""
+
+    @model_validator(mode="after")
+    def _one_coupling(self) -> Self:
+        if self.arm_width is not None and self.flux_per_spin is not None:
+            raise ValueError("flux_per_spin: follows from arm_width; give one of them")
+        return self
+
+
+class Trajectories(Table):
+    """Random trajectories."""
+
+    lifetimes: Annotated[Number, Field(ge=100)] = 2000.0
+    """Length in units of N0²/AV, about the time in which the number fluctuates; the first 20 are left out."""
+    seed: Annotated[int, Field(strict=True, ge=0)] = 0
+    """Of the random numbers."""
+
+
+class Output(Table):
+    """What is stored beside means, variances and spectra."""
+
+    distribution: Flag = False
+    """P(N), and of the master equation the probabilities of m."""
+
+
+class Solver(Table):
+    """How the equations are solved."""
+
+    lost: Fraction = 1e-10
+    """Bound on the probability of the states that are left out."""
+    tolerance: Fraction = 1e-9
+    """Of the stationary state of the master equation, Σ|δP|."""
+    cells: Annotated[int, Field(strict=True, ge=2, le=1_000_000)] = 400
+    """Of the Fokker-Planck equation."""
+    method: Literal["auto", "mumps", "gamg"] = "auto"
+    """Of the master equation: elimination, multigrid, or what suits the number of states."""
+    max_states: Count = 5_500_000
+    """Of the master equation; about 0.75 kB each."""
+    petsc: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    """Options for PETSc's database, set with the prefix ``fvqp_``."""
+
+
+class Figure(Table):
+    """A figure of the results folder."""
+
+    kind: Literal["phase_diagram", "distribution", "moments", "noise", "flipped"]
+    file: Annotated[str, Field(pattern=r"^[\w.-]+\.(png|pdf|svg)$")] | None = None
+    """File name in ``figures/``; default: the kind, as PNG."""
+    title: str | None = None
+
+
+class ClustersCase(Case):
+    """A case of the model of clusters."""
+
+    UNDECISIVE: ClassVar = {**Case.UNDECISIVE, "solver": {"petsc", "max_states"}}
+
+    model: Literal["clusters"]
+    """The equations: stochastic dynamics of a cluster of quasiparticles with spin."""
+    material: Material | None = None
+    cluster: ClusterTable = ClusterTable()
+    sweep: Sweep
+    noise: Noise | None = None
+    trajectory: Trajectories | None = None
+    output: Output = Output()
+    solver: Solver = Solver()
+    figures: tuple[Figure, ...] = ()
+
+
+CASE = ClustersCase

@@ -1,0 +1,109 @@
+"""Steady states under photons of which the absorbed power is given, not the number.
+
+What photons heat absorbs more of them, so that Newton's method from a state that is not close by ends where
+nothing can absorb the power. Their number is searched for instead: the power absorbed in the steady state
+grows with it.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+
+from scipy.optimize import brentq
+
+from fvqp.collisions import PhotonDrive
+from fvqp.errors import CaseError, ConvergenceError
+from fvqp.models.boltzmann import HomogeneousProblem, State, SteadyState
+from fvqp.models.driven import drive_rate
+
+log = logging.getLogger(__name__)
+
+#: First factor between two rates of absorption that are tried; each next one is larger by the same.
+_FACTOR = 2.0
+_TRIALS = 60
+#: Relative precision of the rate, from which Newton's method at the given power goes on.
+_PRECISION = 1e-3
+#: Effective temperature in Δ0 of the first rate that is tried.
+_WARM = 0.3
+
+
+def steady_at_power(
+    problem: HomogeneousProblem,
+    name: str,
+    guess: State,
+    *,
+    rate: float | None = None,
+    tolerance: float = 1e-9,
+    max_iterations: int = 200,
+) -> tuple[SteadyState, float]:
+    """The steady state with a drive at given power.
+
+    Args:
+        problem: one cell, in which this drive is the only one at given power.
+        name: of the drive among its processes.
+        guess: first guess, for a weaker drive; the thermal state will do.
+        rate: of absorption in the guess, c_phot n̄ in 1/τ0; None where it was not driven.
+        tolerance, max_iterations: as of `HomogeneousProblem.steady`.
+
+    Returns:
+        The state, and the rate of absorption c_phot n̄ in 1/τ0 in it.
+
+    Raises:
+        CaseError: several cells, or a process that is no drive at given power.
+        ConvergenceError: no rate at which the power is absorbed, or no steady state at one that was tried.
+    """
+    drive = problem.processes[name]
+    if not isinstance(drive, PhotonDrive) or drive.power is None or problem.cells != 1:
+        raise CaseError(f"{name}: need one cell, and photons of which the absorbed power is given")
+    target = float(drive.power[0, 0])
+    if target == 0.0:
+        return problem.steady(guess, tolerance=tolerance, max_iterations=max_iterations), 0.0
+    state = guess
+
+    def excess(logarithm: float) -> float:
+        """Logarithm of the absorbed power over the one that is wanted."""
+        nonlocal state
+        state, power = _at_rate(problem, name, math.exp(logarithm), state, tolerance, max_iterations)
+        log.info("rate of absorption %.4g: %.4g of the power", math.exp(logarithm), power / target)
+        if not power > 0.0:
+            raise ConvergenceError(f"{name}: no power is absorbed at a rate of {math.exp(logarithm):.3g}/τ0")
+        return math.log(power / target)
+
+    start = drive_rate(problem.operator.coupling.kappa, _WARM, drive.frequency) if rate is None else rate
+    here = math.log(float(start))
+    value = excess(here)
+    for _ in range(_TRIALS):
+        there = here - math.copysign(math.log(_FACTOR), value)
+        other = excess(there)
+        if other * value <= 0.0:
+            break
+        here, value = there, other
+    else:
+        raise ConvergenceError(
+            f"{name}: no rate of absorption up to {math.exp(here):.3g}/τ0 at which the quasiparticles absorb "
+            "the given power"
+        )
+    found = math.exp(brentq(excess, min(here, there), max(here, there), xtol=_PRECISION))
+    steady = problem.steady(state, tolerance=tolerance, max_iterations=max_iterations)
+    known = PhotonDrive(drive.grid, drive.frequency, found * drive.absorption, found * drive.emission)
+    unit = _absorbed(problem, known, steady.state)
+    return steady, found * target / unit
+
+
+def _at_rate(
+    problem: HomogeneousProblem, name: str, rate: float, guess: State, tolerance: float, most: int
+) -> tuple[State, float]:
+    """Steady state at a given rate, and the power that it absorbs."""
+    drive = problem.processes[name]
+    assert isinstance(drive, PhotonDrive)
+    fixed = PhotonDrive(drive.grid, drive.frequency, rate * drive.absorption, rate * drive.emission)
+    gap = problem.equations.measure if problem.follower is None else problem.follower
+    trial = HomogeneousProblem(problem.operator, {**problem.processes, name: fixed}, gap=gap)
+    state = trial.steady(guess, tolerance=tolerance, max_iterations=most).state
+    return state, _absorbed(trial, fixed, state)
+
+
+def _absorbed(problem: HomogeneousProblem, drive: PhotonDrive, state: State) -> float:
+    """Power by volume that a drive of given rates gives to quasiparticles."""
+    return float(drive.energy_flow(problem.measure(state), state.f, state.n).quasiparticles[0])

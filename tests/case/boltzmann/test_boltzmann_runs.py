@@ -1,0 +1,177 @@
+"""Runs of the Boltzmann model: what results hold, endings, resuming."""
+
+from __future__ import annotations
+
+import copy
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "helpers"))
+
+import numpy as np
+import pytest
+import tomlkit
+from kinetic_cases import DRIVEN, PULSE
+from scipy import constants
+
+import fvqp
+from fvqp import cli
+from fvqp.case.pointwise import PointRecorder
+from fvqp.errors import ConvergenceError
+from fvqp.results import open_result
+
+STRENGTHS = {"sweep": {"temperature": ["0.25 K", "0.3 K"], "strength": [1.0, 10.0, 100.0]}}
+FOLLOWED = PULSE | {"gap": {}, "evolution": {"start": "10 ns", "end": "100 ns", "points_per_decade": 3}}
+#: Phonons of a power that no gap survives.
+DESTRUCTIVE = PULSE | {
+    "gap": {},
+    "initial": {"temperature": "0.3 K"},
+    "injections": [{"of": "phonons", "centre": "3 Delta0", "width": "0.2 Delta0", "power": "1 uW/um^3"}],
+    "evolution": {"start": "1 ns", "end": "10 ns", "points_per_decade": 1, "tolerance": 1e-2},
+}
+
+
+def case(base: dict[str, Any], *changes: dict[str, Any]) -> dict[str, Any]:
+    data = copy.deepcopy(base)
+    for change in changes:
+        data |= copy.deepcopy(change)
+    return data
+
+
+def interrupted_after(points: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make runs stop, as by Ctrl-C, when that many points are recorded."""
+    recorded: list[object] = []
+    original = PointRecorder.record
+
+    def record(self: PointRecorder, *arguments: Any) -> None:
+        if len(recorded) == points:
+            raise KeyboardInterrupt
+        recorded.append(arguments)
+        original(self, *arguments)
+
+    monkeypatch.setattr(PointRecorder, "record", record)
+
+
+# -- what comes out --------------------------------------------------------------------------------------
+
+
+def test_units_of_results():
+    """f and n give back densities and energies with the numbers of the material; at T the phonons have
+    the Bose distribution."""
+    data = fvqp.run(case(PULSE, {"initial": {"temperature": "0.3 K"}})).dataset.isel(temperature=0, time=0)
+    kelvin = constants.k / constants.e
+    f, n = data["f"].values, data["n"].values
+    np.testing.assert_allclose(f, 1.0 / (np.exp(data["energy"].values / (kelvin * 0.3)) + 1.0), rtol=1e-10)
+    np.testing.assert_allclose(n, 1.0 / np.expm1(data["omega"].values / (kelvin * 0.3)), rtol=1e-10)
+    assert float(data["temperature_qp"]) == pytest.approx(0.3, rel=1e-9)
+    assert float(data["temperature_ph"]) == pytest.approx(0.3, rel=1e-9)
+    # Debye's law: energy of phonons below the last one, modes 9 n_ion ω²/Ω_D³.
+    from fvqp.materials import load_material
+
+    al = load_material("Al")
+    omega = np.linspace(1e-3, 1.0, 20_001) * data["omega"].values[-1] * constants.e
+    modes = 9.0 * al.ion_density * omega**2 / al.debye_energy**3
+    energy = np.sum(modes * omega / np.expm1(omega / (constants.k * 0.3))) * (omega[1] - omega[0])
+    assert float(data["energy_ph"]) == pytest.approx(energy, rel=5e-3)
+    assert float(data["x_qp"]) == pytest.approx(
+        float(data["n_qp"]) / (2.0 * al.dressed_density_of_states * al.gap), rel=1e-12
+    )
+
+
+@pytest.mark.parametrize("base", [PULSE, FOLLOWED], ids=["fixed", "follows"])
+def test_energy_of_a_closed_system(base):
+    data = fvqp.run(case(base)).dataset
+    moved = float(data["energy_qp"].max() - data["energy_qp"].min())
+    assert moved > 0.0 and float(abs(data["energy_residual"]).max()) < 1e-12 * float(data["energy_qp"].max())
+
+
+def test_power_balance_of_steady_states():
+    data = fvqp.run(case(DRIVEN, STRENGTHS)).dataset
+    np.testing.assert_allclose(data["power_escaped"], data["power_injected"], rtol=1e-6)
+    assert (data["n_qp"].isel(temperature=0).diff("strength") > 0.0).all()
+
+
+def test_normal_state_is_a_result(caplog):
+    with caplog.at_level("WARNING", logger="fvqp"):
+        data = fvqp.run(case(DESTRUCTIVE)).dataset.isel(temperature=0)
+    assert data["gap"].values[0] > 0.0 and data["gap"].values[-1] == 0.0
+    assert "temperature 0.2 K: the superconductor is normal at 1e-09 s" in caplog.text
+    assert bool(data["completed"].all()) and np.isfinite(data["n_qp"].values).all()
+
+
+def test_check_prints_sizes():
+    text = fvqp.check(case(DRIVEN, STRENGTHS))
+    assert "31 bins up to 4 Delta0, 79 phonon energies" in text
+    assert "6 points, 2 temperature, 3 strength" in text
+
+
+# -- endings ---------------------------------------------------------------------------------------------
+
+
+def test_steps_that_collapse_name_the_stiff_process(tmp_path, monkeypatch, capsys):
+    """A Newton iteration that is given no steps makes the integrator shorten its own without end."""
+    monkeypatch.chdir(tmp_path)
+    Path("case.toml").write_text(tomlkit.dumps(case(PULSE, {"solver": {"petsc": {"ts_snes_max_it": 1}}})))
+    assert cli.main(["run", "case.toml", "--out", "out", "-q"]) == 3
+    text = capsys.readouterr().err
+    assert "temperature 0.2 K: steps collapse at time 0" in text
+    assert "mostly by electron-phonon collisions at a rate of" in text
+    assert int(open_result("out").dataset["completed"].sum()) == 1
+
+
+def test_no_steady_state(tmp_path, monkeypatch, capsys):
+    """What was found stays, and a resumed run with more steps goes on from it."""
+    monkeypatch.chdir(tmp_path)
+    data = case(DRIVEN, {"sweep": {"temperature": "0.25 K", "strength": [1.0, 1e6]}})
+    Path("case.toml").write_text(tomlkit.dumps(data | {"steady_state": {"maximum_iterations": 5}}))
+    assert cli.main(["run", "case.toml", "--out", "out", "-q"]) == 3
+    text = capsys.readouterr().err
+    assert "temperature 0.25 K, strength 1e+06: no steady state after 5 steps: " in text
+    found = open_result("out").dataset
+    assert found["completed"].values.tolist() == [[1, 0]] and np.isfinite(found["n_qp"].values[0, 0])
+    Path("case.toml").write_text(tomlkit.dumps(data))
+    assert cli.main(["run", "case.toml", "--out", "out", "--resume", "-q"]) == 0
+    np.testing.assert_allclose(
+        open_result("out").dataset["n_qp"], fvqp.run(copy.deepcopy(data)).dataset["n_qp"], rtol=1e-9
+    )
+
+
+def test_power_that_nothing_absorbs():
+    photons = [{"photon_energy": "0.2 Delta0", "absorbed_power": "1 pW/um^3"}]
+    data = case(DRIVEN, {"microwaves": photons, "sweep": {"temperature": "0.02 K"}})
+    with pytest.raises(ConvergenceError, match=r"temperature 0\.02 K: photon drive at given absorbed power"):
+        fvqp.run(data)
+
+
+# -- resuming --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("points", [1, 4])
+def test_resumed_steady_states(tmp_path, monkeypatch, points):
+    whole = fvqp.run(case(DRIVEN, STRENGTHS)).dataset
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        interrupted_after(points, patch)
+        fvqp.run(case(DRIVEN, STRENGTHS), out=tmp_path / "out")
+    assert int(open_result(tmp_path / "out").dataset["completed"].sum()) == points
+    found = fvqp.run(case(DRIVEN, STRENGTHS), out=tmp_path / "out", resume=True).dataset
+    for name in ("f", "n", "n_qp", "power_escaped"):
+        np.testing.assert_allclose(found[name], whole[name], rtol=1e-7)
+
+
+@pytest.mark.parametrize("base", [PULSE, FOLLOWED], ids=["fixed", "follows"])
+def test_resumed_evolution(tmp_path, monkeypatch, base):
+    """State and ledger go on exactly; the length of steps begins anew, within their tolerance of 1e-4."""
+    points = 2
+    whole = fvqp.run(case(base)).dataset
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        interrupted_after(points, patch)
+        fvqp.run(case(base), out=tmp_path / "out")
+    before = open_result(tmp_path / "out").dataset
+    assert before["completed"].values.sum() == points
+    found = fvqp.run(case(base), out=tmp_path / "out", resume=True).dataset
+    for name in ("f", "n", "gap", "n_qp", "energy_injected"):
+        np.testing.assert_array_equal(found[name].values[:, :points], whole[name].values[:, :points])
+    np.testing.assert_allclose(found["n_qp"], whole["n_qp"], rtol=1e-3)
+    np.testing.assert_allclose(found["gap"], whole["gap"], rtol=1e-5)
+    assert float(abs(found["energy_residual"]).max()) < 1e-12 * float(found["energy_qp"].max())
