@@ -40,7 +40,7 @@ _KINDS = {
     "ohm*m": ("resistivity", "15.8 uohm*cm"),
     "ohm*m^2": ("resistance times area", "1 ohm*um^2"),
     "T": ("magnetic flux density", "10 mT"),
-    "1/J/m^3": ("density of states", "1e47 1/J/m^3"),
+    "1/J/m^3": ("density of states", "1.74e10 1/eV/um^3"),
     "1": ("number without a unit", "0.5"),
 }
 

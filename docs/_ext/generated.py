@@ -42,7 +42,7 @@ QUANTITIES = {
     "m/s": ("speed", "5 km/s"),
     "J/m^3": ("energy by volume", "1 eV/um^3"),
     "W/m^3": ("power by volume", "2 aW/um^3"),
-    "1/eV/m^3": ("density of states", "1.74e10 1/eV/um^3"),
+    "1/J/m^3": ("density of states", "1.74e10 1/eV/um^3"),
     "m^3": ("volume", "0.001 um^3"),
     "1/m^3/s": ("rate by volume", "10 1/um^3/s"),
     "m^3/s": ("volume by time", "18 um^3/s"),

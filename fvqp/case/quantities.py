@@ -153,7 +153,7 @@ PowerDensity = Annotated[float, Quantity("W/m^3"), NotNegative]
 Volume = Annotated[float, Quantity("m^3"), Positive]
 GenerationRate = Annotated[float, Quantity("1/m^3/s"), Positive]
 AnnihilationConstant = Annotated[float, Quantity("m^3/s"), Positive]
-StateDensity = Annotated[float, Quantity("1/eV/m^3"), Positive]
+StateDensity = Annotated[float, Quantity("1/J/m^3"), Positive]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 

@@ -21,8 +21,8 @@ from fvqp.case.quantities import (
     PhotonEnergy,
     Positive,
     PowerDensity,
-    Quantity,
     Speed,
+    StateDensity,
     Temperature,
     Time,
 )
@@ -41,7 +41,6 @@ def _increasing(values: tuple[float, ...]) -> tuple[float, ...]:
 
 PositiveNumber = Annotated[Number, Positive]
 Share = Annotated[Number, Field(gt=0, le=1)]
-DressedDensity = Annotated[float, Quantity("1/J/m^3"), Positive]
 
 
 class MaterialChoice(Table):
@@ -56,7 +55,7 @@ class MaterialChoice(Table):
     pair_breaking_time: Time | None = None
     """τ0^pb of phonons; default: the one that conserves energy with the density of phonon modes of the
     material. A given one defines this density instead."""
-    dressed_density_of_states: DressedDensity | None = None
+    dressed_density_of_states: StateDensity | None = None
     """N0 per spin, with the electron-phonon factor 1 + λ."""
 
     @model_validator(mode="after")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import constants
 
 from fvqp.case.clusters.schema import ClustersCase
 from fvqp.errors import CaseError
@@ -16,6 +17,8 @@ from fvqp.models.clusters.noise import FLUX_PER_SPIN
 
 CUBIC_MICROMETRE = 1e-18
 """m³."""
+PER_EV_MICROMETRE3 = constants.e * CUBIC_MICROMETRE
+"""Density of states per eV and µm³ over the one per J and m³."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,7 @@ class Constants:
     tau_s: float
 
 
-def constants(case: ClustersCase) -> Constants:
+def rate_constants(case: ClustersCase) -> Constants:
     """Γ̄, Γ̄_t and τ_s as given, or from the material (Meyer et al. 2020, text after Fig. 1)."""
     given, material = case.cluster, case.material
     gamma, gamma_t, tau_s = given.annihilation, 0.0, math.inf
@@ -36,7 +39,7 @@ def constants(case: ClustersCase) -> Constants:
     elif material is not None:
         gamma = singlet_constant(
             material.electron_phonon_time,
-            material.density_of_states * CUBIC_MICROMETRE,
+            material.density_of_states * PER_EV_MICROMETRE3,
             material.gap.value,
             material.gap_ratio,
         )
@@ -74,7 +77,7 @@ class Clusters:
 
     def __init__(self, case: ClustersCase) -> None:
         self.case = case
-        self.constants = constants(case)
+        self.constants = rate_constants(case)
         sweep = case.sweep
         self.shape = (len(sweep.spin), len(sweep.equation), len(sweep.generation), len(sweep.volume))
 
@@ -120,7 +123,7 @@ class Clusters:
             cluster = self.at(place)
             filling = diffusion = None
             if material is not None:
-                states = material.density_of_states * CUBIC_MICROMETRE * cluster.volume * material.gap.value
+                states = material.density_of_states * PER_EV_MICROMETRE3 * cluster.volume * material.gap.value
                 filling = self.number(place) / states
             if material is not None and material.diffusivity is not None:
                 diffusion = material.diffusivity * 1e12 / cluster.volume ** (2.0 / 3.0)
