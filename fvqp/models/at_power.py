@@ -86,8 +86,7 @@ def steady_at_power(
         )
     found = math.exp(brentq(excess, min(here, there), max(here, there), xtol=_PRECISION))
     steady = problem.steady(state, tolerance=tolerance, max_iterations=max_iterations)
-    known = PhotonDrive(drive.grid, drive.frequency, found * drive.absorption, found * drive.emission)
-    unit = _absorbed(problem, known, steady.state)
+    unit = _absorbed(problem, _scaled(drive, found), steady.state)
     return steady, found * target / unit
 
 
@@ -97,11 +96,17 @@ def _at_rate(
     """Steady state at a given rate, and the power that it absorbs."""
     drive = problem.processes[name]
     assert isinstance(drive, PhotonDrive)
-    fixed = PhotonDrive(drive.grid, drive.frequency, rate * drive.absorption, rate * drive.emission)
+    fixed = _scaled(drive, rate)
     gap = problem.equations.measure if problem.follower is None else problem.follower
     trial = HomogeneousProblem(problem.operator, {**problem.processes, name: fixed}, gap=gap)
     state = trial.steady(guess, tolerance=tolerance, max_iterations=most).state
     return state, _absorbed(trial, fixed, state)
+
+
+def _scaled(drive: PhotonDrive, rate: float) -> PhotonDrive:
+    """The same photons at a given rate of absorption."""
+    absorption, emission = drive.absorption[:, 0], drive.emission[:, 0]
+    return PhotonDrive(drive.grid, drive.frequency, rate * absorption, rate * emission)
 
 
 def _absorbed(problem: HomogeneousProblem, drive: PhotonDrive, state: State) -> float:

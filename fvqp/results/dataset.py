@@ -76,6 +76,7 @@ QUANTITIES: dict[str, Quantity] = {
     "power_injected": Quantity("W m-3", "power given by drives and sources"),
     "power_escaped": Quantity("W m-3", "power that escapes to the bath"),
     "photons": Quantity("1", "mean number of photons in the mode"),
+    "drive_rate": Quantity("s-1", "rate of absorption of photons at the given power, c_phot n"),
     "rate_scattering": Quantity("s-1", "inverse lifetime of quasiparticles by scattering"),
     "rate_recombination": Quantity("s-1", "inverse lifetime of quasiparticles by recombination"),
     "rate_pair_breaking": Quantity("s-1", "inverse lifetime of phonons by pair breaking"),

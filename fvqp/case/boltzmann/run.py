@@ -17,9 +17,10 @@ from fvqp.case.boltzmann.observables import Observables, Values
 from fvqp.case.boltzmann.petsc_options import check_petsc_options_used, petsc_options
 from fvqp.case.boltzmann.schema import BoltzmannCase, Evolution
 from fvqp.case.pointwise import Line, PointRecorder, run_lines
-from fvqp.collisions import PhononEscape
+from fvqp.collisions import PhononEscape, PhotonDrive
 from fvqp.errors import ConvergenceError
-from fvqp.models.boltzmann import HomogeneousProblem, Ledger, State
+from fvqp.models.at_power import steady_at_power
+from fvqp.models.boltzmann import HomogeneousProblem, Ledger, State, SteadyState
 from fvqp.results.dataset import SweepDataset
 from fvqp.results.result import Result
 
@@ -287,6 +288,7 @@ class _Run:
         assert wanted is not None
         t = line[0][0]
         state: State | None = None
+        rate: float | None = None
         for place in line:
             s = place[1] if "strength" in self.axes else 0
             strength = float(self.axes["strength"][s]) if "strength" in self.axes else 1.0
@@ -294,17 +296,35 @@ class _Run:
             if state is None:
                 state = self._restored(recorder, (t, s - 1)) if s else self._initial(problem, t)
             try:
-                found = problem.steady(
-                    state, tolerance=wanted.tolerance, max_iterations=wanted.maximum_iterations
-                )
+                found, rate = self._steady(problem, state, rate)
             except ConvergenceError as error:
                 raise ConvergenceError(f"{self._where(t, s)}{error}") from None
             state = self._with_gap(found.state)
             if state.gap[0] == 0.0:
                 log.warning("%sthe superconductor is normal", self._where(t, s))
             values = self._values(problem, state)
+            if rate is not None:
+                values["drive_rate"] = rate / self.setup.units.time
             values |= self.closed_forms.steady(self.case.sweep.temperature[t], strength)
             recorder.record(place, values, self._where(t, s).removesuffix(": "))
+
+    def _steady(
+        self, problem: HomogeneousProblem, guess: State, rate: float | None
+    ) -> tuple[SteadyState, float | None]:
+        """A steady state, and the rate of absorption of photons whose power is given."""
+        wanted = self.case.steady_state
+        assert wanted is not None
+        tolerance, most = wanted.tolerance, wanted.maximum_iterations
+        at_power = [
+            name
+            for name, process in problem.processes.items()
+            if isinstance(process, PhotonDrive) and process.power is not None
+        ]
+        if len(at_power) != 1:
+            return problem.steady(guess, tolerance=tolerance, max_iterations=most), None
+        return steady_at_power(
+            problem, at_power[0], guess, rate=rate, tolerance=tolerance, max_iterations=most
+        )
 
     def _values(self, problem: HomogeneousProblem, state: State) -> Values:
         measure = problem.measure(state)
