@@ -45,7 +45,9 @@ def load_case(path: str | Path, overrides: Iterable[str] = ()) -> Case:
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise CaseError(f"{path.name}: not valid TOML: {error}") from None
+        twice = re.search(r"Cannot declare \('(\w+)',\) twice", str(error))
+        hint = f"; a list of tables has double brackets: [[{twice[1]}]]" if twice else ""
+        raise CaseError(f"{path.name}: not valid TOML: {error}{hint}") from None
     for override in overrides:
         _apply(data, override)
     return case_from_dict(data, source=path.name, folder=path.parent)
@@ -138,6 +140,8 @@ def _message(error: ValidationError, schema: type[Case]) -> str:
             str(detail["input"]), re.findall(r"'([^']*)'", detail["ctx"]["expected"]), n=1
         )
         text += f'; did you mean "{near[0]}"?' if near else ""
+    if kind == "tuple_type" and isinstance(detail["input"], dict):
+        text += f": write [[{_dotted(steps)}]]"
     inner = _INNER_KEY.match(text)
     if inner:
         # A check of a whole table that blames one of its keys.

@@ -219,6 +219,7 @@ MISTAKES = [
     ("sweep={V_det=['0 V']}", "sweep.V_inj: missing", '"A"'),
     ("reservoirs=[]", "reservoirs: missing", ""),
     ("reservoirs=3", "reservoirs: expected a list", "3"),
+    ("reservoirs={on='a'}", "reservoirs: expected a list", "[[reservoirs]]"),
     ("reservoirs[0]={on=['x']}", "reservoirs[0].temperature: missing", ""),
     ("interfaces=[{between=['a','a'], conductance_per_area='1 S/m^2'}]", "interfaces[0].between:", "a"),
     ("interfaces=[{between=['a','b','c'], conductance_per_area='1 S/m^2'}]", "interfaces[0].between:", "3"),
@@ -242,6 +243,8 @@ def test_files_that_are_no_cases(tmp_path):
     assert "no such case file" in message(tmp_path / "none.toml")
     (tmp_path / "a.toml").write_text("title = \n")
     assert "a.toml: not valid TOML" in message(tmp_path / "a.toml")
+    (tmp_path / "a.toml").write_text('[junctions]\nname = "A"\n[junctions]\nname = "B"\n')
+    assert message(tmp_path / "a.toml").endswith("double brackets: [[junctions]]")
     (tmp_path / "b.toml").write_bytes(b"\xff\xfe\x00")
     assert "UTF-8" in message(tmp_path / "b.toml")
     assert "cannot be read" in message(tmp_path)
