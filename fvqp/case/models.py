@@ -17,6 +17,7 @@ PACKAGES = {
     "usadel": "fvqp.case.usadel",
     "boltzmann": "fvqp.case.boltzmann",
     "eliashberg": "fvqp.case.eliashberg",
+    "clusters": "fvqp.case.clusters",
 }
 
 

@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import constants
 
 from fvqp.case.clusters.schema import ClustersCase
@@ -14,6 +13,8 @@ from fvqp.errors import CaseError
 from fvqp.models.clusters import Cluster, flux_per_spin, singlet_constant, spin_flip_time
 from fvqp.models.clusters.mean_field import stationary, validity
 from fvqp.models.clusters.noise import FLUX_PER_SPIN
+from fvqp.models.clusters.reduced import largest_number
+from fvqp.models.clusters.states import choose
 
 CUBIC_MICROMETRE = 1e-18
 """m³."""
@@ -144,5 +145,12 @@ class Clusters:
         except CaseError as error:
             raise CaseError(f"{self.case.source}: {self.where(place)}: {error}") from None
 
-
-Floats = NDArray[np.float64]
+    def largest(self, place: tuple[int, ...]) -> tuple[int, int]:
+        """N and m up to which distributions of a place are stored: beyond, estimates leave less than
+        ``solver.lost``."""
+        cluster, lost = self.at(place), self.case.solver.lost
+        if self.equation(place) != "master":
+            return int(largest_number(cluster, lost)) + 1, 0
+        states = choose(cluster, lost)
+        M = np.arange(states.high.size)
+        return int((M + 2 * states.high).max()), int(states.high.max())

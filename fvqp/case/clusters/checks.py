@@ -26,6 +26,18 @@ def check_case(case: ClustersCase) -> None:
     for place in clusters.places():
         if clusters.equation(place) == "trajectory":
             _check_length(case, clusters, place)
+    if case.output.distribution:
+        longest = max(
+            clusters.largest(place)[0]
+            for place in clusters.places()
+            if clusters.equation(place) != "mean_field"
+        )
+        if longest * len(clusters.places()) > MOST_STORED:
+            raise CaseError(
+                f"{case.source}: output.distribution: {len(clusters.places())} distributions of up to "
+                f"{longest} numbers are more than the {MOST_STORED} that can be stored; take fewer points, or "
+                "smaller clusters"
+            )
 
 
 def _problems(case: ClustersCase) -> list[tuple[str, str]]:
@@ -71,8 +83,7 @@ def _figure_problems(case: ClustersCase) -> list[tuple[str, str]]:
 
 
 def _check_length(case: ClustersCase, clusters: Clusters, place: tuple[int, ...]) -> None:
-    assert case.trajectory is not None or "trajectory" in case.sweep.equation
-    lifetimes = 2000.0 if case.trajectory is None else case.trajectory.lifetimes
+    lifetimes = case.trajectories.lifetimes
     # Every arrival is followed by about one other event.
     events = 2.0 * lifetimes * approximate_number(clusters.at(place)) ** 2
     if events > MOST_EVENTS:

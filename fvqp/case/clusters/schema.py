@@ -157,9 +157,15 @@ class ClustersCase(Case):
     sweep: Sweep
     noise: Noise | None = None
     trajectory: Trajectories | None = None
+    """Random trajectories, for ``trajectory`` in the sweep."""
     output: Output = Output()
     solver: Solver = Solver()
     figures: tuple[Figure, ...] = ()
+
+    @property
+    def trajectories(self) -> Trajectories:
+        """``trajectory``, or its defaults."""
+        return Trajectories() if self.trajectory is None else self.trajectory
 
 
 CASE = ClustersCase

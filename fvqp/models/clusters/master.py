@@ -68,6 +68,8 @@ class MasterEquation:
         `auto`, `mumps` or `gamg` (see `fvqp.solvers.markov`).
     max_states
         Above it, `CaseError` before memory is spent.
+    warn
+        Whether `warnings` are logged as well.
 
     Attributes
     ----------
@@ -76,7 +78,7 @@ class MasterEquation:
     M, m, N
         (n_owned,) numbers of the states of this rank.
     warnings
-        What speaks against the model (`mean_field.validity`); also logged.
+        What speaks against the model (`mean_field.validity`).
     """
 
     def __init__(
@@ -88,6 +90,7 @@ class MasterEquation:
         comm: MPI.Comm = MPI.COMM_WORLD,
         method: str = "auto",
         max_states: int = MAX_STATES,
+        warn: bool = True,
     ) -> None:
         if not 0.0 < lost < 1.0:
             raise CaseError(
@@ -97,7 +100,7 @@ class MasterEquation:
             raise CaseError(f'cluster: method "{method}": expected "auto", "mumps" or "gamg"')
         self.cluster = cluster
         self.warnings = validity(cluster)
-        for warning in self.warnings:
+        for warning in self.warnings if warn else ():
             log.warning("cluster: %s", warning)
         self.states = choose(cluster, lost) if states is None else states
         n = self.states.size
@@ -308,8 +311,11 @@ def stationary_state(
     comm: MPI.Comm = MPI.COMM_WORLD,
     method: str = "auto",
     max_states: int = MAX_STATES,
+    warn: bool = True,
 ) -> ClusterState:
     """Stationary P(N, m) on states that are widened until the bound on the lost probability is below `lost`.
+
+    Parameters are those of `MasterEquation`.
 
     Raises
     ------
@@ -320,9 +326,15 @@ def stationary_state(
     """
     widen = [1.0, 1.0]
     states = None
-    for _ in range(WIDENINGS):
+    for attempt in range(WIDENINGS):
         equation = MasterEquation(
-            cluster, lost=lost, states=states, comm=comm, method=method, max_states=max_states
+            cluster,
+            lost=lost,
+            states=states,
+            comm=comm,
+            method=method,
+            max_states=max_states,
+            warn=warn and attempt == 0,
         )
         state = equation.stationary(tolerance)
         log.info(

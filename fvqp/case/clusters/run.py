@@ -1,0 +1,300 @@
+"""Running a case of clusters: every point of the sweep is a cluster and an equation, solved on one rank."""
+
+from __future__ import annotations
+
+import logging
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mpi4py import MPI
+from numpy.typing import NDArray
+
+from fvqp.case.clusters.build import CUBIC_MICROMETRE, Clusters, coupling
+from fvqp.case.clusters.petsc_options import check_petsc_options_used, petsc_options
+from fvqp.case.clusters.schema import ClustersCase
+from fvqp.case.pointwise import Line, PointRecorder, run_lines
+from fvqp.errors import CaseError, ConvergenceError
+from fvqp.models.clusters import (
+    Cluster,
+    ClusterState,
+    FokkerPlanck,
+    NumberChain,
+    crossover,
+    estimated_flux_noise,
+    noise_spectrum,
+    reduced_chain,
+    regime,
+    simulate,
+    stationary_state,
+)
+from fvqp.models.clusters.mean_field import approximate_number, stationary
+from fvqp.models.clusters.reduced import stationary_weight
+from fvqp.results.dataset import SweepDataset
+from fvqp.results.result import Result
+
+Floats = NDArray[np.float64]
+Values = dict[str, Any]
+log = logging.getLogger(__name__)
+
+#: Lifetimes at the start of a trajectory that are left out, and averages a lifetime.
+LEFT_OUT, AVERAGES = 20.0, 4
+
+
+def run(case: ClustersCase, out: str | Path | None, resume: bool, comm: MPI.Comm) -> Result:
+    """Compute a case, see :func:`fvqp.case.run.run`."""
+    with petsc_options(case):
+        check_petsc_options_used(case)
+        clusters = Clusters(case)
+        warnings = clusters.warnings()
+        sweep = _dataset(clusters)
+        sweep.dataset.attrs["warnings"] = "\n".join(warnings)
+        _warn(case, warnings, comm)
+
+        def work(line: Line, recorder: PointRecorder) -> None:
+            for place in line:
+                recorder.record(place, _solved(clusters, place, recorder.sweep), clusters.where(place))
+
+        lines = [[place] for place in clusters.places()]
+        sources = {"constants": "given in the case" if case.material is None else "material of the case"}
+        return run_lines(case, sweep, lines, work, out, resume, comm, sources)
+
+
+def check(case: ClustersCase) -> str:
+    """Sizes as text, see :func:`fvqp.case.run.check`."""
+    with petsc_options(case):
+        check_petsc_options_used(case)
+    clusters = Clusters(case)
+    found = clusters.constants
+    numbers = [clusters.number(place) for place in clusters.places() if place[1] == 0]
+    rows = [
+        ("annihilation", f"{found.gamma:.4g} um^3/s, of triplets {found.gamma_t:.4g} um^3/s"),
+        ("spin flips", f"{found.tau_s:.4g} s"),
+        ("sweep", f"{len(clusters.places())} points: {', '.join(map(str, clusters.shape))} of "
+                  "spin, equation, generation, volume"),
+        ("numbers", f"{min(numbers):.4g} to {max(numbers):.4g} quasiparticles in mean field"),
+        *(("warning", text) for text in clusters.warnings()),
+    ]  # fmt: skip
+    return "\n".join([f"{case.source}: valid", *(f"  {name:<13}{text}" for name, text in rows)])
+
+
+def _warn(case: ClustersCase, warnings: list[str], comm: MPI.Comm) -> None:
+    if comm.rank == 0:
+        for text in warnings:
+            log.warning("%s: %s", case.source, text)
+
+
+def _dataset(clusters: Clusters) -> SweepDataset:
+    case, found = clusters.case, clusters.constants
+    axes = {
+        "spin": np.array(case.sweep.spin),
+        "equation": np.array(case.sweep.equation),
+        "generation": np.array(case.sweep.generation),
+        "volume": np.array(case.sweep.volume),
+    }
+    coordinates: dict[str, tuple[tuple[str, ...], Floats]] = {}
+    if case.output.distribution:
+        reach = [clusters.largest(place) for place in clusters.places()]
+        coordinates["N"] = (("N",), np.arange(max(entry[0] for entry in reach) + 1.0))
+        if "master" in case.sweep.equation:
+            coordinates["m"] = (("m",), np.arange(max(entry[1] for entry in reach) + 1.0))
+    if case.noise is not None:
+        coordinates["frequency"] = (("frequency",), np.array(case.noise.frequency))
+    attributes = {
+        "annihilation_m3_per_s": found.gamma * CUBIC_MICROMETRE,
+        "triplet_annihilation_m3_per_s": found.gamma_t * CUBIC_MICROMETRE,
+        "spin_flip_time_s": found.tau_s,
+        "flux_per_spin_Phi0": coupling(case),
+    }
+    if found.gamma_t > 0.0 and math.isfinite(found.tau_s):
+        attributes |= {
+            "critical_number": found.gamma / found.gamma_t,
+            "critical_volume_m3": found.gamma * found.tau_s * CUBIC_MICROMETRE,
+            "critical_generation_per_m3_s": found.gamma
+            / (found.gamma_t * found.tau_s) ** 2
+            / CUBIC_MICROMETRE,
+        }
+    sweep = SweepDataset(axes, coordinates, attributes)
+    for name in ("N_mean", "N_scale", "enhancement", "polarization_analytic", "enhancement_analytic"):
+        sweep.define(name)
+    if case.output.distribution:
+        sweep.define("P", ("N",))
+        sweep.define("P_analytic", ("N",))
+        if "m" in coordinates:
+            sweep.define("P_flipped", ("m",))
+    if case.noise is not None:
+        for name in ("S_N", "S_N_one_sided", "S_flux", "S_flux_one_sided"):
+            sweep.define(name, ("frequency",))
+    return sweep
+
+
+def _solved(clusters: Clusters, place: tuple[int, ...], sweep: SweepDataset) -> Values:
+    """Everything that is stored of one point."""
+    case, cluster, equation = clusters.case, clusters.at(place), clusters.equation(place)
+    try:
+        if equation == "mean_field":
+            values = _mean_field(cluster)
+        elif equation == "trajectory":
+            values = _trajectory(case, cluster, place, sweep)
+        else:
+            values = _of_state(case, cluster, equation, sweep)
+    except (CaseError, ConvergenceError) as error:
+        raise type(error)(f"{case.source}: {clusters.where(place)}: {error}") from None
+    if case.output.distribution and equation != "mean_field":
+        log_w = stationary_weight(cluster, sweep.dataset["N"].values)
+        weight = np.exp(log_w - log_w.max())
+        values["P_analytic"] = weight / weight.sum()
+    return values | _closed_forms(cluster, values["N_mean"])
+
+
+def _mean_field(cluster: Cluster) -> Values:
+    found = stationary(cluster)
+    return {"N_mean": found.number, "m_mean": found.flipped, "polarization": found.polarization}
+
+
+def _of_state(case: ClustersCase, cluster: Cluster, equation: str, sweep: SweepDataset) -> Values:
+    """Moments, distributions and spectra of a stationary state."""
+    state = _state(case, cluster, equation)
+    values = _moments(state)
+    if case.noise is not None:
+        values |= _noise(case, cluster, state)
+    if case.output.distribution:
+        values |= _distributions(state, sweep)
+    # Factors of large clusters are not left to the garbage collector.
+    (state.equation.chain if isinstance(state, ClusterState) else state.chain).destroy()
+    return values
+
+
+def _state(case: ClustersCase, cluster: Cluster, equation: str) -> ClusterState | NumberChain:
+    """The stationary state of an equation."""
+    solver, alone = case.solver, MPI.COMM_SELF
+    if equation == "master":
+        return stationary_state(
+            cluster,
+            lost=solver.lost,
+            tolerance=solver.tolerance,
+            comm=alone,
+            method=solver.method,
+            max_states=solver.max_states,
+            warn=False,
+        )
+    if equation == "simplified":
+        return reduced_chain(cluster, lost=solver.lost, comm=alone)
+    return FokkerPlanck(cluster, cells=solver.cells, lost=solver.lost, comm=alone)
+
+
+def _moments(state: ClusterState | NumberChain) -> Values:
+    values: Values = {"N_mean": state.mean_number, "N_variance": state.variance}
+    if isinstance(state, ClusterState):
+        values |= {
+            "m_mean": state.mean_flipped,
+            "polarization": state.polarization,
+            "lost": state.loss.total,
+        }
+    return values
+
+
+def _closed_forms(cluster: Cluster, number: float) -> Values:
+    """Moments of Eq. (7), where all spins are parallel, and the cross-over to unpolarized ones."""
+    scale = approximate_number(cluster)
+    x = np.linspace(0.0, 8.0, 20_001)[1:]
+    log_w = stationary_weight(cluster, scale * x)
+    weight = np.exp(log_w - log_w.max())
+    mean = float((weight * x).sum() / weight.sum())
+    square = float((weight * x**2).sum() / weight.sum())
+    values: Values = {
+        "N_scale": scale,
+        "N_mean_analytic": scale * mean,
+        "N_variance_analytic": scale**2 * (square - mean**2),
+        "enhancement": number / cluster.unpolarized_number,
+    }
+    if cluster.spin == "quantum":
+        if cluster.gamma_t > 0.0 and math.isfinite(cluster.tau_s):
+            found = crossover(
+                cluster.generation / cluster.critical_generation, cluster.volume / cluster.critical_volume
+            )
+            values |= {
+                "polarization_analytic": float(found.polarization),
+                "enhancement_analytic": float(found.enhancement),
+            }
+        else:
+            state = stationary(cluster)
+            values |= {
+                "polarization_analytic": state.polarization,
+                "enhancement_analytic": state.number / cluster.unpolarized_number,
+            }
+    return values
+
+
+def _distributions(state: ClusterState | NumberChain, sweep: SweepDataset) -> Values:
+    """P(N) on the axis of the results, and P(m) where it is known."""
+    numbers = sweep.dataset["N"].values
+    if isinstance(state, FokkerPlanck):
+        # Means over cells; cells and numbers differ.
+        return {"P": np.interp(numbers, state.centres, state.density(), right=0.0)}
+    if isinstance(state, NumberChain):
+        return {"P": _fitted(state.distribution(), len(numbers))}
+    flipped = np.bincount(state.equation.m, weights=state.p).astype(float)
+    return {
+        "P": _fitted(state.number_distribution(), len(numbers)),
+        "P_flipped": _fitted(flipped, sweep.dataset.sizes["m"]),
+    }
+
+
+def _fitted(values: Floats, length: int) -> Floats:
+    """As many values as the axis has; beyond it is less than ``solver.lost``."""
+    out = np.zeros(length)
+    out[: min(length, len(values))] = values[:length]
+    return out
+
+
+def _noise(case: ClustersCase, cluster: Cluster, state: ClusterState | NumberChain) -> Values:
+    assert case.noise is not None
+    per_spin = coupling(case)
+    found = noise_spectrum(
+        state, np.array([0.0, *case.noise.frequency]), flux_per_spin=per_spin, tolerance=case.noise.tolerance
+    )
+    values: Values = {
+        "S_N": found.number[1:],
+        "S_N_one_sided": found.number_one_sided[1:],
+        "S_flux": found.flux[1:],
+        "S_flux_one_sided": found.flux_one_sided[1:],
+        "noise_error": found.error,
+    }
+    name = regime(cluster)
+    if name != "unpolarized":
+        # Time of the regime: τ_s, or N0²/AV where triplets limit.
+        by_flips = name == "spin relaxation"
+        unit = cluster.tau_s if by_flips else (cluster.injection * cluster.triplet**2) ** (-1.0 / 3.0)
+        values["noise_coefficient"] = found.number[0] / (found.variance * unit)
+        values["S_flux_estimate"] = estimated_flux_noise(cluster, flux_per_spin=per_spin)
+    return values
+
+
+def _trajectory(case: ClustersCase, cluster: Cluster, place: tuple[int, ...], sweep: SweepDataset) -> Values:
+    """Averages over a random trajectory after its start has been forgotten."""
+    lifetime = approximate_number(cluster) ** 2 / cluster.injection
+    lifetimes = case.trajectories.lifetimes
+    sequence = np.random.SeedSequence(case.trajectories.seed, spawn_key=place)
+    first, second = map(int, sequence.generate_state(2))
+    start = (round(approximate_number(cluster)), 0)
+    before = simulate(cluster, duration=LEFT_OUT * lifetime, samples=1, seed=first, start=start)
+    found = simulate(
+        cluster,
+        duration=lifetimes * lifetime,
+        samples=math.ceil(AVERAGES * lifetimes),
+        seed=second,
+        start=(int(before.number[-1]), int(before.flipped[-1])),
+    )
+    mean, error = found.average()
+    values: Values = {
+        "N_mean": mean[0],
+        "N_mean_error": error[0],
+        "N_variance": mean[1] - mean[0] ** 2,
+    }
+    if case.output.distribution:
+        values["P"] = _fitted(found.residence, sweep.dataset.sizes["N"])
+    if cluster.spin == "quantum":
+        values |= {"m_mean": mean[2], "polarization": 1.0 - 2.0 * mean[2] / mean[0]}
+    return values

@@ -1,0 +1,260 @@
+"""Figures of clusters of quasiparticles with spin: polarization diagram, distributions, moments, noise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import matplotlib
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from numpy.typing import NDArray
+
+from fvqp.results.figures.common import Drawing, FigureSpec, draw_legend, evenly, stored
+
+Floats = NDArray[np.float64]
+
+MOST_CURVES = 6
+"""Clusters in one panel; of longer sweeps evenly chosen ones are shown."""
+LEAST = 1e-7
+"""Probabilities below this part of the largest are not shown."""
+MICROMETRE3 = 1e-18
+STYLES = {"master": "-", "simplified": "--", "fokker_planck": ":", "trajectory": "", "mean_field": "-."}
+NAMES = {
+    "master": "$P(N,m)$",
+    "simplified": "$P(N)$",
+    "fokker_planck": "Fokker-Planck",
+    "trajectory": "Gillespie",
+    "mean_field": "mean field",
+}
+
+
+def _phase_diagram(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
+    """Polarization, and number over that of unpolarized quasiparticles, over volume and generation; lines
+    are those of large clusters, and the borders of the regimes."""
+    figure.set_size_inches(7.4, 3.2)
+    equation = 0
+    panels = figure.subplots(1, 2, sharey=True)
+    a, v, names = _scaled(dataset)
+    for axes, name in zip(panels, ("polarization", "enhancement"), strict=True):
+        values = (
+            stored(dataset, name).isel(spin=0, equation=equation).transpose("generation", "volume").values
+        )
+        closed = dataset[f"{name}_analytic"].isel(spin=0, equation=equation)
+        lines = closed.transpose("generation", "volume").values
+        if name == "polarization":
+            image = axes.pcolormesh(v, a, values, vmin=0.0, vmax=1.0, cmap="viridis", shading="nearest")
+            levels = np.array([0.1, 0.3, 0.5, 0.7, 0.9])
+            label = "$p$"
+        else:
+            norm = LogNorm(max(float(np.nanmin(values)), 0.5), float(np.nanmax(values)))
+            image = axes.pcolormesh(v, a, values, norm=norm, cmap="magma", shading="nearest")
+            levels = np.array([1.5, 3.0, 10.0, 30.0])
+            label = "$N/N_\\mathrm{unpol}$"
+        if np.isfinite(lines).all():
+            contours = axes.contour(v, a, lines, levels, colors="w", linewidths=0.8)
+            axes.clabel(contours, fontsize=6, fmt="%g", inline=False)
+        axes.set(xscale="log", yscale="log", xlabel=names[1])
+        figure.colorbar(image, ax=axes, label=label)
+        if "critical_number" in dataset.attrs:
+            _borders(axes, a, v)
+    panels[0].set_ylabel(names[0])
+
+
+def _borders(axes: Axes, a: Floats, v: Floats) -> None:
+    """Borders of the regimes in a = A/A_c, v = V/V_c (their Fig. 1)."""
+    left = np.geomspace(v[0], min(v[-1], 1.0), 50)
+    for x, y in ((left, left), (left, left**-2.0), ([1.0, 1.0], [a[0], 1.0])):
+        axes.plot(x, y, "--", color="tab:red", linewidth=0.9)
+    axes.set(xlim=(v[0], v[-1]), ylim=(a[0], a[-1]))
+
+
+def _scaled(dataset: xr.Dataset) -> tuple[Floats, Floats, tuple[str, str]]:
+    """Generation and volume over their critical values, where these exist."""
+    generation, volume = dataset["generation"].values, dataset["volume"].values
+    if "critical_number" in dataset.attrs:
+        scales = dataset.attrs["critical_generation_per_m3_s"], dataset.attrs["critical_volume_m3"]
+        return generation / scales[0], volume / scales[1], ("$A/A_c$", "$V/V_c$")
+    names = ("$A$ (µm$^{-3}$ s$^{-1}$)", "$V$ (µm$^3$)")
+    return generation * MICROMETRE3, volume / MICROMETRE3, names
+
+
+def _clusters(dataset: xr.Dataset, name: str) -> Iterator[tuple[str, str, str, xr.DataArray, xr.Dataset]]:
+    """Chosen clusters: colour, label, equation, the variable, and everything of the point."""
+    points = [(g, v) for g in range(dataset.sizes["generation"]) for v in range(dataset.sizes["volume"])]
+    rows = evenly(len(points), MOST_CURVES)
+    colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.85, len(rows)))
+    several = [dataset.sizes[dim] > 1 for dim in ("generation", "volume")]
+    for spin in range(dataset.sizes["spin"]):
+        for row, colour in zip(rows, colours, strict=True):
+            g, v = points[row]
+            for equation in range(dataset.sizes["equation"]):
+                point = dataset.isel(spin=spin, equation=equation, generation=g, volume=v)
+                if name not in point or not np.isfinite(point[name].values).any():
+                    continue
+                parts = []
+                if dataset.sizes["spin"] > 1:
+                    parts.append({"quantum": "quantum", "ising": "Ising"}[str(point["spin"].values)])
+                if several[0] or not any(several):
+                    parts.append(
+                        f"$A$ = {float(point['generation']) * MICROMETRE3:.3g} µm$^{{-3}}$s$^{{-1}}$"
+                    )
+                if several[1]:
+                    parts.append(f"$V$ = {float(point['volume']) / MICROMETRE3:.3g} µm$^3$")
+                shade = colour if spin == 0 else matplotlib.colormaps["autumn"](0.2 + 0.6 * row / len(points))
+                yield shade, ", ".join(parts), str(point["equation"].values), point[name], point
+
+
+def _distribution(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
+    """P(N) in units of 1/N0 over N/N0, and Eq. (7)."""
+    figure.set_size_inches(7.4, 3.4)
+    stored(dataset, "P")
+    linear, logarithmic = figure.subplots(1, 2)
+    seen: set[str] = set()
+    numbers = dataset["N"].values
+    reach = 0.0
+    for colour, label, equation, values, point in _clusters(dataset, "P"):
+        scale = float(point["N_scale"])
+        closed = point["P_analytic"].values * scale
+        curve = values.values * scale
+        x = numbers / scale
+        inside = closed > LEAST * closed.max()
+        reach = max(reach, float(x[inside].max()))
+        for axes in (linear, logarithmic):
+            if equation == "trajectory":
+                every = max(len(x[inside]) // 40, 1)
+                shown = np.where(curve > 0.0, curve, np.nan)[inside][::every]
+                axes.plot(x[inside][::every], shown, ".", color=colour, markersize=3)
+            else:
+                axes.plot(x, curve, STYLES[equation], color=colour, linewidth=1.2,
+                          label=label if label not in seen else None)  # fmt: skip
+        if label not in seen:
+            for axes in (linear, logarithmic):
+                axes.plot(x, closed, "k", linewidth=0.6, dashes=(2, 2))
+        seen.add(label)
+    linear.set(xlim=(0.0, 0.75 * reach), ylim=(0.0, None))
+    top = max(line.get_ydata().max() for line in logarithmic.get_lines() if len(line.get_ydata()))
+    logarithmic.set(yscale="log", xlim=(0.0, reach), ylim=(LEAST * top, 3.0 * top))
+    for axes in (linear, logarithmic):
+        axes.set_xlabel("$N/N_0$")
+    linear.set_ylabel("$N_0\\,P(N)$")
+    draw_legend(linear, False)
+    _legend_of_equations(logarithmic, dataset, "Eq. (7)")
+
+
+def _legend_of_equations(axes: Axes, dataset: xr.Dataset, closed: str | None) -> None:
+    handles = []
+    for name in map(str, dataset["equation"].values):
+        line = Line2D([], [], color="0.4", marker="" if STYLES[name] else ".", label=NAMES[name])
+        line.set_linestyle(STYLES[name] or "none")
+        handles.append(line)
+    if closed:
+        handles.append(Line2D([], [], color="k", linewidth=0.6, dashes=(2, 2), label=closed))
+    axes.legend(handles=handles, fontsize=7)
+
+
+def _moments(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
+    """Mean and width of N over generation, and both over those of Eq. (7)."""
+    figure.set_size_inches(7.4, 3.2)
+    absolute, relative = figure.subplots(1, 2)
+    generation = dataset["generation"].values * MICROMETRE3
+    curves = [(s, v) for s in range(dataset.sizes["spin"]) for v in range(dataset.sizes["volume"])]
+    colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.8, len(curves)))
+    stored(dataset, "N_mean")
+    for (spin, volume), colour in zip(curves, colours, strict=True):
+        label = _name(dataset, spin, volume)
+        first = dataset.isel(spin=spin, volume=volume)
+        absolute.plot(
+            generation, first["N_mean_analytic"].isel(equation=0), "k", linewidth=0.6, dashes=(2, 2)
+        )
+        absolute.plot(
+            generation, np.sqrt(first["N_variance_analytic"].isel(equation=0)), "k", linewidth=0.6,
+            dashes=(2, 2),
+        )  # fmt: skip
+        for row, equation in enumerate(map(str, dataset["equation"].values)):
+            point = first.isel(equation=row)
+            mean, width = point["N_mean"].values, np.full(len(generation), np.nan)
+            if "N_variance" in point:
+                width = np.sqrt(point["N_variance"].values)
+            marker = {"marker": "o", "markersize": 2.5} if equation == "trajectory" else {}
+            for axes, upper, lower in (
+                (absolute, mean, width),
+                (
+                    relative,
+                    mean / point["N_mean_analytic"].values,
+                    width / np.sqrt(point["N_variance_analytic"].values),
+                ),
+            ):
+                axes.plot(generation, upper, linestyle=STYLES[equation] or "none", color=colour,
+                          linewidth=1.2, label=label if row == 0 else None, **marker)  # fmt: skip
+                axes.plot(generation, lower, linestyle=STYLES[equation] or "none", color=colour,
+                          linewidth=0.7, **marker)  # fmt: skip
+    absolute.set(
+        xscale="log",
+        yscale="log",
+        ylabel="$\\langle N\\rangle$, $\\sqrt{\\langle\\langle N^2\\rangle\\rangle}$",
+    )
+    relative.axhline(1.0, color="k", linewidth=0.6, dashes=(2, 2))
+    relative.set(xscale="log", ylabel="mean (bold) and width over Eq. (7)")
+    for axes in (absolute, relative):
+        axes.set_xlabel("$A$ (µm$^{-3}$ s$^{-1}$)")
+    draw_legend(absolute, False, "upper left")
+    _legend_of_equations(relative, dataset, None)
+
+
+def _name(dataset: xr.Dataset, spin: int, volume: int) -> str:
+    parts = []
+    if dataset.sizes["spin"] > 1:
+        parts.append({"quantum": "quantum", "ising": "Ising"}[str(dataset["spin"].values[spin])])
+    if dataset.sizes["volume"] > 1 or not parts:
+        parts.append(f"$V$ = {dataset['volume'].values[volume] / MICROMETRE3:.3g} µm$^3$")
+    return ", ".join(parts)
+
+
+def _noise(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
+    """Flux noise over frequency, one-sided as experiments quote it, and the estimate of the regime."""
+    figure.set_size_inches(4.8, 3.4)
+    axes = figure.subplots()
+    stored(dataset, "S_flux_one_sided")
+    frequency = dataset["frequency"].values
+    seen: set[str] = set()
+    for colour, label, equation, values, point in _clusters(dataset, "S_flux_one_sided"):
+        axes.loglog(
+            frequency, values.values, STYLES[equation], color=colour, linewidth=1.2,
+            label=label if label not in seen else None,
+        )  # fmt: skip
+        estimate = float(point["S_flux_estimate"]) if "S_flux_estimate" in point else np.nan
+        if label not in seen and np.isfinite(estimate):
+            axes.plot(frequency[[0, -1]], [2.0 * estimate] * 2, color=colour, linewidth=0.6, dashes=(2, 2))
+        seen.add(label)
+    axes.set(xlabel="$f$ (Hz)", ylabel="$S_\\Phi$, one-sided ($\\Phi_0^2$/Hz)")
+    axes.margins(x=0.0)
+    draw_legend(axes, False, "lower left")
+
+
+def _flipped(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
+    """Probabilities of m flipped spins."""
+    figure.set_size_inches(4.4, 3.2)
+    axes = figure.subplots()
+    stored(dataset, "P_flipped")
+    flipped = dataset["m"].values
+    reach = 1.0
+    for colour, label, _, values, _ in _clusters(dataset, "P_flipped"):
+        shown = np.where(values.values > LEAST, values.values, np.nan)
+        reach = max(reach, float(flipped[np.isfinite(shown)].max()))
+        axes.semilogy(flipped, shown, ".-", color=colour, markersize=3, linewidth=1.0, label=label)
+    axes.set(xlabel="$m$", ylabel="$P(m)$", xlim=(-0.02 * reach, 1.02 * reach))
+    draw_legend(axes, False)
+
+
+KINDS: dict[str, Drawing] = {
+    "phase_diagram": _phase_diagram,
+    "distribution": _distribution,
+    "moments": _moments,
+    "noise": _noise,
+    "flipped": _flipped,
+}
+"""Kinds of figures and what draws them."""
