@@ -35,8 +35,8 @@ def check_case(case: ClustersCase) -> None:
         if longest * len(clusters.places()) > MOST_STORED:
             raise CaseError(
                 f"{case.source}: output.distribution: {len(clusters.places())} distributions of up to "
-                f"{longest} numbers are more than the {MOST_STORED} that can be stored; take fewer points, or "
-                "smaller clusters"
+                f"{longest} numbers are more than the {MOST_STORED} that can be stored; take fewer points, "
+                "or smaller clusters"
             )
 
 

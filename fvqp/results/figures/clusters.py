@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -22,7 +23,13 @@ MOST_CURVES = 6
 LEAST = 1e-7
 """Probabilities below this part of the largest are not shown."""
 MICROMETRE3 = 1e-18
-STYLES = {"master": "-", "simplified": "--", "fokker_planck": ":", "trajectory": "", "mean_field": "-."}
+STYLES: dict[str, Any] = {
+    "master": "-",
+    "simplified": "--",
+    "fokker_planck": ":",
+    "trajectory": "",
+    "mean_field": "-.",
+}
 NAMES = {
     "master": "$P(N,m)$",
     "simplified": "$P(N)$",
