@@ -1,4 +1,4 @@
-"""Closed forms beside the results: a microwave drive of a cold film, and decay by recombination.
+"""Closed forms beside the results: a microwave drive of a cold film, decay by recombination, cold lifetimes.
 
 Results ``<name>_analytic`` are stored where a figure asks for them with ``compare = "analytic"``.
 """
@@ -6,16 +6,26 @@ Results ``<name>_analytic`` are stored where a figure asks for them with ``compa
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import constants
+from scipy.special import ellipe, ellipk, lambertw
 
 from fvqp.case.boltzmann.build import Setup
 from fvqp.case.boltzmann.schema import BoltzmannCase
 from fvqp.collisions import quasiparticle_density, thermal
 from fvqp.errors import CaseError, FvqpError
-from fvqp.models.driven import DrivenDensity, DrivenDistribution, density, effective_temperature
+from fvqp.models.driven import (
+    DrivenDensity,
+    DrivenDistribution,
+    density,
+    effective_temperature,
+    emission_rate,
+    gap_shift,
+)
 from fvqp.models.rothwarf_taylor import RothwarfTaylor
 from fvqp.results.dataset import SweepDataset
 
@@ -23,7 +33,19 @@ Floats = NDArray[np.float64]
 log = logging.getLogger(__name__)
 
 #: Kind of a figure → the result beside which it shows a closed form.
-SHOWS = {"distribution": "f", "density": "n_qp", "x_qp": "x_qp"}
+SHOWS = {
+    "distribution": "f",
+    "density": "n_qp",
+    "inverse_density": "n_qp",
+    "x_qp": "x_qp",
+    "gap_suppression": "gap_suppression",
+    "temperatures": "temperature_qp",
+    "lifetimes": "rates",
+}
+#: Kinds of figures that show what a thermal distribution would have.
+THERMAL = ("distribution", "recombination", "conductivity", "resonator")
+#: What decays have a closed form of.
+DECAYS = ("n_qp", "x_qp", "rates")
 #: Energy in Δ up to which driven quasiparticles matter for the making of pairs, which begins at 3Δ.
 LAST = 6.0
 
@@ -59,58 +81,129 @@ class ClosedForms:
         self.names: set[str] = set()
         reason = _missing(case, setup)
         for number, figure in enumerate(case.figures):
-            if figure.compare is None:
-                continue
             key = f"{case.source}: figures[{number}].compare"
+            if figure.compare == "thermal" and figure.kind not in THERMAL:
+                shown = ", ".join(f'"{kind}"' for kind in THERMAL)
+                raise CaseError(f'{key}: "thermal" is for {shown}, not for "{figure.kind}"')
+            if figure.compare != "analytic":
+                continue
             if figure.kind not in SHOWS:
                 shown = ", ".join(f'"{kind}"' for kind in SHOWS)
                 raise CaseError(f'{key}: there are closed forms for {shown}, not for "{figure.kind}"')
-            if reason:
+            if reason and figure.kind != "lifetimes":
                 raise CaseError(f"{key}: the case has no closed form: {reason}")
-            if figure.kind == "distribution" and case.evolution is not None:
-                raise CaseError(f"{key}: the closed form of a decay is one of densities, not of spectra")
-            self.names.add(SHOWS[figure.kind])
+            name = SHOWS[figure.kind]
+            if case.evolution is not None and name not in DECAYS:
+                raise CaseError(f"{key}: the closed form of a decay is one of densities")
+            if name == "temperature_qp" and case.phonons.escape is None:
+                raise CaseError(f"{key}: the closed form of the temperature needs phonons.escape")
+            self.names.add(name)
 
     def define(self, sweep: SweepDataset) -> None:
         """Closed forms among the variables of the results."""
         if "f" in self.names:
             sweep.define("f_analytic", ("energy",))
+        if "rates" in self.names:
+            sweep.define("rate_scattering_analytic", ("energy",))
+            sweep.define("rate_pair_breaking_analytic", ("omega",))
 
-    def steady(self, temperature: float, strength: float) -> dict[str, float | Floats]:
+    def lifetimes(self, gap: float) -> dict[str, float | Floats]:
+        """Rates without quasiparticles and phonons, of energies above the gap and twice the gap.
+
+        Emission of phonons, and pair breaking (Kaplan et al., Phys. Rev. B 14, 4854 (1976)).
+
+        Args:
+            gap: Δ in Δ0.
+        """
+        if "rates" not in self.names:
+            return {}
+        coupling, grid = self.setup.collisions.coupling, self.setup.grid
+        emitted, broken = np.full(grid.n, np.nan), np.full(grid.n_phonon, np.nan)
+        if gap > 0.0:
+            above, pairs = grid.energies > gap, grid.phonon_energies > 2.0 * gap
+            emitted[above] = emission_rate(coupling.kappa, grid.energies[above], gap)
+            w = grid.phonon_energies[pairs] / gap
+            parameter = ((w - 2.0) / (w + 2.0)) ** 2
+            integral = (w + 2.0) * ellipe(parameter) - 4.0 * w / (w + 2.0) * ellipk(parameter)
+            broken[pairs] = integral * gap / (np.pi * coupling.pair_breaking_time)
+        unit = 1.0 / self.setup.units.time
+        return {"rate_scattering_analytic": emitted * unit, "rate_pair_breaking_analytic": broken * unit}
+
+    def steady(
+        self, temperature: float, strength: float, found: Mapping[str, float | Floats]
+    ) -> dict[str, float | Floats]:
         """Closed forms of a steady state.
 
         Args:
             temperature: of the bath, kelvin.
-            strength: factor of the number of photons.
+            strength: factor of the number of photons, or of the absorbed power.
+            found: what is known of the state, by the names of results: at a given power the closed forms are
+                those of the photons that it took.
         """
-        if not self.names:
+        if not self.names - {"rates"}:
             return {}
+        values: dict[str, float | Floats] = {}
+        if "temperature_qp" in self.names:
+            power = float(found["power_injected"]) * float(found["share_above_2gap"])  # type: ignore[arg-type]
+            values["temperature_qp_analytic"] = self.temperature(temperature, power)
+        if not self.names - {"rates", "temperature_qp"}:
+            return values
+        (mode,) = self.case.microwaves
+        if mode.photons is None:
+            rate, photons = float(found["drive_rate"]), np.inf  # type: ignore[arg-type]
+        else:
+            assert mode.coupling is not None
+            photons = strength * mode.photons
+            rate = mode.coupling * photons
         try:
-            found = self.driven(temperature, strength)
+            driven = self.driven(temperature, rate * self.setup.units.time, photons)
         except FvqpError as error:
             log.warning("closed forms at temperature %g K, strength %g: %s", temperature, strength, error)
-            return {}
-        x_qp = float(found.density.x_qp)
-        values: dict[str, float | Floats] = {
+            return values
+        x_qp, gap = float(driven.density.x_qp), self.setup.gap
+        values |= {
             "x_qp_analytic": x_qp,
             "n_qp_analytic": 0.5 * x_qp * self.setup.units.density,
+            "gap_suppression_analytic": float(gap_shift(x_qp / gap, driven.temperature / gap)),
         }
-        return values | ({"f_analytic": found.f} if "f" in self.names else {})
+        return values | ({"f_analytic": driven.f} if "f" in self.names else {})
 
-    def driven(self, temperature: float, strength: float) -> Driven:
-        """Effective temperature, density and distribution in a microwave mode; arguments as of `steady`.
+    def temperature(self, bath: float, power: float) -> float:
+        """Temperature T* at which as many quasiparticles are in equilibrium, kelvin (theory, driven-power).
+
+        Args:
+            bath: temperature of the bath, kelvin.
+            power: that leaves with phonons above twice the gap, W/m³.
+        """
+        setup, units, gap = self.setup, self.setup.units, self.setup.gap
+        coupling = setup.collisions.coupling
+        escape = self.case.phonons.escape
+        assert escape is not None
+        trapping = escape.seconds / units.time / coupling.pair_breaking_time * gap
+        # in units of 4 N0 Δ0²/τ0 and Δ: P τ_l/τ_B = 4π κ³ Δ⁵ (T e^(−2/T) − T_b e^(−2/T_b))
+        cold = units.temperature(bath) / gap
+        balance = power / units.power_density * trapping / (4.0 * np.pi * coupling.kappa**3 * gap**5)
+        target = balance + cold * np.exp(-2.0 / cold)
+        # T e^(−2/T) = y has T = 2/W(2/y)
+        return float(2.0 / lambertw(2.0 / target).real * gap * units.energy / constants.k)
+
+    def driven(self, temperature: float, rate: float, photons: float) -> Driven:
+        """Effective temperature, density and distribution in a microwave mode.
 
         In a cold film the first photon step holds a number of quasiparticles that grows with the logarithm of
         the resolution at the gap. What is taken is their number in the bins of the grid, so that the drive
         makes as many pairs per quasiparticle as it can in a solution on this grid.
+
+        Args:
+            temperature: of the bath, kelvin.
+            rate: c_phot n̄ in 1/τ0.
+            photons: n̄, infinite where spontaneous emission does not count.
         """
         setup, units, gap = self.setup, self.setup.units, self.setup.gap
         coupling, energies = setup.collisions.coupling, setup.grid.energies
         (mode,) = self.case.microwaves
-        assert mode.photons is not None and mode.coupling is not None
-        photons, rate = strength * mode.photons, mode.coupling * units.time
         energy, bath = mode.photon_energy.in_delta0(units.energy), units.temperature(temperature)
-        effective = float(effective_temperature(coupling.kappa, rate, energy, photons, gap))
+        effective = float(effective_temperature(coupling.kappa, rate, energy, 1.0, gap))
         escape = self.case.phonons.escape
         # τ_l/τ_B(2Δ); phonons of a bath leave at once
         trapping = 0.0 if escape is None else escape.seconds / units.time / coupling.pair_breaking_time * gap
@@ -132,10 +225,10 @@ class ClosedForms:
         found, shape = balanced(0.0), np.where(above, thermal(setup.grid, bath).f[0], np.nan)
         # Recombination, of all whether their phonon breaks a pair again or not, keeps quasiparticles from
         # gathering at the gap. Its rate depends on how many there are, which hardly depends on it.
-        for _ in range(2 if photons else 0):
+        for _ in range(2 if rate else 0):
             ladders = DrivenDistribution(
                 energy,
-                rate * photons,
+                rate,
                 coupling.kappa,
                 maximum=max(float(setup.grid.edges[-1]), LAST * gap),
                 photons=photons,
@@ -148,7 +241,7 @@ class ClosedForms:
             number = float(quasiparticle_density(setup.measure(gap), first[None])[0])
             shape /= number
             found = balanced(ladders.pair_emission() / number)
-        if photons:
+        if rate:
             shape *= 0.5 * float(found.x_qp)
         return Driven(effective, found, shape)
 
@@ -160,7 +253,7 @@ class ClosedForms:
             start: occupations of quasiparticles ``(1, N)`` at time 0.
             times: seconds.
         """
-        if not self.names:
+        if not self.names - {"rates"}:
             return [{} for _ in times]
         setup, units, gap = self.setup, self.setup.units, self.setup.gap
         coupling, escape, trapping = setup.collisions.coupling, self.case.phonons.escape, self.case.trapping
@@ -191,8 +284,8 @@ def _missing(case: BoltzmannCase, setup: Setup) -> str:
         return "" if leaves else "phonons cannot leave, so that quasiparticles do not decay"
     if case.trapping is not None:
         return "there is none for a steady state with trapping"
-    if len(case.microwaves) != 1 or case.microwaves[0].photons is None:
-        return "a steady state has one with exactly one microwave mode with a given number of photons"
+    if len(case.microwaves) != 1:
+        return "a steady state has one with exactly one microwave mode"
     frequency = case.microwaves[0].photon_energy.in_delta0(setup.units.energy)
     if frequency >= 2.0 * setup.gap:
         return f"photons of {frequency:.4g} Delta0 break pairs"

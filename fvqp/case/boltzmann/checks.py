@@ -8,6 +8,8 @@ from fvqp.materials import material_names
 
 NEEDS = {"conductivity": "resonator", "resonator": "resonator", "lifetimes": "output.rates"}
 """Kind of a figure → the key without which its results are not there."""
+EVOLUTIONS = ("energies", "inverse_density")
+"""Kinds of figures of evolutions."""
 
 
 def check_case(case: BoltzmannCase) -> None:
@@ -45,8 +47,10 @@ def _problems(case: BoltzmannCase) -> list[tuple[str, str]]:
         there = case.output.rates if needed == "output.rates" else case.resonator is not None
         if needed and not there:
             problems.append((f"figures[{number}].kind", f'"{figure.kind}" shows what {needed} adds; give it'))
-        if figure.kind == "energies" and case.evolution is None:
-            problems.append((f"figures[{number}].kind", '"energies" shows an evolution, not steady states'))
+        if figure.kind in EVOLUTIONS and case.evolution is None:
+            problems.append(
+                (f"figures[{number}].kind", f'"{figure.kind}" shows an evolution, not steady states')
+            )
     return problems
 
 

@@ -41,11 +41,20 @@ class Observables:
     def __init__(self, case: BoltzmannCase, setup: Setup) -> None:
         self.case, self.setup = case, setup
         self._mattis_bardeen: tuple[float, MattisBardeen] | None = None
+        #: Whether results of the thermal distribution with as many quasiparticles stand beside those found.
+        self.thermal = any(figure.compare == "thermal" for figure in case.figures)
 
     def define(self, sweep: SweepDataset) -> None:
-        """Spectra among the variables of the results."""
+        """Spectra among the variables of the results, and how figures read the strength."""
+        read = _strength(self.case)
+        if read is not None and "strength" in sweep.dataset.coords:
+            sweep.dataset["strength"].attrs.update(
+                zip(("symbol", "factor", "shown_units"), read, strict=True)
+            )
         sweep.define("f", ("energy",))
         sweep.define("n", ("omega",))
+        if self.thermal:
+            sweep.define("f_thermal", ("energy",))
         if self.case.output.rates:
             for name in ("rate_scattering", "rate_recombination"):
                 sweep.define(name, ("energy",))
@@ -69,12 +78,40 @@ class Observables:
             "energy_condensate": float(condensate_energy(gap)) * units.energy_density,
         }
         values |= self._temperatures(measure, number, n)
-        values |= self._powers(measure, f, n, processes)
+        values |= self._powers(measure, f, n, processes, gap)
+        values["gap_suppression"] = self._gap_suppression(measure, f, gap)
+        values["recombination_rate"] = self._recombination(measure, f, n)
         if self.case.output.rates:
             values |= self._rates(measure, f, n)
         if self.case.resonator is not None and gap > 0.0:
             values |= self._resonator(f, gap)
+        if self.thermal:
+            values |= self._of_thermal(measure, float(values["temperature_qp"]), gap)  # type: ignore[arg-type]
         return values
+
+    def _gap_suppression(self, measure: SpectralMeasure, f: Floats, gap: float) -> float:
+        """``1 − Δ/Δ0`` by the gap equation ``ln(Δ0/Δ) = 2∫f/E dξ``, first order in f where Δ is fixed."""
+        if gap == 0.0:
+            return 1.0
+        return float(-np.expm1(-2.0 * (measure.anomalous * f).sum() / gap))
+
+    def _recombination(self, measure: SpectralMeasure, f: Floats, n: Floats) -> float:
+        """Mean rate at which a quasiparticle recombines, 1/s."""
+        lost = self.setup.collisions.gain_loss(measure, f, n, "pairs").out_f
+        number = float((measure.states * f).sum())
+        if number == 0.0:
+            return 0.0
+        return float((measure.states * f * lost).sum()) / number / self.setup.units.time
+
+    def _of_thermal(self, measure: SpectralMeasure, kelvin: float, gap: float) -> Values:
+        """What the thermal distribution at a temperature would have."""
+        if not np.isfinite(kelvin):
+            return {}
+        f, n = thermal(self.setup.grid, self.setup.units.temperature(kelvin))
+        values: Values = {"f": f[0], "recombination_rate": self._recombination(measure, f, n)}
+        if self.case.resonator is not None and gap > 0.0:
+            values |= self._resonator(f, gap)
+        return {f"{name}_thermal": value for name, value in values.items()}
 
     def _temperatures(self, measure: SpectralMeasure, number: float, n: Floats) -> Values:
         """Temperatures at which the density of quasiparticles and the energy of phonons are thermal."""
@@ -96,19 +133,24 @@ class Observables:
         }
 
     def _powers(
-        self, measure: SpectralMeasure, f: Floats, n: Floats, processes: Mapping[str, Process]
+        self, measure: SpectralMeasure, f: Floats, n: Floats, processes: Mapping[str, Process], gap: float
     ) -> Values:
-        """Power of drives and sources, and power that leaves."""
+        """Power of drives and sources, and power that leaves, with the share that could break pairs."""
         into = out = 0.0
+        share = np.nan
         for process in processes.values():
             flow = process.energy_flow(measure, f, n)  # type: ignore[attr-defined]
             power = float(flow.quasiparticles[0] + flow.phonons[0])
             if isinstance(process, PhononEscape):
                 out -= power
+                weight = self.setup.collisions.capacity * self.setup.grid.phonon_energies
+                lost = weight * process.rates(measure, f, n).n[0]
+                breaking = self.setup.grid.phonon_energies >= 2.0 * gap * (1.0 - 1e-12)
+                share = float(lost[breaking].sum() / total) if (total := float(lost.sum())) else np.nan
             else:
                 into += power
         unit = self.setup.units.power_density
-        return {"power_injected": into * unit, "power_escaped": out * unit}
+        return {"power_injected": into * unit, "power_escaped": out * unit, "share_above_2gap": share}
 
     def _rates(self, measure: SpectralMeasure, f: Floats, n: Floats) -> Values:
         rates = inverse_lifetimes(self.setup.collisions, measure, f, n)
@@ -141,6 +183,19 @@ class Observables:
             "inverse_quality_factor": float(internal_loss(sigma1, sigma2, share, film)),
             "frequency_shift": float(frequency_shift(sigma2, empty.sigma2[0], share, film)),
         }
+
+
+def _strength(case: BoltzmannCase) -> tuple[str, float, str] | None:
+    """Symbol, factor and unit of what a strength stands for; None where it stands for several things."""
+    if len(case.microwaves) + len(case.injections) != 1:
+        return None
+    if case.microwaves:
+        (mode,) = case.microwaves
+        if mode.photons is not None:
+            return "$\\bar n$", mode.photons, "1"
+        assert mode.absorbed_power is not None
+        return "$P$", mode.absorbed_power, "W m-3"
+    return "$P$", case.injections[0].power, "W m-3"
 
 
 def _inverse(function: Callable[[float], float], value: float) -> float:

@@ -305,7 +305,7 @@ class _Run:
             values = self._values(problem, state)
             if rate is not None:
                 values["drive_rate"] = rate / self.setup.units.time
-            values |= self.closed_forms.steady(self.case.sweep.temperature[t], strength)
+            values |= self.closed_forms.steady(self.case.sweep.temperature[t], strength, values)
             recorder.record(place, values, self._where(t, s).removesuffix(": "))
 
     def _steady(
@@ -328,7 +328,9 @@ class _Run:
 
     def _values(self, problem: HomogeneousProblem, state: State) -> Values:
         measure = problem.measure(state)
-        return self.observables.of(state.f, state.n, float(state.gap[0]), measure, problem.processes)
+        gap = float(state.gap[0])
+        values = self.observables.of(state.f, state.n, gap, measure, problem.processes)
+        return values | self.closed_forms.lifetimes(gap)
 
     def _where(self, t: int, s: int) -> str:
         """A point, in front of a message."""

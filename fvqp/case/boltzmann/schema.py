@@ -343,9 +343,13 @@ class Figure(Table):
         "distribution",
         "phonons",
         "density",
+        "inverse_density",
         "x_qp",
         "energies",
+        "temperatures",
         "gap",
+        "gap_suppression",
+        "recombination",
         "conductivity",
         "lifetimes",
         "resonator",
@@ -353,8 +357,9 @@ class Figure(Table):
     file: Annotated[str, Field(pattern=r"^[\w.-]+\.(png|pdf|svg)$")] | None = None
     """File name in ``figures/``; default: the kind, as PNG."""
     title: str | None = None
-    compare: Literal["analytic"] | None = None
-    """``analytic``: closed forms beside the curves where the case has some."""
+    compare: Literal["analytic", "thermal"] | None = None
+    """``analytic``: closed forms beside the curves where the case has some; ``thermal``: what the thermal
+    distribution with as many quasiparticles would have."""
 
 
 class Solver(Table):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -45,9 +46,16 @@ SYMBOLS = {
     "sigma2": "$\\sigma_2/\\sigma_\\mathrm{n}$",
     "inverse_quality_factor": "$1/Q_\\mathrm{i}$",
     "frequency_shift": "$\\delta f/f$",
+    "gap_suppression": "$1-\\Delta/\\Delta_0$",
+    "temperature_qp": "$T_\\mathrm{qp}$",
+    "recombination_rate": "$\\langle1/\\tau_\\mathrm{r}\\rangle$",
 }
 MOST_CURVES = 8
 """Curves in one panel; of longer sweeps evenly chosen ones are shown."""
+MARKED = 25
+"""Points of a curve up to which each has a marker."""
+_POWER = re.compile(r"(?<=[A-Za-zµ])(-?[1-9])\b")
+"""An exponent in a unit, such as in m-3."""
 
 
 @dataclass
@@ -124,7 +132,7 @@ def draw_curves(
     return scale
 
 
-def draw_legend(axes: Axes, shifted: bool, loc: str | None = None) -> None:
+def draw_legend(axes: Axes, shifted: bool, loc: str | None = None, title: str = "") -> None:
     """The legend: at ``loc``, or beside the curves if these are many; in their order if shifted."""
     handles, names = axes.get_legend_handles_labels()
     if not names:
@@ -133,7 +141,7 @@ def draw_legend(axes: Axes, shifted: bool, loc: str | None = None) -> None:
     if loc is None and len(names) > 4:
         place = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)}
     step = -1 if shifted else 1
-    axes.legend(handles[::step], names[::step], fontsize=7, **place)
+    axes.legend(handles[::step], names[::step], fontsize=7, title=title or None, title_fontsize=7, **place)
 
 
 def label_of(values: xr.DataArray, unit: str) -> str:
@@ -142,7 +150,12 @@ def label_of(values: xr.DataArray, unit: str) -> str:
     symbol = str(
         values.attrs.get("symbol") or SYMBOLS.get(name, SYMBOLS.get(name.removesuffix("_junction"), name))
     )
-    return f"{symbol} ({unit})" if unit and unit != "1" else symbol
+    return f"{symbol} ({unit_text(unit)})" if unit and unit != "1" else symbol
+
+
+def unit_text(unit: str) -> str:
+    """A unit with its exponents raised."""
+    return _POWER.sub(lambda match: f"$^{{{match[1]}}}$", unit)
 
 
 def evenly(count: int, most: int) -> NDArray[np.intp]:
@@ -155,6 +168,27 @@ def name_of(coordinate: xr.DataArray, row: int) -> str:
         return str(coordinate.values[row])
     scaled, unit = with_prefix(coordinate)
     return f"{label_of(coordinate, '')} = {scaled[row]:.3g} {'' if unit == '1' else unit}".rstrip()
+
+
+def value_text(coordinate: xr.DataArray, row: int) -> str:
+    """One value of an axis over decades, with a prefix or power of ten of its own.
+
+    Attributes ``factor`` and ``shown_units`` of the axis say in which quantity it is read.
+    """
+    if coordinate.dtype.kind not in "fiu":
+        return str(coordinate.values[row])
+    value = float(coordinate.values[row]) * float(coordinate.attrs.get("factor", 1.0))
+    unit = str(coordinate.attrs.get("shown_units", unit_of(coordinate)))
+    if unit in ("s", "K", "V", "A", "Hz"):
+        # lifted by what rounding to three digits lifts it
+        power, prefix = prefix_of(float(f"{abs(value):.3g}")) if value else (1.0, "")
+        value, unit = value / power, f"{prefix}{unit}"
+    text = f"{value:.3g}"
+    if "e" in text or abs(value) >= 1e4:
+        mantissa, exponent = f"{value:.2e}".split("e")
+        mantissa = mantissa.rstrip("0").rstrip(".")
+        text = f"$10^{{{int(exponent)}}}$" if mantissa == "1" else f"${mantissa}\\cdot10^{{{int(exponent)}}}$"
+    return f"{label_of(coordinate, '')} = {text} {'' if unit == '1' else unit_text(unit)}".rstrip()
 
 
 def unit_of(values: xr.DataArray) -> str:

@@ -78,9 +78,9 @@ def _gap(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
 
 KINDS: dict[str, Drawing] = {
     "gap_function": _functions(
-        "$\\mathrm{Re}\\,\\Delta$, $\\mathrm{Im}\\,\\Delta$ (meV)", "gap_real", "gap_imag", scale=1e3
+        "$\\mathrm{Re}\\,\\Delta$, $\\mathrm{Im}\\,\\Delta$ (dashed) (meV)", "gap_real", "gap_imag", scale=1e3
     ),
-    "renormalization": _functions("$\\mathrm{Re}\\,Z$, $\\mathrm{Im}\\,Z$", "Z_real", "Z_imag"),
+    "renormalization": _functions("$\\mathrm{Re}\\,Z$, $\\mathrm{Im}\\,Z$ (dashed)", "Z_real", "Z_imag"),
     "dos": _dos,
     "interaction": _interaction,
     "gap": _gap,
