@@ -7,7 +7,9 @@ program has started PETSc before, its choice holds.
 
 import contextlib
 import ctypes
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import petsc4py
 
@@ -15,7 +17,7 @@ petsc4py.init(["-no_signal_handler"])
 
 from petsc4py import PETSc  # noqa: E402
 
-__all__ = ["PETSc", "option_used", "own_errors"]
+__all__ = ["PETSc", "option_used", "own_errors", "weakly"]
 
 
 def option_used(name: str) -> bool:
@@ -27,6 +29,22 @@ def option_used(name: str) -> bool:
     answer = ctypes.c_int(0)
     ask(None, name.encode(), ctypes.byref(answer))
     return bool(answer.value)
+
+
+def weakly(method: Callable[..., Any]) -> Callable[..., Any]:
+    """A callback that does not keep the object of a bound method alive.
+
+    For objects that own what calls them: Python's garbage collector does not see references through PETSc.
+    PETSc frees a solver that was merely dropped at the next ``PETSc.garbage_cleanup``.
+    """
+    reference = weakref.WeakMethod(method)
+
+    def call(*arguments: Any) -> Any:
+        alive = reference()
+        assert alive is not None
+        return alive(*arguments)
+
+    return call
 
 
 @contextlib.contextmanager

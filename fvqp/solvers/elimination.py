@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
@@ -20,14 +21,14 @@ from numpy.typing import NDArray
 from scipy.linalg import lu_factor, lu_solve
 
 from fvqp.errors import ConvergenceError
-from fvqp.petsc import PETSc
+from fvqp.petsc import PETSc, weakly
 
 Floats = NDArray[np.float64]
 
-#: Iterations of GMRES for which an old factorization is kept; making one costs as much as some 30 of them.
-PATIENCE = 10
-
-
+#: Iterations of GMRES before it starts anew, and a third of those before it gives up an old factorization.
+_RESTART = 30
+#: What a factorization costs in iterations of GMRES (measured: 20 to 30 from 300 to 1600 dense unknowns).
+_PRICE = 25
 #: A step larger than this, relative to the scale of its unknown, is not left to an old factorization.
 _LARGE = 2.0
 #: Unknowns smaller than this are as good as zero: products of them underflow.
@@ -105,7 +106,8 @@ class EliminatedLU:
 class ShiftedSolver:
     """``(σ − J(y)) δ = r`` by GMRES, with an elimination for some earlier y and σ as its preconditioner.
 
-    The elimination is repeated where GMRES becomes slow. PETSc options with the given prefix reach the KSP.
+    The elimination is repeated as soon as a solve costs more than all since the last one did on average, its
+    own price included. PETSc options with the given prefix reach the KSP.
 
     Attributes:
         factorizations, iterations: how many there were.
@@ -132,15 +134,19 @@ class ShiftedSolver:
         self._lu: EliminatedLU | None = None
         self._factored_shift = 0.0
         self._worn = True
+        self._spent, self._solves = 0, 0
         self._y, self._shift, self._scale = np.zeros(shape), 0.0, np.ones(shape)
+        PETSc.garbage_cleanup(PETSc.COMM_SELF)  # of solvers before
         size = shape[0] * shape[1]
-        self._matrix = PETSc.Mat().createPython((size, size), context=self, comm=PETSc.COMM_SELF)
+        self._matrix = PETSc.Mat().createPython(
+            (size, size), SimpleNamespace(mult=weakly(self.mult)), PETSc.COMM_SELF
+        )
         self._matrix.setUp()
         self._ksp = PETSc.KSP().create(PETSc.COMM_SELF)
         self._ksp.setOptionsPrefix(prefix)
         self._ksp.setOperators(self._matrix)
         self._ksp.setType("gmres")
-        self._ksp.setGMRESRestart(3 * PATIENCE)
+        self._ksp.setGMRESRestart(_RESTART)
         self._ksp.getPC().setType("none")
         self._ksp.setFromOptions()
         self._right, self._solution = self._matrix.createVecs()
@@ -175,13 +181,15 @@ class ShiftedSolver:
                 continue
             self._y, self._shift, self._scale = y, shift, np.maximum(scale, TINY)
             self._right.array = (first / self._scale).ravel()
-            self._ksp.setTolerances(rtol=rtol, atol=0.0, divtol=1e20, max_it=3 * PATIENCE)
+            self._ksp.setTolerances(rtol=rtol, atol=0.0, divtol=1e20, max_it=_RESTART)
             self._solution.set(0.0)
             self._ksp.solve(self._right, self._solution)
             taken = self._ksp.getIterationNumber()
             self.iterations += taken
             if self._ksp.getConvergedReason() > 0:
-                self._worn = taken > PATIENCE
+                self._spent += taken + 1
+                self._solves += 1
+                self._worn = (taken + 1) * self._solves > self._spent
                 return np.asarray(self._solution.array_r.reshape(self._shape) * self._scale)
             if fresh:
                 raise ConvergenceError(
@@ -197,6 +205,7 @@ class ShiftedSolver:
         self._lu = None  # gives its memory back before the next one is made
         self._lu = EliminatedLU(self._blocks(y), shift)
         self._factored_shift, self._worn = shift, False
+        self._spent, self._solves = _PRICE, 0
         self.factorizations += 1
         return True
 

@@ -100,12 +100,15 @@ def solve_fixed_point(
     snes.setConvergenceTest(converged)
     snes.setTolerances(max_it=max_evaluations)
     snes.setFromOptions()
-    with own_errors():
-        snes.solve(None, x)
-    reason = snes.getConvergedReason()
-    last = history[-1]
-    result = FixedPoint(np.array(x.array_r), len(history), last)
-    snes.destroy()
+    try:
+        with own_errors():
+            snes.solve(None, x)
+        reason = snes.getConvergedReason()
+        last = history[-1]
+        result = FixedPoint(np.array(x.array_r), len(history), last)
+    finally:
+        for item in (snes, f, x):
+            item.destroy()
     if reason <= 0 or last > tolerance:
         raise ConvergenceError(
             f"{what}: not converged after {result.evaluations} evaluations, change {last:.3g}, "

@@ -246,6 +246,7 @@ def correct(
     ksp.setFromOptions()
     ksp.solve(b, x)
     result = d, ksp.getIterationNumber(), ksp.getConvergedReason()
-    for item in (ksp, matrix, b, x):
+    # Handles that are merely dropped would keep PETSc's objects, and with them the arrays of the operator.
+    for item in (pc, ksp, matrix, b, x):
         item.destroy()
     return result

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 import fvqp.kernel_cache  # noqa: F401
 from fvqp.errors import ConvergenceError
+from fvqp.petsc import PETSc
 from fvqp.solvers.batched_lu import TooMuchFill
 from fvqp.solvers.krylov import EnergySweep, Operator, correct, reason_name
 from fvqp.solvers.lanes import LANES
@@ -121,6 +122,7 @@ class LinearSolver:
         memory: int = MEMORY,
         prefix: str = "fvqp_",
     ) -> None:
+        PETSc.garbage_cleanup(numbering.comm)  # of solvers before
         self.numbering = numbering
         self.symmetric = symmetric
         self.tolerance = tolerance

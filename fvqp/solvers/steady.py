@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fvqp.errors import ConvergenceError
-from fvqp.petsc import PETSc
+from fvqp.petsc import PETSc, weakly
 from fvqp.solvers.elimination import ShiftedSolver, defaults
 from fvqp.solvers.rate_equations import NEGLIGIBLE, RateEquations, updated
 
@@ -91,9 +91,9 @@ class SteadySolver:
         self._snes = PETSc.SNES().create(PETSc.COMM_SELF)
         self._snes.setOptionsPrefix("fvqp_steady_")
         self._snes.setType("python")
-        self._snes.setPythonContext(SimpleNamespace(step=self._step))
-        self._snes.setFunction(self._function, self._y.duplicate())
-        self._snes.setConvergenceTest(self._test)
+        self._snes.setPythonContext(SimpleNamespace(step=weakly(self._step)))
+        self._snes.setFunction(weakly(self._function), self._y.duplicate())
+        self._snes.setConvergenceTest(weakly(self._test))
         self._snes.setTolerances(max_it=max_iterations)
         with defaults("fvqp_steady_", {"snes_linesearch_type": "basic"}):
             self._snes.setFromOptions()

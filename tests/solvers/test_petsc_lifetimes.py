@@ -1,0 +1,72 @@
+"""Solvers leave nothing behind: neither PETSc's objects nor what these refer to outlive them."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from mpi4py import MPI
+from rate_problems import Chain
+
+from fvqp.petsc import PETSc
+from fvqp.solvers import krylov
+from fvqp.solvers.fixed_point import solve_fixed_point
+from fvqp.solvers.steady import SteadySolver
+from fvqp.solvers.transient import Transient
+
+MATRIX = np.diag(np.arange(1.0, 9.0)) + 0.1
+
+
+class Large:
+    """Stands for the arrays that callbacks refer to."""
+
+    def product(self, x: Any, out: Any) -> None:
+        out[:] = MATRIX @ x
+
+    def inverse(self, r: Any) -> Any:
+        return r / np.diag(MATRIX)[:, None]
+
+    def halved(self, x: Any) -> Any:
+        return 0.5 * x + 1.0
+
+
+def corrected() -> object:
+    large, one = Large(), np.ones(2)
+    krylov.correct(
+        np.ones((8, 2)), one, large.product, large.inverse,
+        comm=MPI.COMM_SELF, tolerance=1e-10, constant=True, prefix="fvqp_",
+    )  # fmt: skip
+    return large
+
+
+def at_rest() -> object:
+    large = Large()
+    solve_fixed_point(large.halved, np.zeros(3), comm=MPI.COMM_SELF, tolerance=1e-8, what="x")
+    return large
+
+
+def steady() -> object:
+    chain = Chain(pump=0.5)
+    solver = SteadySolver(chain)
+    solver.solve(chain.steady())
+    return solver
+
+
+def evolved() -> object:
+    chain = Chain(pump=0.5)
+    transient = Transient(chain)
+    list(transient.run(chain.steady(), [1e-3]))
+    return transient
+
+
+@pytest.mark.parametrize("use", [corrected, at_rest, steady, evolved])
+def test_nothing_outlives_a_solver(use: Callable[[], object]) -> None:
+    used = weakref.ref(use())
+    gc.collect()
+    PETSc.garbage_cleanup(PETSc.COMM_SELF)
+    gc.collect()
+    assert used() is None
