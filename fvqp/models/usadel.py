@@ -243,7 +243,7 @@ class UsadelProblem:
         """
         n, sources = self.device.mesh.n_cells, 2 * len(self.device.junctions)
         components = 2 if self.supercurrent is not None and self.coupling else 1
-        stored = 53 if self.gap.follows_bias else sources * components
+        stored = 10 if self.gap.follows_bias else sources * components
         block = 90 * components**2
         return 8.0 * n * (self.grid.n * stored + min(BLOCK, self.grid.n) * block)
 
