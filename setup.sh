@@ -178,7 +178,8 @@ from_source() {
         *) compiles cc c "$main" -llapack -lblas || compiles cc c "$main" -lopenblas ||
             { pypi_blas; options="$options --with-blaslapack-lib=[$blas]"; } ;;
     esac
-    say "compiling PETSc $petsc_version and petsc4py: 10 to 20 minutes on 2 cores"
+    imports_petsc "$venv/bin/python" ||
+        say "compiling PETSc $petsc_version and petsc4py: 10 to 20 minutes on 2 cores"
     # pip's cache does not look at the configure options; an isolated build would compile PETSc once more.
     export PETSC_CONFIGURE_OPTIONS="${options# }"
     unset PETSC_DIR PETSC_ARCH
@@ -189,7 +190,12 @@ from_source() {
 }
 
 case ${SETUP_ROUTE:-auto} in
-    auto) if can_present; then route=present; elif can_distribution; then route=distribution; else route=source; fi ;;
+    # Another route would throw away a PETSc that took long to compile.
+    auto)
+        if [ "$made_route" = source ]; then route=source
+        elif can_present; then route=present
+        elif can_distribution; then route=distribution
+        else route=source; fi ;;
     present) can_present || die "${PYTHON:-python3} (3.11 or newer?) cannot import petsc4py; name one that can: PYTHON=..." ;;
     distribution) can_distribution || die "this distribution has no fitting PETSc packages, or there is neither root nor sudo" ;;
     source) ;;
