@@ -1,0 +1,136 @@
+"""The published drive against closed forms of Fischer and Catelani, Phys. Rev. Applied 19, 054087 (2023).
+
+Closed forms know no bins: photon ladders for the distribution (theory, driven-ladder), Eqs. 47 to 53 of the
+paper for density and gap. The case is run with fewer bins and points.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from scipy import constants
+
+import fvqp
+from fvqp.models.driven import DrivenDistribution, effective_temperature, envelope
+
+CASE = Path(__file__).parents[2] / "cases" / "fischer2023" / "microwave_drive.toml"
+KAPPA, STEP, TAU0 = 1.764, 1.0 / 9.0, 438e-9
+
+
+@cache
+def driven(bins: int, temperature: str, strengths: str, maximum: str = "5") -> xr.Dataset:
+    """The case with so many bins a photon step."""
+    overrides = [
+        f'energies.width="{STEP / bins} Delta0"',
+        f'energies.maximum="{maximum} Delta0"',
+        f"sweep.temperature={temperature}",
+        f"sweep.strength={strengths}",
+    ]
+    return fvqp.run(CASE, overrides=overrides).dataset
+
+
+def t_star(photons: float) -> float:
+    """T_* in Δ0."""
+    return float(effective_temperature(KAPPA, TAU0, STEP, photons))
+
+
+def test_effective_temperature_of_table_one():
+    """T_* = 0.565 Δ0 at 2·10⁷ photons, by Eq. 35 in SI units."""
+    delta, kt = 180e-6, 180e-6 / 1.764
+    sixth = 105.0 / 64.0 * kt**3 * 1.0 * TAU0 * (20e-6) ** 2 * delta * 2e7
+    assert sixth ** (1 / 6) / delta == pytest.approx(t_star(2e7), rel=1e-9)
+    assert t_star(2e7) == pytest.approx(0.565, abs=0.001)
+
+
+@pytest.mark.parametrize(("photons", "middle"), [(5e6, 0.005), (1e7, 0.025)])
+def test_distribution_over_twelve_decades(photons, middle):
+    """f over that of the ladders is constant from 2 T_* above the gap on.
+
+    Measured in the middle of photon steps: 0.1 % and 2 %; next to the jumps, 4 % and 5 %. The bin below a
+    jump holds a part of the states above it, and is left out. What lies below 1e-12 of the largest f comes
+    from phonons above 2Δ that are absorbed, which ladders do not know.
+    """
+    bins = 9
+    data = driven(bins, '"0.05 K"', f"[{photons:g}]").isel(temperature=0, strength=0)
+    energies, f = data["energy"].values / data.attrs["delta0_eV"], data["f"].values
+    ladders = DrivenDistribution(STEP, TAU0 * photons, KAPPA, maximum=6.0, photons=photons)
+    place = np.round((energies - 1.0) / STEP % 1.0 * bins - 0.5).astype(int)
+    seen = (energies > 1.0 + 2.0 * t_star(photons)) & (f > 1e-12 * f.max()) & (place < bins - 1)
+    assert f[seen].min() < 1e-11 * f.max()
+    ratio = np.log(f[seen] / ladders(energies[seen]))
+    ratio -= np.median(ratio)
+    assert np.abs(ratio).max() < 0.06
+    inside = (place[seen] > 1) & (place[seen] < bins - 1)
+    assert np.abs(ratio[inside]).max() < middle
+
+
+def test_envelope_over_six_decades():
+    """The closed formula follows f in the middle of the photon steps."""
+    photons, bins = 1e7, 9
+    data = driven(bins, '"0.05 K"', f"[{photons:g}]").isel(temperature=0, strength=0)
+    energies, f = data["energy"].values / data.attrs["delta0_eV"], data["f"].values
+    phase = ((energies - 1.0) / STEP) % 1.0
+    middle = (
+        (np.abs(phase - 0.5) < 0.5 / bins) & (energies > 1.0 + 2.0 * t_star(photons)) & (f > 1e-12 * f.max())
+    )
+    formula = envelope(
+        energies[middle], STEP, TAU0 * photons, KAPPA, matching=energies[middle][0], photons=photons
+    )
+    assert f[middle][0] / f[middle][-1] > 1e6
+    # 1 % of the formula by itself where T_* is 4.5 photon steps, the rest as of the ladders
+    np.testing.assert_allclose(f[middle] / f[middle][0], formula, rtol=0.1)
+
+
+def test_density_in_both_regimes():
+    """Thermal phonons, then the drive, make the quasiparticles.
+
+    Closed forms leave out k_BT/Δ where phonons of the bath generate, T_*³ where the drive does.
+    """
+    data = driven(9, '["0.1 K", "0.15 K"]', "[1e6, 5e6, 2e7, 5e7]")
+    found, closed = data["x_qp"].values, data["x_qp_analytic"].values
+    delta0 = data.attrs["delta0_eV"]
+    for t, temperature in enumerate(data["temperature"].values):
+        cold = constants.k * temperature / constants.e / delta0
+        for s, photons in enumerate(data["strength"].values):
+            neglected = cold + t_star(photons) ** 3
+            assert found[t, s] == pytest.approx(closed[t, s], rel=neglected), (temperature, photons)
+    np.testing.assert_allclose(found[:, :3], closed[:, :3], rtol=0.1)
+    # the bath no longer counts
+    assert found[0, 3] == pytest.approx(found[1, 3], rel=0.01)
+    assert found[0, 3] > 1e4 * found[0, 0]
+
+
+def test_gap_shift_against_drive_and_bath():
+    """δΔ/Δ0 = −x_qp (1 − 0.42 T_* + 0.22 T_*²), next term of order 0.2 T_*³; falls with both."""
+    data = driven(9, '["0.1 K", "0.15 K"]', "[1e6, 5e6, 2e7, 5e7]")
+    shift, x = data["gap_suppression"].values, data["x_qp"].values
+    for s, photons in enumerate(data["strength"].values):
+        t = t_star(photons)
+        assert shift[0, s] / x[0, s] == pytest.approx(1.0 - 0.42 * t + 0.22 * t**2, abs=0.01 + 0.2 * t**3), (
+            photons
+        )
+    assert np.all(np.diff(shift[:, 2:], axis=1) > 0.0) and np.all(np.diff(shift, axis=0) > 0.0)
+    # a weak drive thins out the thermal ones: recombination grows with the energy, generation does not
+    assert x[1, 1] < x[1, 0]
+
+
+def test_gap_that_follows_moves_as_far():
+    """Solved for the gap too, at a drive that lowers it by 3·10⁻⁴."""
+    overrides = [
+        f'energies.width="{STEP / 5} Delta0"',
+        'energies.maximum="6 Delta0"',
+        'energies.lowest_gap="0.9 Delta0"',
+        'sweep.temperature="0.15 K"',
+        "sweep.strength=[1e8]",
+        "figures=[]",
+    ]
+    fixed = fvqp.run(CASE, overrides=overrides).dataset
+    follows = fvqp.run(CASE, overrides=[*overrides, 'gap.model="follows"']).dataset
+    moved = 1.0 - float(follows["gap"].squeeze()) / follows.attrs["delta0_eV"]
+    # to first order in the shift, and the order of the bins that the edge leaves
+    assert moved == pytest.approx(float(fixed["gap_suppression"].squeeze()), rel=0.05)
+    assert moved == pytest.approx(float(follows["gap_suppression"].squeeze()), rel=1e-6)
