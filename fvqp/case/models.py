@@ -18,6 +18,7 @@ PACKAGES = {
     "boltzmann": "fvqp.case.boltzmann",
     "eliashberg": "fvqp.case.eliashberg",
     "clusters": "fvqp.case.clusters",
+    "localized": "fvqp.case.localized",
 }
 
 

@@ -98,7 +98,7 @@ def test_alias_table_draws_in_proportion() -> None:
 def test_error_of_a_correlated_series() -> None:
     generator = np.random.default_rng(3)
     memory, n = 0.9, 2000
-    z = []
+    z, times = [], []
     for _ in range(60):
         noise = generator.standard_normal(n)
         x = np.empty(n)
@@ -107,10 +107,12 @@ def test_error_of_a_correlated_series() -> None:
             x[k] = memory * x[k - 1] + noise[k]
         found = statistics.estimate(x)
         z.append(found.mean / found.error)
-        # (1 + a)/(1 - a) of an autoregressive process, 19; the window leaves an error of some 15 %.
-    assert 0.75 < np.std(z) < 1.3
+        times.append(found.time)
+    # Standard deviation of 60 normal variates: 1.0 +- 0.09.
+    assert 0.7 < np.std(z) < 1.3
+    # (1 + a)/(1 - a) of an autoregressive process, 19; each time is known to 40 % only, and errs to be long.
+    assert 17.0 < np.mean(times) < 26.0
     assert statistics.autocorrelation_time(generator.standard_normal(5000)) < 1.3
-    assert statistics.autocorrelation_time(x) == pytest.approx(19.0, rel=0.4)
     assert statistics.estimate(np.ones(20)).error == 0.0
 
 

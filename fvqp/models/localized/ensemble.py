@@ -12,14 +12,20 @@ from numpy.typing import ArrayLike, NDArray
 
 from fvqp.errors import CaseError, ConvergenceError, FvqpError
 from fvqp.models.localized.montecarlo import Progress, Simulation
-from fvqp.models.localized.statistics import Estimate, combined, estimate, steady_from
+from fvqp.models.localized.statistics import (
+    Estimate,
+    autocorrelation_time,
+    combined,
+    estimate,
+    steady_from,
+)
 from fvqp.models.localized.trajectory import Trajectory
 from fvqp.results.together import all_or_none
 
 Floats = NDArray[np.float64]
 
 # Averages in the first attempt, and their length in lifetimes of a particle.
-_AVERAGES, _LENGTH = 160, 0.25
+_AVERAGES, _LENGTH = 320, 0.25
 # The tail of the transient hides in the noise: at least this part of a series is left out.
 _LEFT_OUT = 0.25
 
@@ -73,8 +79,10 @@ def measure_steady(
         parts.append(simulation.advance(times))
         series = np.concatenate([part.concentration for part in parts])
         try:
-            start = max(steady_from(series), int(_LEFT_OUT * len(series)))
-            found = estimate(series[start:])
+            least = int(_LEFT_OUT * len(series))
+            start = max(steady_from(series), least)
+            # The start was chosen for a short autocorrelation time: by itself that time is too short.
+            found = estimate(series[start:], autocorrelation_time(series[least:]))
             reached = found.error / found.mean if found.mean > 0.0 else np.inf
         except ConvergenceError:
             found = None

@@ -64,6 +64,7 @@ class Simulation:
     spins : newcomers have a classical spin, up or down alike, and only opposite ones annihilate.
     flip_rate : spin flips per particle, 1/s.
     seed : an integer or a `numpy.random.SeedSequence`; kept as ``seed``.
+    warn : whether ``warnings`` are logged as well.
     near_radius : in metres, overrides the choice of which pairs get times of their own; for tests only, since
         it changes the cost and nothing else.
 
@@ -81,8 +82,10 @@ class Simulation:
         flip_rate: float = 0.0,
         seed: int | np.random.SeedSequence = 0,
         near_radius: float | None = None,
+        warn: bool = True,
     ) -> None:
         self.domain, self.law, self.spins = domain, law, spins
+        self._warns = warn
         if not (math.isfinite(flip_rate) and flip_rate >= 0.0):
             raise CaseError(f"flip_rate: must be finite and not negative, got {flip_rate}")
         if flip_rate > 0.0 and not spins:
@@ -428,7 +431,7 @@ class Simulation:
                     f"bubbles, {self.law.length:.4g} m; take a larger box"
                 )
         elif rate_beyond(0.5 * edge / self.law.length) > _IMAGE_SHARE:
-            least = _least_edge()
+            least = least_edge()
             raise CaseError(
                 f"box: a periodic edge of {edge:.4g} m is less than {least:.3g} r_c = "
                 f"{least * self.law.length:.4g} m: images of a particle within reach would be left out; "
@@ -456,7 +459,8 @@ class Simulation:
     def _warn(self, text: str) -> None:
         if text not in self.warnings:
             self.warnings.append(text)
-            log.warning("%s", text)
+            if self._warns:
+                log.warning("%s", text)
 
 
 def _with_slots(gas: g.Gas, slots: int) -> g.Gas:
@@ -470,7 +474,7 @@ def _with_slots(gas: g.Gas, slots: int) -> g.Gas:
     )
 
 
-def _least_edge() -> float:
+def least_edge() -> float:
     """Periodic edge in r_c at which the images' share of the rate is `_IMAGE_SHARE`."""
     edges = np.arange(10.0, 60.0, 0.5)
     return float(next(edge for edge in edges if rate_beyond(0.5 * edge) <= _IMAGE_SHARE))

@@ -46,7 +46,9 @@ class Estimate:
 def autocorrelation_time(series: ArrayLike) -> float:
     """Integrated autocorrelation time in samples, with Sokal's self-consistent window; at least 1.
 
-    A. D. Sokal, in *Functional Integration* (Plenum, 1997), Sec. 3.
+    The largest sum up to the window counts, so that noise in it errs to the safe side, and the bias that the
+    subtraction of the sample mean leaves is corrected: A. D. Sokal, in *Functional Integration* (Plenum, 1997),
+    Sec. 3; U. Wolff, Comput. Phys. Commun. 156, 143 (2004), Eq. (49).
     """
     x = _series(series)
     x = x - x.mean()
@@ -57,13 +59,18 @@ def autocorrelation_time(series: ArrayLike) -> float:
         return 1.0
     sums = 2.0 * np.cumsum(covariance / covariance[0]) - 1.0
     enough = np.arange(n) >= _WINDOW * sums
-    return max(float(sums[np.argmax(enough)] if enough.any() else sums[-1]), 1.0)
+    window = int(np.argmax(enough)) if enough.any() else n - 1
+    bias = 1.0 / max(1.0 - (2.0 * window + 1.0) / n, 0.5)
+    return max(float(sums[: window + 1].max()) * bias, 1.0)
 
 
-def estimate(series: ArrayLike) -> Estimate:
-    """Mean of a stationary series of equally long averages, and its error."""
+def estimate(series: ArrayLike, least_time: float = 1.0) -> Estimate:
+    """Mean of a stationary series of equally long averages, and its error.
+
+    ``least_time``: autocorrelation time in samples to take if that of the series seems to be shorter.
+    """
     x = _series(series)
-    time = autocorrelation_time(x)
+    time = max(autocorrelation_time(x), least_time)
     independent = len(x) / time
     # The variance of correlated samples about their own mean is too small by this factor.
     scatter = float(np.var(x)) / max(1.0 - 1.0 / independent, 0.5)

@@ -14,7 +14,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from fvqp.errors import FvqpError
-from fvqp.results.figures import clusters, kinetic, spectra, wire
+from fvqp.results.figures import clusters, kinetic, localized, spectra, wire
 from fvqp.results.figures.common import SYMBOLS, Drawing, FigureSpec
 from fvqp.results.files import replacing
 
@@ -23,6 +23,7 @@ FAMILIES: dict[str, dict[str, Drawing]] = {
     "boltzmann": kinetic.KINDS,
     "eliashberg": spectra.KINDS,
     "clusters": clusters.KINDS,
+    "localized": localized.KINDS,
 }
 """Kinds of figures and what draws them, by the attribute ``model`` of a dataset."""
 

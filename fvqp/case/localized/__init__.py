@@ -1,0 +1,1 @@
+"""Cases of localized quasiparticles."""

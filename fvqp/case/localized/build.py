@@ -1,0 +1,243 @@
+"""From a case to simulations: radii, constants, boxes and meshes, by their place in the sweep."""
+
+from __future__ import annotations
+
+import math
+from functools import cached_property
+
+import numpy as np
+from mpi4py import MPI
+from numpy.typing import NDArray
+
+from fvqp.case.localized.profile import generation_profile
+from fvqp.case.localized.schema import BoxTable, LocalizedCase
+from fvqp.errors import CaseError, FvqpError, MeshError
+from fvqp.mesh import Mesh, read_mesh, shape_mesh
+from fvqp.models.localized import (
+    AnnihilationLaw,
+    BurstingBubbles,
+    Domain,
+    Simulation,
+    TailAnnihilation,
+    TailStates,
+    box,
+    mesh_domain,
+)
+from fvqp.models.localized.closure import PACKING
+from fvqp.models.localized.montecarlo import least_edge
+from fvqp.units import to_float
+
+Floats = NDArray[np.float64]
+
+MICROMETRE = 1e-6
+PARTICLES = 10_000
+"""About how many a box holds unless the case says otherwise."""
+FILLED = 0.1
+"""Filling of the states near the gap above which the model ends."""
+
+
+class Localized:
+    """What the points of a case are made of; the same on every rank, each of which has the whole mesh.
+
+    Attributes:
+        states: the material's tail of localized states, one for each radius; none if the case gives all.
+        radius: axis of radii, metres.
+        constant: Γ̄, m³/s; 0 for bubbles.
+        mesh: the mesh, or none for a box.
+        generation: axis of the rates of generation, means over the mesh, 1/(m³ s).
+        shape: (radii, spins, generations, runs).
+    """
+
+    def __init__(self, case: LocalizedCase) -> None:
+        self.case = case
+        self.states = _tail_states(case)
+        pairs = case.annihilation
+        self.radius = np.array(pairs.radius or [state.radius for state in self.states])
+        self.constant = 0.0
+        if pairs.pairs == "tail_states":
+            self.constant = pairs.constant or self.states[0].annihilation_constant
+        self.mesh = _mesh(case)
+        self._cells: Floats | None = None
+        if case.profile is not None:
+            assert self.mesh is not None
+            self._cells = generation_profile(case, self.mesh)
+            share = self.mesh.volume / self.mesh.volume.sum()
+            self.generation = np.array(case.profile.scale) * float(np.sum(share * self._cells))
+        else:
+            self.generation = np.array(case.sweep.generation)
+        runs = max(case.monte_carlo.runs, 1)
+        self.shape = (len(self.radius), len(case.sweep.spin), len(self.generation), runs)
+
+    @property
+    def simulated(self) -> bool:
+        return self.case.monte_carlo.runs > 0
+
+    def places(self) -> list[tuple[int, ...]]:
+        return [tuple(map(int, place)) for place in np.ndindex(self.shape)]
+
+    def law(self, radius: int) -> TailAnnihilation | BurstingBubbles:
+        if self.case.annihilation.pairs == "bubbles":
+            return BurstingBubbles(float(self.radius[radius]))
+        return TailAnnihilation(float(self.radius[radius]), self.constant)
+
+    def closure(self, radius: int) -> AnnihilationLaw | None:
+        """The law of annihilation without fluctuations; bubbles have none."""
+        law = self.law(radius)
+        return AnnihilationLaw(law) if isinstance(law, TailAnnihilation) else None
+
+    def rates(self, generation: int) -> float | Floats:
+        """A, 1/(m³ s): a number, or one for each cell of the rank's mesh."""
+        if self.case.profile is None or self._cells is None:
+            return float(self.generation[generation])
+        return self._cells * self.case.profile.scale[generation]
+
+    def in_file_order(self, cells: Floats) -> Floats:
+        """Values of the rank's cells by their number in the mesh file, as results have them."""
+        assert self.mesh is not None
+        out = np.empty_like(cells)
+        out[self.mesh.global_id] = cells
+        return out
+
+    def flip_time(self, spin: int) -> float:
+        """Seconds; infinite if spins are conserved, none (nan) without spins."""
+        name = self.case.sweep.spin[spin]
+        return {"none": math.nan, "conserved": math.inf}.get(name) or to_float(name, "s")
+
+    def domain(self, radius: int, generation: int) -> Domain:
+        """The mesh, or a box for this point."""
+        if self.mesh is not None:
+            return self._mesh_domain
+        table = self.case.box or BoxTable()
+        if table.edges is not None:
+            return box(table.edges, table.periodic)
+        particles = table.particles or PARTICLES
+        edge = float((particles / self._expected(radius, generation)) ** (1.0 / 3.0))
+        # Dense quasiparticles: as many more as it takes until their periodic images do not matter.
+        return box([max(edge, least_edge() * float(self.radius[radius]))] * 3)
+
+    @cached_property
+    def _mesh_domain(self) -> Domain:
+        assert self.mesh is not None
+        given = self.case.extrusion
+        cross = None if given is None or given.cross_section is None else tuple(given.cross_section)
+        return mesh_domain(
+            self.mesh,
+            thickness=None if given is None else given.thickness,
+            cross_section=None if cross is None else (cross[0], cross[1]),
+        )
+
+    def _expected(self, radius: int, generation: int) -> float:
+        """Concentration, roughly, 1/m³."""
+        closure = self.closure(radius)
+        if closure is None:
+            return PACKING / (4.0 * math.pi / 3.0) / float(self.radius[radius]) ** 3
+        return float(closure.stationary(self.generation[generation]))
+
+    def simulation(self, place: tuple[int, ...], *, warn: bool = False) -> Simulation:
+        """A new run; its random numbers are a stream of their own.
+
+        Raises:
+            CaseError: names the point and what is wrong with it.
+        """
+        radius, spin, generation, _ = place
+        seed = np.random.SeedSequence(self.case.monte_carlo.seed, spawn_key=place)
+        flip_time = self.flip_time(spin)
+        rates = self.rates(generation)
+        try:
+            return Simulation(
+                self.domain(radius, generation),
+                self.law(radius),
+                generation=rates if isinstance(rates, float) else self.in_file_order(rates),
+                spins=not math.isnan(flip_time),
+                flip_rate=0.0 if math.isnan(flip_time) else 1.0 / flip_time,
+                seed=seed,
+                warn=warn,
+            )
+        except FvqpError as error:
+            raise type(error)(f"{self.case.source}: {self.where(place)}: {error}") from None
+
+    def where(self, place: tuple[int, ...]) -> str:
+        """A place, for messages."""
+        radius, spin, generation, run = place
+        parts = [f"radius {self.radius[radius] / MICROMETRE:.4g} um"]
+        if len(self.case.sweep.spin) > 1:
+            parts.append(f"spin {self.case.sweep.spin[spin]}")
+        parts.append(f"generation {self.generation[generation] * MICROMETRE**3:.4g} 1/(s um^3)")
+        if self.shape[3] > 1:
+            parts.append(f"run {run}")
+        return ", ".join(parts)
+
+    def warnings(self) -> list[str]:
+        """What speaks against the model or the box, each with the first point of which it is true.
+
+        Raises:
+            CaseError: a point that cannot be computed.
+        """
+        found: dict[str, tuple[str, int]] = {}
+        for state in self.states:
+            for text in state.warnings:
+                found.setdefault(text, (text, 1))
+        points = [place for place in self.places() if place[3] == 0]
+        for place in points if self.simulated else []:
+            for text in self.simulation(place).warnings:
+                kind = "".join(letter for letter in text if letter not in "0123456789.e+-")
+                first, count = found.get(kind, (f"{self.where(place)}: {text}", 0))
+                found[kind] = (first, count + 1)
+        found |= self._filled(points)
+        return [
+            first + (f" (and at {count - 1} more points of {len(points)})" if count > 1 else "")
+            for first, count in found.values()
+        ]
+
+    def _filled(self, points: list[tuple[int, ...]]) -> dict[str, tuple[str, int]]:
+        """Points at which quasiparticles fill the states near the gap."""
+        if self.case.material is None:
+            return {}
+        states = self.case.material.density_of_states * self.states[0].gap
+        full = [place for place in points if self._expected(place[0], place[2]) > FILLED * states]
+        if not full:
+            return {}
+        filling = self._expected(full[0][0], full[0][2]) / states
+        text = f"{self.where(full[0])}: the filling c/(ν0 Δ) = {filling:.3g} is not small"
+        return {"filling": (text, len(full))}
+
+
+def _tail_states(case: LocalizedCase) -> list[TailStates]:
+    material = case.material
+    if material is None:
+        return []
+    gap = material.gap.in_joule(0.0)
+    if material.fluctuation is not None:
+        tails = [strength**0.8 * gap for strength in material.fluctuation]
+    else:
+        tails = [energy.in_joule(gap) for energy in material.tail_energy or ()]
+    try:
+        return [
+            TailStates(
+                gap=gap,
+                diffusivity=material.diffusivity,
+                density_of_states=material.density_of_states,
+                tail_energy=tail,
+                edge_shift=material.edge_shift.in_joule(gap),
+                electron_phonon_time=material.electron_phonon_time,
+                gap_ratio=material.gap_ratio,
+            )
+            for tail in tails
+        ]
+    except CaseError as error:
+        raise CaseError(f"{case.source}: material.{error}") from None
+
+
+def _mesh(case: LocalizedCase) -> Mesh | None:
+    """The whole mesh on this rank."""
+    source, alone = case.mesh, MPI.COMM_SELF
+    if source is None:
+        return None
+    key = "file" if source.file is not None else "shape"
+    try:
+        if source.file is not None:
+            return read_mesh(source.file, scale=to_float(f"1 {source.length_unit}", "m"), comm=alone)
+        assert source.shape is not None
+        return shape_mesh(source.shape.kind, **source.shape.arguments(), comm=alone)
+    except MeshError as error:
+        raise MeshError(f"{case.source}: mesh.{key}: {error}") from None

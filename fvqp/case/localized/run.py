@@ -1,0 +1,289 @@
+"""Running a case of localized quasiparticles: independent runs of all points, shared among the ranks."""
+
+from __future__ import annotations
+
+import logging
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from mpi4py import MPI
+from numpy.typing import NDArray
+
+from fvqp.case.localized.build import MICROMETRE, Localized
+from fvqp.case.localized.schema import LocalizedCase, Relaxation
+from fvqp.case.pointwise import Line, PointRecorder, run_lines
+from fvqp.errors import FvqpError
+from fvqp.mesh import shape_mesh
+from fvqp.models.localized import (
+    Estimate,
+    LocalizedDensity,
+    Simulation,
+    combined,
+    estimate,
+    measure_steady,
+)
+from fvqp.models.localized.domain import sphere_volume
+from fvqp.models.localized.statistics import RELIABLE
+from fvqp.results.dataset import QUANTITIES, SweepDataset
+from fvqp.results.fields import FieldSeries
+from fvqp.results.result import Result
+from fvqp.results.together import on_root
+
+Floats = NDArray[np.float64]
+Values = dict[str, Any]
+log = logging.getLogger(__name__)
+
+POINT = ("radius", "spin", "generation")
+#: Averages between start and end, and batches of them from which cells take their errors.
+AVERAGES, BATCHES = 160, 16
+
+
+def run(case: LocalizedCase, out: str | Path | None, resume: bool, comm: MPI.Comm) -> Result:
+    """Compute a case, see :func:`fvqp.case.run.run`."""
+    plan = Localized(case)
+    warnings = plan.warnings()
+    if comm.rank == 0:
+        for text in warnings:
+            log.warning("%s: %s", case.source, text)
+    sweep = _dataset(plan)
+    sweep.dataset.attrs["warnings"] = "\n".join(warnings)
+
+    def work(line: Line, recorder: PointRecorder) -> None:
+        for place in line:
+            values = _run_one(plan, place) if plan.simulated else {}
+            recorder.record(place, values, plan.where(place))
+
+    def complete(sweep: SweepDataset) -> None:
+        _complete(plan, sweep)
+
+    sources = {"constants": "given in the case" if case.material is None else "material of the case"}
+    lines = [[place] for place in plan.places()]
+    result = run_lines(case, sweep, lines, work, out, resume, comm, sources, complete)
+    if plan.mesh is not None and result.folder is not None:
+        on_root(comm, lambda: _write_fields(plan, result))
+    return result
+
+
+def check(case: LocalizedCase) -> str:
+    """Sizes as text, see :func:`fvqp.case.run.check`."""
+    plan = Localized(case)
+    warnings = plan.warnings()
+    shape = "periodic box" if plan.mesh is None else f"mesh of {plan.mesh.n_global} cells"
+    points = [place for place in plan.places() if place[3] == 0]
+    numbers = [plan.simulation(place).expected_number for place in points] if plan.simulated else []
+    rows = [
+        ("radius", ", ".join(f"{value / MICROMETRE:.4g}" for value in plan.radius) + " um"),
+        (
+            "annihilation",
+            "at once" if plan.constant == 0.0 else f"{plan.constant / MICROMETRE**3:.4g} um^3/s",
+        ),
+        ("domain", shape),
+        ("sweep", f"{len(points)} points: {', '.join(map(str, plan.shape[:3]))} of radius, spin, generation"),
+        ("runs", f"{case.monte_carlo.runs} of each point"),
+    ]
+    if numbers:
+        rows.append(("particles", f"about {min(numbers):.3g} to {max(numbers):.3g}"))
+    rows += [("warning", text) for text in warnings]
+    return "\n".join([f"{case.source}: valid", *(f"  {name:<13}{text}" for name, text in rows)])
+
+
+def recorded_times(relaxation: Relaxation) -> Floats:
+    """Evenly spaced on a logarithmic axis, seconds after generation has been switched off."""
+    start = 1e-6 * relaxation.end if relaxation.start is None else relaxation.start
+    number = max(math.ceil(math.log10(relaxation.end / start) * relaxation.points_per_decade), 1) + 1
+    times = np.geomspace(start, relaxation.end, number)
+    times[0], times[-1] = start, relaxation.end
+    return times
+
+
+def _dataset(plan: Localized) -> SweepDataset:
+    case = plan.case
+    axes = {
+        "radius": plan.radius,
+        "spin": np.array(case.sweep.spin),
+        "generation": plan.generation,
+        "run": np.arange(plan.shape[3]),
+    }
+    flips = np.array([plan.flip_time(spin) for spin in range(plan.shape[1])])
+    coordinates: dict[str, tuple[tuple[str, ...], Any]] = {"flip_time": (("spin",), flips)}
+    if case.relaxation is not None:
+        coordinates["time"] = (("time",), recorded_times(case.relaxation))
+    if plan.mesh is not None:
+        centres = plan.in_file_order(plan.mesh.centroid)
+        coordinates["cell"] = (("cell",), np.arange(plan.mesh.n_global))
+        coordinates |= {axis: (("cell",), centres[:, k]) for k, axis in enumerate("xyz"[: _axes(plan)])}
+    sweep = SweepDataset(
+        axes,
+        coordinates,
+        {
+            "annihilation_m3_per_s": plan.constant,
+            "pairs": case.annihilation.pairs,
+            "seed": case.monte_carlo.seed,
+            "random_numbers": "xoshiro256++ from numpy.random.SeedSequence(seed, spawn_key=(radius, spin, "
+            "generation, run)), places counted from 0",
+        },
+    )
+    if plan.simulated:
+        for name in ("concentration_run", "concentration_run_error", "independent", "correlation_time"):
+            sweep.define(name)
+        if case.relaxation is not None:
+            sweep.define("decay_run", ("time",))
+        if plan.mesh is not None:
+            sweep.define("concentration_cell_run", ("cell",))
+            sweep.define("concentration_cell_run_error", ("cell",))
+    return sweep
+
+
+def _axes(plan: Localized) -> int:
+    """Coordinates that differ from cell to cell."""
+    assert plan.mesh is not None
+    return max(k + 1 for k in range(3) if np.ptp(plan.mesh.points[:, k]) > 0.0)
+
+
+def _run_one(plan: Localized, place: tuple[int, ...]) -> Values:
+    """One run of a point."""
+    case, simulation = plan.case, plan.simulation(place)
+    try:
+        values = _averages(plan, simulation)
+        if case.relaxation is not None:
+            simulation.set_generation(0.0)
+            after = simulation.advance(simulation.time + recorded_times(case.relaxation))
+            values["decay_run"] = after.number[1:] / after.volume
+    except FvqpError as error:
+        raise type(error)(f"{case.source}: {plan.where(place)}: {error}") from None
+    return values
+
+
+def _averages(plan: Localized, simulation: Simulation) -> Values:
+    """Concentration of the steady state (or of the interval that the case asks for)."""
+    table, on_mesh = plan.case.monte_carlo, plan.mesh is not None
+    if table.start is not None and table.end is not None:
+        simulation.advance(table.start)
+        interval = (table.end - table.start) / AVERAGES
+    else:
+        # Of several runs each need not be as accurate as their mean.
+        wanted = min(table.accuracy * math.sqrt(table.runs), 0.5)
+        steady = measure_steady(simulation, wanted, max_events=table.max_events)
+        found, polarization, interval = steady.concentration, steady.polarization, steady.interval
+    if table.start is not None or on_mesh:
+        # Cells are averaged over as long again, once the steady state has been found.
+        number = AVERAGES if table.start is not None else len(polarization)
+        times = simulation.time + interval * np.arange(1, number + 1)
+        trajectory = simulation.advance(times, cells=on_mesh)
+        found, polarization = estimate(trajectory.concentration), trajectory.polarization
+    values: Values = {
+        "concentration_run": found.mean,
+        "concentration_run_error": found.error,
+        "independent": found.independent,
+        "correlation_time": found.time * interval,
+        "events": simulation.events,
+    }
+    if simulation.spins:
+        values["spin_polarization"] = float(np.abs(polarization).mean())
+    if on_mesh:
+        batches = np.array_split(trajectory.cells, BATCHES)
+        means = np.array([batch.mean(axis=0) for batch in batches])
+        values["concentration_cell_run"] = trajectory.cells.mean(axis=0)
+        values["concentration_cell_run_error"] = means.std(axis=0, ddof=1) / math.sqrt(BATCHES)
+    return values
+
+
+def _complete(plan: Localized, sweep: SweepDataset) -> None:
+    """Adds means over the runs, the law of annihilation, and mean field."""
+    dataset = sweep.dataset
+    if plan.simulated:
+        _combine_runs(plan, dataset)
+    cells = plan.mesh is not None
+    law: dict[str, Floats] = {}
+    for place in np.ndindex(plan.shape[:3]):
+        for name, value in _closed_forms(plan, place).items():
+            law.setdefault(name, np.full((*plan.shape[:3], *np.shape(value)), np.nan))[place] = value
+    for name, values in law.items():
+        more = ("cell",) if name.endswith(("_cell", "_cell_law")) and cells else ()
+        _add(dataset, name, (*POINT, *more, *(("time",) if name == "decay_law" else ())), values)
+
+
+def _combine_runs(plan: Localized, dataset: xr.Dataset) -> None:
+    mean, error = np.full((2, *plan.shape[:3]), np.nan)
+    parts = [dataset[name].values for name in ("concentration_run", "concentration_run_error", "independent")]
+    few = 0
+    for place in np.ndindex(plan.shape[:3]):
+        runs = [Estimate(m, e, 1.0, n) for m, e, n in zip(*(part[place] for part in parts), strict=True)]
+        runs = [one for one in runs if np.isfinite(one.mean)]
+        if runs:
+            found = combined(runs)
+            mean[place], error[place] = found.mean, found.error
+            few += found.independent < RELIABLE
+    _add(dataset, "concentration", POINT, mean)
+    _add(dataset, "concentration_error", POINT, error)
+    if few:
+        text = f"{few} of {mean.size} points have fewer than {RELIABLE:g} independent samples: run longer"
+        dataset.attrs["warnings"] = "\n".join(filter(None, [dataset.attrs["warnings"], text]))
+        log.warning("%s: %s", plan.case.source, text)
+    if plan.case.annihilation.pairs == "bubbles":
+        volume = sphere_volume(3) * plan.radius[:, None, None] ** 3
+        _add(dataset, "packing_coefficient", POINT, mean * volume)
+        _add(dataset, "packing_coefficient_error", POINT, error * volume)
+    n = plan.shape[3]
+    if plan.case.relaxation is not None:
+        decay = dataset["decay_run"].values
+        _add(dataset, "decay", (*POINT, "time"), decay.mean(axis=3))
+        if n > 1:
+            _add(dataset, "decay_error", (*POINT, "time"), decay.std(axis=3, ddof=1) / math.sqrt(n))
+    if plan.mesh is not None:
+        values, errors = (dataset[f"concentration_cell_run{end}"].values for end in ("", "_error"))
+        _add(dataset, "concentration_cell", (*POINT, "cell"), values.mean(axis=3))
+        own = np.sqrt(np.sum(errors**2, axis=3)) / n
+        _add(dataset, "concentration_cell_error", (*POINT, "cell"), own)
+
+
+def _closed_forms(plan: Localized, place: tuple[int, ...]) -> Values:
+    """What the law of annihilation and mean field say about a point; nothing about bubbles and spins."""
+    radius, spin, generation = place
+    closure, rates = plan.closure(radius), plan.rates(generation)
+    values: Values = {}
+    if plan.mesh is not None:
+        cells = np.broadcast_to(rates, plan.mesh.n_cells).astype(float)
+        values["generation_cell"] = plan.in_file_order(cells)
+    if closure is None:
+        return values
+    mean = plan.mesh.volume / plan.mesh.volume.sum() if plan.mesh is not None else np.ones(1)
+    values["concentration_mean_field"] = float(np.sum(mean * closure.mean_field(rates)))
+    if plan.case.sweep.spin[spin] != "none":
+        return values
+    mesh = plan.mesh or shape_mesh("grid1d", nx=1, Lx=1.0, comm=MPI.COMM_SELF)
+    density = LocalizedDensity(mesh, closure, rates, diffusivity=plan.case.law.diffusivity or 0.0)
+    steady = density.steady()
+    values["concentration_law"] = float(np.sum(mean * steady))
+    if plan.mesh is not None:
+        values["concentration_cell_law"] = plan.in_file_order(steady)
+    if plan.case.relaxation is not None:
+        decay = density.relax(steady, recorded_times(plan.case.relaxation), generation=0.0)
+        values["decay_law"] = decay @ mean
+    return values
+
+
+def _add(dataset: xr.Dataset, name: str, dims: tuple[str, ...], values: Floats) -> None:
+    dataset[name] = (dims, values, dict(QUANTITIES[name]._asdict()))
+
+
+def _write_fields(plan: Localized, result: Result) -> None:
+    """One step for ParaView for each point, numbered from 0 in the order of the results."""
+    assert plan.mesh is not None and result.folder is not None
+    series = FieldSeries(result.folder)
+    names = ("generation", "concentration", "concentration_error", "concentration_law")
+    stored = {name: name.replace("concentration", "concentration_cell").replace("generation", "generation_cell")
+              for name in names}  # fmt: skip
+    for number, place in enumerate(np.ndindex(plan.shape[:3])):
+        fields = {
+            f"{name} ({'1/(s um^3)' if name == 'generation' else '1/um^3'})": result.dataset[key].values[
+                place
+            ][plan.mesh.global_id]
+            * MICROMETRE**3
+            for name, key in stored.items()
+            if key in result.dataset
+        }
+        series.write(plan.mesh, float(number), fields)

@@ -1,0 +1,284 @@
+"""The schema of a case of localized quasiparticles: what can be said, and what cannot be meant."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from fvqp.case.geometry import MeshSource
+from fvqp.case.quantities import (
+    AnnihilationConstant,
+    Diffusivity,
+    Energy,
+    GenerationRate,
+    Length,
+    Number,
+    Positive,
+    StateDensity,
+    Time,
+    spaced,
+)
+from fvqp.case.tables import AS_LIST, ONCE, Case, Count, Flag, Name, Table
+from fvqp.errors import CaseError, FvqpError
+from fvqp.units import to_float
+
+PositiveNumber = Annotated[Number, Positive]
+Fraction = Annotated[Number, Field(gt=0, lt=1)]
+MOST_PARTICLES = 20_000_000
+"""Particles of a run; more are a slip: they need some gigabytes."""
+
+
+def _kind_of_spin(value: str) -> str:
+    if value in ("none", "conserved"):
+        return value
+    try:
+        time = to_float(value, "s")
+    except FvqpError:
+        raise ValueError(
+            f'expected "none", "conserved" or a spin-flip time such as "1 ms", got "{value}"'
+        ) from None
+    if not time > 0:
+        raise ValueError(f"a spin-flip time must be positive, got {time:g} s")
+    return f"{time!r} s"
+
+
+SpinKind = Annotated[str, AfterValidator(_kind_of_spin)]
+
+
+class Material(Table):
+    """The superconductor, from whose disorder the radius r_c and the constant Γ̄ follow."""
+
+    gap: Energy
+    """Δ."""
+    diffusivity: Diffusivity
+    """D of the normal metal."""
+    density_of_states: StateDensity
+    """ν0 of the normal metal."""
+    electron_phonon_time: Time
+    """τ0."""
+    gap_ratio: PositiveNumber = 1.764
+    """Δ/k_BT_c."""
+    edge_shift: Energy
+    """ε_g, by which disorder lowers and rounds the gap edge."""
+    tail_energy: Annotated[tuple[Energy, ...], AS_LIST, ONCE, Field(min_length=1)] | None = None
+    """ε_T, scale of the tail of localized states; several make an axis of radii."""
+    fluctuation: Annotated[tuple[PositiveNumber, ...], AS_LIST, ONCE, Field(min_length=1)] | None = None
+    """F = (ε_T/Δ)^(5/4), intensity of the fluctuations of the gap, in place of ``tail_energy``."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.gap.relative or not self.gap.value > 0:
+            raise ValueError('gap: expected a positive energy such as "200 ueV", not in units of the gap')
+        if (self.tail_energy is None) == (self.fluctuation is None):
+            raise ValueError("give either tail_energy or fluctuation")
+        if not self.edge_shift.value > 0:
+            raise ValueError("edge_shift: must be positive")
+        if any(not energy.value > 0 for energy in self.tail_energy or ()):
+            raise ValueError("tail_energy: must be positive")
+        return self
+
+
+class Annihilation(Table):
+    """How pairs vanish."""
+
+    pairs: Literal["tail_states", "bubbles"] = "tail_states"
+    """``tail_states``: at the rate of two localized states at their distance; ``bubbles``: at once if they are
+    closer than ``radius``, otherwise never."""
+    radius: Annotated[tuple[Length, ...], AS_LIST, ONCE, Field(min_length=1)] | None = None
+    """r_c of localized states, or the distance of bubbles; default: from the material."""
+    constant: AnnihilationConstant | None = None
+    """Γ̄, of dense quasiparticles; default: from the material."""
+
+
+class Sweep(Table):
+    """What is varied."""
+
+    generation: Annotated[tuple[GenerationRate, ...], spaced("1/m^3/s"), ONCE, Field(min_length=1)] | None = (
+        None
+    )
+    """A: quasiparticles generated, by volume and time; or ``{ from, to, points }``, logarithmic. Not with a
+    ``profile``, which says it."""
+    spin: Annotated[tuple[SpinKind, ...], AS_LIST, ONCE, Field(min_length=1)] = ("none",)
+    """``none``: all pairs annihilate; ``conserved``: those of opposite classical spins; a time: the same, and
+    spins flip, each after this time on average."""
+
+
+class BoxTable(Table):
+    """A box in place of a mesh."""
+
+    particles: Annotated[int, Field(strict=True, ge=100, le=MOST_PARTICLES)] | None = None
+    """About how many the box is to hold: it is a cube, as large as it takes. Default 10 000."""
+    edges: Annotated[tuple[Length, ...], Field(min_length=3, max_length=3)] | None = None
+    """Edges of the box, in place of ``particles``."""
+    periodic: Annotated[tuple[Flag, ...], Field(min_length=3, max_length=3)] = (True, True, True)
+    """Whether the box repeats in each of its directions: ``[true, true, false]`` for a film."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.particles is not None and self.edges is not None:
+            raise ValueError("particles: follows from edges; give one of them")
+        if self.edges is None and not all(self.periodic):
+            raise ValueError("edges: missing: a box that does not repeat is not given by its particles")
+        return self
+
+
+class Extrusion(Table):
+    """What a mesh of fewer than three dimensions lacks."""
+
+    thickness: Length | None = None
+    """Of a mesh of faces."""
+    cross_section: Annotated[tuple[Length, ...], Field(min_length=2, max_length=2)] | None = None
+    """Two edges, of a mesh of lines."""
+
+
+class Earlier(Table):
+    """A results folder of an earlier run."""
+
+    folder: Path
+    """The folder."""
+    variable: Name
+    """What of it: a rate by volume and time, a density (taken with ``capture_time``), or ``f_L``, from which the
+    density follows with the ``dos`` that is stored beside it."""
+    at: dict[Name, str] = Field(default_factory=dict)
+    """Where in its sweep, for every dimension with several values: ``{ V_inj = "0.4 mV" }``."""
+    capture_time: Time | None = None
+    """Mean time after which a mobile quasiparticle is localized; turns densities into rates."""
+    density_of_states: StateDensity | None = None
+    """N0 per spin, for ``f_L``; default: that of the material."""
+
+
+class Profile(Table):
+    """Generation A(x) on a mesh: from regions, a table, or an earlier run."""
+
+    regions: dict[Name, GenerationRate] = Field(default_factory=dict)
+    """Rate in every named region; elsewhere nothing is generated."""
+    table: Path | None = None
+    """File of two columns: position along ``axis``, and rate. Linear in between."""
+    axis: Literal["x", "y", "z"] = "x"
+    """Of the positions in ``table``."""
+    length_unit: Literal["m", "cm", "mm", "um", "nm"] | None = None
+    """Unit of the positions in ``table``."""
+    rate: GenerationRate | None = None
+    """Unit of the rates in ``table``."""
+    results: Earlier | None = None
+    """An earlier run, each cell taking the value of its cell nearest in space."""
+    scale: Annotated[tuple[PositiveNumber, ...], AS_LIST, ONCE, Field(min_length=1)] = (1.0,)
+    """Factors of A(x): the axis ``generation`` of the results, which holds means over the mesh."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if [bool(self.regions), self.table is not None, self.results is not None].count(True) != 1:
+            raise ValueError("give one of regions, table, results")
+        for key in ("length_unit", "rate"):
+            if self.table is not None and getattr(self, key) is None:
+                raise ValueError(f"{key}: missing: the unit of a column of the table")
+            if self.table is None and getattr(self, key) is not None:
+                raise ValueError(f"{key}: is not used without table")
+        if self.table is None and "axis" in self.model_fields_set:
+            raise ValueError("axis: is not used without table")
+        return self
+
+
+class Law(Table):
+    """The law of annihilation that leaves out fluctuations, beside the simulation."""
+
+    diffusivity: Diffusivity | None = None
+    """Of rare hops, on a mesh; default: quasiparticles stay where they are."""
+
+
+class MonteCarlo(Table):
+    """The simulation."""
+
+    runs: Annotated[int, Field(strict=True, ge=0, le=100_000)] = 1
+    """Independent runs of every point; 0: the law of annihilation alone."""
+    seed: Annotated[int, Field(strict=True, ge=0)] = 0
+    """Of the random numbers of all runs."""
+    accuracy: Fraction = 0.01
+    """Relative standard error of the mean concentration of all runs, until which they go on."""
+    start: Time | None = None
+    """Averages are taken from here on, in place of where the steady state is found to begin."""
+    end: Time | None = None
+    """Averages are taken up to here, whatever the ``accuracy``."""
+    max_events: PositiveNumber = 1e9
+    """Events after which a run is given up."""
+
+    @model_validator(mode="after")
+    def _window(self) -> Self:
+        if (self.start is None) != (self.end is None):
+            raise ValueError("start: belongs to end; give both, or neither")
+        if self.start is not None and self.end is not None:
+            if not self.start < self.end:
+                raise ValueError("end: must be later than start")
+            for key in ("accuracy", "max_events"):
+                if key in self.model_fields_set:
+                    raise ValueError(f"{key}: is not used with start and end, which say how long to run")
+        return self
+
+
+class Relaxation(Table):
+    """Decay after generation has been switched off in the steady state."""
+
+    end: Time
+    """Last time that is recorded."""
+    start: Time | None = None
+    """First time that is recorded; default: a millionth of ``end``."""
+    points_per_decade: Count = 5
+    """Times are evenly spaced on a logarithmic axis."""
+
+    @model_validator(mode="after")
+    def _order(self) -> Self:
+        if self.start is not None and not self.start < self.end:
+            raise ValueError("end: must be later than start")
+        return self
+
+
+class Figure(Table):
+    """A figure of the results folder."""
+
+    kind: Literal["concentration", "packing", "relaxation", "profile"]
+    file: Annotated[str, Field(pattern=r"^[\w.-]+\.(png|pdf|svg)$")] | None = None
+    """File name in ``figures/``; default: the kind, as PNG."""
+    title: str | None = None
+
+
+class LocalizedCase(Case):
+    """A case of localized quasiparticles."""
+
+    UNDECISIVE: ClassVar = {**Case.UNDECISIVE, "monte_carlo": {"max_events"}}
+
+    model: Literal["localized"]
+    """The equations: quasiparticles that stay where they are and annihilate in pairs."""
+    material: Material | None = None
+    annihilation: Annihilation = Annihilation()
+    sweep: Sweep = Sweep()
+    box: BoxTable | None = None
+    mesh: MeshSource | None = None
+    extrusion: Extrusion | None = None
+    profile: Profile | None = None
+    law: Law = Law()
+    monte_carlo: MonteCarlo = MonteCarlo()
+    relaxation: Relaxation | None = None
+    figures: tuple[Figure, ...] = ()
+
+    def located(self, source: str, folder: Path) -> Self:
+        changes: dict[str, object] = {}
+        if self.mesh is not None:
+            changes["mesh"] = self.mesh.located(source, folder)
+        profile = self.profile
+        if profile is not None and profile.table is not None:
+            file = (folder / profile.table).resolve()
+            if not file.is_file():
+                raise CaseError(f"{source}: profile.table: no such file: {file}")
+            changes["profile"] = profile.model_copy(update={"table": file})
+        elif profile is not None and profile.results is not None:
+            path = (folder / profile.results.folder).resolve()
+            if not (path / "results.nc").is_file():
+                raise CaseError(f"{source}: profile.results.folder: holds no results.nc: {path}")
+            results = profile.results.model_copy(update={"folder": path})
+            changes["profile"] = profile.model_copy(update={"results": results})
+        return super(LocalizedCase, self.model_copy(update=changes)).located(source, folder)
+
+
+CASE = LocalizedCase
