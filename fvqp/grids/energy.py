@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import brentq
 from scipy.special import expit
 
 from fvqp.errors import CaseError
@@ -264,13 +265,13 @@ def _ratio_for(number: int, breaks: Floats, features: list[Feature], largest: fl
             f"energy grid: {number} bins cannot resolve this; at least {fewest} are needed "
             f"with a largest step of {largest:g}"
         )
-    for _ in range(60):
-        middle = 0.5 * (low + high)
-        if _demand(breaks, features, 1.0 + np.exp(middle), largest)[1].sum() > number:
-            low = middle
-        else:
-            high = middle
-    return float(1.0 + np.exp(high))
+
+    def surplus(logarithm: float) -> float:
+        return float(_demand(breaks, features, 1.0 + np.exp(logarithm), largest)[1].sum()) - number
+
+    if surplus(low) <= 0.0:
+        return float(1.0 + np.exp(low))
+    return float(1.0 + np.exp(brentq(surplus, low, high, xtol=1e-12)))
 
 
 def _shares(demand: Floats, number: int) -> NDArray[np.int64]:
