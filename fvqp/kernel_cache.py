@@ -4,6 +4,8 @@ numba keeps the compiled forms of a function in numbered files, and an index of 
 which number. It writes the index first and takes no lock, so that two processes can give one number to
 different argument types, or one can read what an older source left under a number: either would run the
 wrong code. Importing this module makes numba save under a lock, the file before the index.
+
+numba also compiles a function once more for arrays that must not be written; `read_only` saves that.
 """
 
 from __future__ import annotations
@@ -15,6 +17,14 @@ from itertools import count
 from typing import Any
 
 from numba.core.caching import IndexDataCacheFile
+from numpy.typing import NDArray
+
+
+def read_only(array: NDArray[Any]) -> NDArray[Any]:
+    """A view of what a kernel only reads: one argument type, whether or not the array may be written."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 @contextlib.contextmanager

@@ -21,6 +21,7 @@ from fvqp.collisions.grid import CollisionGrid
 from fvqp.collisions.measure import SpectralMeasure
 from fvqp.collisions.process import Blocks, GainLoss, Pair
 from fvqp.errors import CaseError
+from fvqp.kernel_cache import read_only
 
 Floats = NDArray[np.float64]
 Evaluation = Literal["auto", "direct", "fourier", "graded"]
@@ -248,4 +249,4 @@ class ElectronPhonon:
             raise CaseError(
                 f"collisions: measure of shape {measure.states.shape} does not fit f of shape {f.shape}"
             )
-        return f, n
+        return read_only(f), read_only(n)

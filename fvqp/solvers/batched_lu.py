@@ -213,7 +213,7 @@ def _work_parallel(
 ) -> None:  # fmt: skip
     for thread in prange(n_threads):
         _work(
-            thread, n_threads, s, n_last, symmetric, tiny, n_energies,
+            np.int64(thread), n_threads, s, n_last, symmetric, tiny, n_energies,
             eliminate, forward, backward, kept, keep_lower,
             values, u, d, lower, schur, b, out, n_rhs, w, y, failed,
         )  # fmt: skip

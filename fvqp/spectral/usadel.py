@@ -15,6 +15,7 @@ from numba import get_num_threads, njit, prange
 from numpy.typing import ArrayLike, NDArray
 
 from fvqp.errors import CaseError, ConvergenceError
+from fvqp.kernel_cache import read_only
 from fvqp.spectral.branch import SMALLEST_BROADENING, parts, retarded_root
 
 Floats = NDArray[np.float64]
@@ -189,7 +190,7 @@ def bin_averages(
     out = np.empty((7, gaps.size, bounds.size - 1))
     threaded = get_num_threads() > 1 and out[0].size >= _WORTH_THREADS
     average = _averages_parallel if threaded else _averages
-    found = average(bounds, gaps, depairings, broadenings, gap_edge(gaps, depairings), out)
+    found = average(read_only(bounds), gaps, depairings, broadenings, gap_edge(gaps, depairings), out)
     if not found.all():
         failed = int(np.argmin(found))
         raise ConvergenceError(

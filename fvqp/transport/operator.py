@@ -16,6 +16,7 @@ from mpi4py import MPI
 from numpy.typing import NDArray
 
 from fvqp.errors import CaseError
+from fvqp.kernel_cache import read_only
 from fvqp.mesh import Mesh
 from fvqp.transport import kernels
 from fvqp.transport.geometry import face_geometry
@@ -297,6 +298,7 @@ class Operator:
     """
 
     def __init__(self, transport: Transport, coefficients: Coefficients) -> None:
+        coefficients = Coefficients(*(read_only(each) for each in coefficients))
         self.transport = transport
         self.coefficients = coefficients
         self.n_comp, _, self.n_energies = coefficients.diffusion.shape
