@@ -203,7 +203,33 @@ def coefficients(grid, states, anomalous, f, n, scattering, pairs, in_f, out_f, 
             d[k] /= capacity[k]
 
 
-@njit(cache=True, parallel=True, nogil=True, fastmath=_MATH)
+@njit(cache=True, nogil=True, fastmath=_MATH)
+def _scatter_slopes(strength, si, pi, fi, ui, s, p, f, n, u, v, change_f, change_n):
+    """Change of scattering with higher bins along a step; returns that of what bin i gains."""
+    total, empty = 0.0, 1.0 - fi
+    for k in range(s.size):
+        w = strength[k] * (si * s[k] - pi * p[k])
+        w *= u[k] * (empty + n[k]) - ui * (f[k] + n[k]) + v[k] * (f[k] - fi)
+        total += w
+        change_f[k] -= w
+        change_n[k] += w
+    return total
+
+
+@njit(cache=True, nogil=True, fastmath=_MATH)
+def _recombine_slopes(strength, si, pi, fi, ui, s, p, f, n, u, v, change_f, change_n):
+    """Change of recombination with higher bins along a step; returns that of what bin i loses."""
+    total, empty = 0.0, 1.0 - fi
+    for k in range(s.size):
+        w = strength[k] * (si * s[k] + pi * p[k])
+        w *= ui * (f[k] + n[k]) + u[k] * (fi + n[k]) - v[k] * (empty - f[k])
+        total += w
+        change_f[k] -= w
+        change_n[k] += w
+    return total
+
+
+@njit(cache=True, parallel=True, nogil=True)
 def product(grid, states, anomalous, f, n, step_f, step_n, change_f, change_n):
     """Jacobian times ``(step_f, step_n)``; conserves what the rates conserve."""
     strength, capacity, offset = grid.strength, grid.capacity, grid.offset
@@ -220,26 +246,49 @@ def product(grid, states, anomalous, f, n, step_f, step_n, change_f, change_n):
             si, pi, fi, ui = s[i], p[i], fc[i], uc[i]
             if si == 0.0:
                 continue
-            total = 0.0
-            for k in range(min(bins - 1 - i, points)):
-                j = i + 1 + k
-                nk, fj = nc[k], fc[j]
-                w = strength[k] * (si * s[j] - pi * p[j])
-                w *= uc[j] * (1.0 - fi + nk) - ui * (fj + nk) + vc[k] * (fj - fi)
-                total += w
-                gain_f[j] -= w
-                gain_n[k] += w
+            t = i + 1
+            u = min(bins, t + points)
+            q = u - t
+            total = _scatter_slopes(
+                strength[:q],
+                si,
+                pi,
+                fi,
+                ui,
+                s[t:u],
+                p[t:u],
+                fc[t:u],
+                nc[:q],
+                uc[t:u],
+                vc[:q],
+                gain_f[t:u],
+                gain_n[:q],
+            )
             base = offset + i - 1
-            for j in range(i, min(bins, points - base)):
-                nk, fj = nc[base + j], fc[j]
-                w = strength[base + j] * (si * s[j] + pi * p[j])
-                w *= ui * (fj + nk) + uc[j] * (fi + nk) - vc[base + j] * (1.0 - fi - fj)
+            if base + i < points:
+                k = base + i
+                w = strength[k] * (si * si + pi * pi)
+                w *= 2.0 * ui * (fi + nc[k]) - vc[k] * (1.0 - 2.0 * fi)
                 total -= w
-                if j > i:
-                    gain_f[j] -= w
-                    gain_n[base + j] += w
-                else:
-                    gain_n[base + j] += 0.5 * w
+                gain_n[k] += 0.5 * w
+            u = min(bins, points - base)
+            if u > t:
+                k, q = base + t, base + u
+                total -= _recombine_slopes(
+                    strength[k:q],
+                    si,
+                    pi,
+                    fi,
+                    ui,
+                    s[t:u],
+                    p[t:u],
+                    fc[t:u],
+                    nc[k:q],
+                    uc[t:u],
+                    vc[k:q],
+                    gain_f[t:u],
+                    gain_n[k:q],
+                )
             gain_f[i] += total
         for i in range(bins):
             gain_f[i] = gain_f[i] / s[i] if s[i] > 0.0 else 0.0

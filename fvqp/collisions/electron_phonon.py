@@ -207,7 +207,7 @@ class ElectronPhonon:
             np.empty((cells, points, bins)),
             np.empty((cells, points)),
         )
-        with _threads(cells * (bins // 200)):
+        with _threads(cells * (bins // 800)):
             if self.evaluation == "graded" or not self.grid.is_uniform:
                 energies = self.grid.phonon_energies
                 graded.jacobian(self._pairs(), energies, measure.states, measure.anomalous, f, n, *out)

@@ -172,6 +172,27 @@ class GapFollower:
         self._complain(status, gaps)
         return Followed(f, gaps, SpectralMeasure(states, anomalous))
 
+    def shift(self, f: Floats, gap: ArrayLike, target: ArrayLike) -> Followed:
+        """Occupations carried along to a given gap, with number and energy as in `follow`.
+
+        For half a step ahead of the gap equation, which need not hold at either end. Cells stay where they
+        are if they are normal at one of the ends, or if their quasiparticles cannot take the energy.
+
+        Args:
+            f: ``(cells, N)``.
+            gap, target: from where to where, scalar or ``(cells,)``.
+
+        Raises:
+            CaseError: f outside [0, 1]; gaps that do not fit onto the grid.
+        """
+        f, gaps = self._checked(f, gap)
+        targets = np.broadcast_to(self._fitting(target), gaps.shape)
+        f = f.copy()
+        for cell in np.flatnonzero((gaps > self.floor) & (targets > self.floor)):
+            if kernels.shift_cell(self._axis, f[cell], gaps[cell], targets[cell]):
+                gaps[cell] = targets[cell]
+        return Followed(f, gaps, self.measure(gaps))
+
     def total_energy(self, f: Floats, gap: ArrayLike) -> Floats:
         """Quasiparticles and condensate together, ``W/(4 N0 Δ0²)`` (theory: moving_gap, Eq. total-energy)."""
         f, gaps = self._checked(f, gap)

@@ -366,6 +366,29 @@ def follow_cell(axis, f, gap, states, anomalous):
     return gap, status
 
 
+@njit(cache=True, nogil=True, error_model="numpy")
+def shift_cell(axis, f, gap, target):
+    """Occupations of one cell carried along to a given gap, in place; where that is not possible, False."""
+    bins = axis.centres.size
+    here, there = _room(bins), _room(bins)
+    scratch, flux, face = np.empty((4, bins + 2)), np.empty(bins - 1), np.empty(bins - 1)
+    trial_f, moved_f = np.empty(bins), f.copy()
+    spectrum(axis, gap, here, scratch)
+    pieces = int(np.ceil(abs(target - gap) / (_MOVE * _width_at(axis, min(gap, target)))))
+    for piece in range(pieces):
+        stop = target if piece == pieces - 1 else gap + (target - gap) / (pieces - piece)
+        spectrum(axis, stop, there, scratch)
+        energy = condensate(gap, axis.cutoff) - condensate(stop, axis.cutoff)
+        if not carry(axis, moved_f, here, there, energy, trial_f, flux, face):
+            return False
+        moved_f[:] = trial_f
+        gap = stop
+        for a, b in zip(here, there):  # noqa: B905 (numba knows no strict)
+            a[:] = b
+    f[:] = moved_f
+    return True
+
+
 @njit(cache=True, nogil=True, parallel=True, error_model="numpy")
 def follow(axis, f, gap, states, anomalous, status):
     """`follow_cell` for all cells."""

@@ -129,6 +129,15 @@ class Occupations:
             [self.processes[name].jvp(self.measure, f, n, *moved) for name in self.exchanges], self.shape[0]
         )
 
+    def conserved(self) -> tuple[Floats, Floats]:
+        """Energy of every occupation; it changes by what exchanges give to quasiparticles and phonons."""
+        grid = self.collisions.grid
+        states = self.measure.states * grid.energies
+        phonons = np.broadcast_to(
+            self.collisions.capacity * grid.phonon_energies, (len(states), grid.n_phonon)
+        )
+        return np.concatenate([states, phonons], axis=1), np.tile([1.0, 1.0, 0.0], len(self.exchanges))
+
     def _counted(self, rates: list[Pair], cells: int) -> Floats:
         grid, states = self.collisions.grid, self.measure.states
         weight = self.collisions.capacity * grid.phonon_energies

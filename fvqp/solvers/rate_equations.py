@@ -71,6 +71,13 @@ class RateEquations(Protocol):
         """Derivative of `counters` along a step."""
         ...
 
+    def conserved(self) -> tuple[Floats, Floats] | None:
+        """ℓ and m of what changes through the counters only: ``ℓ·R = m·counters`` at any y of every point.
+
+        ``(points or 1, unknowns)`` and ``(counters,)``, ℓ ≥ 0; None if there is no such thing.
+        """
+        ...
+
     def describe(self, y: Floats, point: int, unknown: int) -> str:
         """Name of an unknown, and what makes most of its turnover."""
         ...

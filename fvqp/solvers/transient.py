@@ -31,9 +31,11 @@ _REASON = PETSc.SNES.ConvergedReason
 #: Rounding that does not count as leaving the bounds, relative to the largest unknown of a point.
 _ROUNDING = 1e-15
 #: Newton's method ends when it moves no unknown by more than this, in units of the error allowed.
-_NEWTON = 1e-2
+_NEWTON = 5e-2
 #: Error of linear solves, relative to the step.
 _LINEAR = 1e-2
+#: A step that was refused from outside is repeated with this part of its length.
+_SHORTER = 0.3
 #: Steps shorter than this part of the time reached are a collapse.
 _SHORTEST = 1e-13
 
@@ -56,6 +58,10 @@ class Moment:
     refused: int
 
 
+class Refused(Exception):
+    """Raised by what happens between steps where it does not go with so long a step; says why."""
+
+
 class Transient:
     """Integrates rate equations from one state on.
 
@@ -71,15 +77,15 @@ class Transient:
         self,
         equations: RateEquations,
         *,
-        method: Method = "bdf",
+        method: Method = "arkimex",
         tolerance: float = 1e-4,
         smallest: float = 1e-18,
     ) -> None:
         """
         Args:
             equations: to be integrated.
-            method: ``"bdf"`` (backward differentiation, order 2), or ``"arkimex"`` (implicit
-                Runge-Kutta): the latter where the equations change after every step.
+            method: ``"arkimex"`` (implicit Runge-Kutta, order 4), or ``"bdf"`` (backward differentiation,
+                order 2), which is no use where the equations change after every step.
             tolerance: relative error of every unknown in one step.
             smallest: error that is allowed in any case, for unknowns that begin at 0.
         """
@@ -124,6 +130,7 @@ class Transient:
             {
                 "ts_type": method,
                 "ts_arkimex_fully_implicit": True,
+                "ts_arkimex_type": "4",
                 "ts_adapt_type": "basic",
                 "ts_adapt_wnormtype": "infinity",
                 "ts_adapt_clip": "0.1,5.0",
@@ -140,7 +147,9 @@ class Transient:
         *,
         start: float = 0.0,
         first_step: float | None = None,
+        before: Callable[[float, Floats], Floats | None] | None = None,
         between: Callable[[float, Floats], Floats | None] | None = None,
+        longest: Callable[[], float] | None = None,
     ) -> Iterator[Moment]:
         """States at given times, each of which a step ends at.
 
@@ -149,8 +158,11 @@ class Transient:
             times: increasing, after the start.
             start: time of y.
             first_step: by default so short that no unknown changes much.
-            between: called after every step with time and state; may change the equations, and then
-                returns the state to go on from.
+            before: called before every step with its length and the state; may change the equations, and
+                then returns the state to start from.
+            between: called after every step with time and state, likewise. Where it raises `Refused` the
+                step is taken back, together with the `before` that it belongs to, and a shorter one made.
+            longest: says how long the next step may be.
 
         Raises:
             ConvergenceError: steps collapse; says which unknown changes fastest, and by which process.
@@ -164,34 +176,61 @@ class Transient:
         ts.setTimeStep(self._first(y, times[0] - start) if first_step is None else first_step)
         ts.restartStep()
         self.linear.forget()
-        taken = 0
+        taken, refused = 0, 0
         for end in times:
             while (now := ts.getTime()) < end:
                 suggested = ts.getTimeStep()
+                if longest is not None:
+                    suggested = min(suggested, longest())
                 left = end - now
                 last = suggested >= left * (1.0 - 1e-9)
                 length = left if last else (0.5 * left if suggested > 0.5 * left else suggested)
+                begin = self._u.array_r.copy()
+                if before is not None:
+                    self._go_on_from(before(length, self._state().copy()))
                 ts.setTimeStep(length)
                 ts.step()
-                taken += 1
-                state = self._u.array_r.reshape(self._full)
                 reached = ts.getTime()
                 if ts.getConvergedReason() < 0 or not reached - now > _SHORTEST * now:
                     raise ConvergenceError(
                         f"steps collapse at time {now:.6g} (to {ts.getTimeStep():.1e}): fastest are "
-                        + self._fastest(state[:, :unknowns])
+                        + self._fastest(self._state())
                     )
+                next_step = ts.getTimeStep()
                 if last and reached > now + 0.999 * left:
                     ts.setTime(end)
-                    ts.setTimeStep(max(ts.getTimeStep(), min(suggested, 5.0 * left)))
+                    next_step = max(next_step, min(suggested, 5.0 * left))
                 if between is not None:
-                    changed = between(ts.getTime(), state[:, :unknowns].copy())
-                    if changed is not None:
-                        state = np.concatenate([changed, state[:, unknowns:]], axis=1)
-                        self._u.array = state.ravel()
+                    try:
+                        self._go_on_from(between(ts.getTime(), self._state().copy()))
+                    except Refused as reason:
+                        refused += 1
+                        next_step = _SHORTER * (reached - now)
+                        if not next_step > _SHORTEST * max(now, times[-1] - start):
+                            raise ConvergenceError(f"steps collapse at time {now:.6g}: {reason}") from None
+                        self._u.array = begin
+                        ts.setTime(now)
                         ts.restartStep()
+                        ts.setTimeStep(next_step)
+                        continue
+                taken += 1
+                ts.setTimeStep(next_step)
             state = self._u.array_r.reshape(self._full).copy()
-            yield Moment(end, state[:, :unknowns], state[:, unknowns:], taken, ts.getStepRejections())
+            yield Moment(
+                end, state[:, :unknowns], state[:, unknowns:], taken, refused + ts.getStepRejections()
+            )
+
+    def _state(self) -> Floats:
+        """Unknowns without counters."""
+        return np.asarray(self._u.array_r.reshape(self._full)[:, : self.equations.shape[1]])
+
+    def _go_on_from(self, changed: Floats | None) -> None:
+        """Replaces the state, if there is another one; steps begin anew then."""
+        if changed is not None:
+            state = self._u.array_r.reshape(self._full).copy()
+            state[:, : self.equations.shape[1]] = changed
+            self._u.array = state.ravel()
+            self._ts.restartStep()
 
     def _first(self, y: Floats, span: float) -> float:
         rates = np.abs(self.equations.rates(y))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.special import xlogy
 
 from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon, PhotonDrive, bcs_measure, thermal
 from fvqp.collisions.moving_gap import GapFollower
 from fvqp.collisions.sources import PhononEscape
 from fvqp.errors import CaseError, ConvergenceError
-from fvqp.models.boltzmann import HomogeneousProblem
+from fvqp.models import boltzmann
+from fvqp.models.boltzmann import HomogeneousProblem, Moment, State
 
 COUPLING = Coupling(kappa=1.764, pair_breaking_time=5.5e-4)
 ESCAPE = 4e-4
@@ -174,6 +176,49 @@ def test_gap_follows_and_energy_stays():
     at = collisions.grid.energies[problem.measure(moment.state).active[0]]
     temperature = (at / np.log(1.0 / f - 1.0))[0]
     assert gaps[-1] == pytest.approx(follower.equilibrium(temperature), rel=1e-3)
+
+
+def followed(limit: float, monkeypatch) -> tuple[list[float], list[float], Moment, HomogeneousProblem]:
+    """Gaps and entropies after every step of a strong pulse, in which the gap moves by `limit` at most."""
+    monkeypatch.setattr(boltzmann, "GAP_STEP", limit / 1e-2)
+    collisions = operator(48, start=0.0)
+    problem = HomogeneousProblem(collisions, gap=GapFollower(collisions.grid))
+    state = problem.state(*pulse(collisions.grid))
+    gaps, entropies = [state.gap[0]], [entropy(problem, state)]
+
+    def record(time: float, now: State) -> None:
+        gaps.append(now.gap[0])
+        entropies.append(entropy(problem, now))
+
+    (moment,) = problem.evolve(state, [0.1], tolerance=1e-2, callback=record)
+    return gaps, entropies, moment, problem
+
+
+def entropy(problem: HomogeneousProblem, state: State) -> float:
+    """Of quasiparticles and phonons; a condensate has none."""
+    states, modes = problem.measure(state).states, problem.operator.capacity
+    f, n = state.f, state.n
+    quasiparticles = -(states * (xlogy(f, f) + xlogy(1.0 - f, 1.0 - f))).sum()
+    return float(quasiparticles + (modes * (xlogy(1.0 + n, 1.0 + n) - xlogy(n, n))).sum())
+
+
+def test_order_in_the_step_of_a_gap_that_follows(monkeypatch):
+    """Steps are limited by the motion of the gap: the error falls with its square, from 0.04 % on."""
+    values, moves = [], (0.01, 0.0025, 0.000625)
+    for limit in moves:
+        gaps, _, moment, _ = followed(limit, monkeypatch)
+        assert np.abs(np.diff(gaps)).max() < 2.0 * limit
+        values.append(np.array([moment.state.gap[0], moment.ledger.number[0]]))
+    errors = [np.abs(value / values[-1] - 1.0) for value in values[:-1]]
+    assert np.all(errors[0] < 4e-4)
+    # of order 2, with the finest as the reference: (16² − 1)/(4² − 1) = 17
+    assert np.all(np.log(errors[0] / errors[1]) / np.log(17.0) > 0.8)
+
+
+def test_entropy_grows_while_the_gap_follows(monkeypatch):
+    gaps, entropies, _, _ = followed(0.005, monkeypatch)
+    assert gaps[-1] < gaps[0] - 0.1
+    assert np.all(np.diff(entropies) > 0.0)
 
 
 def test_steady_gap_falls_with_the_drive_and_vanishes_in_a_hot_bath():

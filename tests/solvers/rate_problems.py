@@ -69,5 +69,10 @@ class Chain:
     def counters_product(self, y: Floats, step: Floats) -> Floats:
         return -2.0 * y[:, :1] * step[:, :1]
 
+    def conserved(self) -> tuple[Floats, Floats]:
+        weights = np.zeros((1, 2 * self.dense))
+        weights[0, 0], weights[0, self.dense] = 1.0, self.leak
+        return weights, np.ones(1)
+
     def describe(self, y: Floats, point: int, unknown: int) -> str:
         return f"unknown {unknown} of point {point}"
