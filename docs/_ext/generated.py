@@ -45,7 +45,7 @@ QUANTITIES = {
     "1/J/m^3": ("density of states", "1.74e10 1/eV/um^3"),
     "m^3": ("volume", "0.001 um^3"),
     "1/m^3/s": ("rate by volume", "10 1/um^3/s"),
-    "m^3/s": ("volume by time", "18 um^3/s"),
+    "m^3/s": ("rate constant", "18 um^3/s"),
 }
 OWN = {
     quantities.Energy: 'energy: `"0.4 meV"`, `"3 Delta0"`, or a number (Δ0)',

@@ -140,8 +140,9 @@ class Clusters:
 
     def number(self, place: tuple[int, ...]) -> float:
         """Most probable number; `CaseError` names the place if there is none."""
+        cluster = self.at(place).replace(spin="quantum")
         try:
-            return stationary(self.at(place).replace(spin="quantum")).number
+            return stationary(cluster).number
         except CaseError as error:
             raise CaseError(f"{self.case.source}: {self.where(place)}: {error}") from None
 

@@ -274,16 +274,13 @@ def _write_fields(plan: Localized, result: Result) -> None:
     """One step for ParaView for each point, numbered from 0 in the order of the results."""
     assert plan.mesh is not None and result.folder is not None
     series = FieldSeries(result.folder)
-    names = ("generation", "concentration", "concentration_error", "concentration_law")
-    stored = {name: name.replace("concentration", "concentration_cell").replace("generation", "generation_cell")
-              for name in names}  # fmt: skip
+    shown = {
+        "generation_cell": "generation (1/(s um^3))",
+        "concentration_cell": "concentration (1/um^3)",
+        "concentration_cell_error": "concentration_error (1/um^3)",
+        "concentration_cell_law": "concentration_law (1/um^3)",
+    }
+    stored = {name: result.dataset[name].values * MICROMETRE**3 for name in shown if name in result.dataset}
     for number, place in enumerate(np.ndindex(plan.shape[:3])):
-        fields = {
-            f"{name} ({'1/(s um^3)' if name == 'generation' else '1/um^3'})": result.dataset[key].values[
-                place
-            ][plan.mesh.global_id]
-            * MICROMETRE**3
-            for name, key in stored.items()
-            if key in result.dataset
-        }
+        fields = {shown[name]: values[place][plan.mesh.global_id] for name, values in stored.items()}
         series.write(plan.mesh, float(number), fields)

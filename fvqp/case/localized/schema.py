@@ -84,8 +84,8 @@ class Annihilation(Table):
     """How pairs vanish."""
 
     pairs: Literal["tail_states", "bubbles"] = "tail_states"
-    """``tail_states``: at the rate of two localized states at their distance; ``bubbles``: at once if they are
-    closer than ``radius``, otherwise never."""
+    """``tail_states``: at the rate of two localized states at their distance; ``bubbles``: at once if they
+    are closer than ``radius``, otherwise never."""
     radius: Annotated[tuple[Length, ...], AS_LIST, ONCE, Field(min_length=1)] | None = None
     """r_c of localized states, or the distance of bubbles; default: from the material."""
     constant: AnnihilationConstant | None = None
@@ -139,8 +139,8 @@ class Earlier(Table):
     folder: Path
     """The folder."""
     variable: Name
-    """What of it: a rate by volume and time, a density (taken with ``capture_time``), or ``f_L``, from which the
-    density follows with the ``dos`` that is stored beside it."""
+    """What of it: a rate by volume and time, a density (taken with ``capture_time``), or ``f_L``, from which
+    the density follows with the ``dos`` that is stored beside it."""
     at: dict[Name, str] = Field(default_factory=dict)
     """Where in its sweep, for every dimension with several values: ``{ V_inj = "0.4 mV" }``."""
     capture_time: Time | None = None

@@ -68,8 +68,8 @@ class Cluster:
             raise CaseError(f'cluster: spin = "{self.spin}": expected "quantum" or "ising"')
         if self.gamma_t >= self.gamma:
             raise CaseError(
-                f"cluster: gamma_t = {self.gamma_t} µm³/s is not below gamma = {self.gamma} µm³/s: pairs in "
-                "a triplet would annihilate as fast as those in a singlet, and nothing would polarize"
+                f"cluster: gamma_t = {self.gamma_t:.6g} µm³/s is not below gamma = {self.gamma:.6g} µm³/s: "
+                "pairs in a triplet would annihilate as fast as those in a singlet: nothing would polarize"
             )
         if self.gamma_t == 0.0 and math.isinf(self.tau_s):
             raise CaseError(

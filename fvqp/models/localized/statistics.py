@@ -47,8 +47,8 @@ def autocorrelation_time(series: ArrayLike) -> float:
     """Integrated autocorrelation time in samples, with Sokal's self-consistent window; at least 1.
 
     The largest sum up to the window counts, so that noise in it errs to the safe side, and the bias that the
-    subtraction of the sample mean leaves is corrected: A. D. Sokal, in *Functional Integration* (Plenum, 1997),
-    Sec. 3; U. Wolff, Comput. Phys. Commun. 156, 143 (2004), Eq. (49).
+    subtraction of the sample mean leaves is corrected: A. D. Sokal, in *Functional Integration* (Plenum,
+    1997), Sec. 3; U. Wolff, Comput. Phys. Commun. 156, 143 (2004), Eq. (49).
     """
     x = _series(series)
     x = x - x.mean()

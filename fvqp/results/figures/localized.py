@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -94,7 +95,7 @@ def _packing(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
         volume = 4.0 * math.pi / 3.0 * float(point["radius"]) ** 3
         zeta = times * float(point["generation"]) * volume
         flips = np.isfinite(zeta)
-        style = {"fmt": MARKERS[number], "color": colour, "markersize": 4, "linewidth": 1.0}
+        style: dict[str, Any] = {"fmt": MARKERS[number], "color": colour, "markersize": 4, "linewidth": 1.0}
         axes.errorbar(zeta[flips], values[flips], errors[flips], label=label or "spin flips", **style)
         low = zeta[flips].min() if flips.any() else 1.0
         high = zeta[flips].max() if flips.any() else 1.0

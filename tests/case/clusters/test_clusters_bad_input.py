@@ -1,0 +1,118 @@
+"""Bad input in a case of clusters: one line that names file and key and what would be right, or a warning."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "helpers"))
+
+import pytest
+from case_keys import put
+from said import Said, said  # noqa: F401
+from stochastic_cases import CLUSTER
+
+import fvqp
+
+MATERIAL = {
+    "electron_phonon_time": "400 ns",
+    "density_of_states": "1.72e10 1/eV/um^3",
+    "gap": "168 ueV",
+}
+
+MISTAKES: list[tuple[dict[str, Any], str]] = [
+    ({"cluster.annihilation": "-18 um^3/s"}, "cluster.annihilation: must be positive"),
+    ({"cluster.annihilation": "0 um^3/s"}, "cluster.annihilation: must be positive"),
+    ({"cluster.annihilation": "18 um^2/s"}, "cluster.annihilation: expected a rate constant such as"),
+    ({"cluster.annihilation": None}, "cluster.annihilation: missing: give it, or a material"),
+    ({"cluster.triplet_annihilation": "18 um^3/s"}, "gamma_t = 18 µm³/s is not below gamma"),
+    ({"cluster": {"annihilation": "18 um^3/s"}}, "nothing relaxes the spin"),
+    ({"cluster.spin_flip_time": "-1 s"}, "cluster.spin_flip_time: must be positive"),
+    ({"sweep.volume": "0 um^3"}, "sweep.volume[0]: must be positive"),
+    ({"sweep.volume": ["1 um^3", "1 um^3"]}, "sweep.volume: "),
+    ({"sweep.generation": ["-1 1/um^3/s"]}, "sweep.generation[0]: must be positive"),
+    ({"sweep.generation": []}, "sweep.generation: must not be empty"),
+    ({"sweep.generation": {"from": "1 1/um^3/s", "to": "2 1/um^3/s"}}, "missing or unknown: points"),
+    (
+        {"sweep.generation": {"from": "1 1/um^3/s", "to": "1 1/um^3/s", "points": 3}},
+        "from and to are equal",
+    ),
+    ({"sweep.equation": "masters"}, 'sweep.equation[0]: expected "master", "simplified"'),
+    ({"sweep.spin": "classical"}, 'sweep.spin[0]: expected "quantum" or "ising"'),
+    ({"noise.frequency": ["-1 Hz"]}, "noise.frequency[0]: must not be negative"),
+    (
+        {"noise.arm_width": "0.1 um", "noise.flux_per_spin": 1e-7},
+        "noise.flux_per_spin: follows from arm_width",
+    ),
+    ({"sweep.equation": "mean_field", "output.distribution": False, "solver": {}}, "noise: is not used"),
+    ({"trajectory.lifetimes": 100.0}, 'trajectory: is not used without "trajectory" in sweep.equation'),
+    ({"solver.cells": 10}, 'solver.cells: is not used without "fokker_planck"'),
+    ({"solver.lost": 1.5}, "solver.lost: must be less than 1"),
+    ({"solver.max_states": 20}, "more than the 20 allowed"),
+    (
+        {"solver.petsc": {"ts_type": "bdf"}},
+        "solver.petsc.ts_type: reaches no solver; they start with cluster_ksp_",
+    ),
+    ({"solver.petsc": {"cluster_ksp_typ": "gmres"}}, "solver.petsc.cluster_ksp_typ: not used"),
+    ({"solver.petsc": {"cluster_ksp_type": "gmre"}}, "solver.petsc: PETSc refuses cluster_ksp_type"),
+    ({"figures": [{"kind": "moments"}]}, 'figures[0].kind: "moments" needs several generations'),
+    ({"figures": [{"kind": "phase_diagram"}]}, "needs several generations and volumes"),
+    ({"figures": [{"kind": "flipped"}], "output.distribution": False}, "shows what output.distribution adds"),
+    ({"figures": [{"kind": "pairs"}]}, 'figures[0].kind: expected "phase_diagram"'),
+    (
+        {"material": {**MATERIAL, "excess_energy": 0.1}},
+        "material.excess_energy: is not used without spin_orbit",
+    ),
+    ({"material": {**MATERIAL, "spin_orbit": 0.1}}, "material.spin_orbit: is not used: cluster gives"),
+    ({"material": {**MATERIAL, "gap": "1 Delta0"}}, "material.gap: expected a positive energy"),
+    ({"volume": "1 um^3"}, "volume: unknown key"),
+    (
+        {"sweep.generation": "1e-9 1/um^3/s", "cluster.triplet_annihilation": "17 um^3/s"},
+        "no polarized mean-field solution",
+    ),
+    (
+        {"sweep.equation": "trajectory", "sweep.volume": "1e9 um^3", "noise": None, "output": {}},
+        "trajectory.lifetimes",
+    ),
+    (
+        {"sweep.equation": "simplified", "sweep.generation": "1e30 1/um^3/s"},
+        "output.distribution: 1 distributions of up to",
+    ),
+]
+
+
+@pytest.mark.parametrize(("changes", "message"), MISTAKES, ids=range(len(MISTAKES)))
+def test_mistake(said: Said, changes: dict[str, Any], message: str) -> None:  # noqa: F811
+    command = ("run", "--out", "out") if "solver.max_states" in changes else ()
+    code, text = said(CLUSTER, changes, *command)
+    assert code == 2 and text.startswith("case.toml: ") and message in text, text
+
+
+def _warned(caplog: pytest.LogCaptureFixture, **changes: Any) -> str:
+    data = copy.deepcopy(CLUSTER) | {"sweep": {**CLUSTER["sweep"], "equation": "mean_field"}}
+    for key in ("noise", "output", "solver"):
+        del data[key]
+    for key, value in changes.items():
+        put(data, key.replace("__", "."), value)
+    with caplog.at_level(logging.WARNING):
+        stored = str(fvqp.run(data).dataset.attrs["warnings"])
+    assert all(line in caplog.text for line in stored.splitlines())
+    return stored
+
+
+def test_a_model_at_its_end_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    """Hardly polarized clusters, fewer than one quasiparticle, a filled gap edge, slow diffusion: in the log,
+    and in the results."""
+    assert _warned(caplog, sweep__volume="0.05 um^3", cluster__spin_flip_time="10 s") == ""
+    many = _warned(caplog, sweep__volume=["0.3 um^3", "100 um^3", "200 um^3"])
+    assert "spins is flipped" in many and "(and at 1 more points of 3)" in many
+    few = _warned(caplog, sweep__generation="0.1 1/um^3/s")
+    assert "below 1" in few
+    slow = {**MATERIAL, "diffusivity": "1e-9 cm^2/s"}
+    assert "diffusion mixes the trap" in _warned(caplog, material=slow)
+    assert "diffusion" not in _warned(caplog, material={**slow, "diffusivity": "20 cm^2/s"})
+    filled = {**MATERIAL, "density_of_states": "1e5 1/eV/um^3"}
+    assert "the filling" in _warned(caplog, material=filled)

@@ -1,0 +1,205 @@
+"""Every key of a case of clusters moves a number: a key without an entry fails, and so does one without
+effect."""
+
+from __future__ import annotations
+
+import copy
+import json
+import sys
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "helpers"))
+
+import numpy as np
+import pytest
+from case_keys import keys, put
+from matplotlib.image import imread
+from stochastic_cases import CLUSTER
+
+import fvqp
+from fvqp.case.clusters.schema import ClustersCase
+from fvqp.models.clusters import singlet_constant, spin_flip_time
+
+
+@dataclass(frozen=True)
+class Option:
+    """A value that differs from the one of the base case; ``number``: the variable that it moves by more than
+    the factor ``by``; ``around``: tables in place of those of the base case."""
+
+    value: Any
+    number: str = "N_mean"
+    around: dict[str, Any] = field(default_factory=dict)
+    by: float = 1e-3
+
+
+MATERIAL: dict[str, Any] = {
+    "material": {
+        "electron_phonon_time": "400 ns",
+        "density_of_states": "1.72e10 1/eV/um^3",
+        "gap": "168 ueV",
+        "gap_ratio": 1.76,
+        "spin_orbit": 0.1,
+        "suppression": 1.0,
+        "excess_energy": 0.05,
+    },
+    "cluster": {},
+}
+WALK = {
+    "sweep": {**CLUSTER["sweep"], "equation": ["trajectory"]},
+    "trajectory": {"lifetimes": 100.0},
+    "noise": None,
+    "solver": {},
+}
+LIMIT = {"sweep": {**CLUSTER["sweep"], "equation": "fokker_planck"}}
+
+OPTIONS: dict[str, Option] = {
+    "material.electron_phonon_time": Option("40 ns", around=MATERIAL),
+    "material.density_of_states": Option("1e10 1/eV/um^3", around=MATERIAL),
+    "material.gap": Option("0.3 meV", around=MATERIAL),
+    "material.gap_ratio": Option(2.0, around=MATERIAL),
+    "material.spin_orbit": Option(0.2, around=MATERIAL),
+    "material.suppression": Option(0.1, around=MATERIAL),
+    "material.excess_energy": Option(0.2, around=MATERIAL),
+    "cluster.annihilation": Option("9 um^3/s", by=1e-4),
+    "cluster.triplet_annihilation": Option("0.09 um^3/s"),
+    "cluster.spin_flip_time": Option("2 s"),
+    "sweep.generation": Option("200 1/um^3/s"),
+    "sweep.volume": Option("0.6 um^3"),
+    "sweep.spin": Option("ising"),
+    "sweep.equation": Option(["master", "fokker_planck"]),
+    "noise.frequency": Option(["0.1 Hz", "20 Hz"], "S_N"),
+    "noise.arm_width": Option("0.2 um", "S_flux"),
+    "noise.flux_per_spin": Option(2e-7, "S_flux"),
+    "noise.tolerance": Option(0.3, "noise_error"),
+    "trajectory.lifetimes": Option(200.0, around=WALK),
+    "trajectory.seed": Option(1, around=WALK, by=1e-4),
+    "output.distribution": Option(False, "P"),
+    "solver.lost": Option(1e-4, by=1e-9),
+    "solver.cells": Option(20, "S_N", around=LIMIT),
+}
+"""Keys whose effect is in the dataset."""
+
+ELSEWHERE = {
+    "title",
+    "model",
+    "material.diffusivity",
+    "solver.tolerance",
+    "solver.method",
+    "solver.max_states",
+    "solver.petsc",
+    "figures.kind",
+    "figures.file",
+    "figures.title",
+}
+"""Keys with a test of their own below, or with the bad input."""
+
+
+def case(changes: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The base case with tables replaced, or left out where None."""
+    tables = copy.deepcopy(CLUSTER | (changes or {}))
+    return {key: value for key, value in tables.items() if value is not None}
+
+
+@cache
+def _dataset(text: str) -> Any:
+    return fvqp.run(json.loads(text)).dataset
+
+
+def dataset(data: dict[str, Any]) -> Any:
+    return _dataset(json.dumps(data))
+
+
+def test_every_key_has_a_test() -> None:
+    assert keys(ClustersCase) == set(OPTIONS) | ELSEWHERE
+    assert not set(OPTIONS) & ELSEWHERE
+
+
+@pytest.mark.parametrize("key", OPTIONS)
+def test_option_moves_a_number(key: str) -> None:
+    option = OPTIONS[key]
+    around = case(option.around)
+    changed = put(copy.deepcopy(around), key, option.value)
+    if option.number == "P":
+        assert "P" in dataset(around) and "P" not in dataset(changed)
+        return
+    before, after = (
+        np.ravel(dataset(data)[option.number].values.astype(float)) for data in (around, changed)
+    )
+    assert np.isfinite(before).any()
+    if before.shape == after.shape:
+        assert np.nanmax(np.abs(after - before)) > option.by * np.nanmax(np.abs(before))
+
+
+def test_constants_of_a_material() -> None:
+    found = dataset(case(MATERIAL)).attrs
+    assert found["annihilation_m3_per_s"] == pytest.approx(
+        1e-18 * singlet_constant(400e-9, 1.72e10, 168e-6, 1.76)
+    )
+    assert found["triplet_annihilation_m3_per_s"] == pytest.approx(0.01 * found["annihilation_m3_per_s"])
+    assert found["spin_flip_time_s"] == pytest.approx(spin_flip_time(400e-9, 0.1, 0.05))
+
+
+def test_results_agree_with_one_another() -> None:
+    """Distributions have the stored moments, spectra their variances; equations approach one another."""
+    found = dataset(case()).isel(spin=0, generation=0, volume=0)
+    number = found["N"].values
+    for k in range(2):
+        p = found["P"].values[k]
+        assert p.sum() == pytest.approx(1.0, abs=1e-6)
+        assert p @ number == pytest.approx(float(found["N_mean"][k]), rel=1e-5)
+    flipped = found["P_flipped"].values[0] @ found["m"].values
+    assert flipped == pytest.approx(float(found["m_mean"][0]), rel=1e-5)
+    assert float(found["polarization"][0]) == pytest.approx(
+        1.0 - 2.0 * flipped / float(found["N_mean"][0]), rel=1e-6
+    )
+    assert found["S_flux_one_sided"].values == pytest.approx(2.0 * found["S_flux"].values)
+    assert found["S_flux"].values == pytest.approx(1e-14 / 3.0 * found["S_N"].values)
+    assert float(found["N_mean"][0]) == pytest.approx(float(found["N_mean"][1]), rel=0.1)
+    walk = dataset(case(WALK)).isel(spin=0, generation=0, volume=0, equation=0)
+    assert abs(float(walk["N_mean"]) - float(found["N_mean"][0])) < 5.0 * float(walk["N_mean_error"])
+
+
+def test_methods_agree_and_tolerance_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The method and tolerance change how P is found, not P."""
+    from fvqp.models.clusters.master import MasterEquation
+
+    asked: list[float] = []
+    original = MasterEquation.stationary
+
+    def stationary(self: MasterEquation, tolerance: float = 1e-9) -> Any:
+        asked.append(tolerance)
+        assert self.chain.method == "gamg"
+        return original(self, tolerance)
+
+    monkeypatch.setattr(MasterEquation, "stationary", stationary)
+    data = put(put(case(), "solver.method", "gamg"), "solver.tolerance", 1e-7)
+    found = fvqp.run(data).dataset
+    assert set(asked) == {1e-7}
+    assert found["N_mean"].values[0, 0] == pytest.approx(dataset(case())["N_mean"].values[0, 0], rel=1e-6)
+
+
+def test_title_figures_and_resume(tmp_path: Path) -> None:
+    figures = [
+        {"kind": "distribution"},
+        {"kind": "flipped"},
+        {"kind": "noise", "file": "named.png", "title": "Another title"},
+        {"kind": "moments"},
+        {"kind": "phase_diagram"},
+    ]
+    sweep = {
+        "generation": {"from": "30 1/um^3/s", "to": "100 1/um^3/s", "points": 2},
+        "volume": ["0.2 um^3", "0.3 um^3"],
+        "equation": ["master", "mean_field"],
+    }
+    data = case({"title": "Two traps", "figures": figures, "sweep": sweep})
+    result = fvqp.run(data, out=tmp_path / "out")
+    assert result.folder is not None and result.dataset.attrs["title"] == "Two traps"
+    drawn = {path.stem: imread(path) for path in (result.folder / "figures").iterdir()}
+    assert set(drawn) == {"distribution", "flipped", "named", "moments", "phase_diagram"}
+    assert all(float(np.ptp(image[..., :3])) > 0.5 for image in drawn.values())
+    again = fvqp.run(data, out=tmp_path / "out", resume=True)
+    for name in result.dataset.data_vars:
+        np.testing.assert_array_equal(again.dataset[name].values, result.dataset[name].values)
