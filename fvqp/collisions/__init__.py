@@ -1,6 +1,7 @@
 """Inelastic collisions on an energy axis: what happens at a point."""
 
 from fvqp.collisions.conductivity import Conductivity, MattisBardeen, cold_conductivity
+from fvqp.collisions.electron_electron import ElectronElectron, EnergyRelaxation
 from fvqp.collisions.electron_phonon import Coupling, ElectronPhonon
 from fvqp.collisions.grid import CollisionGrid
 from fvqp.collisions.impurity import ImpurityScattering, diffusivity, relative_velocity
@@ -35,7 +36,9 @@ __all__ = [
     "Conductivity",
     "ConstantTrapping",
     "Coupling",
+    "ElectronElectron",
     "ElectronPhonon",
+    "EnergyRelaxation",
     "Exchange",
     "Flow",
     "GainLoss",

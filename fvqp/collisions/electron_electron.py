@@ -71,6 +71,11 @@ class ElectronElectron:
         turns = np.arange(self._length // 2 + 1) * (2 * grid.n - 1) % (2 * self._length)
         self._phase = np.exp(-1j * np.pi / self._length * turns)
 
+    @property
+    def largest_rate(self) -> float:
+        """Loss rate of an electron at the end of the axis, in a cold normal metal."""
+        return self.strength * (self.grid.maximum * BCS_RATIO / np.pi) ** 2
+
     def at(self, dos: Floats, pairing: Floats, f_L: Floats) -> EnergyRelaxation:
         """The integral and its derivative at distributions ``f_L[cell, bin]`` (the whole, not a deviation).
 
@@ -133,7 +138,7 @@ class EnergyRelaxation:
         f_L: ``(cells, N)``.
         dos, pairing: ``(cells or 1, N)``.
         rate: ``I_L``, ``(cells, N)``; positive where f_L is lost.
-        loss: coefficient of f_L in its own ``I_L``: out-scattering in the field of the others, ``(cells, N)``.
+        loss: coefficient of f_L in its own ``I_L``, the rate of scattering out, ``(cells, N)``.
     """
 
     collisions: ElectronElectron

@@ -130,18 +130,44 @@ class GapField:
             return self.equilibrium(depairing)
         new = np.zeros_like(gap)
         if self.model.kind == "uniform":
-            f_at = self.transport.average_under(self._junction, f_l)
-            zeta = self.transport.average_under(self._junction, depairing[:, None])
-            here = self.transport.average_under(self._junction, gap[:, None])
-            bulk = float(self.transport.average_under(self._junction, self.bulk[:, None])[0])
-            return self._next(bulk, here, zeta, f_at[None])[0] * self.profile
+            here = self.uniform_value(gap)
+            return here * np.exp(self.uniform_residual(here, depairing, f_l)) * self.profile
         for bulk, cells in self._superconductors:
             if len(cells):
                 new[cells] = self._next(bulk, gap[cells], depairing[cells], f_l[cells])
         return new
 
+    def average(self, cells: Floats) -> Floats:
+        """Average of ``cells[n_owned or n_cells, ...]`` under the junction that a uniform gap follows."""
+        return self.transport.average_under(self._junction, cells)
+
+    def uniform_value(self, gap: Floats) -> float:
+        """Gap under the junction that a uniform gap follows; ``gap`` is ``(n_cells or 1,)``."""
+        return float(gap[0] if len(gap) == 1 else self.average(gap[:, None])[0])
+
+    def uniform_residual(self, gap: float, depairing: Floats, f_l: Floats) -> float:
+        """Residual of the gap equation of a uniform gap, close to ``ln(Δ_solution/Δ)``.
+
+        Args:
+            gap: under the junction that it follows.
+            depairing: ``(n_cells or 1,)``.
+            f_l: deviations ``(n_owned or n_cells, n_energies)``.
+        """
+        return float(self._residual(self._bulk_there, gap, self._zeta(depairing), self.average(f_l)[None])[0])
+
+    @cached_property
+    def _bulk_there(self) -> float:
+        return float(self.average(self.bulk[:, None])[0])
+
+    def _zeta(self, depairing: Floats) -> Floats:
+        return depairing if len(depairing) == 1 else self.average(depairing[:, None])
+
     def _next(self, bulk: float, gap: Floats, depairing: Floats, deviation: Floats) -> Floats:
-        """``Δ exp r`` for some cells of one bulk gap; everything is scaled by that gap."""
+        """``Δ exp r`` for some cells of one bulk gap."""
+        return gap * np.exp(self._residual(bulk, gap, depairing, deviation))
+
+    def _residual(self, bulk: float, gap: Floats | float, depairing: Floats, deviation: Floats) -> Floats:
+        """`gap_residual` of some cells of one bulk gap; everything is scaled by that gap."""
         edges = self.grid.edges / bulk
         gap, depairing, broadening, bath = (
             gap / bulk,
@@ -149,7 +175,7 @@ class GapField:
             self.broadening / bulk,
             self.device.bath / bulk,
         )
-        residual = gap_residual(
+        return gap_residual(
             deviation + distributions.equilibrium(edges, bath),
             edges,
             bin_averages(edges, gap, depairing, broadening),
@@ -159,7 +185,6 @@ class GapField:
             rule=self.model.rule,
             temperature=bath,
         )
-        return bulk * gap * np.exp(residual)
 
     def _junction_at(self, place: str) -> int:
         """Number of the junction of that name, or on that part of the mesh."""

@@ -60,6 +60,8 @@ class KineticState:
         terms: weights (per energy) and fields, ``(f_L, f_T)`` each ``(n_cells, n_energies)`` or None
             where it is zero, whose sum is the state.
         n_cells: local cells.
+        collided: ``(n_energies,)`` what collisions take from f_L at every energy in all cells, same unit as
+            ``relaxed``; None without collisions.
     """
 
     external: Floats
@@ -67,6 +69,7 @@ class KineticState:
     relaxed: Floats
     terms: tuple[tuple[Floats | float, tuple[Floats | None, Floats | None]], ...]
     n_cells: int
+    collided: Floats | None = None
 
     def deviation(self, component: int, cells: Any = slice(None)) -> Floats:
         """Deviation of f_L or f_T from equilibrium on (some) cells, ``(cells, n_energies)``."""
@@ -90,6 +93,7 @@ class KineticState:
             self.relaxed + other.relaxed,
             self.terms + other.terms,
             self.n_cells,
+            self.collided if other.collided is None else other.collided,
         )
 
 

@@ -14,6 +14,9 @@ from fvqp.transport.operator import Operator, Transport
 
 Floats = NDArray[np.float64]
 
+#: Tolerance of solves that only precondition: elimination is far better, iterations stop here.
+ROUGH = 1e-6
+
 
 class TransportSolver:
     """Solves the linear systems of a transport operator; their pattern is analysed once.
@@ -32,7 +35,7 @@ class TransportSolver:
         self.transport = transport
         self._method = method
         self._tolerance = tolerance
-        self._solvers: dict[int, LinearSolver] = {}
+        self._solvers: dict[tuple[int, float], LinearSolver] = {}
 
     def solve(
         self,
@@ -86,6 +89,36 @@ class TransportSolver:
             mesh.exchange(one)
         return x
 
+    def preconditioner(self, operator: Operator, extra: Floats) -> Callable[[Floats], Floats]:
+        """Approximate inverse of the two-point matrix with ``extra`` on its diagonal.
+
+        Args:
+            operator: at all energies of ``extra``.
+            extra: ``(n_owned, component, energy)``, not negative.
+
+        Returns:
+            A linear map of ``(n_owned, component, energy)``; collective, and valid until the next call.
+        """
+        n_comp, n_energies = operator.n_comp, operator.n_energies
+        values = operator.assemble()
+        values[self._diagonal(n_comp)] += extra.reshape(-1, n_energies)
+        solver = self._solver(n_comp, ROUGH)
+        solver.set_matrix(values, reuse=True)
+
+        def invert(right: Floats) -> Floats:
+            return solver.solve(right.reshape(-1, n_energies)).reshape(right.shape)
+
+        return invert
+
+    def scale(self, operator: Operator) -> Floats:
+        """Largest diagonal coefficient of an unknown at any energy, ``(n_owned, component, 1)``, siemens."""
+        diagonal = operator.assemble()[self._diagonal(operator.n_comp)]
+        return diagonal.max(axis=1).reshape(-1, operator.n_comp, 1)
+
+    def _diagonal(self, n_comp: int) -> NDArray[np.int64]:
+        indptr, indices = self.transport.pattern(n_comp)
+        return np.flatnonzero(np.repeat(np.arange(len(indptr) - 1), np.diff(indptr)) == indices)
+
     @property
     def iterates(self) -> bool:
         """Whether PETSc's Krylov solvers are at work: on non-orthogonal meshes, or where elimination is not
@@ -118,20 +151,21 @@ class TransportSolver:
 
         return apply
 
-    def _solver(self, n_comp: int) -> LinearSolver:
-        if n_comp not in self._solvers:
+    def _solver(self, n_comp: int, tolerance: float | None = None) -> LinearSolver:
+        tolerance = tolerance or self._tolerance
+        if (n_comp, tolerance) not in self._solvers:
             mesh = self.transport.mesh
             indptr, indices = self.transport.pattern(n_comp)
             unknowns = (mesh.global_id[:, None] * n_comp + np.arange(n_comp)).ravel()
-            self._solvers[n_comp] = LinearSolver(
+            self._solvers[n_comp, tolerance] = LinearSolver(
                 indptr,
                 indices,
                 Numbering(mesh.comm, mesh.n_owned * n_comp, unknowns),
                 symmetric=n_comp == 1,
                 method=self._method,
-                tolerance=self._tolerance,
+                tolerance=tolerance,
             )
-        return self._solvers[n_comp]
+        return self._solvers[n_comp, tolerance]
 
 
 def _energy_named(message: str, what: Callable[[int], str]) -> str:

@@ -29,7 +29,8 @@ class Ledger:
     Attributes:
         injected: through all junctions into the superconductor, by row.
         taken: out through the reservoirs.
-        relaxed: charge passed to the condensate; 0 for particles and energy (elastic).
+        relaxed: charge passed to the condensate; quasiparticles that collisions destroy, less those they
+            create; energy that collisions take, which is 0 but for rounding.
         scale: sum of absolute currents, by row: what a residual is to be compared with.
     """
 

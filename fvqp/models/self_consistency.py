@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,21 +14,30 @@ from fvqp.models.kinetics import KineticState, L, SpectralState, T
 from fvqp.models.phase import PhaseField
 from fvqp.models.points import Guess, Point, Solution
 from fvqp.solvers.fixed_point import solve_fixed_point
+from fvqp.solvers.scalar_root import follow_root
 
 if TYPE_CHECKING:
     from fvqp.models.usadel import UsadelProblem
 
 Floats = NDArray[np.float64]
+log = logging.getLogger(__name__)
+
+#: Largest step of ln Δ on the way to a uniform gap.
+LARGEST_STEP = 0.05
+
+#: Step of ln Δ with which a solution is differentiated by the gap.
+GAP_STEP = 1e-5
 
 
 def solve_self_consistent(
     problem: UsadelProblem, point: Point, external: Floats, guess: Guess | Solution | None
 ) -> Solution:
-    """Fixed point of gap and phase gradients at an operating point.
+    """Gap and phase gradients that are those of the distributions they shape, at an operating point.
 
-    The iterate is the gap (one number for a uniform one, else one a cell) and, where a current flows, ``ξ∇φ``
-    of every cell; the depairing follows from it. Its three components carry the direction of the current,
-    which the depairing alone would not.
+    A uniform gap without a current is one number: its equation is followed from the neighbouring solution to
+    the next root. Otherwise the iterate is the gap (one number, or one a cell) and, where a current flows,
+    ``ξ∇φ`` of every cell; the depairing follows from it. Its three components carry the direction of the
+    current, which the depairing alone would not.
 
     Args:
         problem: the problem.
@@ -38,6 +48,8 @@ def solve_self_consistent(
         ConvergenceError: no fixed point is found, or superconductivity is destroyed.
     """
     iteration = _Iteration(problem, point, external, guess)
+    if iteration.uniform and not iteration.flows:
+        return iteration.follow()
     try:
         result = solve_fixed_point(
             iteration.update,
@@ -51,13 +63,41 @@ def solve_self_consistent(
         if problem.gap.kind != "local" or TRAPS in str(error):
             raise
         raise ConvergenceError(f"{error}; {TRAPS}") from None
-    spectral, kinetic = iteration.spectral, iteration.kinetic
-    assert kinetic is not None, "the fixed point evaluates its map at least once"
-    if iteration.energy_only and spectral.drop is None:
-        # f_T does not act back on the gap: it is found once, at the end.
-        (charge,) = problem.kinetics.solve(spectral, external[None], only=T)
-        kinetic = kinetic.plus(charge)
-    return Solution(point, spectral, kinetic, iteration.phase, result.evaluations)
+    return iteration.solution(result.evaluations)
+
+
+def uniform_conductances(problem: UsadelProblem, solution: Solution) -> Floats:
+    """``dI/dV_inj`` from every junction into the superconductor where one gap follows the bias, siemens.
+
+    With ``r(Δ, V)`` the residual of the gap equation for the distributions that belong to both,
+    ``d ln Δ/dV = −r_V/r_lnΔ``; the current follows bias and gap.
+    """
+    kinetics, field = problem.kinetics, problem.gap_field
+    spectral, kinetic = solution.spectral, solution.kinetic
+    slope = problem.external_slope(solution.point)
+    deviation = kinetic.deviation(L)
+    if problem.inelastic is None:
+        (driven,) = kinetics.solve(spectral, slope[None], only=L)
+        by_bias = driven.deviation(L)
+    else:
+        by_bias = problem.inelastic.slope(spectral, kinetic, slope)
+    gap, zeta = field.uniform_value(spectral.gap), spectral.depairing
+    deviation = deviation[: len(by_bias)]
+    r_bias = field.uniform_residual(gap, zeta, deviation + by_bias) - field.uniform_residual(
+        gap, zeta, deviation
+    )
+    residuals, currents = [], []
+    for sign in (-1.0, 1.0):
+        moved = SpectralState(spectral.gap * np.exp(sign * GAP_STEP), zeta)
+        f = problem.energy_mode(moved, kinetic.external, kinetic, "slope of the gap").deviation(L)
+        residuals.append(field.uniform_residual(gap * np.exp(sign * GAP_STEP), zeta, f))
+        (charge,) = kinetics.solve(moved, kinetic.external[None], only=T)
+        currents.append(problem.junction_currents(charge.currents))
+    by_gap = (currents[1] - currents[0]) / (2.0 * GAP_STEP * problem.device.voltage_unit)
+    (charge,) = kinetics.solve(spectral, slope[None], only=T)
+    direct = problem.junction_currents(charge.currents) / problem.device.voltage_unit
+    rate = -r_bias * 2.0 * GAP_STEP / (residuals[1] - residuals[0])
+    return direct + rate * by_gap
 
 
 class _Iteration:
@@ -81,6 +121,50 @@ class _Iteration:
         if point.supercurrent:
             self.what += f", supercurrent {point.supercurrent:g}"
 
+    def follow(self) -> Solution:
+        """The uniform gap that is next to the first guess on its way to rest."""
+        problem, n = self.problem, self.mesh.n_cells
+        depairing = self.spectral.depairing
+
+        def residual(logarithm: float) -> float:
+            gap = np.exp(logarithm)
+            everywhere = np.broadcast_to(gap * problem.gap_field.profile, (n,))
+            problem.gap_field.require_superconducting(everywhere, self.what)
+            self.spectral = problem.spectral_state(everywhere, depairing, None)
+            self.kinetic = problem.energy_mode(self.spectral, self.external, self.kinetic, self.what)
+            r = problem.gap_field.uniform_residual(gap, depairing, self.kinetic.deviation(L))
+            # One number for all ranks, to the last bit: their walks must not part.
+            return float(self.mesh.comm.bcast(r))
+
+        before = problem.gap_field.uniform_value(self.spectral.gap)
+        root = follow_root(
+            residual,
+            float(np.log(before)),
+            tolerance=problem.tolerance,
+            what=self.what,
+            largest_step=LARGEST_STEP,
+            max_evaluations=problem.maximum_iterations,
+        )
+        if root.turned and self.mesh.comm.rank == 0:
+            log.warning(
+                "%s: the solution of the neighbouring bias ends; several coexist there, and the gap jumps "
+                "from %.6g to %.6g Delta0",
+                self.what,
+                before,
+                np.exp(root.x),
+            )
+        return self.solution(root.evaluations)
+
+    def solution(self, evaluations: int) -> Solution:
+        """The solution that the last evaluation found, with f_T."""
+        spectral, kinetic = self.spectral, self.kinetic
+        assert kinetic is not None, "the map is evaluated at least once"
+        if self.energy_only and spectral.drop is None:
+            # f_T does not act back on the gap: it is found once, at the end.
+            (charge,) = self.problem.kinetics.solve(spectral, self.external[None], only=T)
+            kinetic = kinetic.plus(charge)
+        return Solution(self.point, spectral, kinetic, self.phase, evaluations)
+
     @property
     def start(self) -> Floats:
         """First iterate."""
@@ -92,8 +176,10 @@ class _Iteration:
         problem = self.problem
         gap, depairing = self._expanded(iterate)
         spectral: SpectralState = problem.spectral_state(gap, depairing, self.phase)
-        only = L if self.energy_only else None
-        (kinetic,) = problem.kinetics.solve(spectral, self.external[None], only=only, guess=self.kinetic)
+        kinetic = problem.energy_mode(spectral, self.external, self.kinetic, self.what)
+        if not self.energy_only and spectral.drop is None:
+            (charge,) = problem.kinetics.solve(spectral, self.external[None], only=T, guess=self.kinetic)
+            kinetic = kinetic.plus(charge)
         f_l = kinetic.deviation(L)
         new_gap = problem.gap_field.update(gap, depairing, f_l)
         problem.gap_field.require_superconducting(new_gap, self.what)

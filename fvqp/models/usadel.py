@@ -8,24 +8,28 @@ Chandrasekhar (2026), Sec. III).
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 from mpi4py import MPI
 from numpy.typing import NDArray
 from scipy import constants
 
+from fvqp.collisions.electron_electron import ElectronElectron, Kernel
 from fvqp.errors import CaseError
 from fvqp.gap import superfluid_density
 from fvqp.grids import energy as distributions
 from fvqp.grids.energy import EnergyGrid
 from fvqp.models.device import Device
 from fvqp.models.gap_field import GapField, GapModel
-from fvqp.models.kinetics import BLOCK, Kinetics, L, Response, SpectralState, T
+from fvqp.models.inelastic import Inelastic
+from fvqp.models.kinetics import BLOCK, Kinetics, KineticState, L, Response, SpectralState, T
 from fvqp.models.linear import TransportSolver
 from fvqp.models.phase import PhaseField, PhaseSolver, Supercurrent
 from fvqp.models.points import Guess, Ledger, Point, Solution
-from fvqp.models.self_consistency import solve_self_consistent
+from fvqp.models.self_consistency import solve_self_consistent, uniform_conductances
 from fvqp.solvers.fixed_point import solve_fixed_point
+from fvqp.solvers.newton import RESTART
 from fvqp.spectral.usadel import BinnedSpectrum
 from fvqp.transport.operator import Transport
 
@@ -36,7 +40,7 @@ Floats = NDArray[np.float64]
 
 @dataclass
 class UsadelProblem:
-    """The elastic non-equilibrium problem of a device.
+    """The non-equilibrium problem of a device.
 
     Args:
         device: geometry, materials and contacts.
@@ -45,6 +49,8 @@ class UsadelProblem:
         gap: where the gap comes from.
         depairing: pair breaking in Δ0 that is not due to the supercurrent.
         supercurrent: how a supercurrent is driven, if any.
+        collisions: strength γ_ee = ħ/(Δ0 τ_ee) of electron-electron collisions and their kernel
+            (`fvqp.collisions.electron_electron`), on a uniform grid; None without.
         coupling: whether the supercurrent couples f_L and f_T.
         self_consistent_phase: whether relaxing charge imbalance feeds the supercurrent.
         tolerance: to which gap and depairing converge, in Δ0.
@@ -58,6 +64,7 @@ class UsadelProblem:
     gap: GapModel = field(default_factory=GapModel)
     depairing: float = 0.0
     supercurrent: Supercurrent | None = None
+    collisions: tuple[float, Kernel] | None = None
     coupling: bool = True
     self_consistent_phase: bool = False
     tolerance: float = 1e-10
@@ -76,6 +83,9 @@ class UsadelProblem:
             device, self.transport, self.grid, self.broadening, TransportSolver(self.transport, self.method)
         )
         self.gap_field = GapField(device, self.transport, self.grid, self.broadening, self.gap)
+        self.inelastic = None
+        if self.collisions is not None:
+            self.inelastic = Inelastic(self.kinetics, ElectronElectron(self.grid, *self.collisions))
         self._phases = None
         if self.supercurrent is not None:
             self._phases = PhaseSolver(device, self.supercurrent, self.method)
@@ -86,17 +96,24 @@ class UsadelProblem:
 
     def external(self, point: Point) -> Floats:
         """Deviations from the bath in every terminal, ``(2, terminals, n_energies)``."""
-        device, edges = self.device, self.grid.edges
-        bath = distributions.equilibrium(edges, device.bath)
+        device = self.device
+        bath, reservoirs = self._thermal
         rows = []
         for junction in device.junctions:
             bias = self._bias(junction.role, junction.bias, point)
-            f_l, f_t = distributions.lead(edges, bias, junction.temperature / device.thermal_unit)
+            f_l, f_t = distributions.lead(self.grid.edges, bias, junction.temperature / device.thermal_unit)
             rows.append((f_l - bath, f_t))
-        for reservoir in device.reservoirs:
-            thermal = distributions.equilibrium(edges, reservoir.temperature / device.thermal_unit)
-            rows.append((thermal - bath, np.zeros_like(bath)))
+        rows += [(thermal - bath, np.zeros_like(bath)) for thermal in reservoirs]
         return np.ascontiguousarray(np.transpose(rows, (1, 0, 2)))
+
+    @cached_property
+    def _thermal(self) -> tuple[Floats, list[Floats]]:
+        """f_L of the bath and of every reservoir."""
+        device, edges = self.device, self.grid.edges
+        return distributions.equilibrium(edges, device.bath), [
+            distributions.equilibrium(edges, reservoir.temperature / device.thermal_unit)
+            for reservoir in device.reservoirs
+        ]
 
     def external_slope(self, point: Point) -> Floats:
         """Derivative of `external` with respect to ``e V_inj/Δ0``."""
@@ -203,10 +220,28 @@ class UsadelProblem:
             ConvergenceError: the self-consistency does not converge.
         """
         external = self.external(point)
-        if not self.gap.follows_bias and not self.self_consistent_phase:
-            state, phase = self.at_rest(point.supercurrent)
+        if self.gap.follows_bias or self.self_consistent_phase:
+            return solve_self_consistent(self, point, external, guess)
+        state, phase = self.at_rest(point.supercurrent)
+        if self.inelastic is None:
             return Solution(point, state, self.response(point.supercurrent).combine(external), phase, 0)
-        return solve_self_consistent(self, point, external, guess)
+        near = (
+            guess if isinstance(guess, Solution) and guess.point.supercurrent == point.supercurrent else None
+        )
+        what = f"V_inj = {point.V_inj:.6g} V, V_det = {point.V_det:.6g} V"
+        kinetic = self.energy_mode(state, external, None if near is None else near.kinetic, what)
+        if state.drop is None:
+            (charge,) = self.kinetics.solve(state, external[None], only=T)
+            kinetic = kinetic.plus(charge)
+        return Solution(point, state, kinetic, phase, 0)
+
+    def energy_mode(
+        self, state: SpectralState, external: Floats, guess: KineticState | None, what: str
+    ) -> KineticState:
+        """f_L in given spectra, with f_T where a supercurrent couples them; see `Inelastic.solve`."""
+        if self.inelastic is not None:
+            return self.inelastic.solve(state, external, guess, what=what)
+        return self.kinetics.solve(state, external[None], only=L, guess=guess)[0]
 
     def response(self, value: float) -> Response:
         """Unit responses at the spectra at rest, computed once for each value of the supercurrent."""
@@ -238,13 +273,16 @@ class UsadelProblem:
 
         Beside what program and compiled code take, some 0.4 GiB. Per cell and energy: one double for each
         stored component of each source, or what a self-consistent solution and its neighbours in bias hold;
-        inside a block, the matrix, face conductances, spectral functions and the elimination's fill. The
-        numbers are measured (largest resident size of runs of the film with 200 and 800 energies).
+        inside a block, the matrix, face conductances, spectral functions and the elimination's fill. With
+        collisions all energies are one block, and GMRES keeps its basis. The numbers are measured (largest
+        resident size of runs of the film with 200 and 800 energies).
         """
         n, sources = self.device.mesh.n_cells, 2 * len(self.device.junctions)
         components = 2 if self.supercurrent is not None and self.coupling else 1
         stored = 10 if self.gap.follows_bias else sources * components
         block = 90 * components**2
+        if self.inelastic is not None:
+            return 8.0 * n * self.grid.n * (stored + block + components * RESTART)
         return 8.0 * n * (self.grid.n * stored + min(BLOCK, self.grid.n) * block)
 
     # -- observables
@@ -257,17 +295,21 @@ class UsadelProblem:
     def conductances(self, solution: Solution) -> Floats:
         """``dI/dV_inj`` of the current from every junction into the superconductor, siemens.
 
-        Exact where the spectra do not depend on bias; otherwise the slope of the self-consistent solution, by
-        central differences a small fraction of the thermal width apart around it.
+        Exact where the spectra do not depend on bias, or by one gap only; otherwise the slope of the
+        solution, by central differences a small fraction of the thermal width apart around it.
         """
         point = solution.point
-        if not self.gap.follows_bias and not self.self_consistent_phase:
+        follows = self.gap.follows_bias or self.self_consistent_phase
+        if self.gap.kind == "uniform" and solution.phase is None:
+            return uniform_conductances(self, solution)
+        if not follows and (self.inelastic is None or solution.spectral.drop is None):
+            # Collisions act on f_L, of which the charge current knows by a supercurrent only.
             slope = self.response(point.supercurrent).combine(self.external_slope(point))
             return slope.currents[T, : len(self.device.junctions)] @ self.grid.widths
         t = max((j.temperature for j in self.device.junctions), default=0.0) / self.device.thermal_unit
         step = max(5e-3 * t, 1e-5) * self.device.voltage_unit
         sides = [
-            solve_self_consistent(self, moved, self.external(moved), solution)
+            self.solve(moved, solution)
             for moved in (replace(point, V_inj=point.V_inj + s) for s in (-step, step))
         ]
         low, high = (self.junction_currents(side.kinetic.currents) for side in sides)
@@ -280,7 +322,9 @@ class UsadelProblem:
         spectral = solution.kinetic.currents[[L, L, T]]
         by_terminal = np.einsum("re,rte->rt", weights, spectral)
         n = len(self.device.junctions)
-        relaxed = np.array([0.0, 0.0, float(weights[2] @ solution.kinetic.relaxed)])
+        collided = solution.kinetic.collided
+        lost = np.zeros(2) if collided is None else weights[:2] @ collided
+        relaxed = np.array([*lost, float(weights[2] @ solution.kinetic.relaxed)])
         return Ledger(
             injected=by_terminal[:, :n].sum(axis=1),
             taken=-by_terminal[:, n:].sum(axis=1),

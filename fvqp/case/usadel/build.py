@@ -122,7 +122,10 @@ def build_problems(case: UsadelCase, mesh: Mesh) -> list[UsadelProblem]:
         # What is known further down does not know the name of the case.
         text = str(error)
         raise CaseError(text if text.startswith(f"{case.source}: ") else f"{case.source}: {text}") from None
-    return [replace(problem, grid=grid) for problem in rough]
+    collisions = None
+    if case.collisions is not None:
+        collisions = case.collisions.electron_electron, case.collisions.kernel
+    return [replace(problem, grid=grid, collisions=collisions) for problem in rough]
 
 
 def _problem(case: UsadelCase, device: Device, transport: Transport | None) -> UsadelProblem:

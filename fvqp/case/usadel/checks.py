@@ -168,11 +168,15 @@ def largest_temperature(case: UsadelCase) -> float:
 
 
 def energy_maximum(case: UsadelCase, delta0: float) -> float:
-    """Last edge of the energy axis in Δ0: as given, or the larger of 3 Δ0 and what bias and 30 k_BT need."""
+    """Last edge of the energy axis in Δ0: as given, or the larger of 3 Δ0 and what bias and 30 k_BT need.
+
+    Where electrons collide, one can come out with the energy of two.
+    """
     if case.energies.maximum is not None:
         return case.energies.maximum.in_delta0(delta0)
     tail = 30.0 * largest_temperature(case) * constants.k / delta0
-    return max(3.0, largest_bias(case, delta0) * constants.e / delta0 + tail)
+    electrons = 1 if case.collisions is None else 2
+    return max(3.0, electrons * largest_bias(case, delta0) * constants.e / delta0 + tail)
 
 
 def _superconductor_temperatures(case: UsadelCase) -> Iterable[tuple[str, float]]:
@@ -268,6 +272,12 @@ def _sweep_problems(case: UsadelCase) -> Iterable[tuple[str, str]]:
 
 
 def _spectrum_problems(case: UsadelCase) -> Iterable[tuple[str, str]]:
+    if case.collisions is not None and case.energies.spacing != "uniform":
+        yield (
+            "energies.spacing",
+            '"graded" does not go with [collisions]: energies that are exchanged must be whole bins; '
+            'expected "uniform"',
+        )
     if case.spectrum.broadening.value == 0 and _unpaired(case):
         yield (
             "spectrum.broadening",

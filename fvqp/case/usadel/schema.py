@@ -141,6 +141,17 @@ class Energies(Table):
         return value
 
 
+class Collisions(Table):
+    """Inelastic collisions of the quasiparticles; they act on f_L. The energy axis must be uniform."""
+
+    electron_electron: Annotated[Number, Field(gt=0, le=1e3)]
+    """γ_ee = ħ/(Δ0 τ_ee), with τ_ee the time between collisions in the normal state at the Fermi energy
+    and T_c."""
+    kernel: Literal["fermi_liquid", "diffusive_2d", "diffusive_1d"] = "fermi_liquid"
+    """How the matrix element depends on the energy ω that two electrons exchange: not at all, as 1/ω or as
+    ω^(-3/2) (diffusive electrons in two dimensions or one); it is the same in all at ω = k_BT_c."""
+
+
 class Gap(Table):
     """How the gap is found."""
 
@@ -320,6 +331,7 @@ class UsadelCase(Case):
     interfaces: tuple[Interface, ...] = ()
     spectrum: Spectrum = Spectrum()
     energies: Energies = Energies()
+    collisions: Collisions | None = None
     gap: Gap = Gap()
     supercurrent: Supercurrent | None = None
     sweep: Sweep = Sweep()

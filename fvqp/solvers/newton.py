@@ -1,0 +1,195 @@
+"""Newton-Krylov for distributed systems F(x) = 0 by PETSc: matrix-free, with a preconditioner that knows the
+problem, and a line search."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from mpi4py import MPI
+from numpy.typing import NDArray
+
+from fvqp.errors import ConvergenceError
+from fvqp.petsc import PETSc, own_errors
+
+Floats = NDArray[np.float64]
+log = logging.getLogger(__name__)
+
+PREFIX = "fvqp_newton_"
+"""Prefix of PETSc options that reach the solver: ``-fvqp_newton_snes_monitor``, ``-fvqp_newton_ksp_rtol``."""
+
+LINEAR_RTOL = 1e-4
+"""Accuracy of a Newton step: about four digits are gained in every one."""
+
+RESTART = 60
+"""Basis vectors of GMRES."""
+
+_REASONS = {
+    value: name
+    for name, value in vars(PETSc.SNES.ConvergedReason).items()
+    if isinstance(value, int) and value < 0
+}
+
+
+class System(Protocol):
+    """Equations F(x) = 0, scaled so that F is an error of x; all calls are collective."""
+
+    def residual(self, x: Floats) -> Floats:
+        """F(x): this rank's part for this rank's part of x."""
+
+    def linearize(self, x: Floats) -> None:
+        """Make `action` and `precondition` those of x."""
+
+    def action(self, step: Floats) -> Floats:
+        """J step at the point of the last `linearize`."""
+
+    def precondition(self, residual: Floats) -> Floats:
+        """A cheap, linear approximation of J⁻¹ residual there."""
+
+
+@dataclass(frozen=True)
+class NewtonSolution:
+    """A root: ``x`` (this rank's part), Krylov iterations of every Newton step, the last ``max |F|``."""
+
+    x: Floats
+    krylov: tuple[int, ...]
+    residual: float
+
+
+def solve_newton(
+    system: System,
+    start: Floats,
+    *,
+    comm: MPI.Comm,
+    tolerance: float,
+    what: str,
+    max_steps: int = 30,
+) -> NewtonSolution:
+    """Find ``x`` with ``max |F(x)| ≤ tolerance``, after at least one step.
+
+    Args:
+        system: the equations.
+        start: first guess (this rank's part).
+        comm: ranks that share x.
+        tolerance: largest accepted residual.
+        what: name of the quantity, for messages.
+        max_steps: Newton steps before giving up.
+
+    Raises:
+        ConvergenceError: names the residual, the number of steps and PETSc's reason.
+    """
+    norms: list[float] = []
+    krylov: list[int] = []
+
+    def function(_snes: PETSc.SNES, x: PETSc.Vec, f: PETSc.Vec) -> None:
+        f.array[:] = system.residual(np.array(x.array_r))
+
+    def jacobian(_snes: PETSc.SNES, x: PETSc.Vec, _j: PETSc.Mat, _p: PETSc.Mat) -> None:
+        system.linearize(np.array(x.array_r))
+
+    def converged(snes: PETSc.SNES, step: int, _norms: Any) -> PETSc.SNES.ConvergedReason | int:
+        here = snes.getFunction()[0].array_r
+        largest = float(np.max(np.abs(here), initial=0.0)) if np.all(np.isfinite(here)) else np.inf
+        norms.append(float(comm.allreduce(largest, MPI.MAX)))
+        if step > 0:
+            krylov.append(snes.getKSP().getIterationNumber())
+        log.debug("%s: Newton step %d, residual %.2e, Krylov %s", what, step, norms[-1], krylov[-1:])
+        # A guess within the tolerance is still improved: a small residual can mean a larger error of x.
+        if norms[-1] <= tolerance and (step > 0 or norms[-1] == 0.0):
+            return PETSc.SNES.ConvergedReason.CONVERGED_FNORM_ABS
+        if not np.isfinite(norms[-1]):
+            return PETSc.SNES.ConvergedReason.DIVERGED_FNORM_NAN
+        if step >= max_steps:
+            return PETSc.SNES.ConvergedReason.DIVERGED_MAX_IT
+        return PETSc.SNES.ConvergedReason.ITERATING
+
+    x = PETSc.Vec().createMPI((len(start), PETSc.DECIDE), comm=comm)
+    x.array[:] = start
+    f = x.duplicate()
+    matrix = _shell(system, x, comm)
+    snes = PETSc.SNES().create(comm)
+    snes.setOptionsPrefix(PREFIX)
+    snes.setType("newtonls")
+    snes.setFunction(function, f)
+    snes.setJacobian(jacobian, matrix)
+    _configure(snes.getKSP(), system, LINEAR_RTOL)
+    snes.setConvergenceTest(converged)
+    # A step that is too small for PETSc's taste can still be the one that reaches the tolerance.
+    snes.setTolerances(max_it=max_steps + 1, stol=0.0, rtol=0.0, atol=0.0)
+    snes.setFromOptions()
+    with own_errors():
+        snes.solve(None, x)
+    reason = snes.getConvergedReason()
+    result = NewtonSolution(np.array(x.array_r), tuple(krylov), norms[-1])
+    for item in (snes, matrix, f, x):
+        item.destroy()
+    if norms[-1] > tolerance:
+        raise ConvergenceError(
+            f"{what}: not converged after {len(krylov)} Newton steps, residual {norms[-1]:.3g}, tolerance "
+            f"{tolerance:.3g} ({_REASONS.get(reason, reason)})"
+        )
+    return result
+
+
+def solve_linearized(
+    system: System, rhs: Floats, *, comm: MPI.Comm, tolerance: float, what: str
+) -> tuple[Floats, int]:
+    """``J⁻¹ rhs`` at the point of the last `System.linearize`, and the iterations it took.
+
+    Raises:
+        ConvergenceError: the residual does not fall by ``tolerance``.
+    """
+    b = PETSc.Vec().createMPI((len(rhs), PETSc.DECIDE), comm=comm)
+    b.array[:] = rhs
+    x = b.duplicate()
+    matrix = _shell(system, x, comm)
+    ksp = PETSc.KSP().create(comm)
+    ksp.setOptionsPrefix(f"{PREFIX}tangent_")
+    ksp.setOperators(matrix)
+    _configure(ksp, system, tolerance)
+    ksp.setFromOptions()
+    with own_errors():
+        ksp.solve(b, x)
+    reason, iterations = ksp.getConvergedReason(), ksp.getIterationNumber()
+    found = np.array(x.array_r)
+    for item in (ksp, matrix, x, b):
+        item.destroy()
+    if reason <= 0:
+        raise ConvergenceError(f"{what}: the linear solve gave up after {iterations} iterations ({reason})")
+    return found, iterations
+
+
+def _configure(ksp: PETSc.KSP, system: System, rtol: float) -> None:
+    ksp.setType("gmres")
+    # On the right, so that what GMRES makes small is the residual itself.
+    ksp.setPCSide(PETSc.PC.Side.RIGHT)
+    ksp.setGMRESRestart(RESTART)
+    ksp.setTolerances(rtol=rtol, atol=0.0, max_it=5 * RESTART)
+    pc = ksp.getPC()
+    pc.setType("python")
+    pc.setPythonContext(_Preconditioner(system))
+
+
+def _shell(system: System, like: PETSc.Vec, comm: MPI.Comm) -> PETSc.Mat:
+    sizes = (like.getLocalSize(), like.getSize())
+    matrix = PETSc.Mat().createPython((sizes, sizes), context=_Action(system), comm=comm)
+    matrix.setUp()
+    return matrix
+
+
+class _Action:
+    def __init__(self, system: System) -> None:
+        self._system = system
+
+    def mult(self, _matrix: PETSc.Mat, x: PETSc.Vec, y: PETSc.Vec) -> None:
+        y.array[:] = self._system.action(np.array(x.array_r))
+
+
+class _Preconditioner:
+    def __init__(self, system: System) -> None:
+        self._system = system
+
+    def apply(self, _pc: PETSc.PC, x: PETSc.Vec, y: PETSc.Vec) -> None:
+        y.array[:] = self._system.precondition(np.array(x.array_r))
