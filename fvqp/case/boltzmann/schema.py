@@ -277,9 +277,9 @@ class Evolution(Table):
     """First time after 0 that is recorded; default: a millionth of ``end``."""
     points_per_decade: Count = 8
     """Recorded times, evenly spaced on a logarithmic axis."""
-    method: Literal["bdf", "arkimex"] | None = None
-    """Implicit, adaptive steps by PETSc: ``bdf`` of several steps, the default with a fixed gap, or
-    ``arkimex``, the default with a gap that follows, where every step begins anew."""
+    method: Literal["bdf", "arkimex"] = "arkimex"
+    """Implicit, adaptive steps by PETSc: ``arkimex``, of order 4 in one step, or ``bdf``, of order 2 in
+    several steps, for a fixed gap only."""
     tolerance: Annotated[Number, Field(gt=0, lt=1)] = 1e-4
     """Relative error allowed in a step."""
 

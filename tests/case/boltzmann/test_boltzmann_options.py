@@ -103,7 +103,7 @@ OPTIONS: dict[str, Option] = {
     "evolution.end": Option("200 ns", base=PULSE),
     "evolution.start": Option("20 ns", base=PULSE),
     "evolution.points_per_decade": Option(3, base=PULSE),
-    "evolution.method": Option("arkimex", base=PULSE, by=1e-9),
+    "evolution.method": Option("bdf", base=PULSE, by=1e-9),
     "evolution.tolerance": Option(1e-3, base=PULSE, by=1e-9),
     "sweep.temperature": Option("0.3 K"),
     "sweep.strength": Option([3.0]),
@@ -208,6 +208,7 @@ def test_rates_are_stored_if_wanted():
     assert np.nanmin(stored["rate_recombination"].values) > 0.0
 
 
+@pytest.mark.slow
 def test_figures(tmp_path):
     figures = [
         {"kind": "density"},
