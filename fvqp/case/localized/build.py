@@ -120,11 +120,16 @@ class Localized:
         assert self.mesh is not None
         given = self.case.extrusion
         cross = None if given is None or given.cross_section is None else tuple(given.cross_section)
-        return mesh_domain(
-            self.mesh,
-            thickness=None if given is None else given.thickness,
-            cross_section=None if cross is None else (cross[0], cross[1]),
-        )
+        try:
+            return mesh_domain(
+                self.mesh,
+                thickness=None if given is None else given.thickness,
+                cross_section=None if cross is None else (cross[0], cross[1]),
+            )
+        except CaseError as error:
+            raise CaseError(f"{self.case.source}: extrusion: {error}") from None
+        except MeshError as error:
+            raise MeshError(f"{self.case.source}: mesh: {error}") from None
 
     def _expected(self, radius: int, generation: int) -> float:
         """Concentration, roughly, 1/m³."""
@@ -142,10 +147,10 @@ class Localized:
         radius, spin, generation, _ = place
         seed = np.random.SeedSequence(self.case.monte_carlo.seed, spawn_key=place)
         flip_time = self.flip_time(spin)
-        rates = self.rates(generation)
+        rates, domain = self.rates(generation), self.domain(radius, generation)
         try:
             return Simulation(
-                self.domain(radius, generation),
+                domain,
                 self.law(radius),
                 generation=rates if isinstance(rates, float) else self.in_file_order(rates),
                 spins=not math.isnan(flip_time),

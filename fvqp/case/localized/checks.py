@@ -64,8 +64,9 @@ def _of_runs(case: LocalizedCase) -> list[tuple[str, str]]:
             problems.append(
                 ("monte_carlo.runs", "there is no law of annihilation but for tail states without spin")
             )
-        if case.box is not None:
-            problems.append(("box", "is not used without runs: the law knows no box"))
+        for key in ("box", "extrusion"):
+            if getattr(case, key) is not None:
+                problems.append((key, "is not used without runs: the law knows concentrations alone"))
     if case.relaxation is not None and bubbles:
         problems.append(("relaxation", "bubbles that are left do not decay"))
     if case.law.diffusivity is not None and (bubbles or "none" not in case.sweep.spin):

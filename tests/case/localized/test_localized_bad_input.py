@@ -1,0 +1,182 @@
+"""Bad input in a case of localized quasiparticles: one line that names file and key and what would be
+right, or a warning."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "helpers"))
+
+import pytest
+from case_keys import put
+from said import Said, said  # noqa: F401
+from stochastic_cases import BUBBLES, TAIL, WIRE
+
+import fvqp
+
+MATERIAL = {
+    "gap": "200 ueV",
+    "diffusivity": "20 cm^2/s",
+    "density_of_states": "2e10 1/eV/um^3",
+    "electron_phonon_time": "400 ns",
+    "edge_shift": "0.1 Delta0",
+    "tail_energy": "1e-3 Delta0",
+}
+OF_MATERIAL = {"material": MATERIAL, "annihilation": {}}
+
+MISTAKES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
+    # Pairs.
+    (TAIL, {"annihilation.radius": "0 um"}, "annihilation.radius[0]: must be positive"),
+    (TAIL, {"annihilation.radius": "-1 um"}, "annihilation.radius[0]: must be positive"),
+    (TAIL, {"annihilation.constant": "0 um^3/s"}, "annihilation.constant: must be positive"),
+    (
+        TAIL,
+        {"annihilation.constant": "40 um^3"},
+        'annihilation.constant: expected a rate constant such as "18',
+    ),
+    (TAIL, {"annihilation.constant": None}, "annihilation.constant: missing: give it, or a material"),
+    (TAIL, {"annihilation.radius": None}, "annihilation.radius: missing: give it, or a material"),
+    (TAIL, {"annihilation.pairs": "bubble"}, 'did you mean "bubbles"?'),
+    (TAIL, {"material": MATERIAL}, "material: is not used: annihilation gives radius and constant"),
+    (
+        BUBBLES,
+        {"annihilation.constant": "40 um^3/s"},
+        "annihilation.constant: is not used: bubbles burst at once",
+    ),
+    (BUBBLES, {"annihilation.radius": None}, "annihilation.radius: "),
+    (BUBBLES, {"relaxation": {"end": "1 s"}}, "relaxation: bubbles that are left do not decay"),
+    # Material.
+    (
+        TAIL,
+        {**OF_MATERIAL, "material.edge_shift": "1 Delta0"},
+        "material.edge_shift: 3.204e-23 J is not less than",
+    ),
+    (
+        TAIL,
+        {**OF_MATERIAL, "material.density_of_states": "1e4 1/eV/um^3"},
+        "material.tail_energy: at the edge",
+    ),
+    (TAIL, {**OF_MATERIAL, "material.tail_energy": "-1 ueV"}, "material.tail_energy: must be positive"),
+    (TAIL, {**OF_MATERIAL, "material.fluctuation": 1e-3}, "material: give either tail_energy or fluctuation"),
+    (TAIL, {**OF_MATERIAL, "material.gap": "1 Delta0"}, "material.gap: expected a positive energy"),
+    # Sweep.
+    (TAIL, {"sweep.generation": "-1 1/um^3/s"}, "sweep.generation[0]: must be positive"),
+    (TAIL, {"sweep": {}}, "sweep.generation: missing"),
+    (TAIL, {"sweep.spin": "up"}, 'sweep.spin[0]: expected "none", "conserved" or a spin-flip time'),
+    (TAIL, {"sweep.spin": "-1 s"}, "sweep.spin[0]: a spin-flip time must be positive"),
+    # Space.
+    (TAIL, {"box": {"edges": ["2 um", "9 um", "9 um"]}}, "a periodic edge of 2e-06 m is less than 25.5 r_c"),
+    (
+        BUBBLES,
+        {"box.edges": ["1.5 um", "9 um", "9 um"]},
+        "is less than twice the distance of bursting bubbles",
+    ),
+    (TAIL, {"box.particles": 10}, "box.particles: expected at least 100"),
+    (TAIL, {"box.edges": ["9 um", "9 um", "9 um"]}, "box.particles: follows from edges"),
+    (TAIL, {"box.periodic": [True, True, False]}, "box.edges: missing"),
+    (TAIL, {"box.edges": ["0 um", "9 um", "9 um"], "box.particles": None}, "box.edges[0]: must be positive"),
+    (TAIL, {"extrusion": {"thickness": "1 um"}}, "extrusion: is not used without a mesh"),
+    (TAIL, {"profile": {"regions": {"a": "1 1/um^3/s"}}}, "profile: is not used without a mesh"),
+    (TAIL, {"law.diffusivity": "1 cm^2/s"}, "law.diffusivity: is not used without a mesh"),
+    (WIRE, {"box": {"particles": 100}}, "box: is not used with a mesh"),
+    (WIRE, {"extrusion": {"thickness": "1 um"}}, "extrusion: grid1d: thickness has no meaning"),
+    (WIRE, {"extrusion": {}}, "extrusion: grid1d: a mesh of dimension 1 needs its cross_section"),
+    (WIRE, {"monte_carlo": {"runs": 0}}, "extrusion: is not used without runs"),
+    (WIRE, {"mesh.shape.kind": "spherical1d"}, "mesh: spherical1d: localized quasiparticles need cartesian"),
+    # Profile.
+    (
+        WIRE,
+        {"profile.regions": {"middle": "1 1/um^3/s"}},
+        'the mesh has no region "middle"; there are: left_half',
+    ),
+    (WIRE, {"profile.regions": {}}, "profile: give one of regions, table, results"),
+    (WIRE, {"profile.axis": "y"}, "profile.axis: is not used without table"),
+    (WIRE, {"profile.rate": "1 1/um^3/s"}, "profile.rate: is not used without table"),
+    (WIRE, {"profile": {"table": "no.csv"}}, "profile.length_unit: missing"),
+    (
+        WIRE,
+        {"profile": {"table": "no.csv", "length_unit": "um", "rate": "1 1/um^3/s"}},
+        "profile.table: no such file",
+    ),
+    (WIRE, {"profile": {"results": {"folder": "no", "variable": "n_qp"}}}, "holds no results.nc"),
+    (WIRE, {"sweep.generation": "1 1/um^3/s"}, "sweep.generation: is not used with a profile"),
+    # Runs.
+    (TAIL, {"monte_carlo": {"start": "1 s"}}, "monte_carlo.start: belongs to end"),
+    (TAIL, {"monte_carlo.end": "1 s"}, "monte_carlo.end: must be later than start"),
+    (TAIL, {"monte_carlo.accuracy": 0.1}, "monte_carlo.accuracy: is not used with start and end"),
+    (TAIL, {"monte_carlo": {"accuracy": 1.5}}, "monte_carlo.accuracy: must be less than 1"),
+    (TAIL, {"monte_carlo.runs": -1}, "monte_carlo.runs: expected at least 0"),
+    (TAIL, {"monte_carlo.runs": 0}, "monte_carlo.start: is not used without runs"),
+    (
+        TAIL,
+        {"monte_carlo": {"runs": 0}, "sweep.spin": "1 s", "box": None},
+        "monte_carlo.runs: there is no law",
+    ),
+    (TAIL, {"relaxation": {"end": "1 s", "start": "2 s"}}, "relaxation.end: must be later than start"),
+    # Figures.
+    (TAIL, {"figures": [{"kind": "relaxation"}]}, "shows what relaxation adds"),
+    (TAIL, {"figures": [{"kind": "profile"}]}, "shows a mesh"),
+    (TAIL, {"figures": [{"kind": "packing"}]}, "shows bubbles"),
+    (TAIL, {"figures": [{"kind": "concentration"}]}, "needs several rates of generation"),
+]
+
+
+@pytest.mark.parametrize(("base", "changes", "message"), MISTAKES, ids=range(len(MISTAKES)))
+def test_mistake(said: Said, base: dict[str, Any], changes: dict[str, Any], message: str) -> None:  # noqa: F811
+    code, text = said(base, changes)
+    assert code == 2 and text.startswith("case.toml: ") and message in text, text
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("0, 1\n1, x\n", "rate.csv: could not convert"),
+        ("0, 1\n", "rate.csv: expected two or more rows"),
+        ("1, 1\n0, 1\n", "with positions that increase"),
+        ("0, 1\n4, 1\n", "covers 0 to 4e-06 m, the mesh reaches from 5e-07 to 7.5e-06 m along x"),
+        ("0, -1\n9, 1\n", "rates must be finite and not negative"),
+        ("0, 0\n9, 0\n", "generates nothing on this mesh"),
+    ],
+)
+def test_tables(said: Said, tmp_path: Path, text: str, message: str) -> None:  # noqa: F811
+    (tmp_path / "rate.csv").write_text(text)
+    table = {"table": "rate.csv", "length_unit": "um", "rate": "1 1/um^3/s"}
+    code, said_text = said(WIRE, {"profile": table})
+    assert code == 2 and message in said_text, said_text
+
+
+def test_too_few_events(said: Said) -> None:  # noqa: F811
+    code, text = said(TAIL, {"monte_carlo": {"accuracy": 1e-4, "max_events": 1e4}}, "run", "--out", "out")
+    assert code not in (0, 2) and "radius 0.1 um, generation 1 1/(s um^3): after" in text
+    assert "allow more events or a larger error" in text
+
+
+def _warned(caplog: pytest.LogCaptureFixture, base: dict[str, Any], **changes: Any) -> str:
+    data = copy.deepcopy(base)
+    for key, value in changes.items():
+        put(data, key.replace("__", "."), value)
+    with caplog.at_level(logging.WARNING):
+        stored = str(fvqp.run(data).dataset.attrs["warnings"])
+    assert all(line in caplog.text for line in stored.splitlines())
+    return stored
+
+
+def test_a_model_at_its_end_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    """In the log, and in the results: a small box, conserved spins, a short series, states that are not
+    separate, a filled gap edge."""
+    assert "particles are expected" in _warned(
+        caplog, TAIL, box={"edges": ["3 um", "3 um", "3 um"]}, sweep__generation="1e-3 1/um^3/s"
+    )
+    assert "walks at random" in _warned(caplog, BUBBLES, sweep__spin="conserved")
+    assert "fewer than 20 independent samples" in _warned(
+        caplog, BUBBLES, monte_carlo={"start": "2 s", "end": "2.1 s"}
+    )
+    law = {"monte_carlo": {"runs": 0}, "annihilation": {}, "box": None}
+    shallow = {**MATERIAL, "edge_shift": "5e-4 Delta0"}
+    assert "tail_energy is not below edge_shift" in _warned(caplog, TAIL, material=shallow, **law)
+    filled = _warned(caplog, TAIL, material=MATERIAL, sweep__generation="1e18 1/um^3/s", **law)
+    assert "the filling" in filled
