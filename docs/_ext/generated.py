@@ -8,6 +8,7 @@ warning, and so an error of the build. ``{command-help} mesh info`` shows the he
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import types
@@ -100,7 +101,7 @@ def default(field: Any) -> str:
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
     if isinstance(value, tuple):
-        return "`[" + ", ".join(f'"{entry}"' for entry in value) + "]`"
+        return f"`{json.dumps(value)}`"
     return f'`"{value}"`' if isinstance(value, str) and value else f"`{value}`" if value != "" else "–"
 
 
