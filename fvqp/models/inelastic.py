@@ -126,7 +126,13 @@ class _System:
         self.residual(x)
         loss = np.zeros(self.shape)
         loss[:, L] = self.transport.capacity[:, None] * self.collided.loss
-        self._invert: Callable[[Floats], Floats] = self.kinetics.solver.preconditioner(self.operator, loss)
+        solver = self.kinetics.solver
+        self._invert: Callable[[Floats], Floats] = solver.preconditioner(self.operator, loss)
+        heating = np.zeros((self.mesh.n_cells, self.grid.n))
+        heating[: self.shape[0]] = self.grid.centres * (1.0 - self.collided.f_L**2)
+        self.mesh.exchange(heating)
+        self._heating = heating
+        self._warm = solver.lumped(self.operator, self.grid.centres, heating)
 
     def action(self, step: Floats) -> Floats:
         f = step.reshape(self.shape)
@@ -135,7 +141,11 @@ class _System:
         return (-balance / self.scale).ravel()
 
     def precondition(self, residual: Floats) -> Floats:
-        return self._invert(residual.reshape(self.shape) * self.scale).ravel()
+        right = residual.reshape(self.shape) * self.scale
+        f = self._invert(right)
+        left = right + self.operator.residual(self._everywhere(f), np.zeros_like(self.leads))
+        f[:, L] += self._heating[: len(f)] * self._warm(left[:, L] @ self.grid.centres)[:, None]
+        return f.ravel()
 
     def response(self, x: Floats, driven: Floats) -> Floats:
         """Change of f_L that balances ``driven``, siemens × distribution into every owned cell."""

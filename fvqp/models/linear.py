@@ -35,7 +35,7 @@ class TransportSolver:
         self.transport = transport
         self._method = method
         self._tolerance = tolerance
-        self._solvers: dict[tuple[int, float], LinearSolver] = {}
+        self._solvers: dict[tuple[int, float, bool], LinearSolver] = {}
 
     def solve(
         self,
@@ -88,6 +88,27 @@ class TransportSolver:
         for one in x:
             mesh.exchange(one)
         return x
+
+    def lumped(self, operator: Operator, test: Floats, trial: Floats) -> Callable[[Floats], Floats]:
+        """Inverse of ``Σ_e test_e A_e trial_e``: the two-point matrix with one unknown a cell.
+
+        Args:
+            operator: of one component.
+            test: ``(energy,)``.
+            trial: ``(n_cells, energy)``, ghosts included.
+
+        Returns:
+            A linear map of ``(n_owned,)``; collective, and valid until the next call.
+        """
+        values = operator.assemble()
+        values *= trial[self.transport.indices]
+        solver = self._solver(1, ROUGH, symmetric=False)
+        solver.set_matrix(values @ test[:, None], reuse=True)
+
+        def invert(right: Floats) -> Floats:
+            return solver.solve(right[:, None])[:, 0]
+
+        return invert
 
     def preconditioner(self, operator: Operator, extra: Floats) -> Callable[[Floats], Floats]:
         """Approximate inverse of the two-point matrix with ``extra`` on its diagonal.
@@ -151,21 +172,23 @@ class TransportSolver:
 
         return apply
 
-    def _solver(self, n_comp: int, tolerance: float | None = None) -> LinearSolver:
-        tolerance = tolerance or self._tolerance
-        if (n_comp, tolerance) not in self._solvers:
+    def _solver(
+        self, n_comp: int, tolerance: float | None = None, *, symmetric: bool | None = None
+    ) -> LinearSolver:
+        key = n_comp, tolerance or self._tolerance, n_comp == 1 if symmetric is None else symmetric
+        if key not in self._solvers:
             mesh = self.transport.mesh
             indptr, indices = self.transport.pattern(n_comp)
             unknowns = (mesh.global_id[:, None] * n_comp + np.arange(n_comp)).ravel()
-            self._solvers[n_comp, tolerance] = LinearSolver(
+            self._solvers[key] = LinearSolver(
                 indptr,
                 indices,
                 Numbering(mesh.comm, mesh.n_owned * n_comp, unknowns),
-                symmetric=n_comp == 1,
+                symmetric=key[2],
                 method=self._method,
-                tolerance=tolerance,
+                tolerance=key[1],
             )
-        return self._solvers[n_comp, tolerance]
+        return self._solvers[key]
 
 
 def _energy_named(message: str, what: Callable[[int], str]) -> str:

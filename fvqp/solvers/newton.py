@@ -3,7 +3,9 @@ problem, and a line search."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -22,6 +24,9 @@ PREFIX = "fvqp_newton_"
 
 LINEAR_RTOL = 1e-4
 """Accuracy of a Newton step: about four digits are gained in every one."""
+
+FULL_STEPS = 8
+"""Newton steps that are tried in full before they are cut back."""
 
 RESTART = 60
 """Basis vectors of GMRES."""
@@ -69,6 +74,11 @@ def solve_newton(
 ) -> NewtonSolution:
     """Find ``x`` with ``max |F(x)| ≤ tolerance``, after at least one step.
 
+    Full steps first; if they do not lead there, once more from the start with steps cut back such that
+    simplified Newton corrections shrink (P. Deuflhard, Newton Methods for Nonlinear Problems, Springer 2011,
+    NLEQ-ERR; PETSc's line search ``nleqerr``). The norm of F itself is no guide: where fast collisions meet
+    slow diffusion it grows on the way.
+
     Args:
         system: the equations.
         start: first guess (this rank's part).
@@ -80,6 +90,21 @@ def solve_newton(
     Raises:
         ConvergenceError: names the residual, the number of steps and PETSc's reason.
     """
+    failure: ConvergenceError | None = None
+    for search, steps in (("basic", min(FULL_STEPS, max_steps)), ("nleqerr", max_steps)):
+        try:
+            return _search(system, start, comm, tolerance, what, search, steps)
+        except ConvergenceError as error:
+            failure = error
+            log.debug("%s", error)
+    assert failure is not None
+    raise failure
+
+
+def _search(
+    system: System, start: Floats, comm: MPI.Comm, tolerance: float, what: str, search: str, max_steps: int
+) -> NewtonSolution:
+    """One attempt of `solve_newton` with a line search of PETSc's."""
     norms: list[float] = []
     krylov: list[int] = []
 
@@ -110,27 +135,43 @@ def solve_newton(
     f = x.duplicate()
     matrix = _shell(system, x, comm)
     snes = PETSc.SNES().create(comm)
-    snes.setOptionsPrefix(PREFIX)
-    snes.setType("newtonls")
-    snes.setFunction(function, f)
-    snes.setJacobian(jacobian, matrix)
-    _configure(snes.getKSP(), system, LINEAR_RTOL)
-    snes.setConvergenceTest(converged)
-    # A step that is too small for PETSc's taste can still be the one that reaches the tolerance.
-    snes.setTolerances(max_it=max_steps + 1, stol=0.0, rtol=0.0, atol=0.0)
-    snes.setFromOptions()
-    with own_errors():
-        snes.solve(None, x)
-    reason = snes.getConvergedReason()
-    result = NewtonSolution(np.array(x.array_r), tuple(krylov), norms[-1])
-    for item in (snes, matrix, f, x):
-        item.destroy()
+    try:
+        snes.setOptionsPrefix(PREFIX)
+        snes.setType("newtonls")
+        snes.setFunction(function, f)
+        snes.setJacobian(jacobian, matrix)
+        _configure(snes.getKSP(), system, LINEAR_RTOL)
+        snes.setConvergenceTest(converged)
+        # A step that is too small for PETSc's taste can still be the one that reaches the tolerance.
+        snes.setTolerances(max_it=max_steps + 1, stol=0.0, rtol=0.0, atol=0.0)
+        with _unless_given(f"{PREFIX}snes_linesearch_type", search):
+            snes.setFromOptions()
+        with own_errors():
+            snes.solve(None, x)
+        reason, found = snes.getConvergedReason(), np.array(x.array_r)
+    finally:
+        for item in (snes, matrix, f, x):
+            item.destroy()
     if norms[-1] > tolerance:
         raise ConvergenceError(
             f"{what}: not converged after {len(krylov)} Newton steps, residual {norms[-1]:.3g}, tolerance "
             f"{tolerance:.3g} ({_REASONS.get(reason, reason)})"
         )
-    return result
+    return NewtonSolution(found, tuple(krylov), norms[-1])
+
+
+@contextlib.contextmanager
+def _unless_given(name: str, value: str) -> Iterator[None]:
+    """An option that the user has not set, for a while: line searches are chosen by options only."""
+    options = PETSc.Options()
+    if options.hasName(name):
+        yield
+        return
+    options.setValue(name, value)
+    try:
+        yield
+    finally:
+        options.delValue(name)
 
 
 def solve_linearized(
@@ -146,16 +187,18 @@ def solve_linearized(
     x = b.duplicate()
     matrix = _shell(system, x, comm)
     ksp = PETSc.KSP().create(comm)
-    ksp.setOptionsPrefix(f"{PREFIX}tangent_")
-    ksp.setOperators(matrix)
-    _configure(ksp, system, tolerance)
-    ksp.setFromOptions()
-    with own_errors():
-        ksp.solve(b, x)
-    reason, iterations = ksp.getConvergedReason(), ksp.getIterationNumber()
-    found = np.array(x.array_r)
-    for item in (ksp, matrix, x, b):
-        item.destroy()
+    try:
+        ksp.setOptionsPrefix(f"{PREFIX}tangent_")
+        ksp.setOperators(matrix)
+        _configure(ksp, system, tolerance)
+        ksp.setFromOptions()
+        with own_errors():
+            ksp.solve(b, x)
+        reason, iterations = ksp.getConvergedReason(), ksp.getIterationNumber()
+        found = np.array(x.array_r)
+    finally:
+        for item in (ksp, matrix, x, b):
+            item.destroy()
     if reason <= 0:
         raise ConvergenceError(f"{what}: the linear solve gave up after {iterations} iterations ({reason})")
     return found, iterations
