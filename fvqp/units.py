@@ -40,7 +40,6 @@ _KINDS = {
     "ohm*m": ("resistivity", "15.8 uohm*cm"),
     "ohm*m^2": ("resistance times area", "1 ohm*um^2"),
     "T": ("magnetic flux density", "10 mT"),
-    "m^3": ("volume", "0.001 um^3"),
     "m^3/s": ("rate constant", "18 um^3/s"),
     "1/m^3/s": ("rate by volume", "10 1/um^3/s"),
     "1/J/m^3": ("density of states", "1.74e10 1/eV/um^3"),
