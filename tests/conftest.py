@@ -28,8 +28,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark tests slow that belong to other numbers of ranks; keep together what shares compiled loops."""
     ranks = ranks_from_environment()
     for item in items:
-        sizes = item.get_closest_marker("ranks")
-        if sizes is not None and ranks not in sizes.args:
+        if any(ranks not in sizes.args for sizes in item.iter_markers("ranks")):
             item.add_marker(pytest.mark.slow)
         path = item.path.relative_to(HERE)
         folder = path.parts[0]

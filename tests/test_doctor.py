@@ -109,6 +109,7 @@ def test_exit_code_and_text(
     assert ("fvqp needs: PETSc" in text) == (code == 1)
 
 
+@pytest.mark.slow
 def test_module_runs_by_itself() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "fvqp.doctor"], capture_output=True, text=True, timeout=120, check=False

@@ -330,6 +330,7 @@ def test_only_one_sign_leaves_out_the_parts() -> None:
     assert "g_a" not in found and "g_ss" in found
 
 
+@pytest.mark.slow
 def test_little_is_spent_between_solves(monkeypatch: pytest.MonkeyPatch) -> None:
     """With spectra that do not follow the bias a point is a weighted sum: some ms with all its records."""
     case = line(sweep={"V_inj": {"from": "-1 mV", "to": "1 mV", "points": 201}}, energies={"number": 300})

@@ -81,10 +81,10 @@ def count_solves(monkeypatch: pytest.MonkeyPatch) -> list[Point]:
     ("changes", "points"),
     [
         ({}, (2, 4)),
-        (UNIFORM, (1, 2, 4)),
+        pytest.param(UNIFORM, (1, 2, 4), marks=pytest.mark.slow),
         pytest.param(UNIFORM_CURRENTS, (4, 7), marks=pytest.mark.slow),
-        (LOCAL, (2,)),
-        (WITH_PHASE, (2,)),
+        pytest.param(LOCAL, (2,), marks=pytest.mark.slow),
+        pytest.param(WITH_PHASE, (2,), marks=pytest.mark.slow),
     ],
     ids=["fixed", "uniform", "uniform-currents", "local", "phase"],
 )
@@ -229,6 +229,7 @@ def test_failures_name_their_point() -> None:
     assert "energy" in str(failure.value)
 
 
+@pytest.mark.slow
 def test_a_step_that_fails_is_halved(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = fvqp.run(line(UNIFORM)).dataset
     original = UsadelProblem.solve
@@ -269,6 +270,7 @@ def launch(case: Path, out: Path, *options: str) -> subprocess.Popen[str]:
 
 
 @pytest.mark.skipif(MPI.COMM_WORLD.size > 1, reason="starts processes")
+@pytest.mark.slow
 def test_ctrl_c_and_kill(tmp_path: Path) -> None:
     case = line(UNIFORM, sweep={"V_inj": {"from": "-0.4 mV", "to": "0.4 mV", "points": 21}})
     file, out = as_file(case, tmp_path / "case.toml"), tmp_path / "out"

@@ -60,6 +60,7 @@ def test_text() -> None:
     assert "oblique faces    0" in text
 
 
+@pytest.mark.slow
 def test_picture(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     pyvista = pytest.importorskip("pyvista")
     for name in ("line", "film", "wire_3d"):

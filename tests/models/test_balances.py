@@ -32,7 +32,10 @@ def problem(place: str, **more: object) -> UsadelProblem:
     return UsadelProblem(device, graded(GAMMA, 48), GAMMA, **more)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize(
+    "place",
+    [pytest.param(place, marks=pytest.mark.slow) if place.startswith("solid") else place for place in PLACES],
+)
 def test_ledger_closes(place: str) -> None:
     """Particles and energy leave through the reservoirs, charge relaxes: to 1e-10 of what is injected."""
     wire_problem = problem(place)
@@ -45,7 +48,7 @@ def test_ledger_closes(place: str) -> None:
         assert abs(ledger.taken[2]) < 0.2 * abs(ledger.relaxed[2])
 
 
-@pytest.mark.parametrize("kind", ["line", "film"])
+@pytest.mark.parametrize("kind", ["line", pytest.param("film", marks=pytest.mark.slow)])
 def test_ledger_closes_with_supercurrent(kind: str, tmp_path: Path) -> None:
     mesh = file_mesh("line") if kind == "line" else generated_mesh("film", 2.5, tmp_path)
     device, grid = wire(mesh, "junction_A", "junction_B", ends=ENDS), graded(GAMMA, 48)

@@ -126,6 +126,7 @@ def test_stationary_state_against_trajectories(spin: str) -> None:
     assert error[0] < 0.02 * mean[0]
 
 
+@pytest.mark.slow
 def test_noise_against_the_autocorrelation_of_a_trajectory() -> None:
     state = stationary_state(polarized(), comm=SELF)
     runs = [simulate(polarized(), duration=4000.0, samples=8000, seed=s) for s in range(6)]

@@ -60,7 +60,7 @@ def test_closed_system_keeps_its_energy_and_ends_in_equilibrium(name, method):
     np.testing.assert_allclose(temperatures, temperatures[0], rtol=2e-3)
 
 
-@pytest.mark.parametrize("method", ["bdf", "arkimex"])
+@pytest.mark.parametrize("method", [pytest.param("bdf", marks=pytest.mark.slow), "arkimex"])
 def test_ledger_of_a_driven_open_system_closes(method):
     problem = driven(1.0, 0.15)
     state = problem.state(*pulse(problem.operator.grid))
@@ -75,6 +75,7 @@ def test_ledger_of_a_driven_open_system_closes(method):
     np.testing.assert_allclose(moment.state.f, steady.f, rtol=2e-3)
 
 
+@pytest.mark.slow
 def test_evolution_converges():
     """All occupations of a hot pulse approach one solution as the tolerance falls."""
     problem = HomogeneousProblem(operator(24))

@@ -13,6 +13,7 @@ from fvqp.models.localized import AnnihilationLaw, LocalizedDensity, TailAnnihil
 LAW = AnnihilationLaw(TailAnnihilation(1.0, 1.0))
 
 
+@pytest.mark.slow
 def test_without_hops_every_cell_is_on_its_own() -> None:
     mesh = shape_mesh("grid1d", nx=5, dx=10.0)
     generation = np.array([0.0, 1e-12, 1e-6, 1e-2, 10.0])[mesh.global_id]
@@ -49,6 +50,7 @@ def test_hops_carry_a_mode_of_known_wavelength() -> None:
     assert amplitude == pytest.approx(expected, rel=2e-3)
 
 
+@pytest.mark.slow
 def test_hops_conserve_and_level_out() -> None:
     mesh = shape_mesh("grid2d", nx=8, dx=3.0, ny=4, dy=2.0)
     generation = np.where(mesh.centroid[:, 0] < 6.0, 1e-4, 0.0)

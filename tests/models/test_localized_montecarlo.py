@@ -50,7 +50,7 @@ def test_lifetime_of_a_pair(near: float) -> None:
     assert np.array_equal(found.number[:-1] - 2 * found.annihilated, found.number[1:])
 
 
-@pytest.mark.parametrize("near", [0.0, 3.0, None])
+@pytest.mark.parametrize("near", [pytest.param(0.0, marks=pytest.mark.slow), 3.0, None])
 def test_three_particles_by_their_master_equation(near: float | None) -> None:
     places = np.array([[0.0, 0.0, 0.0], [2.0, 0.0, 0.0], [0.0, 3.5, 0.0]])
     n = 2000
@@ -99,6 +99,7 @@ def test_spin_flips_alone() -> None:
     assert found.flipped.sum() == pytest.approx(0.5 * 3.0 * n, abs=4.0 * math.sqrt(0.5 * 3.0 * n))
 
 
+@pytest.mark.slow
 def test_dense_limit_is_mean_field_with_its_first_correction() -> None:
     square, _ = quad(lambda x: 4.0 * math.pi * x * x * float(pair_rate(x)) ** 2, 0.0, 40.0)
     alpha = 1.0
@@ -108,6 +109,7 @@ def test_dense_limit_is_mean_field_with_its_first_correction() -> None:
     assert found.concentration.error <= 0.002
 
 
+@pytest.mark.slow
 def test_neither_near_radius_nor_box_nor_seed_matters() -> None:
     results = []
     for edge, near, seed in ((60.0, 0.0, 1), (60.0, 3.0, 2), (60.0, 8.0, 3), (80.0, None, 4)):
@@ -131,6 +133,7 @@ def test_counts_are_exact_and_generation_switches_off() -> None:
     assert at.shape == (simulation.number, 3) and np.all(at >= 0.0) and np.all(at <= [40.0, 40.0, 30.0])
 
 
+@pytest.mark.slow
 def test_a_resumed_run_is_the_uninterrupted_one(tmp_path: Path) -> None:
     domain = box((40.0,) * 3)
 
@@ -156,6 +159,7 @@ def test_a_resumed_run_is_the_uninterrupted_one(tmp_path: Path) -> None:
         Simulation.load(tmp_path / "run.npz", domain, UNIT)
 
 
+@pytest.mark.slow
 def test_units_scale_out() -> None:
     small = Simulation(box((30.0,) * 3), UNIT, generation=1e-2, seed=14)
     radius, constant = 1e-7, 40e-18

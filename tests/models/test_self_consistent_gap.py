@@ -63,6 +63,7 @@ def uniform_gap(broadening: float, temperature: float, volts: float, device: Dev
     return float(brentq(mismatch, 0.5, 1.1, xtol=1e-9))
 
 
+@pytest.mark.slow
 def test_uniform_gap_under_injection() -> None:
     """As in the elastic Fig. 11: flat up to eV = Δ, sharp drop there, plateau beyond."""
     device, broadening = wire(line_mesh(40, 81), "point_A"), 5e-3

@@ -39,6 +39,7 @@ def cold() -> Device:
     return wire(line_mesh(20, 21), "point_A", "point_B", bath=0.01)
 
 
+@pytest.mark.slow
 def test_depairing_current_is_reached_and_not_exceeded(cold: Device) -> None:
     below, above = 0.998 * DEPAIRING_CURRENT * UNIT, 1.005 * DEPAIRING_CURRENT * UNIT
     problem = driven(
@@ -88,7 +89,8 @@ def through(mesh: Mesh, device: Device, phase: PhaseField, at: float) -> float:
     return float(((phase.drop * at_face * direction)[crossing]).sum() * device.voltage_unit)
 
 
-@pytest.mark.parametrize("name", ["film", pytest.param("wire_3d", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", ["film", "wire_3d"])
+@pytest.mark.slow
 def test_conserved_through_every_cross_section(name: str, tmp_path: Path) -> None:
     """Through pads and wire alike, on triangles and prisms."""
     mesh = generated_mesh(name, 2.5, tmp_path)
@@ -159,7 +161,7 @@ def test_supercurrent_that_injection_drives_couples_however_it_is_prescribed() -
         assert problem.solve(Point(3e-4)).spectral.drop is not None
 
 
-@pytest.mark.parametrize("value", [0.0, 8e-6])
+@pytest.mark.parametrize("value", [0.0, pytest.param(8e-6, marks=pytest.mark.slow)])
 def test_self_consistent_phase_conserves_charge(value: float) -> None:
     """What the junctions inject leaves through the two ends, as quasiparticles and as supercurrent.
 

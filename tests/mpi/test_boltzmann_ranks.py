@@ -58,7 +58,7 @@ def assert_same(name: str, path: Path, rtol: float = 1e-12) -> None:
         )
 
 
-@pytest.mark.ranks(1, 2, 4)
+@pytest.mark.ranks(2, 4)
 @pytest.mark.parametrize("name", CASES)
 def test_same_results(name: str, folder: Path) -> None:
     fvqp.run(case(name), out=folder / "out")
@@ -90,7 +90,7 @@ def test_a_line_that_fails(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert_same("steady", folder / "out", 1e-7)
 
 
-@pytest.mark.ranks(2, 4)
+@pytest.mark.ranks(2)
 def test_resumed_on_another_number_of_ranks(folder: Path) -> None:
     """An evolution that one rank began is finished by all of them."""
     if WORLD.rank == 0:

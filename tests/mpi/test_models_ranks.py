@@ -51,7 +51,12 @@ def assert_same(found: object, expected: object, relative: float = 1e-10) -> Non
 
 @pytest.mark.ranks(2, 4)
 @pytest.mark.parametrize(
-    "name", ["film", *(pytest.param(name, marks=TWO) for name in ("line", "film_quads", "wire_3d"))]
+    "name",
+    [
+        "film",
+        pytest.param("line", marks=TWO),
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("film_quads", "wire_3d")),
+    ],
 )
 def test_conductances_ledger_and_fields(name: str) -> None:
     found, expected = (on_wire(name, comm) for comm in (WORLD, SELF))
@@ -70,7 +75,7 @@ def test_conductances_ledger_and_fields(name: str) -> None:
 
 
 @pytest.mark.ranks(2, 4)
-@pytest.mark.parametrize("name", ["line", pytest.param("film", marks=TWO)])
+@pytest.mark.parametrize("name", ["line", pytest.param("film", marks=pytest.mark.slow)])
 def test_supercurrent(name: str, tmp_path: Path) -> None:
     """Phase, depairing and the coupled kinetics, by gradient on the line and by current on the film."""
     kind, value = ("phase_gradient", 0.2) if name == "line" else ("current", 6e-6)
@@ -122,6 +127,7 @@ def test_self_consistent_phase(tmp_path: Path) -> None:
     assert_same(here.kinetic.currents, serial.kinetic.currents, 1e-8)
 
 
+@pytest.mark.ranks(1, 2)
 def test_non_convergence_is_raised_on_all_ranks() -> None:
     problem = on_wire(
         "line",

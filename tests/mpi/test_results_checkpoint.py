@@ -7,7 +7,6 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-import pyvista
 from mpi4py import MPI
 
 from fvqp.errors import CheckpointError, FvqpError
@@ -93,6 +92,8 @@ def test_paraview_files(shared):
     for time in (0.2, 0.1):
         series.write(film, time, {"gap": film.global_id * 1e-6 * time})
     COMM.barrier()
+    import pyvista  # here, because it takes a second
+
     name = "fields_00001." + ("vtu" if COMM.size == 1 else "pvtu")
     grid = pyvista.read(shared / "fields" / name)
     assert grid.n_cells == 200

@@ -117,6 +117,7 @@ except FvqpError as error:
 
 
 @pytest.mark.skipif(not hasattr(resource, "RLIMIT_FSIZE"), reason="needs a limit on file sizes")
+@pytest.mark.slow
 def test_full_disk_while_writing_netcdf(tmp_path):
     path = tmp_path / "results.nc"
     done = subprocess.run([sys.executable, "-c", FULL, str(path)], capture_output=True, text=True, timeout=60)

@@ -103,6 +103,7 @@ def test_run_reaches_equilibrium_and_reports_its_clock():
     assert end.clock[1] < end.clock[0]
 
 
+@pytest.mark.slow
 def test_tolerance_and_lag_bound_the_error():
     f, n = state()
 

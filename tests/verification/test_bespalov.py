@@ -56,6 +56,7 @@ def test_half_of_the_space_is_covered(dim: int) -> None:
     assert np.mean(covered) == pytest.approx(0.5, abs=4.0 * 0.5 / math.sqrt(30 * 400))
 
 
+@pytest.mark.slow
 def test_fast_flips_make_spin_irrelevant() -> None:
     """ζ → 0: C_p = 0.605."""
     flip_rate = SPHERE / 0.003

@@ -130,6 +130,7 @@ def test_weak_coupling_is_bcs() -> None:
 
 
 @pytest.mark.parametrize("name", METALS)
+@pytest.mark.slow
 def test_strong_coupling_ratios(name: str) -> None:
     """2Δ0/k_BT_c of Carbotte, Rev. Mod. Phys. 62, 1027 (1990), to what a model spectrum can give, and his
 

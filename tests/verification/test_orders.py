@@ -82,7 +82,9 @@ def test_random_line() -> None:
     assert order(meshes, lambda mesh: manufactured_error(mesh, ("left", "right"))) >= 1.9
 
 
-@pytest.mark.parametrize(("dim", "sizes"), [(2, (0.1, 0.025)), (3, (0.2, 0.08))])
+@pytest.mark.parametrize(
+    ("dim", "sizes"), [(2, (0.1, 0.025)), pytest.param(3, (0.2, 0.08), marks=pytest.mark.slow)]
+)
 def test_simplices(dim: int, sizes: tuple[float, float], tmp_path: Path) -> None:
     meshes = [read_mesh(gmsh_halves(tmp_path / f"{h}.msh", dim, h), comm=SELF) for h in sizes]
     assert order(meshes, lambda mesh: manufactured_error(mesh, ("outer",))) >= 1.8
@@ -93,6 +95,7 @@ def test_skewed_quads() -> None:
     assert order(meshes, lambda mesh: manufactured_error(mesh, ("outer",))) >= 1.9
 
 
+@pytest.mark.slow
 def test_mixed_cells() -> None:
     """Hexes, pyramids and wedges of a unit cube."""
     meshes = [named(mixed_cells(n), every=False) for n in (9, 15)]

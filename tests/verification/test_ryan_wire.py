@@ -116,6 +116,7 @@ def region_wire(mesh: Mesh, energies: int = 120) -> UsadelProblem:
     return UsadelProblem(device, graded(0.01, energies), 0.01)
 
 
+@pytest.mark.slow
 def test_film_and_solid_agree_with_the_line(tmp_path: Path) -> None:
     """Junctions on regions everywhere; to 0.1 %, discretization errors (by refinement) below 0.3 %."""
     volts = np.array([0.3e-3, 0.6e-3])

@@ -471,6 +471,7 @@ def test_output_stored_and_spectra():
     assert data["f_T_junction"].dims[-2:] == ("junction", "energy") and "gap_junction" in data
 
 
+@pytest.mark.slow
 def test_figures(tmp_path):
     figures = [
         {"kind": "g_ss"},
