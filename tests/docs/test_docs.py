@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -57,8 +58,8 @@ def name(page: Path) -> str:
 @pytest.fixture
 def checkout(tmp_path, monkeypatch):
     """A folder with the cases and meshes of the project, and nothing that may be spoilt."""
-    for folder in ("cases", "meshes"):
-        (tmp_path / folder).symlink_to(ROOT / folder)
+    shutil.copytree(ROOT / "cases", tmp_path / "cases")
+    (tmp_path / "meshes").symlink_to(ROOT / "meshes")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
