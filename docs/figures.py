@@ -1,4 +1,4 @@
-"""Pictures of the site, from the cases of ``cases/ryan2026``.
+"""Pictures of the site, from the cases of ``cases``.
 
     python docs/figures.py [--results DIR]
 
@@ -22,16 +22,27 @@ from fvqp.results import Result, open_result
 
 ROOT = Path(__file__).parents[1]
 STATIC = ROOT / "docs" / "_static"
-CURVES = {"fig10": "g_ss", "fig13": "g_a", "fig11_elastic": "gap"}
+CURVES = {
+    "fig10": ("ryan2026/fig10", "g_ss"),
+    "fig13": ("ryan2026/fig13", "g_a"),
+    "fig11_elastic": ("ryan2026/fig11_elastic", "gap"),
+    "hot_pulse": ("boltzphlow2026/hot_pulse_al", "distribution"),
+    "gap_function": ("boltzphlow2026/eliashberg", "gap_function"),
+    "lifetimes": ("kaplan1976/lifetimes", "lifetimes"),
+    "driven": ("fischer2023/microwave_drive", "distribution"),
+    "driven_density": ("fischer2023/microwave_drive", "x_qp"),
+}
+"""Picture → case and kind of figure."""
 SHOWN = 3.0
 """Half the length of wire in the picture of the film, micrometres."""
 
 
-def result(name: str, folder: Path) -> Result:
+def result(case: str, folder: Path) -> Result:
     """The results of a case, computed unless they are there."""
+    name = Path(case).name
     if (folder / name / "results.nc").exists():
         return open_result(folder / name)
-    return fvqp.run(ROOT / "cases" / "ryan2026" / f"{name}.toml", out=folder / name)
+    return fvqp.run(ROOT / "cases" / f"{case}.toml", out=folder / name)
 
 
 def film(folder: Path, picture: Path) -> None:
@@ -102,10 +113,10 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=ROOT / "out", metavar="DIR")
     folder = parser.parse_args().results
     STATIC.mkdir(exist_ok=True)
-    for name, kind in CURVES.items():
-        (drawn,) = result(name, folder).plot(kind, folder=folder / "pictures")
+    for name, (case, kind) in CURVES.items():
+        (drawn,) = result(case, folder).plot(kind, folder=folder / "pictures")
         drawn.replace(STATIC / f"{name}.png")
-    result("wire_film", folder)
+    result("ryan2026/wire_film", folder)
     film(folder / "wire_film", STATIC / "film.png")
 
 
