@@ -100,12 +100,16 @@ def face_geometry(mesh: Mesh, conductivity: Floats, medium: Ints, prescribed: In
         offset=np.ascontiguousarray(offset),
         weight=weight,
         non_orthogonal=int((skewed & inner & mesh.face_owned).sum()),
-        gradient=_least_squares(mesh, medium, prescribed) if needed else None,
+        gradient=least_squares(mesh, medium, prescribed) if needed else None,
     )
 
 
-def _least_squares(mesh: Mesh, medium: Ints, prescribed: Ints) -> Gradient:
-    """Inverse-distance-weighted least squares over vertex neighbours of the same medium."""
+def least_squares(mesh: Mesh, medium: Ints, prescribed: Ints) -> Gradient:
+    """Inverse-distance-weighted least squares over vertex neighbours of the same medium.
+
+    Args:
+        mesh, medium, prescribed: see `face_geometry`; only prescribed faces of owned cells enter.
+    """
     n = mesh.n_owned
     indptr, neighbours = mesh.vertex_neighbours
     rows = np.repeat(np.arange(n, dtype=np.int32), np.diff(indptr[: n + 1]))
@@ -133,3 +137,32 @@ def _least_squares(mesh: Mesh, medium: Ints, prescribed: Ints) -> Gradient:
     weights = np.einsum("kij,kj,k->ki", pseudo[rows], vectors, inverse_square)
     starts = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=n))]).astype(np.int32)
     return Gradient(starts, cols, np.ascontiguousarray(weights), int((kept.sum(axis=1) < mesh.dim).sum()))
+
+
+def cell_pattern(n: int, faces: Ints) -> tuple[Ints, Ints, Ints, Ints]:
+    """CSR pattern of a cell and its face neighbours, for the first ``n`` cells of ``faces[n_faces, 2]``.
+
+    Returns:
+        ``indptr``, ``indices``, the places of diagonals, and ``(n_faces, 4)`` places of the entries (0,0),
+        (0,1), (1,1), (1,0) of the two cells of a face, −1 where absent.
+    """
+    inner = np.flatnonzero(faces[:, 1] >= 0)
+    c0, c1 = faces[inner].T.astype(np.int64)
+    rows = np.concatenate([np.arange(n), c0, c1])
+    cols = np.concatenate([np.arange(n), c1, c0])
+    order = np.lexsort((cols, rows))
+    place = np.empty(len(rows), np.int64)
+    place[order] = np.arange(len(rows))
+    kept = rows < n
+    indptr = np.concatenate([[0], np.cumsum(np.bincount(rows[kept], minlength=n))]).astype(np.int32)
+    # Ghost rows sort behind all owned ones, so the places of owned rows are already those of the kept
+    # pattern.
+    diagonal = place[:n].astype(np.int32)
+    entries = np.full((len(faces), 4), -1, np.int32)
+    own0, own1 = faces[:, 0] < n, (faces[:, 1] >= 0) & (faces[:, 1] < n)
+    entries[own0, 0] = diagonal[faces[own0, 0]]
+    entries[own1, 2] = diagonal[faces[own1, 1]]
+    m = len(inner)
+    entries[inner, 1] = np.where(c0 < n, place[n : n + m], -1)
+    entries[inner, 3] = np.where(c1 < n, place[n + m :], -1)
+    return indptr, cols[order][kept[order]].astype(np.int32), diagonal, entries

@@ -19,7 +19,7 @@ from fvqp.errors import CaseError
 from fvqp.kernel_cache import read_only
 from fvqp.mesh import Mesh
 from fvqp.transport import kernels
-from fvqp.transport.geometry import face_geometry
+from fvqp.transport.geometry import cell_pattern, face_geometry
 from fvqp.transport.kernels import Coefficients, Faces, LeadCells, Links
 
 Floats = NDArray[np.float64]
@@ -118,7 +118,7 @@ class Transport:
         interface, self._interface_conductance = self._interface_faces(interfaces)
         self.interface_faces = np.flatnonzero(interface >= 0).astype(np.int32)
         self.capacity = np.ascontiguousarray((reaction_scale * self.volume)[: mesh.n_owned])
-        self.indptr, self.indices, self.diagonal, entries = _cell_pattern(mesh)
+        self.indptr, self.indices, self.diagonal, entries = cell_pattern(mesh.n_owned, mesh.face_cells)
         self.faces = Faces(
             np.ascontiguousarray(mesh.face_cells, np.int32),
             geometry.half,
@@ -388,28 +388,3 @@ class Operator:
 
 def _joined(parts: Sequence[NDArray], dtype: type) -> NDArray:
     return np.concatenate(parts).astype(dtype) if parts else np.empty(0, dtype)
-
-
-def _cell_pattern(mesh: Mesh) -> tuple[NDArray[np.int32], ...]:
-    """CSR pattern of the owned cells' face neighbours, places of diagonals and of every face's entries."""
-    n, faces = mesh.n_owned, mesh.face_cells
-    inner = np.flatnonzero(faces[:, 1] >= 0)
-    c0, c1 = faces[inner].T.astype(np.int64)
-    rows = np.concatenate([np.arange(n), c0, c1])
-    cols = np.concatenate([np.arange(n), c1, c0])
-    order = np.lexsort((cols, rows))
-    place = np.empty(len(rows), np.int64)
-    place[order] = np.arange(len(rows))
-    kept = rows < n
-    indptr = np.concatenate([[0], np.cumsum(np.bincount(rows[kept], minlength=n))]).astype(np.int32)
-    # Ghost rows sort behind all owned ones, so the places of owned rows are already those of the kept
-    # pattern.
-    diagonal = place[:n].astype(np.int32)
-    entries = np.full((len(faces), 4), -1, np.int32)
-    own0, own1 = faces[:, 0] < n, (faces[:, 1] >= 0) & (faces[:, 1] < n)
-    entries[own0, 0] = diagonal[faces[own0, 0]]
-    entries[own1, 2] = diagonal[faces[own1, 1]]
-    m = len(inner)
-    entries[inner, 1] = np.where(c0 < n, place[n : n + m], -1)
-    entries[inner, 3] = np.where(c1 < n, place[n + m :], -1)
-    return indptr, cols[order][kept[order]].astype(np.int32), diagonal, entries

@@ -1,0 +1,187 @@
+"""Implicit streaming with elastic scattering: one linear system for all directions and energies.
+
+GMRES, preconditioned by a sweep along every direction and, where particles scatter, by the diffusion that
+streaming tends to; iterations do not grow as cells become opaque (theory: streaming, section on solving).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from mpi4py import MPI
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from fvqp.errors import CaseError, ConvergenceError
+from fvqp.solvers.krylov import correct, reason_name
+from fvqp.solvers.linear import LinearSolver
+from fvqp.solvers.numbering import Numbering
+from fvqp.transport.geometry import cell_pattern
+from fvqp.transport.streaming import Streaming
+
+Floats = NDArray[np.float64]
+
+#: Solves of the residual that are tried before giving up.
+PASSES = 5
+#: Relative error of gains and losses in floating point, a sum over directions included.
+ROUNDING = 16.0 * np.finfo(np.float64).eps
+
+
+class StreamingSolver:
+    """Solves ``(removal + scattering) f − scattering f̄ − streaming(f) = source``, f̄ the mean over directions.
+
+    With ``removal = 1/Δt + loss rate`` and ``source = f/Δt + …`` this is a step of backward Euler; steady
+    states have no ``1/Δt``. Collective.
+
+    Args:
+        streaming: the operator; its scheme is ``upwind`` or ``linear``.
+        tolerance: residual of every energy to reach, relative to the right-hand side; where particles scatter
+            so often that rounding of the scattered ones is larger, as small as rounding allows.
+
+    Attributes:
+        iterations: of the latest solve.
+    """
+
+    def __init__(self, streaming: Streaming, tolerance: float = 1e-10) -> None:
+        if streaming.scheme == "limited":
+            raise CaseError(
+                "implicit streaming: the scheme 'limited' is not linear; use 'upwind' or 'linear'"
+            )
+        self.streaming = streaming
+        self.tolerance = tolerance
+        self.iterations = 0
+        layout = streaming.layout
+        indptr, indices, self._diagonal, self._entries = cell_pattern(layout.n_owned, layout.face_cells)
+        self._diffusion = LinearSolver(
+            indptr,
+            indices,
+            Numbering(layout.comm, layout.n_owned, layout.global_id),
+            symmetric=True,
+            tolerance=1e-8,
+            prefix="fvqp_streaming_diffusion_",
+        )
+        self._nnz = len(indices)
+        n_faces = len(layout.face_cells)
+        cells = layout.face_cells.ravel()
+        mine = (cells >= 0) & (cells < layout.n_owned)
+        faces = np.repeat(np.arange(n_faces), 2)
+        self._beside = csr_matrix(
+            (np.ones(mine.sum()), (cells[mine], faces[mine])), shape=(layout.n_owned, n_faces)
+        )
+
+    def solve(
+        self, source: Floats, removal: Floats, scattering: Floats, guess: Floats | None = None
+    ) -> Floats:
+        """f, ``(n_cells, M, energy)``, ghosts included.
+
+        Args:
+            source: ``(n_owned, M, energy)``, rates.
+            removal: ``(n_cells or 1, energy)`` rate, not negative.
+            scattering: ``(n_cells or 1, energy)`` rate of isotropic elastic scattering, not negative.
+            guess: ``(n_owned, M, energy)``.
+
+        Raises:
+            ConvergenceError: the residual stays above the tolerance.
+        """
+        streaming = self.streaming
+        layout = streaming.layout
+        n = layout.n_owned
+        removal = self._rates("removal", removal)
+        scattering = self._rates("scattering", scattering)
+        total = removal + scattering
+        still = (streaming.g == 0.0) & (total == 0.0)
+        if layout.comm.allreduce(bool(np.any(still)), MPI.LOR):
+            raise CaseError(
+                "implicit streaming: particles that neither move nor are removed have no steady state; "
+                "give the energies without speed a rate of removal"
+            )
+        shape = (n, streaming.directions.count, streaming.n_energies)
+        f = np.zeros((layout.n_cells, *shape[1:]))
+        own_total, own_scattering = total[:n, None, :], scattering[:n, None, :]
+        inflow, _ = streaming.rates(f, scattering)
+
+        def action(x: Floats) -> Floats:
+            """Left-hand side without what baths send in."""
+            f[:n] = x.reshape(shape)
+            layout.exchange(f)
+            moved, _ = streaming.rates(f, scattering)
+            moved -= inflow
+            mean = streaming.directions.mean(f[:n])[:, None, :]
+            return own_total * f[:n] - own_scattering * mean - moved
+
+        def operator(x: Floats, out: Floats) -> None:
+            out[:] = action(x).reshape(out.shape)
+
+        accelerated = layout.comm.allreduce(bool(np.any(scattering > 0.0)), MPI.LOR)
+        if accelerated:
+            self._diffusion.set_matrix(self._diffusion_matrix(removal, total), reuse=True)
+        capacity = streaming.capacity * scattering[:n]
+
+        def precondition(r: Floats) -> Floats:
+            z = streaming.sweep(np.ascontiguousarray(r.reshape(shape)), total[:n])
+            if accelerated:
+                z += self._diffusion.solve(capacity * streaming.directions.mean(z))[:, None, :]
+            return z.reshape(r.shape)
+
+        rhs = source + inflow
+        x = np.zeros(shape) if guess is None else guess.copy()
+        residual = rhs - action(x) if guess is not None else rhs.copy()
+        size = self._norm(rhs)
+        size[size == 0.0] = 1.0
+        self.iterations = 0
+        reason = 0
+        for _ in range(PASSES):
+            rounding = ROUNDING * self._norm(own_total * x)
+            if np.all(self._norm(residual) <= np.maximum(self.tolerance * size, rounding)):
+                break
+            d, iterations, reason = correct(
+                residual.reshape(-1, shape[2]),
+                size,
+                operator,
+                precondition,
+                comm=layout.comm,
+                tolerance=0.5 * self.tolerance,
+                constant=True,
+                prefix="fvqp_streaming_",
+            )
+            self.iterations += iterations
+            x += d.reshape(shape)
+            residual = rhs - action(x)
+        left = self._norm(residual) / size
+        rounding = ROUNDING * self._norm(own_total * x) / size
+        if not np.all(left <= np.maximum(self.tolerance, rounding)):
+            worst = int(np.argmax(left))
+            raise ConvergenceError(
+                f"implicit streaming: energy {worst}: {reason_name(reason)} after {self.iterations} "
+                f"iterations, residual {left[worst]:.3g} of the right-hand side"
+            )
+        f[:n] = x
+        layout.exchange(f)
+        return f
+
+    def _norm(self, a: Floats) -> Floats:
+        squares = np.einsum("cme,cme->e", a, a)
+        self.streaming.layout.comm.Allreduce(MPI.IN_PLACE, squares)
+        return np.sqrt(squares)
+
+    def _rates(self, what: str, rate: Floats) -> Floats:
+        rows = np.atleast_2d(np.asarray(rate, dtype=np.float64))
+        shape = (self.streaming.layout.n_cells, self.streaming.n_energies)
+        if rows.ndim != 2 or rows.shape[0] not in (1, shape[0]) or rows.shape[1] not in (1, shape[1]):
+            raise CaseError(f"implicit streaming: rates of {what} have shape {rows.shape}, needed is {shape}")
+        if not np.all(np.isfinite(rows)) or np.any(rows < 0.0):
+            raise CaseError(f"implicit streaming: rates of {what} must be finite and not negative")
+        return np.ascontiguousarray(np.broadcast_to(rows, shape))
+
+    def _diffusion_matrix(self, removal: Floats, total: Floats) -> Floats:
+        conductance = self.streaming.diffusion(total)
+        values = np.zeros((self._nnz, conductance.shape[1]))
+        for column in (1, 3):
+            there = self._entries[:, column] >= 0
+            values[self._entries[there, column]] = -conductance[there]
+        values[self._diagonal] = (
+            self._beside @ conductance + self.streaming.capacity * removal[: self.streaming.layout.n_owned]
+        )
+        # Energies without any speed or loss in a cell have nothing to diffuse: their equation is x = 0.
+        empty = values[self._diagonal] == 0.0
+        values[self._diagonal] += empty
+        return values

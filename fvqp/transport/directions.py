@@ -1,0 +1,241 @@
+"""Directions of motion and their weights: quadratures on the sphere, on a line, and about a centre.
+
+All weights of a set add to 4π, so that a mean over directions is ``Σ w f/4π``; the sets obey ``Σ w Ω = 0``
+and ``Σ w Ω Ω = (4π/3) 1`` in the components they have (theory: streaming, Eq. moments).
+
+Double sets take Gauss' rule in each half of the polar range: they count the flux of isotropic particles
+through a wall exactly, the simple ones integrate smooth occupations better.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.integrate import lebedev_rule
+from scipy.spatial import cKDTree
+
+from fvqp.errors import CaseError
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int32]
+
+FULL = 4.0 * np.pi
+
+#: Directions closer than this are the same; far below the spacing of any set, far above round-off.
+SAME = 1e-9
+
+#: Degrees of Lebedev's rules whose weights are positive and that scipy knows.
+LEBEDEV = (3, 5, 7, 9, 11, 15, 17, 19, 21, 23, 29, 31, 35, 41, 47, 53, 59, 65, 71, 77, 83, 89, 95, 101, 107,
+           113, 119, 125, 131)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Directions:
+    """A set of directions.
+
+    Attributes:
+        vectors: ``(M, 3)``. Unit vectors, except in sets for fewer dimensions, which lack components that are
+            averaged over (`gauss_legendre`, `folded`).
+        weights: ``(M,)``, positive, sum 4π.
+        name: for messages.
+    """
+
+    vectors: Floats
+    weights: Floats
+    name: str
+
+    @property
+    def count(self) -> int:
+        return len(self.weights)
+
+    def mean(self, f: Floats) -> Floats:
+        """Mean over directions of ``f[cell, direction, energy]``, ``(cell, energy)``."""
+        return np.asarray(np.einsum("cme,m->ce", f, self.weights / FULL))
+
+    def half_range(self, normal: ArrayLike) -> float:
+        """``Σ w Ω·n/π`` over the directions with ``Ω·n > 0``.
+
+        The flux of isotropic particles through a plane, relative to the exact one.
+        """
+        along = self.vectors @ np.asarray(normal, dtype=np.float64)
+        return float(np.sum(self.weights * np.maximum(along, 0.0)) / np.pi)
+
+    def mirror(self, normal: ArrayLike) -> Ints:
+        """For every direction the number of ``Ω − 2 (Ω·n) n``, its reflection at a plane, ``(M,)``.
+
+        Raises:
+            CaseError: the set is not closed under this reflection.
+        """
+        n = np.asarray(normal, dtype=np.float64)
+        return self._image(
+            self.vectors - 2.0 * np.outer(self.vectors @ n, n),
+            f"a specular wall with normal ({n[0]:.4g}, {n[1]:.4g}, {n[2]:.4g})",
+        )
+
+    def inverse(self) -> Ints:
+        """For every direction the number of −Ω, ``(M,)``. Raises `CaseError` if the set lacks one."""
+        return self._image(-self.vectors, "a reversal of motion")
+
+    def folded(self, normal: ArrayLike) -> Directions:
+        """Half of the set for problems that are even about the plane with this normal.
+
+        Directions and their mirror images become one, with both weights and no component along the normal.
+        """
+        n = np.asarray(normal, dtype=np.float64)
+        image = self.mirror(n)
+        kept = np.flatnonzero(np.arange(self.count) <= image)
+        weights = self.weights[kept] + np.where(image[kept] == kept, 0.0, self.weights[image[kept]])
+        flat = self.vectors[kept] - np.outer(self.vectors[kept] @ n, n)
+        return Directions(flat, weights, f"{self.name}, folded")
+
+    def _image(self, images: Floats, what: str) -> Ints:
+        distance, number = cKDTree(self.vectors).query(images)
+        closed = (distance < SAME) & (np.abs(self.weights[number] - self.weights) < SAME * self.weights)
+        if not np.all(closed):
+            lost = self.vectors[int(np.argmin(closed))]
+            raise CaseError(
+                f"directions ({self.name}): {what} takes ({lost[0]:.4g}, {lost[1]:.4g}, {lost[2]:.4g}) to a "
+                "direction that is not in the set; align the wall with the axes of the set or make it diffuse"
+            )
+        return np.asarray(number, dtype=np.int32)
+
+
+@dataclass(frozen=True)
+class RadialDirections(Directions):
+    """Directions about a centre or an axis; the first component is that along the radius.
+
+    While a particle flies on, its radial component grows: the directions of one level, in rising order of
+    that component, feed each other (theory: streaming, Eqs. alpha to turning).
+
+    Attributes:
+        before, after: ``(M,)`` α on either side of a direction; 0 at the ends of a level.
+        edge: ``(M,)`` radial component between a direction and the next one of its level.
+        level: ``(M,)`` number of the level.
+        geometry: ``"spherical"`` or ``"cylindrical"``.
+    """
+
+    before: Floats
+    after: Floats
+    edge: Floats
+    level: Ints
+    geometry: str
+
+
+def gauss_legendre(count: int, *, double: bool = False) -> Directions:
+    """Gauss-Legendre in ``μ = Ω_x`` for lines along x: the azimuth is averaged over."""
+    mu, w = _legendre(count, double)
+    vectors = np.zeros((count, 3))
+    vectors[:, 0] = mu
+    return Directions(vectors, 2.0 * np.pi * w, f"Gauss-Legendre of {count}")
+
+
+def product(polar: int, azimuthal: int, *, double: bool = False) -> Directions:
+    """Gauss-Legendre in the polar cosine about z, equal steps of the azimuth between the axes.
+
+    Closed under reflections at the coordinate planes, and at the diagonal ones through z; exact for spherical
+    harmonics up to degree ``min(2 polar, azimuthal) − 1``, about half of that if ``double``.
+
+    Raises:
+        CaseError: ``azimuthal`` is not a multiple of four.
+    """
+    cosine, w = _legendre(polar, double)
+    if azimuthal < 4 or azimuthal % 4:
+        raise CaseError(f"directions: a product set needs a multiple of four azimuths, not {azimuthal}")
+    angle = (np.arange(azimuthal) + 0.5) * (2.0 * np.pi / azimuthal)
+    sine = np.sqrt(1.0 - cosine**2)
+    vectors = np.stack(
+        [
+            np.outer(sine, np.cos(angle)).ravel(),
+            np.outer(sine, np.sin(angle)).ravel(),
+            np.repeat(cosine, azimuthal),
+        ],
+        axis=1,
+    )
+    weights = np.repeat(w * (2.0 * np.pi / azimuthal), azimuthal)
+    return Directions(vectors, weights, f"product of {polar} x {azimuthal}")
+
+
+def lebedev(degree: int) -> Directions:
+    """Lebedev's set with the symmetry of the cube, exact for spherical harmonics up to ``degree``.
+
+    Closed under reflections at the coordinate and diagonal planes.
+
+    Raises:
+        CaseError: there is no such set with positive weights.
+    """
+    if degree not in LEBEDEV:
+        raise CaseError(
+            f"directions: no Lebedev set of degree {degree}; degrees are {', '.join(map(str, LEBEDEV))}"
+        )
+    points, weights = lebedev_rule(degree)
+    return Directions(
+        np.ascontiguousarray(points.T), weights * (FULL / weights.sum()), f"Lebedev of degree {degree}"
+    )
+
+
+def spherical(count: int, *, double: bool = False) -> RadialDirections:
+    """Gauss-Legendre in ``μ = Ω_r`` for spheres. Raises `CaseError` unless ``count`` is even."""
+    mu, w = _legendre(count, double)
+    vectors = np.zeros((count, 3))
+    vectors[:, 0] = mu
+    weights = 2.0 * np.pi * w
+    edge = -1.0 + np.cumsum(w)
+    return _radial(vectors, weights, edge, np.zeros(count, np.int32), "spherical")
+
+
+def cylindrical(polar: int, azimuthal: int) -> RadialDirections:
+    """For cylinders: levels of the axial component (Gauss-Legendre), equal steps of the azimuth in each.
+
+    Only half of the axial components and half of the azimuths are different: ``polar/2`` levels of
+    ``azimuthal`` directions, whose components are ``(Ω_r, Ω_φ, 0)`` with ``Ω_φ > 0``.
+
+    Raises:
+        CaseError: ``polar`` or ``azimuthal`` is odd.
+    """
+    axial, w = _legendre(polar, False)
+    if azimuthal < 2 or azimuthal % 2:
+        raise CaseError(f"directions: a cylinder needs an even number of azimuths, not {azimuthal}")
+    axial, w = axial[axial > 0.0], w[axial > 0.0]
+    sine = np.sqrt(1.0 - axial**2)
+    angle = np.pi * (1.0 - (np.arange(azimuthal) + 0.5) / azimuthal)
+    after = np.pi * (1.0 - (np.arange(azimuthal) + 1.0) / azimuthal)
+    vectors = np.zeros((len(axial) * azimuthal, 3))
+    vectors[:, 0] = np.outer(sine, np.cos(angle)).ravel()
+    vectors[:, 1] = np.outer(sine, np.sin(angle)).ravel()
+    # Equal steps give ⟨cos²⟩ = 1/2 exactly for two or more azimuths.
+    weights = np.repeat(w * FULL / azimuthal, azimuthal)
+    edge = np.outer(sine, np.cos(after)).ravel()
+    level = np.repeat(np.arange(len(axial), dtype=np.int32), azimuthal)
+    return _radial(vectors, weights, edge, level, "cylindrical")
+
+
+def _legendre(count: int, double: bool) -> tuple[Floats, Floats]:
+    if count < 2 or count % 2:
+        raise CaseError(
+            f"directions: an even number of polar directions is needed, none along a plane; not {count}"
+        )
+    if double and count < 4:
+        raise CaseError(f"directions: a double set needs at least four polar directions, not {count}")
+    nodes, weights = np.polynomial.legendre.leggauss(count // 2 if double else count)
+    if double:
+        nodes = np.concatenate([0.5 * (nodes - 1.0), 0.5 * (nodes + 1.0)])
+        weights = np.tile(0.5 * weights, 2)
+    # Pairs equal to the last bit, so that reflections return what they take.
+    nodes = 0.5 * (nodes - nodes[::-1])
+    weights = 0.5 * (weights + weights[::-1])
+    return nodes, weights * (2.0 / weights.sum())
+
+
+def _radial(vectors: Floats, weights: Floats, edge: Floats, level: Ints, geometry: str) -> RadialDirections:
+    """With α of every level from ``α_{m+½} = α_{m−½} − Ω_r w``."""
+    after = np.empty(len(weights))
+    for number in range(int(level[-1]) + 1):
+        members = level == number
+        after[members] = -np.cumsum(vectors[members, 0] * weights[members])
+    last = np.append(level[1:] != level[:-1], True)
+    after[last] = 0.0
+    before = np.where(np.append(True, last[:-1]), 0.0, np.append(0.0, after[:-1]))
+    name = f"{geometry}, {len(weights)} directions in {int(level[-1]) + 1} levels"
+    return RadialDirections(vectors, weights, name, before, after, edge, level, geometry)

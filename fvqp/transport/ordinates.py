@@ -1,0 +1,188 @@
+"""Streaming along discrete ordinates on meshes of lines, surfaces and solids with cells of any kind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fvqp.errors import CaseError, MeshError
+from fvqp.mesh import Mesh
+from fvqp.mesh.orthogonality import projections
+from fvqp.transport.directions import FULL, SAME, Directions
+from fvqp.transport.geometry import least_squares
+from fvqp.transport.streaming import Barrier, Layout, Scheme, Streaming
+from fvqp.transport.walls import Interface, Wall
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int32]
+
+#: Cosines below this are round-off: the direction runs along the face.
+ALONG = 1e-13
+
+
+def mesh_streaming(
+    mesh: Mesh,
+    directions: Directions,
+    speed: ArrayLike,
+    walls: Mapping[str, Wall],
+    *,
+    elsewhere: Wall | None = None,
+    interfaces: Sequence[Interface] = (),
+    states: ArrayLike | None = None,
+    scheme: Scheme = "limited",
+) -> Streaming:
+    """Streaming on the rank's part of a mesh. Collective.
+
+    Args:
+        mesh: straight lines, plane surfaces or solids in cartesian coordinates.
+        directions: sets of unit vectors, folded or not, for surfaces and solids, `gauss_legendre` for lines
+            along x.
+        speed, states, scheme: see `Streaming`; rows of cells include ghosts.
+        walls: by name of an outer boundary.
+        elsewhere: the wall at outer faces that ``walls`` does not name.
+        interfaces: between regions; other faces between regions let everything through.
+
+    Raises:
+        CaseError: an outer face without a wall, or with two; a specular wall that the directions cannot
+            represent; directions without the moments that the mesh needs; regions that do not touch.
+        MeshError: unknown names; a line that bends, or a mesh in curved coordinates.
+    """
+    _check(mesh, directions)
+    if elsewhere is not None:
+        walls = {**walls, "elsewhere": elsewhere}
+    barriers = [
+        _barrier(mesh, directions, f"wall '{name}'", faces, number, wall)
+        for number, ((name, wall), faces) in enumerate(
+            zip(walls.items(), _wall_faces(mesh, walls), strict=True)
+        )
+    ]
+    barriers += [
+        _barrier(mesh, directions, f"interface of {' and '.join(i.between)}", _between(mesh, i), -1, i)
+        for i in interfaces
+    ]
+    # A face belongs to one interface; pairs of regions that overlap would give it two.
+    inner = np.concatenate([b.faces for b in barriers if b.wall < 0] or [np.empty(0, np.int32)])
+    if mesh.comm.allreduce(int(len(inner) - len(np.unique(inner)))):
+        raise CaseError("streaming: two interfaces share faces; name regions that do not overlap")
+    return Streaming(_layout(mesh, directions), directions, speed, states, dict(walls), barriers, scheme)
+
+
+def _layout(mesh: Mesh, directions: Directions) -> Layout:
+    cosine = mesh.face_normal @ directions.vectors.T
+    cosine[np.abs(cosine) < ALONG] = 0.0
+    inside = mesh.face_cells >= 0
+    distance, lateral = projections(mesh)
+    if np.any(distance <= 0.0):
+        face = int(np.argmax((distance <= 0.0).any(axis=1)))
+        raise MeshError(
+            f"{mesh.name}: the centroid of a cell does not lie behind its face at "
+            f"{np.array2string(mesh.face_centroid[face], precision=4)} m; remesh without concave cells"
+        )
+    offset = mesh.face_centroid[:, None, :] - mesh.centroid[np.where(inside, mesh.face_cells, 0)]
+    offset[~inside] = 0.0
+    return Layout(
+        comm=mesh.comm,
+        n_owned=mesh.n_owned,
+        n_cells=mesh.n_cells,
+        global_id=mesh.global_id,
+        exchange=mesh.exchange,
+        volume=mesh.volume,
+        face_cells=np.ascontiguousarray(mesh.face_cells, np.int32),
+        area=mesh.face_area,
+        projected=np.ascontiguousarray(cosine * mesh.face_area[:, None]),
+        offset=np.ascontiguousarray(offset),
+        distance=np.where(inside, distance, 0.0),
+        lateral=lateral,
+        gradient=least_squares(mesh, np.zeros(mesh.n_cells, np.int32), np.empty(0, np.int32)),
+        reversal=directions.inverse(),
+        curvature=np.empty(0),
+    )
+
+
+def _check(mesh: Mesh, directions: Directions) -> None:
+    if mesh.coordinates != "cartesian":
+        raise MeshError(
+            f"{mesh.name}: streaming on meshes needs cartesian coordinates, not {mesh.coordinates} ones; "
+            "spheres and cylinders have shells of their own"
+        )
+    # The directions must be isotropic in the space that the mesh spans.
+    spread = mesh.comm.allreduce(mesh.face_normal.T @ mesh.face_normal)
+    size, axes = np.linalg.eigh(spread)
+    spanned = size > 1e-9 * size[-1]
+    if mesh.dim == 1 and spanned.sum() > 1:
+        raise MeshError(
+            f"{mesh.name}: a line that bends; particles fly straight, so a surface or solid is needed"
+        )
+    v = directions.vectors @ axes[:, spanned]
+    second = (v.T * directions.weights) @ v * (3.0 / FULL) - np.eye(v.shape[1])
+    if np.abs(second).max() > SAME or np.abs(directions.weights @ v).max() > SAME:
+        raise CaseError(
+            f"{mesh.name}: the directions ({directions.name}) are not isotropic in its {v.shape[1]} "
+            "dimensions; "
+            "use a product or Lebedev set, folded about the plane of a surface, or Gauss-Legendre along x"
+        )
+
+
+def _wall_faces(mesh: Mesh, walls: Mapping[str, Wall]) -> list[Ints]:
+    """Outer faces of every wall; those of ``elsewhere`` are what is left."""
+    owner = np.full(mesh.n_faces, -1, np.int32)
+    out = []
+    for number, name in enumerate(walls):
+        if name == "elsewhere" and name not in mesh.boundaries:
+            faces = mesh.outer_faces[owner[mesh.outer_faces] < 0]
+        else:
+            faces = mesh.require_boundary(name)
+        inner = mesh.comm.allreduce(int(np.sum(mesh.face_cells[faces, 1] >= 0)))
+        if inner:
+            raise CaseError(
+                f"wall '{name}': {inner} of its faces lie inside {mesh.name}; a wall is an outer boundary"
+            )
+        twice = mesh.comm.allreduce(int(np.sum(owner[faces] >= 0)))
+        if twice:
+            raise CaseError(f"wall '{name}': {twice} of its faces belong to another wall too")
+        owner[faces] = number
+        out.append(faces.astype(np.int32))
+    bare = mesh.comm.allreduce(int(np.sum(owner[mesh.outer_faces] < 0)))
+    if bare:
+        raise CaseError(
+            f"{mesh.name}: {bare} outer faces have no wall; name their boundaries "
+            f"(there are {', '.join(mesh.boundaries) or 'none'}) or give a wall for elsewhere"
+        )
+    return out
+
+
+def _between(mesh: Mesh, interface: Interface) -> Ints:
+    first, second = (np.zeros(mesh.n_cells + 1, bool) for _ in range(2))
+    for mask, name in zip((first, second), interface.between, strict=True):
+        mask[mesh.require_region(name)] = True
+    c0, c1 = mesh.face_cells.T
+    found = np.flatnonzero(((first[c0] & second[c1]) | (second[c0] & first[c1])) & (c1 >= 0))
+    if not mesh.comm.allreduce(len(found)):
+        raise CaseError(
+            f"interface: regions '{interface.between[0]}' and '{interface.between[1]}' do not touch"
+        )
+    return found.astype(np.int32)
+
+
+def _barrier(
+    mesh: Mesh, directions: Directions, what: str, faces: Ints, number: int, wall: Wall | Interface
+) -> Barrier:
+    """With the reflections at the distinct normals of its faces, if it reflects."""
+    reflects = wall.specularity > 0.0 and bool(np.any(np.asarray(wall.transmission) < 1.0))
+    images = directions.inverse()[None, :]
+    image = np.zeros(len(faces), np.int32)
+    problem = None
+    if reflects and len(faces):
+        normals, number_of = np.unique(np.round(mesh.face_normal[faces], 9), axis=0, return_inverse=True)
+        image = number_of.ravel().astype(np.int32)
+        try:
+            images = np.stack([directions.mirror(n / np.linalg.norm(n)) for n in normals])
+        except CaseError as error:
+            problem = f"{what} of {mesh.name}: {error}"
+    # A rank with a problem must not leave the others waiting.
+    problems = [p for p in mesh.comm.allgather(problem) if p]
+    if problems:
+        raise CaseError(problems[0])
+    return Barrier(faces, number, wall.transmission, wall.specularity, images, image)

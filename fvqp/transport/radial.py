@@ -1,0 +1,151 @@
+"""Streaming in spheres and cylinders: shells in radius, discrete ordinates relative to the radius.
+
+A particle that flies straight on changes its direction relative to the radius; the operator couples the
+directions of a level so that a uniform isotropic occupation stays what it is (theory: streaming, Eq. alpha).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from mpi4py import MPI
+from numpy.typing import ArrayLike, NDArray
+
+from fvqp.errors import CaseError
+from fvqp.transport.directions import RadialDirections
+from fvqp.transport.geometry import Gradient
+from fvqp.transport.streaming import Barrier, Layout, Scheme, Streaming
+from fvqp.transport.walls import Wall
+
+Floats = NDArray[np.float64]
+
+
+class Shells:
+    """Concentric shells.
+
+    Attributes:
+        radii: ``(n + 1,)`` their bounds, rising.
+        volume: ``(n,)`` of spherical shells, or of cylindrical ones per length.
+        area: ``(n + 1,)`` of the bounds.
+        centroid: ``(n,)`` mean radius over the volume.
+    """
+
+    def __init__(self, radii: ArrayLike, geometry: str) -> None:
+        """
+        Args:
+            radii: bounds; the first is 0 in a full body.
+            geometry: ``"spherical"`` or ``"cylindrical"``.
+
+        Raises:
+            CaseError: bounds that do not rise, or begin below zero.
+        """
+        r = np.asarray(radii, dtype=np.float64)
+        if r.ndim != 1 or len(r) < 2 or not np.all(np.isfinite(r)) or r[0] < 0.0 or np.any(np.diff(r) <= 0.0):
+            raise CaseError("shells: radii must be two or more rising numbers, the first not negative")
+        power = {"spherical": 3, "cylindrical": 2}.get(geometry)
+        if power is None:
+            raise CaseError(f"shells: geometry '{geometry}' is neither spherical nor cylindrical")
+        factor = {3: 4.0 * np.pi, 2: 2.0 * np.pi}[power]
+        low, high = r[:-1], r[1:]
+        # Differences of powers as width times sum, which keeps thin shells exact.
+        sums = {2: low + high, 3: low**2 + low * high + high**2, 4: (low + high) * (low**2 + high**2)}
+        self.geometry = geometry
+        self.radii = r
+        self.area = factor * r ** (power - 1)
+        self.volume = factor * (high - low) * sums[power] / power
+        self.centroid = power * sums[power + 1] / ((power + 1) * sums[power])
+
+
+def radial_streaming(
+    shells: Shells,
+    directions: RadialDirections,
+    speed: ArrayLike,
+    outer: Wall,
+    inner: Wall | None = None,
+    *,
+    states: ArrayLike | None = None,
+    scheme: Scheme = "limited",
+) -> Streaming:
+    """Streaming in a sphere or cylinder, ``v [Ω_r ∂_r + (Ω_φ²/r) ∂_{Ω_r}] f``, on this rank alone.
+
+    The walls are named ``outer`` and, in a hollow body, ``inner``. At the centre of a full body nothing is
+    prescribed: no particle passes through a face without area.
+
+    Args:
+        shells: cells.
+        directions: of `fvqp.transport.directions.spherical` or `fvqp.transport.directions.cylindrical`.
+        speed, states, scheme: see `Streaming`.
+        outer: what happens at the largest radius.
+        inner: what happens at the smallest one, if it is not 0.
+
+    Raises:
+        CaseError: directions for another geometry; an inner wall of a full body, or none of a hollow one.
+    """
+    if directions.geometry != shells.geometry:
+        raise CaseError(
+            f"{shells.geometry} shells need {shells.geometry} directions, not {directions.geometry} ones"
+        )
+    hollow = shells.radii[0] > 0.0
+    if hollow != (inner is not None):
+        raise CaseError(
+            "hollow shells need an inner wall" if hollow else "shells from radius 0 on have no inner wall"
+        )
+    n = len(shells.volume)
+    # Faces between shells, then the outer one, then the inner one, each with its normal out of cell 0.
+    bound = np.concatenate([np.arange(1, n + 1), [0] if hollow else []]).astype(np.int64)
+    sign = np.where(bound == 0, -1.0, 1.0)
+    cell0 = np.maximum(bound - 1, 0)
+    cell1 = np.where((bound > 0) & (bound < n), bound, -1)
+    area = shells.area[bound]
+    reversal = directions.mirror((1.0, 0.0, 0.0))
+    cells = np.stack([cell0, cell1], axis=1).astype(np.int32)
+    arm = np.where(cells >= 0, shells.radii[bound][:, None] - shells.centroid[cells], 0.0)
+    layout = Layout(
+        comm=MPI.COMM_SELF,
+        n_owned=n,
+        n_cells=n,
+        global_id=np.arange(n),
+        exchange=_nothing,
+        volume=shells.volume,
+        face_cells=cells,
+        area=area,
+        projected=np.outer(area * sign, directions.vectors[:, 0]),
+        offset=np.ascontiguousarray(arm[:, :, None]),
+        distance=np.abs(arm),
+        lateral=np.zeros((len(cells), 2, 1)),
+        gradient=_gradient(shells.centroid, full=not hollow),
+        reversal=reversal,
+        curvature=np.diff(shells.area),
+    )
+    walls = {"outer": outer}
+    barriers = [_barrier(n - 1, 0, outer, directions)]
+    if inner is not None:
+        walls["inner"] = inner
+        barriers.append(_barrier(n, 1, inner, directions))
+    return Streaming(layout, directions, speed, states, walls, barriers, scheme)
+
+
+def _nothing(a: NDArray) -> None:
+    """There are no ghosts."""
+
+
+def _barrier(face: int, number: int, wall: Wall, directions: RadialDirections) -> Barrier:
+    image = directions.mirror((1.0, 0.0, 0.0))[None, :]
+    return Barrier(
+        np.array([face], np.int32), number, wall.transmission, wall.specularity, image, np.zeros(1, np.int32)
+    )
+
+
+def _gradient(centroid: Floats, *, full: bool) -> Gradient:
+    """Least squares over both neighbours; the first shell of a full body has itself beyond the centre."""
+    n = len(centroid)
+    here = np.arange(n)
+    rows = np.concatenate([here[1:], here[:-1], [0] if full else []]).astype(np.int64)
+    columns = np.concatenate([here[:-1], here[1:], [-1] if full else []]).astype(np.int32)
+    place = np.where(columns >= 0, centroid[columns], -centroid[0])
+    count = np.bincount(rows, minlength=n)
+    weights = 1.0 / (count[rows] * (place - centroid[rows]))
+    order = np.argsort(rows, kind="stable")
+    pointer = np.concatenate([[0], np.cumsum(count)]).astype(np.int32)
+    return Gradient(
+        pointer, columns[order], np.ascontiguousarray(weights[order][:, None]), int(np.sum(count == 0))
+    )

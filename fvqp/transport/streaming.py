@@ -1,0 +1,399 @@
+"""Streaming of particles along directions, in finite volumes: shells and meshes alike.
+
+`Streaming` is made by `fvqp.transport.radial` and `fvqp.transport.ordinates`. Occupations are
+``f[cell, direction, energy]`` with energies contiguous; every energy moves by itself, at its own speed. Any
+consistent units of length and time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from mpi4py import MPI
+from numpy.typing import ArrayLike, NDArray
+
+from fvqp.errors import CaseError
+from fvqp.transport import streaming_kernels as kernels
+from fvqp.transport.directions import FULL, Directions, RadialDirections
+from fvqp.transport.face_diffusion import FaceDiffusion
+from fvqp.transport.geometry import Gradient
+from fvqp.transport.streaming_kernels import Blend, Faces, Gates, Turning
+from fvqp.transport.walls import Wall
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int32]
+
+Scheme = Literal["upwind", "linear", "limited"]
+
+#: Gradients of a block of directions take no more than this.
+BLOCK_BYTES = 1 << 26
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Cells and faces as streaming sees them, whatever they are in space.
+
+    Attributes:
+        comm: ranks that hold the cells; ``n_owned`` of the ``n_cells`` are this rank's.
+        global_id: ``(n_cells,)`` number of a cell on all ranks.
+        exchange: fills the ghost rows of ``a[n_cells, ...]`` in place.
+        volume: ``(n_cells,)``.
+        face_cells, area: ``(n_faces, 2)`` with −1 outside, ``(n_faces,)``.
+        projected: ``(n_faces, M)`` area × cosine of direction and normal from cell 0 to cell 1.
+        offset: ``(n_faces, 2, dim)`` from the centroids of cells to that of the face.
+        distance: ``(n_faces, 2)`` from the centroids to the plane of the face.
+        lateral: ``(n_faces, 2, dim)`` from the centroid to the point straight behind that of the face.
+        gradient: least-squares weights of the owned cells, exact for linear fields.
+        reversal: ``(M,)`` for every direction the one of opposite motion in space or radius.
+        curvature: ``(n_cells,)`` outer minus inner area of shells; empty on meshes.
+    """
+
+    comm: MPI.Comm
+    n_owned: int
+    n_cells: int
+    global_id: NDArray[np.integer]
+    exchange: Callable[[NDArray], None]
+    volume: Floats
+    face_cells: Ints
+    area: Floats
+    projected: Floats
+    offset: Floats
+    distance: Floats
+    lateral: Floats
+    gradient: Gradient
+    reversal: Ints
+    curvature: Floats
+
+
+@dataclass(frozen=True)
+class Barrier:
+    """Faces that return particles: those of one wall, or one interface inside.
+
+    Attributes:
+        faces: their numbers.
+        wall: number of the wall, −1 inside.
+        transmission: scalar or ``(energy,)``.
+        specularity: share of the returned particles that is reflected.
+        images: ``(n, M)`` reflections of directions.
+        image: ``(faces,)`` the row of each face; of no consequence if nothing is reflected.
+    """
+
+    faces: Ints
+    wall: int
+    transmission: ArrayLike
+    specularity: float
+    images: Ints
+    image: Ints
+
+
+class Streaming:
+    """``−v Ω·∇f`` of every direction and energy, conservative, with walls.
+
+    Args:
+        layout: cells and faces.
+        directions: their set.
+        speed: v, ``(energy,)`` or ``(n_cells, energy)``.
+        states: weight of states per volume, ``(energy,)`` or ``(n_cells, energy)``; None if uniform.
+            ``states × speed`` may change in space, as with a gap: a face lets through the smaller of its two
+            sides, and the rest turns back the way it came (theory: streaming, Eq. gate).
+        walls: outer boundaries by name.
+        barriers: faces of walls (numbered as in ``walls``) and of interfaces.
+        scheme: ``upwind``, first order and positive; ``linear``, second order; ``limited``, second order
+            without new extrema, not a linear operator.
+
+    Attributes:
+        walls: names of the outer boundaries, the first axis of what is lost.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        directions: Directions,
+        speed: ArrayLike,
+        states: ArrayLike | None,
+        walls: dict[str, Wall],
+        barriers: Sequence[Barrier],
+        scheme: Scheme = "limited",
+    ) -> None:
+        if scheme not in ("upwind", "linear", "limited"):
+            raise CaseError(f"streaming: no scheme '{scheme}' (schemes: upwind, linear, limited)")
+        self.layout = layout
+        self.directions = directions
+        self.scheme = scheme
+        self.walls = tuple(walls)
+        self.speed = _rows("speeds", speed, layout.n_cells)
+        self.n_energies = self.speed.shape[1]
+        self.states = (
+            np.ones((1, self.n_energies)) if states is None else _rows("states", states, layout.n_cells)
+        )
+        if self.states.shape[1] != self.n_energies:
+            raise CaseError(
+                f"streaming: {self.n_energies} speeds but {self.states.shape[1]} states; one each an energy"
+            )
+        self.g = np.ascontiguousarray(self.states * self.speed)
+        # Cells without states at an energy hold nothing; any capacity keeps them at what they are.
+        self.capacity = np.ascontiguousarray(
+            layout.volume[: layout.n_owned, None]
+            * np.where(self.states > 0.0, self.states, 1.0)[: layout.n_owned]
+        )
+        gates, gate_of = self._gates(walls, barriers)
+        pointer, of_cell = _faces_of_cells(layout)
+        self._faces = Faces(
+            layout.face_cells, layout.area, layout.projected, layout.offset, gate_of, pointer, of_cell
+        )
+        self._gate = gates
+        self._turning = _turning(directions, layout)
+        self._diffusion = FaceDiffusion(
+            layout.face_cells,
+            layout.area,
+            layout.distance,
+            self.g,
+            self.speed,
+            gates,
+            self._bath_means(gates),
+        )
+
+    # -- streaming
+
+    def rates(self, f: Floats, scattering: Floats | None = None) -> tuple[Floats, Floats]:
+        """``∂f/∂t`` by streaming of the owned cells, ``(n_owned, M, energy)``, and what walls take in.
+
+        Args:
+            f: ``(n_cells, M, energy)``, ghosts up to date.
+            scattering: ``(n_cells or 1, energy)`` rate of isotropic elastic scattering. With it, faces carry
+                the diffusive occupation as far as their surroundings are opaque, and cells of any optical
+                thickness conduct rightly (theory: streaming, Eq. blend). The rates do not contain the
+                scattering itself.
+
+        Returns:
+            The rates, and ``(walls, energy)`` net losses of this rank's walls per time: the rate of change of
+            the sum of `content` over ranks is exactly minus their sum.
+        """
+        layout = self.layout
+        f = self._checked(f)
+        n_directions = self.directions.count
+        blend = self._blend(f, scattering)
+        rate = np.zeros((layout.n_owned, n_directions, self.n_energies))
+        leaving = np.zeros((len(self._gate.face), n_directions, self.n_energies))
+        for start, slope in self._slopes(f):
+            kernels.cross(self._faces, self.g, blend, f, slope, start, leaving, rate)
+        lost = np.zeros((len(self.walls), self.n_energies))
+        kernels.pass_gates(self._faces, self._gate, self.g, self.directions.weights, leaving, rate, lost)
+        if len(layout.curvature):
+            kernels.turn(self._turning, self.g, f, self.scheme != "upwind", self.scheme == "limited", rate)
+        rate /= self.capacity[:, None, :]
+        return rate, lost / FULL
+
+    def content(self, f: Floats) -> Floats:
+        """``Σ V × states × mean of f`` over this rank's cells, ``(energy,)``."""
+        mean = self.directions.mean(f[: self.layout.n_owned])
+        return np.asarray(np.sum(self.capacity * mean, axis=0))
+
+    def inflow(self) -> Floats:
+        """Rates in an empty body: what the baths send in, ``(n_owned, M, energy)``."""
+        nothing = np.zeros((self.layout.n_cells, self.directions.count, self.n_energies))
+        return self.rates(nothing)[0]
+
+    def largest_step(self) -> float:
+        """Longest explicit Euler step that keeps occupations positive, on all ranks.
+
+        Schemes of second order need half of it. It says nothing on rates with ``scattering``.
+        """
+        layout = self.layout
+        out = np.zeros((layout.n_cells + 1, self.directions.count))
+        np.add.at(out, layout.face_cells[:, 0], np.maximum(layout.projected, 0.0))
+        np.add.at(out, layout.face_cells[:, 1], np.maximum(-layout.projected, 0.0))
+        out = out[: layout.n_owned]
+        if len(layout.curvature):
+            out += layout.curvature[: layout.n_owned, None] * self._turning.after
+        ratio = self.g[: layout.n_owned] / self.capacity if len(self.g) > 1 else self.g / self.capacity
+        fastest = float(np.max(out.max(axis=1)[:, None] * ratio, initial=0.0))
+        fastest = float(layout.comm.allreduce(fastest, MPI.MAX))
+        return np.inf if fastest == 0.0 else 1.0 / fastest / (1.0 if self.scheme == "upwind" else 2.0)
+
+    # -- implicit
+
+    def sweep(self, q: Floats, removal: Floats) -> Floats:
+        """x of ``(removal − upwind streaming) x = q`` without inflow, in one pass through the cells.
+
+        Exact for the upwind scheme on one rank without reflecting walls, turned-back particles or cells that
+        wait for each other in a circle (`circles`); otherwise it leaves those couplings out and is a
+        preconditioner.
+
+        Args:
+            q: ``(n_owned, M, energy)``.
+            removal: ``(n_owned or 1, energy)``, positive: one over the time step plus rates of loss.
+        """
+        x = np.zeros((self.layout.n_cells, self.directions.count, self.n_energies))
+        order, _ = self._order
+        removal = np.ascontiguousarray(removal, dtype=np.float64)
+        kernels.sweep(self._faces, self._gate, self._turning, self.g, self.capacity, order, removal, q, x)
+        return x[: self.layout.n_owned]
+
+    def diffusion(self, rate: Floats) -> Floats:
+        """Conductances ``(n_faces, energy)`` to which streaming tends where particles scatter at ``rate``.
+
+        Between the two cells of a face, or from a cell to the bath behind a wall; volume per time.
+
+        Args:
+            rate: ``(n_cells or 1, energy)`` of all that ends a free path.
+        """
+        return self._diffusion.conductance(rate)
+
+    @property
+    def circles(self) -> int:
+        """Number of faces, summed over directions, at which sweeps of this rank lag: cells in a circle."""
+        return int(self._order[1].sum())
+
+    @cached_property
+    def _order(self) -> tuple[Ints, NDArray[np.int64]]:
+        order = np.empty((self.directions.count, self.layout.n_owned), np.int32)
+        broken = kernels.downstream(self._faces, self.layout.n_owned, order)
+        return order, broken
+
+    # -- parts
+
+    def _checked(self, f: Floats) -> Floats:
+        expected = (self.layout.n_cells, self.directions.count, self.n_energies)
+        if f.shape != expected:
+            raise CaseError(
+                f"streaming: needs f[cell, direction, energy] of shape {expected}, found {f.shape}"
+            )
+        return np.ascontiguousarray(f, dtype=np.float64)
+
+    def _slopes(self, f: Floats) -> Iterator[tuple[int, Floats]]:
+        """First directions of blocks, and the gradients in them, ``(n_cells, block, dim, energy)``."""
+        layout, count = self.layout, self.directions.count
+        if self.scheme == "upwind":
+            yield 0, np.empty((layout.n_cells, count, 0, self.n_energies))
+            return
+        dim = layout.offset.shape[2]
+        block = max(1, min(count, BLOCK_BYTES // (8 * layout.n_cells * dim * self.n_energies)))
+        for start in range(0, count, block):
+            out = np.empty((layout.n_cells, min(block, count - start), dim, self.n_energies))
+            self._gradients(f, layout.reversal, start, self.scheme == "limited", out)
+            yield start, out
+
+    def _gradients(self, f: Floats, reversal: Ints, start: int, limited: bool, out: Floats) -> None:
+        g = self.layout.gradient
+        kernels.slopes(g.indptr, g.indices, g.weights, reversal, self._faces, f, start, limited, out)
+        self.layout.exchange(out)
+
+    def _blend(self, f: Floats, scattering: Floats | None) -> Blend:
+        if scattering is None:
+            return Blend(np.empty((0, 0)), np.empty((0, 0, 0)), np.empty((0, 0, 0)))
+        layout = self.layout
+        mean = self.directions.mean(f)
+        straight = np.stack([mean[layout.face_cells[:, 0]], mean[layout.face_cells[:, 1]]], axis=1)
+        if np.any(layout.lateral):
+            slope = np.empty((layout.n_cells, 1, layout.offset.shape[2], self.n_energies))
+            self._gradients(np.ascontiguousarray(mean[:, None, :]), np.zeros(1, np.int32), 0, False, slope)
+            straight += np.einsum("fsd,fsde->fse", layout.lateral, slope[layout.face_cells, 0])
+        return self._diffusion.blend(straight, np.atleast_2d(np.asarray(scattering, dtype=np.float64)))
+
+    def _gates(self, walls: dict[str, Wall], barriers: Sequence[Barrier]) -> tuple[Gates, Ints]:
+        """Walls, interfaces and steps of states × speed."""
+        layout, n_energies = self.layout, self.n_energies
+        c0, c1 = layout.face_cells.T
+        per_cell = len(self.g) > 1
+        smaller = self.g[c0] if per_cell else np.broadcast_to(self.g, (len(c0), n_energies))
+        taken = np.zeros(len(c0), bool)
+        parts: list[tuple[Ints, int, Floats, float, Ints]] = []
+        images = [layout.reversal[None, :]]
+        for barrier in barriers:
+            here = barrier.faces
+            passing = smaller[here]
+            if barrier.wall < 0 and per_cell:
+                passing = np.minimum(passing, self.g[c1[here]])
+            share = np.asarray(barrier.transmission, dtype=np.float64)
+            if share.ndim and share.shape != (n_energies,):
+                raise CaseError(f"walls: a transmission has {share.size} values for {n_energies} energies")
+            rows = sum(len(i) for i in images) + barrier.image
+            parts.append((here, barrier.wall, passing * share, barrier.specularity, rows))
+            images.append(barrier.images)
+            taken[here] = True
+        if per_cell:
+            steps = np.flatnonzero((c1 >= 0) & ~taken)
+            steps = steps[np.any(self.g[c0[steps]] != self.g[c1[steps]], axis=1)].astype(np.int32)
+            passing = np.minimum(self.g[c0[steps]], self.g[c1[steps]])
+            parts.append((steps, -1, passing, 1.0, np.zeros(len(steps), np.int32)))
+        faces = np.concatenate([p[0] for p in parts] or [np.empty(0, np.int32)]).astype(np.int32)
+        gate_of = np.full(len(c0), -1, np.int32)
+        gate_of[faces] = np.arange(len(faces), dtype=np.int32)
+        weighted = layout.projected[faces] * self.directions.weights
+        norm = np.stack(
+            [-np.minimum(weighted, 0.0).sum(axis=1), np.maximum(weighted, 0.0).sum(axis=1)], axis=1
+        )
+        gates = Gates(
+            face=faces,
+            wall=np.concatenate(
+                [np.full(len(p[0]), p[1], np.int32) for p in parts] or [np.empty(0, np.int32)]
+            ),
+            passing=np.ascontiguousarray(
+                np.concatenate([p[2] for p in parts] or [np.empty((0, n_energies))])
+            ),
+            specular=np.concatenate([np.full(len(p[0]), p[3]) for p in parts] or [np.empty(0)]),
+            image=np.concatenate([p[4] for p in parts] or [np.empty(0, np.int32)]).astype(np.int32),
+            images=np.ascontiguousarray(np.concatenate(images), dtype=np.int32),
+            bath=self._baths(walls),
+            norm=norm,
+        )
+        return gates, gate_of
+
+    def _bath_means(self, gates: Gates) -> Floats:
+        """What baths send through each face of a wall, as the isotropic occupation that sends as much."""
+        weighted = np.maximum(-self.layout.projected[gates.face] * self.directions.weights, 0.0)
+        out = np.empty(gates.passing.shape)
+        for number, bath in enumerate(gates.bath):
+            here = gates.wall == number
+            out[here] = weighted[here] @ bath / gates.norm[here, :1]
+        return out[gates.wall >= 0]
+
+    def _baths(self, walls: dict[str, Wall]) -> Floats:
+        shape = (self.directions.count, self.n_energies)
+        out = np.zeros((len(walls), *shape))
+        for number, (name, wall) in enumerate(walls.items()):
+            try:
+                out[number] = np.broadcast_to(np.asarray(wall.bath, dtype=np.float64), shape)
+            except ValueError:
+                raise CaseError(
+                    f"wall '{name}': the bath has shape {np.shape(wall.bath)}, needs one value, one an "
+                    f"energy ({shape[1]},) or one a direction and energy {shape}"
+                ) from None
+        return out
+
+
+def _rows(what: str, values: ArrayLike, n_cells: int) -> Floats:
+    rows = np.atleast_2d(np.asarray(values, dtype=np.float64))
+    if rows.ndim != 2 or len(rows) not in (1, n_cells):
+        raise CaseError(
+            f"streaming: {what} must be given by energy, or by cell and energy with {n_cells} cells, "
+            f"found shape {rows.shape}"
+        )
+    if not np.all(np.isfinite(rows)) or np.any(rows < 0.0):
+        raise CaseError(f"streaming: {what} must be finite and not negative")
+    return np.ascontiguousarray(rows)
+
+
+def _faces_of_cells(layout: Layout) -> tuple[Ints, Ints]:
+    faces = np.tile(np.arange(len(layout.face_cells), dtype=np.int32), 2)
+    cells = layout.face_cells.T.ravel()
+    order = np.argsort(cells, kind="stable")
+    order = order[cells[order] >= 0]
+    counts = np.bincount(cells[order], minlength=layout.n_cells)
+    return np.concatenate([[0], np.cumsum(counts)]).astype(np.int32), faces[order]
+
+
+def _turning(directions: Directions, layout: Layout) -> Turning:
+    if not isinstance(directions, RadialDirections):
+        none = np.empty(0)
+        return Turning(none, none, none, none, np.empty(0, np.int32), layout.curvature)
+    w = directions.weights
+    at = np.ascontiguousarray(directions.vectors[:, 0])
+    return Turning(
+        directions.before / w, directions.after / w, at, directions.edge, directions.level, layout.curvature
+    )

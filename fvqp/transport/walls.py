@@ -1,0 +1,71 @@
+"""What happens to particles at the boundaries of a body and between its parts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fvqp.errors import CaseError
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Wall:
+    """An outer boundary: part of what arrives leaves, the rest comes back; a bath sends in its own.
+
+    The share ``transmission`` of the outgoing particles leaves, and incoming ones have the occupation
+    ``bath`` in the same proportion. Of the rest, ``specularity`` is reflected as by a mirror, and what
+    remains comes back isotropic, at the same energy (theory: streaming, Eq. wall). The default is a vacuum.
+
+    Attributes:
+        transmission: between 0 and 1, scalar or ``(energy,)``.
+        specularity: between 0 (diffuse, Lambert's law) and 1 (mirror).
+        bath: occupation outside, scalar, ``(energy,)`` or, for a beam, ``(direction, energy)``.
+    """
+
+    transmission: ArrayLike = 1.0
+    specularity: float = 0.0
+    bath: ArrayLike = 0.0
+
+    def __post_init__(self) -> None:
+        _check_shares("wall", self.transmission, self.specularity)
+        if not np.all(np.isfinite(np.asarray(self.bath, dtype=np.float64))):
+            raise CaseError("wall: the occupation of the bath must be finite")
+
+
+@dataclass(frozen=True)
+class Interface:
+    """A face between two regions: ``transmission`` of the side that carries fewer particles passes.
+
+    With ``g`` = states × speed of the two sides, ``transmission × min(g)`` passes either way, which keeps
+    equilibrium; the rest returns to its side, specularly or diffusely as at a `Wall`.
+
+    Attributes:
+        between: names of the two regions.
+        transmission: between 0 and 1, scalar or ``(energy,)``.
+        specularity: between 0 (diffuse) and 1 (mirror).
+    """
+
+    between: tuple[str, str]
+    transmission: ArrayLike
+    specularity: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check_shares(f"interface of {' and '.join(self.between)}", self.transmission, self.specularity)
+
+
+def _check_shares(what: str, transmission: ArrayLike, specularity: float) -> None:
+    share = np.asarray(transmission, dtype=np.float64)
+    if not np.all((share >= 0.0) & (share <= 1.0)):
+        raise CaseError(
+            f"{what}: the transmission must be between 0 and 1, found {share.min():g} … {share.max():g}"
+        )
+    if not 0.0 <= specularity <= 1.0:
+        raise CaseError(f"{what}: the specularity must be between 0 and 1, found {specularity:g}")
+
+
+MIRROR = Wall(transmission=0.0, specularity=1.0)
+"""A specular wall through which nothing passes: a plane of symmetry."""
