@@ -98,6 +98,10 @@ class _System:
         self.rest = np.tanh(self.grid.centres / (2.0 * kinetics.device.bath))
         spectrum = kinetics.spectrum(state)
         self.operator = self.transport.at(kinetics.coefficients(state, spectrum, self.components))
+        #: Of f_L by itself: what moves energy.
+        self.alone = self.operator
+        if len(self.components) > 1:
+            self.alone = self.transport.at(kinetics.coefficients(state, spectrum, (L,)))
         rows = slice(None) if len(spectrum.dos) == 1 else slice(self.mesh.n_owned)
         self.dos, self.pairing = spectrum.dos[rows], spectrum.pairing[rows]
         self.scale = kinetics.solver.scale(self.operator)
@@ -132,7 +136,7 @@ class _System:
         heating[: self.shape[0]] = self.grid.centres * (1.0 - self.collided.f_L**2)
         self.mesh.exchange(heating)
         self._heating = heating
-        self._warm = solver.lumped(self.operator, self.grid.centres, heating)
+        self._warm = solver.lumped(self.alone, self.grid.centres, heating)
 
     def action(self, step: Floats) -> Floats:
         f = step.reshape(self.shape)

@@ -34,46 +34,45 @@ def follow_root(
 ) -> ScalarRoot:
     """Root of ``r`` next to ``start`` in the direction of the sign of ``r(start)``.
 
-    With ``dx/dτ = r(x)`` this is where ``x`` comes to rest. Secant steps, none longer than ``largest_step``
-    and none against the sign of ``r``; once the sign has changed, inside the bracket, by bisection where the
-    secant is slow. Where ``r`` grows along the walk there is no root near: steps double until it falls again.
+    With ``dx/dτ = r(x)`` this is where ``x`` comes to rest. Secant steps, none against the sign of ``r``, that
+    double for as long as there is no root near; once the sign has changed, inside the bracket, by bisection
+    where the secant is slow.
 
     Args:
         r: the function; may have kinks.
         start: first guess.
-        tolerance: largest accepted ``|r|``, and width of a bracket that is as good.
+        tolerance: largest accepted ``|r|``.
         what: name of the quantity, for messages.
-        largest_step: how far x may move at once on a branch.
+        largest_step: how far x may move at once where a root is near.
         max_evaluations: give up after that many.
 
     Raises:
-        ConvergenceError: not converged.
+        ConvergenceError: not converged, or ``r`` jumps through zero.
     """
     x, value = start, r(start)
     low, high = -np.inf, np.inf  # r > 0 at low, r < 0 at high
     before: tuple[float, float] | None = None
     reach, turned = largest_step, False
     evaluations, narrowed = 1, 0
-    while abs(value) > tolerance:
-        if evaluations >= max_evaluations or not np.isfinite(value):
-            raise ConvergenceError(
-                f"{what}: not converged after {evaluations} evaluations, residual {value:.3g}, tolerance "
-                f"{tolerance:.3g}"
-            )
+    while not abs(value) <= tolerance:
         if value > 0.0:
             low = x
         else:
             high = x
         width = high - low
-        if width <= 4.0 * np.spacing(abs(x)):
-            break  # a kink steeper than numbers can tell
+        jumps = width <= 4.0 * np.spacing(abs(x))
+        if jumps or evaluations >= max_evaluations or not np.isfinite(value):
+            raise ConvergenceError(
+                f"{what}: not converged after {evaluations} evaluations, residual {value:.3g}, tolerance "
+                f"{tolerance:.3g}" + (f" (it jumps through zero at {x:.6g})" if jumps else "")
+            )
         step = value
         if before is not None and value != before[1]:
             slope = (value - before[1]) / (x - before[0])
-            grows = slope > 0.0 and not np.isfinite(width)
-            turned |= bool(grows)
-            reach = 2.0 * abs(x - before[0]) if grows else largest_step
-            step = -value / slope if slope < 0.0 else np.copysign(reach, value)
+            turned |= bool(slope > 0.0 and not np.isfinite(width))
+            far = slope >= 0.0 or abs(value / slope) > 2.0 * reach
+            reach = 2.0 * reach if far else largest_step
+            step = np.copysign(reach, value) if far else -value / slope
         step = float(np.clip(step, -reach, reach))
         target = x + step
         if np.isfinite(width):

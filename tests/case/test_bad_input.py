@@ -191,6 +191,14 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         "energies.maximum: the axis ends at 1.2 Delta0, but the largest bias is 1.509",
     ),
     ({"energies.number": 3}, "energies.number: energy grid: 3 bins cannot resolve this; at least"),
+    (
+        {"collisions": {"electron_electron": 1e-4}},
+        'energies.spacing: "graded" does not go with [collisions]',
+    ),
+    (
+        {"collisions": {"electron_electron": 0.0}, "energies.spacing": "uniform"},
+        "collisions.electron_electron: must be greater than 0",
+    ),
     ({"energies.number": 1, "energies.spacing": "uniform"}, "energies.number: expected at least 2"),
     ({"energies.number": 10**12}, "energies.number: expected at most 1000000"),
     ({"sweep.V_inj": ["1e9 V"]}, "the energy axis would end at 3.774e+12 Delta0; at most 1000 makes sense"),

@@ -60,6 +60,12 @@ BASE: dict[str, Any] = {
 OWN = {"gap": "265 ueV", "diffusivity": "16.9 cm^2/s", "resistivity": "158.18 nohm*m"}
 """A material of the case's own with the numbers of the library's."""
 SELF_CONSISTENT = {"gap": {"model": "uniform", "at": "point_A"}}
+COLLIDING = {
+    "energies": {"number": 60, "spacing": "uniform"},
+    "gap": {"model": "uniform", "at": "point_A"},
+    "collisions": {"electron_electron": 1e-3},
+    "sweep": {"V_inj": ["1.2 mV"], "V_det": ["0.1 mV"]},
+}
 FLOWING = {"supercurrent": {"phase_gradient": 0.1, "both_signs": False}}
 OTHER = OWN | {"diffusivity": "8 cm^2/s"}
 EAST = {"materials": {"X": OWN}, "regions": {"east": {"material": "X"}}}
@@ -192,6 +198,8 @@ OPTIONS: dict[str, Option] = {
     "energies.maximum": Option(5.0, "energy"),
     "energies.number": Option(80, "energy"),
     "energies.spacing": Option("uniform"),
+    "collisions.electron_electron": Option(1e-2, "gap", COLLIDING, by=1e-3),
+    "collisions.kernel": Option("diffusive_1d", "gap", COLLIDING, by=1e-4),
     "gap.model": Option("local", "gap", {"sweep": {"V_inj": ["0.2 mV"], "V_det": ["0 mV"]}}),
     "gap.value": Option(0.6, "gap", {"gap": {"model": "fixed", "value": 0.9}}, to=2 / 3),
     "gap.at": Option("point_B", "gap", SELF_CONSISTENT),

@@ -1,0 +1,244 @@
+"""Kinetics with electron-electron collisions: balances, limits, derivatives, iterations."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from wire_devices import ALUMINIUM, THICKNESS, UM, WIDTH, line_mesh, wire
+
+from fvqp.errors import CaseError, ConvergenceError
+from fvqp.grids.energy import EnergyGrid
+from fvqp.mesh.shapes import shape_mesh
+from fvqp.models import inelastic
+from fvqp.models.device import Device, Junction, Reservoir
+from fvqp.models.kinetics import L
+from fvqp.models.phase import Supercurrent
+from fvqp.models.usadel import GapModel, Point, Solution, UsadelProblem
+from fvqp.solvers.newton import NewtonSolution
+
+GRID = EnergyGrid(np.linspace(0.0, 8.0, 161))
+UNIFORM = GapModel("uniform", at="point_B", rule="arcsinh")
+
+
+def driven(
+    strength: float | None = 2e-4, gap: GapModel = UNIFORM, broadening: float = 0.02, **more: object
+) -> UsadelProblem:
+    """The wire with the injector in its middle and a detector beside it."""
+    collisions = None if strength is None else (strength, "fermi_liquid")
+    device = wire(line_mesh(14, 9), "point_B", "point_A")
+    return UsadelProblem(device, GRID, broadening, gap, collisions=collisions, **more)  # type: ignore[arg-type]
+
+
+def sweep(problem: UsadelProblem, last: float, step: float = 0.25) -> Solution:
+    """Solution at e V/Δ0 = ``last``, step by step from rest."""
+    solution = None
+    for bias in np.arange(step, last + 0.5 * step, step):
+        solution = problem.solve(Point(bias * problem.device.voltage_unit), solution)
+    assert solution is not None
+    return solution
+
+
+@pytest.fixture
+def newton(monkeypatch: pytest.MonkeyPatch) -> list[NewtonSolution]:
+    """Every Newton solve made."""
+    made: list[NewtonSolution] = []
+    solve = inelastic.solve_newton
+
+    def recorded(*arguments: object, **more: object) -> NewtonSolution:
+        made.append(solve(*arguments, **more))  # type: ignore[arg-type]
+        return made[-1]
+
+    monkeypatch.setattr(inelastic, "solve_newton", recorded)
+    return made
+
+
+@pytest.mark.parametrize("gap", [GapModel(), UNIFORM, GapModel("local", rule="arcsinh")])
+def test_rest_stays_at_rest(gap: GapModel) -> None:
+    problem = driven(gap=gap)
+    solution = problem.solve(Point())
+    leads = [replace(junction, temperature=0.024) for junction in problem.device.junctions]
+    cold = replace(problem, device=replace(problem.device, junctions=leads), transport=None)
+    at_rest = cold.solve(Point())
+    # What collisions round to, over what diffusion below the gap, of order Γ², can carry away.
+    assert np.abs(at_rest.kinetic.deviation(L)).max() < 1e-8
+    np.testing.assert_allclose(at_rest.spectral.gap, cold.at_rest(0.0)[0].gap, rtol=1e-9)
+    assert np.abs(solution.kinetic.deviation(L)).max() > 1e-5
+
+
+def test_ledger_closes() -> None:
+    """Energy, to rounding, and quasiparticles: those injected and those that broken pairs leave."""
+    problem = driven()
+    solution = sweep(problem, 5.0)
+    ledger = problem.ledger(solution)
+    assert np.all(np.abs(ledger.residual) < 1e-9 * np.abs(ledger.injected))
+    particles, energy, charge = ledger.relaxed
+    assert particles < -0.2 * ledger.injected[0]
+    assert abs(energy) < 1e-11 * ledger.injected[1]
+    assert charge > 0.0
+
+
+def test_without_collisions_nothing_changes() -> None:
+    """As γ_ee → 0 the elastic solution: in proportion to γ_ee."""
+    point = Point(4.0 * driven().device.voltage_unit)
+    elastic = driven(None, GapModel()).solve(point).kinetic.deviation(L)
+    far, near = (
+        np.abs(driven(s, GapModel()).solve(point).kinetic.deviation(L) - elastic).max() for s in (1e-7, 1e-8)
+    )
+    assert 0.0 < near < 1e-3
+    assert far / near == pytest.approx(10.0, rel=0.05)
+
+
+def hot_wire(strength: float, cells: int = 40, bins: int = 160) -> tuple[UsadelProblem, float]:
+    """A normal wire heated through a junction that covers it, and the junction's conductance."""
+    conductance = 20e-6
+    mesh = shape_mesh("grid1d", nx=cells, Lx=8 * UM, regions={"wire": (0.0, 8 * UM)})
+    device = Device(
+        mesh,
+        ALUMINIUM,
+        [Junction("A", "wire", conductance, "injector", 0.2)],
+        [Reservoir("ends", ("left", "right"), 0.5)],
+        width=WIDTH,
+        thickness=THICKNESS,
+    )
+    return UsadelProblem(
+        device, GRID, 1e-3, GapModel("fixed", value=0.0), collisions=(strength, "fermi_liquid")
+    ), conductance
+
+
+@pytest.mark.parametrize("strength", [1e-3, 1.0, 100.0])
+def test_energy_of_a_normal_wire(strength: float) -> None:
+    """Energy diffuses whatever the collisions: u″ = k² (u − u_N), u = ∫ε(1 − f_L)dε, a parabola for k → 0.
+
+    u = π²t²/6 of a thermal wire, u_N = (eV)²/2 + π²t_N²/6 of the lead, k² = G/(σ A l).
+    """
+    problem, conductance = hot_wire(strength)
+    device, bias = problem.device, 2.0
+    x = device.mesh.centroid[:, 0]
+    solution = problem.solve(Point(bias * device.voltage_unit))
+    wire_, lead = np.pi**2 / 6 * device.bath**2, 0.5 * bias**2
+    lead += np.pi**2 / 6 * (0.2 / device.thermal_unit) ** 2
+    k = np.sqrt(conductance / (8 * UM * ALUMINIUM.conductivity * WIDTH * THICKNESS))
+    expected = lead + (wire_ - lead) * np.cosh(k * (x - 4 * UM)) / np.cosh(k * 4 * UM)
+    found = wire_ - solution.kinetic.deviation(L) @ (GRID.centres * GRID.widths)
+    # Second differences err by (k h)²/12 of what has been added.
+    np.testing.assert_allclose(found, expected, atol=1e-3 * np.ptp(expected))
+
+
+def test_hot_electrons() -> None:
+    """Fast collisions make every cell thermal, at the temperature of its energy."""
+    distances = []
+    for strength in (1e-2, 10.0, 100.0):
+        problem, _ = hot_wire(strength)
+        solution = problem.solve(Point(2.0 * problem.device.voltage_unit))
+        bath = problem.device.bath
+        deviation = solution.kinetic.deviation(L)
+        energy = np.pi**2 * bath**2 / 6 - deviation @ (GRID.centres * GRID.widths)
+        hot = np.sqrt(6 * energy)[:, None] / np.pi
+        thermal = np.tanh(GRID.centres / (2 * hot)) - np.tanh(GRID.centres / (2 * bath))
+        distances.append(np.abs(deviation - thermal).max() / np.abs(thermal).max())
+    assert distances[0] > 0.01
+    assert distances[2] < 2e-3
+    # The distance from a thermal distribution falls as 1/γ.
+    assert distances[1] / distances[2] == pytest.approx(10.0, rel=0.1)
+
+
+def test_a_hot_lead_is_followed_by_strong_collisions_to_one_temperature() -> None:
+    """A superconductor with fast collisions: f_L is thermal where quasiparticles are, energy is balanced."""
+    problem = driven(1.0, GapModel("fixed", value=1.0), broadening=0.05)
+    solution = problem.solve(Point(1.5 * problem.device.voltage_unit))
+    f = np.tanh(GRID.centres / (2 * problem.device.bath)) + solution.kinetic.deviation(L)
+    middle = f[problem.device.mesh.n_cells // 2]
+    here = (GRID.centres > 1.05) & (GRID.centres < 1.8)
+    temperature = GRID.centres[here] / (2 * np.arctanh(middle[here]))
+    assert np.ptp(temperature) < 0.05 * temperature.mean()
+    ledger = problem.ledger(solution)
+    # Collisions round to some 1e-15 of their own rates, here 1e5 times the rate of injection.
+    assert abs(ledger.residual[1]) < 1e-7 * ledger.injected[1]
+
+
+@pytest.mark.parametrize("bias", [1.1, 2.5, 4.0])
+def test_slopes(bias: float) -> None:
+    """dI/dV follows the gap: against differences of solutions."""
+    problem = driven()
+    near = sweep(problem, bias, step=bias / 8)
+    unit = problem.device.voltage_unit
+    point = Point(bias * unit, 0.8 * unit)
+    solution = problem.solve(point, near)
+    found = problem.conductances(solution)
+    h = 1e-4 * unit
+    sides = [problem.solve(replace(point, V_inj=point.V_inj + s * h), solution) for s in (-2, -1, 1, 2)]
+    far2, far1, near1, near2 = (problem.junction_currents(s.kinetic.currents) for s in sides)
+    expected = (8 * (near1 - far1) - (near2 - far2)) / (12 * h)
+    # A gap converged to 1e-10 leaves 1e-12 S of noise in the differences.
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-12)
+    elastic = driven(None)
+    state = elastic.solve(point, sweep(elastic, bias, step=bias / 8))
+    moved = [elastic.solve(replace(point, V_inj=point.V_inj + s * h), state) for s in (-1, 1)]
+    low, high = (elastic.junction_currents(s.kinetic.currents) for s in moved)
+    np.testing.assert_allclose(elastic.conductances(state), (high - low) / (2 * h), rtol=1e-3)
+
+
+@pytest.mark.parametrize("broadening", [5e-3, pytest.param(1e-3, marks=pytest.mark.slow), 1e-5])
+def test_iterations(broadening: float, newton: list[NewtonSolution]) -> None:
+    """A handful of Newton steps, few Krylov iterations, for every bias and broadening."""
+    sweep(driven(broadening=broadening), 5.0, step=0.2)
+    assert max(len(item.krylov) for item in newton) <= 5
+    assert max(max(item.krylov, default=0) for item in newton) < 15
+
+
+def test_iterations_hardly_depend_on_the_strength(newton: list[NewtonSolution]) -> None:
+    for strength in (1e-3, 1.0, 1e3):
+        problem, _ = hot_wire(strength)
+        problem.solve(Point(2.0 * problem.device.voltage_unit))
+    assert max(len(item.krylov) for item in newton) <= 5
+    assert max(max(item.krylov) for item in newton) < 15
+
+
+def test_local_gap_and_supercurrent() -> None:
+    """Collisions together with a gap of every cell, and with f_T where a supercurrent couples it."""
+    point = Point(0.9 * driven().device.voltage_unit)
+    local = driven(gap=GapModel("local", rule="arcsinh"), broadening=0.05)
+    gap = local.solve(point).spectral.gap
+    assert gap[len(gap) // 2] < gap[0] - 1e-4
+    flow = Supercurrent("left", "right", "phase_gradient", (0.15,))
+    point = Point(4.0 * driven().device.voltage_unit, supercurrent=0.15)
+    found = driven(gap=GapModel(), supercurrent=flow)
+    solution = found.solve(point)
+    ledger = found.ledger(solution)
+    assert np.all(np.abs(ledger.residual) < 1e-8 * np.abs(ledger.injected))
+    elastic = driven(None, GapModel(), supercurrent=flow)
+    inelastic_, without = (p.conductances(p.solve(point))[1] for p in (found, elastic))
+    assert 1e-4 < abs(inelastic_ / without - 1.0) < 1.0
+
+
+def test_destroyed_superconductivity_is_reported() -> None:
+    strong = {"A": 4e-3, "B": 1e-9}
+    device = wire(line_mesh(14, 9), "point_B", conductance=strong)
+    problem = UsadelProblem(device, GRID, 0.02, UNIFORM, collisions=(2e-4, "fermi_liquid"))
+    with pytest.raises(ConvergenceError, match="superconductivity is destroyed"):
+        problem.solve(Point(3.5 * device.voltage_unit))
+
+
+def test_a_branch_that_ends_is_reported(caplog: pytest.LogCaptureFixture) -> None:
+    """With a strong junction the gap jumps at the onset of injection."""
+    device = wire(line_mesh(14, 9), "point_B", conductance={"A": 4e-4, "B": 1e-9})
+    problem = UsadelProblem(device, GRID, 0.005, UNIFORM, collisions=(2e-4, "fermi_liquid"))
+    with caplog.at_level(logging.WARNING):
+        try:
+            sweep(problem, 1.5, step=0.05)
+        except ConvergenceError as error:
+            assert "superconductivity is destroyed" in str(error)
+    assert any("several coexist there, and the gap jumps" in record.message for record in caplog.records)
+
+
+def test_bad_input() -> None:
+    with pytest.raises(CaseError, match="uniform"):
+        UsadelProblem(
+            wire(line_mesh(14, 9), "point_B"),
+            EnergyGrid.graded(5.0, gap_edges=[1.0], first=0.01, number=60),
+            0.02,
+            collisions=(1e-4, "fermi_liquid"),
+        )
