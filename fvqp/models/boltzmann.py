@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,18 +17,13 @@ from fvqp.collisions import ElectronPhonon, Process, SpectralMeasure, bcs_measur
 from fvqp.collisions.moving_gap import GapFollower, condensate_energy
 from fvqp.collisions.observables import phonon_energy, quasiparticle_density, quasiparticle_energy
 from fvqp.errors import CaseError, ConvergenceError
+from fvqp.models.evolving import Method, OnStep, implicit, relaxed
 from fvqp.models.occupations import Occupations
 from fvqp.solvers.steady import SteadySolver
-from fvqp.solvers.transient import Refused, Transient
 
 Floats = NDArray[np.float64]
-Method = Literal["bdf", "arkimex"]
 log = logging.getLogger(__name__)
 
-#: Most that the gap moves in a step, in Δ0: in units of the tolerance of steps, and at any tolerance.
-GAP_STEP, LONGEST_GAP_STEP = 10.0, 0.02
-#: Times that a step is shortened because the gap moves too far. A gap that jumps does so at any length.
-_SHORTENED = 4
 #: Largest accepted residual of the gap equation in a steady state.
 GAP_TOLERANCE = 1e-10
 _GAP_ITERATIONS = 40
@@ -238,7 +232,8 @@ class HomogeneousProblem:
             times: increasing, after the start, in τ0.
             start: time of the state.
             method: ``"arkimex"``, of order 4 in one step, or ``"bdf"``, of order 2 in several steps, for a
-                fixed gap only.
+                fixed gap only, or ``"relaxation"``, explicit and of order 1, for short times and for
+                comparison: its steps follow the fastest rate there is.
             tolerance: relative error of every occupation in a step.
             callback: called after every step.
 
@@ -249,19 +244,17 @@ class HomogeneousProblem:
         at = np.atleast_1d(np.asarray(times, dtype=np.float64))
         if at.size == 0 or not np.all(np.isfinite(at)) or at[0] <= start or np.any(np.diff(at) <= 0.0):
             raise CaseError(f"times: must be finite, increase, and come after the start at {start:g} τ0")
-        follower = self.follower
-        if follower is not None and method == "bdf":
-            raise CaseError('method "bdf" needs a fixed gap: its steps build on earlier ones; use "arkimex"')
-        solver = Transient(self.equations, method=method, tolerance=tolerance)
-        motion = _Motion(self, state.gap, start, tolerance, callback)
-        y = np.concatenate([state.f, state.n], axis=1)
-        follows: dict[str, Any] = {}
-        if follower is not None:
-            self.equations.measure = follower.measure(state.gap)
-            follows = {"before": motion.ahead, "longest": motion.longest}
-        for moment in solver.run(y, at, start=start, between=motion.arrived, **follows):
-            f, n = self.equations.split(moment.y)
-            now = State(f.copy(), n.copy(), motion.gap.copy())
+        begin = state.f, state.n, state.gap
+        told: OnStep | None = None
+        if callback is not None:
+            tell = callback
+            told = lambda time, f, n, gap: tell(time, State(f, n, gap))  # noqa: E731
+        if method == "relaxation":
+            passing = relaxed(self.equations, self.follower, begin, at, start, tolerance, told)
+        else:
+            passing = implicit(self.equations, self.follower, begin, at, start, method, tolerance, told)
+        for moment in passing:
+            now = State(moment.f, moment.n, moment.gap)
             yield Moment(moment.time, now, self.ledger(now, moment.counters), moment.steps, moment.refused)
 
     def steady(self, guess: State, *, tolerance: float = 1e-9, max_iterations: int = 200) -> SteadyState:
@@ -318,70 +311,6 @@ class HomogeneousProblem:
         first = np.argmax(active, axis=1)
         below = np.arange(f.shape[1]) < first[:, None]
         return np.where(below, np.take_along_axis(f, first[:, None], axis=1), f)
-
-
-class _Motion:
-    """The gap between steps: half of the expected way before a step, the rest to its solution after it.
-
-    Attributes:
-        gap: ``(cells,)`` at present.
-    """
-
-    def __init__(
-        self,
-        problem: HomogeneousProblem,
-        gap: Floats,
-        start: float,
-        tolerance: float,
-        callback: Callable[[float, State], None] | None,
-    ) -> None:
-        self._problem, self.gap, self._callback = problem, gap, callback
-        self._most = min(GAP_STEP * tolerance, LONGEST_GAP_STEP)
-        self._shortened = 0
-        self._time, self._at_start, self._velocity = start, gap, np.zeros_like(gap)
-
-    def longest(self) -> float:
-        """Step in which no gap moves by more than it may."""
-        speed = float(np.abs(self._velocity).max())
-        return self._most / speed if speed > 0.0 else np.inf
-
-    def ahead(self, length: float, y: Floats) -> Floats | None:
-        """Before a step: gap and quasiparticles in its middle."""
-        problem, follower = self._problem, self._problem.follower
-        assert follower is not None
-        self.gap = self._at_start
-        target = self.gap + 0.5 * length * self._velocity
-        if np.any(target != self.gap):
-            f, n = problem.equations.split(y)
-            there = follower.shift(f, self.gap, np.maximum(target, follower.floor))
-            self.gap, problem.equations.measure = there.gap, there.measure
-            return np.concatenate([there.f, n], axis=1)
-        problem.equations.measure = follower.measure(self.gap)
-        return None
-
-    def arrived(self, time: float, y: Floats) -> Floats | None:
-        """After a step: the gap that solves its equation."""
-        problem, follower = self._problem, self._problem.follower
-        f, n = problem.equations.split(y)
-        changed = None
-        if follower is not None:
-            try:
-                # within the bounds but for rounding, or the step would have been refused
-                moved = follower.follow(np.clip(f, 0.0, 1.0), self.gap)
-            except ConvergenceError as error:
-                raise Refused(str(error)) from None
-            way = moved.gap - self._at_start
-            if np.abs(way).max() > 2.0 * self._most and self._shortened < _SHORTENED:
-                self._shortened += 1
-                raise Refused("the gap moves too far")
-            self._shortened = 0
-            self._velocity = np.where(moved.gap > 0.0, way, 0.0) / (time - self._time)
-            self._time, self._at_start = time, moved.gap
-            self.gap, problem.equations.measure, f = moved.gap, moved.measure, moved.f
-            changed = np.concatenate([f, n], axis=1)
-        if self._callback is not None:
-            self._callback(time, State(f, n, self.gap))
-        return changed
 
 
 def _secant(first: tuple[Floats, Floats], second: tuple[Floats, Floats], target: Floats) -> Floats:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from fvqp.collisions import ElectronPhonon, Pair, Process, SpectralMeasure
+from fvqp.collisions import ElectronPhonon, GainLoss, Pair, Process, SpectralMeasure
 from fvqp.solvers.elimination import Arrow
 
 Floats = NDArray[np.float64]
@@ -59,15 +59,17 @@ class Occupations:
         f, n = self.split(y)
         return _joined([process.rates(self.measure, f, n) for process in self._all.values()])
 
+    def gain_loss(self, f: Floats, n: Floats) -> GainLoss:
+        """Gain and loss coefficients of all processes together."""
+        parts = [process.gain_loss(self.measure, f, n) for process in self._all.values()]
+        return GainLoss(*(np.sum(part, axis=0) for part in zip(*parts, strict=True)))
+
     def turnover(self, y: Floats) -> Floats:
         """``in (1 − f) + out f`` and ``in (1 + n) + out n``."""
         f, n = self.split(y)
-        parts = [process.gain_loss(self.measure, f, n) for process in self._all.values()]
-        return _joined(
-            [
-                Pair(part.in_f * (1.0 - f) + part.out_f * f, part.in_n * (1.0 + n) + part.out_n * n)
-                for part in parts
-            ]
+        part = self.gain_loss(f, n)
+        return np.concatenate(
+            [part.in_f * (1.0 - f) + part.out_f * f, part.in_n * (1.0 + n) + part.out_n * n], axis=1
         )
 
     def product(self, y: Floats, step: Floats) -> Floats:

@@ -92,6 +92,7 @@ class Relaxed(Generic[Context]):
 
     Attributes:
         f, n, context: state.
+        counters: integrals of the counters' rates since the start, ``(cells, counters)``.
         time: the end.
         clock: time that each cell has really advanced, ``(cells,)``.
         steps, refused: numbers of steps.
@@ -101,6 +102,7 @@ class Relaxed(Generic[Context]):
     f: Floats
     n: Floats
     context: Context
+    counters: Floats
     time: float
     clock: Floats
     steps: int
@@ -131,6 +133,7 @@ def relax(
     start: float = 0.0,
     control: Control | None = None,
     follow: Callable[[Floats, Floats, Context], tuple[Floats, Floats, Context]] | None = None,
+    counters: Callable[[Floats, Floats, Context], Floats] | None = None,
     on_step: Callable[[float, Floats, Floats, Context], None] | None = None,
 ) -> Relaxed[Context]:
     """Integrate from ``start`` to ``end`` with steps that are refused and shortened where they err.
@@ -143,6 +146,7 @@ def relax(
         control: tolerances and limits.
         follow: what happens between steps, such as the motion of what ``context`` describes; a
             `ConvergenceError` in it refuses the step.
+        counters: rates ``(cells, counters)`` of quantities that are integrated along by the same steps.
         on_step: called with time and state at the start and after every step.
 
     Raises:
@@ -159,10 +163,11 @@ def relax(
     here = _checked(gain_loss(f, n, context), f, n)
     step = control.first or _first_step(f, n, here, control)
     steps = refused = 0
+    total = np.zeros((f.shape[0], 0)) if counters is None else np.zeros_like(counters(f, n, context))
     if on_step is not None:
         on_step(time, f, n, context)
     while time < end:
-        step = min(step, control.largest, _longest(here, control.lag))
+        step = min(step, control.largest, longest_step(here, control.lag))
         left = end - time
         last = step >= left
         # two equal steps rather than one whole and one tiny
@@ -184,6 +189,8 @@ def relax(
                 raise ConvergenceError(f"time relaxation: at time {time:g} no step is short enough: {reason}")
             step = now * (max(0.2, 0.8 / np.sqrt(error)) if np.isfinite(error) else 0.2)
             continue
+        if counters is not None:
+            total += trial.advanced[:, None] * counters(f, n, context)
         f, n, context, here = new_f, new_n, new_context, there
         time = end if last else time + now
         clock += trial.advanced
@@ -192,7 +199,7 @@ def relax(
         step = max(step, wanted) if now < step else wanted
         if on_step is not None:
             on_step(time, f, n, context)
-    return Relaxed(f, n, context, time, clock, steps, refused, step)
+    return Relaxed(f, n, context, total, time, clock, steps, refused, step)
 
 
 def _rates(f: Floats, n: Floats, coefficients: GainLoss) -> tuple[Floats, Floats]:
@@ -212,8 +219,11 @@ def _advanced(coefficients: GainLoss, step: float) -> Floats:
     return np.where(rate > 0.0, -np.expm1(-rate * step) / np.where(rate > 0.0, rate, 1.0), step)
 
 
-def _longest(coefficients: GainLoss, lag: float) -> float:
-    """Step at which the fastest cell lags by this fraction: ``1 − (1 − exp(−x))/x = lag``, ``x = μ Δt``."""
+def longest_step(coefficients: GainLoss, lag: float) -> float:
+    """Step at which the clock of the fastest cell lags by this fraction; inf if it may lag by any.
+
+    ``1 − (1 − exp(−x))/x = lag`` with ``x = μ Δt``.
+    """
     rate = float(_largest_rates(coefficients).max(initial=0.0))
     if lag == 1.0 or rate == 0.0:
         return np.inf

@@ -10,7 +10,7 @@ from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon, PhotonDrive
 from fvqp.collisions.moving_gap import GapFollower
 from fvqp.collisions.sources import PhononEscape
 from fvqp.errors import CaseError, ConvergenceError
-from fvqp.models import boltzmann
+from fvqp.models import evolving
 from fvqp.models.boltzmann import HomogeneousProblem, Moment, State
 
 COUPLING = Coupling(kappa=1.764, pair_breaking_time=5.5e-4)
@@ -89,6 +89,38 @@ def test_evolution_converges():
     errors = [np.abs(at(t, "bdf") / reference - 1.0).max() for t in (1e-3, 1e-4)]
     assert errors[0] < 0.05
     assert errors[1] < 0.5 * errors[0]
+
+
+@pytest.mark.parametrize("gap", ["fixed", "follows"])
+def test_time_relaxation_agrees_to_first_order(gap):
+    """Energy and number are as exact as with implicit steps, bounds hold, and the error is of order 1."""
+    collisions = operator(24, start=0.0 if gap == "follows" else 1.0)
+    escape = {"escape": _escape(collisions.grid)}
+    follower = GapFollower(collisions.grid) if gap == "follows" else 1.0
+    problem = HomogeneousProblem(collisions, escape, gap=follower)
+    state = problem.state(*pulse(collisions.grid))
+    before = problem.ledger(state)
+    times = [2e-5, 2e-3]
+    reference = list(problem.evolve(state, times, tolerance=1e-5))[-1]
+    errors, steps = [], []
+    for tolerance in (1e-2, 1e-3):
+        for moment in problem.evolve(state, times, method="relaxation", tolerance=tolerance):
+            defect = moment.ledger.total - before.total - moment.ledger.received
+            assert abs(defect[0]) < 1e-12 * before.quasiparticles[0]
+            assert moment.state.f.min() >= 0.0 and moment.state.n.min() >= 0.0
+        active = problem.equations.active()[0]
+        found, wanted = moment.state, reference.state
+        errors.append(max(_off(found.f[:, active], wanted.f[:, active]), _off(found.n, wanted.n)))
+        steps.append(moment.steps)
+    assert moment.ledger.into_phonons["escape"] == pytest.approx(
+        reference.ledger.into_phonons["escape"], rel=1e-2
+    )
+    assert errors[1] < 0.02
+    assert np.log(errors[0] / errors[1]) / np.log(steps[1] / steps[0]) > 0.9
+
+
+def _off(found: np.ndarray, wanted: np.ndarray) -> float:
+    return float(np.abs(found / wanted - 1.0).max())
 
 
 @pytest.mark.parametrize("bath", [0.05, 0.2])
@@ -181,7 +213,7 @@ def test_gap_follows_and_energy_stays():
 
 def followed(limit: float, monkeypatch) -> tuple[list[float], list[float], Moment, HomogeneousProblem]:
     """Gaps and entropies after every step of a strong pulse, in which the gap moves by `limit` at most."""
-    monkeypatch.setattr(boltzmann, "GAP_STEP", limit / 1e-2)
+    monkeypatch.setattr(evolving, "GAP_STEP", limit / 1e-2)
     collisions = operator(48, start=0.0)
     problem = HomogeneousProblem(collisions, gap=GapFollower(collisions.grid))
     state = problem.state(*pulse(collisions.grid))

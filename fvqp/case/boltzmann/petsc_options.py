@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from fvqp.case.boltzmann.schema import BoltzmannCase
 from fvqp.case.petsc_options import check_options_read, options_in_force
 from fvqp.errors import CaseError
-from fvqp.models.boltzmann import HomogeneousProblem, Method
+from fvqp.models.boltzmann import HomogeneousProblem
 from fvqp.solvers.steady import SteadySolver
 from fvqp.solvers.transient import Transient
 
@@ -35,6 +35,11 @@ def check_petsc_options_used(case: BoltzmannCase, problem: HomogeneousProblem) -
     if not case.solver.petsc:
         return
     task, family = ("steady_state", "steady_") if case.evolution is None else ("evolution", "ts_")
+    if case.evolution is not None and case.evolution.method == "relaxation":
+        raise CaseError(
+            f'{case.source}: solver.petsc: is not used with evolution.method = "relaxation"; PETSc takes no '
+            "part in it"
+        )
     for key in case.solver.petsc:
         if key in OF_KEYS:
             raise CaseError(f"{case.source}: solver.petsc.{key}: {OF_KEYS[key]} says it")
@@ -50,7 +55,7 @@ def check_petsc_options_used(case: BoltzmannCase, problem: HomogeneousProblem) -
         if case.evolution is None:
             SteadySolver(problem.equations)
         else:
-            default: Method = "bdf" if problem.follower is None else "arkimex"
-            Transient(problem.equations, method=case.evolution.method or default)
+            assert case.evolution.method != "relaxation"
+            Transient(problem.equations, method=case.evolution.method)
 
     check_options_read(case.source, case.solver.petsc, rehearse, f"[{task}]")

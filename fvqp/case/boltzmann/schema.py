@@ -277,9 +277,10 @@ class Evolution(Table):
     """First time after 0 that is recorded; default: a millionth of ``end``."""
     points_per_decade: Count = 8
     """Recorded times, evenly spaced on a logarithmic axis."""
-    method: Literal["bdf", "arkimex"] = "arkimex"
-    """Implicit, adaptive steps by PETSc: ``arkimex``, of order 4 in one step, or ``bdf``, of order 2 in
-    several steps, for a fixed gap only."""
+    method: Literal["arkimex", "bdf", "relaxation"] = "arkimex"
+    """Adaptive steps: ``arkimex``, implicit Runge-Kutta of order 4, and ``bdf``, backward differentiation of
+    order 2 for a fixed gap, both by PETSc; ``relaxation``, explicit time relaxation of order 1, whose steps
+    follow the fastest rate and suit short times only."""
     tolerance: Annotated[Number, Field(gt=0, lt=1)] = 1e-4
     """Relative error allowed in a step."""
 

@@ -164,6 +164,11 @@ MISTAKES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     (DRIVEN, {"evolution": {"end": "1 s"}}, "give either [evolution] or [steady_state], not both"),
     (DRIVEN, {"steady_state": None}, "give either [evolution] or [steady_state]"),
     (PULSE, {"evolution.start": "1 us"}, "evolution.start: must come before end"),
+    (
+        PULSE,
+        {"evolution.method": "relaxation", "solver.petsc": {"ts_ts_max_steps": 3}},
+        "solver.petsc: is not used with evolution.method",
+    ),
     (PULSE, {"gap": {}, "evolution.method": "bdf"}, 'evolution.method: "bdf" builds on earlier steps'),
     (DRIVEN, {"figures": [{"kind": "lifetimes"}]}, 'figures[0].kind: "lifetimes" shows what output.rates'),
     (DRIVEN, {"figures": [{"kind": "resonator"}]}, 'figures[0].kind: "resonator" shows what resonator adds'),

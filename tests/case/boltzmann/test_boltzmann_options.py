@@ -200,6 +200,18 @@ def test_maximum_iterations():
         fvqp.run(case({"steady_state": {"maximum_iterations": 2}}))
 
 
+def test_time_relaxation():
+    """Of first order: it is off by a part that the tolerance allows, and keeps the energy."""
+    data = copy.deepcopy(PULSE)
+    data["evolution"] = {"start": "0.1 ns", "end": "1 ns", "points_per_decade": 1, "tolerance": 1e-2}
+    implicit = fvqp.run(copy.deepcopy(data)).dataset
+    data["evolution"]["method"] = "relaxation"
+    explicit = fvqp.run(data).dataset
+    off = explicit["energy_ph"].values / implicit["energy_ph"].values - 1.0
+    assert 1e-6 < np.abs(off[0, 1:]).max() < 0.1
+    assert np.abs(explicit["energy_residual"]).max() < 1e-12 * explicit["energy_qp"].max()
+
+
 def test_rates_are_stored_if_wanted():
     names = {"rate_scattering", "rate_recombination", "rate_pair_breaking", "rate_absorption"}
     assert names.isdisjoint(_dataset(json.dumps(case())))

@@ -112,7 +112,7 @@ def test_check_prints_sizes():
 def test_steps_that_collapse_name_the_stiff_process(tmp_path, monkeypatch, capsys):
     """A Newton iteration that is given no steps makes the integrator shorten its own without end."""
     monkeypatch.chdir(tmp_path)
-    Path("case.toml").write_text(tomlkit.dumps(case(PULSE, {"solver": {"petsc": {"ts_snes_max_it": 1}}})))
+    Path("case.toml").write_text(tomlkit.dumps(case(PULSE, {"solver": {"petsc": {"ts_snes_max_it": 0}}})))
     assert cli.main(["run", "case.toml", "--out", "out", "-q"]) == 3
     text = capsys.readouterr().err
     assert "temperature 0.2 K: steps collapse at time 0" in text

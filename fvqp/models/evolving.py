@@ -1,0 +1,221 @@
+"""Occupations and gap in time: implicit steps, or time relaxation, with a gap that is fixed or follows.
+
+Energies are in units of Δ0, times in τ0 (theory: time_and_steady_states).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fvqp.collisions.moving_gap import GapFollower
+from fvqp.collisions.process import GainLoss
+from fvqp.errors import CaseError, ConvergenceError
+from fvqp.models.occupations import Occupations
+from fvqp.solvers.relaxation import Control, longest_step, relax
+from fvqp.solvers.transient import Refused, Transient
+
+Floats = NDArray[np.float64]
+Method = Literal["arkimex", "bdf", "relaxation"]
+log = logging.getLogger(__name__)
+
+#: Most that the gap moves in an implicit step, in Δ0: in units of the tolerance, and at any tolerance.
+GAP_STEP, LONGEST_GAP_STEP = 10.0, 0.02
+#: Times that a step is shortened because the gap moves too far. A gap that jumps does so at any length.
+_SHORTENED = 4
+#: Occupations far below this may have any error in time relaxation.
+_SMALLEST = 1e-12
+#: Lag of the clock in time relaxation: in units of the tolerance of steps, and at any tolerance.
+_LAG, _LONGEST_LAG = 10.0, 0.1
+#: Steps of time relaxation that take very long.
+_MANY = 1e6
+
+
+class Passed(NamedTuple):
+    """Occupations, gap and counters at a time, and how many steps it took so far."""
+
+    time: float
+    f: Floats
+    n: Floats
+    gap: Floats
+    counters: Floats
+    steps: int
+    refused: int
+
+
+OnStep = Callable[[float, Floats, Floats, Floats], None]
+
+
+class _Motion:
+    """The gap between steps: half of the expected way before a step, the rest to its solution after it.
+
+    Attributes:
+        gap: ``(cells,)`` at present.
+    """
+
+    def __init__(
+        self,
+        equations: Occupations,
+        follower: GapFollower,
+        gap: Floats,
+        start: float,
+        tolerance: float,
+        on_step: OnStep | None,
+    ) -> None:
+        self._equations, self._follower, self._on_step = equations, follower, on_step
+        self.gap = self._at_start = gap
+        self._most = min(GAP_STEP * tolerance, LONGEST_GAP_STEP)
+        self._shortened, self._time, self._velocity = 0, start, np.zeros_like(gap)
+        equations.measure = follower.measure(gap)
+
+    def longest(self) -> float:
+        """Step in which no gap moves by more than it may."""
+        speed = float(np.abs(self._velocity).max())
+        return self._most / speed if speed > 0.0 else np.inf
+
+    def ahead(self, length: float, y: Floats) -> Floats | None:
+        """Before a step: gap and quasiparticles in its middle."""
+        self.gap = self._at_start
+        target = self.gap + 0.5 * length * self._velocity
+        if np.all(target == self.gap):
+            self._equations.measure = self._follower.measure(self.gap)
+            return None
+        f, n = self._equations.split(y)
+        there = self._follower.shift(f, self.gap, np.maximum(target, self._follower.floor))
+        self.gap, self._equations.measure = there.gap, there.measure
+        return np.concatenate([there.f, n], axis=1)
+
+    def arrived(self, time: float, y: Floats) -> Floats:
+        """After a step: the gap that solves its equation."""
+        f, n = self._equations.split(y)
+        try:
+            # within the bounds but for rounding, or the step would have been refused
+            moved = self._follower.follow(np.clip(f, 0.0, 1.0), self.gap)
+        except ConvergenceError as error:
+            raise Refused(str(error)) from None
+        way = moved.gap - self._at_start
+        jumps = bool(np.abs(way).max() > 2.0 * self._most)
+        if jumps and self._shortened < _SHORTENED:
+            self._shortened += 1
+            raise Refused("the gap moves too far")
+        if jumps:  # it went on from an unstable state to another solution, or to the normal state
+            self._velocity = np.zeros_like(way)
+        else:
+            self._velocity = np.where(moved.gap > 0.0, way, 0.0) / (time - self._time)
+            self._shortened = 0
+        self._time, self._at_start = time, moved.gap
+        self.gap, self._equations.measure = moved.gap, moved.measure
+        if self._on_step is not None:
+            self._on_step(time, moved.f, n, moved.gap)
+        return np.concatenate([moved.f, n], axis=1)
+
+
+def implicit(
+    equations: Occupations,
+    follower: GapFollower | None,
+    begin: tuple[Floats, Floats, Floats],
+    times: Floats,
+    start: float,
+    method: Literal["arkimex", "bdf"],
+    tolerance: float,
+    on_step: OnStep | None,
+) -> Iterator[Passed]:
+    """States at given times by `fvqp.solvers.transient.Transient`.
+
+    Args:
+        equations: to be integrated.
+        follower: moves the gap, or None.
+        begin: f, n, gap.
+        times, start: as of `Transient.run`.
+        method, tolerance: as of `Transient`.
+        on_step: called with time, f, n and gap after every step.
+
+    Raises:
+        CaseError: a method that does not go with a gap that follows.
+        ConvergenceError: steps collapse.
+    """
+    if follower is not None and method == "bdf":
+        raise CaseError('method "bdf" needs a fixed gap: its steps build on earlier ones; use "arkimex"')
+    f, n, gap = begin
+    follows: dict[str, Any] = {}
+    motion: _Motion | None = None
+    if follower is not None:
+        motion = _Motion(equations, follower, gap, start, tolerance, on_step)
+        follows = {"before": motion.ahead, "between": motion.arrived, "longest": motion.longest}
+    elif on_step is not None:
+        told = on_step
+        follows = {"between": lambda time, y: told(time, *equations.split(y), gap)}
+    solver = Transient(equations, method=method, tolerance=tolerance)
+    for moment in solver.run(np.concatenate([f, n], axis=1), times, start=start, **follows):
+        f, n = equations.split(moment.y)
+        now = gap if motion is None else motion.gap
+        yield Passed(
+            moment.time, f.copy(), n.copy(), now.copy(), moment.counters, moment.steps, moment.refused
+        )
+
+
+def relaxed(
+    equations: Occupations,
+    follower: GapFollower | None,
+    begin: tuple[Floats, Floats, Floats],
+    times: Floats,
+    start: float,
+    tolerance: float,
+    on_step: OnStep | None,
+) -> Iterator[Passed]:
+    """States at given times by time relaxation, see `implicit` and `fvqp.solvers.relaxation`."""
+    f, n, gap = begin
+    counters = np.zeros((f.shape[0], equations.counters(np.concatenate([f, n], axis=1)).shape[1]))
+    steps = refused = 0
+    lag = min(_LAG * tolerance, _LONGEST_LAG)
+
+    def gain_loss(f: Floats, n: Floats, gap: Floats) -> GainLoss:
+        if follower is not None:
+            equations.measure = follower.measure(gap)
+        return equations.gain_loss(f, n)
+
+    def counted(f: Floats, n: Floats, gap: Floats) -> Floats:
+        if follower is not None:
+            equations.measure = follower.measure(gap)
+        return equations.counters(np.concatenate([f, n], axis=1))
+
+    def follow(f: Floats, n: Floats, gap: Floats) -> tuple[Floats, Floats, Floats]:
+        if follower is None:
+            return f, n, gap
+        moved = follower.follow(f, gap)
+        return moved.f, n, moved.gap
+
+    least = (times[-1] - start) / longest_step(gain_loss(f, n, gap), lag)
+    if least > _MANY:
+        log.warning("time relaxation: needs %.1g steps and more; implicit methods need far fewer", least)
+    first: float | None = None
+    for end in times:
+        before = start
+
+        def told(time: float, f: Floats, n: Floats, gap: Floats, before: float = before) -> None:
+            if on_step is not None and time > before:
+                on_step(time, f, n, gap)
+
+        control = Control(relative=tolerance, absolute=tolerance * _SMALLEST, lag=lag, first=first)
+        found = relax(
+            gain_loss,
+            f,
+            n,
+            gap,
+            end=float(end),
+            start=start,
+            control=control,
+            follow=follow,
+            counters=counted,
+            on_step=told,
+        )
+        f, n, gap, first, start = found.f, found.n, found.context, found.step, float(end)
+        counters = counters + found.counters
+        steps, refused = steps + found.steps, refused + found.refused
+        if follower is not None:
+            equations.measure = follower.measure(gap)
+        yield Passed(start, f.copy(), n.copy(), gap.copy(), counters.copy(), steps, refused)
