@@ -6,6 +6,8 @@
 # make clean     remove what was computed (the environment stays; `rm -r .venv` removes that)
 
 SHELL := /bin/bash
+# Without bytecode on disk every rank would compile all packages again.
+unexport PYTHONDONTWRITEBYTECODE
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 # Tests run on machines with fewer cores than ranks, and in containers as root: allow both, in the words of Open MPI 4
@@ -18,7 +20,7 @@ MPI_TIMEOUT ?= 600
 DEMO := fig10 wire_film
 SOURCES := $(shell find fvqp meshes -name '*.py' -o -name '*.toml' -o -name '*.msh')
 
-.PHONY: setup demo test test-slow lint test-serial test-mpi docs benchmark clean
+.PHONY: setup demo test test-slow lint test-serial checks test-mpi docs benchmark clean
 
 setup:
 	@./setup.sh
@@ -32,22 +34,26 @@ out/%.done: cases/ryan2026/%.toml $(SOURCES) | setup
 	fvqp run $< --out out/$*
 	@touch $@
 
-test: lint test-serial test-mpi
+test: test-mpi
 
+# Silent when all is well, since tests run beside it; all three are asked even if the first one complains.
 lint: setup
-	ruff check .
-	mypy
-	lint-imports
+	@output=$$( { ruff check -q .; ruff=$$?; mypy; types=$$?; lint-imports; exit $$((ruff + types + $$?)); } 2>&1 ) || \
+	    { echo "$$output"; exit 1; }
 
 # One process a core, with one thread of BLAS each.
 PYTEST_PARALLEL := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 python -m pytest -q -p no:benchmark -n auto --dist loadgroup
 PYTEST_ON := $(MPI_ENV) $(ONE_THREAD) timeout $(MPI_TIMEOUT) mpiexec
 PYTEST_RANKS := python -m pytest -q --color=no tests/mpi
 
-test-serial: lint
+test-serial: setup
 	$(PYTEST_PARALLEL)
 
-test-mpi: test-serial
+# Lint needs one core for a while, compiling loops for the first tests the other one.
+checks: setup
+	@$(MAKE) --no-print-directory -j 2 lint test-serial
+
+test-mpi: checks
 	$(PYTEST_ON) -n 2 $(PYTEST_RANKS)
 	$(PYTEST_ON) -n 4 $(PYTEST_RANKS)
 
