@@ -177,3 +177,30 @@ def test_junctions_that_share_ghosts() -> None:
     assert_same(totals[0], totals_serial[0])
     assert_same(totals[1], totals_serial[1])
     assert abs(totals[0].sum() - totals[1]) < 1e-10 * np.abs(totals[0]).max()
+
+
+@pytest.mark.ranks(2, 4)
+@pytest.mark.parametrize("gap", [GapModel("uniform", at="point_A"), GapModel()])
+def test_electron_electron_collisions(gap: GapModel) -> None:
+    grid = EnergyGrid(np.linspace(0.0, 6.0, 61))
+    flow = None if gap.follows_bias else Supercurrent("left", "right", "phase_gradient", (0.1,))
+    found, expected = (
+        UsadelProblem(
+            wire(line_mesh(14, 9, comm), "point_A", "point_B"),
+            grid,
+            0.02,
+            gap,
+            supercurrent=flow,
+            collisions=(1e-3, "fermi_liquid"),
+        )
+        for comm in (WORLD, SELF)
+    )
+    point = Point(9e-4, supercurrent=0.0 if flow is None else 0.1)
+    here, serial = found.solve(point), expected.solve(point)
+    assert_same(found.conductances(here), expected.conductances(serial), 1e-7)
+    assert_same(found.ledger(here).relaxed, expected.ledger(serial).relaxed, 1e-9)
+    mesh, whole = found.device.mesh, expected.device.mesh
+    assert_same(everywhere(mesh, here.spectral.gap), everywhere(whole, serial.spectral.gap))
+    for energy in (10, 20, 40):
+        f, f_serial = (s.kinetic.deviation(0)[:, energy] for s in (here, serial))
+        assert_same(everywhere(mesh, f), everywhere(whole, f_serial), 1e-9)
