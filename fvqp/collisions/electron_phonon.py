@@ -19,9 +19,8 @@ from fvqp.collisions import direct, graded
 from fvqp.collisions.fourier import FourierSums
 from fvqp.collisions.grid import CollisionGrid
 from fvqp.collisions.measure import SpectralMeasure
-from fvqp.collisions.process import Blocks, GainLoss, Pair
+from fvqp.collisions.process import Blocks, GainLoss, Pair, checked_occupations
 from fvqp.errors import CaseError
-from fvqp.kernel_cache import read_only
 
 Floats = NDArray[np.float64]
 Evaluation = Literal["auto", "direct", "fourier", "graded"]
@@ -132,7 +131,7 @@ class ElectronPhonon:
             f: ``(cells, N)`` quasiparticle occupation.
             n: ``(cells, K)`` phonon occupation.
         """
-        f, n = self._checked(measure, f, n)
+        f, n = checked_occupations(self.grid, measure, f, n)
         which = self.chosen(measure, f)
         out = Pair(np.empty_like(f), np.empty_like(n))
         with _threads(f.shape[0]):
@@ -156,7 +155,7 @@ class ElectronPhonon:
             collisions: ``"scattering"`` or ``"pairs"`` (recombination and pair breaking) alone are always
                 summed directly.
         """
-        f, n = self._checked(measure, f, n)
+        f, n = checked_occupations(self.grid, measure, f, n)
         which = self.chosen(measure, f)
         out = GainLoss(np.empty_like(f), np.empty_like(f), np.empty_like(n), np.empty_like(n))
         with _threads(f.shape[0]):
@@ -174,8 +173,8 @@ class ElectronPhonon:
 
     def jvp(self, measure: SpectralMeasure, f: Floats, n: Floats, step_f: Floats, step_n: Floats) -> Pair:
         """Jacobian of `rates` at ``(f, n)`` times ``(step_f, step_n)``."""
-        f, n = self._checked(measure, f, n)
-        step_f, step_n = self._checked(measure, step_f, step_n)
+        f, n = checked_occupations(self.grid, measure, f, n)
+        step_f, step_n = checked_occupations(self.grid, measure, step_f, step_n)
         which = self.chosen(measure, f)
         out = Pair(np.empty_like(f), np.empty_like(n))
         if which == "fourier":
@@ -199,7 +198,7 @@ class ElectronPhonon:
         On a uniform grid that is exact. Where phonons of a collision are shared between points, what these
         points do to one another is lumped into their diagonal such that energy is still conserved.
         """
-        f, n = self._checked(measure, f, n)
+        f, n = checked_occupations(self.grid, measure, f, n)
         cells, bins, points = f.shape[0], self.grid.n, self.grid.n_phonon
         out = Blocks(
             np.empty((cells, bins, bins)),
@@ -217,7 +216,7 @@ class ElectronPhonon:
 
     def diagonal(self, measure: SpectralMeasure, f: Floats, n: Floats) -> Pair:
         """Diagonal of the Jacobian."""
-        f, n = self._checked(measure, f, n)
+        f, n = checked_occupations(self.grid, measure, f, n)
         out = Pair(np.empty_like(f), np.empty_like(n))
         if self.chosen(measure, f) == "graded":
             graded.diagonal(self._pairs(), measure.states, measure.anomalous, f, n, *out)
@@ -234,19 +233,3 @@ class ElectronPhonon:
         if self._events is None:
             self._events = graded.collisions(self.grid, self.coupling.strength, self.capacity)
         return self._events
-
-    def _checked(self, measure: SpectralMeasure, f: Floats, n: Floats) -> tuple[Floats, Floats]:
-        f = np.ascontiguousarray(f, dtype=np.float64)
-        n = np.ascontiguousarray(n, dtype=np.float64)
-        cells = f.shape[0]
-        bins, points = self.grid.n, self.grid.n_phonon
-        if f.shape != (cells, bins) or n.shape != (cells, points):
-            raise CaseError(
-                f"collisions: need f of shape (cells, {bins}) and n of shape (cells, {points}), "
-                f"found {f.shape} and {n.shape}"
-            )
-        if measure.states.shape not in ((1, bins), (cells, bins)):
-            raise CaseError(
-                f"collisions: measure of shape {measure.states.shape} does not fit f of shape {f.shape}"
-            )
-        return read_only(f), read_only(n)

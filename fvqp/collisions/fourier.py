@@ -23,8 +23,8 @@ from fvqp.collisions.measure import SpectralMeasure
 Floats = NDArray[np.float64]
 Complexes = NDArray[np.complex128]
 
-# Cells that a thread transforms together: their buffers should stay in its cache.
-_BLOCK = 16
+# Points that a thread transforms together, in whole cells: calls cost little, and buffers stay in its cache.
+_BLOCK = 6000
 
 
 class FourierSums:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from fvqp.collisions.grid import CollisionGrid
 from fvqp.collisions.measure import SpectralMeasure
 from fvqp.errors import CaseError
+from fvqp.kernel_cache import read_only
 
 Floats = NDArray[np.float64]
 
@@ -107,7 +108,7 @@ class Exchange(Process, Protocol):
 def checked_occupations(
     grid: CollisionGrid, measure: SpectralMeasure, f: Floats, n: Floats
 ) -> tuple[Floats, Floats]:
-    """f and n as contiguous arrays.
+    """f and n as contiguous arrays that are only read.
 
     Raises:
         CaseError: shapes that fit neither each other nor the grid.
@@ -122,4 +123,4 @@ def checked_occupations(
         raise CaseError(
             f"collisions: measure of shape {measure.states.shape} does not fit f of shape {f.shape}"
         )
-    return f, n
+    return read_only(f), read_only(n)

@@ -6,6 +6,7 @@ writes the kinetic equations as N × N arrays.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 
@@ -29,14 +30,16 @@ def one_thread() -> Iterator[None]:
     set_num_threads(threads)
 
 
-def best(action: Callable[[], object], repeat: int = 7) -> float:
-    """Least processor time of several calls, after one that compiles."""
+def best(
+    action: Callable[[], object], repeat: int = 7, clock: Callable[[], float] = time.process_time
+) -> float:
+    """Least time of several calls, after one that compiles."""
     action()
     times = []
     for _ in range(repeat):
-        start = time.process_time()
+        start = clock()
         action()
-        times.append(time.process_time() - start)
+        times.append(clock() - start)
     return min(times)
 
 
@@ -93,8 +96,13 @@ def test_right_hand_side_at_400_bins(record_property):
     record_property("bare_transforms_microseconds_a_cell", 1e6 * bare)
     record_property("numpy_pair_matrices_over_this", numpy_cell / cell)
     assert cell < 100e-6
-    assert numpy_cell / cell > 40.0  # on one thread
+    assert numpy_cell / cell > 60.0  # on one thread
     assert cell < 2.0 * bare
+    if os.getloadavg()[0] < 0.5 and (os.cpu_count() or 1) > 1:  # the clock says nothing on a busy machine
+        set_num_threads(2)
+        clock = best(lambda: operator.rates(measure, f, n), 15, time.perf_counter) / CELLS
+        record_property("microseconds_a_cell_on_two_threads", 1e6 * clock)
+        assert numpy_cell / clock > 100.0
 
 
 def test_cost_exponent(record_property):
@@ -106,4 +114,4 @@ def test_cost_exponent(record_property):
         times.append(best(lambda: operator.rates(measure, f, n)))  # noqa: B023
     exponent = np.log(times[1] / times[0]) / np.log(sizes[1] / sizes[0])
     record_property("exponent", exponent)
-    assert exponent < 1.25  # 1.0 to 1.2 on a busy machine; the transforms alone have 1.08
+    assert exponent < 1.15  # the transforms alone have 1.08
