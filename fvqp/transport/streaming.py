@@ -29,8 +29,10 @@ Ints = NDArray[np.int32]
 
 Scheme = Literal["upwind", "linear", "limited"]
 
-#: Gradients of a block of directions take no more than this.
-BLOCK_BYTES = 1 << 26
+#: Gradients of a block of directions take no more than this, which stays in a processor's cache.
+BLOCK_BYTES = 1 << 22
+#: States × speed that differ by less across a face, relatively, differ by rounding.
+LEVEL = 1e-12
 
 
 @dataclass(frozen=True)
@@ -159,7 +161,9 @@ class Streaming:
 
     # -- streaming
 
-    def rates(self, f: Floats, scattering: Floats | None = None) -> tuple[Floats, Floats]:
+    def rates(
+        self, f: Floats, scattering: Floats | None = None, out: Floats | None = None
+    ) -> tuple[Floats, Floats]:
         """``∂f/∂t`` by streaming of the owned cells, ``(n_owned, M, energy)``, and what walls take in.
 
         Args:
@@ -168,6 +172,7 @@ class Streaming:
                 the diffusive occupation as far as their surroundings are opaque, and cells of any optical
                 thickness conduct rightly (theory: streaming, Eq. blend). The rates do not contain the
                 scattering itself.
+            out: ``(n_owned, M, energy)`` array for the rates.
 
         Returns:
             The rates, and ``(walls, energy)`` net losses of this rank's walls per time: the rate of change of
@@ -177,7 +182,8 @@ class Streaming:
         f = self._checked(f)
         n_directions = self.directions.count
         blend = self._blend(f, scattering)
-        rate = np.zeros((layout.n_owned, n_directions, self.n_energies))
+        rate = np.empty((layout.n_owned, n_directions, self.n_energies)) if out is None else out
+        rate[:] = 0.0
         leaving = np.zeros((len(self._gate.face), n_directions, self.n_energies))
         for start, slope in self._slopes(f):
             kernels.cross(self._faces, self.g, blend, f, slope, start, leaving, rate)
@@ -273,8 +279,10 @@ class Streaming:
             return
         dim = layout.offset.shape[2]
         block = max(1, min(count, BLOCK_BYTES // (8 * layout.n_cells * dim * self.n_energies)))
+        room = np.empty(layout.n_cells * block * dim * self.n_energies)
         for start in range(0, count, block):
-            out = np.empty((layout.n_cells, min(block, count - start), dim, self.n_energies))
+            shape = (layout.n_cells, min(block, count - start), dim, self.n_energies)
+            out = room[: int(np.prod(shape))].reshape(shape)
             self._gradients(f, layout.reversal, start, self.scheme == "limited", out)
             yield start, out
 
@@ -318,8 +326,10 @@ class Streaming:
             taken[here] = True
         if per_cell:
             steps = np.flatnonzero((c1 >= 0) & ~taken)
-            steps = steps[np.any(self.g[c0[steps]] != self.g[c1[steps]], axis=1)].astype(np.int32)
             passing = np.minimum(self.g[c0[steps]], self.g[c1[steps]])
+            larger = np.maximum(self.g[c0[steps]], self.g[c1[steps]])
+            stepped = np.any(larger - passing > LEVEL * larger, axis=1)
+            steps, passing = steps[stepped].astype(np.int32), passing[stepped]
             parts.append((steps, -1, passing, 1.0, np.zeros(len(steps), np.int32)))
         faces = np.concatenate([p[0] for p in parts] or [np.empty(0, np.int32)]).astype(np.int32)
         gate_of = np.full(len(c0), -1, np.int32)

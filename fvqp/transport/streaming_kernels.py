@@ -16,6 +16,10 @@ from numba import njit
 from numpy.typing import NDArray
 
 
+#: Keeps 0/0 at 1 without a branch; far below any occupation.
+TINY = 1e-300
+
+
 class Faces(NamedTuple):
     """What the kernels know about faces.
 
@@ -135,9 +139,8 @@ def slopes(indptr, indices, weights, inverse, faces, f, start, limited, out):
                     for e in range(n_energies):
                         change[e] += arm[d] * slope[d, e]
                 for e in range(n_energies):
-                    room = high[e] - own[e] if change[e] > 0.0 else low[e] - own[e]
-                    if factor[e] * abs(change[e]) > abs(room):
-                        factor[e] = abs(room / change[e])
+                    room = high[e] - own[e] if change[e] > 0.0 else own[e] - low[e]
+                    factor[e] = min(factor[e], (room + TINY) / (abs(change[e]) + TINY))
             for d in range(slope.shape[0]):
                 for e in range(n_energies):
                     slope[d, e] *= factor[e]
