@@ -308,6 +308,10 @@ def _figure_problems(case: UsadelCase) -> Iterable[tuple[str, str]]:
             yield f"{key}.kind", f"{figure.kind} needs an injector and a detector among the junctions"
         if figure.kind == "local_conductance" and "injector" not in roles:
             yield f"{key}.kind", "local_conductance needs an injector among the junctions"
+        if figure.compare == "elastic" and case.collisions is None:
+            yield f"{key}.compare", '"elastic" needs the table [collisions]: without it, all of the case is'
+        if figure.compare == "elastic" and not case.junctions:
+            yield f"{key}.compare", '"elastic" needs a junction, under which gap and spectra are compared'
         if figure.kind == "gap" and not case.junctions and "gap" not in case.output.stored:
             yield f"{key}.kind", 'gap needs a junction, or "gap" among output.stored'
         biases = [] if case.sweep.V_inj is None else [bias.value for bias in case.sweep.V_inj.biases]

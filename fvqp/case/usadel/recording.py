@@ -13,6 +13,7 @@ from scipy import constants
 
 from fvqp.case.recorder import Recorder
 from fvqp.case.usadel.build import Sweep
+from fvqp.case.usadel.comparison import AXES, elastic_sweep
 from fvqp.case.usadel.schema import UsadelCase
 from fvqp.models.analytic import long_wire_conductance
 from fvqp.models.kinetics import L, T
@@ -25,8 +26,6 @@ from fvqp.results.symmetry import is_mirrored, symmetry_parts
 
 Floats = NDArray[np.float64]
 log = logging.getLogger(__name__)
-
-AXES = ("temperature", "supercurrent", "V_det", "V_inj")
 
 #: Message tags between the groups of ranks.
 _POINT, _DONE = 1, 2
@@ -116,6 +115,9 @@ class UsadelRecorder(Recorder):
                 sweep.define(field, ("cell", "energy") if field in ("dos", "f_L", "f_T") else ("cell",))
         if any(figure.compare == "analytic" for figure in self.case.figures):
             self._define_analytic(sweep, problems)
+        elastic = {figure.variable or "gap" for figure in self.case.figures if figure.compare == "elastic"}
+        if elastic:
+            self._define_elastic(sweep, problems, elastic)
         return sweep
 
     def _junction_name(self, name: str) -> str:
@@ -132,6 +134,18 @@ class UsadelRecorder(Recorder):
                 values[t, s] = long_wire_conductance(problem, value, biases)
         kept = tuple(0 if name not in self._swept else slice(None) for name in AXES)
         sweep.dataset["g_ss_analytic"].values[...] = values[kept]
+
+    def _define_elastic(self, sweep: SweepDataset, problems: list[UsadelProblem], names: set[str]) -> None:
+        """Gap and spectra under the junctions without collisions, ``<name>_elastic``."""
+        for name in names:
+            dims, unit = (("junction",), "eV") if name == "gap" else (("junction", "energy"), "1")
+            sweep.define(f"{name}_elastic", dims, unit, f"{name} under each junction, without collisions")
+        for index, problem, solution in elastic_sweep(problems, self._axis):
+            for name in names:
+                cells = self._cells(problem, solution, name)
+                under = self._under(problem, cells if cells.ndim == 2 else cells[:, None])
+                place = self.place(index[:3], index[3])
+                sweep.dataset[f"{name}_elastic"].values[place] = under[:, 0] if name == "gap" else under
 
     # -- one point
     # --------------------------------------------------------------------------------------------

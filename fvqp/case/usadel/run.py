@@ -21,6 +21,7 @@ from fvqp.case.usadel.build import (
     build_problems,
     build_sweep,
 )
+from fvqp.case.usadel.comparison import chains
 from fvqp.case.usadel.petsc_options import check_petsc_options_used, petsc_options
 from fvqp.case.usadel.recording import UsadelRecorder
 from fvqp.case.usadel.schema import UsadelCase
@@ -131,11 +132,7 @@ class _Line:
 
 
 def _lines(sweep: Sweep) -> list[_Line]:
-    biases = np.array(sweep.V_inj or (0.0,))
-    by_size = np.argsort(np.abs(biases), kind="stable")
-    up = tuple(int(k) for k in by_size if biases[k] >= 0.0)
-    down = tuple(int(k) for k in by_size if biases[k] < 0.0)
-    order = tuple(run for run in (up, down) if run)
+    order = chains(sweep.V_inj)
     outer = [range(len(axis) or 1) for axis in (sweep.temperature, sweep.supercurrent, sweep.V_det)]
     return [_Line(index, order) for index in itertools.product(*outer)]
 

@@ -296,8 +296,9 @@ class Figure(Table):
     file: Annotated[str, Field(pattern=r"^[\w.-]+\.(png|pdf|svg)$")] | None = None
     """File name in ``figures/``; default: the kind, as PNG."""
     title: str | None = None
-    compare: Literal["analytic"] | None = None
-    """``analytic``: the closed form of a long wire beside g_ss (Eq. 21)."""
+    compare: Literal["analytic", "elastic"] | None = None
+    """``analytic``: the closed form of a long wire beside g_ss (Eq. 21); ``elastic``: gap or spectrum without
+    collisions, dashed."""
     offset: Number | None = None
     """Vertical distance between successive curves in the unit of the axis; default: none."""
     variable: str | None = None
@@ -305,8 +306,12 @@ class Figure(Table):
 
     @model_validator(mode="after")
     def _used(self) -> Figure:
-        if self.compare is not None and self.kind != "g_ss":
+        if self.compare == "analytic" and self.kind != "g_ss":
             raise ValueError(f'compare: "analytic" belongs to kind = "g_ss", not to "{self.kind}"')
+        if self.compare == "elastic" and self.kind not in ("gap", "spectrum"):
+            raise ValueError(
+                f'compare: "elastic" belongs to kind = "gap" and "spectrum", not to "{self.kind}"'
+            )
         if (self.variable is not None) != (self.kind in ("spectrum", "fields")):
             raise ValueError(
                 "variable: " + ("is not used here" if self.variable else f"missing: what {self.kind} shows")

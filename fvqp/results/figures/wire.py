@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from fvqp.errors import FvqpError
 from fvqp.results.figures.common import (
+    MOST_CURVES,
     SYMBOLS,
     Drawing,
     FigureSpec,
@@ -103,7 +104,23 @@ def _family(name: str) -> Drawing:
 
 def _gap(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
     """Δ/Δ0 over eV_inj/Δ0 (Fig. 11a), under every junction; of cells the smallest."""
-    values = _in_delta0(dataset, _at_junctions(dataset, "gap"))
+    figure.set_size_inches(4.0, 3.0)
+    axes = figure.subplots()
+    _gap_curves(_at_junctions(dataset, "gap"), dataset, spec, axes)
+    if spec.compare == "elastic":
+        _gap_curves(stored(dataset, "gap_elastic"), dataset, spec, axes, "k--", "elastic")
+    draw_legend(axes, bool(spec.offset))
+
+
+def _gap_curves(
+    values: xr.DataArray,
+    dataset: xr.Dataset,
+    spec: FigureSpec,
+    axes: Axes,
+    style: str = "-",
+    label: str | None = None,
+) -> None:
+    values = _in_delta0(dataset, values)
     if "cell" in values.dims:
         values = values.min("cell", keep_attrs=True)
     if "junction" in values.dims:
@@ -113,12 +130,9 @@ def _gap(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
             values = values[0]
     others = [str(dim) for dim in values.dims if dim != "V_inj" and values.sizes[dim] > 1]
     along = "junction" if "junction" in others else others[-1] if others else None
-    figure.set_size_inches(4.0, 3.0)
-    axes = figure.subplots()
     if "V_inj" not in values.dims:
         raise FvqpError("the gap is drawn over V_inj, which these results do not sweep")
-    draw_curves(axes, values, "V_inj", along, spec.offset)
-    draw_legend(axes, bool(spec.offset))
+    draw_curves(axes, values, "V_inj", along, spec.offset, style=style, label=label)
 
 
 def _supercurrent(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
@@ -139,17 +153,48 @@ def _supercurrent_axes(dataset: xr.Dataset, axes: Axes) -> None:
 
 def _spectrum(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
     """A spectrum over ε/Δ0; of f_L its distance from 1 above the gap, the quasiparticles (Fig. 11b)."""
-    values = _in_delta0(dataset, _at_junctions(dataset, spec.variable or "f_L"))
+    name = spec.variable or "f_L"
+    values = _in_delta0(dataset, _at_junctions(dataset, name))
     if "energy" not in values.dims:
         raise FvqpError(f"{values.name} has no energy dimension to draw a spectrum over")
-    if values.name in ("f_L", "f_L_junction"):
+    if name == "f_L":
         values = _quasiparticles(values)
     figure.set_size_inches(4.4, 3.0)
     others = [str(dim) for dim in values.dims if dim not in ("energy", "cell") and values.sizes[dim] > 1]
     along = "V_inj" if "V_inj" in others else others[-1] if others else None
     axes = figure.subplots()
+    if spec.compare == "elastic":
+        elastic = _in_delta0(dataset, stored(dataset, f"{name}_elastic"))
+        elastic = _quasiparticles(elastic) if name == "f_L" else elastic
+        draw_curves(axes, elastic, "energy", along, spec.offset, style="--", label="_elastic")
+        if name == "f_L":
+            _three_gaps(dataset, values, along, axes, spec.offset)
     draw_curves(axes, values, "energy", along, spec.offset)
     draw_legend(axes, bool(spec.offset))
+
+
+def _three_gaps(
+    dataset: xr.Dataset, values: xr.DataArray, along: str | None, axes: Axes, offset: float | None
+) -> None:
+    """Arrows at 3Δ of every bias, from where on a quasiparticle can break a pair (Fig. 11b)."""
+    gap = _in_delta0(dataset, _at_junctions(dataset, "gap"))
+    if along != "V_inj" or "junction" not in gap.dims or "V_inj" not in gap.dims:
+        return
+    here = reduced(values, ("V_inj", "energy")).sortby("V_inj")
+    gaps = reduced(gap, ("V_inj",)).sortby("V_inj")
+    energy = here["energy"].values
+    for number, row in enumerate(evenly(here.sizes["V_inj"], MOST_CURVES)):
+        bias = float(here["V_inj"].values[row])
+        edge = 3.0 * float(gaps.sel(V_inj=bias, method="nearest"))
+        if edge < min(abs(bias), energy[-1]):
+            height = float(np.interp(edge, energy, here.values[row])) + (offset or 0.0) * number
+            axes.annotate(
+                "",
+                (edge, height),
+                xytext=(0, 16),
+                textcoords="offset points",
+                arrowprops={"arrowstyle": "->", "linewidth": 0.8},
+            )
 
 
 def _fields(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
@@ -233,4 +278,6 @@ def _quasiparticles(values: xr.DataArray) -> xr.DataArray:
         if "V_inj" in values.dims and np.any(np.abs(values["V_inj"].values) > unit):
             above = np.flatnonzero(np.abs(values["V_inj"].values) > unit)
             values = values.isel(V_inj=above[evenly(len(above), MOST_SPECTRA)])
+            # Beyond the largest bias there are next to none.
+            values = values.sel(energy=values["energy"].values <= 1.2 * np.abs(values["V_inj"].values).max())
     return (1.0 - values).rename(values.name).assign_attrs(units="1", symbol="$1-f_\\mathrm{L}$")
