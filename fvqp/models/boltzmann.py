@@ -18,7 +18,7 @@ from fvqp.collisions.moving_gap import GapFollower, condensate_energy
 from fvqp.collisions.observables import phonon_energy, quasiparticle_density, quasiparticle_energy
 from fvqp.errors import CaseError, ConvergenceError
 from fvqp.models.evolving import Method, OnStep, implicit, relaxed
-from fvqp.models.occupations import Occupations
+from fvqp.models.occupations import CountedOccupations, Occupations
 from fvqp.solvers.steady import SteadySolver
 
 Floats = NDArray[np.float64]
@@ -156,6 +156,7 @@ class HomogeneousProblem:
             self._gap = np.broadcast_to(gaps, (cells,)).copy()
             measure = bcs_measure(operator.grid, gaps)
         self.equations = Occupations(summed, self.processes, measure, cells)
+        self._counted = CountedOccupations(summed, self.processes, measure, cells)
 
     def state(self, f: ArrayLike, n: ArrayLike, gap: ArrayLike | None = None) -> State:
         """A state from occupations, one row for all cells or one each.
@@ -275,8 +276,8 @@ class HomogeneousProblem:
         follower = self.follower
         y = np.concatenate([guess.f, guess.n], axis=1)
         if follower is not None:
-            self.equations.measure = follower.measure(guess.gap)
-        solver = SteadySolver(self.equations, tolerance=tolerance, max_iterations=max_iterations)
+            self._counted.measure = follower.measure(guess.gap)
+        solver = SteadySolver(self._counted, tolerance=tolerance, max_iterations=max_iterations)
         if follower is None:
             found = solver.solve(y)
             f, n = self.equations.split(found.y)
@@ -285,7 +286,7 @@ class HomogeneousProblem:
         gap, taken = guess.gap.copy(), 0
         before: tuple[Floats, Floats] | None = None
         for _ in range(_GAP_ITERATIONS):
-            self.equations.measure = follower.measure(gap)
+            self._counted.measure = self.equations.measure = follower.measure(gap)
             found = solver.solve(y)
             taken += found.iterations
             f, n = self.equations.split(found.y)
@@ -307,7 +308,7 @@ class HomogeneousProblem:
 
     def _continued(self, f: Floats) -> Floats:
         """f with bins below the gap as full as the first one above, in case the gap comes down."""
-        active = self.equations.active()
+        active = self._counted.active()
         first = np.argmax(active, axis=1)
         below = np.arange(f.shape[1]) < first[:, None]
         return np.where(below, np.take_along_axis(f, first[:, None], axis=1), f)

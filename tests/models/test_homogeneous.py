@@ -161,6 +161,45 @@ def test_driven_steady_state_from_cold_and_hot_guesses(rate):
     assert absorbed > 0.0
 
 
+@pytest.mark.parametrize("bath", [0.025, 0.01])
+def test_steady_states_of_cold_superconductors(bath):
+    """Recombination is slower than scattering by far more than rounding; the number is right all the same."""
+    problem = driven(0.0, bath)
+    grid = problem.operator.grid
+    f, n = thermal(grid, bath)
+    found = problem.steady(problem.state(*thermal(grid, 0.9 * bath)))
+    assert 1e-50 < problem.ledger(found.state).number[0] < 1e-17
+    active = problem.equations.active()
+    kept = active & (f > 1e-100)
+    np.testing.assert_allclose(found.state.f[kept], f[kept], rtol=1e-8)
+    # a drive that makes pairs: up from the bath, and down from above
+    problem = driven(1.0, bath)
+    rising = problem.steady(problem.state(f, n))
+    falling = problem.steady(problem.state(*thermal(grid, 0.1)))
+    assert rising.imbalance["number of quasiparticles"] < 1e-7
+    np.testing.assert_allclose(rising.state.f, falling.state.f, rtol=1e-6)
+
+
+def test_number_replaces_the_equation_of_one_bin():
+    """Rates are the sum over all bins, and their Jacobian is the derivative of that."""
+    problem = driven(1.0, 0.2)
+    counted, plain = problem._counted, problem.equations
+    y = np.concatenate(pulse(problem.operator.grid), axis=1)
+    states = np.broadcast_to(plain.measure.states, (1, plain.dense))
+    at = int(np.argmax(states * y[:, : plain.dense]))
+    rates, expected = counted.rates(y), plain.rates(y)
+    total = (states * expected[:, : plain.dense]).sum() / states[0, at]
+    assert rates[0, at] == pytest.approx(total, rel=1e-9)
+    expected[0, at] = rates[0, at]
+    np.testing.assert_array_equal(rates, expected)
+    step = 1e-6 * y * np.cos(np.arange(y.size))
+    difference = 0.5 * (counted.rates(y + step) - counted.rates(y - step))
+    np.testing.assert_allclose(counted.product(y, step)[0, at], difference[0, at], rtol=1e-6)
+    blocks = counted.blocks(y)
+    moved = blocks.xx[0, at] @ step[0, : plain.dense] + blocks.xz[0, at] @ step[0, plain.dense :]
+    assert moved == pytest.approx(difference[0, at], rel=1e-6)
+
+
 def test_steady_state_on_a_graded_grid():
     grid = CollisionGrid.graded(6.0, gap=1.0, finest=0.04, growth=0.1)
     problem = driven(0.3, 0.1, collisions=ElectronPhonon(grid, COUPLING))

@@ -296,7 +296,7 @@ class SteadyState(Table):
 
     tolerance: Annotated[Number, Field(gt=0, lt=1)] = 1e-9
     """To which gain and loss of every bin agree."""
-    maximum_iterations: Count = 60
+    maximum_iterations: Count = 200
     """Newton steps before a state is given up."""
 
 
