@@ -24,7 +24,7 @@ from fvqp.models.localized import (
     mesh_domain,
 )
 from fvqp.models.localized.closure import PACKING
-from fvqp.models.localized.montecarlo import least_edge
+from fvqp.models.localized.validity import least_edge
 from fvqp.units import to_float
 
 Floats = NDArray[np.float64]

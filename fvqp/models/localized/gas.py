@@ -102,6 +102,17 @@ def empty_gas(slots: int, n_cells: int, rng: NDArray[np.uint64]) -> Gas:
     )
 
 
+def with_slots(gas: Gas, slots: int) -> Gas:
+    """The same gas with more room."""
+    new = empty_gas(slots, len(gas.dwell), gas.rng)
+    for name in SLOT_ARRAYS:
+        old = getattr(gas, name)
+        getattr(new, name)[: len(old)] = old
+    return new._replace(
+        tally=gas.tally, clock=gas.clock, pending=gas.pending, integral=gas.integral, dwell=gas.dwell
+    )
+
+
 @njit(cache=True, nogil=True, _nrt=False)
 def distance2(grid, a, cell, s):
     """Square of the distance of a position to that of entry ``s`` of a cell, to the nearest image where the

@@ -36,10 +36,11 @@ from fvqp.models.localized.gas import empty_gas
 from fvqp.models.localized.laws import BurstingBubbles, Law, TailAnnihilation
 from fvqp.models.localized.pairs import stationary
 from fvqp.models.localized.queue import N_HEAP, N_LATER, clean, empty_queue
-from fvqp.models.localized.rates import pair_rate, rate_beyond
+from fvqp.models.localized.rates import pair_rate
 from fvqp.models.localized.restart import read_state, write_state
 from fvqp.models.localized.rng import seeded
 from fvqp.models.localized.trajectory import Trajectory
+from fvqp.models.localized.validity import FEW_PARTICLES, check_box, doubts
 
 log = logging.getLogger(__name__)
 
@@ -47,10 +48,6 @@ Floats = NDArray[np.float64]
 Progress = Callable[[float, int], None]
 
 _CHUNK = 1_000_000
-#: Least number of particles expected in the steady state for which a periodic box is large.
-_FEW_PARTICLES = 30
-#: Part of the mean-field rate that the images in a periodic box may leave out.
-_IMAGE_SHARE = 1e-3
 
 
 class Simulation:
@@ -100,7 +97,7 @@ class Simulation:
         self._near = None if near_radius is None else near_radius / law.length
         self.seed = seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(seed)
         self.warnings: list[str] = []
-        self._check_box()
+        check_box(domain, law)
         self._lengths = domain.lengths / law.length
         self._gas = empty_gas(256, domain.n_cells, seeded(self.seed))
         self._queue = empty_queue(1)
@@ -166,7 +163,9 @@ class Simulation:
         )
         self._source = self.domain.source(self._density, self.law.length)
         self._gas.clock[g.NEXT] = -1.0
-        self._check_number()
+        if total > 0.0:
+            for text in doubts(self.domain, self.expected_number, spins=self.spins, flip_rate=self.flip_rate):
+                self._warn(text)
 
     def place(self, positions: ArrayLike, spin: ArrayLike | None = None) -> None:
         """Puts particles where they are said to be, ``(n, 3)`` metres, before anything has happened.
@@ -334,7 +333,7 @@ class Simulation:
             if why in (ARRIVED, PAUSED):
                 return int(why)
             if why == SLOTS_FULL:
-                self._gas = _with_slots(gas, 2 * len(gas.serial))
+                self._gas = g.with_slots(gas, 2 * len(gas.serial))
             elif why == QUEUE_FULL:
                 clean(self._queue, gas.serial)
                 self._make_queue_room()
@@ -347,7 +346,7 @@ class Simulation:
         """New cells and near radius for the gas as it is; times of near pairs are drawn anew, which their
         exponential distribution allows at any moment."""
         gas, count, dim = self._gas, self._gas.tally, self.domain.dim
-        particles = max(int(count[g.N]), _FEW_PARTICLES)
+        particles = max(int(count[g.N]), FEW_PARTICLES)
         plan = layout.choose(
             dim,
             self._density_seen(particles),
@@ -419,65 +418,11 @@ class Simulation:
         spacing = self._density_seen(particles) ** (-1.0 / self.domain.dim)
         return max(particles * float(pair_rate(spacing)), 1e-200)
 
-    def _check_box(self) -> None:
-        repeats = self.domain.periodic[: self.domain.dim]
-        if not repeats.any():
-            return
-        edge = float(self.domain.lengths[: self.domain.dim][repeats].min())
-        if self.instant:
-            if edge < 2.0 * self.law.length:
-                raise CaseError(
-                    f"box: a periodic edge of {edge:.4g} m is less than twice the distance of bursting "
-                    f"bubbles, {self.law.length:.4g} m; take a larger box"
-                )
-        elif rate_beyond(0.5 * edge / self.law.length) > _IMAGE_SHARE:
-            least = least_edge()
-            raise CaseError(
-                f"box: a periodic edge of {edge:.4g} m is less than {least:.3g} r_c = "
-                f"{least * self.law.length:.4g} m: images of a particle within reach would be left out; "
-                "take a larger box, or one that is not periodic"
-            )
-
-    def _check_number(self) -> None:
-        """What is odd about the steady state of this rate of generation; said, not refused."""
-        if not np.any(self._density > 0.0):
-            return
-        if self.spins and self.flip_rate == 0.0:
-            self._warn(
-                "spins: without flips only generation changes the difference of up and down, which walks at "
-                "random; the concentration has no steady state but grows slowly with the polarization"
-            )
-        if not self.domain.periodic.any():
-            return
-        expected = self.expected_number
-        if expected < _FEW_PARTICLES:
-            self._warn(
-                f"box: about {expected:.2g} particles are expected in the steady state; averages of fewer "
-                f"than {_FEW_PARTICLES} feel the periodic images, take a larger box"
-            )
-
     def _warn(self, text: str) -> None:
         if text not in self.warnings:
             self.warnings.append(text)
             if self._warns:
                 log.warning("%s", text)
-
-
-def _with_slots(gas: g.Gas, slots: int) -> g.Gas:
-    """The same gas with more room."""
-    new = empty_gas(slots, len(gas.dwell), gas.rng)
-    for name in g.SLOT_ARRAYS:
-        old = getattr(gas, name)
-        getattr(new, name)[: len(old)] = old
-    return new._replace(
-        tally=gas.tally, clock=gas.clock, pending=gas.pending, integral=gas.integral, dwell=gas.dwell
-    )
-
-
-def least_edge() -> float:
-    """Periodic edge in r_c at which the images' share of the rate is `_IMAGE_SHARE`."""
-    edges = np.arange(10.0, 60.0, 0.5)
-    return float(next(edge for edge in edges if rate_beyond(0.5 * edge) <= _IMAGE_SHARE))
 
 
 def _identity(domain: Domain, law: Law) -> dict[str, NDArray[Any]]:
