@@ -252,7 +252,8 @@ def _lifetimes(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
         ("energy", "tau0_s", "\\tau_0", {"scattering": "-", "recombination": "--"}),
         ("omega", "tau0_pb_s", "\\tau_0^\\mathrm{pb}", {"pair_breaking": "-", "absorption": "--"}),
     )
-    for axes, (axis, time, symbol, kinds) in zip(figure.subplots(1, 2), groups, strict=True):
+    panels = figure.subplots(1, 2)
+    for axes, (axis, time, symbol, kinds) in zip(panels, groups, strict=True):
         scale, last = float(dataset.attrs[time]), RESOLVED * float(dataset["energy"].values[-1])
         for kind, style in kinds.items():
             values, _ = _first(stored(dataset, f"rate_{kind}"), along, axis)
@@ -285,7 +286,8 @@ def _lifetimes(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
         )
         axes.set_ylabel(f"${symbol}/\\tau$")
         axes.set_title(words, fontsize=8)
-        draw_legend(axes, False, loc="lower right")
+    handles, names = panels[0].get_legend_handles_labels()
+    figure.legend(handles, names, fontsize=7, loc="outside right center")
 
 
 KINDS: dict[str, Drawing] = {
