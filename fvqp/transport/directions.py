@@ -1,7 +1,7 @@
 """Directions of motion and their weights: quadratures on the sphere, on a line, and about a centre.
 
 All weights of a set add to 4π, so that a mean over directions is ``Σ w f/4π``; the sets obey ``Σ w Ω = 0``
-and ``Σ w Ω Ω = (4π/3) 1`` in the components they have (theory: streaming, Eq. moments).
+and ``Σ w Ω Ω = (4π/3) 1`` in the components they have (theory: streaming, Eq. streaming-moments).
 
 Double sets take Gauss' rule in each half of the polar range: they count the flux of isotropic particles
 through a wall exactly, the simple ones integrate smooth occupations better.
@@ -107,7 +107,8 @@ class RadialDirections(Directions):
     """Directions about a centre or an axis; the first component is that along the radius.
 
     While a particle flies on, its radial component grows: the directions of one level, in rising order of
-    that component, feed each other (theory: streaming, Eqs. alpha to turning).
+    that component, feed each other (theory: streaming, Eqs.
+    streaming-alpha, streaming-turning).
 
     Attributes:
         before, after: ``(M,)`` α on either side of a direction; 0 at the ends of a level.

@@ -3,7 +3,7 @@
 Where free paths are much shorter than cells, the occupation is ``φ − λ Ω·∇φ`` with φ its mean over
 directions. Faces then carry the flux that a two-point diffusion operator would: the occupation at the face
 follows from resistances in series, half a cell on either side and the gate between (theory: streaming, Eqs.
-resistance to blend).
+streaming-resistance and streaming-blend).
 """
 
 from __future__ import annotations

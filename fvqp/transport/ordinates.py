@@ -98,6 +98,7 @@ def _layout(mesh: Mesh, directions: Directions) -> Layout:
         gradient=least_squares(mesh, np.zeros(mesh.n_cells, np.int32), np.empty(0, np.int32)),
         reversal=directions.inverse(),
         curvature=np.empty(0),
+        spread=mesh.dim + 1.0,
     )
 
 

@@ -1,7 +1,8 @@
 """Streaming in spheres and cylinders: shells in radius, discrete ordinates relative to the radius.
 
 A particle that flies straight on changes its direction relative to the radius; the operator couples the
-directions of a level so that a uniform isotropic occupation stays what it is (theory: streaming, Eq. alpha).
+directions of a level so that a uniform isotropic occupation stays what it is (theory: streaming, Eq.
+streaming-alpha).
 """
 
 from __future__ import annotations
@@ -90,8 +91,9 @@ def radial_streaming(
             "hollow shells need an inner wall" if hollow else "shells from radius 0 on have no inner wall"
         )
     n = len(shells.volume)
-    # Faces between shells, then the outer one, then the inner one, each with its normal out of cell 0.
-    bound = np.concatenate([np.arange(1, n + 1), [0] if hollow else []]).astype(np.int64)
+    # Faces between shells, then the outer one, then the inner one, each with its normal out of cell 0. The
+    # centre of a full body has no area, but bounds the gradients of its shell.
+    bound = np.append(np.arange(1, n + 1), 0)
     sign = np.where(bound == 0, -1.0, 1.0)
     cell0 = np.maximum(bound - 1, 0)
     cell1 = np.where((bound > 0) & (bound < n), bound, -1)
@@ -115,6 +117,7 @@ def radial_streaming(
         gradient=_gradient(shells.centroid, full=not hollow),
         reversal=reversal,
         curvature=np.diff(shells.area),
+        spread=1.0 + float(np.max(_longer(shells.radii, shells.centroid))),
     )
     walls = {"outer": outer}
     barriers = [_barrier(n - 1, 0, outer, directions)]
@@ -122,6 +125,12 @@ def radial_streaming(
         walls["inner"] = inner
         barriers.append(_barrier(n, 1, inner, directions))
     return Streaming(layout, directions, speed, states, walls, barriers, scheme)
+
+
+def _longer(radii: Floats, centroid: Floats) -> Floats:
+    """Ratio of the two distances between the centroid and the bounds of every shell, 1 or larger."""
+    ratio = (radii[1:] - centroid) / (centroid - radii[:-1])
+    return np.maximum(ratio, 1.0 / ratio)
 
 
 def _nothing(a: NDArray) -> None:

@@ -15,7 +15,6 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-
 #: Keeps 0/0 at 1 without a branch; far below any occupation.
 TINY = 1e-300
 
@@ -275,14 +274,11 @@ def turn(turning, g, f, second, limited, rate):
                 if second:
                     change = step * (f[i, m + 1, e] - f[i, left, e])
                     if limited:
+                        # At the start of a level nothing behind bounds the slope, and it is 0.
                         forward = f[i, m + 1, e] - own
-                        # On the way back the value before may bound; without one, at the start of a level,
-                        # only the value ahead does.
-                        backward = forward if first else own - f[i, m - 1, e]
-                        if forward * backward <= 0.0:
-                            change = 0.0
-                        elif abs(change) > abs(forward):
-                            change = forward
+                        backward = own - f[i, left, e]
+                        bound = min(abs(forward), abs(backward)) if forward * backward > 0.0 else 0.0
+                        change = min(max(change, -bound), bound)
                     value += change
                 rate[i, m, e] -= leave * speed[e] * value
                 rate[i, m + 1, e] += enter * speed[e] * value

@@ -18,7 +18,8 @@ class Wall:
 
     The share ``transmission`` of the outgoing particles leaves, and incoming ones have the occupation
     ``bath`` in the same proportion. Of the rest, ``specularity`` is reflected as by a mirror, and what
-    remains comes back isotropic, at the same energy (theory: streaming, Eq. wall). The default is a vacuum.
+    remains comes back isotropic, at the same energy (theory: streaming, Eq. streaming-gate). The default is a
+    vacuum.
 
     Attributes:
         transmission: between 0 and 1, scalar or ``(energy,)``.

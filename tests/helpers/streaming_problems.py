@@ -1,0 +1,118 @@
+"""Bodies, exact solutions and steps of streaming that several folders of tests share."""
+
+from __future__ import annotations
+
+import numpy as np
+from mpi4py import MPI
+from transport_problems import mixed_cells, plain, sheared, skewed_quads
+
+from fvqp.mesh import Mesh, RawMesh, build_mesh, shape_mesh
+from fvqp.transport.directions import (
+    Directions,
+    RadialDirections,
+    cylindrical,
+    gauss_legendre,
+    lebedev,
+    product,
+    spherical,
+)
+from fvqp.transport.radial import Shells, radial_streaming
+from fvqp.transport.streaming import Scheme, Streaming
+from fvqp.transport.walls import Wall
+
+Array = np.ndarray
+SELF = MPI.COMM_SELF
+UP = (0.0, 0.0, 1.0)
+
+#: Speeds of four energies; the last has none, as below a gap.
+SPEEDS = np.array([0.3, 1.0, 2.0, 0.0])
+
+
+def sided(raw: RawMesh, comm: MPI.Comm = SELF) -> Mesh:
+    """A unit square or cube with boundaries left, right (x), bottom, top (y), front, back (z)."""
+    if comm.rank > 0:
+        return build_mesh(None, None, comm=comm)
+    mesh = build_mesh(raw.points, raw.cells, {}, {}, SELF)
+    groups = {}
+    for axis, names in enumerate((("left", "right"), ("bottom", "top"), ("front", "back"))[: mesh.dim]):
+        for name, at in zip(names, (0.0, 1.0), strict=True):
+            here = np.abs(mesh.face_centroid[mesh.outer_faces, axis] - at) < 1e-9
+            groups[name] = mesh.face_corners[mesh.outer_faces[here]]
+    return build_mesh(mesh.points, plain(mesh).cells, {}, groups, comm)
+
+
+def meshes() -> dict[str, tuple[Mesh, Directions]]:
+    """Small meshes of every kind of cell, each with directions that suit it."""
+
+    def whole(raw: RawMesh) -> Mesh:
+        return build_mesh(raw.points, raw.cells, {}, {}, SELF)
+
+    triangles = skewed_quads(4)
+    quads = triangles.cells[0][1]
+    halves = np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])
+    film = lebedev(9).folded(UP)
+    return {
+        "line": (shape_mesh("grid1d", dx=[0.1, 0.3, 0.2, 0.4], comm=SELF), gauss_legendre(4)),
+        "quads": (whole(skewed_quads(5)), film),
+        "triangles": (whole(RawMesh(triangles.points, [("triangle", halves)], {}, {})), film),
+        "mixed solid": (whole(sheared(mixed_cells(3))), product(2, 4)),
+    }
+
+
+def spiral(count: int = 6) -> Mesh:
+    """A ring of hexes about z whose inner faces all lean the same way: along z they wait for each other."""
+    angle = np.arange(count) * (2.0 * np.pi / count)
+    points = [
+        (r * np.cos(a), r * np.sin(a), z)
+        for z, twist in ((0.0, 0.0), (1.0, 0.3))
+        for r in (1.0, 2.0)
+        for a in angle + twist
+    ]
+    here = np.arange(count)
+    after = (here + 1) % count
+    bottom = np.stack([here, here + count, after + count, after], axis=1)
+    cells = np.concatenate([bottom, bottom + 2 * count], axis=1)
+    return build_mesh(np.array(points), [("hexahedron", cells)], {}, {}, SELF)
+
+
+def sphere_or_cylinder(geometry: str, azimuths: int) -> RadialDirections:
+    return (
+        spherical(azimuths) if geometry == "spherical" else cylindrical(2 * ((azimuths + 3) // 4), azimuths)
+    )
+
+
+def flying_apart(streaming: Streaming, shells: Shells, width: float, time: float) -> Array:
+    """Shell averages of ``exp(−|x − tΩ|²/2a²)``, the exact solution of speed 1, ``(n, M, 1)``."""
+    node, weight = np.polynomial.legendre.leggauss(4)
+    low, high = shells.radii[:-1, None], shells.radii[1:, None]
+    r = low + 0.5 * (high - low) * (node + 1.0)
+    weight = weight * r ** (2 if shells.geometry == "spherical" else 1)
+    weight /= weight.sum(axis=1, keepdims=True)
+    v = streaming.directions.vectors
+    # A cylinder's particles fly in its cross-section with the part of their speed that lies there.
+    across = np.ones(len(v)) if shells.geometry == "spherical" else (v**2).sum(axis=1)
+    square = r[:, :, None] ** 2 - 2.0 * r[:, :, None] * v[:, 0] * time + across * time**2
+    return np.einsum("cq,cqm->cm", weight, np.exp(-square / (2.0 * width**2)))[:, :, None]
+
+
+def advanced(streaming: Streaming, f: Array, time: float) -> Array:
+    """f after ``time``: Euler steps of the upwind scheme, Heun's of the others."""
+    count = int(np.ceil(time / streaming.largest_step()))
+    step = time / count
+    for _ in range(count):
+        euler = f + step * streaming.rates(f)[0]
+        if streaming.scheme == "upwind":
+            f = euler
+        else:
+            f = 0.5 * (f + euler + step * streaming.rates(euler)[0])
+    return f
+
+
+def flying_apart_error(geometry: str, scheme: Scheme, shells: int, azimuths: int) -> float:
+    """Relative L1 error, in space and direction, of a Gaussian that flies apart."""
+    body = Shells(np.linspace(0.0, 1.9, shells + 1), geometry)
+    streaming = radial_streaming(body, sphere_or_cylinder(geometry, azimuths), [1.0], Wall(), scheme=scheme)
+    f = advanced(streaming, flying_apart(streaming, body, 0.35, 0.0), 0.3)
+    exact = flying_apart(streaming, body, 0.35, 0.3)
+    weight = body.volume[:, None, None] * streaming.directions.weights[:, None]
+    return float((weight * np.abs(f - exact)).sum() / (weight * exact).sum())
