@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 from numba import get_num_threads, set_num_threads
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from fvqp.collisions import direct, graded
 from fvqp.collisions.fourier import FourierSums
@@ -82,10 +82,18 @@ class ElectronPhonon:
         grid: energies.
         coupling: strength.
         evaluation: the one asked for.
+        interaction: α²F/(b ω²) at the phonon points, ``(K,)``.
         capacity: phonon modes of every point, ``g = c_ph ω² × share of the axis``, ``(K,)``.
     """
 
-    def __init__(self, grid: CollisionGrid, coupling: Coupling, evaluation: Evaluation = "auto") -> None:
+    def __init__(
+        self,
+        grid: CollisionGrid,
+        coupling: Coupling,
+        evaluation: Evaluation = "auto",
+        *,
+        interaction: ArrayLike = 1.0,
+    ) -> None:
         """
         Args:
             grid: energies.
@@ -95,6 +103,11 @@ class ElectronPhonon:
                 ``"graded"`` sums over pairs with phonons shared between points, for any grid; ``"auto"``
                 takes the last on a graded grid, and on a uniform grid transforms where there are at least
                 `FOURIER_FROM` bins and f spans less than 1/`FOURIER_RANGE` in every cell.
+            interaction: α²F(ω)/(b ω²) at the phonon points, ``(K,)``, with the b of τ0; 1 for ``α²F = b ω²``.
+                It is a property of the coupling α²: phonon modes stay those of Debye's model.
+
+        Raises:
+            CaseError: no such evaluation, or not on this grid; an interaction that is negative.
         """
         if evaluation not in ("auto", "direct", "fourier", "graded"):
             raise CaseError(
@@ -103,9 +116,17 @@ class ElectronPhonon:
         if evaluation in ("direct", "fourier") and not grid.is_uniform:
             raise CaseError(f'collisions: evaluation "{evaluation}" needs a uniform grid; use "graded"')
         self.grid, self.coupling, self.evaluation = grid, coupling, evaluation
+        given = np.asarray(interaction, dtype=np.float64)
+        if given.shape not in ((), (grid.n_phonon,)) or not np.all(np.isfinite(given) & (given >= 0.0)):
+            raise CaseError(
+                f"collisions: interaction must be one number ≥ 0 for each of {grid.n_phonon} phonon points"
+            )
+        self.interaction = np.broadcast_to(given, (grid.n_phonon,))
         self.capacity = coupling.capacity * grid.phonon_energies**2 * grid.phonon_widths
         self._uniform = direct.Uniform(
-            coupling.strength * grid.phonon_energies**2, self.capacity, 2 * grid.first + 1
+            coupling.strength * self.interaction * grid.phonon_energies**2,
+            self.capacity,
+            2 * grid.first + 1,
         )
         self._fourier = FourierSums(self._uniform, grid.n) if evaluation in ("auto", "fourier") else None
         self._events: graded.Collisions | None = None
@@ -231,5 +252,7 @@ class ElectronPhonon:
 
     def _pairs(self) -> graded.Collisions:
         if self._events is None:
-            self._events = graded.collisions(self.grid, self.coupling.strength, self.capacity)
+            self._events = graded.collisions(
+                self.grid, self.coupling.strength, self.capacity, self.interaction
+            )
         return self._events

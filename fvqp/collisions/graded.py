@@ -25,7 +25,7 @@ class Collisions(NamedTuple):
     Attributes:
         lower, upper: the two bins i ≤ j, ``(pairs,)``.
         sign: −1 for scattering, +1 for recombination, as in ``s_i s_j ± p_i p_j``.
-        factor: ``a ω²``, halved where i = j, ``(pairs,)``.
+        factor: ``a ω²`` times the interaction, halved where i = j, ``(pairs,)``.
         first: first phonon point of the pair; start: of its shares, ``(pairs + 1,)``.
         shares: fractions of the phonon, positive, one sum 1 a pair.
         capacity: phonon modes of every point, ``(K,)``.
@@ -41,13 +41,14 @@ class Collisions(NamedTuple):
     capacity: NDArray
 
 
-def collisions(grid: CollisionGrid, strength: float, capacity: NDArray) -> Collisions:
+def collisions(grid: CollisionGrid, strength: float, capacity: NDArray, interaction: NDArray) -> Collisions:
     """Pairs of a grid and the shares of their phonons.
 
     Args:
         grid: any grid.
         strength: a, the strength of one collision is ``a ω²``.
         capacity: ``(K,)`` phonon modes.
+        interaction: ``(K,)``, factor of the strength; linear between phonon points.
     """
     energies, widths, points = grid.energies, np.diff(grid.edges), grid.phonon_energies
     i, j = np.triu_indices(grid.n, 1)
@@ -72,7 +73,7 @@ def collisions(grid: CollisionGrid, strength: float, capacity: NDArray) -> Colli
     _spread(points, omega, half, cell[0], start, shares)
     tolerance = 8.0 * np.finfo(float).eps * points[-1] / np.diff(points).min()
     first, start, shares = _positive(cell[0], start, shares, tolerance)
-    factor = strength * omega**2 * np.where(lower == upper, 0.5, 1.0)
+    factor = strength * np.interp(omega, points, interaction) * omega**2 * np.where(lower == upper, 0.5, 1.0)
     return Collisions(lower, upper, sign, factor, first, start, shares, capacity)
 
 

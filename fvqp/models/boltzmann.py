@@ -137,7 +137,9 @@ class HomogeneousProblem:
         summed = operator
         if operator.grid.is_uniform and operator.evaluation in ("auto", "fourier"):
             log.debug("implicit steps and steady states sum over pairs of bins directly")
-            summed = ElectronPhonon(operator.grid, operator.coupling, "direct")
+            summed = ElectronPhonon(
+                operator.grid, operator.coupling, "direct", interaction=operator.interaction
+            )
         self.operator, self.processes, self.cells = operator, dict(processes or {}), cells
         self.follower = gap if isinstance(gap, GapFollower) else None
         self._gap = np.full(cells, np.nan)

@@ -13,6 +13,7 @@ from fvqp.collisions import CollisionGrid, Coupling, SpectralMeasure
 from fvqp.errors import CaseError
 from fvqp.gap import equilibrium_gap
 from fvqp.materials import BCS_RATIO, Material, pair_breaking_time
+from fvqp.spectral.alpha2f import MEV, Alpha2F
 from fvqp.spectral.eliashberg import EliashbergSpectrum
 
 Floats = NDArray[np.float64]
@@ -52,8 +53,8 @@ def electron_phonon_coupling(
 def eliashberg_measure(spectrum: EliashbergSpectrum, grid: CollisionGrid) -> tuple[SpectralMeasure, Floats]:
     """Bin measure of a solution of the Eliashberg equations, in place of the BCS one.
 
-    Collisions take ``α²F = b Ω²`` with the b of τ0, as with a BCS spectrum: right for phonons far below the
-    peaks of α²F.
+    Collisions take ``α²F = b Ω²`` with the b of τ0, as with a BCS spectrum, which is right for phonons far
+    below the peaks of α²F, or the whole α²F with the `interaction` of the same grid.
 
     Args:
         spectrum: superconducting; its gap edge is the Δ0 in which the energies of ``grid`` are.
@@ -74,6 +75,24 @@ def eliashberg_measure(spectrum: EliashbergSpectrum, grid: CollisionGrid) -> tup
     bins = spectrum.bins(grid.edges * edge)
     factor = np.asarray(bins.renormalization / spectrum.Z[0].real)
     return SpectralMeasure(bins.s / edge, bins.p / edge), factor
+
+
+def interaction(alpha2f: Alpha2F, renormalization: float, material: Material, grid: CollisionGrid) -> Floats:
+    """``α²F(ω)/(b ω²)`` at the phonon points of a grid, for collisions with the whole α²F.
+
+    The b of τ0 is ``b = ħ Z(0)/(2π τ0 (k_BT_c)³)`` (Kaplan et al., Phys. Rev. B 14, 4854 (1976)).
+
+    Args:
+        alpha2f: energies in meV.
+        renormalization: Z(0).
+        material: a superconductor with τ0; its Δ0 is the unit of the energies of ``grid``.
+        grid: energies.
+    """
+    material.require("electron-phonon kinetics", "characteristic_time")
+    cubed = (constants.k * material.critical_temperature) ** 3
+    quadratic = constants.hbar * renormalization / (2.0 * np.pi * material.characteristic_time * cubed)
+    omega = grid.phonon_energies * material.gap
+    return alpha2f(omega / MEV) / (quadratic * omega**2)
 
 
 def gap_at(material: Material, temperature: float) -> float:

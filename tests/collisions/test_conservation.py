@@ -18,6 +18,7 @@ from states import (
 )
 
 from fvqp.collisions import ElectronPhonon, bcs_measure
+from fvqp.errors import CaseError
 
 ids = [f"{name}-{i}" for i, (name, _) in enumerate(EVALUATIONS)]
 
@@ -47,6 +48,35 @@ def test_scattering_conserves_number(name, grid):
     operator, measure = ElectronPhonon(grid, COUPLING, name), bcs_measure(grid, GAPS)
     change = measure.states * operator.rates(measure, *random_state(grid)).f
     np.testing.assert_allclose(change.sum(axis=1) / np.abs(change).sum(axis=1), 0.0, atol=1e-13)
+
+
+@pytest.mark.parametrize(("name", "grid"), EVALUATIONS, ids=ids)
+def test_any_interaction_conserves_energy_and_keeps_equilibrium(name, grid):
+    """α²F with a peak, and none at some energies: all evaluations agree, and so do rates and Jacobian."""
+    omega = grid.phonon_energies
+    interaction = np.where(omega > 2.8, 0.0, 1.0 + 3.0 * np.exp(-(((omega - 2.2) / 0.3) ** 2)))
+    operator = ElectronPhonon(grid, COUPLING, name, interaction=interaction)
+    measure = bcs_measure(grid, GAPS)
+    f, n = random_state(grid)
+    rates = operator.rates(measure, f, n)
+    into_f, into_n, moved = powers(operator, measure, rates)
+    np.testing.assert_allclose((into_f + into_n) / moved, 0.0, atol=1e-13)
+    if grid.is_uniform:
+        # at its phonon points every collision is as much stronger as the interaction says
+        plain = ElectronPhonon(grid, COUPLING, "direct").rates(measure, f, n)
+        np.testing.assert_allclose(rates.n, interaction * plain.n, atol=1e-11 * np.abs(plain.n).max())
+        direct = ElectronPhonon(grid, COUPLING, "direct", interaction=interaction).rates(measure, f, n)
+        np.testing.assert_allclose(rates.f, direct.f, atol=1e-11 * np.abs(direct.f).max())
+    f, n = thermal_state(grid, 1.0)
+    rates, parts = operator.rates(measure, f, n), operator.gain_loss(measure, f, n)
+    assert np.abs(rates.f).max() <= 1e-13 * parts.out_f.max() * f.max()
+    assert np.abs(rates.n).max() <= 1e-13 * parts.out_n.max() * n.max()
+
+
+@pytest.mark.parametrize("interaction", [-1.0, [1.0, 2.0], np.nan])
+def test_interactions_that_are_none(interaction):
+    with pytest.raises(CaseError, match="interaction must be one number ≥ 0 for each of"):
+        ElectronPhonon(UNIFORM, COUPLING, interaction=interaction)
 
 
 @pytest.mark.parametrize("temperature", [0.04, 0.2, 1.0, 7.0])

@@ -19,7 +19,7 @@ from fvqp.collisions import (
 )
 from fvqp.errors import CaseError
 from fvqp.materials import load_material, pair_breaking_time
-from fvqp.models.coupling import electron_phonon_coupling, eliashberg_measure
+from fvqp.models.coupling import electron_phonon_coupling, eliashberg_measure, interaction
 from fvqp.spectral import alpha2f, eliashberg
 
 PB = alpha2f.metal("Pb")
@@ -117,3 +117,20 @@ def test_normal_state_has_no_measure() -> None:
     cold = eliashberg.solve(PB.spectrum, coulomb=PB.coulomb, spacing=0.1)
     with pytest.raises(CaseError, match="leave the solved range"):
         eliashberg_measure(cold, CollisionGrid.uniform(5.0, 1000.0))
+
+
+def test_interaction_of_a_quadratic_spectrum_is_one():
+    """τ0 of α²F = b ω² and Z(0), put back into the interaction; a peak above shows where it is."""
+    quadratic, renormalization = 1e-3, 1.4  # 1/meV²
+    aluminium = load_material("Al")
+    energy = constants.k * aluminium.critical_temperature
+    per_joule = quadratic / (1e-3 * constants.e) ** 2
+    time = constants.hbar * renormalization / (2.0 * np.pi * per_joule * energy**3)
+    material = replace(aluminium, characteristic_time=time)
+    omega = np.linspace(0.001, 4.0, 4000)
+    grid = CollisionGrid.uniform(0.05, 6.0)
+    peak = np.where(omega < 1.5, 1.0, 2.0)
+    found = interaction(alpha2f.Alpha2F(omega, quadratic * omega**2 * peak), renormalization, material, grid)
+    low = grid.phonon_energies * aluminium.gap < 1.49e-3 * constants.e
+    np.testing.assert_allclose(found[low], 1.0, rtol=2e-3)
+    np.testing.assert_allclose(found[~low][1:], 2.0, rtol=1e-3)
