@@ -97,10 +97,13 @@ class Transient:
             equations.blocks, equations.product, equations.shape, _PREFIX + "linear_", similar=1.6
         )
         self._shift, self._at = 0.0, np.zeros(self._full)
+        self._slope = False
         size = points * self._full[1]
         self._u = PETSc.Vec().createSeq(size)
         matrix = PETSc.Mat().createPython(
-            (size, size), SimpleNamespace(mult=weakly(self._mult)), PETSc.COMM_SELF
+            (size, size),
+            SimpleNamespace(mult=weakly(self._mult), scale=weakly(self._scale)),
+            PETSc.COMM_SELF,
         )
         matrix.setUp()
         ts = self._ts = PETSc.TS().create(PETSc.COMM_SELF)
@@ -253,9 +256,20 @@ class Transient:
     ) -> None:
         self._at = u.array_r.reshape(self._full).copy()
         self._shift = shift
+        self._slope = False
         j.assemble()
 
+    def _scale(self, matrix: PETSc.Mat, factor: float) -> None:
+        """The Jacobian is scaled only where PETSc (after 3.18) solves ``F(t, u, u̇) = 0`` for the first slope.
+
+        It asks for a shift beyond all rates, and takes it out again: what is left is ``∂F/∂u̇ = 1``.
+        """
+        self._slope = True
+
     def _mult(self, matrix: PETSc.Mat, x: PETSc.Vec, out: PETSc.Vec) -> None:
+        if self._slope:
+            x.copy(out)
+            return
         unknowns = self.equations.shape[1]
         y, step = self._at[:, :unknowns], x.array_r.reshape(self._full)
         moved = step[:, :unknowns]
@@ -263,6 +277,9 @@ class Transient:
         out.array = (self._shift * step - np.concatenate(change, axis=1)).ravel()
 
     def _apply(self, pc: PETSc.PC, r: PETSc.Vec, out: PETSc.Vec) -> None:
+        if self._slope:
+            r.copy(out)
+            return
         unknowns = self.equations.shape[1]
         right = r.array_r.reshape(self._full)
         y = self._at[:, :unknowns]
@@ -296,6 +313,8 @@ class Transient:
             return int(_REASON.DIVERGED_FUNCTION_DOMAIN)
         if iteration < 1:
             return int(_REASON.ITERATING)
+        if self._slope:
+            return int(_REASON.CONVERGED_SNORM_RELATIVE)  # of a linear equation, exactly
         unknowns = self.equations.shape[1]
         y = snes.getSolution().array_r.reshape(self._full)[:, :unknowns]
         step = snes.getSolutionUpdate().array_r.reshape(self._full)[:, :unknowns]
