@@ -26,6 +26,8 @@ CURVES = {
     "fig10": ("ryan2026/fig10", "g_ss"),
     "fig13": ("ryan2026/fig13", "g_a"),
     "fig11_elastic": ("ryan2026/fig11_elastic", "gap"),
+    "fig11": ("ryan2026/fig11", "gap"),
+    "fig11_spectrum": ("ryan2026/fig11", "spectrum"),
     "hot_pulse": ("boltzphlow2026/hot_pulse_al", "distribution"),
     "gap_function": ("boltzphlow2026/eliashberg", "gap_function"),
     "lifetimes": ("kaplan1976/lifetimes", "lifetimes"),
