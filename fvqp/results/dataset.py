@@ -61,6 +61,7 @@ QUANTITIES: dict[str, Quantity] = {
     "f": Quantity("1", "occupation of quasiparticle states"),
     "n": Quantity("1", "occupation of phonon modes"),
     "f_analytic": Quantity("1", "occupation of quasiparticle states, closed form"),
+    "n_analytic": Quantity("1", "occupation of phonon modes, closed form"),
     "n_qp": Quantity("m-3", "density of quasiparticles"),
     "n_qp_analytic": Quantity("m-3", "density of quasiparticles, closed form"),
     "x_qp": Quantity("1", "density of quasiparticles over 2 N0 Delta0"),

@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 #: Kind of a figure → the result beside which it shows a closed form.
 SHOWS = {
     "distribution": "f",
+    "phonons": "n",
     "density": "n_qp",
     "inverse_density": "n_qp",
     "x_qp": "x_qp",
@@ -103,6 +104,8 @@ class ClosedForms:
         """Closed forms among the variables of the results."""
         if "f" in self.names:
             sweep.define("f_analytic", ("energy",))
+        if "n" in self.names:
+            sweep.define("n_analytic", ("omega",))
         if "rates" in self.names:
             sweep.define("rate_scattering_analytic", ("energy",))
             sweep.define("rate_pair_breaking_analytic", ("omega",))
@@ -166,7 +169,24 @@ class ClosedForms:
             "n_qp_analytic": 0.5 * x_qp * self.setup.units.density,
             "gap_suppression_analytic": float(gap_shift(x_qp / gap, driven.temperature / gap)),
         }
+        if "n" in self.names:
+            values["n_analytic"] = self.phonons(temperature, driven.f)
         return values | ({"f_analytic": driven.f} if "f" in self.names else {})
+
+    def phonons(self, temperature: float, f: Floats) -> Floats:
+        """Phonons that quasiparticles emit, absorb, and that escape (theory, driven-phonons).
+
+        Args:
+            temperature: of the bath, kelvin.
+            f: occupation of quasiparticles, ``(N,)``; NaN below the gap.
+        """
+        setup, escape = self.setup, self.case.phonons.escape
+        bath = thermal(setup.grid, setup.units.temperature(temperature)).n
+        if escape is None:
+            return np.asarray(bath[0])
+        rate = setup.units.time / escape.seconds
+        parts = setup.collisions.gain_loss(setup.measure(setup.gap), np.nan_to_num(f)[None], bath)
+        return np.asarray(((parts.in_n + rate * bath) / (parts.out_n - parts.in_n + rate))[0])
 
     def temperature(self, bath: float, power: float) -> float:
         """Temperature T* at which as many quasiparticles are in equilibrium, kelvin (theory, driven-power).

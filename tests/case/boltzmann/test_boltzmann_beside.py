@@ -21,7 +21,7 @@ PROBED = {"resonator": {"photon_energy": "0.1 Delta0"}, "output": {"rates": True
 POWER = {"microwaves": [{"photon_energy": "0.2 Delta0", "absorbed_power": "10 aW/um^3"}]}
 COMPARED = {
     "distribution": ("analytic", "thermal"),
-    "phonons": (),
+    "phonons": ("analytic",),
     "density": ("analytic",),
     "x_qp": ("analytic",),
     "temperatures": ("analytic",),
@@ -138,7 +138,7 @@ def test_cold_lifetimes_carry_their_units():
     ("changes", "message"),
     [
         (figures("density", compare="thermal"), r'figures\[0\]\.compare: "thermal" is for "distribution"'),
-        (figures("phonons", compare="analytic"), r'there are closed forms for .*, not for "phonons"'),
+        (figures("gap", compare="analytic"), r'there are closed forms for .*, not for "gap"'),
         (figures("inverse_density"), r'figures\[0\]\.kind: "inverse_density" shows an evolution'),
         (
             {"phonons": {"model": "bath"}} | figures("temperatures", compare="analytic"),
