@@ -24,7 +24,7 @@ from fvqp.models.localized import (
     mesh_domain,
 )
 from fvqp.models.localized.closure import PACKING
-from fvqp.models.localized.validity import least_edge
+from fvqp.models.localized.validity import check_box, doubts, least_edge
 from fvqp.units import to_float
 
 Floats = NDArray[np.float64]
@@ -138,7 +138,7 @@ class Localized:
             return PACKING / (4.0 * math.pi / 3.0) / float(self.radius[radius]) ** 3
         return float(closure.stationary(self.generation[generation]))
 
-    def simulation(self, place: tuple[int, ...], *, warn: bool = False) -> Simulation:
+    def simulation(self, place: tuple[int, ...]) -> Simulation:
         """A new run; its random numbers are a stream of their own.
 
         Raises:
@@ -156,7 +156,7 @@ class Localized:
                 spins=not math.isnan(flip_time),
                 flip_rate=0.0 if math.isnan(flip_time) else 1.0 / flip_time,
                 seed=seed,
-                warn=warn,
+                warn=False,
             )
         except FvqpError as error:
             raise type(error)(f"{self.case.source}: {self.where(place)}: {error}") from None
@@ -184,7 +184,7 @@ class Localized:
                 found.setdefault(text, (text, 1))
         points = [place for place in self.places() if place[3] == 0]
         for place in points if self.simulated else []:
-            for text in self.simulation(place).warnings:
+            for text in self._doubts(place):
                 kind = "".join(letter for letter in text if letter not in "0123456789.e+-")
                 first, count = found.get(kind, (f"{self.where(place)}: {text}", 0))
                 found[kind] = (first, count + 1)
@@ -193,6 +193,22 @@ class Localized:
             first + (f" (and at {count - 1} more points of {len(points)})" if count > 1 else "")
             for first, count in found.values()
         ]
+
+    def _doubts(self, place: tuple[int, ...]) -> list[str]:
+        """What is odd about the simulation of a point; `CaseError` if its box is too small."""
+        radius, spin, generation, _ = place
+        domain, flip_time = self.domain(radius, generation), self.flip_time(spin)
+        try:
+            check_box(domain, self.law(radius))
+        except CaseError as error:
+            raise CaseError(f"{self.case.source}: {self.where(place)}: {error}") from None
+        spins = not math.isnan(flip_time)
+        return doubts(domain, self.particles(place), spins=spins, flip_rate=1.0 / flip_time if spins else 0.0)
+
+    def particles(self, place: tuple[int, ...]) -> float:
+        """How many there are in the steady state, roughly."""
+        radius, _, generation, _ = place
+        return self._expected(radius, generation) * self.domain(radius, generation).volume
 
     def _filled(self, points: list[tuple[int, ...]]) -> dict[str, tuple[str, int]]:
         """Points at which quasiparticles fill the states near the gap."""

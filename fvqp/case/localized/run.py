@@ -73,7 +73,7 @@ def check(case: LocalizedCase) -> str:
     warnings = plan.warnings()
     shape = "periodic box" if plan.mesh is None else f"mesh of {plan.mesh.n_global} cells"
     points = [place for place in plan.places() if place[3] == 0]
-    numbers = [plan.simulation(place).expected_number for place in points] if plan.simulated else []
+    numbers = [plan.particles(place) for place in points] if plan.simulated else []
     rows = [
         ("radius", ", ".join(f"{value / MICROMETRE:.4g}" for value in plan.radius) + " um"),
         (

@@ -10,6 +10,7 @@ f(x) = sinh x/(x cosh³x).
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import numpy as np
 from numba import njit
@@ -83,9 +84,15 @@ def shape(r: ArrayLike) -> NDArray[np.float64]:
     return np.where(x > 0.0, profile, 1.0) / (2.0 * math.pi)
 
 
+@cache
+def _quadrature() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    nodes, weights = np.polynomial.legendre.leggauss(200)
+    return nodes, weights
+
+
 def rate_beyond(distance: float) -> float:
     """``∫_{|X| > distance} g d³X``: the part of the mean-field rate that comes from further away."""
-    nodes, weights = np.polynomial.legendre.leggauss(200)
+    nodes, weights = _quadrature()
     # 60 decay lengths hold all but e^{-60} of what is left.
     x = distance + 30.0 * (nodes + 1.0)
     return float(30.0 * np.sum(weights * 4.0 * math.pi * x * x * pair_rate(x)))

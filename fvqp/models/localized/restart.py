@@ -17,8 +17,9 @@ FORMAT = 1
 
 def write_state(path: Path, state: dict[str, NDArray[Any]]) -> None:
     """Writes arrays to ``path`` (NumPy's zip of arrays), whole or not at all."""
+    arrays: dict[str, Any] = {"format": np.array([FORMAT]), **state}
     with replacing(Path(path)) as part, part.open("wb") as file:
-        np.savez(file, format=np.array([FORMAT]), **state)
+        np.savez(file, **arrays)
 
 
 def read_state(path: Path) -> dict[str, NDArray[Any]]:

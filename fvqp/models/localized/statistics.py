@@ -16,6 +16,8 @@ Floats = NDArray[np.float64]
 # Sokal's window: sum the autocorrelation up to so many times its own integral.
 _WINDOW = 6.0
 _LEAST_SAMPLES = 8
+# A drift looks like a correlation that lasts as long as the series: about two independent samples.
+_LEAST_INDEPENDENT = 6.0
 # Halves of a stationary series differ by more than so many errors once in 1e5.
 _DRIFT = 5.0
 # Below so many independent samples the error itself is a guess.
@@ -81,7 +83,8 @@ def steady_from(series: ArrayLike) -> int:
     """Index from which the series is best taken as stationary: where most independent samples are left.
 
     J. D. Chodera, J. Chem. Theory Comput. 12, 1799 (2016), with at most half of the series dropped. Raises
-    `ConvergenceError` if what is left still drifts: its halves differ by more than their errors allow.
+    `ConvergenceError` if what is left still drifts: its halves differ by more than their errors allow, or it
+    has too few independent samples to tell.
     """
     x = _series(series)
     starts = np.unique(np.linspace(0, len(x) // 2, 20).astype(int))
@@ -89,6 +92,12 @@ def steady_from(series: ArrayLike) -> int:
     left = [(len(x) - start) / autocorrelation_time(x[start:]) for start in starts]
     best = int(starts[int(np.argmax(left))])
     rest = x[best:]
+    independent = max(left)
+    if independent < _LEAST_INDEPENDENT:
+        raise ConvergenceError(
+            f"the series is not stationary, or too short to tell: it has {independent:.2g} independent "
+            "samples; run longer"
+        )
     if len(rest) >= 2 * _LEAST_SAMPLES:
         early, late = estimate(rest[: len(rest) // 2]), estimate(rest[len(rest) // 2 :])
         error = math.hypot(early.error, late.error)

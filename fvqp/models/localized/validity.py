@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
 from fvqp.errors import CaseError
@@ -36,6 +38,7 @@ def check_box(domain: Domain, law: Law) -> None:
         )
 
 
+@cache
 def least_edge() -> float:
     """Periodic edge in r_c at which the images' share of the rate is `IMAGE_SHARE`."""
     edges = np.arange(10.0, 60.0, 0.5)

@@ -88,7 +88,7 @@ OPTIONS: dict[str, Option] = {
     "law.diffusivity": Option("0.1 um^2/s", "concentration_cell_law", base=WIRE, around=GRADED),
     "monte_carlo.runs": Option(2),
     "monte_carlo.seed": Option(1),
-    "monte_carlo.accuracy": Option(0.005, "events", around=STEADY),
+    "monte_carlo.accuracy": Option(0.01, "events", around=STEADY),
     "monte_carlo.start": Option("6 s"),
     "monte_carlo.end": Option("12 s"),
     "relaxation.end": Option("20 s", "decay_law", around=DECAY),
