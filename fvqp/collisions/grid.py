@@ -68,7 +68,7 @@ class CollisionGrid:
     def energies(self) -> Floats:
         """Quasiparticle energies, ``(N,)``."""
         if self.is_uniform:
-            return (self.first + 0.5 + np.arange(self.n)) * self.width
+            return (self.first + 0.5 + np.arange(self.n, dtype=np.float64)) * self.width
         return 0.5 * (self.edges[1:] + self.edges[:-1])
 
     @property
@@ -108,8 +108,8 @@ class CollisionGrid:
             top = min(top, int(np.floor(phonon_maximum / width + 1e-9)))
         if top < 2:
             raise CaseError(f"collision grid: phonon_maximum {phonon_maximum:g} is below two bin widths")
-        edges = np.arange(first, last + 1) * width
-        return cls(edges, np.arange(1, top + 1) * width, width=float(width), first=first)
+        edges = np.arange(first, last + 1, dtype=np.float64) * width
+        return cls(edges, np.arange(1, top + 1, dtype=np.float64) * width, width=float(width), first=first)
 
     @classmethod
     def graded(

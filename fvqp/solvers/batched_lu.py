@@ -424,7 +424,7 @@ class SingularMatrix(ConvergenceError):
 
 
 def _within(numbers: NDArray[np.integer], size: int) -> bool:
-    return not numbers.size or (numbers.min() >= 0 and numbers.max() < size)
+    return not numbers.size or bool(numbers.min() >= 0 and numbers.max() < size)
 
 
 def _widened(array: FloatArray, width: int) -> FloatArray:

@@ -103,7 +103,7 @@ class Alpha2F:
 
     def cell_means(self, spacing: float, n_cells: int) -> Floats:
         """Mean of α²F over the cells ``(k h, (k+1) h)``, exact for the piecewise linear function."""
-        return np.diff(self._integral_to(spacing * np.arange(n_cells + 1))) / spacing
+        return np.diff(self._integral_to(spacing * np.arange(n_cells + 1, dtype=np.float64))) / spacing
 
     def interaction(self, frequency: ArrayLike) -> Floats:
         """``λ(ν) = 2 ∫ α²F Ω/(Ω² + ν²) dΩ`` at Matsubara frequencies ν of phonons."""

@@ -260,7 +260,7 @@ def solve(
     if start is None:
         X0 = axis.normal
         shape = 1.0 / (1.0 + (axis.energy / spectrum.largest_energy) ** 2)
-        phi0: Complexes = gap * (1.0 + spectrum.coupling) * shape + 0j
+        phi0: Complexes = (gap * (1.0 + spectrum.coupling) * shape).astype(np.complex128)
     else:
         if start.energy.shape != axis.energy.shape or abs(start.spacing - h) > 1e-9 * h:
             raise CaseError("Eliashberg equations: the solution to start from has another spacing or range")

@@ -98,10 +98,10 @@ class EnergyAxis:
         reach = max(_REACH * spectrum.largest_energy, _REACH_OF_DAMPING * np.pi * spectrum.area, 2.0 * cutoff)
         size = math.ceil(reach / h)
         self.h, self.size, self.phonons = h, size, per_phonon
-        self.energy: Floats = h * np.arange(size + 1)
+        self.energy: Floats = h * np.arange(size + 1, dtype=np.float64)
         self.broadening = 1j * _BROADENING * spectrum.largest_energy
         self.coulomb, self.cutoff = coulomb, cutoff
-        self.centre: Floats = h * (np.arange(size + per_phonon) + 0.5)
+        self.centre: Floats = h * (np.arange(size + per_phonon, dtype=np.float64) + 0.5)
         self.F_L: Floats = 1.0 - 2.0 * _checked(f, self.centre, "f", 1.0)
         self._F_L_step: Floats = np.gradient(self.F_L)
         omega = self.centre[:per_phonon]

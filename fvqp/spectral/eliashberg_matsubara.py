@@ -61,7 +61,7 @@ class MatsubaraSums:
         step = 2.0 * math.pi * temperature
         size = max(_FEWEST, math.ceil(max(_REACH * spectrum.largest_energy, cutoff) / step))
         self.temperature = temperature
-        self.omega: Floats = step * (np.arange(size) + 0.5)
+        self.omega: Floats = step * (np.arange(size, dtype=np.float64) + 0.5)
         interaction = spectrum.interaction(step * np.arange(2 * size))
         self.normal: Floats = self.omega + 0.5 * step * (
             interaction[0] + 2.0 * np.concatenate(([0.0], np.cumsum(interaction[1:size])))

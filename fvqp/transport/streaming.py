@@ -331,7 +331,7 @@ class Streaming:
             images.append(barrier.images)
             taken[here] = True
         if per_cell:
-            steps = np.flatnonzero((c1 >= 0) & ~taken)
+            steps = np.flatnonzero((c1 >= 0) & ~taken).astype(np.int32)
             passing = np.minimum(self.g[c0[steps]], self.g[c1[steps]])
             larger = np.maximum(self.g[c0[steps]], self.g[c1[steps]])
             stepped = np.any(larger - passing > LEVEL * larger, axis=1)

@@ -271,7 +271,7 @@ class ClusterState:
     @property
     def variance(self) -> float:
         """⟨⟨N²⟩⟩ = ⟨N²⟩ − ⟨N⟩²."""
-        return self.mean((self.equation.N - self.mean_number) ** 2)
+        return self.mean((self.equation.N.astype(float) - self.mean_number) ** 2)
 
     @property
     def mean_flipped(self) -> float:
