@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -279,6 +280,19 @@ class LocalizedCase(Case):
             results = profile.results.model_copy(update={"folder": path})
             changes["profile"] = profile.model_copy(update={"results": results})
         return super(LocalizedCase, self.model_copy(update=changes)).located(source, folder)
+
+    def _decisive(self) -> dict[str, Any]:
+        """With what the files hold from which generation is taken: a resumed run must find the same."""
+        decisive = super()._decisive()
+        profile = self.profile
+        if profile is not None and (profile.table is not None or profile.results is not None):
+            file = profile.table
+            if profile.results is not None:
+                file = profile.results.folder / "results.nc"
+            assert file is not None
+            with file.open("rb") as data:
+                decisive["generation"] = hashlib.file_digest(data, "sha256").hexdigest()
+        return decisive
 
 
 CASE = LocalizedCase

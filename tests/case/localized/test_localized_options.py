@@ -22,6 +22,7 @@ from stochastic_cases import BUBBLES, TAIL, WIRE
 from vtk.util.numpy_support import vtk_to_numpy
 
 import fvqp
+from fvqp.case import case_from_dict
 from fvqp.case.geometry import MeshSource
 from fvqp.case.localized.schema import LocalizedCase
 from fvqp.errors import CaseError
@@ -195,6 +196,10 @@ def test_generation_from_a_table(tmp_path: Path) -> None:
     data = case(WIRE, {"profile": table, **GRADED})
     found = fvqp.run(data).dataset
     assert found["generation_cell"].values.ravel() == pytest.approx(2e18 * (1.0 + np.arange(0.5, 8.0)))
+    before = case_from_dict(data).hash
+    (tmp_path / "rate.csv").write_text("0, 1\n8000, 9.5\n")
+    assert case_from_dict(data).hash != before
+    (tmp_path / "rate.csv").write_text("0, 1\n8000, 9\n")
     put(data, "mesh.shape", {"kind": "grid2d", "nx": 2, "ny": 8, "Lx": "2 um", "Ly": "8 um"})
     put(data, "profile.axis", "y")
     turned = fvqp.run(data).dataset
