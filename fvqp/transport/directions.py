@@ -132,11 +132,11 @@ def gauss_legendre(count: int, *, double: bool = False) -> Directions:
     return Directions(vectors, 2.0 * np.pi * w, f"Gauss-Legendre of {count}")
 
 
-def product(polar: int, azimuthal: int, *, double: bool = False) -> Directions:
-    """Gauss-Legendre in the polar cosine about z, equal steps of the azimuth between the axes.
+def product(polar: int, azimuthal: int, *, axis: int = 2, double: bool = False) -> Directions:
+    """Gauss-Legendre in the cosine with a polar axis (0, 1, 2 are x, y, z), equal steps of the azimuth.
 
-    Closed under reflections at the coordinate planes, and at the diagonal ones through z; exact for spherical
-    harmonics up to degree ``min(2 polar, azimuthal) − 1``, about half of that if ``double``.
+    Closed under reflections at the coordinate planes, and at the diagonal ones through the axis; exact for
+    spherical harmonics up to degree ``min(2 polar, azimuthal) − 1``, about half of that if ``double``.
 
     Raises:
         CaseError: ``azimuthal`` is not a multiple of four.
@@ -154,6 +154,7 @@ def product(polar: int, azimuthal: int, *, double: bool = False) -> Directions:
         ],
         axis=1,
     )
+    vectors = np.ascontiguousarray(np.roll(vectors, axis + 1, axis=1))
     weights = np.repeat(w * (2.0 * np.pi / azimuthal), azimuthal)
     return Directions(vectors, weights, f"product of {polar} x {azimuthal}")
 

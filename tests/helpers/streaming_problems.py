@@ -76,9 +76,7 @@ def spiral(count: int = 6) -> Mesh:
 
 
 def sphere_or_cylinder(geometry: str, azimuths: int) -> RadialDirections:
-    return (
-        spherical(azimuths) if geometry == "spherical" else cylindrical(2 * ((azimuths + 3) // 4), azimuths)
-    )
+    return spherical(azimuths) if geometry == "spherical" else cylindrical(4, azimuths)
 
 
 def flying_apart(streaming: Streaming, shells: Shells, width: float, time: float) -> Array:

@@ -1,0 +1,104 @@
+"""Streaming on several ranks is streaming on one: rates, steps, implicit solutions, messages."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mpi4py import MPI
+
+from fvqp.errors import CaseError
+from fvqp.mesh import Mesh, build_mesh
+from fvqp.models.streaming import StreamingSolver
+from fvqp.transport.directions import Directions, lebedev, product
+from fvqp.transport.ordinates import mesh_streaming
+from fvqp.transport.streaming import Scheme, Streaming
+from fvqp.transport.walls import MIRROR, Wall
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
+
+from streaming_problems import sided
+from transport_problems import mixed_cells, skewed_quads
+
+WORLD, SELF = MPI.COMM_WORLD, MPI.COMM_SELF
+
+RAW = {"quads": skewed_quads(6), "solid": mixed_cells(3)}
+SETS: dict[str, Directions] = {"quads": lebedev(7).folded((0.0, 0.0, 1.0)), "solid": product(2, 4)}
+SPEEDS = np.array([0.5, 1.0, 2.0])
+SCATTERING = np.array([[0.0, 2.0, 200.0]])
+
+
+@pytest.fixture(params=list(RAW), scope="module")
+def pair(request: pytest.FixtureRequest) -> tuple[str, Mesh, Mesh]:
+    """The distributed mesh and the whole of it, the latter on every rank by itself."""
+    return request.param, sided(RAW[request.param], WORLD), sided(RAW[request.param], SELF)
+
+
+def streaming_on(mesh: Mesh, kind: str, scheme: Scheme, gap: bool) -> Streaming:
+    walls = {name: MIRROR for name in mesh.boundaries}
+    walls |= {"left": Wall(bath=1.0), "right": Wall(0.3, 0.5), "top": Wall(0.1, 0.0, 0.4)}
+    states = 1.0 + 0.3 * np.sin(5.0 * mesh.global_id[:, None] + np.arange(3)) if gap else None
+    return mesh_streaming(mesh, SETS[kind], SPEEDS, walls, states=states, scheme=scheme)
+
+
+def occupation(mesh: Mesh, count: int) -> np.ndarray:
+    phase = 0.3 * mesh.global_id[:, None, None] + 0.7 * np.arange(count)[:, None] + np.arange(3)
+    return 0.5 + 0.4 * np.sin(phase)
+
+
+@pytest.mark.parametrize("scheme", ["upwind", "linear", "limited"])
+def test_rates(pair: tuple[str, Mesh, Mesh], scheme: Scheme) -> None:
+    kind, mesh, whole = pair
+    for gap in (False, True):
+        here, there = (streaming_on(m, kind, scheme, gap) for m in (mesh, whole))
+        assert here.largest_step() == pytest.approx(there.largest_step(), rel=1e-13)
+        for scattering in (None, SCATTERING):
+            rates, lost = here.rates(occupation(mesh, SETS[kind].count), scattering)
+            expected, all_lost = there.rates(occupation(whole, SETS[kind].count), scattering)
+            assert rates == pytest.approx(expected[mesh.global_id[: mesh.n_owned]], rel=1e-11, abs=1e-12)
+            assert WORLD.allreduce(lost) == pytest.approx(all_lost, rel=1e-12, abs=1e-14)
+
+
+def test_evolution(pair: tuple[str, Mesh, Mesh]) -> None:
+    """A hundred explicit steps; ghosts are exchanged between."""
+    kind, mesh, whole = pair
+    found = []
+    for m in (mesh, whole):
+        streaming = streaming_on(m, kind, "limited", False)
+        f = occupation(m, SETS[kind].count)
+        step = streaming.largest_step()
+        for _ in range(100):
+            f[: m.n_owned] += step * streaming.rates(f)[0]
+            m.exchange(f)
+        found.append(f)
+    assert found[0] == pytest.approx(found[1][mesh.global_id], abs=1e-11)
+
+
+@pytest.mark.parametrize("scheme", ["upwind", "linear"])
+def test_implicit(pair: tuple[str, Mesh, Mesh], scheme: Scheme) -> None:
+    """The same solution on any number of ranks, ghosts included."""
+    kind, mesh, whole = pair
+    removal = np.array([[0.1, 0.0, 0.0]])
+    found = []
+    for m in (mesh, whole):
+        solver = StreamingSolver(streaming_on(m, kind, scheme, True), tolerance=1e-13)
+        source = occupation(m, SETS[kind].count)[: m.n_owned]
+        found.append(solver.solve(source, removal, SCATTERING))
+    assert found[0] == pytest.approx(found[1][mesh.global_id], rel=1e-10)
+
+
+def test_every_rank_hears_of_a_problem() -> None:
+    """A mirror that only one rank sees, and that the directions cannot represent."""
+    mesh = None
+    if WORLD.rank == 0:
+        points = np.array([[x, y, 0.0] for x in range(9) for y in range(2)])
+        points[-1, 0] += 0.5
+        low = 2 * np.arange(8)
+        quads = np.stack([low, low + 2, low + 3, low + 1], axis=1)
+        mesh = build_mesh(points, [("quad", quads)], {}, {"end": np.array([[16, 17]])}, WORLD)
+    else:
+        mesh = build_mesh(None, None, comm=WORLD)
+    with pytest.raises(CaseError, match="wall 'end' of mesh: directions .* not in the set"):
+        mesh_streaming(mesh, SETS["quads"], SPEEDS, {"end": MIRROR}, elsewhere=Wall())
