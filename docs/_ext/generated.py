@@ -57,6 +57,11 @@ OWN = {
 PLAIN = {str: "text", bool: "true or false", int: "whole number", float: "number"}
 
 
+def label(table: type[BaseModel]) -> str:
+    """Target of a table of the schema; models have tables of the same names."""
+    return f"{table.__module__.removeprefix('fvqp.case.').split('.')[0]}-{table.__name__.lower()}"
+
+
 def kind(annotation: Any) -> str:
     """What a key takes, in words."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
@@ -74,18 +79,18 @@ def kind(annotation: Any) -> str:
         parts = [part for part in arguments if part is not Ellipsis]
         of = parts[0]
         if isinstance(of, type) and issubclass(of, BaseModel):
-            return f"list of tables, see [{of.__name__}](#{of.__name__.lower()})"
+            return f"list of tables, see [{of.__name__}](#{label(of)})"
         words = kind(of).replace(": ", ", each as ", 1)
         return f"list of {words}" if Ellipsis in arguments else f"{len(parts)} of: {kind(of)}"
     if origin is dict:
         of = arguments[1]
         if isinstance(of, type) and issubclass(of, BaseModel):
-            return f"table of tables, see [{of.__name__}](#{of.__name__.lower()})"
+            return f"table of tables, see [{of.__name__}](#{label(of)})"
         return "table"
     if annotation in OWN:
         return OWN[annotation]
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return f"table, see [{annotation.__name__}](#{annotation.__name__.lower()})"
+        return f"table, see [{annotation.__name__}](#{label(annotation)})"
     return PLAIN.get(annotation, "file" if getattr(annotation, "__name__", "") == "Path" else str(annotation))
 
 
@@ -129,7 +134,7 @@ class CaseTable(SphinxDirective):
                 own = {key: said for (owner, key), said in found.items() if owner == of.__name__}
                 documented = own | documented
         added = dict(line.split(": ", 1) for line in self.content if ": " in line)
-        lines = ["| key | takes | default | meaning |", "|---|---|---|---|"]
+        lines = [f"({label(table)})=", "", "| key | takes | default | meaning |", "|---|---|---|---|"]
         for name, field in table.model_fields.items():
             key = field.alias or name
             said = " ".join(documented.get(name, [])).replace("``", "`").strip()
