@@ -52,7 +52,7 @@ def uniform(bins: int) -> CollisionGrid:
 
 @pytest.mark.slow
 def test_300_graded_bins_reach_4000_equal_ones():
-    """The worst of four moments is nearer to the limit of fine bins than with 4000 bins and their mean density of
+    """The worst of four moments is nearer to the limit than with 4000 bins and their mean density of
     states. (Reconstructed inside 4000 bins it would be an order better than both.)"""
     coarse, fine = (moments(uniform(bins), "fourier", "linear") for bins in (4000, 8000))
     exact = fine + (fine - coarse) / 3.0
