@@ -26,6 +26,13 @@ from fvqp.results import open_result
 
 UNIFORM_CURRENTS = {**UNIFORM, "supercurrent": {**CURRENTS["supercurrent"], "phase_gradient": [0.1]}}
 LOCAL = {"gap": {"model": "local"}, "sweep": {"V_inj": {"from": "-0.3 mV", "to": "0.3 mV", "points": 5}}}
+COLLIDING = {
+    **UNIFORM,
+    "energies": {"spacing": "uniform"},
+    "collisions": {"electron_electron": 1e-3},
+    "sweep": {"V_inj": {"from": "-1.2 mV", "to": "1.2 mV", "points": 5}},
+}
+COLLIDING_CURRENT = {**COLLIDING, **CURRENTS, "gap": {}}
 WITH_PHASE = {
     **UNIFORM,
     "supercurrent": {
@@ -83,10 +90,12 @@ def count_solves(monkeypatch: pytest.MonkeyPatch) -> list[Point]:
         ({}, (2, 4)),
         pytest.param(UNIFORM, (1, 2, 4), marks=pytest.mark.slow),
         pytest.param(UNIFORM_CURRENTS, (4, 7), marks=pytest.mark.slow),
+        (COLLIDING, (2,)),
+        pytest.param(COLLIDING_CURRENT, (2,), marks=pytest.mark.slow),
         pytest.param(LOCAL, (2,), marks=pytest.mark.slow),
         pytest.param(WITH_PHASE, (2,), marks=pytest.mark.slow),
     ],
-    ids=["fixed", "uniform", "uniform-currents", "local", "phase"],
+    ids=["fixed", "uniform", "uniform-currents", "colliding", "colliding-current", "local", "phase"],
 )
 def test_resumed_equals_uninterrupted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, object], points: tuple[int, ...]

@@ -71,6 +71,12 @@ class KineticState:
     n_cells: int
     collided: Floats | None = None
 
+    @classmethod
+    def of_fields(cls, f_l: Floats, f_t: Floats | None) -> KineticState:
+        """Distributions ``(n_cells, n_energies)`` that nothing more is known of."""
+        n_cells, n = f_l.shape
+        return cls(np.zeros((2, 0, n)), np.zeros((2, 0, n)), np.zeros(n), ((1.0, (f_l, f_t)),), n_cells)
+
     def deviation(self, component: int, cells: Any = slice(None)) -> Floats:
         """Deviation of f_L or f_T from equilibrium on (some) cells, ``(cells, n_energies)``."""
         total = np.zeros((len(np.arange(self.n_cells)[cells]), self.external.shape[2]))

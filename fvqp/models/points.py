@@ -67,8 +67,10 @@ class Solution:
 
 @dataclass(frozen=True)
 class Guess:
-    """What a solution can start from: a neighbour's point, spectra and phase."""
+    """What a solution can start from: a neighbour's point, spectra and phase; distributions where collisions
+    act."""
 
     point: Point
     spectral: SpectralState
     phase: PhaseField | None
+    kinetic: KineticState | None = None

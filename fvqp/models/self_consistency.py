@@ -113,7 +113,7 @@ class _Iteration:
             self.spectral, self.phase = problem.at_rest(point.supercurrent)
         else:
             self.spectral, self.phase = guess.spectral, guess.phase
-        self.kinetic: KineticState | None = guess.kinetic if isinstance(guess, Solution) else None
+        self.kinetic: KineticState | None = None if guess is None else guess.kinetic
         self.energy_only = not problem.self_consistent_phase
         self.flows = self.phase is not None and (point.supercurrent != 0.0 or problem.self_consistent_phase)
         self.uniform = problem.gap.kind == "uniform"
@@ -124,7 +124,11 @@ class _Iteration:
     def follow(self) -> Solution:
         """The uniform gap that is next to the first guess on its way to rest."""
         problem, n = self.problem, self.mesh.n_cells
-        depairing = self.spectral.depairing
+        # What is the same everywhere is one number, also where a checkpoint has it cell by cell.
+        start = problem.spectral_state(
+            np.broadcast_to(self.spectral.gap, (n,)), np.broadcast_to(self.spectral.depairing, (n,)), None
+        )
+        depairing = start.depairing
 
         def residual(logarithm: float) -> float:
             gap = np.exp(logarithm)
@@ -136,7 +140,7 @@ class _Iteration:
             # One number for all ranks, to the last bit: their walks must not part.
             return float(self.mesh.comm.bcast(r))
 
-        before = problem.gap_field.uniform_value(self.spectral.gap)
+        before = problem.gap_field.uniform_value(start.gap)
         root = follow_root(
             residual,
             float(np.log(before)),

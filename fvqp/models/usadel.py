@@ -219,15 +219,16 @@ class UsadelProblem:
         Raises:
             ConvergenceError: the self-consistency does not converge.
         """
+        return self._solve(point, guess)
+
+    def _solve(self, point: Point, guess: Guess | Solution | None) -> Solution:
         external = self.external(point)
         if self.gap.follows_bias or self.self_consistent_phase:
             return solve_self_consistent(self, point, external, guess)
         state, phase = self.at_rest(point.supercurrent)
         if self.inelastic is None:
             return Solution(point, state, self.response(point.supercurrent).combine(external), phase, 0)
-        near = (
-            guess if isinstance(guess, Solution) and guess.point.supercurrent == point.supercurrent else None
-        )
+        near = guess if guess is not None and guess.point.supercurrent == point.supercurrent else None
         what = f"V_inj = {point.V_inj:.6g} V, V_det = {point.V_det:.6g} V"
         kinetic = self.energy_mode(state, external, None if near is None else near.kinetic, what)
         if state.drop is None:
@@ -309,7 +310,7 @@ class UsadelProblem:
         t = max((j.temperature for j in self.device.junctions), default=0.0) / self.device.thermal_unit
         step = max(5e-3 * t, 1e-5) * self.device.voltage_unit
         sides = [
-            self.solve(moved, solution)
+            self._solve(moved, solution)
             for moved in (replace(point, V_inj=point.V_inj + s) for s in (-step, step))
         ]
         low, high = (self.junction_currents(side.kinetic.currents) for side in sides)

@@ -16,9 +16,21 @@ from fvqp.models.kinetics import T
 from fvqp.models.linear import TransportSolver
 from fvqp.models.usadel import UsadelProblem
 from fvqp.petsc import PETSc
+from fvqp.solvers.newton import read_options
 
 #: Families of PETSc options that reach a solver here.
-FAMILIES = ("ksp_", "pc_", "mat_", "sub_", "mg_", "inner_", "gap_snes_")
+FAMILIES = (
+    "ksp_",
+    "pc_",
+    "mat_",
+    "sub_",
+    "mg_",
+    "inner_",
+    "gap_snes_",
+    "newton_snes_",
+    "newton_ksp_",
+    "newton_tangent_ksp_",
+)
 
 #: Energies of the trial solve, below the gap and above it.
 TRIAL = EnergyGrid(np.array([0.0, 1.5, 1.6]))
@@ -37,13 +49,24 @@ def check_petsc_options_used(case: UsadelCase, problem: UsadelProblem) -> None:
     """
     if not case.solver.petsc:
         return
-    gap_solver = problem.gap.follows_bias or problem.self_consistent_phase or problem.supercurrent is not None
+    # A uniform gap without a supercurrent is one number, and no business of PETSc's.
+    gap_solver = problem.gap.kind == "local" or problem.supercurrent is not None
     for key in case.solver.petsc:
         if key.startswith("gap_") and not gap_solver:
             raise CaseError(
-                f"{case.source}: solver.petsc.{key}: not used: nothing is iterated to self-consistency"
+                f"{case.source}: solver.petsc.{key}: not used: no gap of every cell and no supercurrent is "
+                "iterated to self-consistency"
             )
-        if not key.startswith("gap_") and not problem.kinetics.solver.iterates:
+        if key.startswith("newton_") and problem.inelastic is None:
+            raise CaseError(
+                f"{case.source}: solver.petsc.{key}: not used: without [collisions] the equations are linear"
+            )
+        if key.startswith("newton_tangent_") and (problem.gap.kind != "uniform" or problem.supercurrent):
+            raise CaseError(
+                f"{case.source}: solver.petsc.{key}: not used: slopes are solved for with a uniform gap and "
+                "without a supercurrent only"
+            )
+        if not key.startswith(("gap_", "newton_")) and not problem.kinetics.solver.iterates:
             raise CaseError(
                 f"{case.source}: solver.petsc.{key}: not used: direct elimination solves this; "
                 'solver.method = "mumps", "hypre" or "gamg" chooses PETSc\'s solvers'
@@ -66,6 +89,8 @@ def _rehearse(problem: UsadelProblem, gap_solver: bool) -> None:
             snes.setFromOptions()
         finally:
             snes.destroy()
+    if problem.inelastic is not None:
+        read_options()
     if not problem.kinetics.solver.iterates:
         return
     values = (0.0,) if problem.supercurrent is None else problem.supercurrent.values

@@ -259,6 +259,11 @@ class UsadelRecorder(Recorder):
         }
         if phase is not None:
             arrays |= {"phase": phase.phase, "superfluid": phase.superfluid}
+        if self.case.collisions is not None:
+            # Newton's method starts from them.
+            arrays["f_L"] = solution.kinetic.deviation(L)
+            if solution.spectral.drop is not None:
+                arrays["f_T"] = solution.kinetic.deviation(T)
         drain = 0.0 if phase is None else phase.drain
         numbers = {
             "place": np.array(place, dtype=np.int64),

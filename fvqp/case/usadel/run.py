@@ -26,7 +26,7 @@ from fvqp.case.usadel.petsc_options import check_petsc_options_used, petsc_optio
 from fvqp.case.usadel.recording import UsadelRecorder
 from fvqp.case.usadel.schema import UsadelCase
 from fvqp.errors import CaseError, ConvergenceError, FvqpError
-from fvqp.models.kinetics import SpectralState
+from fvqp.models.kinetics import KineticState, SpectralState
 from fvqp.models.usadel import Guess, Point, Solution, UsadelProblem
 from fvqp.results.checkpoint import Checkpoint
 from fvqp.results.folder import ResultsFolder
@@ -150,7 +150,7 @@ def _run_line(
     problem = problems[t]
     value = sweep.supercurrent[s] if sweep.supercurrent else 0.0
     v_det = sweep.V_det[d] if sweep.V_det else 0.0
-    follows = problem.gap.follows_bias or problem.self_consistent_phase
+    follows = problem.gap.follows_bias or problem.self_consistent_phase or problem.inelastic is not None
     for chain in line.order:
         guess: Guess | Solution | None = None
         done = [bool(completed[recorder.place(line.index, v)]) for v in chain]
@@ -235,4 +235,5 @@ def _restored(problem: UsadelProblem, earlier: Checkpoint | None, place: tuple[i
         phase = problem.restored_phase(arrays["superfluid"], arrays["phase"], float(drain))
     drop = phase.drop if phase is not None and problem.coupling and phase.current != 0.0 else None
     spectral = SpectralState(arrays["gap"], arrays["depairing"], drop)
-    return Guess(Point(float(v_inj), float(v_det), float(value)), spectral, phase)
+    kinetic = KineticState.of_fields(arrays["f_L"], arrays.get("f_T")) if "f_L" in arrays else None
+    return Guess(Point(float(v_inj), float(v_det), float(value)), spectral, phase, kinetic)

@@ -423,9 +423,27 @@ def test_petsc_options_reach_the_solver():
         fvqp.run(case({"solver": {"method": "gamg", "petsc": {"ksp_rtol": 1e-2}}}))
     read = {"gap_snes_anderson_m": 3, "ksp_norm_type": "unpreconditioned", "pc_gamg_agg_nsmooths": 1}
     fvqp.check(
-        case(SELF_CONSISTENT | {"solver": {"method": "gamg", "petsc": read | {"mg_levels_ksp_max_it": 3}}})
+        case(
+            {"gap": {"model": "local"}}
+            | {"solver": {"method": "gamg", "petsc": read | {"mg_levels_ksp_max_it": 3}}}
+        )
     )
     fvqp.run(case({"solver": {"method": "gamg"}}))
+
+
+def test_petsc_options_of_newton():
+    newton = {"newton_snes_max_it": 1, "newton_ksp_rtol": 1e-5, "newton_tangent_ksp_max_it": 50}
+    fvqp.check(case(COLLIDING | {"solver": {"petsc": newton}}))
+    with pytest.raises(ConvergenceError, match="DIVERGED_MAX_IT"):
+        fvqp.run(case(COLLIDING | {"solver": {"petsc": newton}}))
+    for around, options, message in (
+        (SELF_CONSISTENT, {"newton_ksp_rtol": 1e-5}, "without .collisions. the equations are linear"),
+        (SELF_CONSISTENT, {"gap_snes_monitor": True}, "no gap of every cell and no supercurrent"),
+        (COLLIDING | {"gap": {}}, {"newton_tangent_ksp_rtol": 1e-5}, "slopes are solved for with a uniform"),
+        (COLLIDING, {"newton_ksp_nonsense": 1}, "newton_ksp_nonsense"),
+    ):
+        with pytest.raises(CaseError, match=message):
+            fvqp.check(case(around | {"solver": {"petsc": options}}))
 
 
 def test_maximum_iterations():
@@ -510,3 +528,25 @@ def test_figures(tmp_path):
         ("spectrum", "dos"),
     ):
         assert drawn[one].shape != drawn[other].shape or np.any(drawn[one] != drawn[other])
+
+
+def test_figures_beside_the_elastic_solution(tmp_path):
+    sweep = {"V_inj": ["0.3 mV", "-0.3 mV", "1.2 mV"], "V_det": ["0.1 mV"]}
+    energies = {"number": 60, "spacing": "uniform", "maximum": 10.0}
+    around = COLLIDING | {"sweep": sweep, "energies": energies, "output": {"spectra": ["f_L"]}}
+    figures = [
+        {"kind": "gap", "compare": "elastic"},
+        {"kind": "spectrum", "variable": "f_L", "compare": "elastic"},
+    ]
+    plain = [{**figure, "compare": None, "file": f"plain_{figure['kind']}.png"} for figure in figures]
+    result = written(tmp_path / "out", around | {"figures": figures + plain})
+    elastic = fvqp.run(case({name: table for name, table in around.items() if name != "collisions"}))
+    for name in ("gap", "f_L"):
+        here = result.dataset[f"{name}_elastic"].values
+        np.testing.assert_allclose(here, elastic.dataset[name].values, rtol=1e-8)
+        assert np.abs(here - result.dataset[name].values).max() > 1e-4 * np.abs(here).max()
+    assert result.folder is not None
+    drawn = {path.stem: imread(path) for path in (result.folder / "figures").iterdir()}
+    for kind in ("gap", "spectrum"):
+        one, other = drawn[kind], drawn[f"plain_{kind}"]
+        assert one.shape != other.shape or np.any(one != other)
