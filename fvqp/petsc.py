@@ -17,7 +17,7 @@ petsc4py.init(["-no_signal_handler"])
 
 from petsc4py import PETSc  # noqa: E402
 
-__all__ = ["PETSc", "option_used", "own_errors", "weakly"]
+__all__ = ["PETSc", "destroyed_with", "option_used", "own_errors", "weakly"]
 
 
 def option_used(name: str) -> bool:
@@ -45,6 +45,19 @@ def weakly(method: Callable[..., Any]) -> Callable[..., Any]:
         return alive(*arguments)
 
     return call
+
+
+def destroyed_with(owner: Any, *objects: Any) -> None:
+    """Destroys PETSc objects together with their owner, and at the latest before Python ends.
+
+    Later PETSc could not free those that are written in Python.
+    """
+    weakref.finalize(owner, _destroy, objects)
+
+
+def _destroy(objects: tuple[Any, ...]) -> None:
+    for item in objects:
+        item.destroy()
 
 
 @contextlib.contextmanager

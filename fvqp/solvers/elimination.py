@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from scipy.linalg import lu_factor, lu_solve
 
 from fvqp.errors import ConvergenceError
-from fvqp.petsc import PETSc, weakly
+from fvqp.petsc import PETSc, destroyed_with, weakly
 
 Floats = NDArray[np.float64]
 
@@ -150,6 +150,7 @@ class ShiftedSolver:
         self._ksp.getPC().setType("none")
         self._ksp.setFromOptions()
         self._right, self._solution = self._matrix.createVecs()
+        destroyed_with(self, self._ksp, self._matrix, self._right, self._solution)
 
     def forget(self) -> None:
         """The system has changed: no factorization of it is of use any more."""

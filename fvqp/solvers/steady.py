@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fvqp.errors import ConvergenceError
-from fvqp.petsc import PETSc, weakly
+from fvqp.petsc import PETSc, destroyed_with, weakly
 from fvqp.solvers.elimination import ShiftedSolver, defaults
 from fvqp.solvers.rate_equations import NEGLIGIBLE, RateEquations, updated
 
@@ -97,6 +97,7 @@ class SteadySolver:
         self._snes.setTolerances(max_it=max_iterations)
         with defaults("fvqp_steady_", {"snes_linesearch_type": "basic"}):
             self._snes.setFromOptions()
+        destroyed_with(self, self._snes, self._y)
 
     def solve(self, guess: Floats) -> Steady:
         """The steady state that steps from a guess lead to.

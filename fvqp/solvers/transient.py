@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fvqp.errors import ConvergenceError
-from fvqp.petsc import PETSc, weakly
+from fvqp.petsc import PETSc, destroyed_with, weakly
 from fvqp.solvers.elimination import ShiftedSolver, defaults
 from fvqp.solvers.rate_equations import RateEquations, outside
 
@@ -142,6 +142,7 @@ class Transient:
         ):
             ts.setFromOptions()
         self.method = ts.getType()
+        destroyed_with(self, pc, ts, matrix, self._u, self._allowed)
 
     def run(
         self,

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from rate_problems import Chain
@@ -133,3 +138,14 @@ def test_collapse_names_what_is_fastest():
     chain = Broken(pump=0.3)
     with pytest.raises(ConvergenceError, match=r"steps collapse at time .*unknown \d of point"):
         list(Transient(chain).run(start(chain) + 1e-3, [10.0]))
+
+
+def test_solvers_that_live_to_the_end():
+    """Python ends well with a solver that nobody dropped."""
+    program = (
+        "from rate_problems import Chain; from fvqp.solvers.transient import Transient; "
+        "chain = Chain(0.3); kept = Transient(chain); list(kept.run(2.0 * chain.steady(), [1.0]))"
+    )
+    paths = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    environment = os.environ | {"PYTHONPATH": paths}
+    subprocess.run([sys.executable, "-c", program], env=environment, check=True, capture_output=True)
