@@ -9,13 +9,12 @@ from __future__ import annotations
 import numpy as np
 from mpi4py import MPI
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
 
 from fvqp.errors import CaseError, ConvergenceError
 from fvqp.solvers.krylov import correct, reason_name
 from fvqp.solvers.linear import LinearSolver
 from fvqp.solvers.numbering import Numbering
-from fvqp.transport.geometry import cell_pattern
+from fvqp.transport.diffusive_limit import DiffusiveLimit
 from fvqp.transport.streaming import Streaming
 
 Floats = NDArray[np.float64]
@@ -50,22 +49,14 @@ class StreamingSolver:
         self.tolerance = tolerance
         self.iterations = 0
         layout = streaming.layout
-        indptr, indices, self._diagonal, self._entries = cell_pattern(layout.n_owned, layout.face_cells)
+        self._limit = DiffusiveLimit(streaming, np.ones((1, streaming.n_energies)))
         self._diffusion = LinearSolver(
-            indptr,
-            indices,
+            self._limit.indptr,
+            self._limit.indices,
             Numbering(layout.comm, layout.n_owned, layout.global_id),
             symmetric=True,
             tolerance=1e-8,
             prefix="fvqp_streaming_diffusion_",
-        )
-        self._nnz = len(indices)
-        n_faces = len(layout.face_cells)
-        cells = layout.face_cells.ravel()
-        mine = (cells >= 0) & (cells < layout.n_owned)
-        faces = np.repeat(np.arange(n_faces), 2)
-        self._beside = csr_matrix(
-            (np.ones(mine.sum()), (cells[mine], faces[mine])), shape=(layout.n_owned, n_faces)
         )
 
     def solve(
@@ -113,7 +104,8 @@ class StreamingSolver:
 
         accelerated = layout.comm.allreduce(bool(np.any(scattering > 0.0)), MPI.LOR)
         if accelerated:
-            self._diffusion.set_matrix(self._diffusion_matrix(removal, total), reuse=True)
+            self._limit.set_rate(total)
+            self._diffusion.set_matrix(self._limit.matrix(removal[:n]), reuse=True)
         capacity = streaming.capacity * scattering[:n]
 
         def precondition(r: Floats) -> Floats:
@@ -168,20 +160,7 @@ class StreamingSolver:
         shape = (self.streaming.layout.n_cells, self.streaming.n_energies)
         if rows.ndim != 2 or rows.shape[0] not in (1, shape[0]) or rows.shape[1] not in (1, shape[1]):
             raise CaseError(f"implicit streaming: rates of {what} have shape {rows.shape}, needed is {shape}")
-        if not np.all(np.isfinite(rows)) or np.any(rows < 0.0):
+        bad = not np.all(np.isfinite(rows)) or bool(np.any(rows < 0.0))
+        if self.streaming.layout.comm.allreduce(bad, MPI.LOR):
             raise CaseError(f"implicit streaming: rates of {what} must be finite and not negative")
         return np.ascontiguousarray(np.broadcast_to(rows, shape))
-
-    def _diffusion_matrix(self, removal: Floats, total: Floats) -> Floats:
-        conductance = self.streaming.diffusion(total)
-        values = np.zeros((self._nnz, conductance.shape[1]))
-        for column in (1, 3):
-            there = self._entries[:, column] >= 0
-            values[self._entries[there, column]] = -conductance[there]
-        values[self._diagonal] = (
-            self._beside @ conductance + self.streaming.capacity * removal[: self.streaming.layout.n_owned]
-        )
-        # Energies without any speed or loss in a cell have nothing to diffuse: their equation is x = 0.
-        empty = values[self._diagonal] == 0.0
-        values[self._diagonal] += empty
-        return values

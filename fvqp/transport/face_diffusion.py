@@ -30,7 +30,6 @@ class FaceDiffusion:
         face_cells, area, distance: see `Layout`.
         g, speed: ``(n_cells or 1, energy)`` states × speed, and speed.
         gates: faces that return particles.
-        bath: ``(wall faces, energy)`` mean occupation that baths send in, in the order of the gates.
     """
 
     def __init__(
@@ -41,7 +40,6 @@ class FaceDiffusion:
         g: Floats,
         speed: Floats,
         gates: Gates,
-        bath: Floats,
     ) -> None:
         self._cells = face_cells
         self._area = area
@@ -53,19 +51,15 @@ class FaceDiffusion:
         self._inside = np.stack([np.ones(len(area), bool), ~outside], axis=1)
         self._gates = gates
         self._gate_resistance = self._of_gates()
-        self._bath = bath
 
     def blend(self, mean: Floats, scattering: Floats) -> Blend:
         """Share of the diffusive occupation at faces and its value.
 
         Args:
-            mean: ``(n_faces, 2, energy)`` means over directions straight behind the face; what stands outside
-                a wall is replaced by its bath.
+            mean: ``(n_faces, 2, energy)`` means over directions straight behind the face, baths beyond walls.
             scattering: ``(n_cells or 1, energy)`` rate.
         """
         depth, resistance = self._depths(scattering)
-        walls = self._gates.wall >= 0
-        mean[self._gates.face[walls], 1] = self._bath
         # Behind a wall a cell of the same depth is supposed.
         total = np.where(self._inside[:, 1, None], depth[:, 0] + depth[:, 1], 2.0 * depth[:, 0])
         share = diffusive_share(total)

@@ -9,10 +9,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from fvqp.errors import CaseError, MeshError
 from fvqp.mesh import Mesh
+from fvqp.mesh.distribute import raise_together
 from fvqp.mesh.orthogonality import projections
 from fvqp.transport.directions import FULL, SAME, Directions
 from fvqp.transport.geometry import least_squares
-from fvqp.transport.streaming import Barrier, Layout, Scheme, Streaming
+from fvqp.transport.layout import Barrier, Layout
+from fvqp.transport.streaming import Scheme, Streaming
 from fvqp.transport.walls import Interface, Wall
 
 Floats = NDArray[np.float64]
@@ -74,12 +76,14 @@ def _layout(mesh: Mesh, directions: Directions) -> Layout:
     cosine[np.abs(cosine) < ALONG] = 0.0
     inside = mesh.face_cells >= 0
     distance, lateral = projections(mesh)
+    problem = None
     if np.any(distance <= 0.0):
         face = int(np.argmax((distance <= 0.0).any(axis=1)))
-        raise MeshError(
+        problem = (
             f"{mesh.name}: the centroid of a cell does not lie behind its face at "
             f"{np.array2string(mesh.face_centroid[face], precision=4)} m; remesh without concave cells"
         )
+    raise_together(mesh.comm, problem)
     offset = mesh.face_centroid[:, None, :] - mesh.centroid[np.where(inside, mesh.face_cells, 0)]
     offset[~inside] = 0.0
     return Layout(

@@ -14,7 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 from fvqp.errors import CaseError
 from fvqp.transport.directions import RadialDirections
 from fvqp.transport.geometry import Gradient
-from fvqp.transport.streaming import Barrier, Layout, Scheme, Streaming
+from fvqp.transport.layout import Barrier, Layout
+from fvqp.transport.streaming import Scheme, Streaming
 from fvqp.transport.walls import Wall
 
 Floats = NDArray[np.float64]

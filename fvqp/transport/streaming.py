@@ -7,8 +7,7 @@ consistent units of length and time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Literal
 
@@ -20,7 +19,7 @@ from fvqp.errors import CaseError
 from fvqp.transport import streaming_kernels as kernels
 from fvqp.transport.directions import FULL, Directions, RadialDirections
 from fvqp.transport.face_diffusion import FaceDiffusion
-from fvqp.transport.geometry import Gradient
+from fvqp.transport.layout import Barrier, Layout, faces_of_cells
 from fvqp.transport.streaming_kernels import Blend, Faces, Gates, Turning
 from fvqp.transport.walls import Wall
 
@@ -33,66 +32,6 @@ Scheme = Literal["upwind", "linear", "limited"]
 BLOCK_BYTES = 1 << 22
 #: States × speed that differ by less across a face, relatively, differ by rounding.
 LEVEL = 1e-12
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Cells and faces as streaming sees them, whatever they are in space.
-
-    Attributes:
-        comm: ranks that hold the cells; ``n_owned`` of the ``n_cells`` are this rank's.
-        global_id: ``(n_cells,)`` number of a cell on all ranks.
-        exchange: fills the ghost rows of ``a[n_cells, ...]`` in place.
-        volume: ``(n_cells,)``.
-        face_cells, area: ``(n_faces, 2)`` with −1 outside, ``(n_faces,)``.
-        projected: ``(n_faces, M)`` area × cosine of direction and normal from cell 0 to cell 1.
-        offset: ``(n_faces, 2, dim)`` from the centroids of cells to that of the face.
-        distance: ``(n_faces, 2)`` from the centroids to the plane of the face.
-        lateral: ``(n_faces, 2, dim)`` from the centroid to the point straight behind that of the face.
-        gradient: least-squares weights of the owned cells, exact for linear fields.
-        reversal: ``(M,)`` for every direction the one of opposite motion in space or radius.
-        curvature: ``(n_cells,)`` outer minus inner area of shells; empty on meshes.
-        spread: bound on a face value over that of its cell, if a linear occupation of the cell is positive at
-            all of its faces.
-    """
-
-    comm: MPI.Comm
-    n_owned: int
-    n_cells: int
-    global_id: NDArray[np.integer]
-    exchange: Callable[[NDArray], None]
-    volume: Floats
-    face_cells: Ints
-    area: Floats
-    projected: Floats
-    offset: Floats
-    distance: Floats
-    lateral: Floats
-    gradient: Gradient
-    reversal: Ints
-    curvature: Floats
-    spread: float
-
-
-@dataclass(frozen=True)
-class Barrier:
-    """Faces that return particles: those of one wall, or one interface inside.
-
-    Attributes:
-        faces: their numbers.
-        wall: number of the wall, −1 inside.
-        transmission: scalar or ``(energy,)``.
-        specularity: share of the returned particles that is reflected.
-        images: ``(n, M)`` reflections of directions.
-        image: ``(faces,)`` the row of each face; of no consequence if nothing is reflected.
-    """
-
-    faces: Ints
-    wall: int
-    transmission: ArrayLike
-    specularity: float
-    images: Ints
-    image: Ints
 
 
 class Streaming:
@@ -145,12 +84,18 @@ class Streaming:
             layout.volume[: layout.n_owned, None]
             * np.where(self.states > 0.0, self.states, 1.0)[: layout.n_owned]
         )
+        # All ranks exchange the same blocks of gradients.
+        gradient_bytes = 8 * layout.n_cells * layout.offset.shape[2] * self.n_energies
+        block = max(1, min(directions.count, BLOCK_BYTES // gradient_bytes))
+        self._block = int(layout.comm.allreduce(block, MPI.MIN))
+        self._oblique = bool(layout.comm.allreduce(bool(np.any(layout.lateral)), MPI.LOR))
         gates, gate_of = self._gates(walls, barriers)
-        pointer, of_cell = _faces_of_cells(layout)
+        pointer, of_cell = faces_of_cells(layout)
         self._faces = Faces(
             layout.face_cells, layout.area, layout.projected, layout.offset, gate_of, pointer, of_cell
         )
         self._gate = gates
+        self._bath = self._bath_means(gates)
         self._turning = _turning(directions, layout)
         self._diffusion = FaceDiffusion(
             layout.face_cells,
@@ -159,7 +104,6 @@ class Streaming:
             self.g,
             self.speed,
             gates,
-            self._bath_means(gates),
         )
 
     # -- streaming
@@ -246,16 +190,6 @@ class Streaming:
         kernels.sweep(self._faces, self._gate, self._turning, self.g, self.capacity, order, removal, q, x)
         return x[: self.layout.n_owned]
 
-    def diffusion(self, rate: Floats) -> Floats:
-        """Conductances ``(n_faces, energy)`` to which streaming tends where particles scatter at ``rate``.
-
-        Between the two cells of a face, or from a cell to the bath behind a wall; volume per time.
-
-        Args:
-            rate: ``(n_cells or 1, energy)`` of all that ends a free path.
-        """
-        return self._diffusion.conductance(rate)
-
     @property
     def circles(self) -> int:
         """Number of faces, summed over directions, at which sweeps of this rank lag: cells in a circle."""
@@ -266,6 +200,40 @@ class Streaming:
         order = np.empty((self.directions.count, self.layout.n_owned), np.int32)
         broken = kernels.downstream(self._faces, self.layout.n_owned, order)
         return order, broken
+
+    # -- diffusion
+
+    def conductance(self, rate: Floats) -> Floats:
+        """Conductances ``(n_faces, energy)`` to which streaming tends where particles scatter at ``rate``.
+
+        Between the two cells of a face, or from a cell to the bath behind a wall; volume per time.
+
+        Args:
+            rate: ``(n_cells or 1, energy)`` of all that ends a free path.
+        """
+        return self._diffusion.conductance(rate)
+
+    def beside(self, mean: Floats) -> Floats:
+        """``mean[n_cells, energy]`` straight behind both sides of faces, and in baths.
+
+        ``(n_faces, 2, energy)``; ghosts must be up to date.
+        """
+        layout = self.layout
+        out = np.stack([mean[layout.face_cells[:, 0]], mean[layout.face_cells[:, 1]]], axis=1)
+        if self._oblique:
+            slope = np.empty((layout.n_cells, 1, layout.offset.shape[2], self.n_energies))
+            self._gradients(np.ascontiguousarray(mean[:, None, :]), np.zeros(1, np.int32), 0, False, slope)
+            out += np.einsum("fsd,fsde->fse", layout.lateral, slope[layout.face_cells, 0])
+        walls = self._gate.wall >= 0
+        out[self._gate.face[walls], 1] = self._bath
+        return out
+
+    def by_wall(self, flux: Floats) -> Floats:
+        """Sums of ``flux[n_faces, energy]`` over the faces of each wall, ``(walls, energy)``."""
+        out = np.zeros((len(self.walls), self.n_energies))
+        outer = self._gate.wall >= 0
+        np.add.at(out, self._gate.wall[outer], flux[self._gate.face[outer]])
+        return out
 
     # -- parts
 
@@ -283,8 +251,7 @@ class Streaming:
         if self.scheme == "upwind":
             yield 0, np.empty((layout.n_cells, count, 0, self.n_energies))
             return
-        dim = layout.offset.shape[2]
-        block = max(1, min(count, BLOCK_BYTES // (8 * layout.n_cells * dim * self.n_energies)))
+        dim, block = layout.offset.shape[2], self._block
         room = np.empty(layout.n_cells * block * dim * self.n_energies)
         for start in range(0, count, block):
             shape = (layout.n_cells, min(block, count - start), dim, self.n_energies)
@@ -300,14 +267,8 @@ class Streaming:
     def _blend(self, f: Floats, scattering: Floats | None) -> Blend:
         if scattering is None:
             return Blend(np.empty((0, 0)), np.empty((0, 0, 0)), np.empty((0, 0, 0)))
-        layout = self.layout
-        mean = self.directions.mean(f)
-        straight = np.stack([mean[layout.face_cells[:, 0]], mean[layout.face_cells[:, 1]]], axis=1)
-        if np.any(layout.lateral):
-            slope = np.empty((layout.n_cells, 1, layout.offset.shape[2], self.n_energies))
-            self._gradients(np.ascontiguousarray(mean[:, None, :]), np.zeros(1, np.int32), 0, False, slope)
-            straight += np.einsum("fsd,fsde->fse", layout.lateral, slope[layout.face_cells, 0])
-        return self._diffusion.blend(straight, np.atleast_2d(np.asarray(scattering, dtype=np.float64)))
+        mean = self.beside(self.directions.mean(f))
+        return self._diffusion.blend(mean, np.atleast_2d(np.asarray(scattering, dtype=np.float64)))
 
     def _gates(self, walls: dict[str, Wall], barriers: Sequence[Barrier]) -> tuple[Gates, Ints]:
         """Walls, interfaces and steps of states × speed."""
@@ -393,15 +354,6 @@ def _rows(what: str, values: ArrayLike, n_cells: int) -> Floats:
     if not np.all(np.isfinite(rows)) or np.any(rows < 0.0):
         raise CaseError(f"streaming: {what} must be finite and not negative")
     return np.ascontiguousarray(rows)
-
-
-def _faces_of_cells(layout: Layout) -> tuple[Ints, Ints]:
-    faces = np.tile(np.arange(len(layout.face_cells), dtype=np.int32), 2)
-    cells = layout.face_cells.T.ravel()
-    order = np.argsort(cells, kind="stable")
-    order = order[cells[order] >= 0]
-    counts = np.bincount(cells[order], minlength=layout.n_cells)
-    return np.concatenate([[0], np.cumsum(counts)]).astype(np.int32), faces[order]
 
 
 def _turning(directions: Directions, layout: Layout) -> Turning:

@@ -1,0 +1,85 @@
+"""Cells and faces as streaming sees them, whatever they are in space."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from mpi4py import MPI
+from numpy.typing import ArrayLike, NDArray
+
+from fvqp.transport.geometry import Gradient
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Cells and faces of one rank, of a mesh or of shells.
+
+    Attributes:
+        comm: ranks that hold the cells; ``n_owned`` of the ``n_cells`` are this rank's.
+        global_id: ``(n_cells,)`` number of a cell on all ranks.
+        exchange: fills the ghost rows of ``a[n_cells, ...]`` in place.
+        volume: ``(n_cells,)``.
+        face_cells, area: ``(n_faces, 2)`` with −1 outside, ``(n_faces,)``.
+        projected: ``(n_faces, M)`` area × cosine of direction and normal from cell 0 to cell 1.
+        offset: ``(n_faces, 2, dim)`` from the centroids of cells to that of the face.
+        distance: ``(n_faces, 2)`` from the centroids to the plane of the face.
+        lateral: ``(n_faces, 2, dim)`` from the centroid to the point straight behind that of the face.
+        gradient: least-squares weights of the owned cells, exact for linear fields.
+        reversal: ``(M,)`` for every direction the one of opposite motion in space or radius.
+        curvature: ``(n_cells,)`` outer minus inner area of shells; empty on meshes.
+        spread: bound on a face value over that of its cell, if a linear occupation of the cell is positive at
+            all of its faces.
+    """
+
+    comm: MPI.Comm
+    n_owned: int
+    n_cells: int
+    global_id: NDArray[np.integer]
+    exchange: Callable[[NDArray], None]
+    volume: Floats
+    face_cells: Ints
+    area: Floats
+    projected: Floats
+    offset: Floats
+    distance: Floats
+    lateral: Floats
+    gradient: Gradient
+    reversal: Ints
+    curvature: Floats
+    spread: float
+
+
+@dataclass(frozen=True)
+class Barrier:
+    """Faces that return particles: those of one wall, or one interface inside.
+
+    Attributes:
+        faces: their numbers.
+        wall: number of the wall, −1 inside.
+        transmission: scalar or ``(energy,)``.
+        specularity: share of the returned particles that is reflected.
+        images: ``(n, M)`` reflections of directions.
+        image: ``(faces,)`` the row of each face; of no consequence if nothing is reflected.
+    """
+
+    faces: Ints
+    wall: int
+    transmission: ArrayLike
+    specularity: float
+    images: Ints
+    image: Ints
+
+
+def faces_of_cells(layout: Layout) -> tuple[Ints, Ints]:
+    """CSR pair of the faces of every cell."""
+    faces = np.tile(np.arange(len(layout.face_cells), dtype=np.int32), 2)
+    cells = layout.face_cells.T.ravel()
+    order = np.argsort(cells, kind="stable")
+    order = order[cells[order] >= 0]
+    counts = np.bincount(cells[order], minlength=layout.n_cells)
+    return np.concatenate([[0], np.cumsum(counts)]).astype(np.int32), faces[order]
