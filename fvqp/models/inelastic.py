@@ -4,9 +4,9 @@ The equations are those of `fvqp.models.kinetics` less the collision integral,
 
     b − A x − c I_L(f_L) = 0,
 
-with the capacity ``c = σ V/ξ²`` of a cell. They are solved by Newton's method; its linear systems by GMRES,
-preconditioned by the transport operator of every energy with the loss rate of collisions on its diagonal
-(theory: electron_electron).
+with the capacity ``c = σ V/ξ²`` of a cell. They are solved by Newton's method; its linear systems by flexible
+GMRES, preconditioned by the transport operator of every energy with the loss rate of collisions on its
+diagonal, and by the diffusion of heat that this leaves (theory: electron_electron).
 """
 
 from __future__ import annotations

@@ -283,7 +283,7 @@ class UsadelProblem:
         stored = 10 if self.gap.follows_bias else sources * components
         block = 90 * components**2
         if self.inelastic is not None:
-            return 8.0 * n * self.grid.n * (stored + block + components * RESTART)
+            return 8.0 * n * self.grid.n * (stored + block + 2 * components * RESTART)
         return 8.0 * n * (self.grid.n * stored + min(BLOCK, self.grid.n) * block)
 
     # -- observables

@@ -29,7 +29,7 @@ FULL_STEPS = 8
 """Newton steps that are tried in full before they are cut back."""
 
 RESTART = 60
-"""Basis vectors of GMRES."""
+"""Basis vectors of flexible GMRES, and as many preconditioned ones."""
 
 _REASONS = {
     value: name
@@ -215,15 +215,16 @@ def read_options() -> None:
         stack.callback(tangent.destroy)
         tangent.setOptionsPrefix(f"{PREFIX}tangent_")
         for ksp in (snes.getKSP(), tangent):
-            ksp.setType("gmres")
+            ksp.setType("fgmres")
             ksp.getPC().setType("none")
         snes.setFromOptions()
         tangent.setFromOptions()
 
 
 def _configure(ksp: PETSc.KSP, system: System, rtol: float) -> None:
-    ksp.setType("gmres")
-    # On the right, so that what GMRES makes small is the residual itself.
+    # Flexible, since a preconditioner that iterates is not quite linear; on the right, so that what GMRES
+    # makes small is the residual itself.
+    ksp.setType("fgmres")
     ksp.setPCSide(PETSc.PC.Side.RIGHT)
     ksp.setGMRESRestart(RESTART)
     ksp.setTolerances(rtol=rtol, atol=0.0, max_it=5 * RESTART)
