@@ -21,6 +21,8 @@ Floats = NDArray[np.float64]
 
 #: Solves of the residual that are tried before giving up.
 PASSES = 5
+#: Collisions a crossing of a cell below which the preconditioner treats it as one with that many.
+TRANSPARENT = 1e-3
 #: Relative error of gains and losses in floating point, a sum over directions included.
 ROUNDING = 16.0 * np.finfo(np.float64).eps
 
@@ -104,7 +106,11 @@ class StreamingSolver:
 
         accelerated = layout.comm.allreduce(bool(np.any(scattering > 0.0)), MPI.LOR)
         if accelerated:
-            self._limit.set_rate(total)
+            # Diffusion has no meaning in transparent cells; it only must not be without bounds there.
+            bounded = total.copy()
+            np.maximum(bounded[:n], TRANSPARENT * streaming.crossing_rate(), out=bounded[:n])
+            layout.exchange(bounded)
+            self._limit.set_rate(bounded)
             self._diffusion.set_matrix(self._limit.matrix(removal[:n]), reuse=True)
         capacity = streaming.capacity * scattering[:n]
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fvqp.transport.directions import FULL
 from fvqp.transport.streaming_kernels import Blend, Gates
 
 Floats = NDArray[np.float64]
@@ -30,6 +29,7 @@ class FaceDiffusion:
         face_cells, area, distance: see `Layout`.
         g, speed: ``(n_cells or 1, energy)`` states × speed, and speed.
         gates: faces that return particles.
+        half_range: ``(n_faces,)`` share of isotropic particles, a quarter, that a unit of area passes.
     """
 
     def __init__(
@@ -40,6 +40,7 @@ class FaceDiffusion:
         g: Floats,
         speed: Floats,
         gates: Gates,
+        half_range: Floats,
     ) -> None:
         self._cells = face_cells
         self._area = area
@@ -50,29 +51,44 @@ class FaceDiffusion:
         # Nothing resists in the bath.
         self._inside = np.stack([np.ones(len(area), bool), ~outside], axis=1)
         self._gates = gates
+        self._half = half_range
+        self._passing = np.ones(np.broadcast_shapes((len(area), 1, 1), self._g.shape))
+        self._passing[gates.face] = self._gate_shares()
         self._gate_resistance = self._of_gates()
 
-    def blend(self, mean: Floats, scattering: Floats) -> Blend:
+    def blend(self, mean: Floats, arriving: Floats, scattering: Floats) -> Blend:
         """Share of the diffusive occupation at faces and its value.
 
         Args:
             mean: ``(n_faces, 2, energy)`` means over directions straight behind the face, baths beyond walls.
+            arriving: ``(n_faces, 2, energy)`` half-range flux out of either side by the values upstream,
+                relative to states × speed; nothing beyond walls.
             scattering: ``(n_cells or 1, energy)`` rate.
         """
-        depth, resistance = self._depths(scattering)
-        # Behind a wall a cell of the same depth is supposed.
-        total = np.where(self._inside[:, 1, None], depth[:, 0] + depth[:, 1], 2.0 * depth[:, 0])
-        share = diffusive_share(total)
-        through = np.divide(share, resistance, out=np.zeros_like(share), where=resistance > 0.0)
-        flux = through * (mean[:, 0] - mean[:, 1])
-        tilt = np.zeros_like(mean)
-        np.divide(3.0 * flux[:, None, :], self._g, out=tilt, where=self._g > 0.0)
-        drop = np.zeros_like(mean)
-        np.multiply(depth, tilt, out=drop, where=tilt != 0.0)
-        at_face = share[:, None, :] * mean
-        at_face[:, 0] -= drop[:, 0]
-        at_face[:, 1] += drop[:, 1]
-        return Blend(share, at_face, tilt)
+        depth, _ = self._depths(scattering)
+        share = diffusive_share(2.0 * depth)
+        share[~self._inside] = 0.0
+        walls = self._gates.face[self._gates.wall >= 0]
+        arriving[walls, 1] = self._half[walls, None] * mean[walls, 1]
+        half = self._half[:, None, None]
+        # A wall behind which the bath stands, of the same resistance as the half cell, emits A φ + (1 − A) of
+        # what comes in.
+        resistance = 3.0 * depth + 0.5 / half
+        emits = 1.0 / (half * resistance)
+        kept = (1.0 - share) + share * emits
+        sent = share * (1.0 - emits)
+        source = (1.0 - share) * arriving + share * half * emits * mean
+        passing = self._passing
+        both = sent * passing
+        total = kept[:, 0] * kept[:, 1] + kept[:, 0] * both[:, 1] + kept[:, 1] * both[:, 0]
+        across = source[:, ::-1] * both + source * (kept[:, ::-1] + both[:, ::-1])
+        # Where nothing moves, nothing arrives either, and any value will do.
+        out = np.divide(across, total[:, None], out=np.zeros_like(across), where=total[:, None] > 0.0)
+        incoming = (out + passing * (out[:, ::-1] - out)) / half
+        current = (mean - incoming) / resistance
+        at_face = mean - 3.0 * np.where(np.isfinite(depth), depth, 0.0) * current
+        tilt = 3.0 * current * np.array([1.0, -1.0])[:, None]
+        return Blend(share, share * at_face, share * tilt)
 
     def conductance(self, rate: Floats) -> Floats:
         """Area over resistance of every face, ``(n_faces, energy)``; 0 on closed ones."""
@@ -94,15 +110,19 @@ class FaceDiffusion:
         resistance[self._gates.face] += self._gate_resistance
         return depth, resistance
 
+    def _gate_shares(self) -> Floats:
+        """Share of what arrives at a gate that passes, from either side, ``(K, 2, energy)``."""
+        gates = self._gates
+        g = np.broadcast_to(self._g, self._passing.shape)[gates.face]
+        return np.divide(gates.passing[:, None, :], g, out=np.zeros(g.shape), where=g > 0.0)
+
     def _of_gates(self) -> Floats:
         """Resistance of gates themselves: Marshak's, for currents that are not small."""
         gates = self._gates
-        g = np.broadcast_to(self._g, (len(self._area), *self._g.shape[1:]))[gates.face]
-        g = np.where(self._inside[gates.face][:, :, None], g, np.inf)
-        share = np.divide(gates.passing[:, None, :], g, out=np.zeros(g.shape), where=g > 0.0).sum(axis=1)
-        quarter = gates.norm[:, :1] / (FULL * self._area[gates.face, None])
+        share = np.where(self._inside[gates.face][:, :, None], self._passing[gates.face], 0.0).sum(axis=1)
         out = np.full(gates.passing.shape, np.inf)
-        np.divide(1.0 - 0.5 * share, quarter * gates.passing, out=out, where=gates.passing > 0.0)
+        through = self._half[gates.face, None] * gates.passing
+        np.divide(1.0 - 0.5 * share, through, out=out, where=gates.passing > 0.0)
         return np.asarray(np.maximum(out, 0.0))
 
     def _beside(self, cells: Floats) -> Floats:

@@ -32,8 +32,8 @@ class Layout:
         gradient: least-squares weights of the owned cells, exact for linear fields.
         reversal: ``(M,)`` for every direction the one of opposite motion in space or radius.
         curvature: ``(n_cells,)`` outer minus inner area of shells; empty on meshes.
-        spread: bound on a face value over that of its cell, if a linear occupation of the cell is positive at
-            all of its faces.
+        spread: ``(n_cells,)`` bound on a face value over that of its cell, if a linear occupation of the cell
+            is positive at all of its faces.
     """
 
     comm: MPI.Comm
@@ -51,7 +51,7 @@ class Layout:
     gradient: Gradient
     reversal: Ints
     curvature: Floats
-    spread: float
+    spread: Floats
 
 
 @dataclass(frozen=True)

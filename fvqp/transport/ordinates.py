@@ -33,6 +33,7 @@ def mesh_streaming(
     elsewhere: Wall | None = None,
     interfaces: Sequence[Interface] = (),
     states: ArrayLike | None = None,
+    medium: Ints | None = None,
     scheme: Scheme = "limited",
 ) -> Streaming:
     """Streaming on the rank's part of a mesh. Collective.
@@ -45,6 +46,8 @@ def mesh_streaming(
         walls: by name of an outer boundary.
         elsewhere: the wall at outer faces that ``walls`` does not name.
         interfaces: between regions; other faces between regions let everything through.
+        medium: ``(n_cells,)`` number of the medium of every cell. Gradients take in cells of the same medium
+            only; needed where rates of scattering jump by orders of magnitude. None if there is one medium.
 
     Raises:
         CaseError: an outer face without a wall, or with two; a specular wall that the directions cannot
@@ -68,10 +71,17 @@ def mesh_streaming(
     inner = np.concatenate([b.faces for b in barriers if b.wall < 0] or [np.empty(0, np.int32)])
     if mesh.comm.allreduce(int(len(inner) - len(np.unique(inner)))):
         raise CaseError("streaming: two interfaces share faces; name regions that do not overlap")
-    return Streaming(_layout(mesh, directions), directions, speed, states, dict(walls), barriers, scheme)
+    return Streaming(
+        _layout(mesh, directions, medium), directions, speed, states, dict(walls), barriers, scheme
+    )
 
 
-def _layout(mesh: Mesh, directions: Directions) -> Layout:
+def _layout(mesh: Mesh, directions: Directions, medium: Ints | None) -> Layout:
+    media = np.zeros(mesh.n_cells, np.int32) if medium is None else np.asarray(medium, dtype=np.int32)
+    if media.shape != (mesh.n_cells,):
+        raise CaseError(
+            f"streaming: media must be numbered by cell, {mesh.n_cells}, found shape {media.shape}"
+        )
     cosine = mesh.face_normal @ directions.vectors.T
     cosine[np.abs(cosine) < ALONG] = 0.0
     inside = mesh.face_cells >= 0
@@ -99,10 +109,10 @@ def _layout(mesh: Mesh, directions: Directions) -> Layout:
         offset=np.ascontiguousarray(offset),
         distance=np.where(inside, distance, 0.0),
         lateral=lateral,
-        gradient=least_squares(mesh, np.zeros(mesh.n_cells, np.int32), np.empty(0, np.int32)),
+        gradient=least_squares(mesh, media, np.empty(0, np.int32)),
         reversal=directions.inverse(),
         curvature=np.empty(0),
-        spread=mesh.dim + 1.0,
+        spread=np.full(mesh.n_cells, mesh.dim + 1.0),
     )
 
 

@@ -118,7 +118,7 @@ def radial_streaming(
         gradient=_gradient(shells.centroid, full=not hollow),
         reversal=reversal,
         curvature=np.diff(shells.area),
-        spread=1.0 + float(np.max(_longer(shells.radii, shells.centroid))),
+        spread=_spread(shells),
     )
     walls = {"outer": outer}
     barriers = [_barrier(n - 1, 0, outer, directions)]
@@ -128,10 +128,11 @@ def radial_streaming(
     return Streaming(layout, directions, speed, states, walls, barriers, scheme)
 
 
-def _longer(radii: Floats, centroid: Floats) -> Floats:
-    """Ratio of the two distances between the centroid and the bounds of every shell, 1 or larger."""
-    ratio = (radii[1:] - centroid) / (centroid - radii[:-1])
-    return np.maximum(ratio, 1.0 / ratio)
+def _spread(shells: Shells) -> Floats:
+    """Bound of values at faces and between directions over that of a shell, if none is negative."""
+    inward, outward = shells.centroid - shells.radii[:-1], shells.radii[1:] - shells.centroid
+    at_inner = np.where(shells.radii[:-1] > 0.0, inward / outward, 0.0)
+    return 1.0 + np.maximum(np.maximum(at_inner, outward / inward), 1.0)
 
 
 def _nothing(a: NDArray) -> None:

@@ -97,13 +97,10 @@ class Streaming:
         self._gate = gates
         self._bath = self._bath_means(gates)
         self._turning = _turning(directions, layout)
+        half = np.maximum(layout.projected, 0.0) @ directions.weights
+        half = np.divide(half, FULL * layout.area, out=np.full(len(half), 0.25), where=layout.area > 0.0)
         self._diffusion = FaceDiffusion(
-            layout.face_cells,
-            layout.area,
-            layout.distance,
-            self.g,
-            self.speed,
-            gates,
+            layout.face_cells, layout.area, layout.distance, self.g, self.speed, gates, half
         )
 
     # -- streaming
@@ -128,10 +125,12 @@ class Streaming:
         layout = self.layout
         f = self._checked(f)
         n_directions = self.directions.count
-        blend = self._blend(f, scattering)
         rate = np.empty((layout.n_owned, n_directions, self.n_energies)) if out is None else out
         rate[:] = 0.0
         leaving = np.zeros((len(self._gate.face), n_directions, self.n_energies))
+        blend = Blend(np.empty((0, 0, 0)), np.empty((0, 0, 0)), np.empty((0, 0, 0)))
+        if scattering is not None:
+            blend = self._blend(f, scattering)
         for start, slope in self._slopes(f):
             kernels.cross(self._faces, self.g, blend, f, slope, start, leaving, rate)
         lost = np.zeros((len(self.walls), self.n_energies))
@@ -151,12 +150,8 @@ class Streaming:
         nothing = np.zeros((self.layout.n_cells, self.directions.count, self.n_energies))
         return self.rates(nothing)[0]
 
-    def largest_step(self) -> float:
-        """Longest explicit Euler step with which occupations stay within their range, on all ranks.
-
-        With gradients a face value may be larger than that of its cell, which makes steps shorter (theory:
-        streaming, Eq. streaming-step). It says nothing on rates with ``scattering``.
-        """
+    def crossing_rate(self) -> Floats:
+        """Rate at which a cell without inflow empties in its fastest direction, ``(n_owned, energy)``."""
         layout = self.layout
         out = np.zeros((layout.n_cells + 1, self.directions.count))
         np.add.at(out, layout.face_cells[:, 0], np.maximum(layout.projected, 0.0))
@@ -164,12 +159,19 @@ class Streaming:
         out = out[: layout.n_owned]
         if len(layout.curvature):
             out += layout.curvature[: layout.n_owned, None] * self._turning.after
-        ratio = self.g[: layout.n_owned] / self.capacity if len(self.g) > 1 else self.g / self.capacity
-        fastest = float(np.max(out.max(axis=1)[:, None] * ratio, initial=0.0))
+        return np.asarray(out.max(axis=1)[:, None] * self.g[: layout.n_owned] / self.capacity)
+
+    def largest_step(self) -> float:
+        """Longest explicit Euler step with which occupations stay within their range, on all ranks.
+
+        With gradients a face value may be larger than that of its cell, which makes steps shorter (theory:
+        streaming, Eq. streaming-step). It says nothing on rates with ``scattering``.
+        """
+        layout = self.layout
+        spread = 1.0 if self.scheme == "upwind" else layout.spread[: layout.n_owned, None]
+        fastest = float(np.max(spread * self.crossing_rate(), initial=0.0))
         fastest = float(layout.comm.allreduce(fastest, MPI.MAX))
-        return (
-            np.inf if fastest == 0.0 else 1.0 / fastest / (1.0 if self.scheme == "upwind" else layout.spread)
-        )
+        return np.inf if fastest == 0.0 else 1.0 / fastest
 
     # -- implicit
 
@@ -264,11 +266,14 @@ class Streaming:
         kernels.slopes(g.indptr, g.indices, g.weights, reversal, self._faces, f, start, limited, out)
         self.layout.exchange(out)
 
-    def _blend(self, f: Floats, scattering: Floats | None) -> Blend:
-        if scattering is None:
-            return Blend(np.empty((0, 0)), np.empty((0, 0, 0)), np.empty((0, 0, 0)))
+    def _blend(self, f: Floats, scattering: Floats) -> Blend:
+        arriving = np.zeros((len(self.layout.area), 2, self.n_energies))
+        share = self.directions.weights / FULL
+        for start, slope in self._slopes(f):
+            kernels.upstream(self._faces, f, slope, start, share, arriving)
         mean = self.beside(self.directions.mean(f))
-        return self._diffusion.blend(mean, np.atleast_2d(np.asarray(scattering, dtype=np.float64)))
+        rate = np.atleast_2d(np.asarray(scattering, dtype=np.float64))
+        return self._diffusion.blend(mean, arriving, rate)
 
     def _gates(self, walls: dict[str, Wall], barriers: Sequence[Barrier]) -> tuple[Gates, Ints]:
         """Walls, interfaces and steps of states × speed."""

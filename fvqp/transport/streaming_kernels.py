@@ -68,9 +68,9 @@ class Blend(NamedTuple):
     """Share and value of the diffusive occupation at faces, ``(n_faces, ...)``; no rows without scattering.
 
     Attributes:
-        share: ``(n_faces, energy)`` weight 1 − α of the diffusive occupation.
-        mean, tilt: ``(n_faces, 2, energy)`` that occupation at either side of the face times its weight, for
-            direction m ``mean + tilt × cosine``.
+        share: ``(n_faces, 2, energy)`` weight 1 − α of the diffusive occupation in what either side sends.
+        mean, tilt: ``(n_faces, 2, energy)`` that occupation times its weight, for direction m
+            ``mean + tilt × cosine``.
     """
 
     share: NDArray
@@ -146,6 +146,31 @@ def slopes(indptr, indices, weights, inverse, faces, f, start, limited, out):
 
 
 @njit(cache=True, nogil=True)
+def upstream(faces, f, slope, start, weights, out):
+    """Add half-range fluxes of the values upstream to ``out[n_faces, 2, energy]``, an area and speed."""
+    for face in range(faces.cells.shape[0]):
+        if faces.area[face] == 0.0:
+            continue
+        for b in range(slope.shape[1]):
+            m = start + b
+            a = faces.projected[face, m]
+            side = 0 if a > 0.0 else 1
+            up = faces.cells[face, side]
+            if a == 0.0 or up < 0:
+                continue
+            flux = abs(a) * weights[m] / faces.area[face]
+            source = f[up, m]
+            sums = out[face, side]
+            for e in range(sums.size):
+                sums[e] += flux * source[e]
+            for d in range(slope.shape[2]):
+                arm = flux * faces.offset[face, side, d]
+                s = slope[up, b, d]
+                for e in range(sums.size):
+                    sums[e] += arm * s[e]
+
+
+@njit(cache=True, nogil=True)
 def cross(faces, g, blend, f, slope, start, leaving, rate):
     """Add what crosses open faces to ``rate[owned cell, M, energy]``; keep what reaches gates in ``leaving``.
 
@@ -173,7 +198,7 @@ def cross(faces, g, blend, f, slope, start, leaving, rate):
                 for e in range(n_energies):
                     value[e] += arm * s[e]
             if blend.share.shape[0] > 0:
-                share = blend.share[face]
+                share = blend.share[face, side]
                 mean = blend.mean[face, side]
                 tilt = blend.tilt[face, side]
                 cosine = a / faces.area[face]
