@@ -84,4 +84,4 @@ def test_density_is_that_of_a_driven_film():
         'figures=[{kind="density", compare="analytic"}]',
     ]
     data = fvqp.run(CASE, overrides=overrides).dataset
-    assert float(data["n_qp"]) == pytest.approx(float(data["n_qp_analytic"]), rel=0.12)
+    assert data["n_qp"].item() == pytest.approx(data["n_qp_analytic"].item(), rel=0.12)
