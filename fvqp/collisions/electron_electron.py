@@ -30,7 +30,7 @@ Kernel = Literal["fermi_liquid", "diffusive_2d", "diffusive_1d"]
 POWERS: dict[Kernel, float] = {"fermi_liquid": 0.0, "diffusive_2d": -1.0, "diffusive_1d": -1.5}
 
 # Numbers of a block of cells: the buffers of a thread should stay in its cache.
-_BLOCK = 16384
+_BLOCK = 32768
 
 
 class ElectronElectron:
@@ -124,9 +124,17 @@ class ElectronElectron:
             for block in blocks:
                 action(block)
             return
-        with ThreadPoolExecutor(threads) as pool:
-            for _ in pool.map(action, blocks):
-                pass
+
+        def share(number: int) -> None:
+            for block in blocks[number::threads]:
+                action(block)
+
+        # This thread takes a share itself; handing out single blocks would cost as much as they do.
+        with ThreadPoolExecutor(threads - 1) as pool:
+            others = [pool.submit(share, number) for number in range(1, threads)]
+            share(0)
+            for other in others:
+                other.result()
 
 
 @dataclass(frozen=True, eq=False)
