@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
+from mpi4py import MPI
 from numpy.typing import ArrayLike, NDArray
 
 from fvqp.errors import CaseError, MeshError
@@ -96,6 +98,10 @@ def _layout(mesh: Mesh, directions: Directions, medium: Ints | None) -> Layout:
     raise_together(mesh.comm, problem)
     offset = mesh.face_centroid[:, None, :] - mesh.centroid[np.where(inside, mesh.face_cells, 0)]
     offset[~inside] = 0.0
+    gradient = least_squares(mesh, media, np.empty(0, np.int32))
+    # Gradients have as many components as the mesh has axes.
+    extent = mesh.comm.allreduce(np.abs(offset).max(axis=(0, 1)), MPI.MAX)
+    axes = extent > SAME * extent.max()
     return Layout(
         comm=mesh.comm,
         n_owned=mesh.n_owned,
@@ -106,10 +112,10 @@ def _layout(mesh: Mesh, directions: Directions, medium: Ints | None) -> Layout:
         face_cells=np.ascontiguousarray(mesh.face_cells, np.int32),
         area=mesh.face_area,
         projected=np.ascontiguousarray(cosine * mesh.face_area[:, None]),
-        offset=np.ascontiguousarray(offset),
+        offset=np.ascontiguousarray(offset[:, :, axes]),
         distance=np.where(inside, distance, 0.0),
-        lateral=lateral,
-        gradient=least_squares(mesh, media, np.empty(0, np.int32)),
+        lateral=np.ascontiguousarray(lateral[:, :, axes]),
+        gradient=replace(gradient, weights=np.ascontiguousarray(gradient.weights[:, axes])),
         reversal=directions.inverse(),
         curvature=np.empty(0),
         spread=np.full(mesh.n_cells, mesh.dim + 1.0),

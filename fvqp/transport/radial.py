@@ -65,6 +65,7 @@ def radial_streaming(
     inner: Wall | None = None,
     *,
     states: ArrayLike | None = None,
+    medium: ArrayLike | None = None,
     scheme: Scheme = "limited",
 ) -> Streaming:
     """Streaming in a sphere or cylinder, ``v [Ω_r ∂_r + (Ω_φ²/r) ∂_{Ω_r}] f``, on this rank alone.
@@ -76,6 +77,8 @@ def radial_streaming(
         shells: cells.
         directions: of `fvqp.transport.directions.spherical` or `fvqp.transport.directions.cylindrical`.
         speed, states, scheme: see `Streaming`.
+        medium: ``(n,)`` number of the medium of every shell. Gradients take in shells of the same medium;
+            needed where rates of scattering jump by orders of magnitude. None if there is one medium.
         outer: what happens at the largest radius.
         inner: what happens at the smallest one, if it is not 0.
 
@@ -92,6 +95,9 @@ def radial_streaming(
             "hollow shells need an inner wall" if hollow else "shells from radius 0 on have no inner wall"
         )
     n = len(shells.volume)
+    media = np.zeros(n) if medium is None else np.asarray(medium)
+    if media.shape != (n,):
+        raise CaseError(f"streaming: media must be numbered by shell, {n}, found shape {media.shape}")
     # Faces between shells, then the outer one, then the inner one, each with its normal out of cell 0. The
     # centre of a full body has no area, but bounds the gradients of its shell.
     bound = np.append(np.arange(1, n + 1), 0)
@@ -115,7 +121,7 @@ def radial_streaming(
         offset=np.ascontiguousarray(arm[:, :, None]),
         distance=np.abs(arm),
         lateral=np.zeros((len(cells), 2, 1)),
-        gradient=_gradient(shells.centroid, full=not hollow),
+        gradient=_gradient(shells.centroid, media, full=not hollow),
         reversal=reversal,
         curvature=np.diff(shells.area),
         spread=_spread(shells),
@@ -146,12 +152,15 @@ def _barrier(face: int, number: int, wall: Wall, directions: RadialDirections) -
     )
 
 
-def _gradient(centroid: Floats, *, full: bool) -> Gradient:
-    """Least squares over both neighbours; the first shell of a full body has itself beyond the centre."""
+def _gradient(centroid: Floats, media: NDArray, *, full: bool) -> Gradient:
+    """Least squares over neighbours of the same medium; the first shell of a full body has itself beyond the
+    centre."""
     n = len(centroid)
     here = np.arange(n)
     rows = np.concatenate([here[1:], here[:-1], [0] if full else []]).astype(np.int64)
     columns = np.concatenate([here[:-1], here[1:], [-1] if full else []]).astype(np.int32)
+    same = media[rows] == np.where(columns >= 0, media[columns], media[0])
+    rows, columns = rows[same], columns[same]
     place = np.where(columns >= 0, centroid[columns], -centroid[0])
     count = np.bincount(rows, minlength=n)
     weights = 1.0 / (count[rows] * (place - centroid[rows]))

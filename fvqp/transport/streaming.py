@@ -7,7 +7,7 @@ consistent units of length and time.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Literal
 
@@ -30,6 +30,8 @@ Scheme = Literal["upwind", "linear", "limited"]
 
 #: Gradients of a block of directions take no more than this, which stays in a processor's cache.
 BLOCK_BYTES = 1 << 22
+#: Gradients that are needed twice are kept if all of them take no more than this.
+KEPT_BYTES = 1 << 28
 #: States × speed that differ by less across a face, relatively, differ by rounding.
 LEVEL = 1e-12
 
@@ -88,6 +90,8 @@ class Streaming:
         gradient_bytes = 8 * layout.n_cells * layout.offset.shape[2] * self.n_energies
         block = max(1, min(directions.count, BLOCK_BYTES // gradient_bytes))
         self._block = int(layout.comm.allreduce(block, MPI.MIN))
+        kept = gradient_bytes * directions.count <= KEPT_BYTES
+        self._kept = bool(layout.comm.allreduce(kept, MPI.LAND))
         self._oblique = bool(layout.comm.allreduce(bool(np.any(layout.lateral)), MPI.LOR))
         gates, gate_of = self._gates(walls, barriers)
         pointer, of_cell = faces_of_cells(layout)
@@ -129,9 +133,12 @@ class Streaming:
         rate[:] = 0.0
         leaving = np.zeros((len(self._gate.face), n_directions, self.n_energies))
         blend = Blend(np.empty((0, 0, 0)), np.empty((0, 0, 0)), np.empty((0, 0, 0)))
+        blocks: Iterable[tuple[int, Floats]] = self._slopes(f)
         if scattering is not None:
-            blend = self._blend(f, scattering)
-        for start, slope in self._slopes(f):
+            if self._kept:
+                blocks = [(start, slope.copy()) for start, slope in blocks]
+            blend = self._blend(f, scattering, blocks if self._kept else self._slopes(f))
+        for start, slope in blocks:
             kernels.cross(self._faces, self.g, blend, f, slope, start, leaving, rate)
         lost = np.zeros((len(self.walls), self.n_energies))
         kernels.pass_gates(self._faces, self._gate, self.g, self.directions.weights, leaving, rate, lost)
@@ -266,10 +273,10 @@ class Streaming:
         kernels.slopes(g.indptr, g.indices, g.weights, reversal, self._faces, f, start, limited, out)
         self.layout.exchange(out)
 
-    def _blend(self, f: Floats, scattering: Floats) -> Blend:
+    def _blend(self, f: Floats, scattering: Floats, blocks: Iterable[tuple[int, Floats]]) -> Blend:
         arriving = np.zeros((len(self.layout.area), 2, self.n_energies))
         share = self.directions.weights / FULL
-        for start, slope in self._slopes(f):
+        for start, slope in blocks:
             kernels.upstream(self._faces, f, slope, start, share, arriving)
         mean = self.beside(self.directions.mean(f))
         rate = np.atleast_2d(np.asarray(scattering, dtype=np.float64))

@@ -176,9 +176,13 @@ def test_blocks_of_directions_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> 
     mesh = sided(skewed_quads(5))
     f = np.random.default_rng(8).uniform(size=(mesh.n_cells, FILM.count, 4))
     whole, _ = mesh_streaming(mesh, FILM, SPEEDS, {}, elsewhere=Wall(0.3)).rates(f)
-    monkeypatch.setattr("fvqp.transport.streaming.BLOCK_BYTES", 8 * mesh.n_cells * 3 * 4 * 3)
-    parts, _ = mesh_streaming(mesh, FILM, SPEEDS, {}, elsewhere=Wall(0.3)).rates(f)
-    assert np.array_equal(parts, whole)
+    opaque, _ = mesh_streaming(mesh, FILM, SPEEDS, {}, elsewhere=Wall(0.3)).rates(f, SCATTERING)
+    monkeypatch.setattr("fvqp.transport.streaming.BLOCK_BYTES", 8 * mesh.n_cells * 2 * 4 * 3)
+    for kept in (0, 1 << 28):
+        monkeypatch.setattr("fvqp.transport.streaming.KEPT_BYTES", kept)
+        streaming = mesh_streaming(mesh, FILM, SPEEDS, {}, elsewhere=Wall(0.3))
+        assert np.array_equal(streaming.rates(f)[0], whole)
+        assert np.array_equal(streaming.rates(f, SCATTERING)[0], opaque)
 
 
 def bent() -> Mesh:
