@@ -11,6 +11,44 @@ from fvqp.threads import ranks_from_environment
 
 HERE = Path(__file__).parent
 
+#: Tests whose paths contain one of the words compile the same loops.
+AREAS = {
+    "localized": ("localized", "bespalov"),
+    "clusters": ("clusters", "meyer", "markov"),
+    "collisions": (
+        "collisions/",
+        "case/boltzmann",
+        "homogeneous",
+        "at_power",
+        "solvers/test_steady",
+        "solvers/test_transient",
+        "solvers/test_relaxation",
+        "lifetimes",
+        "kaplan",
+        "rothwarf",
+        "fischer",
+        "goldie",
+        "hot_pulse",
+        "pair_breaking",
+        "cascade",
+        "boltzmann_ranks",
+    ),
+    "streaming": ("streaming", "directions"),
+    "wires": (
+        "case/usadel",
+        "models/test_",
+        "transport/",
+        "test_run",
+        "ryan",
+        "fipy",
+        "orders",
+        "case/test_bad_input",
+        "batched_lu",
+        "linear",
+        "test_cli",
+    ),
+}
+
 
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
@@ -30,6 +68,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if any(ranks not in sizes.args for sizes in item.iter_markers("ranks")):
             item.add_marker(pytest.mark.slow)
-        path = item.path.relative_to(HERE)
-        folder = path.parts[0]
-        item.add_marker(pytest.mark.xdist_group(folder if folder == "collisions" else path.stem))
+        item.add_marker(pytest.mark.xdist_group(_area(item.path.relative_to(HERE).as_posix())))
+
+
+def _area(path: str) -> str:
+    """The first area that a path belongs to, or the path."""
+    return next((area for area, words in AREAS.items() if any(word in path for word in words)), path)

@@ -44,6 +44,21 @@ class Table(BaseModel):
 
     model_config = STRICT
 
+    #: Keys with defaults that some cases make no use of, and refuse.
+    CONDITIONAL: ClassVar[frozenset[str]] = frozenset()
+
+
+def _conditional(table: BaseModel) -> dict[str, Any]:
+    """Conditional keys that were not given, in the table and those in it, as ``model_dump`` excludes them."""
+    found: dict[str, Any] = {}
+    for name in type(table).model_fields:
+        value = getattr(table, name)
+        if isinstance(table, Table) and name in table.CONDITIONAL - table.model_fields_set:
+            found[name] = True
+        elif isinstance(value, BaseModel) and (inner := _conditional(value)):
+            found[name] = inner
+    return found
+
 
 class Case(Table):
     """A case: everything that is said about a computation, checked.
@@ -66,8 +81,9 @@ class Case(Table):
         return self._source
 
     def resolved_toml(self) -> str:
-        """The case as TOML with every default filled in; reading it gives an equal case."""
-        return tomlkit.dumps(_without_none(self.model_dump(mode="json", by_alias=True)))
+        """The case as TOML with every default that is used filled in; reading it gives an equal case."""
+        data = self.model_dump(mode="json", by_alias=True, exclude=_conditional(self))
+        return tomlkit.dumps(_without_none(data))
 
     @property
     def hash(self) -> str:

@@ -85,6 +85,9 @@ class MarkovChain:
         self.method = available(method, comm.size)
         self.iterations = 0
         self._prefix = prefix
+        if self.method == "lu":
+            # Elimination is stable without pivots; those of improbable states are small, not zero.
+            self._default_options(pc_factor_zeropivot="1e-300")
         shape = ((self.n_owned, self.size), (self.n_owned, self.size))
         csr = (np.asarray(indptr, PETSc.IntType), np.asarray(columns, PETSc.IntType), rates)
         self.matrix = PETSc.Mat().createAIJ(shape, csr=csr, comm=comm)

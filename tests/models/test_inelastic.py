@@ -159,7 +159,7 @@ def test_a_hot_lead_is_followed_by_strong_collisions_to_one_temperature() -> Non
     assert abs(ledger.residual[1]) < 1e-7 * ledger.injected[1]
 
 
-@pytest.mark.parametrize("bias", [1.1, 2.5, 4.0])
+@pytest.mark.parametrize("bias", [1.1, *(pytest.param(v, marks=pytest.mark.slow) for v in (2.5, 4.0))])
 def test_slopes(bias: float) -> None:
     """dI/dV follows the gap: against differences of solutions."""
     problem = driven()
@@ -181,7 +181,9 @@ def test_slopes(bias: float) -> None:
     np.testing.assert_allclose(elastic.conductances(state), (high - low) / (2 * h), rtol=1e-3)
 
 
-@pytest.mark.parametrize("broadening", [5e-3, pytest.param(1e-3, marks=pytest.mark.slow), 1e-5])
+@pytest.mark.parametrize(
+    "broadening", [5e-3, *(pytest.param(g, marks=pytest.mark.slow) for g in (1e-3, 1e-5))]
+)
 def test_iterations(broadening: float, newton: list[NewtonSolution]) -> None:
     """A handful of Newton steps, few Krylov iterations, for every bias and broadening."""
     sweep(driven(broadening=broadening), 5.0, step=0.2)
@@ -222,6 +224,7 @@ def test_destroyed_superconductivity_is_reported() -> None:
         problem.solve(Point(3.5 * device.voltage_unit))
 
 
+@pytest.mark.slow
 def test_a_branch_that_ends_is_reported(caplog: pytest.LogCaptureFixture) -> None:
     """With a strong junction the gap jumps at the onset of injection."""
     device = wire(line_mesh(14, 9), "point_B", conductance={"A": 4e-4, "B": 1e-9})

@@ -22,6 +22,7 @@ def relaxed(metal: str, *changes: str):
     return fvqp.run(CASES / f"hot_pulse_{metal}.toml", overrides=overrides).dataset.isel(temperature=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("evaluation", ["direct", "graded"])
 @pytest.mark.parametrize("metal", ["al", "sn"])
 def test_energy_and_end(metal, evaluation):
@@ -60,6 +61,7 @@ def at_end(metal: str, width: float, tolerance: float, end: str, gap: str) -> np
     return np.array([float(data[name]) for name in ("n_qp", "temperature_ph", "energy_qp")])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gap", ["fixed", "follows"])
 def test_order_in_the_bin_width(gap):
     """Relaxation of tin stopped half-way: measured order 2.0 to 2.1."""

@@ -49,6 +49,7 @@ def drawn(folder: Path) -> set[str]:
     return {path.name for path in (folder / "figures").iterdir()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("drive", [{}, POWER], ids=["photons", "power"])
 def test_figures_of_steady_states(drive, tmp_path):
     """Every kind, with everything that may stand beside it."""
@@ -62,6 +63,7 @@ def test_figures_of_steady_states(drive, tmp_path):
     assert drawn(tmp_path / "out") == {figure["file"] for figure in wanted}
 
 
+@pytest.mark.slow
 def test_figures_of_evolutions(tmp_path):
     kinds = ("distribution", "phonons", "density", "inverse_density", "energies", "gap", "recombination")
     fvqp.run(case(PULSE, figures(*kinds)), out=tmp_path / "out")
@@ -83,6 +85,7 @@ def test_thermal_state_beside_itself():
         np.testing.assert_allclose(data[f"{name}_thermal"], data[name], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_suppression_of_a_gap_that_follows():
     """It is ``1 − Δ/Δ0``; of a fixed gap, what the gap equation gives for f, here within its square."""
     follows = fvqp.run(case(PULSE, {"gap": {}})).dataset

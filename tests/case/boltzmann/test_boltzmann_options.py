@@ -151,6 +151,7 @@ def test_every_key_has_a_test():
     assert not set(OPTIONS) & ELSEWHERE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", OPTIONS)
 def test_option_moves_a_number(key):
     option = OPTIONS[key]

@@ -117,6 +117,7 @@ def test_every_key_has_a_test() -> None:
     assert not set(OPTIONS) & ELSEWHERE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", OPTIONS)
 def test_option_moves_a_number(key: str) -> None:
     option = OPTIONS[key]
@@ -181,6 +182,7 @@ def test_methods_agree_and_tolerance_is_used(monkeypatch: pytest.MonkeyPatch) ->
     assert found["N_mean"].values[0, 0] == pytest.approx(dataset(case())["N_mean"].values[0, 0], rel=1e-6)
 
 
+@pytest.mark.slow
 def test_title_figures_and_resume(tmp_path: Path) -> None:
     figures = [
         {"kind": "distribution"},

@@ -149,6 +149,7 @@ def test_tables(said: Said, tmp_path: Path, text: str, message: str) -> None:  #
     assert code == 2 and message in said_text, said_text
 
 
+@pytest.mark.slow
 def test_too_few_events(said: Said) -> None:  # noqa: F811
     code, text = said(TAIL, {"monte_carlo": {"accuracy": 1e-4, "max_events": 1e4}}, "run", "--out", "out")
     assert code not in (0, 2) and "radius 0.1 um, generation 1 1/(s um^3): after" in text

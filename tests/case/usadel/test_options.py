@@ -296,6 +296,7 @@ def test_every_key_has_a_test():
     assert not set(OPTIONS) & ELSEWHERE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", OPTIONS)
 def test_option_moves_a_number(key):
     option = OPTIONS[key]
@@ -530,6 +531,7 @@ def test_figures(tmp_path):
         assert drawn[one].shape != drawn[other].shape or np.any(drawn[one] != drawn[other])
 
 
+@pytest.mark.slow
 def test_figures_beside_the_elastic_solution(tmp_path):
     sweep = {"V_inj": ["0.3 mV", "-0.3 mV", "1.2 mV"], "V_det": ["0.1 mV"]}
     energies = {"number": 60, "spacing": "uniform", "maximum": 10.0}
