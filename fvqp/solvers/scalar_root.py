@@ -35,8 +35,8 @@ def follow_root(
     """Root of ``r`` next to ``start`` in the direction of the sign of ``r(start)``.
 
     With ``dx/dτ = r(x)`` this is where ``x`` comes to rest. Secant steps, none against the sign of ``r``,
-    that double for as long as there is no root near; once the sign has changed, inside the bracket, by bisection
-    where the secant is slow.
+    that double for as long as there is no root near; once the sign has changed, inside the bracket, by
+    bisection where the secant is slow.
 
     Args:
         r: the function; may have kinks.
