@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-from mpi4py import MPI
 from numpy.typing import ArrayLike, NDArray
 
 from fvqp.errors import CaseError, MeshError
@@ -100,7 +99,7 @@ def _layout(mesh: Mesh, directions: Directions, medium: Ints | None) -> Layout:
     offset[~inside] = 0.0
     gradient = least_squares(mesh, media, np.empty(0, np.int32))
     # Gradients have as many components as the mesh has axes.
-    extent = mesh.comm.allreduce(np.abs(offset).max(axis=(0, 1)), MPI.MAX)
+    extent = np.max(mesh.comm.allgather(np.abs(offset).max(axis=(0, 1))), axis=0)
     axes = extent > SAME * extent.max()
     return Layout(
         comm=mesh.comm,
