@@ -160,6 +160,23 @@ def test_any_depth_without_refinement(raw: RawMesh | None, mesh: Mesh | None) ->
     assert slab_flux(mesh, depths) == pytest.approx(expected, rel=5e-3)
 
 
+@pytest.mark.parametrize("geometry", ["spherical", "cylindrical"])
+def test_wide_hollow_shells_are_slabs(geometry: str) -> None:
+    """A shell much thinner than its radius, between two walls, is the slab of Heaslet and Warming."""
+    shells = Shells(1e4 + np.linspace(0.0, 1.0, 31), geometry)
+    directions = spherical(16, double=True) if geometry == "spherical" else cylindrical(8, 16)
+    depths = np.array(list(SLAB))
+    streaming = radial_streaming(
+        shells, directions, np.ones(len(depths)), Wall(), Wall(bath=1.0), scheme="linear"
+    )
+    shape = (30, directions.count, len(depths))
+    f = StreamingSolver(streaming).solve(np.zeros(shape), NONE, depths[None, :])
+    _, lost = streaming.rates(f, depths[None, :])
+    quarter = directions.half_range((1.0, 0.0, 0.0)) / 4.0
+    flux = lost[streaming.walls.index("outer")] / shells.area[-1] / quarter
+    assert flux == pytest.approx(list(SLAB.values()), rel=2e-3 if geometry == "spherical" else 1e-2)
+
+
 def test_extrapolation_length_of_milne() -> None:
     """The mean deep inside points to zero 0.710446 free paths beyond the surface."""
     widths = np.concatenate([np.full(40, 0.5), np.full(40, 0.05)])
