@@ -71,11 +71,9 @@ class Streaming:
         self.directions = directions
         self.scheme = scheme
         self.walls = tuple(walls)
-        self.speed = _rows("speeds", speed, layout.n_cells)
+        self.speed = _rows("speeds", speed, layout)
         self.n_energies = self.speed.shape[1]
-        self.states = (
-            np.ones((1, self.n_energies)) if states is None else _rows("states", states, layout.n_cells)
-        )
+        self.states = np.ones((1, self.n_energies)) if states is None else _rows("states", states, layout)
         if self.states.shape[1] != self.n_energies:
             raise CaseError(
                 f"streaming: {self.n_energies} speeds but {self.states.shape[1]} states; one each an energy"
@@ -356,15 +354,20 @@ class Streaming:
         return out
 
 
-def _rows(what: str, values: ArrayLike, n_cells: int) -> Floats:
+def _rows(what: str, values: ArrayLike, layout: Layout) -> Floats:
+    """By cell and energy, ``(n_cells or 1, energy)``; wrong on one rank is wrong on all."""
     rows = np.atleast_2d(np.asarray(values, dtype=np.float64))
-    if rows.ndim != 2 or len(rows) not in (1, n_cells):
-        raise CaseError(
-            f"streaming: {what} must be given by energy, or by cell and energy with {n_cells} cells, "
+    problem = None
+    if rows.ndim != 2 or len(rows) not in (1, layout.n_cells):
+        problem = (
+            f"streaming: {what} must be given by energy, or by cell and energy with {layout.n_cells} cells, "
             f"found shape {rows.shape}"
         )
-    if not np.all(np.isfinite(rows)) or np.any(rows < 0.0):
-        raise CaseError(f"streaming: {what} must be finite and not negative")
+    elif not np.all(np.isfinite(rows)) or np.any(rows < 0.0):
+        problem = f"streaming: {what} must be finite and not negative"
+    problems = [p for p in layout.comm.allgather(problem) if p]
+    if problems:
+        raise CaseError(problems[0])
     return np.ascontiguousarray(rows)
 
 

@@ -102,3 +102,7 @@ def test_every_rank_hears_of_a_problem() -> None:
         mesh = build_mesh(None, None, comm=WORLD)
     with pytest.raises(CaseError, match="wall 'end' of mesh: directions .* not in the set"):
         mesh_streaming(mesh, SETS["quads"], SPEEDS, {"end": MIRROR}, elsewhere=Wall())
+    speeds = np.ones((mesh.n_cells, 1))
+    speeds[mesh.global_id == 0] = -1.0
+    with pytest.raises(CaseError, match="speeds must be finite and not negative"):
+        mesh_streaming(mesh, SETS["quads"], speeds, {}, elsewhere=Wall())
