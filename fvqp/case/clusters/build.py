@@ -6,15 +6,20 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
 from scipy import constants
 
 from fvqp.case.clusters.schema import ClustersCase
+from fvqp.case.earlier import EarlierRates
 from fvqp.errors import CaseError
 from fvqp.models.clusters import Cluster, flux_per_spin, singlet_constant, spin_flip_time
 from fvqp.models.clusters.mean_field import stationary, validity
 from fvqp.models.clusters.noise import FLUX_PER_SPIN
 from fvqp.models.clusters.reduced import largest_number
 from fvqp.models.clusters.states import choose
+
+Floats = NDArray[np.float64]
 
 CUBIC_MICROMETRE = 1e-18
 """m³."""
@@ -73,14 +78,24 @@ class Clusters:
 
     Attributes:
         constants: what they share.
+        generation, volume: axes of A, 1/(m³ s), and V, m³.
+        along: coordinate of the earlier run along ``generation`` (its name and values); None without one.
         shape: (spins, equations, generations, volumes).
+
+    Raises:
+        CaseError: an earlier run does not hold what the case takes from it.
     """
 
     def __init__(self, case: ClustersCase) -> None:
         self.case = case
         self.constants = rate_constants(case)
         sweep = case.sweep
-        self.shape = (len(sweep.spin), len(sweep.equation), len(sweep.generation), len(sweep.volume))
+        self.along: xr.DataArray | None = None
+        if sweep.results is not None:
+            self.generation, self.volume, self.along = _arrivals(case)
+        else:
+            self.generation, self.volume = np.array(sweep.generation), np.array(sweep.volume)
+        self.shape = (len(sweep.spin), len(sweep.equation), len(self.generation), len(self.volume))
 
     def at(self, place: tuple[int, ...]) -> Cluster:
         """The cluster of a place; `CaseError` names it if it cannot be."""
@@ -88,8 +103,8 @@ class Clusters:
         sweep, found = self.case.sweep, self.constants
         try:
             return Cluster(
-                sweep.generation[generation] * CUBIC_MICROMETRE,
-                sweep.volume[volume] / CUBIC_MICROMETRE,
+                float(self.generation[generation]) * CUBIC_MICROMETRE,
+                float(self.volume[volume]) / CUBIC_MICROMETRE,
                 found.gamma,
                 found.gamma_t,
                 found.tau_s,
@@ -107,8 +122,8 @@ class Clusters:
         sweep = self.case.sweep
         return (
             f"{sweep.equation[equation]}, {sweep.spin[spin]}, A = "
-            f"{sweep.generation[generation] * CUBIC_MICROMETRE:.4g} 1/(s um^3), "
-            f"V = {sweep.volume[volume] / CUBIC_MICROMETRE:.4g} um^3"
+            f"{self.generation[generation] * CUBIC_MICROMETRE:.4g} 1/(s um^3), "
+            f"V = {self.volume[volume] / CUBIC_MICROMETRE:.4g} um^3"
         )
 
     def places(self) -> list[tuple[int, ...]]:
@@ -155,3 +170,32 @@ class Clusters:
         states = choose(cluster, lost)
         M = np.arange(states.high.size)
         return int((M + 2 * states.high).max()), int(states.high.max())
+
+
+def _arrivals(case: ClustersCase) -> tuple[Floats, Floats, xr.DataArray | None]:
+    """Generations and the volume of a region of an earlier run, and the axis of its sweep along them."""
+    wanted, where = case.sweep.results, f"{case.source}: sweep.results"
+    assert wanted is not None
+    per_spin = None if case.material is None else case.material.density_of_states
+    earlier = EarlierRates(wanted, per_spin, where, along=True)
+    dataset, axis = earlier.dataset, earlier.axis
+    if "in_region" not in dataset.coords:
+        raise CaseError(f"{where}.region: the results hold no regions of cells")
+    names = [str(name) for name in dataset["region"].values]
+    if wanted.region not in names:
+        raise CaseError(
+            f'{where}.region: the results hold no region "{wanted.region}"; there are: {", ".join(names)}'
+        )
+    inside = dataset["in_region"].values[names.index(wanted.region)].astype(bool)
+    volumes = dataset["cell_volume"].values[inside]
+    means = [
+        float(volumes @ earlier.rates(number)[inside] / volumes.sum())
+        for number in range(1 if axis is None else dataset.sizes[axis])
+    ]
+    for number, mean in enumerate(means):
+        if not mean > 0.0:
+            place = "" if axis is None else f" at {axis} = {dataset[axis].values[number]:.6g}"
+            raise CaseError(
+                f"{where}: nothing arrives in {wanted.region}{place}: the mean rate is {mean:.4g}"
+            )
+    return np.array(means), np.array([volumes.sum()]), None if axis is None else dataset[axis]

@@ -17,8 +17,7 @@ MOST_STORED = 50_000_000
 
 def check_case(case: ClustersCase) -> None:
     """Raises :class:`CaseError` when parts of the case contradict one another or go unused."""
-    for key, message in _problems(case):
-        raise CaseError(f"{case.source}: {key}: {message}")
+    check_tables(case)
     clusters = Clusters(case)
     for place in clusters.places():
         if place[1] == 0:
@@ -40,6 +39,12 @@ def check_case(case: ClustersCase) -> None:
             )
 
 
+def check_tables(case: ClustersCase) -> None:
+    """The part of `check_case` that needs no earlier results."""
+    for key, message in _problems(case):
+        raise CaseError(f"{case.source}: {key}: {message}")
+
+
 def _problems(case: ClustersCase) -> list[tuple[str, str]]:
     equations, problems = case.sweep.equation, []
     spectral = [name for name in equations if name in WITH_NOISE]
@@ -49,7 +54,11 @@ def _problems(case: ClustersCase) -> list[tuple[str, str]]:
         problems.append(("output.distribution", "mean field knows no distribution; add an equation"))
     if case.trajectory is not None and "trajectory" not in equations:
         problems.append(("trajectory", 'is not used without "trajectory" in sweep.equation'))
-    material, given = case.material, case.cluster
+    material, given, results = case.material, case.cluster, case.sweep.results
+    if results is not None and results.variable == "f_L":
+        if results.density_of_states is None and material is None:
+            key = "sweep.results.density_of_states"
+            problems.append((key, "missing: f_L becomes a density with it"))
     if material is not None:
         if None not in (given.triplet_annihilation, given.spin_flip_time) and material.spin_orbit is not None:
             problems.append(("material.spin_orbit", "is not used: cluster gives what follows from it"))
@@ -75,10 +84,11 @@ def _figure_problems(case: ClustersCase) -> list[tuple[str, str]]:
             problems.append((key, f'"{figure.kind}" shows what output.distribution adds; set it'))
         if figure.kind == "flipped" and "master" not in sweep.equation:
             problems.append((key, '"flipped" shows what the master equation alone knows'))
-        if figure.kind == "phase_diagram" and min(len(sweep.generation), len(sweep.volume)) < 2:
+        if figure.kind == "phase_diagram" and min(len(sweep.generation or ()), len(sweep.volume or ())) < 2:
             problems.append((key, '"phase_diagram" needs several generations and volumes'))
-        if figure.kind == "moments" and len(sweep.generation) < 2:
-            problems.append((key, '"moments" needs several generations'))
+        one = sweep.generation is not None and len(sweep.generation) < 2
+        if figure.kind in ("moments", "injection") and one:
+            problems.append((key, f'"{figure.kind}" needs several generations'))
     return problems
 
 

@@ -90,10 +90,13 @@ def _dataset(clusters: Clusters) -> SweepDataset:
     axes = {
         "spin": np.array(case.sweep.spin),
         "equation": np.array(case.sweep.equation),
-        "generation": np.array(case.sweep.generation),
-        "volume": np.array(case.sweep.volume),
+        "generation": clusters.generation,
+        "volume": clusters.volume,
     }
     coordinates: dict[str, tuple[tuple[str, ...], Floats]] = {}
+    along = clusters.along
+    if along is not None:
+        coordinates[str(along.name)] = (("generation",), along.values)
     if case.output.distribution:
         reach = [clusters.largest(place) for place in clusters.places()]
         coordinates["N"] = (("N",), np.arange(max(entry[0] for entry in reach) + 1.0))
@@ -106,6 +109,7 @@ def _dataset(clusters: Clusters) -> SweepDataset:
         "triplet_annihilation_m3_per_s": found.gamma_t * CUBIC_MICROMETRE,
         "spin_flip_time_s": found.tau_s,
         "flux_per_spin_Phi0": coupling(case),
+        "swept": "generation" if along is None else str(along.name),
     }
     if found.gamma_t > 0.0 and math.isfinite(found.tau_s):
         attributes |= {

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal, Self
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from fvqp.case.earlier import Earlier
 from fvqp.case.quantities import (
     AnnihilationConstant,
     Diffusivity,
@@ -20,7 +22,7 @@ from fvqp.case.quantities import (
     Volume,
     spaced,
 )
-from fvqp.case.tables import AS_LIST, ONCE, Case, Count, Flag, Table
+from fvqp.case.tables import AS_LIST, ONCE, Case, Count, Flag, Name, Table
 
 Equation = Literal["master", "simplified", "fokker_planck", "trajectory", "mean_field"]
 Spin = Literal["quantum", "ising"]
@@ -69,18 +71,39 @@ class ClusterTable(Table):
     """τ_s of a quasiparticle; default: from the material's ``excess_energy``, otherwise spins do not flip."""
 
 
+class Arrivals(Earlier):
+    """A region in the results of an earlier run: the trap."""
+
+    region: Name
+    """Region of that run's mesh that is the trap: its mean rate is the generation A, its volume is V."""
+
+
 class Sweep(Table):
     """What is varied."""
 
-    generation: Annotated[tuple[GenerationRate, ...], spaced("1/m^3/s"), ONCE, Field(min_length=1)]
+    generation: Annotated[tuple[GenerationRate, ...], spaced("1/m^3/s"), ONCE, Field(min_length=1)] | None = (
+        None
+    )
     """A: quasiparticles that arrive, by volume and time; or ``{ from, to, points }``, logarithmic."""
-    volume: Annotated[tuple[Volume, ...], spaced("m^3"), ONCE, Field(min_length=1)]
+    volume: Annotated[tuple[Volume, ...], spaced("m^3"), ONCE, Field(min_length=1)] | None = None
     """V of the trap; or ``{ from, to, points }``, logarithmic."""
+    results: Arrivals | None = None
+    """Generation and volume from an earlier run, in place of both: one cluster for every point of the
+    dimension of its sweep that ``at`` leaves open."""
     spin: Annotated[tuple[Spin, ...], AS_LIST, ONCE, Field(min_length=1)] = ("quantum",)
     """``quantum``: the total spin; ``ising``: classical spins up or down a fixed axis."""
     equation: Annotated[tuple[Equation, ...], AS_LIST, ONCE, Field(min_length=1)] = ("master",)
     """``master``: P(N, m); ``simplified``: P(N), flipped spins annihilate at once; ``fokker_planck``: its
     continuum limit; ``trajectory``: random events, one by one; ``mean_field``: most probable numbers."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        for key in ("generation", "volume"):
+            if self.results is None and getattr(self, key) is None:
+                raise ValueError(f"{key}: missing")
+            if self.results is not None and getattr(self, key) is not None:
+                raise ValueError(f"{key}: is not used with results, which say it")
+        return self
 
 
 class Noise(Table):
@@ -122,6 +145,8 @@ class Output(Table):
 class Solver(Table):
     """How the equations are solved."""
 
+    CONDITIONAL: ClassVar = frozenset({"tolerance", "cells", "method", "max_states"})
+
     lost: Fraction = 1e-10
     """Bound on the probability of the states that are left out."""
     tolerance: Fraction = 1e-9
@@ -139,7 +164,7 @@ class Solver(Table):
 class Figure(Table):
     """A figure of the results folder."""
 
-    kind: Literal["phase_diagram", "distribution", "moments", "noise", "flipped"]
+    kind: Literal["phase_diagram", "distribution", "moments", "noise", "flipped", "injection"]
     file: Annotated[str, Field(pattern=r"^[\w.-]+\.(png|pdf|svg)$")] | None = None
     """File name in ``figures/``; default: the kind, as PNG."""
     title: str | None = None
@@ -166,6 +191,20 @@ class ClustersCase(Case):
     def trajectories(self) -> Trajectories:
         """``trajectory``, or its defaults."""
         return Trajectories() if self.trajectory is None else self.trajectory
+
+    def located(self, source: str, folder: Path) -> Self:
+        changes: dict[str, object] = {}
+        if self.sweep.results is not None:
+            results = self.sweep.results.located(f"{source}: sweep.results", folder)
+            changes["sweep"] = self.sweep.model_copy(update={"results": results})
+        return super(ClustersCase, self.model_copy(update=changes)).located(source, folder)
+
+    def _decisive(self) -> dict[str, Any]:
+        """With what the earlier run holds: a resumed run must find the same."""
+        decisive = super()._decisive()
+        if self.sweep.results is not None:
+            decisive["generation"] = self.sweep.results.digest()
+        return decisive
 
 
 CASE = ClustersCase

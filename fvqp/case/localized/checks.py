@@ -47,8 +47,6 @@ def _of_space(case: LocalizedCase) -> list[tuple[str, str]]:
         problems.append(("sweep.generation", "is not used with a profile, which says it; use profile.scale"))
     if profile is not None and profile.results is not None:
         found = profile.results
-        if found.variable != "f_L" and found.density_of_states is not None:
-            problems.append(("profile.results.density_of_states", "is not used: it belongs to f_L"))
         if found.variable == "f_L" and found.density_of_states is None and case.material is None:
             problems.append(("profile.results.density_of_states", "missing: f_L becomes a density with it"))
     return problems

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from fvqp.case.earlier import Earlier
 from fvqp.case.geometry import MeshSource
 from fvqp.case.quantities import (
     AnnihilationConstant,
@@ -134,24 +135,10 @@ class Extrusion(Table):
     """Two edges, of a mesh of lines."""
 
 
-class Earlier(Table):
-    """A results folder of an earlier run."""
-
-    folder: Path
-    """The folder."""
-    variable: Name
-    """What of it: a rate by volume and time, a density (taken with ``capture_time``), or ``f_L``, from which
-    the density follows with the ``dos`` that is stored beside it."""
-    at: dict[Name, str] = Field(default_factory=dict)
-    """Where in its sweep, for every dimension with several values: ``{ V_inj = "0.4 mV" }``."""
-    capture_time: Time | None = None
-    """Mean time after which a mobile quasiparticle is localized; turns densities into rates."""
-    density_of_states: StateDensity | None = None
-    """N0 per spin, for ``f_L``; default: that of the material."""
-
-
 class Profile(Table):
     """Generation A(x) on a mesh: from regions, a table, or an earlier run."""
+
+    CONDITIONAL: ClassVar = frozenset({"axis"})
 
     regions: dict[Name, GenerationRate] = Field(default_factory=dict)
     """Rate in every named region; elsewhere nothing is generated."""
@@ -191,6 +178,8 @@ class Law(Table):
 
 class MonteCarlo(Table):
     """The simulation."""
+
+    CONDITIONAL: ClassVar = frozenset({"seed", "accuracy", "max_events"})
 
     runs: Annotated[int, Field(strict=True, ge=0, le=100_000)] = 1
     """Independent runs of every point; 0: the law of annihilation alone."""
@@ -274,10 +263,7 @@ class LocalizedCase(Case):
                 raise CaseError(f"{source}: profile.table: no such file: {file}")
             changes["profile"] = profile.model_copy(update={"table": file})
         elif profile is not None and profile.results is not None:
-            path = (folder / profile.results.folder).resolve()
-            if not (path / "results.nc").is_file():
-                raise CaseError(f"{source}: profile.results.folder: holds no results.nc: {path}")
-            results = profile.results.model_copy(update={"folder": path})
+            results = profile.results.located(f"{source}: profile.results", folder)
             changes["profile"] = profile.model_copy(update={"results": results})
         return super(LocalizedCase, self.model_copy(update=changes)).located(source, folder)
 
@@ -285,13 +271,11 @@ class LocalizedCase(Case):
         """With what the files hold from which generation is taken: a resumed run must find the same."""
         decisive = super()._decisive()
         profile = self.profile
-        if profile is not None and (profile.table is not None or profile.results is not None):
-            file = profile.table
-            if profile.results is not None:
-                file = profile.results.folder / "results.nc"
-            assert file is not None
-            with file.open("rb") as data:
+        if profile is not None and profile.table is not None:
+            with profile.table.open("rb") as data:
                 decisive["generation"] = hashlib.file_digest(data, "sha256").hexdigest()
+        elif profile is not None and profile.results is not None:
+            decisive["generation"] = profile.results.digest()
         return decisive
 
 

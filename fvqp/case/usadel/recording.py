@@ -87,10 +87,18 @@ class UsadelRecorder(Recorder):
         output = self.case.output
         if output.stored:
             mesh = self.device.mesh
-            centroids = self.gathered(mesh.centroid)
+            centroids, volumes = self.gathered(mesh.centroid), self.gathered(mesh.volume)
+            inside = np.zeros((mesh.n_cells, len(mesh.regions)))
+            for column, name in enumerate(mesh.regions):
+                inside[mesh.regions[name], column] = 1.0
+            inside = self.gathered(inside)
             if self.comm.rank == 0:
                 coordinates["cell"] = (("cell",), np.arange(mesh.n_global))
                 coordinates |= {name: (("cell",), centroids[:, k]) for k, name in enumerate("xyz")}
+                coordinates["cell_volume"] = (("cell",), volumes * self.device.transverse)
+                if mesh.regions:
+                    coordinates["region"] = (("region",), list(mesh.regions))
+                    coordinates["in_region"] = (("region", "cell"), inside.T.astype(np.int8))
         attributes = {
             "model": self.case.model,
             "title": self.case.title,

@@ -14,7 +14,15 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from fvqp.results.figures.common import Drawing, FigureSpec, draw_legend, evenly, stored
+from fvqp.results.figures.common import (
+    Drawing,
+    FigureSpec,
+    draw_legend,
+    evenly,
+    label_of,
+    stored,
+    with_prefix,
+)
 
 Floats = NDArray[np.float64]
 
@@ -257,11 +265,64 @@ def _flipped(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
     draw_legend(axes, False)
 
 
+def _injection(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
+    """Number, polarization and flux noise at the lowest frequency over what was swept: the generation, or
+    the bias of the earlier run from which generation was taken. Thin: mean field or formula of the regime."""
+    quantities = {
+        "N_mean": "$\\langle N\\rangle$",
+        "polarization": "polarization",
+        "S_flux_one_sided": "$S_\\Phi$, one-sided ($\\Phi_0^2$/Hz)",
+    }
+    thin = {
+        "N_mean": "N_scale",
+        "polarization": "polarization_analytic",
+        "S_flux_one_sided": "S_flux_estimate",
+    }
+    shown = [name for name in quantities if name in dataset and np.isfinite(dataset[name].values).any()]
+    stored(dataset, shown[0] if shown else "N_mean")
+    figure.set_size_inches(1.2 + 2.8 * len(shown), 3.0)
+    axis = dataset[str(dataset.attrs.get("swept", "generation"))]
+    if axis.name == "generation":
+        x, label = axis.values * MICROMETRE3, "$A$ (µm$^{-3}$ s$^{-1}$)"
+    else:
+        x, unit = with_prefix(axis)
+        label = label_of(axis, unit)
+    curves = [(s, v) for s in range(dataset.sizes["spin"]) for v in range(dataset.sizes["volume"])]
+    colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.8, len(curves)))
+    for panel, (axes, name) in enumerate(
+        zip(figure.subplots(1, len(shown), squeeze=False)[0], shown, strict=True)
+    ):
+        for (spin, volume), colour in zip(curves, colours, strict=True):
+            point = dataset.isel(spin=spin, volume=volume)
+            if "frequency" in point[name].dims:
+                point = point.isel(frequency=int(np.argmin(point["frequency"].values)))
+            for row, equation in enumerate(map(str, dataset["equation"].values)):
+                marker = {"marker": "." if STYLES[equation] else "o", "markersize": 4}
+                values = point[name].isel(equation=row).values
+                style = STYLES[equation] or "none"
+                named = _name(dataset, spin, volume) if row == 0 else None
+                axes.plot(x, values, linestyle=style, color=colour, linewidth=1.2, label=named, **marker)
+            if thin[name] in point:
+                factor = 2.0 if name == "S_flux_one_sided" else 1.0
+                closed = factor * point[thin[name]].isel(equation=0).values
+                axes.plot(x, closed, color=colour, linewidth=0.6, dashes=(2, 2))
+        axes.set(xlabel=label, ylabel=quantities[name])
+        if axis.name == "generation":
+            axes.set_xscale("log")
+        if name != "polarization":
+            axes.set_yscale("log")
+        if panel == 0:
+            draw_legend(axes, False, "lower right")
+        if name == "S_flux_one_sided":
+            axes.set_title(f"$f$ = {float(dataset['frequency'].min()):.3g} Hz", fontsize=8)
+
+
 KINDS: dict[str, Drawing] = {
     "phase_diagram": _phase_diagram,
     "distribution": _distribution,
     "moments": _moments,
     "noise": _noise,
     "flipped": _flipped,
+    "injection": _injection,
 }
 """Kinds of figures and what draws them."""

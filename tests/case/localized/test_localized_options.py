@@ -111,6 +111,7 @@ ELSEWHERE = {
     "profile.results.at",
     "profile.results.capture_time",
     "profile.results.density_of_states",
+    "profile.results.minimum_energy",
     "monte_carlo.max_events",
     "figures.kind",
     "figures.file",
@@ -223,7 +224,7 @@ def test_generation_from_an_earlier_run(tmp_path: Path) -> None:
             "dos": (("V_inj", "cell", "energy"), np.ones((2, 4, 2)) * 2.0),
         },
         {"V_inj": ("V_inj", [0.0, 1e-3], {"units": "V"}), "x": ("cell", x), "energy": ("energy", energy)},
-        {"format_version": 1},
+        {"format_version": 1, "delta0_eV": 2e-4},
     )
     (tmp_path / "run").mkdir()
     earlier.to_netcdf(tmp_path / "run" / "results.nc")
@@ -238,6 +239,16 @@ def test_generation_from_an_earlier_run(tmp_path: Path) -> None:
     # 2 N0 times the upper bin of 0.2 meV with 2 (1 - 0.5).
     found = generated(variable="f_L", capture_time="1 s", density_of_states="1e10 1/eV/um^3")
     assert found == pytest.approx(np.full(8, 2e28 * 2e-4))
+    # Of the upper bin, from 0.2 to 0.4 meV, the part above 0.25 meV.
+    spectral = {"variable": "f_L", "capture_time": "1 s", "density_of_states": "1e10 1/eV/um^3"}
+    for least in ("0.25 meV", "1.25 Delta0"):
+        assert generated(**spectral, minimum_energy=least) == pytest.approx(np.full(8, 2e28 * 1.5e-4))
+    with pytest.raises(CaseError, match=r"minimum_energy: 0\.0005 eV is beyond .* which end at 0\.0004 eV"):
+        generated(**spectral, minimum_energy="0.5 meV")
+    with pytest.raises(CaseError, match=r"results\.minimum_energy: must not be negative"):
+        generated(**spectral, minimum_energy="-0.1 meV")
+    with pytest.raises(CaseError, match=r"results\.minimum_energy: is not used: it belongs to f_L"):
+        generated(variable="n_qp", minimum_energy="0.1 meV")
     with pytest.raises(CaseError, match=r"capture_time: missing: it turns the density into a rate"):
         generated(variable="n_qp")
     with pytest.raises(CaseError, match=r"capture_time: is not used: A is a rate already"):
