@@ -11,7 +11,8 @@ from fvqp.case.tables import Case
 from fvqp.results.result import Result
 
 #: Name in a case → package with modules ``schema`` (``CASE``, the class of its cases), ``checks``
-#: (``check_case(case)``: what contradicts itself or goes unused) and ``run`` (``run(case, out, resume,
+#: (``check_case(case)``: what contradicts itself or goes unused; ``check_tables(case)``: the part of it that
+#: needs no results of earlier runs, where that is less) and ``run`` (``run(case, out, resume,
 #: comm)`` and ``check(case)``). Loaded when a case names it: a model brings much that others do not need.
 PACKAGES = {
     "usadel": "fvqp.case.usadel",
@@ -19,6 +20,7 @@ PACKAGES = {
     "eliashberg": "fvqp.case.eliashberg",
     "clusters": "fvqp.case.clusters",
     "localized": "fvqp.case.localized",
+    "stages": "fvqp.case.stages",
 }
 
 
@@ -31,6 +33,12 @@ def schema(model: str) -> type[Case]:
 def check_parts(case: Case) -> None:
     """Raises :class:`CaseError` when parts of the case contradict one another or go unused."""
     import_module(f"{PACKAGES[case.model]}.checks").check_case(case)
+
+
+def check_tables(case: Case) -> None:
+    """As `check_parts`, as far as possible before the results are there that the case goes on from."""
+    checks = import_module(f"{PACKAGES[case.model]}.checks")
+    getattr(checks, "check_tables", checks.check_case)(case)
 
 
 def run(case: Case, out: str | Path | None, resume: bool, comm: MPI.Comm) -> Result:

@@ -34,6 +34,14 @@ def load_case(path: str | Path, overrides: Iterable[str] = ()) -> Case:
     Raises :class:`CaseError` with one line that names file, key and what would be right.
     """
     path = Path(path)
+    data = read_toml(path)
+    for override in overrides:
+        _apply(data, override)
+    return case_from_dict(data, source=path.name, folder=path.parent)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """What a TOML file holds; :class:`CaseError` with one line if it cannot be read."""
     try:
         text = path.read_bytes().decode("utf-8")
     except FileNotFoundError:
@@ -43,20 +51,27 @@ def load_case(path: str | Path, overrides: Iterable[str] = ()) -> Case:
     except OSError as error:
         raise CaseError(f"{path}: cannot be read: {error.strerror}") from None
     try:
-        data = tomllib.loads(text)
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         twice = re.search(r"Cannot declare \('(\w+)',\) twice", str(error))
         hint = f"; a list of tables has double brackets: [[{twice[1]}]]" if twice else ""
         raise CaseError(f"{path.name}: not valid TOML: {error}{hint}") from None
-    for override in overrides:
-        _apply(data, override)
-    return case_from_dict(data, source=path.name, folder=path.parent)
 
 
 def case_from_dict(data: dict[str, Any], source: str = "case", folder: str | Path = ".") -> Case:
     """The case of a dictionary laid out like the TOML file; ``folder`` is where relative mesh paths start.
 
     Raises :class:`CaseError` as :func:`load_case` does, with ``source`` in place of the file.
+    """
+    case = validated_case(data, source).located(source, Path(folder))
+    models.check_parts(case)
+    return case
+
+
+def validated_case(data: dict[str, Any], source: str = "case") -> Case:
+    """The case of a dictionary by its schema alone: files that it names have not been looked for.
+
+    Raises :class:`CaseError` as :func:`case_from_dict` does.
     """
     name = data.get("model")
     if not isinstance(name, str) or name not in models.PACKAGES:
@@ -71,9 +86,8 @@ def case_from_dict(data: dict[str, Any], source: str = "case", folder: str | Pat
         case = schema.model_validate(data)
     except ValidationError as error:
         raise CaseError(f"{source}: {_message(error, schema)}") from None
-    case = case.located(source, Path(folder))
-    models.check_parts(case)
-    return case
+    # The name alone: a model's own method would look for files.
+    return Case.located(case, source, Path())
 
 
 def _apply(data: dict[str, Any], override: str) -> None:

@@ -1,0 +1,1 @@
+"""Cases of several stages, each of which may go on from the results of those before."""
