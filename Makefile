@@ -42,7 +42,7 @@ lint: setup
 	    { echo "$$output"; exit 1; }
 
 # One process a core, with one thread of BLAS each.
-PYTEST_PARALLEL := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 python -m pytest -q -p no:benchmark -n auto --dist loadgroup
+PYTEST_PARALLEL := $(ONE_THREAD) python -m pytest -q -p no:benchmark -n auto --dist loadscope
 PYTEST_ON := $(MPI_ENV) $(ONE_THREAD) timeout $(MPI_TIMEOUT) mpiexec
 PYTEST_RANKS := python -m pytest -q --color=no tests/mpi
 

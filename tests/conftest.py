@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Any
 
 import pytest
 
 import fvqp.kernel_cache  # noqa: F401
 from fvqp.threads import ranks_from_environment
 
-HERE = Path(__file__).parent
-
 #: Tests whose paths contain one of the words compile the same loops.
 AREAS = {
-    "localized": ("localized", "bespalov"),
-    "clusters": ("clusters", "meyer", "markov"),
+    "localized": ("localized", "bespalov", "stages", "stochastic", "clusters", "meyer", "markov"),
     "collisions": (
         "collisions/",
         "case/boltzmann",
@@ -63,14 +60,21 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests slow that belong to other numbers of ranks; keep together what shares compiled loops."""
+    """Mark tests slow that belong to other numbers of ranks."""
     ranks = ranks_from_environment()
     for item in items:
         if any(ranks not in sizes.args for sizes in item.iter_markers("ranks")):
             item.add_marker(pytest.mark.slow)
-        item.add_marker(pytest.mark.xdist_group(_area(item.path.relative_to(HERE).as_posix())))
 
 
-def _area(path: str) -> str:
-    """The first area that a path belongs to, or the path."""
-    return next((area for area, words in AREAS.items() if any(word in path for word in words)), path)
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """One process runs the tests of an area, where pytest-xdist spreads them."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByArea(LoadScopeScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            path = nodeid.partition("::")[0]
+            return next((area for area, words in AREAS.items() if any(word in path for word in words)), path)
+
+    return ByArea(config, log)
