@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import Any
 
 import pytest
@@ -50,6 +51,9 @@ AREAS = {
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Under MPI only the first rank reports at length; the others speak up when something fails."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A shell starts background jobs so, and programs that tests start would inherit it.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if ranks_from_environment() > 1:
         from mpi4py import MPI
 
