@@ -17,6 +17,10 @@ from fvqp.transport.operator import Interface, Terminal, Transport
 
 Floats = NDArray[np.float64]
 
+#: Part of its conductance with which a junction that does not inject taps the superconductor: too little to
+#: be felt there, enough for its own current.
+PROBE = 1e-9
+
 
 @dataclass(frozen=True)
 class Junction:
@@ -29,6 +33,7 @@ class Junction:
         role: an injector is biased at ``V_inj``, a detector at ``V_det``.
         temperature: of the electrons in the normal lead, kelvin.
         bias: fixed voltage in place of the swept one, volt.
+        injects: whether what tunnels changes the superconductor; False for an ideal probe.
     """
 
     name: str
@@ -37,6 +42,12 @@ class Junction:
     role: Literal["injector", "detector"]
     temperature: float
     bias: float | None = None
+    injects: bool = True
+
+    @property
+    def felt(self) -> float:
+        """Part of the conductance that the superconductor feels."""
+        return 1.0 if self.injects else PROBE
 
 
 @dataclass(frozen=True)
@@ -96,7 +107,7 @@ class Device:
     def terminals(self) -> tuple[Terminal, ...]:
         """Junctions first, then reservoirs: the order of every ``terminal`` axis."""
         return (
-            *(Terminal(j.name, (j.on,), j.conductance) for j in self.junctions),
+            *(Terminal(j.name, (j.on,), j.conductance * j.felt) for j in self.junctions),
             *(Terminal(r.name, r.on) for r in self.reservoirs),
         )
 
@@ -114,6 +125,12 @@ class Device:
     def voltage_unit(self) -> float:
         """Δ0/e in volt."""
         return self.material.gap / constants.e
+
+    @property
+    def felt(self) -> Floats:
+        """`Junction.felt` of every junction: over it, currents in the superconductor are those of the
+        junctions."""
+        return np.array([junction.felt for junction in self.junctions])
 
     @property
     def bath(self) -> float:

@@ -291,7 +291,7 @@ class UsadelProblem:
     def junction_currents(self, currents: Floats) -> Floats:
         """Charge current from each junction into the superconductor, ampere, from spectral currents."""
         into = currents[T, : len(self.device.junctions)] @ self.grid.widths
-        return into * self.device.voltage_unit
+        return into * self.device.voltage_unit / self.device.felt
 
     def conductances(self, solution: Solution) -> Floats:
         """``dI/dV_inj`` of the current from every junction into the superconductor, siemens.
@@ -306,7 +306,7 @@ class UsadelProblem:
         if not follows and (self.inelastic is None or solution.spectral.drop is None):
             # Collisions act on f_L, of which the charge current knows by a supercurrent only.
             slope = self.response(point.supercurrent).combine(self.external_slope(point))
-            return slope.currents[T, : len(self.device.junctions)] @ self.grid.widths
+            return self.junction_currents(slope.currents) / self.device.voltage_unit
         t = max((j.temperature for j in self.device.junctions), default=0.0) / self.device.thermal_unit
         step = max(5e-3 * t, 1e-5) * self.device.voltage_unit
         sides = [

@@ -88,6 +88,7 @@ def build_device(case: UsadelCase, mesh: Mesh, temperature: float | None = None)
             role=entry.role,
             temperature=_temperature(entry.temperature, temperature),
             bias=None if entry.bias is None else entry.bias.in_volt(material.gap),
+            injects=entry.injects,
         )
         for entry in case.junctions
     ]

@@ -230,6 +230,9 @@ def _junction_problems(case: UsadelCase) -> Iterable[tuple[str, str]]:
     for number, name in enumerate(names):
         if name in names[:number]:
             yield f"junctions[{number}].name", f'"{name}" is the name of another junction too'
+    for number, junction in enumerate(case.junctions):
+        if junction.role == "injector" and not junction.injects:
+            yield f"junctions[{number}].injects", 'false belongs to role = "detector"; an injector injects'
     taken: dict[str, str] = {}
     places = [(f"junctions[{n}].on", on) for n, on in enumerate(junction.on for junction in case.junctions)]
     places += [
@@ -333,7 +336,19 @@ def _figure_problems(case: UsadelCase) -> Iterable[tuple[str, str]]:
             )
         if figure.kind == "supercurrent" and current is None:
             yield f"{key}.kind", "supercurrent needs the table [supercurrent]"
+        if figure.kind in ("map", "surface"):
+            yield from _map_problems(case, key, str(figure.variable), biases)
         if figure.kind == "spectrum" and figure.variable not in case.output.spectra:
             yield f"{key}.variable", f'"{figure.variable}" is not among output.spectra'
         if figure.kind == "fields" and figure.variable not in case.output.stored:
             yield f"{key}.variable", f'"{figure.variable}" is not among output.stored'
+
+
+def _map_problems(
+    case: UsadelCase, key: str, variable: str, biases: list[float]
+) -> Iterable[tuple[str, str]]:
+    detector = [] if case.sweep.V_det is None else case.sweep.V_det.biases
+    if len(biases) < 2 or len(detector) < 2:
+        yield f"{key}.kind", "a map needs several biases in sweep.V_inj and in sweep.V_det"
+    if variable in ("g_ss", "g_sa") and not min(biases) < 0 < max(biases):
+        yield f"{key}.variable", f"{variable} needs both signs of the bias in sweep.V_inj"

@@ -75,7 +75,7 @@ def run(case: UsadelCase, out: str | Path | None, resume: bool, comm: MPI.Comm) 
         recorder = UsadelRecorder(case, sweep, problems, comm, folder)
         earlier = None if folder is None else folder.start(recorder.sweep, mesh)
         completed = comm.bcast(recorder.sweep.completed)
-        mine = [line for k, line in enumerate(lines) if k * groups // len(lines) == number]
+        mine = [lines[k] for k in _share(len(lines), number, groups, problems[0])]
         progress = stack.enter_context(SweepProgress(completed.size, comm, int(completed.sum())))
         recorder.progress = progress
         recorder.go_on_from(earlier)
@@ -137,6 +137,21 @@ def _lines(sweep: Sweep) -> list[_Line]:
     return [_Line(index, order) for index in itertools.product(*outer)]
 
 
+def _share(count: int, number: int, groups: int, problem: UsadelProblem) -> list[int]:
+    """The curves of group ``number``: neighbours where they share what is computed once, else dealt in turns.
+
+    Dealt to and fro, so that groups get the same work where it grows along the sweep.
+    """
+    if not _follows(problem):
+        return [k for k in range(count) if k * groups // count == number]
+    return [k for k in range(count) if number == min(k % (2 * groups), 2 * groups - 1 - k % (2 * groups))]
+
+
+def _follows(problem: UsadelProblem) -> bool:
+    """Whether a point starts from its neighbour; else one response serves all biases."""
+    return problem.gap.follows_bias or problem.self_consistent_phase or problem.inelastic is not None
+
+
 def _run_line(
     line: _Line,
     problems: list[UsadelProblem],
@@ -150,7 +165,7 @@ def _run_line(
     problem = problems[t]
     value = sweep.supercurrent[s] if sweep.supercurrent else 0.0
     v_det = sweep.V_det[d] if sweep.V_det else 0.0
-    follows = problem.gap.follows_bias or problem.self_consistent_phase or problem.inelastic is not None
+    follows = _follows(problem)
     for chain in line.order:
         guess: Guess | Solution | None = None
         done = [bool(completed[recorder.place(line.index, v)]) for v in chain]

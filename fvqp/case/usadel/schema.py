@@ -29,6 +29,8 @@ from fvqp.case.tables import AS_LIST, ONCE, Case, Count, Flag, Name, Table
 
 FieldName = Literal["gap", "charge_imbalance", "mu_Q", "dos", "f_L", "f_T"]
 SpectrumName = Literal["dos", "f_L", "f_T"]
+MAPPED = ("g_nl", "g_ss", "g_sa", "G_inj", "gap")
+"""What a map over both biases can show."""
 MOST_ENERGIES = 1_000_000
 """Bins of the energy axis; more are a slip."""
 
@@ -86,6 +88,9 @@ class Junction(Table):
     """Of the electrons in the normal metal; default: the swept bath temperature."""
     bias: Bias | None = None
     """Fixed bias; default: ``sweep.V_inj`` for an injector, ``sweep.V_det`` for a detector."""
+    injects: Flag = True
+    """Whether the superconductor feels what tunnels through a detector; ``false`` makes it an ideal probe of
+    what the injectors do."""
 
 
 class Reservoir(Table):
@@ -291,7 +296,18 @@ class Figure(Table):
     """A figure of the results folder."""
 
     kind: Literal[
-        "g_ss", "g_sa", "g_a", "g_s", "g_nl", "gap", "local_conductance", "supercurrent", "spectrum", "fields"
+        "g_ss",
+        "g_sa",
+        "g_a",
+        "g_s",
+        "g_nl",
+        "gap",
+        "local_conductance",
+        "supercurrent",
+        "spectrum",
+        "fields",
+        "map",
+        "surface",
     ]
     file: Annotated[str, Field(pattern=r"^[\w.-]+\.(png|pdf|svg)$")] | None = None
     """File name in ``figures/``; default: the kind, as PNG."""
@@ -302,7 +318,10 @@ class Figure(Table):
     offset: Number | None = None
     """Vertical distance between successive curves in the unit of the axis; default: none."""
     variable: str | None = None
-    """What ``spectrum`` and ``fields`` show."""
+    """What ``spectrum`` and ``fields`` show; of ``map`` and ``surface`` one of ``g_nl``, ``g_ss``, ``g_sa``,
+    ``G_inj``, ``gap``."""
+    limit: Annotated[Number, Field(gt=0)] | None = None
+    """Largest size of a value that has a colour in a ``map``; what is beyond is grey. In SI units."""
 
     @model_validator(mode="after")
     def _used(self) -> Figure:
@@ -312,7 +331,12 @@ class Figure(Table):
             raise ValueError(
                 f'compare: "elastic" belongs to kind = "gap" and "spectrum", not to "{self.kind}"'
             )
-        if (self.variable is not None) != (self.kind in ("spectrum", "fields")):
+        maps = ("map", "surface")
+        if self.kind in maps and self.variable is not None and self.variable not in MAPPED:
+            raise ValueError(f'variable: expected one of {", ".join(MAPPED)}, got "{self.variable}"')
+        if self.limit is not None and self.kind != "map":
+            raise ValueError(f'limit: belongs to kind = "map", not to "{self.kind}"')
+        if (self.variable is not None) != (self.kind in ("spectrum", "fields", *maps)):
             raise ValueError(
                 "variable: " + ("is not used here" if self.variable else f"missing: what {self.kind} shows")
             )

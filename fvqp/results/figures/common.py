@@ -64,7 +64,8 @@ class FigureSpec:
 
     ``kind``: one of those of the model; ``file``: its name (default: the kind, as PNG); ``compare =
     "analytic"``: closed forms beside the curves; ``offset``: vertical distance of successive curves in the
-    unit of the axis; ``variable``: what ``spectrum`` and ``fields`` show.
+    unit of the axis; ``variable``: what ``spectrum``, ``fields``, ``map`` and ``surface`` show; ``limit``:
+    end of the colours of a map.
     """
 
     kind: str
@@ -73,6 +74,7 @@ class FigureSpec:
     compare: str | None = None
     offset: float | None = None
     variable: str | None = None
+    limit: float | None = None
 
 
 Drawing = Callable[[xr.Dataset, FigureSpec, Figure], None]

@@ -28,7 +28,7 @@ MOST_SPECTRA = 5
 
 
 def _g_ss(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
-    values = _not_negative(_part(dataset, "g_ss"))
+    values = _not_negative(part(dataset, "g_ss"))
     currents = dataset["phase_gradient"] if "phase_gradient" in dataset.coords else None
     two = currents is not None and currents.ndim == 1 and currents.size > 2
     figure.set_size_inches(7.2 if two else 4.0, 3.0)
@@ -54,7 +54,7 @@ def _g_ss(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
 
 
 def _g_a(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
-    values = _part(dataset, "g_a")
+    values = part(dataset, "g_a")
     figure.set_size_inches(4.0, 3.8 if spec.offset else 3.2)
     values = values.isel(supercurrent=np.flatnonzero(values["supercurrent"].values > 0)).sortby(
         "supercurrent"
@@ -65,7 +65,7 @@ def _g_a(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
 
 
 def _g_sa(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
-    values = _part(dataset, "g_sa")
+    values = part(dataset, "g_sa")
     if "supercurrent" in values.dims:
         values = values.isel(supercurrent=int(np.abs(values["supercurrent"].values).argmin()))
     mapped = "V_det" in values.dims and values.sizes["V_det"] > 1
@@ -92,7 +92,7 @@ def _family(name: str) -> Drawing:
     """A panel of curves over V_inj, one for every value of whatever else was swept."""
 
     def drawn(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
-        values = _part(dataset, name) if name in ("g_s", "g_nl") else stored(dataset, name)
+        values = part(dataset, name) if name in ("g_s", "g_nl") else stored(dataset, name)
         others = [dim for dim in values.dims if dim != "V_inj" and values.sizes[dim] > 1]
         figure.set_size_inches(4.0, 3.0)
         axes = figure.subplots()
@@ -106,7 +106,7 @@ def _gap(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
     """Δ/Δ0 over eV_inj/Δ0 (Fig. 11a), under every junction; of cells the smallest."""
     figure.set_size_inches(4.0, 3.0)
     axes = figure.subplots()
-    _gap_curves(_at_junctions(dataset, "gap"), dataset, spec, axes)
+    _gap_curves(at_junctions(dataset, "gap"), dataset, spec, axes)
     if spec.compare == "elastic":
         _gap_curves(stored(dataset, "gap_elastic"), dataset, spec, axes, "k--", "elastic")
     draw_legend(axes, bool(spec.offset))
@@ -120,7 +120,7 @@ def _gap_curves(
     style: str = "-",
     label: str | None = None,
 ) -> None:
-    values = _in_delta0(dataset, values)
+    values = in_delta0(dataset, values)
     if "cell" in values.dims:
         values = values.min("cell", keep_attrs=True)
     if "junction" in values.dims:
@@ -154,7 +154,7 @@ def _supercurrent_axes(dataset: xr.Dataset, axes: Axes) -> None:
 def _spectrum(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
     """A spectrum over ε/Δ0; of f_L its distance from 1 above the gap, the quasiparticles (Fig. 11b)."""
     name = spec.variable or "f_L"
-    values = _in_delta0(dataset, _at_junctions(dataset, name))
+    values = in_delta0(dataset, at_junctions(dataset, name))
     if "energy" not in values.dims:
         raise FvqpError(f"{values.name} has no energy dimension to draw a spectrum over")
     if name == "f_L":
@@ -164,7 +164,7 @@ def _spectrum(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
     along = "V_inj" if "V_inj" in others else others[-1] if others else None
     axes = figure.subplots()
     if spec.compare == "elastic":
-        elastic = _in_delta0(dataset, stored(dataset, f"{name}_elastic"))
+        elastic = in_delta0(dataset, stored(dataset, f"{name}_elastic"))
         elastic = _quasiparticles(elastic) if name == "f_L" else elastic
         draw_curves(axes, elastic, "energy", along, spec.offset, style="--", label="_elastic")
         if name == "f_L":
@@ -177,7 +177,7 @@ def _three_gaps(
     dataset: xr.Dataset, values: xr.DataArray, along: str | None, axes: Axes, offset: float | None
 ) -> None:
     """Arrows at 3Δ of every bias, from where on a quasiparticle can break a pair (Fig. 11b)."""
-    gap = _in_delta0(dataset, _at_junctions(dataset, "gap"))
+    gap = in_delta0(dataset, at_junctions(dataset, "gap"))
     if along != "V_inj" or "junction" not in gap.dims or "V_inj" not in gap.dims:
         return
     here = reduced(values, ("V_inj", "energy")).sortby("V_inj")
@@ -232,7 +232,7 @@ KINDS: dict[str, Drawing] = {
 """Kinds of figures and what draws them."""
 
 
-def _part(dataset: xr.Dataset, name: str) -> xr.DataArray:
+def part(dataset: xr.Dataset, name: str) -> xr.DataArray:
     """``g_ss``, ... as stored, or from ``g_nl``."""
     if name in dataset:
         return stored(dataset, name)
@@ -248,18 +248,18 @@ def _not_negative(values: xr.DataArray) -> xr.DataArray:
     return values.isel(supercurrent=np.flatnonzero(values["supercurrent"].values >= 0)).sortby("supercurrent")
 
 
-def _at_junctions(dataset: xr.Dataset, name: str) -> xr.DataArray:
+def at_junctions(dataset: xr.Dataset, name: str) -> xr.DataArray:
     """A quantity under the junctions; when cells are stored too, these have the plain name."""
     under = f"{name}_junction"
     return stored(dataset, under if under in dataset else name)
 
 
-def _in_delta0(dataset: xr.Dataset, values: xr.DataArray) -> xr.DataArray:
-    """Energies and injector biases, and values that are energies, divided by Δ0 where the file has it."""
+def in_delta0(dataset: xr.Dataset, values: xr.DataArray) -> xr.DataArray:
+    """Energies and biases, and values that are energies, divided by Δ0 where the file has it."""
     delta0 = dataset.attrs.get("delta0_eV")
     if delta0 is None:
         return values
-    for name, prefix in (("energy", ""), ("V_inj", "e")):
+    for name, prefix in (("energy", ""), ("V_inj", "e"), ("V_det", "e")):
         if name in values.dims:
             coordinate = values[name] / float(delta0)
             symbol = f"${prefix}{SYMBOLS[name].strip('$')}/\\Delta_0$"

@@ -187,6 +187,13 @@ OPTIONS: dict[str, Option] = {
     "junctions.role": Option("injector", "I_inj", THREE, path="junctions.1.role"),
     "junctions.temperature": Option("0.5 K", around=WARM, path="junctions.0.temperature"),
     "junctions.bias": Option("0.3 mV", "I_det", THREE, path="junctions.1.bias"),
+    "junctions.injects": Option(
+        False,
+        "gap",
+        SELF_CONSISTENT | {"sweep": {"V_inj": ["0.2 mV"], "V_det": ["0.4 mV"]}},
+        path="junctions.1.injects",
+        by=1e-3,
+    ),
     "reservoirs.on": Option(["left"], path="reservoirs.0.on"),
     "reservoirs.temperature": Option("0.9 K", around=WARM, path="reservoirs.0.temperature"),
     "interfaces.between": Option(["start", "cover"], around=BARRIER, path="interfaces.0.between"),
@@ -250,6 +257,7 @@ ELSEWHERE = {
     "figures.compare",
     "figures.offset",
     "figures.variable",
+    "figures.limit",
 }
 """Keys with a test of their own below."""
 

@@ -1,0 +1,108 @@
+"""Maps over injector and detector bias, laid out like Ryan et al. (2026), Figs. 5, 6 and 12b."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import matplotlib
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+
+from fvqp.errors import FvqpError
+from fvqp.results.figures.common import Drawing, FigureSpec, label_of, prefix_of, reduced, unit_of
+from fvqp.results.figures.wire import at_junctions, in_delta0, part
+
+BEYOND = "0.6"
+"""Colour of values beyond the end of the colours."""
+
+
+def _map(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
+    table = _table(dataset, spec.variable or "g_nl")
+    figure.set_size_inches(4.6, 3.6)
+    axes = figure.subplots()
+    values, unit = _in_unit(table, spec.limit)
+    colours: dict[str, Any]
+    if np.nanmin(values) < 0.0:
+        end = (spec.limit or float(np.nanmax(np.abs(table.values)))) * _scale_of(table, spec.limit)
+        colours = {"cmap": matplotlib.colormaps["RdBu_r"].with_extremes(over=BEYOND, under=BEYOND)}
+        colours |= {"vmin": -end, "vmax": end}
+    else:
+        colours = {"cmap": matplotlib.colormaps["viridis"].with_extremes(over=BEYOND)}
+        if spec.limit:
+            colours["vmax"] = spec.limit * _scale_of(table, spec.limit)
+    image = axes.pcolormesh(table["V_inj"].values, table["V_det"].values, values, **colours)
+    beyond = spec.limit is not None and np.nanmax(np.abs(table.values)) > spec.limit
+    figure.colorbar(
+        image,
+        ax=axes,
+        label=label_of(table, unit),
+        extend=("both" if np.nanmin(values) < 0.0 else "max") if beyond else "neither",
+    )
+    axes.set(xlabel=label_of(table["V_inj"], ""), ylabel=label_of(table["V_det"], ""))
+
+
+def _surface(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
+    table = _table(dataset, spec.variable or "g_nl")
+    values, unit = _in_unit(table, None)
+    figure.set_size_inches(5.2, 4.2)
+    axes: Any = figure.subplots(subplot_kw={"projection": "3d"})
+    x, y = np.meshgrid(table["V_inj"].values, table["V_det"].values)
+    signed = np.nanmin(values) < 0.0
+    end = float(np.nanmax(np.abs(values)))
+    limits = {"vmin": -end, "vmax": end} if signed else {}
+    axes.plot_surface(
+        x, y, values, cmap="RdBu_r" if signed else "viridis", rcount=80, ccount=80, linewidth=0.1, **limits
+    )
+    # Outlines on the walls: what a sweep of one bias shows at the others.
+    for rows, walls, at in ((values, "y", y.max()), (values.T, "x", x.min())):
+        along = table["V_inj"].values if walls == "y" else table["V_det"].values
+        for outline in (np.nanmax(rows, axis=0), np.nanmin(rows, axis=0)):
+            line = (along, np.full(len(along), at)) if walls == "y" else (np.full(len(along), at), along)
+            axes.plot(*line, outline, color="0.4", linewidth=0.8)
+    axes.set(
+        xlabel=label_of(table["V_inj"], ""),
+        ylabel=label_of(table["V_det"], ""),
+        zlabel=label_of(table, unit),
+    )
+    axes.set_box_aspect(None, zoom=0.85)
+
+
+def _table(dataset: xr.Dataset, name: str) -> xr.DataArray:
+    """``[V_det, V_inj]`` over biases in Δ0/e; of one sign of V_det both are shown, as they are images of each
+    other."""
+    values = at_junctions(dataset, name) if name == "gap" else part(dataset, name)
+    for dim in ("V_det", "V_inj"):
+        if values.sizes.get(dim, 1) < 2:
+            raise FvqpError(f"a map needs several {dim}; these results have one")
+    if "junction" in values.dims:
+        values = values.isel(junction=0)
+    table = in_delta0(dataset, reduced(values, ("V_det", "V_inj")))
+    table = table.sortby(["V_det", "V_inj"])
+    one_sign = float(table["V_det"].min()) >= 0.0 and "supercurrent" not in dataset.dims
+    if not one_sign or not np.allclose(table["V_inj"], -table["V_inj"][::-1]):
+        return table
+    # Without supercurrent nothing but the sign of all currents changes when both biases do.
+    positive = table.isel(V_det=np.flatnonzero(table["V_det"].values > 0.0))
+    mirrored = positive.isel(V_det=slice(None, None, -1), V_inj=slice(None, None, -1))
+    mirrored = mirrored.assign_coords(V_det=-mirrored["V_det"], V_inj=table["V_inj"])
+    both = xr.concat([mirrored, table], "V_det")
+    for dim in ("V_det", "V_inj"):
+        both[dim].attrs = table[dim].attrs
+    return both.rename(table.name).assign_attrs(table.attrs)
+
+
+def _scale_of(table: xr.DataArray, limit: float | None) -> float:
+    """Factor from SI to the unit that is shown."""
+    largest = limit or float(np.nanmax(np.abs(table.values)))
+    return 1.0 / prefix_of(largest)[0] if unit_of(table) else 1.0
+
+
+def _in_unit(table: xr.DataArray, limit: float | None) -> tuple[np.ndarray, str]:
+    largest = limit or float(np.nanmax(np.abs(table.values)))
+    prefix = prefix_of(largest)[1] if unit_of(table) else ""
+    return table.values * _scale_of(table, limit), f"{prefix}{unit_of(table)}"
+
+
+KINDS: dict[str, Drawing] = {"map": _map, "surface": _surface}
+"""Kinds of figures and what draws them."""
