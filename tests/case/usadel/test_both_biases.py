@@ -54,7 +54,7 @@ def test_both_signs_of_both_biases_are_images(tmp_path):
 
 
 def test_probe_does_not_act_back():
-    """The gap under the bias of a probe is that without it; its current is that of an infinitely weak junction."""
+    """The gap under the bias of a probe is that without it; its current that of a weak junction."""
     probed = put(case({}), "junctions.1.injects", False)
     result = fvqp.run(probed).dataset
     gap = result["gap"].isel(junction=0)
