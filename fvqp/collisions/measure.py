@@ -110,13 +110,34 @@ def _integrals(bounds: Floats, gap: Floats) -> tuple[Floats, Floats, Floats]:
     return number, mean, np.where(gap > 0.0, gap * step, 0.0)
 
 
+def centre_bounds(grid: CollisionGrid) -> Floats:
+    """First edge, bin centres and last edge, ``(N + 2,)``: states between two of them are shared as one."""
+    return np.concatenate([grid.edges[:1], grid.energies, grid.edges[-1:]])
+
+
+def shared_between_centres(grid: CollisionGrid, amount: Floats, energy: Floats) -> Floats:
+    """Weights of the bins under the rule ``"linear"``, ``(rows, N)``, for any spectral density.
+
+    Args:
+        grid: energies.
+        amount: integral of the density between `centre_bounds`, ``(rows, N + 1)``.
+        energy: integral of energy times density there.
+    """
+    origin, distance = _origins(grid)
+    return _share(amount, (energy - origin * amount) / distance)
+
+
+def _origins(grid: CollisionGrid) -> tuple[Floats, Floats]:
+    """The lower of the two centres that share what lies between two bounds, and their distance."""
+    centres = grid.energies
+    left = np.clip(np.arange(grid.n + 1) - 1, 0, grid.n - 2)
+    return centres[left], centres[left + 1] - centres[left]
+
+
 def _linear(grid: CollisionGrid, gap: Floats) -> tuple[Floats, Floats]:
     """States shared between neighbouring centres, extrapolating beyond the first and the last centre."""
-    centres = grid.energies
-    bounds = np.concatenate([grid.edges[:1], centres, grid.edges[-1:]])
-    left = np.clip(np.arange(grid.n + 1) - 1, 0, grid.n - 2)
-    origin, distance = centres[left], centres[left + 1] - centres[left]
-    number, mean, anomalous = _integrals(bounds, gap)
+    origin, distance = _origins(grid)
+    number, mean, anomalous = _integrals(centre_bounds(grid), gap)
     states = _share(number, number * (mean - origin) / distance)
     # the energy-weighted anomalous density is ρΔ: Δ times the number of states
     return states, _share(anomalous, (gap * number - origin * anomalous) / distance)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import constants, special
 
 from fvqp.collisions import CollisionGrid, Coupling, SpectralMeasure
+from fvqp.collisions.measure import Rule, centre_bounds, shared_between_centres
 from fvqp.errors import CaseError
 from fvqp.gap import equilibrium_gap
 from fvqp.materials import BCS_RATIO, Material, pair_breaking_time
@@ -20,6 +21,7 @@ Floats = NDArray[np.float64]
 
 _RANGE = 40.0  # of arguments of K_1: what is beyond is below rounding
 _MOST_TERMS = 100_000
+_EMPTY = 1e-6  # density of states that the broadening of a solution leaves below the edge, and more
 
 
 def electron_phonon_coupling(
@@ -50,15 +52,20 @@ def electron_phonon_coupling(
     )
 
 
-def eliashberg_measure(spectrum: EliashbergSpectrum, grid: CollisionGrid) -> tuple[SpectralMeasure, Floats]:
+def eliashberg_measure(
+    spectrum: EliashbergSpectrum, grid: CollisionGrid, rule: Rule = "bin", *, unit: float | None = None
+) -> tuple[SpectralMeasure, Floats]:
     """Bin measure of a solution of the Eliashberg equations, in place of the BCS one.
 
     Collisions take ``α²F = b Ω²`` with the b of τ0, as with a BCS spectrum, which is right for phonons far
     below the peaks of α²F, or the whole α²F with the `interaction` of the same grid.
 
     Args:
-        spectrum: superconducting; its gap edge is the Δ0 in which the energies of ``grid`` are.
-        grid: energies; bins below the gap edge, where damping leaves few states or none, may be in it.
+        spectrum: superconducting.
+        grid: energies; bins below the gap edge, where damping leaves few states or none, may be in it. Bins
+            with less than 1e-6 of the normal density of states count as empty.
+        rule: how states are counted, see `bcs_measure`.
+        unit: of the energies of ``grid``, in that of the solution; default: its gap edge.
 
     Returns:
         The measure, and the factor ``(∂_ε Re εZ − (ϕ/ρ) ∂_ε Re φ)/Z(0)`` of every bin, ``(N,)``, by which to
@@ -72,9 +79,16 @@ def eliashberg_measure(spectrum: EliashbergSpectrum, grid: CollisionGrid) -> tup
         raise CaseError(
             "Eliashberg measure: the state is normal, there is no gap edge to measure energies in"
         )
-    bins = spectrum.bins(grid.edges * edge)
+    of = edge if unit is None else unit
+    bins = spectrum.bins(grid.edges * of)
     factor = np.asarray(bins.renormalization / spectrum.Z[0].real)
-    return SpectralMeasure(bins.s / edge, bins.p / edge), factor
+    states, anomalous = bins.s[None] / of, bins.p[None] / of
+    if rule == "linear":
+        between = spectrum.bins(centre_bounds(grid) * of)
+        states = shared_between_centres(grid, between.s[None] / of, between.s_energy[None] / of**2)
+        anomalous = shared_between_centres(grid, between.p[None] / of, between.p_energy[None] / of**2)
+    there = states > _EMPTY * np.diff(grid.edges)
+    return SpectralMeasure(np.where(there, states, 0.0), np.where(there, anomalous, 0.0)), factor
 
 
 def interaction(alpha2f: Alpha2F, renormalization: float, material: Material, grid: CollisionGrid) -> Floats:

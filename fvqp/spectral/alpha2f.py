@@ -166,9 +166,14 @@ def debye(coupling: float, debye_energy: float) -> Alpha2F:
     """Debye-like spectrum ``α²F = λ (Ω/Ω_D)²`` up to Ω_D; ``ω_log = Ω_D e^{-1/2}``, area ``λ Ω_D/3``."""
     if not (coupling > 0.0 and debye_energy > 0.0):
         raise CaseError(f"Debye-like α²F: λ = {coupling:g} and Ω_D = {debye_energy:g} must be positive")
-    omega = np.linspace(0.0, debye_energy, _MODEL_POINTS + 1)[1:]
+    omega = _model_energies(debye_energy)
     shape = Alpha2F(omega, (omega / debye_energy) ** 2, f"Debye-like α²F, λ = {coupling:g}")
     return shape.scaled(coupling)
+
+
+def _model_energies(largest: float) -> Floats:
+    """Energies of a table, closer at low ones, which a gap far below the phonons depends on."""
+    return largest * np.linspace(0.0, 1.0, _MODEL_POINTS + 1)[1:] ** 2
 
 
 def peaks(
@@ -186,7 +191,7 @@ def peaks(
         lines: ``(Ω_k, w_k, share)``; shares of λ, normalised to 1.
         largest_energy: Ω_max, above which α²F = 0.
     """
-    omega = np.linspace(0.0, largest_energy, _MODEL_POINTS + 1)[1:]
+    omega = _model_energies(largest_energy)
     total = np.zeros_like(omega)
     for centre, width, share in lines:
         shape = np.exp(-0.5 * ((omega - centre) / width) ** 2) * omega**2 / (omega**2 + 0.25 * centre**2)

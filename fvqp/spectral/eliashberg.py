@@ -49,6 +49,7 @@ class BinnedEliashberg:
         edges: ``(n + 1,)``.
         s: ``∫ ρ dε`` over the bins, ``(n,)``.
         p: ``∫ ϕ dε``; ``|p| ≤ s``. BCS: Δ q.
+        s_energy, p_energy: ``∫ ε ρ dε`` and ``∫ ε ϕ dε``.
         renormalization: mean of ``∂_ε Re εZ − (ϕ/ρ) ∂_ε Re φ``, which multiplies ∂f/∂t in the kinetic
             equation, weighted with ρ; 1 + λ at low energy, 1 far above the phonons.
         gap: edge Δ0.
@@ -57,6 +58,8 @@ class BinnedEliashberg:
     edges: Floats
     s: Floats
     p: Floats
+    s_energy: Floats
+    p_energy: Floats
     renormalization: Floats
     gap: float
 
@@ -153,14 +156,17 @@ class EliashbergSpectrum:
         left = np.minimum(np.searchsorted(self.energy, points[:-1], side="right") - 1, self.energy.size - 2)
         X = np.interp(points, self.energy, self.epsilon_Z)
         phi = np.interp(points, self.energy, self.phi)
-        cells = cell_integrals(X[:-1], X[1:], phi[:-1], phi[1:], np.diff(points))
+        width, centre = np.diff(points), 0.5 * (points[1:] + points[:-1])
+        cells = cell_integrals(X[:-1], X[1:], phi[:-1], phi[1:], width)
         rho, pair = cells.rho, cells.pair
         slope_X = (self.epsilon_Z[left + 1] - self.epsilon_Z[left]).real / self.spacing
         slope_phi = (self.phi[left + 1] - self.phi[left]).real / self.spacing
         first = np.searchsorted(points, bounds[:-1])
         s, p = np.add.reduceat(rho, first), np.add.reduceat(pair, first)
+        s_energy = np.add.reduceat(rho * centre + cells.rho_moment * width, first)
+        p_energy = np.add.reduceat(pair * centre + cells.pair_moment * width, first)
         factor = np.add.reduceat(rho * slope_X - pair * slope_phi, first) / s
-        return BinnedEliashberg(bounds, s, p, factor, self.gap_edge)
+        return BinnedEliashberg(bounds, s, p, s_energy, p_energy, factor, self.gap_edge)
 
 
 def thermal_f(temperature: float) -> Occupation:

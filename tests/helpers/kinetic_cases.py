@@ -28,6 +28,15 @@ PULSE: dict[str, Any] = {
     "evolution": {"start": "10 ns", "end": "100 ns", "points_per_decade": 1},
     "sweep": {"temperature": "0.2 K"},
 }
+#: The driven states with the spectrum of a strongly coupled metal.
+STRONG: dict[str, Any] = DRIVEN | {
+    "material": {"name": "Sn"},
+    "spectrum": {
+        "model": "eliashberg",
+        "interaction": {"coupling": 1.5, "debye_energy": "10 meV", "coulomb": 0.1},
+    },
+    "sweep": {"temperature": "3 K"},
+}
 #: A weakly coupled metal with a Debye-like spectrum.
 DEBYE: dict[str, Any] = {
     "model": "eliashberg",

@@ -91,7 +91,7 @@ class ClosedForms:
             if figure.kind not in SHOWS:
                 shown = ", ".join(f'"{kind}"' for kind in SHOWS)
                 raise CaseError(f'{key}: there are closed forms for {shown}, not for "{figure.kind}"')
-            if reason and figure.kind != "lifetimes":
+            if reason and (figure.kind != "lifetimes" or setup.strong is not None):
                 raise CaseError(f"{key}: the case has no closed form: {reason}")
             name = SHOWS[figure.kind]
             if case.evolution is not None and name not in DECAYS:
@@ -293,6 +293,8 @@ class ClosedForms:
 
 def _missing(case: BoltzmannCase, setup: Setup) -> str:
     """Why a case has no closed form; empty if it has one."""
+    if setup.strong is not None:
+        return 'they are those of spectrum.model = "bcs"'
     if setup.follower is not None:
         return 'it needs gap.model = "fixed"'
     if case.injections:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy import constants
 
 from fvqp.case.boltzmann.schema import MOST_BINS, BoltzmannCase, Injection, Microwave, Pulse
+from fvqp.case.interaction import resolved
 from fvqp.collisions import (
     CollisionGrid,
     ElectronPhonon,
@@ -34,6 +35,7 @@ from fvqp.collisions.sources import (
 from fvqp.errors import CaseError
 from fvqp.materials import Material, load_material
 from fvqp.models.coupling import electron_phonon_coupling
+from fvqp.models.strong_coupling import StrongCoupling, strong_coupling
 
 Floats = NDArray[np.float64]
 
@@ -81,6 +83,7 @@ class Setup:
         follower: of a gap that follows; None if it is fixed at ``gap``.
         gap: in Δ0, of a fixed gap.
         rule: how states are counted.
+        strong: spectrum and collisions of Eliashberg theory; None for those of BCS.
     """
 
     units: Units
@@ -90,19 +93,27 @@ class Setup:
     follower: GapFollower | None
     gap: float
     rule: Rule
+    strong: StrongCoupling | None
 
     def measure(self, gap: float) -> SpectralMeasure:
         """Bin measure at a gap."""
+        if self.strong is not None:
+            return self.strong.measure(self.grid, self.rule)
         return bcs_measure(self.grid, gap, self.rule) if self.follower is None else self.follower.measure(gap)
 
 
 def build_setup(case: BoltzmannCase) -> Setup:
     """Material, units, grid and collisions of a case; raises :class:`CaseError`."""
     material = _material(case)
+    strong = _strong_coupling(case, material)
+    if strong is not None:
+        material = strong.material
     tau0, n0 = material.characteristic_time, material.dressed_density_of_states
     units = Units(material.gap, tau0, 4.0 * n0 * material.gap)
     gap = 1.0 if case.gap.value is None else case.gap.value.in_delta0(material.gap)
-    grid = _grid(case, material.gap, gap)
+    if strong is not None:
+        gap = strong.gap
+    grid = _grid(case, material.gap, gap, strong)
     given = [("sweep.temperature", temperature) for temperature in case.sweep.temperature]
     if case.initial.temperature is not None:
         given.append(("initial.temperature", case.initial.temperature))
@@ -115,11 +126,12 @@ def build_setup(case: BoltzmannCase) -> Setup:
     published = case.material.pair_breaking_time is not None
     coupling = electron_phonon_coupling(material, "published" if published else "derived")
     try:
-        collisions = ElectronPhonon(grid, coupling, case.collisions.evaluation)
+        interaction = 1.0 if strong is None else strong.interaction(grid)
+        collisions = ElectronPhonon(grid, coupling, case.collisions.evaluation, interaction=interaction)
         follower = GapFollower(grid, case.energies.rule) if case.gap.model == "follows" else None
     except CaseError as error:
         raise CaseError(f"{case.source}: energies: {error}") from None
-    return Setup(units, material, grid, collisions, follower, gap, case.energies.rule)
+    return Setup(units, material, grid, collisions, follower, gap, case.energies.rule, strong)
 
 
 def _material(case: BoltzmannCase) -> Material:
@@ -146,7 +158,7 @@ def _material(case: BoltzmannCase) -> Material:
         material = replace(material, **changes, sources=sources | dict.fromkeys(changes, "given in the case"))
         material.require(
             "electron-phonon kinetics (the Boltzmann model)",
-            "characteristic_time",
+            *(() if case.spectrum.model == "eliashberg" else ("characteristic_time",)),
             "dressed_density_of_states",
             *(() if given.pair_breaking_time is not None else ("ion_density", "debye_energy")),
         )
@@ -157,19 +169,47 @@ def _material(case: BoltzmannCase) -> Material:
     return material
 
 
-def _grid(case: BoltzmannCase, delta0: float, gap: float) -> CollisionGrid:
+def _strong_coupling(case: BoltzmannCase, material: Material) -> StrongCoupling | None:
+    """Solution of the Eliashberg equations, if the case asks for one."""
+    given = case.spectrum
+    if given.interaction is None:
+        return None
+    try:
+        spectrum, coulomb, source = resolved(given.interaction)
+        strong = strong_coupling(
+            material,
+            spectrum,
+            coulomb=coulomb,
+            cutoff=given.interaction.cutoff_mev,
+            temperature=0.0 if given.temperature is None else given.temperature,
+        )
+    except CaseError as error:
+        raise CaseError(f"{case.source}: spectrum: {error}") from None
+    of = dict.fromkeys(("gap", "critical_temperature", "characteristic_time"), f"Eliashberg theory: {source}")
+    return replace(strong, material=replace(strong.material, sources={**strong.material.sources, **of}))
+
+
+def _grid(case: BoltzmannCase, delta0: float, gap: float, strong: StrongCoupling | None) -> CollisionGrid:
     """The energy axes."""
     energies = case.energies
     width, maximum = energies.width.in_delta0(delta0), energies.maximum.in_delta0(delta0)
     top = None if energies.phonon_maximum is None else energies.phonon_maximum.in_delta0(delta0)
     fixed = case.gap.model == "fixed"
-    lowest = gap if fixed else 0.0
+    # Damping leaves states everywhere below the gap of a spectrum at a temperature.
+    lowest = gap if fixed and case.spectrum.temperature is None else 0.0
     if energies.lowest_gap is not None:
         lowest = energies.lowest_gap.in_delta0(delta0)
         if fixed and lowest > gap:
             raise CaseError(
                 f"{case.source}: energies.lowest_gap: {lowest:g} Delta0 is above the gap of {gap:g} Delta0"
             )
+    if strong is not None:
+        if top is not None and top > strong.largest_phonon:
+            raise CaseError(
+                f"{case.source}: energies.phonon_maximum: {top:.4g} Delta0 is above the end of the "
+                f"interaction at {strong.largest_phonon:.4g} Delta0"
+            )
+        top = strong.largest_phonon if top is None else top
     if top is not None and top < 2.0 * max(gap, lowest):
         raise CaseError(
             f"{case.source}: energies.phonon_maximum: {top:.4g} Delta0 is below twice the gap: no phonon "

@@ -42,6 +42,8 @@ def _problems(case: BoltzmannCase) -> list[tuple[str, str]]:
         )
     if case.collisions.evaluation == "direct" and case.energies.spacing == "graded":
         problems.append(("collisions.evaluation", '"direct" needs energies.spacing = "uniform"'))
+    if case.spectrum.model == "eliashberg":
+        problems += _with_eliashberg(case)
     for number, figure in enumerate(case.figures):
         needed = NEEDS.get(figure.kind)
         there = case.output.rates if needed == "output.rates" else case.resonator is not None
@@ -51,6 +53,35 @@ def _problems(case: BoltzmannCase) -> list[tuple[str, str]]:
             problems.append(
                 (f"figures[{number}].kind", f'"{figure.kind}" shows an evolution, not steady states')
             )
+    return problems
+
+
+def _with_eliashberg(case: BoltzmannCase) -> list[tuple[str, str]]:
+    """What does not go with a spectrum of Eliashberg theory, which stays as it is solved for."""
+    interaction = case.spectrum.interaction
+    assert interaction is not None
+    problems = []
+    if unknown := interaction.unknown_metal():
+        problems.append(("spectrum.interaction.metal", unknown))
+    if case.gap.model == "follows":
+        problems.append(
+            (
+                "gap.model",
+                '"follows" contradicts spectrum.model = "eliashberg", whose gap does not move; give "fixed"',
+            )
+        )
+    follows = "is not used: it follows from spectrum.interaction"
+    if case.gap.value is not None:
+        problems.append(("gap.value", follows))
+    for key in ("gap", "critical_temperature", "characteristic_time"):
+        if getattr(case.material, key) is not None:
+            problems.append((f"material.{key}", follows))
+    if case.resonator is not None:
+        problems.append(("resonator", 'its conductivity is that of spectrum.model = "bcs"'))
+    for number, figure in enumerate(case.figures):
+        if figure.kind == "gap_suppression":
+            reason = 'is known for spectrum.model = "bcs"'
+            problems.append((f"figures[{number}].kind", f'"gap_suppression" {reason}'))
     return problems
 
 

@@ -75,11 +75,12 @@ class Observables:
             "x_qp": 2.0 * number,
             "energy_qp": float(quasiparticle_energy(grid, measure, f)[0]) * units.energy_density,
             "energy_ph": float(phonon_energy(setup.collisions, n)[0]) * units.energy_density,
-            "energy_condensate": float(condensate_energy(gap)) * units.energy_density,
         }
         values |= self._temperatures(measure, number, n)
         values |= self._powers(measure, f, n, processes, gap)
-        values["gap_suppression"] = self._gap_suppression(measure, f, gap)
+        if setup.strong is None:
+            values["energy_condensate"] = float(condensate_energy(gap)) * units.energy_density
+            values["gap_suppression"] = self._gap_suppression(measure, f, gap)
         values["recombination_rate"] = self._recombination(measure, f, n)
         if self.case.output.rates:
             values |= self._rates(measure, f, n)

@@ -21,6 +21,7 @@ from fvqp.collisions import PhononEscape, PhotonDrive
 from fvqp.errors import ConvergenceError
 from fvqp.models.at_power import steady_at_power
 from fvqp.models.boltzmann import HomogeneousProblem, Ledger, State, SteadyState
+from fvqp.models.strong_coupling import StrongCoupling
 from fvqp.results.dataset import SweepDataset
 from fvqp.results.result import Result
 
@@ -29,6 +30,10 @@ log = logging.getLogger(__name__)
 
 #: Bin widths in k_BT above which thermal distributions are not resolved.
 COARSE = 0.5
+#: Temperature in T_c up to which the gap is that of zero temperature to 1 %.
+WARM = 0.35
+#: Part by which the renormalization may differ from that of low energy before a warning says so.
+RENORMALIZED = 0.1
 
 
 def run(case: BoltzmannCase, out: str | Path | None, resume: bool, comm: MPI.Comm) -> Result:
@@ -50,6 +55,7 @@ def check(case: BoltzmannCase) -> str:
     memory = 8.0 * (3.0 * grid.n**2 + 4.0 * grid.n * grid.n_phonon) / 2**20
     rows = [
         ("material", f"{setup.material.name}, Delta0 = {units.energy / constants.e * 1e6:.4g} ueV"),
+        *([] if setup.strong is None else [_spectrum_row(setup.strong)]),
         ("times", f"tau0 = {units.time:.4g} s, tau0_pb = {coupling.pair_breaking_time * units.time:.4g} s"),
         ("energies", f"{grid.n} bins up to {grid.edges[-1]:.4g} Delta0, {grid.n_phonon} phonon energies"),
         (
@@ -59,6 +65,14 @@ def check(case: BoltzmannCase) -> str:
         ("memory", f"about {memory:.0f} MiB on a rank"),
     ]
     return "\n".join([f"{case.source}: valid", *(f"  {name:<11}{text}" for name, text in rows)])
+
+
+def _spectrum_row(strong: StrongCoupling) -> tuple[str, str]:
+    return "spectrum", (
+        f"Eliashberg theory, {strong.alpha2f.name}: lambda = {strong.alpha2f.coupling:.4g}, mu* = "
+        f"{strong.coulomb:.4g}, Tc = {strong.material.critical_temperature:.4g} K, Z(0) = "
+        f"{strong.renormalization:.4g}, gap {strong.gap:.4g} Delta0"
+    )
 
 
 def recorded_times(evolution: Evolution) -> Floats:
@@ -110,6 +124,10 @@ class _Run:
             if s == 0:
                 self._initial(problem, t)
         check_petsc_options_used(self.case, problem)
+        self._warn_of_resolution()
+        self._warn_of_strong_coupling()
+
+    def _warn_of_resolution(self) -> None:
         coldest = min(self.case.sweep.temperature)
         width = self.case.energies.width.in_delta0(self.setup.units.energy)
         if width > COARSE * self.setup.units.temperature(coldest):
@@ -120,6 +138,29 @@ class _Run:
                 width,
                 coldest,
                 0.1 * self.setup.units.temperature(coldest),
+            )
+
+    def _warn_of_strong_coupling(self) -> None:
+        strong, grid, hottest = self.setup.strong, self.setup.grid, max(self.case.sweep.temperature)
+        if strong is None:
+            return
+        off = np.abs(strong.renormalization_of_bins(grid) - 1.0) * (grid.energies > strong.gap)
+        if np.any(off > RENORMALIZED):
+            log.warning(
+                "%s: spectrum: from %.3g Delta0 on the renormalization differs by more than %.0f %% from "
+                "that of low energy, with which rates of quasiparticles are computed",
+                self.case.source,
+                grid.energies[np.argmax(off > RENORMALIZED)],
+                100.0 * RENORMALIZED,
+            )
+        critical = strong.material.critical_temperature
+        if self.case.spectrum.temperature is None and hottest > WARM * critical:
+            log.warning(
+                "%s: spectrum.temperature: the spectrum is that of zero temperature, although %g K is above "
+                "%.2g Tc; give it",
+                self.case.source,
+                hottest,
+                WARM,
             )
 
     def lines_of_drives(self) -> list[tuple[int, int]]:
@@ -162,6 +203,12 @@ class _Run:
         sweep = SweepDataset(self.axes, coordinates, attributes)
         self.observables.define(sweep)
         self.closed_forms.define(sweep)
+        if setup.strong is not None:
+            factor = setup.strong.renormalization_of_bins(setup.grid)
+            factor = np.where(setup.measure(setup.gap).active[0], factor, np.nan)
+            sweep.set_coordinate("renormalization", ("energy",), factor)
+            sweep.set_coordinate("interaction", ("omega",), setup.collisions.interaction)
+            sweep.dataset.attrs["Z0"] = setup.strong.renormalization
         return sweep
 
     # -- evolutions
@@ -258,7 +305,9 @@ class _Run:
         closed: Mapping[str, float],
     ) -> None:
         values = self._values(problem, state) | dict(closed)
-        stored = sum(float(values[name]) for name in ("energy_qp", "energy_ph", "energy_condensate"))  # type: ignore[arg-type]
+        # Spectra of Eliashberg theory stay, and with them the energy of the condensate.
+        kept = [name for name in ("energy_qp", "energy_ph", "energy_condensate") if name in values]
+        stored = sum(float(values[name]) for name in kept)  # type: ignore[arg-type]
         if place[-1] == 0:
             start = stored
         else:
@@ -266,10 +315,7 @@ class _Run:
             start = (
                 self._start[place[:-1]]
                 if place[:-1] in self._start
-                else sum(
-                    float(dataset[name].values[first])
-                    for name in ("energy_qp", "energy_ph", "energy_condensate")
-                )
+                else sum(float(dataset[name].values[first]) for name in kept)
             )
         self._start[place[:-1]] = start
         values |= {

@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from fvqp.case.interaction import Interaction
 from fvqp.case.quantities import (
     Energy,
     EnergyDensity,
@@ -65,6 +66,27 @@ class MaterialChoice(Table):
         return self
 
 
+class Spectrum(Table):
+    """Density of states and coherence of quasiparticles, and the phonons that they collide with."""
+
+    model: Literal["bcs", "eliashberg"] = "bcs"
+    """``bcs``: weak coupling, and α²F ∝ Ω² of the material's τ0; ``eliashberg``: spectrum, Δ0, T_c and rates
+    follow from ``interaction``, and the gap is fixed."""
+    interaction: Interaction | None = None
+    """The electron-phonon interaction of ``eliashberg``."""
+    temperature: Temperature | None = None
+    """Of electrons and phonons for which the spectrum is solved; default: zero."""
+
+    @model_validator(mode="after")
+    def _used(self) -> Self:
+        if self.model == "eliashberg" and self.interaction is None:
+            raise ValueError('interaction: missing: model = "eliashberg" needs it')
+        for key in ("interaction", "temperature"):
+            if self.model == "bcs" and getattr(self, key) is not None:
+                raise ValueError(f'{key}: is not used with model = "bcs"')
+        return self
+
+
 class Energies(Table):
     """The energy axes of quasiparticles and phonons."""
 
@@ -77,9 +99,11 @@ class Energies(Table):
     growth: PositiveNumber | None = None
     """Graded: widening with the distance from the gap; default 0.05."""
     lowest_gap: Energy | None = None
-    """Smallest gap that the axis must hold; default: the gap if it is fixed, 0 if it follows."""
+    """Smallest gap that the axis must hold; default: the gap if it is fixed; 0 if it follows, or if the
+    spectrum is one of Eliashberg theory at a temperature, which has states below its gap."""
     phonon_maximum: Energy | None = None
-    """Largest phonon energy, such as the Debye energy; default: all that collisions on the axis can emit."""
+    """Largest phonon energy, such as the Debye energy; default: all that collisions on the axis can emit, up
+    to the end of α²F if there is one."""
     rule: Literal["linear", "bin"] = "linear"
     """How states are counted: shared between bin centres (second order), or inside their own bin."""
 
@@ -382,6 +406,7 @@ class BoltzmannCase(Case):
     model: Literal["boltzmann"]
     """The equations: kinetics of quasiparticles and phonons."""
     material: MaterialChoice
+    spectrum: Spectrum = Spectrum()
     energies: Energies
     collisions: Collisions = Collisions()
     gap: Gap = Gap()
@@ -414,8 +439,11 @@ class BoltzmannCase(Case):
                 files[key] = (folder / name).resolve()
                 if not files[key].is_file():
                     raise CaseError(f"{source}: initial.{key}: no such file: {files[key]}")
-        initial = self.initial.model_copy(update=files)
-        return super(BoltzmannCase, self.model_copy(update={"initial": initial})).located(source, folder)
+        found: dict[str, Any] = {"initial": self.initial.model_copy(update=files)}
+        if self.spectrum.interaction is not None:
+            interaction = self.spectrum.interaction.located(f"{source}: spectrum.interaction", folder)
+            found["spectrum"] = self.spectrum.model_copy(update={"interaction": interaction})
+        return super(BoltzmannCase, self.model_copy(update=found)).located(source, folder)
 
 
 CASE = BoltzmannCase

@@ -8,23 +8,19 @@ from pathlib import Path
 import numpy as np
 from mpi4py import MPI
 from numpy.typing import NDArray
-from scipy import constants
 
 from fvqp.case.eliashberg.schema import EliashbergCase
+from fvqp.case.interaction import KELVIN, MEV, Resolved, resolved
 from fvqp.case.pointwise import Line, PointRecorder, run_lines
 from fvqp.errors import CaseError, ConvergenceError
 from fvqp.results.dataset import SweepDataset
 from fvqp.results.result import Result
 from fvqp.spectral import alpha2f
 from fvqp.spectral.eliashberg import EliashbergSpectrum, solve
-from fvqp.spectral.eliashberg_matsubara import coulomb_for, critical_temperature, solve_matsubara
+from fvqp.spectral.eliashberg_matsubara import critical_temperature, solve_matsubara
 
 Floats = NDArray[np.float64]
 log = logging.getLogger(__name__)
-
-#: Everything is in millielectronvolt here, as tables of α²F are.
-MEV = 1e-3 * constants.e
-KELVIN = constants.k / MEV
 
 
 def run(case: EliashbergCase, out: str | Path | None, resume: bool, comm: MPI.Comm) -> Result:
@@ -59,33 +55,12 @@ def check(case: EliashbergCase) -> str:
     return "\n".join([f"{case.source}: valid", *(f"  {name:<12}{text}" for name, text in rows)])
 
 
-def _interaction(case: EliashbergCase) -> tuple[alpha2f.Alpha2F, float, str]:
+def _interaction(case: EliashbergCase) -> Resolved:
     """α²F, μ* and where they come from."""
-    given = case.interaction
-    coulomb, source = 0.0, "given in the case"
     try:
-        if given.metal is not None:
-            metal = alpha2f.metal(given.metal)
-            spectrum, coulomb, source = metal.spectrum, metal.coulomb, metal.source
-        elif given.file is not None:
-            spectrum, source = alpha2f.read(given.file), given.file.name
-        else:
-            assert given.coupling is not None and given.debye_energy is not None
-            spectrum = alpha2f.debye(given.coupling, given.debye_energy.in_joule(0.0) / MEV)
-        if given.coupling is not None:
-            spectrum = spectrum.scaled(given.coupling)
-        if given.coulomb is not None:
-            coulomb = given.coulomb
-        elif given.critical_temperature is not None:
-            coulomb = coulomb_for(spectrum, given.critical_temperature * KELVIN, _cutoff(case))
+        return resolved(case.interaction)
     except CaseError as error:
         raise CaseError(f"{case.source}: interaction: {error}") from None
-    return spectrum, coulomb, source
-
-
-def _cutoff(case: EliashbergCase) -> float | None:
-    cutoff = case.interaction.cutoff
-    return None if cutoff is None else cutoff.in_joule(0.0) / MEV
 
 
 def _edges(case: EliashbergCase) -> Floats:
@@ -104,7 +79,9 @@ def _dataset(
             "coupling": interaction.coupling,
             "omega_log_eV": interaction.omega_log * 1e-3,
             "coulomb": coulomb,
-            "critical_temperature_K": critical_temperature(interaction, coulomb=coulomb, cutoff=_cutoff(case))
+            "critical_temperature_K": critical_temperature(
+                interaction, coulomb=coulomb, cutoff=case.interaction.cutoff_mev
+            )
             / KELVIN,
         },
     )
@@ -118,7 +95,7 @@ def _solved(
     case: EliashbergCase, interaction: alpha2f.Alpha2F, coulomb: float, edges: Floats, temperature: float
 ) -> dict[str, float | Floats]:
     """Everything that is stored of one temperature."""
-    kelvin, cutoff, solver = temperature * KELVIN, _cutoff(case), case.solver
+    kelvin, cutoff, solver = temperature * KELVIN, case.interaction.cutoff_mev, case.solver
     solution = solve(
         interaction,
         temperature=kelvin,

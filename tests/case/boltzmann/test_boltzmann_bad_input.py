@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "helpers"))
 import pytest
 import tomlkit
 from case_keys import put
-from kinetic_cases import DRIVEN, PULSE
+from kinetic_cases import DRIVEN, PULSE, STRONG
 
 from fvqp import cli
 
@@ -173,6 +173,50 @@ MISTAKES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     (DRIVEN, {"figures": [{"kind": "lifetimes"}]}, 'figures[0].kind: "lifetimes" shows what output.rates'),
     (DRIVEN, {"figures": [{"kind": "resonator"}]}, 'figures[0].kind: "resonator" shows what resonator adds'),
     (DRIVEN, {"figures": [{"kind": "energies"}]}, 'figures[0].kind: "energies" shows an evolution'),
+    # Spectra of strong coupling.
+    (STRONG, {"spectrum.model": "bcs"}, 'spectrum.interaction: is not used with model = "bcs"'),
+    (DRIVEN, {"spectrum.temperature": "1 K"}, 'spectrum.temperature: is not used with model = "bcs"'),
+    (DRIVEN, {"spectrum.model": "eliashberg"}, "spectrum.interaction: missing"),
+    (
+        STRONG,
+        {"spectrum.interaction": {"metal": "Hg"}},
+        'spectrum.interaction.metal: no spectrum of "Hg"; there are: Al',
+    ),
+    (STRONG, {"spectrum.interaction.file": "no.txt"}, "spectrum.interaction: give one of metal"),
+    (
+        STRONG,
+        {"spectrum.interaction": {"file": "no.txt"}},
+        "spectrum.interaction.file: no such file",
+    ),
+    (STRONG, {"gap": {}}, 'gap.model: "follows" contradicts spectrum.model = "eliashberg"'),
+    (STRONG, {"gap.value": "0.9 Delta0"}, "gap.value: is not used: it follows from spectrum.interaction"),
+    (STRONG, {"material.gap": "1 meV"}, "material.gap: is not used: it follows from"),
+    (STRONG, {"material.critical_temperature": "4 K"}, "material.critical_temperature: is not used"),
+    (STRONG, {"material.characteristic_time": "1 ns"}, "material.characteristic_time: is not used"),
+    (STRONG, {"resonator": {"photon_energy": "5 GHz"}}, "resonator: its conductivity is that of"),
+    (STRONG, {"figures": [{"kind": "gap_suppression"}]}, 'figures[0].kind: "gap_suppression" is known for'),
+    (
+        STRONG,
+        {"figures": [{"kind": "density", "compare": "analytic"}]},
+        "figures[0].compare: the case has no closed form: they are those of spectrum.model",
+    ),
+    (
+        STRONG | {"output": {"rates": True}},
+        {"figures": [{"kind": "lifetimes", "compare": "analytic"}]},
+        "figures[0].compare: the case has no closed form: they are those of spectrum.model",
+    ),
+    (
+        STRONG,
+        {"spectrum.interaction.coulomb": 1.4},
+        "spectrum: Debye-like α²F, λ = 1.5 with μ* = 1.4 makes no",
+    ),
+    (STRONG, {"spectrum.temperature": "30 K"}, "spectrum: Debye-like α²F, λ = 1.5 with μ* = 0.1 makes no"),
+    (STRONG, {"sweep.temperature": "30 K"}, "sweep.temperature: 30 K is not below the critical temperature"),
+    (
+        STRONG,
+        {"energies.phonon_maximum": "7 Delta0"},
+        "energies.phonon_maximum: 7 Delta0 is above the end of",
+    ),
     (PULSE, {"initial.quasiparticles": "no.csv"}, "initial.quasiparticles: no such file"),
 ]
 
@@ -212,6 +256,20 @@ def test_tables_of_phonons(said):
         assert code == 2 and f"initial.phonons: n.csv: line 2: an occupation of {value}" in text
     Path("n.csv").write_bytes(b"\xff\xfe\x00")
     assert said(PULSE, {"initial.phonons": "n.csv"})[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ("1 0.1\n2 -0.1\n", "α2f.txt, line 2: α²F = -0.1 is negative"),
+        ("2 0.1\n1 0.1\n", "α2f.txt, line 2: the energy 1 does not exceed the one before it, 2"),
+        ("5 0\n6 1\n", "α2f.txt: there are no phonons of twice the gap of"),
+    ],
+)
+def test_tables_of_interactions(said, table, words):
+    Path("α2f.txt").write_text(table)
+    code, text = said(STRONG, {"spectrum.interaction": {"file": "α2f.txt"}})
+    assert code == 2 and text.startswith("case.toml: spectrum: ") and words in text, text
 
 
 def test_mistakes_leave_no_folder(said):

@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "helpers"))
 import numpy as np
 import pytest
 from case_keys import keys, put
-from kinetic_cases import DRIVEN, PULSE
+from kinetic_cases import DRIVEN, PULSE, STRONG
 from matplotlib.image import imread
 
 import fvqp
@@ -59,6 +59,14 @@ PHONONS = {"injections": [{**INJECTED["injections"][0], "of": "phonons", "centre
 WEAK = {"initial": {"pulses": [{"centre": "2 Delta0", "width": "0.2 Delta0", "energy_density": "1 uJ/cm^3"}]}}
 PROBED = {"resonator": {"photon_energy": "0.1 Delta0"}}
 
+METAL = STRONG | {"spectrum": {"model": "eliashberg", "interaction": {"metal": "Nb"}}}
+CHOSEN = STRONG | {
+    "spectrum": {
+        "model": "eliashberg",
+        "interaction": {"coupling": 1.5, "debye_energy": "10 meV", "critical_temperature": "9 K"},
+    }
+}
+
 OPTIONS: dict[str, Option] = {
     "material.name": Option("Ti"),
     "material.gap": Option("200 ueV", "gap", to=200 / 180),
@@ -66,6 +74,13 @@ OPTIONS: dict[str, Option] = {
     "material.characteristic_time": Option("200 ns"),
     "material.pair_breaking_time": Option("0.1 ns"),
     "material.dressed_density_of_states": Option("2e10 1/eV/um^3"),
+    "spectrum.temperature": Option("5 K", "gap", base=STRONG),
+    "spectrum.interaction.metal": Option("Pb", base=METAL),
+    "spectrum.interaction.coupling": Option(1.7, base=STRONG),
+    "spectrum.interaction.debye_energy": Option("12 meV", base=STRONG),
+    "spectrum.interaction.coulomb": Option(0.2, base=STRONG),
+    "spectrum.interaction.critical_temperature": Option("7 K", base=CHOSEN),
+    "spectrum.interaction.cutoff": Option("100 meV", base=STRONG),
     "energies.maximum": Option("3.5 Delta0", "f"),
     "energies.spacing": Option("graded", "f"),
     "energies.width": Option("0.05 Delta0", "f"),
@@ -116,6 +131,8 @@ OPTIONS: dict[str, Option] = {
 ELSEWHERE = {
     "title",
     "model",
+    "spectrum.model",
+    "spectrum.interaction.file",
     "initial.quasiparticles",
     "initial.phonons",
     "steady_state.tolerance",

@@ -1,0 +1,114 @@
+"""A superconductor whose spectrum and collisions both follow from one electron-phonon interaction α²F.
+
+The solution of the Eliashberg equations takes the place of the numbers of weak coupling: its gap edge that of
+Δ0, its T_c and Z(0) with α²F that of τ0. What remains of the material are its density of states and phonon
+modes (theory: eliashberg, section on kinetic equations).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fvqp.collisions import CollisionGrid, SpectralMeasure
+from fvqp.collisions.measure import Rule
+from fvqp.errors import CaseError
+from fvqp.materials import Material
+from fvqp.models.coupling import eliashberg_measure, interaction
+from fvqp.spectral.alpha2f import K_B, MEV, Alpha2F, characteristic_time
+from fvqp.spectral.eliashberg import EliashbergSpectrum, solve
+from fvqp.spectral.eliashberg_matsubara import critical_temperature
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class StrongCoupling:
+    """Spectrum and collisions of one α²F.
+
+    Attributes:
+        alpha2f: the interaction, energies in meV.
+        coulomb: μ*.
+        spectrum: solution of the Eliashberg equations, in meV.
+        renormalization: Z(0) at zero temperature, which τ0 contains.
+        material: with Δ0 (gap edge at zero temperature), T_c and τ0 of the solution.
+        gap: edge of ``spectrum`` in Δ0.
+    """
+
+    alpha2f: Alpha2F
+    coulomb: float
+    spectrum: EliashbergSpectrum
+    renormalization: float
+    material: Material
+    gap: float
+
+    @property
+    def largest_phonon(self) -> float:
+        """Energy in Δ0 above which α²F has no phonons."""
+        return self.alpha2f.largest_energy * MEV / self.material.gap
+
+    def measure(self, grid: CollisionGrid, rule: Rule = "linear") -> SpectralMeasure:
+        """Bin measure, in place of the BCS one; energies of ``grid`` in Δ0."""
+        return eliashberg_measure(self.spectrum, grid, rule, unit=self.material.gap / MEV)[0]
+
+    def renormalization_of_bins(self, grid: CollisionGrid) -> Floats:
+        """``(∂_ε Re εZ − (ϕ/ρ) ∂_ε Re φ)/Z(0)`` of every bin, ``(N,)``.
+
+        Rates ∂f/∂t are those with 1 in its place: it becomes negative where ε reaches strong peaks of α²F,
+        and quasiparticles with a definite energy no longer exist.
+        """
+        return eliashberg_measure(self.spectrum, grid, unit=self.material.gap / MEV)[1]
+
+    def interaction(self, grid: CollisionGrid) -> Floats:
+        """``α²F(ω)/(b ω²)`` at the phonon points of ``grid``, ``(K,)``; 1 at 2Δ0."""
+        return interaction(self.alpha2f, self.renormalization, self.material, grid)
+
+
+def strong_coupling(
+    material: Material,
+    alpha2f: Alpha2F,
+    *,
+    coulomb: float = 0.0,
+    cutoff: float | None = None,
+    temperature: float = 0.0,
+) -> StrongCoupling:
+    """Solve for the spectrum of an interaction.
+
+    Rates are those of α²F itself, ``(2π/ħZ(0)) α²F(ω)`` times coherence factors. The unit of time is the τ0
+    of ``b = α²F(2Δ0)/(2Δ0)²``, with which cold quasiparticles recombine as in weak coupling.
+
+    Args:
+        material: gives density of states and phonon modes.
+        alpha2f: energies in meV.
+        coulomb, cutoff: μ* and its cut-off in meV, see `fvqp.spectral.eliashberg.solve`.
+        temperature: of electrons and phonons in ``spectrum``, kelvin.
+
+    Raises:
+        CaseError: no superconductivity, or no phonons of energy 2Δ0.
+    """
+    critical = critical_temperature(alpha2f, coulomb=coulomb, cutoff=cutoff)
+    cold = solve(alpha2f, coulomb=coulomb, cutoff=cutoff) if K_B * temperature < critical else None
+    if cold is None or not cold.gap_edge > 0.0:
+        raise CaseError(
+            f"{alpha2f.name} with μ* = {coulomb:.4g} makes no superconductor at {temperature:g} K; its "
+            f"critical temperature is {critical / K_B:.4g} K"
+        )
+    edge, z = cold.gap_edge, float(cold.Z[0].real)
+    at_pairs = float(alpha2f(2.0 * edge))
+    if not at_pairs > 0.0:
+        raise CaseError(
+            f"{alpha2f.name}: there are no phonons of twice the gap of {edge:.4g} meV, with which cold "
+            "quasiparticles could recombine"
+        )
+    own = replace(
+        material,
+        gap=edge * MEV,
+        critical_temperature=critical / K_B,
+        characteristic_time=characteristic_time(at_pairs / (2.0 * edge) ** 2, critical, z),
+    )
+    spectrum = cold
+    if temperature > 0.0:
+        spectrum = solve(alpha2f, coulomb=coulomb, cutoff=cutoff, temperature=K_B * temperature)
+    return StrongCoupling(alpha2f, coulomb, spectrum, z, own, spectrum.gap_edge / edge)
