@@ -153,7 +153,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     symmetry.add_argument("-o", "--output", required=True, metavar="OUT.csv", help="table of the parts")
 
-    mesh = commands.add_parser("mesh", help="look at a mesh file")
+    mesh = commands.add_parser("mesh", help="look at a mesh file, or make one from a layout")
     kinds = mesh.add_subparsers(dest="mesh_command", required=True, metavar="COMMAND")
     info = _command(kinds, "info", _mesh_info, "counts, regions, boundaries, volumes, quality")
     picture = _command(kinds, "plot", _mesh_plot, "draw the mesh, its regions and boundaries")
@@ -161,6 +161,28 @@ def _parser() -> argparse.ArgumentParser:
     for command in (info, picture):
         command.add_argument("file", metavar="FILE", help="mesh file")
         command.add_argument("--unit", choices=LENGTH_UNITS, default="um", help="of the file; default: um")
+    layout = _command(kinds, "from-gds", _mesh_from_gds, "make a mesh from the layers of a GDS layout")
+    layout.add_argument("layout", metavar="LAYOUT.gds", help="layout file")
+    layout.add_argument("--out", required=True, metavar="MESH.msh", help="the mesh, in micrometres")
+    layout.add_argument(
+        "--layer",
+        action="append",
+        default=[],
+        metavar="N/T=REGION",
+        help="layer and data type that become a region of triangles; may be repeated",
+    )
+    layout.add_argument(
+        "--boundary",
+        action="append",
+        default=[],
+        metavar="N/T=NAME",
+        help="layer whose polygons name the edges in them; may be repeated",
+    )
+    layout.add_argument("--size", metavar="LENGTH", help='edge of the triangles, such as "0.5 um"')
+    layout.add_argument(
+        "--layers", metavar="LAYERS.toml", help="table of layers in place of the three above; also for solids"
+    )
+    layout.add_argument("--cell", metavar="NAME", help="cell of the layout; default: its only top cell")
 
     _command(commands, "doctor", _doctor, "versions, MPI, PETSc, rendering: what is there, what is missing")
     return parser
@@ -232,6 +254,31 @@ def _mesh_plot(arguments: argparse.Namespace, petsc: list[str]) -> None:
 
     output = arguments.output or Path(arguments.file).with_suffix(".png").name
     _say(str(tools.plot(arguments.file, output, scale=LENGTH_UNITS[arguments.unit])))
+
+
+def _mesh_from_gds(arguments: argparse.Namespace, petsc: list[str]) -> None:
+    from mpi4py import MPI
+
+    from fvqp.mesh import layout, tools
+    from fvqp.mesh.distribute import raise_together
+
+    given = [name for name in ("layer", "boundary", "size") if getattr(arguments, name)]
+    if arguments.layers and given:
+        raise CaseError(f"--layers and --{given[0]}: a table of layers says that too; give one of them")
+    if not arguments.layers and not arguments.layer:
+        raise CaseError("no layer given: name one with --layer 1/0=film, or a table with --layers")
+    if arguments.layers:
+        stack = layout.stack_from_toml(arguments.layers)
+    else:
+        stack = layout.stack_from_options(arguments.layer, arguments.boundary, arguments.size)
+    problem = None
+    if MPI.COMM_WORLD.rank == 0:
+        try:
+            layout.mesh_from_gds(arguments.layout, stack, arguments.out, cell=arguments.cell)
+        except FvqpError as error:
+            problem = str(error)
+    raise_together(MPI.COMM_WORLD, problem)
+    _say(tools.info(arguments.out, scale=LENGTH_UNITS["um"]))
 
 
 def _doctor(arguments: argparse.Namespace, petsc: list[str]) -> int:

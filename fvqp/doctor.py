@@ -85,7 +85,7 @@ def diagnose() -> list[Check]:
             checks += _petsc_packages()
     checks.append(_threads())
     if mpi.status != "missing" and _ranks() == 1:
-        checks += [_gmsh(), _rendering(), _launcher()]
+        checks += [_gmsh(), _gdstk(), _rendering(), _launcher()]
     return checks
 
 
@@ -112,7 +112,7 @@ def report(checks: list[Check]) -> str:
 
 
 def _dependencies() -> list[Check]:
-    """fvqp and the packages that its own metadata names; gmsh, MPI and PETSc have checks of their own."""
+    """fvqp and the packages its own metadata names; gmsh, gdstk, MPI, PETSc have checks of their own."""
     try:
         requirements = [Requirement(text) for text in metadata.requires("fvqp") or []]
     except metadata.PackageNotFoundError:
@@ -177,6 +177,17 @@ def _gmsh() -> Check:
         detail = f"does not load, meshes are read but not made: {trouble}"
         return Check("gmsh", "limited", detail, _system(_GL_PACKAGES))
     return Check("gmsh", "ok", metadata.version("gmsh"))
+
+
+def _gdstk() -> Check:
+    if importlib.util.find_spec("gdstk") is None:
+        return Check("gdstk", "limited", "not installed: no meshes from GDS layouts", _pip("gdstk"))
+    trouble = _try_python("import gdstk")
+    if trouble:
+        return Check(
+            "gdstk", "limited", f"does not load, no meshes from GDS layouts: {trouble}", _pip("gdstk")
+        )
+    return Check("gdstk", "ok", metadata.version("gdstk"))
 
 
 def _rendering() -> Check:

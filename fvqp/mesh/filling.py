@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,10 @@ _SOLID = re.compile(
 
 
 @contextmanager
-def gmsh_session(purpose: str) -> Iterator[Any]:
+def gmsh_session(purpose: str, options: Mapping[str, float] | None = None) -> Iterator[Any]:
     """gmsh, silent and with an empty model of its own; a session that the caller has open goes on afterwards.
+
+    ``options`` are numbers that gmsh's options have for so long.
 
     Raises `MeshError`, "``purpose`` needs gmsh", where it is not installed or does not load.
     """
@@ -38,7 +40,7 @@ def gmsh_session(purpose: str) -> Iterator[Any]:
         gmsh.initialize(interruptible=False)
     else:
         earlier = gmsh.model.getCurrent()
-    settings = {"General.Terminal": 0, "General.NumThreads": 1, "Mesh.MshFileVersion": 4.1}
+    settings = {"General.Terminal": 0, "General.NumThreads": 1, "Mesh.MshFileVersion": 4.1, **(options or {})}
     before = {name: gmsh.option.getNumber(name) for name in settings}
     try:
         for name, value in settings.items():
