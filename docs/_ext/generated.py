@@ -46,6 +46,8 @@ QUANTITIES = {
     "1/J/m^3": ("density of states", "1.74e10 1/eV/um^3"),
     "m^3": ("volume", "0.001 um^3"),
     "1/m^3/s": ("rate by volume", "10 1/um^3/s"),
+    "ohm": ("resistance", "10 ohm"),
+    "W/m^3/K^5": ("heat coupling", "2 nW/um^3/K^5"),
     "m^3/s": ("rate constant", "18 um^3/s"),
 }
 OWN = {

@@ -154,6 +154,8 @@ Volume = Annotated[float, Quantity("m^3"), Positive]
 GenerationRate = Annotated[float, Quantity("1/m^3/s"), Positive]
 AnnihilationConstant = Annotated[float, Quantity("m^3/s"), Positive]
 StateDensity = Annotated[float, Quantity("1/J/m^3"), Positive]
+Resistance = Annotated[float, Quantity("ohm"), Positive]
+HeatCoupling = Annotated[float, Quantity("W/m^3/K^5"), Positive]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 

@@ -33,6 +33,7 @@ _QUANTITIES = {
     "longitudinal_speed": ("m/s", "speed"),
     "transverse_speed": ("m/s", "speed"),
     "fermi_velocity": ("m/s", "speed"),
+    "electron_phonon_coupling": ("W/m^3/K^5", "heat flow by volume and fifth power of the temperature"),
 }
 _DIFFUSIVE = ("diffusivity", "resistivity")
 _REQUIRED = ("gap",)  # and what a model asks for, see Material.require
@@ -63,6 +64,8 @@ class Material:
         debye_energy: Ω_D, joule.
         longitudinal_speed, transverse_speed: of sound, m/s.
         fermi_velocity: v_F, m/s.
+        electron_phonon_coupling: Σ of the heat ``Σ(T_e⁵ − T_ph⁵)`` per volume that electrons of the normal metal
+            give to its phonons, W/(m³ K⁵).
         uncertainties: of the numbers above, in the same units, where they are known.
     """
 
@@ -81,6 +84,7 @@ class Material:
     longitudinal_speed: float = math.nan
     transverse_speed: float = math.nan
     fermi_velocity: float = math.nan
+    electron_phonon_coupling: float = math.nan
     uncertainties: Mapping[str, float] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:

@@ -17,9 +17,39 @@ from fvqp.transport.operator import Interface, Terminal, Transport
 
 Floats = NDArray[np.float64]
 
+#: Lorenz number of Wiedemann and Franz, (π²/3)(k_B/e)², W Ω/K².
+LORENZ = (np.pi * constants.k / constants.e) ** 2 / 3.0
+
 #: Part of its conductance with which a junction that does not inject taps the superconductor: too little to
 #: be felt there, enough for its own current.
 PROBE = 1e-9
+
+
+@dataclass(frozen=True)
+class Lead:
+    """Electrons of a normal lead between the tunnel barrier and its reservoir.
+
+    Attributes:
+        volume: in which electrons and phonons exchange heat, m³.
+        coupling: Σ of electrons and phonons, W/(m³ K⁵).
+        resistance: of the wire to the reservoir, ohm; infinite if no heat goes there.
+    """
+
+    volume: float
+    coupling: float
+    resistance: float = np.inf
+
+    def to_phonons(self, temperature: float, rest: float) -> float:
+        """Heat that the phonons at ``rest`` take, W; kelvin."""
+        return self.coupling * self.volume * (temperature**5 - rest**5)
+
+    def to_reservoir(self, temperature: float, rest: float) -> float:
+        """Heat that goes along the wire to the reservoir at ``rest``, W (Wiedemann and Franz)."""
+        return LORENZ * (temperature**2 - rest**2) / (2.0 * self.resistance)
+
+    def joule(self, current: float) -> float:
+        """Half of what the current (A) dissipates in the wire; the other half is the reservoir's, W."""
+        return 0.5 * current**2 * self.resistance if np.isfinite(self.resistance) else 0.0
 
 
 @dataclass(frozen=True)
@@ -34,6 +64,8 @@ class Junction:
         temperature: of the electrons in the normal lead, kelvin.
         bias: fixed voltage in place of the swept one, volt.
         injects: whether what tunnels changes the superconductor; False for an ideal probe.
+        lead: how the electrons of the lead lose heat, whose phonons and reservoir are then what
+            ``temperature`` is of; None where they stay at it.
     """
 
     name: str
@@ -43,6 +75,7 @@ class Junction:
     temperature: float
     bias: float | None = None
     injects: bool = True
+    lead: Lead | None = None
 
     @property
     def felt(self) -> float:
@@ -136,6 +169,11 @@ class Device:
     def bath(self) -> float:
         """Temperature of the first reservoir in units of Δ0/k_B: the equilibrium that deviations refer to."""
         return self.reservoirs[0].temperature / self.thermal_unit
+
+    @property
+    def balances_heat(self) -> bool:
+        """Whether the temperature of some lead follows from a balance of heat."""
+        return any(junction.lead is not None for junction in self.junctions)
 
     def per_cell(self, quantity: str) -> Floats:
         """A material property, ``(n_cells,)``, by region."""

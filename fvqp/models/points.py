@@ -56,6 +56,8 @@ class Solution:
         kinetic: deviations of f_L and f_T, currents.
         phase: the phase field, None without supercurrent.
         evaluations: of the self-consistency map; 0 if nothing had to be iterated.
+        leads: ``(junctions,)`` temperatures of the electrons in all leads, kelvin, where they follow from
+            balances of heat; None where they are prescribed.
     """
 
     point: Point
@@ -63,14 +65,16 @@ class Solution:
     kinetic: KineticState
     phase: PhaseField | None
     evaluations: int
+    leads: Floats | None = None
 
 
 @dataclass(frozen=True)
 class Guess:
     """What a solution can start from: a neighbour's point, spectra and phase; distributions where collisions
-    act."""
+    act; temperatures of leads."""
 
     point: Point
     spectral: SpectralState
     phase: PhaseField | None
     kinetic: KineticState | None = None
+    leads: Floats | None = None

@@ -25,6 +25,7 @@ from fvqp.models.gap_field import GapField, GapModel
 from fvqp.models.inelastic import Inelastic
 from fvqp.models.kinetics import BLOCK, Kinetics, KineticState, L, Response, SpectralState, T
 from fvqp.models.linear import TransportSolver
+from fvqp.models.leads import solve_with_leads
 from fvqp.models.phase import PhaseField, PhaseSolver, Supercurrent
 from fvqp.models.points import Guess, Ledger, Point, Solution
 from fvqp.models.self_consistency import solve_self_consistent, uniform_conductances
@@ -94,14 +95,16 @@ class UsadelProblem:
 
     # -- distributions in the leads
 
-    def external(self, point: Point) -> Floats:
-        """Deviations from the bath in every terminal, ``(2, terminals, n_energies)``."""
+    def external(self, point: Point, temperatures: Floats | None = None) -> Floats:
+        """Deviations from the bath in every terminal, ``(2, terminals, n_energies)``.
+
+        ``temperatures``, kelvin, are those of the junctions' leads; default: as prescribed.
+        """
         device = self.device
         bath, reservoirs = self._thermal
         rows = []
-        for junction in device.junctions:
-            bias = self._bias(junction.role, junction.bias, point)
-            f_l, f_t = distributions.lead(self.grid.edges, bias, junction.temperature / device.thermal_unit)
+        for bias, temperature in zip(self.biases(point), temperatures, strict=True):
+            f_l, f_t = distributions.lead(self.grid.edges, bias, temperature / device.thermal_unit)
             rows.append((f_l - bath, f_t))
         rows += [(thermal - bath, np.zeros_like(bath)) for thermal in reservoirs]
         return np.ascontiguousarray(np.transpose(rows, (1, 0, 2)))
@@ -109,6 +112,8 @@ class UsadelProblem:
     @cached_property
     def _thermal(self) -> tuple[Floats, list[Floats]]:
         """f_L of the bath and of every reservoir."""
+        if temperatures is None:
+            temperatures = np.array([junction.temperature for junction in device.junctions])
         device, edges = self.device, self.grid.edges
         return distributions.equilibrium(edges, device.bath), [
             distributions.equilibrium(edges, reservoir.temperature / device.thermal_unit)
@@ -137,6 +142,10 @@ class UsadelProblem:
     # -- spectra at rest
 
     def at_rest(self, value: float) -> tuple[SpectralState, PhaseField | None]:
+    def biases(self, point: Point) -> Floats:
+        """``eV/Δ0`` of every junction."""
+        return np.array([self._bias(j.role, j.bias, point) for j in self.device.junctions])
+
         """Spectra and phase in equilibrium with the bath for a value of the supercurrent drive."""
         if abs(value) in self._rest:
             return _directed(*self._rest[abs(value)], reverse=value < 0)
@@ -222,7 +231,12 @@ class UsadelProblem:
         return self._solve(point, guess)
 
     def _solve(self, point: Point, guess: Guess | Solution | None) -> Solution:
-        external = self.external(point)
+        if self.device.balances_heat:
+            return solve_with_leads(self, point, guess)
+        return self.solve_driven(point, self.external(point), guess)
+
+    def solve_driven(self, point: Point, external: Floats, guess: Guess | Solution | None) -> Solution:
+        """Solve an operating point for given distributions of the leads (`external`)."""
         if self.gap.follows_bias or self.self_consistent_phase:
             return solve_self_consistent(self, point, external, guess)
         state, phase = self.at_rest(point.supercurrent)
@@ -301,13 +315,15 @@ class UsadelProblem:
         """
         point = solution.point
         follows = self.gap.follows_bias or self.self_consistent_phase
-        if self.gap.kind == "uniform" and solution.phase is None:
+        moving = follows or self.device.balances_heat
+        if self.gap.kind == "uniform" and solution.phase is None and not self.device.balances_heat:
             return uniform_conductances(self, solution)
-        if not follows and (self.inelastic is None or solution.spectral.drop is None):
+        if not moving and (self.inelastic is None or solution.spectral.drop is None):
             # Collisions act on f_L, of which the charge current knows by a supercurrent only.
             slope = self.response(point.supercurrent).combine(self.external_slope(point))
             return self.junction_currents(slope.currents) / self.device.voltage_unit
-        t = max((j.temperature for j in self.device.junctions), default=0.0) / self.device.thermal_unit
+        leads = [j.temperature for j in self.device.junctions] if solution.leads is None else solution.leads
+        t = max(leads, default=0.0) / self.device.thermal_unit
         step = max(5e-3 * t, 1e-5) * self.device.voltage_unit
         sides = [
             self._solve(moved, solution)

@@ -12,7 +12,7 @@ from fvqp.results.dataset import SweepDataset
 
 log = logging.getLogger(__name__)
 
-ROWS = {"particles": "1/s", "charge": "A", "energy": "W"}
+ROWS = {"particles": "1/s", "charge": "A", "energy": "W", "leads": "W"}
 """Conserved quantities and the units of their rates."""
 ENTRIES = ("injected", "relaxed", "taken_out", "residual")
 """Columns: residual = injected − relaxed − taken_out."""

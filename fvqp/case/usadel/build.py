@@ -12,12 +12,13 @@ from scipy.optimize import minimize_scalar
 
 from fvqp.case.usadel.checks import check_places, check_with_materials, energy_maximum
 from fvqp.case.usadel.schema import MaterialChoice, UsadelCase
+from fvqp.case.usadel.schema import Lead as LeadTable
 from fvqp.errors import CaseError, ConvergenceError, MeshError
 from fvqp.grids.energy import EnergyGrid
 from fvqp.materials import Material, load_material
 from fvqp.mesh import Mesh, read_mesh
 from fvqp.mesh.shapes import shape_mesh
-from fvqp.models.device import Device, Junction, Reservoir
+from fvqp.models.device import Device, Junction, Lead, Reservoir
 from fvqp.models.phase import Supercurrent
 from fvqp.models.usadel import GapModel, UsadelProblem
 from fvqp.spectral.usadel import gap_edge
@@ -91,6 +92,7 @@ def build_device(case: UsadelCase, mesh: Mesh, temperature: float | None = None)
             injects=entry.injects,
         )
         for entry in case.junctions
+            lead=None if entry.lead is None else _lead(case, entry.lead),
     ]
     reservoirs = [
         Reservoir("+".join(entry.on), entry.on, _temperature(entry.temperature, temperature))
@@ -223,6 +225,16 @@ def _ends(case: UsadelCase, device: Device) -> tuple[str, str]:
     if len(names) != 2:
         raise CaseError(
             f"{case.source}: supercurrent.from: missing: with reservoirs on {', '.join(names)} say "
+def _lead(case: UsadelCase, entry: LeadTable) -> Lead:
+    coupling = entry.electron_phonon_coupling
+    if entry.material is not None:
+        material = load_material(entry.material)
+        material.require("the heat of a lead", "electron_phonon_coupling")
+        coupling = material.electron_phonon_coupling
+    assert coupling is not None, "the schema asks for one of them"
+    return Lead(entry.volume, coupling, np.inf if entry.resistance is None else entry.resistance)
+
+
             "between which two boundaries the supercurrent flows (from, to)"
         )
     return names[0], names[1]

@@ -231,6 +231,12 @@ def _junction_problems(case: UsadelCase) -> Iterable[tuple[str, str]]:
         if name in names[:number]:
             yield f"junctions[{number}].name", f'"{name}" is the name of another junction too'
     for number, junction in enumerate(case.junctions):
+        metal = None if junction.lead is None else junction.lead.material
+        if metal is not None and metal not in material_names():
+            yield (
+                f"junctions[{number}].lead.material",
+                f'there is no material "{metal}"; known are {", ".join(material_names())}',
+            )
         if junction.role == "injector" and not junction.injects:
             yield f"junctions[{number}].injects", 'false belongs to role = "detector"; an injector injects'
     taken: dict[str, str] = {}

@@ -17,6 +17,7 @@ from fvqp.case.usadel.comparison import AXES, elastic_sweep
 from fvqp.case.usadel.schema import UsadelCase
 from fvqp.models.analytic import long_wire_conductance
 from fvqp.models.kinetics import L, T
+from fvqp.models.leads import heat_balance
 from fvqp.models.usadel import Solution, UsadelProblem
 from fvqp.results import ledger as ledgers
 from fvqp.results.dataset import SweepDataset
@@ -114,6 +115,9 @@ class UsadelRecorder(Recorder):
             for name in output.spectra:
                 long_name = f"{name} under each junction"
                 sweep.define(self._junction_name(name), ("junction", "energy"), "1", long_name)
+        if self.device.balances_heat:
+            for name in ("T_lead", "P_lead"):
+                sweep.define(name, ("junction",))
         for suffix in filter(None, self._detectors.values()):
             sweep.define(f"I_det{suffix}", (), "A", f"current of detector {suffix[1:]}")
             long_name = f"non-local conductance dI_det/dV_inj of detector {suffix[1:]}"
@@ -185,6 +189,9 @@ class UsadelRecorder(Recorder):
             values[f"I_det{suffix}"], values[f"g_nl{suffix}"] = -into[detector], -slopes[detector]
         if solution.phase is not None:
             values["I_s"] = solution.phase.current
+        if solution.leads is not None:
+            values["T_lead"] = solution.leads
+            values["P_lead"] = heat_balance(problem, solution).tunnelled
         if self.device.junctions:
             values[self._junction_name("gap")] = self._under(
                 problem, solution.spectral.gap[:, None] * self.device.material.gap / constants.e
@@ -220,7 +227,13 @@ class UsadelRecorder(Recorder):
             name: (float(balance.injected[k]), float(balance.relaxed[k]), float(balance.taken[k]))
             for k, name in enumerate(balance.rows)
         }
-        return ledgers.Ledger(rows, {name: float(balance.scale[k]) for k, name in enumerate(balance.rows)})
+        scale = {name: float(balance.scale[k]) for k, name in enumerate(balance.rows)}
+        if solution.leads is not None:
+            heat = heat_balance(problem, solution)
+            parts = heat.tunnelled + heat.dissipated, heat.phonons, heat.reservoir
+            rows["leads"] = (float(parts[0].sum()), float(parts[1].sum()), float(parts[2].sum()))
+            scale["leads"] = float(sum(np.abs(part).sum() for part in parts))
+        return ledgers.Ledger(rows, scale)
 
     # -- fields and checkpoint
     # ----------------------------------------------------------------------------------
@@ -277,6 +290,8 @@ class UsadelRecorder(Recorder):
             "place": np.array(place, dtype=np.int64),
             "point": np.array([point.V_inj, point.V_det, point.supercurrent, drain]),
         }
+        if solution.leads is not None:
+            numbers["leads"] = solution.leads
         return arrays, numbers
 
     def complete(self) -> None:

@@ -149,7 +149,8 @@ def _share(count: int, number: int, groups: int, problem: UsadelProblem) -> list
 
 def _follows(problem: UsadelProblem) -> bool:
     """Whether a point starts from its neighbour; else one response serves all biases."""
-    return problem.gap.follows_bias or problem.self_consistent_phase or problem.inelastic is not None
+    follows = problem.gap.follows_bias or problem.self_consistent_phase or problem.inelastic is not None
+    return follows or problem.device.balances_heat
 
 
 def _run_line(
@@ -251,4 +252,5 @@ def _restored(problem: UsadelProblem, earlier: Checkpoint | None, place: tuple[i
     drop = phase.drop if phase is not None and problem.coupling and phase.current != 0.0 else None
     spectral = SpectralState(arrays["gap"], arrays["depairing"], drop)
     kinetic = KineticState.of_fields(arrays["f_L"], arrays.get("f_T")) if "f_L" in arrays else None
-    return Guess(Point(float(v_inj), float(v_det), float(value)), spectral, phase, kinetic)
+    point = Point(float(v_inj), float(v_det), float(value))
+    return Guess(point, spectral, phase, kinetic, earlier.numbers.get("leads"))

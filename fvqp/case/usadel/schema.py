@@ -19,11 +19,14 @@ from fvqp.case.quantities import (
     Current,
     Diffusivity,
     Energy,
+    HeatCoupling,
     Length,
     NotNegative,
     Number,
+    Resistance,
     Resistivity,
     Temperature,
+    Volume,
 )
 from fvqp.case.tables import AS_LIST, ONCE, Case, Count, Flag, Name, Table
 
@@ -77,6 +80,26 @@ class RegionChoice(Table):
 
 
 class Junction(Table):
+class Lead(Table):
+    """The normal lead of a junction, whose electrons have the temperature at which their heat is balanced."""
+
+    volume: Volume
+    """In which the electrons give heat to the phonons."""
+    material: Name | None = None
+    """Of the library, for its ``electron_phonon_coupling``."""
+    electron_phonon_coupling: HeatCoupling | None = None
+    """Σ of the heat Σ(T⁵ − T0⁵) per volume; default: the material's."""
+    resistance: Resistance | None = None
+    """Of the wire to the reservoir of the lead, which takes heat by the law of Wiedemann and Franz; default:
+    no heat goes there."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Lead:
+        if (self.material is None) == (self.electron_phonon_coupling is None):
+            raise ValueError('give either material, such as "Cu", or electron_phonon_coupling')
+        return self
+
+
     """A normal-metal tunnel junction (NIS) on a region, a boundary or an interior surface of the mesh."""
 
     name: Name
@@ -85,13 +108,16 @@ class Junction(Table):
     """Normal-state conductance of the whole junction."""
     role: Literal["injector", "detector"]
     temperature: Temperature | None = None
-    """Of the electrons in the normal metal; default: the swept bath temperature."""
+    """Of the electrons in the normal metal; with ``lead`` of its phonons and reservoir. Default: the swept
+    bath temperature."""
     bias: Bias | None = None
     """Fixed bias; default: ``sweep.V_inj`` for an injector, ``sweep.V_det`` for a detector."""
     injects: Flag = True
     """Whether the superconductor feels what tunnels through a detector; ``false`` makes it an ideal probe of
     what the injectors do."""
 
+    lead: Lead | None = None
+    """Makes the temperature of the electrons follow from a balance of heat."""
 
 class Reservoir(Table):
     """Outer boundaries held in equilibrium."""

@@ -129,6 +129,14 @@ WARM = {"energies": {"number": 150}}
 
 @dataclass
 class Option:
+HEATED = {
+    "junctions": [
+        BASE["junctions"][0]
+        | {"lead": {"volume": "0.1 um^3", "electron_phonon_coupling": "2 nW/um^3/K^5", "resistance": "1 kohm"}},
+        BASE["junctions"][1],
+    ]
+}
+"""An injector whose lead is heated."""
     """What shows that a key does something.
 
     ``value`` for the key (by its path, with list indices) on top of ``around`` moves ``number`` by at least
@@ -200,6 +208,11 @@ OPTIONS: dict[str, Option] = {
     "interfaces.conductance_per_area": Option(
         "0.1 S/um^2", around=BARRIER, path="interfaces.0.conductance_per_area"
     ),
+    "junctions.lead.volume": Option("1 um^3", "T_lead", HEATED, path="junctions.0.lead.volume"),
+    "junctions.lead.electron_phonon_coupling": Option(
+        "1 nW/um^3/K^5", "T_lead", HEATED, path="junctions.0.lead.electron_phonon_coupling"
+    ),
+    "junctions.lead.resistance": Option("10 ohm", "T_lead", HEATED, path="junctions.0.lead.resistance"),
     "spectrum.broadening": Option(0.02),
     "spectrum.depairing": Option(0.03),
     "energies.maximum": Option(5.0, "energy"),
@@ -251,6 +264,7 @@ ELSEWHERE = {
     "output.every",
     "output.stored",
     "output.spectra",
+    "junctions.lead.material",
     "figures.kind",
     "figures.file",
     "figures.title",

@@ -1,0 +1,157 @@
+"""Heat of normal leads: closed forms, quadrature, published numbers of NIS refrigerators, balances."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.integrate import quad
+from wire_devices import line_mesh, wire
+
+from fvqp.errors import CaseError
+from fvqp.grids.energy import EnergyGrid
+from fvqp.models.device import LORENZ, Lead
+from fvqp.models.leads import heat_balance, tunnelled_heat
+from fvqp.models.usadel import GapModel, Point, Solution, UsadelProblem
+
+WEAK = 1e-12
+"""Siemens: a junction that the wire does not feel."""
+BROADENING = 1e-5
+
+
+def one_junction(
+    lead: Lead | None, temperature: float, gap: float = 1.0, maximum: float = 12.0
+) -> UsadelProblem:
+    """A weak junction on a wire, all of it at ``temperature`` (kelvin), with a fixed gap (Δ0)."""
+    device = wire(line_mesh(10, 9), "point_B", bath=temperature)
+    junction = replace(device.junctions[0], conductance=WEAK, temperature=temperature, lead=lead)
+    grid = EnergyGrid.graded(maximum, gap_edges=[1.0], first=BROADENING / 4, number=800)
+    return UsadelProblem(
+        replace(device, junctions=[junction]), grid, BROADENING, GapModel("fixed", value=gap)
+    )
+
+
+def heat(problem: UsadelProblem, bias: float) -> float:
+    """Heat into the lead over G (Δ0/e)²."""
+    unit = problem.device.voltage_unit
+    solution = problem.solve(Point(bias * unit))
+    return float(tunnelled_heat(problem, solution.point, solution.kinetic)[0]) / (WEAK * unit**2)
+
+
+def integral(bias: float, t: float) -> float:
+    """∫ (E − eV) N(E) [f(E) − f(E − eV)]: minus the heat that leaves a normal metal through an NIS junction.
+
+    ε = cosh u takes the singularity of N = ε/√(ε² − 1) away.
+    """
+
+    def side(sign: float) -> float:
+        def integrand(u: float) -> float:
+            e = sign * np.cosh(u)
+            difference = 1.0 / (np.exp((e - bias) / t) + 1.0) - 1.0 / (np.exp(e / t) + 1.0)
+            return -(e - bias) * difference * np.cosh(u)
+
+        return float(quad(integrand, 0.0, np.arccosh(12.0), limit=200)[0])
+
+    return side(1.0) + side(-1.0)
+
+
+def test_heat_of_nis_junctions() -> None:
+    """Against quadrature, heating and cooling; at k_BT = 0.3 Δ the greatest cooling is 0.06 Δ²/e²R.
+
+    (M. Nahum, T. M. Eiles, J. M. Martinis, Appl. Phys. Lett. 65, 3123 (1994); M. M. Leivo, J. P. Pekola,
+    D. V. Averin, Appl. Phys. Lett. 68, 1996 (1996).)
+    """
+    t = 0.3
+    unit = one_junction(None, 0.1).device.thermal_unit
+    problem = one_junction(None, t * unit)
+    for bias in (0.3, 0.8, 1.0, 1.5):
+        assert heat(problem, bias) == pytest.approx(integral(bias, t), rel=1e-3, abs=2e-5)
+        assert heat(problem, -bias) == pytest.approx(heat(problem, bias), rel=1e-9)
+    biases = np.linspace(0.6, 1.0, 41)
+    cooling = -np.array([heat(problem, bias) for bias in biases])
+    assert cooling.max() == pytest.approx(0.06, abs=0.001)
+    assert biases[cooling.argmax()] == pytest.approx(1.0 - 0.66 * t, abs=0.04)
+
+
+def test_cold_refrigerator() -> None:
+    """k_BT ≪ Δ: at the best bias, eV = Δ − 0.66 k_BT, the lead loses 0.59 (Δ²/e²R) (k_BT/Δ)^{3/2}."""
+    t = 0.01
+    problem = one_junction(None, t * one_junction(None, 0.1).device.thermal_unit, maximum=2.0)
+    biases = 1.0 - t * np.linspace(0.3, 1.1, 33)
+    cooling = -np.array([heat(problem, bias) for bias in biases])
+    assert cooling.max() == pytest.approx(0.59 * t**1.5, rel=0.015)
+    assert (1.0 - biases[cooling.argmax()]) / t == pytest.approx(0.66, abs=0.05)
+
+
+def test_normal_junction_heats_both_sides_alike() -> None:
+    """Half of GV² each; by the law of Wiedemann and Franz T² = T0² + (2R/L0)(GV²/2 + I²R/2)."""
+    rest, resistance, bias = 0.05, 2e10, 2.0
+    problem = one_junction(Lead(1e-30, 1.0, resistance), rest, gap=0.0)
+    unit = problem.device.voltage_unit
+    solution = problem.solve(Point(bias * unit))
+    volts = bias * unit
+    balance = heat_balance(problem, solution)
+    assert solution.leads is not None
+    # What flows by the difference of temperatures obeys the law of Wiedemann and Franz, too.
+    warmer = 0.5 * LORENZ * WEAK * (solution.leads[0] ** 2 - rest**2)
+    assert balance.tunnelled[0] == pytest.approx(0.5 * WEAK * volts**2 - warmer, rel=1e-4)
+    expected = balance.tunnelled[0] + 0.5 * (WEAK * volts) ** 2 * resistance
+    assert solution.leads[0] ** 2 == pytest.approx(rest**2 + 2.0 * resistance / LORENZ * expected, rel=1e-9)
+
+
+def test_phonons_alone() -> None:
+    """ΣV (T⁵ − T0⁵) takes all heat where the lead has no wire; it can also be colder than its phonons."""
+    rest = 0.3
+    problem = one_junction(Lead(1e-27, 2e9), rest)
+    unit = problem.device.voltage_unit
+    for bias, sign in ((0.9, -1.0), (2.0, 1.0)):
+        solution = problem.solve(Point(bias * unit))
+        assert solution.leads is not None
+        t = float(solution.leads[0])
+        balance = heat_balance(problem, solution)
+        assert 2e-18 * (t**5 - rest**5) == pytest.approx(balance.tunnelled[0], rel=1e-8)
+        assert sign * (t - rest) > 1e-3 * rest
+
+
+def both() -> UsadelProblem:
+    device = wire(line_mesh(12, 9), "point_A", "point_B")
+    junctions = [replace(junction, lead=Lead(6e-20, 2e9, 500.0)) for junction in device.junctions]
+    model = GapModel("uniform", at="point_A")
+    grid = EnergyGrid(np.linspace(0.0, 6.0, 121))
+    return UsadelProblem(replace(device, junctions=junctions), grid, 0.01, model)
+
+
+def test_work_of_the_sources_is_accounted_for() -> None:
+    """What the sources give is the energy that enters the superconductor and the heat of the leads."""
+    problem = both()
+    unit = problem.device.voltage_unit
+    solution = problem.solve(Point(1.6 * unit, 1.2 * unit))
+    work = problem.junction_currents(solution.kinetic.currents) @ [1.6 * unit, 1.2 * unit]
+    balance = heat_balance(problem, solution)
+    energy = problem.ledger(solution).injected[1]
+    assert energy + balance.tunnelled.sum() == pytest.approx(work, rel=1e-12)
+    gone = balance.phonons + balance.reservoir
+    np.testing.assert_allclose(balance.tunnelled + balance.dissipated, gone, rtol=1e-7)
+    # What one junction injects heats the other's lead.
+    alone = problem.solve(Point(0.0, 1.2 * unit))
+    assert solution.leads is not None and alone.leads is not None
+    assert solution.leads[1] > 1.001 * alone.leads[1]
+
+
+def test_conductance_follows_the_leads() -> None:
+    """dI/dV with gap and temperatures that follow, against solutions at biases 2 % of Δ0 apart."""
+    problem = both()
+    unit = problem.device.voltage_unit
+    found: list[Solution] = []
+    for bias in (1.99, 2.0, 2.01):
+        found.append(problem.solve(Point(bias * unit, 1.2 * unit), found[-1] if found else None))
+    currents = [problem.junction_currents(solution.kinetic.currents) for solution in found]
+    slope = (currents[2] - currents[0]) / (0.02 * unit)
+    np.testing.assert_allclose(problem.conductances(found[1]), slope, rtol=2e-3)
+
+
+def test_axis_too_short_for_a_hot_lead() -> None:
+    problem = one_junction(Lead(1e-26, 2e9), 0.1, maximum=3.0)
+    with pytest.raises(CaseError, match=r"energies\.maximum: the electrons of lead A heat up to"):
+        problem.solve(Point(2.0 * problem.device.voltage_unit))
