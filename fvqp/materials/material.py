@@ -64,8 +64,8 @@ class Material:
         debye_energy: Ω_D, joule.
         longitudinal_speed, transverse_speed: of sound, m/s.
         fermi_velocity: v_F, m/s.
-        electron_phonon_coupling: Σ of the heat ``Σ(T_e⁵ − T_ph⁵)`` per volume that electrons of the normal metal
-            give to its phonons, W/(m³ K⁵).
+        electron_phonon_coupling: Σ of the heat ``Σ(T_e⁵ − T_ph⁵)`` per volume that electrons of the normal
+            metal give to its phonons, W/(m³ K⁵).
         uncertainties: of the numbers above, in the same units, where they are known.
     """
 

@@ -166,14 +166,14 @@ class Device:
         return np.array([junction.felt for junction in self.junctions])
 
     @property
-    def bath(self) -> float:
-        """Temperature of the first reservoir in units of Δ0/k_B: the equilibrium that deviations refer to."""
-        return self.reservoirs[0].temperature / self.thermal_unit
-
-    @property
     def balances_heat(self) -> bool:
         """Whether the temperature of some lead follows from a balance of heat."""
         return any(junction.lead is not None for junction in self.junctions)
+
+    @property
+    def bath(self) -> float:
+        """Temperature of the first reservoir in units of Δ0/k_B: the equilibrium that deviations refer to."""
+        return self.reservoirs[0].temperature / self.thermal_unit
 
     def per_cell(self, quantity: str) -> Floats:
         """A material property, ``(n_cells,)``, by region."""

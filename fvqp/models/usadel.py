@@ -24,8 +24,8 @@ from fvqp.models.device import Device
 from fvqp.models.gap_field import GapField, GapModel
 from fvqp.models.inelastic import Inelastic
 from fvqp.models.kinetics import BLOCK, Kinetics, KineticState, L, Response, SpectralState, T
-from fvqp.models.linear import TransportSolver
 from fvqp.models.leads import solve_with_leads
+from fvqp.models.linear import TransportSolver
 from fvqp.models.phase import PhaseField, PhaseSolver, Supercurrent
 from fvqp.models.points import Guess, Ledger, Point, Solution
 from fvqp.models.self_consistency import solve_self_consistent, uniform_conductances
@@ -102,6 +102,8 @@ class UsadelProblem:
         """
         device = self.device
         bath, reservoirs = self._thermal
+        if temperatures is None:
+            temperatures = np.array([junction.temperature for junction in device.junctions])
         rows = []
         for bias, temperature in zip(self.biases(point), temperatures, strict=True):
             f_l, f_t = distributions.lead(self.grid.edges, bias, temperature / device.thermal_unit)
@@ -112,8 +114,6 @@ class UsadelProblem:
     @cached_property
     def _thermal(self) -> tuple[Floats, list[Floats]]:
         """f_L of the bath and of every reservoir."""
-        if temperatures is None:
-            temperatures = np.array([junction.temperature for junction in device.junctions])
         device, edges = self.device, self.grid.edges
         return distributions.equilibrium(edges, device.bath), [
             distributions.equilibrium(edges, reservoir.temperature / device.thermal_unit)
@@ -131,6 +131,10 @@ class UsadelProblem:
                 out[:, number] = distributions.lead_derivative(self.grid.edges, bias, t)
         return out
 
+    def biases(self, point: Point) -> Floats:
+        """``eV/Δ0`` of every junction."""
+        return np.array([self._bias(j.role, j.bias, point) for j in self.device.junctions])
+
     def _bias(self, role: str, own: float | None, point: Point) -> float:
         volts = own if own is not None else point.V_inj if role == "injector" else point.V_det
         bias = volts / self.device.voltage_unit
@@ -142,10 +146,6 @@ class UsadelProblem:
     # -- spectra at rest
 
     def at_rest(self, value: float) -> tuple[SpectralState, PhaseField | None]:
-    def biases(self, point: Point) -> Floats:
-        """``eV/Δ0`` of every junction."""
-        return np.array([self._bias(j.role, j.bias, point) for j in self.device.junctions])
-
         """Spectra and phase in equilibrium with the bath for a value of the supercurrent drive."""
         if abs(value) in self._rest:
             return _directed(*self._rest[abs(value)], reverse=value < 0)

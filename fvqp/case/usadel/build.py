@@ -11,8 +11,8 @@ from mpi4py import MPI
 from scipy.optimize import minimize_scalar
 
 from fvqp.case.usadel.checks import check_places, check_with_materials, energy_maximum
-from fvqp.case.usadel.schema import MaterialChoice, UsadelCase
 from fvqp.case.usadel.schema import Lead as LeadTable
+from fvqp.case.usadel.schema import MaterialChoice, UsadelCase
 from fvqp.errors import CaseError, ConvergenceError, MeshError
 from fvqp.grids.energy import EnergyGrid
 from fvqp.materials import Material, load_material
@@ -90,9 +90,9 @@ def build_device(case: UsadelCase, mesh: Mesh, temperature: float | None = None)
             temperature=_temperature(entry.temperature, temperature),
             bias=None if entry.bias is None else entry.bias.in_volt(material.gap),
             injects=entry.injects,
+            lead=None if entry.lead is None else _lead(case, entry.lead),
         )
         for entry in case.junctions
-            lead=None if entry.lead is None else _lead(case, entry.lead),
     ]
     reservoirs = [
         Reservoir("+".join(entry.on), entry.on, _temperature(entry.temperature, temperature))
@@ -209,6 +209,16 @@ def _material(case: UsadelCase, choice: MaterialChoice, label: str | None = None
     return replace(base, **numbers) if numbers else base
 
 
+def _lead(case: UsadelCase, entry: LeadTable) -> Lead:
+    coupling = entry.electron_phonon_coupling
+    if entry.material is not None:
+        material = load_material(entry.material)
+        material.require("the heat of a lead", "electron_phonon_coupling")
+        coupling = material.electron_phonon_coupling
+    assert coupling is not None, "the schema asks for one of them"
+    return Lead(entry.volume, coupling, np.inf if entry.resistance is None else entry.resistance)
+
+
 def _temperature(own: float | None, swept: float | None) -> float:
     temperature = own if own is not None else swept
     assert temperature is not None, "the checks of the case ask for one of them"
@@ -225,16 +235,6 @@ def _ends(case: UsadelCase, device: Device) -> tuple[str, str]:
     if len(names) != 2:
         raise CaseError(
             f"{case.source}: supercurrent.from: missing: with reservoirs on {', '.join(names)} say "
-def _lead(case: UsadelCase, entry: LeadTable) -> Lead:
-    coupling = entry.electron_phonon_coupling
-    if entry.material is not None:
-        material = load_material(entry.material)
-        material.require("the heat of a lead", "electron_phonon_coupling")
-        coupling = material.electron_phonon_coupling
-    assert coupling is not None, "the schema asks for one of them"
-    return Lead(entry.volume, coupling, np.inf if entry.resistance is None else entry.resistance)
-
-
             "between which two boundaries the supercurrent flows (from, to)"
         )
     return names[0], names[1]

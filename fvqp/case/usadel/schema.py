@@ -79,7 +79,6 @@ class RegionChoice(Table):
     material: Name
 
 
-class Junction(Table):
 class Lead(Table):
     """The normal lead of a junction, whose electrons have the temperature at which their heat is balanced."""
 
@@ -100,6 +99,7 @@ class Lead(Table):
         return self
 
 
+class Junction(Table):
     """A normal-metal tunnel junction (NIS) on a region, a boundary or an interior surface of the mesh."""
 
     name: Name
@@ -115,9 +115,9 @@ class Lead(Table):
     injects: Flag = True
     """Whether the superconductor feels what tunnels through a detector; ``false`` makes it an ideal probe of
     what the injectors do."""
-
     lead: Lead | None = None
     """Makes the temperature of the electrons follow from a balance of heat."""
+
 
 class Reservoir(Table):
     """Outer boundaries held in equilibrium."""

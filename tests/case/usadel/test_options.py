@@ -123,20 +123,26 @@ SOLID = {
 DEEP = copy.deepcopy(SOLID)
 DEEP["mesh"]["shape"]["Lz"] = "0.2 um"
 del DEEP["mesh"]["shape"]["dz"]
+HEATED = {
+    "junctions": [
+        BASE["junctions"][0]
+        | {
+            "lead": {
+                "volume": "0.1 um^3",
+                "electron_phonon_coupling": "2 nW/um^3/K^5",
+                "resistance": "1 kohm",
+            }
+        },
+        BASE["junctions"][1],
+    ]
+}
+"""An injector whose lead is heated."""
 WARM = {"energies": {"number": 150}}
 """Enough energies for what a temperature near Tc needs."""
 
 
 @dataclass
 class Option:
-HEATED = {
-    "junctions": [
-        BASE["junctions"][0]
-        | {"lead": {"volume": "0.1 um^3", "electron_phonon_coupling": "2 nW/um^3/K^5", "resistance": "1 kohm"}},
-        BASE["junctions"][1],
-    ]
-}
-"""An injector whose lead is heated."""
     """What shows that a key does something.
 
     ``value`` for the key (by its path, with list indices) on top of ``around`` moves ``number`` by at least
@@ -202,17 +208,17 @@ OPTIONS: dict[str, Option] = {
         path="junctions.1.injects",
         by=1e-3,
     ),
+    "junctions.lead.volume": Option("1 um^3", "T_lead", HEATED, path="junctions.0.lead.volume"),
+    "junctions.lead.electron_phonon_coupling": Option(
+        "1 nW/um^3/K^5", "T_lead", HEATED, path="junctions.0.lead.electron_phonon_coupling"
+    ),
+    "junctions.lead.resistance": Option("10 ohm", "T_lead", HEATED, path="junctions.0.lead.resistance"),
     "reservoirs.on": Option(["left"], path="reservoirs.0.on"),
     "reservoirs.temperature": Option("0.9 K", around=WARM, path="reservoirs.0.temperature"),
     "interfaces.between": Option(["start", "cover"], around=BARRIER, path="interfaces.0.between"),
     "interfaces.conductance_per_area": Option(
         "0.1 S/um^2", around=BARRIER, path="interfaces.0.conductance_per_area"
     ),
-    "junctions.lead.volume": Option("1 um^3", "T_lead", HEATED, path="junctions.0.lead.volume"),
-    "junctions.lead.electron_phonon_coupling": Option(
-        "1 nW/um^3/K^5", "T_lead", HEATED, path="junctions.0.lead.electron_phonon_coupling"
-    ),
-    "junctions.lead.resistance": Option("10 ohm", "T_lead", HEATED, path="junctions.0.lead.resistance"),
     "spectrum.broadening": Option(0.02),
     "spectrum.depairing": Option(0.03),
     "energies.maximum": Option(5.0, "energy"),
@@ -255,6 +261,7 @@ ELSEWHERE = {
     "material.critical_temperature",
     "materials.critical_temperature",
     "junctions.name",
+    "junctions.lead.material",
     "solver.method",
     "solver.petsc",
     "solver.maximum_iterations",
@@ -264,7 +271,6 @@ ELSEWHERE = {
     "output.every",
     "output.stored",
     "output.spectra",
-    "junctions.lead.material",
     "figures.kind",
     "figures.file",
     "figures.title",
