@@ -3,6 +3,7 @@
 from fvqp.collisions.conductivity import Conductivity, MattisBardeen, cold_conductivity
 from fvqp.collisions.electron_electron import ElectronElectron, EnergyRelaxation
 from fvqp.collisions.electron_phonon import Coupling, ElectronPhonon
+from fvqp.collisions.energy_mode import Collisions, CollisionSum
 from fvqp.collisions.grid import CollisionGrid
 from fvqp.collisions.impurity import ImpurityScattering, diffusivity, relative_velocity
 from fvqp.collisions.measure import SpectralMeasure, bcs_measure
@@ -14,6 +15,7 @@ from fvqp.collisions.observables import (
     quasiparticle_energy,
     thermal,
 )
+from fvqp.collisions.phonon_relaxation import PhononCollisions, Phonons
 from fvqp.collisions.photon import PhotonDrive
 from fvqp.collisions.process import Blocks, Exchange, Flow, GainLoss, Pair, Process
 from fvqp.collisions.resonator import film_factor, frequency_shift, internal_loss, surface_impedance
@@ -33,6 +35,8 @@ from fvqp.collisions.sources import (
 __all__ = [
     "Blocks",
     "CollisionGrid",
+    "CollisionSum",
+    "Collisions",
     "Conductivity",
     "ConstantTrapping",
     "Coupling",
@@ -48,8 +52,10 @@ __all__ = [
     "Line",
     "MattisBardeen",
     "Pair",
+    "PhononCollisions",
     "PhononEscape",
     "PhononInjection",
+    "Phonons",
     "PhotonDrive",
     "Process",
     "QuasiparticleInjection",

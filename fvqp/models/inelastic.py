@@ -1,4 +1,4 @@
-"""Kinetics with electron-electron collisions: all energies of all cells together.
+"""Kinetics with inelastic collisions: all energies of all cells together.
 
 The equations are those of `fvqp.models.kinetics` less the collision integral,
 
@@ -6,7 +6,7 @@ The equations are those of `fvqp.models.kinetics` less the collision integral,
 
 with the capacity ``c = σ V/ξ²`` of a cell. They are solved by Newton's method; its linear systems by flexible
 GMRES, preconditioned by the transport operator of every energy with the loss rate of collisions on its
-diagonal, and by the diffusion of heat that this leaves (theory: electron_electron).
+diagonal, and by the diffusion and the cooling of heat that this leaves (theory: electron_electron).
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ import numpy as np
 from mpi4py import MPI
 from numpy.typing import NDArray
 
-from fvqp.collisions.electron_electron import ElectronElectron, EnergyRelaxation
+from fvqp.collisions.energy_mode import CollisionSum, RelaxationSum
+from fvqp.errors import ConvergenceError
 from fvqp.models.kinetics import Kinetics, KineticState, L, SpectralState, T
 from fvqp.solvers.newton import solve_linearized, solve_newton
 
@@ -37,12 +38,12 @@ class Inelastic:
     """The inelastic kinetic problem of a device.
 
     Attributes:
-        kinetics: the elastic one, on a uniform energy grid.
+        kinetics: the elastic one.
         collisions: on the same grid.
     """
 
     kinetics: Kinetics
-    collisions: ElectronElectron
+    collisions: CollisionSum
 
     def solve(
         self,
@@ -68,6 +69,9 @@ class Inelastic:
         system = _System(self, state, external)
         comm = self.kinetics.device.mesh.comm
         found = solve_newton(system, system.start(guess), comm=comm, tolerance=tolerance, what=what)
+        system.residual(found.x)
+        if comm.allreduce(system.collided.inverted, MPI.LOR):
+            raise ConvergenceError(f"{what}: quasiparticles are inverted; phonons have no steady state")
         return system.kinetic(found.x)
 
     def slope(self, state: SpectralState, kinetic: KineticState, external_slope: Floats) -> Floats:
@@ -106,6 +110,8 @@ class _System:
         self.dos, self.pairing = spectrum.dos[rows], spectrum.pairing[rows]
         self.scale = kinetics.solver.scale(self.operator)
         self.scale[:, L] += self.transport.capacity[:, None] * parts.collisions.largest_rate
+        #: Integral over energy, weighted with energy.
+        self.moment = self.grid.centres * self.grid.widths
         self._at: Floats | None = None
 
     def start(self, guess: KineticState | None) -> Floats:
@@ -122,7 +128,7 @@ class _System:
             collided = self.parts.collisions.at(self.dos, self.pairing, self.rest + f[:, L])
             balance = self.operator.residual(self._everywhere(f), self.leads)
             balance[:, L] -= self.transport.capacity[:, None] * collided.rate
-            self.collided: EnergyRelaxation = collided
+            self.collided: RelaxationSum = collided
             self._value, self._at = (-balance / self.scale).ravel(), x.copy()
         return self._value
 
@@ -136,7 +142,10 @@ class _System:
         heating[: self.shape[0]] = self.grid.centres * (1.0 - self.collided.f_L**2)
         self.mesh.exchange(heating)
         self._heating = heating
-        self._warm = solver.lumped(self.alone, self.grid.centres, heating)
+        # What leaves the electrons by collisions cools this mode too: nothing among electrons alone.
+        cooled = self.collided.derivative(heating[: self.shape[0]]) @ self.moment
+        cooling = self.transport.capacity * np.maximum(cooled, 0.0)
+        self._warm = solver.lumped(self.alone, self.moment, heating, cooling)
 
     def action(self, step: Floats) -> Floats:
         f = step.reshape(self.shape)
@@ -148,7 +157,7 @@ class _System:
         right = residual.reshape(self.shape) * self.scale
         f = self._invert(right)
         left = right + self.operator.residual(self._everywhere(f), np.zeros_like(self.leads))
-        f[:, L] += self._heating[: len(f)] * self._warm(left[:, L] @ self.grid.centres)[:, None]
+        f[:, L] += self._heating[: len(f)] * self._warm(left[:, L] @ self.moment)[:, None]
         return f.ravel()
 
     def response(self, x: Floats, driven: Floats) -> Floats:

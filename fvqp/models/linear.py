@@ -89,13 +89,16 @@ class TransportSolver:
             mesh.exchange(one)
         return x
 
-    def lumped(self, operator: Operator, test: Floats, trial: Floats) -> Callable[[Floats], Floats]:
-        """Inverse of ``Σ_e test_e A_e trial_e``: the two-point matrix with one unknown a cell.
+    def lumped(
+        self, operator: Operator, test: Floats, trial: Floats, extra: Floats
+    ) -> Callable[[Floats], Floats]:
+        """Inverse of ``Σ_e test_e A_e trial_e + extra``: the two-point matrix with one unknown a cell.
 
         Args:
             operator: of one component.
             test: ``(energy,)``.
             trial: ``(n_cells, energy)``, ghosts included.
+            extra: on the diagonal, ``(n_owned,)``.
 
         Returns:
             A linear map of ``(n_owned,)``; collective, and valid until the next call.
@@ -103,7 +106,9 @@ class TransportSolver:
         values = operator.assemble()
         values *= trial[self.transport.indices]
         solver = self._solver(1, ROUGH, symmetric=False)
-        solver.set_matrix(values @ test[:, None], reuse=True)
+        matrix = values @ test[:, None]
+        matrix[self._diagonal(1), 0] += extra
+        solver.set_matrix(matrix, reuse=True)
 
         def invert(right: Floats) -> Floats:
             return solver.solve(right[:, None])[:, 0]

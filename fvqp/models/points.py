@@ -30,7 +30,7 @@ class Ledger:
         injected: through all junctions into the superconductor, by row.
         taken: out through the reservoirs.
         relaxed: charge passed to the condensate; quasiparticles that collisions destroy, less those they
-            create; energy that collisions take, which is 0 but for rounding.
+            create; energy that phonons take, which is 0 but for rounding without them.
         scale: sum of absolute currents, by row: what a residual is to be compared with.
     """
 

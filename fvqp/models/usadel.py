@@ -15,7 +15,7 @@ from mpi4py import MPI
 from numpy.typing import NDArray
 from scipy import constants
 
-from fvqp.collisions.electron_electron import ElectronElectron, Kernel
+from fvqp.collisions.energy_mode import Collisions
 from fvqp.errors import CaseError
 from fvqp.gap import superfluid_density
 from fvqp.grids import energy as distributions
@@ -50,8 +50,7 @@ class UsadelProblem:
         gap: where the gap comes from.
         depairing: pair breaking in Δ0 that is not due to the supercurrent.
         supercurrent: how a supercurrent is driven, if any.
-        collisions: strength γ_ee = ħ/(Δ0 τ_ee) of electron-electron collisions and their kernel
-            (`fvqp.collisions.electron_electron`), on a uniform grid; None without.
+        collisions: inelastic collisions of f_L; None without.
         coupling: whether the supercurrent couples f_L and f_T.
         self_consistent_phase: whether relaxing charge imbalance feeds the supercurrent.
         tolerance: to which gap and depairing converge, in Δ0.
@@ -65,7 +64,7 @@ class UsadelProblem:
     gap: GapModel = field(default_factory=GapModel)
     depairing: float = 0.0
     supercurrent: Supercurrent | None = None
-    collisions: tuple[float, Kernel] | None = None
+    collisions: Collisions | None = None
     coupling: bool = True
     self_consistent_phase: bool = False
     tolerance: float = 1e-10
@@ -86,7 +85,7 @@ class UsadelProblem:
         self.gap_field = GapField(device, self.transport, self.grid, self.broadening, self.gap)
         self.inelastic = None
         if self.collisions is not None:
-            self.inelastic = Inelastic(self.kinetics, ElectronElectron(self.grid, *self.collisions))
+            self.inelastic = Inelastic(self.kinetics, self.collisions.on(self.grid))
         self._phases = None
         if self.supercurrent is not None:
             self._phases = PhaseSolver(device, self.supercurrent, self.method)

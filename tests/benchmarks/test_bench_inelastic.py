@@ -13,7 +13,7 @@ import pytest
 from numba import njit
 from wire_devices import line_mesh, wire
 
-from fvqp.collisions import ElectronElectron
+from fvqp.collisions import Collisions, ElectronElectron
 from fvqp.grids.energy import EnergyGrid
 from fvqp.models import inelastic
 from fvqp.models.usadel import GapModel, Point, UsadelProblem
@@ -96,7 +96,7 @@ def test_inelastic_sweep(report, monkeypatch) -> None:
         EnergyGrid(np.linspace(0.0, 10.0, 401)),
         0.005,
         GapModel("uniform", at="point_B", rule="arcsinh"),
-        collisions=(2e-4, "fermi_liquid"),
+        collisions=Collisions(2e-4),
     )
     problem.solve(Point())
     start, solution = time.process_time(), None

@@ -193,7 +193,30 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"energies.number": 3}, "energies.number: energy grid: 3 bins cannot resolve this; at least"),
     (
         {"collisions": {"electron_electron": 1e-4}},
-        'energies.spacing: "graded" does not go with [collisions]',
+        'energies.spacing: "graded" does not go with collisions.electron_electron',
+    ),
+    ({"collisions": {}}, "collisions: give electron_electron, electron_phonon or both"),
+    (
+        {"collisions": {"electron_phonon": "100 ns", "kernel": "diffusive_1d"}},
+        "collisions.kernel: is not used without electron_electron",
+    ),
+    (
+        {"collisions": {"electron_phonon": "100 ns", "phonon_escape_time": "1 ns"}},
+        "collisions: phonon_escape_time and pair_breaking_time belong together",
+    ),
+    (
+        {"collisions": {"electron_electron": 1e-4, "pair_breaking_time": "1 ns"}},
+        "collisions.pair_breaking_time: is not used without electron_phonon",
+    ),
+    (
+        {
+            "collisions": {
+                "electron_phonon": "1 us",
+                "phonon_escape_time": "1 ns",
+                "pair_breaking_time": "1 ns",
+            }
+        },
+        'energies.spacing: "graded" does not go with collisions.phonon_escape_time',
     ),
     (
         {"collisions": {"electron_electron": 0.0}, "energies.spacing": "uniform"},

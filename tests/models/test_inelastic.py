@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from wire_devices import ALUMINIUM, THICKNESS, UM, WIDTH, line_mesh, wire
 
+from fvqp.collisions import Collisions
 from fvqp.errors import CaseError, ConvergenceError
 from fvqp.grids.energy import EnergyGrid
 from fvqp.mesh.shapes import shape_mesh
@@ -27,7 +28,7 @@ def driven(
     strength: float | None = 2e-4, gap: GapModel = UNIFORM, broadening: float = 0.02, **more: object
 ) -> UsadelProblem:
     """The wire with the injector in its middle and a detector beside it."""
-    collisions = None if strength is None else (strength, "fermi_liquid")
+    collisions = None if strength is None else Collisions(strength)
     device = wire(line_mesh(14, 9), "point_B", "point_A")
     return UsadelProblem(device, GRID, broadening, gap, collisions=collisions, **more)  # type: ignore[arg-type]
 
@@ -104,7 +105,7 @@ def hot_wire(strength: float, cells: int = 40, bins: int = 160) -> tuple[UsadelP
         thickness=THICKNESS,
     )
     return UsadelProblem(
-        device, GRID, 1e-3, GapModel("fixed", value=0.0), collisions=(strength, "fermi_liquid")
+        device, GRID, 1e-3, GapModel("fixed", value=0.0), collisions=Collisions(strength)
     ), conductance
 
 
@@ -219,7 +220,7 @@ def test_local_gap_and_supercurrent() -> None:
 def test_destroyed_superconductivity_is_reported() -> None:
     strong = {"A": 4e-3, "B": 1e-9}
     device = wire(line_mesh(14, 9), "point_B", conductance=strong)
-    problem = UsadelProblem(device, GRID, 0.02, UNIFORM, collisions=(2e-4, "fermi_liquid"))
+    problem = UsadelProblem(device, GRID, 0.02, UNIFORM, collisions=Collisions(2e-4))
     with pytest.raises(ConvergenceError, match="superconductivity is destroyed"):
         problem.solve(Point(3.5 * device.voltage_unit))
 
@@ -228,7 +229,7 @@ def test_destroyed_superconductivity_is_reported() -> None:
 def test_a_branch_that_ends_is_reported(caplog: pytest.LogCaptureFixture) -> None:
     """With a strong junction the gap jumps at the onset of injection."""
     device = wire(line_mesh(14, 9), "point_B", conductance={"A": 4e-4, "B": 1e-9})
-    problem = UsadelProblem(device, GRID, 0.005, UNIFORM, collisions=(2e-4, "fermi_liquid"))
+    problem = UsadelProblem(device, GRID, 0.005, UNIFORM, collisions=Collisions(2e-4))
     with caplog.at_level(logging.WARNING):
         try:
             sweep(problem, 1.5, step=0.05)
@@ -243,5 +244,5 @@ def test_bad_input() -> None:
             wire(line_mesh(14, 9), "point_B"),
             EnergyGrid.graded(5.0, gap_edges=[1.0], first=0.01, number=60),
             0.02,
-            collisions=(1e-4, "fermi_liquid"),
+            collisions=Collisions(1e-4),
         )

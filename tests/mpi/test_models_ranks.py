@@ -13,6 +13,7 @@ from mpi4py import MPI
 from transport_problems import coefficients, currents, mixed_cells, plain, sheared, transport_on
 from wire_devices import file_mesh, generated_mesh, graded, line_mesh, wire
 
+from fvqp.collisions import Collisions
 from fvqp.errors import ConvergenceError
 from fvqp.grids.energy import EnergyGrid
 from fvqp.mesh import Mesh, build_mesh
@@ -191,7 +192,7 @@ def test_electron_electron_collisions(gap: GapModel) -> None:
             0.02,
             gap,
             supercurrent=flow,
-            collisions=(1e-3, "fermi_liquid"),
+            collisions=Collisions(1e-3),
         )
         for comm in (WORLD, SELF)
     )

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from wire_devices import line_mesh, wire
 
+from fvqp.collisions import Collisions
 from fvqp.grids.energy import EnergyGrid
 from fvqp.models.kinetics import L
 from fvqp.models.usadel import GapModel, Point, Solution, UsadelProblem
@@ -116,7 +117,7 @@ def test_refinement() -> None:
         EnergyGrid(np.linspace(0.0, 15.0, 601)),
         0.005,
         GapModel("uniform", at="point_B", rule="arcsinh"),
-        collisions=(2e-4, "fermi_liquid"),
+        collisions=Collisions(2e-4),
     )
     assert abs(float(gaps(sweep(longer, biases))[-1]) - base) < 1e-5
 

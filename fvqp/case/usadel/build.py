@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 from mpi4py import MPI
+from scipy import constants
 from scipy.optimize import minimize_scalar
 
 from fvqp.case.usadel.checks import check_places, check_with_materials, energy_maximum
 from fvqp.case.usadel.schema import Lead as LeadTable
 from fvqp.case.usadel.schema import MaterialChoice, UsadelCase
+from fvqp.collisions import Collisions, Phonons
 from fvqp.errors import CaseError, ConvergenceError, MeshError
 from fvqp.grids.energy import EnergyGrid
 from fvqp.materials import Material, load_material
@@ -125,10 +127,24 @@ def build_problems(case: UsadelCase, mesh: Mesh) -> list[UsadelProblem]:
         # What is known further down does not know the name of the case.
         text = str(error)
         raise CaseError(text if text.startswith(f"{case.source}: ") else f"{case.source}: {text}") from None
-    collisions = None
-    if case.collisions is not None:
-        collisions = case.collisions.electron_electron, case.collisions.kernel
-    return [replace(problem, grid=grid, collisions=collisions) for problem in rough]
+    return [replace(problem, grid=grid, collisions=_collisions(case, problem.device)) for problem in rough]
+
+
+def _collisions(case: UsadelCase, device: Device) -> Collisions | None:
+    chosen, material = case.collisions, device.material
+    if chosen is None:
+        return None
+    phonons, tau0 = None, chosen.electron_phonon
+    if tau0 is not None:
+        escape, breaking = chosen.phonon_escape_time, chosen.pair_breaking_time
+        phonons = Phonons(
+            strength=constants.hbar / (material.gap * tau0),
+            kappa=material.gap / (constants.k * material.critical_temperature),
+            temperature=device.bath,
+            escape_time=None if escape is None else escape / tau0,
+            pair_breaking_time=None if breaking is None else breaking / tau0,
+        )
+    return Collisions(chosen.electron_electron or 0.0, chosen.kernel or Collisions.kernel, phonons)
 
 
 def _problem(case: UsadelCase, device: Device, transport: Transport | None) -> UsadelProblem:

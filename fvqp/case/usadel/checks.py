@@ -175,7 +175,7 @@ def energy_maximum(case: UsadelCase, delta0: float) -> float:
     if case.energies.maximum is not None:
         return case.energies.maximum.in_delta0(delta0)
     tail = 30.0 * largest_temperature(case) * constants.k / delta0
-    electrons = 1 if case.collisions is None else 2
+    electrons = 1 if case.collisions is None or case.collisions.electron_electron is None else 2
     return max(3.0, electrons * largest_bias(case, delta0) * constants.e / delta0 + tail)
 
 
@@ -282,11 +282,13 @@ def _sweep_problems(case: UsadelCase) -> Iterable[tuple[str, str]]:
 
 def _spectrum_problems(case: UsadelCase) -> Iterable[tuple[str, str]]:
     if case.collisions is not None and case.energies.spacing != "uniform":
-        yield (
-            "energies.spacing",
-            '"graded" does not go with [collisions]: energies that are exchanged must be whole bins; '
-            'expected "uniform"',
-        )
+        for key in ("electron_electron", "phonon_escape_time"):
+            if getattr(case.collisions, key) is not None:
+                yield (
+                    "energies.spacing",
+                    f'"graded" does not go with collisions.{key}: energies that are exchanged must be whole '
+                    'bins; expected "uniform"',
+                )
     if case.spectrum.broadening.value == 0 and _unpaired(case):
         yield (
             "spectrum.broadening",

@@ -203,7 +203,7 @@ def _advance(
             return last
         except ConvergenceError as failure:
             error = _of_all(guard, failure)
-            if halving == HALVINGS or not problem.gap.follows_bias:
+            if halving == HALVINGS or not _follows(problem):
                 raise
             log.info("%s; the bias step is halved", error)
     raise AssertionError("unreachable")

@@ -26,6 +26,7 @@ from fvqp.case.quantities import (
     Resistance,
     Resistivity,
     Temperature,
+    Time,
     Volume,
 )
 from fvqp.case.tables import AS_LIST, ONCE, Case, Count, Flag, Name, Table
@@ -173,14 +174,35 @@ class Energies(Table):
 
 
 class Collisions(Table):
-    """Inelastic collisions of the quasiparticles; they act on f_L. The energy axis must be uniform."""
+    """Inelastic collisions of the quasiparticles, with one another, with phonons, or both; they act on f_L."""
 
-    electron_electron: Annotated[Number, Field(gt=0, le=1e3)]
+    electron_electron: Annotated[Number, Field(gt=0, le=1e3)] | None = None
     """γ_ee = ħ/(Δ0 τ_ee), with τ_ee the time between collisions in the normal state at the Fermi energy
-    and T_c."""
-    kernel: Literal["fermi_liquid", "diffusive_2d", "diffusive_1d"] = "fermi_liquid"
-    """How the matrix element depends on the energy ω that two electrons exchange: not at all, as 1/ω or as
-    ω^(-3/2) (diffusive electrons in two dimensions or one); it is the same in all at ω = k_BT_c."""
+    and T_c. The energy axis must be uniform."""
+    kernel: Literal["fermi_liquid", "diffusive_2d", "diffusive_1d"] | None = None
+    """How the matrix element depends on the energy ω that two electrons exchange: not at all (default), as
+    1/ω or as ω^(-3/2) (diffusive electrons in two dimensions or one); it is the same in all at ω = k_BT_c."""
+    electron_phonon: Time | None = None
+    """τ0 of the material, as Kaplan et al. (1976) define it: collisions with phonons."""
+    phonon_escape_time: Time | None = None
+    """Time after which a phonon is in the bath; with it phonons of every cell have an occupation of their
+    own. Default: phonons are those of the bath, at the temperature of the first reservoir. The energy axis
+    must be uniform."""
+    pair_breaking_time: Time | None = None
+    """τ0^pb of the material, which says how many phonons there are; belongs to ``phonon_escape_time``."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> Collisions:
+        if self.electron_electron is None and self.electron_phonon is None:
+            raise ValueError("give electron_electron, electron_phonon or both")
+        if self.kernel is not None and self.electron_electron is None:
+            raise ValueError("kernel: is not used without electron_electron")
+        for key in ("phonon_escape_time", "pair_breaking_time"):
+            if getattr(self, key) is not None and self.electron_phonon is None:
+                raise ValueError(f"{key}: is not used without electron_phonon")
+        if (self.phonon_escape_time is None) != (self.pair_breaking_time is None):
+            raise ValueError("phonon_escape_time and pair_breaking_time belong together; give both or none")
+        return self
 
 
 class Gap(Table):

@@ -66,6 +66,12 @@ COLLIDING = {
     "collisions": {"electron_electron": 1e-3},
     "sweep": {"V_inj": ["1.2 mV"], "V_det": ["0.1 mV"]},
 }
+COOLED = {
+    "energies": {"number": 60, "spacing": "uniform"},
+    "gap": {"model": "uniform", "at": "point_A"},
+    "collisions": {"electron_phonon": "100 ns", "phonon_escape_time": "1 ns", "pair_breaking_time": "0.1 ns"},
+    "sweep": {"V_inj": ["0.6 mV"], "V_det": ["0.1 mV"]},
+}
 FLOWING = {"supercurrent": {"phase_gradient": 0.1, "both_signs": False}}
 OTHER = OWN | {"diffusivity": "8 cm^2/s"}
 EAST = {"materials": {"X": OWN}, "regions": {"east": {"material": "X"}}}
@@ -226,6 +232,9 @@ OPTIONS: dict[str, Option] = {
     "energies.spacing": Option("uniform"),
     "collisions.electron_electron": Option(1e-2, "gap", COLLIDING, by=1e-3),
     "collisions.kernel": Option("diffusive_1d", "gap", COLLIDING, by=1e-4),
+    "collisions.electron_phonon": Option("20 ns", "gap", COLLIDING, by=1e-4),
+    "collisions.phonon_escape_time": Option("10 ns", "gap", COOLED, by=1e-5),
+    "collisions.pair_breaking_time": Option("0.02 ns", "gap", COOLED, by=1e-5),
     "gap.model": Option("local", "gap", {"sweep": {"V_inj": ["0.2 mV"], "V_det": ["0 mV"]}}),
     "gap.value": Option(0.6, "gap", {"gap": {"model": "fixed", "value": 0.9}}, to=2 / 3),
     "gap.at": Option("point_B", "gap", SELF_CONSISTENT),

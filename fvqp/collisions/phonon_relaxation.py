@@ -1,0 +1,177 @@
+"""Collisions of f_L with phonons, of a bath or with an occupation of their own in every cell.
+
+The sums are those of `fvqp.collisions.electron_phonon`: with occupations ``f = (1 − f_L)/2`` and the bin
+measure of any spectrum's density of states and pairing, ``I_L = 2 γ_ep N ∂f/∂t`` (theory: phonon_relaxation). Energies are in units of Δ0, rates in Δ0/ħ.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fvqp.collisions.electron_phonon import FOURIER_FROM, Coupling, ElectronPhonon, Evaluation
+from fvqp.collisions.grid import CollisionGrid
+from fvqp.collisions.measure import SpectralMeasure
+from fvqp.errors import CaseError
+from fvqp.grids.energy import EnergyGrid
+
+Floats = NDArray[np.float64]
+
+#: Phonons are taken to decay at least at this part of the rate at which they escape.
+SLOWEST = 1e-3
+
+#: Phonon energies of a bath on a graded axis begin at this part of the finest bin.
+_SMALLEST = 1e-3
+
+
+@dataclass(frozen=True)
+class Phonons:
+    """What quasiparticles collide with.
+
+    Attributes:
+        strength: γ_ep = ħ/(Δ0 τ0), with τ0 of the material.
+        kappa: Δ0/k_BT_c of the material, to whose third power rates in 1/τ0 are proportional.
+        temperature: of the bath, units of Δ0/k_B.
+        escape_time: τ_esc/τ0 after which a phonon is in the bath; None for phonons that are always there.
+        pair_breaking_time: τ0^pb/τ0, which says how many phonon modes there are; with ``escape_time`` only.
+    """
+
+    strength: float
+    kappa: float
+    temperature: float
+    escape_time: float | None = None
+    pair_breaking_time: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("strength", "kappa", "temperature"):
+            if not getattr(self, name) > 0.0:
+                raise CaseError(f"phonons: {name} must be positive, found {getattr(self, name):g}")
+        if (self.escape_time is None) != (self.pair_breaking_time is None):
+            raise CaseError(
+                "phonons: escape_time and pair_breaking_time belong together: phonons with an occupation of "
+                "their own need both, those of a bath neither"
+            )
+        if self.escape_time is not None and not self.escape_time > 0.0:
+            raise CaseError(f"phonons: escape_time must be positive, found {self.escape_time:g}")
+
+
+class PhononCollisions:
+    """The collision integral ``I_L`` of the energy mode with phonons, ``N ∂f_L/∂t = … − I_L``.
+
+    Args:
+        grid: energy bins; their centres are the energies of the quasiparticles. Phonons with an occupation of
+            their own need bins of one width.
+        phonons: what they collide with.
+
+    Raises:
+        CaseError: bins of different widths and phonons of their own.
+    """
+
+    def __init__(self, grid: EnergyGrid, phonons: Phonons) -> None:
+        self.grid, self.phonons = grid, phonons
+        width = grid.maximum / grid.n
+        uniform = bool(np.max(np.abs(grid.widths - width)) <= 1e-9 * width)
+        if uniform:
+            collision_grid = CollisionGrid.uniform(width, grid.maximum)
+        elif phonons.escape_time is not None:
+            raise CaseError(
+                "collisions: phonons with an occupation of their own need an energy axis of one bin width "
+                '(energies.spacing = "uniform")'
+            )
+        else:
+            # What a phonon of a bath does is interpolated in ln(1 + 1/n) = ω/t: two points are enough.
+            ends = np.array([_SMALLEST * grid.widths.min(), 2.0 * grid.maximum])
+            collision_grid = CollisionGrid(grid.edges, ends)
+        evaluation: Evaluation = (
+            "graded" if not uniform else "fourier" if grid.n >= FOURIER_FROM else "direct"
+        )
+        self.operator = ElectronPhonon(
+            collision_grid, Coupling(phonons.kappa, phonons.pair_breaking_time or 1.0), evaluation
+        )
+        x = collision_grid.phonon_energies / phonons.temperature
+        self.bath = -np.exp(-x) / np.expm1(-x)
+
+    @property
+    def largest_rate(self) -> float:
+        """Loss rate of an electron at the end of the axis, in a cold normal metal."""
+        return self.phonons.strength * (self.phonons.kappa * self.grid.maximum) ** 3 / 3.0
+
+    def at(self, dos: Floats, pairing: Floats, f_L: Floats) -> PhononRelaxation:
+        """The integral and its derivative at distributions ``f_L[cell, bin]`` (the whole, not a deviation).
+
+        Args:
+            dos, pairing: bin averages of N and P = Im F, ``(cells, N)``, or ``(1, N)`` for all cells.
+        """
+        measure = SpectralMeasure(dos * self.grid.widths, pairing * self.grid.widths)
+        f = 0.5 * (1.0 - f_L)
+        bath = np.broadcast_to(self.bath, (len(f), self.bath.size))
+        now = self.operator.gain_loss(measure, f, bath)
+        weight = self.phonons.strength * dos
+        if self.phonons.escape_time is None:
+            n, decay = np.ascontiguousarray(bath), None
+        else:
+            # Phonons of a cell are slaves of its quasiparticles: gain, loss and escape balance.
+            leaves = 1.0 / self.phonons.escape_time
+            decay = now.out_n - now.in_n + leaves
+            # A step of Newton's method may invert quasiparticles such that phonons have no steady state.
+            decay = np.maximum(decay, SLOWEST * leaves)
+            n = (now.in_n + bath * leaves) / decay
+            now = self.operator.gain_loss(measure, f, n)
+        rate = 2.0 * weight * (now.in_f * (1.0 - f) - now.out_f * f)
+        loss = weight * (now.in_f + now.out_f)
+        return PhononRelaxation(self, measure, f_L, f, n, decay, weight, rate, loss)
+
+
+@dataclass(frozen=True, eq=False)
+class PhononRelaxation:
+    """`PhononCollisions` at given spectra and distributions: the integral, its loss rate, its derivative.
+
+    Attributes:
+        collisions: the operator.
+        measure: states and coherence of the bins.
+        f_L, f: ``(cells, N)``, ``f = (1 − f_L)/2``.
+        n: phonon occupation, ``(cells, K)``.
+        decay: rate at which a surplus of phonons decays, ``(cells, K)``, 1/τ0; None in a bath.
+        weight: ``γ_ep N``.
+        rate: ``I_L``, ``(cells, N)``; positive where f_L is lost.
+        loss: coefficient of f_L in its own ``I_L``, ``(cells, N)``.
+    """
+
+    collisions: PhononCollisions
+    measure: SpectralMeasure
+    f_L: Floats
+    f: Floats
+    n: Floats
+    decay: Floats | None
+    weight: Floats
+    rate: Floats
+    loss: Floats
+
+    def derivative(self, step: Floats) -> Floats:
+        """Change of `rate` along ``step``, ``(cells, N)``: the Jacobian's action."""
+        operator = self.collisions.operator
+        step_f, step_n = -0.5 * step, np.zeros_like(self.n)
+        moved = operator.jvp(self.measure, self.f, self.n, step_f, step_n)
+        if self.decay is not None:
+            step_n = moved.n / self.decay
+            moved = operator.jvp(self.measure, self.f, self.n, step_f, step_n)
+        return 2.0 * self.weight * moved.f
+
+    @property
+    def inverted(self) -> bool:
+        """Whether some phonons have no steady state, since quasiparticles emit more than they absorb."""
+        escape = self.collisions.phonons.escape_time
+        return self.decay is not None and escape is not None and bool(np.any(self.decay <= SLOWEST / escape))
+
+    def escaping(self) -> Floats:
+        """Energy that leaves to the bath by phonons of every cell, units of ``∫ε I_L dε``.
+
+        Phonons of a bath take all that quasiparticles give.
+        """
+        c = self.collisions
+        if self.decay is None or c.phonons.escape_time is None:
+            return -self.rate @ (c.grid.centres * c.grid.widths)
+        surplus = (self.n - c.bath) * c.operator.capacity * c.operator.grid.phonon_energies
+        return 2.0 * c.phonons.strength * surplus.sum(axis=1) / c.phonons.escape_time

@@ -1,0 +1,149 @@
+"""Collisions of f_L with phonons: balances, powers in closed form, derivatives."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.special import zeta
+
+from fvqp.collisions import Collisions, PhononCollisions, Phonons
+from fvqp.errors import CaseError
+from fvqp.grids.energy import EnergyGrid
+from fvqp.spectral import bin_averages
+
+Floats = NDArray[np.float64]
+
+STRENGTH, KAPPA, BATH = 1e-3, 1.764, 0.2
+IN_BATH = Phonons(STRENGTH, KAPPA, BATH)
+OWN = Phonons(STRENGTH, KAPPA, BATH, escape_time=0.5, pair_breaking_time=0.01)
+UNIFORM = EnergyGrid.uniform(0.05, 8.0)
+#: Below 128 bins sums are direct, above they are transforms.
+SHORT = EnergyGrid.uniform(0.1, 8.0)
+GRADED = EnergyGrid.graded(8.0, gap_edges=[1.0], first=0.005, number=100)
+
+
+def spectrum(grid: EnergyGrid, gap: float | list[float], broadening: float = 0.02) -> tuple[Floats, Floats]:
+    """N and P of some cells."""
+    found = bin_averages(grid.edges, gap, 0.0, broadening)
+    return found.dos, found.pairing
+
+
+def thermal(grid: EnergyGrid, temperature: float) -> Floats:
+    return np.tanh(grid.centres / (2.0 * temperature))[None]
+
+
+def power(grid: EnergyGrid, rate: Floats) -> Floats:
+    return rate @ (grid.centres * grid.widths)
+
+
+@pytest.mark.parametrize("grid", [UNIFORM, SHORT, GRADED])
+@pytest.mark.parametrize("phonons", [IN_BATH, OWN])
+def test_rest(grid: EnergyGrid, phonons: Phonons) -> None:
+    """The temperature of the phonons is the one that does not change, whatever the spectrum."""
+    if grid is GRADED and phonons is OWN:
+        pytest.skip("phonons of their own need one bin width")
+    operator = PhononCollisions(grid, phonons)
+    for gap in (0.0, 1.0):
+        found = operator.at(*spectrum(grid, gap), thermal(grid, BATH))
+        assert np.abs(found.rate).max() < 1e-14 * operator.largest_rate
+        assert found.loss.min() > 0.0
+
+
+@pytest.mark.parametrize("grid", [UNIFORM, SHORT])
+def test_cooling_of_a_normal_metal(grid: EnergyGrid) -> None:
+    """``∫ε I_L dε = −24 ζ(5) γ_ep κ³ (t_e⁵ − t_ph⁵)``: the fifth power of a normal metal."""
+    operator = PhononCollisions(grid, IN_BATH)
+    for hot in (0.15, 0.4):
+        found = operator.at(*spectrum(grid, 0.0), thermal(grid, hot))
+        expected = -24.0 * zeta(5) * STRENGTH * KAPPA**3 * (hot**5 - BATH**5)
+        # Sums for integrals of smooth functions: (δ/t)⁴ and what is beyond the axis, e^(−20).
+        np.testing.assert_allclose(power(grid, found.rate), expected, rtol=1e-4 if grid is UNIFORM else 2e-3)
+
+
+def test_loss_of_an_excitation() -> None:
+    """An electron of energy ε in a cold normal metal: γ_ep κ³ ε³/3 (Kaplan et al.)."""
+    operator = PhononCollisions(UNIFORM, Phonons(STRENGTH, KAPPA, 1e-3))
+    cold = np.ones((1, UNIFORM.n))
+    loss = operator.at(*spectrum(UNIFORM, 0.0), cold).loss[0]
+    expected = STRENGTH * (KAPPA * UNIFORM.centres) ** 3 / 3.0
+    far = UNIFORM.centres > 1.0
+    # The midpoint rule of ω² over the phonons that can be emitted: relative error (δ/ε)²/4 + ...
+    np.testing.assert_allclose(loss[far], expected[far], rtol=5e-3)
+    assert operator.largest_rate == pytest.approx(STRENGTH * (KAPPA * 8.0) ** 3 / 3.0)
+
+
+@pytest.mark.parametrize("gap", [0.0, 1.0])
+def test_phonons_of_their_own(gap: float) -> None:
+    """What quasiparticles lose escapes by phonons; slow escape traps it, fast escape is a bath."""
+    hot = thermal(UNIFORM, 0.4)
+    spectra = spectrum(UNIFORM, gap)
+    bath = power(UNIFORM, PhononCollisions(UNIFORM, IN_BATH).at(*spectra, hot).rate)
+    taken = []
+    for escape in (1e-6, 1e-2, 1.0):
+        phonons = Phonons(STRENGTH, KAPPA, BATH, escape_time=escape, pair_breaking_time=0.01)
+        found = PhononCollisions(UNIFORM, phonons).at(*spectra, hot)
+        taken.append(power(UNIFORM, found.rate))
+        np.testing.assert_allclose(found.escaping(), -taken[-1], rtol=1e-9)
+    np.testing.assert_allclose(taken[0], bath, rtol=1e-3)
+    assert abs(taken[0]) > abs(taken[1]) > abs(taken[2])
+    # Escape so slow that phonons are at the temperature of the quasiparticles.
+    trapped = Phonons(STRENGTH, KAPPA, BATH, escape_time=1e6, pair_breaking_time=0.01)
+    found = PhononCollisions(UNIFORM, trapped).at(*spectra, hot)
+    energies = np.arange(1, found.n.shape[1] + 1) * 0.05
+    here = energies < 3.0
+    np.testing.assert_allclose(found.n[0, here], 1.0 / np.expm1(energies[here] / 0.4), rtol=1e-4)
+
+
+@pytest.mark.parametrize("grid", [UNIFORM, SHORT, GRADED])
+@pytest.mark.parametrize("phonons", [IN_BATH, OWN])
+def test_derivative(grid: EnergyGrid, phonons: Phonons) -> None:
+    """Against differences: rates are quadratic in f, and n follows f."""
+    if grid is GRADED and phonons is OWN:
+        pytest.skip("phonons of their own need one bin width")
+    operator = PhononCollisions(grid, phonons)
+    spectra = spectrum(grid, [0.9, 1.0])
+    rng = np.random.default_rng(3)
+    f = thermal(grid, 0.3) * (1.0 - 0.5 * rng.random((2, grid.n)) * np.exp(-grid.centres))
+    step = rng.standard_normal((2, grid.n)) * np.exp(-grid.centres)
+    h = 1e-5
+    low, high = (operator.at(*spectra, f + sign * h * step).rate for sign in (-1, 1))
+    expected = (high - low) / (2.0 * h)
+    found = operator.at(*spectra, f).derivative(step)
+    np.testing.assert_allclose(found, expected, atol=1e-6 * np.abs(expected).max())
+
+
+def test_graded_axis() -> None:
+    """A graded axis gives what a fine uniform one gives."""
+    fine = EnergyGrid.uniform(0.01, 8.0)
+    powers = [
+        power(grid, PhononCollisions(grid, IN_BATH).at(*spectrum(grid, 1.0), thermal(grid, 0.4)).rate)
+        for grid in (fine, GRADED)
+    ]
+    np.testing.assert_allclose(powers[1], powers[0], rtol=5e-3)
+
+
+def test_together() -> None:
+    """Both kinds of collisions are the sum of them."""
+    spectra, f = spectrum(UNIFORM, 1.0), thermal(UNIFORM, 0.4)
+    step = np.exp(-UNIFORM.centres)[None]
+    both = Collisions(1e-3, phonons=IN_BATH).on(UNIFORM)
+    apart = [Collisions(1e-3).on(UNIFORM), Collisions(phonons=IN_BATH).on(UNIFORM)]
+    assert both.largest_rate == sum(part.largest_rate for part in apart)
+    found, parts = both.at(*spectra, f), [part.at(*spectra, f) for part in apart]
+    for name in ("rate", "loss"):
+        np.testing.assert_array_equal(getattr(found, name), sum(getattr(part, name) for part in parts))
+    np.testing.assert_array_equal(found.derivative(step), sum(part.derivative(step) for part in parts))
+
+
+def test_bad_input() -> None:
+    with pytest.raises(CaseError, match="one bin width"):
+        PhononCollisions(GRADED, OWN)
+    with pytest.raises(CaseError, match="belong together"):
+        Phonons(1e-3, 1.764, 0.1, escape_time=1.0)
+    with pytest.raises(CaseError, match="escape_time must be positive"):
+        Phonons(1e-3, 1.764, 0.1, escape_time=-1.0, pair_breaking_time=1.0)
+    with pytest.raises(CaseError, match="temperature must be positive"):
+        Phonons(1e-3, 1.764, 0.0)
+    with pytest.raises(CaseError, match="neither"):
+        Collisions().on(UNIFORM)

@@ -1,0 +1,87 @@
+"""Kinetics with phonons: what they take is in the ledger, and quasiparticles end at their temperature."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from wire_devices import line_mesh, wire
+
+from fvqp.collisions import Collisions, Phonons
+from fvqp.grids.energy import EnergyGrid
+from fvqp.models import inelastic
+from fvqp.models.kinetics import L
+from fvqp.models.usadel import GapModel, Point, UsadelProblem
+from fvqp.solvers.newton import NewtonSolution
+
+GRID = EnergyGrid.uniform(0.1, 4.0)
+GRADED = EnergyGrid.graded(4.0, gap_edges=[1.0], first=0.01, number=70)
+
+
+def cooled(
+    strength: float,
+    *,
+    grid: EnergyGrid = GRID,
+    escape: float | None = None,
+    electrons: float = 0.0,
+    gap: GapModel | None = None,
+) -> UsadelProblem:
+    """The wire with phonons at its bath temperature."""
+    device = wire(line_mesh(12, 9), "point_B", "point_A")
+    phonons = Phonons(strength, 1.764, device.bath, escape, None if escape is None else 1e-2)
+    return UsadelProblem(
+        device, grid, 0.02, gap or GapModel(), collisions=Collisions(electrons, phonons=phonons)
+    )
+
+
+@pytest.mark.parametrize("strength", [1e-4, 1.0])
+@pytest.mark.parametrize("escape", [None, 1.0])
+def test_ledger(strength: float, escape: float | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Injected = taken by reservoirs + taken by phonons; few iterations at every strength."""
+    made: list[NewtonSolution] = []
+    solve = inelastic.solve_newton
+
+    def recorded(*arguments: object, **more: object) -> NewtonSolution:
+        made.append(solve(*arguments, **more))  # type: ignore[arg-type]
+        return made[-1]
+
+    monkeypatch.setattr(inelastic, "solve_newton", recorded)
+    problem = cooled(strength, escape=escape)
+    solution = None
+    for bias in np.arange(0.9, 1.85, 0.15):
+        solution = problem.solve(Point(bias * problem.device.voltage_unit), solution)
+    assert solution is not None
+    ledger = problem.ledger(solution)
+    assert np.all(np.abs(ledger.residual) < 1e-6 * np.abs(ledger.injected))
+    assert 0.0 < ledger.relaxed[1] < ledger.injected[1]
+    if strength == 1.0 and escape is None:
+        # Hardly anything reaches the ends of the wire.
+        assert ledger.taken[1] < 1e-2 * ledger.injected[1]
+    # Recombination is quadratic: from few quasiparticles to many a step of Newton's method halves the excess.
+    assert max(len(item.krylov) for item in made) <= 8
+    assert max(max(item.krylov, default=0) for item in made) < 20
+
+
+def test_rest() -> None:
+    """Leads at the temperature of bath and phonons do nothing."""
+    problem = cooled(1e-2, electrons=1e-3)
+    leads = [replace(junction, temperature=0.024) for junction in problem.device.junctions]
+    cold = replace(problem, device=replace(problem.device, junctions=leads), transport=None)
+    assert np.abs(cold.solve(Point()).kinetic.deviation(L)).max() < 1e-8
+
+
+def test_phonons_cool() -> None:
+    """The gap under the injector recovers with the strength of cooling, on either kind of axis alike."""
+    gaps = {}
+    for name, grid in (("uniform", EnergyGrid.uniform(0.025, 4.0)), ("graded", GRADED)):
+        for strength in (1e-5, 1e-2):
+            problem = cooled(strength, grid=grid, gap=GapModel("uniform", at="point_B"))
+            solution = problem.solve(Point(1.5 * problem.device.voltage_unit))
+            gaps[name, strength] = solution.spectral.gap[0]
+    rest = problem.at_rest(0.0)[0].gap[0]
+    for name in ("uniform", "graded"):
+        assert gaps[name, 1e-5] < gaps[name, 1e-2] < rest
+    lost = {key: rest - gap for key, gap in gaps.items()}
+    for strength in (1e-5, 1e-2):
+        assert lost["graded", strength] == pytest.approx(lost["uniform", strength], rel=0.1)
