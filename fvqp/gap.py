@@ -86,6 +86,28 @@ def gap_residual(
     return np.asarray(binned + _equilibrium_residuals(gap, zeta, gamma, temperatures, *_bounds(cutoff, rule)))
 
 
+def equilibrium_residual(
+    gap: ArrayLike,
+    depairing: ArrayLike,
+    broadening: ArrayLike,
+    temperature: float,
+    *,
+    cutoff: float | None,
+    rule: Rule = "arccosh",
+) -> Floats:
+    """`gap_residual` of every cell in equilibrium, without a grid.
+
+    Args:
+        gap: Δ > 0, ``(cells,)``.
+        depairing, broadening: scalar or ``(cells,)``.
+        temperature, cutoff, rule: as in `gap_residual`.
+    """
+    gaps = np.atleast_1d(np.asarray(gap, dtype=np.float64))
+    zeta, gamma = _per_cell(depairing, gaps.size), _per_cell(broadening, gaps.size)
+    temperatures = np.full(gaps.size, float(temperature))
+    return _equilibrium_residuals(gaps, zeta, gamma, temperatures, *_bounds(cutoff, rule))
+
+
 def equilibrium_gap(
     temperature: ArrayLike,
     depairing: ArrayLike = 0.0,

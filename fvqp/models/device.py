@@ -85,11 +85,16 @@ class Junction:
 
 @dataclass(frozen=True)
 class Reservoir:
-    """A superconducting reservoir in equilibrium at ``temperature`` (kelvin) on outer boundaries."""
+    """A reservoir in equilibrium at ``temperature`` (kelvin) on outer boundaries.
+
+    ``gap`` (joule) is that of its metal at zero temperature, 0 of a normal one; None: that of the device
+    there. Diffusive spectra start from it; local ones are those of the cells and do not know of it.
+    """
 
     name: str
     on: tuple[str, ...]
     temperature: float
+    gap: float | None = None
 
 
 @dataclass(frozen=True)

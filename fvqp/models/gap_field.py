@@ -7,13 +7,16 @@ from functools import cached_property
 from typing import Literal
 
 import numpy as np
+from mpi4py import MPI
 from numpy.typing import NDArray
 
 from fvqp.errors import CaseError, ConvergenceError
-from fvqp.gap import equilibrium_gap, gap_residual
+from fvqp.gap import equilibrium_gap, equilibrium_residual, gap_residual
 from fvqp.grids import energy as distributions
 from fvqp.grids.energy import EnergyGrid
 from fvqp.models.device import Device
+from fvqp.models.proximity import Proximity
+from fvqp.solvers.fixed_point import solve_fixed_point
 from fvqp.spectral.usadel import bin_averages
 from fvqp.transport.operator import Transport
 
@@ -21,6 +24,16 @@ Floats = NDArray[np.float64]
 
 #: A gap below this fraction of the bulk value on the way to self-consistency does not come back.
 COLLAPSED = 0.05
+
+#: Gap over that of the bulk below which the gap equation of a cell is that of this one.
+SMALL = 1e-6
+
+#: Share of the local correction of a gap that hangs together with its neighbours': the equation has slopes
+#: between −1 (for a uniform change) and −1/λ (for one from cell to cell).
+MIXED = 0.5
+
+#: Evaluations of the gap at rest where spectra hang together.
+MOST_EVALUATIONS = 200
 
 #: Why a local gap can fail where a uniform one does not.
 TRAPS = (
@@ -53,6 +66,38 @@ class GapModel:
         """Whether the gap depends on the distribution."""
         return self.kind in ("uniform", "local")
 
+    def of_bulk(self, bulk: float, temperature: float, depairing: Floats, broadening: float) -> Floats:
+        """Gap of a bulk metal of gap ``bulk`` at zero temperature, for every depairing; all in Δ0."""
+        if self.kind == "fixed" and self.value is not None:
+            return np.full(len(depairing), self.value * bulk)
+        return bulk * equilibrium_gap(
+            temperature / bulk,
+            depairing / bulk,
+            broadening / bulk,
+            cutoff=self.debye_energy / bulk,
+            rule=self.rule,
+        )
+
+
+def diffusive_spectra(
+    device: Device, transport: Transport, grid: EnergyGrid, broadening: float, model: GapModel, method: str
+) -> Proximity:
+    """Spectra of the diffusive equation; reservoirs have the bulk gap of the model.
+
+    Raises:
+        CaseError: the model is one gap for the whole device.
+    """
+    if model.kind == "uniform":
+        raise CaseError(
+            'gap.model: "uniform" has the same gap and spectra everywhere; with spectrum.model = "diffusive" '
+            'give "local", "equilibrium" or "fixed"'
+        )
+
+    def bulk(gap: float, temperature: float, depairing: float) -> float:
+        return float(model.of_bulk(gap, temperature, np.array([depairing]), broadening)[0])
+
+    return Proximity(device, transport, grid, broadening, bulk, method)
+
 
 class GapField:
     """The gap equation on a device.
@@ -62,15 +107,26 @@ class GapField:
         grid: energy bins of the distributions.
         broadening: Dynes' Γ in Δ0.
         model: where the gap comes from.
+        proximity: spectra, where those of neighbouring cells hang together; None for local ones.
+        tolerance: to which the gap at rest converges then, in Δ0.
 
     Raises:
         CaseError: the junction that a uniform gap follows does not exist or lies on a normal metal.
     """
 
     def __init__(
-        self, device: Device, transport: Transport, grid: EnergyGrid, broadening: float, model: GapModel
+        self,
+        device: Device,
+        transport: Transport,
+        grid: EnergyGrid,
+        broadening: float,
+        model: GapModel,
+        proximity: Proximity | None = None,
+        tolerance: float = 1e-10,
     ) -> None:
         self.device, self.transport, self.grid = device, transport, grid
+        self.proximity, self.tolerance = proximity, tolerance
+        self._rest: Floats | None = None
         self.broadening, self.model = broadening, model
         #: Bulk gap of every cell in Δ0; 0 in a normal metal.
         self.bulk = device.per_cell("gap") / device.material.gap
@@ -94,24 +150,67 @@ class GapField:
         """Gap of every cell in equilibrium with the bath, for its depairing ``(n_cells,)``."""
         gap = np.zeros(self.device.mesh.n_cells)
         for bulk, cells in self._superconductors:
-            if self.model.kind == "fixed" and self.model.value is not None:
-                gap[cells] = self.model.value * bulk
-            elif len(cells):
+            if len(cells):
                 values, inverse = np.unique(depairing[cells], return_inverse=True)
-                found = equilibrium_gap(
-                    self.device.bath / bulk,
-                    values / bulk,
-                    self.broadening / bulk,
-                    cutoff=self.model.debye_energy / bulk,
-                    rule=self.model.rule,
-                )
-                gap[cells] = bulk * found[inverse.ravel()]
+                found = self.model.of_bulk(bulk, self.device.bath, values, self.broadening)
+                gap[cells] = found[inverse.ravel()]
+        if self.proximity is None or self.model.kind == "fixed":
+            return gap
+        return self._with_neighbours(self.proximity, gap, depairing)
+
+    def _with_neighbours(self, proximity: Proximity, bulk: Floats, depairing: Floats) -> Floats:
+        """Gap in equilibrium with the bath where spectra hang together in space, from that of the bulk."""
+        mesh = self.device.mesh
+        n = mesh.n_owned
+
+        def update(owned: Floats) -> Floats:
+            gap = np.zeros(mesh.n_cells)
+            gap[:n] = np.maximum(owned, 0.0)
+            mesh.exchange(gap)
+            return self._next_of_all(proximity, gap, depairing, None)[:n]
+
+        found = solve_fixed_point(
+            update,
+            (bulk if self._rest is None else self._rest)[:n].copy(),
+            comm=mesh.comm,
+            tolerance=self.tolerance,
+            what="gap at rest",
+            max_evaluations=MOST_EVALUATIONS,
+        )
+        gap = np.zeros(mesh.n_cells)
+        gap[:n] = found.x
+        mesh.exchange(gap)
+        self._rest = gap
         return gap
+
+    def _next_of_all(
+        self, proximity: Proximity, gap: Floats, depairing: Floats, deviation: Floats | None
+    ) -> Floats:
+        """Next gap of every cell where spectra hang together; ``deviation`` of f_L from the bath."""
+        beyond = proximity.pairing_beyond_local(gap, depairing)
+        if deviation is not None:
+            edges = self.grid.edges
+            used = np.clip(np.minimum(edges[1:], self.model.debye_energy) - edges[:-1], 0.0, None)
+            beyond += (proximity.spectrum(gap, depairing).pairing * deviation) @ used
+        new = np.zeros_like(gap)
+        for bulk, cells in self._superconductors:
+            if len(cells):
+                here = np.maximum(gap[cells], SMALL * bulk)
+                local = self._residual(bulk, here, depairing[cells], None)
+                r = MIXED * (local + beyond[cells] / here)
+                # Both have one slope at the root; neither leaves the positive numbers.
+                new[cells] = np.where(r > 0.0, here * (1.0 + r), here * np.exp(np.minimum(r, 0.0)))
+        return new
 
     def require_superconducting(self, gap: Floats, what: str) -> None:
         """Raise `ConvergenceError` on all ranks if the gap of a superconducting cell has collapsed."""
         mesh = self.device.mesh
         lost: tuple[float, list[float]] | None = None
+        if self.proximity is not None:
+            # Next to a normal metal the gap of a cell may be as small as it likes.
+            largest = mesh.comm.allreduce(float(gap.max(initial=0.0)), MPI.MAX)
+            if largest >= COLLAPSED * float(mesh.comm.allreduce(float(self.bulk.max()), MPI.MAX)):
+                return
         for bulk, cells in self._superconductors:
             here = cells[gap[cells] < COLLAPSED * bulk]
             if len(here):
@@ -128,6 +227,8 @@ class GapField:
         """Next gap of every cell from the deviations of f_L, ``Δ exp(g/λ)`` with g the relative residual."""
         if self.model.kind in ("equilibrium", "fixed"):
             return self.equilibrium(depairing)
+        if self.proximity is not None:
+            return self._next_of_all(self.proximity, gap, depairing, f_l)
         new = np.zeros_like(gap)
         if self.model.kind == "uniform":
             here = self.uniform_value(gap)
@@ -166,8 +267,13 @@ class GapField:
         """``Δ exp r`` for some cells of one bulk gap."""
         return gap * np.exp(self._residual(bulk, gap, depairing, deviation))
 
-    def _residual(self, bulk: float, gap: Floats | float, depairing: Floats, deviation: Floats) -> Floats:
-        """`gap_residual` of some cells of one bulk gap; everything is scaled by that gap."""
+    def _residual(
+        self, bulk: float, gap: Floats | float, depairing: Floats, deviation: Floats | None
+    ) -> Floats:
+        """`gap_residual` of some cells of one bulk gap; everything is scaled by that gap.
+
+        Without a deviation of f_L it is that of the bath.
+        """
         edges = self.grid.edges / bulk
         gap, depairing, broadening, bath = (
             gap / bulk,
@@ -175,6 +281,10 @@ class GapField:
             self.broadening / bulk,
             self.device.bath / bulk,
         )
+        if deviation is None:
+            return equilibrium_residual(
+                gap, depairing, broadening, bath, cutoff=self.model.debye_energy / bulk, rule=self.model.rule
+            )
         return gap_residual(
             deviation + distributions.equilibrium(edges, bath),
             edges,

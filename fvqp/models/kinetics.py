@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from fvqp.grids.energy import EnergyGrid
 from fvqp.models.device import Device
 from fvqp.models.linear import TransportSolver
+from fvqp.models.proximity import Proximity
 from fvqp.spectral.usadel import BinnedSpectrum, bin_averages
 from fvqp.transport.kernels import Coefficients
 from fvqp.transport.operator import Operator, Transport
@@ -134,6 +135,7 @@ class Kinetics:
         grid: energy bins; all coefficients are bin averages.
         broadening: Dynes' Γ in Δ0.
         solver: of the linear systems, made for ``transport``.
+        proximity: spectra, where those of neighbouring cells hang together; None for local ones.
     """
 
     device: Device
@@ -141,9 +143,15 @@ class Kinetics:
     grid: EnergyGrid
     broadening: float
     solver: TransportSolver
+    proximity: Proximity | None = None
 
     def spectrum(self, state: SpectralState, bins: slice = slice(None)) -> BinnedSpectrum:
         """Bin averages of the spectral functions, ``(n_cells or 1, bins)``; equal cells are computed once."""
+        if self.proximity is not None:
+            everywhere = self.proximity.spectrum(state.gap, state.depairing)
+            if bins == slice(None):
+                return everywhere
+            return everywhere.at(bins)
         start, stop, _ = bins.indices(self.grid.n)
         edges = self.grid.edges[start : stop + 1]
         gap, depairing = np.broadcast_arrays(state.gap, state.depairing)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 from mpi4py import MPI
@@ -21,7 +22,7 @@ from fvqp.gap import superfluid_density
 from fvqp.grids import energy as distributions
 from fvqp.grids.energy import EnergyGrid
 from fvqp.models.device import Device
-from fvqp.models.gap_field import GapField, GapModel
+from fvqp.models.gap_field import GapField, GapModel, diffusive_spectra
 from fvqp.models.inelastic import Inelastic
 from fvqp.models.kinetics import BLOCK, Kinetics, KineticState, L, Response, SpectralState, T
 from fvqp.models.leads import solve_with_leads
@@ -49,6 +50,8 @@ class UsadelProblem:
         broadening: Dynes' Γ in Δ0.
         gap: where the gap comes from.
         depairing: pair breaking in Δ0 that is not due to the supercurrent.
+        spectra: ``local`` ones follow from the gap of their cell; ``diffusive`` ones of neighbouring cells
+            hang together (`fvqp.models.proximity`).
         supercurrent: how a supercurrent is driven, if any.
         collisions: inelastic collisions of f_L; None without.
         coupling: whether the supercurrent couples f_L and f_T.
@@ -63,6 +66,7 @@ class UsadelProblem:
     broadening: float
     gap: GapModel = field(default_factory=GapModel)
     depairing: float = 0.0
+    spectra: Literal["local", "diffusive"] = "local"
     supercurrent: Supercurrent | None = None
     collisions: Collisions | None = None
     coupling: bool = True
@@ -79,10 +83,18 @@ class UsadelProblem:
         if self.self_consistent_phase and self.supercurrent is None:
             raise CaseError("supercurrent.self_consistent_phase: needs from and to, where the phase is fixed")
         self.transport = self.transport or device.transport()
-        self.kinetics = Kinetics(
-            device, self.transport, self.grid, self.broadening, TransportSolver(self.transport, self.method)
+        self.proximity = None
+        if self.spectra == "diffusive":
+            self.proximity = diffusive_spectra(
+                device, self.transport, self.grid, self.broadening, self.gap, self.method
+            )
+            if self.supercurrent is not None:
+                self.proximity.require_superconducting()
+        solver = TransportSolver(self.transport, self.method)
+        self.kinetics = Kinetics(device, self.transport, self.grid, self.broadening, solver, self.proximity)
+        self.gap_field = GapField(
+            device, self.transport, self.grid, self.broadening, self.gap, self.proximity, self.tolerance
         )
-        self.gap_field = GapField(device, self.transport, self.grid, self.broadening, self.gap)
         self.inelastic = None
         if self.collisions is not None:
             self.inelastic = Inelastic(self.kinetics, self.collisions.on(self.grid))
@@ -192,6 +204,9 @@ class UsadelProblem:
         None."""
         assert self._phases is not None
         mesh = self.device.mesh
+        if self.proximity is not None:
+            density = self.proximity.superfluid_density(gap, depairing, f_l)
+            return self._phases.solve(density, value, source)
         state = self.spectral_state(gap, depairing, None)
         spectrum = self.kinetics.spectrum(state)
         total = distributions.equilibrium(self.grid.edges, self.device.bath)[None]

@@ -96,6 +96,11 @@ class BinnedSpectrum:
         """Mean of ``Im F``, the same as ``pairing``."""
         return self.pairing
 
+    def at(self, bins: slice) -> BinnedSpectrum:
+        """Those of some bins."""
+        parts = {name: np.ascontiguousarray(a[:, bins]) for name, a in vars(self).items() if name != "gap"}
+        return BinnedSpectrum(**parts, gap=self.gap)
+
 
 def gap_edge(gap: ArrayLike, depairing: ArrayLike) -> Floats:
     """Edge of the spectrum, ``Ω_g = (Δ^{2/3} − ζ^{2/3})^{3/2}``; 0 where ζ ≥ Δ (Abrikosov and Gor'kov)."""

@@ -1,0 +1,315 @@
+"""The diffusive Usadel equation on a device: the pairing angle θ of every cell at complex energies.
+
+    ½ ∇·(σ∇θ) + (σ/ξ²) [Δ cos θ + i z sin θ − ζ sin θ cos θ] = 0,        z in the upper half plane
+
+(theory: proximity). Every energy is a complex nonlinear elliptic problem of its own; many are solved together
+by Newton's method. For ``Im z > 0`` the solution with ``Re cos θ ≥ 0`` everywhere is the retarded one. It is
+analytic in z, so that it can be followed from far above the real axis, where every start leads to it.
+"""
+
+from __future__ import annotations
+
+import cmath
+from collections.abc import Callable
+
+import numpy as np
+from mpi4py import MPI
+from numpy.typing import NDArray
+
+from fvqp.errors import ConvergenceError
+from fvqp.models.device import Device
+from fvqp.solvers.linear import LinearSolver
+from fvqp.solvers.numbering import Numbering
+from fvqp.spectral.pairing_angle import local_angle
+from fvqp.transport import pairing_angle as loops
+from fvqp.transport.kernels import RESERVOIR, gradients
+from fvqp.transport.operator import Transport
+
+Floats = NDArray[np.float64]
+Complexes = NDArray[np.complex128]
+
+#: Energies solved together.
+BLOCK = 128
+
+#: Height above the real axis, in the largest of Δ and 1, at which the local solution is a good start.
+HEIGHT = 2.0
+
+#: A step of Newton's method changes no angle by more.
+LARGEST_STEP = 0.5
+
+#: A solution is known when the step that leads to it is smaller: what is left is of the order of its square.
+LAST_STEP = 1e-9
+
+_MOST_STEPS = 20
+_LEAST_FRACTION = 1e-3
+_LINEAR = 1e-9
+
+# The diagonal of the Jacobian lies in the quadrant Re ≥ 0, Im ≤ 0 (but for a strip at a minigap): turned by
+# this factor its real part, on which the elimination divides first, is positive.
+_TURN = cmath.exp(0.25j * cmath.pi)
+
+
+class UsadelEquation:
+    """The equation on one device; what depends on neither gap nor energy is worked out once.
+
+    Args:
+        device, transport: geometry, materials and contacts. Tunnel junctions connect to normal leads, for
+            which θ = 0; interfaces are tunnel barriers; outer boundaries are walls, but for reservoirs.
+        method: of the linear systems, see `fvqp.solvers.linear`.
+    """
+
+    def __init__(self, device: Device, transport: Transport, method: str = "auto") -> None:
+        self.device, self.transport = device, transport
+        faces, half = transport.faces, transport.faces.half
+        total = half.sum(axis=1)
+        series = np.divide(half[:, 0] * half[:, 1], total, out=np.zeros(len(total)), where=total > 0.0)
+        link = np.where(faces.junction == RESERVOIR, half[:, 0], series)
+        link[(faces.cells[:, 1] < 0) & (faces.junction != RESERVOIR)] = 0.0
+        link[transport.interface_faces] = 0.0
+        self._link = link
+        self._barriers = self._find_barriers(series)
+        self._scale = 2.0 * transport.capacity
+        self._linear = self._assemble_linear()
+        mesh = device.mesh
+        indptr, indices = transport.pattern(2)
+        unknowns = (mesh.global_id[:, None] * 2 + np.arange(2)).ravel()
+        numbering = Numbering(mesh.comm, 2 * mesh.n_owned, unknowns)
+        self._solver = LinearSolver(indptr, indices, numbering, method=method, tolerance=_LINEAR)
+        self._values = np.empty((len(indices), 0))
+
+    def _find_barriers(self, series: Floats) -> loops.Barriers:
+        t = self.transport
+        faces, half = t.faces, t.faces.half
+        rows: list[tuple[int, int, int, int, float, float]] = []
+        one = np.ones((1, 1))
+        interface = t.interface_coefficient(np.ones((1, len(t.interface_faces), 1)))[0, :, 0]
+        for f, g in zip(t.interface_faces, interface, strict=True):
+            rows.append((*faces.cells[f], f, 0, series[f], g))
+        for f, g in zip(t.junction_faces, t.junction_coefficient(one)[:, 0], strict=True):
+            sides = [side for side in range(2) if faces.cells[f, side] >= 0]
+            for side in sides:
+                rows.append((faces.cells[f, side], -1, f, side, half[f, side], g / len(sides)))
+        for c, g in zip(t.leads.cells, t.lead_coefficient(one)[:, 0], strict=True):
+            rows.append((c, -1, -1, 0, np.inf, g))
+        numbers = np.array([row[:4] for row in rows], np.int32).reshape(-1, 4)
+        values = np.array([row[4:] for row in rows]).reshape(-1, 2)
+        columns = [np.ascontiguousarray(a) for a in (numbers[:, :2], numbers[:, 2], numbers[:, 3], *values.T)]
+        return loops.Barriers(*columns)
+
+    def _assemble_linear(self) -> Floats:
+        """Entries of the face conductances on the cell pattern."""
+        t = self.transport
+        values = np.zeros(len(t.indices))
+        reservoir = t.faces.junction == RESERVOIR
+        for side in range(2):
+            owner = t.faces.cells[:, side]
+            own, other = t.faces.entries[:, 2 * side], t.faces.entries[:, 2 * side + 1]
+            here = (owner >= 0) & (owner < t.mesh.n_owned)
+            np.add.at(values, own[here], self._link[here])
+            across = here & ~reservoir & (other >= 0)
+            np.add.at(values, other[across], -self._link[across])
+        return values
+
+    # -- one block of energies
+
+    def solve(
+        self,
+        z: Complexes,
+        gap: Floats,
+        depairing: Floats,
+        reservoirs: Floats,
+        guess: Floats | None = None,
+    ) -> Floats:
+        """Angles ``x[n_cells, 2, energy]`` (real and imaginary parts), ghosts included. Collective.
+
+        Args:
+            z: ``(energy,)`` complex energies ``ε + iΓ`` with ``ε ≥ 0``, ``Γ > 0``, in Δ0.
+            gap, depairing: ``(n_cells,)`` Δ ≥ 0 and ζ ≥ 0 in Δ0.
+            reservoirs: ``(terminal, 2)`` Δ and ζ of every reservoir; rows of junctions are not used.
+            guess: a neighbouring solution.
+
+        Raises:
+            ConvergenceError: names the energy at which no retarded solution was found.
+        """
+        x = np.empty((self.device.mesh.n_cells, 2, z.size))
+        for first in range(0, z.size, BLOCK):
+            block = slice(first, min(first + BLOCK, z.size))
+            near = None if guess is None else np.ascontiguousarray(guess[:, :, block])
+            x[:, :, block] = self._solve_block(z[block], gap, depairing, reservoirs, near)
+        return x
+
+    def _solve_block(
+        self, z: Complexes, gap: Floats, depairing: Floats, reservoirs: Floats, guess: Floats | None
+    ) -> Floats:
+        def at(energies: Complexes) -> _Energies:
+            return _Energies(self, energies, gap, depairing, self._external(energies, reservoirs))
+
+        x = np.empty((self.device.mesh.n_cells, 2, z.size))
+        left = np.arange(z.size)
+        if guess is not None:
+            found, good = self._newton(at(z), guess)
+            x[:, :, good] = found[:, :, good]
+            left = left[~good]
+        if left.size:
+            x[:, :, left] = self._follow(at, z[left], gap, depairing)
+        return x
+
+    def _follow(
+        self, at: Callable[[Complexes], _Energies], z: Complexes, gap: Floats, depairing: Floats
+    ) -> Floats:
+        """Solutions followed from far above the real axis down to ``z``."""
+        comm = self.device.mesh.comm
+        largest = comm.allreduce(float(gap.max(initial=1.0)), MPI.MAX)
+        height = np.full(z.size, HEIGHT * largest)
+        factor = np.full(z.size, 0.25)
+        x = local_angle(z + 1j * height, gap, depairing)
+        x, good = self._newton(at(z + 1j * height), x)
+        if not good.all():
+            raise ConvergenceError(_no_solution(z[~good][0]))
+        while np.any(height > 0.0):
+            active = np.flatnonzero(height > 0.0)
+            lower = height[active] * factor[active]
+            lower[lower < 0.1 * z[active].imag] = 0.0
+            found, good = self._newton(
+                at(z[active] + 1j * lower), np.ascontiguousarray(x[:, :, active]), steps=12
+            )
+            x[:, :, active[good]] = found[:, :, good]
+            height[active[good]] = lower[good]
+            factor[active[~good]] = np.sqrt(factor[active[~good]])
+            if np.any(factor > 0.99):
+                raise ConvergenceError(_no_solution(z[factor > 0.99][0]))
+        return x
+
+    def _newton(
+        self, equation: _Energies, x: Floats, steps: int = _MOST_STEPS
+    ) -> tuple[Floats, NDArray[np.bool_]]:
+        """Damped Newton's method; ``(angles, which energies have converged to the retarded solution)``."""
+        mesh, n = self.device.mesh, x.shape[2]
+        x = x.copy()
+        good = np.zeros(n, bool)
+        active = np.arange(n)
+        here, part = x, equation
+        residual, size = part.residual(here)
+        for _ in range(steps):
+            step = part.step(here, residual)
+            largest = self._all(np.abs(step).max(axis=(0, 1), initial=0.0), MPI.MAX)
+            fraction = np.minimum(1.0, LARGEST_STEP / np.maximum(largest, 1e-300))
+            fraction[~np.isfinite(largest)] = 0.0
+            done = largest < LAST_STEP
+            while True:
+                trial = here + fraction * step
+                new_residual, new_size = part.residual(trial)
+                # Close to the solution rounding decides about the residual.
+                accepted = (new_size < size) | done | (fraction < _LEAST_FRACTION)
+                if accepted.all():
+                    break
+                fraction = np.where(accepted, fraction, 0.5 * fraction)
+            failed = ~done & ((fraction < _LEAST_FRACTION) | ~np.isfinite(new_size))
+            x[:, :, active] = trial
+            good[active[done]] = True
+            going = ~(done | failed)
+            if not going.any():
+                break
+            here, residual, size = trial, new_residual, new_size
+            if not going.all():
+                active = active[going]
+                part = part.at(going)
+                here = np.ascontiguousarray(here[:, :, going])
+                residual, size = part.residual(here)
+        cosine = np.cos(x[: mesh.n_owned, 0]).min(axis=0, initial=1.0)
+        return x, good & (self._all(cosine, MPI.MIN) > -1e-7)
+
+    def _external(self, z: Complexes, reservoirs: Floats) -> Floats:
+        """Angles of all terminals, ``(2, terminal, energy)``; those of a reservoir are of its bulk."""
+        values = local_angle(z, reservoirs[:, 0], reservoirs[:, 1])
+        return np.ascontiguousarray(values.transpose(1, 0, 2))
+
+    def _all(self, values: Floats, operation: MPI.Op) -> Floats:
+        values = np.ascontiguousarray(values)
+        self.device.mesh.comm.Allreduce(MPI.IN_PLACE, values, operation)
+        return values
+
+    def gradients(self, x: Floats, external: Floats) -> Floats:
+        """Cell gradients of the angle on an oblique mesh, as `Operator` forms those of a distribution."""
+        g = self.transport.gradient
+        if g is None:
+            return np.empty((0, 1, 3, 1))
+        out = np.empty((len(x), 2, 3, x.shape[2]))
+        gradients(g.indptr, g.indices, g.weights, self.transport.faces.terminal, x, external, out)
+        self.device.mesh.exchange(out)
+        return out
+
+
+class _Energies:
+    """The equation at some energies."""
+
+    def __init__(
+        self, equation: UsadelEquation, z: Complexes, gap: Floats, depairing: Floats, external: Floats
+    ) -> None:
+        self.equation, self.z, self.gap, self.depairing = equation, np.ascontiguousarray(z), gap, depairing
+        self.external = external
+        mesh = equation.device.mesh
+        self._slope = np.empty((mesh.n_owned, 2, z.size))
+        self._barrier_slope = np.empty((len(equation._barriers.cells), 2, z.size))
+
+    def at(self, some: NDArray[np.bool_]) -> _Energies:
+        """The same at some of the energies."""
+        external = np.ascontiguousarray(self.external[:, :, some])
+        return _Energies(self.equation, self.z[some], self.gap, self.depairing, external)
+
+    def residual(self, x: Floats) -> tuple[Floats, Floats]:
+        """Gains of the owned cells and their norm; fills the ghosts of ``x`` and keeps the derivatives."""
+        e, t = self.equation, self.equation.transport
+        t.mesh.exchange(x)
+        out = np.empty((t.mesh.n_owned, 2, self.z.size))
+        gradient = e.gradients(x, self.external)
+        self._flows(gradient, x, self.external, out)
+        loops.local_terms(x, self.gap, self.depairing, self.z, e._scale, out, self._slope)
+        loops.tunnel(e._barriers, t.faces.offset, gradient, x, out, self._barrier_slope, self._slope)
+        relative = out / (np.abs(e._linear[t.diagonal]) + e._scale)[:, None, None]
+        squares = np.einsum("cie,cie->e", relative, relative)
+        return out, np.sqrt(e._all(squares, MPI.SUM))
+
+    def step(self, x: Floats, residual: Floats) -> Floats:
+        """Newton's step from where the residual was formed last, ghosts left at zero."""
+        e, t = self.equation, self.equation.transport
+        n = self.z.size
+        if e._values.shape[1] != n:
+            e._values = np.empty((len(e._values), n))
+        loops.jacobian(
+            t.indptr, t.diagonal, t.faces.entries, e._linear, e._barriers, self._barrier_slope, self._slope,
+            _TURN, e._values,
+        )  # fmt: skip
+        e._solver.set_matrix(e._values)
+        solution = e._solver.solve(
+            self._turned(residual).reshape(-1, n), operator=None if t.gradient is None else self._action
+        )
+        step = np.zeros_like(x)
+        step[: t.mesh.n_owned] = solution.reshape(residual.shape)
+        return step
+
+    def _action(self, step: Floats, out: Floats) -> None:
+        e, t = self.equation, self.equation.transport
+        full = np.zeros((t.mesh.n_cells, 2, self.z.size))
+        full[: t.mesh.n_owned] = step.reshape(-1, 2, self.z.size)
+        t.mesh.exchange(full)
+        nothing = np.zeros_like(self.external)
+        gain = np.empty((t.mesh.n_owned, 2, self.z.size))
+        self._flows(e.gradients(full, nothing), full, nothing, gain)
+        loops.linear_terms(e._barriers, self._barrier_slope, self._slope, full, gain)
+        out[:] = -self._turned(gain).reshape(out.shape)
+
+    def _flows(self, gradient: Floats, x: Floats, external: Floats, out: Floats) -> None:
+        f = self.equation.transport.faces
+        loops.flows(
+            f.cells, f.junction, f.terminal, f.offset, self.equation._link, gradient, x, external, out
+        )
+
+    @staticmethod
+    def _turned(gains: Floats) -> Floats:
+        re, im = gains[:, 0], gains[:, 1]
+        return np.stack([_TURN.real * re - _TURN.imag * im, _TURN.imag * re + _TURN.real * im], axis=1)
+
+
+def _no_solution(z: complex) -> str:
+    return f"Usadel equation: no retarded solution found at energy {z.real:g} Δ0, broadening {z.imag:g} Δ0"
