@@ -146,6 +146,13 @@ def _parser() -> argparse.ArgumentParser:
     plot.add_argument("folder", metavar="DIR", help="results folder")
     plot.add_argument("--kind", action="append", metavar="KIND", help="draw this kind; may be repeated")
     plot.add_argument("--to", metavar="FOLDER", help="where the figures go; default: DIR/figures")
+    plot.add_argument(
+        "--animate",
+        action="append",
+        metavar="FIELD",
+        help="film a field that the run has written for ParaView, as a GIF, in place of the figures; may be "
+        "repeated",
+    )
 
     symmetry = _command(commands, "symmetry", _symmetry, "parts g_s, g_a, g_ss, g_sa of measured data")
     symmetry.add_argument(
@@ -226,6 +233,15 @@ def _check(arguments: argparse.Namespace, petsc: list[str]) -> None:
 def _plot(arguments: argparse.Namespace, petsc: list[str]) -> None:
     from fvqp.results import open_result
 
+    if arguments.animate:
+        from fvqp.results.animation import animate
+
+        if arguments.kind:
+            raise CaseError("--kind and --animate: figures or films, give one of them")
+        for field in arguments.animate:
+            for film in animate(arguments.folder, field, arguments.to):
+                _say(str(film))
+        return
     result = open_result(arguments.folder)
     files = [file for kind in arguments.kind or [None] for file in result.plot(kind, folder=arguments.to)]
     if not files:

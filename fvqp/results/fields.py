@@ -40,12 +40,14 @@ class FieldSeries:
     ----------
     folder : the results folder; steps go to its subfolder ``fields``.
     name : of the ``.pvd`` file, such as ``fields``.
+    label : what the times of the steps are, such as ``time (ns)``; pictures of the fields say it.
 
     A series that is there already is continued; a step at a time that is there already is replaced.
     """
 
-    def __init__(self, folder: Path, name: str = "fields") -> None:
+    def __init__(self, folder: Path, name: str = "fields", label: str = "step") -> None:
         self.path = folder / f"{name}.pvd"
+        self._label = label
         self._folder = folder
         self._steps: dict[float, str] | None = None
 
@@ -80,7 +82,8 @@ class FieldSeries:
         if n_ranks > 1:
             pieces = [f"{Path(steps[time]).stem}_{rank}.vtu" for rank in range(n_ranks)]
             write_text(self._folder / "fields" / steps[time], _pvtu(pieces, names))
-        write_text(self.path, _pvd({at: f"fields/{file}" for at, file in sorted(steps.items())}))
+        files = {at: f"fields/{file}" for at, file in sorted(steps.items())}
+        write_text(self.path, _pvd(files, self._label))
 
     def _earlier_steps(self) -> dict[float, str]:
         if not self.path.exists():
@@ -143,9 +146,9 @@ def _grid(mesh: Mesh) -> tuple[vtkUnstructuredGrid, NDArray[np.intp]]:
     return grid, np.concatenate(cells)
 
 
-def _pvd(files: Mapping[float, str]) -> str:
+def _pvd(files: Mapping[float, str], label: str) -> str:
     root = ElementTree.Element("VTKFile", type="Collection", version="0.1")
-    collection = ElementTree.SubElement(root, "Collection")
+    collection = ElementTree.SubElement(root, "Collection", label=label)
     for time, file in files.items():
         ElementTree.SubElement(collection, "DataSet", timestep=repr(float(time)), part="0", file=file)
     return _document(root)

@@ -204,9 +204,10 @@ class ResultsFolder:
         self._sweep.write(self.results)
         self._changed = False
 
-    def series(self, name: str = "fields") -> FieldSeries:
-        """The field series ``name.pvd`` of this folder, for every rank to write steps to."""
-        return self._series.setdefault(name, FieldSeries(self.path, name))
+    def series(self, name: str = "fields", label: str = "step") -> FieldSeries:
+        """The field series ``name.pvd`` of this folder, for every rank to write steps to; ``label`` says
+        what its times are."""
+        return self._series.setdefault(name, FieldSeries(self.path, name, label))
 
 
 class _LogFile(logging.FileHandler):

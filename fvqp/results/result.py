@@ -52,6 +52,15 @@ class Result:
         return [draw(self.dataset, spec, target) for spec in specs]
 
 
+    def animate(self, field: str, folder: str | Path | None = None) -> list[Path]:
+        """Films of a field that the run has written for ParaView: :func:`fvqp.results.animation.animate`."""
+        from fvqp.results.animation import animate
+
+        if self.folder is None:
+            raise FvqpError("this result has no folder, and so no fields")
+        return animate(self.folder, field, folder)
+
+
 def open_result(folder: str | Path) -> Result:
     """The result in a folder that a run has written, also while it runs or after it was stopped.
 

@@ -1,0 +1,193 @@
+"""A field of a run in motion: every step that was written for ParaView, rendered off screen into a GIF."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+from mpi4py import MPI
+from numpy.typing import NDArray
+
+from fvqp.errors import FvqpError
+from fvqp.results.files import make_folder, replacing
+from fvqp.results.progress import SweepProgress
+
+PIXELS = (900, 620)
+#: Seconds that a frame is seen, and the last one, before the film begins again.
+FRAME, LAST_FRAME = 0.12, 1.5
+#: A positive field whose largest value is so many times its smallest is coloured by its logarithm.
+LOGARITHMIC = 300.0
+#: Decades that are told apart below the largest value.
+DECADES = 6.0
+#: A solid that is thinner in a direction by far more than this factor is stretched to it.
+LONGEST_ASPECT = 8.0
+
+
+@dataclass(frozen=True)
+class _Steps:
+    """The steps that a ``.pvd`` file lists: their values, their files and what the values are."""
+
+    path: Path
+    values: list[float]
+    files: list[Path]
+    label: str
+
+
+def animate(folder: str | Path, field: str, to: str | Path | None = None) -> list[Path]:
+    """Animates a field of a results folder; one ``.gif`` a series of fields. By one process.
+
+    Colours mean the same in all frames; they are logarithmic where a positive field spans decades. Thin
+    solids are stretched, and the title says by how much.
+
+    Parameters
+    ----------
+    folder : results folder of a run that wrote fields.
+    field : its name as in the case (``gap``) or in ParaView (``gap (ueV)``).
+    to : folder for the films; default ``figures`` in the results folder.
+
+    Raises
+    ------
+    FvqpError
+        No fields were written, no such field (with those that there are), steps that cannot be read, a
+        picture that cannot be made or written.
+    """
+    folder = Path(folder)
+    found = sorted(folder.glob("*.pvd"))
+    if not found:
+        raise FvqpError(f"{folder}: holds no fields; name some in output.fields of the case and run it again")
+    target = Path(to) if to is not None else folder / "figures"
+    make_folder(target)
+    films = []
+    for path in found:
+        steps = _steps(path)
+        name = f"{path.stem.removeprefix('fields').lstrip('_')}_{field}".lstrip("_")
+        film = target / f"{name.split(' (')[0].replace(' ', '_')}.gif"
+        _film(steps, field, film)
+        films.append(film)
+    return films
+
+
+def _steps(path: Path) -> _Steps:
+    try:
+        collection = ElementTree.parse(path).getroot().find("Collection")
+        entries = [] if collection is None else collection.findall("DataSet")
+        values = [float(entry.attrib["timestep"]) for entry in entries]
+        files = [path.parent / entry.attrib["file"] for entry in entries]
+    except (ElementTree.ParseError, KeyError, ValueError, OSError) as error:
+        raise FvqpError(f"{path}: damaged ({error})") from None
+    if not files:
+        raise FvqpError(f"{path}: lists no steps")
+    missing = [file for file in files if not file.exists()]
+    if missing:
+        raise FvqpError(f"{path}: its step {missing[0].name} is not there")
+    assert collection is not None
+    return _Steps(path, values, files, collection.attrib.get("label", "step"))
+
+
+def _film(steps: _Steps, field: str, film: Path) -> None:
+    from PIL import Image
+
+    low, high, name = _limits(steps, field)
+    with SweepProgress(len(steps.files), MPI.COMM_SELF) as progress:
+        try:
+            frames = _frames(steps, name, low, high, progress)
+            first, *rest = [Image.fromarray(frame).quantize(128) for frame in frames]
+            durations = [int(1000 * FRAME)] * len(rest) + [int(1000 * LAST_FRAME)]
+            with replacing(film) as part:
+                first.save(part, format="GIF", save_all=True, append_images=rest, duration=durations, loop=0)
+        except (RuntimeError, ValueError) as error:
+            raise FvqpError(f"{film}: the animation cannot be made: {error}") from None
+
+
+def _limits(steps: _Steps, field: str) -> tuple[float, float, str]:
+    """Smallest and largest value in all steps, and the name that the field has in them."""
+    low, high, name = np.inf, -np.inf, ""
+    for file in steps.files:
+        grid = _read(file)
+        names = [n for n in grid.cell_data if n not in ("cell", "region")]
+        name = next((n for n in names if field in (n, n.split(" (")[0])), "")
+        if not name:
+            known = ", ".join(names) or "none"
+            raise FvqpError(f'{steps.path}: no field "{field}" in {file.name}; there are: {known}')
+        values = np.asarray(grid.cell_data[name], dtype=float)
+        values = values[np.isfinite(values)]
+        low, high = min(low, values.min(initial=np.inf)), max(high, values.max(initial=-np.inf))
+    if not low <= high:
+        raise FvqpError(f'{steps.path}: the field "{field}" has no value anywhere')
+    return float(low), float(high), name
+
+
+def _read(file: Path) -> Any:
+    import pyvista
+
+    try:
+        with warnings.catch_warnings():
+            # What VTK cannot read lacks the field, and that is said.
+            warnings.simplefilter("ignore")
+            return pyvista.read(file)
+    except Exception as error:  # VTK has no type of its own
+        raise FvqpError(f"{file}: cannot be read: {error}") from None
+
+
+def _frames(
+    steps: _Steps, name: str, low: float, high: float, progress: SweepProgress
+) -> Iterator[NDArray[np.uint8]]:
+    """Pictures of all steps, one after another."""
+    import pyvista
+    from vtkmodules.vtkCommonCore import vtkLogger
+
+    # Without a display VTK warns and goes on to render off screen, as it is asked to.
+    vtkLogger.SetStderrVerbosity(vtkLogger.VERBOSITY_ERROR)
+    logarithmic = low >= 0.0 and high > LOGARITHMIC * max(low, 1e-300)
+    low = max(low, high * 10.0**-DECADES) if logarithmic else low
+    high = high if high > low else low + max(abs(low), 1.0) * 1e-9
+    plotter: Any = pyvista.Plotter(off_screen=True, window_size=list(PIXELS))
+    try:
+        plotter.set_background("white")
+        for number, (value, file) in enumerate(zip(steps.values, steps.files, strict=True)):
+            grid = _read(file)
+            stretched, said = _stretched(np.asarray(grid.points))
+            grid.points = stretched
+            flat = bool(np.ptp(stretched[:, 2]) == 0.0)
+            plotter.add_mesh(
+                grid,
+                scalars=name,
+                clim=(low, high),
+                log_scale=logarithmic,
+                cmap="viridis",
+                show_edges=False,
+                lighting=False if flat else None,
+                line_width=8.0,
+                nan_color="lightgrey",
+                name="field",
+                reset_camera=number == 0,
+                # An empty line keeps the name clear of the numbers.
+                scalar_bar_args={"title": f"{name}\n", "color": "black", "fmt": "%.3g"},
+            )
+            plotter.add_text(f"{steps.label} = {value:.4g}{said}", name="time", color="black", font_size=10)
+            if number == 0:
+                if flat:
+                    plotter.view_xy()
+                else:
+                    plotter.view_isometric()
+                plotter.enable_parallel_projection()
+            yield np.asarray(plotter.screenshot(None, return_img=True))
+            progress.advance(f"{steps.label} = {value:.4g}")
+    finally:
+        plotter.close()
+
+
+def _stretched(points: NDArray[np.float64]) -> tuple[NDArray[np.float64], str]:
+    """Points with thin directions of a solid stretched so that a picture shows them, and by how much."""
+    spread = np.ptp(points, axis=0)
+    times = np.ones(3)
+    thin = (spread > 0.0) & (2.0 * spread * LONGEST_ASPECT < spread.max())
+    times[thin] = spread.max() / (LONGEST_ASPECT * spread[thin])
+    said = ", ".join(f"{a} × {t:.3g}" for a, t in zip("xyz", times, strict=True) if t > 1.0)
+    # Rendering works in single precision, with tolerances made for sizes of about one.
+    return points * times / max(spread.max(), 1e-300), f"; stretched {said}" if said else ""
