@@ -1,8 +1,13 @@
-"""Threads of BLAS and numba: one a rank under MPI, unless the user says otherwise."""
+"""Threads of BLAS and numba: one a rank under MPI, unless the user says otherwise; work shared by them."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
+from functools import cache
+from itertools import pairwise
+from typing import Any
 
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -37,3 +42,54 @@ def set_default_threads() -> None:
         default = os.environ.get("OMP_NUM_THREADS", "1").split(",")[0]
         for name in THREAD_VARIABLES:
             os.environ.setdefault(name, default)
+
+
+def share(
+    work: Callable[..., object], tasks: int, *arguments: Any, least: int = 1, block: int | None = None
+) -> None:
+    """Call ``work(start, stop, *arguments)`` on ranges that make up ``range(tasks)``, on numba's threads.
+
+    For compiled loops that leave the GIL: as loops over a range they compile in a third of the time that
+    numba's own parallel loops take. The calling thread takes the first share itself.
+
+    Args:
+        work: called from several threads at the same time; ranges must not depend on one another.
+        tasks: number of tasks, all of about the same length.
+        least: tasks that are worth a thread; to wake one takes some 50 microseconds.
+        block: tasks of one call, the same on any number of threads; all that a thread has if not given.
+    """
+    size = block or 1
+    blocks = -(-tasks // size)
+    worth = min(blocks, tasks // max(1, least))
+    threads = min(_numba_threads(), worth) if worth > 1 else 1
+    ends = [min(blocks * thread // threads * size, tasks) for thread in range(threads + 1)]
+
+    def run(start: int, stop: int) -> None:
+        for first in range(start, stop, block or max(1, stop - start)):
+            work(first, min(first + block, stop) if block else stop, *arguments)
+
+    others = [_pool().submit(run, *part) for part in pairwise(ends[1:])]
+    try:
+        run(*ends[:2])
+    finally:
+        wait(others)
+    for other in others:
+        other.result()
+
+
+def _numba_threads() -> int:
+    from numba import get_num_threads
+
+    return int(get_num_threads())
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    """Threads beside the one that asks; made once, since starting them takes longer than many a loop."""
+    from numba import config
+
+    return ThreadPoolExecutor(max(1, config.NUMBA_NUM_THREADS - 1), "fvqp")
+
+
+# A forked process has none of its parent's threads.
+os.register_at_fork(after_in_child=_pool.cache_clear)

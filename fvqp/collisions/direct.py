@@ -2,6 +2,8 @@
 
 Energy and, for scattering, quasiparticle number are conserved to round-off, because what one participant
 loses is the very number that another gains. Theory: collisions, Eqs. scattering-event, pair-event.
+
+A loop fills the cells from ``start`` to ``stop``, for threads to share them (`fvqp.threads.share`).
 """
 
 # mypy: disable-error-code="untyped-decorator,no-untyped-def,no-untyped-call"
@@ -11,7 +13,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
 # Sums may be reordered, nothing else: brackets must cancel in equilibrium.
@@ -36,7 +38,7 @@ class Uniform(NamedTuple):
 # they start at the partner, and at the phonon that goes with it.
 
 
-@njit(cache=True, nogil=True, fastmath=_MATH)
+@njit(cache=True, nogil=True, _nrt=False, fastmath=_MATH)
 def _scatter(strength, si, pi, fi, s, p, f, n, gain_f, gain_n):
     """Scattering with higher bins; returns what bin i gains."""
     total, empty = 0.0, 1.0 - fi
@@ -49,7 +51,7 @@ def _scatter(strength, si, pi, fi, s, p, f, n, gain_f, gain_n):
     return total
 
 
-@njit(cache=True, nogil=True, fastmath=_MATH)
+@njit(cache=True, nogil=True, _nrt=False, fastmath=_MATH)
 def _recombine(strength, si, pi, fi, s, p, f, n, gain_f, gain_n):
     """Recombination with higher bins; returns what bin i loses."""
     total, empty = 0.0, 1.0 - fi
@@ -62,7 +64,7 @@ def _recombine(strength, si, pi, fi, s, p, f, n, gain_f, gain_n):
     return total
 
 
-@njit(cache=True, nogil=True, fastmath=_MATH)
+@njit(cache=True, nogil=True, _nrt=False, fastmath=_MATH)
 def _scatter_parts(strength, si, pi, fi, s, p, f, n, a, b, g, d):
     """Gain and loss by scattering with higher bins; returns those of bin i."""
     ai, bi, empty = 0.0, 0.0, 1.0 - fi
@@ -78,7 +80,7 @@ def _scatter_parts(strength, si, pi, fi, s, p, f, n, a, b, g, d):
     return ai, bi
 
 
-@njit(cache=True, nogil=True, fastmath=_MATH)
+@njit(cache=True, nogil=True, _nrt=False, fastmath=_MATH)
 def _pair_parts(strength, si, pi, fi, s, p, f, n, a, b, g, d):
     """Gain and loss by pairs with higher bins; returns those of bin i."""
     ai, bi, empty = 0.0, 0.0, 1.0 - fi
@@ -94,14 +96,13 @@ def _pair_parts(strength, si, pi, fi, s, p, f, n, a, b, g, d):
     return ai, bi
 
 
-@njit(cache=True, parallel=True, nogil=True)
-def rates(grid, states, anomalous, f, n, rate_f, rate_n):
-    """Rates of change of f and n, all cells."""
+@njit(cache=True, nogil=True, _nrt=False)
+def rates(start, stop, grid, states, anomalous, f, n, rate_f, rate_n):
+    """Rates of change of f and n."""
     strength, capacity, offset = grid.strength, grid.capacity, grid.offset
-    cells, bins = f.shape
-    points = n.shape[1]
-    for c in prange(cells):
-        row = np.int64(c) if states.shape[0] > 1 else 0
+    bins, points = f.shape[1], n.shape[1]
+    for c in range(start, stop):
+        row = c if states.shape[0] > 1 else 0
         s, p = states[row], anomalous[row]
         fc, nc, gain_f, gain_n = f[c], n[c], rate_f[c], rate_n[c]
         gain_f[:] = 0.0
@@ -136,17 +137,16 @@ def rates(grid, states, anomalous, f, n, rate_f, rate_n):
             gain_n[k] /= capacity[k]
 
 
-@njit(cache=True, parallel=True, nogil=True)
-def coefficients(grid, states, anomalous, f, n, scattering, pairs, in_f, out_f, in_n, out_n):
+@njit(cache=True, nogil=True, _nrt=False)
+def coefficients(start, stop, grid, states, anomalous, f, n, scattering, pairs, in_f, out_f, in_n, out_n):
     """Gain and loss: ``ḟ = in_f (1 − f) − out_f f``, ``ṅ = in_n (1 + n) − out_n n``.
 
     ``scattering`` and ``pairs`` say which collisions count.
     """
     strength, capacity, offset = grid.strength, grid.capacity, grid.offset
-    cells, bins = f.shape
-    points = n.shape[1]
-    for c in prange(cells):
-        row = np.int64(c) if states.shape[0] > 1 else 0
+    bins, points = f.shape[1], n.shape[1]
+    for c in range(start, stop):
+        row = c if states.shape[0] > 1 else 0
         s, p = states[row], anomalous[row]
         fc, nc = f[c], n[c]
         a, b, g, d = in_f[c], out_f[c], in_n[c], out_n[c]
@@ -203,7 +203,7 @@ def coefficients(grid, states, anomalous, f, n, scattering, pairs, in_f, out_f, 
             d[k] /= capacity[k]
 
 
-@njit(cache=True, nogil=True, fastmath=_MATH)
+@njit(cache=True, nogil=True, _nrt=False, fastmath=_MATH)
 def _scatter_slopes(strength, si, pi, fi, ui, s, p, f, n, u, v, change_f, change_n):
     """Change of scattering with higher bins along a step; returns that of what bin i gains."""
     total, empty = 0.0, 1.0 - fi
@@ -216,7 +216,7 @@ def _scatter_slopes(strength, si, pi, fi, ui, s, p, f, n, u, v, change_f, change
     return total
 
 
-@njit(cache=True, nogil=True, fastmath=_MATH)
+@njit(cache=True, nogil=True, _nrt=False, fastmath=_MATH)
 def _recombine_slopes(strength, si, pi, fi, ui, s, p, f, n, u, v, change_f, change_n):
     """Change of recombination with higher bins along a step; returns that of what bin i loses."""
     total, empty = 0.0, 1.0 - fi
@@ -229,14 +229,13 @@ def _recombine_slopes(strength, si, pi, fi, ui, s, p, f, n, u, v, change_f, chan
     return total
 
 
-@njit(cache=True, parallel=True, nogil=True)
-def product(grid, states, anomalous, f, n, step_f, step_n, change_f, change_n):
+@njit(cache=True, nogil=True, _nrt=False)
+def product(start, stop, grid, states, anomalous, f, n, step_f, step_n, change_f, change_n):
     """Jacobian times ``(step_f, step_n)``; conserves what the rates conserve."""
     strength, capacity, offset = grid.strength, grid.capacity, grid.offset
-    cells, bins = f.shape
-    points = n.shape[1]
-    for c in prange(cells):
-        row = np.int64(c) if states.shape[0] > 1 else 0
+    bins, points = f.shape[1], n.shape[1]
+    for c in range(start, stop):
+        row = c if states.shape[0] > 1 else 0
         s, p = states[row], anomalous[row]
         fc, nc, uc, vc = f[c], n[c], step_f[c], step_n[c]
         gain_f, gain_n = change_f[c], change_n[c]
@@ -296,25 +295,29 @@ def product(grid, states, anomalous, f, n, step_f, step_n, change_f, change_n):
             gain_n[k] /= capacity[k]
 
 
-@njit(cache=True, parallel=True, nogil=True)
-def jacobian(grid, states, anomalous, f, n, ff, fn, nf, nn):
-    """Blocks of the Jacobian of every cell; each row is written by itself, from its own events."""
-    strength, capacity, offset = grid.strength, grid.capacity, grid.offset
-    cells, bins = f.shape
-    points = n.shape[1]
-    for row in prange(cells * bins):
+@njit(cache=True, nogil=True, _nrt=False)
+def bin_rows(start, stop, grid, states, anomalous, f, n, ff, fn):
+    """Derivatives of the rates of bins; row ``cell × bins + bin`` by itself, from its own events."""
+    bins = f.shape[1]
+    for row in range(start, stop):
         c, i = row // bins, row % bins
         own = c if states.shape[0] > 1 else 0
-        _bin_row(strength, offset, i, states[own], anomalous[own], f[c], n[c], ff[c, i], fn[c, i])
-    for row in prange(cells * points):
+        _bin_row(grid.strength, grid.offset, i, states[own], anomalous[own], f[c], n[c], ff[c, i], fn[c, i])
+
+
+@njit(cache=True, nogil=True, _nrt=False)
+def point_rows(start, stop, grid, states, anomalous, f, n, nf, nn):
+    """Derivatives of the rates of phonon points; row ``cell × points + point`` by itself."""
+    points = n.shape[1]
+    for row in range(start, stop):
         c, k = row // points, row % points
         own = c if states.shape[0] > 1 else 0
         s, p = states[own], anomalous[own]
-        scale = strength[k] / capacity[k]
-        nn[c, k] = _point_row(scale, k, k + 1 - offset, s, p, f[c], n[c, k], nf[c, k])
+        scale = grid.strength[k] / grid.capacity[k]
+        nn[c, k] = _point_row(scale, k, k + 1 - grid.offset, s, p, f[c], n[c, k], nf[c, k])
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _bin_row(strength, offset, i, s, p, f, n, by_f, by_n):
     """Derivatives of the rate of one bin."""
     by_f[:] = 0.0
@@ -346,7 +349,7 @@ def _bin_row(strength, offset, i, s, p, f, n, by_f, by_n):
     by_f[i] += own
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, _nrt=False)
 def _point_row(scale, k, total, s, p, f, n, by_f):
     """Derivatives of the rate of one phonon point; returns that by its own occupation."""
     by_f[:] = 0.0
@@ -367,16 +370,12 @@ def _point_row(scale, k, total, s, p, f, n, by_f):
     return own
 
 
-@njit(cache=True, parallel=True, nogil=True)
-def pair_self_rate(grid, states, anomalous, f, n, rate):
+def pair_self_rate(grid: Uniform, states: NDArray, anomalous: NDArray, f: NDArray, n: NDArray) -> NDArray:
     """What the diagonal has beyond ``−(in + out)``: the pair of two quasiparticles of one bin."""
-    cells, bins = f.shape
-    for c in prange(cells):
-        row = np.int64(c) if states.shape[0] > 1 else 0
-        for i in range(bins):
-            k = grid.offset + 2 * i - 1
-            s, p = states[row, i], anomalous[row, i]
-            if k < n.shape[1] and s > 0.0:
-                rate[c, i] = grid.strength[k] * (s + p * p / s) * (f[c, i] + n[c, k])
-            else:
-                rate[c, i] = 0.0
+    k = grid.offset + 2 * np.arange(f.shape[1]) - 1
+    some = k < n.shape[1]
+    k, s, p = k[some], states[:, some], anomalous[:, some]
+    rate = np.zeros_like(f)
+    share = np.divide(p * p, s, out=np.zeros_like(s), where=s > 0.0)
+    rate[:, some] = grid.strength[k] * np.where(s > 0.0, s + share, 0.0) * (f[:, some] + n[:, k])
+    return rate

@@ -9,12 +9,10 @@ electron_electron). Energies are in units of Δ0, rates in Δ0/ħ.
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numba import get_num_threads
 from numpy.typing import NDArray
 from scipy import fft
 
@@ -22,6 +20,7 @@ from fvqp.collisions import electron_electron_kernels as kernels
 from fvqp.errors import CaseError
 from fvqp.grids.energy import EnergyGrid
 from fvqp.materials import BCS_RATIO
+from fvqp.threads import share
 
 Floats = NDArray[np.float64]
 Kernel = Literal["fermi_liquid", "diffusive_2d", "diffusive_1d"]
@@ -116,25 +115,8 @@ class ElectronElectron:
         spectra[:] = fft.rfft(lags)
 
     def _each(self, action: Callable[[slice], None], cells: int) -> None:
-        """Blocks of cells, shared among as many threads as numba has."""
-        size = max(1, _BLOCK // self._length)
-        blocks = [slice(start, min(start + size, cells)) for start in range(0, cells, size)]
-        threads = min(get_num_threads(), len(blocks))
-        if threads <= 1:
-            for block in blocks:
-                action(block)
-            return
-
-        def share(number: int) -> None:
-            for block in blocks[number::threads]:
-                action(block)
-
-        # This thread takes a share itself; handing out single blocks would cost as much as they do.
-        with ThreadPoolExecutor(threads - 1) as pool:
-            others = [pool.submit(share, number) for number in range(1, threads)]
-            share(0)
-            for other in others:
-                other.result()
+        """Blocks of cells, shared among threads."""
+        share(lambda start, stop: action(slice(start, stop)), cells, block=max(1, _BLOCK // self._length))
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,13 +6,11 @@ units of τ0 (theory: collisions).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numba import get_num_threads, set_num_threads
 from numpy.typing import ArrayLike, NDArray
 
 from fvqp.collisions import direct, graded
@@ -21,6 +19,7 @@ from fvqp.collisions.grid import CollisionGrid
 from fvqp.collisions.measure import SpectralMeasure
 from fvqp.collisions.process import Blocks, GainLoss, Pair, checked_occupations
 from fvqp.errors import CaseError
+from fvqp.threads import share
 
 Floats = NDArray[np.float64]
 Evaluation = Literal["auto", "direct", "fourier", "graded"]
@@ -28,6 +27,8 @@ Collisions = Literal["all", "scattering", "pairs"]
 
 #: Below this number of bins direct sums are as fast as transforms (measured: between 100 and 150).
 FOURIER_FROM = 128
+#: Collisions (direct sums: one or two nanoseconds each, graded ones some ten) that are worth a thread.
+_WORTH_A_THREAD = 100_000
 #: Smallest f/max f of a cell that transforms keep to five digits.
 FOURIER_RANGE = 1e-9
 
@@ -60,17 +61,6 @@ class Coupling:
     def capacity(self) -> float:
         """``c_ph``: the phonon energy is ``c_ph ∫ω³ n dω`` in units of 4 N0 Δ0²."""
         return 0.5 * np.pi * self.pair_breaking_time * self.strength
-
-
-@contextmanager
-def _threads(tasks: int) -> Iterator[None]:
-    """No more threads than tasks: to wake them takes longer than a cell of a few hundred bins."""
-    available = get_num_threads()
-    set_num_threads(max(1, min(available, tasks)))
-    try:
-        yield
-    finally:
-        set_num_threads(available)
 
 
 class ElectronPhonon:
@@ -155,13 +145,12 @@ class ElectronPhonon:
         f, n = checked_occupations(self.grid, measure, f, n)
         which = self.chosen(measure, f)
         out = Pair(np.empty_like(f), np.empty_like(n))
-        with _threads(f.shape[0]):
-            if which == "fourier":
-                self._transforms().rates(measure, f, n, *out)
-            elif which == "direct":
-                direct.rates(self._uniform, measure.states, measure.anomalous, f, n, *out)
-            else:
-                graded.rates(self._pairs(), measure.states, measure.anomalous, f, n, *out)
+        if which == "fourier":
+            self._transforms().rates(measure, f, n, *out)
+        elif which == "direct":
+            self._direct(direct.rates, measure, f, n, *out)
+        else:
+            self._graded(graded.rates, self._pairs(), measure, f, n, *out)
         return out
 
     def gain_loss(
@@ -179,17 +168,16 @@ class ElectronPhonon:
         f, n = checked_occupations(self.grid, measure, f, n)
         which = self.chosen(measure, f)
         out = GainLoss(np.empty_like(f), np.empty_like(f), np.empty_like(n), np.empty_like(n))
-        with _threads(f.shape[0]):
-            if which == "graded":
-                events = self._pairs()
-                if collisions != "all":
-                    events = graded.some(events, -1.0 if collisions == "scattering" else 1.0)
-                graded.coefficients(events, measure.states, measure.anomalous, f, n, *out)
-            elif which == "fourier" and collisions == "all":
-                self._transforms().gain_loss(measure, f, n, out)
-            else:
-                parts = collisions != "pairs", collisions != "scattering"
-                direct.coefficients(self._uniform, measure.states, measure.anomalous, f, n, *parts, *out)
+        if which == "graded":
+            events = self._pairs()
+            if collisions != "all":
+                events = graded.some(events, -1.0 if collisions == "scattering" else 1.0)
+            self._graded(graded.coefficients, events, measure, f, n, *out)
+        elif which == "fourier" and collisions == "all":
+            self._transforms().gain_loss(measure, f, n, out)
+        else:
+            parts = collisions != "pairs", collisions != "scattering"
+            self._direct(direct.coefficients, measure, f, n, *parts, *out)
         return out
 
     def jvp(self, measure: SpectralMeasure, f: Floats, n: Floats, step_f: Floats, step_n: Floats) -> Pair:
@@ -206,11 +194,10 @@ class ElectronPhonon:
             return Pair(
                 moved.f - (here.in_f + here.out_f) * step_f, moved.n + (here.in_n - here.out_n) * step_n
             )
-        with _threads(f.shape[0]):
-            if which == "direct":
-                direct.product(self._uniform, measure.states, measure.anomalous, f, n, step_f, step_n, *out)
-            else:
-                graded.product(self._pairs(), measure.states, measure.anomalous, f, n, step_f, step_n, *out)
+        if which == "direct":
+            self._direct(direct.product, measure, f, n, step_f, step_n, *out)
+        else:
+            self._graded(graded.product, self._pairs(), measure, f, n, step_f, step_n, *out)
         return out
 
     def jacobian(self, measure: SpectralMeasure, f: Floats, n: Floats) -> Blocks:
@@ -227,24 +214,39 @@ class ElectronPhonon:
             np.empty((cells, points, bins)),
             np.empty((cells, points)),
         )
-        with _threads(cells * (bins // 800)):
-            if self.evaluation == "graded" or not self.grid.is_uniform:
-                energies = self.grid.phonon_energies
-                graded.jacobian(self._pairs(), energies, measure.states, measure.anomalous, f, n, *out)
-            else:
-                direct.jacobian(self._uniform, measure.states, measure.anomalous, f, n, *out)
+        if self.evaluation == "graded" or not self.grid.is_uniform:
+            self._graded(graded.jacobian, self._pairs(), measure, f, n, self.grid.phonon_energies, *out)
+        else:
+            state = self._uniform, measure.states, measure.anomalous, f, n
+            least = _WORTH_A_THREAD // bins
+            share(direct.bin_rows, cells * bins, *state, out.ff, out.fn, least=least)
+            share(direct.point_rows, cells * points, *state, out.nf, out.nn, least=least)
         return out
 
     def diagonal(self, measure: SpectralMeasure, f: Floats, n: Floats) -> Pair:
         """Diagonal of the Jacobian."""
         f, n = checked_occupations(self.grid, measure, f, n)
-        out = Pair(np.empty_like(f), np.empty_like(n))
         if self.chosen(measure, f) == "graded":
-            graded.diagonal(self._pairs(), measure.states, measure.anomalous, f, n, *out)
+            out = Pair(np.empty_like(f), np.empty_like(n))
+            self._graded(graded.diagonal, self._pairs(), measure, f, n, *out)
             return out
         here = self.gain_loss(measure, f, n)
-        direct.pair_self_rate(self._uniform, measure.states, measure.anomalous, f, n, out.f)
-        return Pair(-(here.in_f + here.out_f + out.f), here.in_n - here.out_n)
+        own = direct.pair_self_rate(self._uniform, measure.states, measure.anomalous, f, n)
+        return Pair(-(here.in_f + here.out_f + own), here.in_n - here.out_n)
+
+    def _direct(self, loop: Callable, measure: SpectralMeasure, f: Floats, *rest: object) -> None:
+        """Direct sums in all cells."""
+        state = self._uniform, measure.states, measure.anomalous, f
+        least = _WORTH_A_THREAD // self.grid.n**2
+        share(loop, f.shape[0], *state, *rest, least=least)
+
+    def _graded(
+        self, loop: Callable, events: graded.Collisions, measure: SpectralMeasure, f: Floats, *rest: object
+    ) -> None:
+        """Sums over given collisions in all cells."""
+        state = events, measure.states, measure.anomalous, f
+        least = _WORTH_A_THREAD // (10 * max(1, events.lower.size))
+        share(loop, f.shape[0], *state, *rest, least=least)
 
     def _transforms(self) -> FourierSums:
         assert self._fourier is not None

@@ -10,15 +10,15 @@ the spectrum differs from cell to cell, and six inverse ones (theory: collisions
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from numba import get_num_threads, njit
+from numba import njit
 from numpy.typing import NDArray
 from scipy import fft
 
 from fvqp.collisions.direct import Uniform
 from fvqp.collisions.measure import SpectralMeasure
+from fvqp.threads import share
 
 Floats = NDArray[np.float64]
 Complexes = NDArray[np.complex128]
@@ -121,17 +121,8 @@ class FourierSums:
         return np.asarray(fft.irfft(spectra, self.length))
 
     def _each(self, action: Callable[[slice], None], cells: int) -> None:
-        """Blocks of cells, shared among as many threads as numba has; everything in them leaves the GIL."""
-        size = max(1, _BLOCK // self.length)
-        blocks = [slice(start, min(start + size, cells)) for start in range(0, cells, size)]
-        threads = min(get_num_threads(), len(blocks))
-        if threads == 1:
-            for block in blocks:
-                action(block)
-            return
-        with ThreadPoolExecutor(threads) as pool:
-            for _ in pool.map(action, blocks):
-                pass
+        """Blocks of cells, shared among threads; everything in them leaves the GIL."""
+        share(lambda start, stop: action(slice(start, stop)), cells, block=max(1, _BLOCK // self.length))
 
 
 def _rows(measure: SpectralMeasure, cells: slice) -> tuple[Floats, Floats]:

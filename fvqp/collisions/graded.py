@@ -4,6 +4,8 @@ A collision of bins i and j involves a phonon of exactly ``E_j ± E_i``. It is s
 such that one phonon and its energy arrive, and its occupation is the mean of the same points in
 ``ln(1 + 1/n)``, which is linear in energy for every thermal n: equilibrium is stationary to round-off, and
 entropy never falls (theory: collisions, Eqs. shares, mean-occupation).
+
+A loop fills the cells from ``start`` to ``stop``, for threads to share them (`fvqp.threads.share`).
 """
 
 # mypy: disable-error-code="untyped-decorator,no-untyped-def,no-untyped-call"
@@ -13,7 +15,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
 from fvqp.collisions.grid import CollisionGrid
@@ -148,12 +150,12 @@ def _forward_backward(events, e, s, p, f):
     return w * f[i] * f[j], w * (1.0 - f[i]) * (1.0 - f[j])
 
 
-@njit(cache=True, parallel=True, nogil=True)
-def rates(events, states, anomalous, f, n, rate_f, rate_n):
-    """Rates of change of f and n, all cells."""
+@njit(cache=True, nogil=True)
+def rates(start, stop, events, states, anomalous, f, n, rate_f, rate_n):
+    """Rates of change of f and n."""
     bins, points = f.shape[1], n.shape[1]
-    for c in prange(f.shape[0]):
-        row = np.int64(c) if states.shape[0] > 1 else 0
+    for c in range(start, stop):
+        row = c if states.shape[0] > 1 else 0
         s, p = states[row], anomalous[row]
         gain_f, gain_n = rate_f[c], rate_n[c]
         gain_f[:] = 0.0
@@ -178,15 +180,15 @@ def rates(events, states, anomalous, f, n, rate_f, rate_n):
             gain_n[k] /= events.capacity[k]
 
 
-@njit(cache=True, parallel=True, nogil=True)
-def coefficients(events, states, anomalous, f, n, in_f, out_f, in_n, out_n):
+@njit(cache=True, nogil=True)
+def coefficients(start, stop, events, states, anomalous, f, n, in_f, out_f, in_n, out_n):
     """Gain and loss: ``ḟ = in_f (1 − f) − out_f f``, ``ṅ = in_n (1 + n) − out_n n``.
 
     Points without phonons lose none: ``out_n = 0`` there.
     """
     bins, points = f.shape[1], n.shape[1]
-    for c in prange(f.shape[0]):
-        row = np.int64(c) if states.shape[0] > 1 else 0
+    for c in range(start, stop):
+        row = c if states.shape[0] > 1 else 0
         s, p = states[row], anomalous[row]
         fc, nc = f[c], n[c]
         a, b, g, d = in_f[c], out_f[c], in_n[c], out_n[c]
@@ -243,12 +245,12 @@ def _sensitivity(star, n):
     return star * (1.0 + star) / (n * (1.0 + n)) if n > 0.0 else 0.0
 
 
-@njit(cache=True, parallel=True, nogil=True)
-def product(events, states, anomalous, f, n, step_f, step_n, change_f, change_n):
+@njit(cache=True, nogil=True)
+def product(start, stop, events, states, anomalous, f, n, step_f, step_n, change_f, change_n):
     """Jacobian times ``(step_f, step_n)``; conserves what the rates conserve."""
     bins, points = f.shape[1], n.shape[1]
-    for c in prange(f.shape[0]):
-        row = np.int64(c) if states.shape[0] > 1 else 0
+    for c in range(start, stop):
+        row = c if states.shape[0] > 1 else 0
         s, p = states[row], anomalous[row]
         gain_f, gain_n = change_f[c], change_n[c]
         gain_f[:] = 0.0
@@ -276,15 +278,15 @@ def product(events, states, anomalous, f, n, step_f, step_n, change_f, change_n)
             gain_n[k] /= events.capacity[k]
 
 
-@njit(cache=True, parallel=True, nogil=True)
-def jacobian(events, energies, states, anomalous, f, n, ff, fn, nf, nn):
+@njit(cache=True, nogil=True)
+def jacobian(start, stop, events, states, anomalous, f, n, energies, ff, fn, nf, nn):
     """Blocks of the Jacobian of every cell; what points of one collision do to one another is lumped.
 
     The lumped diagonal takes from quasiparticles and gives to phonons the same energy.
     """
     points = n.shape[1]
-    for c in prange(f.shape[0]):
-        row = np.int64(c) if states.shape[0] > 1 else 0
+    for c in range(start, stop):
+        row = c if states.shape[0] > 1 else 0
         s, p = states[row], anomalous[row]
         ff[c], fn[c], nf[c], nn[c] = 0.0, 0.0, 0.0, 0.0
         exponent = np.empty(points)
@@ -317,12 +319,12 @@ def jacobian(events, energies, states, anomalous, f, n, ff, fn, nf, nn):
                 nn[c, k] += by_point * energy / (events.capacity[k] * energies[k])
 
 
-@njit(cache=True, parallel=True, nogil=True)
-def diagonal(events, states, anomalous, f, n, diagonal_f, diagonal_n):
+@njit(cache=True, nogil=True)
+def diagonal(start, stop, events, states, anomalous, f, n, diagonal_f, diagonal_n):
     """Diagonal of the Jacobian."""
     points = n.shape[1]
-    for c in prange(f.shape[0]):
-        row = np.int64(c) if states.shape[0] > 1 else 0
+    for c in range(start, stop):
+        row = c if states.shape[0] > 1 else 0
         s, p = states[row], anomalous[row]
         by_f, by_phonons = diagonal_f[c], diagonal_n[c]
         by_f[:] = 0.0

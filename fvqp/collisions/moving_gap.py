@@ -17,8 +17,12 @@ from fvqp.collisions.grid import CollisionGrid
 from fvqp.collisions.measure import Rule, SpectralMeasure
 from fvqp.collisions.observables import quasiparticle_energy, thermal
 from fvqp.errors import CaseError, ConvergenceError
+from fvqp.threads import share
 
 Floats = NDArray[np.float64]
+
+# Bins whose gap is worth a thread to follow: a fifth of a microsecond each, and more when it moves far.
+_WORTH_A_THREAD = 1000
 
 
 class Followed(NamedTuple):
@@ -95,6 +99,7 @@ class GapFollower:
             )
         self.grid, self.rule, self.cutoff = grid, rule, cutoff
         self.floor = float(grid.energies[0] if grid.edges[0] == 0.0 else grid.edges[0])
+        self._least = _WORTH_A_THREAD // grid.n
         centres = grid.energies
         self._axis = kernels.Axis(
             np.array(grid.edges),
@@ -141,7 +146,7 @@ class GapFollower:
         """
         f, gaps = self._checked(f, guess)
         status = np.zeros(gaps.size, dtype=np.int64)
-        kernels.solve(self._axis, f, gaps, status)
+        share(kernels.solve, gaps.size, self._axis, f, gaps, status, least=self._least)
         self._complain(status, gaps)
         return gaps
 
@@ -165,10 +170,7 @@ class GapFollower:
         f = f.copy()
         status = np.zeros(gaps.size, dtype=np.int64)
         states, anomalous = np.empty_like(f), np.empty_like(f)
-        if gaps.size == 1:  # threads would cost more than the work
-            gaps[0], status[0] = kernels.follow_cell(self._axis, f[0], gaps[0], states[0], anomalous[0])
-        else:
-            kernels.follow(self._axis, f, gaps, states, anomalous, status)
+        share(kernels.follow, gaps.size, self._axis, f, gaps, states, anomalous, status, least=self._least)
         self._complain(status, gaps)
         return Followed(f, gaps, SpectralMeasure(states, anomalous))
 

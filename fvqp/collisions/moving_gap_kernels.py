@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
 FOUND, NORMAL, BELOW_GRID, REFUSED = 0, 1, 2, 3
@@ -70,6 +70,22 @@ def _room(bins):
     return Spectrum(np.empty(bins), np.empty(bins), np.empty(bins - 1), np.empty(bins - 1), np.empty(1))
 
 
+@njit(cache=True, nogil=True)
+def _copy(source, target):
+    """An assignment would compile the message for shapes that differ, which takes longer than a kernel."""
+    for i in range(source.size):
+        target[i] = source[i]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _copy_spectrum(source, target):
+    _copy(source.states, target.states)
+    _copy(source.anomalous, target.anomalous)
+    _copy(source.drift, target.drift)
+    _copy(source.upper, target.upper)
+    target.gap[0] = source.gap[0]
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
 def _stretches(bounds, gap, xi, number, rise, weight):
     """Between neighbouring bounds: states, ``∫ρ E dE`` less states times lower bound, and ``∫ρ Δ/E dE``."""
@@ -121,10 +137,10 @@ def spectrum(axis, gap, out, scratch):
             upper[i] = axis.edges[i + 1] - axis.centres[i]
         return
     _stretches(axis.bounds, gap, xi, number, rise, weight)
-    states[:] = 0.0
-    anomalous[:] = 0.0
-    drift[:] = 0.0
-    upper[:] = 0.0
+    for i in range(bins):
+        states[i], anomalous[i] = 0.0, 0.0
+    for i in range(bins - 1):
+        drift[i], upper[i] = 0.0, 0.0
     for k in range(bins + 1):
         i = min(max(k - 1, 0), bins - 2)
         origin = axis.centres[i]
@@ -260,7 +276,14 @@ def _slope(axis, gap, anomalous, f):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _width_at(axis, gap):
-    i = min(max(np.searchsorted(axis.edges, gap) - 1, 0), axis.centres.size - 2)
+    low, high = 0, axis.edges.size  # of the first edge at or above the gap
+    while low < high:
+        middle = (low + high) // 2
+        if axis.edges[middle] < gap:
+            low = middle + 1
+        else:
+            high = middle
+    i = min(max(low - 1, 0), axis.centres.size - 2)
     return min(axis.edges[i + 1] - axis.edges[i], axis.edges[i + 2] - axis.edges[i + 1])
 
 
@@ -270,7 +293,7 @@ def _refined(low, r_low, high, r_high):
     return high - r_high * (high - low) / (r_high - r_low) if r_high != r_low else 2.0 * high - low
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", inline="always")
 def _piece(axis, f, gap, r, here, there, trial_f, flux, face, scratch):
     """One piece of the way to the solution: new gap, its residual, and whether there was a way."""
     reach = _MOVE * _width_at(axis, gap)
@@ -318,7 +341,7 @@ def _piece(axis, f, gap, r, here, there, trial_f, flux, face, scratch):
     return gap, r, False
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", inline="always")
 def _follow(axis, f, gap, here, there, trial_f, flux, face, scratch):
     """Gap of one cell; ``f`` moves along, and ``here`` ends as the measure."""
     spectrum(axis, gap, here, scratch)
@@ -331,7 +354,7 @@ def _follow(axis, f, gap, here, there, trial_f, flux, face, scratch):
         if residual(axis.floor, axis.cutoff, there.anomalous, trial_f) <= 0.0:
             return 0.0, NORMAL
         gap = axis.floor
-        f[:] = trial_f
+        _copy(trial_f, f)
         spectrum(axis, gap, here, scratch)
     r = residual(gap, axis.cutoff, here.anomalous, f)
     while abs(r) > FOLLOWED:
@@ -342,28 +365,28 @@ def _follow(axis, f, gap, here, there, trial_f, flux, face, scratch):
             energy = condensate(gap, axis.cutoff)
             if not carry(axis, f, here, there, energy, trial_f, flux, face):
                 return gap, REFUSED
-            f[:] = trial_f
+            _copy(trial_f, f)
             spectrum(axis, 0.0, here, scratch)
             return 0.0, NORMAL
         gap, r, possible = _piece(axis, f, gap, r, here, there, trial_f, flux, face, scratch)
         if not possible:
             return gap, REFUSED
-        f[:] = trial_f
-        for a, b in zip(here, there):  # noqa: B905 (numba knows no strict)
-            a[:] = b
+        _copy(trial_f, f)
+        _copy_spectrum(there, here)
     return gap, FOUND
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def follow_cell(axis, f, gap, states, anomalous):
-    """Gap and status of one cell; occupations and measure in place."""
+def follow(start, stop, axis, f, gap, states, anomalous, status):
+    """Gap and status of the cells from ``start`` to ``stop``; occupations and measure in place."""
     bins = axis.centres.size
     here, there = _room(bins), _room(bins)
     scratch, flux, face = np.empty((4, bins + 2)), np.empty(bins - 1), np.empty(bins - 1)
-    gap, status = _follow(axis, f, gap, here, there, np.empty(bins), flux, face, scratch)
-    states[:] = here.states
-    anomalous[:] = here.anomalous
-    return gap, status
+    trial_f = np.empty(bins)
+    for c in range(start, stop):
+        gap[c], status[c] = _follow(axis, f[c], gap[c], here, there, trial_f, flux, face, scratch)
+        _copy(here.states, states[c])
+        _copy(here.anomalous, anomalous[c])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -381,19 +404,11 @@ def shift_cell(axis, f, gap, target):
         energy = condensate(gap, axis.cutoff) - condensate(stop, axis.cutoff)
         if not carry(axis, moved_f, here, there, energy, trial_f, flux, face):
             return False
-        moved_f[:] = trial_f
+        _copy(trial_f, moved_f)
         gap = stop
-        for a, b in zip(here, there):  # noqa: B905 (numba knows no strict)
-            a[:] = b
-    f[:] = moved_f
+        _copy_spectrum(there, here)
+    _copy(moved_f, f)
     return True
-
-
-@njit(cache=True, nogil=True, parallel=True, error_model="numpy")
-def follow(axis, f, gap, states, anomalous, status):
-    """`follow_cell` for all cells."""
-    for c in prange(f.shape[0]):
-        gap[c], status[c] = follow_cell(axis, f[c], gap[c], states[c], anomalous[c])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -403,11 +418,11 @@ def measures(axis, gap, states, anomalous):
     for c in range(gap.size):
         here = _room(bins)
         spectrum(axis, gap[c], here, np.empty((4, bins + 2)))
-        states[c] = here.states
-        anomalous[c] = here.anomalous
+        _copy(here.states, states[c])
+        _copy(here.anomalous, anomalous[c])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", inline="always")
 def _solve(axis, f, gap, here, scratch):
     """First root of the gap equation that the residual at ``gap`` points to, occupations of bins given."""
     gap = max(gap, axis.floor)
@@ -441,12 +456,13 @@ def _solve(axis, f, gap, here, scratch):
     return gap, REFUSED
 
 
-@njit(cache=True, nogil=True, parallel=True, error_model="numpy")
-def solve(axis, f, gap, status):
-    """Gap of all cells from occupations of bins, in place."""
+@njit(cache=True, nogil=True, error_model="numpy")
+def solve(start, stop, axis, f, gap, status):
+    """Gap of the cells from ``start`` to ``stop`` from occupations of bins, in place."""
     bins = axis.centres.size
-    for c in prange(f.shape[0]):
-        gap[c], status[c] = _solve(axis, f[c], gap[c], _room(bins), np.empty((4, bins + 2)))
+    here, scratch = _room(bins), np.empty((4, bins + 2))
+    for c in range(start, stop):
+        gap[c], status[c] = _solve(axis, f[c], gap[c], here, scratch)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -16,12 +16,13 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import get_num_threads, njit, prange
+from numba import get_num_threads, njit
 from numpy.typing import NDArray
 
 from fvqp.errors import ConvergenceError
 from fvqp.solvers.lanes import LANES, add, aligned_empty, fnma, load, load_at, mul, store, store_at, zeros
 from fvqp.solvers.ordering import Symbolic, analyse
+from fvqp.threads import share
 
 FloatArray = NDArray[np.float64]
 
@@ -204,21 +205,6 @@ def _work(
                 store_at(out, (r * n + s.perm[i]) * n_energies + first, load(y, i * n_rhs + r))
 
 
-@njit(cache=True, parallel=True)
-def _work_parallel(
-    n_threads: int, s: Symbolic, n_last: int, symmetric: bool, tiny: float, n_energies: int,
-    eliminate: bool, forward: bool, backward: bool, kept: bool, keep_lower: bool,
-    values: FloatArray, u: FloatArray, d: FloatArray, lower: FloatArray, schur: FloatArray,
-    b: FloatArray, out: FloatArray, n_rhs: int, w: FloatArray, y: FloatArray, failed: NDArray[np.int64],
-) -> None:  # fmt: skip
-    for thread in prange(n_threads):
-        _work(
-            np.int64(thread), n_threads, s, n_last, symmetric, tiny, n_energies,
-            eliminate, forward, backward, kept, keep_lower,
-            values, u, d, lower, schur, b, out, n_rhs, w, y, failed,
-        )  # fmt: skip
-
-
 class TooMuchFill(Exception):
     """Every ordering fills in more than the limit: another method is needed."""
 
@@ -387,10 +373,7 @@ class BatchedLU:
             aligned_empty(threads * self.n if eliminate else 0), aligned_empty(threads * self.n * n_rhs),
             failed,
         )  # fmt: skip
-        if threads == 1:
-            _work(0, 1, *arguments)
-        elif threads > 1:
-            _work_parallel(threads, *arguments)
+        share(lambda thread, _: _work(thread, threads, *arguments), threads, block=1)
         bad = failed[failed[:, 0] >= 0]
         if bad.size:
             energy, row = bad[bad[:, 0].argmin()]

@@ -132,7 +132,9 @@ def _fill_pattern(
     for k in range(n):
         u_ptr[k + 1] = u_ptr[k] + count[k]
     u_col = np.empty(u_ptr[n], np.int64)
-    top = u_ptr[:n].copy()
+    top = np.empty(n, np.int64)
+    for k in range(n):
+        top[k] = u_ptr[k]
     mark = np.full(n, -1, np.int64)
     l_ptr = np.zeros(n + 1, np.int64)
     for i in range(n):
@@ -151,7 +153,8 @@ def _fill_pattern(
         l_ptr[i + 1] = l_ptr[i] + entries
     l_col = np.empty(l_ptr[n], np.int64)
     l_pos = np.empty(l_ptr[n], np.int64)
-    top[:] = l_ptr[:n]
+    for k in range(n):
+        top[k] = l_ptr[k]
     for k in range(n):
         for p in range(u_ptr[k], u_ptr[k + 1]):
             i = u_col[p]

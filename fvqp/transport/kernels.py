@@ -1,9 +1,8 @@
 """Compiled face loops of the kinetic operator; energies innermost and contiguous.
 
-Sign convention: ``A x = b`` with ``A`` positive; row ``P`` sums what leaves cell ``P``. A coefficient
-    whose cell
-axis has length one is "the same in every cell" and costs no memory traffic. Branches are taken once a face,
-so that the loops over energies are plain arithmetic that the compiler vectorises.
+Sign convention: ``A x = b`` with ``A`` positive; row ``P`` sums what leaves cell ``P``. A coefficient whose
+cell axis has length one is "the same in every cell" and costs no memory traffic. Branches are taken once a
+face, so that the loops over energies are plain arithmetic that the compiler vectorises.
 """
 
 # mypy: disable-error-code="untyped-decorator,no-untyped-def,no-untyped-call"
@@ -166,6 +165,13 @@ def _add(target, factor, row):
         target[e] += factor * row[e]
 
 
+@njit(cache=True, inline="always")
+def _set(target, row):
+    """An assignment would compile the message for shapes that differ, which takes longer than a kernel."""
+    for e in range(row.shape[0]):
+        target[e] = row[e]
+
+
 @njit(cache=True)
 def assemble(faces, coefficients, links, leads, capacity, indptr, diagonal, n_comp, values):
     """Two-point matrix ``values[nnz, energy]`` on the cell pattern with ``n_comp`` unknowns a cell.
@@ -242,9 +248,7 @@ def gradients(indptr, indices, weights, face_terminal, x, external, out):
 @njit(cache=True, inline="always")
 def _project(f, side, c, a, faces, gradient, x, out):
     """Values at the projected point of cell ``c`` under face ``f``."""
-    row = x[c, a]
-    for e in range(out.shape[0]):
-        out[e] = row[e]
+    _set(out, x[c, a])
     if gradient.shape[0] > 0:
         for i in range(3):
             t = faces.offset[f, side, i]
@@ -293,7 +297,7 @@ def residual(faces, coefficients, links, leads, capacity, gradient, x, external,
         for a in range(n_comp):
             _project(f, 0, c0, a, faces, gradient, x, here[a])
             if lead == RESERVOIR:
-                there[a] = external[a, term]
+                _set(there[a], external[a, term])
             elif c1 >= 0:
                 _project(f, 1, c1, a, faces, gradient, x, there[a])
         for side in range(2):
@@ -387,11 +391,11 @@ def face_fluxes(faces, links, gradient, x, external, out):
         c1 = faces.cells[f, 1]
         _project(f, 0, faces.cells[f, 0], 0, faces, gradient, x, here)
         if faces.junction[f] == RESERVOIR:
-            there[:] = external[0, faces.terminal[f]]
+            _set(there, external[0, faces.terminal[f]])
         elif c1 >= 0:
             _project(f, 1, c1, 0, faces, gradient, x, there)
         else:
-            there[:] = here
+            _set(there, here)
         link = links.link[0, f]
         for e in range(x.shape[2]):
             out[f, e] = link[e] * (there[e] - here[e])

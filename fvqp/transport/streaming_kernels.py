@@ -114,8 +114,8 @@ def slopes(indptr, indices, weights, inverse, faces, f, start, limited, out):
             own = f[i, m]
             slope = out[i, b]
             slope[:] = 0.0
-            low[:] = own
-            high[:] = own
+            for e in range(n_energies):
+                low[e], high[e] = own[e], own[e]
             for k in range(indptr[i], indptr[i + 1]):
                 j = indices[k]
                 other = f[j, m] if j >= 0 else f[-j - 1, inverse[m]]

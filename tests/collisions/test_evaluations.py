@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from states import COUPLING, DEBYE, EVALUATIONS, GAPS, GRADED, UNIFORM, random_state, thermal_state
 
-from fvqp.collisions import CollisionGrid, ElectronPhonon, bcs_measure
+import fvqp.threads
+from fvqp.collisions import CollisionGrid, ElectronPhonon, bcs_measure, electron_phonon
 from fvqp.errors import CaseError
 
 ids = [f"{name}-{i}" for i, (name, _) in enumerate(EVALUATIONS)]
@@ -209,3 +210,26 @@ def test_graded_grid_against_fine_uniform_grid():
 def test_messages(make, message):
     with pytest.raises(CaseError, match=message):
         make()
+
+
+@pytest.mark.parametrize("evaluation", ["direct", "fourier", "graded"])
+def test_threads_do_not_change_anything(monkeypatch, evaluation):
+    cells = 7
+    operator = ElectronPhonon(UNIFORM, COUPLING, evaluation)
+    measure = bcs_measure(UNIFORM, np.linspace(0.9, 1.0, cells))
+    f, n = random_state(UNIFORM, cells)
+
+    def found():
+        return [
+            *operator.rates(measure, f, n),
+            *operator.gain_loss(measure, f, n),
+            *operator.jvp(measure, f, n, 0.5 * f, 0.1 * n),
+            *operator.jacobian(measure, f, n),
+            *operator.diagonal(measure, f, n),
+        ]
+
+    alone = found()
+    monkeypatch.setattr(fvqp.threads, "_numba_threads", lambda: 3)
+    monkeypatch.setattr(electron_phonon, "_WORTH_A_THREAD", 0)
+    for one, several in zip(alone, found(), strict=True):
+        np.testing.assert_array_equal(several, one)

@@ -7,6 +7,7 @@ import pytest
 from scipy.integrate import quad
 from scipy.optimize import brentq
 
+import fvqp.threads
 from fvqp.collisions import (
     CollisionGrid,
     Coupling,
@@ -390,3 +391,17 @@ def test_energy_of_the_condensate_needs_takers():
         GapFollower(UNIFORM).follow(np.zeros((1, UNIFORM.n)), 0.5)
     with pytest.raises(ConvergenceError, match="gap of cell 0: does not move on from 0 "):
         GapFollower(UNIFORM).follow(np.zeros((1, UNIFORM.n)), 0.0)
+
+
+def test_threads_do_not_change_anything(monkeypatch):
+    follower = GapFollower(UNIFORM)
+    f = np.vstack([thermal(UNIFORM, temperature).f for temperature in np.linspace(0.3, 0.5, 7)])
+    gap = follower.gap(f)
+    alone = follower.follow(1.01 * f, gap)
+    monkeypatch.setattr(fvqp.threads, "_numba_threads", lambda: 3)
+    monkeypatch.setattr(follower, "_least", 0)
+    np.testing.assert_array_equal(follower.gap(f), gap)
+    several = follower.follow(1.01 * f, gap)
+    np.testing.assert_array_equal(several.f, alone.f)
+    np.testing.assert_array_equal(several.gap, alone.gap)
+    np.testing.assert_array_equal(several.measure.states, alone.measure.states)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from numba import get_num_threads, set_num_threads
 from solver_matrices import grid_matrices, reference
 
+import fvqp.threads
 from fvqp.errors import ConvergenceError
 from fvqp.solvers import batched_lu
 from fvqp.solvers.batched_lu import BatchedLU, TooMuchFill
@@ -97,20 +97,15 @@ def test_entries_may_be_part_of_the_values():
 
 
 def test_threads_do_not_change_the_answer(monkeypatch):
-    if get_num_threads() == 1:
-        pytest.skip("one thread")
     indptr, indices, values = grid_matrices((40, 6), 100)
     rhs = np.random.default_rng(0).normal(size=(240, 100))
     solver = BatchedLU(indptr, indices)
     one = solver.solve_once(values, rhs)
     monkeypatch.setattr(batched_lu, "_PARALLEL_WORK", 0)
-    assert np.array_equal(solver.solve_once(values, rhs), one)
-    threads = get_num_threads()
-    set_num_threads(1)
-    try:
+    for threads in (1, 2, 3):
+        monkeypatch.setattr(batched_lu, "get_num_threads", lambda: threads)  # noqa: B023
+        monkeypatch.setattr(fvqp.threads, "_numba_threads", lambda: threads)  # noqa: B023
         assert np.array_equal(solver.solve_once(values, rhs), one)
-    finally:
-        set_num_threads(threads)
 
 
 @pytest.mark.parametrize("keep", [False, True])
