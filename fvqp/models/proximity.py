@@ -81,7 +81,8 @@ class Proximity:
         gaps = set().union(*mesh.comm.allgather(gaps))
         if len(gaps) > 1:
             raise CaseError(
-                f"reservoir {reservoir.name}: borders on metals of different gaps; give its own (gap)"
+                f"reservoir {reservoir.name}: borders on metals of different gaps, so that its own is not "
+                "known; give each boundary a reservoir of its own, or give gap"
             )
         return gaps.pop(), temperature, cells
 
@@ -113,8 +114,15 @@ class Proximity:
             )
 
     def sharp_edges(self, gap: Floats, depairing: Floats) -> list[float]:
-        """Energies of sharp spectral edges: of the reservoirs, and the largest of the cells."""
-        return self._edges(gap, depairing)[0]
+        """Energies of sharp spectral edges: of the reservoirs, and the largest of the cells.
+
+        ``gap`` and ``depairing`` are ``(n_cells or 1,)``.
+        """
+        return self._edges(*self._of_all_cells(gap, depairing))[0]
+
+    def _of_all_cells(self, gap: Floats, depairing: Floats) -> tuple[Floats, Floats]:
+        n = self.device.mesh.n_cells
+        return np.broadcast_to(gap, (n,)).astype(float), np.broadcast_to(depairing, (n,)).astype(float)
 
     def _edges(self, gap: Floats, depairing: Floats) -> tuple[list[float], tuple[float, float]]:
         """Sharp edges, and the range that the edges of all superconducting cells and reservoirs span."""
@@ -138,12 +146,11 @@ class Proximity:
         Raises:
             ConvergenceError: names the energy without a solution.
         """
-        n = self.device.mesh.n_cells
-        asked = tuple(np.broadcast_to(a, (n,)).astype(float) for a in (gap, depairing))
+        asked = self._of_all_cells(gap, depairing)
         same = all(np.array_equal(a, b) for a, b in zip(asked, self._asked, strict=True))
         if self._spectrum is None or not self.device.mesh.comm.allreduce(same, MPI.LAND):
             self._spectrum = self._solved(*asked)
-            self._asked = asked[0], asked[1]
+            self._asked = asked
         return self._spectrum
 
     def _solved(self, gap: Floats, depairing: Floats) -> BinnedSpectrum:

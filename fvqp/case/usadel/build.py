@@ -97,7 +97,12 @@ def build_device(case: UsadelCase, mesh: Mesh, temperature: float | None = None)
         for entry in case.junctions
     ]
     reservoirs = [
-        Reservoir("+".join(entry.on), entry.on, _temperature(entry.temperature, temperature))
+        Reservoir(
+            "+".join(entry.on),
+            entry.on,
+            _temperature(entry.temperature, temperature),
+            None if entry.gap is None else entry.gap.in_joule(material.gap),
+        )
         for entry in case.reservoirs
     ]
     return Device(
@@ -179,6 +184,7 @@ def _problem(case: UsadelCase, device: Device, transport: Transport | None) -> U
         broadening=broadening,
         gap=gap,
         depairing=case.spectrum.depairing,
+        spectra=case.spectrum.model,
         supercurrent=supercurrent,
         coupling=drive is None or drive.coupling,
         self_consistent_phase=drive is not None and drive.self_consistent_phase,
@@ -319,6 +325,9 @@ def _energy_grid(case: UsadelCase, problems: list[UsadelProblem]) -> EnergyGrid:
         for value in sorted(values):
             state, _ = problem.at_rest(value)
             here = gap_edge(state.gap, state.depairing)
+            if problem.proximity is not None:
+                # Elsewhere neighbours wash the edges out.
+                here = np.array(problem.proximity.sharp_edges(state.gap, state.depairing))
             # Along a wire the edge hardly varies; the largest and the smallest bracket what there is.
             low = comm.allreduce(float(here.min(initial=np.inf)), MPI.MIN)
             high = comm.allreduce(float(here.max(initial=0.0)), MPI.MAX)

@@ -289,6 +289,20 @@ def _spectrum_problems(case: UsadelCase) -> Iterable[tuple[str, str]]:
                     f'"graded" does not go with collisions.{key}: energies that are exchanged must be whole '
                     'bins; expected "uniform"',
                 )
+    diffusive = case.spectrum.model == "diffusive"
+    for number, reservoir in enumerate(case.reservoirs):
+        if reservoir.gap is not None and not diffusive:
+            yield (
+                f"reservoirs[{number}].gap",
+                'is not used with spectrum.model = "local", which takes the spectra of a reservoir from the '
+                "cells next to it",
+            )
+    if diffusive and case.gap.model == "uniform":
+        yield (
+            "gap.model",
+            '"uniform" has the same spectra everywhere; with spectrum.model = "diffusive" give "local", '
+            '"equilibrium" or "fixed"',
+        )
     if case.spectrum.broadening.value == 0 and _unpaired(case):
         yield (
             "spectrum.broadening",

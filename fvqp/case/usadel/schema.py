@@ -126,6 +126,16 @@ class Reservoir(Table):
     on: Annotated[tuple[Name, ...], AS_LIST, Field(min_length=1)]
     temperature: Temperature | None = None
     """Default: the swept bath temperature."""
+    gap: Energy | None = None
+    """Zero-temperature gap of the reservoir's metal, ``"0 eV"`` if it is normal; default: that of the cells
+    next to it. Spectra with ``spectrum.model = "diffusive"`` start from it."""
+
+    @field_validator("gap")
+    @classmethod
+    def _not_negative(cls, value: Energy | None) -> Energy | None:
+        if value is not None and value.value < 0:
+            raise ValueError("must not be negative")
+        return value
 
 
 class Interface(Table):
@@ -142,8 +152,11 @@ class Interface(Table):
 
 
 class Spectrum(Table):
-    """Broadening and depairing of the spectral functions."""
+    """The equation of the spectral functions, their broadening and depairing."""
 
+    model: Literal["local", "diffusive"] = "local"
+    """``local``: every cell has the spectra that belong to its gap; ``diffusive``: the Usadel equation with
+    the gradient, in which neighbours share them (proximity of other metals and of other gaps)."""
     broadening: Energy = Energy(1e-4, True)
     """Dynes parameter Γ."""
     depairing: Annotated[Number, NotNegative] = 0.0

@@ -76,6 +76,22 @@ FLOWING = {"supercurrent": {"phase_gradient": 0.1, "both_signs": False}}
 OTHER = OWN | {"diffusivity": "8 cm^2/s"}
 EAST = {"materials": {"X": OWN}, "regions": {"east": {"material": "X"}}}
 EAST_OTHER = EAST | {"materials": {"X": OTHER}}
+SMALLER_EAST = EAST | {
+    "materials": {"X": OWN | {"gap": "200 ueV"}},
+    "reservoirs": [{"on": [side], "temperature": "24 mK"} for side in ("left", "right")],
+}
+DIFFUSIVE = {
+    "spectrum": {"model": "diffusive", "broadening": 0.01},
+    "mesh": {
+        "shape": {
+            "kind": "grid1d",
+            "nx": 24,
+            "Lx": "0.6 um",
+            "boundaries": {"point_A": "0.25 um", "point_B": "0.35 um"},
+        }
+    },
+}
+"""A wire whose reservoirs are felt everywhere."""
 BARRIER = {"interfaces": [{"between": ["west", "east"], "conductance_per_area": "1 S/um^2"}]}
 THREE = {
     "junctions": [
@@ -221,10 +237,12 @@ OPTIONS: dict[str, Option] = {
     "junctions.lead.resistance": Option("10 ohm", "T_lead", HEATED, path="junctions.0.lead.resistance"),
     "reservoirs.on": Option(["left"], path="reservoirs.0.on"),
     "reservoirs.temperature": Option("0.9 K", around=WARM, path="reservoirs.0.temperature"),
+    "reservoirs.gap": Option("0 eV", "gap", DIFFUSIVE, path="reservoirs.0.gap", by=1e-3),
     "interfaces.between": Option(["start", "cover"], around=BARRIER, path="interfaces.0.between"),
     "interfaces.conductance_per_area": Option(
         "0.1 S/um^2", around=BARRIER, path="interfaces.0.conductance_per_area"
     ),
+    "spectrum.model": Option("diffusive", "gap", SMALLER_EAST),
     "spectrum.broadening": Option(0.02),
     "spectrum.depairing": Option(0.03),
     "energies.maximum": Option(5.0, "energy"),
