@@ -171,6 +171,7 @@ QUANTITIES: dict[str, Quantity] = {
     "ledger_particles": Quantity("s-1", "quasiparticle number balance"),
     "ledger_charge": Quantity("A", "quasiparticle charge balance"),
     "ledger_energy": Quantity("W", "energy balance"),
+    "ledger_leads": Quantity("W", "balance of heat of the normal leads"),
 }
 """Names used in ``results.nc``; others need their units and meaning when they are defined."""
 

@@ -79,7 +79,7 @@ class Ledger:
                 )
 
     def record(self, sweep: SweepDataset, point: tuple[int, ...]) -> None:
-        """Stores the ledger of a sweep point: ``ledger_particles``, ``ledger_charge``, ``ledger_energy``."""
+        """Stores the ledger of a sweep point: ``ledger_particles``, ``ledger_charge``, ...."""
         if "ledger_entry" not in sweep.dataset.coords:
             sweep.set_coordinate("ledger_entry", ("ledger_entry",), np.array(ENTRIES))
         for row, entries in self.rows.items():

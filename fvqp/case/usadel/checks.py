@@ -358,6 +358,8 @@ def _figure_problems(case: UsadelCase) -> Iterable[tuple[str, str]]:
             )
         if figure.kind == "supercurrent" and current is None:
             yield f"{key}.kind", "supercurrent needs the table [supercurrent]"
+        if figure.kind == "lead_temperature" and all(junction.lead is None for junction in case.junctions):
+            yield f"{key}.kind", "lead_temperature needs a junction with a table lead"
         if figure.kind in ("map", "surface"):
             yield from _map_problems(case, key, str(figure.variable), biases)
         if figure.kind == "spectrum" and figure.variable not in case.output.spectra:

@@ -369,6 +369,7 @@ class Figure(Table):
         "fields",
         "map",
         "surface",
+        "lead_temperature",
     ]
     file: Annotated[str, Field(pattern=r"^[\w.-]+\.(png|pdf|svg)$")] | None = None
     """File name in ``figures/``; default: the kind, as PNG."""

@@ -33,6 +33,7 @@ SYMBOLS = {
     "gap": "$\\Delta$",
     "energy": "$\\epsilon$",
     "temperature": "$T$",
+    "T_lead": "$T_\\mathrm{e}$",
     "f_L": "$f_\\mathrm{L}$",
     "f_T": "$f_\\mathrm{T}$",
     "dos": "$N$",

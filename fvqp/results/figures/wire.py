@@ -135,6 +135,19 @@ def _gap_curves(
     draw_curves(axes, values, "V_inj", along, spec.offset, style=style, label=label)
 
 
+def _lead_temperature(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
+    """Temperature of the electrons in every lead over the injector bias."""
+    values = in_delta0(dataset, stored(dataset, "T_lead"))
+    others = [str(dim) for dim in values.dims if dim not in ("V_inj", "junction") and values.sizes[dim] > 1]
+    names = [str(name) for name in values["junction"].values]
+    figure.set_size_inches(0.8 + 3.2 * len(names), 3.0)
+    panels = figure.subplots(1, len(names), squeeze=False, sharey=True)[0]
+    for name, axes in zip(names, panels, strict=True):
+        draw_curves(axes, values.sel(junction=name), "V_inj", others[-1] if others else None, spec.offset)
+        axes.set_title(f"lead of {name}", fontsize=9)
+    draw_legend(panels[-1], bool(spec.offset))
+
+
 def _supercurrent(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
     figure.set_size_inches(3.6, 3.0)
     _supercurrent_axes(dataset, figure.subplots())
@@ -224,6 +237,7 @@ KINDS: dict[str, Drawing] = {
     "g_s": _family("g_s"),
     "g_nl": _family("g_nl"),
     "gap": _gap,
+    "lead_temperature": _lead_temperature,
     "local_conductance": _family("G_inj"),
     "supercurrent": _supercurrent,
     "spectrum": _spectrum,

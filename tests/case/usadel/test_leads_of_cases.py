@@ -11,7 +11,7 @@ import pytest
 from test_options import BASE, HEATED, put
 
 import fvqp
-from fvqp.errors import CaseError
+from fvqp.errors import CaseError, CheckpointError
 
 SWEEP = {"V_inj": ["0.1 mV", "0.3 mV", "0.5 mV"], "V_det": ["0.1 mV"]}
 
@@ -34,16 +34,23 @@ def test_material_of_a_lead() -> None:
 
 
 def test_ledger_and_resume(tmp_path: Path) -> None:
-    whole = fvqp.run(case(), out=tmp_path / "whole")
+    figures = [{"kind": "lead_temperature"}]
+    whole = fvqp.run(case({"figures": figures}), out=tmp_path / "whole")
+    assert (tmp_path / "whole" / "figures" / "lead_temperature.png").stat().st_size > 0
     ledger = whole.dataset["ledger_leads"]
     assert np.all(np.abs(ledger[..., 3]) < 1e-7 * np.abs(ledger[..., 0]))
     assert whole.ledger.closes(1e-7)
     part = tmp_path / "part"
     fvqp.run(case(), out=part)
-    with pytest.raises(CaseError, match="another|differs|case"):
+    with pytest.raises(CheckpointError, match="another case"):
         fvqp.run(put(case(), "junctions.0.lead.volume", "1 um^3"), out=part, resume=True)
     again = fvqp.run(case(), out=part, resume=True)
     np.testing.assert_array_equal(again.dataset["T_lead"], whole.dataset["T_lead"])
+
+
+def test_figure_needs_a_lead() -> None:
+    with pytest.raises(CaseError, match="needs a junction with a table lead"):
+        fvqp.check(copy.deepcopy(BASE | {"figures": [{"kind": "lead_temperature"}]}))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,56 @@
+"""Leads with a balance of heat, and both junctions driven: the number of ranks and groups changes nothing."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
+
+import numpy as np
+import pytest
+from mpi4py import MPI
+from wire_devices import line_mesh, wire
+
+import fvqp
+from fvqp.grids.energy import EnergyGrid
+from fvqp.models.device import Lead
+from fvqp.models.usadel import GapModel, Point, UsadelProblem
+
+pytestmark = pytest.mark.mpi
+CASES = Path(__file__).parents[2] / "cases" / "ryan2026"
+
+
+def test_balance_on_any_number_of_ranks() -> None:
+    def solved(comm: MPI.Comm) -> tuple[np.ndarray, np.ndarray]:
+        device = wire(line_mesh(12, 9, comm), "point_A", "point_B")
+        junctions = [replace(junction, lead=Lead(6e-20, 2e9, 500.0)) for junction in device.junctions]
+        device = replace(device, junctions=junctions)
+        grid = EnergyGrid(np.linspace(0.0, 5.0, 81))
+        problem = UsadelProblem(device, grid, 0.01, GapModel("uniform", at="point_A"))
+        unit = problem.device.voltage_unit
+        solution = problem.solve(Point(1.6 * unit, 1.2 * unit))
+        assert solution.leads is not None
+        return solution.leads, problem.conductances(solution)
+
+    alone, together = solved(MPI.COMM_SELF), solved(MPI.COMM_WORLD)
+    np.testing.assert_allclose(together[0], alone[0], rtol=1e-8)
+    np.testing.assert_allclose(together[1], alone[1], rtol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.ranks(2)
+def test_rows_of_a_map_in_two_groups() -> None:
+    small = [
+        "energies.number=80",
+        'sweep.V_inj=["-1.5 Delta0", "0 V", "1.5 Delta0"]',
+        'sweep.V_det=["0 V", "0.8 Delta0", "1.2 Delta0"]',
+    ]
+    if MPI.COMM_WORLD.rank == 0:
+        alone = fvqp.run(CASES / "fig6.toml", overrides=small, comm=MPI.COMM_SELF).dataset
+    together = fvqp.run(CASES / "fig6.toml", overrides=[*small, "solver.groups=2"]).dataset
+    if MPI.COMM_WORLD.rank == 0:
+        for name in ("g_nl", "gap"):
+            scale = float(np.abs(alone[name]).max())
+            np.testing.assert_allclose(together[name], alone[name], rtol=1e-6, atol=1e-6 * scale)
