@@ -1,10 +1,14 @@
-"""Cascade of a high-energy phonon in a cold film that keeps its phonons, against published efficiencies."""
+"""Pair-breaking efficiency: cascades in a cold film against published numbers, and what cases record."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
+import xarray as xr
 
+import fvqp
 from fvqp.collisions import (
     CollisionGrid,
     Coupling,
@@ -58,3 +62,88 @@ def test_high_energy():
     coarse, fine = after_cascade(10.0, 0.2), after_cascade(10.0, 0.1)
     assert fine == pytest.approx(0.6, abs=0.02)
     assert 2.0 * fine - coarse == pytest.approx(0.59, abs=0.003)
+
+
+def film(
+    drive: dict[str, Any], task: dict[str, Any], escape: str, top: float, width: float = 0.1
+) -> xr.Dataset:
+    """Aluminium at 0.1 K whose phonons break pairs in 0.26 ns, or escape; as good as empty."""
+    case = {
+        "model": "boltzmann",
+        "material": {"name": "Al", "pair_breaking_time": "0.26 ns"},
+        "energies": {"maximum": f"{top} Delta0", "width": f"{width} Delta0"},
+        "gap": {"model": "fixed"},
+        "phonons": {"escape": {"time": escape}},
+        "initial": {"temperature": "0.25 K"} if "steady_state" in task else {},
+        "sweep": {"temperature": "0.1 K"},
+    }
+    return fvqp.run(case | drive | task).dataset.isel(temperature=0)
+
+
+def photons(energy: float) -> dict[str, Any]:
+    """So weak a signal that quasiparticles do not meet before they relax."""
+    return {"microwaves": [{"photon_energy": f"{energy} Delta0", "coupling": "1 Hz", "photons": 1e-5}]}
+
+
+STEADY: dict[str, Any] = {"steady_state": {}}
+
+
+@pytest.mark.parametrize("energy", [2.1, 2.5, 3.5])
+def test_steady_state_up_to_four_gaps(energy):
+    """Δ for every quasiparticle of a photon: 1 at 2Δ, one half at 4Δ, however fast phonons escape."""
+    for escape in ("0.02 ns", "2 ns"):
+        found = float(film(photons(energy), STEADY, escape, 4.0)["eta_pb"])
+        assert found == pytest.approx(2.0 / energy, rel=1e-4)
+
+
+def test_phonons_that_escape_are_lost_to_the_cascade():
+    """Photons of 5Δ: 0.4 without the phonons above 2Δ that quasiparticles emit, and nearly 0.6 with all.
+
+    Guruswamy et al., Supercond. Sci. Technol. 27, 055012 (2014): loss of phonons takes up to 40 %.
+    """
+    found = [float(film(photons(5.0), STEADY, time, 5.5)["eta_pb"]) for time in ("1 ps", "0.26 ns", "5 ns")]
+    assert found[0] == pytest.approx(0.4, rel=0.01)
+    assert found[0] < found[1] < found[2]
+    assert found[2] == pytest.approx(0.59, abs=0.03)  # of order 1 in the bin width, as all cascades
+
+
+def test_strength_of_the_drive_does_not_count():
+    """A hundred times the photons make a hundred times as many; thermal quasiparticles do not count."""
+    found = film(
+        photons(5.0),
+        STEADY | {"sweep": {"temperature": ["0.1 K", "0.2 K"], "strength": [1, 100]}},
+        "1 ns",
+        5.5,
+    )
+    np.testing.assert_allclose(found["eta_pb"], float(found["eta_pb"][0]), rtol=2e-3)
+    warm = film(photons(5.0), STEADY | {"sweep": {"temperature": "0.2 K"}}, "1 ns", 5.5)
+    assert float(warm["eta_pb"]) == pytest.approx(float(found["eta_pb"][0]), rel=2e-2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("escape", ["0.26 ns", "2.6 ns"])
+@pytest.mark.parametrize("of", ["photons", "phonons"])
+def test_steady_state_and_rise_agree(of, escape):
+    """Found from the phonons of a steady state, and from how the number rises after a cold start."""
+    drive = photons(10.0)
+    if of == "phonons":
+        line = {"of": of, "centre": "10 Delta0", "width": "0.1 Delta0", "power": "1e-3 aW/um^3"}
+        drive = {"injections": [line]}
+    steady = film(drive, STEADY, escape, 10.5)
+    rise = film(drive, {"evolution": {"start": "1 us", "end": "2 us", "points_per_decade": 1}}, escape, 10.5)
+    number, absorbed = (np.diff(rise[name].values[-2:])[0] for name in ("n_qp", "energy_injected"))
+    gap = float(rise["gap"][-1]) * 1.602176634e-19
+    assert gap * number / absorbed == pytest.approx(float(steady["eta_pb"]), rel=1e-3)
+
+
+@pytest.mark.slow
+def test_pulse():
+    """η of a pulse of phonons: 0 at first, that of the cascade later; of order 1 in the bin width."""
+    pulse = {"of": "phonons", "centre": "10 Delta0", "width": "0.25 Delta0", "energy_density": "0.01 uJ/m^3"}
+    task = {
+        "initial": {"pulses": [pulse]},
+        "evolution": {"start": "1 fs", "end": "1 us", "points_per_decade": 1},
+    }
+    coarse, fine = (film({"phonons": {}}, task, "1 s", 10.8, width)["eta_pb"].values for width in (0.1, 0.05))
+    assert coarse[1] < 1e-3
+    assert 2.0 * fine[-1] - coarse[-1] == pytest.approx(0.59, abs=0.003)

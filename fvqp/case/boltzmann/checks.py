@@ -49,6 +49,10 @@ def _problems(case: BoltzmannCase) -> list[tuple[str, str]]:
         there = case.output.rates if needed == "output.rates" else case.resonator is not None
         if needed and not there:
             problems.append((f"figures[{number}].kind", f'"{figure.kind}" shows what {needed} adds; give it'))
+        if figure.kind == "efficiency" and not (driven or case.initial.pulses):
+            problems.append(
+                (f"figures[{number}].kind", '"efficiency" shows what microwaves, injections or pulses make')
+            )
         if figure.kind in EVOLUTIONS and case.evolution is None:
             problems.append(
                 (f"figures[{number}].kind", f'"{figure.kind}" shows an evolution, not steady states')

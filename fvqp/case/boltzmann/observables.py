@@ -12,6 +12,7 @@ from scipy.optimize import brentq
 from fvqp.case.boltzmann.build import Setup
 from fvqp.case.boltzmann.schema import BoltzmannCase
 from fvqp.collisions import (
+    ConstantTrapping,
     MattisBardeen,
     PhononEscape,
     Process,
@@ -148,6 +149,8 @@ class Observables:
                 lost = weight * process.rates(measure, f, n).n[0]
                 breaking = self.setup.grid.phonon_energies >= 2.0 * gap * (1.0 - 1e-12)
                 share = float(lost[breaking].sum() / total) if (total := float(lost.sum())) else np.nan
+            elif isinstance(process, ConstantTrapping):
+                out -= power
             else:
                 into += power
         unit = self.setup.units.power_density

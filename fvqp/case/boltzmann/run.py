@@ -11,13 +11,14 @@ from mpi4py import MPI
 from numpy.typing import NDArray
 from scipy import constants
 
+from fvqp.case.boltzmann import efficiency
 from fvqp.case.boltzmann.analytic import ClosedForms
 from fvqp.case.boltzmann.build import build_processes, build_setup, initial_state
 from fvqp.case.boltzmann.observables import Observables, Values
 from fvqp.case.boltzmann.petsc_options import check_petsc_options_used, petsc_options
 from fvqp.case.boltzmann.schema import BoltzmannCase, Evolution
 from fvqp.case.pointwise import Line, PointRecorder, run_lines
-from fvqp.collisions import PhononEscape, PhotonDrive
+from fvqp.collisions import ConstantTrapping, PhononEscape, PhotonDrive
 from fvqp.errors import ConvergenceError
 from fvqp.models.at_power import steady_at_power
 from fvqp.models.boltzmann import HomogeneousProblem, Ledger, State, SteadyState
@@ -287,7 +288,7 @@ class _Run:
         injected = escaped = 0.0
         for name, process in problem.processes.items():
             energy = float(ledger.into_quasiparticles[name][0] + ledger.into_phonons[name][0])
-            if isinstance(process, PhononEscape):
+            if isinstance(process, PhononEscape | ConstantTrapping):
                 escaped -= energy
             else:
                 injected += energy
@@ -323,6 +324,8 @@ class _Run:
             "energy_escaped": escaped,
             "energy_residual": stored - start + escaped - injected,
         }
+        bath = self.case.sweep.temperature[place[0]]
+        values |= efficiency.of_evolution(self.setup, values, start, bath)
         recorder.record(place, values, f"t = {self.axes['time'][place[-1]]:.3g} s")
 
     # -- steady states
@@ -351,7 +354,9 @@ class _Run:
             values = self._values(problem, state)
             if rate is not None:
                 values["drive_rate"] = rate / self.setup.units.time
-            values |= self.closed_forms.steady(self.case.sweep.temperature[t], strength, values)
+            bath = self.case.sweep.temperature[t]
+            values |= efficiency.of_steady_state(self.setup, problem, state, bath)
+            values |= self.closed_forms.steady(bath, strength, values)
             recorder.record(place, values, self._where(t, s).removesuffix(": "))
 
     def _steady(

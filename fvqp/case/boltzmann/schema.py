@@ -374,6 +374,7 @@ class Figure(Table):
         "temperatures",
         "gap",
         "gap_suppression",
+        "efficiency",
         "recombination",
         "conductivity",
         "lifetimes",

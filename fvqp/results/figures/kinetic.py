@@ -299,6 +299,7 @@ KINDS: dict[str, Drawing] = {
     "gap": _gap,
     "gap_suppression": _quantity("gap_suppression"),
     "temperatures": _quantity("temperature_qp", logarithmic=False),
+    "efficiency": _quantity("eta_pb", logarithmic=False),
     "recombination": _quantity("recombination_rate"),
     "energies": _energies,
     "conductivity": _pair("sigma1", "sigma2"),

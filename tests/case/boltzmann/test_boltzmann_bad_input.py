@@ -172,6 +172,11 @@ MISTAKES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     (PULSE, {"gap": {}, "evolution.method": "bdf"}, 'evolution.method: "bdf" builds on earlier steps'),
     (DRIVEN, {"figures": [{"kind": "lifetimes"}]}, 'figures[0].kind: "lifetimes" shows what output.rates'),
     (DRIVEN, {"figures": [{"kind": "resonator"}]}, 'figures[0].kind: "resonator" shows what resonator adds'),
+    (
+        DRIVEN,
+        {"figures": [{"kind": "efficiency"}], "microwaves": [], "sweep.strength": None},
+        'figures[0].kind: "efficiency" shows what microwaves',
+    ),
     (DRIVEN, {"figures": [{"kind": "energies"}]}, 'figures[0].kind: "energies" shows an evolution'),
     # Spectra of strong coupling.
     (STRONG, {"spectrum.model": "bcs"}, 'spectrum.interaction: is not used with model = "bcs"'),

@@ -27,6 +27,7 @@ COMPARED = {
     "temperatures": ("analytic",),
     "gap": (),
     "gap_suppression": ("analytic",),
+    "efficiency": (),
     "recombination": ("thermal",),
     "conductivity": ("thermal",),
     "resonator": ("thermal",),
@@ -65,7 +66,16 @@ def test_figures_of_steady_states(drive, tmp_path):
 
 @pytest.mark.slow
 def test_figures_of_evolutions(tmp_path):
-    kinds = ("distribution", "phonons", "density", "inverse_density", "energies", "gap", "recombination")
+    kinds = (
+        "distribution",
+        "phonons",
+        "density",
+        "inverse_density",
+        "energies",
+        "gap",
+        "efficiency",
+        "recombination",
+    )
     fvqp.run(case(PULSE, figures(*kinds)), out=tmp_path / "out")
     assert drawn(tmp_path / "out") == {f"{kind}.png" for kind in kinds}
 
@@ -102,6 +112,15 @@ def test_recombination_rate_is_the_mean_of_the_rates():
     rates = data["rate_recombination"].values
     assert np.nanmin(rates) < float(data["recombination_rate"]) < np.nanmax(rates)
     assert 0.0 <= float(data["share_above_2gap"]) <= 1.0
+
+
+def test_trapped_quasiparticles_leave():
+    """What traps take is not negative injection."""
+    data = fvqp.run(case(DRIVEN, {"trapping": {"rate": "1 GHz"}})).dataset.isel(temperature=0, strength=0)
+    free = fvqp.run(case(DRIVEN)).dataset.isel(temperature=0, strength=0)
+    assert float(data["power_injected"]) > 0.0
+    assert float(data["power_escaped"]) == pytest.approx(float(data["power_injected"]), rel=1e-6)
+    assert float(data["n_qp"]) < 0.9 * float(free["n_qp"])
 
 
 def test_rate_of_photons_at_given_power():

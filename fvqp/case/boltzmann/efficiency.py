@@ -1,0 +1,89 @@
+"""Pair-breaking efficiency of what drives a case (theory: drives, Eq. efficiency)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import constants
+
+from fvqp.case.boltzmann.build import Setup
+from fvqp.case.boltzmann.observables import Values
+from fvqp.collisions import (
+    pair_breaking_efficiency,
+    phonon_energy,
+    quasiparticle_density,
+    quasiparticle_energy,
+    thermal,
+)
+from fvqp.collisions.moving_gap import condensate_energy
+from fvqp.models.boltzmann import HomogeneousProblem, State
+from fvqp.models.efficiency import generation
+
+Floats = NDArray[np.float64]
+
+#: Names of the processes that count as drives begin so.
+DRIVES = ("microwaves", "injections")
+#: Part of the energy inside below which a difference to the energy of equilibrium is rounding.
+ROUNDING = 1e-13
+
+
+def of_steady_state(setup: Setup, problem: HomogeneousProblem, state: State, temperature: float) -> Values:
+    """``eta_pb`` of a steady state: what drives make in unit time over their power.
+
+    Args:
+        setup, problem, state: as named.
+        temperature: of the bath, kelvin. Quasiparticles that it makes by itself do not count.
+    """
+    measure = problem.measure(state)
+    drives, others, power = [], [], 0.0
+    for name, process in problem.processes.items():
+        if not name.startswith(DRIVES):
+            others.append(process)
+            continue
+        drives.append(process)
+        flow = process.energy_flow(measure, state.f, state.n)  # type: ignore[attr-defined]
+        power += float(flow.quasiparticles[0] + flow.phonons[0])
+    if not power > 0.0 or state.gap[0] == 0.0:
+        return {}
+    made = generation(setup.collisions, measure, state.f, state.n, drives, others)  # type: ignore[arg-type]
+    bath = thermal(setup.grid, setup.units.temperature(temperature))
+    made = made - generation(setup.collisions, measure, *bath, (), others)  # type: ignore[arg-type]
+    return {"eta_pb": float(pair_breaking_efficiency(made[0], power, state.gap[0]))}
+
+
+def of_evolution(
+    setup: Setup, values: Mapping[str, float | Floats], start: float, temperature: float
+) -> Values:
+    """``eta_pb`` at a time: quasiparticles there are beyond those in equilibrium with the bath, over the
+    energy that was there at the start beyond that of equilibrium, and has come since.
+
+    Args:
+        setup: as named.
+        values: results at the time, SI units.
+        start: energy by volume at the start, J/m³.
+        temperature: of the bath, kelvin.
+    """
+    number, energy = in_equilibrium(setup, temperature)
+    excess = start - energy if abs(start - energy) > ROUNDING * abs(energy) else 0.0
+    absorbed = excess + float(values["energy_injected"])  # type: ignore[arg-type]
+    if not absorbed > 0.0:
+        return {}
+    made = float(values["n_qp"]) - number  # type: ignore[arg-type]
+    gap = float(values["gap"]) * constants.e  # type: ignore[arg-type]
+    return {"eta_pb": float(pair_breaking_efficiency(made, absorbed, gap))}
+
+
+def in_equilibrium(setup: Setup, temperature: float) -> tuple[float, float]:
+    """Density of quasiparticles, 1/m³, and energy, J/m³, in equilibrium with the bath."""
+    f, n = thermal(setup.grid, setup.units.temperature(temperature))
+    gap = setup.gap if setup.follower is None else float(setup.follower.gap(f)[0])
+    measure = setup.measure(gap)
+    energy = quasiparticle_energy(setup.grid, measure, f) + phonon_energy(setup.collisions, n)
+    if setup.strong is None:
+        energy = energy + condensate_energy(gap)
+    return (
+        float(quasiparticle_density(measure, f)[0]) * setup.units.density,
+        float(energy[0]) * setup.units.energy_density,
+    )

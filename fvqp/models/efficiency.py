@@ -1,0 +1,50 @@
+"""Quasiparticles that drives make, at once and by the phonons that follow (theory: drives, efficiency).
+
+In a steady state pairs break and recombine all the time. Which of them a drive has made is known from the
+phonons that broke them: those that recombination emitted give back a pair that was there before, those that
+relaxing quasiparticles emitted, or that were injected, make a new one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fvqp.collisions import ElectronPhonon, Exchange, SpectralMeasure
+
+Floats = NDArray[np.float64]
+
+
+def generation(
+    operator: ElectronPhonon,
+    measure: SpectralMeasure,
+    f: Floats,
+    n: Floats,
+    drives: Iterable[Exchange] = (),
+    exchanges: Iterable[Exchange] = (),
+) -> Floats:
+    """Quasiparticles made in unit time, ``(cells,)``, in 4 N0 Δ0/τ0.
+
+    Those that drives bring or make out of pairs, and two for every phonon that breaks a pair, times the part
+    of the phonons of its energy that scattering or a drive has made (theory: drives, Eq. generation).
+
+    Args:
+        operator: electron-phonon collisions.
+        measure: spectrum.
+        f, n: occupations of a steady state: phonons of an energy are made up as those that arise.
+        drives: photons and injection.
+        exchanges: everything else that makes phonons, such as the bath that they escape to.
+    """
+    made, new, total = np.zeros(f.shape[0]), np.zeros_like(n), np.zeros_like(n)
+    for drive in drives:
+        made = made + drive.number_flow(measure, f, n).quasiparticles
+        new += drive.gain_loss(measure, f, n).in_n * (1.0 + n)
+    new += operator.gain_loss(measure, f, n, "scattering").in_n * (1.0 + n)
+    pairs = operator.gain_loss(measure, f, n, "pairs")
+    total += new + pairs.in_n * (1.0 + n)
+    for exchange in exchanges:
+        total += exchange.gain_loss(measure, f, n).in_n * (1.0 + n)
+    part = np.divide(new, total, out=np.zeros_like(n), where=total > 0.0)
+    return np.asarray(made + 2.0 * (operator.capacity * pairs.out_n * n * part).sum(axis=1))
