@@ -69,6 +69,14 @@ class DiffusiveLimit:
         """``Σ V × states × f`` over this rank's cells, ``(energy,)``."""
         return np.asarray(np.sum(self.streaming.capacity * f[: self.streaming.layout.n_owned], axis=0))
 
+    def through_walls(self, f: Floats) -> Floats:
+        """What walls take in of ``f[owned or all cells, energy]`` with empty baths, ``(walls, energy)``."""
+        return self.streaming.by_wall(self.conductance * f[self.streaming.layout.face_cells[:, 0]])
+
+    def largest_rate(self) -> float:
+        """Fastest rate at which a cell of this rank exchanges what it holds."""
+        return float(np.max(self._beside @ self.conductance / self.streaming.capacity, initial=0.0))
+
     def matrix(self, removal: Floats) -> Floats:
         """Two-point matrix of ``capacity × (removal − diffusion)``, ``(nnz, energy)``, symmetric.
 

@@ -8,6 +8,7 @@ consistent units of length and time.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Literal
 
@@ -71,6 +72,7 @@ class Streaming:
         self.directions = directions
         self.scheme = scheme
         self.walls = tuple(walls)
+        self._made_of = dict(walls), tuple(barriers)
         self.speed = _rows("speeds", speed, layout)
         self.n_energies = self.speed.shape[1]
         self.states = np.ones((1, self.n_energies)) if states is None else _rows("states", states, layout)
@@ -104,6 +106,28 @@ class Streaming:
         self._diffusion = FaceDiffusion(
             layout.face_cells, layout.area, layout.distance, self.g, self.speed, gates, half
         )
+
+    def at(self, speed: ArrayLike, states: ArrayLike | None) -> Streaming:
+        """The same cells, directions and walls with other speeds and states."""
+        return self._with(self._made_of, speed, states, self.scheme)
+
+    def homogeneous(self, scheme: Scheme) -> Streaming:
+        """The same with empty baths, in a scheme: linear in f unless `limited`."""
+        walls, barriers = self._made_of
+        empty = {name: replace(wall, bath=0.0) for name, wall in walls.items()}
+        return self._with((empty, barriers), self.speed, self.states, scheme)
+
+    def _with(
+        self,
+        made_of: tuple[dict[str, Wall], tuple[Barrier, ...]],
+        speed: ArrayLike,
+        states: ArrayLike | None,
+        scheme: Scheme,
+    ) -> Streaming:
+        other = Streaming(self.layout, self.directions, speed, states, *made_of, scheme)
+        if "_order" in self.__dict__:
+            other.__dict__["_order"] = self._order
+        return other
 
     # -- streaming
 

@@ -1,0 +1,46 @@
+"""Boltzmann transport: quasiparticles and phonons in space, direction and energy, with collisions.
+
+Energies are in Δ0, times in τ0, densities in 4 N0 Δ0 of a reference material; lengths in metres, speeds in
+metres/τ0 (theory: transport).
+
+    grid = CollisionGrid.graded(4.0, gap=1.0, finest=0.02)
+    film = Medium(ElectronPhonon(grid, coupling), gap=1.0, fermi_velocity=v_F, free_path=l,
+                  processes={"escape": PhononEscape(grid, coupling, tau)})
+    trap = Medium(ElectronPhonon(grid, coupling), gap=0.8, fermi_velocity=v_F, free_path=l)
+    problem = TransportProblem(
+        mesh,                                        # a Mesh, or Shells of a sphere or cylinder
+        grid,
+        [(mesh.regions["film"], film), (mesh.regions["trap"], trap)],     # or one Medium for all cells
+        quasiparticles=Diffusive(),                  # or Still(), or Ordinates(directions, walls={...})
+        phonons=Still(),
+    )
+    state = problem.thermal(temperature)             # or problem.state(f, n)
+    for moment in problem.evolve(state, times, tolerance=1e-2):
+        moment.time, moment.state.f, moment.state.n, moment.state.gap
+        moment.ledger.stored, moment.ledger.received                      # conserved to rounding
+        problem.densities(moment.state)              # of quasiparticles, (n_owned,)
+
+Occupations are ``[cell, direction, energy]`` of the cells that the rank owns, one direction where a
+species keeps none. A species moves by `Still`, `Diffusive` or `Ordinates` in all cells; how fast it moves and
+how often it scatters is said by the `Medium` of a cell: what has no speed there rests. Walls let nothing
+through unless said otherwise; where the gap has a step, or states × speed has, particles turn back as far as
+they find no states beyond. Ledgers hold sums over all ranks.
+"""
+
+from fvqp.models.transport.medium import Medium
+from fvqp.models.transport.motion import CLOSED, Diffusive, Ordinates, Still
+from fvqp.models.transport.problem import TransportProblem
+from fvqp.models.transport.state import Counters, Ledger, Moment, State
+
+__all__ = [
+    "CLOSED",
+    "Counters",
+    "Diffusive",
+    "Ledger",
+    "Medium",
+    "Moment",
+    "Ordinates",
+    "State",
+    "Still",
+    "TransportProblem",
+]

@@ -1,0 +1,110 @@
+"""The body that particles move in: shells of a sphere or cylinder, or a mesh."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from mpi4py import MPI
+from numpy.typing import NDArray
+
+from fvqp.errors import CaseError
+from fvqp.mesh import Mesh
+from fvqp.models.transport.motion import Diffusing, Diffusive, Flying, Motion, Ordinates, Resting, Still
+from fvqp.transport.directions import (
+    Directions,
+    RadialDirections,
+    cylindrical,
+    gauss_legendre,
+    product,
+    spherical,
+)
+from fvqp.transport.ordinates import mesh_streaming
+from fvqp.transport.radial import Shells, radial_streaming
+from fvqp.transport.streaming import Scheme, Streaming
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+class Body:
+    """Cells of one rank.
+
+    Attributes:
+        space: the shells or the mesh.
+        comm: ranks that hold the cells; shells are on one.
+        n_owned, n_cells: this rank's cells, without and with ghosts.
+        volume: ``(n_owned,)``.
+    """
+
+    def __init__(self, space: Mesh | Shells) -> None:
+        self.space = space
+        if isinstance(space, Shells):
+            self.comm: MPI.Comm = MPI.COMM_SELF
+            self.n_owned = self.n_cells = len(space.volume)
+            self.volume: Floats = space.volume
+        else:
+            self.comm = space.comm
+            self.n_owned, self.n_cells = space.n_owned, space.n_cells
+            self.volume = np.ascontiguousarray(space.volume[: space.n_owned])
+
+    def exchange(self, a: NDArray) -> None:
+        """Fills the ghost rows of ``a[n_cells, ...]``."""
+        if isinstance(self.space, Mesh):
+            self.space.exchange(a)
+
+    def moving(self, motion: Motion, media: Ints) -> Resting | Flying | Diffusing:
+        """What moves a species.
+
+        Args:
+            motion: its kind.
+            media: ``(n_cells,)`` number of the medium.
+
+        Raises:
+            CaseError: directions or walls that do not go with the body.
+        """
+        if isinstance(motion, Still):
+            return Resting()
+        if isinstance(motion, Ordinates):
+            make = self._streaming(motion, motion.directions, motion.scheme, media)
+            return Flying(make, motion.directions)
+        return Diffusing(self._streaming(motion, self._few(), "linear", media), motion.inelastic)
+
+    def _few(self) -> Directions:
+        """Directions whose half-range flux is that of walls of diffusive bodies."""
+        if isinstance(self.space, Shells):
+            return spherical(8, double=True) if self.space.geometry == "spherical" else cylindrical(8, 16)
+        return gauss_legendre(8, double=True) if self.space.dim == 1 else product(8, 16)
+
+    def _streaming(
+        self, motion: Diffusive | Ordinates, directions: Directions, scheme: Scheme, media: Ints
+    ) -> Callable[[Floats, Floats], Streaming]:
+        space, walls = self.space, dict(motion.walls)
+        if isinstance(space, Mesh):
+            return lambda speed, states: mesh_streaming(
+                space,
+                directions,
+                speed,
+                walls,
+                elsewhere=motion.elsewhere,
+                interfaces=motion.interfaces,
+                states=states,
+                medium=media.astype(np.int32),
+                scheme=scheme,
+            )
+        if not isinstance(directions, RadialDirections):
+            raise CaseError(
+                f"{space.geometry} shells need directions about their centre, not {directions.name}"
+            )
+        if motion.interfaces:
+            raise CaseError("interfaces: belong to meshes; shells have none")
+        outer = walls.pop("outer", motion.elsewhere)
+        inner = walls.pop("inner", None)
+        if walls:
+            raise CaseError(f"walls: shells have 'outer' and 'inner' ones, no '{next(iter(walls))}'")
+        if inner is None and space.radii[0] > 0.0:
+            inner = motion.elsewhere
+        about: RadialDirections = directions
+        return lambda speed, states: radial_streaming(
+            space, about, speed, outer, inner, states=states, medium=media, scheme=scheme
+        )

@@ -1,0 +1,253 @@
+"""What happens inside cells: collisions, sources and escape, from means over directions.
+
+Every collision sends its particles in all directions: with gain A and loss B of the means, direction m obeys
+``A (1 − f_m) − B f_m``, which is the rate of the mean and a return to it at the rate A + B (theory:
+transport, Eq. transport-collisions).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fvqp.collisions import CollisionGrid, ElectronPhonon, GainLoss, Pair, Process, SpectralMeasure
+from fvqp.models.transport.medium import Filled
+from fvqp.solvers.elimination import Arrow, EliminatedLU
+
+Floats = NDArray[np.float64]
+
+#: Bytes that the eliminated Jacobians of a rank may take; beyond, they are made anew for every solve.
+MEMORY = 1 << 31
+#: Jacobians are made for as many cells at a time as take this.
+CHUNK = 1 << 27
+
+
+class Local(NamedTuple):
+    """Rates of means.
+
+    Attributes:
+        f, n: ``(n_owned, N)``, ``(n_owned, K)``.
+        given_f, given_n: particles that every exchange brings into this rank's cells a unit of time, by
+            energy, ``(exchanges, N)`` and ``(exchanges, K)``.
+    """
+
+    f: Floats
+    n: Floats
+    given_f: Floats
+    given_n: Floats
+
+
+class Turnover(NamedTuple):
+    """Rates at which collisions turn particles, ``(n_owned, N)``, ``(n_owned, K)``, and the fastest one."""
+
+    f: Floats
+    n: Floats
+    fastest: float
+
+
+class LocalProcesses:
+    """Collisions and processes of all media of a rank.
+
+    Attributes:
+        media: in their cells.
+        exchanges: names of the processes that bring particles or energy from outside.
+        measures: spectrum of the cells of every medium; set by `set`.
+        weight_f, weight_n: ``(n_owned, N)`` volume × states, ``(n_owned, K)`` volume × modes.
+        energies: of quasiparticles and phonons.
+    """
+
+    def __init__(self, media: Sequence[Filled], volume: Floats, grid: CollisionGrid) -> None:
+        self.media, self._volume = list(media), volume
+        self.energies = Pair(grid.energies, grid.phonon_energies)
+        self.exchanges: list[str] = []
+        for one in self.media:
+            for name in one.medium.processes:
+                if name not in self.exchanges:
+                    self.exchanges.append(name)
+        self.measures: list[SpectralMeasure] = []
+        self.weight_f = np.zeros((len(volume), grid.n))
+        self.weight_n = np.zeros((len(volume), grid.n_phonon))
+        for one in self.media:
+            self.weight_n[one.owned] = volume[one.owned, None] * one.modes
+
+    def set(self, gap: Floats) -> None:
+        """Spectra at the gaps ``(n_owned,)``."""
+        self.measures = []
+        for one in self.media:
+            if not one.has_quasiparticles:
+                none = np.zeros((1, self.weight_f.shape[1]))
+                self.measures.append(SpectralMeasure(none, none))
+                continue
+            self.measures.append(one.measure(gap[one.owned]))
+            states = one.medium.density * self.measures[-1].states
+            self.weight_f[one.owned] = self._volume[one.owned, None] * states
+
+    def rates(self, f: Floats, n: Floats) -> Local:
+        """Rates of means ``f[n_owned, N]``, ``n[n_owned, K]``."""
+        out = self._nothing(f, n)
+        for one, measure in zip(self.media, self.measures, strict=True):
+            at = one.owned
+            if not len(at):
+                continue
+            here_f, here_n = f[at], n[at]
+            if one.medium.collisions is not None:
+                moved = one.medium.collisions.rates(measure, here_f, here_n)
+                out.f[at] += moved.f
+                out.n[at] += moved.n
+            for name, process in one.medium.processes.items():
+                moved = process.rates(measure, here_f, here_n)
+                out.f[at] += moved.f
+                out.n[at] += moved.n
+                row = self.exchanges.index(name)
+                out.given_f[row] += np.einsum("ce,ce->e", self.weight_f[at], moved.f)
+                out.given_n[row] += np.einsum("ce,ce->e", self.weight_n[at], moved.n)
+        return out
+
+    def turnover(self, f: Floats, n: Floats) -> Turnover:
+        """How fast collisions turn particles: ``A + B`` of quasiparticles and ``D − C`` of phonons."""
+        turn_f, turn_n = np.zeros_like(f), np.zeros_like(n)
+        fastest = 0.0
+        for one, measure in zip(self.media, self.measures, strict=True):
+            at = one.owned
+            if not len(at):
+                continue
+            for process in _every(one):
+                parts = process.gain_loss(measure, f[at], n[at])
+                turn_f[at] += parts.in_f + parts.out_f
+                turn_n[at] += parts.out_n - parts.in_n
+                fastest = max(fastest, _fastest(parts))
+        return Turnover(turn_f, np.maximum(turn_n, 0.0), fastest)
+
+    def implicit(self, length: float, f: Floats, n: Floats) -> Callable[[Floats, Floats], Local]:
+        """Solver of ``(1 − length × J) x = r`` with the Jacobian J at ``(f, n)``.
+
+        What its solutions say to be ``given`` is ``length`` times the exchanges' own part of ``J x``. J takes
+        processes for diagonal.
+        """
+        parts: list[_Part] = []
+        room = MEMORY
+        per_cell = 8 * f.shape[1] * (f.shape[1] + 2 * n.shape[1])
+        for one, measure in zip(self.media, self.measures, strict=True):
+            if not len(one.owned):
+                continue
+            here_f, here_n = f[one.owned], n[one.owned]
+            own = {
+                self.exchanges.index(name): process.diagonal(measure, here_f, here_n)
+                for name, process in one.medium.processes.items()
+            }
+            count = max(1, CHUNK // per_cell)
+            for start in range(0, len(one.owned), count):
+                rows = slice(start, start + count)
+                at = one.owned[rows]
+                room -= per_cell * len(at)
+                parts.append(
+                    _Part(
+                        one.medium.collisions,
+                        _rows(measure, rows),
+                        at,
+                        length,
+                        Pair(here_f[rows], here_n[rows]),
+                        {name: Pair(d.f[rows], d.n[rows]) for name, d in own.items()},
+                        Pair(self.weight_f[at], self.weight_n[at]),
+                        self.energies,
+                        kept=room > 0,
+                    )
+                )
+
+        def solved(r_f: Floats, r_n: Floats) -> Local:
+            out = self._nothing(r_f, r_n)
+            for part in parts:
+                part.solve(r_f, r_n, out)
+            return out
+
+        return solved
+
+    def _nothing(self, f: Floats, n: Floats) -> Local:
+        names = len(self.exchanges)
+        return Local(
+            np.zeros_like(f), np.zeros_like(n), np.zeros((names, f.shape[1])), np.zeros((names, n.shape[1]))
+        )
+
+
+class _Part:
+    """``(1 − length × J)⁻¹`` of some cells of one medium."""
+
+    def __init__(
+        self,
+        collisions: ElectronPhonon | None,
+        measure: SpectralMeasure,
+        at: NDArray[np.int64],
+        length: float,
+        state: Pair,
+        own: dict[int, Pair],
+        weight: Pair,
+        energies: Pair,
+        kept: bool,
+    ) -> None:
+        self._collisions, self._measure, self._at, self._length = collisions, measure, at, length
+        self._state, self._own, self._weight, self._energies, self._kept = state, own, weight, energies, kept
+        self._lu: EliminatedLU | None = None
+        # what rounding takes from the energy of a cell is made up for in proportion to what is there
+        held = np.sum(weight.f * energies.f * np.abs(state.f), axis=1)
+        held += np.sum(weight.n * energies.n * np.abs(state.n), axis=1)
+        self._per_energy = np.divide(1.0, held, out=np.zeros_like(held), where=held > 0.0)
+
+    def solve(self, r_f: Floats, r_n: Floats, out: Local) -> None:
+        """Adds the solution to its cells, and what exchanges give."""
+        at, length, weight, energies = self._at, self._length, self._weight, self._energies
+        right_f, right_n = r_f[at], r_n[at]
+        bins = right_f.shape[1]
+        if self._collisions is None:
+            x_f = right_f / (1.0 - length * self._sum(0, right_f))
+            x_n = right_n / (1.0 - length * self._sum(1, right_n))
+        else:
+            lu = self._lu or self._factored(self._collisions)
+            if self._kept:
+                self._lu = lu
+            x = lu.solve(np.concatenate([right_f, right_n], axis=1) / length)
+            x_f, x_n = x[:, :bins], x[:, bins:]
+        missing = np.sum(weight.f * energies.f * (right_f - x_f), axis=1)
+        missing += np.sum(weight.n * energies.n * (right_n - x_n), axis=1)
+        for own in self._own.values():
+            missing += length * np.sum(weight.f * energies.f * own.f * x_f, axis=1)
+            missing += length * np.sum(weight.n * energies.n * own.n * x_n, axis=1)
+        share = (missing * self._per_energy)[:, None]
+        if self._collisions is not None:
+            x_f, x_n = x_f + share * self._state.f, x_n + share * self._state.n
+        for row, own in self._own.items():
+            out.given_f[row] += length * np.sum(weight.f * own.f * x_f, axis=0)
+            out.given_n[row] += length * np.sum(weight.n * own.n * x_n, axis=0)
+        out.f[at], out.n[at] = x_f, x_n
+
+    def _sum(self, species: int, like: Floats) -> Floats:
+        total = np.zeros_like(like)
+        for own in self._own.values():
+            total += own[species]
+        return total
+
+    def _factored(self, collisions: ElectronPhonon) -> EliminatedLU:
+        blocks = Arrow(*collisions.jacobian(self._measure, *self._state))
+        diagonal = np.einsum("cii->ci", blocks.xx)
+        diagonal += self._sum(0, self._state.f)
+        blocks.zz[...] += self._sum(1, self._state.n)
+        return EliminatedLU(blocks, 1.0 / self._length)
+
+
+def _every(one: Filled) -> list[Process]:
+    """Collisions, where there are any, and processes."""
+    first: list[Process] = [] if one.medium.collisions is None else [one.medium.collisions]
+    return first + list(one.medium.processes.values())
+
+
+def _fastest(parts: GainLoss) -> float:
+    of_f = float((parts.in_f + parts.out_f).max(initial=0.0))
+    return max(of_f, float(parts.out_n.max(initial=0.0)))
+
+
+def _rows(measure: SpectralMeasure, rows: slice) -> SpectralMeasure:
+    if len(measure.states) == 1:
+        return measure
+    return SpectralMeasure(measure.states[rows], measure.anomalous[rows])

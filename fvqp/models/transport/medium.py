@@ -1,0 +1,170 @@
+"""What fills the cells of a body: collisions, gap, and what moves how fast."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from mpi4py import MPI
+from numpy.typing import ArrayLike, NDArray
+
+from fvqp.collisions import (
+    CollisionGrid,
+    ElectronPhonon,
+    Process,
+    SpectralMeasure,
+    bcs_measure,
+    relative_velocity,
+)
+from fvqp.collisions.measure import Rule
+from fvqp.collisions.moving_gap import GapFollower, condensate_energy
+from fvqp.errors import CaseError
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Medium:
+    """A superconductor, a normal metal or an insulator. Energies in Δ0, times in τ0 of a reference.
+
+    Attributes:
+        collisions: of quasiparticles with phonons; None where there are no quasiparticles, and phonons do not
+            collide. A material with a τ0 and Δ0 of its own has another `Coupling` on the same grid.
+        gap: Δ of a BCS spectrum that stays, one number or one for each of the medium's cells, ghosts
+            included; or what makes the gap follow the occupations of every cell.
+        density: N0 over that of the reference.
+        modes: phonon modes of every point, ``(K,)``, in 4 N0 Δ0 of the reference; default: those of the
+            collisions. Needed without collisions.
+        fermi_velocity, free_path: v_F in metres/τ0, and the free path ℓ of elastic scattering in metres,
+            infinite without. A quasiparticle has the speed ``v_F|ξ|/E``, and diffuses with ``v_Fℓ/3`` above
+            the gap.
+        sound_velocity, phonon_free_path: of phonons, likewise; one number or one for each phonon point.
+        processes: sources, drives and escape by name; their rows are the medium's owned cells.
+        rule: how states are counted, see `bcs_measure`.
+    """
+
+    collisions: ElectronPhonon | None
+    gap: ArrayLike | GapFollower = 1.0
+    density: float = 1.0
+    modes: ArrayLike | None = None
+    fermi_velocity: float = 0.0
+    free_path: float = np.inf
+    sound_velocity: ArrayLike = 0.0
+    phonon_free_path: ArrayLike = np.inf
+    processes: Mapping[str, Process] = field(default_factory=dict)
+    rule: Rule = "linear"
+
+    def __post_init__(self) -> None:
+        for name in ("density", "free_path", "phonon_free_path"):
+            if not np.all(np.asarray(getattr(self, name), dtype=np.float64) > 0.0):
+                raise CaseError(f"medium: {name} must be positive")
+        for name in ("fermi_velocity", "sound_velocity"):
+            value = np.asarray(getattr(self, name), dtype=np.float64)
+            if not np.all(np.isfinite(value) & (value >= 0.0)):
+                raise CaseError(f"medium: {name} must be finite and not negative")
+        if self.collisions is None:
+            if self.modes is None:
+                raise CaseError("medium: without collisions it needs its phonon modes")
+            if isinstance(self.gap, GapFollower):
+                raise CaseError("medium: without quasiparticles no gap can follow")
+        elif isinstance(self.gap, GapFollower) and self.gap.grid is not self.collisions.grid:
+            raise CaseError("medium: the gap follows on another grid than that of collisions")
+
+
+class Filled:
+    """A medium in its cells, and what its spectrum is at any gap.
+
+    Attributes:
+        medium: as given.
+        cells: local numbers, ghosts included; the owned ones first.
+        owned: those that this rank owns.
+        follower: of a gap that follows, or None.
+    """
+
+    def __init__(self, medium: Medium, grid: CollisionGrid, cells: Ints, n_owned: int) -> None:
+        self.medium, self.grid = medium, grid
+        self.cells = np.sort(np.asarray(cells, dtype=np.int64))
+        self.owned = self.cells[self.cells < n_owned]
+        self.follower = medium.gap if isinstance(medium.gap, GapFollower) else None
+        if medium.collisions is not None and medium.collisions.grid is not grid:
+            raise CaseError("media: collide on different energy grids; give all the same")
+        modes = medium.modes
+        if modes is None:
+            assert medium.collisions is not None
+            modes = medium.density * medium.collisions.capacity
+        self.modes = np.asarray(modes, dtype=np.float64)
+        if self.modes.shape != (grid.n_phonon,) or not np.all(self.modes > 0.0):
+            raise CaseError(
+                f"medium: modes must be one positive number for each of {grid.n_phonon} phonon points"
+            )
+
+    @property
+    def has_quasiparticles(self) -> bool:
+        return self.medium.collisions is not None
+
+    def initial_gap(self) -> Floats:
+        """A gap that stays, ``(cells,)``; 1 where it follows, NaN without quasiparticles."""
+        if not self.has_quasiparticles:
+            return np.full(len(self.cells), np.nan)
+        given = 1.0 if isinstance(self.medium.gap, GapFollower) else self.medium.gap
+        gap = np.asarray(given, dtype=np.float64)
+        if gap.shape not in ((), self.cells.shape):
+            raise CaseError(
+                f"medium: needs one gap or one for each of its {len(self.cells)} cells, found shape "
+                f"{gap.shape}"
+            )
+        return np.broadcast_to(gap, self.cells.shape).copy()
+
+    def measure(self, gap: Floats) -> SpectralMeasure:
+        """Spectrum of cells with these gaps; one row for all where they are equal."""
+        if self.follower is not None:
+            return self.follower.measure(gap)
+        return bcs_measure(self.grid, _one_if_equal(gap), self.medium.rule)
+
+    def motion(self, measure: SpectralMeasure, gap: Floats) -> tuple[Floats, Floats]:
+        """Speed of quasiparticles and their number of states at these gaps, ``(cells or 1, N)``."""
+        relative = relative_velocity(
+            self.grid, gap if len(measure.states) > 1 else _one_if_equal(gap), self.medium.rule
+        )
+        return self.medium.fermi_velocity * relative, self.medium.density * measure.states
+
+    def condensate(self, gap: Floats) -> Floats:
+        """Energy of the condensate of every cell, in 4 N0 Δ0² of the reference; 0 with a gap that stays."""
+        if self.follower is None:
+            return np.zeros(len(gap))
+        return self.medium.density * condensate_energy(gap, cutoff=self.follower.cutoff)
+
+
+def filled(
+    media: Medium | Sequence[tuple[ArrayLike, Medium]],
+    grid: CollisionGrid,
+    n_owned: int,
+    n_cells: int,
+    comm: MPI.Comm,
+) -> list[Filled]:
+    """Media in their cells.
+
+    Args:
+        media: one for all cells, or pairs of cells (local numbers, ghosts included) and what fills them.
+        grid: energies of all.
+        n_owned, n_cells: of this rank.
+        comm: collective.
+
+    Raises:
+        CaseError: cells without a medium, or with two.
+    """
+    pairs = [(np.arange(n_cells), media)] if isinstance(media, Medium) else list(media)
+    count = np.zeros(n_cells, dtype=np.int64)
+    for cells, _ in pairs:
+        np.add.at(count, np.asarray(cells, dtype=np.int64), 1)
+    for wrong, what in ((count == 0, "have no medium"), (count > 1, "have two media")):
+        found = int(comm.allreduce(int(wrong[:n_owned].sum())))
+        if found:
+            raise CaseError(f"media: {found} cells {what}; each needs one")
+    return [Filled(medium, grid, np.asarray(cells), n_owned) for cells, medium in pairs]
+
+
+def _one_if_equal(gap: Floats) -> Floats:
+    return gap[:1] if len(gap) and np.all(gap == gap[0]) else gap

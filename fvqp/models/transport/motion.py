@@ -1,0 +1,293 @@
+"""How quasiparticles or phonons move between cells: not at all, diffusively, or along directions.
+
+Occupations are ``y[cell, direction, energy]`` of the owned cells; what does not keep directions has one. The
+rates of motion contain scattering that turns particles and leaves them their energy, ``σ (ȳ − y)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from mpi4py import MPI
+from numpy.typing import NDArray
+
+from fvqp.errors import CaseError
+from fvqp.models.streaming import StreamingSolver
+from fvqp.solvers.linear import LinearSolver
+from fvqp.solvers.numbering import Numbering
+from fvqp.transport.diffusive_limit import DiffusiveLimit
+from fvqp.transport.directions import FULL, Directions
+from fvqp.transport.streaming import Scheme, Streaming
+from fvqp.transport.walls import Interface, Wall
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int32]
+
+#: Residual to which implicit motion is solved; what it leaves does not touch conservation.
+TOLERANCE = 1e-6
+#: Steps in units of the fastest rate up to which nothing is gained by solving.
+EXPLICIT = 0.5
+
+CLOSED = Wall(transmission=0.0)
+"""A rough wall through which nothing passes."""
+
+
+@dataclass(frozen=True)
+class Still:
+    """Nothing moves between cells."""
+
+
+@dataclass(frozen=True)
+class Diffusive:
+    """Diffusion with ``vℓ/3``: the limit of many elastic collisions in every cell.
+
+    Attributes:
+        walls: by name of outer boundaries (``outer`` and ``inner`` of shells).
+        elsewhere: at boundaries without a name there; nothing passes by default.
+        interfaces: between regions of a mesh.
+        inelastic: whether collisions with phonons shorten the free path too.
+    """
+
+    walls: Mapping[str, Wall] = field(default_factory=dict)
+    elsewhere: Wall = CLOSED
+    interfaces: Sequence[Interface] = ()
+    inelastic: bool = False
+
+
+@dataclass(frozen=True)
+class Ordinates:
+    """Streaming along directions, with scattering.
+
+    Attributes:
+        directions: their set.
+        walls, elsewhere, interfaces: see `Diffusive`.
+        scheme: of streaming, see `fvqp.transport.streaming.Streaming`.
+    """
+
+    directions: Directions
+    walls: Mapping[str, Wall] = field(default_factory=dict)
+    elsewhere: Wall = CLOSED
+    interfaces: Sequence[Interface] = ()
+    scheme: Scheme = "limited"
+
+
+Motion = Still | Diffusive | Ordinates
+
+
+class Moved:
+    """Change by motion: ``(n_owned, M, E)``, and ``(walls, E)`` what leaves through walls in number of states
+    a unit of time (this rank's part)."""
+
+    __slots__ = ("lost", "y")
+
+    def __init__(self, y: Floats, lost: Floats) -> None:
+        self.y, self.lost = y, lost
+
+
+class Resting:
+    """Species that do not move: one direction, no walls."""
+
+    weights = np.ones(1)
+    walls: tuple[str, ...] = ()
+
+    def set(self, speed: Floats, states: Floats, elastic: Floats) -> None:
+        """Speeds and states have changed."""
+
+    def rates(self, y: Floats, inelastic: Floats) -> Moved:
+        return Moved(np.zeros_like(y), np.zeros((0, y.shape[2])))
+
+    def fastest(self, inelastic: Floats) -> float:
+        """Fastest rate of motion; without it every step may be explicit."""
+        return 0.0
+
+    def implicit(self, length: float, inelastic: Floats, y: Floats) -> Callable[[Floats], Moved]:
+        """Solver of ``(1 − length × motion) x = r``."""
+        return lambda r: Moved(r, np.zeros((0, r.shape[2])))
+
+
+class _InSpace:
+    """What diffusion and ordinates have in common: a `Streaming` that follows the spectrum."""
+
+    def __init__(self, make: Callable[[Floats, Floats], Streaming]) -> None:
+        self._make = make
+        self.streaming: Streaming | None = None
+        self._known: tuple[Floats, Floats] | None = None
+
+    def set(self, speed: Floats, states: Floats, elastic: Floats) -> None:
+        """Speeds ``(n_cells, E)``, states and rates of elastic scattering have changed."""
+        self.elastic = elastic
+        if self.streaming is None:
+            self.streaming = self._make(speed, states)
+        else:
+            self.streaming = self.streaming.at(speed, states)
+        self.walls = self.streaming.walls
+        self.content = np.ascontiguousarray(self.streaming.capacity)
+        self._changed()
+
+    def _changed(self) -> None:
+        raise NotImplementedError
+
+    def extended(self, y: Floats) -> Floats:
+        """With up-to-date ghosts."""
+        layout = self._layout
+        out = np.empty((layout.n_cells, *y.shape[1:]))
+        out[: layout.n_owned] = y
+        layout.exchange(out)
+        return out
+
+    @property
+    def _layout(self):  # type: ignore[no-untyped-def]
+        assert self.streaming is not None
+        return self.streaming.layout
+
+    def balanced(
+        self, x: Floats, r: Floats, lost: Floats, length: float, y: Floats, weights: Floats
+    ) -> Floats:
+        """x with exactly the content that r and the walls leave it, whatever was left of the residual.
+
+        What is missing at an energy is made up for in proportion to y: conservation does not depend on the
+        tolerance of the solver.
+        """
+        of = self.content
+
+        def content(a: Floats) -> Floats:
+            return np.asarray(np.einsum("ce,cme,m->e", of, a, weights))
+
+        size = np.abs(y)
+        parts = np.stack(
+            [content(r) - length * lost.sum(axis=0) - content(x), content(size), content(np.abs(x))]
+        )
+        self._layout.comm.Allreduce(MPI.IN_PLACE, parts)
+        missing, first, second = parts
+        by_y = first > 0.0
+        share = np.divide(
+            missing, np.where(by_y, first, second), out=np.zeros_like(missing), where=by_y | (second > 0.0)
+        )
+        return np.asarray(x + share * np.where(by_y, size, np.abs(x)))
+
+
+class Flying(_InSpace):
+    """Ordinates on a body."""
+
+    def __init__(self, make: Callable[[Floats, Floats], Streaming], directions: Directions) -> None:
+        super().__init__(make)
+        self.directions = directions
+        self.weights = directions.weights / FULL
+        self._upwind: Streaming | None = None
+
+    def _changed(self) -> None:
+        self._upwind = None
+        assert self.streaming is not None
+        self._crossing = float(
+            self._layout.comm.allreduce(float(np.max(self.streaming.crossing_rate(), initial=0.0)), MPI.MAX)
+        )
+
+    def _scattering(self, inelastic: Floats) -> Floats:
+        out = self.elastic.copy()
+        out[: self._layout.n_owned] += inelastic
+        self._layout.exchange(out)
+        return out
+
+    def rates(self, y: Floats, inelastic: Floats) -> Moved:
+        """Streaming and scattering; ``inelastic`` is the ``(n_owned, E)`` rate that collisions add."""
+        assert self.streaming is not None
+        scattering = self._scattering(inelastic)
+        scatters = self._layout.comm.allreduce(bool(np.any(scattering > 0.0)), MPI.LOR)
+        rate, lost = self.streaming.rates(self.extended(y), scattering if scatters else None)
+        if scatters:
+            rate += scattering[: len(y), None, :] * (self.directions.mean(y)[:, None, :] - y)
+        return Moved(rate, lost)
+
+    def fastest(self, inelastic: Floats) -> float:
+        return self._crossing
+
+    def implicit(self, length: float, inelastic: Floats, y: Floats) -> Callable[[Floats], Moved]:
+        assert self.streaming is not None
+        scattering = self._scattering(inelastic)
+        n = len(y)
+        nothing = np.zeros((len(self.walls), y.shape[2]))
+        if length * self._crossing <= EXPLICIT:
+            kept = 1.0 / (1.0 + length * scattering[:n, None, :])
+
+            def turned(r: Floats) -> Moved:
+                mean = self.directions.mean(r)[:, None, :]
+                return Moved(mean + kept * (r - mean), nothing)
+
+            return turned
+        if self._upwind is None:
+            self._upwind = self.streaming.homogeneous("upwind")
+            self._solver = StreamingSolver(self._upwind, TOLERANCE)
+        upwind, solver = self._upwind, self._solver
+
+        def solved(r: Floats) -> Moved:
+            x = solver.solve(r / length, np.array([[1.0 / length]]), scattering)
+            _, lost = upwind.rates(x, scattering)
+            x = self.balanced(x[:n], r, lost, length, y, self.weights)
+            return Moved(x, lost)
+
+        return solved
+
+
+class Diffusing(_InSpace):
+    """Diffusion on a body."""
+
+    weights = np.ones(1)
+
+    def __init__(self, make: Callable[[Floats, Floats], Streaming], inelastic: bool) -> None:
+        super().__init__(make)
+        self._inelastic = inelastic
+        self._solver: LinearSolver | None = None
+        self._limit: DiffusiveLimit | None = None
+
+    def _changed(self) -> None:
+        assert self.streaming is not None
+        rate = np.where(self.streaming.speed > 0.0, self.elastic, 1.0)
+        free = self._layout.comm.allreduce(bool(np.any((rate <= 0.0) & (self.streaming.g > 0.0))), MPI.LOR)
+        if free:
+            raise CaseError("diffusion: needs a finite free path wherever particles move")
+        self._limit = DiffusiveLimit(self.streaming, rate)
+        self._fastest = float(self._layout.comm.allreduce(self._limit.largest_rate(), MPI.MAX))
+
+    def _with(self, inelastic: Floats) -> DiffusiveLimit:
+        assert self._limit is not None and self.streaming is not None
+        if self._inelastic:
+            rate = np.where(self.streaming.speed > 0.0, self.elastic, 1.0)
+            rate[: self._layout.n_owned] += inelastic
+            self._layout.exchange(rate)
+            self._limit.set_rate(rate)
+        return self._limit
+
+    def rates(self, y: Floats, inelastic: Floats) -> Moved:
+        rate, lost = self._with(inelastic).rates(self.extended(y)[:, 0])
+        return Moved(rate[:, None, :], lost)
+
+    def fastest(self, inelastic: Floats) -> float:
+        return self._fastest
+
+    def implicit(self, length: float, inelastic: Floats, y: Floats) -> Callable[[Floats], Moved]:
+        nothing = np.zeros((len(self.walls), y.shape[2]))
+        if length * self._fastest <= EXPLICIT:
+            return lambda r: Moved(r, nothing)
+        assert self.streaming is not None
+        limit, layout = self._with(inelastic), self._layout
+        if self._solver is None:
+            numbering = Numbering(layout.comm, layout.n_owned, layout.global_id)
+            self._solver = LinearSolver(
+                limit.indptr,
+                limit.indices,
+                numbering,
+                symmetric=True,
+                tolerance=1e-10,
+                prefix="fvqp_diffusion_",
+            )
+        solver = self._solver
+        solver.set_matrix(limit.matrix(np.array([[1.0 / length]])), reuse=True)
+
+        def solved(r: Floats) -> Moved:
+            x = solver.solve(self.content * r[:, 0] / length)
+            lost = limit.through_walls(x)
+            return Moved(self.balanced(x[:, None, :], r, lost, length, y, self.weights), lost)
+
+        return solved

@@ -1,0 +1,258 @@
+"""The transport problem: a body filled with media, in which quasiparticles and phonons move and collide."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+from mpi4py import MPI
+from numpy.typing import ArrayLike, NDArray
+
+from fvqp.collisions import CollisionGrid, thermal
+from fvqp.errors import CaseError
+from fvqp.mesh import Mesh
+from fvqp.models.transport.body import Body
+from fvqp.models.transport.local import LocalProcesses
+from fvqp.models.transport.medium import Medium, filled
+from fvqp.models.transport.motion import Motion, Resting, Still
+from fvqp.models.transport.state import Counters, Ledger, Moment, State
+from fvqp.models.transport.stepping import Stepper
+from fvqp.transport.radial import Shells
+
+Floats = NDArray[np.float64]
+
+
+class TransportProblem:
+    """Quasiparticles and phonons in every cell of a body.
+
+    Attributes:
+        body: cells.
+        grid: energies of all cells.
+        media: what fills them, with the cells of each.
+        moving_f, moving_n: what moves quasiparticles and phonons.
+        local: collisions and processes.
+    """
+
+    def __init__(
+        self,
+        space: Mesh | Shells,
+        grid: CollisionGrid,
+        media: Medium | Sequence[tuple[ArrayLike, Medium]],
+        *,
+        quasiparticles: Motion | None = None,
+        phonons: Motion | None = None,
+    ) -> None:
+        """
+        Args:
+            space: shells, on one rank; or a mesh, distributed.
+            grid: energies.
+            media: one for all cells, or pairs of local cell numbers (ghosts included, as in
+                ``Mesh.regions``) and what fills them.
+            quasiparticles, phonons: how they move; not at all by default.
+
+        Raises:
+            CaseError: cells without a medium or with two; media on other grids; walls or directions that do
+                not go with the body.
+        """
+        self.body, self.grid = Body(space), grid
+        body = self.body
+        self.media = filled(media, grid, body.n_owned, body.n_cells, body.comm)
+        number = np.zeros(body.n_cells, dtype=np.int64)
+        for k, one in enumerate(self.media):
+            number[one.cells] = k
+        self.moving_f = body.moving(quasiparticles or Still(), number)
+        self.moving_n = body.moving(phonons or Still(), number)
+        self.local = LocalProcesses(self.media, body.volume, grid)
+        self._gap = np.empty(body.n_owned)
+        for one in self.media:
+            self._gap[one.owned] = one.initial_gap()[: len(one.owned)]
+        self._phonons_move()
+        self.set_gap(self._gap)
+
+    @property
+    def gap_follows(self) -> bool:
+        """Whether the gap of any cell follows."""
+        return any(one.follower is not None for one in self.media)
+
+    # -- states
+
+    def state(self, f: ArrayLike, n: ArrayLike, gap: ArrayLike | None = None) -> State:
+        """A state from occupations that broadcast to ``(n_owned, M, N)`` and ``(n_owned, M, K)``.
+
+        Args:
+            f, n: occupations; ``(n_owned, 1, N)`` is isotropic.
+            gap: first guess where the gap follows; what is stored is the solution of the gap equation that it
+                leads to, by default the largest one.
+
+        Raises:
+            CaseError: shapes that do not fit, f outside [0, 1], n < 0, or not finite.
+        """
+        rows = []
+        for name, values, moving, size in (
+            ("f", f, self.moving_f, self.grid.n),
+            ("n", n, self.moving_n, self.grid.n_phonon),
+        ):
+            shape = (self.body.n_owned, len(moving.weights), size)
+            given = np.asarray(values, dtype=np.float64)
+            try:
+                row = np.broadcast_to(given, shape).copy()
+            except ValueError:
+                raise CaseError(f"initial {name}: need shape {shape}, found {given.shape}") from None
+            low, high = (float(row.min()), float(row.max())) if row.size else (0.0, 0.0)
+            if not (np.isfinite(low) and np.isfinite(high)) or low < 0.0 or (name == "f" and high > 1.0):
+                bounds = "within [0, 1]" if name == "f" else "not negative"
+                raise CaseError(f"initial {name}: must be finite and {bounds}, found {low:g} to {high:g}")
+            rows.append(row)
+        gaps = self._gap.copy()
+        mean = self.mean_f(rows[0])
+        for one in self.media:
+            if one.follower is not None:
+                guess = 1.0 if gap is None else np.broadcast_to(np.asarray(gap, float), gaps.shape)[one.owned]
+                gaps[one.owned] = one.follower.gap(mean[one.owned], guess)
+        return State(rows[0], rows[1], gaps)
+
+    def thermal(self, temperature: float) -> State:
+        """Equilibrium at one temperature, in Δ0."""
+        return self.state(*thermal(self.grid, temperature))
+
+    def mean_f(self, f: Floats) -> Floats:
+        """Mean over directions, ``(n_owned, N)``."""
+        return np.asarray(np.einsum("cme,m->ce", f, self.moving_f.weights))
+
+    def mean_n(self, n: Floats) -> Floats:
+        """Mean over directions, ``(n_owned, K)``."""
+        return np.asarray(np.einsum("cme,m->ce", n, self.moving_n.weights))
+
+    # -- spectra
+
+    def set_gap(self, gap: Floats) -> None:
+        """Spectra, and speeds of quasiparticles, at the gaps ``(n_owned,)``."""
+        self.local.set(gap)
+        if isinstance(self.moving_f, Resting):
+            return
+        body, grid = self.body, self.grid
+        every = np.empty(body.n_cells)
+        every[: body.n_owned] = gap
+        body.exchange(every)
+        speed, states, elastic = (np.zeros((body.n_cells, grid.n)) for _ in range(3))
+        for one in self.media:
+            if one.has_quasiparticles:
+                here = every[one.cells]
+                speed[one.cells], states[one.cells] = one.motion(one.measure(here), here)
+                elastic[one.cells] = speed[one.cells] / one.medium.free_path
+        self.moving_f.set(speed, states, elastic)
+
+    def _phonons_move(self) -> None:
+        shape = (self.body.n_cells, self.grid.n_phonon)
+        speed, states, elastic = (np.zeros(shape) for _ in range(3))
+        for one in self.media:
+            speed[one.cells] = one.medium.sound_velocity
+            states[one.cells] = one.modes
+            elastic[one.cells] = speed[one.cells] / np.asarray(one.medium.phonon_free_path)
+        self.moving_n.set(speed, states, elastic)
+
+    # -- observables
+
+    def densities(self, state: State) -> Floats:
+        """Quasiparticles by volume, ``(n_owned,)``, in 4 N0 Δ0 of the reference."""
+        self.local.set(state.gap)
+        return np.asarray(np.sum(self.local.weight_f * self.mean_f(state.f), axis=1) / self.body.volume)
+
+    def phonon_energies(self, state: State) -> Floats:
+        """Energy of phonons by volume, ``(n_owned,)``."""
+        weight = self.local.weight_n * self.grid.phonon_energies
+        return np.asarray(np.sum(weight * self.mean_n(state.n), axis=1) / self.body.volume)
+
+    def quasiparticle_energies(self, state: State) -> Floats:
+        """Energy of quasiparticles by volume, ``(n_owned,)``."""
+        self.local.set(state.gap)
+        weight = self.local.weight_f * self.grid.energies
+        return np.asarray(np.sum(weight * self.mean_f(state.f), axis=1) / self.body.volume)
+
+    def condensate_energies(self, state: State) -> Floats:
+        """Energy of the condensate by volume where the gap follows, else 0, ``(n_owned,)``."""
+        out = np.zeros(self.body.n_owned)
+        for one in self.media:
+            out[one.owned] = one.condensate(state.gap[one.owned])
+        return out
+
+    def no_counters(self) -> Counters:
+        """Nothing came or went."""
+        given, grid = len(self.local.exchanges), self.grid
+        return Counters(
+            np.zeros((given, grid.n)),
+            np.zeros((given, grid.n_phonon)),
+            np.zeros((len(self.moving_f.walls), grid.n)),
+            np.zeros((len(self.moving_n.walls), grid.n_phonon)),
+        )
+
+    def ledger(self, state: State, counters: Counters | None = None) -> Ledger:
+        """Energies and number of a state, and what came and went. Collective."""
+        counters = self.no_counters() if counters is None else counters
+        volume, grid = self.body.volume, self.grid
+        sums = np.array(
+            [
+                float(volume @ values)
+                for values in (
+                    self.quasiparticle_energies(state),
+                    self.phonon_energies(state),
+                    self.condensate_energies(state),
+                    self.densities(state),
+                )
+            ]
+        )
+        self.body.comm.Allreduce(MPI.IN_PLACE, sums)
+        given = counters.given_f @ grid.energies + counters.given_n @ grid.phonon_energies
+        lost: dict[str, float] = dict.fromkeys((*self.moving_f.walls, *self.moving_n.walls), 0.0)
+        for walls, spectra, energies in (
+            (self.moving_f.walls, counters.lost_f, grid.energies),
+            (self.moving_n.walls, counters.lost_n, grid.phonon_energies),
+        ):
+            for name, spectrum in zip(walls, spectra, strict=True):
+                lost[name] += float(spectrum @ energies)
+        quasiparticles, phonons, condensate, number = sums.tolist()
+        named = dict(zip(self.local.exchanges, given.tolist(), strict=True))
+        return Ledger(quasiparticles, phonons, condensate, number, named, lost)
+
+    # -- time
+
+    def evolve(
+        self,
+        state: State,
+        times: Sequence[float] | Floats,
+        *,
+        start: float = 0.0,
+        tolerance: float = 1e-2,
+        first_step: float | None = None,
+        counters: Counters | None = None,
+        callback: Callable[[float, State], None] | None = None,
+    ) -> Iterator[Moment]:
+        """States at given times. Collective.
+
+        Args:
+            state: at the start.
+            times: increasing, after the start, in τ0.
+            start: time of the state.
+            tolerance: error of a step in any cell: in the number of quasiparticles by energy and the energy
+                of phonons by energy, relative to what the cell holds, or to a thousandth of what the fullest
+                one does.
+            first_step: by default so short that nothing changes by more than the tolerance.
+            counters: what came and went before the start.
+            callback: called after every step.
+
+        Raises:
+            CaseError: times that do not increase.
+            ConvergenceError: steps collapse; says why.
+        """
+        at = np.atleast_1d(np.asarray(times, dtype=np.float64))
+        if at.size == 0 or not np.all(np.isfinite(at)) or at[0] <= start or np.any(np.diff(at) <= 0.0):
+            raise CaseError(f"times: must be finite, increase, and come after the start at {start:g} τ0")
+        total = self.no_counters() if counters is None else counters
+        stepper = Stepper(self, tolerance, first_step)
+        for end in at:
+            state, passed = stepper.advance(state, start, float(end), callback)
+            total = total.plus(1.0, passed)
+            start = float(end)
+            yield Moment(
+                start, state, total, self.ledger(state, total), stepper.steps, stepper.refused, stepper.length
+            )

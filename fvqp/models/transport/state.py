@@ -1,0 +1,95 @@
+"""States of the transport model, and where their energy and particles are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class State:
+    """Occupations and gap of the cells that this rank owns.
+
+    Attributes:
+        f: ``(n_owned, M, N)`` of quasiparticles; M = 1 where they have no directions.
+        n: ``(n_owned, M, K)`` of phonons, likewise.
+        gap: ``(n_owned,)``; 0 in normal cells, NaN without quasiparticles.
+    """
+
+    f: Floats
+    n: Floats
+    gap: Floats
+
+
+class Counters(NamedTuple):
+    """Particles that came and went since the start, by energy, in 4 N0 Δ0 of the reference times volume.
+
+    Attributes:
+        given_f, given_n: brought by every exchange, ``(exchanges, N)`` and ``(exchanges, K)``; negative where
+            they left.
+        lost_f, lost_n: through walls, ``(walls, N)`` and ``(walls, K)``, less what baths sent in.
+    """
+
+    given_f: Floats
+    given_n: Floats
+    lost_f: Floats
+    lost_n: Floats
+
+    def plus(self, factor: float, other: Counters) -> Counters:
+        return Counters(*(a + factor * b for a, b in zip(self, other, strict=True)))
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """Energies in 4 N0 Δ0² of the reference times volume, of all cells and ranks, and what came and went.
+
+    Attributes:
+        quasiparticles, phonons, condensate: energies; the last of cells whose gap follows.
+        number: of quasiparticles, in 4 N0 Δ0 times volume.
+        given: energy that every exchange brought since the start; negative where it left.
+        lost: energy that left through every wall since the start, quasiparticles and phonons.
+    """
+
+    quasiparticles: float
+    phonons: float
+    condensate: float
+    number: float
+    given: dict[str, float]
+    lost: dict[str, float]
+
+    @property
+    def stored(self) -> float:
+        """Energy inside."""
+        return self.quasiparticles + self.phonons + self.condensate
+
+    @property
+    def received(self) -> float:
+        """Energy from outside since the start."""
+        return sum(self.given.values()) - sum(self.lost.values())
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A state at a time.
+
+    Attributes:
+        time: of the state, τ0.
+        state: occupations and gap.
+        counters: since the start, of all ranks.
+        ledger: energies.
+        steps, refused: numbers of steps so far.
+        next_step: length that the control would take next.
+    """
+
+    time: float
+    state: State
+    counters: Counters
+    ledger: Ledger
+    steps: int
+    refused: int
+    next_step: float

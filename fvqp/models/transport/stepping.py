@@ -1,0 +1,310 @@
+"""Steps in time: a linearly implicit method of order 2 whose operators are inverted one after another.
+
+ROS2 (J. G. Verwer, E. J. Spee, J. G. Blom, W. Hundsdorfer, SIAM J. Sci. Comput. 20, 1456 (1999)),
+
+    (1 − γΔt A) k1 = F(y),    (1 − γΔt A) k2 = F(y + Δt k1) − 2 k1,    y' = y + (3 k1 + k2) Δt/2,
+
+is of order 2 with any A. Here ``1 − γΔt A`` is the product of the three factors of quasiparticles in motion,
+phonons in motion, and collisions; each is 1 where Δt is short against its rates. F, A and the counters of
+what comes and goes keep the same sums, so that energy is conserved by every step, however inexact A is; what
+is stationary stays so at any Δt (theory: transport, section on time).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from mpi4py import MPI
+from numpy.typing import NDArray
+
+from fvqp.errors import ConvergenceError
+from fvqp.models.transport.local import Turnover
+from fvqp.models.transport.motion import EXPLICIT
+from fvqp.models.transport.state import Counters, State
+
+if TYPE_CHECKING:
+    from fvqp.models.transport.problem import TransportProblem
+
+Floats = NDArray[np.float64]
+log = logging.getLogger(__name__)
+
+#: γ = 1 + 1/√2: damps the fastest modes in both stages, and keeps decaying occupations positive.
+GAMMA = 1.0 + np.sqrt(0.5)
+#: Cells are measured by what they hold, or this part of what the fullest one holds.
+FLOOR = 1e-3
+#: Negative occupations that a step may make, in units of the tolerance: energy relative to all there is.
+CUT = 1e-2
+#: Most that a gap moves in a step, in units of the tolerance and at any tolerance.
+GAP_STEP, LONGEST_GAP_STEP = 1.0, 0.02
+#: Times that a step is shortened because a gap moves too far. One that jumps does so at any length.
+SHORTENED = 4
+#: Change of the length of a step, and part of the time for which steps are not shortened any more.
+LEAST, MOST, SAFETY, SHORTEST = 0.2, 2.5, 0.8, 1e-12
+#: A step that was refused is repeated with this part of its length.
+REPEATED = 0.4
+
+
+class Rates(NamedTuple):
+    """Rates of change of occupations and counters."""
+
+    f: Floats
+    n: Floats
+    counters: Counters
+
+
+class Refused(Exception):
+    """A step that is too long; says why."""
+
+
+class Stepper:
+    """Adaptive steps.
+
+    Attributes:
+        steps, refused: numbers of steps.
+        length: of the next step.
+    """
+
+    def __init__(self, problem: TransportProblem, tolerance: float, first_step: float | None) -> None:
+        self._p, self._tolerance = problem, tolerance
+        self.length = 0.0 if first_step is None else first_step
+        self.steps = self.refused = 0
+        self._velocity = np.zeros(problem.body.n_owned)
+        self._shortened = 0
+
+    def advance(
+        self, state: State, start: float, end: float, callback: Callable[[float, State], None] | None
+    ) -> tuple[State, Counters]:
+        """State at ``end``, and what came and went on the way, on all ranks."""
+        total = self._p.no_counters()
+        now = start
+        if self.length == 0.0:
+            self.length = self._first(state, end - start)
+        while now < end:
+            left = end - now
+            wanted = min(self.length, self._longest())
+            last = wanted >= left * (1.0 - 1e-9)
+            length = left if last else min(wanted, 0.5 * left) if wanted > 0.5 * left else wanted
+            try:
+                after, passed, error = self._step(state, length)
+                if not error <= 1.0:
+                    raise Refused(f"error {error:.2g} of the tolerance")
+            except (Refused, ConvergenceError) as reason:
+                self.refused += 1
+                log.debug("step of %.3g at time %.6g refused: %s", length, now, reason)
+                self.length = REPEATED * length
+                if not self.length > SHORTEST * max(end, end - start):
+                    raise ConvergenceError(f"steps collapse at time {now:.6g} τ0: {reason}") from None
+                continue
+            factor = min(MOST, max(LEAST, SAFETY / np.sqrt(max(error, 1e-6))))
+            suggested = length * factor
+            # a step cut short by an output time says little about the next one
+            self.length = max(suggested, self.length) if length < self.length and factor >= 1.0 else suggested
+            if self._p.gap_follows:
+                self._velocity = np.where(after.gap > 0.0, after.gap - state.gap, 0.0) / length
+            state, total = after, total.plus(1.0, passed)
+            now = end if last else now + length
+            self.steps += 1
+            if callback is not None:
+                callback(now, state)
+        return state, Counters(*(self._summed(part) for part in total))
+
+    # -- one step
+
+    def _step(self, state: State, length: float) -> tuple[State, Counters, float]:
+        p = self._p
+        begin = self._ahead(state, length)
+        turn = p.local.turnover(p.mean_f(begin.f), p.mean_n(begin.n))
+        invert = self._inverse(begin, turn, GAMMA * length)
+        k1 = invert(self._rates(begin.f, begin.n, turn))
+        f, n = begin.f + length * k1.f, begin.n + length * k1.n
+        np.clip(f, 0.0, 1.0, out=f)
+        np.maximum(n, 0.0, out=n)
+        second = self._rates(f, n, None)
+        k2 = invert(
+            Rates(second.f - 2.0 * k1.f, second.n - 2.0 * k1.n, second.counters.plus(-2.0, k1.counters))
+        )
+        f = begin.f + length * (1.5 * k1.f + 0.5 * k2.f)
+        n = begin.n + length * (1.5 * k1.n + 0.5 * k2.n)
+        passed = p.no_counters().plus(1.5 * length, k1.counters).plus(0.5 * length, k2.counters)
+        error = self._error(f, n, 0.5 * length * (k1.f + k2.f), 0.5 * length * (k1.n + k2.n))
+        if error <= 1.0:
+            f, n = self._positive(f, n)
+            return self._followed(f, n, begin.gap, state.gap), passed, error
+        return state, passed, error
+
+    def _rates(self, f: Floats, n: Floats, turn: Turnover | None) -> Rates:
+        """Of occupations; ``turn`` if it is known."""
+        p = self._p
+        mean_f, mean_n = p.mean_f(f), p.mean_n(n)
+        turn = p.local.turnover(mean_f, mean_n) if turn is None else turn
+        local = p.local.rates(mean_f, mean_n)
+        moved_f, moved_n = p.moving_f.rates(f, turn.f), p.moving_n.rates(n, turn.n)
+        moved_f.y += local.f[:, None, :]
+        moved_n.y += local.n[:, None, :]
+        counters = Counters(local.given_f, local.given_n, moved_f.lost, moved_n.lost)
+        return Rates(moved_f.y, moved_n.y, counters)
+
+    def _inverse(self, state: State, turn: Turnover, length: float) -> Callable[[Rates], Rates]:
+        """Solver of ``(1 − length × A) k = r``, counters along with it."""
+        p = self._p
+        solve_f = p.moving_f.implicit(length, turn.f, state.f)
+        solve_n = p.moving_n.implicit(length, turn.n, state.n)
+        fastest = float(p.body.comm.allreduce(turn.fastest, MPI.MAX))
+        collide = None
+        if length * fastest > EXPLICIT:
+            collide = p.local.implicit(length, p.mean_f(state.f), p.mean_n(state.n))
+
+        def solve(r: Rates) -> Rates:
+            moved_f, moved_n = solve_f(r.f), solve_n(r.n)
+            f, n, counters = moved_f.y, moved_n.y, r.counters
+            counters = counters._replace(
+                lost_f=counters.lost_f + length * moved_f.lost, lost_n=counters.lost_n + length * moved_n.lost
+            )
+            if collide is not None:
+                mean_f, mean_n = p.mean_f(f), p.mean_n(n)
+                local = collide(mean_f, mean_n)
+                f = f + (local.f - mean_f)[:, None, :]
+                n = n + (local.n - mean_n)[:, None, :]
+                counters = counters._replace(
+                    given_f=counters.given_f + local.given_f, given_n=counters.given_n + local.given_n
+                )
+            return Rates(f, n, counters)
+
+        return solve
+
+    # -- control
+
+    def _error(self, f: Floats, n: Floats, off_f: Floats, off_n: Floats) -> float:
+        """Largest error in units of the tolerance, of both species and all cells."""
+        p = self._p
+        parts = []
+        for y, off, weight, energies, directions in (
+            (f, off_f, p.local.weight_f, p.grid.energies, p.moving_f.weights),
+            (n, off_n, p.local.weight_n, p.grid.phonon_energies, p.moving_n.weights),
+        ):
+            per_volume = weight * (energies / p.body.volume[:, None])
+            held = np.einsum("ce,cme,m->c", per_volume, np.abs(y), directions)
+            missed = np.einsum("ce,cme,m->c", per_volume, np.abs(off), directions)
+            parts.append((held, missed))
+        largest = np.array([held.max(initial=0.0) for held, _ in parts])
+        p.body.comm.Allreduce(MPI.IN_PLACE, largest, MPI.MAX)
+        worst = 0.0
+        for (held, missed), full in zip(parts, largest, strict=True):
+            scale = held + FLOOR * full
+            ratio = np.divide(missed, scale, out=np.zeros_like(missed), where=scale > 0.0)
+            worst = max(worst, float(ratio.max(initial=0.0)) if np.all(np.isfinite(ratio)) else np.inf)
+        return float(p.body.comm.allreduce(worst, MPI.MAX)) / self._tolerance
+
+    def _first(self, state: State, span: float) -> float:
+        """Step in which nothing changes by more than the tolerance."""
+        p = self._p
+        p.set_gap(state.gap)
+        rates = self._rates(state.f, state.n, None)
+        change = self._tolerance * self._error(state.f, state.n, rates.f, rates.n)
+        return min(span, 0.5 * self._tolerance / change) if change > 0.0 else span
+
+    def _longest(self) -> float:
+        """Step in which no gap moves further than it may."""
+        speed = float(self._p.body.comm.allreduce(float(np.abs(self._velocity).max(initial=0.0)), MPI.MAX))
+        return self._gap_step / speed if speed > 0.0 else np.inf
+
+    @property
+    def _gap_step(self) -> float:
+        return min(GAP_STEP * self._tolerance, LONGEST_GAP_STEP)
+
+    def _summed(self, part: Floats) -> Floats:
+        out = np.ascontiguousarray(part)
+        self._p.body.comm.Allreduce(MPI.IN_PLACE, out)
+        return out
+
+    # -- bounds
+
+    def _positive(self, f: Floats, n: Floats) -> tuple[Floats, Floats]:
+        """Occupations within their bounds, with what every energy holds in all cells together."""
+        p = self._p
+        over = float(p.body.comm.allreduce(float(np.max(f, initial=0.0)), MPI.MAX))
+        if over > 1.0 + self._tolerance * CUT:
+            raise Refused(f"an occupation of quasiparticles rises to {over:.6g}")
+        out = []
+        for y, weight, energies, directions in (
+            (f, p.local.weight_f, p.grid.energies, p.moving_f.weights),
+            (n, p.local.weight_n, p.grid.phonon_energies, p.moving_n.weights),
+        ):
+            negative = p.body.comm.allreduce(bool(np.any(y < 0.0)), MPI.LOR)
+            if not negative:
+                out.append(y)
+                continue
+            kept = np.maximum(y, 0.0)
+            sums = np.stack([np.einsum("ce,cme,m->e", weight, a, directions) for a in (y, kept)])
+            p.body.comm.Allreduce(MPI.IN_PLACE, sums)
+            before, after = sums
+            cut = float((after - before) @ energies) / max(float(after @ energies), 1e-300)
+            if cut > CUT * self._tolerance:
+                raise Refused(f"occupations fall below 0, by {cut:.2g} of all energy")
+            kept *= np.divide(np.maximum(before, 0.0), after, out=np.ones_like(after), where=after > 0.0)
+            out.append(kept)
+        return np.minimum(out[0], 1.0), out[1]
+
+    # -- the gap
+
+    def _ahead(self, state: State, length: float) -> State:
+        """The state with gaps half of the expected way ahead, and spectra of these."""
+        p = self._p
+        f, gap = state.f, state.gap
+        if np.any(self._velocity):
+            f, gap = f.copy(), gap.copy()
+            mean = p.mean_f(f)
+            for one in p.media:
+                if one.follower is not None and len(one.owned):
+                    at = one.owned
+                    target = np.maximum(gap[at] + 0.5 * length * self._velocity[at], one.follower.floor)
+                    there = one.follower.shift(np.clip(mean[at], 0.0, 1.0), gap[at], target)
+                    f[at], gap[at] = _carried(f[at], mean[at], there.f), there.gap
+        p.set_gap(gap)
+        return State(f, state.n, gap)
+
+    def _followed(self, f: Floats, n: Floats, gap: Floats, before: Floats) -> State:
+        """Gaps that solve their equation, and quasiparticles carried along."""
+        p = self._p
+        if not p.gap_follows:
+            return State(f, n, gap)
+        gap = gap.copy()
+        mean = p.mean_f(f)
+        problem = None
+        for one in p.media:
+            if one.follower is None or not len(one.owned):
+                continue
+            at = one.owned
+            try:
+                there = one.follower.follow(np.clip(mean[at], 0.0, 1.0), gap[at])
+            except ConvergenceError as error:
+                problem = str(error)
+                break
+            f[at], gap[at] = _carried(f[at], mean[at], there.f), there.gap
+        comm = p.body.comm
+        problems = [text for text in comm.allgather(problem) if text]
+        if problems:
+            raise Refused(problems[0])
+        way = float(comm.allreduce(float(np.nanmax(np.abs(gap - before), initial=0.0)), MPI.MAX))
+        if way > 2.0 * self._gap_step and self._shortened < SHORTENED:
+            self._shortened += 1
+            raise Refused(f"a gap moves by {way:.2g} Δ0")
+        self._shortened = 0
+        return State(f, n, gap)
+
+
+def _carried(f: Floats, mean: Floats, moved: Floats) -> Floats:
+    """``f[cell, direction, bin]`` whose means have moved with the gap; directions keep their shares.
+
+    Where an occupation would exceed 1, its bin becomes more isotropic instead.
+    """
+    if f.shape[1] == 1:
+        return moved[:, None, :]
+    share = np.divide(f, mean[:, None, :], out=np.ones_like(f), where=mean[:, None, :] > 0.0)
+    off = moved[:, None, :] * (share - 1.0)
+    most = off.max(axis=1)
+    room = np.divide(1.0 - moved, most, out=np.ones_like(most), where=most > 0.0)
+    return np.asarray(moved[:, None, :] + np.clip(room, 0.0, 1.0)[:, None, :] * off)

@@ -1,0 +1,129 @@
+"""Boltzmann transport: balances, bounds, and the homogeneous engine in a single cell."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from mpi4py import MPI
+
+from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon, PhononEscape, thermal
+from fvqp.collisions.moving_gap import GapFollower
+from fvqp.errors import CaseError
+from fvqp.mesh import shape_mesh
+from fvqp.models.boltzmann import HomogeneousProblem
+from fvqp.models.transport import Diffusive, Medium, Ordinates, TransportProblem
+from fvqp.transport.directions import lebedev, spherical
+from fvqp.transport.radial import Shells
+from fvqp.transport.walls import Wall
+
+SELF = MPI.COMM_SELF
+GRID = CollisionGrid.uniform(0.1, 4.0)
+COLLISIONS = ElectronPhonon(GRID, Coupling(1.85, 0.041), "direct")
+BATH = thermal(GRID, 0.15)
+HOT = np.exp(-0.5 * ((GRID.energies - 2.5) / 0.3) ** 2)
+
+
+def imbalance(problem: TransportProblem, start: float, ledger) -> float:
+    """Energy that appeared, relative to all that is there or moved."""
+    return abs(ledger.stored - ledger.received - start) / (abs(ledger.stored) + abs(ledger.received))
+
+
+@pytest.mark.parametrize("follows", [False, True])
+def test_one_cell_is_the_homogeneous_engine(follows):
+    gap = GapFollower(GRID) if follows else 1.0
+    line = shape_mesh("grid1d", nx=1, Lx=1e-6, comm=SELF)
+    problem = TransportProblem(line, GRID, Medium(COLLISIONS, gap))
+    homogeneous = HomogeneousProblem(COLLISIONS, {}, gap=gap)
+    f = BATH.f + 0.05 * HOT
+    begin = homogeneous.state(f, BATH.n)
+    state = problem.state(f, BATH.n)
+    assert np.array_equal(state.gap, begin.gap)
+    problem.set_gap(state.gap)
+    rates = problem.local.rates(state.f[:, 0], state.n[:, 0])
+    exact = COLLISIONS.rates(homogeneous.measure(begin), begin.f, begin.n)
+    assert np.array_equal(rates.f, exact.f) and np.array_equal(rates.n, exact.n)
+
+    (expected,) = homogeneous.evolve(begin, [0.1], tolerance=1e-4)
+    weight = homogeneous.measure(expected.state).states * GRID.energies
+    errors = []
+    for tolerance in (4e-2, 1e-2):
+        (found,) = problem.evolve(state, [0.1], tolerance=tolerance)
+        off = np.abs(found.state.f[:, 0] - expected.state.f)
+        errors.append(float((weight * off).sum() / (weight * expected.state.f).sum()))
+        assert imbalance(problem, problem.ledger(state).stored, found.ledger) < 1e-14
+    assert errors[1] < 0.5 * errors[0] and errors[1] < 6e-3
+    assert abs(found.state.gap[0] - expected.state.gap[0]) < 1e-4
+
+
+def test_diffusion_between_gaps_keeps_energy_and_bounds():
+    mesh = shape_mesh("grid2d", nx=4, ny=3, Lx=4e-6, Ly=3e-6, comm=SELF)
+    escape = {"escape": PhononEscape(GRID, COLLISIONS.coupling, 0.5, BATH.n)}
+    moves = {"fermi_velocity": 1e-3, "free_path": 1e-7, "processes": escape}
+    trap = np.flatnonzero(mesh.centroid[:, 0] > 3e-6)
+    film = np.flatnonzero(mesh.centroid[:, 0] < 3e-6)
+    media = [(film, Medium(COLLISIONS, GapFollower(GRID), **moves)), (trap, Medium(COLLISIONS, 0.6, **moves))]
+    problem = TransportProblem(mesh, GRID, media, quasiparticles=Diffusive())
+    hot = np.where(mesh.centroid[:, 0] < 1e-6, 0.3, 0.0)[:, None, None] * HOT
+    state = problem.state(BATH.f[:, None, :] + hot, BATH.n[:, None, :])
+    start = problem.ledger(state)
+    for moment in problem.evolve(state, [0.01, 0.1, 1.0], tolerance=3e-2):
+        assert imbalance(problem, start.stored, moment.ledger) < 1e-13
+        assert moment.state.f.min() >= 0.0 and moment.state.f.max() <= 1.0 and moment.state.n.min() >= 0.0
+    assert moment.ledger.given["escape"] < 0.0
+    density = problem.densities(moment.state)
+    assert density[trap].min() > density[film].max()
+    assert moment.state.gap[film].max() < 1.0 and np.all(moment.state.gap[trap] == 0.6)
+
+
+def test_sphere_of_ordinates_keeps_energy_and_bounds():
+    shells = Shells(np.linspace(0.0, 2e-5, 7), "spherical")
+    medium = Medium(COLLISIONS, GapFollower(GRID), fermi_velocity=1.6e-3, sound_velocity=4.6e-6)
+    walls = {"outer": Wall(transmission=0.5, bath=BATH.n[0])}
+    problem = TransportProblem(
+        shells, GRID, medium, quasiparticles=Ordinates(spherical(4)), phonons=Ordinates(spherical(4), walls)
+    )
+    hot = 0.2 * np.exp(-0.5 * (shells.centroid / 5e-6) ** 2)[:, None, None] * HOT
+    state = problem.state(BATH.f[:, None, :] + hot, BATH.n[:, None, :])
+    start = problem.ledger(state)
+    for moment in problem.evolve(state, [1e-3, 0.1, 10.0], tolerance=0.1):
+        assert imbalance(problem, start.stored, moment.ledger) < 1e-13
+        assert moment.state.f.min() >= 0.0 and moment.state.f.max() <= 1.0 and moment.state.n.min() >= 0.0
+    assert moment.ledger.lost["outer"] > 0.0
+
+
+def test_equilibrium_stays():
+    shells = Shells(np.linspace(0.0, 2e-5, 4), "spherical")
+    medium = Medium(COLLISIONS, GapFollower(GRID), fermi_velocity=1.6e-3, sound_velocity=4.6e-6)
+    walls = {"outer": Wall(transmission=0.5, bath=BATH.n[0])}
+    problem = TransportProblem(
+        shells, GRID, medium, quasiparticles=Ordinates(spherical(4)), phonons=Ordinates(spherical(4), walls)
+    )
+    state = problem.thermal(0.15)
+    (moment,) = problem.evolve(state, [100.0], first_step=50.0)
+    weight = problem.local.weight_f[:, None, :] * GRID.energies
+    assert (weight * np.abs(moment.state.f - state.f)).sum() < 1e-10 * (weight * state.f).sum()
+    assert np.abs(moment.state.n / state.n - 1.0)[..., :30].max() < 1e-9
+
+
+def test_what_is_wrong_is_said():
+    mesh = shape_mesh("grid1d", nx=2, Lx=2e-6, comm=SELF)
+    medium = Medium(COLLISIONS)
+    for media, words in (
+        ([([0], medium)], "1 cells have no medium"),
+        ([([0, 1], medium), ([1], medium)], "1 cells have two media"),
+        (Medium(COLLISIONS, gap=[1.0]), "one gap or one for each of its 2 cells"),
+    ):
+        with pytest.raises(CaseError, match=words):
+            TransportProblem(mesh, GRID, media)
+    with pytest.raises(CaseError, match="phonon modes"):
+        Medium(None)
+    with pytest.raises(CaseError, match="finite free path"):
+        TransportProblem(mesh, GRID, Medium(COLLISIONS, fermi_velocity=1.0), quasiparticles=Diffusive())
+    problem = TransportProblem(mesh, GRID, medium)
+    with pytest.raises(CaseError, match="initial f: must be finite and within"):
+        problem.state(2.0, 0.0)
+    with pytest.raises(CaseError, match="times"):
+        list(problem.evolve(problem.thermal(0.1), [1.0, 0.5]))
+    with pytest.raises(CaseError, match="directions about their centre"):
+        shells = Shells([0.0, 1.0], "spherical")
+        TransportProblem(shells, GRID, medium, quasiparticles=Ordinates(lebedev(3)))
