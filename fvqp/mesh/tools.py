@@ -19,6 +19,8 @@ from fvqp.mesh.reading import read_mesh
 PIXELS = (1300, 560)
 #: A solid that is thinner in a direction by far more than this factor is stretched to it.
 LONGEST_ASPECT = 6.0
+#: Boundaries of a solid with more than this part of its surface are named, but not painted.
+MOST_PAINTED = 0.1
 
 
 def info(path: str | Path, *, scale: float = 1.0, comm: MPI.Comm = MPI.COMM_WORLD) -> str:
@@ -130,6 +132,9 @@ def _render(
                 ambient=0.4,
             )
         for faces in mesh.boundaries.values():
+            # Boundaries that cover much of the body would hide its regions.
+            if mesh.face_area[faces].sum() > MOST_PAINTED * mesh.face_area[mesh.outer_faces].sum():
+                continue
             corners = mesh.face_corners[faces]
             used = corners >= 0
             cells = np.column_stack([used.sum(axis=1), corners])

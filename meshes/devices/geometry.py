@@ -1,0 +1,170 @@
+"""Layouts and meshes of the devices of cases/devices.
+
+    python meshes/devices/geometry.py [NAME ...] [--size-factor 0.5] [--out DIR]
+
+writes the named meshes (all by default) as gmsh 2.2 files, coordinates in micrometres. The first three are
+drawn as GDS layouts, which are written too, and meshed as `fvqp mesh from-gds` does it; the last is made with
+gmsh itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from datetime import datetime
+from itertools import pairwise
+from pathlib import Path
+
+import gdstk
+import gmsh
+
+from fvqp.mesh.layout import Layer, Marker, Stack, mesh_from_gds
+
+UM = 1e-6
+DRAWN = datetime(2026, 1, 1)
+"""Written into layouts, so that they do not differ from run to run."""
+
+
+def write_layout(path: Path, *shapes: object) -> None:
+    """A layout of one cell, on a grid of 1 nm; the same shapes give the same file."""
+    library = gdstk.Library("devices", unit=1e-6, precision=1e-9)
+    library.new_cell("DEVICE").add(*shapes)
+    library.write_gds(path, timestamp=DRAWN)
+
+
+def film_with_trap(folder: Path, factor: float) -> None:
+    """A film of 100 × 50 um with a trap of 10 × 10 um in its left half."""
+    path = folder / "film_with_trap.gds"
+    film = gdstk.rectangle((0, 0), (100, 50), layer=1)
+    trap = gdstk.rectangle((20, 20), (30, 30), layer=2)
+    write_layout(path, film, trap)
+    stack = Stack(
+        layers=(
+            Layer(layer="1/0", name="film", size=5 * factor * UM),
+            Layer(layer="2/0", name="trap", size=2.5 * factor * UM, over=("film",)),
+        )
+    )
+    mesh_from_gds(path, stack, path.with_suffix(".msh"))
+
+
+def qubit_chip(folder: Path, factor: float) -> None:
+    """A chip of 2 × 1 mm, 0.3 mm thick, with four pads of 120 × 120 um, 0.1 um thick."""
+    path = folder / "qubit_chip.gds"
+    pads = [
+        gdstk.rectangle((x - 60, y - 60), (x + 60, y + 60), layer=10 + k)
+        for k, (x, y) in enumerate([(250, 250), (750, 650), (1250, 350), (1750, 750)])
+    ]
+    write_layout(path, gdstk.rectangle((0, 0), (2000, 1000), layer=1), *pads)
+    stack = Stack(
+        layers=(
+            Layer(
+                layer="1/0",
+                name="chip",
+                thickness=300 * UM,
+                z=-300 * UM,
+                size=150 * factor * UM,
+                levels=4,
+                grading=1.6,
+            ),
+            *(
+                Layer(layer=f"{10 + k}/0", name=f"pad_{k + 1}", thickness=0.1 * UM, size=60 * factor * UM)
+                for k in range(4)
+            ),
+        )
+    )
+    mesh_from_gds(path, stack, path.with_suffix(".msh"))
+
+
+def mkid(folder: Path, factor: float) -> None:
+    """A meander of lines 2 um wide, 40 um long and 4 um apart, with a pad that is grounded at one end."""
+    path = folder / "mkid.gds"
+    points = [(0.0, 0.0)]
+    for line in range(6):
+        x = 40.0 if line % 2 == 0 else 0.0
+        points += [(x, 4.0 * line), (x, 4.0 * (line + 1))]
+    line = gdstk.FlexPath(points[:-1], 2.0, layer=1)
+    pad = gdstk.rectangle((-10, -8), (0, 1), layer=1)
+    marker = gdstk.rectangle((-11, -9), (-9.5, 2), layer=9)
+    write_layout(path, line, pad, marker)
+    stack = Stack(
+        layers=(Layer(layer="1/0", name="meander", size=1.4 * factor * UM),),
+        boundaries=(Marker(layer="9/0", name="ground"),),
+    )
+    mesh_from_gds(path, stack, path.with_suffix(".msh"))
+
+
+def absorber_3d(folder: Path, factor: float) -> None:
+    """A block of 100 × 40 × 40 um with a wire along its top, 4 um wide and 0.1 um thick."""
+    length, width, depth, wire, thickness = 100.0, 40.0, 40.0, 4.0, 0.1
+    along, beside, down = (max(1, round(n / factor)) for n in (20, 4, 5))
+    gmsh.initialize(interruptible=False)
+    try:
+        gmsh.option.setNumber("General.Terminal", 0)
+        gmsh.option.setNumber("Mesh.MshFileVersion", 2.2)
+        gmsh.model.add("absorber_3d")
+        geo = gmsh.model.geo
+        rows = (-0.5 * width, -0.5 * wire, 0.5 * wire, 0.5 * width)
+        points = [[geo.addPoint(x, y, 0.0) for x in (0.0, length)] for y in rows]
+        crossing = [geo.addLine(a[k], b[k]) for k in (0, 1) for a, b in pairwise(points)]
+        lines = [geo.addLine(*ends) for ends in points]
+        surfaces = []
+        for k in range(3):
+            loop = geo.addCurveLoop([lines[k], crossing[3 + k], -lines[k + 1], -crossing[k]])
+            surfaces.append(geo.addPlaneSurface([loop]))
+        for line in lines:
+            geo.mesh.setTransfiniteCurve(line, along + 1)
+        for k, line in enumerate(crossing):
+            # Cells grow away from the wire.
+            side = k % 3
+            count = 1 if side == 1 else beside
+            geo.mesh.setTransfiniteCurve(line, count + 1, "Progression", {0: 0.6, 1: 1.0, 2: 1.0 / 0.6}[side])
+        for surface in surfaces:
+            geo.mesh.setTransfiniteSurface(surface)
+            geo.mesh.setRecombine(2, surface)
+        levels = [2.0**k for k in range(down)]
+        heights = [sum(levels[: k + 1]) / sum(levels) for k in range(down)]
+        below = [
+            geo.extrude([(2, s)], 0, 0, -depth, numElements=[1] * down, heights=heights, recombine=True)
+            for s in surfaces
+        ]
+        above = geo.extrude([(2, surfaces[1])], 0, 0, thickness, numElements=[1], recombine=True)
+        geo.synchronize()
+        # An extrusion lists the copy of the surface, the volume, then a side for every curve of the loop.
+        gmsh.model.addPhysicalGroup(3, [made[1][1] for made in below], name="block")
+        gmsh.model.addPhysicalGroup(3, [above[1][1]], name="wire")
+        gmsh.model.addPhysicalGroup(2, [surfaces[1]], name="contact")
+        gmsh.model.addPhysicalGroup(2, [made[0][1] for made in below], name="bottom")
+        gmsh.model.addPhysicalGroup(2, [above[5][1]], name="wire_end")
+        gmsh.model.mesh.generate(3)
+        gmsh.write(str(folder / "absorber_3d.msh"))
+    finally:
+        gmsh.finalize()
+
+
+MESHES: dict[str, Callable[[Path, float], None]] = {
+    "film_with_trap": film_with_trap,
+    "qubit_chip": qubit_chip,
+    "mkid": mkid,
+    "absorber_3d": absorber_3d,
+}
+
+
+def main() -> None:
+    """Command line: which meshes, how fine, where to."""
+    parser = argparse.ArgumentParser(description="Make the layouts and meshes of the devices.")
+    parser.add_argument("names", nargs="*", help=f"any of {', '.join(MESHES)} (all if none)")
+    parser.add_argument("--size-factor", type=float, default=1.0, help="multiplies all cell sizes")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent, help="folder for the files")
+    options = parser.parse_args()
+    unknown = [name for name in options.names if name not in MESHES]
+    if unknown:
+        parser.error(f"no mesh {', '.join(unknown)}; there are {', '.join(MESHES)}")
+    if not options.size_factor > 0:
+        parser.error("--size-factor must be positive")
+    options.out.mkdir(parents=True, exist_ok=True)
+    for name in options.names or MESHES:
+        MESHES[name](options.out, options.size_factor)
+
+
+if __name__ == "__main__":
+    main()
