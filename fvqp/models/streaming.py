@@ -62,7 +62,13 @@ class StreamingSolver:
         )
 
     def solve(
-        self, source: Floats, removal: Floats, scattering: Floats, guess: Floats | None = None
+        self,
+        source: Floats,
+        removal: Floats,
+        scattering: Floats,
+        guess: Floats | None = None,
+        *,
+        reduction: float | None = None,
     ) -> Floats:
         """f, ``(n_cells, M, energy)``, ghosts included.
 
@@ -71,6 +77,8 @@ class StreamingSolver:
             removal: ``(n_cells or 1, energy)`` rate, not negative.
             scattering: ``(n_cells or 1, energy)`` rate of isotropic elastic scattering, not negative.
             guess: ``(n_owned, M, energy)``.
+            reduction: residual to reach relative to that of the guess or to the right-hand side, whichever is
+                smaller, in place of the tolerance.
 
         Raises:
             ConvergenceError: the residual stays above the tolerance.
@@ -90,13 +98,14 @@ class StreamingSolver:
         shape = (n, streaming.directions.count, streaming.n_energies)
         f = np.zeros((layout.n_cells, *shape[1:]))
         own_total, own_scattering = total[:n, None, :], scattering[:n, None, :]
-        inflow, _ = streaming.rates(f, scattering)
+        opacity = streaming.opacity(scattering)
+        inflow, _ = streaming.rates(f, opacity)
 
         def action(x: Floats) -> Floats:
             """Left-hand side without what baths send in."""
             f[:n] = x.reshape(shape)
             layout.exchange(f)
-            moved, _ = streaming.rates(f, scattering)
+            moved, _ = streaming.rates(f, opacity)
             moved -= inflow
             mean = streaming.directions.mean(f[:n])[:, None, :]
             return own_total * f[:n] - own_scattering * mean - moved
@@ -123,13 +132,16 @@ class StreamingSolver:
         rhs = source + inflow
         x = np.zeros(shape) if guess is None else guess.copy()
         residual = rhs - action(x) if guess is not None else rhs.copy()
+        tolerance = self.tolerance if reduction is None else reduction
         size = self._norm(rhs)
+        if reduction is not None:
+            size = np.minimum(size, self._norm(residual))
         size[size == 0.0] = 1.0
         self.iterations = 0
         reason = 0
         for _ in range(PASSES):
             rounding = ROUNDING * self._norm(own_total * x)
-            if np.all(self._norm(residual) <= np.maximum(self.tolerance * size, rounding)):
+            if np.all(self._norm(residual) <= np.maximum(tolerance * size, rounding)):
                 break
             d, iterations, reason = correct(
                 residual.reshape(-1, shape[2]),
@@ -137,7 +149,7 @@ class StreamingSolver:
                 operator,
                 precondition,
                 comm=layout.comm,
-                tolerance=0.5 * self.tolerance,
+                tolerance=0.5 * tolerance,
                 constant=True,
                 prefix="fvqp_streaming_",
             )
@@ -146,7 +158,7 @@ class StreamingSolver:
             residual = rhs - action(x)
         left = self._norm(residual) / size
         rounding = ROUNDING * self._norm(own_total * x) / size
-        if not np.all(left <= np.maximum(self.tolerance, rounding)):
+        if not np.all(left <= np.maximum(tolerance, rounding)):
             worst = int(np.argmax(left))
             raise ConvergenceError(
                 f"implicit streaming: energy {worst}: {reason_name(reason)} after {self.iterations} "

@@ -8,6 +8,8 @@ streaming-resistance and streaming-blend).
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,6 +22,26 @@ Ints = NDArray[np.int32]
 THIN = 1e-3
 #: Optical depth beyond which e^−τ is no longer a number to be reckoned with.
 OPAQUE = 700.0
+
+
+class Opacity(NamedTuple):
+    """What faces do at a given rate of scattering; each ``(n_faces, 2, energy)``.
+
+    Attributes:
+        share, upstream: weight 1 − α of the diffusive occupation, and α.
+        emitted: half-range flux of the diffusive occupation for a mean of 1 and nothing that comes in.
+        across, back: what either side sends for a source on the other one, and on its own.
+        conductance: current for a difference of 1 between the mean and what comes in.
+        drop: of the occupation between cell and face for a current of 1.
+    """
+
+    share: Floats
+    upstream: Floats
+    emitted: Floats
+    across: Floats
+    back: Floats
+    conductance: Floats
+    drop: Floats
 
 
 class FaceDiffusion:
@@ -56,20 +78,11 @@ class FaceDiffusion:
         self._passing[gates.face] = self._gate_shares()
         self._gate_resistance = self._of_gates()
 
-    def blend(self, mean: Floats, arriving: Floats, scattering: Floats) -> Blend:
-        """Share of the diffusive occupation at faces and its value.
-
-        Args:
-            mean: ``(n_faces, 2, energy)`` means over directions straight behind the face, baths beyond walls.
-            arriving: ``(n_faces, 2, energy)`` half-range flux out of either side by the values upstream,
-                relative to states × speed; nothing beyond walls.
-            scattering: ``(n_cells or 1, energy)`` rate.
-        """
+    def opacity(self, scattering: Floats) -> Opacity:
+        """What faces do at a rate of scattering, ``(n_cells or 1, energy)``, whatever the occupations."""
         depth, _ = self._depths(scattering)
         share = diffusive_share(2.0 * depth)
         share[~self._inside] = 0.0
-        walls = self._gates.face[self._gates.wall >= 0]
-        arriving[walls, 1] = self._half[walls, None] * mean[walls, 1]
         half = self._half[:, None, None]
         # A wall behind which the bath stands, of the same resistance as the half cell, emits A φ + (1 − A) of
         # what comes in.
@@ -77,18 +90,39 @@ class FaceDiffusion:
         emits = 1.0 / (half * resistance)
         kept = (1.0 - share) + share * emits
         sent = share * (1.0 - emits)
-        source = (1.0 - share) * arriving + share * half * emits * mean
-        passing = self._passing
-        both = sent * passing
+        both = sent * self._passing
         total = kept[:, 0] * kept[:, 1] + kept[:, 0] * both[:, 1] + kept[:, 1] * both[:, 0]
-        across = source[:, ::-1] * both + source * (kept[:, ::-1] + both[:, ::-1])
         # Where nothing moves, nothing arrives either, and any value will do.
-        out = np.divide(across, total[:, None], out=np.zeros_like(across), where=total[:, None] > 0.0)
-        incoming = (out + passing * (out[:, ::-1] - out)) / half
-        current = (mean - incoming) / resistance
-        at_face = mean - 3.0 * np.where(np.isfinite(depth), depth, 0.0) * current
+        inverse = np.divide(1.0, total, out=np.zeros_like(total), where=total > 0.0)[:, None, :]
+        drop = 3.0 * np.where(np.isfinite(depth), depth, 0.0)
+        return Opacity(
+            share,
+            1.0 - share,
+            share * half * emits,
+            inverse * both,
+            np.asarray(inverse * (kept[:, ::-1] + both[:, ::-1])),
+            1.0 / resistance,
+            drop,
+        )
+
+    def blend(self, mean: Floats, arriving: Floats, opacity: Opacity) -> Blend:
+        """Share of the diffusive occupation at faces and its value.
+
+        Args:
+            mean: ``(n_faces, 2, energy)`` means over directions straight behind the face, baths beyond walls.
+            arriving: ``(n_faces, 2, energy)`` half-range flux out of either side by the values upstream,
+                relative to states × speed; nothing beyond walls.
+            opacity: of the faces.
+        """
+        walls = self._gates.face[self._gates.wall >= 0]
+        arriving[walls, 1] = self._half[walls, None] * mean[walls, 1]
+        source = opacity.upstream * arriving + opacity.emitted * mean
+        out = source[:, ::-1] * opacity.across + source * opacity.back
+        incoming = (out + self._passing * (out[:, ::-1] - out)) / self._half[:, None, None]
+        current = opacity.conductance * (mean - incoming)
+        at_face = mean - opacity.drop * current
         tilt = 3.0 * current * np.array([1.0, -1.0])[:, None]
-        return Blend(share, share * at_face, share * tilt)
+        return Blend(opacity.share, opacity.share * at_face, opacity.share * tilt)
 
     def conductance(self, rate: Floats) -> Floats:
         """Area over resistance of every face, ``(n_faces, energy)``; 0 on closed ones."""

@@ -20,8 +20,6 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from fvqp.transport.kernels import RESERVOIR
-
 #: Steps of Newton's method for the drop of the angle at a barrier.
 _BARRIER_STEPS = 30
 
@@ -45,7 +43,7 @@ class Barriers(NamedTuple):
 
 
 @njit(cache=True, nogil=True)
-def flows(cells, junction, terminal, offset, link, gradient, x, external, out):
+def flows(cells, terminal, offset, link, gradient, x, external, out):
     """Set ``out[owned cell, 2, energy]`` to what diffuses through faces of conductance ``link[face]``.
 
     ``external[2, terminal, energy]`` are the angles of the reservoirs; ``gradient`` as in
@@ -60,14 +58,18 @@ def flows(cells, junction, terminal, offset, link, gradient, x, external, out):
         if g == 0.0:
             continue
         for a in range(2):
-            here[:] = x[c0, a]
-            there[:] = x[c1, a] if c1 >= 0 else external[a, terminal[f]]
+            inner = x[c0, a]
+            outer = x[c1, a] if c1 >= 0 else external[a, terminal[f]]
+            for e in range(n):
+                here[e] = inner[e]
+                there[e] = outer[e]
             if gradient.shape[0] > 0:
                 for i in range(3):
-                    if offset[f, 0, i] != 0.0:
-                        here += offset[f, 0, i] * gradient[c0, a, i]
-                    if c1 >= 0 and offset[f, 1, i] != 0.0:
-                        there += offset[f, 1, i] * gradient[c1, a, i]
+                    t0 = offset[f, 0, i]
+                    t1 = offset[f, 1, i] if c1 >= 0 else 0.0
+                    for e in range(n):
+                        here[e] += t0 * gradient[c0, a, i, e]
+                        there[e] += t1 * gradient[c1, a, i, e]
             if c0 < n_owned:
                 row = out[c0, a]
                 for e in range(n):
@@ -215,6 +217,3 @@ def linear_terms(barriers, slope, diagonal_slope, x, out):
                 re, im = slope[k, 0, e], slope[k, 1, e]
                 out[c, 0, e] += re * x[other, 0, e] - im * x[other, 1, e]
                 out[c, 1, e] += re * x[other, 1, e] + im * x[other, 0, e]
-
-
-__all__ = ["RESERVOIR", "Barriers", "flows", "jacobian", "linear_terms", "local_terms", "tunnel"]

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from fvqp.errors import CaseError
 from fvqp.transport import streaming_kernels as kernels
 from fvqp.transport.directions import FULL, Directions, RadialDirections
-from fvqp.transport.face_diffusion import FaceDiffusion
+from fvqp.transport.face_diffusion import FaceDiffusion, Opacity
 from fvqp.transport.layout import Barrier, Layout, faces_of_cells
 from fvqp.transport.streaming_kernels import Blend, Faces, Gates, Turning
 from fvqp.transport.walls import Wall
@@ -132,7 +132,7 @@ class Streaming:
     # -- streaming
 
     def rates(
-        self, f: Floats, scattering: Floats | None = None, out: Floats | None = None
+        self, f: Floats, scattering: Floats | Opacity | None = None, out: Floats | None = None
     ) -> tuple[Floats, Floats]:
         """``∂f/∂t`` by streaming of the owned cells, ``(n_owned, M, energy)``, and what walls take in.
 
@@ -141,7 +141,8 @@ class Streaming:
             scattering: ``(n_cells or 1, energy)`` rate of isotropic elastic scattering. With it, faces carry
                 the diffusive occupation as far as their surroundings are opaque, and cells of any optical
                 thickness conduct rightly (theory: streaming, Eq. streaming-blend); `upwind` is up to 63 % off
-                at depths of cells near 1. The rates do not contain the scattering itself.
+                at depths of cells near 1. The rates do not contain the scattering itself. For several
+                evaluations give its `opacity`.
             out: ``(n_owned, M, energy)`` array for the rates.
 
         Returns:
@@ -159,7 +160,8 @@ class Streaming:
         if scattering is not None:
             if self._kept:
                 blocks = [(start, slope.copy()) for start, slope in blocks]
-            blend = self._blend(f, scattering, blocks if self._kept else self._slopes(f))
+            opacity = scattering if isinstance(scattering, Opacity) else self.opacity(scattering)
+            blend = self._blend(f, opacity, blocks if self._kept else self._slopes(f))
         for start, slope in blocks:
             kernels.cross(self._faces, self.g, blend, f, slope, start, leaving, rate)
         lost = np.zeros((len(self.walls), self.n_energies))
@@ -168,6 +170,10 @@ class Streaming:
             kernels.turn(self._turning, self.g, f, self.scheme != "upwind", self.scheme == "limited", rate)
         rate /= self.capacity[:, None, :]
         return rate, lost / FULL
+
+    def opacity(self, scattering: Floats) -> Opacity:
+        """What faces do at a ``(n_cells or 1, energy)`` rate of scattering, for several `rates`."""
+        return self._diffusion.opacity(np.atleast_2d(np.asarray(scattering, dtype=np.float64)))
 
     def content(self, f: Floats) -> Floats:
         """``Σ V × states × mean of f`` over this rank's cells, ``(energy,)``."""
@@ -295,14 +301,13 @@ class Streaming:
         kernels.slopes(g.indptr, g.indices, g.weights, reversal, self._faces, f, start, limited, out)
         self.layout.exchange(out)
 
-    def _blend(self, f: Floats, scattering: Floats, blocks: Iterable[tuple[int, Floats]]) -> Blend:
+    def _blend(self, f: Floats, opacity: Opacity, blocks: Iterable[tuple[int, Floats]]) -> Blend:
         arriving = np.zeros((len(self.layout.area), 2, self.n_energies))
         share = self.directions.weights / FULL
         for start, slope in blocks:
             kernels.upstream(self._faces, f, slope, start, share, arriving)
         mean = self.beside(self.directions.mean(f))
-        rate = np.atleast_2d(np.asarray(scattering, dtype=np.float64))
-        return self._diffusion.blend(mean, arriving, rate)
+        return self._diffusion.blend(mean, arriving, opacity)
 
     def _gates(self, walls: dict[str, Wall], barriers: Sequence[Barrier]) -> tuple[Gates, Ints]:
         """Walls, interfaces and steps of states × speed."""

@@ -79,7 +79,7 @@ class Stepper:
     ) -> tuple[State, Counters]:
         """State at ``end``, and what came and went on the way, on all ranks."""
         total = self._p.no_counters()
-        now = start
+        now, grow = start, MOST
         if self.length == 0.0:
             self.length = self._first(state, end - start)
         while now < end:
@@ -87,21 +87,23 @@ class Stepper:
             wanted = min(self.length, self._longest())
             last = wanted >= left * (1.0 - 1e-9)
             length = left if last else min(wanted, 0.5 * left) if wanted > 0.5 * left else wanted
+            shrink = REPEATED
             try:
                 after, passed, error = self._step(state, length)
                 if not error <= 1.0:
-                    raise Refused(f"error {error:.2g} of the tolerance")
+                    shrink = max(LEAST, SAFETY / np.sqrt(error))
+                    raise Refused(f"the error of a step is {error:.2g} of the tolerance")
             except (Refused, ConvergenceError) as reason:
                 self.refused += 1
                 log.debug("step of %.3g at time %.6g refused: %s", length, now, reason)
-                self.length = REPEATED * length
+                self.length, grow = shrink * length, 1.0
                 if not self.length > SHORTEST * max(end, end - start):
                     raise ConvergenceError(f"steps collapse at time {now:.6g} τ0: {reason}") from None
                 continue
-            factor = min(MOST, max(LEAST, SAFETY / np.sqrt(max(error, 1e-6))))
-            suggested = length * factor
+            factor = min(grow, max(LEAST, SAFETY / np.sqrt(max(error, 1e-6))))
             # a step cut short by an output time says little about the next one
-            self.length = max(suggested, self.length) if length < self.length and factor >= 1.0 else suggested
+            cut = length < self.length and factor >= 1.0
+            self.length, grow = max(length * factor, self.length if cut else 0.0), MOST
             if self._p.gap_follows:
                 self._velocity = np.where(after.gap > 0.0, after.gap - state.gap, 0.0) / length
             state, total = after, total.plus(1.0, passed)
@@ -241,10 +243,12 @@ class Stepper:
             sums = np.stack([np.einsum("ce,cme,m->e", weight, a, directions) for a in (y, kept)])
             p.body.comm.Allreduce(MPI.IN_PLACE, sums)
             before, after = sums
-            cut = float((after - before) @ energies) / max(float(after @ energies), 1e-300)
-            if cut > CUT * self._tolerance:
+            cut = float((after - before) @ energies) / max(float(before @ energies), 1e-300)
+            if not 0.0 <= cut <= CUT * self._tolerance:
                 raise Refused(f"occupations fall below 0, by {cut:.2g} of all energy")
             kept *= np.divide(np.maximum(before, 0.0), after, out=np.ones_like(after), where=after > 0.0)
+            # energies that held less than nothing have taken from all others
+            kept *= float(before @ energies) / float(np.maximum(before, 0.0) @ energies)
             out.append(kept)
         return np.minimum(out[0], 1.0), out[1]
 
