@@ -1,4 +1,4 @@
-"""All inelastic collisions that act on f_L, together: one integral, one loss rate, one derivative."""
+"""All inelastic collisions of a case, together: one integral, one loss rate, one derivative."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fvqp.collisions.electron_electron import ElectronElectron, Kernel
 from fvqp.collisions.phonon_relaxation import PhononCollisions, PhononRelaxation, Phonons
+from fvqp.collisions.two_modes import TwoModeCollisions
 from fvqp.errors import CaseError
 from fvqp.grids.energy import EnergyGrid
 
@@ -18,7 +19,7 @@ Floats = NDArray[np.float64]
 
 
 class Relaxation(Protocol):
-    """A collision integral at given spectra and distributions."""
+    """A collision integral of f_L at given spectra and distributions."""
 
     @property
     def rate(self) -> Floats:
@@ -33,7 +34,7 @@ class Relaxation(Protocol):
 
 
 class EnergyCollisions(Protocol):
-    """A kind of collisions."""
+    """A kind of collisions of f_L."""
 
     @property
     def largest_rate(self) -> float:
@@ -50,62 +51,80 @@ class Collisions:
     Attributes:
         electron_electron: γ_ee = ħ/(Δ0 τ_ee); 0 for none.
         kernel: of electron-electron collisions (`fvqp.collisions.electron_electron`).
-        phonons: what f_L collides with beside; None for none.
+        phonons: what quasiparticles collide with beside; None for none.
+        charge: whether collisions act on f_T too (`fvqp.collisions.two_modes`).
     """
 
     electron_electron: float = 0.0
     kernel: Kernel = "fermi_liquid"
     phonons: Phonons | None = None
+    charge: bool = False
 
-    def on(self, grid: EnergyGrid) -> CollisionSum:
+    def on(self, grid: EnergyGrid) -> CollisionSum | TwoModeCollisions:
         """The operators on an energy axis.
 
         Raises:
             CaseError: no collisions at all, or an axis that does not suit them.
         """
+        if self.electron_electron == 0.0 and self.phonons is None:
+            raise CaseError("collisions: neither with electrons nor with phonons")
+        if self.charge:
+            return TwoModeCollisions(grid, self.electron_electron, self.kernel, self.phonons)
         parts: list[EnergyCollisions] = []
         if self.electron_electron != 0.0:
             parts.append(ElectronElectron(grid, self.electron_electron, self.kernel))
         if self.phonons is not None:
             parts.append(PhononCollisions(grid, self.phonons))
-        if not parts:
-            raise CaseError("collisions: neither with electrons nor with phonons")
         return CollisionSum(tuple(parts))
 
 
 @dataclass(frozen=True)
 class CollisionSum:
-    """Several kinds of collisions as one (`EnergyCollisions`)."""
+    """Several kinds of collisions of f_L as one; f_T does not feel them."""
 
     parts: Sequence[EnergyCollisions]
+    charge = False
 
     @property
     def largest_rate(self) -> float:
         """See `EnergyCollisions`."""
         return sum(part.largest_rate for part in self.parts)
 
-    def at(self, dos: Floats, pairing: Floats, f_L: Floats) -> RelaxationSum:
-        """See `EnergyCollisions`."""
-        parts = tuple(part.at(dos, pairing, f_L) for part in self.parts)
-        total = [sum((getattr(part, name) for part in parts[1:]), getattr(parts[0], name)) for name in
-                 ("rate", "loss")]  # fmt: skip
-        return RelaxationSum(parts, f_L, *total)
+    def at(self, dos: Floats, pairing: Floats, anomalous: Floats, f: Floats) -> RelaxationSum:
+        """The integrals and their derivatives at distributions ``f[cell, component, bin]``, f_L first.
+
+        Args:
+            dos, pairing, anomalous: bin averages of N, Im F and Re F, ``(cells, N)``, or ``(1, N)``.
+        """
+        f_L = np.ascontiguousarray(f[:, 0])
+        return RelaxationSum(f, tuple(part.at(dos, pairing, f_L) for part in self.parts))
 
 
-@dataclass(frozen=True, eq=False)
 class RelaxationSum:
-    """`CollisionSum` at given spectra and distributions (`Relaxation`)."""
+    """`CollisionSum` at given spectra and distributions.
 
-    parts: tuple[Relaxation, ...]
-    f_L: Floats
-    rate: Floats
-    loss: Floats
+    Attributes:
+        f: ``(cells, component, N)``.
+        rate: the integrals, like ``f``; those of f_T are zero.
+        loss: coefficient of f in its own integral, like ``f``.
+    """
+
+    def __init__(self, f: Floats, parts: tuple[Relaxation, ...]) -> None:
+        self.f, self._parts = f, parts
+        self.rate, self.loss = np.zeros_like(f), np.zeros_like(f)
+        for part in parts:
+            self.rate[:, 0] += part.rate
+            self.loss[:, 0] += part.loss
 
     @property
     def inverted(self) -> bool:
         """Whether phonons of some cell have no steady state (`PhononRelaxation.inverted`)."""
-        return any(isinstance(part, PhononRelaxation) and part.inverted for part in self.parts)
+        return any(isinstance(part, PhononRelaxation) and part.inverted for part in self._parts)
 
     def derivative(self, step: Floats) -> Floats:
-        """See `Relaxation`."""
-        return sum((part.derivative(step) for part in self.parts[1:]), self.parts[0].derivative(step))
+        """Change of `rate` along ``step``, like ``f``: the Jacobian's action."""
+        out = np.zeros_like(step)
+        energy = np.ascontiguousarray(step[:, 0])
+        for part in self._parts:
+            out[:, 0] += part.derivative(energy)
+        return out

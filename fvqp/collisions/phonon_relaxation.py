@@ -1,7 +1,8 @@
 """Collisions of f_L with phonons, of a bath or with an occupation of their own in every cell.
 
 The sums are those of `fvqp.collisions.electron_phonon`: with occupations ``f = (1 − f_L)/2`` and the bin
-measure of any spectrum's density of states and pairing, ``I_L = 2 γ_ep N ∂f/∂t`` (theory: phonon_relaxation). Energies are in units of Δ0, rates in Δ0/ħ.
+measure of any spectrum's density of states and pairing, ``I_L = 2 γ_ep N ∂f/∂t`` (theory:
+phonon_relaxation). Energies are in units of Δ0, rates in Δ0/ħ.
 """
 
 from __future__ import annotations

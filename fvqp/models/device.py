@@ -89,12 +89,14 @@ class Reservoir:
 
     ``gap`` (joule) is that of its metal at zero temperature, 0 of a normal one; None: that of the device
     there. Diffusive spectra start from it; local ones are those of the cells and do not know of it.
+    ``voltage`` (volt) is that of a normal one against the condensate of superconductors.
     """
 
     name: str
     on: tuple[str, ...]
     temperature: float
     gap: float | None = None
+    voltage: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -2,23 +2,25 @@
 
 The equations are those of `fvqp.models.kinetics` less the collision integral,
 
-    b − A x − c I_L(f_L) = 0,
+    b − A x − c I(x) = 0,
 
 with the capacity ``c = σ V/ξ²`` of a cell. They are solved by Newton's method; its linear systems by flexible
 GMRES, preconditioned by the transport operator of every energy with the loss rate of collisions on its
-diagonal, and by the diffusion and the cooling of heat that this leaves (theory: electron_electron).
+diagonal, and by the diffusion of heat (and, where f_T collides too, of charge) that this leaves (theory:
+electron_electron).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from mpi4py import MPI
 from numpy.typing import NDArray
 
-from fvqp.collisions.energy_mode import CollisionSum, RelaxationSum
+from fvqp.collisions.energy_mode import CollisionSum
+from fvqp.collisions.two_modes import TwoModeCollisions
 from fvqp.errors import ConvergenceError
 from fvqp.models.kinetics import Kinetics, KineticState, L, SpectralState, T
 from fvqp.solvers.newton import solve_linearized, solve_newton
@@ -43,7 +45,7 @@ class Inelastic:
     """
 
     kinetics: Kinetics
-    collisions: CollisionSum
+    collisions: CollisionSum | TwoModeCollisions
 
     def solve(
         self,
@@ -54,7 +56,7 @@ class Inelastic:
         what: str,
         tolerance: float = TOLERANCE,
     ) -> KineticState:
-        """f_L, and f_T where a supercurrent couples them, for given spectra.
+        """f_L, and f_T where a supercurrent or collisions couple them, for given spectra.
 
         Args:
             state: spectra.
@@ -66,6 +68,9 @@ class Inelastic:
         Raises:
             ConvergenceError: Newton's method finds no solution.
         """
+        if guess is None and self.collisions.charge:
+            # Far from rest the elastic solution is nearer: distributions in the range of those of the leads.
+            (guess,) = self.kinetics.solve(state, external[None])
         system = _System(self, state, external)
         comm = self.kinetics.device.mesh.comm
         found = solve_newton(system, system.start(guess), comm=comm, tolerance=tolerance, what=what)
@@ -74,8 +79,12 @@ class Inelastic:
             raise ConvergenceError(f"{what}: quasiparticles are inverted; phonons have no steady state")
         return system.kinetic(found.x)
 
-    def slope(self, state: SpectralState, kinetic: KineticState, external_slope: Floats) -> Floats:
-        """Derivative of f_L of the owned cells, at fixed spectra, by a parameter of the leads.
+    def components(self, state: SpectralState) -> tuple[int, ...]:
+        """What is solved for together: f_L, and f_T where a supercurrent or collisions couple them."""
+        return (L, T) if state.drop is not None or self.collisions.charge else (L,)
+
+    def slope(self, state: SpectralState, kinetic: KineticState, external_slope: Floats) -> KineticState:
+        """Derivative of a solution, at fixed spectra, by a parameter of the leads.
 
         Args:
             state, kinetic: a solution.
@@ -84,7 +93,8 @@ class Inelastic:
         system = _System(self, state, kinetic.external)
         leads = np.ascontiguousarray(external_slope[list(system.components)])
         nothing = np.zeros((kinetic.n_cells, *system.shape[1:]))
-        return system.response(system.start(kinetic), system.operator.residual(nothing, leads))
+        driven = system.operator.residual(nothing, leads)
+        return system.state(system.response(system.start(kinetic), driven), external_slope)
 
 
 class _System:
@@ -95,23 +105,22 @@ class _System:
         kinetics = parts.kinetics
         self.kinetics, self.transport, self.grid = kinetics, kinetics.transport, kinetics.grid
         self.mesh = kinetics.device.mesh
-        self.components = (L, T) if state.drop is not None else (L,)
+        self.components = parts.components(state)
         self.shape = (self.mesh.n_owned, len(self.components), self.grid.n)
         self.leads = np.ascontiguousarray(external[list(self.components)])
         # At the energies themselves, where the equilibrium of collisions is; deviations are bin averages.
         self.rest = np.tanh(self.grid.centres / (2.0 * kinetics.device.bath))
         spectrum = kinetics.spectrum(state)
         self.operator = self.transport.at(kinetics.coefficients(state, spectrum, self.components))
-        #: Of f_L by itself: what moves energy.
-        self.alone = self.operator
-        if len(self.components) > 1:
-            self.alone = self.transport.at(kinetics.coefficients(state, spectrum, (L,)))
         rows = slice(None) if len(spectrum.dos) == 1 else slice(self.mesh.n_owned)
-        self.dos, self.pairing = spectrum.dos[rows], spectrum.pairing[rows]
+        self.spectra = spectrum.dos[rows], spectrum.pairing[rows], spectrum.re_F[rows]
+        self.capacity = self.transport.capacity[:, None, None]
+        self.colliding = (L, T) if parts.collisions.charge else (L,)
         self.scale = kinetics.solver.scale(self.operator)
-        self.scale[:, L] += self.transport.capacity[:, None] * parts.collisions.largest_rate
-        #: Integral over energy, weighted with energy.
-        self.moment = self.grid.centres * self.grid.widths
+        self.scale[:, self.colliding] += self.capacity * parts.collisions.largest_rate
+        # What electrons keep when they collide: of f_L the energy, of f_T the charge.
+        kept = [self.grid.centres * self.grid.widths, self.grid.widths]
+        self.kept = np.stack([kept[c] for c in self.colliding])
         self._at: Floats | None = None
 
     def start(self, guess: KineticState | None) -> Floats:
@@ -125,62 +134,82 @@ class _System:
         known = self._at is not None and np.array_equal(x, self._at)
         if not self.mesh.comm.allreduce(known, MPI.LAND):
             f = x.reshape(self.shape)
-            collided = self.parts.collisions.at(self.dos, self.pairing, self.rest + f[:, L])
+            whole = f.copy()
+            whole[:, L] += self.rest
+            self.collided = self.parts.collisions.at(*self.spectra, whole)
             balance = self.operator.residual(self._everywhere(f), self.leads)
-            balance[:, L] -= self.transport.capacity[:, None] * collided.rate
-            self.collided: RelaxationSum = collided
+            balance -= self.capacity * self.collided.rate
             self._value, self._at = (-balance / self.scale).ravel(), x.copy()
         return self._value
 
     def linearize(self, x: Floats) -> None:
         self.residual(x)
-        loss = np.zeros(self.shape)
-        loss[:, L] = self.transport.capacity[:, None] * self.collided.loss
         solver = self.kinetics.solver
+        loss = self.capacity * self.collided.loss
         self._invert: Callable[[Floats], Floats] = solver.preconditioner(self.operator, loss)
-        heating = np.zeros((self.mesh.n_cells, self.grid.n))
-        heating[: self.shape[0]] = self.grid.centres * (1.0 - self.collided.f_L**2)
-        self.mesh.exchange(heating)
-        self._heating = heating
-        # What leaves the electrons by collisions cools this mode too: nothing among electrons alone.
-        cooled = self.collided.derivative(heating[: self.shape[0]]) @ self.moment
-        cooling = self.transport.capacity * np.maximum(cooled, 0.0)
-        self._warm = solver.lumped(self.alone, self.moment, heating, cooling)
+        self._thermal = self._thermal_shapes()
+        # What leaves by collisions damps these shapes too: heat goes to phonons.
+        damped = np.stack([self.collided.derivative(shape) for shape in self._thermal])
+        extra = np.einsum("mnce,ce->ncm", damped[:, :, : len(self.kept)], self.kept) * self.capacity
+        trials = np.stack([self._everywhere(shape) for shape in self._thermal])
+        self._slow = solver.lumped(self.operator, self.kept, trials, extra)
+
+    def _thermal_shapes(self) -> Floats:
+        """Changes of a thermal cell by heat and, where f_T collides, by charge, ``(shape, *self.shape)``.
+
+        Of ``tanh((ε ∓ μ)/2t) = h ± f_T``, with any shift μ of the potential.
+        """
+        shapes = np.zeros((len(self.colliding), *self.shape))
+        h = self.collided.f[:, L]
+        if len(self.colliding) == 1:
+            shapes[0, :, L] = self.grid.centres * (1.0 - h**2)
+            return shapes
+        t = self.collided.f[:, T]
+        even, odd = 1.0 - h**2 - t**2, -2.0 * h * t
+        shapes[0, :, L], shapes[0, :, T] = self.grid.centres * even, self.grid.centres * odd
+        shapes[1, :, L], shapes[1, :, T] = odd, even
+        return shapes
 
     def action(self, step: Floats) -> Floats:
         f = step.reshape(self.shape)
         balance = self.operator.residual(self._everywhere(f), np.zeros_like(self.leads))
-        balance[:, L] -= self.transport.capacity[:, None] * self.collided.derivative(f[:, L])
+        balance -= self.capacity * self.collided.derivative(f)
         return (-balance / self.scale).ravel()
 
     def precondition(self, residual: Floats) -> Floats:
         right = residual.reshape(self.shape) * self.scale
         f = self._invert(right)
         left = right + self.operator.residual(self._everywhere(f), np.zeros_like(self.leads))
-        f[:, L] += self._heating[: len(f)] * self._warm(left[:, L] @ self.moment)[:, None]
+        moments = np.einsum("nce,ce->nc", left[:, : len(self.kept)], self.kept)
+        f += np.einsum("mnce,nm->nce", self._thermal, self._slow(moments))
         return f.ravel()
 
     def response(self, x: Floats, driven: Floats) -> Floats:
-        """Change of f_L that balances ``driven``, siemens × distribution into every owned cell."""
+        """Change of x that balances ``driven``, siemens × distribution into every owned cell."""
         self.linearize(x)
         change, _ = solve_linearized(
             self, (driven / self.scale).ravel(), comm=self.mesh.comm, tolerance=SLOPE_TOLERANCE,
             what="slope of the inelastic solution",
         )  # fmt: skip
-        return change.reshape(self.shape)[:, L]
+        return change
 
     def kinetic(self, x: Floats) -> KineticState:
         """Distributions and currents of a solution."""
         self.residual(x)
-        collided = np.ascontiguousarray(self.transport.capacity @ self.collided.rate)
+        collided = np.ascontiguousarray(self.transport.capacity @ self.collided.rate[:, L])
         self.mesh.comm.Allreduce(MPI.IN_PLACE, collided)
+        return replace(self.state(x, self.external), collided=collided)
+
+    def state(self, x: Floats, external: Floats) -> KineticState:
+        """Distributions ``x`` and the currents of leads with ``external``."""
+        leads = np.ascontiguousarray(external[list(self.components)])
         full = self._everywhere(x.reshape(self.shape))
-        currents, relaxed = np.zeros_like(self.external), np.zeros(self.grid.n)
-        currents[list(self.components)] = self.operator.currents(full, self.leads)
+        currents, relaxed = np.zeros_like(external), np.zeros(self.grid.n)
+        currents[list(self.components)] = self.operator.currents(full, leads)
         if T in self.components:
             relaxed = self.operator.relaxed_charge(full)
         fields = (full[:, L], full[:, T] if T in self.components else None)
-        return KineticState(self.external, currents, relaxed, ((1.0, fields),), self.mesh.n_cells, collided)
+        return KineticState(external, currents, relaxed, ((1.0, fields),), self.mesh.n_cells)
 
     def _everywhere(self, owned: Floats) -> Floats:
         """Values of all cells, ghosts included."""

@@ -35,7 +35,7 @@ class TransportSolver:
         self.transport = transport
         self._method = method
         self._tolerance = tolerance
-        self._solvers: dict[tuple[int, float, bool], LinearSolver] = {}
+        self._solvers: dict[tuple[int, float, bool, bool], LinearSolver] = {}
 
     def solve(
         self,
@@ -90,30 +90,48 @@ class TransportSolver:
         return x
 
     def lumped(
-        self, operator: Operator, test: Floats, trial: Floats, extra: Floats
+        self, operator: Operator, tests: Floats, trials: Floats, extra: Floats
     ) -> Callable[[Floats], Floats]:
-        """Inverse of ``Σ_e test_e A_e trial_e + extra``: the two-point matrix with one unknown a cell.
+        """Inverse of the two-point matrix between a few shapes in energy, one unknown a shape and cell.
 
         Args:
-            operator: of one component.
-            test: ``(energy,)``.
-            trial: ``(n_cells, energy)``, ghosts included.
-            extra: on the diagonal, ``(n_owned,)``.
+            operator: of as many components as there are shapes, or more.
+            tests: ``(shape, energy)``, each for the component of its number.
+            trials: ``(shape, n_cells, component, energy)``, ghosts included.
+            extra: added for every cell, ``(n_owned, shape, shape)``.
 
         Returns:
-            A linear map of ``(n_owned,)``; collective, and valid until the next call.
+            A linear map of ``(n_owned, shape)``; collective, and valid until the next call.
         """
-        values = operator.assemble()
-        values *= trial[self.transport.indices]
-        solver = self._solver(1, ROUGH, symmetric=False)
-        matrix = values @ test[:, None]
-        matrix[self._diagonal(1), 0] += extra
+        transport, modes = self.transport, len(tests)
+        values = operator.assemble()[self._blocks(operator.n_comp)]
+        matrix = np.empty((len(transport.indices) * modes**2, 1))
+        blocks = self._blocks(modes)
+        diagonal = self._diagonal(1)
+        for m in range(modes):
+            weighted = values[:, m] * tests[m]
+            for k in range(modes):
+                # Column k of row m: what shape k of the neighbour does to moment m here.
+                entries = np.einsum("nje,nje->n", weighted, trials[k][transport.indices])
+                entries[diagonal] += extra[:, m, k]
+                matrix[blocks[:, m, k], 0] = entries
+        solver = self._solver(modes, ROUGH, symmetric=False, lumped=True)
         solver.set_matrix(matrix, reuse=True)
 
         def invert(right: Floats) -> Floats:
-            return solver.solve(right[:, None])[:, 0]
+            return solver.solve(right.reshape(-1, 1)).reshape(right.shape)
 
         return invert
+
+    def _blocks(self, n_comp: int) -> NDArray[np.int64]:
+        """Places in `Transport.pattern` of the block of a pair of cells, ``(pairs, component, component)``."""
+        indptr = self.transport.indptr.astype(np.int64)
+        lengths = np.diff(indptr)
+        start, length = (np.repeat(a, lengths) for a in (indptr[:-1], lengths))
+        within = np.arange(indptr[-1]) - start
+        c = np.arange(n_comp)
+        first = n_comp**2 * start + n_comp * within
+        return first[:, None, None] + (n_comp * length)[:, None, None] * c[:, None] + c
 
     def preconditioner(self, operator: Operator, extra: Floats) -> Callable[[Floats], Floats]:
         """Approximate inverse of the two-point matrix with ``extra`` on its diagonal.
@@ -178,9 +196,15 @@ class TransportSolver:
         return apply
 
     def _solver(
-        self, n_comp: int, tolerance: float | None = None, *, symmetric: bool | None = None
+        self,
+        n_comp: int,
+        tolerance: float | None = None,
+        *,
+        symmetric: bool | None = None,
+        lumped: bool = False,
     ) -> LinearSolver:
-        key = n_comp, tolerance or self._tolerance, n_comp == 1 if symmetric is None else symmetric
+        chosen = n_comp == 1 if symmetric is None else symmetric
+        key = n_comp, tolerance or self._tolerance, chosen, lumped
         if key not in self._solvers:
             mesh = self.transport.mesh
             indptr, indices = self.transport.pattern(n_comp)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fvqp.errors import ConvergenceError
 from fvqp.models.gap_field import TRAPS
-from fvqp.models.kinetics import KineticState, L, SpectralState, T
+from fvqp.models.kinetics import KineticState, L, SpectralState
 from fvqp.models.phase import PhaseField
 from fvqp.models.points import Guess, Point, Solution
 from fvqp.solvers.fixed_point import solve_fixed_point
@@ -75,27 +75,24 @@ def uniform_conductances(problem: UsadelProblem, solution: Solution) -> Floats:
     kinetics, field = problem.kinetics, problem.gap_field
     spectral, kinetic = solution.spectral, solution.kinetic
     slope = problem.external_slope(solution.point)
-    deviation = kinetic.deviation(L)
     if problem.inelastic is None:
         (driven,) = kinetics.solve(spectral, slope[None], only=L)
-        by_bias = driven.deviation(L)
     else:
-        by_bias = problem.inelastic.slope(spectral, kinetic, slope)
+        driven = problem.inelastic.slope(spectral, kinetic, slope)
+    driven = problem.with_charge(spectral, driven)
+    deviation, by_bias = kinetic.deviation(L), driven.deviation(L)
     gap, zeta = field.uniform_value(spectral.gap), spectral.depairing
-    deviation = deviation[: len(by_bias)]
     r_bias = field.uniform_residual(gap, zeta, deviation + by_bias) - field.uniform_residual(
         gap, zeta, deviation
     )
     residuals, currents = [], []
     for sign in (-1.0, 1.0):
         moved = SpectralState(spectral.gap * np.exp(sign * GAP_STEP), zeta)
-        f = problem.energy_mode(moved, kinetic.external, kinetic, "slope of the gap").deviation(L)
-        residuals.append(field.uniform_residual(gap * np.exp(sign * GAP_STEP), zeta, f))
-        (charge,) = kinetics.solve(moved, kinetic.external[None], only=T)
-        currents.append(problem.junction_currents(charge.currents))
+        near = problem.energy_mode(moved, kinetic.external, kinetic, "slope of the gap")
+        residuals.append(field.uniform_residual(gap * np.exp(sign * GAP_STEP), zeta, near.deviation(L)))
+        currents.append(problem.junction_currents(problem.with_charge(moved, near).currents))
     by_gap = (currents[1] - currents[0]) / (2.0 * GAP_STEP * problem.device.voltage_unit)
-    (charge,) = kinetics.solve(spectral, slope[None], only=T)
-    direct = problem.junction_currents(charge.currents) / problem.device.voltage_unit
+    direct = problem.junction_currents(driven.currents) / problem.device.voltage_unit
     rate = -r_bias * 2.0 * GAP_STEP / (residuals[1] - residuals[0])
     return direct + rate * by_gap
 
@@ -163,10 +160,9 @@ class _Iteration:
         """The solution that the last evaluation found, with f_T."""
         spectral, kinetic = self.spectral, self.kinetic
         assert kinetic is not None, "the map is evaluated at least once"
-        if self.energy_only and spectral.drop is None:
+        if self.energy_only:
             # f_T does not act back on the gap: it is found once, at the end.
-            (charge,) = self.problem.kinetics.solve(spectral, self.external[None], only=T)
-            kinetic = kinetic.plus(charge)
+            kinetic = self.problem.with_charge(spectral, kinetic)
         return Solution(self.point, spectral, kinetic, self.phase, evaluations)
 
     @property
@@ -181,9 +177,8 @@ class _Iteration:
         gap, depairing = self._expanded(iterate)
         spectral: SpectralState = problem.spectral_state(gap, depairing, self.phase)
         kinetic = problem.energy_mode(spectral, self.external, self.kinetic, self.what)
-        if not self.energy_only and spectral.drop is None:
-            (charge,) = problem.kinetics.solve(spectral, self.external[None], only=T, guess=self.kinetic)
-            kinetic = kinetic.plus(charge)
+        if not self.energy_only:
+            kinetic = problem.with_charge(spectral, kinetic, self.kinetic)
         f_l = kinetic.deviation(L)
         new_gap = problem.gap_field.update(gap, depairing, f_l)
         problem.gap_field.require_superconducting(new_gap, self.what)

@@ -95,6 +95,7 @@ class UsadelProblem:
         self.gap_field = GapField(
             device, self.transport, self.grid, self.broadening, self.gap, self.proximity, self.tolerance
         )
+        self._require_static_phase()
         self.inelastic = None
         if self.collisions is not None:
             self.inelastic = Inelastic(self.kinetics, self.collisions.on(self.grid))
@@ -103,6 +104,22 @@ class UsadelProblem:
             self._phases = PhaseSolver(device, self.supercurrent, self.method)
         self._rest: dict[float, tuple[SpectralState, PhaseField | None]] = {}
         self._responses: dict[float, Response] = {}
+
+    def _require_static_phase(self) -> None:
+        """Raise `CaseError` if a voltage lies on a superconducting reservoir, whose phase it would turn."""
+        mesh, field = self.device.mesh, self.gap_field
+        gap = field.bulk * (field.model.value if field.model.value is not None else 1.0)
+        for reservoir in self.device.reservoirs:
+            cells = np.concatenate([mesh.face_cells[mesh.require_boundary(on), 0] for on in reservoir.on])
+            superconducting = bool(reservoir.gap) or (
+                reservoir.gap is None and bool(np.any(gap[cells] > 0.0))
+            )
+            if reservoir.voltage != 0.0 and mesh.comm.allreduce(superconducting, MPI.LOR):
+                raise CaseError(
+                    f"reservoirs: {reservoir.name} has a voltage and is superconducting: its phase would "
+                    "turn with time, which this model of steady states does not have; voltages belong to normal "
+                    'metals (a region of gap "0 eV", or gap.model = "fixed" with value 0)'
+                )
 
     # -- distributions in the leads
 
@@ -119,17 +136,19 @@ class UsadelProblem:
         for bias, temperature in zip(self.biases(point), temperatures, strict=True):
             f_l, f_t = distributions.lead(self.grid.edges, bias, temperature / device.thermal_unit)
             rows.append((f_l - bath, f_t))
-        rows += [(thermal - bath, np.zeros_like(bath)) for thermal in reservoirs]
+        rows += [(f_l - bath, f_t) for f_l, f_t in reservoirs]
         return np.ascontiguousarray(np.transpose(rows, (1, 0, 2)))
 
     @cached_property
-    def _thermal(self) -> tuple[Floats, list[Floats]]:
-        """f_L of the bath and of every reservoir."""
+    def _thermal(self) -> tuple[Floats, list[tuple[Floats, Floats]]]:
+        """f_L of the bath, f_L and f_T of every reservoir."""
         device, edges = self.device, self.grid.edges
-        return distributions.equilibrium(edges, device.bath), [
-            distributions.equilibrium(edges, reservoir.temperature / device.thermal_unit)
-            for reservoir in device.reservoirs
-        ]
+        rows = []
+        for reservoir in device.reservoirs:
+            bias, t = reservoir.voltage / device.voltage_unit, reservoir.temperature / device.thermal_unit
+            self.grid.require_covers(bias, "the voltage of a reservoir")
+            rows.append(distributions.lead(edges, bias, t))
+        return distributions.equilibrium(edges, device.bath), rows
 
     def external_slope(self, point: Point) -> Floats:
         """Derivative of `external` with respect to ``e V_inj/Δ0``."""
@@ -259,18 +278,24 @@ class UsadelProblem:
         near = guess if guess is not None and guess.point.supercurrent == point.supercurrent else None
         what = f"V_inj = {point.V_inj:.6g} V, V_det = {point.V_det:.6g} V"
         kinetic = self.energy_mode(state, external, None if near is None else near.kinetic, what)
-        if state.drop is None:
-            (charge,) = self.kinetics.solve(state, external[None], only=T)
-            kinetic = kinetic.plus(charge)
-        return Solution(point, state, kinetic, phase, 0)
+        return Solution(point, state, self.with_charge(state, kinetic), phase, 0)
 
     def energy_mode(
         self, state: SpectralState, external: Floats, guess: KineticState | None, what: str
     ) -> KineticState:
-        """f_L in given spectra, with f_T where a supercurrent couples them; see `Inelastic.solve`."""
+        """f_L in given spectra, with f_T where a supercurrent or collisions couple them."""
         if self.inelastic is not None:
             return self.inelastic.solve(state, external, guess, what=what)
         return self.kinetics.solve(state, external[None], only=L, guess=guess)[0]
+
+    def with_charge(
+        self, state: SpectralState, kinetic: KineticState, guess: KineticState | None = None
+    ) -> KineticState:
+        """What `energy_mode` found, and f_T where nothing couples it."""
+        together = self.inelastic is not None and self.inelastic.collisions.charge
+        if together or state.drop is not None:
+            return kinetic
+        return kinetic.plus(self.kinetics.solve(state, kinetic.external[None], only=T, guess=guess)[0])
 
     def response(self, value: float) -> Response:
         """Unit responses at the spectra at rest, computed once for each value of the supercurrent."""
@@ -280,7 +305,9 @@ class UsadelProblem:
             sources = [(c, number) for number in range(len(self.device.junctions)) for c in (L, T)]
             bath = self.device.reservoirs[0].temperature
             for number, reservoir in enumerate(self.device.reservoirs, start=len(self.device.junctions)):
-                if reservoir.temperature != bath:
+                if reservoir.voltage != 0.0:
+                    sources += [(L, number), (T, number)]
+                elif reservoir.temperature != bath:
                     sources.append((L, number))
             # Where nothing drives, the response to the first reservoir stands for a state of zero deviation.
             sources = sources or [(L, 0)]
@@ -321,6 +348,10 @@ class UsadelProblem:
         into = currents[T, : len(self.device.junctions)] @ self.grid.widths
         return into * self.device.voltage_unit / self.device.felt
 
+    def reservoir_currents(self, currents: Floats) -> Floats:
+        """Charge current from each reservoir into the device, ampere, that quasiparticles carry."""
+        return currents[T, len(self.device.junctions) :] @ self.grid.widths * self.device.voltage_unit
+
     def conductances(self, solution: Solution) -> Floats:
         """``dI/dV_inj`` of the current from every junction into the superconductor, siemens.
 
@@ -332,8 +363,12 @@ class UsadelProblem:
         moving = follows or self.device.balances_heat
         if self.gap.kind == "uniform" and solution.phase is None and not self.device.balances_heat:
             return uniform_conductances(self, solution)
-        if not moving and (self.inelastic is None or solution.spectral.drop is None):
-            # Collisions act on f_L, of which the charge current knows by a supercurrent only.
+        if not moving and self.inelastic is not None and T in self.inelastic.components(solution.spectral):
+            direction = self.external_slope(point)
+            slope = self.inelastic.slope(solution.spectral, solution.kinetic, direction)
+            return self.junction_currents(slope.currents) / self.device.voltage_unit
+        if not moving:
+            # Collisions act on f_L, of which the charge current does not know.
             slope = self.response(point.supercurrent).combine(self.external_slope(point))
             return self.junction_currents(slope.currents) / self.device.voltage_unit
         leads = [j.temperature for j in self.device.junctions] if solution.leads is None else solution.leads

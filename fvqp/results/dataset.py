@@ -53,6 +53,7 @@ QUANTITIES: dict[str, Quantity] = {
     "g_ss": Quantity("S", "non-local conductance, even in supercurrent and injector bias"),
     "g_sa": Quantity("S", "non-local conductance, even in supercurrent and odd in injector bias"),
     "g_ss_analytic": Quantity("S", "g_ss of an infinite wire without coupling, closed form"),
+    "I_reservoir": Quantity("A", "charge current from each reservoir into the device"),
     "T_lead": Quantity("K", "temperature of the electrons in the lead of each junction"),
     "P_lead": Quantity("W", "heat that tunnelling brings to the lead of each junction"),
     "G_inj": Quantity("S", "local conductance dI_inj/dV_inj"),

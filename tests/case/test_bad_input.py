@@ -205,6 +205,22 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         "collisions: phonon_escape_time and pair_breaking_time belong together",
     ),
     (
+        {
+            "collisions": {
+                "electron_phonon": "1 us",
+                "phonon_escape_time": "1 ns",
+                "pair_breaking_time": "1 ns",
+                "charge": True,
+            }
+        },
+        "collisions.charge: phonons of their own",
+    ),
+    (
+        {"collisions": {"electron_phonon": "1 us", "charge": True}},
+        'energies.spacing: "graded" does not go with collisions.charge',
+    ),
+    ({"reservoirs.0.voltage": "1 mV"}, "has a voltage and is superconducting"),
+    (
         {"collisions": {"electron_electron": 1e-4, "pair_breaking_time": "1 ns"}},
         "collisions.pair_breaking_time: is not used without electron_phonon",
     ),

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.special import zeta
 
-from fvqp.collisions import Collisions, PhononCollisions, Phonons
+from fvqp.collisions import Collisions, ElectronElectron, PhononCollisions, Phonons
 from fvqp.errors import CaseError
 from fvqp.grids.energy import EnergyGrid
 from fvqp.spectral import bin_averages
@@ -124,16 +124,20 @@ def test_graded_axis() -> None:
 
 
 def test_together() -> None:
-    """Both kinds of collisions are the sum of them."""
-    spectra, f = spectrum(UNIFORM, 1.0), thermal(UNIFORM, 0.4)
+    """Both kinds of collisions are the sum of them; f_T does not feel them."""
+    (dos, pairing), f = spectrum(UNIFORM, 1.0), thermal(UNIFORM, 0.4)
     step = np.exp(-UNIFORM.centres)[None]
     both = Collisions(1e-3, phonons=IN_BATH).on(UNIFORM)
-    apart = [Collisions(1e-3).on(UNIFORM), Collisions(phonons=IN_BATH).on(UNIFORM)]
+    apart = [ElectronElectron(UNIFORM, 1e-3), PhononCollisions(UNIFORM, IN_BATH)]
     assert both.largest_rate == sum(part.largest_rate for part in apart)
-    found, parts = both.at(*spectra, f), [part.at(*spectra, f) for part in apart]
+    found = both.at(dos, pairing, dos, np.stack([f, 0.1 * f], axis=1))
+    parts = [part.at(dos, pairing, f) for part in apart]
     for name in ("rate", "loss"):
-        np.testing.assert_array_equal(getattr(found, name), sum(getattr(part, name) for part in parts))
-    np.testing.assert_array_equal(found.derivative(step), sum(part.derivative(step) for part in parts))
+        np.testing.assert_array_equal(getattr(found, name)[:, 0], sum(getattr(part, name) for part in parts))
+        assert not np.any(getattr(found, name)[:, 1])
+    moved = found.derivative(np.stack([step, step], axis=1))
+    np.testing.assert_array_equal(moved[:, 0], sum(part.derivative(step) for part in parts))
+    assert not np.any(moved[:, 1])
 
 
 def test_bad_input() -> None:

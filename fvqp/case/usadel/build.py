@@ -102,6 +102,7 @@ def build_device(case: UsadelCase, mesh: Mesh, temperature: float | None = None)
             entry.on,
             _temperature(entry.temperature, temperature),
             None if entry.gap is None else entry.gap.in_joule(material.gap),
+            0.0 if entry.voltage is None else entry.voltage.in_volt(material.gap),
         )
         for entry in case.reservoirs
     ]
@@ -149,7 +150,8 @@ def _collisions(case: UsadelCase, device: Device) -> Collisions | None:
             escape_time=None if escape is None else escape / tau0,
             pair_breaking_time=None if breaking is None else breaking / tau0,
         )
-    return Collisions(chosen.electron_electron or 0.0, chosen.kernel or Collisions.kernel, phonons)
+    kernel = chosen.kernel or Collisions.kernel
+    return Collisions(chosen.electron_electron or 0.0, kernel, phonons, chosen.charge)
 
 
 def _problem(case: UsadelCase, device: Device, transport: Transport | None) -> UsadelProblem:

@@ -153,9 +153,10 @@ def check_places(case: UsadelCase, mesh: Mesh) -> None:
 
 
 def largest_bias(case: UsadelCase, delta0: float) -> float:
-    """Largest |V| of any junction in volt; ``delta0`` in joule."""
+    """Largest |V| of any junction or reservoir in volt; ``delta0`` in joule."""
     axes = [axis.largest(delta0) for axis in (case.sweep.V_inj, case.sweep.V_det) if axis is not None]
     fixed = [abs(junction.bias.in_volt(delta0)) for junction in case.junctions if junction.bias is not None]
+    fixed += [abs(item.voltage.in_volt(delta0)) for item in case.reservoirs if item.voltage is not None]
     return max([0.0, *axes, *fixed])
 
 
@@ -282,8 +283,8 @@ def _sweep_problems(case: UsadelCase) -> Iterable[tuple[str, str]]:
 
 def _spectrum_problems(case: UsadelCase) -> Iterable[tuple[str, str]]:
     if case.collisions is not None and case.energies.spacing != "uniform":
-        for key in ("electron_electron", "phonon_escape_time"):
-            if getattr(case.collisions, key) is not None:
+        for key in ("electron_electron", "phonon_escape_time", "charge"):
+            if getattr(case.collisions, key):
                 yield (
                     "energies.spacing",
                     f'"graded" does not go with collisions.{key}: energies that are exchanged must be whole '

@@ -84,6 +84,9 @@ class UsadelRecorder(Recorder):
             coordinates["phase_gradient"] = (("supercurrent",), gradients)
         if self.device.junctions:
             coordinates["junction"] = (("junction",), [j.name for j in self.device.junctions])
+        self._driving = any(reservoir.voltage != 0.0 for reservoir in self.device.reservoirs)
+        if self._driving:
+            coordinates["reservoir"] = (("reservoir",), [r.name for r in self.device.reservoirs])
         figures = json.dumps([figure.model_dump() for figure in self.case.figures])
         output = self.case.output
         if output.stored:
@@ -115,6 +118,8 @@ class UsadelRecorder(Recorder):
             for name in output.spectra:
                 long_name = f"{name} under each junction"
                 sweep.define(self._junction_name(name), ("junction", "energy"), "1", long_name)
+        if self._driving:
+            sweep.define("I_reservoir", ("reservoir",))
         if self.device.balances_heat:
             for name in ("T_lead", "P_lead"):
                 sweep.define(name, ("junction",))
@@ -180,6 +185,8 @@ class UsadelRecorder(Recorder):
     def _observables(self, problem: UsadelProblem, solution: Solution) -> dict[str, Any]:
         into = problem.junction_currents(solution.kinetic.currents)
         values: dict[str, Any] = {}
+        if self._driving:
+            values["I_reservoir"] = problem.reservoir_currents(solution.kinetic.currents)
         slopes = problem.conductances(solution) if self._injectors else np.zeros(len(into))
         if self._injectors:
             values["I_inj"] = into[self._injectors].sum()
@@ -283,7 +290,7 @@ class UsadelRecorder(Recorder):
         if self.case.collisions is not None:
             # Newton's method starts from them.
             arrays["f_L"] = solution.kinetic.deviation(L)
-            if solution.spectral.drop is not None:
+            if solution.spectral.drop is not None or self.case.collisions.charge:
                 arrays["f_T"] = solution.kinetic.deviation(T)
         drain = 0.0 if phase is None else phase.drain
         numbers = {

@@ -129,6 +129,9 @@ class Reservoir(Table):
     gap: Energy | None = None
     """Zero-temperature gap of the reservoir's metal, ``"0 eV"`` if it is normal; default: that of the cells
     next to it. Spectra with ``spectrum.model = "diffusive"`` start from it."""
+    voltage: Bias | None = None
+    """Of a normal metal, against the condensate of superconductors (and charge imbalance 0); default: none. A
+    superconducting reservoir cannot have one: its phase would turn with time."""
 
     @field_validator("gap")
     @classmethod
@@ -187,7 +190,7 @@ class Energies(Table):
 
 
 class Collisions(Table):
-    """Inelastic collisions of the quasiparticles, with one another, with phonons, or both; they act on f_L."""
+    """Inelastic collisions of the quasiparticles, with one another, with phonons, or both."""
 
     electron_electron: Annotated[Number, Field(gt=0, le=1e3)] | None = None
     """γ_ee = ħ/(Δ0 τ_ee), with τ_ee the time between collisions in the normal state at the Fermi energy
@@ -203,6 +206,9 @@ class Collisions(Table):
     must be uniform."""
     pair_breaking_time: Time | None = None
     """τ0^pb of the material, which says how many phonons there are; belongs to ``phonon_escape_time``."""
+    charge: Flag = False
+    """Whether collisions act on the charge mode f_T too, and f_T on them. The energy axis must be uniform,
+    phonons those of the bath."""
 
     @model_validator(mode="after")
     def _complete(self) -> Collisions:
@@ -215,6 +221,8 @@ class Collisions(Table):
                 raise ValueError(f"{key}: is not used without electron_phonon")
         if (self.phonon_escape_time is None) != (self.pair_breaking_time is None):
             raise ValueError("phonon_escape_time and pair_breaking_time belong together; give both or none")
+        if self.charge and self.phonon_escape_time is not None:
+            raise ValueError("charge: phonons of their own (phonon_escape_time) act on f_L only")
         return self
 
 

@@ -72,6 +72,14 @@ COOLED = {
     "collisions": {"electron_phonon": "100 ns", "phonon_escape_time": "1 ns", "pair_breaking_time": "0.1 ns"},
     "sweep": {"V_inj": ["0.6 mV"], "V_det": ["0.1 mV"]},
 }
+BIASED = {
+    "reservoirs": [
+        {"on": ["left"], "temperature": "24 mK", "voltage": "0.1 mV"},
+        {"on": ["right"], "temperature": "24 mK"},
+    ],
+    "gap": {"model": "fixed", "value": 0.0},
+    "sweep": {"V_inj": ["0 mV"], "V_det": ["0 mV"]},
+}
 FLOWING = {"supercurrent": {"phase_gradient": 0.1, "both_signs": False}}
 OTHER = OWN | {"diffusivity": "8 cm^2/s"}
 EAST = {"materials": {"X": OWN}, "regions": {"east": {"material": "X"}}}
@@ -238,6 +246,7 @@ OPTIONS: dict[str, Option] = {
     "reservoirs.on": Option(["left"], path="reservoirs.0.on"),
     "reservoirs.temperature": Option("0.9 K", around=WARM, path="reservoirs.0.temperature"),
     "reservoirs.gap": Option("0 eV", "gap", DIFFUSIVE, path="reservoirs.0.gap", by=1e-3),
+    "reservoirs.voltage": Option("0.2 mV", "I_reservoir", BIASED, path="reservoirs.0.voltage", to=2.0),
     "interfaces.between": Option(["start", "cover"], around=BARRIER, path="interfaces.0.between"),
     "interfaces.conductance_per_area": Option(
         "0.1 S/um^2", around=BARRIER, path="interfaces.0.conductance_per_area"
@@ -253,6 +262,7 @@ OPTIONS: dict[str, Option] = {
     "collisions.electron_phonon": Option("20 ns", "gap", COLLIDING, by=1e-4),
     "collisions.phonon_escape_time": Option("10 ns", "gap", COOLED, by=1e-5),
     "collisions.pair_breaking_time": Option("0.02 ns", "gap", COOLED, by=1e-5),
+    "collisions.charge": Option(True, "I_det", COLLIDING, by=1e-4),
     "gap.model": Option("local", "gap", {"sweep": {"V_inj": ["0.2 mV"], "V_det": ["0 mV"]}}),
     "gap.value": Option(0.6, "gap", {"gap": {"model": "fixed", "value": 0.9}}, to=2 / 3),
     "gap.at": Option("point_B", "gap", SELF_CONSISTENT),

@@ -1,0 +1,161 @@
+"""Collisions of both modes: a wire biased at its ends, charge balances, conductances."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from wire_devices import ALUMINIUM, THICKNESS, UM, WIDTH, line_mesh, wire
+
+from fvqp.collisions import Collisions, Phonons
+from fvqp.errors import CaseError
+from fvqp.grids import energy as distributions
+from fvqp.grids.energy import EnergyGrid
+from fvqp.mesh.shapes import shape_mesh
+from fvqp.models import inelastic
+from fvqp.models.device import Device, Reservoir
+from fvqp.models.kinetics import L, T
+from fvqp.models.usadel import GapModel, Point, Solution, UsadelProblem
+from fvqp.solvers.newton import NewtonSolution
+
+Floats = NDArray[np.float64]
+
+LENGTH, BIAS, BATH = 8 * UM, 2.0, 0.5
+GRID = EnergyGrid.uniform(0.1, 6.0)
+
+
+def biased(collisions: Collisions | None, grid: EnergyGrid = GRID, **more: object) -> UsadelProblem:
+    """A normal wire with ∓ half of 2 Δ0/e at its ends, at 0.5 K."""
+    mesh = shape_mesh("grid1d", nx=16, Lx=LENGTH, regions={"wire": (0.0, LENGTH)})
+    unit = ALUMINIUM.gap / 1.602176634e-19
+    ends = [
+        Reservoir(name, (name,), BATH, voltage=sign * BIAS / 2 * unit)
+        for name, sign in (("left", -1), ("right", 1))
+    ]
+    device = Device(mesh, ALUMINIUM, [], ends, width=WIDTH, thickness=THICKNESS)
+    gap = more.pop("gap", GapModel("fixed", value=0.0))
+    return UsadelProblem(device, grid, 1e-3, gap, collisions=collisions, **more)  # type: ignore[arg-type]
+
+
+def moments(problem: UsadelProblem, solution: Solution) -> tuple[Floats, Floats, Floats]:
+    """Place in the wire (0 to 1), potential and squared temperature of every cell."""
+    grid, bath = problem.grid, problem.device.bath
+    x = problem.device.mesh.centroid[:, 0] / LENGTH
+    # ∫f_T dε = −μ and ∫ε(1 − f_L)dε = π²T²/6 + μ²/2 where electrons are thermal.
+    potential = -solution.kinetic.deviation(T) @ grid.widths
+    energy = np.pi**2 * bath**2 / 6 - solution.kinetic.deviation(L) @ (grid.widths * grid.centres)
+    return x, potential, (energy - potential**2 / 2) * 6 / np.pi**2
+
+
+@pytest.mark.parametrize("spacing", ["uniform", "graded"])
+def test_two_steps(spacing: str) -> None:
+    """Without collisions f is a mean of both reservoirs: linear in x at every energy."""
+    grid = GRID if spacing == "uniform" else EnergyGrid.graded(6.0, gap_edges=[1.0], first=0.01, number=80)
+    problem = biased(None, grid)
+    solution = problem.solve(Point())
+    x = problem.device.mesh.centroid[:, 0, None] / LENGTH
+    t = problem.device.bath
+    left, right = (np.stack(distributions.lead(grid.edges, s * BIAS / 2, t)) for s in (-1, 1))
+    rest = distributions.equilibrium(grid.edges, t)
+    for c, offset in ((L, rest), (T, 0.0)):
+        expected = (1 - x) * left[c] + x * right[c] - offset
+        np.testing.assert_allclose(solution.kinetic.deviation(c), expected, atol=1e-12)
+    into = problem.reservoir_currents(solution.kinetic.currents)
+    resistance = LENGTH / (ALUMINIUM.conductivity * WIDTH * THICKNESS)
+    ohm = BIAS * problem.device.voltage_unit / resistance
+    tail = 4 * np.exp(-(6.0 - BIAS / 2) / t)
+    np.testing.assert_allclose(into, [-ohm, ohm], rtol=1e-10 + tail)
+
+
+@pytest.mark.parametrize("strength", [1e-3, 1.0, 1e3])
+def test_hot_electrons(strength: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """T_e² = T² + (3/π²) x(1 − x)(eV)² whatever the collisions keep of f; f itself becomes thermal."""
+    made: list[NewtonSolution] = []
+    solve = inelastic.solve_newton
+
+    def recorded(*arguments: object, **more: object) -> NewtonSolution:
+        made.append(solve(*arguments, **more))  # type: ignore[arg-type]
+        return made[-1]
+
+    monkeypatch.setattr(inelastic, "solve_newton", recorded)
+    problem = biased(Collisions(strength, charge=True))
+    solution = problem.solve(Point())
+    x, potential, squared = moments(problem, solution)
+    direction = np.sign(potential[-1])
+    bath = problem.device.bath
+    # Residuals are 1e-13 of collisions' rates, which grow with their strength.
+    np.testing.assert_allclose(potential, direction * BIAS * (x - 0.5), atol=1e-9 * (1 + strength))
+    expected = bath**2 + 3 / np.pi**2 * x * (1 - x) * BIAS**2
+    np.testing.assert_allclose(squared, expected, rtol=1e-9 * (1 + strength))
+    hot = np.sqrt(expected)[:, None]
+    up, down = (
+        np.tanh((GRID.centres + s * direction * BIAS * (x - 0.5)[:, None]) / (2 * hot)) for s in (-1, 1)
+    )
+    f = np.tanh(GRID.centres / (2 * bath)) + solution.kinetic.deviation(L)
+    distance = np.abs(f - 0.5 * (up + down)).max()
+    if strength == 1e-3:
+        assert distance > 0.1
+    if strength == 1e3:
+        assert distance < 1e-4
+        np.testing.assert_allclose(solution.kinetic.deviation(T), 0.5 * (up - down), atol=1e-4)
+    assert len(made[0].krylov) <= 8
+    assert np.mean(made[0].krylov) < 30
+
+
+def test_phonons_cool_a_biased_wire() -> None:
+    """With strong cooling electrons are at the phonons' temperature around the local potential."""
+    phonons = Phonons(1.0, 1.764, biased(None).device.bath)
+    problem = biased(Collisions(0.0, phonons=phonons, charge=True))
+    solution = problem.solve(Point())
+    _, potential, squared = moments(problem, solution)
+    np.testing.assert_allclose(squared, problem.device.bath**2, rtol=2e-2)
+    assert np.ptp(potential) == pytest.approx(BIAS * 15 / 16, rel=1e-6)
+    ledger = problem.ledger(solution)
+    # Joule's heat goes to phonons: what reservoirs give, they do not take.
+    assert ledger.relaxed[1] == pytest.approx(-ledger.taken[1], rel=1e-5)
+
+
+def superconducting(charge: bool, gap: GapModel | None = None) -> UsadelProblem:
+    device = wire(line_mesh(12, 9), "point_B", "point_A", bath=0.3, temperature={"A": 0.3, "B": 0.3})
+    return UsadelProblem(
+        device,
+        EnergyGrid.uniform(0.05, 6.0),
+        0.05,
+        gap or GapModel(),
+        collisions=Collisions(5e-2, charge=charge),
+    )
+
+
+def test_charge_imbalance_relaxes_faster() -> None:
+    """Collisions bring f_T down to the gap edge, where it relaxes: less of it arrives at the detector."""
+    currents = {}
+    for charge in (False, True):
+        problem = superconducting(charge)
+        solution = problem.solve(Point(2.5 * problem.device.voltage_unit))
+        ledger = problem.ledger(solution)
+        assert np.all(np.abs(ledger.residual) < 1e-8 * np.abs(ledger.injected))
+        assert ledger.relaxed[2] > 0.0
+        currents[charge] = -problem.junction_currents(solution.kinetic.currents)[1]
+    assert 0.0 < currents[True] < 0.9 * currents[False]
+
+
+@pytest.mark.parametrize("gap", [GapModel(), GapModel("uniform", at="point_B")])
+def test_conductances(gap: GapModel) -> None:
+    """dI/dV by the tangent equation, against differences of solutions."""
+    problem = superconducting(True, gap)
+    unit = problem.device.voltage_unit
+    point = Point(1.5 * unit)
+    solution = problem.solve(point, problem.solve(Point(1.2 * unit)))
+    h = 1e-3 * unit
+    sides = [problem.solve(replace(point, V_inj=point.V_inj + s * h), solution) for s in (-1, 1)]
+    low, high = (problem.junction_currents(side.kinetic.currents) for side in sides)
+    np.testing.assert_allclose(problem.conductances(solution), (high - low) / (2 * h), rtol=1e-4, atol=1e-12)
+
+
+def test_bad_input() -> None:
+    with pytest.raises(CaseError, match="its phase would turn"):
+        biased(None, gap=GapModel())
+    with pytest.raises(CaseError, match="the voltage of a reservoir"):
+        biased(None, EnergyGrid.uniform(0.1, 0.8)).solve(Point())
