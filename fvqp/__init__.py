@@ -9,12 +9,13 @@ from fvqp.threads import set_default_threads
 
 set_default_threads()
 
-__all__ = ["Result", "check", "load_case", "open_result", "run"]
+__all__ = ["Result", "check", "fit", "load_case", "open_result", "run"]
 
 #: Where the public names live; imported when first used, so that ``fvqp doctor`` works without PETSc.
 _HOMES = {
     "Result": "fvqp.results",
     "check": "fvqp.case.run",
+    "fit": "fvqp.case.usadel.fitting",
     "load_case": "fvqp.case",
     "open_result": "fvqp.results",
     "run": "fvqp.case.run",

@@ -154,6 +154,34 @@ def _parser() -> argparse.ArgumentParser:
         "repeated",
     )
 
+    fit = _command(commands, "fit", _fit, "fit numbers of a case to a measured non-local conductance")
+    fit.add_argument("case", metavar="CASE", help="case file (TOML) of the Usadel model")
+    fit.add_argument(
+        "data",
+        metavar="DATA.csv",
+        help="columns V_inj, g_nl and, where there are, V_det, supercurrent, g_nl_error",
+    )
+    fit.add_argument(
+        "--free",
+        action="append",
+        default=[],
+        metavar="KEY[=START]",
+        help="a number of the case that varies, such as spectrum.broadening; may be repeated",
+    )
+    fit.add_argument(
+        "--out", required=True, metavar="DIR", help="folder for parameters, fitted case and figure"
+    )
+    fit.add_argument(
+        "--part",
+        default="g_nl",
+        metavar="PART",
+        help="g_nl (default), g_s, g_a, g_ss or g_sa, of data and model",
+    )
+    fit.add_argument(
+        "--window", nargs=2, metavar=("LOW", "HIGH"), help='sizes of V_inj that count: "0 mV" "0.4 mV"'
+    )
+    _add_overrides(fit)
+
     symmetry = _command(commands, "symmetry", _symmetry, "parts g_s, g_a, g_ss, g_sa of measured data")
     symmetry.add_argument(
         "data", metavar="DATA.csv", help="columns V_inj, g_nl and, if swept, supercurrent, V_det"
@@ -248,6 +276,21 @@ def _plot(arguments: argparse.Namespace, petsc: list[str]) -> None:
         raise CaseError(f"{arguments.folder}: its case asks for no figures; name one with --kind")
     for file in files:
         _say(str(file))
+
+
+def _fit(arguments: argparse.Namespace, petsc: list[str]) -> None:
+    import fvqp
+
+    window = tuple(arguments.window) if arguments.window else None
+    fvqp.fit(
+        arguments.case,
+        arguments.data,
+        arguments.free,
+        out=arguments.out,
+        part=arguments.part,
+        window=window,
+        overrides=arguments.overrides,
+    )
 
 
 def _symmetry(arguments: argparse.Namespace, petsc: list[str]) -> None:

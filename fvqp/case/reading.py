@@ -36,7 +36,7 @@ def load_case(path: str | Path, overrides: Iterable[str] = ()) -> Case:
     path = Path(path)
     data = read_toml(path)
     for override in overrides:
-        _apply(data, override)
+        apply_override(data, override)
     return case_from_dict(data, source=path.name, folder=path.parent)
 
 
@@ -90,7 +90,11 @@ def validated_case(data: dict[str, Any], source: str = "case") -> Case:
     return Case.located(case, source, Path())
 
 
-def _apply(data: dict[str, Any], override: str) -> None:
+def apply_override(data: dict[str, Any], override: str) -> None:
+    """Put the value of ``key=value`` into ``data``, laid out like the file.
+
+    Raises :class:`CaseError` if it cannot have that place.
+    """
     key, equals, text = override.partition("=")
     steps = [name or int(number) for name, number in _STEP.findall(key.strip())]
     where = f"--set {override}"
@@ -105,6 +109,22 @@ def _apply(data: dict[str, Any], override: str) -> None:
         if not isinstance(at, dict | list):
             raise CaseError(f"{where}: {_dotted(steps[: number + 1])} is a value, not a table")
     at[_entry(at, steps[-1], where)] = _value(text)
+
+
+def value_at(data: dict[str, Any], key: str, where: str) -> Any:
+    """What ``data`` has at a dotted ``key``; None if nothing.
+
+    Raises :class:`CaseError`, with ``where`` in front, if an entry of a list that is named is not there.
+    """
+    at: Any = data
+    for name, number in _STEP.findall(key):
+        if not isinstance(at, dict | list):
+            return None
+        step: Any = _entry(at, name or int(number), where)
+        if isinstance(at, dict) and step not in at:
+            return None
+        at = at[step]
+    return at
 
 
 def _entry(at: Any, step: str | int, where: str) -> str | int:

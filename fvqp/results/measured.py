@@ -18,8 +18,10 @@ from fvqp.units import to_float
 
 NEEDED = ("V_inj", "g_nl")
 OPTIONAL = ("supercurrent", "V_det")
+UNCERTAINTY = "g_nl_error"
+"""Column of standard deviations of ``g_nl``, where they are known."""
 _HEADER = re.compile(r"^\s*(\w+)\s*(?:[\[(]\s*([^\])]*?)\s*[\])])?\s*$")
-_UNITS = {"V_inj": "V", "V_det": "V", "supercurrent": "A", "g_nl": "S"}
+_UNITS = {"V_inj": "V", "V_det": "V", "supercurrent": "A", "g_nl": "S", UNCERTAINTY: "S"}
 
 
 def read_measured(path: str | Path) -> xr.DataArray:
@@ -66,6 +68,20 @@ def read_measured(path: str | Path) -> xr.DataArray:
         name="g_nl",
         attrs=QUANTITIES["g_nl"]._asdict(),
     )
+
+
+def read_points(path: str | Path) -> dict[str, NDArray[np.float64]]:
+    """The points of a CSV file as they are: columns ``V_inj``, ``g_nl`` and, where given, ``supercurrent``,
+    ``V_det``, ``g_nl_error`` (standard deviation), in SI units.
+
+    Raises :class:`FvqpError` with file, line and reason.
+    """
+    path = Path(path)
+    columns = _read_columns(path)
+    errors = columns.get(UNCERTAINTY)
+    if errors is not None and not np.all(errors > 0.0):
+        raise FvqpError(f"{path}: {UNCERTAINTY}: a standard deviation must be positive")
+    return columns
 
 
 def measured_parts(path: str | Path) -> xr.Dataset:

@@ -118,8 +118,11 @@ def build_device(case: UsadelCase, mesh: Mesh, temperature: float | None = None)
     )
 
 
-def build_problems(case: UsadelCase, mesh: Mesh) -> list[UsadelProblem]:
-    """The problems of a case, one for each bath temperature of the sweep, on one energy grid."""
+def build_problems(case: UsadelCase, mesh: Mesh, grid: EnergyGrid | None = None) -> list[UsadelProblem]:
+    """The problems of a case, one for each bath temperature of the sweep, on one energy grid.
+
+    ``grid`` is used in place of the one that fits the spectra, so that cases that differ little stay alike.
+    """
     temperatures = case.sweep.temperature or (None,)
     rough: list[UsadelProblem] = []
     try:
@@ -128,7 +131,7 @@ def build_problems(case: UsadelCase, mesh: Mesh) -> list[UsadelProblem]:
             rough.append(_problem(case, device, rough[0].transport if rough else None))
         for problem in rough:
             _require_carried(case, problem)
-        grid = _energy_grid(case, rough)
+        grid = grid or _energy_grid(case, rough)
     except CaseError as error:
         # What is known further down does not know the name of the case.
         text = str(error)

@@ -1,0 +1,237 @@
+"""What a fit gives: parameters with uncertainties and correlation, measured and fitted points."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import xarray as xr
+from mpi4py import MPI
+from numpy.typing import NDArray
+
+from fvqp.errors import CheckpointError, FvqpError
+from fvqp.results.dataset import FORMAT_VERSION, QUANTITIES
+from fvqp.results.files import make_folder, replacing, write_text
+from fvqp.results.measured import UNCERTAINTY, measured_parts, read_points
+from fvqp.results.provenance import provenance
+from fvqp.results.result import Result
+from fvqp.results.together import on_root
+
+Floats = NDArray[np.float64]
+
+PARTS = ("g_nl", "g_s", "g_a", "g_ss", "g_sa")
+"""What can be fitted to."""
+
+
+class Found(Protocol):
+    """The outcome of a least-squares search (`fvqp.solvers.least_squares.Fitted`)."""
+
+    @property
+    def x(self) -> Floats: ...
+
+    @property
+    def covariance(self) -> Floats: ...
+
+    @property
+    def scale(self) -> float: ...
+
+    @property
+    def errors(self) -> Floats: ...
+
+    @property
+    def correlation(self) -> Floats: ...
+
+
+@dataclass(frozen=True)
+class FitData:
+    """Measured points, SI units.
+
+    Attributes:
+        part: of ``PARTS``.
+        V_inj, value: ``(n,)``.
+        V_det, supercurrent: ``(n,)`` or None where the data have no such column.
+        error: ``(n,)`` standard deviations, None if they are not known.
+    """
+
+    part: str
+    V_inj: Floats
+    value: Floats
+    V_det: Floats | None = None
+    supercurrent: Floats | None = None
+    error: Floats | None = None
+
+    @property
+    def deviation_unit(self) -> str:
+        """What deviations are told in."""
+        return "of their root mean square" if self.error is None else "standard deviations"
+
+
+def measured_for_fit(path: str | Path, part: str, window: tuple[float, float] | None) -> FitData:
+    """The points of a CSV file that a fit is to.
+
+    Args:
+        path: columns ``V_inj``, ``g_nl``, and ``V_det``, ``supercurrent``, ``g_nl_error`` where there are.
+        part: ``g_nl`` takes the points as they are; other parts are formed first (`measured_parts`), and of
+            the points that are images of one another one is taken.
+        window: smallest and largest \\|V_inj\\|, volt.
+
+    Raises:
+        FvqpError: no such part, nothing in the window, or what reading raises.
+    """
+    if part not in PARTS:
+        raise FvqpError(f'part: expected one of {", ".join(PARTS)}, got "{part}"')
+    if part == "g_nl":
+        columns = read_points(path)
+        columns["value"] = columns.pop("g_nl")
+    else:
+        parts = measured_parts(path)
+        if part not in parts:
+            raise FvqpError(f"{path}: {part} needs both signs of the supercurrent in the data")
+        if UNCERTAINTY in read_points(path):
+            raise FvqpError(f"{path}: {UNCERTAINTY}: belongs to part g_nl; leave the column out for {part}")
+        frame = parts[part].to_dataframe(name="value").reset_index()
+        columns = {str(name): frame[name].to_numpy(dtype=float) for name in frame.columns}
+        keep = np.ones(len(frame), dtype=bool)
+        if part in ("g_ss", "g_sa"):
+            keep &= columns["V_inj"] >= 0.0
+        if "supercurrent" in columns:
+            keep &= columns["supercurrent"] >= 0.0
+        columns = {name: values[keep] for name, values in columns.items()}
+    if window is not None:
+        size = np.abs(columns["V_inj"])
+        inside = (size >= window[0]) & (size <= window[1])
+        if not inside.any():
+            raise FvqpError(
+                f"{path}: no point has |V_inj| between {window[0]:g} and {window[1]:g} V (they reach from "
+                f"{size.min():g} to {size.max():g} V)"
+            )
+        columns = {name: values[inside] for name, values in columns.items()}
+    return FitData(
+        part,
+        columns["V_inj"],
+        columns["value"],
+        columns.get("V_det"),
+        columns.get("supercurrent"),
+        columns.get(UNCERTAINTY),
+    )
+
+
+def fit_dataset(
+    data: FitData,
+    fitted: Floats,
+    found: Found,
+    names: Sequence[str],
+    units: Sequence[str],
+    start: Sequence[float],
+    currents: Mapping[float, float],
+    attributes: Mapping[str, str | int],
+) -> xr.Dataset:
+    """The dataset of a fit: dimensions ``point``, ``parameter``, ``parameter_2``.
+
+    Args:
+        data, fitted: measured and computed points.
+        found: parameters.
+        names, units, start: of the parameters.
+        currents: measured supercurrents (A) with the model's.
+        attributes: further ones.
+    """
+    conductance, own = {"units": "S"}, {"units": "of the parameter"}
+    variables: dict[str, tuple[tuple[str, ...], Floats | list[float], dict[str, str]]] = {
+        "measured": (("point",), data.value, {**conductance, "long_name": f"measured {data.part}"}),
+        "fitted": (("point",), fitted, {**conductance, "long_name": f"fitted {data.part}"}),
+        "residual": (("point",), data.value - fitted, {**conductance, "long_name": "measured less fitted"}),
+        "value": (("parameter",), found.x, {**own, "long_name": "fitted value"}),
+        "error": (("parameter",), found.errors, {**own, "long_name": "standard deviation"}),
+        "start": (("parameter",), list(start), {**own, "long_name": "start of the search"}),
+        "covariance": (
+            ("parameter", "parameter_2"),
+            found.covariance,
+            {"units": "of the parameters", "long_name": "covariance"},
+        ),
+        "correlation": (
+            ("parameter", "parameter_2"), found.correlation, {"units": "1", "long_name": "correlation"},
+        ),
+    }  # fmt: skip
+    if data.error is not None:
+        variables["measured_error"] = (
+            ("point",), data.error, {**conductance, "long_name": "standard deviation of the measured points"},
+        )  # fmt: skip
+    coordinates: dict[str, tuple[tuple[str, ...], Floats | list[str], dict[str, str]]] = {
+        "parameter": (("parameter",), list(names), {}),
+        "unit": (("parameter",), [unit or "1" for unit in units], {}),
+        "V_inj": (("point",), data.V_inj, QUANTITIES["V_inj"]._asdict()),
+    }
+    for name, values in (("V_det", data.V_det), ("supercurrent", data.supercurrent)):
+        if values is not None:
+            coordinates[name] = (("point",), values, QUANTITIES[name]._asdict())
+    if currents and data.supercurrent is not None:
+        model = [currents.get(abs(float(value)), np.nan) for value in data.supercurrent]
+        variables["I_s"] = (
+            ("point",), model, {"units": "A", "long_name": "size of the supercurrent in the model"},
+        )  # fmt: skip
+    freedom = len(data.value) - len(names)
+    deviation = float(found.scale) * (
+        1.0 if data.error is not None else float(np.sqrt(np.mean(data.value**2)))
+    )
+    return xr.Dataset(
+        variables,
+        coordinates,
+        {
+            "format_version": FORMAT_VERSION,
+            "model": "fit",
+            "part": data.part,
+            "figures": json.dumps([{"kind": "fit"}]),
+            "degrees_of_freedom": freedom,
+            "deviation": deviation,
+            "deviation_units": "standard deviations" if data.error is not None else "S",
+            **attributes,
+        },
+    )
+
+
+def fit_table(dataset: xr.Dataset) -> str:
+    """Parameters of a fit as CSV: name, value, standard deviation, unit, start, correlations."""
+    names = [str(name) for name in dataset["parameter"].values]
+    lines = [",".join(["parameter", "value", "error", "unit", "start", *(f"correlation {n}" for n in names)])]
+    for number, name in enumerate(names):
+        entries = [float(dataset[key].values[number]) for key in ("value", "error", "start")]
+        row = [
+            name,
+            repr(entries[0]),
+            repr(entries[1]),
+            str(dataset["unit"].values[number]),
+            repr(entries[2]),
+        ]
+        lines.append(",".join([*row, *(repr(float(v)) for v in dataset["correlation"].values[number])]))
+    return "\n".join(lines) + "\n"
+
+
+def write_fit(dataset: xr.Dataset, folder: Path, case_text: str, comm: MPI.Comm) -> Result:
+    """Writes ``results.nc``, ``parameters.csv``, the fitted ``case.toml`` and the figures. Collective.
+
+    Raises :class:`CheckpointError` if the folder holds something already.
+    """
+    dataset.attrs |= provenance(comm, {"case": case_text})
+    result = Result(dataset, folder)
+
+    def write() -> None:
+        require_empty(folder)
+        make_folder(folder)
+        write_text(folder / "case.toml", case_text)
+        write_text(folder / "parameters.csv", fit_table(dataset))
+        with replacing(folder / "results.nc") as part:
+            dataset.to_netcdf(part, engine="netcdf4")
+        result.plot()
+
+    on_root(comm, write)
+    return result
+
+
+def require_empty(folder: Path) -> None:
+    """Raise :class:`CheckpointError` unless a folder can take a fit."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise CheckpointError(f"{folder}: is there already; choose another folder (--out, out=)")

@@ -1,0 +1,159 @@
+"""Nonlinear least squares of few parameters: the best ones, their covariance, what cannot be told apart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import least_squares
+
+from fvqp.errors import ConvergenceError, FvqpError
+
+Floats = NDArray[np.float64]
+
+#: Step of a parameter, as its part, with which residuals are differentiated.
+STEP = 1e-4
+
+#: A parameter may leave its start by this factor.
+REACH = 1e3
+
+#: A column of the Jacobian below this part of the largest residual's scale is none: noise of the differences.
+NOTHING = 1e-7
+
+#: Smallest singular value, of columns of length one, at which parameters count as told apart.
+APART = 1e-6
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The best parameters of a least-squares problem.
+
+    Attributes:
+        x: ``(p,)``.
+        residual: ``(n,)`` at ``x``.
+        covariance: ``(p, p)`` of the parameters.
+        scale: estimated standard deviation of a residual, ``√(Σr²/(n − p))``; 0 where ``n = p``.
+        evaluations: of all residuals.
+        at_bound: ``(p,)`` whether a parameter went as far from its start as it may.
+    """
+
+    x: Floats
+    residual: Floats
+    covariance: Floats
+    scale: float
+    evaluations: int
+    at_bound: NDArray[np.bool_]
+
+    @property
+    def errors(self) -> Floats:
+        """Standard deviations of the parameters, ``(p,)``."""
+        return np.sqrt(np.diag(self.covariance))
+
+    @property
+    def correlation(self) -> Floats:
+        """``(p, p)``, 1 on the diagonal."""
+        errors = self.errors
+        return (
+            self.covariance
+            / np.where(errors > 0.0, errors, 1.0)[:, None]
+            / np.where(errors > 0.0, errors, 1.0)
+        )
+
+
+def fit_parameters(
+    residual: Callable[[Floats], Floats],
+    start: Floats,
+    names: Sequence[str],
+    *,
+    weighted: bool,
+    report: Callable[[Floats, Floats], None] | None = None,
+    tolerance: float = 1e-7,
+    max_steps: int = 60,
+) -> Fitted:
+    """Parameters with the least sum of squares; each keeps the sign of its start.
+
+    Args:
+        residual: of the parameters ``(p,)``; ``(n,)``, of size about one or less.
+        start: none of them zero.
+        names: of the parameters, for messages.
+        weighted: whether residuals are in units of known standard deviations; otherwise their scatter around
+            the fit is what the covariance is scaled with.
+        report: called with parameters and residual at every step of the search.
+        tolerance: relative change of the parameters at which the search ends.
+        max_steps: of the search (Levenberg-Marquardt in a trust region).
+
+    Raises:
+        FvqpError: fewer residuals than parameters, a parameter without effect, or several with the same.
+        ConvergenceError: not found within ``max_steps``.
+    """
+    known: dict[bytes, Floats] = {}
+    count = 0
+
+    def at(scaled: Floats) -> Floats:
+        nonlocal count
+        key = scaled.tobytes()
+        if key not in known:
+            if len(known) > 2 * len(start) + 4:
+                known.clear()
+            known[key] = residual(scaled * start)
+            count += 1
+        return known[key]
+
+    def jacobian(scaled: Floats) -> Floats:
+        here = at(scaled)
+        if report is not None:
+            report(scaled * start, here)
+        columns = []
+        for number in range(len(scaled)):
+            moved = scaled.copy()
+            moved[number] *= 1.0 + STEP
+            columns.append((at(moved) - here) / (STEP * scaled[number]))
+        return np.stack(columns, axis=1)
+
+    one = np.ones(len(start))
+    first = at(one)
+    if len(first) < len(start):
+        raise FvqpError(f"{len(first)} data points cannot determine {len(start)} parameters")
+    _require_apart(jacobian(one), names, float(np.linalg.norm(first)))
+    found = least_squares(
+        at,
+        one,
+        jac=jacobian,
+        bounds=(one / REACH, one * REACH),
+        x_scale="jac",
+        xtol=tolerance,
+        ftol=tolerance**2,
+        gtol=1e-15,
+        max_nfev=max_steps,
+    )
+    if found.status == 0:
+        raise ConvergenceError(f"fit: no minimum after {max_steps} steps; start nearer to it")
+    j = jacobian(found.x)
+    _require_apart(j, names, float(np.linalg.norm(found.fun)))
+    freedom = len(first) - len(start)
+    scale = float(np.sqrt(found.fun @ found.fun / freedom)) if freedom else 0.0
+    lengths = np.linalg.norm(j, axis=0)
+    inverse = np.linalg.inv((j / lengths).T @ (j / lengths)) / np.outer(lengths, lengths)
+    covariance = inverse * np.outer(start, start) * (1.0 if weighted else scale**2)
+    far = (found.x > 0.99 * REACH) | (found.x < 1.01 / REACH)
+    return Fitted(found.x * start, found.fun, covariance, scale, count, far)
+
+
+def _require_apart(j: Floats, names: Sequence[str], size: float) -> None:
+    """Raise `FvqpError` if a parameter does nothing, or several do the same."""
+    lengths = np.linalg.norm(j, axis=0)
+    for name, length in zip(names, lengths, strict=True):
+        if not length > NOTHING * max(size, float(lengths.max(initial=0.0))):
+            raise FvqpError(
+                f"fit: {name} has no effect on what was measured (its derivative vanishes); fix it, or start "
+                "elsewhere"
+            )
+    _, values, right = np.linalg.svd(j / lengths)
+    if values[-1] < APART:
+        same = [name for name, part in zip(names, right[-1], strict=True) if abs(part) > 0.1]
+        raise FvqpError(
+            f"fit: {' and '.join(same)} cannot be told apart by these data (singular Jacobian); fix one of "
+            "them"
+        )

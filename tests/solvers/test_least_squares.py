@@ -1,0 +1,66 @@
+"""Least squares against certified results and closed forms."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fvqp.errors import ConvergenceError, FvqpError
+from fvqp.solvers.least_squares import fit_parameters
+
+X = np.array(
+    [77.6, 114.9, 141.1, 190.8, 239.9, 289.0, 332.8, 378.4, 434.8, 477.3, 536.8, 593.1, 689.1, 760.0]
+)
+Y = np.array(
+    [10.07, 14.73, 17.94, 23.93, 29.61, 35.18, 40.02, 44.82, 50.76, 55.05, 61.01, 66.40, 75.47, 81.78]
+)
+
+
+@pytest.mark.parametrize("start", [(500.0, 1e-4), (250.0, 5e-4)])
+def test_misra1a(start: tuple[float, float]) -> None:
+    """Statistical Reference Datasets of NIST, Misra1a: y = b1 (1 − exp(−b2 x)), both certified starts."""
+    found = fit_parameters(
+        lambda b: b[0] * (1.0 - np.exp(-b[1] * X)) - Y, np.array(start), ["b1", "b2"], weighted=False
+    )
+    np.testing.assert_allclose(found.x, [2.3894212918e2, 5.5015643181e-4], rtol=1e-6)
+    np.testing.assert_allclose(found.errors, [2.7070075241, 7.2668688436e-6], rtol=1e-3)
+    assert found.scale == pytest.approx(1.0187876330e-1, rel=1e-6)
+    assert not found.at_bound.any()
+
+
+def test_line_with_known_errors() -> None:
+    """The covariance of a straight line, (AᵀA)⁻¹, whatever the scatter."""
+    x = np.linspace(0.0, 1.0, 11)
+    design = np.stack([np.ones(11), x], axis=1) / 0.1
+    data = (2.0 + 3.0 * x + 0.05 * np.sin(40.0 * x)) / 0.1
+    found = fit_parameters(lambda p: design @ p - data, np.array([1.0, 1.0]), ["a", "b"], weighted=True)
+    expected = np.linalg.inv(design.T @ design)
+    np.testing.assert_allclose(found.covariance, expected, rtol=1e-6)
+    np.testing.assert_allclose(found.x, np.linalg.lstsq(design, data, rcond=None)[0], rtol=1e-7)
+    assert found.correlation[0, 1] == pytest.approx(expected[0, 1] / np.sqrt(expected[0, 0] * expected[1, 1]))
+
+
+def test_what_cannot_be_determined() -> None:
+    x = np.linspace(0.0, 1.0, 11)
+    one = np.array([1.0, 1.0])
+    with pytest.raises(FvqpError, match="b has no effect"):
+        fit_parameters(lambda p: p[0] * x - 2.0 * x + 0.1, one, ["a", "b"], weighted=False)
+    with pytest.raises(FvqpError, match="a and b cannot be told apart"):
+        fit_parameters(lambda p: p[0] * p[1] * x - 2.0 * x + 0.1, one, ["a", "b"], weighted=False)
+    with pytest.raises(FvqpError, match="1 data points cannot determine 2"):
+        fit_parameters(lambda p: p[:1] - 2.0, one, ["a", "b"], weighted=False)
+    with pytest.raises(ConvergenceError, match="no minimum after 2 steps"):
+        fit_parameters(
+            lambda b: b[0] * (1.0 - np.exp(-b[1] * X)) - Y,
+            np.array([500.0, 1e-4]),
+            ["b1", "b2"],
+            weighted=False,
+            max_steps=2,
+        )
+
+
+def test_parameter_that_runs_away() -> None:
+    """Data of zero slope drive a positive slope to the end of its reach."""
+    x = np.linspace(1.0, 2.0, 11)
+    found = fit_parameters(lambda p: p[0] * x + 0.5 * x, np.array([1.0]), ["slope"], weighted=False)
+    assert found.at_bound[0]
