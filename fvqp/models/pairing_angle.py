@@ -301,9 +301,7 @@ class _Energies:
 
     def _flows(self, gradient: Floats, x: Floats, external: Floats, out: Floats) -> None:
         f = self.equation.transport.faces
-        loops.flows(
-            f.cells, f.junction, f.terminal, f.offset, self.equation._link, gradient, x, external, out
-        )
+        loops.flows(f.cells, f.terminal, f.offset, self.equation._link, gradient, x, external, out)
 
     @staticmethod
     def _turned(gains: Floats) -> Floats:
