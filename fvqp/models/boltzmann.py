@@ -19,7 +19,7 @@ from fvqp.collisions.observables import phonon_energy, quasiparticle_density, qu
 from fvqp.errors import CaseError, ConvergenceError
 from fvqp.models.evolving import Method, OnStep, implicit, relaxed
 from fvqp.models.occupations import CountedOccupations, Occupations
-from fvqp.solvers.steady import SteadySolver
+from fvqp.solvers.steady import Steady, SteadySolver
 
 Floats = NDArray[np.float64]
 log = logging.getLogger(__name__)
@@ -281,7 +281,7 @@ class HomogeneousProblem:
             self._counted.measure = follower.measure(guess.gap)
         solver = SteadySolver(self._counted, tolerance=tolerance, max_iterations=max_iterations)
         if follower is None:
-            found = solver.solve(y)
+            found = self._solved(solver, y)
             f, n = self.equations.split(found.y)
             state = State(f.copy(), n.copy(), guess.gap.copy())
             return SteadyState(state, found.residual, found.imbalance, found.iterations)
@@ -289,7 +289,7 @@ class HomogeneousProblem:
         before: tuple[Floats, Floats] | None = None
         for _ in range(_GAP_ITERATIONS):
             self._counted.measure = self.equations.measure = follower.measure(gap)
-            found = solver.solve(y)
+            found = self._solved(solver, y)
             taken += found.iterations
             f, n = self.equations.split(found.y)
             f = self._continued(f)
@@ -307,6 +307,17 @@ class HomogeneousProblem:
             f"gap of the steady state: not found after {_GAP_ITERATIONS} gaps, residual of the gap equation "
             f"{np.abs(residual).max():.1e}"
         )
+
+    def _solved(self, solver: SteadySolver, y: Floats) -> Steady:
+        try:
+            return solver.solve(y)
+        except ConvergenceError as error:
+            if self.operator.grid.is_uniform:
+                raise
+            raise ConvergenceError(
+                f"{error}; on a graded axis numbers of quasiparticles below some 1e-15 of 4 N0 Δ0 are lost "
+                "in rounding; take a uniform one for cold states"
+            ) from None
 
     def _continued(self, f: Floats) -> Floats:
         """f with bins below the gap as full as the first one above, in case the gap comes down."""

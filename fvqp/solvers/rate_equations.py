@@ -18,6 +18,8 @@ Floats = NDArray[np.float64]
 
 #: Turnover below which a rate is lost in underflow and says nothing.
 NEGLIGIBLE = 1e-110
+#: Part of an unknown that a step leaves at least; well above the error of linear solves.
+LEAST = 0.01
 
 
 class RateEquations(Protocol):
@@ -84,14 +86,16 @@ class RateEquations(Protocol):
 
 
 def updated(y: Floats, step: Floats, upper: Floats) -> Floats:
-    """``y + step`` where that is at least half of y; less is approached, never reached, 0 neither.
+    """``y + step`` within bounds, which are approached and never reached.
 
-    ``y + step`` is replaced by ``−y²/(4 step)`` for ``step < −y/2``, which joins smoothly; likewise at the
-    upper end. So steps that are small against y are taken as they are.
+    Steps to zero, to the error of linear solves, are those of unknowns that follow others, such as tails:
+    they end at `LEAST` y. Steps beyond zero are those of a balance that is far from linear: they end at
+    ``−y²/(4 step)``. The same of more than half the room below ``upper``. All others are taken as they are.
     """
     with np.errstate(over="ignore"):
-        down = step < -0.5 * y
-        out = np.where(down, 0.25 * y * (y / np.where(down, -step, 1.0)), y + step)
+        down = step < -(1.0 + LEAST) * y
+        far = 0.25 * y * (y / np.where(down, -step, 1.0))
+        out = np.where(down, far, np.maximum(y + step, LEAST * y))
         room = upper - y
         up = step > 0.5 * room
         left = np.where(up, 0.25 * room * (room / np.where(up, step, 1.0)), 0.0)

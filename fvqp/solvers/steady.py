@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fvqp.errors import ConvergenceError
-from fvqp.petsc import PETSc, destroyed_with, weakly
+from fvqp.petsc import PETSc, destroyed_with, own_errors, weakly
 from fvqp.solvers.elimination import ShiftedSolver, defaults
 from fvqp.solvers.rate_equations import NEGLIGIBLE, RateEquations, updated
 
@@ -112,7 +112,12 @@ class SteadySolver:
         self._linear.forget()
         self._shift, self._before, self._idle = 0.0, np.inf, 0
         self._y.array = np.minimum(np.maximum(guess, 0.0), self.equations.upper).ravel()
-        self._snes.solve(None, self._y)
+        try:
+            with own_errors():
+                self._snes.solve(None, self._y)
+        except ConvergenceError as error:
+            # Frames of callbacks hold PETSc's objects, which must not outlive Python where nobody catches it.
+            raise error.with_traceback(None) from None
         y = self._y.array_r.reshape(self.equations.shape).copy()
         taken = self._snes.getIterationNumber()
         if self._snes.getConvergedReason() <= 0:
@@ -162,20 +167,21 @@ class SteadySolver:
             self._linear.forget()
             self._idle = 0
         dense, weights = slice(self.equations.dense), self.equations.weights
-        for _ in range(_TRIALS):
-            trial, failure = None, None
+        for attempt in range(_TRIALS):
+            trial, failure = None, ""
             try:
                 trial = self._linear.solve(here, self._shift, r, here, _LINEAR)
             except ConvergenceError as error:
-                failure = error
+                failure = str(error)
             if trial is not None and _lost(weights * here[:, dense], weights * trial[:, dense]) <= _LOSS:
                 break
             if self._shift:
-                self._shift *= 8.0
+                # Almost nothing happens in a cold state: the first guess may be off by twenty decades.
+                self._shift *= 8.0 ** (1 + attempt // 4)
             else:
                 self._shift = 1e-3 * _lost(weights * here[:, dense], weights * r[:, dense])
         else:
-            raise failure or ConvergenceError(f"no steady state: {self._reason(here)}")
+            raise ConvergenceError(f"no steady state: {failure or self._reason(here)}")
         # The step is not added: far down, the sum would have no correct digit.
         y.array = updated(here, trial, upper).ravel()
         step.set(0.0)

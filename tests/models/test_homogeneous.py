@@ -180,6 +180,25 @@ def test_steady_states_of_cold_superconductors(bath):
     np.testing.assert_allclose(rising.state.f, falling.state.f, rtol=1e-6)
 
 
+def test_hot_guesses_take_few_steps():
+    """Density and tails come down together: by a half and by a hundredth a step."""
+    problem = driven(0.0, 0.05)
+    grid = problem.operator.grid
+    found = problem.steady(problem.state(*thermal(grid, 0.4)))
+    fall = 1.0 / 0.05 - 1.0 / 0.4
+    halvings, hundredths = fall / np.log(2.0), grid.phonon_energies[-1] * fall / np.log(100.0)
+    assert halvings < found.iterations < max(halvings, hundredths) + 15
+    active = problem.equations.active() & (found.state.f > 1e-100)
+    np.testing.assert_allclose(found.state.f[active], thermal(grid, 0.05).f[active], rtol=1e-6)
+
+
+def test_cold_states_on_graded_axes_say_what_to_do():
+    grid = CollisionGrid.graded(6.0, gap=1.0, finest=0.04, growth=0.1)
+    problem = driven(0.0, 0.012, collisions=ElectronPhonon(grid, COUPLING))
+    with pytest.raises(ConvergenceError, match="no steady state.*take a uniform one for cold states"):
+        problem.steady(problem.state(*thermal(grid, 0.014)), max_iterations=20)
+
+
 def test_number_replaces_the_equation_of_one_bin():
     """Rates are the sum over all bins, and their Jacobian is the derivative of that."""
     problem = driven(1.0, 0.2)

@@ -12,8 +12,10 @@ import pytest
 from mpi4py import MPI
 from rate_problems import Chain
 
+from fvqp.errors import ConvergenceError
 from fvqp.petsc import PETSc
 from fvqp.solvers import krylov
+from fvqp.solvers.elimination import ShiftedSolver
 from fvqp.solvers.fixed_point import solve_fixed_point
 from fvqp.solvers.steady import SteadySolver
 from fvqp.solvers.transient import Transient
@@ -70,3 +72,18 @@ def test_nothing_outlives_a_solver(use: Callable[[], object]) -> None:
     PETSc.garbage_cleanup(PETSc.COMM_SELF)
     gc.collect()
     assert used() is None
+
+
+def test_failure_leaves_no_frame_that_holds_the_solver(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nobody catches the error, PETSc's objects still end before Python does."""
+
+    def fails(*arguments: Any) -> None:
+        raise ConvergenceError("linear solve")
+
+    monkeypatch.setattr(ShiftedSolver, "solve", fails)
+    chain = Chain(pump=0.5)
+    solver = SteadySolver(chain)
+    with pytest.raises(ConvergenceError, match="no steady state: linear solve") as caught:
+        solver.solve(np.full(chain.shape, 1e-8))
+    assert caught.value.__cause__ is None
+    assert solver._snes.getRefCount() == 1

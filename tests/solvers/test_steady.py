@@ -74,11 +74,12 @@ def test_updates_stay_within_bounds_and_are_exact_where_small():
     assert 0.99 < found[0, 3] < 1.0
     assert found[0, 4] == 1e9 + 3.0
     assert found[0, 5] == 2.0
-    # joins smoothly at half of y
-    near = [
-        updated(np.array([[1.0]]), np.array([[s]]), np.array([np.inf]))[0, 0] for s in (-0.5, -0.5 - 1e-6)
-    ]
-    assert near[0] - near[1] == pytest.approx(1e-6, rel=1e-4)
+    # what goes to zero nearly gets there, what goes beyond is a quarter at most; 1 is approached smoothly
+    y, steps = np.full((1, 4), 1.0), np.array([[-0.7, -0.995, -1.005, -1.02]])
+    found_below = updated(y, steps, np.full(4, np.inf))
+    np.testing.assert_allclose(found_below, [[0.3, 0.01, 0.01, 0.25 / 1.02]], rtol=1e-12)
+    near = [updated(np.zeros((1, 1)), np.array([[s]]), np.ones(1))[0, 0] for s in (0.5, 0.5 + 1e-6)]
+    assert near[1] - near[0] == pytest.approx(1e-6, rel=1e-4)
     assert not outside(found, upper, 1e-15).any()
     assert outside(np.array([[1.0, -1e-12]]), np.array([2.0, 2.0]), 1e-15).tolist() == [[False, True]]
 
