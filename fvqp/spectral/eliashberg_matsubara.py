@@ -116,25 +116,32 @@ class MatsubaraSolution:
         gap: ``Δ(iω_n)``.
         Z: ``Z(iω_n)``.
         temperature: k_B T.
+        largest_energy: Ω_max of the spectrum.
     """
 
     omega: Floats
     gap: Floats
     Z: Floats
     temperature: float
+    largest_energy: float
 
-    def gap_at(self, energy: ArrayLike, largest: float = math.inf) -> Complexes:
-        """``Δ(ε + i0)`` continued by a Padé approximant in ``(iω)²``, from frequencies up to ``largest``.
+    def gap_at(self, energy: ArrayLike, largest: float | None = None) -> Complexes:
+        """``Δ(ε + i0)`` continued by a Padé approximant in ``(iω)²``.
 
         Reliable at energies small compared with the phonons' (below them Δ hardly varies).
+
+        Args:
+            energy: ε.
+            largest: of the frequencies that it is continued from. Default: Ω_max; those far above tell low
+                energies nothing and cost digits.
         """
         return self._continue(self.gap, energy, largest)
 
-    def Z_at(self, energy: ArrayLike, largest: float = math.inf) -> Complexes:
+    def Z_at(self, energy: ArrayLike, largest: float | None = None) -> Complexes:
         """``Z(ε + i0)`` likewise (at T > 0 above ``|Im εZ(0)|``, which is small well below T_c)."""
         return self._continue(self.Z, energy, largest)
 
-    def gap_edge(self, largest: float = math.inf) -> float:
+    def gap_edge(self, largest: float | None = None) -> float:
         """Δ0 with ``Re Δ(Δ0) = Δ0``; 0 in the normal state."""
         if self.gap[0] == 0.0:
             return 0.0
@@ -149,8 +156,9 @@ class MatsubaraSolution:
                 f"Padé approximant: no gap edge between Δ(iπT)/2 and 2Δ(iπT) at k_BT = {self.temperature:g}"
             ) from None
 
-    def _continue(self, values: Floats, energy: ArrayLike, largest: float) -> Complexes:
-        n = max(_PADE_POINTS, int(np.searchsorted(self.omega, largest)))
+    def _continue(self, values: Floats, energy: ArrayLike, largest: float | None) -> Complexes:
+        top = self.largest_energy if largest is None else largest
+        n = max(_PADE_POINTS, int(np.searchsorted(self.omega, top)))
         n = min(n, self.omega.size)
         chosen = np.unique(np.round(np.geomspace(1, n, _PADE_POINTS)).astype(int)) - 1
         return pade(-(self.omega[chosen] ** 2), values[chosen], np.asarray(energy, dtype=np.complex128) ** 2)
@@ -204,7 +212,9 @@ def solve_matsubara(
     sums = MatsubaraSums(spectrum, coulomb, default_cutoff(spectrum, cutoff, coulomb), temperature)
     omega, size = sums.omega, sums.omega.size
     if largest_eigenvalue(sums) <= 1.0:
-        return MatsubaraSolution(omega, np.zeros(size), sums.normal / omega, temperature)
+        return MatsubaraSolution(
+            omega, np.zeros(size), sums.normal / omega, temperature, spectrum.largest_energy
+        )
 
     def update(x: Floats) -> Floats:
         phi, mass = x[:size], x[size:]
@@ -228,7 +238,7 @@ def solve_matsubara(
         name="Eliashberg equations on the Matsubara axis",
     )
     phi, mass = solution.x[:size], solution.x[size:]
-    return MatsubaraSolution(omega, phi * omega / mass, mass / omega, temperature)
+    return MatsubaraSolution(omega, phi * omega / mass, mass / omega, temperature, spectrum.largest_energy)
 
 
 def largest_eigenvalue(sums: MatsubaraSums) -> float:

@@ -116,10 +116,8 @@ def _solved(
     values |= {"gap": at * 1e-3, "Z0": float(np.interp(at, solution.energy, solution.Z.real))}
     if solver.matsubara:
         other = solve_matsubara(interaction, temperature=kelvin, coulomb=coulomb, cutoff=cutoff)
-        # Frequencies far above the phonons tell a continuation to the gap edge nothing and cost it digits.
-        largest = interaction.largest_energy
-        edge = other.gap_edge(largest)
-        z = np.atleast_1d(other.Z_at(edge, largest))[0]
+        edge = other.gap_edge()
+        z = np.atleast_1d(other.Z_at(edge))[0]
         values |= {"gap_matsubara": edge * 1e-3, "Z0_matsubara": float(z.real)}
     log.info("T = %g K: gap edge %.5g meV", temperature, solution.gap_edge)
     return values
