@@ -67,7 +67,7 @@ docs: setup
 	@echo "docs/_build/html/index.html"
 
 benchmark: setup
-	$(ONE_THREAD) python -m pytest -m "" tests/benchmarks
+	$(ONE_THREAD) NUMBA_NUM_THREADS=2 python -m pytest -m "" tests/benchmarks
 
 clean:
 	rm -rf out docs/_build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .benchmarks
