@@ -33,15 +33,15 @@ def write_layout(path: Path, *shapes: object) -> None:
 
 
 def film_with_trap(folder: Path, factor: float) -> None:
-    """A film of 100 × 50 um with a trap of 10 × 10 um in its left half."""
+    """A film of 1000 × 500 um with a trap of 100 × 100 um in its left half."""
     path = folder / "film_with_trap.gds"
-    film = gdstk.rectangle((0, 0), (100, 50), layer=1)
-    trap = gdstk.rectangle((20, 20), (30, 30), layer=2)
+    film = gdstk.rectangle((0, 0), (1000, 500), layer=1)
+    trap = gdstk.rectangle((200, 200), (300, 300), layer=2)
     write_layout(path, film, trap)
     stack = Stack(
         layers=(
-            Layer(layer="1/0", name="film", size=5 * factor * UM),
-            Layer(layer="2/0", name="trap", size=2.5 * factor * UM, over=("film",)),
+            Layer(layer="1/0", name="film", size=50 * factor * UM),
+            Layer(layer="2/0", name="trap", size=25 * factor * UM, over=("film",)),
         )
     )
     mesh_from_gds(path, stack, path.with_suffix(".msh"))
