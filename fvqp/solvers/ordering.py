@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import reverse_cuthill_mckee
 
+import fvqp.kernel_cache  # noqa: F401
 from fvqp.petsc import PETSc
 
 IntArray = NDArray[np.int64]

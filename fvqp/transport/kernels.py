@@ -15,6 +15,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+import fvqp.kernel_cache  # noqa: F401
+
 #: ``Faces.junction``: no lead at this face, or a reservoir that prescribes its value.
 NONE = -1
 RESERVOIR = -2

@@ -15,6 +15,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+import fvqp.kernel_cache  # noqa: F401
+
 #: Keeps 0/0 at 1 without a branch; far below any occupation.
 TINY = 1e-300
 

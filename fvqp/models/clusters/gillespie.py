@@ -12,6 +12,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+import fvqp.kernel_cache  # noqa: F401
 from fvqp.errors import CaseError
 from fvqp.models.clusters.rates import Cluster, FloatArray, IntArray
 

@@ -15,11 +15,11 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "helpers"))
 
 import numpy as np
 import pytest
-import vtk
 from case_keys import keys, put
 from matplotlib.image import imread
 from stochastic_cases import BUBBLES, TAIL, WIRE
-from vtk.util.numpy_support import vtk_to_numpy
+from vtkmodules.util.numpy_support import vtk_to_numpy
+from vtkmodules.vtkIOXML import vtkXMLUnstructuredGridReader
 
 import fvqp
 from fvqp.case import case_from_dict
@@ -280,7 +280,7 @@ def test_wire_figures_fields_and_resume(tmp_path: Path) -> None:
     drawn = {path.stem: imread(path) for path in (result.folder / "figures").iterdir()}
     assert set(drawn) == {"profile", "named", "relaxation"}
     assert all(float(np.ptp(image[..., :3])) > 0.5 for image in drawn.values())
-    reader = vtk.vtkXMLUnstructuredGridReader()
+    reader = vtkXMLUnstructuredGridReader()
     reader.SetFileName(str(result.folder / "fields" / "fields_00001.vtu"))
     reader.Update()
     shown = vtk_to_numpy(reader.GetOutput().GetCellData().GetArray("concentration_law (1/um^3)"))
