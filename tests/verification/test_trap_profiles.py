@@ -19,8 +19,8 @@ ENERGY, RATE = 1.55, 1e-9
 def closed_form(x: np.ndarray, speed: float) -> np.ndarray:
     """Density over x < 0, the trap, and x > 0, where pairs are generated: ``D n'' = Γ n − g``.
 
-    n = g/Γ + A cosh((L − x)/λ) in the film and B cosh((x + w)/λ_t) in the trap, with λ = √(D/Γ); n and its slope
-    are continuous.
+    n = g/Γ + A cosh((L − x)/λ) in the film and B cosh((x + w)/λ_t) in the trap, with λ = √(D/Γ); n and its
+    slope are continuous.
     """
     diffusivity = speed * FREE_PATH / 3.0
     film, trap = np.sqrt(diffusivity / LOSS), np.sqrt(diffusivity / CAPTURE)
