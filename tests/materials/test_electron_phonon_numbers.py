@@ -102,3 +102,31 @@ def test_missing_numbers_and_normal_metals() -> None:
     al = load_material("Al")
     report = consistency(replace(al, pair_breaking_time=math.nan, transverse_speed=math.nan))
     assert math.isnan(report.mismatch) and math.isnan(report.mean_sound_speed) and report.derived > 0.0
+
+
+@pytest.mark.parametrize("name", ELEMENTS)
+def test_library_has_every_number_with_its_source(name: str) -> None:
+    material = load_material(name)
+    assert pair_breaking_time(material) > 0.0  # published for some
+    numbers = (
+        "gap",
+        "critical_temperature",
+        "characteristic_time",
+        "dressed_density_of_states",
+        "ion_density",
+        "debye_energy",
+        "longitudinal_speed",
+        "transverse_speed",
+        "fermi_velocity",
+    )
+    for key in numbers:
+        assert getattr(material, key) > 0.0 and material.sources[key], key
+
+
+@pytest.mark.parametrize(("name", "electrons"), [("Ti", 4.0), ("Hf", 4.0), ("TiN", 0.5)])
+def test_estimated_fermi_velocities(name: str, electrons: float) -> None:
+    """A sphere of free electrons with the density of states of the heat capacity."""
+    material = load_material(name)
+    wave = np.cbrt(3.0 * np.pi**2 * electrons * material.ion_density)
+    estimate = wave**2 / (2.0 * np.pi**2 * constants.hbar * material.dressed_density_of_states)
+    assert material.fermi_velocity == pytest.approx(estimate, rel=0.15)
