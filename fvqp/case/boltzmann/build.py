@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import constants
 
 from fvqp.case.boltzmann.schema import MOST_BINS, BoltzmannCase, Injection, Microwave, Pulse
+from fvqp.case.boltzmann.tables import read_spectrum
 from fvqp.case.interaction import resolved
 from fvqp.collisions import (
     CollisionGrid,
@@ -31,6 +30,8 @@ from fvqp.collisions.sources import (
     PhononEscape,
     PhononInjection,
     QuasiparticleInjection,
+    Spectrum,
+    Table,
 )
 from fvqp.errors import CaseError
 from fvqp.materials import Material, load_material
@@ -250,13 +251,17 @@ def build_processes(
     """
     units, grid, coupling = setup.units, setup.grid, setup.collisions.coupling
     processes: dict[str, Process] = {}
+    spectra = [
+        _injected(injection, setup, f"{case.source}: injections[{number}].file")
+        for number, injection in enumerate(case.injections)
+    ]
     try:
         for number, microwave in enumerate(case.microwaves):
             key = f"microwaves[{number}]"
             processes[key] = _drive(microwave, setup, strength)
         for number, injection in enumerate(case.injections):
             key = f"injections[{number}]"
-            processes[key] = _injection(injection, setup, strength)
+            processes[key] = _injection(injection, spectra[number], setup, strength)
     except CaseError as error:
         raise CaseError(f"{case.source}: {key}: {error}") from None
     bath = thermal(grid, units.temperature(temperature))
@@ -288,9 +293,18 @@ def _drive(microwave: Microwave, setup: Setup, strength: float) -> Process:
     )
 
 
-def _injection(injection: Injection, setup: Setup, strength: float) -> Process:
+def _injected(injection: Injection, setup: Setup, where: str) -> Spectrum:
+    """How injected particles are distributed in energy."""
+    delta0 = setup.units.energy
+    if injection.file is not None:
+        table = read_spectrum(where, injection.file, ("energy_eV", "particles"), "a number")
+        return Table(table[0] * constants.e / delta0, table[1])
+    assert injection.centre is not None and injection.width is not None
+    return Gaussian(injection.centre.in_delta0(delta0), injection.width.in_delta0(delta0))
+
+
+def _injection(injection: Injection, spectrum: Spectrum, setup: Setup, strength: float) -> Process:
     units = setup.units
-    spectrum = Gaussian(injection.centre.in_delta0(units.energy), injection.width.in_delta0(units.energy))
     power = strength * injection.power / units.power_density
     grid = setup.grid
     if injection.of == "phonons":
@@ -307,9 +321,13 @@ def initial_state(case: BoltzmannCase, setup: Setup, temperature: float) -> tupl
     start = temperature if initial.temperature is None else initial.temperature
     f, n = (part.copy() for part in thermal(grid, units.temperature(start)))
     if initial.quasiparticles is not None:
-        f[0] = _table(case, "quasiparticles", ("energy_eV", "f"), grid.energies * units.energy / constants.e)
+        f[0] = _occupations(
+            case, "quasiparticles", ("energy_eV", "f"), grid.energies * units.energy / constants.e
+        )
     if initial.phonons is not None:
-        n[0] = _table(case, "phonons", ("omega_eV", "n"), grid.phonon_energies * units.energy / constants.e)
+        n[0] = _occupations(
+            case, "phonons", ("omega_eV", "n"), grid.phonon_energies * units.energy / constants.e
+        )
     gap = setup.gap
     if setup.follower is not None:
         gap = float(setup.follower.gap(f)[0])
@@ -358,37 +376,9 @@ def _peak(pulse: Pulse, energy: float, units: Units) -> float:
     return pulse.energy_density / units.energy_density / energy
 
 
-def _table(case: BoltzmannCase, key: str, columns: tuple[str, str], points: Floats) -> Floats:
+def _occupations(case: BoltzmannCase, key: str, columns: tuple[str, str], points: Floats) -> Floats:
     """Occupations from a CSV file, linear between its rows and 0 beyond them."""
-    path: Path = getattr(case.initial, key)
-    where = f"{case.source}: initial.{key}: {path.name}"
-    rows: list[tuple[float, float]] = []
     most = 1.0 if columns[1] == "f" else math.inf
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            table = csv.DictReader(file)
-            names = [name.strip() for name in table.fieldnames or ()]
-            if names != list(columns):
-                found = ",".join(names) or "nothing"
-                raise CaseError(f"{where}: expected the columns {columns[0]},{columns[1]}, got {found}")
-            for number, row in enumerate(table, start=2):
-                try:
-                    energy, value = (float(entry) for entry in row.values())
-                except (TypeError, ValueError):
-                    raise CaseError(f"{where}: line {number}: expected two numbers") from None
-                if not math.isfinite(energy):
-                    raise CaseError(f"{where}: line {number}: expected a finite energy")
-                if not (math.isfinite(value) and 0.0 <= value <= most):
-                    raise CaseError(
-                        f"{where}: line {number}: an occupation of {value:g}; expected one from 0"
-                        + (" to 1" if most == 1.0 else "")
-                    )
-                if rows and energy <= rows[-1][0]:
-                    raise CaseError(f"{where}: line {number}: energies must increase")
-                rows.append((energy, value))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise CaseError(f"{where}: cannot be read: {error}") from None
-    if len(rows) < 2:
-        raise CaseError(f"{where}: needs at least two rows")
-    energies, values = np.array(rows).T
+    where, path = f"{case.source}: initial.{key}", getattr(case.initial, key)
+    energies, values = read_spectrum(where, path, columns, "an occupation", most)
     return np.interp(points, energies, values, left=0.0, right=0.0)

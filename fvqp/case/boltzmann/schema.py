@@ -270,19 +270,30 @@ class Microwave(Table):
 
 
 class Injection(Table):
-    """Quasiparticles or phonons from outside: a Gaussian in energy."""
+    """Quasiparticles or phonons from outside: a Gaussian in energy, or a spectrum from a file."""
 
     of: Literal["quasiparticles", "phonons"]
-    centre: Energy
-    width: Energy
+    centre: Energy | None = None
+    width: Energy | None = None
     """Standard deviation; narrow ones fall into one bin."""
+    file: Path | None = None
+    """In place of ``centre`` and ``width``: CSV table with columns ``energy_eV`` and ``particles``, their
+    number by energy in any unit, linear between the rows."""
     power: PowerDensity
     """By volume."""
 
     @model_validator(mode="after")
-    def _positive(self) -> Self:
+    def _one_spectrum(self) -> Self:
+        if self.file is not None:
+            for key in ("centre", "width"):
+                if getattr(self, key) is not None:
+                    raise ValueError(f"{key}: is not used: the spectrum comes from a file")
+            return self
         for key in ("centre", "width"):
-            if not getattr(self, key).value > 0:
+            value = getattr(self, key)
+            if value is None:
+                raise ValueError(f"{key}: missing: give centre and width, or file")
+            if not value.value > 0:
                 raise ValueError(f"{key}: must be positive")
         return self
 
@@ -441,6 +452,15 @@ class BoltzmannCase(Case):
                 if not files[key].is_file():
                     raise CaseError(f"{source}: initial.{key}: no such file: {files[key]}")
         found: dict[str, Any] = {"initial": self.initial.model_copy(update=files)}
+        injections = []
+        for number, injection in enumerate(self.injections):
+            if injection.file is not None:
+                path = (folder / injection.file).resolve()
+                if not path.is_file():
+                    raise CaseError(f"{source}: injections[{number}].file: no such file: {path}")
+                injection = injection.model_copy(update={"file": path})
+            injections.append(injection)
+        found["injections"] = tuple(injections)
         if self.spectrum.interaction is not None:
             interaction = self.spectrum.interaction.located(f"{source}: spectrum.interaction", folder)
             found["spectrum"] = self.spectrum.model_copy(update={"interaction": interaction})

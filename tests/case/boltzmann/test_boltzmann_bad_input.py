@@ -134,6 +134,21 @@ MISTAKES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
         {"injections": [{"of": "phonons", "centre": "8 Delta0", "width": "0.1 Delta0", "power": "1 W/m^3"}]},
         "injections[0]: phonon injection: the spectrum from 7.50169 to 8.49831",
     ),
+    (
+        DRIVEN,
+        {"injections": [{"of": "phonons", "centre": "3 Delta0", "power": "1 W/m^3"}]},
+        "injections[0].width: missing: give centre and width, or file",
+    ),
+    (
+        DRIVEN,
+        {"injections": [{"of": "phonons", "centre": "3 Delta0", "file": "i.csv", "power": "1 W/m^3"}]},
+        "injections[0].centre: is not used: the spectrum comes from a file",
+    ),
+    (
+        DRIVEN,
+        {"injections": [{"of": "phonons", "file": "i.csv", "power": "1 W/m^3"}]},
+        "injections[0].file: no such file",
+    ),
     # Photons.
     (
         DRIVEN,
@@ -275,6 +290,30 @@ def test_tables_of_interactions(said, table, words):
     Path("α2f.txt").write_text(table)
     code, text = said(STRONG, {"spectrum.interaction": {"file": "α2f.txt"}})
     assert code == 2 and text.startswith("case.toml: spectrum: ") and words in text, text
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        (
+            "energy_eV,f\n4e-4,1\n5e-4,0\n",
+            "injections[0].file: i.csv: expected the columns energy_eV,particles",
+        ),
+        (
+            "energy_eV,particles\n4e-4,1\n5e-4,-1\n",
+            "injections[0].file: i.csv: line 3: a number of -1; expected",
+        ),
+        (
+            "energy_eV,particles\n4e-4,0\n5e-4,0\n",
+            "injections[0]: spectrum table: values must not be negative",
+        ),
+        ("energy_eV,particles\n4e-4,1\n5e-3,1\n", "injections[0]: phonon injection: the spectrum from 2.2"),
+    ],
+)
+def test_tables_of_injected_particles(said, table, words):
+    Path("i.csv").write_text(table)
+    code, text = said(DRIVEN, {"injections": [{"of": "phonons", "file": "i.csv", "power": "1 W/m^3"}]})
+    assert code == 2 and text.startswith(f"case.toml: {words}"), text
 
 
 def test_mistakes_leave_no_folder(said):

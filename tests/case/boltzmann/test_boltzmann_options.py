@@ -135,6 +135,7 @@ ELSEWHERE = {
     "spectrum.interaction.file",
     "initial.quasiparticles",
     "initial.phonons",
+    "injections.file",
     "steady_state.tolerance",
     "steady_state.maximum_iterations",
     "solver.petsc",
@@ -206,6 +207,26 @@ def test_spectra_from_files(tmp_path):
     np.testing.assert_allclose(
         data["n"].values, np.interp(omega, [0.5e-4, 4e-4], [2.0, 0.0], left=0.0, right=0.0), rtol=1e-12
     )
+
+
+@pytest.mark.parametrize("of", ["quasiparticles", "phonons"])
+def test_injection_from_a_file(of, tmp_path):
+    """A table with the points of a Gaussian injects what the Gaussian does; two triangles do not."""
+    gaussian = INJECTED["injections"][0] | {"of": of, "centre": "2.5 Delta0", "width": "0.1 Delta0"}
+    expected = fvqp.run(case(INJECTED | {"injections": [gaussian]})).dataset
+    delta0 = expected.attrs["delta0_eV"]
+    energy = np.linspace(2.0, 3.0, 400) * delta0
+    table = tmp_path / "injected.csv"
+    rows = np.column_stack([energy, np.exp(-0.5 * ((energy / delta0 - 2.5) / 0.1) ** 2)])
+    np.savetxt(table, rows, delimiter=",", header="energy_eV,particles", comments="")
+    from_file = {"of": of, "file": str(table), "power": gaussian["power"]}
+    found = fvqp.run(case(INJECTED | {"injections": [from_file]})).dataset
+    for name in ("f", "n", "power_injected", "eta_pb"):
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-4)
+    table.write_text(f"energy_eV,particles\n{1.5 * delta0},0\n{2 * delta0},1\n{3 * delta0},0\n")
+    other = fvqp.run(case(INJECTED | {"injections": [from_file]})).dataset
+    assert np.abs(other["f"] / expected["f"] - 1.0).max() > 1e-3
+    np.testing.assert_allclose(other["power_injected"], expected["power_injected"], rtol=1e-4)
 
 
 def test_tolerance_of_steady_states():
