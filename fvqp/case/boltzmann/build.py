@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import constants
 
-from fvqp.case.boltzmann.schema import MOST_BINS, BoltzmannCase, Injection, Microwave, Pulse
+from fvqp.case.boltzmann.drives import Injection, Microwave, Pulse
+from fvqp.case.boltzmann.schema import MOST_BINS, BoltzmannCase
 from fvqp.case.boltzmann.tables import read_spectrum
 from fvqp.case.interaction import resolved
 from fvqp.collisions import (
