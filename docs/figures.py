@@ -28,6 +28,7 @@ CURVES = {
     "fig11_elastic": ("ryan2026/fig11_elastic", "gap"),
     "fig11": ("ryan2026/fig11", "gap"),
     "fig11_spectrum": ("ryan2026/fig11", "spectrum"),
+    "sn_wire": ("proximity/sn_wire", "fields"),
     "hot_pulse": ("boltzphlow2026/hot_pulse_al", "distribution"),
     "gap_function": ("boltzphlow2026/eliashberg", "gap_function"),
     "lifetimes": ("kaplan1976/lifetimes", "lifetimes"),
@@ -116,7 +117,7 @@ def main() -> None:
     folder = parser.parse_args().results
     STATIC.mkdir(exist_ok=True)
     for name, (case, kind) in CURVES.items():
-        (drawn,) = result(case, folder).plot(kind, folder=folder / "pictures")
+        drawn, *_ = result(case, folder).plot(kind, folder=folder / "pictures")
         drawn.replace(STATIC / f"{name}.png")
     result("ryan2026/wire_film", folder)
     film(folder / "wire_film", STATIC / "film.png")

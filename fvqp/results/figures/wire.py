@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from fvqp.errors import FvqpError
+from fvqp.results.figures.along import draw_along
 from fvqp.results.figures.common import (
     MOST_CURVES,
     SYMBOLS,
@@ -214,9 +215,12 @@ def _fields(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
     values = stored(dataset, spec.variable or "gap")
     if "cell" not in values.dims:
         raise FvqpError(f"{values.name} is not stored cell by cell; name it in output.stored")
+    places = [np.asarray(dataset[name].values) for name in "xy"]
+    if "energy" in values.dims and np.ptp(places[1]) <= 1e-12 * np.ptp(places[0]):
+        draw_along(values, places[0], figure)
+        return
     figure.set_size_inches(4.6, 3.0)
     axes = figure.subplots()
-    places = [np.asarray(dataset[name].values) for name in "xy"]
     if np.ptp(places[1]) <= 1e-12 * np.ptp(places[0]):
         along = "V_inj" if "V_inj" in values.dims else None
         draw_curves(axes, values.assign_coords(x=dataset["x"]).swap_dims(cell="x"), "x", along, spec.offset)

@@ -1,0 +1,41 @@
+"""Spectra along a line: a map over place and energy, and curves at some places."""
+
+from __future__ import annotations
+
+import matplotlib
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+
+from fvqp.results.figures.common import draw_legend, evenly, label_of, prefix_of, reduced
+
+PLACES = 6
+"""Places whose spectra are drawn as curves."""
+BRIGHTEST = 98.0
+"""Percentile of the values at which the colours end, so that a sharp edge does not take them all."""
+
+
+def draw_along(values: xr.DataArray, x: np.ndarray, figure: Figure) -> None:
+    """Draw ``values`` of cells and energies; ``x`` (m) are the cells' places. Of a sweep the last point."""
+    last = values.isel(V_inj=-1) if "V_inj" in values.dims else values
+    table = reduced(last, ("cell", "energy"))
+    order = np.argsort(x)
+    scale, prefix = prefix_of(float(np.abs(x).max()))
+    places, energies = x[order] / scale, table["energy"].values
+    energy_scale, energy_prefix = prefix_of(float(energies.max()))
+    shown = table.transpose("cell", "energy").values[order]
+    figure.set_size_inches(8.4, 3.2)
+    left, right = figure.subplots(1, 2, width_ratios=(1.25, 1))
+    end = float(np.percentile(shown, BRIGHTEST))
+    image = left.pcolormesh(places, energies / energy_scale, shown.T, vmin=0.0, vmax=end, shading="nearest")
+    figure.colorbar(image, ax=left, label=label_of(table, ""), extend="max")
+    energy = f"$\\epsilon$ ({energy_prefix}eV)"
+    left.set(xlabel=f"x ({prefix}m)", ylabel=energy)
+    rows = evenly(len(places), PLACES)
+    colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.85, len(rows)))
+    for colour, row in zip(colours, rows, strict=True):
+        text = f"x = {places[row]:.3g} {prefix}m"
+        right.plot(energies / energy_scale, shown[row], color=colour, linewidth=1.1, label=text)
+    right.set(xlabel=energy, ylabel=label_of(table, ""), ylim=(0.0, 1.2 * end))
+    right.margins(x=0.0)
+    draw_legend(right, False)
