@@ -1,0 +1,189 @@
+"""Steady states of the transport problem: Newton's method with pseudo-transient steps on the way.
+
+A step of length Δt solves ``(1/Δt − J) δ = F(y)``, J the Jacobian of all motion and collisions together, by
+GMRES; what time steps invert, the product of motion and collisions each by itself, preconditions it. Δt grows
+until nothing changes any more: backward Euler at first, Newton's method in the end (C. T. Kelley and
+D. E. Keyes, SIAM J. Numer. Anal. 35, 508 (1998); theory: transport, section on steady states).
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import numpy as np
+from mpi4py import MPI
+from numpy.typing import NDArray
+
+from fvqp.errors import ConvergenceError
+from fvqp.models.transport.state import Counters, State
+from fvqp.models.transport.stepping import Rates, Stepper, _carried
+from fvqp.solvers.newton import solve_linearized
+
+if TYPE_CHECKING:
+    from fvqp.models.transport.problem import TransportProblem
+
+Floats = NDArray[np.float64]
+log = logging.getLogger(__name__)
+
+#: Residual of a linear solve, relative to its right-hand side.
+LINEAR = 3e-3
+#: Relative change of unknowns for differences; rounding and curvature cost about as much.
+DIFFERENCE = 1e-7
+#: Unknowns below this part of the largest one are not followed to a relative accuracy.
+FLOOR = 1e-12
+#: The preconditioner's step: motion and collisions commute well enough over τ0, at which collisions turn.
+SPLIT = 1.0
+#: A step leaves at least this part of an unknown.
+LEAST = 0.1
+#: Growth of Δt after a step, its reduction after one that fails, and failures in a row before giving up.
+GROWTH, REDUCTION, TRIALS = 10.0, 0.1, 12
+
+
+class SteadySolver:
+    """Finds the steady state that a state leads to. Collective.
+
+    Attributes:
+        steps: taken so far.
+        change: relative change in the latest one, as errors of time steps are measured.
+        power: what every exchange brings and every wall takes in the steady state, in 4 N0 Δ0²/τ0 of the
+            reference times volume.
+    """
+
+    def __init__(self, problem: TransportProblem, tolerance: float = 1e-8, max_steps: int = 60) -> None:
+        """
+        Args:
+            problem: with sources and sinks that have a steady state.
+            tolerance: relative change of the energy of any cell, of quasiparticles and of phonons, in a step
+                of Newton's method.
+            max_steps: before giving up.
+        """
+        self._p, self._tolerance, self._max = problem, tolerance, max_steps
+        self._stepper = Stepper(problem, 1.0, None)
+        self.steps, self.change = 0, np.inf
+
+    def solve(self, state: State) -> State:
+        """The steady state near ``state``.
+
+        Raises:
+            ConvergenceError: none found; says how much changes still.
+        """
+        length = SPLIT
+        before, failures = np.inf, 0
+        while self.steps < self._max:
+            try:
+                after, change = self._step(state, length)
+            except ConvergenceError as error:
+                failures += 1
+                log.debug("step of %.3g: %s", length, error)
+                length *= REDUCTION
+                if failures == TRIALS:
+                    raise ConvergenceError(f"no steady state after {self.steps} steps: {error}") from None
+                continue
+            self.steps, failures, state = self.steps + 1, 0, after
+            log.debug("step %d of %.3g: changes by %.2e", self.steps, length, change)
+            self.change = change
+            # Longer steps would change more, were they not long against all that still happens.
+            if change <= self._tolerance and change <= before:
+                log.info("steady state: %d steps, last change %.1e", self.steps, change)
+                return state
+            before = change
+            length *= GROWTH
+        raise ConvergenceError(
+            f"no steady state after {self.steps} steps: the last one changed energies by {self.change:.1e}"
+        )
+
+    def _step(self, state: State, length: float) -> tuple[State, float]:
+        system = _System(self._p, self._stepper, state, length)
+        comm = self._p.body.comm
+        scaled, iterations = solve_linearized(
+            system, system.right, comm=comm, tolerance=LINEAR, what="steady state"
+        )
+        log.debug("%d iterations", iterations)
+        f, n = system.split(scaled * system.scale)
+        new_f = np.clip(np.maximum(state.f + f, LEAST * state.f), 0.0, 1.0)
+        new_n = np.maximum(state.n + n, LEAST * state.n)
+        gap = self._gap(new_f, state)
+        change = self._stepper._error(new_f, new_n, new_f - state.f, new_n - state.n)
+        moved = np.abs(np.nan_to_num(gap - state.gap)).max(initial=0.0)
+        return State(new_f, new_n, gap), max(change, float(comm.allreduce(float(moved), MPI.MAX)))
+
+    def _gap(self, f: Floats, state: State) -> Floats:
+        """Gaps that solve their equation with these occupations, found at the latest spectra."""
+        gap = state.gap.copy()
+        mean = self._p.mean_f(f)
+        for one in self._p.media:
+            if one.follower is not None and len(one.owned):
+                at = one.owned
+                there = one.follower.follow(mean[at], gap[at])
+                f[at], gap[at] = _carried(f[at], mean[at], there.f), there.gap
+        return gap
+
+
+class _System:
+    """``(1/Δt − J) δ = F`` at a state, in units of the unknowns."""
+
+    def __init__(self, problem: TransportProblem, stepper: Stepper, state: State, length: float) -> None:
+        self._p, self._stepper, self._state = problem, stepper, state
+        self._shift = 1.0 / length
+        problem.set_gap(state.gap)
+        self._size = state.f.size
+        self._y = np.concatenate([state.f.ravel(), state.n.ravel()])
+        comm = problem.body.comm
+        largest = np.array([state.f.max(initial=0.0), state.n.max(initial=0.0)])
+        comm.Allreduce(MPI.IN_PLACE, largest, MPI.MAX)
+        # A species of which there is nothing yet is measured by the other one.
+        largest[largest == 0.0] = largest.max()
+        floors = np.repeat(FLOOR * largest, [state.f.size, state.n.size])
+        self.scale = np.maximum(self._y + floors, np.finfo(np.float64).tiny)
+        self._rates = self._of(self._y)
+        self.right = self._rates / self.scale
+        turn = problem.local.turnover(problem.mean_f(state.f), problem.mean_n(state.n))
+        self._length = min(length, SPLIT)
+        self._invert = stepper._inverse(state, turn, self._length)
+
+    def split(self, y: Floats) -> tuple[Floats, Floats]:
+        """Quasiparticles and phonons of a vector."""
+        return y[: self._size].reshape(self._state.f.shape), y[self._size :].reshape(self._state.n.shape)
+
+    def _of(self, y: Floats) -> Floats:
+        rates = self._stepper._rates(*self.split(y), None)
+        return np.concatenate([rates.f.ravel(), rates.n.ravel()])
+
+    def action(self, step: Floats) -> Floats:
+        """Left-hand side, J by a difference."""
+        most = float(self._p.body.comm.allreduce(float(np.abs(step).max(initial=0.0)), MPI.MAX))
+        if most == 0.0:
+            return np.zeros_like(step)
+        small = DIFFERENCE / most
+        slope = (self._of(self._y + small * step * self.scale) - self._rates) / small
+        return self._shift * step - slope / self.scale
+
+    def precondition(self, residual: Floats) -> Floats:
+        """What a time step makes of it."""
+        f, n = self.split(residual * self.scale)
+        k = self._invert(Rates(f, n, self._p.no_counters()))
+        return np.concatenate([k.f.ravel(), k.n.ravel()]) * (self._length / self.scale)
+
+    def residual(self, x: Floats) -> Floats:
+        """Of the equation at the state; the solver of linear systems has no use for it."""
+        return self.right
+
+    def linearize(self, x: Floats) -> None:
+        """The state is what it was made with."""
+
+
+def net_power(problem: TransportProblem, state: State) -> tuple[dict[str, float], float]:
+    """Power that exchanges bring and walls take (negative), and what is left over of it in the cells.
+
+    In 4 N0 Δ0²/τ0 of the reference times volume, of all ranks; in a steady state nothing is left over.
+    """
+    problem.set_gap(state.gap)
+    rates = Stepper(problem, 1.0, None)._rates(state.f, state.n, None)
+    comm = problem.body.comm
+    counters = Counters(*(np.array(part) for part in rates.counters))
+    for part in counters:
+        comm.Allreduce(MPI.IN_PLACE, part)
+    ledger = problem.ledger(state, counters)
+    named = dict(ledger.given) | {name: -value for name, value in ledger.lost.items()}
+    return named, ledger.received
