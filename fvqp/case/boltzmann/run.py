@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 
 #: Bin widths in k_BT above which thermal distributions are not resolved.
 COARSE = 0.5
+#: Part of the energy axis, and of the energy of quasiparticles that may be in it before a warning says so.
+END, CROWDED = 0.1, 0.01
 #: Temperature in T_c up to which the gap is that of zero temperature to 1 %.
 WARM = 0.35
 #: Part by which the renormalization may differ from that of low energy before a warning says so.
@@ -264,6 +266,7 @@ class _Run:
                 if moment.state.gap[0] == 0.0 and state.gap[0] > 0.0:
                     log.warning("%sthe superconductor is normal at %.4g s", self._where(t, s), times[number])
                 state = moment.state
+            self._warn_of_the_end(problem, state, self._where(t, s))
         except ConvergenceError as error:
             raise ConvergenceError(f"{self._where(t, s)}{error} (in units of tau0 = {unit:.4g} s)") from None
 
@@ -351,6 +354,7 @@ class _Run:
             state = self._with_gap(found.state)
             if state.gap[0] == 0.0:
                 log.warning("%sthe superconductor is normal", self._where(t, s))
+            self._warn_of_the_end(problem, state, self._where(t, s))
             values = self._values(problem, state)
             if rate is not None:
                 values["drive_rate"] = rate / self.setup.units.time
@@ -382,6 +386,21 @@ class _Run:
         gap = float(state.gap[0])
         values = self.observables.of(state.f, state.n, gap, measure, problem.processes)
         return values | self.closed_forms.lifetimes(gap)
+
+    def _warn_of_the_end(self, problem: HomogeneousProblem, state: State, where: str) -> None:
+        """Quasiparticles that reach the last bins would go on to higher energies."""
+        grid = self.setup.grid
+        energy = (problem.measure(state).states * grid.energies * state.f)[0]
+        last = grid.energies > (1.0 - END) * grid.edges[-1]
+        share = float(energy[last].sum() / max(energy.sum(), np.finfo(float).tiny))
+        if share > CROWDED:
+            log.warning(
+                "%s%.2g of the energy of quasiparticles is in the last tenth of the axis, which ends at %.3g "
+                "Delta0: too small an energies.maximum",
+                where,
+                share,
+                grid.edges[-1],
+            )
 
     def _where(self, t: int, s: int) -> str:
         """A point, in front of a message."""

@@ -87,7 +87,7 @@ class Energies(Table):
     """The energy axes of quasiparticles and phonons."""
 
     maximum: Energy
-    """Last edge of the quasiparticle bins."""
+    """Last edge of the quasiparticle bins; a warning says when a drive takes quasiparticles there."""
     spacing: Literal["uniform", "graded"] = "uniform"
     """``uniform``: bins of one ``width``; ``graded``: bins that widen with the distance from the gap."""
     width: Energy

@@ -99,6 +99,14 @@ def test_normal_state_is_a_result(caplog):
     assert bool(data["completed"].all()) and np.isfinite(data["n_qp"].values).all()
 
 
+def test_quasiparticles_at_the_end_of_the_axis_are_told(caplog):
+    """A strong drive takes them there; what they would do beyond is not in the numbers."""
+    with caplog.at_level("WARNING", logger="fvqp"):
+        fvqp.run(case(DRIVEN, {"sweep": {"temperature": "0.25 K", "strength": [1.0, 1e5]}}))
+    told = [line for line in caplog.messages if "in the last tenth of the axis" in line]
+    assert len(told) == 1 and told[0].startswith("temperature 0.25 K, strength 100000: 0.")
+
+
 def test_check_prints_sizes():
     text = fvqp.check(case(DRIVEN, STRENGTHS))
     assert "31 bins up to 4 Delta0, 79 phonon energies" in text
