@@ -17,6 +17,7 @@ from fvqp.results.result import Result
 PACKAGES = {
     "usadel": "fvqp.case.usadel",
     "boltzmann": "fvqp.case.boltzmann",
+    "transport": "fvqp.case.transport",
     "eliashberg": "fvqp.case.eliashberg",
     "clusters": "fvqp.case.clusters",
     "localized": "fvqp.case.localized",

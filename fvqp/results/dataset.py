@@ -40,6 +40,11 @@ QUANTITIES: dict[str, Quantity] = {
     "y": Quantity("m", "y of the cell centre"),
     "z": Quantity("m", "z of the cell centre"),
     "gap": Quantity("eV", "magnitude of the pair potential"),
+    "gap_solutions": Quantity("eV", "pair potential of all solutions at this bias, along the branch from rest"),
+    "gap_fold": Quantity("eV", "pair potential where the branch of solutions turns back in the bias"),
+    "V_fold": Quantity("V", "injector bias at which the branch of solutions turns back"),
+    "solution": Quantity("1", "number of the solution along the branch from rest"),
+    "fold": Quantity("1", "number of the fold along the branch from rest"),
     "dos": Quantity("1", "density of states over its normal-state value"),
     "f_L": Quantity("1", "longitudinal (energy) distribution function"),
     "f_T": Quantity("1", "transverse (charge) distribution function"),
@@ -66,6 +71,19 @@ QUANTITIES: dict[str, Quantity] = {
     "f_analytic": Quantity("1", "occupation of quasiparticle states, closed form"),
     "n_analytic": Quantity("1", "occupation of phonon modes, closed form"),
     "n_qp": Quantity("m-3", "density of quasiparticles"),
+    "energy_range": Quantity("eV", "middle of a range of quasiparticle energies"),
+    "energy_range_from": Quantity("eV", "beginning of a range of quasiparticle energies"),
+    "energy_range_to": Quantity("eV", "end of a range of quasiparticle energies"),
+    "radius_cell": Quantity("m", "mean radius of the shell"),
+    "n_qp_range": Quantity("m-3", "density of quasiparticles in a range of energy"),
+    "n_qp_spectrum": Quantity("m-3", "density of quasiparticles in a bin"),
+    "n_qp_region": Quantity("m-3", "density of quasiparticles in a region"),
+    "x_qp_region": Quantity("1", "density of quasiparticles in a region over 2 N0 Delta0 of the reference"),
+    "n_qp_cell": Quantity("m-3", "density of quasiparticles in a cell"),
+    "energy_qp_cell": Quantity("J m-3", "energy of quasiparticles in a cell"),
+    "energy_ph_cell": Quantity("J m-3", "energy of phonons in a cell"),
+    "energy_ph_spectrum": Quantity("J m-3", "energy of phonons at a phonon point"),
+    "escaped_spectrum": Quantity("J m-3", "energy that has left with phonons of an energy"),
     "n_qp_analytic": Quantity("m-3", "density of quasiparticles, closed form"),
     "x_qp": Quantity("1", "density of quasiparticles over 2 N0 Delta0"),
     "x_qp_analytic": Quantity("1", "density of quasiparticles over 2 N0 Delta0, closed form"),
@@ -264,7 +282,7 @@ class SweepDataset:
 def _attributes(name: str, units: str | None = None, long_name: str | None = None) -> dict[str, str]:
     known = QUANTITIES.get(name)
     if known is None and (units is None or long_name is None):
-        if name in ("junction", "ledger_entry"):
+        if name in ("junction", "reservoir", "ledger_entry"):
             return {}
         raise KeyError(f"{name} has no units and long_name: give them, or add it to QUANTITIES")
     return {

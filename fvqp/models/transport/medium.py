@@ -30,10 +30,11 @@ class Medium:
     """A superconductor, a normal metal or an insulator. Energies in Δ0, times in τ0 of a reference.
 
     Attributes:
-        collisions: of quasiparticles with phonons; None where there are no quasiparticles, and phonons do not
-            collide. A material with a τ0 and Δ0 of its own has another `Coupling` on the same grid.
+        collisions: of quasiparticles with phonons; None where these do not collide. A material with a τ0 and
+            Δ0 of its own has another `Coupling` on the same grid.
         gap: Δ of a BCS spectrum that stays, one number or one for each of the medium's cells, ghosts
-            included; or what makes the gap follow the occupations of every cell.
+            included; or what makes the gap follow the occupations of every cell; None in an insulator, which
+            has no quasiparticles.
         density: N0 over that of the reference.
         modes: phonon modes of every point, ``(K,)``, in 4 N0 Δ0 of the reference; default: those of the
             collisions. Needed without collisions.
@@ -46,7 +47,7 @@ class Medium:
     """
 
     collisions: ElectronPhonon | None
-    gap: ArrayLike | GapFollower = 1.0
+    gap: ArrayLike | GapFollower | None = 1.0
     density: float = 1.0
     modes: ArrayLike | None = None
     fermi_velocity: float = 0.0
@@ -64,13 +65,10 @@ class Medium:
             value = np.asarray(getattr(self, name), dtype=np.float64)
             if not np.all(np.isfinite(value) & (value >= 0.0)):
                 raise CaseError(f"medium: {name} must be finite and not negative")
-        if self.collisions is None:
-            if self.modes is None:
-                raise CaseError("medium: without collisions it needs its phonon modes")
-            if isinstance(self.gap, GapFollower):
-                raise CaseError("medium: without quasiparticles no gap can follow")
-        elif isinstance(self.gap, GapFollower) and self.gap.grid is not self.collisions.grid:
-            raise CaseError("medium: the gap follows on another grid than that of collisions")
+        if self.collisions is None and self.modes is None:
+            raise CaseError("medium: without collisions it needs its phonon modes")
+        if self.collisions is not None and self.gap is None:
+            raise CaseError("medium: without quasiparticles there are no collisions")
 
 
 class Filled:
@@ -88,8 +86,9 @@ class Filled:
         self.cells = np.sort(np.asarray(cells, dtype=np.int64))
         self.owned = self.cells[self.cells < n_owned]
         self.follower = medium.gap if isinstance(medium.gap, GapFollower) else None
-        if medium.collisions is not None and medium.collisions.grid is not grid:
-            raise CaseError("media: collide on different energy grids; give all the same")
+        grids = [given.grid for given in (medium.collisions, self.follower) if given is not None]
+        if any(given is not grid for given in grids):
+            raise CaseError("media: collisions and gaps have different energy grids; give all the same")
         modes = medium.modes
         if modes is None:
             assert medium.collisions is not None
@@ -102,13 +101,13 @@ class Filled:
 
     @property
     def has_quasiparticles(self) -> bool:
-        return self.medium.collisions is not None
+        return self.medium.gap is not None
 
     def initial_gap(self) -> Floats:
         """A gap that stays, ``(cells,)``; 1 where it follows, NaN without quasiparticles."""
         if not self.has_quasiparticles:
             return np.full(len(self.cells), np.nan)
-        given = 1.0 if isinstance(self.medium.gap, GapFollower) else self.medium.gap
+        given = 1.0 if self.follower is not None else self.medium.gap
         gap = np.asarray(given, dtype=np.float64)
         if gap.shape not in ((), self.cells.shape):
             raise CaseError(

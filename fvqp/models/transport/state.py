@@ -19,11 +19,13 @@ class State:
         f: ``(n_owned, M, N)`` of quasiparticles; M = 1 where they have no directions.
         n: ``(n_owned, M, K)`` of phonons, likewise.
         gap: ``(n_owned,)``; 0 in normal cells, NaN without quasiparticles.
+        gap_rate: ``(n_owned,)`` at which the gap moved in the latest step; None if there was none.
     """
 
     f: Floats
     n: Floats
     gap: Floats
+    gap_rate: Floats | None = None
 
 
 class Counters(NamedTuple):

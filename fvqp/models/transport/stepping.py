@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -41,6 +42,8 @@ CUT = 1e-2
 GAP_STEP, LONGEST_GAP_STEP = 1.0, 0.02
 #: Times that a step is shortened because a gap moves too far. One that jumps does so at any length.
 SHORTENED = 4
+#: Part of the energy that rounding may take from a step.
+ROUNDED = 1e-8
 #: Change of the length of a step, and part of the time for which steps are not shortened any more.
 LEAST, MOST, SAFETY, SHORTEST = 0.2, 2.5, 0.8, 1e-12
 #: A step that was refused is repeated with this part of its length.
@@ -71,7 +74,6 @@ class Stepper:
         self._p, self._tolerance = problem, tolerance
         self.length = 0.0 if first_step is None else first_step
         self.steps = self.refused = 0
-        self._velocity = np.zeros(problem.body.n_owned)
         self._shortened = 0
 
     def advance(
@@ -84,7 +86,7 @@ class Stepper:
             self.length = self._first(state, end - start)
         while now < end:
             left = end - now
-            wanted = min(self.length, self._longest())
+            wanted = min(self.length, self._longest(state))
             last = wanted >= left * (1.0 - 1e-9)
             length = left if last else min(wanted, 0.5 * left) if wanted > 0.5 * left else wanted
             shrink = REPEATED
@@ -105,7 +107,8 @@ class Stepper:
             cut = length < self.length and factor >= 1.0
             self.length, grow = max(length * factor, self.length if cut else 0.0), MOST
             if self._p.gap_follows:
-                self._velocity = np.where(after.gap > 0.0, after.gap - state.gap, 0.0) / length
+                way = np.where(after.gap > 0.0, after.gap - state.gap, 0.0)
+                after = replace(after, gap_rate=np.nan_to_num(way) / length)
             state, total = after, total.plus(1.0, passed)
             now = end if last else now + length
             self.steps += 1
@@ -134,6 +137,7 @@ class Stepper:
         error = self._error(f, n, 0.5 * length * (k1.f + k2.f), 0.5 * length * (k1.n + k2.n))
         if error <= 1.0:
             f, n = self._positive(f, n)
+            f, n = self._closed(begin, passed, f, n)
             return self._followed(f, n, begin.gap, state.gap), passed, error
         return state, passed, error
 
@@ -208,9 +212,10 @@ class Stepper:
         change = self._tolerance * self._error(state.f, state.n, rates.f, rates.n)
         return min(span, 0.5 * self._tolerance / change) if change > 0.0 else span
 
-    def _longest(self) -> float:
+    def _longest(self, state: State) -> float:
         """Step in which no gap moves further than it may."""
-        speed = float(self._p.body.comm.allreduce(float(np.abs(self._velocity).max(initial=0.0)), MPI.MAX))
+        own = 0.0 if state.gap_rate is None else float(np.abs(state.gap_rate).max(initial=0.0))
+        speed = float(self._p.body.comm.allreduce(own, MPI.MAX))
         return self._gap_step / speed if speed > 0.0 else np.inf
 
     @property
@@ -252,19 +257,44 @@ class Stepper:
             out.append(kept)
         return np.minimum(out[0], 1.0), out[1]
 
+    def _closed(self, begin: State, passed: Counters, f: Floats, n: Floats) -> tuple[Floats, Floats]:
+        """Occupations whose energy is what it was and what came: long steps of fast motion round it off."""
+        p = self._p
+        energies = p.grid.energies, p.grid.phonon_energies
+        held = [
+            sum(
+                float(np.einsum("ce,cme,m->", weight * energy, y, directions))
+                for y, weight, energy, directions in (
+                    (a, p.local.weight_f, energies[0], p.moving_f.weights),
+                    (b, p.local.weight_n, energies[1], p.moving_n.weights),
+                )
+            )
+            for a, b in ((begin.f, begin.n), (f, n))
+        ]
+        came = (passed.given_f.sum(axis=0) - passed.lost_f.sum(axis=0)) @ energies[0]
+        came += (passed.given_n.sum(axis=0) - passed.lost_n.sum(axis=0)) @ energies[1]
+        before, after, came = (float(x) for x in self._summed(np.array([*held, came])))
+        if not after > 0.0:
+            return f, n
+        factor = (before + came) / after
+        if not abs(factor - 1.0) <= ROUNDED:
+            raise Refused(f"energy changes by {abs(factor - 1.0):.1e} of itself")
+        return np.minimum(factor * f, 1.0), factor * n
+
     # -- the gap
 
     def _ahead(self, state: State, length: float) -> State:
         """The state with gaps half of the expected way ahead, and spectra of these."""
         p = self._p
         f, gap = state.f, state.gap
-        if np.any(self._velocity):
+        rate = state.gap_rate
+        if rate is not None:
             f, gap = f.copy(), gap.copy()
             mean = p.mean_f(f)
             for one in p.media:
                 if one.follower is not None and len(one.owned):
                     at = one.owned
-                    target = np.maximum(gap[at] + 0.5 * length * self._velocity[at], one.follower.floor)
+                    target = np.maximum(gap[at] + 0.5 * length * rate[at], one.follower.floor)
                     there = one.follower.shift(np.clip(mean[at], 0.0, 1.0), gap[at], target)
                     f[at], gap[at] = _carried(f[at], mean[at], there.f), there.gap
         p.set_gap(gap)

@@ -14,7 +14,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from fvqp.errors import FvqpError
-from fvqp.results.figures import clusters, fits, kinetic, localized, maps, spectra, wire
+from fvqp.results.figures import clusters, fits, kinetic, localized, maps, spectra, transport, wire
 from fvqp.results.figures.common import SYMBOLS, Drawing, FigureSpec
 from fvqp.results.files import replacing
 
@@ -22,6 +22,7 @@ FAMILIES: dict[str, dict[str, Drawing]] = {
     "usadel": wire.KINDS | maps.KINDS,
     "fit": fits.KINDS,
     "boltzmann": kinetic.KINDS,
+    "transport": transport.KINDS,
     "eliashberg": spectra.KINDS,
     "clusters": clusters.KINDS,
     "localized": localized.KINDS,

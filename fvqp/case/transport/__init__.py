@@ -1,0 +1,1 @@
+"""Cases of the transport model: quasiparticles and phonons in space, direction and energy."""

@@ -1,0 +1,183 @@
+"""From a checked case of the transport model to its objects: units, body, media, first state."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from mpi4py import MPI
+from numpy.typing import NDArray
+
+from fvqp.case.boltzmann.build import Units
+from fvqp.case.transport.media import CaseMedia, chosen_material
+from fvqp.case.transport.schema import Phonons, Quasiparticles, TransportCase
+from fvqp.collisions import Coupling
+from fvqp.errors import CaseError, MeshError
+from fvqp.materials import Material
+from fvqp.mesh import Mesh, read_mesh, shape_mesh
+from fvqp.models.transport import Diffusive, Ordinates, State, Still, TransportProblem
+from fvqp.models.transport.motion import Motion
+from fvqp.transport.directions import Directions, cylindrical, gauss_legendre, product, spherical
+from fvqp.transport.radial import Shells
+from fvqp.transport.walls import Interface, Wall
+from fvqp.units import to_float
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+#: Standard deviations of a pulse that must fit onto the axis.
+REACH = 3.0
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a case is made of.
+
+    Attributes:
+        units, material, coupling: of the reference.
+        mesh: that results are stored on; of shells, their radii.
+        problem: the equations.
+        state: at the start.
+        regions: name → owned cells, of a mesh.
+    """
+
+    units: Units
+    material: Material
+    coupling: Coupling
+    mesh: Mesh
+    problem: TransportProblem
+    state: State
+    regions: dict[str, Ints]
+
+
+def build_setup(case: TransportCase, comm: MPI.Comm) -> Setup:
+    """All objects of a case; raises :class:`CaseError`. Collective."""
+    material = chosen_material(case.material, f"{case.source}: material")
+    tau0, n0 = material.characteristic_time, material.dressed_density_of_states
+    units = Units(material.gap, tau0, 4.0 * n0 * material.gap)
+    for key, temperature in (
+        ("bath.temperature", case.bath.temperature),
+        ("initial.temperature", case.initial.temperature or 0.0),
+    ):
+        if temperature >= material.critical_temperature:
+            raise CaseError(
+                f"{case.source}: {key}: {temperature:g} K is not below the critical temperature "
+                f"{material.critical_temperature:.4g} K"
+            )
+    space, mesh = _space(case, comm)
+    builder = CaseMedia(case, units, material, mesh)
+    try:
+        problem = TransportProblem(
+            space,
+            builder.grid,
+            builder.media(),
+            quasiparticles=_motion(case, case.quasiparticles, space, builder.bath.f[0]),
+            phonons=_motion(case, case.phonons, space, builder.bath.n[0]),
+        )
+    except (CaseError, MeshError) as error:
+        raise type(error)(f"{case.source}: {error}") from None
+    state = _initial(case, units, problem, builder)
+    regions = {} if space is not mesh else {n: c[c < mesh.n_owned] for n, c in mesh.regions.items()}
+    return Setup(units, material, builder.coupling, mesh, problem, state, regions)
+
+
+def _space(case: TransportCase, comm: MPI.Comm) -> tuple[Mesh | Shells, Mesh]:
+    """Where particles move, and the mesh of the results."""
+    if case.body is not None:
+        body = case.body
+        radii = np.linspace(body.inner_radius or 0.0, body.radius, body.shells + 1)
+        geometry = {"sphere": "spherical", "cylinder": "cylindrical"}[body.geometry]
+        line = shape_mesh(
+            f"{geometry}1d", dx=list(np.diff(radii)), origin=(float(radii[0]),), comm=MPI.COMM_SELF
+        )
+        return Shells(radii, geometry), line
+    source = case.mesh
+    assert source is not None
+    key = "file" if source.file is not None else "shape"
+    try:
+        if source.file is not None:
+            scale = to_float(f"1 {source.length_unit}", "m", what="mesh.length_unit")
+            mesh = read_mesh(source.file, scale=scale, comm=comm)
+        else:
+            assert source.shape is not None
+            mesh = shape_mesh(source.shape.kind, **source.shape.arguments(), comm=comm)
+    except MeshError as error:
+        raise MeshError(f"{case.source}: mesh.{key}: {error}") from None
+    unknown = [name for name in case.regions if name not in mesh.regions]
+    if unknown:
+        known = ", ".join(mesh.regions) or "none"
+        raise CaseError(f'{case.source}: regions: the mesh has no region "{unknown[0]}"; there are: {known}')
+    return mesh, mesh
+
+
+def directions(case: TransportCase, species: Quasiparticles | Phonons, space: Mesh | Shells) -> Directions:
+    """Ordinates of a species."""
+    if isinstance(space, Shells):
+        if space.geometry == "spherical":
+            return spherical(species.directions)
+        return cylindrical(species.directions, species.azimuths)
+    if space.dim == 1:
+        return gauss_legendre(species.directions)
+    solid = product(species.directions, species.azimuths)
+    return solid if space.dim == 3 else solid.folded((0.0, 0.0, 1.0))
+
+
+def _motion(
+    case: TransportCase, species: Quasiparticles | Phonons, space: Mesh | Shells, bath: Floats
+) -> Motion:
+    if species.motion == "still":
+        return Still()
+    walls = {
+        name: Wall(transmission=wall.transmission, specularity=wall.specularity, bath=bath)
+        for name, wall in species.walls.items()
+    }
+    interfaces = [Interface(i.between, i.transmission, i.specularity) for i in species.interfaces]
+    if species.motion == "diffusive":
+        return Diffusive(walls=walls, interfaces=interfaces)
+    return Ordinates(directions(case, species, space), walls, interfaces=interfaces, scheme=species.scheme)
+
+
+def _initial(case: TransportCase, units: Units, problem: TransportProblem, media: CaseMedia) -> State:
+    """Thermal occupations, and pulses."""
+    grid, initial, mesh = problem.grid, case.initial, media.mesh
+    temperature = case.bath.temperature if initial.temperature is None else initial.temperature
+    state = problem.thermal(units.temperature(temperature))
+    problem.set_gap(state.gap)
+    f, n = state.f.copy(), state.n.copy()
+    for number, pulse in enumerate(initial.pulses):
+        key = f"{case.source}: initial.pulses[{number}]"
+        phonons = pulse.of == "phonons"
+        points = grid.phonon_energies if phonons else grid.energies
+        centre, width = pulse.centre.in_delta0(units.energy), pulse.width.in_delta0(units.energy)
+        if centre + REACH * width > points[-1] or centre < points[0]:
+            raise CaseError(
+                f"{key}: around {centre:.4g} Delta0 with a width of {width:.4g} does not fit onto the axis "
+                f"from {points[0]:.4g} to {points[-1]:.4g} Delta0"
+            )
+        spacing = float(np.interp(centre, points[1:], np.diff(points)))
+        if width < spacing:
+            raise CaseError(
+                f"{key}.width: {width:.3g} Delta0 is narrower than the {spacing:.3g} Delta0 between grid "
+                "points"
+            )
+        shape = np.exp(-0.5 * ((points - centre) / width) ** 2)
+        profile = media.around(pulse)[: mesh.n_owned] * media.inside(pulse)
+        weight = problem.local.weight_n if phonons else problem.local.weight_f
+        energy = float(mesh.comm.allreduce(float(profile @ (weight @ (shape * points)))))
+        if not energy > 0.0:
+            raise CaseError(f"{key}: there is nothing to be excited in its place")
+        peak = pulse.peak
+        if pulse.energy is not None:
+            if case.mesh is not None and mesh.dim < 3:
+                raise CaseError(f"{key}.energy: a mesh of dimension {mesh.dim} has no volume; give peak")
+            peak = pulse.energy.in_joule(units.energy) / (units.energy_density * energy)
+        assert peak is not None
+        added = peak * profile[:, None, None] * shape
+        if phonons:
+            n += added
+        else:
+            f += np.where(weight[:, None, :] > 0.0, added, 0.0)
+            most = float(mesh.comm.allreduce(float(f.max(initial=0.0)), MPI.MAX))
+            if most > 1.0:
+                raise CaseError(f"{key}: raises the occupation to {most:.4g}; it cannot exceed 1")
+    return problem.state(f, n, state.gap)

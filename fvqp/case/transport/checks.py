@@ -1,0 +1,93 @@
+"""What can be known to be wrong with a case of the transport model before there is a mesh."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fvqp.case.transport.schema import Motion, TransportCase
+from fvqp.errors import CaseError
+from fvqp.materials import material_names
+
+OF_SHELLS = ("gap_profile", "density_profile")
+"""Kinds of figures over the radius."""
+
+
+def check_case(case: TransportCase) -> None:
+    """Raises :class:`CaseError` when parts of the case contradict one another or go unused."""
+    for key, message in _problems(case):
+        raise CaseError(f"{case.source}: {key}: {message}")
+
+
+def _problems(case: TransportCase) -> Iterator[tuple[str, str]]:
+    names = {"material.name": case.material.name}
+    for name, region in case.regions.items():
+        if region.material is not None:
+            names[f"regions.{name}.material.name"] = region.material.name
+    for key, chosen in names.items():
+        if chosen not in material_names():
+            yield key, f'there is no material "{chosen}"; known are {", ".join(material_names())}'
+    if case.regions and case.body is not None:
+        yield "regions", "are those of a mesh; shells have one material"
+    for species in ("quasiparticles", "phonons"):
+        yield from _of_motion(case, species)
+    for place, entries in (("initial.pulses", case.initial.pulses), ("injections", case.injections)):
+        for number, entry in enumerate(entries):
+            key = f"{place}[{number}]"
+            if case.body is not None and entry.regions:
+                yield f"{key}.regions", "are those of a mesh"
+            if case.body is not None and "position" in entry.model_fields_set:
+                yield f"{key}.position", "is not used in shells; pulses are at their centre or axis"
+    for number, pulse in enumerate(case.initial.pulses):
+        if pulse.energy is not None and case.body is not None and case.body.geometry == "cylinder":
+            yield f"initial.pulses[{number}].energy", "a cylinder has no end and no energy; give peak"
+    if not case.collisions.inelastic and case.gap.model == "follows":
+        yield "gap.model", 'needs collisions.inelastic = true; give "fixed"'
+    if case.output.fields and case.mesh is None:
+        yield "output.fields", "are written for meshes; figures show shells"
+    for number, figure in enumerate(case.figures):
+        key = f"figures[{number}].kind"
+        if figure.kind in OF_SHELLS and case.body is None:
+            yield key, f'"{figure.kind}" is over the radius of shells; a mesh has "map"'
+        if figure.kind == "map" and case.mesh is None:
+            yield key, '"map" is of a mesh; shells have "density_profile" and "gap_profile"'
+
+
+def _of_motion(case: TransportCase, species: str) -> Iterator[tuple[str, str]]:
+    motion: Motion = getattr(case, species)
+    given = motion.model_fields_set
+    if motion.motion == "still":
+        speed = {"quasiparticles": ("fermi_velocity", "free_path", "diffusivity")}.get(
+            species, ("sound_velocity", "free_path")
+        )
+        for key in (*speed, "walls", "interfaces"):
+            if key in given:
+                yield f"{species}.{key}", 'is not used with motion = "still"'
+    if motion.motion != "ordinates":
+        for key in ("directions", "azimuths", "scheme"):
+            if key in given:
+                yield f"{species}.{key}", f'is not used with motion = "{motion.motion}"'
+    if motion.motion == "ordinates" and case.body is not None and case.body.geometry == "sphere":
+        if "azimuths" in given:
+            yield f"{species}.azimuths", "is not used in a sphere"
+    if case.body is not None:
+        known = ["outer"] + ["inner"] * (case.body.inner_radius is not None)
+        for wall in motion.walls:
+            if wall not in known:
+                yield f"{species}.walls", f'there is no boundary "{wall}"; there are {", ".join(known)}'
+        if motion.interfaces:
+            yield f"{species}.interfaces", "are those of a mesh"
+    keys = {
+        "quasiparticles": ("fermi_velocity", "diffusivity", "free_path"),
+        "phonons": ("sound_velocity", "phonon_free_path"),
+    }[species]
+    speeds = keys[:2] if species == "quasiparticles" else keys[:1]
+    if motion.motion == "still":
+        for name, region in case.regions.items():
+            for key in keys:
+                if getattr(region, key) is not None:
+                    yield f"regions.{name}.{key}", f'is not used with {species}.motion = "still"'
+        return
+    if not any(
+        getattr(table, key) is not None for table in (motion, *case.regions.values()) for key in speeds
+    ):
+        yield f"{species}.{speeds[0]}", f'missing: motion = "{motion.motion}" needs it'

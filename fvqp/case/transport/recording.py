@@ -1,0 +1,205 @@
+"""What a run of the transport model records at every time: densities, energies, spectra, checkpoint."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+from mpi4py import MPI
+from numpy.typing import NDArray
+from scipy import constants
+
+from fvqp.case.recorder import Recorder
+from fvqp.case.transport.build import Setup
+from fvqp.case.transport.schema import TransportCase
+from fvqp.models.transport import Counters, Ledger, Moment, State
+from fvqp.results.checkpoint import Checkpoint
+from fvqp.results.dataset import SweepDataset
+from fvqp.results.folder import ResultsFolder
+
+Floats = NDArray[np.float64]
+
+#: Ranges of energy that are counted unless the case says which.
+RANGES = 5
+NANOSECOND = 1e-9
+
+
+class TransportRecorder(Recorder):
+    """Records the times of an evolution.
+
+    Args:
+        case, setup: what is run.
+        times: seconds.
+        comm: all ranks of the run.
+        folder: where to write, or None.
+    """
+
+    def __init__(
+        self, case: TransportCase, setup: Setup, times: Floats, comm: MPI.Comm, folder: ResultsFolder | None
+    ) -> None:
+        # Shells are whole on every rank, and the first one computes.
+        groups = comm.size if case.body is not None else 1
+        super().__init__(setup.mesh, comm, groups, folder)
+        self.case, self.setup = case, setup
+        self._volume = float(self.group.allreduce(float(setup.problem.body.volume.sum())))
+        self._bounds = self._ranges()
+        self.sweep = self._dataset(times)
+        self.start: float | None = None
+
+    # -- what is stored
+
+    def _ranges(self) -> Floats:
+        """Bounds of energy ranges, Δ0."""
+        given, maximum = self.case.output.energy_shells, float(self.setup.problem.grid.edges[-1])
+        if given is None:
+            return np.linspace(1.0, maximum, RANGES + 1)
+        return np.array([bound.in_delta0(self.setup.units.energy) for bound in given])
+
+    def _dataset(self, times: Floats) -> SweepDataset:
+        setup, case = self.setup, self.case
+        grid, mesh = setup.problem.grid, setup.mesh
+        unit = setup.units.energy / constants.e
+        coordinates: dict[str, tuple[tuple[str, ...], Any]] = {
+            "energy": (("energy",), grid.energies * unit),
+            "omega": (("omega",), grid.phonon_energies * unit),
+            "energy_range": (("energy_range",), 0.5 * (self._bounds[1:] + self._bounds[:-1]) * unit),
+            "energy_range_from": (("energy_range",), self._bounds[:-1] * unit),
+            "energy_range_to": (("energy_range",), self._bounds[1:] * unit),
+        }
+        centroid, volume = self.gathered(mesh.centroid), self.gathered(mesh.volume)
+        if self.comm.rank == 0:
+            coordinates["cell"] = (("cell",), np.arange(mesh.n_global))
+            if case.body is not None:
+                coordinates["radius_cell"] = (("cell",), centroid[:, 0])
+            else:
+                coordinates |= {name: (("cell",), centroid[:, k]) for k, name in enumerate("xyz")}
+            coordinates["cell_volume"] = (("cell",), volume)
+        if setup.regions:
+            coordinates["region"] = (("region",), list(setup.regions))
+        attributes = {
+            "model": case.model,
+            "title": case.title,
+            "figures": json.dumps([figure.model_dump() for figure in case.figures]),
+            "delta0_eV": unit,
+            "tau0_s": setup.units.time,
+            "density_unit_m-3": setup.units.density,
+        }
+        sweep = SweepDataset({"time": times}, coordinates, attributes)
+        sweep.define("n_qp_range", ("energy_range",))
+        sweep.define("n_qp_spectrum", ("energy",))
+        for name in ("energy_ph_spectrum", "escaped_spectrum"):
+            sweep.define(name, ("omega",))
+        if setup.regions:
+            for name in ("n_qp_region", "x_qp_region"):
+                sweep.define(name, ("region",))
+        if self.comm.rank == 0:
+            for name in ("gap", "n_qp_cell", "energy_qp_cell", "energy_ph_cell"):
+                sweep.define(name, ("cell",))
+            if case.output.occupations:
+                sweep.define("f", ("cell", "energy"))
+                sweep.define("n", ("cell", "omega"))
+        return sweep
+
+    # -- a time
+
+    def record(self, number: int, moment: Moment) -> None:
+        """Takes over the state at a time, and writes when that is due. Collective over the group."""
+        problem, units = self.setup.problem, self.setup.units
+        state, time = moment.state, float(self.sweep.dataset["time"].values[number])
+        if self.start is None:
+            self.start = moment.ledger.stored - moment.ledger.received
+        cells = {
+            "gap": state.gap * units.energy / constants.e,
+            "n_qp_cell": problem.densities(state) * units.density,
+            "energy_qp_cell": problem.quasiparticle_energies(state) * units.energy_density,
+            "energy_ph_cell": problem.phonon_energies(state) * units.energy_density,
+        }
+        values = self._totals(state, moment.counters, moment.ledger)
+        values |= self._of_regions(cells["n_qp_cell"])
+        gathered = {name: self.gathered(field) for name, field in cells.items()}
+        if self.case.output.occupations:
+            gathered["f"] = self.gathered(problem.mean_f(state.f))
+            gathered["n"] = self.gathered(problem.mean_n(state.n))
+        self.keep((number,), values | gathered, None, f"t = {time:.3g} s")
+        if self.case.output.fields and self.folder is not None:
+            series = self.folder.series("fields", "time (ns)")
+            series.write(self.mesh, time / NANOSECOND, cells)
+        self.save(*self._state(moment))
+
+    def _totals(self, state: State, counters: Counters, ledger: Ledger) -> dict[str, Any]:
+        problem, units, volume = self.setup.problem, self.setup.units, self._volume
+        grid, local = problem.grid, problem.local
+        spectra = np.concatenate(
+            [
+                np.sum(local.weight_f * problem.mean_f(state.f), axis=0),
+                np.sum(local.weight_n * problem.mean_n(state.n), axis=0) * grid.phonon_energies,
+            ]
+        )
+        self.group.Allreduce(MPI.IN_PLACE, spectra)
+        number, energy = spectra[: grid.n] / volume, spectra[grid.n :] / volume
+        ranges = np.searchsorted(self._bounds, grid.energies, side="right") - 1
+        inside = (ranges >= 0) & (ranges < len(self._bounds) - 1)
+        counted = np.bincount(ranges[inside], number[inside], minlength=len(self._bounds) - 1)
+        lost = counters.lost_n.sum(axis=0)
+        injected = escaped = 0.0
+        for row, name in enumerate(local.exchanges):
+            if name == "escape":
+                lost = lost - counters.given_n[row]
+                escaped -= ledger.given[name]
+            else:
+                injected += ledger.given[name]
+        escaped += sum(ledger.lost.values())
+        assert self.start is not None
+        per_volume = units.energy_density / volume
+        return {
+            "n_qp": ledger.number / volume * units.density,
+            "x_qp": 2.0 * ledger.number / volume,
+            "energy_qp": ledger.quasiparticles * per_volume,
+            "energy_ph": ledger.phonons * per_volume,
+            "energy_condensate": ledger.condensate * per_volume,
+            "energy_injected": injected * per_volume,
+            "energy_escaped": escaped * per_volume,
+            "energy_residual": (ledger.stored - self.start + escaped - injected) * per_volume,
+            "n_qp_range": counted * units.density,
+            "n_qp_spectrum": number * units.density,
+            "energy_ph_spectrum": energy * units.energy_density,
+            "escaped_spectrum": lost * grid.phonon_energies * per_volume,
+        }
+
+    def _of_regions(self, density: Floats) -> dict[str, Any]:
+        if not self.setup.regions:
+            return {}
+        volume = self.setup.problem.body.volume
+        sums = np.array(
+            [[density[cells] @ volume[cells], volume[cells].sum()] for cells in self.setup.regions.values()]
+        )
+        self.group.Allreduce(MPI.IN_PLACE, sums)
+        means = sums[:, 0] / sums[:, 1]
+        return {"n_qp_region": means, "x_qp_region": 2.0 * means / self.setup.units.density}
+
+    # -- checkpoints
+
+    def _state(self, moment: Moment) -> tuple[dict[str, Floats], dict[str, NDArray[Any]]]:
+        state, n_cells = moment.state, self.mesh.n_cells
+        rate = np.zeros_like(state.gap) if state.gap_rate is None else state.gap_rate
+        arrays = {}
+        for name, owned in (("f", state.f), ("n", state.n), ("gap", state.gap), ("gap_rate", rate)):
+            arrays[name] = np.zeros((n_cells, *owned.shape[1:]))
+            arrays[name][: len(owned)] = owned
+        assert self.start is not None
+        numbers = dict(moment.counters._asdict()) | {
+            "start": np.array(self.start),
+            "next_step": np.array(moment.next_step),
+        }
+        return arrays, numbers
+
+    def restored(self, earlier: Checkpoint) -> tuple[State, Counters, float]:
+        """State, counters and next step of a checkpoint."""
+        n = self.mesh.n_owned
+        arrays = {name: array[:n] for name, array in earlier.arrays.items()}
+        moved = arrays["gap_rate"] if self.setup.problem.gap_follows else None
+        state = State(arrays["f"], arrays["n"], arrays["gap"], moved)
+        counters = Counters(*(np.asarray(earlier.numbers[name]) for name in Counters._fields))
+        self.start = float(earlier.numbers["start"])
+        return state, counters, float(earlier.numbers["next_step"])

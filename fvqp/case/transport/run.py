@@ -1,0 +1,123 @@
+"""Running a case of the transport model: one evolution, its results folder, resuming."""
+
+from __future__ import annotations
+
+import json
+import logging
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+from mpi4py import MPI
+from numpy.typing import NDArray
+from scipy import constants
+
+from fvqp.case.transport.build import Setup, build_setup
+from fvqp.case.transport.recording import TransportRecorder
+from fvqp.case.transport.schema import Evolution, TransportCase
+from fvqp.errors import ConvergenceError, FvqpError
+from fvqp.models.transport import Moment
+from fvqp.results.checkpoint import Checkpoint
+from fvqp.results.folder import ResultsFolder
+from fvqp.results.progress import SweepProgress
+from fvqp.results.result import Result
+
+Floats = NDArray[np.float64]
+log = logging.getLogger(__name__)
+
+#: Copies of the occupations that a step holds: stages, errors, and vectors of the linear solver.
+COPIES, KRYLOV = 12, 32
+
+
+def run(case: TransportCase, out: str | Path | None, resume: bool, comm: MPI.Comm) -> Result:
+    """Compute a case, see :func:`fvqp.case.run.run`."""
+    group = comm if case.body is None else MPI.COMM_SELF
+    setup = build_setup(case, group)
+    times = recorded_times(case.evolution)
+    if case.body is not None and comm.size > 1 and comm.rank == 0:
+        log.warning("%s: shells are computed by one rank; %d others idle", case.source, comm.size - 1)
+    with ExitStack() as stack:
+        folder = None
+        if out is not None:
+            sources = {"material_sources": json.dumps(dict(setup.material.sources))}
+            folder = ResultsFolder(out, case.resolved_toml(), case.hash, comm, resume, sources)
+            stack.enter_context(folder)
+        recorder = TransportRecorder(case, setup, times, comm, folder)
+        earlier = None if folder is None else folder.start(recorder.sweep, recorder.mesh)
+        completed = comm.bcast(recorder.sweep.completed)
+        progress = stack.enter_context(SweepProgress(completed.size, comm, int(completed.sum())))
+        recorder.progress = progress
+        recorder.go_on_from(earlier)
+        failure: FvqpError | None = None
+        if not completed.all() and (case.body is None or comm.rank == 0):
+            try:
+                _evolve(case, setup, recorder, times, earlier if np.any(completed) else None)
+            except ConvergenceError as error:
+                failure = ConvergenceError(
+                    f"{case.source}: {error} (in units of tau0 = {setup.units.time:.4g} s)"
+                )
+        recorder.finish(failure)
+    return recorder.result()
+
+
+def check(case: TransportCase) -> str:
+    """Sizes and expected memory as text, see :func:`fvqp.case.run.check`."""
+    setup = build_setup(case, MPI.COMM_WORLD if case.body is None else MPI.COMM_SELF)
+    problem, units = setup.problem, setup.units
+    grid, coupling = problem.grid, setup.coupling
+    counts = [len(problem.moving_f.weights), len(problem.moving_n.weights)]
+    per_cell = counts[0] * grid.n + counts[1] * grid.n_phonon
+    moves = case.quasiparticles.motion == "ordinates" or case.phonons.motion == "ordinates"
+    dense = grid.n * (grid.n + 2 * grid.n_phonon) if case.collisions.inelastic else 0
+    cells = problem.body.n_owned
+    most = float(problem.body.comm.allreduce(cells, MPI.MAX))
+    memory = 8.0 * most * (per_cell * (COPIES + KRYLOV * moves)) + min(8.0 * most * dense, 2.0**31)
+    rows = [
+        ("material", f"{setup.material.name}, Delta0 = {units.energy / constants.e * 1e6:.4g} ueV"),
+        ("times", f"tau0 = {units.time:.4g} s, tau0_pb = {coupling.pair_breaking_time * units.time:.4g} s"),
+        ("cells", f"{setup.mesh.n_global} of dimension {setup.mesh.dim}"),
+        ("energies", f"{grid.n} bins up to {grid.edges[-1]:.4g} Delta0, {grid.n_phonon} phonon energies"),
+        ("directions", f"{counts[0]} of quasiparticles, {counts[1]} of phonons"),
+        ("unknowns", f"{setup.mesh.n_global * per_cell:.3g}"),
+        ("memory", f"about {memory / 2**20:.0f} MiB on a rank"),
+    ]
+    return "\n".join([f"{case.source}: valid", *(f"  {name:<11}{text}" for name, text in rows)])
+
+
+def recorded_times(evolution: Evolution) -> Floats:
+    """0, and times evenly spaced on a logarithmic axis up to the end, seconds."""
+    start = 1e-6 * evolution.end if evolution.start is None else evolution.start
+    decades = np.log10(evolution.end / start)
+    number = max(int(np.ceil(decades * evolution.points_per_decade - 1e-9)), 1) + 1
+    times = np.geomspace(start, evolution.end, number)
+    times[0], times[-1] = start, evolution.end
+    return np.concatenate([[0.0], times])
+
+
+def _evolve(
+    case: TransportCase,
+    setup: Setup,
+    recorder: TransportRecorder,
+    times: Floats,
+    earlier: Checkpoint | None,
+) -> None:
+    """Times from the first missing one on."""
+    problem, at = setup.problem, times / setup.units.time
+    if earlier is None:
+        state, counters, length = setup.state, problem.no_counters(), None
+        recorder.record(0, Moment(0.0, state, counters, problem.ledger(state), 0, 0, 0.0))
+        first = 1
+    else:
+        state, counters, length = recorder.restored(earlier)
+        first = int(earlier.completed.sum())
+    passing = problem.evolve(
+        state,
+        at[first:],
+        start=float(at[first - 1]),
+        tolerance=case.evolution.tolerance,
+        first_step=length,
+        counters=counters,
+    )
+    for number, moment in enumerate(passing, start=first):
+        recorder.record(number, moment)
+        log.debug("%d steps, %d refused", moment.steps, moment.refused)

@@ -1,0 +1,320 @@
+"""The schema of a case of the transport model: what can be said, and what cannot be meant.
+
+A class checks itself; what several tables say together is checked in :mod:`fvqp.case.transport.checks`.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from fvqp.case.boltzmann.schema import Energies, Escape, Gap, MaterialChoice
+from fvqp.case.geometry import MeshSource
+from fvqp.case.quantities import (
+    Diffusivity,
+    Energy,
+    Length,
+    Number,
+    NumberDensity,
+    Position,
+    PowerDensity,
+    Speed,
+    Temperature,
+    Time,
+)
+from fvqp.case.tables import AS_LIST, ONCE, Case, Count, Flag, Name, Table
+
+Share = Annotated[Number, Field(ge=0, le=1)]
+PositiveNumber = Annotated[Number, Field(gt=0)]
+MOST_SHELLS = 100_000
+"""Shells of a body; more are a slip."""
+
+
+class Body(Table):
+    """A sphere or a cylinder in shells."""
+
+    geometry: Literal["sphere", "cylinder"]
+    radius: Length
+    shells: Annotated[int, Field(strict=True, ge=1, le=MOST_SHELLS)]
+    """Number of shells, of equal thickness."""
+    inner_radius: Length | None = None
+    """Of a hollow body, with a wall named ``inner``; default: none."""
+
+    @model_validator(mode="after")
+    def _hollow(self) -> Self:
+        if self.inner_radius is not None and not self.inner_radius < self.radius:
+            raise ValueError("inner_radius: must be smaller than radius")
+        return self
+
+
+class WallTable(Table):
+    """What happens to particles that reach a boundary."""
+
+    transmission: Share = 0.0
+    """Share that leaves; as many of a bath at its temperature come in."""
+    specularity: Share = 0.0
+    """Share of those that stay which is reflected as by a mirror; the others go in all directions."""
+
+
+class InterfaceTable(WallTable):
+    """A face between two regions."""
+
+    between: Annotated[tuple[Name, Name], ONCE]
+    """Names of the regions."""
+
+
+class Motion(Table):
+    """How a species moves."""
+
+    CONDITIONAL: ClassVar = frozenset({"directions", "azimuths", "scheme"})
+
+    motion: Literal["still", "diffusive", "ordinates"] = "still"
+    """``ordinates``: straight on along a set of directions, with scattering; ``diffusive``: the limit of much
+    elastic scattering; ``still``: not at all."""
+    directions: Count = 8
+    """Ordinates: polar directions of the set, even: of the angle with the radius, or with the axis z of a
+    mesh."""
+    azimuths: Count = 8
+    """Ordinates in cylinders and on plane and solid meshes: directions around the axis; on meshes a multiple
+    of four."""
+    scheme: Literal["upwind", "linear", "limited"] = "limited"
+    """Ordinates: first order; second order; second order without new extrema."""
+    walls: dict[Name, WallTable] = Field(default_factory=dict)
+    """By name of the boundary, ``outer`` and ``inner`` of shells; nothing passes through others."""
+    interfaces: tuple[InterfaceTable, ...] = ()
+    """Between regions of a mesh; others let everything through that has states beyond."""
+
+
+class Quasiparticles(Motion):
+    """Motion of quasiparticles."""
+
+    fermi_velocity: Speed | None = None
+    """v_F; a quasiparticle of energy E has the speed v_F √(1 − Δ²/E²). A diffusivity alone goes with 10⁶ m/s,
+    which matters at walls only."""
+    free_path: Length | None = None
+    """ℓ of elastic scattering, at all energies; default: none."""
+    diffusivity: Diffusivity | None = None
+    """D_N = v_F ℓ/3 in place of the free path."""
+
+    @model_validator(mode="after")
+    def _one_path(self) -> Self:
+        if self.free_path is not None and self.diffusivity is not None:
+            raise ValueError("give either free_path or diffusivity, not both")
+        return self
+
+
+class Phonons(Motion):
+    """Motion and escape of phonons."""
+
+    sound_velocity: Speed | None = None
+    """Of all phonons."""
+    free_path: Length | None = None
+    """Of elastic scattering; default: none."""
+    escape: Escape | None = None
+    """Into a substrate under every cell, as from a film; default: none."""
+
+
+class Region(Table):
+    """What is different in a region of the mesh."""
+
+    material: MaterialChoice | None = None
+    """Another superconductor; its energies, times and states are its own."""
+    gap: Energy | None = None
+    """A gap that stays, in the material's Δ0 if relative; 0 in a normal metal. Default: Δ0 of another
+    material, else as `gap` says."""
+    insulator: Flag = False
+    """No quasiparticles; phonons do not collide."""
+    ion_density: NumberDensity | None = None
+    """Of an insulator."""
+    debye_energy: Energy | None = None
+    """Of an insulator; with the density of ions it says how many phonon modes there are."""
+    fermi_velocity: Speed | None = None
+    free_path: Length | None = None
+    diffusivity: Diffusivity | None = None
+    """These three: as in `quasiparticles`, whose values hold by default."""
+    sound_velocity: Speed | None = None
+    phonon_free_path: Length | None = None
+    """These two: as in `phonons`, whose values hold by default."""
+    escape: Escape | None = None
+    """As in `phonons`, in its place."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.free_path is not None and self.diffusivity is not None:
+            raise ValueError("give either free_path or diffusivity, not both")
+        lattice = self.ion_density is not None and self.debye_energy is not None
+        if self.insulator and not lattice:
+            raise ValueError("an insulator needs ion_density and debye_energy")
+        if not self.insulator and (self.ion_density is not None or self.debye_energy is not None):
+            raise ValueError("ion_density and debye_energy are not used without insulator = true")
+        if self.insulator:
+            for key in ("material", "gap", "fermi_velocity", "free_path", "diffusivity"):
+                if getattr(self, key) is not None:
+                    raise ValueError(f"{key}: is not used with insulator = true")
+        if self.debye_energy is not None and (self.debye_energy.relative or not self.debye_energy.value > 0):
+            raise ValueError('debye_energy: expected a positive energy such as "55 meV"')
+        if self.gap is not None and self.gap.value < 0:
+            raise ValueError("gap: must not be negative")
+        return self
+
+
+class Place(Table):
+    """A Gaussian in energy, and in space around a point or in regions."""
+
+    CONDITIONAL: ClassVar = frozenset({"position"})
+
+    of: Literal["quasiparticles", "phonons"] = "quasiparticles"
+    centre: Energy
+    width: Energy
+    """Standard deviation of the energy."""
+    size: Length | None = None
+    """Standard deviation of the distance from `position`; default: everywhere alike."""
+    position: tuple[Position, Position, Position] = (0.0, 0.0, 0.0)
+    """On a mesh; shells have their centre or axis."""
+    regions: Annotated[tuple[Name, ...], AS_LIST, ONCE] = ()
+    """Only there; default: wherever there are states."""
+
+    @model_validator(mode="after")
+    def _positive(self) -> Self:
+        for key in ("centre", "width"):
+            if not getattr(self, key).value > 0:
+                raise ValueError(f"{key}: must be positive")
+        if self.size is None and "position" in self.model_fields_set:
+            raise ValueError("position: is not used without size")
+        return self
+
+
+class Pulse(Place):
+    """Hot quasiparticles or phonons added to the initial state."""
+
+    peak: PositiveNumber | None = None
+    """Occupation at the centre."""
+    energy: Energy | None = None
+    """Energy of the whole pulse, in a sphere or a solid, in place of the peak."""
+
+    @model_validator(mode="after")
+    def _one_size(self) -> Self:
+        if (self.peak is None) == (self.energy is None):
+            raise ValueError("give either peak or energy" + ("" if self.peak is None else ", not both"))
+        if self.of == "quasiparticles" and self.peak is not None and self.peak > 1.0:
+            raise ValueError(f"peak: an occupation of quasiparticles cannot exceed 1, got {self.peak:g}")
+        if self.energy is not None and not self.energy.value > 0:
+            raise ValueError("energy: must be positive")
+        return self
+
+
+class Injection(Place):
+    """Quasiparticles or phonons from outside, from the start on."""
+
+    power: PowerDensity
+    """By volume, at the centre in space."""
+
+
+class Initial(Table):
+    """The state at the start."""
+
+    temperature: Temperature | None = None
+    """Of quasiparticles and phonons; default: the bath temperature."""
+    pulses: tuple[Pulse, ...] = ()
+    """Added to the thermal occupations."""
+
+
+class Bath(Table):
+    """What is outside."""
+
+    temperature: Temperature
+
+
+class Collisions(Table):
+    """Collisions of quasiparticles with phonons."""
+
+    inelastic: Flag = True
+    """Whether there are any; elastic scattering is said by free paths."""
+
+
+class Evolution(Table):
+    """An evolution in time."""
+
+    end: Time
+    start: Time | None = None
+    """First time after 0 that is recorded; default: a millionth of ``end``."""
+    points_per_decade: Count = 4
+    """Recorded times, evenly spaced on a logarithmic axis."""
+    tolerance: Annotated[Number, Field(gt=0, lt=1)] = 0.02
+    """Error of a step, relative to what a cell holds in quasiparticles and in phonons, by energy."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.start is not None and not self.start < self.end:
+            raise ValueError("start: must come before end")
+        return self
+
+
+def _increasing(values: tuple[Energy, ...]) -> tuple[Energy, ...]:
+    for before, after in pairwise(values):
+        if before.relative == after.relative and not before.value < after.value:
+            raise ValueError("must increase")
+    return values
+
+
+class Output(Table):
+    """What is stored."""
+
+    energy_shells: Annotated[tuple[Energy, ...], AfterValidator(_increasing), Field(min_length=2)] | None = (
+        None
+    )
+    """Bounds of the energy ranges whose quasiparticles are counted; default: five between Δ0 and the
+    maximum."""
+    occupations: Flag = False
+    """Means over directions of f and n in every cell."""
+    fields: Flag = False
+    """Densities and gap of every recorded time for ParaView; on meshes."""
+
+
+class Figure(Table):
+    """A figure of the results folder."""
+
+    kind: Literal["energies", "density", "energy_shells", "gap_profile", "density_profile", "escaped", "map"]
+    file: Annotated[str, Field(pattern=r"^[\w.-]+\.(png|pdf|svg)$")] | None = None
+    """File name in ``figures/``; default: the kind, as PNG."""
+    title: str | None = None
+
+
+class TransportCase(Case):
+    """A case of the transport model: Boltzmann equations of quasiparticles and phonons in a body."""
+
+    model: Literal["transport"]
+    """The equations: Boltzmann transport."""
+    material: MaterialChoice
+    body: Body | None = None
+    mesh: MeshSource | None = None
+    energies: Energies
+    gap: Gap = Gap()
+    quasiparticles: Quasiparticles = Quasiparticles()
+    phonons: Phonons = Phonons()
+    collisions: Collisions = Collisions()
+    regions: dict[Name, Region] = Field(default_factory=dict)
+    initial: Initial = Initial()
+    injections: tuple[Injection, ...] = ()
+    bath: Bath
+    evolution: Evolution
+    output: Output = Output()
+    figures: tuple[Figure, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_body(self) -> Self:
+        if (self.body is None) == (self.mesh is None):
+            raise ValueError("give either [body] or [mesh]" + ("" if self.body is None else ", not both"))
+        return self
+
+    def located(self, source: str, folder: Path) -> Self:
+        if self.mesh is None:
+            return super().located(source, folder)
+        mesh = self.mesh.located(source, folder)
+        return super(TransportCase, self.model_copy(update={"mesh": mesh})).located(source, folder)
+
+
+CASE = TransportCase

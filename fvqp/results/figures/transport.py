@@ -1,0 +1,124 @@
+"""Figures of quasiparticles and phonons that move and collide: ranges of energy, profiles, what escapes."""
+
+from __future__ import annotations
+
+import matplotlib
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from fvqp.errors import FvqpError
+from fvqp.results.figures import kinetic
+from fvqp.results.figures.common import Drawing, FigureSpec, draw_legend, evenly, stored, value_text
+
+Floats = NDArray[np.float64]
+
+MOST_TIMES = 7
+"""Times in one panel."""
+PER_CUBIC_MICROMETRE = 1e-18
+MICROMETRES = 1e6
+SMALLEST = 1e-6
+"""Densities below this part of the largest are not shown."""
+
+
+def _energy_shells(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
+    """Quasiparticles in ranges of energy over time."""
+    figure.set_size_inches(4.8, 3.2)
+    axes = figure.subplots()
+    values, unit = stored(dataset, "n_qp_range"), float(dataset.attrs["delta0_eV"])
+    table = values.transpose("energy_range", "time").values * PER_CUBIC_MICROMETRE
+    colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.85, len(table)))
+    bounds = zip(dataset["energy_range_from"].values, dataset["energy_range_to"].values, strict=True)
+    for colour, row, (low, high) in zip(colours, table, bounds, strict=True):
+        label = f"{low / unit:.3g} … {high / unit:.3g} $\\Delta_0$"
+        axes.loglog(values["time"].values, np.where(row > 0.0, row, np.nan), color=colour, label=label)
+    largest = float(np.nanmax(table))
+    axes.set_ylim(SMALLEST * largest, 2.0 * largest)
+    axes.set(xlabel="$t$ (s)", ylabel="$n_\\mathrm{qp}$ (µm$^{-3}$)")
+    draw_legend(axes, False)
+
+
+def _times(dataset: xr.Dataset, name: str) -> tuple[xr.DataArray, NDArray[np.intp]]:
+    """A quantity by cell at the times that were computed, and some of these."""
+    values = stored(dataset, name)
+    seen = np.flatnonzero(np.isfinite(values.values).reshape(values.sizes["time"], -1).any(axis=1))
+    values = values.isel(time=seen)
+    return values, evenly(values.sizes["time"], MOST_TIMES)
+
+
+def _profile(name: str, label: str, *, logarithmic: bool) -> Drawing:
+    """A quantity over the radius of shells, one curve for each of some times."""
+
+    def drawn(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
+        if "radius_cell" not in dataset.coords:
+            raise FvqpError("profiles are over the radius of shells; these results are of a mesh")
+        figure.set_size_inches(4.8, 3.2)
+        axes = figure.subplots()
+        values, rows = _times(dataset, name)
+        scale = PER_CUBIC_MICROMETRE if logarithmic else 1.0 / float(dataset.attrs["delta0_eV"])
+        radius = dataset["radius_cell"].values * MICROMETRES
+        colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.85, len(rows)))
+        for colour, row in zip(colours, rows, strict=True):
+            axes.plot(
+                radius, values.values[row] * scale, color=colour, label=value_text(values["time"], int(row))
+            )
+        if logarithmic:
+            largest = float(np.nanmax(values.values[rows])) * scale
+            axes.set_yscale("log")
+            axes.set_ylim(bottom=max(SMALLEST * largest, 0.5 * float(np.nanmin(values.values)) * scale))
+        axes.set(xlabel="$r$ (µm)", ylabel=label)
+        draw_legend(axes, False)
+
+    return drawn
+
+
+def _escaped(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
+    """Energy that has left with phonons, by their energy."""
+    figure.set_size_inches(4.8, 3.2)
+    axes = figure.subplots()
+    values, rows = _times(dataset, "escaped_spectrum")
+    omega = values["omega"].values / float(dataset.attrs["delta0_eV"])
+    widths = np.gradient(omega)
+    colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.85, len(rows)))
+    table = values.values[rows] / widths
+    largest = float(np.abs(table).max())
+    for colour, row, curve in zip(colours, rows, table, strict=True):
+        if np.any(curve > SMALLEST * largest):
+            shown = np.where(curve > 0.0, curve, np.nan)
+            axes.semilogy(omega, shown, color=colour, label=value_text(values["time"], int(row)))
+    axes.set_ylim(SMALLEST * largest, 2.0 * largest)
+    axes.set(xlabel="$\\omega/\\Delta_0$", ylabel="escaped energy (J m$^{-3}$ $\\Delta_0^{-1}$)")
+    draw_legend(axes, False)
+
+
+def _map(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
+    """Density of quasiparticles in the plane of a mesh, at the last time."""
+    if "x" not in dataset.coords:
+        raise FvqpError("a map is of a mesh; shells have profiles")
+    figure.set_size_inches(4.4, 3.4)
+    axes = figure.subplots()
+    values, _ = _times(dataset, "n_qp_cell")
+    last = values.isel(time=-1).values * PER_CUBIC_MICROMETRE
+    x, y = (dataset[name].values * MICROMETRES for name in "xy")
+    if len(last) < 3 or np.ptp(y) == 0.0:
+        order = np.argsort(x)
+        axes.plot(x[order], last[order])
+        axes.set(xlabel="$x$ (µm)", ylabel="$n_\\mathrm{qp}$ (µm$^{-3}$)")
+        return
+    colours = axes.tripcolor(x, y, last, shading="gouraud")
+    axes.set_aspect("equal")
+    axes.set(xlabel="$x$ (µm)", ylabel="$y$ (µm)", title=value_text(values["time"], -1))
+    figure.colorbar(colours, label="$n_\\mathrm{qp}$ (µm$^{-3}$)")
+
+
+KINDS: dict[str, Drawing] = {
+    "energies": kinetic.KINDS["energies"],
+    "density": kinetic.KINDS["density"],
+    "energy_shells": _energy_shells,
+    "gap_profile": _profile("gap", "$\\Delta/\\Delta_0$", logarithmic=False),
+    "density_profile": _profile("n_qp_cell", "$n_\\mathrm{qp}$ (µm$^{-3}$)", logarithmic=True),
+    "escaped": _escaped,
+    "map": _map,
+}
+"""Kinds of figures and what draws them."""
