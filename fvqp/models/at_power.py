@@ -19,7 +19,7 @@ from fvqp.models.driven import drive_rate
 
 log = logging.getLogger(__name__)
 
-#: First factor between two rates of absorption that are tried; each next one is larger by the same.
+#: Factor between two rates of absorption that are tried one after the other, at least.
 _FACTOR = 2.0
 _TRIALS = 60
 #: Relative precision of the rate, from which Newton's method at the given power goes on.
@@ -74,7 +74,8 @@ def steady_at_power(
     here = math.log(float(start))
     value = excess(here)
     for _ in range(_TRIALS):
-        there = here - math.copysign(math.log(_FACTOR), value)
+        # Power grows at least as fast as the rate. Down that is relied on by half; up it may grow far faster.
+        there = here - max(0.5 * value, math.log(_FACTOR)) if value > 0.0 else here + math.log(_FACTOR)
         other = excess(there)
         if other * value <= 0.0:
             break
