@@ -98,6 +98,7 @@ QUANTITIES: dict[str, Quantity] = {
     "energy_residual": Quantity("J m-3", "stored and escaped less initial and injected energy"),
     "power_injected": Quantity("W m-3", "power given by drives and sources"),
     "power_escaped": Quantity("W m-3", "power that leaves for the bath or into traps"),
+    "power_to_phonons": Quantity("W m-3", "power that collisions pass from quasiparticles to phonons"),
     "share_above_2gap": Quantity("1", "share of those above twice the gap in the power of escaping phonons"),
     "eta_pb": Quantity("1", "pair-breaking efficiency"),
     "gap_suppression": Quantity("1", "1 - gap/Delta0 by the gap equation"),

@@ -13,6 +13,7 @@ from fvqp.case.boltzmann.build import Setup
 from fvqp.case.boltzmann.schema import BoltzmannCase
 from fvqp.collisions import (
     ConstantTrapping,
+    ElectronPhonon,
     MattisBardeen,
     PhononEscape,
     Process,
@@ -41,6 +42,14 @@ class Observables:
 
     def __init__(self, case: BoltzmannCase, setup: Setup) -> None:
         self.case, self.setup = case, setup
+        # Transforms would lose the small difference of large rates.
+        collisions, grid = setup.collisions, setup.grid
+        self._summed = ElectronPhonon(
+            grid,
+            collisions.coupling,
+            "direct" if grid.is_uniform else "graded",
+            interaction=collisions.interaction,
+        )
         self._mattis_bardeen: tuple[float, MattisBardeen] | None = None
         #: Whether results of the thermal distribution with as many quasiparticles stand beside those found.
         self.thermal = any(figure.compare == "thermal" for figure in case.figures)
@@ -137,7 +146,8 @@ class Observables:
     def _powers(
         self, measure: SpectralMeasure, f: Floats, n: Floats, processes: Mapping[str, Process], gap: float
     ) -> Values:
-        """Power of drives and sources, and power that leaves, with the share that could break pairs."""
+        """Power of drives and sources, power that leaves, with the share that could break pairs, and power
+        that collisions pass from quasiparticles to phonons."""
         into = out = 0.0
         share = np.nan
         for process in processes.values():
@@ -153,8 +163,16 @@ class Observables:
                 out -= power
             else:
                 into += power
-        unit = self.setup.units.power_density
-        return {"power_injected": into * unit, "power_escaped": out * unit, "share_above_2gap": share}
+        collisions, unit = self._summed, self.setup.units.power_density
+        passed = collisions.rates(measure, f, n).n[0] @ (
+            collisions.capacity * collisions.grid.phonon_energies
+        )
+        return {
+            "power_injected": into * unit,
+            "power_escaped": out * unit,
+            "power_to_phonons": float(passed) * unit,
+            "share_above_2gap": share,
+        }
 
     def _rates(self, measure: SpectralMeasure, f: Floats, n: Floats) -> Values:
         rates = inverse_lifetimes(self.setup.collisions, measure, f, n)

@@ -89,6 +89,16 @@ def test_power_balance_of_steady_states():
     data = fvqp.run(case(DRIVEN, STRENGTHS)).dataset
     np.testing.assert_allclose(data["power_escaped"], data["power_injected"], rtol=1e-6)
     assert (data["n_qp"].isel(temperature=0).diff("strength") > 0.0).all()
+    np.testing.assert_allclose(data["power_to_phonons"], data["power_injected"], rtol=1e-6)
+
+
+def test_power_that_phonons_receive_is_what_quasiparticles_lose():
+    """At a fixed gap, in a time that is short against the relaxation."""
+    times = {"start": "10 ns", "end": "10.1 ns", "points_per_decade": 2, "tolerance": 1e-6}
+    data = fvqp.run(case(PULSE, {"evolution": times})).dataset.isel(temperature=0)
+    time, energy, power = (data[name].values[1:] for name in ("time", "energy_qp", "power_to_phonons"))
+    lost = -(energy[-1] - energy[0]) / (time[-1] - time[0])
+    assert np.mean(power) == pytest.approx(lost, rel=1e-3)
 
 
 def test_normal_state_is_a_result(caplog):
