@@ -124,7 +124,7 @@ class TransportSolver:
         return invert
 
     def _blocks(self, n_comp: int) -> NDArray[np.int64]:
-        """Places in `Transport.pattern` of the block of a pair of cells, ``(pairs, component, component)``."""
+        """Places in `Transport.pattern` of the blocks of pairs of cells, ``(pair, component, component)``."""
         indptr = self.transport.indptr.astype(np.int64)
         lengths = np.diff(indptr)
         start, length = (np.repeat(a, lengths) for a in (indptr[:-1], lengths))

@@ -47,7 +47,7 @@ def solve_self_consistent(
     Raises:
         ConvergenceError: no fixed point is found, or superconductivity is destroyed.
     """
-    iteration = _Iteration(problem, point, external, guess)
+    iteration = Iteration(problem, point, external, guess)
     if iteration.uniform and not iteration.flows:
         return iteration.follow()
     try:
@@ -97,7 +97,7 @@ def uniform_conductances(problem: UsadelProblem, solution: Solution) -> Floats:
     return direct + rate * by_gap
 
 
-class _Iteration:
+class Iteration:
     """The map of the fixed point and what its last evaluation found."""
 
     def __init__(
@@ -117,6 +117,14 @@ class _Iteration:
         self.what = f"self-consistent gap at V_inj = {point.V_inj:.6g} V, V_det = {point.V_det:.6g} V"
         if point.supercurrent:
             self.what += f", supercurrent {point.supercurrent:g}"
+
+    def move(self, point: Point, external: Floats) -> None:
+        """Go on at another bias, from the last distributions."""
+        self.point, self.external = point, external
+
+    def gap_of(self, iterate: Floats) -> Floats:
+        """Gap of every cell of an iterate, ghosts included."""
+        return self._expanded(iterate)[0]
 
     def follow(self) -> Solution:
         """The uniform gap that is next to the first guess on its way to rest."""

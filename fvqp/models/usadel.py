@@ -117,8 +117,8 @@ class UsadelProblem:
             if reservoir.voltage != 0.0 and mesh.comm.allreduce(superconducting, MPI.LOR):
                 raise CaseError(
                     f"reservoirs: {reservoir.name} has a voltage and is superconducting: its phase would "
-                    "turn with time, which this model of steady states does not have; voltages belong to normal "
-                    'metals (a region of gap "0 eV", or gap.model = "fixed" with value 0)'
+                    "turn with time, which this model of steady states does not have; voltages belong to "
+                    'normal metals (a region of gap "0 eV", or gap.model = "fixed" with value 0)'
                 )
 
     # -- distributions in the leads
@@ -382,7 +382,11 @@ class UsadelProblem:
         return (high - low) / (2.0 * step)
 
     def ledger(self, solution: Solution) -> Ledger:
-        """What enters, leaves and relaxes; integrals over the energy grid."""
+        """What enters, leaves and relaxes; integrals over the energy grid.
+
+        A reservoir with a voltage puts in the work V I and the current that flows from it, and takes heat and
+        the current that flows to it.
+        """
         unit, w = self.device.voltage_unit, self.grid.widths
         weights = np.stack([-w / constants.e, -w * self.grid.centres * unit, w]) * unit
         spectral = solution.kinetic.currents[[L, L, T]]
@@ -391,9 +395,13 @@ class UsadelProblem:
         collided = solution.kinetic.collided
         lost = np.zeros(2) if collided is None else weights[:2] @ collided
         relaxed = np.array([*lost, float(weights[2] @ solution.kinetic.relaxed)])
+        driven = np.zeros((3, len(self.device.reservoirs)))
+        voltage = np.array([reservoir.voltage for reservoir in self.device.reservoirs])
+        driven[1] = voltage * by_terminal[2, n:]
+        driven[2] = np.where(voltage != 0.0, np.maximum(by_terminal[2, n:], 0.0), 0.0)
         return Ledger(
-            injected=by_terminal[:, :n].sum(axis=1),
-            taken=-by_terminal[:, n:].sum(axis=1),
+            injected=by_terminal[:, :n].sum(axis=1) + driven.sum(axis=1),
+            taken=(driven - by_terminal[:, n:]).sum(axis=1),
             relaxed=relaxed,
             scale=np.einsum("re,rte->r", np.abs(weights), np.abs(spectral)),
         )

@@ -40,7 +40,9 @@ QUANTITIES: dict[str, Quantity] = {
     "y": Quantity("m", "y of the cell centre"),
     "z": Quantity("m", "z of the cell centre"),
     "gap": Quantity("eV", "magnitude of the pair potential"),
-    "gap_solutions": Quantity("eV", "pair potential of all solutions at this bias, along the branch from rest"),
+    "gap_solutions": Quantity(
+        "eV", "pair potential of all solutions at this bias, in the order of the branch"
+    ),
     "gap_fold": Quantity("eV", "pair potential where the branch of solutions turns back in the bias"),
     "V_fold": Quantity("V", "injector bias at which the branch of solutions turns back"),
     "solution": Quantity("1", "number of the solution along the branch from rest"),

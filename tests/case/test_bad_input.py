@@ -219,6 +219,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         {"collisions": {"electron_phonon": "1 us", "charge": True}},
         'energies.spacing: "graded" does not go with collisions.charge',
     ),
+    ({"gap.branches": True}, 'gap.branches: is not used with model = "equilibrium"'),
     ({"reservoirs.0.voltage": "1 mV"}, "has a voltage and is superconducting"),
     (
         {"collisions": {"electron_electron": 1e-4, "pair_breaking_time": "1 ns"}},

@@ -23,7 +23,7 @@ def wire_problem(
         EnergyGrid(np.linspace(0.0, 10.0, bins + 1)),
         0.005,
         GapModel("uniform", at="point_B", rule="arcsinh"),
-        collisions=None if strength is None else (strength, "fermi_liquid"),
+        collisions=None if strength is None else Collisions(strength),
     )
 
 
@@ -132,7 +132,7 @@ def test_detector_sees_the_gap_fall() -> None:
             EnergyGrid(np.linspace(0.0, 10.0, 161)),
             0.005,
             GapModel("uniform", at="point_A", rule="arcsinh"),
-            collisions=None if strength is None else (strength, "fermi_liquid"),
+            collisions=None if strength is None else Collisions(strength),
         )
         unit = problem.device.voltage_unit
         solution = None

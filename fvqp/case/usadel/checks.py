@@ -309,6 +309,10 @@ def _spectrum_problems(case: UsadelCase) -> Iterable[tuple[str, str]]:
             "spectrum.broadening",
             "0 without depairing leaves the density of states singular at the gap edge; give some, as 1e-5",
         )
+    if case.gap.branches and case.sweep.V_inj is None:
+        yield "gap.branches", "is not used: no injector bias is swept along which a branch could be followed"
+    if case.gap.branches and any(junction.lead is not None for junction in case.junctions):
+        yield "gap.branches", "does not go with leads whose temperature follows (junctions.lead)"
     if (
         case.gap.at is not None
         and case.junctions

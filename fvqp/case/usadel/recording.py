@@ -16,6 +16,7 @@ from fvqp.case.usadel.build import Sweep
 from fvqp.case.usadel.comparison import AXES, elastic_sweep
 from fvqp.case.usadel.schema import UsadelCase
 from fvqp.models.analytic import long_wire_conductance
+from fvqp.models.branches import GapBranch
 from fvqp.models.kinetics import L, T
 from fvqp.models.leads import heat_balance
 from fvqp.models.usadel import Solution, UsadelProblem
@@ -27,6 +28,14 @@ from fvqp.results.symmetry import is_mirrored, symmetry_parts
 
 Floats = NDArray[np.float64]
 log = logging.getLogger(__name__)
+
+#: Solutions at one bias and folds of one branch that are recorded.
+MOST_SOLUTIONS, MOST_FOLDS = 5, 6
+BRANCH_DIMENSIONS = {
+    "gap_solutions": ("junction", "solution"),
+    "gap_fold": ("junction", "fold"),
+    "V_fold": ("fold",),
+}
 
 #: Message tags between the groups of ranks.
 _POINT, _DONE = 1, 2
@@ -58,6 +67,8 @@ class UsadelRecorder(Recorder):
         self._detectors = {
             n: f"_{self.device.junctions[n].name}" if k else "" for k, n in enumerate(detectors)
         }
+        #: Branch of solutions to which the biases belong that are recorded next; None if it is not followed.
+        self.branch: GapBranch | None = None
         self._injectors = [n for n, j in enumerate(self.device.junctions) if j.role == "injector"]
         super().__init__(self.device.mesh, comm, case.solver.groups, folder)
         self.sweep = self._dataset(problems)
@@ -87,6 +98,9 @@ class UsadelRecorder(Recorder):
         self._driving = any(reservoir.voltage != 0.0 for reservoir in self.device.reservoirs)
         if self._driving:
             coordinates["reservoir"] = (("reservoir",), [r.name for r in self.device.reservoirs])
+        if self.case.gap.branches:
+            coordinates["solution"] = (("solution",), np.arange(MOST_SOLUTIONS))
+            coordinates["fold"] = (("fold",), np.arange(MOST_FOLDS))
         figures = json.dumps([figure.model_dump() for figure in self.case.figures])
         output = self.case.output
         if output.stored:
@@ -120,6 +134,9 @@ class UsadelRecorder(Recorder):
                 sweep.define(self._junction_name(name), ("junction", "energy"), "1", long_name)
         if self._driving:
             sweep.define("I_reservoir", ("reservoir",))
+        if self.case.gap.branches:
+            for name, dims in BRANCH_DIMENSIONS.items():
+                sweep.define(name, dims)
         if self.device.balances_heat:
             for name in ("T_lead", "P_lead"):
                 sweep.define(name, ("junction",))
@@ -196,6 +213,8 @@ class UsadelRecorder(Recorder):
             values[f"I_det{suffix}"], values[f"g_nl{suffix}"] = -into[detector], -slopes[detector]
         if solution.phase is not None:
             values["I_s"] = solution.phase.current
+        if self.case.gap.branches:
+            values |= self._branch(problem, solution)
         if solution.leads is not None:
             values["T_lead"] = solution.leads
             values["P_lead"] = heat_balance(problem, solution).tunnelled
@@ -206,6 +225,22 @@ class UsadelRecorder(Recorder):
             for name in self.case.output.spectra:
                 values[self._junction_name(name)] = self._under(problem, self._cells(problem, solution, name))
         return values
+
+    def _branch(self, problem: UsadelProblem, solution: Solution) -> dict[str, Floats]:
+        """Gaps of all solutions at the bias of a point, and folds of the branch, NaN where there are none."""
+        branch, unit = self.branch, self.device.voltage_unit
+        assert branch is not None, "it is followed before points are recorded"
+        sizes = {"junction": len(self.device.junctions), "solution": MOST_SOLUTIONS, "fold": MOST_FOLDS}
+        out = {
+            name: np.full([sizes[dim] for dim in dims], np.nan) for name, dims in BRANCH_DIMENSIONS.items()
+        }
+        here = branch.crossings.get(solution.point.V_inj, [])[:MOST_SOLUTIONS]
+        for k, gap in enumerate(here):
+            out["gap_solutions"][:, k] = self._under(problem, gap[:, None])[:, 0] * unit
+        for k, gap in enumerate(branch.fold_gaps[:MOST_FOLDS]):
+            out["gap_fold"][:, k] = self._under(problem, gap[:, None])[:, 0] * unit
+            out["V_fold"][k] = branch.fold_biases[k]
+        return out
 
     def _under(self, problem: UsadelProblem, cells: Floats) -> Floats:
         """Averages under all junctions of ``cells[n_cells or 1, ...]``."""
@@ -234,7 +269,10 @@ class UsadelRecorder(Recorder):
             name: (float(balance.injected[k]), float(balance.relaxed[k]), float(balance.taken[k]))
             for k, name in enumerate(balance.rows)
         }
-        scale = {name: float(balance.scale[k]) for k, name in enumerate(balance.rows)}
+        if self._driving:
+            # Counted from the condensate, what flows between reservoirs beside it has no number.
+            del rows["particles"]
+        scale = {name: float(balance.scale[k]) for k, name in enumerate(balance.rows) if name in rows}
         if solution.leads is not None:
             heat = heat_balance(problem, solution)
             parts = heat.tunnelled + heat.dissipated, heat.phonons, heat.reservoir

@@ -26,12 +26,14 @@ from fvqp.case.usadel.petsc_options import check_petsc_options_used, petsc_optio
 from fvqp.case.usadel.recording import UsadelRecorder
 from fvqp.case.usadel.schema import UsadelCase
 from fvqp.errors import CaseError, ConvergenceError, FvqpError
+from fvqp.models.branches import GapBranch, follow_gap
 from fvqp.models.kinetics import KineticState, SpectralState
 from fvqp.models.usadel import Guess, Point, Solution, UsadelProblem
 from fvqp.results.checkpoint import Checkpoint
 from fvqp.results.folder import ResultsFolder
 from fvqp.results.progress import SweepProgress
 from fvqp.results.result import Result
+from fvqp.solvers.continuation import REACHED
 
 Floats = NDArray[np.float64]
 log = logging.getLogger(__name__)
@@ -173,6 +175,8 @@ def _run_line(
         start = done.index(False) if False in done else len(chain)
         if start == len(chain):
             continue
+        if recorder.case.gap.branches:
+            recorder.branch = _branch(problem, Point(0.0, v_det, value), [sweep.V_inj[v] for v in chain])
         if start > 0 and follows:
             place = recorder.place(line.index, chain[start - 1])
             guess = _restored(problem, earlier, place)
@@ -186,6 +190,22 @@ def _run_line(
             except ConvergenceError as error:
                 raise ConvergenceError(_with_point(error, point, sweep, t)) from None
             guess = solution if follows else None
+
+
+def _branch(problem: UsadelProblem, rest: Point, biases: list[float]) -> GapBranch:
+    """The branch of one chain of biases; says where it turns and where it ends."""
+    branch = follow_gap(problem, rest, biases)
+    if problem.device.mesh.comm.rank == 0:
+        where = f", V_det = {rest.V_det:.6g} V" + (
+            f", supercurrent {rest.supercurrent:g}" if rest.supercurrent else ""
+        )
+        for bias in branch.fold_biases:
+            log.warning("the branch of solutions turns back at V_inj = %.6g V%s", bias, where)
+        if abs(branch.biases[-1]) < abs(biases[-1]) or branch.end != REACHED:
+            log.warning(
+                "the branch of solutions ends at V_inj = %.6g V%s: %s", branch.biases[-1], where, branch.end
+            )
+    return branch
 
 
 def _advance(

@@ -238,6 +238,10 @@ class Gap(Table):
     """ω_D in Δ0; default 10, none for a fixed gap."""
     coupling: Literal["arccosh", "arcsinh"] | None = None
     """λ = 1/arccosh(ω_D/Δ0), which makes Δ(T=0) = Δ0 (default), or 1/arcsinh(ω_D/Δ0); none if fixed."""
+    branches: Flag = False
+    """Whether the branch of solutions is followed from rest by arclength, also where the bias turns back: all
+    gaps that coexist at a bias, and the biases of the folds, are then recorded. Costs as much as the
+    sweep, or more."""
 
     @model_validator(mode="before")
     @classmethod
@@ -258,6 +262,10 @@ class Gap(Table):
                 )
         if self.value is not None and self.value.value < 0:
             raise ValueError("value: a gap must not be negative")
+        if self.branches and self.model not in ("uniform", "local"):
+            raise ValueError(
+                f'branches: is not used with model = "{self.model}", whose gap knows nothing of the bias'
+            )
         for key in ("debye_energy", "coupling"):
             if self.model == "fixed" and getattr(self, key) is not None:
                 raise ValueError(f'{key}: is not used with model = "fixed"')

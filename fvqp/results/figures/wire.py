@@ -110,7 +110,22 @@ def _gap(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
     _gap_curves(at_junctions(dataset, "gap"), dataset, spec, axes)
     if spec.compare == "elastic":
         _gap_curves(stored(dataset, "gap_elastic"), dataset, spec, axes, "k--", "elastic")
+    if "gap_solutions" in dataset:
+        _branches(dataset, axes)
     draw_legend(axes, bool(spec.offset))
+
+
+def _branches(dataset: xr.Dataset, axes: Axes) -> None:
+    """Gaps of all solutions that coexist at a bias, as points, and the folds between which they do."""
+    gaps = in_delta0(dataset, dataset["gap_solutions"])
+    delta0 = float(dataset.attrs["delta0_eV"])
+    biases, folds = (a.values.ravel() / delta0 for a in xr.broadcast(dataset["V_fold"], dataset["gap_fold"]))
+    for k in range(gaps.sizes["solution"]):
+        here = gaps.isel(solution=k).transpose("V_inj", ...)
+        if not np.all(np.isnan(here)):
+            shown = here.values.reshape(len(here), -1)
+            axes.plot(here["V_inj"], shown, "o", ms=3, mfc="none", color="0.4")
+    axes.plot(biases, folds, "k|", ms=9, label="fold")
 
 
 def _gap_curves(

@@ -298,6 +298,7 @@ ELSEWHERE = {
     "material.critical_temperature",
     "materials.critical_temperature",
     "junctions.name",
+    "gap.branches",
     "junctions.lead.material",
     "solver.method",
     "solver.petsc",

@@ -1,0 +1,97 @@
+"""The branch of solutions that is connected with rest, through the biases at which it turns back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fvqp.errors import ConvergenceError
+from fvqp.models.points import Point
+from fvqp.models.self_consistency import Iteration
+from fvqp.models.usadel import UsadelProblem
+from fvqp.solvers.continuation import CurvePoint, follow_branch
+
+Floats = NDArray[np.float64]
+
+#: Steps along the branch, of e V/Δ0 and of the root mean square of Δ/Δ0 together.
+FIRST_STEP, LARGEST_STEP = 0.02, 0.05
+
+#: To which points of a branch are solved for, in Δ0: derivatives are differences.
+TOLERANCE = 1e-8
+
+
+@dataclass(frozen=True)
+class GapBranch:
+    """Gaps along the branch of a curve of the sweep.
+
+    Attributes:
+        biases: of the points of the branch in its order, volt, ``(points,)``.
+        gaps: of every cell there, Δ0, ``(points, n_cells)``, ghosts included.
+        fold_biases, fold_gaps: the same where the bias turns back.
+        crossings: for every bias asked for, the gaps of all its solutions, each ``(n_cells,)``.
+        end: why the branch was not followed further.
+    """
+
+    biases: Floats
+    gaps: Floats
+    fold_biases: Floats
+    fold_gaps: Floats
+    crossings: dict[float, list[Floats]]
+    end: str
+
+
+def follow_gap(
+    problem: UsadelProblem, point: Point, biases: Sequence[float], *, largest_step: float = LARGEST_STEP
+) -> GapBranch:
+    """The branch that leaves rest (no injector bias) towards the last of ``biases``, by arclength.
+
+    Two or more solutions coexist at biases between two folds. Where superconductivity ends, the branch does.
+
+    Args:
+        problem: with a gap that follows the bias.
+        point: detector bias and supercurrent; its injector bias does not count.
+        biases: of the injector, volt, of one sign and increasing in size; the branch is followed beyond the
+            last by a first step, and crossings are reported at all of them.
+        largest_step: see `LARGEST_STEP`.
+    """
+    unit = problem.device.voltage_unit
+    rest = replace(point, V_inj=0.0)
+    start = problem.solve(rest)
+    iteration = Iteration(problem, rest, problem.external(rest), start)
+
+    def residual(x: Floats, bias: float) -> Floats:
+        if abs(bias) > problem.grid.maximum:
+            raise ConvergenceError("the end of the energy axis")
+        here = replace(point, V_inj=bias * unit)
+        iteration.move(here, problem.external(here))
+        return x - iteration.update(x)
+
+    marks = {bias / unit: bias for bias in biases}
+    last = max(marks, key=abs, default=0.0)
+    last += np.copysign(FIRST_STEP, last)
+    found = follow_branch(
+        residual,
+        CurvePoint(iteration.start, 0.0),
+        last,
+        comm=problem.device.mesh.comm,
+        first_step=FIRST_STEP,
+        largest_step=largest_step,
+        tolerance=max(problem.tolerance, TOLERANCE),
+        marks=list(marks),
+    )
+
+    def gaps(points: Sequence[Floats]) -> Floats:
+        cells = [iteration.gap_of(x) for x in points]
+        return np.array(cells).reshape(len(points), problem.device.mesh.n_cells)
+
+    return GapBranch(
+        biases=np.array([p.parameter * unit for p in found.points]),
+        gaps=gaps([p.x for p in found.points]),
+        fold_biases=np.array([p.parameter * unit for p in found.folds]),
+        fold_gaps=gaps([p.x for p in found.folds]),
+        crossings={marks[mark]: list(gaps(points)) for mark, points in found.crossings.items()},
+        end=found.end,
+    )

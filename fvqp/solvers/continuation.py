@@ -1,0 +1,257 @@
+"""Solutions of F(x, p) = 0 along a curve that may turn back in its parameter: pseudo-arclength continuation.
+
+(H. B. Keller, in Applications of Bifurcation Theory, ed. P. Rabinowitz, Academic Press 1977.) Newton's method
+with derivatives by differences and GMRES: F' should be close to a multiple of 1 but for a few directions, as
+that of x − G(x) is for a map G that makes things smooth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from mpi4py import MPI
+from numpy.typing import NDArray
+
+from fvqp.errors import ConvergenceError
+
+REACHED = "the end of the range"
+"""Why a branch ends that has been followed as far as was asked."""
+
+Floats = NDArray[np.float64]
+Residual = Callable[[Floats, float], Floats]
+
+#: Newton steps of a point of the curve before a shorter step along it is tried.
+NEWTON_STEPS = 6
+#: Least cosine between a step along the curve and the tangent where it begins.
+STRAIGHT = 0.9
+#: Step of differences.
+DIFFERENCE = 1e-5
+#: Accuracy of linear solves, which decides how many digits a Newton step gains.
+LINEAR_RTOL = 1e-3
+#: Solutions near a fold that locate it.
+REFINEMENTS = 8
+#: Directions of GMRES.
+MOST_DIRECTIONS = 30
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """A solution: ``x`` (this rank's part) and the parameter."""
+
+    x: Floats
+    parameter: float
+
+
+@dataclass
+class Branch:
+    """A curve of solutions.
+
+    Attributes:
+        points: in order along the curve.
+        folds: where the parameter has an extremum.
+        crossings: solutions at given parameters, in the order of the curve.
+        end: why the curve was not followed any further.
+    """
+
+    points: list[CurvePoint] = field(default_factory=list)
+    folds: list[CurvePoint] = field(default_factory=list)
+    crossings: dict[float, list[Floats]] = field(default_factory=dict)
+    end: str = ""
+
+
+class _TooFar(ConvergenceError):
+    """A step along the curve that was too long."""
+
+
+@dataclass
+class _Curve:
+    """The equations and their metric: the mean square of x and the square of p."""
+
+    residual: Residual
+    comm: MPI.Comm
+    size: int
+    tolerance: float
+
+    def dot(self, a: Floats, b: Floats) -> float:
+        """Scalar product of two vectors (x, p), p last on every rank."""
+        return float(self.comm.allreduce(float(a[:-1] @ b[:-1])) / self.size + a[-1] * b[-1])
+
+    def largest(self, x: Floats) -> float:
+        return float(self.comm.allreduce(float(np.max(np.abs(x), initial=0.0)), MPI.MAX))
+
+    def correct(self, guess: Floats, normal: Floats) -> tuple[Floats, int]:
+        """Solution in the plane through ``guess`` with this normal, and the Newton steps it took."""
+        z = guess.copy()
+        value = self.residual(z[:-1], z[-1])
+        for step in range(NEWTON_STEPS + 1):
+            off = self.dot(normal, z - guess)
+            if self.largest(value) <= self.tolerance:
+                return z, step
+            right = -np.append(value, off)
+            z = z + self._solve(z, value, normal, right)
+            value = self.residual(z[:-1], z[-1])
+        raise _TooFar("no solution is found on it")
+
+    def tangent(self, z: Floats, forward: Floats) -> Floats:
+        """Unit tangent of the curve at a solution, on the side of ``forward``."""
+        right = np.zeros_like(z)
+        right[-1] = 1.0
+        try:
+            found = self._solve(z, self.residual(z[:-1], z[-1]), forward, right)
+        except ConvergenceError:
+            # A difference leads out of where there are equations.
+            return forward
+        return found / np.sqrt(self.dot(found, found))
+
+    def _solve(self, z: Floats, value: Floats, normal: Floats, right: Floats) -> Floats:
+        """GMRES for the Jacobian bordered by the plane."""
+
+        def action(w: Floats) -> Floats:
+            h = DIFFERENCE / max(self.largest(w), 1e-300)
+            moved = z + h * w
+            return np.append((self.residual(moved[:-1], moved[-1]) - value) / h, self.dot(normal, w))
+
+        norm = np.sqrt(self.dot(right, right))
+        basis = [right / norm]
+        columns: list[Floats] = []
+        for k in range(min(MOST_DIRECTIONS, self.size + 1)):
+            w = action(basis[-1])
+            column = np.zeros(k + 2)
+            for i, v in enumerate(basis):
+                column[i] = self.dot(v, w)
+                w = w - column[i] * v
+            column[k + 1] = np.sqrt(self.dot(w, w))
+            columns.append(column)
+            matrix = np.zeros((k + 2, k + 1))
+            for j, entries in enumerate(columns):
+                matrix[: len(entries), j] = entries
+            target = np.zeros(k + 2)
+            target[0] = norm
+            y = np.linalg.lstsq(matrix, target, rcond=None)[0]
+            left = float(np.linalg.norm(matrix @ y - target))
+            if left <= LINEAR_RTOL * norm or column[k + 1] <= 1e-14 * norm:
+                break
+            basis.append(w / column[k + 1])
+        return np.asarray(sum(c * v for c, v in zip(y, basis, strict=False)))
+
+
+def follow_branch(
+    residual: Residual,
+    start: CurvePoint,
+    last: float,
+    *,
+    comm: MPI.Comm,
+    first_step: float,
+    largest_step: float,
+    tolerance: float,
+    marks: Sequence[float] = (),
+    most_points: int = 400,
+) -> Branch:
+    """Follow the curve of solutions from a known one, also where the parameter turns back.
+
+    Distances along the curve are those of the mean square of x, of all ranks, and of the parameter.
+
+    Args:
+        residual: F(x, p) for this rank's part of x, collective; may raise `ConvergenceError`.
+        start: a solution; the curve is left towards ``last``.
+        last: parameter at which the curve has been followed far enough; it also ends at the parameter of
+            ``start`` when it comes back.
+        comm: ranks that share x.
+        first_step: first step of the parameter; largest_step: of any step along the curve.
+        tolerance: largest accepted |F|.
+        marks: parameters at which every solution on the curve is wanted.
+        most_points: of the curve, before giving up.
+    """
+    size = max(int(comm.allreduce(start.x.size)), 1)
+    curve = _Curve(residual, comm, size, tolerance)
+    side = np.copysign(1.0, last - start.parameter)
+    up = np.zeros(start.x.size + 1)
+    up[-1] = side
+    known = [np.append(start.x, start.parameter)]
+    branch = Branch(crossings={mark: [] for mark in marks})
+    branch.points.append(start)
+    if start.parameter in branch.crossings:
+        branch.crossings[start.parameter].append(start.x)
+    direction, step, reason = curve.tangent(known[0], up), first_step, ""
+    while len(branch.points) < most_points:
+        try:
+            z, newton = curve.correct(known[-1] + step * direction, direction)
+            chord = z - known[-1]
+            length = np.sqrt(curve.dot(chord, chord))
+            if curve.dot(chord, direction) < STRAIGHT * length:
+                raise _TooFar("the curve bends too much")
+        except ConvergenceError as error:
+            step *= 0.5
+            if not reason or not isinstance(error, _TooFar):
+                reason = str(error)
+            if step < 1e-3 * first_step:
+                branch.end = f"no further step along the curve: {reason}"
+                return branch
+            continue
+        reason = ""
+        known.append(z)
+        branch.points.append(_point(z))
+        _cross(curve, branch, known[-2], z)
+        if len(known) > 2:
+            turned = (z[-1] - known[-2][-1]) * (known[-2][-1] - known[-3][-1]) < 0.0
+            if turned:
+                branch.folds.append(_point(_extremum(curve, *known[-3:])))
+        direction = curve.tangent(z, chord / length)
+        if newton <= 3:
+            step = min(1.4 * length, largest_step)
+        if (z[-1] - last) * side >= 0.0 or (z[-1] - start.parameter) * side <= 0.0:
+            branch.end = REACHED
+            return branch
+    branch.end = f"{most_points} points"
+    return branch
+
+
+def _point(z: Floats) -> CurvePoint:
+    return CurvePoint(z[:-1].copy(), float(z[-1]))
+
+
+def _cross(curve: _Curve, branch: Branch, a: Floats, b: Floats) -> None:
+    """Solutions at the marks between two points of the curve; interpolated where none is found."""
+    at = np.zeros_like(a)
+    at[-1] = 1.0
+    for mark, found in branch.crossings.items():
+        if (a[-1] - mark) * (b[-1] - mark) < 0.0 or b[-1] == mark:
+            guess = a + (mark - a[-1]) / (b[-1] - a[-1]) * (b - a)
+            try:
+                guess, _ = curve.correct(guess, at)
+            except ConvergenceError:
+                pass
+            found.append(guess[:-1].copy())
+
+
+def _extremum(curve: _Curve, a: Floats, b: Floats, c: Floats) -> Floats:
+    """The point with an extremal parameter near the middle one of three, by parabolas in the arclength."""
+    for _ in range(REFINEMENTS):
+        first, second = b - a, c - b
+        s0, s2 = -np.sqrt(curve.dot(first, first)), np.sqrt(curve.dot(second, second))
+        slope0, slope2 = (a[-1] - b[-1]) / s0, (c[-1] - b[-1]) / s2
+        curvature = (slope2 - slope0) / (s2 - s0)
+        s = -(slope0 - curvature * s0) / (2.0 * curvature) if curvature != 0.0 else 0.0
+        # The middle one is beyond both others: so is the vertex, but for rounding.
+        s = float(np.clip(s, 0.9 * s0, 0.9 * s2))
+        if abs(s) < 1e-3 * (s2 - s0):
+            return b
+        tangent = (c - a) / (s2 - s0)
+        tangent /= np.sqrt(curve.dot(tangent, tangent))
+        # Newton's form of the parabola through the three.
+        by2, by0 = second / s2, first / -s0
+        guess = b + s * by0 + s * (s - s0) * (by2 - by0) / (s2 - s0)
+        try:
+            found, _ = curve.correct(guess, tangent)
+        except ConvergenceError:
+            return b
+        beyond = (found[-1] - b[-1]) * (b[-1] - a[-1]) > 0.0
+        if beyond:
+            a, b, c = (b, found, c) if s > 0.0 else (a, found, b)
+        elif s > 0.0:
+            c = found
+        else:
+            a = found
+    return b

@@ -1,0 +1,115 @@
+"""Branches of solutions through folds: of the gap under a strong injector, of the current that depairs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from mpi4py import MPI
+from numpy.typing import NDArray
+from scipy import constants
+from scipy.optimize import brentq, minimize_scalar
+from test_supercurrent import DEPAIRING_CURRENT
+from wire_devices import ALUMINIUM, THICKNESS, UM, WIDTH, line_mesh, wire
+
+from fvqp.collisions import Collisions
+from fvqp.grids.energy import EnergyGrid
+from fvqp.mesh.shapes import shape_mesh
+from fvqp.models.branches import follow_gap
+from fvqp.models.device import Device, Reservoir
+from fvqp.models.kinetics import L
+from fvqp.models.phase import Supercurrent
+from fvqp.models.usadel import GapModel, Point, UsadelProblem
+from fvqp.solvers.continuation import REACHED, CurvePoint, follow_branch
+
+Floats = NDArray[np.float64]
+UNIFORM = GapModel("uniform", at="point_B", rule="arcsinh")
+
+
+def strong(
+    gap: GapModel = UNIFORM, conductance: float = 2e-3, strength: float | None = None
+) -> UsadelProblem:
+    """The wire with an injector so strong that the gap jumps."""
+    device = wire(line_mesh(10, 9), "point_B", conductance={"A": conductance})
+    collisions = None if strength is None else Collisions(strength)
+    return UsadelProblem(device, EnergyGrid.uniform(0.05, 4.0), 0.05, gap, collisions=collisions)
+
+
+@pytest.mark.slow
+def test_folds_of_a_uniform_gap() -> None:
+    """Against the bias that belongs to every gap, V(Δ), a function without folds."""
+    problem = strong()
+    unit = problem.device.voltage_unit
+    biases = np.arange(0.7, 0.95, 0.01) * unit
+    branch = follow_gap(problem, Point(), biases)
+    assert branch.end == REACHED
+    assert len(branch.fold_biases) == 2
+
+    def residual(gap: float, bias: float) -> float:
+        state = problem.spectral_state(
+            np.full(problem.device.mesh.n_cells, gap), problem.at_rest(0.0)[0].depairing, None
+        )
+        kinetic = problem.energy_mode(state, problem.external(Point(bias * unit)), None, "test")
+        return problem.gap_field.uniform_residual(gap, state.depairing, kinetic.deviation(L))
+
+    def bias_of(gap: float) -> float:
+        return float(brentq(lambda bias: residual(gap, bias), 0.5, 1.2, xtol=1e-12))
+
+    upper, lower = branch.fold_biases / unit
+    around = branch.fold_gaps[0, 0] - 0.02, branch.fold_gaps[0, 0] + 0.02
+    top = minimize_scalar(lambda gap: -bias_of(gap), bounds=around, method="bounded", options={"xatol": 1e-4})
+    assert upper == pytest.approx(-top.fun, abs=1e-7)
+    assert lower < upper
+    here = min(biases, key=lambda bias: abs(bias / unit - 0.5 * (upper + lower)))
+    gaps = [gap[0] for gap in branch.crossings[here]]
+    assert len(gaps) == 3
+    assert gaps == sorted(gaps, reverse=True)
+    for gap in gaps:
+        assert abs(residual(gap, here / unit)) < 2e-8
+
+
+@pytest.mark.slow
+def test_collisions_have_the_same_folds_nearly() -> None:
+    """Below 3Δ electron-electron collisions break no pairs: the jump at the onset of injection stays."""
+    folds = [
+        follow_gap(problem, Point(), [problem.device.voltage_unit]).fold_biases
+        for problem in (strong(), strong(strength=2e-4))
+    ]
+    np.testing.assert_allclose(folds[1], folds[0], rtol=1e-2)
+
+
+@pytest.mark.slow
+def test_a_local_gap_collapses_beyond_its_fold() -> None:
+    problem = strong(GapModel("local", rule="arcsinh"), 2e-4)
+    unit = problem.device.voltage_unit
+    branch = follow_gap(problem, Point(), [0.5 * unit, unit])
+    assert len(branch.fold_biases) >= 1
+    assert "superconductivity is destroyed" in branch.end
+    first = branch.fold_biases[0]
+    below = problem.solve(Point(0.99 * first), problem.solve(Point(0.9 * first)))
+    assert below.spectral.gap.min() > branch.fold_gaps[0].min()
+    assert branch.gaps[-1].min() < 0.1
+
+
+@pytest.mark.slow
+def test_the_depairing_current() -> None:
+    """A current has two phase gradients below the depairing current, the fold, and none above."""
+    mesh = shape_mesh("grid1d", nx=2, Lx=1 * UM)
+    ends = Reservoir("ends", ("left", "right"), 0.01)
+    device = Device(mesh, ALUMINIUM, [], [ends], width=WIDTH, thickness=THICKNESS)
+    unit = ALUMINIUM.gap / constants.e / ALUMINIUM.coherence_resistance(WIDTH * THICKNESS)
+    grid = EnergyGrid.graded(4.0, gap_edges=[0.7, 1.0], first=0.005, number=160)
+    flow = Supercurrent("left", "right", "current", (0.0,))
+    problem = UsadelProblem(device, grid, 1e-5, GapModel(), supercurrent=flow)
+
+    def residual(x: Floats, current: float) -> Floats:
+        depairing = np.maximum(x, 0.0)
+        gap = problem.gap_field.equilibrium(depairing)
+        return x - problem.phase_for(gap, depairing, None, current * unit, None).depairing
+
+    branch = follow_branch(
+        residual, CurvePoint(np.zeros(2), 0.0), 1.0, comm=MPI.COMM_SELF, first_step=0.05, largest_step=0.1,
+        tolerance=1e-9, marks=[0.7],
+    )  # fmt: skip
+    (fold,) = branch.folds
+    assert fold.parameter == pytest.approx(DEPAIRING_CURRENT, rel=2e-3)
+    assert len(branch.crossings[0.7]) == 2

@@ -1,0 +1,65 @@
+"""Curves of solutions with folds that are known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from mpi4py import MPI
+from numpy.typing import NDArray
+
+from fvqp.errors import ConvergenceError
+from fvqp.solvers.continuation import REACHED, Branch, CurvePoint, follow_branch
+
+Floats = NDArray[np.float64]
+
+
+def follow(residual: object, start: CurvePoint, last: float, **more: object) -> Branch:
+    steps = {"first_step": 0.05, "largest_step": 0.1, "tolerance": 1e-11}
+    return follow_branch(residual, start, last, comm=MPI.COMM_SELF, **(steps | more))  # type: ignore[arg-type]
+
+
+def cubic(x: Floats, p: float) -> Floats:
+    """p = x − x³/3 in the mean of x, whose folds are at x = ±1; all x are equal."""
+    return x**3 / 3 - x + p + 0.5 * (x - x.mean())
+
+
+@pytest.mark.parametrize("size", [1, 5])
+def test_folds_and_coexisting_solutions(size: int) -> None:
+    start = CurvePoint(np.full(size, 2.1), 2.1 - 2.1**3 / 3)
+    found = follow(cubic, start, 2.0, marks=[0.0, 0.3, 0.7])
+    # The curve comes back to the parameter it began with, on the far side.
+    assert found.end == REACHED
+    assert [fold.parameter for fold in found.folds] == pytest.approx([2 / 3, -2 / 3], abs=1e-8)
+    assert [fold.x[0] for fold in found.folds] == pytest.approx([1.0, -1.0], abs=1e-3)
+    for mark, solutions in found.crossings.items():
+        roots = np.roots([-1 / 3, 0, 1, -mark])
+        real = np.sort(roots[np.abs(roots.imag) < 1e-9].real)[::-1]
+        assert [x[0] for x in solutions] == pytest.approx(real, abs=1e-9)
+    for point in found.points:
+        assert np.abs(cubic(point.x, point.parameter)).max() <= 1e-11
+
+
+def test_a_closed_curve_of_many_directions() -> None:
+    """``|x|² + p² = 1`` in the mean of a map with a spectrum of its own: turns at p = ±1."""
+    slopes = np.linspace(0.5, 1.5, 8)
+
+    def circle(x: Floats, p: float) -> Floats:
+        return slopes * (x - x.mean()) + 0.5 * (x.mean() ** 2 + p**2 - 1.0)
+
+    found = follow(circle, CurvePoint(np.ones(8), 0.0), 2.0)
+    assert found.end == REACHED
+    assert found.folds[0].parameter == pytest.approx(1.0, abs=1e-8)
+    assert found.points[-1].x.mean() == pytest.approx(-1.0, abs=0.1)
+
+
+def test_the_end_of_a_curve_is_said() -> None:
+    def ends(x: Floats, p: float) -> Floats:
+        if p > 0.42:
+            raise ConvergenceError("nothing is here")
+        return x - p
+
+    found = follow(ends, CurvePoint(np.zeros(1), 0.0), 1.0)
+    assert found.end == "no further step along the curve: nothing is here"
+    assert found.points[-1].parameter == pytest.approx(0.42, abs=1e-3)
+    short = follow(lambda x, p: x - p, CurvePoint(np.zeros(1), 0.0), 10.0, most_points=5)
+    assert short.end == "5 points"
