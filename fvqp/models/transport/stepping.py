@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 GAMMA = 1.0 + np.sqrt(0.5)
 #: Cells are measured by what they hold, or this part of what the fullest one holds.
 FLOOR = 1e-3
+#: Or this part of the energy in the fullest cell, of whichever species: less is not followed closely.
+TRIFLE = 1e-6
 #: Negative occupations that a step may make, in units of the tolerance: energy relative to all there is.
 CUT = 1e-2
 #: Most that a gap moves in a step, in units of the tolerance and at any tolerance.
@@ -199,7 +201,7 @@ class Stepper:
         p.body.comm.Allreduce(MPI.IN_PLACE, largest, MPI.MAX)
         worst = 0.0
         for (held, missed), full in zip(parts, largest, strict=True):
-            scale = held + FLOOR * full
+            scale = held + FLOOR * full + TRIFLE * largest.max()
             ratio = np.divide(missed, scale, out=np.zeros_like(missed), where=scale > 0.0)
             worst = max(worst, float(ratio.max(initial=0.0)) if np.all(np.isfinite(ratio)) else np.inf)
         return float(p.body.comm.allreduce(worst, MPI.MAX)) / self._tolerance
