@@ -28,8 +28,8 @@ BATH = 0.1
 
 
 def problem(grid: EnergyGrid, collisions: Collisions | None = None, *, wire: bool = True) -> UsadelProblem:
-    """A short superconductor with a barrier at its left end, behind it a meshed normal wire that is biased at its
-    far end, or a lead of one temperature."""
+    """A short superconductor with a barrier at its left end, behind it a meshed normal wire that is biased at
+    its far end, or a lead of one temperature."""
     cells = 12 if wire else 6
     mesh = shape_mesh(
         "grid1d",
@@ -68,7 +68,7 @@ def test_elastic_wire_is_a_resistance_at_every_energy() -> None:
     for number, expected in ((0, in_series * (lead[0] - rest)), (1, in_series * lead[1])):
         found = state.kinetic.currents[number, 0]
         above = grid.centres > 1.02
-        # The superconductor's own resistance, and charge that relaxes in it, are a thousandth of the barrier's.
+        # The superconductor's own resistance, and charge that relaxes in it, are small beside it.
         np.testing.assert_allclose(
             found[above], expected[above], rtol=5e-3, atol=1e-9 * np.abs(expected).max()
         )
@@ -76,8 +76,8 @@ def test_elastic_wire_is_a_resistance_at_every_energy() -> None:
 
 @pytest.mark.slow
 def test_colliding_wire_is_a_balance_of_heat() -> None:
-    """Electrons that collide fast make the meshed wire as hot at the barrier as Wiedemann and Franz say, and `Lead`
-    has it: the same temperature and current. Biases are that of the far end and that of the barrier."""
+    """Electrons that collide fast make the meshed wire as hot at the barrier as Wiedemann and Franz say, and
+    `Lead` has it: the same temperature and current. Biases are that of the far end and that of the barrier."""
     grid = EnergyGrid(np.linspace(0.0, 6.0, 121))
     meshed = problem(grid, Collisions(50.0, charge=True))
     unit = meshed.device.voltage_unit
