@@ -77,7 +77,7 @@ def test_elastic_wire_is_a_resistance_at_every_energy() -> None:
 @pytest.mark.slow
 def test_colliding_wire_is_a_balance_of_heat() -> None:
     """Electrons that collide fast make the meshed wire as hot at the barrier as Wiedemann and Franz say, and
-    `Lead` has it: the same temperature and current. Biases are that of the far end and that of the barrier."""
+    `Lead` has it: the same temperature and current. Biases are of the far end and of the barrier."""
     grid = EnergyGrid(np.linspace(0.0, 6.0, 121))
     meshed = problem(grid, Collisions(50.0, charge=True))
     unit = meshed.device.voltage_unit
