@@ -43,6 +43,7 @@ SYMBOLS = {
     "strength": "strength",
     "n_qp": "$n_\\mathrm{qp}$",
     "x_qp": "$x_\\mathrm{qp}$",
+    "eta_pb": "$\\eta_\\mathrm{pb}$",
     "sigma1": "$\\sigma_1/\\sigma_\\mathrm{n}$",
     "sigma2": "$\\sigma_2/\\sigma_\\mathrm{n}$",
     "inverse_quality_factor": "$1/Q_\\mathrm{i}$",
