@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from states import COUPLING, DEBYE, EVALUATIONS, GAPS, GRADED, UNIFORM, random_state, thermal_state
@@ -233,3 +235,21 @@ def test_threads_do_not_change_anything(monkeypatch, evaluation):
     monkeypatch.setattr(electron_phonon, "_WORTH_A_THREAD", 0)
     for one, several in zip(alone, found(), strict=True):
         np.testing.assert_array_equal(several, one)
+
+
+def test_transforms_need_memory_in_proportion_to_bins():
+    """Nothing grows as their square: eight times the bins take eight times the memory, 1 KiB each."""
+
+    def peak(bins: int) -> int:
+        grid = CollisionGrid.uniform(8.0 / bins, 9.0, start=1.0)
+        operator, measure = ElectronPhonon(grid, COUPLING, "fourier"), bcs_measure(grid, 1.0)
+        f, n = np.full((1, grid.n), 0.1), np.full((1, grid.n_phonon), 0.1)
+        operator.rates(measure, f, n)
+        tracemalloc.start()
+        ElectronPhonon(grid, COUPLING, "fourier").rates(measure, f, n)
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return most
+
+    few, many = peak(500), peak(4000)
+    assert many < 10.0 * few and many < 1024 * 4000

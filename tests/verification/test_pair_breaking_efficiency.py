@@ -141,7 +141,7 @@ def test_steady_state_and_rise_agree(of, escape):
 
 @pytest.mark.slow
 def test_cascade_of_the_published_case():
-    """η begins at 0 and ends at that of the cascade, of order 1 in the bin width; escaping phonons are lost."""
+    """η goes from 0 to that of the cascade, of order 1 in the bin width; escaping phonons are lost."""
     widths = (0.1, 0.04)
     found = [
         fvqp.run(CASE, overrides=[f'energies.width="{width} Delta0"']).dataset["eta_pb"].values[0]
