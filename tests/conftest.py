@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 from typing import Any
 
@@ -51,6 +52,7 @@ AREAS = {
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Under MPI only the first rank reports at length; the others speak up when something fails."""
+    gc.disable()  # until all modules are there, see below
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         # A shell starts background jobs so, and programs that tests start would inherit it.
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -69,6 +71,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if any(ranks not in sizes.args for sizes in item.iter_markers("ranks")):
             item.add_marker(pytest.mark.slow)
+
+
+def pytest_collection_finish() -> None:
+    """Modules and tests stay: looking for garbage among them, time and again, costs a tenth of the time."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -350,9 +350,8 @@ def test_parts_of_segments_agree_with_rational_arithmetic() -> None:
     pieces, owner = parts(rows * 1000, "test")
     assert len(crossings(pieces)[0]) == 0
     ends = rows[owner] * 1000
-    off = np.cross(ends[:, 2:] - ends[:, :2], pieces[:, :2] - ends[:, :2]) / np.hypot(
-        *(ends[:, 2:] - ends[:, :2]).T
-    )
+    (along_x, along_y), (x, y) = (ends[:, 2:] - ends[:, :2]).T, (pieces[:, :2] - ends[:, :2]).T
+    off = (along_x * y - along_y * x) / np.hypot(along_x, along_y)
     assert np.abs(off).max() < 2.0
 
 

@@ -227,8 +227,8 @@ MISTAKES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ),
     (
         STRONG,
-        {"spectrum.interaction.coulomb": 1.4},
-        "spectrum: Debye-like α²F, λ = 1.5 with μ* = 1.4 makes no",
+        {"spectrum.interaction.coupling": 0.5, "spectrum.interaction.coulomb": 0.5},
+        "spectrum: Debye-like α²F, λ = 0.5 with μ* = 0.5 makes no",
     ),
     (STRONG, {"spectrum.temperature": "30 K"}, "spectrum: Debye-like α²F, λ = 1.5 with μ* = 0.1 makes no"),
     (STRONG, {"sweep.temperature": "30 K"}, "sweep.temperature: 30 K is not below the critical temperature"),
