@@ -11,6 +11,9 @@ from fvqp.materials import material_names
 OF_SHELLS = ("gap_profile", "density_profile")
 """Kinds of figures over the radius."""
 
+OVER_TIME = ("energies", "density", "energy_shells", "escaped", "regions", "resonator")
+"""Kinds of figures over time."""
+
 
 def check_case(case: TransportCase) -> None:
     """Raises :class:`CaseError` when parts of the case contradict one another or go unused."""
@@ -42,12 +45,26 @@ def _problems(case: TransportCase) -> Iterator[tuple[str, str]]:
             yield f"initial.pulses[{number}].energy", "a cylinder has no end and no energy; give peak"
     if not case.collisions.inelastic and case.gap.model == "follows":
         yield "gap.model", 'needs collisions.inelastic = true; give "fixed"'
+    for table in ("microwaves", "trapping"):
+        for number, drive in enumerate(getattr(case, table)):
+            if case.body is not None and drive.regions:
+                yield f"{table}[{number}].regions", "are those of a mesh"
+    if case.resonator is not None and case.resonator.region is not None and case.body is not None:
+        yield "resonator.region", "is one of a mesh"
+    if case.steady_state is not None and case.initial.steady:
+        yield "initial.steady", "is not used with [steady_state]"
     if case.output.fields and case.mesh is None:
         yield "output.fields", "are written for meshes; figures show shells"
     for number, figure in enumerate(case.figures):
         key = f"figures[{number}].kind"
         if figure.kind in OF_SHELLS and case.body is None:
             yield key, f'"{figure.kind}" is over the radius of shells; a mesh has "map"'
+        if figure.kind == "resonator" and case.resonator is None:
+            yield key, '"resonator" needs [resonator]'
+        if figure.kind in OVER_TIME and case.evolution is None:
+            yield key, f'"{figure.kind}" is over time; a steady state has "map" and profiles'
+        if figure.kind == "regions" and case.mesh is None:
+            yield key, '"regions" are those of a mesh; shells have profiles'
         if figure.kind == "map" and case.mesh is None:
             yield key, '"map" is of a mesh; shells have "density_profile" and "gap_profile"'
 

@@ -12,8 +12,10 @@ from scipy import constants
 
 from fvqp.case.recorder import Recorder
 from fvqp.case.transport.build import Setup
+from fvqp.case.transport.probe import Probed
 from fvqp.case.transport.schema import TransportCase
 from fvqp.models.transport import Counters, Ledger, Moment, State
+from fvqp.models.transport.steady import net_power
 from fvqp.results.checkpoint import Checkpoint
 from fvqp.results.dataset import SweepDataset
 from fvqp.results.folder import ResultsFolder
@@ -46,6 +48,7 @@ class TransportRecorder(Recorder):
         self._bounds = self._ranges()
         self.sweep = self._dataset(times)
         self.start: float | None = None
+        self._probe = None if case.resonator is None else Probed(case.resonator, setup)
 
     # -- what is stored
 
@@ -117,6 +120,10 @@ class TransportRecorder(Recorder):
         }
         values = self._totals(state, moment.counters, moment.ledger)
         values |= self._of_regions(cells["n_qp_cell"])
+        if self.case.evolution is None:
+            values |= self._powers(state)
+        if self._probe is not None:
+            values |= self._probe.seen(state)
         gathered = {name: self.gathered(field) for name, field in cells.items()}
         if self.case.output.occupations:
             gathered["f"] = self.gathered(problem.mean_f(state.f))
@@ -144,7 +151,7 @@ class TransportRecorder(Recorder):
         lost = counters.lost_n.sum(axis=0)
         injected = escaped = 0.0
         for row, name in enumerate(local.exchanges):
-            if name == "escape":
+            if name == "escape" or name.startswith("trapping"):
                 lost = lost - counters.given_n[row]
                 escaped -= ledger.given[name]
             else:
@@ -165,6 +172,19 @@ class TransportRecorder(Recorder):
             "n_qp_spectrum": number * units.density,
             "energy_ph_spectrum": energy * units.energy_density,
             "escaped_spectrum": lost * grid.phonon_energies * per_volume,
+        }
+
+    def _powers(self, state: State) -> dict[str, Any]:
+        """What sources bring and losses take in a steady state."""
+        named, left = net_power(self.setup.problem, state)
+        per_volume = self.setup.units.power_density / self._volume
+        injected = sum(
+            power for name, power in named.items() if name.startswith(("injections", "microwaves"))
+        )
+        return {
+            "power_injected": injected * per_volume,
+            "power_escaped": (injected - left) * per_volume,
+            "power_residual": left * per_volume,
         }
 
     def _of_regions(self, density: Floats) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from fvqp.case.transport.recording import TransportRecorder
 from fvqp.case.transport.schema import Evolution, TransportCase
 from fvqp.errors import ConvergenceError, FvqpError
 from fvqp.models.transport import Moment
+from fvqp.models.transport.steady import SteadySolver
 from fvqp.results.checkpoint import Checkpoint
 from fvqp.results.folder import ResultsFolder
 from fvqp.results.progress import SweepProgress
@@ -33,7 +34,7 @@ def run(case: TransportCase, out: str | Path | None, resume: bool, comm: MPI.Com
     """Compute a case, see :func:`fvqp.case.run.run`."""
     group = comm if case.body is None else MPI.COMM_SELF
     setup = build_setup(case, group)
-    times = recorded_times(case.evolution)
+    times = np.zeros(1) if case.evolution is None else recorded_times(case.evolution)
     if case.body is not None and comm.size > 1 and comm.rank == 0:
         log.warning("%s: shells are computed by one rank; %d others idle", case.source, comm.size - 1)
     with ExitStack() as stack:
@@ -51,7 +52,10 @@ def run(case: TransportCase, out: str | Path | None, resume: bool, comm: MPI.Com
         failure: FvqpError | None = None
         if not completed.all() and (case.body is None or comm.rank == 0):
             try:
-                _evolve(case, setup, recorder, times, earlier if np.any(completed) else None)
+                if case.evolution is None:
+                    _settle(case, setup, recorder)
+                else:
+                    _evolve(case, setup, recorder, times, earlier if np.any(completed) else None)
             except ConvergenceError as error:
                 failure = ConvergenceError(
                     f"{case.source}: {error} (in units of tau0 = {setup.units.time:.4g} s)"
@@ -94,6 +98,14 @@ def recorded_times(evolution: Evolution) -> Floats:
     return np.concatenate([[0.0], times])
 
 
+def _settle(case: TransportCase, setup: Setup, recorder: TransportRecorder) -> None:
+    """The steady state, and the powers that keep it."""
+    assert case.steady_state is not None
+    problem, wanted = setup.problem, case.steady_state
+    state = SteadySolver(problem, wanted.tolerance, wanted.maximum_iterations).solve(setup.state)
+    recorder.record(0, Moment(0.0, state, problem.no_counters(), problem.ledger(state), 0, 0, 0.0))
+
+
 def _evolve(
     case: TransportCase,
     setup: Setup,
@@ -102,6 +114,7 @@ def _evolve(
     earlier: Checkpoint | None,
 ) -> None:
     """Times from the first missing one on."""
+    assert case.evolution is not None
     problem, at = setup.problem, times / setup.units.time
     if earlier is None:
         state, counters, length = setup.state, problem.no_counters(), None

@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from fvqp.case.boltzmann.schema import Energies, Escape, Gap, MaterialChoice
+from fvqp.case.boltzmann.schema import Energies, Escape, Gap, MaterialChoice, Resonator
 from fvqp.case.geometry import MeshSource
 from fvqp.case.quantities import (
     Diffusivity,
@@ -26,6 +26,7 @@ from fvqp.case.quantities import (
     Time,
 )
 from fvqp.case.tables import AS_LIST, ONCE, Case, Count, Flag, Name, Table
+from fvqp.case.transport.sources import LocalMicrowave, LocalTrapping
 
 Share = Annotated[Number, Field(ge=0, le=1)]
 PositiveNumber = Annotated[Number, Field(gt=0)]
@@ -218,8 +219,11 @@ class Initial(Table):
 
     temperature: Temperature | None = None
     """Of quasiparticles and phonons; default: the bath temperature."""
+    steady: Flag = False
+    """Whether the start is the steady state that bath, injections, microwaves and traps keep; pulses come on
+    top of it."""
     pulses: tuple[Pulse, ...] = ()
-    """Added to the thermal occupations."""
+    """Added to the thermal or steady occupations."""
 
 
 class Bath(Table):
@@ -253,6 +257,22 @@ class Evolution(Table):
         return self
 
 
+class SteadyState(Table):
+    """The steady state that bath, injections, microwaves and traps keep, in place of an evolution."""
+
+    tolerance: Annotated[Number, Field(gt=0, lt=1)] = 1e-8
+    """Relative change of the energy of any cell, of quasiparticles and of phonons, in the last step."""
+    maximum_iterations: Count = 60
+    """Steps before it is given up."""
+
+
+class Probe(Resonator):
+    """A microwave resonator as a probe; its current flows alike through all cells of its region."""
+
+    region: Name | None = None
+    """Of the mesh; default: wherever there are quasiparticles."""
+
+
 def _increasing(values: tuple[Energy, ...]) -> tuple[Energy, ...]:
     for before, after in pairwise(values):
         if before.relative == after.relative and not before.value < after.value:
@@ -277,7 +297,17 @@ class Output(Table):
 class Figure(Table):
     """A figure of the results folder."""
 
-    kind: Literal["energies", "density", "energy_shells", "gap_profile", "density_profile", "escaped", "map"]
+    kind: Literal[
+        "energies",
+        "density",
+        "energy_shells",
+        "gap_profile",
+        "density_profile",
+        "escaped",
+        "map",
+        "regions",
+        "resonator",
+    ]
     file: Annotated[str, Field(pattern=r"^[\w.-]+\.(png|pdf|svg)$")] | None = None
     """File name in ``figures/``; default: the kind, as PNG."""
     title: str | None = None
@@ -285,6 +315,8 @@ class Figure(Table):
 
 class TransportCase(Case):
     """A case of the transport model: Boltzmann equations of quasiparticles and phonons in a body."""
+
+    UNDECISIVE: ClassVar = {**Case.UNDECISIVE, "steady_state": {"maximum_iterations"}}
 
     model: Literal["transport"]
     """The equations: Boltzmann transport."""
@@ -299,10 +331,22 @@ class TransportCase(Case):
     regions: dict[Name, Region] = Field(default_factory=dict)
     initial: Initial = Initial()
     injections: tuple[Injection, ...] = ()
+    microwaves: tuple[LocalMicrowave, ...] = ()
+    trapping: tuple[LocalTrapping, ...] = ()
     bath: Bath
-    evolution: Evolution
+    evolution: Evolution | None = None
+    steady_state: SteadyState | None = None
+    resonator: Probe | None = None
     output: Output = Output()
     figures: tuple[Figure, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_task(self) -> Self:
+        if (self.evolution is None) == (self.steady_state is None):
+            raise ValueError(
+                "give either [evolution] or [steady_state]" + ("" if self.evolution is None else ", not both")
+            )
+        return self
 
     @model_validator(mode="after")
     def _one_body(self) -> Self:

@@ -1,0 +1,70 @@
+"""What a resonator shows of the quasiparticles in its region: losses and frequency by Mattis and Bardeen."""
+
+from __future__ import annotations
+
+import numpy as np
+from mpi4py import MPI
+from numpy.typing import NDArray
+
+from fvqp.case.transport.build import Setup
+from fvqp.case.transport.schema import Probe
+from fvqp.collisions.conductivity import MattisBardeen, cold_conductivity
+from fvqp.collisions.resonator import film_factor, frequency_shift, internal_loss
+from fvqp.errors import CaseError
+from fvqp.models.transport import State
+
+Floats = NDArray[np.float64]
+
+
+class Probed:
+    """The conductivity that a resonator's current meets: the mean over the cells of its region by volume.
+
+    Collective over the ranks of the mesh.
+    """
+
+    def __init__(self, probe: Probe, setup: Setup) -> None:
+        """
+        Args:
+            probe: the table of the case.
+            setup: of the run.
+
+        Raises:
+            CaseError: the mesh has no such region; there are no superconducting cells in it.
+        """
+        self._probe, self._setup = probe, setup
+        problem = setup.problem
+        if probe.region is not None and probe.region not in setup.regions:
+            known = ", ".join(setup.regions) or "none"
+            raise CaseError(f'resonator.region: the mesh has no region "{probe.region}"; there are: {known}')
+        cells = np.arange(problem.body.n_owned) if probe.region is None else setup.regions[probe.region]
+        gap = setup.state.gap[cells]
+        self._cells = cells[np.isfinite(gap) & (gap > 0.0)]
+        self._frequency = probe.photon_energy.in_delta0(setup.units.energy)
+        self._volume = problem.body.volume[self._cells]
+        self._whole = float(problem.body.comm.allreduce(float(self._volume.sum())))
+        if not self._whole > 0.0:
+            raise CaseError("resonator.region: holds no superconductor")
+        self._known: tuple[Floats, MattisBardeen] | None = None
+
+    def seen(self, state: State) -> dict[str, float]:
+        """Conductivity, inverse quality factor and shift of the frequency against no quasiparticles."""
+        problem, probe = self._setup.problem, self._probe
+        gap = state.gap[self._cells]
+        gaps = gap[:1] if len(gap) and np.all(gap == gap[0]) else gap
+        if self._known is None or not np.array_equal(self._known[0], gaps):
+            self._known = gaps, MattisBardeen(problem.grid, gaps, self._frequency)
+        here = self._known[1](problem.mean_f(state.f)[self._cells])
+        # Shifts are those from empty cells with the gap at rest.
+        rest = self._setup.state.gap[self._cells] if not problem.gap_follows else np.ones(len(gap))
+        empty = np.broadcast_to(cold_conductivity(rest, self._frequency).sigma2, gap.shape)
+        sums = np.array([self._volume @ here.sigma1, self._volume @ here.sigma2, self._volume @ empty])
+        problem.body.comm.Allreduce(MPI.IN_PLACE, sums)
+        sigma1, sigma2, cold = (sums / self._whole).tolist()
+        share = probe.kinetic_inductance_fraction
+        film = 1.0 if probe.thickness is None else float(film_factor(probe.thickness))
+        return {
+            "sigma1": sigma1,
+            "sigma2": sigma2,
+            "inverse_quality_factor": float(internal_loss(sigma1, sigma2, share, film)),
+            "frequency_shift": float(frequency_shift(sigma2, cold, share, film)),
+        }
