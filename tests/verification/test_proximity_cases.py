@@ -1,0 +1,66 @@
+"""The cases of proximity show what their READMEs say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from test_proximity_limits import exact_minigap
+
+import fvqp
+
+CASES = Path(__file__).parents[2] / "cases"
+MICROVOLT = 1e-6
+
+
+def computed(case: str, *overrides: str) -> xr.Dataset:
+    return fvqp.run(CASES / f"{case}.toml", overrides=list(overrides)).dataset
+
+
+def onset(dataset: xr.Dataset, cell: int, level: float) -> float:
+    """Energy (eV) from which on the density of states of a cell exceeds ``level``."""
+    dos = dataset["dos"].squeeze().transpose("cell", "energy").values[cell]
+    return float(dataset["energy"].values[np.argmax(dos > level)])
+
+
+@pytest.mark.parametrize("length", [10.0, pytest.param(5.0, marks=pytest.mark.slow)])
+def test_minigap_of_a_normal_wire(length: float) -> None:
+    """0.776 ħD/L², the same at all places, within a bin."""
+    nm = 64.78 * length
+    changes = [f'mesh.shape.Lx="{nm} nm"', f'mesh.shape.regions.wire=["0 nm", "{nm} nm"]', "mesh.shape.nx=60"]
+    if length < 10.0:
+        changes.append("energies.maximum=0.24")
+    dataset = computed("proximity/normal_wire", *changes)
+    width = float(np.diff(dataset["energy"].values[:2])[0])
+    for cell in (10, 30, 59):
+        assert abs(onset(dataset, cell, 1e-3) - exact_minigap(length) * 265e-6) < width
+
+
+@pytest.mark.slow
+def test_wire_of_two_metals() -> None:
+    dataset = computed("proximity/sn_wire", "mesh.shape.nx=100")
+    gap = dataset["gap"].squeeze().values
+    assert np.all(np.diff(gap[30:70]) < 0.0) and np.all(gap[70:] == 0.0)
+    assert gap[69] < 0.3 * gap[0] and abs(gap[0] / 263.9e-6 - 1.0) < 5e-3
+    assert abs(onset(dataset, 99, 0.3) / (11.0 * MICROVOLT) - 1.0) < 0.1
+    local = computed("proximity/sn_wire", "mesh.shape.nx=100", "spectrum.model=local")
+    assert np.all(local["dos"].squeeze().transpose("cell", "energy").values[70:] == 1.0)
+
+
+@pytest.mark.slow
+def test_gap_near_an_injector() -> None:
+    """The drop of the gap is rounded near the injector, by a few per cent of it."""
+    changes = ('sweep.V_inj=["0 Delta0", "1.1 Delta0"]', "mesh.shape.nx=80", "energies.number=120")
+    found, local = (
+        computed("ryan2026/profile", f"spectrum.model={model}", *changes)["gap"]
+        .isel(V_inj=-1)
+        .squeeze()
+        .values
+        for model in ("diffusive", "local")
+    )
+    drop = local.max() - local.min()
+    difference = np.abs(found - local) / drop
+    assert 0.005 < difference[40] < 0.05
+    assert difference[:30].max() < 0.3 * difference[40]
