@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from proximity_devices import XI, angles, bulk_angle, line
+from proximity_devices import UNIT, XI, angles, bulk_angle, line
 from scipy.integrate import quad, solve_bvp
 from scipy.optimize import brentq, minimize_scalar
 
@@ -93,6 +93,28 @@ def test_conductance_of_a_normal_wire_between_normal_and_superconducting_reservo
     assert abs(conductance[1:-1].max() - 1.15) < 0.01
     assert 4.0 < energies[1:-1][conductance[1:-1].argmax()] * length**2 < 6.5
     assert conductance[-1] < 1.06
+
+
+def test_reentrance_in_the_kinetics() -> None:
+    """The same from the kinetic equations: a unit of f_T in the normal reservoir, none in the other."""
+    length = 30.0
+    scale = 1.0 / length**2
+    wire = line(length, 60, left=1.0, right=0.0, normal=(0.0, length), temperature=1e-3)
+    problem = UsadelProblem(
+        wire, EnergyGrid(np.linspace(0.0, 12.0, 41) * scale), 1e-9, gap=GapModel("fixed", value=1.0),
+        spectra="diffusive",
+    )  # fmt: skip
+    state, _ = problem.at_rest(0.0)
+    external = np.zeros((1, 2, 2, 40))
+    external[0, 1, 1] = 1.0
+    (driven,) = problem.kinetics.solve(state, external)
+    into, out = driven.currents[1, 1], -driven.currents[1, 0]
+    np.testing.assert_allclose(into, out, rtol=1e-10)
+    conductance = into * length / UNIT
+    # The averages of 𝒟_T over the first bin, a third of E_Th, are not yet those at zero energy.
+    assert abs(conductance[0] - 1.0) < 2e-3
+    assert abs(conductance.max() - 1.15) < 0.01
+    assert 4.0 < problem.grid.centres[conductance.argmax()] / scale < 6.5
 
 
 @pytest.mark.slow
