@@ -28,6 +28,9 @@ Floats = NDArray[np.float64]
 #: Gap of a bulk metal from its gap at zero temperature, its temperature and depairing, all in Δ0.
 BulkGap = Callable[[float, float, float], float]
 
+#: What is kept per cell and bin, in doubles: seven averages, and angles at some five nodes.
+DOUBLES_OF_PROXIMITY = 17
+
 #: Temperature below which sums over Matsubara's frequencies are those at this one.
 COLDEST = 1e-6
 

@@ -29,6 +29,7 @@ from fvqp.models.leads import solve_with_leads
 from fvqp.models.linear import TransportSolver
 from fvqp.models.phase import PhaseField, PhaseSolver, Supercurrent
 from fvqp.models.points import Guess, Ledger, Point, Solution
+from fvqp.models.proximity import DOUBLES_OF_PROXIMITY
 from fvqp.models.self_consistency import solve_self_consistent, uniform_conductances
 from fvqp.solvers.fixed_point import solve_fixed_point
 from fvqp.solvers.newton import RESTART
@@ -337,6 +338,8 @@ class UsadelProblem:
         components = 2 if self.supercurrent is not None and self.coupling else 1
         stored = 10 if self.gap.follows_bias else sources * components
         block = 90 * components**2
+        if self.proximity is not None:
+            stored += DOUBLES_OF_PROXIMITY
         if self.inelastic is not None:
             return 8.0 * n * self.grid.n * (stored + block + 2 * components * RESTART)
         return 8.0 * n * (self.grid.n * stored + min(BLOCK, self.grid.n) * block)
