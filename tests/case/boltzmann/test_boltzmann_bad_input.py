@@ -283,7 +283,7 @@ def test_tables_of_phonons(said):
     [
         ("1 0.1\n2 -0.1\n", "α2f.txt, line 2: α²F = -0.1 is negative"),
         ("2 0.1\n1 0.1\n", "α2f.txt, line 2: the energy 1 does not exceed the one before it, 2"),
-        ("5 0\n6 1\n", "α2f.txt: there are no phonons of twice the gap of"),
+        ("5 0\n6 5\n", "α2f.txt: there are no phonons of twice the gap of"),
     ],
 )
 def test_tables_of_interactions(said, table, words):
