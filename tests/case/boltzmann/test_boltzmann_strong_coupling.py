@@ -97,6 +97,7 @@ def test_tin_scatters_by_its_phonons():
     np.testing.assert_allclose(ratio("rate_scattering", 2.0, 3.0, 5.0), [0.46, 0.81, 1.85], atol=0.05)
 
 
+@pytest.mark.slow
 def test_warm_spectrum_has_a_smaller_gap_and_states_below_it():
     data = copy.deepcopy(STRONG)
     data["spectrum"]["temperature"] = "8 K"
