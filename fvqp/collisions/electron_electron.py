@@ -32,6 +32,12 @@ POWERS: dict[Kernel, float] = {"fermi_liquid": 0.0, "diffusive_2d": -1.0, "diffu
 _BLOCK = 32768
 
 
+def is_uniform(grid: EnergyGrid) -> bool:
+    """Whether all bins have one width."""
+    width = grid.maximum / grid.n
+    return bool(np.max(np.abs(grid.widths - width)) <= 1e-9 * width)
+
+
 class ElectronElectron:
     """The collision integral ``I_L`` of the energy mode, ``N ∂f_L/∂t = … − I_L``.
 
@@ -45,9 +51,11 @@ class ElectronElectron:
         CaseError: bins of different widths, a negative strength, or an unknown kernel.
     """
 
+    rounding = 0.0
+
     def __init__(self, grid: EnergyGrid, strength: float, kernel: Kernel = "fermi_liquid") -> None:
         width = grid.maximum / grid.n
-        if np.max(np.abs(grid.widths - width)) > 1e-9 * width:
+        if not is_uniform(grid):
             raise CaseError(
                 "electron-electron collisions: energies that are exchanged must be whole bins; the energy "
                 'axis must be uniform (energies.spacing = "uniform")'

@@ -9,7 +9,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fvqp.collisions.electron_electron import ElectronElectron, Kernel
+from fvqp.collisions.electron_electron import ElectronElectron, Kernel, is_uniform
+from fvqp.collisions.electron_electron_shared import SharedElectronElectron
 from fvqp.collisions.phonon_relaxation import PhononCollisions, PhononRelaxation, Phonons
 from fvqp.collisions.two_modes import TwoModeCollisions
 from fvqp.errors import CaseError
@@ -35,6 +36,10 @@ class Relaxation(Protocol):
 
 class EnergyCollisions(Protocol):
     """A kind of collisions of f_L."""
+
+    @property
+    def rounding(self) -> float:
+        """Part of the largest rate to which integrals are computed where that is more than rounding."""
 
     @property
     def largest_rate(self) -> float:
@@ -72,7 +77,8 @@ class Collisions:
             return TwoModeCollisions(grid, self.electron_electron, self.kernel, self.phonons)
         parts: list[EnergyCollisions] = []
         if self.electron_electron != 0.0:
-            parts.append(ElectronElectron(grid, self.electron_electron, self.kernel))
+            kind = ElectronElectron if is_uniform(grid) else SharedElectronElectron
+            parts.append(kind(grid, self.electron_electron, self.kernel))
         if self.phonons is not None:
             parts.append(PhononCollisions(grid, self.phonons))
         return CollisionSum(tuple(parts))
@@ -89,6 +95,11 @@ class CollisionSum:
     def largest_rate(self) -> float:
         """See `EnergyCollisions`."""
         return sum(part.largest_rate for part in self.parts)
+
+    @property
+    def rounding(self) -> float:
+        """See `EnergyCollisions`."""
+        return max(part.rounding for part in self.parts)
 
     def at(self, dos: Floats, pairing: Floats, anomalous: Floats, f: Floats) -> RelaxationSum:
         """The integrals and their derivatives at distributions ``f[cell, component, bin]``, f_L first.

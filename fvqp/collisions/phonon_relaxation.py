@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fvqp.collisions.electron_electron import is_uniform
 from fvqp.collisions.electron_phonon import FOURIER_FROM, Coupling, ElectronPhonon, Evaluation
 from fvqp.collisions.grid import CollisionGrid
 from fvqp.collisions.measure import SpectralMeasure
@@ -70,10 +71,11 @@ class PhononCollisions:
         CaseError: bins of different widths and phonons of their own.
     """
 
+    rounding = 0.0
+
     def __init__(self, grid: EnergyGrid, phonons: Phonons) -> None:
         self.grid, self.phonons = grid, phonons
-        width = grid.maximum / grid.n
-        uniform = bool(np.max(np.abs(grid.widths - width)) <= 1e-9 * width)
+        width, uniform = grid.maximum / grid.n, is_uniform(grid)
         if uniform:
             collision_grid = CollisionGrid.uniform(width, grid.maximum)
         elif phonons.escape_time is not None:

@@ -32,7 +32,7 @@ class TwoModeCollisions:
         CaseError: bins of different widths, or phonons with an occupation of their own.
     """
 
-    charge = True
+    charge, rounding = True, 0.0
 
     def __init__(
         self,

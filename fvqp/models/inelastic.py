@@ -54,7 +54,7 @@ class Inelastic:
         guess: KineticState | None,
         *,
         what: str,
-        tolerance: float = TOLERANCE,
+        tolerance: float | None = None,
     ) -> KineticState:
         """f_L, and f_T where a supercurrent or collisions couple them, for given spectra.
 
@@ -63,7 +63,7 @@ class Inelastic:
             external: ``(2, terminals, n_energies)`` deviations in leads and reservoirs.
             guess: a neighbouring state to start from.
             what: for messages.
-            tolerance: see `TOLERANCE`.
+            tolerance: see `TOLERANCE`; default: this, or what collisions are rounded to.
 
         Raises:
             ConvergenceError: Newton's method finds no solution.
@@ -73,6 +73,8 @@ class Inelastic:
             (guess,) = self.kinetics.solve(state, external[None])
         system = _System(self, state, external)
         comm = self.kinetics.device.mesh.comm
+        if tolerance is None:
+            tolerance = max(TOLERANCE, self.collisions.rounding)
         found = solve_newton(system, system.start(guess), comm=comm, tolerance=tolerance, what=what)
         system.residual(found.x)
         if comm.allreduce(system.collided.inverted, MPI.LOR):

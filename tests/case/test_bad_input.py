@@ -192,8 +192,8 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ),
     ({"energies.number": 3}, "energies.number: energy grid: 3 bins cannot resolve this; at least"),
     (
-        {"collisions": {"electron_electron": 1e-4}},
-        'energies.spacing: "graded" does not go with collisions.electron_electron',
+        {"energies.spacing": "uniform", "energies.largest": 0.05},
+        'energies.largest: is not used with spacing = "uniform"',
     ),
     ({"collisions": {}}, "collisions: give electron_electron, electron_phonon or both"),
     (

@@ -33,6 +33,9 @@ COARSE = 200
 #: A phase gradient ξ∇φ that no device carries: superconductivity ends at 1, ζ = ½(ξ∇φ)² = Δ0/2.
 BEYOND = 1.5
 
+#: Widest bin of a graded axis, unless the case says otherwise.
+WIDEST = 0.1
+
 #: A gap that follows the bias moves its edge: bins stay fine down to this fraction of the edge at rest.
 LOWEST_EDGE = 0.9
 
@@ -340,9 +343,11 @@ def _energy_grid(case: UsadelCase, problems: list[UsadelProblem]) -> EnergyGrid:
             if problem.gap.follows_bias:
                 edges |= set(np.round(np.linspace(LOWEST_EDGE * low, low, 6), 6).tolist())
     first = max(problems[0].broadening / 4.0, 1e-6)
+    largest = WIDEST
+    if case.energies.largest is not None:
+        largest = case.energies.largest.in_delta0(problems[0].device.material.gap)
+    inside = sorted(e for e in edges if 0.0 < e < maximum)
     try:
-        return EnergyGrid.graded(
-            maximum, gap_edges=sorted(e for e in edges if 0.0 < e < maximum), first=first, number=number
-        )
+        return EnergyGrid.graded(maximum, gap_edges=inside, first=first, number=number, largest=largest)
     except CaseError as error:
         raise CaseError(f"{case.source}: energies.number: {error}") from None

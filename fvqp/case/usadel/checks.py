@@ -283,7 +283,7 @@ def _sweep_problems(case: UsadelCase) -> Iterable[tuple[str, str]]:
 
 def _spectrum_problems(case: UsadelCase) -> Iterable[tuple[str, str]]:
     if case.collisions is not None and case.energies.spacing != "uniform":
-        for key in ("electron_electron", "phonon_escape_time", "charge"):
+        for key in ("phonon_escape_time", "charge"):
             if getattr(case.collisions, key):
                 yield (
                     "energies.spacing",

@@ -180,13 +180,21 @@ class Energies(Table):
     """Last edge of the grid; default: chosen from the largest bias and temperature."""
     number: Annotated[int, Field(strict=True, ge=2, le=MOST_ENERGIES)] = 400
     spacing: Literal["graded", "uniform"] = "graded"
+    largest: Energy | None = None
+    """Widest bin of a graded axis; default 0.1 Δ0. Electrons that collide exchange multiples of it."""
 
-    @field_validator("maximum")
+    @field_validator("maximum", "largest")
     @classmethod
     def _positive(cls, value: Energy | None) -> Energy | None:
         if value is not None and not value.value > 0:
             raise ValueError("must be positive")
         return value
+
+    @model_validator(mode="after")
+    def _graded(self) -> Energies:
+        if self.largest is not None and self.spacing != "graded":
+            raise ValueError('largest: is not used with spacing = "uniform"')
+        return self
 
 
 class Collisions(Table):
@@ -194,7 +202,7 @@ class Collisions(Table):
 
     electron_electron: Annotated[Number, Field(gt=0, le=1e3)] | None = None
     """γ_ee = ħ/(Δ0 τ_ee), with τ_ee the time between collisions in the normal state at the Fermi energy
-    and T_c. The energy axis must be uniform."""
+    and T_c."""
     kernel: Literal["fermi_liquid", "diffusive_2d", "diffusive_1d"] | None = None
     """How the matrix element depends on the energy ω that two electrons exchange: not at all (default), as
     1/ω or as ω^(-3/2) (diffusive electrons in two dimensions or one); it is the same in all at ω = k_BT_c."""

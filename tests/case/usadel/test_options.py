@@ -256,6 +256,7 @@ OPTIONS: dict[str, Option] = {
     "spectrum.depairing": Option(0.03),
     "energies.maximum": Option(5.0, "energy"),
     "energies.number": Option(80, "energy"),
+    "energies.largest": Option(0.2, "energy"),
     "energies.spacing": Option("uniform"),
     "collisions.electron_electron": Option(1e-2, "gap", COLLIDING, by=1e-3),
     "collisions.kernel": Option("diffusive_1d", "gap", COLLIDING, by=1e-4),
