@@ -44,7 +44,8 @@ lint: setup
 # One process a core, with one thread of BLAS each.
 PYTEST_PARALLEL := $(ONE_THREAD) python -m pytest -q -p no:benchmark -n auto --dist loadscope
 PYTEST_ON := $(MPI_ENV) $(ONE_THREAD) timeout $(MPI_TIMEOUT) mpiexec
-PYTEST_RANKS := python -m pytest -q --color=no tests/mpi
+# No test on several ranks needs hypothesis, whose plugin would be loaded by every rank.
+PYTEST_RANKS := python -m pytest -q --color=no -p no:hypothesispytest tests/mpi
 
 test-serial: setup
 	$(PYTEST_PARALLEL)
