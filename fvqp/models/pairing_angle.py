@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 
 from fvqp.errors import ConvergenceError
 from fvqp.models.device import Device
+from fvqp.solvers.complex_systems import ComplexSystems
+from fvqp.solvers.krylov import available
 from fvqp.solvers.linear import LinearSolver
 from fvqp.solvers.numbering import Numbering
 from fvqp.spectral.pairing_angle import local_angle
@@ -76,6 +78,12 @@ class UsadelEquation:
         numbering = Numbering(mesh.comm, 2 * mesh.n_owned, unknowns)
         self._solver = LinearSolver(indptr, indices, numbering, method=method, tolerance=_LINEAR)
         self._values = np.empty((len(indices), 0))
+        self._multigrid: ComplexSystems | None = None
+        if available(self._solver.method, mesh.comm.size) not in ("direct", "mumps", "lu"):
+            single = Numbering(mesh.comm, mesh.n_owned, mesh.global_id)
+            self._multigrid = ComplexSystems(
+                transport.indptr, transport.indices, single, self._linear, method=method, tolerance=_LINEAR
+            )
 
     def _find_barriers(self, series: Floats) -> loops.Barriers:
         t = self.transport
@@ -274,6 +282,10 @@ class _Energies:
         """Newton's step from where the residual was formed last, ghosts left at zero."""
         e, t = self.equation, self.equation.transport
         n = self.z.size
+        step = np.zeros_like(x)
+        if e._multigrid is not None:
+            step[: t.mesh.n_owned] = e._multigrid.solve(-self._slope, residual, self._product)
+            return step
         if e._values.shape[1] != n:
             e._values = np.empty((len(e._values), n))
         loops.jacobian(
@@ -284,20 +296,24 @@ class _Energies:
         solution = e._solver.solve(
             self._turned(residual).reshape(-1, n), operator=None if t.gradient is None else self._action
         )
-        step = np.zeros_like(x)
         step[: t.mesh.n_owned] = solution.reshape(residual.shape)
         return step
 
     def _action(self, step: Floats, out: Floats) -> None:
+        """The turned Jacobian times a step."""
+        out[:] = self._turned(self._product(step.reshape(-1, 2, self.z.size))).reshape(out.shape)
+
+    def _product(self, step: Floats) -> Floats:
+        """Minus the derivative of the gains, times a step of the owned cells."""
         e, t = self.equation, self.equation.transport
         full = np.zeros((t.mesh.n_cells, 2, self.z.size))
-        full[: t.mesh.n_owned] = step.reshape(-1, 2, self.z.size)
+        full[: t.mesh.n_owned] = step
         t.mesh.exchange(full)
         nothing = np.zeros_like(self.external)
         gain = np.empty((t.mesh.n_owned, 2, self.z.size))
         self._flows(e.gradients(full, nothing), full, nothing, gain)
         loops.linear_terms(e._barriers, self._barrier_slope, self._slope, full, gain)
-        out[:] = -self._turned(gain).reshape(out.shape)
+        return -gain
 
     def _flows(self, gradient: Floats, x: Floats, external: Floats, out: Floats) -> None:
         f = self.equation.transport.faces

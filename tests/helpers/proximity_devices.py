@@ -90,12 +90,12 @@ def slab(n: int, side: float, comm: MPI.Comm = MPI.COMM_SELF) -> Device:
     return Device(mesh, METAL, [], [reservoir], thickness=THICKNESS, regions={"N": NORMAL})
 
 
-def angles(device: Device, z: Array, gap: Array | None = None) -> Array:
+def angles(device: Device, z: Array, gap: Array | None = None, method: str = "auto") -> Array:
     """Complex θ of every cell, ``(n_cells, energy)``; reservoirs of gap Δ0."""
     cells = device.per_cell("gap") / METAL.gap if gap is None else gap
     terminals = np.zeros((len(device.terminals), 2))
     terminals[len(device.junctions) :, 0] = 1.0
-    equation = UsadelEquation(device, device.transport())
+    equation = UsadelEquation(device, device.transport(), method)
     x = equation.solve(np.asarray(z, complex), cells, np.zeros(len(cells)), terminals)
     return x[:, 0] + 1j * x[:, 1]
 

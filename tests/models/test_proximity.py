@@ -80,6 +80,15 @@ def test_skewed_cells_are_second_order() -> None:
     assert errors[1] < 2e-3
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["mumps", "gamg"])
+def test_large_meshes_have_the_same_angles(method: str) -> None:
+    """Methods of PETSc, on oblique cells, beside the batched elimination."""
+    z = np.array([0.02, 0.3, 1.2]) + 1e-3j
+    found, expected = (angles(slab(10, 3.0), z, method=each) for each in (method, "direct"))
+    assert np.abs(found - expected).max() < 1e-9
+
+
 def test_normalization_and_branch() -> None:
     """G² + F² = 1 to rounding, Re G ≥ 0, and no state is lost: ∫(N − 1) dε = 0, cell by cell."""
     device = line(10.0, 40, normal=(5.0, 10.0), walls=True)
