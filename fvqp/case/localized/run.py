@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from fvqp.mesh import shape_mesh
 from fvqp.models.localized import (
     Estimate,
     LocalizedDensity,
+    LongRun,
     Simulation,
     combined,
     estimate,
@@ -29,6 +31,7 @@ from fvqp.models.localized.domain import sphere_volume
 from fvqp.models.localized.statistics import RELIABLE
 from fvqp.results.dataset import QUANTITIES, SweepDataset
 from fvqp.results.fields import FieldSeries
+from fvqp.results.files import make_folder
 from fvqp.results.result import Result
 from fvqp.results.together import on_root
 
@@ -39,6 +42,8 @@ log = logging.getLogger(__name__)
 POINT = ("radius", "spin", "generation")
 #: Averages between start and end, and batches of them from which cells take their errors.
 AVERAGES, BATCHES = 160, 16
+#: Folder in the results folder of the states of long runs, while they run.
+RUNS = "runs"
 
 
 def run(case: LocalizedCase, out: str | Path | None, resume: bool, comm: MPI.Comm) -> Result:
@@ -51,9 +56,16 @@ def run(case: LocalizedCase, out: str | Path | None, resume: bool, comm: MPI.Com
     sweep = _dataset(plan)
     sweep.dataset.attrs["warnings"] = "\n".join(warnings)
 
+    runs = None if out is None else Path(out) / RUNS
+
     def work(line: Line, recorder: PointRecorder) -> None:
         for place in line:
-            values = _run_one(plan, place) if plan.simulated else {}
+            values: Values = {}
+            if plan.simulated and runs is not None:
+                make_folder(runs)
+                values = _run_one(plan, place, runs / f"{'-'.join(map(str, place))}.npz", resume)
+            elif plan.simulated:
+                values = _run_one(plan, place)
             recorder.record(place, values, plan.where(place))
 
     def complete(sweep: SweepDataset) -> None:
@@ -64,6 +76,8 @@ def run(case: LocalizedCase, out: str | Path | None, resume: bool, comm: MPI.Com
     result = run_lines(case, sweep, lines, work, out, resume, comm, sources, complete)
     if plan.mesh is not None and result.folder is not None:
         on_root(comm, lambda: _write_fields(plan, result))
+    if runs is not None:
+        on_root(comm, lambda: shutil.rmtree(runs, ignore_errors=True))
     return result
 
 
@@ -143,9 +157,15 @@ def _axes(plan: Localized) -> int:
     return max(k + 1 for k in range(3) if np.ptp(plan.mesh.points[:, k]) > 0.0)
 
 
-def _run_one(plan: Localized, place: tuple[int, ...]) -> Values:
-    """One run of a point."""
-    case, simulation = plan.case, plan.simulation(place)
+def _run_one(
+    plan: Localized, place: tuple[int, ...], kept: Path | None = None, resume: bool = False
+) -> Values:
+    """One run of a point; its state is ``kept`` in a file, from which a resumed one goes on."""
+    case = plan.case
+    new = plan.simulation(place)
+    if kept is not None and not resume:
+        kept.unlink(missing_ok=True)
+    simulation = new if kept is None else LongRun(new, kept, case.hash)
     try:
         values = _averages(plan, simulation)
         if case.relaxation is not None:
@@ -157,11 +177,11 @@ def _run_one(plan: Localized, place: tuple[int, ...]) -> Values:
     return values
 
 
-def _averages(plan: Localized, simulation: Simulation) -> Values:
+def _averages(plan: Localized, simulation: Simulation | LongRun) -> Values:
     """Concentration of the steady state (or of the interval that the case asks for)."""
     table, on_mesh = plan.case.monte_carlo, plan.mesh is not None
     if table.start is not None and table.end is not None:
-        simulation.advance(table.start)
+        simulation.advance(table.start * np.arange(1, BATCHES + 1) / BATCHES)
         interval = (table.end - table.start) / AVERAGES
     else:
         # Of several runs each need not be as accurate as their mean.

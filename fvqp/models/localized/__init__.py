@@ -10,6 +10,7 @@ from fvqp.models.localized.density import LocalizedDensity
 from fvqp.models.localized.domain import Domain, box, mesh_domain
 from fvqp.models.localized.ensemble import Ensemble, Steady, measure_steady, run_ensemble
 from fvqp.models.localized.laws import BurstingBubbles, TailAnnihilation
+from fvqp.models.localized.longrun import LongRun
 from fvqp.models.localized.material import TailStates
 from fvqp.models.localized.montecarlo import Simulation
 from fvqp.models.localized.statistics import Estimate, combined, estimate, steady_from
@@ -22,6 +23,7 @@ __all__ = [
     "Ensemble",
     "Estimate",
     "LocalizedDensity",
+    "LongRun",
     "Simulation",
     "Steady",
     "TailAnnihilation",

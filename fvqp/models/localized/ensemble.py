@@ -11,6 +11,7 @@ from mpi4py import MPI
 from numpy.typing import ArrayLike, NDArray
 
 from fvqp.errors import CaseError, ConvergenceError, FvqpError
+from fvqp.models.localized.longrun import LongRun
 from fvqp.models.localized.montecarlo import Progress, Simulation
 from fvqp.models.localized.statistics import (
     Estimate,
@@ -52,7 +53,7 @@ class Steady:
 
 
 def measure_steady(
-    simulation: Simulation,
+    simulation: Simulation | LongRun,
     relative_error: float = 0.01,
     *,
     max_events: float = 1e9,

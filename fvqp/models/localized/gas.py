@@ -1,145 +1,227 @@
-"""Particles in cells: the arrays that the compiled loops work on, and the geometry of pairs."""
+"""Particles in cells: the arrays that the compiled loops work on, and the geometry of pairs.
+
+The particles of a cell lie side by side, so that looking for partners reads few stretches of memory. They
+have no place elsewhere: a particle is found again by its cell and its serial number.
+"""
 
 # mypy: disable-error-code="untyped-decorator,no-untyped-def,no-untyped-call"
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from fvqp.models.localized.compiled import inner, loop
 from fvqp.models.localized.rng import below, draw, exponential, uniform
 
 Floats = NDArray[np.float64]
 
 # Rows of `Gas.tally`.
-N, N_UP, TOP, N_FREE, SERIAL = 0, 1, 2, 3, 4
-GENERATED, ANNIHILATED, FLIPPED = 5, 6, 7
-PENDING, PENDING_CELL, PENDING_SPIN = 8, 9, 10
-CANDIDATES, EVENTS = 11, 12
-COUNTS = 13
+N, N_UP, SERIAL, N_USED = 0, 1, 2, 3
+GENERATED, ANNIHILATED, FLIPPED = 4, 5, 6
+PENDING, PENDING_HOME, PENDING_SPIN = 7, 8, 9
+CANDIDATES = 10
+ARRIVED, ARRIVED_CELL, ARRIVED_PLACE = 11, 12, 13
+COUNTS = 14
 # Rows of `Gas.clock`.
-TIME, NEXT = 0, 1
+TIME, NEXT, END = 0, 1, 2
+# Columns of `Grid.particle` after the position.
+TAG = 3
+NEVER_USED = -1
+TOGETHER = 4
+"""Places of a cell that are looked at together, whether taken or not: one branch instead of four."""
+_LINE = 64
 
 
 class Gas(NamedTuple):
-    """Slots for particles, and counters. A slot keeps its number as long as its particle lives.
+    """Counters, clock and random numbers.
 
     Attributes:
-        position: ``(slots, 3)``, in units of the model's length.
-        spin: ``(slots,)`` int8, ±1.
-        serial: ``(slots,)`` int64, grows from particle to particle (and flip to flip); −1 for empty.
-        born: ``(slots,)`` time from which the particle counts for its cell.
-        where: ``(slots,)`` int32, cell of the grid.
-        cell: ``(slots,)`` int32, cell of the domain.
-        free: ``(slots,)`` int32, stack of empty slots below ``tally[TOP]``.
         tally, clock: see the names of their rows. ``clock[NEXT]``: when generation, a flip or a candidate for
-            a far pair comes next; negative if that is to be drawn.
+            a far pair comes next; negative if that is to be drawn. ``clock[END]``: of the epoch (dynamics).
         pending: ``(3,)`` position of a particle that is to be put in first (``tally[PENDING]``).
         rng: ``(4,)`` uint64.
         integral: ``(2,)`` of the number of particles, and of those with spin up, over time.
-        dwell: ``(domain cells,)`` integral of the number of particles over time.
+        dwell: ``(domain cells,)`` integral of the number of particles over time; of a single cell it is not
+            counted, since ``integral`` has it.
+        touched: ``(1,)`` what has been read for no other use than to have it in the cache.
     """
 
-    position: Floats
-    spin: NDArray[np.int8]
-    serial: NDArray[np.int64]
-    born: Floats
-    where: NDArray[np.int32]
-    cell: NDArray[np.int32]
-    free: NDArray[np.int32]
     tally: NDArray[np.int64]
     clock: Floats
     pending: Floats
     rng: NDArray[np.uint64]
     integral: Floats
     dwell: Floats
-
-
-SLOT_ARRAYS = ("position", "spin", "serial", "born", "where", "cell", "free")
+    touched: Floats
 
 
 class Grid(NamedTuple):
-    """Cells in which partners are looked for.
+    """Cells in which partners are looked for, and the particles in them.
 
     Attributes:
-        slots: ``(cells, capacity)`` int32, particles of a cell.
-        at: ``(cells, capacity, 3)`` their positions once more, so that a cell is one stretch of memory.
-        fill: ``(cells,)`` int32, how many.
+        particle: ``(cells, capacity, 4)`` position in units of the model's length, and tag: a serial number
+            that grows from particle to particle (and flip to flip), negative for spin down; 0 in a free
+            place. The capacity is a multiple of `TOGETHER`.
+        fill: ``(cells,)`` int32, how many; `NEVER_USED` for a cell in which there has never been one.
+        used: ``(cells,)`` int32, the first ``tally[N_USED]`` are the cells that have been used.
+        home, born: ``(cells, capacity)`` int32 and time: cell of the domain, and since when the particle
+            counts there; of no size where the domain has a single cell.
         shape: ``(3,)`` int64, cells along each direction.
-        edge, lengths: ``(3,)``; lengths are 0 beyond the dimension.
-        periodic: ``(3,)`` bool.
-        near: ``(k, 3)`` int32, displacements of cells that can hold a particle within the near radius.
+        edge: ``(3,)`` of a cell.
+        period: ``(3,)`` length after which the box repeats, infinite if it does not.
+        narrow: ``(1,)`` bool, whether two images of a cell can be within the near radius.
+        near: ``(k, 4)`` int32, rows of cells that can hold a particle within the near radius: displacement
+            in x and in y, first and last one in z.
     """
 
-    slots: NDArray[np.int32]
-    at: Floats
+    particle: Floats
     fill: NDArray[np.int32]
+    used: NDArray[np.int32]
+    home: NDArray[np.int32]
+    born: Floats
     shape: NDArray[np.int64]
     edge: Floats
-    lengths: Floats
-    periodic: NDArray[np.bool_]
+    period: Floats
+    narrow: NDArray[np.bool_]
     near: NDArray[np.int32]
 
 
-def empty_gas(slots: int, n_cells: int, rng: NDArray[np.uint64]) -> Gas:
+def empty_gas(n_cells: int, rng: NDArray[np.uint64]) -> Gas:
     return Gas(
-        position=np.zeros((slots, 3)),
-        spin=np.ones(slots, np.int8),
-        serial=np.full(slots, -1, np.int64),
-        born=np.zeros(slots),
-        where=np.zeros(slots, np.int32),
-        cell=np.zeros(slots, np.int32),
-        free=np.zeros(slots, np.int32),
         tally=np.zeros(COUNTS, np.int64),
-        clock=np.array([0.0, -1.0]),
+        clock=np.array([0.0, -1.0, 0.0]),
         pending=np.zeros(3),
         rng=rng,
         integral=np.zeros(2),
         dwell=np.zeros(n_cells),
+        touched=np.zeros(1),
     )
 
 
-def with_slots(gas: Gas, slots: int) -> Gas:
-    """The same gas with more room."""
-    new = empty_gas(slots, len(gas.dwell), gas.rng)
-    for name in SLOT_ARRAYS:
-        old = getattr(gas, name)
-        getattr(new, name)[: len(old)] = old
-    return new._replace(
-        tally=gas.tally, clock=gas.clock, pending=gas.pending, integral=gas.integral, dwell=gas.dwell
+def empty_grid(
+    shape: NDArray[np.int64],
+    lengths: Floats,
+    periodic: NDArray[np.bool_],
+    capacity: int,
+    near: NDArray[np.int32],
+    *,
+    homes: bool,
+) -> Grid:
+    """Cells without particles; ``homes``: whether the domain has several cells."""
+    n = int(np.prod(shape))
+    capacity = -(-capacity // TOGETHER) * TOGETHER
+    kept = (n, capacity) if homes else (0, 0)
+    return Grid(
+        particle=zeros(n * capacity * 4, np.float64).reshape(n, capacity, 4),
+        fill=np.full(n, NEVER_USED, np.int32),
+        used=np.zeros(n, np.int32),
+        home=np.zeros(kept, np.int32),
+        born=np.zeros(kept),
+        shape=shape,
+        edge=lengths / shape,
+        period=np.where(periodic, lengths, np.inf),
+        narrow=np.zeros(1, np.bool_),
+        near=near,
     )
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def distance2(grid, a, cell, s):
-    """Square of the distance of a position to that of entry ``s`` of a cell, to the nearest image where the
-    box is periodic."""
-    total = 0.0
-    for k in range(3):
-        d = abs(a[k] - grid.at[cell, s, k])
-        if grid.periodic[k]:
-            d = min(d, grid.lengths[k] - d)
-        total += d * d
-    return total
+def zeros(size: int, dtype: type[np.generic]) -> NDArray[Any]:
+    """Zeros that begin with a line of the cache; they have been written, so that the system can have given
+    large pages to them, as it does to NumPy's arrays unless these are zeros from the start."""
+    item = np.dtype(dtype).itemsize
+    raw = np.empty(size + _LINE // item, dtype)
+    raw.fill(0)
+    skip = -raw.ctypes.data % _LINE // item
+    return raw[skip : skip + size]
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+class Particles(NamedTuple):
+    """All particles, cell by cell: ``at (n, 4)`` position and tag, ``home (n,)``, ``born (n,)``."""
+
+    at: Floats
+    home: NDArray[np.int32]
+    born: Floats
+
+
+def particles(grid: Grid) -> Particles:
+    """The particles in the cells; ``home`` and ``born`` are empty where the domain has a single cell."""
+    there = np.arange(grid.particle.shape[1]) < grid.fill[:, None]
+    homes = there if grid.home.size else np.zeros(grid.home.shape, bool)
+    return Particles(grid.particle[there], grid.home[homes], grid.born[homes])
+
+
+@inner
+def apart2(grid, x, y, z, cell, s):
+    """Square of the distance of a position to that in a place of a cell, see `image`."""
+    # An index that has a sign is checked for it.
+    u, v = np.uint64(cell), np.uint64(s)
+    dx = x - grid.particle[u, v, 0]
+    dy = y - grid.particle[u, v, 1]
+    dz = z - grid.particle[u, v, 2]
+    if grid.narrow[0]:
+        dx, dy, dz = abs(dx), abs(dy), abs(dz)
+        dx = min(dx, abs(grid.period[0] - dx))
+        dy = min(dy, abs(grid.period[1] - dy))
+        dz = min(dz, abs(grid.period[2] - dz))
+    return dx * dx + dy * dy + dz * dz
+
+
+@inner
+def someone_near(grid, x, y, z, cell, s, reach2):
+    """Whether one of so many places as are looked at `TOGETHER` is closer than a distance."""
+    one = min(apart2(grid, x, y, z, cell, s), apart2(grid, x, y, z, cell, s + 1))
+    two = min(apart2(grid, x, y, z, cell, s + 2), apart2(grid, x, y, z, cell, s + 3))
+    return min(one, two) < reach2
+
+
+@inner
+def distance2(grid, x, y, z, cell, s):
+    """Square of the distance of a position to particle ``s`` of a cell, to its nearest image."""
+    dx = abs(x - grid.particle[cell, s, 0])
+    dy = abs(y - grid.particle[cell, s, 1])
+    dz = abs(z - grid.particle[cell, s, 2])
+    dx = min(dx, grid.period[0] - dx)
+    dy = min(dy, grid.period[1] - dy)
+    dz = min(dz, grid.period[2] - dz)
+    return dx * dx + dy * dy + dz * dz
+
+
+@inner
 def gap2(grid, i, j, k):
     """Square of the least distance of two points in cells displaced by (i, j, k)."""
     total = 0.0
     for axis in range(3):
         d = abs(i if axis == 0 else (j if axis == 1 else k))
-        if grid.periodic[axis]:
+        if grid.period[axis] < np.inf:
             d = min(d, grid.shape[axis] - d)
         if d > 1:
             total += ((d - 1) * grid.edge[axis]) ** 2
     return total
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@inner
+def wrapped(n, period, step):
+    """Number on an axis of ``n`` cells of one up to a whole box outside, or −1 where an open box has none."""
+    if 0 <= step < n:
+        return step
+    if period == np.inf:
+        return -1
+    return step + n if step < 0 else step - n
+
+
+@inner
+def image(n, period, step, at):
+    """As `wrapped`, and a coordinate as seen from that cell: moved by the period if the cell is an image."""
+    there = wrapped(n, period, step)
+    if there == step or there < 0:
+        return there, at
+    return there, at + period if step < 0 else at - period
+
+
+@inner
 def cell_of(grid, at):
     """Cell that holds a position."""
     number = 0
@@ -152,66 +234,58 @@ def cell_of(grid, at):
     return number
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def neighbour(grid, x, y, z, displacement):
-    """Cell displaced from (x, y, z), or −1 outside an open box."""
-    x += displacement[0]
-    y += displacement[1]
-    z += displacement[2]
-    nx, ny, nz = grid.shape[0], grid.shape[1], grid.shape[2]
-    if x < 0 or x >= nx:
-        if not grid.periodic[0]:
-            return -1
-        x += nx if x < 0 else -nx
-    if y < 0 or y >= ny:
-        if not grid.periodic[1]:
-            return -1
-        y += ny if y < 0 else -ny
-    if z < 0 or z >= nz:
-        if not grid.periodic[2]:
-            return -1
-        z += nz if z < 0 else -nz
-    return (x * ny + y) * nz + z
+@inner
+def find(grid, cell, serial):
+    """Place in the cell of the particle with a serial number, or −1 if it is there no more."""
+    for s in range(np.int64(grid.fill[cell])):
+        if abs(grid.particle[cell, s, TAG]) == serial:
+            return s
+    return -1
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def enter(grid, gas, slot):
-    """Lists a particle in its cell; False if the cell is full."""
-    cell = cell_of(grid, gas.position[slot])
-    n = grid.fill[cell]
-    if n == grid.slots.shape[1]:
-        return False
-    grid.slots[cell, n] = slot
-    for k in range(3):
-        grid.at[cell, n, k] = gas.position[slot, k]
-    grid.fill[cell] = n + 1
-    gas.where[slot] = cell
-    return True
+@inner
+def someone(grid, gas):
+    """A particle, each with the same probability: its cell and its place. There must be one."""
+    rng, capacity = gas.rng, grid.particle.shape[1]
+    while True:
+        cell = int(grid.used[below(rng, gas.tally[N_USED])])
+        s = below(rng, capacity)
+        if s < grid.fill[cell]:
+            return cell, s
 
 
-@njit(cache=True, nogil=True, _nrt=False)
-def remove(grid, gas, slot):
-    """Takes a particle away."""
-    count = gas.tally
-    cell = gas.where[slot]
-    last = grid.fill[cell] - 1
-    for s in range(last):
-        if grid.slots[cell, s] == slot:
-            grid.slots[cell, s] = grid.slots[cell, last]
-            for k in range(3):
-                grid.at[cell, s, k] = grid.at[cell, last, k]
-            break
+@inner
+def _enter(grid, gas, cell):
+    """The next place in a cell, which is then taken."""
+    if grid.fill[cell] == NEVER_USED:
+        grid.used[gas.tally[N_USED]] = cell
+        gas.tally[N_USED] += 1
+        grid.fill[cell] = 0
+    s = np.int64(grid.fill[cell])
+    grid.fill[cell] = s + 1
+    return s
+
+
+@inner
+def remove(grid, gas, cell, s):
+    """Takes a particle away; the last one of its cell takes its place."""
+    count, particle = gas.tally, grid.particle
+    last = np.int64(grid.fill[cell]) - 1
     grid.fill[cell] = last
-    gas.serial[slot] = -1
-    gas.free[count[N_FREE]] = slot
-    count[N_FREE] += 1
     count[N] -= 1
-    if gas.spin[slot] > 0:
+    if particle[cell, s, TAG] > 0.0:
         count[N_UP] -= 1
-    gas.dwell[gas.cell[slot]] += gas.clock[TIME] - gas.born[slot]
+    for k in range(4):
+        particle[cell, s, k] = particle[cell, last, k]
+    particle[cell, last, 0] = np.inf
+    particle[cell, last, TAG] = 0.0
+    if len(gas.dwell) > 1:
+        gas.dwell[grid.home[cell, s]] += gas.clock[TIME] - grid.born[cell, s]
+        grid.home[cell, s] = grid.home[cell, last]
+        grid.born[cell, s] = grid.born[cell, last]
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@inner
 def propose(gas, source, spins):
     """Draws a newcomer: position, cell of the domain, spin; it is pending until it has found a place."""
     rng, count = gas.rng, gas.tally
@@ -229,72 +303,57 @@ def propose(gas, source, spins):
         gas.pending[k] /= total
         if source.extent[k] > 0.0:
             gas.pending[k] += source.extent[k] * uniform(rng)
-    count[PENDING_CELL] = source.cell[simplex]
+    count[PENDING_HOME] = source.cell[simplex]
     count[PENDING_SPIN] = 1
-    if spins and below(rng, 2) == 0:
+    if spins and uniform(rng) < 0.5:
         count[PENDING_SPIN] = -1
     count[PENDING] = 1
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@inner
 def settle(grid, gas):
-    """Puts the pending newcomer into a slot and its cell; the slot, or −1 if the cell is full."""
+    """Puts the pending newcomer into its cell, where it has then arrived; False if the cell is full."""
     count = gas.tally
-    slot = gas.free[count[N_FREE] - 1] if count[N_FREE] > 0 else count[TOP]
+    cell = cell_of(grid, gas.pending)
+    if grid.fill[cell] == grid.particle.shape[1]:
+        return False
+    s = _enter(grid, gas, cell)
     for k in range(3):
-        gas.position[slot, k] = gas.pending[k]
-    if not enter(grid, gas, slot):
-        return -1
-    if count[N_FREE] > 0:
-        count[N_FREE] -= 1
-    else:
-        count[TOP] += 1
-    gas.spin[slot] = count[PENDING_SPIN]
-    gas.cell[slot] = count[PENDING_CELL]
-    gas.born[slot] = gas.clock[TIME]
-    gas.serial[slot] = count[SERIAL]
+        grid.particle[cell, s, k] = gas.pending[k]
     count[SERIAL] += 1
+    grid.particle[cell, s, TAG] = count[SERIAL] * count[PENDING_SPIN]
+    if len(gas.dwell) > 1:
+        grid.home[cell, s] = count[PENDING_HOME]
+        grid.born[cell, s] = gas.clock[TIME]
     count[N] += 1
     if count[PENDING_SPIN] > 0:
         count[N_UP] += 1
     count[PENDING] = 0
-    return slot
-
-
-@njit(cache=True, nogil=True)
-def compact(gas):
-    """Renumbers the particles so that no slot below ``tally[TOP]`` is empty; cells must be listed anew."""
-    count = gas.tally
-    to = 0
-    for slot in range(count[TOP]):
-        if gas.serial[slot] >= 0:
-            if to != slot:
-                gas.position[to] = gas.position[slot]
-                gas.spin[to] = gas.spin[slot]
-                gas.serial[to] = gas.serial[slot]
-                gas.born[to] = gas.born[slot]
-                gas.cell[to] = gas.cell[slot]
-                gas.serial[slot] = -1
-            to += 1
-    count[TOP] = to
-    count[N_FREE] = 0
-
-
-@njit(cache=True, nogil=True)
-def enter_all(grid, gas):
-    """Lists all particles of a compacted gas; False if a cell is too small."""
-    grid.fill[:] = 0
-    for slot in range(gas.tally[TOP]):
-        if not enter(grid, gas, slot):
-            return False
+    count[GENERATED] += 1
+    count[ARRIVED], count[ARRIVED_CELL], count[ARRIVED_PLACE] = 1, cell, s
     return True
 
 
-@njit(cache=True, nogil=True)
-def flush(gas):
-    """Counts the particles that are there for their cells, up to now."""
+@loop
+def enter_all(grid, gas, these):
+    """Puts `Particles` into empty cells; False if one of these is too small."""
+    gas.tally[N_USED] = 0
+    for k in range(len(these.at)):
+        cell = cell_of(grid, these.at[k])
+        if grid.fill[cell] == grid.particle.shape[1]:
+            return False
+        s = _enter(grid, gas, cell)
+        for column in range(4):
+            grid.particle[cell, s, column] = these.at[k, column]
+        if len(gas.dwell) > 1:
+            grid.home[cell, s] = these.home[k]
+            grid.born[cell, s] = these.born[k]
+    return True
+
+
+def flush(gas: Gas, grid: Grid) -> None:
+    """Counts the particles that are there for their cells of the domain, up to now."""
+    here = particles(grid)
     now = gas.clock[TIME]
-    for slot in range(gas.tally[TOP]):
-        if gas.serial[slot] >= 0:
-            gas.dwell[gas.cell[slot]] += now - gas.born[slot]
-            gas.born[slot] = now
+    gas.dwell[:] += np.bincount(here.home, now - here.born, len(gas.dwell))
+    grid.born[:] = now

@@ -18,17 +18,19 @@ from scipy.stats import poisson
 
 from fvqp.models.localized.domain import sphere_volume
 from fvqp.models.localized.dynamics import Far
-from fvqp.models.localized.gas import Grid, gap2
+from fvqp.models.localized.gas import Grid, empty_grid, gap2
 from fvqp.models.localized.rates import RATE_AT_CONTACT, pair_rate
 from fvqp.models.localized.rng import alias_table
 
 Floats = NDArray[np.float64]
 
-# Costs of a near pair of a newcomer and of a far candidate, relative to each other (measured).
-_NEAR_COST, _FAR_COST = 1.0, 3.0
-# What it costs to look into a cell, and at the position of a particle in it.
-_CELL_COST, _LOOK_COST = 0.1, 0.1
-_MOST_NEAR_PAIRS = 60.0
+# Nanoseconds of a near pair of a newcomer, of a look into a cell, and at a particle in it.
+_NEAR_COST, _CELL_COST, _LOOK_COST = 10.0, 4.0, 3.0
+# The same of a candidate for a far pair, and of each try to find a particle for it.
+_FAR_COST, _TRY_COST = 40.0, 8.0
+# More particles than these are not in the cache when a candidate asks for them, which costs so much more.
+_CACHED, _MEMORY = 50_000, 3.0
+_MOST_NEAR_PAIRS = 200.0
 # The bound of the rate beyond the table may be this part of the rate of events.
 _BEYOND_SHARE = 0.1
 # A layout serves until the number of particles has changed by this factor (and by more than a few).
@@ -36,6 +38,8 @@ _WEAR, _FEW = 1.5, 64
 # Candidates for far pairs may exceed the events by this factor before the layout is thought over.
 _PATIENCE = 40
 _CELLS_PER_PARTICLE = 8
+# Steps of the table that bounds the rates of near pairs.
+_STEPS = 512
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,7 @@ def choose(
         return Plan(near, edge, _capacity(density * edge**dim, particles), 0.0, particles)
     spacing = density ** (-1.0 / dim)
     best, cheapest = None, math.inf
-    radii = [near] if near is not None else [0.0, *(0.5 * 1.25 ** np.arange(30))]
+    radii = [near] if near is not None else [0.0, *(2.0 ** (0.25 * np.arange(-4, 24)))]
     for radius in radii:
         pairs = density * sphere_volume(dim) * radius**dim
         if pairs > _MOST_NEAR_PAIRS and best is not None:
@@ -87,7 +91,9 @@ def choose(
             candidates = 0.5 * particles * capacity * _total_weight(dim, radius, edge, beyond)
             looked_at = density * edge**dim * cells
             cost = pairs * _NEAR_COST + cells * _CELL_COST + looked_at * _LOOK_COST
-            cost += _FAR_COST * candidates / events
+            tries = capacity / (density * edge**dim)
+            slow = 1.0 if particles < _CACHED else _MEMORY
+            cost += slow * (_FAR_COST + _TRY_COST * tries) * candidates / events
             if cost < cheapest:
                 cheapest = cost
                 best = Plan(radius, edge, capacity, max(beyond, radius), particles)
@@ -98,7 +104,7 @@ def choose(
 def _edges(radius: float, spacing: float) -> list[float]:
     """Edges of cells to try, on a fixed ladder, so that their tables are found again in the cache."""
     wanted = [radius, 0.5 * radius, 0.7 * spacing, 1.4 * spacing]
-    ladder = {round(4.0 * math.log2(edge)) for edge in wanted if edge >= 0.3}
+    ladder = {math.ceil(4.0 * math.log2(edge) - 1e-9) for edge in wanted if edge >= 0.3}
     ladder = {step for step in ladder if 2.0 ** (step / 4.0) < 4.0 * max(spacing, radius)} or {0}
     return [2.0 ** (step / 4.0) for step in sorted(ladder)]
 
@@ -137,15 +143,10 @@ def _total_weight(dim: int, near: float, edge: float, beyond: float) -> float:
 
 
 def build(
-    plan: Plan,
-    dim: int,
-    lengths: Floats,
-    periodic: NDArray[np.bool_],
-    *,
-    instant: bool,
-    patience: int = _PATIENCE,
+    plan: Plan, dim: int, lengths: Floats, periodic: NDArray[np.bool_], *, instant: bool, homes: bool
 ) -> tuple[Grid, Far]:
-    """Cells and tables of a plan in a box of these ``lengths`` (0 beyond ``dim``)."""
+    """Cells and tables of a plan in a box of these ``lengths`` (0 beyond ``dim``); ``homes``: whether the
+    domain has several cells."""
     edge = plan.edge
     shape = np.ones(3, np.int64)
     most = _CELLS_PER_PARTICLE * plan.particles + 1000
@@ -154,12 +155,12 @@ def build(
         if int(np.prod(shape.astype(object))) <= most:
             break
         edge *= 1.1
-    sizes = lengths / shape
-    slots = np.zeros((int(np.prod(shape)), plan.capacity), np.int32)
-    at, fill = np.zeros((*slots.shape, 3)), np.zeros(len(slots), np.int32)
-    grid = Grid(slots, at, fill, shape, sizes, lengths, periodic, np.zeros((0, 3), np.int32))
-    near, _, _ = _displacements(grid, dim, plan.near)
-    grid = grid._replace(near=near)
+    bare = empty_grid(shape, lengths, periodic, 0, np.zeros((0, 4), np.int32), homes=homes)
+    close, _, _ = _displacements(bare, dim, plan.near)
+    near = _rows(close)
+    grid = empty_grid(shape, lengths, periodic, plan.capacity, near, homes=homes)
+    reach = np.abs(close).max(axis=0)
+    grid.narrow[0] = bool(np.any(periodic & (shape < 2 * reach + 2) & (reach > 0)))
     beyond = 0.0 if instant else plan.beyond
     table, least, most_distant = _displacements(grid, dim, beyond)
     weight = pair_rate(np.maximum(least, plan.near))
@@ -171,21 +172,41 @@ def build(
     rate_beyond = 0.0 if instant or complete else float(pair_rate(max(beyond, plan.near)))
     low = int(plan.particles / _WEAR) - _FEW
     high = int(plan.particles * _WEAR) + _FEW
-    candidates = patience * (plan.particles + 1000)
+    candidates = _PATIENCE * (plan.particles + 1000)
     return grid, Far(
+        _near_bounds(plan.near, instant=instant),
         np.array([plan.near, beyond]),
         table,
         weight,
         threshold,
         other,
         np.array([weight.sum(), rate_beyond]),
-        np.array([low, high, candidates]),
+        np.array([low, high, candidates, len(close) * grid.particle.shape[1]]),
     )
+
+
+def _near_bounds(near: float, *, instant: bool) -> Floats:
+    """Steps of the square of the distance over its range, and the greatest rate in each, with one step more
+    for round-off."""
+    if instant or near == 0.0:
+        return np.zeros(2)
+    lower = near * np.sqrt(np.arange(_STEPS + 1) / _STEPS)
+    # A digit is lost in the rate, and its last ones in the table must not be below those in the loop.
+    return np.concatenate([[_STEPS / near**2], pair_rate(lower) * (1.0 + 1e-10)])
+
+
+def _rows(displacements: NDArray[np.int32]) -> NDArray[np.int32]:
+    """``(k, 4)`` displacement in x, in y, first and last one in z, of displacements in this order: those of
+    one row have no gaps, because the least distance grows with the displacement."""
+    changes = np.any(np.diff(displacements[:, :2], axis=0) != 0, axis=1)
+    starts = np.concatenate([[0], np.flatnonzero(changes) + 1])
+    ends = np.concatenate([starts[1:], [len(displacements)]]) - 1
+    return np.column_stack([displacements[starts], displacements[ends, 2]]).astype(np.int32)
 
 
 def _reaches(grid: Grid, dim: int) -> float:
     """Greatest of the least distances of two cells of the box."""
-    steps = np.where(grid.periodic, grid.shape // 2, grid.shape - 1)[:dim]
+    steps = np.where(grid.period < np.inf, grid.shape // 2, grid.shape - 1)[:dim]
     return float(np.linalg.norm(np.maximum(steps - 1, 0) * grid.edge[:dim]))
 
 
@@ -196,7 +217,7 @@ def _displacements(grid: Grid, dim: int, radius: float) -> tuple[NDArray[np.int3
     for k in range(3):
         n = int(grid.shape[k])
         reach = n if k >= dim else math.ceil(radius / grid.edge[k]) + 1
-        low, high = (-((n - 1) // 2), n // 2) if grid.periodic[k] else (1 - n, n - 1)
+        low, high = (-((n - 1) // 2), n // 2) if grid.period[k] < np.inf else (1 - n, n - 1)
         axes.append(np.arange(max(low, -reach), min(high, reach) + 1))
     steps = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3).astype(np.int32)
     least2 = np.zeros(len(steps))
@@ -204,7 +225,7 @@ def _displacements(grid: Grid, dim: int, radius: float) -> tuple[NDArray[np.int3
     inside = (least2 < radius * radius) | ~steps.any(axis=1)
     steps, least = steps[inside], np.sqrt(least2[inside])
     folded = np.abs(steps)
-    folded = np.where(grid.periodic, np.minimum(folded, grid.shape - folded), folded)
+    folded = np.where(grid.period < np.inf, np.minimum(folded, grid.shape - folded), folded)
     most = np.linalg.norm((folded + 1) * grid.edge, axis=1)
     return steps, least, most
 

@@ -13,10 +13,10 @@ import math
 from functools import cache
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from fvqp.errors import CaseError
+from fvqp.models.localized.compiled import loop
 
 RATE_AT_CONTACT = 1.0 / (60.0 * math.pi)
 """g(0)."""
@@ -42,7 +42,7 @@ SMALLEST_RATE = 1e-250
 """Rates below it are zero: a pair further apart than about 570 r_c never meets."""
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@loop
 def tail_rate(x):
     """g(X) of one distance, to about 1e-13 of its value."""
     if x < _SERIES_BELOW:

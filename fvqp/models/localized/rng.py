@@ -14,6 +14,8 @@ import numpy as np
 from numba import njit, uint64
 from numpy.typing import NDArray
 
+from fvqp.models.localized.compiled import loop
+
 _TO_UNIT = 2.0**-53
 
 
@@ -22,7 +24,7 @@ def seeded(sequence: np.random.SeedSequence) -> NDArray[np.uint64]:
     return np.asarray(sequence.generate_state(4, np.uint64), dtype=np.uint64)
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@loop
 def next_word(state):
     """64 random bits; ``state`` (4 words) moves on."""
     s0, s1, s2, s3 = state[0], state[1], state[2], state[3]
@@ -39,19 +41,19 @@ def next_word(state):
     return word
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@loop
 def uniform(state):
     """Uniform in [0, 1), 53 bits."""
     return (next_word(state) >> uint64(11)) * _TO_UNIT
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@loop
 def exponential(state):
     """Exponential variate of mean 1."""
     return -math.log(1.0 - uniform(state))
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@loop
 def below(state, n):
     """Integer from 0 to n − 1; the deviation from uniform is below n/2⁵³."""
     return min(int(uniform(state) * n), n - 1)
@@ -98,7 +100,7 @@ def alias_table(weight: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArr
     return threshold, other
 
 
-@njit(cache=True, nogil=True, _nrt=False)
+@loop
 def draw(state, threshold, other):
     """An index, by an alias table."""
     i = below(state, len(threshold))
