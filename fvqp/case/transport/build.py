@@ -17,6 +17,7 @@ from fvqp.materials import Material
 from fvqp.mesh import Mesh, read_mesh, shape_mesh
 from fvqp.models.transport import Diffusive, Ordinates, State, Still, TransportProblem
 from fvqp.models.transport.motion import Motion
+from fvqp.models.transport.steady import SteadySolver
 from fvqp.transport.directions import Directions, cylindrical, gauss_legendre, product, spherical
 from fvqp.transport.radial import Shells
 from fvqp.transport.walls import Interface, Wall
@@ -66,11 +67,12 @@ def build_setup(case: TransportCase, comm: MPI.Comm) -> Setup:
             )
     space, mesh = _space(case, comm)
     builder = CaseMedia(case, units, material, mesh)
+    media = builder.media()
     try:
         problem = TransportProblem(
             space,
             builder.grid,
-            builder.media(),
+            media,
             quasiparticles=_motion(case, case.quasiparticles, space, builder.bath.f[0]),
             phonons=_motion(case, case.phonons, space, builder.bath.n[0]),
         )
@@ -103,10 +105,16 @@ def _space(case: TransportCase, comm: MPI.Comm) -> tuple[Mesh | Shells, Mesh]:
             mesh = shape_mesh(source.shape.kind, **source.shape.arguments(), comm=comm)
     except MeshError as error:
         raise MeshError(f"{case.source}: mesh.{key}: {error}") from None
-    unknown = [name for name in case.regions if name not in mesh.regions]
-    if unknown:
-        known = ", ".join(mesh.regions) or "none"
-        raise CaseError(f'{case.source}: regions: the mesh has no region "{unknown[0]}"; there are: {known}')
+    places = {"regions": tuple(case.regions)}
+    for key, entries in (("initial.pulses", case.initial.pulses), ("injections", case.injections)):
+        places |= {f"{key}[{number}].regions": entry.regions for number, entry in enumerate(entries)}
+    for key, names in places.items():
+        unknown = [name for name in names if name not in mesh.regions]
+        if unknown:
+            known = ", ".join(mesh.regions) or "none"
+            raise CaseError(
+                f'{case.source}: {key}: the mesh has no region "{unknown[0]}"; there are: {known}'
+            )
     return mesh, mesh
 
 
@@ -142,6 +150,8 @@ def _initial(case: TransportCase, units: Units, problem: TransportProblem, media
     grid, initial, mesh = problem.grid, case.initial, media.mesh
     temperature = case.bath.temperature if initial.temperature is None else initial.temperature
     state = problem.thermal(units.temperature(temperature))
+    if initial.steady:
+        state = SteadySolver(problem).solve(state)
     problem.set_gap(state.gap)
     f, n = state.f.copy(), state.n.copy()
     for number, pulse in enumerate(initial.pulses):

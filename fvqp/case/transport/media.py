@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from mpi4py import MPI
 from numpy.typing import NDArray
 
 from fvqp.case.boltzmann.build import Units
 from fvqp.case.boltzmann.schema import MOST_BINS, Escape, MaterialChoice
 from fvqp.case.transport.schema import Place, Region, TransportCase
+from fvqp.case.transport.sources import LocalMicrowave, LocalTrapping, drives
 from fvqp.collisions import (
     CollisionGrid,
     Coupling,
@@ -72,13 +74,13 @@ class CaseMedia:
         for name, region in self._case.regions.items():
             cells = np.asarray(mesh.regions[name], dtype=np.int64)
             left[cells] = False
-            out.append((cells, self._medium(region, name, cells)))
+            out.append((cells, self._medium(region, cells)))
         rest = np.flatnonzero(left)
         if mesh.comm.allreduce(len(rest)):
-            out.append((rest, self._medium(Region(), None, rest)))
+            out.append((rest, self._medium(Region(), rest)))
         return out
 
-    def inside(self, place: Place) -> Floats:
+    def inside(self, place: Place | LocalMicrowave | LocalTrapping) -> Floats:
         """1 in the owned cells where a source is, else 0; :class:`CaseError` for unknown regions."""
         mesh = self.mesh
         if not place.regions:
@@ -148,7 +150,7 @@ class CaseMedia:
         except CaseError as error:
             raise CaseError(f"{case.source}: energies: {error}") from None
 
-    def _medium(self, region: Region, name: str | None, cells: Ints) -> Medium:
+    def _medium(self, region: Region, cells: Ints) -> Medium:
         case, units = self._case, self._units
         time = units.time
         own = self._own(region)
@@ -184,7 +186,7 @@ class CaseMedia:
             free_path=path or np.inf,
             sound_velocity=sound * time,
             phonon_free_path=region.phonon_free_path or phonons.free_path or np.inf,
-            processes=self._processes(region, name, cells, coupling, density),
+            processes=self._processes(region, cells, coupling, density),
             rule=case.energies.rule,
         )
 
@@ -203,7 +205,7 @@ class CaseMedia:
         return _of(1.0, 9.0 * region.ion_density * units.energy**3 / (energy**3 * units.density))
 
     def _processes(
-        self, region: Region, name: str | None, cells: Ints, coupling: Coupling, density: float
+        self, region: Region, cells: Ints, coupling: Coupling, density: float
     ) -> dict[str, Process]:
         case, units, grid = self._case, self._units, self.grid
         out: dict[str, Process] = {}
@@ -212,15 +214,15 @@ class CaseMedia:
             out["escape"] = PhononEscape(grid, coupling, escape.seconds / units.time, self.bath.n)
         owned = np.sort(cells[cells < self.mesh.n_owned])
         for number, injection in enumerate(case.injections):
-            if injection.regions and name not in injection.regions:
-                continue
-            if region.insulator and injection.of == "quasiparticles":
+            profile = self.around(injection)[owned] * self.inside(injection)[owned]
+            anywhere = self.mesh.comm.allreduce(bool(np.any(profile > 0.0)), MPI.LOR)
+            if not anywhere or (region.insulator and injection.of == "quasiparticles"):
                 continue
             key = f"injections[{number}]"
             spectrum = Gaussian(
                 injection.centre.in_delta0(units.energy), injection.width.in_delta0(units.energy)
             )
-            power = injection.power / units.power_density / density * self.around(injection)[owned]
+            power = injection.power / units.power_density / density * profile
             try:
                 if injection.of == "phonons":
                     out[key] = PhononInjection(grid, coupling, spectrum, power=power)
@@ -229,6 +231,9 @@ class CaseMedia:
                     self._reaches_states(out[key], region, len(owned))
             except CaseError as error:
                 raise CaseError(f"{case.source}: {key}: {error}") from None
+        if not region.insulator:
+            thermal_f = self.bath.f[0]
+            out |= drives(case, units, grid, thermal_f, density, lambda table: self.inside(table)[owned])
         return out
 
     def _reaches_states(self, process: Process, region: Region, cells: int) -> None:

@@ -1,0 +1,96 @@
+"""Bad input in a case of the transport model: one line that names file and key and what would be right."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "helpers"))
+
+import pytest
+from said import Said, said  # noqa: F401
+from transport_cases import FILM, SPHERE
+
+GRID = {"shape": {"kind": "grid1d", "nx": 2, "Lx": "1 um"}}
+PULSE = {"of": "phonons", "centre": "3 Delta0", "width": "0.3 Delta0"}
+
+OF_SPHERE: list[tuple[dict[str, Any], str]] = [
+    ({"body.shells": 0}, "body.shells: "),
+    ({"body.radius": "-1 um"}, "body.radius: must be positive"),
+    ({"body.inner_radius": "20 um"}, "inner_radius: must be smaller than radius"),
+    ({"mesh": GRID}, "give either [body] or [mesh], not both"),
+    ({"body": None}, "give either [body] or [mesh]"),
+    ({"material.name": "Sm"}, 'material.name: there is no material "Sm"'),
+    ({"material.name": "Cu"}, "material"),
+    ({"quasiparticles.directions": 5}, "an even number of polar directions"),
+    ({"quasiparticles.azimuths": 8}, "quasiparticles.azimuths: is not used in a sphere"),
+    ({"quasiparticles.fermi_velocity": None}, "quasiparticles.fermi_velocity: missing"),
+    ({"quasiparticles.diffusivity": "1 m^2/s"}, "give either free_path or diffusivity, not both"),
+    ({"quasiparticles.walls": {"left": {}}}, 'quasiparticles.walls: there is no boundary "left"'),
+    ({"quasiparticles.motion": "diffusive"}, "quasiparticles.directions: is not used with"),
+    ({"phonons.motion": "still"}, "phonons.sound_velocity: is not used with"),
+    ({"phonons.walls.outer.transmission": 1.5}, "phonons.walls.outer.transmission"),
+    ({"phonons.interfaces": [{"between": ["a", "b"]}]}, "phonons.interfaces: are those of a mesh"),
+    ({"regions": {"a": {"gap": 0.5}}}, "regions: are those of a mesh"),
+    ({"bath.temperature": "5 K"}, "bath.temperature: 5 K is not below the critical temperature"),
+    ({"energies.maximum": "1.1 Delta0"}, "energies.maximum: 1.1 Delta0 leaves no room"),
+    (
+        {"energies.lowest_gap": "0.9999 Delta0", "gap": {"model": "fixed", "value": 0.5}},
+        "energies.lowest_gap",
+    ),
+    ({"collisions": {"inelastic": False}}, "gap.model: needs collisions.inelastic = true"),
+    ({"initial.pulses.0.position": ["0 um", "0 um", "0 um"]}, "initial.pulses[0].position: is not used"),
+    ({"initial.pulses.0.regions": ["a"]}, "initial.pulses[0].regions: are those of a mesh"),
+    ({"initial.pulses.0.energy": "1 keV"}, "give either peak or energy, not both"),
+    ({"initial.pulses.0.peak": 2.0}, "cannot exceed 1"),
+    ({"initial.pulses.0.width": "0.01 Delta0"}, "is narrower than"),
+    ({"initial.pulses.0.centre": "9 Delta0"}, "does not fit onto the axis"),
+    ({"evolution.start": "1 s"}, "start: must come before end"),
+    ({"evolution.tolerance": 0}, "evolution.tolerance"),
+    ({"output": {"fields": True}}, "output.fields: are written for meshes"),
+    ({"output": {"energy_shells": ["2 Delta0", "1 Delta0"]}}, "must increase"),
+    ({"figures": [{"kind": "map"}]}, 'figures[0].kind: "map" is of a mesh'),
+]
+OF_FILM: list[tuple[dict[str, Any], str]] = [
+    ({"regions": {"trp": {"gap": 0.5}}}, 'regions: the mesh has no region "trp"'),
+    (
+        {"regions.strip": {"gap": 0.5}, "mesh.shape.regions.strip": [["0 um", "5 um"], "all"]},
+        "have two media",
+    ),
+    ({"regions.trap.insulator": True}, "an insulator needs ion_density and debye_energy"),
+    ({"regions.trap.ion_density": "1e28 1/m^3"}, "are not used without insulator = true"),
+    ({"regions.trap.sound_velocity": "1 km/s"}, "regions.trap.sound_velocity: is not used with"),
+    ({"regions.trap.material": {"name": "Uo"}}, "regions.trap.material.name: there is no material"),
+    ({"regions.trap.gap": "-1 Delta0"}, "gap: must not be negative"),
+    ({"quasiparticles.diffusivity": None}, "quasiparticles.fermi_velocity: missing"),
+    ({"quasiparticles.walls": {"west": {}}}, "west"),
+    (
+        {"quasiparticles.interfaces": [{"between": ["trap", "strip"], "transmission": 0.5}]},
+        "regions 'trap' and 'strip' do not touch",
+    ),
+    ({"injections.0.regions": ["nowhere"]}, "nowhere"),
+    ({"injections.0.position": ["0 um", "0 um", "0 um"]}, "position: is not used without size"),
+    ({"injections.0.centre": "1.2 Delta0"}, "where cell 0 has no states"),
+    (
+        {"initial": {"pulses": [{**PULSE, "energy": "1 eV"}]}},
+        "a mesh of dimension 2 has no volume; give peak",
+    ),
+    ({"figures": [{"kind": "gap_profile"}]}, 'figures[0].kind: "gap_profile" is over the radius'),
+    (
+        {"quasiparticles": {"motion": "ordinates", "azimuths": 6, "fermi_velocity": "1e6 m/s"}},
+        "a multiple of four azimuths",
+    ),
+]
+
+
+@pytest.mark.parametrize(("changes", "words"), OF_SPHERE, ids=[words for _, words in OF_SPHERE])
+def test_sphere(said: Said, changes: dict[str, Any], words: str) -> None:  # noqa: F811
+    code, text = said(SPHERE, changes)
+    assert code == 2 and words in text and "case.toml" in text
+
+
+@pytest.mark.parametrize(("changes", "words"), OF_FILM, ids=[words for _, words in OF_FILM])
+def test_film(said: Said, changes: dict[str, Any], words: str) -> None:  # noqa: F811
+    code, text = said(FILM, changes)
+    assert code == 2 and words in text and "case.toml" in text

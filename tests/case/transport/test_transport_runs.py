@@ -1,0 +1,67 @@
+"""Cases of the transport model: runs, balances, resuming, figures."""
+
+from __future__ import annotations
+
+import copy
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "helpers"))
+
+import numpy as np
+import pytest
+from transport_cases import FILM, SPHERE
+
+import fvqp
+from fvqp.case import case_from_dict
+from fvqp.case.transport.recording import TransportRecorder
+from fvqp.case.transport.run import check, recorded_times
+from fvqp.errors import FvqpError
+
+
+def test_film_fills_its_trap():
+    data = fvqp.run(copy.deepcopy(FILM)).dataset
+    assert data.attrs["model"] == "transport" and list(data["time"].values[:2]) == [0.0, 1e-9]
+    size = np.abs(data["energy_qp"]) + np.abs(data["energy_injected"])
+    assert np.all(np.abs(data["energy_residual"]) < 1e-12 * size)
+    assert data["energy_injected"].values[-1] > data["energy_escaped"].values[-1] > 0.0
+    trap, strip = data["n_qp_region"].sel(region="trap"), data["n_qp_region"].sel(region="strip")
+    assert trap.values[-1] > 5.0 * trap.values[0] and trap.values[-1] > strip.values[-1]
+    at = data["x"].values > 4e-6
+    assert np.allclose(data["gap"].values[-1][at], 0.5 * data.attrs["delta0_eV"])
+    cells = data["n_qp_cell"] * data["cell_volume"]
+    assert np.allclose(cells.sum("cell") / data["cell_volume"].sum(), data["n_qp"])
+    assert np.allclose(data["n_qp_spectrum"].sum("energy"), data["n_qp"])
+
+
+def test_sphere_stopped_and_resumed_is_the_one_that_was_not(tmp_path, monkeypatch):
+    case = copy.deepcopy(SPHERE) | {"figures": [{"kind": kind} for kind in ("energy_shells", "gap_profile")]}
+    whole = fvqp.run(case, out=tmp_path / "whole").dataset
+    assert {file.name for file in (tmp_path / "whole" / "figures").iterdir()} == {
+        "energy_shells.png",
+        "gap_profile.png",
+    }
+    record = TransportRecorder.record
+
+    def interrupted(self, number, moment):
+        record(self, number, moment)
+        if number == 2:
+            raise FvqpError("stopped")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TransportRecorder, "record", interrupted)
+        with pytest.raises(FvqpError, match="stopped"):
+            fvqp.run(case, out=tmp_path / "part")
+    resumed = fvqp.run(case, out=tmp_path / "part", resume=True).dataset
+    for name in whole.data_vars:
+        assert np.array_equal(resumed[name].values, whole[name].values), name
+
+
+def test_check_says_sizes():
+    text = check(case_from_dict(copy.deepcopy(SPHERE)))
+    assert "5 of dimension 1" in text and "4 of quasiparticles, 4 of phonons" in text and "MiB" in text
+
+
+def test_times_are_even_on_a_logarithmic_axis():
+    times = recorded_times(case_from_dict(copy.deepcopy(FILM)).evolution)
+    assert np.allclose(times, [0.0, 1e-9, 1e-8, 1e-7, 1e-6])

@@ -1,0 +1,62 @@
+"""Small cases of the transport model that several folders of tests share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_PULSE = {"of": "quasiparticles", "centre": "2 Delta0", "width": "0.25 Delta0", "size": "2 um", "peak": 0.3}
+
+SPHERE: dict[str, Any] = {
+    "model": "transport",
+    "material": {"name": "Sn"},
+    "body": {"geometry": "sphere", "radius": "10 um", "shells": 5},
+    "energies": {"maximum": "3 Delta0", "width": "0.25 Delta0", "lowest_gap": "0.5 Delta0"},
+    "quasiparticles": {
+        "motion": "ordinates",
+        "directions": 4,
+        "fermi_velocity": "0.7e6 m/s",
+        "free_path": "1 um",
+    },
+    "phonons": {
+        "motion": "ordinates",
+        "directions": 4,
+        "sound_velocity": "2 km/s",
+        "walls": {"outer": {"transmission": 0.5}},
+    },
+    "bath": {"temperature": "1 K"},
+    "initial": {"pulses": [_PULSE]},
+    "evolution": {"start": "10 ps", "end": "10 ns", "points_per_decade": 1, "tolerance": 0.1},
+}
+"""Hot quasiparticles at the centre of a sphere."""
+
+FILM: dict[str, Any] = {
+    "model": "transport",
+    "material": {"name": "Al"},
+    "mesh": {
+        "shape": {
+            "kind": "grid2d",
+            "nx": 6,
+            "ny": 2,
+            "Lx": "6 um",
+            "Ly": "2 um",
+            "regions": {"trap": [["4 um", "6 um"], "all"], "strip": [["0 um", "1 um"], "all"]},
+        }
+    },
+    "energies": {"maximum": "3 Delta0", "width": "0.25 Delta0"},
+    "gap": {"model": "fixed"},
+    "quasiparticles": {"motion": "diffusive", "diffusivity": "20 cm^2/s"},
+    "phonons": {"escape": {"time": "1 ns"}},
+    "regions": {"trap": {"gap": "0.5 Delta0"}},
+    "bath": {"temperature": "0.3 K"},
+    "injections": [
+        {
+            "of": "quasiparticles",
+            "centre": "1.9 Delta0",
+            "width": "0.15 Delta0",
+            "power": "1e9 W/m^3",
+            "regions": ["strip"],
+        }
+    ],
+    "evolution": {"start": "1 ns", "end": "1 us", "points_per_decade": 1, "tolerance": 0.1},
+}
+"""Generation at one end of a film, a trap at the other."""
