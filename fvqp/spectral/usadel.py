@@ -11,12 +11,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import get_num_threads, njit, prange
+from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from fvqp.errors import CaseError, ConvergenceError
 from fvqp.kernel_cache import read_only
 from fvqp.spectral.branch import SMALLEST_BROADENING, parts, retarded_root
+from fvqp.threads import share
 
 Floats = NDArray[np.float64]
 Complexes = NDArray[np.complex128]
@@ -193,9 +194,9 @@ def bin_averages(
     if np.any(singular & (gaps >= bounds[0]) & (gaps <= bounds[-1])):
         raise CaseError(_SINGULAR)
     out = np.empty((7, gaps.size, bounds.size - 1))
-    threaded = get_num_threads() > 1 and out[0].size >= _WORTH_THREADS
-    average = _averages_parallel if threaded else _averages
-    found = average(read_only(bounds), gaps, depairings, broadenings, gap_edge(gaps, depairings), out)
+    found = np.empty(gaps.size, np.bool_)
+    state = read_only(bounds), gaps, depairings, broadenings, gap_edge(gaps, depairings)
+    share(_averages, gaps.size, *state, out, found, least=_WORTH_A_THREAD // out.shape[2])
     if not found.all():
         failed = int(np.argmin(found))
         raise ConvergenceError(
@@ -233,8 +234,8 @@ def _solve(
     return -1
 
 
-# Averages (about a microsecond each) from which on waking the threads pays.
-_WORTH_THREADS = 10_000
+# Averages, about a microsecond each, that are worth a thread.
+_WORTH_A_THREAD = 1_000
 
 # Panels this short in x are integrated in ε itself; longer ones are cut to _PANEL. The nearest singularities
 # lie at |Im x| = π/2 (the edge) and about 0.52 (its two companions when ζ > 0): 8 nodes err by some 1e-13.
@@ -297,21 +298,16 @@ def _cell_averages(
 
 @njit(cache=True, nogil=True)
 def _averages(
-    bounds: Floats, gaps: Floats, depairings: Floats, broadenings: Floats, edges: Floats, out: Floats
-) -> NDArray[np.bool_]:
-    """Fill ``out[quantity, cell, bin]``; returns which cells have a root at every node."""
-    found = np.empty(gaps.size, np.bool_)
-    for c in range(gaps.size):
+    start: int,
+    stop: int,
+    bounds: Floats,
+    gaps: Floats,
+    depairings: Floats,
+    broadenings: Floats,
+    edges: Floats,
+    out: Floats,
+    found: NDArray[np.bool_],
+) -> None:
+    """Fill ``out[quantity, cell, bin]`` and ``found[cell]``, a root at every node, of these cells."""
+    for c in range(start, stop):
         found[c] = _cell_averages(bounds, gaps[c], depairings[c], broadenings[c], edges[c], out[:, c])
-    return found
-
-
-@njit(cache=True, nogil=True, parallel=True)
-def _averages_parallel(
-    bounds: Floats, gaps: Floats, depairings: Floats, broadenings: Floats, edges: Floats, out: Floats
-) -> NDArray[np.bool_]:
-    """`_averages` with the cells divided among the threads."""
-    found = np.empty(gaps.size, np.bool_)
-    for c in prange(gaps.size):
-        found[c] = _cell_averages(bounds, gaps[c], depairings[c], broadenings[c], edges[c], out[:, c])
-    return found

@@ -203,3 +203,11 @@ def test_singular_density_of_states_at_a_point() -> None:
         solve(np.inf, 1.0, 0.0, 0.1)
     with pytest.raises(CaseError, match="not negative"):
         dos_integral(-1.0, 1.0, 0.0, 0.1)
+
+
+def test_threads_do_not_change_bin_averages(monkeypatch: pytest.MonkeyPatch) -> None:
+    edges, gaps = np.linspace(0.0, 3.0, 31), np.linspace(0.5, 1.0, 7)
+    alone = bin_averages(edges, gaps, 0.02, 1e-3)
+    monkeypatch.setattr("fvqp.threads._numba_threads", lambda: 3)
+    monkeypatch.setattr("fvqp.spectral.usadel._WORTH_A_THREAD", 0)
+    np.testing.assert_array_equal(bin_averages(edges, gaps, 0.02, 1e-3).dos, alone.dos)
