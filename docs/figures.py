@@ -28,6 +28,8 @@ CURVES = {
     "fig11_elastic": ("ryan2026/fig11_elastic", "gap"),
     "fig11": ("ryan2026/fig11", "gap"),
     "fig11_spectrum": ("ryan2026/fig11", "spectrum"),
+    "bistable": ("ryan2026/bistable", "gap"),
+    "hot_electrons": ("nagaev1995/hot_electrons", "fields"),
     "sn_wire": ("proximity/sn_wire", "fields"),
     "hot_pulse": ("boltzphlow2026/hot_pulse_al", "distribution"),
     "gap_function": ("boltzphlow2026/eliashberg", "gap_function"),

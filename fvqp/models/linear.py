@@ -104,7 +104,9 @@ class TransportSolver:
             A linear map of ``(n_owned, shape)``; collective, and valid until the next call.
         """
         transport, modes = self.transport, len(tests)
-        values = operator.assemble()[self._blocks(operator.n_comp)]
+        values = operator.assemble()
+        # One component needs no copy in another order.
+        values = values[:, None, None] if operator.n_comp == 1 else values[self._blocks(operator.n_comp)]
         matrix = np.empty((len(transport.indices) * modes**2, 1))
         blocks = self._blocks(modes)
         diagonal = self._diagonal(1)

@@ -335,7 +335,8 @@ class UsadelProblem:
         resident size of runs of the film with 200 and 800 energies).
         """
         n, sources = self.device.mesh.n_cells, 2 * len(self.device.junctions)
-        components = 2 if self.supercurrent is not None and self.coupling else 1
+        charge = self.inelastic is not None and self.inelastic.collisions.charge
+        components = 2 if charge or (self.supercurrent is not None and self.coupling) else 1
         stored = 10 if self.gap.follows_bias else sources * components
         block = 90 * components**2
         if self.proximity is not None:

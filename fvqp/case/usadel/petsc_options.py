@@ -51,6 +51,10 @@ def check_petsc_options_used(case: UsadelCase, problem: UsadelProblem) -> None:
         return
     # A uniform gap without a supercurrent is one number, and no business of PETSc's.
     gap_solver = problem.gap.kind == "local" or problem.supercurrent is not None
+    together = case.collisions is not None and case.collisions.charge
+    together |= problem.supercurrent is not None and problem.coupling
+    alone = problem.gap.kind == "uniform" and problem.supercurrent is None
+    slopes = alone or (together and not problem.gap.follows_bias and not problem.self_consistent_phase)
     for key in case.solver.petsc:
         if key.startswith("gap_") and not gap_solver:
             raise CaseError(
@@ -61,10 +65,10 @@ def check_petsc_options_used(case: UsadelCase, problem: UsadelProblem) -> None:
             raise CaseError(
                 f"{case.source}: solver.petsc.{key}: not used: without [collisions] the equations are linear"
             )
-        if key.startswith("newton_tangent_") and (problem.gap.kind != "uniform" or problem.supercurrent):
+        if key.startswith("newton_tangent_") and not slopes:
             raise CaseError(
                 f"{case.source}: solver.petsc.{key}: not used: slopes are solved for with a uniform gap and "
-                "without a supercurrent only"
+                "without a supercurrent, or where spectra do not follow the bias and f_T belongs to f_L"
             )
         if not key.startswith(("gap_", "newton_")) and not problem.kinetics.solver.iterates:
             raise CaseError(

@@ -1,0 +1,68 @@
+"""Collisions with phonons and of the charge mode, and branches of solutions, on several ranks."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mpi4py import MPI
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
+from wire_devices import line_mesh, wire
+
+from fvqp.collisions import Collisions, Phonons
+from fvqp.grids.energy import EnergyGrid
+from fvqp.models.branches import follow_gap
+from fvqp.models.usadel import GapModel, Point, UsadelProblem
+
+WORLD, SELF = MPI.COMM_WORLD, MPI.COMM_SELF
+pytestmark = pytest.mark.mpi
+BATH = 0.024
+
+
+def pair(collisions: Collisions | None, gap: GapModel, conductance: float = 24.6e-6) -> list[UsadelProblem]:
+    """The same problem on all ranks together and on each by itself."""
+    strong = {"A": conductance, "B": 31.4e-6}
+    return [
+        UsadelProblem(
+            wire(line_mesh(10, 9, comm), "point_A", "point_B", conductance=strong),
+            EnergyGrid.uniform(0.1, 4.0),
+            0.05,
+            gap,
+            collisions=collisions,
+        )
+        for comm in (WORLD, SELF)
+    ]
+
+
+@pytest.mark.ranks(2, 4)
+@pytest.mark.parametrize("kind", ["charge", "own phonons"])
+def test_collisions(kind: str) -> None:
+    thermal = BATH / wire(line_mesh(10, 9, SELF), "point_A").thermal_unit
+    phonons = Phonons(1e-3, 1.764, thermal, *((None, None) if kind == "charge" else (1.0, 1e-2)))
+    chosen = Collisions(1e-3, phonons=phonons, charge=kind == "charge")
+    found, expected = pair(chosen, GapModel("uniform", at="point_A"))
+    point = Point(4e-4)
+    here, serial = found.solve(point), expected.solve(point)
+    np.testing.assert_allclose(here.spectral.gap, serial.spectral.gap, rtol=1e-9)
+    for mine, theirs in (
+        (found.conductances(here), expected.conductances(serial)),
+        (found.ledger(here).relaxed, expected.ledger(serial).relaxed),
+    ):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-6, atol=1e-9 * np.abs(theirs).max())
+
+
+@pytest.mark.slow
+@pytest.mark.ranks(2, 4)
+@pytest.mark.parametrize("kind", ["uniform", "local"])
+def test_branches(kind: str) -> None:
+    gap = GapModel("uniform", at="point_A") if kind == "uniform" else GapModel("local")
+    found, expected = pair(None, gap, 2e-3 if kind == "uniform" else 1e-4)
+    biases = [0.7 * found.device.voltage_unit, 0.85 * found.device.voltage_unit]
+    here, serial = (follow_gap(problem, Point(), biases) for problem in (found, expected))
+    np.testing.assert_allclose(here.biases, serial.biases, rtol=1e-6, atol=1e-12)
+    np.testing.assert_allclose(here.fold_biases, serial.fold_biases, rtol=1e-6)
+    for bias in biases:
+        assert len(here.crossings[bias]) == len(serial.crossings[bias])
