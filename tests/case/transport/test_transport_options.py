@@ -171,6 +171,9 @@ ELSEWHERE = {
 }
 """Keys with a test of their own below, or shared with other models."""
 
+OF_DEVICES = ("microwaves.", "resonator.", "steady_state.", "trapping.", "initial.steady")
+"""Beginnings of keys of drives, probes and steady states, which are tested with devices."""
+
 PLACES = {
     "walls": "walls.outer",
     "interfaces": "interfaces.0",
@@ -208,7 +211,8 @@ def test_every_key_is_here():
     shapes = {key for key in keys(TransportCase) if key.startswith("mesh.shape")}
     shared = {key for key in keys(TransportCase) if "escape." in key and not key.endswith(".time")}
     of_phonons = {key for key in keys(TransportCase) if key.startswith("phonons.interfaces")}
-    here = keys(TransportCase) - shapes - shared - of_phonons
+    of_devices = {key for key in keys(TransportCase) if key.startswith(OF_DEVICES)}
+    here = keys(TransportCase) - shapes - shared - of_phonons - of_devices
     tables = {"quasiparticles.walls", "quasiparticles.interfaces", "phonons.walls"}
     assert here | tables == set(OPTIONS) | ELSEWHERE
 
