@@ -6,6 +6,7 @@ import matplotlib
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
+from matplotlib.tri import Triangulation
 from numpy.typing import NDArray
 
 from fvqp.errors import FvqpError
@@ -18,6 +19,8 @@ MOST_TIMES = 7
 """Times in one panel."""
 PER_CUBIC_MICROMETRE = 1e-18
 MICROMETRES = 1e6
+GAP = 3.0
+"""Sides of triangles between cell centres, in widths of a cell, beyond which there is a gap between these."""
 SMALLEST = 1e-6
 """Densities below this part of the largest are not shown."""
 
@@ -96,6 +99,8 @@ def _map(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
     """Density of quasiparticles in the plane of a mesh, at the last time."""
     if "x" not in dataset.coords:
         raise FvqpError("a map is of a mesh; shells have profiles")
+    if np.ptp(dataset["z"].values) > 0.0:
+        raise FvqpError("a map is of a plane mesh; fields of solids are for ParaView and fvqp plot --animate")
     figure.set_size_inches(4.4, 3.4)
     axes = figure.subplots()
     values, _ = _times(dataset, "n_qp_cell")
@@ -106,10 +111,38 @@ def _map(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
         axes.plot(x[order], last[order])
         axes.set(xlabel="$x$ (µm)", ylabel="$n_\\mathrm{qp}$ (µm$^{-3}$)")
         return
-    colours = axes.tripcolor(x, y, last, shading="gouraud")
+    triangles = Triangulation(x, y)
+    triangles.set_mask(_across_gaps(triangles, dataset["cell_volume"].values * MICROMETRES**2))
+    colours = axes.tripcolor(triangles, last, shading="gouraud")
     axes.set_aspect("equal")
     axes.set(xlabel="$x$ (µm)", ylabel="$y$ (µm)", title=value_text(values["time"], -1))
     figure.colorbar(colours, label="$n_\\mathrm{qp}$ (µm$^{-3}$)")
+
+
+def _across_gaps(triangles: Triangulation, area: Floats) -> NDArray[np.bool_]:
+    """Triangles between cell centres with a side much longer than their cells are wide: nothing is there."""
+    x, y, corners = triangles.x, triangles.y, triangles.triangles
+    side = np.hypot(x[corners] - x[np.roll(corners, 1, axis=1)], y[corners] - y[np.roll(corners, 1, axis=1)])
+    wide = np.sqrt(area[corners].max(axis=1))
+    return np.asarray(side.max(axis=1) > GAP * wide)
+
+
+def _regions(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
+    """Quasiparticles in the regions of a mesh over time."""
+    figure.set_size_inches(4.8, 3.2)
+    axes = figure.subplots()
+    values = stored(dataset, "x_qp_region").transpose("region", "time")
+    shown = [row for row in values if np.nanmax(row.values, initial=0.0) > 0.0]
+    if not shown:
+        raise FvqpError("no region has quasiparticles")
+    colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.85, len(shown)))
+    for colour, row in zip(colours, shown, strict=True):
+        table = np.where(row.values > 0.0, row.values, np.nan)
+        axes.loglog(values["time"].values, table, color=colour, label=str(row["region"].values))
+    largest = max(float(np.nanmax(row.values)) for row in shown)
+    axes.set_ylim(SMALLEST * largest, 2.0 * largest)
+    axes.set(xlabel="$t$ (s)", ylabel="$x_\\mathrm{qp}$")
+    draw_legend(axes, False)
 
 
 KINDS: dict[str, Drawing] = {
@@ -120,5 +153,7 @@ KINDS: dict[str, Drawing] = {
     "density_profile": _profile("n_qp_cell", "$n_\\mathrm{qp}$ (µm$^{-3}$)", logarithmic=True),
     "escaped": _escaped,
     "map": _map,
+    "regions": _regions,
+    "resonator": kinetic.KINDS["resonator"],
 }
 """Kinds of figures and what draws them."""
