@@ -64,6 +64,7 @@ def test_wire_with_a_normal_part(gap: str) -> None:
         assert_same(found, expected)
 
 
+@pytest.mark.slow
 def test_skewed_cells() -> None:
     both = []
     for comm in (WORLD, SELF):

@@ -58,17 +58,35 @@ def test_a_resumed_run_ends_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"gap": {"model": "uniform", "at": "point_A"}}, "gap.model: \"uniform\" has the same spectra"),
-        ({"spectrum": {"model": "local"}, "reservoirs": [{"on": "left", "temperature": "24 mK", "gap": "0 eV"}]},
-         r"reservoirs\[0\].gap: is not used"),
+        ({"gap": {"model": "uniform", "at": "point_A"}}, 'gap.model: "uniform" has the same spectra'),
+        (
+            {
+                "spectrum": {"model": "local"},
+                "reservoirs": [{"on": "left", "temperature": "24 mK", "gap": "0 eV"}],
+            },
+            r"reservoirs\[0\].gap: is not used",
+        ),
         ({"reservoirs": [{"on": "left", "temperature": "24 mK", "gap": "-1 ueV"}]}, "must not be negative"),
         ({"spectrum": {"model": "nonlocal"}}, "spectrum.model"),
-        ({"materials": {"X": {"gap": "0 eV", "diffusivity": "10 cm^2/s", "resistivity": "0.1 uohm*m"}},
-          "regions": {"east": {"material": "X"}}}, "borders on metals of different gaps"),
-        ({"reservoirs": [{"on": "left", "temperature": "24 mK"}, {"on": "right", "temperature": "24 mK", "gap": "0 eV"}],
-          "supercurrent": {"phase_gradient": 0.1}}, "superconductors only"),
+        (
+            {
+                "materials": {"X": {"gap": "0 eV", "diffusivity": "10 cm^2/s", "resistivity": "0.1 uohm*m"}},
+                "regions": {"east": {"material": "X"}},
+            },
+            "borders on metals of different gaps",
+        ),
+        (
+            {
+                "reservoirs": [
+                    {"on": "left", "temperature": "24 mK"},
+                    {"on": "right", "temperature": "24 mK", "gap": "0 eV"},
+                ],
+                "supercurrent": {"phase_gradient": 0.1},
+            },
+            "superconductors only",
+        ),
     ],
-)  # fmt: skip
+)
 def test_mistakes(changes: dict[str, Any], words: str) -> None:
     with pytest.raises(CaseError, match=words):
         fvqp.run(line(SHORT, changes))
