@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
+from fvqp.case import models
 from fvqp.case.reading import case_from_dict, validated_case
 from fvqp.case.stages.schema import Stage, StagesCase
 from fvqp.case.tables import Case
@@ -54,7 +56,30 @@ def plan(case: StagesCase) -> list[PlannedStage]:
     Raises:
         CaseError: a stage is no valid case, or a link does not lead to a key that takes a results folder.
     """
-    return [_planned(case, stage) for stage in case.stages]
+    planned = [_planned(case, stage) for stage in case.stages]
+    for key in _shared(case.solver.model_dump()):
+        if not any(_get(stage.case, key) is not None for stage in planned):
+            raise CaseError(f"{case.source}: {key}: reaches no solver of any stage")
+    return planned
+
+
+def _shared(solver: dict[str, Any]) -> dict[str, Any]:
+    """What is given for all stages, by dotted keys of their cases."""
+    found = {f"solver.petsc.{key}": value for key, value in solver["petsc"].items()}
+    return found if solver["groups"] is None else found | {"solver.groups": solver["groups"]}
+
+
+def _takes(model: str, key: str) -> bool:
+    """Whether cases of a model have solvers for a key of `_shared`."""
+    table = models.schema(model).model_fields.get("solver")
+    fields = getattr(table.annotation, "model_fields", {}) if table is not None else {}
+    _, name, *option = key.split(".", 2)
+    if name not in fields:
+        return False
+    if not option:
+        return True
+    families: tuple[str, ...] = import_module(f"{models.PACKAGES[model]}.petsc_options").FAMILIES
+    return option[0].startswith(families)
 
 
 def _planned(whole: StagesCase, stage: Stage) -> PlannedStage:
@@ -62,6 +87,10 @@ def _planned(whole: StagesCase, stage: Stage) -> PlannedStage:
     data = stage.data()
     if data.get("model") == "stages":
         raise CaseError(f'{source}: model: "stages" cannot be a stage of its own kind')
+    if data.get("model") in models.PACKAGES:
+        for key, value in _shared(whole.solver.model_dump()).items():
+            if _takes(data["model"], key):
+                _replace(data, key.split(".", 2), value)
     linked = copy.deepcopy(data)
     for key, earlier in stage.links.items():
         try:
@@ -88,9 +117,21 @@ def _put(data: dict[str, Any], key: str, value: str) -> None:
     data[last] = value
 
 
+def _replace(data: dict[str, Any], steps: list[str], value: Any) -> None:
+    """``value`` at a place in nested tables; nowhere if one of them is none, which validation will say."""
+    for step in steps[:-1]:
+        data = data.setdefault(step, {})
+        if not isinstance(data, dict):
+            return
+    data[steps[-1]] = value
+
+
 def _get(table: BaseModel, key: str) -> Any:
     """What a dotted key of a case holds; None if it leads elsewhere."""
     at: Any = table
     for step in key.split("."):
-        at = getattr(at, step, None) if isinstance(at, BaseModel) else None
+        if isinstance(at, BaseModel):
+            at = getattr(at, step, None)
+        else:
+            at = at.get(step) if isinstance(at, dict) else None
     return at

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, PrivateAttr, model_validator
 
 from fvqp.case.reading import read_toml
-from fvqp.case.tables import Case, Name, Table
+from fvqp.case.tables import Case, Count, Name, Table
 from fvqp.errors import CaseError
 
 TAKEN = ("figures", "fields")
@@ -47,6 +47,15 @@ class Stage(Table):
         return _merged(read_toml(self.file), self.case)
 
 
+class Solver(Table):
+    """What all stages that have it take in place of their own; `--groups` and options after `--` set it."""
+
+    groups: Count | None = None
+    """Groups of ranks that share sweep points."""
+    petsc: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    """Options for PETSc's database, each for the stages with a solver whose options begin like it."""
+
+
 class StagesCase(Case):
     """A case of several stages."""
 
@@ -54,6 +63,7 @@ class StagesCase(Case):
     """Several cases in turn, each of which may go on from the results of those before."""
     stages: Annotated[tuple[Stage, ...], Field(min_length=1)]
     """In the order of their computation; the results of the last one are those of the whole."""
+    solver: Solver = Solver()
     _folder: Path = PrivateAttr(default=Path("."))
 
     @model_validator(mode="after")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from numba import njit
 
+import fvqp.kernel_cache  # noqa: F401
+
 loop = njit(cache=True, nogil=True, _nrt=False)
 """A function that makes no arrays: reference counts would cost more than an event."""
 

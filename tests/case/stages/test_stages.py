@@ -17,12 +17,14 @@ from matplotlib.image import imread
 from said import Said, said  # noqa: F401
 from scipy import constants
 from stage_cases import NOISE, TRANSPORT, TRAP
+from stochastic_cases import CLUSTER
 
 import fvqp
 from fvqp import cli
 from fvqp.case import case_from_dict, load_case
+from fvqp.case.stages.plan import plan
 from fvqp.case.stages.schema import StagesCase
-from fvqp.errors import CaseError, CheckpointError
+from fvqp.errors import CaseError, CheckpointError, ConvergenceError
 from fvqp.results import open_result
 
 TESTED = {
@@ -32,6 +34,8 @@ TESTED = {
     "stages.file",
     "stages.case",
     "stages.links",
+    "solver.groups",
+    "solver.petsc",
 }
 """Keys with a test below."""
 
@@ -93,6 +97,25 @@ def test_results_of_the_whole(done: Path) -> None:
         assert float(np.ptp(imread(figure)[..., :3])) > 0.5
     read = load_case(done / "case.toml")
     assert read.hash == whole.attrs["case_hash"]
+
+
+def test_solver_options_reach_the_stages_that_have_them(tmp_path: Path) -> None:
+    """Groups reach transport, PETSc options the stage with such a solver, before its own."""
+    data = trap(solver__groups=2, solver__petsc={"cluster_ksp_type": "preonly", "cluster_pc_type": "jacobi"})
+    data["stages"][2]["case"]["solver"] = {"petsc": {"cluster_pc_type": "lu"}}
+    transport, localized, noise = (stage.data for stage in plan(case_from_dict(data)))
+    assert transport["solver"] == {"groups": 2} and "solver" not in localized
+    assert noise["solver"]["petsc"] == {"cluster_ksp_type": "preonly", "cluster_pc_type": "jacobi"}
+    with pytest.raises(CaseError, match="stage transport: .*2 groups for 1 curve"):
+        fvqp.run(data, out=tmp_path / "groups")
+    del data["solver"]["groups"]
+    # One sweep of Jacobi's method does not solve anything.
+    with pytest.raises(ConvergenceError, match="stage noise: "):
+        fvqp.run(data, out=tmp_path / "jacobi")
+    for key, value in (("groups", 2), ("petsc", {"nonsense": 1})):
+        alone = {"model": "stages", "stages": [{"name": "one", "case": {**NOISE, "sweep": CLUSTER["sweep"]}}]}
+        with pytest.raises(CaseError, match=f"solver.{key}.*: reaches no solver of any stage"):
+            case_from_dict({**alone, "solver": {key: value}})
 
 
 def test_resume_skips_what_is_finished(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -186,7 +209,7 @@ def test_results_stay_nowhere() -> None:
 
 MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"stages": []}, "stages: must not be empty"),
-    ({"solver": {}}, "solver: unknown key (allowed: title, model, stages)"),
+    ({"box": {}}, "box: unknown key (allowed: title, model, stages, solver)"),
     ({"stages.0.name": "a/b"}, 'name: expected letters, digits, "-" and "_", got "a/b"'),
     ({"stages.0.name": "figures"}, '"figures" is what another part of a results folder is called'),
     ({"stages.1.name": "transport"}, '"transport" is the name of two stages'),
