@@ -45,6 +45,7 @@ QUANTITIES = {
     "W/m^3": ("power by volume", "2 aW/um^3"),
     "1/J/m^3": ("density of states", "1.74e10 1/eV/um^3"),
     "m^3": ("volume", "0.001 um^3"),
+    "1/m^3": ("number by volume", "5e28 1/m^3"),
     "1/m^3/s": ("rate by volume", "10 1/um^3/s"),
     "ohm": ("resistance", "10 ohm"),
     "W/m^3/K^5": ("heat coupling", "2 nW/um^3/K^5"),

@@ -1,0 +1,121 @@
+"""Spheres of the BoltzPhlow study (2026): free flight, elastic scattering, the hot pulse; shipped and
+smaller."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from fvqp.case.run import run
+from fvqp.collisions import CollisionGrid, bcs_measure, relative_velocity
+
+CASES = Path(__file__).parents[2] / "cases" / "boltzphlow2026"
+WIDTH, VELOCITY, PATH = 2e-6, 0.7e6, 1e-6
+"""Standard deviation of the packet in space, Fermi velocity, free path."""
+SMALL = ["body.shells=20", "quasiparticles.directions=8", "evolution.tolerance=0.02", "figures=[]"]
+
+Array = np.ndarray
+
+
+def computed(name: str, *overrides: str) -> xr.Dataset:
+    return run(CASES / f"{name}.toml", overrides=["figures=[]", *overrides]).dataset
+
+
+def spectrum(data: xr.Dataset) -> tuple[Array, Array]:
+    """Speeds and states of the bins with states, and which these are."""
+    grid = CollisionGrid.uniform(0.25, 3.0, start=0.75)
+    assert np.allclose(grid.energies * data.attrs["delta0_eV"], data["energy"])
+    return VELOCITY * relative_velocity(grid, 1.0)[0], bcs_measure(grid, 1.0).states[0]
+
+
+def flight_errors(data: xr.Dataset) -> Array:
+    """Relative L1 error of the density at every time after 0, against
+    ``f = (a²/2rs) [e^{−(r−s)²/2a²} − e^{−(r+s)²/2a²}]`` with ``s = vt``."""
+    speed, states = spectrum(data)
+    r, volume = data["radius_cell"].values[:, None], data["cell_volume"].values[:, None]
+    energies = data["energy"].values / data.attrs["delta0_eV"]
+    peak = 0.5 * np.exp(-0.5 * ((energies - 2.0) / 0.25) ** 2)
+    moves = states > 0.0
+    errors = []
+    for time, f in zip(data["time"].values[1:], data["f"].values[1:], strict=True):
+        way = speed[moves] * time
+        packets = [np.exp(-((r + sign * way) ** 2) / (2.0 * WIDTH**2)) for sign in (-1.0, 1.0)]
+        exact = peak[moves] * WIDTH**2 / (2.0 * r * way) * (packets[0] - packets[1])
+        off = volume * states[moves] * np.abs(f[:, moves] - exact)
+        errors.append(off.sum() / (volume * states[moves] * exact).sum())
+    return np.array(errors)
+
+
+def spreads(data: xr.Dataset) -> Array:
+    """``⟨r²⟩ − ⟨r²⟩_0`` over ``2v²τ[t − τ(1 − e^{−t/τ})]`` at every time after 0, ``(times, 3 energies)``."""
+    speed, _ = spectrum(data)
+    volume = data["cell_volume"].values
+    outer = np.cumsum(volume) * 3.0 / (4.0 * np.pi)
+    bounds = np.concatenate([[0.0], np.cbrt(outer)])
+    square = 0.6 * np.diff(bounds**5) / np.diff(bounds**3)
+    chosen = [4, 5, 7]
+    f = data["f"].values[:, :, chosen]
+    mean = np.einsum("c,c,tce->te", volume, square, f) / np.einsum("c,tce->te", volume, f)
+    tau, time = PATH / speed[chosen], data["time"].values[1:, None]
+    law = 2.0 * speed[chosen] ** 2 * tau * (time - tau * (1.0 - np.exp(-time / tau)))
+    return np.asarray((mean[1:] - mean[0]) / law)
+
+
+def balance(data: xr.Dataset) -> float:
+    """Largest energy that appeared, relative to what is there or left."""
+    size = np.abs(data["energy_qp"]) + np.abs(data["energy_escaped"])
+    return float(np.abs(data["energy_residual"] / size).max())
+
+
+def test_free_flight_small():
+    data = computed("sphere_ballistic", *SMALL, 'evolution.end="7 ps"', "evolution.points_per_decade=1")
+    assert flight_errors(data).max() < 0.02
+    assert balance(data) < 1e-13
+
+
+@pytest.mark.slow
+def test_free_flight():
+    data = computed("sphere_ballistic")
+    errors = flight_errors(data)
+    assert errors[data["time"].values[1:] < 8e-12].max() < 3e-3 and errors.max() < 0.02
+    assert balance(data) < 1e-13 and data["energy_escaped"].values[-1] > 0.0
+
+
+@pytest.mark.slow
+def test_elastic_scattering():
+    data = computed("sphere_diffusive")
+    times = data["time"].values[1:]
+    inside = (times > 1.5e-12) & (times < 4e-11)
+    assert np.abs(spreads(data)[inside] - 1.0).max() < 0.015
+    # what is left decays as a bare sphere with the extrapolation length of Milne's problem
+    speed, _ = spectrum(data)
+    left = np.einsum("c,tce->te", data["cell_volume"].values, data["f"].values)[-2:, [4, 5, 7]]
+    rate = np.log(left[0] / left[1]) / np.diff(data["time"].values[-2:])
+    law = speed[[4, 5, 7]] * PATH / 3.0 * np.pi**2 / (20e-6 + 0.7104 * PATH) ** 2
+    assert np.abs(rate / law - 1.0).max() < 0.03
+    assert balance(data) < 1e-12
+
+
+@pytest.mark.slow
+def test_pulse():
+    data = computed("sphere_pulse")
+    assert balance(data) < 1e-12
+    unit = data.attrs["delta0_eV"]
+    gap = data["gap"].values / unit
+    assert gap[0].argmin() == 0 and 0.92 < gap[0].min() < 0.935 and gap[0].max() > 0.998
+    later = {time: int(np.abs(data["time"].values - time).argmin()) for time in (1e-10, 1e-8)}
+    assert np.ptp(gap[later[1e-8]]) < 2e-3 and gap[later[1e-8]].max() < 0.993
+    density = data["n_qp"].values * 1e-18
+    assert abs(density[later[1e-8]] / 1.408e5 - 1.0) < 0.01
+    hot: Any = data["n_qp_range"].values
+    assert hot[later[1e-10], -1] < 0.2 * hot[0, -1] and hot[later[1e-8], 0] > 5.0 * hot[0, 0]
+    escaped = data["escaped_spectrum"].values[-1]
+    omega = data["omega"].values / unit
+    assert escaped.min() >= -1e-12 * escaped.max()
+    # phonons below twice the gap leave as they are, those above break pairs on their way
+    early = data["escaped_spectrum"].values[later[1e-8]] / np.gradient(omega)
+    assert np.interp(1.7, omega, early) > 2.0 * np.interp(2.3, omega, early)
