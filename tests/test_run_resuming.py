@@ -33,6 +33,10 @@ COLLIDING = {
     "sweep": {"V_inj": {"from": "-1.2 mV", "to": "1.2 mV", "points": 5}},
 }
 COLLIDING_CURRENT = {**COLLIDING, **CURRENTS, "gap": {}}
+BOTH_MODES = {
+    **COLLIDING,
+    "collisions": {"electron_electron": 1e-3, "electron_phonon": "1 us", "charge": True},
+}
 WITH_PHASE = {
     **UNIFORM,
     "supercurrent": {
@@ -92,10 +96,20 @@ def count_solves(monkeypatch: pytest.MonkeyPatch) -> list[Point]:
         pytest.param(UNIFORM_CURRENTS, (4, 7), marks=pytest.mark.slow),
         (COLLIDING, (2,)),
         pytest.param(COLLIDING_CURRENT, (2,), marks=pytest.mark.slow),
+        pytest.param(BOTH_MODES, (2,), marks=pytest.mark.slow),
         pytest.param(LOCAL, (2,), marks=pytest.mark.slow),
         pytest.param(WITH_PHASE, (2,), marks=pytest.mark.slow),
     ],
-    ids=["fixed", "uniform", "uniform-currents", "colliding", "colliding-current", "local", "phase"],
+    ids=[
+        "fixed",
+        "uniform",
+        "uniform-currents",
+        "colliding",
+        "colliding-current",
+        "both-modes",
+        "local",
+        "phase",
+    ],
 )
 def test_resumed_equals_uninterrupted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, object], points: tuple[int, ...]
