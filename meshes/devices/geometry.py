@@ -62,12 +62,12 @@ def qubit_chip(folder: Path, factor: float) -> None:
                 name="chip",
                 thickness=300 * UM,
                 z=-300 * UM,
-                size=150 * factor * UM,
-                levels=4,
-                grading=1.6,
+                size=260 * factor * UM,
+                levels=3,
+                grading=2.0,
             ),
             *(
-                Layer(layer=f"{10 + k}/0", name=f"pad_{k + 1}", thickness=0.1 * UM, size=60 * factor * UM)
+                Layer(layer=f"{10 + k}/0", name=f"pad_{k + 1}", thickness=0.1 * UM, size=120 * factor * UM)
                 for k in range(4)
             ),
         )
@@ -79,7 +79,7 @@ def mkid(folder: Path, factor: float) -> None:
     """A meander of lines 2 um wide, 40 um long and 4 um apart, with a pad that is grounded at one end."""
     path = folder / "mkid.gds"
     points = [(0.0, 0.0)]
-    for line in range(6):
+    for line in range(4):
         x = 40.0 if line % 2 == 0 else 0.0
         points += [(x, 4.0 * line), (x, 4.0 * (line + 1))]
     line = gdstk.FlexPath(points[:-1], 2.0, layer=1)
@@ -87,7 +87,7 @@ def mkid(folder: Path, factor: float) -> None:
     marker = gdstk.rectangle((-11, -9), (-9.5, 2), layer=9)
     write_layout(path, line, pad, marker)
     stack = Stack(
-        layers=(Layer(layer="1/0", name="meander", size=1.4 * factor * UM),),
+        layers=(Layer(layer="1/0", name="meander", size=2.2 * factor * UM),),
         boundaries=(Marker(layer="9/0", name="ground"),),
     )
     mesh_from_gds(path, stack, path.with_suffix(".msh"))

@@ -1,0 +1,163 @@
+"""Drives, probes and steady states of transport cases: every key moves a number; what is wrong is said."""
+
+from __future__ import annotations
+
+import copy
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "helpers"))
+
+import numpy as np
+import pytest
+from case_keys import keys, put
+from matplotlib.image import imread
+from transport_cases import FILM, SPHERE
+
+import fvqp
+from fvqp.case import case_from_dict
+from fvqp.case.transport.schema import TransportCase
+from fvqp.errors import CaseError, ConvergenceError
+
+DRIVE = {"photon_energy": "40 GHz", "coupling": "10 kHz", "photons": 100.0}
+PROBE = {"photon_energy": "5 GHz"}
+#: Key → the tables that a short evolution of the film has, and the value that replaces one in them.
+OPTIONS: dict[str, tuple[dict[str, Any], Any]] = {
+    "microwaves.photon_energy": ({"microwaves": [DRIVE]}, "80 GHz"),
+    "microwaves.coupling": ({"microwaves": [DRIVE]}, "20 kHz"),
+    "microwaves.photons": ({"microwaves": [DRIVE]}, 200.0),
+    "microwaves.absorbed_power": (
+        {"microwaves": [{"photon_energy": "40 GHz", "absorbed_power": "1e6 W/m^3"}], "injections": []},
+        "2e6 W/m^3",
+    ),
+    "microwaves.regions": ({"microwaves": [DRIVE]}, ["strip"]),
+    "trapping.rate": ({"trapping": [{"rate": "10 MHz"}]}, "20 MHz"),
+    "trapping.regions": ({"trapping": [{"rate": "10 MHz"}]}, ["strip"]),
+    "resonator.photon_energy": ({"resonator": PROBE}, "10 GHz"),
+    "resonator.kinetic_inductance_fraction": ({"resonator": PROBE}, 0.5),
+    "resonator.thickness": ({"resonator": PROBE}, 2.0),
+    "resonator.region": ({"resonator": PROBE}, "strip"),
+    "initial.steady": ({"initial": {"steady": False}}, True),
+}
+BY_TESTS = {"steady_state.tolerance", "steady_state.maximum_iterations"}
+"""Keys whose effect a test below sees."""
+
+
+def film(changes: dict[str, Any], **evolution: Any) -> dict[str, Any]:
+    data = copy.deepcopy(FILM)
+    data["evolution"] |= {"end": "30 ns", **evolution}
+    for path, value in changes.items():
+        put(data, path, copy.deepcopy(value))
+    return data
+
+
+def steady(changes: dict[str, Any] | None = None, **table: Any) -> dict[str, Any]:
+    data = film(changes or {})
+    del data["evolution"]
+    return data | {"steady_state": table}
+
+
+@cache
+def settled() -> Any:
+    return fvqp.run(steady()).dataset
+
+
+def test_every_key_is_here() -> None:
+    tables = ("microwaves.", "trapping.", "resonator.", "steady_state.", "initial.steady")
+    assert {key for key in keys(TransportCase) if key.startswith(tables)} == set(OPTIONS) | BY_TESTS
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("key", OPTIONS)
+def test_a_key_moves_a_number(key: str) -> None:
+    around, value = OPTIONS[key]
+    table, name = key.split(".")
+    path = f"{table}.0.{name}" if isinstance(around[table], list) else key
+    seen = "inverse_quality_factor" if table == "resonator" else "n_qp"
+    before, after = (
+        fvqp.run(film(changes)).dataset[seen].values[-1] for changes in (around, {**around, path: value})
+    )
+    assert abs(after - before) > 1e-4 * abs(before)
+
+
+def test_a_steady_state_is_balanced_and_the_end_of_an_evolution() -> None:
+    """Powers agree to rounding; starting from it, nothing moves; long evolutions lead to it."""
+    found = settled()
+    injected = float(found["power_injected"])
+    # Into one of six columns, where a few per cent of the states are full.
+    assert 0.95e9 / 6.0 < injected < 1e9 / 6.0
+    assert abs(float(found["power_residual"])) < 1e-9 * injected
+    assert float(found["power_escaped"]) == pytest.approx(injected, rel=1e-9)
+    rest = fvqp.run(film({"initial": {"steady": True}})).dataset
+    start, end = rest["n_qp_cell"].values[[0, -1]]
+    np.testing.assert_allclose(start, found["n_qp_cell"].values[0], rtol=1e-6)
+    np.testing.assert_allclose(end, start, rtol=1e-6)
+    moved = np.abs(rest["energy_injected"].values[-1])
+    assert np.abs(rest["energy_residual"].values[-1]) < 1e-12 * (moved + rest["energy_ph"].values[-1])
+
+
+def test_tolerance_and_number_of_steps() -> None:
+    with pytest.raises(ConvergenceError, match="no steady state after 2 steps"):
+        fvqp.run(steady(maximum_iterations=2))
+    rough = fvqp.run(steady(tolerance=0.1)).dataset
+    assert not np.array_equal(rough["n_qp_cell"].values, settled()["n_qp_cell"].values)
+
+
+def test_a_probe_of_thermal_quasiparticles() -> None:
+    """Loss of a film in equilibrium: as the homogeneous model has it."""
+    both = {"resonator": {**PROBE, "kinetic_inductance_fraction": 0.4}}
+    data = film({**both, "injections": [], "regions": {}}, end="2 ns")
+    here = fvqp.run(data).dataset
+    homogeneous = {
+        "model": "boltzmann",
+        "material": {"name": "Al"},
+        "energies": {"maximum": "3 Delta0", "width": "0.25 Delta0"},
+        "gap": {"model": "fixed"},
+        "sweep": {"temperature": ["0.3 K"]},
+        "evolution": {"start": "1 ns", "end": "2 ns", "points_per_decade": 1},
+        **both,
+    }
+    there = fvqp.run(homogeneous).dataset
+    for name in ("sigma1", "sigma2", "inverse_quality_factor", "frequency_shift"):
+        expected = float(there[name].values.ravel()[0])
+        assert float(here[name].values[0]) == pytest.approx(expected, rel=1e-6)
+
+
+def test_figures(tmp_path: Path) -> None:
+    changes = {"resonator": PROBE, "figures": [{"kind": "regions"}, {"kind": "resonator"}]}
+    fvqp.run(film(changes, end="2 ns"), out=tmp_path / "out")
+    for kind in ("regions", "resonator"):
+        assert imread(tmp_path / "out" / "figures" / f"{kind}.png").size > 0
+
+
+BALL = {key: value for key, value in SPHERE.items() if key != "figures"}
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (film({"steady_state": {}}), r"give either \[evolution\] or \[steady_state\], not both"),
+        (steady({"initial": {"steady": True}}), r"initial.steady: is not used with \[steady_state\]"),
+        (film({"figures": [{"kind": "resonator"}]}), r"figures\[0\].kind: \"resonator\" needs \[resonator\]"),
+        (steady({"figures": [{"kind": "density"}]}), r"figures\[0\].kind: \"density\" is over time"),
+        (
+            BALL | {"microwaves": [{**DRIVE, "regions": ["a"]}]},
+            r"microwaves\[0\].regions: are those of a mesh",
+        ),
+        (BALL | {"trapping": [{"rate": "1 MHz", "regions": ["a"]}]}, "trapping.*: are those of a mesh"),
+        (BALL | {"resonator": {**PROBE, "region": "a"}}, "resonator.region: is one of a mesh"),
+        (BALL | {"figures": [{"kind": "regions"}]}, '"regions" are those of a mesh'),
+    ],
+)
+def test_what_contradicts_itself(data: dict[str, Any], said: str) -> None:
+    with pytest.raises(CaseError, match=said):
+        case_from_dict(data)
+
+
+def test_regions_that_are_not_there() -> None:
+    with pytest.raises(CaseError, match=r'no region "a"; there are: trap, strip'):
+        fvqp.run(film({"resonator": {**PROBE, "region": "a"}}))
+    with pytest.raises(fvqp.errors.FvqpError, match="region 'a'"):
+        fvqp.run(film({"trapping": [{"rate": "1 MHz", "regions": ["a"]}]}))
