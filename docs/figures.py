@@ -38,6 +38,30 @@ CURVES = {
     "driven_density": ("fischer2023/microwave_drive", "x_qp"),
 }
 """Picture → case and kind of figure."""
+COPPER = '{{volume="0.024 um^3", material="Cu", resistance="{}"}}'
+SIGN = {
+    "sign": ("both inject", []),
+    "sign_probe": ("detector does not inject", ["junctions.B.injects=false"]),
+    "sign_leads": ("copper leads, 10 Ω", [f"junctions.{j}.lead={COPPER.format('10 ohm')}" for j in "AB"]),
+    "sign_hot_leads": (
+        "copper leads, 1 kΩ",
+        [
+            *(f"junctions.{j}.lead={COPPER.format('1 kohm')}" for j in "AB"),
+            "energies.number=300",
+            "energies.maximum=10",
+        ],
+    ),
+    "sign_phase": (
+        "$f_T$ feeds the supercurrent",
+        [
+            "supercurrent={phase_gradient=0.0, self_consistent_phase=true, both_signs=false, "
+            'from="reservoir_left", to="reservoir_right"}'
+        ],
+    ),
+    "sign_charge": ("collisions act on $f_T$", ["collisions.charge=true"]),
+    "sign_at_detector": ("gap of the detector", ["gap.at=junction_B"]),
+}
+"""Variants of ryan2026/sign: name of the results → label and overrides."""
 SHOWN = 3.0
 """Half the length of wire in the picture of the film, micrometres."""
 
@@ -113,6 +137,31 @@ def rendered(
     return np.asarray(pixels)
 
 
+def sign(folder: Path, picture: Path) -> None:
+    """g_sa over the injector bias in all variants of the open question, and the sign that was measured."""
+    figure = Figure(figsize=(7.2, 3.8), layout="constrained", dpi=150)
+    axes = figure.subplots()
+    for number, (name, (label, overrides)) in enumerate(SIGN.items()):
+        if (folder / name / "results.nc").exists():
+            dataset = open_result(folder / name).dataset
+        else:
+            case = ROOT / "cases" / "ryan2026" / "sign.toml"
+            dataset = fvqp.run(case, out=folder / name, overrides=overrides).dataset
+        part = dataset["g_sa"].squeeze()
+        bias = part["V_inj"].values / dataset.attrs["delta0_eV"]
+        style = {"linestyle": "-" if number < 4 else "--", "marker": "o", "markersize": 2.5}
+        axes.plot(bias[bias > 0.1], 1e9 * part.values[bias > 0.1], label=label, linewidth=1.0, **style)
+    axes.axhline(0.0, color="0.5", linewidth=0.8)
+    axes.axvspan(1.0, 3.0, ymin=0.9, color="tab:red", alpha=0.3, linewidth=0)
+    axes.text(2.0, 120.0, "measured sign", ha="center", va="center", fontsize=8)
+    axes.set_yscale("symlog", linthresh=50.0)
+    axes.set_ylim(-1e4, 300.0)
+    axes.set(xlabel="$eV_\\mathrm{inj}/\\Delta_0$", ylabel="$g_\\mathrm{sa}$ (nS)")
+    axes.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    figure.savefig(picture)
+    Image.open(picture).convert("RGB").quantize(64).save(picture, optimize=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--results", type=Path, default=ROOT / "out", metavar="DIR")
@@ -123,6 +172,7 @@ def main() -> None:
         drawn.replace(STATIC / f"{name}.png")
     result("ryan2026/wire_film", folder)
     film(folder / "wire_film", STATIC / "film.png")
+    sign(folder, STATIC / "sign.png")
 
 
 if __name__ == "__main__":
