@@ -2,9 +2,9 @@
 
 A state of a bin takes part in collisions as two, at the lattice points on either side of its energy, in such
 shares that the mean of their energies is its own; between lattice points the sums are those of
-`fvqp.collisions.electron_electron` (theory: electron_electron, Eqs. shares, lattice-occupation). Energy is
-kept and ``tanh(ε/2t)`` stands still to round-off, whatever the axis. Energies are in units of Δ0, rates in
-Δ0/ħ.
+`fvqp.collisions.electron_electron` (theory: electron_electron, Eqs. lattice-shares, lattice-occupation).
+Energy is kept and ``tanh(ε/2t)`` stands still to round-off, whatever the axis. Energies are in units of Δ0,
+rates in Δ0/ħ.
 """
 
 from __future__ import annotations
