@@ -187,15 +187,17 @@ def jacobian(indptr, diagonal, entries, linear, barriers, slope, diagonal_slope,
             values[_place(indptr, c, place, 0, 1)] = -q * linear[place]
             values[_place(indptr, c, place, 1, 0)] = q * linear[place]
             values[_place(indptr, c, place, 1, 1)] = p * linear[place]
-        _add_complex(values, indptr, c, diagonal[c], diagonal_slope[c, 0], diagonal_slope[c, 1], -1.0, turn)
+        _add_complex(
+            values, indptr, c, np.int64(diagonal[c]), diagonal_slope[c, 0], diagonal_slope[c, 1], -1.0, turn
+        )
     for k in range(barriers.cells.shape[0]):
         if barriers.cells[k, 1] < 0:
             continue
         for side in range(2):
-            c = barriers.cells[k, side]
+            c = np.int64(barriers.cells[k, side])
             if c < n_owned:
                 on = barriers.side[k] if side == 0 else 1 - barriers.side[k]
-                place = entries[barriers.face[k], 2 * on + 1]
+                place = np.int64(entries[barriers.face[k], 2 * on + 1])
                 _add_complex(values, indptr, c, place, slope[k, 0], slope[k, 1], -1.0, turn)
 
 

@@ -48,7 +48,9 @@ def test_bulk_angle_to_rounding() -> None:
     assert np.abs(np.cos(found) - np.cos(expected)).max() < 1e-12 * np.abs(np.cos(expected)).max()
 
 
-@pytest.mark.parametrize("energy", [0.02, 1.0, pytest.param(0.3, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "energy", [1.0, *(pytest.param(energy, marks=pytest.mark.slow) for energy in (0.02, 0.3))]
+)
 def test_normal_wire(energy: float) -> None:
     """Against scipy's collocation: second order, and 1e-6 when the error of that order is taken out."""
     z, length, n = energy + 0.01j, 4.0, 150
@@ -139,7 +141,7 @@ def test_normal_lead_breaks_pairs() -> None:
 def test_balances(spectra: str) -> None:
     """What junctions inject, reservoirs take, with spectra of a normal part and a gap in every cell."""
     junction = Junction("A", "tip", 1e-3 * UNIT, "injector", 0.05)
-    device = line(12.0, 24, normal=(8.0, 12.0), right=1.0, junctions=(junction,), points={"tip": 4.0})
+    device = line(12.0, 18, normal=(8.0, 12.0), right=1.0, junctions=(junction,), points={"tip": 4.0})
     solved = problem(device, spectra, gap=GapModel("local"))
     rest = solved.solve(Point())
     for component in (0, 1):
@@ -161,6 +163,7 @@ def test_gap_next_to_a_normal_reservoir() -> None:
     assert np.abs(gaps[0] - gaps[1][1::3]).max() < 0.02
 
 
+@pytest.mark.slow
 def test_reservoir_of_a_larger_gap() -> None:
     gap = problem(line(16.0, 32, left=1.5)).at_rest(0.0)[0].gap
     assert np.all(np.diff(gap[:20]) < 0.0) and 1.05 < gap[0] < 1.5 and abs(gap[16] / gap[-1] - 1.0) < 1e-3
