@@ -194,11 +194,11 @@ def jacobian(indptr, diagonal, entries, linear, barriers, slope, diagonal_slope,
         if barriers.cells[k, 1] < 0:
             continue
         for side in range(2):
-            c = np.int64(barriers.cells[k, side])
-            if c < n_owned:
+            cell = np.int64(barriers.cells[k, side])
+            if cell < n_owned:
                 on = barriers.side[k] if side == 0 else 1 - barriers.side[k]
-                place = np.int64(entries[barriers.face[k], 2 * on + 1])
-                _add_complex(values, indptr, c, place, slope[k, 0], slope[k, 1], -1.0, turn)
+                across = np.int64(entries[barriers.face[k], 2 * on + 1])
+                _add_complex(values, indptr, cell, across, slope[k, 0], slope[k, 1], -1.0, turn)
 
 
 @njit(cache=True, nogil=True)
