@@ -165,6 +165,47 @@ def test_gap_next_to_a_normal_contact() -> None:
     assert np.abs(found - (2.0 * fine - coarse)[inside]).max() < 0.15 * errors[1]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("conductance", [0.2, 5.0])
+def test_barrier_between_superconductor_and_normal_metal(conductance: float) -> None:
+    """Against scipy's collocation with ``θ' = g sin(θ_N − θ_S)`` on both sides; second order."""
+    left, right, z = 6.0, 2.0, 0.3 + 0.02j
+    start = bulk_angle(z)
+
+    def slopes(_s: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Both metals, each on a coordinate of its own from 0 to 1."""
+        s, n = y[0] + 1j * y[1], y[4] + 1j * y[5]
+        bent_s = -2.0 * (np.cos(s) + 1j * z * np.sin(s)) * left**2
+        bent_n = -2j * z * np.sin(n) * right**2
+        return np.array([y[2], y[3], bent_s.real, bent_s.imag, y[6], y[7], bent_n.real, bent_n.imag])
+
+    def ends(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        flow = conductance * np.sin(a[4] + 1j * a[5] - b[0] - 1j * b[1])
+        joined = [b[2] / left - flow.real, b[3] / left - flow.imag]
+        joined += [a[6] / right - flow.real, a[7] / right - flow.imag]
+        return np.array([a[0] - start.real, a[1] - start.imag, *joined, b[6], b[7]])
+
+    errors = []
+    for n in (80, 160):
+        wire = line(left + right, n, normal=(left, left + right), walls=True, barrier=conductance)
+        theta = angles(wire, np.array([z]))[:, 0]
+        x = wire.mesh.centroid[:, 0] / XI
+        inside = x < left
+        at = np.linspace(0.0, 1.0, 100)
+        parts = [
+            np.interp(at, x[inside] / left, theta[inside]),
+            np.interp(at, (x[~inside] - left) / right, theta[~inside]),
+        ]
+        rows = [[p.real, p.imag, np.gradient(p.real, at), np.gradient(p.imag, at)] for p in parts]
+        found = solve_bvp(slopes, ends, at, np.concatenate(rows), tol=1e-8, max_nodes=100_000)
+        assert found.success
+        s, metal = found.sol(x[inside] / left), found.sol((x[~inside] - left) / right)
+        exact = np.concatenate([s[0] + 1j * s[1], metal[4] + 1j * metal[5]])
+        errors.append(float(np.abs(theta - exact).max()))
+    assert errors[1] < 5e-4
+    assert 3.5 < errors[0] / errors[1] < 4.5
+
+
 def test_bulk_of_the_helpers() -> None:
     """The angle that other tests start from satisfies ``Δ cos θ + i z sin θ = 0`` on the right branch."""
     for z in (0.3 + 0.01j, 1.7 + 1e-5j):
