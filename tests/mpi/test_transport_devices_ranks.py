@@ -1,0 +1,38 @@
+"""Steady states, drives and probes of transport cases on several ranks."""
+
+from __future__ import annotations
+
+import copy
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
+
+import numpy as np
+import pytest
+from mpi4py import MPI
+from transport_cases import FILM
+
+import fvqp
+
+WORLD, SELF = MPI.COMM_WORLD, MPI.COMM_SELF
+pytestmark = pytest.mark.mpi
+
+
+def test_a_steady_state_does_not_depend_on_the_number_of_ranks() -> None:
+    """A film with a trap, drive, loss and probe; a step of Newton's method is refined to rounding."""
+    case = copy.deepcopy(FILM)
+    del case["evolution"]
+    case |= {
+        "steady_state": {"tolerance": 1e-10},
+        "microwaves": [{"photon_energy": "40 GHz", "coupling": "10 kHz", "photons": 100.0}],
+        "trapping": [{"rate": "1 MHz", "regions": ["strip"]}],
+        "resonator": {"photon_energy": "5 GHz"},
+    }
+    found, alone = fvqp.run(case, comm=WORLD).dataset, fvqp.run(case, comm=SELF).dataset
+    if WORLD.rank > 0:
+        return
+    for name in ("n_qp_cell", "energy_ph_cell", "x_qp_region", "power_injected", "sigma1", "frequency_shift"):
+        expected = alone[name].values
+        assert np.abs(found[name].values - expected).max() <= 1e-9 * np.abs(expected).max(), name
+    assert abs(float(found["power_residual"])) < 1e-10 * float(found["power_injected"])
