@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from fvqp.errors import ConvergenceError
+from fvqp.errors import CaseError, ConvergenceError
 from fvqp.models.points import Point
 from fvqp.models.self_consistency import Iteration
 from fvqp.models.usadel import UsadelProblem
@@ -56,7 +56,14 @@ def follow_gap(
         biases: of the injector, volt, of one sign and increasing in size; the branch is followed beyond the
             last by a first step, and crossings are reported at all of them.
         largest_step: see `LARGEST_STEP`.
+
+    Raises:
+        CaseError: a gap that knows nothing of the bias, or leads whose temperature follows.
     """
+    if not problem.gap.follows_bias or problem.device.balances_heat:
+        raise CaseError(
+            "branches of the gap: needs a gap that follows the bias, and leads at fixed temperatures"
+        )
     unit = problem.device.voltage_unit
     rest = replace(point, V_inj=0.0)
     start = problem.solve(rest)

@@ -12,6 +12,7 @@ from test_supercurrent import DEPAIRING_CURRENT
 from wire_devices import ALUMINIUM, THICKNESS, UM, WIDTH, line_mesh, wire
 
 from fvqp.collisions import Collisions
+from fvqp.errors import CaseError
 from fvqp.grids.energy import EnergyGrid
 from fvqp.mesh.shapes import shape_mesh
 from fvqp.models.branches import follow_gap
@@ -32,6 +33,11 @@ def strong(
     device = wire(line_mesh(10, 9), "point_B", conductance={"A": conductance})
     collisions = None if strength is None else Collisions(strength)
     return UsadelProblem(device, EnergyGrid.uniform(0.05, 4.0), 0.05, gap, collisions=collisions)
+
+
+def test_bad_input() -> None:
+    with pytest.raises(CaseError, match="needs a gap that follows the bias"):
+        follow_gap(strong(GapModel()), Point(), [1e-4])
 
 
 @pytest.mark.slow

@@ -71,6 +71,7 @@ def test_rest() -> None:
     assert np.abs(cold.solve(Point()).kinetic.deviation(L)).max() < 1e-8
 
 
+@pytest.mark.slow
 def test_phonons_cool() -> None:
     """The gap under the injector recovers with the strength of cooling, on either kind of axis alike."""
     gaps = {}
