@@ -13,7 +13,7 @@ import fvqp
 
 CASE: dict[str, Any] = {
     "model": "usadel",
-    "mesh": {"shape": {"kind": "grid1d", "nx": 12, "Lx": "6 um", "boundaries": {"middle": "3 um"}}},
+    "mesh": {"shape": {"kind": "grid1d", "nx": 24, "Lx": "6 um", "boundaries": {"middle": "3 um"}}},
     "cross_section": {"width": "150 nm", "thickness": "8 nm"},
     "material": {"name": "Al_ryan2026"},
     "junctions": [
