@@ -48,14 +48,23 @@ class Table(BaseModel):
     CONDITIONAL: ClassVar[frozenset[str]] = frozenset()
 
 
-def _conditional(table: BaseModel) -> dict[str, Any]:
-    """Conditional keys that were not given, in the table and those in it, as ``model_dump`` excludes them."""
-    found: dict[str, Any] = {}
-    for name in type(table).model_fields:
-        value = getattr(table, name)
-        if isinstance(table, Table) and name in table.CONDITIONAL - table.model_fields_set:
+def _conditional(value: Any) -> dict[Any, Any]:
+    """Conditional keys that were not given, in a table and those in it, as ``model_dump`` excludes them."""
+    omitted: frozenset[str] = frozenset()
+    parts: dict[Any, Any] = {}
+    if isinstance(value, BaseModel):
+        parts = {name: getattr(value, name) for name in type(value).model_fields}
+        if isinstance(value, Table):
+            omitted = value.CONDITIONAL - value.model_fields_set
+    elif isinstance(value, tuple | list):
+        parts = dict(enumerate(value))
+    elif isinstance(value, dict):
+        parts = value
+    found: dict[Any, Any] = {}
+    for name, part in parts.items():
+        if name in omitted:
             found[name] = True
-        elif isinstance(value, BaseModel) and (inner := _conditional(value)):
+        elif inner := _conditional(part):
             found[name] = inner
     return found
 

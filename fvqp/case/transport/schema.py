@@ -70,7 +70,7 @@ class InterfaceTable(WallTable):
 class Motion(Table):
     """How a species moves."""
 
-    CONDITIONAL: ClassVar = frozenset({"directions", "azimuths", "scheme"})
+    CONDITIONAL: ClassVar = frozenset({"directions", "azimuths", "scheme", "walls", "interfaces"})
 
     motion: Literal["still", "diffusive", "ordinates"] = "still"
     """``ordinates``: straight on along a set of directions, with scattering; ``diffusive``: the limit of much
