@@ -71,7 +71,9 @@ class DiffusiveLimit:
 
     def through_walls(self, f: Floats) -> Floats:
         """What walls take in of ``f[owned or all cells, energy]`` with empty baths, ``(walls, energy)``."""
-        return self.streaming.by_wall(self.conductance * f[self.streaming.layout.face_cells[:, 0]])
+        # Faces of walls are behind owned cells; what lies behind others does not count.
+        inner = np.minimum(self.streaming.layout.face_cells[:, 0], len(f) - 1)
+        return self.streaming.by_wall(self.conductance * f[inner])
 
     def largest_rate(self) -> float:
         """Fastest rate at which a cell of this rank exchanges what it holds."""
