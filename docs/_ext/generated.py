@@ -114,10 +114,11 @@ def default(field: Any) -> str:
 
 
 def tables() -> set[str]:
-    """Every table of the schemas of all models, as ``{case-table}`` names it."""
+    """Every table of the schemas of all models, as ``{case-table}`` names it; not what others extend."""
     modules = [import_module(schema(model).__module__) for model in PACKAGES]
     found = [value for module in modules for value in vars(module).values()]
     own = {table for table in found if isinstance(table, type) and issubclass(table, Table)} - {Case, Table}
+    own -= {base for table in own for base in table.__mro__[1:]}
     return {f"{table.__module__.removeprefix('fvqp.case.')}.{table.__name__}" for table in own}
 
 
