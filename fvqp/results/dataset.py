@@ -81,8 +81,6 @@ QUANTITIES: dict[str, Quantity] = {
     "n_qp_spectrum": Quantity("m-3", "density of quasiparticles in a bin"),
     "n_qp_region": Quantity("m-3", "density of quasiparticles in a region"),
     "x_qp_region": Quantity("1", "density of quasiparticles in a region over 2 N0 Delta0 of the reference"),
-    "power_injected": Quantity("W m-3", "power of sources and microwaves in the steady state"),
-    "power_escaped": Quantity("W m-3", "power that leaves in the steady state"),
     "power_residual": Quantity("W m-3", "power that is left over in the steady state"),
     "n_qp_cell": Quantity("m-3", "density of quasiparticles in a cell"),
     "energy_qp_cell": Quantity("J m-3", "energy of quasiparticles in a cell"),

@@ -51,7 +51,6 @@ class Result:
             make_folder(target)
         return [draw(self.dataset, spec, target) for spec in specs]
 
-
     def animate(self, field: str, folder: str | Path | None = None) -> list[Path]:
         """Films of a field that the run has written for ParaView: :func:`fvqp.results.animation.animate`."""
         from fvqp.results.animation import animate

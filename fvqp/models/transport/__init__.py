@@ -1,7 +1,7 @@
 """Boltzmann transport: quasiparticles and phonons in space, direction and energy, with collisions.
 
 Energies are in Δ0, times in τ0, densities in 4 N0 Δ0 of a reference material; lengths in metres, speeds in
-metres/τ0 (theory: transport).
+metres/τ0 (theory: transport)::
 
     grid = CollisionGrid.graded(4.0, gap=1.0, finest=0.02)
     film = Medium(ElectronPhonon(grid, coupling), gap=1.0, fermi_velocity=v_F, free_path=l,
