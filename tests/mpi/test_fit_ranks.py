@@ -14,7 +14,10 @@ pytestmark = pytest.mark.mpi
 
 CASE = """
 model = "usadel"
-mesh.shape = { kind = "grid1d", nx = 36, Lx = "6 um", boundaries = { point_A = "2.5 um", point_B = "3.5 um" } }
+mesh.shape.kind = "grid1d"
+mesh.shape.nx = 36
+mesh.shape.Lx = "6 um"
+mesh.shape.boundaries = { point_A = "2.5 um", point_B = "3.5 um" }
 cross_section = { width = "150 nm", thickness = "8 nm" }
 material.name = "Al_ryan2026"
 reservoirs = [{ on = ["left", "right"], temperature = "24 mK" }]
