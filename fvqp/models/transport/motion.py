@@ -92,6 +92,8 @@ class Resting:
 
     weights = np.ones(1)
     walls: tuple[str, ...] = ()
+    #: Whether the rate at which collisions turn particles matters.
+    turned = False
 
     def set(self, speed: Floats, states: Floats, elastic: Floats) -> None:
         """Speeds and states have changed."""
@@ -173,6 +175,8 @@ class _InSpace:
 class Flying(_InSpace):
     """Ordinates on a body."""
 
+    turned = True
+
     def __init__(self, make: Callable[[Floats, Floats], Streaming], directions: Directions) -> None:
         super().__init__(make)
         self.directions = directions
@@ -240,7 +244,7 @@ class Diffusing(_InSpace):
 
     def __init__(self, make: Callable[[Floats, Floats], Streaming], inelastic: bool) -> None:
         super().__init__(make)
-        self._inelastic = inelastic
+        self.turned = self._inelastic = inelastic
         self._solver: LinearSolver | None = None
         self._limit: DiffusiveLimit | None = None
 

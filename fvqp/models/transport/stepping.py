@@ -129,7 +129,7 @@ class Stepper:
         f, n = begin.f + length * k1.f, begin.n + length * k1.n
         np.clip(f, 0.0, 1.0, out=f)
         np.maximum(n, 0.0, out=n)
-        second = self._rates(f, n, None)
+        second = self._rates(f, n, None if p.moving_f.turned or p.moving_n.turned else turn)
         k2 = invert(
             Rates(second.f - 2.0 * k1.f, second.n - 2.0 * k1.n, second.counters.plus(-2.0, k1.counters))
         )

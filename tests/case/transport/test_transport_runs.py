@@ -36,6 +36,7 @@ def test_film_fills_its_trap():
 
 def test_sphere_stopped_and_resumed_is_the_one_that_was_not(tmp_path, monkeypatch):
     case = copy.deepcopy(SPHERE) | {"figures": [{"kind": kind} for kind in ("energy_shells", "gap_profile")]}
+    case["evolution"] = case["evolution"] | {"end": "1 ns"}
     whole = fvqp.run(case, out=tmp_path / "whole").dataset
     assert {file.name for file in (tmp_path / "whole" / "figures").iterdir()} == {
         "energy_shells.png",
@@ -45,7 +46,7 @@ def test_sphere_stopped_and_resumed_is_the_one_that_was_not(tmp_path, monkeypatc
 
     def interrupted(self, number, moment):
         record(self, number, moment)
-        if number == 2:
+        if number == 1:
             raise FvqpError("stopped")
 
     with monkeypatch.context() as patch:
