@@ -19,6 +19,8 @@ from fvqp.models.localized import (
 
 pytestmark = pytest.mark.benchmark
 LAW = TailAnnihilation(1.0, 1.0)
+LEAST = 5e5
+"""Events per second on an idle core."""
 
 
 def speed(alpha: float, particles: int, events: int) -> float:
@@ -35,16 +37,20 @@ def speed(alpha: float, particles: int, events: int) -> float:
 
 @pytest.mark.parametrize("alpha", [1e-14, 1e-9, 1e-6, 1e-3, 1.0])
 def test_events_of_ten_thousand(alpha: float, report: Callable[[str, str], None]) -> None:
-    found = speed(alpha, 10_000 if alpha < 1.0 else 20_000, 600_000)
+    found = max(speed(alpha, 10_000 if alpha < 1.0 else 20_000, 600_000) for _ in range(3))
     report(f"localized, α = {alpha:g}, 1e4 particles", f"{found:.3g} events/s")
-    assert found > 1e5
+    assert found > LEAST
 
 
-def test_cost_does_not_depend_on_the_number(report: Callable[[str, str], None]) -> None:
-    few, many = speed(1e-6, 10_000, 600_000), speed(1e-6, 1_000_000, 600_000)
+@pytest.mark.parametrize("alpha", [1e-9, 1e-6, 1e-3, 1.0])
+def test_cost_does_not_depend_on_the_number(alpha: float, report: Callable[[str, str], None]) -> None:
+    few = max(speed(alpha, 10_000 if alpha < 1.0 else 20_000, 600_000) for _ in range(3))
+    many = speed(alpha, 1_000_000, 600_000)
     report(
-        "localized, α = 1e-6, 1e6 particles", f"{many:.3g} events/s, {few / many:.2g} times fewer than at 1e4"
+        f"localized, α = {alpha:g}, 1e6 particles",
+        f"{many:.3g} events/s, {few / many:.2g} times fewer than at 1e4",
     )
+    assert many > LEAST / 2.0
 
 
 def test_one_point_to_a_percent(report: Callable[[str, str], None]) -> None:

@@ -20,6 +20,7 @@ from fvqp.models.clusters.mean_field import stationary as mean_field
 from fvqp.models.clusters.mean_field import validity
 from fvqp.models.clusters.rates import Cluster, FloatArray, IntArray, events
 from fvqp.models.clusters.states import States, choose, estimate
+from fvqp.petsc import PETSc
 from fvqp.solvers.markov import MarkovChain
 from fvqp.solvers.response import Response
 
@@ -32,6 +33,8 @@ LOST = 1e-10
 """Probability that a truncation may lose."""
 
 WIDENINGS = 6
+
+_BLOCK = 1 << 18
 
 _CUSP, _CUSP_WIDTH = 6.0, 8.0
 
@@ -113,7 +116,10 @@ class MasterEquation:
         first, last = comm.rank * n // comm.size, (comm.rank + 1) * n // comm.size
         self.M, self.m = self.states.at(first, last)
         self.N = self.M + 2 * self.m
-        weight = estimate(cluster, self.states, first, last)
+        weight = np.concatenate(
+            [estimate(cluster, self.states, k, min(k + _BLOCK, last)) for k in range(first, last, _BLOCK)]
+            or [np.empty(0)]
+        )
         self.chain = MarkovChain(
             comm, *self._rows(first), weight, slow_rate(cluster), method=method, prefix="fvqp_cluster_"
         )
@@ -121,25 +127,41 @@ class MasterEquation:
     def _rows(self, first: int) -> tuple[IntArray, IntArray, FloatArray]:
         """CSR rows: gains from the states that events come from, and on the diagonal what leaves for states
         that are kept."""
+        n = self.M.size
+        indptr = np.zeros(n + 1, PETSc.IntType)
+        columns = np.empty(n * len(_STEPS), PETSc.IntType)
+        rates = np.empty(n * len(_STEPS))
+        filled = 0
+        # Block by block, because what is left over here would be missed where memory is needed most.
+        for start in range(0, n, _BLOCK):
+            stop = min(start + _BLOCK, n)
+            per_row, some, values = self._block(first, start, stop)
+            indptr[start + 1 : stop + 1] = filled + np.cumsum(per_row)
+            columns[filled : filled + some.size] = some
+            rates[filled : filled + some.size] = values
+            filled += some.size
+        return indptr, columns[:filled], rates[:filled]
+
+    def _block(self, first: int, start: int, stop: int) -> tuple[IntArray, IntArray, FloatArray]:
+        """Entries in each row, columns and rates of some of the rows of this rank."""
         table = events(self.cluster)
-        columns = np.empty((self.M.size, len(_STEPS)), np.int64)
-        rates = np.zeros((self.M.size, len(_STEPS)))
-        kept = np.zeros(self.M.size)
-        M, m = self.M.astype(float), self.m.astype(float)
+        M, m = self.M[start:stop], self.m[start:stop]
+        columns = np.empty((M.size, len(_STEPS)), np.int64)
+        rates = np.zeros((M.size, len(_STEPS)))
+        kept = np.zeros(M.size)
         for k, (dM, dm) in enumerate(_STEPS):
             if (dM, dm) == (0, 0):
-                columns[:, k] = np.arange(first, first + self.M.size)
+                columns[:, k] = np.arange(first + start, first + stop)
                 diagonal = k
                 continue
-            inside = self.states.number(self.M + dM, self.m + dm) >= 0
-            kept += np.where(inside, table[dM, dm](M, m), 0.0)
-            columns[:, k] = self.states.number(self.M - dM, self.m - dm)
+            inside = self.states.number(M + dM, m + dm) >= 0
+            kept += np.where(inside, table[dM, dm](M.astype(float), m.astype(float)), 0.0)
+            columns[:, k] = self.states.number(M - dM, m - dm)
             source = columns[:, k] >= 0
             rates[source, k] = table[dM, dm](M[source] - float(dM), m[source] - float(dm))
         rates[:, diagonal] = -kept
         entry = columns >= 0
-        indptr = np.concatenate([[0], np.cumsum(entry.sum(axis=1))])
-        return indptr, columns[entry], rates[entry]
+        return entry.sum(axis=1), columns[entry], rates[entry]
 
     def loss(self, p: FloatArray) -> Loss:
         """Bounds, to first order in the loss, on the stationary probability outside the states kept.
