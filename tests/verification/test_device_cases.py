@@ -78,7 +78,7 @@ def test_pads_see_the_particle_one_after_another_and_then_alike() -> None:
     assert np.all(np.diff(arrival) > 0.0)
     # A free path of 200 um: the fourth pad, 1.5 mm away, is reached by diffusion in about r²/6D.
     reach = 1.52e-3**2 / (6.0 * 5900.0 * 200e-6 / 3.0)
-    assert 0.1 * reach < arrival[-1] < reach
+    assert 0.5 * reach < arrival[-1] < 2.0 * reach
     assert pads.values.max(axis=0)[0] == pytest.approx(2.6e-3, rel=0.1)
     late = pads.values[-1]
     assert np.ptp(late) < 0.05 * late.mean()

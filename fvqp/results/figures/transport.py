@@ -19,7 +19,7 @@ MOST_TIMES = 7
 """Times in one panel."""
 PER_CUBIC_MICROMETRE = 1e-18
 MICROMETRES = 1e6
-GAP = 3.0
+GAP = 2.4
 """Sides of triangles between cell centres, in widths of a cell, beyond which there is a gap between these."""
 SMALLEST = 1e-6
 """Densities below this part of the largest are not shown."""
@@ -105,17 +105,23 @@ def _map(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
     axes = figure.subplots()
     values, _ = _times(dataset, "n_qp_cell")
     last = values.isel(time=-1).values * PER_CUBIC_MICROMETRE
-    x, y = (dataset[name].values * MICROMETRES for name in "xy")
+    # A normal metal has electrons at all energies, which would leave nothing to be seen of the others.
+    gap = stored(dataset, "gap").isel(time=slice(values.sizes["time"])).values[-1]
+    shown = gap > 0.0 if np.any(gap > 0.0) else np.ones(len(gap), dtype=bool)
+    last = last[shown]
+    x, y = (dataset[name].values[shown] * MICROMETRES for name in "xy")
     if len(last) < 3 or np.ptp(y) == 0.0:
         order = np.argsort(x)
         axes.plot(x[order], last[order])
         axes.set(xlabel="$x$ (µm)", ylabel="$n_\\mathrm{qp}$ (µm$^{-3}$)")
         return
     triangles = Triangulation(x, y)
-    triangles.set_mask(_across_gaps(triangles, dataset["cell_volume"].values * MICROMETRES**2))
+    triangles.set_mask(_across_gaps(triangles, dataset["cell_volume"].values[shown] * MICROMETRES**2))
     colours = axes.tripcolor(triangles, last, shading="gouraud")
     axes.set_aspect("equal")
-    axes.set(xlabel="$x$ (µm)", ylabel="$y$ (µm)", title=value_text(values["time"], -1))
+    axes.set(xlabel="$x$ (µm)", ylabel="$y$ (µm)")
+    if dataset.sizes["time"] > 1:
+        axes.set_title(value_text(values["time"], -1))
     figure.colorbar(colours, label="$n_\\mathrm{qp}$ (µm$^{-3}$)")
 
 
