@@ -11,9 +11,10 @@ unexport PYTHONDONTWRITEBYTECODE
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 # Tests run on machines with fewer cores than ranks, and in containers as root: allow both, in the words of Open MPI 4
-# and of Open MPI 5. MPICH needs neither and ignores them.
+# and of Open MPI 5. MPICH needs neither and ignores them. Ranks that wait step aside, for the others and for whatever
+# else keeps the machine busy.
 MPI_ENV := OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1 \
-    PRTE_MCA_rmaps_default_mapping_policy=:oversubscribe
+    PRTE_MCA_rmaps_default_mapping_policy=:oversubscribe OMPI_MCA_mpi_yield_when_idle=1
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 NUMBA_NUM_THREADS=1
 MPI_TIMEOUT ?= 600
 
