@@ -75,6 +75,29 @@ def test_diffusion_between_gaps_keeps_energy_and_bounds():
     assert moment.state.gap[film].max() < 1.0 and np.all(moment.state.gap[trap] == 0.6)
 
 
+@pytest.mark.parametrize("implicit", [False, True])
+def test_diffusion_through_walls_decays_as_it_must(implicit):
+    length, path, velocity = 20e-6, 0.1e-6, 1e-3
+    line = shape_mesh("grid1d", nx=20, Lx=length, comm=SELF)
+    medium = Medium(None, modes=COLLISIONS.capacity, fermi_velocity=velocity, free_path=path)
+    walls = {"left": Wall(), "right": Wall()}
+    problem = TransportProblem(line, GRID, medium, quasiparticles=Diffusive(walls=walls))
+    # the slowest mode between walls at which the occupation points to zero 2ℓ/3 beyond
+    longer = length + 4.0 * path / 3.0
+    mode = np.sin(np.pi * (line.centroid[:, 0] + 2.0 * path / 3.0) / longer)
+    state = problem.state(0.1 * mode[:, None, None] * HOT, 0.0)
+    bins = GRID.energies > 1.5
+    speed = velocity * np.sqrt(1.0 - GRID.energies[bins] ** -2)
+    rate = speed * path / 3.0 * (np.pi / longer) ** 2
+    time = 0.2 / rate.max() if implicit else 0.002 / rate.max()
+    (moment,) = problem.evolve(state, [time], tolerance=1e-3, first_step=time / 20.0)
+    left = moment.state.f[:, 0].mean(axis=0) / state.f[:, 0].mean(axis=0)
+    assert np.allclose(-np.log(left[bins]) / time, rate, rtol=0.01)
+    assert imbalance(problem, problem.ledger(state).stored, moment.ledger) < 1e-13
+    lost = moment.ledger.lost
+    assert lost["left"] > 0.0 and lost["left"] == pytest.approx(lost["right"])
+
+
 def test_sphere_of_ordinates_keeps_energy_and_bounds():
     shells = Shells(np.linspace(0.0, 2e-5, 7), "spherical")
     medium = Medium(COLLISIONS, GapFollower(GRID), fermi_velocity=1.6e-3, sound_velocity=4.6e-6)

@@ -101,10 +101,6 @@ class Resting:
     def rates(self, y: Floats, inelastic: Floats) -> Moved:
         return Moved(np.zeros_like(y), np.zeros((0, y.shape[2])))
 
-    def fastest(self, inelastic: Floats) -> float:
-        """Fastest rate of motion; without it every step may be explicit."""
-        return 0.0
-
     def implicit(self, length: float, inelastic: Floats, y: Floats) -> Callable[[Floats], Moved]:
         """Solver of ``(1 − length × motion) x = r``."""
         return lambda r: Moved(r, np.zeros((0, r.shape[2])))
@@ -116,7 +112,6 @@ class _InSpace:
     def __init__(self, make: Callable[[Floats, Floats], Streaming]) -> None:
         self._make = make
         self.streaming: Streaming | None = None
-        self._known: tuple[Floats, Floats] | None = None
 
     def set(self, speed: Floats, states: Floats, elastic: Floats) -> None:
         """Speeds ``(n_cells, E)``, states and rates of elastic scattering have changed."""
@@ -206,9 +201,6 @@ class Flying(_InSpace):
             rate += scattering[: len(y), None, :] * (self.directions.mean(y)[:, None, :] - y)
         return Moved(rate, lost)
 
-    def fastest(self, inelastic: Floats) -> float:
-        return self._crossing
-
     def implicit(self, length: float, inelastic: Floats, y: Floats) -> Callable[[Floats], Moved]:
         assert self.streaming is not None
         scattering = self._scattering(inelastic)
@@ -269,9 +261,6 @@ class Diffusing(_InSpace):
     def rates(self, y: Floats, inelastic: Floats) -> Moved:
         rate, lost = self._with(inelastic).rates(self.extended(y)[:, 0])
         return Moved(rate[:, None, :], lost)
-
-    def fastest(self, inelastic: Floats) -> float:
-        return self._fastest
 
     def implicit(self, length: float, inelastic: Floats, y: Floats) -> Callable[[Floats], Moved]:
         nothing = np.zeros((len(self.walls), y.shape[2]))
