@@ -291,12 +291,14 @@ class MarkovChain:
                 pc.setFactorSolverType("mumps")
         else:
             ksp.setType("gmres")
-            ksp.setGMRESRestart(20)
+            ksp.setGMRESRestart(12)
             ksp.setPCSide(PETSc.PC.Side.RIGHT)
             ksp.setTolerances(rtol=1e-6, atol=1e-300, max_it=200)
             pc.setType("gamg")
             self._default_options(
                 pc_gamg_agg_nsmooths="0",
+                # To square the graph, as by default, saves neither iterations nor memory here.
+                pc_gamg_aggressive_coarsening="0",
                 pc_mg_cycle_type="w",
                 mg_levels_ksp_type="richardson",
                 mg_levels_pc_type="bjacobi",

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import logging
 import math
+import mmap
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from mpi4py import MPI
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from fvqp.errors import CaseError, ConvergenceError
 from fvqp.models.clusters.mean_field import stationary as mean_field
@@ -129,8 +131,8 @@ class MasterEquation:
         that are kept."""
         n = self.M.size
         indptr = np.zeros(n + 1, PETSc.IntType)
-        columns = np.empty(n * len(_STEPS), PETSc.IntType)
-        rates = np.empty(n * len(_STEPS))
+        columns = _apart(n * len(_STEPS), PETSc.IntType)
+        rates = _apart(n * len(_STEPS), np.float64)
         filled = 0
         # Block by block, because what is left over here would be missed where memory is needed most.
         for start in range(0, n, _BLOCK):
@@ -250,6 +252,13 @@ class MasterEquation:
         found = np.bincount(self.N, weights=p, minlength=length).astype(float)
         self.chain.comm.Allreduce(MPI.IN_PLACE, found)
         return found
+
+
+def _apart(size: int, dtype: type[np.generic]) -> NDArray[Any]:
+    """An array that goes back to the system when it is freed. Others need not: MPI libraries make the
+    allocator keep what it has."""
+    memory = mmap.mmap(-1, max(size * np.dtype(dtype).itemsize, 1))
+    return np.frombuffer(memory, dtype, size)
 
 
 def _ratio(current: float, velocity: float) -> float:
