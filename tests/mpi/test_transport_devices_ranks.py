@@ -35,4 +35,4 @@ def test_a_steady_state_does_not_depend_on_the_number_of_ranks() -> None:
     for name in ("n_qp_cell", "energy_ph_cell", "x_qp_region", "power_injected", "sigma1", "frequency_shift"):
         expected = alone[name].values
         assert np.abs(found[name].values - expected).max() <= 1e-9 * np.abs(expected).max(), name
-    assert abs(float(found["power_residual"])) < 1e-10 * float(found["power_injected"])
+    assert abs(found["power_residual"].item()) < 1e-10 * found["power_injected"].item()
