@@ -46,6 +46,8 @@ GAP_STEP, LONGEST_GAP_STEP = 1.0, 0.02
 SHORTENED = 4
 #: Part of the energy that rounding may take from a step.
 ROUNDED = 1e-8
+#: Largest part of a step that the product of factors may leave undone, and least that counts as done.
+UNDONE, DONE = 0.3, 1e-3
 #: Change of the length of a step, and part of the time for which steps are not shortened any more.
 LEAST, MOST, SAFETY, SHORTEST = 0.2, 2.5, 0.8, 1e-12
 #: A step that was refused is repeated with this part of its length.
@@ -93,7 +95,7 @@ class Stepper:
             length = left if last else min(wanted, 0.5 * left) if wanted > 0.5 * left else wanted
             shrink = REPEATED
             try:
-                after, passed, error = self._step(state, length)
+                after, passed, error = self._step(state, now, length)
                 if not error <= 1.0:
                     shrink = max(LEAST, SAFETY / np.sqrt(error))
                     raise Refused(f"the error of a step is {error:.2g} of the tolerance")
@@ -120,12 +122,14 @@ class Stepper:
 
     # -- one step
 
-    def _step(self, state: State, length: float) -> tuple[State, Counters, float]:
+    def _step(self, state: State, now: float, length: float) -> tuple[State, Counters, float]:
         p = self._p
         begin = self._ahead(state, length)
         turn = p.local.turnover(p.mean_f(begin.f), p.mean_n(begin.n))
+        fastest = float(p.body.comm.allreduce(turn.fastest, MPI.MAX))
         invert = self._inverse(begin, turn, GAMMA * length)
-        k1 = invert(self._rates(begin.f, begin.n, turn))
+        first = self._rates(begin.f, begin.n, turn)
+        k1 = invert(first)
         f, n = begin.f + length * k1.f, begin.n + length * k1.n
         np.clip(f, 0.0, 1.0, out=f)
         np.maximum(n, 0.0, out=n)
@@ -138,6 +142,8 @@ class Stepper:
         passed = p.no_counters().plus(1.5 * length, k1.counters).plus(0.5 * length, k2.counters)
         error = self._error(f, n, 0.5 * length * (k1.f + k2.f), 0.5 * length * (k1.n + k2.n))
         if error <= 1.0:
+            if GAMMA * length * fastest > EXPLICIT:
+                self._followable(begin, invert, (first, second, k1), now, length)
             f, n = self._positive(f, n)
             f, n = self._closed(begin, passed, f, n)
             return self._followed(f, n, begin.gap, state.gap), passed, error
@@ -188,23 +194,74 @@ class Stepper:
     def _error(self, f: Floats, n: Floats, off_f: Floats, off_n: Floats) -> float:
         """Largest error in units of the tolerance, of both species and all cells."""
         p = self._p
-        parts = []
-        for y, off, weight, energies, directions in (
-            (f, off_f, p.local.weight_f, p.grid.energies, p.moving_f.weights),
-            (n, off_n, p.local.weight_n, p.grid.phonon_energies, p.moving_n.weights),
-        ):
-            per_volume = weight * (energies / p.body.volume[:, None])
-            held = np.einsum("ce,cme,m->c", per_volume, np.abs(y), directions)
-            missed = np.einsum("ce,cme,m->c", per_volume, np.abs(off), directions)
-            parts.append((held, missed))
-        largest = np.array([held.max(initial=0.0) for held, _ in parts])
-        p.body.comm.Allreduce(MPI.IN_PLACE, largest, MPI.MAX)
         worst = 0.0
-        for (held, missed), full in zip(parts, largest, strict=True):
-            scale = held + FLOOR * full + TRIFLE * largest.max()
-            ratio = np.divide(missed, scale, out=np.zeros_like(missed), where=scale > 0.0)
+        missed = self._energies(off_f, off_n)
+        for of_cells, scale in zip(missed, self._scales(f, n), strict=True):
+            ratio = np.divide(of_cells, scale, out=np.zeros_like(of_cells), where=scale > 0.0)
             worst = max(worst, float(ratio.max(initial=0.0)) if np.all(np.isfinite(ratio)) else np.inf)
         return float(p.body.comm.allreduce(worst, MPI.MAX)) / self._tolerance
+
+    def _followable(
+        self,
+        begin: State,
+        invert: Callable[[Rates], Rates],
+        stage: tuple[Rates, Rates, Rates],
+        now: float,
+        length: float,
+    ) -> None:
+        """Refuses a step in which motion and collisions, each by itself, undo what both together would do.
+
+        The defect of the first stage with the whole Jacobian, ``F + γΔt J k1 − k1``, is inverted once more.
+        Where little of k1 comes back, the product is as good as its sum; where nearly all does, k1 is a small
+        part of what it should be, and the difference of both orders does not see it. A cell may miss as much
+        as the tolerance allows in the time so far (theory: transport, section on time).
+        """
+        p, (first, second, k1) = self._p, stage
+        off = invert(
+            Rates(
+                first.f + GAMMA * (second.f - first.f) - k1.f,
+                first.n + GAMMA * (second.n - first.n) - k1.n,
+                p.no_counters(),
+            )
+        )
+        allowed = self._tolerance * length / (now + length)
+        worst = 0.0
+        for missing, made, scale in zip(
+            self._energies(off.f, off.n),
+            self._energies(k1.f, k1.n),
+            self._scales(begin.f, begin.n),
+            strict=True,
+        ):
+            undone = np.divide(missing, made, out=np.zeros_like(made), where=made > 0.0)
+            missed = length * missing / np.maximum(1.0 - undone, DONE)
+            counts = (undone > UNDONE) & (missed > allowed * scale)
+            worst = max(worst, float(undone.max(initial=0.0, where=counts)))
+        worst = float(p.body.comm.allreduce(worst, MPI.MAX))
+        if worst > 0.0:
+            raise Refused(
+                f"motion and collisions one after the other leave {worst:.2g} of a change by both undone"
+            )
+
+    def _energies(self, f: Floats, n: Floats) -> list[Floats]:
+        """Energy density of the sizes of both species, ``(n_owned,)`` each."""
+        p = self._p
+        return [
+            np.einsum("ce,cme,m->c", weight * (energies / p.body.volume[:, None]), np.abs(y), directions)
+            for y, weight, energies, directions in (
+                (f, p.local.weight_f, p.grid.energies, p.moving_f.weights),
+                (n, p.local.weight_n, p.grid.phonon_energies, p.moving_n.weights),
+            )
+        ]
+
+    def _scales(self, f: Floats, n: Floats) -> list[Floats]:
+        """Energy densities against which errors are measured, ``(n_owned,)`` each."""
+        held = self._energies(f, n)
+        largest = np.array([of_cells.max(initial=0.0) for of_cells in held])
+        self._p.body.comm.Allreduce(MPI.IN_PLACE, largest, MPI.MAX)
+        return [
+            of_cells + FLOOR * full + TRIFLE * largest.max()
+            for of_cells, full in zip(held, largest, strict=True)
+        ]
 
     def _first(self, state: State, span: float) -> float:
         """Step in which nothing changes by more than the tolerance."""
