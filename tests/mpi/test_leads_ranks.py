@@ -41,6 +41,7 @@ def test_balance_on_any_number_of_ranks() -> None:
 
 @pytest.mark.slow
 @pytest.mark.ranks(2)
+@pytest.mark.skipif(MPI.COMM_WORLD.size < 2, reason="groups need ranks")
 def test_rows_of_a_map_in_two_groups() -> None:
     small = [
         "energies.number=80",

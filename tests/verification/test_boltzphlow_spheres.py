@@ -12,6 +12,7 @@ import xarray as xr
 
 from fvqp.case.run import run
 from fvqp.collisions import CollisionGrid, bcs_measure, relative_velocity
+from fvqp.models.transport.stepping import CUT
 
 CASES = Path(__file__).parents[2] / "cases" / "boltzphlow2026"
 WIDTH, VELOCITY, PATH = 2e-6, 0.7e6, 1e-6
@@ -115,7 +116,8 @@ def test_pulse():
     assert hot[later[1e-10], -1] < 0.2 * hot[0, -1] and hot[later[1e-8], 0] > 5.0 * hot[0, 0]
     escaped = data["escaped_spectrum"].values[-1]
     omega = data["omega"].values / unit
-    assert escaped.min() >= -1e-7 * escaped.max()
+    # steps with the tolerance of the case may leave occupations this far below 0
+    assert escaped.min() >= -CUT * 0.005 * escaped.max()
     # phonons below twice the gap leave as they are, those above break pairs on their way
     early = data["escaped_spectrum"].values[later[1e-8]] / np.gradient(omega)
     assert np.interp(1.7, omega, early) > 2.0 * np.interp(2.3, omega, early)

@@ -64,6 +64,7 @@ class StagesCase(Case):
     stages: Annotated[tuple[Stage, ...], Field(min_length=1)]
     """In the order of their computation; the results of the last one are those of the whole."""
     solver: Solver = Solver()
+    """Ranks and options of the stages that have solvers for them."""
     _folder: Path = PrivateAttr(default=Path("."))
 
     @model_validator(mode="after")
