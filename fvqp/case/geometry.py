@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from mpi4py import MPI
 from pydantic import Field, model_validator
 
 from fvqp.case.quantities import Box, Length, Position, Widths, metres
 from fvqp.case.tables import Count, Name, Table
-from fvqp.errors import CaseError
+from fvqp.errors import CaseError, MeshError
+from fvqp.mesh import Mesh, read_mesh, shape_mesh
+from fvqp.units import to_float
 
 MOST_CELLS = 100_000_000
 """Cells of a built-in shape, whose vertices every rank makes before it is divided; more are a slip."""
@@ -99,3 +102,16 @@ class MeshSource(Table):
         if not file.is_file():
             raise CaseError(f"{source}: mesh.file: no such file: {file}")
         return self.model_copy(update={"file": file})
+
+
+def distributed_mesh(source: MeshSource, case: str, comm: MPI.Comm) -> Mesh:
+    """The mesh of a case, distributed over ``comm``; ``case`` names the case in messages."""
+    key = "file" if source.file is not None else "shape"
+    try:
+        if source.file is not None:
+            scale = to_float(f"1 {source.length_unit}", "m", what="mesh.length_unit")
+            return read_mesh(source.file, scale=scale, comm=comm)
+        assert source.shape is not None, "the schema asks for file or shape"
+        return shape_mesh(source.shape.kind, **source.shape.arguments(), comm=comm)
+    except MeshError as error:
+        raise MeshError(f"{case}: mesh.{key}: {error}") from None

@@ -122,6 +122,31 @@ class ElectronElectron:
         lags *= self._matrix
         spectra[:] = fft.rfft(lags)
 
+    def even_odd(self, even: Floats, odd: Floats) -> tuple[Floats, Floats]:
+        """Transforms, real by parity, of an even and an odd sequence given for ε > 0, ``(cells, N)``.
+
+        Either may have one row for all cells.
+        """
+        even, odd = (np.ascontiguousarray(rows) for rows in np.broadcast_arrays(even, odd))
+        packed = np.empty((len(even), self._length))
+        kernels.pack(odd, even, packed)
+        turned = np.asarray(fft.rfft(packed)) * np.conj(self._phase)
+        return turned.real, turned.imag
+
+    def sums(self, even: Floats, odd: Floats) -> tuple[Floats, Floats]:
+        """Inverse of `even_odd`: the sequences at ε > 0."""
+        found = np.asarray(fft.irfft(self._phase * (even + 1j * odd), self._length))
+        n = self.grid.n
+        up, down = found[:, n : 2 * n], found[:, n - 1 :: -1]
+        return 0.5 * (up + down), 0.5 * (up - down)
+
+    def correlated(self, even: Floats, odd: Floats) -> tuple[Floats, Floats]:
+        """A and C with matrix element and prefactor, by their transforms."""
+        spectra = even + 1j * odd
+        self.exchanged(spectra)
+        spectra *= self._scale
+        return spectra.real, spectra.imag
+
     def _each(self, action: Callable[[slice], None], cells: int) -> None:
         """Blocks of cells, shared among threads."""
         share(lambda start, stop: action(slice(start, stop)), cells, block=max(1, _BLOCK // self._length))

@@ -11,10 +11,8 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft
 from scipy.sparse import csr_array
 
-from fvqp.collisions import electron_electron_kernels as kernels
 from fvqp.collisions.electron_electron import ElectronElectron, Kernel
 from fvqp.errors import CaseError
 from fvqp.grids.energy import EnergyGrid
@@ -99,27 +97,6 @@ class SharedElectronElectron:
         """Values of the bins, as they are at the lattice points to their left and right, brought there."""
         return np.ascontiguousarray((self.shared[0] @ left.T + self.shared[1] @ right.T).T)
 
-    def transforms(self, even: Floats, odd: Floats) -> tuple[Floats, Floats]:
-        """Of an even and an odd sequence, real by their parity."""
-        packed = np.empty((len(even), self.lattice._length))
-        kernels.pack(odd, even, packed)
-        turned = np.asarray(fft.rfft(packed)) * np.conj(self.lattice._phase)
-        return turned.real, turned.imag
-
-    def sums(self, even: Floats, odd: Floats) -> tuple[Floats, Floats]:
-        """Inverse of `transforms`: the sequences at ε > 0."""
-        found = np.asarray(fft.irfft(self.lattice._phase * (even + 1j * odd), self.lattice._length))
-        n = self.lattice.grid.n
-        up, down = found[:, n : 2 * n], found[:, n - 1 :: -1]
-        return 0.5 * (up + down), 0.5 * (up - down)
-
-    def exchanged(self, even: Floats, odd: Floats) -> tuple[Floats, Floats]:
-        """A and C with matrix element and prefactor, by their transforms."""
-        spectra = even + 1j * odd
-        self.lattice.exchanged(spectra)
-        spectra *= self.lattice._scale
-        return spectra.real, spectra.imag
-
 
 class SharedRelaxation:
     """`SharedElectronElectron` at given spectra and distributions.
@@ -135,12 +112,12 @@ class SharedRelaxation:
         self.dos, self.pairing, self.f_L = dos, pairing, f_L
         # What the bins are at the lattice points on either side: h and its slope by f_L.
         self._h = [at_same_temperature(f_L, ratio) for _, _, ratio in c.sides]
-        n, p = c.transforms(c.on_lattice(dos, dos), c.on_lattice(pairing, pairing))
+        n, p = c.lattice.even_odd(c.on_lattice(dos, dos), c.on_lattice(pairing, pairing))
         v, u = self._products([h for h, _ in self._h])
-        A, C = c.exchanged(n**2 - p**2 - u**2 + v**2, -2.0 * (u * n + p * v))
+        A, C = c.lattice.correlated(n**2 - p**2 - u**2 + v**2, -2.0 * (u * n + p * v))
         self._transforms = n, p, v, u, A, C
-        x1, x2 = c.sums(n * A + u * C, p * A - v * C)
-        x4, x3 = c.sums(-v * A - p * C, -u * A + n * C)
+        x1, x2 = c.lattice.sums(n * A + u * C, p * A - v * C)
+        x4, x3 = c.lattice.sums(-v * A - p * C, -u * A + n * C)
         rate, loss = np.zeros_like(f_L), np.zeros_like(f_L)
         self._own = []
         for (point, share, _), (h, slope) in zip(c.sides, self._h, strict=True):
@@ -163,9 +140,9 @@ class SharedRelaxation:
         n, p, v, u, A, C = self._transforms
         moved = [slope * step for _, slope in self._h]
         dv, du = self._products(moved)
-        dA, dC = c.exchanged(2.0 * (v * dv - u * du), -2.0 * (du * n + p * dv))
-        dx1, dx2 = c.sums(n * dA + u * dC + du * C, p * dA - v * dC - dv * C)
-        dx4, dx3 = c.sums(-v * dA - dv * A - p * dC, -u * dA - du * A + n * dC)
+        dA, dC = c.lattice.correlated(2.0 * (v * dv - u * du), -2.0 * (du * n + p * dv))
+        dx1, dx2 = c.lattice.sums(n * dA + u * dC + du * C, p * dA - v * dC - dv * C)
+        dx4, dx3 = c.lattice.sums(-v * dA - dv * A - p * dC, -u * dA - du * A + n * dC)
         out = np.zeros_like(step)
         for (point, share, _), (h, _), own, dh in zip(c.sides, self._h, self._own, moved, strict=True):
             by_normal = h * dx1[:, point] + dx3[:, point]
@@ -178,7 +155,7 @@ class SharedRelaxation:
         c = self.collisions
         even = c.on_lattice(*(self.pairing * side for side in h))
         odd = c.on_lattice(*(self.dos * side for side in h))
-        return c.transforms(even, odd)
+        return c.lattice.even_odd(even, odd)
 
 
 def at_same_temperature(f_L: Floats, ratio: Floats) -> tuple[Floats, Floats]:

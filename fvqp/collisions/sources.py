@@ -6,6 +6,7 @@ units of 4 N0 Δ0²/τ0, rates of particles in 4 N0 Δ0/τ0 (theory: drives, sec
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -83,16 +84,16 @@ class Table:
         return _panels(knots, points, lambda e: np.interp(e, knots, values))
 
 
-class _Linear:
+class _Linear(ABC):
     """A process whose coefficients of gain and loss do not depend on the occupations."""
 
     def __init__(self, grid: CollisionGrid, modes: Floats | None = None) -> None:
         self.grid = grid
         self._modes = np.zeros(grid.n_phonon) if modes is None else modes
 
+    @abstractmethod
     def _coefficients(self, measure: SpectralMeasure) -> GainLoss:
         """Of one row for all cells, or one for each."""
-        raise NotImplementedError
 
     def rates(self, measure: SpectralMeasure, f: Floats, n: Floats) -> Pair:
         """``∂f/∂t`` and ``∂n/∂t``."""

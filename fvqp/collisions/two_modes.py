@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from fvqp.collisions import electron_electron_kernels as kernels
 from fvqp.collisions.electron_electron import ElectronElectron, Kernel
 from fvqp.collisions.phonon_relaxation import Phonons
 from fvqp.errors import CaseError
@@ -72,29 +71,6 @@ class TwoModeCollisions:
         """
         return TwoModeRelaxation(self, dos, pairing, anomalous, f)
 
-    def even_odd(self, even: Floats, odd: Floats) -> tuple[Floats, Floats]:
-        """Transforms, real by parity, of an even and an odd sequence given for ε > 0, ``(cells, N)``."""
-        rows = max(len(even), len(odd))
-        packed = np.empty((rows, self.electrons._length))
-        shape = (rows, self.grid.n)
-        kernels.pack(_full(odd, shape), _full(even, shape), packed)
-        turned = np.asarray(fft.rfft(packed)) * np.conj(self.electrons._phase)
-        return turned.real, turned.imag
-
-    def sums(self, even: Floats, odd: Floats) -> tuple[Floats, Floats]:
-        """Inverse of `even_odd`: the sequences at ε > 0."""
-        found = np.asarray(fft.irfft(self.electrons._phase * (even + 1j * odd), self.electrons._length))
-        n = self.grid.n
-        up, down = found[:, n : 2 * n], found[:, n - 1 :: -1]
-        return 0.5 * (up + down), 0.5 * (up - down)
-
-    def exchanged(self, even: Floats, odd: Floats) -> tuple[Floats, Floats]:
-        """A and C with matrix element and prefactor, by their transforms."""
-        spectra = even + 1j * odd
-        self.electrons.exchanged(spectra)
-        spectra *= self.electrons._scale
-        return spectra.real, spectra.imag
-
 
 class TwoModeRelaxation:
     """`TwoModeCollisions` at given spectra and distributions.
@@ -113,18 +89,18 @@ class TwoModeRelaxation:
         c = self.collisions = collisions
         self.dos, self.pairing, self.anomalous, self.f = dos, pairing, anomalous, f
         h, t = f[:, 0], f[:, 1]
-        n, p = c.even_odd(dos, pairing)
-        r, _ = c.even_odd(anomalous, np.zeros_like(anomalous))
+        n, p = c.electrons.even_odd(dos, pairing)
+        r, _ = c.electrons.even_odd(anomalous, np.zeros_like(anomalous))
         moved = self._products(h, t)
         v, u, nt, rt = moved
-        A, C = c.exchanged(n**2 - p**2 - u**2 + v**2 - nt**2 + rt**2, -2.0 * (u * n + p * v))
+        A, C = c.electrons.correlated(n**2 - p**2 - u**2 + v**2 - nt**2 + rt**2, -2.0 * (u * n + p * v))
         A, C = A + c.bath.real, C + c.bath.imag
         self._transforms = n, p, r, *moved, A, C
-        x1, x2 = c.sums(n * A + u * C, p * A - v * C)
-        x4, x3 = c.sums(-v * A - p * C, -u * A + n * C)
-        y2, y3 = c.sums(nt * A, nt * C)
-        y5, y6 = c.sums(rt * A, rt * C)
-        y4, _ = c.sums(r * A, np.zeros_like(A))
+        x1, x2 = c.electrons.sums(n * A + u * C, p * A - v * C)
+        x4, x3 = c.electrons.sums(-v * A - p * C, -u * A + n * C)
+        y2, y3 = c.electrons.sums(nt * A, nt * C)
+        y5, y6 = c.electrons.sums(rt * A, rt * C)
+        y4, _ = c.electrons.sums(r * A, np.zeros_like(A))
         self._sums = y3, y6
         self.loss = np.stack([dos * x1 - pairing * x2, dos * x1 + anomalous * y4], axis=1)
         self.rate = self.loss * f
@@ -138,13 +114,15 @@ class TwoModeRelaxation:
         h, t, dh, dt = self.f[:, 0], self.f[:, 1], step[:, 0], step[:, 1]
         n, p, r, v, u, nt, rt, A, C = self._transforms
         dv, du, dnt, drt = self._products(dh, dt)
-        dA, dC = c.exchanged(2.0 * (v * dv - u * du - nt * dnt + rt * drt), -2.0 * (du * n + p * dv))
+        dA, dC = c.electrons.correlated(
+            2.0 * (v * dv - u * du - nt * dnt + rt * drt), -2.0 * (du * n + p * dv)
+        )
         y3, y6 = self._sums
-        dx1, dx2 = c.sums(n * dA + u * dC + du * C, p * dA - v * dC - dv * C)
-        dx4, dx3 = c.sums(-v * dA - dv * A - p * dC, -u * dA - du * A + n * dC)
-        dy2, dy3 = c.sums(dnt * A + nt * dA, dnt * C + nt * dC)
-        dy5, dy6 = c.sums(drt * A + rt * dA, drt * C + rt * dC)
-        dy4, _ = c.sums(r * dA, np.zeros_like(dA))
+        dx1, dx2 = c.electrons.sums(n * dA + u * dC + du * C, p * dA - v * dC - dv * C)
+        dx4, dx3 = c.electrons.sums(-v * dA - dv * A - p * dC, -u * dA - du * A + n * dC)
+        dy2, dy3 = c.electrons.sums(dnt * A + nt * dA, dnt * C + nt * dC)
+        dy5, dy6 = c.electrons.sums(drt * A + rt * dA, drt * C + rt * dC)
+        dy4, _ = c.electrons.sums(r * dA, np.zeros_like(dA))
         out = self.loss * step
         out[:, 0] += dos * (h * dx1 + dx3) - pairing * (h * dx2 + dx4)
         out[:, 0] -= dt * (dos * y3 - anomalous * y6) + t * (dos * dy3 - anomalous * dy6)
@@ -154,10 +132,11 @@ class TwoModeRelaxation:
     def _products(self, h: Floats, t: Floats) -> tuple[Floats, Floats, Floats, Floats]:
         """Transforms of ``P h`` (even), ``N h`` (odd), ``N t`` and ``R t`` (even)."""
         c = self.collisions
-        v, u = c.even_odd(self.pairing * h, self.dos * h)
+        v, u = c.electrons.even_odd(self.pairing * h, self.dos * h)
         nothing = np.zeros((1, c.grid.n))
-        return v, u, c.even_odd(self.dos * t, nothing)[0], c.even_odd(self.anomalous * t, nothing)[0]
-
-
-def _full(rows: Floats, shape: tuple[int, int]) -> Floats:
-    return np.ascontiguousarray(np.broadcast_to(rows, shape))
+        return (
+            v,
+            u,
+            c.electrons.even_odd(self.dos * t, nothing)[0],
+            c.electrons.even_odd(self.anomalous * t, nothing)[0],
+        )

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import constants
 
 from fvqp.case.boltzmann.drives import Injection, Microwave, Pulse
-from fvqp.case.boltzmann.schema import MOST_BINS, BoltzmannCase
+from fvqp.case.boltzmann.schema import MOST_BINS, BoltzmannCase, MaterialChoice
 from fvqp.case.boltzmann.tables import read_spectrum
 from fvqp.case.interaction import resolved
 from fvqp.collisions import (
@@ -106,7 +106,12 @@ class Setup:
 
 def build_setup(case: BoltzmannCase) -> Setup:
     """Material, units, grid and collisions of a case; raises :class:`CaseError`."""
-    material = _material(case)
+    material = chosen_material(
+        case.material,
+        f"{case.source}: material",
+        "Boltzmann",
+        own_times=case.spectrum.model != "eliashberg",
+    )
     strong = _strong_coupling(case, material)
     if strong is not None:
         material = strong.material
@@ -136,8 +141,15 @@ def build_setup(case: BoltzmannCase) -> Setup:
     return Setup(units, material, grid, collisions, follower, gap, case.energies.rule, strong)
 
 
-def _material(case: BoltzmannCase) -> Material:
-    given = case.material
+def chosen_material(given: MaterialChoice, where: str, model: str, *, own_times: bool = True) -> Material:
+    """A material of the library with numbers of one's own.
+
+    Args:
+        given: name and numbers.
+        where: it is chosen, for messages.
+        model: that needs its numbers, for messages.
+        own_times: whether its τ0 is needed.
+    """
     try:
         material = load_material(given.name)
         changes = {
@@ -159,15 +171,15 @@ def _material(case: BoltzmannCase) -> Material:
         sources = {k: v for k, v in material.sources.items() if k not in changes}
         material = replace(material, **changes, sources=sources | dict.fromkeys(changes, "given in the case"))
         material.require(
-            "electron-phonon kinetics (the Boltzmann model)",
-            *(() if case.spectrum.model == "eliashberg" else ("characteristic_time",)),
+            f"electron-phonon kinetics (the {model} model)",
+            *(("characteristic_time",) if own_times else ()),
             "dressed_density_of_states",
             *(() if given.pair_breaking_time is not None else ("ion_density", "debye_energy")),
         )
     except CaseError as error:
-        raise CaseError(f"{case.source}: material: {error}") from None
+        raise CaseError(f"{where}: {error}") from None
     if not material.gap > 0.0:
-        raise CaseError(f"{case.source}: material.name: {material.name} is a normal metal; it has no gap")
+        raise CaseError(f"{where}.name: {material.name} is a normal metal; it has no gap")
     return material
 
 

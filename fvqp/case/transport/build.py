@@ -8,20 +8,20 @@ import numpy as np
 from mpi4py import MPI
 from numpy.typing import NDArray
 
-from fvqp.case.boltzmann.build import Units
-from fvqp.case.transport.media import CaseMedia, chosen_material
+from fvqp.case.boltzmann.build import Units, chosen_material
+from fvqp.case.geometry import distributed_mesh
+from fvqp.case.transport.media import CaseMedia
 from fvqp.case.transport.schema import Phonons, Quasiparticles, TransportCase
 from fvqp.collisions import Coupling
 from fvqp.errors import CaseError, MeshError
 from fvqp.materials import Material
-from fvqp.mesh import Mesh, read_mesh, shape_mesh
+from fvqp.mesh import Mesh, shape_mesh
 from fvqp.models.transport import Diffusive, Ordinates, State, Still, TransportProblem
 from fvqp.models.transport.motion import Motion
 from fvqp.models.transport.steady import SteadySolver
 from fvqp.transport.directions import Directions, cylindrical, gauss_legendre, product, spherical
 from fvqp.transport.radial import Shells
 from fvqp.transport.walls import Interface, Wall
-from fvqp.units import to_float
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -53,7 +53,7 @@ class Setup:
 
 def build_setup(case: TransportCase, comm: MPI.Comm) -> Setup:
     """All objects of a case; raises :class:`CaseError`. Collective."""
-    material = chosen_material(case.material, f"{case.source}: material")
+    material = chosen_material(case.material, f"{case.source}: material", "transport")
     tau0, n0 = material.characteristic_time, material.dressed_density_of_states
     units = Units(material.gap, tau0, 4.0 * n0 * material.gap)
     for key, temperature in (
@@ -93,18 +93,8 @@ def _space(case: TransportCase, comm: MPI.Comm) -> tuple[Mesh | Shells, Mesh]:
             f"{geometry}1d", dx=list(np.diff(radii)), origin=(float(radii[0]),), comm=MPI.COMM_SELF
         )
         return Shells(radii, geometry), line
-    source = case.mesh
-    assert source is not None
-    key = "file" if source.file is not None else "shape"
-    try:
-        if source.file is not None:
-            scale = to_float(f"1 {source.length_unit}", "m", what="mesh.length_unit")
-            mesh = read_mesh(source.file, scale=scale, comm=comm)
-        else:
-            assert source.shape is not None
-            mesh = shape_mesh(source.shape.kind, **source.shape.arguments(), comm=comm)
-    except MeshError as error:
-        raise MeshError(f"{case.source}: mesh.{key}: {error}") from None
+    assert case.mesh is not None
+    mesh = distributed_mesh(case.mesh, case.source, comm)
     places = {"regions": tuple(case.regions)}
     for key, entries in (("initial.pulses", case.initial.pulses), ("injections", case.injections)):
         places |= {f"{key}[{number}].regions": entry.regions for number, entry in enumerate(entries)}

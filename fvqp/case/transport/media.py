@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 from mpi4py import MPI
 from numpy.typing import NDArray
 
-from fvqp.case.boltzmann.build import Units
+from fvqp.case.boltzmann.build import Units, chosen_material
 from fvqp.case.boltzmann.schema import MOST_BINS, Escape, MaterialChoice
 from fvqp.case.transport.schema import Place, Region, TransportCase
 from fvqp.case.transport.sources import LocalMicrowave, LocalTrapping, drives
@@ -27,7 +25,7 @@ from fvqp.collisions import (
 )
 from fvqp.collisions.moving_gap import GapFollower
 from fvqp.errors import CaseError
-from fvqp.materials import Material, load_material
+from fvqp.materials import Material
 from fvqp.mesh import Mesh
 from fvqp.models.coupling import electron_phonon_coupling
 from fvqp.models.transport import Medium
@@ -100,9 +98,7 @@ class CaseMedia:
         """A gap that stays, in Δ0 of the reference; None where it follows or there is none."""
         if region.insulator:
             return None
-        own = (
-            self._material if region.material is None else chosen_material(region.material, self._case.source)
-        )
+        own = self._own(region)
         if region.gap is not None:
             return region.gap.in_joule(own.gap) / self._material.gap
         return self._fixed_gap() if region.material is None else own.gap / self._material.gap
@@ -111,7 +107,7 @@ class CaseMedia:
         """The material of a region."""
         if region.material is None:
             return self._material
-        return chosen_material(region.material, f"{self._case.source}: regions: material")
+        return chosen_material(region.material, f"{self._case.source}: regions: material", "transport")
 
     def _grid(self) -> CollisionGrid:
         case, delta0 = self._case, self._units.energy
@@ -255,36 +251,6 @@ class CaseMedia:
 def _of(strength: float, capacity: float) -> Coupling:
     """The coupling with this strength and capacity."""
     return Coupling(strength ** (1.0 / 3.0), 2.0 * capacity / (np.pi * strength))
-
-
-def chosen_material(given: MaterialChoice, where: str) -> Material:
-    """A material of the library with numbers of one's own; ``where`` it is chosen, for messages."""
-    try:
-        material = load_material(given.name)
-        names = (
-            "critical_temperature",
-            "characteristic_time",
-            "pair_breaking_time",
-            "dressed_density_of_states",
-        )
-        changes = {key: value for key in names if (value := getattr(given, key)) is not None}
-        if given.gap is not None:
-            changes["gap"] = given.gap.in_joule(0.0)
-            changes.setdefault(
-                "critical_temperature", material.critical_temperature * changes["gap"] / material.gap
-            )
-        material = replace(material, **changes)
-        material.require(
-            "electron-phonon kinetics (the transport model)",
-            "characteristic_time",
-            "dressed_density_of_states",
-            *(() if given.pair_breaking_time is not None else ("ion_density", "debye_energy")),
-        )
-    except CaseError as error:
-        raise CaseError(f"{where}: {error}") from None
-    if not material.gap > 0.0:
-        raise CaseError(f"{where}.name: {material.name} is a normal metal; it has no gap")
-    return material
 
 
 def _coupling(given: MaterialChoice, material: Material) -> Coupling:

@@ -11,21 +11,20 @@ from mpi4py import MPI
 from scipy import constants
 from scipy.optimize import minimize_scalar
 
+from fvqp.case.geometry import distributed_mesh
 from fvqp.case.usadel.checks import check_places, check_with_materials, energy_maximum
 from fvqp.case.usadel.schema import Lead as LeadTable
 from fvqp.case.usadel.schema import MaterialChoice, UsadelCase
 from fvqp.collisions import Collisions, Phonons
-from fvqp.errors import CaseError, ConvergenceError, MeshError
+from fvqp.errors import CaseError, ConvergenceError
 from fvqp.grids.energy import EnergyGrid
 from fvqp.materials import Material, load_material
-from fvqp.mesh import Mesh, read_mesh
-from fvqp.mesh.shapes import shape_mesh
+from fvqp.mesh import Mesh
 from fvqp.models.device import Device, Junction, Lead, Reservoir
 from fvqp.models.phase import Supercurrent
 from fvqp.models.usadel import GapModel, UsadelProblem
 from fvqp.spectral.usadel import gap_edge
 from fvqp.transport.operator import Interface, Transport
-from fvqp.units import to_float
 
 #: Bins of the coarse grid that finds the spectra at rest, around which the grid of the run is then graded.
 COARSE = 200
@@ -58,17 +57,7 @@ class Sweep:
 
 def build_mesh(case: UsadelCase, comm: MPI.Comm) -> Mesh:
     """The mesh of a case, distributed over ``comm``, with all the names that the case asks of it."""
-    source = case.mesh
-    key = "file" if source.file is not None else "shape"
-    try:
-        if source.file is not None:
-            scale = to_float(f"1 {source.length_unit}", "m", what="mesh.length_unit")
-            mesh = read_mesh(source.file, scale=scale, comm=comm)
-        else:
-            assert source.shape is not None, "the schema asks for file or shape"
-            mesh = shape_mesh(source.shape.kind, **source.shape.arguments(), comm=comm)
-    except MeshError as error:
-        raise MeshError(f"{case.source}: mesh.{key}: {error}") from None
+    mesh = distributed_mesh(case.mesh, case.source, comm)
     check_places(case, mesh)
     return mesh
 

@@ -6,6 +6,7 @@ rates of motion contain scattering that turns particles and leaves them their en
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -106,7 +107,7 @@ class Resting:
         return lambda r: Moved(r, np.zeros((0, r.shape[2])))
 
 
-class _InSpace:
+class _InSpace(ABC):
     """What diffusion and ordinates have in common: a `Streaming` that follows the spectrum."""
 
     def __init__(self, make: Callable[[Floats, Floats], Streaming]) -> None:
@@ -125,8 +126,9 @@ class _InSpace:
         self.content = volume[:n, None] * states[:n]
         self._changed()
 
+    @abstractmethod
     def _changed(self) -> None:
-        raise NotImplementedError
+        """What depends on the spectrum beside the `Streaming`."""
 
     def extended(self, y: Floats) -> Floats:
         """With up-to-date ghosts."""
