@@ -151,7 +151,7 @@ class ElectronPhonon:
             self._direct(direct.rates, measure, f, n, *out)
         else:
             self._graded(graded.rates, self._pairs(), measure, f, n, *out)
-        return out
+        return Pair(measure.per_number(out.f), out.n)
 
     def gain_loss(
         self, measure: SpectralMeasure, f: Floats, n: Floats, collisions: Collisions = "all"
@@ -178,7 +178,7 @@ class ElectronPhonon:
         else:
             parts = collisions != "pairs", collisions != "scattering"
             self._direct(direct.coefficients, measure, f, n, *parts, *out)
-        return out
+        return out._replace(in_f=measure.per_number(out.in_f), out_f=measure.per_number(out.out_f))
 
     def jvp(self, measure: SpectralMeasure, f: Floats, n: Floats, step_f: Floats, step_n: Floats) -> Pair:
         """Jacobian of `rates` at ``(f, n)`` times ``(step_f, step_n)``."""
@@ -192,13 +192,14 @@ class ElectronPhonon:
             self._transforms().derivative(measure, f, n, step_f, step_n, change)
             moved = change.rates(f, n)
             return Pair(
-                moved.f - (here.in_f + here.out_f) * step_f, moved.n + (here.in_n - here.out_n) * step_n
+                measure.per_number(moved.f) - (here.in_f + here.out_f) * step_f,
+                moved.n + (here.in_n - here.out_n) * step_n,
             )
         if which == "direct":
             self._direct(direct.product, measure, f, n, step_f, step_n, *out)
         else:
             self._graded(graded.product, self._pairs(), measure, f, n, step_f, step_n, *out)
-        return out
+        return Pair(measure.per_number(out.f), out.n)
 
     def jacobian(self, measure: SpectralMeasure, f: Floats, n: Floats) -> Blocks:
         """Dense Jacobian of every cell, the block of phonons as a diagonal.
@@ -221,6 +222,9 @@ class ElectronPhonon:
             least = _WORTH_A_THREAD // bins
             share(direct.bin_rows, cells * bins, *state, out.ff, out.fn, least=least)
             share(direct.point_rows, cells * points, *state, out.nf, out.nn, least=least)
+        if measure.renormalization is not None:
+            for block in (out.ff, out.fn):
+                block /= measure.renormalization[:, :, None]
         return out
 
     def diagonal(self, measure: SpectralMeasure, f: Floats, n: Floats) -> Pair:
@@ -229,10 +233,10 @@ class ElectronPhonon:
         if self.chosen(measure, f) == "graded":
             out = Pair(np.empty_like(f), np.empty_like(n))
             self._graded(graded.diagonal, self._pairs(), measure, f, n, *out)
-            return out
+            return Pair(measure.per_number(out.f), out.n)
         here = self.gain_loss(measure, f, n)
         own = direct.pair_self_rate(self._uniform, measure.states, measure.anomalous, f, n)
-        return Pair(-(here.in_f + here.out_f + own), here.in_n - here.out_n)
+        return Pair(-(here.in_f + here.out_f + measure.per_number(own)), here.in_n - here.out_n)
 
     def _direct(self, loop: Callable, measure: SpectralMeasure, f: Floats, *rest: object) -> None:
         """Direct sums in all cells."""

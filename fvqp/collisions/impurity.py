@@ -10,25 +10,33 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fvqp.collisions.grid import CollisionGrid
-from fvqp.collisions.measure import Rule, bcs_measure
+from fvqp.collisions.measure import Rule, SpectralMeasure, bcs_measure
 from fvqp.errors import CaseError
 
 Floats = NDArray[np.float64]
 
+#: Energies in gaps up to which a density of states does not fall below that of the normal metal.
+NEAR = 1.5
 
-def relative_velocity(grid: CollisionGrid, gap: ArrayLike, rule: Rule = "linear") -> Floats:
+
+def relative_velocity(
+    grid: CollisionGrid, gap: ArrayLike, rule: Rule = "linear", measure: SpectralMeasure | None = None
+) -> Floats:
     """``v/v_F = |ξ|/E``, the mean over the states of every bin, ``(cells, N)``; 0 where there are none.
 
     The density of states times the velocity is 1 above the gap: ``s v/v_F`` is the part of a bin above the
     gap, measured like s (theory: drives, Eq. velocity). It is also the ratio ``τ_n/τ_s`` of elastic
-    scattering, and ``D/D_N`` of diffusion.
+    scattering, and ``D/D_N`` of diffusion. All this holds for the number of momentum states of any spectrum
+    (theory: transport, Eq. transport-group).
 
     Args:
         grid: energies.
         gap: Δ, scalar or ``(cells,)``.
         rule: that of the bin measure.
+        measure: of another spectrum than that of BCS theory, with ``gap`` as its edge.
     """
-    measure = bcs_measure(grid, gap, rule)
+    weak = measure is None
+    measure = bcs_measure(grid, gap, rule) if measure is None else measure
     gaps = np.atleast_1d(np.asarray(gap, dtype=np.float64))[:, None]
     if rule == "bin":
         open_part = np.maximum(grid.edges[1:] - np.maximum(grid.edges[:-1], gaps), 0.0)
@@ -43,7 +51,9 @@ def relative_velocity(grid: CollisionGrid, gap: ArrayLike, rule: Rule = "linear"
         np.add.at(open_part.T, left, (length - right).T)
         np.add.at(open_part.T, left + 1, right.T)
     velocity = np.divide(open_part, measure.states, out=np.zeros_like(open_part), where=measure.active)
-    return np.clip(velocity, 0.0, 1.0)
+    # Beside the edge sharing between bins leaves single ones too much; phonons take ρ below 1 far above only.
+    bounded = np.array(True) if weak else grid.energies < NEAR * gaps
+    return measure.per_number(np.clip(velocity, 0.0, np.where(bounded, 1.0, np.inf)))
 
 
 def diffusivity(

@@ -31,10 +31,13 @@ class SpectralMeasure:
     Attributes:
         states: ``s = ∫ρ dE`` of every bin, ``(cells, N)`` or ``(1, N)``, units of Δ0; 0 below the gap.
         anomalous: ``p = ∫ρ Δ/E dE`` of every bin, same shape, ``|p| ≤ s``.
+        renormalization: number of momentum states ``∫dξ`` of every bin over s, positive, same shape; None
+            where that is 1, as in BCS theory (theory: eliashberg, Eq. eli-number).
     """
 
     states: Floats
     anomalous: Floats
+    renormalization: Floats | None = None
 
     def __post_init__(self) -> None:
         states = np.atleast_2d(np.ascontiguousarray(self.states, dtype=np.float64))
@@ -49,11 +52,34 @@ class SpectralMeasure:
             raise CaseError("spectral measure: an anomalous weight exceeds the number of states of its bin")
         object.__setattr__(self, "states", states)
         object.__setattr__(self, "anomalous", np.clip(anomalous, -states, states))
+        if self.renormalization is not None:
+            factor = np.atleast_2d(np.ascontiguousarray(self.renormalization, dtype=np.float64))
+            if factor.shape != states.shape or not np.all(np.isfinite(factor) & (factor > 0.0)):
+                raise CaseError("spectral measure: renormalization must be positive, one number for each bin")
+            object.__setattr__(self, "renormalization", factor)
 
     @property
     def active(self) -> NDArray[np.bool_]:
         """Bins that hold states."""
         return self.states > 0.0
+
+    @property
+    def number(self) -> Floats:
+        """Number of states of every bin that densities and energies are counted with, same shape."""
+        return self.states if self.renormalization is None else self.states * self.renormalization
+
+    def per_number(self, rate: Floats) -> Floats:
+        """A rate ``∂f/∂t`` of events counted with s, in occupations of the momentum states."""
+        return rate if self.renormalization is None else rate / self.renormalization
+
+    def rows(self, cells: slice) -> SpectralMeasure:
+        """Of some cells; all if they share one row."""
+        if len(self.states) == 1:
+            return self
+        factor = self.renormalization
+        return SpectralMeasure(
+            self.states[cells], self.anomalous[cells], None if factor is None else factor[cells]
+        )
 
 
 def bcs_measure(grid: CollisionGrid, gap: ArrayLike, rule: Rule = "linear") -> SpectralMeasure:

@@ -63,63 +63,70 @@ class GapFollower:
 
     The gap of a cell solves
 
-        ln(Δ0/Δ) = (2/Δ) Σ p_i f_i
+        ln(Δ_c/Δ) = (2/Δ) Σ p_i f_i
 
-    (theory: moving_gap, Eq. gap-equation) with the anomalous weights p of the bin measure. A cell whose
-    gap is smaller than `floor` is normal: its gap is 0.
+    (theory: moving_gap, Eq. gap-equation) with the anomalous weights p of the bin measure and the gap Δ_c
+    without quasiparticles, which is the unit of energy unless given. A cell whose gap is smaller than `floor`
+    is normal: its gap is 0.
 
     Attributes:
-        grid, rule, cutoff: as given.
+        grid, rule, cutoff, cold: as given.
         floor: smallest gap that the grid resolves: the energy of the first bin where bins begin at 0, else
             their beginning.
     """
 
-    def __init__(self, grid: CollisionGrid, rule: Rule = "linear", *, cutoff: float | None = None) -> None:
+    def __init__(
+        self,
+        grid: CollisionGrid,
+        rule: Rule = "linear",
+        *,
+        cutoff: float | None = None,
+        cold: float = 1.0,
+    ) -> None:
         """
         Args:
             grid: energies, uniform or graded. Its bins begin at 0, or below the smallest gap that occurs.
             rule: of the bin measure (`bcs_measure`).
             cutoff: upper limit ω_c of the gap equation ``1/λ = ∫_Δ^{ω_c} (1 − 2f)/√(E² − Δ²) dE``, above
-                all bins, with λ such that Δ = Δ0 for f = 0; None for the weak-coupling limit.
+                all bins, with λ such that Δ = Δ_c for f = 0; None for the weak-coupling limit.
+            cold: Δ_c, of a superconductor that is not the reference.
 
         Raises:
-            CaseError: unknown rule, bins that do not hold Δ0 or begin above it, cut-off below their end.
+            CaseError: unknown rule, bins that do not hold Δ_c or begin above it, cut-off below their end.
         """
         if rule not in ("bin", "linear"):
             raise CaseError(f'bin measure: rule must be "bin" or "linear", not "{rule}"')
-        if not grid.edges[0] < 1.0 <= grid.edges[-2]:
+        if not grid.edges[0] < cold <= grid.edges[-2]:
             raise CaseError(
                 f"collision grid: bins from {grid.edges[0]:g} to {grid.edges[-1]:g} Δ0 do not hold the gap "
-                "of zero temperature, 1 Δ0"
+                f"of zero temperature, {cold:g} Δ0"
             )
         if cutoff is not None and not (np.isfinite(cutoff) and cutoff >= grid.edges[-1]):
             raise CaseError(
                 f"gap equation: cutoff must be at or above the end of the bins, {grid.edges[-1]:g} Δ0, "
                 f"found {cutoff:g}"
             )
-        self.grid, self.rule, self.cutoff = grid, rule, cutoff
+        self.grid, self.rule, self.cutoff, self.cold = grid, rule, cutoff, float(cold)
         self.floor = float(grid.energies[0] if grid.edges[0] == 0.0 else grid.edges[0])
         self._least = _WORTH_A_THREAD // grid.n
-        centres = grid.energies
+        # The kernels know one gap of zero temperature, 1: energies there are in units of Δ_c.
+        centres, edges = grid.energies / self.cold, grid.edges / self.cold
         self._axis = kernels.Axis(
-            np.array(grid.edges),
+            edges,
             centres,
-            np.concatenate([grid.edges[:1], centres, grid.edges[-1:]]),
+            np.concatenate([edges[:1], centres, edges[-1:]]),
             np.diff(centres),
             rule == "linear",
-            self.floor,
-            np.inf if cutoff is None else float(cutoff),
+            self.floor / self.cold,
+            np.inf if cutoff is None else float(cutoff) / self.cold,
         )
 
     def measure(self, gap: ArrayLike) -> SpectralMeasure:
         """Bin measure at these gaps, ``(cells,)``: `bcs_measure` to rounding, compiled."""
-        gaps = np.atleast_1d(self._fitting(gap))
-        states, anomalous = np.empty((gaps.size, self.grid.n)), np.empty((gaps.size, self.grid.n))
-        kernels.measures(self._axis, gaps, states, anomalous)
-        return SpectralMeasure(states, anomalous)
+        return self._measure(np.atleast_1d(self._fitting(gap)) / self.cold)
 
     def residual(self, f: Floats, gap: ArrayLike) -> Floats:
-        """``ln(Δ0/Δ) − (2/Δ) Σ p_i f_i`` of every cell, ``(cells,)``: close to ``ln(Δ_solution/Δ)``.
+        """``ln(Δ_c/Δ) − (2/Δ) Σ p_i f_i`` of every cell, ``(cells,)``: close to ``ln(Δ_solution/Δ)``.
 
         Taken at `floor` where the gap is smaller: negative, then, if the cell stays normal. Its derivative
         with respect to ``f_i`` at a fixed gap is ``−2 p_i/Δ``.
@@ -129,7 +136,7 @@ class GapFollower:
         kernels.residuals(self._axis, f, gaps, out)
         return out
 
-    def gap(self, f: Floats, guess: ArrayLike = 1.0) -> Floats:
+    def gap(self, f: Floats, guess: ArrayLike | None = None) -> Floats:
         """Gap of every cell from occupations of the bins, which stay where they are, ``(cells,)``.
 
         For steady states and initial conditions. Of several solutions it takes the one that the guess flows
@@ -138,17 +145,17 @@ class GapFollower:
 
         Args:
             f: ``(cells, N)``.
-            guess: scalar or ``(cells,)``.
+            guess: scalar or ``(cells,)``; Δ_c by default.
 
         Raises:
             CaseError: f outside [0, 1]; a gap below a grid that does not begin at 0.
             ConvergenceError: no solution found.
         """
-        f, gaps = self._checked(f, guess)
+        f, gaps = self._checked(f, self.cold if guess is None else guess)
         status = np.zeros(gaps.size, dtype=np.int64)
         share(kernels.solve, gaps.size, self._axis, f, gaps, status, least=self._least)
         self._complain(status, gaps)
-        return gaps
+        return gaps * self.cold
 
     def follow(self, f: Floats, gap: ArrayLike) -> Followed:
         """Gap and occupations after quasiparticles were carried along with the gap to its solution.
@@ -172,7 +179,7 @@ class GapFollower:
         states, anomalous = np.empty_like(f), np.empty_like(f)
         share(kernels.follow, gaps.size, self._axis, f, gaps, states, anomalous, status, least=self._least)
         self._complain(status, gaps)
-        return Followed(f, gaps, SpectralMeasure(states, anomalous))
+        return Followed(f, gaps * self.cold, SpectralMeasure(states * self.cold, anomalous * self.cold))
 
     def shift(self, f: Floats, gap: ArrayLike, target: ArrayLike) -> Followed:
         """Occupations carried along to a given gap, with number and energy as in `follow`.
@@ -188,18 +195,25 @@ class GapFollower:
             CaseError: f outside [0, 1]; gaps that do not fit onto the grid.
         """
         f, gaps = self._checked(f, gap)
-        targets = np.broadcast_to(self._fitting(target), gaps.shape)
+        targets = np.broadcast_to(self._fitting(target) / self.cold, gaps.shape)
         f = f.copy()
-        for cell in np.flatnonzero((gaps > self.floor) & (targets > self.floor)):
+        floor = self._axis.floor
+        for cell in np.flatnonzero((gaps > floor) & (targets > floor)):
             if kernels.shift_cell(self._axis, f[cell], gaps[cell], targets[cell]):
                 gaps[cell] = targets[cell]
-        return Followed(f, gaps, self.measure(gaps))
+        return Followed(f, gaps * self.cold, self._measure(gaps))
+
+    def condensate_energy(self, gap: ArrayLike) -> Floats:
+        """Energy of the condensate relative to the normal state at these gaps, see `condensate_energy`."""
+        cutoff = None if self.cutoff is None else self.cutoff / self.cold
+        return self.cold**2 * condensate_energy(np.asarray(gap, dtype=np.float64) / self.cold, cutoff=cutoff)
 
     def total_energy(self, f: Floats, gap: ArrayLike) -> Floats:
         """Quasiparticles and condensate together, ``W/(4 N0 Δ0²)`` (theory: moving_gap, Eq. total-energy)."""
         f, gaps = self._checked(f, gap)
+        gaps *= self.cold
         quasiparticles = quasiparticle_energy(self.grid, self.measure(gaps), f)
-        return np.asarray(condensate_energy(gaps, cutoff=self.cutoff) + quasiparticles)
+        return np.asarray(self.condensate_energy(gaps) + quasiparticles)
 
     def equilibrium(self, temperature: float) -> float:
         """Gap of this grid in equilibrium; ``temperature`` k_BT ≥ 0 in units of Δ0."""
@@ -224,6 +238,12 @@ class GapFollower:
                 high = middle
         return low
 
+    def _measure(self, gaps: Floats) -> SpectralMeasure:
+        """Bin measure at gaps in units of Δ_c."""
+        states, anomalous = np.empty((gaps.size, self.grid.n)), np.empty((gaps.size, self.grid.n))
+        kernels.measures(self._axis, gaps, states, anomalous)
+        return SpectralMeasure(states * self.cold, anomalous * self.cold)
+
     def _fitting(self, gap: ArrayLike) -> Floats:
         gaps = _checked_gap(gap)
         if np.any(gaps < self.grid.edges[0]):
@@ -238,6 +258,7 @@ class GapFollower:
         return gaps
 
     def _checked(self, f: Floats, gap: ArrayLike) -> tuple[Floats, Floats]:
+        """f, and gaps in units of Δ_c, one a cell."""
         f = np.ascontiguousarray(f, dtype=np.float64)
         if f.ndim != 2 or f.shape[1] != self.grid.n:
             raise CaseError(f"gap: need f of shape (cells, {self.grid.n}), found {f.shape}")
@@ -249,7 +270,7 @@ class GapFollower:
         low, high = f.min(), f.max()
         if not (low >= 0.0 and high <= 1.0):
             raise CaseError(f"gap: occupations f must lie within [0, 1], found {low:g} to {high:g}")
-        return f, np.broadcast_to(gaps, (f.shape[0],)).copy()
+        return f, np.broadcast_to(gaps, (f.shape[0],)) / self.cold
 
     def _complain(self, status: NDArray[np.int64], gaps: Floats) -> None:
         below = np.flatnonzero(status == kernels.BELOW_GRID)
@@ -261,7 +282,7 @@ class GapFollower:
         refused = np.flatnonzero(status == kernels.REFUSED)
         if refused.size:
             raise ConvergenceError(
-                f"gap of cell {refused[0]}: does not move on from {gaps[refused[0]]:g} Δ0, its "
+                f"gap of cell {refused[0]}: does not move on from {self.cold * gaps[refused[0]]:g} Δ0, its "
                 "quasiparticles cannot balance the energy of the condensate; begin with a gap that belongs "
                 "to f, and take shorter steps"
             )

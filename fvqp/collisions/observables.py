@@ -33,12 +33,12 @@ def thermal(grid: CollisionGrid, temperature: float) -> Pair:
 
 def quasiparticle_density(measure: SpectralMeasure, f: Floats) -> Floats:
     """``∫ρ f dE`` of every cell: n_qp/(4 N0 Δ0) (theory: collisions, Eq. densities)."""
-    return np.asarray((measure.states * f).sum(axis=-1))
+    return np.asarray((measure.number * f).sum(axis=-1))
 
 
 def quasiparticle_energy(grid: CollisionGrid, measure: SpectralMeasure, f: Floats) -> Floats:
     """``∫E ρ f dE`` of every cell, in units of 4 N0 Δ0²."""
-    return np.asarray((measure.states * grid.energies * f).sum(axis=-1))
+    return np.asarray((measure.number * grid.energies * f).sum(axis=-1))
 
 
 def phonon_energy(operator: ElectronPhonon, n: Floats) -> Floats:

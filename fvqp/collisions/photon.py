@@ -155,7 +155,7 @@ class PhotonDrive:
             matrix -= (net @ events.change)[:, :, None] * by_f[:, None, :]
             matrix *= scale[..., None]
         matrix = np.divide(
-            matrix, measure.states[:, :, None], out=matrix, where=measure.states[:, :, None] > 0.0
+            matrix, measure.number[:, :, None], out=matrix, where=measure.number[:, :, None] > 0.0
         )
         return Blocks(
             matrix, np.zeros((cells, bins, points)), np.zeros((cells, points, bins)), np.zeros_like(n)
@@ -368,7 +368,7 @@ def _ratio(a: Floats, b: Floats) -> Floats:
 
 
 def _per_state(amount: Floats, measure: SpectralMeasure) -> Floats:
-    return _ratio(amount, measure.states)
+    return _ratio(amount, measure.number)
 
 
 def _column(name: str, value: ArrayLike) -> Floats:

@@ -130,14 +130,14 @@ class _Linear(ABC):
         """Power that enters quasiparticles and phonons of every cell; negative where it leaves."""
         rates = self.rates(measure, f, n)
         return Flow(
-            (measure.states * self.grid.energies * rates.f).sum(axis=1),
+            (measure.number * self.grid.energies * rates.f).sum(axis=1),
             rates.n @ (self._modes * self.grid.phonon_energies),
         )
 
     def number_flow(self, measure: SpectralMeasure, f: Floats, n: Floats) -> Flow:
         """Quasiparticles and phonons that enter every cell in unit time; negative where they leave."""
         rates = self.rates(measure, f, n)
-        return Flow((measure.states * rates.f).sum(axis=1), rates.n @ self._modes)
+        return Flow((measure.number * rates.f).sum(axis=1), rates.n @ self._modes)
 
 
 class PhononInjection(_Linear):
@@ -207,7 +207,7 @@ class QuasiparticleInjection(_Linear):
     def _coefficients(self, measure: SpectralMeasure) -> GainLoss:
         into = np.divide(
             self._amounts,
-            measure.states,
+            measure.number,
             out=np.zeros(np.broadcast_shapes(self._amounts.shape, measure.states.shape)),
             where=measure.active,
         )

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fvqp.collisions import ElectronPhonon, Process, SpectralMeasure, bcs_measure
-from fvqp.collisions.moving_gap import GapFollower, condensate_energy
+from fvqp.collisions.moving_gap import GapFollower
 from fvqp.collisions.observables import phonon_energy, quasiparticle_density, quasiparticle_energy
 from fvqp.errors import CaseError, ConvergenceError
 from fvqp.models.evolving import Method, OnStep, implicit, relaxed
@@ -189,7 +189,7 @@ class HomogeneousProblem:
         if self.follower is None:
             own = self._gap if gap is None else np.broadcast_to(np.asarray(gap, dtype=float), (self.cells,))
             return State(rows[0], rows[1], own.copy())
-        return State(rows[0], rows[1], self.follower.gap(rows[0], 1.0 if gap is None else gap))
+        return State(rows[0], rows[1], self.follower.gap(rows[0], gap))
 
     def measure(self, state: State) -> SpectralMeasure:
         """Spectrum of a state."""
@@ -200,7 +200,7 @@ class HomogeneousProblem:
         measure, grid = self.measure(state), self.operator.grid
         condensate = np.zeros(self.cells)
         if self.follower is not None:
-            condensate = condensate_energy(state.gap, cutoff=self.follower.cutoff)
+            condensate = self.follower.condensate_energy(state.gap)
         names = self.equations.exchanges
         if counters is None:
             counters = np.zeros((self.cells, 3 * len(names)))

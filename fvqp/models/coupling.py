@@ -53,7 +53,12 @@ def electron_phonon_coupling(
 
 
 def eliashberg_measure(
-    spectrum: EliashbergSpectrum, grid: CollisionGrid, rule: Rule = "bin", *, unit: float | None = None
+    spectrum: EliashbergSpectrum,
+    grid: CollisionGrid,
+    rule: Rule = "bin",
+    *,
+    unit: float | None = None,
+    renormalization: float | None = None,
 ) -> tuple[SpectralMeasure, Floats]:
     """Bin measure of a solution of the Eliashberg equations, in place of the BCS one.
 
@@ -66,13 +71,15 @@ def eliashberg_measure(
             with less than 1e-6 of the normal density of states count as empty.
         rule: how states are counted, see `bcs_measure`.
         unit: of the energies of ``grid``, in that of the solution; default: its gap edge.
+        renormalization: Z(0) that is in τ0 and in the density of states, to have the measure count momentum
+            states (theory: eliashberg, Eq. eli-number); default: the factor below is taken for 1.
 
     Returns:
         The measure, and the factor ``(∂_ε Re εZ − (ϕ/ρ) ∂_ε Re φ)/Z(0)`` of every bin, ``(N,)``, by which to
         divide rates ∂f/∂t (Z(0) itself is in τ0); a state counts as many times in densities.
 
     Raises:
-        CaseError: a normal state, or a grid that leaves the solved range.
+        CaseError: a normal state, a grid that leaves the solved range, or energies without quasiparticles.
     """
     edge = spectrum.gap_edge
     if not edge > 0.0:
@@ -82,16 +89,34 @@ def eliashberg_measure(
     of = edge if unit is None else unit
     bins = spectrum.bins(grid.edges * of)
     factor = np.asarray(bins.renormalization / spectrum.Z[0].real)
-    states, anomalous = bins.s[None] / of, bins.p[None] / of
+    states, anomalous, number = bins.s[None] / of, bins.p[None] / of, bins.number[None] / of
     if rule == "linear":
         between = spectrum.bins(centre_bounds(grid) * of)
         states = shared_between_centres(grid, between.s[None] / of, between.s_energy[None] / of**2)
         anomalous = shared_between_centres(grid, between.p[None] / of, between.p_energy[None] / of**2)
+        number = shared_between_centres(grid, between.number[None] / of, between.number_energy[None] / of**2)
     there = states > _EMPTY * np.diff(grid.edges)
-    return SpectralMeasure(np.where(there, states, 0.0), np.where(there, anomalous, 0.0)), factor
+    states, anomalous = np.where(there, states, 0.0), np.where(there, anomalous, 0.0)
+    if renormalization is None:
+        return SpectralMeasure(states, anomalous), factor
+    mass = np.divide(number, renormalization * states, out=np.ones_like(states), where=there)
+    lost = np.flatnonzero(~(mass[0] > 0.0))
+    if lost.size:
+        raise CaseError(
+            f"at {grid.energies[lost[0]]:.4g} Delta0 damping by phonons leaves no quasiparticles of a definite "
+            "energy: ∂(εZ)/∂ε − (ϕ/ρ) ∂φ/∂ε is not positive; end the energy axis below"
+        )
+    return SpectralMeasure(states, anomalous, mass), factor
 
 
-def interaction(alpha2f: Alpha2F, renormalization: float, material: Material, grid: CollisionGrid) -> Floats:
+def interaction(
+    alpha2f: Alpha2F,
+    renormalization: float,
+    material: Material,
+    grid: CollisionGrid,
+    *,
+    unit: float | None = None,
+) -> Floats:
     """``α²F(ω)/(b ω²)`` at the phonon points of a grid, for collisions with the whole α²F.
 
     The b of τ0 is ``b = ħ Z(0)/(2π τ0 (k_BT_c)³)`` (Kaplan et al., Phys. Rev. B 14, 4854 (1976)).
@@ -99,13 +124,14 @@ def interaction(alpha2f: Alpha2F, renormalization: float, material: Material, gr
     Args:
         alpha2f: energies in meV.
         renormalization: Z(0).
-        material: a superconductor with τ0; its Δ0 is the unit of the energies of ``grid``.
+        material: a superconductor with τ0.
         grid: energies.
+        unit: of the energies of ``grid``, joule; default: the material's Δ0.
     """
     material.require("electron-phonon kinetics", "characteristic_time")
     cubed = (constants.k * material.critical_temperature) ** 3
     quadratic = constants.hbar * renormalization / (2.0 * np.pi * material.characteristic_time * cubed)
-    omega = grid.phonon_energies * material.gap
+    omega = grid.phonon_energies * (material.gap if unit is None else unit)
     return alpha2f(omega / MEV) / (quadratic * omega**2)
 
 

@@ -43,7 +43,7 @@ class Occupations:
     @property
     def weights(self) -> Floats:
         """States of the bins."""
-        return self.measure.states
+        return self.measure.number
 
     def split(self, y: Floats) -> Pair:
         """f and n."""
@@ -99,8 +99,8 @@ class Occupations:
         f, n = self.split(y)
         pairs = self.collisions.gain_loss(self.measure, f, n, "pairs")
         number = [
-            (self.measure.states * pairs.in_f * (1.0 - f)).sum(axis=1),
-            (self.measure.states * pairs.out_f * f).sum(axis=1),
+            (self.measure.number * pairs.in_f * (1.0 - f)).sum(axis=1),
+            (self.measure.number * pairs.out_f * f).sum(axis=1),
         ]
         energy = [np.zeros(self.shape[0]), np.zeros(self.shape[0])]
         weight = self.collisions.capacity * self.collisions.grid.phonon_energies
@@ -134,14 +134,14 @@ class Occupations:
     def conserved(self) -> tuple[Floats, Floats]:
         """Energy of every occupation; it changes by what exchanges give to quasiparticles and phonons."""
         grid = self.collisions.grid
-        states = self.measure.states * grid.energies
+        states = self.measure.number * grid.energies
         phonons = np.broadcast_to(
             self.collisions.capacity * grid.phonon_energies, (len(states), grid.n_phonon)
         )
         return np.concatenate([states, phonons], axis=1), np.tile([1.0, 1.0, 0.0], len(self.exchanges))
 
     def _counted(self, rates: list[Pair], cells: int) -> Floats:
-        grid, states = self.collisions.grid, self.measure.states
+        grid, states = self.collisions.grid, self.measure.number
         weight = self.collisions.capacity * grid.phonon_energies
         parts = [
             np.stack(
@@ -190,7 +190,7 @@ class CountedOccupations(Occupations):
             return out
         f, n = self.split(y)
         pairs = self.collisions.gain_loss(self.measure, f, n, "pairs")
-        number = (self.measure.states * (pairs.in_f * (1.0 - f) - pairs.out_f * f)).sum(axis=1)
+        number = (self.measure.number * (pairs.in_f * (1.0 - f) - pairs.out_f * f)).sum(axis=1)
         for flow in self._flows(f, n).values():
             number = number + flow
         at = self._fullest(f)
@@ -211,7 +211,7 @@ class CountedOccupations(Occupations):
         change = (by_f * step_f).sum(axis=1) + (by_n * step_n).sum(axis=1)
         for name in self._flows(f, n):
             moved = self.processes[name].jvp(self.measure, f, n, step_f, step_n)
-            change = change + (self.measure.states * moved.f).sum(axis=1)
+            change = change + (self.measure.number * moved.f).sum(axis=1)
         at = self._fullest(f)
         out[at] = change / self._states()[at]
         return out
@@ -233,7 +233,7 @@ class CountedOccupations(Occupations):
         return total
 
     def _states(self) -> Floats:
-        return np.broadcast_to(self.measure.states, (self.shape[0], self.collisions.grid.n))
+        return np.broadcast_to(self.measure.number, (self.shape[0], self.collisions.grid.n))
 
     def _fullest(self, f: Floats) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Index of the bin with most quasiparticles in every cell."""
@@ -251,7 +251,7 @@ class CountedOccupations(Occupations):
         """Derivatives of the number that pairs change: every collision of two bins counts for both."""
         pairs = self.collisions.gain_loss(self.measure, f, n, "pairs")
         return Pair(
-            -2.0 * self.measure.states * (pairs.in_f + pairs.out_f),
+            -2.0 * self.measure.number * (pairs.in_f + pairs.out_f),
             -2.0 * self.collisions.capacity * (pairs.in_n - pairs.out_n),
         )
 

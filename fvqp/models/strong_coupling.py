@@ -49,21 +49,45 @@ class StrongCoupling:
         """Energy in Δ0 above which α²F has no phonons."""
         return self.alpha2f.largest_energy * MEV / self.material.gap
 
-    def measure(self, grid: CollisionGrid, rule: Rule = "linear") -> SpectralMeasure:
-        """Bin measure, in place of the BCS one; energies of ``grid`` in Δ0."""
-        return eliashberg_measure(self.spectrum, grid, rule, unit=self.material.gap / MEV)[0]
+    def measure(
+        self,
+        grid: CollisionGrid,
+        rule: Rule = "linear",
+        *,
+        unit: float | None = None,
+        renormalized: bool = False,
+    ) -> SpectralMeasure:
+        """Bin measure, in place of the BCS one.
+
+        Args:
+            grid: energies.
+            rule: how states are counted, see `fvqp.collisions.bcs_measure`.
+            unit: of the energies of ``grid``, joule; default: Δ0.
+            renormalized: whether it counts momentum states, with the factor of `renormalization_of_bins`.
+
+        Raises:
+            CaseError: energies where this factor is not positive.
+        """
+        return eliashberg_measure(
+            self.spectrum,
+            grid,
+            rule,
+            unit=(self.material.gap if unit is None else unit) / MEV,
+            renormalization=self.renormalization if renormalized else None,
+        )[0]
 
     def renormalization_of_bins(self, grid: CollisionGrid) -> Floats:
         """``(∂_ε Re εZ − (ϕ/ρ) ∂_ε Re φ)/Z(0)`` of every bin, ``(N,)``.
 
-        Rates ∂f/∂t are those with 1 in its place: it becomes negative where ε reaches strong peaks of α²F,
-        and quasiparticles with a definite energy no longer exist.
+        It becomes negative where ε reaches strong peaks of α²F, and quasiparticles with a definite energy no
+        longer exist.
         """
         return eliashberg_measure(self.spectrum, grid, unit=self.material.gap / MEV)[1]
 
-    def interaction(self, grid: CollisionGrid) -> Floats:
-        """``α²F(ω)/(b ω²)`` at the phonon points of ``grid``, ``(K,)``; 1 at 2Δ0."""
-        return interaction(self.alpha2f, self.renormalization, self.material, grid)
+    def interaction(self, grid: CollisionGrid, unit: float | None = None) -> Floats:
+        """``α²F(ω)/(b ω²)`` at the phonon points of ``grid`` (in joule: ``unit``, default Δ0), ``(K,)``; 1 at
+        2Δ0."""
+        return interaction(self.alpha2f, self.renormalization, self.material, grid, unit=unit)
 
 
 def strong_coupling(

@@ -50,8 +50,8 @@ class BinnedEliashberg:
         s: ``∫ ρ dε`` over the bins, ``(n,)``.
         p: ``∫ ϕ dε``; ``|p| ≤ s``. BCS: Δ q.
         s_energy, p_energy: ``∫ ε ρ dε`` and ``∫ ε ϕ dε``.
-        renormalization: mean of ``∂_ε Re εZ − (ϕ/ρ) ∂_ε Re φ``, which multiplies ∂f/∂t in the kinetic
-            equation, weighted with ρ; 1 + λ at low energy, 1 far above the phonons.
+        number: ``∫ (ρ ∂_ε Re εZ − ϕ ∂_ε Re φ) dε``, the momentum states ``∫dξ`` (theory page Eliashberg).
+        number_energy: the same with ε.
         gap: edge Δ0.
     """
 
@@ -60,8 +60,15 @@ class BinnedEliashberg:
     p: Floats
     s_energy: Floats
     p_energy: Floats
-    renormalization: Floats
+    number: Floats
+    number_energy: Floats
     gap: float
+
+    @property
+    def renormalization(self) -> Floats:
+        """Mean of ``∂_ε Re εZ − (ϕ/ρ) ∂_ε Re φ``, which multiplies ∂f/∂t in the kinetic equation, weighted
+        with ρ; 1 + λ at low energy, 1 far above the phonons."""
+        return self.number / self.s
 
     @property
     def q(self) -> Floats:
@@ -163,10 +170,14 @@ class EliashbergSpectrum:
         slope_phi = (self.phi[left + 1] - self.phi[left]).real / self.spacing
         first = np.searchsorted(points, bounds[:-1])
         s, p = np.add.reduceat(rho, first), np.add.reduceat(pair, first)
-        s_energy = np.add.reduceat(rho * centre + cells.rho_moment * width, first)
-        p_energy = np.add.reduceat(pair * centre + cells.pair_moment * width, first)
-        factor = np.add.reduceat(rho * slope_X - pair * slope_phi, first) / s
-        return BinnedEliashberg(bounds, s, p, s_energy, p_energy, factor, self.gap_edge)
+        rho_energy, pair_energy = (
+            rho * centre + cells.rho_moment * width,
+            pair * centre + cells.pair_moment * width,
+        )
+        number = np.add.reduceat(rho * slope_X - pair * slope_phi, first)
+        number_energy = np.add.reduceat(rho_energy * slope_X - pair_energy * slope_phi, first)
+        s_energy, p_energy = np.add.reduceat(rho_energy, first), np.add.reduceat(pair_energy, first)
+        return BinnedEliashberg(bounds, s, p, s_energy, p_energy, number, number_energy, self.gap_edge)
 
 
 def thermal_f(temperature: float) -> Occupation:

@@ -405,3 +405,27 @@ def test_threads_do_not_change_anything(monkeypatch):
     np.testing.assert_array_equal(several.f, alone.f)
     np.testing.assert_array_equal(several.gap, alone.gap)
     np.testing.assert_array_equal(several.measure.states, alone.measure.states)
+
+
+@pytest.mark.parametrize("rule", ["linear", "bin"])
+def test_another_superconductor_follows_in_its_own_units(rule):
+    """Energies are only measured in other units: all is that of Δ_c = 1 on an axis that is scaled by 1/Δ_c."""
+    cold, grid = 0.4, CollisionGrid.uniform(0.02, 2.0, start=0.1)
+    own = CollisionGrid.uniform(0.02 / cold, 2.0 / cold, start=0.1 / cold)
+    follower, reference = GapFollower(grid, rule, cold=cold), GapFollower(own, rule)
+    f = thermal(own, 0.25).f
+    gap = follower.gap(f)
+    np.testing.assert_allclose(gap, cold * reference.gap(f), rtol=1e-13)
+    assert 0.3 < gap[0] < 0.4
+    np.testing.assert_allclose(follower.measure(gap).states, bcs_measure(grid, gap, rule).states, atol=1e-13)
+    hotter = np.minimum(1.5 * f, 0.5)
+    end, expected = follower.follow(hotter, gap), reference.follow(hotter, gap / cold)
+    np.testing.assert_allclose(end.gap, cold * expected.gap, rtol=1e-13)
+    np.testing.assert_allclose(end.f, expected.f, rtol=1e-10, atol=1e-14)
+    energy = follower.total_energy(hotter, gap)
+    np.testing.assert_allclose(follower.total_energy(end.f, end.gap), energy, rtol=0.0, atol=1e-15)
+    np.testing.assert_allclose(energy, cold**2 * reference.total_energy(hotter, gap / cold), rtol=1e-12)
+    np.testing.assert_allclose(follower.shift(hotter, gap, end.gap).gap, end.gap, rtol=1e-13)
+    assert follower.residual(f, gap) == pytest.approx(0.0, abs=1e-12)
+    with pytest.raises(CaseError, match="do not hold the gap of zero temperature, 0.05"):
+        GapFollower(grid, rule, cold=0.05)

@@ -11,6 +11,7 @@ from scipy import constants
 
 from fvqp.case.boltzmann.drives import Injection, Microwave, Pulse
 from fvqp.case.boltzmann.schema import MOST_BINS, BoltzmannCase, MaterialChoice
+from fvqp.case.boltzmann.schema import Spectrum as SpectrumTable
 from fvqp.case.boltzmann.tables import read_spectrum
 from fvqp.case.interaction import resolved
 from fvqp.collisions import (
@@ -86,6 +87,7 @@ class Setup:
         gap: in Δ0, of a fixed gap.
         rule: how states are counted.
         strong: spectrum and collisions of Eliashberg theory; None for those of BCS.
+        strong_measure: bin measure of ``strong``.
     """
 
     units: Units
@@ -96,11 +98,12 @@ class Setup:
     gap: float
     rule: Rule
     strong: StrongCoupling | None
+    strong_measure: SpectralMeasure | None
 
     def measure(self, gap: float) -> SpectralMeasure:
         """Bin measure at a gap."""
-        if self.strong is not None:
-            return self.strong.measure(self.grid, self.rule)
+        if self.strong_measure is not None:
+            return self.strong_measure
         return bcs_measure(self.grid, gap, self.rule) if self.follower is None else self.follower.measure(gap)
 
 
@@ -112,7 +115,7 @@ def build_setup(case: BoltzmannCase) -> Setup:
         "Boltzmann",
         own_times=case.spectrum.model != "eliashberg",
     )
-    strong = _strong_coupling(case, material)
+    strong = solved_spectrum(case.spectrum, material, f"{case.source}: spectrum")
     if strong is not None:
         material = strong.material
     tau0, n0 = material.characteristic_time, material.dressed_density_of_states
@@ -132,13 +135,18 @@ def build_setup(case: BoltzmannCase) -> Setup:
             )
     published = case.material.pair_breaking_time is not None
     coupling = electron_phonon_coupling(material, "published" if published else "derived")
+    interaction: Floats | float = 1.0
+    measure = None
     try:
-        interaction = 1.0 if strong is None else strong.interaction(grid)
+        if strong is not None:
+            interaction = strong.interaction(grid)
+            renormalized = case.spectrum.renormalization == "energy"
+            measure = strong.measure(grid, case.energies.rule, renormalized=renormalized)
         collisions = ElectronPhonon(grid, coupling, case.collisions.evaluation, interaction=interaction)
         follower = GapFollower(grid, case.energies.rule) if case.gap.model == "follows" else None
     except CaseError as error:
         raise CaseError(f"{case.source}: energies: {error}") from None
-    return Setup(units, material, grid, collisions, follower, gap, case.energies.rule, strong)
+    return Setup(units, material, grid, collisions, follower, gap, case.energies.rule, strong, measure)
 
 
 def chosen_material(given: MaterialChoice, where: str, model: str, *, own_times: bool = True) -> Material:
@@ -183,9 +191,8 @@ def chosen_material(given: MaterialChoice, where: str, model: str, *, own_times:
     return material
 
 
-def _strong_coupling(case: BoltzmannCase, material: Material) -> StrongCoupling | None:
-    """Solution of the Eliashberg equations, if the case asks for one."""
-    given = case.spectrum
+def solved_spectrum(given: SpectrumTable, material: Material, where: str) -> StrongCoupling | None:
+    """Solution of the Eliashberg equations, if a case asks for one; ``where`` it does, for messages."""
     if given.interaction is None:
         return None
     try:
@@ -198,7 +205,7 @@ def _strong_coupling(case: BoltzmannCase, material: Material) -> StrongCoupling 
             temperature=0.0 if given.temperature is None else given.temperature,
         )
     except CaseError as error:
-        raise CaseError(f"{case.source}: spectrum: {error}") from None
+        raise CaseError(f"{where}: {error}") from None
     of = dict.fromkeys(("gap", "critical_temperature", "characteristic_time"), f"Eliashberg theory: {source}")
     return replace(strong, material=replace(strong.material, sources={**strong.material.sources, **of}))
 
@@ -352,7 +359,7 @@ def initial_state(case: BoltzmannCase, setup: Setup, temperature: float) -> tupl
             n[0] += _peak(pulse, float(weight @ shape), units) * shape
         else:
             measure = setup.measure(gap)
-            peak = _peak(pulse, float((measure.states[0] * grid.energies) @ shape), units)
+            peak = _peak(pulse, float((measure.number[0] * grid.energies) @ shape), units)
             f[0] += peak * shape
             if f.max() > 1.0:
                 raise CaseError(f"{key}: raises the occupation to {f.max():.4g}; it cannot exceed 1")

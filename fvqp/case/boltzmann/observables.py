@@ -109,10 +109,10 @@ class Observables:
     def _recombination(self, measure: SpectralMeasure, f: Floats, n: Floats) -> float:
         """Mean rate at which a quasiparticle recombines, 1/s."""
         lost = self.setup.collisions.gain_loss(measure, f, n, "pairs").out_f
-        number = float((measure.states * f).sum())
+        number = float((measure.number * f).sum())
         if number == 0.0:
             return 0.0
-        return float((measure.states * f * lost).sum()) / number / self.setup.units.time
+        return float((measure.number * f * lost).sum()) / number / self.setup.units.time
 
     def _of_thermal(self, measure: SpectralMeasure, kelvin: float, gap: float) -> Values:
         """What the thermal distribution at a temperature would have."""

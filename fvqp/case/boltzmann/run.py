@@ -148,10 +148,11 @@ class _Run:
         if strong is None:
             return
         off = np.abs(strong.renormalization_of_bins(grid) - 1.0) * (grid.energies > strong.gap)
-        if np.any(off > RENORMALIZED):
+        if self.case.spectrum.renormalization == "constant" and np.any(off > RENORMALIZED):
             log.warning(
                 "%s: spectrum: from %.3g Delta0 on the renormalization differs by more than %.0f %% from "
-                "that of low energy, with which rates of quasiparticles are computed",
+                'that of low energy, with which rates of quasiparticles are computed; give "energy" as '
+                "spectrum.renormalization",
                 self.case.source,
                 grid.energies[np.argmax(off > RENORMALIZED)],
                 100.0 * RENORMALIZED,
@@ -390,7 +391,7 @@ class _Run:
     def _warn_of_the_end(self, problem: HomogeneousProblem, state: State, where: str) -> None:
         """Quasiparticles that reach the last bins would go on to higher energies."""
         grid = self.setup.grid
-        energy = (problem.measure(state).states * grid.energies * state.f)[0]
+        energy = (problem.measure(state).number * grid.energies * state.f)[0]
         last = grid.energies > (1.0 - END) * grid.edges[-1]
         share = float(energy[last].sum() / max(energy.sum(), np.finfo(float).tiny))
         if share > CROWDED:

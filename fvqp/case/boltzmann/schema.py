@@ -72,15 +72,24 @@ class Spectrum(Table):
     """The electron-phonon interaction of ``eliashberg``."""
     temperature: Temperature | None = None
     """Of electrons and phonons for which the spectrum is solved; default: zero."""
+    renormalization: Literal["constant", "energy"] = "constant"
+    """Of mass and density of states by ``eliashberg``: ``constant``, Z(0) at all energies, as in τ0; ``energy``:
+    of every energy, for rates, numbers of states and speeds alike."""
 
     @model_validator(mode="after")
     def _used(self) -> Self:
         if self.model == "eliashberg" and self.interaction is None:
             raise ValueError('interaction: missing: model = "eliashberg" needs it')
-        for key in ("interaction", "temperature"):
-            if self.model == "bcs" and getattr(self, key) is not None:
+        for key in ("interaction", "temperature", "renormalization"):
+            if self.model == "bcs" and key in self.model_fields_set:
                 raise ValueError(f'{key}: is not used with model = "bcs"')
         return self
+
+    def located(self, key: str, folder: Path) -> Self:
+        """With the file of its interaction found from ``folder`` on; :class:`CaseError` if there is none."""
+        if self.interaction is None:
+            return self
+        return self.model_copy(update={"interaction": self.interaction.located(f"{key}.interaction", folder)})
 
 
 class Energies(Table):
@@ -345,9 +354,7 @@ class BoltzmannCase(Case):
                 injection = injection.model_copy(update={"file": path})
             injections.append(injection)
         found["injections"] = tuple(injections)
-        if self.spectrum.interaction is not None:
-            interaction = self.spectrum.interaction.located(f"{source}: spectrum.interaction", folder)
-            found["spectrum"] = self.spectrum.model_copy(update={"interaction": interaction})
+        found["spectrum"] = self.spectrum.located(f"{source}: spectrum", folder)
         return super(BoltzmannCase, self.model_copy(update=found)).located(source, folder)
 
 

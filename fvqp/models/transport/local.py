@@ -82,7 +82,7 @@ class LocalProcesses:
                 self.measures.append(SpectralMeasure(none, none))
                 continue
             self.measures.append(one.measure(gap[one.owned]))
-            states = one.medium.density * self.measures[-1].states
+            states = one.medium.density * self.measures[-1].number
             self.weight_f[one.owned] = self._volume[one.owned, None] * states
 
     def rates(self, f: Floats, n: Floats) -> Local:
@@ -146,7 +146,7 @@ class LocalProcesses:
                 parts.append(
                     _Part(
                         one.medium.collisions,
-                        _rows(measure, rows),
+                        measure.rows(rows),
                         at,
                         length,
                         Pair(here_f[rows], here_n[rows]),
@@ -245,9 +245,3 @@ def _every(one: Filled) -> list[Process]:
 def _fastest(parts: GainLoss) -> float:
     of_f = float((parts.in_f + parts.out_f).max(initial=0.0))
     return max(of_f, float(parts.out_n.max(initial=0.0)))
-
-
-def _rows(measure: SpectralMeasure, rows: slice) -> SpectralMeasure:
-    if len(measure.states) == 1:
-        return measure
-    return SpectralMeasure(measure.states[rows], measure.anomalous[rows])

@@ -18,7 +18,7 @@ from fvqp.collisions import (
     relative_velocity,
 )
 from fvqp.collisions.measure import Rule
-from fvqp.collisions.moving_gap import GapFollower, condensate_energy
+from fvqp.collisions.moving_gap import GapFollower
 from fvqp.errors import CaseError
 
 Floats = NDArray[np.float64]
@@ -35,12 +35,13 @@ class Medium:
         gap: Δ of a BCS spectrum that stays, one number or one for each of the medium's cells, ghosts
             included; or what makes the gap follow the occupations of every cell; None in an insulator, which
             has no quasiparticles.
+        spectrum: any other spectrum that stays, one row, with ``gap`` as its edge.
         density: N0 over that of the reference.
         modes: phonon modes of every point, ``(K,)``, in 4 N0 Δ0 of the reference; default: those of the
             collisions. Needed without collisions.
         fermi_velocity, free_path: v_F in metres/τ0, and the free path ℓ of elastic scattering in metres,
             infinite without. A quasiparticle has the speed ``v_F|ξ|/E``, and diffuses with ``v_Fℓ/3`` above
-            the gap.
+            the gap; with a renormalization of its own, see `relative_velocity`.
         sound_velocity, phonon_free_path: of phonons, likewise; one number or one for each phonon point.
         processes: sources, drives and escape by name; their rows are the medium's owned cells.
         rule: how states are counted, see `bcs_measure`.
@@ -48,6 +49,7 @@ class Medium:
 
     collisions: ElectronPhonon | None
     gap: ArrayLike | GapFollower | None = 1.0
+    spectrum: SpectralMeasure | None = None
     density: float = 1.0
     modes: ArrayLike | None = None
     fermi_velocity: float = 0.0
@@ -69,6 +71,8 @@ class Medium:
             raise CaseError("medium: without collisions it needs its phonon modes")
         if self.collisions is not None and self.gap is None:
             raise CaseError("medium: without quasiparticles there are no collisions")
+        if self.spectrum is not None and (isinstance(self.gap, GapFollower) or np.ndim(self.gap) != 0):
+            raise CaseError("medium: a spectrum that stays has one gap, its edge")
 
 
 class Filled:
@@ -104,10 +108,11 @@ class Filled:
         return self.medium.gap is not None
 
     def initial_gap(self) -> Floats:
-        """A gap that stays, ``(cells,)``; 1 where it follows, NaN without quasiparticles."""
+        """A gap that stays, ``(cells,)``; without quasiparticles that of a gap that follows; NaN in an
+        insulator."""
         if not self.has_quasiparticles:
             return np.full(len(self.cells), np.nan)
-        given = 1.0 if self.follower is not None else self.medium.gap
+        given = self.medium.gap if self.follower is None else self.follower.cold
         gap = np.asarray(given, dtype=np.float64)
         if gap.shape not in ((), self.cells.shape):
             raise CaseError(
@@ -118,6 +123,8 @@ class Filled:
 
     def measure(self, gap: Floats) -> SpectralMeasure:
         """Spectrum of cells with these gaps; one row for all where they are equal."""
+        if self.medium.spectrum is not None:
+            return self.medium.spectrum
         if self.follower is not None:
             return self.follower.measure(gap)
         return bcs_measure(self.grid, _one_if_equal(gap), self.medium.rule)
@@ -125,15 +132,18 @@ class Filled:
     def motion(self, measure: SpectralMeasure, gap: Floats) -> tuple[Floats, Floats]:
         """Speed of quasiparticles and their number of states at these gaps, ``(cells or 1, N)``."""
         relative = relative_velocity(
-            self.grid, gap if len(measure.states) > 1 else _one_if_equal(gap), self.medium.rule
+            self.grid,
+            gap if len(measure.states) > 1 else _one_if_equal(gap),
+            self.medium.rule,
+            self.medium.spectrum,
         )
-        return self.medium.fermi_velocity * relative, self.medium.density * measure.states
+        return self.medium.fermi_velocity * relative, self.medium.density * measure.number
 
     def condensate(self, gap: Floats) -> Floats:
         """Energy of the condensate of every cell, in 4 N0 Δ0² of the reference; 0 with a gap that stays."""
         if self.follower is None:
             return np.zeros(len(gap))
-        return self.medium.density * condensate_energy(gap, cutoff=self.follower.cutoff)
+        return self.medium.density * self.follower.condensate_energy(gap)
 
 
 def filled(
