@@ -2,7 +2,7 @@
 
 from fvqp.collisions.conductivity import Conductivity, MattisBardeen, cold_conductivity
 from fvqp.collisions.electron_electron import ElectronElectron, EnergyRelaxation
-from fvqp.collisions.electron_phonon import Coupling, ElectronPhonon
+from fvqp.collisions.electron_phonon import Coupling, ElectronPhonon, phonon_modes
 from fvqp.collisions.energy_mode import Collisions, CollisionSum
 from fvqp.collisions.grid import CollisionGrid
 from fvqp.collisions.impurity import ImpurityScattering, diffusivity, relative_velocity
@@ -29,7 +29,6 @@ from fvqp.collisions.sources import (
     Table,
     escape_time,
     pair_breaking_efficiency,
-    phonon_modes,
 )
 
 __all__ = [

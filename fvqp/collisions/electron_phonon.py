@@ -63,6 +63,25 @@ class Coupling:
         return 0.5 * np.pi * self.pair_breaking_time * self.strength
 
 
+def phonon_modes(grid: CollisionGrid, coupling: Coupling, relative: ArrayLike = 1.0) -> Floats:
+    """Phonon modes of every point, ``g = c_ph ω² × share of the axis``, ``(K,)``.
+
+    Args:
+        grid: energies.
+        coupling: defines the number of modes.
+        relative: to Debye's model, one number or one a point.
+
+    Raises:
+        CaseError: numbers that are not positive, or not as many as points.
+    """
+    factor = np.asarray(relative, dtype=np.float64)
+    if factor.shape not in ((), (grid.n_phonon,)) or not np.all(np.isfinite(factor) & (factor > 0.0)):
+        raise CaseError(
+            f"phonon modes: must be one positive number for each of {grid.n_phonon} phonon points"
+        )
+    return np.asarray(coupling.capacity * grid.phonon_energies**2 * grid.phonon_widths * factor)
+
+
 class ElectronPhonon:
     """The collision integrals of f and n on one grid, in any number of cells at once.
 
@@ -73,7 +92,7 @@ class ElectronPhonon:
         coupling: strength.
         evaluation: the one asked for.
         interaction: α²F/(b ω²) at the phonon points, ``(K,)``.
-        capacity: phonon modes of every point, ``g = c_ph ω² × share of the axis``, ``(K,)``.
+        capacity: phonon modes of every point, ``g = c_ph ω² × share of the axis`` times ``modes``, ``(K,)``.
     """
 
     def __init__(
@@ -83,6 +102,7 @@ class ElectronPhonon:
         evaluation: Evaluation = "auto",
         *,
         interaction: ArrayLike = 1.0,
+        modes: ArrayLike = 1.0,
     ) -> None:
         """
         Args:
@@ -94,10 +114,12 @@ class ElectronPhonon:
                 takes the last on a graded grid, and on a uniform grid transforms where there are at least
                 `FOURIER_FROM` bins and f spans less than 1/`FOURIER_RANGE` in every cell.
             interaction: α²F(ω)/(b ω²) at the phonon points, ``(K,)``, with the b of τ0; 1 for ``α²F = b ω²``.
-                It is a property of the coupling α²: phonon modes stay those of Debye's model.
+                By itself it is a property of the coupling α².
+            modes: phonon modes of the points over those of Debye's model, ``(K,)``, positive.
 
         Raises:
-            CaseError: no such evaluation, or not on this grid; an interaction that is negative.
+            CaseError: no such evaluation, or not on this grid; an interaction that is negative; points
+                without modes.
         """
         if evaluation not in ("auto", "direct", "fourier", "graded"):
             raise CaseError(
@@ -112,7 +134,7 @@ class ElectronPhonon:
                 f"collisions: interaction must be one number ≥ 0 for each of {grid.n_phonon} phonon points"
             )
         self.interaction = np.broadcast_to(given, (grid.n_phonon,))
-        self.capacity = coupling.capacity * grid.phonon_energies**2 * grid.phonon_widths
+        self.capacity = phonon_modes(grid, coupling, modes)
         self._uniform = direct.Uniform(
             coupling.strength * self.interaction * grid.phonon_energies**2,
             self.capacity,

@@ -12,6 +12,7 @@ A loop fills the cells from ``start`` to ``stop``, for threads to share them (`f
 
 from __future__ import annotations
 
+from math import factorial
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +21,12 @@ from numpy.typing import NDArray
 
 from fvqp.collisions.grid import CollisionGrid
 
+#: ln 2 as a sum whose first part times a small integer is exact, and its inverse.
+LN2_HIGH, LN2_LOW, PER_LN2 = float.fromhex("0x1.62e42feep-1"), float.fromhex("0x1.a39ef35793c76p-33"), 1.0 / np.log(2.0)
+#: 1/2!, 1/3!, … of the series of e^r − 1.
+SERIES = tuple(1.0 / factorial(k) for k in range(2, 14))
+#: Exponent from which on e^−x is 0, and the powers of 2 up to there.
+LARGEST, POWERS = 700.0, 2.0 ** np.arange(1011)
 
 class Collisions(NamedTuple):
     """All pairs of bins that exchange a phonon within the range of the phonon points.
@@ -124,6 +131,32 @@ def _positive(
     return first + offset, start, shares / np.add.reduceat(shares, start[:-1])[pair[kept]]
 
 
+@njit(cache=True, nogil=True, error_model="numpy")
+def bose(x):
+    """``1/(e^x − 1)`` for x ≥ 0 to 2 ulp, 0 from 700 on; compiled for several x at once, unlike libm's.
+
+    ``e^x − 1 = 2^k (e^r − 1) + (2^k − 1)`` with ``r = x − k ln 2`` and the series of ``e^r − 1``.
+    """
+    bounded = x if x < LARGEST else LARGEST
+    k = np.int32(bounded * PER_LN2 + 0.5)
+    r = (bounded - k * LN2_HIGH) - k * LN2_LOW
+    t = SERIES[11]
+    t = SERIES[10] + r * t
+    t = SERIES[9] + r * t
+    t = SERIES[8] + r * t
+    t = SERIES[7] + r * t
+    t = SERIES[6] + r * t
+    t = SERIES[5] + r * t
+    t = SERIES[4] + r * t
+    t = SERIES[3] + r * t
+    t = SERIES[2] + r * t
+    t = SERIES[1] + r * t
+    t = SERIES[0] + r * t
+    two = POWERS[np.uint32(k)]
+    star = 1.0 / (two * (r + r * r * t) + (two - 1.0))
+    return star if x < LARGEST else 0.0
+
+
 @njit(cache=True, inline="always")
 def _occupation(events, e, exponent):
     """n* of a collision from ``ln(1 + 1/n)`` of its phonon points."""
@@ -131,7 +164,7 @@ def _occupation(events, e, exponent):
     x = 0.0
     for at in range(begin, events.start[e + 1]):
         x += events.shares[at] * exponent[first + at - begin]
-    return 1.0 / np.expm1(x)
+    return bose(x)
 
 
 @njit(cache=True, inline="always")
@@ -150,7 +183,7 @@ def _forward_backward(events, e, s, p, f):
     return w * f[i] * f[j], w * (1.0 - f[i]) * (1.0 - f[j])
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def rates(start, stop, events, states, anomalous, f, n, rate_f, rate_n):
     """Rates of change of f and n."""
     bins, points = f.shape[1], n.shape[1]
@@ -180,7 +213,7 @@ def rates(start, stop, events, states, anomalous, f, n, rate_f, rate_n):
             gain_n[k] /= events.capacity[k]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def coefficients(start, stop, events, states, anomalous, f, n, in_f, out_f, in_n, out_n):
     """Gain and loss: ``ḟ = in_f (1 − f) − out_f f``, ``ṅ = in_n (1 + n) − out_n n``.
 
@@ -245,7 +278,7 @@ def _sensitivity(star, n):
     return star * (1.0 + star) / (n * (1.0 + n)) if n > 0.0 else 0.0
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def product(start, stop, events, states, anomalous, f, n, step_f, step_n, change_f, change_n):
     """Jacobian times ``(step_f, step_n)``; conserves what the rates conserve."""
     bins, points = f.shape[1], n.shape[1]
@@ -278,7 +311,7 @@ def product(start, stop, events, states, anomalous, f, n, step_f, step_n, change
             gain_n[k] /= events.capacity[k]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def jacobian(start, stop, events, states, anomalous, f, n, energies, ff, fn, nf, nn):
     """Blocks of the Jacobian of every cell; what points of one collision do to one another is lumped.
 
@@ -319,7 +352,7 @@ def jacobian(start, stop, events, states, anomalous, f, n, energies, ff, fn, nf,
                 nn[c, k] += by_point * energy / (events.capacity[k] * energies[k])
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def diagonal(start, stop, events, states, anomalous, f, n, diagonal_f, diagonal_n):
     """Diagonal of the Jacobian."""
     points = n.shape[1]

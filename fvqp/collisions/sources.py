@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fvqp.collisions.electron_phonon import Coupling
+from fvqp.collisions.electron_phonon import Coupling, phonon_modes
 from fvqp.collisions.grid import CollisionGrid
 from fvqp.collisions.measure import SpectralMeasure
 from fvqp.collisions.process import Blocks, Flow, GainLoss, Pair, checked_occupations
@@ -151,6 +151,7 @@ class PhononInjection(_Linear):
         *,
         power: ArrayLike | None = None,
         rate: ArrayLike | None = None,
+        modes: ArrayLike = 1.0,
     ) -> None:
         """
         Args:
@@ -159,11 +160,12 @@ class PhononInjection(_Linear):
             spectrum: distribution of the phonons in energy.
             power: injected power per volume, scalar or ``(cells,)``; or else
             rate: injected phonons per volume and time.
+            modes: relative to Debye's model, see `phonon_modes`.
 
         Raises:
             CaseError: both or none of power and rate, or a spectrum beyond the phonon points.
         """
-        super().__init__(grid, phonon_modes(grid, coupling))
+        super().__init__(grid, phonon_modes(grid, coupling, modes))
         amounts = _injected("phonon injection", grid.phonon_energies, spectrum, power, rate)
         self._rate = amounts / self._modes
 
@@ -231,6 +233,8 @@ class PhononEscape(_Linear):
         coupling: Coupling,
         time: ArrayLike | Callable[[Floats], ArrayLike],
         bath: ArrayLike = 0.0,
+        *,
+        modes: ArrayLike = 1.0,
     ) -> None:
         """
         Args:
@@ -239,8 +243,9 @@ class PhononEscape(_Linear):
             time: τ_l > 0 in τ0: scalar, ``(K,)``, ``(cells, K)`` or ``(cells, 1)``, or a function of the
                 phonon energies; infinite where phonons are trapped. See `escape_time`.
             bath: n_bath ≥ 0, scalar, ``(K,)`` or ``(cells, K)``; empty by default, `thermal` for a substrate.
+            modes: relative to Debye's model, see `phonon_modes`.
         """
-        super().__init__(grid, phonon_modes(grid, coupling))
+        super().__init__(grid, phonon_modes(grid, coupling, modes))
         given = time(grid.phonon_energies) if callable(time) else time
         times = _rows("escape time", given, grid.n_phonon)
         self._rate = 1.0 / np.where(times > 0.0, times, np.nan)
@@ -277,11 +282,6 @@ class ConstantTrapping(_Linear):
         rate = self._rate * measure.active
         zero = np.zeros((1, self.grid.n_phonon))
         return GainLoss(rate * self._bath, rate * (1.0 - self._bath), zero, zero)
-
-
-def phonon_modes(grid: CollisionGrid, coupling: Coupling) -> Floats:
-    """Phonon modes of every point, ``g = c_ph ω² × share of the axis``, ``(K,)``."""
-    return np.asarray(coupling.capacity * grid.phonon_energies**2 * grid.phonon_widths)
 
 
 def escape_time(thickness: float, velocity: float, transmission: float) -> float:

@@ -72,17 +72,18 @@ class StrongCoupling:
             self.spectrum,
             grid,
             rule,
-            unit=(self.material.gap if unit is None else unit) / MEV,
+            unit=(unit or self.material.gap) / MEV,
             renormalization=self.renormalization if renormalized else None,
         )[0]
 
-    def renormalization_of_bins(self, grid: CollisionGrid) -> Floats:
-        """``(∂_ε Re εZ − (ϕ/ρ) ∂_ε Re φ)/Z(0)`` of every bin, ``(N,)``.
+    def renormalization_of_bins(self, grid: CollisionGrid, unit: float | None = None) -> Floats:
+        """``(∂_ε Re εZ − (ϕ/ρ) ∂_ε Re φ)/Z(0)`` of every bin of ``grid`` (in joule: ``unit``, default Δ0),
+        ``(N,)``.
 
         It becomes negative where ε reaches strong peaks of α²F, and quasiparticles with a definite energy no
         longer exist.
         """
-        return eliashberg_measure(self.spectrum, grid, unit=self.material.gap / MEV)[1]
+        return eliashberg_measure(self.spectrum, grid, unit=(unit or self.material.gap) / MEV)[1]
 
     def interaction(self, grid: CollisionGrid, unit: float | None = None) -> Floats:
         """``α²F(ω)/(b ω²)`` at the phonon points of ``grid`` (in joule: ``unit``, default Δ0), ``(K,)``; 1 at

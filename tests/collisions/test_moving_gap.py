@@ -409,7 +409,7 @@ def test_threads_do_not_change_anything(monkeypatch):
 
 @pytest.mark.parametrize("rule", ["linear", "bin"])
 def test_another_superconductor_follows_in_its_own_units(rule):
-    """Energies are only measured in other units: all is that of Δ_c = 1 on an axis that is scaled by 1/Δ_c."""
+    """Energies are only measured in other units: all is that of Δ_c = 1 on an axis scaled by 1/Δ_c."""
     cold, grid = 0.4, CollisionGrid.uniform(0.02, 2.0, start=0.1)
     own = CollisionGrid.uniform(0.02 / cold, 2.0 / cold, start=0.1 / cold)
     follower, reference = GapFollower(grid, rule, cold=cold), GapFollower(own, rule)

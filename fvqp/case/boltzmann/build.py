@@ -11,9 +11,8 @@ from scipy import constants
 
 from fvqp.case.boltzmann.drives import Injection, Microwave, Pulse
 from fvqp.case.boltzmann.schema import MOST_BINS, BoltzmannCase, MaterialChoice
-from fvqp.case.boltzmann.schema import Spectrum as SpectrumTable
+from fvqp.case.boltzmann.strong import solved_spectrum
 from fvqp.case.boltzmann.tables import read_spectrum
-from fvqp.case.interaction import resolved
 from fvqp.collisions import (
     CollisionGrid,
     ElectronPhonon,
@@ -38,7 +37,7 @@ from fvqp.collisions.sources import (
 from fvqp.errors import CaseError
 from fvqp.materials import Material, load_material
 from fvqp.models.coupling import electron_phonon_coupling
-from fvqp.models.strong_coupling import StrongCoupling, strong_coupling
+from fvqp.models.strong_coupling import StrongCoupling
 
 Floats = NDArray[np.float64]
 
@@ -189,25 +188,6 @@ def chosen_material(given: MaterialChoice, where: str, model: str, *, own_times:
     if not material.gap > 0.0:
         raise CaseError(f"{where}.name: {material.name} is a normal metal; it has no gap")
     return material
-
-
-def solved_spectrum(given: SpectrumTable, material: Material, where: str) -> StrongCoupling | None:
-    """Solution of the Eliashberg equations, if a case asks for one; ``where`` it does, for messages."""
-    if given.interaction is None:
-        return None
-    try:
-        spectrum, coulomb, source = resolved(given.interaction)
-        strong = strong_coupling(
-            material,
-            spectrum,
-            coulomb=coulomb,
-            cutoff=given.interaction.cutoff_mev,
-            temperature=0.0 if given.temperature is None else given.temperature,
-        )
-    except CaseError as error:
-        raise CaseError(f"{where}: {error}") from None
-    of = dict.fromkeys(("gap", "critical_temperature", "characteristic_time"), f"Eliashberg theory: {source}")
-    return replace(strong, material=replace(strong.material, sources={**strong.material.sources, **of}))
 
 
 def _grid(case: BoltzmannCase, delta0: float, gap: float, strong: StrongCoupling | None) -> CollisionGrid:

@@ -17,12 +17,12 @@ from fvqp.case.boltzmann.build import build_processes, build_setup, initial_stat
 from fvqp.case.boltzmann.observables import Observables, Values
 from fvqp.case.boltzmann.petsc_options import check_petsc_options_used, petsc_options
 from fvqp.case.boltzmann.schema import BoltzmannCase, Evolution
+from fvqp.case.boltzmann.strong import described, warn
 from fvqp.case.pointwise import Line, PointRecorder, run_lines
 from fvqp.collisions import ConstantTrapping, PhononEscape, PhotonDrive
 from fvqp.errors import ConvergenceError
 from fvqp.models.at_power import steady_at_power
 from fvqp.models.boltzmann import HomogeneousProblem, Ledger, State, SteadyState
-from fvqp.models.strong_coupling import StrongCoupling
 from fvqp.results.dataset import SweepDataset
 from fvqp.results.result import Result
 
@@ -33,10 +33,6 @@ log = logging.getLogger(__name__)
 COARSE = 0.5
 #: Part of the energy axis, and of the energy of quasiparticles that may be in it before a warning says so.
 END, CROWDED = 0.1, 0.01
-#: Temperature in T_c up to which the gap is that of zero temperature to 1 %.
-WARM = 0.35
-#: Part by which the renormalization may differ from that of low energy before a warning says so.
-RENORMALIZED = 0.1
 
 
 def run(case: BoltzmannCase, out: str | Path | None, resume: bool, comm: MPI.Comm) -> Result:
@@ -58,7 +54,7 @@ def check(case: BoltzmannCase) -> str:
     memory = 8.0 * (3.0 * grid.n**2 + 4.0 * grid.n * grid.n_phonon) / 2**20
     rows = [
         ("material", f"{setup.material.name}, Delta0 = {units.energy / constants.e * 1e6:.4g} ueV"),
-        *([] if setup.strong is None else [_spectrum_row(setup.strong)]),
+        *([] if setup.strong is None else [("spectrum", described(setup.strong))]),
         ("times", f"tau0 = {units.time:.4g} s, tau0_pb = {coupling.pair_breaking_time * units.time:.4g} s"),
         ("energies", f"{grid.n} bins up to {grid.edges[-1]:.4g} Delta0, {grid.n_phonon} phonon energies"),
         (
@@ -68,14 +64,6 @@ def check(case: BoltzmannCase) -> str:
         ("memory", f"about {memory:.0f} MiB on a rank"),
     ]
     return "\n".join([f"{case.source}: valid", *(f"  {name:<11}{text}" for name, text in rows)])
-
-
-def _spectrum_row(strong: StrongCoupling) -> tuple[str, str]:
-    return "spectrum", (
-        f"Eliashberg theory, {strong.alpha2f.name}: lambda = {strong.alpha2f.coupling:.4g}, mu* = "
-        f"{strong.coulomb:.4g}, Tc = {strong.material.critical_temperature:.4g} K, Z(0) = "
-        f"{strong.renormalization:.4g}, gap {strong.gap:.4g} Delta0"
-    )
 
 
 def recorded_times(evolution: Evolution) -> Floats:
@@ -128,7 +116,15 @@ class _Run:
                 self._initial(problem, t)
         check_petsc_options_used(self.case, problem)
         self._warn_of_resolution()
-        self._warn_of_strong_coupling()
+        if self.setup.strong is not None:
+            warn(
+                self.setup.strong,
+                self.case.spectrum,
+                self.setup.grid,
+                self.setup.units.energy,
+                max(self.case.sweep.temperature),
+                f"{self.case.source}: spectrum",
+            )
 
     def _warn_of_resolution(self) -> None:
         coldest = min(self.case.sweep.temperature)
@@ -141,30 +137,6 @@ class _Run:
                 width,
                 coldest,
                 0.1 * self.setup.units.temperature(coldest),
-            )
-
-    def _warn_of_strong_coupling(self) -> None:
-        strong, grid, hottest = self.setup.strong, self.setup.grid, max(self.case.sweep.temperature)
-        if strong is None:
-            return
-        off = np.abs(strong.renormalization_of_bins(grid) - 1.0) * (grid.energies > strong.gap)
-        if self.case.spectrum.renormalization == "constant" and np.any(off > RENORMALIZED):
-            log.warning(
-                "%s: spectrum: from %.3g Delta0 on the renormalization differs by more than %.0f %% from "
-                'that of low energy, with which rates of quasiparticles are computed; give "energy" as '
-                "spectrum.renormalization",
-                self.case.source,
-                grid.energies[np.argmax(off > RENORMALIZED)],
-                100.0 * RENORMALIZED,
-            )
-        critical = strong.material.critical_temperature
-        if self.case.spectrum.temperature is None and hottest > WARM * critical:
-            log.warning(
-                "%s: spectrum.temperature: the spectrum is that of zero temperature, although %g K is above "
-                "%.2g Tc; give it",
-                self.case.source,
-                hottest,
-                WARM,
             )
 
     def lines_of_drives(self) -> list[tuple[int, int]]:

@@ -73,8 +73,8 @@ class Spectrum(Table):
     temperature: Temperature | None = None
     """Of electrons and phonons for which the spectrum is solved; default: zero."""
     renormalization: Literal["constant", "energy"] = "constant"
-    """Of mass and density of states by ``eliashberg``: ``constant``, Z(0) at all energies, as in τ0; ``energy``:
-    of every energy, for rates, numbers of states and speeds alike."""
+    """Of mass and density of states by ``eliashberg``: ``constant``, Z(0) at all energies, as in τ0;
+    ``energy``: that of every energy, for rates, numbers of states and speeds alike."""
 
     @model_validator(mode="after")
     def _used(self) -> Self:

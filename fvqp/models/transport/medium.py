@@ -71,7 +71,8 @@ class Medium:
             raise CaseError("medium: without collisions it needs its phonon modes")
         if self.collisions is not None and self.gap is None:
             raise CaseError("medium: without quasiparticles there are no collisions")
-        if self.spectrum is not None and (isinstance(self.gap, GapFollower) or np.ndim(self.gap) != 0):
+        one_gap = self.gap is not None and not isinstance(self.gap, GapFollower) and np.ndim(self.gap) == 0
+        if self.spectrum is not None and not one_gap:
             raise CaseError("medium: a spectrum that stays has one gap, its edge")
 
 

@@ -107,7 +107,7 @@ class TransportProblem:
         mean = self.mean_f(rows[0])
         for one in self.media:
             if one.follower is not None:
-                guess = None if gap is None else np.broadcast_to(np.asarray(gap, float), gaps.shape)[one.owned]
+                guess = None if gap is None else np.broadcast_to(gap, gaps.shape)[one.owned]
                 gaps[one.owned] = one.follower.gap(mean[one.owned], guess)
         return State(rows[0], rows[1], gaps)
 

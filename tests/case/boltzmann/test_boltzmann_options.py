@@ -75,6 +75,7 @@ OPTIONS: dict[str, Option] = {
     "material.pair_breaking_time": Option("0.1 ns"),
     "material.dressed_density_of_states": Option("2e10 1/eV/um^3"),
     "spectrum.temperature": Option("5 K", "gap", base=STRONG),
+    "spectrum.renormalization": Option("energy", base=STRONG),
     "spectrum.interaction.metal": Option("Pb", base=METAL),
     "spectrum.interaction.coupling": Option(1.7, base=STRONG),
     "spectrum.interaction.debye_energy": Option("12 meV", base=STRONG),
