@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fvqp.collisions import direct, graded
+from fvqp.collisions import direct, graded, graded_cells
 from fvqp.collisions.fourier import FourierSums
 from fvqp.collisions.grid import CollisionGrid
 from fvqp.collisions.measure import SpectralMeasure
@@ -174,6 +174,30 @@ class ElectronPhonon:
         else:
             self._graded(graded.rates, self._pairs(), measure, f, n, *out)
         return Pair(measure.per_number(out.f), out.n)
+
+    def balance(self, measure: SpectralMeasure, f: Floats, n: Floats) -> tuple[Pair, GainLoss]:
+        """`rates` and `gain_loss` of the same state, in many cells of a graded grid for the price of one."""
+        checked_f, checked_n = checked_occupations(self.grid, measure, f, n)
+        if self.chosen(measure, checked_f) != "graded" or len(checked_f) < graded_cells.FEWEST:
+            return self.rates(measure, f, n), self.gain_loss(measure, f, n)
+        rates = Pair(np.empty_like(checked_f), np.empty_like(checked_n))
+        parts = GainLoss(*(np.empty_like(a) for a in (checked_f, checked_f, checked_n, checked_n)))
+        events = self._pairs()
+        share(
+            graded_cells.balance,
+            len(checked_f),
+            events,
+            measure.states,
+            measure.anomalous,
+            checked_f,
+            checked_n,
+            *rates,
+            *parts,
+            least=graded_cells.FEWEST,
+            block=graded_cells.TOGETHER,
+        )
+        parts = parts._replace(in_f=measure.per_number(parts.in_f), out_f=measure.per_number(parts.out_f))
+        return Pair(measure.per_number(rates.f), rates.n), parts
 
     def gain_loss(
         self, measure: SpectralMeasure, f: Floats, n: Floats, collisions: Collisions = "all"

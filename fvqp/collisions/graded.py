@@ -22,11 +22,16 @@ from numpy.typing import NDArray
 from fvqp.collisions.grid import CollisionGrid
 
 #: ln 2 as a sum whose first part times a small integer is exact, and its inverse.
-LN2_HIGH, LN2_LOW, PER_LN2 = float.fromhex("0x1.62e42feep-1"), float.fromhex("0x1.a39ef35793c76p-33"), 1.0 / np.log(2.0)
+LN2_HIGH, LN2_LOW, PER_LN2 = (
+    float.fromhex("0x1.62e42feep-1"),
+    float.fromhex("0x1.a39ef35793c76p-33"),
+    1.0 / np.log(2.0),
+)
 #: 1/2!, 1/3!, … of the series of e^r − 1.
 SERIES = tuple(1.0 / factorial(k) for k in range(2, 14))
 #: Exponent from which on e^−x is 0, and the powers of 2 up to there.
 LARGEST, POWERS = 700.0, 2.0 ** np.arange(1011)
+
 
 class Collisions(NamedTuple):
     """All pairs of bins that exchange a phonon within the range of the phonon points.

@@ -9,7 +9,7 @@ import pytest
 from states import COUPLING, DEBYE, EVALUATIONS, GAPS, GRADED, UNIFORM, random_state, thermal_state
 
 import fvqp.threads
-from fvqp.collisions import CollisionGrid, ElectronPhonon, bcs_measure, electron_phonon
+from fvqp.collisions import CollisionGrid, ElectronPhonon, SpectralMeasure, bcs_measure, electron_phonon
 from fvqp.errors import CaseError
 
 ids = [f"{name}-{i}" for i, (name, _) in enumerate(EVALUATIONS)]
@@ -253,3 +253,18 @@ def test_transforms_need_memory_in_proportion_to_bins():
 
     few, many = peak(500), peak(4000)
     assert many < 10.0 * few and many < 1024 * 4000
+
+
+def test_many_cells_at_once():
+    """Cells together, also more than go together, against cells one by one; bins without states, empty points."""
+    operator = ElectronPhonon(GRADED, COUPLING)
+    cells = 45
+    measure = bcs_measure(GRADED, np.linspace(GAPS.min(), GAPS.max(), cells))
+    f, n = random_state(GRADED, cells)
+    n[3] = 0.0
+    n[7, ::5] = 0.0
+    rates, parts = operator.balance(measure, f, n)
+    close(rates, operator.rates(measure, f, n), 1e-14)
+    close(parts, operator.gain_loss(measure, f, n), 1e-14)
+    one = SpectralMeasure(measure.states[:1], measure.anomalous[:1])
+    close(operator.balance(one, f, n)[0], operator.rates(one, f, n), 1e-14)

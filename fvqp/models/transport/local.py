@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fvqp.collisions import CollisionGrid, ElectronPhonon, GainLoss, Pair, Process, SpectralMeasure
+from fvqp.collisions import CollisionGrid, ElectronPhonon, GainLoss, Pair, SpectralMeasure
 from fvqp.models.transport.medium import Filled
 from fvqp.solvers.elimination import Arrow, EliminatedLU
 
@@ -68,6 +68,7 @@ class LocalProcesses:
                 if name not in self.exchanges:
                     self.exchanges.append(name)
         self.measures: list[SpectralMeasure] = []
+        self._latest: tuple[Floats, Floats, Local, Turnover] | None = None
         self.weight_f = np.zeros((len(volume), grid.n))
         self.weight_n = np.zeros((len(volume), grid.n_phonon))
         for one in self.media:
@@ -75,6 +76,7 @@ class LocalProcesses:
 
     def set(self, gap: Floats) -> None:
         """Spectra at the gaps ``(n_owned,)``."""
+        self._latest = None
         self.measures = []
         for one in self.media:
             if not one.has_quasiparticles:
@@ -87,39 +89,44 @@ class LocalProcesses:
 
     def rates(self, f: Floats, n: Floats) -> Local:
         """Rates of means ``f[n_owned, N]``, ``n[n_owned, K]``."""
-        out = self._nothing(f, n)
-        for one, measure in zip(self.media, self.measures, strict=True):
-            at = one.owned
-            if not len(at):
-                continue
-            here_f, here_n = f[at], n[at]
-            if one.medium.collisions is not None:
-                moved = one.medium.collisions.rates(measure, here_f, here_n)
-                out.f[at] += moved.f
-                out.n[at] += moved.n
-            for name, process in one.medium.processes.items():
-                moved = process.rates(measure, here_f, here_n)
-                out.f[at] += moved.f
-                out.n[at] += moved.n
-                row = self.exchanges.index(name)
-                out.given_f[row] += np.einsum("ce,ce->e", self.weight_f[at], moved.f)
-                out.given_n[row] += np.einsum("ce,ce->e", self.weight_n[at], moved.n)
-        return out
+        return self._found(f, n)[0]
 
     def turnover(self, f: Floats, n: Floats) -> Turnover:
         """How fast collisions turn particles: ``A + B`` of quasiparticles and ``D − C`` of phonons."""
+        return self._found(f, n)[1]
+
+    def _found(self, f: Floats, n: Floats) -> tuple[Local, Turnover]:
+        """Both, found together; the latest are kept, since one is asked for after the other."""
+        if self._latest is not None:
+            known_f, known_n, local, turnover = self._latest
+            if np.array_equal(known_f, f) and np.array_equal(known_n, n):
+                return local, turnover
+        out = self._nothing(f, n)
         turn_f, turn_n = np.zeros_like(f), np.zeros_like(n)
         fastest = 0.0
         for one, measure in zip(self.media, self.measures, strict=True):
             at = one.owned
             if not len(at):
                 continue
-            for process in _every(one):
-                parts = process.gain_loss(measure, f[at], n[at])
+            here_f, here_n = f[at], n[at]
+            every = []
+            if one.medium.collisions is not None:
+                every.append(one.medium.collisions.balance(measure, here_f, here_n))
+            for name, process in one.medium.processes.items():
+                moved = process.rates(measure, here_f, here_n)
+                every.append((moved, process.gain_loss(measure, here_f, here_n)))
+                row = self.exchanges.index(name)
+                out.given_f[row] += np.einsum("ce,ce->e", self.weight_f[at], moved.f)
+                out.given_n[row] += np.einsum("ce,ce->e", self.weight_n[at], moved.n)
+            for moved, parts in every:
+                out.f[at] += moved.f
+                out.n[at] += moved.n
                 turn_f[at] += parts.in_f + parts.out_f
                 turn_n[at] += parts.out_n - parts.in_n
                 fastest = max(fastest, _fastest(parts))
-        return Turnover(turn_f, np.maximum(turn_n, 0.0), fastest)
+        turnover = Turnover(turn_f, np.maximum(turn_n, 0.0), fastest)
+        self._latest = f.copy(), n.copy(), out, turnover
+        return out, turnover
 
     def implicit(self, length: float, f: Floats, n: Floats) -> Callable[[Floats, Floats], Local]:
         """Solver of ``(1 − length × J) x = r`` with the Jacobian J at ``(f, n)``.
@@ -234,12 +241,6 @@ class _Part:
         diagonal += self._sum(0, self._state.f)
         blocks.zz[...] += self._sum(1, self._state.n)
         return EliminatedLU(blocks, 1.0 / self._length)
-
-
-def _every(one: Filled) -> list[Process]:
-    """Collisions, where there are any, and processes."""
-    first: list[Process] = [] if one.medium.collisions is None else [one.medium.collisions]
-    return first + list(one.medium.processes.values())
 
 
 def _fastest(parts: GainLoss) -> float:
