@@ -90,10 +90,12 @@ class FaceDiffusion:
         emits = 1.0 / (half * resistance)
         kept = (1.0 - share) + share * emits
         sent = share * (1.0 - emits)
+        # A side on which nothing moves sends nothing, whatever its value, and must not decide on the other.
+        still = ~np.isfinite(depth)
+        kept[still], sent[still] = 1.0, 0.0
         both = sent * self._passing
         total = kept[:, 0] * kept[:, 1] + kept[:, 0] * both[:, 1] + kept[:, 1] * both[:, 0]
-        # Where nothing moves, nothing arrives either, and any value will do.
-        inverse = np.divide(1.0, total, out=np.zeros_like(total), where=total > 0.0)[:, None, :]
+        inverse = 1.0 / total[:, None, :]
         drop = 3.0 * np.where(np.isfinite(depth), depth, 0.0)
         return Opacity(
             share,

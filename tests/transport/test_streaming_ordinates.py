@@ -171,6 +171,19 @@ def test_interface() -> None:
     assert np.abs(rates).max() < 1e-12
 
 
+@pytest.mark.parametrize("scheme", ["upwind", "limited"])
+def test_particles_without_speed_beyond_a_face(scheme: Scheme) -> None:
+    """Those below the gap of the next region turn back, and equilibrium stays, however often they scatter."""
+    mesh = square()
+    inside = mesh.cell_region == mesh.region_names.index("west")
+    speed = np.where(inside[:, None], [[1.0, 0.5]], [[1.0, 0.0]])
+    streaming = mesh_streaming(mesh, FILM, speed, {}, elsewhere=Wall(0.3, 0.0, 0.7), scheme=scheme)
+    f = np.full((mesh.n_cells, FILM.count, 2), 0.7)
+    for rate in (0.1, 5.0, 1e4):
+        rates, _ = streaming.rates(f, np.full((1, 2), rate))
+        assert np.abs(rates).max() < 1e-12
+
+
 def test_blocks_of_directions_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     """The result does not depend on how many directions share a block of gradients."""
     mesh = sided(skewed_quads(5))
