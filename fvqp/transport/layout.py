@@ -10,6 +10,7 @@ from mpi4py import MPI
 from numpy.typing import ArrayLike, NDArray
 
 from fvqp.transport.geometry import Gradient
+from fvqp.transport.refraction import Plane
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int32]
@@ -73,6 +74,25 @@ class Barrier:
     specularity: float
     images: Ints
     image: Ints
+
+
+@dataclass(frozen=True)
+class Refracting:
+    """Faces of one interface at which waves are refracted.
+
+    Attributes:
+        faces: their numbers.
+        near: ``(faces,)`` which of its two cells is on the near side.
+        plane: ``(faces,)`` row in ``planes``.
+        planes: directions at the distinct planes, the same on all ranks.
+        density: of mass, beyond over that on the near side.
+    """
+
+    faces: Ints
+    near: Ints
+    plane: Ints
+    planes: tuple[Plane, ...]
+    density: float
 
 
 def faces_of_cells(layout: Layout) -> tuple[Ints, Ints]:

@@ -14,15 +14,18 @@ from fvqp.mesh.distribute import raise_together
 from fvqp.mesh.orthogonality import projections
 from fvqp.transport.directions import FULL, SAME, Directions
 from fvqp.transport.geometry import least_squares
-from fvqp.transport.layout import Barrier, Layout
+from fvqp.transport.layout import Barrier, Layout, Refracting
+from fvqp.transport.refraction import Plane
 from fvqp.transport.streaming import Scheme, Streaming
-from fvqp.transport.walls import Interface, Wall
+from fvqp.transport.walls import AcousticInterface, Interface, Wall
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int32]
 
 #: Cosines below this are round-off: the direction runs along the face.
 ALONG = 1e-13
+#: Normals of faces in one plane differ by less.
+SAME_PLANE = 1e-8
 
 
 def mesh_streaming(
@@ -32,7 +35,7 @@ def mesh_streaming(
     walls: Mapping[str, Wall],
     *,
     elsewhere: Wall | None = None,
-    interfaces: Sequence[Interface] = (),
+    interfaces: Sequence[Interface | AcousticInterface] = (),
     states: ArrayLike | None = None,
     medium: Ints | None = None,
     scheme: Scheme = "limited",
@@ -64,16 +67,19 @@ def mesh_streaming(
             zip(walls.items(), _wall_faces(mesh, walls), strict=True)
         )
     ]
-    barriers += [
-        _barrier(mesh, directions, f"interface of {' and '.join(i.between)}", _between(mesh, i), -1, i)
-        for i in interfaces
-    ]
+    inside = [_interface(mesh, directions, interface) for interface in interfaces]
     # A face belongs to one interface; pairs of regions that overlap would give it two.
-    inner = np.concatenate([b.faces for b in barriers if b.wall < 0] or [np.empty(0, np.int32)])
+    inner = np.concatenate([b.faces for b in inside] or [np.empty(0, np.int32)])
     if mesh.comm.allreduce(int(len(inner) - len(np.unique(inner)))):
         raise CaseError("streaming: two interfaces share faces; name regions that do not overlap")
     return Streaming(
-        _layout(mesh, directions, medium), directions, speed, states, dict(walls), barriers, scheme
+        _layout(mesh, directions, medium),
+        directions,
+        speed,
+        states,
+        dict(walls),
+        [*barriers, *inside],
+        scheme,
     )
 
 
@@ -173,17 +179,42 @@ def _wall_faces(mesh: Mesh, walls: Mapping[str, Wall]) -> list[Ints]:
     return out
 
 
-def _between(mesh: Mesh, interface: Interface) -> Ints:
+def _interface(
+    mesh: Mesh, directions: Directions, interface: Interface | AcousticInterface
+) -> Barrier | Refracting:
+    faces, near = _between(mesh, interface)
+    what = f"interface of {' and '.join(interface.between)}"
+    if isinstance(interface, Interface):
+        return _barrier(mesh, directions, what, faces, -1, interface)
+    # From the first region to the second, the same planes on all ranks: where the two cells of a face are on
+    # different ones, both agree on what passes.
+    normals = np.where(near == 0, 1.0, -1.0)[:, None] * mesh.face_normal[faces]
+    distinct: list[Floats] = []
+    for normal in np.concatenate(mesh.comm.allgather(np.unique(np.round(normals, 9), axis=0))):
+        if all(np.abs(normal - other).max() > SAME_PLANE for other in distinct):
+            distinct.append(normal)
+    try:
+        planes = tuple(Plane(directions, normal / np.linalg.norm(normal)) for normal in distinct)
+    except CaseError as error:
+        raise CaseError(f"{what} of {mesh.name}: {error}") from None
+    away = np.abs(normals[:, None, :] - np.array(distinct)).max(axis=2)
+    first, second = interface.densities
+    return Refracting(faces, near, np.argmin(away, axis=1).astype(np.int32), planes, second / first)
+
+
+def _between(mesh: Mesh, interface: Interface | AcousticInterface) -> tuple[Ints, Ints]:
+    """Faces between the regions of an interface, and which of their cells is in the first."""
     first, second = (np.zeros(mesh.n_cells + 1, bool) for _ in range(2))
     for mask, name in zip((first, second), interface.between, strict=True):
         mask[mesh.require_region(name)] = True
     c0, c1 = mesh.face_cells.T
-    found = np.flatnonzero(((first[c0] & second[c1]) | (second[c0] & first[c1])) & (c1 >= 0))
+    onward = first[c0] & second[c1]
+    found = np.flatnonzero((onward | (second[c0] & first[c1])) & (c1 >= 0))
     if not mesh.comm.allreduce(len(found)):
         raise CaseError(
             f"interface: regions '{interface.between[0]}' and '{interface.between[1]}' do not touch"
         )
-    return found.astype(np.int32)
+    return found.astype(np.int32), np.where(onward[found], 0, 1).astype(np.int32)
 
 
 def _barrier(

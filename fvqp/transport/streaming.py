@@ -18,10 +18,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from fvqp.errors import CaseError
 from fvqp.transport import streaming_kernels as kernels
+from fvqp.transport.acoustic_faces import AcousticFaces
 from fvqp.transport.directions import FULL, Directions, RadialDirections
 from fvqp.transport.face_diffusion import FaceDiffusion, Opacity
-from fvqp.transport.layout import Barrier, Layout, faces_of_cells
-from fvqp.transport.streaming_kernels import Blend, Faces, Gates, Turning
+from fvqp.transport.gates import bath_means, first, make_gates
+from fvqp.transport.layout import Barrier, Layout, Refracting, faces_of_cells
+from fvqp.transport.streaming_kernels import Blend, Faces, Turning
 from fvqp.transport.walls import Wall
 
 Floats = NDArray[np.float64]
@@ -33,8 +35,6 @@ Scheme = Literal["upwind", "linear", "limited"]
 BLOCK_BYTES = 1 << 22
 #: Gradients that are needed twice are kept if all of them take no more than this.
 KEPT_BYTES = 1 << 28
-#: States × speed that differ by less across a face, relatively, differ by rounding.
-LEVEL = 1e-12
 
 
 class Streaming:
@@ -48,7 +48,7 @@ class Streaming:
             ``states × speed`` may change in space, as with a gap: a face lets through the smaller of its two
             sides, and the rest turns back the way it came (theory: streaming, Eq. streaming-gate).
         walls: outer boundaries by name.
-        barriers: faces of walls (numbered as in ``walls``) and of interfaces.
+        barriers: faces of walls (numbered as in ``walls``), of interfaces, and of those that refract.
         scheme: ``upwind``, first order and positive; ``linear``, second order; ``limited``, second order
             without new extrema, not a linear operator.
 
@@ -63,7 +63,7 @@ class Streaming:
         speed: ArrayLike,
         states: ArrayLike | None,
         walls: dict[str, Wall],
-        barriers: Sequence[Barrier],
+        barriers: Sequence[Barrier | Refracting],
         scheme: Scheme = "limited",
     ) -> None:
         if scheme not in ("upwind", "linear", "limited"):
@@ -93,18 +93,31 @@ class Streaming:
         kept = gradient_bytes * directions.count <= KEPT_BYTES
         self._kept = bool(layout.comm.allreduce(kept, MPI.LAND))
         self._oblique = bool(layout.comm.allreduce(bool(np.any(layout.lateral)), MPI.LOR))
-        gates, gate_of = self._gates(walls, barriers)
+        refracting = [b for b in barriers if isinstance(b, Refracting)]
+        self._acoustic = [AcousticFaces(layout, directions, b, self.g, self.speed) for b in refracting]
+        plain = [b for b in barriers if isinstance(b, Barrier)]
+        gates, gate_of = make_gates(layout, directions, self.g, walls, plain, self._acoustic)
         pointer, of_cell = faces_of_cells(layout)
         self._faces = Faces(
             layout.face_cells, layout.area, layout.projected, layout.offset, gate_of, pointer, of_cell
         )
         self._gate = gates
-        self._bath = self._bath_means(gates)
+        self._plain = first(gates, len(gates.face) - sum(len(faces.faces) for faces in self._acoustic))
+        self._bath = bath_means(layout, directions, gates)
         self._turning = _turning(directions, layout)
         half = np.maximum(layout.projected, 0.0) @ directions.weights
         half = np.divide(half, FULL * layout.area, out=np.full(len(half), 0.25), where=layout.area > 0.0)
+        resisting = gates.passing.copy()
+        for start, acoustic in self._acoustic_rows():
+            resisting[start : start + len(acoustic.faces)] = acoustic.resisting
         self._diffusion = FaceDiffusion(
-            layout.face_cells, layout.area, layout.distance, self.g, self.speed, gates, half
+            layout.face_cells,
+            layout.area,
+            layout.distance,
+            self.g,
+            self.speed,
+            gates._replace(passing=resisting),
+            half,
         )
 
     def at(self, speed: ArrayLike, states: ArrayLike | None) -> Streaming:
@@ -119,7 +132,7 @@ class Streaming:
 
     def _with(
         self,
-        made_of: tuple[dict[str, Wall], tuple[Barrier, ...]],
+        made_of: tuple[dict[str, Wall], tuple[Barrier | Refracting, ...]],
         speed: ArrayLike,
         states: ArrayLike | None,
         scheme: Scheme,
@@ -165,7 +178,9 @@ class Streaming:
         for start, slope in blocks:
             kernels.cross(self._faces, self.g, blend, f, slope, start, leaving, rate)
         lost = np.zeros((len(self.walls), self.n_energies))
-        kernels.pass_gates(self._faces, self._gate, self.g, self.directions.weights, leaving, rate, lost)
+        kernels.pass_gates(self._faces, self._plain, self.g, self.directions.weights, leaving, rate, lost)
+        for start, acoustic in self._acoustic_rows():
+            acoustic.exchange(leaving[start : start + len(acoustic.faces)], rate)
         if len(layout.curvature):
             kernels.turn(self._turning, self.g, f, self.scheme != "upwind", self.scheme == "limited", rate)
         rate /= self.capacity[:, None, :]
@@ -309,78 +324,12 @@ class Streaming:
         mean = self.beside(self.directions.mean(f))
         return self._diffusion.blend(mean, arriving, opacity)
 
-    def _gates(self, walls: dict[str, Wall], barriers: Sequence[Barrier]) -> tuple[Gates, Ints]:
-        """Walls, interfaces and steps of states × speed."""
-        layout, n_energies = self.layout, self.n_energies
-        c0, c1 = layout.face_cells.T
-        per_cell = len(self.g) > 1
-        smaller = self.g[c0] if per_cell else np.broadcast_to(self.g, (len(c0), n_energies))
-        taken = np.zeros(len(c0), bool)
-        parts: list[tuple[Ints, int, Floats, float, Ints]] = []
-        images = [layout.reversal[None, :]]
-        for barrier in barriers:
-            here = barrier.faces
-            passing = smaller[here]
-            if barrier.wall < 0 and per_cell:
-                passing = np.minimum(passing, self.g[c1[here]])
-            share = np.asarray(barrier.transmission, dtype=np.float64)
-            if share.ndim and share.shape != (n_energies,):
-                raise CaseError(f"walls: a transmission has {share.size} values for {n_energies} energies")
-            rows = sum(len(i) for i in images) + barrier.image
-            parts.append((here, barrier.wall, passing * share, barrier.specularity, rows))
-            images.append(barrier.images)
-            taken[here] = True
-        if per_cell:
-            steps = np.flatnonzero((c1 >= 0) & ~taken).astype(np.int32)
-            passing = np.minimum(self.g[c0[steps]], self.g[c1[steps]])
-            larger = np.maximum(self.g[c0[steps]], self.g[c1[steps]])
-            stepped = np.any(larger - passing > LEVEL * larger, axis=1)
-            steps, passing = steps[stepped].astype(np.int32), passing[stepped]
-            parts.append((steps, -1, passing, 1.0, np.zeros(len(steps), np.int32)))
-        faces = np.concatenate([p[0] for p in parts] or [np.empty(0, np.int32)]).astype(np.int32)
-        gate_of = np.full(len(c0), -1, np.int32)
-        gate_of[faces] = np.arange(len(faces), dtype=np.int32)
-        weighted = layout.projected[faces] * self.directions.weights
-        norm = np.stack(
-            [-np.minimum(weighted, 0.0).sum(axis=1), np.maximum(weighted, 0.0).sum(axis=1)], axis=1
-        )
-        gates = Gates(
-            face=faces,
-            wall=np.concatenate(
-                [np.full(len(p[0]), p[1], np.int32) for p in parts] or [np.empty(0, np.int32)]
-            ),
-            passing=np.ascontiguousarray(
-                np.concatenate([p[2] for p in parts] or [np.empty((0, n_energies))])
-            ),
-            specular=np.concatenate([np.full(len(p[0]), p[3]) for p in parts] or [np.empty(0)]),
-            image=np.concatenate([p[4] for p in parts] or [np.empty(0, np.int32)]).astype(np.int32),
-            images=np.ascontiguousarray(np.concatenate(images), dtype=np.int32),
-            bath=self._baths(walls),
-            norm=norm,
-        )
-        return gates, gate_of
-
-    def _bath_means(self, gates: Gates) -> Floats:
-        """What baths send through each face of a wall, as the isotropic occupation that sends as much."""
-        weighted = np.maximum(-self.layout.projected[gates.face] * self.directions.weights, 0.0)
-        out = np.empty(gates.passing.shape)
-        for number, bath in enumerate(gates.bath):
-            here = gates.wall == number
-            out[here] = weighted[here] @ bath / gates.norm[here, :1]
-        return out[gates.wall >= 0]
-
-    def _baths(self, walls: dict[str, Wall]) -> Floats:
-        shape = (self.directions.count, self.n_energies)
-        out = np.zeros((len(walls), *shape))
-        for number, (name, wall) in enumerate(walls.items()):
-            try:
-                out[number] = np.broadcast_to(np.asarray(wall.bath, dtype=np.float64), shape)
-            except ValueError:
-                raise CaseError(
-                    f"wall '{name}': the bath has shape {np.shape(wall.bath)}, needs one value, one an "
-                    f"energy ({shape[1]},) or one a direction and energy {shape}"
-                ) from None
-        return out
+    def _acoustic_rows(self) -> Iterator[tuple[int, AcousticFaces]]:
+        """Interfaces that refract, which come last among the gates, with the first row of each."""
+        start = len(self._plain.face)
+        for acoustic in self._acoustic:
+            yield start, acoustic
+            start += len(acoustic.faces)
 
 
 def _rows(what: str, values: ArrayLike, layout: Layout) -> Floats:

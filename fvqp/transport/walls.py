@@ -58,6 +58,30 @@ class Interface:
         _check_shares(f"interface of {' and '.join(self.between)}", self.transmission, self.specularity)
 
 
+@dataclass(frozen=True)
+class AcousticInterface:
+    """A smooth face between two regions that refracts waves, with the transmission of acoustic mismatch.
+
+    Wave vectors along the face stay, energy passes by Fresnel's formula of sound in fluids with the
+    impedances density × speed, and what does not pass is reflected as by a mirror, all of it beyond the
+    critical angle (theory: streaming, Eqs. streaming-refraction, streaming-mismatch).
+
+    Attributes:
+        between: names of the two regions.
+        densities: of mass, of the two regions; only their ratio matters.
+    """
+
+    between: tuple[str, str]
+    densities: tuple[float, float]
+
+    def __post_init__(self) -> None:
+        if not all(np.isfinite(density) and density > 0.0 for density in self.densities):
+            raise CaseError(
+                f"interface of {' and '.join(self.between)}: densities of mass must be positive, found "
+                f"{self.densities[0]:g} and {self.densities[1]:g}"
+            )
+
+
 def _check_shares(what: str, transmission: ArrayLike, specularity: float) -> None:
     share = np.asarray(transmission, dtype=np.float64)
     if not np.all((share >= 0.0) & (share <= 1.0)):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from itertools import product as all_of
+
 import numpy as np
 import pytest
+from scipy.special import gamma
 
 from fvqp.errors import CaseError
 from fvqp.transport import directions
 from fvqp.transport.directions import FULL, Directions
+from fvqp.transport.level_symmetric import level_symmetric
 
 SETS = {
     "line": directions.gauss_legendre(8),
@@ -15,6 +19,7 @@ SETS = {
     "product": directions.product(4, 8),
     "double product": directions.product(4, 8, double=True),
     "lebedev": directions.lebedev(15),
+    "level-symmetric": level_symmetric(8),
     "film": directions.lebedev(15).folded((0.0, 0.0, 1.0)),
     "sphere": directions.spherical(8),
     "double sphere": directions.spherical(8, double=True),
@@ -43,14 +48,60 @@ def test_moments_of_a_cylinder() -> None:
     assert (v.T * w @ v)[:2, :2] == pytest.approx(FULL / 3.0 * np.eye(2), abs=1e-13)
 
 
-def test_exact_for_harmonics() -> None:
-    """Means of even powers of a component are 1/(2k + 1) up to the degree of a set."""
-    for here, degree in ((directions.lebedev(15), 15), (directions.product(8, 16), 15)):
-        assert here.weights @ here.vectors[:, 2] ** 4 / FULL == pytest.approx(1 / 5, rel=1e-13)
-        for axis in range(3):
-            for power in range(0, degree, 2):
-                moment = here.weights @ here.vectors[:, axis] ** power / FULL
-                assert moment == pytest.approx(1 / (power + 1), rel=1e-12)
+def first_wrong_degree(here: Directions) -> int:
+    """Lowest degree of a product of powers of components whose mean is not exact."""
+    for degree in range(0, 40, 2):
+        for p in all_of(range(0, degree + 1, 2), repeat=3):
+            if sum(p) != degree:
+                continue
+            half = 0.5 * (np.array(p) + 1)
+            exact = np.prod(gamma(half)) / (2.0 * np.pi * gamma(half.sum()))
+            if abs(here.weights @ np.prod(here.vectors**p, axis=1) / FULL - exact) > 1e-12 * exact:
+                return degree
+    raise AssertionError("exact for everything")
+
+
+@pytest.mark.parametrize(
+    ("here", "degree"),
+    [
+        *((directions.product(n, 2 * n), 2 * n - 1) for n in (2, 4, 8)),
+        *((directions.lebedev(n), n) for n in (3, 9, 15, 21)),
+        *((level_symmetric(n), n + 1) for n in (2, 4, 6, 8, 10)),
+        (level_symmetric(12), 11),
+        (level_symmetric(14), 15),
+        (level_symmetric(16), 15),
+    ],
+    ids=lambda value: value.name if isinstance(value, Directions) else str(value),
+)
+def test_exact_up_to_a_degree(here: Directions, degree: int) -> None:
+    """Means of all products of powers of components are exact up to the degree that is stated, and no more.
+
+    Odd powers vanish by symmetry.
+    """
+    assert here.vectors[here.inverse()] == pytest.approx(-here.vectors, abs=1e-12)
+    assert np.all(here.weights > 0.0)
+    assert first_wrong_degree(here) == degree + 1
+
+
+#: Smallest component, and weights over π/2: E. E. Lewis and W. F. Miller, Computational Methods of Neutron
+#: Transport (Wiley, 1984), table 4-1.
+PUBLISHED = {
+    4: (0.3500212, [1 / 3]),
+    6: (0.2666355, [0.1761263, 0.1572071]),
+    8: (0.2182179, [0.1209877, 0.0907407, 0.0925926]),
+    12: (0.1672126, [0.0707626, 0.0558811, 0.0373377, 0.0502819, 0.0258513]),
+}
+
+
+@pytest.mark.parametrize("order", PUBLISHED)
+def test_published_level_symmetric_sets(order: int) -> None:
+    here = level_symmetric(order)
+    smallest, weights = PUBLISHED[order]
+    assert here.count == order * (order + 2)
+    assert np.unique(np.round(np.abs(here.vectors), 9)).size == order // 2
+    assert np.abs(here.vectors).min() == pytest.approx(smallest, abs=1e-7)
+    found = np.unique(np.round(here.weights / (np.pi / 2.0), 7))
+    assert found == pytest.approx(sorted(weights), abs=3e-7)
 
 
 def test_half_range() -> None:
@@ -64,8 +115,9 @@ def test_half_range() -> None:
     assert abs(directions.lebedev(15).half_range(x) - 1.0) < 0.015
 
 
-@pytest.mark.parametrize("here", [SETS["product"], SETS["lebedev"]], ids=["product", "lebedev"])
-def test_reflections(here: Directions) -> None:
+@pytest.mark.parametrize("name", ["product", "lebedev", "level-symmetric"])
+def test_reflections(name: str) -> None:
+    here = SETS[name]
     for n in (np.eye(3)[0], np.eye(3)[2], np.array([1.0, 1.0, 0.0]) / np.sqrt(2.0)):
         image = here.mirror(n)
         expected = here.vectors - 2.0 * np.outer(here.vectors @ n, n)
@@ -111,6 +163,8 @@ def test_levels(here: directions.RadialDirections) -> None:
         (lambda: directions.gauss_legendre(2, double=True), "at least four polar"),
         (lambda: directions.product(4, 6), "multiple of four azimuths, not 6"),
         (lambda: directions.cylindrical(4, 3), "even number of azimuths, not 3"),
+        (lambda: level_symmetric(7), "even number of levels from 2 to 16, not 7"),
+        (lambda: level_symmetric(18), "even number of levels from 2 to 16, not 18"),
         (lambda: directions.lebedev(13), "no Lebedev set of degree 13; degrees are 3, 5"),
     ],
 )

@@ -1,0 +1,120 @@
+"""Faces that do not let everything through: walls, interfaces, and steps of states × speed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fvqp.errors import CaseError
+from fvqp.transport.acoustic_faces import AcousticFaces
+from fvqp.transport.directions import Directions
+from fvqp.transport.layout import Barrier, Layout
+from fvqp.transport.streaming_kernels import Gates
+from fvqp.transport.walls import Wall
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int32]
+
+#: States × speed that differ by less across a face, relatively, differ by rounding.
+LEVEL = 1e-12
+#: Fields of `Gates` with one row a face.
+BY_GATE = ("face", "wall", "passing", "specular", "image", "norm")
+
+
+def make_gates(
+    layout: Layout,
+    directions: Directions,
+    g: Floats,
+    walls: Mapping[str, Wall],
+    barriers: Sequence[Barrier],
+    acoustic: Sequence[AcousticFaces],
+) -> tuple[Gates, Ints]:
+    """Walls, interfaces and steps of states × speed, and the row of each face, −1 of open ones.
+
+    Interfaces that refract come last, in their order.
+
+    Args:
+        g: ``(n_cells or 1, energy)`` states × speed.
+        walls: by name; ``barriers`` number them.
+    """
+    n_energies = g.shape[1]
+    c0, c1 = layout.face_cells.T
+    per_cell = len(g) > 1
+    smaller = g[c0] if per_cell else np.broadcast_to(g, (len(c0), n_energies))
+    taken = np.zeros(len(c0), bool)
+    parts: list[tuple[Ints, int, Floats, float, Ints]] = []
+    images = [layout.reversal[None, :]]
+    for barrier in barriers:
+        here = barrier.faces
+        passing = smaller[here]
+        if barrier.wall < 0 and per_cell:
+            passing = np.minimum(passing, g[c1[here]])
+        share = np.asarray(barrier.transmission, dtype=np.float64)
+        if share.ndim and share.shape != (n_energies,):
+            raise CaseError(f"walls: a transmission has {share.size} values for {n_energies} energies")
+        rows = sum(len(i) for i in images) + barrier.image
+        parts.append((here, barrier.wall, passing * share, barrier.specularity, rows))
+        images.append(barrier.images)
+        taken[here] = True
+    for refracting in acoustic:
+        taken[refracting.faces] = True
+    if per_cell:
+        steps = np.flatnonzero((c1 >= 0) & ~taken).astype(np.int32)
+        passing = np.minimum(g[c0[steps]], g[c1[steps]])
+        larger = np.maximum(g[c0[steps]], g[c1[steps]])
+        stepped = np.any(larger - passing > LEVEL * larger, axis=1)
+        steps, passing = steps[stepped].astype(np.int32), passing[stepped]
+        parts.append((steps, -1, passing, 1.0, np.zeros(len(steps), np.int32)))
+    for refracting in acoustic:
+        none = np.zeros(len(refracting.faces), np.int32)
+        parts.append((refracting.faces, -1, refracting.passing, 1.0, none))
+    faces = np.concatenate([p[0] for p in parts] or [np.empty(0, np.int32)]).astype(np.int32)
+    gate_of = np.full(len(c0), -1, np.int32)
+    gate_of[faces] = np.arange(len(faces), dtype=np.int32)
+    weighted = layout.projected[faces] * directions.weights
+    norm = np.stack([-np.minimum(weighted, 0.0).sum(axis=1), np.maximum(weighted, 0.0).sum(axis=1)], axis=1)
+    gates = Gates(
+        face=faces,
+        wall=np.concatenate([np.full(len(p[0]), p[1], np.int32) for p in parts] or [np.empty(0, np.int32)]),
+        passing=np.ascontiguousarray(np.concatenate([p[2] for p in parts] or [np.empty((0, n_energies))])),
+        specular=np.concatenate([np.full(len(p[0]), p[3]) for p in parts] or [np.empty(0)]),
+        image=np.concatenate([p[4] for p in parts] or [np.empty(0, np.int32)]).astype(np.int32),
+        images=np.ascontiguousarray(np.concatenate(images), dtype=np.int32),
+        bath=_baths(walls, directions.count, n_energies),
+        norm=norm,
+    )
+    return gates, gate_of
+
+
+def first(gates: Gates, count: int) -> Gates:
+    """The first ``count`` gates."""
+    return gates._replace(**{name: getattr(gates, name)[:count] for name in BY_GATE})
+
+
+def bath_means(layout: Layout, directions: Directions, gates: Gates) -> Floats:
+    """What baths send through each face of a wall, as the isotropic occupation that sends as much.
+
+    ``(faces of walls, energy)``, in the order of the gates.
+    """
+    weighted = np.maximum(-layout.projected[gates.face] * directions.weights, 0.0)
+    out = np.empty(gates.passing.shape)
+    for number, bath in enumerate(gates.bath):
+        here = gates.wall == number
+        out[here] = weighted[here] @ bath / gates.norm[here, :1]
+    return out[gates.wall >= 0]
+
+
+def _baths(walls: Mapping[str, Wall], n_directions: int, n_energies: int) -> Floats:
+    shape = (n_directions, n_energies)
+    out = np.zeros((len(walls), *shape))
+    for number, (name, wall) in enumerate(walls.items()):
+        try:
+            out[number] = np.broadcast_to(np.asarray(wall.bath, dtype=np.float64), shape)
+        except ValueError:
+            raise CaseError(
+                f"wall '{name}': the bath has shape {np.shape(wall.bath)}, needs one value, one an "
+                f"energy ({shape[1]},) or one a direction and energy {shape}"
+            ) from None
+    return out
