@@ -17,7 +17,7 @@ from fvqp.results.dataset import SweepDataset
 from fvqp.results.folder import ResultsFolder
 from fvqp.results.progress import SweepProgress
 from fvqp.results.result import Result
-from fvqp.results.together import all_or_none, on_root
+from fvqp.results.together import all_or_none, meet, on_root, wait
 
 Floats = NDArray[np.float64]
 log = logging.getLogger(__name__)
@@ -99,6 +99,7 @@ class Recorder:
         if self.folder is not None:
             self.folder.save(self.mesh, self._checkpoint(), force=True)
         self.guard.Free()
+        meet(self.comm)
         all_or_none(self.comm, failure)
         if self.folder is not None:
             for file in on_root(self.comm, lambda: self.result().plot()):
@@ -132,7 +133,8 @@ class Recorder:
         done = 0
         while done < (wait_for or 0):
             # A group's points come before its last word, so none is left once all are done.
-            message = self.comm.recv(status=status)
+            wait(lambda: self.comm.Iprobe(status=status))
+            message = self.comm.recv(source=status.Get_source(), tag=status.Get_tag())
             if status.Get_tag() == _DONE:
                 done += 1
             else:

@@ -1,7 +1,8 @@
-"""Work that one rank does for all: its result, or its failure, reaches every rank."""
+"""Work that one rank does for all: its result, or its failure, reaches every rank; waiting for others."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -10,6 +11,30 @@ from mpi4py import MPI
 from fvqp.errors import FvqpError
 
 T = TypeVar("T")
+
+#: Seconds between two looks of a rank that waits for others: at first, and after a long time.
+SHORT, LONG = 5e-5, 0.02
+
+
+def wait(arrived: Callable[[], bool], patience: float | None = None) -> bool:
+    """Sleeps until ``arrived()``; False if it has not after ``patience`` seconds.
+
+    A collective call of MPI waits at full speed, for minutes where groups of ranks share a sweep unevenly,
+    and takes the processor from ranks that compute. The time between two looks grows with the time waited.
+    """
+    start = time.monotonic()
+    while not arrived():
+        waited = time.monotonic() - start
+        if patience is not None and waited > patience:
+            return False
+        time.sleep(min(max(SHORT, 0.1 * waited), LONG))
+    return True
+
+
+def meet(comm: MPI.Comm) -> None:
+    """A barrier where those who come early sleep. Collective."""
+    if comm.size > 1:
+        wait(comm.Ibarrier().Test)
 
 
 def on_root(comm: MPI.Comm, work: Callable[[], T]) -> T:
@@ -21,6 +46,7 @@ def on_root(comm: MPI.Comm, work: Callable[[], T]) -> T:
             result = work()
         except FvqpError as error:
             problem = error
+    meet(comm)
     result, problem = comm.bcast((result, problem), root=0)
     if problem is not None:
         raise problem

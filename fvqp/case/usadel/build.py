@@ -203,6 +203,13 @@ def build_sweep(case: UsadelCase) -> Sweep:
     )
 
 
+def follows_bias(case: UsadelCase) -> bool:
+    """Whether a point starts from its neighbour in bias; else one response serves all biases."""
+    phase = case.supercurrent is not None and case.supercurrent.self_consistent_phase
+    leads = any(junction.lead is not None for junction in case.junctions)
+    return case.gap.model in ("uniform", "local") or phase or leads or case.collisions is not None
+
+
 def _material(case: UsadelCase, choice: MaterialChoice, label: str | None = None) -> Material:
     """A material of the library or of the case, with the choice's own numbers in place where given."""
     if (

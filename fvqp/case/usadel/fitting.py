@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from fvqp.case.parameters import Parameter
 from fvqp.case.quantities import Bias
 from fvqp.case.reading import apply_override, case_from_dict, read_toml
-from fvqp.case.usadel.build import build_material, build_mesh, build_problems
+from fvqp.case.usadel.build import build_material, build_mesh, build_problems, follows_bias
 from fvqp.case.usadel.schema import UsadelCase
 from fvqp.errors import CaseError, FvqpError
 from fvqp.grids.energy import EnergyGrid
@@ -181,6 +181,7 @@ class _Model:
             )
         if first.sweep.temperature is not None and len(first.sweep.temperature) > 1:
             raise CaseError(f"{path.name}: sweep.temperature: data are of one temperature; give one")
+        self.follows = follows_bias(first)
         self.detector = next(n for n, j in enumerate(first.junctions) if j.role == "detector")
 
     def case(self, values: Floats) -> UsadelCase:
@@ -292,8 +293,6 @@ class _Model:
         biases = sign_bias * self.points.V_inj[curve.members]
         out = np.empty(len(biases))
         drive = sign_current * curve.drive
-        follows = problem.gap.follows_bias or problem.self_consistent_phase or problem.inelastic is not None
-        follows = follows or problem.device.balances_heat
         for branch in (biases >= 0.0, biases < 0.0):
             neighbour: Solution | None = None
             for member in np.flatnonzero(branch)[np.argsort(np.abs(biases[branch]), kind="stable")]:
@@ -304,7 +303,7 @@ class _Model:
                     # A drive that is being fitted moves a little; the old state still is the best start.
                     guess = replace(guess, point=replace(guess.point, supercurrent=drive))
                 neighbour = problem.solve(point, guess)
-                if follows:
+                if self.follows:
                     self._last[key] = neighbour
                 out[member] = -float(problem.conductances(neighbour)[self.detector])
         return out

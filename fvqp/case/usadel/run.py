@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import logging
-import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from fvqp.case.usadel.build import (
     build_mesh,
     build_problems,
     build_sweep,
+    follows_bias,
 )
 from fvqp.case.usadel.comparison import chains
 from fvqp.case.usadel.petsc_options import check_petsc_options_used, petsc_options
@@ -33,6 +33,7 @@ from fvqp.results.checkpoint import Checkpoint
 from fvqp.results.folder import ResultsFolder
 from fvqp.results.progress import SweepProgress
 from fvqp.results.result import Result
+from fvqp.results.together import wait
 from fvqp.solvers.continuation import REACHED
 
 Floats = NDArray[np.float64]
@@ -50,12 +51,12 @@ def run(case: UsadelCase, out: str | Path | None, resume: bool, comm: MPI.Comm) 
     with ExitStack() as stack:
         stack.enter_context(petsc_options(case))
         sweep = build_sweep(case)
-        lines = _lines(sweep)
+        shared = curves(case, sweep, fields_are_written=out is not None and bool(case.output.fields))
         groups = case.solver.groups
-        if groups > min(comm.size, len(lines)):
+        if groups > min(comm.size, len(shared)):
             raise CaseError(
-                f"{case.source}: solver.groups: {groups} groups for {len(lines)} curve(s) of the sweep on "
-                f"{comm.size} rank(s); at most {min(comm.size, len(lines))} can work"
+                f"{case.source}: solver.groups: {groups} groups for {len(shared)} curve(s) of the sweep on "
+                f"{comm.size} rank(s); at most {min(comm.size, len(shared))} can work"
             )
         number = comm.rank * groups // comm.size
         group = comm.Split(number, comm.rank) if groups > 1 else comm
@@ -77,14 +78,15 @@ def run(case: UsadelCase, out: str | Path | None, resume: bool, comm: MPI.Comm) 
         recorder = UsadelRecorder(case, sweep, problems, comm, folder)
         earlier = None if folder is None else folder.start(recorder.sweep, mesh)
         completed = comm.bcast(recorder.sweep.completed)
-        mine = [lines[k] for k in _share(len(lines), number, groups, problems[0])]
+        missing = [c for c in shared if not all(completed[recorder.place(*p)] for p in c.points)]
+        mine = [missing[k] for k in share(len(missing), number, groups, follows_bias(case))]
         progress = stack.enter_context(SweepProgress(completed.size, comm, int(completed.sum())))
         recorder.progress = progress
         recorder.go_on_from(earlier)
         failure = None
         try:
-            for line in mine:
-                _run_line(line, problems, sweep, recorder, completed, earlier)
+            for curve in mine:
+                _run_curve(curve, problems, sweep, recorder, completed, earlier)
         except ConvergenceError as error:
             # The other groups finish what they can compute.
             failure = _of_all(recorder.guard, error)
@@ -122,41 +124,49 @@ def check(case: UsadelCase) -> str:
 
 
 @dataclass(frozen=True)
-class _Line:
-    """One curve: indices of temperature, supercurrent and detector bias, and the order of its biases.
+class _Curve:
+    """One curve, or one direction of it: what a group of ranks computes from its beginning to its end.
 
-    ``order`` holds runs of indices of ``V_inj``; in each, a point starts from the one before it, and the
-    first from the state at rest, so that every point stays on the branch that is connected with zero bias.
+    ``index`` are those of temperature, supercurrent and detector bias. ``order`` holds runs of indices of
+    ``V_inj``; in each, a point starts from the one before it, and the first from the state at rest, so that
+    every point stays on the branch that is connected with zero bias.
     """
 
     index: tuple[int, ...]
     order: tuple[tuple[int, ...], ...]
 
+    @property
+    def points(self) -> list[tuple[tuple[int, ...], int]]:
+        """``(index, index of V_inj)`` of all its points."""
+        return [(self.index, v) for chain in self.order for v in chain]
 
-def _lines(sweep: Sweep) -> list[_Line]:
-    order = chains(sweep.V_inj)
-    outer = [range(len(axis) or 1) for axis in (sweep.temperature, sweep.supercurrent, sweep.V_det)]
-    return [_Line(index, order) for index in itertools.product(*outer)]
 
+def curves(case: UsadelCase, sweep: Sweep, *, fields_are_written: bool) -> list[_Curve]:
+    """What groups of ranks share, in the order of the sweep.
 
-def _share(count: int, number: int, groups: int, problem: UsadelProblem) -> list[int]:
-    """The curves of group ``number``: neighbours where they share what is computed once, else dealt in turns.
-
-    Dealt to and fro, so that groups get the same work where it grows along the sweep.
+    Where points start from one another, the two directions of a curve know nothing of each other and are
+    dealt singly, which shares a map more evenly; unless its fields are written, which one file lists.
     """
-    if not _follows(problem):
+    order = chains(sweep.V_inj)
+    single = follows_bias(case) and not fields_are_written
+    outer = [range(len(axis) or 1) for axis in (sweep.temperature, sweep.supercurrent, sweep.V_det)]
+    parts = [(chain,) for chain in order] if single else [order]
+    return [_Curve(index, part) for index in itertools.product(*outer) for part in parts]
+
+
+def share(count: int, number: int, groups: int, in_turns: bool) -> list[int]:
+    """Which of ``count`` curves group ``number`` computes: neighbours, or dealt in turns.
+
+    Neighbours share what is computed once. Turns go to and fro, so that groups get the same work where it
+    grows along the sweep.
+    """
+    if not in_turns:
         return [k for k in range(count) if k * groups // count == number]
     return [k for k in range(count) if number == min(k % (2 * groups), 2 * groups - 1 - k % (2 * groups))]
 
 
-def _follows(problem: UsadelProblem) -> bool:
-    """Whether a point starts from its neighbour; else one response serves all biases."""
-    follows = problem.gap.follows_bias or problem.self_consistent_phase or problem.inelastic is not None
-    return follows or problem.device.balances_heat
-
-
-def _run_line(
-    line: _Line,
+def _run_curve(
+    curve: _Curve,
     problems: list[UsadelProblem],
     sweep: Sweep,
     recorder: UsadelRecorder,
@@ -164,29 +174,29 @@ def _run_line(
     earlier: Checkpoint | None,
 ) -> None:
     """All missing points of one curve, recorded one by one."""
-    t, s, d = line.index
+    t, s, d = curve.index
     problem = problems[t]
     value = sweep.supercurrent[s] if sweep.supercurrent else 0.0
     v_det = sweep.V_det[d] if sweep.V_det else 0.0
-    follows = _follows(problem)
-    for chain in line.order:
+    follows = follows_bias(recorder.case)
+    for chain in curve.order:
         guess: Guess | Solution | None = None
-        done = [bool(completed[recorder.place(line.index, v)]) for v in chain]
+        done = [bool(completed[recorder.place(curve.index, v)]) for v in chain]
         start = done.index(False) if False in done else len(chain)
         if start == len(chain):
             continue
         if recorder.case.gap.branches:
             recorder.branch = _branch(problem, Point(0.0, v_det, value), [sweep.V_inj[v] for v in chain])
         if start > 0 and follows:
-            place = recorder.place(line.index, chain[start - 1])
+            place = recorder.place(curve.index, chain[start - 1])
             guess = _restored(problem, earlier, place)
             start = start if guess is not None else 0
         for v in chain[start:]:
             v_inj = sweep.V_inj[v] if sweep.V_inj else 0.0
             point = Point(v_inj, v_det, value)
             try:
-                solution = _advance(problem, point, guess, recorder.guard)
-                recorder.record(line.index, v, problem, solution)
+                solution = _advance(problem, point, guess, recorder.guard, HALVINGS if follows else 0)
+                recorder.record(curve.index, v, problem, solution)
             except ConvergenceError as error:
                 raise ConvergenceError(_with_point(error, point, sweep, t)) from None
             guess = solution if follows else None
@@ -209,11 +219,11 @@ def _branch(problem: UsadelProblem, rest: Point, biases: list[float]) -> GapBran
 
 
 def _advance(
-    problem: UsadelProblem, point: Point, guess: Guess | Solution | None, guard: MPI.Comm
+    problem: UsadelProblem, point: Point, guess: Guess | Solution | None, guard: MPI.Comm, halvings: int
 ) -> Solution:
     """Solve a point from its neighbour; a step that does not converge is taken in halves."""
     start = 0.0 if guess is None else guess.point.V_inj
-    for halving in range(HALVINGS + 1):
+    for halving in range(halvings + 1):
         here = guess
         try:
             for step in range(1, 2**halving + 1):
@@ -223,7 +233,7 @@ def _advance(
             return last
         except ConvergenceError as failure:
             error = _of_all(guard, failure)
-            if halving == HALVINGS or not _follows(problem):
+            if halving == halvings:
                 raise
             log.info("%s; the bias step is halved", error)
     raise AssertionError("unreachable")
@@ -252,11 +262,8 @@ def _of_all(guard: MPI.Comm, error: ConvergenceError) -> ConvergenceError:
 
     ``guard`` is used for nothing else, so that its barrier cannot meet another collective call.
     """
-    request, deadline = guard.Ibarrier(), time.monotonic() + PATIENCE
-    while not request.Test():
-        if time.monotonic() > deadline:
-            raise _FailedAlone(str(error)) from None
-        time.sleep(1e-3)
+    if not wait(guard.Ibarrier().Test, PATIENCE):
+        raise _FailedAlone(str(error)) from None
     return error
 
 

@@ -346,7 +346,8 @@ class Solver(Table):
     maximum_iterations: Count = 60
     """Evaluations of the self-consistency map before a bias is given up."""
     groups: Count = 1
-    """Groups of ranks that share the curves of the sweep (temperatures, supercurrents, detector biases)."""
+    """Groups of ranks that share the curves of the sweep (temperatures, supercurrents, detector biases), and
+    the two directions of V_inj where a point starts from its neighbour and fields are not written."""
     petsc: dict[str, str | int | float | bool] = Field(default_factory=dict)
     """Options for PETSc's database, set with the prefix ``fvqp_``."""
 

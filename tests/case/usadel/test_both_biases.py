@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 from matplotlib.image import imread
-from mpi4py import MPI
 from test_options import BASE, SELF_CONSISTENT, put
 
 import fvqp
 from fvqp.case.reading import case_from_dict
-from fvqp.case.usadel.build import build_mesh, build_problems
-from fvqp.case.usadel.run import _share
+from fvqp.case.usadel.build import build_sweep
+from fvqp.case.usadel.run import curves, share
 from fvqp.errors import CaseError
 
 BIASES = {
@@ -67,13 +66,26 @@ def test_probe_does_not_act_back():
 
 
 def test_curves_are_dealt_to_and_fro():
-    problems = {
-        name: build_problems(read, build_mesh(read, MPI.COMM_SELF))[0]
-        for name, read in (("follows", loaded(SELF_CONSISTENT)), ("fixed", loaded({})))
-    }
-    assert [_share(8, g, 2, problems["follows"]) for g in (0, 1)] == [[0, 3, 4, 7], [1, 2, 5, 6]]
-    assert [_share(8, g, 2, problems["fixed"]) for g in (0, 1)] == [[0, 1, 2, 3], [4, 5, 6, 7]]
-    assert sorted(k for g in range(3) for k in _share(11, g, 3, problems["follows"])) == list(range(11))
+    assert [share(8, g, 2, in_turns=True) for g in (0, 1)] == [[0, 3, 4, 7], [1, 2, 5, 6]]
+    assert [share(8, g, 2, in_turns=False) for g in (0, 1)] == [[0, 1, 2, 3], [4, 5, 6, 7]]
+    assert sorted(k for g in range(3) for k in share(11, g, 3, in_turns=True)) == list(range(11))
+
+
+@pytest.mark.parametrize(
+    ("changes", "fields", "expected"),
+    [
+        # Two directions of three curves; one response for a curve; one list of the fields of a curve.
+        (SELF_CONSISTENT, False, 6),
+        ({}, False, 3),
+        (SELF_CONSISTENT, True, 3),
+    ],
+)
+def test_directions_of_a_curve_are_dealt_singly(changes, fields, expected):
+    read = loaded({"sweep": BIASES} | changes)
+    lines = curves(read, build_sweep(read), fields_are_written=fields)
+    assert len(lines) == expected
+    points = [point for line in lines for point in line.points]
+    assert sorted(points) == [((0, 0, d), v) for d in range(3) for v in range(5)]
 
 
 def loaded(changes: dict[str, Any]) -> Any:
