@@ -122,15 +122,13 @@ class Exchange:
     """Message lists for the ghost rows of cell arrays, built once from the owners of the ghosts.
 
     ``cells`` are the global numbers of the local cells (owned ones first, ascending), ``ghost_owner`` the
-    rank that owns each ghost.
+    rank that owns each ghost: another one, or this one of images of its own cells.
     """
 
     def __init__(self, comm: MPI.Comm, cells: np.ndarray, n_owned: int, ghost_owner: np.ndarray) -> None:
         self.comm = comm
         self._receive: list[tuple[int, np.ndarray]] = []
         self._send: list[tuple[int, np.ndarray]] = []
-        if comm.size == 1:
-            return
         wanted = [np.flatnonzero(ghost_owner == rank) + n_owned for rank in range(comm.size)]
         asked = comm.alltoall([cells[w] for w in wanted])
         self._receive = [(rank, w) for rank, w in enumerate(wanted) if len(w)]

@@ -55,7 +55,7 @@ class StreamingSolver:
         self._diffusion = LinearSolver(
             self._limit.indptr,
             self._limit.indices,
-            Numbering(layout.comm, layout.n_owned, layout.global_id),
+            Numbering(layout.comm, layout.n_owned, self._limit.global_id),
             symmetric=True,
             tolerance=1e-8,
             prefix="fvqp_streaming_diffusion_",

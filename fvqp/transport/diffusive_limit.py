@@ -30,13 +30,17 @@ class DiffusiveLimit:
         streaming: as given.
         conductance: ``(n_faces, energy)``, volume per time: of half cells and gates in series.
         indptr, indices: CSR pattern of `matrix`.
+        global_id: numbers of its columns on all ranks: the cells, without images of others.
     """
 
     def __init__(self, streaming: Streaming, rate: Floats) -> None:
         layout = streaming.layout
         self.streaming = streaming
+        _, first, number = np.unique(layout.global_id, return_index=True, return_inverse=True)
+        distinct = np.sort(first)
+        self.global_id = layout.global_id[distinct]
         self.indptr, self.indices, self._diagonal, self._entries = cell_pattern(
-            layout.n_owned, layout.face_cells
+            layout.n_owned, layout.face_cells, np.searchsorted(distinct, first[number])
         )
         n_faces = len(layout.face_cells)
         cells = layout.face_cells.ravel()

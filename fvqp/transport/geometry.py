@@ -139,8 +139,12 @@ def least_squares(mesh: Mesh, medium: Ints, prescribed: Ints) -> Gradient:
     return Gradient(starts, cols, np.ascontiguousarray(weights), int((kept.sum(axis=1) < mesh.dim).sum()))
 
 
-def cell_pattern(n: int, faces: Ints) -> tuple[Ints, Ints, Ints, Ints]:
+def cell_pattern(n: int, faces: Ints, columns: Ints | None = None) -> tuple[Ints, Ints, Ints, Ints]:
     """CSR pattern of a cell and its face neighbours, for the first ``n`` cells of ``faces[n_faces, 2]``.
+
+    Args:
+        columns: ``(n_cells,)`` column of every cell, its number by default; owned ones keep theirs. Images of
+            cells have those of the cells.
 
     Returns:
         ``indptr``, ``indices``, the places of diagonals, and ``(n_faces, 4)`` places of the entries (0,0),
@@ -149,7 +153,8 @@ def cell_pattern(n: int, faces: Ints) -> tuple[Ints, Ints, Ints, Ints]:
     inner = np.flatnonzero(faces[:, 1] >= 0)
     c0, c1 = faces[inner].T.astype(np.int64)
     rows = np.concatenate([np.arange(n), c0, c1])
-    cols = np.concatenate([np.arange(n), c1, c0])
+    beyond = (c1, c0) if columns is None else (columns[c1], columns[c0])
+    cols = np.concatenate([np.arange(n), *beyond])
     order = np.lexsort((cols, rows))
     place = np.empty(len(rows), np.int64)
     place[order] = np.arange(len(rows))

@@ -10,12 +10,13 @@ import pytest
 from mpi4py import MPI
 
 from fvqp.errors import CaseError
-from fvqp.mesh import Mesh, build_mesh
+from fvqp.mesh import Mesh, build_mesh, shape_mesh
+from fvqp.mesh.periodic import identified
 from fvqp.models.streaming import StreamingSolver
 from fvqp.transport.directions import Directions, lebedev, product
 from fvqp.transport.ordinates import mesh_streaming
 from fvqp.transport.streaming import Scheme, Streaming
-from fvqp.transport.walls import MIRROR, Wall
+from fvqp.transport.walls import MIRROR, AcousticInterface, Wall
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
 
@@ -106,3 +107,36 @@ def test_every_rank_hears_of_a_problem() -> None:
     speeds[mesh.global_id == 0] = -1.0
     with pytest.raises(CaseError, match="speeds must be finite and not negative"):
         mesh_streaming(mesh, SETS["quads"], speeds, {}, elsewhere=Wall())
+
+
+@pytest.mark.parametrize("dim", [2, 3])
+def test_periodic_bodies_with_an_interface(dim: int) -> None:
+    """Images of cells on other ranks, and on the same; refraction at faces between ranks."""
+    found = []
+    sides = {"nx": 6, "Lx": 1.0, "ny": 4, "Ly": 1.0} | ({"nz": 3, "Lz": 1.0} if dim == 3 else {})
+    halves = {name: (x, *(None,) * (dim - 1)) for name, x in (("a", (0.0, 0.5)), ("b", (0.5, 1.0)))}
+    directions = product(2, 4) if dim == 3 else lebedev(7).folded((0.0, 0.0, 1.0))
+    pairs = [("bottom", "top"), ("front", "back")][: dim - 1]
+    for comm in (WORLD, SELF):
+        mesh = identified(shape_mesh(f"grid{dim}d", **sides, regions=halves, comm=comm), pairs)
+        slow = np.zeros((mesh.n_cells, 1), bool)
+        slow[mesh.regions["b"]] = True
+        streaming = mesh_streaming(
+            mesh,
+            directions,
+            np.where(slow, 0.5 * SPEEDS, SPEEDS),
+            {"left": Wall(0.3, 0.0, 0.4), "right": Wall(bath=1.0)},
+            states=np.where(slow, 8.0, 1.0) * np.ones((1, 3)),
+            interfaces=[AcousticInterface(("b", "a"), (2.0, 1.0))],
+            scheme="linear",
+        )
+        f = occupation(mesh, directions.count)
+        rates, lost = streaming.rates(f, SCATTERING)
+        solution = StreamingSolver(streaming).solve(f[: mesh.n_owned], np.ones((1, 3)), SCATTERING)
+        balance = comm.allreduce(streaming.content(rates) + lost.sum(axis=0))
+        assert np.abs(balance).max() < 1e-13
+        found.append((mesh.global_id[: mesh.n_owned], rates, comm.allreduce(lost), solution[: mesh.n_owned]))
+    (own, rates, lost, solution), (_, expected, all_lost, whole) = found
+    assert rates == pytest.approx(expected[own], rel=1e-11, abs=1e-12)
+    assert lost == pytest.approx(all_lost, rel=1e-12, abs=1e-14)
+    assert solution == pytest.approx(whole[own], abs=1e-9)

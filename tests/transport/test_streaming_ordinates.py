@@ -9,6 +9,8 @@ from transport_problems import skewed_quads
 
 from fvqp.errors import CaseError, FvqpError, MeshError
 from fvqp.mesh import Mesh, build_mesh, shape_mesh
+from fvqp.mesh.periodic import identified
+from fvqp.models.streaming import StreamingSolver
 from fvqp.transport.directions import Directions, gauss_legendre, lebedev, product
 from fvqp.transport.ordinates import mesh_streaming
 from fvqp.transport.streaming import Scheme
@@ -264,3 +266,45 @@ def test_walls_that_are_none() -> None:
         mesh_streaming(mesh, FILM, [1.0], {"middle": Wall()}, elsewhere=Wall())
     with pytest.raises(CaseError, match="wall 'low_left': 1 of its faces belong to another wall"):
         mesh_streaming(mesh, FILM, [1.0], {"left": Wall(), "low_left": Wall()}, elsewhere=Wall())
+
+
+@pytest.mark.parametrize("scheme", ["upwind", "limited"])
+def test_periodic_walls(scheme: Scheme) -> None:
+    """A field and the same field moved along change alike; nothing is lost."""
+    whole = shape_mesh("grid2d", nx=6, Lx=1.0, ny=4, Ly=1.0, comm=SELF)
+    mesh = identified(whole, [("left", "right"), ("bottom", "top")])
+    streaming = mesh_streaming(mesh, FILM, SPEEDS, {}, elsewhere=Wall(), scheme=scheme)
+    field = np.random.default_rng(4).uniform(size=(4, 6, FILM.count, 4))
+    place = np.round(mesh.centroid[: mesh.n_owned, :2] * (6, 4) - 0.5).astype(int)
+
+    def rates(of: np.ndarray) -> np.ndarray:
+        f = np.empty((mesh.n_cells, FILM.count, 4))
+        f[: mesh.n_owned] = of[place[:, 1], place[:, 0]]
+        mesh.exchange(f)
+        rates, _ = streaming.rates(f, SCATTERING)
+        assert np.abs(streaming.content(rates)).max() < 1e-14 * streaming.content(np.abs(rates)).max()
+        out = np.empty_like(of)
+        out[place[:, 1], place[:, 0]] = rates
+        return out
+
+    moved = rates(np.roll(field, (1, 2), axis=(0, 1)))
+    assert moved == pytest.approx(np.roll(rates(field), (1, 2), axis=(0, 1)), abs=1e-12)
+    assert len(streaming.walls) == 1
+    assert streaming.by_wall(np.ones((mesh.n_faces, 4))).max() == 0.0
+
+
+def test_implicit_steps_in_periodic_bodies() -> None:
+    """A wave along a transparent and a more and more opaque ring decays as its exact solution does."""
+    n = 48
+    mesh = identified(shape_mesh("grid1d", nx=n, Lx=1.0, comm=SELF), [("left", "right")])
+    directions = gauss_legendre(8)
+    rate = np.array([[0.5, 5.0, 500.0]])
+    streaming = mesh_streaming(mesh, directions, np.ones(3), {}, scheme="linear")
+    wave = np.exp(2j * np.pi * mesh.centroid[:n, 0])[:, None, None] * np.ones((1, 8, 3))
+    k = 2.0 * np.pi
+    own = 1.0 / (1.0 + rate + 1j * k * directions.vectors[:, :1])
+    mean = (directions.weights @ own) / (4.0 * np.pi)
+    exact = own * (1.0 + rate * mean / (1.0 - rate * mean))
+    for part, other in ((wave.real, (wave * exact).real), (wave.imag, (wave * exact).imag)):
+        found = StreamingSolver(streaming).solve(np.ascontiguousarray(part), np.ones((1, 3)), rate)[:n]
+        assert np.abs(found - other).max() < 5e-3 * np.abs(exact).max()

@@ -271,7 +271,7 @@ class Diffusing(_InSpace):
         assert self.streaming is not None
         limit, layout = self._with(inelastic), self._layout
         if self._solver is None:
-            numbering = Numbering(layout.comm, layout.n_owned, layout.global_id)
+            numbering = Numbering(layout.comm, layout.n_owned, limit.global_id)
             self._solver = LinearSolver(
                 limit.indptr,
                 limit.indices,
