@@ -11,17 +11,32 @@ from numpy.typing import NDArray
 from fvqp.case.boltzmann.build import Units, chosen_material
 from fvqp.case.geometry import distributed_mesh
 from fvqp.case.transport.media import CaseMedia
-from fvqp.case.transport.schema import Phonons, Quasiparticles, TransportCase
+from fvqp.case.transport.schema import (
+    InterfaceTable,
+    PhononInterface,
+    Phonons,
+    Quasiparticles,
+    TransportCase,
+)
 from fvqp.collisions import Coupling
 from fvqp.errors import CaseError, MeshError
 from fvqp.materials import Material
 from fvqp.mesh import Mesh, shape_mesh
+from fvqp.mesh.periodic import identified
 from fvqp.models.transport import Diffusive, Ordinates, State, Still, TransportProblem
 from fvqp.models.transport.motion import Motion
 from fvqp.models.transport.steady import SteadySolver
-from fvqp.transport.directions import Directions, cylindrical, gauss_legendre, product, spherical
+from fvqp.transport.directions import (
+    Directions,
+    cylindrical,
+    gauss_legendre,
+    lebedev,
+    product,
+    spherical,
+)
+from fvqp.transport.level_symmetric import level_symmetric
 from fvqp.transport.radial import Shells
-from fvqp.transport.walls import Interface, Wall
+from fvqp.transport.walls import AcousticInterface, Interface, Wall
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -73,8 +88,8 @@ def build_setup(case: TransportCase, comm: MPI.Comm) -> Setup:
             space,
             builder.grid,
             media,
-            quasiparticles=_motion(case, case.quasiparticles, space, builder.bath.f[0]),
-            phonons=_motion(case, case.phonons, space, builder.bath.n[0]),
+            quasiparticles=_motion("quasiparticles", case.quasiparticles, space, builder.bath.f[0]),
+            phonons=_motion("phonons", case.phonons, space, builder.bath.n[0]),
         )
     except (CaseError, MeshError) as error:
         raise type(error)(f"{case.source}: {error}") from None
@@ -95,6 +110,10 @@ def _space(case: TransportCase, comm: MPI.Comm) -> tuple[Mesh | Shells, Mesh]:
         return Shells(radii, geometry), line
     assert case.mesh is not None
     mesh = distributed_mesh(case.mesh, case.source, comm)
+    try:
+        mesh = identified(mesh, case.periodic)
+    except MeshError as error:
+        raise MeshError(f"{case.source}: periodic: {error}") from None
     places = {"regions": tuple(case.regions)}
     for key, entries in (("initial.pulses", case.initial.pulses), ("injections", case.injections)):
         places |= {f"{key}[{number}].regions": entry.regions for number, entry in enumerate(entries)}
@@ -108,31 +127,50 @@ def _space(case: TransportCase, comm: MPI.Comm) -> tuple[Mesh | Shells, Mesh]:
     return mesh, mesh
 
 
-def directions(case: TransportCase, species: Quasiparticles | Phonons, space: Mesh | Shells) -> Directions:
+def directions(species: Quasiparticles | Phonons, space: Mesh | Shells) -> Directions:
     """Ordinates of a species."""
     if isinstance(space, Shells):
         if space.geometry == "spherical":
             return spherical(species.directions)
         return cylindrical(species.directions, species.azimuths)
     if space.dim == 1:
+        for key in ("quadrature", "azimuths"):
+            if key in species.model_fields_set:
+                raise CaseError(
+                    f"{key}: is not used on a mesh of dimension 1, whose directions are polar ones"
+                )
         return gauss_legendre(species.directions)
-    solid = product(species.directions, species.azimuths)
+    if species.quadrature == "lebedev":
+        assert species.degree is not None
+        solid = lebedev(species.degree)
+    elif species.quadrature == "level_symmetric":
+        solid = level_symmetric(species.directions)
+    else:
+        solid = product(species.directions, species.azimuths)
     return solid if space.dim == 3 else solid.folded((0.0, 0.0, 1.0))
 
 
-def _motion(
-    case: TransportCase, species: Quasiparticles | Phonons, space: Mesh | Shells, bath: Floats
-) -> Motion:
+def _motion(name: str, species: Quasiparticles | Phonons, space: Mesh | Shells, bath: Floats) -> Motion:
     if species.motion == "still":
         return Still()
     walls = {
         name: Wall(transmission=wall.transmission, specularity=wall.specularity, bath=bath)
         for name, wall in species.walls.items()
     }
-    interfaces = [Interface(i.between, i.transmission, i.specularity) for i in species.interfaces]
+    interfaces = [_interface(given) for given in species.interfaces]
     if species.motion == "diffusive":
-        return Diffusive(walls=walls, interfaces=interfaces)
-    return Ordinates(directions(case, species, space), walls, interfaces=interfaces, scheme=species.scheme)
+        return Diffusive(walls=walls, interfaces=[i for i in interfaces if isinstance(i, Interface)])
+    try:
+        chosen = directions(species, space)
+    except CaseError as error:
+        raise CaseError(f"{name}: {error}") from None
+    return Ordinates(chosen, walls, interfaces=interfaces, scheme=species.scheme)
+
+
+def _interface(given: InterfaceTable) -> Interface | AcousticInterface:
+    if isinstance(given, PhononInterface) and given.mass_densities is not None:
+        return AcousticInterface(given.between, given.mass_densities)
+    return Interface(given.between, given.transmission, given.specularity)
 
 
 def _initial(case: TransportCase, units: Units, problem: TransportProblem, media: CaseMedia) -> State:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fvqp.case.transport.schema import Motion, TransportCase
+from fvqp.case.transport.schema import Motion, PhononInterface, TransportCase
 from fvqp.errors import CaseError
 from fvqp.materials import material_names
 
@@ -29,6 +29,8 @@ def _problems(case: TransportCase) -> Iterator[tuple[str, str]]:
     for key, chosen in names.items():
         if chosen not in material_names():
             yield key, f'there is no material "{chosen}"; known are {", ".join(material_names())}'
+    if case.periodic and case.body is not None:
+        yield "periodic", "are boundaries of a mesh; shells have none that are alike"
     if case.regions and case.body is not None:
         yield "regions", "are those of a mesh; shells have one material"
     for species in ("quasiparticles", "phonons"):
@@ -80,12 +82,15 @@ def _of_motion(case: TransportCase, species: str) -> Iterator[tuple[str, str]]:
             if key in given:
                 yield f"{species}.{key}", 'is not used with motion = "still"'
     if motion.motion != "ordinates":
-        for key in ("directions", "azimuths", "scheme"):
+        for key in ("quadrature", "directions", "azimuths", "degree", "scheme"):
             if key in given:
                 yield f"{species}.{key}", f'is not used with motion = "{motion.motion}"'
-    if motion.motion == "ordinates" and case.body is not None and case.body.geometry == "sphere":
-        if "azimuths" in given:
-            yield f"{species}.azimuths", "is not used in a sphere"
+        for number, interface in enumerate(motion.interfaces):
+            if isinstance(interface, PhononInterface) and interface.mass_densities is not None:
+                key = f"{species}.interfaces[{number}].mass_densities"
+                yield key, 'refraction needs motion = "ordinates"; give a transmission'
+    else:
+        yield from _of_directions(case, species)
     if case.body is not None:
         known = ["outer"] + ["inner"] * (case.body.inner_radius is not None)
         for wall in motion.walls:
@@ -93,6 +98,9 @@ def _of_motion(case: TransportCase, species: str) -> Iterator[tuple[str, str]]:
                 yield f"{species}.walls", f'there is no boundary "{wall}"; there are {", ".join(known)}'
         if motion.interfaces:
             yield f"{species}.interfaces", "are those of a mesh"
+    for wall in motion.walls:
+        if any(wall in pair for pair in case.periodic):
+            yield f"{species}.walls.{wall}", "is a periodic boundary, which has no wall"
     keys = {
         "quasiparticles": ("fermi_velocity", "diffusivity", "free_path"),
         "phonons": ("sound_velocity", "phonon_free_path"),
@@ -108,3 +116,22 @@ def _of_motion(case: TransportCase, species: str) -> Iterator[tuple[str, str]]:
         getattr(table, key) is not None for table in (motion, *case.regions.values()) for key in speeds
     ):
         yield f"{species}.{speeds[0]}", f'missing: motion = "{motion.motion}" needs it'
+
+
+def _of_directions(case: TransportCase, species: str) -> Iterator[tuple[str, str]]:
+    """Which numbers say how many there are."""
+    motion: Motion = getattr(case, species)
+    given = motion.model_fields_set
+    if case.body is not None:
+        for key in ("quadrature", "degree"):
+            if key in given:
+                yield f"{species}.{key}", "belongs to plane and solid meshes; shells have levels of their own"
+        if case.body.geometry == "sphere" and "azimuths" in given:
+            yield f"{species}.azimuths", "is not used in a sphere"
+        return
+    unused = {"product": ("degree",), "level_symmetric": ("azimuths", "degree")}
+    for key in unused.get(motion.quadrature, ("directions", "azimuths")):
+        if key in given:
+            yield f"{species}.{key}", f'is not used with quadrature = "{motion.quadrature}"'
+    if motion.quadrature == "lebedev" and motion.degree is None:
+        yield f"{species}.degree", "missing: up to which degree of spherical harmonics the set is exact"

@@ -17,6 +17,7 @@ from fvqp.case.quantities import (
     Diffusivity,
     Energy,
     Length,
+    MassDensity,
     Number,
     NumberDensity,
     Position,
@@ -67,20 +68,43 @@ class InterfaceTable(WallTable):
     """Names of the regions."""
 
 
+class PhononInterface(InterfaceTable):
+    """A face between two regions, for phonons."""
+
+    CONDITIONAL: ClassVar = frozenset({"transmission", "specularity"})
+
+    mass_densities: tuple[MassDensity, MassDensity] | None = None
+    """Ordinates: densities of mass of the two regions. Phonons are refracted and pass as acoustic impedances
+    say, in place of `transmission` and `specularity`."""
+
+    @model_validator(mode="after")
+    def _one_law(self) -> Self:
+        if self.mass_densities is not None and self.model_fields_set & self.CONDITIONAL:
+            raise ValueError("mass_densities: say what passes; transmission and specularity are not used")
+        return self
+
+
 class Motion(Table):
     """How a species moves."""
 
-    CONDITIONAL: ClassVar = frozenset({"directions", "azimuths", "scheme", "walls", "interfaces"})
+    CONDITIONAL: ClassVar = frozenset(
+        {"quadrature", "directions", "azimuths", "scheme", "walls", "interfaces"}
+    )
 
     motion: Literal["still", "diffusive", "ordinates"] = "still"
     """``ordinates``: straight on along a set of directions, with scattering; ``diffusive``: the limit of much
     elastic scattering; ``still``: not at all."""
+    quadrature: Literal["product", "level_symmetric", "lebedev"] = "product"
+    """Ordinates on plane and solid meshes: Gauss' rule along z times equal steps around it; the same levels
+    along x, y and z; Lebedev's sets."""
     directions: Count = 8
     """Ordinates: polar directions of the set, even: of the angle with the radius, or with the axis z of a
-    mesh."""
+    mesh; levels along each axis of a level-symmetric set, 2 to 16."""
     azimuths: Count = 8
-    """Ordinates in cylinders and on plane and solid meshes: directions around the axis; on meshes a multiple
-    of four."""
+    """Ordinates in cylinders, and of product sets on plane and solid meshes: directions around the axis; on
+    meshes a multiple of four."""
+    degree: Count | None = None
+    """Of Lebedev's set, which is exact for spherical harmonics up to it: 3, 5, 7, 9, 11, 15, …, 131."""
     scheme: Literal["upwind", "linear", "limited"] = "limited"
     """Ordinates: first order; second order; second order without new extrema."""
     walls: dict[Name, WallTable] = Field(default_factory=dict)
@@ -114,6 +138,8 @@ class Phonons(Motion):
     """Of all phonons."""
     free_path: Length | None = None
     """Of elastic scattering; default: none."""
+    interfaces: tuple[PhononInterface, ...] = ()
+    """As of quasiparticles, or refracting."""
     escape: Escape | None = None
     """Into a substrate under every cell, as from a film; default: none."""
 
@@ -323,6 +349,8 @@ class TransportCase(Case):
     material: MaterialChoice
     body: Body | None = None
     mesh: MeshSource | None = None
+    periodic: tuple[Annotated[tuple[Name, Name], ONCE], ...] = ()
+    """Pairs of outer boundaries of the mesh that are one: what leaves at one enters at the other."""
     energies: Energies
     gap: Gap = Gap()
     quasiparticles: Quasiparticles = Quasiparticles()

@@ -21,7 +21,7 @@ from fvqp.solvers.numbering import Numbering
 from fvqp.transport.diffusive_limit import DiffusiveLimit
 from fvqp.transport.directions import FULL, Directions
 from fvqp.transport.streaming import Scheme, Streaming
-from fvqp.transport.walls import Interface, Wall
+from fvqp.transport.walls import AcousticInterface, Interface, Wall
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int32]
@@ -71,7 +71,7 @@ class Ordinates:
     directions: Directions
     walls: Mapping[str, Wall] = field(default_factory=dict)
     elsewhere: Wall = CLOSED
-    interfaces: Sequence[Interface] = ()
+    interfaces: Sequence[Interface | AcousticInterface] = ()
     scheme: Scheme = "limited"
 
 
