@@ -56,7 +56,8 @@ make_venv() {
 see_petsc4py() {
     say "petsc4py from $1"
     [ "$dry" ] && return
-    echo "$1" > "$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/petsc4py.pth"
+    # Debian keeps SLEPc, which is optional, likewise; Python leaves out directories that are not there.
+    printf '%s\n' "$1" "${1//petsc/slepc}" > "$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/petsc4py.pth"
 }
 
 install_fvqp() { # pip's further arguments

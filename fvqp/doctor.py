@@ -82,7 +82,7 @@ def diagnose() -> list[Check]:
     if mpi.status != "missing":
         checks.append(_attempt("PETSc", _petsc, "missing", _petsc_remedy()))
         if checks[-1].status != "missing":
-            checks += _petsc_packages()
+            checks += [*_petsc_packages(), _slepc()]
     checks.append(_threads())
     if mpi.status != "missing" and _ranks() == 1:
         checks += [_gmsh(), _gdstk(), _rendering(), _launcher()]
@@ -161,6 +161,14 @@ def _petsc_packages() -> list[Check]:
         Check(f"PETSc: {name}", *(("ok", "yes") if has(name) else ("limited", f"no: {instead}")))
         for name, instead in PETSC_PACKAGES.items()
     ]
+
+
+def _slepc() -> Check:
+    slepc = importlib.import_module("fvqp.petsc").slepc()
+    if slepc is None:
+        detail = "no slepc4py that loads beside this PETSc: ARPACK finds relaxation rates"
+        return Check("SLEPc", "limited", detail)
+    return Check("SLEPc", "ok", ".".join(str(part) for part in slepc.Sys.getVersion()))
 
 
 def _threads() -> Check:

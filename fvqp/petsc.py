@@ -7,6 +7,7 @@ program has started PETSc before, its choice holds.
 
 import contextlib
 import ctypes
+import importlib
 import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -17,7 +18,16 @@ petsc4py.init(["-no_signal_handler"])
 
 from petsc4py import PETSc  # noqa: E402
 
-__all__ = ["PETSc", "destroyed_with", "option_used", "own_errors", "weakly"]
+__all__ = ["PETSc", "destroyed_with", "option_used", "own_errors", "slepc", "weakly"]
+
+
+def slepc() -> Any:
+    """The module of SLEPc's eigenvalue solvers; None where slepc4py is not installed, or does not load beside
+    this PETSc."""
+    try:
+        return importlib.import_module("slepc4py.SLEPc")
+    except (ImportError, RuntimeError):
+        return None
 
 
 def option_used(name: str) -> bool:

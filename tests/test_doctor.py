@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import subprocess
 import sys
 
@@ -47,6 +48,12 @@ def test_petsc_packages_are_those_that_petsc_can_use(checks: dict[str, Check], n
     except PETSc.Error:
         usable = False
     assert (checks[f"PETSc: {name}"].status == "ok") == usable
+
+
+def test_slepc_is_optional(checks: dict[str, Check]) -> None:
+    there = importlib.util.find_spec("slepc4py") is not None
+    assert checks["SLEPc"].status == ("ok" if there else "limited")
+    assert there or "ARPACK" in checks["SLEPc"].detail
 
 
 def test_a_missing_package_is_named_with_its_command(monkeypatch: pytest.MonkeyPatch) -> None:

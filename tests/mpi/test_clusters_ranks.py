@@ -7,7 +7,17 @@ import pytest
 from mpi4py import MPI
 
 from fvqp.errors import CaseError
-from fvqp.models.clusters import Cluster, FokkerPlanck, noise_spectrum, reduced_chain, stationary_state
+from fvqp.models.clusters import (
+    Cluster,
+    FokkerPlanck,
+    evolve_fokker_planck,
+    evolve_master,
+    evolve_simplified,
+    noise_spectrum,
+    reduced_chain,
+    stationary_state,
+)
+from fvqp.solvers.slowest import slowest_rates
 
 COMM, SELF = MPI.COMM_WORLD, MPI.COMM_SELF
 
@@ -37,9 +47,25 @@ def test_master_equation(spin: str, method: str) -> None:
 def test_evolution() -> None:
     alone, shared = (stationary_state(cluster(), comm=comm).equation for comm in (SELF, COMM))
     times = [0.05, 0.5]
-    one = alone.evolve(alone.certain(4, 1), times)
-    parts = COMM.allgather(shared.evolve(shared.certain(4, 1), times))
+    one = alone.evolve(alone.certain(4, 1), times, 1e-4)
+    parts = COMM.allgather(shared.evolve(shared.certain(4, 1), times, 1e-4))
     np.testing.assert_allclose(np.concatenate(parts, axis=1), one, atol=1e-9)
+
+
+@pytest.mark.ranks(1, 2)
+def test_evolution_from_another_generation() -> None:
+    before = cluster().replace(generation=10.0)
+    for evolve in (evolve_master, evolve_simplified, evolve_fokker_planck):
+        alone, shared = (evolve(cluster(), before, [0.1], tolerance=1e-4, comm=comm) for comm in (SELF, COMM))
+        np.testing.assert_allclose(shared.distribution, alone.distribution, atol=1e-6)
+        assert shared.number[0] == pytest.approx(alone.number[0], rel=1e-5)
+
+
+@pytest.mark.parametrize("library", ["arpack", "auto"])
+def test_slowest_rates(library: str) -> None:
+    alone, shared = (stationary_state(cluster(), comm=comm).equation.chain for comm in (SELF, COMM))
+    one = slowest_rates(alone, 3, library="arpack").rates
+    np.testing.assert_allclose(slowest_rates(shared, 3, library=library).rates, one, rtol=1e-6)
 
 
 def test_one_dimensional_chains() -> None:

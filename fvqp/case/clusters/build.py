@@ -14,10 +14,11 @@ from fvqp.case.clusters.schema import ClustersCase
 from fvqp.case.earlier import EarlierRates
 from fvqp.errors import CaseError
 from fvqp.models.clusters import Cluster, flux_per_spin, singlet_constant, spin_flip_time
+from fvqp.models.clusters.evolution import Start
 from fvqp.models.clusters.mean_field import stationary, validity
 from fvqp.models.clusters.noise import FLUX_PER_SPIN
 from fvqp.models.clusters.reduced import largest_number
-from fvqp.models.clusters.states import choose
+from fvqp.models.clusters.states import choose, tail_width
 
 Floats = NDArray[np.float64]
 
@@ -161,15 +162,31 @@ class Clusters:
         except CaseError as error:
             raise CaseError(f"{self.case.source}: {self.where(place)}: {error}") from None
 
+    def start(self, place: tuple[int, ...]) -> Start:
+        """What ``evolution`` starts from."""
+        table = self.case.evolution
+        assert table is not None
+        if table.generation is None:
+            return table.number, table.flipped
+        return self.at(place).replace(generation=table.generation * CUBIC_MICROMETRE)
+
     def largest(self, place: tuple[int, ...]) -> tuple[int, int]:
         """N and m up to which distributions of a place are stored: beyond, estimates leave less than
         ``solver.lost``."""
-        cluster, lost = self.at(place), self.case.solver.lost
+        lost = self.case.solver.lost
+        held = [self.at(place)]
+        most = 0
+        if self.case.evolution is not None:
+            start = self.start(place)
+            if isinstance(start, Cluster):
+                held.append(start)
+            else:
+                most = start[0] + int(tail_width(start[0], math.log(1.0 / lost)))
         if self.equation(place) != "master":
-            return int(largest_number(cluster, lost)) + 1, 0
-        states = choose(cluster, lost)
-        M = np.arange(states.high.size)
-        return int((M + 2 * states.high).max()), int(states.high.max())
+            return max(most, *(int(largest_number(cluster, lost)) + 1 for cluster in held)), 0
+        states = [choose(cluster, lost) for cluster in held]
+        numbers = [int((np.arange(one.high.size) + 2 * one.high).max()) for one in states]
+        return max(most, *numbers), int(states[0].high.max())
 
 
 def _arrivals(case: ClustersCase) -> tuple[Floats, Floats, xr.DataArray | None]:

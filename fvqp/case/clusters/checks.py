@@ -5,7 +5,9 @@ from __future__ import annotations
 from fvqp.case.clusters.build import Clusters
 from fvqp.case.clusters.schema import ClustersCase
 from fvqp.errors import CaseError
-from fvqp.models.clusters.mean_field import approximate_number
+from fvqp.models.clusters import Cluster
+from fvqp.models.clusters.gillespie import FORGOTTEN
+from fvqp.models.clusters.mean_field import approximate_number, stationary
 
 WITH_NOISE = ("master", "simplified", "fokker_planck")
 """Equations that answer with a spectrum."""
@@ -25,15 +27,18 @@ def check_case(case: ClustersCase) -> None:
     for place in clusters.places():
         if clusters.equation(place) == "trajectory":
             _check_length(case, clusters, place)
+    if case.evolution is not None:
+        _check_start(case, clusters)
     if case.output.distribution:
         longest = max(
             clusters.largest(place)[0]
             for place in clusters.places()
             if clusters.equation(place) != "mean_field"
         )
-        if longest * len(clusters.places()) > MOST_STORED:
+        number = len(clusters.places()) * (1 if case.evolution is None else 1 + len(case.evolution.time))
+        if longest * number > MOST_STORED:
             raise CaseError(
-                f"{case.source}: output.distribution: {len(clusters.places())} distributions of up to "
+                f"{case.source}: output.distribution: {number} distributions of up to "
                 f"{longest} numbers are more than the {MOST_STORED} that can be stored; take fewer points, "
                 "or smaller clusters"
             )
@@ -54,6 +59,17 @@ def _problems(case: ClustersCase) -> list[tuple[str, str]]:
         problems.append(("output.distribution", "mean field knows no distribution; add an equation"))
     if case.trajectory is not None and "trajectory" not in equations:
         problems.append(("trajectory", 'is not used without "trajectory" in sweep.equation'))
+    evolution = case.evolution
+    if evolution is not None and "runs" in evolution.model_fields_set and "trajectory" not in equations:
+        problems.append(("evolution.runs", 'is not used without "trajectory" in sweep.equation'))
+    if evolution is not None and "tolerance" in evolution.model_fields_set and not spectral:
+        problems.append(
+            ("evolution.tolerance", f"is not used: none of {', '.join(equations)} has probabilities")
+        )
+    if case.output.relaxation_rates and not spectral:
+        problems.append(
+            ("output.relaxation_rates", f"is not used: none of {', '.join(equations)} has eigenvalues")
+        )
     material, given, results = case.material, case.cluster, case.sweep.results
     if results is not None and results.variable == "f_L":
         if results.density_of_states is None and material is None:
@@ -82,6 +98,8 @@ def _figure_problems(case: ClustersCase) -> list[tuple[str, str]]:
             problems.append((key, '"noise" shows what noise adds; give it'))
         if figure.kind in ("distribution", "flipped") and not case.output.distribution:
             problems.append((key, f'"{figure.kind}" shows what output.distribution adds; set it'))
+        if figure.kind == "evolution" and case.evolution is None:
+            problems.append((key, '"evolution" shows what evolution adds; give it'))
         if figure.kind == "flipped" and "master" not in sweep.equation:
             problems.append((key, '"flipped" shows what the master equation alone knows'))
         if figure.kind == "phase_diagram" and min(len(sweep.generation or ()), len(sweep.volume or ())) < 2:
@@ -101,3 +119,30 @@ def _check_length(case: ClustersCase, clusters: Clusters, place: tuple[int, ...]
             f"{case.source}: trajectory.lifetimes: {clusters.where(place)}: {lifetimes:g} lifetimes are "
             f"about {events:.1g} events, more than {MOST_EVENTS:.0g}; fewer, or a smaller cluster"
         )
+
+
+def _check_start(case: ClustersCase, clusters: Clusters) -> None:
+    table = case.evolution
+    assert table is not None
+    for place in clusters.places():
+        equation, start = clusters.equation(place), clusters.start(place)
+        key = "generation" if isinstance(start, Cluster) else "number"
+        where = f"{case.source}: evolution.{key}: {clusters.where(place)}"
+        events = 0.0
+        if isinstance(start, Cluster):
+            try:
+                stationary(start.replace(spin="quantum"))
+            except CaseError as error:
+                raise CaseError(f"{where}: {error}") from None
+            events = FORGOTTEN * approximate_number(start) ** 2
+        elif equation == "mean_field" and start[0] - start[1] < 1:
+            raise CaseError(
+                f"{where}: mean field starts from at least one quasiparticle; give a number, or leave "
+                "mean_field out"
+            )
+        events = 2.0 * table.runs * (events + clusters.at(place).injection * table.time[-1])
+        if equation == "trajectory" and events > MOST_EVENTS:
+            raise CaseError(
+                f"{case.source}: evolution.runs: {clusters.where(place)}: {table.runs} runs are about "
+                f"{events:.1g} events, more than {MOST_EVENTS:.0g}; fewer, or a shorter time"
+            )

@@ -11,7 +11,7 @@ from fvqp.case.petsc_options import check_options_read, options_in_force
 from fvqp.models.clusters import Cluster, MasterEquation
 
 #: Beginnings of the options that reach a solver here.
-FAMILIES = ("cluster_ksp_", "cluster_pc_", "cluster_mg_", "cluster_mat_", "cluster_sub_")
+FAMILIES = ("cluster_ksp_", "cluster_pc_", "cluster_mg_", "cluster_mat_", "cluster_sub_", "cluster_ts_")
 
 #: A cluster of a few hundred states, on which solvers show what they read.
 SMALL = Cluster(10.0, 1.0, gamma=10.0, gamma_t=0.1, tau_s=1.0)
@@ -35,6 +35,8 @@ def check_petsc_options_used(case: ClustersCase) -> None:
         for method in sorted(methods):
             equation = MasterEquation(SMALL, comm=MPI.COMM_SELF, method=method, warn=False)
             equation.stationary()
+            if case.evolution is not None:
+                equation.evolve(equation.certain(0, 0), [1e-3])
             equation.chain.destroy()
 
     check_options_read(case.source, case.solver.petsc, rehearse, f'method = "{case.solver.method}"')

@@ -11,6 +11,7 @@ import numpy as np
 from mpi4py import MPI
 from numpy.typing import NDArray
 
+from fvqp.case.clusters import evolution
 from fvqp.case.clusters.build import CUBIC_MICROMETRE, Clusters, coupling
 from fvqp.case.clusters.petsc_options import check_petsc_options_used, petsc_options
 from fvqp.case.clusters.schema import ClustersCase
@@ -29,17 +30,19 @@ from fvqp.models.clusters import (
     simulate,
     stationary_state,
 )
+from fvqp.models.clusters.gillespie import FORGOTTEN
 from fvqp.models.clusters.mean_field import approximate_number, stationary
 from fvqp.models.clusters.reduced import stationary_weight
 from fvqp.results.dataset import SweepDataset
 from fvqp.results.result import Result
+from fvqp.solvers.slowest import library_in_use, slowest_rates
 
 Floats = NDArray[np.float64]
 Values = dict[str, Any]
 log = logging.getLogger(__name__)
 
-#: Lifetimes at the start of a trajectory that are left out, and averages a lifetime.
-LEFT_OUT, AVERAGES = 20.0, 4
+#: Averages of a trajectory in a lifetime.
+AVERAGES = 4
 
 
 def run(case: ClustersCase, out: str | Path | None, resume: bool, comm: MPI.Comm) -> Result:
@@ -104,7 +107,7 @@ def _dataset(clusters: Clusters) -> SweepDataset:
             coordinates["m"] = (("m",), np.arange(max(entry[1] for entry in reach) + 1.0))
     if case.noise is not None:
         coordinates["frequency"] = (("frequency",), np.array(case.noise.frequency))
-    attributes = {
+    attributes: dict[str, float | str] = {
         "annihilation_m3_per_s": found.gamma * CUBIC_MICROMETRE,
         "triplet_annihilation_m3_per_s": found.gamma_t * CUBIC_MICROMETRE,
         "spin_flip_time_s": found.tau_s,
@@ -119,6 +122,11 @@ def _dataset(clusters: Clusters) -> SweepDataset:
             / (found.gamma_t * found.tau_s) ** 2
             / CUBIC_MICROMETRE,
         }
+    if case.evolution is not None:
+        coordinates["time"] = (("time",), np.array(case.evolution.time))
+    if case.output.relaxation_rates:
+        coordinates["mode"] = (("mode",), np.arange(float(case.output.relaxation_rates)))
+        attributes["eigenvalues_by"] = library_in_use()
     sweep = SweepDataset(axes, coordinates, attributes)
     for name in ("N_mean", "N_scale", "enhancement", "polarization_analytic", "enhancement_analytic"):
         sweep.define(name)
@@ -130,6 +138,11 @@ def _dataset(clusters: Clusters) -> SweepDataset:
     if case.noise is not None:
         for name in ("S_N", "S_N_one_sided", "S_flux", "S_flux_one_sided"):
             sweep.define(name, ("frequency",))
+    if case.evolution is not None:
+        evolution.define(sweep)
+    if case.output.relaxation_rates:
+        for name in ("relaxation_rate", "relaxation_oscillation"):
+            sweep.define(name, ("mode",))
     return sweep
 
 
@@ -143,6 +156,8 @@ def _solved(clusters: Clusters, place: tuple[int, ...], sweep: SweepDataset) -> 
             values = _trajectory(case, cluster, place, sweep)
         else:
             values = _of_state(case, cluster, equation, sweep)
+        if case.evolution is not None:
+            values |= evolution.evolved(clusters, place, sweep)
     except (CaseError, ConvergenceError) as error:
         raise type(error)(f"{case.source}: {clusters.where(place)}: {error}") from None
     if case.output.distribution and equation != "mean_field":
@@ -165,8 +180,12 @@ def _of_state(case: ClustersCase, cluster: Cluster, equation: str, sweep: SweepD
         values |= _noise(case, cluster, state)
     if case.output.distribution:
         values |= _distributions(state, sweep)
+    chain = state.equation.chain if isinstance(state, ClusterState) else state.chain
+    if case.output.relaxation_rates:
+        slowest = slowest_rates(chain, case.output.relaxation_rates).rates
+        values |= {"relaxation_rate": slowest.real, "relaxation_oscillation": np.abs(slowest.imag)}
     # Factors of large clusters are not left to the garbage collector.
-    (state.equation.chain if isinstance(state, ClusterState) else state.chain).destroy()
+    chain.destroy()
     return values
 
 
@@ -283,7 +302,7 @@ def _trajectory(case: ClustersCase, cluster: Cluster, place: tuple[int, ...], sw
     sequence = np.random.SeedSequence(case.trajectories.seed, spawn_key=place)
     first, second = map(int, sequence.generate_state(2))
     start = (round(approximate_number(cluster)), 0)
-    before = simulate(cluster, duration=LEFT_OUT * lifetime, samples=1, seed=first, start=start)
+    before = simulate(cluster, duration=FORGOTTEN * lifetime, samples=1, seed=first, start=start)
     found = simulate(
         cluster,
         duration=lifetimes * lifetime,

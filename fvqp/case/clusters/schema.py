@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -126,6 +127,37 @@ class Noise(Table):
         return self
 
 
+class Evolution(Table):
+    """From a start at t = 0 to the stationary state."""
+
+    CONDITIONAL: ClassVar = frozenset({"number", "flipped", "tolerance", "runs"})
+
+    time: Annotated[tuple[Time, ...], spaced("s"), ONCE, Field(min_length=1)]
+    """Times that are recorded, increasing; or ``{ from, to, points }``, logarithmic."""
+    number: Annotated[int, Field(strict=True, ge=0)] = 0
+    """N at the start."""
+    flipped: Annotated[int, Field(strict=True, ge=0)] = 0
+    """m at the start, at most N/2."""
+    generation: GenerationRate | None = None
+    """A before the start, in place of ``number`` and ``flipped``: the start is the stationary state there."""
+    tolerance: Fraction = 1e-6
+    """Of the probabilities, against the largest one at the start."""
+    runs: Annotated[int, Field(strict=True, ge=2, le=1_000_000)] = 200
+    """Random trajectories, of which results are averages."""
+
+    @model_validator(mode="after")
+    def _one_start(self) -> Self:
+        if any(later <= earlier for earlier, later in pairwise(self.time)):
+            raise ValueError("time: expected increasing times")
+        if 2 * self.flipped > self.number:
+            raise ValueError(f"flipped: at most half of the {self.number} spins can be flipped")
+        if self.generation is not None:
+            for key in ("number", "flipped"):
+                if key in self.model_fields_set:
+                    raise ValueError(f"{key}: is not used with generation, which says the start")
+        return self
+
+
 class Trajectories(Table):
     """Random trajectories."""
 
@@ -140,6 +172,9 @@ class Output(Table):
 
     distribution: Flag = False
     """P(N), and of the master equation the probabilities of m."""
+    relaxation_rates: Annotated[int, Field(strict=True, ge=0, le=50)] = 0
+    """How many of the slowest relaxation rates, eigenvalues of the equation of P; their inverses are times in
+    which the cluster forgets."""
 
 
 class Solver(Table):
@@ -164,7 +199,7 @@ class Solver(Table):
 class Figure(Table):
     """A figure of the results folder."""
 
-    kind: Literal["phase_diagram", "distribution", "moments", "noise", "flipped", "injection"]
+    kind: Literal["phase_diagram", "distribution", "moments", "noise", "flipped", "injection", "evolution"]
     file: Annotated[str, Field(pattern=r"^[\w.-]+\.(png|pdf|svg)$")] | None = None
     """File name in ``figures/``; default: the kind, as PNG."""
     title: str | None = None
@@ -181,6 +216,7 @@ class ClustersCase(Case):
     cluster: ClusterTable = ClusterTable()
     sweep: Sweep
     noise: Noise | None = None
+    evolution: Evolution | None = None
     trajectory: Trajectories | None = None
     """Random trajectories, for ``trajectory`` in the sweep."""
     output: Output = Output()

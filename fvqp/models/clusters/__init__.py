@@ -4,8 +4,16 @@ Source: Meyer, Houzet, Nazarov, Phys. Rev. Lett. 125, 097006 (2020); theory: doc
 Rates in 1/s, lengths in µm.
 """
 
+from fvqp.models.clusters.evolution import (
+    Evolution,
+    evolve_fokker_planck,
+    evolve_master,
+    evolve_mean_field,
+    evolve_simplified,
+    evolve_trajectories,
+)
 from fvqp.models.clusters.fokker_planck import FokkerPlanck
-from fvqp.models.clusters.gillespie import Trajectory, simulate
+from fvqp.models.clusters.gillespie import Trajectory, ensemble, simulate
 from fvqp.models.clusters.master import ClusterState, Loss, MasterEquation, stationary_state
 from fvqp.models.clusters.mean_field import Crossover, MeanField, crossover, regime, validity
 from fvqp.models.clusters.noise import (
@@ -20,8 +28,9 @@ from fvqp.models.clusters.reduced import NumberChain, reduced_chain
 from fvqp.models.clusters.states import States
 
 __all__ = [
-    "Cluster", "ClusterState", "Crossover", "FokkerPlanck", "Loss", "MasterEquation", "MeanField", "Noise",
-    "NumberChain", "States", "Trajectory", "aluminium", "crossover", "estimated_flux_noise", "flux_per_spin",
-    "noise_spectrum", "reduced_chain", "regime", "regime_noise", "simulate", "singlet_constant",
-    "spin_flip_time", "stationary_state", "validity",
+    "Cluster", "ClusterState", "Crossover", "Evolution", "FokkerPlanck", "Loss", "MasterEquation",
+    "MeanField", "Noise", "NumberChain", "States", "Trajectory", "aluminium", "crossover", "ensemble",
+    "estimated_flux_noise", "evolve_fokker_planck", "evolve_master", "evolve_mean_field", "evolve_simplified",
+    "evolve_trajectories", "flux_per_spin", "noise_spectrum", "reduced_chain", "regime", "regime_noise",
+    "simulate", "singlet_constant", "spin_flip_time", "stationary_state", "validity",
 ]  # fmt: skip

@@ -10,20 +10,25 @@ from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 import fvqp.kernel_cache  # noqa: F401
 from fvqp.errors import CaseError
+from fvqp.models.clusters.mean_field import approximate_number
 from fvqp.models.clusters.rates import Cluster, FloatArray, IntArray
+
+FORGOTTEN = 20.0
+"""Times N0²/AV after which a trajectory has forgotten its start."""
 
 
 @njit(cache=True, nogil=True)
 def _simulate(
     injection: float, singlet: float, triplet: float, flip: float, quantum: bool,
-    number: int, flipped: int, interval: float, samples: int, rng: np.random.Generator,
+    number: int, flipped: int, ends: FloatArray, rng: np.random.Generator,
     sampled: NDArray[np.int64], means: FloatArray, residence: FloatArray,
 ) -> tuple[int, int]:  # fmt: skip
-    """Fills (N, m) at the ends of the intervals, means of N, N², m over them, and the time spent at every N.
+    """Fills (N, m) at the ends of the intervals, time integrals of N, N², m over them, and the time spent at
+    every N.
 
     Returns the number of events and the largest N seen, also where `residence` is too short for it.
     """
@@ -33,7 +38,7 @@ def _simulate(
     events, largest = 0, number
     now = 0.0
     k = 0
-    end = interval
+    end = ends[0]
     while True:
         N, m = number, flipped
         u = N - m
@@ -65,9 +70,9 @@ def _simulate(
             sampled[k, 1] = m
             now = end
             k += 1
-            end = (k + 1) * interval
-            if k == samples:
+            if k == ends.size:
                 return events, largest
+            end = ends[k]
         means[k, 0] += wait * N
         means[k, 1] += wait * N * N
         means[k, 2] += wait * m
@@ -153,22 +158,17 @@ def simulate(
     CaseError
         A start that is no state, or no time or samples.
     """
-    number, flipped = start
     if not (math.isfinite(duration) and duration > 0.0 and samples > 0):
         raise CaseError(f"trajectory: duration {duration} s, {samples} samples: expected both above 0")
-    if seed < 0:
-        raise CaseError(f"trajectory: seed {seed}: expected 0 or above")
-    if not 0 <= flipped <= (number // 2 if cluster.spin == "quantum" else number):
-        raise CaseError(
-            f"trajectory: start N = {number}, m = {flipped}: expected 0 <= m <= N/2 (Ising: m <= N)"
-        )
+    _check_beginning(cluster, start, seed)
+    number, flipped = start
     length = 1024
     while True:
         sampled = np.zeros((samples, 2), np.int64)
         means, residence = np.zeros((samples, 3)), np.zeros(length)
         events, largest = _simulate(
             cluster.injection, cluster.singlet, cluster.triplet, cluster.flip, cluster.spin == "quantum",
-            number, flipped, duration / samples, samples, np.random.default_rng(seed),
+            number, flipped, (np.arange(samples) + 1.0) * (duration / samples), np.random.default_rng(seed),
             sampled, means, residence,
         )  # fmt: skip
         if largest < length:
@@ -184,3 +184,50 @@ def simulate(
         events=events,
         seed=seed,
     )
+
+
+def ensemble(
+    cluster: Cluster, times: ArrayLike, *, runs: int, seed: int, start: tuple[int, int] | Cluster = (0, 0)
+) -> tuple[IntArray, IntArray]:
+    """N and m, both (runs, n_times), at increasing `times` above 0 (s) of independent trajectories.
+
+    `start`: N and m at 0; or the cluster that it was before, for so long that it had become stationary: 20
+    times N0²/AV, in which it forgets.
+
+    Raises
+    ------
+    CaseError
+        A start that is no state, or times that do not increase.
+    """
+    ends = np.array(times, float)
+    if ends.ndim != 1 or ends.size == 0 or not (np.diff(ends, prepend=0.0) > 0.0).all():
+        raise CaseError("trajectory: times: expected one or more increasing numbers above 0 (s)")
+    if not isinstance(start, Cluster):
+        _check_beginning(cluster, start, seed)
+    found = np.zeros((runs, ends.size, 2), np.int64)
+    means, residence = np.zeros((ends.size, 3)), np.zeros(0)
+    for run, own in enumerate(np.random.SeedSequence(seed).spawn(runs)):
+        rng = np.random.default_rng(own)
+        number, flipped = (0, 0) if isinstance(start, Cluster) else start
+        stages = [(cluster, ends, found[run])]
+        if isinstance(start, Cluster):
+            number = round(approximate_number(start))
+            forgotten = FORGOTTEN * approximate_number(start) ** 2 / start.injection
+            stages.insert(0, (start, np.array([forgotten]), np.zeros((1, 2), np.int64)))
+        for stage, until, sampled in stages:
+            _simulate(
+                stage.injection, stage.singlet, stage.triplet, stage.flip, stage.spin == "quantum",
+                number, flipped, until, rng, sampled, means, residence,
+            )  # fmt: skip
+            number, flipped = int(sampled[-1, 0]), int(sampled[-1, 1])
+    return found[..., 0], found[..., 1]
+
+
+def _check_beginning(cluster: Cluster, start: tuple[int, int], seed: int) -> None:
+    number, flipped = start
+    if seed < 0:
+        raise CaseError(f"trajectory: seed {seed}: expected 0 or above")
+    if not 0 <= flipped <= (number // 2 if cluster.spin == "quantum" else number):
+        raise CaseError(
+            f"trajectory: start N = {number}, m = {flipped}: expected 0 <= m <= N/2 (Ising: m <= N)"
+        )

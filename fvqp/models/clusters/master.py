@@ -10,8 +10,9 @@ from __future__ import annotations
 import logging
 import math
 import mmap
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from mpi4py import MPI
@@ -20,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from fvqp.errors import CaseError, ConvergenceError
 from fvqp.models.clusters.mean_field import stationary as mean_field
 from fvqp.models.clusters.mean_field import validity
-from fvqp.models.clusters.rates import Cluster, FloatArray, IntArray, events
+from fvqp.models.clusters.rates import Cluster, FloatArray, IntArray, checked_times, events
 from fvqp.models.clusters.states import States, choose, estimate
 from fvqp.petsc import PETSc
 from fvqp.solvers.markov import MarkovChain
@@ -97,10 +98,6 @@ class MasterEquation:
         max_states: int = MAX_STATES,
         warn: bool = True,
     ) -> None:
-        if not 0.0 < lost < 1.0:
-            raise CaseError(
-                f"cluster: lost probability {lost}: expected a number between 0 and 1, such as 1e-10"
-            )
         if method not in ("auto", "mumps", "gamg"):
             raise CaseError(f'cluster: method "{method}": expected "auto", "mumps" or "gamg"')
         self.cluster = cluster
@@ -226,12 +223,16 @@ class MasterEquation:
         p = self.chain.stationary(tolerance)
         return ClusterState(self, p, self.loss(p))
 
-    def evolve(self, start: FloatArray, times: ArrayLike, rtol: float = 1e-7) -> FloatArray:
-        """(n_times, n_owned) probabilities at `times` (s, increasing) from `start` at 0; by PETSc's TS."""
-        t = np.asarray(times, float)
-        if t.ndim != 1 or t.size == 0 or t[0] < 0.0 or not (np.diff(t) > 0.0).all():
-            raise CaseError("cluster: times: expected one or more increasing numbers, 0 or later (s)")
-        return self.chain.evolve(start, t, rtol)
+    def evolve(
+        self,
+        start: FloatArray,
+        times: ArrayLike,
+        rtol: float = 1e-7,
+        watch: Callable[[FloatArray], None] | None = None,
+    ) -> FloatArray:
+        """(n_times, n_owned) probabilities at `times` (s, increasing) from `start` at 0, see
+        `fvqp.solvers.markov.MarkovChain.evolve`."""
+        return self.chain.evolve(start, checked_times(times), rtol, watch)
 
     def certain(self, number: int, flipped: int) -> FloatArray:
         """(n_owned,) probabilities of a cluster that has N and m for certain. `CaseError` if not a state."""
@@ -355,30 +356,46 @@ def stationary_state(
     ConvergenceError
         The solver stalls, or widening does not reach `lost`.
     """
-    widen = [1.0, 1.0]
-    states = None
-    for attempt in range(WIDENINGS):
+
+    def attempt(widen: tuple[float, float]) -> tuple[ClusterState, Loss, int]:
         equation = MasterEquation(
             cluster,
-            lost=lost,
-            states=states,
+            states=choose(cluster, lost, widen),
             comm=comm,
             method=method,
             max_states=max_states,
-            warn=warn and attempt == 0,
+            warn=warn and widen == (1.0, 1.0),
         )
         state = equation.stationary(tolerance)
+        if state.loss.total > lost:
+            equation.chain.destroy()
+        return state, state.loss, equation.states.size
+
+    return widened(attempt, lost)
+
+
+Found = TypeVar("Found")
+
+
+def widened(attempt: Callable[[tuple[float, float]], tuple[Found, Loss, int]], lost: float) -> Found:
+    """What `attempt` finds on states wide enough that the bound on the lost probability is below `lost`.
+
+    It gets `widen` of `states.choose`, and returns what it found, the bound, and how many states there were.
+    `ConvergenceError` if widening does not help.
+    """
+    widen = (1.0, 1.0)
+    for _ in range(WIDENINGS):
+        found, loss, size = attempt(widen)
         log.info(
             "cluster: %d states, lost probability below %.3g (spin) + %.3g (flips)",
-            equation.chain.size, state.loss.spin, state.loss.flipped,
+            size, loss.spin, loss.flipped,
         )  # fmt: skip
-        if state.loss.total <= lost:
-            return state
-        equation.chain.destroy()
-        widen[0] *= 1.3 if state.loss.spin > 0.5 * lost else 1.0
-        widen[1] *= 1.3 if state.loss.flipped > 0.5 * lost else 1.0
-        states = choose(cluster, lost, (widen[0], widen[1]))
+        if loss.total <= lost:
+            return found
+        widen = (
+            widen[0] * (1.3 if loss.spin > 0.5 * lost else 1.0),
+            widen[1] * (1.3 if loss.flipped > 0.5 * lost else 1.0),
+        )
     raise ConvergenceError(
-        f"cluster: the truncation still loses {state.loss.total:.3g} with {equation.chain.size} states, "
-        f"expected {lost:.3g}"
+        f"cluster: the truncation still loses {loss.total:.3g} with {size} states, expected {lost:.3g}"
     )

@@ -14,7 +14,7 @@ from scipy.integrate import solve_ivp
 from scipy.optimize import brentq
 
 from fvqp.errors import CaseError, ConvergenceError
-from fvqp.models.clusters.rates import Cluster, FloatArray
+from fvqp.models.clusters.rates import Cluster, FloatArray, checked_times
 
 
 @dataclass(frozen=True)
@@ -138,9 +138,7 @@ def evolve(
     ConvergenceError
         The integration stopped before the last time.
     """
-    t = np.asarray(times, float)
-    if t.ndim != 1 or t.size == 0 or t[0] < 0.0 or not (np.diff(t) > 0.0).all():
-        raise CaseError("cluster: times: expected one or more increasing numbers, 0 or later (s)")
+    t = checked_times(times)
     if not 0.0 <= flipped <= 0.5 * number or (cluster.spin == "quantum" and number - flipped < 1.0):
         raise CaseError(
             f"cluster: start N = {number}, m = {flipped}: expected 0 <= m <= N/2 and N - m of at least 1"

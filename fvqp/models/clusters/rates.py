@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from fvqp.errors import CaseError
 
@@ -217,3 +217,17 @@ def events(cluster: Cluster) -> dict[tuple[int, int], Rate]:
         (-2, 0): lambda M, m: np.where(M > 1.0, 0.5 * triplet * (M + m) * (M + m - 1.0), 0.0),
         (2, -2): lambda M, m: np.where(M == 0.0, 1.0, 0.5) * triplet * m * (m - 1.0),
     }
+
+
+def checked_times(times: ArrayLike) -> FloatArray:
+    """Times of an evolution (s); `CaseError` unless they are increasing and 0 or later."""
+    t = np.asarray(times, float)
+    if t.ndim != 1 or t.size == 0 or t[0] < 0.0 or not (np.diff(t) > 0.0).all():
+        raise CaseError("cluster: times: expected one or more increasing numbers, 0 or later (s)")
+    return t
+
+
+def check_lost(lost: float) -> None:
+    """`CaseError` unless `lost` can be a bound on a probability."""
+    if not 0.0 < lost < 1.0:
+        raise CaseError(f"cluster: lost probability {lost}: expected a number between 0 and 1, such as 1e-10")

@@ -12,9 +12,8 @@ import numpy as np
 from mpi4py import MPI
 from numpy.typing import ArrayLike
 
-from fvqp.errors import CaseError
 from fvqp.models.clusters.mean_field import approximate_number
-from fvqp.models.clusters.rates import Cluster, FloatArray, IntArray
+from fvqp.models.clusters.rates import Cluster, FloatArray, IntArray, check_lost, checked_times
 from fvqp.solvers.markov import MarkovChain
 from fvqp.solvers.response import Response
 
@@ -66,8 +65,7 @@ def largest_number(cluster: Cluster, lost: float) -> float:
     In x = N/N0 the exponent of Eq. (7) is at least min(x², 2x³/3 + ...) ≥ (2/3) min(x², x³): beyond N0 the
     weight falls at least like x² exp(−2x²/3).
     """
-    if not 0.0 < lost < 1.0:
-        raise CaseError(f"cluster: lost probability {lost}: expected a number between 0 and 1, such as 1e-10")
+    check_lost(lost)
     number = approximate_number(cluster)
     x = np.linspace(0.0, 3.0 + 2.0 * np.sqrt(np.log(1.0 / lost)), 4000)[1:]
     log_w = stationary_weight(cluster, number * x)
@@ -117,10 +115,7 @@ class NumberChain:
 
     def evolve(self, start: FloatArray, times: ArrayLike, rtol: float = 1e-7) -> FloatArray:
         """(n_times, n_owned) probabilities at `times` (s, increasing) from `start` at 0."""
-        t = np.asarray(times, float)
-        if t.ndim != 1 or t.size == 0 or t[0] < 0.0 or not (np.diff(t) > 0.0).all():
-            raise CaseError("cluster: times: expected one or more increasing numbers, 0 or later (s)")
-        return self.chain.evolve(start, t, rtol)
+        return self.chain.evolve(start, checked_times(times), rtol)
 
     def response(self, frequencies: ArrayLike, tolerance: float = 1e-6) -> Response:
         """Spectrum and correlation of N, accurate at `frequencies` (rad/s)."""
@@ -142,9 +137,12 @@ def reduced_steps(cluster: Cluster, number: IntArray) -> dict[int, FloatArray]:
     return {1: half * (1.0 + 1.0 / (N + 1.0)), -1: half * (1.0 - 1.0 / (N + 1.0)), -2: pairs}
 
 
-def reduced_chain(cluster: Cluster, *, lost: float = 1e-10, comm: MPI.Comm = MPI.COMM_WORLD) -> NumberChain:
-    """The simplified master equation on N = 0, 1, ... up to where about `lost` of the probability is left."""
-    number = np.arange(int(largest_number(cluster, lost)) + 20)
+def reduced_chain(
+    cluster: Cluster, *, lost: float = 1e-10, comm: MPI.Comm = MPI.COMM_WORLD, reach: float = 0.0
+) -> NumberChain:
+    """The simplified master equation on N = 0, 1, ... up to where about `lost` of the probability is left, at
+    least up to `reach`."""
+    number = np.arange(int(max(largest_number(cluster, lost), reach)) + 20)
     log_w = stationary_weight(cluster, number + 1.0)
     slow = cluster.injection / max(approximate_number(cluster), 1.0) ** 2
     chain = one_dimensional(reduced_steps(cluster, number), np.exp(log_w - log_w.max()), slow, comm)

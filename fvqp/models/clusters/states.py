@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from fvqp.models.clusters.mean_field import stationary
-from fvqp.models.clusters.rates import Cluster, FloatArray, IntArray, events
+from fvqp.models.clusters.rates import Cluster, FloatArray, IntArray, check_lost, events
 
 
 @dataclass(frozen=True)
@@ -63,22 +64,53 @@ class States:
         return np.where(inside, self.offsets[safe] + m - self.low[safe], -1)
 
 
-def choose(cluster: Cluster, lost: float, widen: tuple[float, float] = (1.0, 1.0)) -> States:
+def choose(
+    cluster: Cluster,
+    lost: float,
+    widen: tuple[float, float] = (1.0, 1.0),
+    start: tuple[int, int] | None = None,
+    least: int = 0,
+) -> States:
     """States of all but about `lost` of the probability, by the estimates of this module.
 
-    `widen`: factors on the logarithms of the probabilities cut off in M and in m.
+    `widen`: factors on the logarithms of the probabilities cut off in M and in m; `start`: M and m from which
+    the stationary state is to be reached as well; `least`: M up to which states are kept in any case.
     """
+    check_lost(lost)
     spins, log_p = slow_estimate(cluster)
     tail = np.logaddexp.accumulate(log_p[::-1])[::-1]
     # The bound that is asked for later is some ten times the probability cut off.
-    kept = int(np.count_nonzero(tail > widen[0] * math.log(0.03 * lost)))
-    spins = spins[: max(kept, 8)]
+    kept = max(int(np.count_nonzero(tail > widen[0] * math.log(0.03 * lost))), 8, least + 1)
+    if start is not None:
+        kept = max(kept, start[0] + math.ceil(tail_width(start[0], widen[0] * math.log(1.0 / lost))))
+    spins = np.arange(kept, dtype=float)
     centre, variance = fast_estimate(cluster, spins)
     exponent = widen[1] * math.log(1.0 / lost)
-    # Bernstein's inequality for Poisson-like tails.
-    up = exponent / 3.0 + np.sqrt(exponent**2 / 9.0 + 2.0 * exponent * variance)
-    down = np.sqrt(2.0 * exponent * variance)
-    return States(centre - down, centre + up + 1.0)
+    lower = centre - np.sqrt(2.0 * exponent * variance)
+    upper = centre + tail_width(variance, exponent) + 1.0
+    if start is not None and not lower[start[0]] <= start[1] <= upper[start[0]]:
+        # m relaxes while M diffuses, how far is not asked.
+        lower = np.minimum(lower, start[1])
+        upper = np.maximum(upper, start[1] + tail_width(0.0, exponent))
+    return States(lower, upper)
+
+
+def tail_width(variance: ArrayLike, exponent: float) -> FloatArray:
+    """How far above its mean e^{−exponent} is left of a Poisson-like variable, by Bernstein's inequality."""
+    return np.asarray(exponent / 3.0 + np.sqrt(exponent**2 / 9.0 + 2.0 * exponent * np.asarray(variance)))
+
+
+def united(one: States, other: States) -> States:
+    """The states of either, and at every M those between."""
+    size = max(one.lower.size, other.lower.size)
+
+    def long(edge: FloatArray, beyond: float) -> FloatArray:
+        return np.concatenate([edge, np.full(size - edge.size, beyond)])
+
+    return States(
+        np.minimum(long(one.lower, math.inf), long(other.lower, math.inf)),
+        np.maximum(long(one.upper, -math.inf), long(other.upper, -math.inf)),
+    )
 
 
 def fast_estimate(cluster: Cluster, M: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -89,11 +121,12 @@ def fast_estimate(cluster: Cluster, M: FloatArray) -> tuple[FloatArray, FloatArr
     return centre, births / (per_pair * (M + 2.0 * centre))
 
 
-def slow_estimate(cluster: Cluster) -> tuple[FloatArray, FloatArray]:
-    """M and the logarithm of P(M) of the one-dimensional Fokker-Planck equation in M with m = m*(M)."""
+def slow_estimate(cluster: Cluster, least: int = 0) -> tuple[FloatArray, FloatArray]:
+    """M, at least up to `least`, and the logarithm of P(M) of the one-dimensional Fokker-Planck equation in M
+    with m = m*(M)."""
     quantum = stationary(cluster.replace(spin="quantum"))
     reach = 8.0 * max(quantum.number, cluster.unpolarized_number) + 50.0
-    M = np.arange(int(reach), dtype=float)
+    M = np.arange(max(int(reach), least + 1), dtype=float)
     centre, _ = fast_estimate(cluster, M)
     drift, diffusion = np.zeros_like(M), np.zeros_like(M)
     for (step, _), rate in events(cluster).items():
@@ -133,5 +166,5 @@ def estimate(cluster: Cluster, states: States, first: int, last: int) -> FloatAr
     log_p -= log_p[head][row]
     log_p -= np.maximum.reduceat(log_p, head)[row]
     total = np.add.reduceat(np.exp(log_p), head)
-    _, slow = slow_estimate(cluster)
+    _, slow = slow_estimate(cluster, states.low.size - 1)
     return np.exp(log_p + slow[M] - np.log(total)[row])[first - start : last - start]

@@ -317,6 +317,60 @@ def _injection(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
             axes.set_title(f"$f$ = {float(dataset['frequency'].min()):.3g} Hz", fontsize=8)
 
 
+def _evolution(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
+    """Number and polarization after the start, and P(N) at some times where it is stored; thin lines: in the
+    stationary state."""
+    stored(dataset, "N_mean_evolution")
+    panels = ["N_mean", "polarization"] + (["P"] if "P_evolution" in dataset else [])
+    figure.set_size_inches(1.2 + 2.8 * len(panels), 3.2)
+    axes = dict(zip(panels, figure.subplots(1, len(panels)), strict=True))
+    time = dataset["time"].values
+    seen: set[str] = set()
+    for colour, label, equation, values, point in _clusters(dataset, "N_mean_evolution"):
+        for name in ("N_mean", "polarization"):
+            curve = values if name == "N_mean" else point[f"{name}_evolution"]
+            error = point["N_mean_error_evolution"] if name == "N_mean" else xr.zeros_like(curve)
+            if equation == "trajectory":
+                axes[name].errorbar(
+                    time, curve, 2.0 * error, fmt=".", color=colour, markersize=3, linewidth=0.7
+                )
+                continue
+            named = label if label not in seen else None
+            axes[name].plot(time, curve, STYLES[equation], color=colour, linewidth=1.2, label=named)
+            if label not in seen and name in point:
+                axes[name].axhline(float(point[name]), color=colour, linewidth=0.6, dashes=(2, 2))
+        seen.add(label)
+    axes["N_mean"].set(yscale="log", ylabel="$\\langle N\\rangle$")
+    axes["polarization"].set(ylabel="$1-2\\langle m\\rangle/\\langle N\\rangle$", ylim=(None, 1.0))
+    for name in ("N_mean", "polarization"):
+        axes[name].set(xscale="log", xlabel="$t$ (s)")
+    if dataset.sizes["generation"] * dataset.sizes["volume"] * dataset.sizes["spin"] > 1:
+        draw_legend(axes["N_mean"], False)
+    _legend_of_equations(axes["polarization"], dataset, None)
+    if "P" in axes:
+        _passing(dataset, axes["P"])
+
+
+def _passing(dataset: xr.Dataset, axes: Axes) -> None:
+    """P(N) of the first cluster at some times, by the first equation that has it."""
+    for _, _, equation, values, point in _clusters(dataset, "P_evolution"):
+        if equation == "trajectory" and dataset.sizes["equation"] > 1:
+            continue
+        rows = evenly(dataset.sizes["time"], MOST_CURVES)
+        colours = matplotlib.colormaps["plasma"](np.linspace(0, 0.85, len(rows)))
+        numbers = dataset["N"].values
+        shown = values.isel(time=rows).values
+        for curve, row, colour in zip(shown, rows, colours, strict=True):
+            name = f"$t$ = {float(dataset['time'][row]):.2g} s"
+            axes.plot(numbers, curve, color=colour, linewidth=1.2, label=name)
+        axes.plot(numbers, point["P"].values, "k", linewidth=0.6, dashes=(2, 2), label="stationary")
+        seen = np.maximum(shown.max(axis=0), point["P"].values) > 1e-3 * float(shown[-1].max())
+        axes.set(xlabel="$N$", ylabel="$P(N)$", xlim=(0.0, float(numbers[seen].max())))
+        axes.set(yscale="log", ylim=(1e-3 * float(shown[-1].max()), 2.0))
+        draw_legend(axes, False)
+        return
+
+
 KINDS: dict[str, Drawing] = {
     "phase_diagram": _phase_diagram,
     "distribution": _distribution,
@@ -324,5 +378,6 @@ KINDS: dict[str, Drawing] = {
     "noise": _noise,
     "flipped": _flipped,
     "injection": _injection,
+    "evolution": _evolution,
 }
 """Kinds of figures and what draws them."""

@@ -53,6 +53,9 @@ WALK = {
     "noise": None,
     "solver": {},
 }
+FILLING = {"noise": None, "evolution": {"time": ["0.001 s", "0.02 s"], "tolerance": 1e-4}}
+FILLED = {**FILLING, "evolution": {**FILLING["evolution"], "number": 6}}
+WALKS = WALK | {"evolution": {"time": ["0.02 s"], "runs": 20}}
 LIMIT = {"sweep": {**CLUSTER["sweep"], "equation": "fokker_planck"}}
 
 OPTIONS: dict[str, Option] = {
@@ -76,7 +79,14 @@ OPTIONS: dict[str, Option] = {
     "noise.tolerance": Option(0.3, "noise_error"),
     "trajectory.lifetimes": Option(200.0, around=WALK),
     "trajectory.seed": Option(1, around=WALK, by=1e-4),
+    "evolution.time": Option(["0.001 s", "0.05 s"], "N_mean_evolution", around=FILLING),
+    "evolution.number": Option(9, "N_mean_evolution", around=FILLING),
+    "evolution.flipped": Option(3, "polarization_evolution", around=FILLED),
+    "evolution.generation": Option("10 1/um^3/s", "N_mean_evolution", around=FILLING),
+    "evolution.tolerance": Option(0.01, "P_evolution", around=FILLING, by=1e-4),
+    "evolution.runs": Option(30, "N_mean_evolution", around=WALKS),
     "output.distribution": Option(False, "P"),
+    "output.relaxation_rates": Option(2, "relaxation_rate", around={"output": {"relaxation_rates": 1}}),
     "solver.lost": Option(1e-4, by=1e-9),
     "solver.cells": Option(20, "S_N", around=LIMIT),
 }
@@ -137,8 +147,46 @@ def test_option_moves_a_number(key: str) -> None:
         np.ravel(dataset(data)[option.number].values.astype(float)) for data in (around, changed)
     )
     assert np.isfinite(before).any()
+    if key == "output.relaxation_rates":
+        assert after.size == 2 * before.size
     if before.shape == after.shape:
         assert np.nanmax(np.abs(after - before)) > option.by * np.nanmax(np.abs(before))
+
+
+def test_trajectories_of_an_evolution_have_seeds() -> None:
+    first, second = (dataset(put(case(WALKS), "trajectory.seed", seed)) for seed in (0, 1))
+    assert (first["N_mean_evolution"].values != second["N_mean_evolution"].values).all()
+
+
+@pytest.mark.slow
+def test_equations_of_an_evolution() -> None:
+    """Every equation fills the same variables, from where it starts to where it ends."""
+    equations = ["master", "simplified", "fokker_planck", "trajectory", "mean_field"]
+    changes = {
+        "sweep": {**CLUSTER["sweep"], "equation": equations},
+        "trajectory": {"lifetimes": 100.0},
+        "noise": None,
+        "evolution": {"time": ["1e-6 s", "5 s"], "generation": "1000 1/um^3/s", "tolerance": 1e-4},
+        "output": {"distribution": True, "relaxation_rates": 2},
+        "figures": [{"kind": "evolution"}],
+    }
+    found = dataset(case(changes)).isel(spin=0, generation=0, volume=0)
+    before = dataset(case({**changes, "sweep": {**changes["sweep"], "generation": "1000 1/um^3/s"}}))
+    start = before["N_mean"].values.ravel()
+    number = found["N_mean_evolution"].values
+    # Trajectories to their statistical error, the rest to what cells of finite width leave.
+    np.testing.assert_allclose(
+        number[:, 0], start, rtol=0.02, atol=4.0 * np.nanmax(found["N_mean_error_evolution"])
+    )
+    end = found["N_mean"].values
+    np.testing.assert_allclose(number[[0, 1, 2, 4], 1], end[[0, 1, 2, 4]], rtol=2e-3)
+    assert abs(number[3, 1] - end[0]) < 4.0 * found["N_mean_error_evolution"].values[3, 1]
+    total = found["P_evolution"].values[[0, 1, 3]].sum(axis=2)
+    np.testing.assert_allclose(total, 1.0, atol=1e-6)
+    assert found["lost_evolution"].values[0] < 1e-8
+    rates = found["relaxation_rate"].values
+    assert np.isfinite(rates[:3]).all() and np.isnan(rates[3:]).all()
+    np.testing.assert_allclose(rates[1], rates[0], rtol=0.02)
 
 
 def test_constants_of_a_material() -> None:
