@@ -182,20 +182,7 @@ class ElectronPhonon:
             return self.rates(measure, f, n), self.gain_loss(measure, f, n)
         rates = Pair(np.empty_like(checked_f), np.empty_like(checked_n))
         parts = GainLoss(*(np.empty_like(a) for a in (checked_f, checked_f, checked_n, checked_n)))
-        events = self._pairs()
-        share(
-            graded_cells.balance,
-            len(checked_f),
-            events,
-            measure.states,
-            measure.anomalous,
-            checked_f,
-            checked_n,
-            *rates,
-            *parts,
-            least=graded_cells.FEWEST,
-            block=graded_cells.TOGETHER,
-        )
+        self._together(graded_cells.balance, measure, checked_f, checked_n, *rates, *parts)
         parts = parts._replace(in_f=measure.per_number(parts.in_f), out_f=measure.per_number(parts.out_f))
         return Pair(measure.per_number(rates.f), rates.n), parts
 
@@ -243,6 +230,8 @@ class ElectronPhonon:
             )
         if which == "direct":
             self._direct(direct.product, measure, f, n, step_f, step_n, *out)
+        elif len(f) >= graded_cells.FEWEST:
+            self._together(graded_cells.product, measure, f, n, step_f, step_n, *out)
         else:
             self._graded(graded.product, self._pairs(), measure, f, n, step_f, step_n, *out)
         return Pair(measure.per_number(out.f), out.n)
@@ -297,6 +286,12 @@ class ElectronPhonon:
         state = events, measure.states, measure.anomalous, f
         least = _WORTH_A_THREAD // (10 * max(1, events.lower.size))
         share(loop, f.shape[0], *state, *rest, least=least)
+
+    def _together(self, loop: Callable, measure: SpectralMeasure, f: Floats, *rest: object) -> None:
+        """Sums over all collisions in groups of cells of about the same size."""
+        groups = -(-len(f) // graded_cells.TOGETHER)
+        state = self._pairs(), measure.states, measure.anomalous, f
+        share(loop, len(f), *state, *rest, least=graded_cells.FEWEST, block=-(-len(f) // groups))
 
     def _transforms(self) -> FourierSums:
         assert self._fourier is not None

@@ -8,7 +8,7 @@ entropy never falls (theory: collisions, Eqs. shares, mean-occupation).
 A loop fills the cells from ``start`` to ``stop``, for threads to share them (`fvqp.threads.share`).
 """
 
-# mypy: disable-error-code="untyped-decorator,no-untyped-def,no-untyped-call"
+# mypy: disable-error-code="untyped-decorator,no-untyped-def,no-untyped-call,assignment"
 
 from __future__ import annotations
 

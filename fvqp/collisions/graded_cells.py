@@ -18,6 +18,8 @@ from fvqp.collisions.graded import bose
 #: Cells that go together: their occupations and rates, some 30 rows of bins and phonon points, stay in a
 #: processor's second cache.
 TOGETHER = 32
+#: Occupations of phonons with whose inverse one can still reckon; `bose` has no smaller ones.
+LEAST = 1e-300
 #: Fewer cells are faster one after the other (measured).
 FEWEST = 6
 
@@ -113,3 +115,71 @@ def balance(start, stop, events, states, anomalous, f, n, rate_f, rate_n, in_f, 
             rate_n[c, k] = made[k, q] / capacity
             in_n[c, k] = emitted[k, q] / (capacity * (1.0 + occupation))
             out_n[c, k] = absorbed[k, q] / (capacity * occupation) if occupation > 0.0 else 0.0
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def product(start, stop, events, states, anomalous, f, n, step_f, step_n, change_f, change_n):
+    """Jacobian times ``(step_f, step_n)`` in the cells from ``start`` to ``stop``, as `graded.product`."""
+    cells, bins, points = stop - start, f.shape[1], n.shape[1]
+    full, empty = np.empty((bins, cells)), np.empty((bins, cells))
+    more, fewer = np.empty((bins, cells)), np.empty((bins, cells))
+    s, p, net = np.empty((bins, cells)), np.empty((bins, cells)), np.zeros((bins, cells))
+    exponent, tilt = np.empty((points, cells)), np.empty((points, cells))
+    made = np.zeros((points, cells))
+    holds = np.zeros(bins, np.bool_)
+    for q in range(cells):
+        c = start + q
+        row = c if states.shape[0] > 1 else 0
+        for i in range(bins):
+            full[i, q], empty[i, q] = f[c, i], 1.0 - f[c, i]
+            more[i, q], fewer[i, q] = step_f[c, i], -step_f[c, i]
+            s[i, q], p[i, q] = states[row, i], anomalous[row, i]
+            holds[i] |= states[row, i] > 0.0
+        for k in range(points):
+            exponent[k, q] = np.log1p(1.0 / n[c, k]) if n[c, k] > 0.0 else np.inf
+            tilt[k, q] = step_n[c, k] / (n[c, k] * (1.0 + n[c, k])) if n[c, k] > LEAST else 0.0
+    x, y, w, star = np.empty(cells), np.empty(cells), np.empty(cells), np.empty(cells)
+    for e in range(events.lower.size):
+        i, j = events.lower[e], events.upper[e]
+        if not (holds[i] and holds[j]):
+            continue
+        first, begin = events.first[e], events.start[e]
+        count = events.start[e + 1] - begin
+        x[:] = 0.0
+        y[:] = 0.0
+        for at in range(count):
+            share, of_point, of_step = events.shares[begin + at], exponent[first + at], tilt[first + at]
+            for q in range(cells):
+                x[q] += share * of_point[q]
+                y[q] += share * of_step[q]
+        sign, factor = events.sign[e], events.factor[e]
+        s_i, s_j, p_i, p_j = s[i], s[j], p[i], p[j]
+        for q in range(cells):
+            w[q] = factor * (s_i[q] * s_j[q] + sign * p_i[q] * p_j[q])
+        for q in range(cells):
+            star[q] = bose(x[q])
+        if sign < 0.0:
+            at_i, step_i = empty[i], fewer[i]
+        else:
+            at_i, step_i = full[i], more[i]
+        at_j, step_j = full[j], more[j]
+        for q in range(cells):
+            y[q] *= (at_i[q] + at_j[q] - 1.0) * star[q] * (1.0 + star[q])
+        for q in range(cells):
+            y[q] += (at_j[q] + star[q]) * step_i[q] + (at_i[q] + star[q]) * step_j[q]
+        net_i, net_j = net[i], net[j]
+        for q in range(cells):
+            w[q] *= y[q]
+        for q in range(cells):
+            net_i[q] -= sign * w[q]
+            net_j[q] -= w[q]
+        for at in range(count):
+            share, to_made = events.shares[begin + at], made[first + at]
+            for q in range(cells):
+                to_made[q] += share * w[q]
+    for q in range(cells):
+        c = start + q
+        for i in range(bins):
+            change_f[c, i] = net[i, q] / s[i, q] if s[i, q] > 0.0 else 0.0
+        for k in range(points):
+            change_n[c, k] = made[k, q] / events.capacity[k]

@@ -21,8 +21,10 @@ Floats = NDArray[np.float64]
 
 #: Bytes that the eliminated Jacobians of a rank may take; beyond, they are made anew for every solve.
 MEMORY = 1 << 31
-#: Jacobians are made for as many cells at a time as take this.
-CHUNK = 1 << 27
+#: Jacobians are made for as many cells at a time as take this, and no more than this number.
+CHUNK, TOGETHER = 1 << 27, 8
+#: Elimination for a step, or rates of collisions in units of it, that differ by no more than this are used.
+SIMILAR_STEP, SIMILAR_RATES = 1.25, 0.1
 
 
 class Local(NamedTuple):
@@ -68,6 +70,7 @@ class LocalProcesses:
                 if name not in self.exchanges:
                     self.exchanges.append(name)
         self.measures: list[SpectralMeasure] = []
+        self._eliminations: dict[int, _Elimination] = {}
         self._latest: tuple[Floats, Floats, Local, Turnover] | None = None
         self.weight_f = np.zeros((len(volume), grid.n))
         self.weight_n = np.zeros((len(volume), grid.n_phonon))
@@ -132,10 +135,13 @@ class LocalProcesses:
         """Solver of ``(1 − length × J) x = r`` with the Jacobian J at ``(f, n)``.
 
         What its solutions say to be ``given`` is ``length`` times the exchanges' own part of ``J x``. J takes
-        processes for diagonal.
+        processes for diagonal. Cells in which collisions are as fast as in an earlier call of a similar
+        length are solved for with the elimination of that one; `forget` it where results must not depend on
+        what was before.
         """
         parts: list[_Part] = []
         room = MEMORY
+        turnover = self.turnover(f, n)
         per_cell = 8 * f.shape[1] * (f.shape[1] + 2 * n.shape[1])
         for one, measure in zip(self.media, self.measures, strict=True):
             if not len(one.owned):
@@ -145,7 +151,7 @@ class LocalProcesses:
                 self.exchanges.index(name): process.diagonal(measure, here_f, here_n)
                 for name, process in one.medium.processes.items()
             }
-            count = max(1, CHUNK // per_cell)
+            count = min(max(1, CHUNK // per_cell), TOGETHER)
             for start in range(0, len(one.owned), count):
                 rows = slice(start, start + count)
                 at = one.owned[rows]
@@ -160,7 +166,8 @@ class LocalProcesses:
                         {name: Pair(d.f[rows], d.n[rows]) for name, d in own.items()},
                         Pair(self.weight_f[at], self.weight_n[at]),
                         self.energies,
-                        kept=room > 0,
+                        Pair(turnover.f[at], turnover.n[at]),
+                        self._eliminations if room > 0 else None,
                     )
                 )
 
@@ -172,11 +179,33 @@ class LocalProcesses:
 
         return solved
 
+    def forget(self) -> None:
+        """Leave no elimination for later solutions."""
+        self._eliminations.clear()
+
     def _nothing(self, f: Floats, n: Floats) -> Local:
         names = len(self.exchanges)
         return Local(
             np.zeros_like(f), np.zeros_like(n), np.zeros((names, f.shape[1])), np.zeros((names, n.shape[1]))
         )
+
+
+class _Elimination(NamedTuple):
+    """``(1 − length × J)⁻¹`` of some cells, for a length and rates of collisions."""
+
+    lu: EliminatedLU
+    length: float
+    turn: Pair
+
+    def serves(self, length: float, turn: Pair, energy: Pair) -> bool:
+        """Whether another length and other rates are nearly the same where there is energy, in every cell."""
+        if not 1.0 / SIMILAR_STEP <= length / self.length <= SIMILAR_STEP:
+            return False
+        for was, now, held in zip(self.turn, turn, energy, strict=True):
+            change = np.abs(now - was) * length / (1.0 + length * np.minimum(was, now))
+            if np.any(np.sum(change * held, axis=1) > SIMILAR_RATES * np.sum(held, axis=1)):
+                return False
+        return True
 
 
 class _Part:
@@ -192,14 +221,24 @@ class _Part:
         own: dict[int, Pair],
         weight: Pair,
         energies: Pair,
-        kept: bool,
+        turn: Pair,
+        known: dict[int, _Elimination] | None,
     ) -> None:
+        """
+        Args:
+            collisions: of the medium.
+            measure, state, own, weight, turn: of these cells; own part of the exchanges by their number.
+            at: the cells.
+            length: of the step.
+            energies: of quasiparticles and phonons.
+            known: where eliminations are kept, by first cell; None if there is no room.
+        """
         self._collisions, self._measure, self._at, self._length = collisions, measure, at, length
-        self._state, self._own, self._weight, self._energies, self._kept = state, own, weight, energies, kept
-        self._lu: EliminatedLU | None = None
+        self._state, self._own, self._weight, self._energies = state, own, weight, energies
+        self._turn, self._known = turn, known
         # what rounding takes from the energy of a cell is made up for in proportion to what is there
-        held = np.sum(weight.f * energies.f * np.abs(state.f), axis=1)
-        held += np.sum(weight.n * energies.n * np.abs(state.n), axis=1)
+        self._energy = Pair(weight.f * energies.f * np.abs(state.f), weight.n * energies.n * np.abs(state.n))
+        held = self._energy.f.sum(axis=1) + self._energy.n.sum(axis=1)
         self._per_energy = np.divide(1.0, held, out=np.zeros_like(held), where=held > 0.0)
 
     def solve(self, r_f: Floats, r_n: Floats, out: Local) -> None:
@@ -211,10 +250,8 @@ class _Part:
             x_f = right_f / (1.0 - length * self._sum(0, right_f))
             x_n = right_n / (1.0 - length * self._sum(1, right_n))
         else:
-            lu = self._lu or self._factored(self._collisions)
-            if self._kept:
-                self._lu = lu
-            x = lu.solve(np.concatenate([right_f, right_n], axis=1) / length)
+            known = self._elimination(self._collisions)
+            x = known.lu.solve(np.concatenate([right_f, right_n], axis=1) / known.length)
             x_f, x_n = x[:, :bins], x[:, bins:]
         missing = np.sum(weight.f * energies.f * (right_f - x_f), axis=1)
         missing += np.sum(weight.n * energies.n * (right_n - x_n), axis=1)
@@ -235,12 +272,21 @@ class _Part:
             total += own[species]
         return total
 
-    def _factored(self, collisions: ElectronPhonon) -> EliminatedLU:
+    def _elimination(self, collisions: ElectronPhonon) -> _Elimination:
+        place = int(self._at[0])
+        if self._known is not None and place in self._known:
+            known = self._known[place]
+            if known.serves(self._length, self._turn, self._energy):
+                return known
+            del self._known[place]  # before there is another one
         blocks = Arrow(*collisions.jacobian(self._measure, *self._state))
         diagonal = np.einsum("cii->ci", blocks.xx)
         diagonal += self._sum(0, self._state.f)
         blocks.zz[...] += self._sum(1, self._state.n)
-        return EliminatedLU(blocks, 1.0 / self._length)
+        made = _Elimination(EliminatedLU(blocks, 1.0 / self._length), self._length, self._turn)
+        if self._known is not None:
+            self._known[place] = made
+        return made
 
 
 def _fastest(parts: GainLoss) -> float:

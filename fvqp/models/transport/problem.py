@@ -70,6 +70,11 @@ class TransportProblem:
         self.set_gap(self._gap)
 
     @property
+    def gap_at_rest(self) -> Floats:
+        """Gap of empty cells, ``(n_owned,)``: one that stays, or that of zero temperature."""
+        return self._gap
+
+    @property
     def gap_follows(self) -> bool:
         """Whether the gap of any cell follows."""
         return any(one.follower is not None for one in self.media)
@@ -250,6 +255,7 @@ class TransportProblem:
         total = self.no_counters() if counters is None else counters
         stepper = Stepper(self, tolerance, first_step)
         for end in at:
+            self.local.forget()  # so that a run resumed here goes on in the same way
             state, passed = stepper.advance(state, start, float(end), callback)
             total = total.plus(1.0, passed)
             start = float(end)
