@@ -11,7 +11,7 @@ from scipy import constants
 
 from fvqp.case.boltzmann.drives import Injection, Microwave, Pulse
 from fvqp.case.boltzmann.schema import MOST_BINS, BoltzmannCase, MaterialChoice
-from fvqp.case.boltzmann.strong import solved_spectrum
+from fvqp.case.boltzmann.strong import largest_phonon, solved_spectrum
 from fvqp.case.boltzmann.tables import read_spectrum
 from fvqp.collisions import (
     CollisionGrid,
@@ -205,12 +205,7 @@ def _grid(case: BoltzmannCase, delta0: float, gap: float, strong: StrongCoupling
                 f"{case.source}: energies.lowest_gap: {lowest:g} Delta0 is above the gap of {gap:g} Delta0"
             )
     if strong is not None:
-        if top is not None and top > strong.largest_phonon:
-            raise CaseError(
-                f"{case.source}: energies.phonon_maximum: {top:.4g} Delta0 is above the end of the "
-                f"interaction at {strong.largest_phonon:.4g} Delta0"
-            )
-        top = strong.largest_phonon if top is None else top
+        top = largest_phonon(strong, top, maximum, case.source)
     if top is not None and top < 2.0 * max(gap, lowest):
         raise CaseError(
             f"{case.source}: energies.phonon_maximum: {top:.4g} Delta0 is below twice the gap: no phonon "

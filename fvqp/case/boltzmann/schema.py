@@ -65,6 +65,8 @@ class MaterialChoice(Table):
 class Spectrum(Table):
     """Density of states and coherence of quasiparticles, and the phonons that they collide with."""
 
+    CONDITIONAL: ClassVar = frozenset({"renormalization"})
+
     model: Literal["bcs", "eliashberg"] = "bcs"
     """``bcs``: weak coupling, and α²F ∝ Ω² of the material's τ0; ``eliashberg``: spectrum, Δ0, T_c and rates
     follow from ``interaction``, and the gap is fixed."""

@@ -41,6 +41,29 @@ def solved_spectrum(given: Spectrum, material: Material, where: str) -> StrongCo
     return replace(strong, material=replace(strong.material, sources={**strong.material.sources, **of}))
 
 
+def largest_phonon(strong: StrongCoupling, given: float | None, maximum: float, source: str) -> float:
+    """Last phonon energy of an axis, Δ0.
+
+    Args:
+        strong: whose α²F has an end.
+        given: ``phonon_maximum`` of the case, or None.
+        maximum: of quasiparticle energies.
+        source: of the case, for messages.
+
+    Raises:
+        CaseError: an energy beyond the end.
+    """
+    end = strong.largest_phonon
+    if given is None:
+        return min(end, 2.0 * maximum)
+    if given > end:
+        raise CaseError(
+            f"{source}: energies.phonon_maximum: {given:.4g} Delta0 is above the end of the interaction at "
+            f"{end:.4g} Delta0"
+        )
+    return given
+
+
 def described(strong: StrongCoupling) -> str:
     """One line for ``fvqp check``."""
     return (

@@ -8,7 +8,7 @@ import numpy as np
 from mpi4py import MPI
 from numpy.typing import NDArray
 
-from fvqp.case.boltzmann.build import Units, chosen_material
+from fvqp.case.boltzmann.build import Units
 from fvqp.case.geometry import distributed_mesh
 from fvqp.case.transport.media import CaseMedia
 from fvqp.case.transport.schema import (
@@ -18,6 +18,7 @@ from fvqp.case.transport.schema import (
     Quasiparticles,
     TransportCase,
 )
+from fvqp.case.transport.substances import Substance, substances
 from fvqp.collisions import Coupling
 from fvqp.errors import CaseError, MeshError
 from fvqp.materials import Material
@@ -50,7 +51,7 @@ class Setup:
     """What a case is made of.
 
     Attributes:
-        units, material, coupling: of the reference.
+        units, reference, coupling: of the reference material.
         mesh: that results are stored on; of shells, their radii.
         problem: the equations.
         state: at the start.
@@ -58,17 +59,23 @@ class Setup:
     """
 
     units: Units
-    material: Material
+    reference: Substance
     coupling: Coupling
     mesh: Mesh
     problem: TransportProblem
     state: State
     regions: dict[str, Ints]
 
+    @property
+    def material(self) -> Material:
+        """Of the reference."""
+        return self.reference.material
+
 
 def build_setup(case: TransportCase, comm: MPI.Comm) -> Setup:
     """All objects of a case; raises :class:`CaseError`. Collective."""
-    material = chosen_material(case.material, f"{case.source}: material", "transport")
+    reference, own = substances(case)
+    material = reference.material
     tau0, n0 = material.characteristic_time, material.dressed_density_of_states
     units = Units(material.gap, tau0, 4.0 * n0 * material.gap)
     for key, temperature in (
@@ -81,7 +88,7 @@ def build_setup(case: TransportCase, comm: MPI.Comm) -> Setup:
                 f"{material.critical_temperature:.4g} K"
             )
     space, mesh = _space(case, comm)
-    builder = CaseMedia(case, units, material, mesh)
+    builder = CaseMedia(case, units, reference, own, mesh)
     media = builder.media()
     try:
         problem = TransportProblem(
@@ -95,7 +102,7 @@ def build_setup(case: TransportCase, comm: MPI.Comm) -> Setup:
         raise type(error)(f"{case.source}: {error}") from None
     state = _initial(case, units, problem, builder)
     regions = {} if space is not mesh else {n: c[c < mesh.n_owned] for n, c in mesh.regions.items()}
-    return Setup(units, material, builder.coupling, mesh, problem, state, regions)
+    return Setup(units, reference, builder.coupling, mesh, problem, state, regions)
 
 
 def _space(case: TransportCase, comm: MPI.Comm) -> tuple[Mesh | Shells, Mesh]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from fvqp.case.boltzmann.schema import Spectrum
 from fvqp.case.transport.schema import Motion, PhononInterface, TransportCase
 from fvqp.errors import CaseError
 from fvqp.materials import material_names
@@ -29,6 +30,8 @@ def _problems(case: TransportCase) -> Iterator[tuple[str, str]]:
     for key, chosen in names.items():
         if chosen not in material_names():
             yield key, f'there is no material "{chosen}"; known are {", ".join(material_names())}'
+    yield from _of_spectra(case)
+    yield from _of_dispersion(case)
     if case.periodic and case.body is not None:
         yield "periodic", "are boundaries of a mesh; shells have none that are alike"
     if case.regions and case.body is not None:
@@ -71,12 +74,77 @@ def _problems(case: TransportCase) -> Iterator[tuple[str, str]]:
             yield key, '"map" is of a mesh; shells have "density_profile" and "gap_profile"'
 
 
+def _of_spectra(case: TransportCase) -> Iterator[tuple[str, str]]:
+    """Spectra of Eliashberg theory stay as they are solved for."""
+    tables = {"": (case.spectrum, case.material, case.gap.value)}
+    for name, region in case.regions.items():
+        if region.material is not None and region.spectrum is not None:
+            tables[f"regions.{name}."] = region.spectrum, region.material, region.gap
+    for where, (spectrum, material, gap) in tables.items():
+        if spectrum.interaction is None:
+            continue
+        if unknown := spectrum.interaction.unknown_metal():
+            yield f"{where}spectrum.interaction.metal", unknown
+        follows = f"is not used: it follows from {where}spectrum.interaction"
+        if gap is not None:
+            yield f"{where}gap" + ("" if where else ".value"), follows
+        for key in ("gap", "critical_temperature", "characteristic_time"):
+            if getattr(material, key) is not None:
+                yield f"{where}material.{key}", follows
+    if case.resonator is not None and any(one.interaction is not None for one in _probed(case)):
+        yield "resonator", 'its conductivity is that of spectrum.model = "bcs"'
+    if case.spectrum.interaction is None:
+        return
+    if case.gap.model == "follows":
+        yield (
+            "gap.model",
+            '"follows" contradicts spectrum.model = "eliashberg", whose gap does not move; give "fixed"',
+        )
+    for name, region in case.regions.items():
+        if region.gap is not None and region.material is None:
+            yield (
+                f"regions.{name}.gap",
+                'contradicts spectrum.model = "eliashberg", which the region has too; give it a material of '
+                "its own, with the spectrum of BCS theory",
+            )
+
+
+def _probed(case: TransportCase) -> list[Spectrum]:
+    """Spectra of the superconductors that the resonator is made of."""
+    assert case.resonator is not None
+    own = {
+        name: region.spectrum or Spectrum()
+        for name, region in case.regions.items()
+        if region.material is not None
+    }
+    region = case.resonator.region
+    return [case.spectrum, *own.values()] if region is None else [own.get(region, case.spectrum)]
+
+
+def _of_dispersion(case: TransportCase) -> Iterator[tuple[str, str]]:
+    """A table of speeds contains that of sound."""
+    given = case.phonons.dispersion
+    table = given is not None and given.model == "table"
+    if table and case.phonons.sound_velocity is not None:
+        yield "phonons.sound_velocity", "is not used with phonons.dispersion.file, which has its own"
+    for name, region in case.regions.items():
+        here = region.phonon_dispersion or given
+        if region.sound_velocity is not None and here is not None and here.model == "table":
+            yield f"regions.{name}.sound_velocity", "is not used with a table of speeds, which has its own"
+
+
+def _has_table(case: TransportCase) -> bool:
+    """Whether speeds of phonons come from a file anywhere."""
+    given = (case.phonons.dispersion, *(region.phonon_dispersion for region in case.regions.values()))
+    return any(one is not None and one.model == "table" for one in given)
+
+
 def _of_motion(case: TransportCase, species: str) -> Iterator[tuple[str, str]]:
     motion: Motion = getattr(case, species)
     given = motion.model_fields_set
     if motion.motion == "still":
         speed = {"quasiparticles": ("fermi_velocity", "free_path", "diffusivity")}.get(
-            species, ("sound_velocity", "free_path")
+            species, ("sound_velocity", "free_path", "dispersion")
         )
         for key in (*speed, "walls", "interfaces"):
             if key in given:
@@ -103,7 +171,7 @@ def _of_motion(case: TransportCase, species: str) -> Iterator[tuple[str, str]]:
             yield f"{species}.walls.{wall}", "is a periodic boundary, which has no wall"
     keys = {
         "quasiparticles": ("fermi_velocity", "diffusivity", "free_path"),
-        "phonons": ("sound_velocity", "phonon_free_path"),
+        "phonons": ("sound_velocity", "phonon_free_path", "phonon_dispersion"),
     }[species]
     speeds = keys[:2] if species == "quasiparticles" else keys[:1]
     if motion.motion == "still":
@@ -111,6 +179,8 @@ def _of_motion(case: TransportCase, species: str) -> Iterator[tuple[str, str]]:
             for key in keys:
                 if getattr(region, key) is not None:
                     yield f"regions.{name}.{key}", f'is not used with {species}.motion = "still"'
+        return
+    if species == "phonons" and _has_table(case):
         return
     if not any(
         getattr(table, key) is not None for table in (motion, *case.regions.values()) for key in speeds

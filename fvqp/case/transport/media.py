@@ -6,10 +6,13 @@ import numpy as np
 from mpi4py import MPI
 from numpy.typing import NDArray
 
-from fvqp.case.boltzmann.build import Units, chosen_material
-from fvqp.case.boltzmann.schema import MOST_BINS, Escape, MaterialChoice
+from fvqp.case.boltzmann.build import Units
+from fvqp.case.boltzmann.schema import MOST_BINS, Escape
+from fvqp.case.boltzmann.strong import largest_phonon, warn
+from fvqp.case.transport.dispersion import PhononBranch, phonon_branch
 from fvqp.case.transport.schema import Place, Region, TransportCase
 from fvqp.case.transport.sources import LocalMicrowave, LocalTrapping, drives
+from fvqp.case.transport.substances import Substance
 from fvqp.collisions import (
     CollisionGrid,
     Coupling,
@@ -19,15 +22,14 @@ from fvqp.collisions import (
     PhononInjection,
     Process,
     QuasiparticleInjection,
+    SpectralMeasure,
     bcs_measure,
     phonon_modes,
     thermal,
 )
 from fvqp.collisions.moving_gap import GapFollower
 from fvqp.errors import CaseError
-from fvqp.materials import Material
 from fvqp.mesh import Mesh
-from fvqp.models.coupling import electron_phonon_coupling
 from fvqp.models.transport import Medium
 
 Floats = NDArray[np.float64]
@@ -42,27 +44,31 @@ class CaseMedia:
 
     Attributes:
         grid: energies.
+        coupling: of the reference material.
         bath: occupations at the bath temperature.
         mesh: cells.
     """
 
-    def __init__(self, case: TransportCase, units: Units, material: Material, mesh: Mesh) -> None:
-        self._case, self._units, self._material, self.mesh = case, units, material, mesh
-        self._gaps = {name: self._gap(region) for name, region in case.regions.items()}
+    def __init__(
+        self, case: TransportCase, units: Units, reference: Substance, own: dict[str, Substance], mesh: Mesh
+    ) -> None:
+        """
+        Args:
+            case, units: as named.
+            reference: the material of the case.
+            own: those of regions that have another one.
+            mesh: cells.
+        """
+        self._case, self._units, self._reference, self._own, self.mesh = case, units, reference, own, mesh
+        self.coupling = reference.coupling
         self.grid = self._grid()
         self.bath = thermal(self.grid, units.temperature(case.bath.temperature))
-        try:
-            self._collisions = ElectronPhonon(self.grid, _coupling(case.material, material))
-            self._follower = (
-                GapFollower(self.grid, case.energies.rule) if case.gap.model == "follows" else None
-            )
-        except CaseError as error:
-            raise CaseError(f"{case.source}: energies: {error}") from None
-
-    @property
-    def coupling(self) -> Coupling:
-        """Of the reference material."""
-        return self._collisions.coupling
+        self._collisions: dict[Substance, ElectronPhonon] = {}
+        self._followers: dict[Substance, GapFollower] = {}
+        hottest = max(case.bath.temperature, case.initial.temperature or 0.0)
+        for one in (reference, *own.values()):
+            if one.strong is not None:
+                warn(one.strong, one.spectrum, self.grid, units.energy, hottest, f"{one.where}spectrum")
 
     def media(self) -> list[tuple[Ints, Medium]]:
         """Cells, ghosts included, with what fills them."""
@@ -72,10 +78,10 @@ class CaseMedia:
         for name, region in self._case.regions.items():
             cells = np.asarray(mesh.regions[name], dtype=np.int64)
             left[cells] = False
-            out.append((cells, self._medium(region, cells)))
+            out.append((cells, self._medium(name, region, cells)))
         rest = np.flatnonzero(left)
         if mesh.comm.allreduce(len(rest)):
-            out.append((rest, self._medium(Region(), rest)))
+            out.append((rest, self._medium("", Region(), rest)))
         return out
 
     def inside(self, place: Place | LocalMicrowave | LocalTrapping) -> Floats:
@@ -88,35 +94,38 @@ class CaseMedia:
             out[mesh.require_region(name)] = 1.0
         return out[: mesh.n_owned]
 
-    def _fixed_gap(self) -> float | None:
-        gap = self._case.gap
-        if gap.model == "follows":
-            return None
-        return 1.0 if gap.value is None else gap.value.in_delta0(self._material.gap)
+    def _substance(self, name: str) -> Substance:
+        """What a region is made of, unless it is an insulator."""
+        return self._own.get(name, self._reference)
 
-    def _gap(self, region: Region) -> float | None:
+    def _gap(self, name: str, region: Region) -> float | None:
         """A gap that stays, in Δ0 of the reference; None where it follows or there is none."""
         if region.insulator:
             return None
-        own = self._own(region)
+        here, unit = self._substance(name), self._units.energy
+        cold = here.material.gap / unit
+        if here.strong is not None:
+            return here.strong.gap * cold
         if region.gap is not None:
-            return region.gap.in_joule(own.gap) / self._material.gap
-        return self._fixed_gap() if region.material is None else own.gap / self._material.gap
-
-    def _own(self, region: Region) -> Material:
-        """The material of a region."""
-        if region.material is None:
-            return self._material
-        return chosen_material(region.material, f"{self._case.source}: regions: material", "transport")
+            return region.gap.in_joule(here.material.gap) / unit
+        given = self._case.gap
+        if given.model == "follows":
+            return None
+        return cold if given.value is None or name in self._own else given.value.in_delta0(unit)
 
     def _grid(self) -> CollisionGrid:
         case, delta0 = self._case, self._units.energy
         energies = case.energies
         width, maximum = energies.width.in_delta0(delta0), energies.maximum.in_delta0(delta0)
         top = None if energies.phonon_maximum is None else energies.phonon_maximum.in_delta0(delta0)
-        fixed = self._fixed_gap()
-        gaps = [gap for gap in (fixed, *self._gaps.values()) if gap is not None]
-        lowest = min(gaps) if fixed is not None else min([0.0, *gaps])
+        strong = self._reference.strong
+        if strong is not None:
+            top = largest_phonon(strong, top, maximum, case.source)
+        places = {"": Region(), **case.regions}
+        gaps = [gap for name, region in places.items() if (gap := self._gap(name, region)) is not None]
+        # Damping leaves states everywhere below the gap of a spectrum at a temperature.
+        warm = any(one.spectrum.temperature is not None for one in (self._reference, *self._own.values()))
+        lowest = 0.0 if case.gap.model == "follows" or warm else min(gaps)
         if energies.lowest_gap is not None:
             given = energies.lowest_gap.in_delta0(delta0)
             if gaps and given > min(gaps):
@@ -129,7 +138,8 @@ class CaseMedia:
             raise CaseError(
                 f"{case.source}: energies.width: makes more than {MOST_BINS} bins; choose wider ones"
             )
-        highest = max([1.0, *gaps])
+        cold = [one.material.gap / delta0 for one in self._own.values()]
+        highest = max([1.0, *gaps, *cold])
         if maximum <= highest + 2.0 * width:
             raise CaseError(
                 f"{case.source}: energies.maximum: {maximum:.4g} Delta0 leaves no room above a gap of "
@@ -146,11 +156,11 @@ class CaseMedia:
         except CaseError as error:
             raise CaseError(f"{case.source}: energies: {error}") from None
 
-    def _medium(self, region: Region, cells: Ints) -> Medium:
+    def _medium(self, name: str, region: Region, cells: Ints) -> Medium:
         case, units = self._case, self._units
         time = units.time
-        own = self._own(region)
-        density = own.dressed_density_of_states / self._material.dressed_density_of_states
+        here = self._substance(name)
+        density = here.material.dressed_density_of_states / self._reference.material.dressed_density_of_states
         moving, phonons = case.quasiparticles, case.phonons
         given = {
             key: getattr(region, key)
@@ -164,34 +174,87 @@ class CaseMedia:
         if diffusivity is not None:
             velocity = velocity or USUAL_VELOCITY
             path = 3.0 * diffusivity / velocity
-        sound = region.sound_velocity or phonons.sound_velocity or 0.0
-        coupling = self._collisions.coupling
-        if region.material is not None:
-            coupling = self._coupling_of(region.material, own)
+        phonon = self._branch(name, region)
+        coupling = self._coupling_of(here)
         if region.insulator:
             coupling, density = self._lattice(region), 1.0
-        collisions = self._collisions if region.material is None else ElectronPhonon(self.grid, coupling)
         collides = case.collisions.inelastic and not region.insulator
-        gap = self._gap(region)
+        gap = self._gap(name, region)
         return Medium(
-            collisions if collides else None,
-            gap=None if region.insulator else self._follower if gap is None else gap,
+            self._colliding(here, region, phonon) if collides else None,
+            gap=None if region.insulator else self._follower(here) if gap is None else gap,
+            spectrum=None if region.insulator else self._spectrum(here),
             density=density,
-            modes=None if collides else density * phonon_modes(self.grid, coupling),
+            modes=None if collides else density * phonon_modes(self.grid, coupling, phonon.modes),
             fermi_velocity=(velocity or 0.0) * time,
             free_path=path or np.inf,
-            sound_velocity=sound * time,
+            sound_velocity=phonon.speed * time,
             phonon_free_path=region.phonon_free_path or phonons.free_path or np.inf,
-            processes=self._processes(region, cells, coupling, density),
+            processes=self._processes(name, region, cells, coupling, density, phonon),
             rule=case.energies.rule,
         )
 
-    def _coupling_of(self, given: MaterialChoice, own: Material) -> Coupling:
-        """Coupling of another material in energies and times of the reference (theory: transport, Eq.
+    def _spectrum(self, here: Substance) -> SpectralMeasure | None:
+        """That of Eliashberg theory, if a substance has one."""
+        if here.strong is None:
+            return None
+        renormalized = here.spectrum.renormalization == "energy"
+        unit, rule = self._units.energy, self._case.energies.rule
+        try:
+            return here.strong.measure(self.grid, rule, unit=unit, renormalized=renormalized)
+        except CaseError as error:
+            raise CaseError(f"{here.where}spectrum: {error}") from None
+
+    def _follower(self, here: Substance) -> GapFollower:
+        """What makes the gap of a substance follow."""
+        if here not in self._followers:
+            cold = here.material.gap / self._units.energy
+            try:
+                self._followers[here] = GapFollower(self.grid, self._case.energies.rule, cold=cold)
+            except CaseError as error:
+                raise CaseError(f"{self._case.source}: energies: {error} ({here.material.name})") from None
+        return self._followers[here]
+
+    def _colliding(self, here: Substance, region: Region, phonon: PhononBranch) -> ElectronPhonon:
+        """Collisions in a region, shared by all that have the same substance and phonons."""
+        shared = region.phonon_dispersion is None
+        if shared and here in self._collisions:
+            return self._collisions[here]
+        # α² stays what it is without dispersion; a given α²F is that of the phonons that there are.
+        interaction = phonon.modes
+        if here.strong is not None:
+            interaction = here.strong.interaction(self.grid, self._units.energy)
+        coupling = self._coupling_of(here)
+        made = ElectronPhonon(self.grid, coupling, interaction=interaction, modes=phonon.modes)
+        if shared:
+            self._collisions[here] = made
+        return made
+
+    def _branch(self, name: str, region: Region) -> PhononBranch:
+        """Phonons of a region."""
+        phonons, material, source = self._case.phonons, self._substance(name).material, self._case.source
+        own = region.phonon_dispersion is not None
+        debye_energy = material.debye_energy
+        if region.debye_energy is not None:
+            debye_energy = region.debye_energy.in_joule(0.0)
+        return phonon_branch(
+            region.phonon_dispersion or phonons.dispersion,
+            region.sound_velocity or phonons.sound_velocity or 0.0,
+            self.grid,
+            unit=self._units.energy,
+            own_gap=material.gap,
+            debye_energy=debye_energy,
+            where=f"{source}: regions.{name}.phonon_dispersion" if own else f"{source}: phonons.dispersion",
+        )
+
+    def _coupling_of(self, here: Substance) -> Coupling:
+        """Coupling of a material in energies and times of the reference (theory: transport, Eq.
         transport-materials)."""
-        of_own, units = _coupling(given, own), self._units
-        ratio = units.energy / own.gap
-        strength = of_own.strength * ratio**3 * units.time / own.characteristic_time
+        if here is self._reference:
+            return self.coupling
+        of_own, units = here.coupling, self._units
+        ratio = units.energy / here.material.gap
+        strength = of_own.strength * ratio**3 * units.time / here.material.characteristic_time
         return _of(strength, of_own.capacity * ratio**2)
 
     def _lattice(self, region: Region) -> Coupling:
@@ -201,13 +264,21 @@ class CaseMedia:
         return _of(1.0, 9.0 * region.ion_density * units.energy**3 / (energy**3 * units.density))
 
     def _processes(
-        self, region: Region, cells: Ints, coupling: Coupling, density: float
+        self,
+        name: str,
+        region: Region,
+        cells: Ints,
+        coupling: Coupling,
+        density: float,
+        phonon: PhononBranch,
     ) -> dict[str, Process]:
         case, units, grid = self._case, self._units, self.grid
         out: dict[str, Process] = {}
         escape: Escape | None = region.escape or case.phonons.escape
         if escape is not None:
-            out["escape"] = PhononEscape(grid, coupling, escape.seconds / units.time, self.bath.n)
+            out["escape"] = PhononEscape(
+                grid, coupling, escape.seconds / units.time, self.bath.n, modes=phonon.modes
+            )
         owned = np.sort(cells[cells < self.mesh.n_owned])
         for number, injection in enumerate(case.injections):
             profile = self.around(injection)[owned] * self.inside(injection)[owned]
@@ -221,10 +292,10 @@ class CaseMedia:
             power = injection.power / units.power_density / density * profile
             try:
                 if injection.of == "phonons":
-                    out[key] = PhononInjection(grid, coupling, spectrum, power=power)
+                    out[key] = PhononInjection(grid, coupling, spectrum, power=power, modes=phonon.modes)
                 else:
                     out[key] = QuasiparticleInjection(grid, spectrum, power=power)
-                    self._reaches_states(out[key], region, len(owned))
+                    self._reaches_states(out[key], name, region, len(owned))
             except CaseError as error:
                 raise CaseError(f"{case.source}: {key}: {error}") from None
         if not region.insulator:
@@ -232,10 +303,13 @@ class CaseMedia:
             out |= drives(case, units, grid, thermal_f, density, lambda table: self.inside(table)[owned])
         return out
 
-    def _reaches_states(self, process: Process, region: Region, cells: int) -> None:
+    def _reaches_states(self, process: Process, name: str, region: Region, cells: int) -> None:
         """A source says what is wrong with its spectrum when it meets the states."""
-        gap = self._gap(region)
-        measure = bcs_measure(self.grid, 1.0 if gap is None else gap, self._case.energies.rule)
+        here, gap = self._substance(name), self._gap(name, region)
+        measure = self._spectrum(here)
+        if measure is None:
+            cold = here.material.gap / self._units.energy if gap is None else gap
+            measure = bcs_measure(self.grid, cold, self._case.energies.rule)
         process.rates(measure, np.zeros((cells, self.grid.n)), np.zeros((cells, self.grid.n_phonon)))
 
     def around(self, place: Place) -> Floats:
@@ -251,8 +325,3 @@ class CaseMedia:
 def _of(strength: float, capacity: float) -> Coupling:
     """The coupling with this strength and capacity."""
     return Coupling(strength ** (1.0 / 3.0), 2.0 * capacity / (np.pi * strength))
-
-
-def _coupling(given: MaterialChoice, material: Material) -> Coupling:
-    published = given.pair_breaking_time is not None
-    return electron_phonon_coupling(material, "published" if published else "derived")

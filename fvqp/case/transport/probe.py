@@ -55,7 +55,7 @@ class Probed:
             self._known = gaps, MattisBardeen(problem.grid, gaps, self._frequency)
         here = self._known[1](problem.mean_f(state.f)[self._cells])
         # Shifts are those from empty cells with the gap at rest.
-        rest = self._setup.state.gap[self._cells] if not problem.gap_follows else np.ones(len(gap))
+        rest = problem.gap_at_rest[self._cells]
         empty = np.broadcast_to(cold_conductivity(rest, self._frequency).sigma2, gap.shape)
         sums = np.array([self._volume @ here.sigma1, self._volume @ here.sigma2, self._volume @ empty])
         problem.body.comm.Allreduce(MPI.IN_PLACE, sums)

@@ -89,6 +89,13 @@ class TransportRecorder(Recorder):
             "density_unit_m-3": setup.units.density,
         }
         sweep = SweepDataset({"time": times}, coordinates, attributes)
+        strong = setup.reference.strong
+        if strong is not None:
+            factor = strong.renormalization_of_bins(grid)
+            there = strong.measure(grid, case.energies.rule).active[0]
+            sweep.set_coordinate("renormalization", ("energy",), np.where(there, factor, np.nan))
+            sweep.set_coordinate("interaction", ("omega",), strong.interaction(grid))
+            sweep.dataset.attrs["Z0"] = strong.renormalization
         sweep.define("n_qp_range", ("energy_range",))
         sweep.define("n_qp_spectrum", ("energy",))
         for name in ("energy_ph_spectrum", "escaped_spectrum"):

@@ -12,6 +12,7 @@ from mpi4py import MPI
 from numpy.typing import NDArray
 from scipy import constants
 
+from fvqp.case.boltzmann.strong import described
 from fvqp.case.transport.build import Setup, build_setup
 from fvqp.case.transport.recording import TransportRecorder
 from fvqp.case.transport.schema import Evolution, TransportCase
@@ -67,7 +68,7 @@ def run(case: TransportCase, out: str | Path | None, resume: bool, comm: MPI.Com
 def check(case: TransportCase) -> str:
     """Sizes and expected memory as text, see :func:`fvqp.case.run.check`."""
     setup = build_setup(case, MPI.COMM_WORLD if case.body is None else MPI.COMM_SELF)
-    problem, units = setup.problem, setup.units
+    problem, units, strong = setup.problem, setup.units, setup.reference.strong
     grid, coupling = problem.grid, setup.coupling
     counts = [len(problem.moving_f.weights), len(problem.moving_n.weights)]
     per_cell = counts[0] * grid.n + counts[1] * grid.n_phonon
@@ -78,6 +79,7 @@ def check(case: TransportCase) -> str:
     memory = 8.0 * most * (per_cell * (COPIES + KRYLOV * moves)) + min(8.0 * most * dense, 2.0**31)
     rows = [
         ("material", f"{setup.material.name}, Delta0 = {units.energy / constants.e * 1e6:.4g} ueV"),
+        *([] if strong is None else [("spectrum", described(strong))]),
         ("times", f"tau0 = {units.time:.4g} s, tau0_pb = {coupling.pair_breaking_time * units.time:.4g} s"),
         ("cells", f"{setup.mesh.n_global} of dimension {setup.mesh.dim}"),
         ("energies", f"{grid.n} bins up to {grid.edges[-1]:.4g} Delta0, {grid.n_phonon} phonon energies"),

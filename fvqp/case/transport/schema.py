@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from fvqp.case.boltzmann.schema import Energies, Escape, Gap, MaterialChoice, Resonator
+from fvqp.case.boltzmann.schema import Energies, Escape, Gap, MaterialChoice, Resonator, Spectrum
 from fvqp.case.geometry import MeshSource
 from fvqp.case.quantities import (
     Diffusivity,
@@ -27,6 +27,7 @@ from fvqp.case.quantities import (
     Time,
 )
 from fvqp.case.tables import AS_LIST, ONCE, Case, Count, Flag, Name, Table
+from fvqp.case.transport.dispersion import DispersionTable
 from fvqp.case.transport.sources import LocalMicrowave, LocalTrapping
 
 Share = Annotated[Number, Field(ge=0, le=1)]
@@ -117,8 +118,8 @@ class Quasiparticles(Motion):
     """Motion of quasiparticles."""
 
     fermi_velocity: Speed | None = None
-    """v_F; a quasiparticle of energy E has the speed v_F √(1 − Δ²/E²). A diffusivity alone goes with 10⁶ m/s,
-    which matters at walls only."""
+    """v_F, dressed as the density of states is; a quasiparticle of energy E has the speed v_F √(1 − Δ²/E²),
+    or that of its Eliashberg spectrum. A diffusivity alone goes with 10⁶ m/s, which matters at walls only."""
     free_path: Length | None = None
     """ℓ of elastic scattering, at all energies; default: none."""
     diffusivity: Diffusivity | None = None
@@ -135,7 +136,9 @@ class Phonons(Motion):
     """Motion and escape of phonons."""
 
     sound_velocity: Speed | None = None
-    """Of all phonons."""
+    """Of all phonons, or of those of low energy."""
+    dispersion: DispersionTable | None = None
+    """Of speed and number of phonon modes with energy; default: none, as in Debye's model."""
     free_path: Length | None = None
     """Of elastic scattering; default: none."""
     interfaces: tuple[PhononInterface, ...] = ()
@@ -149,9 +152,11 @@ class Region(Table):
 
     material: MaterialChoice | None = None
     """Another superconductor; its energies, times and states are its own."""
+    spectrum: Spectrum | None = None
+    """Of the other material; default: that of BCS theory."""
     gap: Energy | None = None
-    """A gap that stays, in the material's Δ0 if relative; 0 in a normal metal. Default: Δ0 of another
-    material, else as `gap` says."""
+    """A gap that stays, in the material's Δ0 if relative; 0 in a normal metal. Default: follows by the
+    material's own gap equation, or stays at its Δ0, as `gap` says."""
     insulator: Flag = False
     """No quasiparticles; phonons do not collide."""
     ion_density: NumberDensity | None = None
@@ -164,7 +169,8 @@ class Region(Table):
     """These three: as in `quasiparticles`, whose values hold by default."""
     sound_velocity: Speed | None = None
     phonon_free_path: Length | None = None
-    """These two: as in `phonons`, whose values hold by default."""
+    phonon_dispersion: DispersionTable | None = None
+    """These three: as in `phonons`, whose values hold by default."""
     escape: Escape | None = None
     """As in `phonons`, in its place."""
 
@@ -175,6 +181,8 @@ class Region(Table):
         lattice = self.ion_density is not None and self.debye_energy is not None
         if self.insulator and not lattice:
             raise ValueError("an insulator needs ion_density and debye_energy")
+        if self.spectrum is not None and self.material is None:
+            raise ValueError("spectrum: is one of another material; give that too")
         if not self.insulator and (self.ion_density is not None or self.debye_energy is not None):
             raise ValueError("ion_density and debye_energy are not used without insulator = true")
         if self.insulator:
@@ -186,6 +194,15 @@ class Region(Table):
         if self.gap is not None and self.gap.value < 0:
             raise ValueError("gap: must not be negative")
         return self
+
+    def located(self, key: str, folder: Path) -> Self:
+        """With its files found from ``folder`` on; :class:`CaseError` if one is missing."""
+        found = {
+            name: table.located(f"{key}.{name}", folder)
+            for name in ("spectrum", "phonon_dispersion")
+            if (table := getattr(self, name)) is not None
+        }
+        return self.model_copy(update=found)
 
 
 class Place(Table):
@@ -347,6 +364,7 @@ class TransportCase(Case):
     model: Literal["transport"]
     """The equations: Boltzmann transport."""
     material: MaterialChoice
+    spectrum: Spectrum = Spectrum()
     body: Body | None = None
     mesh: MeshSource | None = None
     periodic: tuple[Annotated[tuple[Name, Name], ONCE], ...] = ()
@@ -383,10 +401,16 @@ class TransportCase(Case):
         return self
 
     def located(self, source: str, folder: Path) -> Self:
-        if self.mesh is None:
-            return super().located(source, folder)
-        mesh = self.mesh.located(source, folder)
-        return super(TransportCase, self.model_copy(update={"mesh": mesh})).located(source, folder)
+        found: dict[str, Any] = {"spectrum": self.spectrum.located(f"{source}: spectrum", folder)}
+        if self.mesh is not None:
+            found["mesh"] = self.mesh.located(source, folder)
+        if self.phonons.dispersion is not None:
+            dispersion = self.phonons.dispersion.located(f"{source}: phonons.dispersion", folder)
+            found["phonons"] = self.phonons.model_copy(update={"dispersion": dispersion})
+        found["regions"] = {
+            name: region.located(f"{source}: regions.{name}", folder) for name, region in self.regions.items()
+        }
+        return super(TransportCase, self.model_copy(update=found)).located(source, folder)
 
 
 CASE = TransportCase

@@ -179,6 +179,9 @@ ELSEWHERE = {
 OF_DEVICES = ("microwaves.", "resonator.", "steady_state.", "trapping.", "initial.steady")
 """Beginnings of keys of drives, probes and steady states, which are tested with devices."""
 
+OF_SPECTRA = ("spectrum.", "regions.spectrum.", "phonons.dispersion.", "regions.phonon_dispersion.")
+"""Beginnings of keys of spectra of Eliashberg theory and of dispersion, which have tests of their own."""
+
 PLACES = {
     "walls": "walls.outer",
     "interfaces": "interfaces.0",
@@ -216,7 +219,7 @@ def test_every_key_is_here():
     shapes = {key for key in keys(TransportCase) if key.startswith("mesh.shape")}
     shared = {key for key in keys(TransportCase) if "escape." in key and not key.endswith(".time")}
     of_phonons = {key for key in keys(TransportCase) if key.startswith("phonons.interfaces")}
-    of_devices = {key for key in keys(TransportCase) if key.startswith(OF_DEVICES)}
+    of_devices = {key for key in keys(TransportCase) if key.startswith(OF_DEVICES + OF_SPECTRA)}
     here = keys(TransportCase) - shapes - shared - of_phonons - of_devices
     tables = {"quasiparticles.walls", "quasiparticles.interfaces", "phonons.walls"}
     assert here | tables == set(OPTIONS) | ELSEWHERE
