@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,6 +23,8 @@ DOCS = ROOT / "docs"
 PAGES = sorted(path for path in DOCS.rglob("*.md") if "_build" not in path.parts)
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 CHEAP = ("mesh", "symmetry", "check")
+#: Pages whose code takes seconds.
+LONG = ("docs/tutorials/hot_pulse.md", "docs/howto/fit.md", "docs/howto/gds.md")
 
 
 def blocks(page: Path) -> list[tuple[str, str]]:
@@ -51,6 +54,14 @@ def having(*languages: str) -> list[Path]:
     return [page for page in pages if any(language in languages for language, _ in blocks(page))]
 
 
+def with_code() -> list[Any]:
+    """Pages with Python or commands, the long ones marked slow."""
+    return [
+        pytest.param(page, marks=pytest.mark.slow) if name(page) in LONG else page
+        for page in having("python", "sh")
+    ]
+
+
 def name(page: Path) -> str:
     return str(page.relative_to(ROOT))
 
@@ -64,7 +75,7 @@ def checkout(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.mark.parametrize("page", having("python", "sh"), ids=name)
+@pytest.mark.parametrize("page", with_code(), ids=name)
 def test_code_of_a_page_runs(page, checkout, capsys):
     """Python blocks of a page share their names; commands run if they are cheap, else they are parsed."""
     namespace: dict[str, object] = {"__name__": "page"}

@@ -60,7 +60,8 @@ def test_closed_system_keeps_its_energy_and_ends_in_equilibrium(name, method):
     np.testing.assert_allclose(temperatures, temperatures[0], rtol=2e-3)
 
 
-@pytest.mark.parametrize("method", [pytest.param("bdf", marks=pytest.mark.slow), "arkimex"])
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["bdf", "arkimex"])
 def test_ledger_of_a_driven_open_system_closes(method):
     problem = driven(1.0, 0.15)
     state = problem.state(*pulse(problem.operator.grid))
@@ -91,7 +92,7 @@ def test_evolution_converges():
     assert errors[1] < 0.5 * errors[0]
 
 
-@pytest.mark.parametrize("gap", ["fixed", "follows"])
+@pytest.mark.parametrize("gap", ["fixed", pytest.param("follows", marks=pytest.mark.slow)])
 def test_time_relaxation_agrees_to_first_order(gap):
     """Energy and number are as exact as with implicit steps, bounds hold, and the error is of order 1."""
     collisions = operator(24, start=0.0 if gap == "follows" else 1.0)
@@ -161,7 +162,7 @@ def test_driven_steady_state_from_cold_and_hot_guesses(rate):
     assert absorbed > 0.0
 
 
-@pytest.mark.parametrize("bath", [0.025, 0.01])
+@pytest.mark.parametrize("bath", [0.025, pytest.param(0.01, marks=pytest.mark.slow)])
 def test_steady_states_of_cold_superconductors(bath):
     """Recombination is slower than scattering by far more than rounding; the number is right all the same."""
     problem = driven(0.0, bath)
@@ -293,6 +294,7 @@ def entropy(problem: HomogeneousProblem, state: State) -> float:
     return float(quasiparticles + (modes * (xlogy(1.0 + n, 1.0 + n) - xlogy(n, n))).sum())
 
 
+@pytest.mark.slow
 def test_order_in_the_step_of_a_gap_that_follows(monkeypatch):
     """Steps are limited by the motion of the gap: the error falls with its square, from 0.04 % on."""
     values, moves = [], (0.01, 0.0025, 0.000625)

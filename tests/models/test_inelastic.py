@@ -182,9 +182,8 @@ def test_slopes(bias: float) -> None:
     np.testing.assert_allclose(elastic.conductances(state), (high - low) / (2 * h), rtol=1e-3)
 
 
-@pytest.mark.parametrize(
-    "broadening", [5e-3, *(pytest.param(g, marks=pytest.mark.slow) for g in (1e-3, 1e-5))]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("broadening", [5e-3, 1e-3, 1e-5])
 def test_iterations(broadening: float, newton: list[NewtonSolution]) -> None:
     """A handful of Newton steps, few Krylov iterations, for every bias and broadening."""
     sweep(driven(broadening=broadening), 5.0, step=0.2)

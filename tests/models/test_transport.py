@@ -98,6 +98,7 @@ def test_diffusion_through_walls_decays_as_it_must(implicit):
     assert lost["left"] > 0.0 and lost["left"] == pytest.approx(lost["right"])
 
 
+@pytest.mark.slow
 def test_sphere_of_ordinates_keeps_energy_and_bounds():
     shells = Shells(np.linspace(0.0, 2e-5, 7), "spherical")
     medium = Medium(COLLISIONS, GapFollower(GRID), fermi_velocity=1.6e-3, sound_velocity=4.6e-6)

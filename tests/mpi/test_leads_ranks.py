@@ -22,6 +22,7 @@ pytestmark = pytest.mark.mpi
 CASES = Path(__file__).parents[2] / "cases" / "ryan2026"
 
 
+@pytest.mark.ranks(2)
 def test_balance_on_any_number_of_ranks() -> None:
     def solved(comm: MPI.Comm) -> tuple[np.ndarray, np.ndarray]:
         device = wire(line_mesh(12, 9, comm), "point_A", "point_B")

@@ -21,6 +21,7 @@ def digest(*arrays: np.ndarray) -> str:
     return hashlib.sha256(b"".join(np.ascontiguousarray(a).tobytes() for a in arrays)).hexdigest()
 
 
+@pytest.mark.ranks(2)
 def test_runs_do_not_depend_on_ranks() -> None:
     domain = box((30.0,) * 3)
 

@@ -54,7 +54,7 @@ def assert_same(found: object, expected: object, relative: float = 1e-10) -> Non
 @pytest.mark.parametrize(
     "name",
     [
-        "film",
+        pytest.param("film", marks=pytest.mark.ranks(4)),
         pytest.param("line", marks=TWO),
         *(pytest.param(name, marks=pytest.mark.slow) for name in ("film_quads", "wire_3d")),
     ],
@@ -112,6 +112,7 @@ def test_self_consistent_gap(kind: str) -> None:
     assert np.all(np.abs(ledger.residual) <= 1e-10 * np.abs(ledger.injected))
 
 
+@pytest.mark.slow
 @TWO
 def test_self_consistent_phase(tmp_path: Path) -> None:
     drive = Supercurrent("reservoir_left", "reservoir_right", "current", (6e-6,))
@@ -180,7 +181,7 @@ def test_junctions_that_share_ghosts() -> None:
     assert abs(totals[0].sum() - totals[1]) < 1e-10 * np.abs(totals[0]).max()
 
 
-@pytest.mark.ranks(2, 4)
+@TWO
 @pytest.mark.parametrize("gap", [GapModel("uniform", at="point_A"), GapModel()])
 def test_electron_electron_collisions(gap: GapModel) -> None:
     grid = EnergyGrid(np.linspace(0.0, 6.0, 61))

@@ -18,7 +18,7 @@ from fvqp.models.device import Device, Junction
 from fvqp.models.usadel import GapModel, Point, UsadelProblem
 
 WORLD, SELF = MPI.COMM_WORLD, MPI.COMM_SELF
-pytestmark = [pytest.mark.mpi, pytest.mark.ranks(2, 4)]
+pytestmark = [pytest.mark.mpi, pytest.mark.ranks(2)]
 GRID = EnergyGrid.uniform(0.125, 3.5)
 
 

@@ -140,8 +140,10 @@ def test_a_group_that_fails(folder: Path, monkeypatch: pytest.MonkeyPatch, super
 @pytest.mark.ranks(2)
 @pytest.mark.parametrize(
     ("first", "second"),
-    [(SELF, WORLD), (WORLD, SELF)],
-    ids=["1-to-n", "n-to-1"],
+    [
+        pytest.param(SELF, WORLD, id="1-to-n"),
+        pytest.param(WORLD, SELF, id="n-to-1", marks=pytest.mark.slow),
+    ],
 )
 def test_resumed_on_other_ranks(
     folder: Path, monkeypatch: pytest.MonkeyPatch, first: MPI.Comm, second: MPI.Comm

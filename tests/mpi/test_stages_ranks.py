@@ -27,7 +27,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return WORLD.bcast(path)
 
 
-@pytest.mark.ranks(1, 2)
+@pytest.mark.ranks(2)
 def test_same_results(folder: Path) -> None:
     """A stage fails on all ranks, the rest is done on another run, and agrees with one rank."""
     bad = copy.deepcopy(TRAP)

@@ -51,7 +51,7 @@ def assert_same(name: str, path: Path) -> None:
         np.testing.assert_array_equal(found[variable], alone[variable], err_msg=str(variable))
 
 
-@pytest.mark.ranks(1, 2, 4)
+@pytest.mark.ranks(2, 4)
 @pytest.mark.parametrize("name", CASES)
 def test_same_results(name: str, folder: Path) -> None:
     fvqp.run(case(name), out=folder / "out")

@@ -24,6 +24,7 @@ from streaming_problems import sided
 from transport_problems import mixed_cells, skewed_quads
 
 WORLD, SELF = MPI.COMM_WORLD, MPI.COMM_SELF
+pytestmark = [pytest.mark.mpi, pytest.mark.ranks(2, 4)]
 
 RAW = {"quads": skewed_quads(6), "solid": mixed_cells(3)}
 SETS: dict[str, Directions] = {"quads": lebedev(7).folded((0.0, 0.0, 1.0)), "solid": product(2, 4)}
@@ -77,7 +78,7 @@ def test_evolution(pair: tuple[str, Mesh, Mesh]) -> None:
     assert found[0] == pytest.approx(found[1][mesh.global_id], abs=1e-11)
 
 
-@pytest.mark.parametrize("scheme", ["upwind", "linear"])
+@pytest.mark.parametrize("scheme", [pytest.param("upwind", marks=pytest.mark.ranks(2)), "linear"])
 def test_implicit(pair: tuple[str, Mesh, Mesh], scheme: Scheme) -> None:
     """The same solution on any number of ranks, ghosts included."""
     kind, mesh, whole = pair

@@ -19,6 +19,7 @@ WORLD, SELF = MPI.COMM_WORLD, MPI.COMM_SELF
 pytestmark = pytest.mark.mpi
 
 
+@pytest.mark.ranks(2)
 def test_a_steady_state_does_not_depend_on_the_number_of_ranks() -> None:
     """A film with a trap, drive, loss and probe; a step of Newton's method is refined to rounding."""
     case = copy.deepcopy(FILM)

@@ -34,7 +34,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return WORLD.bcast(path)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.ranks(2, 4)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "diffusive",
+        pytest.param("ordinates", marks=pytest.mark.ranks(4)),
+        pytest.param("sphere", marks=pytest.mark.ranks(2)),
+    ],
+)
 def test_ranks_agree(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # what implicit streaming leaves of its residual depends on the ranks, which sweep their own cells
     monkeypatch.setattr(motion, "REDUCTION", 1e-11)

@@ -56,6 +56,7 @@ def test_equilibrium_stays():
     np.testing.assert_allclose(end.n, n, rtol=1e-15)
 
 
+@pytest.mark.slow
 def test_first_order_in_time():
     def at_end(steps):
         f, n = state()

@@ -94,7 +94,7 @@ def test_refused_steps_are_taken_back():
     solver = Transient(chain, tolerance=1e-3)
     moment = list(solver.run(start(chain), [1.0], before=before, between=between))[-1]
     assert moment.refused > 0 and moment.steps + moment.refused >= len(begun) - 1
-    plain = list(Transient(chain, tolerance=1e-6).run(start(chain), [1.0]))[-1]
+    plain = list(Transient(chain, method="arkimex", tolerance=1e-5).run(start(chain), [1.0]))[-1]
     np.testing.assert_allclose(moment.y, plain.y, rtol=3e-3)
     np.testing.assert_allclose(moment.counters, plain.counters, rtol=3e-3)
 

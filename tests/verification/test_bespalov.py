@@ -149,6 +149,7 @@ def test_aluminium_in_numbers() -> None:
     assert cosmic > 10.0 * float(law.mean_field(1e-5 * 1e18)) / 1e18
 
 
+@pytest.mark.slow
 def test_relaxation_is_logarithmic() -> None:
     """After switching off, r̃ grows as ln t, and −dc/dt follows the steady law up to a factor (Fig. S2)."""
     start = 6e-6

@@ -41,6 +41,7 @@ def test_cases_are_valid_and_have_a_figure_and_a_page(name: str) -> None:
     load_case(FOLDER / f"{name}.toml")
 
 
+@pytest.mark.slow
 def test_phonons_of_an_absorber_reach_the_wire_above_first() -> None:
     """The first nanoseconds: energy is kept, and the wire has most quasiparticles above the deposit."""
     found = results("absorber_3d", "evolution.end=3 ns", "evolution.start=1 ns", "evolution.tolerance=0.2")

@@ -41,6 +41,7 @@ def test_energy_and_end(metal, evaluation):
     assert float(end["gap"]) < float(data["gap"][0])
 
 
+@pytest.mark.slow
 def test_steps_begin_within_a_picosecond():
     """From 0.1 ps to 1 ms: ten decades in one run."""
     data = relaxed("al", "evolution.tolerance=1e-3")

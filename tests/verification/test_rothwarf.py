@@ -82,6 +82,7 @@ def test_expected_slope_has_the_limit_of_rothwarf_and_taylor():
     assert expected(0.02, 0.0) == pytest.approx(1.0 + 0.02 / 2.0, abs=0.02**2)
 
 
+@pytest.mark.slow
 def test_decay_without_trapping(tmp_path):
     """Measured 0.01 %."""
     assert slope(tmp_path, 0.005, 0.04, 1e-12) == pytest.approx(expected(0.04, 0.0), rel=1e-3)

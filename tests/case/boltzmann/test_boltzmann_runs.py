@@ -177,7 +177,9 @@ def test_resumed_steady_states(tmp_path, monkeypatch, points):
         np.testing.assert_allclose(found[name], whole[name], rtol=1e-7)
 
 
-@pytest.mark.parametrize("base", [PULSE, FOLLOWED], ids=["fixed", "follows"])
+@pytest.mark.parametrize(
+    "base", [pytest.param(PULSE, id="fixed", marks=pytest.mark.slow), pytest.param(FOLLOWED, id="follows")]
+)
 def test_resumed_evolution(tmp_path, monkeypatch, base):
     """State and ledger go on exactly; the length of steps begins anew, within their tolerance of 1e-4."""
     points = 2

@@ -89,6 +89,7 @@ def test_truth_is_recovered(tmp_path: Path, caplog: pytest.LogCaptureFixture) ->
         fvqp.fit(case, data, ["spectrum.broadening"], out=tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_known_errors_give_the_same_but_for_their_scale(tmp_path: Path) -> None:
     case = written(tmp_path, PLAIN)
     overrides = ['sweep.V_det=["0 V"]']
