@@ -129,7 +129,11 @@ class EnergyAxis:
         self._phi_tail: Floats = (_tail_transforms(self.energy / edge).T @ fit).T
 
     def apply(self, X: Complexes, phi: Complexes) -> tuple[Complexes, Complexes, float]:
-        """New εZ, φ and φ_C."""
+        """New εZ, φ and φ_C.
+
+        Phonons act on the given φ, the Coulomb repulsion about on the new one, which is what it is for the
+        solution; the iteration then converges whatever its strength.
+        """
         cells = cell_integrals(X[:-1], X[1:], phi[:-1], phi[1:], self.h)
         excess = np.concatenate((cells.rho - self.h, np.zeros(self.phonons)))
         beyond = cells.pair[-1] * self.centre[self.size - 1] / self.centre[self.size :]
@@ -147,12 +151,19 @@ class EnergyAxis:
         imag_phi = np.pi * self._convolve(
             _centred(pair, pair_moment, 1.0), _centred(driven_pair, pair_moment * self.F_L, -1.0), odd=True
         )
-        term = -self.coulomb * float(
+        real_phi = self._transform(np.concatenate((-imag_phi[:0:-1], imag_phi)))
+        real_phi += imag_phi[self._tail_nodes] @ self._phi_tail
+        pairs = float(
             np.sum(driven_pair[: self.size] - cells.pair * self._beyond_cutoff)
             + cells.pair[-1] / self.h * self._coulomb_tail
         )
-        real_phi = self._transform(np.concatenate((-imag_phi[:0:-1], imag_phi)))
-        real_phi += imag_phi[self._tail_nodes] @ self._phi_tail + term
+        # About the derivative of ``pairs`` by a constant that is added to φ.
+        inverse = self.h / np.hypot(np.abs(X[1:]), abs(phi[0]))
+        slope = max(float(inverse @ (self.F_L[: self.size] - self._beyond_cutoff)), 0.0)
+        slope += inverse[-1] / self.h * self._coulomb_tail
+        change = float(real_phi[0] - phi[0].real)
+        term = -self.coulomb * (pairs + slope * change) / (1.0 + self.coulomb * slope)
+        real_phi += term
         return self._with_real_part(imag_X), real_phi + 1j * imag_phi, term
 
     def _with_real_part(self, imaginary: Floats) -> Complexes:

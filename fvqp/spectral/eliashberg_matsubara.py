@@ -33,6 +33,7 @@ _TAIL = 4  # frequencies beyond, of the tail, relative to those kept
 _FEWEST = 64  # frequencies, at high temperature
 _COLDEST = 1e-4  # in Ω_max: no critical temperature is looked for below
 _PADE_POINTS = 40
+_STRONGEST = 100.0  # μ*/λ that is tried
 
 
 def default_cutoff(spectrum: Alpha2F, cutoff: float | None, coulomb: float) -> float:
@@ -82,9 +83,23 @@ class MatsubaraSums:
 
     def pairing(self, anomalous: Floats) -> Floats:
         """``φ_n`` from ``Δ_m/√(ω_m² + Δ_m²)``, even in frequency."""
+        return self._attraction(anomalous) - self._repulsion(anomalous)
+
+    def pairing_next(self, phi: Floats, root: Floats) -> Floats:
+        """``φ_n`` of the next iterate from ``φ_m`` and ``√((Z_m ω_m)² + φ_m²)``.
+
+        Phonons act on the last φ, the Coulomb repulsion on the new one: it is the same in every row, so that
+        this is one division, and the iteration converges whatever its strength.
+        """
+        attraction = self._attraction(phi / root)
+        return attraction - self._repulsion(attraction / root) / (1.0 + self._repulsion(1.0 / root))
+
+    def _attraction(self, anomalous: Floats) -> Floats:
         total = self._convolve(np.concatenate((anomalous[::-1], anomalous)))
-        total += anomalous[-1] * self._tail
-        return math.pi * self.temperature * (total - 2.0 * np.dot(self._coulomb, anomalous))
+        return math.pi * self.temperature * (total + anomalous[-1] * self._tail)
+
+    def _repulsion(self, anomalous: Floats) -> float:
+        return 2.0 * math.pi * self.temperature * float(np.dot(self._coulomb, anomalous))
 
     def mass(self, deviation: Floats) -> Floats:
         """``Z_n ω_n`` from ``ω_m/√(ω_m² + Δ_m²) − 1``, odd in frequency."""
@@ -220,7 +235,7 @@ def solve_matsubara(
         phi, mass = x[:size], x[size:]
         root = np.hypot(mass, phi)
         deviation = -(phi**2) / (root * (root + np.abs(mass)))
-        return np.concatenate((sums.pairing(phi / root), sums.mass(deviation)))
+        return np.concatenate((sums.pairing_next(phi, root), sums.mass(deviation)))
 
     def scale(x: Floats) -> Floats:
         return np.concatenate((np.full(size, np.max(np.abs(x[:size]))), x[size:]))
@@ -276,7 +291,7 @@ def coulomb_for(spectrum: Alpha2F, critical: float, cutoff: float | None = None)
     """μ* with which ``k_B T_c = critical``.
 
     Raises:
-        CaseError: if T_c is not reached even with μ* = 0.
+        CaseError: if T_c is not reached even with μ* = 0, or exceeded with any.
     """
     omega_c = default_cutoff(spectrum, cutoff, 0.0)
 
@@ -287,4 +302,12 @@ def coulomb_for(spectrum: Alpha2F, critical: float, cutoff: float | None = None)
         raise CaseError(
             f"{spectrum.name}: k_BT_c = {critical:g} is above that without Coulomb repulsion; λ is too small"
         )
-    return float(brentq(excess, 0.0, spectrum.coupling, xtol=1e-7))
+    most = spectrum.coupling
+    while excess(most) > 0.0:
+        most *= 2.0
+        if most > _STRONGEST * spectrum.coupling:
+            raise CaseError(
+                f"{spectrum.name}: k_BT_c = {critical:g} is exceeded whatever the Coulomb repulsion; λ is "
+                "too large"
+            )
+    return float(brentq(excess, 0.0, most, xtol=1e-7))

@@ -290,6 +290,21 @@ def test_repulsion_without_superconductivity() -> None:
     assert critical_temperature(debye(0.15, 20.0), coulomb=0.2) == 0.0
 
 
+def test_strong_repulsion() -> None:
+    """It lowers the gap to a limit: pairing that changes sign with energy avoids it, however strong."""
+    spectrum = debye(1.5, 20.0)
+    gaps = []
+    for coulomb in (1.4, 30.0):
+        critical = critical_temperature(spectrum, coulomb=coulomb)
+        found = solve_matsubara(spectrum, temperature=critical / 5.0, coulomb=coulomb)
+        gaps.append(found.gap[0])
+        assert 1.7 < gaps[-1] / critical < 2.2
+        again = solve_matsubara(spectrum, temperature=0.98 * critical, coulomb=coulomb)
+        assert 0.0 < again.gap[0] < 0.5 * gaps[-1]
+    assert np.all(np.diff(gaps) < 0.0)
+    assert eliashberg.solve(spectrum, coulomb=30.0).gap_edge == pytest.approx(gaps[1], rel=0.02)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -318,6 +333,8 @@ def test_other_bad_input(sn_solution) -> None:
         debye(-1.0, 20.0)
     with pytest.raises(CaseError, match="λ is too small"):
         coulomb_for(debye(0.3, 20.0), 1.0)
+    with pytest.raises(CaseError, match="whatever the Coulomb repulsion"):
+        coulomb_for(debye(1.5, 20.0), 0.05)
 
 
 def test_no_convergence_is_an_error() -> None:

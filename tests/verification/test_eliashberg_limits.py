@@ -22,6 +22,8 @@ def spectra():
         yield pytest.param(metal.spectrum, metal.coulomb, id=name)
     yield pytest.param(debye(0.4, 20.0), 0.0, id="Debye-0.4")
     yield pytest.param(debye(1.5, 20.0), 0.1, id="Debye-1.5")
+    # Repulsion in which iterating all terms alike grows without bounds.
+    yield pytest.param(debye(1.5, 20.0), 1.4, id="Debye-1.5-strong-repulsion")
 
 
 @pytest.mark.parametrize(("spectrum", "coulomb"), list(spectra()))
