@@ -67,7 +67,7 @@ def follow_gap(
     unit = problem.device.voltage_unit
     rest = replace(point, V_inj=0.0)
     start = problem.solve(rest)
-    iteration = Iteration(problem, rest, problem.external(rest), start)
+    iteration = Iteration(problem, rest, problem.external(rest), start, everywhere=True)
 
     def residual(x: Floats, bias: float) -> Floats:
         if abs(bias) > problem.grid.maximum:

@@ -35,12 +35,6 @@ MIXED = 0.5
 #: Evaluations of the gap at rest where spectra hang together.
 MOST_EVALUATIONS = 200
 
-#: Why a local gap can fail where a uniform one does not.
-TRAPS = (
-    "without inelastic collisions quasiparticles stay where the gap is low and lower it more; "
-    'gap.model = "uniform" has no such traps'
-)
-
 
 @dataclass(frozen=True)
 class GapModel:
@@ -202,26 +196,31 @@ class GapField:
                 new[cells] = np.where(r > 0.0, here * (1.0 + r), here * np.exp(np.minimum(r, 0.0)))
         return new
 
-    def require_superconducting(self, gap: Floats, what: str) -> None:
-        """Raise `ConvergenceError` on all ranks if the gap of a superconducting cell has collapsed."""
+    def lost(self, gap: Floats) -> NDArray[np.bool_]:
+        """Cells of superconductors whose gap has collapsed, ``(n_cells,)``."""
+        return np.asarray((self.bulk > 0.0) & (gap < COLLAPSED * self.bulk))
+
+    def require_superconducting(self, gap: Floats, what: str, *, everywhere: bool = False) -> None:
+        """Raise `ConvergenceError` on all ranks if the gap has collapsed in all superconducting cells.
+
+        With ``everywhere`` if it has in any, but for cells next to others that hang together with them, whose
+        gap may be as small as it likes.
+        """
         mesh = self.device.mesh
-        lost: tuple[float, list[float]] | None = None
-        if self.proximity is not None:
-            # Next to a normal metal the gap of a cell may be as small as it likes.
-            largest = mesh.comm.allreduce(float(gap.max(initial=0.0)), MPI.MAX)
-            if largest >= COLLAPSED * float(mesh.comm.allreduce(float(self.bulk.max()), MPI.MAX)):
+        lost = self.lost(gap)
+        if not everywhere or self.proximity is not None:
+            alive = bool(np.any((self.bulk > 0.0) & ~lost))
+            if mesh.comm.allreduce(alive, MPI.LOR):
                 return
-        for bulk, cells in self._superconductors:
-            here = cells[gap[cells] < COLLAPSED * bulk]
-            if len(here):
-                worst = here[np.argmin(gap[here])]
-                lost = (float(gap[worst]), (mesh.centroid[worst] * 1e6).round(4).tolist())
-        found = [entry for entry in mesh.comm.allgather(lost) if entry is not None]
-        if not found:
-            return
-        where = min(found)[1]
-        hint = f"; {TRAPS}" if self.model.kind == "local" else ""
-        raise ConvergenceError(f"{what}: superconductivity is destroyed, first near {where} um{hint}")
+        worst: tuple[float, list[float]] | None = None
+        if np.any(lost):
+            cells = np.flatnonzero(lost)
+            first = cells[np.argmin(gap[cells] / self.bulk[cells])]
+            worst = (float(gap[first]), (mesh.centroid[first] * 1e6).round(4).tolist())
+        found = [entry for entry in mesh.comm.allgather(worst) if entry is not None]
+        if found:
+            where = min(found)[1]
+            raise ConvergenceError(f"{what}: superconductivity is destroyed, first near {where} um")
 
     def update(self, gap: Floats, depairing: Floats, f_l: Floats) -> Floats:
         """Next gap of every cell from the deviations of f_L, ``Δ exp(g/λ)`` with g the relative residual."""
@@ -264,8 +263,9 @@ class GapField:
         return depairing if len(depairing) == 1 else self.average(depairing[:, None])
 
     def _next(self, bulk: float, gap: Floats, depairing: Floats, deviation: Floats) -> Floats:
-        """``Δ exp r`` for some cells of one bulk gap."""
-        return gap * np.exp(self._residual(bulk, gap, depairing, deviation))
+        """``Δ exp r`` for some cells of one bulk gap; one that is lost can grow again."""
+        here = np.maximum(gap, SMALL * bulk)
+        return here * np.exp(self._residual(bulk, here, depairing, deviation))
 
     def _residual(
         self, bulk: float, gap: Floats | float, depairing: Floats, deviation: Floats | None

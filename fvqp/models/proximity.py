@@ -31,6 +31,9 @@ BulkGap = Callable[[float, float, float], float]
 #: What is kept per cell and bin, in doubles: seven averages, and angles at some five nodes.
 DOUBLES_OF_PROXIMITY = 17
 
+#: Steps in which quadrature follows sharp edges, over the broadening, and the range of all edges, in Δ0.
+STEP_OF_SHARP, STEP_OF_RANGE = 0.125, 0.05
+
 #: Temperature below which sums over Matsubara's frequencies are those at this one.
 COLDEST = 1e-6
 
@@ -157,7 +160,12 @@ class Proximity:
         return self._spectrum
 
     def _solved(self, gap: Floats, depairing: Floats) -> BinnedSpectrum:
-        sharp, between = self._edges(gap, depairing)
+        sharp, (low, high) = self._edges(gap, depairing)
+        # In steps, so that averages are smooth functions of the gaps at nodes that stay where they are.
+        sharp = [
+            STEP_OF_SHARP * self.broadening * round(edge / self.broadening / STEP_OF_SHARP) for edge in sharp
+        ]
+        between = STEP_OF_RANGE * np.floor(low / STEP_OF_RANGE), STEP_OF_RANGE * np.ceil(high / STEP_OF_RANGE)
         rule = BinRule.around(self.grid.edges, sharp, between, self.broadening)
         z = rule.nodes + 1j * self.broadening
         reservoirs = self.reservoirs(depairing)

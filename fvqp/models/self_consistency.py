@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from mpi4py import MPI
 from numpy.typing import NDArray
 
-from fvqp.errors import ConvergenceError
-from fvqp.models.gap_field import TRAPS
 from fvqp.models.kinetics import KineticState, L, SpectralState
 from fvqp.models.phase import PhaseField
 from fvqp.models.points import Guess, Point, Solution
 from fvqp.solvers.fixed_point import solve_fixed_point
+from fvqp.solvers.flow import come_to_rest
+from fvqp.solvers.gmres import gmres
 from fvqp.solvers.scalar_root import follow_root
 
 if TYPE_CHECKING:
@@ -24,6 +26,18 @@ log = logging.getLogger(__name__)
 
 #: Largest step of ln Δ on the way to a uniform gap.
 LARGEST_STEP = 0.05
+
+#: Change of a gap, in Δ0, from a point at which solutions end: that of a jump.
+JUMP = 0.02
+
+#: Rounding of gaps over that of f_L, relative to the fastest exchange of a cell, where others are slow.
+AMPLIFIED = 2e3
+
+#: Step of a bias, in Δ0/e, and of what follows it, with which a solution is differentiated by the bias.
+BIAS_STEP = 1e-5
+
+#: Accuracy of the linear solve of this derivative, and most directions of GMRES.
+SLOPE_RTOL, MOST_DIRECTIONS = 1e-5, 60
 
 #: Step of ln Δ with which a solution is differentiated by the gap.
 GAP_STEP = 1e-5
@@ -50,19 +64,16 @@ def solve_self_consistent(
     iteration = Iteration(problem, point, external, guess)
     if iteration.uniform and not iteration.flows:
         return iteration.follow()
-    try:
-        result = solve_fixed_point(
-            iteration.update,
-            iteration.start,
-            comm=problem.device.mesh.comm,
-            tolerance=problem.tolerance,
-            what=iteration.what,
-            max_evaluations=problem.maximum_iterations,
-        )
-    except ConvergenceError as error:
-        if problem.gap.kind != "local" or TRAPS in str(error):
-            raise
-        raise ConvergenceError(f"{error}; {TRAPS}") from None
+    if not iteration.uniform:
+        return iteration.settle()
+    result = solve_fixed_point(
+        iteration.update,
+        iteration.start,
+        comm=problem.device.mesh.comm,
+        tolerance=problem.tolerance,
+        what=iteration.what,
+        max_evaluations=problem.maximum_iterations,
+    )
     return iteration.solution(result.evaluations)
 
 
@@ -97,12 +108,64 @@ def uniform_conductances(problem: UsadelProblem, solution: Solution) -> Floats:
     return direct + rate * by_gap
 
 
+def local_conductances(problem: UsadelProblem, solution: Solution) -> Floats:
+    """``dI/dV_inj`` from every junction into the superconductor where the gaps of all cells follow the bias.
+
+    With ``F(x, V) = G(x, V) − x`` of the map G, gaps and phase gradients x follow as ``F_x dx/dV = −F_V``.
+
+    Returns:
+        Siemens.
+    """
+    point, unit = solution.point, problem.device.voltage_unit
+    iteration = Iteration(problem, point, problem.external(point), solution)
+    x, comm = iteration.start, problem.device.mesh.comm
+
+    def dot(a: Floats, b: Floats) -> float:
+        return float(comm.allreduce(float(a @ b)))
+
+    def at(bias: float, x: Floats) -> Floats:
+        moved = replace(point, V_inj=point.V_inj + bias * unit)
+        iteration.move(moved, problem.external(moved))
+        return iteration.update(x)
+
+    by_bias = (at(BIAS_STEP, x) - at(-BIAS_STEP, x)) / (2.0 * BIAS_STEP)
+    here = at(0.0, x)
+
+    def action(w: Floats) -> Floats:
+        h = BIAS_STEP / comm.allreduce(float(np.max(np.abs(w), initial=0.0)), MPI.MAX)
+        return w - (at(0.0, x + h * w) - here) / h
+
+    along = by_bias
+    if dot(by_bias, by_bias) > 0.0:
+        along = gmres(action, by_bias, dot, rtol=SLOPE_RTOL, most=MOST_DIRECTIONS)
+    h = BIAS_STEP / max(1.0, comm.allreduce(float(np.max(np.abs(along), initial=0.0)), MPI.MAX))
+    currents = []
+    for step in (-h, h):
+        at(step, x + step * along)
+        assert iteration.kinetic is not None, "the map has been evaluated"
+        kinetic = problem.with_charge(iteration.spectral, iteration.kinetic)
+        currents.append(problem.junction_currents(kinetic.currents))
+    return (currents[1] - currents[0]) / (2.0 * h * unit)
+
+
 class Iteration:
-    """The map of the fixed point and what its last evaluation found."""
+    """The map of the fixed point and what its last evaluation found.
+
+    Args:
+        problem, point, external, guess: as of `solve_self_consistent`.
+        everywhere: whether a gap that collapses in some cells only is an error too.
+    """
 
     def __init__(
-        self, problem: UsadelProblem, point: Point, external: Floats, guess: Guess | Solution | None
+        self,
+        problem: UsadelProblem,
+        point: Point,
+        external: Floats,
+        guess: Guess | Solution | None,
+        *,
+        everywhere: bool = False,
     ) -> None:
+        self.everywhere = everywhere
         self.problem, self.point, self.external = problem, point, external
         self.mesh = problem.device.mesh
         if guess is None or guess.point.supercurrent != point.supercurrent:
@@ -164,6 +227,62 @@ class Iteration:
             )
         return self.solution(root.evaluations)
 
+    def settle(self) -> Solution:
+        """The gaps that those of the first guess flow to."""
+        problem, mesh = self.problem, self.mesh
+        known = self._expanded(self.start)[0]
+        rest = come_to_rest(
+            self.update,
+            self.start,
+            comm=mesh.comm,
+            tolerance=self._tolerance,
+            what=self.what,
+            max_evaluations=problem.maximum_iterations,
+        )
+        if rest.slowest is not None:
+            self._say_if_it_jumped(self.gap_of(rest.slowest), self.gap_of(rest.x))
+        self._say_if_lost(known, self.gap_of(rest.x))
+        return self.solution(rest.evaluations)
+
+    @property
+    def _tolerance(self) -> float:
+        """To which gaps of cells can converge: collisions leave f_L rounded."""
+        inelastic = self.problem.inelastic
+        rounding = 0.0 if inelastic is None else inelastic.collisions.rounding
+        return max(self.problem.tolerance, AMPLIFIED * rounding)
+
+    def _say_if_it_jumped(self, before: Floats, after: Floats) -> None:
+        """Log where the gap changed most on the way from the end of a branch, if that was a jump."""
+        mesh, n = self.mesh, self.mesh.n_owned
+        change = np.abs(after - before)[:n]
+        here = int(np.argmax(change)) if n else 0
+        of_all = mesh.comm.allgather(
+            (float(change[here]), float(before[here]), float(after[here]), mesh.centroid[here] * 1e6)
+            if n
+            else (0.0,)
+        )
+        size, *rest = max(of_all, key=lambda entry: entry[0])
+        if size > JUMP and mesh.comm.rank == 0:
+            low, high, centre = rest
+            log.warning(
+                "%s: the solution of the neighbouring bias ends; several coexist there, and the gap jumps, "
+                "most near %s um, from %.6g to %.6g Delta0",
+                self.what,
+                np.round(centre, 4).tolist(),
+                low,
+                high,
+            )
+
+    def _say_if_lost(self, before: Floats, after: Floats) -> None:
+        """Log what part of the superconductors has lost its gap, if it was less at first."""
+        mesh, n = self.mesh, self.mesh.n_owned
+        field = self.problem.gap_field
+        volume = mesh.volume[:n]
+        parts = [field.bulk[:n] > 0.0, field.lost(before)[:n], field.lost(after)[:n]]
+        whole, earlier, now = mesh.comm.allreduce(np.array([float(volume[part].sum()) for part in parts]))
+        if now > earlier and mesh.comm.rank == 0:
+            log.warning("%s: superconductivity is destroyed in %.3g of the volume", self.what, now / whole)
+
     def solution(self, evaluations: int) -> Solution:
         """The solution that the last evaluation found, with f_T."""
         spectral, kinetic = self.spectral, self.kinetic
@@ -189,7 +308,7 @@ class Iteration:
             kinetic = problem.with_charge(spectral, kinetic, self.kinetic)
         f_l = kinetic.deviation(L)
         new_gap = problem.gap_field.update(gap, depairing, f_l)
-        problem.gap_field.require_superconducting(new_gap, self.what)
+        problem.gap_field.require_superconducting(new_gap, self.what, everywhere=self.everywhere)
         self.spectral, self.kinetic = spectral, kinetic
         if self.flows:
             source = None if self.energy_only else problem.kinetics.condensate_source(spectral, kinetic)

@@ -30,7 +30,11 @@ from fvqp.models.linear import TransportSolver
 from fvqp.models.phase import PhaseField, PhaseSolver, Supercurrent
 from fvqp.models.points import Guess, Ledger, Point, Solution
 from fvqp.models.proximity import DOUBLES_OF_PROXIMITY
-from fvqp.models.self_consistency import solve_self_consistent, uniform_conductances
+from fvqp.models.self_consistency import (
+    local_conductances,
+    solve_self_consistent,
+    uniform_conductances,
+)
 from fvqp.solvers.fixed_point import solve_fixed_point
 from fvqp.solvers.newton import RESTART
 from fvqp.spectral.usadel import BinnedSpectrum
@@ -73,7 +77,7 @@ class UsadelProblem:
     coupling: bool = True
     self_consistent_phase: bool = False
     tolerance: float = 1e-10
-    maximum_iterations: int = 60
+    maximum_iterations: int = 600
     method: str = "auto"
     transport: Transport | None = None
 
@@ -367,6 +371,8 @@ class UsadelProblem:
         moving = follows or self.device.balances_heat
         if self.gap.kind == "uniform" and solution.phase is None and not self.device.balances_heat:
             return uniform_conductances(self, solution)
+        if self.gap.kind == "local" and not self.device.balances_heat:
+            return local_conductances(self, solution)
         if not moving and self.inelastic is not None and T in self.inelastic.components(solution.spectral):
             direction = self.external_slope(point)
             slope = self.inelastic.slope(solution.spectral, solution.kinetic, direction)

@@ -15,6 +15,7 @@ from mpi4py import MPI
 from numpy.typing import NDArray
 
 from fvqp.errors import ConvergenceError
+from fvqp.solvers.gmres import gmres
 
 REACHED = "the end of the range"
 """Why a branch ends that has been followed as far as was asked."""
@@ -113,28 +114,7 @@ class _Curve:
             moved = z + h * w
             return np.append((self.residual(moved[:-1], moved[-1]) - value) / h, self.dot(normal, w))
 
-        norm = np.sqrt(self.dot(right, right))
-        basis = [right / norm]
-        columns: list[Floats] = []
-        for k in range(min(MOST_DIRECTIONS, self.size + 1)):
-            w = action(basis[-1])
-            column = np.zeros(k + 2)
-            for i, v in enumerate(basis):
-                column[i] = self.dot(v, w)
-                w = w - column[i] * v
-            column[k + 1] = np.sqrt(self.dot(w, w))
-            columns.append(column)
-            matrix = np.zeros((k + 2, k + 1))
-            for j, entries in enumerate(columns):
-                matrix[: len(entries), j] = entries
-            target = np.zeros(k + 2)
-            target[0] = norm
-            y = np.linalg.lstsq(matrix, target, rcond=None)[0]
-            left = float(np.linalg.norm(matrix @ y - target))
-            if left <= LINEAR_RTOL * norm or column[k + 1] <= 1e-14 * norm:
-                break
-            basis.append(w / column[k + 1])
-        return np.asarray(sum(c * v for c, v in zip(y, basis, strict=False)))
+        return gmres(action, right, self.dot, rtol=LINEAR_RTOL, most=min(MOST_DIRECTIONS, self.size + 1))
 
 
 def follow_branch(

@@ -49,8 +49,10 @@ def check_petsc_options_used(case: UsadelCase, problem: UsadelProblem) -> None:
     """
     if not case.solver.petsc:
         return
-    # A uniform gap without a supercurrent is one number, and no business of PETSc's.
-    gap_solver = problem.gap.kind == "local" or problem.supercurrent is not None
+    # Gaps under a bias without a supercurrent are no business of PETSc's, those at rest may be.
+    gap_solver = problem.supercurrent is not None or (
+        problem.proximity is not None and problem.gap.kind != "fixed"
+    )
     together = case.collisions is not None and case.collisions.charge
     together |= problem.supercurrent is not None and problem.coupling
     alone = problem.gap.kind == "uniform" and problem.supercurrent is None
@@ -58,8 +60,8 @@ def check_petsc_options_used(case: UsadelCase, problem: UsadelProblem) -> None:
     for key in case.solver.petsc:
         if key.startswith("gap_") and not gap_solver:
             raise CaseError(
-                f"{case.source}: solver.petsc.{key}: not used: no gap of every cell and no supercurrent is "
-                "iterated to self-consistency"
+                f"{case.source}: solver.petsc.{key}: not used: it reaches the iteration of a supercurrent "
+                "and that of the gap at rest with diffusive spectra"
             )
         if key.startswith("newton_") and problem.inelastic is None:
             raise CaseError(

@@ -343,7 +343,7 @@ class Solver(Table):
     by energy; ``auto`` chooses by size."""
     tolerance: Annotated[Number, Field(gt=0, lt=1)] = 1e-10
     """To which gap and depairing converge, in Δ0."""
-    maximum_iterations: Count = 60
+    maximum_iterations: Count = 600
     """Evaluations of the self-consistency map before a bias is given up."""
     groups: Count = 1
     """Groups of ranks that share the curves of the sweep (temperatures, supercurrents, detector biases), and

@@ -1,0 +1,170 @@
+"""The fixed point at which a flow comes to rest, and whether it passed the end of a branch on its way.
+
+``dx/dτ = g(x) − x`` leads to stable fixed points of g only: to the one nearby for as long as it exists, else
+to wherever the flow goes from there. Steps of τ = 1 follow it; near a fixed point Newton's method is faster
+(C. T. Kelley and D. E. Keyes, SIAM J. Numer. Anal. 35, 508 (1998), on this kind of continuation).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from mpi4py import MPI
+from numpy.typing import NDArray
+
+from fvqp.errors import ConvergenceError
+from fvqp.solvers.gmres import gmres
+
+Floats = NDArray[np.float64]
+log = logging.getLogger(__name__)
+
+#: Steps of the flow, each slower than the one before, after which Newton's method is tried; every time that
+#: it fails twice as many.
+STEADY = 3
+#: Factor by which a step reduces the velocity that Newton's method need not improve.
+FAST = 0.3
+#: Factor by which a step of Newton's method must reduce the velocity: another has not found a root nearby.
+GAIN = 0.5
+#: First implicit step where Newton's does not succeed, factor by which the next are longer, and length from
+#: which on they are Newton's.
+SHORT, LONGER, LONG = 8.0, 4.0, 1e3
+#: How far a step of Newton's method may lead, in the units of x.
+REACH = 0.1
+#: Step of differences, in the units of x.
+DIFFERENCE = 1e-6
+#: Accuracy of linear solves, which decides how many digits a Newton step gains; most directions of GMRES.
+LINEAR_RTOL, MOST_DIRECTIONS = 1e-2, 40
+#: Growth of the velocity that says that a fixed point was missed, and does not come from rounding.
+GROWTH, ROUNDING = 2.0, 1e2
+
+
+@dataclass(frozen=True)
+class Rest:
+    """Where the flow came to rest.
+
+    Attributes:
+        x: the fixed point (this rank's part).
+        evaluations: of the map.
+        residual: last ``max |g(x) − x|``.
+        slowest: the first point at which the flow was slow before it went on faster: a branch of fixed points
+            ends near there. None if it only slowed down.
+    """
+
+    x: Floats
+    evaluations: int
+    residual: float
+    slowest: Floats | None
+
+
+def come_to_rest(
+    g: Callable[[Floats], Floats],
+    start: Floats,
+    *,
+    comm: MPI.Comm,
+    tolerance: float,
+    what: str,
+    max_evaluations: int,
+) -> Rest:
+    """Follow ``dx/dτ = g(x) − x`` to a fixed point, ``max |g(x) − x| ≤ tolerance``.
+
+    The slopes of ``g(x) − x`` must not lie much below −1, so that steps of τ = 1 do follow the flow.
+
+    Args:
+        g: collective map of this rank's part of x to its part of g(x).
+        start: first point (this rank's part; may be empty).
+        comm: ranks that share x.
+        tolerance: in the units of x.
+        what: name of the quantity, for messages.
+        max_evaluations: of g, at which to give up.
+
+    Raises:
+        ConvergenceError: not at rest by then, or ``g`` returned something that is not finite.
+    """
+    flow = _Flow(g, comm, what, max_evaluations, int(comm.allreduce(start.size)))
+    x, f = start.copy(), flow.velocity(start)
+    speeds = [flow.norm(f)]
+    slowest, low = None, (speeds[0], x)
+    patience, waited, tau = STEADY, 0, np.inf
+    while flow.largest(f) > tolerance:
+        if flow.evaluations >= max_evaluations:
+            raise ConvergenceError(
+                f"{what}: not converged after {flow.evaluations} evaluations, change {flow.largest(f):.3g}, "
+                f"tolerance {tolerance:.3g}"
+            )
+        found = None
+        if waited >= patience:
+            found = flow.implicit(x, f, tau)
+            if found is None:
+                patience, waited = (patience, patience) if tau > SHORT else (2 * max(patience, STEADY), 0)
+                tau = SHORT
+            else:
+                patience, waited = 0, 0
+                tau *= LONGER if tau * LONGER < LONG else np.inf
+        x, f = found if found is not None else flow.step(x, f)
+        speed = flow.norm(f)
+        slower = FAST * speeds[-1] < speed < speeds[-1]
+        waited = waited + 1 if slower else 0
+        speeds.append(speed)
+        if speed < low[0]:
+            low = speed, x
+        elif slowest is None and speed > GROWTH * low[0] > GROWTH * ROUNDING * tolerance:
+            slowest = low[1]
+    log.debug("%s: %d evaluations, %d steps", what, flow.evaluations, len(speeds) - 1)
+    return Rest(x, flow.evaluations, flow.largest(f), slowest)
+
+
+@dataclass
+class _Flow:
+    """The map with its evaluations counted, and norms over all ranks."""
+
+    g: Callable[[Floats], Floats]
+    comm: MPI.Comm
+    what: str
+    most: int
+    size: int
+    evaluations: int = 0
+
+    def velocity(self, x: Floats) -> Floats:
+        f = self.g(x) - x
+        self.evaluations += 1
+        if not np.isfinite(self.largest(f)):
+            raise ConvergenceError(
+                f"{self.what}: the iteration left the physical range (evaluation {self.evaluations})"
+            )
+        return f
+
+    def dot(self, a: Floats, b: Floats) -> float:
+        return float(self.comm.allreduce(float(a @ b))) / max(self.size, 1)
+
+    def norm(self, f: Floats) -> float:
+        return float(np.sqrt(self.dot(f, f)))
+
+    def largest(self, f: Floats) -> float:
+        here = float(np.max(np.abs(f), initial=0.0)) if np.all(np.isfinite(f)) else np.inf
+        return float(self.comm.allreduce(here, MPI.MAX))
+
+    def step(self, x: Floats, f: Floats) -> tuple[Floats, Floats]:
+        """A step of τ = 1."""
+        moved = x + f
+        return moved, self.velocity(moved)
+
+    def implicit(self, x: Floats, f: Floats, tau: float) -> tuple[Floats, Floats] | None:
+        """A linearized implicit step of ``tau``, Newton's if infinite; None where the flow bends before."""
+
+        def action(w: Floats) -> Floats:
+            h = DIFFERENCE / self.largest(w)
+            return w / tau + (f - self.velocity(x + h * w)) / h
+
+        most = min(MOST_DIRECTIONS, self.size, self.most - self.evaluations - 1)
+        if most < 1:
+            return None
+        change = gmres(action, f, self.dot, rtol=LINEAR_RTOL, most=most)
+        if self.largest(change) > REACH or self.dot(change, f) <= 0.0:
+            return None
+        moved = x + change
+        there = self.velocity(moved)
+        gain = GAIN if np.isinf(tau) else 1.0
+        return (moved, there) if self.norm(there) <= gain * self.norm(f) else None
