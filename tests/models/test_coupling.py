@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 from scipy import constants
+from scipy.optimize import brentq
 
 from fvqp.collisions import (
     CollisionGrid,
     Coupling,
     ElectronPhonon,
+    Gaussian,
+    PhotonDrive,
+    QuasiparticleInjection,
     bcs_measure,
     phonon_energy,
     quasiparticle_energy,
+    relative_velocity,
     thermal,
 )
 from fvqp.errors import CaseError
 from fvqp.materials import load_material, pair_breaking_time
 from fvqp.models.coupling import electron_phonon_coupling, eliashberg_measure, interaction
+from fvqp.models.strong_coupling import strong_coupling
 from fvqp.spectral import alpha2f, eliashberg
 
 PB = alpha2f.metal("Pb")
@@ -134,3 +142,124 @@ def test_interaction_of_a_quadratic_spectrum_is_one():
     low = grid.phonon_energies * aluminium.gap < 1.49e-3 * constants.e
     np.testing.assert_allclose(found[low], 1.0, rtol=2e-3)
     np.testing.assert_allclose(found[~low][1:], 2.0, rtol=1e-3)
+
+
+def spectrum_of(X: Callable, phi: Callable, spacing: float = 0.002, end: float = 12.0) -> Any:
+    """A spectrum with given real εZ and φ, as if there were no damping."""
+    energy = np.arange(0.0, end, spacing)
+    broadened = X(energy) + 1e-14j
+    return eliashberg.EliashbergSpectrum(
+        energy, broadened, phi(energy) + 0j, 0.0, alpha2f.debye(1.0, 1.0), 1, 0.0
+    )
+
+
+@pytest.mark.parametrize("rule", ["linear", "bin"])
+def test_constant_gap_and_no_renormalization_are_bcs(rule: Any) -> None:
+    """Z = 1 and φ = Δ: states, coherence, renormalization and speed of BCS theory to rounding."""
+    spectrum = spectrum_of(lambda e: e, lambda e: np.full_like(e, 1.0))
+    grid = CollisionGrid.uniform(0.1, 5.0, start=0.5)
+    measure, _ = eliashberg_measure(spectrum, grid, rule, unit=1.0, renormalization=1.0)
+    bcs = bcs_measure(grid, 1.0, rule)
+    np.testing.assert_allclose(measure.states, bcs.states, atol=1e-6)
+    np.testing.assert_allclose(measure.anomalous, bcs.anomalous, atol=1e-6)
+    above = grid.energies > 1.2
+    np.testing.assert_allclose(measure.states[0, above], bcs.states[0, above], rtol=1e-12)
+    np.testing.assert_allclose(measure.anomalous[0, above], bcs.anomalous[0, above], rtol=1e-11)
+    assert measure.renormalization is not None
+    np.testing.assert_allclose(measure.renormalization, 1.0, rtol=1e-12)
+    speed = relative_velocity(grid, 1.0, rule, measure)[0]
+    np.testing.assert_allclose(speed[above], relative_velocity(grid, 1.0, rule)[0, above], rtol=1e-11)
+
+
+@pytest.mark.parametrize("rule", ["linear", "bin"])
+def test_group_velocity_and_number_of_states_are_those_of_the_dispersion(rule: Any) -> None:
+    """``E(ξ)`` from ``(EZ)² = ξ² + φ²`` by root finding: states dξ, and speed Z(0) dE/dξ of dressed v_F."""
+
+    def X(e: Any) -> Any:
+        return e * (1.0 + 0.7 / (1.0 + (e / 6.0) ** 2))
+
+    def phi(e: Any) -> Any:
+        return X(1.0) * (1.0 + 0.3 * (e**2 - 1.0) / (9.0 + e**2))
+
+    def energy(xi: float) -> float:
+        return float(brentq(lambda e: X(e) ** 2 - phi(e) ** 2 - xi**2, 1.0, 20.0, xtol=1e-14))
+
+    def xi(e: float) -> float:
+        return float(np.sqrt(X(e) ** 2 - phi(e) ** 2))
+
+    grid = CollisionGrid.uniform(0.05, 6.0, start=0.9)
+    z = 1.7
+    measure, _ = eliashberg_measure(spectrum_of(X, phi), grid, rule, unit=1.0, renormalization=z)
+    speed = relative_velocity(grid, 1.0, rule, measure)[0]
+    for at in (20, 40, 80, 99):
+        here, step = xi(grid.energies[at]), 1e-4
+        exact = (energy(here + step) - energy(here - step)) / (2.0 * step)
+        assert speed[at] == pytest.approx(z * exact, rel=5e-4)
+        assert measure.number[0, at] == pytest.approx(0.05 / (z * exact), rel=5e-4)
+        # not what the same energies would have with the renormalization of low energy
+        assert (
+            abs(speed[at] / np.sqrt(1.0 - (phi(grid.energies[at]) / X(grid.energies[at])) ** 2) - 1.0) > 5e-3
+        )
+    assert measure.number.sum() == pytest.approx(xi(6.0) / z, rel=1e-4)
+    # states times speed are those of the normal metal, whatever Z and φ: nothing piles up in a flow
+    open_part = (bcs_measure(grid, 1.0, rule).states * relative_velocity(grid, 1.0, rule))[0, 2:]
+    np.testing.assert_allclose((measure.number[0] * speed)[2:], open_part, rtol=1e-12)
+
+
+@pytest.mark.parametrize("evaluation", ["direct", "fourier", "graded"])
+def test_renormalized_rates_conserve_energy_and_have_their_jacobian(evaluation: str) -> None:
+    """Tin with the renormalization of every energy: collisions, injection, photons."""
+    tin = alpha2f.metal("Sn")
+    strong = strong_coupling(load_material("Sn"), tin.spectrum, coulomb=tin.coulomb)
+    grid = (
+        GRIDS[evaluation]
+        if evaluation != "graded"
+        else CollisionGrid.graded(5.0, gap=1.0, finest=0.1, growth=0.1)
+    )
+    measure, plain = strong.measure(grid, renormalized=True), strong.measure(grid)
+    assert measure.renormalization is not None and np.ptp(measure.renormalization) > 0.04
+    operator = ElectronPhonon(
+        grid,
+        Coupling(1.8, 0.04),
+        evaluation,
+        interaction=strong.interaction(grid),  # type: ignore[arg-type]
+    )
+    random = np.random.default_rng(3)
+    f, n = random.uniform(0.1, 0.9, (1, grid.n)), random.uniform(0.05, 2, (1, grid.n_phonon))
+    rates, slower = operator.rates(measure, f, n), operator.rates(plain, f, n)
+    np.testing.assert_allclose(rates.f * measure.renormalization, slower.f, rtol=1e-12)
+    np.testing.assert_array_equal(rates.n, slower.n)
+    moved = quasiparticle_energy(grid, measure, np.abs(rates.f)) + phonon_energy(operator, np.abs(rates.n))
+    into = quasiparticle_energy(grid, measure, rates.f) + phonon_energy(operator, rates.n)
+    assert np.all(np.abs(into) < 1e-13 * moved)
+    parts = operator.gain_loss(measure, f, n).rates(f, n)
+    size = np.abs(rates.f).max()
+    np.testing.assert_allclose(parts.f, rates.f, atol=1e-11 * size)
+    step_f, step_n = random.uniform(-1, 1, f.shape), random.uniform(-1, 1, n.shape)
+    h = 1e-5
+    after = operator.rates(measure, f + h * step_f, n + h * step_n)
+    before = operator.rates(measure, f - h * step_f, n - h * step_n)
+    product = operator.jvp(measure, f, n, step_f, step_n)
+    np.testing.assert_allclose(product.f, (after.f - before.f) / (2.0 * h), atol=1e-6 * size)
+    blocks = operator.jacobian(measure, f, n)
+    by_hand = np.einsum("cij,cj->ci", blocks.ff, step_f) + np.einsum("cik,ck->ci", blocks.fn, step_n)
+    np.testing.assert_allclose(by_hand, product.f, atol=1e-10 * np.abs(product.f).max())
+    own = operator.diagonal(measure, f, n).f
+    np.testing.assert_allclose(np.einsum("cii->ci", blocks.ff), own, rtol=1e-9, atol=1e-9 * size)
+    for source, power in (
+        (QuasiparticleInjection(grid, Gaussian(2.5, 0.2), power=0.3), None),
+        (PhotonDrive.at_power(grid, 0.4, 0.3), 0.3),
+    ):
+        warm = thermal(grid, 0.3).f
+        flow = source.energy_flow(measure, warm, n).quasiparticles
+        given = quasiparticle_energy(grid, measure, source.rates(measure, warm, n).f)
+        np.testing.assert_allclose(flow, given, rtol=1e-12)
+        if power is not None:
+            np.testing.assert_allclose(given, power, rtol=1e-10)
+
+
+def test_energies_without_quasiparticles_are_refused() -> None:
+    strong = strong_coupling(load_material("Sn"), PB.spectrum, coulomb=PB.coulomb)
+    with pytest.raises(CaseError, match="phonons leave no quasiparticles of a definite energy"):
+        strong.measure(CollisionGrid.uniform(0.05, 6.0, start=0.9), renormalized=True)
+    strong.measure(CollisionGrid.uniform(0.05, 3.0, start=0.9), renormalized=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,19 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "helpers"))
 import numpy as np
 import pytest
 from case_keys import keys, put
+from mpi4py import MPI
 from said import Said, said  # noqa: F401
+from scipy import constants
 from transport_cases import FILM, SPHERE
 
 import fvqp
+from fvqp.case.boltzmann.build import build_setup as homogeneous_setup
+from fvqp.case.reading import case_from_dict
+from fvqp.case.transport.build import build_setup
 from fvqp.case.transport.schema import TransportCase
+from fvqp.collisions import quasiparticle_density, thermal
+from fvqp.materials import load_material
+from fvqp.models.coupling import gap_at
 
 TIN = {"model": "eliashberg", "interaction": {"metal": "Sn"}}
 DEBYE = {"coupling": 1.5, "debye_energy": "10 meV", "coulomb": 0.1}
@@ -119,3 +128,210 @@ def test_a_key_moves_a_number(key):
     before, after = (fvqp.run(copy.deepcopy(data)).dataset[name].values for data in (without, with_it))
     if before.shape == after.shape:
         assert np.nanmax(np.abs(after - before)) > 1e-5 * np.nanmax(np.abs(before))
+
+
+@pytest.mark.parametrize("renormalization", ["constant", "energy"])
+def test_a_cell_is_that_of_the_boltzmann_model(renormalization):
+    """One spectrum, one interaction: rates of a cell are the homogeneous ones to the last bit."""
+    spectrum = TIN | {"renormalization": renormalization}
+    energies = {"maximum": "3 Delta0", "width": "0.25 Delta0"}
+    shared = {
+        "material": {"name": "Sn"},
+        "spectrum": spectrum,
+        "energies": energies,
+        "gap": {"model": "fixed"},
+    }
+    setup = build_setup(case_from_dict(changed(STRONG, {**shared, "body.shells": 1})), MPI.COMM_SELF)
+    point = {"model": "boltzmann", "sweep": {"temperature": "1 K"}, "evolution": {"end": "1 ns"}}
+    alone = homogeneous_setup(case_from_dict(shared | point))
+    f = thermal(alone.grid, 0.3).f + 0.1 * np.exp(-((alone.grid.energies - 2.0) ** 2))
+    n = thermal(alone.grid, 0.25).n
+    measure = alone.measure(alone.gap)
+    found, expected = setup.problem.local.rates(f, n), alone.collisions.rates(measure, f, n)
+    assert np.array_equal(found.f, expected.f) and np.array_equal(found.n, expected.n)
+    number = setup.problem.densities(setup.problem.state(f, n))
+    np.testing.assert_allclose(number, quasiparticle_density(measure, f), rtol=1e-13)
+    assert setup.problem.gap_at_rest[0] == alone.gap
+
+
+def test_gap_of_another_superconductor_follows_its_own_equation():
+    """Titanium beside aluminium at 0.3 K: Δ(T) of each; both gaps move, and energy stays."""
+    data = changed(
+        FILM,
+        {
+            "gap": {"model": "follows"},
+            "energies": {
+                "maximum": "3 Delta0",
+                "width": "0.02 Delta0",
+                "spacing": "graded",
+                "growth": 0.1,
+                "lowest_gap": "0.02 Delta0",
+            },
+            "mesh.shape.nx": 3,
+            "mesh.shape.ny": 1,
+            "mesh.shape.regions": {"trap": [["4 um", "6 um"], "all"], "strip": [["0 um", "2 um"], "all"]},
+            "regions.trap": {"material": {"name": "Ti"}},
+            "evolution": {"start": "1 ns", "end": "10 ns", "points_per_decade": 1, "tolerance": 0.1},
+        },
+    )
+    found = fvqp.run(data).dataset
+    gap = found["gap"].values * constants.e
+    ti, al = (gap_at(load_material(name), 0.3) for name in ("Ti", "Al"))
+    assert ti < 0.8 * load_material("Ti").gap
+    np.testing.assert_allclose(gap[0], [al, al, ti], rtol=5e-3)
+    assert np.all(np.abs(np.diff(gap[[0, -1]], axis=0)) > 1e-6 * al)
+    size = np.abs(found["energy_condensate"]) + np.abs(found["energy_qp"])
+    assert float(np.abs(found["energy_residual"] / size).max()) < 1e-12
+
+
+def flight(**dispersion: Any) -> Any:
+    """Phonons of all energies that fly apart from the centre of a sphere of 10 µm."""
+    return changed(
+        SPHERE,
+        {
+            "body.shells": 20,
+            "gap": {"model": "fixed"},
+            "collisions": {"inelastic": False},
+            "quasiparticles": {},
+            "phonons": {
+                "motion": "ordinates",
+                "directions": 16,
+                "sound_velocity": "2 km/s",
+                "walls": {"outer": {"transmission": 1}},
+                **dispersion,
+            },
+            "energies": {"maximum": "3 Delta0", "width": "0.5 Delta0", "lowest_gap": "1 Delta0"},
+            "initial": {
+                "temperature": "0.1 K",
+                "pulses": [
+                    {
+                        "of": "phonons",
+                        "centre": "3 Delta0",
+                        "width": "0.6 Delta0",
+                        "size": "1 um",
+                        "peak": 1.0,
+                    }
+                ],
+            },
+            "bath.temperature": "0.1 K",
+            "evolution": {"start": "1 ns", "end": "20 ns", "points_per_decade": 20, "tolerance": 0.02},
+            "output": {"occupations": True},
+        },
+    )
+
+
+def leaving(data: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Energies in Δ0, and the times at which half of the phonons of each have left."""
+    found = fvqp.run(data).dataset
+    left = np.einsum("c,tce->te", found["cell_volume"].values, found["n"].values)
+    omega, time = found["omega"].values / found.attrs["delta0_eV"], found["time"].values
+    half = [np.interp(-0.5, -share, time) for share in (left / left[0]).T]
+    return omega, np.array(half)
+
+
+def test_time_of_flight_is_radius_over_group_speed(tmp_path):
+    """A chain that ends at 6 Δ0, and its speeds as a table: half has left when ``v(ω) t`` is the radius."""
+    omega, plain = leaving(flight())
+    seen = (omega > 1.2) & (omega < 4.3)
+    np.testing.assert_allclose(plain[seen] * 2e3 / 10e-6, 1.0, rtol=0.02)
+    end = 6.0 * load_material("Sn").gap / constants.e
+    chain = flight(dispersion={"model": "sine", "maximum": f"{end} eV"})
+    _, slow = leaving(chain)
+    speed = np.sqrt(1.0 - (omega[seen] / 6.0) ** 2)
+    np.testing.assert_allclose(plain[seen] / slow[seen], speed, rtol=0.02)
+    table = tmp_path / "speeds.csv"
+    at = np.linspace(1e-3, 0.995, 400)
+    rows = [f"{end * x},{2e3 * np.sqrt(1.0 - x**2)}" for x in at]
+    table.write_text("\n".join(["omega_eV,speed_m_per_s", *rows]) + "\n")
+    given = flight(dispersion={"model": "table", "file": str(table)}, sound_velocity=None)
+    del given["phonons"]["sound_velocity"]
+    given["energies"]["phonon_maximum"] = "5.5 Delta0"
+    chain["energies"]["phonon_maximum"] = "5.5 Delta0"
+    first, second = leaving(given), leaving(chain)
+    np.testing.assert_allclose(first[1][seen[: first[1].size]], second[1][seen[: second[1].size]], rtol=2e-3)
+
+
+def test_renormalization_beyond_low_energy_is_warned_of(caplog):
+    data = changed(STRONG, {"spectrum": {"model": "eliashberg", "interaction": {"metal": "Nb"}}})
+    data["energies"]["maximum"] = "4 Delta0"
+    with caplog.at_level(logging.WARNING):
+        fvqp.check(data)
+    assert "spectrum: from 3.3" in caplog.text and 'renormalization = "energy"' in caplog.text
+    caplog.clear()
+    data["spectrum"]["renormalization"] = "energy"
+    with caplog.at_level(logging.WARNING):
+        assert "Eliashberg theory, model α²F of Nb" in fvqp.check(data)
+    assert "renormalization" not in caplog.text
+
+
+LEAD = {"model": "eliashberg", "interaction": {"metal": "Pb"}}
+WRONG: list[tuple[dict[str, Any], dict[str, Any], str]] = [
+    (STRONG, {"gap": {"model": "follows"}}, 'gap.model: "follows" contradicts spectrum.model = "eliashberg"'),
+    (STRONG, {"gap.value": "0.9 Delta0"}, "gap.value: is not used: it follows from spectrum.interaction"),
+    (STRONG, {"material.gap": "600 ueV"}, "material.gap: is not used: it follows from spectrum.interaction"),
+    (STRONG, {"spectrum.interaction": {"metal": "Hg"}}, 'spectrum.interaction.metal: no spectrum of "Hg"'),
+    (STRONG, {"spectrum.interaction": {"file": "no.txt"}}, "spectrum.interaction.file: no such file"),
+    (
+        STRONG,
+        {"energies.phonon_maximum": "40 Delta0"},
+        "energies.phonon_maximum: 40 Delta0 is above the end of the interaction",
+    ),
+    (
+        STRONG,
+        {"spectrum": LEAD | {"renormalization": "energy"}, "energies.maximum": "6 Delta0"},
+        "spectrum: at 4.375 Delta0 phonons leave no quasiparticles of a definite energy",
+    ),
+    (STRONG, {"resonator": {"photon_energy": "20 ueV"}}, "resonator: its conductivity is that of"),
+    (SPHERE, {"spectrum": {"renormalization": "energy"}}, "spectrum.renormalization: is not used with model"),
+    (FILM, {"regions.trap": {"spectrum": TIN}}, "regions.trap.spectrum: is one of another material"),
+    (
+        BESIDE,
+        {"regions.trap.gap": "1 Delta0"},
+        "regions.trap.gap: is not used: it follows from",
+    ),
+    (
+        FILM,
+        {"spectrum": {"model": "eliashberg", "interaction": {"metal": "Al"}}},
+        "regions.trap.gap: contradicts spectrum.model",
+    ),
+    (FILM, {"regions.trap": {"material": {"name": "Cu"}}}, "regions.trap.material"),
+    (
+        CHAIN,
+        {"phonons.dispersion.maximum": "2 meV"},
+        "phonons.dispersion: phonon dispersion: ends at 3.373 Delta0, below the last phonon energy",
+    ),
+    (CHAIN, {"phonons.dispersion.model": "table"}, "maximum: is not used with model"),
+    (CHAIN, {"phonons.dispersion": {"model": "table"}}, "file: missing"),
+    (CHAIN, {"phonons.dispersion": {"model": "table", "file": "no.csv"}}, "dispersion.file: no such file"),
+    (CHAIN, {"phonons": {"dispersion": {"model": "sine"}}}, "phonons.dispersion: is not used with motion"),
+    (
+        FILM,
+        {"regions.trap.phonon_dispersion": {"model": "sine"}},
+        "regions.trap.phonon_dispersion: is not used with phonons.motion",
+    ),
+]
+
+
+@pytest.mark.parametrize(("base", "changes", "words"), WRONG, ids=[words for *_, words in WRONG])
+def test_bad_input(said: Said, base: dict[str, Any], changes: dict[str, Any], words: str) -> None:  # noqa: F811
+    code, text = said(base, changes)
+    assert code == 2 and words in text and "case.toml" in text
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ("1e-3,2000\n2e-3,0\n", "speeds must be positive"),
+        ("1e-3,2000\n", "at least two rows"),
+        ("1e-3,2000\n2e-3,-1\n", "line 3: a speed of -1"),
+        ("1e-3,2000\n2e-3,1900\n", "ends at 3.373 Delta0"),
+    ],
+)
+def test_bad_tables(said: Said, tmp_path: Path, rows: str, words: str) -> None:  # noqa: F811
+    table = tmp_path / "speeds.csv"
+    table.write_text("omega_eV,speed_m_per_s\n" + rows)
+    changes = {"phonons.sound_velocity": None, "phonons.dispersion": {"model": "table", "file": str(table)}}
+    code, text = said(CHAIN, changes)
+    assert code == 2 and words in text and "phonons.dispersion" in text
+    code, text = said(CHAIN, {"phonons.dispersion": {"model": "table", "file": str(table)}})
+    assert code == 2 and "phonons.sound_velocity: is not used with phonons.dispersion.file" in text
