@@ -12,6 +12,7 @@ from fvqp.mesh import geometry
 from fvqp.mesh.cells import BY_NAME, BY_VTK, LINEARISED, MAX_CORNERS, MAX_FACE_CORNERS
 from fvqp.mesh.distribute import Exchange, partition, raise_together, scatter_rows
 from fvqp.mesh.mesh import Mesh
+from fvqp.mesh.nodes import join
 
 COORDINATES = ("cartesian", "cylindrical", "spherical")
 
@@ -32,7 +33,7 @@ def build_mesh(
     ----------
     points : ``(n_points, 1..3)`` vertices in metres.
     cells : ``(meshio type, connectivity)`` blocks, all of one dimension; cells are numbered through the
-        blocks.
+        blocks. Lines may meet at nodes, which become cells after them (`fvqp.mesh.nodes`).
     regions : name → cell numbers.
     boundaries : name → ``(n, k)`` vertex numbers of faces, outer or interior, filled up with −1 where a face
         has fewer corners; ``(n, 1)`` for a mesh of lines.
@@ -53,10 +54,12 @@ def build_mesh(
         except MeshError as error:
             problem = str(error)
     raise_together(comm, problem)
-    dim, name, coordinates, region_names, facet_names = comm.bcast(whole.header if whole else None, root=0)
+    dim, graph_dim, name, coordinates, region_names, facet_names = comm.bcast(
+        whole.header if whole else None, root=0
+    )
 
     table = whole.corners[:, : whole.width] if whole else None
-    part = partition(comm, dim, whole.points if whole else None, table)
+    part = partition(comm, graph_dim, whole.points if whole else None, table)
     mine = np.concatenate([part.owned, part.ghosts])
     n_owned = len(part.owned)
     cell_type = scatter_rows(comm, whole.cell_type if whole else None, mine)
@@ -132,21 +135,31 @@ class _Whole:
         dim = kinds[0].dim
         self.width = max(k.corners for k in kinds)
         self._check(name)
-        if (coordinates == "spherical" and dim > 1) or (coordinates == "cylindrical" and dim > 2):
-            raise MeshError(f"{name}: {coordinates} coordinates do not go with {dim}-dimensional cells")
-        if coordinates != "cartesian" and self.points[:, 0].min() < 0:
-            raise MeshError(f"{name}: a radius (first coordinate) is negative")
+        for boundary, facets in boundaries.items():
+            if np.size(facets) and np.max(facets) >= len(self.points):
+                raise MeshError(f"{name}: boundary '{boundary}' uses a point that does not exist")
         for region, members in regions.items():
             if np.size(members) and not 0 <= np.min(members) <= np.max(members) < len(self.corners):
                 raise MeshError(
                     f"{name}: region '{region}' has a cell number outside 0 … {len(self.corners) - 1}"
                 )
-        for boundary, facets in boundaries.items():
-            if np.size(facets) and np.max(facets) >= len(self.points):
-                raise MeshError(f"{name}: boundary '{boundary}' uses a point that does not exist")
+        if dim == 1:
+            joined = join(self.points, self.corners, regions, boundaries, name)
+            if coordinates != "cartesian" and len(joined.corners) > len(self.corners):
+                raise MeshError(f"{name}: lines that meet at a node do not go with {coordinates} coordinates")
+            self.points, self.cell_type, self.corners = joined.points, joined.cell_type, joined.corners
+            regions, boundaries = joined.regions, joined.boundaries
+        graph_dim = dim
+        if dim == 1 and np.any(self.corners[:, 2] >= 0):
+            # DMPlex has no nodes; all it is asked is which cells share a vertex.
+            self.width, graph_dim = MAX_CORNERS, 3
+        if (coordinates == "spherical" and dim > 1) or (coordinates == "cylindrical" and dim > 2):
+            raise MeshError(f"{name}: {coordinates} coordinates do not go with {dim}-dimensional cells")
+        if coordinates != "cartesian" and self.points[:, 0].min() < 0:
+            raise MeshError(f"{name}: a radius (first coordinate) is negative")
         self.membership, self.cell_region = _region_table(regions, len(self.corners))
         self.facets, self.facet_name = _facet_table(boundaries)
-        self.header = (dim, name, coordinates, list(regions), list(boundaries))
+        self.header = (dim, graph_dim, name, coordinates, list(regions), list(boundaries))
 
     def _check(self, name: str) -> None:
         used = self.corners[self.corners >= 0]

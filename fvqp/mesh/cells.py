@@ -1,7 +1,8 @@
 """The kinds of cells: corners, faces and VTK numbers of lines, polygons and polyhedra.
 
 Corners are numbered as in VTK. The faces of a three-dimensional cell are listed so that their corners turn
-anticlockwise seen from outside.
+anticlockwise seen from outside. Where more than two lines meet there is a node, which files do not have and
+`fvqp.mesh.nodes` makes: corner 0 where they meet, and an end on every line.
 """
 
 from __future__ import annotations
@@ -16,13 +17,19 @@ MAX_FACE_CORNERS = 4
 
 @dataclass(frozen=True)
 class CellType:
-    """One kind of cell: its meshio name, VTK number, dimension, corner count and the corners of its faces."""
+    """One kind of cell: its meshio name, VTK number, dimension, corner count and the corners of its faces.
+
+    VTK has no nodes: their numbers are our own, and ``shown`` is the kind of VTK that they are written as,
+    with the corners of ``path`` in this order; None where that is the kind itself.
+    """
 
     name: str
     vtk: int
     dim: int
     corners: int
     faces: tuple[tuple[int, ...], ...]
+    shown: int | None = None
+    path: tuple[int, ...] = ()
 
     @property
     def face_table(self) -> np.ndarray:
@@ -49,8 +56,19 @@ CELL_TYPES = (
     CellType("wedge", 13, 3, 6, ((0, 2, 1), (3, 4, 5), (0, 1, 4, 3), (1, 2, 5, 4), (2, 0, 3, 5))),
     CellType("pyramid", 14, 3, 5, ((0, 3, 2, 1), (0, 1, 4), (1, 2, 4), (2, 3, 4), (3, 0, 4))),
 )
+#: Lines that may meet at a node.
+MOST_ARMS = MAX_CORNERS - 1
+
+
+def _node(arms: int) -> CellType:
+    # Shown as one line from end to end through the middle, again and again.
+    path = tuple(corner for k in range(1, arms + 1) for corner in (0, k))[1:]
+    return CellType(f"node{arms}", 200 + arms, 1, arms + 1, tuple((k,) for k in range(1, arms + 1)), 4, path)
+
+
+NODE_TYPES = {arms: _node(arms) for arms in range(3, MOST_ARMS + 1)}
 BY_NAME = {t.name: t for t in CELL_TYPES}
-BY_VTK = {t.vtk: t for t in CELL_TYPES}
+BY_VTK = {t.vtk: t for t in (*CELL_TYPES, *NODE_TYPES.values())}
 
 # Curved (higher-order) cells keep their corners only: the corners come first in every one of these.
 LINEARISED = {

@@ -167,20 +167,34 @@ def measure(
     return geometry, empty, inverted & ~empty
 
 
+def segments(corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Vertices ``(n, 2)`` of the pieces that cells of lines consist of, and the cell of each piece.
+
+    A line is one piece; a node has one to each of its ends, from where they meet.
+    """
+    cell, end = np.nonzero(corners[:, 1:] >= 0)
+    return np.stack([corners[cell, 0], corners[cell, end + 1]], axis=1), cell
+
+
 def _measure_lines(points: np.ndarray, corners: np.ndarray, faces: Faces) -> tuple[Geometry, np.ndarray]:
-    start, end = points[corners[:, 0]], points[corners[:, 1]]
-    along = _unit(end - start)
+    pieces, owner = segments(corners)
+    length = np.bincount(owner, _lengths(points[pieces[:, 1]] - points[pieces[:, 0]]), len(corners))
+    node = corners[:, 2] >= 0
     vertex = faces.corners[:, 0]
 
     def outward(cell: np.ndarray) -> np.ndarray:
-        return np.where((corners[cell, 1] == vertex)[:, None], along[cell], -along[cell])
+        inner_end = np.where(corners[cell, 0] == vertex, corners[cell, 1], corners[cell, 0])
+        return _unit(points[vertex] - points[inner_end])
 
     # At a bend the normal halves the angle between the two cells.
     inner = faces.cells[:, 1] >= 0
     normal = outward(faces.cells[:, 0]) - np.where(inner[:, None], outward(faces.cells[:, 1]), 0.0)
+    # What a node knows of a field is its value where the lines meet: there distances to its ends start.
+    middle = points[corners[:, 0]]
+    middle[~node] = 0.5 * (middle + points[corners[:, 1]])[~node]
     geometry = Geometry(
-        volume=_lengths(end - start),
-        centroid=0.5 * (start + end),
+        volume=length,
+        centroid=middle,
         face_area=np.ones(len(vertex)),
         face_normal=_unit(normal),
         face_centroid=points[vertex],

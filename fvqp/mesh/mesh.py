@@ -13,6 +13,7 @@ from scipy.sparse import coo_matrix, csr_matrix
 from scipy.sparse.csgraph import connected_components
 
 from fvqp.errors import MeshError
+from fvqp.mesh.cells import BY_VTK
 from fvqp.mesh.distribute import Exchange
 
 Array = np.ndarray
@@ -30,8 +31,9 @@ class Mesh:
     ----------
     dim : dimension of the cells (1, 2, 3); points always have three coordinates.
     n_owned, n_cells, n_global : owned cells, owned and ghost cells, cells of all ranks.
-    global_id : ``(n_cells,)`` int64, number of the cell in the file, whatever the rank count.
-    cell_type : ``(n_cells,)`` VTK number of the cell's kind.
+    global_id : ``(n_cells,)`` int64, number of the cell in the file, whatever the rank count; nodes of lines
+        (`fvqp.mesh.nodes`) follow after the cells of the file.
+    cell_type : ``(n_cells,)`` number of the cell's kind, that of VTK where VTK has it (`fvqp.mesh.cells`).
     corners : ``(n_cells, 8)`` vertex numbers (rows of ``points``), filled up with −1.
     volume, centroid : ``(n_cells,)`` in m^dim (m³ or m² of revolution), ``(n_cells, 3)`` in m.
     face_cells : ``(n_faces, 2)`` int32; of the two, cell 0 has the lower ``global_id``; second −1 on the
@@ -89,13 +91,21 @@ class Mesh:
         return np.flatnonzero(self.face_cells[:, 1] < 0)
 
     @cached_property
+    def nodes(self) -> Array:
+        """Local cells that are nodes, where more than two lines meet (`fvqp.mesh.nodes`)."""
+        return np.flatnonzero(self.corners[:, 2] >= 0) if self.dim == 1 else np.zeros(0, dtype=np.int64)
+
+    @cached_property
     def cell_blocks(self) -> list[tuple[int, Array, Array]]:
         """``(vtk type, connectivity (n, corners), local cell numbers)`` for each kind of cell."""
         blocks = []
         for vtk in np.unique(self.cell_type):
             cells = np.flatnonzero(self.cell_type == vtk)
-            rows = self.corners[cells]
-            blocks.append((int(vtk), rows[:, rows[0] >= 0], cells))
+            kind = BY_VTK[int(vtk)]
+            if kind.shown is None:
+                blocks.append((kind.vtk, self.corners[cells, : kind.corners], cells))
+            else:
+                blocks.append((kind.shown, self.corners[cells][:, list(kind.path)], cells))
         return blocks
 
     @cached_property

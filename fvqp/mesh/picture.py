@@ -10,6 +10,7 @@ from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from fvqp.mesh.geometry import segments
 from fvqp.mesh.mesh import Mesh
 
 #: Inches, and dots per inch, of a picture.
@@ -135,9 +136,10 @@ def _draw(axes: Axes, mesh: Mesh, view: View, regions: Regions, *, edges: bool) 
     for _, colour, cells in regions:
         corners = mesh.corners[cells]
         if mesh.dim == 1:
-            axes.add_collection(LineCollection(points[corners[:, :2]], colors=colour, linewidths=7))
+            pieces, _ = segments(corners)
+            axes.add_collection(LineCollection(points[pieces], colors=colour, linewidths=7))
             if drawn:
-                ends = points[np.unique(corners[:, :2])]
+                ends = points[np.unique(pieces)]
                 axes.plot(*ends.T, "|", color="#333333", markersize=8, markeredgewidth=0.5)
             continue
         polygons = [points[row[row >= 0]] for row in corners]

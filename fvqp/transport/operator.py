@@ -25,6 +25,9 @@ from fvqp.transport.kernels import Coefficients, Faces, LeadCells, Links
 Floats = NDArray[np.float64]
 log = logging.getLogger(__name__)
 
+#: Fields in a node of lines whose mean is less than this part of their size have no direction.
+CANCELLED = 1e-9
+
 
 @dataclass(frozen=True)
 class Terminal:
@@ -210,17 +213,28 @@ class Transport:
     def cell_vectors(self, fluxes: Floats) -> Floats:
         """Mean of a vector field in every owned cell, ``(n_owned, 3)``, from its fluxes through all faces.
 
-        ``∫ J dV = Σ_f (J·A)_f (x_f − x_cell)`` for any field without divergence: uniform ones are exact.
+        ``∫ J dV = Σ_f (J·A)_f (x_f − x_cell)`` for any field without divergence: uniform ones are exact. In
+        a node of lines, where directions would cancel, the mean has the length of the root mean square.
         """
         mesh = self.mesh
-        out = np.zeros((mesh.n_cells, 3))
+        out, squares = np.zeros((mesh.n_cells, 3)), np.zeros(mesh.n_cells)
+        nodes = mesh.nodes[mesh.nodes < mesh.n_owned]
         for side, sign in ((0, 1.0), (1, -1.0)):
             here = np.flatnonzero(mesh.face_cells[:, side] >= 0)
             cells = mesh.face_cells[here, side]
-            np.add.at(
-                out, cells, sign * fluxes[here, None] * (mesh.face_centroid[here] - mesh.centroid[cells])
-            )
-        return out[: mesh.n_owned] / self.volume[: mesh.n_owned, None]
+            arm = mesh.face_centroid[here] - mesh.centroid[cells]
+            np.add.at(out, cells, sign * fluxes[here, None] * arm)
+            if len(nodes):
+                np.add.at(squares, cells, fluxes[here] ** 2 * np.linalg.norm(arm, axis=1))
+        out = out[: mesh.n_owned] / self.volume[: mesh.n_owned, None]
+        if len(nodes):
+            # ∫ (J A)² dx along the lines, over the volume and the cross-section.
+            wanted = np.sqrt(squares[nodes] * mesh.volume[nodes]) / self.volume[nodes]
+            found = np.linalg.norm(out[nodes], axis=1)
+            turned = found <= CANCELLED * wanted
+            out[nodes[turned]], found[turned] = [1.0, 0.0, 0.0], 1.0
+            out[nodes] *= (wanted / found)[:, None]
+        return out
 
     # -- building
 

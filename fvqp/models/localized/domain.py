@@ -230,8 +230,9 @@ def _simplices(mesh: Mesh) -> tuple[str | None, tuple[Floats, NDArray[np.int64]]
     middle = geometry.cell_means(mesh.points, corners)
     pieces: list[tuple[Floats, ...]]
     if mesh.dim == 1:
-        pieces = [(mesh.points[corners[:, 0]], mesh.points[corners[:, 1]])]
-        cells = [np.arange(mesh.n_owned)]
+        ends, owner = geometry.segments(corners)
+        pieces = [(mesh.points[ends[:, 0]], mesh.points[ends[:, 1]])]
+        cells = [owner]
     elif mesh.dim == 2:
         three, four = np.flatnonzero(corners[:, 3] < 0), np.flatnonzero(corners[:, 3] >= 0)
         at = mesh.points[corners[three][:, :3]]

@@ -1,0 +1,60 @@
+"""Lines joined at nodes on any number of ranks: the same mesh, the same distributions."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
+
+import numpy as np
+import pytest
+from mpi4py import MPI
+from networks import CROSS, LOOP, TEE, Network
+from wire_devices import ALUMINIUM, CONDUCTANCE, TEMPERATURE, THICKNESS, UM, WIDTH, graded
+
+from fvqp.models.device import Device, Junction, Reservoir
+from fvqp.models.phase import Supercurrent
+from fvqp.models.usadel import GapModel, Point, UsadelProblem
+from fvqp.results.checkpoint import mesh_hash
+
+pytestmark = pytest.mark.mpi
+WORLD, SELF = MPI.COMM_WORLD, MPI.COMM_SELF
+
+
+@pytest.mark.parametrize("network", [TEE, LOOP, CROSS])
+def test_mesh(network: Network) -> None:
+    mesh, serial = network.mesh(8.0, WORLD), network.mesh(8.0, SELF)
+    assert mesh_hash(mesh) == mesh_hash(serial) and mesh.n_global == serial.n_global
+    assert mesh.total(mesh.volume) == pytest.approx(network.lengths.sum(), rel=1e-14)
+    own = mesh.nodes[mesh.nodes < mesh.n_owned]
+    assert WORLD.allreduce(len(own)) == len(serial.nodes)
+    # Every owned node has all its arms here.
+    arms = np.bincount(mesh.face_cells[mesh.face_cells >= 0], minlength=mesh.n_cells)[own]
+    of = dict(
+        zip(serial.nodes, np.bincount(serial.face_cells[serial.face_cells >= 0])[serial.nodes], strict=True)
+    )
+    assert [of[int(g)] for g in mesh.global_id[own]] == list(arms)
+
+
+def test_branched_wire() -> None:
+    """A loop with a supercurrent and a gap that follows: as on one rank, and balanced."""
+    found = []
+    for comm in (WORLD, SELF):
+        mesh = LOOP.mesh(16.0, comm, UM)
+        junctions = [
+            Junction("A", "fork", CONDUCTANCE["A"], "injector", TEMPERATURE["A"]),
+            Junction("B", "long", CONDUCTANCE["B"], "detector", TEMPERATURE["B"]),
+        ]
+        ends = [Reservoir("ends", ("end0", "end1"), 0.024)]
+        device = Device(mesh, ALUMINIUM, junctions, ends, width=WIDTH, thickness=THICKNESS)
+        drive = Supercurrent("end0", "end1", "phase_gradient", (0.1,))
+        problem = UsadelProblem(
+            device, graded(0.02, 48), 0.02, gap=GapModel("uniform", at="fork"), supercurrent=drive
+        )
+        solution = problem.solve(Point(3e-4, 0.0, 0.1))
+        ledger = problem.ledger(solution)
+        assert np.all(np.abs(ledger.residual) <= 1e-10 * np.abs(ledger.injected))
+        assert solution.phase is not None
+        found.append([*problem.junction_currents(solution.kinetic.currents), solution.phase.current])
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-7)
