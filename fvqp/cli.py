@@ -48,6 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return code
     except FvqpError as error:
         return ranks.leave(error.exit_code, f"fvqp: error: {_one_line(error)}")
+    except MemoryError as error:
+        why = f"out of memory: {_one_line(error) or 'nothing is left'}"
+        return ranks.leave(2, f"fvqp: error: {why}; use a coarser mesh or grid")
     except _Terminated:
         return ranks.leave(143, "fvqp: terminated" + _KEPT.get(command, ""))
     except KeyboardInterrupt:

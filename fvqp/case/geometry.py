@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from math import prod
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,11 +13,15 @@ from pydantic import Field, model_validator
 from fvqp.case.quantities import Box, Length, Position, Widths, metres
 from fvqp.case.tables import Count, Name, Table
 from fvqp.errors import CaseError, MeshError
+from fvqp.memory import available
 from fvqp.mesh import Mesh, read_mesh, shape_mesh
+from fvqp.mesh.shapes import SHAPES
 from fvqp.units import to_float
 
 MOST_CELLS = 100_000_000
 """Cells of a built-in shape, whose vertices every rank makes before it is divided; more are a slip."""
+OF_CELL = {1: 1000.0, 2: 2500.0, 3: 6500.0}
+"""Bytes that a cell takes while a mesh of a dimension is made, by the rank that divides it."""
 
 
 class Shape(Table):
@@ -55,15 +61,33 @@ class Shape(Table):
     @model_validator(mode="after")
     def _possible(self) -> Shape:
         cells = 1.0
+        for key, count in self.counts():
+            cells *= count
+            if cells > MOST_CELLS:
+                raise ValueError(f"{key}: makes {cells:.3g} cells; at most {MOST_CELLS:.0e} are possible")
+        return self
+
+    def counts(self) -> Iterator[tuple[str, float]]:
+        """For every axis the key that says how many cells it has, and how many."""
         for axis in "xyz":
             width, length = getattr(self, f"d{axis}"), getattr(self, f"L{axis}")
             count, key = getattr(self, f"n{axis}"), f"n{axis}"
             if count is None and length is not None and isinstance(width, str):
                 count, key = length / metres(width), f"d{axis}"
-            cells *= count or 1
-            if cells > MOST_CELLS:
-                raise ValueError(f"{key}: makes {cells:.3g} cells; at most {MOST_CELLS:.0e} are possible")
-        return self
+            elif count is None and isinstance(width, list | tuple):
+                count, key = len(width), f"d{axis}"
+            yield key, count or 1
+
+    def require_memory(self, comm: MPI.Comm) -> None:
+        """Raises `MeshError` if the mesh is finer than the memory of the first rank's machine. Collective."""
+        cells = prod(count for _, count in self.counts())
+        needed = OF_CELL[SHAPES[self.kind].dim] * cells
+        free = comm.bcast(available(MPI.COMM_SELF))
+        if needed > free:
+            raise MeshError(
+                f"{cells:.3g} cells take {needed / 2**30:.3g} GiB while the mesh is made, and "
+                f"{free / 2**30:.3g} GiB are left; use fewer"
+            )
 
     def arguments(self) -> dict[str, Any]:
         """Keyword arguments of `shape_mesh`, lengths in metres."""
@@ -112,6 +136,7 @@ def distributed_mesh(source: MeshSource, case: str, comm: MPI.Comm) -> Mesh:
             scale = to_float(f"1 {source.length_unit}", "m", what="mesh.length_unit")
             return read_mesh(source.file, scale=scale, comm=comm)
         assert source.shape is not None, "the schema asks for file or shape"
+        source.shape.require_memory(comm)
         return shape_mesh(source.shape.kind, **source.shape.arguments(), comm=comm)
     except MeshError as error:
         raise MeshError(f"{case}: mesh.{key}: {error}") from None

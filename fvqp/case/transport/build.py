@@ -18,6 +18,7 @@ from fvqp.case.transport.schema import (
     Quasiparticles,
     TransportCase,
 )
+from fvqp.case.transport.sizes import Sizes, sizes
 from fvqp.case.transport.substances import Substance, substances
 from fvqp.collisions import Coupling
 from fvqp.errors import CaseError, MeshError
@@ -54,6 +55,7 @@ class Setup:
         units, reference, coupling: of the reference material.
         mesh: that results are stored on; of shells, their radii.
         problem: the equations.
+        size: unknowns and memory.
         state: at the start.
         regions: name → owned cells, of a mesh.
     """
@@ -63,6 +65,7 @@ class Setup:
     coupling: Coupling
     mesh: Mesh
     problem: TransportProblem
+    size: Sizes
     state: State
     regions: dict[str, Ints]
 
@@ -91,18 +94,16 @@ def build_setup(case: TransportCase, comm: MPI.Comm) -> Setup:
     builder = CaseMedia(case, units, reference, own, mesh)
     media = builder.media()
     try:
-        problem = TransportProblem(
-            space,
-            builder.grid,
-            media,
-            quasiparticles=_motion("quasiparticles", case.quasiparticles, space, builder.bath.f[0]),
-            phonons=_motion("phonons", case.phonons, space, builder.bath.n[0]),
-        )
+        moving = _motion("quasiparticles", case.quasiparticles, space, builder.bath.f[0])
+        sounding = _motion("phonons", case.phonons, space, builder.bath.n[0])
+        size = sizes(builder.grid, moving, sounding, mesh, inelastic=case.collisions.inelastic)
+        size.require(mesh.comm)
+        problem = TransportProblem(space, builder.grid, media, quasiparticles=moving, phonons=sounding)
     except (CaseError, MeshError) as error:
         raise type(error)(f"{case.source}: {error}") from None
     state = _initial(case, units, problem, builder)
     regions = {} if space is not mesh else {n: c[c < mesh.n_owned] for n, c in mesh.regions.items()}
-    return Setup(units, reference, builder.coupling, mesh, problem, state, regions)
+    return Setup(units, reference, builder.coupling, mesh, problem, size, state, regions)
 
 
 def _space(case: TransportCase, comm: MPI.Comm) -> tuple[Mesh | Shells, Mesh]:

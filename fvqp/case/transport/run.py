@@ -27,10 +27,6 @@ from fvqp.results.result import Result
 Floats = NDArray[np.float64]
 log = logging.getLogger(__name__)
 
-#: Copies of the occupations that a step holds: stages, errors, and vectors of the linear solver.
-COPIES, KRYLOV = 12, 32
-
-
 def run(case: TransportCase, out: str | Path | None, resume: bool, comm: MPI.Comm) -> Result:
     """Compute a case, see :func:`fvqp.case.run.run`."""
     group = comm if case.body is None else MPI.COMM_SELF
@@ -70,22 +66,16 @@ def check(case: TransportCase) -> str:
     setup = build_setup(case, MPI.COMM_WORLD if case.body is None else MPI.COMM_SELF)
     problem, units, strong = setup.problem, setup.units, setup.reference.strong
     grid, coupling = problem.grid, setup.coupling
-    counts = [len(problem.moving_f.weights), len(problem.moving_n.weights)]
-    per_cell = counts[0] * grid.n + counts[1] * grid.n_phonon
-    moves = case.quasiparticles.motion == "ordinates" or case.phonons.motion == "ordinates"
-    dense = grid.n * (grid.n + 2 * grid.n_phonon) if case.collisions.inelastic else 0
-    cells = problem.body.n_owned
-    most = float(problem.body.comm.allreduce(cells, MPI.MAX))
-    memory = 8.0 * most * (per_cell * (COPIES + KRYLOV * moves)) + min(8.0 * most * dense, 2.0**31)
+    size = setup.size
     rows = [
         ("material", f"{setup.material.name}, Delta0 = {units.energy / constants.e * 1e6:.4g} ueV"),
         *([] if strong is None else [("spectrum", described(strong))]),
         ("times", f"tau0 = {units.time:.4g} s, tau0_pb = {coupling.pair_breaking_time * units.time:.4g} s"),
         ("cells", f"{setup.mesh.n_global} of dimension {setup.mesh.dim}"),
         ("energies", f"{grid.n} bins up to {grid.edges[-1]:.4g} Delta0, {grid.n_phonon} phonon energies"),
-        ("directions", f"{counts[0]} of quasiparticles, {counts[1]} of phonons"),
-        ("unknowns", f"{setup.mesh.n_global * per_cell:.3g}"),
-        ("memory", f"about {memory / 2**20:.0f} MiB on a rank"),
+        ("directions", f"{size.directions[0]} of quasiparticles, {size.directions[1]} of phonons"),
+        ("unknowns", f"{setup.mesh.n_global * size.per_cell:.3g}"),
+        ("memory", f"about {size.expected / 2**20:.0f} MiB on a rank"),
     ]
     return "\n".join([f"{case.source}: valid", *(f"  {name:<11}{text}" for name, text in rows)])
 

@@ -1,0 +1,40 @@
+"""Memory of the machine that a rank runs on."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from mpi4py import MPI
+
+#: Limit and use of a container in bytes, by the two versions of Linux control groups.
+GROUPS = (
+    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+    ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+)
+
+
+def available(comm: MPI.Comm) -> float:
+    """Bytes that each rank of ``comm`` can still take, the least of all ranks. Collective.
+
+    Ranks on one machine share what it has left. On systems other than Linux all of its memory counts as left.
+    """
+    machine = comm.Split_type(MPI.COMM_TYPE_SHARED)
+    share = _of_machine() / machine.size
+    machine.Free()
+    return float(comm.allreduce(share, MPI.MIN))
+
+
+def _of_machine() -> float:
+    free = float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        free = 1024.0 * next(float(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
+    except (OSError, StopIteration):
+        pass
+    for limit, used in GROUPS:
+        try:
+            free = min(free, float(Path(limit).read_text()) - float(Path(used).read_text()))
+        except (OSError, ValueError):  # no such group, or one without a limit
+            continue
+    return max(free, 0.0)

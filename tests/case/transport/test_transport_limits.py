@@ -1,0 +1,110 @@
+"""What a case asks for and no machine or set of directions has: one line, before anything is computed."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "helpers"))
+
+import meshio
+import numpy as np
+import pytest
+from mpi4py import MPI
+from said import Said, said  # noqa: F401
+from transport_cases import FILM, SPHERE
+
+from fvqp import memory
+
+
+def test_available_memory() -> None:
+    """Of one machine, shared by its ranks."""
+    found = memory.available(MPI.COMM_SELF)
+    assert 2**20 < found < 2**50
+    assert memory.available(MPI.COMM_WORLD) <= found * 1.5
+
+
+def test_control_groups(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A container has less than its machine, unless it has no limit."""
+    limit, used = tmp_path / "max", tmp_path / "current"
+    limit.write_text("5000000\n")
+    used.write_text("1000000\n")
+    monkeypatch.setattr(memory, "GROUPS", ((str(limit), str(used)), (str(tmp_path / "a"), "b")))
+    assert memory.available(MPI.COMM_SELF) == 4e6
+    limit.write_text("max\n")
+    assert memory.available(MPI.COMM_SELF) > 4e6
+
+
+def test_unknowns_beyond_memory(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    monkeypatch.setattr("fvqp.case.transport.sizes.available", lambda comm: 2.0**16)
+    # 11 bins and 23 phonon energies, with four directions of both in the sphere.
+    for base, unknowns in ((SPHERE, 4 * 34), (FILM, 34)):
+        code, text = said(base, {})
+        assert code == 2
+        assert text.startswith("case.toml: needs at least")
+        assert f"for {unknowns} unknowns in every cell, and 6.1e-05 GiB are left; use a coarser mesh" in text
+
+
+def test_a_mesh_beyond_memory(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    monkeypatch.setattr("fvqp.case.geometry.available", lambda comm: 2.0**30)
+    code, text = said(FILM, {"mesh.shape.nx": 1_000_000})
+    assert code == 2
+    said_of_it = "2e+06 cells take 4.66 GiB while the mesh is made, and 1 GiB are left; use fewer"
+    assert text == f"case.toml: mesh.shape: {said_of_it}"
+
+
+def test_memory_that_runs_out(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    def full(*given: object, **named: object) -> None:
+        raise MemoryError("Unable to allocate 9 TiB")
+
+    monkeypatch.setattr("fvqp.case.transport.build.TransportProblem", full)
+    code, text = said(FILM, {})
+    assert code == 2
+    assert text == "out of memory: Unable to allocate 9 TiB; use a coarser mesh or grid"
+
+
+def slanted(path: Path) -> None:
+    """A strip of triangles whose right end is oblique, in micrometres."""
+    x = np.linspace(0.0, 6.0, 7)
+    points = np.concatenate([np.stack([x, 0 * x], 1), np.stack([x * 7.5 / 6.0, 0 * x + 2.0], 1)])
+    i = np.arange(6)
+    cells = np.concatenate([np.stack([i, i + 1, i + 8], 1), np.stack([i, i + 8, i + 7], 1)])
+    ends = np.array([[6, 13]])
+    meshio.write(
+        path,
+        meshio.Mesh(
+            points,
+            [("triangle", cells), ("line", ends)],
+            cell_data={
+                name: [np.full(12, 1), np.full(1, 2)] for name in ("gmsh:physical", "gmsh:geometrical")
+            },
+            field_data={"film": np.array([1, 2]), "end": np.array([2, 1])},
+        ),
+        file_format="gmsh22",
+        binary=False,
+    )
+
+
+@pytest.mark.parametrize("quadrature", ["product", "level_symmetric", "lebedev"])
+def test_a_mirror_that_directions_cannot_represent(said: Said, tmp_path: Path, quadrature: str) -> None:  # noqa: F811
+    """A specular wall that is oblique to a set; the same wall may be rough."""
+    slanted(tmp_path / "film.msh")
+    given = {
+        "product": {"directions": 2, "azimuths": 4},
+        "level_symmetric": {"directions": 4},
+        "lebedev": {"degree": 5},
+    }[quadrature]
+    changes = {
+        "mesh": {"file": "film.msh", "length_unit": "um"},
+        "regions": {},
+        "injections": [],
+        "phonons": {"motion": "ordinates", "quadrature": quadrature, "sound_velocity": "4 km/s", **given},
+        "phonons.walls": {"end": {"specularity": 0.5}},
+    }
+    code, text = said(FILM, changes)
+    assert code == 2
+    assert "wall 'end' of" in text and "film.msh" in text
+    assert "a specular wall with normal (0.8, -0.6, 0) takes" in text
+    assert "align the wall with the axes of the set or make it diffuse" in text
+    code, _ = said(FILM, {**changes, "phonons.walls": {"end": {"specularity": 0.0}}})
+    assert code == 0
