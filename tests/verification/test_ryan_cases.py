@@ -22,7 +22,7 @@ def computed(name: str, *overrides: str, out: Path | None = None) -> xarray.Data
 
 
 def test_supercurrent_mixing() -> None:
-    """Fig. 13: g_a is odd in the bias, peaks at the gap edge; larger supercurrents, lower peaks and more tail."""
+    """Fig. 13: g_a is odd in the bias; its peaks at the gap edge shrink as the tail grows with it."""
     sizes = (0.75, 1.0, 1.3, 1.9, 2.6)
     signed = sorted(sign * size for size in sizes for sign in (-1, 1))
     biases = "sweep.V_inj=[" + ", ".join(f'"{bias} Delta0"' for bias in signed) + "]"
