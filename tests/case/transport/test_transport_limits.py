@@ -36,13 +36,13 @@ def test_control_groups(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
 
 
 def test_unknowns_beyond_memory(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
-    monkeypatch.setattr("fvqp.case.transport.sizes.available", lambda comm: 2.0**16)
+    monkeypatch.setattr("fvqp.case.transport.sizes.available", lambda comm: 2.0**15)
     # 11 bins and 23 phonon energies, with four directions of both in the sphere.
     for base, unknowns in ((SPHERE, 4 * 34), (FILM, 34)):
         code, text = said(base, {})
         assert code == 2
         assert text.startswith("case.toml: needs at least")
-        assert f"for {unknowns} unknowns in every cell, and 6.1e-05 GiB are left; use a coarser mesh" in text
+        assert f"for {unknowns} unknowns in every cell, and 3.05e-05 GiB are left; use a coarser mesh" in text
 
 
 def test_a_mesh_beyond_memory(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
