@@ -3,16 +3,24 @@ smaller."""
 
 from __future__ import annotations
 
+import copy
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import xarray as xr
+from scipy import constants
 
+import fvqp
 from fvqp.case.run import run
 from fvqp.collisions import CollisionGrid, bcs_measure, relative_velocity
+from fvqp.materials import load_material
+from fvqp.models.strong_coupling import strong_coupling
 from fvqp.models.transport.stepping import CUT
+from fvqp.spectral import alpha2f
+from fvqp.spectral.eliashberg_axis import retarded_root
 
 CASES = Path(__file__).parents[2] / "cases" / "boltzphlow2026"
 WIDTH, VELOCITY, PATH = 2e-6, 0.7e6, 1e-6
@@ -121,3 +129,86 @@ def test_pulse():
     # phonons below twice the gap leave as they are, those above break pairs on their way
     early = data["escaped_spectrum"].values[later[1e-8]] / np.gradient(omega)
     assert np.interp(1.7, omega, early) > 2.0 * np.interp(2.3, omega, early)
+
+
+WEAK = {"coupling": 0.3, "debye_energy": "30 meV"}
+"""An interaction of weak coupling, whose phonons reach to a hundred gaps."""
+
+
+def small_sphere(**changes: Any) -> dict[str, Any]:
+    """A pulse in a small sphere of aluminium, with the phonons and energies of the case."""
+    data = tomllib.loads((CASES / "sphere_pulse_eliashberg.toml").read_text())
+    data |= {"material": {"name": "Al"}, "figures": [], "bath": {"temperature": "0.3 K"}}
+    data["body"]["shells"] = 8
+    data["energies"] |= {"width": "0.1 Delta0", "growth": 0.06}
+    data["evolution"] |= {"end": "10 ns", "points_per_decade": 1, "tolerance": 0.05}
+    del data["spectrum"]
+    return copy.deepcopy(data | changes)
+
+
+@pytest.mark.slow
+def test_weak_coupling_is_bcs():
+    """The pulse with Z(E) and φ(E) of λ = 0.3, and with the BCS spectrum of the same Δ0, T_c and τ0."""
+    given = {"model": "eliashberg", "interaction": WEAK, "renormalization": "energy"}
+    strong = strong_coupling(load_material("Al"), alpha2f.debye(0.3, 30.0))
+    numbers = {
+        "name": "Al",
+        "gap": f"{strong.material.gap / constants.e!r} eV",
+        "critical_temperature": f"{strong.material.critical_temperature!r} K",
+        "characteristic_time": f"{strong.material.characteristic_time!r} s",
+    }
+    found = fvqp.run(small_sphere(spectrum=given)).dataset
+    expected = fvqp.run(small_sphere(material=numbers)).dataset
+    assert balance(found) < 1e-13
+    assert float(np.ptp(expected["energy_ph"].values)) > 0.1 * float(expected["energy_ph"][0])
+    for name in ("n_qp", "energy_qp", "energy_ph", "n_qp_cell", "energy_ph_cell"):
+        off = np.abs(found[name].values / expected[name].values - 1.0)
+        assert off.max() < 5e-3, name
+
+
+@pytest.mark.slow
+def test_flight_has_the_group_speed_of_strong_coupling():
+    """``⟨r²⟩ − ⟨r²⟩_0 = v²t²`` inside, with v of ``ξ(E) = Re √((EZ)² − φ²)``, not of BCS theory."""
+    data = tomllib.loads((CASES / "sphere_pulse_eliashberg.toml").read_text())
+    pulse = data["initial"]["pulses"][0] | {"size": "2 um", "width": "0.5 Delta0"}
+    data |= {"figures": [], "phonons": {}, "collisions": {"inelastic": False}}
+    data |= {"bath": {"temperature": "0.05 K"}, "initial": {"pulses": [pulse]}}
+    data["energies"] = {"maximum": "5.5 Delta0", "width": "0.25 Delta0"}
+    data["evolution"] = {"start": "8 ps", "end": "9 ps", "points_per_decade": 1, "tolerance": 0.02}
+    data["output"]["occupations"], data["body"]["shells"] = True, 30
+    data["quasiparticles"] |= {"directions": 16, "scheme": "linear"}
+    del data["quasiparticles"]["free_path"]
+    speeds = []
+    for spectrum in ({}, {"spectrum": data.pop("spectrum")}):
+        found = fvqp.run(data | spectrum).dataset
+        volume = found["cell_volume"].values
+        bounds = np.concatenate([[0.0], np.cbrt(np.cumsum(volume) * 3.0 / (4.0 * np.pi))])
+        square = 0.6 * np.diff(bounds**5) / np.diff(bounds**3)
+        energies = found["energy"].values / found.attrs["delta0_eV"]
+        chosen = [int(np.abs(energies - e).argmin()) for e in (2.9, 3.4, 3.9, 4.4)]
+        f = found["f"].values[:2, :, chosen]
+        mean = np.einsum("c,c,tce->te", volume, square, f) / np.einsum("c,tce->te", volume, f)
+        speeds.append(np.sqrt(mean[1] - mean[0]) / (float(found["time"][1]) * 0.7e6))
+    tin = alpha2f.metal("Sn")
+    strong = strong_coupling(load_material("Sn"), tin.spectrum, coulomb=tin.coulomb)
+    solved, unit = strong.spectrum, strong.material.gap / (1e-3 * constants.e)
+    xi = retarded_root(solved.epsilon_Z[1:], solved.phi[1:]).real
+    speed = strong.renormalization / np.gradient(xi, solved.energy[1:])
+    exact = np.interp(energies[chosen], solved.energy[1:] / unit, speed)
+    bcs = np.sqrt(1.0 - energies[chosen] ** -2)
+    assert np.all(np.abs(exact / bcs - 1.0) > 0.02)
+    np.testing.assert_allclose(speeds[0], bcs, rtol=0.01)
+    # both flights have the error of these shells and directions
+    np.testing.assert_allclose(speeds[1] / speeds[0], exact / bcs, rtol=1e-3)
+
+
+@pytest.mark.slow
+def test_pulse_of_strong_coupling():
+    data = computed("sphere_pulse_eliashberg")
+    assert balance(data) < 1e-12
+    later = {time: int(np.abs(data["time"].values - time).argmin()) for time in (3e-10, 1e-8)}
+    hot: Any = data["n_qp_range"].values
+    assert data.attrs["Z0"] == pytest.approx(1.709, abs=2e-3)
+    # hot quasiparticles of tin are left longer than with a Debye-like interaction of the same 2Δ0 phonons
+    assert 0.02 < hot[later[3e-10], -1] / hot[0, -1] < 0.05
+    assert abs(data["n_qp"].values[later[1e-8]] * 1e-18 / 1.513e5 - 1.0) < 0.01
