@@ -132,10 +132,16 @@ def test_equilibrium_stays():
 def test_what_is_wrong_is_said():
     mesh = shape_mesh("grid1d", nx=2, Lx=2e-6, comm=SELF)
     medium = Medium(COLLISIONS)
+    other = CollisionGrid.uniform(0.1, 4.1)
     for media, words in (
         ([([0], medium)], "1 cells have no medium"),
         ([([0, 1], medium), ([1], medium)], "1 cells have two media"),
         (Medium(COLLISIONS, gap=[1.0]), "one gap or one for each of its 2 cells"),
+        (
+            [([0], medium), ([1], Medium(ElectronPhonon(other, COLLISIONS.coupling)))],
+            "different energy grids; give all the same",
+        ),
+        ([([0], medium), ([1], Medium(COLLISIONS, gap=GapFollower(other)))], "different energy grids"),
     ):
         with pytest.raises(CaseError, match=words):
             TransportProblem(mesh, GRID, media)
