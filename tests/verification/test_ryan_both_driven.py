@@ -6,14 +6,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from wire_devices import line_mesh, wire
+from wire_devices import CONDUCTANCE, line_mesh, wire
 
 from fvqp.grids.energy import EnergyGrid
 from fvqp.models.usadel import GapModel, Point, Solution, UsadelProblem
 
 
-def both(injects: bool = True, gap: GapModel | None = None, bins: int = 240) -> UsadelProblem:
-    device = wire(line_mesh(14, 17), "junction_A", "point_B")
+def both(
+    injects: bool = True, gap: GapModel | None = None, bins: int = 240, stronger: float = 1.0
+) -> UsadelProblem:
+    conductance = {name: stronger * value for name, value in CONDUCTANCE.items()}
+    device = wire(line_mesh(14, 17), "junction_A", "point_B", conductance=conductance)
     device = replace(device, junctions=[device.junctions[0], replace(device.junctions[1], injects=injects)])
     model = gap or GapModel("uniform", at="junction_A", rule="arcsinh")
     return UsadelProblem(device, EnergyGrid(np.linspace(0.0, 6.0, bins + 1)), 0.005, model)
@@ -42,6 +45,28 @@ def test_back_action_of_the_detector() -> None:
     probe = both(injects=False)
     rest, above = (float(at(probe, 0.0, v).spectral.gap[0]) for v in (0.0, 1.3))
     assert above == pytest.approx(rest, abs=1e-9)
+
+
+@pytest.mark.slow
+def test_what_back_action_depends_on() -> None:
+    """Nearly in proportion to the conductances; stronger where every cell has its own gap, which traps."""
+
+    def lowered(problem: UsadelProblem) -> float:
+        solution = at(problem, 0.0, 0.0)
+        rest = problem.average_under(0, gaps(solution))
+        for bias in (0.6, 0.9, 1.0, 1.1, 1.3):
+            solution = at(problem, 0.0, bias, solution)
+        return 1.0 - float((problem.average_under(0, gaps(solution)) / rest).item())
+
+    def gaps(solution: Solution) -> np.ndarray:
+        return np.broadcast_to(solution.spectral.gap, (problem.device.mesh.n_cells,))[:, None]
+
+    problem = both()
+    one, twice = lowered(problem), lowered(both(stronger=2.0))
+    assert 1.6 < twice / one < 2.0
+    weak = lowered(both(stronger=0.25, bins=120))
+    own = lowered(both(stronger=0.25, bins=120, gap=GapModel("local", rule="arcsinh")))
+    assert 1.2 < own / weak < 1.5
 
 
 def test_gap_is_lowered_by_either_and_more_by_both() -> None:
