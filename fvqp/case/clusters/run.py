@@ -107,6 +107,8 @@ def _dataset(clusters: Clusters) -> SweepDataset:
             coordinates["m"] = (("m",), np.arange(max(entry[1] for entry in reach) + 1.0))
     if case.noise is not None:
         coordinates["frequency"] = (("frequency",), np.array(case.noise.frequency))
+        if case.noise.time is not None:
+            coordinates["delay"] = (("delay",), np.array(case.noise.time))
     attributes: dict[str, float | str] = {
         "annihilation_m3_per_s": found.gamma * CUBIC_MICROMETRE,
         "triplet_annihilation_m3_per_s": found.gamma_t * CUBIC_MICROMETRE,
@@ -136,8 +138,10 @@ def _dataset(clusters: Clusters) -> SweepDataset:
         if "m" in coordinates:
             sweep.define("P_flipped", ("m",))
     if case.noise is not None:
-        for name in ("S_N", "S_N_one_sided", "S_flux", "S_flux_one_sided"):
+        for name in ("S_N", "S_N_one_sided", "S_spin", "S_flux", "S_flux_one_sided"):
             sweep.define(name, ("frequency",))
+        if case.noise.time is not None:
+            sweep.define("C_N", ("delay",))
     if case.evolution is not None:
         evolution.define(sweep)
     if case.output.relaxation_rates:
@@ -276,15 +280,22 @@ def _noise(case: ClustersCase, cluster: Cluster, state: ClusterState | NumberCha
     assert case.noise is not None
     per_spin = coupling(case)
     found = noise_spectrum(
-        state, np.array([0.0, *case.noise.frequency]), flux_per_spin=per_spin, tolerance=case.noise.tolerance
+        state,
+        np.array([0.0, *case.noise.frequency]),
+        flux_per_spin=per_spin,
+        tolerance=case.noise.tolerance,
+        times=case.noise.time or (),
     )
     values: Values = {
         "S_N": found.number[1:],
         "S_N_one_sided": found.number_one_sided[1:],
+        "S_spin": found.spin[1:],
         "S_flux": found.flux[1:],
         "S_flux_one_sided": found.flux_one_sided[1:],
         "noise_error": found.error,
     }
+    if case.noise.time is not None:
+        values["C_N"] = found.correlation
     name = regime(cluster)
     if name != "unpolarized":
         # Time of the regime: τ_s, or N0²/AV where triplets limit.

@@ -112,6 +112,9 @@ class Noise(Table):
 
     frequency: Annotated[tuple[Frequency, ...], spaced("1/s"), ONCE, Field(min_length=1)]
     """f = ω/2π; or ``{ from, to, points }``, logarithmic."""
+    time: Annotated[tuple[Time, ...], spaced("s"), ONCE, Field(min_length=1)] | None = None
+    """Times between two moments whose correlation of the number is stored as well; or ``{ from, to,
+    points }``, logarithmic."""
     arm_width: Length | None = None
     """Of the SQUID's arm that holds the cluster: 10⁻⁷ Φ0 a spin at 0.1 µm, inversely proportional; this
     is the default."""

@@ -59,6 +59,8 @@ class Noise:
         ⟨N⟩ and ⟨⟨N²⟩⟩.
     error
         Bound on the relative error of S_N.
+    correlation
+        C(t) = ⟨δN(t) δN(0)⟩ at the times asked for.
     """
 
     frequencies: FloatArray
@@ -67,6 +69,7 @@ class Noise:
     variance: float
     error: float
     flux_per_spin: float
+    correlation: FloatArray
 
     @property
     def number_one_sided(self) -> FloatArray:
@@ -91,8 +94,9 @@ def noise_spectrum(
     *,
     flux_per_spin: float = FLUX_PER_SPIN,
     tolerance: float = 1e-6,
+    times: ArrayLike = (),
 ) -> Noise:
-    """Spectra of a stationary cluster at `frequencies` (Hz, 0 or above).
+    """Spectra of a stationary cluster at `frequencies` (Hz, 0 or above), and correlations at `times` (s).
 
     `flux_per_spin`: Φ0 that one spin sends through the loop, see `flux_per_spin`.
 
@@ -110,7 +114,15 @@ def noise_spectrum(
         raise CaseError(f"noise: flux_per_spin = {flux_per_spin} Φ0: expected a finite number above 0")
     omega = 2.0 * math.pi * f
     response = state.response(omega, tolerance)
-    return Noise(f, response.spectrum(omega), response.mean, response.variance, response.error, flux_per_spin)
+    return Noise(
+        f,
+        response.spectrum(omega),
+        response.mean,
+        response.variance,
+        response.error,
+        flux_per_spin,
+        response.correlation(np.asarray(times, float)),
+    )
 
 
 def flux_per_spin(arm_width: float) -> float:

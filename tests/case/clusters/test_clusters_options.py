@@ -74,6 +74,7 @@ OPTIONS: dict[str, Option] = {
     "sweep.spin": Option("ising"),
     "sweep.equation": Option(["master", "fokker_planck"]),
     "noise.frequency": Option(["0.1 Hz", "20 Hz"], "S_N"),
+    "noise.time": Option("0.2 s", "C_N", around={"noise": {"frequency": "1 Hz", "time": "0.1 s"}}),
     "noise.arm_width": Option("0.2 um", "S_flux"),
     "noise.flux_per_spin": Option(2e-7, "S_flux"),
     "noise.tolerance": Option(0.3, "noise_error"),
@@ -156,6 +157,21 @@ def test_option_moves_a_number(key: str) -> None:
 def test_trajectories_of_an_evolution_have_seeds() -> None:
     first, second = (dataset(put(case(WALKS), "trajectory.seed", seed)) for seed in (0, 1))
     assert (first["N_mean_evolution"].values != second["N_mean_evolution"].values).all()
+
+
+def test_correlations_and_spin_noise() -> None:
+    """C(0+) is the variance; one component of the spin has a third of the noise of the number."""
+    changes = {
+        "noise": {"frequency": "1 Hz", "time": ["1e-9 s", "0.05 s"]},
+        "output": {"relaxation_rates": 1},
+    }
+    found = dataset(case(changes)).isel(spin=0, generation=0, volume=0)
+    correlation, variance = found["C_N"].values, found["N_variance"].values
+    np.testing.assert_allclose(correlation[:, 0], variance, rtol=1e-5)
+    # Nothing decays more slowly than at the slowest rate.
+    slowest = found["relaxation_rate"].values[:, 0]
+    assert np.all(correlation[:, 1] <= variance * np.exp(-0.05 * slowest) * 1.05)
+    np.testing.assert_allclose(found["S_spin"].values, found["S_N"].values / 3.0)
 
 
 @pytest.mark.slow
