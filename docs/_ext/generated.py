@@ -50,6 +50,7 @@ QUANTITIES = {
     "ohm": ("resistance", "10 ohm"),
     "W/m^3/K^5": ("heat coupling", "2 nW/um^3/K^5"),
     "m^3/s": ("rate constant", "18 um^3/s"),
+    "kg/m^3": ("density of mass", "2.7 g/cm^3"),
 }
 OWN = {
     quantities.Energy: 'energy: `"0.4 meV"`, `"3 Delta0"`, or a number (Δ0)',
