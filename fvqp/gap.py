@@ -83,7 +83,29 @@ def gap_residual(
     binned = np.einsum("ce,ce,e->c", pairing, f_L - reference, measure)
     t = 0.0 if temperature is None else float(temperature)
     temperatures = np.full(gap.size, t)
-    return np.asarray(binned + _equilibrium_residuals(gap, zeta, gamma, temperatures, *_bounds(cutoff, rule)))
+    exact = _equilibrium_residuals(gap, zeta, gamma, temperatures, *_bounds(cutoff, rule))
+    if temperature is not None:
+        below = bath_below(min(float(bounds[-1]), top), gap, zeta, gamma, t)
+        binned += emptied(f_L, reference) * (pairing @ (reference * measure) - below)
+    return np.asarray(binned + exact)
+
+
+def bath_below(
+    top: float, gap: Floats, depairing: ArrayLike, broadening: ArrayLike, temperature: float
+) -> Floats:
+    """``(1/Δ) ∫_0^top Im F tanh(ε/2t) dε`` of every cell, to rounding, ``(cells,)``; arguments as above."""
+    zeta, gamma = _per_cell(depairing, gap.size), _per_cell(broadening, gap.size)
+    return _equilibrium_residuals(gap, zeta, gamma, np.full(gap.size, float(temperature)), top, 0.0)
+
+
+def emptied(f_L: Floats, reference: Floats) -> Floats:
+    """Share of an equilibrium that is not in ``f_L`` at the lowest energies, between 0 and 1, ``(cells,)``.
+
+    Bins err in what an equilibrium contributes where ``tanh(ε/2t)`` and, in a metal without a gap, Im F vary
+    in the lowest ones; it is integrated to rounding for the share that is there, and left to bins for the
+    other, which with the distribution itself adds up to nothing.
+    """
+    return np.asarray(np.clip(1.0 - f_L[:, 0] / max(float(reference[0]), 1e-300), 0.0, 1.0))
 
 
 def equilibrium_residual(

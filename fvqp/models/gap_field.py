@@ -11,7 +11,7 @@ from mpi4py import MPI
 from numpy.typing import NDArray
 
 from fvqp.errors import CaseError, ConvergenceError
-from fvqp.gap import equilibrium_gap, equilibrium_residual, gap_residual
+from fvqp.gap import bath_below, emptied, equilibrium_gap, equilibrium_residual, gap_residual
 from fvqp.grids import energy as distributions
 from fvqp.grids.energy import EnergyGrid
 from fvqp.models.device import Device
@@ -182,16 +182,25 @@ class GapField:
     ) -> Floats:
         """Next gap of every cell where spectra hang together; ``deviation`` of f_L from the bath."""
         beyond = proximity.pairing_beyond_local(gap, depairing)
+        binned, share, whole = np.zeros((3, len(gap)))
+        edges = self.grid.edges
+        top = min(float(edges[-1]), self.model.debye_energy)
         if deviation is not None:
-            edges = self.grid.edges
-            used = np.clip(np.minimum(edges[1:], self.model.debye_energy) - edges[:-1], 0.0, None)
-            beyond += (proximity.spectrum(gap, depairing).pairing * deviation) @ used
+            used = np.clip(np.minimum(edges[1:], top) - edges[:-1], 0.0, None)
+            pairing = proximity.spectrum(gap, depairing).pairing
+            bath = distributions.equilibrium(edges, self.device.bath)
+            binned, whole = (pairing * deviation) @ used, pairing @ (bath * used) - beyond
+            share = emptied(deviation + bath, bath)
         new = np.zeros_like(gap)
         for bulk, cells in self._superconductors:
             if len(cells):
                 here = np.maximum(gap[cells], SMALL * bulk)
-                local = self._residual(bulk, here, depairing[cells], None)
-                r = MIXED * (local + beyond[cells] / here)
+                r = self._residual(bulk, here, depairing[cells], None)
+                r += (beyond + binned + share * whole)[cells] / here
+                if deviation is not None:
+                    below = bath_below(top, here, depairing[cells], self.broadening, self.device.bath)
+                    r -= share[cells] * below
+                r *= MIXED
                 # Both have one slope at the root; neither leaves the positive numbers.
                 new[cells] = np.where(r > 0.0, here * (1.0 + r), here * np.exp(np.minimum(r, 0.0)))
         return new

@@ -1,0 +1,117 @@
+"""A gap of every cell's own where an injector is driven above it: jumps, normal parts, and the way back."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pytest
+from wire_devices import CONDUCTANCE, UM, close, line_mesh, wire
+
+from fvqp.collisions import Collisions
+from fvqp.gap import gap_residual
+from fvqp.grids import energy as distributions
+from fvqp.grids.energy import EnergyGrid
+from fvqp.mesh.shapes import shape_mesh
+from fvqp.models.kinetics import L
+from fvqp.models.usadel import GapModel, Point, Solution, UsadelProblem
+from fvqp.spectral import bin_averages
+
+#: Bias below which a normal metal with the two-step distribution of a cold lead pairs again: the root of
+#: ``∫_{eV}^{ω_D} dε/ε = 1/λ`` for ω_D = 10.
+PAIRS_AGAIN = 10.0 * np.exp(-np.arccosh(10.0))
+
+
+@pytest.mark.parametrize("width", [0.1, 0.01])
+def test_a_normal_metal_pairs_again_below_half_the_gap(width: float) -> None:
+    """The gap equation for Δ → 0, with bins that know nothing of the bath's temperature."""
+    edges = np.linspace(0.0, 4.0, round(4.0 / width) + 1)
+    spectrum = bin_averages(edges, np.array([1e-6]), np.zeros(1), 1e-5)
+    for bias, sign in ((0.97 * PAIRS_AGAIN, 1.0), (1.03 * PAIRS_AGAIN, -1.0)):
+        f_l = distributions.lead(edges, bias, 1e-3)[0][None]
+        r = gap_residual(f_l, edges, spectrum, 0.0, 1e-5, cutoff=10.0, temperature=5e-3)[0]
+        assert r == pytest.approx(-np.log(bias / PAIRS_AGAIN), abs=0.05 * width + 1e-3)
+        assert np.sign(r) == sign
+
+
+@pytest.mark.parametrize("strength", [None, pytest.param(2e-4, marks=pytest.mark.slow)])
+def test_a_device_of_one_cell_has_one_gap(strength: float | None) -> None:
+    """There the flow and the walk of the one number solve the same equation, also across the jump."""
+    mesh = shape_mesh("grid1d", nx=1, Lx=2 * UM, regions={"all": (0.0, 2 * UM)})
+    conductance = CONDUCTANCE | {"A": 5e-4}
+    local, uniform = (
+        UsadelProblem(
+            wire(mesh, "all", conductance=conductance),
+            EnergyGrid.uniform(0.05, 4.0),
+            0.05,
+            gap=GapModel(kind, at="A" if kind == "uniform" else None),  # type: ignore[arg-type]
+            collisions=None if strength is None else Collisions(strength),
+        )
+        for kind in ("local", "uniform")
+    )
+    unit, gaps = local.device.voltage_unit, []
+    solutions: list[Solution | None] = [None, None]
+    for bias in (0.5, 0.8, 0.9, 1.0, 1.5):
+        found = [p.solve(Point(bias * unit), s) for p, s in zip((local, uniform), solutions, strict=True)]
+        here, one = (s.spectral.gap[0] for s in found)
+        close(here, one, 1e-8)
+        close(*(p.conductances(s)[0] for p, s in zip((local, uniform), found, strict=True)), 1e-3)
+        gaps.append(here)
+        solutions = list(found)
+    assert np.all(np.diff(gaps) < 0.0)
+
+
+def test_the_way_up_and_down(caplog: pytest.LogCaptureFixture) -> None:
+    """A solution at every bias; a part turns normal where its branch ends, and is filled by the lead."""
+    device = wire(line_mesh(12, 21), "junction_A")
+    problem = UsadelProblem(device, EnergyGrid.uniform(0.05, 5.0), 0.005, gap=GapModel("local"))
+    unit, solution = problem.device.voltage_unit, None
+    found = {}
+    with caplog.at_level(logging.WARNING):
+        for bias in (0.9, 1.0, 1.1, 4.0, 1.0, 0.55):
+            solution = problem.solve(Point(bias * unit), solution)
+            found[bias] = solution
+            assert np.all(np.abs(problem.ledger(solution).residual) <= 1e-10 * problem.ledger(solution).scale)
+    messages = " ".join(record.message for record in caplog.records)
+    assert "several coexist there, and the gap jumps, most near" in messages
+    assert "superconductivity is destroyed in 0." in messages
+    field, x = problem.gap_field, device.mesh.centroid[:, 0]
+    assert not field.lost(found[0.9].spectral.gap).any()
+    for bias in (4.0, 0.55):
+        normal = field.lost(found[bias].spectral.gap)
+        assert normal.any() and not normal.all()
+        assert abs(np.mean(x[normal]) / UM + 0.3) < 0.3  # around the injector
+        # What cannot leave has the distribution of the lead.
+        below = problem.grid.centres < 0.5
+        lead = distributions.lead(problem.grid.edges, bias, 0.061 / problem.device.thermal_unit)[0]
+        f_l = problem.distribution(found[bias], L)[normal]
+        np.testing.assert_allclose(
+            f_l[:, below], np.broadcast_to(lead[below], f_l[:, below].shape), atol=0.06
+        )
+    back = problem.solve(Point(0.4 * unit), solution)
+    assert not field.lost(back.spectral.gap).any()
+    close(back.spectral.gap, problem.solve(Point(0.4 * unit)).spectral.gap, 1e-7)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("spectra", ["local", "diffusive"])
+@pytest.mark.parametrize("broadening", [5e-3, 1e-4])
+def test_all_biases_of_the_wire(spectra: str, broadening: float) -> None:
+    """Junction A at its own conductance, every bias up to four times the gap, without and with collisions."""
+    device = wire(line_mesh(12, 25), "junction_A")
+    for strength in (None, 2e-4):
+        grid = EnergyGrid.graded(8.0, gap_edges=[0.99], first=broadening / 4, number=160, largest=0.1)
+        problem = UsadelProblem(
+            device, grid, broadening, gap=GapModel("local"), spectra=spectra,  # type: ignore[arg-type]
+            collisions=None if strength is None else Collisions(strength), tolerance=1e-8,
+            maximum_iterations=1500,
+        )  # fmt: skip
+        solution, lowest = None, []
+        for bias in (0.0, 0.5, 0.9, 1.0, 1.5, 2.0, 3.0, 4.0):
+            solution = problem.solve(Point(bias * device.voltage_unit), solution)
+            lowest.append(solution.spectral.gap.min())
+        if strength is None:
+            assert lowest[2] > 0.9 and lowest[-1] < 1e-4
+        else:
+            # Collisions take away what would destroy it.
+            assert lowest[2] > 0.9 and 0.1 < lowest[-1] < 0.8
