@@ -9,8 +9,7 @@ from pydantic import model_validator
 from scipy import constants
 
 from fvqp.case.quantities import Energy, NotNegative, Number, Positive, Temperature
-from fvqp.case.tables import Name, Table
-from fvqp.errors import CaseError
+from fvqp.case.tables import FileTable, Name
 from fvqp.spectral import alpha2f
 from fvqp.spectral.eliashberg_matsubara import coulomb_for
 
@@ -19,7 +18,7 @@ MEV = 1e-3 * constants.e
 KELVIN = constants.k / MEV
 
 
-class Interaction(Table):
+class Interaction(FileTable):
     """The electron-phonon interaction α²F(Ω), and the Coulomb repulsion."""
 
     metal: Name | None = None
@@ -58,15 +57,6 @@ class Interaction(Table):
     def cutoff_mev(self) -> float | None:
         """Cut-off in meV."""
         return None if self.cutoff is None else self.cutoff.in_joule(0.0) / MEV
-
-    def located(self, key: str, folder: Path) -> Self:
-        """With its file found from ``folder`` on; :class:`CaseError` with ``key`` if there is none."""
-        if self.file is None:
-            return self
-        file = (folder / self.file).resolve()
-        if not file.is_file():
-            raise CaseError(f"{key}.file: no such file: {file}")
-        return self.model_copy(update={"file": file})
 
     def unknown_metal(self) -> str:
         """What is wrong with the name of the metal; empty if nothing is."""

@@ -16,6 +16,7 @@ import tomlkit
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, PrivateAttr
 
 from fvqp.case.quantities import STRICT
+from fvqp.errors import CaseError
 
 Name = Annotated[str, Field(min_length=1)]
 Count = Annotated[int, Field(strict=True, ge=1)]
@@ -46,6 +47,20 @@ class Table(BaseModel):
 
     #: Keys with defaults that some cases make no use of, and refuse.
     CONDITIONAL: ClassVar[frozenset[str]] = frozenset()
+
+
+class FileTable(Table):
+    """A table whose numbers may come from a file, ``file``."""
+
+    def located(self, key: str, folder: Path) -> Self:
+        """With its file found from ``folder`` on; :class:`CaseError` with the table's ``key`` if missing."""
+        given: Path | None = getattr(self, "file", None)
+        if given is None:
+            return self
+        file = (folder / given).resolve()
+        if not file.is_file():
+            raise CaseError(f"{key}.file: no such file: {file}")
+        return self.model_copy(update={"file": file})
 
 
 def _conditional(value: Any) -> dict[Any, Any]:

@@ -13,7 +13,7 @@ from scipy import constants
 
 from fvqp.case.boltzmann.tables import read_spectrum
 from fvqp.case.quantities import Energy
-from fvqp.case.tables import Table
+from fvqp.case.tables import FileTable
 from fvqp.collisions import CollisionGrid
 from fvqp.collisions.dispersion import Dispersion, Sine, Tabulated, branch
 from fvqp.errors import CaseError
@@ -21,7 +21,7 @@ from fvqp.errors import CaseError
 Floats = NDArray[np.float64]
 
 
-class DispersionTable(Table):
+class DispersionTable(FileTable):
     """How the speed of phonons depends on their energy."""
 
     model: Literal["sine", "table"]
@@ -42,15 +42,6 @@ class DispersionTable(Table):
         if self.maximum is not None and not self.maximum.value > 0:
             raise ValueError("maximum: must be positive")
         return self
-
-    def located(self, key: str, folder: Path) -> Self:
-        """With its file found from ``folder`` on; :class:`CaseError` with ``key`` if there is none."""
-        if self.file is None:
-            return self
-        file = (folder / self.file).resolve()
-        if not file.is_file():
-            raise CaseError(f"{key}.file: no such file: {file}")
-        return self.model_copy(update={"file": file})
 
 
 class PhononBranch(NamedTuple):
