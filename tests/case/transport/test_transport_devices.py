@@ -85,11 +85,11 @@ def test_a_key_moves_a_number(key: str) -> None:
 def test_a_steady_state_is_balanced_and_the_end_of_an_evolution() -> None:
     """Powers agree to rounding; starting from it, nothing moves; long evolutions lead to it."""
     found = settled()
-    injected = float(found["power_injected"])
+    injected = found["power_injected"].item()
     # Into one of six columns, where a few per cent of the states are full.
     assert 0.95e9 / 6.0 < injected < 1e9 / 6.0
-    assert abs(float(found["power_residual"])) < 1e-9 * injected
-    assert float(found["power_escaped"]) == pytest.approx(injected, rel=1e-9)
+    assert abs(found["power_residual"].item()) < 1e-9 * injected
+    assert found["power_escaped"].item() == pytest.approx(injected, rel=1e-9)
     rest = fvqp.run(film({"initial": {"steady": True}})).dataset
     start, end = rest["n_qp_cell"].values[[0, -1]]
     np.testing.assert_allclose(start, found["n_qp_cell"].values[0], rtol=1e-6)
