@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache
 from itertools import pairwise
+from threading import current_thread
 from typing import Any
 
 THREAD_VARIABLES = (
@@ -17,6 +18,9 @@ THREAD_VARIABLES = (
     "NUMBA_NUM_THREADS",
 )
 """Environment variables that numeric libraries read, once, when they are first loaded."""
+
+_NAME = "fvqp"
+"""Of the threads that `share` makes."""
 
 _RANK_COUNTS = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MPI_LOCALNRANKS", "SLURM_STEP_NUM_TASKS")
 
@@ -61,7 +65,8 @@ def share(
     size = block or 1
     blocks = -(-tasks // size)
     worth = min(blocks, tasks // max(1, least))
-    threads = min(_numba_threads(), worth) if worth > 1 else 1
+    # what a thread does for another one is not shared again: nobody would be left to do it
+    threads = min(_numba_threads(), worth) if worth > 1 and not current_thread().name.startswith(_NAME) else 1
     ends = [min(blocks * thread // threads * size, tasks) for thread in range(threads + 1)]
 
     def run(start: int, stop: int) -> None:
@@ -88,7 +93,7 @@ def _pool() -> ThreadPoolExecutor:
     """Threads beside the one that asks; made once, since starting them takes longer than many a loop."""
     from numba import config
 
-    return ThreadPoolExecutor(max(1, config.NUMBA_NUM_THREADS - 1), "fvqp")
+    return ThreadPoolExecutor(max(1, config.NUMBA_NUM_THREADS - 1), _NAME)
 
 
 # A forked process has none of its parent's threads.

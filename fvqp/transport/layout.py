@@ -9,6 +9,7 @@ import numpy as np
 from mpi4py import MPI
 from numpy.typing import ArrayLike, NDArray
 
+from fvqp.transport.chain import Chain
 from fvqp.transport.geometry import Gradient
 from fvqp.transport.refraction import Plane
 
@@ -35,6 +36,7 @@ class Layout:
         curvature: ``(n_cells,)`` outer minus inner area of shells; empty on meshes.
         spread: ``(n_cells,)`` bound on a face value over that of its cell, if a linear occupation of the cell
             is positive at all of its faces.
+        chain: of the ranks that share shells; None on meshes and on one rank.
     """
 
     comm: MPI.Comm
@@ -53,6 +55,7 @@ class Layout:
     reversal: Ints
     curvature: Floats
     spread: Floats
+    chain: Chain | None = None
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from mpi4py import MPI
 from numpy.typing import ArrayLike, NDArray
 
 from fvqp.errors import CaseError
+from fvqp.transport.chain import Chain
 from fvqp.transport.directions import RadialDirections
 from fvqp.transport.geometry import Gradient
 from fvqp.transport.layout import Barrier, Layout
@@ -29,16 +30,19 @@ class Shells:
         volume: ``(n,)`` of spherical shells, or of cylindrical ones per length.
         area: ``(n + 1,)`` of the bounds.
         centroid: ``(n,)`` mean radius over the volume.
+        chain: which of the shells are this rank's.
     """
 
-    def __init__(self, radii: ArrayLike, geometry: str) -> None:
+    def __init__(self, radii: ArrayLike, geometry: str, comm: MPI.Comm = MPI.COMM_SELF) -> None:
         """
         Args:
-            radii: bounds; the first is 0 in a full body.
+            radii: bounds of all shells; the first is 0 in a full body.
             geometry: ``"spherical"`` or ``"cylindrical"``.
+            comm: ranks that share the shells.
 
         Raises:
             CaseError: bounds that do not rise, or begin below zero.
+            MeshError: more ranks than shells.
         """
         r = np.asarray(radii, dtype=np.float64)
         if r.ndim != 1 or len(r) < 2 or not np.all(np.isfinite(r)) or r[0] < 0.0 or np.any(np.diff(r) <= 0.0):
@@ -55,6 +59,7 @@ class Shells:
         self.area = factor * r ** (power - 1)
         self.volume = factor * (high - low) * sums[power] / power
         self.centroid = power * sums[power + 1] / ((power + 1) * sums[power])
+        self.chain = Chain(len(self.volume), comm)
 
 
 def radial_streaming(
@@ -68,7 +73,7 @@ def radial_streaming(
     medium: ArrayLike | None = None,
     scheme: Scheme = "limited",
 ) -> Streaming:
-    """Streaming in a sphere or cylinder, ``v [Ω_r ∂_r + (Ω_φ²/r) ∂_{Ω_r}] f``, on this rank alone.
+    """Streaming in a sphere or cylinder, ``v [Ω_r ∂_r + (Ω_φ²/r) ∂_{Ω_r}] f``. Collective over their ranks.
 
     The walls are named ``outer`` and, in a hollow body, ``inner``. At the centre of a full body nothing is
     prescribed: no particle passes through a face without area.
@@ -77,8 +82,9 @@ def radial_streaming(
         shells: cells.
         directions: of `fvqp.transport.directions.spherical` or `fvqp.transport.directions.cylindrical`.
         speed, states, scheme: see `Streaming`.
-        medium: ``(n,)`` number of the medium of every shell. Gradients take in shells of the same medium;
-            needed where rates of scattering jump by orders of magnitude. None if there is one medium.
+        medium: ``(n_cells,)`` number of the medium of every shell of this rank, ghosts included. Gradients
+            take in shells of the same medium; needed where rates of scattering jump by orders of magnitude.
+            None if there is one medium.
         outer: what happens at the largest radius.
         inner: what happens at the smallest one, if it is not 0.
 
@@ -94,43 +100,51 @@ def radial_streaming(
         raise CaseError(
             "hollow shells need an inner wall" if hollow else "shells from radius 0 on have no inner wall"
         )
-    n = len(shells.volume)
-    media = np.zeros(n) if medium is None else np.asarray(medium)
-    if media.shape != (n,):
-        raise CaseError(f"streaming: media must be numbered by shell, {n}, found shape {media.shape}")
-    # Faces between shells, then the outer one, then the inner one, each with its normal out of cell 0. The
-    # centre of a full body has no area, but bounds the gradients of its shell.
-    bound = np.append(np.arange(1, n + 1), 0)
+    chain, n = shells.chain, len(shells.volume)
+    here = chain.global_id
+    media = np.zeros(len(here)) if medium is None else np.asarray(medium)
+    if media.shape != here.shape:
+        raise CaseError(f"streaming: media must be numbered by shell, {len(here)}, found shape {media.shape}")
+    # Faces between shells, then the outer one, then the inner one, each with its normal out of cell 0, as far
+    # as they belong to a shell of this rank. The centre of a full body has no area, but bounds the gradients
+    # of its shell.
+    first, last = here[0], here[chain.n_owned - 1]
+    bound = np.arange(max(first, 1), last + 2)
+    bound = np.append(bound, 0) if first == 0 else bound
     sign = np.where(bound == 0, -1.0, 1.0)
-    cell0 = np.maximum(bound - 1, 0)
-    cell1 = np.where((bound > 0) & (bound < n), bound, -1)
+    local = np.full(n, -1)
+    local[here] = np.arange(len(here))
+    cell0 = local[np.maximum(bound - 1, 0)]
+    cell1 = np.where((bound > 0) & (bound < n), local[np.minimum(bound, n - 1)], -1)
     area = shells.area[bound]
-    reversal = directions.mirror((1.0, 0.0, 0.0))
     cells = np.stack([cell0, cell1], axis=1).astype(np.int32)
-    arm = np.where(cells >= 0, shells.radii[bound][:, None] - shells.centroid[cells], 0.0)
+    centroid = shells.centroid[here]
+    arm = np.where(cells >= 0, shells.radii[bound][:, None] - centroid[cells], 0.0)
+    radial = directions.vectors[:, 0]
     layout = Layout(
-        comm=MPI.COMM_SELF,
-        n_owned=n,
-        n_cells=n,
-        global_id=np.arange(n),
-        exchange=_nothing,
-        volume=shells.volume,
+        comm=chain.comm,
+        n_owned=chain.n_owned,
+        n_cells=chain.n_cells,
+        global_id=here,
+        exchange=chain.exchange,
+        volume=shells.volume[here],
         face_cells=cells,
         area=area,
-        projected=np.outer(area * sign, directions.vectors[:, 0]),
+        projected=np.outer(area * sign, radial),
         offset=np.ascontiguousarray(arm[:, :, None]),
         distance=np.abs(arm),
         lateral=np.zeros((len(cells), 2, 1)),
-        gradient=_gradient(shells.centroid, media, full=not hollow),
-        reversal=reversal,
-        curvature=np.diff(shells.area),
-        spread=_spread(shells),
+        gradient=_gradient(centroid, here, media, chain.n_owned, full=not hollow),
+        reversal=directions.mirror((1.0, 0.0, 0.0)),
+        curvature=np.diff(shells.area)[here],
+        spread=_spread(shells)[here],
+        chain=chain if chain.comm.size > 1 else None,
     )
     walls = {"outer": outer}
-    barriers = [_barrier(n - 1, 0, outer, directions)]
+    barriers = [_barrier(np.flatnonzero(bound == n), 0, outer, directions)]
     if inner is not None:
         walls["inner"] = inner
-        barriers.append(_barrier(n, 1, inner, directions))
+        barriers.append(_barrier(np.flatnonzero(bound == 0), 1, inner, directions))
     return Streaming(layout, directions, speed, states, walls, barriers, scheme)
 
 
@@ -141,31 +155,27 @@ def _spread(shells: Shells) -> Floats:
     return 1.0 + np.maximum(np.maximum(at_inner, outward / inward), 1.0)
 
 
-def _nothing(a: NDArray) -> None:
-    """There are no ghosts."""
-
-
-def _barrier(face: int, number: int, wall: Wall, directions: RadialDirections) -> Barrier:
+def _barrier(faces: NDArray, number: int, wall: Wall, directions: RadialDirections) -> Barrier:
     image = directions.mirror((1.0, 0.0, 0.0))[None, :]
-    return Barrier(
-        np.array([face], np.int32), number, wall.transmission, wall.specularity, image, np.zeros(1, np.int32)
-    )
+    rows = np.zeros(len(faces), np.int32)
+    return Barrier(faces.astype(np.int32), number, wall.transmission, wall.specularity, image, rows)
 
 
-def _gradient(centroid: Floats, media: NDArray, *, full: bool) -> Gradient:
+def _gradient(centroid: Floats, number: NDArray, media: NDArray, n_owned: int, *, full: bool) -> Gradient:
     """Least squares over neighbours of the same medium; the first shell of a full body has itself beyond the
-    centre."""
-    n = len(centroid)
-    here = np.arange(n)
-    rows = np.concatenate([here[1:], here[:-1], [0] if full else []]).astype(np.int64)
-    columns = np.concatenate([here[:-1], here[1:], [-1] if full else []]).astype(np.int32)
-    same = media[rows] == np.where(columns >= 0, media[columns], media[0])
+    centre. Cells are numbered ``number`` from the centre."""
+    order = np.argsort(number)
+    rows = np.concatenate([order[1:], order[:-1]]).astype(np.int64)
+    columns = np.concatenate([order[:-1], order[1:]]).astype(np.int32)
+    if full and number[0] == 0:
+        rows, columns = np.append(rows, 0), np.append(columns, np.int32(-1))
+    same = (media[rows] == np.where(columns >= 0, media[columns], media[0])) & (rows < n_owned)
     rows, columns = rows[same], columns[same]
     place = np.where(columns >= 0, centroid[columns], -centroid[0])
-    count = np.bincount(rows, minlength=n)
+    count = np.bincount(rows, minlength=n_owned)
     weights = 1.0 / (count[rows] * (place - centroid[rows]))
-    order = np.argsort(rows, kind="stable")
+    by_row = np.argsort(rows, kind="stable")
     pointer = np.concatenate([[0], np.cumsum(count)]).astype(np.int32)
     return Gradient(
-        pointer, columns[order], np.ascontiguousarray(weights[order][:, None]), int(np.sum(count == 0))
+        pointer, columns[by_row], np.ascontiguousarray(weights[by_row][:, None]), int(np.sum(count == 0))
     )

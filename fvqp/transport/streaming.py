@@ -7,7 +7,7 @@ consistent units of length and time.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Literal
@@ -17,6 +17,7 @@ from mpi4py import MPI
 from numpy.typing import ArrayLike, NDArray
 
 from fvqp.errors import CaseError
+from fvqp.threads import share
 from fvqp.transport import streaming_kernels as kernels
 from fvqp.transport.acoustic_faces import AcousticFaces
 from fvqp.transport.directions import FULL, Directions, RadialDirections
@@ -35,6 +36,8 @@ Scheme = Literal["upwind", "linear", "limited"]
 BLOCK_BYTES = 1 << 22
 #: Gradients that are needed twice are kept if all of them take no more than this.
 KEPT_BYTES = 1 << 28
+#: Unknowns that are worth a thread, and energies.
+_WORTH_A_THREAD, _FEWEST = 30_000, 16
 
 
 class Streaming:
@@ -176,13 +179,15 @@ class Streaming:
             opacity = scattering if isinstance(scattering, Opacity) else self.opacity(scattering)
             blend = self._blend(f, opacity, blocks if self._kept else self._slopes(f))
         for start, slope in blocks:
-            kernels.cross(self._faces, self.g, blend, f, slope, start, leaving, rate)
+            self._shared(kernels.cross, self._faces, self.g, blend, f, slope, start, leaving, rate)
         lost = np.zeros((len(self.walls), self.n_energies))
-        kernels.pass_gates(self._faces, self._plain, self.g, self.directions.weights, leaving, rate, lost)
+        weights = self.directions.weights
+        self._shared(kernels.pass_gates, self._faces, self._plain, self.g, weights, leaving, rate, lost)
         for start, acoustic in self._acoustic_rows():
             acoustic.exchange(leaving[start : start + len(acoustic.faces)], rate)
         if len(layout.curvature):
-            kernels.turn(self._turning, self.g, f, self.scheme != "upwind", self.scheme == "limited", rate)
+            second, limited = self.scheme != "upwind", self.scheme == "limited"
+            self._shared(kernels.turn, self._turning, self.g, f, second, limited, rate)
         rate /= self.capacity[:, None, :]
         return rate, lost / FULL
 
@@ -228,19 +233,30 @@ class Streaming:
     def sweep(self, q: Floats, removal: Floats) -> Floats:
         """x of ``(removal − upwind streaming) x = q`` without inflow, in one pass through the cells.
 
-        Exact for the upwind scheme on one rank without reflecting walls, turned-back particles or cells that
-        wait for each other in a circle (`circles`); otherwise it leaves those couplings out and is a
-        preconditioner.
+        Exact for the upwind scheme on one rank, or in shells on any number of them, without reflecting walls,
+        turned-back particles or cells that wait for each other in a circle (`circles`); otherwise it leaves
+        those couplings out and is a preconditioner.
 
         Args:
             q: ``(n_owned, M, energy)``.
             removal: ``(n_owned or 1, energy)``, positive: one over the time step plus rates of loss.
         """
-        x = np.zeros((self.layout.n_cells, self.directions.count, self.n_energies))
+        layout, count = self.layout, self.directions.count
+        x = np.zeros((layout.n_cells, count, self.n_energies))
         order, _ = self._order
+        state = self._faces, self._gate, self._turning, self.g, self.capacity, order
         removal = np.ascontiguousarray(removal, dtype=np.float64)
-        kernels.sweep(self._faces, self._gate, self._turning, self.g, self.capacity, order, removal, q, x)
-        return x[: self.layout.n_owned]
+        if layout.chain is None:
+            self._shared(kernels.sweep, *state, np.arange(count), removal, q, x)
+        else:
+            inward = self.directions.vectors[:, 0] < 0.0
+            layout.chain.sweep(
+                x,
+                np.flatnonzero(inward),
+                np.flatnonzero(~inward),
+                lambda e0, e1, moving: kernels.sweep(e0, e1, *state, moving, removal, q, x),
+            )
+        return x[: layout.n_owned]
 
     @property
     def circles(self) -> int:
@@ -289,6 +305,11 @@ class Streaming:
 
     # -- parts
 
+    def _shared(self, loop: Callable[..., object], *arguments: object) -> None:
+        """A compiled loop over energies, shared by threads where that pays."""
+        each = self.layout.n_cells * self.directions.count
+        share(loop, self.n_energies, *arguments, least=max(_FEWEST, _WORTH_A_THREAD // each))
+
     def _checked(self, f: Floats) -> Floats:
         expected = (self.layout.n_cells, self.directions.count, self.n_energies)
         if f.shape != expected:
@@ -313,14 +334,15 @@ class Streaming:
 
     def _gradients(self, f: Floats, reversal: Ints, start: int, limited: bool, out: Floats) -> None:
         g = self.layout.gradient
-        kernels.slopes(g.indptr, g.indices, g.weights, reversal, self._faces, f, start, limited, out)
+        near = g.indptr, g.indices, g.weights
+        self._shared(kernels.slopes, *near, reversal, self._faces, f, start, limited, out)
         self.layout.exchange(out)
 
     def _blend(self, f: Floats, opacity: Opacity, blocks: Iterable[tuple[int, Floats]]) -> Blend:
         arriving = np.zeros((len(self.layout.area), 2, self.n_energies))
-        share = self.directions.weights / FULL
+        shares = self.directions.weights / FULL
         for start, slope in blocks:
-            kernels.upstream(self._faces, f, slope, start, share, arriving)
+            self._shared(kernels.upstream, self._faces, f, slope, start, shares, arriving)
         mean = self.beside(self.directions.mean(f))
         return self._diffusion.blend(mean, arriving, opacity)
 

@@ -2,7 +2,7 @@
 
 A face is crossed by direction m at the rate ``projected[face, m] = A n·Ω``, positive from cell 0 to cell 1,
 so that each direction leaves exactly one side of it. Cell axes of length one stand for "the same in every
-cell".
+cell". A loop does the energies from ``e0`` to ``e1``, for threads to share them (`fvqp.threads.share`).
 """
 
 # mypy: disable-error-code="untyped-decorator,no-untyped-def,no-untyped-call"
@@ -99,7 +99,7 @@ class Turning(NamedTuple):
 
 
 @njit(cache=True, nogil=True)
-def slopes(indptr, indices, weights, inverse, faces, f, start, limited, out):
+def slopes(e0, e1, indptr, indices, weights, inverse, faces, f, start, limited, out):
     """Least-squares gradients of ``f[cell, M, energy]``, ``out[cell, direction from start, dim, energy]``.
 
     A neighbour ``k < 0`` is cell ``−k − 1`` beyond the centre, seen along the opposite direction. Limited, no
@@ -115,18 +115,18 @@ def slopes(indptr, indices, weights, inverse, faces, f, start, limited, out):
             m = start + b
             own = f[i, m]
             slope = out[i, b]
-            slope[:] = 0.0
-            for e in range(n_energies):
+            slope[:, e0:e1] = 0.0
+            for e in range(e0, e1):
                 low[e], high[e] = own[e], own[e]
             for k in range(indptr[i], indptr[i + 1]):
                 j = indices[k]
                 other = f[j, m] if j >= 0 else f[-j - 1, inverse[m]]
                 for d in range(slope.shape[0]):
                     w = weights[k, d]
-                    for e in range(n_energies):
+                    for e in range(e0, e1):
                         slope[d, e] += w * (other[e] - own[e])
                 if limited:
-                    for e in range(n_energies):
+                    for e in range(e0, e1):
                         low[e] = min(low[e], other[e])
                         high[e] = max(high[e], other[e])
             if not limited:
@@ -137,18 +137,18 @@ def slopes(indptr, indices, weights, inverse, faces, f, start, limited, out):
                 arm = faces.offset[face, 0 if faces.cells[face, 0] == i else 1]
                 change[:] = 0.0
                 for d in range(slope.shape[0]):
-                    for e in range(n_energies):
+                    for e in range(e0, e1):
                         change[e] += arm[d] * slope[d, e]
-                for e in range(n_energies):
+                for e in range(e0, e1):
                     room = high[e] - own[e] if change[e] > 0.0 else own[e] - low[e]
                     factor[e] = min(factor[e], (room + TINY) / (abs(change[e]) + TINY))
             for d in range(slope.shape[0]):
-                for e in range(n_energies):
+                for e in range(e0, e1):
                     slope[d, e] *= factor[e]
 
 
 @njit(cache=True, nogil=True)
-def upstream(faces, f, slope, start, weights, out):
+def upstream(e0, e1, faces, f, slope, start, weights, out):
     """Add half-range fluxes of the values upstream to ``out[n_faces, 2, energy]``, an area and speed."""
     for face in range(faces.cells.shape[0]):
         if faces.area[face] == 0.0:
@@ -163,17 +163,17 @@ def upstream(faces, f, slope, start, weights, out):
             flux = abs(a) * weights[m] / faces.area[face]
             source = f[up, m]
             sums = out[face, side]
-            for e in range(sums.size):
+            for e in range(e0, e1):
                 sums[e] += flux * source[e]
             for d in range(slope.shape[2]):
                 arm = flux * faces.offset[face, side, d]
                 s = slope[up, b, d]
-                for e in range(sums.size):
+                for e in range(e0, e1):
                     sums[e] += arm * s[e]
 
 
 @njit(cache=True, nogil=True)
-def cross(faces, g, blend, f, slope, start, leaving, rate):
+def cross(e0, e1, faces, g, blend, f, slope, start, leaving, rate):
     """Add what crosses open faces to ``rate[owned cell, M, energy]``; keep what reaches gates in ``leaving``.
 
     ``slope`` holds the directions from ``start`` on, or none of them (``(n, M, 0, energy)``, first order).
@@ -192,23 +192,23 @@ def cross(faces, g, blend, f, slope, start, leaving, rate):
             if a == 0.0 or up < 0:
                 continue
             source = f[up, m]
-            for e in range(n_energies):
+            for e in range(e0, e1):
                 value[e] = source[e]
             for d in range(slope.shape[2]):
                 arm = faces.offset[face, side, d]
                 s = slope[up, b, d]
-                for e in range(n_energies):
+                for e in range(e0, e1):
                     value[e] += arm * s[e]
             if blend.share.shape[0] > 0:
                 share = blend.share[face, side]
                 mean = blend.mean[face, side]
                 tilt = blend.tilt[face, side]
                 cosine = a / faces.area[face]
-                for e in range(n_energies):
+                for e in range(e0, e1):
                     value[e] += mean[e] + cosine * tilt[e] - share[e] * value[e]
             if gate >= 0:
                 kept = leaving[gate, m]
-                for e in range(n_energies):
+                for e in range(e0, e1):
                     kept[e] = value[e]
                 continue
             c0 = faces.cells[face, 0]
@@ -216,16 +216,16 @@ def cross(faces, g, blend, f, slope, start, leaving, rate):
             speed = g[up if per_cell else 0]
             if c0 < n_owned:
                 row = rate[c0, m]
-                for e in range(n_energies):
+                for e in range(e0, e1):
                     row[e] -= a * speed[e] * value[e]
             if c1 < n_owned:
                 row = rate[c1, m]
-                for e in range(n_energies):
+                for e in range(e0, e1):
                     row[e] += a * speed[e] * value[e]
 
 
 @njit(cache=True, nogil=True)
-def pass_gates(faces, gates, g, weights, leaving, rate, lost):
+def pass_gates(e0, e1, faces, gates, g, weights, leaving, rate, lost):
     """Add to ``rate`` what leaves through gates, returns from them and enters; ``lost[wall, energy]`` is what
     walls take in sum over directions with ``weights``."""
     n_owned, n_directions, n_energies = rate.shape
@@ -249,7 +249,7 @@ def pass_gates(faces, gates, g, weights, leaving, rate, lost):
                 for m in range(n_directions):
                     a = sign * faces.projected[face, m]
                     if a > 0.0:
-                        for e in range(n_energies):
+                        for e in range(e0, e1):
                             diffuse[e] += weights[m] * a * leaving[k, m, e]
                 diffuse *= (1.0 - specular) / gates.norm[k, side]
             for m in range(n_directions):
@@ -258,31 +258,31 @@ def pass_gates(faces, gates, g, weights, leaving, rate, lost):
                 if a > 0.0:
                     value = leaving[k, m]
                     if cell < n_owned:
-                        for e in range(n_energies):
+                        for e in range(e0, e1):
                             rate[cell, m, e] -= a * speed[e] * value[e]
                     if wall >= 0:
-                        for e in range(n_energies):
+                        for e in range(e0, e1):
                             lost[wall, e] += w * a * passing[e] * value[e]
                     elif other < n_owned:
-                        for e in range(n_energies):
+                        for e in range(e0, e1):
                             rate[other, m, e] += a * passing[e] * value[e]
                 elif a < 0.0:
                     back = leaving[k, image[m]] if specular > 0.0 else diffuse
                     if cell < n_owned:
-                        for e in range(n_energies):
+                        for e in range(e0, e1):
                             closed = speed[e] - passing[e]
                             rate[cell, m, e] -= a * closed * (specular * back[e] + diffuse[e])
                     if wall >= 0:
                         outside = gates.bath[wall, m]
-                        for e in range(n_energies):
+                        for e in range(e0, e1):
                             rate[cell, m, e] -= a * passing[e] * outside[e]
                             lost[wall, e] += w * a * passing[e] * outside[e]
 
 
 @njit(cache=True, nogil=True)
-def turn(turning, g, f, second, limited, rate):
+def turn(e0, e1, turning, g, f, second, limited, rate):
     """Add the change of direction to ``rate``: ``−(ΔA g/w) (α_{m+½} f_{m+½} − α_{m−½} f_{m−½})``."""
-    n_owned, n_directions, n_energies = rate.shape
+    n_owned, n_directions = rate.shape[:2]
     per_cell = g.shape[0] > 1
     for i in range(n_owned):
         speed = g[i if per_cell else 0]
@@ -295,7 +295,7 @@ def turn(turning, g, f, second, limited, rate):
             step = arm / (turning.at[m + 1] - turning.at[left])
             leave = turning.curvature[i] * turning.after[m]
             enter = turning.curvature[i] * turning.before[m + 1]
-            for e in range(n_energies):
+            for e in range(e0, e1):
                 own = f[i, m, e]
                 value = own
                 if second:
@@ -312,24 +312,24 @@ def turn(turning, g, f, second, limited, rate):
 
 
 @njit(cache=True, nogil=True)
-def sweep(faces, gates, turning, g, capacity, order, removal, q, x):
-    """Solve ``capacity (removal + 1/capacity × upwind streaming) x = capacity q``, direction by direction.
+def sweep(e0, e1, faces, gates, turning, g, capacity, order, moving, removal, q, x):
+    """Solve ``capacity (removal + 1/capacity × upwind streaming) x = capacity q`` for directions ``moving``.
 
     Nothing enters through walls or returns from gates. ``order[M, n]`` lists the cells of every direction
     downstream; what comes from cells later in the order, or from other ranks, is taken from ``x`` as it is.
     """
-    n_owned, n_directions, n_energies = q.shape
+    n_owned, _, n_energies = q.shape
     per_cell = g.shape[0] > 1
     heat = capacity.shape[1] > 1
     curved = turning.curvature.size > 0
     gain = np.empty(n_energies)
     loss = np.empty(n_energies)
-    for m in range(n_directions):
+    for m in moving:
         for place in range(n_owned):
             i = order[m, place]
             speed = g[i if per_cell else 0]
             k = removal[i if removal.shape[0] > 1 else 0]
-            for e in range(n_energies):
+            for e in range(e0, e1):
                 c = capacity[i, e if heat else 0]
                 gain[e] = c * q[i, m, e]
                 loss[e] = c * k[e]
@@ -338,7 +338,7 @@ def sweep(faces, gates, turning, g, capacity, order, removal, q, x):
                 side = 0 if faces.cells[face, 0] == i else 1
                 a = faces.projected[face, m] if side == 0 else -faces.projected[face, m]
                 if a > 0.0:
-                    for e in range(n_energies):
+                    for e in range(e0, e1):
                         loss[e] += a * speed[e]
                 elif a < 0.0:
                     up = faces.cells[face, 1 - side]
@@ -346,17 +346,17 @@ def sweep(faces, gates, turning, g, capacity, order, removal, q, x):
                         continue
                     gate = faces.gate[face]
                     entering = gates.passing[gate] if gate >= 0 else g[up if per_cell else 0]
-                    for e in range(n_energies):
+                    for e in range(e0, e1):
                         gain[e] -= a * entering[e] * x[up, m, e]
             if curved:
                 leave = turning.curvature[i] * turning.after[m]
                 enter = turning.curvature[i] * turning.before[m]
-                for e in range(n_energies):
+                for e in range(e0, e1):
                     loss[e] += leave * speed[e]
                 if enter != 0.0:
-                    for e in range(n_energies):
+                    for e in range(e0, e1):
                         gain[e] += enter * speed[e] * x[i, m - 1, e]
-            for e in range(n_energies):
+            for e in range(e0, e1):
                 x[i, m, e] = gain[e] / loss[e]
 
 

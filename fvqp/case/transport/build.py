@@ -112,10 +112,8 @@ def _space(case: TransportCase, comm: MPI.Comm) -> tuple[Mesh | Shells, Mesh]:
         body = case.body
         radii = np.linspace(body.inner_radius or 0.0, body.radius, body.shells + 1)
         geometry = {"sphere": "spherical", "cylinder": "cylindrical"}[body.geometry]
-        line = shape_mesh(
-            f"{geometry}1d", dx=list(np.diff(radii)), origin=(float(radii[0]),), comm=MPI.COMM_SELF
-        )
-        return Shells(radii, geometry), line
+        line = shape_mesh(f"{geometry}1d", dx=list(np.diff(radii)), origin=(float(radii[0]),), comm=comm)
+        return Shells(radii, geometry, comm), line
     assert case.mesh is not None
     mesh = distributed_mesh(case.mesh, case.source, comm)
     try:

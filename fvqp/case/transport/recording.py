@@ -40,9 +40,7 @@ class TransportRecorder(Recorder):
     def __init__(
         self, case: TransportCase, setup: Setup, times: Floats, comm: MPI.Comm, folder: ResultsFolder | None
     ) -> None:
-        # Shells are whole on every rank, and the first one computes.
-        groups = comm.size if case.body is not None else 1
-        super().__init__(setup.mesh, comm, groups, folder)
+        super().__init__(setup.mesh, comm, 1, folder)
         self.case, self.setup = case, setup
         self._volume = float(self.group.allreduce(float(setup.problem.body.volume.sum())))
         self._bounds = self._ranges()

@@ -27,13 +27,11 @@ from fvqp.results.result import Result
 Floats = NDArray[np.float64]
 log = logging.getLogger(__name__)
 
+
 def run(case: TransportCase, out: str | Path | None, resume: bool, comm: MPI.Comm) -> Result:
     """Compute a case, see :func:`fvqp.case.run.run`."""
-    group = comm if case.body is None else MPI.COMM_SELF
-    setup = build_setup(case, group)
+    setup = build_setup(case, comm)
     times = np.zeros(1) if case.evolution is None else recorded_times(case.evolution)
-    if case.body is not None and comm.size > 1 and comm.rank == 0:
-        log.warning("%s: shells are computed by one rank; %d others idle", case.source, comm.size - 1)
     with ExitStack() as stack:
         folder = None
         if out is not None:
@@ -47,7 +45,7 @@ def run(case: TransportCase, out: str | Path | None, resume: bool, comm: MPI.Com
         recorder.progress = progress
         recorder.go_on_from(earlier)
         failure: FvqpError | None = None
-        if not completed.all() and (case.body is None or comm.rank == 0):
+        if not completed.all():
             try:
                 if case.evolution is None:
                     _settle(case, setup, recorder)
@@ -63,7 +61,7 @@ def run(case: TransportCase, out: str | Path | None, resume: bool, comm: MPI.Com
 
 def check(case: TransportCase) -> str:
     """Sizes and expected memory as text, see :func:`fvqp.case.run.check`."""
-    setup = build_setup(case, MPI.COMM_WORLD if case.body is None else MPI.COMM_SELF)
+    setup = build_setup(case, MPI.COMM_WORLD)
     problem, units, strong = setup.problem, setup.units, setup.reference.strong
     grid, coupling = problem.grid, setup.coupling
     size = setup.size

@@ -32,7 +32,7 @@ class Body:
 
     Attributes:
         space: the shells or the mesh.
-        comm: ranks that hold the cells; shells are on one.
+        comm: ranks that hold the cells.
         n_owned, n_cells: this rank's cells, without and with ghosts.
         volume: ``(n_owned,)``.
     """
@@ -40,9 +40,10 @@ class Body:
     def __init__(self, space: Mesh | Shells) -> None:
         self.space = space
         if isinstance(space, Shells):
-            self.comm: MPI.Comm = MPI.COMM_SELF
-            self.n_owned = self.n_cells = len(space.volume)
-            self.volume: Floats = space.volume
+            chain = space.chain
+            self.comm: MPI.Comm = chain.comm
+            self.n_owned, self.n_cells = chain.n_owned, chain.n_cells
+            self.volume: Floats = space.volume[chain.global_id[: chain.n_owned]]
         else:
             self.comm = space.comm
             self.n_owned, self.n_cells = space.n_owned, space.n_cells
@@ -52,6 +53,8 @@ class Body:
         """Fills the ghost rows of ``a[n_cells, ...]``."""
         if isinstance(self.space, Mesh):
             self.space.exchange(a)
+        else:
+            self.space.chain.exchange(a)
 
     def moving(self, motion: Motion, media: Ints) -> Resting | Flying | Diffusing:
         """What moves a species.

@@ -16,13 +16,12 @@ from numpy.typing import NDArray
 from fvqp.collisions import CollisionGrid, ElectronPhonon, GainLoss, Pair, SpectralMeasure
 from fvqp.models.transport.medium import Filled
 from fvqp.solvers.elimination import Arrow, EliminatedLU
+from fvqp.threads import share
 
 Floats = NDArray[np.float64]
 
 #: Bytes that the eliminated Jacobians of a rank may take; beyond, they are made anew for every solve.
 MEMORY = 1 << 31
-#: Jacobians are made for as many cells at a time as take this, and no more than this number.
-CHUNK, TOGETHER = 1 << 27, 8
 #: Elimination for a step, or rates of collisions in units of it, that differ by no more than this are used.
 SIMILAR_STEP, SIMILAR_RATES = 1.25, 0.1
 
@@ -70,7 +69,7 @@ class LocalProcesses:
                 if name not in self.exchanges:
                     self.exchanges.append(name)
         self.measures: list[SpectralMeasure] = []
-        self._eliminations: dict[int, _Elimination] = {}
+        self._known = _Known(len(volume), grid)
         self._latest: tuple[Floats, Floats, Local, Turnover] | None = None
         self.weight_f = np.zeros((len(volume), grid.n))
         self.weight_n = np.zeros((len(volume), grid.n_phonon))
@@ -140,36 +139,23 @@ class LocalProcesses:
         what was before.
         """
         parts: list[_Part] = []
-        room = MEMORY
         turnover = self.turnover(f, n)
-        per_cell = 8 * f.shape[1] * (f.shape[1] + 2 * n.shape[1])
         for one, measure in zip(self.media, self.measures, strict=True):
-            if not len(one.owned):
+            at = one.owned
+            if not len(at):
                 continue
-            here_f, here_n = f[one.owned], n[one.owned]
+            here = Pair(f[at], n[at])
             own = {
-                self.exchanges.index(name): process.diagonal(measure, here_f, here_n)
+                self.exchanges.index(name): process.diagonal(measure, *here)
                 for name, process in one.medium.processes.items()
             }
-            count = min(max(1, CHUNK // per_cell), TOGETHER)
-            for start in range(0, len(one.owned), count):
-                rows = slice(start, start + count)
-                at = one.owned[rows]
-                room -= per_cell * len(at)
-                parts.append(
-                    _Part(
-                        one.medium.collisions,
-                        measure.rows(rows),
-                        at,
-                        length,
-                        Pair(here_f[rows], here_n[rows]),
-                        {name: Pair(d.f[rows], d.n[rows]) for name, d in own.items()},
-                        Pair(self.weight_f[at], self.weight_n[at]),
-                        self.energies,
-                        Pair(turnover.f[at], turnover.n[at]),
-                        self._eliminations if room > 0 else None,
-                    )
-                )
+            weight = Pair(self.weight_f[at], self.weight_n[at])
+            part = _Part(
+                one.medium.collisions, measure, at, length, here, own, weight, self.energies, self._known
+            )
+            if one.medium.collisions is not None:
+                self._known.check(at, length, Pair(turnover.f[at], turnover.n[at]), part.energy)
+            parts.append(part)
 
         def solved(r_f: Floats, r_n: Floats) -> Local:
             out = self._nothing(r_f, r_n)
@@ -181,7 +167,7 @@ class LocalProcesses:
 
     def forget(self) -> None:
         """Leave no elimination for later solutions."""
-        self._eliminations.clear()
+        self._known.lu.clear()
 
     def _nothing(self, f: Floats, n: Floats) -> Local:
         names = len(self.exchanges)
@@ -190,26 +176,50 @@ class LocalProcesses:
         )
 
 
-class _Elimination(NamedTuple):
-    """``(1 − length × J)⁻¹`` of some cells, for a length and rates of collisions."""
+class _Known:
+    """Eliminations ``(1 − length × J)⁻¹`` of cells, kept for lengths and states that are nearly the same.
 
-    lu: EliminatedLU
-    length: float
-    turn: Pair
+    Which cell is eliminated again depends on that cell alone, so that results do not depend on the ranks.
 
-    def serves(self, length: float, turn: Pair, energy: Pair) -> bool:
-        """Whether another length and other rates are nearly the same where there is energy, in every cell."""
-        if not 1.0 / SIMILAR_STEP <= length / self.length <= SIMILAR_STEP:
-            return False
-        for was, now, held in zip(self.turn, turn, energy, strict=True):
-            change = np.abs(now - was) * length / (1.0 + length * np.minimum(was, now))
-            if np.any(np.sum(change * held, axis=1) > SIMILAR_RATES * np.sum(held, axis=1)):
-                return False
-        return True
+    Attributes:
+        lu: by cell.
+        length: that a cell was, or is to be, eliminated for.
+    """
+
+    def __init__(self, cells: int, grid: CollisionGrid) -> None:
+        self.lu: dict[int, EliminatedLU] = {}
+        self.length = np.ones(cells)
+        self._turn = Pair(np.zeros((cells, grid.n)), np.zeros((cells, grid.n_phonon)))
+        # the first cells are kept
+        self._room = MEMORY // (8 * grid.n * (grid.n + 2 * grid.n_phonon))
+
+    def check(self, at: NDArray[np.int64], length: float, turn: Pair, energy: Pair) -> None:
+        """Drops eliminations for another length, or for other rates of collisions where there is energy."""
+        was = self.length[at]
+        serves = np.array([int(cell) in self.lu for cell in at], dtype=bool)
+        serves &= (length <= SIMILAR_STEP * was) & (was <= SIMILAR_STEP * length)
+        for old, now, held in zip(self._turn, turn, energy, strict=True):
+            change = np.abs(now - old[at]) * length / (1.0 + length * np.minimum(old[at], now))
+            serves &= np.sum(change * held, axis=1) <= SIMILAR_RATES * np.sum(held, axis=1)
+        gone = at[~serves]
+        for cell in gone:
+            self.lu.pop(int(cell), None)
+        self.length[gone] = length
+        for old, now in zip(self._turn, turn, strict=True):
+            old[gone] = now[~serves]
+
+    def keep(self, cell: int, lu: EliminatedLU) -> None:
+        """Keeps the elimination of a cell if there is room."""
+        if cell < self._room:
+            self.lu[cell] = lu
 
 
 class _Part:
-    """``(1 − length × J)⁻¹`` of some cells of one medium."""
+    """``(1 − length × J)⁻¹`` of the cells of one medium.
+
+    Attributes:
+        energy: of quasiparticles and phonons, ``(cells, N)`` and ``(cells, K)``.
+    """
 
     def __init__(
         self,
@@ -221,24 +231,23 @@ class _Part:
         own: dict[int, Pair],
         weight: Pair,
         energies: Pair,
-        turn: Pair,
-        known: dict[int, _Elimination] | None,
+        known: _Known,
     ) -> None:
         """
         Args:
             collisions: of the medium.
-            measure, state, own, weight, turn: of these cells; own part of the exchanges by their number.
+            measure, state, own, weight: of its cells; own part of the exchanges by their number.
             at: the cells.
             length: of the step.
             energies: of quasiparticles and phonons.
-            known: where eliminations are kept, by first cell; None if there is no room.
+            known: eliminations.
         """
         self._collisions, self._measure, self._at, self._length = collisions, measure, at, length
         self._state, self._own, self._weight, self._energies = state, own, weight, energies
-        self._turn, self._known = turn, known
+        self._known = known
         # what rounding takes from the energy of a cell is made up for in proportion to what is there
-        self._energy = Pair(weight.f * energies.f * np.abs(state.f), weight.n * energies.n * np.abs(state.n))
-        held = self._energy.f.sum(axis=1) + self._energy.n.sum(axis=1)
+        self.energy = Pair(weight.f * energies.f * np.abs(state.f), weight.n * energies.n * np.abs(state.n))
+        held = self.energy.f.sum(axis=1) + self.energy.n.sum(axis=1)
         self._per_energy = np.divide(1.0, held, out=np.zeros_like(held), where=held > 0.0)
 
     def solve(self, r_f: Floats, r_n: Floats, out: Local) -> None:
@@ -250,17 +259,18 @@ class _Part:
             x_f = right_f / (1.0 - length * self._sum(0, right_f))
             x_n = right_n / (1.0 - length * self._sum(1, right_n))
         else:
-            known = self._elimination(self._collisions)
-            x = known.lu.solve(np.concatenate([right_f, right_n], axis=1) / known.length)
+            right = np.concatenate([right_f, right_n], axis=1) / self._known.length[at, None]
+            x = np.empty_like(right)
+            share(self._eliminate, len(at), self._collisions, right, x)
             x_f, x_n = x[:, :bins], x[:, bins:]
         missing = np.sum(weight.f * energies.f * (right_f - x_f), axis=1)
         missing += np.sum(weight.n * energies.n * (right_n - x_n), axis=1)
         for own in self._own.values():
             missing += length * np.sum(weight.f * energies.f * own.f * x_f, axis=1)
             missing += length * np.sum(weight.n * energies.n * own.n * x_n, axis=1)
-        share = (missing * self._per_energy)[:, None]
+        missing *= self._per_energy
         if self._collisions is not None:
-            x_f, x_n = x_f + share * self._state.f, x_n + share * self._state.n
+            x_f, x_n = x_f + missing[:, None] * self._state.f, x_n + missing[:, None] * self._state.n
         for row, own in self._own.items():
             out.given_f[row] += length * np.sum(weight.f * own.f * x_f, axis=0)
             out.given_n[row] += length * np.sum(weight.n * own.n * x_n, axis=0)
@@ -272,21 +282,20 @@ class _Part:
             total += own[species]
         return total
 
-    def _elimination(self, collisions: ElectronPhonon) -> _Elimination:
-        place = int(self._at[0])
-        if self._known is not None and place in self._known:
-            known = self._known[place]
-            if known.serves(self._length, self._turn, self._energy):
-                return known
-            del self._known[place]  # before there is another one
-        blocks = Arrow(*collisions.jacobian(self._measure, *self._state))
-        diagonal = np.einsum("cii->ci", blocks.xx)
-        diagonal += self._sum(0, self._state.f)
-        blocks.zz[...] += self._sum(1, self._state.n)
-        made = _Elimination(EliminatedLU(blocks, 1.0 / self._length), self._length, self._turn)
-        if self._known is not None:
-            self._known[place] = made
-        return made
+    def _eliminate(self, start: int, stop: int, collisions: ElectronPhonon, right: Floats, x: Floats) -> None:
+        for c in range(start, stop):
+            cell, row = int(self._at[c]), slice(c, c + 1)
+            lu = self._known.lu.get(cell)
+            if lu is None:
+                blocks = Arrow(
+                    *collisions.jacobian(self._measure.rows(row), self._state.f[row], self._state.n[row])
+                )
+                for own in self._own.values():
+                    np.einsum("cii->ci", blocks.xx)[...] += own.f[row]
+                    blocks.zz[...] += own.n[row]
+                lu = EliminatedLU(blocks, 1.0 / self._known.length[cell])
+                self._known.keep(cell, lu)
+            x[row] = lu.solve(right[row])
 
 
 def _fastest(parts: GainLoss) -> float:

@@ -44,7 +44,7 @@ class TransportProblem:
     ) -> None:
         """
         Args:
-            space: shells, on one rank; or a mesh, distributed.
+            space: shells or a mesh, distributed.
             grid: energies.
             media: one for all cells, or pairs of local cell numbers (ghosts included, as in
                 ``Mesh.regions``) and what fills them.
