@@ -137,6 +137,7 @@ def test_noise_against_the_autocorrelation_of_a_trajectory() -> None:
     assert (np.abs(found.mean(axis=0) - exact) < 4.0 * error + 0.01 * exact[0]).all()
 
 
+@pytest.mark.slow
 def test_spectrum_against_one_complex_solve_a_frequency() -> None:
     state = stationary_state(small(), comm=SELF, lost=1e-12)
     indptr, indices, values = state.equation.chain.matrix.getValuesCSR()

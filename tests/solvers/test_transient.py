@@ -52,6 +52,7 @@ def test_against_scipy_and_counters(method):
     assert moments[-1].steps < 3000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "order"), [("bdf", 2), ("arkimex", 4)])
 def test_order_in_the_step(method, order):
     chain, y, reference = known()

@@ -29,6 +29,7 @@ def packed(edge: float, seed: int, error: float) -> tuple[float, float]:
     return SPHERE * found.mean, SPHERE * found.error
 
 
+@pytest.mark.slow
 def test_packing_of_bubbles() -> None:
     """C_p = 0.605 ± 0.008, in two sizes of the box."""
     small, large = packed(12.0, 1, 0.003), packed(24.0, 2, 0.003)

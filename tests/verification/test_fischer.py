@@ -113,6 +113,7 @@ def test_phonons_that_driven_quasiparticles_emit():
     assert np.all(np.abs(np.log(sums[0] / sums[1])) < neglected)
 
 
+@pytest.mark.slow
 def test_density_in_both_regimes():
     """Thermal phonons, then the drive, make the quasiparticles.
 

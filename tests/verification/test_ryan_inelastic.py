@@ -11,6 +11,7 @@ from fvqp.grids.energy import EnergyGrid
 from fvqp.models.kinetics import L
 from fvqp.models.usadel import GapModel, Point, Solution, UsadelProblem
 
+pytestmark = pytest.mark.slow
 BIASES = np.arange(0.0, 5.01, 0.25)
 
 
@@ -101,7 +102,6 @@ def test_pairs_are_broken_from_three_gaps_on(inelastic) -> None:
         assert np.all(np.abs(item.residual) < 1e-9 * np.abs(item.injected))
 
 
-@pytest.mark.slow
 def test_refinement() -> None:
     """Error bars: twice the energies or the cells, or half as long again an axis, move the gap little."""
     biases = np.array([0.0, 0.8, 1.1, 2.0, 3.0, 3.75, 4.5])
@@ -122,7 +122,6 @@ def test_refinement() -> None:
     assert abs(float(gaps(sweep(longer, biases))[-1]) - base) < 1e-5
 
 
-@pytest.mark.slow
 def test_detector_sees_the_gap_fall() -> None:
     """Fig. 12: g_sa, odd in both biases, has peaks at Δ0 and a tail from 3Δ0 on, none without collisions."""
 

@@ -154,6 +154,7 @@ def test_no_steady_state(tmp_path, monkeypatch, capsys):
     )
 
 
+@pytest.mark.slow
 def test_power_that_hardly_anything_absorbs():
     """From the bath with 1e-51 quasiparticles up to the state that absorbs the power."""
     photons = [{"photon_energy": "0.2 Delta0", "absorbed_power": "1 pW/um^3"}]

@@ -52,6 +52,7 @@ def test_both_signs_of_both_biases_are_images(tmp_path):
     assert one.shape != other.shape or np.any(one != other)
 
 
+@pytest.mark.slow
 def test_probe_does_not_act_back():
     """The gap under the bias of a probe is that without it; its current that of a weak junction."""
     probed = put(case({}), "junctions.1.injects", False)

@@ -29,6 +29,7 @@ CASE: dict[str, Any] = {
 }
 
 
+@pytest.mark.slow
 def test_branches_are_recorded(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         dataset = fvqp.run(CASE, tmp_path / "out").dataset
