@@ -159,7 +159,7 @@ class _Layer:
         own = np.flatnonzero(np.any((corners >= 0) & at_boundary[corners], axis=1))
         members = (
             np.stack([np.isin(own, cells) for cells in mesh.regions.values()], axis=1)
-            if (mesh.regions)
+            if mesh.regions
             else np.empty((len(own), 0), bool)
         )
 

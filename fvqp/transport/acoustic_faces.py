@@ -69,9 +69,12 @@ class AcousticFaces:
         np.divide(barrier.density * speeds[1], speeds[0], out=kinds[2], where=open_)
         kinds[0] = barrier.plane[:, None]
         kinds[1:] = np.exp(np.round(np.log(kinds[1:]), SAME_DIGITS))
-        found = np.unique(kinds[:, open_], axis=1).T if open_.any() else np.empty((0, 3))
-        for plane, ratio, impedance in found:
-            same = open_ & np.all(kinds == np.array([plane, ratio, impedance])[:, None, None], axis=0)
+        while open_.any():
+            row, energy = np.unravel_index(np.argmax(open_), open_.shape)
+            kind = kinds[:, row, energy]
+            plane, ratio, impedance = kind
+            same = open_ & np.all(kinds == kind[:, None, None], axis=0)
+            open_ &= ~same
             rows = np.flatnonzero(same.any(axis=1))
             passage = barrier.planes[int(plane)].passage(float(ratio), float(impedance))
             scale = np.where(same, self._g[0], 0.0)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
+from fvqp.errors import CaseError
 from fvqp.transport.directions import SAME, Directions
 
 Floats = NDArray[np.float64]
@@ -77,10 +78,17 @@ class Plane:
         self.area = directions.weights[self.onward] * self.cosine
         self._places = _places(directions, normal, self.onward)
         self._known: dict[tuple[float, float], Passage] = {}
-        # Half a turn about the normal, by which reflections differ from reversals.
         number = np.full(directions.count, -1)
         number[self.onward] = np.arange(len(self.onward))
-        self._turned = number[self.mirror[self.against]]
+        # Half a turn about the normal, by which reflections differ from reversals, and the mirror images of
+        # what lies on either side of the normal, if the set has them.
+        turned = number[self.mirror[self.against]]
+        self._symmetries = [np.arange(len(self.onward)), turned]
+        try:
+            mirrored = number[directions.mirror(self._places.along)[self.onward]]
+            self._symmetries += [mirrored, mirrored[turned]]
+        except CaseError:
+            pass
 
     def passage(self, ratio: float, impedance: float) -> Passage:
         """What passes, see `acoustic_transmission`.
@@ -107,7 +115,8 @@ class Plane:
         if ratio != 1.0:
             beyond = self._patches(points, ratio)
             shares = np.asarray((near.multiply(passing / points.weight) @ beyond.T).todense())
-        shares = 0.5 * (shares + shares[np.ix_(self._turned, self._turned)]) * total
+        images = [shares[np.ix_(image, image)] for image in self._symmetries]
+        shares = np.mean(images, axis=0) * total
         whole = self.area @ self.cosine
         tilted = shares.sum(axis=1) @ self.cosine / whole, shares.sum(axis=0) @ self.cosine / (ratio * whole)
         return Passage(shares, float(shares.sum()) / total, tilted)
@@ -152,10 +161,13 @@ class Plane:
 
 
 class _Places(NamedTuple):
-    """Components of directions along the plane, ``(F, 2)``; of folded sets the second is not negative and
-    that out of their plane, and lines have no other."""
+    """Components of directions along the plane, ``(F, 2)``, the first that along ``along``.
+
+    The second one of folded sets is that out of their plane, not negative; lines have no other.
+    """
 
     at: Floats
+    along: Floats
     folded: bool
     line: bool
 
@@ -173,7 +185,7 @@ def _places(directions: Directions, normal: Floats, onward: Ints) -> _Places:
         up /= np.linalg.norm(up)
     along = np.cross(up, normal)
     at = np.stack([vectors @ along, missing if folded else vectors @ up], axis=1)
-    return _Places(at, folded, bool(np.abs(at[:, 0]).max() < SAME))
+    return _Places(at, along, folded, bool(np.abs(at[:, 0]).max() < SAME))
 
 
 class _Disc:

@@ -70,6 +70,18 @@ def test_equal_media_are_one(name: str) -> None:
     assert np.diag(shares) / plane.area == pytest.approx(np.full(len(plane.area), 0.75))
 
 
+@pytest.mark.parametrize("name", ["film", "product", "level-symmetric", "diagonal"])
+def test_left_is_as_good_as_right(name: str) -> None:
+    """Mirror images of waves pass into mirror images."""
+    directions, normal = SETS[name]
+    plane = Plane(directions, normal)
+    shares = np.zeros((directions.count, directions.count))
+    shares[np.ix_(plane.onward, plane.onward)] = plane.passage(2.5, 0.7).shares
+    for axis in (np.cross(UP, normal), np.array(UP)):
+        image = directions.mirror(axis / np.linalg.norm(axis))
+        assert shares[np.ix_(image, image)] == pytest.approx(shares, abs=1e-15)
+
+
 def off_snell(count: int, ratio: float) -> float:
     """Deviation of the mean sine behind the interface from that of Snell's law, root of mean square."""
     directions = product(count, 2 * count)
