@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from mpi4py import MPI
@@ -15,11 +18,9 @@ from fvqp.transport.operator import Operator, Terminal, Transport
 Array = np.ndarray
 
 
-def gmsh_halves(path: Path, dim: int, size: float) -> Path:
-    """Unit square or cube of simplices in two regions, ``left`` and ``right`` of x = 1/2.
-
-    Boundaries: ``west`` and ``east`` (x = 0, 1), ``outer`` (all outer faces).
-    """
+@contextmanager
+def gmsh_model(dim: int, size: float, path: Path) -> Iterator[Any]:
+    """Gmsh with an empty model; meshes what the block makes of it with cells of this size into the file."""
     import gmsh
 
     gmsh.initialize(interruptible=False)
@@ -28,6 +29,19 @@ def gmsh_halves(path: Path, dim: int, size: float) -> Path:
         gmsh.option.setNumber("General.NumThreads", 1)
         for option in ("Max", "Min"):
             gmsh.option.setNumber(f"Mesh.MeshSize{option}", size)
+        yield gmsh
+        gmsh.model.mesh.generate(dim)
+        gmsh.write(str(path))
+    finally:
+        gmsh.finalize()
+
+
+def gmsh_halves(path: Path, dim: int, size: float) -> Path:
+    """Unit square or cube of simplices in two regions, ``left`` and ``right`` of x = 1/2.
+
+    Boundaries: ``west`` and ``east`` (x = 0, 1), ``outer`` (all outer faces).
+    """
+    with gmsh_model(dim, size, path) as gmsh:
         occ = gmsh.model.occ
         if dim == 2:
             halves = [occ.addRectangle(x, 0, 0, 0.5, 1) for x in (0.0, 0.5)]
@@ -46,10 +60,6 @@ def gmsh_halves(path: Path, dim: int, size: float) -> Path:
         }
         for name, tags in groups.items():
             gmsh.model.addPhysicalGroup(dim - 1, tags, name=name)
-        gmsh.model.mesh.generate(dim)
-        gmsh.write(str(path))
-    finally:
-        gmsh.finalize()
     return path
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from streaming_problems import SELF, UP
+from transport_problems import gmsh_model
 
 from fvqp.mesh import Mesh, read_mesh
 from fvqp.models.streaming import StreamingSolver
@@ -24,24 +25,13 @@ NONE = np.zeros((1, 1))
 
 def round_body(path: Path, dim: int, size: float) -> Mesh:
     """The unit disc or ball of simplices, with the boundary ``outer``."""
-    import gmsh
-
-    gmsh.initialize(interruptible=False)
-    try:
-        gmsh.option.setNumber("General.Terminal", 0)
-        gmsh.option.setNumber("General.NumThreads", 1)
-        for option in ("Max", "Min"):
-            gmsh.option.setNumber(f"Mesh.MeshSize{option}", size)
+    with gmsh_model(dim, size, path) as gmsh:
         occ = gmsh.model.occ
         tag = occ.addSphere(0, 0, 0, 1) if dim == 3 else occ.addDisk(0, 0, 0, 1, 1)
         occ.synchronize()
         gmsh.model.addPhysicalGroup(dim, [tag], name="body")
         outer = [surface for _, surface in gmsh.model.getEntities(dim - 1)]
         gmsh.model.addPhysicalGroup(dim - 1, outer, name="outer")
-        gmsh.model.mesh.generate(dim)
-        gmsh.write(str(path))
-    finally:
-        gmsh.finalize()
     return read_mesh(path, comm=SELF)
 
 
