@@ -61,6 +61,7 @@ def test_a_device_of_one_cell_has_one_gap(strength: float | None) -> None:
     assert np.all(np.diff(gaps) < 0.0)
 
 
+@pytest.mark.slow
 def test_the_way_up_and_down(caplog: pytest.LogCaptureFixture) -> None:
     """A solution at every bias; a part turns normal where its branch ends, and is filled by the lead."""
     device = wire(line_mesh(12, 21), "junction_A")

@@ -37,6 +37,7 @@ def test_mesh(network: Network) -> None:
     assert [of[int(g)] for g in mesh.global_id[own]] == list(arms)
 
 
+@pytest.mark.ranks(2)
 def test_branched_wire() -> None:
     """A loop with a supercurrent and a gap that follows: as on one rank, and balanced."""
     found = []

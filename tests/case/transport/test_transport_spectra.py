@@ -235,6 +235,7 @@ def chain() -> tuple[Any, float]:
     return flight(dispersion={"model": "sine", "maximum": f"{end} eV"}), end
 
 
+@pytest.mark.slow
 def test_time_of_flight_is_radius_over_group_speed():
     """Half of the phonons of an energy has left when ``v(ω) t`` is the radius."""
     omega, plain = leaving(flight())
