@@ -190,7 +190,7 @@ QUANTITIES: dict[str, Quantity] = {
     "concentration_cell": Quantity("m-3", "concentration of quasiparticles in a cell"),
     "concentration_cell_error": Quantity("m-3", "standard error of the concentration in a cell"),
     "concentration_cell_run": Quantity("m-3", "concentration of quasiparticles in a cell in one run"),
-    "concentration_cell_run_error": Quantity("m-3", "its standard error, from means of batches"),
+    "concentration_cell_run_error": Quantity("m-3", "its standard error, with autocorrelation"),
     "concentration_cell_law": Quantity("m-3", "concentration in a cell by the law of annihilation"),
     "generation_cell": Quantity("m-3 s-1", "quasiparticles generated in a cell by volume and time"),
     "decay": Quantity("m-3", "concentration after generation has been switched off"),

@@ -116,6 +116,15 @@ def test_error_of_a_correlated_series() -> None:
     assert statistics.estimate(np.ones(20)).error == 0.0
 
 
+def test_errors_of_series_side_by_side() -> None:
+    generator = np.random.default_rng(8)
+    x = np.cumsum(generator.standard_normal((400, 5)), axis=0) * [0.0, 1e-3, 1.0, 10.0, 1e3]
+    x += generator.standard_normal((400, 5)) * [0.0, 1.0, 1.0, 1.0, 1.0]
+    one_by_one = [statistics.estimate(column).error for column in x.T]
+    np.testing.assert_allclose(statistics.errors_of_columns(x), one_by_one, rtol=1e-12)
+    assert one_by_one[0] == 0.0
+
+
 def test_steady_state_is_found_and_drift_is_refused() -> None:
     generator = np.random.default_rng(4)
     k = np.arange(400)

@@ -28,7 +28,7 @@ from fvqp.models.localized import (
     measure_steady,
 )
 from fvqp.models.localized.domain import sphere_volume
-from fvqp.models.localized.statistics import RELIABLE
+from fvqp.models.localized.statistics import RELIABLE, errors_of_columns
 from fvqp.results.dataset import QUANTITIES, SweepDataset
 from fvqp.results.fields import FieldSeries
 from fvqp.results.files import make_folder
@@ -40,8 +40,8 @@ Values = dict[str, Any]
 log = logging.getLogger(__name__)
 
 POINT = ("radius", "spin", "generation")
-#: Averages between start and end, and batches of them from which cells take their errors.
-AVERAGES, BATCHES = 160, 16
+#: Averages between start and end, and parts of the time before.
+AVERAGES, PARTS = 160, 16
 #: Folder in the results folder of the states of long runs, while they run.
 RUNS = "runs"
 
@@ -181,7 +181,7 @@ def _averages(plan: Localized, simulation: Simulation | LongRun) -> Values:
     """Concentration of the steady state (or of the interval that the case asks for)."""
     table, on_mesh = plan.case.monte_carlo, plan.mesh is not None
     if table.start is not None and table.end is not None:
-        simulation.advance(table.start * np.arange(1, BATCHES + 1) / BATCHES)
+        simulation.advance(table.start * np.arange(1, PARTS + 1) / PARTS)
         interval = (table.end - table.start) / AVERAGES
     else:
         # Of several runs each need not be as accurate as their mean.
@@ -204,10 +204,8 @@ def _averages(plan: Localized, simulation: Simulation | LongRun) -> Values:
     if simulation.spins:
         values["spin_polarization"] = float(np.abs(polarization).mean())
     if on_mesh:
-        batches = np.array_split(trajectory.cells, BATCHES)
-        means = np.array([batch.mean(axis=0) for batch in batches])
         values["concentration_cell_run"] = trajectory.cells.mean(axis=0)
-        values["concentration_cell_run_error"] = means.std(axis=0, ddof=1) / math.sqrt(BATCHES)
+        values["concentration_cell_run_error"] = errors_of_columns(trajectory.cells)
     return values
 
 

@@ -22,6 +22,8 @@ _LEAST_INDEPENDENT = 6.0
 _DRIFT = 5.0
 # Below so many independent samples the error itself is a guess.
 RELIABLE = 20.0
+# Series that are transformed at once.
+_BLOCK = 1024
 
 
 @dataclass(frozen=True)
@@ -52,18 +54,22 @@ def autocorrelation_time(series: ArrayLike) -> float:
     subtraction of the sample mean leaves is corrected: A. D. Sokal, in *Functional Integration* (Plenum,
     1997), Sec. 3; U. Wolff, Comput. Phys. Commun. 156, 143 (2004), Eq. (49).
     """
-    x = _series(series)
-    x = x - x.mean()
+    return float(_times(_series(series)[:, None])[0])
+
+
+def _times(x: Floats) -> Floats:
+    """(k,) integrated autocorrelation times of the columns of (n, k), see `autocorrelation_time`."""
     n = len(x)
-    spectrum = np.fft.rfft(x, 1 << (2 * n - 1).bit_length())
-    covariance = np.fft.irfft(np.abs(spectrum) ** 2)[:n]
-    if covariance[0] <= 0.0 or np.ptp(x) <= 1e-14 * max(np.abs(np.asarray(series)).max(), 1e-300):
-        return 1.0
-    sums = 2.0 * np.cumsum(covariance / covariance[0]) - 1.0
-    enough = np.arange(n) >= _WINDOW * sums
-    window = int(np.argmax(enough)) if enough.any() else n - 1
-    bias = 1.0 / max(1.0 - (2.0 * window + 1.0) / n, 0.5)
-    return max(float(sums[: window + 1].max()) * bias, 1.0)
+    spectrum = np.fft.rfft(x - x.mean(axis=0), 1 << (2 * n - 1).bit_length(), axis=0)
+    covariance = np.fft.irfft(np.abs(spectrum) ** 2, axis=0)[:n]
+    steady = np.ptp(x, axis=0) <= 1e-14 * np.maximum(np.abs(x).max(axis=0), 1e-300)
+    steady |= covariance[0] <= 0.0
+    sums = 2.0 * np.cumsum(covariance / np.where(steady, 1.0, covariance[0]), axis=0) - 1.0
+    enough = np.arange(n)[:, None] >= _WINDOW * sums
+    window = np.where(enough.any(axis=0), np.argmax(enough, axis=0), n - 1)
+    largest = np.maximum.accumulate(sums, axis=0)[window, np.arange(x.shape[1])]
+    bias = 1.0 / np.maximum(1.0 - (2.0 * window + 1.0) / n, 0.5)
+    return np.where(steady, 1.0, np.maximum(largest * bias, 1.0))
 
 
 def estimate(series: ArrayLike, least_time: float = 1.0) -> Estimate:
@@ -73,10 +79,21 @@ def estimate(series: ArrayLike, least_time: float = 1.0) -> Estimate:
     """
     x = _series(series)
     time = max(autocorrelation_time(x), least_time)
-    independent = len(x) / time
+    return Estimate(float(x.mean()), float(_error(np.var(x), len(x) / time)), time, len(x) / time)
+
+
+def errors_of_columns(series: ArrayLike) -> Floats:
+    """(k,) standard errors of the means of k series (n, k) side by side, as `estimate` gives them."""
+    x = np.asarray(series, float)
+    blocks = [x[:, first : first + _BLOCK] for first in range(0, x.shape[1], _BLOCK)]
+    return np.concatenate([_error(block.var(axis=0), len(x) / _times(block)) for block in blocks])
+
+
+def _error(variance: ArrayLike, independent: ArrayLike) -> Floats:
+    """Standard error of a mean."""
     # The variance of correlated samples about their own mean is too small by this factor.
-    scatter = float(np.var(x)) / max(1.0 - 1.0 / independent, 0.5)
-    return Estimate(float(x.mean()), math.sqrt(scatter / independent), time, independent)
+    short = np.maximum(1.0 - 1.0 / np.asarray(independent), 0.5)
+    return np.asarray(np.sqrt(np.asarray(variance) / short / independent))
 
 
 def steady_from(series: ArrayLike) -> int:
