@@ -114,13 +114,19 @@ def _clusters(dataset: xr.Dataset, name: str) -> Iterator[tuple[str, str, str, x
                 if dataset.sizes["spin"] > 1:
                     parts.append({"quantum": "quantum", "ising": "Ising"}[str(point["spin"].values)])
                 if several[0] or not any(several):
-                    parts.append(
-                        f"$A$ = {float(point['generation']) * MICROMETRE3:.3g} µm$^{{-3}}$s$^{{-1}}$"
-                    )
+                    rate = float(point["generation"]) * MICROMETRE3
+                    parts.append(f"$A$ = {_number(rate)} µm$^{{-3}}$s$^{{-1}}$")
                 if several[1]:
-                    parts.append(f"$V$ = {float(point['volume']) / MICROMETRE3:.3g} µm$^3$")
+                    parts.append(f"$V$ = {_number(float(point['volume']) / MICROMETRE3)} µm$^3$")
                 shade = colour if spin == 0 else matplotlib.colormaps["autumn"](0.2 + 0.6 * row / len(points))
                 yield shade, ", ".join(parts), str(point["equation"].values), point[name], point
+
+
+def _number(value: float) -> str:
+    """A number in a legend."""
+    text = f"{value:.4g}"
+    mantissa, power, exponent = text.partition("e")
+    return f"{mantissa}$\\cdot$10$^{{{int(exponent)}}}$" if power else text
 
 
 def _distribution(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
@@ -225,7 +231,7 @@ def _name(dataset: xr.Dataset, spin: int, volume: int) -> str:
     if dataset.sizes["spin"] > 1:
         parts.append({"quantum": "quantum", "ising": "Ising"}[str(dataset["spin"].values[spin])])
     if dataset.sizes["volume"] > 1 or not parts:
-        parts.append(f"$V$ = {dataset['volume'].values[volume] / MICROMETRE3:.3g} µm$^3$")
+        parts.append(f"$V$ = {_number(dataset['volume'].values[volume] / MICROMETRE3)} µm$^3$")
     return ", ".join(parts)
 
 
