@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -175,16 +176,16 @@ class ElectronPhonon:
             self._graded(graded.rates, self._pairs(), measure, f, n, *out)
         return Pair(measure.per_number(out.f), out.n)
 
-    def balance(self, measure: SpectralMeasure, f: Floats, n: Floats) -> tuple[Pair, GainLoss]:
-        """`rates` and `gain_loss` of the same state, in many cells of a graded grid for the price of one."""
+    def balance(self, measure: SpectralMeasure, f: Floats, n: Floats) -> tuple[Pair, Callable[[], GainLoss]]:
+        """`rates`, and how to get `gain_loss` of the same state: on graded grids they are found together."""
         checked_f, checked_n = checked_occupations(self.grid, measure, f, n)
         if self.chosen(measure, checked_f) != "graded" or len(checked_f) < graded_cells.FEWEST:
-            return self.rates(measure, f, n), self.gain_loss(measure, f, n)
+            return self.rates(measure, f, n), partial(self.gain_loss, measure, f, n)
         rates = Pair(np.empty_like(checked_f), np.empty_like(checked_n))
         parts = GainLoss(*(np.empty_like(a) for a in (checked_f, checked_f, checked_n, checked_n)))
         self._together(graded_cells.balance, measure, checked_f, checked_n, *rates, *parts)
         parts = parts._replace(in_f=measure.per_number(parts.in_f), out_f=measure.per_number(parts.out_f))
-        return Pair(measure.per_number(rates.f), rates.n), parts
+        return Pair(measure.per_number(rates.f), rates.n), lambda: parts
 
     def gain_loss(
         self, measure: SpectralMeasure, f: Floats, n: Floats, collisions: Collisions = "all"

@@ -263,9 +263,9 @@ def test_many_cells_at_once():
     f, n = random_state(GRADED, cells)
     n[3] = 0.0
     n[7, ::5] = 0.0
-    rates, parts = operator.balance(measure, f, n)
+    rates, coefficients = operator.balance(measure, f, n)
     close(rates, operator.rates(measure, f, n), 1e-14)
-    close(parts, operator.gain_loss(measure, f, n), 1e-14)
+    close(coefficients(), operator.gain_loss(measure, f, n), 1e-14)
     one = SpectralMeasure(measure.states[:1], measure.anomalous[:1])
     close(operator.balance(one, f, n)[0], operator.rates(one, f, n), 1e-14)
     steps = random_state(GRADED, cells, seed=3)

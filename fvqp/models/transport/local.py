@@ -8,6 +8,8 @@ transport, Eq. transport-collisions).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -49,6 +51,17 @@ class Turnover(NamedTuple):
     fastest: float
 
 
+@dataclass
+class _Found:
+    """Rates at a state, the coefficients of gain and loss of media there, and what follows from these."""
+
+    f: Floats
+    n: Floats
+    local: Local
+    parts: list[tuple[NDArray[np.int64], Callable[[], GainLoss]]] = field(default_factory=list)
+    turnover: Turnover | None = None
+
+
 class LocalProcesses:
     """Collisions and processes of all media of a rank.
 
@@ -70,7 +83,7 @@ class LocalProcesses:
                     self.exchanges.append(name)
         self.measures: list[SpectralMeasure] = []
         self._known = _Known(len(volume), grid)
-        self._latest: tuple[Floats, Floats, Local, Turnover] | None = None
+        self._latest: _Found | None = None
         self.weight_f = np.zeros((len(volume), grid.n))
         self.weight_n = np.zeros((len(volume), grid.n_phonon))
         for one in self.media:
@@ -91,44 +104,69 @@ class LocalProcesses:
 
     def rates(self, f: Floats, n: Floats) -> Local:
         """Rates of means ``f[n_owned, N]``, ``n[n_owned, K]``."""
-        return self._found(f, n)[0]
+        return self._found(f, n).local
 
     def turnover(self, f: Floats, n: Floats) -> Turnover:
         """How fast collisions turn particles: ``A + B`` of quasiparticles and ``D − C`` of phonons."""
-        return self._found(f, n)[1]
+        found = self._found(f, n)
+        if found.turnover is None:
+            turn_f, turn_n = np.zeros_like(f), np.zeros_like(n)
+            fastest = 0.0
+            for at, coefficients in found.parts:
+                parts = coefficients()
+                turn_f[at] += parts.in_f + parts.out_f
+                turn_n[at] += parts.out_n - parts.in_n
+                fastest = max(fastest, _fastest(parts))
+            found.turnover = Turnover(turn_f, np.maximum(turn_n, 0.0), fastest)
+        return found.turnover
 
-    def _found(self, f: Floats, n: Floats) -> tuple[Local, Turnover]:
-        """Both, found together; the latest are kept, since one is asked for after the other."""
-        if self._latest is not None:
-            known_f, known_n, local, turnover = self._latest
-            if np.array_equal(known_f, f) and np.array_equal(known_n, n):
-                return local, turnover
+    def jvp(self, f: Floats, n: Floats, step_f: Floats, step_n: Floats) -> Local:
+        """Derivative of `rates` at means ``(f, n)`` along a step."""
         out = self._nothing(f, n)
-        turn_f, turn_n = np.zeros_like(f), np.zeros_like(n)
-        fastest = 0.0
         for one, measure in zip(self.media, self.measures, strict=True):
             at = one.owned
             if not len(at):
                 continue
-            here_f, here_n = f[at], n[at]
-            every = []
+            along = f[at], n[at], step_f[at], step_n[at]
             if one.medium.collisions is not None:
-                every.append(one.medium.collisions.balance(measure, here_f, here_n))
+                moved = one.medium.collisions.jvp(measure, *along)
+                out.f[at] += moved.f
+                out.n[at] += moved.n
             for name, process in one.medium.processes.items():
-                moved = process.rates(measure, here_f, here_n)
-                every.append((moved, process.gain_loss(measure, here_f, here_n)))
+                moved = process.jvp(measure, *along)
+                out.f[at] += moved.f
+                out.n[at] += moved.n
                 row = self.exchanges.index(name)
                 out.given_f[row] += np.einsum("ce,ce->e", self.weight_f[at], moved.f)
                 out.given_n[row] += np.einsum("ce,ce->e", self.weight_n[at], moved.n)
-            for moved, parts in every:
+        return out
+
+    def _found(self, f: Floats, n: Floats) -> _Found:
+        """Rates, and turnover to come; the latest are kept, since one is asked for after the other."""
+        latest = self._latest
+        if latest is not None and np.array_equal(latest.f, f) and np.array_equal(latest.n, n):
+            return latest
+        found = self._latest = _Found(f.copy(), n.copy(), self._nothing(f, n))
+        out = found.local
+        for one, measure in zip(self.media, self.measures, strict=True):
+            at = one.owned
+            if not len(at):
+                continue
+            state = measure, f[at], n[at]
+            if one.medium.collisions is not None:
+                moved, coefficients = one.medium.collisions.balance(*state)
+                found.parts.append((at, coefficients))
                 out.f[at] += moved.f
                 out.n[at] += moved.n
-                turn_f[at] += parts.in_f + parts.out_f
-                turn_n[at] += parts.out_n - parts.in_n
-                fastest = max(fastest, _fastest(parts))
-        turnover = Turnover(turn_f, np.maximum(turn_n, 0.0), fastest)
-        self._latest = f.copy(), n.copy(), out, turnover
-        return out, turnover
+            for name, process in one.medium.processes.items():
+                moved = process.rates(*state)
+                found.parts.append((at, partial(process.gain_loss, *state)))
+                out.f[at] += moved.f
+                out.n[at] += moved.n
+                row = self.exchanges.index(name)
+                out.given_f[row] += np.einsum("ce,ce->e", self.weight_f[at], moved.f)
+                out.given_n[row] += np.einsum("ce,ce->e", self.weight_n[at], moved.n)
+        return found
 
     def implicit(self, length: float, f: Floats, n: Floats) -> Callable[[Floats, Floats], Local]:
         """Solver of ``(1 − length × J) x = r`` with the Jacobian J at ``(f, n)``.
@@ -245,9 +283,16 @@ class _Part:
         self._collisions, self._measure, self._at, self._length = collisions, measure, at, length
         self._state, self._own, self._weight, self._energies = state, own, weight, energies
         self._known = known
-        # what rounding takes from the energy of a cell is made up for in proportion to what is there
+        # what rounding, or an earlier elimination, takes from the energy of a cell is made up for in
+        # proportion to what is there, and to what exchanges take of that
         self.energy = Pair(weight.f * energies.f * np.abs(state.f), weight.n * energies.n * np.abs(state.n))
-        held = self.energy.f.sum(axis=1) + self.energy.n.sum(axis=1)
+        kept_f, kept_n = self.energy
+        for part in own.values():
+            kept_f, kept_n = (
+                kept_f - length * part.f * self.energy.f,
+                kept_n - length * part.n * self.energy.n,
+            )
+        held = kept_f.sum(axis=1) + kept_n.sum(axis=1)
         self._per_energy = np.divide(1.0, held, out=np.zeros_like(held), where=held > 0.0)
 
     def solve(self, r_f: Floats, r_n: Floats, out: Local) -> None:
