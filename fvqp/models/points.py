@@ -58,6 +58,8 @@ class Solution:
         evaluations: of the self-consistency map; 0 if nothing had to be iterated.
         leads: ``(junctions,)`` temperatures of the electrons in all leads, kelvin, where they follow from
             balances of heat; None where they are prescribed.
+        before: point and gap of the neighbour at another bias from which a self-consistent gap was found, by
+            which the next one is predicted.
     """
 
     point: Point
@@ -66,6 +68,7 @@ class Solution:
     phase: PhaseField | None
     evaluations: int
     leads: Floats | None = None
+    before: tuple[Point, Floats] | None = None
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,11 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 log = logging.getLogger(__name__)
 
-#: Largest step of ln Δ on the way to a uniform gap.
+#: Largest step of ln Δ on the way to a uniform gap, and of a gap that is predicted.
 LARGEST_STEP = 0.05
+
+#: Longest step of the bias, over the one before it, for which the gap is predicted.
+FARTHEST = 4.0
 
 #: Change of a gap, in Δ0, from a point at which solutions end: that of a jump.
 JUMP = 0.02
@@ -172,8 +175,11 @@ class Iteration:
             # Another supercurrent lends nothing: its phase drops may even have the opposite sign.
             self.spectral, self.phase = problem.at_rest(point.supercurrent)
         else:
-            self.spectral, self.phase = guess.spectral, guess.phase
+            self.spectral, self.phase = replace(guess.spectral, gap=self._predicted(guess)), guess.phase
         self.kinetic: KineticState | None = None if guess is None else guess.kinetic
+        self.before = None if guess is None else (guess.point, guess.spectral.gap)
+        if isinstance(guess, Solution) and guess.point.V_inj == point.V_inj:
+            self.before = guess.before
         self.energy_only = not problem.self_consistent_phase
         self.flows = self.phase is not None and (point.supercurrent != 0.0 or problem.self_consistent_phase)
         self.uniform = problem.gap.kind == "uniform"
@@ -290,7 +296,26 @@ class Iteration:
         if self.energy_only:
             # f_T does not act back on the gap: it is found once, at the end.
             kinetic = self.problem.with_charge(spectral, kinetic)
-        return Solution(self.point, spectral, kinetic, self.phase, evaluations)
+        return Solution(self.point, spectral, kinetic, self.phase, evaluations, before=self.before)
+
+    def _predicted(self, guess: Guess | Solution) -> Floats:
+        """Gap on the secant through a neighbour and the one before it; the neighbour's where that leads far.
+
+        Distributions are not predicted: their steps move with the bias.
+        """
+        gap = guess.spectral.gap
+        if not isinstance(guess, Solution) or guess.before is None:
+            return gap
+        point, earlier = guess.before
+        first = np.array([point.V_inj, point.V_det, point.supercurrent])
+        last, here = (np.array([p.V_inj, p.V_det, p.supercurrent]) for p in (guess.point, self.point))
+        step, ahead = last - first, here - last
+        if not np.all((step == 0.0) == (ahead == 0.0)) or np.count_nonzero(step) != 1:
+            return gap
+        share = float(ahead.sum() / step.sum())
+        change = share * (gap - earlier) if gap.shape == earlier.shape else np.full(1, np.inf)
+        farthest = self.mesh.comm.allreduce(float(np.max(np.abs(change), initial=0.0)), MPI.MAX)
+        return gap + change if 0.0 < share <= FARTHEST and farthest <= LARGEST_STEP else gap
 
     @property
     def start(self) -> Floats:
