@@ -183,7 +183,10 @@ def _initial(case: TransportCase, units: Units, problem: TransportProblem, media
     """Thermal occupations, and pulses."""
     grid, initial, mesh = problem.grid, case.initial, media.mesh
     temperature = case.bath.temperature if initial.temperature is None else initial.temperature
-    state = problem.thermal(units.temperature(temperature))
+    try:
+        state = problem.thermal(units.temperature(temperature))
+    except CaseError as error:
+        raise CaseError(f"{case.source}: energies.lowest_gap: {error}") from None
     if initial.steady:
         state = SteadySolver(problem).solve(state)
     problem.set_gap(state.gap)

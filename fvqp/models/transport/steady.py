@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from fvqp.errors import ConvergenceError
 from fvqp.models.transport.state import Counters, State
-from fvqp.models.transport.stepping import Rates, Stepper, _carried
+from fvqp.models.transport.stepping import Rates, Stepper, with_their_gaps
 from fvqp.solvers.newton import solve_linearized
 
 if TYPE_CHECKING:
@@ -103,21 +103,12 @@ class SteadySolver:
         f, n = system.split(scaled * system.scale)
         new_f = np.clip(np.maximum(state.f + f, LEAST * state.f), 0.0, 1.0)
         new_n = np.maximum(state.n + n, LEAST * state.n)
-        gap = self._gap(new_f, state)
+        new_f, gap, problem = with_their_gaps(self._p, new_f, state.gap)
+        if problem:
+            raise ConvergenceError(problem)
         change = self._stepper._error(new_f, new_n, new_f - state.f, new_n - state.n)
         moved = np.abs(np.nan_to_num(gap - state.gap)).max(initial=0.0)
         return State(new_f, new_n, gap), max(change, float(comm.allreduce(float(moved), MPI.MAX)))
-
-    def _gap(self, f: Floats, state: State) -> Floats:
-        """Gaps that solve their equation with these occupations, found at the latest spectra."""
-        gap = state.gap.copy()
-        mean = self._p.mean_f(f)
-        for one in self._p.media:
-            if one.follower is not None and len(one.owned):
-                at = one.owned
-                there = one.follower.follow(mean[at], gap[at])
-                f[at], gap[at] = _carried(f[at], mean[at], there.f), there.gap
-        return gap
 
 
 class _System:

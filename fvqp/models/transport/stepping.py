@@ -21,7 +21,7 @@ import numpy as np
 from mpi4py import MPI
 from numpy.typing import NDArray
 
-from fvqp.errors import ConvergenceError
+from fvqp.errors import CaseError, ConvergenceError
 from fvqp.models.transport.local import Turnover
 from fvqp.models.transport.motion import EXPLICIT
 from fvqp.models.transport.state import Counters, State
@@ -374,29 +374,32 @@ class Stepper:
         p = self._p
         if not p.gap_follows:
             return State(f, n, gap)
-        gap = gap.copy()
-        mean = p.mean_f(f)
-        problem = None
-        for one in p.media:
-            if one.follower is None or not len(one.owned):
-                continue
-            at = one.owned
-            try:
-                there = one.follower.follow(np.clip(mean[at], 0.0, 1.0), gap[at])
-            except ConvergenceError as error:
-                problem = str(error)
-                break
-            f[at], gap[at] = _carried(f[at], mean[at], there.f), there.gap
-        comm = p.body.comm
-        problems = [text for text in comm.allgather(problem) if text]
-        if problems:
-            raise Refused(problems[0])
-        way = float(comm.allreduce(float(np.nanmax(np.abs(gap - before), initial=0.0)), MPI.MAX))
+        f, gap, problem = with_their_gaps(p, f, gap)
+        if problem:
+            raise Refused(problem)
+        way = float(p.body.comm.allreduce(float(np.nanmax(np.abs(gap - before), initial=0.0)), MPI.MAX))
         if way > 2.0 * self._gap_step and self._shortened < SHORTENED:
             self._shortened += 1
             raise Refused(f"a gap moves by {way:.2g} Δ0")
         self._shortened = 0
         return State(f, n, gap)
+
+
+def with_their_gaps(p: TransportProblem, f: Floats, gap: Floats) -> tuple[Floats, Floats, str]:
+    """Occupations carried along with gaps to the solutions of their equations, these gaps, and what is wrong
+    with them in any cell, or nothing. Collective; ``f`` is overwritten."""
+    gap, mean, problem = gap.copy(), p.mean_f(f), ""
+    for one in p.media:
+        if one.follower is None or not len(one.owned):
+            continue
+        at = one.owned
+        try:
+            there = one.follower.follow(np.clip(mean[at], 0.0, 1.0), gap[at])
+        except (CaseError, ConvergenceError) as error:
+            problem = str(error)
+            break
+        f[at], gap[at] = _carried(f[at], mean[at], there.f), there.gap
+    return f, gap, next((text for text in p.body.comm.allgather(problem) if text), "")
 
 
 def _carried(f: Floats, mean: Floats, moved: Floats) -> Floats:

@@ -307,6 +307,17 @@ WRONG: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ),
     (FILM, {"regions.trap": {"material": {"name": "Cu"}}}, "regions.trap.material"),
     (
+        FILM,
+        {
+            "gap": {"model": "follows"},
+            "regions.trap": {"material": {"name": "Ti"}},
+            "energies.lowest_gap": "0.25 Delta0",
+            "energies.width": "0.1 Delta0",
+            "bath.temperature": "0.45 K",
+        },
+        "energies.lowest_gap: collision grid: starts at 0.1 Δ0, and the gap of cell 0 falls below",
+    ),
+    (
         CHAIN,
         {"phonons.dispersion.maximum": "2 meV"},
         "phonons.dispersion: phonon dispersion: ends at 3.373 Delta0, below the last phonon energy",
