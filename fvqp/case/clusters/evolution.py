@@ -81,5 +81,6 @@ def _evolution(clusters: Clusters, place: tuple[int, ...]) -> Evolution:
         tolerance=table.tolerance,
         lost=solver.lost,
         comm=MPI.COMM_SELF,
+        method=solver.method,
         max_states=solver.max_states,
     )

@@ -70,12 +70,14 @@ def evolve_master(
     tolerance: float = 1e-7,
     lost: float = LOST,
     comm: MPI.Comm = MPI.COMM_WORLD,
+    method: str = "auto",
     max_states: int = MAX_STATES,
 ) -> Evolution:
     """By the master equation for P(N, m), at increasing `times` ≥ 0.
 
     States are widened until the bound on the probability outside stays below `lost` at all steps.
-    `tolerance` is of the probabilities, against the largest one at the start.
+    `tolerance` is of the probabilities, against the largest one at the start; the rest is as of
+    `MasterEquation`.
 
     Raises
     ------
@@ -86,7 +88,9 @@ def evolve_master(
     """
     kept = None
     if isinstance(start, Cluster):
-        before = stationary_state(start, lost=lost, comm=comm, max_states=max_states, warn=False)
+        before = stationary_state(
+            start, lost=lost, comm=comm, method=method, max_states=max_states, warn=False
+        )
         kept = before.equation.states
         M, m, held = (
             np.concatenate(comm.allgather(part)) for part in (before.equation.M, before.equation.m, before.p)
@@ -103,7 +107,9 @@ def evolve_master(
             states = choose(cluster, lost, widen, start=(int(M[0]), int(m[0])))
         else:
             states = united(kept, choose(cluster, lost, widen, least=kept.low.size - 1))
-        equation = MasterEquation(cluster, states=states, comm=comm, max_states=max_states, warn=False)
+        equation = MasterEquation(
+            cluster, states=states, comm=comm, method=method, max_states=max_states, warn=False
+        )
         chain = equation.chain
         place = states.number(M, m) - chain.first
         own = (place >= 0) & (place < chain.n_owned)

@@ -174,6 +174,16 @@ def test_correlations_and_spin_noise() -> None:
     np.testing.assert_allclose(found["S_spin"].values, found["S_N"].values / 3.0)
 
 
+def test_solvers_of_an_evolution() -> None:
+    """Another integrator, chosen by a PETSc option, and iterative solves instead of elimination give the same
+    to the tolerance."""
+    changes = {**FILLING, "sweep": {**CLUSTER["sweep"], "equation": "master"}}
+    expected = dataset(case(changes))["N_mean_evolution"].values
+    for key, value in (("solver.petsc", {"cluster_ts_rosw_type": "2p"}), ("solver.method", "gamg")):
+        found = dataset(put(case(changes), key, value))["N_mean_evolution"].values
+        assert 0.0 < np.abs(found / expected - 1.0).max() < 0.02
+
+
 @pytest.mark.slow
 def test_equations_of_an_evolution() -> None:
     """Every equation fills the same variables, from where it starts to where it ends."""
