@@ -109,7 +109,7 @@ def _dataset(clusters: Clusters) -> SweepDataset:
         coordinates["frequency"] = (("frequency",), np.array(case.noise.frequency))
         if case.noise.time is not None:
             coordinates["delay"] = (("delay",), np.array(case.noise.time))
-    attributes: dict[str, float | str] = {
+    attributes: dict[str, Any] = {
         "annihilation_m3_per_s": found.gamma * CUBIC_MICROMETRE,
         "triplet_annihilation_m3_per_s": found.gamma_t * CUBIC_MICROMETRE,
         "spin_flip_time_s": found.tau_s,
@@ -123,6 +123,12 @@ def _dataset(clusters: Clusters) -> SweepDataset:
             "critical_generation_per_m3_s": found.gamma
             / (found.gamma_t * found.tau_s) ** 2
             / CUBIC_MICROMETRE,
+        }
+    if "trajectory" in case.sweep.equation:
+        attributes |= {
+            "seed": case.trajectories.seed,
+            "random_numbers": "numpy.random.default_rng from numpy.random.SeedSequence(seed, spawn_key=(spin, "
+            "equation, generation, volume)), places counted from 0; with a further 1 for an evolution",
         }
     if case.evolution is not None:
         coordinates["time"] = (("time",), np.array(case.evolution.time))

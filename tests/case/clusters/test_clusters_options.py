@@ -156,6 +156,7 @@ def test_option_moves_a_number(key: str) -> None:
 
 def test_trajectories_of_an_evolution_have_seeds() -> None:
     first, second = (dataset(put(case(WALKS), "trajectory.seed", seed)) for seed in (0, 1))
+    assert (first.attrs["seed"], second.attrs["seed"]) == (0, 1)
     assert (first["N_mean_evolution"].values != second["N_mean_evolution"].values).all()
 
 
