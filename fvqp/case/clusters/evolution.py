@@ -60,27 +60,9 @@ def _evolution(clusters: Clusters, place: tuple[int, ...]) -> Evolution:
         # Apart from those of the stationary trajectory, which has a key of the same length.
         seed = np.random.SeedSequence(case.trajectories.seed, spawn_key=(*place, 1)).generate_state(1)[0]
         return evolve_trajectories(cluster, start, times, runs=table.runs, seed=int(seed))
+    shared: dict[str, Any] = {"tolerance": table.tolerance, "lost": solver.lost, "comm": MPI.COMM_SELF}
     if equation == "simplified":
-        return evolve_simplified(
-            cluster, start, times, tolerance=table.tolerance, lost=solver.lost, comm=MPI.COMM_SELF
-        )
+        return evolve_simplified(cluster, start, times, **shared)
     if equation == "fokker_planck":
-        return evolve_fokker_planck(
-            cluster,
-            start,
-            times,
-            tolerance=table.tolerance,
-            lost=solver.lost,
-            cells=solver.cells,
-            comm=MPI.COMM_SELF,
-        )
-    return evolve_master(
-        cluster,
-        start,
-        times,
-        tolerance=table.tolerance,
-        lost=solver.lost,
-        comm=MPI.COMM_SELF,
-        method=solver.method,
-        max_states=solver.max_states,
-    )
+        return evolve_fokker_planck(cluster, start, times, cells=solver.cells, **shared)
+    return evolve_master(cluster, start, times, method=solver.method, max_states=solver.max_states, **shared)

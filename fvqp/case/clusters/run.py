@@ -128,7 +128,8 @@ def _dataset(clusters: Clusters) -> SweepDataset:
         attributes |= {
             "seed": case.trajectories.seed,
             "random_numbers": "numpy.random.default_rng from numpy.random.SeedSequence(seed, "
-            "spawn_key=(spin, equation, generation, volume)), places counted from 0; with a further 1 for an evolution",
+            "spawn_key=(spin, equation, generation, volume)), places counted from 0; "
+            "with a further 1 for an evolution",
         }
     if case.evolution is not None:
         coordinates["time"] = (("time",), np.array(case.evolution.time))
