@@ -97,21 +97,21 @@ class StreamingSolver:
             )
         shape = (n, streaming.directions.count, streaming.n_energies)
         f = np.zeros((layout.n_cells, *shape[1:]))
-        own_total, own_scattering = total[:n, None, :], scattering[:n, None, :]
+        own_total = total[:n, None, :]
         opacity = streaming.opacity(scattering)
-        inflow, _ = streaming.rates(f, opacity)
+        inflow = streaming.rates(f, opacity)[0] if streaming.has_baths else None
 
-        def action(x: Floats) -> Floats:
+        def action(x: Floats, out: Floats | None = None) -> Floats:
             """Left-hand side without what baths send in."""
             f[:n] = x.reshape(shape)
             layout.exchange(f)
-            moved, _ = streaming.rates(f, opacity)
-            moved -= inflow
-            mean = streaming.directions.mean(f[:n])[:, None, :]
-            return own_total * f[:n] - own_scattering * mean - moved
+            left = streaming.removed(f, total, scattering, opacity, out)
+            if inflow is not None:
+                left += inflow
+            return left
 
         def operator(x: Floats, out: Floats) -> None:
-            out[:] = action(x).reshape(out.shape)
+            action(x, out.reshape(shape))
 
         accelerated = layout.comm.allreduce(bool(np.any(scattering > 0.0)), MPI.LOR)
         if accelerated:
@@ -129,7 +129,7 @@ class StreamingSolver:
                 z += self._diffusion.solve(capacity * streaming.directions.mean(z))[:, None, :]
             return z.reshape(r.shape)
 
-        rhs = source + inflow
+        rhs = source if inflow is None else source + inflow
         x = np.zeros(shape) if guess is None else guess.copy()
         residual = rhs - action(x) if guess is not None else rhs.copy()
         tolerance = self.tolerance if reduction is None else reduction

@@ -57,6 +57,7 @@ class Streaming:
 
     Attributes:
         walls: names of the outer boundaries, the first axis of what is lost.
+        has_baths: whether anything enters, on any rank.
     """
 
     def __init__(
@@ -107,6 +108,7 @@ class Streaming:
         self._gate = gates
         self._plain = first(gates, len(gates.face) - sum(len(faces.faces) for faces in self._acoustic))
         self._bath = bath_means(layout, directions, gates)
+        self.has_baths = bool(layout.comm.allreduce(bool(np.any(gates.bath)), MPI.LOR))
         self._turning = _turning(directions, layout)
         half = np.maximum(layout.projected, 0.0) @ directions.weights
         half = np.divide(half, FULL * layout.area, out=np.full(len(half), 0.25), where=layout.area > 0.0)
@@ -190,6 +192,24 @@ class Streaming:
             self._shared(kernels.turn, self._turning, self.g, f, second, limited, rate)
         rate /= self.capacity[:, None, :]
         return rate, lost / FULL
+
+    def removed(
+        self, f: Floats, total: Floats, scattering: Floats, opacity: Opacity, out: Floats | None = None
+    ) -> Floats:
+        """``total f − scattering f̄ − rates`` of the owned cells, ``(n_owned, M, energy)``.
+
+        Args:
+            f: ``(n_cells, M, energy)``, ghosts up to date.
+            total, scattering: ``(n_cells, energy)`` rates at which particles leave a direction, and come back
+                in any.
+            opacity: at this scattering.
+            out: array for the result.
+        """
+        moved, _ = self.rates(f, opacity)
+        out = np.empty_like(moved) if out is None else out
+        shares = self.directions.weights / FULL
+        self._shared(kernels.removed, shares, total, scattering, f, moved, out)
+        return out
 
     def opacity(self, scattering: Floats) -> Opacity:
         """What faces do at a ``(n_cells or 1, energy)`` rate of scattering, for several `rates`."""

@@ -98,7 +98,7 @@ class Turning(NamedTuple):
     curvature: NDArray
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def slopes(e0, e1, indptr, indices, weights, inverse, faces, f, start, limited, out):
     """Least-squares gradients of ``f[cell, M, energy]``, ``out[cell, direction from start, dim, energy]``.
 
@@ -147,7 +147,7 @@ def slopes(e0, e1, indptr, indices, weights, inverse, faces, f, start, limited, 
                     slope[d, e] *= factor[e]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def upstream(e0, e1, faces, f, slope, start, weights, out):
     """Add half-range fluxes of the values upstream to ``out[n_faces, 2, energy]``, an area and speed."""
     for face in range(faces.cells.shape[0]):
@@ -172,7 +172,7 @@ def upstream(e0, e1, faces, f, slope, start, weights, out):
                     sums[e] += arm * s[e]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def cross(e0, e1, faces, g, blend, f, slope, start, leaving, rate):
     """Add what crosses open faces to ``rate[owned cell, M, energy]``; keep what reaches gates in ``leaving``.
 
@@ -224,7 +224,7 @@ def cross(e0, e1, faces, g, blend, f, slope, start, leaving, rate):
                     row[e] += a * speed[e] * value[e]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def pass_gates(e0, e1, faces, gates, g, weights, leaving, rate, lost):
     """Add to ``rate`` what leaves through gates, returns from them and enters; ``lost[wall, energy]`` is what
     walls take in sum over directions with ``weights``."""
@@ -279,7 +279,7 @@ def pass_gates(e0, e1, faces, gates, g, weights, leaving, rate, lost):
                             lost[wall, e] += w * a * passing[e] * outside[e]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def turn(e0, e1, turning, g, f, second, limited, rate):
     """Add the change of direction to ``rate``: ``−(ΔA g/w) (α_{m+½} f_{m+½} − α_{m−½} f_{m−½})``."""
     n_owned, n_directions = rate.shape[:2]
@@ -311,7 +311,7 @@ def turn(e0, e1, turning, g, f, second, limited, rate):
                 rate[i, m + 1, e] += enter * speed[e] * value
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def sweep(e0, e1, faces, gates, turning, g, capacity, order, moving, removal, q, x):
     """Solve ``capacity (removal + 1/capacity × upwind streaming) x = capacity q`` for directions ``moving``.
 
@@ -358,6 +358,23 @@ def sweep(e0, e1, faces, gates, turning, g, capacity, order, moving, removal, q,
                         gain[e] += enter * speed[e] * x[i, m - 1, e]
             for e in range(e0, e1):
                 x[i, m, e] = gain[e] / loss[e]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def removed(e0, e1, shares, total, scattering, f, moved, out):
+    """``out = total f − scattering f̄ − moved`` of owned cells, f̄ the mean over directions."""
+    mean = np.empty(out.shape[2])
+    for i in range(out.shape[0]):
+        mean[e0:e1] = 0.0
+        for m in range(shares.size):
+            w = shares[m]
+            for e in range(e0, e1):
+                mean[e] += w * f[i, m, e]
+        for e in range(e0, e1):
+            mean[e] *= scattering[i, e]
+        for m in range(shares.size):
+            for e in range(e0, e1):
+                out[i, m, e] = total[i, e] * f[i, m, e] - mean[e] - moved[i, m, e]
 
 
 @njit(cache=True, nogil=True)
