@@ -31,6 +31,10 @@ Floats = NDArray[np.float64]
 #: rounding leaves some 1e-15.
 TOLERANCE = 1e-13
 
+#: Largest density of states for which `CollisionSum.rounding` holds: rates of a bin are rounded in proportion
+#: to its own.
+DENSE = 20.0
+
 #: Accuracy of the derivative of a solution by a parameter.
 SLOPE_TOLERANCE = 1e-9
 
@@ -74,12 +78,16 @@ class Inelastic:
         system = _System(self, state, external)
         comm = self.kinetics.device.mesh.comm
         if tolerance is None:
-            tolerance = max(TOLERANCE, self.collisions.rounding)
+            tolerance = max(TOLERANCE, self.rounding(system.largest_dos))
         found = solve_newton(system, system.start(guess), comm=comm, tolerance=tolerance, what=what)
         system.residual(found.x)
         if comm.allreduce(system.collided.inverted, MPI.LOR):
             raise ConvergenceError(f"{what}: quasiparticles are inverted; phonons have no steady state")
         return system.kinetic(found.x)
+
+    def rounding(self, dos: float) -> float:
+        """To what rates are rounded, over the largest, where the largest density of states is ``dos``."""
+        return self.collisions.rounding * max(1.0, dos / DENSE)
 
     def components(self, state: SpectralState) -> tuple[int, ...]:
         """What is solved for together: f_L, and f_T where a supercurrent or collisions couple them."""
@@ -116,6 +124,7 @@ class _System:
         self.operator = self.transport.at(kinetics.coefficients(state, spectrum, self.components))
         rows = slice(None) if len(spectrum.dos) == 1 else slice(self.mesh.n_owned)
         self.spectra = spectrum.dos[rows], spectrum.pairing[rows], spectrum.re_F[rows]
+        self.largest_dos = self.mesh.comm.allreduce(float(spectrum.dos.max(initial=0.0)), MPI.MAX)
         self.capacity = self.transport.capacity[:, None, None]
         self.colliding = (L, T) if parts.collisions.charge else (L,)
         self.scale = kinetics.solver.scale(self.operator)

@@ -253,9 +253,12 @@ class Iteration:
     @property
     def _tolerance(self) -> float:
         """To which gaps of cells can converge: collisions leave f_L rounded."""
-        inelastic = self.problem.inelastic
-        rounding = 0.0 if inelastic is None else inelastic.collisions.rounding
-        return max(self.problem.tolerance, AMPLIFIED * rounding)
+        problem, comm = self.problem, self.mesh.comm
+        if problem.inelastic is None:
+            return problem.tolerance
+        dos = problem.kinetics.spectrum(self.spectral).dos
+        largest = comm.allreduce(float(dos.max(initial=0.0)), MPI.MAX)
+        return max(problem.tolerance, AMPLIFIED * problem.inelastic.rounding(largest))
 
     def _say_if_it_jumped(self, before: Floats, after: Floats) -> None:
         """Log where the gap changed most on the way from the end of a branch, if that was a jump."""

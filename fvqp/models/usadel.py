@@ -363,8 +363,8 @@ class UsadelProblem:
     def conductances(self, solution: Solution) -> Floats:
         """``dI/dV_inj`` of the current from every junction into the superconductor, siemens.
 
-        Exact where the spectra do not depend on bias, or by one gap only; otherwise the slope of the
-        solution, by central differences a small fraction of the thermal width apart around it.
+        Exact where the spectra do not depend on bias, or by gaps only; otherwise the slope of the solution,
+        by central differences a small fraction of the thermal width apart around it.
         """
         point = solution.point
         follows = self.gap.follows_bias or self.self_consistent_phase

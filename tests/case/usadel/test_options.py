@@ -492,7 +492,7 @@ def test_petsc_options_reach_the_solver():
     read = {"gap_snes_anderson_m": 3, "ksp_norm_type": "unpreconditioned", "pc_gamg_agg_nsmooths": 1}
     fvqp.check(
         case(
-            {"gap": {"model": "local"}}
+            {"supercurrent": {"phase_gradient": 0.1, "from": "left", "to": "right"}}
             | {"solver": {"method": "gamg", "petsc": read | {"mg_levels_ksp_max_it": 3}}}
         )
     )
