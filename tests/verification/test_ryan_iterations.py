@@ -1,4 +1,4 @@
-"""Newton and Krylov steps at the biases of Fig. 11 of Ryan et al. (2026), and the prediction of the next gap."""
+"""Newton and Krylov steps at the biases of Fig. 11 of Ryan et al. (2026); prediction of the next gap."""
 
 from __future__ import annotations
 
