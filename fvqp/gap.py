@@ -86,7 +86,7 @@ def gap_residual(
     exact = _equilibrium_residuals(gap, zeta, gamma, temperatures, *_bounds(cutoff, rule))
     if temperature is not None:
         below = bath_below(min(float(bounds[-1]), top), gap, zeta, gamma, t)
-        binned += emptied(f_L, reference) * (pairing @ (reference * measure) - below)
+        binned += emptied(f_L, np.asarray(reference)) * (pairing @ (reference * measure) - below)
     return np.asarray(binned + exact)
 
 
