@@ -51,6 +51,14 @@ _LINEAR = 1e-9
 _TURN = cmath.exp(0.25j * cmath.pi)
 
 
+def face_conductances(transport: Transport) -> Floats:
+    """Normal-state conductance between the cells of each face, or cell and reservoir, siemens; 0 at walls."""
+    faces, half = transport.faces, transport.faces.half
+    total = half.sum(axis=1)
+    series = np.divide(half[:, 0] * half[:, 1], total, out=np.zeros(len(total)), where=total > 0.0)
+    return np.where(faces.junction == RESERVOIR, half[:, 0], np.where(faces.cells[:, 1] < 0, 0.0, series))
+
+
 class UsadelEquation:
     """The equation on one device; what depends on neither gap nor energy is worked out once.
 
@@ -62,14 +70,9 @@ class UsadelEquation:
 
     def __init__(self, device: Device, transport: Transport, method: str = "auto") -> None:
         self.device, self.transport = device, transport
-        faces, half = transport.faces, transport.faces.half
-        total = half.sum(axis=1)
-        series = np.divide(half[:, 0] * half[:, 1], total, out=np.zeros(len(total)), where=total > 0.0)
-        link = np.where(faces.junction == RESERVOIR, half[:, 0], series)
-        link[(faces.cells[:, 1] < 0) & (faces.junction != RESERVOIR)] = 0.0
-        link[transport.interface_faces] = 0.0
-        self._link = link
-        self._barriers = self._find_barriers(series)
+        self._link = face_conductances(transport)
+        self._link[transport.interface_faces] = 0.0
+        self._barriers = self._find_barriers()
         self._scale = 2.0 * transport.capacity
         self._linear = self._assemble_linear()
         mesh = device.mesh
@@ -85,9 +88,9 @@ class UsadelEquation:
                 transport.indptr, transport.indices, single, self._linear, method=method, tolerance=_LINEAR
             )
 
-    def _find_barriers(self, series: Floats) -> loops.Barriers:
+    def _find_barriers(self) -> loops.Barriers:
         t = self.transport
-        faces, half = t.faces, t.faces.half
+        faces, half, series = t.faces, t.faces.half, face_conductances(t)
         rows: list[tuple[int, int, int, int, float, float]] = []
         one = np.ones((1, 1))
         interface = t.interface_coefficient(np.ones((1, len(t.interface_faces), 1)))[0, :, 0]

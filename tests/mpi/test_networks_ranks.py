@@ -13,9 +13,11 @@ from mpi4py import MPI
 from networks import CROSS, LOOP, TEE, Network
 from wire_devices import ALUMINIUM, CONDUCTANCE, TEMPERATURE, THICKNESS, UM, WIDTH, graded
 
+from fvqp.materials import Material
 from fvqp.models.device import Device, Junction, Reservoir
 from fvqp.models.phase import Supercurrent
 from fvqp.models.usadel import GapModel, Point, UsadelProblem
+from fvqp.models.weak_link import WeakLink
 from fvqp.results.checkpoint import mesh_hash
 
 pytestmark = pytest.mark.mpi
@@ -38,6 +40,22 @@ def test_mesh(network: Network) -> None:
 
 
 @pytest.mark.ranks(2)
+def test_supercurrents_of_three_phases() -> None:
+    """A normal T between superconductors."""
+    normal = Material("N", 0.0, ALUMINIUM.diffusivity, ALUMINIUM.resistivity)
+    found = []
+    for comm in (WORLD, SELF):
+        mesh = TEE.mesh(12.0, comm, 1e-7)
+        regions = {"wire": normal, "side": normal}
+        ends = [Reservoir(f"S{k}", (f"end{k}",), 0.1, ALUMINIUM.gap) for k in range(3)]
+        device = Device(mesh, ALUMINIUM, [], ends, width=WIDTH, thickness=THICKNESS, regions=regions)
+        link = WeakLink(device, 1e-3)
+        states = link.dos([0.1], [0.0, 1.0, 2.0])[:, 0]
+        found.append([*link.currents([0.0, 1.0, 2.0]), mesh.total(states * mesh.volume)])
+    assert abs(sum(found[0][:3])) < 1e-9 * abs(found[0][0])
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-7)
+
+
 def test_branched_wire() -> None:
     """A loop with a supercurrent and a gap that follows: as on one rank, and balanced."""
     found = []
