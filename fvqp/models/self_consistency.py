@@ -96,9 +96,10 @@ def uniform_conductances(problem: UsadelProblem, solution: Solution) -> Floats:
     driven = problem.with_charge(spectral, driven)
     deviation, by_bias = kinetic.deviation(L), driven.deviation(L)
     gap, zeta = field.uniform_value(spectral.gap), spectral.depairing
-    r_bias = field.uniform_residual(gap, zeta, deviation + by_bias) - field.uniform_residual(
-        gap, zeta, deviation
+    moved_by, here = (
+        field.uniform_residual(gap, zeta, deviation + share * by_bias) for share in (BIAS_STEP, 0.0)
     )
+    r_bias = (moved_by - here) / BIAS_STEP
     residuals, currents = [], []
     for sign in (-1.0, 1.0):
         moved = SpectralState(spectral.gap * np.exp(sign * GAP_STEP), zeta)
