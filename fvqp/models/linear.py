@@ -106,9 +106,9 @@ class TransportSolver:
         transport, modes = self.transport, len(tests)
         values = operator.assemble()
         # One component needs no copy in another order.
-        values = values[:, None, None] if operator.n_comp == 1 else values[self._blocks(operator.n_comp)]
+        values = values[:, None, None] if operator.n_comp == 1 else values[transport.blocks(operator.n_comp)]
         matrix = np.empty((len(transport.indices) * modes**2, 1))
-        blocks = self._blocks(modes)
+        blocks = transport.blocks(modes)
         diagonal = self._diagonal(1)
         for m in range(modes):
             weighted = values[:, m] * tests[m]
@@ -124,16 +124,6 @@ class TransportSolver:
             return solver.solve(right.reshape(-1, 1)).reshape(right.shape)
 
         return invert
-
-    def _blocks(self, n_comp: int) -> NDArray[np.int64]:
-        """Places in `Transport.pattern` of the blocks of pairs of cells, ``(pair, component, component)``."""
-        indptr = self.transport.indptr.astype(np.int64)
-        lengths = np.diff(indptr)
-        start, length = (np.repeat(a, lengths) for a in (indptr[:-1], lengths))
-        within = np.arange(indptr[-1]) - start
-        c = np.arange(n_comp)
-        first = n_comp**2 * start + n_comp * within
-        return first[:, None, None] + (n_comp * length)[:, None, None] * c[:, None] + c
 
     def preconditioner(self, operator: Operator, extra: Floats) -> Callable[[Floats], Floats]:
         """Approximate inverse of the two-point matrix with ``extra`` on its diagonal.

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import cmath
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from mpi4py import MPI
@@ -57,6 +58,38 @@ def face_conductances(transport: Transport) -> Floats:
     total = half.sum(axis=1)
     series = np.divide(half[:, 0] * half[:, 1], total, out=np.zeros(len(total)), where=total > 0.0)
     return np.where(faces.junction == RESERVOIR, half[:, 0], np.where(faces.cells[:, 1] < 0, 0.0, series))
+
+
+def follow_down(
+    newton: Callable[[Complexes, NDArray[Any]], tuple[NDArray[Any], NDArray[np.bool_]]],
+    z: Complexes,
+    x: NDArray[Any],
+    good: NDArray[np.bool_],
+    top: float,
+) -> NDArray[Any]:
+    """Solutions at energies ``z``, followed from ``top`` above them in steps that adapt.
+
+    Args:
+        newton: of energies and solutions near by; solutions, and which of them have been found.
+        x, good: solutions ``(..., energy)`` at ``z + i top``, and which of them have been found.
+
+    Raises:
+        ConvergenceError: names the first energy whose solution is lost on the way.
+    """
+    if not good.all():
+        raise ConvergenceError(_no_solution(z[~good][0]))
+    height, factor = np.full(z.size, top), np.full(z.size, 0.25)
+    while np.any(height > 0.0):
+        active = np.flatnonzero(height > 0.0)
+        lower = height[active] * factor[active]
+        lower[lower < 0.1 * z[active].imag] = 0.0
+        found, good = newton(z[active] + 1j * lower, x[..., active])
+        x[..., active[good]] = found[..., good]
+        height[active[good]] = lower[good]
+        factor[active[~good]] = np.sqrt(factor[active[~good]])
+        if np.any(factor > 0.99):
+            raise ConvergenceError(_no_solution(z[factor > 0.99][0]))
+    return x
 
 
 class UsadelEquation:
@@ -170,26 +203,12 @@ class UsadelEquation:
     ) -> Floats:
         """Solutions followed from far above the real axis down to ``z``."""
         comm = self.device.mesh.comm
-        largest = comm.allreduce(float(gap.max(initial=1.0)), MPI.MAX)
-        height = np.full(z.size, HEIGHT * largest)
-        factor = np.full(z.size, 0.25)
-        x = local_angle(z + 1j * height, gap, depairing)
-        x, good = self._newton(at(z + 1j * height), x)
-        if not good.all():
-            raise ConvergenceError(_no_solution(z[~good][0]))
-        while np.any(height > 0.0):
-            active = np.flatnonzero(height > 0.0)
-            lower = height[active] * factor[active]
-            lower[lower < 0.1 * z[active].imag] = 0.0
-            found, good = self._newton(
-                at(z[active] + 1j * lower), np.ascontiguousarray(x[:, :, active]), steps=12
-            )
-            x[:, :, active[good]] = found[:, :, good]
-            height[active[good]] = lower[good]
-            factor[active[~good]] = np.sqrt(factor[active[~good]])
-            if np.any(factor > 0.99):
-                raise ConvergenceError(_no_solution(z[factor > 0.99][0]))
-        return x
+        height = HEIGHT * comm.allreduce(float(gap.max(initial=1.0)), MPI.MAX)
+        x, good = self._newton(at(z + 1j * height), local_angle(z + 1j * height, gap, depairing))
+        return follow_down(
+            lambda energies, near: self._newton(at(energies), np.ascontiguousarray(near), steps=12),
+            z, x, good, height,
+        )  # fmt: skip
 
     def _newton(
         self, equation: _Energies, x: Floats, steps: int = _MOST_STEPS

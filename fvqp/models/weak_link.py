@@ -19,10 +19,10 @@ from mpi4py import MPI
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_matrix
 
-from fvqp.errors import CaseError, ConvergenceError
+from fvqp.errors import CaseError
 from fvqp.gap import equilibrium_gap
 from fvqp.models.device import Device
-from fvqp.models.pairing_angle import face_conductances
+from fvqp.models.pairing_angle import face_conductances, follow_down
 from fvqp.solvers.linear import LinearSolver
 from fvqp.solvers.numbering import Numbering
 from fvqp.spectral.branch import SMALLEST_BROADENING
@@ -104,7 +104,7 @@ class WeakLink:
         numbering = Numbering(comm, 4 * t.mesh.n_owned, unknowns)
         self._solver = LinearSolver(indptr, indices, numbering, method=method, tolerance=1e-9)
         self._entries = len(indices)
-        self._places = _blocks(t.indptr)
+        self._places = t.blocks(4)
 
     # -- results
 
@@ -173,23 +173,9 @@ class WeakLink:
 
     def _follow(self, z: Complexes, phases: Sequence[float]) -> Complexes:
         """Solutions followed from far above the real axis, where there are no pairs, down to ``z``."""
-        height = np.full(z.size, HEIGHT)
-        factor = np.full(z.size, 0.25)
         start = np.zeros((self.device.mesh.n_cells, 2, z.size), complex)
-        x, good = self._newton(z + 1j * height, start, phases)
-        if not good.all():
-            raise ConvergenceError(_no_solution(z[~good][0]))
-        while np.any(height > 0.0):
-            active = np.flatnonzero(height > 0.0)
-            lower = height[active] * factor[active]
-            lower[lower < 0.1 * z[active].imag] = 0.0
-            found, good = self._newton(z[active] + 1j * lower, x[:, :, active], phases)
-            x[:, :, active[good]] = found[:, :, good]
-            height[active[good]] = lower[good]
-            factor[active[~good]] = np.sqrt(factor[active[~good]])
-            if np.any(factor > 0.99):
-                raise ConvergenceError(_no_solution(z[factor > 0.99][0]))
-        return x
+        x, good = self._newton(z + 1j * HEIGHT, start, phases)
+        return follow_down(lambda energies, near: self._newton(energies, near, phases), z, x, good, HEIGHT)
 
     def _newton(
         self, z: Complexes, x: Complexes, phases: Sequence[float]
@@ -312,16 +298,3 @@ def _turned(x: Complexes, turn: Complexes) -> Complexes:
     a, b = length * (s + d), length * (s - d)
     first, second = x[:, 0], x[:, 1]
     return np.stack([(first + a) / (1.0 - second * a), (second + b) / (1.0 - first * b)], axis=1)
-
-
-def _blocks(indptr: NDArray[np.int32]) -> NDArray[np.int64]:
-    """Places of 4 × 4 blocks of pairs of cells in `Transport.pattern`, ``(pair, 4, 4)``."""
-    lengths = np.diff(indptr.astype(np.int64))
-    start, length = (np.repeat(a, lengths) for a in (indptr[:-1].astype(np.int64), lengths))
-    within = np.arange(indptr[-1]) - start
-    c = np.arange(4)
-    return (16 * start + 4 * within)[:, None, None] + (4 * length)[:, None, None] * c[:, None] + c
-
-
-def _no_solution(z: complex) -> str:
-    return f"weak link: no retarded solution found at energy {z.real:g} Δ0, broadening {z.imag:g} Δ0"

@@ -210,6 +210,16 @@ class Transport:
         indices = columns[np.repeat(start, np.diff(indptr)) + within]
         return indptr, indices.astype(np.int32)
 
+    def blocks(self, n_comp: int) -> NDArray[np.int64]:
+        """Places in `pattern` of the blocks of pairs of cells, ``(pair, component, component)``."""
+        indptr = self.indptr.astype(np.int64)
+        lengths = np.diff(indptr)
+        start, length = (np.repeat(a, lengths) for a in (indptr[:-1], lengths))
+        within = np.arange(indptr[-1]) - start
+        c = np.arange(n_comp)
+        first = n_comp**2 * start + n_comp * within
+        return first[:, None, None] + (n_comp * length)[:, None, None] * c[:, None] + c
+
     def cell_vectors(self, fluxes: Floats) -> Floats:
         """Mean of a vector field in every owned cell, ``(n_owned, 3)``, from its fluxes through all faces.
 
