@@ -16,8 +16,10 @@ from mpi4py import MPI
 from numpy.typing import NDArray
 
 from fvqp.errors import ConvergenceError
-from fvqp.models.transport.state import Counters, State
-from fvqp.models.transport.stepping import Rates, Stepper, with_their_gaps
+from fvqp.models.transport import accuracy
+from fvqp.models.transport.gaps import followed
+from fvqp.models.transport.linearized import SPLIT, Linearized
+from fvqp.models.transport.state import Counters, Rates, State
 from fvqp.solvers.newton import solve_linearized
 
 if TYPE_CHECKING:
@@ -32,10 +34,10 @@ LINEAR = 3e-3
 DIFFERENCE = 1e-7
 #: Unknowns below this part of the largest one are not followed to a relative accuracy.
 FLOOR = 1e-12
-#: The preconditioner's step: motion and collisions commute well enough over τ0, at which collisions turn.
-SPLIT = 1.0
 #: A step leaves at least this part of an unknown.
 LEAST = 0.1
+#: Power that may be left over, of what exchanges and walls move, and of the energy in a time τ0.
+BALANCE, ROUNDING = 1e-6, 1e-9
 #: Growth of Δt after a step, its reduction after one that fails, and failures in a row before giving up.
 GROWTH, REDUCTION, TRIALS = 10.0, 0.1, 12
 
@@ -59,7 +61,6 @@ class SteadySolver:
             max_steps: before giving up.
         """
         self._p, self._tolerance, self._max = problem, tolerance, max_steps
-        self._stepper = Stepper(problem, 1.0, None)
         self.steps, self.change = 0, np.inf
 
     def solve(self, state: State) -> State:
@@ -86,6 +87,7 @@ class SteadySolver:
             # Longer steps would change more, were they not long against all that still happens.
             if change <= self._tolerance and change <= before:
                 log.info("steady state: %d steps, last change %.1e", self.steps, change)
+                self._balanced(state)
                 return state
             before = change
             length *= GROWTH
@@ -93,8 +95,21 @@ class SteadySolver:
             f"no steady state after {self.steps} steps: the last one changed energies by {self.change:.1e}"
         )
 
+    def _balanced(self, state: State) -> None:
+        """What does not change is not steady where a gap would leave the axis, and is held up at its end."""
+        named, left = net_power(self._p, state)
+        ledger = self._p.ledger(state)
+        moved = sum(abs(power) for power in named.values())
+        if abs(left) > BALANCE * moved + ROUNDING * (ledger.quasiparticles + ledger.phonons):
+            low = float(self._p.body.comm.allreduce(float(np.nanmin(state.gap, initial=np.inf)), MPI.MIN))
+            raise ConvergenceError(
+                f"no steady state: nothing changes any more, but {abs(left) / moved:.2g} of the power of "
+                f"sources and losses is left over; the smallest gap is {low:.4g} Δ0, and bins begin at "
+                f"{self._p.grid.edges[0]:.4g} Δ0: they must begin below all gaps, or at 0"
+            )
+
     def _step(self, state: State, length: float) -> tuple[State, float]:
-        system = _System(self._p, self._stepper, state, length)
+        system = _System(self._p, state, length)
         comm = self._p.body.comm
         scaled, iterations = solve_linearized(
             system, system.right, comm=comm, tolerance=LINEAR, what="steady state"
@@ -103,10 +118,9 @@ class SteadySolver:
         f, n = system.split(scaled * system.scale)
         new_f = np.clip(np.maximum(state.f + f, LEAST * state.f), 0.0, 1.0)
         new_n = np.maximum(state.n + n, LEAST * state.n)
-        new_f, gap, problem = with_their_gaps(self._p, new_f, state.gap)
-        if problem:
-            raise ConvergenceError(problem)
-        change = self._stepper._error(new_f, new_n, new_f - state.f, new_n - state.n)
+        new_f, gap = followed(self._p, new_f, state.gap)
+        scale = accuracy.scales(self._p, new_f, new_n)
+        change = accuracy.largest_change(self._p, (new_f - state.f, new_n - state.n), scale)
         moved = np.abs(np.nan_to_num(gap - state.gap)).max(initial=0.0)
         return State(new_f, new_n, gap), max(change, float(comm.allreduce(float(moved), MPI.MAX)))
 
@@ -114,8 +128,8 @@ class SteadySolver:
 class _System:
     """``(1/Δt − J) δ = F`` at a state, in units of the unknowns."""
 
-    def __init__(self, problem: TransportProblem, stepper: Stepper, state: State, length: float) -> None:
-        self._p, self._stepper, self._state = problem, stepper, state
+    def __init__(self, problem: TransportProblem, state: State, length: float) -> None:
+        self._p, self._state = problem, state
         self._shift = 1.0 / length
         problem.set_gap(state.gap)
         self._size = state.f.size
@@ -129,16 +143,14 @@ class _System:
         self.scale = np.maximum(self._y + floors, np.finfo(np.float64).tiny)
         self._rates = self._of(self._y)
         self.right = self._rates / self.scale
-        turn = problem.local.turnover(problem.mean_f(state.f), problem.mean_n(state.n))
-        self._length = min(length, SPLIT)
-        self._invert = stepper._inverse(state, turn, self._length)
+        self._near = Linearized(problem, state, problem.turnover(state), min(length, SPLIT))
 
     def split(self, y: Floats) -> tuple[Floats, Floats]:
         """Quasiparticles and phonons of a vector."""
         return y[: self._size].reshape(self._state.f.shape), y[self._size :].reshape(self._state.n.shape)
 
     def _of(self, y: Floats) -> Floats:
-        rates = self._stepper._rates(*self.split(y), None)
+        rates = self._p.rates(*self.split(y))
         return np.concatenate([rates.f.ravel(), rates.n.ravel()])
 
     def action(self, step: Floats) -> Floats:
@@ -153,8 +165,8 @@ class _System:
     def precondition(self, residual: Floats) -> Floats:
         """What a time step makes of it."""
         f, n = self.split(residual * self.scale)
-        k = self._invert(Rates(f, n, self._p.no_counters()))
-        return np.concatenate([k.f.ravel(), k.n.ravel()]) * (self._length / self.scale)
+        k = self._near.product(Rates(f, n, self._p.no_counters()))
+        return np.concatenate([k.f.ravel(), k.n.ravel()]) * (self._near.length / self.scale)
 
     def residual(self, x: Floats) -> Floats:
         """Of the equation at the state; the solver of linear systems has no use for it."""
@@ -170,7 +182,7 @@ def net_power(problem: TransportProblem, state: State) -> tuple[dict[str, float]
     In 4 N0 Δ0²/τ0 of the reference times volume, of all ranks; in a steady state nothing is left over.
     """
     problem.set_gap(state.gap)
-    rates = Stepper(problem, 1.0, None)._rates(state.f, state.n, None)
+    rates = problem.rates(state.f, state.n)
     comm = problem.body.comm
     counters = Counters(*(np.array(part) for part in rates.counters))
     for part in counters:

@@ -24,6 +24,7 @@ from fvqp.case.reading import case_from_dict
 from fvqp.case.transport.build import build_setup
 from fvqp.case.transport.schema import TransportCase
 from fvqp.collisions import quasiparticle_density, thermal
+from fvqp.errors import ConvergenceError
 from fvqp.materials import load_material
 from fvqp.models.coupling import gap_at
 
@@ -182,6 +183,31 @@ def test_gap_of_another_superconductor_follows_its_own_equation():
     assert np.all(np.abs(np.diff(gap[[0, -1]], axis=0)) > 1e-6 * al)
     size = np.abs(found["energy_condensate"]) + np.abs(found["energy_qp"])
     assert float(np.abs(found["energy_residual"] / size).max()) < 1e-12
+
+
+@pytest.mark.slow
+def test_a_gap_that_is_held_up_by_the_axis_is_no_steady_state():
+    """Injected quasiparticles make titanium normal, which bins that begin above 0 cannot show."""
+    data = changed(
+        FILM,
+        {
+            "gap": {"model": "follows"},
+            "energies": {"maximum": "3 Delta0", "width": "0.05 Delta0", "lowest_gap": "0.1 Delta0"},
+            "bath.temperature": "0.2 K",
+            "mesh.shape.nx": 3,
+            "mesh.shape.ny": 1,
+            "mesh.shape.regions": {"trap": [["4 um", "6 um"], "all"], "strip": [["0 um", "2 um"], "all"]},
+            "regions.trap": {"material": {"name": "Ti"}},
+            "steady_state": {},
+            "evolution": None,
+        },
+    )
+    with pytest.raises(ConvergenceError, match="of the power of sources and losses is left over"):
+        fvqp.run(copy.deepcopy(data))
+    del data["energies"]["lowest_gap"]
+    found = fvqp.run(data).dataset
+    assert found["gap"].values[0, -1] == 0.0
+    assert abs(found["power_residual"].values[0]) < 1e-9 * found["power_injected"].values[0]
 
 
 def flight(**dispersion: Any) -> Any:
