@@ -117,7 +117,7 @@ def solve_with_leads(problem: UsadelProblem, point: Point, guess: Guess | Soluti
         comm=comm,
         tolerance=problem.tolerance,
         what=what,
-        max_evaluations=problem.maximum_iterations,
+        max_evaluations=problem.most_evaluations,
     )
     assert isinstance(last, Solution), "the map is evaluated at least once"
     return last

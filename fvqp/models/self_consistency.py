@@ -67,7 +67,7 @@ def solve_self_consistent(
     iteration = Iteration(problem, point, external, guess)
     if iteration.uniform and not iteration.flows:
         return iteration.follow()
-    if not iteration.uniform:
+    if not iteration.uniform and not iteration.flows:
         return iteration.settle()
     result = solve_fixed_point(
         iteration.update,
@@ -75,7 +75,7 @@ def solve_self_consistent(
         comm=problem.device.mesh.comm,
         tolerance=problem.tolerance,
         what=iteration.what,
-        max_evaluations=problem.maximum_iterations,
+        max_evaluations=problem.most_evaluations,
     )
     return iteration.solution(result.evaluations)
 
@@ -115,7 +115,7 @@ def uniform_conductances(problem: UsadelProblem, solution: Solution) -> Floats:
 def local_conductances(problem: UsadelProblem, solution: Solution) -> Floats:
     """``dI/dV_inj`` from every junction into the superconductor where the gaps of all cells follow the bias.
 
-    With ``F(x, V) = G(x, V) − x`` of the map G, gaps and phase gradients x follow as ``F_x dx/dV = −F_V``.
+    With ``F(x, V) = G(x, V) − x`` of the map G, without a current, gaps x follow as ``F_x dx/dV = −F_V``.
 
     Returns:
         Siemens.
@@ -222,7 +222,7 @@ class Iteration:
             tolerance=problem.tolerance,
             what=self.what,
             largest_step=LARGEST_STEP,
-            max_evaluations=problem.maximum_iterations,
+            max_evaluations=problem.most_evaluations,
         )
         if root.turned and self.mesh.comm.rank == 0:
             log.warning(
@@ -244,7 +244,7 @@ class Iteration:
             comm=mesh.comm,
             tolerance=self._tolerance,
             what=self.what,
-            max_evaluations=problem.maximum_iterations,
+            max_evaluations=problem.most_evaluations,
         )
         if rest.slowest is not None:
             self._say_if_it_jumped(self.gap_of(rest.slowest), self.gap_of(rest.x))

@@ -62,7 +62,8 @@ class UsadelProblem:
         coupling: whether the supercurrent couples f_L and f_T.
         self_consistent_phase: whether relaxing charge imbalance feeds the supercurrent.
         tolerance: to which gap and depairing converge, in Δ0.
-        maximum_iterations: evaluations of the self-consistency map before giving up.
+        maximum_iterations: evaluations of the self-consistency map before giving up; default 60, or 1000 where
+            every cell has a gap of its own.
         method: linear solver, see `fvqp.solvers.linear`.
     """
 
@@ -77,7 +78,7 @@ class UsadelProblem:
     coupling: bool = True
     self_consistent_phase: bool = False
     tolerance: float = 1e-10
-    maximum_iterations: int = 600
+    maximum_iterations: int | None = None
     method: str = "auto"
     transport: Transport | None = None
 
@@ -125,6 +126,13 @@ class UsadelProblem:
                     "turn with time, which this model of steady states does not have; voltages belong to "
                     'normal metals (a region of gap "0 eV", or gap.model = "fixed" with value 0)'
                 )
+
+    @property
+    def most_evaluations(self) -> int:
+        """Evaluations of the self-consistency map before giving up."""
+        if self.maximum_iterations is not None:
+            return self.maximum_iterations
+        return 1000 if self.gap.kind == "local" else 60
 
     # -- distributions in the leads
 
@@ -216,7 +224,7 @@ class UsadelProblem:
             comm=mesh.comm,
             tolerance=self.tolerance,
             what=f"supercurrent {value:g}: phase gradient at rest (no solution above the depairing current)",
-            max_evaluations=self.maximum_iterations,
+            max_evaluations=self.most_evaluations,
         )
         gap, depairing, phase = found[0]
         return self.spectral_state(gap, depairing, phase), phase
@@ -371,7 +379,7 @@ class UsadelProblem:
         moving = follows or self.device.balances_heat
         if self.gap.kind == "uniform" and solution.phase is None and not self.device.balances_heat:
             return uniform_conductances(self, solution)
-        if self.gap.kind == "local" and not self.device.balances_heat:
+        if self.gap.kind == "local" and solution.phase is None and not self.device.balances_heat:
             return local_conductances(self, solution)
         if not moving and self.inelastic is not None and T in self.inelastic.components(solution.spectral):
             direction = self.external_slope(point)

@@ -343,8 +343,9 @@ class Solver(Table):
     by energy; ``auto`` chooses by size."""
     tolerance: Annotated[Number, Field(gt=0, lt=1)] = 1e-10
     """To which gap and depairing converge, in Δ0."""
-    maximum_iterations: Count = 600
-    """Evaluations of the self-consistency map before a bias is given up."""
+    maximum_iterations: Count | None = None
+    """Evaluations of the self-consistency map before a bias is given up; default 60, with a gap of every
+    cell's own 1000."""
     groups: Count = 1
     """Groups of ranks that share the curves of the sweep (temperatures, supercurrents, detector biases), and
     the two directions of V_inj where a point starts from its neighbour and fields are not written."""
