@@ -2,7 +2,8 @@
 
 A face is crossed by direction m at the rate ``projected[face, m] = A n·Ω``, positive from cell 0 to cell 1,
 so that each direction leaves exactly one side of it. Cell axes of length one stand for "the same in every
-cell". A loop does the energies from ``e0`` to ``e1``, for threads to share them (`fvqp.threads.share`).
+cell". A loop does the energies from ``e0`` to ``e1``, for threads to share them (`fvqp.threads.share`);
+as unsigned numbers, of which compilers know that none counts from the end, they go several at a time.
 """
 
 # mypy: disable-error-code="untyped-decorator,no-untyped-def,no-untyped-call"
@@ -105,9 +106,11 @@ def slopes(e0, e1, indptr, indices, weights, inverse, faces, f, start, limited, 
     A neighbour ``k < 0`` is cell ``−k − 1`` beyond the centre, seen along the opposite direction. Limited, no
     face value leaves the range of the cell and its neighbours (Barth and Jespersen).
     """
+    lo, hi = np.uint64(e0), np.uint64(e1)
     n_energies = f.shape[2]
-    low = np.empty(n_energies)
-    high = np.empty(n_energies)
+    dim = out.shape[2]
+    fall = np.empty(n_energies)
+    rise = np.empty(n_energies)
     factor = np.empty(n_energies)
     change = np.empty(n_energies)
     for i in range(indptr.size - 1):
@@ -115,41 +118,54 @@ def slopes(e0, e1, indptr, indices, weights, inverse, faces, f, start, limited, 
             m = start + b
             own = f[i, m]
             slope = out[i, b]
-            slope[:, e0:e1] = 0.0
-            for e in range(e0, e1):
-                low[e], high[e] = own[e], own[e]
+            first = slope[0]
+            for e in range(lo, hi):
+                first[e], fall[e], rise[e] = 0.0, 0.0, 0.0
             for k in range(indptr[i], indptr[i + 1]):
                 j = indices[k]
                 other = f[j, m] if j >= 0 else f[-j - 1, inverse[m]]
-                for d in range(slope.shape[0]):
-                    w = weights[k, d]
-                    for e in range(e0, e1):
-                        slope[d, e] += w * (other[e] - own[e])
+                w = weights[k, 0]
                 if limited:
-                    for e in range(e0, e1):
-                        low[e] = min(low[e], other[e])
-                        high[e] = max(high[e], other[e])
+                    for e in range(lo, hi):
+                        step = other[e] - own[e]
+                        first[e] += w * step
+                        fall[e] = min(fall[e], step)
+                        rise[e] = max(rise[e], step)
+                else:
+                    for e in range(lo, hi):
+                        first[e] += w * (other[e] - own[e])
+                for d in range(1, dim):
+                    w = weights[k, d]
+                    if k == indptr[i]:
+                        slope[d, e0:e1] = 0.0
+                    for e in range(lo, hi):
+                        slope[d, e] += w * (other[e] - own[e])
+            if indptr[i] == indptr[i + 1]:
+                slope[:, e0:e1] = 0.0
+                continue
             if not limited:
                 continue
-            factor[:] = 1.0
+            factor[e0:e1] = 1.0
             for k in range(faces.pointer[i], faces.pointer[i + 1]):
                 face = faces.of_cell[k]
                 arm = faces.offset[face, 0 if faces.cells[face, 0] == i else 1]
-                change[:] = 0.0
-                for d in range(slope.shape[0]):
-                    for e in range(e0, e1):
+                for e in range(lo, hi):
+                    change[e] = arm[0] * first[e]
+                for d in range(1, dim):
+                    for e in range(lo, hi):
                         change[e] += arm[d] * slope[d, e]
-                for e in range(e0, e1):
-                    room = high[e] - own[e] if change[e] > 0.0 else own[e] - low[e]
+                for e in range(lo, hi):
+                    room = rise[e] if change[e] > 0.0 else -fall[e]
                     factor[e] = min(factor[e], (room + TINY) / (abs(change[e]) + TINY))
-            for d in range(slope.shape[0]):
-                for e in range(e0, e1):
+            for d in range(dim):
+                for e in range(lo, hi):
                     slope[d, e] *= factor[e]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def upstream(e0, e1, faces, f, slope, start, weights, out):
     """Add half-range fluxes of the values upstream to ``out[n_faces, 2, energy]``, an area and speed."""
+    lo, hi = np.uint64(e0), np.uint64(e1)
     for face in range(faces.cells.shape[0]):
         if faces.area[face] == 0.0:
             continue
@@ -163,12 +179,12 @@ def upstream(e0, e1, faces, f, slope, start, weights, out):
             flux = abs(a) * weights[m] / faces.area[face]
             source = f[up, m]
             sums = out[face, side]
-            for e in range(e0, e1):
+            for e in range(lo, hi):
                 sums[e] += flux * source[e]
             for d in range(slope.shape[2]):
                 arm = flux * faces.offset[face, side, d]
                 s = slope[up, b, d]
-                for e in range(e0, e1):
+                for e in range(lo, hi):
                     sums[e] += arm * s[e]
 
 
@@ -179,6 +195,7 @@ def cross(e0, e1, faces, g, blend, f, slope, start, leaving, rate):
     ``slope`` holds the directions from ``start`` on, or none of them (``(n, M, 0, energy)``, first order).
     ``leaving[gate, M, energy]`` receives the occupation that arrives at gates from either side.
     """
+    lo, hi = np.uint64(e0), np.uint64(e1)
     n_owned, _, n_energies = rate.shape
     per_cell = g.shape[0] > 1
     value = np.empty(n_energies)
@@ -192,23 +209,23 @@ def cross(e0, e1, faces, g, blend, f, slope, start, leaving, rate):
             if a == 0.0 or up < 0:
                 continue
             source = f[up, m]
-            for e in range(e0, e1):
+            for e in range(lo, hi):
                 value[e] = source[e]
             for d in range(slope.shape[2]):
                 arm = faces.offset[face, side, d]
                 s = slope[up, b, d]
-                for e in range(e0, e1):
+                for e in range(lo, hi):
                     value[e] += arm * s[e]
             if blend.share.shape[0] > 0:
                 share = blend.share[face, side]
                 mean = blend.mean[face, side]
                 tilt = blend.tilt[face, side]
                 cosine = a / faces.area[face]
-                for e in range(e0, e1):
+                for e in range(lo, hi):
                     value[e] += mean[e] + cosine * tilt[e] - share[e] * value[e]
             if gate >= 0:
                 kept = leaving[gate, m]
-                for e in range(e0, e1):
+                for e in range(lo, hi):
                     kept[e] = value[e]
                 continue
             c0 = faces.cells[face, 0]
@@ -216,11 +233,11 @@ def cross(e0, e1, faces, g, blend, f, slope, start, leaving, rate):
             speed = g[up if per_cell else 0]
             if c0 < n_owned:
                 row = rate[c0, m]
-                for e in range(e0, e1):
+                for e in range(lo, hi):
                     row[e] -= a * speed[e] * value[e]
             if c1 < n_owned:
                 row = rate[c1, m]
-                for e in range(e0, e1):
+                for e in range(lo, hi):
                     row[e] += a * speed[e] * value[e]
 
 
@@ -228,6 +245,7 @@ def cross(e0, e1, faces, g, blend, f, slope, start, leaving, rate):
 def pass_gates(e0, e1, faces, gates, g, weights, leaving, rate, lost):
     """Add to ``rate`` what leaves through gates, returns from them and enters; ``lost[wall, energy]`` is what
     walls take in sum over directions with ``weights``."""
+    lo, hi = np.uint64(e0), np.uint64(e1)
     n_owned, n_directions, n_energies = rate.shape
     per_cell = g.shape[0] > 1
     diffuse = np.empty(n_energies)
@@ -249,7 +267,7 @@ def pass_gates(e0, e1, faces, gates, g, weights, leaving, rate, lost):
                 for m in range(n_directions):
                     a = sign * faces.projected[face, m]
                     if a > 0.0:
-                        for e in range(e0, e1):
+                        for e in range(lo, hi):
                             diffuse[e] += weights[m] * a * leaving[k, m, e]
                 diffuse *= (1.0 - specular) / gates.norm[k, side]
             for m in range(n_directions):
@@ -258,23 +276,23 @@ def pass_gates(e0, e1, faces, gates, g, weights, leaving, rate, lost):
                 if a > 0.0:
                     value = leaving[k, m]
                     if cell < n_owned:
-                        for e in range(e0, e1):
+                        for e in range(lo, hi):
                             rate[cell, m, e] -= a * speed[e] * value[e]
                     if wall >= 0:
-                        for e in range(e0, e1):
+                        for e in range(lo, hi):
                             lost[wall, e] += w * a * passing[e] * value[e]
                     elif other < n_owned:
-                        for e in range(e0, e1):
+                        for e in range(lo, hi):
                             rate[other, m, e] += a * passing[e] * value[e]
                 elif a < 0.0:
                     back = leaving[k, image[m]] if specular > 0.0 else diffuse
                     if cell < n_owned:
-                        for e in range(e0, e1):
+                        for e in range(lo, hi):
                             closed = speed[e] - passing[e]
                             rate[cell, m, e] -= a * closed * (specular * back[e] + diffuse[e])
                     if wall >= 0:
                         outside = gates.bath[wall, m]
-                        for e in range(e0, e1):
+                        for e in range(lo, hi):
                             rate[cell, m, e] -= a * passing[e] * outside[e]
                             lost[wall, e] += w * a * passing[e] * outside[e]
 
@@ -282,6 +300,7 @@ def pass_gates(e0, e1, faces, gates, g, weights, leaving, rate, lost):
 @njit(cache=True, nogil=True, error_model="numpy")
 def turn(e0, e1, turning, g, f, second, limited, rate):
     """Add the change of direction to ``rate``: ``−(ΔA g/w) (α_{m+½} f_{m+½} − α_{m−½} f_{m−½})``."""
+    lo, hi = np.uint64(e0), np.uint64(e1)
     n_owned, n_directions = rate.shape[:2]
     per_cell = g.shape[0] > 1
     for i in range(n_owned):
@@ -295,7 +314,7 @@ def turn(e0, e1, turning, g, f, second, limited, rate):
             step = arm / (turning.at[m + 1] - turning.at[left])
             leave = turning.curvature[i] * turning.after[m]
             enter = turning.curvature[i] * turning.before[m + 1]
-            for e in range(e0, e1):
+            for e in range(lo, hi):
                 own = f[i, m, e]
                 value = own
                 if second:
@@ -318,6 +337,7 @@ def sweep(e0, e1, faces, gates, turning, g, capacity, order, moving, removal, q,
     Nothing enters through walls or returns from gates. ``order[M, n]`` lists the cells of every direction
     downstream; what comes from cells later in the order, or from other ranks, is taken from ``x`` as it is.
     """
+    lo, hi = np.uint64(e0), np.uint64(e1)
     n_owned, _, n_energies = q.shape
     per_cell = g.shape[0] > 1
     heat = capacity.shape[1] > 1
@@ -329,8 +349,8 @@ def sweep(e0, e1, faces, gates, turning, g, capacity, order, moving, removal, q,
             i = order[m, place]
             speed = g[i if per_cell else 0]
             k = removal[i if removal.shape[0] > 1 else 0]
-            for e in range(e0, e1):
-                c = capacity[i, e if heat else 0]
+            for e in range(lo, hi):
+                c = capacity[i, e] if heat else capacity[i, 0]
                 gain[e] = c * q[i, m, e]
                 loss[e] = c * k[e]
             for n in range(faces.pointer[i], faces.pointer[i + 1]):
@@ -338,7 +358,7 @@ def sweep(e0, e1, faces, gates, turning, g, capacity, order, moving, removal, q,
                 side = 0 if faces.cells[face, 0] == i else 1
                 a = faces.projected[face, m] if side == 0 else -faces.projected[face, m]
                 if a > 0.0:
-                    for e in range(e0, e1):
+                    for e in range(lo, hi):
                         loss[e] += a * speed[e]
                 elif a < 0.0:
                     up = faces.cells[face, 1 - side]
@@ -346,34 +366,35 @@ def sweep(e0, e1, faces, gates, turning, g, capacity, order, moving, removal, q,
                         continue
                     gate = faces.gate[face]
                     entering = gates.passing[gate] if gate >= 0 else g[up if per_cell else 0]
-                    for e in range(e0, e1):
+                    for e in range(lo, hi):
                         gain[e] -= a * entering[e] * x[up, m, e]
             if curved:
                 leave = turning.curvature[i] * turning.after[m]
                 enter = turning.curvature[i] * turning.before[m]
-                for e in range(e0, e1):
+                for e in range(lo, hi):
                     loss[e] += leave * speed[e]
                 if enter != 0.0:
-                    for e in range(e0, e1):
+                    for e in range(lo, hi):
                         gain[e] += enter * speed[e] * x[i, m - 1, e]
-            for e in range(e0, e1):
+            for e in range(lo, hi):
                 x[i, m, e] = gain[e] / loss[e]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def removed(e0, e1, shares, total, scattering, f, moved, out):
     """``out = total f − scattering f̄ − moved`` of owned cells, f̄ the mean over directions."""
+    lo, hi = np.uint64(e0), np.uint64(e1)
     mean = np.empty(out.shape[2])
     for i in range(out.shape[0]):
         mean[e0:e1] = 0.0
         for m in range(shares.size):
             w = shares[m]
-            for e in range(e0, e1):
+            for e in range(lo, hi):
                 mean[e] += w * f[i, m, e]
-        for e in range(e0, e1):
+        for e in range(lo, hi):
             mean[e] *= scattering[i, e]
         for m in range(shares.size):
-            for e in range(e0, e1):
+            for e in range(lo, hi):
                 out[i, m, e] = total[i, e] * f[i, m, e] - mean[e] - moved[i, m, e]
 
 
