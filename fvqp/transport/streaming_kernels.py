@@ -303,6 +303,7 @@ def turn(e0, e1, turning, g, f, second, limited, rate):
     lo, hi = np.uint64(e0), np.uint64(e1)
     n_owned, n_directions = rate.shape[:2]
     per_cell = g.shape[0] > 1
+    value = np.empty(rate.shape[2])
     for i in range(n_owned):
         speed = g[i if per_cell else 0]
         for m in range(n_directions - 1):
@@ -314,20 +315,28 @@ def turn(e0, e1, turning, g, f, second, limited, rate):
             step = arm / (turning.at[m + 1] - turning.at[left])
             leave = turning.curvature[i] * turning.after[m]
             enter = turning.curvature[i] * turning.before[m + 1]
-            for e in range(lo, hi):
-                own = f[i, m, e]
-                value = own
-                if second:
-                    change = step * (f[i, m + 1, e] - f[i, left, e])
-                    if limited:
+            own, ahead, behind = f[i, m], f[i, m + 1], f[i, left]
+            if second:
+                for e in range(lo, hi):
+                    value[e] = step * (ahead[e] - behind[e])
+                if limited:
+                    for e in range(lo, hi):
                         # At the start of a level nothing behind bounds the slope, and it is 0.
-                        forward = f[i, m + 1, e] - own
-                        backward = own - f[i, left, e]
-                        bound = min(abs(forward), abs(backward)) if forward * backward > 0.0 else 0.0
-                        change = min(max(change, -bound), bound)
-                    value += change
-                rate[i, m, e] -= leave * speed[e] * value
-                rate[i, m + 1, e] += enter * speed[e] * value
+                        forward = ahead[e] - own[e]
+                        backward = own[e] - behind[e]
+                        bound = min(abs(forward), abs(backward))
+                        bound = bound if forward * backward > 0.0 else 0.0
+                        value[e] = min(max(value[e], -bound), bound)
+                for e in range(lo, hi):
+                    value[e] += own[e]
+            else:
+                for e in range(lo, hi):
+                    value[e] = own[e]
+            before, after = rate[i, m], rate[i, m + 1]
+            for e in range(lo, hi):
+                flux = speed[e] * value[e]
+                before[e] -= leave * flux
+                after[e] += enter * flux
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
