@@ -102,8 +102,12 @@ class Resting:
     def rates(self, y: Floats, inelastic: Floats) -> Moved:
         return Moved(np.zeros_like(y), np.zeros((0, y.shape[2])))
 
+    def linear(self, inelastic: Floats) -> Callable[[Floats], Moved]:
+        """Derivative of `rates` at a fixed rate of collisions."""
+        return lambda x: self.rates(x, inelastic)
+
     def implicit(self, length: float, inelastic: Floats, y: Floats) -> Callable[[Floats], Moved]:
-        """Solver of ``(1 − length × motion) x = r``."""
+        """Solver of ``(1 − length × motion) x = r``; one at a time."""
         return lambda r: Moved(r, np.zeros((0, r.shape[2])))
 
 
@@ -179,9 +183,10 @@ class Flying(_InSpace):
         self.directions = directions
         self.weights = directions.weights / FULL
         self._upwind: Streaming | None = None
+        self._linear: Streaming | None = None
 
     def _changed(self) -> None:
-        self._upwind = None
+        self._upwind = self._linear = None
         assert self.streaming is not None
         self._crossing = float(
             self._layout.comm.allreduce(float(np.max(self.streaming.crossing_rate(), initial=0.0)), MPI.MAX)
@@ -196,12 +201,29 @@ class Flying(_InSpace):
     def rates(self, y: Floats, inelastic: Floats) -> Moved:
         """Streaming and scattering; ``inelastic`` is the ``(n_owned, E)`` rate that collisions add."""
         assert self.streaming is not None
+        return self._moving(self.streaming, inelastic)(y)
+
+    def linear(self, inelastic: Floats) -> Callable[[Floats], Moved]:
+        """Derivative of `rates` where nothing limits gradients, at a fixed rate of collisions."""
+        assert self.streaming is not None
+        if self._linear is None:
+            scheme = self.streaming.scheme
+            self._linear = self.streaming.homogeneous("linear" if scheme == "limited" else scheme)
+        return self._moving(self._linear, inelastic)
+
+    def _moving(self, streaming: Streaming, inelastic: Floats) -> Callable[[Floats], Moved]:
+        """Streaming and scattering, at a rate that collisions add to."""
         scattering = self._scattering(inelastic)
         scatters = self._layout.comm.allreduce(bool(np.any(scattering > 0.0)), MPI.LOR)
-        rate, lost = self.streaming.rates(self.extended(y), scattering if scatters else None)
-        if scatters:
-            rate += scattering[: len(y), None, :] * (self.directions.mean(y)[:, None, :] - y)
-        return Moved(rate, lost)
+        opacity = streaming.opacity(scattering) if scatters else None
+
+        def moved(y: Floats) -> Moved:
+            rate, lost = streaming.rates(self.extended(y), opacity)
+            if scatters:
+                rate += scattering[: len(y), None, :] * (self.directions.mean(y)[:, None, :] - y)
+            return Moved(rate, lost)
+
+        return moved
 
     def implicit(self, length: float, inelastic: Floats, y: Floats) -> Callable[[Floats], Moved]:
         assert self.streaming is not None
@@ -241,9 +263,11 @@ class Diffusing(_InSpace):
         self.turned = self._inelastic = inelastic
         self._solver: LinearSolver | None = None
         self._limit: DiffusiveLimit | None = None
+        self._empty: DiffusiveLimit | None = None
 
     def _changed(self) -> None:
         assert self.streaming is not None
+        self._empty = None
         rate = np.where(self.streaming.speed > 0.0, self.elastic, 1.0)
         free = self._layout.comm.allreduce(bool(np.any((rate <= 0.0) & (self.streaming.g > 0.0))), MPI.LOR)
         if free:
@@ -251,18 +275,39 @@ class Diffusing(_InSpace):
         self._limit = DiffusiveLimit(self.streaming, rate)
         self._fastest = float(self._layout.comm.allreduce(self._limit.largest_rate(), MPI.MAX))
 
-    def _with(self, inelastic: Floats) -> DiffusiveLimit:
-        assert self._limit is not None and self.streaming is not None
+    def _rate(self, inelastic: Floats) -> Floats:
+        """Of the collisions that end free paths."""
+        assert self.streaming is not None
+        rate = np.where(self.streaming.speed > 0.0, self.elastic, 1.0)
         if self._inelastic:
-            rate = np.where(self.streaming.speed > 0.0, self.elastic, 1.0)
             rate[: self._layout.n_owned] += inelastic
             self._layout.exchange(rate)
-            self._limit.set_rate(rate)
+        return rate
+
+    def _with(self, inelastic: Floats) -> DiffusiveLimit:
+        assert self._limit is not None
+        if self._inelastic:
+            self._limit.set_rate(self._rate(inelastic))
         return self._limit
 
     def rates(self, y: Floats, inelastic: Floats) -> Moved:
         rate, lost = self._with(inelastic).rates(self.extended(y)[:, 0])
         return Moved(rate[:, None, :], lost)
+
+    def linear(self, inelastic: Floats) -> Callable[[Floats], Moved]:
+        """Derivative of `rates` at a fixed rate of collisions."""
+        assert self.streaming is not None
+        if self._empty is None:
+            self._empty = DiffusiveLimit(self.streaming.homogeneous("linear"), self._rate(inelastic))
+        elif self._inelastic:
+            self._empty.set_rate(self._rate(inelastic))
+        empty = self._empty
+
+        def moved(x: Floats) -> Moved:
+            rate, lost = empty.rates(self.extended(x)[:, 0])
+            return Moved(rate[:, None, :], lost)
+
+        return moved
 
     def implicit(self, length: float, inelastic: Floats, y: Floats) -> Callable[[Floats], Moved]:
         nothing = np.zeros((len(self.walls), y.shape[2]))

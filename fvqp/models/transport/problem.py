@@ -12,10 +12,10 @@ from fvqp.collisions import CollisionGrid, thermal
 from fvqp.errors import CaseError
 from fvqp.mesh import Mesh
 from fvqp.models.transport.body import Body
-from fvqp.models.transport.local import LocalProcesses
+from fvqp.models.transport.local import LocalProcesses, Turnover
 from fvqp.models.transport.medium import Medium, filled
 from fvqp.models.transport.motion import Motion, Resting, Still
-from fvqp.models.transport.state import Counters, Ledger, Moment, State
+from fvqp.models.transport.state import Counters, Ledger, Moment, Rates, State
 from fvqp.models.transport.stepping import Stepper
 from fvqp.transport.radial import Shells
 
@@ -155,6 +155,28 @@ class TransportProblem:
             states[one.cells] = one.modes
             elastic[one.cells] = speed[one.cells] / np.asarray(one.medium.phonon_free_path)
         self.moving_n.set(speed, states, elastic)
+
+    # -- equations
+
+    def turnover(self, state: State) -> Turnover:
+        """Rates at which collisions turn particles at a state."""
+        return self.local.turnover(self.mean_f(state.f), self.mean_n(state.n))
+
+    def rates(self, f: Floats, n: Floats, turn: Turnover | None = None) -> Rates:
+        """Rates of change by motion, collisions and exchanges, at the spectra of `set_gap`; counters are this
+        rank's.
+
+        Args:
+            f, n: occupations, ``(n_owned, M, N)`` and ``(n_owned, M, K)``.
+            turn: at what rates collisions turn particles, if that is known.
+        """
+        mean_f, mean_n = self.mean_f(f), self.mean_n(n)
+        turn = self.local.turnover(mean_f, mean_n) if turn is None else turn
+        local = self.local.rates(mean_f, mean_n)
+        moved_f, moved_n = self.moving_f.rates(f, turn.f), self.moving_n.rates(n, turn.n)
+        moved_f.y += local.f[:, None, :]
+        moved_n.y += local.n[:, None, :]
+        return Rates(moved_f.y, moved_n.y, Counters(local.given_f, local.given_n, moved_f.lost, moved_n.lost))
 
     # -- observables
 

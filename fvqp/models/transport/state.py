@@ -46,6 +46,14 @@ class Counters(NamedTuple):
         return Counters(*(a + factor * b for a, b in zip(self, other, strict=True)))
 
 
+class Rates(NamedTuple):
+    """Rates of change of occupations and counters."""
+
+    f: Floats
+    n: Floats
+    counters: Counters
+
+
 @dataclass(frozen=True)
 class Ledger:
     """Energies in 4 N0 Δ0² of the reference times volume, of all cells and ranks, and what came and went.

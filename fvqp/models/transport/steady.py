@@ -36,8 +36,9 @@ DIFFERENCE = 1e-7
 FLOOR = 1e-12
 #: A step leaves at least this part of an unknown.
 LEAST = 0.1
-#: Power that may be left over, of what exchanges and walls move, and of the energy in a time τ0.
-BALANCE, ROUNDING = 1e-6, 1e-9
+#: Power that may be left over: of what exchanges and walls move, at least or in tolerances, and of the energy
+#: in a time τ0.
+BALANCE, TOLERANCES, ROUNDING = 1e-6, 10.0, 1e-9
 #: Growth of Δt after a step, its reduction after one that fails, and failures in a row before giving up.
 GROWTH, REDUCTION, TRIALS = 10.0, 0.1, 12
 
@@ -100,7 +101,8 @@ class SteadySolver:
         named, left = net_power(self._p, state)
         ledger = self._p.ledger(state)
         moved = sum(abs(power) for power in named.values())
-        if abs(left) > BALANCE * moved + ROUNDING * (ledger.quasiparticles + ledger.phonons):
+        part = max(BALANCE, TOLERANCES * self._tolerance)
+        if abs(left) > part * moved + ROUNDING * (ledger.quasiparticles + ledger.phonons):
             low = float(self._p.body.comm.allreduce(float(np.nanmin(state.gap, initial=np.inf)), MPI.MIN))
             raise ConvergenceError(
                 f"no steady state: nothing changes any more, but {abs(left) / moved:.2g} of the power of "

@@ -1,13 +1,13 @@
-"""Steps in time: a linearly implicit method of order 2 whose operators are inverted one after another.
+"""Steps in time: a linearly implicit method of order 2.
 
 ROS2 (J. G. Verwer, E. J. Spee, J. G. Blom, W. Hundsdorfer, SIAM J. Sci. Comput. 20, 1456 (1999)),
 
     (1 − γΔt A) k1 = F(y),    (1 − γΔt A) k2 = F(y + Δt k1) − 2 k1,    y' = y + (3 k1 + k2) Δt/2,
 
-is of order 2 with any A. Here ``1 − γΔt A`` is the product of the three factors of quasiparticles in motion,
-phonons in motion, and collisions; each is 1 where Δt is short against its rates. F, A and the counters of
-what comes and goes keep the same sums, so that energy is conserved by every step, however inexact A is; what
-is stationary stays so at any Δt (theory: transport, section on time).
+is of order 2 with any A. Here ``1 − γΔt A`` is the product of factors of motion and of collisions, or, where
+a step is too long for that, the whole Jacobian of both (`linearized`). F, A and the counters of what comes
+and goes keep the same sums, so that energy is conserved by every step, however inexact the solutions are;
+what is stationary stays so at any Δt (theory: transport, section on time).
 """
 
 from __future__ import annotations
@@ -15,16 +15,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 from mpi4py import MPI
 from numpy.typing import NDArray
 
-from fvqp.errors import CaseError, ConvergenceError
+from fvqp.errors import ConvergenceError
+from fvqp.models.transport import accuracy
+from fvqp.models.transport.gaps import ahead, followed
+from fvqp.models.transport.linearized import Linearized
 from fvqp.models.transport.local import Turnover
 from fvqp.models.transport.motion import EXPLICIT
-from fvqp.models.transport.state import Counters, State
+from fvqp.models.transport.state import Counters, Rates, State
 
 if TYPE_CHECKING:
     from fvqp.models.transport.problem import TransportProblem
@@ -34,10 +37,6 @@ log = logging.getLogger(__name__)
 
 #: γ = 1 + 1/√2: damps the fastest modes in both stages, and keeps decaying occupations positive.
 GAMMA = 1.0 + np.sqrt(0.5)
-#: Cells are measured by what they hold, or this part of what the fullest one holds.
-FLOOR = 1e-3
-#: Or this part of the energy in the fullest cell, of whichever species: less is not followed closely.
-TRIFLE = 1e-6
 #: Negative occupations that a step may make, in units of the tolerance: energy relative to all there is.
 CUT = 1e-2
 #: Most that a gap moves in a step, in units of the tolerance and at any tolerance.
@@ -46,20 +45,14 @@ GAP_STEP, LONGEST_GAP_STEP = 1.0, 0.02
 SHORTENED = 4
 #: Part of the energy that rounding may take from a step.
 ROUNDED = 1e-8
-#: Largest part of a step that the product of factors may leave undone, and least that counts as done.
-UNDONE, DONE = 0.3, 1e-3
+#: Part of a change that the product of factors may leave undone, and least that counts as done.
+UNDONE, DONE = 0.1, 1e-3
+#: Once a step was too long for the product of factors, so are those longer than this part of it.
+SIMILAR = 0.7
 #: Change of the length of a step, and part of the time for which steps are not shortened any more.
 LEAST, MOST, SAFETY, SHORTEST = 0.2, 2.5, 0.8, 1e-12
 #: A step that was refused is repeated with this part of its length.
 REPEATED = 0.4
-
-
-class Rates(NamedTuple):
-    """Rates of change of occupations and counters."""
-
-    f: Floats
-    n: Floats
-    counters: Counters
 
 
 class Refused(Exception):
@@ -79,7 +72,8 @@ class Stepper:
         self.length = 0.0 if first_step is None else first_step
         self.steps = self.refused = 0
         self._shortened = 0
-        self._warned = False
+        self._whole = np.inf
+        self._slope: Rates | None = None
 
     def advance(
         self, state: State, start: float, end: float, callback: Callable[[float, State], None] | None
@@ -125,160 +119,86 @@ class Stepper:
 
     def _step(self, state: State, now: float, length: float) -> tuple[State, Counters, float]:
         p = self._p
-        begin = self._ahead(state, length)
-        turn = p.local.turnover(p.mean_f(begin.f), p.mean_n(begin.n))
-        fastest = float(p.body.comm.allreduce(turn.fastest, MPI.MAX))
-        invert = self._inverse(begin, turn, GAMMA * length)
-        first = self._rates(begin.f, begin.n, turn)
-        k1 = invert(first)
-        f, n = begin.f + length * k1.f, begin.n + length * k1.n
-        np.clip(f, 0.0, 1.0, out=f)
-        np.maximum(n, 0.0, out=n)
-        second = self._rates(f, n, None if p.moving_f.turned or p.moving_n.turned else turn)
-        k2 = invert(
-            Rates(second.f - 2.0 * k1.f, second.n - 2.0 * k1.n, second.counters.plus(-2.0, k1.counters))
-        )
+        begin = ahead(p, state, 0.5 * length)
+        system = Linearized(p, begin, p.turnover(begin), GAMMA * length)
+        k1, k2 = self._stages(system, begin, now, length)
         f = begin.f + length * (1.5 * k1.f + 0.5 * k2.f)
         n = begin.n + length * (1.5 * k1.n + 0.5 * k2.n)
         passed = p.no_counters().plus(1.5 * length, k1.counters).plus(0.5 * length, k2.counters)
-        error = self._error(f, n, 0.5 * length * (k1.f + k2.f), 0.5 * length * (k1.n + k2.n))
+        off = 0.5 * length * (k1.f + k2.f), 0.5 * length * (k1.n + k2.n)
+        error = accuracy.largest_change(p, off, accuracy.scales(p, f, n)) / self._tolerance
         if error <= 1.0:
-            if GAMMA * length * fastest > EXPLICIT:
-                self._followable(begin, invert, (first, second, k1), now, length)
             f, n = self._positive(f, n)
             f, n = self._closed(begin, passed, f, n)
-            return self._followed(f, n, begin.gap, state.gap), passed, error
+            state = self._followed(f, n, begin.gap, state.gap)
+            self._slope = k1
         return state, passed, error
 
-    def _rates(self, f: Floats, n: Floats, turn: Turnover | None) -> Rates:
-        """Of occupations; ``turn`` if it is known."""
+    def _stages(self, system: Linearized, begin: State, now: float, length: float) -> tuple[Rates, Rates]:
+        """k1 and k2, by the product of factors or by the whole Jacobian."""
+        p, turn = self._p, system.turn
+        first = p.rates(begin.f, begin.n, turn)
+        allowed = self._tolerance / (now + length)
+        guesses = [] if self._slope is None else [self._slope]
+        if length < SIMILAR * self._whole:
+            k1 = system.product(first)
+            second = self._second(begin, k1, length, turn)
+            if self._done(system, (first, second, k1), allowed):
+                return k1, system.product(_less(second, 2.0, k1))
+            self._whole = length
+            guesses.append(k1)
+        k1 = system.solve(first, guesses, allowed)
+        iterations = system.iterations
+        second = self._second(begin, k1, length, turn)
+        # The stages add up to the error of the step: k2 is nearly -k1.
+        k2 = system.solve(_less(second, 2.0, k1), [k1], allowed)
+        iterations += system.iterations
+        log.debug("step of %.3g at time %.6g: %d iterations", length, now, iterations)
+        if iterations == 0:
+            self._whole = np.inf
+        return k1, k2
+
+    def _second(self, begin: State, k1: Rates, length: float, turn: Turnover) -> Rates:
+        """F of the second stage."""
         p = self._p
-        mean_f, mean_n = p.mean_f(f), p.mean_n(n)
-        turn = p.local.turnover(mean_f, mean_n) if turn is None else turn
-        local = p.local.rates(mean_f, mean_n)
-        moved_f, moved_n = p.moving_f.rates(f, turn.f), p.moving_n.rates(n, turn.n)
-        moved_f.y += local.f[:, None, :]
-        moved_n.y += local.n[:, None, :]
-        counters = Counters(local.given_f, local.given_n, moved_f.lost, moved_n.lost)
-        return Rates(moved_f.y, moved_n.y, counters)
+        f, n = begin.f + length * k1.f, begin.n + length * k1.n
+        np.clip(f, 0.0, 1.0, out=f)
+        np.maximum(n, 0.0, out=n)
+        return p.rates(f, n, None if p.moving_f.turned or p.moving_n.turned else turn)
 
-    def _inverse(self, state: State, turn: Turnover, length: float) -> Callable[[Rates], Rates]:
-        """Solver of ``(1 − length × A) k = r``, counters along with it."""
-        p = self._p
-        solve_f = p.moving_f.implicit(length, turn.f, state.f)
-        solve_n = p.moving_n.implicit(length, turn.n, state.n)
-        fastest = float(p.body.comm.allreduce(turn.fastest, MPI.MAX))
-        collide = None
-        if length * fastest > EXPLICIT:
-            collide = p.local.implicit(length, p.mean_f(state.f), p.mean_n(state.n))
+    def _done(self, system: Linearized, stage: tuple[Rates, Rates, Rates], allowed: float) -> bool:
+        """Whether the product of factors is as good as the whole Jacobian in the first stage.
 
-        def solve(r: Rates) -> Rates:
-            moved_f, moved_n = solve_f(r.f), solve_n(r.n)
-            f, n, counters = moved_f.y, moved_n.y, r.counters
-            counters = counters._replace(
-                lost_f=counters.lost_f + length * moved_f.lost, lost_n=counters.lost_n + length * moved_n.lost
-            )
-            if collide is not None:
-                mean_f, mean_n = p.mean_f(f), p.mean_n(n)
-                local = collide(mean_f, mean_n)
-                f = f + (local.f - mean_f)[:, None, :]
-                n = n + (local.n - mean_n)[:, None, :]
-                counters = counters._replace(
-                    given_f=counters.given_f + local.given_f, given_n=counters.given_n + local.given_n
-                )
-            return Rates(f, n, counters)
-
-        return solve
-
-    # -- control
-
-    def _error(self, f: Floats, n: Floats, off_f: Floats, off_n: Floats) -> float:
-        """Largest error in units of the tolerance, of both species and all cells."""
-        p = self._p
-        worst = 0.0
-        missed = self._energies(off_f, off_n)
-        for of_cells, scale in zip(missed, self._scales(f, n), strict=True):
-            ratio = np.divide(of_cells, scale, out=np.zeros_like(of_cells), where=scale > 0.0)
-            worst = max(worst, float(ratio.max(initial=0.0)) if np.all(np.isfinite(ratio)) else np.inf)
-        return float(p.body.comm.allreduce(worst, MPI.MAX)) / self._tolerance
-
-    def _followable(
-        self,
-        begin: State,
-        invert: Callable[[Rates], Rates],
-        stage: tuple[Rates, Rates, Rates],
-        now: float,
-        length: float,
-    ) -> None:
-        """Refuses a step in which motion and collisions, each by itself, undo what both together would do.
-
-        The defect of the first stage with the whole Jacobian, ``F + γΔt J k1 − k1``, is inverted once more.
-        Where little of k1 comes back, the product is as good as its sum; where nearly all does, k1 is a small
-        part of what it should be, and the difference of both orders does not see it. A species may miss as
-        much as the tolerance allows in the time so far; where single cells miss more, a warning says so
-        (theory: transport, section on time).
+        The defect ``F + γΔt J k1 − k1``, for which F of the second stage tells ``J k1``, is inverted once
+        more. Where little of k1 comes back, it is what k1 lacks; where nearly all does, k1 is a small part of
+        what it should be, and the difference of both orders does not see it.
         """
         p, (first, second, k1) = self._p, stage
-        off = invert(
+        if system.length * system.fastest <= EXPLICIT:
+            return True
+        off = system.product(
             Rates(
                 first.f + GAMMA * (second.f - first.f) - k1.f,
                 first.n + GAMMA * (second.n - first.n) - k1.n,
                 p.no_counters(),
             )
         )
-        allowed = self._tolerance / (now + length)
-        in_cells = overall = 0.0
-        for missing, made, scale in zip(
-            self._energies(off.f, off.n),
-            self._energies(k1.f, k1.n),
-            self._scales(begin.f, begin.n),
-            strict=True,
-        ):
-            in_cells = max(in_cells, _undone(missing, made, allowed * scale))
-            sums = self._summed(np.array([a @ p.body.volume for a in (missing, made, scale)]))
-            overall = max(overall, _undone(sums[:1], sums[1:2], allowed * sums[2:]))
-        if overall > 0.0:
-            raise Refused(
-                f"motion and collisions one after the other leave {overall:.2g} of a change by both undone"
-            )
-        in_cells = float(p.body.comm.allreduce(in_cells, MPI.MAX))
-        if in_cells > 0.0 and not self._warned:
-            self._warned = True
-            log.warning(
-                "from time %.3g τ0 on steps are long against motion and collisions: where a cell changes by "
-                "both of them it may lag behind, by up to %.2g of the change; compare with a smaller "
-                "tolerance, or with the steady state",
-                now,
-                in_cells,
-            )
+        done = True
+        parts = accuracy.energies(p, off.f, off.n), accuracy.energies(p, k1.f, k1.n), system.scale
+        for missing, made, scale in zip(*parts, strict=True):
+            undone = np.divide(missing, made, out=np.zeros_like(made), where=made > 0.0)
+            missed = missing / np.maximum(1.0 - undone, DONE)
+            done = done and not np.any((undone > UNDONE) & (missed > allowed * scale))
+        return bool(p.body.comm.allreduce(done, MPI.LAND))
 
-    def _energies(self, f: Floats, n: Floats) -> list[Floats]:
-        """Energy density of the sizes of both species, ``(n_owned,)`` each."""
-        p = self._p
-        return [
-            np.einsum("ce,cme,m->c", weight * (energies / p.body.volume[:, None]), np.abs(y), directions)
-            for y, weight, energies, directions in (
-                (f, p.local.weight_f, p.grid.energies, p.moving_f.weights),
-                (n, p.local.weight_n, p.grid.phonon_energies, p.moving_n.weights),
-            )
-        ]
-
-    def _scales(self, f: Floats, n: Floats) -> list[Floats]:
-        """Energy densities against which errors are measured, ``(n_owned,)`` each."""
-        held = self._energies(f, n)
-        largest = np.array([of_cells.max(initial=0.0) for of_cells in held])
-        self._p.body.comm.Allreduce(MPI.IN_PLACE, largest, MPI.MAX)
-        return [
-            of_cells + FLOOR * full + TRIFLE * largest.max()
-            for of_cells, full in zip(held, largest, strict=True)
-        ]
+    # -- control
 
     def _first(self, state: State, span: float) -> float:
         """Step in which nothing changes by more than the tolerance."""
         p = self._p
         p.set_gap(state.gap)
-        rates = self._rates(state.f, state.n, None)
-        change = self._tolerance * self._error(state.f, state.n, rates.f, rates.n)
+        rates = p.rates(state.f, state.n)
+        change = accuracy.largest_change(p, (rates.f, rates.n), accuracy.scales(p, state.f, state.n))
         return min(span, 0.5 * self._tolerance / change) if change > 0.0 else span
 
     def _longest(self, state: State) -> float:
@@ -352,31 +272,12 @@ class Stepper:
 
     # -- the gap
 
-    def _ahead(self, state: State, length: float) -> State:
-        """The state with gaps half of the expected way ahead, and spectra of these."""
-        p = self._p
-        f, gap = state.f, state.gap
-        rate = state.gap_rate
-        if rate is not None:
-            f, gap = f.copy(), gap.copy()
-            mean = p.mean_f(f)
-            for one in p.media:
-                if one.follower is not None and len(one.owned):
-                    at = one.owned
-                    target = np.maximum(gap[at] + 0.5 * length * rate[at], one.follower.floor)
-                    there = one.follower.shift(np.clip(mean[at], 0.0, 1.0), gap[at], target)
-                    f[at], gap[at] = _carried(f[at], mean[at], there.f), there.gap
-        p.set_gap(gap)
-        return State(f, state.n, gap)
-
     def _followed(self, f: Floats, n: Floats, gap: Floats, before: Floats) -> State:
         """Gaps that solve their equation, and quasiparticles carried along."""
         p = self._p
+        f, gap = followed(p, f, gap)
         if not p.gap_follows:
             return State(f, n, gap)
-        f, gap, problem = with_their_gaps(p, f, gap)
-        if problem:
-            raise Refused(problem)
         way = float(p.body.comm.allreduce(float(np.nanmax(np.abs(gap - before), initial=0.0)), MPI.MAX))
         if way > 2.0 * self._gap_step and self._shortened < SHORTENED:
             self._shortened += 1
@@ -385,39 +286,10 @@ class Stepper:
         return State(f, n, gap)
 
 
-def with_their_gaps(p: TransportProblem, f: Floats, gap: Floats) -> tuple[Floats, Floats, str]:
-    """Occupations carried along with gaps to the solutions of their equations, these gaps, and what is wrong
-    with them in any cell, or nothing. Collective; ``f`` is overwritten."""
-    gap, mean, problem = gap.copy(), p.mean_f(f), ""
-    for one in p.media:
-        if one.follower is None or not len(one.owned):
-            continue
-        at = one.owned
-        try:
-            there = one.follower.follow(np.clip(mean[at], 0.0, 1.0), gap[at])
-        except (CaseError, ConvergenceError) as error:
-            problem = str(error)
-            break
-        f[at], gap[at] = _carried(f[at], mean[at], there.f), there.gap
-    return f, gap, next((text for text in p.body.comm.allgather(problem) if text), "")
-
-
-def _carried(f: Floats, mean: Floats, moved: Floats) -> Floats:
-    """``f[cell, direction, bin]`` whose means have moved with the gap; directions keep their shares.
-
-    Where an occupation would exceed 1, its bin becomes more isotropic instead.
-    """
-    if f.shape[1] == 1:
-        return moved[:, None, :]
-    share = np.divide(f, mean[:, None, :], out=np.ones_like(f), where=mean[:, None, :] > 0.0)
-    off = moved[:, None, :] * (share - 1.0)
-    most = off.max(axis=1)
-    room = np.divide(1.0 - moved, most, out=np.ones_like(most), where=most > 0.0)
-    return np.asarray(moved[:, None, :] + np.clip(room, 0.0, 1.0)[:, None, :] * off)
-
-
-def _undone(missing: Floats, made: Floats, allowed: Floats) -> float:
-    """Largest part of a change that is left undone where that matters, or 0."""
-    undone = np.divide(missing, made, out=np.zeros_like(made), where=made > 0.0)
-    missed = missing / np.maximum(1.0 - undone, DONE)
-    return float(undone.max(initial=0.0, where=(undone > UNDONE) & (missed > allowed)))
+def _less(rates: Rates, factor: float, others: Rates) -> Rates:
+    """``rates − factor × others``."""
+    return Rates(
+        rates.f - factor * others.f,
+        rates.n - factor * others.n,
+        rates.counters.plus(-factor, others.counters),
+    )

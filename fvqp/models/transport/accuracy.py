@@ -1,0 +1,76 @@
+"""How large changes of a state are: energies of both species in every cell, against what is there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+from mpi4py import MPI
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from fvqp.models.transport.problem import TransportProblem
+
+Floats = NDArray[np.float64]
+
+#: Cells are measured by what they hold, or this part of what the fullest one holds.
+FLOOR = 1e-3
+#: Or this part of the energy in the fullest cell, of whichever species: less is not followed closely.
+TRIFLE = 1e-6
+#: Unknowns are measured by what they hold, or this part of an equal share of what their cell holds.
+LEAST = 1e-3
+
+
+def energies(problem: TransportProblem, f: Floats, n: Floats) -> list[Floats]:
+    """Energy density of the sizes of both species, ``(n_owned,)`` each."""
+    return [
+        np.einsum("ce,cme,m->c", weight, np.abs(y), directions)
+        for y, (weight, directions) in zip((f, n), _weights(problem), strict=True)
+    ]
+
+
+def scales(problem: TransportProblem, f: Floats, n: Floats) -> list[Floats]:
+    """Energy densities against which changes are measured, ``(n_owned,)`` each. Collective."""
+    held = energies(problem, f, n)
+    largest = np.array([of_cells.max(initial=0.0) for of_cells in held])
+    problem.body.comm.Allreduce(MPI.IN_PLACE, largest, MPI.MAX)
+    return [
+        of_cells + FLOOR * full + TRIFLE * largest.max() for of_cells, full in zip(held, largest, strict=True)
+    ]
+
+
+def largest_change(problem: TransportProblem, change: tuple[Floats, Floats], scale: list[Floats]) -> float:
+    """Largest of changes ``(f, n)`` relative to `scales`, of both species and all cells. Collective."""
+    worst = 0.0
+    for of_cells, reference in zip(energies(problem, *change), scale, strict=True):
+        ratio = np.divide(of_cells, reference, out=np.zeros_like(of_cells), where=reference > 0.0)
+        worst = max(worst, float(ratio.max(initial=0.0)) if np.all(np.isfinite(ratio)) else np.inf)
+    return float(problem.body.comm.allreduce(worst, MPI.MAX))
+
+
+def sizes(problem: TransportProblem, f: Floats, n: Floats, scale: list[Floats]) -> list[Floats]:
+    """Units of occupations in which sums of squares measure a change, shaped as f and n.
+
+    With ``p`` the part of the energy of a cell that an occupation ``y`` holds, a change ``δ`` counts
+    ``p (δ/y)²``: the sum over a cell is no less than the square of `largest_change` there.
+    """
+    out = []
+    for y, (weight, directions), of_cells in zip((f, n), _weights(problem), scale, strict=True):
+        energy = weight[:, None, :] * directions[:, None]
+        full = of_cells[:, None, None]
+        held = np.maximum(energy * y, LEAST / (y.shape[1] * y.shape[2]) * full)
+        out.append(
+            np.divide(np.sqrt(held * full), energy, out=np.ones_like(y), where=(energy > 0.0) & (full > 0.0))
+        )
+    return out
+
+
+def _weights(problem: TransportProblem) -> Iterator[tuple[Floats, Floats]]:
+    """Energy density of full occupations ``(n_owned, E)``, and parts of directions, of both species."""
+    p = problem
+    for weight, energy, moving in (
+        (p.local.weight_f, p.grid.energies, p.moving_f),
+        (p.local.weight_n, p.grid.phonon_energies, p.moving_n),
+    ):
+        yield weight * (energy / p.body.volume[:, None]), moving.weights

@@ -1,0 +1,191 @@
+"""Motion and collisions linearized at a state, and implicit rates ``(1 − length × J) k = r``.
+
+Where a time step is short against motion or against collisions, the product of
+
+    1 − length × motion of quasiparticles,    1 − length × motion of phonons,    1 − length × collisions
+
+is as good as their sum, and inverted factor by factor. Where it is long against both, the whole Jacobian J is
+inverted by conjugate residuals, which such a product with a shorter length preconditions. Either way energy
+that k puts into a body is exactly what its counters say (theory: transport, section on time).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from mpi4py import MPI
+from numpy.typing import NDArray
+
+from fvqp.errors import ConvergenceError
+from fvqp.models.transport.accuracy import largest_change, scales, sizes
+from fvqp.models.transport.local import Turnover
+from fvqp.models.transport.motion import EXPLICIT
+from fvqp.models.transport.state import Counters, Rates, State
+from fvqp.solvers.conjugate_residuals import ConjugateResiduals
+
+if TYPE_CHECKING:
+    from fvqp.models.transport.problem import TransportProblem
+
+Floats = NDArray[np.float64]
+log = logging.getLogger(__name__)
+
+#: Longest product that preconditions: motion and collisions commute well enough over τ0, at which collisions
+#: turn.
+SPLIT = 1.0
+#: Iterations before a system is given up; a shorter step is cheaper then.
+ITERATIONS = 30
+
+
+class Linearized:
+    """``1 − length × J`` at a state, J without changes of the rates of turning and of what limits gradients.
+
+    Attributes:
+        length, turn: as given.
+        fastest: rate of collisions on all ranks.
+        scale: energies of cells against which changes are measured, see `accuracy.scales`.
+        iterations: of the latest `solve`.
+    """
+
+    def __init__(
+        self,
+        problem: TransportProblem,
+        state: State,
+        turn: Turnover,
+        length: float,
+    ) -> None:
+        """
+        Args:
+            problem: with the spectra of the state.
+            state: where J is taken.
+            turn: rates at which collisions turn particles there.
+            length: a time.
+        """
+        self._p, self._state, self.turn, self.length = problem, state, turn, length
+        self._mean = problem.mean_f(state.f), problem.mean_n(state.n)
+        self._factors: tuple[float, Callable[[Rates], Rates]] | None = None
+        self.fastest = float(problem.body.comm.allreduce(turn.fastest, MPI.MAX))
+        self.scale = scales(problem, state.f, state.n)
+        self.iterations = 0
+        self._units: list[Floats] = []
+        self._space: ConjugateResiduals | None = None
+        self._moved: tuple[Callable, Callable] | None = None
+
+    # -- products
+
+    def product(self, r: Rates) -> Rates:
+        """The inverse of the product of factors, applied to r."""
+        return self._inverse(self.length)(r)
+
+    def residual(self, r: Rates, k: Rates) -> Rates:
+        """``r + length × J k − k``, with the counters that k is to have if nothing is left of it."""
+        changed = self._change(k.f, k.n)
+        return Rates(
+            r.f + self.length * changed.f - k.f,
+            r.n + self.length * changed.n - k.n,
+            r.counters.plus(self.length, changed.counters),
+        )
+
+    def largest(self, k: Rates) -> float:
+        """Largest rate of change of the energy of a cell, relative to what is there. Collective."""
+        return largest_change(self._p, (k.f, k.n), self.scale)
+
+    # -- the whole
+
+    def solve(self, r: Rates, guesses: Sequence[Rates], allowed: float) -> Rates:
+        """k, but for a part of the rate of change of every cell, estimated by the preconditioner.
+
+        Args:
+            r: right-hand side.
+            guesses: rates of which k may be a sum.
+            allowed: relative to what a cell holds, see `largest`.
+
+        Raises:
+            ConvergenceError: more is left after as many iterations as are worth their while.
+        """
+        if self._space is None:
+            self._units = sizes(self._p, self._state.f, self._state.n, self.scale)
+            self._space = ConjugateResiduals(self._action, self._p.body.comm, ITERATIONS)
+        space = self._space
+        precondition, nothing = self._inverse(min(self.length, SPLIT)), self._p.no_counters()
+        space.begin(self._joined(r))
+        for guess in guesses:
+            space.extend(self._joined(guess))
+        space.stalled = False
+        size = np.inf
+        for iteration in range(ITERATIONS + 1):
+            self.iterations = iteration
+            ahead = precondition(Rates(*self._split(space.ahead), nothing))
+            if not space.stalled:
+                size = self.largest(ahead)
+                if size <= allowed:
+                    break
+            space.extend(self._joined(ahead))
+        else:
+            raise ConvergenceError(
+                f"motion and collisions: {ITERATIONS} iterations leave {size / allowed:.2g} of what is "
+                "allowed"
+            )
+        # What is left is damped by the product, which keeps the balance of energy.
+        k = Rates(*self._split(space.x), nothing)
+        left = precondition(self.residual(r, k))
+        return Rates(k.f + left.f, k.n + left.n, left.counters)
+
+    # -- parts
+
+    def _change(self, f: Floats, n: Floats) -> Rates:
+        """``J (f, n)``, and how fast counters change along with it."""
+        p = self._p
+        if self._moved is None:
+            self._moved = p.moving_f.linear(self.turn.f), p.moving_n.linear(self.turn.n)
+        local = p.local.jvp(*self._mean, p.mean_f(f), p.mean_n(n))
+        moved_f, moved_n = self._moved[0](f), self._moved[1](n)
+        moved_f.y += local.f[:, None, :]
+        moved_n.y += local.n[:, None, :]
+        return Rates(moved_f.y, moved_n.y, Counters(local.given_f, local.given_n, moved_f.lost, moved_n.lost))
+
+    def _inverse(self, length: float) -> Callable[[Rates], Rates]:
+        """Of the product of factors; there is one at a time."""
+        if self._factors is None or self._factors[0] != length:
+            self._factors = length, self._product(length)
+        return self._factors[1]
+
+    def _product(self, length: float) -> Callable[[Rates], Rates]:
+        """Solver of the factors one after another; those with rates too slow to matter count as 1."""
+        p, state, turn = self._p, self._state, self.turn
+        solve_f = p.moving_f.implicit(length, turn.f, state.f)
+        solve_n = p.moving_n.implicit(length, turn.n, state.n)
+        collide = p.local.implicit(length, *self._mean) if length * self.fastest > EXPLICIT else None
+
+        def solve(r: Rates) -> Rates:
+            moved_f, moved_n = solve_f(r.f), solve_n(r.n)
+            f, n, counters = moved_f.y, moved_n.y, r.counters
+            counters = counters._replace(
+                lost_f=counters.lost_f + length * moved_f.lost, lost_n=counters.lost_n + length * moved_n.lost
+            )
+            if collide is not None:
+                mean_f, mean_n = p.mean_f(f), p.mean_n(n)
+                local = collide(mean_f, mean_n)
+                f = f + (local.f - mean_f)[:, None, :]
+                n = n + (local.n - mean_n)[:, None, :]
+                counters = counters._replace(
+                    given_f=counters.given_f + local.given_f, given_n=counters.given_n + local.given_n
+                )
+            return Rates(f, n, counters)
+
+        return solve
+
+    def _joined(self, k: Rates) -> Floats:
+        f, n = self._units
+        return np.concatenate([(k.f / f).ravel(), (k.n / n).ravel()])
+
+    def _split(self, x: Floats) -> tuple[Floats, Floats]:
+        f, n = self._units
+        return x[: f.size].reshape(f.shape) * f, x[f.size :].reshape(n.shape) * n
+
+    def _action(self, x: Floats) -> Floats:
+        f, n = self._split(x)
+        changed = self._change(f, n)
+        return self._joined(Rates(f - self.length * changed.f, n - self.length * changed.n, changed.counters))
