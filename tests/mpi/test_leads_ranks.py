@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
 
@@ -14,9 +15,11 @@ from mpi4py import MPI
 from wire_devices import line_mesh, wire
 
 import fvqp
+from fvqp.errors import ConvergenceError
 from fvqp.grids.energy import EnergyGrid
 from fvqp.models.device import Lead
 from fvqp.models.usadel import GapModel, Point, UsadelProblem
+from fvqp.results import open_result
 
 pytestmark = pytest.mark.mpi
 CASES = Path(__file__).parents[2] / "cases" / "ryan2026"
@@ -40,19 +43,43 @@ def test_balance_on_any_number_of_ranks() -> None:
     np.testing.assert_allclose(together[1], alone[1], rtol=1e-5)
 
 
+@pytest.fixture
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder for all ranks."""
+    return MPI.COMM_WORLD.bcast(tmp_path_factory.mktemp("run") if MPI.COMM_WORLD.rank == 0 else None)
+
+
+SMALL = [
+    "energies.number=80",
+    'sweep.V_inj=["-1.5 Delta0", "-0.5 Delta0", "0 V", "1.5 Delta0"]',
+    'sweep.V_det=["0 V", "0.8 Delta0", "1.2 Delta0"]',
+    "figures=[]",
+]
+
+
 @pytest.mark.slow
 @pytest.mark.ranks(2)
 @pytest.mark.skipif(MPI.COMM_WORLD.size < 2, reason="groups need ranks")
-def test_rows_of_a_map_in_two_groups() -> None:
-    small = [
-        "energies.number=80",
-        'sweep.V_inj=["-1.5 Delta0", "0 V", "1.5 Delta0"]',
-        'sweep.V_det=["0 V", "0.8 Delta0", "1.2 Delta0"]',
-    ]
+def test_rows_of_a_map_in_two_groups(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Directions of the rows are shared; one that fails does not touch the other, and resuming mends it."""
+    original = UsadelProblem.solve
+
+    def solve(self: UsadelProblem, point: Point, guess: Any = None) -> object:
+        if point.V_inj < -1.4 * self.device.voltage_unit and point.V_det > 0.0:
+            raise ConvergenceError("none")
+        return original(self, point, guess)
+
+    groups = [*SMALL, "solver.groups=2"]
+    with monkeypatch.context() as patch:
+        patch.setattr(UsadelProblem, "solve", solve)
+        with pytest.raises(ConvergenceError, match="none"):
+            fvqp.run(CASES / "fig6.toml", folder / "out", overrides=groups)
+    done = open_result(folder / "out").dataset["completed"].transpose("V_inj", "V_det")
+    # The first direction of the second row to fail ends a group; upwards rows of the other go on.
+    assert not done[0, 1] and done[:, 0].all() and done[2:, 1].all()
+    together = fvqp.run(CASES / "fig6.toml", folder / "out", overrides=groups, resume=True).dataset
     if MPI.COMM_WORLD.rank == 0:
-        alone = fvqp.run(CASES / "fig6.toml", overrides=small, comm=MPI.COMM_SELF).dataset
-    together = fvqp.run(CASES / "fig6.toml", overrides=[*small, "solver.groups=2"]).dataset
-    if MPI.COMM_WORLD.rank == 0:
+        alone = fvqp.run(CASES / "fig6.toml", overrides=SMALL, comm=MPI.COMM_SELF).dataset
         for name in ("g_nl", "gap"):
             scale = float(np.abs(alone[name]).max())
             np.testing.assert_allclose(together[name], alone[name], rtol=1e-6, atol=1e-6 * scale)
