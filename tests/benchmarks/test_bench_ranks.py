@@ -1,4 +1,4 @@
-"""The film on two ranks against one: a thread a rank, the solution timed, starting and meshing left out."""
+"""Film and sphere on two ranks against one: a thread a rank, starting and meshing left out."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ MPI_SETTINGS = {
 }
 
 
-def run(ranks: int) -> dict:
-    script = Path(__file__).with_name("film_ranks.py")
+def run(what: str, ranks: int) -> dict:
+    script = Path(__file__).with_name(f"{what}_ranks.py")
     # FiPy's serial solvers, which other benchmarks choose, do not start on several ranks.
     inherited = {k: v for k, v in os.environ.items() if k != "FIPY_SOLVERS"}
     done = subprocess.run(
@@ -40,12 +40,13 @@ def run(ranks: int) -> dict:
     return json.loads(done.stdout)
 
 
-def test_two_ranks(report):
+@pytest.mark.parametrize("what", ["film", "sphere"])
+def test_two_ranks(what, report):
     """One and two ranks in turn, so that both meet the same neighbours; judged on a quiet machine only."""
     if len(os.sched_getaffinity(0)) < 2:
         pytest.skip("needs two cores")
     busy = os.getloadavg()[0]
-    one, two = zip(*[(run(1), run(2)) for _ in range(ROUNDS)], strict=True)
+    one, two = zip(*[(run(what, 1), run(what, 2)) for _ in range(ROUNDS)], strict=True)
     times = {}
     for kind in ("wall", "cpu"):
         times[kind] = [np.concatenate([r[kind] for r in runs]) for runs in (one, two)]
@@ -53,7 +54,7 @@ def test_two_ranks(report):
         middle = [np.median(t) for t in times[kind]]
         name = "clock" if kind == "wall" else "processor time of the slowest rank"
         report(
-            f"film on two ranks, {name}",
+            f"{what} on two ranks, {name}",
             f"{middle[0] / middle[1]:.2f} times faster (medians {middle[0]:.3f} and {middle[1]:.3f} s; "
             f"least {least[0] / least[1]:.2f})",
         )
