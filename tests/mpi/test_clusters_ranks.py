@@ -43,6 +43,7 @@ def test_master_equation(spin: str, method: str) -> None:
             np.testing.assert_allclose(mine, one, atol=1e-10)
 
 
+@pytest.mark.slow
 @pytest.mark.ranks(2)
 def test_evolution() -> None:
     alone, shared = (stationary_state(cluster(), comm=comm).equation for comm in (SELF, COMM))

@@ -137,13 +137,12 @@ def test_a_group_that_fails(folder: Path, monkeypatch: pytest.MonkeyPatch, super
     assert_same(open_result(folder / "out").dataset, fvqp.run(grouped(1), comm=SELF).dataset, 1e-10)
 
 
+@pytest.mark.slow
 @pytest.mark.ranks(2)
 @pytest.mark.parametrize(
     ("first", "second"),
-    [
-        pytest.param(SELF, WORLD, id="1-to-n"),
-        pytest.param(WORLD, SELF, id="n-to-1", marks=pytest.mark.slow),
-    ],
+    [(SELF, WORLD), (WORLD, SELF)],
+    ids=["1-to-n", "n-to-1"],
 )
 def test_resumed_on_other_ranks(
     folder: Path, monkeypatch: pytest.MonkeyPatch, first: MPI.Comm, second: MPI.Comm
