@@ -65,9 +65,12 @@ class ConjugateResiduals:
         """Makes the residual small over one more direction."""
         direction, image = direction.copy(), self._action(direction)
         size = self._size(image)
-        for part, other, image_of in zip(self._products(image), self._directions, self._images, strict=True):
-            direction -= part * other
-            image -= part * image_of
+        for _ in range(2):  # once leaves images orthogonal to what rounding makes of them only
+            for part, other, image_of in zip(
+                self._products(image), self._directions, self._images, strict=True
+            ):
+                direction -= part * other
+                image -= part * image_of
         left = self._size(image)
         self.stalled = True
         if not left > DEPENDENT * size:
