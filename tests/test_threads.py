@@ -96,3 +96,15 @@ def test_a_forked_process_has_threads_of_its_own(three_threads: None) -> None:
         share(lambda start, stop: done.append(start), 3)
         os._exit(0 if sorted(done) == [0, 1, 2] else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_shares_of_shares_end(three_threads: None) -> None:
+    """What a thread does for another one is not shared again."""
+    done: list[int] = []
+
+    def work(start: int, stop: int) -> None:
+        for _ in range(start, stop):
+            share(lambda first, last: done.extend(range(first, last)), 6)
+
+    share(work, 9)
+    assert sorted(done) == sorted(9 * list(range(6)))

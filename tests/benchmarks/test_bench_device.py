@@ -10,11 +10,11 @@ lose the small ones.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import numpy as np
 import pytest
+from test_bench_streaming import best
 
 from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon, PhononEscape, thermal
 from fvqp.mesh import shape_mesh
@@ -106,16 +106,6 @@ class Peer:
         first = self.rates(f, n)
         second = self.rates(f + STEP * first[0], n + STEP * first[1])
         return tuple(y + 0.5 * STEP * (a + b) for y, a, b in zip((f, n), first, second, strict=True))
-
-
-def best(action: Callable[[], object], repeat: int) -> float:
-    action()
-    times = []
-    for _ in range(repeat):
-        start = time.process_time()
-        action()
-        times.append(time.process_time() - start)
-    return min(times)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,80 @@
+"""Collisions in the cells of a body: what earlier calls leave to later ones."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from mpi4py import MPI
+
+import fvqp.threads
+import fvqp.transport.streaming
+from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon, thermal
+from fvqp.mesh import shape_mesh
+from fvqp.models.transport import Medium, TransportProblem, local
+from fvqp.transport.directions import spherical
+from fvqp.transport.radial import Shells, radial_streaming
+from fvqp.transport.walls import Wall
+
+GRID = CollisionGrid.uniform(0.2, 3.0, start=1.0)
+
+
+@pytest.fixture
+def three_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fvqp.threads, "_numba_threads", lambda: 3)
+
+
+def test_eliminations_serve_similar_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the cell that changes, and of all for another length, there is a new one; all keep the energy."""
+    made: list[float] = []
+    real = local.EliminatedLU
+
+    def counted(blocks: local.Arrow, shift: float) -> local.EliminatedLU:
+        made.append(1.0 / shift)
+        return real(blocks, shift)
+
+    monkeypatch.setattr(local, "EliminatedLU", counted)
+    mesh = shape_mesh("grid1d", nx=3, Lx=3e-6, comm=MPI.COMM_SELF)
+    problem = TransportProblem(mesh, GRID, Medium(ElectronPhonon(GRID, Coupling(1.8, 0.04))))
+    f, n = (np.repeat(a, 3, axis=0) for a in thermal(GRID, 0.3))
+    right = np.sin(np.arange(f.size)).reshape(f.shape) * f, 0.1 * n
+    weights = problem.local.weight_f * GRID.energies, problem.local.weight_n * GRID.phonon_energies
+
+    def solved(length: float, f: np.ndarray) -> local.Local:
+        made.clear()
+        x = problem.local.implicit(length, f, n)(*right)
+        energies = [
+            sum(np.sum(w * a, axis=1) for w, a in zip(weights, y, strict=True)) for y in (x[:2], right)
+        ]
+        assert energies[0] == pytest.approx(energies[1], rel=1e-12)
+        return x
+
+    first = solved(1.0, f)
+    assert made == [1.0] * 3
+    again = solved(1.1, f)
+    assert made == []
+    assert again.f == pytest.approx(first.f, abs=1e-12 * np.abs(first.f).max())
+    more = f.copy()
+    more[1] = np.minimum(0.5, 5.0 * f[1])
+    solved(1.1, more)
+    assert made == [1.1]
+    solved(2.0, f)
+    assert made == [2.0] * 3
+    problem.local.forget()
+    solved(2.0, f)
+    assert made == [2.0] * 3
+
+
+def test_threads_share_energies(three_threads: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Streaming on three threads is streaming on one."""
+    monkeypatch.setattr(fvqp.transport.streaming, "_WORTH_A_THREAD", 1)
+    found = []
+    for least in (None, 10**9):
+        body = Shells(np.linspace(0.0, 1.0, 9), "spherical")
+        streaming = radial_streaming(body, spherical(6), np.linspace(0.1, 1.0, 70), Wall(0.3, 0.5, 0.2))
+        if least is not None:
+            streaming._shared = lambda loop, *given: loop(0, 70, *given)  # type: ignore[method-assign]
+        f = 0.5 + 0.4 * np.sin(np.arange(8 * 6 * 70.0)).reshape(8, 6, 70)
+        rate = np.geomspace(0.01, 100.0, 70)[None]
+        found.append((*streaming.rates(f, rate), streaming.sweep(f, rate)))
+    for here, there in zip(*found, strict=True):
+        assert np.array_equal(here, there)
