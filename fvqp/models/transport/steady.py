@@ -41,6 +41,8 @@ LEAST = 0.1
 BALANCE, TOLERANCES, ROUNDING = 1e-6, 10.0, 1e-9
 #: Growth of Δt after a step, its reduction after one that fails, and failures in a row before giving up.
 GROWTH, REDUCTION, TRIALS = 10.0, 0.1, 12
+#: What leads there in any case.
+REMEDY = "an evolution to a late time ends in it"
 
 
 class SteadySolver:
@@ -80,7 +82,9 @@ class SteadySolver:
                 log.debug("step of %.3g: %s", length, error)
                 length *= REDUCTION
                 if failures == TRIALS:
-                    raise ConvergenceError(f"no steady state after {self.steps} steps: {error}") from None
+                    raise ConvergenceError(
+                        f"no steady state after {self.steps} steps: {error}; {REMEDY}"
+                    ) from None
                 continue
             self.steps, failures, state = self.steps + 1, 0, after
             log.debug("step %d of %.3g: changes by %.2e", self.steps, length, change)
@@ -93,7 +97,8 @@ class SteadySolver:
             before = change
             length *= GROWTH
         raise ConvergenceError(
-            f"no steady state after {self.steps} steps: the last one changed energies by {self.change:.1e}"
+            f"no steady state after {self.steps} steps: the last one changed energies by {self.change:.1e}; "
+            f"{REMEDY}"
         )
 
     def _balanced(self, state: State) -> None:
