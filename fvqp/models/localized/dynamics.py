@@ -26,11 +26,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fvqp.models.localized import gas as g
-from fvqp.models.localized.compiled import inner, loop
+from fvqp.models.localized.compiled import fetch, inner, loop
 from fvqp.models.localized.gas import (
     TAG,
     TOGETHER,
     apart2,
+    cell_of,
     distance2,
     find,
     gap2,
@@ -93,12 +94,11 @@ class Far(NamedTuple):
 
 
 @inner
-def _touch(gas, grid, cell):
-    """Reads where partners are looked for next, all at once: the processor then waits for what is not in its
-    cache together, and not for one cell after the other."""
+def _fetch_around(grid, cell):
+    """Asks for the cells in which the partners of a particle in this cell will be looked for."""
     nx, ny, nz = grid.shape[0], grid.shape[1], grid.shape[2]
     i, j, k = cell // (ny * nz), (cell // nz) % ny, cell % nz
-    total = 0.0
+    places = grid.particle.shape[1] * 4
     for row in range(len(grid.near)):
         a, b = (
             wrapped(nx, grid.period[0], i + grid.near[row, 0]),
@@ -106,11 +106,13 @@ def _touch(gas, grid, cell):
         )
         if a < 0 or b < 0:
             continue
-        first = (a * ny + b) * nz
-        for c in range(max(k + grid.near[row, 2], 0), min(k + grid.near[row, 3], nz - 1) + 1):
-            there = np.uint64(first + c)
-            total += grid.fill[there] + grid.particle[there, 0, TAG] + grid.particle[there, 2, TAG]
-    gas.touched[0] = total
+        line = (a * ny + b) * nz
+        first, last = max(k + grid.near[row, 2], 0), min(k + grid.near[row, 3], nz - 1)
+        fetch(grid.fill, line + first)
+        for c in range(first, last + 1):
+            # Two particles a line of the cache: those that are looked at together are in two.
+            fetch(grid.particle, (line + c) * places)
+            fetch(grid.particle, (line + c) * places + 8)
 
 
 @inner
@@ -225,8 +227,6 @@ def _serial(grid, cell, s):
 @inner
 def _arrived(gas, grid, far, queue, rules, cell, s):
     """What happens to a particle that has just come, or flipped its spin."""
-    if grid.particle.size > _CACHED:
-        _touch(gas, grid, cell)
     if rules.instant:
         there, t = _nearest(gas, grid, far, rules, cell, s)
         if t >= 0:
@@ -320,11 +320,15 @@ def _scattered_event(gas, grid, far, rules, source, before):
         if choice < 0.0 or count[g.N] == 0:
             _count_time(gas, now)
             propose(gas, source, rules.spins)
+            if grid.particle.size > _CACHED:
+                _fetch_around(grid, cell_of(grid, gas.following))
             clock[g.NEXT] = -1.0
             return True
         if choice < flips or table + beyond <= 0.0:
             _count_time(gas, now)
             cell, s = someone(grid, gas)
+            if grid.particle.size > _CACHED:
+                _fetch_around(grid, cell)
             _flip(gas, grid, cell, s)
             clock[g.NEXT] = -1.0
             return True

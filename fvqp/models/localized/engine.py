@@ -81,6 +81,7 @@ class Engine:
         self.rules = Rules(np.array([total]), self._flip, self._spins, self.instant)
         self.source = self.domain.source(density, self.law.length)
         self.gas.clock[g.NEXT] = -1.0
+        self.gas.tally[g.NEXT_DRAWN] = 0
         # Another rate of events, another epoch.
         self.gas.clock[g.END], self._epoch[2] = self.gas.clock[g.TIME], 0.0
 

@@ -24,7 +24,8 @@ GENERATED, ANNIHILATED, FLIPPED = 4, 5, 6
 PENDING, PENDING_HOME, PENDING_SPIN = 7, 8, 9
 CANDIDATES = 10
 ARRIVED, ARRIVED_CELL, ARRIVED_PLACE = 11, 12, 13
-COUNTS = 14
+NEXT_DRAWN, NEXT_HOME, NEXT_SPIN = 14, 15, 16
+COUNTS = 17
 # Rows of `Gas.clock`.
 TIME, NEXT, END = 0, 1, 2
 # Columns of `Grid.particle` after the position.
@@ -42,20 +43,21 @@ class Gas(NamedTuple):
         tally, clock: see the names of their rows. ``clock[NEXT]``: when generation, a flip or a candidate for
             a far pair comes next; negative if that is to be drawn. ``clock[END]``: of the epoch (dynamics).
         pending: ``(3,)`` position of a particle that is to be put in first (``tally[PENDING]``).
+        following: ``(3,)`` position of the newcomer after that (``tally[NEXT_DRAWN]``), drawn so early that
+            the cells around it are in the cache when it comes.
         rng: ``(4,)`` uint64.
         integral: ``(2,)`` of the number of particles, and of those with spin up, over time.
         dwell: ``(domain cells,)`` integral of the number of particles over time; of a single cell it is not
             counted, since ``integral`` has it.
-        touched: ``(1,)`` what has been read for no other use than to have it in the cache.
     """
 
     tally: NDArray[np.int64]
     clock: Floats
     pending: Floats
+    following: Floats
     rng: NDArray[np.uint64]
     integral: Floats
     dwell: Floats
-    touched: Floats
 
 
 class Grid(NamedTuple):
@@ -94,10 +96,10 @@ def empty_gas(n_cells: int, rng: NDArray[np.uint64]) -> Gas:
         tally=np.zeros(COUNTS, np.int64),
         clock=np.array([0.0, -1.0, 0.0]),
         pending=np.zeros(3),
+        following=np.zeros(3),
         rng=rng,
         integral=np.zeros(2),
         dwell=np.zeros(n_cells),
-        touched=np.zeros(1),
     )
 
 
@@ -286,28 +288,42 @@ def remove(grid, gas, cell, s):
 
 
 @inner
-def propose(gas, source, spins):
-    """Draws a newcomer: position, cell of the domain, spin; it is pending until it has found a place."""
-    rng, count = gas.rng, gas.tally
+def _draw_next(gas, source, spins):
+    """Draws a newcomer: position, cell of the domain, spin."""
+    rng, count, at = gas.rng, gas.tally, gas.following
     simplex = draw(rng, source.threshold, source.other) if len(source.threshold) > 1 else 0
     order = source.order[0]
     total = 0.0
-    gas.pending[:] = 0.0
+    at[:] = 0.0
     # Exponential variates divided by their sum are uniform barycentric coordinates.
     for corner in range(order + 1):
         share = exponential(rng) if order > 0 else 1.0
         total += share
         for k in range(3):
-            gas.pending[k] += share * source.corners[simplex, corner, k]
+            at[k] += share * source.corners[simplex, corner, k]
     for k in range(3):
-        gas.pending[k] /= total
+        at[k] /= total
         if source.extent[k] > 0.0:
-            gas.pending[k] += source.extent[k] * uniform(rng)
-    count[PENDING_HOME] = source.cell[simplex]
-    count[PENDING_SPIN] = 1
+            at[k] += source.extent[k] * uniform(rng)
+    count[NEXT_HOME] = source.cell[simplex]
+    count[NEXT_SPIN] = 1
     if spins and uniform(rng) < 0.5:
-        count[PENDING_SPIN] = -1
+        count[NEXT_SPIN] = -1
+    count[NEXT_DRAWN] = 1
+
+
+@inner
+def propose(gas, source, spins):
+    """A newcomer is pending until it has found a place; the one after it is drawn, which depends on nothing
+    that may happen before."""
+    count = gas.tally
+    if not count[NEXT_DRAWN]:
+        _draw_next(gas, source, spins)
+    for k in range(3):
+        gas.pending[k] = gas.following[k]
+    count[PENDING_HOME], count[PENDING_SPIN] = count[NEXT_HOME], count[NEXT_SPIN]
     count[PENDING] = 1
+    _draw_next(gas, source, spins)
 
 
 @inner

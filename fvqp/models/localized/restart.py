@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fvqp.errors import CheckpointError
 from fvqp.results.files import replacing
 
-FORMAT = 1
+FORMAT = 2
 
 
 def write_state(path: Path, state: dict[str, NDArray[Any]]) -> None:
