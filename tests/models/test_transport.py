@@ -8,10 +8,14 @@ from mpi4py import MPI
 
 from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon, PhononEscape, thermal
 from fvqp.collisions.moving_gap import GapFollower
+from fvqp.collisions.sources import Gaussian, QuasiparticleInjection
 from fvqp.errors import CaseError
 from fvqp.mesh import shape_mesh
 from fvqp.models.boltzmann import HomogeneousProblem
 from fvqp.models.transport import Diffusive, Medium, Ordinates, TransportProblem
+from fvqp.models.transport.linearized import Linearized
+from fvqp.models.transport.state import Rates
+from fvqp.models.transport.steady import SteadySolver
 from fvqp.transport.directions import lebedev, spherical
 from fvqp.transport.radial import Shells
 from fvqp.transport.walls import Wall
@@ -113,6 +117,64 @@ def test_sphere_of_ordinates_keeps_energy_and_bounds():
         assert imbalance(problem, start.stored, moment.ledger) < 1e-13
         assert moment.state.f.min() >= 0.0 and moment.state.f.max() <= 1.0 and moment.state.n.min() >= 0.0
     assert moment.ledger.lost["outer"] > 0.0
+
+
+def film_next_to_a_trap() -> TransportProblem:
+    """Quasiparticles are made in a film, cool, and diffuse into a trap."""
+    line = shape_mesh("grid1d", nx=4, Lx=4e-5, comm=SELF)
+    moves = {"fermi_velocity": 1e-3, "free_path": 1e-7}
+    escape = PhononEscape(GRID, COLLISIONS.coupling, 0.5, BATH.n)
+    made = QuasiparticleInjection(GRID, Gaussian(2.0, 0.2), rate=1e-3)
+    processes = {"escape": escape, "generation": made}
+    trap = Medium(COLLISIONS, 0.5, processes={"escape": escape}, **moves)
+    film = Medium(COLLISIONS, 1.0, processes=processes, **moves)
+    return TransportProblem(line, GRID, [([0, 1, 2], film), ([3], trap)], quasiparticles=Diffusive())
+
+
+def test_derivative_of_all_rates():
+    problem = film_next_to_a_trap()
+    rng = np.random.default_rng(1)
+    state = problem.thermal(0.3)
+    step = [y * rng.uniform(-1.0, 1.0, y.shape) for y in (state.f, state.n)]
+    system = Linearized(problem, state, problem.turnover(state), 1.0)
+    nothing = Rates(np.zeros_like(state.f), np.zeros_like(state.n), problem.no_counters())
+    found = system.residual(nothing, Rates(*step, problem.no_counters()))
+    small = 1e-5
+    up, down = (
+        problem.rates(state.f + sign * small * step[0], state.n + sign * small * step[1])
+        for sign in (1.0, -1.0)
+    )
+    for k, (a, b) in enumerate(zip(up[:2], down[:2], strict=True)):
+        slope = (a - b) / (2.0 * small)
+        assert np.abs(found[k] + step[k] - slope).max() < 1e-7 * np.abs(slope).max()
+    change = (up.counters.given_n - down.counters.given_n) / (2.0 * small)
+    assert np.abs(found.counters.given_n - change).max() < 1e-7 * np.abs(change).max()
+
+
+@pytest.mark.parametrize("length", [0.1, 10.0, 1e4])
+def test_implicit_rates_keep_energy_however_inexact(length):
+    problem = film_next_to_a_trap()
+    state = problem.thermal(0.3)
+    right = problem.rates(state.f, state.n)
+    system = Linearized(problem, state, problem.turnover(state), length)
+    k = system.solve(right, [], allowed=1e-2 * system.largest(right))
+    energy = problem.local.weight_f[:, None, :] * GRID.energies, problem.local.weight_n[:, None, :]
+    stored = float((energy[0] * k.f).sum() + (energy[1] * GRID.phonon_energies * k.n).sum())
+    came = float((k.counters.given_f @ GRID.energies).sum())
+    came += float((k.counters.given_n @ GRID.phonon_energies).sum())
+    gross = float((energy[0] * np.abs(k.f)).sum() + (energy[1] * GRID.phonon_energies * np.abs(k.n)).sum())
+    assert abs(stored - came) < 1e-12 * gross
+
+
+def test_long_steps_end_in_the_steady_state_of_every_cell():
+    problem = film_next_to_a_trap()
+    state = problem.thermal(0.15)
+    steady = problem.densities(SteadySolver(problem).solve(state))
+    start = problem.ledger(state).stored
+    (moment,) = problem.evolve(state, [3e4], tolerance=0.02)
+    assert moment.steps < 100
+    assert np.allclose(problem.densities(moment.state), steady, rtol=0.02)
+    assert imbalance(problem, start, moment.ledger) < 1e-12
 
 
 def test_equilibrium_stays():

@@ -57,4 +57,4 @@ def test_ranks_agree(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -
         if variable == "energy_residual":
             size = float(np.nanmax(alone["energy_qp"].values))
         off = np.abs(found[variable].values - alone[variable].values)
-        assert np.nanmax(off) <= 1e-9 * size, variable
+        assert np.nanmax(off) <= 1e-10 * size, variable
