@@ -62,8 +62,8 @@ class UsadelProblem:
         coupling: whether the supercurrent couples f_L and f_T.
         self_consistent_phase: whether relaxing charge imbalance feeds the supercurrent.
         tolerance: to which gap and depairing converge, in Δ0.
-        maximum_iterations: evaluations of the self-consistency map before giving up; default 60, or 1000 where
-            every cell has a gap of its own.
+        maximum_iterations: evaluations of the self-consistency map before giving up; default 60, or 1000
+            where every cell has a gap of its own.
         method: linear solver, see `fvqp.solvers.linear`.
     """
 

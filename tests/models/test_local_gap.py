@@ -95,24 +95,25 @@ def test_the_way_up_and_down(caplog: pytest.LogCaptureFixture) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("spectra", ["local", "diffusive"])
-@pytest.mark.parametrize("broadening", [5e-3, 1e-4])
-def test_all_biases_of_the_wire(spectra: str, broadening: float) -> None:
-    """Junction A at its own conductance, every bias up to four times the gap, without and with collisions."""
+@pytest.mark.parametrize(
+    ("spectra", "broadening", "strength"),
+    [("local", 5e-3, None), ("local", 1e-4, None), ("diffusive", 5e-3, 2e-4)],
+)
+def test_all_biases_of_the_wire(spectra: str, broadening: float, strength: float | None) -> None:
+    """Junction A at its own conductance, every bias up to four times the gap."""
     device = wire(line_mesh(12, 25), "junction_A")
-    for strength in (None, 2e-4):
-        grid = EnergyGrid.graded(8.0, gap_edges=[0.99], first=broadening / 4, number=160, largest=0.1)
-        problem = UsadelProblem(
-            device, grid, broadening, gap=GapModel("local"), spectra=spectra,  # type: ignore[arg-type]
-            collisions=None if strength is None else Collisions(strength), tolerance=1e-8,
-            maximum_iterations=1500,
-        )  # fmt: skip
-        solution, lowest = None, []
-        for bias in (0.0, 0.5, 0.9, 1.0, 1.5, 2.0, 3.0, 4.0):
-            solution = problem.solve(Point(bias * device.voltage_unit), solution)
-            lowest.append(solution.spectral.gap.min())
-        if strength is None:
-            assert lowest[2] > 0.9 and lowest[-1] < 1e-4
-        else:
-            # Collisions take away what would destroy it.
-            assert lowest[2] > 0.9 and 0.1 < lowest[-1] < 0.8
+    grid = EnergyGrid.graded(8.0, gap_edges=[0.99], first=broadening / 4, number=160, largest=0.1)
+    problem = UsadelProblem(
+        device, grid, broadening, gap=GapModel("local"), spectra=spectra,  # type: ignore[arg-type]
+        collisions=None if strength is None else Collisions(strength),
+    )  # fmt: skip
+    solution, lowest = None, []
+    for bias in (0.0, 0.5, 0.9, 1.0, 1.5, 2.0, 3.0, 4.0):
+        solution = problem.solve(Point(bias * device.voltage_unit), solution)
+        lowest.append(solution.spectral.gap.min())
+    assert lowest[2] > 0.9
+    if strength is None:
+        assert lowest[-1] < 1e-4
+    else:
+        # Collisions take away what would destroy it.
+        assert 0.3 < lowest[-1] < 0.6
