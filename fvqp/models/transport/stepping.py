@@ -72,6 +72,7 @@ class Stepper:
         self.length = 0.0 if first_step is None else first_step
         self.steps = self.refused = 0
         self._shortened = 0
+        #: Length of the shortest step that needed the whole Jacobian, and k1 of the latest step.
         self._whole = np.inf
         self._slope: Rates | None = None
 
@@ -81,6 +82,8 @@ class Stepper:
         """State at ``end``, and what came and went on the way, on all ranks."""
         total = self._p.no_counters()
         now, grow = start, MOST
+        # what a run that is resumed here does not know either
+        self._whole, self._slope = np.inf, None
         if self.length == 0.0:
             self.length = self._first(state, end - start)
         while now < end:
