@@ -46,7 +46,7 @@ SHORTENED = 4
 #: Part of the energy that rounding may take from a step.
 ROUNDED = 1e-8
 #: Part of a change that the product of factors may leave undone, and least that counts as done.
-UNDONE, DONE = 0.1, 1e-3
+UNDONE, DONE = 0.3, 1e-3
 #: Once a step was too long for the product of factors, so are those longer than this part of it.
 SIMILAR = 0.7
 #: Change of the length of a step, and part of the time for which steps are not shortened any more.
