@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 #: turn.
 SPLIT = 1.0
 #: Iterations before a system is given up; a shorter step is cheaper then.
-ITERATIONS = 30
+ITERATIONS = 80
 
 
 class Linearized:
