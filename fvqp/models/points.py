@@ -74,10 +74,11 @@ class Solution:
 @dataclass(frozen=True)
 class Guess:
     """What a solution can start from: a neighbour's point, spectra and phase; distributions where collisions
-    act; temperatures of leads."""
+    act; temperatures of leads; what the neighbour itself started from (`Solution`)."""
 
     point: Point
     spectral: SpectralState
     phase: PhaseField | None
     kinetic: KineticState | None = None
     leads: Floats | None = None
+    before: tuple[Point, Floats] | None = None

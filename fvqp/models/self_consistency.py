@@ -179,7 +179,7 @@ class Iteration:
             self.spectral, self.phase = replace(guess.spectral, gap=self._predicted(guess)), guess.phase
         self.kinetic: KineticState | None = None if guess is None else guess.kinetic
         self.before = None if guess is None else (guess.point, guess.spectral.gap)
-        if isinstance(guess, Solution) and guess.point.V_inj == point.V_inj:
+        if guess is not None and guess.point.V_inj == point.V_inj:
             self.before = guess.before
         self.energy_only = not problem.self_consistent_phase
         self.flows = self.phase is not None and (point.supercurrent != 0.0 or problem.self_consistent_phase)
@@ -308,7 +308,7 @@ class Iteration:
         Distributions are not predicted: their steps move with the bias.
         """
         gap = guess.spectral.gap
-        if not isinstance(guess, Solution) or guess.before is None:
+        if guess.before is None:
             return gap
         point, earlier = guess.before
         first = np.array([point.V_inj, point.V_det, point.supercurrent])

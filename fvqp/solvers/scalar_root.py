@@ -9,10 +9,14 @@ import numpy as np
 
 from fvqp.errors import ConvergenceError
 
+#: A jump of ``r`` through zero that is smaller than this is none: ``r`` is known no better where it takes
+#: solutions of other equations.
+NOISE = 1e-7
+
 
 @dataclass(frozen=True)
 class ScalarRoot:
-    """``x`` with ``|r(x)| ≤ tolerance``, evaluations made, and whether the walk crossed a rising ``r``.
+    """The root, evaluations made, and whether the walk crossed a rising ``r``.
 
     ``turned`` says that between start and root ``r`` grew along the walk: the branch that the start was on
     has ended on the way, and the root is on another one.
@@ -41,7 +45,8 @@ def follow_root(
     Args:
         r: the function; may have kinks.
         start: first guess.
-        tolerance: largest accepted ``|r|``.
+        tolerance: largest accepted ``|r|``; or the width of the bracket around a root at which `NOISE` of
+            ``r`` hides it.
         what: name of the quantity, for messages.
         largest_step: how far x may move at once where a root is near.
         max_evaluations: give up after that many.
@@ -60,6 +65,8 @@ def follow_root(
         else:
             high = x
         width = high - low
+        if width <= tolerance and abs(value) <= NOISE:
+            break
         jumps = width <= 4.0 * np.spacing(abs(x))
         if jumps or evaluations >= max_evaluations or not np.isfinite(value):
             raise ConvergenceError(

@@ -133,6 +133,13 @@ def test_kinks_and_jumps() -> None:
         follow(lambda x: 1.0 if x < 0.7 else -1.0, 0.0, max_evaluations=100)
 
 
+def test_noise_around_a_root() -> None:
+    """Where r is noisier than the tolerance, the bracket tells the root, to what the noise leaves."""
+    ragged = follow(lambda x: 0.7 - x + (3e-10 if x < 0.7 else -3e-10), 0.0, tolerance=1e-10)
+    assert ragged.x == pytest.approx(0.7, abs=1e-10)
+    assert ragged.evaluations < 60
+
+
 def test_a_root_that_is_not_there() -> None:
     with pytest.raises(ConvergenceError, match="test: not converged after 60 evaluations"):
         follow(lambda x: 1.0, 0.0)

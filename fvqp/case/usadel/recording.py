@@ -337,6 +337,10 @@ class UsadelRecorder(Recorder):
         }
         if solution.leads is not None:
             numbers["leads"] = solution.leads
+        if solution.before is not None:
+            neighbour, gap = solution.before
+            arrays["gap_before"] = np.broadcast_to(gap, (n,)).copy()
+            numbers["point_before"] = np.array([neighbour.V_inj, neighbour.V_det, neighbour.supercurrent])
         return arrays, numbers
 
     def complete(self) -> None:

@@ -280,4 +280,8 @@ def _restored(problem: UsadelProblem, earlier: Checkpoint | None, place: tuple[i
     spectral = SpectralState(arrays["gap"], arrays["depairing"], drop)
     kinetic = KineticState.of_fields(arrays["f_L"], arrays.get("f_T")) if "f_L" in arrays else None
     point = Point(float(v_inj), float(v_det), float(value))
-    return Guess(point, spectral, phase, kinetic, earlier.numbers.get("leads"))
+    before = None
+    if "gap_before" in arrays:
+        first, second, third = (float(x) for x in earlier.numbers["point_before"])
+        before = Point(first, second, third), arrays["gap_before"]
+    return Guess(point, spectral, phase, kinetic, earlier.numbers.get("leads"), before)
