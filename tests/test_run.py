@@ -90,7 +90,7 @@ def test_the_folder_of_the_house(finished: Path) -> None:
         assert row in log
     assert "does not close" not in log
     with h5py.File(finished / "checkpoint.h5") as file:
-        assert file["completed"][()].all() and set(file["arrays"]) == {"gap", "depairing"}
+        assert file["completed"][()].all() and set(file["arrays"]) == {"gap", "depairing", "gap_before"}
 
 
 def test_names_and_units(finished: Path) -> None:
