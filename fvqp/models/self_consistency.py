@@ -36,6 +36,9 @@ JUMP = 0.02
 #: Rounding of gaps over that of f_L, relative to the fastest exchange of a cell, where others are slow.
 AMPLIFIED = 2e3
 
+#: Part of the slope of f_L by the bias with which the gap equation, nearly linear in f_L, is differentiated.
+SHARE = 1e-3
+
 #: Step of a bias, in Δ0/e, and of what follows it, with which a solution is differentiated by the bias.
 BIAS_STEP = 1e-5
 
@@ -96,10 +99,10 @@ def uniform_conductances(problem: UsadelProblem, solution: Solution) -> Floats:
     driven = problem.with_charge(spectral, driven)
     deviation, by_bias = kinetic.deviation(L), driven.deviation(L)
     gap, zeta = field.uniform_value(spectral.gap), spectral.depairing
-    moved_by, here = (
-        field.uniform_residual(gap, zeta, deviation + share * by_bias) for share in (BIAS_STEP, 0.0)
+    below, above = (
+        field.uniform_residual(gap, zeta, deviation + share * by_bias) for share in (-SHARE, SHARE)
     )
-    r_bias = (moved_by - here) / BIAS_STEP
+    r_bias = (above - below) / (2.0 * SHARE)
     residuals, currents = [], []
     for sign in (-1.0, 1.0):
         moved = SpectralState(spectral.gap * np.exp(sign * GAP_STEP), zeta)
