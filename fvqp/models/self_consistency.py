@@ -320,7 +320,7 @@ class Iteration:
         if not np.all((step == 0.0) == (ahead == 0.0)) or np.count_nonzero(step) != 1:
             return gap
         share = float(ahead.sum() / step.sum())
-        change = share * (gap - earlier) if gap.shape == earlier.shape else np.full(1, np.inf)
+        change = share * (gap - earlier)
         farthest = self.mesh.comm.allreduce(float(np.max(np.abs(change), initial=0.0)), MPI.MAX)
         return gap + change if 0.0 < share <= FARTHEST and farthest <= LARGEST_STEP else gap
 

@@ -84,5 +84,6 @@ def test_division() -> None:
     for n in (4, 7, 11):
         line = shape_mesh("spherical1d", dx=[1.0] * n, origin=(0.0,), comm=WORLD)
         assert np.array_equal(Shells(np.arange(n + 1.0), "spherical", WORLD).chain.global_id, line.global_id)
-    with pytest.raises(MeshError, match=f"{WORLD.size} MPI ranks for 1 shells"):
-        Shells([0.0, 1.0], "spherical", WORLD)
+    if WORLD.size > 1:
+        with pytest.raises(MeshError, match=f"{WORLD.size} MPI ranks for 1 shells"):
+            Shells([0.0, 1.0], "spherical", WORLD)
