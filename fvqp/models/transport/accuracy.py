@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,8 +24,8 @@ LEAST = 1e-3
 def energies(problem: TransportProblem, f: Floats, n: Floats) -> list[Floats]:
     """Energy density of the sizes of both species, ``(n_owned,)`` each."""
     return [
-        np.einsum("ce,cme,m->c", weight, np.abs(y), directions)
-        for y, (weight, directions) in zip((f, n), _weights(problem), strict=True)
+        np.einsum("ce,cme,m->c", one.weight * one.energies, np.abs(y), one.directions) / problem.body.volume
+        for y, one in zip((f, n), problem.species, strict=True)
     ]
 
 
@@ -56,21 +55,12 @@ def sizes(problem: TransportProblem, f: Floats, n: Floats, scale: list[Floats]) 
     ``p (δ/y)²``: the sum over a cell is no less than the square of `largest_change` there.
     """
     out = []
-    for y, (weight, directions), of_cells in zip((f, n), _weights(problem), scale, strict=True):
-        energy = weight[:, None, :] * directions[:, None]
+    for y, one, of_cells in zip((f, n), problem.species, scale, strict=True):
+        density = one.weight * (one.energies / problem.body.volume[:, None])
+        energy = density[:, None, :] * one.directions[:, None]
         full = of_cells[:, None, None]
         held = np.maximum(energy * y, LEAST / (y.shape[1] * y.shape[2]) * full)
         out.append(
             np.divide(np.sqrt(held * full), energy, out=np.ones_like(y), where=(energy > 0.0) & (full > 0.0))
         )
     return out
-
-
-def _weights(problem: TransportProblem) -> Iterator[tuple[Floats, Floats]]:
-    """Energy density of full occupations ``(n_owned, E)``, and parts of directions, of both species."""
-    p = problem
-    for weight, energy, moving in (
-        (p.local.weight_f, p.grid.energies, p.moving_f),
-        (p.local.weight_n, p.grid.phonon_energies, p.moving_n),
-    ):
-        yield weight * (energy / p.body.volume[:, None]), moving.weights

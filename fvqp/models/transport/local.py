@@ -129,16 +129,9 @@ class LocalProcesses:
                 continue
             along = f[at], n[at], step_f[at], step_n[at]
             if one.medium.collisions is not None:
-                moved = one.medium.collisions.jvp(measure, *along)
-                out.f[at] += moved.f
-                out.n[at] += moved.n
+                self._add(out, at, one.medium.collisions.jvp(measure, *along))
             for name, process in one.medium.processes.items():
-                moved = process.jvp(measure, *along)
-                out.f[at] += moved.f
-                out.n[at] += moved.n
-                row = self.exchanges.index(name)
-                out.given_f[row] += np.einsum("ce,ce->e", self.weight_f[at], moved.f)
-                out.given_n[row] += np.einsum("ce,ce->e", self.weight_n[at], moved.n)
+                self._add(out, at, process.jvp(measure, *along), name)
         return out
 
     def _found(self, f: Floats, n: Floats) -> _Found:
@@ -156,17 +149,20 @@ class LocalProcesses:
             if one.medium.collisions is not None:
                 moved, coefficients = one.medium.collisions.balance(*state)
                 found.parts.append((at, coefficients))
-                out.f[at] += moved.f
-                out.n[at] += moved.n
+                self._add(out, at, moved)
             for name, process in one.medium.processes.items():
-                moved = process.rates(*state)
                 found.parts.append((at, partial(process.gain_loss, *state)))
-                out.f[at] += moved.f
-                out.n[at] += moved.n
-                row = self.exchanges.index(name)
-                out.given_f[row] += np.einsum("ce,ce->e", self.weight_f[at], moved.f)
-                out.given_n[row] += np.einsum("ce,ce->e", self.weight_n[at], moved.n)
+                self._add(out, at, process.rates(*state), name)
         return found
+
+    def _add(self, out: Local, at: NDArray[np.int64], moved: Pair, exchange: str = "") -> None:
+        """Adds rates of these cells, and what they bring where they are those of an exchange."""
+        out.f[at] += moved.f
+        out.n[at] += moved.n
+        if exchange:
+            row = self.exchanges.index(exchange)
+            out.given_f[row] += np.einsum("ce,ce->e", self.weight_f[at], moved.f)
+            out.given_n[row] += np.einsum("ce,ce->e", self.weight_n[at], moved.n)
 
     def implicit(self, length: float, f: Floats, n: Floats) -> Callable[[Floats, Floats], Local]:
         """Solver of ``(1 − length × J) x = r`` with the Jacobian J at ``(f, n)``.
@@ -205,7 +201,7 @@ class LocalProcesses:
 
     def forget(self) -> None:
         """Leave no elimination for later solutions."""
-        self._known.lu.clear()
+        self._known.clear()
 
     def _nothing(self, f: Floats, n: Floats) -> Local:
         names = len(self.exchanges)
@@ -220,13 +216,14 @@ class _Known:
     Which cell is eliminated again depends on that cell alone, so that results do not depend on the ranks.
 
     Attributes:
-        lu: by cell.
+        lu: by cell, None where there is none.
         length: that a cell was, or is to be, eliminated for.
     """
 
     def __init__(self, cells: int, grid: CollisionGrid) -> None:
-        self.lu: dict[int, EliminatedLU] = {}
+        self.lu: list[EliminatedLU | None] = [None] * cells
         self.length = np.ones(cells)
+        self._serves = np.zeros(cells, dtype=bool)
         self._turn = Pair(np.zeros((cells, grid.n)), np.zeros((cells, grid.n_phonon)))
         # the first cells are kept
         self._room = MEMORY // (8 * grid.n * (grid.n + 2 * grid.n_phonon))
@@ -234,14 +231,12 @@ class _Known:
     def check(self, at: NDArray[np.int64], length: float, turn: Pair, energy: Pair) -> None:
         """Drops eliminations for another length, or for other rates of collisions where there is energy."""
         was = self.length[at]
-        serves = np.array([int(cell) in self.lu for cell in at], dtype=bool)
-        serves &= (length <= SIMILAR_STEP * was) & (was <= SIMILAR_STEP * length)
+        serves = self._serves[at] & (length <= SIMILAR_STEP * was) & (was <= SIMILAR_STEP * length)
         for old, now, held in zip(self._turn, turn, energy, strict=True):
             change = np.abs(now - old[at]) * length / (1.0 + length * np.minimum(old[at], now))
             serves &= np.sum(change * held, axis=1) <= SIMILAR_RATES * np.sum(held, axis=1)
         gone = at[~serves]
-        for cell in gone:
-            self.lu.pop(int(cell), None)
+        self._serves[gone] = False
         self.length[gone] = length
         for old, now in zip(self._turn, turn, strict=True):
             old[gone] = now[~serves]
@@ -249,7 +244,16 @@ class _Known:
     def keep(self, cell: int, lu: EliminatedLU) -> None:
         """Keeps the elimination of a cell if there is room."""
         if cell < self._room:
-            self.lu[cell] = lu
+            self.lu[cell], self._serves[cell] = lu, True
+
+    def find(self, cell: int) -> EliminatedLU | None:
+        """The elimination of a cell, if there is one that serves."""
+        return self.lu[cell] if self._serves[cell] else None
+
+    def clear(self) -> None:
+        """Drops all."""
+        self.lu = [None] * len(self.lu)
+        self._serves[:] = False
 
 
 class _Part:
@@ -330,7 +334,7 @@ class _Part:
     def _eliminate(self, start: int, stop: int, collisions: ElectronPhonon, right: Floats, x: Floats) -> None:
         for c in range(start, stop):
             cell, row = int(self._at[c]), slice(c, c + 1)
-            lu = self._known.lu.get(cell)
+            lu = self._known.find(cell)
             if lu is None:
                 blocks = Arrow(
                     *collisions.jacobian(self._measure.rows(row), self._state.f[row], self._state.n[row])

@@ -15,7 +15,7 @@ from fvqp.models.transport.body import Body
 from fvqp.models.transport.local import LocalProcesses, Turnover
 from fvqp.models.transport.medium import Medium, filled
 from fvqp.models.transport.motion import Motion, Resting, Still
-from fvqp.models.transport.state import Counters, Ledger, Moment, Rates, State
+from fvqp.models.transport.state import Counters, Ledger, Moment, Rates, Species, State
 from fvqp.models.transport.stepping import Stepper
 from fvqp.transport.radial import Shells
 
@@ -78,6 +78,15 @@ class TransportProblem:
     def gap_follows(self) -> bool:
         """Whether the gap of any cell follows."""
         return any(one.follower is not None for one in self.media)
+
+    @property
+    def species(self) -> tuple[Species, Species]:
+        """How occupations of quasiparticles and of phonons count, at the spectra of `set_gap`."""
+        local, grid = self.local, self.grid
+        return (
+            Species(local.weight_f, grid.energies, self.moving_f.weights),
+            Species(local.weight_n, grid.phonon_energies, self.moving_n.weights),
+        )
 
     # -- states
 

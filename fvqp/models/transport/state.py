@@ -46,6 +46,20 @@ class Counters(NamedTuple):
         return Counters(*(a + factor * b for a, b in zip(self, other, strict=True)))
 
 
+class Species(NamedTuple):
+    """How occupations of quasiparticles, or of phonons, count.
+
+    Attributes:
+        weight: ``(n_owned, E)`` volume × states of every energy.
+        energies: ``(E,)``.
+        directions: ``(M,)`` parts of directions.
+    """
+
+    weight: Floats
+    energies: Floats
+    directions: Floats
+
+
 class Rates(NamedTuple):
     """Rates of change of occupations and counters."""
 

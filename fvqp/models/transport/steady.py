@@ -51,8 +51,6 @@ class SteadySolver:
     Attributes:
         steps: taken so far.
         change: relative change in the latest one, as errors of time steps are measured.
-        power: what every exchange brings and every wall takes in the steady state, in 4 N0 Δ0²/τ0 of the
-            reference times volume.
     """
 
     def __init__(self, problem: TransportProblem, tolerance: float = 1e-8, max_steps: int = 60) -> None:

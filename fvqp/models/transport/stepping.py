@@ -228,10 +228,7 @@ class Stepper:
         if over > 1.0 + self._tolerance * CUT:
             raise Refused(f"an occupation of quasiparticles rises to {over:.6g}")
         out = []
-        for y, weight, energies, directions in (
-            (f, p.local.weight_f, p.grid.energies, p.moving_f.weights),
-            (n, p.local.weight_n, p.grid.phonon_energies, p.moving_n.weights),
-        ):
+        for y, (weight, energies, directions) in zip((f, n), p.species, strict=True):
             negative = p.body.comm.allreduce(bool(np.any(y < 0.0)), MPI.LOR)
             if not negative:
                 out.append(y)
@@ -252,19 +249,15 @@ class Stepper:
     def _closed(self, begin: State, passed: Counters, f: Floats, n: Floats) -> tuple[Floats, Floats]:
         """Occupations whose energy is what it was and what came: long steps of fast motion round it off."""
         p = self._p
-        energies = p.grid.energies, p.grid.phonon_energies
         held = [
             sum(
-                float(np.einsum("ce,cme,m->", weight * energy, y, directions))
-                for y, weight, energy, directions in (
-                    (a, p.local.weight_f, energies[0], p.moving_f.weights),
-                    (b, p.local.weight_n, energies[1], p.moving_n.weights),
-                )
+                float(np.einsum("ce,cme,m->", one.weight * one.energies, y, one.directions))
+                for y, one in zip(both, p.species, strict=True)
             )
-            for a, b in ((begin.f, begin.n), (f, n))
+            for both in ((begin.f, begin.n), (f, n))
         ]
-        came = (passed.given_f.sum(axis=0) - passed.lost_f.sum(axis=0)) @ energies[0]
-        came += (passed.given_n.sum(axis=0) - passed.lost_n.sum(axis=0)) @ energies[1]
+        came = (passed.given_f.sum(axis=0) - passed.lost_f.sum(axis=0)) @ p.grid.energies
+        came += (passed.given_n.sum(axis=0) - passed.lost_n.sum(axis=0)) @ p.grid.phonon_energies
         before, after, came = (float(x) for x in self._summed(np.array([*held, came])))
         if not after > 0.0:
             return f, n
