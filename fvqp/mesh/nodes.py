@@ -119,15 +119,23 @@ def join(
 def _own_arms(
     cell: np.ndarray, node: np.ndarray, regions: Mapping[str, np.ndarray], n_cells: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Whether each arm is of the regions that its node belongs to, and these, ``(nodes, regions)``."""
+    """Whether each arm is of the regions that its node belongs to, and these, ``(nodes, regions)``.
+
+    ``node`` increases.
+    """
     table = np.zeros((n_cells, len(regions)), dtype=bool)
     for row, cells in enumerate(regions.values()):
         table[np.asarray(cells, dtype=np.int64), row] = True
     own = np.zeros(len(cell), dtype=bool)
-    chosen = np.zeros((int(node.max()) + 1, len(regions)), dtype=bool)
-    for k in range(len(chosen)):
-        arms = np.flatnonzero(node == k)
-        alike = np.all(table[cell[arms]][:, None] == table[cell[arms]][None], axis=2)
-        leader = int(np.argmax(alike.sum(axis=1)))
-        own[arms], chosen[k] = alike[leader], table[cell[arms[leader]]]
+    count = np.bincount(node)
+    first = np.cumsum(count) - count
+    chosen = np.zeros((len(count), len(regions)), dtype=bool)
+    for number in np.unique(count):
+        some = np.flatnonzero(count == number)
+        arms = first[some][:, None] + np.arange(number)
+        kinds = table[cell[arms]]
+        alike = np.all(kinds[:, :, None] == kinds[:, None], axis=3)
+        leader = np.argmax(alike.sum(axis=2), axis=1)
+        row = np.arange(len(some))
+        own[arms], chosen[some] = alike[row, leader], kinds[row, leader]
     return own, chosen
