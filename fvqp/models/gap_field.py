@@ -17,6 +17,7 @@ from fvqp.grids.energy import EnergyGrid
 from fvqp.models.device import Device
 from fvqp.models.proximity import Proximity
 from fvqp.solvers.fixed_point import solve_fixed_point
+from fvqp.solvers.scalar_root import follow_root
 from fvqp.spectral.usadel import bin_averages
 from fvqp.transport.operator import Transport
 
@@ -32,6 +33,9 @@ SMALL = 1e-6
 #: between −1 (for a uniform change) and −1/λ (for one from cell to cell).
 MIXED = 0.5
 
+#: Largest step of ln Δ on the way to a uniform gap, and of a gap that is predicted.
+LARGEST_CHANGE = 0.05
+
 #: Evaluations of the gap at rest where spectra hang together.
 MOST_EVALUATIONS = 200
 
@@ -42,7 +46,7 @@ class GapModel:
 
     Attributes:
         kind: ``equilibrium`` (of the bath), ``fixed`` (``value``), ``uniform`` (one gap for the whole
-            device, from f_L under a junction), ``local`` (each cell its own).
+            device, from the pair potential under a junction), ``local`` (each cell its own).
         value: the fixed gap in Δ0.
         at: the junction whose f_L counts, by name or by the place it is on.
         debye_energy: cut-off ω_D of the gap equation in Δ0.
@@ -76,16 +80,7 @@ class GapModel:
 def diffusive_spectra(
     device: Device, transport: Transport, grid: EnergyGrid, broadening: float, model: GapModel, method: str
 ) -> Proximity:
-    """Spectra of the diffusive equation; reservoirs have the bulk gap of the model.
-
-    Raises:
-        CaseError: the model is one gap for the whole device.
-    """
-    if model.kind == "uniform":
-        raise CaseError(
-            'gap.model: "uniform" has the same gap and spectra everywhere; with spectrum.model = "diffusive" '
-            'give "local", "equilibrium" or "fixed"'
-        )
+    """Spectra of the diffusive equation; reservoirs have the bulk gap of the model."""
 
     def bulk(gap: float, temperature: float, depairing: float) -> float:
         return float(model.of_bulk(gap, temperature, np.array([depairing]), broadening)[0])
@@ -156,6 +151,10 @@ class GapField:
         """Gap in equilibrium with the bath where spectra hang together in space, from that of the bulk."""
         mesh = self.device.mesh
         n = mesh.n_owned
+        first = bulk if self._rest is None else self._rest
+        if self.model.kind == "uniform":
+            self._rest = self._one_with_neighbours(first, depairing)
+            return self._rest
 
         def update(owned: Floats) -> Floats:
             gap = np.zeros(mesh.n_cells)
@@ -165,7 +164,7 @@ class GapField:
 
         found = solve_fixed_point(
             update,
-            (bulk if self._rest is None else self._rest)[:n].copy(),
+            first[:n].copy(),
             comm=mesh.comm,
             tolerance=self.tolerance,
             what="gap at rest",
@@ -177,10 +176,38 @@ class GapField:
         self._rest = gap
         return gap
 
+    def _one_with_neighbours(self, start: Floats, depairing: Floats) -> Floats:
+        """`_with_neighbours` where one gap stands for all."""
+        what = "gap at rest"
+
+        def residual(logarithm: float) -> float:
+            gap = float(np.exp(logarithm))
+            self.require_superconducting(gap * self.profile, what)
+            return self.uniform_residual(gap, depairing, None)
+
+        root = follow_root(
+            residual,
+            float(np.log(self.uniform_value(start))),
+            tolerance=self.tolerance,
+            what=what,
+            largest_step=LARGEST_CHANGE,
+            max_evaluations=MOST_EVALUATIONS,
+        )
+        return np.exp(root.x) * self.profile
+
     def _next_of_all(
         self, proximity: Proximity, gap: Floats, depairing: Floats, deviation: Floats | None
     ) -> Floats:
         """Next gap of every cell where spectra hang together; ``deviation`` of f_L from the bath."""
+        r = MIXED * self._residual_of_all(proximity, gap, depairing, deviation)
+        here = np.maximum(gap, SMALL * self.bulk)
+        # Both have one slope at the root; neither leaves the positive numbers.
+        return np.where(r > 0.0, here * (1.0 + r), here * np.exp(np.minimum(r, 0.0)))
+
+    def _residual_of_all(
+        self, proximity: Proximity, gap: Floats, depairing: Floats, deviation: Floats | None
+    ) -> Floats:
+        """Residual of the gap equation of every cell where spectra hang together; 0 in normal metals."""
         beyond = proximity.pairing_beyond_local(gap, depairing)
         binned, share, whole = np.zeros((3, len(gap)))
         edges = self.grid.edges
@@ -191,19 +218,16 @@ class GapField:
             bath = distributions.equilibrium(edges, self.device.bath)
             binned, whole = (pairing * deviation) @ used, pairing @ (bath * used) - beyond
             share = emptied(deviation + bath, bath)
-        new = np.zeros_like(gap)
+        r = np.zeros_like(gap)
         for bulk, cells in self._superconductors:
             if len(cells):
                 here = np.maximum(gap[cells], SMALL * bulk)
-                r = self._residual(bulk, here, depairing[cells], None)
-                r += (beyond + binned + share * whole)[cells] / here
+                r[cells] = self._residual(bulk, here, depairing[cells], None)
+                r[cells] += (beyond + binned + share * whole)[cells] / here
                 if deviation is not None:
                     below = bath_below(top, here, depairing[cells], self.broadening, self.device.bath)
-                    r -= share[cells] * below
-                r *= MIXED
-                # Both have one slope at the root; neither leaves the positive numbers.
-                new[cells] = np.where(r > 0.0, here * (1.0 + r), here * np.exp(np.minimum(r, 0.0)))
-        return new
+                    r[cells] -= share[cells] * below
+        return r
 
     def lost(self, gap: Floats) -> NDArray[np.bool_]:
         """Cells of superconductors whose gap has collapsed, ``(n_cells,)``."""
@@ -235,12 +259,12 @@ class GapField:
         """Next gap of every cell from the deviations of f_L, ``Δ exp(g/λ)`` with g the relative residual."""
         if self.model.kind in ("equilibrium", "fixed"):
             return self.equilibrium(depairing)
-        if self.proximity is not None:
-            return self._next_of_all(self.proximity, gap, depairing, f_l)
-        new = np.zeros_like(gap)
         if self.model.kind == "uniform":
             here = self.uniform_value(gap)
             return here * np.exp(self.uniform_residual(here, depairing, f_l)) * self.profile
+        if self.proximity is not None:
+            return self._next_of_all(self.proximity, gap, depairing, f_l)
+        new = np.zeros_like(gap)
         for bulk, cells in self._superconductors:
             if len(cells):
                 new[cells] = self._next(bulk, gap[cells], depairing[cells], f_l[cells])
@@ -254,15 +278,25 @@ class GapField:
         """Gap under the junction that a uniform gap follows; ``gap`` is ``(n_cells or 1,)``."""
         return float(gap[0] if len(gap) == 1 else self.average(gap[:, None])[0])
 
-    def uniform_residual(self, gap: float, depairing: Floats, f_l: Floats) -> float:
+    def uniform_residual(self, gap: float, depairing: Floats, f_l: Floats | None) -> float:
         """Residual of the gap equation of a uniform gap, close to ``ln(Δ_solution/Δ)``.
+
+        Where spectra hang together in space it is the average of the cells under the junction.
 
         Args:
             gap: under the junction that it follows.
             depairing: ``(n_cells or 1,)``.
-            f_l: deviations ``(n_owned or n_cells, n_energies)``.
+            f_l: deviations ``(n_cells, n_energies)``; None at rest.
         """
-        return float(self._residual(self._bulk_there, gap, self._zeta(depairing), self.average(f_l)[None])[0])
+        if self.proximity is not None:
+            zeta = np.broadcast_to(depairing, self.profile.shape).copy()
+            cells = self._residual_of_all(self.proximity, gap * self.profile, zeta, f_l)
+            r = float(self.average(cells[:, None])[0])
+        else:
+            binned = None if f_l is None else self.average(f_l)[None]
+            r = float(self._residual(self._bulk_there, gap, self._zeta(depairing), binned)[0])
+        # One number for all ranks, to the last bit: walks along it must not part.
+        return float(self.device.mesh.comm.bcast(r))
 
     @cached_property
     def _bulk_there(self) -> float:

@@ -10,6 +10,7 @@ import numpy as np
 from mpi4py import MPI
 from numpy.typing import NDArray
 
+from fvqp.models.gap_field import LARGEST_CHANGE
 from fvqp.models.kinetics import KineticState, L, SpectralState
 from fvqp.models.phase import PhaseField
 from fvqp.models.points import Guess, Point, Solution
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 log = logging.getLogger(__name__)
-
-#: Largest step of ln Δ on the way to a uniform gap, and of a gap that is predicted.
-LARGEST_STEP = 0.05
 
 #: Longest step of the bias, over the one before it, for which the gap is predicted.
 FARTHEST = 4.0
@@ -76,7 +74,7 @@ def solve_self_consistent(
         iteration.update,
         iteration.start,
         comm=problem.device.mesh.comm,
-        tolerance=problem.tolerance,
+        tolerance=iteration.tolerance,
         what=iteration.what,
         max_evaluations=problem.most_evaluations,
     )
@@ -214,17 +212,15 @@ class Iteration:
             problem.gap_field.require_superconducting(everywhere, self.what)
             self.spectral = problem.spectral_state(everywhere, depairing, None)
             self.kinetic = problem.energy_mode(self.spectral, self.external, self.kinetic, self.what)
-            r = problem.gap_field.uniform_residual(gap, depairing, self.kinetic.deviation(L))
-            # One number for all ranks, to the last bit: their walks must not part.
-            return float(self.mesh.comm.bcast(r))
+            return problem.gap_field.uniform_residual(gap, depairing, self.kinetic.deviation(L))
 
         before = problem.gap_field.uniform_value(start.gap)
         root = follow_root(
             residual,
             float(np.log(before)),
-            tolerance=problem.tolerance,
+            tolerance=self.tolerance,
             what=self.what,
-            largest_step=LARGEST_STEP,
+            largest_step=LARGEST_CHANGE,
             max_evaluations=problem.most_evaluations,
         )
         if root.turned and self.mesh.comm.rank == 0:
@@ -245,7 +241,7 @@ class Iteration:
             self.update,
             self.start,
             comm=mesh.comm,
-            tolerance=self._tolerance,
+            tolerance=self.tolerance,
             what=self.what,
             max_evaluations=problem.most_evaluations,
         )
@@ -255,8 +251,8 @@ class Iteration:
         return self.solution(rest.evaluations)
 
     @property
-    def _tolerance(self) -> float:
-        """To which gaps of cells can converge: collisions leave f_L rounded."""
+    def tolerance(self) -> float:
+        """To which gaps converge: as the problem asks, or to what rounding of collisions leaves of f_L."""
         problem, comm = self.problem, self.mesh.comm
         if problem.inelastic is None:
             return problem.tolerance
@@ -322,7 +318,7 @@ class Iteration:
         share = float(ahead.sum() / step.sum())
         change = share * (gap - earlier)
         farthest = self.mesh.comm.allreduce(float(np.max(np.abs(change), initial=0.0)), MPI.MAX)
-        return gap + change if 0.0 < share <= FARTHEST and farthest <= LARGEST_STEP else gap
+        return gap + change if 0.0 < share <= FARTHEST and farthest <= LARGEST_CHANGE else gap
 
     @property
     def start(self) -> Floats:

@@ -7,8 +7,10 @@ import pytest
 from proximity_devices import METAL, UNIT, XI, angles, bulk_angle, line, normal_wire_angle, slab
 
 from fvqp.errors import CaseError
-from fvqp.grids.energy import EnergyGrid
+from fvqp.gap import coupling
+from fvqp.grids.energy import EnergyGrid, equilibrium
 from fvqp.models.device import Device, Junction, Reservoir
+from fvqp.models.kinetics import L
 from fvqp.models.phase import Supercurrent
 from fvqp.models.usadel import GapModel, Point, UsadelProblem
 from fvqp.spectral import BinnedSpectrum, bin_averages
@@ -180,9 +182,49 @@ def test_supercurrent_in_a_uniform_wire() -> None:
     assert abs(phase.current / local.current - 1.0) < 1e-6
 
 
+def injected(conductance: float, **more: object) -> Device:
+    """A wire with an injector of this conductance in `UNIT` in its middle."""
+    junction = Junction("A", "middle", conductance * UNIT, "injector", 0.05)
+    return line(20.0, 20, junctions=(junction,), points={"middle": 10.0}, **more)  # type: ignore[arg-type]
+
+
+def test_one_gap_for_a_uniform_wire() -> None:
+    """What little a weak injector takes from one gap for all is what it takes with local spectra."""
+    changes = []
+    for spectra in ("local", "diffusive"):
+        each = problem(injected(1e-5), spectra, gap=GapModel("uniform", at="A"))
+        rest = each.solve(Point())
+        driven = each.solve(Point(0.6 * MILLIVOLT), rest)
+        changes.append(float(driven.spectral.gap[0] - rest.spectral.gap[0]))
+    assert changes[0] < -2e-4
+    # The reservoirs, whose gap stays, and the normal lead enter by the square.
+    assert changes[1] / changes[0] == pytest.approx(1.0, abs=3e-3)
+
+
+def test_one_gap_beside_a_normal_metal() -> None:
+    """The gap equation under the junction on the real axis, of which bins leave 2e-6."""
+    grid = EnergyGrid.graded(10.0, gap_edges=[0.9, 0.95, 1.0], first=BROADENING / 8, number=700)
+    device, model = injected(1e-3, normal=(14.0, 20.0)), GapModel("uniform", at="A")
+    each = problem(device, grid=grid, gap=model)
+    state, _ = each.at_rest(0.0)
+    gap = float(state.gap[0])
+    np.testing.assert_allclose(state.gap, np.where(each.device.per_cell("gap") > 0.0, gap, 0.0))
+    pairing = each.average_under(0, each.kinetics.spectrum(state).pairing)
+    integral = (pairing * equilibrium(grid.edges, each.device.bath)) @ grid.widths
+    assert coupling(10.0) * integral == pytest.approx(gap, rel=2e-6)
+    assert gap < 0.99 < float(problem(injected(1e-3), "local").at_rest(0.0)[0].gap[0]) + 1e-5
+    # Under bias: what is left of the residual, and all that enters leaves.
+    each = problem(device, gap=model)
+    solution = each.solve(Point(0.6 * MILLIVOLT))
+    moved = each.gap_field.uniform_residual(
+        float(solution.spectral.gap[0]), solution.spectral.depairing, solution.kinetic.deviation(L)
+    )
+    assert abs(moved) < 1e-10
+    balance = each.ledger(solution)
+    assert np.all(np.abs(balance.residual) <= 1e-12 * balance.scale)
+
+
 def test_bad_input() -> None:
-    with pytest.raises(CaseError, match="uniform"):
-        problem(line(10.0, 10), gap=GapModel("uniform", at="A"))
     with pytest.raises(CaseError, match="superconductors only"):
         problem(
             line(10.0, 10, normal=(5.0, 10.0)),

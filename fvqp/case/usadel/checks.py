@@ -54,10 +54,11 @@ def check_with_materials(case: UsadelCase, material: Material, regions: Mapping[
                 f"{case.source}: gap.debye_energy: {cutoff:g} Delta0 does not exceed the gap{where}, "
                 f"{here.gap / delta0:.4g} Delta0"
             )
-        if case.gap.model == "uniform" and here.gap != delta0:
+        if case.gap.model == "uniform" and here.gap not in (0.0, delta0):
             raise CaseError(
                 f'{case.source}: gap.model: "uniform" is one gap for the whole device, but region {place} '
-                f'is of {here.name} with a bulk gap of its own; use "local" or "equilibrium"'
+                f"is of {here.name}, another superconductor with a bulk gap of its own; use "
+                '"local" or "equilibrium"'
             )
     _check_spectrum(case, delta0)
     if case.energies.maximum is not None:
@@ -298,12 +299,6 @@ def _spectrum_problems(case: UsadelCase) -> Iterable[tuple[str, str]]:
                 'is not used with spectrum.model = "local", which takes the spectra of a reservoir from the '
                 "cells next to it",
             )
-    if diffusive and case.gap.model == "uniform":
-        yield (
-            "gap.model",
-            '"uniform" has the same spectra everywhere; with spectrum.model = "diffusive" give "local", '
-            '"equilibrium" or "fixed"',
-        )
     if case.spectrum.broadening.value == 0 and _unpaired(case):
         yield (
             "spectrum.broadening",

@@ -239,7 +239,8 @@ class Gap(Table):
 
     model: Literal["equilibrium", "fixed", "uniform", "local"] = "equilibrium"
     """``equilibrium``: of the bath temperature and depairing; ``fixed``: ``value``; ``uniform``: one gap
-    for the device from f_L at ``at``; ``local``: every cell its own."""
+    for all superconducting cells, from what is under the junction at ``at``; ``local``: every cell its
+    own."""
     value: Energy | None = None
     at: Name | None = None
     debye_energy: Annotated[Number, Field(gt=1, le=1e6)] | None = None

@@ -58,7 +58,6 @@ def test_a_resumed_run_ends_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"gap": {"model": "uniform", "at": "point_A"}}, 'gap.model: "uniform" has the same spectra'),
         (
             {
                 "spectrum": {"model": "local"},

@@ -45,8 +45,9 @@ LINE: dict[str, Any] = {
         {},
         {"gap": {"model": "local"}, "sweep": LINE["sweep"] | {"V_inj": ["0 mV", "0.1 mV"]}},
         {"gap": {"model": "fixed", "value": 0.9}},
+        {"gap": {"model": "uniform", "at": "point_A"}},
     ],
-    ids=["equilibrium", "local", "fixed"],
+    ids=["equilibrium", "local", "fixed", "uniform"],
 )
 def test_no_gap_and_no_pairs_in_the_normal_part(changes):
     data = fvqp.run(copy.deepcopy(LINE | changes)).dataset
@@ -84,9 +85,31 @@ def test_the_reference_material_is_a_superconductor():
         fvqp.run(LINE | {"material": {"name": "N"}, "regions": {}})
 
 
-def test_one_gap_for_the_device_does_not_go_with_a_normal_part():
+def test_one_gap_for_the_device_beside_a_normal_part():
+    """Where neighbours share spectra pairs leak out of the superconductor; far from there that is little."""
+    gaps = {}
+    for spectra in ("local", "diffusive"):
+        changes = {
+            "gap": {"model": "uniform", "at": "point_A"},
+            "reservoirs": [{"on": "left"}, {"on": "right"}],
+            "spectrum": {"broadening": 0.01, "model": spectra},
+            "sweep": LINE["sweep"] | {"V_inj": ["0 mV", "0.5 mV"]},
+        }
+        gap = fvqp.run(copy.deepcopy(LINE | changes)).dataset["gap"].values[0, 0]
+        assert np.all(gap[:, 30:] == 0.0)
+        np.testing.assert_allclose(gap[:, :30], np.broadcast_to(gap[:, :1], (2, 30)))
+        gaps[spectra] = gap[:, 0]
+    assert gaps["local"][1] < gaps["local"][0]
+    assert gaps["diffusive"][1] < gaps["diffusive"][0]
+    # Half a micrometre from the contact, eight coherence lengths, next to nothing is left of that.
+    np.testing.assert_allclose(gaps["diffusive"], gaps["local"], rtol=2e-2)
+    assert np.all(gaps["diffusive"] != gaps["local"])
+
+
+def test_one_gap_for_the_device_does_not_go_with_another_superconductor():
+    materials = {"N": NORMAL | {"gap": "100 ueV"}}
     with pytest.raises(CaseError, match='gap.model: "uniform" is one gap for the whole device'):
-        fvqp.run(LINE | {"gap": {"model": "uniform", "at": "point_A"}})
+        fvqp.run(LINE | {"materials": materials, "gap": {"model": "uniform", "at": "point_A"}})
 
 
 def test_a_device_without_junctions_carries_a_supercurrent():
