@@ -9,7 +9,6 @@ gmsh itself.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable
 from datetime import datetime
 from itertools import pairwise
@@ -19,6 +18,7 @@ import gdstk
 import gmsh
 
 from fvqp.mesh.layout import Layer, Marker, Stack, mesh_from_gds
+from fvqp.mesh.scripts import command_line, gmsh_file
 
 UM = 1e-6
 DRAWN = datetime(2026, 1, 1)
@@ -97,11 +97,7 @@ def absorber_3d(folder: Path, factor: float) -> None:
     """A block of 100 × 40 × 40 um with a wire along its top, 4 um wide and 0.1 um thick."""
     length, width, depth, wire, thickness = 100.0, 40.0, 40.0, 4.0, 0.1
     along, beside, down = (max(1, round(n / factor)) for n in (20, 4, 5))
-    gmsh.initialize(interruptible=False)
-    try:
-        gmsh.option.setNumber("General.Terminal", 0)
-        gmsh.option.setNumber("Mesh.MshFileVersion", 2.2)
-        gmsh.model.add("absorber_3d")
+    with gmsh_file(folder / "absorber_3d.msh"):
         geo = gmsh.model.geo
         rows = (-0.5 * width, -0.5 * wire, 0.5 * wire, 0.5 * width)
         points = [[geo.addPoint(x, y, 0.0) for x in (0.0, length)] for y in rows]
@@ -136,9 +132,6 @@ def absorber_3d(folder: Path, factor: float) -> None:
         gmsh.model.addPhysicalGroup(2, [made[0][1] for made in below], name="bottom")
         gmsh.model.addPhysicalGroup(2, [above[5][1]], name="wire_end")
         gmsh.model.mesh.generate(3)
-        gmsh.write(str(folder / "absorber_3d.msh"))
-    finally:
-        gmsh.finalize()
 
 
 MESHES: dict[str, Callable[[Path, float], None]] = {
@@ -151,18 +144,10 @@ MESHES: dict[str, Callable[[Path, float], None]] = {
 
 def main() -> None:
     """Command line: which meshes, how fine, where to."""
-    parser = argparse.ArgumentParser(description="Make the layouts and meshes of the devices.")
-    parser.add_argument("names", nargs="*", help=f"any of {', '.join(MESHES)} (all if none)")
-    parser.add_argument("--size-factor", type=float, default=1.0, help="multiplies all cell sizes")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent, help="folder for the files")
-    options = parser.parse_args()
-    unknown = [name for name in options.names if name not in MESHES]
-    if unknown:
-        parser.error(f"no mesh {', '.join(unknown)}; there are {', '.join(MESHES)}")
-    if not options.size_factor > 0:
-        parser.error("--size-factor must be positive")
-    options.out.mkdir(parents=True, exist_ok=True)
-    for name in options.names or MESHES:
+    options = command_line(
+        "Make the layouts and meshes of the devices.", MESHES, Path(__file__).parent
+    ).parse_args()
+    for name in options.names:
         MESHES[name](options.out, options.size_factor)
 
 

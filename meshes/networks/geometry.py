@@ -8,13 +8,14 @@ micrometres. README.md lists the names.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 import gmsh
+
+from fvqp.mesh.scripts import command_line, gmsh_file
 
 
 @dataclass(frozen=True)
@@ -117,37 +118,14 @@ def film(device: SideArm) -> None:
 MESHES: dict[str, Callable[[SideArm], None]] = {"line": line, "film": film}
 
 
-def write(name: str, device: SideArm, folder: Path) -> Path:
-    """Makes one mesh and writes it as ``folder/side_arm_NAME.msh``; returns the file."""
-    path = folder / f"side_arm_{name}.msh"
-    gmsh.initialize(interruptible=False)
-    try:
-        gmsh.option.setNumber("General.Terminal", 0)
-        gmsh.option.setNumber("General.NumThreads", 1)
-        gmsh.option.setNumber("Mesh.MshFileVersion", 2.2)
-        gmsh.model.add(name)
-        MESHES[name](device)
-        gmsh.write(str(path))
-    finally:
-        gmsh.finalize()
-    return path
-
-
 def main() -> None:
     """Command line: which meshes, how fine, where to."""
-    parser = argparse.ArgumentParser(description="Make the meshes of the wire with a side arm.")
-    parser.add_argument("names", nargs="*", help=f"any of {', '.join(MESHES)} (all if none)")
-    parser.add_argument("--size-factor", type=float, default=1.0, help="multiplies all cell sizes")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent, help="folder for the files")
-    options = parser.parse_args()
-    unknown = [name for name in options.names if name not in MESHES]
-    if unknown:
-        parser.error(f"no mesh {', '.join(unknown)}; there are {', '.join(MESHES)}")
-    if not options.size_factor > 0:
-        parser.error("--size-factor must be positive")
-    options.out.mkdir(parents=True, exist_ok=True)
-    for name in options.names or MESHES:
-        write(name, SideArm(size_factor=options.size_factor), options.out)
+    options = command_line(
+        "Make the meshes of the wire with a side arm.", MESHES, Path(__file__).parent
+    ).parse_args()
+    for name in options.names:
+        with gmsh_file(options.out / f"side_arm_{name}.msh"):
+            MESHES[name](SideArm(size_factor=options.size_factor))
 
 
 if __name__ == "__main__":

@@ -8,13 +8,14 @@ the names.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
 import gmsh
+
+from fvqp.mesh.scripts import command_line, count, gmsh_file
 
 
 @dataclass(frozen=True)
@@ -246,38 +247,19 @@ MESHES: dict[str, Callable[[Wire], None]] = {
 }
 
 
-def write(name: str, wire: Wire, folder: Path) -> Path:
-    """Makes one mesh and writes it as ``folder/name.msh``; returns the file."""
-    path = folder / f"{name}.msh"
-    gmsh.initialize(interruptible=False)
-    try:
-        gmsh.option.setNumber("General.Terminal", 0)
-        gmsh.option.setNumber("General.NumThreads", 1)
-        gmsh.option.setNumber("Mesh.MshFileVersion", 2.2)
-        gmsh.model.add(name)
+def write(name: str, wire: Wire, folder: Path) -> None:
+    """Makes one mesh and writes it as ``folder/name.msh``."""
+    with gmsh_file(folder / f"{name}.msh"):
         MESHES[name](wire)
-        gmsh.write(str(path))
-    finally:
-        gmsh.finalize()
-    return path
 
 
 def main() -> None:
     """Command line: which meshes, how fine, where to."""
-    parser = argparse.ArgumentParser(description="Make the meshes of the wire.")
-    parser.add_argument("names", nargs="*", help=f"any of {', '.join(MESHES)} (all if none)")
-    parser.add_argument("--size-factor", type=float, default=1.0, help="multiplies all cell sizes")
-    parser.add_argument("--layers", type=int, default=Wire.layers, help="prisms across the thickness")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent, help="folder for the files")
+    parser = command_line("Make the meshes of the wire.", MESHES, Path(__file__).parent)
+    parser.add_argument("--layers", type=count, default=Wire.layers, help="prisms across the thickness")
     options = parser.parse_args()
-    unknown = [name for name in options.names if name not in MESHES]
-    if unknown:
-        parser.error(f"no mesh {', '.join(unknown)}; there are {', '.join(MESHES)}")
-    if not options.size_factor > 0 or options.layers < 1:
-        parser.error("--size-factor must be positive and --layers at least 1")
-    options.out.mkdir(parents=True, exist_ok=True)
-    wire = replace(Wire(), size_factor=options.size_factor, layers=options.layers)
-    for name in options.names or MESHES:
+    wire = Wire(size_factor=options.size_factor, layers=options.layers)
+    for name in options.names:
         write(name, wire, options.out)
 
 
