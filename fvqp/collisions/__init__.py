@@ -6,6 +6,7 @@ from fvqp.collisions.electron_phonon import Coupling, ElectronPhonon, phonon_mod
 from fvqp.collisions.energy_mode import Collisions, CollisionSum
 from fvqp.collisions.grid import CollisionGrid
 from fvqp.collisions.impurity import ImpurityScattering, diffusivity, relative_velocity
+from fvqp.collisions.localization import Localization, SinkLaw
 from fvqp.collisions.measure import SpectralMeasure, bcs_measure
 from fvqp.collisions.observables import (
     InverseLifetimes,
@@ -49,6 +50,7 @@ __all__ = [
     "ImpurityScattering",
     "InverseLifetimes",
     "Line",
+    "Localization",
     "MattisBardeen",
     "Pair",
     "PhononCollisions",
@@ -58,6 +60,7 @@ __all__ = [
     "PhotonDrive",
     "Process",
     "QuasiparticleInjection",
+    "SinkLaw",
     "SpectralMeasure",
     "Table",
     "bcs_measure",

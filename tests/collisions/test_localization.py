@@ -1,0 +1,114 @@
+"""Localized quasiparticles of a cell: capture, annihilation, what phonons take, derivatives."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon, Localization, bcs_measure
+from fvqp.errors import CaseError
+
+GRID = CollisionGrid.uniform(0.1, 3.0, start=0.8)
+COUPLING = Coupling(1.76, 0.3)
+MEASURE = bcs_measure(GRID, 1.0)
+MODES = ElectronPhonon(GRID, COUPLING).capacity
+
+
+class Square:
+    """Mean field."""
+
+    def __init__(self, constant: float) -> None:
+        self.constant = constant
+
+    def rate(self, c):
+        return self.constant * c**2
+
+    def derivative(self, c):
+        return 2.0 * self.constant * c
+
+
+def some(cells: int = 3):
+    rng = np.random.default_rng(5)
+    return 0.3 * rng.random((cells, GRID.n)), rng.random((cells, GRID.n_phonon))
+
+
+def make(capture=0.7, constant=2.0) -> Localization:
+    return Localization(GRID, MEASURE, Square(constant), capture, MODES)
+
+
+@pytest.mark.parametrize("grid", [GRID, CollisionGrid.graded(3.0, gap=(0.9, 1.0), finest=0.05, growth=0.1)])
+def test_what_is_kept(grid: CollisionGrid) -> None:
+    """Energy by every process; of the number two a pair, whose phonon is one."""
+    measure = bcs_measure(grid, 1.0)
+    modes = ElectronPhonon(grid, COUPLING).capacity
+    one = Localization(grid, measure, Square(2.0), 0.7, modes)
+    assert not measure.active[0, one.bin] and measure.active[0, one.bin + 1]
+    f, n = np.full((2, grid.n), 0.2), np.full((2, grid.n_phonon), 0.1)
+    states = measure.number[0].copy()
+    states[one.bin] = one.states
+    for capture, constant in ((0.7, 0.0), (0.0, 2.0), (0.7, 2.0)):
+        rates = Localization(grid, measure, Square(constant), capture, modes).rates(measure, f, n)
+        energy = rates.f @ (states * grid.energies) + rates.n @ (modes * grid.phonon_energies)
+        turned = np.abs(rates.f) @ (states * grid.energies)
+        assert np.all(np.abs(energy) <= 1e-14 * turned)
+        annihilated = constant * (one.states * f[:, one.bin]) ** 2
+        assert rates.f @ states == pytest.approx(-annihilated, rel=1e-13, abs=1e-15 * turned.max())
+        if capture == 0.0:
+            assert rates.n @ modes == pytest.approx(0.5 * annihilated, rel=1e-13)
+
+
+def test_rate_of_capture_and_law() -> None:
+    f, n = some()
+    rates = make(capture=0.7, constant=2.0).rates(MEASURE, f, n)
+    b = make().bin
+    above = np.arange(GRID.n) > b
+    assert rates.f[:, above] == pytest.approx(-0.7 * f[:, above] * (1.0 - f[:, b, None]), rel=1e-13)
+    assert np.all(rates.f[:, :b] == 0.0)
+    # below 1.5 Δ0 alone
+    chosen = np.where(GRID.energies < 1.5, 0.7, 0.0)
+    rates = make(capture=chosen).rates(MEASURE, f, n)
+    assert np.all(rates.f[:, GRID.energies > 1.5] == 0.0) and np.all(rates.f[:, b + 1] < 0.0)
+
+
+def test_coefficients_and_derivatives() -> None:
+    f, n = some()
+    one = make()
+    parts = one.gain_loss(MEASURE, f, n)
+    rates = one.rates(MEASURE, f, n)
+    for from_parts, direct in zip(parts.rates(f, n), rates, strict=True):
+        assert from_parts == pytest.approx(direct, rel=1e-12, abs=1e-14)
+    assert all(np.all(part >= 0.0) for part in parts)
+    step_f, step_n = some()
+    h = 1e-6
+    up = one.rates(MEASURE, f + h * step_f, n + h * step_n)
+    down = one.rates(MEASURE, f - h * step_f, n - h * step_n)
+    moved = one.jvp(MEASURE, f, n, step_f, step_n)
+    blocks = one.jacobian(MEASURE, f, n)
+    assert moved.f == pytest.approx((up.f - down.f) / (2 * h), rel=1e-8, abs=1e-9)
+    assert moved.n == pytest.approx((up.n - down.n) / (2 * h), rel=1e-8, abs=1e-9)
+    assert moved.f == pytest.approx(np.einsum("cij,cj->ci", blocks.ff, step_f), rel=1e-12, abs=1e-13)
+    assert moved.n == pytest.approx(np.einsum("cij,cj->ci", blocks.nf, step_f), rel=1e-12, abs=1e-13)
+    diagonal = one.diagonal(MEASURE, f, n)
+    assert diagonal.f == pytest.approx(np.einsum("cii->ci", blocks.ff), rel=1e-13)
+
+
+def test_usual_recombination_is_mean_field() -> None:
+    """Cold quasiparticles recombine as ``8 b Δ² n²``, the constant that mean field takes by default."""
+    grid = CollisionGrid.uniform(0.002, 2.1, start=0.99)
+    measure = bcs_measure(grid, 1.0)
+    collisions = ElectronPhonon(grid, COUPLING, "direct")
+    f = np.where(measure.active, 1e-6 * (grid.energies < 1.01), 0.0)
+    loss = collisions.gain_loss(measure, f, np.zeros((1, grid.n_phonon)), "pairs")
+    number = (measure.number * f).sum()
+    lost = (measure.number * loss.out_f * f).sum()
+    assert lost == pytest.approx(8.0 * COUPLING.strength * number**2, rel=0.02)
+
+
+def test_what_is_wrong_is_said() -> None:
+    with pytest.raises(CaseError, match="need a bin below the gap"):
+        Localization(GRID, bcs_measure(GRID, 0.8), Square(1.0), 1.0, MODES)
+    with pytest.raises(CaseError, match="rate of capture must be finite and not negative"):
+        make(capture=-1.0)
+    low = CollisionGrid.uniform(0.1, 3.0, start=0.8, phonon_maximum=1.5)
+    with pytest.raises(CaseError, match="pairs emit phonons of"):
+        Localization(low, MEASURE, Square(1.0), 1.0, np.ones(low.n_phonon))
