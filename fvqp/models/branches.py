@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fvqp.errors import CaseError, ConvergenceError
+from fvqp.models.leads import LeadUnknowns
 from fvqp.models.points import Point
 from fvqp.models.self_consistency import Iteration
 from fvqp.models.usadel import UsadelProblem
@@ -18,6 +19,9 @@ Floats = NDArray[np.float64]
 
 #: Steps along the branch, of e V/Δ0 and of the root mean square of Δ/Δ0 together.
 FIRST_STEP, LARGEST_STEP = 0.02, 0.05
+
+#: Why a branch may end before the range does.
+BEYOND = "the end of the energy axis"
 
 #: To which points of a branch are solved for, in Δ0: derivatives are differences.
 TOLERANCE = 1e-8
@@ -48,6 +52,7 @@ def follow_gap(
 ) -> GapBranch:
     """The branch that leaves rest (no injector bias) towards the last of ``biases``, by arclength.
 
+    Where leads have a balance of heat their temperatures are unknowns beside the gap, on a logarithmic scale.
     Two or more solutions coexist at biases between two folds. Where superconductivity ends, the branch does.
 
     Args:
@@ -58,30 +63,39 @@ def follow_gap(
         largest_step: see `LARGEST_STEP`.
 
     Raises:
-        CaseError: a gap that knows nothing of the bias, or leads whose temperature follows.
+        CaseError: a gap that knows nothing of the bias.
     """
-    if not problem.gap.follows_bias or problem.device.balances_heat:
-        raise CaseError(
-            "branches of the gap: needs a gap that follows the bias, and leads at fixed temperatures"
-        )
+    if not problem.gap.follows_bias:
+        raise CaseError("branches of the gap: needs a gap that follows the bias")
     unit = problem.device.voltage_unit
     rest = replace(point, V_inj=0.0)
     start = problem.solve(rest)
     iteration = Iteration(problem, rest, problem.external(rest), start, everywhere=True)
+    leads = LeadUnknowns(problem, "temperatures of the leads along the branch")
+    n = iteration.start.size
 
     def residual(x: Floats, bias: float) -> Floats:
         if abs(bias) > problem.grid.maximum:
-            raise ConvergenceError("the end of the energy axis")
+            raise ConvergenceError(BEYOND)
         here = replace(point, V_inj=bias * unit)
-        iteration.move(here, problem.external(here))
-        return x - iteration.update(x)
+        try:
+            temperatures = leads.temperatures(here, x[n:])
+        except CaseError as error:
+            # Not where the branch leads, perhaps: shorter steps will tell.
+            raise ConvergenceError(f"{BEYOND}: {error}") from None
+        iteration.move(here, problem.external(here, temperatures))
+        gap = iteration.update(x[:n])
+        if not problem.device.balances_heat:
+            return x - gap
+        solution = replace(iteration.solution(1), leads=temperatures)
+        return x - np.concatenate([gap, leads.balanced(solution)])
 
     marks = {bias / unit: bias for bias in biases}
     last = max(marks, key=abs, default=0.0)
     last += np.copysign(FIRST_STEP, last)
     found = follow_branch(
         residual,
-        CurvePoint(iteration.start, 0.0),
+        CurvePoint(np.concatenate([iteration.start, leads.of(start.leads)]), 0.0),
         last,
         comm=problem.device.mesh.comm,
         first_step=FIRST_STEP,
@@ -91,7 +105,7 @@ def follow_gap(
     )
 
     def gaps(points: Sequence[Floats]) -> Floats:
-        cells = [iteration.gap_of(x) for x in points]
+        cells = [iteration.gap_of(x[:n]) for x in points]
         return np.array(cells).reshape(len(points), problem.device.mesh.n_cells)
 
     return GapBranch(

@@ -83,6 +83,46 @@ def heat_balance(problem: UsadelProblem, solution: Solution) -> HeatBalance:
     return HeatBalance(*columns)
 
 
+class LeadUnknowns:
+    """Temperatures of all leads with a balance of heat as unknowns: logarithms, held by the first rank.
+
+    Args:
+        problem: whose leads they are; there may be none.
+        what: for messages.
+    """
+
+    def __init__(self, problem: UsadelProblem, what: str) -> None:
+        self.problem, self.what = problem, what
+        junctions = problem.device.junctions
+        self._rest = np.array([junction.temperature for junction in junctions])
+        self._mine = np.array([n for n, j in enumerate(junctions) if j.lead is not None], dtype=np.int64)
+
+    def of(self, temperatures: Floats | None) -> Floats:
+        """Unknowns of temperatures (kelvin) of the leads of all junctions; default: those of their baths."""
+        known = self._rest if temperatures is None else temperatures
+        return self._packed(known[self._mine])
+
+    def temperatures(self, point: Point, unknowns: Floats) -> Floats:
+        """Temperatures of the leads of all junctions, kelvin.
+
+        Raises:
+            CaseError: a lead is so hot that the energy axis ends below its thermal tail.
+        """
+        comm = self.problem.device.mesh.comm
+        out = self._rest.copy()
+        out[self._mine] = np.exp(comm.bcast(unknowns if comm.rank == 0 else None))
+        _require_covered(self.problem, point, out)
+        return out
+
+    def balanced(self, solution: Solution) -> Floats:
+        """Unknowns at which every lead loses what tunnels, beside the superconductor as it is."""
+        found = [_balanced(self.problem, solution, int(n), self.what) for n in self._mine]
+        return self._packed(np.array(found))
+
+    def _packed(self, temperatures: Floats) -> Floats:
+        return np.log(temperatures) if self.problem.device.mesh.comm.rank == 0 else np.empty(0)
+
+
 def solve_with_leads(problem: UsadelProblem, point: Point, guess: Guess | Solution | None) -> Solution:
     """An operating point at which the heat of every lead is balanced.
 
@@ -94,27 +134,21 @@ def solve_with_leads(problem: UsadelProblem, point: Point, guess: Guess | Soluti
         ConvergenceError: no balance is found.
         CaseError: a lead gets so hot that the energy axis ends below its thermal tail.
     """
-    device, comm = problem.device, problem.device.mesh.comm
-    rest = np.array([junction.temperature for junction in device.junctions])
-    mine = np.array([n for n, junction in enumerate(device.junctions) if junction.lead is not None])
-    start = rest if guess is None or guess.leads is None else guess.leads
     what = f"temperatures of the leads at V_inj = {point.V_inj:.6g} V, V_det = {point.V_det:.6g} V"
+    leads = LeadUnknowns(problem, what)
     last: Guess | Solution | None = guess
 
-    def update(logarithms: Floats) -> Floats:
+    def update(unknowns: Floats) -> Floats:
         nonlocal last
-        temperatures = rest.copy()
-        temperatures[mine] = np.exp(comm.bcast(logarithms if comm.rank == 0 else None))
-        _require_covered(problem, point, temperatures)
+        temperatures = leads.temperatures(point, unknowns)
         solution = problem.solve_driven(point, problem.external(point, temperatures), last)
         last = replace(solution, leads=temperatures)
-        balanced = [_balanced(problem, last, int(n), what) for n in mine]
-        return np.log(balanced) if comm.rank == 0 else np.empty(0)
+        return leads.balanced(last)
 
     solve_fixed_point(
         update,
-        np.log(start[mine]) if comm.rank == 0 else np.empty(0),
-        comm=comm,
+        leads.of(None if guess is None else guess.leads),
+        comm=problem.device.mesh.comm,
         tolerance=problem.tolerance,
         what=what,
         max_evaluations=problem.most_evaluations,

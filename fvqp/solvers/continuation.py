@@ -7,12 +7,14 @@ that of x − G(x) is for a map G that makes things smooth.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from mpi4py import MPI
 from numpy.typing import NDArray
+from scipy.optimize import brentq
 
 from fvqp.errors import ConvergenceError
 from fvqp.solvers.gmres import gmres
@@ -146,16 +148,37 @@ def follow_branch(
     """
     size = max(int(comm.allreduce(start.x.size)), 1)
     curve = _Curve(residual, comm, size, tolerance)
+    known, end = _walk(curve, start, last, first_step, largest_step, most_points)
+    branch = Branch([_point(z) for z in known], crossings={mark: [] for mark in marks}, end=end)
+    if start.parameter in branch.crossings:
+        branch.crossings[start.parameter].append(start.x)
+    # Pieces on which the parameter does not turn: the points, with the folds in their places between them.
+    path = known[:1]
+    for k in range(1, len(known)):
+        here = known[k]
+        beyond = known[k + 1] if k + 1 < len(known) else here
+        if (beyond[-1] - here[-1]) * (here[-1] - known[k - 1][-1]) < 0.0:
+            fold = _extremum(curve, known[k - 1], here, beyond)
+            branch.folds.append(_point(fold))
+            side = curve.dot(fold - here, beyond - here)
+            path += [here] if side == 0.0 else [here, fold] if side > 0.0 else [fold, here]
+        else:
+            path.append(here)
+    for first, second in itertools.pairwise(path):
+        _cross(curve, branch, first, second)
+    return branch
+
+
+def _walk(
+    curve: _Curve, start: CurvePoint, last: float, first_step: float, largest_step: float, most_points: int
+) -> tuple[list[Floats], str]:
+    """Points (x, p) along the curve, and why there are no more; arguments as of `follow_branch`."""
     side = np.copysign(1.0, last - start.parameter)
     up = np.zeros(start.x.size + 1)
     up[-1] = side
     known = [np.append(start.x, start.parameter)]
-    branch = Branch(crossings={mark: [] for mark in marks})
-    branch.points.append(start)
-    if start.parameter in branch.crossings:
-        branch.crossings[start.parameter].append(start.x)
     direction, step, reason = curve.tangent(known[0], up), first_step, ""
-    while len(branch.points) < most_points:
+    while len(known) < most_points:
         try:
             z, newton = curve.correct(known[-1] + step * direction, direction)
             chord = z - known[-1]
@@ -167,25 +190,16 @@ def follow_branch(
             if not reason or not isinstance(error, _TooFar):
                 reason = str(error)
             if step < 1e-3 * first_step:
-                branch.end = f"no further step along the curve: {reason}"
-                return branch
+                return known, f"no further step along the curve: {reason}"
             continue
         reason = ""
         known.append(z)
-        branch.points.append(_point(z))
-        _cross(curve, branch, known[-2], z)
-        if len(known) > 2:
-            turned = (z[-1] - known[-2][-1]) * (known[-2][-1] - known[-3][-1]) < 0.0
-            if turned:
-                branch.folds.append(_point(_extremum(curve, *known[-3:])))
         direction = curve.tangent(z, chord / length)
         if newton <= 3:
             step = min(1.4 * length, largest_step)
         if (z[-1] - last) * side >= 0.0 or (z[-1] - start.parameter) * side <= 0.0:
-            branch.end = REACHED
-            return branch
-    branch.end = f"{most_points} points"
-    return branch
+            return known, REACHED
+    return known, f"{most_points} points"
 
 
 def _point(z: Floats) -> CurvePoint:
@@ -196,14 +210,36 @@ def _cross(curve: _Curve, branch: Branch, a: Floats, b: Floats) -> None:
     """Solutions at the marks between two points of the curve; interpolated where none is found."""
     at = np.zeros_like(a)
     at[-1] = 1.0
+    chord = b - a
+    length = curve.dot(chord, chord)
     for mark, found in branch.crossings.items():
-        if (a[-1] - mark) * (b[-1] - mark) < 0.0 or b[-1] == mark:
-            guess = a + (mark - a[-1]) / (b[-1] - a[-1]) * (b - a)
+        if not ((a[-1] - mark) * (b[-1] - mark) < 0.0 or b[-1] == mark):
+            continue
+        guess = a + (mark - a[-1]) / chord[-1] * chord
+        try:
+            z, _ = curve.correct(guess, at)
+            if not 0.0 <= curve.dot(z - a, chord) <= length:
+                raise _TooFar("another solution at this parameter")
+        except ConvergenceError:
+            # Next to a fold, where the parameter hardly says where along the curve one is.
             try:
-                guess, _ = curve.correct(guess, at)
+                z = _between(curve, a, b, mark)
             except ConvergenceError:
-                pass
-            found.append(guess[:-1].copy())
+                z = guess
+        found.append(z[:-1].copy())
+
+
+def _between(curve: _Curve, a: Floats, b: Floats, mark: float) -> Floats:
+    """Solution at a parameter between those of two points of the curve, by its place along their chord."""
+    chord, near = b - a, [a]
+
+    def beyond(place: float) -> float:
+        near[0], _ = curve.correct(a + place * chord, chord)
+        return float(near[0][-1] - mark)
+
+    place = brentq(beyond, 0.0, 1.0, xtol=1e-12)
+    beyond(place)
+    return near[0]
 
 
 def _extremum(curve: _Curve, a: Floats, b: Floats, c: Floats) -> Floats:

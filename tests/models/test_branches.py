@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from mpi4py import MPI
@@ -16,7 +18,7 @@ from fvqp.errors import CaseError
 from fvqp.grids.energy import EnergyGrid
 from fvqp.mesh.shapes import shape_mesh
 from fvqp.models.branches import follow_gap
-from fvqp.models.device import Device, Reservoir
+from fvqp.models.device import Device, Lead, Reservoir
 from fvqp.models.kinetics import L
 from fvqp.models.phase import Supercurrent
 from fvqp.models.usadel import GapModel, Point, UsadelProblem
@@ -71,6 +73,32 @@ def test_folds_of_a_uniform_gap() -> None:
     assert gaps == sorted(gaps, reverse=True)
     for gap in gaps:
         assert abs(residual(gap, here / unit)) < 2e-8
+
+
+@pytest.mark.slow
+def test_leads_heat_up_along_the_branch() -> None:
+    """Gaps under a lead with a balance of heat are those of sweeps up and down; folds move by 0.2 %."""
+    cold = strong()
+    unit, junction = cold.device.voltage_unit, cold.device.junctions[0]
+    lead = Lead(volume=1e-15, coupling=2e9, resistance=1.0)
+    hot = replace(cold, device=replace(cold.device, junctions=[replace(junction, lead=lead)]))
+    marks = [bias * unit for bias in (0.77, 0.8, 0.85)]
+    known, branch = (follow_gap(problem, Point(), marks) for problem in (cold, hot))
+    assert branch.end == REACHED and len(branch.fold_biases) == 2
+    assert 1e-3 < np.abs(branch.fold_biases / known.fold_biases - 1.0).min() < 3e-3
+    sweeps: list[dict[float, float]] = []
+    last = None
+    for order in (marks, marks[::-1]):
+        sweeps.append({})
+        for bias in order:
+            last = hot.solve(Point(bias), last)
+            assert last.leads is not None and last.leads[0] > 1.05 * junction.temperature
+            sweeps[-1][bias] = float(last.spectral.gap[0])
+    for bias in marks[:2]:
+        upper, _, lower = (float(gap[0]) for gap in branch.crossings[bias])
+        assert [upper, lower] == pytest.approx([sweep[bias] for sweep in sweeps], abs=1e-6)
+    (only,) = branch.crossings[marks[2]]
+    assert float(only[0]) == pytest.approx(sweeps[0][marks[2]], abs=1e-6)
 
 
 @pytest.mark.slow

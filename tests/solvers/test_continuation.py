@@ -26,7 +26,9 @@ def cubic(x: Floats, p: float) -> Floats:
 @pytest.mark.parametrize("size", [1, 5])
 def test_folds_and_coexisting_solutions(size: int) -> None:
     start = CurvePoint(np.full(size, 2.1), 2.1 - 2.1**3 / 3)
-    found = follow(cubic, start, 2.0, marks=[0.0, 0.3, 0.7])
+    # Some of them as near a fold as no point of the curve comes.
+    marks = [0.0, 0.3, 0.7, 2 / 3 - 1e-5, 2 / 3 - 1e-3, -2 / 3 + 1e-4]
+    found = follow(cubic, start, 2.0, marks=marks)
     # The curve comes back to the parameter it began with, on the far side.
     assert found.end == REACHED
     assert [fold.parameter for fold in found.folds] == pytest.approx([2 / 3, -2 / 3], abs=1e-8)
@@ -34,7 +36,8 @@ def test_folds_and_coexisting_solutions(size: int) -> None:
     for mark, solutions in found.crossings.items():
         roots = np.roots([-1 / 3, 0, 1, -mark])
         real = np.sort(roots[np.abs(roots.imag) < 1e-9].real)[::-1]
-        assert [x[0] for x in solutions] == pytest.approx(real, abs=1e-9)
+        # What is left of |F| counts for 1/√ of the distance from the fold.
+        assert [x[0] for x in solutions] == pytest.approx(real, abs=1e-8)
     for point in found.points:
         assert np.abs(cubic(point.x, point.parameter)).max() <= 1e-11
 

@@ -306,8 +306,6 @@ def _spectrum_problems(case: UsadelCase) -> Iterable[tuple[str, str]]:
         )
     if case.gap.branches and case.sweep.V_inj is None:
         yield "gap.branches", "is not used: no injector bias is swept along which a branch could be followed"
-    if case.gap.branches and any(junction.lead is not None for junction in case.junctions):
-        yield "gap.branches", "does not go with leads whose temperature follows (junctions.lead)"
     if (
         case.gap.at is not None
         and case.junctions
