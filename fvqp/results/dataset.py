@@ -82,6 +82,8 @@ QUANTITIES: dict[str, Quantity] = {
     "n_qp_region": Quantity("m-3", "density of quasiparticles in a region"),
     "x_qp_region": Quantity("1", "density of quasiparticles in a region over 2 N0 Delta0 of the reference"),
     "power_residual": Quantity("W m-3", "power that is left over in the steady state"),
+    "n_localized": Quantity("m-3", "density of localized quasiparticles"),
+    "n_localized_cell": Quantity("m-3", "density of localized quasiparticles in a cell"),
     "n_qp_cell": Quantity("m-3", "density of quasiparticles in a cell"),
     "energy_qp_cell": Quantity("J m-3", "energy of quasiparticles in a cell"),
     "energy_ph_cell": Quantity("J m-3", "energy of phonons in a cell"),

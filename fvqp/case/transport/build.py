@@ -121,6 +121,8 @@ def _space(case: TransportCase, comm: MPI.Comm) -> tuple[Mesh | Shells, Mesh]:
     except MeshError as error:
         raise MeshError(f"{case.source}: periodic: {error}") from None
     places = {"regions": tuple(case.regions)}
+    if case.localization is not None:
+        places["localization.regions"] = case.localization.regions
     for key, entries in (("initial.pulses", case.initial.pulses), ("injections", case.injections)):
         places |= {f"{key}[{number}].regions": entry.regions for number, entry in enumerate(entries)}
     for key, names in places.items():
@@ -187,6 +189,13 @@ def _initial(case: TransportCase, units: Units, problem: TransportProblem, media
         state = problem.thermal(units.temperature(temperature))
     except CaseError as error:
         raise CaseError(f"{case.source}: energies.lowest_gap: {error}") from None
+    given = case.localization
+    if given is not None:
+        density = 0.0 if given.concentration is None else given.concentration / units.density
+        try:
+            state = problem.with_localized(state, density)
+        except CaseError as error:
+            raise CaseError(f"{case.source}: localization.concentration: {error}") from None
     if initial.steady:
         state = SteadySolver(problem).solve(state)
     problem.set_gap(state.gap)
@@ -209,7 +218,7 @@ def _initial(case: TransportCase, units: Units, problem: TransportProblem, media
             )
         shape = np.exp(-0.5 * ((points - centre) / width) ** 2)
         profile = media.around(pulse)[: mesh.n_owned] * media.inside(pulse)
-        weight = problem.local.weight_n if phonons else problem.local.weight_f
+        weight = problem.local.weight_n if phonons else problem.local.mobile
         energy = float(mesh.comm.allreduce(float(profile @ (weight @ (shape * points)))))
         if not energy > 0.0:
             raise CaseError(f"{key}: there is nothing to be excited in its place")

@@ -54,6 +54,7 @@ def _problems(case: TransportCase) -> Iterator[tuple[str, str]]:
         for number, drive in enumerate(getattr(case, table)):
             if case.body is not None and drive.regions:
                 yield f"{table}[{number}].regions", "are those of a mesh"
+    yield from _of_localization(case)
     if case.resonator is not None and case.resonator.region is not None and case.body is not None:
         yield "resonator.region", "is one of a mesh"
     if case.steady_state is not None and case.initial.steady:
@@ -72,6 +73,21 @@ def _problems(case: TransportCase) -> Iterator[tuple[str, str]]:
             yield key, '"regions" are those of a mesh; shells have profiles'
         if figure.kind == "map" and case.mesh is None:
             yield key, '"map" is of a mesh; shells have "density_profile" and "gap_profile"'
+
+
+def _of_localization(case: TransportCase) -> Iterator[tuple[str, str]]:
+    """Localized quasiparticles stay below a gap that does not move."""
+    given = case.localization
+    if given is None:
+        return
+    if case.gap.model == "follows":
+        yield "localization", 'needs a gap that stays; give gap.model = "fixed"'
+    if case.body is not None and given.regions:
+        yield "localization.regions", "are those of a mesh"
+    if given.diffusivity is not None and case.quasiparticles.motion != "diffusive":
+        yield "localization.diffusivity", 'is used with quasiparticles.motion = "diffusive" only'
+    if given.concentration is not None and (case.steady_state is not None or case.initial.steady):
+        yield "localization.concentration", "is not used where the steady state is found"
 
 
 def _of_spectra(case: TransportCase) -> Iterator[tuple[str, str]]:

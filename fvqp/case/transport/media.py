@@ -10,6 +10,7 @@ from fvqp.case.boltzmann.build import Units
 from fvqp.case.boltzmann.schema import MOST_BINS, Escape
 from fvqp.case.boltzmann.strong import largest_phonon, warn
 from fvqp.case.transport.dispersion import PhononBranch, phonon_branch
+from fvqp.case.transport.localization import hops, localization
 from fvqp.case.transport.schema import Place, Region, TransportCase
 from fvqp.case.transport.sources import LocalMicrowave, LocalTrapping, drives
 from fvqp.case.transport.substances import Substance
@@ -75,7 +76,8 @@ class CaseMedia:
         mesh = self.mesh
         left = np.ones(mesh.n_cells, dtype=bool)
         out = []
-        for name, region in self._case.regions.items():
+        own = dict.fromkeys(self._localizing, Region()) | self._case.regions
+        for name, region in own.items():
             cells = np.asarray(mesh.regions[name], dtype=np.int64)
             left[cells] = False
             out.append((cells, self._medium(name, region, cells)))
@@ -83,6 +85,11 @@ class CaseMedia:
         if mesh.comm.allreduce(len(rest)):
             out.append((rest, self._medium("", Region(), rest)))
         return out
+
+    @property
+    def _localizing(self) -> tuple[str, ...]:
+        """Regions that the table of localized quasiparticles names."""
+        return () if self._case.localization is None else self._case.localization.regions
 
     def inside(self, place: Place | LocalMicrowave | LocalTrapping) -> Floats:
         """1 in the owned cells where a source is, else 0; :class:`CaseError` for unknown regions."""
@@ -145,7 +152,8 @@ class CaseMedia:
                 f"{case.source}: energies.maximum: {maximum:.4g} Delta0 leaves no room above a gap of "
                 f"{highest:.4g} Delta0"
             )
-        start = max(lowest - width, 0.0)
+        # localized states have a bin below those that a gap inside a bin shares between two
+        start = max(lowest - (width if case.localization is None else 2.0 * width), 0.0)
         try:
             if energies.spacing == "uniform":
                 return CollisionGrid.uniform(width, maximum, start=start, phonon_maximum=top)
@@ -179,7 +187,20 @@ class CaseMedia:
         if region.insulator:
             coupling, density = self._lattice(region), 1.0
         collides = case.collisions.inelastic and not region.insulator
-        gap = self._gap(name, region)
+        gap, localized = self._gap(name, region), None
+        if case.localization is not None:
+            localized = localization(
+                case.localization,
+                where=f"{case.source}: localization",
+                region=name,
+                gap=gap,
+                measure=lambda cold: self._spectrum(here) or bcs_measure(self.grid, cold, case.energies.rule),
+                grid=self.grid,
+                units=units,
+                density=density,
+                coupling=coupling,
+                modes=phonon.modes,
+            )
         return Medium(
             self._colliding(here, region, phonon) if collides else None,
             gap=None if region.insulator else self._follower(here) if gap is None else gap,
@@ -192,6 +213,8 @@ class CaseMedia:
             phonon_free_path=region.phonon_free_path or phonons.free_path or np.inf,
             processes=self._processes(name, region, cells, coupling, density, phonon),
             rule=case.energies.rule,
+            localization=localized,
+            localized_diffusivity=hops(case.localization, units) if localized is not None else 0.0,
         )
 
     def _spectrum(self, here: Substance) -> SpectralMeasure | None:

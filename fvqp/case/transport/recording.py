@@ -104,6 +104,8 @@ class TransportRecorder(Recorder):
         if self.comm.rank == 0:
             for name in ("gap", "n_qp_cell", "energy_qp_cell", "energy_ph_cell"):
                 sweep.define(name, ("cell",))
+            if case.localization is not None:
+                sweep.define("n_localized_cell", ("cell",))
             if case.output.occupations:
                 sweep.define("f", ("cell", "energy"))
                 sweep.define("n", ("cell", "omega"))
@@ -124,6 +126,11 @@ class TransportRecorder(Recorder):
             "energy_ph_cell": problem.phonon_energies(state) * units.energy_density,
         }
         values = self._totals(state, moment.counters, moment.ledger)
+        if self.case.localization is not None:
+            localized = problem.localized(state)
+            cells["n_localized_cell"] = localized * units.density
+            mean = self.group.allreduce(float(localized @ problem.body.volume)) / self._volume
+            values["n_localized"] = mean * units.density
         values |= self._of_regions(cells["n_qp_cell"])
         if self.case.evolution is None:
             values |= self._powers(state)

@@ -28,6 +28,7 @@ from fvqp.case.quantities import (
 )
 from fvqp.case.tables import AS_LIST, ONCE, Case, Count, Flag, Name, Table
 from fvqp.case.transport.dispersion import DispersionTable
+from fvqp.case.transport.localization import LocalizationTable
 from fvqp.case.transport.sources import LocalMicrowave, LocalTrapping
 
 Share = Annotated[Number, Field(ge=0, le=1)]
@@ -379,6 +380,7 @@ class TransportCase(Case):
     injections: tuple[Injection, ...] = ()
     microwaves: tuple[LocalMicrowave, ...] = ()
     trapping: tuple[LocalTrapping, ...] = ()
+    localization: LocalizationTable | None = None
     bath: Bath
     evolution: Evolution | None = None
     steady_state: SteadyState | None = None

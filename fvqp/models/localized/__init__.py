@@ -5,7 +5,7 @@
 Theory: docs/theory/localized.md.
 """
 
-from fvqp.models.localized.closure import AnnihilationLaw
+from fvqp.models.localized.closure import AnnihilationLaw, LawInUnits, MeanField
 from fvqp.models.localized.density import LocalizedDensity
 from fvqp.models.localized.domain import Domain, box, mesh_domain
 from fvqp.models.localized.ensemble import Ensemble, Steady, measure_steady, run_ensemble
@@ -22,8 +22,10 @@ __all__ = [
     "Domain",
     "Ensemble",
     "Estimate",
+    "LawInUnits",
     "LocalizedDensity",
     "LongRun",
+    "MeanField",
     "Simulation",
     "Steady",
     "TailAnnihilation",

@@ -8,6 +8,7 @@ inverse of c(A): exact in the steady state, an approximation while c changes (th
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -144,6 +145,47 @@ class AnnihilationLaw:
         log_rate, slope = _log_rate(np.log(safe / self._density))
         rate = np.where(some, np.exp(log_rate) * self._rate, 0.0)
         return rate, np.where(some, slope * rate / safe, 0.0)
+
+
+@dataclass(frozen=True)
+class MeanField:
+    """``𝓡 = Γ̄ c²`` at all concentrations, as of quasiparticles that move.
+
+    Attributes:
+        constant: Γ̄, m³/s.
+    """
+
+    constant: float
+
+    def rate(self, concentration: ArrayLike) -> Floats:
+        """𝓡(c), 1/(m³ s)."""
+        return self.constant * _not_negative(concentration, "concentration") ** 2
+
+    def derivative(self, concentration: ArrayLike) -> Floats:
+        """d𝓡/dc, 1/s."""
+        return 2.0 * self.constant * _not_negative(concentration, "concentration")
+
+
+@dataclass(frozen=True)
+class LawInUnits:
+    """A law for concentrations and times in units of a transport model.
+
+    Attributes:
+        law: of concentrations in 1/m³.
+        density, time: units, 1/m³ and seconds.
+    """
+
+    law: AnnihilationLaw | MeanField
+    density: float
+    time: float
+
+    def rate(self, concentration: Floats) -> Floats:
+        """𝓡(c) in these units."""
+        return self.law.rate(concentration * self.density) * (self.time / self.density)
+
+    def derivative(self, concentration: Floats) -> Floats:
+        """d𝓡/dc in these units."""
+        return self.law.derivative(concentration * self.density) * self.time
 
 
 def _not_negative(value: ArrayLike, what: str) -> Floats:

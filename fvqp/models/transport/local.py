@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fvqp.collisions import CollisionGrid, ElectronPhonon, GainLoss, Pair, SpectralMeasure
+from fvqp.collisions import CollisionGrid, GainLoss, Pair, Process, SpectralMeasure
 from fvqp.models.transport.medium import Filled
 from fvqp.solvers.elimination import Arrow, EliminatedLU
 from fvqp.threads import share
@@ -70,6 +70,7 @@ class LocalProcesses:
         exchanges: names of the processes that bring particles or energy from outside.
         measures: spectrum of the cells of every medium; set by `set`.
         weight_f, weight_n: ``(n_owned, N)`` volume × states, ``(n_owned, K)`` volume × modes.
+        mobile: ``(n_owned, N)`` weight_f without localized states.
         energies: of quasiparticles and phonons.
     """
 
@@ -85,6 +86,7 @@ class LocalProcesses:
         self._known = _Known(len(volume), grid)
         self._latest: _Found | None = None
         self.weight_f = np.zeros((len(volume), grid.n))
+        self.mobile = np.zeros_like(self.weight_f)
         self.weight_n = np.zeros((len(volume), grid.n_phonon))
         for one in self.media:
             self.weight_n[one.owned] = volume[one.owned, None] * one.modes
@@ -99,8 +101,9 @@ class LocalProcesses:
                 self.measures.append(SpectralMeasure(none, none))
                 continue
             self.measures.append(one.measure(gap[one.owned]))
-            states = one.medium.density * self.measures[-1].number
-            self.weight_f[one.owned] = self._volume[one.owned, None] * states
+            here = self._volume[one.owned, None]
+            self.weight_f[one.owned] = here * one.number(self.measures[-1])
+            self.mobile[one.owned] = here * one.medium.density * self.measures[-1].number
 
     def rates(self, f: Floats, n: Floats) -> Local:
         """Rates of means ``f[n_owned, N]``, ``n[n_owned, K]``."""
@@ -130,6 +133,8 @@ class LocalProcesses:
             along = f[at], n[at], step_f[at], step_n[at]
             if one.medium.collisions is not None:
                 self._add(out, at, one.medium.collisions.jvp(measure, *along))
+            if one.medium.localization is not None:
+                self._add(out, at, one.medium.localization.jvp(measure, *along))
             for name, process in one.medium.processes.items():
                 self._add(out, at, process.jvp(measure, *along), name)
         return out
@@ -150,6 +155,9 @@ class LocalProcesses:
                 moved, coefficients = one.medium.collisions.balance(*state)
                 found.parts.append((at, coefficients))
                 self._add(out, at, moved)
+            if one.medium.localization is not None:
+                found.parts.append((at, partial(one.medium.localization.gain_loss, *state)))
+                self._add(out, at, one.medium.localization.rates(*state))
             for name, process in one.medium.processes.items():
                 found.parts.append((at, partial(process.gain_loss, *state)))
                 self._add(out, at, process.rates(*state), name)
@@ -184,10 +192,9 @@ class LocalProcesses:
                 for name, process in one.medium.processes.items()
             }
             weight = Pair(self.weight_f[at], self.weight_n[at])
-            part = _Part(
-                one.medium.collisions, measure, at, length, here, own, weight, self.energies, self._known
-            )
-            if one.medium.collisions is not None:
+            within = [p for p in (one.medium.collisions, one.medium.localization) if p is not None]
+            part = _Part(within, measure, at, length, here, own, weight, self.energies, self._known)
+            if within:
                 self._known.check(at, length, Pair(turnover.f[at], turnover.n[at]), part.energy)
             parts.append(part)
 
@@ -265,7 +272,7 @@ class _Part:
 
     def __init__(
         self,
-        collisions: ElectronPhonon | None,
+        within: Sequence[Process],
         measure: SpectralMeasure,
         at: NDArray[np.int64],
         length: float,
@@ -277,14 +284,14 @@ class _Part:
     ) -> None:
         """
         Args:
-            collisions: of the medium.
+            within: processes that keep the energy of a cell, with dense Jacobians.
             measure, state, own, weight: of its cells; own part of the exchanges by their number.
             at: the cells.
             length: of the step.
             energies: of quasiparticles and phonons.
             known: eliminations.
         """
-        self._collisions, self._measure, self._at, self._length = collisions, measure, at, length
+        self._within, self._measure, self._at, self._length = within, measure, at, length
         self._state, self._own, self._weight, self._energies = state, own, weight, energies
         self._known = known
         # what rounding, or an earlier elimination, takes from the energy of a cell is made up for in
@@ -304,13 +311,13 @@ class _Part:
         at, length, weight, energies = self._at, self._length, self._weight, self._energies
         right_f, right_n = r_f[at], r_n[at]
         bins = right_f.shape[1]
-        if self._collisions is None:
+        if not self._within:
             x_f = right_f / (1.0 - length * self._sum(0, right_f))
             x_n = right_n / (1.0 - length * self._sum(1, right_n))
         else:
             right = np.concatenate([right_f, right_n], axis=1) / self._known.length[at, None]
             x = np.empty_like(right)
-            share(self._eliminate, len(at), self._collisions, right, x)
+            share(self._eliminate, len(at), right, x)
             x_f, x_n = x[:, :bins], x[:, bins:]
         missing = np.sum(weight.f * energies.f * (right_f - x_f), axis=1)
         missing += np.sum(weight.n * energies.n * (right_n - x_n), axis=1)
@@ -318,7 +325,7 @@ class _Part:
             missing += length * np.sum(weight.f * energies.f * own.f * x_f, axis=1)
             missing += length * np.sum(weight.n * energies.n * own.n * x_n, axis=1)
         missing *= self._per_energy
-        if self._collisions is not None:
+        if self._within:
             x_f, x_n = x_f + missing[:, None] * self._state.f, x_n + missing[:, None] * self._state.n
         for row, own in self._own.items():
             out.given_f[row] += length * np.sum(weight.f * own.f * x_f, axis=0)
@@ -331,14 +338,16 @@ class _Part:
             total += own[species]
         return total
 
-    def _eliminate(self, start: int, stop: int, collisions: ElectronPhonon, right: Floats, x: Floats) -> None:
+    def _eliminate(self, start: int, stop: int, right: Floats, x: Floats) -> None:
         for c in range(start, stop):
             cell, row = int(self._at[c]), slice(c, c + 1)
             lu = self._known.find(cell)
             if lu is None:
-                blocks = Arrow(
-                    *collisions.jacobian(self._measure.rows(row), self._state.f[row], self._state.n[row])
-                )
+                state = self._measure.rows(row), self._state.f[row], self._state.n[row]
+                blocks = Arrow(*self._within[0].jacobian(*state))
+                for process in self._within[1:]:
+                    for block, more in zip(blocks, process.jacobian(*state), strict=True):
+                        block += more
                 for own in self._own.values():
                     np.einsum("cii->ci", blocks.xx)[...] += own.f[row]
                     blocks.zz[...] += own.n[row]

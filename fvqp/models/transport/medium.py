@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from fvqp.collisions import (
     CollisionGrid,
     ElectronPhonon,
+    Localization,
     Process,
     SpectralMeasure,
     bcs_measure,
@@ -44,6 +45,8 @@ class Medium:
             the gap; with a renormalization of its own, see `relative_velocity`.
         sound_velocity, phonon_free_path: of phonons, likewise; one number or one for each phonon point.
         processes: sources, drives and escape by name; their rows are the medium's owned cells.
+        localization: of quasiparticles below a gap that stays and is one number; or None.
+        localized_diffusivity: D of localized quasiparticles in m²/τ0, for slow hops.
         rule: how states are counted, see `bcs_measure`.
     """
 
@@ -57,13 +60,15 @@ class Medium:
     sound_velocity: ArrayLike = 0.0
     phonon_free_path: ArrayLike = np.inf
     processes: Mapping[str, Process] = field(default_factory=dict)
+    localization: Localization | None = None
+    localized_diffusivity: float = 0.0
     rule: Rule = "linear"
 
     def __post_init__(self) -> None:
         for name in ("density", "free_path", "phonon_free_path"):
             if not np.all(np.asarray(getattr(self, name), dtype=np.float64) > 0.0):
                 raise CaseError(f"medium: {name} must be positive")
-        for name in ("fermi_velocity", "sound_velocity"):
+        for name in ("fermi_velocity", "sound_velocity", "localized_diffusivity"):
             value = np.asarray(getattr(self, name), dtype=np.float64)
             if not np.all(np.isfinite(value) & (value >= 0.0)):
                 raise CaseError(f"medium: {name} must be finite and not negative")
@@ -74,6 +79,10 @@ class Medium:
         one_gap = self.gap is not None and not isinstance(self.gap, GapFollower) and np.ndim(self.gap) == 0
         if self.spectrum is not None and not one_gap:
             raise CaseError("medium: a spectrum that stays has one gap, its edge")
+        if self.localization is not None and not one_gap:
+            raise CaseError("medium: localized quasiparticles need one gap that stays")
+        if self.localized_diffusivity > 0.0 and (self.localization is None or np.isinf(self.free_path)):
+            raise CaseError("medium: localized quasiparticles that hop need a finite free path")
 
 
 class Filled:
@@ -91,7 +100,11 @@ class Filled:
         self.cells = np.sort(np.asarray(cells, dtype=np.int64))
         self.owned = self.cells[self.cells < n_owned]
         self.follower = medium.gap if isinstance(medium.gap, GapFollower) else None
-        grids = [given.grid for given in (medium.collisions, self.follower) if given is not None]
+        grids = [
+            given.grid
+            for given in (medium.collisions, medium.localization, self.follower)
+            if given is not None
+        ]
         if any(given is not grid for given in grids):
             raise CaseError("media: collisions and gaps have different energy grids; give all the same")
         modes = medium.modes
@@ -130,6 +143,14 @@ class Filled:
             return self.follower.measure(gap)
         return bcs_measure(self.grid, _one_if_equal(gap), self.medium.rule)
 
+    def number(self, measure: SpectralMeasure) -> Floats:
+        """States of the bins of a spectrum and localized ones, ``(cells or 1, N)``, in 4 N0 Δ0."""
+        states = self.medium.density * measure.number
+        localized = self.medium.localization
+        if localized is not None:
+            states[:, localized.bin] = self.medium.density * localized.states
+        return states
+
     def motion(self, measure: SpectralMeasure, gap: Floats) -> tuple[Floats, Floats]:
         """Speed of quasiparticles and their number of states at these gaps, ``(cells or 1, N)``."""
         relative = relative_velocity(
@@ -138,7 +159,13 @@ class Filled:
             self.medium.rule,
             self.medium.spectrum,
         )
-        return self.medium.fermi_velocity * relative, self.medium.density * measure.number
+        speed, states = self.medium.fermi_velocity * relative, self.medium.density * measure.number
+        hops = self.medium.localized_diffusivity
+        if hops > 0.0:
+            assert self.medium.localization is not None
+            states, speed = self.number(measure), np.array(np.broadcast_to(speed, states.shape))
+            speed[:, self.medium.localization.bin] = 3.0 * hops / self.medium.free_path
+        return speed, states
 
     def condensate(self, gap: Floats) -> Floats:
         """Energy of the condensate of every cell, in 4 N0 Δ0² of the reference; 0 with a gap that stays."""

@@ -194,6 +194,31 @@ class TransportProblem:
         self.local.set(state.gap)
         return np.asarray(np.sum(self.local.weight_f * self.mean_f(state.f), axis=1) / self.body.volume)
 
+    def localized(self, state: State) -> Floats:
+        """Localized quasiparticles by volume, ``(n_owned,)``, in 4 N0 Δ0; 0 where there are none."""
+        self.local.set(state.gap)
+        states = (self.local.weight_f - self.local.mobile) / self.body.volume[:, None]
+        return np.asarray(np.sum(states * self.mean_f(state.f), axis=1))
+
+    def with_localized(self, state: State, density: float) -> State:
+        """The state with this density of localized quasiparticles wherever there are such, in 4 N0 Δ0.
+
+        Raises:
+            CaseError: more than there are states.
+        """
+        f = state.f.copy()
+        for one in self.media:
+            localization = one.medium.localization
+            if localization is not None:
+                filled = density / (one.medium.density * localization.states)
+                if not 0.0 <= filled <= 1.0:
+                    raise CaseError(
+                        f"localized quasiparticles: a density of {density:g} is not within 0 and what their "
+                        f"states hold, {one.medium.density * localization.states:.4g} (4 N0 Δ0)"
+                    )
+                f[one.owned, :, localization.bin] = filled
+        return State(f, state.n, state.gap, state.gap_rate)
+
     def phonon_energies(self, state: State) -> Floats:
         """Energy of phonons by volume, ``(n_owned,)``."""
         weight = self.local.weight_n * self.grid.phonon_energies

@@ -1,0 +1,100 @@
+"""Localized quasiparticles of a case of the transport model: how they are captured and annihilate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fvqp.case.boltzmann.build import Units
+from fvqp.case.quantities import AnnihilationConstant, Diffusivity, Energy, Length, NumberDensity, Time
+from fvqp.case.tables import AS_LIST, ONCE, Name, Table
+from fvqp.collisions import CollisionGrid, Coupling, Localization, SpectralMeasure, phonon_modes
+from fvqp.errors import CaseError
+from fvqp.models.localized import AnnihilationLaw, LawInUnits, MeanField, TailAnnihilation
+
+
+class LocalizationTable(Table):
+    """Quasiparticles that disorder localizes below the gap edge, and that annihilate in pairs there."""
+
+    capture_time: Time
+    """After which a mobile quasiparticle is captured; it does not come back."""
+    capture_below: Energy | None = None
+    """Only below this energy; default: at all energies."""
+    radius: Length | None = None
+    """r_c of localized states, by which annihilation slows down when quasiparticles are far apart; default:
+    none, mean field at all concentrations."""
+    constant: AnnihilationConstant | None = None
+    """Γ̄ of dense quasiparticles; default: that of recombination of cold mobile ones."""
+    diffusivity: Diffusivity | None = None
+    """Of slow hops; default: none."""
+    concentration: NumberDensity | None = None
+    """At the start; default: none."""
+    regions: Annotated[tuple[Name, ...], AS_LIST, ONCE] = ()
+    """Of the mesh, only there; default: wherever there is a gap."""
+
+
+def hops(given: LocalizationTable | None, units: Units) -> float:
+    """Diffusivity of localized quasiparticles, m²/τ0."""
+    return 0.0 if given is None or given.diffusivity is None else given.diffusivity * units.time
+
+
+def localization(
+    given: LocalizationTable,
+    *,
+    where: str,
+    region: str,
+    gap: float | None,
+    measure: Callable[[float], SpectralMeasure],
+    grid: CollisionGrid,
+    units: Units,
+    density: float,
+    coupling: Coupling,
+    modes: ArrayLike,
+) -> Localization | None:
+    """The process in a region; None where there is none.
+
+    Args:
+        given: the table of the case.
+        where: its name in messages.
+        region: name of the region, empty for cells of no region.
+        gap: Δ there in Δ0 of the reference; None without quasiparticles.
+        measure: spectrum for a gap.
+        grid, units: of the run.
+        density: N0 of the region over that of the reference.
+        coupling, modes: of the region.
+
+    Raises:
+        CaseError: a named region without a gap; a limit of energy below it; an axis without room below it.
+    """
+    if given.regions and region not in given.regions:
+        return None
+    if gap is None or gap == 0.0:
+        if given.regions:
+            raise CaseError(f'{where}.regions: there is no gap in "{region}"')
+        return None
+    unit = units.density * density
+    constant = given.constant
+    if constant is None:
+        constant = 8.0 * coupling.strength * gap**2 / (unit * units.time)
+    law: AnnihilationLaw | MeanField = MeanField(constant)
+    if given.radius is not None:
+        law = AnnihilationLaw(TailAnnihilation(given.radius, constant))
+    capture = np.full(grid.n, units.time / given.capture_time)
+    if given.capture_below is not None:
+        top = given.capture_below.in_delta0(units.energy)
+        if top <= gap:
+            raise CaseError(f"{where}.capture_below: {top:.4g} Delta0 is not above the gap, {gap:.4g} Delta0")
+        capture *= np.clip((top - grid.edges[:-1]) / np.diff(grid.edges), 0.0, 1.0)
+    try:
+        return Localization(
+            grid,
+            measure(gap),
+            LawInUnits(law, unit, units.time),
+            capture,
+            phonon_modes(grid, coupling, modes),
+        )
+    except CaseError as error:
+        raise CaseError(f"{where}: {error}") from None
