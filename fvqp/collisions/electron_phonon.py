@@ -167,6 +167,8 @@ class ElectronPhonon:
         """
         f, n = checked_occupations(self.grid, measure, f, n)
         which = self.chosen(measure, f)
+        if which == "graded" and len(f) >= graded_cells.FEWEST:
+            return self._balanced(measure, f, n)[0]
         out = Pair(np.empty_like(f), np.empty_like(n))
         if which == "fourier":
             self._transforms().rates(measure, f, n, *out)
@@ -177,15 +179,22 @@ class ElectronPhonon:
         return Pair(measure.per_number(out.f), out.n)
 
     def balance(self, measure: SpectralMeasure, f: Floats, n: Floats) -> tuple[Pair, Callable[[], GainLoss]]:
-        """`rates`, and how to get `gain_loss` of the same state: on graded grids they are found together."""
+        """`rates`, and how to get `gain_loss` of the same state: on graded grids they are found together.
+
+        Gain and loss are then exact to the rounding of their sum.
+        """
         checked_f, checked_n = checked_occupations(self.grid, measure, f, n)
         if self.chosen(measure, checked_f) != "graded" or len(checked_f) < graded_cells.FEWEST:
             return self.rates(measure, f, n), partial(self.gain_loss, measure, f, n)
-        rates = Pair(np.empty_like(checked_f), np.empty_like(checked_n))
-        parts = GainLoss(*(np.empty_like(a) for a in (checked_f, checked_f, checked_n, checked_n)))
-        self._together(graded_cells.balance, measure, checked_f, checked_n, *rates, *parts)
+        rates, parts = self._balanced(measure, checked_f, checked_n)
+        return rates, lambda: parts
+
+    def _balanced(self, measure: SpectralMeasure, f: Floats, n: Floats) -> tuple[Pair, GainLoss]:
+        rates = Pair(np.empty_like(f), np.empty_like(n))
+        parts = GainLoss(*(np.empty_like(a) for a in (f, f, n, n)))
+        self._together(graded_cells.balance, measure, f, n, *rates, *parts)
         parts = parts._replace(in_f=measure.per_number(parts.in_f), out_f=measure.per_number(parts.out_f))
-        return Pair(measure.per_number(rates.f), rates.n), lambda: parts
+        return Pair(measure.per_number(rates.f), rates.n), parts
 
     def gain_loss(
         self, measure: SpectralMeasure, f: Floats, n: Floats, collisions: Collisions = "all"
@@ -289,10 +298,9 @@ class ElectronPhonon:
         share(loop, f.shape[0], *state, *rest, least=least)
 
     def _together(self, loop: Callable, measure: SpectralMeasure, f: Floats, *rest: object) -> None:
-        """Sums over all collisions in groups of cells of about the same size."""
-        groups = -(-len(f) // graded_cells.TOGETHER)
+        """Sums over all collisions in groups of cells."""
         state = self._pairs(), measure.states, measure.anomalous, f
-        share(loop, len(f), *state, *rest, least=graded_cells.FEWEST, block=-(-len(f) // groups))
+        share(loop, len(f), *state, *rest, least=graded_cells.FEWEST, block=graded_cells.TOGETHER)
 
     def _transforms(self) -> FourierSums:
         assert self._fourier is not None

@@ -12,25 +12,14 @@ A loop fills the cells from ``start`` to ``stop``, for threads to share them (`f
 
 from __future__ import annotations
 
-from math import factorial
 from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from fvqp.collisions.bose import bose
 from fvqp.collisions.grid import CollisionGrid
-
-#: ln 2 as a sum whose first part times a small integer is exact, and its inverse.
-LN2_HIGH, LN2_LOW, PER_LN2 = (
-    float.fromhex("0x1.62e42feep-1"),
-    float.fromhex("0x1.a39ef35793c76p-33"),
-    1.0 / np.log(2.0),
-)
-#: 1/2!, 1/3!, … of the series of e^r − 1.
-SERIES = tuple(1.0 / factorial(k) for k in range(2, 14))
-#: Exponent from which on e^−x is 0, and the powers of 2 up to there.
-LARGEST, POWERS = 700.0, 2.0 ** np.arange(1011)
 
 
 class Collisions(NamedTuple):
@@ -134,32 +123,6 @@ def _positive(
     start = np.concatenate([[0], np.cumsum(counts)])
     shares = shares[kept]
     return first + offset, start, shares / np.add.reduceat(shares, start[:-1])[pair[kept]]
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def bose(x):
-    """``1/(e^x − 1)`` for x ≥ 0 to 2 ulp, 0 from 700 on; compiled for several x at once, unlike libm's.
-
-    ``e^x − 1 = 2^k (e^r − 1) + (2^k − 1)`` with ``r = x − k ln 2`` and the series of ``e^r − 1``.
-    """
-    bounded = x if x < LARGEST else LARGEST
-    k = np.int32(bounded * PER_LN2 + 0.5)
-    r = (bounded - k * LN2_HIGH) - k * LN2_LOW
-    t = SERIES[11]
-    t = SERIES[10] + r * t
-    t = SERIES[9] + r * t
-    t = SERIES[8] + r * t
-    t = SERIES[7] + r * t
-    t = SERIES[6] + r * t
-    t = SERIES[5] + r * t
-    t = SERIES[4] + r * t
-    t = SERIES[3] + r * t
-    t = SERIES[2] + r * t
-    t = SERIES[1] + r * t
-    t = SERIES[0] + r * t
-    two = POWERS[np.uint32(k)]
-    star = 1.0 / (two * (r + r * r * t) + (two - 1.0))
-    return star if x < LARGEST else 0.0
 
 
 @njit(cache=True, inline="always")

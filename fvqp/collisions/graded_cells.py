@@ -3,7 +3,12 @@
 The same sums as `fvqp.collisions.graded`. There a cell goes through all collisions, and waits for every one
 of them: two bins and a few phonon points that may be those of the collision before. Cells do not wait for
 each other, so here they are the innermost and contiguous axis, and a processor works on several at a time.
-Loops are short on purpose: each must write so few arrays that a compiler can tell them from those it reads.
+
+A row holds all there is to know of a bin, or a phonon point, in a fixed number of cells: one quantity after
+the other at offsets that compilers know, so that they see that what a loop writes is not what it reads. Rows
+beyond the last cell repeat it. All collisions of a lower bin follow one another; what it gets is kept in a
+row of its own until they are done. With holes in place of its quasiparticles, scattering is what pair breaking
+and recombination are: ``a_i a_j`` emits and ``(1 − a_i)(1 − a_j)`` absorbs.
 """
 
 # mypy: disable-error-code="untyped-decorator,no-untyped-def,no-untyped-call"
@@ -13,173 +18,161 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from fvqp.collisions.graded import bose
+from fvqp.collisions.bose import bose
 
-#: Cells that go together: their occupations and rates, some 30 rows of bins and phonon points, stay in a
-#: processor's second cache.
+#: Cells that go together: their occupations and rates stay in a processor's second cache.
 TOGETHER = 32
 #: Occupations of phonons with whose inverse one can still reckon; `bose` has no smaller ones.
 LEAST = 1e-300
 #: Fewer cells are faster one after the other (measured).
-FEWEST = 6
+FEWEST = 4
+
+#: Cells, of a type that compilers know not to count from the end.
+CELLS = np.uint64(TOGETHER)
+#: Offsets in the row of a bin: occupation a, 1 − a, states, anomalous states, ``gain + loss`` or the step of
+#: a derivative, and what the bin gets.
+FULL, EMPTY, STATES, ANOMALOUS, TURN, NET = (np.uint64(k * TOGETHER) for k in range(6))
+#: Offsets in the row of a phonon point: ``ln(1 + 1/n)``, what it gets, and what is absorbed of it or the
+#: step of a derivative.
+EXPONENT, MADE, ABSORBED = (np.uint64(k * TOGETHER) for k in range(3))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def _rows(start, stop, states, anomalous, f, n):
+    """Rows of bins and phonon points, and the bins that hold states in any cell."""
+    bins, points = np.zeros((f.shape[1], 6 * TOGETHER)), np.zeros((n.shape[1], 3 * TOGETHER))
+    holds = np.zeros(f.shape[1], np.bool_)
+    for q in range(CELLS):
+        c = min(start + q, stop - 1)
+        row = c if states.shape[0] > 1 else 0
+        for i in range(f.shape[1]):
+            bins[i, FULL + q], bins[i, EMPTY + q] = f[c, i], 1.0 - f[c, i]
+            bins[i, STATES + q], bins[i, ANOMALOUS + q] = states[row, i], anomalous[row, i]
+            holds[i] |= states[row, i] > 0.0
+        for k in range(n.shape[1]):
+            points[k, EXPONENT + q] = np.log1p(1.0 / n[c, k]) if n[c, k] > 0.0 else np.inf
+    return bins, points, holds
+
+
+@njit(cache=True, inline="always")
+def _lower(own, sign, step, low):
+    """Row of a lower bin: of holes, whose steps are opposite, if it scatters."""
+    full, empty = (EMPTY, FULL) if sign < 0.0 else (FULL, EMPTY)
+    for q in range(CELLS):
+        low[FULL + q], low[EMPTY + q] = own[full + q], own[empty + q]
+        low[STATES + q], low[ANOMALOUS + q] = own[STATES + q], sign * own[ANOMALOUS + q]
+        low[TURN + q], low[NET + q] = step * sign * own[TURN + q], 0.0
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
 def balance(start, stop, events, states, anomalous, f, n, rate_f, rate_n, in_f, out_f, in_n, out_n):
     """Rates of change, and gain and loss, of the cells from ``start`` to ``stop``, no more than `TOGETHER`.
 
-    As `graded.rates` and `graded.coefficients`. With holes in place of the lower bin's quasiparticles,
-    scattering is what pair breaking and recombination are: ``h_i f_j`` emits, ``(1 − h_i)(1 − f_j)`` absorbs.
+    As `graded.rates` and `graded.coefficients`, but for the rounding of gain and loss, which is that of
+    their sum: ``w (a_j + n*)`` for bin i.
     """
-    cells, bins, points = stop - start, f.shape[1], n.shape[1]
-    full, empty = np.empty((bins, cells)), np.empty((bins, cells))
-    s, p = np.empty((bins, cells)), np.empty((bins, cells))
-    gain, loss, net = np.zeros((bins, cells)), np.zeros((bins, cells)), np.zeros((bins, cells))
-    exponent = np.empty((points, cells))
-    emitted, absorbed, made = (
-        np.zeros((points, cells)),
-        np.zeros((points, cells)),
-        np.zeros((points, cells)),
-    )
-    holds = np.zeros(bins, np.bool_)
-    for q in range(cells):
+    bins, points, holds = _rows(start, stop, states, anomalous, f, n)
+    low, event = np.empty(6 * TOGETHER), np.empty(3 * TOGETHER)
+    total, e = events.lower.size, 0
+    while e < total:
+        i, sign = events.lower[e], events.sign[e]
+        own = bins[i]
+        _lower(own, sign, 0.0, low)
+        while e < total and events.lower[e] == i and events.sign[e] == sign:
+            j, begin, end = events.upper[e], events.start[e], events.start[e + 1]
+            first, factor = np.uint64(events.first[e]), events.factor[e]
+            e += 1
+            if not (holds[i] and holds[j]):
+                continue
+            upper = bins[np.uint64(j)]
+            event[:TOGETHER] = 0.0
+            for at in range(begin, end):
+                share, point = events.shares[at], points[first + np.uint64(at - begin)]
+                for q in range(CELLS):
+                    event[EXPONENT + q] += share * point[EXPONENT + q]
+            for q in range(CELLS):
+                w = factor * (low[STATES + q] * upper[STATES + q] + low[ANOMALOUS + q] * upper[ANOMALOUS + q])
+                star = w * bose(event[EXPONENT + q])
+                at_i, not_i, at_j, not_j = low[FULL + q], low[EMPTY + q], upper[FULL + q], upper[EMPTY + q]
+                low[TURN + q] += w * at_j + star
+                upper[TURN + q] += w * at_i + star
+                moved = w * at_i * at_j + star * (at_j - not_i)
+                low[NET + q] += moved
+                upper[NET + q] -= moved
+                event[MADE + q] = moved
+                event[ABSORBED + q] = star * not_i * not_j
+            for at in range(begin, end):
+                share, point = events.shares[at], points[first + np.uint64(at - begin)]
+                for q in range(CELLS):
+                    point[MADE + q] += share * event[MADE + q]
+                    point[ABSORBED + q] += share * event[ABSORBED + q]
+        for q in range(CELLS):
+            own[TURN + q] += low[TURN + q]
+            own[NET + q] -= sign * low[NET + q]
+    for q in range(np.uint64(stop - start)):
         c = start + q
-        row = c if states.shape[0] > 1 else 0
-        for i in range(bins):
-            full[i, q], empty[i, q] = f[c, i], 1.0 - f[c, i]
-            s[i, q], p[i, q] = states[row, i], anomalous[row, i]
-            holds[i] |= states[row, i] > 0.0
-        for k in range(points):
-            exponent[k, q] = np.log1p(1.0 / n[c, k]) if n[c, k] > 0.0 else np.inf
-    x, up, down = np.empty(cells), np.empty(cells), np.empty(cells)
-    emit, absorb, both = np.empty(cells), np.empty(cells), np.empty(cells)
-    for e in range(events.lower.size):
-        i, j = events.lower[e], events.upper[e]
-        if not (holds[i] and holds[j]):
-            continue
-        first, begin = events.first[e], events.start[e]
-        count = events.start[e + 1] - begin
-        share, of_point = events.shares[begin], exponent[first]
-        for q in range(cells):
-            x[q] = share * of_point[q]
-        for at in range(1, count):
-            share, of_point = events.shares[begin + at], exponent[first + at]
-            for q in range(cells):
-                x[q] += share * of_point[q]
-        sign, factor = events.sign[e], events.factor[e]
-        s_i, s_j, p_i, p_j = s[i], s[j], p[i], p[j]
-        for q in range(cells):
-            w = factor * (s_i[q] * s_j[q] + sign * p_i[q] * p_j[q])
-            star = w * bose(x[q])
-            up[q] = star
-            down[q] = w + star
-        if sign < 0.0:
-            at_i, not_i, gain_i, loss_i = empty[i], full[i], loss[i], gain[i]
-        else:
-            at_i, not_i, gain_i, loss_i = full[i], empty[i], gain[i], loss[i]
-        at_j, not_j, gain_j, loss_j = full[j], empty[j], gain[j], loss[j]
-        for q in range(cells):
-            emit[q] = down[q] * at_j[q]
-            absorb[q] = up[q] * not_j[q]
-        for q in range(cells):
-            gain_i[q] += absorb[q]
-            loss_i[q] += emit[q]
-        for q in range(cells):
-            gain_j[q] += up[q] * not_i[q]
-            loss_j[q] += down[q] * at_i[q]
-        for q in range(cells):
-            emit[q] *= at_i[q]
-            absorb[q] *= not_i[q]
-            both[q] = emit[q] - absorb[q]
-        net_i, net_j = net[i], net[j]
-        for q in range(cells):
-            net_i[q] -= sign * both[q]
-            net_j[q] -= both[q]
-        for at in range(count):
-            share = events.shares[begin + at]
-            to_emitted, to_absorbed, to_made = emitted[first + at], absorbed[first + at], made[first + at]
-            for q in range(cells):
-                to_emitted[q] += share * emit[q]
-                to_absorbed[q] += share * absorb[q]
-            for q in range(cells):
-                to_made[q] += share * both[q]
-    for q in range(cells):
-        c = start + q
-        for i in range(bins):
-            per_state = 1.0 / s[i, q] if s[i, q] > 0.0 else 0.0
-            rate_f[c, i] = net[i, q] * per_state
-            in_f[c, i] = gain[i, q] * per_state
-            out_f[c, i] = loss[i, q] * per_state
-        for k in range(points):
+        for i in range(f.shape[1]):
+            s = bins[i, STATES + q]
+            per_state = 1.0 / s if s > 0.0 else 0.0
+            rate, turn = bins[i, NET + q] * per_state, bins[i, TURN + q] * per_state
+            gain = min(max(rate + turn * f[c, i], 0.0), turn)
+            rate_f[c, i], in_f[c, i], out_f[c, i] = rate, gain, turn - gain
+        for k in range(n.shape[1]):
             capacity, occupation = events.capacity[k], n[c, k]
-            rate_n[c, k] = made[k, q] / capacity
-            in_n[c, k] = emitted[k, q] / (capacity * (1.0 + occupation))
-            out_n[c, k] = absorbed[k, q] / (capacity * occupation) if occupation > 0.0 else 0.0
+            made, absorbed = points[k, MADE + q], points[k, ABSORBED + q]
+            rate_n[c, k] = made / capacity
+            in_n[c, k] = max(made + absorbed, 0.0) / (capacity * (1.0 + occupation))
+            out_n[c, k] = absorbed / (capacity * occupation) if occupation > 0.0 else 0.0
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
 def product(start, stop, events, states, anomalous, f, n, step_f, step_n, change_f, change_n):
     """Jacobian times ``(step_f, step_n)`` in the cells from ``start`` to ``stop``, as `graded.product`."""
-    cells, bins, points = stop - start, f.shape[1], n.shape[1]
-    full, empty = np.empty((bins, cells)), np.empty((bins, cells))
-    more, fewer = np.empty((bins, cells)), np.empty((bins, cells))
-    s, p, net = np.empty((bins, cells)), np.empty((bins, cells)), np.zeros((bins, cells))
-    exponent, tilt = np.empty((points, cells)), np.empty((points, cells))
-    made = np.zeros((points, cells))
-    holds = np.zeros(bins, np.bool_)
-    for q in range(cells):
+    bins, points, holds = _rows(start, stop, states, anomalous, f, n)
+    for q in range(CELLS):
+        c = min(start + q, stop - 1)
+        for i in range(f.shape[1]):
+            bins[i, TURN + q] = step_f[c, i]
+        for k in range(n.shape[1]):
+            points[k, ABSORBED + q] = step_n[c, k] / (n[c, k] * (1.0 + n[c, k])) if n[c, k] > LEAST else 0.0
+    low, event = np.empty(6 * TOGETHER), np.empty(3 * TOGETHER)
+    total, e = events.lower.size, 0
+    while e < total:
+        i, sign = events.lower[e], events.sign[e]
+        own = bins[i]
+        _lower(own, sign, 1.0, low)
+        while e < total and events.lower[e] == i and events.sign[e] == sign:
+            j, begin, end = events.upper[e], events.start[e], events.start[e + 1]
+            first, factor = np.uint64(events.first[e]), events.factor[e]
+            e += 1
+            if not (holds[i] and holds[j]):
+                continue
+            upper = bins[np.uint64(j)]
+            event[:] = 0.0
+            for at in range(begin, end):
+                share, point = events.shares[at], points[first + np.uint64(at - begin)]
+                for q in range(CELLS):
+                    event[EXPONENT + q] += share * point[EXPONENT + q]
+                    event[ABSORBED + q] += share * point[ABSORBED + q]
+            for q in range(CELLS):
+                w = factor * (low[STATES + q] * upper[STATES + q] + low[ANOMALOUS + q] * upper[ANOMALOUS + q])
+                star = bose(event[EXPONENT + q])
+                at_i, not_i, at_j = low[FULL + q], low[EMPTY + q], upper[FULL + q]
+                by_n = event[ABSORBED + q] * (at_j - not_i) * star * (1.0 + star)
+                w *= by_n + (at_j + star) * low[TURN + q] + (at_i + star) * upper[TURN + q]
+                low[NET + q] += w
+                upper[NET + q] -= w
+                event[MADE + q] = w
+            for at in range(begin, end):
+                share, point = events.shares[at], points[first + np.uint64(at - begin)]
+                for q in range(CELLS):
+                    point[MADE + q] += share * event[MADE + q]
+        for q in range(CELLS):
+            own[NET + q] -= sign * low[NET + q]
+    for q in range(np.uint64(stop - start)):
         c = start + q
-        row = c if states.shape[0] > 1 else 0
-        for i in range(bins):
-            full[i, q], empty[i, q] = f[c, i], 1.0 - f[c, i]
-            more[i, q], fewer[i, q] = step_f[c, i], -step_f[c, i]
-            s[i, q], p[i, q] = states[row, i], anomalous[row, i]
-            holds[i] |= states[row, i] > 0.0
-        for k in range(points):
-            exponent[k, q] = np.log1p(1.0 / n[c, k]) if n[c, k] > 0.0 else np.inf
-            tilt[k, q] = step_n[c, k] / (n[c, k] * (1.0 + n[c, k])) if n[c, k] > LEAST else 0.0
-    x, y, w, star = np.empty(cells), np.empty(cells), np.empty(cells), np.empty(cells)
-    for e in range(events.lower.size):
-        i, j = events.lower[e], events.upper[e]
-        if not (holds[i] and holds[j]):
-            continue
-        first, begin = events.first[e], events.start[e]
-        count = events.start[e + 1] - begin
-        x[:] = 0.0
-        y[:] = 0.0
-        for at in range(count):
-            share, of_point, of_step = events.shares[begin + at], exponent[first + at], tilt[first + at]
-            for q in range(cells):
-                x[q] += share * of_point[q]
-                y[q] += share * of_step[q]
-        sign, factor = events.sign[e], events.factor[e]
-        s_i, s_j, p_i, p_j = s[i], s[j], p[i], p[j]
-        for q in range(cells):
-            w[q] = factor * (s_i[q] * s_j[q] + sign * p_i[q] * p_j[q])
-        for q in range(cells):
-            star[q] = bose(x[q])
-        if sign < 0.0:
-            at_i, step_i = empty[i], fewer[i]
-        else:
-            at_i, step_i = full[i], more[i]
-        at_j, step_j = full[j], more[j]
-        for q in range(cells):
-            y[q] *= (at_i[q] + at_j[q] - 1.0) * star[q] * (1.0 + star[q])
-        for q in range(cells):
-            y[q] += (at_j[q] + star[q]) * step_i[q] + (at_i[q] + star[q]) * step_j[q]
-        net_i, net_j = net[i], net[j]
-        for q in range(cells):
-            w[q] *= y[q]
-        for q in range(cells):
-            net_i[q] -= sign * w[q]
-            net_j[q] -= w[q]
-        for at in range(count):
-            share, to_made = events.shares[begin + at], made[first + at]
-            for q in range(cells):
-                to_made[q] += share * w[q]
-    for q in range(cells):
-        c = start + q
-        for i in range(bins):
-            change_f[c, i] = net[i, q] / s[i, q] if s[i, q] > 0.0 else 0.0
-        for k in range(points):
-            change_n[c, k] = made[k, q] / events.capacity[k]
+        for i in range(f.shape[1]):
+            s = bins[i, STATES + q]
+            change_f[c, i] = bins[i, NET + q] / s if s > 0.0 else 0.0
+        for k in range(n.shape[1]):
+            change_n[c, k] = points[k, MADE + q] / events.capacity[k]
