@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from mpi4py import MPI
@@ -12,9 +11,10 @@ from scipy import constants
 from scipy.optimize import minimize_scalar
 
 from fvqp.case.geometry import distributed_mesh
+from fvqp.case.metals import material, materials_of_regions
 from fvqp.case.usadel.checks import check_places, check_with_materials, energy_maximum
 from fvqp.case.usadel.schema import Lead as LeadTable
-from fvqp.case.usadel.schema import MaterialChoice, UsadelCase
+from fvqp.case.usadel.schema import UsadelCase
 from fvqp.collisions import Collisions, Phonons
 from fvqp.errors import CaseError, ConvergenceError
 from fvqp.grids.energy import EnergyGrid
@@ -64,17 +64,14 @@ def build_mesh(case: UsadelCase, comm: MPI.Comm) -> Mesh:
 
 def build_material(case: UsadelCase) -> Material:
     """The reference material, whose gap is the unit of energy."""
-    return _material(case, case.material)
+    return material(case.material, case.materials)
 
 
 def build_device(case: UsadelCase, mesh: Mesh, temperature: float | None = None) -> Device:
     """The device at a swept bath ``temperature`` (kelvin; None where the case gives all temperatures)."""
-    material = build_material(case)
-    regions = {}
-    for name, choice in case.regions.items():
-        chosen = case.materials.get(choice.material) or MaterialChoice(name=choice.material)
-        regions[name] = _material(case, chosen, choice.material)
-    check_with_materials(case, material, regions)
+    reference = build_material(case)
+    regions = materials_of_regions(case.regions, case.materials)
+    check_with_materials(case, reference, regions)
     junctions = [
         Junction(
             name=entry.name,
@@ -82,7 +79,7 @@ def build_device(case: UsadelCase, mesh: Mesh, temperature: float | None = None)
             conductance=entry.conductance,
             role=entry.role,
             temperature=_temperature(entry.temperature, temperature),
-            bias=None if entry.bias is None else entry.bias.in_volt(material.gap),
+            bias=None if entry.bias is None else entry.bias.in_volt(reference.gap),
             injects=entry.injects,
             lead=None if entry.lead is None else _lead(case, entry.lead),
         )
@@ -93,14 +90,14 @@ def build_device(case: UsadelCase, mesh: Mesh, temperature: float | None = None)
             "+".join(entry.on),
             entry.on,
             _temperature(entry.temperature, temperature),
-            None if entry.gap is None else entry.gap.in_joule(material.gap),
-            0.0 if entry.voltage is None else entry.voltage.in_volt(material.gap),
+            None if entry.gap is None else entry.gap.in_joule(reference.gap),
+            0.0 if entry.voltage is None else entry.voltage.in_volt(reference.gap),
         )
         for entry in case.reservoirs
     ]
     return Device(
         mesh=mesh,
-        material=material,
+        material=reference,
         junctions=junctions,
         reservoirs=reservoirs,
         interfaces=[Interface(entry.between, entry.conductance_per_area) for entry in case.interfaces],
@@ -208,31 +205,6 @@ def follows_bias(case: UsadelCase) -> bool:
     phase = case.supercurrent is not None and case.supercurrent.self_consistent_phase
     leads = any(junction.lead is not None for junction in case.junctions)
     return case.gap.model in ("uniform", "local") or phase or leads or case.collisions is not None
-
-
-def _material(case: UsadelCase, choice: MaterialChoice, label: str | None = None) -> Material:
-    """A material of the library or of the case, with the choice's own numbers in place where given."""
-    if (
-        choice.name is not None
-        and choice.name in case.materials
-        and choice is not case.materials[choice.name]
-    ):
-        base: Material | None = _material(case, case.materials[choice.name], choice.name)
-    else:
-        base = None if choice.name is None else load_material(choice.name)
-    numbers: dict[str, Any] = {
-        key: getattr(choice, key)
-        for key in ("diffusivity", "resistivity", "critical_temperature")
-        if getattr(choice, key) is not None
-    }
-    if choice.gap is not None:
-        # Its unit cannot be the gap itself: the schema asks for an energy.
-        numbers["gap"] = choice.gap.in_joule(float("nan"))
-        # Unless it is given too, Tc follows from the gap.
-        numbers.setdefault("critical_temperature", float("nan"))
-    if base is None:
-        return Material(name=label or "own", **numbers)
-    return replace(base, **numbers) if numbers else base
 
 
 def _lead(case: UsadelCase, entry: LeadTable) -> Lead:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from scipy import constants
 
+from fvqp.case.metals import material_problems
 from fvqp.case.usadel.schema import UsadelCase
 from fvqp.errors import CaseError, MeshError
 from fvqp.materials import BCS_RATIO, Material, material_names
@@ -195,36 +196,7 @@ def _problems(case: UsadelCase) -> Iterable[tuple[str, str]]:
     yield from _sweep_problems(case)
     yield from _spectrum_problems(case)
     yield from _figure_problems(case)
-    yield from _material_problems(case)
-
-
-def _material_problems(case: UsadelCase) -> Iterable[tuple[str, str]]:
-    named = [("material.name", "", case.material.name)]
-    named += [(f"regions.{name}.material", "", choice.material) for name, choice in case.regions.items()]
-    named += [(f"materials.{name}.name", name, choice.name) for name, choice in case.materials.items()]
-    library = material_names()
-    for key, table, name in named:
-        # A table may bear the name of the material of the library that it changes.
-        own = set(case.materials) - {table}
-        if name is not None and name not in library and name not in own:
-            yield (
-                key,
-                (
-                    f'there is no material "{name}"; known are {", ".join(sorted({*library, *own}))}, '
-                    f"and what a table [materials.NAME] defines"
-                ),
-            )
-    used = {name for _, table, name in named if name != table}
-    for name, choice in case.materials.items():
-        if name not in used:
-            yield f"materials.{name}", "is not used by material.name, by any region or by another of them"
-        seen = [name]
-        while choice.name in case.materials and choice.name != seen[-1]:
-            if choice.name in seen:
-                yield f"materials.{name}.name", f"leads back to itself: {' -> '.join([*seen, choice.name])}"
-                break
-            seen.append(choice.name)
-            choice = case.materials[choice.name]
+    yield from material_problems(case.material, case.regions, case.materials)
 
 
 def _junction_problems(case: UsadelCase) -> Iterable[tuple[str, str]]:

@@ -1,0 +1,120 @@
+"""Tables of a case that say what a device is made of: a reference material, others in regions of the mesh."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from pydantic import model_validator
+
+from fvqp.case.quantities import Diffusivity, Energy, Length, Resistivity, Temperature
+from fvqp.case.tables import Name, Table
+from fvqp.materials import Material, load_material, material_names
+
+
+class CrossSection(Table):
+    """What the mesh does not hold: width and thickness of a line, thickness of a film."""
+
+    width: Length | None = None
+    thickness: Length | None = None
+
+
+class MaterialChoice(Table):
+    """A material by name, with numbers of one's own in place of the library's where given."""
+
+    name: Name | None = None
+    gap: Energy | None = None
+    """Zero-temperature bulk gap Δ0; ``"0 eV"`` makes a region a normal metal."""
+    diffusivity: Diffusivity | None = None
+    """Normal-state diffusion constant D_N."""
+    resistivity: Resistivity | None = None
+    """Normal-state resistivity ρ_N."""
+    critical_temperature: Temperature | None = None
+    """Bath temperatures must lie below it; the gap has the temperature dependence of BCS. Default: the BCS
+    value Δ0/(1.764 k_B), which a given one cannot exceed in effect."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> MaterialChoice:
+        missing = [key for key in ("gap", "diffusivity", "resistivity") if getattr(self, key) is None]
+        if self.name is None and missing:
+            raise ValueError(
+                f"give name (of the library or of [materials.NAME]) or also {', '.join(missing)}"
+            )
+        if self.gap is not None and (self.gap.relative or self.gap.value < 0):
+            raise ValueError(
+                'gap: expected an energy such as "265 ueV", not negative and not in units of the gap'
+            )
+        return self
+
+
+class RegionChoice(Table):
+    """The exception that a region of the mesh is."""
+
+    material: Name
+
+
+def material(
+    choice: MaterialChoice, materials: Mapping[str, MaterialChoice], label: str | None = None
+) -> Material:
+    """A material of the library or of ``materials``, with the choice's own numbers in place where given."""
+    if choice.name is not None and choice.name in materials and choice is not materials[choice.name]:
+        base: Material | None = material(materials[choice.name], materials, choice.name)
+    else:
+        base = None if choice.name is None else load_material(choice.name)
+    numbers: dict[str, Any] = {
+        key: getattr(choice, key)
+        for key in ("diffusivity", "resistivity", "critical_temperature")
+        if getattr(choice, key) is not None
+    }
+    if choice.gap is not None:
+        # Its unit cannot be the gap itself: the schema asks for an energy.
+        numbers["gap"] = choice.gap.in_joule(float("nan"))
+        # Unless it is given too, Tc follows from the gap.
+        numbers.setdefault("critical_temperature", float("nan"))
+    if base is None:
+        return Material(name=label or "own", **numbers)
+    return replace(base, **numbers) if numbers else base
+
+
+def materials_of_regions(
+    regions: Mapping[str, RegionChoice], materials: Mapping[str, MaterialChoice]
+) -> dict[str, Material]:
+    """Materials of the regions that have one of their own."""
+    found = {}
+    for name, choice in regions.items():
+        chosen = materials.get(choice.material) or MaterialChoice(name=choice.material)
+        found[name] = material(chosen, materials, choice.material)
+    return found
+
+
+def material_problems(
+    reference: MaterialChoice, regions: Mapping[str, RegionChoice], materials: Mapping[str, MaterialChoice]
+) -> Iterable[tuple[str, str]]:
+    """Names of materials that nothing has, and tables of materials that nothing uses: keys and messages."""
+    named = [("material.name", "", reference.name)]
+    named += [(f"regions.{name}.material", "", choice.material) for name, choice in regions.items()]
+    named += [(f"materials.{name}.name", name, choice.name) for name, choice in materials.items()]
+    library = material_names()
+    for key, table, name in named:
+        # A table may bear the name of the material of the library that it changes.
+        own = set(materials) - {table}
+        if name is not None and name not in library and name not in own:
+            yield (
+                key,
+                (
+                    f'there is no material "{name}"; known are {", ".join(sorted({*library, *own}))}, '
+                    f"and what a table [materials.NAME] defines"
+                ),
+            )
+    used = {name for _, table, name in named if name != table}
+    for name, choice in materials.items():
+        if name not in used:
+            yield f"materials.{name}", "is not used by material.name, by any region or by another of them"
+        seen, following = [name], choice.name
+        while following is not None and following in materials and following != seen[-1]:
+            if following in seen:
+                yield f"materials.{name}.name", f"leads back to itself: {' -> '.join([*seen, following])}"
+                break
+            seen.append(following)
+            following = materials[following].name

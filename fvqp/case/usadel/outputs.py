@@ -1,0 +1,93 @@
+"""Tables of a case of the Usadel model that say what is written and drawn."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from fvqp.case.quantities import Energy, Number
+from fvqp.case.tables import ONCE, Count, Table
+
+FieldName = Literal["gap", "charge_imbalance", "mu_Q", "dos", "f_L", "f_T"]
+SpectrumName = Literal["dos", "f_L", "f_T"]
+MAPPED = ("g_nl", "g_ss", "g_sa", "G_inj", "gap")
+"""What a map over both biases can show."""
+
+
+class Output(Table):
+    """What is written."""
+
+    fields: Annotated[tuple[FieldName, ...], ONCE] = ("gap", "charge_imbalance")
+    """Fields for ParaView."""
+    field_energies: Annotated[tuple[Energy, ...], ONCE] = ()
+    """Energies at which f_L, f_T and dos are shown."""
+    every: Count = 1
+    """Fields are written at every n-th bias."""
+    stored: Annotated[tuple[FieldName, ...], ONCE] = ()
+    """Variables of every cell (and energy) stored in ``results.nc`` at every sweep point."""
+    spectra: Annotated[tuple[SpectrumName, ...], ONCE] = ()
+    """Variables stored energy by energy at every junction."""
+
+    @model_validator(mode="after")
+    def _energies_used(self) -> Output:
+        spectral = {"f_L", "f_T", "dos"} & set(self.fields)
+        if spectral and not self.field_energies:
+            raise ValueError(f"field_energies: missing: the energies at which {sorted(spectral)[0]} is shown")
+        if self.field_energies and not spectral:
+            raise ValueError("field_energies: is not used: fields holds none of dos, f_L, f_T")
+        if any(energy.value < 0 for energy in self.field_energies):
+            raise ValueError("field_energies: an energy must not be negative")
+        return self
+
+
+class Figure(Table):
+    """A figure of the results folder."""
+
+    kind: Literal[
+        "g_ss",
+        "g_sa",
+        "g_a",
+        "g_s",
+        "g_nl",
+        "gap",
+        "local_conductance",
+        "supercurrent",
+        "spectrum",
+        "fields",
+        "map",
+        "surface",
+        "lead_temperature",
+    ]
+    file: Annotated[str, Field(pattern=r"^[\w.-]+\.(png|pdf|svg)$")] | None = None
+    """File name in ``figures/``; default: the kind, as PNG."""
+    title: str | None = None
+    compare: Literal["analytic", "elastic"] | None = None
+    """``analytic``: the closed form of a long wire beside g_ss (Eq. 21); ``elastic``: gap or spectrum without
+    collisions, dashed."""
+    offset: Number | None = None
+    """Vertical distance between successive curves in the unit of the axis; default: none."""
+    variable: str | None = None
+    """What ``spectrum`` and ``fields`` show; of ``map`` and ``surface`` one of ``g_nl``, ``g_ss``, ``g_sa``,
+    ``G_inj``, ``gap``."""
+    limit: Annotated[Number, Field(gt=0)] | None = None
+    """Largest size of a value that has a colour in a ``map``; what is beyond is grey. In SI units."""
+
+    @model_validator(mode="after")
+    def _used(self) -> Figure:
+        if self.compare == "analytic" and self.kind != "g_ss":
+            raise ValueError(f'compare: "analytic" belongs to kind = "g_ss", not to "{self.kind}"')
+        if self.compare == "elastic" and self.kind not in ("gap", "spectrum"):
+            raise ValueError(
+                f'compare: "elastic" belongs to kind = "gap" and "spectrum", not to "{self.kind}"'
+            )
+        maps = ("map", "surface")
+        if self.kind in maps and self.variable is not None and self.variable not in MAPPED:
+            raise ValueError(f'variable: expected one of {", ".join(MAPPED)}, got "{self.variable}"')
+        if self.limit is not None and self.kind != "map":
+            raise ValueError(f'limit: belongs to kind = "map", not to "{self.kind}"')
+        if (self.variable is not None) != (self.kind in ("spectrum", "fields", *maps)):
+            raise ValueError(
+                "variable: " + ("is not used here" if self.variable else f"missing: what {self.kind} shows")
+            )
+        return self
