@@ -41,7 +41,7 @@ AREAS = {
         "ryan",
         "fipy",
         "orders",
-        "case/test_bad_input",
+        "case/test_bad_files",
         "batched_lu",
         "linear",
         "test_cli",

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from wire_problems import film, median
+from timing import median
+from wire_problems import film
 
 from fvqp.models.kinetics import BLOCK, SpectralState, T
 

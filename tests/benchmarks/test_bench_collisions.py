@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from numba import config, get_num_threads, set_num_threads
+from numba import config, set_num_threads
 from scipy import fft
+from timing import best
 
 from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon, bcs_measure
 
@@ -24,27 +25,6 @@ CELLS = 256
 #: Share of the processors that other programs may take for the clock to count.
 QUIET = 0.05
 COUPLING = Coupling(kappa=1.764, pair_breaking_time=0.04)
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = get_num_threads()
-    set_num_threads(1)
-    yield
-    set_num_threads(threads)
-
-
-def best(
-    action: Callable[[], object], repeat: int = 7, clock: Callable[[], float] = time.process_time
-) -> float:
-    """Least time of several calls, after one that compiles."""
-    action()
-    times = []
-    for _ in range(repeat):
-        start = clock()
-        action()
-        times.append(clock() - start)
-    return min(times)
 
 
 def busy() -> float:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from test_bench_streaming import best
+from timing import best
 
 from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon, PhononEscape, thermal
 from fvqp.mesh import shape_mesh

@@ -5,8 +5,9 @@ from __future__ import annotations
 import fipy
 import numpy as np
 import pytest
+from timing import median
 from wire_devices import ALUMINIUM, THICKNESS, UM
-from wire_problems import FILM, FILM_ENERGIES, film, median, respond_T
+from wire_problems import FILM, FILM_ENERGIES, film, respond_T
 
 from fvqp.models.usadel import UsadelProblem
 

@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from wire_problems import FILM, FILM_ENERGIES, film, least, respond_T
+from timing import least
+from wire_problems import FILM, FILM_ENERGIES, film, respond_T
 
 from fvqp.models.kinetics import BLOCK, Kinetics, SpectralState, T
 from fvqp.solvers.linear import LinearSolver

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from numba import njit
+from timing import best
 from wire_devices import line_mesh, wire
 
 from fvqp.collisions import Collisions, ElectronElectron
@@ -21,17 +22,6 @@ from fvqp.spectral import bin_averages
 
 pytestmark = pytest.mark.benchmark
 CELLS = 128
-
-
-def best(action: Callable[[], object], repeat: int = 7) -> float:
-    """Least processor time of several calls, after one that compiles."""
-    action()
-    times = []
-    for _ in range(repeat):
-        start = time.process_time()
-        action()
-        times.append(time.process_time() - start)
-    return min(times)
 
 
 def operator(bins: int, kernel: str = "fermi_liquid") -> tuple[Callable[[], object], Callable[[], object]]:

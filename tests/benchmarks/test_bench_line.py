@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from scipy.integrate import solve_bvp
 from test_ryan_wire import WEAK, exact
+from timing import median
 from wire_devices import ALUMINIUM, CONDUCTANCE, THICKNESS, UM, WIDTH, graded, line_mesh, wire
-from wire_problems import GAMMA, median, respond_T
+from wire_problems import GAMMA, respond_T
 
 from fvqp.models.usadel import Point, UsadelProblem
 

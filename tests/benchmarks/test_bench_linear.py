@@ -5,7 +5,6 @@ Times are processor times of one thread, the best of several: a busy machine sho
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import numpy as np
@@ -15,7 +14,7 @@ import scipy.sparse.linalg as spla
 from mpi4py import MPI
 from scipy.linalg import solve_banded
 from solver_matrices import grid_matrices
-from wire_problems import least
+from timing import best, least
 
 from fvqp.solvers.batched_lu import BatchedLU
 from fvqp.solvers.linear import LinearSolver
@@ -24,17 +23,6 @@ from fvqp.solvers.numbering import Numbering
 pytestmark = pytest.mark.benchmark
 FILM, FILM_ENERGIES = (1330, 15), 200
 LINE, LINE_ENERGIES = (400,), 600
-
-
-def best(action: Callable[[], object], repeat: int = 7) -> float:
-    """Least processor time of several calls, after one that compiles."""
-    action()
-    times = []
-    for _ in range(repeat):
-        start = time.process_time()
-        action()
-        times.append(time.process_time() - start)
-    return min(times)
 
 
 def solution(shape: tuple[int, ...], n_energies: int) -> Callable[[], object]:

@@ -5,12 +5,12 @@ Processor times of one thread, the least of several.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 from streaming_problems import UP
+from timing import best
 
 from fvqp.mesh import shape_mesh
 from fvqp.transport.directions import product, spherical
@@ -21,16 +21,6 @@ from fvqp.transport.walls import Wall
 
 pytestmark = pytest.mark.benchmark
 SCHEMES: tuple[Scheme, ...] = ("upwind", "linear", "limited")
-
-
-def best(action: Callable[[], object], repeat: int = 7) -> float:
-    action()
-    times = []
-    for _ in range(repeat):
-        start = time.process_time()
-        action()
-        times.append(time.process_time() - start)
-    return min(times)
 
 
 def sphere(shells: int, directions: int, energies: int, scheme: Scheme) -> Streaming:

@@ -11,7 +11,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from test_bench_bounds import arithmetic, bandwidth
-from test_bench_streaming import best, sphere
+from test_bench_streaming import sphere
+from timing import best
 
 from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon, bcs_measure
 from fvqp.transport.streaming import Scheme

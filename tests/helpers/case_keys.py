@@ -32,8 +32,9 @@ def put(data: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
     at: Any = data
     for step in steps:
         at = at[int(step)] if isinstance(at, list) else at.setdefault(step, {})
+    place = int(last) if isinstance(at, list) else last
     if value is None:
-        del at[last]
+        del at[place]
     else:
-        at[last] = value
+        at[place] = value
     return data

@@ -1,4 +1,4 @@
-"""What a command says about a case with mistakes in it."""
+"""What commands say about mistakes: fixtures of all tests of cases."""
 
 from __future__ import annotations
 
@@ -13,26 +13,41 @@ from case_keys import put
 
 from fvqp import cli
 
+Answer = Callable[..., tuple[int, str]]
 Said = Callable[..., tuple[int, str]]
 
 
+def write_case(base: dict[str, Any], changes: dict[str, Any], path: str = "case.toml") -> None:
+    """A file with a base case changed at dotted paths."""
+    data = copy.deepcopy(base)
+    for key, value in changes.items():
+        put(data, key, copy.deepcopy(value))
+    Path(path).write_text(tomlkit.dumps(data))
+
+
 @pytest.fixture
-def said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Said:
-    """Exit code and message of a command (default: ``check``) for a base case with changes at dotted paths;
-    a message of failure is one line."""
+def answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Answer:
+    """Exit code of a command line in an empty folder, and its message; a message of failure is one line."""
     monkeypatch.chdir(tmp_path)
 
-    def say(base: dict[str, Any], changes: dict[str, Any], *arguments: str) -> tuple[int, str]:
-        data = copy.deepcopy(base)
-        for key, value in changes.items():
-            put(data, key, copy.deepcopy(value))
-        Path("case.toml").write_text(tomlkit.dumps(data))
-        command, *rest = arguments or ("check",)
-        code = cli.main([command, "case.toml", *rest, "-q"])
+    def run(*arguments: str) -> tuple[int, str]:
+        code = cli.main([*arguments, "-q"])
         lines = capsys.readouterr().err.splitlines(keepends=True)
         text = "".join(line for line in lines if not line.startswith("warning: this PETSc has no "))
         if code:
             assert text.count("\n") == 1 and text.startswith("fvqp: error: "), text
         return code, text.removeprefix("fvqp: error: ").rstrip()
+
+    return run
+
+
+@pytest.fixture
+def said(answer: Answer) -> Said:
+    """The answer of a command (default: ``check``) to a base case with changes at dotted paths, as a file."""
+
+    def say(base: dict[str, Any], changes: dict[str, Any], *arguments: str) -> tuple[int, str]:
+        write_case(base, changes)
+        command, *rest = arguments or ("check",)
+        return answer(command, "case.toml", *rest)
 
     return say

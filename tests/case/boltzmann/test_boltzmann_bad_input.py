@@ -2,43 +2,15 @@
 
 from __future__ import annotations
 
-import copy
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "helpers"))
 
 import pytest
-import tomlkit
-from case_keys import put
 from kinetic_cases import DRIVEN, PULSE, STRONG
-
-from fvqp import cli
-
-Said = Callable[..., tuple[int, str]]
-
-
-@pytest.fixture
-def said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Said:
-    """Exit code and message of a command for a base case with changes at dotted paths."""
-    monkeypatch.chdir(tmp_path)
-
-    def say(base: dict[str, Any], changes: dict[str, Any], *arguments: str) -> tuple[int, str]:
-        data = copy.deepcopy(base)
-        for key, value in changes.items():
-            put(data, key, copy.deepcopy(value))
-        Path("case.toml").write_text(tomlkit.dumps(data))
-        command, *rest = arguments or ("check",)
-        code = cli.main([command, "case.toml", *rest, "-q"])
-        text = capsys.readouterr().err
-        if code:
-            assert text.count("\n") == 1 and text.startswith("fvqp: error: "), text
-        return code, text.removeprefix("fvqp: error: ").rstrip()
-
-    return say
-
+from said import Said
 
 MISTAKES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     # Keys, units, materials, temperatures.
@@ -242,7 +214,7 @@ MISTAKES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("base", "changes", "words"), MISTAKES, ids=lambda value: None)
-def test_mistakes(said, base, changes, words):
+def test_mistakes(said: Said, base, changes, words):
     code, text = said(base, changes)
     assert code == 2 and text.startswith(f"case.toml: {words}"), text
 
@@ -263,13 +235,13 @@ def test_mistakes(said, base, changes, words):
         ("energy_eV,f\n1e-4\n2e-4,0.1\n", "line 2: expected two numbers"),
     ],
 )
-def test_tables_of_occupations(said, table, words):
+def test_tables_of_occupations(said: Said, table, words):
     Path("f.csv").write_text(table)
     code, text = said(PULSE, {"initial.quasiparticles": "f.csv"})
     assert code == 2 and text.startswith(f"case.toml: initial.quasiparticles: f.csv: {words}"), text
 
 
-def test_tables_of_phonons(said):
+def test_tables_of_phonons(said: Said) -> None:
     for value in ("-1", "inf"):
         Path("n.csv").write_text(f"omega_eV,n\n1e-4,{value}\n2e-4,0\n")
         code, text = said(PULSE, {"initial.phonons": "n.csv"})
@@ -286,7 +258,7 @@ def test_tables_of_phonons(said):
         ("5 0\n6 5\n", "α2f.txt: there are no phonons of twice the gap of"),
     ],
 )
-def test_tables_of_interactions(said, table, words):
+def test_tables_of_interactions(said: Said, table, words):
     Path("α2f.txt").write_text(table)
     code, text = said(STRONG, {"spectrum.interaction": {"file": "α2f.txt"}})
     assert code == 2 and text.startswith("case.toml: spectrum: ") and words in text, text
@@ -310,12 +282,12 @@ def test_tables_of_interactions(said, table, words):
         ("energy_eV,particles\n4e-4,1\n5e-3,1\n", "injections[0]: phonon injection: the spectrum from 2.2"),
     ],
 )
-def test_tables_of_injected_particles(said, table, words):
+def test_tables_of_injected_particles(said: Said, table, words):
     Path("i.csv").write_text(table)
     code, text = said(DRIVEN, {"injections": [{"of": "phonons", "file": "i.csv", "power": "1 W/m^3"}]})
     assert code == 2 and text.startswith(f"case.toml: {words}"), text
 
 
-def test_mistakes_leave_no_folder(said):
+def test_mistakes_leave_no_folder(said: Said) -> None:
     assert said(PULSE, {"initial.pulses.0.centre": "2.9 Delta0"}, "run", "--out", "out")[0] == 2
     assert not Path("out").exists()

@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "helpers"))
 
 import pytest
 from case_keys import put
-from said import Said, said  # noqa: F401
+from said import Said
 from stochastic_cases import CLUSTER
 
 import fvqp
@@ -145,7 +145,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("changes", "message"), MISTAKES, ids=range(len(MISTAKES)))
-def test_mistake(said: Said, changes: dict[str, Any], message: str) -> None:  # noqa: F811
+def test_mistake(said: Said, changes: dict[str, Any], message: str) -> None:
     command = ("run", "--out", "out") if "solver.max_states" in changes else ()
     code, text = said(CLUSTER, changes, *command)
     assert code == 2 and text.startswith("case.toml: ") and message in text, text

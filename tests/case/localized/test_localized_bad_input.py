@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "helpers"))
 
 import pytest
 from case_keys import put
-from said import Said, said  # noqa: F401
+from said import Said
 from stochastic_cases import BUBBLES, TAIL, WIRE
 
 import fvqp
@@ -126,7 +126,7 @@ MISTAKES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("base", "changes", "message"), MISTAKES, ids=range(len(MISTAKES)))
-def test_mistake(said: Said, base: dict[str, Any], changes: dict[str, Any], message: str) -> None:  # noqa: F811
+def test_mistake(said: Said, base: dict[str, Any], changes: dict[str, Any], message: str) -> None:
     code, text = said(base, changes)
     assert code == 2 and text.startswith("case.toml: ") and message in text, text
 
@@ -142,7 +142,7 @@ def test_mistake(said: Said, base: dict[str, Any], changes: dict[str, Any], mess
         ("0, 0\n9, 0\n", "generates nothing on this mesh"),
     ],
 )
-def test_tables(said: Said, tmp_path: Path, text: str, message: str) -> None:  # noqa: F811
+def test_tables(said: Said, tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "rate.csv").write_text(text)
     table = {"table": "rate.csv", "length_unit": "um", "rate": "1 1/um^3/s"}
     code, said_text = said(WIRE, {"profile": table})
@@ -150,7 +150,7 @@ def test_tables(said: Said, tmp_path: Path, text: str, message: str) -> None:  #
 
 
 @pytest.mark.slow
-def test_too_few_events(said: Said) -> None:  # noqa: F811
+def test_too_few_events(said: Said) -> None:
     code, text = said(TAIL, {"monte_carlo": {"accuracy": 1e-4, "max_events": 1e4}}, "run", "--out", "out")
     assert code not in (0, 2) and "radius 0.1 um, generation 1 1/(s um^3): after" in text
     assert "allow more events or a larger error" in text

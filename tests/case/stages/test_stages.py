@@ -14,7 +14,7 @@ import pytest
 import tomlkit
 from case_keys import keys, put
 from matplotlib.image import imread
-from said import Said, said  # noqa: F401
+from said import Said
 from scipy import constants
 from stage_cases import NOISE, TRANSPORT, TRAP
 from stochastic_cases import CLUSTER
@@ -232,12 +232,12 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("changes", "message"), MISTAKES, ids=[next(iter(c)) for c, _ in MISTAKES])
-def test_mistakes(changes: dict[str, Any], message: str, said: Said) -> None:  # noqa: F811
+def test_mistakes(changes: dict[str, Any], message: str, said: Said) -> None:
     code, text = said(TRAP, changes)
     assert code == 2 and message in text, text
 
 
-def test_links_need_a_stage_before(said: Said) -> None:  # noqa: F811
+def test_links_need_a_stage_before(said: Said) -> None:
     """A stage whose links are missing is an error when it is checked as a case of its own too."""
     code, text = said(NOISE, {})
     assert code == 2 and "sweep.results.folder: missing" in text

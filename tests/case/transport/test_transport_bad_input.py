@@ -9,7 +9,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[2] / "helpers"))
 
 import pytest
-from said import Said, said  # noqa: F401
+from said import Said
 from transport_cases import FILM, SPHERE
 
 GRID = {"shape": {"kind": "grid1d", "nx": 2, "Lx": "1 um"}}
@@ -85,12 +85,12 @@ OF_FILM: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("changes", "words"), OF_SPHERE, ids=[words for _, words in OF_SPHERE])
-def test_sphere(said: Said, changes: dict[str, Any], words: str) -> None:  # noqa: F811
+def test_sphere(said: Said, changes: dict[str, Any], words: str) -> None:
     code, text = said(SPHERE, changes)
     assert code == 2 and words in text and "case.toml" in text
 
 
 @pytest.mark.parametrize(("changes", "words"), OF_FILM, ids=[words for _, words in OF_FILM])
-def test_film(said: Said, changes: dict[str, Any], words: str) -> None:  # noqa: F811
+def test_film(said: Said, changes: dict[str, Any], words: str) -> None:
     code, text = said(FILM, changes)
     assert code == 2 and words in text and "case.toml" in text

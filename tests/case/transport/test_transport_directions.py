@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "helpers"))
 import numpy as np
 import pytest
 from case_keys import put
-from said import Said, said  # noqa: F401
+from said import Said
 from transport_cases import FILM, SPHERE
 
 import fvqp
@@ -164,7 +164,7 @@ OF_FILM: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("changes", "words"), OF_FILM, ids=[words for _, words in OF_FILM])
-def test_messages(said: Said, changes: dict[str, Any], words: str) -> None:  # noqa: F811
+def test_messages(said: Said, changes: dict[str, Any], words: str) -> None:
     code, text = said(FILM, {**FLYING, **changes})
     assert code == 2 and words in text and "case.toml" in text
 
@@ -177,6 +177,6 @@ def test_messages(said: Said, changes: dict[str, Any], words: str) -> None:  # n
     ],
     ids=["quadrature", "periodic"],
 )
-def test_messages_of_shells(said: Said, changes: dict[str, Any], words: str) -> None:  # noqa: F811
+def test_messages_of_shells(said: Said, changes: dict[str, Any], words: str) -> None:
     code, text = said(SPHERE, changes)
     assert code == 2 and words in text and "case.toml" in text

@@ -11,7 +11,7 @@ import meshio
 import numpy as np
 import pytest
 from mpi4py import MPI
-from said import Said, said  # noqa: F401
+from said import Said
 from transport_cases import FILM, SPHERE
 
 from fvqp import memory
@@ -35,7 +35,7 @@ def test_control_groups(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
     assert memory.available(MPI.COMM_SELF) > 4e6
 
 
-def test_unknowns_beyond_memory(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+def test_unknowns_beyond_memory(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fvqp.case.transport.sizes.available", lambda comm: 2.0**15)
     # 11 bins and 23 phonon energies, with four directions of both in the sphere.
     for base, unknowns in ((SPHERE, 4 * 34), (FILM, 34)):
@@ -45,7 +45,7 @@ def test_unknowns_beyond_memory(said: Said, monkeypatch: pytest.MonkeyPatch) -> 
         assert f"for {unknowns} unknowns in every cell, and 3.05e-05 GiB are left; use a coarser mesh" in text
 
 
-def test_a_mesh_beyond_memory(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+def test_a_mesh_beyond_memory(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fvqp.case.geometry.available", lambda comm: 2.0**30)
     code, text = said(FILM, {"mesh.shape.nx": 1_000_000})
     assert code == 2
@@ -53,7 +53,7 @@ def test_a_mesh_beyond_memory(said: Said, monkeypatch: pytest.MonkeyPatch) -> No
     assert text == f"case.toml: mesh.shape: {said_of_it}"
 
 
-def test_memory_that_runs_out(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+def test_memory_that_runs_out(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*given: object, **named: object) -> None:
         raise MemoryError("Unable to allocate 9 TiB")
 
@@ -86,7 +86,7 @@ def slanted(path: Path) -> None:
 
 
 @pytest.mark.parametrize("quadrature", ["product", "level_symmetric", "lebedev"])
-def test_a_mirror_that_directions_cannot_represent(said: Said, tmp_path: Path, quadrature: str) -> None:  # noqa: F811
+def test_a_mirror_that_directions_cannot_represent(said: Said, tmp_path: Path, quadrature: str) -> None:
     """A specular wall that is oblique to a set; the same wall may be rough."""
     slanted(tmp_path / "film.msh")
     given = {

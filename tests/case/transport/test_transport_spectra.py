@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from case_keys import keys, put
 from mpi4py import MPI
-from said import Said, said  # noqa: F401
+from said import Said
 from scipy import constants
 from transport_cases import FILM, SPHERE
 
@@ -361,7 +361,7 @@ WRONG: list[tuple[dict[str, Any], dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("base", "changes", "words"), WRONG, ids=[words for *_, words in WRONG])
-def test_bad_input(said: Said, base: dict[str, Any], changes: dict[str, Any], words: str) -> None:  # noqa: F811
+def test_bad_input(said: Said, base: dict[str, Any], changes: dict[str, Any], words: str) -> None:
     code, text = said(base, changes)
     assert code == 2 and words in text and "case.toml" in text
 
@@ -375,7 +375,7 @@ def test_bad_input(said: Said, base: dict[str, Any], changes: dict[str, Any], wo
         ("1e-3,2000\n2e-3,1900\n", "ends at 3.373 Delta0"),
     ],
 )
-def test_bad_tables(said: Said, tmp_path: Path, rows: str, words: str) -> None:  # noqa: F811
+def test_bad_tables(said: Said, tmp_path: Path, rows: str, words: str) -> None:
     table = tmp_path / "speeds.csv"
     table.write_text("omega_eV,speed_m_per_s\n" + rows)
     changes = {"phonons.sound_velocity": None, "phonons.dispersion": {"model": "table", "file": str(table)}}

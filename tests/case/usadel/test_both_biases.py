@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import copy
+import sys
+from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "helpers"))
 
 import numpy as np
 import pytest
+from case_keys import put
 from matplotlib.image import imread
-from test_options import BASE, SELF_CONSISTENT, put
+from usadel_cases import BASE, SELF_CONSISTENT
 
 import fvqp
 from fvqp.case.reading import case_from_dict

@@ -1,0 +1,179 @@
+"""Bad case files, mesh files and results folders: one line that says what is wrong where."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
+
+import meshio
+import numpy as np
+import pytest
+from said import Answer, write_case
+from usadel_cases import LINE
+
+FILM_FILE = {
+    "mesh": {"file": "film.vtu", "length_unit": "um"},
+    "cross_section": {"thickness": "8 nm"},
+    "junctions": [],
+    "sweep": {"temperature": "50 mK"},
+    "reservoirs": [{"on": ["left"]}],
+}
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\x00\x01\xff\xfe" * 99, b"\x00" * 9, "title".encode("utf-16"), b"["]
+)
+def test_files_that_are_no_cases(answer: Answer, content):
+    Path("bad.toml").write_bytes(content)
+    for command in (("check", "bad.toml"), ("run", "bad.toml", "--out", "out")):
+        code, text = answer(*command)
+        assert code == 2 and "bad.toml" in text
+
+
+def test_a_folder_or_nothing_for_a_case(answer: Answer):
+    assert answer("check", ".")[0] == 2
+    code, text = answer("check", "missing.toml")
+    assert code == 2 and "missing.toml: no such case file" in text
+
+
+# -- mesh files ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "film.toml: mesh.file: no such file"),
+        (b"", "cannot be read as a mesh"),
+        (b"\x00\xff" * 500, "cannot be read as a mesh"),
+        (b"<VTKFile>", "cannot be read as a mesh"),
+    ],
+)
+def test_files_that_are_no_meshes(answer: Answer, content, words):
+    write_case(LINE, FILM_FILE, "film.toml")
+    if content is not None:
+        Path("film.vtu").write_bytes(content)
+    code, text = answer("check", "film.toml")
+    assert code == 2 and text.startswith("film.toml: mesh.file: ") and words in text and "film.vtu" in text
+
+
+def test_a_folder_for_a_mesh(answer: Answer):
+    write_case(LINE, FILM_FILE, "film.toml")
+    Path("film.vtu").mkdir()
+    code, text = answer("check", "film.toml")
+    assert code == 2 and "film.toml: mesh.file: " in text
+
+
+SQUARES = np.array([[0, 1, 4, 3], [1, 2, 5, 4]])
+POINTS = np.array([[0, 0, 0], [1, 0, 0], [2, 0, 0], [0, 1, 0], [1, 1, 0], [2, 1, 0]], dtype=float)
+
+
+def film(squares: np.ndarray = SQUARES, points: np.ndarray = POINTS) -> None:
+    """Two squares as a gmsh file with the boundary ``left``."""
+    cells = [("line", np.array([[0, 3]])), ("quad", squares)]
+    data = {
+        "gmsh:physical": [np.array([1]), np.full(len(squares), 2)],
+        "gmsh:geometrical": [np.array([1]), np.full(len(squares), 2)],
+    }
+    names = {"left": np.array([1, 1]), "metal": np.array([2, 2])}
+    mesh = meshio.Mesh(0.1 * points, cells, cell_data=data, field_data=names)
+    meshio.write("film.msh", mesh, file_format="gmsh22", binary=False)
+    write_case(LINE, FILM_FILE | {"mesh": {"file": "film.msh", "length_unit": "um"}}, "film.toml")
+
+
+def test_a_good_film_file(answer: Answer):
+    film()
+    assert answer("check", "film.toml")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("squares", "points", "words"),
+    [
+        (SQUARES, POINTS * [1, 0, 1], "has zero area"),
+        (SQUARES[[0, 1, 1]], POINTS, "are the same cell twice"),
+        (np.array([[0, 1, 4, 3], [1, 2, 5, 5]]), POINTS, "uses one of its points twice"),
+        (SQUARES, np.where(POINTS == 2, np.nan, POINTS), "not a finite number"),
+        (SQUARES[1:], POINTS, "boundary 'left' contains 1 elements that are not faces of any cell"),
+    ],
+    ids=["zero", "duplicated", "degenerate", "nan", "dangling"],
+)
+def test_bad_cells(answer: Answer, squares, points, words):
+    film(squares, points)
+    code, text = answer("check", "film.toml")
+    assert code == 2 and text.startswith("film.toml: mesh.file: ") and words in text
+
+
+def test_inverted_cells(answer: Answer):
+    corners = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1.0]])
+    for order, fine in (([0, 1, 2, 3], True), ([0, 2, 1, 3], False)):
+        meshio.write("film.vtu", meshio.Mesh(corners, [("tetra", np.array([order]))]))
+        write_case(LINE, FILM_FILE, "film.toml")
+        code, text = answer("check", "film.toml")
+        assert code == 2 and ("cell 0 (tetra)" in text and "is inverted" in text) is not fine
+
+
+def test_a_part_without_reservoir(answer: Answer):
+    far = POINTS + np.array([5.0, 0.0, 0.0])
+    film(np.concatenate([SQUARES, SQUARES + 6]), np.concatenate([POINTS, far]))
+    code, text = answer("check", "film.toml")
+    assert code == 2 and text.startswith("film.toml: ")
+    assert "a part of the mesh (metal) touches no reservoir" in text
+
+
+def test_boundaries_of_a_mesh_file_are_listed(answer: Answer):
+    film()
+    code, text = answer("check", "film.toml", "--set", "reservoirs[0].on=['lift']")
+    assert code == 2 and 'reservoirs[0].on: the mesh has no boundary "lift"; did you mean "left"?' in text
+    code, text = answer("mesh", "info", "nothing.msh")
+    assert code == 2 and "nothing.msh: no such file" in text
+
+
+# -- running ---------------------------------------------------------------------------------------------
+
+
+def test_no_convergence(answer: Answer):
+    write_case(
+        LINE, {"gap": {"model": "uniform", "at": "point_A"}, "solver": {"maximum_iterations": 2}}, "line.toml"
+    )
+    code, text = answer("run", "line.toml", "--out", "out")
+    assert (
+        code == 3 and "self-consistent gap at V_inj" in text and "not converged after 2 evaluations" in text
+    )
+    write_case(LINE, {"supercurrent": {"phase_gradient": 3.0}}, "line.toml")
+    code, text = answer("run", "line.toml", "--out", "other")
+    assert code == 2 and "supercurrent.phase_gradient: 3 is more than the device carries" in text
+
+
+def test_folders_of_others(answer: Answer):
+    write_case(LINE, {}, "line.toml")
+    assert answer("run", "line.toml", "--out", "out")[0] == 0
+    code, text = answer("run", "line.toml", "--out", "out")
+    assert code == 2 and "out: holds results of this case already; --resume" in text
+    code, text = answer("run", "line.toml", "--out", "out", "--set", "energies.number=70")
+    assert code == 2 and "out: belongs to another case" in text
+    code, text = answer("run", "line.toml", "--out", "line.toml")
+    assert code == 2 and "line.toml: is a file" in text
+    Path("mine").mkdir()
+    Path("mine", "notes.txt").write_text("keep")
+    code, text = answer("run", "line.toml", "--out", "mine")
+    assert code == 2 and "mine: is not empty and not a results folder" in text
+    Path("out", "checkpoint.h5").write_bytes(b"junk")
+    code, text = answer("run", "line.toml", "--out", "out", "--resume")
+    assert code == 2 and "checkpoint.h5" in text and "damaged" in text
+
+
+def test_a_checkpoint_of_another_mesh(answer: Answer):
+    """The file has changed under the same name: the case is the same, the mesh is not."""
+    film()
+    assert answer("run", "film.toml", "--out", "out")[0] == 0
+    more = np.concatenate([POINTS, [[3, 0, 0], [3, 1, 0]]])
+    film(np.concatenate([SQUARES, [[2, 6, 7, 5]]]), more)
+    code, text = answer("run", "film.toml", "--out", "out", "--resume")
+    assert code == 2 and "checkpoint.h5" in text and "mesh" in text
+
+
+def test_groups(answer: Answer):
+    write_case(LINE, {}, "line.toml")
+    code, text = answer("run", "line.toml", "--out", "out", "--groups", "100")
+    assert code == 2 and "solver.groups: 100 groups for 1 curve(s)" in text

@@ -1,0 +1,163 @@
+"""Keys that no number shows: names, files, bounds, solvers and their options."""
+
+from __future__ import annotations
+
+import copy
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "helpers"))
+
+import numpy as np
+import pytest
+from case_keys import put
+from options import number
+from usadel_cases import BASE, COLLIDING, EAST, OWN, SELF_CONSISTENT, WARM, case
+
+import fvqp
+from fvqp.errors import CaseError, ConvergenceError
+
+GMSH = """$MeshFormat
+2.2 0 8
+$EndMeshFormat
+$PhysicalNames
+4
+0 1 "left"
+0 2 "right"
+0 3 "point_A"
+0 4 "point_B"
+$EndPhysicalNames
+$Nodes
+{nodes}
+$EndNodes
+$Elements
+{elements}
+$EndElements
+"""
+
+
+def line_file(path: Path, length: float) -> Path:
+    """A line of 24 cells with the names of the base case, as gmsh writes it."""
+    x = np.linspace(0.0, length, 25)
+    nodes = [f"{n} {at} 0 0" for n, at in enumerate(x, 1)]
+    places = ((1, 1), (2, 25), (3, 11), (4, 15))
+    elements = [f"{n} 15 2 {tag} {tag} {point}" for n, (tag, point) in enumerate(places, 1)]
+    elements += [f"{n + 4} 1 2 5 5 {n} {n + 1}" for n in range(1, 25)]
+    path.write_text(
+        GMSH.format(
+            nodes="\n".join([str(len(nodes)), *nodes]), elements="\n".join([str(len(elements)), *elements])
+        )
+    )
+    return path
+
+
+def test_title():
+    assert fvqp.run(case({"title": "a wire"})).dataset.attrs["title"] == "a wire"
+
+
+def test_model():
+    with pytest.raises(CaseError, match='expected "usadel"'):
+        fvqp.run(case({"model": "ginzburg-landau"}))
+
+
+def test_mesh_file_and_length_unit(tmp_path):
+    def g(name: str, length: float, unit: str) -> float:
+        file = line_file(tmp_path / name, length)
+        return float(number(case({"mesh": {"file": str(file), "length_unit": unit}}), "g_nl")[0])
+
+    short = g("short.msh", 4.0, "um")
+    assert abs(g("long.msh", 8.0, "um") / short - 1.0) > 1e-2
+    assert g("nanometres.msh", 4000.0, "nm") == pytest.approx(short, rel=1e-10)
+    assert abs(g("short.msh", 4.0, "nm") / short - 1.0) > 1e-2
+
+
+@pytest.mark.parametrize("table", ["material", "materials"])
+def test_critical_temperature_bounds_the_bath(table):
+    hot = case(WARM | {"reservoirs": [{"on": ["left", "right"], "temperature": "1.2 K"}]})
+    own = OWN | {"critical_temperature": "1.1 K"}
+    colder = hot | ({"material": own} if table == "material" else EAST | {"materials": {"X": own}})
+    fvqp.check(hot)
+    with pytest.raises(CaseError, match=r"1\.2 K is not below the critical temperature 1\.1 K"):
+        fvqp.check(colder)
+
+
+def test_junction_names():
+    data = put(case(), "junctions.0.name", "bottom left")
+    assert fvqp.run(data).dataset["junction"].values.tolist() == ["bottom left", "B"]
+
+
+def test_solver_method():
+    """Methods agree, and differ as round-off does."""
+    direct, other = (number(case({"solver": {"method": m}}), "g_nl") for m in ("direct", "gamg"))
+    np.testing.assert_allclose(other, direct, rtol=1e-9)
+    assert "gamg" in fvqp.check(case({"solver": {"method": "gamg"}}))
+    assert "gamg" not in fvqp.check(case({"solver": {"method": "direct"}}))
+
+
+def test_check_shows_sizes_and_warns_of_senseless_ones(caplog):
+    """The coherence length is sqrt(16.9 cm²/s ħ / 265 µeV) = 64.79 nm; cells measure 6 µm / 36."""
+    with caplog.at_level("INFO", logger="fvqp"):
+        text = fvqp.check(case({}))
+    assert "6 um, the longest 92.61 coherence lengths" in text
+    assert "0.167 ... 0.167 um, 2.57 ... 2.57 coherence lengths of 0.06479 um" in text
+    assert not caplog.messages
+    for length, words in (("6 mm", "even the smallest cell measures 167 um, 2.57e"), ("6 nm", "0.0926 coh")):
+        caplog.clear()
+        shape = {"kind": "grid1d", "nx": 36, "Lx": length, "boundaries": {}}
+        changes = {"mesh": {"shape": shape}, "junctions": [], "sweep": {"temperature": ["24 mK"]}}
+        changes |= {"reservoirs": [{"on": ["left", "right"]}]}
+        fvqp.check({**copy.deepcopy(BASE), **changes})
+        assert words in caplog.text and "unit of length" in caplog.text
+
+
+@pytest.mark.parametrize("spacing", ["graded", "uniform"])
+def test_supercurrent_above_the_depairing_current(spacing):
+    """At T = 0 superconductivity ends at ζ = ½(ξ∇φ)² = Δ0/2, where the gap of Abrikosov and Gor'kov does."""
+    changes = {"energies": {"number": 60, "spacing": spacing}, "spectrum": {"broadening": 1e-4}}
+    changes |= {"supercurrent": {"phase_gradient": [0.1, 3.0], "from": "left", "to": "right"}}
+    with pytest.raises(
+        CaseError, match=r"supercurrent\.phase_gradient: 3 is more than .* 0\.024 K"
+    ) as caught:
+        fvqp.check(case(changes))
+    assert float(str(caught.value).split()[-1]) == pytest.approx(1.0, abs=0.02)
+    changes["supercurrent"] = {"current": ["1 mA"], "from": "left", "to": "right"}
+    with pytest.raises(CaseError, match=r"supercurrent\.current: 0\.001 A is more .* about .*e-05 A$"):
+        fvqp.check(case(changes))
+
+
+def test_petsc_options_reach_the_solver():
+    with pytest.raises(ConvergenceError, match="relative residual"):
+        fvqp.run(case({"solver": {"method": "gamg", "petsc": {"ksp_rtol": 1e-2}}}))
+    read = {"gap_snes_anderson_m": 3, "ksp_norm_type": "unpreconditioned", "pc_gamg_agg_nsmooths": 1}
+    fvqp.check(
+        case(
+            {"supercurrent": {"phase_gradient": 0.1, "from": "left", "to": "right"}}
+            | {"solver": {"method": "gamg", "petsc": read | {"mg_levels_ksp_max_it": 3}}}
+        )
+    )
+    fvqp.run(case({"solver": {"method": "gamg"}}))
+
+
+def test_petsc_options_of_newton():
+    newton = {"newton_snes_max_it": 1, "newton_ksp_rtol": 1e-5, "newton_tangent_ksp_max_it": 50}
+    fvqp.check(case(COLLIDING | {"solver": {"petsc": newton}}))
+    with pytest.raises(ConvergenceError, match="DIVERGED_MAX_IT"):
+        fvqp.run(case(COLLIDING | {"solver": {"petsc": newton}}))
+    for around, options, message in (
+        (SELF_CONSISTENT, {"newton_ksp_rtol": 1e-5}, "without .collisions. the equations are linear"),
+        (SELF_CONSISTENT, {"gap_snes_monitor": True}, "it reaches the iteration of a supercurrent"),
+        (COLLIDING | {"gap": {}}, {"newton_tangent_ksp_rtol": 1e-5}, "slopes are solved for with a uniform"),
+        (COLLIDING, {"newton_ksp_nonsense": 1}, "newton_ksp_nonsense"),
+    ):
+        with pytest.raises(CaseError, match=message):
+            fvqp.check(case(around | {"solver": {"petsc": options}}))
+
+
+def test_maximum_iterations():
+    with pytest.raises(ConvergenceError, match="after 2 evaluations"):
+        fvqp.run(case(SELF_CONSISTENT | {"solver": {"maximum_iterations": 2}}))
+
+
+def test_groups_are_groups_of_ranks():
+    with pytest.raises(CaseError, match=r"solver\.groups: 3 groups for 1 curve"):
+        fvqp.run(case({"solver": {"groups": 3}}))
