@@ -29,7 +29,7 @@ def median(action: Callable[[], object], repeat: int = 5) -> Seconds:
 
 
 def least(actions: list[Callable[[], object]], repeat: int = 7) -> list[float]:
-    """Least processor times after a call that compiles; the actions take turns and meet the same neighbours."""
+    """Least processor times after a call that compiles; the actions take turns, with the same neighbours."""
     times = []
     for _ in range(repeat + 1):
         row = []
