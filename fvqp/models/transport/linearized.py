@@ -81,7 +81,7 @@ class Linearized:
 
     def residual(self, r: Rates, k: Rates) -> Rates:
         """``r + length × J k − k``, with the counters that k is to have if nothing is left of it."""
-        changed = self._change(k.f, k.n)
+        changed = self.change(k.f, k.n)
         return Rates(
             r.f + self.length * changed.f - k.f,
             r.n + self.length * changed.n - k.n,
@@ -135,7 +135,7 @@ class Linearized:
 
     # -- parts
 
-    def _change(self, f: Floats, n: Floats) -> Rates:
+    def change(self, f: Floats, n: Floats) -> Rates:
         """``J (f, n)``, and how fast counters change along with it."""
         p = self._p
         if self._moved is None:
@@ -187,5 +187,5 @@ class Linearized:
 
     def _action(self, x: Floats) -> Floats:
         f, n = self._split(x)
-        changed = self._change(f, n)
+        changed = self.change(f, n)
         return self._joined(Rates(f - self.length * changed.f, n - self.length * changed.n, changed.counters))

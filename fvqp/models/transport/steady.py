@@ -159,7 +159,11 @@ class _System:
         return np.concatenate([rates.f.ravel(), rates.n.ravel()])
 
     def action(self, step: Floats) -> Floats:
-        """Left-hand side, J by a difference."""
+        """Left-hand side; J by a difference where it is more than `Linearized.change` knows."""
+        if not (self._p.moving_f.turned or self._p.moving_n.turned):
+            change = self._near.change(*self.split(step * self.scale))
+            slope = np.concatenate([change.f.ravel(), change.n.ravel()])
+            return self._shift * step - slope / self.scale
         most = float(self._p.body.comm.allreduce(float(np.abs(step).max(initial=0.0)), MPI.MAX))
         if most == 0.0:
             return np.zeros_like(step)
