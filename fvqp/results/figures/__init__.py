@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from fvqp.errors import FvqpError
 from fvqp.results.figures import clusters, fits, kinetic, localized, maps, spectra, transport, wire
-from fvqp.results.figures.common import SYMBOLS, Drawing, FigureSpec
+from fvqp.results.figures.common import SYMBOLS, Drawing, FigureSpec, plain_logarithms
 from fvqp.results.files import replacing
 
 FAMILIES: dict[str, dict[str, Drawing]] = {
@@ -44,6 +44,7 @@ def draw(dataset: xr.Dataset, spec: FigureSpec, folder: Path) -> Path:
     with matplotlib.rc_context({"font.size": 9, "axes.grid": False, "legend.frameon": False}):
         figure = Figure(layout="constrained", dpi=160)
         kinds[spec.kind](dataset, spec, figure)
+        plain_logarithms(figure)
         title = spec.title or dataset.attrs.get("title")
         if title:
             columns = int(LETTERS_PER_INCH * figure.get_figwidth())

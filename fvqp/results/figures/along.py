@@ -12,7 +12,7 @@ from fvqp.results.figures.common import draw_legend, evenly, label_of, prefix_of
 PLACES = 6
 """Places whose spectra are drawn as curves."""
 BRIGHTEST = 98.0
-"""Percentile of the values at which the colours end, so that a sharp edge does not take them all."""
+"""Percentile of the values at which colours and curves end, so that a sharp edge does not take them all."""
 
 
 def draw_along(values: xr.DataArray, x: np.ndarray, figure: Figure) -> None:
@@ -26,9 +26,22 @@ def draw_along(values: xr.DataArray, x: np.ndarray, figure: Figure) -> None:
     shown = table.transpose("cell", "energy").values[order]
     figure.set_size_inches(8.4, 3.2)
     left, right = figure.subplots(1, 2, width_ratios=(1.25, 1))
-    end = float(np.percentile(shown, BRIGHTEST))
-    image = left.pcolormesh(places, energies / energy_scale, shown.T, vmin=0.0, vmax=end, shading="nearest")
-    figure.colorbar(image, ax=left, label=label_of(table, ""), extend="max")
+    largest = float(np.abs(shown).max())
+    end = float(np.percentile(np.abs(shown), BRIGHTEST))
+    sharp = largest > 2.0 * end
+    end = end if sharp else largest
+    signed = float(shown.min()) < -0.01 * end
+    image = left.pcolormesh(
+        places,
+        energies / energy_scale,
+        shown.T,
+        vmin=-end if signed else 0.0,
+        vmax=end,
+        cmap="RdBu_r" if signed else "viridis",
+        shading="nearest",
+    )
+    beyond = ("both" if signed else "max") if sharp else "neither"
+    figure.colorbar(image, ax=left, label=label_of(table, ""), extend=beyond)
     energy = f"$\\epsilon$ ({energy_prefix}eV)"
     left.set(xlabel=f"x ({prefix}m)", ylabel=energy)
     rows = evenly(len(places), PLACES)
@@ -36,6 +49,6 @@ def draw_along(values: xr.DataArray, x: np.ndarray, figure: Figure) -> None:
     for colour, row in zip(colours, rows, strict=True):
         text = f"x = {places[row]:.3g} {prefix}m"
         right.plot(energies / energy_scale, shown[row], color=colour, linewidth=1.1, label=text)
-    right.set(xlabel=energy, ylabel=label_of(table, ""), ylim=(0.0, 1.2 * end))
+    right.set(xlabel=energy, ylabel=label_of(table, ""), ylim=(-1.1 * end if signed else 0.0, 1.1 * end))
     right.margins(x=0.0)
     draw_legend(right, False)

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
 from fvqp.results.figures.common import (
@@ -70,13 +71,24 @@ def _phase_diagram(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> Non
             levels = np.array([1.5, 3.0, 10.0, 30.0])
             label = "$N/N_\\mathrm{unpol}$"
         if np.isfinite(lines).all():
-            contours = axes.contour(v, a, lines, levels, colors="w", linewidths=0.8)
-            axes.clabel(contours, fontsize=6, fmt="%g", inline=False)
+            axes.contour(v, a, lines, levels, colors="w", linewidths=0.8)
+            _levels(axes, a, v, lines, levels)
         axes.set(xscale="log", yscale="log", xlabel=names[1])
         figure.colorbar(image, ax=axes, label=label)
         if "critical_number" in dataset.attrs:
             _borders(axes, a, v)
     panels[0].set_ylabel(names[0])
+
+
+def _levels(axes: Axes, a: Floats, v: Floats, lines: Floats, levels: Floats) -> None:
+    """Names of the lines, where they cross a height near the lower end."""
+    row = len(a) // 6
+    order = np.argsort(lines[row])
+    places = np.exp(np.interp(levels, lines[row][order], np.log(v)[order], left=np.nan, right=np.nan))
+    for level, x in zip(levels, places, strict=True):
+        if np.isfinite(x):
+            outlined = [withStroke(linewidth=1.2, foreground="k")]
+            axes.text(x, a[row], f" {level:g}", fontsize=6, color="w", path_effects=outlined)
 
 
 def _borders(axes: Axes, a: Floats, v: Floats) -> None:
@@ -166,15 +178,21 @@ def _distribution(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None
     _legend_of_equations(logarithmic, dataset, "Eq. (7)")
 
 
-def _legend_of_equations(axes: Axes, dataset: xr.Dataset, closed: str | None) -> None:
-    handles = []
-    for name in map(str, dataset["equation"].values):
+def _legend_of_equations(
+    axes: Axes, dataset: xr.Dataset, closed: str | None, loc: str = "best", shown: str | None = None
+) -> None:
+    """Which line is which equation's, and what thin ones are, ``closed``; if ``shown`` is given, behind the
+    names of the curves, and of the equations that have it."""
+    handles: list[Any] = axes.get_legend_handles_labels()[0] if shown else []
+    for row, name in enumerate(map(str, dataset["equation"].values)):
+        if shown and not np.isfinite(dataset[shown].isel(equation=row)).any():
+            continue
         line = Line2D([], [], color="0.4", marker="" if STYLES[name] else ".", label=NAMES[name])
         line.set_linestyle(STYLES[name] or "none")
         handles.append(line)
     if closed:
         handles.append(Line2D([], [], color="k", linewidth=0.6, dashes=(2, 2), label=closed))
-    axes.legend(handles=handles, fontsize=7)
+    axes.legend(handles=handles, fontsize=7, loc=loc)
 
 
 def _moments(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
@@ -223,7 +241,7 @@ def _moments(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
     for axes in (absolute, relative):
         axes.set_xlabel("$A$ (µm$^{-3}$ s$^{-1}$)")
     draw_legend(absolute, False, "upper left")
-    _legend_of_equations(relative, dataset, None)
+    _legend_of_equations(relative, dataset, "Eq. (7)")
 
 
 def _name(dataset: xr.Dataset, spin: int, volume: int) -> str:
@@ -253,7 +271,9 @@ def _noise(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
         seen.add(label)
     axes.set(xlabel="$f$ (Hz)", ylabel="$S_\\Phi$, one-sided ($\\Phi_0^2$/Hz)")
     axes.margins(x=0.0)
-    draw_legend(axes, False, "lower left")
+    estimated = "S_flux_estimate" in dataset and np.isfinite(dataset["S_flux_estimate"]).any()
+    closed = "estimate at low frequencies" if estimated else None
+    _legend_of_equations(axes, dataset, closed, "lower left", "S_flux_one_sided")
 
 
 def _flipped(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
@@ -318,7 +338,7 @@ def _injection(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
         if name != "polarization":
             axes.set_yscale("log")
         if panel == 0:
-            draw_legend(axes, False, "lower right")
+            _legend_of_equations(axes, dataset, "large clusters", "lower right", name)
         if name == "S_flux_one_sided":
             axes.set_title(f"$f$ = {float(dataset['frequency'].min()):.3g} Hz", fontsize=8)
 
@@ -352,7 +372,8 @@ def _evolution(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
         axes[name].set(xscale="log", xlabel="$t$ (s)")
     if dataset.sizes["generation"] * dataset.sizes["volume"] * dataset.sizes["spin"] > 1:
         draw_legend(axes["N_mean"], False)
-    _legend_of_equations(axes["polarization"], dataset, None)
+    stationary = "stationary" if "polarization" in dataset else None
+    _legend_of_equations(axes["polarization"], dataset, stationary)
     if "P" in axes:
         _passing(dataset, axes["P"])
 

@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogFormatterSciNotation, MaxNLocator
 from numpy.typing import NDArray
 
 from fvqp.errors import FvqpError
@@ -134,6 +134,23 @@ def draw_curves(
     axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
     axes.margins(x=0.02)
     return scale
+
+
+class _Plain(LogFormatterSciNotation):
+    """Numbers such as 0.5 and 60 where the default writes powers of ten."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        return f"{x:g}" if super().__call__(x, pos) else ""
+
+
+def plain_logarithms(figure: Figure) -> None:
+    """Plain numbers on logarithmic axes of less than two decades, if they are neither large nor small."""
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            low, high = sorted(axis.get_view_interval())
+            if axis.get_scale() == "log" and 1e-3 <= low and high < min(1e4, 100.0 * low):
+                axis.set_major_formatter(_Plain())
+                axis.set_minor_formatter(_Plain(minor_thresholds=(1.0, 0.4)))
 
 
 def draw_legend(axes: Axes, shifted: bool, loc: str | None = None, title: str = "") -> None:

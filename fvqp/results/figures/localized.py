@@ -77,6 +77,8 @@ def _concentration(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> Non
     if "concentration_mean_field" in dataset:
         mean_field = dataset["concentration_mean_field"].isel(radius=0, spin=0)
         axes.plot(generation, mean_field * MICROMETRE3, "k", linewidth=1.2, label="mean field")
+    if name == "concentration" and "concentration_law" in dataset:
+        axes.plot([], [], color="0.5", linewidth=0.9, label="law of annihilation")
     axes.set(
         xscale="log", yscale="log", xlabel="$A$ (µm$^{-3}$ s$^{-1}$)", ylabel="$c$ (µm$^{-3}$)"
     )  # fmt: skip
@@ -109,8 +111,8 @@ def _packing(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
                 axes.errorbar(
                     [x], values[which], errors[which], fmt="k*", fillstyle=fill, markersize=8, label=text
                 )
-    for mean, error in (PACKING, PACKING_CONSERVED):
-        axes.axhspan(mean - error, mean + error, color="0.85", zorder=0)
+    for (mean, error), text in zip((PACKING, PACKING_CONSERVED), ("published", None), strict=True):
+        axes.axhspan(mean - error, mean + error, color="0.85", zorder=0, label=text)
     axes.set(
         xscale="log",
         xlabel="$\\zeta=4\\pi Ar^3\\tau_\\mathrm{sf}/3$",
