@@ -1,4 +1,4 @@
-"""Figures of clusters of quasiparticles with spin: polarization diagram, distributions, moments, noise."""
+"""Figures of clusters of quasiparticles with spin: distributions, moments, noise, evolution."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ import matplotlib
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
+from fvqp.results.figures.cluster_diagram import MICROMETRE3, phase_diagram
 from fvqp.results.figures.common import (
     Drawing,
     FigureSpec,
@@ -31,7 +30,6 @@ MOST_CURVES = 6
 """Clusters in one panel; of longer sweeps evenly chosen ones are shown."""
 LEAST = 1e-7
 """Probabilities below this part of the largest are not shown."""
-MICROMETRE3 = 1e-18
 STYLES: dict[str, Any] = {
     "master": "-",
     "simplified": "--",
@@ -46,67 +44,6 @@ NAMES = {
     "trajectory": "Gillespie",
     "mean_field": "mean field",
 }
-
-
-def _phase_diagram(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
-    """Polarization, and number over that of unpolarized quasiparticles, over volume and generation; lines
-    are those of large clusters, and the borders of the regimes."""
-    figure.set_size_inches(7.4, 3.2)
-    equation = 0
-    panels = figure.subplots(1, 2, sharey=True)
-    a, v, names = _scaled(dataset)
-    for axes, name in zip(panels, ("polarization", "enhancement"), strict=True):
-        values = (
-            stored(dataset, name).isel(spin=0, equation=equation).transpose("generation", "volume").values
-        )
-        closed = dataset[f"{name}_analytic"].isel(spin=0, equation=equation)
-        lines = closed.transpose("generation", "volume").values
-        if name == "polarization":
-            image = axes.pcolormesh(v, a, values, vmin=0.0, vmax=1.0, cmap="viridis", shading="nearest")
-            levels = np.array([0.1, 0.3, 0.5, 0.7, 0.9])
-            label = "$p$"
-        else:
-            norm = LogNorm(max(float(np.nanmin(values)), 0.5), float(np.nanmax(values)))
-            image = axes.pcolormesh(v, a, values, norm=norm, cmap="magma", shading="nearest")
-            levels = np.array([1.5, 3.0, 10.0, 30.0])
-            label = "$N/N_\\mathrm{unpol}$"
-        if np.isfinite(lines).all():
-            axes.contour(v, a, lines, levels, colors="w", linewidths=0.8)
-            _levels(axes, a, v, lines, levels)
-        axes.set(xscale="log", yscale="log", xlabel=names[1])
-        figure.colorbar(image, ax=axes, label=label)
-        if "critical_number" in dataset.attrs:
-            _borders(axes, a, v)
-    panels[0].set_ylabel(names[0])
-
-
-def _levels(axes: Axes, a: Floats, v: Floats, lines: Floats, levels: Floats) -> None:
-    """Names of the lines, where they cross a height near the lower end."""
-    row = len(a) // 6
-    order = np.argsort(lines[row])
-    places = np.exp(np.interp(levels, lines[row][order], np.log(v)[order], left=np.nan, right=np.nan))
-    for level, x in zip(levels, places, strict=True):
-        if np.isfinite(x):
-            outlined = [withStroke(linewidth=1.2, foreground="k")]
-            axes.text(x, a[row], f" {level:g}", fontsize=6, color="w", path_effects=outlined)
-
-
-def _borders(axes: Axes, a: Floats, v: Floats) -> None:
-    """Borders of the regimes in a = A/A_c, v = V/V_c (their Fig. 1)."""
-    left = np.geomspace(v[0], min(v[-1], 1.0), 50)
-    for x, y in ((left, left), (left, left**-2.0), ([1.0, 1.0], [a[0], 1.0])):
-        axes.plot(x, y, "--", color="tab:red", linewidth=0.9)
-    axes.set(xlim=(v[0], v[-1]), ylim=(a[0], a[-1]))
-
-
-def _scaled(dataset: xr.Dataset) -> tuple[Floats, Floats, tuple[str, str]]:
-    """Generation and volume over their critical values, where these exist."""
-    generation, volume = dataset["generation"].values, dataset["volume"].values
-    if "critical_number" in dataset.attrs:
-        scales = dataset.attrs["critical_generation_per_m3_s"], dataset.attrs["critical_volume_m3"]
-        return generation / scales[0], volume / scales[1], ("$A/A_c$", "$V/V_c$")
-    names = ("$A$ (µm$^{-3}$ s$^{-1}$)", "$V$ (µm$^3$)")
-    return generation * MICROMETRE3, volume / MICROMETRE3, names
 
 
 def _clusters(dataset: xr.Dataset, name: str) -> Iterator[tuple[str, str, str, xr.DataArray, xr.Dataset]]:
@@ -192,7 +129,8 @@ def _legend_of_equations(
         handles.append(line)
     if closed:
         handles.append(Line2D([], [], color="k", linewidth=0.6, dashes=(2, 2), label=closed))
-    axes.legend(handles=handles, fontsize=7, loc=loc)
+    place: dict[str, Any] = {"loc": loc}
+    axes.legend(handles=handles, fontsize=7, **place)
 
 
 def _moments(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
@@ -399,7 +337,7 @@ def _passing(dataset: xr.Dataset, axes: Axes) -> None:
 
 
 KINDS: dict[str, Drawing] = {
-    "phase_diagram": _phase_diagram,
+    "phase_diagram": phase_diagram,
     "distribution": _distribution,
     "moments": _moments,
     "noise": _noise,
