@@ -28,6 +28,7 @@ from fvqp.models.localized import (
     measure_steady,
 )
 from fvqp.models.localized.domain import sphere_volume
+from fvqp.models.localized.low_rates import LEAST_POINTS, LOW_RATES, fit_low_rates
 from fvqp.models.localized.statistics import RELIABLE, errors_of_columns
 from fvqp.results.dataset import QUANTITIES, SweepDataset
 from fvqp.results.fields import FieldSeries
@@ -245,6 +246,8 @@ def _combine_runs(plan: Localized, dataset: xr.Dataset) -> None:
         volume = sphere_volume(3) * plan.radius[:, None, None] ** 3
         _add(dataset, "packing_coefficient", POINT, mean * volume)
         _add(dataset, "packing_coefficient_error", POINT, error * volume)
+    elif plan.mesh is None:
+        _fit_low_rates(plan, dataset, mean, error)
     n = plan.shape[3]
     if plan.case.relaxation is not None:
         decay = dataset["decay_run"].values
@@ -256,6 +259,22 @@ def _combine_runs(plan: Localized, dataset: xr.Dataset) -> None:
         _add(dataset, "concentration_cell", (*POINT, "cell"), values.mean(axis=3))
         own = np.sqrt(np.sum(errors**2, axis=3)) / n
         _add(dataset, "concentration_cell_error", (*POINT, "cell"), own)
+
+
+def _fit_low_rates(plan: Localized, dataset: xr.Dataset, mean: Floats, error: Floats) -> None:
+    """Adds β and b of the published steady state for every radius without spin that has enough points."""
+    found = np.full((4, *plan.shape[:2]), np.nan)
+    for place in np.ndindex(plan.shape[:2]):
+        volume = plan.radius[place[0]] ** 3
+        alpha = plan.generation * volume**2 / plan.constant
+        low = (alpha <= LOW_RATES * (1.0 + 1e-9)) & np.isfinite(mean[place]) & (error[place] > 0.0)
+        if plan.case.sweep.spin[place[1]] == "none" and np.count_nonzero(low) >= LEAST_POINTS:
+            fit = fit_low_rates(alpha[low], mean[place][low] * volume, error[place][low] * volume)
+            found[(slice(None), *place)] = fit[:4]
+    if np.isfinite(found).any():
+        names = ("exponent", "exponent_error", "factor", "factor_error")
+        for name, values in zip(names, found, strict=True):
+            _add(dataset, f"low_rate_{name}", ("radius", "spin"), values)
 
 
 def _closed_forms(plan: Localized, place: tuple[int, ...]) -> Values:
