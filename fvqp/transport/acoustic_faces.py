@@ -84,11 +84,12 @@ class AcousticFaces:
             scale = area[rows, None] * scale[rows]
             self._groups.append(_Group(rows, barrier.planes[int(plane)], passage, scale))
 
-    def exchange(self, leaving: Floats, rate: Floats) -> None:
+    def exchange(self, leaving: Floats, inverse: Floats, rate: Floats) -> None:
         """Add to ``rate[owned cell, M, energy]`` what leaves both sides, passes and is reflected.
 
         Args:
             leaving: ``(faces, M, energy)`` occupations that arrive at the faces from either side.
+            inverse: ``(n_owned, energy)`` one over the capacity of cells.
         """
         for number, plane in enumerate(self._planes):
             rows = np.flatnonzero(self._plane_of == number)
@@ -96,22 +97,25 @@ class AcousticFaces:
                 back = plane.mirror[out]
                 arriving = self._g[side][rows, None, :] * leaving[rows][:, out]
                 cells = self._cells[side][rows]
-                self._add(rate, cells, out, -self._projected[rows][:, out, None] * arriving)
-                self._add(rate, cells, back, self._projected[rows][:, back, None] * arriving)
+                self._add(inverse, rate, cells, out, -self._projected[rows][:, out, None] * arriving)
+                self._add(inverse, rate, cells, back, self._projected[rows][:, back, None] * arriving)
         for rows, plane, passage, scale in self._groups:
             shares, weights = passage.shares, self._weights[plane.onward, None]
             near, beyond = (cells[rows] for cells in self._cells)
             onward: Floats = scale[:, None, :] * leaving[rows][:, plane.onward]
             against: Floats = scale[:, None, :] * leaving[rows][:, plane.against]
-            self._add(rate, beyond, plane.onward, (shares.T / weights) @ onward)
-            self._add(rate, near, plane.against, (shares / weights) @ against)
+            self._add(inverse, rate, beyond, plane.onward, (shares.T / weights) @ onward)
+            self._add(inverse, rate, near, plane.against, (shares / weights) @ against)
             passed = shares.sum(axis=1)[:, None] / weights, shares.sum(axis=0)[:, None] / weights
-            self._add(rate, near, plane.mirror[plane.onward], -passed[0] * onward)
-            self._add(rate, beyond, plane.mirror[plane.against], -passed[1] * against)
+            self._add(inverse, rate, near, plane.mirror[plane.onward], -passed[0] * onward)
+            self._add(inverse, rate, beyond, plane.mirror[plane.against], -passed[1] * against)
 
-    def _add(self, rate: Floats, cells: Ints, directions: NDArray[np.integer], values: Floats) -> None:
+    def _add(
+        self, inverse: Floats, rate: Floats, cells: Ints, directions: NDArray[np.integer], values: Floats
+    ) -> None:
         owned = cells < self._n_owned
-        np.add.at(rate, (cells[owned, None], directions[None, :]), values[owned])
+        here = cells[owned, None]
+        np.add.at(rate, (here, directions[None, :]), values[owned] * inverse[here])
 
 
 def _rows(values: Floats, cells: Ints) -> Floats:

@@ -13,11 +13,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fvqp.transport.streaming_kernels import Blend, Gates
+from fvqp.threads import share
+from fvqp.transport.streaming_kernels import diffusive
+from fvqp.transport.streaming_tables import Blend, Gates
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int32]
 
+#: Values at faces that are worth a thread.
+WORTH_A_THREAD = 50_000
 #: Optical depth below which 1 − (1 + τ) e^−τ is taken from its series, relative error 1e-13.
 THIN = 1e-3
 #: Optical depth beyond which e^−τ is no longer a number to be reckoned with.
@@ -118,13 +122,10 @@ class FaceDiffusion:
         """
         walls = self._gates.face[self._gates.wall >= 0]
         arriving[walls, 1] = self._half[walls, None] * mean[walls, 1]
-        source = opacity.upstream * arriving + opacity.emitted * mean
-        out = source[:, ::-1] * opacity.across + source * opacity.back
-        incoming = (out + self._passing * (out[:, ::-1] - out)) / self._half[:, None, None]
-        current = opacity.conductance * (mean - incoming)
-        at_face = mean - opacity.drop * current
-        tilt = 3.0 * current * np.array([1.0, -1.0])[:, None]
-        return Blend(opacity.share, opacity.share * at_face, opacity.share * tilt)
+        at_face, tilt = np.empty_like(mean), np.empty_like(mean)
+        state = self._passing, 1.0 / self._half, opacity, mean, arriving
+        share(diffusive, mean.shape[2], *state, at_face, tilt, least=max(1, WORTH_A_THREAD // len(mean)))
+        return Blend(opacity.share, at_face, tilt)
 
     def conductance(self, rate: Floats) -> Floats:
         """Area over resistance of every face, ``(n_faces, energy)``; 0 on closed ones."""

@@ -11,7 +11,7 @@ from fvqp.errors import CaseError
 from fvqp.transport.acoustic_faces import AcousticFaces
 from fvqp.transport.directions import Directions
 from fvqp.transport.layout import Barrier, Layout
-from fvqp.transport.streaming_kernels import Gates
+from fvqp.transport.streaming_tables import Gates
 from fvqp.transport.walls import Wall
 
 Floats = NDArray[np.float64]

@@ -19,12 +19,13 @@ from numpy.typing import ArrayLike, NDArray
 from fvqp.errors import CaseError
 from fvqp.threads import share
 from fvqp.transport import streaming_kernels as kernels
+from fvqp.transport import sweep_kernels
 from fvqp.transport.acoustic_faces import AcousticFaces
 from fvqp.transport.directions import FULL, Directions, RadialDirections
 from fvqp.transport.face_diffusion import FaceDiffusion, Opacity
 from fvqp.transport.gates import bath_means, first, make_gates
 from fvqp.transport.layout import Barrier, Layout, Refracting, faces_of_cells
-from fvqp.transport.streaming_kernels import Blend, Faces, Turning
+from fvqp.transport.streaming_tables import Blend, Faces, Turning
 from fvqp.transport.walls import Wall
 
 Floats = NDArray[np.float64]
@@ -33,7 +34,7 @@ Ints = NDArray[np.int32]
 Scheme = Literal["upwind", "linear", "limited"]
 
 #: Gradients of a block of directions take no more than this, which stays in a processor's cache.
-BLOCK_BYTES = 1 << 22
+BLOCK_BYTES = 1 << 20
 #: Gradients that are needed twice are kept if all of them take no more than this.
 KEPT_BYTES = 1 << 28
 #: Unknowns that are worth a thread, and energies.
@@ -90,6 +91,7 @@ class Streaming:
             layout.volume[: layout.n_owned, None]
             * np.where(self.states > 0.0, self.states, 1.0)[: layout.n_owned]
         )
+        self._per_capacity = 1.0 / self.capacity
         # All ranks exchange the same blocks of gradients.
         gradient_bytes = 8 * layout.n_cells * layout.offset.shape[2] * self.n_energies
         block = max(1, min(directions.count, BLOCK_BYTES // gradient_bytes))
@@ -171,26 +173,27 @@ class Streaming:
         f = self._checked(f)
         n_directions = self.directions.count
         rate = np.empty((layout.n_owned, n_directions, self.n_energies)) if out is None else out
-        rate[:] = 0.0
         leaving = np.zeros((len(self._gate.face), n_directions, self.n_energies))
         blend = Blend(np.empty((0, 0, 0)), np.empty((0, 0, 0)), np.empty((0, 0, 0)))
-        blocks: Iterable[tuple[int, Floats]] = self._slopes(f)
-        if scattering is not None:
-            if self._kept:
-                blocks = [(start, slope.copy()) for start, slope in blocks]
+        blocks: Iterable[tuple[int, Floats]]
+        if scattering is None:
+            blocks = self._slopes(f, self._block)
+        else:
             opacity = scattering if isinstance(scattering, Opacity) else self.opacity(scattering)
-            blend = self._blend(f, opacity, blocks if self._kept else self._slopes(f))
+            # gradients are needed twice
+            blocks = list(self._slopes(f, n_directions)) if self._kept else self._slopes(f, self._block)
+            again = blocks if self._kept else self._slopes(f, self._block)
+            blend = self._blend(f, opacity, again)
+        second, limited = self.scheme != "upwind", self.scheme == "limited"
+        made_of = self._faces, self._turning, self.g, self._per_capacity, blend, f
         for start, slope in blocks:
-            self._shared(kernels.cross, self._faces, self.g, blend, f, slope, start, leaving, rate)
+            self._shared(kernels.stream, *made_of, slope, start, second, limited, leaving, rate)
         lost = np.zeros((len(self.walls), self.n_energies))
         weights = self.directions.weights
-        self._shared(kernels.pass_gates, self._faces, self._plain, self.g, weights, leaving, rate, lost)
+        gates = self._plain, self.g, self._per_capacity
+        self._shared(kernels.pass_gates, self._faces, *gates, weights, leaving, rate, lost)
         for start, acoustic in self._acoustic_rows():
-            acoustic.exchange(leaving[start : start + len(acoustic.faces)], rate)
-        if len(layout.curvature):
-            second, limited = self.scheme != "upwind", self.scheme == "limited"
-            self._shared(kernels.turn, self._turning, self.g, f, second, limited, rate)
-        rate /= self.capacity[:, None, :]
+            acoustic.exchange(leaving[start : start + len(acoustic.faces)], self._per_capacity, rate)
         return rate, lost / FULL
 
     def removed(
@@ -208,7 +211,7 @@ class Streaming:
         moved, _ = self.rates(f, opacity)
         out = np.empty_like(moved) if out is None else out
         shares = self.directions.weights / FULL
-        self._shared(kernels.removed, shares, total, scattering, f, moved, out)
+        self._shared(sweep_kernels.removed, shares, total, scattering, f, moved, out)
         return out
 
     def opacity(self, scattering: Floats) -> Opacity:
@@ -267,14 +270,14 @@ class Streaming:
         state = self._faces, self._gate, self._turning, self.g, self.capacity, order
         removal = np.ascontiguousarray(removal, dtype=np.float64)
         if layout.chain is None:
-            self._shared(kernels.sweep, *state, np.arange(count), removal, q, x)
+            self._shared(sweep_kernels.sweep, *state, np.arange(count), removal, q, x)
         else:
             inward = self.directions.vectors[:, 0] < 0.0
             layout.chain.sweep(
                 x,
                 np.flatnonzero(inward),
                 np.flatnonzero(~inward),
-                lambda e0, e1, moving: kernels.sweep(e0, e1, *state, moving, removal, q, x),
+                lambda e0, e1, moving: sweep_kernels.sweep(e0, e1, *state, moving, removal, q, x),
             )
         return x[: layout.n_owned]
 
@@ -286,7 +289,7 @@ class Streaming:
     @cached_property
     def _order(self) -> tuple[Ints, NDArray[np.int64]]:
         order = np.empty((self.directions.count, self.layout.n_owned), np.int32)
-        broken = kernels.downstream(self._faces, self.layout.n_owned, order)
+        broken = sweep_kernels.downstream(self._faces, self.layout.n_owned, order)
         return order, broken
 
     # -- diffusion
@@ -338,13 +341,13 @@ class Streaming:
             )
         return np.ascontiguousarray(f, dtype=np.float64)
 
-    def _slopes(self, f: Floats) -> Iterator[tuple[int, Floats]]:
+    def _slopes(self, f: Floats, block: int) -> Iterator[tuple[int, Floats]]:
         """First directions of blocks, and the gradients in them, ``(n_cells, block, dim, energy)``."""
         layout, count = self.layout, self.directions.count
         if self.scheme == "upwind":
             yield 0, np.empty((layout.n_cells, count, 0, self.n_energies))
             return
-        dim, block = layout.offset.shape[2], self._block
+        dim = layout.offset.shape[2]
         room = np.empty(layout.n_cells * block * dim * self.n_energies)
         for start in range(0, count, block):
             shape = (layout.n_cells, min(block, count - start), dim, self.n_energies)

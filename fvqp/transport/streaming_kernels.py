@@ -1,20 +1,18 @@
 """Compiled loops of streaming over cells, directions and energies; energies innermost and contiguous.
 
-A face is crossed by direction m at the rate ``projected[face, m] = A n·Ω``, positive from cell 0 to cell 1,
-so that each direction leaves exactly one side of it. Cell axes of length one stand for "the same in every
-cell". A loop does the energies from ``e0`` to ``e1``, for threads to share them (`fvqp.threads.share`);
-as unsigned numbers, of which compilers know that none counts from the end, they go several at a time.
+Cell axes of length one stand for "the same in every cell". A loop does the energies from ``e0`` to ``e1``,
+for threads to share them (`fvqp.threads.share`); as unsigned numbers, of which compilers know that none
+counts from the end, they go several at a time. Innermost loops write one array and read few, so that a
+compiler can tell the one from the others. A row of energies is put together while it is in the cache, and
+written once.
 """
 
 # mypy: disable-error-code="untyped-decorator,no-untyped-def,no-untyped-call"
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
 import fvqp.kernel_cache  # noqa: F401
 
@@ -22,81 +20,21 @@ import fvqp.kernel_cache  # noqa: F401
 TINY = 1e-300
 
 
-class Faces(NamedTuple):
-    """What the kernels know about faces.
-
-    Attributes:
-        cells: ``(n_faces, 2)``, second −1 on the outer boundary.
-        area: ``(n_faces,)``.
-        projected: ``(n_faces, M)`` area × cosine between direction and normal.
-        offset: ``(n_faces, 2, dim)`` from the centroids of the cells to that of the face.
-        gate: ``(n_faces,)`` row in `Gates` of faces that return particles, −1 of open ones.
-        pointer, of_cell: CSR, the faces of every cell.
-    """
-
-    cells: NDArray
-    area: NDArray
-    projected: NDArray
-    offset: NDArray
-    gate: NDArray
-    pointer: NDArray
-    of_cell: NDArray
+@njit(cache=True, inline="always")
+def _arms(faces, i):
+    """Distances from a cell of a line to its two faces, forward and backward; 0 if it has others."""
+    if faces.pointer[i + 1] - faces.pointer[i] != 2:
+        return 0.0, 0.0
+    one, two = faces.of_cell[faces.pointer[i]], faces.of_cell[faces.pointer[i] + 1]
+    first = faces.offset[one, 0 if faces.cells[one, 0] == i else 1, 0]
+    second = faces.offset[two, 0 if faces.cells[two, 0] == i else 1, 0]
+    return (max(first, second), -min(first, second)) if first * second < 0.0 else (0.0, 0.0)
 
 
-class Gates(NamedTuple):
-    """Faces that do not let everything through: walls, interfaces, steps of the gap.
-
-    Attributes:
-        face: ``(K,)``.
-        wall: ``(K,)`` number of the wall, −1 inside.
-        passing: ``(K, energy)`` states × speed that pass either way.
-        specular: ``(K,)`` share of the rest that follows ``image``; what remains comes back isotropic.
-        image: ``(K,)`` row of ``images``.
-        images: ``(n, M)`` reflections of directions.
-        bath: ``(walls, M, energy)`` occupation outside.
-        norm: ``(K, 2)`` ``Σ w |projected|`` of the directions that enter either side.
-    """
-
-    face: NDArray
-    wall: NDArray
-    passing: NDArray
-    specular: NDArray
-    image: NDArray
-    images: NDArray
-    bath: NDArray
-    norm: NDArray
-
-
-class Blend(NamedTuple):
-    """Share and value of the diffusive occupation at faces, ``(n_faces, ...)``; no rows without scattering.
-
-    Attributes:
-        share: ``(n_faces, 2, energy)`` weight 1 − α of the diffusive occupation in what either side sends.
-        mean, tilt: ``(n_faces, 2, energy)`` that occupation times its weight, for direction m
-            ``mean + tilt × cosine``.
-    """
-
-    share: NDArray
-    mean: NDArray
-    tilt: NDArray
-
-
-class Turning(NamedTuple):
-    """Change of direction relative to the radius; see `RadialDirections`.
-
-    Attributes:
-        before, after: ``(M,)`` α on either side of a direction, over its weight.
-        at, edge: ``(M,)`` radial component of a direction, and between it and the next.
-        level: ``(M,)``.
-        curvature: ``(n_cells,)`` difference of a shell's two areas; no entries on meshes.
-    """
-
-    before: NDArray
-    after: NDArray
-    at: NDArray
-    edge: NDArray
-    level: NDArray
-    curvature: NDArray
+@njit(cache=True, inline="always")
+def _seen(neighbour, m, inverse):
+    """Cell and direction of a neighbour; one below 0 lies beyond the centre."""
+    return (neighbour, m) if neighbour >= 0 else (-neighbour - 1, inverse[m])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -114,58 +52,74 @@ def slopes(e0, e1, indptr, indices, weights, inverse, faces, f, start, limited, 
     factor = np.empty(n_energies)
     change = np.empty(n_energies)
     for i in range(indptr.size - 1):
+        begin, end = indptr[i], indptr[i + 1]
+        if begin == end:
+            out[i, :, :, e0:e1] = 0.0
+            continue
+        forward, backward = _arms(faces, i) if dim == 1 and end - begin <= 2 else (0.0, 0.0)
         for b in range(out.shape[1]):
             m = start + b
-            own = f[i, m]
-            slope = out[i, b]
-            first = slope[0]
-            for e in range(lo, hi):
-                first[e], fall[e], rise[e] = 0.0, 0.0, 0.0
-            for k in range(indptr[i], indptr[i + 1]):
-                j = indices[k]
-                other = f[j, m] if j >= 0 else f[-j - 1, inverse[m]]
-                w = weights[k, 0]
+            if forward > 0.0:
+                # a line: where one face value rises the other falls, and the limits are those of the slope
+                j, n = _seen(indices[begin], m, inverse)
+                k, o = _seen(indices[end - 1], m, inverse)
+                w, v = weights[begin, 0], weights[end - 1, 0] if end - begin == 2 else 0.0
                 if limited:
+                    p, q = 1.0 / forward, 1.0 / backward
                     for e in range(lo, hi):
-                        step = other[e] - own[e]
-                        first[e] += w * step
-                        fall[e] = min(fall[e], step)
-                        rise[e] = max(rise[e], step)
+                        one, two = f[j, n, e] - f[i, m, e], f[k, o, e] - f[i, m, e]
+                        up, down = max(max(one, two), 0.0), -min(min(one, two), 0.0)
+                        out[i, b, 0, e] = max(
+                            min(w * one + v * two, min(p * up, q * down)), -min(q * up, p * down)
+                        )
                 else:
                     for e in range(lo, hi):
-                        first[e] += w * (other[e] - own[e])
-                for d in range(1, dim):
-                    w = weights[k, d]
-                    if k == indptr[i]:
-                        slope[d, e0:e1] = 0.0
-                    for e in range(lo, hi):
-                        slope[d, e] += w * (other[e] - own[e])
-            if indptr[i] == indptr[i + 1]:
-                slope[:, e0:e1] = 0.0
+                        out[i, b, 0, e] = w * (f[j, n, e] - f[i, m, e]) + v * (f[k, o, e] - f[i, m, e])
                 continue
+            for e in range(lo, hi):
+                fall[e], rise[e] = 0.0, 0.0
+            for d in range(dim):
+                for e in range(lo, hi):
+                    out[i, b, d, e] = 0.0
+            for k in range(begin, end):
+                j, n = _seen(indices[k], m, inverse)
+                for e in range(lo, hi):
+                    change[e] = f[j, n, e] - f[i, m, e]
+                for d in range(dim):
+                    w = weights[k, d]
+                    for e in range(lo, hi):
+                        out[i, b, d, e] += w * change[e]
+                if limited:
+                    for e in range(lo, hi):
+                        fall[e] = min(fall[e], change[e])
+                        rise[e] = max(rise[e], change[e])
             if not limited:
                 continue
-            factor[e0:e1] = 1.0
+            for e in range(lo, hi):
+                factor[e] = 1.0
             for k in range(faces.pointer[i], faces.pointer[i + 1]):
                 face = faces.of_cell[k]
-                arm = faces.offset[face, 0 if faces.cells[face, 0] == i else 1]
+                side = 0 if faces.cells[face, 0] == i else 1
+                arm = faces.offset[face, side, 0]
                 for e in range(lo, hi):
-                    change[e] = arm[0] * first[e]
+                    change[e] = arm * out[i, b, 0, e]
                 for d in range(1, dim):
+                    arm = faces.offset[face, side, d]
                     for e in range(lo, hi):
-                        change[e] += arm[d] * slope[d, e]
+                        change[e] += arm * out[i, b, d, e]
                 for e in range(lo, hi):
                     room = rise[e] if change[e] > 0.0 else -fall[e]
                     factor[e] = min(factor[e], (room + TINY) / (abs(change[e]) + TINY))
             for d in range(dim):
                 for e in range(lo, hi):
-                    slope[d, e] *= factor[e]
+                    out[i, b, d, e] *= factor[e]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
 def upstream(e0, e1, faces, f, slope, start, weights, out):
     """Add half-range fluxes of the values upstream to ``out[n_faces, 2, energy]``, an area and speed."""
     lo, hi = np.uint64(e0), np.uint64(e1)
+    dim = slope.shape[2]
     for face in range(faces.cells.shape[0]):
         if faces.area[face] == 0.0:
             continue
@@ -177,72 +131,164 @@ def upstream(e0, e1, faces, f, slope, start, weights, out):
             if a == 0.0 or up < 0:
                 continue
             flux = abs(a) * weights[m] / faces.area[face]
-            source = f[up, m]
-            sums = out[face, side]
-            for e in range(lo, hi):
-                sums[e] += flux * source[e]
-            for d in range(slope.shape[2]):
-                arm = flux * faces.offset[face, side, d]
-                s = slope[up, b, d]
+            if dim == 0:
                 for e in range(lo, hi):
-                    sums[e] += arm * s[e]
+                    out[face, side, e] += flux * f[up, m, e]
+                continue
+            arm = flux * faces.offset[face, side, 0]
+            for e in range(lo, hi):
+                out[face, side, e] += flux * f[up, m, e] + arm * slope[up, b, 0, e]
+            for d in range(1, dim):
+                arm = flux * faces.offset[face, side, d]
+                for e in range(lo, hi):
+                    out[face, side, e] += arm * slope[up, b, d, e]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def cross(e0, e1, faces, g, blend, f, slope, start, leaving, rate):
-    """Add what crosses open faces to ``rate[owned cell, M, energy]``; keep what reaches gates in ``leaving``.
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+def diffusive(e0, e1, passing, per_half, opacity, mean, arriving, at_face, tilt):
+    """Diffusive occupation at faces times its weight, ``at_face + tilt × cosine``, ``(n_faces, 2, energy)``.
 
-    ``slope`` holds the directions from ``start`` on, or none of them (``(n, M, 0, energy)``, first order).
-    ``leaving[gate, M, energy]`` receives the occupation that arrives at gates from either side.
+    See `fvqp.transport.face_diffusion.FaceDiffusion.blend`; ``per_half[n_faces]`` is one over the half range.
     """
     lo, hi = np.uint64(e0), np.uint64(e1)
-    n_owned, _, n_energies = rate.shape
+    source, out = np.empty((2, mean.shape[2])), np.empty((2, mean.shape[2]))
+    for face in range(mean.shape[0]):
+        for side in range(2):
+            into = source[side]
+            upwards, arrives = opacity.upstream[face, side], arriving[face, side]
+            emitted, centre = opacity.emitted[face, side], mean[face, side]
+            for e in range(lo, hi):
+                into[e] = upwards[e] * arrives[e] + emitted[e] * centre[e]
+        for side in range(2):
+            into = out[side]
+            near, far = source[side], source[1 - side]
+            across, back = opacity.across[face, side], opacity.back[face, side]
+            for e in range(lo, hi):
+                into[e] = far[e] * across[e] + near[e] * back[e]
+        for side in range(2):
+            near, far, through = out[side], out[1 - side], passing[face, side]
+            centre, current = mean[face, side], tilt[face, side]
+            conductance, inverse = opacity.conductance[face, side], per_half[face]
+            for e in range(lo, hi):
+                incoming = inverse * (near[e] + through[e] * (far[e] - near[e]))
+                current[e] = conductance[e] * (centre[e] - incoming)
+            drop, share, value = opacity.drop[face, side], opacity.share[face, side], at_face[face, side]
+            for e in range(lo, hi):
+                value[e] = share[e] * (centre[e] - drop[e] * current[e])
+            sign = 3.0 if side == 0 else -3.0
+            for e in range(lo, hi):
+                current[e] *= sign * share[e]
+
+
+@njit(cache=True, inline="always")
+def _between_directions(lo, hi, turning, f, i, m, second, limited, value):
+    """Occupation of cell i between direction m and the next of its level, in ``value[m % 2]``."""
+    first = m == 0 or turning.level[m - 1] != turning.level[m]
+    left = m if first else m - 1
+    arm = turning.edge[m] - turning.at[m]
+    step = arm / (turning.at[m + 1] - turning.at[left])
+    row = m % 2
+    if limited:
+        for e in range(lo, hi):
+            # At the start of a level nothing behind bounds the slope, and it is 0.
+            forward = f[i, m + 1, e] - f[i, m, e]
+            backward = f[i, m, e] - f[i, left, e]
+            bound = min(abs(forward), abs(backward))
+            bound = bound if forward * backward > 0.0 else 0.0
+            change = step * (f[i, m + 1, e] - f[i, left, e])
+            value[row, e] = f[i, m, e] + min(max(change, -bound), bound)
+    elif second:
+        for e in range(lo, hi):
+            value[row, e] = f[i, m, e] + step * (f[i, m + 1, e] - f[i, left, e])
+    else:
+        for e in range(lo, hi):
+            value[row, e] = f[i, m, e]
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+def stream(e0, e1, faces, turning, g, inverse, blend, f, slope, start, second, limited, leaving, rate):
+    """Rates of change ``rate[owned cell, M, energy]`` by open faces and by changes of direction.
+
+    ``slope`` holds the directions from ``start`` on, or none of them (``(n, M, 0, energy)``, first order);
+    other directions are left alone. ``inverse[owned cell, energy]`` is one over the capacity.
+    ``leaving[gate, M, energy]`` receives the occupation that arrives at gates from either side. A change of
+    direction adds ``−(ΔA g/w) (α_{m+½} f_{m+½} − α_{m−½} f_{m−½})``.
+    """
+    lo, hi = np.uint64(e0), np.uint64(e1)
+    n_owned, n_directions, n_energies = rate.shape
+    dim = slope.shape[2]
     per_cell = g.shape[0] > 1
-    value = np.empty(n_energies)
-    for face in range(faces.cells.shape[0]):
-        gate = faces.gate[face]
+    curved = turning.curvature.size > 0
+    blended = blend.share.shape[0] > 0
+    value, between = np.empty(n_energies), np.zeros((2, n_energies))
+    most = np.max(faces.pointer[1:] - faces.pointer[:-1])
+    # states × speed over capacity, of the neighbours and, in the last row, of the cell
+    flow = np.empty((most + 1, n_energies))
+    for i in range(faces.pointer.size - 1):
+        begin, end = faces.pointer[i], faces.pointer[i + 1]
+        owned = i < n_owned
+        if owned:
+            for e in range(lo, hi):
+                flow[most, e] = inverse[i, e] * g[i if per_cell else 0, e]
+            for k in range(begin, end):
+                face = faces.of_cell[k]
+                other = faces.cells[face, 1 if faces.cells[face, 0] == i else 0]
+                row = other if per_cell and other >= 0 else 0
+                for e in range(lo, hi):
+                    flow[k - begin, e] = inverse[i, e] * g[row, e]
         for b in range(slope.shape[1]):
             m = start + b
-            a = faces.projected[face, m]
-            side = 0 if a > 0.0 else 1
-            up = faces.cells[face, side]
-            if a == 0.0 or up < 0:
-                continue
-            source = f[up, m]
-            for e in range(lo, hi):
-                value[e] = source[e]
-            for d in range(slope.shape[2]):
-                arm = faces.offset[face, side, d]
-                s = slope[up, b, d]
+            if owned and curved:
+                continues = m + 1 < n_directions and turning.level[m + 1] == turning.level[m]
+                began = m > 0 and turning.level[m - 1] == turning.level[m]
+                if began and b == 0:
+                    _between_directions(lo, hi, turning, f, i, m - 1, second, limited, between)
+                if continues:
+                    _between_directions(lo, hi, turning, f, i, m, second, limited, between)
+                leave = turning.curvature[i] * turning.after[m] if continues else 0.0
+                enter = turning.curvature[i] * turning.before[m] if began else 0.0
+                ahead, behind = m % 2, (m + 1) % 2
                 for e in range(lo, hi):
-                    value[e] += arm * s[e]
-            if blend.share.shape[0] > 0:
-                share = blend.share[face, side]
-                mean = blend.mean[face, side]
-                tilt = blend.tilt[face, side]
-                cosine = a / faces.area[face]
+                    rate[i, m, e] = flow[most, e] * (enter * between[behind, e] - leave * between[ahead, e])
+            elif owned:
                 for e in range(lo, hi):
-                    value[e] += mean[e] + cosine * tilt[e] - share[e] * value[e]
-            if gate >= 0:
-                kept = leaving[gate, m]
-                for e in range(lo, hi):
-                    kept[e] = value[e]
-                continue
-            c0 = faces.cells[face, 0]
-            c1 = faces.cells[face, 1]
-            speed = g[up if per_cell else 0]
-            if c0 < n_owned:
-                row = rate[c0, m]
-                for e in range(lo, hi):
-                    row[e] -= a * speed[e] * value[e]
-            if c1 < n_owned:
-                row = rate[c1, m]
-                for e in range(lo, hi):
-                    row[e] += a * speed[e] * value[e]
+                    rate[i, m, e] = 0.0
+            for k in range(begin, end):
+                face = faces.of_cell[k]
+                gate = faces.gate[face]
+                side = 0 if faces.cells[face, 0] == i else 1
+                a = faces.projected[face, m] if side == 0 else -faces.projected[face, m]
+                side = side if a > 0.0 else 1 - side
+                up = faces.cells[face, side]
+                if a == 0.0 or up < 0 or (a < 0.0 if gate >= 0 else not owned):
+                    continue
+                if dim == 0:
+                    for e in range(lo, hi):
+                        value[e] = f[up, m, e]
+                else:
+                    arm = faces.offset[face, side, 0]
+                    for e in range(lo, hi):
+                        value[e] = f[up, m, e] + arm * slope[up, b, 0, e]
+                    for d in range(1, dim):
+                        arm = faces.offset[face, side, d]
+                        for e in range(lo, hi):
+                            value[e] += arm * slope[up, b, d, e]
+                if blended:
+                    cosine = faces.projected[face, m] / faces.area[face]
+                    for e in range(lo, hi):
+                        diffusive = blend.mean[face, side, e] + cosine * blend.tilt[face, side, e]
+                        value[e] += diffusive - blend.share[face, side, e] * value[e]
+                if gate >= 0:
+                    for e in range(lo, hi):
+                        leaving[gate, m, e] = value[e]
+                else:
+                    row = most if a > 0.0 else k - begin
+                    for e in range(lo, hi):
+                        rate[i, m, e] -= a * flow[row, e] * value[e]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def pass_gates(e0, e1, faces, gates, g, weights, leaving, rate, lost):
+def pass_gates(e0, e1, faces, gates, g, inverse, weights, leaving, rate, lost):
     """Add to ``rate`` what leaves through gates, returns from them and enters; ``lost[wall, energy]`` is what
     walls take in sum over directions with ``weights``."""
     lo, hi = np.uint64(e0), np.uint64(e1)
@@ -277,183 +323,21 @@ def pass_gates(e0, e1, faces, gates, g, weights, leaving, rate, lost):
                     value = leaving[k, m]
                     if cell < n_owned:
                         for e in range(lo, hi):
-                            rate[cell, m, e] -= a * speed[e] * value[e]
+                            rate[cell, m, e] -= a * speed[e] * value[e] * inverse[cell, e]
                     if wall >= 0:
                         for e in range(lo, hi):
                             lost[wall, e] += w * a * passing[e] * value[e]
                     elif other < n_owned:
                         for e in range(lo, hi):
-                            rate[other, m, e] += a * passing[e] * value[e]
+                            rate[other, m, e] += a * passing[e] * value[e] * inverse[other, e]
                 elif a < 0.0:
                     back = leaving[k, image[m]] if specular > 0.0 else diffuse
                     if cell < n_owned:
                         for e in range(lo, hi):
-                            closed = speed[e] - passing[e]
+                            closed = (speed[e] - passing[e]) * inverse[cell, e]
                             rate[cell, m, e] -= a * closed * (specular * back[e] + diffuse[e])
                     if wall >= 0:
                         outside = gates.bath[wall, m]
                         for e in range(lo, hi):
-                            rate[cell, m, e] -= a * passing[e] * outside[e]
+                            rate[cell, m, e] -= a * passing[e] * outside[e] * inverse[cell, e]
                             lost[wall, e] += w * a * passing[e] * outside[e]
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def turn(e0, e1, turning, g, f, second, limited, rate):
-    """Add the change of direction to ``rate``: ``−(ΔA g/w) (α_{m+½} f_{m+½} − α_{m−½} f_{m−½})``."""
-    lo, hi = np.uint64(e0), np.uint64(e1)
-    n_owned, n_directions = rate.shape[:2]
-    per_cell = g.shape[0] > 1
-    value = np.empty(rate.shape[2])
-    for i in range(n_owned):
-        speed = g[i if per_cell else 0]
-        for m in range(n_directions - 1):
-            if turning.level[m + 1] != turning.level[m]:
-                continue
-            first = m == 0 or turning.level[m - 1] != turning.level[m]
-            left = m if first else m - 1
-            arm = turning.edge[m] - turning.at[m]
-            step = arm / (turning.at[m + 1] - turning.at[left])
-            leave = turning.curvature[i] * turning.after[m]
-            enter = turning.curvature[i] * turning.before[m + 1]
-            own, ahead, behind = f[i, m], f[i, m + 1], f[i, left]
-            if second:
-                for e in range(lo, hi):
-                    value[e] = step * (ahead[e] - behind[e])
-                if limited:
-                    for e in range(lo, hi):
-                        # At the start of a level nothing behind bounds the slope, and it is 0.
-                        forward = ahead[e] - own[e]
-                        backward = own[e] - behind[e]
-                        bound = min(abs(forward), abs(backward))
-                        bound = bound if forward * backward > 0.0 else 0.0
-                        value[e] = min(max(value[e], -bound), bound)
-                for e in range(lo, hi):
-                    value[e] += own[e]
-            else:
-                for e in range(lo, hi):
-                    value[e] = own[e]
-            before, after = rate[i, m], rate[i, m + 1]
-            for e in range(lo, hi):
-                flux = speed[e] * value[e]
-                before[e] -= leave * flux
-                after[e] += enter * flux
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def sweep(e0, e1, faces, gates, turning, g, capacity, order, moving, removal, q, x):
-    """Solve ``capacity (removal + 1/capacity × upwind streaming) x = capacity q`` for directions ``moving``.
-
-    Nothing enters through walls or returns from gates. ``order[M, n]`` lists the cells of every direction
-    downstream; what comes from cells later in the order, or from other ranks, is taken from ``x`` as it is.
-    """
-    lo, hi = np.uint64(e0), np.uint64(e1)
-    n_owned, _, n_energies = q.shape
-    per_cell = g.shape[0] > 1
-    heat = capacity.shape[1] > 1
-    curved = turning.curvature.size > 0
-    gain = np.empty(n_energies)
-    loss = np.empty(n_energies)
-    for m in moving:
-        for place in range(n_owned):
-            i = order[m, place]
-            speed = g[i if per_cell else 0]
-            k = removal[i if removal.shape[0] > 1 else 0]
-            for e in range(lo, hi):
-                c = capacity[i, e] if heat else capacity[i, 0]
-                gain[e] = c * q[i, m, e]
-                loss[e] = c * k[e]
-            for n in range(faces.pointer[i], faces.pointer[i + 1]):
-                face = faces.of_cell[n]
-                side = 0 if faces.cells[face, 0] == i else 1
-                a = faces.projected[face, m] if side == 0 else -faces.projected[face, m]
-                if a > 0.0:
-                    for e in range(lo, hi):
-                        loss[e] += a * speed[e]
-                elif a < 0.0:
-                    up = faces.cells[face, 1 - side]
-                    if up < 0:
-                        continue
-                    gate = faces.gate[face]
-                    entering = gates.passing[gate] if gate >= 0 else g[up if per_cell else 0]
-                    for e in range(lo, hi):
-                        gain[e] -= a * entering[e] * x[up, m, e]
-            if curved:
-                leave = turning.curvature[i] * turning.after[m]
-                enter = turning.curvature[i] * turning.before[m]
-                for e in range(lo, hi):
-                    loss[e] += leave * speed[e]
-                if enter != 0.0:
-                    for e in range(lo, hi):
-                        gain[e] += enter * speed[e] * x[i, m - 1, e]
-            for e in range(lo, hi):
-                x[i, m, e] = gain[e] / loss[e]
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def removed(e0, e1, shares, total, scattering, f, moved, out):
-    """``out = total f − scattering f̄ − moved`` of owned cells, f̄ the mean over directions."""
-    lo, hi = np.uint64(e0), np.uint64(e1)
-    mean = np.empty(out.shape[2])
-    for i in range(out.shape[0]):
-        mean[e0:e1] = 0.0
-        for m in range(shares.size):
-            w = shares[m]
-            for e in range(lo, hi):
-                mean[e] += w * f[i, m, e]
-        for e in range(lo, hi):
-            mean[e] *= scattering[i, e]
-        for m in range(shares.size):
-            for e in range(lo, hi):
-                out[i, m, e] = total[i, e] * f[i, m, e] - mean[e] - moved[i, m, e]
-
-
-@njit(cache=True, nogil=True)
-def downstream(faces, n_owned, order):
-    """Fill ``order[M, n_owned]``: every cell after those upstream of it. Returns the number of faces across
-    which this fails, ``(M,)``.
-
-    Where cells wait for each other in a circle, the one that waits for the fewest goes first.
-    """
-    n_directions = order.shape[0]
-    waits = np.empty(n_owned, np.int32)
-    broken = np.zeros(n_directions, np.int64)
-    for m in range(n_directions):
-        waits[:] = 0
-        for face in range(faces.cells.shape[0]):
-            a = faces.projected[face, m]
-            c0 = faces.cells[face, 0]
-            c1 = faces.cells[face, 1]
-            if c1 < 0 or c0 >= n_owned or c1 >= n_owned or a == 0.0:
-                continue
-            waits[c1 if a > 0.0 else c0] += 1
-        placed = 0
-        done = 0
-        for i in range(n_owned):
-            if waits[i] == 0:
-                order[m, placed] = i
-                waits[i] = -1
-                placed += 1
-        while done < n_owned:
-            if done == placed:
-                best = -1
-                for i in range(n_owned):
-                    if waits[i] > 0 and (best < 0 or waits[i] < waits[best]):
-                        best = i
-                broken[m] += waits[best]
-                order[m, placed] = best
-                waits[best] = -1
-                placed += 1
-            i = order[m, done]
-            done += 1
-            for n in range(faces.pointer[i], faces.pointer[i + 1]):
-                face = faces.of_cell[n]
-                side = 0 if faces.cells[face, 0] == i else 1
-                a = faces.projected[face, m] if side == 0 else -faces.projected[face, m]
-                next_cell = faces.cells[face, 1 - side]
-                if a > 0.0 and 0 <= next_cell < n_owned and waits[next_cell] > 0:
-                    waits[next_cell] -= 1
-                    if waits[next_cell] == 0:
-                        order[m, placed] = next_cell
-                        waits[next_cell] = -1
-                        placed += 1
-    return broken
