@@ -151,8 +151,8 @@ def test_exponent_and_factor_of_their_fit() -> None:
 
 @pytest.mark.slow
 def test_case_of_low_rates() -> None:
-    """The shipped case with fewer events: errors of 1 % instead of 0.2 %."""
-    fewer = ["monte_carlo.accuracy=0.01", "box.particles=2000"]
+    """The shipped case with fewer events: errors of 2 % instead of 0.2 %."""
+    fewer = ["monte_carlo.accuracy=0.02", "box.particles=1000"]
     found = fvqp.run(CASES / "low_rates.toml", overrides=fewer).dataset.squeeze()
     ours = LowRates(*(float(found[f"low_rate_{name}"]) for name in LowRates._fields[:4]), 0.0)
     alpha = found["generation"].values * 1e-42 / 40e-18
