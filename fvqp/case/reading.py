@@ -53,9 +53,22 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        twice = re.search(r"Cannot declare \('(\w+)',\) twice", str(error))
-        hint = f"; a list of tables has double brackets: [[{twice[1]}]]" if twice else ""
+        hint = _hint(str(error), text)
         raise CaseError(f"{path.name}: not valid TOML: {error}{hint}") from None
+
+
+def _hint(error: str, text: str) -> str:
+    """What to do about a table or a key that is there twice."""
+    table = re.search(r"Cannot declare \('(\w+)',\) twice", error)
+    if table:
+        return f"; a list of tables has double brackets: [[{table[1]}]]"
+    if not error.startswith("Cannot overwrite a value"):
+        return ""
+    at = re.search(r"at line (\d+)", error)
+    line = (text.splitlines()[: int(at[1])] if at else text.rstrip().splitlines())[-1].strip()
+    if line.startswith("[["):
+        return f"; in a list of tables all have double brackets, also the first: {line}"
+    return f"; {line.partition('=')[0].strip()} is there twice"
 
 
 def case_from_dict(data: dict[str, Any], source: str = "case", folder: str | Path = ".") -> Case:

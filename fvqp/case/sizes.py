@@ -16,6 +16,8 @@ COARSEST = 3.0
 """Coherence lengths that the smallest cell may measure: beyond, nothing that decays on one is seen."""
 SMALLEST = 0.1
 """Coherence lengths that the device must measure: below, nothing varies in it."""
+ATOM = 1e-10
+"""Metres that the smallest cell must measure."""
 
 
 def size_rows(mesh: Mesh, coherence_length: float) -> list[tuple[str, str]]:
@@ -34,21 +36,19 @@ def warn_of_sizes(mesh: Mesh, coherence_length: float, source: str) -> None:
     extent, smallest, _ = _sizes(mesh)
     if mesh.comm.rank != 0:
         return
+    found = []
     if smallest > COARSEST * coherence_length:
-        log.warning(
-            "%s: even the smallest cell measures %.3g um, %.3g coherence lengths; "
-            "is the unit of length right?",
-            source,
-            smallest * 1e6,
-            smallest / coherence_length,
+        found.append(
+            ("even the smallest cell", smallest, f"{smallest / coherence_length:.3g} coherence lengths")
         )
     if extent.max() < SMALLEST * coherence_length:
-        log.warning(
-            "%s: the whole device measures %.3g um, %.3g coherence lengths; is the unit of length right?",
-            source,
-            extent.max() * 1e6,
-            extent.max() / coherence_length,
-        )
+        length = extent.max()
+        found.append(("the whole device", length, f"{length / coherence_length:.3g} coherence lengths"))
+    elif smallest < ATOM:
+        found.append(("the smallest cell", smallest, "less than an atom"))
+    for what, length, beside in found:
+        text = "%s: %s measures %.3g um, %s; is the unit of length right?"
+        log.warning(text, source, what, length * 1e6, beside)
 
 
 def _sizes(mesh: Mesh) -> tuple[np.ndarray, float, float]:

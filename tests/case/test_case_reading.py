@@ -245,6 +245,11 @@ def test_files_that_are_no_cases(tmp_path):
     assert "a.toml: not valid TOML" in message(tmp_path / "a.toml")
     (tmp_path / "a.toml").write_text('[junctions]\nname = "A"\n[junctions]\nname = "B"\n')
     assert message(tmp_path / "a.toml").endswith("double brackets: [[junctions]]")
+    (tmp_path / "a.toml").write_text('[junctions]\nname = "A"\n[[junctions]]\nname = "B"\n')
+    assert message(tmp_path / "a.toml").endswith("double brackets, also the first: [[junctions]]")
+    for end in ("", "\n[spectrum]\n"):
+        (tmp_path / "a.toml").write_text(f"[material]\ngap = 1\ngap = 2{end}")
+        assert message(tmp_path / "a.toml").endswith("; gap is there twice")
     (tmp_path / "b.toml").write_bytes(b"\xff\xfe\x00")
     assert "UTF-8" in message(tmp_path / "b.toml")
     assert "cannot be read" in message(tmp_path)

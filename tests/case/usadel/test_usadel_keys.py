@@ -101,9 +101,13 @@ def test_check_shows_sizes_and_warns_of_senseless_ones(caplog):
     assert "6 um, the longest 92.61 coherence lengths" in text
     assert "0.167 ... 0.167 um, 2.57 ... 2.57 coherence lengths of 0.06479 um" in text
     assert not caplog.messages
-    for length, words in (("6 mm", "even the smallest cell measures 167 um, 2.57e"), ("6 nm", "0.0926 coh")):
+    for length, cells, words in (
+        ("6 mm", 36, "even the smallest cell measures 167 um, 2.57e"),
+        ("6 nm", 36, "0.0926 coh"),
+        ("9 nm", 100, "the smallest cell measures 9e-05 um, less than an atom"),
+    ):
         caplog.clear()
-        shape = {"kind": "grid1d", "nx": 36, "Lx": length, "boundaries": {}}
+        shape = {"kind": "grid1d", "nx": cells, "Lx": length, "boundaries": {}}
         changes = {"mesh": {"shape": shape}, "junctions": [], "sweep": {"temperature": ["24 mK"]}}
         changes |= {"reservoirs": [{"on": ["left", "right"]}]}
         fvqp.check({**copy.deepcopy(BASE), **changes})
