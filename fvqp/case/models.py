@@ -22,6 +22,7 @@ PACKAGES = {
     "clusters": "fvqp.case.clusters",
     "localized": "fvqp.case.localized",
     "stages": "fvqp.case.stages",
+    "weak_link": "fvqp.case.weak_link",
 }
 
 

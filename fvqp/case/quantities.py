@@ -144,6 +144,7 @@ ConductancePerArea = Annotated[float, Quantity("S/m^2"), Positive]
 Diffusivity = Annotated[float, Quantity("m^2/s"), Positive]
 Resistivity = Annotated[float, Quantity("ohm*m"), Positive]
 Current = Annotated[float, Quantity("A")]
+Angle = Annotated[float, Quantity("rad")]
 Time = Annotated[float, Quantity("s"), Positive]
 Frequency = Annotated[float, Quantity("1/s"), NotNegative]
 Speed = Annotated[float, Quantity("m/s"), Positive]
@@ -313,9 +314,9 @@ MOST_POINTS = 1_000_000
 """Points of a sweep along one axis; more are a slip."""
 
 
-def spaced(unit: str) -> BeforeValidator:
+def spaced(unit: str, *, linear: bool = False) -> BeforeValidator:
     """Mark of a list of quantities: also one of them, or ``{ from, to, points }``, evenly spaced on a
-    logarithmic axis."""
+    logarithmic axis or on a linear one."""
 
     def read(value: Any) -> Any:
         if not isinstance(value, dict):
@@ -329,10 +330,13 @@ def spaced(unit: str) -> BeforeValidator:
             raise ValueError(
                 f"points: expected a whole number of at least 2, at most {MOST_POINTS}, got {_shown(points)}"
             )
-        first, last = (_positive(_number(value[end], unit)) for end in ("from", "to"))
+        first, last = (_number(value[end], unit) for end in ("from", "to"))
         if first == last:
             raise ValueError("from and to are equal; for one value write it alone")
-        values = np.geomspace(first, last, points)
+        if linear:
+            values = np.linspace(first, last, points)
+        else:
+            values = np.geomspace(_positive(first), _positive(last), points)
         values[0], values[-1] = first, last
         return [f"{number!r} {unit}" for number in values.tolist()]
 

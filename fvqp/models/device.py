@@ -105,10 +105,12 @@ class Device:
 
     Attributes:
         mesh: the rank's part of the mesh.
-        material: of every region that ``regions`` does not name; its gap Δ0 is the unit of energy.
+        material: its gap Δ0 is the unit of energy; of every region that ``regions`` does not name, unless
+            ``filling`` is.
         junctions, reservoirs, interfaces: contacts.
         width, thickness: transverse size in metres of a line (both) or a film (thickness); None in a solid.
         regions: materials of named regions, normal metals among them (gap 0).
+        filling: of every region that ``regions`` does not name; None for ``material``.
     """
 
     mesh: Mesh
@@ -119,6 +121,7 @@ class Device:
     width: float | None = None
     thickness: float | None = None
     regions: Mapping[str, Material] = field(default_factory=dict)
+    filling: Material | None = None
 
     def __post_init__(self) -> None:
         needed = {1: ("width", "thickness"), 2: ("thickness",), 3: ()}[self.mesh.dim]
@@ -184,7 +187,7 @@ class Device:
 
     def per_cell(self, quantity: str) -> Floats:
         """A material property, ``(n_cells,)``, by region."""
-        values = np.full(self.mesh.n_cells, float(getattr(self.material, quantity)))
+        values = np.full(self.mesh.n_cells, float(getattr(self.filling or self.material, quantity)))
         for name, material in self.regions.items():
             values[self.mesh.require_region(name)] = float(getattr(material, quantity))
         return values
@@ -192,7 +195,7 @@ class Device:
     def medium(self) -> NDArray[np.int32]:
         """Number of the medium of every cell: one a material, on either side of an interface another."""
         number = np.zeros(self.mesh.n_cells, np.int32)
-        materials = [self.material]
+        materials = [self.filling or self.material]
         for name, material in self.regions.items():
             if material not in materials:
                 materials.append(material)

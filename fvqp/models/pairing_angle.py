@@ -47,9 +47,9 @@ _MOST_STEPS = 20
 _LEAST_FRACTION = 1e-3
 _LINEAR = 1e-9
 
-# The diagonal of the Jacobian lies in the quadrant Re ≥ 0, Im ≤ 0 (but for a strip at a minigap): turned by
-# this factor its real part, on which the elimination divides first, is positive.
-_TURN = cmath.exp(0.25j * cmath.pi)
+#: The diagonal of the Jacobian lies in the quadrant Re ≥ 0, Im ≤ 0 (but for a strip at a minigap): turned by
+#: this factor its real part, on which the elimination divides first, is positive.
+TURN = cmath.exp(0.25j * cmath.pi)
 
 
 def face_conductances(transport: Transport) -> Floats:
@@ -312,7 +312,7 @@ class _Energies:
             e._values = np.empty((len(e._values), n))
         loops.jacobian(
             t.indptr, t.diagonal, t.faces.entries, e._linear, e._barriers, self._barrier_slope, self._slope,
-            _TURN, e._values,
+            TURN, e._values,
         )  # fmt: skip
         e._solver.set_matrix(e._values)
         solution = e._solver.solve(
@@ -344,7 +344,7 @@ class _Energies:
     @staticmethod
     def _turned(gains: Floats) -> Floats:
         re, im = gains[:, 0], gains[:, 1]
-        return np.stack([_TURN.real * re - _TURN.imag * im, _TURN.imag * re + _TURN.real * im], axis=1)
+        return np.stack([TURN.real * re - TURN.imag * im, TURN.imag * re + TURN.real * im], axis=1)
 
 
 def _no_solution(z: complex) -> str:

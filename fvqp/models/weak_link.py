@@ -11,8 +11,8 @@ smaller than one on the retarded branch.
 
 from __future__ import annotations
 
-import cmath
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 from mpi4py import MPI
@@ -22,7 +22,14 @@ from scipy.sparse import csr_matrix
 from fvqp.errors import CaseError
 from fvqp.gap import equilibrium_gap
 from fvqp.models.device import Device
-from fvqp.models.pairing_angle import face_conductances, follow_down
+from fvqp.models.pairing_angle import (
+    HEIGHT,
+    LARGEST_STEP,
+    LAST_STEP,
+    TURN,
+    face_conductances,
+    follow_down,
+)
 from fvqp.solvers.linear import LinearSolver
 from fvqp.solvers.numbering import Numbering
 from fvqp.spectral.branch import SMALLEST_BROADENING
@@ -36,24 +43,12 @@ Complexes = NDArray[np.complex128]
 #: Energies solved together.
 BLOCK = 64
 
-#: Height above the real axis, in Δ0, at which pairs hardly enter the normal metal.
-HEIGHT = 2.0
-
-#: A step of Newton's method turns the Green functions of no cell by more (radians).
-LARGEST_STEP = 0.5
-
-#: A solution is known when the step that leads to it is smaller: what is left is of the order of its square.
-LAST_STEP = 1e-9
-
 #: Nor does a step get smaller than the one before it, if that was as small as this, where rounding decides:
 #: near the edge of a minigap.
 ROUNDED = 1e-6
 
 _MOST_STEPS = 25
 _PROBES = 16
-
-# Turns the diagonal of the Jacobian, which lies in Re ≥ 0, Im ≤ 0, to positive real parts.
-_TURN = cmath.exp(0.25j * cmath.pi)
 
 
 class WeakLink:
@@ -206,15 +201,20 @@ class WeakLink:
 
     def _reservoirs(self, z: Complexes, phases: Sequence[float]) -> Complexes:
         """γ and γ̃ of all reservoirs, ``(reservoir, 2, energy)``."""
-        device, gaps = self.device, []
-        for reservoir in device.reservoirs:
-            bulk = 0.0 if reservoir.gap is None else reservoir.gap / device.material.gap
-            t = reservoir.temperature / device.thermal_unit
-            gaps.append(bulk * float(equilibrium_gap(t / bulk, 0.0, 0.0)) if bulk > 0.0 else 0.0)
-        angle = local_angle(z, np.array(gaps), np.zeros(len(gaps)))
+        angle = local_angle(z, self._gaps, np.zeros(len(self._gaps)))
         half = np.tan(0.5 * (angle[:, 0] + 1j * angle[:, 1]))
         turn = np.exp(1j * np.asarray(phases, float))[:, None]
         return np.stack([half * turn, half / turn], axis=1)
+
+    @cached_property
+    def _gaps(self) -> Floats:
+        """Gaps of the reservoirs' bulk at their temperatures, in Δ0; 0 of normal ones."""
+        gaps = []
+        for reservoir in self.device.reservoirs:
+            bulk = 0.0 if reservoir.gap is None else reservoir.gap / self.device.material.gap
+            t = reservoir.temperature / self.device.thermal_unit
+            gaps.append(bulk * float(equilibrium_gap(t / bulk, 0.0, 0.0)) if bulk > 0.0 else 0.0)
+        return np.array(gaps)
 
     def _all(self, values: Floats, operation: MPI.Op) -> Floats:
         values = np.ascontiguousarray(values)
@@ -255,7 +255,7 @@ class WeakLink:
             across[:, 0, column], across[:, 1, column] = beyond[0] + beyond[1], beyond[0] - beyond[1]
         for blocks, places in ((local, t.diagonal), (across, self._across[inner])):
             at = self._places[places]
-            turned = -_TURN * blocks
+            turned = -TURN * blocks
             for a in range(2):
                 for b in range(2):
                     values[at[:, 2 * a, 2 * b]] += turned[:, a, b].real
@@ -263,7 +263,7 @@ class WeakLink:
                     values[at[:, 2 * a + 1, 2 * b]] += turned[:, a, b].imag
                     values[at[:, 2 * a + 1, 2 * b + 1]] += turned[:, a, b].real
         self._solver.set_matrix(values)
-        right = (_TURN * residual)[:, :, None]
+        right = (TURN * residual)[:, :, None]
         parts = np.concatenate([right.real, right.imag], axis=2).reshape(-1, z.size)
         found = self._solver.solve(parts).reshape(n, 2, 2, z.size)
         turn = np.zeros(x.shape, complex)

@@ -64,6 +64,8 @@ QUANTITIES: dict[str, Quantity] = {
     "T_lead": Quantity("K", "temperature of the electrons in the lead of each junction"),
     "P_lead": Quantity("W", "heat that tunnelling brings to the lead of each junction"),
     "G_inj": Quantity("S", "local conductance dI_inj/dV_inj"),
+    "phase": Quantity("rad", "phase of the reservoirs that have none of their own"),
+    "minigap": Quantity("eV", "energy below which no cell has states"),
     "I_s": Quantity("A", "supercurrent from the spectral supercurrent and f_L"),
     "time": Quantity("s", "time since the start"),
     "strength": Quantity("1", "factor of photons, absorbed and injected powers"),

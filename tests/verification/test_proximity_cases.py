@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+from scipy import constants
 from test_proximity_limits import exact_minigap
 
 import fvqp
@@ -86,3 +87,50 @@ def test_hot_spot() -> None:
         np.testing.assert_allclose(gap[2], gap[2, ::-1], atol=1e-4)
     steepest = [np.abs(np.diff(gap[2])).max() for gap in (found, local)]
     assert steepest[0] < 0.3 * steepest[1]
+
+
+def warm_current(temperature: float) -> float:
+    """Critical current, ampere, of the shipped long link where k_BT exceeds the Thouless energy E by far.
+
+    ``eRI = 64πk_BT Σ_n √(2ω_n/E) Δ² e^{−√(2ω_n/E)}/(ω_n + Ω_n + √(2(Ω_n² + ω_nΩ_n)))²``, ``Ω² = Δ² + ω²``
+    (F. K. Wilhelm, A. D. Zaikin, G. Schön, J. Low Temp. Phys. 106, 305 (1997)): the pairs of both
+    superconductors add up; what they do to one another is smaller by ``e^{−√(2ω_0/E)}``.
+    """
+    length, gap = 647.8e-9, 265e-6
+    thouless = constants.hbar * 16.9e-4 / length**2 / constants.e
+    resistance = 100e-9 * length / (150e-9 * 20e-9)
+    t = constants.k * temperature / constants.e
+    omega = (2 * np.arange(1000) + 1) * np.pi * t
+    root, decay = np.sqrt(gap**2 + omega**2), np.sqrt(2.0 * omega / thouless)
+    below = omega + root + np.sqrt(2.0 * (root**2 + omega * root))
+    return float(64.0 * np.pi * t / resistance * np.sum(decay * gap**2 * np.exp(-decay) / below**2))
+
+
+def test_currents_of_a_warm_weak_link() -> None:
+    """A sine of the closed form, to a part in a thousand that cells leave, and its second harmonic."""
+    dataset = computed(
+        "proximity/weak_link", "sweep.phase=['40 deg', '90 deg']", "sweep.temperature=['200 mK', '300 mK']",
+        "output.stored=['dos']", "energies.number=2", "figures=[]",
+    )  # fmt: skip
+    currents = dataset["I_reservoir"].values[..., 0]
+    for (slanted, middle), temperature, harmonic in zip(currents, (0.2, 0.3), (1.7e-3, 4e-4), strict=True):
+        critical = warm_current(temperature)
+        assert middle == pytest.approx(critical, rel=1e-3)
+        assert 0.0 < 1.0 - slanted / (critical * np.sin(np.radians(40.0))) < 1e-3 + 10.0 * harmonic
+
+
+@pytest.mark.slow
+def test_phase_closes_the_minigap_of_the_weak_link() -> None:
+    """A little below 3.12 E at phase 0, which is its limit for a large gap; at π none is left."""
+    dataset = computed(
+        "proximity/weak_link", "sweep.phase=['0 deg', '90 deg', '180 deg']", "sweep.temperature='20 mK'"
+    )
+    gaps = dataset["minigap"].values[0] / 2.65e-6
+    assert gaps[0] == pytest.approx(3.05, abs=0.02)
+    assert gaps[1] == pytest.approx(2.34, abs=0.02) and gaps[2] == 0.0
+    dos = dataset["dos"].values[0]
+    energies = dataset["energy"].values
+    for k in range(2):
+        # What the broadening, 4e-4 of the minigap, leaves below it.
+        assert dos[k][:, energies < 0.9 * gaps[k] * 2.65e-6].max() < 3e-3
+    assert dos[2].mean() > 0.5

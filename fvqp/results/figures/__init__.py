@@ -14,7 +14,17 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from fvqp.errors import FvqpError
-from fvqp.results.figures import clusters, fits, kinetic, localized, maps, spectra, transport, wire
+from fvqp.results.figures import (
+    clusters,
+    fits,
+    kinetic,
+    localized,
+    maps,
+    spectra,
+    transport,
+    weak_links,
+    wire,
+)
 from fvqp.results.figures.common import SYMBOLS, Drawing, FigureSpec, plain_logarithms
 from fvqp.results.files import replacing
 
@@ -26,6 +36,7 @@ FAMILIES: dict[str, dict[str, Drawing]] = {
     "eliashberg": spectra.KINDS,
     "clusters": clusters.KINDS,
     "localized": localized.KINDS,
+    "weak_link": weak_links.KINDS,
 }
 """Kinds of figures and what draws them, by the attribute ``model`` of a dataset."""
 

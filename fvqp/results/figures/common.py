@@ -23,6 +23,8 @@ SYMBOLS = {
     "V_det": "$V_\\mathrm{det}$",
     "supercurrent": "$I_\\mathrm{s}$",
     "I_s": "$I_\\mathrm{s}$",
+    "phase": "$\\varphi$",
+    "minigap": "$E_\\mathrm{g}$",
     "phase_gradient": "$\\xi\\,\\partial_x\\varphi$",
     "g_nl": "$g_\\mathrm{nl}$",
     "g_ss": "$g_\\mathrm{ss}$",

@@ -1,0 +1,59 @@
+"""What can be known to be wrong with a case of a weak link before there is a mesh."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from fvqp.case.weak_link.schema import Reservoir, WeakLinkCase
+from fvqp.errors import CaseError
+from fvqp.materials import load_material, material_names
+
+
+def check_case(case: WeakLinkCase) -> None:
+    """Raises :class:`CaseError` when parts of the case contradict one another or go unused."""
+    for key, message in _problems(case):
+        raise CaseError(f"{case.source}: {key}: {message}")
+
+
+def superconducting(reservoir: Reservoir) -> bool:
+    """Whether the metal of a reservoir has a gap."""
+    return reservoir.gap is None or reservoir.gap.value > 0.0
+
+
+def _problems(case: WeakLinkCase) -> Iterable[tuple[str, str]]:
+    name = case.superconductor.name
+    if name is not None and name not in material_names():
+        known = ", ".join(material_names())
+        yield "superconductor.name", f'there is no material "{name}"; known are {known}'
+    elif name is not None and not load_material(name).gap > 0.0:
+        yield "superconductor.name", f'"{name}" is a normal metal; its gap would be the unit of energy'
+    taken: dict[str, str] = {}
+    for number, reservoir in enumerate(case.reservoirs):
+        key = f"reservoirs[{number}]"
+        if reservoir.phase is not None and not superconducting(reservoir):
+            yield f"{key}.phase", "is not used: a normal metal has none"
+        for on in reservoir.on:
+            if on in taken:
+                yield f"{key}.on", f'"{on}" is taken by {taken[on]} already'
+            taken[on] = key
+    gapped = [reservoir for reservoir in case.reservoirs if superconducting(reservoir)]
+    if all(reservoir.phase is not None for reservoir in gapped):
+        yield "sweep.phase", "is not used: every superconducting reservoir has a phase of its own"
+    if all(reservoir.phase is None for reservoir in gapped):
+        yield (
+            "reservoirs",
+            'one of them must be superconducting and have a phase of its own, such as phase = "0 rad"',
+        )
+    dos = "dos" in case.output.stored
+    if dos and case.energies is None:
+        yield "energies", 'missing: the energies of "dos" in output.stored'
+    if case.energies is not None and not dos:
+        yield "energies", 'is not used: output.stored does not hold "dos"'
+    files = [figure.file or f"{figure.kind}.png" for figure in case.figures]
+    for number, figure in enumerate(case.figures):
+        if files[number] in files[:number]:
+            yield f"figures[{number}].file", f"{files[number]} is the file of another figure too"
+        if figure.kind in ("minigap", "dos") and figure.kind not in case.output.stored:
+            yield f"figures[{number}].kind", f'"{figure.kind}" is not among output.stored'
+        if figure.kind in ("minigap", "current_phase") and len(case.sweep.phase) < 2:
+            yield f"figures[{number}].kind", f"{figure.kind} needs several phases in sweep.phase"

@@ -1,0 +1,158 @@
+"""The schema of a case of a weak link: what can be said, and what cannot be meant."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from fvqp.case.geometry import MeshSource
+from fvqp.case.metals import CrossSection
+from fvqp.case.quantities import Angle, Diffusivity, Energy, Resistivity, Temperature, spaced
+from fvqp.case.tables import AS_LIST, ONCE, Case, Name, Table
+
+MOST_ENERGIES = 100_000
+"""Energies of a density of states; more are a slip."""
+
+
+class Superconductor(Table):
+    """The superconductor, whose gap is the unit of energy."""
+
+    name: Name | None = None
+    """A material of the library."""
+    gap: Energy | None = None
+    """Zero-temperature bulk gap Δ0, in place of that of the library."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Superconductor:
+        if (self.name is None) == (self.gap is None):
+            raise ValueError('give either name, such as "Al", or gap')
+        if self.gap is not None and (self.gap.relative or not self.gap.value > 0):
+            raise ValueError('gap: expected a positive energy such as "265 ueV", not in units of the gap')
+        return self
+
+
+class Metal(Table):
+    """A normal metal."""
+
+    diffusivity: Diffusivity
+    """Diffusion constant D_N."""
+    resistivity: Resistivity
+    """Resistivity ρ_N."""
+
+
+class Reservoir(Table):
+    """Outer boundaries that are the bulk of a metal in equilibrium."""
+
+    on: Annotated[tuple[Name, ...], AS_LIST, Field(min_length=1)]
+    gap: Energy | None = None
+    """Zero-temperature gap of its metal; default: that of ``superconductor``. ``"0 eV"``: a normal metal."""
+    phase: Angle | None = None
+    """Of its order parameter, such as ``"90 deg"`` or ``"0 rad"``; default: the swept one."""
+
+    @field_validator("gap")
+    @classmethod
+    def _not_negative(cls, value: Energy | None) -> Energy | None:
+        if value is not None and value.value < 0:
+            raise ValueError("must not be negative")
+        return value
+
+
+class Spectrum(Table):
+    """The broadening of the spectral functions."""
+
+    broadening: Energy = Energy(1e-4, True)
+    """Dynes parameter Γ; far below a minigap that is to be seen."""
+
+    @field_validator("broadening")
+    @classmethod
+    def _not_negative(cls, value: Energy) -> Energy:
+        if value.value < 0:
+            raise ValueError("must not be negative")
+        return value
+
+
+class Energies(Table):
+    """The energies of the density of states."""
+
+    maximum: Energy
+    """The last of them."""
+    number: Annotated[int, Field(strict=True, ge=2, le=MOST_ENERGIES)] = 200
+    """Of energies, evenly spaced from 0 on."""
+
+    @field_validator("maximum")
+    @classmethod
+    def _positive(cls, value: Energy) -> Energy:
+        if not value.value > 0:
+            raise ValueError("must be positive")
+        return value
+
+
+class Sweep(Table):
+    """What is varied."""
+
+    phase: Annotated[tuple[Angle, ...], spaced("rad", linear=True), ONCE, Field(min_length=1)]
+    """Phase of the superconducting reservoirs that have none of their own; a list, or
+    ``{ from = "0 deg", to = "180 deg", points = 19 }``."""
+    temperature: Annotated[tuple[Temperature, ...], AS_LIST, ONCE, Field(min_length=1)]
+    """Of everything."""
+
+
+class Output(Table):
+    """What is stored beside the currents."""
+
+    stored: Annotated[tuple[Literal["minigap", "dos"], ...], ONCE] = ()
+    """``minigap``: the energy below which no cell has states, to 0.1 %; ``dos``: the density of states of
+    every cell."""
+
+
+class Solver(Table):
+    """How the equations are solved."""
+
+    method: Literal["auto", "direct", "mumps"] = "auto"
+    """Of the linear systems: ``direct`` eliminates all energies in one pass, ``mumps`` energy by energy;
+    ``auto`` chooses by size."""
+
+
+class Figure(Table):
+    """A figure of the results folder."""
+
+    kind: Literal["current_phase", "minigap", "dos"]
+    file: Annotated[str, Field(pattern=r"^[\w.-]+\.(png|pdf|svg)$")] | None = None
+    """File name in ``figures/``; default: the kind, as PNG."""
+    title: str | None = None
+
+
+class WeakLinkCase(Case):
+    """A case of a weak link."""
+
+    UNDECISIVE: ClassVar = {**Case.UNDECISIVE, "solver": True}
+
+    model: Literal["weak_link"]
+    """The equations: Usadel's in normal metals between superconductors of different phases."""
+    mesh: MeshSource
+    cross_section: CrossSection = CrossSection()
+    superconductor: Superconductor
+    metal: Metal
+    regions: dict[str, Metal] = Field(default_factory=dict)
+    reservoirs: tuple[Reservoir, ...]
+    spectrum: Spectrum = Spectrum()
+    energies: Energies | None = None
+    sweep: Sweep
+    solver: Solver = Solver()
+    output: Output = Output()
+    figures: tuple[Figure, ...] = ()
+
+    def _decisive(self) -> dict[str, Any]:
+        data = super()._decisive()
+        if self.mesh.file is not None:
+            data["mesh"]["file"] = self.mesh.file.name
+        return data
+
+    def located(self, source: str, folder: Path) -> Self:
+        mesh = self.mesh.located(source, folder)
+        return super(WeakLinkCase, self.model_copy(update={"mesh": mesh})).located(source, folder)
+
+
+CASE = WeakLinkCase
