@@ -14,10 +14,12 @@ from fvqp.errors import CaseError, CheckpointError
 from fvqp.mesh import shape_mesh
 from fvqp.models.localized import (
     BurstingBubbles,
+    Estimate,
     Simulation,
     TailAnnihilation,
     box,
     estimate,
+    layout,
     measure_steady,
     mesh_domain,
 )
@@ -109,16 +111,43 @@ def test_dense_limit_is_mean_field_with_its_first_correction() -> None:
     assert found.concentration.error <= 0.002
 
 
-@pytest.mark.slow
-def test_neither_near_radius_nor_box_nor_seed_matters() -> None:
-    results = []
-    # In the last one a cell and its image are within the near radius.
-    kinds = ((60.0, 0.0, 1), (60.0, 3.0, 2), (60.0, 8.0, 3), (80.0, None, 4), (40.0, 18.0, 5))
-    for edge, near, seed in kinds:
-        simulation = Simulation(box((edge,) * 3), UNIT, generation=1e-4, seed=seed, near_radius=near)
-        results.append(measure_steady(simulation, 0.008).concentration)
+def agree(results: list[Estimate]) -> None:
+    """Independent estimates of one number differ by their errors only."""
     means, errors = np.array([[one.mean, one.error] for one in results]).T
-    assert np.sum(((means - np.average(means, weights=errors**-2)) / errors) ** 2) < stats.chi2.isf(1e-4, 4)
+    chi2 = np.sum(((means - np.average(means, weights=errors**-2)) / errors) ** 2)
+    assert chi2 < stats.chi2.isf(1e-4, len(means) - 1)
+    assert np.all(errors < 0.009 * means)
+
+
+def concentration(edge: float, seed: int, near: float | None = None) -> Estimate:
+    simulation = Simulation(box((edge,) * 3), UNIT, generation=1e-4, seed=seed, near_radius=near)
+    return measure_steady(simulation, 0.008).concentration
+
+
+@pytest.mark.slow
+def test_near_radius_does_not_matter() -> None:
+    """Which pairs get times of their own. In the last one a cell and its image are within the near radius."""
+    agree(
+        [
+            concentration(edge, seed, near)
+            for edge, near, seed in ((60, 0, 1), (60, 3, 2), (60, 8, 3), (40, 18, 4))
+        ]
+    )
+
+
+@pytest.mark.slow
+def test_reach_of_the_table_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond it one bound serves for all pairs: none is cut off."""
+    results = []
+    for seed, reach in ((5, 4.0), (6, 9.0), (7, 30.0)):
+        monkeypatch.setattr(layout, "_beyond", lambda *_, reach=reach: reach)
+        results.append(concentration(60.0, seed, 3.0))
+    agree(results)
+
+
+@pytest.mark.slow
+def test_size_of_the_box_does_not_matter() -> None:
+    agree([concentration(edge, seed) for edge, seed in ((26.0, 8), (40.0, 9), (60.0, 10), (90.0, 11))])
 
 
 def test_counts_are_exact_and_generation_switches_off() -> None:

@@ -87,6 +87,30 @@ def test_master_equation_tends_to_the_simplified_one_for_small_volumes() -> None
     assert np.log2(distances[0] / distances[2]) / 4.0 == pytest.approx(1.0, abs=0.25)
 
 
+@pytest.mark.parametrize("regime", ["triplets", "flips"])
+def test_master_equation_tends_to_equations_7_to_9_as_clusters_grow(regime: str) -> None:
+    """P(N, m) against cells of width 1 of (7), and against its moments (8), (9), with N_c = N0² or Γ̄ ∝ N0:
+    what is left is of first order in 1/N0."""
+    left = []
+    for number in (20.0, 40.0, 80.0):
+        cluster = (
+            Cluster(18.0 * number, 1.0, 18.0, 18.0 / number**2, math.inf)
+            if regime == "triplets"
+            else flips_only(number).replace(gamma=9.0 * number)
+        )
+        state = stationary_state(cluster, comm=SELF)
+        found = state.number_distribution()
+        edges = np.concatenate([[0.0], np.arange(found.size) + 0.5])
+        expected = FokkerPlanck(cluster, edges, comm=SELF).distribution()
+        exact = FokkerPlanck(cluster, lost=1e-14, comm=SELF)
+        left.append(
+            [np.abs(found - expected[: found.size]).sum(), state.mean_number / exact.mean_number - 1.0]
+        )
+    orders = np.log2(np.abs(left[0]) / np.abs(left[2])) / 2.0
+    assert np.all(np.abs(left[2]) < [0.025, 0.005])
+    assert np.all((orders > 0.85) & (orders < 1.1))
+
+
 def test_most_probable_number_is_that_of_mean_field() -> None:
     """The maximum of (7) is N0 of Eq. (4)."""
     cluster = Cluster(1500.0, 1.0, 18.0, 2e-3, 10.0)
