@@ -12,6 +12,7 @@ that k puts into a body is exactly what its counters say (theory: transport, sec
 from __future__ import annotations
 
 import logging
+import weakref
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -107,7 +108,9 @@ class Linearized:
         """
         if self._space is None:
             self._units = sizes(self._p, self._state.f, self._state.n, self.scale)
-            self._space = ConjugateResiduals(self._action, self._p.body.comm, ITERATIONS)
+            # in a circle of references, the vectors of earlier steps would stay until it is collected
+            own = weakref.proxy(self)
+            self._space = ConjugateResiduals(lambda x: own._action(x), self._p.body.comm, ITERATIONS)
         space = self._space
         precondition, nothing = self._inverse(min(self.length, SPLIT)), self._p.no_counters()
         space.begin(self._joined(r))
