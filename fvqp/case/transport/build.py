@@ -96,7 +96,14 @@ def build_setup(case: TransportCase, comm: MPI.Comm) -> Setup:
     try:
         moving = _motion("quasiparticles", case.quasiparticles, space, builder.bath.f[0])
         sounding = _motion("phonons", case.phonons, space, builder.bath.n[0])
-        size = sizes(builder.grid, moving, sounding, mesh, inelastic=case.collisions.inelastic)
+        size = sizes(
+            builder.grid,
+            moving,
+            sounding,
+            mesh,
+            inelastic=case.collisions.inelastic,
+            steady=case.steady_state is not None or case.initial.steady,
+        )
         size.require(mesh.comm)
         problem = TransportProblem(space, builder.grid, media, quasiparticles=moving, phonons=sounding)
     except (CaseError, MeshError) as error:

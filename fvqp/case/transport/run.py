@@ -73,7 +73,11 @@ def check(case: TransportCase) -> str:
         ("energies", f"{grid.n} bins up to {grid.edges[-1]:.4g} Delta0, {grid.n_phonon} phonon energies"),
         ("directions", f"{size.directions[0]} of quasiparticles, {size.directions[1]} of phonons"),
         ("unknowns", f"{setup.mesh.n_global * size.per_cell:.3g}"),
-        ("memory", f"about {size.expected / 2**20:.0f} MiB on a rank"),
+        (
+            "memory",
+            f"about {size.expected / 2**20:.0f} MiB on a rank, {size.largest / 2**20:.0f} MiB where implicit "
+            "steps take all their iterations",
+        ),
     ]
     return "\n".join([f"{case.source}: valid", *(f"  {name:<11}{text}" for name, text in rows)])
 

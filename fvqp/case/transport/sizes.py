@@ -10,13 +10,17 @@ from fvqp.collisions import CollisionGrid
 from fvqp.errors import CaseError
 from fvqp.memory import available
 from fvqp.mesh import Mesh
-from fvqp.models.transport import Ordinates
+from fvqp.models.transport import Ordinates, Still
+from fvqp.models.transport.linearized import ITERATIONS
+from fvqp.models.transport.local import MEMORY
 from fvqp.models.transport.motion import Motion
+from fvqp.solvers.newton import RESTART
 
-#: Copies of the occupations that a step holds: stages, errors, and vectors of the linear solver.
-COPIES, KRYLOV = 12, 32
-#: Bytes of Jacobians of collisions that a rank keeps at most.
-JACOBIANS = 2.0**31
+#: Copies of the occupations that a step holds: stages and errors, and where something moves those of implicit
+#: motion and of the first iterations with the whole Jacobian.
+COPIES, MOVING = 12, 32
+#: Vectors of every iteration with the whole Jacobian: a direction and its image.
+VECTORS = 2
 #: Bytes of a cell of the mesh: vertices, faces, neighbours, gradients.
 OF_CELL = 1024.0
 
@@ -29,13 +33,15 @@ class Sizes:
         directions: of quasiparticles and of phonons; 1 where they have none.
         per_cell: unknowns.
         least: bytes without which no step can be made.
-        expected: bytes.
+        expected: bytes of most runs.
+        largest: bytes where solutions with the whole Jacobian take all iterations that they may.
     """
 
     directions: tuple[int, int]
     per_cell: int
     least: float
     expected: float
+    largest: float
 
     def require(self, comm: MPI.Comm) -> None:
         """Raises `CaseError` if the least memory is more than there is. Collective."""
@@ -49,21 +55,30 @@ class Sizes:
 
 
 def sizes(
-    grid: CollisionGrid, quasiparticles: Motion, phonons: Motion, mesh: Mesh, *, inelastic: bool
+    grid: CollisionGrid,
+    quasiparticles: Motion,
+    phonons: Motion,
+    mesh: Mesh,
+    *,
+    inelastic: bool,
+    steady: bool,
 ) -> Sizes:
     """Of a case on this mesh; the memory is that of the rank with most cells. Collective.
 
     Args:
         inelastic: whether there are collisions, with a Jacobian in every cell.
+        steady: whether a steady state is looked for.
     """
     most = float(mesh.comm.allreduce(mesh.n_owned, MPI.MAX))
-    ordinates = [isinstance(motion, Ordinates) for motion in (quasiparticles, phonons)]
+    moves = not (isinstance(quasiparticles, Still) and isinstance(phonons, Still))
     directions = _count(quasiparticles), _count(phonons)
     per_cell = directions[0] * grid.n + directions[1] * grid.n_phonon
     jacobian = grid.n * (grid.n + 2 * grid.n_phonon) if inelastic else 0
     least = most * (OF_CELL + 8.0 * per_cell * COPIES)
-    more = 8.0 * most * per_cell * KRYLOV * any(ordinates) + min(8.0 * most * jacobian, JACOBIANS)
-    return Sizes(directions, per_cell, least, least + more)
+    vector = 8.0 * most * per_cell
+    expected = least + vector * MOVING * moves + min(8.0 * most * jacobian, MEMORY)
+    kept = VECTORS * max(ITERATIONS * moves, RESTART * steady)
+    return Sizes(directions, per_cell, least, expected, expected + vector * kept)
 
 
 def _count(motion: Motion) -> int:

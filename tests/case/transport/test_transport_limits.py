@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -33,6 +35,16 @@ def test_control_groups(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
     assert memory.available(MPI.COMM_SELF) == 4e6
     limit.write_text("max\n")
     assert memory.available(MPI.COMM_SELF) > 4e6
+
+
+@pytest.mark.slow
+def test_memory_is_what_is_said() -> None:
+    """Peak of a run, and where all directions are kept, against the estimate."""
+    script = Path(__file__).parents[2] / "helpers" / "transport_memory.py"
+    out = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True, timeout=120)
+    found, expected = (json.loads(out.stdout)[key] for key in ("found", "said"))
+    for key in ("usual", "largest"):
+        assert 0.6 < found[key] / expected[key] < 1.4, (key, found, expected)
 
 
 def test_unknowns_beyond_memory(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,10 +10,12 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "helpers"))
 
 import numpy as np
 import pytest
+from mpi4py import MPI
 from transport_cases import FILM, SPHERE
 
 import fvqp
 from fvqp.case import case_from_dict
+from fvqp.case.transport.build import build_setup
 from fvqp.case.transport.recording import TransportRecorder
 from fvqp.case.transport.run import check, recorded_times
 from fvqp.errors import FvqpError
@@ -34,6 +36,7 @@ def test_film_fills_its_trap():
     assert np.allclose(data["n_qp_spectrum"].sum("energy"), data["n_qp"])
 
 
+@pytest.mark.slow
 def test_sphere_stopped_and_resumed_is_the_one_that_was_not(tmp_path, monkeypatch):
     case = copy.deepcopy(SPHERE) | {"figures": [{"kind": kind} for kind in ("energy_shells", "gap_profile")]}
     case["evolution"] = case["evolution"] | {"end": "1 ns"}
@@ -60,7 +63,13 @@ def test_sphere_stopped_and_resumed_is_the_one_that_was_not(tmp_path, monkeypatc
 
 def test_check_says_sizes():
     text = check(case_from_dict(copy.deepcopy(SPHERE)))
-    assert "5 of dimension 1" in text and "4 of quasiparticles, 4 of phonons" in text and "MiB" in text
+    assert "5 of dimension 1" in text and "4 of quasiparticles, 4 of phonons" in text
+    # 136 unknowns in 5 cells: 1 kB, 12 copies of a step and 32 of what moves, Jacobians of 11 × (11 + 46);
+    # 80 directions and their images beyond
+    expected = 5 * (1024 + 8 * (136 * 44 + 11 * 57))
+    assert f"about {expected / 2**20:.0f} MiB on a rank" in text
+    size = build_setup(case_from_dict(copy.deepcopy(SPHERE)), MPI.COMM_WORLD).size
+    assert size.expected == expected and size.largest == expected + 8 * 5 * 136 * 160
 
 
 def test_times_are_even_on_a_logarithmic_axis():

@@ -1,0 +1,59 @@
+"""Memory that a run of the transport model takes beyond a small one: bytes as JSON, measured and expected."""
+
+from __future__ import annotations
+
+import copy
+import json
+import resource
+
+from mpi4py import MPI
+from transport_cases import SPHERE
+
+from fvqp.case.reading import case_from_dict
+from fvqp.case.transport.build import Setup, build_setup
+from fvqp.errors import ConvergenceError
+from fvqp.models.transport.linearized import Linearized
+
+
+def setup_of(shells: int) -> Setup:
+    data = copy.deepcopy(SPHERE)
+    data["body"]["shells"] = shells
+    data["gap"] = {"model": "fixed"}
+    data["energies"] = {"maximum": "3 Delta0", "width": "0.05 Delta0"}
+    for species in ("quasiparticles", "phonons"):
+        data[species]["directions"] = 8
+    return build_setup(case_from_dict(data), MPI.COMM_SELF)
+
+
+def evolved(setup: Setup) -> None:
+    """Steps so long that motion and collisions are inverted together."""
+    for _ in setup.problem.evolve(setup.state, [1.0], tolerance=0.1):
+        pass
+
+
+def all_iterations(setup: Setup) -> None:
+    """A solution that is never accurate enough."""
+    problem, state = setup.problem, setup.state
+    problem.set_gap(state.gap)
+    turn = problem.turnover(state)
+    try:
+        Linearized(problem, state, turn, 1.0).solve(problem.rates(state.f, state.n, turn), [], 1e-300)
+    except ConvergenceError:
+        return
+    raise AssertionError
+
+
+def peak() -> int:
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+small = setup_of(4)
+evolved(small)
+all_iterations(small)
+before = peak()
+setup = setup_of(60)
+evolved(setup)
+usual = peak() - before
+all_iterations(setup)
+found = {"usual": usual, "largest": peak() - before}
+print(json.dumps({"found": found, "said": {"usual": setup.size.expected, "largest": setup.size.largest}}))
