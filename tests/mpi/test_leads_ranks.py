@@ -51,8 +51,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 SMALL = [
     "energies.number=80",
+    'energies.largest="0.2 Delta0"',
     'sweep.V_inj=["-1.5 Delta0", "-0.5 Delta0", "0 V", "1.5 Delta0"]',
-    'sweep.V_det=["0 V", "0.8 Delta0", "1.2 Delta0"]',
+    'sweep.V_det=["0 V", "1.2 Delta0"]',
     "figures=[]",
 ]
 
