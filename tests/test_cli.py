@@ -147,6 +147,7 @@ print(int(masks["SigCgt:"], 16) >> 12 & 0b111, int(masks["SigIgn:"], 16) >> 12 &
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="asks Linux")
+@pytest.mark.slow
 def test_signals_are_python_s():
     """With PETSc there, of SIGPIPE, SIGALRM, SIGTERM none is caught, and the first is ignored."""
     sources = Path(fvqp.__file__).parent.rglob("*.py")
@@ -156,6 +157,7 @@ def test_signals_are_python_s():
     assert done.stdout.split() == ["0", "1"], done.stderr
 
 
+@pytest.mark.slow
 def test_a_reader_that_has_gone():
     command = [sys.executable, "-m", "fvqp.cli", "mesh", "info", str(MESHES / "line.msh")]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -192,12 +192,14 @@ def test_evolution_against_the_matrix_exponential() -> None:
     assert found.min() >= 0.0
 
 
+@pytest.mark.slow
 def test_evolution_ends_in_the_stationary_state() -> None:
     state = stationary_state(small(), comm=SELF)
     p = state.equation.evolve(state.equation.certain(0, 0), [60.0])[0]
     assert np.abs(p - state.p).sum() < 1e-5
 
 
+@pytest.mark.slow
 def test_multigrid_and_elimination_agree() -> None:
     direct = stationary_state(polarized(), comm=SELF, method="mumps")
     multigrid = stationary_state(polarized(), comm=SELF, method="gamg")

@@ -118,6 +118,7 @@ def test_large_clusters_decay_as_in_mean_field(number: int) -> None:
     assert mean.number[2] < 0.95 * number
 
 
+@pytest.mark.slow
 def test_equations_in_the_number_alone() -> None:
     """The simplified equation by the exponential of its generator; its continuum limit for large clusters."""
     cluster = polarized()

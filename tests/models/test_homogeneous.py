@@ -308,6 +308,7 @@ def test_order_in_the_step_of_a_gap_that_follows(monkeypatch):
     assert np.all(np.log(errors[0] / errors[1]) / np.log(17.0) > 0.8)
 
 
+@pytest.mark.slow
 def test_entropy_grows_while_the_gap_follows(monkeypatch):
     gaps, entropies, _, _ = followed(0.005, monkeypatch)
     assert gaps[-1] < gaps[0] - 0.1

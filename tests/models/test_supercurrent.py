@@ -113,6 +113,7 @@ def test_conserved_through_every_cross_section(name: str, tmp_path: Path) -> Non
     assert gradient[pads].mean() < 0.15 * on_line.gradient
 
 
+@pytest.mark.slow
 def test_weak_spot_carries_the_same_current() -> None:
     """Half the conductivity in one part: twice the gradient and more, the same current."""
     mesh = shape_mesh("grid1d", nx=60, Lx=6 * UM, regions={"weak": (2 * UM, 3 * UM)}, comm=MPI.COMM_SELF)

@@ -166,6 +166,7 @@ def test_implicit_rates_keep_energy_however_inexact(length):
     assert abs(stored - came) < 1e-12 * gross
 
 
+@pytest.mark.slow
 def test_long_steps_end_in_the_steady_state_of_every_cell():
     problem = film_next_to_a_trap()
     state = problem.thermal(0.15)

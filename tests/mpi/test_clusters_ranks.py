@@ -62,7 +62,13 @@ def test_evolution_from_another_generation() -> None:
         assert shared.number[0] == pytest.approx(alone.number[0], rel=1e-5)
 
 
-@pytest.mark.parametrize("library", ["arpack", "auto"])
+@pytest.mark.parametrize(
+    "library",
+    [
+        pytest.param("arpack", marks=pytest.mark.ranks(2)),
+        pytest.param("auto", marks=pytest.mark.ranks(4)),
+    ],
+)
 def test_slowest_rates(library: str) -> None:
     alone, shared = (stationary_state(cluster(), comm=comm).equation.chain for comm in (SELF, COMM))
     one = slowest_rates(alone, 3, library="arpack").rates

@@ -56,6 +56,7 @@ def test_supercurrents_of_three_phases() -> None:
     np.testing.assert_allclose(found[0], found[1], rtol=1e-7)
 
 
+@pytest.mark.ranks(2)
 def test_branched_wire() -> None:
     """A loop with a supercurrent and a gap that follows: as on one rank, and balanced."""
     found = []

@@ -133,6 +133,7 @@ def test_every_kind_of_figure_is_drawn(film, sweep, tmp_path, kind):
     assert path.name == f"{kind}.png" and path.stat().st_size > 5000
 
 
+@pytest.mark.slow
 def test_result_draws_what_its_case_asks_for(film, sweep, tmp_path):
     figures = [{"kind": "g_ss", "compare": "analytic"}, {"kind": "g_a", "file": "odd.pdf", "offset": 1e-9}]
     sweep.dataset.attrs["figures"] = json.dumps(figures)

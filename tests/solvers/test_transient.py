@@ -80,6 +80,7 @@ def test_error_follows_the_tolerance(method, power):
         assert np.abs(moment.y / reference - 1.0).max() < 5.0 * tolerance**power
 
 
+@pytest.mark.slow
 def test_refused_steps_are_taken_back():
     """What happens between steps may be too much for their length; nothing of such a step remains."""
     chain = Chain(pump=0.3)
@@ -136,6 +137,7 @@ def test_integrator_is_chosen_by_options():
         options.delValue("ts_type")
 
 
+@pytest.mark.slow
 def test_collapse_names_what_is_fastest():
     class Broken(Chain):
         def rates(self, y):

@@ -290,6 +290,7 @@ def test_repulsion_without_superconductivity() -> None:
     assert critical_temperature(debye(0.15, 20.0), coulomb=0.2) == 0.0
 
 
+@pytest.mark.slow
 def test_strong_repulsion() -> None:
     """It lowers the gap to a limit: pairing that changes sign with energy avoids it, however strong."""
     spectrum = debye(1.5, 20.0)

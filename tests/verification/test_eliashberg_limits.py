@@ -106,6 +106,7 @@ def test_causality_and_positivity() -> None:
         assert real.dos[-1] == pytest.approx(1.0, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_weak_coupling_is_bcs() -> None:
     """λ = 0.25: ratio, temperature dependence, density of states."""
     spectrum = debye(0.25, 20.0)

@@ -133,6 +133,7 @@ def test_density_in_both_regimes():
     assert found[0, 3] > 1e4 * found[0, 0]
 
 
+@pytest.mark.slow
 def test_gap_shift_against_drive_and_bath():
     """δΔ/Δ0 = −x_qp (1 − 0.42 T_* + 0.22 T_*²), next term of order 0.2 T_*³; falls with both."""
     data = driven(9, '["0.1 K", "0.15 K"]', "[1e6, 5e6, 2e7, 5e7]")

@@ -31,6 +31,7 @@ def probed() -> xr.Dataset:
     return fvqp.run(CASE, overrides=overrides).dataset.isel(temperature=0)
 
 
+@pytest.mark.slow
 def test_power_is_absorbed_and_leaves():
     data = probed()
     np.testing.assert_allclose(data["power_injected"], POWERS, rtol=1e-9)

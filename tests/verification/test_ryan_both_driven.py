@@ -84,6 +84,7 @@ def test_spikes_at_both_gap_edges() -> None:
     assert spike > 200.0 * charge > 0.0
 
 
+@pytest.mark.slow
 def test_reversing_both_biases_changes_nothing() -> None:
     problem = both()
     first, second = g_nl(problem, 1.6, 1.2), g_nl(problem, -1.6, -1.2)

@@ -52,6 +52,7 @@ def test_few_steps_at_every_bias(broadening: float, monkeypatch: pytest.MonkeyPa
     assert max(max(item.krylov, default=0) for item in made) < 30
 
 
+@pytest.mark.slow
 def test_prediction_saves_evaluations() -> None:
     problem = wire_problem(0.02, EnergyGrid(np.linspace(0.0, 10.0, 161)))
     counts, gaps = [], []

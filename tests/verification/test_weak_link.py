@@ -76,6 +76,7 @@ def test_states_without_a_phase_difference() -> None:
     assert errors[1] < 3e-3 and np.log2(errors[0] / errors[1]) > 1.8
 
 
+@pytest.mark.slow
 def test_currents_of_a_junction_of_three() -> None:
     """What flows in flows out; all phases turned, or all reversed; no current at the mean phase."""
     turn = 2.0 * np.pi * np.arange(3) / 3.0

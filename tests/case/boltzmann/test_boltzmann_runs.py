@@ -101,6 +101,7 @@ def test_power_that_phonons_receive_is_what_quasiparticles_lose():
     assert np.mean(power) == pytest.approx(lost, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_normal_state_is_a_result(caplog):
     with caplog.at_level("WARNING", logger="fvqp"):
         data = fvqp.run(case(DESTRUCTIVE)).dataset.isel(temperature=0)
@@ -166,7 +167,7 @@ def test_power_that_hardly_anything_absorbs():
 # -- resuming --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("points", [1, 4])
+@pytest.mark.parametrize("points", [1, pytest.param(4, marks=pytest.mark.slow)])
 def test_resumed_steady_states(tmp_path, monkeypatch, points):
     whole = fvqp.run(case(DRIVEN, STRENGTHS)).dataset
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):

@@ -110,6 +110,7 @@ def test_warm_spectrum_has_a_smaller_gap_and_states_below_it():
     assert np.isnan(cold["renormalization"].values[cold["energy"] < 0.8 * float(cold["gap"][0])]).all()
 
 
+@pytest.mark.slow
 def test_closed_system_keeps_its_energy(tmp_path):
     """A hot pulse with the α²F of a table; what it does not know is left out."""
     table = tmp_path / "debye.txt"

@@ -164,6 +164,7 @@ def test_resumed_runs_find_the_same_results(tmp_path: Path) -> None:
         fvqp.run(case(folder), out=out, resume=True)
 
 
+@pytest.mark.slow
 def test_figure_over_the_bias_and_over_generation(tmp_path: Path) -> None:
     figures = [{"kind": "injection", "file": "bias.png", "title": "Over bias"}]
     result = fvqp.run(case(earlier(tmp_path / "run")) | {"figures": figures}, out=tmp_path / "out")

@@ -42,7 +42,7 @@ def stopped_after(intervals: int, monkeypatch: pytest.MonkeyPatch) -> None:
     [
         pytest.param(DECAY, 5, id="before", marks=pytest.mark.slow),
         pytest.param(DECAY, 60, id="averages", marks=pytest.mark.slow),
-        pytest.param(DECAY, 180, id="decay"),
+        pytest.param(DECAY, 180, id="decay", marks=pytest.mark.slow),
         pytest.param(STEADY, 330, id="steady", marks=pytest.mark.slow),
         pytest.param(WIRE, 60, id="wire"),
     ],

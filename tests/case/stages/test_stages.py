@@ -118,6 +118,7 @@ def test_solver_options_reach_the_stages_that_have_them(tmp_path: Path) -> None:
             case_from_dict({**alone, "solver": {key: value}})
 
 
+@pytest.mark.slow
 def test_resume_skips_what_is_finished(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A stage that fails names itself and leaves the others alone; a later run does the rest only."""
     bad = trap()

@@ -125,6 +125,7 @@ def test_a_probe_of_thermal_quasiparticles() -> None:
         assert float(here[name].values[0]) == pytest.approx(expected, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_figures(tmp_path: Path) -> None:
     changes = {"resonator": PROBE, "figures": [{"kind": "regions"}, {"kind": "resonator"}]}
     fvqp.run(film(changes, end="2 ns"), out=tmp_path / "out")

@@ -80,6 +80,7 @@ def test_periodic_boundaries() -> None:
     assert differ(around, one_way)
 
 
+@pytest.mark.slow
 def test_refracting_interface() -> None:
     """What is in the trap depends on the mismatch of densities; less passes between unequal ones."""
     trap = slice(4, None, 6), slice(5, None, 6)

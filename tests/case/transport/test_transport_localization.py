@@ -168,6 +168,10 @@ def test_evolution_keeps_energy_and_decays_as_the_law_says() -> None:
             {"evolution": None, "steady_state": {}, "localization.concentration": "1 1/um^3"},
             "localization.concentration: is not used where the steady state is found",
         ),
+        (
+            {"figures": [{"kind": "localized"}], "localization": None},
+            'figures[0].kind: "localized" needs [localization]',
+        ),
         ({"energies.phonon_maximum": "1.2 Delta0"}, "localization: localized quasiparticles: pairs emit"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
