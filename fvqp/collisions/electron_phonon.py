@@ -141,15 +141,16 @@ class ElectronPhonon:
             self.capacity,
             2 * grid.first + 1,
         )
+        self._shares_phonons = evaluation == "graded" or not grid.is_uniform
         self._fourier = FourierSums(self._uniform, grid.n) if evaluation in ("auto", "fourier") else None
         self._events: graded.Collisions | None = None
 
     def chosen(self, measure: SpectralMeasure, f: Floats) -> Evaluation:
         """The evaluation that serves this state."""
+        if self._shares_phonons:
+            return "graded"
         if self.evaluation != "auto":
             return self.evaluation
-        if not self.grid.is_uniform:
-            return "graded"
         if self.grid.n < FOURIER_FROM:
             return "direct"
         active = np.broadcast_to(measure.active, f.shape)
@@ -183,10 +184,9 @@ class ElectronPhonon:
 
         Gain and loss are then exact to the rounding of their sum.
         """
-        checked_f, checked_n = checked_occupations(self.grid, measure, f, n)
-        if self.chosen(measure, checked_f) != "graded" or len(checked_f) < graded_cells.FEWEST:
+        if not self._shares_phonons or len(f) < graded_cells.FEWEST:
             return self.rates(measure, f, n), partial(self.gain_loss, measure, f, n)
-        rates, parts = self._balanced(measure, checked_f, checked_n)
+        rates, parts = self._balanced(measure, *checked_occupations(self.grid, measure, f, n))
         return rates, lambda: parts
 
     def _balanced(self, measure: SpectralMeasure, f: Floats, n: Floats) -> tuple[Pair, GainLoss]:
@@ -260,7 +260,7 @@ class ElectronPhonon:
             np.empty((cells, points, bins)),
             np.empty((cells, points)),
         )
-        if self.evaluation == "graded" or not self.grid.is_uniform:
+        if self._shares_phonons:
             self._graded(graded.jacobian, self._pairs(), measure, f, n, self.grid.phonon_energies, *out)
         else:
             state = self._uniform, measure.states, measure.anomalous, f, n
@@ -275,7 +275,7 @@ class ElectronPhonon:
     def diagonal(self, measure: SpectralMeasure, f: Floats, n: Floats) -> Pair:
         """Diagonal of the Jacobian."""
         f, n = checked_occupations(self.grid, measure, f, n)
-        if self.chosen(measure, f) == "graded":
+        if self._shares_phonons:
             out = Pair(np.empty_like(f), np.empty_like(n))
             self._graded(graded.diagonal, self._pairs(), measure, f, n, *out)
             return Pair(measure.per_number(out.f), out.n)

@@ -1,8 +1,12 @@
 """Collision integrals on a uniform grid as convolutions: O(N log N), batched over cells.
 
 After the cubic terms have cancelled, every gain and every loss is a correlation or a convolution of two
-sequences. They are added up in Fourier space: three forward transforms a cell for the state, two more where
-the spectrum differs from cell to cell, and six inverse ones (theory: collisions, Eq. fourier).
+sequences. They are added up in Fourier space: four forward transforms a cell for the state, two more where
+the spectrum differs from cell to cell, and seven inverse ones (theory: collisions, Eq. fourier).
+
+Scattering reads phonons at the distance of two bins and pairs read them at their sum, each a window of its
+own: transforms of twice the number of bins serve, however far apart the windows lie. What scattering emits
+and absorbs is one correlation, at lags of either sign.
 """
 
 # mypy: disable-error-code="untyped-decorator,no-untyped-def,no-untyped-call"
@@ -39,16 +43,12 @@ class FourierSums:
             grid: strength, capacity and offset of the uniform grid.
             bins: number of quasiparticle bins N.
         """
-        points = grid.strength.size
-        self._grid, self._bins, self._points = grid, bins, points
-        # Nothing may wrap around: lags of the phonons against the bins, and sums of two bins.
-        least = max(points + bins, grid.offset + 2 * bins - 1)
-        self.length = fft.next_fast_len(least, real=True)
-        kernel = np.zeros(self.length)
-        kernel[1 : points + 1] = grid.strength
-        self._spontaneous = fft.rfft(kernel)
-        turns = np.arange(self._spontaneous.size) * (grid.offset % self.length)
-        self._delay = np.exp(-2j * np.pi / self.length * (turns % self.length))
+        self._grid, self._bins = grid, bins
+        # Nothing may wrap around: lags of two bins, and their sums.
+        self.length = fft.next_fast_len(2 * bins - 1, real=True)
+        windows = np.zeros((2, self.length))
+        _windows(grid.strength, grid.offset, bins, windows)
+        self._spontaneous = fft.rfft(windows)
         self._weight = grid.strength / grid.capacity
         self._known: tuple[SpectralMeasure, Complexes] | None = None
 
@@ -59,7 +59,9 @@ class FourierSums:
         def block(cells: slice) -> None:
             rows = _rows(measure, cells)
             sums = self._sums(rows, _some(states, cells), f[cells], n[cells])
-            _rates(sums, *rows, self._weight, f[cells], n[cells], rate_f[cells], rate_n[cells])
+            _rates(
+                sums, *rows, self._weight, self._grid.offset, f[cells], n[cells], rate_f[cells], rate_n[cells]
+            )
 
         self._each(block, f.shape[0])
 
@@ -76,7 +78,7 @@ class FourierSums:
         def block(cells: slice) -> None:
             rows = _rows(measure, cells)
             sums = self._sums(rows, _some(states, cells), f[cells], n[cells])
-            _coefficients(sums, *rows, self._weight, *(part[cells] for part in into))
+            _coefficients(sums, *rows, self._weight, self._grid.offset, *(part[cells] for part in into))
 
         self._each(block, f.shape[0])
 
@@ -96,10 +98,10 @@ class FourierSums:
             rows = _rows(measure, cells)
             forward = self._forward(rows, f[cells], n[cells])
             step = self._forward(rows, step_f[cells], step_n[cells])
-            spectra = np.empty((forward.shape[0], 6, forward.shape[2]), dtype=np.complex128)
-            _derivatives(forward, step, _some(states, cells), self._spontaneous, self._delay, spectra)
+            spectra = np.empty((forward.shape[0], 7, forward.shape[2]), dtype=np.complex128)
+            _derivatives(forward, step, _some(states, cells), self._spontaneous, spectra)
             sums = fft.irfft(spectra, self.length)
-            _coefficients(sums, *rows, self._weight, *(part[cells] for part in into))
+            _coefficients(sums, *rows, self._weight, self._grid.offset, *(part[cells] for part in into))
 
         self._each(block, f.shape[0])
 
@@ -110,14 +112,14 @@ class FourierSums:
         return self._known[1]
 
     def _forward(self, rows: tuple[Floats, Floats], f: Floats, n: Floats) -> Complexes:
-        packed = np.empty((f.shape[0], 3, self.length))
-        _pack(*rows, self._grid.strength, f, n, packed)
+        packed = np.empty((f.shape[0], 4, self.length))
+        _pack(*rows, self._grid.strength, self._grid.offset, f, n, packed)
         return np.asarray(fft.rfft(packed))
 
     def _sums(self, rows: tuple[Floats, Floats], states: Complexes, f: Floats, n: Floats) -> Floats:
         forward = self._forward(rows, f, n)
-        spectra = np.empty((forward.shape[0], 6, forward.shape[2]), dtype=np.complex128)
-        _products(forward, states, self._spontaneous, self._delay, spectra)
+        spectra = np.empty((forward.shape[0], 7, forward.shape[2]), dtype=np.complex128)
+        _products(forward, states, self._spontaneous, spectra)
         return np.asarray(fft.irfft(spectra, self.length))
 
     def _each(self, action: Callable[[slice], None], cells: int) -> None:
@@ -133,65 +135,80 @@ def _some(array: NDArray, cells: slice) -> NDArray:
     return array if array.shape[0] == 1 else array[cells]
 
 
+@njit(cache=True, inline="always")
+def _windows(amount, offset, bins, out):
+    """Phonons at the distance of two bins, ``out[0]``, and at the sum of two, ``out[1]``; zeros elsewhere.
+
+    ``amount[k]`` belongs to a distance of k + 1 bins, and to bins i + j = k + 1 − offset.
+    """
+    out[:] = 0.0
+    for k in range(min(bins - 1, amount.size)):
+        out[0, k + 1] = amount[k]
+    for k in range(max(0, offset - 1), min(amount.size, offset + 2 * bins - 2)):
+        out[1, k + 1 - offset] = amount[k]
+
+
 @njit(cache=True, nogil=True)
-def _pack(states, anomalous, strength, f, n, packed):
-    """``s f``, ``p f`` and ``a ω² n``, padded with zeros."""
+def _pack(states, anomalous, strength, offset, f, n, packed):
+    """``s f``, ``p f`` and both windows of ``a ω² n``, padded with zeros."""
     cells, bins = f.shape
-    points = n.shape[1]
+    amount = np.empty(n.shape[1])
     for c in range(cells):
         row = c if states.shape[0] > 1 else 0
         s, p = states[row], anomalous[row]
-        normal, anomal, phonons = packed[c, 0], packed[c, 1], packed[c, 2]
+        normal, anomal = packed[c, 0], packed[c, 1]
         fc, nc = f[c], n[c]
         for i in range(bins):
             normal[i] = s[i] * fc[i]
             anomal[i] = p[i] * fc[i]
         normal[bins:] = 0.0
         anomal[bins:] = 0.0
-        phonons[0] = 0.0
-        for k in range(points):
-            phonons[k + 1] = strength[k] * nc[k]
-        phonons[points + 1 :] = 0.0
+        for k in range(amount.size):
+            amount[k] = strength[k] * nc[k]
+        _windows(amount, offset, bins, packed[c, 2:])
 
 
 @njit(cache=True, nogil=True)
-def _products(forward, states, spontaneous, delay, out):
+def _products(forward, states, spontaneous, out):
     for c in range(forward.shape[0]):
         row = c if states.shape[0] > 1 else 0
-        for q in range(spontaneous.size):
-            full_s, full_p, phonons = forward[c, 0, q], forward[c, 1, q], forward[c, 2, q]
+        for q in range(spontaneous.shape[1]):
+            full_s, full_p, apart, create = (
+                forward[c, 0, q],
+                forward[c, 1, q],
+                forward[c, 2, q],
+                forward[c, 3, q],
+            )
             empty_s, empty_p = states[row, 0, q] - full_s, states[row, 1, q] - full_p
-            induced = 2.0 * phonons.real
-            emit = spontaneous[q] + induced
+            emit = spontaneous[0, q] + 2.0 * apart.real
             absorb = np.conj(emit)
-            later = delay[q]
-            sooner = np.conj(later)
-            create = sooner * phonons
-            recombine = sooner * (spontaneous[q] + phonons)
+            recombine = spontaneous[1, q] + create
             out[c, 0, q] = full_s * absorb + create * np.conj(empty_s)
             out[c, 1, q] = full_p * absorb - create * np.conj(empty_p)
             out[c, 2, q] = empty_s * emit + recombine * np.conj(full_s)
             out[c, 3, q] = empty_p * emit - recombine * np.conj(full_p)
-            moved = np.conj(empty_s) * full_s - np.conj(empty_p) * full_p
-            out[c, 4, q] = moved + 0.5 * later * (full_s * full_s + full_p * full_p)
-            out[c, 5, q] = np.conj(moved) + 0.5 * later * (empty_s * empty_s + empty_p * empty_p)
+            out[c, 4, q] = np.conj(empty_s) * full_s - np.conj(empty_p) * full_p
+            out[c, 5, q] = 0.5 * (full_s * full_s + full_p * full_p)
+            out[c, 6, q] = 0.5 * (empty_s * empty_s + empty_p * empty_p)
 
 
 @njit(cache=True, nogil=True)
-def _derivatives(forward, step, states, spontaneous, delay, out):
+def _derivatives(forward, step, states, spontaneous, out):
     for c in range(forward.shape[0]):
         row = c if states.shape[0] > 1 else 0
-        for q in range(spontaneous.size):
-            full_s, full_p, phonons = forward[c, 0, q], forward[c, 1, q], forward[c, 2, q]
-            more_s, more_p, added = step[c, 0, q], step[c, 1, q], step[c, 2, q]
+        for q in range(spontaneous.shape[1]):
+            full_s, full_p, apart, create = (
+                forward[c, 0, q],
+                forward[c, 1, q],
+                forward[c, 2, q],
+                forward[c, 3, q],
+            )
+            more_s, more_p, more_create = step[c, 0, q], step[c, 1, q], step[c, 3, q]
             empty_s, empty_p = states[row, 0, q] - full_s, states[row, 1, q] - full_p
-            emit = spontaneous[q] + 2.0 * phonons.real
+            emit = spontaneous[0, q] + 2.0 * apart.real
             absorb = np.conj(emit)
-            extra = 2.0 * added.real
-            later = delay[q]
-            sooner = np.conj(later)
-            create, more_create = sooner * phonons, sooner * added
-            recombine = sooner * (spontaneous[q] + phonons)
+            extra = 2.0 * step[c, 2, q].real
+            recombine = spontaneous[1, q] + create
             out[c, 0, q] = (
                 more_s * absorb + full_s * extra + more_create * np.conj(empty_s) - create * np.conj(more_s)
             )
@@ -205,13 +222,26 @@ def _derivatives(forward, step, states, spontaneous, delay, out):
                 empty_p * extra - more_p * emit - recombine * np.conj(more_p) - more_create * np.conj(full_p)
             )
             moved = np.conj(empty_s) * more_s - np.conj(more_s) * full_s
-            moved -= np.conj(empty_p) * more_p - np.conj(more_p) * full_p
-            out[c, 4, q] = moved + later * (full_s * more_s + full_p * more_p)
-            out[c, 5, q] = np.conj(moved) - later * (empty_s * more_s + empty_p * more_p)
+            out[c, 4, q] = moved - (np.conj(empty_p) * more_p - np.conj(more_p) * full_p)
+            out[c, 5, q] = full_s * more_s + full_p * more_p
+            out[c, 6, q] = -(empty_s * more_s + empty_p * more_p)
+
+
+@njit(cache=True, inline="always")
+def _phonons(sums, weight, offset, bins, in_n, out_n):
+    """Gain and loss of phonon points from correlations and convolutions of one cell."""
+    in_n[:] = 0.0
+    out_n[:] = 0.0
+    for k in range(min(bins - 1, weight.size)):
+        in_n[k] = weight[k] * sums[4, k + 1]
+        out_n[k] = weight[k] * sums[4, sums.shape[1] - k - 1]
+    for k in range(max(0, offset - 1), min(weight.size, offset + 2 * bins - 2)):
+        in_n[k] += weight[k] * sums[5, k + 1 - offset]
+        out_n[k] += weight[k] * sums[6, k + 1 - offset]
 
 
 @njit(cache=True, nogil=True)
-def _coefficients(sums, states, anomalous, weight, in_f, out_f, in_n, out_n):
+def _coefficients(sums, states, anomalous, weight, offset, in_f, out_f, in_n, out_n):
     cells, bins = in_f.shape
     for c in range(cells):
         row = c if states.shape[0] > 1 else 0
@@ -220,14 +250,13 @@ def _coefficients(sums, states, anomalous, weight, in_f, out_f, in_n, out_n):
             share = anomalous[row, i] / s if s > 0.0 else 0.0
             in_f[c, i] = sums[c, 0, i] - share * sums[c, 1, i] if s > 0.0 else 0.0
             out_f[c, i] = sums[c, 2, i] - share * sums[c, 3, i] if s > 0.0 else 0.0
-        for k in range(weight.size):
-            in_n[c, k] = weight[k] * sums[c, 4, k + 1]
-            out_n[c, k] = weight[k] * sums[c, 5, k + 1]
+        _phonons(sums[c], weight, offset, bins, in_n[c], out_n[c])
 
 
 @njit(cache=True, nogil=True)
-def _rates(sums, states, anomalous, weight, f, n, rate_f, rate_n):
+def _rates(sums, states, anomalous, weight, offset, f, n, rate_f, rate_n):
     cells, bins = f.shape
+    loss_n = np.empty(n.shape[1])
     for c in range(cells):
         row = c if states.shape[0] > 1 else 0
         for i in range(bins):
@@ -239,6 +268,6 @@ def _rates(sums, states, anomalous, weight, f, n, rate_f, rate_n):
                 rate_f[c, i] = gain * (1.0 - f[c, i]) - loss * f[c, i]
             else:
                 rate_f[c, i] = 0.0
-        for k in range(weight.size):
-            gain, loss = sums[c, 4, k + 1], sums[c, 5, k + 1]
-            rate_n[c, k] = weight[k] * (gain * (1.0 + n[c, k]) - loss * n[c, k])
+        _phonons(sums[c], weight, offset, bins, rate_n[c], loss_n)
+        for k in range(n.shape[1]):
+            rate_n[c, k] = rate_n[c, k] * (1.0 + n[c, k]) - loss_n[k] * n[c, k]

@@ -56,7 +56,7 @@ def slopes(e0, e1, indptr, indices, weights, inverse, faces, f, start, limited, 
         if begin == end:
             out[i, :, :, e0:e1] = 0.0
             continue
-        forward, backward = _arms(faces, i) if dim == 1 and end - begin <= 2 else (0.0, 0.0)
+        forward, backward = _arms(faces, i) if limited and dim == 1 and end - begin <= 2 else (0.0, 0.0)
         for b in range(out.shape[1]):
             m = start + b
             if forward > 0.0:
@@ -64,17 +64,12 @@ def slopes(e0, e1, indptr, indices, weights, inverse, faces, f, start, limited, 
                 j, n = _seen(indices[begin], m, inverse)
                 k, o = _seen(indices[end - 1], m, inverse)
                 w, v = weights[begin, 0], weights[end - 1, 0] if end - begin == 2 else 0.0
-                if limited:
-                    p, q = 1.0 / forward, 1.0 / backward
-                    for e in range(lo, hi):
-                        one, two = f[j, n, e] - f[i, m, e], f[k, o, e] - f[i, m, e]
-                        up, down = max(max(one, two), 0.0), -min(min(one, two), 0.0)
-                        out[i, b, 0, e] = max(
-                            min(w * one + v * two, min(p * up, q * down)), -min(q * up, p * down)
-                        )
-                else:
-                    for e in range(lo, hi):
-                        out[i, b, 0, e] = w * (f[j, n, e] - f[i, m, e]) + v * (f[k, o, e] - f[i, m, e])
+                p, q = 1.0 / forward, 1.0 / backward
+                for e in range(lo, hi):
+                    one, two = f[j, n, e] - f[i, m, e], f[k, o, e] - f[i, m, e]
+                    up, down = max(max(one, two), 0.0), -min(min(one, two), 0.0)
+                    tilt = w * one + v * two
+                    out[i, b, 0, e] = max(min(tilt, min(p * up, q * down)), -min(q * up, p * down))
                 continue
             for e in range(lo, hi):
                 fall[e], rise[e] = 0.0, 0.0
@@ -186,7 +181,7 @@ def _between_directions(lo, hi, turning, f, i, m, second, limited, value):
     first = m == 0 or turning.level[m - 1] != turning.level[m]
     left = m if first else m - 1
     arm = turning.edge[m] - turning.at[m]
-    step = arm / (turning.at[m + 1] - turning.at[left])
+    step = arm / (turning.at[m + 1] - turning.at[left]) if second else 0.0
     row = m % 2
     if limited:
         for e in range(lo, hi):
@@ -197,12 +192,9 @@ def _between_directions(lo, hi, turning, f, i, m, second, limited, value):
             bound = bound if forward * backward > 0.0 else 0.0
             change = step * (f[i, m + 1, e] - f[i, left, e])
             value[row, e] = f[i, m, e] + min(max(change, -bound), bound)
-    elif second:
-        for e in range(lo, hi):
-            value[row, e] = f[i, m, e] + step * (f[i, m + 1, e] - f[i, left, e])
     else:
         for e in range(lo, hi):
-            value[row, e] = f[i, m, e]
+            value[row, e] = f[i, m, e] + step * (f[i, m + 1, e] - f[i, left, e])
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
@@ -221,7 +213,9 @@ def stream(e0, e1, faces, turning, g, inverse, blend, f, slope, start, second, l
     curved = turning.curvature.size > 0
     blended = blend.share.shape[0] > 0
     value, between = np.empty(n_energies), np.zeros((2, n_energies))
-    most = np.max(faces.pointer[1:] - faces.pointer[:-1])
+    most = 0
+    for i in range(faces.pointer.size - 1):
+        most = max(most, faces.pointer[i + 1] - faces.pointer[i])
     # states × speed over capacity, of the neighbours and, in the last row, of the cell
     flow = np.empty((most + 1, n_energies))
     for i in range(faces.pointer.size - 1):
@@ -236,15 +230,16 @@ def stream(e0, e1, faces, turning, g, inverse, blend, f, slope, start, second, l
                 row = other if per_cell and other >= 0 else 0
                 for e in range(lo, hi):
                     flow[k - begin, e] = inverse[i, e] * g[row, e]
-        for b in range(slope.shape[1]):
+        # particles turn into the first direction from the one before it
+        for b in range(-1 if owned and curved and start > 0 else 0, slope.shape[1]):
             m = start + b
             if owned and curved:
                 continues = m + 1 < n_directions and turning.level[m + 1] == turning.level[m]
                 began = m > 0 and turning.level[m - 1] == turning.level[m]
-                if began and b == 0:
-                    _between_directions(lo, hi, turning, f, i, m - 1, second, limited, between)
                 if continues:
                     _between_directions(lo, hi, turning, f, i, m, second, limited, between)
+                if b < 0:
+                    continue
                 leave = turning.curvature[i] * turning.after[m] if continues else 0.0
                 enter = turning.curvature[i] * turning.before[m] if began else 0.0
                 ahead, behind = m % 2, (m + 1) % 2

@@ -92,8 +92,8 @@ def test_right_hand_side_at_400_bins(record_property):
     direct = ElectronPhonon(grid, COUPLING, "direct")
     summed = best(lambda: direct.rates(measure, f, n), 3) / CELLS
     numpy_cell = best(lambda: pair_matrices(operator, measure.states[3], measure.anomalous[3], f[3], n[3]))
-    length = fft.next_fast_len(grid.n + grid.n_phonon, real=True)
-    state, sums = np.ones((8, 3, length)), np.ones((8, 6, length // 2 + 1), dtype=complex)
+    length = fft.next_fast_len(2 * grid.n - 1, real=True)
+    state, sums = np.ones((8, 4, length)), np.ones((8, 7, length // 2 + 1), dtype=complex)
     bare = best(lambda: (fft.rfft(state), fft.irfft(sums, length)), 30) / 8
     record_property("microseconds_a_cell", 1e6 * cell)
     record_property("direct_sums_microseconds_a_cell", 1e6 * summed)
