@@ -20,15 +20,17 @@ ATOM = 1e-10
 """Metres that the smallest cell must measure."""
 
 
-def size_rows(mesh: Mesh, coherence_length: float) -> list[tuple[str, str]]:
-    """Extent of the mesh and size of its cells (`cell_sizes`), as names and texts. Collective."""
+def size_rows(mesh: Mesh, coherence_length: float | None = None) -> list[tuple[str, str]]:
+    """Extent of the mesh and size of its cells (`cell_sizes`), as names and texts; beside the coherence
+    length (metres) where there is one. Collective."""
     extent, smallest, largest = _sizes(mesh)
-    lengths = " x ".join(f"{length * 1e6:.4g}" for length in extent[extent > 0.0])
-    cells = [f"{f * smallest:.3g} ... {f * largest:.3g}" for f in (1e6, 1.0 / coherence_length)]
-    return [
-        ("extent", f"{lengths} um, the longest {extent.max() / coherence_length:.4g} coherence lengths"),
-        ("cell sizes", f"{cells[0]} um, {cells[1]} coherence lengths of {coherence_length * 1e6:.4g} um"),
-    ]
+    measures = " x ".join(f"{length * 1e6:.4g}" for length in extent[extent > 0.0]) + " um"
+    cells = f"{smallest * 1e6:.3g} ... {largest * 1e6:.3g} um"
+    if coherence_length is not None:
+        measures += f", the longest {extent.max() / coherence_length:.4g} coherence lengths"
+        beside = f"{smallest / coherence_length:.3g} ... {largest / coherence_length:.3g}"
+        cells += f", {beside} coherence lengths of {coherence_length * 1e6:.4g} um"
+    return [("extent", measures), ("cell sizes", cells)]
 
 
 def warn_of_sizes(mesh: Mesh, coherence_length: float, source: str) -> None:

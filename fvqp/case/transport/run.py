@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy import constants
 
 from fvqp.case.boltzmann.strong import described
+from fvqp.case.sizes import size_rows
 from fvqp.case.transport.build import Setup, build_setup
 from fvqp.case.transport.recording import TransportRecorder
 from fvqp.case.transport.schema import Evolution, TransportCase
@@ -70,6 +71,7 @@ def check(case: TransportCase) -> str:
         *([] if strong is None else [("spectrum", described(strong))]),
         ("times", f"tau0 = {units.time:.4g} s, tau0_pb = {coupling.pair_breaking_time * units.time:.4g} s"),
         ("cells", f"{setup.mesh.n_global} of dimension {setup.mesh.dim}"),
+        *size_rows(setup.mesh),
         ("energies", f"{grid.n} bins up to {grid.edges[-1]:.4g} Delta0, {grid.n_phonon} phonon energies"),
         ("directions", f"{size.directions[0]} of quasiparticles, {size.directions[1]} of phonons"),
         ("unknowns", f"{setup.mesh.n_global * size.per_cell:.3g}"),

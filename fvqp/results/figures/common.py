@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogFormatterSciNotation, MaxNLocator
+from matplotlib.ticker import LogFormatterSciNotation, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
 from fvqp.errors import FvqpError
@@ -146,13 +146,18 @@ class _Plain(LogFormatterSciNotation):
 
 
 def plain_logarithms(figure: Figure) -> None:
-    """Plain numbers on logarithmic axes of less than two decades, if they are neither large nor small."""
+    """Plain numbers on logarithmic axes of less than two decades, if they are neither large nor small; others
+    have powers of ten alone below the figure, where products would run into one another."""
     for axes in figure.axes:
         for axis in (axes.xaxis, axes.yaxis):
             low, high = sorted(axis.get_view_interval())
-            if axis.get_scale() == "log" and 1e-3 <= low and high < min(1e4, 100.0 * low):
+            if axis.get_scale() != "log":
+                continue
+            if 1e-3 <= low and high < min(1e4, 100.0 * low):
                 axis.set_major_formatter(_Plain())
                 axis.set_minor_formatter(_Plain(minor_thresholds=(1.0, 0.4)))
+            elif axis is axes.xaxis and high >= 10.0 * low:
+                axis.set_minor_formatter(NullFormatter())
 
 
 def draw_legend(axes: Axes, shifted: bool, loc: str | None = None, title: str = "") -> None:

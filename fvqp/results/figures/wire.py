@@ -125,6 +125,7 @@ def _branches(dataset: xr.Dataset, axes: Axes) -> None:
         if not np.all(np.isnan(here)):
             shown = here.values.reshape(len(here), -1)
             axes.plot(here["V_inj"], shown, "o", ms=3, mfc="none", color="0.4")
+    axes.plot([], [], "o", ms=3, mfc="none", color="0.4", label="all solutions")
     axes.plot(biases, folds, "k|", ms=9, label="fold")
 
 
