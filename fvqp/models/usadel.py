@@ -30,11 +30,8 @@ from fvqp.models.linear import TransportSolver
 from fvqp.models.phase import PhaseField, PhaseSolver, Supercurrent
 from fvqp.models.points import Guess, Ledger, Point, Solution
 from fvqp.models.proximity import DOUBLES_OF_PROXIMITY
-from fvqp.models.self_consistency import (
-    local_conductances,
-    solve_self_consistent,
-    uniform_conductances,
-)
+from fvqp.models.self_consistency import solve_self_consistent
+from fvqp.models.slopes import conductances
 from fvqp.solvers.fixed_point import solve_fixed_point
 from fvqp.solvers.newton import RESTART
 from fvqp.spectral.usadel import BinnedSpectrum
@@ -274,9 +271,6 @@ class UsadelProblem:
         Raises:
             ConvergenceError: the self-consistency does not converge.
         """
-        return self._solve(point, guess)
-
-    def _solve(self, point: Point, guess: Guess | Solution | None) -> Solution:
         if self.device.balances_heat:
             return solve_with_leads(self, point, guess)
         return self.solve_driven(point, self.external(point), guess)
@@ -374,30 +368,7 @@ class UsadelProblem:
         Exact where the spectra do not depend on bias, or by gaps only; otherwise the slope of the solution,
         by central differences a small fraction of the thermal width apart around it.
         """
-        point = solution.point
-        follows = self.gap.follows_bias or self.self_consistent_phase
-        moving = follows or self.device.balances_heat
-        if self.gap.kind == "uniform" and solution.phase is None and not self.device.balances_heat:
-            return uniform_conductances(self, solution)
-        if self.gap.kind == "local" and solution.phase is None and not self.device.balances_heat:
-            return local_conductances(self, solution)
-        if not moving and self.inelastic is not None and T in self.inelastic.components(solution.spectral):
-            direction = self.external_slope(point)
-            slope = self.inelastic.slope(solution.spectral, solution.kinetic, direction)
-            return self.junction_currents(slope.currents) / self.device.voltage_unit
-        if not moving:
-            # Collisions act on f_L, of which the charge current does not know.
-            slope = self.response(point.supercurrent).combine(self.external_slope(point))
-            return self.junction_currents(slope.currents) / self.device.voltage_unit
-        leads = [j.temperature for j in self.device.junctions] if solution.leads is None else solution.leads
-        t = max(leads, default=0.0) / self.device.thermal_unit
-        step = max(5e-3 * t, 1e-5) * self.device.voltage_unit
-        sides = [
-            self._solve(moved, solution)
-            for moved in (replace(point, V_inj=point.V_inj + s) for s in (-step, step))
-        ]
-        low, high = (self.junction_currents(side.kinetic.currents) for side in sides)
-        return (high - low) / (2.0 * step)
+        return conductances(self, solution)
 
     def ledger(self, solution: Solution) -> Ledger:
         """What enters, leaves and relaxes; integrals over the energy grid.
