@@ -21,6 +21,8 @@ from fvqp.errors import CaseError
 Name = Annotated[str, Field(min_length=1)]
 Count = Annotated[int, Field(strict=True, ge=1)]
 Flag = Annotated[bool, Field(strict=True)]
+FigureFile = Annotated[str, Field(pattern=r"^[\w.-]+\.(png|pdf|svg)$")]
+"""Name of a picture in the folder of figures."""
 
 
 def _as_list(value: Any) -> Any:

@@ -10,6 +10,7 @@ from scipy import constants
 from scipy.optimize import brentq
 
 from fvqp.case.boltzmann.build import Setup
+from fvqp.case.boltzmann.resonator import shown
 from fvqp.case.boltzmann.schema import BoltzmannCase
 from fvqp.collisions import (
     ConstantTrapping,
@@ -18,8 +19,6 @@ from fvqp.collisions import (
     PhononEscape,
     Process,
     SpectralMeasure,
-    frequency_shift,
-    internal_loss,
     inverse_lifetimes,
     phonon_energy,
     quasiparticle_density,
@@ -27,7 +26,6 @@ from fvqp.collisions import (
     thermal,
 )
 from fvqp.collisions.moving_gap import condensate_energy
-from fvqp.collisions.resonator import film_factor
 from fvqp.results.dataset import SweepDataset
 
 Floats = NDArray[np.float64]
@@ -197,14 +195,7 @@ class Observables:
         sigma1, sigma2 = (float(part[0]) for part in conductivity(f))
         # The shift is that of quasiparticles and of the gap that they have changed.
         empty = MattisBardeen(grid, 1.0, conductivity.frequency).cold if gap != 1.0 else conductivity.cold
-        share = resonator.kinetic_inductance_fraction
-        film = 1.0 if resonator.thickness is None else float(film_factor(resonator.thickness))
-        return {
-            "sigma1": sigma1,
-            "sigma2": sigma2,
-            "inverse_quality_factor": float(internal_loss(sigma1, sigma2, share, film)),
-            "frequency_shift": float(frequency_shift(sigma2, empty.sigma2[0], share, film)),
-        }
+        return {**shown(resonator, sigma1, sigma2, float(empty.sigma2[0]))}
 
 
 def _strength(case: BoltzmannCase) -> tuple[str, float, str] | None:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from fvqp.case.boltzmann.drives import Initial, Injection, Microwave, PositiveNumber, Trapping
+from fvqp.case.evolution import RecordedTimes, one_task
 from fvqp.case.interaction import Interaction
 from fvqp.case.quantities import (
     Energy,
@@ -24,7 +25,7 @@ from fvqp.case.quantities import (
     Temperature,
     Time,
 )
-from fvqp.case.tables import AS_LIST, ONCE, Case, Count, Flag, Name, Table
+from fvqp.case.tables import AS_LIST, ONCE, Case, Count, FigureFile, Flag, Name, Table
 from fvqp.errors import CaseError
 
 MOST_BINS = 20_000
@@ -199,26 +200,15 @@ class Phonons(Table):
         return self
 
 
-class Evolution(Table):
+class Evolution(RecordedTimes):
     """An evolution in time."""
 
-    end: Time
-    start: Time | None = None
-    """First time after 0 that is recorded; default: a millionth of ``end``."""
-    points_per_decade: Count = 8
-    """Recorded times, evenly spaced on a logarithmic axis."""
     method: Literal["arkimex", "bdf", "relaxation"] = "arkimex"
     """Adaptive steps: ``arkimex``, implicit Runge-Kutta of order 4, and ``bdf``, backward differentiation of
     order 2 for a fixed gap, both by PETSc; ``relaxation``, explicit time relaxation of order 1, whose steps
     follow the fastest rate and suit short times only."""
     tolerance: Annotated[Number, Field(gt=0, lt=1)] = 1e-4
     """Relative error allowed in a step."""
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if self.start is not None and not self.start < self.end:
-            raise ValueError("start: must come before end")
-        return self
 
 
 class SteadyState(Table):
@@ -286,7 +276,7 @@ class Figure(Table):
         "lifetimes",
         "resonator",
     ]
-    file: Annotated[str, Field(pattern=r"^[\w.-]+\.(png|pdf|svg)$")] | None = None
+    file: FigureFile | None = None
     """File name in ``figures/``; default: the kind, as PNG."""
     title: str | None = None
     compare: Literal["analytic", "thermal"] | None = None
@@ -332,10 +322,7 @@ class BoltzmannCase(Case):
 
     @model_validator(mode="after")
     def _one_task(self) -> Self:
-        if (self.evolution is None) == (self.steady_state is None):
-            raise ValueError(
-                "give either [evolution] or [steady_state]" + ("" if self.evolution is None else ", not both")
-            )
+        one_task(self.evolution, self.steady_state)
         return self
 
     def located(self, source: str, folder: Path) -> Self:

@@ -23,7 +23,7 @@ from fvqp.case.quantities import (
     Volume,
     spaced,
 )
-from fvqp.case.tables import AS_LIST, ONCE, Case, Count, Flag, Name, Table
+from fvqp.case.tables import AS_LIST, ONCE, Case, Count, FigureFile, Flag, Name, Table
 
 Equation = Literal["master", "simplified", "fokker_planck", "trajectory", "mean_field"]
 Spin = Literal["quantum", "ising"]
@@ -203,7 +203,7 @@ class Figure(Table):
     """A figure of the results folder."""
 
     kind: Literal["phase_diagram", "distribution", "moments", "noise", "flipped", "injection", "evolution"]
-    file: Annotated[str, Field(pattern=r"^[\w.-]+\.(png|pdf|svg)$")] | None = None
+    file: FigureFile | None = None
     """File name in ``figures/``; default: the kind, as PNG."""
     title: str | None = None
 

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from fvqp.case.interaction import Interaction
 from fvqp.case.quantities import Energy, Number, Temperature
-from fvqp.case.tables import AS_LIST, ONCE, Case, Count, Flag, Table
+from fvqp.case.tables import AS_LIST, ONCE, Case, Count, FigureFile, Flag, Table
 
 
 class Sweep(Table):
@@ -54,7 +54,7 @@ class Figure(Table):
     """A figure of the results folder."""
 
     kind: Literal["gap_function", "renormalization", "dos", "interaction", "gap"]
-    file: Annotated[str, Field(pattern=r"^[\w.-]+\.(png|pdf|svg)$")] | None = None
+    file: FigureFile | None = None
     """File name in ``figures/``; default: the kind, as PNG."""
     title: str | None = None
 

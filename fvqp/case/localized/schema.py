@@ -22,7 +22,7 @@ from fvqp.case.quantities import (
     Time,
     spaced,
 )
-from fvqp.case.tables import AS_LIST, ONCE, Case, Count, Flag, Name, Table
+from fvqp.case.tables import AS_LIST, ONCE, Case, Count, FigureFile, Flag, Name, Table
 from fvqp.errors import CaseError, FvqpError
 from fvqp.units import to_float
 
@@ -228,7 +228,7 @@ class Figure(Table):
     """A figure of the results folder."""
 
     kind: Literal["concentration", "packing", "relaxation", "profile"]
-    file: Annotated[str, Field(pattern=r"^[\w.-]+\.(png|pdf|svg)$")] | None = None
+    file: FigureFile | None = None
     """File name in ``figures/``; default: the kind, as PNG."""
     title: str | None = None
 

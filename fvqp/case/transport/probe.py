@@ -6,10 +6,10 @@ import numpy as np
 from mpi4py import MPI
 from numpy.typing import NDArray
 
+from fvqp.case.boltzmann.resonator import shown
 from fvqp.case.transport.build import Setup
 from fvqp.case.transport.schema import Probe
 from fvqp.collisions.conductivity import MattisBardeen, cold_conductivity
-from fvqp.collisions.resonator import film_factor, frequency_shift, internal_loss
 from fvqp.errors import CaseError
 from fvqp.models.transport import State
 
@@ -60,11 +60,4 @@ class Probed:
         sums = np.array([self._volume @ here.sigma1, self._volume @ here.sigma2, self._volume @ empty])
         problem.body.comm.Allreduce(MPI.IN_PLACE, sums)
         sigma1, sigma2, cold = (sums / self._whole).tolist()
-        share = probe.kinetic_inductance_fraction
-        film = 1.0 if probe.thickness is None else float(film_factor(probe.thickness))
-        return {
-            "sigma1": sigma1,
-            "sigma2": sigma2,
-            "inverse_quality_factor": float(internal_loss(sigma1, sigma2, share, film)),
-            "frequency_shift": float(frequency_shift(sigma2, cold, share, film)),
-        }
+        return shown(probe, sigma1, sigma2, cold)

@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from fvqp.case.boltzmann.schema import Energies, Escape, Gap, MaterialChoice, Resonator, Spectrum
+from fvqp.case.evolution import RecordedTimes, one_task
 from fvqp.case.geometry import MeshSource
 from fvqp.case.quantities import (
     Diffusivity,
@@ -24,9 +25,8 @@ from fvqp.case.quantities import (
     PowerDensity,
     Speed,
     Temperature,
-    Time,
 )
-from fvqp.case.tables import AS_LIST, ONCE, Case, Count, Flag, Name, Table
+from fvqp.case.tables import AS_LIST, ONCE, Case, Count, FigureFile, Flag, Name, Table
 from fvqp.case.transport.dispersion import DispersionTable
 from fvqp.case.transport.localization import LocalizationTable
 from fvqp.case.transport.sources import LocalMicrowave, LocalTrapping
@@ -283,22 +283,13 @@ class Collisions(Table):
     """Whether there are any; elastic scattering is said by free paths."""
 
 
-class Evolution(Table):
+class Evolution(RecordedTimes):
     """An evolution in time."""
 
-    end: Time
-    start: Time | None = None
-    """First time after 0 that is recorded; default: a millionth of ``end``."""
     points_per_decade: Count = 4
     """Recorded times, evenly spaced on a logarithmic axis."""
     tolerance: Annotated[Number, Field(gt=0, lt=1)] = 0.02
     """Error of a step, relative to what a cell holds in quasiparticles and in phonons, by energy."""
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if self.start is not None and not self.start < self.end:
-            raise ValueError("start: must come before end")
-        return self
 
 
 class SteadyState(Table):
@@ -352,7 +343,7 @@ class Figure(Table):
         "regions",
         "resonator",
     ]
-    file: Annotated[str, Field(pattern=r"^[\w.-]+\.(png|pdf|svg)$")] | None = None
+    file: FigureFile | None = None
     """File name in ``figures/``; default: the kind, as PNG."""
     title: str | None = None
 
@@ -390,10 +381,7 @@ class TransportCase(Case):
 
     @model_validator(mode="after")
     def _one_task(self) -> Self:
-        if (self.evolution is None) == (self.steady_state is None):
-            raise ValueError(
-                "give either [evolution] or [steady_state]" + ("" if self.evolution is None else ", not both")
-            )
+        one_task(self.evolution, self.steady_state)
         return self
 
     @model_validator(mode="after")

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from fvqp.case.quantities import Energy, Number
-from fvqp.case.tables import ONCE, Count, Table
+from fvqp.case.tables import ONCE, Count, FigureFile, Table
 
 FieldName = Literal["gap", "charge_imbalance", "mu_Q", "dos", "f_L", "f_T"]
 SpectrumName = Literal["dos", "f_L", "f_T"]
@@ -59,7 +59,7 @@ class Figure(Table):
         "surface",
         "lead_temperature",
     ]
-    file: Annotated[str, Field(pattern=r"^[\w.-]+\.(png|pdf|svg)$")] | None = None
+    file: FigureFile | None = None
     """File name in ``figures/``; default: the kind, as PNG."""
     title: str | None = None
     compare: Literal["analytic", "elastic"] | None = None

@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from fvqp.case.geometry import MeshSource
 from fvqp.case.metals import CrossSection
 from fvqp.case.quantities import Angle, Diffusivity, Energy, Resistivity, Temperature, spaced
-from fvqp.case.tables import AS_LIST, ONCE, Case, Name, Table
+from fvqp.case.tables import AS_LIST, ONCE, Case, FigureFile, Name, Table
 
 MOST_ENERGIES = 100_000
 """Energies of a density of states; more are a slip."""
@@ -119,7 +119,7 @@ class Figure(Table):
     """A figure of the results folder."""
 
     kind: Literal["current_phase", "minigap", "dos"]
-    file: Annotated[str, Field(pattern=r"^[\w.-]+\.(png|pdf|svg)$")] | None = None
+    file: FigureFile | None = None
     """File name in ``figures/``; default: the kind, as PNG."""
     title: str | None = None
 
