@@ -65,6 +65,8 @@ def _problems(case: TransportCase) -> Iterator[tuple[str, str]]:
         key = f"figures[{number}].kind"
         if figure.kind in OF_SHELLS and case.body is None:
             yield key, f'"{figure.kind}" is over the radius of shells; a mesh has "map"'
+        if figure.kind == "localized" and case.localization is None:
+            yield key, '"localized" needs [localization]'
         if figure.kind == "resonator" and case.resonator is None:
             yield key, '"resonator" needs [resonator]'
         if figure.kind in OVER_TIME and case.evolution is None:

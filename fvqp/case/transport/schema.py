@@ -339,6 +339,7 @@ class Figure(Table):
         "gap_profile",
         "density_profile",
         "escaped",
+        "localized",
         "map",
         "regions",
         "resonator",

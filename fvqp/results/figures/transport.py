@@ -151,6 +151,25 @@ def _regions(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
     draw_legend(axes, False)
 
 
+def _localized(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
+    """Localized and mobile quasiparticles along a body at the last time."""
+    figure.set_size_inches(4.8, 3.2)
+    axes = figure.subplots()
+    values, _ = _times(dataset, "n_localized_cell")
+    localized = values.values[-1] * PER_CUBIC_MICROMETRE
+    everything, _ = _times(dataset, "n_qp_cell")
+    mobile = everything.values[-1] * PER_CUBIC_MICROMETRE - localized
+    coordinate, name = ("radius_cell", "r") if "radius_cell" in dataset.coords else ("x", "x")
+    order = np.argsort(dataset[coordinate].values)
+    at = dataset[coordinate].values[order] * MICROMETRES
+    for row, label, style in ((localized, "localized", "C0."), (mobile, "mobile", "C1.")):
+        axes.semilogy(at, np.where(row > 0.0, row, np.nan)[order], style, label=label, markersize=4)
+    axes.set(xlabel=f"${name}$ (µm)", ylabel="concentration (µm$^{-3}$)")
+    if dataset.sizes["time"] > 1:
+        axes.set_title(value_text(values["time"], -1))
+    draw_legend(axes, False)
+
+
 KINDS: dict[str, Drawing] = {
     "energies": kinetic.KINDS["energies"],
     "density": kinetic.KINDS["density"],
@@ -158,6 +177,7 @@ KINDS: dict[str, Drawing] = {
     "gap_profile": _profile("gap", "$\\Delta/\\Delta_0$", logarithmic=False),
     "density_profile": _profile("n_qp_cell", "$n_\\mathrm{qp}$ (µm$^{-3}$)", logarithmic=True),
     "escaped": _escaped,
+    "localized": _localized,
     "map": _map,
     "regions": _regions,
     "resonator": kinetic.KINDS["resonator"],
