@@ -141,11 +141,14 @@ def _windows(amount, offset, bins, out):
 
     ``amount[k]`` belongs to a distance of k + 1 bins, and to bins i + j = k + 1 − offset.
     """
-    out[:] = 0.0
+    apart, summed = out[0], out[1]
+    apart[:] = 0.0
+    summed[:] = 0.0
+    lags, of_sums = apart[1:], amount[offset - 1 :]
     for k in range(min(bins - 1, amount.size)):
-        out[0, k + 1] = amount[k]
-    for k in range(max(0, offset - 1), min(amount.size, offset + 2 * bins - 2)):
-        out[1, k + 1 - offset] = amount[k]
+        lags[k] = amount[k]
+    for k in range(min(2 * bins - 1, of_sums.size)):
+        summed[k] = of_sums[k]
 
 
 @njit(cache=True, nogil=True)
@@ -168,7 +171,7 @@ def _pack(states, anomalous, strength, offset, f, n, packed):
         _windows(amount, offset, bins, packed[c, 2:])
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath={"contract"})
 def _products(forward, states, spontaneous, out):
     for c in range(forward.shape[0]):
         row = c if states.shape[0] > 1 else 0
@@ -192,7 +195,7 @@ def _products(forward, states, spontaneous, out):
             out[c, 6, q] = 0.5 * (empty_s * empty_s + empty_p * empty_p)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, fastmath={"contract"})
 def _derivatives(forward, step, states, spontaneous, out):
     for c in range(forward.shape[0]):
         row = c if states.shape[0] > 1 else 0
@@ -232,12 +235,14 @@ def _phonons(sums, weight, offset, bins, in_n, out_n):
     """Gain and loss of phonon points from correlations and convolutions of one cell."""
     in_n[:] = 0.0
     out_n[:] = 0.0
+    forth, back = sums[4, 1:], sums[4, ::-1]
     for k in range(min(bins - 1, weight.size)):
-        in_n[k] = weight[k] * sums[4, k + 1]
-        out_n[k] = weight[k] * sums[4, sums.shape[1] - k - 1]
-    for k in range(max(0, offset - 1), min(weight.size, offset + 2 * bins - 2)):
-        in_n[k] += weight[k] * sums[5, k + 1 - offset]
-        out_n[k] += weight[k] * sums[6, k + 1 - offset]
+        in_n[k] = weight[k] * forth[k]
+        out_n[k] = weight[k] * back[k]
+    of_sums, more_in, more_out = weight[offset - 1 :], in_n[offset - 1 :], out_n[offset - 1 :]
+    for k in range(min(2 * bins - 1, of_sums.size)):
+        more_in[k] += of_sums[k] * sums[5, k]
+        more_out[k] += of_sums[k] * sums[6, k]
 
 
 @njit(cache=True, nogil=True)

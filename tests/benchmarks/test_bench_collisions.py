@@ -101,7 +101,8 @@ def test_right_hand_side_at_400_bins(record_property):
     record_property("numpy_pair_matrices_over_this", numpy_cell / cell)
     assert cell < 100e-6
     assert numpy_cell / cell > 60.0  # on one thread
-    assert cell < 2.0 * bare
+    # packing, products and sums take some two fifths of what transforms of a batch in the cache do
+    assert cell < 2.2 * bare
 
 
 @pytest.mark.skipif(
