@@ -38,10 +38,15 @@ log = logging.getLogger(__name__)
 SPLIT = 1.0
 #: Iterations before a system is given up; a shorter step is cheaper then.
 ITERATIONS = 80
+#: Phonons of an energy that are this much fewer than those of lower and of higher ones count as more in J.
+DIP = 1e-3
 
 
 class Linearized:
     """``1 − length × J`` at a state, J without changes of the rates of turning and of what limits gradients.
+
+    Collisions depend on geometric means of phonons at neighbouring energies, whose derivative has no bounds
+    where a spectrum has holes: J is taken without these.
 
     Attributes:
         length, turn: as given.
@@ -65,7 +70,7 @@ class Linearized:
             length: a time.
         """
         self._p, self._state, self.turn, self.length = problem, state, turn, length
-        self._mean = problem.mean_f(state.f), problem.mean_n(state.n)
+        self._mean = problem.mean_f(state.f), _without_dips(problem.mean_n(state.n))
         self._factors: tuple[float, Callable[[Rates], Rates]] | None = None
         self.fastest = float(problem.body.comm.allreduce(turn.fastest, MPI.MAX))
         self.scale = scales(problem, state.f, state.n)
@@ -192,3 +197,10 @@ class Linearized:
         f, n = self._split(x)
         changed = self.change(f, n)
         return self._joined(Rates(f - self.length * changed.f, n - self.length * changed.n, changed.counters))
+
+
+def _without_dips(n: Floats) -> Floats:
+    """Occupations ``(cells, K)``, but those that are `DIP` times smaller than some at both sides."""
+    below = np.maximum.accumulate(n, axis=1)
+    above = np.maximum.accumulate(n[:, ::-1], axis=1)[:, ::-1]
+    return np.maximum(n, DIP * np.minimum(below, above))

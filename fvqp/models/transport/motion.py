@@ -31,6 +31,9 @@ Ints = NDArray[np.int32]
 REDUCTION = 1e-2
 #: Steps in units of the fastest rate up to which nothing is gained by solving.
 EXPLICIT = 0.5
+#: Collisions during a crossing of a cell beyond which more of them change nothing: what gets across is
+#: below all errors, and rounding would spoil the solution.
+OPAQUE = 1e6
 
 CLOSED = Wall(transmission=0.0)
 """A rough wall through which nothing passes."""
@@ -188,13 +191,13 @@ class Flying(_InSpace):
     def _changed(self) -> None:
         self._upwind = self._linear = None
         assert self.streaming is not None
-        self._crossing = float(
-            self._layout.comm.allreduce(float(np.max(self.streaming.crossing_rate(), initial=0.0)), MPI.MAX)
-        )
+        crossing = self.streaming.crossing_rate()
+        self._crossing = float(self._layout.comm.allreduce(float(np.max(crossing, initial=0.0)), MPI.MAX))
+        self._opaque = OPAQUE * crossing
 
     def _scattering(self, inelastic: Floats) -> Floats:
         out = self.elastic.copy()
-        out[: self._layout.n_owned] += inelastic
+        out[: self._layout.n_owned] += np.minimum(inelastic, self._opaque)
         self._layout.exchange(out)
         return out
 

@@ -39,6 +39,10 @@ log = logging.getLogger(__name__)
 GAMMA = 1.0 + np.sqrt(0.5)
 #: Negative occupations that a step may make, in units of the tolerance: energy relative to all there is.
 CUT = 1e-2
+#: Least that a step leaves of any occupation. Where less than nothing would be left, 0 is no way out: phonons
+#: that are fewer by orders than those of neighbouring energies make collisions a stiff function of them, or,
+#: if there are none at all, leave the Jacobian without the loss that keeps them positive.
+KEPT = 0.5
 #: Most that a gap moves in a step, in units of the tolerance and at any tolerance.
 GAP_STEP, LONGEST_GAP_STEP = 1.0, 0.02
 #: Times that a step is shortened because a gap moves too far. One that jumps does so at any length.
@@ -131,7 +135,7 @@ class Stepper:
         off = 0.5 * length * (k1.f + k2.f), 0.5 * length * (k1.n + k2.n)
         error = accuracy.largest_change(p, off, accuracy.scales(p, f, n)) / self._tolerance
         if error <= 1.0:
-            f, n = self._positive(f, n)
+            f, n = self._positive(begin, f, n)
             f, n = self._closed(begin, passed, f, n)
             state = self._followed(f, n, begin.gap, state.gap)
             self._slope = k1
@@ -221,28 +225,30 @@ class Stepper:
 
     # -- bounds
 
-    def _positive(self, f: Floats, n: Floats) -> tuple[Floats, Floats]:
+    def _positive(self, begin: State, f: Floats, n: Floats) -> tuple[Floats, Floats]:
         """Occupations within their bounds, with what every energy holds in all cells together."""
         p = self._p
         over = float(p.body.comm.allreduce(float(np.max(f, initial=0.0)), MPI.MAX))
         if over > 1.0 + self._tolerance * CUT:
             raise Refused(f"an occupation of quasiparticles rises to {over:.6g}")
         out = []
-        for y, (weight, energies, directions) in zip((f, n), p.species, strict=True):
-            negative = p.body.comm.allreduce(bool(np.any(y < 0.0)), MPI.LOR)
-            if not negative:
+        for y, earlier, (weight, energies, directions) in zip(
+            (f, n), (begin.f, begin.n), p.species, strict=True
+        ):
+            kept = np.maximum(y, KEPT * earlier)
+            if not p.body.comm.allreduce(bool(np.any(kept > y)), MPI.LOR):
                 out.append(y)
                 continue
-            kept = np.maximum(y, 0.0)
-            sums = np.stack([np.einsum("ce,cme,m->e", weight, a, directions) for a in (y, kept)])
+            sums = np.stack([np.einsum("ce,cme,m->e", weight, a, directions) for a in (y, kept, earlier)])
             p.body.comm.Allreduce(MPI.IN_PLACE, sums)
-            before, after = sums
+            before, after, least = sums[0], sums[1], KEPT * sums[2]
             cut = float((after - before) @ energies) / max(float(before @ energies), 1e-300)
             if not 0.0 <= cut <= CUT * self._tolerance:
                 raise Refused(f"occupations fall below 0, by {cut:.2g} of all energy")
-            kept *= np.divide(np.maximum(before, 0.0), after, out=np.ones_like(after), where=after > 0.0)
+            held = np.minimum(after, np.maximum(before, least))
+            kept *= np.divide(held, after, out=np.ones_like(after), where=after > 0.0)
             # energies that held less than nothing have taken from all others
-            kept *= float(before @ energies) / float(np.maximum(before, 0.0) @ energies)
+            kept *= float(before @ energies) / float(held @ energies)
             out.append(kept)
         return np.minimum(out[0], 1.0), out[1]
 
