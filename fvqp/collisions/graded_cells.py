@@ -7,8 +7,8 @@ each other, so here they are the innermost and contiguous axis, and a processor 
 A row holds all there is to know of a bin, or a phonon point, in a fixed number of cells: one quantity after
 the other at offsets that compilers know, so that they see that what a loop writes is not what it reads. Rows
 beyond the last cell repeat it. All collisions of a lower bin follow one another; what it gets is kept in a
-row of its own until they are done. With holes in place of its quasiparticles, scattering is what pair breaking
-and recombination are: ``a_i a_j`` emits and ``(1 − a_i)(1 − a_j)`` absorbs.
+row of its own until they are done. With holes in place of its quasiparticles, scattering is what pair
+breaking and recombination are: ``a_i a_j`` emits and ``(1 − a_i)(1 − a_j)`` absorbs.
 """
 
 # mypy: disable-error-code="untyped-decorator,no-untyped-def,no-untyped-call"

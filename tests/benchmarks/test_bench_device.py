@@ -109,7 +109,7 @@ class Peer:
 
 
 @pytest.mark.parametrize(
-    ("bins", "temperature", "ratio"), [(400, 0.35, 25.0), (1000, 0.35, 60.0), (1000, 0.2, 20.0)]
+    ("bins", "temperature", "ratio"), [(400, 0.35, 28.0), (1000, 0.35, 80.0), (1000, 0.2, 20.0)]
 )
 def test_step_of_a_film(
     bins: int, temperature: float, ratio: float, report: Callable[[str, str], None]
