@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
@@ -18,7 +18,7 @@ from fvqp.models.device import Device
 from fvqp.models.proximity import Proximity
 from fvqp.solvers.fixed_point import solve_fixed_point
 from fvqp.solvers.scalar_root import follow_root
-from fvqp.spectral.usadel import bin_averages
+from fvqp.spectral.usadel import BinnedSpectrum, bin_averages
 from fvqp.transport.operator import Transport
 
 Floats = NDArray[np.float64]
@@ -255,19 +255,28 @@ class GapField:
             where = min(found)[1]
             raise ConvergenceError(f"{what}: superconductivity is destroyed, first near {where} um")
 
-    def update(self, gap: Floats, depairing: Floats, f_l: Floats) -> Floats:
-        """Next gap of every cell from the deviations of f_L, ``Δ exp(g/λ)`` with g the relative residual."""
+    def update(
+        self, gap: Floats, depairing: Floats, f_l: Floats, spectrum: BinnedSpectrum | None = None
+    ) -> Floats:
+        """Next gap of every cell from the deviations of f_L, ``Δ exp(g/λ)`` with g the relative residual.
+
+        ``spectrum``: of these gaps, all bins, where it is known.
+        """
         if self.model.kind in ("equilibrium", "fixed"):
             return self.equilibrium(depairing)
         if self.model.kind == "uniform":
-            here = self.uniform_value(gap)
-            return here * np.exp(self.uniform_residual(here, depairing, f_l)) * self.profile
+            one = self.uniform_value(gap)
+            return one * np.exp(self.uniform_residual(one, depairing, f_l)) * self.profile
         if self.proximity is not None:
             return self._next_of_all(self.proximity, gap, depairing, f_l)
         new = np.zeros_like(gap)
         for bulk, cells in self._superconductors:
             if len(cells):
-                new[cells] = self._next(bulk, gap[cells], depairing[cells], f_l[cells])
+                here = np.maximum(gap[cells], SMALL * bulk)
+                known = None
+                if spectrum is not None and len(spectrum.dos) == len(gap) and np.all(gap[cells] == here):
+                    known = BinnedSpectrum(**{name: a[cells] for name, a in vars(spectrum).items()})
+                new[cells] = here * np.exp(self._residual(bulk, here, depairing[cells], f_l[cells], known))
         return new
 
     def average(self, cells: Floats) -> Floats:
@@ -305,17 +314,17 @@ class GapField:
     def _zeta(self, depairing: Floats) -> Floats:
         return depairing if len(depairing) == 1 else self.average(depairing[:, None])
 
-    def _next(self, bulk: float, gap: Floats, depairing: Floats, deviation: Floats) -> Floats:
-        """``Δ exp r`` for some cells of one bulk gap; one that is lost can grow again."""
-        here = np.maximum(gap, SMALL * bulk)
-        return here * np.exp(self._residual(bulk, here, depairing, deviation))
-
     def _residual(
-        self, bulk: float, gap: Floats | float, depairing: Floats, deviation: Floats | None
+        self,
+        bulk: float,
+        gap: Floats | float,
+        depairing: Floats,
+        deviation: Floats | None,
+        spectrum: BinnedSpectrum | None = None,
     ) -> Floats:
         """`gap_residual` of some cells of one bulk gap; everything is scaled by that gap.
 
-        Without a deviation of f_L it is that of the bath.
+        Without a deviation of f_L it is that of the bath. ``spectrum``: of these cells, where it is known.
         """
         edges = self.grid.edges / bulk
         gap, depairing, broadening, bath = (
@@ -328,10 +337,14 @@ class GapField:
             return equilibrium_residual(
                 gap, depairing, broadening, bath, cutoff=self.model.debye_energy / bulk, rule=self.model.rule
             )
+        if spectrum is None:
+            spectrum = bin_averages(edges, gap, depairing, broadening)
+        else:
+            spectrum = replace(spectrum, gap=spectrum.gap / bulk)
         return gap_residual(
             deviation + distributions.equilibrium(edges, bath),
             edges,
-            bin_averages(edges, gap, depairing, broadening),
+            spectrum,
             depairing,
             broadening,
             cutoff=self.model.debye_energy / bulk,

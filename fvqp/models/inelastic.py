@@ -120,7 +120,7 @@ class _System:
         self.leads = np.ascontiguousarray(external[list(self.components)])
         # At the energies themselves, where the equilibrium of collisions is; deviations are bin averages.
         self.rest = np.tanh(self.grid.centres / (2.0 * kinetics.device.bath))
-        spectrum = kinetics.spectrum(state)
+        spectrum = kinetics.kept_spectrum(state)
         self.operator = self.transport.at(kinetics.coefficients(state, spectrum, self.components))
         rows = slice(None) if len(spectrum.dos) == 1 else slice(self.mesh.n_owned)
         self.spectra = spectrum.dos[rows], spectrum.pairing[rows], spectrum.re_F[rows]

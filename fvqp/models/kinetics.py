@@ -9,7 +9,7 @@ the last bit.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -144,6 +144,9 @@ class Kinetics:
     broadening: float
     solver: TransportSolver
     proximity: Proximity | None = None
+    _last: list[tuple[SpectralState, BinnedSpectrum]] = field(
+        default_factory=list, init=False, repr=False, compare=False
+    )
 
     def spectrum(self, state: SpectralState, bins: slice = slice(None)) -> BinnedSpectrum:
         """Bin averages of the spectral functions, ``(n_cells or 1, bins)``; equal cells are computed once."""
@@ -161,6 +164,12 @@ class Kinetics:
         unique = bin_averages(edges, pairs[:, 0], pairs[:, 1], self.broadening)
         inverse = inverse.ravel()
         return BinnedSpectrum(**{name: np.ascontiguousarray(a[inverse]) for name, a in vars(unique).items()})
+
+    def kept_spectrum(self, state: SpectralState) -> BinnedSpectrum:
+        """`spectrum` of all bins, kept for the last state: collisions and the gap equation ask for it."""
+        if not (self._last and self._last[0][0] is state):
+            self._last[:] = [(state, self.spectrum(state))]
+        return self._last[0][1]
 
     def coefficients(
         self, state: SpectralState, spectrum: BinnedSpectrum, components: Sequence[int]

@@ -171,7 +171,7 @@ class Iteration:
         problem, comm = self.problem, self.mesh.comm
         if problem.inelastic is None:
             return problem.tolerance
-        dos = problem.kinetics.spectrum(self.spectral).dos
+        dos = problem.kinetics.kept_spectrum(self.spectral).dos
         largest = comm.allreduce(float(dos.max(initial=0.0)), MPI.MAX)
         return max(problem.tolerance, AMPLIFIED * problem.inelastic.rounding(largest))
 
@@ -250,7 +250,8 @@ class Iteration:
         if not self.energy_only:
             kinetic = problem.with_charge(spectral, kinetic, self.kinetic)
         f_l = kinetic.deviation(L)
-        new_gap = problem.gap_field.update(gap, depairing, f_l)
+        known = None if problem.inelastic is None else problem.kinetics.kept_spectrum(spectral)
+        new_gap = problem.gap_field.update(gap, depairing, f_l, known)
         problem.gap_field.require_superconducting(new_gap, self.what, everywhere=self.everywhere)
         self.spectral, self.kinetic = spectral, kinetic
         if self.flows:
