@@ -38,6 +38,7 @@ QUANTITIES = {
     "m^2/s": ("diffusivity", "16.9 cm^2/s"),
     "ohm*m": ("resistivity", "15.8 uohm*cm"),
     "A": ("current", "10 uA"),
+    "rad": ("angle", "90 deg"),
     "s": ("time", "0.26 ns"),
     "1/s": ("rate", "1 Hz"),
     "m/s": ("speed", "5 km/s"),
