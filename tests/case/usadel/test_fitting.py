@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tomlkit
 from mpi4py import MPI
-from test_options import BASE
+from usadel_cases import BASE
 
 import fvqp
 from fvqp.errors import CaseError, CheckpointError, FvqpError

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_options import BASE, HEATED, put
+from case_keys import put
+from usadel_cases import BASE, HEATED
 
 import fvqp
 from fvqp.errors import CaseError, CheckpointError
