@@ -103,7 +103,7 @@ class Engine:
             if why == QUEUE_FULL:
                 self._make_room()
             elif why == CELL_FULL:
-                self._lay_out(g.particles(self.grid), self.plan.capacity + 2)
+                self._lay_out(g.particles(self.grid), self.plan.capacity + 2 + self.plan.capacity // 16)
             elif why == LAYOUT_WORN:
                 self._lay_out(g.particles(self.grid))
             elif why == EPOCH_OVER:
@@ -170,7 +170,7 @@ class Engine:
         plan = layout.with_capacity(plan, capacity)
         self._build(plan)
         while not g.enter_all(self.grid, gas, these):
-            plan = layout.with_capacity(plan, plan.capacity + 1)
+            plan = layout.with_capacity(plan, plan.capacity + 1 + plan.capacity // 16)
             self._build(plan)
         count[g.CANDIDATES] = 0
         gas.clock[g.NEXT] = -1.0

@@ -67,8 +67,9 @@ class Grid(NamedTuple):
         particle: ``(cells, capacity, 4)`` position in units of the model's length, and tag: a serial number
             that grows from particle to particle (and flip to flip), negative for spin down; 0 in a free
             place. The capacity is a multiple of `TOGETHER`.
-        fill: ``(cells,)`` int32, how many; `NEVER_USED` for a cell in which there has never been one.
-        used: ``(cells,)`` int32, the first ``tally[N_USED]`` are the cells that have been used.
+        fill: ``(cells,)`` int16, how many; `NEVER_USED` for a cell in which there has never been one.
+        used: ``(cells,)`` int32, the first ``tally[N_USED]`` are the cells that have been used: all of them
+            from the start in a periodic box.
         home, born: ``(cells, capacity)`` int32 and time: cell of the domain, and since when the particle
             counts there; of no size where the domain has a single cell.
         shape: ``(3,)`` int64, cells along each direction.
@@ -80,7 +81,7 @@ class Grid(NamedTuple):
     """
 
     particle: Floats
-    fill: NDArray[np.int32]
+    fill: NDArray[np.int16]
     used: NDArray[np.int32]
     home: NDArray[np.int32]
     born: Floats
@@ -114,12 +115,13 @@ def empty_grid(
 ) -> Grid:
     """Cells without particles; ``homes``: whether the domain has several cells."""
     n = int(np.prod(shape))
+    everywhere = bool(np.all(periodic | (lengths == 0.0))) and not homes
     capacity = -(-capacity // TOGETHER) * TOGETHER
     kept = (n, capacity) if homes else (0, 0)
     return Grid(
         particle=zeros(n * capacity * 4, np.float64).reshape(n, capacity, 4),
-        fill=np.full(n, NEVER_USED, np.int32),
-        used=np.zeros(n, np.int32),
+        fill=np.full(n, 0 if everywhere else NEVER_USED, np.int16),
+        used=np.arange(n, dtype=np.int32),
         home=np.zeros(kept, np.int32),
         born=np.zeros(kept),
         shape=shape,
@@ -249,8 +251,12 @@ def find(grid, cell, serial):
 def someone(grid, gas):
     """A particle, each with the same probability: its cell and its place. There must be one."""
     rng, capacity = gas.rng, grid.particle.shape[1]
+    n = gas.tally[N_USED]
     while True:
-        cell = int(grid.used[below(rng, gas.tally[N_USED])])
+        cell = below(rng, n)
+        # Where all cells are used their list says nothing, and would only take up room in the cache.
+        if n < len(grid.used):
+            cell = np.int64(grid.used[cell])
         s = below(rng, capacity)
         if s < grid.fill[cell]:
             return cell, s
@@ -353,7 +359,7 @@ def settle(grid, gas):
 @loop
 def enter_all(grid, gas, these):
     """Puts `Particles` into empty cells; False if one of these is too small."""
-    gas.tally[N_USED] = 0
+    gas.tally[N_USED] = 0 if grid.fill[0] == NEVER_USED else len(grid.used)
     for k in range(len(these.at)):
         cell = cell_of(grid, these.at[k])
         if grid.fill[cell] == grid.particle.shape[1]:

@@ -16,6 +16,7 @@ from numba import njit
 from numpy.typing import NDArray
 from scipy.stats import poisson
 
+from fvqp.errors import CaseError
 from fvqp.models.localized.domain import sphere_volume
 from fvqp.models.localized.dynamics import Far
 from fvqp.models.localized.gas import Grid, empty_grid, gap2
@@ -29,7 +30,7 @@ _NEAR_COST, _CELL_COST, _LOOK_COST = 10.0, 4.0, 3.0
 # The same of a candidate for a far pair, and of each try to find a particle for it.
 _FAR_COST, _TRY_COST = 40.0, 8.0
 # More particles than these are not in the cache when a candidate asks for them, which costs so much more.
-_CACHED, _MEMORY = 50_000, 3.0
+_CACHED, _MEMORY = 50_000, 2.0
 _MOST_NEAR_PAIRS = 200.0
 # The bound of the rate beyond the table may be this part of the rate of events.
 _BEYOND_SHARE = 0.1
@@ -38,6 +39,8 @@ _WEAR, _FEW = 1.5, 64
 # Candidates for far pairs may exceed the events by this factor before the layout is thought over.
 _PATIENCE = 40
 _CELLS_PER_PARTICLE = 8
+# Most places in all cells, of 32 bytes, and in one, which counts them in 16 bits.
+_PLACES, _PLACES_PER_PARTICLE, _FULLEST = 4_000_000, 200, 32_000
 # Steps of the table that bounds the rates of near pairs.
 _STEPS = 512
 
@@ -119,6 +122,7 @@ def _beyond(particles: int, events: float) -> float:
 
 def _capacity(mean: float, particles: int) -> int:
     """Particles that the fullest cell will hold, if they were independent."""
+    mean = min(mean, particles)
     n_cells = max(particles / max(mean, 1e-9), 1.0)
     return max(int(poisson.isf(min(0.02 / n_cells, 0.5), mean)), 2)
 
@@ -146,7 +150,10 @@ def build(
     plan: Plan, dim: int, lengths: Floats, periodic: NDArray[np.bool_], *, instant: bool, homes: bool
 ) -> tuple[Grid, Far]:
     """Cells and tables of a plan in a box of these ``lengths`` (0 beyond ``dim``); ``homes``: whether the
-    domain has several cells."""
+    domain has several cells.
+
+    Raises `CaseError`: cells for particles that gather in a small part of the domain need too much memory.
+    """
     edge = plan.edge
     shape = np.ones(3, np.int64)
     most = _CELLS_PER_PARTICLE * plan.particles + 1000
@@ -155,6 +162,12 @@ def build(
         if int(np.prod(shape.astype(object))) <= most:
             break
         edge *= 1.1
+    places = int(np.prod(shape)) * plan.capacity
+    if plan.capacity > _FULLEST or places > _PLACES + _PLACES_PER_PARTICLE * plan.particles:
+        raise CaseError(
+            f"generation: {plan.particles} quasiparticles gather in too small a part of the domain: up to "
+            f"{plan.capacity} in one of {int(np.prod(shape))} equal cells; take a smaller domain around it"
+        )
     bare = empty_grid(shape, lengths, periodic, 0, np.zeros((0, 4), np.int32), homes=homes)
     close, _, _ = _displacements(bare, dim, plan.near)
     near = _rows(close)
