@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import prod
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from mpi4py import MPI
 from pydantic import Field, model_validator
 
 from fvqp.case.quantities import Box, Length, Position, Widths, metres
-from fvqp.case.tables import Count, Name, Table
+from fvqp.case.tables import Case, Count, Name, Table
 from fvqp.errors import CaseError, MeshError
 from fvqp.memory import available
 from fvqp.mesh import Mesh, read_mesh, shape_mesh
@@ -126,6 +126,22 @@ class MeshSource(Table):
         if not file.is_file():
             raise CaseError(f"{source}: mesh.file: no such file: {file}")
         return self.model_copy(update={"file": file})
+
+
+class CaseOnMesh(Case):
+    """A case whose equations are solved on a mesh. Its file decides the numbers, not where it lies."""
+
+    mesh: MeshSource
+
+    def _decisive(self) -> dict[str, Any]:
+        data = super()._decisive()
+        if self.mesh.file is not None:
+            data["mesh"]["file"] = self.mesh.file.name
+        return data
+
+    def located(self, source: str, folder: Path) -> Self:
+        mesh = self.mesh.located(source, folder)
+        return super(CaseOnMesh, self.model_copy(update={"mesh": mesh})).located(source, folder)
 
 
 def distributed_mesh(source: MeshSource, case: str, comm: MPI.Comm) -> Mesh:

@@ -5,12 +5,11 @@ A class checks itself; what several tables say together is checked in :mod:`fvqp
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from fvqp.case.geometry import MeshSource
+from fvqp.case.geometry import CaseOnMesh
 from fvqp.case.metals import CrossSection, MaterialChoice, RegionChoice
 from fvqp.case.quantities import (
     Bias,
@@ -308,14 +307,13 @@ class Solver(Table):
     """Options for PETSc's database, set with the prefix ``fvqp_``."""
 
 
-class UsadelCase(Case):
+class UsadelCase(CaseOnMesh):
     """A case of the Usadel model: distributions f_L and f_T, and the gap, of wires and films."""
 
     UNDECISIVE: ClassVar = {**Case.UNDECISIVE, "solver": {"groups", "petsc", "maximum_iterations"}}
 
     model: Literal["usadel"]
     """The equations: Usadel kinetics of dirty superconductors."""
-    mesh: MeshSource
     cross_section: CrossSection = CrossSection()
     material: MaterialChoice
     regions: dict[str, RegionChoice] = Field(default_factory=dict)
@@ -332,16 +330,6 @@ class UsadelCase(Case):
     solver: Solver = Solver()
     output: Output = Output()
     figures: tuple[Figure, ...] = ()
-
-    def _decisive(self) -> dict[str, Any]:
-        data = super()._decisive()
-        if self.mesh.file is not None:
-            data["mesh"]["file"] = self.mesh.file.name
-        return data
-
-    def located(self, source: str, folder: Path) -> Self:
-        mesh = self.mesh.located(source, folder)
-        return super(UsadelCase, self.model_copy(update={"mesh": mesh})).located(source, folder)
 
 
 CASE = UsadelCase

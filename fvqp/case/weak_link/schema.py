@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from fvqp.case.geometry import MeshSource
+from fvqp.case.geometry import CaseOnMesh
 from fvqp.case.metals import CrossSection
 from fvqp.case.quantities import Angle, Diffusivity, Energy, Resistivity, Temperature, spaced
 from fvqp.case.tables import AS_LIST, ONCE, Case, FigureFile, Name, Table
@@ -124,14 +123,13 @@ class Figure(Table):
     title: str | None = None
 
 
-class WeakLinkCase(Case):
+class WeakLinkCase(CaseOnMesh):
     """A case of a weak link."""
 
     UNDECISIVE: ClassVar = {**Case.UNDECISIVE, "solver": True}
 
     model: Literal["weak_link"]
     """The equations: Usadel's in normal metals between superconductors of different phases."""
-    mesh: MeshSource
     cross_section: CrossSection = CrossSection()
     superconductor: Superconductor
     metal: Metal
@@ -143,16 +141,6 @@ class WeakLinkCase(Case):
     solver: Solver = Solver()
     output: Output = Output()
     figures: tuple[Figure, ...] = ()
-
-    def _decisive(self) -> dict[str, Any]:
-        data = super()._decisive()
-        if self.mesh.file is not None:
-            data["mesh"]["file"] = self.mesh.file.name
-        return data
-
-    def located(self, source: str, folder: Path) -> Self:
-        mesh = self.mesh.located(source, folder)
-        return super(WeakLinkCase, self.model_copy(update={"mesh": mesh})).located(source, folder)
 
 
 CASE = WeakLinkCase
