@@ -254,15 +254,19 @@ def test_bad_input() -> None:
         mesh_domain(shape_mesh("grid2d", nx=2, dx=1.0, ny=2, dy=1.0))
     with pytest.raises(CaseError, match="shape"):
         Simulation(box((40.0,) * 3), UNIT, generation=np.ones(3))
-    # All of it in a part of 1e-12 of the mesh.
+    polarized = Simulation(box((40.0,) * 3), UNIT, generation=1e-2, spins=True)
+    assert "no steady state" in polarized.warnings[0]
+    assert "particles are expected" in Simulation(box((40.0,) * 3), UNIT, generation=1e-12).warnings[0]
+
+
+@pytest.mark.slow
+def test_sources_in_a_small_part_of_the_domain_are_refused() -> None:
+    """All of it in 1e-12 of the mesh: cells of one size cannot tell the particles apart."""
     corner = shape_mesh("grid3d", **{f"d{axis}": np.array([0.3, 3000.0]) for axis in "xyz"})
     field = np.where(corner.volume < 0.1, 1e12, 0.0)
     narrow = Simulation(mesh_domain(corner), TailAnnihilation(1.0, 1e-12), generation=field, seed=1)
     with pytest.raises(CaseError, match="quasiparticles gather in too small a part of the domain"):
         narrow.advance([1.0])
-    polarized = Simulation(box((40.0,) * 3), UNIT, generation=1e-2, spins=True)
-    assert "no steady state" in polarized.warnings[0]
-    assert "particles are expected" in Simulation(box((40.0,) * 3), UNIT, generation=1e-12).warnings[0]
 
 
 def test_progress_is_told() -> None:
