@@ -109,23 +109,33 @@ def test_elastic_scattering():
     assert balance(data) < 1e-12
 
 
+COARSE = [
+    "body.shells=10",
+    "energies.width=0.1 Delta0",
+    "energies.growth=0.06",
+    "evolution.points_per_decade=1",
+]
+
+
 @pytest.mark.slow
 def test_pulse():
-    data = computed("sphere_pulse")
+    """The whole microsecond on few shells and energies."""
+    data = computed("sphere_pulse", *COARSE, "evolution.tolerance=0.02", "evolution.points_per_decade=1")
     assert balance(data) < 1e-12
     unit = data.attrs["delta0_eV"]
     gap = data["gap"].values / unit
     assert gap[0].argmin() == 0 and 0.92 < gap[0].min() < 0.935 and gap[0].max() > 0.998
-    later = {time: int(np.abs(data["time"].values - time).argmin()) for time in (1e-10, 1e-8)}
+    later = {time: int(np.abs(data["time"].values - time).argmin()) for time in (1e-10, 1e-8, 1e-6)}
     assert np.ptp(gap[later[1e-8]]) < 2e-3 and gap[later[1e-8]].max() < 0.993
     density = data["n_qp"].values * 1e-18
-    assert abs(density[later[1e-8]] / 1.408e5 - 1.0) < 0.01
+    # tolerances of 0.02, 0.005 and 0.00125 lead to 1.51801, 1.51798 and 1.51796 at 10 ns
+    assert abs(density[later[1e-8]] / 1.51796e5 - 1.0) < 1e-4
     hot: Any = data["n_qp_range"].values
     assert hot[later[1e-10], -1] < 0.2 * hot[0, -1] and hot[later[1e-8], 0] > 5.0 * hot[0, 0]
     escaped = data["escaped_spectrum"].values[-1]
     omega = data["omega"].values / unit
-    # steps with the tolerance of the case may leave occupations this far below 0
-    assert escaped.min() >= -CUT * 0.005 * escaped.max()
+    # steps may leave occupations this far below 0 before they are mended
+    assert escaped.min() >= -CUT * 0.02 * escaped.max()
     # phonons below twice the gap leave as they are, those above break pairs on their way
     early = data["escaped_spectrum"].values[later[1e-8]] / np.gradient(omega)
     assert np.interp(1.7, omega, early) > 2.0 * np.interp(2.3, omega, early)
