@@ -7,6 +7,7 @@ in units of 1/τ0, powers per volume in units of 4 N0 Δ0²/τ0.
 
 from __future__ import annotations
 
+import copy
 from typing import NamedTuple
 
 import numpy as np
@@ -100,6 +101,16 @@ class PhotonDrive:
         if not photons > 0.0:
             raise CaseError(f"photon drive: power is absorbed from n̄ > 0 photons only, found {photons:g}")
         return cls(grid, frequency, 1.0, 1.0 + 1.0 / photons, power)
+
+    def rows(self, cells: slice) -> PhotonDrive:
+        """The drive of some cells."""
+        other = copy.copy(self)
+        columns = {"absorption": self.absorption, "emission": self.emission, "power": self.power}
+        for name, column in columns.items():
+            if column is not None and len(column) > 1:
+                setattr(other, name, column[cells])
+        other._known = None
+        return other
 
     def rates(self, measure: SpectralMeasure, f: Floats, n: Floats) -> Pair:
         """``∂f/∂t``; phonons do not take part."""

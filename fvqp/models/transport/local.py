@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fvqp.collisions import CollisionGrid, GainLoss, Pair, Process, SpectralMeasure
+from fvqp.collisions import CollisionGrid, GainLoss, Pair, PhotonDrive, Process, SpectralMeasure
 from fvqp.models.transport.medium import Filled
 from fvqp.solvers.elimination import Arrow, EliminatedLU
 from fvqp.threads import share
@@ -176,9 +176,9 @@ class LocalProcesses:
         """Solver of ``(1 − length × J) x = r`` with the Jacobian J at ``(f, n)``.
 
         What its solutions say to be ``given`` is ``length`` times the exchanges' own part of ``J x``. J takes
-        processes for diagonal. Cells in which collisions are as fast as in an earlier call of a similar
-        length are solved for with the elimination of that one; `forget` it where results must not depend on
-        what was before.
+        processes for diagonal, but for drives, which pass particles on from bin to bin. Cells in which
+        collisions are as fast as in an earlier call of a similar length are solved for with the elimination
+        of that one; `forget` it where results must not depend on what was before.
         """
         parts: list[_Part] = []
         turnover = self.turnover(f, n)
@@ -187,13 +187,17 @@ class LocalProcesses:
             if not len(at):
                 continue
             here = Pair(f[at], n[at])
-            own = {
-                self.exchanges.index(name): process.diagonal(measure, *here)
-                for name, process in one.medium.processes.items()
-            }
-            weight = Pair(self.weight_f[at], self.weight_n[at])
             within = [p for p in (one.medium.collisions, one.medium.localization) if p is not None]
-            part = _Part(within, measure, at, length, here, own, weight, self.energies, self._known)
+            own: dict[int, Pair] = {}
+            drives: dict[int, PhotonDrive] = {}
+            for name, process in one.medium.processes.items():
+                row = self.exchanges.index(name)
+                if within and isinstance(process, PhotonDrive):
+                    drives[row] = process
+                else:
+                    own[row] = process.diagonal(measure, *here)
+            weight = Pair(self.weight_f[at], self.weight_n[at])
+            part = _Part(within, measure, at, length, here, own, drives, weight, self.energies, self._known)
             if within:
                 self._known.check(at, length, Pair(turnover.f[at], turnover.n[at]), part.energy)
             parts.append(part)
@@ -278,6 +282,7 @@ class _Part:
         length: float,
         state: Pair,
         own: dict[int, Pair],
+        drives: dict[int, PhotonDrive],
         weight: Pair,
         energies: Pair,
         known: _Known,
@@ -285,7 +290,8 @@ class _Part:
         """
         Args:
             within: processes that keep the energy of a cell, with dense Jacobians.
-            measure, state, own, weight: of its cells; own part of the exchanges by their number.
+            measure, state, weight: of its cells.
+            own, drives: exchanges by their number, with diagonal Jacobians and with dense ones.
             at: the cells.
             length: of the step.
             energies: of quasiparticles and phonons.
@@ -293,7 +299,7 @@ class _Part:
         """
         self._within, self._measure, self._at, self._length = within, measure, at, length
         self._state, self._own, self._weight, self._energies = state, own, weight, energies
-        self._known = known
+        self._known, self._drives = known, drives
         # what rounding, or an earlier elimination, takes from the energy of a cell is made up for in
         # proportion to what is there, and to what exchanges take of that
         self.energy = Pair(weight.f * energies.f * np.abs(state.f), weight.n * energies.n * np.abs(state.n))
@@ -304,6 +310,8 @@ class _Part:
                 kept_n - length * part.n * self.energy.n,
             )
         held = kept_f.sum(axis=1) + kept_n.sum(axis=1)
+        for driven in self._driven(*state).values():
+            held -= length * np.sum(weight.f * energies.f * driven, axis=1)
         self._per_energy = np.divide(1.0, held, out=np.zeros_like(held), where=held > 0.0)
 
     def solve(self, r_f: Floats, r_n: Floats, out: Local) -> None:
@@ -324,13 +332,23 @@ class _Part:
         for own in self._own.values():
             missing += length * np.sum(weight.f * energies.f * own.f * x_f, axis=1)
             missing += length * np.sum(weight.n * energies.n * own.n * x_n, axis=1)
+        for driven in self._driven(x_f, x_n).values():
+            missing += length * np.sum(weight.f * energies.f * driven, axis=1)
         missing *= self._per_energy
         if self._within:
             x_f, x_n = x_f + missing[:, None] * self._state.f, x_n + missing[:, None] * self._state.n
         for row, own in self._own.items():
             out.given_f[row] += length * np.sum(weight.f * own.f * x_f, axis=0)
             out.given_n[row] += length * np.sum(weight.n * own.n * x_n, axis=0)
+        for row, driven in self._driven(x_f, x_n).items():
+            out.given_f[row] += length * np.sum(weight.f * driven, axis=0)
         out.f[at], out.n[at] = x_f, x_n
+
+    def _driven(self, x_f: Floats, x_n: Floats) -> dict[int, Floats]:
+        """What drives make of a step, by their number."""
+        return {
+            row: drive.jvp(self._measure, *self._state, x_f, x_n).f for row, drive in self._drives.items()
+        }
 
     def _sum(self, species: int, like: Floats) -> Floats:
         total = np.zeros_like(like)
@@ -345,7 +363,7 @@ class _Part:
             if lu is None:
                 state = self._measure.rows(row), self._state.f[row], self._state.n[row]
                 blocks = Arrow(*self._within[0].jacobian(*state))
-                for process in self._within[1:]:
+                for process in (*self._within[1:], *(drive.rows(row) for drive in self._drives.values())):
                     for block, more in zip(blocks, process.jacobian(*state), strict=True):
                         block += more
                 for own in self._own.values():
