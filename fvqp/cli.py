@@ -8,30 +8,23 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
 import os
 import signal
 import sys
-import time
 import traceback
 from collections.abc import Callable, Sequence
 from types import FrameType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from fvqp.errors import CaseError, FvqpError
-from fvqp.threads import ranks_from_environment
+from fvqp.terminal import Ranks, TerminalLog, say
 
-if TYPE_CHECKING:
-    from mpi4py import MPI
-
-PATIENCE = 10.0
-"""Seconds that ranks wait for one another when one of them stops, before the whole run is ended."""
 LENGTH_UNITS = {"m": 1.0, "cm": 1e-2, "mm": 1e-3, "um": 1e-6, "nm": 1e-9, "pm": 1e-12}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command of ``arguments`` (default: the process's) and returns its exit code."""
-    ranks = _Ranks()
+    ranks = Ranks()
     signal.signal(signal.SIGTERM, _on_terminate)
     command = ""
     try:
@@ -41,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command = parsed.command
         if petsc and command != "run":
             raise CaseError("options after -- go to PETSc and belong to fvqp run")
-        with _TerminalLog(parsed, ranks):
+        with TerminalLog(ranks, verbose=parsed.verbose, quiet=parsed.quiet):
             code = int(parsed.work(parsed, petsc) or 0)
             # Here, and not on Python's way out, a reader that has gone is noticed.
             sys.stdout.flush()
@@ -87,37 +80,6 @@ def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
         return arguments, []
     at = arguments.index("--")
     return arguments[:at], arguments[at + 1 :]
-
-
-class _Ranks:
-    """The ranks of the run; MPI is started here only when a launcher has started several."""
-
-    def __init__(self) -> None:
-        self.size, self.rank = 1, 0
-        self._comm: MPI.Comm | None = None
-        if ranks_from_environment() > 1:
-            from mpi4py import MPI
-
-            self.size, self.rank = MPI.COMM_WORLD.size, MPI.COMM_WORLD.rank
-            # A communicator of its own: a message about an end must not meet a collective call of the run.
-            self._comm = MPI.COMM_WORLD.Dup() if self.size > 1 else None
-
-    def leave(self, code: int, message: str) -> int:
-        """Prints ``message`` once; all ranks end, by returning if all have come here, by force if not."""
-        if self._comm is None:
-            print(message, file=sys.stderr)
-            return code
-        if self.rank == 0:
-            print(message, file=sys.stderr, flush=True)
-        request = self._comm.Ibarrier()
-        deadline = time.monotonic() + PATIENCE
-        while not request.Test():
-            if time.monotonic() > deadline:
-                if self.rank != 0:
-                    print(f"{message} (on rank {self.rank} only)", file=sys.stderr, flush=True)
-                self._comm.Abort(code)
-            time.sleep(0.01)
-        return code
 
 
 class _Parser(argparse.ArgumentParser):
@@ -258,7 +220,7 @@ def _run(arguments: argparse.Namespace, petsc: list[str]) -> None:
 def _check(arguments: argparse.Namespace, petsc: list[str]) -> None:
     import fvqp
 
-    _say(fvqp.check(arguments.case, overrides=arguments.overrides))
+    say(fvqp.check(arguments.case, overrides=arguments.overrides))
 
 
 def _plot(arguments: argparse.Namespace, petsc: list[str]) -> None:
@@ -271,14 +233,14 @@ def _plot(arguments: argparse.Namespace, petsc: list[str]) -> None:
             raise CaseError("--kind and --animate: figures or films, give one of them")
         for field in arguments.animate:
             for film in animate(arguments.folder, field, arguments.to):
-                _say(str(film))
+                say(str(film))
         return
     result = open_result(arguments.folder)
     files = [file for kind in arguments.kind or [None] for file in result.plot(kind, folder=arguments.to)]
     if not files:
         raise CaseError(f"{arguments.folder}: its case asks for no figures; name one with --kind")
     for file in files:
-        _say(str(file))
+        say(str(file))
 
 
 def _fit(arguments: argparse.Namespace, petsc: list[str]) -> None:
@@ -300,13 +262,13 @@ def _symmetry(arguments: argparse.Namespace, petsc: list[str]) -> None:
     from fvqp.results.measured import measured_parts, write_parts
 
     write_parts(measured_parts(arguments.data), arguments.output)
-    _say(arguments.output)
+    say(arguments.output)
 
 
 def _mesh_info(arguments: argparse.Namespace, petsc: list[str]) -> None:
     from fvqp.mesh import tools
 
-    _say(tools.info(arguments.file, scale=LENGTH_UNITS[arguments.unit]))
+    say(tools.info(arguments.file, scale=LENGTH_UNITS[arguments.unit]))
 
 
 def _mesh_plot(arguments: argparse.Namespace, petsc: list[str]) -> None:
@@ -315,7 +277,7 @@ def _mesh_plot(arguments: argparse.Namespace, petsc: list[str]) -> None:
     from fvqp.mesh import tools
 
     output = arguments.output or Path(arguments.file).with_suffix(".png").name
-    _say(str(tools.plot(arguments.file, output, scale=LENGTH_UNITS[arguments.unit])))
+    say(str(tools.plot(arguments.file, output, scale=LENGTH_UNITS[arguments.unit])))
 
 
 def _mesh_from_gds(arguments: argparse.Namespace, petsc: list[str]) -> None:
@@ -340,7 +302,7 @@ def _mesh_from_gds(arguments: argparse.Namespace, petsc: list[str]) -> None:
         except FvqpError as error:
             problem = str(error)
     raise_together(MPI.COMM_WORLD, problem)
-    _say(tools.info(arguments.out, scale=LENGTH_UNITS["um"]))
+    say(tools.info(arguments.out, scale=LENGTH_UNITS["um"]))
 
 
 def _doctor(arguments: argparse.Namespace, petsc: list[str]) -> int:
@@ -372,41 +334,6 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _say(text: str) -> None:
-    """Prints on rank 0."""
-    if ranks_from_environment() > 1:
-        from mpi4py import MPI
-
-        if MPI.COMM_WORLD.rank != 0:
-            return
-    print(text)
-
-
-class _TerminalLog(logging.Handler):
-    """The package's log on standard error, on rank 0; a context manager around a command."""
-
-    def __init__(self, arguments: argparse.Namespace, ranks: _Ranks) -> None:
-        super().__init__()
-        self._shown = ranks.rank == 0
-        self.setLevel(
-            logging.DEBUG if arguments.verbose else logging.WARNING if arguments.quiet else logging.INFO
-        )
-
-    def emit(self, record: logging.LogRecord) -> None:
-        mark = f"{record.levelname.lower()}: " if record.levelno >= logging.WARNING else ""
-        # sys.stderr as it is now: a progress bar puts itself between while it is shown.
-        print(f"{mark}{record.getMessage()}", file=sys.stderr)
-
-    def __enter__(self) -> _TerminalLog:
-        logger = logging.getLogger("fvqp")
-        logger.setLevel(min(self.level, logging.INFO))
-        logger.addHandler(self if self._shown else logging.NullHandler())
-        return self
-
-    def __exit__(self, *reason: object) -> None:
-        logging.getLogger("fvqp").removeHandler(self)
 
 
 if __name__ == "__main__":

@@ -9,9 +9,9 @@ from mpi4py import MPI
 
 PROGRAM = """
 import sys, fvqp, mpi4py.MPI as MPI
-from fvqp import cli
+from fvqp import cli, terminal
 from fvqp.errors import ConvergenceError
-cli.PATIENCE = 1.0
+terminal.PATIENCE = 1.0
 where = sys.argv[1]
 def run(case, **rest):
     if where == "all" or MPI.COMM_WORLD.rank == int(where):

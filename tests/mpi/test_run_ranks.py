@@ -192,11 +192,11 @@ def test_refused_on_all_ranks(folder: Path) -> None:
 ALONE = """
 import sys
 from mpi4py import MPI
-from fvqp import cli
+from fvqp import cli, terminal
 from fvqp.case.usadel import run
 from fvqp.errors import ConvergenceError
 from fvqp.models.usadel import UsadelProblem
-cli.PATIENCE = run.PATIENCE = 1.0
+terminal.PATIENCE = run.PATIENCE = 1.0
 original = UsadelProblem.solve
 def solve(self, point, *rest):
     if point.V_inj == 4e-4 and MPI.COMM_WORLD.rank == 1:
