@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from fvqp.collisions import moving_gap_kernels as kernels
 from fvqp.collisions.grid import CollisionGrid
 from fvqp.collisions.measure import Rule, SpectralMeasure
+from fvqp.collisions.moving_gap_spectrum import Axis
 from fvqp.collisions.observables import quasiparticle_energy, thermal
 from fvqp.errors import CaseError, ConvergenceError
 from fvqp.threads import share
@@ -111,7 +112,7 @@ class GapFollower:
         self._least = _WORTH_A_THREAD // grid.n
         # The kernels know one gap of zero temperature, 1: energies there are in units of Δ_c.
         centres, edges = grid.energies / self.cold, grid.edges / self.cold
-        self._axis = kernels.Axis(
+        self._axis = Axis(
             edges,
             centres,
             np.concatenate([edges[:1], centres, edges[-1:]]),

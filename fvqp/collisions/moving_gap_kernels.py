@@ -4,11 +4,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
+
+from fvqp.collisions.moving_gap_spectrum import condensate, copy, copy_spectrum, residual, room, spectrum
 
 FOUND, NORMAL, BELOW_GRID, REFUSED = 0, 1, 2, 3
 """How the search for a gap ends."""
@@ -19,168 +18,8 @@ TOLERANCE = 2e-14
 FOLLOWED = 1e-12
 """Largest residual at which a gap that moves counts as arrived; number and energy do not depend on it."""
 
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(8)
-_NARROW = 0.03  # up to here the series of ln(1 + x) = 2 artanh z is exact to rounding
-_SLACK = 8.0 * np.finfo(np.float64).eps
 _EDGE = 3  # so many bins at the gap have states whose density varies over the bin
 _MOVE = 0.4  # largest move of the gap in one piece, in widths of the bins there
-
-
-class Axis(NamedTuple):
-    """What the kernels know about grid and gap equation.
-
-    Attributes:
-        edges, centres: of the bins, ``(N + 1,)`` and ``(N,)``.
-        bounds: first edge, centres, last edge.
-        spacing: distances of neighbouring centres, ``(N − 1,)``.
-        linear: rule of the bin measure.
-        floor: smallest gap that the grid resolves; below it a cell is normal, or (if the grid does not
-            reach down to 0) the grid is too short.
-        cutoff: of the gap equation, inf for the weak-coupling limit.
-    """
-
-    edges: NDArray
-    centres: NDArray
-    bounds: NDArray
-    spacing: NDArray
-    linear: bool
-    floor: float
-    cutoff: float
-
-
-class Spectrum(NamedTuple):
-    """Bin measure at one gap, and what drifts when the gap moves.
-
-    Attributes:
-        states, anomalous: ``s`` and ``p`` of the bins, ``(N,)``.
-        gap: ``(1,)``.
-        drift, upper: ``∫ρ Δ/E dE`` between neighbouring centres, and its part next to the upper one,
-            ``(N − 1,)``.
-    """
-
-    states: NDArray
-    anomalous: NDArray
-    drift: NDArray
-    upper: NDArray
-    gap: NDArray
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _room(bins):
-    return Spectrum(np.empty(bins), np.empty(bins), np.empty(bins - 1), np.empty(bins - 1), np.empty(1))
-
-
-@njit(cache=True, nogil=True)
-def _copy(source, target):
-    """An assignment would compile the message for shapes that differ, which takes longer than a kernel."""
-    for i in range(source.size):
-        target[i] = source[i]
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _copy_spectrum(source, target):
-    _copy(source.states, target.states)
-    _copy(source.anomalous, target.anomalous)
-    _copy(source.drift, target.drift)
-    _copy(source.upper, target.upper)
-    target.gap[0] = source.gap[0]
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _stretches(bounds, gap, xi, number, rise, weight):
-    """Between neighbouring bounds: states, ``∫ρ E dE`` less states times lower bound, and ``∫ρ Δ/E dE``."""
-    for k in range(bounds.size):
-        # Rounding must not place the gap beside a bound that is meant to be the gap: ξ is its square root.
-        excess = bounds[k] - gap
-        excess = excess if excess > _SLACK * bounds[k] else 0.0
-        xi[k] = np.sqrt(excess * (excess + 2.0 * gap))
-    near, square = 0, gap * gap
-    for k in range(number.size):
-        a, b, lower = bounds[k], bounds[k + 1], xi[k]
-        width = b - a
-        number[k] = width * (a + b) / (lower + xi[k + 1])
-        z = (width + number[k]) / (2.0 * (a + lower) + width + number[k])
-        near = k + 1 if (lower == 0.0 or z > _NARROW) else near
-        y = z * z
-        step = 2.0 * z * (1.0 + y * (1 / 3 + y * (1 / 5 + y * (1 / 7 + y * (1 / 9 + y / 11)))))
-        rise[k] = 0.5 * (width * xi[k + 1] - (a * number[k] - square * step))
-        weight[k] = gap * step
-    for k in range(near):
-        lower, upper = xi[k], xi[k + 1]
-        if upper == 0.0:
-            number[k], rise[k], weight[k] = 0.0, 0.0, 0.0
-            continue
-        start = gap if lower == 0.0 else bounds[k]
-        width = bounds[k + 1] - start
-        number[k] = width * (bounds[k + 1] + start) / (lower + upper)
-        mean = 0.0
-        for j in range(_NODES.size):
-            x = 0.5 * (lower + upper) + 0.5 * (upper - lower) * _NODES[j]
-            mean += 0.5 * _WEIGHTS[j] * np.sqrt(x * x + square)
-        rise[k] = number[k] * (mean - bounds[k])
-        weight[k] = gap * np.log1p((width + number[k]) / (start + lower)) if gap > 0.0 else 0.0
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def spectrum(axis, gap, out, scratch):
-    """Bin measure and drift at a gap; ``scratch`` is ``(4, N + 2)``."""
-    states, anomalous, drift, upper, at = out
-    at[0] = gap
-    bins = states.size
-    xi, number, rise, weight = scratch[0], scratch[1, :-1], scratch[2, :-1], scratch[3, :-1]
-    if not axis.linear:
-        _stretches(axis.edges, gap, xi[:-1], number[:-1], rise[:-1], weight[:-1])
-        for i in range(bins):
-            states[i], anomalous[i] = number[i], weight[i]
-        for i in range(bins - 1):
-            drift[i] = axis.spacing[i]
-            upper[i] = axis.edges[i + 1] - axis.centres[i]
-        return
-    _stretches(axis.bounds, gap, xi, number, rise, weight)
-    for i in range(bins):
-        states[i], anomalous[i] = 0.0, 0.0
-    for i in range(bins - 1):
-        drift[i], upper[i] = 0.0, 0.0
-    for k in range(bins + 1):
-        i = min(max(k - 1, 0), bins - 2)
-        origin = axis.centres[i]
-        inverse = 1.0 / axis.spacing[i]
-        right = (rise[k] + number[k] * (axis.bounds[k] - origin)) * inverse
-        states[i] += number[k] - right
-        states[i + 1] += right
-        # the energy-weighted anomalous density is ρΔ: Δ times the number of states
-        right = (gap * number[k] - origin * weight[k]) * inverse
-        anomalous[i] += weight[k] - right
-        anomalous[i + 1] += right
-        drift[i] += weight[k]
-        upper[i] += right
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def logarithm(gap, cutoff):
-    """What quasiparticles must block: ``ln(Δ0/Δ)``, or its counterpart with a cut-off."""
-    return -np.log(gap) if np.isinf(cutoff) else np.arccosh(cutoff / gap) - np.arccosh(cutoff)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def condensate(gap, cutoff):
-    """Energy of the condensate, in units of 4 N0 Δ0²."""
-    if gap <= 0.0:
-        return 0.0
-    square = gap * gap
-    half = 0.5 * square
-    if not np.isinf(cutoff):
-        half = square * cutoff / (cutoff + np.sqrt(cutoff * cutoff - square))
-    return -0.25 * (half + square * logarithm(gap, cutoff))
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def residual(gap, cutoff, anomalous, f):
-    """Residual of the gap equation: about ``ln(Δ_solution/Δ)``."""
-    blocked = 0.0
-    for i in range(f.size):
-        blocked += anomalous[i] * f[i]
-    return logarithm(gap, cutoff) - 2.0 * blocked / gap
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -354,7 +193,7 @@ def _follow(axis, f, gap, here, there, trial_f, flux, face, scratch):
         if residual(axis.floor, axis.cutoff, there.anomalous, trial_f) <= 0.0:
             return 0.0, NORMAL
         gap = axis.floor
-        _copy(trial_f, f)
+        copy(trial_f, f)
         spectrum(axis, gap, here, scratch)
     r = residual(gap, axis.cutoff, here.anomalous, f)
     while abs(r) > FOLLOWED:
@@ -365,14 +204,14 @@ def _follow(axis, f, gap, here, there, trial_f, flux, face, scratch):
             energy = condensate(gap, axis.cutoff)
             if not carry(axis, f, here, there, energy, trial_f, flux, face):
                 return gap, REFUSED
-            _copy(trial_f, f)
+            copy(trial_f, f)
             spectrum(axis, 0.0, here, scratch)
             return 0.0, NORMAL
         gap, r, possible = _piece(axis, f, gap, r, here, there, trial_f, flux, face, scratch)
         if not possible:
             return gap, REFUSED
-        _copy(trial_f, f)
-        _copy_spectrum(there, here)
+        copy(trial_f, f)
+        copy_spectrum(there, here)
     return gap, FOUND
 
 
@@ -380,20 +219,20 @@ def _follow(axis, f, gap, here, there, trial_f, flux, face, scratch):
 def follow(start, stop, axis, f, gap, states, anomalous, status):
     """Gap and status of the cells from ``start`` to ``stop``; occupations and measure in place."""
     bins = axis.centres.size
-    here, there = _room(bins), _room(bins)
+    here, there = room(bins), room(bins)
     scratch, flux, face = np.empty((4, bins + 2)), np.empty(bins - 1), np.empty(bins - 1)
     trial_f = np.empty(bins)
     for c in range(start, stop):
         gap[c], status[c] = _follow(axis, f[c], gap[c], here, there, trial_f, flux, face, scratch)
-        _copy(here.states, states[c])
-        _copy(here.anomalous, anomalous[c])
+        copy(here.states, states[c])
+        copy(here.anomalous, anomalous[c])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def shift_cell(axis, f, gap, target):
     """Occupations of one cell carried along to a given gap, in place; where that is not possible, False."""
     bins = axis.centres.size
-    here, there = _room(bins), _room(bins)
+    here, there = room(bins), room(bins)
     scratch, flux, face = np.empty((4, bins + 2)), np.empty(bins - 1), np.empty(bins - 1)
     trial_f, moved_f = np.empty(bins), f.copy()
     spectrum(axis, gap, here, scratch)
@@ -404,10 +243,10 @@ def shift_cell(axis, f, gap, target):
         energy = condensate(gap, axis.cutoff) - condensate(stop, axis.cutoff)
         if not carry(axis, moved_f, here, there, energy, trial_f, flux, face):
             return False
-        _copy(trial_f, moved_f)
+        copy(trial_f, moved_f)
         gap = stop
-        _copy_spectrum(there, here)
-    _copy(moved_f, f)
+        copy_spectrum(there, here)
+    copy(moved_f, f)
     return True
 
 
@@ -416,10 +255,10 @@ def measures(axis, gap, states, anomalous):
     """Bin measure of all cells."""
     bins = axis.centres.size
     for c in range(gap.size):
-        here = _room(bins)
+        here = room(bins)
         spectrum(axis, gap[c], here, np.empty((4, bins + 2)))
-        _copy(here.states, states[c])
-        _copy(here.anomalous, anomalous[c])
+        copy(here.states, states[c])
+        copy(here.anomalous, anomalous[c])
 
 
 @njit(cache=True, nogil=True, error_model="numpy", inline="always")
@@ -460,7 +299,7 @@ def _solve(axis, f, gap, here, scratch):
 def solve(start, stop, axis, f, gap, status):
     """Gap of the cells from ``start`` to ``stop`` from occupations of bins, in place."""
     bins = axis.centres.size
-    here, scratch = _room(bins), np.empty((4, bins + 2))
+    here, scratch = room(bins), np.empty((4, bins + 2))
     for c in range(start, stop):
         gap[c], status[c] = _solve(axis, f[c], gap[c], here, scratch)
 
@@ -470,7 +309,7 @@ def residuals(axis, f, gap, out):
     """Residual of the gap equation of all cells; in normal cells that at the smallest gap."""
     bins = axis.centres.size
     for c in range(f.shape[0]):
-        here = _room(bins)
+        here = room(bins)
         trial = max(gap[c], axis.floor)
         spectrum(axis, trial, here, np.empty((4, bins + 2)))
         out[c] = residual(trial, axis.cutoff, here.anomalous, f[c])
