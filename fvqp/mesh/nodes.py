@@ -136,6 +136,6 @@ def _own_arms(
         kinds = table[cell[arms]]
         alike = np.all(kinds[:, :, None] == kinds[:, None], axis=3)
         leader = np.argmax(alike.sum(axis=2), axis=1)
-        row = np.arange(len(some))
-        own[arms], chosen[some] = alike[row, leader], kinds[row, leader]
+        every = np.arange(len(some))
+        own[arms], chosen[some] = alike[every, leader], kinds[every, leader]
     return own, chosen

@@ -206,7 +206,9 @@ QUANTITIES: dict[str, Quantity] = {
     "concentration_mean_field": Quantity("m-3", "concentration of quasiparticles without correlations"),
     "packing_coefficient": Quantity("1", "quasiparticles in the volume of a sphere of annihilation"),
     "packing_coefficient_error": Quantity("1", "standard error of the packing coefficient"),
-    "low_rate_exponent": Quantity("1", "beta of A r_c^6/Gamma = b x^(beta - 3) exp(-x), x = r/r_c, at low rates"),
+    "low_rate_exponent": Quantity(
+        "1", "beta of A r_c^6/Gamma = b x^(beta - 3) exp(-x), x = r/r_c, at low rates"
+    ),
     "low_rate_exponent_error": Quantity("1", "standard error of beta"),
     "low_rate_factor": Quantity("1", "b of the same"),
     "low_rate_factor_error": Quantity("1", "standard error of b"),
