@@ -57,5 +57,5 @@ def test_ranks_agree(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -
         if variable == "energy_residual":
             size = float(np.nanmax(alone["energy_qp"].values))
         off = np.abs(found[variable].values - alone[variable].values)
-        # long steps add up what sweeps leave, in streaming along directions
-        assert np.nanmax(off) <= (1e-10 if name == "diffusive" else 1e-9) * size, variable
+        # on meshes, where every rank sweeps its own cells, rounding ends the iteration at another place
+        assert np.nanmax(off) <= (1e-9 if name == "ordinates" else 1e-10) * size, variable
