@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import gc
 import signal
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import fvqp.kernel_cache  # noqa: F401
 from fvqp.threads import ranks_from_environment
+
+# Any file of tests can be run by itself.
+sys.path.insert(0, str(Path(__file__).parent / "helpers"))
 
 #: Tests whose paths contain one of the words compile the same loops.
 AREAS = {
