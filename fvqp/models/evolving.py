@@ -191,7 +191,7 @@ def relaxed(
 
     least = (times[-1] - start) / longest_step(gain_loss(f, n, gap), lag)
     if least > _MANY:
-        log.warning("time relaxation: needs %.1g steps and more; implicit methods need far fewer", least)
+        log.warning('time relaxation: needs %.1g steps and more; method "arkimex" needs far fewer', least)
     first: float | None = None
     for end in times:
         before = start

@@ -102,6 +102,18 @@ def test_diffusion_through_walls_decays_as_it_must(implicit):
     assert lost["left"] > 0.0 and lost["left"] == pytest.approx(lost["right"])
 
 
+def test_a_first_step_beyond_what_keeps_occupations_positive_is_shortened():
+    shells = Shells(np.linspace(0.0, 2e-5, 5), "spherical")
+    walls = {"outer": Wall(transmission=1.0)}
+    medium = Medium(None, gap=None, modes=COLLISIONS.capacity, sound_velocity=4.6e-6)
+    problem = TransportProblem(shells, GRID, medium, phonons=Ordinates(spherical(4), walls))
+    hot = np.where(np.arange(4) == 1, 1.0, 0.0)[:, None, None] * BATH.n[:, None, :]
+    state = problem.state(0.0, hot)
+    (moment,) = problem.evolve(state, [100.0], tolerance=0.02, first_step=50.0)
+    assert moment.refused > 0 and moment.state.n.min() >= 0.0
+    assert imbalance(problem, problem.ledger(state).stored, moment.ledger) < 1e-13
+
+
 @pytest.mark.slow
 def test_sphere_of_ordinates_keeps_energy_and_bounds():
     shells = Shells(np.linspace(0.0, 2e-5, 7), "spherical")
@@ -217,6 +229,8 @@ def test_what_is_wrong_is_said():
         problem.state(2.0, 0.0)
     with pytest.raises(CaseError, match="times"):
         list(problem.evolve(problem.thermal(0.1), [1.0, 0.5]))
+    with pytest.raises(CaseError, match="first step: must be finite and not negative"):
+        list(problem.evolve(problem.thermal(0.1), [1.0], first_step=-1.0))
     with pytest.raises(CaseError, match="directions about their centre"):
         shells = Shells([0.0, 1.0], "spherical")
         TransportProblem(shells, GRID, medium, quasiparticles=Ordinates(lebedev(3)))

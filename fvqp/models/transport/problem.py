@@ -297,17 +297,20 @@ class TransportProblem:
             tolerance: error of a step in any cell: in the number of quasiparticles by energy and the energy
                 of phonons by energy, relative to what the cell holds, or to a thousandth of what the fullest
                 one does.
-            first_step: by default so short that nothing changes by more than the tolerance.
+            first_step: by default, and if 0, so short that nothing changes by more than the tolerance; one
+                that is too long for that, or for positive occupations, is shortened.
             counters: what came and went before the start.
             callback: called after every step.
 
         Raises:
-            CaseError: times that do not increase.
+            CaseError: times that do not increase, or a first step that is negative.
             ConvergenceError: steps collapse; says why.
         """
         at = np.atleast_1d(np.asarray(times, dtype=np.float64))
         if at.size == 0 or not np.all(np.isfinite(at)) or at[0] <= start or np.any(np.diff(at) <= 0.0):
             raise CaseError(f"times: must be finite, increase, and come after the start at {start:g} τ0")
+        if first_step is not None and not (np.isfinite(first_step) and first_step >= 0.0):
+            raise CaseError(f"first step: must be finite and not negative, found {first_step:g} τ0")
         total = self.no_counters() if counters is None else counters
         stepper = Stepper(self, tolerance, first_step)
         for end in at:

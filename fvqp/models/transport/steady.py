@@ -111,11 +111,16 @@ class SteadySolver:
         moved = sum(abs(power) for power in named.values())
         part = max(BALANCE, TOLERANCES * self._tolerance)
         if abs(left) > part * moved + ROUNDING * (ledger.quasiparticles + ledger.phonons):
-            low = float(self._p.body.comm.allreduce(float(np.nanmin(state.gap, initial=np.inf)), MPI.MIN))
+            why = REMEDY
+            if self._p.gap_follows:
+                low = float(self._p.body.comm.allreduce(float(np.nanmin(state.gap, initial=np.inf)), MPI.MIN))
+                why = (
+                    f"the smallest gap is {low:.4g} Δ0, and bins begin at {self._p.grid.edges[0]:.4g} Δ0: "
+                    "they must begin below all gaps, or at 0"
+                )
             raise ConvergenceError(
                 f"no steady state: nothing changes any more, but {abs(left) / moved:.2g} of the power of "
-                f"sources and losses is left over; the smallest gap is {low:.4g} Δ0, and bins begin at "
-                f"{self._p.grid.edges[0]:.4g} Δ0: they must begin below all gaps, or at 0"
+                f"sources and losses is left over; {why}"
             )
 
     def _step(self, state: State, length: float) -> tuple[State, float]:

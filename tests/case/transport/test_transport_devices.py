@@ -162,3 +162,27 @@ def test_regions_that_are_not_there() -> None:
         fvqp.run(film({"resonator": {**PROBE, "region": "a"}}))
     with pytest.raises(fvqp.errors.FvqpError, match="region 'a'"):
         fvqp.run(film({"trapping": [{"rate": "1 MHz", "regions": ["a"]}]}))
+
+
+@pytest.mark.slow
+def test_a_cold_film_under_its_readout_has_a_steady_state() -> None:
+    """Photons of 5 GHz make a ladder over many decades; there is one quasiparticle for 10⁷ Cooper pairs."""
+    data = copy.deepcopy(FILM) | {
+        "regions": {},
+        "injections": [],
+        "mesh": {"shape": {"kind": "grid1d", "nx": 2, "Lx": "20 um"}},
+        "energies": {"maximum": "3.6 Delta0", "spacing": "graded", "width": "0.06 Delta0", "growth": 0.15},
+        "phonons": {"escape": {"time": "0.3 ns"}},
+        "microwaves": [{"photon_energy": "5 GHz", "coupling": "1 Hz", "photons": 3e3}],
+        "bath": {"temperature": "140 mK"},
+        "output": {"occupations": True},
+        "steady_state": {"tolerance": 1e-4},
+    }
+    del data["evolution"]
+    driven = fvqp.run(copy.deepcopy(data)).dataset
+    assert abs(float(driven["power_residual"][0])) < 1e-2 * float(driven["power_injected"][0])
+    cold = fvqp.run(data | {"microwaves": []}).dataset
+    # photons of less than 2 Δ redistribute quasiparticles: their number hardly changes, high energies fill
+    assert float(driven["n_qp"][0]) == pytest.approx(float(cold["n_qp"][0]), rel=0.01)
+    hot, rest = (one["f"].values[0, 0, -1] for one in (driven, cold))
+    assert hot > 2.0 * rest
