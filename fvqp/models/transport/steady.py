@@ -94,7 +94,8 @@ class SteadySolver:
             self.change = change
             # Longer steps would change more, were they not long against all that still happens.
             if change <= self._tolerance and change <= before:
-                log.info("steady state: %d steps, last change %.1e", self.steps, change)
+                state = self._refined(state, length)
+                log.info("steady state: %d steps, last change %.1e", self.steps, self.change)
                 self._balanced(state)
                 return state
             before = change
@@ -103,6 +104,18 @@ class SteadySolver:
             f"no steady state after {self.steps} steps: the last one changed energies by {self.change:.1e}; "
             f"{REMEDY}"
         )
+
+    def _refined(self, state: State, length: float) -> State:
+        """One step further: the balance of powers, too, then closes to rounding."""
+        try:
+            after, change = self._step(state, length)
+        except ConvergenceError as error:
+            log.debug("step of %.3g, not needed: %s", length, error)
+            return state
+        if change > self.change:
+            return state
+        self.steps, self.change = self.steps + 1, change
+        return after
 
     def _balanced(self, state: State) -> None:
         """What does not change is not steady where a gap would leave the axis, and is held up at its end."""
@@ -157,8 +170,10 @@ class _System:
         self._exact = not (problem.moving_f.turned or problem.moving_n.turned)
         least = EXACT_FLOOR if self._exact else FLOOR
         floors = np.repeat(least * largest, [state.f.size, state.n.size])
-        self.scale = np.maximum(self._y + floors, np.finfo(np.float64).tiny)
         self._rates = self._of(self._y)
+        # What holds nothing yet is measured by what it gains.
+        gained = min(length, SPLIT) * np.abs(self._rates)
+        self.scale = np.maximum(self._y + gained + floors, np.finfo(np.float64).tiny)
         self.right = self._rates / self.scale
         # an elimination that serves a step in time is too far off where bins hold hardly anything
         problem.local.forget()
