@@ -94,7 +94,7 @@ def count_solves(monkeypatch: pytest.MonkeyPatch) -> list[Point]:
         ({}, (2, 4)),
         pytest.param(UNIFORM, (1, 2, 4), marks=pytest.mark.slow),
         pytest.param(UNIFORM_CURRENTS, (4, 7), marks=pytest.mark.slow),
-        (COLLIDING, (2,)),
+        pytest.param(COLLIDING, (2,), marks=pytest.mark.slow),
         pytest.param(COLLIDING_CURRENT, (2,), marks=pytest.mark.slow),
         pytest.param(BOTH_MODES, (2,), marks=pytest.mark.slow),
         pytest.param(LOCAL, (2,), marks=pytest.mark.slow),

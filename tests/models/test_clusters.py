@@ -179,6 +179,7 @@ def test_a_band_of_flips_is_as_good_as_all() -> None:
     assert banded.mean_flipped == pytest.approx(wide.mean_flipped, rel=1e-8)
 
 
+@pytest.mark.slow
 def test_evolution_against_the_matrix_exponential() -> None:
     equation = MasterEquation(small(), comm=SELF, lost=1e-8)
     indptr, indices, values = equation.chain.matrix.getValuesCSR()

@@ -74,6 +74,7 @@ def test_fokker_planck_order() -> None:
         assert errors[2] < 1e-3 and order > 1.9
 
 
+@pytest.mark.slow
 def test_fokker_planck_evolution_is_positive_and_of_second_order_in_the_cells() -> None:
     """From a smooth start far from stationary to a time in between."""
     cluster = mixed()

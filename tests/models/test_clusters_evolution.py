@@ -106,7 +106,8 @@ def test_trajectories_agree(start: Start) -> None:
     np.testing.assert_allclose(many.variance, found.variance, rtol=0.3, atol=0.1)
 
 
-@pytest.mark.parametrize("number", [150, pytest.param(1600, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [150, 1600])
 def test_large_clusters_decay_as_in_mean_field(number: int) -> None:
     """Above the stationary number everything moves one way, and fluctuations are of order 1/N."""
     times = [0.01, 0.1, 0.4]

@@ -150,6 +150,7 @@ def test_size_of_the_box_does_not_matter() -> None:
     agree([concentration(edge, seed) for edge, seed in ((26.0, 8), (40.0, 9), (60.0, 10), (90.0, 11))])
 
 
+@pytest.mark.slow
 def test_counts_are_exact_and_generation_switches_off() -> None:
     simulation = Simulation(box((40.0, 40.0, 30.0), (True, True, False)), UNIT, generation=1e-3, seed=12)
     on = simulation.advance(np.linspace(100.0, 1000.0, 10))

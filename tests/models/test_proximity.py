@@ -201,6 +201,7 @@ def test_one_gap_for_a_uniform_wire() -> None:
     assert changes[1] / changes[0] == pytest.approx(1.0, abs=3e-3)
 
 
+@pytest.mark.slow
 def test_one_gap_beside_a_normal_metal() -> None:
     """The gap equation under the junction on the real axis, of which bins leave 2e-6."""
     grid = EnergyGrid.graded(10.0, gap_edges=[0.9, 0.95, 1.0], first=BROADENING / 8, number=700)

@@ -86,6 +86,7 @@ def test_uniform_gap_under_injection() -> None:
     close(problem.solve(Point(float(volts[-1]))).spectral.gap, gap[-1], 1e-8)
 
 
+@pytest.mark.slow
 def test_local_gap_under_weak_injection() -> None:
     """Lowest under the injector, back at rest towards the reservoirs; the ledger still closes."""
     weak = {**CONDUCTANCE, "A": 2e-6}

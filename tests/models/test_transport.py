@@ -102,6 +102,7 @@ def test_diffusion_through_walls_decays_as_it_must(implicit):
     assert lost["left"] > 0.0 and lost["left"] == pytest.approx(lost["right"])
 
 
+@pytest.mark.slow
 def test_a_first_step_beyond_what_keeps_occupations_positive_is_shortened():
     shells = Shells(np.linspace(0.0, 2e-5, 5), "spherical")
     walls = {"outer": Wall(transmission=1.0)}

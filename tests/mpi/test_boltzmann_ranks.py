@@ -97,6 +97,7 @@ def test_a_line_that_fails(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.ranks(2)
+@pytest.mark.slow
 def test_resumed_on_another_number_of_ranks(folder: Path) -> None:
     """An evolution that one rank began is finished by all of them."""
     if WORLD.rank == 0:

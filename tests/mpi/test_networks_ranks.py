@@ -57,6 +57,7 @@ def test_supercurrents_of_three_phases() -> None:
 
 
 @pytest.mark.ranks(2)
+@pytest.mark.slow
 def test_branched_wire() -> None:
     """A loop with a supercurrent and a gap that follows: as on one rank, and balanced."""
     found = []

@@ -49,8 +49,7 @@ CASES: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize(
     "name",
     [
-        "film",
-        *(pytest.param(name, marks=TWO) for name in ("line", "line-uniform")),
+        *(pytest.param(name, marks=TWO) for name in ("film", "line", "line-uniform")),
         pytest.param("wire_3d", marks=pytest.mark.slow),
     ],
 )

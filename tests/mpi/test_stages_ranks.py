@@ -28,6 +28,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.ranks(2)
+@pytest.mark.slow
 def test_same_results(folder: Path) -> None:
     """A stage fails on all ranks, the rest is done on another run, and agrees with one rank."""
     bad = copy.deepcopy(TRAP)

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.mpi
 
 
 @pytest.mark.ranks(2)
+@pytest.mark.slow
 def test_a_steady_state_does_not_depend_on_the_number_of_ranks() -> None:
     """A film with a trap, drive, loss and probe; a step of Newton's method is refined to rounding."""
     case = copy.deepcopy(FILM)

@@ -38,9 +38,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     "name",
     [
-        "diffusive",
+        pytest.param("diffusive", marks=pytest.mark.ranks(2)),
         pytest.param("ordinates", marks=pytest.mark.ranks(4)),
-        pytest.param("sphere", marks=pytest.mark.ranks(2)),
+        pytest.param("sphere", marks=pytest.mark.slow),
     ],
 )
 def test_ranks_agree(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,6 +28,7 @@ def folder(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_film_has_a_frame_for_every_step(folder, capsys):
     assert cli.main(["plot", str(folder), "--animate", "x_qp", "--to", str(folder / "films")]) == 0
     path = folder / "films" / "x_qp.gif"
@@ -51,6 +52,7 @@ def test_a_film_has_a_frame_for_every_step(folder, capsys):
     assert np.abs(row[left] - row[right]).sum() > 200
 
 
+@pytest.mark.slow
 def test_series_and_shown_names(folder):
     """Every series has a film of its own; a field may be called as ParaView shows it."""
     (folder / "fields.pvd").rename(folder / "fields_supercurrent_0.pvd")

@@ -120,6 +120,7 @@ def test_tolerance_and_lag_bound_the_error():
     assert tight.steps > 2 * run(relative=1.0, absolute=1.0, lag=0.1).steps
 
 
+@pytest.mark.slow
 def test_options_move_steps():
     f, n = state()
 

@@ -34,7 +34,7 @@ def known() -> tuple[Chain, np.ndarray, np.ndarray]:
     return chain, y, list(Transient(chain, method="arkimex", tolerance=1e-9).run(y, [1.0]))[-1].y
 
 
-@pytest.mark.parametrize("method", ["bdf", "arkimex"])
+@pytest.mark.parametrize("method", [pytest.param("bdf", marks=pytest.mark.slow), "arkimex"])
 def test_against_scipy_and_counters(method):
     chain = Chain(pump=0.3)
     y = start(chain)

@@ -46,9 +46,8 @@ def test_effective_temperature_of_table_one():
     assert t_star(2e7) == pytest.approx(0.565, abs=0.001)
 
 
-@pytest.mark.parametrize(
-    ("photons", "middle"), [pytest.param(5e6, 0.005, marks=pytest.mark.slow), (1e7, 0.025)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("photons", "middle"), [(5e6, 0.005), (1e7, 0.025)])
 def test_distribution_over_twelve_decades(photons, middle):
     """f over that of the ladders is constant from 2 T_* above the gap on.
 

@@ -38,6 +38,7 @@ def test_power_is_absorbed_and_leaves():
     np.testing.assert_allclose(data["power_escaped"], POWERS, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_distribution_is_not_thermal():
     """Photon steps at the gap, many more quasiparticles than thermal ones at 2Δ and beyond."""
     data = probed()

@@ -189,6 +189,7 @@ def test_injection_from_a_file(of, tmp_path):
     np.testing.assert_allclose(other["power_injected"], expected["power_injected"], rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_tolerance_of_steady_states():
     with pytest.raises(ConvergenceError, match="gain and loss differ by"):
         fvqp.run(case({"steady_state": {"tolerance": 1e-19}}))

@@ -59,6 +59,7 @@ def weak_like(data: Any, strong: StrongCoupling, **changes: Any) -> Any:
     return run(material=material, **changes)
 
 
+@pytest.mark.slow
 def test_weak_coupling_is_bcs():
     """λ = 0.3 and phonons up to a hundred gaps: all rates of BCS theory."""
     interaction = alpha2f.debye(0.3, 30.0)

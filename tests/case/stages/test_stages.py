@@ -140,6 +140,7 @@ def test_resume_skips_what_is_finished(tmp_path: Path, caplog: pytest.LogCapture
     fvqp.run(trap(), out=tmp_path / "out", resume=True)
 
 
+@pytest.mark.slow
 def test_resume_goes_on_within_a_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the interrupted stage has is kept, and the result is that of one run."""
     from fvqp.case.clusters import run as clusters_run

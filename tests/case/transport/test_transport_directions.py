@@ -71,6 +71,7 @@ def test_sets_of_directions() -> None:
         assert differ(values, fine[name])
 
 
+@pytest.mark.slow
 def test_periodic_boundaries() -> None:
     """The pulse in the corner leaves through two sides and comes in at the others."""
     closed = phonons({})

@@ -89,6 +89,7 @@ def test_mean_field_is_usual_recombination() -> None:
     assert localized(dataset) == pytest.approx(expected, rel=0.02)
 
 
+@pytest.mark.slow
 def test_capture() -> None:
     """Without it all is as without localized quasiparticles; fast, it takes nearly all."""
     data = copy.deepcopy(STEADY)
@@ -109,6 +110,7 @@ def test_capture_below_an_energy(steady: xr.Dataset) -> None:
     assert float((dataset.n_qp - dataset.n_localized)[0]) > float((steady.n_qp - steady.n_localized)[0])
 
 
+@pytest.mark.slow
 def test_radius_and_constant(steady: xr.Dataset) -> None:
     # a larger radius is dense, and annihilates as in mean field
     assert np.all(localized(computed(STEADY, radius="0.02 um")) > 1.2 * localized(steady))
@@ -123,6 +125,7 @@ def test_hops_level(steady: xr.Dataset) -> None:
     assert abs(float(dataset.power_residual[0])) < 1e-6 * float(dataset.power_injected[0])
 
 
+@pytest.mark.slow
 def test_regions() -> None:
     dataset = computed(STEADY, regions=["end"])
     assert np.all(localized(dataset)[:2] == 0.0) and localized(dataset)[2] > 0.0

@@ -239,6 +239,7 @@ def test_a_key_moves_a_number(key):
         assert np.nanmax(np.abs(after - before)) > option.by * scale
 
 
+@pytest.mark.slow
 def test_what_is_stored_and_drawn(tmp_path):
     data = changed("film", {"output": {"occupations": True, "fields": True}})
     data["figures"] = [{"kind": "map", "file": "film.png", "title": "Film"}, {"kind": "density"}]

@@ -85,6 +85,7 @@ def test_the_reference_material_is_a_superconductor():
         fvqp.run(LINE | {"material": {"name": "N"}, "regions": {}})
 
 
+@pytest.mark.slow
 def test_one_gap_for_the_device_beside_a_normal_part():
     """Where neighbours share spectra pairs leak out of the superconductor; far from there that is little."""
     gaps = {}

@@ -70,6 +70,7 @@ def test_option_moves_a_number(key: str) -> None:
     assert_moves(key, OPTIONS[key], BASE, "I_reservoir")
 
 
+@pytest.mark.slow
 def test_title_reservoirs_and_method() -> None:
     assert dataset(changed("title", "a link")).attrs["title"] == "a link"
     first, second = number(BASE, "I_reservoir").reshape(2, 2).T
