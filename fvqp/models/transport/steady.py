@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 log = logging.getLogger(__name__)
 
-#: Residual of a linear solve, relative to its right-hand side.
-LINEAR = 3e-3
+#: Residual of a linear solve, relative to its right-hand side, of which slow processes are a small part; and
+#: where J is a difference.
+LINEAR, ROUGH = 1e-6, 3e-3
 #: Relative change of unknowns for differences; rounding and curvature cost about as much.
 DIFFERENCE = 1e-7
 #: Unknowns below this part of the largest one are not followed to a relative accuracy: where J is a
@@ -140,7 +141,7 @@ class SteadySolver:
         system = _System(self._p, state, length)
         comm = self._p.body.comm
         scaled, iterations = solve_linearized(
-            system, system.right, comm=comm, tolerance=LINEAR, what="steady state"
+            system, system.right, comm=comm, tolerance=system.accuracy, what="steady state"
         )
         log.debug("%d iterations", iterations)
         f, n = system.split(scaled * system.scale)
@@ -154,7 +155,11 @@ class SteadySolver:
 
 
 class _System:
-    """``(1/Δt − J) δ = F`` at a state, in units of the unknowns."""
+    """``(1/Δt − J) δ = F`` at a state, in units of the unknowns.
+
+    Both sides are what a time step makes of them: a residual is an error of δ then, whereas among rates the
+    fastest processes would outweigh all others.
+    """
 
     def __init__(self, problem: TransportProblem, state: State, length: float) -> None:
         self._p, self._state = problem, state
@@ -171,13 +176,14 @@ class _System:
         least = EXACT_FLOOR if self._exact else FLOOR
         floors = np.repeat(least * largest, [state.f.size, state.n.size])
         self._rates = self._of(self._y)
-        # What holds nothing yet is measured by what it gains.
-        gained = min(length, SPLIT) * np.abs(self._rates)
-        self.scale = np.maximum(self._y + gained + floors, np.finfo(np.float64).tiny)
-        self.right = self._rates / self.scale
         # an elimination that serves a step in time is too far off where bins hold hardly anything
         problem.local.forget()
         self._near = Linearized(problem, state, problem.turnover(state), min(length, SPLIT))
+        ahead = self._ahead(self._rates)
+        # What holds nothing yet is measured by what a step of time makes of it.
+        self.scale = np.maximum(self._y + np.abs(ahead) + floors, np.finfo(np.float64).tiny)
+        self.right = ahead / self.scale
+        self.accuracy = LINEAR if self._exact else ROUGH
 
     def split(self, y: Floats) -> tuple[Floats, Floats]:
         """Quasiparticles and phonons of a vector."""
@@ -187,24 +193,32 @@ class _System:
         rates = self._p.rates(*self.split(y))
         return np.concatenate([rates.f.ravel(), rates.n.ravel()])
 
+    def _ahead(self, rates: Floats) -> Floats:
+        """What a time step makes of rates."""
+        f, n = self.split(rates)
+        k = self._near.product(Rates(f, n, self._p.no_counters()))
+        return np.concatenate([k.f.ravel(), k.n.ravel()]) * self._near.length
+
     def action(self, step: Floats) -> Floats:
         """Left-hand side; J by a difference where it is more than `Linearized.change` knows."""
+        moved = step * self.scale
+        return self._ahead(self._shift * moved - self._slope(moved)) / self.scale
+
+    def _slope(self, moved: Floats) -> Floats:
+        """J times a change of the unknowns."""
         if self._exact:
-            change = self._near.change(*self.split(step * self.scale))
-            slope = np.concatenate([change.f.ravel(), change.n.ravel()])
-            return self._shift * step - slope / self.scale
-        most = float(self._p.body.comm.allreduce(float(np.abs(step).max(initial=0.0)), MPI.MAX))
+            change = self._near.change(*self.split(moved))
+            return np.concatenate([change.f.ravel(), change.n.ravel()])
+        largest = float(np.abs(moved / self.scale).max(initial=0.0))
+        most = float(self._p.body.comm.allreduce(largest, MPI.MAX))
         if most == 0.0:
-            return np.zeros_like(step)
+            return np.zeros_like(moved)
         small = DIFFERENCE / most
-        slope = (self._of(self._y + small * step * self.scale) - self._rates) / small
-        return self._shift * step - slope / self.scale
+        return (self._of(self._y + small * moved) - self._rates) / small
 
     def precondition(self, residual: Floats) -> Floats:
-        """What a time step makes of it."""
-        f, n = self.split(residual * self.scale)
-        k = self._near.product(Rates(f, n, self._p.no_counters()))
-        return np.concatenate([k.f.ravel(), k.n.ravel()]) * (self._near.length / self.scale)
+        """The residual is what a time step makes of it."""
+        return residual
 
     def residual(self, x: Floats) -> Floats:
         """Of the equation at the state; the solver of linear systems has no use for it."""

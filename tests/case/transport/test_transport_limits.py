@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -38,6 +39,7 @@ def test_control_groups(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not os.path.exists("/proc/self/clear_refs"), reason="asks Linux")
 def test_memory_is_what_is_said() -> None:
     """Peak of a run, and where all directions are kept, against the estimate."""
     script = Path(__file__).parents[2] / "helpers" / "transport_memory.py"
