@@ -33,9 +33,6 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 log = logging.getLogger(__name__)
 
-#: Longest product that preconditions: motion and collisions commute well enough over τ0, at which collisions
-#: turn.
-SPLIT = 1.0
 #: Iterations before a system is given up; a shorter step is cheaper then.
 ITERATIONS = 80
 #: Phonons of an energy that are this much fewer than those of lower and of higher ones count as more in J.
@@ -74,6 +71,7 @@ class Linearized:
         self._factors: tuple[float, Callable[[Rates], Rates]] | None = None
         self.fastest = float(problem.body.comm.allreduce(turn.fastest, MPI.MAX))
         self.scale = scales(problem, state.f, state.n)
+        self._apart = self._longest_product()
         self.iterations = 0
         self._units: list[Floats] = []
         self._space: ConjugateResiduals | None = None
@@ -117,7 +115,7 @@ class Linearized:
             own = weakref.proxy(self)
             self._space = ConjugateResiduals(lambda x: own._action(x), self._p.body.comm, ITERATIONS)
         space = self._space
-        precondition, nothing = self._inverse(min(self.length, SPLIT)), self._p.no_counters()
+        precondition, nothing = self._inverse(self._apart), self._p.no_counters()
         space.begin(self._joined(r))
         for guess in guesses:
             space.extend(self._joined(guess))
@@ -153,6 +151,20 @@ class Linearized:
         moved_f.y += local.f[:, None, :]
         moved_n.y += local.n[:, None, :]
         return Rates(moved_f.y, moved_n.y, Counters(local.given_f, local.given_n, moved_f.lost, moved_n.lost))
+
+    def _longest_product(self) -> float:
+        """Length of the product that preconditions.
+
+        With a and b rates of motion and of collisions, a product of length h makes
+        ``(1 + length (a + b))/((1 + h a)(1 + h b))`` of what is 1: at most ``length/h``, where one of both is
+        fast, and at least ``2 length/(h² r)``, r the fastest ``ab/(a + b)``. This is 1 for the h returned.
+        """
+        fastest = np.array([turn.max(initial=0.0) for turn in (self.turn.f, self.turn.n)])
+        self._p.body.comm.Allreduce(MPI.IN_PLACE, fastest, MPI.MAX)
+        moving = np.array([self._p.moving_f.fastest, self._p.moving_n.fastest])
+        both = fastest > 0.0
+        rate = float(np.max(moving[both] / (1.0 + moving[both] / fastest[both]), initial=0.0))
+        return min(self.length, np.sqrt(2.0 * self.length / rate)) if rate > 0.0 else self.length
 
     def _inverse(self, length: float) -> Callable[[Rates], Rates]:
         """Of the product of factors; there is one at a time."""

@@ -98,6 +98,8 @@ class Resting:
     walls: tuple[str, ...] = ()
     #: Whether the rate at which collisions turn particles matters.
     turned = False
+    #: Rate at which the fastest particles leave a cell.
+    fastest = 0.0
 
     def set(self, speed: Floats, states: Floats, elastic: Floats) -> None:
         """Speeds and states have changed."""
@@ -116,6 +118,9 @@ class Resting:
 
 class _InSpace(ABC):
     """What diffusion and ordinates have in common: a `Streaming` that follows the spectrum."""
+
+    #: Rate at which the fastest particles leave a cell, of all ranks.
+    fastest: float
 
     def __init__(self, make: Callable[[Floats, Floats], Streaming]) -> None:
         self._make = make
@@ -192,7 +197,7 @@ class Flying(_InSpace):
         self._upwind = self._linear = None
         assert self.streaming is not None
         crossing = self.streaming.crossing_rate()
-        self._crossing = float(self._layout.comm.allreduce(float(np.max(crossing, initial=0.0)), MPI.MAX))
+        self.fastest = float(self._layout.comm.allreduce(float(np.max(crossing, initial=0.0)), MPI.MAX))
         self._opaque = OPAQUE * crossing
 
     def _scattering(self, inelastic: Floats) -> Floats:
@@ -233,7 +238,7 @@ class Flying(_InSpace):
         scattering = self._scattering(inelastic)
         n = len(y)
         nothing = np.zeros((len(self.walls), y.shape[2]))
-        if length * self._crossing <= EXPLICIT:
+        if length * self.fastest <= EXPLICIT:
             kept = 1.0 / (1.0 + length * scattering[:n, None, :])
 
             def turned(r: Floats) -> Moved:
@@ -276,7 +281,7 @@ class Diffusing(_InSpace):
         if free:
             raise CaseError("diffusion: needs a finite free path wherever particles move")
         self._limit = DiffusiveLimit(self.streaming, rate)
-        self._fastest = float(self._layout.comm.allreduce(self._limit.largest_rate(), MPI.MAX))
+        self.fastest = float(self._layout.comm.allreduce(self._limit.largest_rate(), MPI.MAX))
 
     def _rate(self, inelastic: Floats) -> Floats:
         """Of the collisions that end free paths."""
@@ -314,7 +319,7 @@ class Diffusing(_InSpace):
 
     def implicit(self, length: float, inelastic: Floats, y: Floats) -> Callable[[Floats], Moved]:
         nothing = np.zeros((len(self.walls), y.shape[2]))
-        if length * self._fastest <= EXPLICIT:
+        if length * self.fastest <= EXPLICIT:
             return lambda r: Moved(r, nothing)
         assert self.streaming is not None
         limit, layout = self._with(inelastic), self._layout

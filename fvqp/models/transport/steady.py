@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from fvqp.errors import ConvergenceError
 from fvqp.models.transport import accuracy
 from fvqp.models.transport.gaps import followed
-from fvqp.models.transport.linearized import SPLIT, Linearized
+from fvqp.models.transport.linearized import Linearized
 from fvqp.models.transport.state import Counters, Rates, State
 from fvqp.solvers.newton import solve_linearized
 
@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 #: Residual of a linear solve, relative to its right-hand side, of which slow processes are a small part; and
 #: where J is a difference.
 LINEAR, ROUGH = 1e-6, 3e-3
+#: Longest product that preconditions, and the first step: over τ0 motion and collisions commute well enough.
+SPLIT = 1.0
 #: Relative change of unknowns for differences; rounding and curvature cost about as much.
 DIFFERENCE = 1e-7
 #: Unknowns below this part of the largest one are not followed to a relative accuracy: where J is a
