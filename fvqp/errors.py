@@ -23,5 +23,9 @@ class ConvergenceError(FvqpError):
     exit_code = 3
 
 
+class SuperconductivityDestroyed(ConvergenceError):
+    """There is no superconducting solution that hangs together with the one at rest."""
+
+
 class CheckpointError(FvqpError):
     """A checkpoint or results folder that belongs to something else or is damaged."""

@@ -15,12 +15,12 @@ import h5py
 import numpy as np
 import pytest
 from mpi4py import MPI
-from run_cases import CURRENTS, LINE, UNIFORM, as_file, assert_same, line
+from run_cases import CURRENTS, LINE, UNIFORM, as_file, assert_same, line, strongly_driven
 
 import fvqp
 from fvqp import cli
 from fvqp.case.usadel.recording import UsadelRecorder
-from fvqp.errors import CheckpointError, ConvergenceError
+from fvqp.errors import CheckpointError, ConvergenceError, SuperconductivityDestroyed
 from fvqp.models.usadel import Point, UsadelProblem
 from fvqp.results import open_result
 
@@ -226,11 +226,48 @@ def test_destroyed_superconductivity(tmp_path: Path, capsys: pytest.CaptureFixtu
     found = open_result(tmp_path / "out").dataset
     done = found["completed"].values[0].astype(bool)
     assert 0 < done.sum() < 6 and np.isfinite(found["I_inj"].values[0][done]).all()
+    assert f"of 6 points: {6 - done.sum()} without superconductivity" in message
+    assert np.isnan(found["I_inj"].values[0][~done]).all()
+    np.testing.assert_array_equal(found["outcome"].values[0], np.where(done, 1, 2))
+    assert "2 no superconducting solution" in found["outcome"].meanings
+    said, _, _ = message.split("error: ")[1].strip().partition("; of ")
     failed = float(message.partition("V_inj = ")[2].partition(" V")[0])
     biases = found["V_inj"].values
     # Named is a bias of the step in which it happened.
     assert biases[done].max() < failed <= biases[~done].min() + 1e-4
-    assert message.split("error: ")[1].strip() in (tmp_path / "out" / "run.log").read_text()
+    assert said in (tmp_path / "out" / "run.log").read_text()
+
+
+def test_every_row_of_a_map(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    original, tried = UsadelProblem.solve, []
+
+    def solve(self: UsadelProblem, point: Point, guess: object = None) -> object:
+        tried.append(point)
+        if failing and point.V_inj > 0.0 and point.V_det == 0.0:
+            raise ConvergenceError(f"V_inj = {point.V_inj} V: not converged")
+        return original(self, point, guess)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(UsadelProblem, "solve", solve)
+    failing = True
+    with pytest.raises(ConvergenceError, match="; of 8 points: 2 without .*, 1 not converged, 2 beyond") as e:
+        fvqp.run(strongly_driven(), out=tmp_path)
+    assert not isinstance(e.value, SuperconductivityDestroyed) and "V_inj = 1.25e-05" in str(e.value)
+    first = open_result(tmp_path).dataset
+    assert first["outcome"].values.tolist() == [[1, 3, 0, 0], [1, 1, 2, 2]]
+    # Only what is missing is tried again.
+    failing, tried[:] = False, []
+    with pytest.raises(SuperconductivityDestroyed, match="; of 8 points: 4 without superconductivity$"):
+        fvqp.run(strongly_driven(), out=tmp_path, resume=True)
+    assert tried and {point.V_det for point in tried} == {0.0}
+    found = open_result(tmp_path).dataset
+    assert found["outcome"].values.tolist() == [[1, 1, 2, 2], [1, 1, 2, 2]]
+    assert found["completed"].values.tolist() == [[1, 1, 0, 0], [1, 1, 0, 0]]
+    np.testing.assert_array_equal(np.isfinite(found["gap"].values[..., 0]), found["completed"].values == 1)
+    np.testing.assert_array_equal(found["gap"].values[1], first["gap"].values[1])
+    tried[:] = []
+    with pytest.raises(SuperconductivityDestroyed, match="^of 8 points: 4 without superconductivity$"):
+        fvqp.run(strongly_driven(), out=tmp_path, resume=True)
+    assert not tried
 
 
 def test_above_the_depairing_current(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

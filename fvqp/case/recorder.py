@@ -13,7 +13,7 @@ from fvqp.errors import FvqpError
 from fvqp.mesh import Mesh
 from fvqp.results import ledger as ledgers
 from fvqp.results.checkpoint import Checkpoint
-from fvqp.results.dataset import SweepDataset
+from fvqp.results.dataset import Outcome, SweepDataset
 from fvqp.results.folder import ResultsFolder
 from fvqp.results.progress import SweepProgress
 from fvqp.results.result import Result
@@ -23,7 +23,7 @@ Floats = NDArray[np.float64]
 log = logging.getLogger(__name__)
 
 #: Message tags between the groups of ranks.
-_POINT, _DONE = 1, 2
+_POINT, _UNSOLVED, _DONE = 1, 2, 3
 
 
 class Recorder:
@@ -51,6 +51,9 @@ class Recorder:
         self.progress: SweepProgress | None = None
         self._arrays: dict[str, Floats] = {}
         self._numbers: dict[str, NDArray[Any]] = {}
+        #: First of the points that were left, and why; on rank 0 of the run.
+        self.reasons: list[tuple[tuple[int, ...], str]] = []
+        self._ended = 0
 
     def keep(
         self, place: tuple[int, ...], values: dict[str, Any], balance: ledgers.Ledger | None, label: str
@@ -59,13 +62,14 @@ class Recorder:
 
         Called by all ranks of a group; those of its rank 0 count.
         """
-        if self.group.rank != 0:
-            return
-        if self.comm.rank == 0:
-            self._store(place, values, balance, label)
-            self._drain()
-        else:
-            self.comm.send((place, values, balance, label), dest=0, tag=_POINT)
+        self._pass_on(_POINT, (place, values, balance, label))
+
+    def leave(self, places: list[tuple[int, ...]], outcome: Outcome, reason: str) -> None:
+        """Takes over that points have no solution, and why: the first of them failed, the others lie beyond.
+
+        Called by all ranks of a group. Models that do so define the variable ``outcome``.
+        """
+        self._pass_on(_UNSOLVED, (places, outcome, reason))
 
     def save(self, arrays: dict[str, Floats], numbers: dict[str, NDArray[Any]]) -> None:
         """Writes results and checkpoint when that is due. Collective over the group.
@@ -93,6 +97,7 @@ class Recorder:
         if self.comm.rank == 0:
             self._drain(wait_for=self.groups - 1)
             self.complete()
+            failure = self.shortfall() or failure
             balance = ledgers.Ledger.of(self.sweep.dataset)
             if balance.rows:
                 balance.log()
@@ -109,6 +114,10 @@ class Recorder:
     def complete(self) -> None:
         """Adds what follows from all points together; on rank 0, once all points are there."""
 
+    def shortfall(self) -> FvqpError | None:
+        """What is to be said of points without a solution; on rank 0, once all points are there."""
+        return None
+
     def result(self) -> Result:
         """The results so far."""
         return Result(self.sweep.dataset, None if self.folder is None else self.folder.path)
@@ -123,22 +132,42 @@ class Recorder:
         if self.progress is not None:
             self.progress.advance(label, 0 if again else 1)
 
-    def _drain(self, wait_for: int | None = None) -> None:
+    def _mark(self, places: list[tuple[int, ...]], outcome: Outcome, reason: str) -> None:
+        log.info("%s", reason)
+        self.reasons.append((places[0], reason))
+        for place in places:
+            self.sweep.leave(place, outcome)
+        if self.progress is not None:
+            self.progress.advance(outcome.name.lower(), len(places))
+
+    def _pass_on(self, tag: int, message: tuple[Any, ...]) -> None:
+        """A message of this group to rank 0 of the run."""
+        if self.group.rank != 0:
+            return
+        if self.comm.rank == 0:
+            self._receive(tag, message)
+            self._drain()
+        else:
+            self.comm.send(message, dest=0, tag=tag)
+
+    def _receive(self, tag: int, message: tuple[Any, ...]) -> None:
+        if tag == _POINT:
+            self._store(*message)
+        elif tag == _UNSOLVED:
+            self._mark(*message)
+        else:
+            self._ended += 1
+
+    def _drain(self, wait_for: int = 0) -> None:
         """Store what other groups have sent; with ``wait_for``, until that many of them are done."""
         if self.groups == 1:
             return
         status = MPI.Status()
-        while self.comm.Iprobe(tag=_POINT, status=status):
-            self._store(*self.comm.recv(source=status.Get_source(), tag=_POINT))
-        done = 0
-        while done < (wait_for or 0):
-            # A group's points come before its last word, so none is left once all are done.
+        # A group's points come before its last word, so none is left once all are done.
+        while self.comm.Iprobe(status=status) or self._ended < wait_for:
             wait(lambda: self.comm.Iprobe(status=status))
-            message = self.comm.recv(source=status.Get_source(), tag=status.Get_tag())
-            if status.Get_tag() == _DONE:
-                done += 1
-            else:
-                self._store(*message)
+            tag = status.Get_tag()
+            self._receive(tag, self.comm.recv(source=status.Get_source(), tag=tag))
 
     def _checkpoint(self) -> Checkpoint:
         return Checkpoint(self.sweep.completed, dict(self._arrays), dict(self._numbers))

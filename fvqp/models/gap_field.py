@@ -10,7 +10,7 @@ import numpy as np
 from mpi4py import MPI
 from numpy.typing import NDArray
 
-from fvqp.errors import CaseError, ConvergenceError
+from fvqp.errors import CaseError, SuperconductivityDestroyed
 from fvqp.gap import bath_below, emptied, equilibrium_gap, equilibrium_residual, gap_residual
 from fvqp.grids import energy as distributions
 from fvqp.grids.energy import EnergyGrid
@@ -234,7 +234,7 @@ class GapField:
         return np.asarray((self.bulk > 0.0) & (gap < COLLAPSED * self.bulk))
 
     def require_superconducting(self, gap: Floats, what: str, *, everywhere: bool = False) -> None:
-        """Raise `ConvergenceError` on all ranks if the gap has collapsed in all superconducting cells.
+        """Raise `SuperconductivityDestroyed` on all ranks if the gap has collapsed in all superconductors.
 
         With ``everywhere`` if it has in any, but for cells next to others that hang together with them, whose
         gap may be as small as it likes.
@@ -253,7 +253,7 @@ class GapField:
         found = [entry for entry in mesh.comm.allgather(worst) if entry is not None]
         if found:
             where = min(found)[1]
-            raise ConvergenceError(f"{what}: superconductivity is destroyed, first near {where} um")
+            raise SuperconductivityDestroyed(f"{what}: superconductivity is destroyed, first near {where} um")
 
     def update(
         self, gap: Floats, depairing: Floats, f_l: Floats, spectrum: BinnedSpectrum | None = None

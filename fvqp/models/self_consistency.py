@@ -50,7 +50,7 @@ def solve_self_consistent(
         guess: a neighbouring solution to start from.
 
     Raises:
-        ConvergenceError: no fixed point is found, or superconductivity is destroyed.
+        ConvergenceError: no fixed point is found; `SuperconductivityDestroyed` where none superconducts.
     """
     iteration = Iteration(problem, point, external, guess)
     if iteration.uniform and not iteration.flows:

@@ -7,6 +7,7 @@ Dimensions are what is swept, in the order given (``supercurrent``, ``V_det``, `
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import IntEnum
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +20,23 @@ from fvqp.results.files import replacing
 
 FORMAT_VERSION = 1
 """Version of the layout of ``results.nc``; attribute ``format_version`` of the file."""
+
+
+class Outcome(IntEnum):
+    """What became of a sweep point."""
+
+    NOT_COMPUTED = 0
+    SOLVED = 1
+    DESTROYED = 2
+    NOT_CONVERGED = 3
+
+
+MEANINGS = {
+    Outcome.NOT_COMPUTED: "not computed",
+    Outcome.SOLVED: "solved",
+    Outcome.DESTROYED: "no superconducting solution that hangs together with rest, here or at a smaller bias",
+    Outcome.NOT_CONVERGED: "not converged",
+}
 
 
 class Quantity(NamedTuple):
@@ -185,6 +203,7 @@ QUANTITIES: dict[str, Quantity] = {
     "noise_coefficient": Quantity("1", "S_N at low frequency over variance and time of the regime"),
     "noise_error": Quantity("1", "bound on the relative error of the noise"),
     "radius": Quantity("m", "radius of localized states"),
+    "outcome": Quantity("1", "what became of the point"),
     "run": Quantity("1", "number of the independent run"),
     "concentration": Quantity("m-3", "concentration of quasiparticles"),
     "concentration_run": Quantity("m-3", "concentration of quasiparticles in one run"),
@@ -281,6 +300,26 @@ class SweepDataset:
                 self.define(name)
             self.dataset[name].values[point] = value
         self.dataset["completed"].values[point] = 1
+        if "outcome" in self.dataset:
+            self.dataset["outcome"].values[point] = Outcome.SOLVED
+
+    def define_outcome(self) -> None:
+        """The variable ``outcome``: why a point is not complete, where that is known."""
+        empty = np.full(list(self.dataset["completed"].shape), Outcome.NOT_COMPUTED, dtype=np.int8)
+        meanings = "; ".join(f"{number:d} {meaning}" for number, meaning in MEANINGS.items())
+        attributes = {**_attributes("outcome"), "meanings": meanings}
+        self.dataset["outcome"] = (self.sweep_dims, empty, attributes)
+
+    def leave(self, point: tuple[int, ...], outcome: Outcome) -> None:
+        """Says why a sweep point has no values."""
+        self.dataset["outcome"].values[point] = outcome
+
+    @property
+    def settled(self) -> NDArray[np.bool_]:
+        """Points that need not be computed: those with values, and those known to have none."""
+        if "outcome" not in self.dataset:
+            return self.completed
+        return self.completed | (self.dataset["outcome"].values == Outcome.DESTROYED)
 
     def write(self, path: Path) -> None:
         """Writes netCDF-4, whole or not at all; the file that was there stays if this fails."""
@@ -304,6 +343,10 @@ class SweepDataset:
                 continue
             self.dataset[name] = (variable.dims, variable.values.copy(), variable.attrs)
         self.dataset["completed"].values[...] = completed
+        if "outcome" in self.dataset:
+            outcome = self.dataset["outcome"].values
+            outcome[outcome == Outcome.SOLVED] = Outcome.NOT_COMPUTED
+            outcome[completed] = Outcome.SOLVED
 
 
 def _attributes(name: str, units: str | None = None, long_name: str | None = None) -> dict[str, str]:

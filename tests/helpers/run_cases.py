@@ -54,6 +54,15 @@ def line(*changes: dict[str, Any], **more: Any) -> dict[str, Any]:
     return case
 
 
+def strongly_driven() -> dict[str, Any]:
+    """A map of which a part has no superconducting solution."""
+    case = line(UNIFORM, output={"fields": []})
+    case["energies"] = {"number": 80}
+    case["sweep"] = {"V_inj": ["0 mV", "0.05 mV", "0.3 mV", "1.2 mV"], "V_det": ["0 mV", "0.2 mV"]}
+    case["junctions"][0]["conductance"] = "50 mS"
+    return case
+
+
 def device(name: str, number: int = 16, **more: Any) -> dict[str, Any]:
     """A mesh of meshes/ryan_wire (``film``, ``wire_3d``, ...) with few energies."""
     on = "top_" if name == "wire_3d" else "junction_"

@@ -13,10 +13,10 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
 import numpy as np
 import pytest
 from mpi4py import MPI
-from run_cases import CURRENTS, LINE, UNIFORM, as_file, assert_same, device, line
+from run_cases import CURRENTS, LINE, UNIFORM, as_file, assert_same, device, line, strongly_driven
 
 import fvqp
-from fvqp.errors import CaseError, CheckpointError, ConvergenceError
+from fvqp.errors import CaseError, CheckpointError, ConvergenceError, SuperconductivityDestroyed
 from fvqp.models.usadel import Point, UsadelProblem
 from fvqp.results import open_result
 
@@ -120,7 +120,7 @@ def failing_at(bias: float, supercurrent: float | None, monkeypatch: pytest.Monk
 @pytest.mark.parametrize("supercurrent", [-0.1, 0.1])
 @TWO
 def test_a_group_that_fails(folder: Path, monkeypatch: pytest.MonkeyPatch, supercurrent: float) -> None:
-    """All ranks end with its error, after the other groups have done their part; resuming mends it."""
+    """All ranks end with its error, after all other points are done; resuming mends it."""
     case = grouped(2)
     with monkeypatch.context() as patch:
         failing_at(4e-4, supercurrent, patch)
@@ -128,9 +128,10 @@ def test_a_group_that_fails(folder: Path, monkeypatch: pytest.MonkeyPatch, super
             fvqp.run(case, out=folder / "out")
     found = open_result(folder / "out").dataset
     done = found["completed"].values[:, 0].astype(bool)
-    # The curves are -0.1, 0, 0.1; two of them are the first group's. 0.4 mV comes before -0.3 mV.
-    expected = {-0.1: [[0, 0], [0, 0], [1, 1]], 0.1: [[1, 1], [1, 1], [0, 0]]}[supercurrent]
+    # The curves are -0.1, 0, 0.1. With a gap of the bath points do not start from one another.
+    expected = {-0.1: [[1, 0], [1, 1], [1, 1]], 0.1: [[1, 1], [1, 1], [1, 0]]}[supercurrent]
     np.testing.assert_array_equal(done, np.array(expected, bool))
+    np.testing.assert_array_equal(found["outcome"].values[:, 0], np.where(done, 1, 3))
     assert np.isfinite(found["g_nl_C"].values[:, 0][done]).all()
     fvqp.run(case, out=folder / "out", resume=True)
     assert_same(open_result(folder / "out").dataset, fvqp.run(grouped(1), comm=SELF).dataset, 1e-10)
@@ -247,3 +248,15 @@ def test_endings_under_mpiexec(tmp_path: Path) -> None:
     done = launched(2, uniform, tmp_path / "alone", program=("-c", ALONE))
     assert done.returncode == 3, done.stderr
     assert done.stderr.count("no root at energy 1.2") == 1 and "Traceback" not in done.stderr
+
+
+@TWO
+def test_destroyed_points_of_groups(folder: Path) -> None:
+    case = {**strongly_driven(), "solver": {"groups": 2}}
+    for resume in (False, True):
+        with pytest.raises(SuperconductivityDestroyed, match="of 8 points: 4 without superconductivity"):
+            fvqp.run(case, out=folder, resume=resume)
+        if WORLD.rank == 0:
+            outcome = open_result(folder).dataset["outcome"].values.tolist()
+            assert outcome == [[1, 1, 2, 2], [1, 1, 2, 2]]
+        WORLD.barrier()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -9,7 +10,10 @@ from typing import Any
 import numpy as np
 
 from fvqp.case.usadel.build import Sweep
+from fvqp.errors import ConvergenceError
 from fvqp.models.usadel import Point, Solution, UsadelProblem
+
+log = logging.getLogger(__name__)
 
 AXES = ("temperature", "supercurrent", "V_det", "V_inj")
 """Axes of a sweep, outermost first."""
@@ -29,7 +33,8 @@ def elastic_sweep(
 ) -> Iterator[tuple[tuple[int, ...], UsadelProblem, Solution]]:
     """Solutions of all points without collisions, with the indices of all axes and their problem.
 
-    f_T is part of a solution, the supercurrent too. Collective over the ranks of the problems.
+    f_T is part of a solution, the supercurrent too. Where one is not found, the points beyond it are left
+    out. Collective over the ranks of the problems.
     """
     shape = [len(getattr(axis, name)) or 1 for name in AXES[:3]]
     for index in np.ndindex(*shape):
@@ -40,5 +45,10 @@ def elastic_sweep(
             solution: Any = None
             for v in chain:
                 v_inj = axis.V_inj[v] if axis.V_inj else 0.0
-                solution = problem.solve(Point(v_inj, v_det, value), solution)
+                try:
+                    solution = problem.solve(Point(v_inj, v_det, value), solution)
+                except ConvergenceError as error:
+                    if problem.device.mesh.comm.rank == 0:
+                        log.warning("without collisions: %s", error)
+                    break
                 yield (*index, v), problem, solution

@@ -15,13 +15,14 @@ from fvqp.case.recorder import Recorder
 from fvqp.case.usadel.build import Sweep
 from fvqp.case.usadel.comparison import AXES, elastic_sweep
 from fvqp.case.usadel.schema import UsadelCase
+from fvqp.errors import ConvergenceError, FvqpError, SuperconductivityDestroyed
 from fvqp.models.analytic import long_wire_conductance
 from fvqp.models.branches import GapBranch
 from fvqp.models.kinetics import L, T
 from fvqp.models.leads import heat_balance
 from fvqp.models.usadel import Solution, UsadelProblem
 from fvqp.results import ledger as ledgers
-from fvqp.results.dataset import SweepDataset
+from fvqp.results.dataset import Outcome, SweepDataset
 from fvqp.results.fields import FieldSeries
 from fvqp.results.folder import ResultsFolder
 from fvqp.results.symmetry import is_mirrored, symmetry_parts
@@ -36,9 +37,6 @@ BRANCH_DIMENSIONS = {
     "gap_fold": ("junction", "fold"),
     "V_fold": ("fold",),
 }
-
-#: Message tags between the groups of ranks.
-_POINT, _DONE = 1, 2
 
 
 class UsadelRecorder(Recorder):
@@ -125,6 +123,7 @@ class UsadelRecorder(Recorder):
             "coherence_length_m": self.device.material.coherence_length,
         }
         sweep = SweepDataset(axes, coordinates, attributes)
+        sweep.define_outcome()
         if self.device.junctions:
             sweep.define(
                 self._junction_name("gap"), ("junction",), "eV", "pair potential under each junction"
@@ -279,6 +278,32 @@ class UsadelRecorder(Recorder):
             rows["leads"] = (float(parts[0].sum()), float(parts[1].sum()), float(parts[2].sum()))
             scale["leads"] = float(sum(np.abs(part).sum() for part in parts))
         return ledgers.Ledger(rows, scale)
+
+    def leave(self, places: list[tuple[int, ...]], outcome: Outcome, reason: str) -> None:
+        """See `Recorder.leave`; collective over the group."""
+        super().leave(places, outcome, reason)
+        self.save(self._arrays, self._numbers)
+
+    def shortfall(self) -> FvqpError | None:
+        """Why the first point without a solution has none, and how many there are."""
+        outcome = self.sweep.dataset["outcome"].values
+        destroyed, failed, none = (
+            int(np.count_nonzero(outcome == kind))
+            for kind in (Outcome.DESTROYED, Outcome.NOT_CONVERGED, Outcome.NOT_COMPUTED)
+        )
+        if destroyed == failed == 0:
+            return None
+        counts = (
+            (destroyed, "without superconductivity"),
+            (failed, "not converged"),
+            (none, "beyond these, not computed"),
+        )
+        said = ", ".join(f"{number} {what}" for number, what in counts if number)
+        messages = [min(self.reasons)[1]] if self.reasons else []
+        if outcome.size > 1 or not messages:
+            messages.append(f"of {outcome.size} points: {said}")
+        kind = ConvergenceError if failed else SuperconductivityDestroyed
+        return kind("; ".join(messages))
 
     # -- fields and checkpoint
     # ----------------------------------------------------------------------------------

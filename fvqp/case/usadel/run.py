@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import logging
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,11 +26,12 @@ from fvqp.case.usadel.comparison import chains
 from fvqp.case.usadel.petsc_options import check_petsc_options_used, petsc_options
 from fvqp.case.usadel.recording import UsadelRecorder
 from fvqp.case.usadel.schema import UsadelCase
-from fvqp.errors import CaseError, ConvergenceError, FvqpError
+from fvqp.errors import CaseError, ConvergenceError, FvqpError, SuperconductivityDestroyed
 from fvqp.models.branches import GapBranch, follow_gap
 from fvqp.models.kinetics import KineticState, SpectralState
 from fvqp.models.usadel import Guess, Point, Solution, UsadelProblem
 from fvqp.results.checkpoint import Checkpoint
+from fvqp.results.dataset import Outcome
 from fvqp.results.folder import ResultsFolder
 from fvqp.results.progress import SweepProgress
 from fvqp.results.result import Result
@@ -77,20 +79,15 @@ def run(case: UsadelCase, out: str | Path | None, resume: bool, comm: MPI.Comm) 
         problems[0].kinetics.transport.log_accuracy()
         recorder = UsadelRecorder(case, sweep, problems, comm, folder)
         earlier = None if folder is None else folder.start(recorder.sweep, mesh)
-        completed = comm.bcast(recorder.sweep.completed)
-        missing = [c for c in shared if not all(completed[recorder.place(*p)] for p in c.points)]
+        settled = comm.bcast(recorder.sweep.settled)
+        missing = [c for c in shared if not all(settled[recorder.place(*p)] for p in c.points)]
         mine = [missing[k] for k in share(len(missing), number, groups, follows_bias(case))]
-        progress = stack.enter_context(SweepProgress(completed.size, comm, int(completed.sum())))
+        progress = stack.enter_context(SweepProgress(settled.size, comm, int(settled.sum())))
         recorder.progress = progress
         recorder.go_on_from(earlier)
-        failure = None
-        try:
-            for curve in mine:
-                _run_curve(curve, problems, sweep, recorder, completed, earlier)
-        except ConvergenceError as error:
-            # The other groups finish what they can compute.
-            failure = _of_all(recorder.guard, error)
-        recorder.finish(failure)
+        for curve in mine:
+            _run_curve(curve, problems, sweep, recorder, settled, earlier)
+        recorder.finish(None)
     return recorder.result()
 
 
@@ -170,10 +167,14 @@ def _run_curve(
     problems: list[UsadelProblem],
     sweep: Sweep,
     recorder: UsadelRecorder,
-    completed: NDArray[np.bool_],
+    settled: NDArray[np.bool_],
     earlier: Checkpoint | None,
 ) -> None:
-    """All missing points of one curve, recorded one by one."""
+    """All missing points of one curve, recorded one by one.
+
+    Where points start from one another, those beyond one without a solution have none either if
+    superconductivity is destroyed there, and are left for another time if the solution did not converge.
+    """
     t, s, d = curve.index
     problem = problems[t]
     value = sweep.supercurrent[s] if sweep.supercurrent else 0.0
@@ -181,25 +182,47 @@ def _run_curve(
     follows = follows_bias(recorder.case)
     for chain in curve.order:
         guess: Guess | Solution | None = None
-        done = [bool(completed[recorder.place(curve.index, v)]) for v in chain]
+        done = [bool(settled[recorder.place(curve.index, v)]) for v in chain]
         start = done.index(False) if False in done else len(chain)
         if start == len(chain):
             continue
         if recorder.case.gap.branches:
-            recorder.branch = _branch(problem, Point(0.0, v_det, value), [sweep.V_inj[v] for v in chain])
+            rest = Point(0.0, v_det, value)
+            try:
+                recorder.branch = _branch(problem, rest, [sweep.V_inj[v] for v in chain])
+            except ConvergenceError as error:
+                _leave(recorder, curve.index, chain[start:], error, _with_point(error, rest, sweep, t))
+                continue
         if start > 0 and follows:
             place = recorder.place(curve.index, chain[start - 1])
             guess = _restored(problem, earlier, place)
             start = start if guess is not None else 0
-        for v in chain[start:]:
+        for k in range(start, len(chain)):
+            v = chain[k]
             v_inj = sweep.V_inj[v] if sweep.V_inj else 0.0
             point = Point(v_inj, v_det, value)
             try:
                 solution = _advance(problem, point, guess, recorder.guard, HALVINGS if follows else 0)
                 recorder.record(curve.index, v, problem, solution)
             except ConvergenceError as error:
-                raise ConvergenceError(_with_point(error, point, sweep, t)) from None
+                beyond = chain[k:] if follows else chain[k : k + 1]
+                _leave(recorder, curve.index, beyond, error, _with_point(error, point, sweep, t))
+                if follows:
+                    break
+                continue
             guess = solution if follows else None
+
+
+def _leave(
+    recorder: UsadelRecorder, index: tuple[int, ...], chain: Sequence[int], error: ConvergenceError, said: str
+) -> None:
+    """Record that the first point of ``chain``, which others follow, has no solution; collective."""
+    _of_all(recorder.guard, error)
+    places = [recorder.place(index, v) for v in chain]
+    if isinstance(error, SuperconductivityDestroyed):
+        recorder.leave(places, Outcome.DESTROYED, said)
+    else:
+        recorder.leave(places[:1], Outcome.NOT_CONVERGED, said)
 
 
 def _branch(problem: UsadelProblem, rest: Point, biases: list[float]) -> GapBranch:
