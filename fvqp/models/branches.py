@@ -36,6 +36,7 @@ class GapBranch:
         gaps: of every cell there, Δ0, ``(points, n_cells)``, ghosts included.
         fold_biases, fold_gaps: the same where the bias turns back.
         crossings: for every bias asked for, the gaps of all its solutions, each ``(n_cells,)``.
+        missed: biases of these at which the branch has a solution beside, which was not found.
         end: why the branch was not followed further.
     """
 
@@ -44,6 +45,7 @@ class GapBranch:
     fold_biases: Floats
     fold_gaps: Floats
     crossings: dict[float, list[Floats]]
+    missed: list[float]
     end: str
 
 
@@ -114,5 +116,6 @@ def follow_gap(
         fold_biases=np.array([p.parameter * unit for p in found.folds]),
         fold_gaps=gaps([p.x for p in found.folds]),
         crossings={marks[mark]: list(gaps(points)) for mark, points in found.crossings.items()},
+        missed=[marks[mark] for mark in found.missed],
         end=found.end,
     )

@@ -55,12 +55,14 @@ class Branch:
         points: in order along the curve.
         folds: where the parameter has an extremum.
         crossings: solutions at given parameters, in the order of the curve.
+        missed: parameters among these that the curve passes where no solution was found.
         end: why the curve was not followed any further.
     """
 
     points: list[CurvePoint] = field(default_factory=list)
     folds: list[CurvePoint] = field(default_factory=list)
     crossings: dict[float, list[Floats]] = field(default_factory=dict)
+    missed: list[float] = field(default_factory=list)
     end: str = ""
 
 
@@ -207,7 +209,7 @@ def _point(z: Floats) -> CurvePoint:
 
 
 def _cross(curve: _Curve, branch: Branch, a: Floats, b: Floats) -> None:
-    """Solutions at the marks between two points of the curve; interpolated where none is found."""
+    """Solutions at the marks between two points of the curve."""
     at = np.zeros_like(a)
     at[-1] = 1.0
     chord = b - a
@@ -225,7 +227,8 @@ def _cross(curve: _Curve, branch: Branch, a: Floats, b: Floats) -> None:
             try:
                 z = _between(curve, a, b, mark)
             except ConvergenceError:
-                z = guess
+                branch.missed.append(mark)
+                continue
         found.append(z[:-1].copy())
 
 

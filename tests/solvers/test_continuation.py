@@ -55,6 +55,19 @@ def test_a_closed_curve_of_many_directions() -> None:
     assert found.points[-1].x.mean() == pytest.approx(-1.0, abs=0.1)
 
 
+def test_solutions_that_are_not_found_are_left_out() -> None:
+    def with_a_hole(x: Floats, p: float) -> Floats:
+        if abs(p - 0.5) < 1e-3:
+            raise ConvergenceError("nothing here")
+        return x - p**2
+
+    found = follow(with_a_hole, CurvePoint(np.zeros(1), 0.0), 1.0, marks=[0.3, 0.5, 0.7])
+    assert found.end == REACHED and found.missed == [0.5]
+    assert found.crossings[0.5] == []
+    for mark in (0.3, 0.7):
+        assert [x[0] for x in found.crossings[mark]] == pytest.approx([mark**2], abs=1e-10)
+
+
 def test_the_end_of_a_curve_is_said() -> None:
     def ends(x: Floats, p: float) -> Floats:
         if p > 0.42:

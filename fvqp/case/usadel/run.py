@@ -234,6 +234,10 @@ def _branch(problem: UsadelProblem, rest: Point, biases: list[float]) -> GapBran
         )
         for bias in branch.fold_biases:
             log.warning("the branch of solutions turns back at V_inj = %.6g V%s", bias, where)
+        for bias in branch.missed:
+            log.warning(
+                "a solution of the branch is not found at V_inj = %.6g V%s, and missing there", bias, where
+            )
         if abs(branch.biases[-1]) < abs(biases[-1]) or branch.end != REACHED:
             log.warning(
                 "the branch of solutions ends at V_inj = %.6g V%s: %s", branch.biases[-1], where, branch.end
