@@ -28,6 +28,7 @@ from fvqp import cli
 from fvqp.case import quantities
 from fvqp.case.models import PACKAGES, schema
 from fvqp.case.tables import Case, Table
+from fvqp.case.transport.boundaries import Transmission
 from fvqp.results.dataset import QUANTITIES as QUANTITIES_OF_RESULTS
 
 QUANTITIES = {
@@ -58,6 +59,8 @@ OWN = {
     quantities.PhotonEnergy: 'energy or frequency: `"20 ueV"`, `"4.8 GHz"`, `"0.1 Delta0"`',
     quantities.Bias: 'voltage: `"0.4 mV"`, `"1.5 Delta0"`',
     quantities.BiasAxis: 'voltages: `["0 V", "0.3 mV"]` or `{ from = "-1 mV", to = "1 mV", points = 101 }`',
+    Transmission: 'number, or a table: `{ energies = ["0 eV", "2 Delta0"], shares = [0, 1] }`, '
+    '`{ file = "transmission.csv" }`',
 }
 PLAIN = {str: "text", bool: "true or false", int: "whole number", float: "number"}
 
@@ -106,7 +109,7 @@ def default(field: Any) -> str:
     value = field.get_default(call_default_factory=True)
     if value is None or value is PydanticUndefined or isinstance(value, BaseModel) or value in ({}, ()):
         return "–"
-    if isinstance(value, quantities.Energy):
+    if isinstance(value, quantities.Energy | Transmission):
         value = value.write()
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"

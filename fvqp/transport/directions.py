@@ -9,7 +9,8 @@ through a wall exactly, the simple ones integrate smooth occupations better.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -37,14 +38,17 @@ class Directions:
 
     Attributes:
         vectors: ``(M, 3)``. Unit vectors, except in sets for fewer dimensions, which lack components that are
-            averaged over (`gauss_legendre`, `folded`).
+            averaged over (`gauss_legendre`, `folded`), and where speeds differ (`branched`).
         weights: ``(M,)``, positive, sum 4π.
         name: for messages.
+        means_only: whether the set stands for means over directions, as in diffusion: isotropic particles
+            send the exact quarter through a face, not what the sum over directions makes of it.
     """
 
     vectors: Floats
     weights: Floats
     name: str
+    means_only: bool = field(default=False, kw_only=True)
 
     @property
     def count(self) -> int:
@@ -211,6 +215,36 @@ def cylindrical(polar: int, azimuthal: int) -> RadialDirections:
     edge = np.outer(sine, np.cos(after)).ravel()
     level = np.repeat(np.arange(len(axial), dtype=np.int32), azimuthal)
     return _radial(vectors, weights, edge, level, "cylindrical")
+
+
+def branched(directions: Directions, speeds: Sequence[float], shares: Sequence[float]) -> Directions:
+    """The set once for every branch of particles with a speed of its own.
+
+    A vector is the velocity in units of the root of the mean square speed ``Σ share × speed²``, with which
+    the moments of the set are what they were, and all that follows from them: balance, equilibrium, diffusion
+    (theory: streaming, Eq. streaming-branches). Isotropic occupations are those of all branches.
+
+    Args:
+        directions: of one branch.
+        speeds: of the branches, positive, no two the same; only their ratios matter.
+        shares: of the states that belong to each, which add to 1.
+    """
+    speed, share = np.asarray(speeds, dtype=np.float64), np.asarray(shares, dtype=np.float64)
+    length: Floats = np.repeat(speed / np.sqrt(share @ speed**2), directions.count)
+    part: Floats = np.repeat(share, directions.count)
+    count = len(speed)
+    vectors = length[:, None] * np.tile(directions.vectors, (count, 1))
+    weights = part * np.tile(directions.weights, count)
+    if not isinstance(directions, RadialDirections):
+        # those of a folded set that stay where they are, in any branch, are one
+        resting = np.flatnonzero(~np.any(vectors, axis=1))
+        weights[resting[:1]] = weights[resting].sum()
+        vectors, weights = (np.delete(a, resting[1:], axis=0) for a in (vectors, weights))
+        return Directions(vectors, weights, f"{directions.name}, {count} branches")
+    levels = int(directions.level[-1]) + 1
+    level = np.concatenate([directions.level + number * levels for number in range(count)])
+    edge = length * np.tile(directions.edge, count)
+    return _radial(vectors, weights, edge, level.astype(np.int32), directions.geometry)
 
 
 def _legendre(count: int, double: bool) -> tuple[Floats, Floats]:

@@ -112,8 +112,10 @@ class Streaming:
         self._bath = bath_means(layout, directions, gates)
         self.has_baths = bool(layout.comm.allreduce(bool(np.any(gates.bath)), MPI.LOR))
         self._turning = _turning(directions, layout)
-        half = np.maximum(layout.projected, 0.0) @ directions.weights
-        half = np.divide(half, FULL * layout.area, out=np.full(len(half), 0.25), where=layout.area > 0.0)
+        half = np.full(len(layout.area), 0.25)
+        if not directions.means_only:
+            through = np.maximum(layout.projected, 0.0) @ directions.weights
+            np.divide(through, FULL * layout.area, out=half, where=layout.area > 0.0)
         resisting = gates.passing.copy()
         for start, acoustic in self._acoustic_rows():
             resisting[start : start + len(acoustic.faces)] = acoustic.resisting

@@ -60,3 +60,17 @@ FILM: dict[str, Any] = {
     "evolution": {"start": "1 ns", "end": "1 us", "points_per_decade": 1, "tolerance": 0.1},
 }
 """Generation at one end of a film, a trap at the other."""
+
+FLYING: dict[str, Any] = {
+    "quasiparticles": {},
+    "phonons": {"motion": "ordinates", "directions": 2, "azimuths": 4, "sound_velocity": "4 km/s"},
+    "injections": [],
+    "collisions": {"inelastic": False},
+    "mesh.shape.ny": 3,
+    "mesh.shape.regions.rest": [["0 um", "4 um"], "all"],
+    "initial.pulses": [
+        {"of": "phonons", "centre": "3 Delta0", "width": "0.3 Delta0", "peak": 0.01, "size": "1 um"}
+    ],
+    "evolution": {"start": "0.1 ns", "end": "1 ns", "points_per_decade": 1, "tolerance": 0.1},
+}
+"""Changes of the film: phonons that fly through it, from a pulse in a corner."""

@@ -24,7 +24,28 @@ FLYING = {
     "quasiparticles": {"motion": "ordinates", "directions": 2, "azimuths": 4, "fermi_velocity": "1e6 m/s"},
     "evolution": {"start": "10 ps", "end": "40 ps", "points_per_decade": 1, "tolerance": 0.1},
 }
-CASES = {"diffusive": FILM, "ordinates": FILM | FLYING, "sphere": SPHERE}
+STEP = {"energies": [0, 1.9, 2.1, 9], "shares": [0.1, 0.1, 0.9, 0.9]}
+BOUNDARIES = {
+    "quasiparticles": FILM["quasiparticles"] | {"walls": {"left": {"transmission": STEP}}},
+    "phonons": {
+        "motion": "diffusive",
+        "sound_velocity": "4 km/s",
+        "free_path": "0.1 um",
+        "interfaces": [{"between": ["trap", "strip"], "transmission": STEP}],
+    },
+    "mesh": {
+        "shape": FILM["mesh"]["shape"]
+        | {"regions": {"trap": [["1 um", "6 um"], "all"], "strip": [["0 um", "1 um"], "all"]}}
+    },
+    "evolution": FILM["evolution"] | {"end": "10 ns"},
+}
+"""Transmissions by energy of a wall and an interface."""
+CASES = {
+    "diffusive": FILM,
+    "ordinates": FILM | FLYING,
+    "sphere": SPHERE,
+    "boundaries": FILM | BOUNDARIES,
+}
 
 
 @pytest.fixture
@@ -40,6 +61,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         pytest.param("diffusive", marks=pytest.mark.ranks(2)),
         pytest.param("ordinates", marks=pytest.mark.ranks(4)),
+        pytest.param("boundaries", marks=pytest.mark.ranks(2)),
         pytest.param("sphere", marks=pytest.mark.slow),
     ],
 )

@@ -11,13 +11,8 @@ from numpy.typing import NDArray
 from fvqp.case.boltzmann.build import Units
 from fvqp.case.geometry import distributed_mesh
 from fvqp.case.transport.media import CaseMedia
-from fvqp.case.transport.schema import (
-    InterfaceTable,
-    PhononInterface,
-    Phonons,
-    Quasiparticles,
-    TransportCase,
-)
+from fvqp.case.transport.moving import motion
+from fvqp.case.transport.schema import TransportCase
 from fvqp.case.transport.sizes import Sizes, sizes
 from fvqp.case.transport.substances import Substance, substances
 from fvqp.collisions import Coupling
@@ -25,20 +20,9 @@ from fvqp.errors import CaseError, MeshError
 from fvqp.materials import Material
 from fvqp.mesh import Mesh, shape_mesh
 from fvqp.mesh.periodic import identified
-from fvqp.models.transport import Diffusive, Ordinates, State, Still, TransportProblem
-from fvqp.models.transport.motion import Motion
+from fvqp.models.transport import State, TransportProblem
 from fvqp.models.transport.steady import SteadySolver
-from fvqp.transport.directions import (
-    Directions,
-    cylindrical,
-    gauss_legendre,
-    lebedev,
-    product,
-    spherical,
-)
-from fvqp.transport.level_symmetric import level_symmetric
 from fvqp.transport.radial import Shells
-from fvqp.transport.walls import AcousticInterface, Interface, Wall
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -94,8 +78,7 @@ def build_setup(case: TransportCase, comm: MPI.Comm) -> Setup:
     builder = CaseMedia(case, units, reference, own, mesh)
     media = builder.media()
     try:
-        moving = _motion("quasiparticles", case.quasiparticles, space, builder.bath.f[0])
-        sounding = _motion("phonons", case.phonons, space, builder.bath.n[0])
+        moving, sounding = (motion(case, name, space, builder) for name in ("quasiparticles", "phonons"))
         size = sizes(
             builder.grid,
             moving,
@@ -140,52 +123,6 @@ def _space(case: TransportCase, comm: MPI.Comm) -> tuple[Mesh | Shells, Mesh]:
                 f'{case.source}: {key}: the mesh has no region "{unknown[0]}"; there are: {known}'
             )
     return mesh, mesh
-
-
-def directions(species: Quasiparticles | Phonons, space: Mesh | Shells) -> Directions:
-    """Ordinates of a species."""
-    if isinstance(space, Shells):
-        if space.geometry == "spherical":
-            return spherical(species.directions)
-        return cylindrical(species.directions, species.azimuths)
-    if space.dim == 1:
-        for key in ("quadrature", "azimuths"):
-            if key in species.model_fields_set:
-                raise CaseError(
-                    f"{key}: is not used on a mesh of dimension 1, whose directions are polar ones"
-                )
-        return gauss_legendre(species.directions)
-    if species.quadrature == "lebedev":
-        assert species.degree is not None
-        solid = lebedev(species.degree)
-    elif species.quadrature == "level_symmetric":
-        solid = level_symmetric(species.directions)
-    else:
-        solid = product(species.directions, species.azimuths)
-    return solid if space.dim == 3 else solid.folded((0.0, 0.0, 1.0))
-
-
-def _motion(name: str, species: Quasiparticles | Phonons, space: Mesh | Shells, bath: Floats) -> Motion:
-    if species.motion == "still":
-        return Still()
-    walls = {
-        name: Wall(transmission=wall.transmission, specularity=wall.specularity, bath=bath)
-        for name, wall in species.walls.items()
-    }
-    interfaces = [_interface(given) for given in species.interfaces]
-    if species.motion == "diffusive":
-        return Diffusive(walls=walls, interfaces=[i for i in interfaces if isinstance(i, Interface)])
-    try:
-        chosen = directions(species, space)
-    except CaseError as error:
-        raise CaseError(f"{name}: {error}") from None
-    return Ordinates(chosen, walls, interfaces=interfaces, scheme=species.scheme)
-
-
-def _interface(given: InterfaceTable) -> Interface | AcousticInterface:
-    if isinstance(given, PhononInterface) and given.mass_densities is not None:
-        return AcousticInterface(given.between, given.mass_densities)
-    return Interface(given.between, given.transmission, given.specularity)
 
 
 def _initial(case: TransportCase, units: Units, problem: TransportProblem, media: CaseMedia) -> State:

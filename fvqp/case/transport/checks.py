@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fvqp.case.boltzmann.schema import Spectrum
-from fvqp.case.transport.schema import Motion, PhononInterface, TransportCase
+from fvqp.case.transport.boundaries import PhononInterface, WallTable
+from fvqp.case.transport.schema import Motion, TransportCase
 from fvqp.errors import CaseError
 from fvqp.materials import material_names
 
@@ -32,6 +33,7 @@ def _problems(case: TransportCase) -> Iterator[tuple[str, str]]:
             yield key, f'there is no material "{chosen}"; known are {", ".join(material_names())}'
     yield from _of_spectra(case)
     yield from _of_dispersion(case)
+    yield from _of_branches(case)
     if case.periodic and case.body is not None:
         yield "periodic", "are boundaries of a mesh; shells have none that are alike"
     if case.regions and case.body is not None:
@@ -162,7 +164,7 @@ def _of_motion(case: TransportCase, species: str) -> Iterator[tuple[str, str]]:
     given = motion.model_fields_set
     if motion.motion == "still":
         speed = {"quasiparticles": ("fermi_velocity", "free_path", "diffusivity")}.get(
-            species, ("sound_velocity", "free_path", "dispersion")
+            species, ("sound_velocity", "branches", "free_path", "dispersion")
         )
         for key in (*speed, "walls", "interfaces"):
             if key in given:
@@ -171,10 +173,18 @@ def _of_motion(case: TransportCase, species: str) -> Iterator[tuple[str, str]]:
         for key in ("quadrature", "directions", "azimuths", "degree", "scheme"):
             if key in given:
                 yield f"{species}.{key}", f'is not used with motion = "{motion.motion}"'
-        for number, interface in enumerate(motion.interfaces):
-            if isinstance(interface, PhononInterface) and interface.mass_densities is not None:
-                key = f"{species}.interfaces[{number}].mass_densities"
-                yield key, 'refraction needs motion = "ordinates"; give a transmission'
+        for key, boundary in _boundaries(motion):
+            if isinstance(boundary, PhononInterface) and boundary.mass_densities is not None:
+                yield (
+                    f"{species}.{key}.mass_densities",
+                    'refraction needs motion = "ordinates"; give a transmission',
+                )
+            if "specularity" in boundary.model_fields_set:
+                yield (
+                    f"{species}.{key}.specularity",
+                    f'is not used with motion = "{motion.motion}": scattering has forgotten where particles '
+                    "came from; what does not pass stays",
+                )
     else:
         yield from _of_directions(case, species)
     if case.body is not None:
@@ -198,12 +208,42 @@ def _of_motion(case: TransportCase, species: str) -> Iterator[tuple[str, str]]:
                 if getattr(region, key) is not None:
                     yield f"regions.{name}.{key}", f'is not used with {species}.motion = "still"'
         return
-    if species == "phonons" and _has_table(case):
+    if species == "phonons" and (case.phonons.branches or _has_table(case)):
         return
     if not any(
         getattr(table, key) is not None for table in (motion, *case.regions.values()) for key in speeds
     ):
         yield f"{species}.{speeds[0]}", f'missing: motion = "{motion.motion}" needs it'
+
+
+def _boundaries(motion: Motion) -> Iterator[tuple[str, WallTable]]:
+    """Walls and interfaces, with their keys."""
+    for name, wall in motion.walls.items():
+        yield f"walls.{name}", wall
+    for number, interface in enumerate(motion.interfaces):
+        yield f"interfaces[{number}]", interface
+
+
+def _of_branches(case: TransportCase) -> Iterator[tuple[str, str]]:
+    """Branches of phonons fly; their speeds are not said twice."""
+    phonons = case.phonons
+    if not phonons.branches:
+        return
+    if phonons.motion == "diffusive":
+        yield (
+            "phonons.branches",
+            'need motion = "ordinates"; diffusion knows one sound_velocity, their root of the mean square',
+        )
+    if phonons.sound_velocity is not None:
+        yield "phonons.sound_velocity", "is not used with phonons.branches, which have their own"
+    if _has_table(case):
+        yield "phonons.branches", "are not used with a table of speeds, which is that of one branch"
+    for number, interface in enumerate(phonons.interfaces):
+        if interface.mass_densities is not None:
+            yield (
+                f"phonons.interfaces[{number}].mass_densities",
+                "refraction is that of one branch; give a transmission, or phonons.sound_velocity",
+            )
 
 
 def _of_directions(case: TransportCase, species: str) -> Iterator[tuple[str, str]]:

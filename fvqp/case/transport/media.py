@@ -87,6 +87,11 @@ class CaseMedia:
         return out
 
     @property
+    def unit(self) -> float:
+        """Δ0 in joule."""
+        return self._units.energy
+
+    @property
     def _localizing(self) -> tuple[str, ...]:
         """Regions that the table of localized quasiparticles names."""
         return () if self._case.localization is None else self._case.localization.regions
@@ -262,7 +267,7 @@ class CaseMedia:
             debye_energy = region.debye_energy.in_joule(0.0)
         return phonon_branch(
             region.phonon_dispersion or phonons.dispersion,
-            region.sound_velocity or phonons.sound_velocity or 0.0,
+            region.sound_velocity or phonons.speed,
             self.grid,
             unit=self._units.energy,
             own_gap=material.gap,

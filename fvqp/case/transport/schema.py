@@ -5,6 +5,7 @@ A class checks itself; what several tables say together is checked in :mod:`fvqp
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -18,7 +19,6 @@ from fvqp.case.quantities import (
     Diffusivity,
     Energy,
     Length,
-    MassDensity,
     Number,
     NumberDensity,
     Position,
@@ -27,11 +27,11 @@ from fvqp.case.quantities import (
     Temperature,
 )
 from fvqp.case.tables import AS_LIST, ONCE, Case, Count, FigureFile, Flag, Name, Table
+from fvqp.case.transport.boundaries import InterfaceTable, PhononInterface, WallTable
 from fvqp.case.transport.dispersion import DispersionTable
 from fvqp.case.transport.localization import LocalizationTable
 from fvqp.case.transport.sources import LocalMicrowave, LocalTrapping
 
-Share = Annotated[Number, Field(ge=0, le=1)]
 PositiveNumber = Annotated[Number, Field(gt=0)]
 MOST_SHELLS = 100_000
 """Shells of a body; more are a slip."""
@@ -51,38 +51,6 @@ class Body(Table):
     def _hollow(self) -> Self:
         if self.inner_radius is not None and not self.inner_radius < self.radius:
             raise ValueError("inner_radius: must be smaller than radius")
-        return self
-
-
-class WallTable(Table):
-    """What happens to particles that reach a boundary."""
-
-    transmission: Share = 0.0
-    """Share that leaves; as many of a bath at its temperature come in."""
-    specularity: Share = 0.0
-    """Share of those that stay which is reflected as by a mirror; the others go in all directions."""
-
-
-class InterfaceTable(WallTable):
-    """A face between two regions."""
-
-    between: Annotated[tuple[Name, Name], ONCE]
-    """Names of the regions."""
-
-
-class PhononInterface(InterfaceTable):
-    """A face between two regions, for phonons."""
-
-    CONDITIONAL: ClassVar = frozenset({"transmission", "specularity"})
-
-    mass_densities: tuple[MassDensity, MassDensity] | None = None
-    """Ordinates: densities of mass of the two regions. Phonons are refracted and pass as acoustic impedances
-    say, in place of `transmission` and `specularity`."""
-
-    @model_validator(mode="after")
-    def _one_law(self) -> Self:
-        if self.mass_densities is not None and self.model_fields_set & self.CONDITIONAL:
-            raise ValueError("mass_densities: say what passes; transmission and specularity are not used")
         return self
 
 
@@ -114,6 +82,17 @@ class Motion(Table):
     interfaces: tuple[InterfaceTable, ...] = ()
     """Between regions of a mesh; others let everything through that has states beyond."""
 
+    def located(self, key: str, folder: Path) -> Self:
+        """With its files found from ``folder`` on; :class:`CaseError` if one is missing."""
+        walls = {name: wall.located(f"{key}.walls.{name}", folder) for name, wall in self.walls.items()}
+        interfaces = tuple(
+            interface.located(f"{key}.interfaces[{number}]", folder)
+            for number, interface in enumerate(self.interfaces)
+        )
+        # what the case does not say is not to look as if it did
+        found = {"walls": walls, "interfaces": interfaces}
+        return self.model_copy(update={name: table for name, table in found.items() if table})
+
 
 class Quasiparticles(Motion):
     """Motion of quasiparticles."""
@@ -133,11 +112,24 @@ class Quasiparticles(Motion):
         return self
 
 
+class Branch(Table):
+    """A branch of phonons."""
+
+    sound_velocity: Speed
+    polarizations: Count = 1
+    """Branches with this speed: 2 of transverse phonons in an isotropic body."""
+
+
 class Phonons(Motion):
     """Motion and escape of phonons."""
 
     sound_velocity: Speed | None = None
     """Of all phonons, or of those of low energy."""
+    branches: tuple[Branch, ...] = ()
+    """Ordinates: branches with speeds of their own, in place of the sound velocity; a part ∝ polarizations/v³
+    of the modes belongs to each, as in Debye's model. Collisions and scattering bring phonons into all
+    branches in proportion to their modes. Regions have the same ratios of speeds; their sound velocity is the
+    root of the mean square over the modes."""
     dispersion: DispersionTable | None = None
     """Of speed and number of phonon modes with energy; default: none, as in Debye's model."""
     free_path: Length | None = None
@@ -146,6 +138,33 @@ class Phonons(Motion):
     """As of quasiparticles, or refracting."""
     escape: Escape | None = None
     """Into a substrate under every cell, as from a film; default: none."""
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        speeds = [branch.sound_velocity for branch in self.branches]
+        if len(set(speeds)) < len(speeds):
+            raise ValueError("branches: two have the same speed; give one, with the polarizations of both")
+        return self
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """Parts of the modes that belong to the branches."""
+        modes = [branch.polarizations / branch.sound_velocity**3 for branch in self.branches]
+        return tuple(one / sum(modes) for one in modes)
+
+    @property
+    def speed(self) -> float:
+        """Sound velocity, the root of the mean square over the modes of the branches; 0 if not given."""
+        if not self.branches:
+            return self.sound_velocity or 0.0
+        pairs = zip(self.shares, self.branches, strict=True)
+        return math.sqrt(sum(share * branch.sound_velocity**2 for share, branch in pairs))
+
+    def located(self, key: str, folder: Path) -> Self:
+        found = super().located(key, folder)
+        if self.dispersion is None:
+            return found
+        return found.model_copy(update={"dispersion": self.dispersion.located(f"{key}.dispersion", folder)})
 
 
 class Region(Table):
@@ -174,6 +193,16 @@ class Region(Table):
     """These three: as in `phonons`, whose values hold by default."""
     escape: Escape | None = None
     """As in `phonons`, in its place."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_axis(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "energies" in data:
+            raise ValueError(
+                "energies: regions of different energy grids have no interface: particles keep their energy "
+                "across it. All regions share [energies]; make that fine and long enough for each of them"
+            )
+        return data
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -395,9 +424,8 @@ class TransportCase(Case):
         found: dict[str, Any] = {"spectrum": self.spectrum.located(f"{source}: spectrum", folder)}
         if self.mesh is not None:
             found["mesh"] = self.mesh.located(source, folder)
-        if self.phonons.dispersion is not None:
-            dispersion = self.phonons.dispersion.located(f"{source}: phonons.dispersion", folder)
-            found["phonons"] = self.phonons.model_copy(update={"dispersion": dispersion})
+        for species in ("quasiparticles", "phonons"):
+            found[species] = getattr(self, species).located(f"{source}: {species}", folder)
         found["regions"] = {
             name: region.located(f"{source}: regions.{name}", folder) for name, region in self.regions.items()
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from mpi4py import MPI
@@ -74,10 +75,12 @@ class Body:
         return Diffusing(self._streaming(motion, self._few(), "linear", media), motion.inelastic)
 
     def _few(self) -> Directions:
-        """Directions whose half-range flux is that of walls of diffusive bodies."""
+        """Directions of diffusion, which has their moments and no others."""
         if isinstance(self.space, Shells):
-            return spherical(8, double=True) if self.space.geometry == "spherical" else cylindrical(8, 16)
-        return gauss_legendre(8, double=True) if self.space.dim == 1 else product(8, 16)
+            few: Directions = spherical(2) if self.space.geometry == "spherical" else cylindrical(2, 2)
+        else:
+            few = gauss_legendre(2) if self.space.dim == 1 else product(2, 4)
+        return replace(few, means_only=True)
 
     def _streaming(
         self, motion: Diffusive | Ordinates, directions: Directions, scheme: Scheme, media: Ints

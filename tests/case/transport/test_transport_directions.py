@@ -14,23 +14,10 @@ import numpy as np
 import pytest
 from case_keys import put
 from said import Said
-from transport_cases import FILM, SPHERE
+from transport_cases import FILM, FLYING, SPHERE
 
 import fvqp
 
-#: Phonons that fly through the film, from a pulse in a corner.
-FLYING: dict[str, Any] = {
-    "quasiparticles": {},
-    "phonons": {"motion": "ordinates", "directions": 2, "azimuths": 4, "sound_velocity": "4 km/s"},
-    "injections": [],
-    "collisions": {"inelastic": False},
-    "mesh.shape.ny": 3,
-    "mesh.shape.regions.rest": [["0 um", "4 um"], "all"],
-    "initial.pulses": [
-        {"of": "phonons", "centre": "3 Delta0", "width": "0.3 Delta0", "peak": 0.01, "size": "1 um"}
-    ],
-    "evolution": {"start": "0.1 ns", "end": "1 ns", "points_per_decade": 1, "tolerance": 0.1},
-}
 GLASS = {"insulator": True, "ion_density": "5e28 1/m^3", "debye_energy": "55 meV", "sound_velocity": "6 km/s"}
 
 

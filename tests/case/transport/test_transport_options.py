@@ -160,14 +160,10 @@ ELSEWHERE = {
     "model",
     "mesh.file",
     "mesh.length_unit",
-    "quasiparticles.interfaces.between",
-    "quasiparticles.interfaces.specularity",
-    "phonons.walls",
     "quasiparticles.quadrature",
     "quasiparticles.degree",
     "phonons.quadrature",
     "phonons.degree",
-    "periodic",
     "output.occupations",
     "output.fields",
     "figures.kind",
@@ -178,6 +174,15 @@ ELSEWHERE = {
 
 OF_DEVICES = ("microwaves.", "resonator.", "steady_state.", "trapping.", "initial.steady")
 """Beginnings of keys of drives, probes and steady states, which are tested with devices."""
+
+OF_BOUNDARIES = (
+    "phonons.interfaces",
+    "phonons.branches",
+    "periodic",
+    "quasiparticles.interfaces.between",
+    "quasiparticles.interfaces.specularity",
+)
+"""Beginnings of keys of boundaries, interfaces and branches, which are tested with these."""
 
 OF_SPECTRA = ("spectrum.", "regions.spectrum.", "phonons.dispersion.", "regions.phonon_dispersion.")
 """Beginnings of keys of spectra of Eliashberg theory and of dispersion, which have tests of their own."""
@@ -218,12 +223,13 @@ def number(data: dict[str, Any], name: str) -> np.ndarray:
 def test_every_key_is_here():
     shapes = {key for key in keys(TransportCase) if key.startswith("mesh.shape")}
     shared = {key for key in keys(TransportCase) if "escape." in key and not key.endswith(".time")}
-    of_phonons = {key for key in keys(TransportCase) if key.startswith("phonons.interfaces")}
+    # of walls and interfaces, and branches: test_transport_boundaries, test_transport_branches
+    boundaries = {key for key in keys(TransportCase) if key.startswith(OF_BOUNDARIES)}
     of_devices = {key for key in keys(TransportCase) if key.startswith(OF_DEVICES + OF_SPECTRA)}
     # of localized quasiparticles: test_transport_localization
     localized = {key for key in keys(TransportCase) if key.startswith("localization")}
-    here = keys(TransportCase) - shapes - shared - of_phonons - of_devices - localized
-    tables = {"quasiparticles.walls", "quasiparticles.interfaces", "phonons.walls"}
+    here = keys(TransportCase) - shapes - shared - boundaries - of_devices - localized
+    tables = {"quasiparticles.walls", "quasiparticles.interfaces"}
     assert here | tables == set(OPTIONS) | ELSEWHERE
 
 

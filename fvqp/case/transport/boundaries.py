@@ -1,0 +1,172 @@
+"""Boundaries and interfaces in a case of the transport model: what passes, and what comes back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, GetCoreSchemaHandler, model_validator
+from pydantic_core.core_schema import (
+    CoreSchema,
+    no_info_plain_validator_function,
+    plain_serializer_function_ser_schema,
+)
+
+from fvqp.case.boltzmann.tables import read_spectrum
+from fvqp.case.quantities import Energy, MassDensity, Number
+from fvqp.case.tables import ONCE, Name, Table
+from fvqp.errors import CaseError
+
+Floats = NDArray[np.float64]
+Share = Annotated[Number, Field(ge=0, le=1)]
+
+WANTED = '{ energies = ["0 eV", "2 Delta0"], shares = [0, 1] } or { file = "transmission.csv" }'
+
+
+@dataclass(frozen=True)
+class Transmission:
+    """A share from 0 to 1, the same at all energies or linear between those of a table.
+
+    Attributes:
+        share: at all energies, or None.
+        energies, shares: of a table.
+        file: CSV file of a table, with the columns ``energy_eV,transmission``; or None.
+    """
+
+    share: float | None = 0.0
+    energies: tuple[Energy, ...] = ()
+    shares: tuple[float, ...] = ()
+    file: Path | None = None
+
+    def at(self, points: Floats, unit: float, where: str) -> Floats | float:
+        """At energies.
+
+        Args:
+            points: ``(E,)`` in Δ0, increasing.
+            unit: Δ0 in joule.
+            where: file and key, for messages.
+
+        Raises:
+            CaseError: a table that cannot be read, does not rise, or ends before the energies do.
+        """
+        if self.share is not None:
+            return self.share
+        if self.file is None:
+            energies, shares = np.array([e.in_delta0(unit) for e in self.energies]), np.array(self.shares)
+            if np.any(np.diff(energies) <= 0.0):
+                raise CaseError(f"{where}.energies: must increase")
+        else:
+            columns = ("energy_eV", "transmission")
+            volts, shares = read_spectrum(f"{where}.file", self.file, columns, "a transmission", 1.0)
+            energies = np.array([Energy(volt, False).in_delta0(unit) for volt in volts])
+        if energies[0] > points[0] or energies[-1] < points[-1]:
+            raise CaseError(
+                f"{where}: the table goes from {energies[0]:.4g} to {energies[-1]:.4g} Delta0, the energies "
+                f"of the case from {points[0]:.4g} to {points[-1]:.4g}; add rows up to the ends"
+            )
+        return np.asarray(np.interp(points, energies, shares))
+
+    def located(self, where: str, folder: Path) -> Transmission:
+        """With its file, if it has one, found from ``folder`` on; :class:`CaseError` if it is missing."""
+        if self.file is None:
+            return self
+        file = (folder / self.file).resolve()
+        if not file.is_file():
+            raise CaseError(f"{where}.file: no such file: {file}")
+        return replace(self, file=file)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return no_info_plain_validator_function(
+            cls.read, serialization=plain_serializer_function_ser_schema(cls.write)
+        )
+
+    @classmethod
+    def read(cls, value: Any) -> Transmission:
+        """From a number or a table; raises ``ValueError`` that says what would be right."""
+        if isinstance(value, Transmission):
+            return value
+        if not isinstance(value, dict):
+            return cls(_share(value, f"expected a number from 0 to 1, or a table such as {WANTED}"))
+        if set(value) == {"file"}:
+            if not isinstance(value["file"], str | Path):
+                raise ValueError("file: expected a file name")
+            return cls(None, file=Path(value["file"]))
+        if set(value) != {"energies", "shares"}:
+            raise ValueError(f"expected {WANTED}, got a table of {', '.join(map(str, value)) or 'nothing'}")
+        if not all(isinstance(value[key], list | tuple) for key in value):
+            raise ValueError(f"expected two lists: {WANTED}")
+        try:
+            energies = tuple(Energy.read(one) for one in value["energies"])
+        except ValueError as error:
+            raise ValueError(f"energies: {error}") from None
+        shares = tuple(_share(one, "shares: expected numbers from 0 to 1") for one in value["shares"])
+        if len(energies) != len(shares) or len(energies) < 2:
+            raise ValueError(
+                f"needs as many shares as energies, two or more; got {len(shares)} and {len(energies)}"
+            )
+        for before, after in pairwise(energies):
+            if before.relative == after.relative and not before.value < after.value:
+                raise ValueError("energies: must increase")
+        return cls(None, energies, shares)
+
+    def write(self) -> Any:
+        """As in a case file."""
+        if self.share is not None:
+            return self.share
+        if self.file is not None:
+            return {"file": str(self.file)}
+        return {"energies": [energy.write() for energy in self.energies], "shares": list(self.shares)}
+
+
+def _share(value: Any, wanted: str) -> float:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not 0.0 <= value <= 1.0:
+        shown = f'"{value}"' if isinstance(value, str) else value
+        raise ValueError(f"{wanted}, got {shown}")
+    return float(value)
+
+
+class WallTable(Table):
+    """What happens to particles that reach a boundary."""
+
+    transmission: Transmission = Transmission()
+    """Share that leaves; as many of a bath at its temperature come in. A table is linear between its energies
+    and has to contain those of the case; its file has the columns ``energy_eV,transmission``."""
+    specularity: Share = 0.0
+    """Ordinates: share of those that stay which is reflected as by a mirror; the others go in all
+    directions."""
+
+    CONDITIONAL: ClassVar = frozenset({"specularity"})
+
+    def located(self, key: str, folder: Path) -> Self:
+        """With its file found from ``folder`` on; :class:`CaseError` if it is missing."""
+        found = self.transmission.located(f"{key}.transmission", folder)
+        return self if found is self.transmission else self.model_copy(update={"transmission": found})
+
+
+class InterfaceTable(WallTable):
+    """A face between two regions."""
+
+    between: Annotated[tuple[Name, Name], ONCE]
+    """Names of the regions."""
+
+
+class PhononInterface(InterfaceTable):
+    """A face between two regions, for phonons."""
+
+    CONDITIONAL: ClassVar = frozenset({"transmission", "specularity"})
+
+    mass_densities: tuple[MassDensity, MassDensity] | None = None
+    """Ordinates: densities of mass of the two regions. Phonons are refracted and pass as acoustic impedances
+    say, in place of `transmission` and `specularity`."""
+
+    @model_validator(mode="after")
+    def _one_law(self) -> Self:
+        if self.mass_densities is not None and self.model_fields_set & self.CONDITIONAL:
+            raise ValueError("mass_densities: say what passes; transmission and specularity are not used")
+        return self

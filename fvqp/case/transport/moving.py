@@ -1,0 +1,86 @@
+"""How the species of a case of the transport model move: directions, walls, interfaces."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fvqp.case.transport.boundaries import PhononInterface, WallTable
+from fvqp.case.transport.media import CaseMedia
+from fvqp.case.transport.schema import Phonons, Quasiparticles, TransportCase
+from fvqp.errors import CaseError
+from fvqp.mesh import Mesh
+from fvqp.models.transport import Diffusive, Ordinates, Still
+from fvqp.models.transport.motion import Motion
+from fvqp.transport.directions import (
+    Directions,
+    branched,
+    cylindrical,
+    gauss_legendre,
+    lebedev,
+    product,
+    spherical,
+)
+from fvqp.transport.level_symmetric import level_symmetric
+from fvqp.transport.radial import Shells
+from fvqp.transport.walls import AcousticInterface, Interface, Wall
+
+Floats = NDArray[np.float64]
+
+
+def directions(species: Quasiparticles | Phonons, space: Mesh | Shells) -> Directions:
+    """Ordinates of a species."""
+    if isinstance(space, Shells):
+        if space.geometry == "spherical":
+            return spherical(species.directions)
+        return cylindrical(species.directions, species.azimuths)
+    if space.dim == 1:
+        for key in ("quadrature", "azimuths"):
+            if key in species.model_fields_set:
+                raise CaseError(
+                    f"{key}: is not used on a mesh of dimension 1, whose directions are polar ones"
+                )
+        return gauss_legendre(species.directions)
+    if species.quadrature == "lebedev":
+        assert species.degree is not None
+        solid = lebedev(species.degree)
+    elif species.quadrature == "level_symmetric":
+        solid = level_symmetric(species.directions)
+    else:
+        solid = product(species.directions, species.azimuths)
+    return solid if space.dim == 3 else solid.folded((0.0, 0.0, 1.0))
+
+
+def motion(case: TransportCase, name: str, space: Mesh | Shells, media: CaseMedia) -> Motion:
+    """Of ``quasiparticles`` or ``phonons``; raises :class:`CaseError`."""
+    species: Quasiparticles | Phonons = getattr(case, name)
+    if species.motion == "still":
+        return Still()
+    phonons = name == "phonons"
+    points = media.grid.phonon_energies if phonons else media.grid.energies
+    bath = media.bath.n[0] if phonons else media.bath.f[0]
+
+    def share(given: WallTable, key: str) -> Floats | float:
+        return given.transmission.at(points, media.unit, f"{name}.{key}.transmission")
+
+    walls = {
+        key: Wall(share(wall, f"walls.{key}"), specularity=wall.specularity, bath=bath)
+        for key, wall in species.walls.items()
+    }
+    interfaces: list[Interface | AcousticInterface] = []
+    for number, given in enumerate(species.interfaces):
+        if isinstance(given, PhononInterface) and given.mass_densities is not None:
+            interfaces.append(AcousticInterface(given.between, given.mass_densities))
+        else:
+            passing = share(given, f"interfaces[{number}]")
+            interfaces.append(Interface(given.between, passing, given.specularity))
+    if species.motion == "diffusive":
+        return Diffusive(walls=walls, interfaces=[i for i in interfaces if isinstance(i, Interface)])
+    try:
+        chosen = directions(species, space)
+    except CaseError as error:
+        raise CaseError(f"{name}: {error}") from None
+    if isinstance(species, Phonons) and species.branches:
+        speeds = [branch.sound_velocity for branch in species.branches]
+        chosen = branched(chosen, speeds, species.shares)
+    return Ordinates(chosen, walls, interfaces=interfaces, scheme=species.scheme)
