@@ -12,11 +12,11 @@ from fvqp.collisions import CollisionGrid, thermal
 from fvqp.errors import CaseError
 from fvqp.mesh import Mesh
 from fvqp.models.transport.body import Body
+from fvqp.models.transport.integrators import Method, stepper
 from fvqp.models.transport.local import LocalProcesses, Turnover
 from fvqp.models.transport.medium import Medium, filled
 from fvqp.models.transport.motion import Motion, Resting, Still
 from fvqp.models.transport.state import Counters, Ledger, Moment, Rates, Species, State
-from fvqp.models.transport.stepping import Stepper
 from fvqp.transport.radial import Shells
 
 Floats = NDArray[np.float64]
@@ -284,6 +284,7 @@ class TransportProblem:
         *,
         start: float = 0.0,
         tolerance: float = 1e-2,
+        method: Method = "rosenbrock",
         first_step: float | None = None,
         counters: Counters | None = None,
         callback: Callable[[float, State], None] | None = None,
@@ -297,13 +298,17 @@ class TransportProblem:
             tolerance: error of a step in any cell: in the number of quasiparticles by energy and the energy
                 of phonons by energy, relative to what the cell holds, or to a thousandth of what the fullest
                 one does.
+            method: of steps, all of order 2: ``"rosenbrock"``, linearly implicit; ``"imex"``, motion implicit
+                and collisions explicit, which bound the steps; ``"bdf"``, all implicit by backward
+                differentiation, for gaps that stay.
             first_step: by default, and if 0, so short that nothing changes by more than the tolerance; one
                 that is too long for that, or for positive occupations, is shortened.
             counters: what came and went before the start.
             callback: called after every step.
 
         Raises:
-            CaseError: times that do not increase, or a first step that is negative.
+            CaseError: times that do not increase, a first step that is negative, or a method that does not
+                go with a gap that follows.
             ConvergenceError: steps collapse; says why.
         """
         at = np.atleast_1d(np.asarray(times, dtype=np.float64))
@@ -312,12 +317,12 @@ class TransportProblem:
         if first_step is not None and not (np.isfinite(first_step) and first_step >= 0.0):
             raise CaseError(f"first step: must be finite and not negative, found {first_step:g} τ0")
         total = self.no_counters() if counters is None else counters
-        stepper = Stepper(self, tolerance, first_step)
+        steps = stepper(self, method, tolerance, first_step)
         for end in at:
             self.local.forget()  # so that a run resumed here goes on in the same way
-            state, passed = stepper.advance(state, start, float(end), callback)
+            state, passed = steps.advance(state, start, float(end), callback)
             total = total.plus(1.0, passed)
             start = float(end)
             yield Moment(
-                start, state, total, self.ledger(state, total), stepper.steps, stepper.refused, stepper.length
+                start, state, total, self.ledger(state, total), steps.steps, steps.refused, steps.length
             )

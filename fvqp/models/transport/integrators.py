@@ -1,0 +1,400 @@
+"""Steps in time by PETSc: implicit-explicit, and fully implicit.
+
+Both integrate occupations together with the counters of what comes and goes, by the same stages: methods of
+these kinds keep the energy that both hold as linear combinations of the stages do, and every Newton step
+keeps it however inexact it is. Accuracy, bounds, gaps and lengths of steps are those of
+`fvqp.models.transport.stepping` (theory: transport, section on time).
+"""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from mpi4py import MPI
+from numpy.typing import NDArray
+
+from fvqp.errors import CaseError, ConvergenceError
+from fvqp.models.transport import accuracy
+from fvqp.models.transport.gaps import ahead
+from fvqp.models.transport.linearized import Linearized
+from fvqp.models.transport.local import Turnover
+from fvqp.models.transport.state import Counters, Rates, State
+from fvqp.models.transport.stepping import SAFETY, Refused, Stepper
+from fvqp.petsc import PETSc, destroyed_with, own_errors, weakly
+from fvqp.solvers.elimination import defaults
+
+if TYPE_CHECKING:
+    from fvqp.models.transport.problem import TransportProblem
+
+Floats = NDArray[np.float64]
+Method = Literal["rosenbrock", "imex", "bdf"]
+log = logging.getLogger(__name__)
+
+_PREFIX = "fvqp_transport_"
+_REASON = PETSc.SNES.ConvergedReason
+#: γ of both stages of the implicit part of IMEX-SSP2(2,2,2), which PETSc calls ``l2``.
+DIAGONAL = 1.0 - np.sqrt(0.5)
+#: Explicit steps in units of the fastest collisions up to which Heun's method keeps what they empty positive.
+LONGEST = 1.0
+#: Explicit steps to an output time that take very long.
+MANY = 1e5
+#: Newton steps before a step in time is refused.
+NEWTON = 15
+#: Part of the error of Newton's method that linear solves may leave.
+LINEAR = 0.3
+#: A change of Newton's method that is rounding, and steps of it that need not shrink yet.
+ROUNDING, DOUBTFUL = 1e-13, 4
+#: Growth of steps beyond which backward differentiation of order 2 is not stable: 1 + √2, less a margin.
+GROWTH = 2.0
+
+
+def stepper(problem: TransportProblem, method: Method, tolerance: float, first_step: float | None) -> Stepper:
+    """Adaptive steps by a method.
+
+    Raises:
+        CaseError: a method that is not known, or does not go with a gap that follows.
+    """
+    kinds: dict[str, type[Stepper]] = {
+        "rosenbrock": Stepper,
+        "imex": ImplicitExplicit,
+        "bdf": BackwardDifferences,
+    }
+    if method not in kinds:
+        raise CaseError(f'method: "{method}" is not known; use one of {", ".join(kinds)}')
+    if method == "bdf" and problem.gap_follows:
+        raise CaseError(
+            'method "bdf" needs a gap that stays: its steps build on earlier ones, whose energies a gap '
+            'that moves would shift; use "rosenbrock" or "imex"'
+        )
+    return kinds[method](problem, tolerance, first_step)
+
+
+class Integrator(Stepper, ABC):
+    """Steps by PETSc's TS, of unknowns that are f, n and counters of this rank, one after another.
+
+    Attributes:
+        remembers: whether steps build on earlier ones.
+        least: error in units of the tolerance below which steps grow no faster.
+    """
+
+    remembers = False
+    least = 0.0
+
+    def __init__(self, problem: TransportProblem, tolerance: float, first_step: float | None) -> None:
+        super().__init__(problem, tolerance, first_step)
+        body, grid = problem.body, problem.grid
+        self._shapes = [
+            (body.n_owned, len(problem.moving_f.weights), grid.n),
+            (body.n_owned, len(problem.moving_n.weights), grid.n_phonon),
+            *(part.shape for part in problem.no_counters()),
+        ]
+        self._ends = np.cumsum([int(np.prod(shape)) for shape in self._shapes])
+        #: Of the step at hand: its beginning, at what rates collisions turn particles there, what is there.
+        self._begin: State
+        self._turn: Turnover
+        self._scale: list[Floats] = []
+        #: Counters at the beginning, and whether nothing is known from before.
+        self._counted, self._fresh = problem.no_counters(), True
+        #: What Newton's method may leave undone, its latest change, what inverts its equations for which
+        #: coefficient of the rate of change, and why that failed.
+        self._allowed = self._change = self._shift = 0.0
+        self._inverse: Callable[[Rates], Rates] | None = None
+        self._why = ""
+        size, comm = int(self._ends[-1]), body.comm
+        self._u = PETSc.Vec().createMPI((size, PETSc.DECIDE), comm=comm)
+        layout = (size, PETSc.DECIDE)
+        # PETSc never multiplies by it: a Newton step is one application of the preconditioner
+        matrix = PETSc.Mat().createPython((layout, layout), SimpleNamespace(), comm)
+        matrix.setUp()
+        ts = self._ts = PETSc.TS().create(comm)
+        ts.setOptionsPrefix(_PREFIX)
+        ts.setIFunction(weakly(self._function), self._u.duplicate())
+        ts.setIJacobian(weakly(self._jacobian), matrix, matrix)
+        ts.setMaxTime(1e300)
+        ts.setMaxSteps(2**31 - 1)
+        ts.setExactFinalTime(PETSc.TS.ExactFinalTime.STEPOVER)
+        ts.setErrorIfStepFails(False)
+        ts.setMaxSNESFailures(1)
+        snes = ts.getSNES()
+        snes.setConvergenceTest(weakly(self._test))
+        snes.setTolerances(stol=0.0, max_it=NEWTON + 1)
+        snes.getKSP().setType("preonly")
+        pc = snes.getKSP().getPC()
+        pc.setType("python")
+        pc.setPythonContext(SimpleNamespace(apply=weakly(self._apply)))
+        self._choose(ts)
+        with defaults(_PREFIX, {"ts_adapt_type": "none", "snes_linesearch_type": "basic"}):
+            ts.setFromOptions()
+        ts.setSolution(self._u)
+        destroyed_with(self, pc, ts, matrix, self._u)
+
+    def advance(
+        self, state: State, start: float, end: float, callback: Callable[[float, State], None] | None
+    ) -> tuple[State, Counters]:
+        # what a run that is resumed here does not know either
+        self._fresh = True
+        return super().advance(state, start, end, callback)
+
+    # -- the method
+
+    @abstractmethod
+    def _choose(self, ts: PETSc.TS) -> None:
+        """Tells PETSc which one."""
+
+    @abstractmethod
+    def _implicit(self, f: Floats, n: Floats) -> Rates:
+        """Rates of all that is implicit."""
+
+    @abstractmethod
+    def _solver(self, length: float) -> Callable[[Rates], Rates]:
+        """What inverts ``1 − length × J``, J the Jacobian of these rates at the beginning of the step."""
+
+    @abstractmethod
+    def _error(self, y: Floats, now: float, length: float) -> tuple[Floats, int]:
+        """Error of the unknowns after a step, and the power of its length with which it grows."""
+
+    @abstractmethod
+    def _begins(self, now: float, length: float) -> None:
+        """Called before every step."""
+
+    # -- one step
+
+    def _step(self, state: State, now: float, length: float) -> tuple[State, Counters, float]:
+        p, ts = self._p, self._ts
+        begin = self._begin = ahead(p, state, 0.5 * length)
+        self._turn, self._scale = p.turnover(begin), accuracy.scales(p, begin.f, begin.n)
+        self._why = ""
+        self._allowed = self._tolerance * length / (now + length)
+        if self._fresh:
+            self._counted = p.no_counters()
+            ts.restartStep()
+        self._u.array = _joined(Rates(begin.f, begin.n, self._counted))
+        ts.setTime(now)
+        ts.setTimeStep(length)
+        self._begins(now, length)
+        self._fresh = True  # unless the step is accepted
+        with own_errors():
+            ts.step()
+        self._inverse = None  # which keeps vectors of every iteration
+        if ts.getConvergedReason() < 0:
+            ts.setConvergedReason(PETSc.TS.ConvergedReason.ITERATING)
+            raise Refused(self._why or "Newton's method does not converge")
+        y = self._u.array_r.copy()
+        f, n, counters = self._split(y)
+        off, power = self._error(y, now, length)
+        relative = accuracy.largest_change(p, self._split(off)[:2], accuracy.scales(p, f, n))
+        # the control takes a root of order 2
+        error = max((relative / self._tolerance) ** (2.0 / power), self.least)
+        passed = counters.plus(-1.0, self._counted)
+        if error <= 1.0:
+            f, n = self._positive(begin, f, n)
+            f, n = self._closed(begin, passed, f, n)
+            state = self._followed(f, n, begin.gap, state.gap)
+            self._counted, self._fresh = counters, not self.remembers
+        return state, passed, error
+
+    # -- what PETSc calls
+
+    def _function(self, ts: PETSc.TS, t: float, u: PETSc.Vec, du: PETSc.Vec, out: PETSc.Vec) -> None:
+        f, n, _ = self._split(u.array_r)
+        out.array = du.array_r - _joined(self._implicit(f, n))
+
+    def _jacobian(
+        self, ts: PETSc.TS, t: float, u: PETSc.Vec, du: PETSc.Vec, shift: float, j: PETSc.Mat, p: PETSc.Mat
+    ) -> None:
+        if self._inverse is None or shift != self._shift:
+            self._inverse = None
+            self._shift, self._inverse = shift, self._solver(1.0 / shift)
+        j.assemble()
+
+    def _apply(self, pc: PETSc.PC, r: PETSc.Vec, out: PETSc.Vec) -> None:
+        assert self._inverse is not None
+        try:
+            f, n, counters = self._split(r.array_r / self._shift)
+            out.array = _joined(self._inverse(Rates(f, n, counters)))
+        except ConvergenceError as error:  # on all ranks; PETSc is told by the test
+            self._why = str(error)
+            out.set(0.0)
+
+    def _test(self, snes: PETSc.SNES, iteration: int, norms: tuple[float, float, float]) -> int:
+        """Ends when what is left, by the rate at which changes shrink, is within what is allowed."""
+        if self._why or not np.isfinite(norms[2]):
+            return int(_REASON.DIVERGED_LINEAR_SOLVE)
+        if iteration == 0:
+            return int(_REASON.ITERATING)
+        f, n, _ = self._split(snes.getSolutionUpdate().array_r)
+        before, self._change = self._change, accuracy.largest_change(self._p, (f, n), self._scale)
+        left = self._change
+        if iteration > 1:
+            left = np.inf if left >= before else left * left / (before - left)
+        if left <= self._allowed or self._change <= ROUNDING:
+            return int(_REASON.CONVERGED_SNORM_RELATIVE)
+        if iteration > DOUBTFUL and left == np.inf:
+            return int(_REASON.DIVERGED_DTOL)
+        return int(_REASON.ITERATING if iteration < NEWTON else _REASON.DIVERGED_MAX_IT)
+
+    # -- vectors
+
+    def _split(self, y: Floats) -> tuple[Floats, Floats, Counters]:
+        """f, n and counters of a vector."""
+        parts = np.split(y, self._ends[:-1])
+        f, n, *counters = (part.reshape(shape) for part, shape in zip(parts, self._shapes, strict=True))
+        return f, n, Counters(*counters)
+
+
+class ImplicitExplicit(Integrator):
+    """Motion and scattering implicit, collisions explicit: two stages, order 2.
+
+    IMEX-SSP2(2,2,2) of L. Pareschi and G. Russo, J. Sci. Comput. 25, 129 (2005): L-stable where implicit,
+    Heun's method where explicit. Every energy is solved for by itself.
+    """
+
+    def __init__(self, problem: TransportProblem, tolerance: float, first_step: float | None) -> None:
+        self._heun: Floats | None = None
+        self._fastest = 0.0
+        super().__init__(problem, tolerance, first_step)
+
+    def advance(
+        self, state: State, start: float, end: float, callback: Callable[[float, State], None] | None
+    ) -> tuple[State, Counters]:
+        self._p.set_gap(state.gap)
+        self._collide(self._p.turnover(state))
+        if (least := (end - start) * self._fastest / LONGEST) > MANY:
+            log.warning(
+                'method "imex" needs %.1g steps and more to %.3g τ0, because the fastest collisions bound '
+                'them; "rosenbrock" and "bdf" need far fewer',
+                least,
+                end,
+            )
+        return super().advance(state, start, end, callback)
+
+    def _collide(self, turn: Turnover) -> None:
+        self._fastest = float(self._p.body.comm.allreduce(turn.fastest, MPI.MAX))
+
+    def _longest(self, state: State) -> float:
+        return min(super()._longest(state), LONGEST / self._fastest if self._fastest > 0.0 else np.inf)
+
+    def _choose(self, ts: PETSc.TS) -> None:
+        ts.setRHSFunction(weakly(self._explicit), self._u.duplicate())
+        ts.setType("arkimex")
+        ts.setARKIMEXType("l2")
+
+    def _begins(self, now: float, length: float) -> None:
+        self._heun = None
+        self._collide(self._turn)
+
+    def _implicit(self, f: Floats, n: Floats) -> Rates:
+        p = self._p
+        turn = self._turn
+        if p.moving_f.turned or p.moving_n.turned:
+            turn = p.local.turnover(p.mean_f(np.clip(f, 0.0, 1.0)), p.mean_n(np.maximum(n, 0.0)))
+        moved_f, moved_n = p.moving_f.rates(f, turn.f), p.moving_n.rates(n, turn.n)
+        nothing = p.no_counters()
+        return Rates(moved_f.y, moved_n.y, nothing._replace(lost_f=moved_f.lost, lost_n=moved_n.lost))
+
+    def _explicit(self, ts: PETSc.TS, t: float, u: PETSc.Vec, out: PETSc.Vec) -> None:
+        p = self._p
+        f, n, _ = self._split(u.array_r)
+        local = p.local.rates(p.mean_f(np.clip(f, 0.0, 1.0)), p.mean_n(np.maximum(n, 0.0)))
+        counters = p.no_counters()._replace(given_f=local.given_f, given_n=local.given_n)
+        of_f, of_n = np.broadcast_to(local.f[:, None], f.shape), np.broadcast_to(local.n[:, None], n.shape)
+        out.array = _joined(Rates(of_f, of_n, counters))
+        if self._heun is None:  # at the first stage
+            self._heun = u.array_r / DIAGONAL + ts.getTimeStep() * out.array_r
+
+    def _solver(self, length: float) -> Callable[[Rates], Rates]:
+        p, begin, turn = self._p, self._begin, self._turn
+        solve_f = p.moving_f.implicit(length, turn.f, begin.f)
+        solve_n = p.moving_n.implicit(length, turn.n, begin.n)
+
+        def solve(r: Rates) -> Rates:
+            f, n = solve_f(r.f), solve_n(r.n)
+            lost = p.no_counters()._replace(lost_f=f.lost, lost_n=n.lost)
+            return Rates(f.y, n.y, r.counters.plus(length, lost))
+
+        return solve
+
+    def _error(self, y: Floats, now: float, length: float) -> tuple[Floats, int]:
+        """Half the difference of both stages' slopes, of which the first is ``(Y − y)/γΔt`` and collisions.
+
+        The method of order 1 within that of order 2 takes the second stage's slope alone.
+        """
+        assert self._heun is not None
+        begin = _joined(Rates(self._begin.f, self._begin.n, self._counted))
+        return self._heun - begin / DIAGONAL - (y - begin), 2
+
+
+class BackwardDifferences(Integrator):
+    """All implicit, by the backward differentiation formula of order 2: one stage a step.
+
+    It damps fast changes as backward Euler's method does. The first step after every start is made of half a
+    step of that one and a step of order 2 over both halves.
+    """
+
+    remembers = True
+    least = (SAFETY / GROWTH) ** 2
+
+    def __init__(self, problem: TransportProblem, tolerance: float, first_step: float | None) -> None:
+        #: Times and occupations before, the latest first: as many as give the error.
+        self._past: list[tuple[float, Floats]] = []
+        self._middle: float | None = None
+        super().__init__(problem, tolerance, first_step)
+
+    def _choose(self, ts: PETSc.TS) -> None:
+        ts.setType("bdf")
+
+    def _begins(self, now: float, length: float) -> None:
+        if self._fresh:
+            self._past, self._middle = [], now + 0.5 * length
+        else:
+            self._middle = None
+        self._past = [(now, _joined(Rates(self._begin.f, self._begin.n, self._counted))), *self._past[:2]]
+
+    def _function(self, ts: PETSc.TS, t: float, u: PETSc.Vec, du: PETSc.Vec, out: PETSc.Vec) -> None:
+        super()._function(ts, t, u, du, out)
+        if self._middle is not None and t <= self._middle:
+            self._past[1:] = [(t, u.array_r.copy())]  # the last one is the solution
+
+    def _implicit(self, f: Floats, n: Floats) -> Rates:
+        p = self._p
+        turn = None if p.moving_f.turned or p.moving_n.turned else self._turn
+        return p.rates(np.clip(f, 0.0, 1.0), np.maximum(n, 0.0), turn)
+
+    def _solver(self, length: float) -> Callable[[Rates], Rates]:
+        system = Linearized(self._p, self._begin, self._turn, length)
+        return lambda r: system.solve(r, [], LINEAR * self._allowed)
+
+    def _error(self, y: Floats, now: float, length: float) -> tuple[Floats, int]:
+        """Divided differences in place of the derivative in what the formula leaves out.
+
+        From times that are a and b ago, the formula errs by ``y‴/6 a²b²/(a + b)``. The first step has
+        ``y″Δt²/8`` of its first half, of which 4/3 remain.
+        """
+        new = now + length
+        spans = [new - time for time, _ in self._past]
+        weights = _divided([0.0, *(-span for span in spans)])
+        off = weights[0] * y
+        for weight, (_, earlier) in zip(weights[1:], self._past, strict=True):
+            off += weight * earlier
+        if len(spans) == 2:
+            return off * (length**2 / 3.0), 2
+        a, b = spans[:2]
+        return off * ((a * b) ** 2 / (a + b)), 3
+
+
+def _joined(rates: Rates) -> Floats:
+    """f, n and counters one after another."""
+    return np.concatenate([part.ravel() for part in (rates.f, rates.n, *rates.counters)])
+
+
+def _divided(times: list[float]) -> Floats:
+    """Weights of values at these times in their divided difference: a derivative over its factorial."""
+    t = np.array(times)
+    apart = t[:, None] - t
+    np.fill_diagonal(apart, 1.0)
+    return np.asarray(1.0 / np.prod(apart, axis=1))
