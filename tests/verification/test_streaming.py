@@ -265,3 +265,23 @@ def test_opaque_bodies_conduct(geometry: str, dim: int) -> None:
         iterations.append(solver.iterations)
     assert max(iterations) < 80
     assert iterations[1] < 1.5 * iterations[0] + 5
+
+
+@pytest.mark.parametrize("kind", ["spherical", "cylindrical", "skewed quads"])
+def test_iterations_do_not_grow_with_optical_depth(kind: str) -> None:
+    """Uniform production in a vacuum, every depth by itself: as many iterations in opaque cells as between
+    opaque and transparent ones, and hardly more than where nothing scatters."""
+    found = []
+    for depth in 10.0 ** np.arange(-2, 5):
+        if kind == "skewed quads":
+            mesh, directions = sided(skewed_quads(6)), product(4, 8).folded(UP)
+            streaming = mesh_streaming(mesh, directions, [1.0], {}, elsewhere=Wall(), scheme="linear")
+        else:
+            shells = Shells(np.linspace(0.0, 1.0, 31), kind)
+            streaming = radial_streaming(shells, set_for(kind, 8), [1.0], Wall(), scheme="linear")
+        solver = StreamingSolver(streaming)
+        shape = (streaming.layout.n_owned, streaming.directions.count, 1)
+        solver.solve(np.ones(shape), NONE, np.array([[depth]]))
+        found.append(solver.iterations)
+    assert max(found) < 45
+    assert max(found[4:]) < 2 * min(found[:3]) and found[6] <= found[5] + 2 <= found[4] + 4
