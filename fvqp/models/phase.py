@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
 
@@ -150,6 +150,10 @@ class PhaseSolver:
             superfluid=superfluid,
             drain=drain,
         )
+
+    def of_drop(self, phase: PhaseField, drop: Floats) -> PhaseField:
+        """``phase`` with other phase drops and the gradients that belong to them."""
+        return replace(phase, drop=drop, gradients=self._vectors(drop))
 
     @cached_property
     def _normal_conductance(self) -> float:

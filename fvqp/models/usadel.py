@@ -331,6 +331,11 @@ class UsadelProblem:
             raise CaseError("supercurrent: this problem has none, so there is no phase to restore")
         return self._phases.restore(superfluid, phase, drain)
 
+    def phase_of(self, phase: PhaseField, drop: Floats) -> PhaseField:
+        """``phase`` with other drops (`PhaseSolver.of_drop`)."""
+        assert self._phases is not None, "there is a phase"
+        return self._phases.of_drop(phase, drop)
+
     def expected_memory(self) -> float:
         """Bytes on this rank: stored responses or states, and the blocks that are solved at a time.
 
@@ -365,8 +370,7 @@ class UsadelProblem:
     def conductances(self, solution: Solution) -> Floats:
         """``dI/dV_inj`` of the current from every junction into the superconductor, siemens.
 
-        Exact where the spectra do not depend on bias, or by gaps only; otherwise the slope of the solution,
-        by central differences a small fraction of the thermal width apart around it.
+        See `fvqp.models.slopes`.
         """
         return conductances(self, solution)
 

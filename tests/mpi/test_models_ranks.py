@@ -89,11 +89,11 @@ def test_supercurrent(name: str, tmp_path: Path) -> None:
     mesh, serial_mesh = found.device.mesh, expected.device.mesh
     assert_same(everywhere(mesh, phase.phase), everywhere(serial_mesh, serial_phase.phase))
     assert_same(everywhere(mesh, state.gap), everywhere(serial_mesh, serial_state.gap))
-    assert_same(everywhere(mesh, state.depairing), everywhere(serial_mesh, serial_state.depairing), 1e-8)
+    assert_same(everywhere(mesh, state.depairing), everywhere(serial_mesh, serial_state.depairing))
     point = Point(3e-4, 0.0, value)
     g, g_serial = (p.conductances(p.solve(point)) for p in (found, expected))
     assert_same(g[0], g_serial[0])
-    assert_same(g[1], g_serial[1], 1e-8)
+    assert_same(g[1], g_serial[1])
 
 
 @TWO
@@ -107,26 +107,30 @@ def test_self_consistent_gap(kind: str) -> None:
         problems.append(UsadelProblem(device, EnergyGrid.uniform(1 / 40, 4.0), 0.02, gap=model))
     here, serial = (p.solve(Point(3e-4)) for p in problems)
     meshes = [p.device.mesh for p in problems]
-    assert_same(everywhere(meshes[0], here.spectral.gap), everywhere(meshes[1], serial.spectral.gap), 1e-9)
+    assert_same(everywhere(meshes[0], here.spectral.gap), everywhere(meshes[1], serial.spectral.gap))
+    assert_same(*(p.conductances(s) for p, s in zip(problems, (here, serial), strict=True)))
     ledger = problems[0].ledger(here)
     assert np.all(np.abs(ledger.residual) <= 1e-10 * np.abs(ledger.injected))
 
 
 @pytest.mark.slow
-@TWO
-def test_self_consistent_phase(tmp_path: Path) -> None:
+@pytest.mark.ranks(2, 4)
+@pytest.mark.parametrize("gap", [GapModel(), GapModel("uniform", at="A")])
+def test_self_consistent_phase(gap: GapModel, tmp_path: Path) -> None:
     drive = Supercurrent("reservoir_left", "reservoir_right", "current", (6e-6,))
-    here, serial = (
-        p.solve(Point(4e-4, 0.0, 6e-6))
-        for p in (
-            on_wire("line", comm, tmp_path, supercurrent=drive, self_consistent_phase=True)
-            for comm in (WORLD, SELF)
-        )
-    )
+    problems = [
+        on_wire("line", comm, tmp_path, supercurrent=drive, self_consistent_phase=True, gap=gap)
+        for comm in (WORLD, SELF)
+    ]
+    here, serial = (p.solve(Point(4e-4, 0.0, 6e-6)) for p in problems)
     assert here.phase is not None and serial.phase is not None
     assert_same(here.phase.current, serial.phase.current)
-    assert_same(here.phase.gradient, serial.phase.gradient, 1e-8)
-    assert_same(here.kinetic.currents, serial.kinetic.currents, 1e-8)
+    assert_same(here.phase.gradient, serial.phase.gradient)
+    assert_same(here.kinetic.currents, serial.kinetic.currents)
+    # Each relative to itself: the non-local one is far smaller.
+    g, g_serial = (p.conductances(s) for p, s in zip(problems, (here, serial), strict=True))
+    np.testing.assert_allclose(g, g_serial, rtol=1e-9)
+    assert_same(g, g_serial)
 
 
 @pytest.mark.ranks(1, 2)
@@ -199,10 +203,10 @@ def test_electron_electron_collisions(gap: GapModel) -> None:
     )
     point = Point(9e-4, supercurrent=0.0 if flow is None else 0.1)
     here, serial = found.solve(point), expected.solve(point)
-    assert_same(found.conductances(here), expected.conductances(serial), 1e-7)
-    assert_same(found.ledger(here).relaxed, expected.ledger(serial).relaxed, 1e-9)
+    assert_same(found.conductances(here), expected.conductances(serial))
+    assert_same(found.ledger(here).relaxed, expected.ledger(serial).relaxed)
     mesh, whole = found.device.mesh, expected.device.mesh
     assert_same(everywhere(mesh, here.spectral.gap), everywhere(whole, serial.spectral.gap))
     for energy in (10, 20, 40):
         f, f_serial = (s.kinetic.deviation(0)[:, energy] for s in (here, serial))
-        assert_same(everywhere(mesh, f), everywhere(whole, f_serial), 1e-9)
+        assert_same(everywhere(mesh, f), everywhere(whole, f_serial))

@@ -55,8 +55,8 @@ def check_petsc_options_used(case: UsadelCase, problem: UsadelProblem) -> None:
     )
     together = case.collisions is not None and case.collisions.charge
     together |= problem.supercurrent is not None and problem.coupling
-    alone = problem.gap.kind == "uniform" and problem.supercurrent is None
-    slopes = alone or (together and not problem.gap.follows_bias and not problem.self_consistent_phase)
+    slopes = together or problem.gap.follows_bias or problem.self_consistent_phase
+    slopes &= not problem.device.balances_heat
     for key in case.solver.petsc:
         if key.startswith("gap_") and not gap_solver:
             raise CaseError(
@@ -69,8 +69,8 @@ def check_petsc_options_used(case: UsadelCase, problem: UsadelProblem) -> None:
             )
         if key.startswith("newton_tangent_") and not slopes:
             raise CaseError(
-                f"{case.source}: solver.petsc.{key}: not used: slopes are solved for with a uniform gap and "
-                "without a supercurrent, or where spectra do not follow the bias and f_T belongs to f_L"
+                f"{case.source}: solver.petsc.{key}: not used: slopes are solved for where gap or phase follow "
+                "the bias, or f_T belongs to f_L, and no lead has a balance of heat"
             )
         if not key.startswith(("gap_", "newton_")) and not problem.kinetics.solver.iterates:
             raise CaseError(

@@ -150,7 +150,7 @@ def test_petsc_options_of_newton():
     for around, options, message in (
         (SELF_CONSISTENT, {"newton_ksp_rtol": 1e-5}, "without .collisions. the equations are linear"),
         (SELF_CONSISTENT, {"gap_snes_monitor": True}, "it reaches the iteration of a supercurrent"),
-        (COLLIDING | {"gap": {}}, {"newton_tangent_ksp_rtol": 1e-5}, "slopes are solved for with a uniform"),
+        (COLLIDING | {"gap": {}}, {"newton_tangent_ksp_rtol": 1e-5}, "slopes are solved for where gap or phase"),
         (COLLIDING, {"newton_ksp_nonsense": 1}, "newton_ksp_nonsense"),
     ):
         with pytest.raises(CaseError, match=message):
