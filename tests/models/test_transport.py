@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 import pytest
 from mpi4py import MPI
@@ -103,15 +105,19 @@ def test_diffusion_through_walls_decays_as_it_must(implicit):
 
 
 @pytest.mark.slow
-def test_a_first_step_beyond_what_keeps_occupations_positive_is_shortened():
+def test_a_first_step_beyond_what_keeps_occupations_positive_is_shortened(caplog):
+    """Steps of half the way through are refused, one after the other, and the log says why."""
     shells = Shells(np.linspace(0.0, 2e-5, 5), "spherical")
     walls = {"outer": Wall(transmission=1.0)}
     medium = Medium(None, gap=None, modes=COLLISIONS.capacity, sound_velocity=4.6e-6)
     problem = TransportProblem(shells, GRID, medium, phonons=Ordinates(spherical(4), walls))
     hot = np.where(np.arange(4) == 1, 1.0, 0.0)[:, None, None] * BATH.n[:, None, :]
     state = problem.state(0.0, hot)
-    (moment,) = problem.evolve(state, [100.0], tolerance=0.02, first_step=50.0)
+    with caplog.at_level(logging.DEBUG, logger="fvqp"):
+        (moment,) = problem.evolve(state, [100.0], tolerance=0.02, first_step=50.0)
     assert moment.refused > 0 and moment.state.n.min() >= 0.0
+    said = [record.getMessage() for record in caplog.records if "refused" in record.getMessage()]
+    assert len(said) == moment.refused and said[0].startswith("step of 50 at time 0 refused: ")
     assert imbalance(problem, problem.ledger(state).stored, moment.ledger) < 1e-13
 
 
