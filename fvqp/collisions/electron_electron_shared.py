@@ -19,8 +19,9 @@ from fvqp.grids.energy import EnergyGrid
 
 Floats = NDArray[np.float64]
 
-#: Flows of energy below this part of what scatters are rounding.
-ROUNDING = 1e-12
+
+#: Part of the largest rate that is rounding on axes that are not long.
+ROUNDING = 5e-12
 
 
 class SharedElectronElectron:
@@ -75,10 +76,15 @@ class SharedElectronElectron:
             for point, share, _ in self.sides
         ]
         self.moment = energies * grid.widths
+        #: What a rate at the lattice point on either side brings to a bin beyond the energy of the point.
+        self.beyond = [(energies - points[point]) * grid.widths for point, _, _ in self.sides]
 
-    #: Part of the largest rate to which the integral is computed: where few narrow bins are active, they
-    #: share what all others round to.
-    rounding = 5e-12
+    @property
+    def rounding(self) -> float:
+        """Part of the largest rate to which the integral is computed (theory: lattice-rounding)."""
+        spacing, narrowest = float(self.lattice.grid.widths[0]), float(self.grid.widths.min())
+        of_excess = np.finfo(float).eps * spacing**2 * np.sqrt(self.grid.maximum / spacing)
+        return max(ROUNDING, 2.0 * of_excess / narrowest)
 
     @property
     def largest_rate(self) -> float:
@@ -118,21 +124,25 @@ class SharedRelaxation:
         self._transforms = n, p, v, u, A, C
         x1, x2 = c.lattice.sums(n * A + u * C, p * A - v * C)
         x4, x3 = c.lattice.sums(-v * A - p * C, -u * A + n * C)
-        rate, loss = np.zeros_like(f_L), np.zeros_like(f_L)
+        rate, loss, excess = np.zeros_like(f_L), np.zeros_like(f_L), np.zeros(len(f_L))
         self._own = []
-        for (point, share, _), (h, slope) in zip(c.sides, self._h, strict=True):
+        for (point, share, _), (h, slope), beyond in zip(c.sides, self._h, c.beyond, strict=True):
             own = share * (dos * x1[:, point] - pairing * x2[:, point])
-            rate += own * h + share * (dos * x3[:, point] - pairing * x4[:, point])
+            part = own * h + share * (dos * x3[:, point] - pairing * x4[:, point])
+            rate += part
             loss += own * slope
+            excess += part @ beyond
             self._own.append(own)
         self.loss = loss
         # Sharing moves energies by parts of the spacing. What that leaves in sum, of second order, is taken
-        # from gains and given to losses in proportion; not where there is but rounding.
+        # from gains and given to losses in proportion. Rounding, which is that of the fast collisions at the
+        # end of the axis, goes back there: few narrow bins at the gap would magnify it.
         self._sign = np.sign(rate)
-        self._flow = np.abs(rate) @ c.moment + ROUNDING * (loss @ c.moment)
-        self._surplus = _over(rate @ c.moment, self._flow)
+        self._flow = np.abs(rate) @ c.moment
+        self._surplus = _over(excess, self._flow)
         self._raw = rate
         self.rate = rate * (1.0 - self._surplus[:, None] * self._sign)
+        self.rate -= _over(self.rate @ c.moment, loss @ c.moment)[:, None] * loss
 
     def derivative(self, step: Floats) -> Floats:
         """Change of `rate` along ``step``, ``(cells, N)``: the Jacobian's action."""
@@ -143,11 +153,14 @@ class SharedRelaxation:
         dA, dC = c.lattice.correlated(2.0 * (v * dv - u * du), -2.0 * (du * n + p * dv))
         dx1, dx2 = c.lattice.sums(n * dA + u * dC + du * C, p * dA - v * dC - dv * C)
         dx4, dx3 = c.lattice.sums(-v * dA - dv * A - p * dC, -u * dA - du * A + n * dC)
-        out = np.zeros_like(step)
-        for (point, share, _), (h, _), own, dh in zip(c.sides, self._h, self._own, moved, strict=True):
+        out, excess = np.zeros_like(step), np.zeros(len(step))
+        sides = zip(c.sides, self._h, self._own, moved, c.beyond, strict=True)
+        for (point, share, _), (h, _), own, dh, beyond in sides:
             by_normal = h * dx1[:, point] + dx3[:, point]
-            out += own * dh + share * (dos * by_normal - pairing * (h * dx2[:, point] + dx4[:, point]))
-        surplus = _over(out @ c.moment - self._surplus * ((self._sign * out) @ c.moment), self._flow)
+            part = own * dh + share * (dos * by_normal - pairing * (h * dx2[:, point] + dx4[:, point]))
+            out += part
+            excess += part @ beyond
+        surplus = _over(excess - self._surplus * ((self._sign * out) @ c.moment), self._flow)
         return out * (1.0 - self._surplus[:, None] * self._sign) - surplus[:, None] * np.abs(self._raw)
 
     def _products(self, h: list[Floats]) -> tuple[Floats, Floats]:
