@@ -60,7 +60,9 @@ def raised(changes: dict[str, Any]) -> FvqpError:
             CaseError,
             "is not below the critical temperature",
         ),
-        (UNIFORM, ConvergenceError, "not converged after 2 evaluations"),
+        pytest.param(
+            *(UNIFORM, ConvergenceError, "not converged after 2 evaluations"), marks=pytest.mark.ranks(2)
+        ),
         ({"solver": {"groups": 64}}, CaseError, "solver.groups: 64 groups"),
     ],
     ids=["place", "inside", "overlap", "temperature", "convergence", "groups"],
@@ -79,6 +81,7 @@ def test_more_ranks_than_cells():
     assert f"mesh.shape: {WORLD.size} MPI ranks for 1 cells: run on at most 1 ranks" in str(error)
 
 
+@pytest.mark.ranks(2, 4)
 def test_groups_share_the_curves():
     """As many groups as ranks: the same numbers."""
     data = LINE | {"junctions": [LINE["junctions"][0] | {"temperature": "50 mK"}]}

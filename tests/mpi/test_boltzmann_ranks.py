@@ -61,7 +61,7 @@ def assert_same(name: str, path: Path, rtol: float = 1e-12) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param("steady", marks=pytest.mark.ranks(4)),
+        pytest.param("steady", marks=pytest.mark.ranks(2)),
         pytest.param("evolution", marks=pytest.mark.ranks(2)),
         pytest.param("eliashberg", marks=pytest.mark.ranks(2)),
     ],
@@ -71,7 +71,7 @@ def test_same_results(name: str, folder: Path) -> None:
     assert_same(name, folder / "out")
 
 
-@pytest.mark.ranks(1, 2, 4)
+@pytest.mark.ranks(2)
 def test_a_line_that_fails(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The other lines are finished on all ranks, all of which end with its error; resuming mends it."""
     original = _Run.problem

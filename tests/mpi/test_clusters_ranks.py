@@ -26,6 +26,7 @@ def cluster(spin: str = "quantum") -> Cluster:
     return Cluster(generation=120.0, volume=1.0, gamma=4.0, gamma_t=0.05, tau_s=3.0, spin=spin)
 
 
+@pytest.mark.ranks(2)
 @pytest.mark.parametrize("spin", ["quantum", "ising"])
 @pytest.mark.parametrize("method", ["mumps", "gamg"])
 def test_master_equation(spin: str, method: str) -> None:
@@ -53,7 +54,7 @@ def test_evolution() -> None:
     np.testing.assert_allclose(np.concatenate(parts, axis=1), one, atol=1e-9)
 
 
-@pytest.mark.ranks(1, 2)
+@pytest.mark.ranks(2)
 def test_evolution_from_another_generation() -> None:
     before = cluster().replace(generation=10.0)
     for evolve in (evolve_master, evolve_simplified, evolve_fokker_planck):
@@ -66,7 +67,7 @@ def test_evolution_from_another_generation() -> None:
     "library",
     [
         pytest.param("arpack", marks=pytest.mark.ranks(2)),
-        pytest.param("auto", marks=pytest.mark.ranks(4)),
+        pytest.param("auto", marks=pytest.mark.slow),
     ],
 )
 def test_slowest_rates(library: str) -> None:
@@ -75,6 +76,7 @@ def test_slowest_rates(library: str) -> None:
     np.testing.assert_allclose(slowest_rates(shared, 3, library=library).rates, one, rtol=1e-6)
 
 
+@pytest.mark.ranks(2)
 def test_one_dimensional_chains() -> None:
     for make in (reduced_chain, FokkerPlanck):
         alone, shared = make(cluster(), comm=SELF), make(cluster(), comm=COMM)

@@ -41,7 +41,7 @@ def pair(collisions: Collisions | None, gap: GapModel, conductance: float = 24.6
     "kind",
     [
         pytest.param("charge", marks=pytest.mark.ranks(2)),
-        pytest.param("own phonons", marks=pytest.mark.ranks(4)),
+        pytest.param("own phonons", marks=pytest.mark.ranks(2)),
     ],
 )
 def test_collisions(kind: str) -> None:

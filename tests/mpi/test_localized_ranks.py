@@ -43,6 +43,7 @@ def test_runs_do_not_depend_on_ranks() -> None:
     assert len({tuple(one.number) for one in shared.trajectories}) == 5
 
 
+@pytest.mark.ranks(2)
 def test_domain_of_a_mesh_is_the_same_on_every_rank() -> None:
     meshes = [shape_mesh("grid2d", nx=12, dx=3.0, ny=6, dy=2.0, comm=comm) for comm in (WORLD, MPI.COMM_SELF)]
     domains = [mesh_domain(mesh, thickness=5.0) for mesh in meshes]

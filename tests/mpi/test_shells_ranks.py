@@ -15,7 +15,7 @@ from fvqp.transport.streaming import Scheme, Streaming
 from fvqp.transport.walls import Wall
 
 WORLD, SELF = MPI.COMM_WORLD, MPI.COMM_SELF
-pytestmark = [pytest.mark.mpi, pytest.mark.ranks(2, 4)]
+pytestmark = [pytest.mark.mpi, pytest.mark.ranks(2)]
 
 #: Enough energies for sweeps in several blocks.
 ENERGIES = 40

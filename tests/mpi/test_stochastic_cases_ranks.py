@@ -51,14 +51,14 @@ def assert_same(name: str, path: Path) -> None:
         np.testing.assert_array_equal(found[variable], alone[variable], err_msg=str(variable))
 
 
-@pytest.mark.ranks(2, 4)
+@pytest.mark.ranks(2)
 @pytest.mark.parametrize("name", CASES)
 def test_same_results(name: str, folder: Path) -> None:
     fvqp.run(case(name), out=folder / "out")
     assert_same(name, folder / "out")
 
 
-@pytest.mark.ranks(2, 4)
+@pytest.mark.ranks(2)
 def test_resumed_on_another_number_of_ranks(folder: Path) -> None:
     """What one rank began is finished by all of them."""
     if WORLD.rank == 0:
@@ -72,7 +72,7 @@ def test_resumed_on_another_number_of_ranks(folder: Path) -> None:
     assert_same("bubbles", folder / "out")
 
 
-@pytest.mark.ranks(2, 4)
+@pytest.mark.ranks(2)
 def test_a_run_that_fails(folder: Path) -> None:
     """The other runs are finished, all ranks end with the error."""
     few = {"runs": 2, "accuracy": 1e-4, "max_events": 1e3}

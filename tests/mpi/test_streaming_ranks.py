@@ -63,6 +63,7 @@ def test_rates(pair: tuple[str, Mesh, Mesh], scheme: Scheme) -> None:
             assert WORLD.allreduce(lost) == pytest.approx(all_lost, rel=1e-12, abs=1e-14)
 
 
+@pytest.mark.ranks(2)
 def test_evolution(pair: tuple[str, Mesh, Mesh]) -> None:
     """A hundred explicit steps; ghosts are exchanged between."""
     kind, mesh, whole = pair
@@ -110,6 +111,7 @@ def test_every_rank_hears_of_a_problem() -> None:
         mesh_streaming(mesh, SETS["quads"], speeds, {}, elsewhere=Wall())
 
 
+@pytest.mark.ranks(2)
 @pytest.mark.parametrize("dim", [2, 3])
 def test_periodic_bodies_with_an_interface(dim: int) -> None:
     """Images of cells on other ranks, and on the same; refraction at faces between ranks."""

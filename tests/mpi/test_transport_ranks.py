@@ -60,7 +60,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     "name",
     [
         pytest.param("diffusive", marks=pytest.mark.ranks(2)),
-        pytest.param("ordinates", marks=pytest.mark.ranks(4)),
+        pytest.param("ordinates", marks=pytest.mark.ranks(2)),
         pytest.param("boundaries", marks=pytest.mark.ranks(2)),
         pytest.param("sphere", marks=pytest.mark.slow),
     ],

@@ -9,7 +9,11 @@ from mpi4py import MPI
 
 from fvqp.results.together import meet, on_root, wait
 
-pytestmark = [pytest.mark.mpi, pytest.mark.skipif(MPI.COMM_WORLD.size < 2, reason="nobody to wait for")]
+pytestmark = [
+    pytest.mark.mpi,
+    pytest.mark.skipif(MPI.COMM_WORLD.size < 2, reason="nobody to wait for"),
+    pytest.mark.ranks(2),
+]
 WORLD = MPI.COMM_WORLD
 
 #: Seconds that rank 0 is late, and the processor time that waiting for it may take.
