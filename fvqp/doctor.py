@@ -30,7 +30,7 @@ PETSC_PACKAGES = {
     "mumps": "other direct solvers are used, in parallel SuperLU_dist if there is one",
     "hypre": "GAMG is the multigrid instead",
     "ptscotch": "another partitioner distributes the mesh",
-    "hdf5": "h5py alone reads and writes checkpoints",
+    "hdf5": "of several ranks each writes a checkpoint file of its own",
     "superlu_dist": "MUMPS or iterative solvers are used",
 }
 """Packages that PETSc can be built with, as PETSc calls them, and what fvqp does without each."""

@@ -6,7 +6,7 @@ import errno
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fvqp.errors import FvqpError
@@ -23,16 +23,53 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises :class:`FvqpError` with one line when the disk is full or the file cannot be written; ``path``
     itself is then what it was before.
     """
-    part = path.with_name(f".{path.name}.part")
+    part = part_of(path)
     try:
-        yield part
-        _flush(part)
-        os.replace(part, path)
+        with explained(path):
+            yield part
+            take_place(part, path)
+    finally:
+        discard(part)
+
+
+def discard(path: Path) -> None:
+    """Removes a file, if there is one that can be removed."""
+    with suppress(OSError):
+        path.unlink()
+
+
+def part_of(path: Path) -> Path:
+    """The temporary path beside ``path`` that is written before it takes its place."""
+    return path.with_name(f".{path.name}.part")
+
+
+def take_place(part: Path, path: Path) -> None:
+    """Puts a file that is written completely in the place of ``path``, at once."""
+    flush(part)
+    os.replace(part, path)
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turns what goes wrong in writing for ``path`` into an :class:`FvqpError` of one line."""
+    try:
+        yield
     except (OSError, RuntimeError) as error:
         # HDF5 and VTK report a full disk as an error of their own, so the disk is asked too.
         raise FvqpError(f"{path}: {_reason(error, path)}") from None
-    finally:
-        part.unlink(missing_ok=True)
+
+
+def reserve(path: Path) -> None:
+    """Takes the space of a file on the disk that has its full length, but was not written everywhere.
+
+    Raises OSError when the disk is full; file systems that know no reservations are believed.
+    """
+    with open(path, "rb+") as file:
+        try:
+            os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
+        except OSError as error:
+            if error.errno in _FULL:
+                raise
 
 
 def write_text(path: Path, text: str) -> None:
@@ -49,7 +86,8 @@ def make_folder(path: Path) -> None:
         raise FvqpError(f"{path}: cannot make the folder: {error.strerror}") from None
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
+    """Waits until a file is on the disk."""
     with open(path, "rb") as file:
         os.fsync(file.fileno())
 
