@@ -89,6 +89,7 @@ def bisect(at: np.ndarray, n_parts: int) -> np.ndarray:
         if parts == 1:
             owner[members] = first
             continue
+        members.sort()  # of positions that are equal the first ones, in any part
         axis = int(np.argmax(np.ptp(at[members], axis=0)))
         order = members[np.argsort(at[members, axis], kind="stable")]
         low = parts // 2

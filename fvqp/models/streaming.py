@@ -1,7 +1,8 @@
 """Implicit streaming with elastic scattering: one linear system for all directions and energies.
 
-GMRES, preconditioned by a sweep along every direction and, where particles scatter, by the diffusion that
-streaming tends to; iterations do not grow as cells become opaque (theory: streaming, section on solving).
+GMRES of every energy, preconditioned by a sweep along every direction and, where particles scatter, by the
+diffusion that streaming tends to; iterations do not grow as cells become opaque (theory: streaming, section
+on solving).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from mpi4py import MPI
 from numpy.typing import NDArray
 
 from fvqp.errors import CaseError, ConvergenceError
-from fvqp.solvers.krylov import correct, reason_name
+from fvqp.solvers.each_energy import solve_each
 from fvqp.solvers.linear import LinearSolver
 from fvqp.solvers.numbering import Numbering
 from fvqp.transport.diffusive_limit import DiffusiveLimit
@@ -19,8 +20,8 @@ from fvqp.transport.streaming import Streaming
 
 Floats = NDArray[np.float64]
 
-#: Solves of the residual that are tried before giving up.
-PASSES = 5
+#: Times that GMRES starts anew before giving up.
+CYCLES = 50
 #: Collisions a crossing of a cell below which the preconditioner treats it as one with that many.
 TRANSPARENT = 1e-3
 #: Relative error of gains and losses in floating point, a sum over directions included.
@@ -40,6 +41,7 @@ class StreamingSolver:
 
     Attributes:
         iterations: of the latest solve.
+        lost: what walls take in the latest solution, ``(walls, energy)`` per time, see `Streaming.rates`.
     """
 
     def __init__(self, streaming: Streaming, tolerance: float = 1e-10) -> None:
@@ -50,6 +52,7 @@ class StreamingSolver:
         self.streaming = streaming
         self.tolerance = tolerance
         self.iterations = 0
+        self.lost = np.zeros((len(streaming.walls), streaming.n_energies))
         layout = streaming.layout
         self._limit = DiffusiveLimit(streaming, np.ones((1, streaming.n_energies)))
         self._diffusion = LinearSolver(
@@ -101,17 +104,14 @@ class StreamingSolver:
         opacity = streaming.opacity(scattering)
         inflow = streaming.rates(f, opacity)[0] if streaming.has_baths else None
 
-        def action(x: Floats, out: Floats | None = None) -> Floats:
+        def action(x: Floats) -> Floats:
             """Left-hand side without what baths send in."""
             f[:n] = x.reshape(shape)
             layout.exchange(f)
-            left = streaming.removed(f, total, scattering, opacity, out)
+            left, self.lost = streaming.removed(f, total, scattering, opacity)
             if inflow is not None:
                 left += inflow
-            return left
-
-        def operator(x: Floats, out: Floats) -> None:
-            action(x, out.reshape(shape))
+            return left.reshape(x.shape)
 
         accelerated = layout.comm.allreduce(bool(np.any(scattering > 0.0)), MPI.LOR)
         if accelerated:
@@ -131,38 +131,28 @@ class StreamingSolver:
 
         rhs = source if inflow is None else source + inflow
         x = np.zeros(shape) if guess is None else guess.copy()
-        residual = rhs - action(x) if guess is not None else rhs.copy()
+        residual = rhs - action(x)
         tolerance = self.tolerance if reduction is None else reduction
         size = self._norm(rhs)
         if reduction is not None:
             size = np.minimum(size, self._norm(residual))
         size[size == 0.0] = 1.0
         self.iterations = 0
-        reason = 0
-        for _ in range(PASSES):
-            rounding = ROUNDING * self._norm(own_total * x)
-            if np.all(self._norm(residual) <= np.maximum(tolerance * size, rounding)):
+        for _ in range(CYCLES):
+            left = self._norm(residual)
+            limit = np.maximum(tolerance * size, ROUNDING * self._norm(own_total * x))
+            if np.all(left <= limit):
                 break
-            d, iterations, reason = correct(
-                residual.reshape(-1, shape[2]),
-                size,
-                operator,
-                precondition,
-                comm=layout.comm,
-                tolerance=0.5 * tolerance,
-                constant=True,
-                prefix="fvqp_streaming_",
-            )
+            flat = residual.reshape(-1, shape[2])
+            d, iterations = solve_each(flat, left, 0.5 * limit, action, precondition, layout.comm)
             self.iterations += iterations
             x += d.reshape(shape)
             residual = rhs - action(x)
-        left = self._norm(residual) / size
-        rounding = ROUNDING * self._norm(own_total * x) / size
-        if not np.all(left <= np.maximum(tolerance, rounding)):
-            worst = int(np.argmax(left))
+        else:
+            worst = int(np.argmax(left / limit))
             raise ConvergenceError(
-                f"implicit streaming: energy {worst}: {reason_name(reason)} after {self.iterations} "
-                f"iterations, residual {left[worst]:.3g} of the right-hand side"
+                f"implicit streaming: energy {worst}: {self.iterations} iterations leave a residual of "
+                f"{left[worst] / size[worst]:.3g} of the right-hand side"
             )
         f[:n] = x
         layout.exchange(f)

@@ -13,9 +13,12 @@ from collections.abc import Callable
 import numpy as np
 from mpi4py import MPI
 from numpy.typing import NDArray
+from scipy.linalg.blas import daxpy
 
 Floats = NDArray[np.float64]
 
+#: An image that keeps this part of its length is orthogonal to others once they are taken out of it.
+ORTHOGONAL = 0.5
 #: A direction whose image lies so far within those of others adds rounding only.
 DEPENDENT = 1e-4
 #: Where a direction takes less than this part of the residual, its image leads further than the residual.
@@ -53,8 +56,8 @@ class ConjugateResiduals:
             for part, direction, image in zip(
                 self._products(right), self._directions, self._images, strict=True
             ):
-                self.x += part * direction
-                self.residual -= part * image
+                daxpy(direction, self.x, a=part)
+                daxpy(image, self.residual, a=-part)
 
     @property
     def ahead(self) -> Floats:
@@ -64,14 +67,16 @@ class ConjugateResiduals:
     def extend(self, direction: Floats) -> None:
         """Makes the residual small over one more direction."""
         direction, image = direction.copy(), self._action(direction)
-        size = self._size(image)
-        for _ in range(2):  # once leaves images orthogonal to what rounding makes of them only
+        size = left = self._size(image)
+        for _ in range(2 if self._images else 0):
             for part, other, image_of in zip(
                 self._products(image), self._directions, self._images, strict=True
             ):
-                direction -= part * other
-                image -= part * image_of
-        left = self._size(image)
+                daxpy(other, direction, a=-part)
+                daxpy(image_of, image, a=-part)
+            before, left = left, self._size(image)
+            if left > ORTHOGONAL * before:  # rounding of what was taken away is as small as all else
+                break
         self.stalled = True
         if not left > DEPENDENT * size:
             return
@@ -83,8 +88,8 @@ class ConjugateResiduals:
         self._images.append(image)
         part = float(self._comm.allreduce(float(image @ self.residual)))
         self.stalled = abs(part) < STALLED * self._size(self.residual)
-        self.x += part * direction
-        self.residual -= part * image
+        daxpy(direction, self.x, a=part)
+        daxpy(image, self.residual, a=-part)
 
     def _products(self, a: Floats) -> Floats:
         """Scalar products with all images."""

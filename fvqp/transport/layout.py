@@ -36,6 +36,8 @@ class Layout:
         curvature: ``(n_cells,)`` outer minus inner area of shells; empty on meshes.
         spread: ``(n_cells,)`` bound on a face value over that of its cell, if a linear occupation of the cell
             is positive at all of its faces.
+        block: ``(n_cells,)`` cells that one pass of a sweep connects have the same number; −1 of ghosts that
+            none does.
         chain: of the ranks that share shells; None on meshes and on one rank.
     """
 
@@ -55,6 +57,7 @@ class Layout:
     reversal: Ints
     curvature: Floats
     spread: Floats
+    block: Ints
     chain: Chain | None = None
 
 

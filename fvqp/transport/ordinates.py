@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from fvqp.errors import CaseError, MeshError
 from fvqp.mesh import Mesh
-from fvqp.mesh.distribute import raise_together
+from fvqp.mesh.distribute import bisect, raise_together
+from fvqp.mesh.geometry import cell_means
 from fvqp.mesh.orthogonality import projections
 from fvqp.transport.directions import FULL, SAME, Directions
 from fvqp.transport.geometry import least_squares
@@ -24,6 +25,8 @@ Ints = NDArray[np.int32]
 
 #: Cosines below this are round-off: the direction runs along the face.
 ALONG = 1e-13
+#: Parts of a mesh that are swept one by one, so that 1, 2 and 4 ranks take the same steps.
+BLOCKS = 4
 #: Normals of faces in one plane differ by less.
 SAME_PLANE = 1e-8
 
@@ -124,7 +127,16 @@ def _layout(mesh: Mesh, directions: Directions, medium: Ints | None) -> Layout:
         reversal=directions.inverse(),
         curvature=np.empty(0),
         spread=np.full(mesh.n_cells, mesh.dim + 1.0),
+        block=_blocks(mesh),
     )
+
+
+def _blocks(mesh: Mesh) -> Ints:
+    """Blocks within which cells are swept: those that `BLOCKS` ranks would have, on fewer ranks too."""
+    out = np.full(mesh.n_cells, -1, np.int32)
+    own = min(max(1, BLOCKS // mesh.comm.size), mesh.n_owned)
+    out[: mesh.n_owned] = bisect(cell_means(mesh.points, mesh.corners[: mesh.n_owned]), own)
+    return out
 
 
 def _check(mesh: Mesh, directions: Directions) -> None:

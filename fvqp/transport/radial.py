@@ -138,6 +138,7 @@ def radial_streaming(
         reversal=directions.mirror((1.0, 0.0, 0.0)),
         curvature=np.diff(shells.area)[here],
         spread=_spread(shells)[here],
+        block=np.zeros(len(here), np.int32),
         chain=chain if chain.comm.size > 1 else None,
     )
     walls = {"outer": outer}

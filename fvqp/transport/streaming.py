@@ -199,22 +199,20 @@ class Streaming:
         return rate, lost / FULL
 
     def removed(
-        self, f: Floats, total: Floats, scattering: Floats, opacity: Opacity, out: Floats | None = None
-    ) -> Floats:
-        """``total f − scattering f̄ − rates`` of the owned cells, ``(n_owned, M, energy)``.
+        self, f: Floats, total: Floats, scattering: Floats, opacity: Opacity
+    ) -> tuple[Floats, Floats]:
+        """``total f − scattering f̄ − rates`` of the owned cells, ``(n_owned, M, energy)``, and net losses.
 
         Args:
             f: ``(n_cells, M, energy)``, ghosts up to date.
             total, scattering: ``(n_cells, energy)`` rates at which particles leave a direction, and come back
                 in any.
             opacity: at this scattering.
-            out: array for the result.
         """
-        moved, _ = self.rates(f, opacity)
-        out = np.empty_like(moved) if out is None else out
+        out, lost = self.rates(f, opacity)
         shares = self.directions.weights / FULL
-        self._shared(sweep_kernels.removed, shares, total, scattering, f, moved, out)
-        return out
+        self._shared(sweep_kernels.removed, shares, total, scattering, f, out)
+        return out, lost
 
     def opacity(self, scattering: Floats) -> Opacity:
         """What faces do at a ``(n_cells or 1, energy)`` rate of scattering, for several `rates`."""
@@ -258,7 +256,7 @@ class Streaming:
     def sweep(self, q: Floats, removal: Floats) -> Floats:
         """x of ``(removal − upwind streaming) x = q`` without inflow, in one pass through the cells.
 
-        Exact for the upwind scheme on one rank, or in shells on any number of them, without reflecting walls,
+        Exact for the upwind scheme in every block of the layout, and so in shells, without reflecting walls,
         turned-back particles or cells that wait for each other in a circle (`circles`); otherwise it leaves
         those couplings out and is a preconditioner.
 
@@ -269,7 +267,7 @@ class Streaming:
         layout, count = self.layout, self.directions.count
         x = np.zeros((layout.n_cells, count, self.n_energies))
         order, _ = self._order
-        state = self._faces, self._gate, self._turning, self.g, self.capacity, order
+        state = self._faces, self._gate, self._turning, self.g, self.capacity, layout.block, order
         removal = np.ascontiguousarray(removal, dtype=np.float64)
         if layout.chain is None:
             self._shared(sweep_kernels.sweep, *state, np.arange(count), removal, q, x)
@@ -291,7 +289,7 @@ class Streaming:
     @cached_property
     def _order(self) -> tuple[Ints, NDArray[np.int64]]:
         order = np.empty((self.directions.count, self.layout.n_owned), np.int32)
-        broken = sweep_kernels.downstream(self._faces, self.layout.n_owned, order)
+        broken = sweep_kernels.downstream(self._faces, self.layout.block, self.layout.n_owned, order)
         return order, broken
 
     # -- diffusion

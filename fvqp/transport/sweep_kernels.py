@@ -14,11 +14,12 @@ import fvqp.kernel_cache  # noqa: F401
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def sweep(e0, e1, faces, gates, turning, g, capacity, order, moving, removal, q, x):
+def sweep(e0, e1, faces, gates, turning, g, capacity, block, order, moving, removal, q, x):
     """Solve ``capacity (removal + 1/capacity × upwind streaming) x = capacity q`` for directions ``moving``.
 
-    Nothing enters through walls or returns from gates. ``order[M, n]`` lists the cells of every direction
-    downstream; what comes from cells later in the order, or from other ranks, is taken from ``x`` as it is.
+    Nothing enters through walls, from other blocks, or returns from gates. ``order[M, n]`` lists the cells of
+    every direction downstream; what comes from cells later in the order, or from shells of other ranks, is
+    taken from ``x`` as it is.
     """
     lo, hi = np.uint64(e0), np.uint64(e1)
     n_owned, _, n_energies = q.shape
@@ -45,7 +46,7 @@ def sweep(e0, e1, faces, gates, turning, g, capacity, order, moving, removal, q,
                         loss[e] += a * speed[e]
                 elif a < 0.0:
                     up = faces.cells[face, 1 - side]
-                    if up < 0:
+                    if up < 0 or block[up] != block[i]:
                         continue
                     gate = faces.gate[face]
                     entering = gates.passing[gate] if gate >= 0 else g[up if per_cell else 0]
@@ -64,11 +65,11 @@ def sweep(e0, e1, faces, gates, turning, g, capacity, order, moving, removal, q,
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def removed(e0, e1, shares, total, scattering, f, moved, out):
-    """``out = total f − scattering f̄ − moved`` of owned cells, f̄ the mean over directions."""
+def removed(e0, e1, shares, total, scattering, f, rate):
+    """Turns ``rate`` into ``total f − scattering f̄ − rate`` of owned cells, f̄ the mean over directions."""
     lo, hi = np.uint64(e0), np.uint64(e1)
-    mean = np.empty(out.shape[2])
-    for i in range(out.shape[0]):
+    mean = np.empty(rate.shape[2])
+    for i in range(rate.shape[0]):
         mean[e0:e1] = 0.0
         for m in range(shares.size):
             w = shares[m]
@@ -78,13 +79,13 @@ def removed(e0, e1, shares, total, scattering, f, moved, out):
             mean[e] *= scattering[i, e]
         for m in range(shares.size):
             for e in range(lo, hi):
-                out[i, m, e] = total[i, e] * f[i, m, e] - mean[e] - moved[i, m, e]
+                rate[i, m, e] = total[i, e] * f[i, m, e] - mean[e] - rate[i, m, e]
 
 
 @njit(cache=True, nogil=True)
-def downstream(faces, n_owned, order):
-    """Fill ``order[M, n_owned]``: every cell after those upstream of it. Returns the number of faces across
-    which this fails, ``(M,)``.
+def downstream(faces, block, n_owned, order):
+    """Fill ``order[M, n_owned]``: every cell after those of its block upstream of it. Returns the number of
+    faces across which this fails, ``(M,)``.
 
     Where cells wait for each other in a circle, the one that waits for the fewest goes first.
     """
@@ -97,7 +98,7 @@ def downstream(faces, n_owned, order):
             a = faces.projected[face, m]
             c0 = faces.cells[face, 0]
             c1 = faces.cells[face, 1]
-            if c1 < 0 or c0 >= n_owned or c1 >= n_owned or a == 0.0:
+            if c1 < 0 or c0 >= n_owned or c1 >= n_owned or block[c0] != block[c1] or a == 0.0:
                 continue
             waits[c1 if a > 0.0 else c0] += 1
         placed = 0
@@ -124,7 +125,9 @@ def downstream(faces, n_owned, order):
                 side = 0 if faces.cells[face, 0] == i else 1
                 a = faces.projected[face, m] if side == 0 else -faces.projected[face, m]
                 next_cell = faces.cells[face, 1 - side]
-                if a > 0.0 and 0 <= next_cell < n_owned and waits[next_cell] > 0:
+                if not (a > 0.0 and 0 <= next_cell < n_owned and block[next_cell] == block[i]):
+                    continue
+                if waits[next_cell] > 0:
                     waits[next_cell] -= 1
                     if waits[next_cell] == 0:
                         order[m, placed] = next_cell

@@ -10,6 +10,7 @@ from transport_problems import skewed_quads
 from fvqp.errors import CaseError
 from fvqp.mesh import shape_mesh
 from fvqp.models.streaming import StreamingSolver
+from fvqp.transport import ordinates
 from fvqp.transport.directions import gauss_legendre, lebedev, product
 from fvqp.transport.ordinates import mesh_streaming
 from fvqp.transport.radial import Shells, radial_streaming
@@ -142,11 +143,13 @@ def test_resistance_of_an_interface() -> None:
     assert lost[1] == pytest.approx(expected, rel=2e-3)
 
 
-def test_rings_of_cells() -> None:
-    """Cells that wait for each other in a circle are left to the iteration."""
+@pytest.mark.parametrize("blocks", [1, 4])
+def test_rings_of_cells(blocks: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cells that wait for each other in a circle, in a block or across blocks, are left to the iteration."""
+    monkeypatch.setattr(ordinates, "BLOCKS", blocks)
     mesh = spiral()
     streaming = mesh_streaming(mesh, product(8, 4), [1.0], {}, elsewhere=Wall(), scheme="upwind")
-    assert streaming.circles > 0
+    assert (streaming.circles > 0) == (blocks == 1)
     source = np.random.default_rng(3).uniform(size=(6, 32, 1))
     f = StreamingSolver(streaming).solve(source, NONE, NONE)
     assert -streaming.rates(f)[0] == pytest.approx(source, abs=1e-8)

@@ -249,14 +249,12 @@ class Flying(_InSpace):
         if self._upwind is None:
             self._upwind = self.streaming.homogeneous("upwind")
             self._solver = StreamingSolver(self._upwind)
-        upwind, solver, removal = self._upwind, self._solver, np.array([[1.0 / length]])
-        opacity = upwind.opacity(scattering)
+        solver, removal = self._solver, np.array([[1.0 / length]])
 
         def solved(r: Floats) -> Moved:
             x = solver.solve(r / length, removal, scattering, r, reduction=REDUCTION)
-            _, lost = upwind.rates(x, opacity)
-            x = self.balanced(x[:n], r, lost, length, y, self.weights)
-            return Moved(x, lost)
+            x = self.balanced(x[:n], r, solver.lost, length, y, self.weights)
+            return Moved(x, solver.lost)
 
         return solved
 

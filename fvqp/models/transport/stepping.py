@@ -51,8 +51,9 @@ SHORTENED = 4
 ROUNDED = 1e-8
 #: Part of a change that the product of factors may leave undone, and least that counts as done.
 UNDONE, DONE = 0.3, 1e-3
-#: Once a step was too long for the product of factors, so are those longer than this part of it.
-SIMILAR = 0.7
+#: Once a step was too long for the product of factors, so are those longer than this part of it; every step
+#: that needs the whole Jacobian makes that so many times longer, until the product has another trial.
+SIMILAR, FORGOTTEN = 0.7, 1.1
 #: Change of the length of a step, and part of the time for which steps are not shortened any more.
 LEAST, MOST, SAFETY, SHORTEST = 0.2, 2.5, 0.8, 1e-12
 #: A step that was refused is repeated with this part of its length.
@@ -161,8 +162,7 @@ class Stepper:
         k2 = system.solve(_less(second, 2.0, k1), [k1], allowed)
         iterations += system.iterations
         log.debug("step of %.3g at time %.6g: %d iterations", length, now, iterations)
-        if iterations == 0:
-            self._whole = np.inf
+        self._whole = np.inf if iterations == 0 else FORGOTTEN * self._whole
         return k1, k2
 
     def _second(self, begin: State, k1: Rates, length: float, turn: Turnover) -> Rates:
