@@ -124,6 +124,7 @@ def _evolve(
         at[first:],
         start=float(at[first - 1]),
         tolerance=case.evolution.tolerance,
+        method=case.evolution.method,
         first_step=length,
         counters=counters,
     )

@@ -315,6 +315,11 @@ class Collisions(Table):
 class Evolution(RecordedTimes):
     """An evolution in time."""
 
+    method: Literal["rosenbrock", "imex", "bdf"] = "rosenbrock"
+    """Adaptive steps of order 2: ``rosenbrock``, linearly implicit, for any gap and time; ``imex``, motion
+    implicit and collisions explicit, for pulses that fly before they collide: steps are no longer than the
+    fastest collisions take; ``bdf``, all implicit by backward differentiation, for a gap that stays, with the
+    fewest steps where all is slow. The latter two are PETSc's."""
     points_per_decade: Count = 4
     """Recorded times, evenly spaced on a logarithmic axis."""
     tolerance: Annotated[Number, Field(gt=0, lt=1)] = 0.02

@@ -1,0 +1,225 @@
+"""Time steps of transport by PETSc: order, balance, bounds, failures, and what is left behind."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import weakref
+from functools import cache
+
+import numpy as np
+import pytest
+from mpi4py import MPI
+
+from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon, PhononEscape, thermal
+from fvqp.collisions.moving_gap import GapFollower
+from fvqp.collisions.sources import Gaussian, QuasiparticleInjection
+from fvqp.errors import CaseError, ConvergenceError
+from fvqp.mesh import shape_mesh
+from fvqp.models.transport import Diffusive, Ledger, Medium, Ordinates, State, TransportProblem
+from fvqp.models.transport import integrators as by_petsc
+from fvqp.models.transport.integrators import stepper
+from fvqp.models.transport.linearized import Linearized
+from fvqp.transport.directions import spherical
+from fvqp.transport.radial import Shells
+from fvqp.transport.walls import Wall
+
+SELF = MPI.COMM_SELF
+GRID = CollisionGrid.uniform(0.25, 3.0)
+COLLISIONS = ElectronPhonon(GRID, Coupling(1.85, 0.041), "direct")
+BATH = thermal(GRID, 0.15)
+HOT = np.exp(-0.5 * ((GRID.energies - 2.0) / 0.3) ** 2)
+
+
+def film(gap: float | GapFollower = 1.0) -> TransportProblem:
+    """Generation in a film next to a trap."""
+    line = shape_mesh("grid1d", nx=4, Lx=4e-6, comm=SELF)
+    moves = {"fermi_velocity": 1e-3, "free_path": 1e-7}
+    escape = PhononEscape(GRID, COLLISIONS.coupling, 0.5, BATH.n)
+    made = QuasiparticleInjection(GRID, Gaussian(1.9, 0.15), rate=1e-2)
+    trap = Medium(COLLISIONS, 0.5, processes={"escape": escape}, **moves)
+    strip = Medium(COLLISIONS, gap, processes={"escape": escape, "generation": made}, **moves)
+    return TransportProblem(line, GRID, [([0, 1, 2], strip), ([3], trap)], quasiparticles=Diffusive())
+
+
+def imbalance(start: Ledger, now: Ledger) -> float:
+    """Energy that appeared, relative to all that is there or moved."""
+    return abs(now.stored - now.received - start.stored) / (abs(now.stored) + abs(now.received))
+
+
+def distance(problem: TransportProblem, a: State, b: State) -> float:
+    """Energy of the difference of two states, relative to that of the second, of the worse species."""
+    return max(
+        float(np.sum(one.weight[:, None] * one.energies * np.abs(x - y) * one.directions[:, None]))
+        / float(np.sum(one.weight[:, None] * one.energies * y * one.directions[:, None]))
+        for one, x, y in zip(problem.species, (a.f, a.n), (b.f, b.n), strict=True)
+    )
+
+
+@cache
+def warm() -> tuple[TransportProblem, State]:
+    """A film in which the first fast changes are over."""
+    problem = film()
+    (moment,) = problem.evolve(problem.thermal(0.3), [0.3])
+    return problem, moment.state
+
+
+def with_steps(method: str, number: int, time: float = 0.1) -> State:
+    """The state after equal steps."""
+    problem, state = warm()
+    steps, length = stepper(problem, method, 1e-3, None), time / number
+    for k in range(number):
+        state, _, error = steps._step(state, k * length, length)
+        assert error <= 1.0
+    return state
+
+
+@cache
+def fine() -> State:
+    """The state after short linearly implicit steps."""
+    return with_steps("rosenbrock", 60)
+
+
+@pytest.mark.parametrize("method", ["imex", "bdf"])
+def test_order_in_the_step(method):
+    problem, reference = warm()[0], fine()
+    errors = [distance(problem, with_steps(method, number), reference) for number in (16, 32)]
+    assert errors[1] < 5e-5
+    assert 1.9 < np.log2(errors[0] / errors[1]) < 2.4
+
+
+@cache
+def heated() -> tuple[TransportProblem, State, State]:
+    """A film, cold at first, and half a time τ0 later."""
+    problem = film()
+    state = problem.thermal(0.15)
+    (exact,) = problem.evolve(state, [0.5], tolerance=3e-3)
+    return problem, state, exact.state
+
+
+@pytest.mark.parametrize(("method", "tolerance"), [("imex", 3e-2), ("bdf", 1e-2)])
+def test_balance_and_bounds_at_every_step(method, tolerance):
+    problem, state, exact = heated()
+    start, told = problem.ledger(state), []
+    stepping = {"tolerance": tolerance, "method": method}
+    moments = list(problem.evolve(state, [0.1, 0.5], callback=lambda *now: told.append(now), **stepping))
+    for moment in moments:
+        assert imbalance(start, moment.ledger) < 1e-14
+    assert len(told) == moments[-1].steps
+    for _, now in told:
+        assert now.f.min() >= 0.0 and now.f.max() <= 1.0 and now.n.min() >= 0.0
+    assert distance(problem, moments[-1].state, exact) < 2.0 * tolerance
+
+
+def test_explicit_steps_are_no_longer_than_collisions_take(caplog, monkeypatch):
+    problem, state = warm()
+    monkeypatch.setattr(by_petsc, "MANY", 5.0)
+    with caplog.at_level(logging.WARNING):
+        (moment,) = problem.evolve(state, [0.2], tolerance=0.5, method="imex")
+    assert moment.steps >= 0.2 * problem.turnover(state).fastest / by_petsc.LONGEST
+    assert 'method "imex" needs' in caplog.text
+
+
+def test_gaps_that_follow():
+    problem = film(GapFollower(GRID))
+    hot = np.where(np.arange(4) < 2, 0.3, 0.0)[:, None, None] * HOT
+    state = problem.state(BATH.f[:, None, :] + hot, BATH.n[:, None, :])
+    start = problem.ledger(state)
+    stepping = {"tolerance": 3e-2, "first_step": 1e-3}
+    (moment,) = problem.evolve(state, [0.05], method="imex", **stepping)
+    (other,) = problem.evolve(state, [0.05], **stepping)
+    assert imbalance(start, moment.ledger) < 1e-13
+    assert np.abs(moment.state.gap - state.gap).max() > 1e-3
+    assert np.allclose(moment.state.gap, other.state.gap, atol=1e-3)
+    with pytest.raises(CaseError, match='"bdf" needs a gap that stays'):
+        next(problem.evolve(state, [0.05], method="bdf"))
+    with pytest.raises(CaseError, match='"euler" is not known; use one of rosenbrock, imex, bdf'):
+        next(problem.evolve(state, [0.05], method="euler"))
+
+
+def test_systems_that_are_not_solved_make_steps_shorter(monkeypatch):
+    problem, state = warm()
+    start, calls, solve = problem.ledger(state), [], Linearized.solve
+
+    def now_and_then(self, *arguments):
+        calls.append(1)
+        if len(calls) % 7 == 0:
+            raise ConvergenceError("too hard")
+        return solve(self, *arguments)
+
+    monkeypatch.setattr(Linearized, "solve", now_and_then)
+    (moment,) = problem.evolve(state, [0.3], method="bdf")
+    assert moment.refused > 0 and imbalance(start, moment.ledger) < 1e-13
+
+    def never(self, *arguments):
+        raise ConvergenceError("too hard")
+
+    monkeypatch.setattr(Linearized, "solve", never)
+    with pytest.raises(ConvergenceError, match="steps collapse at time 0 τ0: too hard"):
+        next(problem.evolve(state, [0.3], method="bdf"))
+
+
+@pytest.mark.parametrize("method", ["imex", "bdf"])
+def test_nothing_is_left_behind(method):
+    problem, state = warm()
+    gc.disable()
+    try:
+        steps = stepper(problem, method, 1e-2, 1e-3)
+        steps.advance(state, 0.0, 1e-3, None)
+        gone = weakref.ref(steps)
+        del steps
+        assert gone() is None
+    finally:
+        gc.enable()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("method", "follows", "error"),
+    [("imex", True, 2e-3), ("imex", False, 2e-3), ("bdf", False, 2e-2)],
+)
+def test_ordinates_in_a_sphere(method, follows, error):
+    """Flight and collisions with limited gradients, which the Jacobian does not know."""
+    shells = Shells(np.linspace(0.0, 2e-5, 7), "spherical")
+    gap = GapFollower(GRID) if follows else 1.0
+    medium = Medium(COLLISIONS, gap, fermi_velocity=1.6e-3, sound_velocity=4.6e-6)
+    walls = {"outer": Wall(transmission=0.5, bath=BATH.n[0])}
+    problem = TransportProblem(
+        shells, GRID, medium, quasiparticles=Ordinates(spherical(4)), phonons=Ordinates(spherical(4), walls)
+    )
+    hot = 0.2 * np.exp(-0.5 * (shells.centroid / 5e-6) ** 2)[:, None, None] * HOT
+    state = problem.state(BATH.f[:, None, :] + hot, BATH.n[:, None, :])
+    start = problem.ledger(state)
+    (exact,) = problem.evolve(state, [0.1], tolerance=2e-3)
+    (moment,) = problem.evolve(state, [0.1], tolerance=0.05, method=method)
+    assert imbalance(start, moment.ledger) < 1e-13
+    assert moment.state.f.min() >= 0.0 and moment.state.n.min() >= 0.0
+    assert moment.ledger.lost["outer"] > 0.0
+    assert distance(problem, moment.state, exact.state) < error
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["imex", "bdf"])
+def test_diffusion_through_walls_decays_as_it_must(method):
+    """Against the discrete modes themselves, which decay as exp(-λt)."""
+    line = shape_mesh("grid1d", nx=12, Lx=2e-5, comm=SELF)
+    medium = Medium(None, modes=COLLISIONS.capacity, fermi_velocity=1e-3, free_path=1e-7)
+    walls = {"left": Wall(), "right": Wall()}
+    problem = TransportProblem(line, GRID, medium, quasiparticles=Diffusive(walls=walls))
+    at = GRID.energies > 1.5
+    operator = np.empty((12, 12, int(at.sum())))
+    for k in range(12):
+        one = np.zeros((12, 1, GRID.n))
+        one[k] = 1.0
+        operator[:, k] = problem.moving_f.rates(one, one[:, 0]).y[:, 0][:, at]
+    begin = 0.5 * np.sin(np.pi * line.centroid[:, 0] / 2e-5)
+    slowest = -max(np.linalg.eigvals(operator[..., -1]).real)
+    state = problem.state(begin[:, None, None] * HOT, 0.0)
+    (moment,) = problem.evolve(state, [1.0 / slowest], tolerance=1e-4, method=method)
+    for k, energy in enumerate(np.flatnonzero(at)):
+        values, vectors = np.linalg.eig(operator[..., k])
+        parts = np.linalg.solve(vectors, begin)
+        exact = (vectors * np.exp(values / slowest)) @ parts
+        found = moment.state.f[:, 0, energy] / HOT[energy]
+        assert np.abs(found - exact.real).max() < 2e-3 * np.abs(exact).max()
+    assert imbalance(problem.ledger(state), moment.ledger) < 1e-13
