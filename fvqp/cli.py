@@ -1,7 +1,7 @@
 """The command line: a thin shell over the Python interface.
 
 Whatever a user can mend ends as one line on standard error, from rank 0 only, and an exit code: 2 for bad
-input, 3 for a solve that does not converge, 130 after Ctrl-C, 143 after a termination signal.
+input and for equations that find no solution, 130 after Ctrl-C, 143 after a termination signal.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any, NoReturn
 
-from fvqp.errors import CaseError, FvqpError
+from fvqp.errors import EXIT_CODE, CaseError, FvqpError
 from fvqp.terminal import Ranks, TerminalLog, say
 
 LENGTH_UNITS = {"m": 1.0, "cm": 1e-2, "mm": 1e-3, "um": 1e-6, "nm": 1e-9, "pm": 1e-12}
@@ -40,10 +40,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
         return code
     except FvqpError as error:
-        return ranks.leave(error.exit_code, f"fvqp: error: {_one_line(error)}")
+        return ranks.leave(EXIT_CODE, f"fvqp: error: {_one_line(error)}")
     except MemoryError as error:
         why = f"out of memory: {_one_line(error) or 'nothing is left'}"
-        return ranks.leave(2, f"fvqp: error: {why}; use a coarser mesh or grid")
+        return ranks.leave(EXIT_CODE, f"fvqp: error: {why}; use a coarser mesh or grid")
     except _Terminated:
         return ranks.leave(143, "fvqp: terminated" + _KEPT.get(command, ""))
     except KeyboardInterrupt:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+#: What the command line returns for errors that a user can mend.
+EXIT_CODE = 2
+
 
 class FvqpError(Exception):
-    """Any failure that a user can understand and mend; ``exit_code`` is what the command line returns."""
-
-    exit_code = 2
+    """Any failure that a user can understand and mend; the command line returns `EXIT_CODE`."""
 
 
 class CaseError(FvqpError):
@@ -19,8 +20,6 @@ class MeshError(FvqpError):
 
 class ConvergenceError(FvqpError):
     """A solve that did not reach its tolerance; says which, by how much and why."""
-
-    exit_code = 3
 
 
 class SuperconductivityDestroyed(ConvergenceError):

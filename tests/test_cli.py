@@ -57,7 +57,7 @@ def test_check_prints(calls, capsys):
 
 @pytest.mark.parametrize(
     ("error", "code"),
-    [(MeshError("no such\n  boundary"), 2), (ConvergenceError("at 3"), 3), (CheckpointError("other"), 2)],
+    [(MeshError("no such\n  boundary"), 2), (ConvergenceError("at 3"), 2), (CheckpointError("other"), 2)],
 )
 def test_errors_are_one_line_and_an_exit_code(monkeypatch, capsys, error, code):
     monkeypatch.setattr(fvqp, "run", raising(error), raising=False)

@@ -219,9 +219,11 @@ def test_destroyed_superconductivity(tmp_path: Path, capsys: pytest.CaptureFixtu
     )
     case["junctions"][0]["conductance"] = "50 mS"
     file = as_file(case, tmp_path / "case.toml")
-    assert cli.main(["run", str(file), "--out", str(tmp_path / "out"), "--quiet"]) == 3
+    assert cli.main(["run", str(file), "--out", str(tmp_path / "out"), "--quiet"]) == 2
     message = capsys.readouterr().err
-    assert message.count("\n") == 1 and message.startswith("fvqp: error: self-consistent gap at V_inj = ")
+    assert message.count("\n") == 1 and message.startswith(
+        "fvqp: error: case.toml: self-consistent gap at V_inj = "
+    )
     assert "superconductivity is destroyed" in message or "not converged" in message
     found = open_result(tmp_path / "out").dataset
     done = found["completed"].values[0].astype(bool)
@@ -230,7 +232,7 @@ def test_destroyed_superconductivity(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert np.isnan(found["I_inj"].values[0][~done]).all()
     np.testing.assert_array_equal(found["outcome"].values[0], np.where(done, 1, 2))
     assert "2 no superconducting solution" in found["outcome"].meanings
-    said, _, _ = message.split("error: ")[1].strip().partition("; of ")
+    said, _, _ = message.split("case.toml: ")[1].strip().partition("; of ")
     failed = float(message.partition("V_inj = ")[2].partition(" V")[0])
     biases = found["V_inj"].values
     # Named is a bias of the step in which it happened.

@@ -8,6 +8,7 @@ from pathlib import Path
 from mpi4py import MPI
 
 from fvqp.case.tables import Case
+from fvqp.errors import CaseError, CheckpointError, FvqpError, MeshError, SuperconductivityDestroyed
 from fvqp.results.result import Result
 
 #: Name in a case → package with modules ``schema`` (``CASE``, the class of its cases), ``checks``
@@ -24,6 +25,20 @@ PACKAGES = {
     "stages": "fvqp.case.stages",
     "weak_link": "fvqp.case.weak_link",
 }
+
+#: What is to be changed in a case of a model whose equations find no solution.
+REMEDIES = {
+    "usadel": (
+        "raise solver.maximum_iterations, or take finer steps of sweep.V_inj up to this bias, or another "
+        "solver.method"
+    ),
+    "eliashberg": "raise solver.maximum_iterations or solver.tolerance",
+    "clusters": "raise solver.tolerance, solver.lost or solver.max_states",
+    "localized": "raise monte_carlo.max_events or monte_carlo.accuracy, or lower the rates",
+    "weak_link": "raise spectrum.broadening, or refine the mesh",
+}
+STEADY = "raise steady_state.maximum_iterations or steady_state.tolerance"
+EVOLVING = "change evolution.tolerance or evolution.method"
 
 
 def schema(model: str) -> type[Case]:
@@ -44,9 +59,26 @@ def check_tables(case: Case) -> None:
 
 
 def run(case: Case, out: str | Path | None, resume: bool, comm: MPI.Comm) -> Result:
-    """Compute a case, see :func:`fvqp.case.run.run`."""
-    result: Result = import_module(f"{PACKAGES[case.model]}.run").run(case, out, resume, comm)
+    """Compute a case, see :func:`fvqp.case.run.run`; an error names the case, and what may mend it."""
+    try:
+        result: Result = import_module(f"{PACKAGES[case.model]}.run").run(case, out, resume, comm)
+    except FvqpError as error:
+        if not isinstance(error, CaseError | MeshError | CheckpointError) and case.model != "stages":
+            error.args = (_unsolved(case, error, out),)
+        raise
     return result
+
+
+def _unsolved(case: Case, error: FvqpError, out: str | Path | None) -> str:
+    """What is to be said where equations have no solution."""
+    text, where = str(error), f"{case.source}: "
+    remedy = REMEDIES.get(case.model)
+    if isinstance(error, SuperconductivityDestroyed):
+        remedy = "end sweep.V_inj below this bias for a sweep without gaps"
+    elif remedy is None:
+        remedy = STEADY if getattr(case, "steady_state", None) is not None else EVOLVING
+    kept = "" if out is None else f" (what was computed is in {out}; --resume goes on from there)"
+    return (text if text.startswith(where) else where + text) + f"; {remedy}{kept}"
 
 
 def check(case: Case) -> str:

@@ -195,6 +195,7 @@ def _problems(case: UsadelCase) -> Iterable[tuple[str, str]]:
     yield from _temperature_problems(case)
     yield from _sweep_problems(case)
     yield from _spectrum_problems(case)
+    yield from _unused(case)
     yield from _figure_problems(case)
     yield from material_problems(case.material, case.regions, case.materials)
 
@@ -286,6 +287,28 @@ def _spectrum_problems(case: UsadelCase) -> Iterable[tuple[str, str]]:
         where = next(junction.on for junction in case.junctions if junction.name == case.gap.at)
         if where != case.gap.at:
             yield "gap.at", f'"{case.gap.at}" is a junction; name the region or boundary it is on: "{where}"'
+
+
+def _unused(case: UsadelCase) -> Iterable[tuple[str, str]]:
+    """Keys that are not what they are by default, and that nothing asks for."""
+    gap, drive, solver = case.gap.model, case.supercurrent, case.solver
+    iterated = (
+        gap in ("uniform", "local")
+        or drive is not None
+        or any(junction.lead is not None for junction in case.junctions)
+    )
+    found_at_rest = case.spectrum.model == "diffusive" and gap != "fixed"
+    why = f'nothing is iterated with gap.model = "{gap}" and without [supercurrent] or a lead'
+    for key, used in (("maximum_iterations", iterated), ("tolerance", iterated or found_at_rest)):
+        if not used and getattr(solver, key) != type(solver).model_fields[key].default:
+            yield f"solver.{key}", f"is not used: {why}; remove it"
+    if drive is not None and not drive.coupling and not any(drive.values) and not drive.self_consistent_phase:
+        yield (
+            "supercurrent.coupling",
+            "is not used: there is no supercurrent but 0, which couples nothing; remove it, or give another",
+        )
+    if case.output.every != 1 and not case.output.fields:
+        yield "output.every", "is not used: output.fields is empty; remove it, or name fields"
 
 
 def _figure_problems(case: UsadelCase) -> Iterable[tuple[str, str]]:

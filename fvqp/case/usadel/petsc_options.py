@@ -69,8 +69,8 @@ def check_petsc_options_used(case: UsadelCase, problem: UsadelProblem) -> None:
             )
         if key.startswith("newton_tangent_") and not slopes:
             raise CaseError(
-                f"{case.source}: solver.petsc.{key}: not used: slopes are solved for where gap or phase follow "
-                "the bias, or f_T belongs to f_L, and no lead has a balance of heat"
+                f"{case.source}: solver.petsc.{key}: not used: slopes are solved for where gap or phase "
+                "follow the bias, or f_T belongs to f_L, and no lead has a balance of heat"
             )
         if not key.startswith(("gap_", "newton_")) and not problem.kinetics.solver.iterates:
             raise CaseError(

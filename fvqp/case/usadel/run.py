@@ -281,8 +281,6 @@ def _with_point(error: ConvergenceError, point: Point, sweep: Sweep, t: int) -> 
 class _FailedAlone(FvqpError):
     """A solve that failed on this rank while the others wait for it: nothing can be done together."""
 
-    exit_code = ConvergenceError.exit_code
-
 
 def _of_all(guard: MPI.Comm, error: ConvergenceError) -> ConvergenceError:
     """``error``, if all ranks of ``guard`` come here with one; ranks that went on alone would wait forever.

@@ -243,7 +243,7 @@ class Supercurrent(Table):
     from_: Name | None = Field(default=None, alias="from")
     to: Name | None = None
     region: Name | None = None
-    """Region in which the phase gradient is prescribed; default: everywhere."""
+    """Region whose mean phase gradient is prescribed or, with ``current``, recorded; default: everywhere."""
     self_consistent_phase: Flag = False
     """Whether f_T takes part in the phase equation."""
     coupling: Flag = True

@@ -131,7 +131,7 @@ def test_steps_that_collapse_name_the_stiff_process(tmp_path, monkeypatch, capsy
     """A Newton iteration that is given no steps makes the integrator shorten its own without end."""
     monkeypatch.chdir(tmp_path)
     Path("case.toml").write_text(tomlkit.dumps(case(PULSE, {"solver": {"petsc": {"ts_snes_max_it": 0}}})))
-    assert cli.main(["run", "case.toml", "--out", "out", "-q"]) == 3
+    assert cli.main(["run", "case.toml", "--out", "out", "-q"]) == 2
     text = capsys.readouterr().err
     assert "temperature 0.2 K: steps collapse at time 0" in text
     assert "mostly by electron-phonon collisions at a rate of" in text
@@ -143,9 +143,10 @@ def test_no_steady_state(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     data = case(DRIVEN, {"sweep": {"temperature": "0.25 K", "strength": [1.0, 1e6]}})
     Path("case.toml").write_text(tomlkit.dumps(data | {"steady_state": {"maximum_iterations": 5}}))
-    assert cli.main(["run", "case.toml", "--out", "out", "-q"]) == 3
+    assert cli.main(["run", "case.toml", "--out", "out", "-q"]) == 2
     text = capsys.readouterr().err
-    assert "temperature 0.25 K, strength 1e+06: no steady state after 5 steps: " in text
+    assert "case.toml: temperature 0.25 K, strength 1e+06: no steady state after 5 steps: " in text
+    assert "; raise steady_state.maximum_iterations or steady_state.tolerance (" in text
     found = open_result("out").dataset
     assert found["completed"].values.tolist() == [[1, 0]] and np.isfinite(found["n_qp"].values[0, 0])
     Path("case.toml").write_text(tomlkit.dumps(data))

@@ -199,6 +199,19 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         {"gap": {"model": "local"}, "solver.petsc": {"gap_snes_anderson_n": 3}},
         "solver.petsc.gap_snes_anderson_n: not used",
     ),
+    (
+        {"solver.maximum_iterations": 3},
+        "solver.maximum_iterations: is not used: nothing is iterated with gap",
+    ),
+    (
+        {"gap": {"model": "fixed", "value": 0.9}, "solver.tolerance": 1e-3},
+        'solver.tolerance: is not used: nothing is iterated with gap.model = "fixed"',
+    ),
+    (
+        {"supercurrent": {"phase_gradient": 0, "coupling": False}},
+        "supercurrent.coupling: is not used: there is no supercurrent but 0",
+    ),
+    ({"output.fields": [], "output.every": 5}, "output.every: is not used: output.fields is empty"),
     ({"output.fields": ["gap", "gap"]}, 'output.fields: "gap" is named more than once'),
     (
         {"output.fields": ["f_L"], "output.field_energies": [-1.0]},

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from case_keys import put
 from options import number
-from usadel_cases import BASE, COLLIDING, EAST, OWN, SELF_CONSISTENT, WARM, case
+from usadel_cases import BASE, COLLIDING, EAST, EAST_OTHER, OWN, SELF_CONSISTENT, WARM, case
 
 import fvqp
 from fvqp.errors import CaseError, ConvergenceError
@@ -150,7 +150,7 @@ def test_petsc_options_of_newton():
     for around, options, message in (
         (SELF_CONSISTENT, {"newton_ksp_rtol": 1e-5}, "without .collisions. the equations are linear"),
         (SELF_CONSISTENT, {"gap_snes_monitor": True}, "it reaches the iteration of a supercurrent"),
-        (COLLIDING | {"gap": {}}, {"newton_tangent_ksp_rtol": 1e-5}, "slopes are solved for where gap or phase"),
+        (COLLIDING | {"gap": {}}, {"newton_tangent_ksp_rtol": 1e-5}, "solved for where gap or phase"),
         (COLLIDING, {"newton_ksp_nonsense": 1}, "newton_ksp_nonsense"),
     ):
         with pytest.raises(CaseError, match=message):
@@ -160,6 +160,16 @@ def test_petsc_options_of_newton():
 def test_maximum_iterations():
     with pytest.raises(ConvergenceError, match="after 2 evaluations"):
         fvqp.run(case(SELF_CONSISTENT | {"solver": {"maximum_iterations": 2}}))
+
+
+def test_region_of_a_current():
+    """The phase gradient that is recorded is the mean of this region."""
+    drive = {"supercurrent": {"current": "1 uA", "from": "left", "to": "right"}}
+    means = []
+    for region in ("west", "east"):
+        drive["supercurrent"]["region"] = region
+        means.append(fvqp.run(case(EAST_OTHER | drive)).dataset["phase_gradient"].values)
+    assert np.all(np.abs(means[0] / means[1] - 1.0)[means[1] != 0.0] > 1e-3)
 
 
 def test_groups_are_groups_of_ranks():
