@@ -10,11 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 import tomlkit
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from mpi4py import MPI
 from usadel_cases import BASE
 
 import fvqp
 from fvqp.errors import CaseError, CheckpointError, FvqpError
+from fvqp.results.figures import FigureSpec, fits
 
 NOISE = 2e-10
 """Of the conductance, siemens; its size is some 40 nS."""
@@ -58,6 +62,13 @@ def synthetic(folder: Path, data: dict[str, Any], seed: int, header: str = "V_in
     return path
 
 
+def drawn(fit: xr.Dataset) -> list[Axes]:
+    """Axes of the figure of a fit: the curves, and what is left of them."""
+    figure = Figure()
+    fits.KINDS["fit"](fit, FigureSpec("fit"), figure)
+    return figure.axes
+
+
 @pytest.mark.slow
 def test_truth_is_recovered(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Broadening, plain, and conductance, with its unit, within three standard deviations."""
@@ -82,7 +93,21 @@ def test_truth_is_recovered(tmp_path: Path, caplog: pytest.LogCaptureFixture) ->
     # The fitted case runs, and gives the fitted points.
     again = fvqp.run(tmp_path / "out" / "case.toml").dataset["g_nl"]
     np.testing.assert_allclose(again.values.ravel(), found["fitted"].values, rtol=1e-3)
-    assert (tmp_path / "out" / "figures" / "fit.png").stat().st_size > 0
+    assert (tmp_path / "out" / "figures" / "fit.png").stat().st_size > 5000
+    upper, lower = drawn(found)
+    power, unit = lower.get_ylabel().partition("(")[2][:-1], upper.get_ylabel().partition("(")[2][:-1]
+    residual = found["residual"].values
+    np.testing.assert_allclose(residual, found["measured"].values - found["fitted"].values, atol=1e-20)
+    points, curve = upper.lines
+    assert unit == "nS" and curve.get_linestyle() == "-" and points.get_linestyle() == "None"
+    np.testing.assert_allclose(points.get_ydata(), found["measured"].values * 1e9)
+    np.testing.assert_allclose(curve.get_ydata(), found["fitted"].values * 1e9)
+    np.testing.assert_allclose(lower.lines[0].get_ydata(), residual / {"pS": 1e-12, "fS": 1e-15}[power])
+    for line in (points, curve, lower.lines[0]):
+        np.testing.assert_allclose(line.get_xdata(), BIASES * 1e3)
+    assert lower.get_xlabel().endswith("(mV)") and "residual" in lower.get_ylabel()
+    for name, value in zip(found["parameter"].values, found["value"].values, strict=True):
+        assert f"{name} = {value:.5g} ±" in upper.get_title()
     table = (tmp_path / "out" / "parameters.csv").read_text().splitlines()
     assert table[0].startswith("parameter,value,error,unit,start") and len(table) == 3
     with pytest.raises(CheckpointError, match="is there already"):
@@ -97,6 +122,9 @@ def test_known_errors_give_the_same_but_for_their_scale(tmp_path: Path) -> None:
     known = synthetic(tmp_path, PLAIN, 3, "V_inj (V), g_nl (S), g_nl_error (S)")
     told = fvqp.fit(case, known, ["spectrum.broadening"], overrides=overrides).dataset
     np.testing.assert_allclose(told["value"], free["value"], rtol=1e-6)
+    _, lower = drawn(told)
+    assert lower.get_ylabel() == "residual/σ"
+    np.testing.assert_allclose(lower.lines[0].get_ydata(), told["residual"].values / NOISE)
     ratio = float(told["error"][0] / free["error"][0])
     assert ratio == pytest.approx(NOISE / free.attrs["deviation"], rel=1e-3)
 
@@ -130,6 +158,46 @@ def test_stated_errors_are_those_of_repeated_measurements(tmp_path: Path) -> Non
         pulls.append(float((found["value"][0] - 0.01) / found["error"][0]))
     assert abs(np.mean(pulls)) < 0.87
     assert abs(np.std(pulls) - 1.0) < 0.6
+
+
+@pytest.mark.slow
+def test_temperature_of_a_lead(tmp_path: Path) -> None:
+    """A warm injector rounds the onset; its temperature and the broadening come back within their errors."""
+    warm = copy.deepcopy(PLAIN)
+    warm["junctions"][0]["temperature"] = "400 mK"
+    data, case = synthetic(tmp_path, warm, 3), written(tmp_path, warm)
+    free = ["junctions.A.temperature=250 mK", "spectrum.broadening=0.02"]
+    found = fvqp.fit(case, data, free, overrides=['sweep.V_det=["0 V"]']).dataset
+    assert found["unit"].values.tolist() == ["mK", "1"]
+    assert np.all(found["error"].values < [50.0, 5e-4])
+    assert np.abs((found["value"].values - [400.0, 0.01]) / found["error"].values).max() < 3.0
+    assert found["value"].values == pytest.approx([400.0, 0.01], rel=0.2)
+
+
+@pytest.mark.slow
+def test_stated_error_of_collisions(tmp_path: Path) -> None:
+    """γ_ee from noisy data: its error is that of the noise over the slope of the curve, and holds."""
+    colliding = BASE | {
+        "energies": {"number": 64, "spacing": "uniform"},
+        "gap": {"model": "uniform", "at": "point_A"},
+        "collisions": {"electron_electron": 2e-3},
+    }
+    biases = ["0.9 mV", "1.0 mV", "1.1 mV", "1.2 mV"]
+    case = written(tmp_path, colliding)
+    colliding["sweep"] = {"V_inj": biases, "V_det": ["0.15 mV"]}
+    curves = []
+    for strength in (2e-3, 2.1e-3):
+        colliding["collisions"] = {"electron_electron": strength}
+        curves.append(fvqp.run(copy.deepcopy(colliding)).dataset["g_nl"].values.ravel())
+    noisy = curves[0] + NOISE * np.random.default_rng(7).standard_normal(len(biases))
+    lines = [f"{v[:-3]},{g!r},{NOISE!r}" for v, g in zip(biases, noisy.tolist(), strict=True)]
+    data = tmp_path / "data.csv"
+    data.write_text("\n".join(["V_inj (mV), g_nl (S), g_nl_error (S)", *lines]) + "\n")
+    free = ["collisions.electron_electron=2.1e-3"]
+    found = fvqp.fit(case, data, free, overrides=['sweep.V_det=["0.15 mV"]']).dataset
+    error = float(found["error"][0])
+    assert error == pytest.approx(NOISE * 1e-4 / np.linalg.norm(curves[1] - curves[0]), rel=0.1)
+    assert 0.0 < abs(float(found["value"][0]) - 2e-3) < 3.0 * error
 
 
 @pytest.mark.slow
