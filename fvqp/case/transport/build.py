@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 
 from fvqp.case.boltzmann.build import Units
 from fvqp.case.geometry import distributed_mesh
+from fvqp.case.transport.energies import energy_grid
 from fvqp.case.transport.media import CaseMedia
 from fvqp.case.transport.moving import motion
 from fvqp.case.transport.schema import TransportCase
-from fvqp.case.transport.sizes import Sizes, sizes
+from fvqp.case.transport.sizes import GEOMETRIES, Sizes, cells, sizes
 from fvqp.case.transport.substances import Substance, substances
 from fvqp.collisions import Coupling
-from fvqp.errors import CaseError, MeshError
+from fvqp.errors import CaseError, FvqpError, MeshError
 from fvqp.materials import Material
 from fvqp.mesh import Mesh, shape_mesh
 from fvqp.mesh.periodic import identified
@@ -59,8 +60,17 @@ class Setup:
         return self.reference.material
 
 
-def build_setup(case: TransportCase, comm: MPI.Comm) -> Setup:
-    """All objects of a case; raises :class:`CaseError`. Collective."""
+def build_setup(case: TransportCase, comm: MPI.Comm, *, solve: bool = True) -> Setup:
+    """All objects of a case; raises :class:`CaseError`. Collective.
+
+    Memory is counted, said and compared with what there is before anything of that size is made: from the
+    keys of the case, or from the mesh where it is read from a file.
+
+    Args:
+        case: what to make.
+        comm: ranks that share the cells.
+        solve: whether ``initial.steady`` is computed; the state is the thermal one otherwise.
+    """
     reference, own = substances(case)
     material = reference.material
     tau0, n0 = material.characteristic_time, material.dressed_density_of_states
@@ -74,24 +84,27 @@ def build_setup(case: TransportCase, comm: MPI.Comm) -> Setup:
                 f"{case.source}: {key}: {temperature:g} K is not below the critical temperature "
                 f"{material.critical_temperature:.4g} K"
             )
-    space, mesh = _space(case, comm)
-    builder = CaseMedia(case, units, reference, own, mesh)
-    media = builder.media()
     try:
+        grid = energy_grid(case, units, reference, own)
+        known, size = cells(case), None
+        if known is not None:
+            size = sizes(case, grid, -(-known[0] // comm.size), known[1])
+            size.require(comm)
+    except CaseError as error:
+        raise _named(case, error) from None
+    space, mesh = _space(case, comm)
+    try:
+        if size is None:
+            assert not isinstance(space, Shells)
+            size = sizes(case, grid, int(comm.allreduce(mesh.n_owned, MPI.MAX)), mesh.dim)
+            size.require(comm)
+        builder = CaseMedia(case, units, reference, own, grid, mesh)
+        media = builder.media()
         moving, sounding = (motion(case, name, space, builder) for name in ("quasiparticles", "phonons"))
-        size = sizes(
-            builder.grid,
-            moving,
-            sounding,
-            mesh,
-            inelastic=case.collisions.inelastic,
-            steady=case.steady_state is not None or case.initial.steady,
-        )
-        size.require(mesh.comm)
-        problem = TransportProblem(space, builder.grid, media, quasiparticles=moving, phonons=sounding)
+        problem = TransportProblem(space, grid, media, quasiparticles=moving, phonons=sounding)
     except (CaseError, MeshError) as error:
-        raise type(error)(f"{case.source}: {error}") from None
-    state = _initial(case, units, problem, builder)
+        raise _named(case, error) from None
+    state = _initial(case, units, problem, builder, solve)
     regions = {} if space is not mesh else {n: c[c < mesh.n_owned] for n, c in mesh.regions.items()}
     return Setup(units, reference, builder.coupling, mesh, problem, size, state, regions)
 
@@ -101,7 +114,7 @@ def _space(case: TransportCase, comm: MPI.Comm) -> tuple[Mesh | Shells, Mesh]:
     if case.body is not None:
         body = case.body
         radii = np.linspace(body.inner_radius or 0.0, body.radius, body.shells + 1)
-        geometry = {"sphere": "spherical", "cylinder": "cylindrical"}[body.geometry]
+        geometry = GEOMETRIES[body.geometry]
         line = shape_mesh(f"{geometry}1d", dx=list(np.diff(radii)), origin=(float(radii[0]),), comm=comm)
         return Shells(radii, geometry, comm), line
     assert case.mesh is not None
@@ -125,7 +138,14 @@ def _space(case: TransportCase, comm: MPI.Comm) -> tuple[Mesh | Shells, Mesh]:
     return mesh, mesh
 
 
-def _initial(case: TransportCase, units: Units, problem: TransportProblem, media: CaseMedia) -> State:
+def _named(case: TransportCase, error: FvqpError) -> FvqpError:
+    """An error that names its case."""
+    return error if str(error).startswith(f"{case.source}: ") else type(error)(f"{case.source}: {error}")
+
+
+def _initial(
+    case: TransportCase, units: Units, problem: TransportProblem, media: CaseMedia, solve: bool
+) -> State:
     """Thermal occupations, and pulses."""
     grid, initial, mesh = problem.grid, case.initial, media.mesh
     temperature = case.bath.temperature if initial.temperature is None else initial.temperature
@@ -140,7 +160,7 @@ def _initial(case: TransportCase, units: Units, problem: TransportProblem, media
             state = problem.with_localized(state, density)
         except CaseError as error:
             raise CaseError(f"{case.source}: localization.concentration: {error}") from None
-    if initial.steady:
+    if initial.steady and solve:
         state = SteadySolver(problem).solve(state)
     problem.set_gap(state.gap)
     f, n = state.f.copy(), state.n.copy()

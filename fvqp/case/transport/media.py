@@ -7,9 +7,10 @@ from mpi4py import MPI
 from numpy.typing import NDArray
 
 from fvqp.case.boltzmann.build import Units
-from fvqp.case.boltzmann.schema import MOST_BINS, Escape
-from fvqp.case.boltzmann.strong import largest_phonon, warn
+from fvqp.case.boltzmann.schema import Escape
+from fvqp.case.boltzmann.strong import warn
 from fvqp.case.transport.dispersion import PhononBranch, phonon_branch
+from fvqp.case.transport.energies import stationary_gap
 from fvqp.case.transport.localization import hops, localization
 from fvqp.case.transport.schema import Place, Region, TransportCase
 from fvqp.case.transport.sources import LocalMicrowave, LocalTrapping, drives
@@ -51,18 +52,25 @@ class CaseMedia:
     """
 
     def __init__(
-        self, case: TransportCase, units: Units, reference: Substance, own: dict[str, Substance], mesh: Mesh
+        self,
+        case: TransportCase,
+        units: Units,
+        reference: Substance,
+        own: dict[str, Substance],
+        grid: CollisionGrid,
+        mesh: Mesh,
     ) -> None:
         """
         Args:
             case, units: as named.
             reference: the material of the case.
             own: those of regions that have another one.
+            grid: energies.
             mesh: cells.
         """
         self._case, self._units, self._reference, self._own, self.mesh = case, units, reference, own, mesh
         self.coupling = reference.coupling
-        self.grid = self._grid()
+        self.grid = grid
         self.bath = thermal(self.grid, units.temperature(case.bath.temperature))
         self._collisions: dict[Substance, ElectronPhonon] = {}
         self._followers: dict[Substance, GapFollower] = {}
@@ -110,65 +118,6 @@ class CaseMedia:
         """What a region is made of, unless it is an insulator."""
         return self._own.get(name, self._reference)
 
-    def _gap(self, name: str, region: Region) -> float | None:
-        """A gap that stays, in Δ0 of the reference; None where it follows or there is none."""
-        if region.insulator:
-            return None
-        here, unit = self._substance(name), self._units.energy
-        cold = here.material.gap / unit
-        if here.strong is not None:
-            return here.strong.gap * cold
-        if region.gap is not None:
-            return region.gap.in_joule(here.material.gap) / unit
-        given = self._case.gap
-        if given.model == "follows":
-            return None
-        return cold if given.value is None or name in self._own else given.value.in_delta0(unit)
-
-    def _grid(self) -> CollisionGrid:
-        case, delta0 = self._case, self._units.energy
-        energies = case.energies
-        width, maximum = energies.width.in_delta0(delta0), energies.maximum.in_delta0(delta0)
-        top = None if energies.phonon_maximum is None else energies.phonon_maximum.in_delta0(delta0)
-        strong = self._reference.strong
-        if strong is not None:
-            top = largest_phonon(strong, top, maximum, case.source)
-        places = {"": Region(), **case.regions}
-        gaps = [gap for name, region in places.items() if (gap := self._gap(name, region)) is not None]
-        # Damping leaves states everywhere below the gap of a spectrum at a temperature.
-        warm = any(one.spectrum.temperature is not None for one in (self._reference, *self._own.values()))
-        lowest = 0.0 if case.gap.model == "follows" or warm else min(gaps)
-        if energies.lowest_gap is not None:
-            given = energies.lowest_gap.in_delta0(delta0)
-            if gaps and given > min(gaps):
-                raise CaseError(
-                    f"{case.source}: energies.lowest_gap: {given:g} Delta0 is above a gap of "
-                    f"{min(gaps):g} Delta0"
-                )
-            lowest = given
-        if energies.spacing == "uniform" and (maximum - lowest) / width > MOST_BINS:
-            raise CaseError(
-                f"{case.source}: energies.width: makes more than {MOST_BINS} bins; choose wider ones"
-            )
-        cold = [one.material.gap / delta0 for one in self._own.values()]
-        highest = max([1.0, *gaps, *cold])
-        if maximum <= highest + 2.0 * width:
-            raise CaseError(
-                f"{case.source}: energies.maximum: {maximum:.4g} Delta0 leaves no room above a gap of "
-                f"{highest:.4g} Delta0"
-            )
-        # localized states have a bin below those that a gap inside a bin shares between two
-        start = max(lowest - (width if case.localization is None else 2.0 * width), 0.0)
-        try:
-            if energies.spacing == "uniform":
-                return CollisionGrid.uniform(width, maximum, start=start, phonon_maximum=top)
-            growth = 0.05 if energies.growth is None else energies.growth
-            return CollisionGrid.graded(
-                maximum, gap=(start, highest), finest=width, growth=growth, phonon_maximum=top
-            )
-        except CaseError as error:
-            raise CaseError(f"{case.source}: energies: {error}") from None
-
     def _medium(self, name: str, region: Region, cells: Ints) -> Medium:
         case, units = self._case, self._units
         time = units.time
@@ -192,7 +141,7 @@ class CaseMedia:
         if region.insulator:
             coupling, density = self._lattice(region), 1.0
         collides = case.collisions.inelastic and not region.insulator
-        gap, localized = self._gap(name, region), None
+        gap, localized = stationary_gap(self._case, self._units, self._substance(name), region), None
         if case.localization is not None:
             localized = localization(
                 case.localization,
@@ -333,7 +282,10 @@ class CaseMedia:
 
     def _reaches_states(self, process: Process, name: str, region: Region, cells: int) -> None:
         """A source says what is wrong with its spectrum when it meets the states."""
-        here, gap = self._substance(name), self._gap(name, region)
+        here, gap = (
+            self._substance(name),
+            stationary_gap(self._case, self._units, self._substance(name), region),
+        )
         measure = self._spectrum(here)
         if measure is None:
             cold = here.material.gap / self._units.energy if gap is None else gap

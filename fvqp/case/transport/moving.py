@@ -28,13 +28,32 @@ from fvqp.transport.walls import AcousticInterface, Interface, Wall
 Floats = NDArray[np.float64]
 
 
-def directions(species: Quasiparticles | Phonons, space: Mesh | Shells) -> Directions:
-    """Ordinates of a species."""
-    if isinstance(space, Shells):
-        if space.geometry == "spherical":
-            return spherical(species.directions)
+def directions(case: TransportCase, name: str, geometry: int | str) -> Directions | None:
+    """Ordinates of ``quasiparticles`` or ``phonons``; None where these do not fly. Raises :class:`CaseError`.
+
+    Args:
+        case, name: whose.
+        geometry: dimension of the mesh, or that of `Shells`.
+    """
+    species: Quasiparticles | Phonons = getattr(case, name)
+    if species.motion != "ordinates":
+        return None
+    try:
+        chosen = _set(species, geometry)
+    except CaseError as error:
+        raise CaseError(f"{name}: {error}") from None
+    if isinstance(species, Phonons) and species.branches:
+        speeds = [branch.sound_velocity for branch in species.branches]
+        chosen = branched(chosen, speeds, species.shares)
+    return chosen
+
+
+def _set(species: Quasiparticles | Phonons, geometry: int | str) -> Directions:
+    if geometry == "spherical":
+        return spherical(species.directions)
+    if geometry == "cylindrical":
         return cylindrical(species.directions, species.azimuths)
-    if space.dim == 1:
+    if geometry == 1:
         for key in ("quadrature", "azimuths"):
             if key in species.model_fields_set:
                 raise CaseError(
@@ -48,7 +67,7 @@ def directions(species: Quasiparticles | Phonons, space: Mesh | Shells) -> Direc
         solid = level_symmetric(species.directions)
     else:
         solid = product(species.directions, species.azimuths)
-    return solid if space.dim == 3 else solid.folded((0.0, 0.0, 1.0))
+    return solid if geometry == 3 else solid.folded((0.0, 0.0, 1.0))
 
 
 def motion(case: TransportCase, name: str, space: Mesh | Shells, media: CaseMedia) -> Motion:
@@ -76,11 +95,6 @@ def motion(case: TransportCase, name: str, space: Mesh | Shells, media: CaseMedi
             interfaces.append(Interface(given.between, passing, given.specularity))
     if species.motion == "diffusive":
         return Diffusive(walls=walls, interfaces=[i for i in interfaces if isinstance(i, Interface)])
-    try:
-        chosen = directions(species, space)
-    except CaseError as error:
-        raise CaseError(f"{name}: {error}") from None
-    if isinstance(species, Phonons) and species.branches:
-        speeds = [branch.sound_velocity for branch in species.branches]
-        chosen = branched(chosen, speeds, species.shares)
+    chosen = directions(case, name, space.geometry if isinstance(space, Shells) else space.dim)
+    assert chosen is not None
     return Ordinates(chosen, walls, interfaces=interfaces, scheme=species.scheme)

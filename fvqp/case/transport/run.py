@@ -62,7 +62,7 @@ def run(case: TransportCase, out: str | Path | None, resume: bool, comm: MPI.Com
 
 def check(case: TransportCase) -> str:
     """Sizes and expected memory as text, see :func:`fvqp.case.run.check`."""
-    setup = build_setup(case, MPI.COMM_WORLD)
+    setup = build_setup(case, MPI.COMM_WORLD, solve=False)
     problem, units, strong = setup.problem, setup.units, setup.reference.strong
     grid, coupling = problem.grid, setup.coupling
     size = setup.size
@@ -75,11 +75,7 @@ def check(case: TransportCase) -> str:
         ("energies", f"{grid.n} bins up to {grid.edges[-1]:.4g} Delta0, {grid.n_phonon} phonon energies"),
         ("directions", f"{size.directions[0]} of quasiparticles, {size.directions[1]} of phonons"),
         ("unknowns", f"{setup.mesh.n_global * size.per_cell:.3g}"),
-        (
-            "memory",
-            f"about {size.expected / 2**20:.0f} MiB on a rank, {size.largest / 2**20:.0f} MiB where implicit "
-            "steps take all their iterations",
-        ),
+        ("memory", str(size)),
     ]
     return "\n".join([f"{case.source}: valid", *(f"  {name:<11}{text}" for name, text in rows)])
 

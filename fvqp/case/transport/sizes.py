@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
+from math import ceil, prod
 
 from mpi4py import MPI
 
+from fvqp.case.transport.moving import directions
+from fvqp.case.transport.schema import TransportCase
 from fvqp.collisions import CollisionGrid
 from fvqp.errors import CaseError
 from fvqp.memory import available
-from fvqp.mesh import Mesh
-from fvqp.models.transport import Ordinates, Still
+from fvqp.mesh.shapes import SHAPES
 from fvqp.models.transport.linearized import ITERATIONS
 from fvqp.models.transport.local import MEMORY
-from fvqp.models.transport.motion import Motion
 from fvqp.solvers.newton import RESTART
 
+log = logging.getLogger(__name__)
+
+#: Of shells, by that of the body.
+GEOMETRIES = {"sphere": "spherical", "cylinder": "cylindrical"}
 #: Copies of the occupations that a step holds: stages and errors, and where something moves those of implicit
 #: motion and of the first iterations with the whole Jacobian.
 COPIES, MOVING = 12, 32
+#: More of them by methods of PETSc: stages, earlier steps, and what Newton's method works with (measured).
+OF_METHOD = {"rosenbrock": 0, "imex": 16, "bdf": 28}
 #: Vectors of every iteration with the whole Jacobian: a direction and its image.
 VECTORS = 2
 #: Bytes of a cell of the mesh: vertices, faces, neighbours, gradients.
@@ -44,8 +52,9 @@ class Sizes:
     largest: float
 
     def require(self, comm: MPI.Comm) -> None:
-        """Raises `CaseError` if the least memory is more than there is. Collective."""
+        """Says what a rank takes; raises `CaseError` if the least is more than there is. Collective."""
         free = available(comm)
+        log.info("memory: %s; %.3g GiB are left", self, free / 2**30)
         if self.least > free:
             raise CaseError(
                 f"needs at least {self.least / 2**30:.3g} GiB on a rank, for {self.per_cell} unknowns in "
@@ -53,33 +62,43 @@ class Sizes:
                 "energies, or more machines"
             )
 
+    def __str__(self) -> str:
+        expected, largest = self.expected / 2**20, self.largest / 2**20
+        steps = "where implicit steps take all their iterations"
+        return f"about {expected:.0f} MiB on a rank, {largest:.0f} MiB {steps}"
 
-def sizes(
-    grid: CollisionGrid,
-    quasiparticles: Motion,
-    phonons: Motion,
-    mesh: Mesh,
-    *,
-    inelastic: bool,
-    steady: bool,
-) -> Sizes:
-    """Of a case on this mesh; the memory is that of the rank with most cells. Collective.
+
+def cells(case: TransportCase) -> tuple[int, int | str] | None:
+    """How many a case has, and the dimension of its mesh or the geometry of its body, as its keys say; None
+    where a file knows."""
+    if case.body is not None:
+        return case.body.shells, GEOMETRIES[case.body.geometry]
+    assert case.mesh is not None
+    shape = case.mesh.shape
+    if shape is None:
+        return None
+    return ceil(prod(count for _, count in shape.counts()) - 1e-6), SHAPES[shape.kind].dim
+
+
+def sizes(case: TransportCase, grid: CollisionGrid, most: int, geometry: int | str) -> Sizes:
+    """Of a case: nothing of this size is made yet.
 
     Args:
-        inelastic: whether there are collisions, with a Jacobian in every cell.
-        steady: whether a steady state is looked for.
+        case, grid: as named.
+        most: cells of the rank that has most.
+        geometry: dimension of the mesh, or that of shells.
     """
-    most = float(mesh.comm.allreduce(mesh.n_owned, MPI.MAX))
-    moves = not (isinstance(quasiparticles, Still) and isinstance(phonons, Still))
-    directions = _count(quasiparticles), _count(phonons)
-    per_cell = directions[0] * grid.n + directions[1] * grid.n_phonon
-    jacobian = grid.n * (grid.n + 2 * grid.n_phonon) if inelastic else 0
-    least = most * (OF_CELL + 8.0 * per_cell * COPIES)
+    names = ("quasiparticles", "phonons")
+    sets = [directions(case, name, geometry) for name in names]
+    moves = any(getattr(case, name).motion != "still" for name in names)
+    steady = case.steady_state is not None or case.initial.steady
+    method = "rosenbrock" if case.evolution is None else case.evolution.method
+    counts = tuple(1 if one is None else one.count for one in sets)
+    per_cell = counts[0] * grid.n + counts[1] * grid.n_phonon
+    # with collisions there is a Jacobian in every cell
+    jacobian = grid.n * (grid.n + 2 * grid.n_phonon) if case.collisions.inelastic else 0
+    least = most * (OF_CELL + 8.0 * per_cell * (COPIES + OF_METHOD[method]))
     vector = 8.0 * most * per_cell
     expected = least + vector * MOVING * moves + min(8.0 * most * jacobian, MEMORY)
     kept = VECTORS * max(ITERATIONS * moves, RESTART * steady)
-    return Sizes(directions, per_cell, least, expected, expected + vector * kept)
-
-
-def _count(motion: Motion) -> int:
-    return motion.directions.count if isinstance(motion, Ordinates) else 1
+    return Sizes((counts[0], counts[1]), per_cell, least, expected, expected + vector * kept)

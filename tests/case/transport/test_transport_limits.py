@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "helpers"))
 
@@ -17,6 +19,7 @@ from mpi4py import MPI
 from said import Said
 from transport_cases import FILM, SPHERE
 
+import fvqp
 from fvqp import memory
 
 
@@ -57,6 +60,37 @@ def test_unknowns_beyond_memory(said: Said, monkeypatch: pytest.MonkeyPatch) -> 
         assert code == 2
         assert text.startswith("case.toml: needs at least")
         assert f"for {unknowns} unknowns in every cell, and 3.05e-05 GiB are left; use a coarser mesh" in text
+
+
+@pytest.mark.parametrize("base", [SPHERE, FILM])
+def test_memory_is_counted_before_anything_is_made(
+    said: Said, monkeypatch: pytest.MonkeyPatch, base: dict[str, Any]
+) -> None:
+    def made(*given: object, **named: object) -> None:
+        raise AssertionError("made before its memory was counted")
+
+    monkeypatch.setattr("fvqp.case.transport.sizes.available", lambda comm: 2.0**15)
+    monkeypatch.setattr("fvqp.case.transport.build.shape_mesh", made)
+    monkeypatch.setattr("fvqp.case.transport.build.distributed_mesh", made)
+    monkeypatch.setattr("fvqp.case.transport.build.CaseMedia", made)
+    code, text = said(base, {})
+    assert code == 2 and "needs at least" in text
+
+
+def test_check_does_not_solve(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    def solved(*given: object, **named: object) -> None:
+        raise AssertionError("solved by check")
+
+    monkeypatch.setattr("fvqp.case.transport.build.SteadySolver", solved)
+    case = copy.deepcopy(FILM)
+    case["initial"] = {"steady": True}
+    with caplog.at_level("INFO", logger="fvqp"):
+        text = fvqp.check(case)
+    first = caplog.records[0].getMessage()
+    assert first.startswith("memory: about ") and "MiB on a rank" in first
+    assert first.removeprefix("memory: ").partition(";")[0] in text
+    with pytest.raises(AssertionError, match="solved by check"):
+        fvqp.run(case)
 
 
 def test_a_mesh_beyond_memory(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
