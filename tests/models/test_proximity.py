@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from proximity_devices import METAL, UNIT, XI, angles, bulk_angle, line, normal_wire_angle, slab
+from scipy.integrate import quad
+from scipy.optimize import brentq
 
 from fvqp.errors import CaseError
 from fvqp.gap import coupling
@@ -165,10 +167,50 @@ def test_gap_next_to_a_normal_reservoir() -> None:
     assert np.abs(gaps[0] - gaps[1][1::3]).max() < 0.02
 
 
+def decay(gap: float) -> float:
+    """κ of a small ``δΔ ∝ exp(−κx/ξ)`` at T = 0 beside a bulk gap, of the Usadel equation linearized.
+
+    For imaginary energies ``(κ² − 2E) δθ + 2 cos θ δΔ = 0`` with ``E² = (ω + Γ)² + Δ²``, and the gap equation
+    is ``∫dω (cos θ δθ/δΔ − 1/E) = 0``.
+    """
+
+    def excess(square: float) -> float:
+        def integrand(omega: float) -> float:
+            omega += BROADENING
+            energy = np.hypot(omega, gap)
+            return float(2.0 * omega**2 / (energy**2 * (2.0 * energy - square)) - 1.0 / energy)
+
+        return float(quad(integrand, 0.0, 50.0, limit=200)[0] + quad(integrand, 50.0, np.inf)[0])
+
+    return float(np.sqrt(brentq(excess, 0.1, 1.9 * gap)))
+
+
 @pytest.mark.slow
 def test_reservoir_of_a_larger_gap() -> None:
-    gap = problem(line(16.0, 32, left=1.5)).at_rest(0.0)[0].gap
-    assert np.all(np.diff(gap[:20]) < 0.0) and 1.05 < gap[0] < 1.5 and abs(gap[16] / gap[-1] - 1.0) < 1e-3
+    """The gap rises towards it all along the wire, within the proximity length ξ/κ."""
+    device = line(16.0, 128, left=1.5)
+    each = problem(device)
+    gap = each.at_rest(0.0)[0].gap
+    bulk = float(problem(line(16.0, 8), "local").at_rest(0.0)[0].gap[0])
+    assert np.all(np.diff(gap[:100]) < 0.0) and 1.05 < gap[0] < 1.5 and abs(gap[-1] / bulk - 1.0) < 1e-5
+    x = device.mesh.centroid[:, 0] / XI
+    # Farther on the slowest decay is left; cells of ξ/8 change it by some (κ/8)²/24.
+    far = (x > 6.0) & (x < 10.0)
+    slope = -np.polyfit(x[far], np.log(gap[far] - gap[-1]), 1)[0]
+    assert slope == pytest.approx(decay(float(gap[-1])), rel=0.01)
+    # With local spectra no cell knows of its neighbours.
+    assert np.ptp(problem(device, "local").at_rest(0.0)[0].gap) == 0.0
+
+
+@pytest.mark.slow
+def test_a_larger_gap_beside_an_injector() -> None:
+    """Under bias too the gap rises from the injector to the reservoir, above that of the bulk."""
+    each = problem(injected(1e-3, left=1.5), gap=GapModel("local"))
+    solution = each.solve(Point(0.6 * MILLIVOLT), each.solve(Point()))
+    gap = solution.spectral.gap
+    assert np.all(np.diff(gap[:10]) < 0.0) and gap[0] > 1.1 and gap[9] < gap[-1] - 1e-3
+    ledger = each.ledger(solution)
+    assert np.all(np.abs(ledger.residual) < 1e-10 * np.abs(ledger.injected))
 
 
 def test_supercurrent_in_a_uniform_wire() -> None:
