@@ -70,19 +70,24 @@ def test_a_trap_empties_the_film_around_it() -> None:
 
 
 @pytest.mark.slow
-def test_pads_see_the_particle_one_after_another_and_then_alike() -> None:
-    found = results("qubit_chip")
+def test_pads_see_the_particle_one_after_another() -> None:
+    """The first microsecond, on fewer energies; the fourth pad is as far as phonons diffuse by then."""
+    found = results(
+        "qubit_chip",
+        "energies.width=0.2 Delta0",
+        "energies.growth=0.1",
+        "evolution.end=1 us",
+        "evolution.tolerance=0.3",
+    )
     assert imbalance(found) < 1e-12
     pads = found["x_qp_region"].sel(region=[f"pad_{k}" for k in (1, 2, 3, 4)])
     times = found["time"].values
     arrival = [times[np.argmax(pads.values[:, k] > 1e-5)] for k in range(4)]
-    assert np.all(np.diff(arrival) > 0.0)
+    assert arrival[0] > 0.0 and np.all(np.diff(arrival) > 0.0)
     # A free path of 200 um: the fourth pad, 1.5 mm away, is reached by diffusion in about r²/6D.
     reach = 1.52e-3**2 / (6.0 * 5900.0 * 200e-6 / 3.0)
     assert 0.5 * reach < arrival[-1] < 2.0 * reach
-    assert pads.values.max(axis=0)[0] == pytest.approx(2.6e-3, rel=0.1)
-    late = pads.values[-1]
-    assert np.ptp(late) < 0.05 * late.mean()
+    assert np.all(np.diff(pads.values[-1]) < 0.0)
 
 
 @pytest.mark.slow
