@@ -171,7 +171,9 @@ def test_check_says_sizes_and_memory(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert not list(tmp_path.glob("*/"))
 
 
-@pytest.mark.parametrize("gap", [GapModel(), GapModel("uniform", at="A")])
+@pytest.mark.parametrize(
+    "gap", [GapModel(), pytest.param(GapModel("uniform", at="A"), marks=pytest.mark.slow)]
+)
 def test_dictionary_file_and_objects_agree(tmp_path: Path, gap: GapModel) -> None:
     case = line(UNIFORM if gap.follows_bias else {})
     result = fvqp.run(case)

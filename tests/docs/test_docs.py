@@ -24,7 +24,11 @@ PAGES = sorted(path for path in DOCS.rglob("*.md") if "_build" not in path.parts
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 CHEAP = ("mesh", "symmetry", "check")
 #: Pages whose code takes seconds.
-LONG = ("docs/tutorials/hot_pulse.md", "docs/howto/fit.md", "docs/howto/gds.md")
+LONG = (
+    "docs/tutorials/hot_pulse.md",
+    *(f"docs/howto/{page}.md" for page in ("fit", "flux-noise", "gds", "microwaves")),
+    *(f"docs/theory/{page}.md" for page in ("proximity", "selfconsistency")),
+)
 
 
 def blocks(page: Path) -> list[tuple[str, str]]:

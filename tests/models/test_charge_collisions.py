@@ -145,7 +145,9 @@ def test_charge_imbalance_relaxes_faster() -> None:
     assert 0.0 < currents[True] < 0.9 * currents[False]
 
 
-@pytest.mark.parametrize("gap", [GapModel(), GapModel("uniform", at="point_B")])
+@pytest.mark.parametrize(
+    "gap", [GapModel(), pytest.param(GapModel("uniform", at="point_B"), marks=pytest.mark.slow)]
+)
 def test_conductances(gap: GapModel) -> None:
     """dI/dV by the tangent equation, against differences of solutions."""
     problem = superconducting(True, gap)

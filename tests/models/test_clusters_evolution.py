@@ -44,10 +44,22 @@ def exact(cluster: Cluster, start: Start, times: list[float]) -> tuple[np.ndarra
     return found @ number, found @ minority, np.array([np.bincount(number, row) for row in found])
 
 
-STARTS: list[Start] = [(4, 1), (0, 0), (16, 8), (14, 0), small().replace(generation=2.0)]
+STARTS: dict[str, Start] = {
+    "near": (4, 1),
+    "empty": (0, 0),
+    "unpolarized": (16, 8),
+    "above": (14, 0),
+    "other generation": small().replace(generation=2.0),
+}
 
 
-@pytest.mark.parametrize("start", STARTS, ids=["near", "empty", "unpolarized", "above", "other generation"])
+@pytest.mark.parametrize(
+    "start",
+    [
+        pytest.param(start, id=name, marks=() if name in ("near", "other generation") else pytest.mark.slow)
+        for name, start in STARTS.items()
+    ],
+)
 @pytest.mark.parametrize("tolerance", [1e-4, pytest.param(1e-6, marks=pytest.mark.slow)])
 def test_master_equation_against_the_matrix_exponential(start: Start, tolerance: float) -> None:
     times = [0.0, 0.01, 0.2, 2.0]

@@ -172,6 +172,7 @@ def test_pulse_against_an_independent_integrator() -> None:
     assert run.ledger.injected[-1] == pytest.approx(5.0 * 0.2 * math.sqrt(math.pi), rel=1e-6)
 
 
+@pytest.mark.slow
 def test_tolerance_is_met() -> None:
     """A tenth of the tolerance, about a tenth of the error."""
     exact = UNITY.run([3.0], (9.0, 0.0), tolerance=1e-11).quasiparticles[0]

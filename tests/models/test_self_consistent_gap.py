@@ -126,6 +126,7 @@ def test_slope_of_a_self_consistent_current() -> None:
     assert abs(ratio - 1.0) > 1e-4
 
 
+@pytest.mark.slow
 def test_guess_from_the_opposite_supercurrent() -> None:
     device = wire(line_mesh(20, 21), "point_A", "point_B")
     drive = Supercurrent("left", "right", "phase_gradient", (0.2,))

@@ -71,7 +71,9 @@ def test_order_in_the_step(method, order):
     assert order - 0.3 < np.log2(errors[0] / errors[1]) < order + 1.0
 
 
-@pytest.mark.parametrize(("method", "power"), [("bdf", 2 / 3), ("arkimex", 1.0)])
+@pytest.mark.parametrize(
+    ("method", "power"), [pytest.param("bdf", 2 / 3, marks=pytest.mark.slow), ("arkimex", 1.0)]
+)
 def test_error_follows_the_tolerance(method, power):
     """Of order p with an error estimate of order q: as tolerance^(p/(q + 1))."""
     chain, y, reference = known()
@@ -107,6 +109,7 @@ def test_refused_steps_are_taken_back():
         list(Transient(chain).run(start(chain), [1.0], between=never))
 
 
+@pytest.mark.slow
 def test_steps_have_a_longest_length():
     chain = Chain(pump=0.3)
     solver = Transient(chain, tolerance=1e-3)

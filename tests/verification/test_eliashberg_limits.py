@@ -160,7 +160,7 @@ def test_strong_coupling_limit_of_critical_temperature() -> None:
     assert critical_temperature(spectrum) == pytest.approx(limit, rel=0.01)
 
 
-@pytest.mark.parametrize("reduced", [0.0, 0.8])
+@pytest.mark.parametrize("reduced", [0.0, pytest.param(0.8, marks=pytest.mark.slow)])
 def test_second_order_in_the_spacing(reduced: float) -> None:
     metal = alpha2f.metal("Sn")
     t = reduced * alpha2f.K_B * metal.critical_temperature

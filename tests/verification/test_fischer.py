@@ -69,6 +69,7 @@ def test_distribution_over_twelve_decades(photons, middle):
     assert np.abs(ratio[inside]).max() < middle
 
 
+@pytest.mark.slow
 def test_envelope_over_six_decades():
     """The closed formula follows f in the middle of the photon steps."""
     photons, bins = 1e7, 9

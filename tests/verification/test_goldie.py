@@ -49,6 +49,7 @@ def test_distribution_is_not_thermal():
     assert np.all(data["f"].values[:, first][:, 0] < data["f_thermal"].values[:, first][:, 0])
 
 
+@pytest.mark.slow
 def test_temperature_of_as_many_quasiparticles():
     """T_N* by the power that leaves above 2Δ, with the rates of quasiparticles at the gap.
 

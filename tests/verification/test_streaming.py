@@ -48,7 +48,7 @@ def order(errors: list[float]) -> float:
     ("scheme", "sizes", "least"),
     [("upwind", (80, 160), 0.9), ("linear", (24, 48), 1.8), ("limited", (24, 48), 1.8)],
 )
-@pytest.mark.parametrize("geometry", ["spherical", "cylindrical"])
+@pytest.mark.parametrize("geometry", ["spherical", pytest.param("cylindrical", marks=pytest.mark.slow)])
 def test_order_in_shells(geometry: str, scheme: Scheme, sizes: tuple[int, int], least: float) -> None:
     """A Gaussian that flies apart; shells and directions are refined together."""
     assert order([flying_apart_error(geometry, scheme, n, 2 * (n // 6)) for n in sizes]) > least
