@@ -67,6 +67,9 @@ def share(
     worth = min(blocks, tasks // max(1, least))
     # what a thread does for another one is not shared again: nobody would be left to do it
     threads = min(_numba_threads(), worth) if worth > 1 and not current_thread().name.startswith(_NAME) else 1
+    if threads == 1 and block is None:
+        work(0, tasks, *arguments)
+        return
     ends = [min(blocks * thread // threads * size, tasks) for thread in range(threads + 1)]
 
     def run(start: int, stop: int) -> None:
