@@ -13,6 +13,7 @@ from fvqp.mesh.cells import BY_NAME, BY_VTK, LINEARISED, MAX_CORNERS, MAX_FACE_C
 from fvqp.mesh.distribute import Exchange, partition, raise_together, scatter_rows
 from fvqp.mesh.mesh import Mesh
 from fvqp.mesh.nodes import join
+from fvqp.mesh.seams import seam
 
 COORDINATES = ("cartesian", "cylindrical", "spherical")
 
@@ -42,7 +43,8 @@ def build_mesh(
     Raises
     ------
     MeshError
-        Duplicated, inverted or empty cells, faces of more than two cells, boundaries that are not faces of
+        Duplicated, inverted or empty cells, faces of more than two cells, cells that touch or overlap without
+        sharing a face, boundaries that are not faces of
         the mesh, more ranks than cells; the message names the mesh and the entity.
     """
     root = comm.rank == 0
@@ -78,6 +80,8 @@ def build_mesh(
         comm, _bad_cells(name, empty, inverted, cell_type, mine, geometry.cell_means(xyz, corners), dim)
     )
     raise_together(comm, _bent_surface(name, dim, xyz, faces, corners))
+    trouble = seam(dim, whole.points, whole.cell_type, whole.corners) if whole and dim > 1 else None
+    raise_together(comm, None if trouble is None else f"{name}: {trouble}")
 
     kept = np.any((faces.cells >= 0) & (faces.cells < n_owned), axis=1)
     weight = _metric(coordinates, dim, xyz, corners, measures)

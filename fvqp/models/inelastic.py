@@ -36,7 +36,7 @@ TOLERANCE = 1e-13
 DENSE = 20.0
 
 #: Accuracy of the derivative of a solution by a parameter.
-SLOPE_TOLERANCE = 1e-11
+SLOPE_TOLERANCE = 1e-9
 
 
 @dataclass(frozen=True)

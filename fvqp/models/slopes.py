@@ -41,7 +41,7 @@ LEAD_STEP = 0.1
 SLOPE_RTOL, MOST_DIRECTIONS = 1e-6, 60
 
 #: Step of ln Δ with which a solution is differentiated by a uniform gap.
-GAP_STEP = 1e-4
+GAP_STEP = 3e-4
 
 #: Step of a bias with which whole solutions are differentiated: part of the thermal width; least, in Δ0/e.
 THERMAL_STEP, LEAST_STEP = 5e-3, 1e-5
