@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
 
 import numpy as np
 import pytest
+from launching import launched
 from mpi4py import MPI
 from run_cases import CURRENTS, LINE, UNIFORM, as_file, assert_same, device, line, strongly_driven
 
@@ -205,22 +205,6 @@ def solve(self, point, *rest):
 UsadelProblem.solve = solve
 sys.exit(cli.main(sys.argv[1:]))
 """
-
-
-def launched(
-    ranks: int, case: Path, out: Path, *options: str, program: tuple[str, str] = ("-m", "fvqp.cli")
-) -> subprocess.CompletedProcess[str]:
-    """``fvqp run`` under ``mpiexec``."""
-    started_by_mpi = ("OMPI_COMM", "OMPI_UNIVERSE", "PMIX", "PMI_", "OMPI_MCA_ess", "OMPI_MCA_orte")
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(started_by_mpi)}
-    environment |= {
-        "OMPI_ALLOW_RUN_AS_ROOT": "1",
-        "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
-        "OMPI_MCA_rmaps_base_oversubscribe": "1",
-    }
-    command = ["mpiexec", "-n", str(ranks), sys.executable, *program, "run", str(case)]
-    command += ["--out", str(out), "--quiet", *options]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
 
 
 @pytest.mark.slow

@@ -1,0 +1,24 @@
+"""The command under ``mpiexec``."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+
+def launched(
+    ranks: int, case: Path, out: Path, *options: str, program: tuple[str, str] = ("-m", "fvqp.cli")
+) -> subprocess.CompletedProcess[str]:
+    """``fvqp run`` under ``mpiexec``."""
+    started_by_mpi = ("OMPI_COMM", "OMPI_UNIVERSE", "PMIX", "PMI_", "OMPI_MCA_ess", "OMPI_MCA_orte")
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(started_by_mpi)}
+    environment |= {
+        "OMPI_ALLOW_RUN_AS_ROOT": "1",
+        "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+        "OMPI_MCA_rmaps_base_oversubscribe": "1",
+    }
+    command = ["mpiexec", "-n", str(ranks), sys.executable, *program, "run", str(case)]
+    command += ["--out", str(out), "--quiet", *options]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
