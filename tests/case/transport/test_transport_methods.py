@@ -1,4 +1,4 @@
-"""Cases of the transport model by methods of PETSc: resuming."""
+"""Cases of the transport model by methods of PETSc: resuming, memory."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "helpers"))
 
 import numpy as np
 import pytest
+from mpi4py import MPI
 from transport_cases import FILM, SPHERE
 
 import fvqp
+from fvqp.case import case_from_dict
+from fvqp.case.transport.build import build_setup
 from fvqp.case.transport.recording import TransportRecorder
 from fvqp.errors import FvqpError
 
@@ -37,3 +40,11 @@ def test_a_run_stopped_and_resumed_is_the_one_that_was_not(base, method, tmp_pat
     resumed = fvqp.run(case, out=tmp_path / "part", resume=True).dataset
     for name in whole.data_vars:
         assert np.array_equal(resumed[name].values, whole[name].values), name
+
+
+def test_memory_counts_what_petsc_keeps():
+    case = copy.deepcopy(FILM)
+    alone = build_setup(case_from_dict(case), MPI.COMM_WORLD).size
+    case["evolution"]["method"] = "bdf"
+    size = build_setup(case_from_dict(case), MPI.COMM_WORLD).size
+    assert size.least - alone.least == 12 * 8 * 28 * size.per_cell
