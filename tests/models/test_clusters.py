@@ -114,7 +114,7 @@ def test_only_injection_changes_the_parity_of_the_number() -> None:
         assert rate(np.array([9.0]), np.array([3.0]))[0] > 0.0
 
 
-@pytest.mark.parametrize("spin", ["quantum", "ising"])
+@pytest.mark.parametrize("spin", ["quantum", pytest.param("ising", marks=pytest.mark.slow)])
 def test_stationary_state_against_trajectories(spin: str) -> None:
     state = stationary_state(polarized(spin), comm=SELF)
     run = simulate(polarized(spin), duration=8000.0, samples=8000, seed=11)

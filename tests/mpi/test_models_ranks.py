@@ -186,7 +186,9 @@ def test_junctions_that_share_ghosts() -> None:
 
 
 @TWO
-@pytest.mark.parametrize("gap", [GapModel("uniform", at="point_A"), GapModel()])
+@pytest.mark.parametrize(
+    "gap", [GapModel("uniform", at="point_A"), pytest.param(GapModel(), marks=pytest.mark.slow)]
+)
 def test_electron_electron_collisions(gap: GapModel) -> None:
     grid = EnergyGrid(np.linspace(0.0, 6.0, 61))
     flow = None if gap.follows_bias else Supercurrent("left", "right", "phase_gradient", (0.1,))
@@ -204,9 +206,10 @@ def test_electron_electron_collisions(gap: GapModel) -> None:
     point = Point(9e-4, supercurrent=0.0 if flow is None else 0.1)
     here, serial = found.solve(point), expected.solve(point)
     assert_same(found.conductances(here), expected.conductances(serial))
-    assert_same(found.ledger(here).relaxed, expected.ledger(serial).relaxed)
+    # Newton's method leaves 1e-13 of the rates at which cells exchange f_L.
+    assert_same(found.ledger(here).relaxed, expected.ledger(serial).relaxed, 1e-9)
     mesh, whole = found.device.mesh, expected.device.mesh
     assert_same(everywhere(mesh, here.spectral.gap), everywhere(whole, serial.spectral.gap))
     for energy in (10, 20, 40):
         f, f_serial = (s.kinetic.deviation(0)[:, energy] for s in (here, serial))
-        assert_same(everywhere(mesh, f), everywhere(whole, f_serial))
+        assert_same(everywhere(mesh, f), everywhere(whole, f_serial), 1e-9)

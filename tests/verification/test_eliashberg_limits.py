@@ -19,7 +19,8 @@ METALS = ["Al", "Sn", "Pb", "Nb"]
 def spectra():
     for name in METALS:
         metal = alpha2f.metal(name)
-        yield pytest.param(metal.spectrum, metal.coulomb, id=name)
+        marks = [pytest.mark.slow] if name == "Al" else []  # the longest axes
+        yield pytest.param(metal.spectrum, metal.coulomb, id=name, marks=marks)
     yield pytest.param(debye(0.4, 20.0), 0.0, id="Debye-0.4")
     yield pytest.param(debye(1.5, 20.0), 0.1, id="Debye-1.5")
     # Repulsion in which iterating all terms alike grows without bounds.
@@ -40,7 +41,7 @@ def test_two_axes_agree(spectrum: alpha2f.Alpha2F, coulomb: float) -> None:
     assert 1.0 < real.Z[0].real < 1.0 + spectrum.coupling
 
 
-@pytest.mark.parametrize("reduced", [0.3, 0.7, 0.9])
+@pytest.mark.parametrize("reduced", [0.7, *(pytest.param(t, marks=pytest.mark.slow) for t in (0.3, 0.9))])
 def test_spectral_representation_at_finite_temperature(reduced: float) -> None:
     """Analytic in the upper half plane: imaginary parts on the real axis give Z(iω_n) and Δ(iω_n).
 
