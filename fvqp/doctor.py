@@ -27,13 +27,13 @@ from fvqp.threads import THREAD_VARIABLES
 Status = Literal["ok", "limited", "missing"]
 
 PETSC_PACKAGES = {
-    "mumps": "other direct solvers are used, in parallel SuperLU_dist if there is one",
+    "mumps": "PETSc's own LU on one rank and GAMG on several take its place",
     "hypre": "GAMG is the multigrid instead",
-    "ptscotch": "another partitioner distributes the mesh",
     "hdf5": "of several ranks each writes a checkpoint file of its own",
-    "superlu_dist": "MUMPS or iterative solvers are used",
+    "superlu_dist": "solver.petsc cannot name it; nothing else uses it",
 }
-"""Packages that PETSc can be built with, as PETSc calls them, and what fvqp does without each."""
+"""Packages that PETSc can be built with, as PETSc calls them, and what fvqp does without each. Meshes are
+divided by coordinates, whatever partitioners there are."""
 
 _GL_PACKAGES = (
     "libgl1 libegl1 libgl1-mesa-dri libglu1-mesa libx11-6 libxrender1 libxcursor1 libxfixes3 libxft2 "
@@ -157,17 +157,21 @@ def _petsc() -> Check:
 
 def _petsc_packages() -> list[Check]:
     has = importlib.import_module("fvqp.petsc").PETSc.Sys.hasExternalPackage
-    return [
-        Check(f"PETSc: {name}", *(("ok", "yes") if has(name) else ("limited", f"no: {instead}")))
-        for name, instead in PETSC_PACKAGES.items()
-    ]
+    checks = []
+    for name, instead in PETSC_PACKAGES.items():
+        if has(name):
+            checks.append(Check(f"PETSc: {name}", "ok", "yes"))
+        else:
+            checks.append(Check(f"PETSc: {name}", "limited", f"no: {instead}", _package_remedy(name)))
+    return checks
 
 
 def _slepc() -> Check:
     slepc = importlib.import_module("fvqp.petsc").slepc()
     if slepc is None:
         detail = "no slepc4py that loads beside this PETSc: ARPACK finds relaxation rates"
-        return Check("SLEPc", "limited", detail)
+        remedy = _system("python3-slepc4py-real") if _petsc_of_system() else _pip("slepc", "slepc4py")
+        return Check("SLEPc", "limited", detail, remedy)
     return Check("SLEPc", "ok", ".".join(str(part) for part in slepc.Sys.getVersion()))
 
 
@@ -220,7 +224,8 @@ def _launcher() -> Check:
     }
     trouble = _try([mpiexec, "-n", "2", sys.executable, "-c", _TWO_RANKS], permissions)
     if trouble:
-        return Check("mpiexec", "limited", f"{mpiexec} does not start two ranks: {trouble}")
+        detail = f"{mpiexec} does not start two ranks: {trouble}"
+        return Check("mpiexec", "limited", detail, _launcher_remedy())
     return Check("mpiexec", "ok", f"{mpiexec} starts two ranks")
 
 
@@ -268,6 +273,33 @@ def _system(packages: str) -> str:
     if shutil.which("apt-get"):
         return f"{'' if os.getuid() == 0 else 'sudo '}apt-get install --no-install-recommends {packages}"
     return f"install the equivalents of Debian's {packages}"
+
+
+def _petsc_of_system() -> bool:
+    """Whether PETSc comes from the distribution's packages."""
+    spec = importlib.util.find_spec("petsc4py")
+    return spec is not None and str(spec.origin).startswith("/usr/lib/")
+
+
+def _package_remedy(name: str) -> str:
+    """A PETSc that has the package: the distribution's, or one that is compiled with it."""
+    if shutil.which("apt-get") and not _petsc_of_system():
+        setup = Path(__file__).parents[1] / "setup.sh"
+        return f"SETUP_ROUTE=distribution {setup}" if setup.exists() else _system("python3-petsc4py-real")
+    wanted = {"mumps": "--download-mumps --download-scalapack"}.get(name, f"--download-{name}")
+    again = _pip("--force-reinstall", "--no-cache-dir", "petsc", "petsc4py")
+    return f"PETSC_CONFIGURE_OPTIONS={shlex.quote(wanted)} {again}"
+
+
+def _launcher_remedy() -> str:
+    """The launcher of the MPI library that mpi4py is linked with."""
+    try:
+        library = importlib.import_module("mpi4py.MPI").Get_library_version()
+    except Exception:  # reported by its own check
+        library = ""
+    if "MPICH" in library:
+        return _system("mpich")
+    return _system("openmpi-bin")
 
 
 def _petsc_remedy() -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy
 import pytest
@@ -102,6 +104,20 @@ def test_a_missing_mpiexec_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor.shutil, "which", lambda name: None)
     monkeypatch.setattr(doctor.sys, "executable", "/nowhere/python")
     assert doctor._launcher().status == "limited"
+
+
+def test_what_is_missing_comes_with_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    bare = SimpleNamespace(Sys=SimpleNamespace(hasExternalPackage=lambda name: False))
+    petsc = importlib.import_module("fvqp.petsc")
+    monkeypatch.setattr(petsc, "PETSc", bare)
+    monkeypatch.setattr(petsc, "slepc", lambda: None)
+    monkeypatch.setattr(doctor, "_try", lambda *_: "no answer")
+    missing = [*doctor._petsc_packages(), doctor._slepc(), doctor._launcher()]
+    assert all(check.status == "limited" and check.remedy for check in missing)
+    monkeypatch.setattr(doctor.shutil, "which", lambda name: None)
+    assert "--download-mumps" in doctor._package_remedy("mumps")
+    monkeypatch.setattr(doctor, "_petsc_of_system", lambda: False)
+    assert doctor._slepc().remedy.endswith("pip install slepc slepc4py")
 
 
 @pytest.mark.parametrize(("status", "code"), [("ok", 0), ("limited", 0), ("missing", 1)])

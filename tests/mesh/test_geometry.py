@@ -10,6 +10,7 @@ import fipy
 import numpy as np
 import pytest
 from mpi4py import MPI
+from scipy.spatial import cKDTree
 
 from fvqp.mesh import Mesh, build_mesh, read_mesh, shape_mesh
 
@@ -125,10 +126,17 @@ def matched(mesh: Mesh, fipy_mesh: fipy.meshes.abstractMesh.AbstractMesh) -> np.
     """FiPy's face for each of our faces, by position."""
     centres = np.zeros((fipy_mesh.numberOfFaces, 3))
     centres[:, : fipy_mesh.dim] = np.asarray(fipy_mesh.faceCenters).T
-    distance = np.linalg.norm(mesh.face_centroid[:, None] - centres[None], axis=2)
-    nearest = distance.argmin(axis=1)
+    _, nearest = cKDTree(centres).query(mesh.face_centroid)
     assert len(np.unique(nearest)) == mesh.n_faces == fipy_mesh.numberOfFaces
     return nearest
+
+
+def equal_faces(mesh: Mesh, fipy_mesh: fipy.meshes.abstractMesh.AbstractMesh, relative: float) -> None:
+    """Areas and, up to their sign, normals."""
+    face, dim = matched(mesh, fipy_mesh), fipy_mesh.dim
+    assert mesh.face_area == pytest.approx(np.asarray(fipy_mesh._faceAreas)[face], rel=relative)
+    along = np.einsum("ij,ji->i", mesh.face_normal[:, :dim], np.asarray(fipy_mesh.faceNormals)[:, face])
+    assert np.abs(along) == pytest.approx(np.ones(mesh.n_faces), rel=relative)
 
 
 @pytest.mark.parametrize(
@@ -145,10 +153,7 @@ def test_grids_equal_fipys(kind: str, steps: dict[str, list[float]]) -> None:
     other = grid(**{k: np.array(v) for k, v in steps.items()}, communicator=fipy.tools.serialComm)
     assert mesh.volume == pytest.approx(np.asarray(other.cellVolumes), rel=1e-14)
     assert mesh.centroid[:, : mesh.dim] == pytest.approx(np.asarray(other.cellCenters).T, rel=1e-14)
-    face = matched(mesh, other)
-    assert mesh.face_area == pytest.approx(np.asarray(other._faceAreas)[face], rel=1e-14)
-    along = np.einsum("ij,ji->i", mesh.face_normal[:, : mesh.dim], np.asarray(other.faceNormals)[:, face])
-    assert np.abs(along) == pytest.approx(np.ones(mesh.n_faces), rel=1e-14)
+    equal_faces(mesh, other, 1e-14)
 
 
 def test_triangles_equal_fipys(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,7 +165,17 @@ def test_triangles_equal_fipys(monkeypatch: pytest.MonkeyPatch) -> None:
     # FiPy leaves the order of the file, which has its cells region by region, as it is.
     assert mesh.volume == pytest.approx(np.asarray(other.cellVolumes), rel=1e-12)
     assert mesh.centroid[:, :2] == pytest.approx(np.asarray(other.cellCenters).T, abs=1e-12)
-    assert np.sort(mesh.face_area) == pytest.approx(np.sort(np.asarray(other._faceAreas)), rel=1e-12)
+    equal_faces(mesh, other, 1e-12)
+
+
+@pytest.mark.slow
+def test_tetrahedra_equal_fipys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
+    path = "meshes/ryan_wire/wire_3d.msh"
+    mesh = read_mesh(path, comm=SELF)
+    other = fipy.Gmsh3D(path, communicator=fipy.tools.serialComm)
+    assert mesh.volume == pytest.approx(np.asarray(other.cellVolumes), rel=1e-10)
+    equal_faces(mesh, other, 1e-9)
 
 
 @pytest.mark.parametrize(

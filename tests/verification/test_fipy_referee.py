@@ -27,8 +27,8 @@ def referee(dim: int, diffusion: float, reaction: float, value: float) -> np.nda
     with mock.patch.dict(os.environ, FIPY_SOLVERS="scipy"):
         import fipy
 
-    more = {} if dim == 1 else {"dy": list(HEIGHTS / XI)}
-    make = fipy.Grid1D if dim == 1 else fipy.Grid2D
+    more = {key: list(HEIGHTS / XI) for key in ("dy", "dz")[: dim - 1]}
+    make = (fipy.Grid1D, fipy.Grid2D, fipy.Grid3D)[dim - 1]
     mesh = make(dx=list(WIDTHS / XI), communicator=fipy.tools.serialComm, **more)
     f = fipy.CellVariable(mesh=mesh, value=0.0)
     f.constrain(value, mesh.facesLeft)
@@ -49,7 +49,7 @@ def ours(mesh: Mesh, diffusion: float, reaction: float, value: float) -> tuple[n
         [],
         [Reservoir("left", ("left",), 0.1), Reservoir("right", ("right",), 0.1)],
         width=WIDTH if mesh.dim == 1 else None,
-        thickness=THICKNESS,
+        thickness=THICKNESS if mesh.dim < 3 else None,
     )
     problem = UsadelProblem(device, EnergyGrid.uniform(0.1, 3.0), 0.1, gap=GapModel("fixed", value=1.0))
     transport = device.transport()
@@ -73,11 +73,11 @@ def ours(mesh: Mesh, diffusion: float, reaction: float, value: float) -> tuple[n
     return x[0, :, 0, 0], problem
 
 
-@pytest.mark.parametrize("dim", [1, 2])
+@pytest.mark.parametrize("dim", [1, 2, 3])
 @pytest.mark.parametrize("energy", [3, 10, 25])
 def test_fipy_agrees_to_round_off(dim: int, energy: int) -> None:
     """Below, at and above the gap; relative to the largest value, with the spectra of that energy bin."""
-    more = {} if dim == 1 else {"dy": HEIGHTS}
+    more = {key: HEIGHTS for key in ("dy", "dz")[: dim - 1]}
     mesh = shape_mesh(f"grid{dim}d", dx=WIDTHS, comm=MPI.COMM_SELF, **more)  # type: ignore[arg-type]
     _, problem = ours(mesh, 1.0, 1.0, 1.0)
     state, _ = problem.at_rest(0.0)
