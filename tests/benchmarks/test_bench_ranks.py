@@ -1,4 +1,4 @@
-"""Film and sphere on two ranks against one: a thread a rank, starting and meshing left out."""
+"""Film, sphere and a map on two ranks against one: a thread a rank, starting and meshing left out."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ MPI_SETTINGS = {
 }
 
 
-def run(what: str, ranks: int) -> dict:
-    script = Path(__file__).with_name(f"{what}_ranks.py")
+def run(what: str, ranks: int, repeat: int = 5) -> dict:
+    script = Path(__file__).with_name(f"{what}.py")
     # FiPy's serial solvers, which other benchmarks choose, do not start on several ranks.
     inherited = {k: v for k, v in os.environ.items() if k != "FIPY_SOLVERS"}
     done = subprocess.run(
-        ["mpiexec", "-n", str(ranks), sys.executable, str(script), "5"],
+        ["mpiexec", "-n", str(ranks), sys.executable, str(script), str(repeat)],
         env=inherited | MPI_SETTINGS,
         capture_output=True,
         text=True,
@@ -46,7 +46,7 @@ def test_two_ranks(what, report):
     if len(os.sched_getaffinity(0)) < 2:
         pytest.skip("needs two cores")
     busy = os.getloadavg()[0]
-    one, two = zip(*[(run(what, 1), run(what, 2)) for _ in range(ROUNDS)], strict=True)
+    one, two = zip(*[(run(f"{what}_ranks", 1), run(f"{what}_ranks", 2)) for _ in range(ROUNDS)], strict=True)
     times = {}
     for kind in ("wall", "cpu"):
         times[kind] = [np.concatenate([r[kind] for r in runs]) for runs in (one, two)]
@@ -63,3 +63,23 @@ def test_two_ranks(what, report):
     if busy > QUIET:
         pytest.skip(f"load average {busy:.1f} before the start: other programs have the second core")
     assert wall[0].min() > 1.7 * wall[1].min()
+
+
+def test_map_of_both_biases(report):
+    """Two groups of one rank share the rows of a self-consistent map with collisions; by the clock."""
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("needs two cores")
+    busy = os.getloadavg()[0]
+    one, two = zip(*[(run("map_groups", 1, 1), run("map_groups", 2, 1)) for _ in range(2)], strict=True)
+    assert two[0]["sum"] == pytest.approx(one[0]["sum"], rel=1e-9)
+    efficiency = {}
+    for kind, name in (("wall", "clock"), ("cpu", "processor time of the slower group")):
+        least = [min(min(r[kind]) for r in runs) for runs in (one, two)]
+        efficiency[kind] = 0.5 * least[0] / least[1]
+        report(
+            f"map of 78 points in two groups, {name}",
+            f"{100.0 * efficiency[kind]:.0f} % efficient ({least[0]:.2f} and {least[1]:.2f} s)",
+        )
+    if busy > QUIET:
+        pytest.skip(f"load average {busy:.1f} before the start: other programs have the second core")
+    assert efficiency["wall"] >= 0.85
