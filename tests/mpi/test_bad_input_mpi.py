@@ -81,7 +81,7 @@ def test_more_ranks_than_cells():
     assert f"mesh.shape: {WORLD.size} MPI ranks for 1 cells: run on at most 1 ranks" in str(error)
 
 
-@pytest.mark.ranks(2, 4)
+@pytest.mark.ranks(2)
 def test_groups_share_the_curves():
     """As many groups as ranks: the same numbers."""
     data = LINE | {"junctions": [LINE["junctions"][0] | {"temperature": "50 mK"}]}

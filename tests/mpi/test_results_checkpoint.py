@@ -226,6 +226,7 @@ def test_full_disk(shared, way):
     assert_same(read_checkpoint(shared / "a.h5", film, CASE), given)
 
 
+@pytest.mark.ranks(1, 2)
 def test_paraview_files(shared):
     film = make_film()
     series = FieldSeries(shared)

@@ -79,6 +79,7 @@ def test_evolution(pair: tuple[str, Mesh, Mesh]) -> None:
     assert found[0] == pytest.approx(found[1][mesh.global_id], abs=1e-11)
 
 
+@pytest.mark.ranks(2)
 @pytest.mark.parametrize("scheme", [pytest.param("upwind", marks=pytest.mark.slow), "linear"])
 def test_implicit(pair: tuple[str, Mesh, Mesh], scheme: Scheme) -> None:
     """The same solution on any number of ranks, ghosts included."""
