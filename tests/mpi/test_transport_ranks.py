@@ -50,6 +50,8 @@ CASES = {
     "ordinates": FILM | FLYING,
     "sphere": SPHERE,
     "boundaries": FILM | BOUNDARIES,
+    "imex": FILM | {"evolution": FILM["evolution"] | {"end": "10 ns", "method": "imex"}},
+    "bdf": FILM | {"evolution": FILM["evolution"] | {"end": "10 ns", "method": "bdf"}},
 }
 
 
@@ -67,6 +69,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.param("diffusive", marks=pytest.mark.ranks(2)),
         pytest.param("ordinates", marks=pytest.mark.ranks(2)),
         pytest.param("boundaries", marks=pytest.mark.ranks(2)),
+        pytest.param("imex", marks=pytest.mark.ranks(2)),
+        pytest.param("bdf", marks=pytest.mark.ranks(2)),
         pytest.param("sphere", marks=pytest.mark.slow),
     ],
 )

@@ -37,13 +37,21 @@ def test_film_fills_its_trap():
 
 
 @pytest.mark.slow
-def test_sphere_stopped_and_resumed_is_the_one_that_was_not(tmp_path, monkeypatch):
-    case = copy.deepcopy(SPHERE) | {"figures": [{"kind": kind} for kind in ("energy_shells", "gap_profile")]}
-    case["evolution"] = case["evolution"] | {"end": "1 ns"}
+@pytest.mark.parametrize(
+    ("base", "method", "figure"),
+    [
+        pytest.param(SPHERE, "rosenbrock", "gap_profile", id="sphere"),
+        pytest.param(SPHERE, "imex", "gap_profile", id="sphere-imex"),
+        pytest.param(FILM, "bdf", "map", id="film-bdf"),
+    ],
+)
+def test_a_run_stopped_and_resumed_is_the_one_that_was_not(base, method, figure, tmp_path, monkeypatch):
+    case = copy.deepcopy(base) | {"figures": [{"kind": kind} for kind in ("energy_shells", figure)]}
+    case["evolution"] = case["evolution"] | {"start": "10 ps", "end": "1 ns", "method": method}
     whole = fvqp.run(case, out=tmp_path / "whole").dataset
     assert {file.name for file in (tmp_path / "whole" / "figures").iterdir()} == {
         "energy_shells.png",
-        "gap_profile.png",
+        f"{figure}.png",
     }
     record = TransportRecorder.record
 
@@ -70,6 +78,14 @@ def test_check_says_sizes():
     assert f"about {expected / 2**20:.0f} MiB on a rank" in text
     size = build_setup(case_from_dict(copy.deepcopy(SPHERE)), MPI.COMM_WORLD).size
     assert size.expected == expected and size.largest == expected + 8 * 5 * 136 * 160
+
+
+def test_memory_counts_what_petsc_keeps():
+    case = copy.deepcopy(FILM)
+    alone = build_setup(case_from_dict(case), MPI.COMM_WORLD).size
+    case["evolution"]["method"] = "bdf"
+    size = build_setup(case_from_dict(case), MPI.COMM_WORLD).size
+    assert size.least - alone.least == 12 * 8 * 28 * size.per_cell
 
 
 def test_times_are_even_on_a_logarithmic_axis():
