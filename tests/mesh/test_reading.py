@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
 
 import gmsh
 import meshio
 import numpy as np
 import pytest
+from mixed_meshes import mixed_cells
 from mpi4py import MPI
 
 from fvqp.errors import MeshError
@@ -60,6 +64,58 @@ def test_gmsh(tmp_path: Path, version: float, order: int) -> None:
     check_two_squares(read_mesh(path, scale=1e-6, comm=SELF), 1e-6)
 
 
+def write_mixed(path: Path, how: str) -> None:
+    """The mixed mesh with a region for each kind of cell and the boundary ``floor`` of hexahedra."""
+    points, cells = mixed_cells()
+    hexes = dict(cells)["hexahedron"]
+    floor = hexes[np.all(points[hexes[:, :4], 2] == 0.0, axis=1), :4]
+    blocks = [*cells, ("quad", floor)]
+    tags = [np.full(len(rows), n) for n, (_, rows) in enumerate(blocks, 1)]
+    names = [kind for kind, _ in cells] + ["floor"]
+    if how in ("vtu", "vtk", "xdmf"):
+        meshio.write(path, meshio.Mesh(points, blocks, cell_data={"region": tags}))
+    elif how == "med":
+        mesh = meshio.Mesh(points, blocks, cell_data={"cell_tags": [-tag for tag in tags]})
+        mesh.cell_tags = {-n: [name] for n, name in enumerate(names, 1)}
+        meshio.write(path, mesh)
+    else:
+        data = {"gmsh:physical": tags, "gmsh:geometrical": tags}
+        field = {name: np.array([n, 3 if n < len(names) else 2]) for n, name in enumerate(names, 1)}
+        mesh = meshio.Mesh(points, blocks, cell_data=data, field_data=field)
+        first = path.with_suffix(".22.msh")
+        meshio.write(first, mesh, file_format="gmsh22", binary=False)
+        version, binary = how.split()
+        gmsh.initialize(interruptible=False)
+        gmsh.option.setNumber("General.Terminal", 0)
+        gmsh.merge(str(first))
+        gmsh.option.setNumber("Mesh.MshFileVersion", float(version))
+        gmsh.option.setNumber("Mesh.Binary", int(binary == "binary"))
+        gmsh.write(str(path))
+        gmsh.finalize()
+
+
+@pytest.mark.parametrize(
+    "how", ["2.2 text", "2.2 binary", "4.1 text", "4.1 binary", "vtu", "vtk", "xdmf", "med"]
+)
+def test_all_kinds_of_cells_in_all_formats(tmp_path: Path, how: str) -> None:
+    path = tmp_path / f"mixed.{'msh' if ' ' in how else how}"
+    write_mixed(path, how)
+    mesh = read_mesh(path, comm=SELF)
+    names = ["wedge", "hexahedron", "pyramid", "tetra", "floor"]
+    if how in ("vtu", "vtk", "xdmf"):
+        names = ["1", "2", "3", "4", "5"]
+    points, cells = mixed_cells()
+    kind = np.concatenate([np.full(len(rows), n) for n, (_, rows) in enumerate(cells)])
+    expected = build_mesh(points, cells, comm=SELF)
+    assert mesh.volume.sum() == pytest.approx(36.0 + 12 * 0.25 + 17 * 0.75 / 6, rel=1e-12)
+    for number, name in enumerate(names[:-1]):
+        found = np.sort(mesh.volume[mesh.require_region(name)])
+        assert found == pytest.approx(np.sort(expected.volume[kind == number]), rel=1e-12)
+    floor = mesh.require_boundary(names[-1])
+    assert mesh.face_area[floor].sum() == pytest.approx(12.0, rel=1e-12)
+    assert np.all(mesh.face_centroid[floor, 2] == 0.0) and np.all(mesh.face_cells[floor, 1] < 0)
+
+
 def plain(tmp_path: Path) -> meshio.Mesh:
     """The two squares as meshio has them, with nothing but points and cells; and the groups by block."""
     return meshio.read(two_squares(tmp_path / "source.msh", 4.1))
@@ -74,7 +130,13 @@ def test_abaqus_sets(tmp_path: Path) -> None:
         joined[name] = [np.array([], dtype=int) if s is None else np.asarray(s, dtype=int) for s in per_block]
     meshio.Mesh(source.points, cells, cell_sets=joined).write(tmp_path / "squares.inp")
     mesh = read_mesh(tmp_path / "squares.inp", comm=SELF)
-    assert mesh.volume[mesh.require_region("a")].sum() == pytest.approx(1.0)
+    assert [mesh.volume[mesh.require_region(name)].sum() for name in "ab"] == pytest.approx([1.0, 1.0])
+    for name, x in (("left", 0.0), ("mid", 1.0)):
+        faces = mesh.require_boundary(name)
+        assert (
+            mesh.face_area[faces].sum() == pytest.approx(1.0) and np.ptp(mesh.face_centroid[faces, 0]) == 0.0
+        )
+        assert mesh.face_centroid[faces[0], 0] == pytest.approx(x)
 
 
 @pytest.mark.parametrize("suffix", ["vtu", "xdmf"])
