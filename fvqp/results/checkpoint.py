@@ -22,8 +22,9 @@ import hashlib
 import secrets
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -45,6 +46,7 @@ CHUNK_BYTES = 1 << 24
 """Size of the pieces in which a file that several ranks write has its arrays."""
 T = TypeVar("T")
 Floats = NDArray[np.float64]
+Skeleton = Callable[[Path], AbstractContextManager[h5py.File]]
 
 
 @dataclass
@@ -114,7 +116,7 @@ def write_checkpoint(path: Path, mesh: Mesh, case_hash: str, checkpoint: Checkpo
     def rows() -> Iterator[tuple[str, Floats]]:
         """Name and this rank's range of every array, one after the other. Collective."""
         for name, array in checkpoint.arrays.items():
-            yield name, order.gathered(array[: mesh.n_owned].reshape(mesh.n_owned, -1))
+            yield name, order.gathered(array[: mesh.n_owned].reshape(mesh.n_owned, _width(shapes[name])))
 
     @contextmanager
     def skeleton(part: Path) -> Iterator[h5py.File]:
@@ -144,9 +146,6 @@ def write_checkpoint(path: Path, mesh: Mesh, case_hash: str, checkpoint: Checkpo
                 discard(old)
         if not generation:
             shutil.rmtree(folder, ignore_errors=True)
-
-
-Skeleton = Callable[[Path], Any]
 
 
 def _parts(path: Path) -> Path:
@@ -293,7 +292,7 @@ def read_checkpoint(path: Path, mesh: Mesh, case_hash: str) -> Checkpoint | None
     order = FileOrder(comm, mesh.global_id, mesh.n_global)
     arrays = {}
     for name, shape in shapes.items():
-        rows = _on_every_rank(comm, lambda name=name: _rows(path, name, order))  # type: ignore[misc]
+        rows = _on_every_rank(comm, partial(_rows, path, name, order))
         arrays[name] = order.scattered(rows).reshape(mesh.n_cells, *shape)
     return Checkpoint(completed, arrays, numbers)
 
