@@ -36,6 +36,7 @@ CURVES = {
     "lifetimes": ("kaplan1976/lifetimes", "lifetimes"),
     "driven": ("fischer2023/microwave_drive", "distribution"),
     "driven_density": ("fischer2023/microwave_drive", "x_qp"),
+    "film_with_trap": ("devices/film_with_trap", "map"),
 }
 """Picture → case and kind of figure."""
 COPPER = '{{volume="0.024 um^3", material="Cu", resistance="{}"}}'
