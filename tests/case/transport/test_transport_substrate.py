@@ -54,8 +54,8 @@ def computed(changes: dict[str, Any]) -> xr.Dataset:
 
 @pytest.mark.slow
 def test_quasiparticles_of_a_film_are_made_by_what_passes_its_interface() -> None:
-    """Phonons fly 10 um in 1.7 ns: before, the film is empty; then it holds quasiparticles in proportion to the
-    transmission, as long as few phonons come back. Energy is kept to rounding."""
+    """Phonons fly 10 um in 1.7 ns: before, the film is empty; then it holds quasiparticles in proportion to
+    the transmission, as long as few phonons come back. Energy is kept to rounding."""
     made = []
     for eta in (0.1, 0.2):
         found = computed(
