@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from wire_devices import line_mesh, wire
@@ -120,6 +122,25 @@ def test_refinement() -> None:
         collisions=Collisions(2e-4),
     )
     assert abs(float(gaps(sweep(longer, biases))[-1]) - base) < 1e-5
+
+
+def test_refinement_at_the_onset() -> None:
+    """Error bars where the injector's bias meets the gap: of the gap, and of g_sa at V_det = 1.3."""
+
+    def at_onset(bins: int, coarse: int, fine: int) -> tuple[float, float]:
+        problem = wire_problem(2e-4, bins=bins, coarse=coarse, fine=fine)
+        device = wire(line_mesh(coarse, fine), "point_B", "point_A")
+        problem, unit = replace(problem, device=device, transport=None), device.voltage_unit
+        up = problem.solve(Point(unit, 1.3 * unit), problem.solve(Point(0.9 * unit, 1.3 * unit)))
+        down = problem.solve(Point(-unit, 1.3 * unit), up)
+        slopes = [problem.conductances(each)[1] for each in (up, down)]
+        return float(up.spectral.gap[0]), 0.5 * float(slopes[0] - slopes[1])
+
+    gap, odd = at_onset(400, 14, 9)
+    for finer, of_gap, of_odd in (((800, 14, 9), 3e-3, 0.12), ((400, 28, 17), 5e-4, 0.02)):
+        other, change = at_onset(*finer)
+        assert abs(other - gap) < of_gap
+        assert abs(change - odd) < of_odd * abs(odd)
 
 
 def test_detector_sees_the_gap_fall() -> None:
