@@ -28,6 +28,11 @@ CURVES = {
     "fig11_elastic": ("ryan2026/fig11_elastic", "gap"),
     "fig11": ("ryan2026/fig11", "gap"),
     "fig11_spectrum": ("ryan2026/fig11", "spectrum"),
+    "fig11_real": ("ryan2026/fig11_real", "gap"),
+    "fig12": ("ryan2026/fig12", "g_sa"),
+    "fig12_real": ("ryan2026/fig12_real", "g_sa"),
+    "fig6": ("ryan2026/fig6", "map"),
+    "hot_spot": ("ryan2026/hot_spot", "fields"),
     "bistable": ("ryan2026/bistable", "gap"),
     "hot_electrons": ("nagaev1995/hot_electrons", "fields"),
     "sn_wire": ("proximity/sn_wire", "fields"),
@@ -40,6 +45,14 @@ CURVES = {
 }
 """Picture → case and kind of figure."""
 COPPER = '{{volume="0.024 um^3", material="Cu", resistance="{}"}}'
+COARSE = ['mesh.file="../../meshes/ryan_wire/line_coarse.msh"']
+SMEARED = [
+    "spectrum.broadening=0.05",
+    "sweep.V_inj=["
+    + ", ".join(f'"{v} Delta0"' for v in (-3.2, -2.6, -2, -1.4, -1, -0.8, 0.8, 1, 1.4, 2, 2.6, 3.2))
+    + "]",
+]
+"""What the gap of every cell needs to converge soon, and the same for one gap."""
 SIGN = {
     "sign": ("both inject", []),
     "sign_probe": ("detector does not inject", ["junctions.B.injects=false"]),
@@ -53,16 +66,30 @@ SIGN = {
         ],
     ),
     "sign_phase": (
-        "$f_T$ feeds the supercurrent",
+        "$f_\\mathrm{T}$ feeds the supercurrent",
         [
             "supercurrent={phase_gradient=0.0, self_consistent_phase=true, both_signs=false, "
             'from="reservoir_left", to="reservoir_right"}'
         ],
     ),
-    "sign_charge": ("collisions act on $f_T$", ["collisions.charge=true"]),
+    "sign_charge": ("collisions act on $f_\\mathrm{T}$", ["collisions.charge=true"]),
     "sign_at_detector": ("gap of the detector", ["gap.at=junction_B"]),
+    "sign_smeared": ("one gap, Γ = 0.05", [*COARSE, *SMEARED]),
+    "sign_local": (
+        "gap of every cell, Γ = 0.05",
+        [
+            *COARSE,
+            *SMEARED,
+            'gap={model="local"}',
+            "spectrum.model=diffusive",
+            "energies.number=200",
+            "energies.maximum=5",
+        ],
+    ),
 }
 """Variants of ryan2026/sign: name of the results → label and overrides."""
+STYLES = ("-", "--", ":")
+"""Lines of the first variants, of the next ones, and of those with a larger broadening."""
 SHOWN = 3.0
 """Half the length of wire in the picture of the film, micrometres."""
 
@@ -150,7 +177,8 @@ def sign(folder: Path, picture: Path) -> None:
             dataset = fvqp.run(case, out=folder / name, overrides=overrides).dataset
         part = dataset["g_sa"].squeeze()
         bias = part["V_inj"].values / dataset.attrs["delta0_eV"]
-        style = {"linestyle": "-" if number < 4 else "--", "marker": "o", "markersize": 2.5}
+        kind = 2 if "smeared" in name or "local" in name else number // 4
+        style = {"linestyle": STYLES[kind], "marker": "o", "markersize": 2.5}
         axes.plot(bias[bias > 0.1], 1e9 * part.values[bias > 0.1], label=label, linewidth=1.0, **style)
     axes.axhline(0.0, color="0.5", linewidth=0.8)
     axes.axvspan(1.0, 3.0, ymin=0.9, color="tab:red", alpha=0.3, linewidth=0)

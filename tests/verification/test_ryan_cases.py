@@ -48,6 +48,26 @@ def test_gap_without_inelastic_scattering() -> None:
     assert 0.0 < after - end < 0.5 * (before - after) and plateau - end < after - plateau
 
 
+def test_signal_of_the_falling_gap(tmp_path: Path) -> None:
+    """Fig. 12: peaks at Δ0, little up to 3Δ0, a tail from there on; of the sign of a falling gap and odd in
+    both biases, as is the map, which is computed for one sign of the detector's bias."""
+    few = [
+        'sweep.V_inj=["-4 Delta0", "-2 Delta0", "-1 Delta0", "1 Delta0", "2 Delta0", "4 Delta0"]',
+        'sweep.V_det=["-1.2 Delta0", "0.6 Delta0", "1.2 Delta0"]',
+    ]
+    data = computed("fig12", *few, out=tmp_path / "out")
+    mirrored, below, above = 1e9 * data["g_sa"].transpose("V_det", "V_inj").values
+    gaps = data["gap"].isel(junction=0).transpose("V_det", "V_inj").values
+    np.testing.assert_allclose(gaps[1:], gaps[:1].repeat(2, axis=0), rtol=1e-6)
+    np.testing.assert_allclose(mirrored, -above, rtol=1e-3)
+    for part in (below, above):
+        np.testing.assert_allclose(part, -part[::-1], rtol=1e-6)
+        peak, between, tail = part[3:]
+        assert peak < 3.0 * tail < 12.0 * between < 0.0
+    assert above[5] == pytest.approx(-1109.0, rel=0.01)
+    assert (tmp_path / "out" / "figures" / "g_sa.png").exists()
+
+
 @pytest.mark.parametrize("name", ["wire_film", "wire_3d"])
 def test_fields_of_the_device(name: str, tmp_path: Path) -> None:
     """Steps of the .pvd are biases; the gap is least and the charge imbalance greatest at the injector."""

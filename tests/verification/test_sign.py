@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from wire_devices import line_mesh, wire
 
+import fvqp
+from fvqp.collisions import Collisions
 from fvqp.grids.energy import EnergyGrid
 from fvqp.models.device import Lead
 from fvqp.models.usadel import GapModel, Point, Solution, UsadelProblem
+
+ROOT = Path(__file__).parents[2]
 
 #: Detector's bias above the gap, injector biases below 3Δ0, in Δ0/e.
 DETECTOR, INJECTOR = 1.3, (1.4, 2.0, 2.6)
@@ -84,3 +90,102 @@ def test_current_above_the_gap() -> None:
     squares = [(kelvin / solved.device.thermal_unit) ** 2 for kelvin in (cold, warm)]
     by_heat = (current(1.0, warm) - current(1.0, cold)) / (squares[1] - squares[0])
     assert by_heat == pytest.approx(np.pi**2 / 6.0 / (1.5**2 - 1.0) ** 1.5, rel=0.02)
+
+
+def page() -> dict[str, dict[float, float]]:
+    """Variant → injector bias → g_sa in nS, of the first table in docs/theory/sign_of_gnl.md."""
+    text = (ROOT / "docs" / "theory" / "sign_of_gnl.md").read_text()
+    lines = text[text.index("\n|") + 1 :].split("\n\n")[0].splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    biases = [float(cell) for cell in rows[0][1:]]
+    return {row[0]: dict(zip(biases, map(float, row[1:]), strict=True)) for row in rows[2:]}
+
+
+def variants() -> dict[str, tuple[str, list[str]]]:
+    """Name → label and overrides of every variant that docs/figures.py computes."""
+    spec = importlib.util.spec_from_file_location("site_figures", ROOT / "docs" / "figures.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return dict(module.SIGN)
+
+
+def test_page_has_every_variant() -> None:
+    """All negative."""
+    table = page()
+    assert set(table) == {label for label, _ in variants().values()}
+    assert all(value < 0.0 for row in table.values() for value in row.values())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "bias"),
+    [
+        ("sign", 2.0),
+        ("sign_probe", 2.0),
+        ("sign_leads", 2.0),
+        ("sign_phase", 2.0),
+        ("sign_charge", 2.0),
+        ("sign_at_detector", 2.0),
+        ("sign_smeared", 2.0),
+        ("sign_local", 1.4),
+    ],
+)
+def test_table_of_the_page(name: str, bias: float) -> None:
+    """The shipped case in a variant gives the number of the page, whatever path leads to it."""
+    label, overrides = variants()[name]
+    both_signs = f'sweep.V_inj=["{-bias} Delta0", "{bias} Delta0"]'
+    case = ROOT / "cases" / "ryan2026" / "sign.toml"
+    found = fvqp.run(case, overrides=[*overrides, both_signs, "figures=[]"]).dataset["g_sa"].squeeze()
+    assert 1e9 * float(found[-1]) == pytest.approx(page()[label][bias], rel=0.01, abs=0.5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("spectra", ["local", "diffusive"])
+def test_gap_of_every_cell(spectra: str) -> None:
+    """Both junctions inject: the current of the detector grows with the injector's bias at every bias between
+    the gap and three gaps, and more than with one gap."""
+
+    def slopes(gap: GapModel, spectra: str) -> np.ndarray:
+        device = wire(line_mesh(8, 17), "junction_A", "point_B")
+        grid = EnergyGrid.uniform(0.1, 5.0)
+        solved = UsadelProblem(
+            device, grid, 0.05, gap, spectra=spectra, collisions=Collisions(2e-4), tolerance=1e-6
+        )
+        biases = (1.2, 1.6, 2.0, 2.4, 2.8)
+        found = sweep(solved, biases)
+        currents = [-solved.junction_currents(solution.kinetic.currents)[1] for solution in found]
+        return np.diff(currents) / np.diff(biases) / device.voltage_unit
+
+    own = slopes(GapModel("local"), spectra)
+    assert np.all(own < 0.0)
+    assert np.all(own < slopes(GapModel("uniform", at="junction_A"), "local"))
+
+
+@pytest.mark.slow
+def test_hot_spots_turn_the_sign() -> None:
+    """With a smaller broadening the gaps under both junctions jump to half of Δ0; from there on that of the
+    detector rises with the injector's bias, and g_sa is positive."""
+    device = wire(line_mesh(8, 17), "junction_A", "point_B")
+    grid = EnergyGrid.uniform(0.1, 5.0)
+    solved = UsadelProblem(
+        device,
+        grid,
+        0.02,
+        GapModel("local"),
+        spectra="diffusive",
+        collisions=Collisions(2e-4),
+        tolerance=1e-6,
+    )
+    unit = device.voltage_unit
+    currents, gaps, solution = [], [], None
+    for bias in (0.0, 1.0, 1.2, 1.4, 1.7):
+        solution = solved.solve(Point(bias * unit, DETECTOR * unit), solution)
+        mirrored = solved.solve(Point(-bias * unit, DETECTOR * unit), solution)
+        both = [solved.junction_currents(side.kinetic.currents)[1] for side in (solution, mirrored)]
+        currents.append(-0.5 * float(np.sum(both)))
+        gaps.append(float(solved.average_under(1, solution.spectral.gap[:, None]).item()))
+    assert gaps[0] > 0.9 and max(gaps[1:]) < 0.5
+    assert np.all(np.diff(gaps[1:]) > 0.0)
+    g_sa = np.diff(currents[1:]) / (np.array([0.2, 0.2, 0.3]) * unit)
+    np.testing.assert_allclose(1e9 * g_sa, [116.0, 118.0, 88.0], atol=6.0)

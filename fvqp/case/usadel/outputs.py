@@ -71,7 +71,8 @@ class Figure(Table):
     """What ``spectrum`` and ``fields`` show; of ``map`` and ``surface`` one of ``g_nl``, ``g_ss``, ``g_sa``,
     ``G_inj``, ``gap``."""
     limit: Annotated[Number, Field(gt=0)] | None = None
-    """Largest size of a value that has a colour in a ``map``; what is beyond is grey. In SI units."""
+    """Largest size of a value that has a colour in a ``map`` and in that of ``g_sa``; what is beyond is grey. In SI
+    units."""
 
     @model_validator(mode="after")
     def _used(self) -> Figure:
@@ -84,8 +85,8 @@ class Figure(Table):
         maps = ("map", "surface")
         if self.kind in maps and self.variable is not None and self.variable not in MAPPED:
             raise ValueError(f'variable: expected one of {", ".join(MAPPED)}, got "{self.variable}"')
-        if self.limit is not None and self.kind != "map":
-            raise ValueError(f'limit: belongs to kind = "map", not to "{self.kind}"')
+        if self.limit is not None and self.kind not in ("map", "g_sa"):
+            raise ValueError(f'limit: belongs to kind = "map" and "g_sa", not to "{self.kind}"')
         if (self.variable is not None) != (self.kind in ("spectrum", "fields", *maps)):
             raise ValueError(
                 "variable: " + ("is not used here" if self.variable else f"missing: what {self.kind} shows")

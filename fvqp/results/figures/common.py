@@ -56,6 +56,8 @@ SYMBOLS = {
 }
 MOST_CURVES = 8
 """Curves in one panel; of longer sweeps evenly chosen ones are shown."""
+MOST_SHIFTED = 16
+"""The same where an offset keeps them apart."""
 MARKED = 25
 """Points of a curve up to which each has a marker."""
 _POWER = re.compile(r"(?<=[A-Za-zµ])(-?[1-9])\b")
@@ -113,11 +115,11 @@ def draw_curves(
     style: str = "-",
     label: str | None = None,
 ) -> float:
-    """Curves over ``x``, one for each value ``along`` (up to eight); the scale of the vertical axis."""
+    """Curves over ``x``, one for each value ``along`` (`shown_rows`); the scale of the vertical axis."""
     along = along if along in values.dims else None
     values = reduced(values, (along, x) if along else (x,)).sortby(x)
     table = np.atleast_2d(values.values)
-    chosen = evenly(len(table), MOST_CURVES)
+    chosen = shown_rows(len(table), offset)
     horizontal, x_unit = with_prefix(values[x])
     if scale is None:
         highest = max(largest_of(table), abs(offset or 0.0) * (len(chosen) - 1))
@@ -184,6 +186,11 @@ def label_of(values: xr.DataArray, unit: str) -> str:
 def unit_text(unit: str) -> str:
     """A unit with its exponents raised."""
     return _POWER.sub(lambda match: f"$^{{{match[1]}}}$", unit)
+
+
+def shown_rows(count: int, offset: float | None) -> NDArray[np.intp]:
+    """Which of ``count`` curves one panel shows."""
+    return evenly(count, MOST_SHIFTED if offset else MOST_CURVES)
 
 
 def evenly(count: int, most: int) -> NDArray[np.intp]:

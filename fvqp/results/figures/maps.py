@@ -7,10 +7,20 @@ from typing import Any
 import matplotlib
 import numpy as np
 import xarray as xr
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from fvqp.errors import FvqpError
-from fvqp.results.figures.common import Drawing, FigureSpec, label_of, prefix_of, reduced, unit_of
+from fvqp.results.figures.common import (
+    Drawing,
+    FigureSpec,
+    draw_curves,
+    draw_legend,
+    label_of,
+    prefix_of,
+    reduced,
+    unit_of,
+)
 from fvqp.results.figures.wire import at_junctions, in_delta0, part
 
 BEYOND = "0.6"
@@ -18,21 +28,23 @@ BEYOND = "0.6"
 
 
 def _map(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
-    table = _table(dataset, spec.variable or "g_nl")
     figure.set_size_inches(4.6, 3.6)
-    axes = figure.subplots()
-    values, unit = _in_unit(table, spec.limit)
+    _draw_map(_table(dataset, spec.variable or "g_nl"), spec.limit, figure, figure.subplots())
+
+
+def _draw_map(table: xr.DataArray, limit: float | None, figure: Figure, axes: Axes) -> None:
+    values, unit = _in_unit(table, limit)
     colours: dict[str, Any]
     if np.nanmin(values) < 0.0:
-        end = (spec.limit or float(np.nanmax(np.abs(table.values)))) * _scale_of(table, spec.limit)
+        end = (limit or float(np.nanmax(np.abs(table.values)))) * _scale_of(table, limit)
         colours = {"cmap": matplotlib.colormaps["RdBu_r"].with_extremes(over=BEYOND, under=BEYOND)}
         colours |= {"vmin": -end, "vmax": end}
     else:
         colours = {"cmap": matplotlib.colormaps["viridis"].with_extremes(over=BEYOND)}
-        if spec.limit:
-            colours["vmax"] = spec.limit * _scale_of(table, spec.limit)
+        if limit:
+            colours["vmax"] = limit * _scale_of(table, limit)
     image = axes.pcolormesh(table["V_inj"].values, table["V_det"].values, values, **colours)
-    beyond = spec.limit is not None and np.nanmax(np.abs(table.values)) > spec.limit
+    beyond = limit is not None and np.nanmax(np.abs(table.values)) > limit
     figure.colorbar(
         image,
         ax=axes,
@@ -40,6 +52,23 @@ def _map(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
         extend=("both" if np.nanmin(values) < 0.0 else "max") if beyond else "neither",
     )
     axes.set(xlabel=label_of(table["V_inj"], ""), ylabel=label_of(table["V_det"], ""))
+
+
+def _g_sa(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
+    """Curves over V_inj for all V_det, and the map of both signs of V_det (Fig. 12)."""
+    values = part(dataset, "g_sa")
+    if "supercurrent" in values.dims:
+        values = values.isel(supercurrent=int(np.abs(values["supercurrent"].values).argmin()))
+    mapped = values.sizes.get("V_det", 1) > 1 and values.sizes["V_inj"] > 1
+    shifted = bool(spec.offset) and mapped
+    figure.set_size_inches(8.4 if mapped else 4.0, 4.6 if shifted else 3.2)
+    axes = figure.subplots(1, 2, width_ratios=(1.35, 1)) if mapped else [figure.subplots()]
+    draw_curves(axes[0], in_delta0(dataset, values), "V_inj", "V_det", spec.offset)
+    draw_legend(axes[0], shifted)
+    if mapped:
+        _draw_map(_table(dataset, "g_sa"), spec.limit, figure, axes[1])
+        for panel, letter in zip(axes, "ab", strict=True):
+            panel.set_title(letter, loc="left", weight="bold")
 
 
 def _surface(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
@@ -104,5 +133,5 @@ def _in_unit(table: xr.DataArray, limit: float | None) -> tuple[np.ndarray, str]
     return table.values * _scale_of(table, limit), f"{prefix}{unit_of(table)}"
 
 
-KINDS: dict[str, Drawing] = {"map": _map, "surface": _surface}
+KINDS: dict[str, Drawing] = {"g_sa": _g_sa, "map": _map, "surface": _surface}
 """Kinds of figures and what draws them."""

@@ -10,7 +10,6 @@ from matplotlib.figure import Figure
 from fvqp.errors import FvqpError
 from fvqp.results.figures.along import draw_along
 from fvqp.results.figures.common import (
-    MOST_CURVES,
     SYMBOLS,
     Drawing,
     FigureSpec,
@@ -19,6 +18,7 @@ from fvqp.results.figures.common import (
     evenly,
     prefix_of,
     reduced,
+    shown_rows,
     stored,
     with_prefix,
 )
@@ -63,30 +63,6 @@ def _g_a(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
     axes = figure.subplots()
     draw_curves(axes, values, "V_inj", "supercurrent", spec.offset)
     draw_legend(axes, bool(spec.offset), loc="upper left")
-
-
-def _g_sa(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
-    values = part(dataset, "g_sa")
-    if "supercurrent" in values.dims:
-        values = values.isel(supercurrent=int(np.abs(values["supercurrent"].values).argmin()))
-    mapped = "V_det" in values.dims and values.sizes["V_det"] > 1
-    figure.set_size_inches(7.2 if mapped else 4.0, 3.2)
-    axes = figure.subplots(1, 2) if mapped else [figure.subplots()]
-    draw_curves(axes[0], values, "V_inj", "V_det", spec.offset)
-    draw_legend(axes[0], bool(spec.offset))
-    if mapped:
-        table = reduced(values, ("V_det", "V_inj")).sortby(["V_det", "V_inj"])
-        limit = float(np.nanmax(np.abs(table.values))) or 1.0
-        scale, unit = prefix_of(limit)
-        bias, bias_unit = with_prefix(table["V_inj"])
-        detector, detector_unit = with_prefix(table["V_det"])
-        image = axes[1].pcolormesh(
-            bias, detector, table.values / scale, cmap="RdBu_r", vmin=-limit / scale, vmax=limit / scale
-        )
-        figure.colorbar(image, ax=axes[1], label=f"{SYMBOLS['g_sa']} ({unit}S)")
-        axes[1].set(
-            xlabel=f"{SYMBOLS['V_inj']} ({bias_unit})", ylabel=f"{SYMBOLS['V_det']} ({detector_unit})"
-        )
 
 
 def _family(name: str) -> Drawing:
@@ -213,7 +189,7 @@ def _three_gaps(
     here = reduced(values, ("V_inj", "energy")).sortby("V_inj")
     gaps = reduced(gap, ("V_inj",)).sortby("V_inj")
     energy = here["energy"].values
-    for number, row in enumerate(evenly(here.sizes["V_inj"], MOST_CURVES)):
+    for number, row in enumerate(shown_rows(here.sizes["V_inj"], offset)):
         bias = float(here["V_inj"].values[row])
         edge = 3.0 * float(gaps.sel(V_inj=bias, method="nearest"))
         if edge < min(abs(bias), energy[-1]):
@@ -252,7 +228,6 @@ def _fields(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
 
 KINDS: dict[str, Drawing] = {
     "g_ss": _g_ss,
-    "g_sa": _g_sa,
     "g_a": _g_a,
     "g_s": _family("g_s"),
     "g_nl": _family("g_nl"),
