@@ -110,6 +110,7 @@ def variants() -> dict[str, tuple[str, list[str]]]:
     return dict(module.SIGN)
 
 
+@pytest.mark.slow
 def test_page_has_every_variant() -> None:
     """All negative."""
     table = page()

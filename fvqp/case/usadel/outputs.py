@@ -71,8 +71,8 @@ class Figure(Table):
     """What ``spectrum`` and ``fields`` show; of ``map`` and ``surface`` one of ``g_nl``, ``g_ss``, ``g_sa``,
     ``G_inj``, ``gap``."""
     limit: Annotated[Number, Field(gt=0)] | None = None
-    """Largest size of a value that has a colour in a ``map`` and in that of ``g_sa``; what is beyond is grey. In SI
-    units."""
+    """Largest size of a value that has a colour in a ``map`` and in that of ``g_sa``; what is beyond is grey.
+    In SI units."""
 
     @model_validator(mode="after")
     def _used(self) -> Figure:
