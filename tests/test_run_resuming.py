@@ -258,7 +258,7 @@ def test_every_row_of_a_map(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert first["outcome"].values.tolist() == [[1, 3, 0, 0], [1, 1, 2, 2]]
     # Only what is missing is tried again.
     failing, tried[:] = False, []
-    with pytest.raises(SuperconductivityDestroyed, match="; of 8 points: 4 without superconductivity$"):
+    with pytest.raises(SuperconductivityDestroyed, match="; of 8 points: 4 without superconductivity; "):
         fvqp.run(strongly_driven(), out=tmp_path, resume=True)
     assert tried and {point.V_det for point in tried} == {0.0}
     found = open_result(tmp_path).dataset
@@ -267,7 +267,7 @@ def test_every_row_of_a_map(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     np.testing.assert_array_equal(np.isfinite(found["gap"].values[..., 0]), found["completed"].values == 1)
     np.testing.assert_array_equal(found["gap"].values[1], first["gap"].values[1])
     tried[:] = []
-    with pytest.raises(SuperconductivityDestroyed, match="^of 8 points: 4 without superconductivity$"):
+    with pytest.raises(SuperconductivityDestroyed, match="^case: of 8 points: 4 without superconductivity; "):
         fvqp.run(strongly_driven(), out=tmp_path, resume=True)
     assert not tried
 
@@ -289,7 +289,7 @@ def test_failures_name_their_point() -> None:
     del case["reservoirs"][0]["temperature"]
     with pytest.raises(ConvergenceError) as failure:
         fvqp.run(case)
-    assert str(failure.value).startswith("temperature 0.05 K, V_inj = 0.0003 V, V_det = 0.0001 V: ")
+    assert str(failure.value).startswith("case: temperature 0.05 K, V_inj = 0.0003 V, V_det = 0.0001 V: ")
     assert "energy" in str(failure.value)
 
 

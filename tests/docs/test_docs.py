@@ -103,15 +103,31 @@ def accept(arguments: list[str]) -> None:
         load_case(parsed.case, [*parsed.overrides, *cli._petsc_overrides(petsc)])
 
 
+def merged(whole: dict[str, Any], part: dict[str, Any]) -> dict[str, Any]:
+    """Tables of a case with those of a fragment, table by table."""
+    tables = {
+        key: merged(whole[key], value)
+        for key, value in part.items()
+        if isinstance(value, dict) and isinstance(whole.get(key), dict)
+    }
+    return whole | part | tables
+
+
 @pytest.mark.parametrize("page", having("toml"), ids=name)
 def test_case_fragments_are_valid(page):
-    """A fragment with ``model`` is a whole case; any other replaces tables of the case of Fig. 10."""
+    """A fragment with ``model`` is a whole case; any other adds to the one before it on its page, or replaces
+    tables of the case of Fig. 10."""
+    whole: dict[str, Any] = {}
     for number, (language, text) in enumerate(blocks(page), 1):
         if language != "toml":
             continue
         data = tomllib.loads(text)
         folder = ROOT
-        if "model" not in data:
+        if "model" in data:
+            whole = data
+        elif whole:
+            data = merged(whole, data)
+        else:
             folder = ROOT / "cases" / "ryan2026"
             data = tomllib.loads((folder / "fig10.toml").read_text()) | data
         case_from_dict(data, f"{name(page)}, block {number}", folder)

@@ -172,7 +172,7 @@ def _of_motion(case: TransportCase, species: str) -> Iterator[tuple[str, str]]:
             species, ("sound_velocity", "branches", "free_path", "dispersion")
         )
         for key in (*speed, "walls", "interfaces"):
-            if key in given:
+            if key in given and getattr(motion, key):
                 yield f"{species}.{key}", 'is not used with motion = "still"'
     if motion.motion != "ordinates":
         for key in ("quadrature", "directions", "azimuths", "degree", "scheme"):
