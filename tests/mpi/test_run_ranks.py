@@ -235,6 +235,7 @@ def test_endings_under_mpiexec(tmp_path: Path) -> None:
 
 
 @TWO
+@pytest.mark.skipif(WORLD.size < 2, reason="groups need ranks")
 def test_destroyed_points_of_groups(folder: Path) -> None:
     case = {**strongly_driven(), "solver": {"groups": 2}}
     for resume in (False, True):

@@ -10,7 +10,14 @@ import pytest
 import fvqp
 
 CASES = Path(__file__).parents[2] / "cases" / "ryan2026"
-COARSE = ["energies.number=240", "energies.maximum=8", "output.fields=[]", "output.spectra=[]", "figures=[]"]
+COARSE = [
+    "energies.number=240",
+    "energies.maximum=8",
+    "output.fields=[]",
+    "output.every=1",
+    "output.spectra=[]",
+    "figures=[]",
+]
 
 
 @pytest.mark.slow
