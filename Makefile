@@ -48,7 +48,9 @@ PYTEST_ON := $(MPI_ENV) $(ONE_THREAD) timeout $(MPI_TIMEOUT) mpiexec
 # No test on several ranks needs hypothesis, whose plugin would be loaded by every rank.
 PYTEST_RANKS := python -m pytest -q --color=no -p no:hypothesispytest tests/mpi
 
+# What takes longest to import is compiled once, not by both of the processes that begin with it.
 test-serial: setup
+	@python -c 'import fipy, gmsh, matplotlib.pyplot, pyvista, scipy.optimize, xarray'
 	$(PYTEST_PARALLEL)
 
 # Lint needs one core for a while, compiling loops for the first tests the other one.

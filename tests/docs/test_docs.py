@@ -26,7 +26,7 @@ CHEAP = ("mesh", "symmetry", "check")
 #: Pages whose code takes seconds.
 LONG = (
     "docs/tutorials/hot_pulse.md",
-    *(f"docs/howto/{page}.md" for page in ("fit", "flux-noise", "gds", "microwaves")),
+    *(f"docs/howto/{page}.md" for page in ("fit", "flux-noise", "gds", "mesh", "microwaves")),
     *(f"docs/theory/{page}.md" for page in ("proximity", "selfconsistency")),
 )
 

@@ -76,6 +76,7 @@ def test_picture(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
         tools.plot("meshes/ryan_wire/line.msh", tmp_path / "none" / "mesh.png")
 
 
+@pytest.mark.slow
 def test_labels_neither_overlap_nor_leave_the_picture(tmp_path: Path) -> None:
     """A thin strip that stands upright, with many boundaries, most of them at one end."""
     names = {f"tap_number_{n}": [0.002 * n] for n in range(1, 25)}

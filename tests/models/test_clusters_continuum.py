@@ -59,6 +59,7 @@ def test_fokker_planck_has_the_exact_stationary_state(spin: str, cells: int) -> 
     assert (found.density() * np.diff(edges)).sum() == pytest.approx(1.0, abs=1e-12)
 
 
+@pytest.mark.slow
 def test_fokker_planck_order() -> None:
     """Noise at several frequencies, on uniform and graded cells: second order."""
     cluster = mixed()

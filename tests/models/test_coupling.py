@@ -100,6 +100,7 @@ def test_thermal_state_is_stationary(
     assert np.all(np.abs(rates.n) <= 1e-12 * (ways.in_n * (1 + n) + ways.out_n * n))
 
 
+@pytest.mark.slow
 def test_weak_coupling_measure_is_that_of_bcs() -> None:
     spectrum = eliashberg.solve(alpha2f.debye(0.25, 20.0))
     grid = CollisionGrid.uniform(0.1, 5.0, start=0.5)

@@ -147,6 +147,7 @@ def test_hot_electrons() -> None:
     assert distances[1] / distances[2] == pytest.approx(10.0, rel=0.1)
 
 
+@pytest.mark.slow
 def test_a_hot_lead_is_followed_by_strong_collisions_to_one_temperature() -> None:
     """A superconductor with fast collisions: f_L is thermal where quasiparticles are, energy is balanced."""
     problem = driven(1.0, GapModel("fixed", value=1.0), broadening=0.05)
@@ -268,12 +269,12 @@ def test_graded_axes(broadening: float, last: float, newton: list[NewtonSolution
     ("broadening", "longest", "widest"),
     [
         (1e-3, 50.0, 0.4),
-        *(
-            pytest.param(*key, marks=pytest.mark.slow)
-            for key in ((5e-3, 30.0, 0.2), (1e-3, 30.0, 0.2), (1e-4, 30.0, 0.2))
-        ),
+        (5e-3, 30.0, 0.2),
+        (1e-3, 30.0, 0.2),
+        (1e-4, 30.0, 0.2),
     ],
 )
+@pytest.mark.slow
 def test_long_axes(broadening: float, longest: float, widest: float) -> None:
     """Tens of gaps above narrow bins, through the onset: collisions keep the energy to rounding."""
     grid = EnergyGrid.graded(
@@ -298,12 +299,11 @@ def test_long_axes(broadening: float, longest: float, widest: float) -> None:
     "phonons",
     [
         Phonons(1e-3, 1.764, 0.024),
-        pytest.param(
-            Phonons(1e-3, 1.764, 0.024, escape_time=20.0, pair_breaking_time=0.05), marks=pytest.mark.slow
-        ),
+        Phonons(1e-3, 1.764, 0.024, escape_time=20.0, pair_breaking_time=0.05),
     ],
     ids=["bath", "own"],
 )
+@pytest.mark.slow
 def test_electrons_and_phonons_together(phonons: Phonons) -> None:
     """Of the energy of hot quasiparticles phonons take a part, reservoirs the rest."""
     device = wire(line_mesh(10, 9), "point_B", "point_A")

@@ -81,6 +81,7 @@ def fine() -> State:
 
 
 @pytest.mark.parametrize("method", ["imex", "bdf"])
+@pytest.mark.slow
 def test_order_in_the_step(method):
     problem, reference = warm()[0], fine()
     errors = [distance(problem, with_steps(method, number), reference) for number in (16, 32)]

@@ -55,6 +55,7 @@ def test_evolution() -> None:
 
 
 @pytest.mark.ranks(2)
+@pytest.mark.slow
 def test_evolution_from_another_generation() -> None:
     before = cluster().replace(generation=10.0)
     for evolve in (evolve_master, evolve_simplified, evolve_fokker_planck):

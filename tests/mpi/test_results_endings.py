@@ -36,7 +36,7 @@ def launch(where):
 
 
 @pytest.mark.skipif(MPI.COMM_WORLD.size > 1, reason="starts ranks itself")
-@pytest.mark.parametrize("where", ["all", pytest.param("0", marks=pytest.mark.slow), "1"])
+@pytest.mark.parametrize("where", [*(pytest.param(w, marks=pytest.mark.slow) for w in ("all", "0")), "1"])
 def test_a_failure_ends_all_ranks_with_one_message(where):
     done = launch(where)
     assert done.returncode == 2

@@ -119,6 +119,7 @@ def failing_at(bias: float, supercurrent: float | None, monkeypatch: pytest.Monk
 @pytest.mark.skipif(WORLD.size < 2, reason="groups need ranks")
 @pytest.mark.parametrize("supercurrent", [-0.1, 0.1])
 @TWO
+@pytest.mark.slow
 def test_a_group_that_fails(folder: Path, monkeypatch: pytest.MonkeyPatch, supercurrent: float) -> None:
     """All ranks end with its error, after all other points are done; resuming mends it."""
     case = grouped(2)

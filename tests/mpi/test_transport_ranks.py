@@ -69,7 +69,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.param("diffusive", marks=pytest.mark.ranks(2)),
         pytest.param("ordinates", marks=pytest.mark.ranks(2)),
         pytest.param("boundaries", marks=pytest.mark.ranks(2)),
-        pytest.param("imex", marks=pytest.mark.ranks(2)),
+        pytest.param("imex", marks=pytest.mark.slow),
         pytest.param("bdf", marks=pytest.mark.ranks(2)),
         pytest.param("sphere", marks=pytest.mark.slow),
     ],

@@ -20,6 +20,7 @@ WORLD = MPI.COMM_WORLD
 LATE, BUSY = 0.5, 0.1
 
 
+@pytest.mark.slow
 def test_early_ranks_sleep() -> None:
     WORLD.Barrier()
     begin, busy = time.monotonic(), time.process_time()

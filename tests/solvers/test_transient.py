@@ -151,6 +151,7 @@ def test_collapse_names_what_is_fastest():
         list(Transient(chain).run(start(chain) + 1e-3, [10.0]))
 
 
+@pytest.mark.slow
 def test_solvers_that_live_to_the_end():
     """Python ends well with a solver that nobody dropped."""
     program = (

@@ -202,6 +202,7 @@ def test_given_occupations_in_equilibrium(sn: alpha2f.Metal) -> None:
     assert given.gap_edge == pytest.approx(thermal.gap_edge, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_injected_quasiparticles_lower_the_gap() -> None:
     """Weak coupling: ``ln(Δ0/Δ) = 2 ∫ f/√(E² − Δ²) dE`` for any f."""
     al = alpha2f.metal("Al")

@@ -163,6 +163,7 @@ def test_case_of_low_rates() -> None:
     assert np.all(np.abs(c - expected) < 4.0 * error)
 
 
+@pytest.mark.slow
 def test_one_point_of_the_curve() -> None:
     """A fresh run at α = 1e-10 agrees with the table that the law is made of."""
     row = MEASURED[np.argmin(np.abs(MEASURED[:, 0] + 10.0))]

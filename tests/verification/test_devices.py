@@ -39,6 +39,7 @@ def test_numbers_of_the_readme(tmp_path: Path) -> None:
     assert float(localized["concentration_law"].squeeze()) == pytest.approx(164e18, rel=5e-3)
 
 
+@pytest.mark.slow
 def test_rate_of_arrival_in_closed_form(tmp_path: Path) -> None:
     """In a film of one gap 1 − f_L falls off linearly from the injector to the ends, which absorb. It is
     G R N (1 − f_0) at every energy, with conductance G and distribution f_0 of the injector, resistance R of

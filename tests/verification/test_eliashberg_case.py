@@ -13,6 +13,7 @@ import fvqp
 CASE = Path(__file__).parents[2] / "cases" / "boltzphlow2026" / "eliashberg.toml"
 
 
+@pytest.mark.slow
 def test_axes_agree_and_numbers_are_those_of_tin():
     """Real axis and Padé within 0.5 % up to 0.91 T_c; measured 0.15 %."""
     temperatures = 'sweep.temperature=["0.5 K", "3.4 K"]'

@@ -87,6 +87,7 @@ def test_envelope_over_six_decades():
     np.testing.assert_allclose(f[middle] / f[middle][0], formula, rtol=0.1)
 
 
+@pytest.mark.slow
 def test_phonons_that_driven_quasiparticles_emit():
     """Those of the ladders, at 2·10⁷ photons from where they outnumber the bath up to 2.4 Δ.
 

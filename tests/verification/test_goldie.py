@@ -64,6 +64,7 @@ def test_temperature_of_as_many_quasiparticles():
     assert np.all(np.diff(found) > 0.0)
 
 
+@pytest.mark.slow
 def test_lifetime_is_about_that_of_as_many_thermal_ones():
     """Shorter, because recombination grows with the energy of the driven ones."""
     data = probed()
@@ -78,6 +79,7 @@ def test_quality_factor_is_higher_than_of_as_many_thermal_ones():
     np.testing.assert_allclose(data["sigma2"], data["sigma2_thermal"], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_density_is_that_of_a_driven_film():
     """Equations of Fischer and Catelani at the rate of photons that was found."""
     overrides = [

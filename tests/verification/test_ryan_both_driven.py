@@ -75,6 +75,7 @@ def test_gap_is_lowered_by_either_and_more_by_both() -> None:
     assert gaps[2] < min(gaps[:2]) - 0.01
 
 
+@pytest.mark.slow
 def test_spikes_at_both_gap_edges() -> None:
     """Fig. 6: around (±Δ0, ±Δ0) the signal, odd in both biases, exceeds charge imbalance several hundred
     times."""

@@ -74,6 +74,7 @@ def profile_error(cells: int) -> float:
     return float(np.abs(problem.densities(steady) - expected).max() / expected.max())
 
 
+@pytest.mark.slow
 def test_profile_next_to_a_trap() -> None:
     """λ is 71 um in the film and 12 um in the trap: second order in cells of 5 and 2.5 um."""
     coarse, fine = (profile_error(cells) for cells in (46, 92))

@@ -244,6 +244,7 @@ def petsc(options: dict[str, Any], base: dict[str, Any]) -> dict[str, Any]:
     return case({"solver": {"petsc": options}}, base)
 
 
+@pytest.mark.slow
 def test_petsc_options_reach_the_solvers(tmp_path):
     plain = number(case(base=PULSE), "n_qp")
     shorter = fvqp.run(petsc({"ts_ts_adapt_safety": 0.3}, PULSE)).dataset["n_qp"].values.ravel()

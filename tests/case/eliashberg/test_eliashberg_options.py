@@ -97,6 +97,7 @@ def test_matsubara():
     assert float(with_it["gap_matsubara"][0]) == pytest.approx(float(with_it["gap"][0]), rel=5e-3)
 
 
+@pytest.mark.slow
 def test_figures(tmp_path):
     figures = [
         {"kind": "gap_function"},

@@ -99,6 +99,7 @@ def test_results_of_the_whole(done: Path) -> None:
     assert read.hash == whole.attrs["case_hash"]
 
 
+@pytest.mark.slow
 def test_solver_options_reach_the_stages_that_have_them(tmp_path: Path) -> None:
     """Groups reach transport, PETSc options the stage with such a solver, before its own."""
     data = trap(solver__groups=2, solver__petsc={"cluster_ksp_type": "preonly", "cluster_pc_type": "jacobi"})

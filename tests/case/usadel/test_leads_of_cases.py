@@ -34,6 +34,7 @@ def test_material_of_a_lead() -> None:
     np.testing.assert_array_equal(temperatures[0][..., 1], 0.037)
 
 
+@pytest.mark.slow
 def test_ledger_and_resume(tmp_path: Path) -> None:
     figures = [{"kind": "lead_temperature"}]
     whole = fvqp.run(case({"figures": figures}), out=tmp_path / "whole")
