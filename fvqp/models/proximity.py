@@ -167,7 +167,7 @@ class Proximity:
         ]
         between = STEP_OF_RANGE * np.floor(low / STEP_OF_RANGE), STEP_OF_RANGE * np.ceil(high / STEP_OF_RANGE)
         rule = BinRule.around(self.grid.edges, sharp, between, self.broadening)
-        z = rule.nodes + 1j * self.broadening
+        z = np.asarray(rule.nodes + 1j * self.broadening, dtype=np.complex128)
         reservoirs = self.reservoirs(depairing)
         found = np.empty((len(gap), 2, z.size))
         out = np.zeros((7, len(gap), self.grid.n))
@@ -191,7 +191,7 @@ class Proximity:
 
         That is the sum of ``F − F_local`` over Matsubara's frequencies, which converges without a cut-off.
         """
-        z = 1j * (self._matsubara.frequencies + self.broadening)
+        z = np.asarray(1j * (self._matsubara.frequencies + self.broadening), dtype=np.complex128)
         x = self._on_imaginary_axis(gap, depairing)
         local = local_angle(z, gap, depairing)
         return np.asarray((np.sin(x[:, 0]) - np.sin(local[:, 0])) @ self._matsubara.weights)
@@ -204,7 +204,7 @@ class Proximity:
         return np.asarray(density)
 
     def _on_imaginary_axis(self, gap: Floats, depairing: Floats) -> Floats:
-        z = 1j * (self._matsubara.frequencies + self.broadening)
+        z = np.asarray(1j * (self._matsubara.frequencies + self.broadening), dtype=np.complex128)
         self._imaginary = self._equation.solve(z, gap, depairing, self.reservoirs(depairing), self._imaginary)
         return self._imaginary
 

@@ -123,7 +123,7 @@ class WeakLink:
         into the device.
         """
         rule = MatsubaraRule.at(self.device.bath)
-        z = 1j * (rule.frequencies + self.broadening)
+        z = np.asarray(1j * (rule.frequencies + self.broadening), dtype=np.complex128)
         _, pair, conjugate = _green(self.solve(z, phases))
         _, outside, outside_conjugate = _green(self._reservoirs(z, phases))
         out = np.zeros(len(self.device.reservoirs))

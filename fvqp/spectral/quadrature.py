@@ -102,7 +102,7 @@ class BinRule:
             nodes.append(energy.ravel())
             weights.append(measure.ravel())
             owner.append(np.repeat(b, points))
-        energy, measure, owned = (np.concatenate(a) for a in (nodes, weights, owner))
+        energy, measure, owned = np.concatenate(nodes), np.concatenate(weights), np.concatenate(owner)
         order = np.argsort(energy, kind="stable")
         energy, measure, owned = energy[order], measure[order], owned[order]
         total = np.bincount(owned, measure)

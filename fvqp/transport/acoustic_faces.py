@@ -111,12 +111,17 @@ class AcousticFaces:
             self._add(inverse, rate, beyond, plane.mirror[plane.against], -passed[1] * against)
 
     def _add(
-        self, inverse: Floats, rate: Floats, cells: Ints, directions: NDArray[np.integer], values: Floats
+        self,
+        inverse: Floats,
+        rate: Floats,
+        cells: NDArray[np.integer],
+        directions: NDArray[np.integer],
+        values: Floats,
     ) -> None:
         owned = cells < self._n_owned
         here = cells[owned, None]
         np.add.at(rate, (here, directions[None, :]), values[owned] * inverse[here])
 
 
-def _rows(values: Floats, cells: Ints) -> Floats:
+def _rows(values: Floats, cells: NDArray[np.integer]) -> Floats:
     return values[cells] if len(values) > 1 else np.repeat(values, len(cells), axis=0)

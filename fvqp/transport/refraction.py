@@ -118,8 +118,9 @@ class Plane:
         images = [shares[np.ix_(image, image)] for image in self._symmetries]
         shares = np.mean(images, axis=0) * total
         whole = self.area @ self.cosine
-        tilted = shares.sum(axis=1) @ self.cosine / whole, shares.sum(axis=0) @ self.cosine / (ratio * whole)
-        return Passage(shares, float(shares.sum()) / total, tilted)
+        onward = float(shares.sum(axis=1) @ self.cosine / whole)
+        against = float(shares.sum(axis=0) @ self.cosine / (ratio * whole))
+        return Passage(shares, float(shares.sum()) / total, (onward, against))
 
     def _patches(self, points: _Disc, square: float) -> csr_matrix:
         """Weight of every point in the patch of every direction, on the disc with this square of its radius.

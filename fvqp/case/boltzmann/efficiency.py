@@ -49,8 +49,8 @@ def of_steady_state(setup: Setup, problem: HomogeneousProblem, state: State, tem
         return {}
     made = generation(setup.collisions, measure, state.f, state.n, drives, others)  # type: ignore[arg-type]
     bath = thermal(setup.grid, setup.units.temperature(temperature))
-    made = made - generation(setup.collisions, measure, *bath, (), others)  # type: ignore[arg-type]
-    return {"eta_pb": float(pair_breaking_efficiency(made[0], power, state.gap[0]))}
+    at_rest = generation(setup.collisions, measure, *bath, (), others)  # type: ignore[arg-type]
+    return {"eta_pb": float(pair_breaking_efficiency(float(made[0] - at_rest[0]), power, state.gap[0]))}
 
 
 def of_evolution(

@@ -157,7 +157,7 @@ class MasterEquation:
             kept += np.where(inside, table[dM, dm](M.astype(float), m.astype(float)), 0.0)
             columns[:, k] = self.states.number(M - dM, m - dm)
             source = columns[:, k] >= 0
-            rates[source, k] = table[dM, dm](M[source] - float(dM), m[source] - float(dm))
+            rates[source, k] = table[dM, dm]((M[source] - dM).astype(float), (m[source] - dm).astype(float))
         rates[:, diagonal] = -kept
         entry = columns >= 0
         return entry.sum(axis=1), columns[entry], rates[entry]

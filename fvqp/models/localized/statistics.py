@@ -92,8 +92,9 @@ def errors_of_columns(series: ArrayLike) -> Floats:
 def _error(variance: ArrayLike, independent: ArrayLike) -> Floats:
     """Standard error of a mean."""
     # The variance of correlated samples about their own mean is too small by this factor.
-    short = np.maximum(1.0 - 1.0 / np.asarray(independent), 0.5)
-    return np.asarray(np.sqrt(np.asarray(variance) / short / independent))
+    count = np.asarray(independent, dtype=np.float64)
+    short = np.maximum(1.0 - 1.0 / count, 0.5)
+    return np.asarray(np.sqrt(np.asarray(variance, dtype=np.float64) / short / count))
 
 
 def steady_from(series: ArrayLike) -> int:

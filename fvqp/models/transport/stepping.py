@@ -264,10 +264,10 @@ class Stepper:
         ]
         came = (passed.given_f.sum(axis=0) - passed.lost_f.sum(axis=0)) @ p.grid.energies
         came += (passed.given_n.sum(axis=0) - passed.lost_n.sum(axis=0)) @ p.grid.phonon_energies
-        before, after, came = (float(x) for x in self._summed(np.array([*held, came])))
+        before, after, gained = (float(x) for x in self._summed(np.array([*held, came])))
         if not after > 0.0:
             return f, n
-        factor = (before + came) / after
+        factor = (before + gained) / after
         if not abs(factor - 1.0) <= ROUNDED:
             raise Refused(f"energy changes by {abs(factor - 1.0):.1e} of itself")
         return np.minimum(factor * f, 1.0), factor * n
