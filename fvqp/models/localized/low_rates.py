@@ -90,4 +90,4 @@ def _line(alpha: Floats, c: Floats, relative: Floats, packing: float) -> tuple[F
     # Where the form misses by more than the errors of the points, its misses count as their errors (Birge).
     ratio = max(1.0, float(np.sum((deviation / relative) ** 2)) / (len(c) - 2))
     covariance = ratio * np.linalg.inv((columns * weight[:, None] ** 2).T @ columns)
-    return line, covariance, float(np.sqrt(np.mean(deviation**2)))
+    return np.asarray(line, dtype=np.float64), covariance, float(np.sqrt(np.mean(deviation**2)))
