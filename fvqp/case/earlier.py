@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from scipy import constants
 
-from fvqp.case.quantities import Energy, StateDensity, Time
+from fvqp.case.quantities import NonNegativeEnergy, StateDensity, Time
 from fvqp.case.tables import Name, Table
 from fvqp.errors import CaseError, FvqpError
 from fvqp.results.result import open_result
@@ -38,14 +38,12 @@ class Earlier(Table):
     """Mean time after which a mobile quasiparticle is localized; turns densities into rates."""
     density_of_states: StateDensity | None = None
     """N0 per spin, for ``f_L``; default: that of the material."""
-    minimum_energy: Energy | None = None
+    minimum_energy: NonNegativeEnergy | None = None
     """Energy from which on quasiparticles of ``f_L`` count, in Δ0 of that run; default: 0. A broadened
     density of states has thermally filled states below the gap that are none."""
 
     @model_validator(mode="after")
     def _for_spectra(self) -> Self:
-        if self.minimum_energy is not None and self.minimum_energy.value < 0:
-            raise ValueError("minimum_energy: must not be negative")
         if self.variable != "f_L":
             for key in ("density_of_states", "minimum_energy"):
                 if getattr(self, key) is not None:

@@ -8,7 +8,7 @@ from typing import Annotated, NamedTuple, Self
 from pydantic import model_validator
 from scipy import constants
 
-from fvqp.case.quantities import Energy, NotNegative, Number, Positive, Temperature
+from fvqp.case.quantities import AbsoluteEnergy, NotNegative, Number, Positive, Temperature
 from fvqp.case.tables import FileTable, Name
 from fvqp.spectral import alpha2f
 from fvqp.spectral.eliashberg_matsubara import coulomb_for
@@ -25,7 +25,7 @@ class Interaction(FileTable):
     """A model spectrum: Al, Sn, Pb or Nb."""
     coupling: Annotated[Number, Positive] | None = None
     """λ: of a Debye-like spectrum α²F = λ (Ω/Ω_D)²; one from a file or of a metal is scaled to it."""
-    debye_energy: Energy | None = None
+    debye_energy: AbsoluteEnergy | None = None
     """Ω_D of a Debye-like spectrum."""
     file: Path | None = None
     """Two columns, Ω in meV and α²F."""
@@ -33,7 +33,7 @@ class Interaction(FileTable):
     """μ*; default: that of the metal, otherwise 0."""
     critical_temperature: Temperature | None = None
     """Chooses μ* such that superconductivity ends here, in place of ``coulomb``."""
-    cutoff: Energy | None = None
+    cutoff: AbsoluteEnergy | None = None
     """Of the Coulomb repulsion; default: six times the largest phonon energy."""
 
     @model_validator(mode="after")
@@ -45,12 +45,6 @@ class Interaction(FileTable):
             raise ValueError("coupling: missing: a Debye-like spectrum needs it")
         if self.coulomb is not None and self.critical_temperature is not None:
             raise ValueError("critical_temperature: chooses coulomb; give one of them")
-        for key in ("debye_energy", "cutoff"):
-            value = getattr(self, key)
-            if value is not None and (value.relative or not value.value > 0):
-                raise ValueError(
-                    f'{key}: expected a positive energy such as "30 meV", not in units of the gap'
-                )
         return self
 
     @property

@@ -161,8 +161,27 @@ HeatCoupling = Annotated[float, Quantity("W/m^3/K^5"), Positive]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 
+class CaseValue:
+    """A value of a case file that is more than a number: how pydantic reads it in and writes it out again."""
+
+    @classmethod
+    def read(cls, value: Any) -> Any:
+        """From what TOML gives; raises ``ValueError`` that says what would be right."""
+        raise NotImplementedError
+
+    def write(self) -> Any:
+        """As in a case file."""
+        raise NotImplementedError
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return no_info_plain_validator_function(
+            cls.read, serialization=plain_serializer_function_ser_schema(cls.write)
+        )
+
+
 @dataclass(frozen=True)
-class Energy:
+class Energy(CaseValue):
     """An energy in electronvolt, or in multiples of the reference gap Δ0 (``relative``)."""
 
     value: float
@@ -175,12 +194,6 @@ class Energy:
     def in_delta0(self, delta0: float) -> float:
         """The energy in units of Δ0; ``delta0`` in joule."""
         return self.value if self.relative else self.value * constants.e / delta0
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return no_info_plain_validator_function(
-            cls.read, serialization=plain_serializer_function_ser_schema(cls.write)
-        )
 
     @classmethod
     def read(cls, value: Any) -> Energy:
@@ -207,6 +220,30 @@ class Energy:
         return self.value if self.relative else f"{self.value!r} eV"
 
 
+def _positive_energy(energy: Energy) -> Energy:
+    if not energy.value > 0:
+        raise ValueError(f"must be positive, got {energy.write()}")
+    return energy
+
+
+def _energy_not_negative(energy: Energy) -> Energy:
+    if energy.value < 0:
+        raise ValueError(f"must not be negative, got {energy.write()}")
+    return energy
+
+
+def _absolute_energy(energy: Energy) -> Energy:
+    if energy.relative or not energy.value > 0:
+        raise ValueError('expected a positive energy such as "200 ueV", not in units of the gap')
+    return energy
+
+
+PositiveEnergy = Annotated[Energy, AfterValidator(_positive_energy)]
+NonNegativeEnergy = Annotated[Energy, AfterValidator(_energy_not_negative)]
+AbsoluteEnergy = Annotated[Energy, AfterValidator(_absolute_energy)]
+"""One that cannot be in units of the gap, since it is what the gap follows from, or the gap itself."""
+
+
 @dataclass(frozen=True)
 class PhotonEnergy(Energy):
     """An energy that may also be given as a frequency: ``"20 ueV"``, ``"4.8 GHz"``."""
@@ -217,6 +254,9 @@ class PhotonEnergy(Energy):
             return _number(value, "Hz") * constants.h / constants.e
         except ValueError:
             return _number(value, "eV")
+
+
+PositivePhotonEnergy = Annotated[PhotonEnergy, AfterValidator(_positive_energy)]
 
 
 @dataclass(frozen=True)
@@ -243,7 +283,7 @@ class Bias(Energy):
 
 
 @dataclass(frozen=True)
-class BiasAxis:
+class BiasAxis(CaseValue):
     """The biases of a sweep: a list, or evenly spaced from one to another."""
 
     biases: tuple[Bias, ...]
@@ -264,12 +304,6 @@ class BiasAxis:
     def largest(self, delta0: float) -> float:
         """Largest |V| in volt; ``delta0`` in joule."""
         return float(np.abs(self.in_volt(delta0)).max())
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return no_info_plain_validator_function(
-            cls.read, serialization=plain_serializer_function_ser_schema(cls.write)
-        )
 
     @classmethod
     def read(cls, value: Any) -> BiasAxis:

@@ -8,13 +8,13 @@ from typing import Annotated, Literal, Self
 from pydantic import model_validator
 
 from fvqp.case.quantities import (
-    Energy,
     EnergyDensity,
     Frequency,
     NotNegative,
     Number,
-    PhotonEnergy,
     Positive,
+    PositiveEnergy,
+    PositivePhotonEnergy,
     PowerDensity,
     Temperature,
 )
@@ -27,8 +27,8 @@ class Pulse(Table):
     """Hot quasiparticles or phonons added to the initial state: a Gaussian in energy."""
 
     of: Literal["quasiparticles", "phonons"] = "quasiparticles"
-    centre: Energy
-    width: Energy
+    centre: PositiveEnergy
+    width: PositiveEnergy
     """Standard deviation."""
     peak: PositiveNumber | None = None
     """Occupation at the centre."""
@@ -43,9 +43,6 @@ class Pulse(Table):
             )
         if self.of == "quasiparticles" and self.peak is not None and self.peak > 1.0:
             raise ValueError(f"peak: an occupation of quasiparticles cannot exceed 1, got {self.peak:g}")
-        for key in ("centre", "width"):
-            if not getattr(self, key).value > 0:
-                raise ValueError(f"{key}: must be positive")
         return self
 
 
@@ -71,7 +68,7 @@ class Initial(Table):
 class Microwave(Table):
     """Photons of one mode, absorbed and emitted by quasiparticles; above twice the gap they break pairs."""
 
-    photon_energy: PhotonEnergy
+    photon_energy: PositivePhotonEnergy
     """ħω0, or the frequency: ``"20 ueV"``, ``"4.8 GHz"``."""
     coupling: Frequency | None = None
     """c_phot: rate constant of one photon."""
@@ -95,8 +92,6 @@ class Microwave(Table):
                     else "is not used with absorbed_power"
                 )
             )
-        if not self.photon_energy.value > 0:
-            raise ValueError("photon_energy: must be positive")
         return self
 
 
@@ -104,8 +99,8 @@ class Injection(Table):
     """Quasiparticles or phonons from outside: a Gaussian in energy, or a spectrum from a file."""
 
     of: Literal["quasiparticles", "phonons"]
-    centre: Energy | None = None
-    width: Energy | None = None
+    centre: PositiveEnergy | None = None
+    width: PositiveEnergy | None = None
     """Standard deviation; narrow ones fall into one bin."""
     file: Path | None = None
     """In place of ``centre`` and ``width``: CSV table with columns ``energy_eV`` and ``particles``, their
@@ -121,11 +116,8 @@ class Injection(Table):
                     raise ValueError(f"{key}: is not used: the spectrum comes from a file")
             return self
         for key in ("centre", "width"):
-            value = getattr(self, key)
-            if value is None:
+            if getattr(self, key) is None:
                 raise ValueError(f"{key}: missing: give centre and width, or file")
-            if not value.value > 0:
-                raise ValueError(f"{key}: must be positive")
         return self
 
 

@@ -15,11 +15,12 @@ from fvqp.case.boltzmann.drives import Initial, Injection, Microwave, PositiveNu
 from fvqp.case.evolution import RecordedTimes, one_task
 from fvqp.case.interaction import Interaction
 from fvqp.case.quantities import (
-    Energy,
+    AbsoluteEnergy,
     Length,
     NotNegative,
     Number,
     PhotonEnergy,
+    PositiveEnergy,
     Speed,
     StateDensity,
     Temperature,
@@ -45,7 +46,7 @@ class MaterialChoice(Table):
     """A material of the library by name, with numbers of one's own in place of the library's where given."""
 
     name: Name
-    gap: Energy | None = None
+    gap: AbsoluteEnergy | None = None
     """Zero-temperature gap Δ0."""
     critical_temperature: Temperature | None = None
     characteristic_time: Time | None = None
@@ -55,12 +56,6 @@ class MaterialChoice(Table):
     material. A given one defines this density instead."""
     dressed_density_of_states: StateDensity | None = None
     """N0 per spin, with the electron-phonon factor 1 + λ."""
-
-    @model_validator(mode="after")
-    def _gap(self) -> Self:
-        if self.gap is not None and (self.gap.relative or not self.gap.value > 0):
-            raise ValueError('gap: expected a positive energy such as "180 ueV", not in units of the gap')
-        return self
 
 
 class Spectrum(Table):
@@ -98,18 +93,18 @@ class Spectrum(Table):
 class Energies(Table):
     """The energy axes of quasiparticles and phonons."""
 
-    maximum: Energy
+    maximum: PositiveEnergy
     """Last edge of the quasiparticle bins; a warning says when a drive takes quasiparticles there."""
     spacing: Literal["uniform", "graded"] = "uniform"
     """``uniform``: bins of one ``width``; ``graded``: bins that widen with the distance from the gap."""
-    width: Energy
+    width: PositiveEnergy
     """Of the bins (of the finest one if graded); at most a tenth of k_BT resolves thermal distributions."""
     growth: PositiveNumber | None = None
     """Graded: widening with the distance from the gap; default 0.05."""
-    lowest_gap: Energy | None = None
+    lowest_gap: PositiveEnergy | None = None
     """Smallest gap that the axis must hold; default: the gap if it is fixed; 0 if it follows, or if the
     spectrum is one of Eliashberg theory at a temperature, which has states below its gap."""
-    phonon_maximum: Energy | None = None
+    phonon_maximum: PositiveEnergy | None = None
     """Largest phonon energy, such as the Debye energy; default: all that collisions on the axis can emit, up
     to the end of α²F if there is one."""
     rule: Literal["linear", "bin"] = "linear"
@@ -117,10 +112,6 @@ class Energies(Table):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        for key in ("maximum", "width", "lowest_gap", "phonon_maximum"):
-            value = getattr(self, key)
-            if value is not None and not value.value > 0:
-                raise ValueError(f"{key}: must be positive")
         if self.growth is not None and self.spacing == "uniform":
             raise ValueError('growth: is not used with spacing = "uniform"')
         return self
@@ -139,15 +130,13 @@ class Gap(Table):
 
     model: Literal["fixed", "follows"] = "follows"
     """``follows``: from the quasiparticles, at every time; ``fixed``: ``value``."""
-    value: Energy | None = None
+    value: PositiveEnergy | None = None
     """Default of a fixed gap: Δ0."""
 
     @model_validator(mode="after")
     def _used(self) -> Self:
         if self.value is not None and self.model != "fixed":
             raise ValueError('value: is not used with model = "follows"')
-        if self.value is not None and not self.value.value > 0:
-            raise ValueError("value: must be positive")
         return self
 
 

@@ -10,9 +10,9 @@ from pydantic import Field, model_validator
 
 from fvqp.case.earlier import Earlier
 from fvqp.case.quantities import (
+    AbsoluteEnergy,
     AnnihilationConstant,
     Diffusivity,
-    Energy,
     Frequency,
     GenerationRate,
     Length,
@@ -38,7 +38,7 @@ class Material(Table):
     """τ0 of the normal metal."""
     density_of_states: StateDensity
     """ν of the normal metal, per spin."""
-    gap: Energy
+    gap: AbsoluteEnergy
     """Δ."""
     gap_ratio: PositiveNumber = 1.76
     """Δ/k_BT_c."""
@@ -53,9 +53,7 @@ class Material(Table):
     """D; a warning says where diffusion does not mix the trap faster than its events."""
 
     @model_validator(mode="after")
-    def _absolute(self) -> Self:
-        if self.gap.relative or not self.gap.value > 0:
-            raise ValueError('gap: expected a positive energy such as "168 ueV", not in units of the gap')
+    def _used(self) -> Self:
         if self.excess_energy is not None and self.spin_orbit is None:
             raise ValueError("excess_energy: is not used without spin_orbit")
         return self

@@ -11,13 +11,14 @@ from pydantic import AfterValidator, Field, model_validator
 from fvqp.case.earlier import Earlier
 from fvqp.case.geometry import MeshSource
 from fvqp.case.quantities import (
+    AbsoluteEnergy,
     AnnihilationConstant,
     Diffusivity,
-    Energy,
     GenerationRate,
     Length,
     Number,
     Positive,
+    PositiveEnergy,
     StateDensity,
     Time,
     spaced,
@@ -52,7 +53,7 @@ SpinKind = Annotated[str, AfterValidator(_kind_of_spin)]
 class Material(Table):
     """The superconductor, from whose disorder the radius r_c and the constant Γ̄ follow."""
 
-    gap: Energy
+    gap: AbsoluteEnergy
     """Δ."""
     diffusivity: Diffusivity
     """D of the normal metal."""
@@ -62,23 +63,17 @@ class Material(Table):
     """τ0."""
     gap_ratio: PositiveNumber = 1.764
     """Δ/k_BT_c."""
-    edge_shift: Energy
+    edge_shift: PositiveEnergy
     """ε_g, by which disorder lowers and rounds the gap edge."""
-    tail_energy: Annotated[tuple[Energy, ...], AS_LIST, ONCE, Field(min_length=1)] | None = None
+    tail_energy: Annotated[tuple[PositiveEnergy, ...], AS_LIST, ONCE, Field(min_length=1)] | None = None
     """ε_T, scale of the tail of localized states; several make an axis of radii."""
     fluctuation: Annotated[tuple[PositiveNumber, ...], AS_LIST, ONCE, Field(min_length=1)] | None = None
     """F = (ε_T/Δ)^(5/4), intensity of the fluctuations of the gap, in place of ``tail_energy``."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.gap.relative or not self.gap.value > 0:
-            raise ValueError('gap: expected a positive energy such as "200 ueV", not in units of the gap')
         if (self.tail_energy is None) == (self.fluctuation is None):
             raise ValueError("give either tail_energy or fluctuation")
-        if not self.edge_shift.value > 0:
-            raise ValueError("edge_shift: must be positive")
-        if any(not energy.value > 0 for energy in self.tail_energy or ()):
-            raise ValueError("tail_energy: must be positive")
         return self
 
 

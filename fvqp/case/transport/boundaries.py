@@ -9,15 +9,10 @@ from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, GetCoreSchemaHandler, model_validator
-from pydantic_core.core_schema import (
-    CoreSchema,
-    no_info_plain_validator_function,
-    plain_serializer_function_ser_schema,
-)
+from pydantic import Field, model_validator
 
 from fvqp.case.boltzmann.tables import read_spectrum
-from fvqp.case.quantities import Energy, MassDensity, Number
+from fvqp.case.quantities import CaseValue, Energy, MassDensity, Number
 from fvqp.case.tables import ONCE, Name, Table
 from fvqp.errors import CaseError
 
@@ -28,7 +23,7 @@ WANTED = '{ energies = ["0 eV", "2 Delta0"], shares = [0, 1] } or { file = "tran
 
 
 @dataclass(frozen=True)
-class Transmission:
+class Transmission(CaseValue):
     """A share from 0 to 1, the same at all energies or linear between those of a table.
 
     Attributes:
@@ -78,12 +73,6 @@ class Transmission:
         if not file.is_file():
             raise CaseError(f"{where}.file: no such file: {file}")
         return replace(self, file=file)
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return no_info_plain_validator_function(
-            cls.read, serialization=plain_serializer_function_ser_schema(cls.write)
-        )
 
     @classmethod
     def read(cls, value: Any) -> Transmission:

@@ -12,7 +12,7 @@ from pydantic import model_validator
 from scipy import constants
 
 from fvqp.case.boltzmann.tables import read_spectrum
-from fvqp.case.quantities import Energy
+from fvqp.case.quantities import PositiveEnergy
 from fvqp.case.tables import FileTable
 from fvqp.collisions import CollisionGrid
 from fvqp.collisions.dispersion import Dispersion, Sine, Tabulated, branch
@@ -26,7 +26,7 @@ class DispersionTable(FileTable):
 
     model: Literal["sine", "table"]
     """``sine``: that of a chain, √(1 − (ω/maximum)²) times the speed of sound; ``table``: that of a file."""
-    maximum: Energy | None = None
+    maximum: PositiveEnergy | None = None
     """Sine: largest energy; default: 2/π of the Debye energy, with which there are as many modes in all as in
     Debye's model."""
     file: Path | None = None
@@ -39,8 +39,6 @@ class DispersionTable(FileTable):
             raise ValueError(f'{unused}: is not used with model = "{self.model}"')
         if self.model == "table" and self.file is None:
             raise ValueError('file: missing: model = "table" needs it')
-        if self.maximum is not None and not self.maximum.value > 0:
-            raise ValueError("maximum: must be positive")
         return self
 
 

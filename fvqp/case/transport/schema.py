@@ -16,12 +16,15 @@ from fvqp.case.boltzmann.schema import Energies, Escape, Gap, MaterialChoice, Re
 from fvqp.case.evolution import RecordedTimes, one_task
 from fvqp.case.geometry import MeshSource
 from fvqp.case.quantities import (
+    AbsoluteEnergy,
     Diffusivity,
     Energy,
     Length,
+    NonNegativeEnergy,
     Number,
     NumberDensity,
     Position,
+    PositiveEnergy,
     PowerDensity,
     Speed,
     Temperature,
@@ -174,14 +177,14 @@ class Region(Table):
     """Another superconductor; its energies, times and states are its own."""
     spectrum: Spectrum | None = None
     """Of the other material; default: that of BCS theory."""
-    gap: Energy | None = None
+    gap: NonNegativeEnergy | None = None
     """A gap that stays, in the material's Δ0 if relative; 0 in a normal metal. Default: follows by the
     material's own gap equation, or stays at its Δ0, as `gap` says."""
     insulator: Flag = False
     """No quasiparticles; phonons do not collide."""
     ion_density: NumberDensity | None = None
     """Of an insulator."""
-    debye_energy: Energy | None = None
+    debye_energy: AbsoluteEnergy | None = None
     """Of an insulator; with the density of ions it says how many phonon modes there are."""
     fermi_velocity: Speed | None = None
     free_path: Length | None = None
@@ -219,10 +222,6 @@ class Region(Table):
             for key in ("material", "gap", "fermi_velocity", "free_path", "diffusivity"):
                 if getattr(self, key) is not None:
                     raise ValueError(f"{key}: is not used with insulator = true")
-        if self.debye_energy is not None and (self.debye_energy.relative or not self.debye_energy.value > 0):
-            raise ValueError('debye_energy: expected a positive energy such as "55 meV"')
-        if self.gap is not None and self.gap.value < 0:
-            raise ValueError("gap: must not be negative")
         return self
 
     def located(self, key: str, folder: Path) -> Self:
@@ -241,8 +240,8 @@ class Place(Table):
     CONDITIONAL: ClassVar = frozenset({"position"})
 
     of: Literal["quasiparticles", "phonons"] = "quasiparticles"
-    centre: Energy
-    width: Energy
+    centre: PositiveEnergy
+    width: PositiveEnergy
     """Standard deviation of the energy."""
     size: Length | None = None
     """Standard deviation of the distance from `position`; default: everywhere alike."""
@@ -253,9 +252,6 @@ class Place(Table):
 
     @model_validator(mode="after")
     def _positive(self) -> Self:
-        for key in ("centre", "width"):
-            if not getattr(self, key).value > 0:
-                raise ValueError(f"{key}: must be positive")
         if self.size is None and "position" in self.model_fields_set:
             raise ValueError("position: is not used without size")
         return self
@@ -266,7 +262,7 @@ class Pulse(Place):
 
     peak: PositiveNumber | None = None
     """Occupation at the centre."""
-    energy: Energy | None = None
+    energy: PositiveEnergy | None = None
     """Energy of the whole pulse, in a sphere or a solid, in place of the peak."""
 
     @model_validator(mode="after")
@@ -275,8 +271,6 @@ class Pulse(Place):
             raise ValueError("give either peak or energy" + ("" if self.peak is None else ", not both"))
         if self.of == "quasiparticles" and self.peak is not None and self.peak > 1.0:
             raise ValueError(f"peak: an occupation of quasiparticles cannot exceed 1, got {self.peak:g}")
-        if self.energy is not None and not self.energy.value > 0:
-            raise ValueError("energy: must be positive")
         return self
 
 

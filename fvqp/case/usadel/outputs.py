@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from fvqp.case.quantities import Energy, Number
+from fvqp.case.quantities import NonNegativeEnergy, Number
 from fvqp.case.tables import ONCE, Count, FigureFile, Table
 
 FieldName = Literal["gap", "charge_imbalance", "mu_Q", "dos", "f_L", "f_T"]
@@ -20,7 +20,7 @@ class Output(Table):
 
     fields: Annotated[tuple[FieldName, ...], ONCE] = ("gap", "charge_imbalance")
     """Fields for ParaView."""
-    field_energies: Annotated[tuple[Energy, ...], ONCE] = ()
+    field_energies: Annotated[tuple[NonNegativeEnergy, ...], ONCE] = ()
     """Energies at which f_L, f_T and dos are shown."""
     every: Count = 1
     """Fields are written at every n-th bias."""
@@ -36,8 +36,6 @@ class Output(Table):
             raise ValueError(f"field_energies: missing: the energies at which {sorted(spectral)[0]} is shown")
         if self.field_energies and not spectral:
             raise ValueError("field_energies: is not used: fields holds none of dos, f_L, f_T")
-        if any(energy.value < 0 for energy in self.field_energies):
-            raise ValueError("field_energies: an energy must not be negative")
         return self
 
 

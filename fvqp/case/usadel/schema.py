@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from fvqp.case.geometry import CaseOnMesh
 from fvqp.case.metals import CrossSection, MaterialChoice, RegionChoice
@@ -19,8 +19,10 @@ from fvqp.case.quantities import (
     Current,
     Energy,
     HeatCoupling,
+    NonNegativeEnergy,
     NotNegative,
     Number,
+    PositiveEnergy,
     Resistance,
     Temperature,
     Time,
@@ -79,19 +81,12 @@ class Reservoir(Table):
     on: Annotated[tuple[Name, ...], AS_LIST, Field(min_length=1)]
     temperature: Temperature | None = None
     """Default: the swept bath temperature."""
-    gap: Energy | None = None
+    gap: NonNegativeEnergy | None = None
     """Zero-temperature gap of the reservoir's metal, ``"0 eV"`` if it is normal; default: that of the cells
     next to it. Spectra with ``spectrum.model = "diffusive"`` start from it."""
     voltage: Bias | None = None
     """Of a normal metal, against the condensate of superconductors (and charge imbalance 0); default: none. A
     superconducting reservoir cannot have one: its phase would turn with time."""
-
-    @field_validator("gap")
-    @classmethod
-    def _not_negative(cls, value: Energy | None) -> Energy | None:
-        if value is not None and value.value < 0:
-            raise ValueError("must not be negative")
-        return value
 
 
 class Interface(Table):
@@ -113,35 +108,21 @@ class Spectrum(Table):
     model: Literal["local", "diffusive"] = "local"
     """``local``: every cell has the spectra that belong to its gap; ``diffusive``: the Usadel equation with
     the gradient, in which neighbours share them (proximity of other metals and of other gaps)."""
-    broadening: Energy = Energy(1e-4, True)
+    broadening: NonNegativeEnergy = Energy(1e-4, True)
     """Dynes parameter Γ."""
     depairing: Annotated[Number, NotNegative] = 0.0
     """Pair breaking ζ in Δ0 that is not due to the supercurrent."""
-
-    @field_validator("broadening")
-    @classmethod
-    def _not_negative(cls, value: Energy) -> Energy:
-        if value.value < 0:
-            raise ValueError("must not be negative")
-        return value
 
 
 class Energies(Table):
     """The energy axis ε > 0."""
 
-    maximum: Energy | None = None
+    maximum: PositiveEnergy | None = None
     """Last edge of the grid; default: chosen from the largest bias and temperature."""
     number: Annotated[int, Field(strict=True, ge=2, le=MOST_ENERGIES)] = 400
     spacing: Literal["graded", "uniform"] = "graded"
-    largest: Energy | None = None
+    largest: PositiveEnergy | None = None
     """Widest bin of a graded axis; default 0.1 Δ0. Electrons that collide exchange multiples of it."""
-
-    @field_validator("maximum", "largest")
-    @classmethod
-    def _positive(cls, value: Energy | None) -> Energy | None:
-        if value is not None and not value.value > 0:
-            raise ValueError("must be positive")
-        return value
 
     @model_validator(mode="after")
     def _graded(self) -> Energies:
@@ -194,7 +175,7 @@ class Gap(Table):
     """``equilibrium``: of the bath temperature and depairing; ``fixed``: ``value``; ``uniform``: one gap
     for all superconducting cells, from what is under the junction at ``at``; ``local``: every cell its
     own."""
-    value: Energy | None = None
+    value: NonNegativeEnergy | None = None
     at: Name | None = None
     debye_energy: Annotated[Number, Field(gt=1, le=1e6)] | None = None
     """ω_D in Δ0; default 10, none for a fixed gap."""
@@ -222,8 +203,6 @@ class Gap(Table):
                     if given
                     else f'{key}: missing: model = "{model}" needs it'
                 )
-        if self.value is not None and self.value.value < 0:
-            raise ValueError("value: a gap must not be negative")
         if self.branches and self.model not in ("uniform", "local"):
             raise ValueError(
                 f'branches: is not used with model = "{self.model}", whose gap knows nothing of the bias'

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from fvqp.case.geometry import CaseOnMesh
 from fvqp.case.metals import CrossSection
-from fvqp.case.quantities import Angle, Diffusivity, Energy, Resistivity, Temperature, spaced
+from fvqp.case.quantities import (
+    AbsoluteEnergy,
+    Angle,
+    Diffusivity,
+    Energy,
+    NonNegativeEnergy,
+    PositiveEnergy,
+    Resistivity,
+    Temperature,
+    spaced,
+)
 from fvqp.case.tables import AS_LIST, ONCE, Case, FigureFile, Name, Table
 
 MOST_ENERGIES = 100_000
@@ -20,15 +30,13 @@ class Superconductor(Table):
 
     name: Name | None = None
     """A material of the library."""
-    gap: Energy | None = None
+    gap: AbsoluteEnergy | None = None
     """Zero-temperature bulk gap Δ0, in place of that of the library."""
 
     @model_validator(mode="after")
     def _one_source(self) -> Superconductor:
         if (self.name is None) == (self.gap is None):
             raise ValueError('give either name, such as "Al", or gap')
-        if self.gap is not None and (self.gap.relative or not self.gap.value > 0):
-            raise ValueError('gap: expected a positive energy such as "265 ueV", not in units of the gap')
         return self
 
 
@@ -45,47 +53,26 @@ class Reservoir(Table):
     """Outer boundaries that are the bulk of a metal in equilibrium."""
 
     on: Annotated[tuple[Name, ...], AS_LIST, Field(min_length=1)]
-    gap: Energy | None = None
+    gap: NonNegativeEnergy | None = None
     """Zero-temperature gap of its metal; default: that of ``superconductor``. ``"0 eV"``: a normal metal."""
     phase: Angle | None = None
     """Of its order parameter, such as ``"90 deg"`` or ``"0 rad"``; default: the swept one."""
-
-    @field_validator("gap")
-    @classmethod
-    def _not_negative(cls, value: Energy | None) -> Energy | None:
-        if value is not None and value.value < 0:
-            raise ValueError("must not be negative")
-        return value
 
 
 class Spectrum(Table):
     """The broadening of the spectral functions."""
 
-    broadening: Energy = Energy(1e-4, True)
+    broadening: NonNegativeEnergy = Energy(1e-4, True)
     """Dynes parameter Γ; far below a minigap that is to be seen."""
-
-    @field_validator("broadening")
-    @classmethod
-    def _not_negative(cls, value: Energy) -> Energy:
-        if value.value < 0:
-            raise ValueError("must not be negative")
-        return value
 
 
 class Energies(Table):
     """The energies of the density of states."""
 
-    maximum: Energy
+    maximum: PositiveEnergy
     """The last of them."""
     number: Annotated[int, Field(strict=True, ge=2, le=MOST_ENERGIES)] = 200
     """Of energies, evenly spaced from 0 on."""
-
-    @field_validator("maximum")
-    @classmethod
-    def _positive(cls, value: Energy) -> Energy:
-        if not value.value > 0:
-            raise ValueError("must be positive")
-        return value
 
 
 class Sweep(Table):

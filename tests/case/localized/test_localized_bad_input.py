@@ -60,7 +60,7 @@ MISTAKES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
         {**OF_MATERIAL, "material.density_of_states": "1e4 1/eV/um^3"},
         "material.tail_energy: at the edge",
     ),
-    (TAIL, {**OF_MATERIAL, "material.tail_energy": "-1 ueV"}, "material.tail_energy: must be positive"),
+    (TAIL, {**OF_MATERIAL, "material.tail_energy": "-1 ueV"}, "material.tail_energy[0]: must be positive"),
     (TAIL, {**OF_MATERIAL, "material.fluctuation": 1e-3}, "material: give either tail_energy or fluctuation"),
     (TAIL, {**OF_MATERIAL, "material.gap": "1 Delta0"}, "material.gap: expected a positive energy"),
     # Sweep.

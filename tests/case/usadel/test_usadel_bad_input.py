@@ -215,7 +215,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"output.fields": ["gap", "gap"]}, 'output.fields: "gap" is named more than once'),
     (
         {"output.fields": ["f_L"], "output.field_energies": [-1.0]},
-        "output.field_energies: an energy must not",
+        "output.field_energies[0]: must not",
     ),
     (
         {"output.fields": ["f_L"], "output.field_energies": [1e3]},
