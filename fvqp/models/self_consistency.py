@@ -33,6 +33,9 @@ JUMP = 0.02
 #: Rounding of gaps over that of f_L, relative to the fastest exchange of a cell, where others are slow.
 AMPLIFIED = 2e3
 
+#: Further evaluations for distributions, which at the gap edge change by some 1/Γ as much as the gap does.
+SHARPER = 5
+
 
 def solve_self_consistent(
     problem: UsadelProblem, point: Point, external: Floats, guess: Guess | Solution | None
@@ -64,6 +67,7 @@ def solve_self_consistent(
         tolerance=iteration.tolerance,
         what=iteration.what,
         max_evaluations=problem.most_evaluations,
+        refinements=SHARPER,
     )
     return iteration.solution(result.evaluations)
 
