@@ -127,7 +127,7 @@ def test_self_consistent_phase(gap: GapModel, tmp_path: Path) -> None:
     assert_same(here.phase.current, serial.phase.current)
     assert_same(here.phase.gradient, serial.phase.gradient)
     assert_same(here.kinetic.currents, serial.kinetic.currents)
-    # Each relative to itself: the non-local one is 2.5e-4 of the other, and rounding of it 4e3 times as large.
+    # Each relative to itself: the non-local one is 2.5e-4 of the other, its rounding 4e3 times as large.
     g, g_serial = (p.conductances(s) for p, s in zip(problems, (here, serial), strict=True))
     np.testing.assert_allclose(g, g_serial, rtol=1e-10)
     assert_same(g, g_serial)
