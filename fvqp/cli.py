@@ -225,6 +225,7 @@ def _check(arguments: argparse.Namespace, petsc: list[str]) -> None:
 
 def _plot(arguments: argparse.Namespace, petsc: list[str]) -> None:
     from fvqp.results import open_result
+    from fvqp.results.figures import missing
 
     if arguments.animate:
         from fvqp.results.animation import animate
@@ -241,6 +242,8 @@ def _plot(arguments: argparse.Namespace, petsc: list[str]) -> None:
         raise CaseError(f"{arguments.folder}: its case asks for no figures; name one with --kind")
     for file in files:
         say(str(file))
+    if note := missing(result.dataset):
+        say(f"{arguments.folder}: {note}; the figures show these and say so")
 
 
 def _fit(arguments: argparse.Namespace, petsc: list[str]) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import logging
+import warnings
 import xml.etree.ElementTree as ET
 
 import numpy as np
@@ -11,6 +12,7 @@ import pyvista
 
 from fvqp.errors import CheckpointError, FvqpError
 from fvqp.results import Checkpoint, FieldSeries, ResultsFolder, SweepDataset, SweepProgress, open_result
+from fvqp.results.dataset import Outcome
 from fvqp.results.figures import FAMILIES, FigureSpec, draw
 from fvqp.results.folder import folder_hash
 
@@ -172,6 +174,26 @@ def drawn(dataset, spec, monkeypatch, tmp_path):
     with contextlib.suppress(FileNotFoundError, FvqpError):
         draw(dataset, spec, tmp_path)
     return caught[0].axes
+
+
+def test_figures_say_what_an_unfinished_map_lacks(film, sweep, tmp_path, monkeypatch):
+    """What is there is drawn; points without a solution are not missing."""
+    biases = np.array([-2.0, -1.0, 1.0, 2.0])
+    part = SweepDataset({"V_det": biases, "V_inj": biases}, {}, {"title": "Map"})
+    part.define_outcome()
+    for k, value in enumerate(biases):
+        part.record((0, k), g_nl=1e-9 * value)
+    part.leave((1, 0), Outcome.DESTROYED)
+    caught = []
+    monkeypatch.setattr("fvqp.results.figures.Figure.savefig", lambda self, *_, **__: caught.append(self))
+    for kind in ("map", "surface"):
+        with contextlib.suppress(FvqpError), warnings.catch_warnings():
+            warnings.simplefilter("error")
+            draw(part.dataset, FigureSpec(kind), tmp_path)
+    titles = [figure.get_suptitle() for figure in caught]
+    assert titles == ["Map\nunfinished: 5 of 16 points"] * 2
+    image = np.ma.getmaskarray(caught[0].axes[0].collections[0].get_array())
+    assert image.reshape(4, 4).tolist() == [[False] * 4] + 3 * [[True] * 4]
 
 
 def test_gap_and_quasiparticles_are_drawn_on_the_scale_of_the_gap(film, sweep, tmp_path, monkeypatch):

@@ -14,6 +14,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from fvqp.errors import FvqpError
+from fvqp.results.dataset import Outcome
 from fvqp.results.figures import (
     clusters,
     fits,
@@ -57,9 +58,10 @@ def draw(dataset: xr.Dataset, spec: FigureSpec, folder: Path) -> Path:
         kinds[spec.kind](dataset, spec, figure)
         plain_logarithms(figure)
         title = spec.title or dataset.attrs.get("title")
-        if title:
-            columns = int(LETTERS_PER_INCH * figure.get_figwidth())
-            text = textwrap.fill(str(title), columns)
+        columns = int(LETTERS_PER_INCH * figure.get_figwidth())
+        lines = [textwrap.fill(str(line), columns) for line in (title, missing(dataset)) if line]
+        if lines:
+            text = "\n".join(lines)
             figure.suptitle(_NAME.sub(lambda match: SYMBOLS.get(match[0], match[0]), text), fontsize=9)
         try:
             with replacing(path) as part:
@@ -71,4 +73,17 @@ def draw(dataset: xr.Dataset, spec: FigureSpec, folder: Path) -> Path:
     return path
 
 
-__all__ = ["FAMILIES", "FigureSpec", "draw"]
+def missing(dataset: xr.Dataset) -> str:
+    """What a figure of an unfinished run must say: how many of its points it shows. Empty if none is missing.
+
+    Points at which superconductivity is known to be destroyed are not missing.
+    """
+    if "completed" not in dataset:
+        return ""
+    there = dataset["completed"].values.astype(bool)
+    if "outcome" in dataset:
+        there = there | (dataset["outcome"].values == Outcome.DESTROYED)
+    return "" if there.all() else f"unfinished: {there.sum()} of {there.size} points"
+
+
+__all__ = ["FAMILIES", "FigureSpec", "draw", "missing"]

@@ -86,7 +86,9 @@ def _surface(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
     # Outlines on the walls: what a sweep of one bias shows at the others.
     for rows, walls, at in ((values, "y", y.max()), (values.T, "x", x.min())):
         along = table["V_inj"].values if walls == "y" else table["V_det"].values
-        for outline in (np.nanmax(rows, axis=0), np.nanmin(rows, axis=0)):
+        for extreme in (np.fmax, np.fmin):
+            # These pass over what an unfinished run has left out.
+            outline = extreme.reduce(rows, axis=0)
             line = (along, np.full(len(along), at)) if walls == "y" else (np.full(len(along), at), along)
             axes.plot(*line, outline, color="0.4", linewidth=0.8)
     axes.set(
