@@ -36,6 +36,8 @@ CURVES = {
     "bistable": ("ryan2026/bistable", "gap"),
     "hot_electrons": ("nagaev1995/hot_electrons", "fields"),
     "sn_wire": ("proximity/sn_wire", "fields"),
+    "weak_link": ("proximity/weak_link", "current_phase"),
+    "weak_link_minigap": ("proximity/weak_link", "minigap"),
     "hot_pulse": ("boltzphlow2026/hot_pulse_al", "distribution"),
     "gap_function": ("boltzphlow2026/eliashberg", "gap_function"),
     "lifetimes": ("kaplan1976/lifetimes", "lifetimes"),

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from fvqp.errors import FvqpError
 from fvqp.results.figures.common import (
@@ -52,6 +53,13 @@ def _draw_map(table: xr.DataArray, limit: float | None, figure: Figure, axes: Ax
         extend=("both" if np.nanmin(values) < 0.0 else "max") if beyond else "neither",
     )
     axes.set(xlabel=label_of(table["V_inj"], ""), ylabel=label_of(table["V_det"], ""))
+    _few_ticks(axes)
+
+
+def _few_ticks(axes: Axes) -> None:
+    """As curves have them, so that both can be held side by side."""
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
 
 
 def _g_sa(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
@@ -96,6 +104,7 @@ def _surface(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
         ylabel=label_of(table["V_det"], ""),
         zlabel=label_of(table, unit),
     )
+    _few_ticks(axes)
     axes.set_box_aspect(None, zoom=0.85)
 
 
