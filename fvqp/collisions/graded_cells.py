@@ -5,10 +5,12 @@ of them: two bins and a few phonon points that may be those of the collision bef
 each other, so here they are the innermost and contiguous axis, and a processor works on several at a time.
 
 A row holds all there is to know of a bin, or a phonon point, in a fixed number of cells: one quantity after
-the other at offsets that compilers know, so that they see that what a loop writes is not what it reads. Rows
-beyond the last cell repeat it. All collisions of a lower bin follow one another; what it gets is kept in a
-row of its own until they are done. With holes in place of its quasiparticles, scattering is what pair
-breaking and recombination are: ``a_i a_j`` emits and ``(1 − a_i)(1 − a_j)`` absorbs.
+the other at offsets that compilers know, so that they see that what a loop writes is not what it reads. Cells
+are filled up to whole vectors of a processor by repeating the last one. All collisions of a lower bin follow
+one another; what it gets is kept in a row of its own until they are done. With holes in place of its
+quasiparticles, scattering is what pair breaking and recombination are: ``a_i a_j`` emits and
+``(1 − a_i)(1 − a_j)`` absorbs. Most collisions have two phonon points, which one loop serves with all the
+rest; what more there are have loops of their own before and after it.
 """
 
 # mypy: disable-error-code="untyped-decorator,no-untyped-def,no-untyped-call"
@@ -22,46 +24,78 @@ from fvqp.collisions.bose import bose
 
 #: Cells that go together: their occupations and rates stay in a processor's second cache.
 TOGETHER = 32
+#: Cells of one vector, as a power of 2: 8, or whole numbers of shorter vectors.
+LANES = 3
 #: Occupations of phonons with whose inverse one can still reckon; `bose` has no smaller ones.
 LEAST = 1e-300
+#: ``ln(1 + 1/n)`` of an empty point, any share of which leaves no phonons; infinite, none of it would be NaN.
+EMPTY_POINT = 1e300
 #: Fewer cells are faster one after the other (measured).
-FEWEST = 4
+FEWEST = 2
 
-#: Cells, of a type that compilers know not to count from the end.
-CELLS = np.uint64(TOGETHER)
-#: Offsets in the row of a bin: occupation a, 1 − a, states, anomalous states, ``gain + loss`` or the step of
-#: a derivative, and what the bin gets.
-FULL, EMPTY, STATES, ANOMALOUS, TURN, NET = (np.uint64(k * TOGETHER) for k in range(6))
+#: Offsets in the row of a bin: occupation a, states, anomalous states, ``gain + loss`` or the step of a
+#: derivative, what the bin gets and, of a lower bin, 1 − a.
+FULL, STATES, ANOMALOUS, TURN, NET, EMPTY = (np.uint64(k * TOGETHER) for k in range(6))
 #: Offsets in the row of a phonon point: ``ln(1 + 1/n)``, what it gets, and what is absorbed of it or the
-#: step of a derivative.
-EXPONENT, MADE, ABSORBED = (np.uint64(k * TOGETHER) for k in range(3))
+#: step of a derivative; and the row of the point after it.
+EXPONENT, MADE, ABSORBED, AFTER = (np.uint64(k * TOGETHER) for k in range(4))
+ONE, TWO = np.uint64(1), np.uint64(2)
+
+
+@njit(cache=True, inline="always")
+def _vectors(start, stop):
+    """Number of cells, in whole vectors, of a type that compilers know not to count from the end."""
+    return np.uint64((stop - start + (1 << LANES) - 1) >> LANES << LANES)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _rows(start, stop, states, anomalous, f, n):
-    """Rows of bins and phonon points, and the bins that hold states in any cell."""
-    bins, points = np.zeros((f.shape[1], 6 * TOGETHER)), np.zeros((n.shape[1], 3 * TOGETHER))
+    """Rows of bins and phonon points, one after the last that counts for nothing, and the bins that hold
+    states in any cell."""
+    bins, points = np.zeros((f.shape[1], 5 * TOGETHER)), np.zeros((n.shape[1] + 1, 3 * TOGETHER))
     holds = np.zeros(f.shape[1], np.bool_)
-    for q in range(CELLS):
+    for q in range(_vectors(start, stop)):
         c = min(start + q, stop - 1)
         row = c if states.shape[0] > 1 else 0
         for i in range(f.shape[1]):
-            bins[i, FULL + q], bins[i, EMPTY + q] = f[c, i], 1.0 - f[c, i]
-            bins[i, STATES + q], bins[i, ANOMALOUS + q] = states[row, i], anomalous[row, i]
+            bins[i, FULL + q], bins[i, STATES + q] = f[c, i], states[row, i]
+            bins[i, ANOMALOUS + q] = anomalous[row, i]
             holds[i] |= states[row, i] > 0.0
         for k in range(n.shape[1]):
-            points[k, EXPONENT + q] = np.log1p(1.0 / n[c, k]) if n[c, k] > 0.0 else np.inf
+            points[k, EXPONENT + q] = np.log1p(1.0 / n[c, k]) if n[c, k] > 0.0 else EMPTY_POINT
     return bins, points, holds
 
 
 @njit(cache=True, inline="always")
-def _lower(own, sign, step, low):
+def _lower(cells, own, sign, step, low):
     """Row of a lower bin: of holes, whose steps are opposite, if it scatters."""
-    full, empty = (EMPTY, FULL) if sign < 0.0 else (FULL, EMPTY)
-    for q in range(CELLS):
-        low[FULL + q], low[EMPTY + q] = own[full + q], own[empty + q]
+    for q in range(cells):
+        a = own[FULL + q]
+        low[FULL + q], low[EMPTY + q] = (1.0 - a, a) if sign < 0.0 else (a, 1.0 - a)
         low[STATES + q], low[ANOMALOUS + q] = own[STATES + q], sign * own[ANOMALOUS + q]
         low[TURN + q], low[NET + q] = step * sign * own[TURN + q], 0.0
+
+
+@njit(cache=True, fastmath={"contract"})
+def _gather(cells, what, events, e, points, event):
+    """Sum over the points of collision e after its second, times their shares."""
+    first = np.uint64(events.first[e])
+    for q in range(cells):
+        event[what + q] = 0.0
+    for at in range(events.start[e] + 2, events.start[e + 1]):
+        share, point = events.shares[at], points[first + np.uint64(at - events.start[e])]
+        for q in range(cells):
+            event[what + q] += share * point[what + q]
+
+
+@njit(cache=True, fastmath={"contract"})
+def _spread(cells, what, events, e, points, event):
+    """Give these points their shares of what the collision makes."""
+    first = np.uint64(events.first[e])
+    for at in range(events.start[e] + 2, events.start[e + 1]):
+        share, point = events.shares[at], points[first + np.uint64(at - events.start[e])]
+        for q in range(cells):
+            point[what + q] += share * event[what + q]
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
@@ -72,41 +106,43 @@ def balance(start, stop, events, states, anomalous, f, n, rate_f, rate_n, in_f, 
     their sum: ``w (a_j + n*)`` for bin i.
     """
     bins, points, holds = _rows(start, stop, states, anomalous, f, n)
-    low, event = np.empty(6 * TOGETHER), np.empty(3 * TOGETHER)
-    total, e = events.lower.size, 0
+    low, event = np.zeros(6 * TOGETHER), np.zeros(3 * TOGETHER)
+    cells, total, e = _vectors(start, stop), events.lower.size, 0
     while e < total:
         i, sign = events.lower[e], events.sign[e]
         own = bins[i]
-        _lower(own, sign, 0.0, low)
+        _lower(cells, own, sign, 0.0, low)
         while e < total and events.lower[e] == i and events.sign[e] == sign:
             j, begin, end = events.upper[e], events.start[e], events.start[e + 1]
             first, factor = np.uint64(events.first[e]), events.factor[e]
             e += 1
             if not (holds[i] and holds[j]):
                 continue
-            upper = bins[np.uint64(j)]
-            event[:TOGETHER] = 0.0
-            for at in range(begin, end):
-                share, point = events.shares[at], points[first + np.uint64(at - begin)]
-                for q in range(CELLS):
-                    event[EXPONENT + q] += share * point[EXPONENT + q]
-            for q in range(CELLS):
+            upper, pair, count = bins[np.uint64(j)], points[first], np.uint64(end - begin)
+            one, two = events.shares[begin], events.shares[begin + 1] if count > ONE else 0.0
+            if count > TWO:
+                _gather(cells, EXPONENT, events, e - 1, points, event)
+            for q in range(cells):
                 w = factor * (low[STATES + q] * upper[STATES + q] + low[ANOMALOUS + q] * upper[ANOMALOUS + q])
-                star = w * bose(event[EXPONENT + q])
-                at_i, not_i, at_j, not_j = low[FULL + q], low[EMPTY + q], upper[FULL + q], upper[EMPTY + q]
+                x = one * pair[EXPONENT + q] + two * pair[AFTER + EXPONENT + q]
+                star = w * bose(event[EXPONENT + q] + x)
+                at_i, not_i, at_j = low[FULL + q], low[EMPTY + q], upper[FULL + q]
                 low[TURN + q] += w * at_j + star
                 upper[TURN + q] += w * at_i + star
                 moved = w * at_i * at_j + star * (at_j - not_i)
+                absorbed = star * not_i * (1.0 - at_j)
                 low[NET + q] += moved
                 upper[NET + q] -= moved
-                event[MADE + q] = moved
-                event[ABSORBED + q] = star * not_i * not_j
-            for at in range(begin, end):
-                share, point = events.shares[at], points[first + np.uint64(at - begin)]
-                for q in range(CELLS):
-                    point[MADE + q] += share * event[MADE + q]
-                    point[ABSORBED + q] += share * event[ABSORBED + q]
-        for q in range(CELLS):
+                pair[MADE + q] += one * moved
+                pair[ABSORBED + q] += one * absorbed
+                pair[AFTER + MADE + q] += two * moved
+                pair[AFTER + ABSORBED + q] += two * absorbed
+                event[MADE + q], event[ABSORBED + q] = moved, absorbed
+            if count > TWO:
+                _spread(cells, MADE, events, e - 1, points, event)
+                _spread(cells, ABSORBED, events, e - 1, points, event)
+                event[:TOGETHER] = 0.0
+        for q in range(cells):
             own[TURN + q] += low[TURN + q]
             own[NET + q] -= sign * low[NET + q]
     for q in range(np.uint64(stop - start)):
@@ -129,45 +165,46 @@ def balance(start, stop, events, states, anomalous, f, n, rate_f, rate_n, in_f, 
 def product(start, stop, events, states, anomalous, f, n, step_f, step_n, change_f, change_n):
     """Jacobian times ``(step_f, step_n)`` in the cells from ``start`` to ``stop``, as `graded.product`."""
     bins, points, holds = _rows(start, stop, states, anomalous, f, n)
-    for q in range(CELLS):
+    cells, total, e = _vectors(start, stop), events.lower.size, 0
+    for q in range(cells):
         c = min(start + q, stop - 1)
         for i in range(f.shape[1]):
             bins[i, TURN + q] = step_f[c, i]
         for k in range(n.shape[1]):
             points[k, ABSORBED + q] = step_n[c, k] / (n[c, k] * (1.0 + n[c, k])) if n[c, k] > LEAST else 0.0
-    low, event = np.empty(6 * TOGETHER), np.empty(3 * TOGETHER)
-    total, e = events.lower.size, 0
+    low, event = np.zeros(6 * TOGETHER), np.zeros(3 * TOGETHER)
     while e < total:
         i, sign = events.lower[e], events.sign[e]
         own = bins[i]
-        _lower(own, sign, 1.0, low)
+        _lower(cells, own, sign, 1.0, low)
         while e < total and events.lower[e] == i and events.sign[e] == sign:
             j, begin, end = events.upper[e], events.start[e], events.start[e + 1]
             first, factor = np.uint64(events.first[e]), events.factor[e]
             e += 1
             if not (holds[i] and holds[j]):
                 continue
-            upper = bins[np.uint64(j)]
-            event[:] = 0.0
-            for at in range(begin, end):
-                share, point = events.shares[at], points[first + np.uint64(at - begin)]
-                for q in range(CELLS):
-                    event[EXPONENT + q] += share * point[EXPONENT + q]
-                    event[ABSORBED + q] += share * point[ABSORBED + q]
-            for q in range(CELLS):
+            upper, pair, count = bins[np.uint64(j)], points[first], np.uint64(end - begin)
+            one, two = events.shares[begin], events.shares[begin + 1] if count > ONE else 0.0
+            if count > TWO:
+                _gather(cells, EXPONENT, events, e - 1, points, event)
+                _gather(cells, ABSORBED, events, e - 1, points, event)
+            for q in range(cells):
                 w = factor * (low[STATES + q] * upper[STATES + q] + low[ANOMALOUS + q] * upper[ANOMALOUS + q])
-                star = bose(event[EXPONENT + q])
+                x = one * pair[EXPONENT + q] + two * pair[AFTER + EXPONENT + q]
+                star = bose(event[EXPONENT + q] + x)
+                by_n = one * pair[ABSORBED + q] + two * pair[AFTER + ABSORBED + q] + event[ABSORBED + q]
                 at_i, not_i, at_j = low[FULL + q], low[EMPTY + q], upper[FULL + q]
-                by_n = event[ABSORBED + q] * (at_j - not_i) * star * (1.0 + star)
+                by_n *= (at_j - not_i) * star * (1.0 + star)
                 w *= by_n + (at_j + star) * low[TURN + q] + (at_i + star) * upper[TURN + q]
                 low[NET + q] += w
                 upper[NET + q] -= w
+                pair[MADE + q] += one * w
+                pair[AFTER + MADE + q] += two * w
                 event[MADE + q] = w
-            for at in range(begin, end):
-                share, point = events.shares[at], points[first + np.uint64(at - begin)]
-                for q in range(CELLS):
-                    point[MADE + q] += share * event[MADE + q]
-        for q in range(CELLS):
+            if count > TWO:
+                _spread(cells, MADE, events, e - 1, points, event)
+                event[:] = 0.0
+        for q in range(cells):
             own[NET + q] -= sign * low[NET + q]
     for q in range(np.uint64(stop - start)):
         c = start + q
