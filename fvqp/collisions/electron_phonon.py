@@ -104,6 +104,7 @@ class ElectronPhonon:
         *,
         interaction: ArrayLike = 1.0,
         modes: ArrayLike = 1.0,
+        apart: bool = False,
     ) -> None:
         """
         Args:
@@ -117,6 +118,8 @@ class ElectronPhonon:
             interaction: α²F(ω)/(b ω²) at the phonon points, ``(K,)``, with the b of τ0; 1 for ``α²F = b ω²``.
                 By itself it is a property of the coupling α².
             modes: phonon modes of the points over those of Debye's model, ``(K,)``, positive.
+            apart: whether phonon points that share a collision take part in it one by one
+                (`fvqp.collisions.graded.apart`), so that n of every point follows from f alone.
 
         Raises:
             CaseError: no such evaluation, or not on this grid; an interaction that is negative; points
@@ -143,6 +146,7 @@ class ElectronPhonon:
         )
         self._shares_phonons = evaluation == "graded" or not grid.is_uniform
         self._fourier = FourierSums(self._uniform, grid.n) if evaluation in ("auto", "fourier") else None
+        self._apart = apart
         self._events: graded.Collisions | None = None
 
     def chosen(self, measure: SpectralMeasure, f: Floats) -> Evaluation:
@@ -311,4 +315,6 @@ class ElectronPhonon:
             self._events = graded.collisions(
                 self.grid, self.coupling.strength, self.capacity, self.interaction
             )
+            if self._apart:
+                self._events = graded.apart(self._events, self.grid)
         return self._events

@@ -95,6 +95,29 @@ def some(events: Collisions, sign: float) -> Collisions:
     )
 
 
+def apart(events: Collisions, grid: CollisionGrid) -> Collisions:
+    """Events of one phonon point each in place of those that several points share.
+
+    Each happens with the share of its point as a part of its rate, at the occupation that a phonon of its
+    energy has at the temperature of the point; the point gets its energy (theory: collisions, Eq.
+    one-temperature).
+    """
+    counts = np.diff(events.start)
+    event = np.repeat(np.arange(counts.size), counts)
+    point = events.first[event] + np.arange(event.size) - events.start[event]
+    lower, upper, sign = events.lower[event], events.upper[event], events.sign[event]
+    return Collisions(
+        lower,
+        upper,
+        sign,
+        events.factor[event] * events.shares,
+        point,
+        np.arange(event.size + 1),
+        (grid.energies[upper] + sign * grid.energies[lower]) / grid.phonon_energies[point],
+        events.capacity,
+    )
+
+
 @njit(cache=True)
 def _spread(points, omega, half, cell, start, shares):
     """Means of the hat functions of the phonon points over ``ω ± half``."""

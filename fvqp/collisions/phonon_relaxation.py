@@ -16,6 +16,7 @@ from fvqp.collisions.electron_electron import is_uniform
 from fvqp.collisions.electron_phonon import FOURIER_FROM, Coupling, ElectronPhonon, Evaluation
 from fvqp.collisions.grid import CollisionGrid
 from fvqp.collisions.measure import SpectralMeasure
+from fvqp.collisions.process import GainLoss
 from fvqp.errors import CaseError
 from fvqp.grids.energy import EnergyGrid
 
@@ -26,6 +27,19 @@ SLOWEST = 1e-3
 
 #: Phonon energies of a bath on a graded axis begin at this part of the finest bin.
 _SMALLEST = 1e-3
+
+#: Imbalance of phonons on a graded axis that is rounding, over their gain and loss.
+_BALANCED = 4e-14
+
+#: Rates of phonons, 1/τ0, that count as none.
+_NOTHING = 1e-200
+
+#: Fewer phonons than these of a point on a graded axis are differentiated as if there were as many: what one
+#: of another energy does, n^(ω/ω_k), has no slope at 0.
+_FEWEST = 1e-12
+
+#: Newton steps to the steady state of phonons; three to eight are enough.
+_STEPS = 50
 
 
 @dataclass(frozen=True)
@@ -63,35 +77,25 @@ class PhononCollisions:
     """The collision integral ``I_L`` of the energy mode with phonons, ``N ∂f_L/∂t = … − I_L``.
 
     Args:
-        grid: energy bins; their centres are the energies of the quasiparticles. Phonons with an occupation of
-            their own need bins of one width.
+        grid: energy bins; their centres are the energies of the quasiparticles.
         phonons: what they collide with.
-
-    Raises:
-        CaseError: bins of different widths and phonons of their own.
     """
 
     rounding = 0.0
 
     def __init__(self, grid: EnergyGrid, phonons: Phonons) -> None:
         self.grid, self.phonons = grid, phonons
-        width, uniform = grid.maximum / grid.n, is_uniform(grid)
-        if uniform:
-            collision_grid = CollisionGrid.uniform(width, grid.maximum)
-        elif phonons.escape_time is not None:
-            raise CaseError(
-                "collisions: phonons with an occupation of their own need an energy axis of one bin width "
-                '(energies.spacing = "uniform")'
-            )
+        evaluation: Evaluation = "fourier" if grid.n >= FOURIER_FROM else "direct"
+        own = phonons.escape_time is not None
+        if is_uniform(grid):
+            collision_grid = CollisionGrid.uniform(grid.maximum / grid.n, grid.maximum)
         else:
+            evaluation = "graded"
             # What a phonon of a bath does is interpolated in ln(1 + 1/n) = ω/t: two points are enough.
             ends = np.array([_SMALLEST * grid.widths.min(), 2.0 * grid.maximum])
-            collision_grid = CollisionGrid(grid.edges, ends)
-        evaluation: Evaluation = (
-            "graded" if not uniform else "fourier" if grid.n >= FOURIER_FROM else "direct"
-        )
+            collision_grid = CollisionGrid(grid.edges, _phonon_points(grid) if own else ends)
         self.operator = ElectronPhonon(
-            collision_grid, Coupling(phonons.kappa, phonons.pair_breaking_time or 1.0), evaluation
+            collision_grid, Coupling(phonons.kappa, phonons.pair_breaking_time or 1.0), evaluation, apart=own
         )
         x = collision_grid.phonon_energies / phonons.temperature
         self.bath = -np.exp(-x) / np.expm1(-x)
@@ -110,21 +114,49 @@ class PhononCollisions:
         measure = SpectralMeasure(dos * self.grid.widths, pairing * self.grid.widths)
         f = 0.5 * (1.0 - f_L)
         bath = np.broadcast_to(self.bath, (len(f), self.bath.size))
-        now = self.operator.gain_loss(measure, f, bath)
         weight = self.phonons.strength * dos
         if self.phonons.escape_time is None:
             n, decay = np.ascontiguousarray(bath), None
         else:
-            # Phonons of a cell are slaves of its quasiparticles: gain, loss and escape balance.
-            leaves = 1.0 / self.phonons.escape_time
-            decay = now.out_n - now.in_n + leaves
-            # A step of Newton's method may invert quasiparticles such that phonons have no steady state.
-            decay = np.maximum(decay, SLOWEST * leaves)
-            n = (now.in_n + bath * leaves) / decay
-            now = self.operator.gain_loss(measure, f, n)
+            n, decay = self._slaved(measure, f, bath, 1.0 / self.phonons.escape_time)
+        now = self._gain_loss(measure, f, n)
         rate = 2.0 * weight * (now.in_f * (1.0 - f) - now.out_f * f)
         loss = weight * (now.in_f + now.out_f)
         return PhononRelaxation(self, measure, f_L, f, n, decay, weight, rate, loss)
+
+    def _gain_loss(self, measure: SpectralMeasure, f: Floats, n: Floats) -> GainLoss:
+        if self.operator.evaluation == "graded":
+            return self.operator.balance(measure, f, n)[1]()
+        return self.operator.gain_loss(measure, f, n)
+
+    def _slaved(
+        self, measure: SpectralMeasure, f: Floats, bath: Floats, leaves: float
+    ) -> tuple[Floats, Floats]:
+        """Phonons of which gain, loss and escape at the rate ``leaves`` balance, and the decay of a surplus.
+
+        A step of Newton's method for f_L may invert quasiparticles such that phonons have no steady state;
+        they then decay at the slowest rate.
+        """
+        slowest = SLOWEST * leaves
+        if self.operator.evaluation != "graded":
+            now = self._gain_loss(measure, f, bath)
+            decay = np.maximum(now.out_n - now.in_n + leaves, slowest)
+            return (now.in_n + bath * leaves) / decay, decay
+        # Energies of a point's phonons differ a little, and what it gains and loses is not linear in n.
+        n = np.maximum(bath, _NOTHING)
+        still, each = np.zeros_like(f), np.ones_like(n)
+        for _ in range(_STEPS):
+            now = self._gain_loss(measure, f, n)
+            comes, goes = now.in_n * (1.0 + n) + bath * leaves, (now.out_n + leaves) * n
+            most = (now.in_n + bath * leaves) / slowest
+            settled = np.abs(comes - goes) <= _BALANCED * (comes + goes) + _NOTHING
+            # Points do not act on one another: this is the diagonal of the Jacobian.
+            decay = np.maximum(leaves - self.operator.jvp(measure, f, n, still, each).n, slowest)
+            if np.all(settled | ((n >= most) & (comes > goes))):
+                break
+            n = np.clip(n + (comes - goes) / decay, 0.1 * n, np.maximum(most, 0.1 * n))
+        slopes = self.operator.jvp(measure, f, np.maximum(n, _FEWEST), still, each).n
+        return n, np.where(settled, np.maximum(leaves - slopes, slowest), slowest)
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,11 +187,13 @@ class PhononRelaxation:
     def derivative(self, step: Floats) -> Floats:
         """Change of `rate` along ``step``, ``(cells, N)``: the Jacobian's action."""
         operator = self.collisions.operator
-        step_f, step_n = -0.5 * step, np.zeros_like(self.n)
-        moved = operator.jvp(self.measure, self.f, self.n, step_f, step_n)
+        step_f, step_n, n = -0.5 * step, np.zeros_like(self.n), self.n
+        if self.decay is not None and operator.evaluation == "graded":
+            n = np.maximum(n, _FEWEST)
+        moved = operator.jvp(self.measure, self.f, n, step_f, step_n)
         if self.decay is not None:
             step_n = moved.n / self.decay
-            moved = operator.jvp(self.measure, self.f, self.n, step_f, step_n)
+            moved = operator.jvp(self.measure, self.f, n, step_f, step_n)
         return 2.0 * self.weight * moved.f
 
     @property
@@ -178,3 +212,14 @@ class PhononRelaxation:
             return -self.rate @ (c.grid.centres * c.grid.widths)
         surplus = (self.n - c.bath) * c.operator.capacity * c.operator.grid.phonon_energies
         return 2.0 * c.phonons.strength * surplus.sum(axis=1) / c.phonons.escape_time
+
+
+def _phonon_points(grid: EnergyGrid) -> Floats:
+    """Phonon energies on a graded axis: what pairs of one bin, or of two neighbours, emit.
+
+    Where quasiparticles are resolved at the gap edge, phonons are at twice its energy. Below the first of
+    these points they halve down to what neighbouring bins exchange.
+    """
+    points = np.sort(np.concatenate([2.0 * grid.centres, 2.0 * grid.edges[1:]]))
+    halvings = int(np.ceil(np.log2(points[0] / grid.widths.min())))
+    return np.concatenate([points[0] * 0.5 ** np.arange(halvings, 0, -1), points])

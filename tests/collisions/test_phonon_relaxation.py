@@ -41,8 +41,6 @@ def power(grid: EnergyGrid, rate: Floats) -> Floats:
 @pytest.mark.parametrize("phonons", [IN_BATH, OWN])
 def test_rest(grid: EnergyGrid, phonons: Phonons) -> None:
     """The temperature of the phonons is the one that does not change, whatever the spectrum."""
-    if grid is GRADED and phonons is OWN:
-        pytest.skip("phonons of their own need one bin width")
     operator = PhononCollisions(grid, phonons)
     for gap in (0.0, 1.0):
         found = operator.at(*spectrum(grid, gap), thermal(grid, BATH))
@@ -73,24 +71,26 @@ def test_loss_of_an_excitation() -> None:
     assert operator.largest_rate == pytest.approx(STRENGTH * (KAPPA * 8.0) ** 3 / 3.0)
 
 
+@pytest.mark.parametrize("grid", [UNIFORM, GRADED])
 @pytest.mark.parametrize("gap", [0.0, 1.0])
-def test_phonons_of_their_own(gap: float) -> None:
+def test_phonons_of_their_own(grid: EnergyGrid, gap: float) -> None:
     """What quasiparticles lose escapes by phonons; slow escape traps it, fast escape is a bath."""
-    hot = thermal(UNIFORM, 0.4)
-    spectra = spectrum(UNIFORM, gap)
-    bath = power(UNIFORM, PhononCollisions(UNIFORM, IN_BATH).at(*spectra, hot).rate)
+    hot = thermal(grid, 0.4)
+    spectra = spectrum(grid, gap)
+    bath = power(grid, PhononCollisions(grid, IN_BATH).at(*spectra, hot).rate)
     taken = []
     for escape in (1e-6, 1e-2, 1.0):
         phonons = Phonons(STRENGTH, KAPPA, BATH, escape_time=escape, pair_breaking_time=0.01)
-        found = PhononCollisions(UNIFORM, phonons).at(*spectra, hot)
-        taken.append(power(UNIFORM, found.rate))
+        found = PhononCollisions(grid, phonons).at(*spectra, hot)
+        taken.append(power(grid, found.rate))
         np.testing.assert_allclose(found.escaping(), -taken[-1], rtol=1e-9)
     np.testing.assert_allclose(taken[0], bath, rtol=1e-3)
     assert abs(taken[0]) > abs(taken[1]) > abs(taken[2])
     # Escape so slow that phonons are at the temperature of the quasiparticles.
-    trapped = Phonons(STRENGTH, KAPPA, BATH, escape_time=1e6, pair_breaking_time=0.01)
-    found = PhononCollisions(UNIFORM, trapped).at(*spectra, hot)
-    energies = np.arange(1, found.n.shape[1] + 1) * 0.05
+    trapped = Phonons(STRENGTH, KAPPA, BATH, escape_time=1e7, pair_breaking_time=0.01)
+    operator = PhononCollisions(grid, trapped)
+    found = operator.at(*spectra, hot)
+    energies = operator.operator.grid.phonon_energies
     here = energies < 3.0
     np.testing.assert_allclose(found.n[0, here], 1.0 / np.expm1(energies[here] / 0.4), rtol=1e-4)
 
@@ -99,8 +99,6 @@ def test_phonons_of_their_own(gap: float) -> None:
 @pytest.mark.parametrize("phonons", [IN_BATH, OWN])
 def test_derivative(grid: EnergyGrid, phonons: Phonons) -> None:
     """Against differences: rates are quadratic in f, and n follows f."""
-    if grid is GRADED and phonons is OWN:
-        pytest.skip("phonons of their own need one bin width")
     operator = PhononCollisions(grid, phonons)
     spectra = spectrum(grid, [0.9, 1.0])
     rng = np.random.default_rng(3)
@@ -123,6 +121,40 @@ def test_graded_axis() -> None:
     np.testing.assert_allclose(powers[1], powers[0], rtol=5e-3)
 
 
+@pytest.mark.parametrize(
+    ("escape", "numbers"),
+    [(0.5, (80, 160)), pytest.param(50.0, (80, 160, 320), marks=pytest.mark.slow)],
+)
+def test_second_order_of_phonons_of_their_own(escape: float, numbers: tuple[int, ...]) -> None:
+    """What groups of bins get, against 1600 equal bins; phonons of 2Δ and more are reabsorbed."""
+    phonons = Phonons(STRENGTH, KAPPA, 0.1, escape_time=escape, pair_breaking_time=0.01)
+    groups = [
+        np.ones_like,
+        lambda energy: np.exp(-(((energy - 1.1) / 0.2) ** 2)),
+        lambda energy: np.exp(-(((energy - 1.6) / 0.5) ** 2)),
+        lambda energy: np.exp(-(((energy - 4.0) / 0.5) ** 2)),
+    ]
+
+    def sums(grid: EnergyGrid) -> Floats:
+        energy = grid.centres
+        # Not inverted, and far from equilibrium: many quasiparticles, a hot tail of them.
+        f = np.tanh(energy / 0.8) * (1.0 - 0.3 * np.exp(-energy / 2.0))
+        found = PhononCollisions(grid, phonons).at(*spectrum(grid, 1.0, 0.01), f[None])
+        assert not found.inverted
+        np.testing.assert_allclose(found.escaping(), -power(grid, found.rate), rtol=1e-9)
+        return np.array([power(grid, found.rate * group(energy))[0] for group in groups])
+
+    expected = sums(EnergyGrid.uniform(1 / 400, 8.0))
+    errors = []
+    for number in numbers:
+        grid = EnergyGrid.graded(
+            8.0, gap_edges=[1.0], first=0.4 / number, number=number, largest=16.0 / number
+        )
+        errors.append(np.abs(sums(grid) - expected).max() / np.abs(expected).max())
+    assert errors[1] < 2e-3
+    assert np.log2(errors[0] / errors[-1]) > 1.8 * (len(numbers) - 1)
+
+
 def test_together() -> None:
     """Both kinds of collisions are the sum of them; f_T does not feel them."""
     (dos, pairing), f = spectrum(UNIFORM, 1.0), thermal(UNIFORM, 0.4)
@@ -141,8 +173,6 @@ def test_together() -> None:
 
 
 def test_bad_input() -> None:
-    with pytest.raises(CaseError, match="one bin width"):
-        PhononCollisions(GRADED, OWN)
     with pytest.raises(CaseError, match="belong together"):
         Phonons(1e-3, 1.764, 0.1, escape_time=1.0)
     with pytest.raises(CaseError, match="escape_time must be positive"):

@@ -56,7 +56,7 @@ COLLIDING = {
     "sweep": {"V_inj": ["1.2 mV"], "V_det": ["0.1 mV"]},
 }
 COOLED = {
-    "energies": {"number": 60, "spacing": "uniform"},
+    "energies": {"number": 60},
     "gap": {"model": "uniform", "at": "point_A"},
     "collisions": {"electron_phonon": "100 ns", "phonon_escape_time": "1 ns", "pair_breaking_time": "0.1 ns"},
     "sweep": {"V_inj": ["0.6 mV"], "V_det": ["0.1 mV"]},

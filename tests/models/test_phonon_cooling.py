@@ -86,3 +86,22 @@ def test_phonons_cool() -> None:
     lost = {key: rest - gap for key, gap in gaps.items()}
     for strength in (1e-5, 1e-2):
         assert lost["graded", strength] == pytest.approx(lost["uniform", strength], rel=0.1)
+
+
+def test_phonons_of_their_own_on_either_axis() -> None:
+    """Equal bins and graded ones: what escapes with phonons, what quasiparticles are left."""
+    left, escaped = [], []
+    for grid in (GRID, GRADED):
+        problem = cooled(1e-2, grid=grid, escape=10.0)
+        solution = None
+        for bias in (0.9, 1.2, 1.5):
+            solution = problem.solve(Point(bias * problem.device.voltage_unit), solution)
+        assert solution is not None
+        ledger = problem.ledger(solution)
+        assert np.all(np.abs(ledger.residual) < 1e-6 * np.abs(ledger.injected))
+        escaped.append(ledger.relaxed[1] / ledger.injected[1])
+        left.append(solution.kinetic.deviation(L) @ grid.widths)
+    # In a bath 97 % of the energy goes to phonons.
+    assert 0.5 < escaped[1] < 0.8
+    assert escaped[1] == pytest.approx(escaped[0], rel=1e-2)
+    np.testing.assert_allclose(left[1], left[0], atol=2e-2 * np.abs(left[0]).max())

@@ -144,8 +144,7 @@ class Collisions(Table):
     """τ0 of the material, as Kaplan et al. (1976) define it: collisions with phonons."""
     phonon_escape_time: Time | None = None
     """Time after which a phonon is in the bath; with it phonons of every cell have an occupation of their
-    own. Default: phonons are those of the bath, at the temperature of the first reservoir. The energy axis
-    must be uniform."""
+    own. Default: phonons are those of the bath, at the temperature of the first reservoir."""
     pair_breaking_time: Time | None = None
     """τ0^pb of the material, which says how many phonons there are; belongs to ``phonon_escape_time``."""
     charge: Flag = False

@@ -159,16 +159,6 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         "collisions.pair_breaking_time: is not used without electron_phonon",
     ),
     (
-        {
-            "collisions": {
-                "electron_phonon": "1 us",
-                "phonon_escape_time": "1 ns",
-                "pair_breaking_time": "1 ns",
-            }
-        },
-        'energies.spacing: "graded" does not go with collisions.phonon_escape_time',
-    ),
-    (
         {"collisions": {"electron_electron": 0.0}, "energies.spacing": "uniform"},
         "collisions.electron_electron: must be greater than 0",
     ),
