@@ -28,6 +28,9 @@ SLOWEST = 1e-3
 #: Phonon energies of a bath on a graded axis begin at this part of the finest bin.
 _SMALLEST = 1e-3
 
+#: Of phonons of more than this times the temperature of a bath there are none.
+_BEYOND = 600.0
+
 #: Imbalance of phonons on a graded axis that is rounding, over their gain and loss.
 _BALANCED = 4e-14
 
@@ -91,8 +94,11 @@ class PhononCollisions:
             collision_grid = CollisionGrid.uniform(grid.maximum / grid.n, grid.maximum)
         else:
             evaluation = "graded"
-            # What a phonon of a bath does is interpolated in ln(1 + 1/n) = ω/t: two points are enough.
-            ends = np.array([_SMALLEST * grid.widths.min(), 2.0 * grid.maximum])
+            # What a phonon of a bath does is interpolated in ln(1 + 1/n) = ω/t: two points are enough, and
+            # one from which on n may be too small for a number.
+            top = 2.0 * grid.maximum
+            last = min(_BEYOND * phonons.temperature, top)
+            ends = np.unique([_SMALLEST * grid.widths.min(), last, top])
             collision_grid = CollisionGrid(grid.edges, _phonon_points(grid) if own else ends)
         self.operator = ElectronPhonon(
             collision_grid, Coupling(phonons.kappa, phonons.pair_breaking_time or 1.0), evaluation, apart=own

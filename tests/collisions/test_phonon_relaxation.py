@@ -48,6 +48,16 @@ def test_rest(grid: EnergyGrid, phonons: Phonons) -> None:
         assert found.loss.min() > 0.0
 
 
+def test_rest_of_a_cold_metal() -> None:
+    """Where the occupation of the last phonons is less than the smallest number, others are there still."""
+    bath = 0.01
+    operator = PhononCollisions(GRADED, Phonons(STRENGTH, KAPPA, bath))
+    found = operator.at(*spectrum(GRADED, 0.0), thermal(GRADED, bath))
+    assert np.all(np.abs(found.rate) < 1e-13 * found.loss)
+    hot = operator.at(*spectrum(GRADED, 0.0), thermal(GRADED, 1.1 * bath)).rate
+    assert np.abs(hot[0, 0]) > 1e-4 * found.loss[0, 0]
+
+
 @pytest.mark.parametrize("grid", [UNIFORM, SHORT])
 def test_cooling_of_a_normal_metal(grid: EnergyGrid) -> None:
     """``∫ε I_L dε = −24 ζ(5) γ_ep κ³ (t_e⁵ − t_ph⁵)``: the fifth power of a normal metal."""
