@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from fvqp.errors import ConvergenceError
 from fvqp.models.transport.accuracy import largest_change, scales, sizes
 from fvqp.models.transport.local import Turnover
-from fvqp.models.transport.motion import EXPLICIT
+from fvqp.models.transport.motion import EXPLICIT, REDUCTION
 from fvqp.models.transport.state import Counters, Rates, State
 from fvqp.solvers.conjugate_residuals import ConjugateResiduals
 
@@ -58,6 +58,7 @@ class Linearized:
         state: State,
         turn: Turnover,
         length: float,
+        reduction: float = REDUCTION,
     ) -> None:
         """
         Args:
@@ -65,8 +66,10 @@ class Linearized:
             state: where J is taken.
             turn: rates at which collisions turn particles there.
             length: a time.
+            reduction: part of the residual that inverses of motion leave.
         """
         self._p, self._state, self.turn, self.length = problem, state, turn, length
+        self._reduction = reduction
         self._mean = problem.mean_f(state.f), _without_dips(problem.mean_n(state.n))
         self._factors: tuple[float, Callable[[Rates], Rates]] | None = None
         self.fastest = float(problem.body.comm.allreduce(turn.fastest, MPI.MAX))
@@ -175,8 +178,8 @@ class Linearized:
     def _product(self, length: float) -> Callable[[Rates], Rates]:
         """Solver of the factors one after another; those with rates too slow to matter count as 1."""
         p, state, turn = self._p, self._state, self.turn
-        solve_f = p.moving_f.implicit(length, turn.f, state.f)
-        solve_n = p.moving_n.implicit(length, turn.n, state.n)
+        solve_f = p.moving_f.implicit(length, turn.f, state.f, self._reduction)
+        solve_n = p.moving_n.implicit(length, turn.n, state.n, self._reduction)
         collide = p.local.implicit(length, *self._mean) if length * self.fastest > EXPLICIT else None
 
         def solve(r: Rates) -> Rates:

@@ -111,8 +111,10 @@ class Resting:
         """Derivative of `rates` at a fixed rate of collisions."""
         return lambda x: self.rates(x, inelastic)
 
-    def implicit(self, length: float, inelastic: Floats, y: Floats) -> Callable[[Floats], Moved]:
-        """Solver of ``(1 − length × motion) x = r``; one at a time."""
+    def implicit(
+        self, length: float, inelastic: Floats, y: Floats, reduction: float = REDUCTION
+    ) -> Callable[[Floats], Moved]:
+        """Solver of ``(1 − length × motion) x = r``, where it iterates up to ``reduction``; one at a time."""
         return lambda r: Moved(r, np.zeros((0, r.shape[2])))
 
 
@@ -233,7 +235,9 @@ class Flying(_InSpace):
 
         return moved
 
-    def implicit(self, length: float, inelastic: Floats, y: Floats) -> Callable[[Floats], Moved]:
+    def implicit(
+        self, length: float, inelastic: Floats, y: Floats, reduction: float = REDUCTION
+    ) -> Callable[[Floats], Moved]:
         assert self.streaming is not None
         scattering = self._scattering(inelastic)
         n = len(y)
@@ -252,7 +256,7 @@ class Flying(_InSpace):
         solver, removal = self._solver, np.array([[1.0 / length]])
 
         def solved(r: Floats) -> Moved:
-            x = solver.solve(r / length, removal, scattering, r, reduction=REDUCTION)
+            x = solver.solve(r / length, removal, scattering, r, reduction=reduction)
             x = self.balanced(x[:n], r, solver.lost, length, y, self.weights)
             return Moved(x, solver.lost)
 
@@ -315,7 +319,9 @@ class Diffusing(_InSpace):
 
         return moved
 
-    def implicit(self, length: float, inelastic: Floats, y: Floats) -> Callable[[Floats], Moved]:
+    def implicit(
+        self, length: float, inelastic: Floats, y: Floats, reduction: float = REDUCTION
+    ) -> Callable[[Floats], Moved]:
         nothing = np.zeros((len(self.walls), y.shape[2]))
         if length * self.fastest <= EXPLICIT:
             return lambda r: Moved(r, nothing)

@@ -29,15 +29,12 @@ Floats = NDArray[np.float64]
 log = logging.getLogger(__name__)
 
 #: Residual of a linear solve, relative to its right-hand side, of which slow processes are a small part; and
-#: where J is a difference.
-LINEAR, ROUGH = 1e-6, 3e-3
+#: part of it that inverses of motion leave, which must be linear as far as that matters.
+LINEAR, REDUCTION = 1e-6, 1e-10
 #: Longest product that preconditions, and the first step: over τ0 motion and collisions commute well enough.
 SPLIT = 1.0
-#: Relative change of unknowns for differences; rounding and curvature cost about as much.
-DIFFERENCE = 1e-7
-#: Unknowns below this part of the largest one are not followed to a relative accuracy: where J is a
-#: difference, which rounding of the largest ones spoils, and where it is exact.
-FLOOR, EXACT_FLOOR = 1e-12, 1e-25
+#: Unknowns below this part of the largest one are not followed to a relative accuracy.
+FLOOR = 1e-25
 #: A step leaves at least this part of an unknown.
 LEAST = 0.1
 #: Power that may be left over: of what exchanges and walls move, at least or in tolerances, and of the energy
@@ -143,7 +140,7 @@ class SteadySolver:
         system = _System(self._p, state, length)
         comm = self._p.body.comm
         scaled, iterations = solve_linearized(
-            system, system.right, comm=comm, tolerance=system.accuracy, what="steady state"
+            system, system.right, comm=comm, tolerance=LINEAR, what="steady state"
         )
         log.debug("%d iterations", iterations)
         f, n = system.split(scaled * system.scale)
@@ -168,55 +165,36 @@ class _System:
         self._shift = 1.0 / length
         problem.set_gap(state.gap)
         self._size = state.f.size
-        self._y = np.concatenate([state.f.ravel(), state.n.ravel()])
         comm = problem.body.comm
         largest = np.array([state.f.max(initial=0.0), state.n.max(initial=0.0)])
         comm.Allreduce(MPI.IN_PLACE, largest, MPI.MAX)
         # A species of which there is nothing yet is measured by the other one.
         largest[largest == 0.0] = largest.max()
-        self._exact = not (problem.moving_f.turned or problem.moving_n.turned)
-        least = EXACT_FLOOR if self._exact else FLOOR
-        floors = np.repeat(least * largest, [state.f.size, state.n.size])
-        self._rates = self._of(self._y)
+        floors = np.repeat(FLOOR * largest, [state.f.size, state.n.size])
         # an elimination that serves a step in time is too far off where bins hold hardly anything
         problem.local.forget()
-        self._near = Linearized(problem, state, problem.turnover(state), min(length, SPLIT))
-        ahead = self._ahead(self._rates)
+        self._near = Linearized(problem, state, problem.turnover(state), min(length, SPLIT), REDUCTION)
+        rates = problem.rates(state.f, state.n)
+        ahead = self._ahead(rates.f, rates.n)
         # What holds nothing yet is measured by what a step of time makes of it.
-        self.scale = np.maximum(self._y + np.abs(ahead) + floors, np.finfo(np.float64).tiny)
+        y = np.concatenate([state.f.ravel(), state.n.ravel()])
+        self.scale = np.maximum(y + np.abs(ahead) + floors, np.finfo(np.float64).tiny)
         self.right = ahead / self.scale
-        self.accuracy = LINEAR if self._exact else ROUGH
 
     def split(self, y: Floats) -> tuple[Floats, Floats]:
         """Quasiparticles and phonons of a vector."""
         return y[: self._size].reshape(self._state.f.shape), y[self._size :].reshape(self._state.n.shape)
 
-    def _of(self, y: Floats) -> Floats:
-        rates = self._p.rates(*self.split(y))
-        return np.concatenate([rates.f.ravel(), rates.n.ravel()])
-
-    def _ahead(self, rates: Floats) -> Floats:
+    def _ahead(self, f: Floats, n: Floats) -> Floats:
         """What a time step makes of rates."""
-        f, n = self.split(rates)
         k = self._near.product(Rates(f, n, self._p.no_counters()))
         return np.concatenate([k.f.ravel(), k.n.ravel()]) * self._near.length
 
     def action(self, step: Floats) -> Floats:
-        """Left-hand side; J by a difference where it is more than `Linearized.change` knows."""
-        moved = step * self.scale
-        return self._ahead(self._shift * moved - self._slope(moved)) / self.scale
-
-    def _slope(self, moved: Floats) -> Floats:
-        """J times a change of the unknowns."""
-        if self._exact:
-            change = self._near.change(*self.split(moved))
-            return np.concatenate([change.f.ravel(), change.n.ravel()])
-        largest = float(np.abs(moved / self.scale).max(initial=0.0))
-        most = float(self._p.body.comm.allreduce(largest, MPI.MAX))
-        if most == 0.0:
-            return np.zeros_like(moved)
-        small = DIFFERENCE / most
-        return (self._of(self._y + small * moved) - self._rates) / small
+        """Left-hand side."""
+        f, n = self.split(step * self.scale)
+        change = self._near.change(f, n)
+        return self._ahead(self._shift * f - change.f, self._shift * n - change.n) / self.scale
 
     def precondition(self, residual: Floats) -> Floats:
         """The residual is what a time step makes of it."""
