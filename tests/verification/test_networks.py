@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -41,34 +42,51 @@ BRANCHED = Network(
 )
 
 
-def exact_g_nl(problem: UsadelProblem) -> np.ndarray:
-    """Non-local conductance at `VOLTS` of point junctions on `BRANCHED`, ends in equilibrium.
+def exact_g_nl(
+    problem: UsadelProblem,
+    network: Network = BRANCHED,
+    conductance: Mapping[str, float] = CONDUCTANCE,
+    width: float = WIDTH,
+    extent: float = 0.0,
+) -> np.ndarray:
+    """Non-local conductance at `VOLTS` of junctions on a network, ends in equilibrium.
 
     At each energy ``D_T f_T'' = R_T f_T`` on every wire, at the junctions ``G N (f − f_lead)`` leaves, at the
-    ends f_T = 0: a matrix of the points (Eq. 21 for any network).
+    ends f_T = 0: a matrix of the points (Eq. 21 for any network). Junctions that cover ``extent`` metres of
+    their wires instead of a point inject and collect as the mean of points: each multiplies by sinh(x)/x,
+    ``x`` being half its extent over the relaxation length.
+
+    Args:
+        problem: gap at rest and units.
+        network: with marks "A" and "B" at the junctions, in µm.
+        conductance: of both, siemens.
+        width: of the wires, metres.
+        extent: of both junctions, metres.
     """
     device = problem.device
     gap = float(problem.at_rest(0.0)[0].gap[0])
     fine = EnergyGrid.graded(4.0, gap_edges=[gap], first=problem.broadening / 50, number=20000)
     s = solve(fine.centres, gap, 0.0, problem.broadening)
     decay = np.sqrt(s.diffusion_T / s.relaxation_T)
-    section = WIDTH * THICKNESS / (ALUMINIUM.resistivity * XI)
-    n = len(BRANCHED.points)
+    section = width * THICKNESS / (ALUMINIUM.resistivity * XI)
+    n = len(network.points)
     balance = np.zeros((fine.n, n, n))
-    for (a, b), length in zip(BRANCHED.wires, BRANCHED.lengths * UM / XI, strict=True):
+    for (a, b), length in zip(network.wires, network.lengths * UM / XI, strict=True):
         size = section * s.diffusion_T / decay
         own, other = size / np.tanh(length / decay), size / np.sinh(np.minimum(length / decay, 300.0))
         for p, q in ((a, b), (b, a)):
             balance[:, p, p] += own
             balance[:, p, q] -= other
-    for name, point in BRANCHED.marks.items():
-        balance[:, point, point] += CONDUCTANCE[name] * s.dos
-    inner = [k for k in range(n) if k not in BRANCHED.ends]
-    a, b = (inner.index(BRANCHED.marks[name]) for name in "AB")
+    for name, point in network.marks.items():
+        balance[:, point, point] += conductance[name] * s.dos
+    inner = [k for k in range(n) if k not in network.ends]
+    a, b = (inner.index(network.marks[name]) for name in "AB")
     driven = np.zeros((fine.n, len(inner), 1))
-    driven[:, a, 0] = CONDUCTANCE["A"] * s.dos
+    driven[:, a, 0] = conductance["A"] * s.dos
     f = np.linalg.solve(balance[np.ix_(range(fine.n), inner, inner)], driven)[:, :, 0]
-    spectral = CONDUCTANCE["B"] * s.dos * f[:, b] * fine.widths
+    half = 0.5 * extent / XI / decay
+    means = (np.sinh(half) / half) ** 2 if extent else 1.0
+    spectral = conductance["B"] * s.dos * f[:, b] * means * fine.widths
     unit, t = device.voltage_unit, TEMPERATURE["A"] / device.thermal_unit
     return np.array([spectral @ distributions.lead_derivative(fine.edges, v / unit, t)[1] for v in VOLTS])
 
@@ -91,6 +109,18 @@ def test_nonlocal_conductance_past_a_side_arm() -> None:
     expected = exact_g_nl(problem)
     found = [-problem.conductances(problem.solve(Point(v)))[1] for v in VOLTS]
     np.testing.assert_allclose(found, expected, rtol=5e-4)
+
+
+def test_case_against_the_closed_form() -> None:
+    """cases/networks/side_arm.toml with the gap that nothing lowers."""
+    points = [(-2.0, 0.0), (-0.2, 0.0), (0.0, 0.0), (0.2, 0.0), (2.0, 0.0), (0.0, 0.5)]
+    network = Network(points, [(0, 1), (1, 2), (2, 3), (3, 4), (2, 5)], {}, {"A": 1, "B": 3})
+    volts = "sweep.V_inj=[" + ", ".join(f'"{1e3 * v} mV"' for v in VOLTS[2:]) + "]"
+    found = fvqp.run(
+        CASES / "side_arm.toml", overrides=[volts, 'gap={model="equilibrium"}', "figures=[]"]
+    ).dataset["g_nl"]
+    expected = exact_g_nl(branched(20.0, 60), network, {"A": 5e-6, "B": 5e-6}, 50e-9, 100e-9)[2:]
+    np.testing.assert_allclose(found.values.ravel(), expected, rtol=5e-4)
 
 
 def test_supercurrent_divides_in_a_loop() -> None:
