@@ -16,6 +16,7 @@ from fvqp.solvers.each_energy import solve_each
 from fvqp.solvers.linear import LinearSolver
 from fvqp.solvers.numbering import Numbering
 from fvqp.transport.diffusive_limit import DiffusiveLimit
+from fvqp.transport.face_diffusion import Opacity
 from fvqp.transport.streaming import Streaming
 
 Floats = NDArray[np.float64]
@@ -42,6 +43,7 @@ class StreamingSolver:
     Attributes:
         iterations: of the latest solve.
         lost: what walls take in the latest solution, ``(walls, energy)`` per time, see `Streaming.rates`.
+        limit, diffusion: what streaming tends to where particles scatter, and its solver.
     """
 
     def __init__(self, streaming: Streaming, tolerance: float = 1e-10) -> None:
@@ -54,11 +56,11 @@ class StreamingSolver:
         self.iterations = 0
         self.lost = np.zeros((len(streaming.walls), streaming.n_energies))
         layout = streaming.layout
-        self._limit = DiffusiveLimit(streaming, np.ones((1, streaming.n_energies)))
-        self._diffusion = LinearSolver(
-            self._limit.indptr,
-            self._limit.indices,
-            Numbering(layout.comm, layout.n_owned, self._limit.global_id),
+        self.limit = DiffusiveLimit(streaming, np.ones((1, streaming.n_energies)))
+        self.diffusion = LinearSolver(
+            self.limit.indptr,
+            self.limit.indices,
+            Numbering(layout.comm, layout.n_owned, self.limit.global_id),
             symmetric=True,
             tolerance=1e-8,
             prefix="fvqp_streaming_diffusion_",
@@ -73,95 +75,21 @@ class StreamingSolver:
         *,
         reduction: float | None = None,
     ) -> Floats:
-        """f, ``(n_cells, M, energy)``, ghosts included.
+        """f, ``(n_cells, M, energy)``, ghosts included; see `StreamingSystem.solve`.
 
         Args:
-            source: ``(n_owned, M, energy)``, rates.
             removal: ``(n_cells or 1, energy)`` rate, not negative.
             scattering: ``(n_cells or 1, energy)`` rate of isotropic elastic scattering, not negative.
-            guess: ``(n_owned, M, energy)``.
-            reduction: residual to reach relative to that of the guess or to the right-hand side, whichever is
-                smaller, in place of the tolerance.
+        """
+        return self.system(removal, scattering).solve(source, guess, reduction=reduction)
+
+    def system(self, removal: Floats, scattering: Floats) -> StreamingSystem:
+        """The system at these rates, for several right-hand sides; there is one at a time.
 
         Raises:
-            ConvergenceError: the residual stays above the tolerance.
+            CaseError: rates that are negative, or of particles that neither move nor are removed.
         """
-        streaming = self.streaming
-        layout = streaming.layout
-        n = layout.n_owned
-        removal = self._rates("removal", removal)
-        scattering = self._rates("scattering", scattering)
-        total = removal + scattering
-        still = (streaming.g == 0.0) & (total == 0.0)
-        if layout.comm.allreduce(bool(np.any(still)), MPI.LOR):
-            raise CaseError(
-                "implicit streaming: particles that neither move nor are removed have no steady state; "
-                "give the energies without speed a rate of removal"
-            )
-        shape = (n, streaming.directions.count, streaming.n_energies)
-        f = np.zeros((layout.n_cells, *shape[1:]))
-        own_total = total[:n, None, :]
-        opacity = streaming.opacity(scattering)
-        inflow = streaming.rates(f, opacity)[0] if streaming.has_baths else None
-
-        def action(x: Floats) -> Floats:
-            """Left-hand side without what baths send in."""
-            f[:n] = x.reshape(shape)
-            layout.exchange(f)
-            left, self.lost = streaming.removed(f, total, scattering, opacity)
-            if inflow is not None:
-                left += inflow
-            return left.reshape(x.shape)
-
-        accelerated = layout.comm.allreduce(bool(np.any(scattering > 0.0)), MPI.LOR)
-        if accelerated:
-            # Diffusion has no meaning in transparent cells; it only must not be without bounds there.
-            bounded = total.copy()
-            np.maximum(bounded[:n], TRANSPARENT * streaming.crossing_rate(), out=bounded[:n])
-            layout.exchange(bounded)
-            self._limit.set_rate(bounded)
-            self._diffusion.set_matrix(self._limit.matrix(removal[:n]), reuse=True)
-        capacity = streaming.capacity * scattering[:n]
-
-        def precondition(r: Floats) -> Floats:
-            z = streaming.sweep(np.ascontiguousarray(r.reshape(shape)), total[:n])
-            if accelerated:
-                z += self._diffusion.solve(capacity * streaming.directions.mean(z))[:, None, :]
-            return z.reshape(r.shape)
-
-        rhs = source if inflow is None else source + inflow
-        x = np.zeros(shape) if guess is None else guess.copy()
-        residual = rhs - action(x)
-        tolerance = self.tolerance if reduction is None else reduction
-        size = self._norm(rhs)
-        if reduction is not None:
-            size = np.minimum(size, self._norm(residual))
-        size[size == 0.0] = 1.0
-        self.iterations = 0
-        for _ in range(CYCLES):
-            left = self._norm(residual)
-            limit = np.maximum(tolerance * size, ROUNDING * self._norm(own_total * x))
-            if np.all(left <= limit):
-                break
-            flat = residual.reshape(-1, shape[2])
-            d, iterations = solve_each(flat, left, 0.5 * limit, action, precondition, layout.comm)
-            self.iterations += iterations
-            x += d.reshape(shape)
-            residual = rhs - action(x)
-        else:
-            worst = int(np.argmax(left / limit))
-            raise ConvergenceError(
-                f"implicit streaming: energy {worst}: {self.iterations} iterations leave a residual of "
-                f"{left[worst] / size[worst]:.3g} of the right-hand side"
-            )
-        f[:n] = x
-        layout.exchange(f)
-        return f
-
-    def _norm(self, a: Floats) -> Floats:
-        squares = np.einsum("cme,cme->e", a, a)
-        self.streaming.layout.comm.Allreduce(MPI.IN_PLACE, squares)
-        return np.sqrt(squares)
+        return StreamingSystem(self, self._rates("removal", removal), self._rates("scattering", scattering))
 
     def _rates(self, what: str, rate: Floats) -> Floats:
         rows = np.atleast_2d(np.asarray(rate, dtype=np.float64))
@@ -172,3 +100,105 @@ class StreamingSolver:
         if self.streaming.layout.comm.allreduce(bad, MPI.LOR):
             raise CaseError(f"implicit streaming: rates of {what} must be finite and not negative")
         return np.ascontiguousarray(np.broadcast_to(rows, shape))
+
+
+class StreamingSystem:
+    """The system of a `StreamingSolver` at given rates."""
+
+    def __init__(self, solver: StreamingSolver, removal: Floats, scattering: Floats) -> None:
+        self._solver, self._scattering = solver, scattering
+        streaming, layout = solver.streaming, solver.streaming.layout
+        self._streaming, n = streaming, layout.n_owned
+        self._total = total = removal + scattering
+        still = (streaming.g == 0.0) & (total == 0.0)
+        if layout.comm.allreduce(bool(np.any(still)), MPI.LOR):
+            raise CaseError(
+                "implicit streaming: particles that neither move nor are removed have no steady state; "
+                "give the energies without speed a rate of removal"
+            )
+        self._shape = (n, streaming.directions.count, streaming.n_energies)
+        self._opacity: Opacity | None = None
+        self._accelerated = layout.comm.allreduce(bool(np.any(scattering > 0.0)), MPI.LOR)
+        if self._accelerated:
+            # Diffusion has no meaning in transparent cells; it only must not be without bounds there.
+            bounded = total.copy()
+            np.maximum(bounded[:n], TRANSPARENT * streaming.crossing_rate(), out=bounded[:n])
+            layout.exchange(bounded)
+            solver.limit.set_rate(bounded)
+            solver.diffusion.set_matrix(solver.limit.matrix(removal[:n]), reuse=True)
+        self._capacity = streaming.capacity * scattering[:n]
+
+    def approximate(self, source: Floats) -> Floats:
+        """f of the owned cells as one sweep and diffusion have it, linear in the source: a preconditioner."""
+        z = self._streaming.sweep(np.ascontiguousarray(source), self._total[: self._shape[0]])
+        if self._accelerated:
+            mean = self._streaming.directions.mean(z)
+            z += self._solver.diffusion.solve(self._capacity * mean)[:, None, :]
+        return z
+
+    def solve(self, source: Floats, guess: Floats | None = None, *, reduction: float | None = None) -> Floats:
+        """f, ``(n_cells, M, energy)``, ghosts included.
+
+        Args:
+            source: ``(n_owned, M, energy)``, rates.
+            guess: ``(n_owned, M, energy)``.
+            reduction: residual to reach relative to that of the guess or to the right-hand side, whichever is
+                smaller, in place of the solver's tolerance.
+
+        Raises:
+            ConvergenceError: the residual stays above the tolerance.
+        """
+        solver, streaming, shape = self._solver, self._streaming, self._shape
+        layout, n = streaming.layout, shape[0]
+        if self._opacity is None:
+            self._opacity = streaming.opacity(self._scattering)
+        opacity = self._opacity
+        f = np.zeros((layout.n_cells, *shape[1:]))
+        own_total = self._total[:n, None, :]
+        inflow = streaming.rates(f, opacity)[0] if streaming.has_baths else None
+
+        def action(x: Floats) -> Floats:
+            """Left-hand side without what baths send in."""
+            f[:n] = x.reshape(shape)
+            layout.exchange(f)
+            left, solver.lost = streaming.removed(f, self._total, self._scattering, opacity)
+            if inflow is not None:
+                left += inflow
+            return left.reshape(x.shape)
+
+        def precondition(r: Floats) -> Floats:
+            return self.approximate(r.reshape(shape)).reshape(r.shape)
+
+        rhs = source if inflow is None else source + inflow
+        x = np.zeros(shape) if guess is None else guess.copy()
+        residual = rhs - action(x)
+        tolerance = solver.tolerance if reduction is None else reduction
+        size = self._norm(rhs)
+        if reduction is not None:
+            size = np.minimum(size, self._norm(residual))
+        size[size == 0.0] = 1.0
+        solver.iterations = 0
+        for _ in range(CYCLES):
+            left = self._norm(residual)
+            limit = np.maximum(tolerance * size, ROUNDING * self._norm(own_total * x))
+            if np.all(left <= limit):
+                break
+            flat = residual.reshape(-1, shape[2])
+            d, iterations = solve_each(flat, left, 0.5 * limit, action, precondition, layout.comm)
+            solver.iterations += iterations
+            x += d.reshape(shape)
+            residual = rhs - action(x)
+        else:
+            worst = int(np.argmax(left / limit))
+            raise ConvergenceError(
+                f"implicit streaming: energy {worst}: {solver.iterations} iterations leave a residual of "
+                f"{left[worst] / size[worst]:.3g} of the right-hand side"
+            )
+        f[:n] = x
+        layout.exchange(f)
+        return f
+
+    def _norm(self, a: Floats) -> Floats:
+        squares = np.einsum("cme,cme->e", a, a)
+        self._streaming.layout.comm.Allreduce(MPI.IN_PLACE, squares)
+        return np.sqrt(squares)

@@ -79,9 +79,9 @@ class DiffusiveLimit:
         inner = np.minimum(self.streaming.layout.face_cells[:, 0], len(f) - 1)
         return self.streaming.by_wall(self.conductance * f[inner])
 
-    def largest_rate(self) -> float:
-        """Fastest rate at which a cell of this rank exchanges what it holds."""
-        return float(np.max(self._beside @ self.conductance / self.streaming.capacity, initial=0.0))
+    def exchange_rate(self) -> Floats:
+        """Rate at which a cell exchanges what it holds, ``(n_owned, energy)``."""
+        return np.asarray(self._beside @ self.conductance / self.streaming.capacity)
 
     def matrix(self, removal: Floats) -> Floats:
         """Two-point matrix of ``capacity × (removal − diffusion)``, ``(nnz, energy)``, symmetric.

@@ -41,7 +41,7 @@ def main(repeat: int) -> None:
         problem.set_gap(state.gap)
         local, turn = problem.local.rates(*means), problem.local.turnover(*means)
         moved = problem.moving_f.rates(state.f, turn.f).y + local.f[:, None, :]
-        solved = problem.moving_f.implicit(1e-2, turn.f, state.f)(moved).y
+        solved = problem.moving_f.implicit(1e-2, turn.f, state.f).solve(moved).y
         times.append((time.perf_counter() - wall, time.process_time() - cpu))
     slowest = np.array(times[1:])  # the first compiles
     comm.Allreduce(MPI.IN_PLACE, slowest, MPI.MAX)

@@ -309,8 +309,8 @@ class ImplicitExplicit(Integrator):
 
     def _solver(self, length: float) -> Callable[[Rates], Rates]:
         p, begin, turn = self._p, self._begin, self._turn
-        solve_f = p.moving_f.implicit(length, turn.f, begin.f)
-        solve_n = p.moving_n.implicit(length, turn.n, begin.n)
+        solve_f = p.moving_f.implicit(length, turn.f, begin.f).solve
+        solve_n = p.moving_n.implicit(length, turn.n, begin.n).solve
 
         def solve(r: Rates) -> Rates:
             f, n = solve_f(r.f), solve_n(r.n)

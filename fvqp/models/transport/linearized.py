@@ -37,6 +37,8 @@ log = logging.getLogger(__name__)
 ITERATIONS = 80
 #: Phonons of an energy that are this much fewer than those of lower and of higher ones count as more in J.
 DIP = 1e-3
+#: Least part of the energy of a cell at an energy whose rates matter to the preconditioner.
+HELD = 1e-4
 
 
 class Linearized:
@@ -71,7 +73,7 @@ class Linearized:
         self._p, self._state, self.turn, self.length = problem, state, turn, length
         self._reduction = reduction
         self._mean = problem.mean_f(state.f), _without_dips(problem.mean_n(state.n))
-        self._factors: tuple[float, Callable[[Rates], Rates]] | None = None
+        self._factors: _Product | None = None
         self.fastest = float(problem.body.comm.allreduce(turn.fastest, MPI.MAX))
         self.scale = scales(problem, state.f, state.n)
         self._apart = self._longest_product()
@@ -84,7 +86,7 @@ class Linearized:
 
     def product(self, r: Rates) -> Rates:
         """The inverse of the product of factors, applied to r."""
-        return self._inverse(self.length)(r)
+        return self._product(self.length).solve(r)
 
     def residual(self, r: Rates, k: Rates) -> Rates:
         """``r + length × J k − k``, with the counters that k is to have if nothing is left of it."""
@@ -118,7 +120,7 @@ class Linearized:
             own = weakref.proxy(self)
             self._space = ConjugateResiduals(lambda x: own._action(x), self._p.body.comm, ITERATIONS)
         space = self._space
-        precondition, nothing = self._inverse(self._apart), self._p.no_counters()
+        near, nothing = self._product(self._apart), self._p.no_counters()
         space.begin(self._joined(r))
         for guess in guesses:
             space.extend(self._joined(guess))
@@ -126,7 +128,7 @@ class Linearized:
         size = np.inf
         for iteration in range(ITERATIONS + 1):
             self.iterations = iteration
-            ahead = precondition(Rates(*self._split(space.ahead), nothing))
+            ahead = near.approximate(Rates(*self._split(space.ahead), nothing))
             if not space.stalled:
                 size = self.largest(ahead)
                 if size <= allowed:
@@ -139,7 +141,7 @@ class Linearized:
             )
         # What is left is damped by the product, which keeps the balance of energy.
         k = Rates(*self._split(space.x), nothing)
-        left = precondition(self.residual(r, k))
+        left = near.solve(self.residual(r, k))
         return Rates(k.f + left.f, k.n + left.n, left.counters)
 
     # -- parts
@@ -160,49 +162,35 @@ class Linearized:
 
         With a and b rates of motion and of collisions, a product of length h makes
         ``(1 + length (a + b))/((1 + h a)(1 + h b))`` of what is 1: at most ``length/h``, where one of both is
-        fast, and at least ``2 length/(h² r)``, r the fastest ``ab/(a + b)``. This is 1 for the h returned.
+        fast, and at least ``2 length/(h² r)``, r the fastest ``ab/(a + b)`` where there is energy. This is 1
+        for the h returned.
         """
-        fastest = np.array([turn.max(initial=0.0) for turn in (self.turn.f, self.turn.n)])
-        self._p.body.comm.Allreduce(MPI.IN_PLACE, fastest, MPI.MAX)
-        moving = np.array([self._p.moving_f.fastest, self._p.moving_n.fastest])
-        both = fastest > 0.0
-        rate = float(np.max(moving[both] / (1.0 + moving[both] / fastest[both]), initial=0.0))
-        return min(self.length, np.sqrt(2.0 * self.length / rate)) if rate > 0.0 else self.length
+        p, fastest = self._p, 0.0
+        for mean, moving, turn, one in zip(
+            self._mean, (p.moving_f, p.moving_n), self.turn[:2], p.species, strict=True
+        ):
+            energy = one.weight * one.energies * mean
+            held = energy >= HELD * energy.sum(axis=1, keepdims=True)
+            both = moving.crossing + turn
+            rate = np.divide(moving.crossing * turn, both, out=np.zeros_like(both), where=held & (both > 0.0))
+            fastest = max(fastest, float(rate.max(initial=0.0)))
+        fastest = float(p.body.comm.allreduce(fastest, MPI.MAX))
+        return min(self.length, np.sqrt(2.0 * self.length / fastest)) if fastest > 0.0 else self.length
 
-    def _inverse(self, length: float) -> Callable[[Rates], Rates]:
-        """Of the product of factors; there is one at a time."""
-        if self._factors is None or self._factors[0] != length:
-            self._factors = length, self._product(length)
-        return self._factors[1]
-
-    def _product(self, length: float) -> Callable[[Rates], Rates]:
-        """Solver of the factors one after another; those with rates too slow to matter count as 1."""
-        p, state, turn = self._p, self._state, self.turn
-        solve_f = p.moving_f.implicit(length, turn.f, state.f, self._reduction)
-        solve_n = p.moving_n.implicit(length, turn.n, state.n, self._reduction)
-        collide = p.local.implicit(length, *self._mean) if length * self.fastest > EXPLICIT else None
-
-        def solve(r: Rates) -> Rates:
-            moved_f, moved_n = solve_f(r.f), solve_n(r.n)
-            f, n, counters = moved_f.y, moved_n.y, r.counters
-            counters = counters._replace(
-                lost_f=counters.lost_f + length * moved_f.lost, lost_n=counters.lost_n + length * moved_n.lost
+    def _product(self, length: float) -> _Product:
+        """There is one at a time."""
+        if self._factors is None or self._factors.length != length:
+            self._factors = _Product(
+                self._p, self._state, self._mean, self.turn, self.fastest, length, self._reduction
             )
-            if collide is not None:
-                mean_f, mean_n = p.mean_f(f), p.mean_n(n)
-                local = collide(mean_f, mean_n)
-                f = f + (local.f - mean_f)[:, None, :]
-                n = n + (local.n - mean_n)[:, None, :]
-                counters = counters._replace(
-                    given_f=counters.given_f + local.given_f, given_n=counters.given_n + local.given_n
-                )
-            return Rates(f, n, counters)
-
-        return solve
+        return self._factors
 
     def _joined(self, k: Rates) -> Floats:
         f, n = self._units
-        return np.concatenate([(k.f / f).ravel(), (k.n / n).ravel()])
+        out = np.empty(f.size + n.size)
+        np.divide(k.f, f, out=out[: f.size].reshape(f.shape))
+        np.divide(k.n, n, out=out[f.size :].reshape(n.shape))
+        return out
 
     def _split(self, x: Floats) -> tuple[Floats, Floats]:
         f, n = self._units
@@ -211,7 +199,64 @@ class Linearized:
     def _action(self, x: Floats) -> Floats:
         f, n = self._split(x)
         changed = self.change(f, n)
-        return self._joined(Rates(f - self.length * changed.f, n - self.length * changed.n, changed.counters))
+        for whole, part in ((f, changed.f), (n, changed.n)):
+            part *= -self.length
+            part += whole
+        return self._joined(changed)
+
+
+class _Product:
+    """Factors of motion and collisions; those with rates too slow to matter count as 1.
+
+    Attributes:
+        length: as given.
+    """
+
+    def __init__(
+        self,
+        problem: TransportProblem,
+        state: State,
+        mean: tuple[Floats, Floats],
+        turn: Turnover,
+        fastest: float,
+        length: float,
+        reduction: float,
+    ) -> None:
+        """
+        Args:
+            problem, state, turn, length, reduction: see `Linearized`.
+            mean: over directions, where collisions are linearized.
+            fastest: rate of collisions on all ranks.
+        """
+        self._p, self.length = problem, length
+        self._f = problem.moving_f.implicit(length, turn.f, state.f, reduction)
+        self._n = problem.moving_n.implicit(length, turn.n, state.n, reduction)
+        self._collide = problem.local.implicit(length, *mean) if length * fastest > EXPLICIT else None
+
+    def solve(self, r: Rates) -> Rates:
+        """The factors one after another, with what comes and goes on the way."""
+        f, n = self._f.solve(r.f), self._n.solve(r.n)
+        lost_f = r.counters.lost_f + self.length * f.lost
+        lost_n = r.counters.lost_n + self.length * n.lost
+        return self._collided(f.y, n.y, r.counters._replace(lost_f=lost_f, lost_n=lost_n))
+
+    def approximate(self, r: Rates) -> Rates:
+        """The same, linear in r, with motion solved for by one sweep and diffusion: a preconditioner, whose
+        counters mean nothing."""
+        return self._collided(self._f.approximate(r.f), self._n.approximate(r.n), r.counters)
+
+    def _collided(self, f: Floats, n: Floats, counters: Counters) -> Rates:
+        if self._collide is None:
+            return Rates(f, n, counters)
+        mean_f, mean_n = self._p.mean_f(f), self._p.mean_n(n)
+        local = self._collide(mean_f, mean_n)
+        return Rates(
+            f + (local.f - mean_f)[:, None, :],
+            n + (local.n - mean_n)[:, None, :],
+            counters._replace(
+                given_f=counters.given_f + local.given_f, given_n=counters.given_n + local.given_n
+            ),
+        )
 
 
 def _without_dips(n: Floats) -> Floats:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from mpi4py import MPI
@@ -91,6 +92,18 @@ class Moved:
         self.y, self.lost = y, lost
 
 
+class Implicit(NamedTuple):
+    """``(1 − length × motion) x = r``.
+
+    Attributes:
+        solve: what changes and is lost.
+        approximate: ``(n_owned, M, E)``, linear in r and without count of what is lost: a preconditioner.
+    """
+
+    solve: Callable[[Floats], Moved]
+    approximate: Callable[[Floats], Floats]
+
+
 class Resting:
     """Species that do not move: one direction, no walls."""
 
@@ -98,7 +111,8 @@ class Resting:
     walls: tuple[str, ...] = ()
     #: Whether the rate at which collisions turn particles matters.
     turned = False
-    #: Rate at which the fastest particles leave a cell.
+    #: Rate at which particles leave a cell, and the fastest one.
+    crossing = np.zeros((1, 1))
     fastest = 0.0
 
     def set(self, speed: Floats, states: Floats, elastic: Floats) -> None:
@@ -111,17 +125,19 @@ class Resting:
         """Derivative of `rates` at a fixed rate of collisions."""
         return lambda x: self.rates(x, inelastic)
 
-    def implicit(
-        self, length: float, inelastic: Floats, y: Floats, reduction: float = REDUCTION
-    ) -> Callable[[Floats], Moved]:
-        """Solver of ``(1 − length × motion) x = r``, where it iterates up to ``reduction``; one at a time."""
-        return lambda r: Moved(r, np.zeros((0, r.shape[2])))
+    def implicit(self, length: float, inelastic: Floats, y: Floats, reduction: float = REDUCTION) -> Implicit:
+        """``(1 − length × motion) x = r``, where it iterates up to ``reduction``; one at a time.
+
+        Solutions have the content of r less what is lost, whatever is left of the residual, by parts of y.
+        """
+        return Implicit(lambda r: Moved(r, np.zeros((0, r.shape[2]))), lambda r: r)
 
 
 class _InSpace(ABC):
     """What diffusion and ordinates have in common: a `Streaming` that follows the spectrum."""
 
-    #: Rate at which the fastest particles leave a cell, of all ranks.
+    #: Rate ``(n_owned, E)`` at which particles leave a cell, and the fastest one of all ranks.
+    crossing: Floats
     fastest: float
 
     def __init__(self, make: Callable[[Floats, Floats], Streaming]) -> None:
@@ -143,6 +159,10 @@ class _InSpace(ABC):
     @abstractmethod
     def _changed(self) -> None:
         """What depends on the spectrum beside the `Streaming`."""
+
+    def _crosses(self, rate: Floats) -> None:
+        self.crossing = rate
+        self.fastest = float(self._layout.comm.allreduce(float(np.max(rate, initial=0.0)), MPI.MAX))
 
     def extended(self, y: Floats) -> Floats:
         """With up-to-date ghosts."""
@@ -198,9 +218,8 @@ class Flying(_InSpace):
     def _changed(self) -> None:
         self._upwind = self._linear = None
         assert self.streaming is not None
-        crossing = self.streaming.crossing_rate()
-        self.fastest = float(self._layout.comm.allreduce(float(np.max(crossing, initial=0.0)), MPI.MAX))
-        self._opaque = OPAQUE * crossing
+        self._crosses(self.streaming.crossing_rate())
+        self._opaque = OPAQUE * self.crossing
 
     def _scattering(self, inelastic: Floats) -> Floats:
         out = self.elastic.copy()
@@ -235,32 +254,34 @@ class Flying(_InSpace):
 
         return moved
 
-    def implicit(
-        self, length: float, inelastic: Floats, y: Floats, reduction: float = REDUCTION
-    ) -> Callable[[Floats], Moved]:
-        assert self.streaming is not None
-        scattering = self._scattering(inelastic)
+    def implicit(self, length: float, inelastic: Floats, y: Floats, reduction: float = REDUCTION) -> Implicit:
         n = len(y)
-        nothing = np.zeros((len(self.walls), y.shape[2]))
         if length * self.fastest <= EXPLICIT:
-            kept = 1.0 / (1.0 + length * scattering[:n, None, :])
-
-            def turned(r: Floats) -> Moved:
-                mean = self.directions.mean(r)[:, None, :]
-                return Moved(mean + kept * (r - mean), nothing)
-
-            return turned
+            turned = self._turned(length, inelastic)
+            nothing = np.zeros((len(self.walls), y.shape[2]))
+            return Implicit(lambda r: Moved(turned(r), nothing), turned)
+        assert self.streaming is not None
         if self._upwind is None:
             self._upwind = self.streaming.homogeneous("upwind")
             self._solver = StreamingSolver(self._upwind)
-        solver, removal = self._solver, np.array([[1.0 / length]])
+        solver = self._solver
+        system = solver.system(np.array([[1.0 / length]]), self._scattering(inelastic))
 
         def solved(r: Floats) -> Moved:
-            x = solver.solve(r / length, removal, scattering, r, reduction=reduction)
-            x = self.balanced(x[:n], r, solver.lost, length, y, self.weights)
-            return Moved(x, solver.lost)
+            x = system.solve(r / length, r, reduction=reduction)[:n]
+            return Moved(self.balanced(x, r, solver.lost, length, y, self.weights), solver.lost)
 
-        return solved
+        return Implicit(solved, lambda r: system.approximate(r / length))
+
+    def _turned(self, length: float, inelastic: Floats) -> Callable[[Floats], Floats]:
+        """Solver for scattering alone."""
+        kept = 1.0 / (1.0 + length * self._scattering(inelastic)[: self._layout.n_owned, None, :])
+
+        def turned(r: Floats) -> Floats:
+            mean = self.directions.mean(r)[:, None, :]
+            return np.asarray(mean + kept * (r - mean))
+
+        return turned
 
 
 class Diffusing(_InSpace):
@@ -283,7 +304,7 @@ class Diffusing(_InSpace):
         if free:
             raise CaseError("diffusion: needs a finite free path wherever particles move")
         self._limit = DiffusiveLimit(self.streaming, rate)
-        self.fastest = float(self._layout.comm.allreduce(self._limit.largest_rate(), MPI.MAX))
+        self._crosses(self._limit.exchange_rate())
 
     def _rate(self, inelastic: Floats) -> Floats:
         """Of the collisions that end free paths."""
@@ -319,12 +340,10 @@ class Diffusing(_InSpace):
 
         return moved
 
-    def implicit(
-        self, length: float, inelastic: Floats, y: Floats, reduction: float = REDUCTION
-    ) -> Callable[[Floats], Moved]:
+    def implicit(self, length: float, inelastic: Floats, y: Floats, reduction: float = REDUCTION) -> Implicit:
         nothing = np.zeros((len(self.walls), y.shape[2]))
         if length * self.fastest <= EXPLICIT:
-            return lambda r: Moved(r, nothing)
+            return Implicit(lambda r: Moved(r, nothing), lambda r: r)
         assert self.streaming is not None
         limit, layout = self._with(inelastic), self._layout
         if self._solver is None:
@@ -345,4 +364,4 @@ class Diffusing(_InSpace):
             lost = limit.through_walls(x)
             return Moved(self.balanced(x[:, None, :], r, lost, length, y, self.weights), lost)
 
-        return solved
+        return Implicit(solved, lambda r: solved(r).y)
