@@ -35,7 +35,8 @@ def options_in_force(source: str, given: Options, families: tuple[str, ...]) -> 
     earlier = {key: options.getString(key) for key in given if options.hasName(key)}
     try:
         for key, value in given.items():
-            options.setValue(key, value)
+            # An option that stands alone is true where PETSc asks for yes or no, and a viewer by default.
+            options.setValue(key, None if value is True else value)
         yield
     finally:
         for key in given:

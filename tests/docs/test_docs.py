@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
-import shutil
 import subprocess
 import sys
 import tomllib
@@ -13,15 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pages import DOCS, PAGES, ROOT, blocks, commands, name, run_python, save_case
 
 import fvqp
 from fvqp import cli
 from fvqp.case import case_from_dict, load_case
 
-ROOT = Path(__file__).parents[2]
-DOCS = ROOT / "docs"
-PAGES = sorted(path for path in DOCS.rglob("*.md") if "_build" not in path.parts)
-BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 CHEAP = ("mesh", "symmetry", "check")
 #: Pages whose code takes seconds.
 LONG = (
@@ -29,28 +24,6 @@ LONG = (
     *(f"docs/howto/{page}.md" for page in ("fit", "flux-noise", "gds", "mesh", "microwaves")),
     *(f"docs/theory/{page}.md" for page in ("proximity", "selfconsistency")),
 )
-
-
-def blocks(page: Path) -> list[tuple[str, str]]:
-    """Language and text of the code blocks of a page, in order."""
-    return [(match[1], match[2]) for match in BLOCK.finditer(page.read_text(encoding="utf-8"))]
-
-
-def commands(text: str) -> list[list[str]]:
-    """Arguments of the calls of fvqp in a shell block, launcher and folder left out."""
-    found = []
-    for line in text.replace("\\\n", " ").splitlines():
-        words = shlex.split(line, comments=True)
-        names = [number for number, word in enumerate(words) if Path(word).name == "fvqp"]
-        if names:
-            found.append(words[names[0] + 1 :])
-    return found
-
-
-def saved_as(page: Path, number: int) -> str:
-    """The case file that the first command after block ``number`` of a page names."""
-    later = [words for _, text in blocks(page)[number:] for words in commands(text)]
-    return next((word for words in later for word in words if word.endswith(".toml")), "case.toml")
 
 
 def having(*languages: str) -> list[Path]:
@@ -66,32 +39,19 @@ def with_code() -> list[Any]:
     ]
 
 
-def name(page: Path) -> str:
-    return str(page.relative_to(ROOT))
-
-
-@pytest.fixture
-def checkout(tmp_path, monkeypatch):
-    """A folder with the cases and meshes of the project, and nothing that may be spoilt."""
-    shutil.copytree(ROOT / "cases", tmp_path / "cases")
-    (tmp_path / "meshes").symlink_to(ROOT / "meshes")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 @pytest.mark.parametrize("page", with_code(), ids=name)
 def test_code_of_a_page_runs(page, checkout, capsys):
-    """Python blocks of a page share their names; commands run if they are cheap, else they are parsed."""
+    """Python blocks of a page share their names; commands run if they are cheap, else they are parsed here,
+    and run in `test_shell_blocks`."""
     namespace: dict[str, object] = {"__name__": "page"}
     for number, (language, text) in enumerate(blocks(page), 1):
-        if language == "toml" and "model" in tomllib.loads(text):
-            # The page tells its reader to save a whole case as the file that its next command names.
-            (checkout / saved_as(page, number)).write_text(text)
-        elif language == "python":
-            exec(compile(text, f"{name(page)}, block {number}", "exec"), namespace)
+        save_case(page, number, language, text, checkout)
+        if language == "python":
+            run_python(page, number, text, namespace)
         elif language == "sh":
-            for arguments in commands(text):
-                accept(arguments)
+            for words in commands(text):
+                if Path(words[0]).name == "fvqp":
+                    accept(words[1:])
 
 
 def accept(arguments: list[str]) -> None:

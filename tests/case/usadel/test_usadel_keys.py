@@ -142,6 +142,12 @@ def test_petsc_options_reach_the_solver():
     fvqp.run(case({"solver": {"method": "gamg"}}))
 
 
+def test_petsc_options_that_stand_alone(capfd):
+    """Flags, and viewers, which PETSc knows by other words than ``true``."""
+    fvqp.check(case({"solver": {"method": "gamg", "petsc": {"ksp_view": True, "pc_gamg_agg_nsmooths": 1}}}))
+    assert "KSP Object" in capfd.readouterr().out
+
+
 def test_petsc_options_of_newton():
     newton = {"newton_snes_max_it": 1, "newton_ksp_rtol": 1e-5, "newton_tangent_ksp_max_it": 50}
     fvqp.check(case(COLLIDING | {"solver": {"petsc": newton}}))
