@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from fvqp.errors import ConvergenceError
 from fvqp.models.transport.accuracy import largest_change, scales, sizes
 from fvqp.models.transport.local import Turnover
-from fvqp.models.transport.motion import EXPLICIT, REDUCTION
+from fvqp.models.transport.motion import EXPLICIT
 from fvqp.models.transport.state import Counters, Rates, State
 from fvqp.solvers.conjugate_residuals import ConjugateResiduals
 
@@ -60,7 +60,6 @@ class Linearized:
         state: State,
         turn: Turnover,
         length: float,
-        reduction: float = REDUCTION,
     ) -> None:
         """
         Args:
@@ -68,10 +67,8 @@ class Linearized:
             state: where J is taken.
             turn: rates at which collisions turn particles there.
             length: a time.
-            reduction: part of the residual that inverses of motion leave.
         """
         self._p, self._state, self.turn, self.length = problem, state, turn, length
-        self._reduction = reduction
         self._mean = problem.mean_f(state.f), _without_dips(problem.mean_n(state.n))
         self._factors: _Product | None = None
         self.fastest = float(problem.body.comm.allreduce(turn.fastest, MPI.MAX))
@@ -87,6 +84,10 @@ class Linearized:
     def product(self, r: Rates) -> Rates:
         """The inverse of the product of factors, applied to r."""
         return self._product(self.length).solve(r)
+
+    def approximate(self, r: Rates) -> Rates:
+        """The same, linear in r, but roughly and without counters, see `_Product.approximate`."""
+        return self._product(self.length).approximate(r)
 
     def residual(self, r: Rates, k: Rates) -> Rates:
         """``r + length × J k − k``, with the counters that k is to have if nothing is left of it."""
@@ -180,9 +181,7 @@ class Linearized:
     def _product(self, length: float) -> _Product:
         """There is one at a time."""
         if self._factors is None or self._factors.length != length:
-            self._factors = _Product(
-                self._p, self._state, self._mean, self.turn, self.fastest, length, self._reduction
-            )
+            self._factors = _Product(self._p, self._state, self._mean, self.turn, self.fastest, length)
         return self._factors
 
     def _joined(self, k: Rates) -> Floats:
@@ -220,17 +219,16 @@ class _Product:
         turn: Turnover,
         fastest: float,
         length: float,
-        reduction: float,
     ) -> None:
         """
         Args:
-            problem, state, turn, length, reduction: see `Linearized`.
+            problem, state, turn, length: see `Linearized`.
             mean: over directions, where collisions are linearized.
             fastest: rate of collisions on all ranks.
         """
         self._p, self.length = problem, length
-        self._f = problem.moving_f.implicit(length, turn.f, state.f, reduction)
-        self._n = problem.moving_n.implicit(length, turn.n, state.n, reduction)
+        self._f = problem.moving_f.implicit(length, turn.f, state.f)
+        self._n = problem.moving_n.implicit(length, turn.n, state.n)
         self._collide = problem.local.implicit(length, *mean) if length * fastest > EXPLICIT else None
 
     def solve(self, r: Rates) -> Rates:

@@ -125,8 +125,8 @@ class Resting:
         """Derivative of `rates` at a fixed rate of collisions."""
         return lambda x: self.rates(x, inelastic)
 
-    def implicit(self, length: float, inelastic: Floats, y: Floats, reduction: float = REDUCTION) -> Implicit:
-        """``(1 − length × motion) x = r``, where it iterates up to ``reduction``; one at a time.
+    def implicit(self, length: float, inelastic: Floats, y: Floats) -> Implicit:
+        """``(1 − length × motion) x = r``; one at a time.
 
         Solutions have the content of r less what is lost, whatever is left of the residual, by parts of y.
         """
@@ -254,7 +254,7 @@ class Flying(_InSpace):
 
         return moved
 
-    def implicit(self, length: float, inelastic: Floats, y: Floats, reduction: float = REDUCTION) -> Implicit:
+    def implicit(self, length: float, inelastic: Floats, y: Floats) -> Implicit:
         n = len(y)
         if length * self.fastest <= EXPLICIT:
             turned = self._turned(length, inelastic)
@@ -268,7 +268,7 @@ class Flying(_InSpace):
         system = solver.system(np.array([[1.0 / length]]), self._scattering(inelastic))
 
         def solved(r: Floats) -> Moved:
-            x = system.solve(r / length, r, reduction=reduction)[:n]
+            x = system.solve(r / length, r, reduction=REDUCTION)[:n]
             return Moved(self.balanced(x, r, solver.lost, length, y, self.weights), solver.lost)
 
         return Implicit(solved, lambda r: system.approximate(r / length))
@@ -340,7 +340,7 @@ class Diffusing(_InSpace):
 
         return moved
 
-    def implicit(self, length: float, inelastic: Floats, y: Floats, reduction: float = REDUCTION) -> Implicit:
+    def implicit(self, length: float, inelastic: Floats, y: Floats) -> Implicit:
         nothing = np.zeros((len(self.walls), y.shape[2]))
         if length * self.fastest <= EXPLICIT:
             return Implicit(lambda r: Moved(r, nothing), lambda r: r)

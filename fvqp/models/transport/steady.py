@@ -9,6 +9,7 @@ D. E. Keyes, SIAM J. Numer. Anal. 35, 508 (1998); theory: transport, section on 
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +20,7 @@ from fvqp.errors import ConvergenceError
 from fvqp.models.transport import accuracy
 from fvqp.models.transport.gaps import followed
 from fvqp.models.transport.linearized import Linearized
+from fvqp.models.transport.motion import Flying
 from fvqp.models.transport.state import Counters, Rates, State
 from fvqp.solvers.newton import solve_linearized
 
@@ -28,13 +30,13 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 log = logging.getLogger(__name__)
 
-#: Residual of a linear solve, relative to its right-hand side, of which slow processes are a small part; and
-#: part of it that inverses of motion leave, which must be linear as far as that matters.
-LINEAR, REDUCTION = 1e-6, 1e-10
+#: Residual of a linear solve, relative to its right-hand side, of which slow processes are a small part.
+LINEAR = 1e-6
 #: Longest product that preconditions, and the first step: over τ0 motion and collisions commute well enough.
 SPLIT = 1.0
-#: Unknowns below this part of the largest one are not followed to a relative accuracy.
-FLOOR = 1e-25
+#: Unknowns below this part of the largest one are not followed to a relative accuracy: where particles fly,
+#: whose sums over directions rounding spoils, and elsewhere.
+FLYING_FLOOR, FLOOR = 1e-12, 1e-25
 #: A step leaves at least this part of an unknown.
 LEAST = 0.1
 #: Power that may be left over: of what exchanges and walls move, at least or in tolerances, and of the energy
@@ -42,6 +44,11 @@ LEAST = 0.1
 BALANCE, TOLERANCES, ROUNDING = 1e-6, 10.0, 1e-9
 #: Growth of Δt after a step, its reduction after one that fails, and failures in a row before giving up.
 GROWTH, REDUCTION, TRIALS = 10.0, 0.1, 12
+#: Small changes in steps this long become smaller, or never will: part that one of so many steps must reach
+#: of the smallest change before.
+LONG, SMALL, SHRINKS, PATIENT = 1e6, 0.1, 0.5, 5
+#: Seconds between lines that say how far it is.
+LINE_EVERY = 10.0
 #: What leads there in any case.
 REMEDY = (
     "few and cold quasiparticles are known to rounding only, for which a larger tolerance is enough; an "
@@ -67,6 +74,7 @@ class SteadySolver:
         """
         self._p, self._tolerance, self._max = problem, tolerance, max_steps
         self.steps, self.change = 0, np.inf
+        self._last_line = time.monotonic()
 
     def solve(self, state: State) -> State:
         """The steady state near ``state``.
@@ -76,12 +84,14 @@ class SteadySolver:
         """
         length = SPLIT
         before, failures = np.inf, 0
+        least, waited = np.inf, 0
         while self.steps < self._max:
             try:
                 after, change = self._step(state, length)
             except ConvergenceError as error:
                 failures += 1
                 log.debug("step of %.3g: %s", length, error)
+                self._tell(f"a step of {length:.1e} tau0 failed")
                 length *= REDUCTION
                 if failures == TRIALS:
                     raise ConvergenceError(
@@ -98,12 +108,35 @@ class SteadySolver:
                 log.info("steady state: %d steps, last change %.1e", self.steps, self.change)
                 self._balanced(state)
                 return state
+            self._tell(f"step {self.steps} changed energies by {change:.1e}")
             before = change
+            shrinks = change <= SHRINKS * least
+            least = min(least, change)
+            waited = waited + 1 if length >= LONG and change < SMALL and not shrinks else 0
+            if waited == PATIENT:
+                raise ConvergenceError(
+                    f"no steady state: changes of {least:.1e} in the energy of a cell do not become smaller, "
+                    f"{self._tolerance:.1e} is wanted; {self._limits()}{REMEDY}"
+                )
             length *= GROWTH
         raise ConvergenceError(
             f"no steady state after {self.steps} steps: the last one changed energies by {self.change:.1e}; "
             f"{REMEDY}"
         )
+
+    def _tell(self, what: str) -> None:
+        """Says now and then how far it is."""
+        now = time.monotonic()
+        if now - self._last_line >= LINE_EVERY:
+            self._last_line = now
+            log.info("steady state: %s, %.1e is wanted", what, self._tolerance)
+
+    def _limits(self) -> str:
+        """What to do where gradients are limited, which J does not know."""
+        for one in (self._p.moving_f, self._p.moving_n):
+            if isinstance(one, Flying) and one.streaming is not None and one.streaming.scheme == "limited":
+                return 'limited gradients can go back and forth: take scheme = "linear" or "upwind"; '
+        return ""
 
     def _refined(self, state: State, length: float) -> State:
         """One step further: the balance of powers, too, then closes to rounding."""
@@ -170,11 +203,12 @@ class _System:
         comm.Allreduce(MPI.IN_PLACE, largest, MPI.MAX)
         # A species of which there is nothing yet is measured by the other one.
         largest[largest == 0.0] = largest.max()
-        floors = np.repeat(FLOOR * largest, [state.f.size, state.n.size])
+        flies = problem.moving_f.turned or problem.moving_n.turned
+        floors = np.repeat((FLYING_FLOOR if flies else FLOOR) * largest, [state.f.size, state.n.size])
+        rates = problem.rates(state.f, state.n)
         # an elimination that serves a step in time is too far off where bins hold hardly anything
         problem.local.forget()
-        self._near = Linearized(problem, state, problem.turnover(state), min(length, SPLIT), REDUCTION)
-        rates = problem.rates(state.f, state.n)
+        self._near = Linearized(problem, state, problem.turnover(state), min(length, SPLIT))
         ahead = self._ahead(rates.f, rates.n)
         # What holds nothing yet is measured by what a step of time makes of it.
         y = np.concatenate([state.f.ravel(), state.n.ravel()])
@@ -187,7 +221,7 @@ class _System:
 
     def _ahead(self, f: Floats, n: Floats) -> Floats:
         """What a time step makes of rates."""
-        k = self._near.product(Rates(f, n, self._p.no_counters()))
+        k = self._near.approximate(Rates(f, n, self._p.no_counters()))
         return np.concatenate([k.f.ravel(), k.n.ravel()]) * self._near.length
 
     def action(self, step: Floats) -> Floats:
