@@ -134,15 +134,8 @@ class SharedRelaxation:
             excess += part @ beyond
             self._own.append(own)
         self.loss = loss
-        # Sharing moves energies by parts of the spacing. What that leaves in sum, of second order, is taken
-        # from gains and given to losses in proportion. Rounding, which is that of the fast collisions at the
-        # end of the axis, goes back there: few narrow bins at the gap would magnify it.
-        self._sign = np.sign(rate)
-        self._flow = np.abs(rate) @ c.moment
-        self._surplus = _over(excess, self._flow)
-        self._raw = rate
-        self.rate = rate * (1.0 - self._surplus[:, None] * self._sign)
-        self.rate -= _over(self.rate @ c.moment, loss @ c.moment)[:, None] * loss
+        self._kept = EnergyKept(c, rate, loss, excess)
+        self.rate = self._kept.rate
 
     def derivative(self, step: Floats) -> Floats:
         """Change of `rate` along ``step``, ``(cells, N)``: the Jacobian's action."""
@@ -160,8 +153,7 @@ class SharedRelaxation:
             part = own * dh + share * (dos * by_normal - pairing * (h * dx2[:, point] + dx4[:, point]))
             out += part
             excess += part @ beyond
-        surplus = _over(excess - self._surplus * ((self._sign * out) @ c.moment), self._flow)
-        return out * (1.0 - self._surplus[:, None] * self._sign) - surplus[:, None] * np.abs(self._raw)
+        return self._kept.change(out, excess)
 
     def _products(self, h: list[Floats]) -> tuple[Floats, Floats]:
         """Transforms of ``P h`` (even) and ``N h`` (odd)."""
@@ -169,6 +161,35 @@ class SharedRelaxation:
         even = c.on_lattice(*(self.pairing * side for side in h))
         odd = c.on_lattice(*(self.dos * side for side in h))
         return c.lattice.even_odd(even, odd)
+
+
+class EnergyKept:
+    """``I_L`` with the energy that sharing moves by parts of the spacing (theory: lattice-energy).
+
+    What that leaves in sum, of second order, is taken from gains and given to losses in proportion. Rounding,
+    which is that of the fast collisions at the end of the axis, goes back there: few narrow bins at the gap
+    would magnify it.
+
+    Args:
+        collisions: the axis.
+        raw, loss: the integral without that, and its coefficient of f_L, ``(cells, N)``.
+        excess: the sum it leaves, ``(cells,)``.
+
+    Attributes:
+        rate: the integral, ``(cells, N)``.
+    """
+
+    def __init__(self, collisions: SharedElectronElectron, raw: Floats, loss: Floats, excess: Floats) -> None:
+        self._moment, self._raw, self._sign = collisions.moment, raw, np.sign(raw)
+        self._flow = np.abs(raw) @ self._moment
+        self._surplus = _over(excess, self._flow)
+        self.rate = raw * (1.0 - self._surplus[:, None] * self._sign)
+        self.rate -= _over(self.rate @ self._moment, loss @ self._moment)[:, None] * loss
+
+    def change(self, moved: Floats, excess: Floats) -> Floats:
+        """Change of `rate` by those of its arguments."""
+        surplus = _over(excess - self._surplus * ((self._sign * moved) @ self._moment), self._flow)
+        return moved * (1.0 - self._surplus[:, None] * self._sign) - surplus[:, None] * np.abs(self._raw)
 
 
 def at_same_temperature(f_L: Floats, ratio: Floats) -> tuple[Floats, Floats]:

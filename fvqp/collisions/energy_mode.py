@@ -13,6 +13,7 @@ from fvqp.collisions.electron_electron import ElectronElectron, Kernel, is_unifo
 from fvqp.collisions.electron_electron_shared import SharedElectronElectron
 from fvqp.collisions.phonon_relaxation import PhononCollisions, PhononRelaxation, Phonons
 from fvqp.collisions.two_modes import TwoModeCollisions
+from fvqp.collisions.two_modes_shared import GradedTwoModeCollisions
 from fvqp.errors import CaseError
 from fvqp.grids.energy import EnergyGrid
 
@@ -65,7 +66,7 @@ class Collisions:
     phonons: Phonons | None = None
     charge: bool = False
 
-    def on(self, grid: EnergyGrid) -> CollisionSum | TwoModeCollisions:
+    def on(self, grid: EnergyGrid) -> CollisionSum | TwoModeCollisions | GradedTwoModeCollisions:
         """The operators on an energy axis.
 
         Raises:
@@ -74,7 +75,8 @@ class Collisions:
         if self.electron_electron == 0.0 and self.phonons is None:
             raise CaseError("collisions: neither with electrons nor with phonons")
         if self.charge:
-            return TwoModeCollisions(grid, self.electron_electron, self.kernel, self.phonons)
+            both = TwoModeCollisions if is_uniform(grid) else GradedTwoModeCollisions.on
+            return both(grid, self.electron_electron, self.kernel, self.phonons)
         parts: list[EnergyCollisions] = []
         if self.electron_electron != 0.0:
             kind = ElectronElectron if is_uniform(grid) else SharedElectronElectron

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from fvqp.collisions.energy_mode import CollisionSum
 from fvqp.collisions.two_modes import TwoModeCollisions
+from fvqp.collisions.two_modes_shared import GradedTwoModeCollisions
 from fvqp.errors import ConvergenceError
 from fvqp.models.kinetics import Kinetics, KineticState, L, SpectralState, T
 from fvqp.solvers.newton import solve_linearized, solve_newton
@@ -49,7 +50,7 @@ class Inelastic:
     """
 
     kinetics: Kinetics
-    collisions: CollisionSum | TwoModeCollisions
+    collisions: CollisionSum | TwoModeCollisions | GradedTwoModeCollisions
 
     def solve(
         self,

@@ -177,4 +177,4 @@ def test_bad_input() -> None:
     with pytest.raises(CaseError, match="act on f_L only"):
         Collisions(1e-3, phonons=own, charge=True).on(GRID)
     with pytest.raises(CaseError, match="uniform"):
-        Collisions(1e-3, charge=True).on(EnergyGrid.graded(5.0, gap_edges=[1.0], first=0.01, number=60))
+        TwoModeCollisions(EnergyGrid.graded(5.0, gap_edges=[1.0], first=0.01, number=60), 1e-3)

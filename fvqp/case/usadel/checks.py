@@ -256,13 +256,6 @@ def _sweep_problems(case: UsadelCase) -> Iterable[tuple[str, str]]:
 
 
 def _spectrum_problems(case: UsadelCase) -> Iterable[tuple[str, str]]:
-    if case.collisions is not None and case.energies.spacing != "uniform":
-        if case.collisions.charge:
-            yield (
-                "energies.spacing",
-                '"graded" does not go with collisions.charge: energies that are exchanged must be whole '
-                'bins; expected "uniform"',
-            )
     diffusive = case.spectrum.model == "diffusive"
     for number, reservoir in enumerate(case.reservoirs):
         if reservoir.gap is not None and not diffusive:

@@ -148,8 +148,8 @@ class Collisions(Table):
     pair_breaking_time: Time | None = None
     """τ0^pb of the material, which says how many phonons there are; belongs to ``phonon_escape_time``."""
     charge: Flag = False
-    """Whether collisions act on the charge mode f_T too, and f_T on them. The energy axis must be uniform,
-    phonons those of the bath."""
+    """Whether collisions act on the charge mode f_T too, and f_T on them. Phonons are those of the
+    bath."""
 
     @model_validator(mode="after")
     def _complete(self) -> Collisions:

@@ -148,10 +148,6 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         },
         "collisions.charge: phonons of their own",
     ),
-    (
-        {"collisions": {"electron_phonon": "1 us", "charge": True}},
-        'energies.spacing: "graded" does not go with collisions.charge',
-    ),
     ({"gap.branches": True}, 'gap.branches: is not used with model = "equilibrium"'),
     ({"reservoirs.0.voltage": "1 mV"}, "has a voltage and is superconducting"),
     (

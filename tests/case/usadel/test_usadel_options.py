@@ -111,7 +111,9 @@ OPTIONS: dict[str, Option] = {
     "collisions.electron_phonon": Option("20 ns", "gap", COLLIDING, by=1e-4),
     "collisions.phonon_escape_time": Option("10 ns", "gap", COOLED, by=1e-5),
     "collisions.pair_breaking_time": Option("0.02 ns", "gap", COOLED, by=1e-5),
-    "collisions.charge": Option(True, "I_det", COLLIDING, by=1e-4),
+    "collisions.charge": Option(
+        True, "I_det", COLLIDING | {"energies": {"number": 100, "largest": 0.2}}, by=1e-4
+    ),
     "gap.model": Option("local", "gap", {"sweep": {"V_inj": ["0.2 mV"], "V_det": ["0 mV"]}}),
     "gap.value": Option(0.6, "gap", {"gap": {"model": "fixed", "value": 0.9}}, to=2 / 3),
     "gap.at": Option("point_B", "gap", SELF_CONSISTENT),
