@@ -90,6 +90,29 @@ def gap_residual(
     return np.asarray(binned + exact)
 
 
+def gap_weights(
+    f_L: Floats,
+    edges: ArrayLike,
+    spectrum: BinnedSpectrum,
+    depairing: ArrayLike,
+    broadening: ArrayLike,
+    *,
+    cutoff: float,
+    temperature: float,
+) -> Floats:
+    """Derivative of `gap_residual` by f_L of every bin, ``(cells, bins)``; arguments as there."""
+    bounds = np.asarray(edges, dtype=np.float64)
+    gap = np.maximum(spectrum.gap[:, 0], SMALLEST_GAP)
+    measure = np.clip(np.minimum(bounds[1:], cutoff) - bounds[:-1], 0.0, None)
+    weights = spectrum.pairing / gap[:, None] * measure
+    reference = equilibrium(bounds, temperature)
+    share = emptied(f_L, reference)
+    below = bath_below(min(float(bounds[-1]), cutoff), gap, depairing, broadening, temperature)
+    missing = np.where((share > 0.0) & (share < 1.0), weights @ reference - below, 0.0)
+    weights[:, 0] -= missing / max(float(reference[0]), 1e-300)
+    return weights
+
+
 def bath_below(
     top: float, gap: Floats, depairing: ArrayLike, broadening: ArrayLike, temperature: float
 ) -> Floats:

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from fvqp.errors import CaseError
-from fvqp.gap import coupling, critical_temperature, equilibrium_gap, gap_residual, superfluid_density
+from fvqp.gap import (
+    coupling,
+    critical_temperature,
+    equilibrium_gap,
+    gap_residual,
+    gap_weights,
+    superfluid_density,
+)
 from fvqp.grids import EnergyGrid, equilibrium, lead
 from fvqp.spectral import bin_averages, gap_edge
 
@@ -62,6 +69,23 @@ def test_residual_continues_to_vanishing_gaps() -> None:
     f_l = np.tile(equilibrium(GRID.edges, 0.2), (4, 1))
     r = gap_residual(f_l, GRID.edges, spectrum, 0.1, 1e-3, cutoff=None)
     np.testing.assert_allclose(r, r[0], atol=1e-7)
+
+
+@pytest.mark.parametrize("lowest", [1.0, 0.6])
+def test_weights_are_the_derivative_by_distributions(lowest: float) -> None:
+    """The equation is linear in f_L as long as its lowest bin is not, or stays, emptied."""
+    gamma, zeta, t = 0.02, np.array([0.0, 0.3]), 0.3
+    spectrum = bin_averages(GRID.edges, np.array([0.9, 0.1]), zeta, gamma)
+    f_l = np.tile(lowest * equilibrium(GRID.edges, t), (2, 1))
+    change = np.random.default_rng(2).normal(scale=1e-3, size=f_l.shape)
+    if lowest == 1.0:
+        change[:, 0] = np.abs(change[:, 0])
+    before, after = (
+        gap_residual(f, GRID.edges, spectrum, zeta, gamma, cutoff=5.0, temperature=t)
+        for f in (f_l, f_l + change)
+    )
+    weights = gap_weights(f_l, GRID.edges, spectrum, zeta, gamma, cutoff=5.0, temperature=t)
+    np.testing.assert_allclose(np.sum(weights * change, axis=1), after - before, rtol=1e-9)
 
 
 def test_residual_is_nearly_the_logarithm_of_the_solution() -> None:

@@ -11,7 +11,7 @@ from mpi4py import MPI
 from numpy.typing import NDArray
 
 from fvqp.errors import CaseError, SuperconductivityDestroyed
-from fvqp.gap import bath_below, emptied, equilibrium_gap, equilibrium_residual, gap_residual
+from fvqp.gap import bath_below, emptied, equilibrium_gap, equilibrium_residual, gap_residual, gap_weights
 from fvqp.grids import energy as distributions
 from fvqp.grids.energy import EnergyGrid
 from fvqp.models.device import Device
@@ -306,6 +306,24 @@ class GapField:
             r = float(self._residual(self._bulk_there, gap, self._zeta(depairing), binned)[0])
         # One number for all ranks, to the last bit: walks along it must not part.
         return float(self.device.mesh.comm.bcast(r))
+
+    def uniform_weights(self, gap: float, depairing: Floats, f_l: Floats) -> Floats:
+        """Derivative of `uniform_residual` by the average of f_L under the junction, ``(n_energies,)``.
+
+        Arguments as there, with local spectra.
+        """
+        bulk = self._bulk_there
+        edges, bath = self.grid.edges / bulk, self.device.bath / bulk
+        zeta, broadening = self._zeta(depairing) / bulk, self.broadening / bulk
+        return gap_weights(
+            self.average(f_l)[None] + distributions.equilibrium(edges, bath),
+            edges,
+            bin_averages(edges, gap / bulk, zeta, broadening),
+            zeta,
+            broadening,
+            cutoff=self.model.debye_energy / bulk,
+            temperature=bath,
+        )[0]
 
     @cached_property
     def _bulk_there(self) -> float:

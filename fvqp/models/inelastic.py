@@ -12,6 +12,7 @@ electron_electron).
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -24,9 +25,11 @@ from fvqp.collisions.two_modes import TwoModeCollisions
 from fvqp.collisions.two_modes_shared import GradedTwoModeCollisions
 from fvqp.errors import ConvergenceError
 from fvqp.models.kinetics import Kinetics, KineticState, L, SpectralState, T
-from fvqp.solvers.newton import solve_linearized, solve_newton
+from fvqp.solvers.continuation import grow
+from fvqp.solvers.newton import FULL_STEPS, solve_linearized, solve_newton
 
 Floats = NDArray[np.float64]
+log = logging.getLogger(__name__)
 
 #: Imbalance that a cell may have at an energy, over the largest rate at which the cell exchanges f_L;
 #: rounding leaves some 1e-15.
@@ -35,6 +38,12 @@ TOLERANCE = 1e-13
 #: Largest density of states for which `CollisionSum.rounding` holds: rates of a bin are rounded in proportion
 #: to its own.
 DENSE = 20.0
+
+#: Newton steps, cut back where need be, after which a solution is looked for by way of weaker collisions.
+MOST_STEPS = 20
+
+#: Powers of ten below their own rate from which collisions grow where Newton's method finds no solution.
+DECADES = 6.0
 
 #: Accuracy of the derivative of a solution by a parameter.
 SLOPE_TOLERANCE = 1e-9
@@ -71,20 +80,42 @@ class Inelastic:
             tolerance: see `TOLERANCE`; default: this, or what collisions are rounded to.
 
         Raises:
-            ConvergenceError: Newton's method finds no solution.
+            ConvergenceError: Newton's method finds no solution, nor does it on the way from the elastic one.
         """
         if guess is None and self.collisions.charge:
             # Far from rest the elastic solution is nearer: distributions in the range of those of the leads.
             (guess,) = self.kinetics.solve(state, external[None])
-        system = _System(self, state, external)
+        system = InelasticSystem(self, state, external)
+        tolerance = tolerance or system.tolerance
         comm = self.kinetics.device.mesh.comm
-        if tolerance is None:
-            tolerance = max(TOLERANCE, self.rounding(system.largest_dos))
-        found = solve_newton(system, system.start(guess), comm=comm, tolerance=tolerance, what=what)
-        system.residual(found.x)
-        if comm.allreduce(system.collided.inverted, MPI.LOR):
-            raise ConvergenceError(f"{what}: quasiparticles are inverted; phonons have no steady state")
-        return system.kinetic(found.x)
+        try:
+            x = solve_newton(
+                system, system.start(guess), comm=comm, tolerance=tolerance, what=what, max_steps=MOST_STEPS
+            ).x
+        except ConvergenceError as failure:
+            x = self._from_weaker_collisions(state, external, tolerance, failure, what)
+        return system.kinetic(x, what)
+
+    def _from_weaker_collisions(
+        self, state: SpectralState, external: Floats, tolerance: float, failure: ConvergenceError, what: str
+    ) -> Floats:
+        """Unknowns of the solution to which the elastic one leads while the rate of collisions grows."""
+        (elastic,) = self.kinetics.solve(state, external[None])
+
+        def solve(part: float, x: Floats | None) -> Floats:
+            strength = 10.0 ** (DECADES * (part - 1.0))
+            system = InelasticSystem(self, state, external, strength=strength)
+            start = system.start(elastic) if x is None else x
+            comm = self.kinetics.device.mesh.comm
+            log.debug("%s: collisions of %.3g of their rate", what, strength)
+            return solve_newton(
+                system, start, comm=comm, tolerance=tolerance, what=what, max_steps=FULL_STEPS
+            ).x
+
+        try:
+            return grow(solve)
+        except ConvergenceError:
+            raise ConvergenceError(f"{failure}, nor from weaker collisions on") from None
 
     def rounding(self, dos: float) -> float:
         """To what rates are rounded, over the largest, where the largest density of states is ``dos``."""
@@ -101,23 +132,39 @@ class Inelastic:
             state, kinetic: a solution.
             external_slope: derivative of its ``external``.
         """
-        system = _System(self, state, kinetic.external)
+        system = InelasticSystem(self, state, kinetic.external)
         leads = np.ascontiguousarray(external_slope[list(system.components)])
         nothing = np.zeros((kinetic.n_cells, *system.shape[1:]))
         driven = system.operator.residual(nothing, leads)
         return system.state(system.response(system.start(kinetic), driven), external_slope)
 
 
-class _System:
-    """The equations (`fvqp.solvers.newton.System`) at one operating point: deviations of the owned cells."""
+class InelasticSystem:
+    """The equations (`fvqp.solvers.newton.System`) in given spectra: deviations of the owned cells.
 
-    def __init__(self, parts: Inelastic, state: SpectralState, external: Floats) -> None:
-        self.parts, self.external = parts, external
+    Args:
+        parts: the problem.
+        state: spectra.
+        external: as of `Inelastic.solve`.
+        scale: that of the equations in other spectra, to compare residuals with; default: their own.
+        strength: factor of all collisions.
+    """
+
+    def __init__(
+        self,
+        parts: Inelastic,
+        state: SpectralState,
+        external: Floats,
+        scale: Floats | None = None,
+        strength: float = 1.0,
+    ) -> None:
+        self.parts, self.spectral, self.external = parts, state, external
         kinetics = parts.kinetics
         self.kinetics, self.transport, self.grid = kinetics, kinetics.transport, kinetics.grid
         self.mesh = kinetics.device.mesh
         self.components = parts.components(state)
         self.shape = (self.mesh.n_owned, len(self.components), self.grid.n)
+        self.size = int(np.prod(self.shape))
         self.leads = np.ascontiguousarray(external[list(self.components)])
         # At the energies themselves, where the equilibrium of collisions is; deviations are bin averages.
         self.rest = np.tanh(self.grid.centres / (2.0 * kinetics.device.bath))
@@ -126,19 +173,28 @@ class _System:
         rows = slice(None) if len(spectrum.dos) == 1 else slice(self.mesh.n_owned)
         self.spectra = spectrum.dos[rows], spectrum.pairing[rows], spectrum.re_F[rows]
         self.largest_dos = self.mesh.comm.allreduce(float(spectrum.dos.max(initial=0.0)), MPI.MAX)
-        self.capacity = self.transport.capacity[:, None, None]
+        self.capacity = strength * self.transport.capacity[:, None, None]
         self.colliding = (L, T) if parts.collisions.charge else (L,)
-        self.scale = kinetics.solver.scale(self.operator)
-        self.scale[:, self.colliding] += self.capacity * parts.collisions.largest_rate
+        self.scale = self._largest_rates() if scale is None else scale
         # What electrons keep when they collide: of f_L the energy, of f_T the charge.
         kept = [self.grid.centres * self.grid.widths, self.grid.widths]
         self.kept = np.stack([kept[c] for c in self.colliding])
         self._at: Floats | None = None
 
+    def _largest_rates(self) -> Floats:
+        scale = self.kinetics.solver.scale(self.operator)
+        scale[:, self.colliding] += self.capacity * self.parts.collisions.largest_rate
+        return scale
+
+    @property
+    def tolerance(self) -> float:
+        """Residual that counts as zero: `TOLERANCE`, or what collisions are rounded to."""
+        return max(TOLERANCE, self.parts.rounding(self.largest_dos))
+
     def start(self, guess: KineticState | None) -> Floats:
         """Vector of unknowns of a guess."""
         if guess is None:
-            return np.zeros(np.prod(self.shape))
+            return np.zeros(self.size)
         owned = slice(self.mesh.n_owned)
         return np.stack([guess.deviation(c, owned) for c in self.components], axis=1).ravel()
 
@@ -205,9 +261,15 @@ class _System:
         )  # fmt: skip
         return change
 
-    def kinetic(self, x: Floats) -> KineticState:
-        """Distributions and currents of a solution."""
+    def kinetic(self, x: Floats, what: str) -> KineticState:
+        """Distributions and currents of a solution; ``what`` for messages.
+
+        Raises:
+            ConvergenceError: phonons have no steady state.
+        """
         self.residual(x)
+        if self.mesh.comm.allreduce(self.collided.inverted, MPI.LOR):
+            raise ConvergenceError(f"{what}: quasiparticles are inverted; phonons have no steady state")
         collided = np.ascontiguousarray(self.transport.capacity @ self.collided.rate[:, L])
         self.mesh.comm.Allreduce(MPI.IN_PLACE, collided)
         return replace(self.state(x, self.external), collided=collided)

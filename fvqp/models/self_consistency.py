@@ -10,6 +10,8 @@ import numpy as np
 from mpi4py import MPI
 from numpy.typing import NDArray
 
+from fvqp.errors import ConvergenceError
+from fvqp.models.coupled_gap import solve_with_gap
 from fvqp.models.gap_field import LARGEST_CHANGE
 from fvqp.models.kinetics import KineticState, L, SpectralState
 from fvqp.models.phase import PhaseField
@@ -124,6 +126,15 @@ class Iteration:
             np.broadcast_to(self.spectral.gap, (n,)), np.broadcast_to(self.spectral.depairing, (n,)), None
         )
         depairing = start.depairing
+        if problem.inelastic is not None and problem.proximity is None:
+            try:
+                self.spectral, self.kinetic, steps = solve_with_gap(
+                    problem, start, self.external, self.kinetic,
+                    tolerance=self.tolerance, reach=2.0 * LARGEST_CHANGE, what=self.what,
+                )  # fmt: skip
+                return self.solution(steps)
+            except ConvergenceError as error:
+                log.debug("%s", error)
 
         def residual(logarithm: float) -> float:
             gap = np.exp(logarithm)

@@ -1,4 +1,5 @@
-"""Solutions of F(x, p) = 0 along a curve that may turn back in its parameter: pseudo-arclength continuation.
+"""Solutions of F(x, p) = 0 along a curve that may turn back in its parameter: pseudo-arclength continuation;
+and, where it does not, up to the problem itself from easier ones.
 
 (H. B. Keller, in Applications of Bifurcation Theory, ed. P. Rabinowitz, Academic Press 1977.) Newton's method
 with derivatives by differences and GMRES: F' should be close to a multiple of 1 but for a few directions, as
@@ -33,6 +34,8 @@ STRAIGHT = 0.9
 DIFFERENCE = 1e-5
 #: Accuracy of linear solves, which decides how many digits a Newton step gains.
 LINEAR_RTOL = 1e-3
+#: Shortest step from a part of a problem to a larger one.
+SHORTEST = 1.0 / 128.0
 #: Solutions near a fold that locate it.
 REFINEMENTS = 8
 #: Directions of GMRES.
@@ -64,6 +67,29 @@ class Branch:
     crossings: dict[float, list[Floats]] = field(default_factory=dict)
     missed: list[float] = field(default_factory=list)
     end: str = ""
+
+
+def grow(solve: Callable[[float, Floats | None], Floats]) -> Floats:
+    """Solution of a problem by way of easier ones.
+
+    Args:
+        solve: finds the solution of part p of the problem, 0 < p ≤ 1, from that of a smaller part, or from
+            None; raises `ConvergenceError` if p is too far from there.
+
+    Raises:
+        ConvergenceError: that of the last attempt, when steps of p have become shorter than `SHORTEST`.
+    """
+    x, part, step = None, 0.0, 0.5
+    while x is None or part < 1.0:
+        target = min(part + step, 1.0)
+        try:
+            x, part = solve(target, x), target
+            step *= 2.0
+        except ConvergenceError:
+            step *= 0.5
+            if step < SHORTEST:
+                raise
+    return x
 
 
 class _TooFar(ConvergenceError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -71,6 +71,7 @@ def solve_newton(
     tolerance: float,
     what: str,
     max_steps: int = 30,
+    improve: Callable[[Floats], Floats] | None = None,
 ) -> NewtonSolution:
     """Find ``x`` with ``max |F(x)| ≤ tolerance``, after at least one step.
 
@@ -85,13 +86,18 @@ def solve_newton(
         comm: ranks that share x.
         tolerance: largest accepted residual.
         what: name of the quantity, for messages.
-        max_steps: Newton steps before giving up.
+        max_steps: Newton steps before giving up; in full only, if these are no more than `FULL_STEPS`.
+        improve: a map of x to something nearer to the root that is taken before every step (a nonlinear
+            preconditioner on the right: P. R. Brune et al., SIAM Rev. 57, 535 (2015)); steps are then
+            taken in full only.
 
     Raises:
         ConvergenceError: names the residual, the number of steps and PETSc's reason.
     """
+    if improve is not None or max_steps <= FULL_STEPS:
+        return _search(system, start, comm, tolerance, what, "basic", max_steps, improve)
     failure: ConvergenceError | None = None
-    for search, steps in (("basic", min(FULL_STEPS, max_steps)), ("nleqerr", max_steps)):
+    for search, steps in (("basic", FULL_STEPS), ("nleqerr", max_steps)):
         try:
             return _search(system, start, comm, tolerance, what, search, steps)
         except ConvergenceError as error:
@@ -102,7 +108,14 @@ def solve_newton(
 
 
 def _search(
-    system: System, start: Floats, comm: MPI.Comm, tolerance: float, what: str, search: str, max_steps: int
+    system: System,
+    start: Floats,
+    comm: MPI.Comm,
+    tolerance: float,
+    what: str,
+    search: str,
+    max_steps: int,
+    improve: Callable[[Floats], Floats] | None = None,
 ) -> NewtonSolution:
     """One attempt of `solve_newton` with a line search of PETSc's."""
     norms: list[float] = []
@@ -113,6 +126,12 @@ def _search(
 
     def jacobian(_snes: PETSc.SNES, x: PETSc.Vec, _j: PETSc.Mat, _p: PETSc.Mat) -> None:
         system.linearize(np.array(x.array_r))
+
+    def before_step(snes: PETSc.SNES, _step: int) -> None:
+        assert improve is not None
+        at = snes.getSolution()
+        at.array[:] = improve(np.array(at.array_r))
+        function(snes, at, snes.getFunction()[0])
 
     def converged(snes: PETSc.SNES, step: int, _norms: Any) -> PETSc.SNES.ConvergedReason | int:
         here = snes.getFunction()[0].array_r
@@ -142,6 +161,8 @@ def _search(
         snes.setJacobian(jacobian, matrix)
         _configure(snes.getKSP(), system, LINEAR_RTOL)
         snes.setConvergenceTest(converged)
+        if improve is not None:
+            snes.setUpdate(before_step)
         # A step that is too small for PETSc's taste can still be the one that reaches the tolerance.
         snes.setTolerances(max_it=max_steps + 1, stol=0.0, rtol=0.0, atol=0.0)
         with _unless_given(f"{PREFIX}snes_linesearch_type", search):

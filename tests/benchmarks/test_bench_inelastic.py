@@ -10,13 +10,13 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from newton_counts import recorded
 from numba import njit
 from timing import best
 from wire_devices import line_mesh, wire
 
 from fvqp.collisions import Collisions, ElectronElectron
 from fvqp.grids.energy import EnergyGrid
-from fvqp.models import inelastic
 from fvqp.models.usadel import GapModel, Point, UsadelProblem
 from fvqp.spectral import bin_averages
 
@@ -72,15 +72,7 @@ def test_growth_of_the_operator(report) -> None:
 
 def test_inelastic_sweep(report, monkeypatch) -> None:
     """51 biases, 400 energies, 198 cells, self-consistent."""
-    newton: list[tuple[int, ...]] = []
-    solve = inelastic.solve_newton
-
-    def recorded(*arguments, **more):
-        found = solve(*arguments, **more)
-        newton.append(found.krylov)
-        return found
-
-    monkeypatch.setattr(inelastic, "solve_newton", recorded)
+    made = recorded(monkeypatch)
     problem = UsadelProblem(
         wire(line_mesh(80, 41), "point_B"),
         EnergyGrid(np.linspace(0.0, 10.0, 401)),
@@ -96,6 +88,6 @@ def test_inelastic_sweep(report, monkeypatch) -> None:
     report("inelastic sweep, 51 biases, 400 energies, 198 cells", f"{seconds:.1f} s of one processor")
     report(
         "its Newton steps a solve, Krylov iterations a step, at most",
-        f"{max(map(len, newton))}, {max(max(steps, default=0) for steps in newton)}",
+        f"{max(len(item.krylov) for item in made)}, {max(max(item.krylov, default=0) for item in made)}",
     )
     assert seconds < 60.0

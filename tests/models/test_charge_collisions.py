@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from newton_counts import recorded
 from numpy.typing import NDArray
 from wire_devices import ALUMINIUM, THICKNESS, UM, WIDTH, line_mesh, wire
 
@@ -14,11 +15,9 @@ from fvqp.errors import CaseError
 from fvqp.grids import energy as distributions
 from fvqp.grids.energy import EnergyGrid
 from fvqp.mesh.shapes import shape_mesh
-from fvqp.models import inelastic
 from fvqp.models.device import Device, Reservoir
 from fvqp.models.kinetics import L, T
 from fvqp.models.usadel import GapModel, Point, Solution, UsadelProblem
-from fvqp.solvers.newton import NewtonSolution
 
 Floats = NDArray[np.float64]
 
@@ -72,14 +71,7 @@ def test_two_steps(grid: EnergyGrid) -> None:
 @pytest.mark.parametrize("strength", [1e-3, 1.0, 1e3])
 def test_hot_electrons(strength: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """T_e² = T² + (3/π²) x(1 − x)(eV)² whatever the collisions keep of f; f itself becomes thermal."""
-    made: list[NewtonSolution] = []
-    solve = inelastic.solve_newton
-
-    def recorded(*arguments: object, **more: object) -> NewtonSolution:
-        made.append(solve(*arguments, **more))  # type: ignore[arg-type]
-        return made[-1]
-
-    monkeypatch.setattr(inelastic, "solve_newton", recorded)
+    made = recorded(monkeypatch)
     problem = biased(Collisions(strength, charge=True))
     solution = problem.solve(Point())
     x, potential, squared = moments(problem, solution)

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from newton_counts import recorded
 from wire_devices import ALUMINIUM, THICKNESS, UM, WIDTH, line_mesh, wire
 
 from fvqp.collisions import Collisions, Phonons
@@ -46,15 +47,7 @@ def sweep(problem: UsadelProblem, last: float, step: float = 0.25) -> Solution:
 @pytest.fixture
 def newton(monkeypatch: pytest.MonkeyPatch) -> list[NewtonSolution]:
     """Every Newton solve made."""
-    made: list[NewtonSolution] = []
-    solve = inelastic.solve_newton
-
-    def recorded(*arguments: object, **more: object) -> NewtonSolution:
-        made.append(solve(*arguments, **more))  # type: ignore[arg-type]
-        return made[-1]
-
-    monkeypatch.setattr(inelastic, "solve_newton", recorded)
-    return made
+    return recorded(monkeypatch)
 
 
 @pytest.mark.parametrize("gap", [GapModel(), UNIFORM, GapModel("local", rule="arcsinh")])
@@ -189,8 +182,8 @@ def test_slopes(bias: float) -> None:
 def test_iterations(broadening: float, newton: list[NewtonSolution]) -> None:
     """A handful of Newton steps, few Krylov iterations, for every bias and broadening."""
     sweep(driven(broadening=broadening), 5.0, step=0.2)
-    assert max(len(item.krylov) for item in newton) <= 5
-    assert max(max(item.krylov, default=0) for item in newton) < 15
+    assert max(len(item.krylov) for item in newton) <= 7
+    assert max(max(item.krylov, default=0) for item in newton) < 30
 
 
 def test_iterations_hardly_depend_on_the_strength(newton: list[NewtonSolution]) -> None:
@@ -253,8 +246,8 @@ def test_graded_axes(broadening: float, last: float, newton: list[NewtonSolution
     ledger = problem.ledger(solution)
     assert np.all(np.abs(ledger.residual) < 1e-7 * np.abs(ledger.injected))
     assert abs(ledger.relaxed[1]) < 1e-15 * ledger.injected[1]
-    assert max(len(item.krylov) for item in newton) <= 5
-    assert max(max(item.krylov, default=0) for item in newton) < 15
+    assert max(len(item.krylov) for item in newton) <= 7
+    assert max(max(item.krylov, default=0) for item in newton) < 30
     if broadening == 5e-3:
         equal = [
             sweep(replace(problem, grid=EnergyGrid.uniform(8.0 / bins, 8.0)), last, 0.5).spectral.gap[0]
@@ -293,6 +286,45 @@ def test_long_axes(broadening: float, longest: float, widest: float) -> None:
     assert np.all(np.abs(ledger.residual) < 5e-9 * np.abs(ledger.injected))
     assert abs(ledger.residual[1]) < 1e-10 * ledger.injected[1]
     assert abs(ledger.relaxed[1]) < 1e-15 * ledger.injected[1]
+
+
+@pytest.mark.slow
+def test_a_cold_start(caplog: pytest.LogCaptureFixture) -> None:
+    """The first bias at 3.5 Δ0: where Newton's method fails, collisions grow from the elastic solution."""
+    grid = EnergyGrid.graded(100.0, gap_edges=[0.99], first=1e-4, number=200, largest=1.0)
+    device = wire(line_mesh(8, 9), "point_B", "point_A")
+    problem = UsadelProblem(device, grid, 1e-4, collisions=Collisions(2e-4))
+    with caplog.at_level(logging.DEBUG, logger="fvqp.models.inelastic"):
+        solution = problem.solve(Point(3.5 * device.voltage_unit))
+    assert "of their rate" in caplog.text
+    ledger = problem.ledger(solution)
+    assert abs(ledger.residual[1]) < 1e-10 * ledger.injected[1]
+    assert np.all(np.abs(problem.distribution(solution, L)) <= 1.0 + 1e-9)
+
+
+def test_growing_collisions_lead_to_the_same_solution(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = driven(0.1, GapModel())
+    point = Point(2.0 * problem.device.voltage_unit)
+    expected = problem.solve(point).kinetic
+    solve, attempts = inelastic.solve_newton, []
+
+    def without_direct(*arguments: object, **more: object) -> NewtonSolution:
+        attempts.append(more)
+        if len(attempts) == 1:
+            raise ConvergenceError("not at once")
+        return solve(*arguments, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(inelastic, "solve_newton", without_direct)
+    found = problem.solve(point).kinetic
+    assert len(attempts) >= 3
+    np.testing.assert_allclose(found.deviation(L), expected.deviation(L), atol=1e-9)
+
+    def never(*_arguments: object, **_more: object) -> NewtonSolution:
+        raise ConvergenceError("never")
+
+    monkeypatch.setattr(inelastic, "solve_newton", never)
+    with pytest.raises(ConvergenceError, match="never, nor from weaker collisions on"):
+        problem.solve(point)
 
 
 @pytest.mark.parametrize(

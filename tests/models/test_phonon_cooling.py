@@ -6,14 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from newton_counts import recorded
 from wire_devices import line_mesh, wire
 
 from fvqp.collisions import Collisions, Phonons
 from fvqp.grids.energy import EnergyGrid
-from fvqp.models import inelastic
 from fvqp.models.kinetics import L
 from fvqp.models.usadel import GapModel, Point, UsadelProblem
-from fvqp.solvers.newton import NewtonSolution
 
 GRID = EnergyGrid.uniform(0.1, 4.0)
 GRADED = EnergyGrid.graded(4.0, gap_edges=[1.0], first=0.01, number=70)
@@ -39,14 +38,7 @@ def cooled(
 @pytest.mark.parametrize("escape", [None, 1.0])
 def test_ledger(strength: float, escape: float | None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Injected = taken by reservoirs + taken by phonons; few iterations at every strength."""
-    made: list[NewtonSolution] = []
-    solve = inelastic.solve_newton
-
-    def recorded(*arguments: object, **more: object) -> NewtonSolution:
-        made.append(solve(*arguments, **more))  # type: ignore[arg-type]
-        return made[-1]
-
-    monkeypatch.setattr(inelastic, "solve_newton", recorded)
+    made = recorded(monkeypatch)
     problem = cooled(strength, escape=escape)
     solution = None
     for bias in np.arange(0.9, 1.85, 0.15):

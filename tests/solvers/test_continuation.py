@@ -8,7 +8,7 @@ from mpi4py import MPI
 from numpy.typing import NDArray
 
 from fvqp.errors import ConvergenceError
-from fvqp.solvers.continuation import REACHED, Branch, CurvePoint, follow_branch
+from fvqp.solvers.continuation import REACHED, Branch, CurvePoint, follow_branch, grow
 
 Floats = NDArray[np.float64]
 
@@ -79,3 +79,27 @@ def test_the_end_of_a_curve_is_said() -> None:
     assert found.points[-1].parameter == pytest.approx(0.42, abs=1e-3)
     short = follow(lambda x, p: x - p, CurvePoint(np.zeros(1), 0.0), 10.0, most_points=5)
     assert short.end == "5 points"
+
+
+def test_grow_takes_steps_that_it_can() -> None:
+    """Steps of a problem that bears some short ones only, and one that ends at a third of it."""
+    reached: list[float] = []
+
+    def solve(part: float, before: Floats | None) -> Floats:
+        start = 0.0 if before is None else before[0]
+        if part - start > (0.05 if 0.3 < part < 0.4 else 0.3):
+            raise ConvergenceError("too far")
+        reached.append(part)
+        return np.array([part])
+
+    assert grow(solve)[0] == 1.0
+    assert reached == sorted(reached)
+    assert len(reached) < 15
+
+    def ends(part: float, before: Floats | None) -> Floats:
+        if part > 1.0 / 3.0:
+            raise ConvergenceError("no solution")
+        return np.array([part])
+
+    with pytest.raises(ConvergenceError, match="no solution"):
+        grow(ends)

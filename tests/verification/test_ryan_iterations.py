@@ -6,13 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from newton_counts import recorded
 from wire_devices import close, line_mesh, wire
 
 from fvqp.collisions import Collisions
 from fvqp.grids.energy import EnergyGrid
-from fvqp.models import inelastic
 from fvqp.models.usadel import GapModel, Point, Solution, UsadelProblem
-from fvqp.solvers.newton import NewtonSolution
 
 
 def wire_problem(broadening: float, grid: EnergyGrid) -> UsadelProblem:
@@ -29,15 +28,12 @@ def wire_problem(broadening: float, grid: EnergyGrid) -> UsadelProblem:
 @pytest.mark.slow
 @pytest.mark.parametrize("broadening", [5e-3, 1e-3, 1e-4, 1e-5])
 def test_few_steps_at_every_bias(broadening: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    """51 biases: a handful of Newton steps (measured: 5 at most) of fewer than 30 Krylov steps (16)."""
-    made: list[NewtonSolution] = []
-    solve = inelastic.solve_newton
+    """51 biases: a handful of Newton steps for gap and distributions together, of fewer than 30 Krylov steps.
 
-    def recorded(*arguments: object, **more: object) -> NewtonSolution:
-        made.append(solve(*arguments, **more))  # type: ignore[arg-type]
-        return made[-1]
-
-    monkeypatch.setattr(inelastic, "solve_newton", recorded)
+    Measured: 7 at most, of 27; with bins much wider than Γ some biases, at which a wave of the gap equation
+    ends, are left to the walk.
+    """
+    made = recorded(monkeypatch)
     grid = EnergyGrid(np.linspace(0.0, 10.0, 401))
     if broadening < 5e-3:
         edges = np.linspace(0.87, 0.995, 6).tolist()
@@ -48,13 +44,14 @@ def test_few_steps_at_every_bias(broadening: float, monkeypatch: pytest.MonkeyPa
     solution = None
     for bias in np.arange(0.0, 5.01, 0.1):
         solution = problem.solve(Point(bias * problem.device.voltage_unit), solution)
-    assert max(len(item.krylov) for item in made) <= 6
+    assert max(len(item.krylov) for item in made) <= 8
     assert max(max(item.krylov, default=0) for item in made) < 30
 
 
 @pytest.mark.slow
 def test_prediction_saves_evaluations() -> None:
-    problem = wire_problem(0.02, EnergyGrid(np.linspace(0.0, 10.0, 161)))
+    """Without collisions, where the equation of the gap is followed by itself."""
+    problem = replace(wire_problem(0.02, EnergyGrid(np.linspace(0.0, 10.0, 161))), collisions=None)
     counts, gaps = [], []
     for predicts in (True, False):
         solution: Solution | None = None

@@ -1,0 +1,81 @@
+"""A uniform gap among the unknowns of Newton's method: derivatives, and the solutions that the walk finds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from newton_counts import recorded
+from wire_devices import line_mesh, wire
+
+from fvqp.collisions import Collisions
+from fvqp.errors import ConvergenceError
+from fvqp.grids.energy import EnergyGrid
+from fvqp.models import self_consistency
+from fvqp.models.coupled_gap import GapAndDistributions
+from fvqp.models.usadel import GapModel, Point, Solution, UsadelProblem
+
+GRID = EnergyGrid(np.linspace(0.0, 8.0, 161))
+BIASES = (0.5, 0.95, 1.0, 1.05, 2.0, 3.25)
+
+
+@pytest.fixture(scope="module")
+def problem() -> UsadelProblem:
+    device = wire(line_mesh(14, 9), "point_B", "point_A")
+    gap = GapModel("uniform", at="point_B", rule="arcsinh")
+    return UsadelProblem(device, GRID, 0.02, gap, collisions=Collisions(2e-4))
+
+
+def sweep(problem: UsadelProblem) -> list[Solution]:
+    found: list[Solution] = []
+    for bias in BIASES:
+        point = Point(bias * problem.device.voltage_unit)
+        found.append(problem.solve(point, found[-1] if found else None))
+    return found
+
+
+def test_derivatives(problem: UsadelProblem) -> None:
+    """The Jacobian's action along distributions, and along the gap, against central differences."""
+    point = Point(3.5 * problem.device.voltage_unit)
+    n = problem.device.mesh.n_cells
+    assert problem.inelastic is not None
+    solution = problem.solve(point)
+    assert solution.kinetic is not None
+    system = GapAndDistributions(
+        problem, problem.inelastic, np.full(n, 0.99 * solution.spectral.gap[0]), np.zeros(n),
+        problem.external(point), reach=1.0, tolerance=1e-10, what="test",
+    )  # fmt: skip
+    at = system.start(solution.kinetic)
+    system.linearize(at)
+    along_gap = np.zeros_like(at)
+    along_gap[-1] = 1.0
+    random = np.random.default_rng(1).normal(size=at.size)
+    random[-1] = 0.0
+    # Collisions are of the third order in f, and differences in the gap err by (h/Γ)² and by rounding.
+    for step, h, accuracy in ((random, 1e-4, 1e-7), (along_gap, 1e-5, 1e-4)):
+        # Scales stay those of the linearization, as in its action.
+        action = system.action(step)
+        difference = (system.residual(at + h * step) - system.residual(at - h * step)) / (2.0 * h)
+        system.residual(at)
+        np.testing.assert_allclose(action, difference, atol=accuracy * np.abs(difference[:-1]).max())
+        assert action[-1] == pytest.approx(difference[-1], rel=accuracy)
+
+
+def test_same_solutions_as_by_steps(problem: UsadelProblem, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the walk along the gap equation finds, in a third of its Newton steps."""
+    made = recorded(monkeypatch)
+    together, steps = sweep(problem), sum(len(item.krylov) for item in made)
+    assert max(len(item.krylov) for item in made) <= 5
+    assert max(max(item.krylov) for item in made) <= 10
+
+    def refuse(*_arguments: object, **_more: object) -> None:
+        raise ConvergenceError("not now")
+
+    monkeypatch.setattr(self_consistency, "solve_with_gap", refuse)
+    made.clear()
+    apart = sweep(replace(problem, transport=None))
+    assert steps < 0.5 * sum(len(item.krylov) for item in made)
+    for one, other in zip(together, apart, strict=True):
+        assert one.spectral.gap[0] == pytest.approx(other.spectral.gap[0], abs=1e-9)
+        np.testing.assert_allclose(one.kinetic.currents, other.kinetic.currents, atol=1e-9 * 25e-6)
