@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 from mpi4py import MPI
 from numpy.typing import NDArray
-from scipy.linalg.blas import daxpy
+from scipy.linalg import solve_triangular
 
 Floats = NDArray[np.float64]
 
@@ -23,13 +23,17 @@ ORTHOGONAL = 0.5
 DEPENDENT = 1e-4
 #: Where a direction takes less than this part of the residual, its image leads further than the residual.
 STALLED = 0.1
+#: Images that lie side by side: a product with all of them reads memory once.
+TOGETHER = 8
 
 
 class ConjugateResiduals:
     """``A x = r`` for one right-hand side after another. Vectors are this rank's part; collective.
 
+    Only images ``A d`` of directions d are made orthonormal, ``A D = Q R``; x is put together from D and R
+    when it is asked for.
+
     Attributes:
-        x: so far.
         residual: ``r − A x``.
         stalled: whether the latest direction left the residual nearly as it was.
     """
@@ -39,63 +43,94 @@ class ConjugateResiduals:
         Args:
             action: ``A x``.
             comm: ranks that share the vectors.
-            kept: directions, two vectors each; then the oldest ones give way.
+            kept: directions, two vectors each; a further one replaces all of them.
         """
         self._action, self._comm, self._kept = action, comm, kept
-        self._directions: list[Floats] = []
-        self._images: list[Floats] = []
-        self.x: Floats = np.zeros(0)
+        self._forget()
+        self._before: Floats = np.zeros(0)
         self.residual: Floats = np.zeros(0)
         self.stalled = False
 
     def begin(self, right: Floats) -> None:
         """Another right-hand side: the best x of all directions so far."""
-        self.x, self.residual = np.zeros_like(right), right.copy()
+        self._before, self.residual = np.zeros_like(right), right.copy()
         self.stalled = False
-        if self._images:
-            for part, direction, image in zip(
-                self._products(right), self._directions, self._images, strict=True
-            ):
-                daxpy(direction, self.x, a=part)
-                daxpy(image, self.residual, a=-part)
+        self._parts = self._products(right)
+        self._subtract(self._parts, self.residual)
+
+    @property
+    def x(self) -> Floats:
+        """So far."""
+        out = self._before.copy()
+        if self._directions:
+            parts = solve_triangular(self._triangle, self._parts)
+            for part, direction in zip(parts, self._directions, strict=True):
+                out += part * direction
+        return out
 
     @property
     def ahead(self) -> Floats:
         """What, preconditioned, makes the next direction: the residual, or the last image if that stalls."""
-        return self._images[-1] if self.stalled and self._images else self.residual
+        if self.stalled and self._directions:
+            return np.asarray(self._images[-1][(len(self._directions) - 1) % TOGETHER])
+        return self.residual
 
     def extend(self, direction: Floats) -> None:
         """Makes the residual small over one more direction."""
-        direction, image = direction.copy(), self._action(direction)
+        image = self._action(direction)
+        if len(self._directions) == self._kept:
+            self._before = self.x
+            self._forget()
         size = left = self._size(image)
-        for _ in range(2 if self._images else 0):
-            for part, other, image_of in zip(
-                self._products(image), self._directions, self._images, strict=True
-            ):
-                daxpy(other, direction, a=-part)
-                daxpy(image_of, image, a=-part)
+        column = np.zeros(len(self._directions))
+        for _ in range(2 if self._directions else 0):
+            parts = self._products(image)
+            self._subtract(parts, image)
+            column += parts
             before, left = left, self._size(image)
             if left > ORTHOGONAL * before:  # rounding of what was taken away is as small as all else
                 break
         self.stalled = True
         if not left > DEPENDENT * size:
             return
-        direction /= left
         image /= left
-        if len(self._images) == self._kept:
-            del self._directions[0], self._images[0]
-        self._directions.append(direction)
-        self._images.append(image)
         part = float(self._comm.allreduce(float(image @ self.residual)))
         self.stalled = abs(part) < STALLED * self._size(self.residual)
-        daxpy(direction, self.x, a=part)
-        daxpy(image, self.residual, a=-part)
+        self.residual = self.residual - part * image  # the one before may be a direction
+        self._keep(direction, image, np.append(column, left), part)
+
+    def _forget(self) -> None:
+        self._directions: list[Floats] = []
+        #: Blocks of `TOGETHER` rows, of which the last may have room.
+        self._images: list[Floats] = []
+        self._triangle, self._parts = np.zeros((0, 0)), np.zeros(0)
+
+    def _keep(self, direction: Floats, image: Floats, column: Floats, part: float) -> None:
+        n = len(self._directions)
+        if n % TOGETHER == 0:
+            self._images.append(np.empty((TOGETHER, image.size)))
+        self._images[-1][n % TOGETHER] = image
+        self._directions.append(direction)
+        triangle = np.zeros((n + 1, n + 1))
+        triangle[:n, :n] = self._triangle
+        triangle[:, n] = column
+        self._triangle, self._parts = triangle, np.append(self._parts, part)
+
+    def _blocks(self) -> list[Floats]:
+        """Rows that hold images."""
+        n = len(self._directions)
+        return [block[: n - TOGETHER * k] for k, block in enumerate(self._images)]
 
     def _products(self, a: Floats) -> Floats:
         """Scalar products with all images."""
-        out = np.array([image @ a for image in self._images])
+        out = np.concatenate([np.zeros(0), *(block @ a for block in self._blocks())])
         self._comm.Allreduce(MPI.IN_PLACE, out)
         return out
+
+    def _subtract(self, parts: Floats, a: Floats) -> None:
+        """Takes parts of the images out of a."""
+        for k, block in enumerate(self._blocks()):
+            a -= parts[TOGETHER * k : TOGETHER * k + len(block)] @ block
 
     def _size(self, a: Floats) -> float:
         return float(np.sqrt(self._comm.allreduce(float(a @ a))))

@@ -53,6 +53,6 @@ def test_the_solution_as_a_guess_is_enough() -> None:
     found.begin(right)
     found.extend(np.linalg.solve(matrix, right))
     assert np.linalg.norm(found.residual) < 1e-14
-    for _ in range(3):  # the oldest directions give way
+    for _ in range(3):  # the directions give way
         found.extend(rng.standard_normal(8))
     assert np.allclose(matrix @ found.x, right, atol=1e-13)
