@@ -55,7 +55,8 @@ class Solution:
         spectral: gap, depairing and phase drops.
         kinetic: deviations of f_L and f_T, currents.
         phase: the phase field, None without supercurrent.
-        evaluations: of the self-consistency map; 0 if nothing had to be iterated.
+        evaluations: of the self-consistency map, or Newton steps where gap and distributions were found
+            together; 0 if nothing had to be iterated.
         leads: ``(junctions,)`` temperatures of the electrons in all leads, kelvin, where they follow from
             balances of heat; None where they are prescribed.
         before: point and gap of the neighbour at another bias from which a self-consistent gap was found, by

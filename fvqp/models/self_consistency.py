@@ -44,8 +44,9 @@ def solve_self_consistent(
 ) -> Solution:
     """Gap and phase gradients that are those of the distributions they shape, at an operating point.
 
-    A uniform gap without a current is one number: its equation is followed from the neighbouring solution to
-    the next root. Otherwise the iterate is the gap (one number, or one a cell) and, where a current flows,
+    A uniform gap without a current is one number: with collisions it is an unknown beside the distributions;
+    else, and where that may leave the branch, its equation is followed from the neighbouring solution to the
+    next root. Otherwise the iterate is the gap (one number, or one a cell) and, where a current flows,
     ``ξ∇φ`` of every cell; the depairing follows from it. Its three components carry the direction of the
     current, which the depairing alone would not.
 
