@@ -310,7 +310,7 @@ class Streaming:
         ``(n_faces, 2, energy)``; ghosts must be up to date.
         """
         layout = self.layout
-        out = np.stack([mean[layout.face_cells[:, 0]], mean[layout.face_cells[:, 1]]], axis=1)
+        out = mean[layout.face_cells]
         if self._oblique:
             slope = np.empty((layout.n_cells, 1, layout.offset.shape[2], self.n_energies))
             self._gradients(np.ascontiguousarray(mean[:, None, :]), np.zeros(1, np.int32), 0, False, slope)

@@ -58,7 +58,7 @@ class _Found:
     f: Floats
     n: Floats
     local: Local
-    parts: list[tuple[NDArray[np.int64], Callable[[], GainLoss]]] = field(default_factory=list)
+    parts: list[tuple[slice | NDArray[np.int64], Callable[[], GainLoss]]] = field(default_factory=list)
     turnover: Turnover | None = None
 
 
@@ -101,9 +101,9 @@ class LocalProcesses:
                 self.measures.append(SpectralMeasure(none, none))
                 continue
             self.measures.append(one.measure(gap[one.owned]))
-            here = self._volume[one.owned, None]
-            self.weight_f[one.owned] = here * one.number(self.measures[-1])
-            self.mobile[one.owned] = here * one.medium.density * self.measures[-1].number
+            here = self._volume[one.rows, None]
+            self.weight_f[one.rows] = here * one.number(self.measures[-1])
+            self.mobile[one.rows] = here * one.medium.density * self.measures[-1].number
 
     def rates(self, f: Floats, n: Floats) -> Local:
         """Rates of means ``f[n_owned, N]``, ``n[n_owned, K]``."""
@@ -127,8 +127,8 @@ class LocalProcesses:
         """Derivative of `rates` at means ``(f, n)`` along a step."""
         out = self._nothing(f, n)
         for one, measure in zip(self.media, self.measures, strict=True):
-            at = one.owned
-            if not len(at):
+            at = one.rows
+            if not len(one.owned):
                 continue
             along = f[at], n[at], step_f[at], step_n[at]
             if one.medium.collisions is not None:
@@ -147,10 +147,10 @@ class LocalProcesses:
         found = self._latest = _Found(f.copy(), n.copy(), self._nothing(f, n))
         out = found.local
         for one, measure in zip(self.media, self.measures, strict=True):
-            at = one.owned
-            if not len(at):
+            at = one.rows
+            if not len(one.owned):
                 continue
-            state = measure, f[at], n[at]
+            state = measure, found.f[at], found.n[at]
             if one.medium.collisions is not None:
                 moved, coefficients = one.medium.collisions.balance(*state)
                 found.parts.append((at, coefficients))
@@ -163,7 +163,7 @@ class LocalProcesses:
                 self._add(out, at, process.rates(*state), name)
         return found
 
-    def _add(self, out: Local, at: NDArray[np.int64], moved: Pair, exchange: str = "") -> None:
+    def _add(self, out: Local, at: slice | NDArray[np.int64], moved: Pair, exchange: str = "") -> None:
         """Adds rates of these cells, and what they bring where they are those of an exchange."""
         out.f[at] += moved.f
         out.n[at] += moved.n

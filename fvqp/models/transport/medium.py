@@ -92,6 +92,7 @@ class Filled:
         medium: as given.
         cells: local numbers, ghosts included; the owned ones first.
         owned: those that this rank owns.
+        rows: the same for arrays over owned cells, without copies where they are all of them.
         follower: of a gap that follows, or None.
     """
 
@@ -99,6 +100,8 @@ class Filled:
         self.medium, self.grid = medium, grid
         self.cells = np.sort(np.asarray(cells, dtype=np.int64))
         self.owned = self.cells[self.cells < n_owned]
+        everywhere = np.array_equal(self.owned, np.arange(n_owned))
+        self.rows: slice | Ints = slice(n_owned) if everywhere else self.owned
         self.follower = medium.gap if isinstance(medium.gap, GapFollower) else None
         grids = [
             given.grid
