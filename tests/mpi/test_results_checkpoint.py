@@ -243,6 +243,23 @@ def test_paraview_files(shared):
     assert grid.compute_cell_sizes().cell_data["Area"].sum() == pytest.approx(2.0)
 
 
+def test_the_first_format_is_still_read(shared):
+    """Version 1: one file by one rank, arrays in their own shape, without attributes."""
+    film = make_film()
+    path, given, geometry = shared / "checkpoint.h5", checkpoint_of(film), mesh_hash(film)
+    if COMM.rank == 0:
+        whole = checkpoint_of(make_film(MPI.COMM_SELF))
+        with h5py.File(path, "w") as file:
+            file.attrs.update(format_version=1, case_hash=CASE, mesh_hash=geometry, n_cells=film.n_global)
+            file["completed"] = whole.completed.astype(np.int8)
+            for name, value in whole.numbers.items():
+                file[f"numbers/{name}"] = value
+            for name, array in whole.arrays.items():
+                file[f"arrays/{name}"] = array
+    COMM.barrier()
+    assert_same(read_checkpoint(path, film, CASE), given)
+
+
 def test_folder_on_all_ranks(shared):
     film = make_film()
     sweep = SweepDataset({"V_inj": [0.0, 1e-3]})
