@@ -118,4 +118,4 @@ def test_collisions(report: Callable[[str, str], None]) -> None:
     )
     report("  collisions cell by cell, rates alone", f"{alone / 4 / (pairs / SHELLS) * 1e9:.1f} ns a pair")
     # other programs on the machine may take half of the bandwidth at one moment and not at another
-    assert both.excess(limits) < 4.5
+    assert both.excess(limits) < 4.0
