@@ -3,8 +3,8 @@
     python meshes/devices/geometry.py [NAME ...] [--size-factor 0.5] [--out DIR]
 
 writes the named meshes (all by default) as gmsh 2.2 files, coordinates in micrometres. The first three are
-drawn as GDS layouts, which are written too, and meshed as `fvqp mesh from-gds` does it; the last is made with
-gmsh itself.
+drawn as GDS layouts, which are written too, and meshed as `fvqp mesh from-gds` does it; the last two are
+made with gmsh itself.
 """
 
 from __future__ import annotations
@@ -134,11 +134,45 @@ def absorber_3d(folder: Path, factor: float) -> None:
         gmsh.model.mesh.generate(3)
 
 
+def films_on_crystal(folder: Path, factor: float) -> None:
+    """Cross-section of a crystal, 60 × 20 um, with two strips of film on it, 10 um wide and 0.1 um thick."""
+    depth, thickness, size = 20.0, 0.1, 2.5 * factor
+    edges = (-30.0, -20.0, -10.0, 10.0, 20.0, 30.0)
+    down = max(1, round(depth / size))
+    with gmsh_file(folder / "films_on_crystal.msh"):
+        geo = gmsh.model.geo
+        rows = [[geo.addPoint(x, y, 0.0) for x in edges] for y in (-depth, 0.0)]
+        bases, tops = ([geo.addLine(*ends) for ends in pairwise(row)] for row in rows)
+        sides = [geo.addLine(*ends) for ends in zip(*rows, strict=True)]
+        for side in sides:
+            geo.mesh.setTransfiniteCurve(side, down + 1)
+        crystal, films = [], []
+        for k, (low, high) in enumerate(pairwise(edges)):
+            for line in (bases[k], tops[k]):
+                geo.mesh.setTransfiniteCurve(line, max(1, round((high - low) / size)) + 1)
+            loop = geo.addCurveLoop([bases[k], sides[k + 1], -tops[k], -sides[k]])
+            crystal.append(geo.addPlaneSurface([loop]))
+            geo.mesh.setTransfiniteSurface(crystal[-1])
+            geo.mesh.setRecombine(2, crystal[-1])
+        for k in (1, 3):
+            _, film, *_ = geo.extrude([(1, tops[k])], 0, thickness, 0, numElements=[1], recombine=True)
+            films.append(film[1])
+        geo.synchronize()
+        gmsh.model.addPhysicalGroup(2, crystal, name="crystal")
+        for film, name in zip(films, ("injector", "detector"), strict=True):
+            gmsh.model.addPhysicalGroup(2, [film], name=name)
+        gmsh.model.addPhysicalGroup(1, bases, name="bottom")
+        gmsh.model.addPhysicalGroup(1, [sides[0], sides[-1]], name="sides")
+        gmsh.model.addPhysicalGroup(1, [tops[k] for k in (0, 2, 4)], name="free_surface")
+        gmsh.model.mesh.generate(2)
+
+
 MESHES: dict[str, Callable[[Path, float], None]] = {
     "film_with_trap": film_with_trap,
     "qubit_chip": qubit_chip,
     "mkid": mkid,
     "absorber_3d": absorber_3d,
+    "films_on_crystal": films_on_crystal,
 }
 
 

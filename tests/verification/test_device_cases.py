@@ -16,7 +16,7 @@ import fvqp
 from fvqp.case import load_case
 
 FOLDER = Path(__file__).parents[2] / "cases" / "devices"
-NAMES = ("film_with_trap", "qubit_chip", "mkid", "absorber_3d")
+NAMES = ("film_with_trap", "qubit_chip", "mkid", "absorber_3d", "films_on_crystal")
 
 
 @cache

@@ -33,6 +33,7 @@ SMALLER: dict[str, tuple[str, ...]] = {
     "boltzphlow2026/sphere_pulse_eliashberg": SPHERE,
     "devices/absorber_3d": (*SHORT, "evolution.end=0.3 us"),
     "devices/film_with_trap": ("energies.width=0.2 Delta0", "energies.growth=0.3"),
+    "devices/films_on_crystal": (*SHORT, "evolution.end=5 ns", "phonons.azimuths=8"),
     "devices/mkid": (
         *SHORT,
         "initial.pulses[0].centre=2.3 Delta0",
