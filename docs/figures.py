@@ -8,7 +8,9 @@ computes what is not in DIR yet (default: ``out``, as ``make demo``) and writes 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyvista
@@ -22,6 +24,28 @@ from fvqp.results import Result, open_result
 
 ROOT = Path(__file__).parents[1]
 STATIC = ROOT / "docs" / "_static"
+
+
+class Variant(NamedTuple):
+    """A case of ryan2026 in a variant: its label, what `--set` changes, and its name."""
+
+    label: str
+    overrides: Sequence[str] = ()
+    case: str = "sign"
+
+
+def copper(resistance: str) -> list[str]:
+    """Leads of two micrometres of copper on both junctions, as overrides."""
+    lead = f'{{volume="0.024 um^3", material="Cu", resistance="{resistance}"}}'
+    return [f"junctions.{junction}.lead={lead}" for junction in "AB"]
+
+
+def biases(*positive: float) -> str:
+    """Injector biases in units of the gap, of both signs, as an override."""
+    both = [-v for v in positive[::-1]] + list(positive)
+    return "sweep.V_inj=[" + ", ".join(f'"{v:g} Delta0"' for v in both) + "]"
+
+
 CURVES = {
     "fig10": ("ryan2026/fig10", "g_ss"),
     "fig13": ("ryan2026/fig13", "g_a"),
@@ -46,52 +70,55 @@ CURVES = {
     "film_with_trap": ("devices/film_with_trap", "map"),
 }
 """Picture → case and kind of figure."""
-COPPER = '{{volume="0.024 um^3", material="Cu", resistance="{}"}}'
 COARSE = ['mesh.file="../../meshes/ryan_wire/line_coarse.msh"']
-SMEARED = [
-    "spectrum.broadening=0.05",
-    "sweep.V_inj=["
-    + ", ".join(f'"{v} Delta0"' for v in (-3.2, -2.6, -2, -1.4, -1, -0.8, 0.8, 1, 1.4, 2, 2.6, 3.2))
-    + "]",
-]
+SMEARED = ["spectrum.broadening=0.05", biases(0.8, 1, 1.4, 2, 2.6, 3.2)]
 """What the gap of every cell needs to converge soon, and the same for one gap."""
+LOCAL = [
+    *COARSE,
+    *SMEARED,
+    'gap={model="local"}',
+    "spectrum.model=diffusive",
+    "energies.number=200",
+    "energies.maximum=5",
+]
+PROBE, CHARGE = ["junctions.B.injects=false"], ["collisions.charge=true"]
 SIGN = {
-    "sign": ("both inject", []),
-    "sign_probe": ("detector does not inject", ["junctions.B.injects=false"]),
-    "sign_leads": ("copper leads, 10 Ω", [f"junctions.{j}.lead={COPPER.format('10 ohm')}" for j in "AB"]),
-    "sign_hot_leads": (
-        "copper leads, 1 kΩ",
-        [
-            *(f"junctions.{j}.lead={COPPER.format('1 kohm')}" for j in "AB"),
-            "energies.number=300",
-            "energies.maximum=10",
-        ],
+    "sign": Variant("both inject"),
+    "sign_probe": Variant("detector does not inject", PROBE),
+    "sign_leads": Variant("copper leads, 10 Ω", copper("10 ohm")),
+    "sign_hot_leads": Variant(
+        "copper leads, 1 kΩ", [*copper("1 kohm"), "energies.number=300", "energies.maximum=10"]
     ),
-    "sign_phase": (
+    "sign_phase": Variant(
         "$f_\\mathrm{T}$ feeds the supercurrent",
         [
             "supercurrent={phase_gradient=0.0, self_consistent_phase=true, both_signs=false, "
             'from="reservoir_left", to="reservoir_right"}'
         ],
     ),
-    "sign_charge": ("collisions act on $f_\\mathrm{T}$", ["collisions.charge=true"]),
-    "sign_at_detector": ("gap of the detector", ["gap.at=junction_B"]),
-    "sign_smeared": ("one gap, Γ = 0.05", [*COARSE, *SMEARED]),
-    "sign_local": (
-        "gap of every cell, Γ = 0.05",
-        [
-            *COARSE,
-            *SMEARED,
-            'gap={model="local"}',
-            "spectrum.model=diffusive",
-            "energies.number=200",
-            "energies.maximum=5",
-        ],
+    "sign_charge": Variant("collisions act on $f_\\mathrm{T}$", CHARGE),
+    "sign_at_detector": Variant("gap of the detector", ["gap.at=junction_B"]),
+    "sign_smeared": Variant("one gap, Γ = 0.05", [*COARSE, *SMEARED]),
+}
+"""Variants of the open question with one gap: name of the results → what it is."""
+SPOTS = "sign_hot_spots"
+OWN_GAPS = {
+    "sign_local": Variant("Γ = 0.05", LOCAL),
+    "sign_local_probe": Variant("Γ = 0.05, detector does not inject", [*LOCAL, *PROBE]),
+    "sign_local_charge": Variant("Γ = 0.05, collisions act on $f_\\mathrm{T}$", [*LOCAL, *CHARGE]),
+    "sign_local_leads": Variant("Γ = 0.05, copper leads, 10 Ω", [*LOCAL, *copper("10 ohm")]),
+    "sign_spots": Variant("Γ = 0.02", case=SPOTS),
+    "sign_spots_probe": Variant("Γ = 0.02, detector does not inject", PROBE, SPOTS),
+    "sign_spots_charge": Variant("Γ = 0.02, collisions act on $f_\\mathrm{T}$", CHARGE, SPOTS),
+    "sign_spots_sharp": Variant(
+        "Γ = 0.005",
+        ["spectrum.broadening=0.005", "energies.number=100", biases(1.4, 1.7, 2, 2.3)],
+        SPOTS,
     ),
 }
-"""Variants of ryan2026/sign: name of the results → label and overrides."""
+"""The same with a gap of every cell."""
 STYLES = ("-", "--", ":")
-"""Lines of the first variants, of the next ones, and of those with a larger broadening."""
+"""Lines of the first variants of a panel, of the next ones, and of the rest."""
 SHOWN = 3.0
 """Half the length of wire in the picture of the film, micrometres."""
 
@@ -169,26 +196,32 @@ def rendered(
 
 def sign(folder: Path, picture: Path) -> None:
     """g_sa over the injector bias in all variants of the open question, and the sign that was measured."""
-    figure = Figure(figsize=(7.2, 3.8), layout="constrained", dpi=150)
-    axes = figure.subplots()
-    for number, (name, (label, overrides)) in enumerate(SIGN.items()):
-        if (folder / name / "results.nc").exists():
-            dataset = open_result(folder / name).dataset
-        else:
-            case = ROOT / "cases" / "ryan2026" / "sign.toml"
-            dataset = fvqp.run(case, out=folder / name, overrides=overrides).dataset
-        part = dataset["g_sa"].squeeze()
-        bias = part["V_inj"].values / dataset.attrs["delta0_eV"]
-        kind = 2 if "smeared" in name or "local" in name else number // 4
-        style = {"linestyle": STYLES[kind], "marker": "o", "markersize": 2.5}
-        axes.plot(bias[bias > 0.1], 1e9 * part.values[bias > 0.1], label=label, linewidth=1.0, **style)
-    axes.axhline(0.0, color="0.5", linewidth=0.8)
-    axes.axvspan(1.0, 3.0, ymin=0.9, color="tab:red", alpha=0.3, linewidth=0)
-    axes.text(2.0, 120.0, "measured sign", ha="center", va="center", fontsize=8)
-    axes.set_yscale("symlog", linthresh=50.0)
-    axes.set_ylim(-1e4, 300.0)
-    axes.set(xlabel="$eV_\\mathrm{inj}/\\Delta_0$", ylabel="$g_\\mathrm{sa}$ (nS)")
-    axes.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    figure = Figure(figsize=(7.6, 6.6), layout="constrained", dpi=150)
+    panels = figure.subplots(2, 1, sharex=True)
+    titles = ("one gap for the wire", "a gap of every cell")
+    for axes, variants, title, letter in zip(panels, (SIGN, OWN_GAPS), titles, "ab", strict=True):
+        for number, (name, variant) in enumerate(variants.items()):
+            if (folder / name / "results.nc").exists():
+                dataset = open_result(folder / name).dataset
+            else:
+                case = ROOT / "cases" / "ryan2026" / f"{variant.case}.toml"
+                dataset = fvqp.run(case, out=folder / name, overrides=list(variant.overrides)).dataset
+            part = dataset["g_sa"].squeeze().sortby("V_inj")
+            bias = part["V_inj"].values / dataset.attrs["delta0_eV"]
+            style = {"linestyle": STYLES[number // 4], "marker": "o", "markersize": 2.5}
+            axes.plot(
+                bias[bias > 0.1], 1e9 * part.values[bias > 0.1], label=variant.label, linewidth=1.0, **style
+            )
+        axes.axhline(0.0, color="0.5", linewidth=0.8)
+        axes.axvspan(1.0, 3.0, ymin=0.93, color="tab:red", alpha=0.3, linewidth=0)
+        axes.set_yscale("symlog", linthresh=50.0)
+        axes.set_yticks([-1e4, -1e3, -1e2, 0.0, 1e2, 1e3])
+        axes.set_ylim(-1e4, 1500.0)
+        axes.text(2.0, 900.0, "measured sign", ha="center", va="center", fontsize=8)
+        axes.set(ylabel="$g_\\mathrm{sa}$ (nS)")
+        axes.set_title(f"{letter}  {title}", loc="left", fontsize=9)
+        axes.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    panels[-1].set_xlabel("$eV_\\mathrm{inj}/\\Delta_0$")
     figure.savefig(picture)
     Image.open(picture).convert("RGB").quantize(64).save(picture, optimize=True)
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from wire_devices import line_mesh, wire
 
+import fvqp
 from fvqp.collisions import Collisions
 from fvqp.grids.energy import EnergyGrid
 from fvqp.models.kinetics import L
 from fvqp.models.usadel import GapModel, Point, Solution, UsadelProblem
 
 pytestmark = pytest.mark.slow
+CASE = Path(__file__).parents[2] / "cases" / "ryan2026" / "fig11.toml"
 BIASES = np.arange(0.0, 5.01, 0.25)
 
 
@@ -102,6 +105,35 @@ def test_pairs_are_broken_from_three_gaps_on(inelastic) -> None:
     assert multiplied[-1] > 0.3
     for item in ledgers[5:]:
         assert np.all(np.abs(item.residual) < 1e-9 * np.abs(item.injected))
+
+
+def onset_and_slope(*overrides: str) -> dict[str, tuple[float, float]]:
+    """Of both curves of fig11.toml: the bias at which half of the drop between 0.9 and 1.1 Δ0/e is done, and
+    the slope of Δ from 3.25 to 5 Δ0/e. Cells of 37 nm at the junctions unless a mesh is given."""
+    biases = np.array([0.0, 0.9, 0.97, 0.98, 0.99, 1.0, 1.1, 3.25, 4.0, 5.0])
+    listed = "sweep.V_inj=[" + ", ".join(f'"{v} Delta0"' for v in biases) + "]"
+    coarse = 'mesh.file="../../meshes/ryan_wire/line_coarse.msh"'
+    only = 'figures=[{kind="gap", compare="elastic"}]'
+    dataset = fvqp.run(CASE, overrides=[coarse, listed, only, *overrides]).dataset
+    found = {}
+    for name in ("gap", "gap_elastic"):
+        gap = dataset[name].squeeze().values / dataset.attrs["delta0_eV"]
+        gap = gap.reshape(len(biases), -1)[:, 0]
+        near, high = slice(1, 7), slice(7, None)
+        half = 0.5 * (gap[1] + gap[6])
+        onset = float(np.interp(-half, -gap[near], biases[near]))
+        found[name] = onset, float(np.polyfit(biases[high], gap[high], 1)[0])
+    return found
+
+
+def test_error_bars_of_onset_and_slope() -> None:
+    """What bins twice as wide change, elastic and inelastic, next to the stated values."""
+    base, wide = onset_and_slope(), onset_and_slope("energies.number=200")
+    for name, onset, slope in (("gap", 0.9806, -0.0315), ("gap_elastic", 0.9811, -0.0020)):
+        assert base[name][0] == pytest.approx(onset, abs=2e-4)
+        assert base[name][1] == pytest.approx(slope, abs=1e-4)
+        assert abs(wide[name][0] - base[name][0]) < 6e-3
+        assert abs(wide[name][1] - base[name][1]) < 4e-4
 
 
 def test_refinement() -> None:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
+from mpi4py import MPI
 from wire_devices import line_mesh, wire
 
 import fvqp
+from fvqp.case import load_case
+from fvqp.case.usadel.build import build_mesh, build_problems
 from fvqp.collisions import Collisions
 from fvqp.grids.energy import EnergyGrid
 from fvqp.models.device import Lead
@@ -93,29 +98,37 @@ def test_current_above_the_gap() -> None:
 
 
 def page() -> dict[str, dict[float, float]]:
-    """Variant → injector bias → g_sa in nS, of the first table in docs/theory/sign_of_gnl.md."""
+    """Variant → injector bias → g_sa in nS, of the tables of docs/theory/sign_of_gnl.md that hold it."""
     text = (ROOT / "docs" / "theory" / "sign_of_gnl.md").read_text()
-    lines = text[text.index("\n|") + 1 :].split("\n\n")[0].splitlines()
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-    biases = [float(cell) for cell in rows[0][1:]]
-    return {row[0]: dict(zip(biases, map(float, row[1:]), strict=True)) for row in rows[2:]}
+    found = {}
+    for table in re.findall(r"^\| \$g_\\mathrm\{sa\}\$ \(nS\).*?\n\n", text, re.MULTILINE | re.DOTALL):
+        rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.strip().splitlines()]
+        biases = [float(cell) for cell in rows[0][1:]]
+        for label, *cells in rows[2:]:
+            known = zip(biases, cells, strict=True)
+            found[label] = {bias: float(cell) for bias, cell in known if cell}
+    return found
 
 
-def variants() -> dict[str, tuple[str, list[str]]]:
-    """Name → label and overrides of every variant that docs/figures.py computes."""
+def figures() -> ModuleType:
+    """docs/figures.py, which computes every variant."""
     spec = importlib.util.spec_from_file_location("site_figures", ROOT / "docs" / "figures.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return dict(module.SIGN)
+    return module
 
 
 @pytest.mark.slow
 def test_page_has_every_variant() -> None:
-    """All negative."""
-    table = page()
-    assert set(table) == {label for label, _ in variants().values()}
-    assert all(value < 0.0 for row in table.values() for value in row.values())
+    """Negative between the gap and three gaps, but for hot spots under both junctions."""
+    table, site = page(), figures()
+    variants = site.SIGN | site.OWN_GAPS
+    assert set(table) == {variant.label for variant in variants.values()}
+    for name, (label, *_) in variants.items():
+        turned = name.startswith("sign_spots") and name != "sign_spots_probe"
+        assert (table[label][1.4] > 0.0) == turned, label
+        assert all(value < 0.0 for value in table[label].values()) != turned, label
 
 
 @pytest.mark.slow
@@ -130,15 +143,17 @@ def test_page_has_every_variant() -> None:
         ("sign_at_detector", 2.0),
         ("sign_smeared", 2.0),
         ("sign_local", 1.4),
+        ("sign_local_probe", 1.4),
     ],
 )
 def test_table_of_the_page(name: str, bias: float) -> None:
     """The shipped case in a variant gives the number of the page, whatever path leads to it."""
-    label, overrides = variants()[name]
-    both_signs = f'sweep.V_inj=["{-bias} Delta0", "{bias} Delta0"]'
-    case = ROOT / "cases" / "ryan2026" / "sign.toml"
-    found = fvqp.run(case, overrides=[*overrides, both_signs, "figures=[]"]).dataset["g_sa"].squeeze()
-    assert 1e9 * float(found[-1]) == pytest.approx(page()[label][bias], rel=0.01, abs=0.5)
+    site = figures()
+    variant = (site.SIGN | site.OWN_GAPS)[name]
+    case = ROOT / "cases" / "ryan2026" / f"{variant.case}.toml"
+    changes = [*variant.overrides, site.biases(bias), "figures=[]"]
+    found = fvqp.run(case, overrides=changes).dataset["g_sa"].squeeze()
+    assert 1e9 * float(found[-1]) == pytest.approx(page()[variant.label][bias], rel=0.01, abs=0.5)
 
 
 @pytest.mark.slow
@@ -166,27 +181,18 @@ def test_gap_of_every_cell(spectra: str) -> None:
 @pytest.mark.slow
 def test_hot_spots_turn_the_sign() -> None:
     """With a smaller broadening the gaps under both junctions jump to half of Δ0; from there on that of the
-    detector rises with the injector's bias, and g_sa is positive."""
-    device = wire(line_mesh(8, 17), "junction_A", "point_B")
-    grid = EnergyGrid.uniform(0.1, 5.0)
-    solved = UsadelProblem(
-        device,
-        grid,
-        0.02,
-        GapModel("local"),
-        spectra="diffusive",
-        collisions=Collisions(2e-4),
-        tolerance=1e-6,
-    )
-    unit = device.voltage_unit
-    currents, gaps, solution = [], [], None
-    for bias in (0.0, 1.0, 1.2, 1.4, 1.7):
+    detector rises with the injector's bias, and g_sa is positive, as the page has it."""
+    case = load_case(ROOT / "cases" / "ryan2026" / "sign_hot_spots.toml")
+    solved = build_problems(case, build_mesh(case, MPI.COMM_SELF))[0]
+    unit = solved.device.voltage_unit
+    gaps, solution = [], None
+    for bias in (0.0, 1.0, 1.2, 1.4):
         solution = solved.solve(Point(bias * unit, DETECTOR * unit), solution)
-        mirrored = solved.solve(Point(-bias * unit, DETECTOR * unit), solution)
-        both = [solved.junction_currents(side.kinetic.currents)[1] for side in (solution, mirrored)]
-        currents.append(-0.5 * float(np.sum(both)))
         gaps.append(float(solved.average_under(1, solution.spectral.gap[:, None]).item()))
+    assert solution is not None
     assert gaps[0] > 0.9 and max(gaps[1:]) < 0.5
     assert np.all(np.diff(gaps[1:]) > 0.0)
-    g_sa = np.diff(currents[1:]) / (np.array([0.2, 0.2, 0.3]) * unit)
-    np.testing.assert_allclose(1e9 * g_sa, [116.0, 118.0, 88.0], atol=6.0)
+    mirrored = solved.solve(Point(-1.4 * unit, DETECTOR * unit), solution)
+    up, down = (-solved.conductances(side)[1] for side in (solution, mirrored))
+    label = figures().OWN_GAPS["sign_spots"].label
+    assert 0.5e9 * float(up - down) == pytest.approx(page()[label][1.4], abs=0.5)
