@@ -111,7 +111,8 @@ class GapAndDistributions:
         self.first = self.y = float(np.log(problem.gap_field.uniform_value(gap)))
         self.kinetic = self._at(self.y, None)
         self.weight = self.kinetic.tolerance / tolerance
-        self._prepared: float | None = None
+        #: Whether `kinetic` is linearized, about distributions near enough to precondition.
+        self._ready = False
 
     def start(self, guess: KineticState | None) -> Floats:
         """Vector of unknowns of a guess of the distributions."""
@@ -123,7 +124,8 @@ class GapAndDistributions:
         if y != self.y:
             if not abs(y - self.first) <= self.reach:
                 raise ConvergenceError(f"{self.what}: the gap leaves the neighbourhood of the first guess")
-            self.y, self.kinetic = y, self._at(y, self.kinetic.scale)
+            self.y, self.kinetic, self._ready = y, self._at(y, self.kinetic.scale), False
+            self.problem.gap_field.require_superconducting(self._gap(y), self.what)
         return z[: self.kinetic.size]
 
     def residual(self, z: Floats) -> Floats:
@@ -138,13 +140,13 @@ class GapAndDistributions:
         """
         f = self.distributions(z)
         self.kinetic.linearize(f)
-        self._prepared = self.y
+        self._ready = True
         return self._joined(f - self.kinetic.precondition(self.kinetic.residual(f)), self.y)
 
     def linearize(self, z: Floats) -> None:
         f = self.distributions(z)
         here = self.kinetic.residual(f)
-        if self._prepared != self.y:
+        if not self._ready:
             self.kinetic.linearize(f)
         self._weights = self.problem.gap_field.uniform_weights(
             float(np.exp(self.y)), self.kinetic.spectral.depairing, f.reshape(self.kinetic.shape)[:, L]
@@ -167,10 +169,13 @@ class GapAndDistributions:
         dy = (self._last(residual) / self.weight - self._of_distributions(change)) / self._total
         return self._joined(change - self._following * dy, dy)
 
+    def _gap(self, y: float) -> Floats:
+        """Gap of every cell."""
+        return np.asarray(np.exp(y) * self.problem.gap_field.profile)
+
     def _at(self, y: float, scale: Floats | None) -> InelasticSystem:
         """The kinetic equations at another gap."""
-        gap = np.exp(y) * self.problem.gap_field.profile
-        spectral = self.problem.spectral_state(gap, self.depairing, None)
+        spectral = self.problem.spectral_state(self._gap(y), self.depairing, None)
         return InelasticSystem(self.inelastic, spectral, self.external, scale)
 
     def _gap_equation(self, y: float, f: Floats) -> float:
