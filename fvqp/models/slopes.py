@@ -109,13 +109,19 @@ def _of_one_gap(problem: UsadelProblem, solution: Solution) -> Floats:
     driven = _driven(problem, solution)
     deviation, by_bias = kinetic.deviation(L), driven.deviation(L)
     gap, zeta = field.uniform_value(spectral.gap), spectral.depairing
+    last = GAP_STEP, kinetic
 
     def moved(step: float) -> Floats:
         """Residual and currents at another gap."""
+        nonlocal last
         state = SpectralState(spectral.gap * np.exp(step), zeta)
-        near = problem.energy_mode(state, kinetic.external, kinetic, "slope of the gap")
+        # Distributions are nearly linear in the gap: the last ones leave little to solve for.
+        guess = kinetic.towards(last[1], step / last[0])
+        near = problem.energy_mode(state, kinetic.external, guess, "slope of the gap")
         residual = field.uniform_residual(gap * np.exp(step), zeta, near.deviation(L))
-        return np.append(problem.junction_currents(problem.with_charge(state, near).currents), residual)
+        near = problem.with_charge(state, near, guess)
+        last = step, near
+        return np.append(problem.junction_currents(near.currents), residual)
 
     # Fourth order allows a step that keeps rounding small.
     *by_gap, r_gap = _finer(moved, GAP_STEP)
