@@ -7,6 +7,7 @@ A message names the file, the key and what would be right, on one line:
 from __future__ import annotations
 
 import difflib
+import logging
 import re
 import tomllib
 import types
@@ -20,6 +21,8 @@ from pydantic import BaseModel, ValidationError
 from fvqp.case import models
 from fvqp.case.tables import Case
 from fvqp.errors import CaseError
+
+log = logging.getLogger(__name__)
 
 _INNER_KEY = re.compile(r"([a-z_]+(?:\.\w+)*): ")
 _STEP = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
@@ -35,8 +38,7 @@ def load_case(path: str | Path, overrides: Iterable[str] = ()) -> Case:
     """
     path = Path(path)
     data = read_toml(path)
-    for override in overrides:
-        apply_override(data, override)
+    apply_overrides(data, overrides, path.name)
     return case_from_dict(data, source=path.name, folder=path.parent)
 
 
@@ -103,13 +105,38 @@ def validated_case(data: dict[str, Any], source: str = "case") -> Case:
     return Case.located(case, source, Path())
 
 
+def apply_overrides(data: dict[str, Any], overrides: Iterable[str], source: str) -> None:
+    """`apply_override` for all; keys of the file that only serve a list which is now empty are left out.
+
+    The log names them. Keys that are overridden too stay, and are an error like all that are not used.
+    """
+    overrides = list(overrides)
+    given = [_steps(override) for override in overrides]
+    for override, steps in zip(overrides, given, strict=True):
+        apply_override(data, override)
+        if _value(override.partition("=")[2]) != []:
+            continue
+        outer, last = steps[:-1], str(steps[-1])
+        table = value_at(data, _dotted(outer), "") if outer else data
+        for key in _serving(outer, data).get(last, ()):
+            if key in table and [*outer, key] not in given:
+                what, of = _dotted([*outer, key]), _dotted([*outer, last])
+                log.info("%s: %s only serves %s, which is empty, and is left out", source, what, of)
+                del table[key]
+
+
+def _steps(override: str) -> list[str | int]:
+    """Keys and numbers of the entry that ``key=value`` overrides."""
+    return [name or int(number) for name, number in _STEP.findall(override.partition("=")[0].strip())]
+
+
 def apply_override(data: dict[str, Any], override: str) -> None:
     """Put the value of ``key=value`` into ``data``, laid out like the file.
 
     Raises :class:`CaseError` if it cannot have that place.
     """
-    key, equals, text = override.partition("=")
-    steps = [name or int(number) for name, number in _STEP.findall(key.strip())]
+    _, equals, text = override.partition("=")
+    steps = _steps(override)
     where = f"--set {override}"
     if not equals or not steps or isinstance(steps[0], int):
         raise CaseError(f"{where}: expected key=value, such as energies.number=600")
@@ -242,6 +269,23 @@ _EXPLAINED: dict[str, typing.Callable[[Any], str]] = {
 
 def _keys(steps: Sequence[str | int], schema: type[Case]) -> list[str]:
     """The keys allowed in the table at ``steps``."""
+    return [field.alias or name for name, field in _table(steps, schema).model_fields.items()]
+
+
+def _serving(steps: Sequence[str | int], data: dict[str, Any]) -> dict[str, tuple[str, ...]]:
+    """`Table.SERVING` of the table at ``steps`` of a case, or of the case of a stage."""
+    if "case" in steps:
+        inner = list(steps).index("case") + 1
+        return _serving(steps[inner:], value_at(data, _dotted(steps[:inner]), ""))
+    try:
+        return getattr(_table(steps, models.schema(data["model"])), "SERVING", {})
+    except (KeyError, StopIteration):
+        # What is wrong with these steps the schema says at length.
+        return {}
+
+
+def _table(steps: Sequence[str | int], schema: type[Case]) -> Any:
+    """The class of the table at ``steps``."""
     at: Any = schema
     for step in steps:
         if _is_table(at):
@@ -250,7 +294,7 @@ def _keys(steps: Sequence[str | int], schema: type[Case]) -> list[str]:
         else:
             # A list or a dictionary of tables, and the step is a number or a name in it.
             at = next(argument for argument in typing.get_args(at) if _is_table(argument))
-    return [field.alias or name for name, field in at.model_fields.items()]
+    return at
 
 
 def _is_table(annotation: Any) -> bool:

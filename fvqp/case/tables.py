@@ -50,6 +50,9 @@ class Table(BaseModel):
     #: Keys with defaults that some cases make no use of, and refuse.
     CONDITIONAL: ClassVar[frozenset[str]] = frozenset()
 
+    #: Keys that only serve a list of the table: an override that empties the list leaves them out.
+    SERVING: ClassVar[dict[str, tuple[str, ...]]] = {}
+
 
 class FileTable(Table):
     """A table whose numbers may come from a file, ``file``."""

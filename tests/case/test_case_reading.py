@@ -5,9 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tomlkit
 from scipy import constants
 
 from fvqp.case import Case, case_from_dict, load_case
+from fvqp.case.reading import apply_overrides, read_toml
 from fvqp.case.usadel.checks import check_with_materials, energy_maximum
 from fvqp.errors import CaseError
 from fvqp.materials import load_material
@@ -139,6 +141,33 @@ def test_resolved_case_reads_back_equal(wire):
 )
 def test_hash_follows_what_decides_the_numbers(wire, override, changes):
     assert (load_case(wire, [override]).hash != load_case(wire).hash) is changes
+
+
+def test_emptied_lists_take_along_what_serves_them(wire, caplog):
+    fields = ["output.fields=['gap', 'dos']", "output.field_energies=[1.1]", "output.every=3"]
+    file = wire.with_name("fields.toml")
+    data = read_toml(wire)
+    apply_overrides(data, fields, "")
+    file.write_text(tomlkit.dumps(data))
+    assert load_case(file).output.every == 3
+    with caplog.at_level("INFO"):
+        output = load_case(file, ["output.fields=[]"]).output
+    assert (output.fields, output.field_energies, output.every) == ((), (), 1)
+    left_out = "{} only serves output.fields, which is empty, and is left out"
+    assert [record.getMessage().partition(": ")[2] for record in caplog.records] == [
+        left_out.format("output.field_energies"),
+        left_out.format("output.every"),
+    ]
+    for order in (1, -1):
+        assert "output.every: is not used" in message(file, *["output.fields=[]", "output.every=2"][::order])
+
+
+def test_emptied_lists_in_a_stage(wire):
+    data = {"model": "stages", "stages": [{"name": "a", "case": read_toml(wire)}]}
+    apply_overrides(data, ["stages.a.case.output.fields=['gap']", "stages.a.case.output.every=3"], "")
+    assert data["stages"][0]["case"]["output"]["every"] == 3
+    apply_overrides(data, ["stages.a.case.output.fields=[]"], "")
+    assert data["stages"][0]["case"]["output"] == {"fields": []}
 
 
 def test_overrides_by_name_number_and_new_table(wire):

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from fvqp.case.parameters import Parameter
 from fvqp.case.quantities import Bias
-from fvqp.case.reading import apply_override, case_from_dict, read_toml
+from fvqp.case.reading import apply_override, apply_overrides, case_from_dict, read_toml
 from fvqp.case.usadel.build import build_material, build_mesh, build_problems, follows_bias
 from fvqp.case.usadel.schema import UsadelCase
 from fvqp.errors import CaseError, FvqpError
@@ -67,8 +67,7 @@ def fit(
     """
     path = Path(case)
     raw = read_toml(path)
-    for override in overrides:
-        apply_override(raw, override)
+    apply_overrides(raw, overrides, path.name)
     original = case_from_dict(raw, source=path.name, folder=path.parent)
     if not isinstance(original, UsadelCase):
         raise CaseError(f'{path.name}: model: a fit needs model = "usadel", whose g_nl is measured')

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -17,6 +17,8 @@ MAPPED = ("g_nl", "g_ss", "g_sa", "G_inj", "gap")
 
 class Output(Table):
     """What is written."""
+
+    SERVING: ClassVar[dict[str, tuple[str, ...]]] = {"fields": ("field_energies", "every")}
 
     fields: Annotated[tuple[FieldName, ...], ONCE] = ("gap", "charge_imbalance")
     """Fields for ParaView."""
