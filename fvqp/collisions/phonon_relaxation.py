@@ -31,7 +31,8 @@ _SMALLEST = 1e-3
 #: Of phonons of more than this times the temperature of a bath there are none.
 _BEYOND = 600.0
 
-#: Imbalance of phonons on a graded axis that is rounding, over their gain and loss.
+#: Imbalance of phonons on a graded axis that is rounding, over their gain and loss; where they are few, times
+#: ``-ln n``, whose rounding counts.
 _BALANCED = 4e-14
 
 #: Rates of phonons, 1/τ0, that count as none.
@@ -155,7 +156,8 @@ class PhononCollisions:
             now = self._gain_loss(measure, f, n)
             comes, goes = now.in_n * (1.0 + n) + bath * leaves, (now.out_n + leaves) * n
             most = (now.in_n + bath * leaves) / slowest
-            settled = np.abs(comes - goes) <= _BALANCED * (comes + goes) + _NOTHING
+            rounding = _BALANCED * np.maximum(1.0, -np.log(n))
+            settled = np.abs(comes - goes) <= rounding * (comes + goes) + _NOTHING
             # Points do not act on one another: this is the diagonal of the Jacobian.
             decay = np.maximum(leaves - self.operator.jvp(measure, f, n, still, each).n, slowest)
             if np.all(settled | ((n >= most) & (comes > goes))):
