@@ -102,7 +102,9 @@ def bath_means(layout: Layout, directions: Directions, gates: Gates) -> Floats:
     out = np.empty(gates.passing.shape)
     for number, bath in enumerate(gates.bath):
         here = gates.wall == number
-        out[here] = weighted[here] @ bath / gates.norm[here, :1]
+        norm = gates.norm[here, :1]
+        # Sides that lie on an axis of revolution have no area.
+        out[here] = weighted[here] @ bath / np.where(norm > 0.0, norm, 1.0)
     return out[gates.wall >= 0]
 
 

@@ -46,7 +46,8 @@ def mesh_streaming(
     """Streaming on the rank's part of a mesh. Collective.
 
     Args:
-        mesh: straight lines, plane surfaces or solids in cartesian coordinates.
+        mesh: straight lines, plane surfaces or solids in cartesian coordinates; bodies of revolution
+            if the directions serve for means only.
         directions: sets of unit vectors, folded or not, for surfaces and solids, `gauss_legendre` for lines
             along x.
         speed, states, scheme: see `Streaming`; rows of cells include ghosts.
@@ -140,7 +141,8 @@ def _blocks(mesh: Mesh) -> Ints:
 
 
 def _check(mesh: Mesh, directions: Directions) -> None:
-    if mesh.coordinates != "cartesian":
+    # Means over directions diffuse on bodies of revolution too, whose areas and volumes the mesh has.
+    if mesh.coordinates != "cartesian" and not directions.means_only:
         raise MeshError(
             f"{mesh.name}: streaming on meshes needs cartesian coordinates, not {mesh.coordinates} ones; "
             "spheres and cylinders have shells of their own"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 from case_keys import put
 from streaming_problems import SELF, UP
 from transport_cases import SPHERE
@@ -116,3 +117,40 @@ def test_a_hot_spot_spreads_alike_in_shells_and_on_a_disc(tmp_path: Path) -> Non
         for found, expected in zip(disc[name].values, shells[name].values, strict=True):
             there = np.interp(radius, shells["radius_cell"].values, expected)
             assert np.abs(found - there).max() < 0.02 * there.max(), name
+
+
+def cylinder(cells: int, of_revolution: bool) -> xr.Dataset:
+    """A hot line along the axis of a cylinder, in shells or on a mesh of radius and height."""
+    data = copy.deepcopy(SPHERE)
+    data["quasiparticles"] = {"motion": "diffusive", "fermi_velocity": "0.7e6 m/s", "free_path": "1 um"}
+    side = "right" if of_revolution else "outer"
+    walls = {side: {"transmission": 0.5}}
+    data["phonons"] = {"motion": "diffusive", "sound_velocity": "2 km/s", "free_path": "1 um", "walls": walls}
+    data["evolution"] = data["evolution"] | {"end": "3 ns"}
+    del data["body"]
+    if of_revolution:
+        # So flat that the pulse, round about a point, does not end along the axis.
+        shape = {"kind": "cylindrical2d", "nx": cells, "Lx": "6 um", "ny": 2, "Ly": "0.02 um"}
+        data["mesh"] = {"shape": shape}
+    else:
+        data["body"] = {"geometry": "cylinder", "radius": "6 um", "shells": cells}
+    return fvqp.run(data).dataset
+
+
+@pytest.mark.slow
+def test_diffusion_in_shells_and_on_a_mesh_of_revolution() -> None:
+    """Radius and height against the radius alone: alike but for where cells have their middle, at second
+    order; 0.7 % of what leaves with 6 cells. Energy is kept to rounding."""
+    off = []
+    for cells in (6, 12):
+        shells, mesh = cylinder(cells, False), cylinder(cells, True)
+        held = mesh["energy_qp"].values.max()
+        assert np.abs(mesh["energy_residual"].values).max() < 1e-12 * held
+        off.append(
+            [
+                np.abs(mesh[name].values - shells[name].values).max() / np.abs(shells[name].values).max()
+                for name in ("n_qp", "energy_ph", "energy_escaped")
+            ]
+        )
+    assert np.max(off[0]) < 0.01
+    assert np.all(np.array(off[1]) < 0.4 * np.array(off[0]))
