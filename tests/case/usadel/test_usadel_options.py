@@ -168,7 +168,8 @@ ELSEWHERE = {
     "figures.variable",
     "figures.limit",
 }
-"""Keys with a test of their own, in test_usadel_keys.py and test_usadel_output.py."""
+"""Keys with a test of their own: in test_usadel_keys.py, test_usadel_output.py, `gap.branches` in
+test_branches_case.py, `figures.limit` in test_both_biases.py."""
 
 
 def test_every_key_has_a_test() -> None:
