@@ -42,7 +42,7 @@ _NOTHING = 1e-200
 #: of another energy does, n^(ω/ω_k), has no slope at 0.
 _FEWEST = 1e-12
 
-#: Newton steps to the steady state of phonons; three to eight are enough.
+#: Newton steps to the steady state of phonons; mostly three to nine are enough.
 _STEPS = 50
 
 
