@@ -68,6 +68,7 @@ CURVES = {
     "driven": ("fischer2023/microwave_drive", "distribution"),
     "driven_density": ("fischer2023/microwave_drive", "x_qp"),
     "film_with_trap": ("devices/film_with_trap", "map"),
+    "films_on_crystal": ("devices/films_on_crystal", "regions"),
 }
 """Picture → case and kind of figure."""
 COARSE = ['mesh.file="../../meshes/ryan_wire/line_coarse.msh"']
@@ -194,6 +195,38 @@ def rendered(
     return np.asarray(pixels)
 
 
+def absorber(folder: Path, picture: Path) -> None:
+    """Density of quasiparticles in the wire and of phonons in the block 25 ns after the deposit, in 3-D."""
+    reader = pyvista.get_reader(str(folder / "fields.pvd"))
+    times = np.asarray(reader.time_values)
+    at = float(times[np.argmin(np.abs(np.log(np.maximum(times, 1e-9) / 25.0)))])
+    reader.set_active_time_value(at)
+    grid = reader.read()[0]
+    phonons, density = (
+        next(n for n in grid.cell_data if n.startswith(name)) for name in ("energy_ph_cell", "n_qp_cell")
+    )
+    wire = grid.cell_centers().points[:, 2] > 0.0
+    plotter = pyvista.Plotter(off_screen=True, window_size=[1100, 620])
+    plotter.set_background("white")
+    bar = {"color": "black", "fmt": "%.1e", "width": 0.4, "position_y": 0.02, "n_labels": 3}
+    upper = grid.extract_cells(wire)
+    # A wire of 0.1 µm cannot be seen beside a block of 40 µm.
+    upper.points[:, 2] = 3.0 + 20.0 * upper.points[:, 2]
+    for part, name, colours, left in (
+        (grid.extract_cells(~wire), phonons, "magma", 0.05),
+        (upper, density, "viridis", 0.55),
+    ):
+        unit = "J/m^3" if name == phonons else "1/m^3"
+        shown = {**bar, "title": f"{name} ({unit})\n", "position_x": left}
+        plotter.add_mesh(part, scalars=name, cmap=colours, show_edges=True, scalar_bar_args=shown)
+    plotter.add_text(f"{at:.3g} ns", color="black", font_size=11)
+    plotter.view_isometric()
+    plotter.camera.zoom(0.85)
+    plotter.screenshot(str(picture))
+    plotter.close()
+    Image.open(picture).convert("RGB").quantize(256).save(picture, optimize=True)
+
+
 def sign(folder: Path, picture: Path) -> None:
     """g_sa over the injector bias in all variants of the open question, and the sign that was measured."""
     figure = Figure(figsize=(7.6, 6.6), layout="constrained", dpi=150)
@@ -236,6 +269,8 @@ def main() -> None:
         drawn.replace(STATIC / f"{name}.png")
     result("ryan2026/wire_film", folder)
     film(folder / "wire_film", STATIC / "film.png")
+    result("devices/absorber_3d", folder)
+    absorber(folder / "absorber_3d", STATIC / "absorber_3d.png")
     sign(folder, STATIC / "sign.png")
 
 
