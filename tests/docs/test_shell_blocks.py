@@ -20,6 +20,13 @@ SMALLER: dict[str, tuple[str, ...]] = {
         'energies.width="0.1 Delta0"',
         "evolution.points_per_decade=2",
     ),
+    "cases/boltzphlow2026/sphere_pulse.toml": (
+        "body.shells=8",
+        "quasiparticles.directions=4",
+        "phonons.directions=4",
+        'energies.width="0.2 Delta0"',
+        "energies.growth=0.5",
+    ),
     "cases/devices/film_with_trap.toml": ('energies.width="0.2 Delta0"', "energies.growth=0.5"),
     "cases/devices/trap_noise.toml": (
         "stages.transport.case.sweep.V_inj=['0.19 mV', '0.3 mV']",
