@@ -63,14 +63,30 @@ CURVES = {
     "weak_link": ("proximity/weak_link", "current_phase"),
     "weak_link_minigap": ("proximity/weak_link", "minigap"),
     "hot_pulse": ("boltzphlow2026/hot_pulse_al", "distribution"),
+    "sphere_shells": ("boltzphlow2026/sphere_pulse", "energy_shells"),
+    "sphere_gap": ("boltzphlow2026/sphere_pulse", "gap_profile"),
+    "sphere_escaped": ("boltzphlow2026/sphere_pulse", "escaped"),
     "gap_function": ("boltzphlow2026/eliashberg", "gap_function"),
     "lifetimes": ("kaplan1976/lifetimes", "lifetimes"),
     "driven": ("fischer2023/microwave_drive", "distribution"),
     "driven_density": ("fischer2023/microwave_drive", "x_qp"),
     "film_with_trap": ("devices/film_with_trap", "map"),
     "films_on_crystal": ("devices/films_on_crystal", "regions"),
+    "qubit_chip": ("devices/qubit_chip", "regions"),
+    "mkid": ("devices/mkid", "resonator"),
 }
 """Picture → case and kind of figure."""
+FULL = {
+    "boltzphlow2026/sphere_pulse": [
+        "body.shells=200",
+        "quasiparticles.directions=16",
+        "phonons.directions=16",
+        'energies.width="0.0085 Delta0"',
+        "energies.growth=0.0045",
+        "evolution.tolerance=0.05",
+    ],
+}
+"""What makes a case as large as its picture shows it."""
 COARSE = ['mesh.file="../../meshes/ryan_wire/line_coarse.msh"']
 SMEARED = ["spectrum.broadening=0.05", biases(0.8, 1, 1.4, 2, 2.6, 3.2)]
 """What the gap of every cell needs to converge soon, and the same for one gap."""
@@ -126,10 +142,11 @@ SHOWN = 3.0
 
 def result(case: str, folder: Path) -> Result:
     """The results of a case, computed unless they are there."""
-    name = Path(case).name
+    larger = FULL.get(case, [])
+    name = Path(case).name + ("_full" if larger else "")
     if (folder / name / "results.nc").exists():
         return open_result(folder / name)
-    return fvqp.run(ROOT / "cases" / f"{case}.toml", out=folder / name)
+    return fvqp.run(ROOT / "cases" / f"{case}.toml", out=folder / name, overrides=larger)
 
 
 def film(folder: Path, picture: Path) -> None:
