@@ -24,8 +24,8 @@ SMALLER: dict[str, tuple[str, ...]] = {
         "body.shells=8",
         "quasiparticles.directions=4",
         "phonons.directions=4",
-        'energies.width="0.2 Delta0"',
-        "energies.growth=0.5",
+        'energies.width="0.06 Delta0"',
+        "energies.growth=0.05",
     ),
     "cases/devices/film_with_trap.toml": ('energies.width="0.2 Delta0"', "energies.growth=0.5"),
     "cases/devices/trap_noise.toml": (
