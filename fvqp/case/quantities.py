@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -161,17 +162,17 @@ HeatCoupling = Annotated[float, Quantity("W/m^3/K^5"), Positive]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 
-class CaseValue:
+class CaseValue(ABC):
     """A value of a case file that is more than a number: how pydantic reads it in and writes it out again."""
 
     @classmethod
+    @abstractmethod
     def read(cls, value: Any) -> Any:
         """From what TOML gives; raises ``ValueError`` that says what would be right."""
-        raise NotImplementedError
 
+    @abstractmethod
     def write(self) -> Any:
         """As in a case file."""
-        raise NotImplementedError
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:

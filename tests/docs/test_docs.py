@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pages import DOCS, PAGES, ROOT, blocks, commands, name, run_python, save_case
+from pages import DOCS, PAGES, ROOT, blocks, follow, name
 
 import fvqp
 from fvqp import cli
@@ -41,20 +41,15 @@ def with_code() -> list[Any]:
 
 @pytest.mark.parametrize("page", with_code(), ids=name)
 def test_code_of_a_page_runs(page, checkout, capsys):
-    """Python blocks of a page share their names; commands run if they are cheap, else they are parsed here,
-    and run in `test_shell_blocks`."""
-    namespace: dict[str, object] = {"__name__": "page"}
-    for number, (language, text) in enumerate(blocks(page), 1):
-        save_case(page, number, language, text, checkout)
-        if language == "python":
-            run_python(page, number, text, namespace)
-        elif language == "sh":
-            for words in commands(text):
-                if Path(words[0]).name == "fvqp":
-                    accept(words[1:])
+    """Commands run if they are cheap, else they are parsed here, and run in `test_shell_blocks`."""
+    follow(page, checkout, accept)
 
 
-def accept(arguments: list[str]) -> None:
+def accept(words: list[str]) -> None:
+    """A command of `fvqp`; others are not looked at."""
+    if Path(words[0]).name != "fvqp":
+        return
+    arguments = words[1:]
     options, petsc = cli._split(arguments)
     parsed = cli._parser().parse_args(options)
     if parsed.command in CHEAP:

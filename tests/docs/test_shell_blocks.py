@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from launching import launched
-from pages import FILE, PAGES, READMES, ROOT, blocks, commands, name, prose, run_python, save_case, shell
+from pages import FILE, PAGES, READMES, ROOT, blocks, commands, follow, name, prose, shell
 
 from fvqp import cli
 
@@ -109,14 +109,7 @@ def test_commands_of_a_page(page: Path, checkout: Path) -> None:
     """In the order of the page, with its Python; the files that it promises are there in the end."""
     for words in commands(BEFORE.get(name(page), "")):
         run(words, checkout)
-    namespace: dict[str, object] = {"__name__": "page"}
-    for number, (language, text) in enumerate(blocks(page), 1):
-        save_case(page, number, language, text, checkout)
-        if language == "python":
-            run_python(page, number, text, namespace)
-        elif language == "sh":
-            for words in commands(text):
-                run(words, checkout)
+    follow(page, checkout, lambda words: run(words, checkout))
     files = {str(path.relative_to(checkout)) for path in checkout.rglob("*")}
     files |= {f"meshes/{path.name}" for path in (ROOT / "meshes").rglob("*")}
     for file in set(FILE.findall(prose(page))) - ELSEWHERE.get(name(page), set()):

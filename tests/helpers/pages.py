@@ -6,6 +6,7 @@ import re
 import shlex
 import textwrap
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -82,11 +83,18 @@ def saved_as(page: Path, number: int) -> str:
     return next((word for words in later for word in words if word.endswith(".toml")), "case.toml")
 
 
-def save_case(page: Path, number: int, language: str, text: str, folder: Path) -> None:
-    """The page tells its reader to save a whole case as the file that its next command names."""
-    if language == "toml" and "model" in tomllib.loads(text):
-        (folder / saved_as(page, number)).write_text(text)
+def follow(page: Path, folder: Path, run: Callable[[list[str]], object]) -> None:
+    """Does what a page says, in its order.
 
-
-def run_python(page: Path, number: int, text: str, namespace: dict[str, object]) -> None:
-    exec(compile(text, f"{name(page)}, block {number}", "exec"), namespace)
+    A whole case is saved as the file that the page's next command names. Python blocks share their names. The
+    words of every command go to ``run``.
+    """
+    namespace: dict[str, object] = {"__name__": "page"}
+    for number, (language, text) in enumerate(blocks(page), 1):
+        if language == "toml" and "model" in tomllib.loads(text):
+            (folder / saved_as(page, number)).write_text(text)
+        elif language == "python":
+            exec(compile(text, f"{name(page)}, block {number}", "exec"), namespace)
+        elif language == "sh":
+            for words in commands(text):
+                run(words)

@@ -251,7 +251,7 @@ class Place(Table):
     """Only there; default: wherever there are states."""
 
     @model_validator(mode="after")
-    def _positive(self) -> Self:
+    def _used(self) -> Self:
         if self.size is None and "position" in self.model_fields_set:
             raise ValueError("position: is not used without size")
         return self
