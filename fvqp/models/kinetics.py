@@ -164,6 +164,8 @@ class Kinetics:
             if bins == slice(None):
                 return everywhere
             return everywhere.at(bins)
+        if len(state.gap) == len(state.depairing) == 1 and bins != slice(None):
+            return self.kept_spectrum(state).at(bins)
         start, stop, _ = bins.indices(self.grid.n)
         edges = self.grid.edges[start : stop + 1]
         gap, depairing = np.broadcast_arrays(state.gap, state.depairing)

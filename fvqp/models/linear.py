@@ -75,19 +75,14 @@ class TransportSolver:
                 rhs.reshape(n_cases, -1, n_energies),
                 operator=None if transport.gradient is None else self._action(operator),
                 guess=None if guess is None else guess[:, : mesh.n_owned].reshape(n_cases, -1, n_energies),
+                ghosts=True,
             )
         except ConvergenceError as error:
             raise ConvergenceError(f"{_energy_named(str(error), what)}") from None
         finally:
             # Nobody needs the matrix any more, and the next one finds its memory.
             solver.set_matrix(np.empty((len(self.transport.indices) * n_comp**2, 0)))
-        if mesh.n_cells == mesh.n_owned:
-            return found.reshape(rhs.shape)
-        x = np.empty((n_cases, mesh.n_cells, n_comp, n_energies))
-        x[:, : mesh.n_owned] = found.reshape(rhs.shape)
-        for one in x:
-            mesh.exchange(one)
-        return x
+        return found.reshape(n_cases, mesh.n_cells, n_comp, n_energies)
 
     def lumped(
         self, operator: Operator, tests: Floats, trials: Floats, extra: Floats

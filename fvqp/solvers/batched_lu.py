@@ -113,14 +113,17 @@ class BatchedLU:
             raise ValueError("the last unknowns were not eliminated: use forward and backward")
         return self._substitute(rhs, forward=True, backward=True)
 
-    def solve_once(self, values: FloatArray, rhs: FloatArray) -> FloatArray:
-        """Factorise and solve without keeping factors: memory 8 (fill + n) x LANES x threads bytes."""
+    def solve_once(self, values: FloatArray, rhs: FloatArray, out: FloatArray | None = None) -> FloatArray:
+        """Factorise and solve without keeping factors: memory 8 (fill + n) x LANES x threads bytes.
+
+        `out`: array of the shape of `rhs` for the solution; a contiguous one saves a copy.
+        """
         if self.n_last:
             raise ValueError("the last unknowns were not eliminated: use reduce and backward")
         self._check(values, self.n_values, "values")
         self._check(rhs, self.n, "rhs", values.shape[-1])
         n_energies = values.shape[1]
-        return self._run(values, rhs, n_energies, eliminate=True, backward=True)
+        return self._run(values, rhs, n_energies, out, eliminate=True, backward=True)
 
     def reduce(self, values: FloatArray, rhs: FloatArray) -> FloatArray:
         """`factor` and `forward` in one, keeping only what `backward` needs: half the memory, one pass."""
@@ -132,9 +135,12 @@ class BatchedLU:
         """Eliminate from `rhs`: the rows of the last unknowns become the Schur complement's right side."""
         return self._substitute(rhs, forward=True, backward=False)
 
-    def backward(self, y: FloatArray) -> FloatArray:
-        """x of what `forward` returned, with the Schur complement's solution put into its rows."""
-        return self._substitute(y, forward=False, backward=True)
+    def backward(self, y: FloatArray, out: FloatArray | None = None) -> FloatArray:
+        """x of what `forward` returned, with the Schur complement's solution put into its rows.
+
+        `out`: array of the shape of `y` for x; a contiguous one saves a copy.
+        """
+        return self._substitute(y, out, forward=False, backward=True)
 
     @property
     def schur(self) -> FloatArray:
@@ -154,19 +160,22 @@ class BatchedLU:
         self._n_energies = n_energies
         return out
 
-    def _substitute(self, rhs: FloatArray, forward: bool, backward: bool) -> FloatArray:
+    def _substitute(
+        self, rhs: FloatArray, out: FloatArray | None = None, *, forward: bool, backward: bool
+    ) -> FloatArray:
         if not self._n_energies:
             raise ValueError("nothing was factorised")
         if forward and not (self._held[1] or self.symmetric):
             raise ValueError("reduce does not keep L: use factor")
         self._check(rhs, self.n, "rhs", self._n_energies)
-        return self._run(None, rhs, self._n_energies, forward=forward, backward=backward, keep=True)
+        return self._run(None, rhs, self._n_energies, out, forward=forward, backward=backward, keep=True)
 
     def _run(
         self,
         values: FloatArray | None,
         rhs: FloatArray | None,
         n_energies: int,
+        into: FloatArray | None = None,
         *,
         eliminate: bool = False,
         forward: bool = False,
@@ -184,7 +193,8 @@ class BatchedLU:
             u = aligned_empty(threads * self._symbolic.u_col.size)
             d, lower, keep_lower = aligned_empty(threads * self.n), aligned_empty(0), False
         b = np.empty(0) if rhs is None else _widened(rhs, width)
-        out = np.empty(b.shape)
+        in_place = into is not None and into.shape == b.shape and into.flags.c_contiguous
+        out = into if in_place and into is not None else np.empty(b.shape)
         schur = np.empty((self.n_last, self.n_last, width) if eliminate else (0, 0, 0))
         failed = np.full((threads, 2), -1, np.int64)
         arguments = (
@@ -202,7 +212,10 @@ class BatchedLU:
             raise SingularMatrix(int(min(energy, n_energies - 1)), int(row))
         if eliminate:
             self._schur = schur
-        return out[..., :n_energies] if width > n_energies else out
+        out = out[..., :n_energies] if width > n_energies else out
+        if into is not None and not in_place:
+            into[...] = out
+        return out
 
     def _check(self, array: FloatArray, rows: int, name: str, n_energies: int | None = None) -> None:
         """`values` has two axes; a right-hand side, which has the energies of `values`, may have three."""

@@ -183,7 +183,12 @@ class LinearSolver:
             self._kept = True
 
     def solve(
-        self, rhs: FloatArray, *, operator: Operator | None = None, guess: FloatArray | None = None
+        self,
+        rhs: FloatArray,
+        *,
+        operator: Operator | None = None,
+        guess: FloatArray | None = None,
+        ghosts: bool = False,
     ) -> FloatArray:
         """x of `rhs`, (n_owned, n_energies), or (k, n_owned, n_energies) for k right-hand sides.
 
@@ -193,6 +198,8 @@ class LinearSolver:
             The systems' own operator if the matrices are only an approximation of it (`krylov.Operator`).
         guess
             First guess of x, where a method can use one.
+        ghosts
+            Whether x has the values of the ghosts, n_local rows, too.
 
         Raises
         ------
@@ -205,7 +212,10 @@ class LinearSolver:
                 raise ValueError(f"rhs and guess must be (..., {wanted[0]}, {wanted[1]}), not {array.shape}")
         stacked = (rhs.shape[0] if rhs.ndim == 3 else 1, *wanted)
         b = np.ascontiguousarray(rhs, dtype=np.float64).reshape(stacked)
-        x = np.zeros_like(b) if guess is None else np.array(guess, dtype=np.float64).reshape(stacked)
+        n_owned, n_local = self.numbering.n_owned, self.numbering.n_local
+        x = np.zeros((stacked[0], n_local, wanted[1]))
+        if guess is not None:
+            x[:, :n_owned] = guess
         self.iterations = 0
         self.residual = np.zeros(wanted[1])
         if operator is not None:
@@ -214,15 +224,18 @@ class LinearSolver:
                 self._solve_operator(one_b, one_x, operator)
         else:
             self._solve_assembled(b, x)
-        return x.reshape(rhs.shape)
+        # The check of a solution has fetched its ghosts.
+        found = x if ghosts else np.ascontiguousarray(x[:, :n_owned])
+        return found if rhs.ndim == 3 else found[0]
 
     def _solve_assembled(self, b: FloatArray, x: FloatArray) -> None:
+        """x, with ghosts, of b, without."""
         # A second pass on what is left is a step of iterative refinement.
         self._approximate(b, x, self._prefix, 0.1 * self.tolerance)
         left = np.empty_like(b)
         ratio = self._check_assembled(b, x, left)
         if not ratio.max(initial=0.0) <= self.tolerance:
-            correction = np.zeros_like(b)
+            correction = np.zeros_like(x)
             self._approximate(left, correction, self._prefix, 0.1 * self.tolerance)
             x += correction
             ratio = self._check_assembled(b, x, left)
@@ -236,16 +249,23 @@ class LinearSolver:
         return ratio
 
     def _sums(self, x: FloatArray, b: FloatArray, left: FloatArray) -> tuple[FloatArray, FloatArray]:
-        full = self.numbering.with_ghosts(x) if self._comm.size > 1 else x
-        sums = np.stack(_gains_and_losses(self._indptr, self._indices, self._values, full, b, left))
+        self.numbering.fill_ghosts(x)
+        sums = np.stack(_gains_and_losses(self._indptr, self._indices, self._values, x, b, left))
         self._comm.Allreduce(MPI.IN_PLACE, sums)
         return sums[0], sums[1]
 
     def _approximate(self, b: FloatArray, x: FloatArray, prefix: str, rtol: float) -> None:
-        """x <- A^-1 b with the assembled matrices, of (k, n_owned, n_energies) right-hand sides."""
+        """x <- A^-1 b with the assembled matrices, of (k, n_owned, n_energies) right-hand sides.
+
+        x has, and keeps, ghosts.
+        """
+        x = x[:, : self.numbering.n_owned]
         if self._direct is not None:
-            single = b[0] if len(b) == 1 else b
-            x[:] = self._direct.solve(single) if self._kept else self._direct.solve_once(self._values, single)
+            single, found = (b[0], x[0]) if len(b) == 1 else (b, x)
+            if self._kept:
+                found[:] = self._direct.solve(single)
+            else:
+                self._direct.solve_once(self._values, single, found)
             return
         if prefix not in self._sweeps:
             self._sweeps[prefix] = EnergySweep(
@@ -258,12 +278,14 @@ class LinearSolver:
         self.iterations = max(self.iterations, sweep.iterations)
 
     def _solve_operator(self, b: FloatArray, x: FloatArray, operator: Operator) -> None:
+        """x, with ghosts, of one right-hand side, without."""
+        owned = x[: len(b)]
         left = np.empty_like(b)
         applied = np.empty_like(b)
 
         def residual() -> tuple[FloatArray, FloatArray]:
             _, size2 = self._sums(x, b, left)  # for the size |A| |x| + |b|; the residual is the operator's
-            operator(x, applied)
+            operator(owned, applied)
             np.subtract(b, applied, out=left)
             residual2 = np.einsum("ie,ie->e", left, left)
             self._comm.Allreduce(MPI.IN_PLACE, residual2)
@@ -289,7 +311,7 @@ class LinearSolver:
                 left, scale, operator, precondition, comm=self._comm, tolerance=0.1 * self.tolerance,
                 constant=self._direct is not None, prefix=self._prefix,
             )  # fmt: skip
-            x += correction
+            owned += correction
             residual2, size2 = residual()
         self.iterations = max(self.iterations, iterations)
         self._accept(_ratio(residual2, size2), f"{reason_name(reason)} after {iterations} iterations")

@@ -87,10 +87,14 @@ class Numbering:
         """(n_local, n_energies) copy of (n_owned, n_energies) values, with those of the ghosts."""
         full = np.empty((self.n_local, owned.shape[1]))
         full[: self.n_owned] = owned
-        if self.comm.size > 1:
-            ghosts, _ = exchange_rows(self.comm, owned[self._send], self._n_send, self._n_receive)
-            full[self._receive] = ghosts
+        self.fill_ghosts(full)
         return full
+
+    def fill_ghosts(self, full: FloatArray) -> None:
+        """Write the ghosts' values, which their owners have, into (n_local, n_energies) values."""
+        if self.comm.size > 1:
+            ghosts, _ = exchange_rows(self.comm, full[self._send], self._n_send, self._n_receive)
+            full[self._receive] = ghosts
 
 
 def exchange_rows(

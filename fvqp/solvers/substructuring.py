@@ -141,22 +141,19 @@ class Substructuring:
             return self.local.solve(rhs)
         return self._finish(self.local.forward(rhs))
 
-    def solve_once(self, values: FloatArray, rhs: FloatArray) -> FloatArray:
-        """Factorise and solve without keeping factors, a block of energies at a time to bound the memory."""
+    def solve_once(self, values: FloatArray, rhs: FloatArray, out: FloatArray | None = None) -> FloatArray:
+        """Factorise and solve without keeping factors, a block of energies at a time to bound the memory.
+
+        `out`: array of the shape of `rhs` for the solution; a contiguous one saves a copy.
+        """
         n_energies = values.shape[1]
+        out = np.empty_like(rhs) if out is None else out
         if not self.n_interface:
-            out = np.empty(0)
-
-            def whole() -> None:
-                nonlocal out
-                out = self.local.solve_once(values, rhs)
-
-            self._collective(whole, self.numbering.global_id)
+            self._collective(lambda: self.local.solve_once(values, rhs, out), self.numbering.global_id)
             return out
         step = LANES * self._comm.size
         block = self._comm.allreduce(_BLOCK_BYTES // max(self.local.factor_bytes(step), 1), MPI.MIN)
         block = step * max(1, block)
-        out = np.empty_like(rhs)
         for first in range(0, n_energies, block):
             energies = slice(first, min(first + block, n_energies))
             y = np.empty(0)
@@ -168,7 +165,10 @@ class Substructuring:
 
             self._collective(reduce, self.numbering.global_id, first)
             self._factor_interface(part, first)
-            out[..., energies] = self._finish(y)
+            if block >= n_energies:
+                self._finish(y, out)
+            else:
+                out[..., energies] = self._finish(y)
         return out
 
     def _share(self, n_energies: int) -> list[slice]:
@@ -211,7 +211,7 @@ class Substructuring:
         matrices = self._to_energies(rows, self._n_values)
         self._collective(lambda: self.interface.factor(matrices), self._interface_id, first + mine.start)
 
-    def _finish(self, y: FloatArray) -> FloatArray:
+    def _finish(self, y: FloatArray, out: FloatArray | None = None) -> FloatArray:
         """Solution from the right-hand sides left by the elimination of the interior."""
         rows = np.moveaxis(y[..., self._interface, :], -2, 0)
         rhs = self._to_energies(rows, self._counts)
@@ -219,9 +219,9 @@ class Substructuring:
             solution = self.interface.solve(np.ascontiguousarray(np.moveaxis(rhs, 0, -2)))
             rhs = np.ascontiguousarray(np.moveaxis(solution, -2, 0))
         y[..., self._interface, :] = np.moveaxis(self._to_rows(rhs, y.shape[-1]), 0, -2)
-        return self.local.backward(y)
+        return self.local.backward(y, out)
 
-    def _collective(self, action: Callable[[], None], names: IntArray, first: int = 0) -> None:
+    def _collective(self, action: Callable[[], object], names: IntArray, first: int = 0) -> None:
         """Run `action`; a singular matrix on any rank is raised on all, the one of the lowest energy."""
         found: tuple[int, int] | None = None
         try:
