@@ -47,9 +47,17 @@ class Lead:
         """Heat that goes along the wire to the reservoir at ``rest``, W (Wiedemann and Franz)."""
         return LORENZ * (temperature**2 - rest**2) / (2.0 * self.resistance)
 
+    def loss_slope(self, temperature: float) -> float:
+        """Derivative of `to_phonons` and `to_reservoir` by the temperature, W/K."""
+        return 5.0 * self.coupling * self.volume * temperature**4 + LORENZ * temperature / self.resistance
+
     def joule(self, current: float) -> float:
         """Half of what the current (A) dissipates in the wire; the other half is the reservoir's, W."""
         return 0.5 * current**2 * self.resistance if np.isfinite(self.resistance) else 0.0
+
+    def joule_slope(self, current: float) -> float:
+        """Derivative of `joule` by the current, W/A."""
+        return current * self.resistance if np.isfinite(self.resistance) else 0.0
 
 
 @dataclass(frozen=True)

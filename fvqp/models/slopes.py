@@ -8,8 +8,8 @@ the slopes.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +17,8 @@ from mpi4py import MPI
 from numpy.typing import NDArray
 from scipy import constants
 
+from fvqp.errors import ConvergenceError
+from fvqp.grids import energy as distributions
 from fvqp.models.kinetics import KineticState, L, SpectralState, T
 from fvqp.models.points import Solution
 from fvqp.models.self_consistency import Iteration
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from fvqp.models.usadel import UsadelProblem
 
 Floats = NDArray[np.float64]
+log = logging.getLogger(__name__)
 
 #: Part of the slope of f_L by the bias with which the gap equation, nearly linear in f_L, is differentiated.
 SHARE = 1e-3
@@ -37,46 +40,99 @@ STEP = 1e-4
 #: which the map is differentiated by the bias.
 LEAD_STEP = 0.1
 
-#: Accuracy of the linear solve of this derivative, and most directions of GMRES.
-SLOPE_RTOL, MOST_DIRECTIONS = 1e-6, 60
+#: Accuracy of the linear solve of this derivative, most directions of GMRES, and accuracy that these must
+#: have led to.
+SLOPE_RTOL, MOST_DIRECTIONS, WORST_RTOL = 1e-6, 60, 1e-4
 
 #: Step of ln Δ with which a solution is differentiated by a uniform gap.
 GAP_STEP = 3e-4
 
-#: Step of a bias with which whole solutions are differentiated: part of the thermal width; least, in Δ0/e.
-THERMAL_STEP, LEAST_STEP = 5e-3, 1e-5
+#: Step of the logarithm of a lead's temperature with which its distribution is differentiated.
+LEAD_HEATING = 1e-3
 
 
 def conductances(problem: UsadelProblem, solution: Solution) -> Floats:
     """``dI/dV_inj`` of the current from every junction into the superconductor, siemens.
 
-    Exact where the spectra do not depend on bias; elsewhere with the slopes of gap and phase, but where leads
-    have a balance of heat: the slope of whole solutions, by central differences a small fraction of the
-    thermal width apart.
+    Exact where the spectra do not depend on bias; elsewhere with the slopes of gap, phase and temperatures of
+    leads. NaN, with a warning, where the linear equations for these are not solved.
     """
-    device, point, inelastic = problem.device, solution.point, problem.inelastic
-    unit = device.voltage_unit
-    if device.balances_heat:
-        leads = [j.temperature for j in device.junctions] if solution.leads is None else solution.leads
-        t = max(leads, default=0.0) / device.thermal_unit
-        step = max(THERMAL_STEP * t, LEAST_STEP) * unit
-        return _central(
-            lambda s: problem.junction_currents(
-                problem.solve(replace(point, V_inj=point.V_inj + s), solution).kinetic.currents
-            ),
-            step,
+    by_bias = problem.external_slope(solution.point, solution.leads)
+    try:
+        change = _following(problem, solution, by_bias)
+        if problem.device.balances_heat:
+            change = _with_leads(problem, solution, by_bias, change)
+    except ConvergenceError as error:
+        if problem.device.mesh.comm.rank == 0:
+            log.warning("%s; slopes are NaN there", error)
+        return np.full(len(problem.device.junctions), np.nan)
+    return problem.junction_currents(change) / problem.device.voltage_unit
+
+
+def _with_leads(problem: UsadelProblem, solution: Solution, by_bias: Floats, change: Floats) -> Floats:
+    """``change`` of the spectral currents where temperatures of leads follow too, by ``e V_inj/Δ0``.
+
+    With ``r(ln T, V)`` the surplus of heat of the leads, ``d ln T/dV = −r_lnT⁻¹ r_V`` (theory: contacts).
+    """
+    device, grid = problem.device, problem.grid
+    assert solution.leads is not None, "a solution of leads with a balance of heat has temperatures"
+    balancing = [n for n, junction in enumerate(device.junctions) if junction.lead is not None]
+    at = problem.biases(solution.point)
+    current = problem.junction_currents(solution.kinetic.currents)
+    j_t = solution.kinetic.currents[T, : len(at)] @ grid.widths
+
+    def surplus(moved: Floats, moving: Floats) -> Floats:
+        """Change of the heat that leads get, W, by those of the spectral currents and of the biases."""
+        work = at * (moved[T, : len(at)] @ grid.widths) + moving * j_t
+        heat = work + moved[L, : len(at)] @ (grid.widths * grid.centres)
+        joule = [
+            0.0 if j.lead is None else j.lead.joule_slope(i)
+            for j, i in zip(device.junctions, current, strict=True)
+        ]
+        gained = heat * device.voltage_unit**2 / device.felt + np.array(joule) * problem.junction_currents(
+            moved
         )
+        return np.asarray(gained[balancing])
+
+    moving = np.array([float(j.role == "injector" and j.bias is None) for j in device.junctions])
+    by_heat, columns = [], []
+    for k, n in enumerate(balancing):
+        lead, t = device.junctions[n].lead, float(solution.leads[n])
+        assert lead is not None
+        direction = np.zeros_like(by_bias)
+        direction[:, n] = _finer(
+            lambda s, n=n, t=t: np.array(  # type: ignore[misc]
+                distributions.lead(grid.edges, at[n], t * np.exp(s) / device.thermal_unit)
+            ),
+            LEAD_HEATING,
+        )
+        by_heat.append(_following(problem, solution, direction))
+        columns.append(surplus(by_heat[k], 0.0 * at))
+        columns[k][k] -= t * lead.loss_slope(t)
+    heating = -np.linalg.solve(np.array(columns).T, surplus(change, moving))
+    # One number for all ranks: sums of theirs differ by rounding.
+    heating = device.mesh.comm.bcast(heating)
+    return np.asarray(change + np.tensordot(heating, by_heat, 1))
+
+
+def _following(problem: UsadelProblem, solution: Solution, direction: Floats) -> Floats:
+    """Change of the spectral currents, ``(2, terminals, n_energies)``, along one of the leads' distributions.
+
+    Gaps and phase follow, temperatures of leads do not.
+
+    Args:
+        direction: of `UsadelProblem.external`.
+    """
     if solution.phase is None and problem.gap.kind == "uniform":
-        return _of_one_gap(problem, solution)
+        return _of_one_gap(problem, solution, direction)
     if problem.gap.follows_bias or problem.self_consistent_phase:
-        return _of_all(problem, solution)
-    direction = problem.external_slope(point)
-    if inelastic is not None and T in inelastic.components(solution.spectral):
-        slope = inelastic.slope(solution.spectral, solution.kinetic, direction)
-    else:
-        # Collisions act on f_L, of which the charge current does not know.
-        slope = problem.response(point.supercurrent).combine(direction)
-    return problem.junction_currents(slope.currents) / unit
+        return _of_all(problem, solution, direction)
+    inelastic = problem.inelastic
+    felt = inelastic is not None and T in inelastic.components(solution.spectral)
+    if felt or (inelastic is not None and problem.device.balances_heat):
+        return _driven(problem, solution, direction).currents
+    # Collisions act on f_L, of which the charge current does not know.
+    return problem.response(solution.point.supercurrent).combine(direction).currents
 
 
 def _central(f: Callable[[float], Floats], step: float) -> Floats:
@@ -89,30 +145,30 @@ def _finer(f: Callable[[float], Floats], step: float) -> Floats:
     return (4.0 * _central(f, step) - _central(f, 2.0 * step)) / 3.0
 
 
-def _driven(problem: UsadelProblem, solution: Solution) -> KineticState:
-    """Derivative of distributions and currents by ``e V_inj/Δ0`` in the spectra of the solution."""
-    spectral, slope = solution.spectral, problem.external_slope(solution.point)
+def _driven(problem: UsadelProblem, solution: Solution, direction: Floats) -> KineticState:
+    """Change of distributions and currents along one of the leads', in the spectra of the solution."""
+    spectral = solution.spectral
     if problem.inelastic is None:
-        (driven,) = problem.kinetics.solve(spectral, slope[None], only=L)
+        (driven,) = problem.kinetics.solve(spectral, direction[None], only=L)
     else:
-        driven = problem.inelastic.slope(spectral, solution.kinetic, slope)
+        driven = problem.inelastic.slope(spectral, solution.kinetic, direction)
     return problem.with_charge(spectral, driven)
 
 
-def _of_one_gap(problem: UsadelProblem, solution: Solution) -> Floats:
-    """``dI/dV_inj`` from every junction into the superconductor where one gap follows the bias, siemens.
+def _of_one_gap(problem: UsadelProblem, solution: Solution, direction: Floats) -> Floats:
+    """`_following` where one gap does.
 
-    With ``r(Δ, V)`` the residual of the gap equation for the distributions that belong to both,
-    ``d ln Δ/dV = −r_V/r_lnΔ``; the current follows bias and gap.
+    With ``r(Δ, s)`` the residual of the gap equation for the distributions that belong to the gap and to
+    leads a step s along, ``d ln Δ/ds = −r_s/r_lnΔ``; the currents follow both.
     """
     field, spectral, kinetic = problem.gap_field, solution.spectral, solution.kinetic
-    driven = _driven(problem, solution)
-    deviation, by_bias = kinetic.deviation(L), driven.deviation(L)
+    driven = _driven(problem, solution, direction)
+    deviation, along = kinetic.deviation(L), driven.deviation(L)
     gap, zeta = field.uniform_value(spectral.gap), spectral.depairing
     last = GAP_STEP, kinetic
 
     def moved(step: float) -> Floats:
-        """Residual and currents at another gap."""
+        """Currents and residual at another gap."""
         nonlocal last
         state = SpectralState(spectral.gap * np.exp(step), zeta)
         # Distributions are nearly linear in the gap: the last ones leave little to solve for.
@@ -121,44 +177,46 @@ def _of_one_gap(problem: UsadelProblem, solution: Solution) -> Floats:
         residual = field.uniform_residual(gap * np.exp(step), zeta, near.deviation(L))
         near = problem.with_charge(state, near, guess)
         last = step, near
-        return np.append(problem.junction_currents(near.currents), residual)
+        return np.append(near.currents, residual)
 
     # Fourth order allows a step that keeps rounding small.
-    *by_gap, r_gap = _finer(moved, GAP_STEP)
-    r_bias = float(
-        _central(lambda s: np.array(field.uniform_residual(gap, zeta, deviation + s * by_bias)), SHARE)
+    by_gap = _finer(moved, GAP_STEP)
+    r_along = float(
+        _central(lambda s: np.array(field.uniform_residual(gap, zeta, deviation + s * along)), SHARE)
     )
-    direct = problem.junction_currents(driven.currents)
-    return (direct - r_bias / r_gap * np.array(by_gap)) / problem.device.voltage_unit
+    return driven.currents - r_along / by_gap[-1] * by_gap[:-1].reshape(driven.currents.shape)
 
 
-def _of_all(problem: UsadelProblem, solution: Solution) -> Floats:
-    """``dI/dV_inj`` from every junction into the superconductor where gaps or phase follow the bias, siemens.
+def _of_all(problem: UsadelProblem, solution: Solution, direction: Floats) -> Floats:
+    """`_following` where gaps or phase do.
 
-    With ``F(y, V) = G(y, V) − y`` of the map G, gaps and phase drops y follow as ``F_y dy/dV = −F_V``.
+    With ``F(y, s) = G(y, s) − y`` of the map G beside leads a step s along, gaps and phase drops y follow as
+    ``F_y dy/ds = −F_s``.
     """
     tangent = _Map(problem, solution)
-    slope = problem.external_slope(solution.point)
-    steepest = float(np.max(np.abs(slope), initial=1.0))
-    by_bias = _finer(lambda s: tangent.at(s * slope, 0.0 * tangent.start), LEAD_STEP / steepest)
+    steepest = float(np.max(np.abs(direction), initial=1.0))
+    driving = _finer(lambda s: tangent.at(s * direction, 0.0 * tangent.start), LEAD_STEP / steepest)
 
     def action(w: Floats) -> Floats:
         h = STEP / tangent.largest(w)
         return w - _central(lambda s: tangent.at(None, s * w), h)
 
-    along = by_bias
-    if tangent.dot(by_bias, by_bias) > 0.0:
-        along = gmres(action, by_bias, tangent.dot, rtol=SLOPE_RTOL, most=MOST_DIRECTIONS)
+    along = driving
+    if tangent.dot(driving, driving) > 0.0:
+        along, left = gmres(action, driving, tangent.dot, rtol=SLOPE_RTOL, most=MOST_DIRECTIONS)
+        if left > WORST_RTOL:
+            raise ConvergenceError(
+                f"{tangent.what}: slopes of gaps and phase are not found, their equations are solved to "
+                f"{left:.2g} of what drives them"
+            )
 
     def currents(s: float) -> Floats:
         tangent.at(None, s * along)
         return tangent.currents()
 
-    direct = problem.junction_currents(_driven(problem, solution).currents)
+    change = _driven(problem, solution, direction).currents
     largest = tangent.largest(along)
-    if largest > 0.0:
-        direct = direct + _finer(currents, STEP / largest)
-    return direct / problem.device.voltage_unit
+    return change + _finer(currents, STEP / largest) if largest > 0.0 else change
 
 
 class _Map:
@@ -170,8 +228,9 @@ class _Map:
     def __init__(self, problem: UsadelProblem, solution: Solution) -> None:
         device, mesh = problem.device, problem.device.mesh
         self.problem = problem
-        self.external = problem.external(solution.point)
+        self.external = problem.external(solution.point, solution.leads)
         self._iteration = iteration = Iteration(problem, solution.point, self.external, solution)
+        self.what = iteration.what
         head = iteration.start
         self._n = len(head)
         counted = np.ones(self._n, bool)
@@ -200,13 +259,13 @@ class _Map:
         return np.concatenate([head[:n], iteration.phase.drop / self._unit])
 
     def currents(self) -> Floats:
-        """Currents of all junctions, ampere, at the last step."""
+        """Spectral currents of all terminals at the last step."""
         iteration, problem = self._iteration, self.problem
         assert iteration.kinetic is not None, "the map has been evaluated"
         kinetic = iteration.kinetic
         if iteration.energy_only:
             kinetic = problem.with_charge(iteration.spectral, kinetic)
-        return problem.junction_currents(kinetic.currents)
+        return kinetic.currents
 
     def dot(self, a: Floats, b: Floats) -> float:
         return float(self.problem.device.mesh.comm.allreduce(float((a * self._counted) @ b)))

@@ -160,14 +160,16 @@ class UsadelProblem:
             rows.append(distributions.lead(edges, bias, t))
         return distributions.equilibrium(edges, device.bath), rows
 
-    def external_slope(self, point: Point) -> Floats:
-        """Derivative of `external` with respect to ``e V_inj/Δ0``."""
+    def external_slope(self, point: Point, temperatures: Floats | None = None) -> Floats:
+        """Derivative of `external` with respect to ``e V_inj/Δ0``, arguments as there."""
         device = self.device
+        if temperatures is None:
+            temperatures = np.array([junction.temperature for junction in device.junctions])
         out = np.zeros((2, len(device.terminals), self.grid.n))
         for number, junction in enumerate(device.junctions):
             if junction.role == "injector" and junction.bias is None:
                 bias = self._bias(junction.role, None, point)
-                t = junction.temperature / device.thermal_unit
+                t = temperatures[number] / device.thermal_unit
                 out[:, number] = distributions.lead_derivative(self.grid.edges, bias, t)
         return out
 

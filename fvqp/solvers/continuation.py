@@ -144,7 +144,8 @@ class _Curve:
             moved = z + h * w
             return np.append((self.residual(moved[:-1], moved[-1]) - value) / h, self.dot(normal, w))
 
-        return gmres(action, right, self.dot, rtol=LINEAR_RTOL, most=min(MOST_DIRECTIONS, self.size + 1))
+        most = min(MOST_DIRECTIONS, self.size + 1)
+        return gmres(action, right, self.dot, rtol=LINEAR_RTOL, most=most)[0]
 
 
 def follow_branch(

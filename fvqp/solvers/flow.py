@@ -161,7 +161,7 @@ class _Flow:
         most = min(MOST_DIRECTIONS, self.size, self.most - self.evaluations - 1)
         if most < 1:
             return None
-        change = gmres(action, f, self.dot, rtol=LINEAR_RTOL, most=most)
+        change, _ = gmres(action, f, self.dot, rtol=LINEAR_RTOL, most=most)
         if self.largest(change) > REACH or self.dot(change, f) <= 0.0:
             return None
         moved = x + change

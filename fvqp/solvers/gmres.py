@@ -20,8 +20,9 @@ def gmres(
     *,
     rtol: float,
     most: int,
-) -> Floats:
-    """Approximate solution of ``action(x) = right``, from zero and without restarts.
+) -> tuple[Floats, float]:
+    """Approximate solution of ``action(x) = right``, from zero and without restarts; its residual over that
+    of zero.
 
     Args:
         action: linear.
@@ -51,4 +52,4 @@ def gmres(
         if left <= rtol * norm or column[k + 1] <= _NOTHING * norm:
             break
         basis.append(w / column[k + 1])
-    return np.asarray(sum(c * v for c, v in zip(y, basis, strict=False)))
+    return np.asarray(sum(c * v for c, v in zip(y, basis, strict=False))), float(left / norm)

@@ -9,9 +9,11 @@ import pytest
 from scipy.integrate import quad
 from wire_devices import line_mesh, wire
 
+from fvqp.collisions import Collisions
 from fvqp.errors import CaseError
 from fvqp.grids.energy import EnergyGrid
-from fvqp.models.device import LORENZ, Lead
+from fvqp.models import slopes
+from fvqp.models.device import LORENZ, Device, Lead
 from fvqp.models.leads import heat_balance, tunnelled_heat
 from fvqp.models.usadel import GapModel, Point, Solution, UsadelProblem
 
@@ -139,16 +141,66 @@ def test_work_of_the_sources_is_accounted_for() -> None:
     assert solution.leads[1] > 1.001 * alone.leads[1]
 
 
-def test_conductance_follows_the_leads() -> None:
-    """dI/dV with gap and temperatures that follow, against solutions at biases 2 % of Δ0 apart."""
+def refined_slope(problem: UsadelProblem, solution: Solution, step: float) -> np.ndarray:
+    """dI/dV from solutions at four biases around one, error of fourth order in the step (Δ0/e)."""
+    unit, point = problem.device.voltage_unit, solution.point
+
+    def current(s: float) -> np.ndarray:
+        near = problem.solve(replace(point, V_inj=point.V_inj + s * unit), solution)
+        return np.asarray(problem.junction_currents(near.kinetic.currents))
+
+    one, two = ((current(s) - current(-s)) / (2.0 * s * unit) for s in (step, 2.0 * step))
+    return np.asarray((4.0 * one - two) / 3.0)
+
+
+@pytest.mark.parametrize(
+    "gap", ["uniform", "fixed", pytest.param("fixed with collisions", marks=pytest.mark.slow)]
+)
+def test_conductance_follows_the_leads(gap: str) -> None:
+    """dI/dV with gap and temperatures that follow, against solutions at other biases."""
     problem = both()
+    if gap != "uniform":
+        collisions = Collisions(2e-3) if "collisions" in gap else None
+        problem = replace(problem, gap=GapModel("fixed", value=0.9), collisions=collisions, transport=None)
     unit = problem.device.voltage_unit
-    found: list[Solution] = []
-    for bias in (1.99, 2.0, 2.01):
-        found.append(problem.solve(Point(bias * unit, 1.2 * unit), found[-1] if found else None))
-    currents = [problem.junction_currents(solution.kinetic.currents) for solution in found]
-    slope = (currents[2] - currents[0]) / (0.02 * unit)
-    np.testing.assert_allclose(problem.conductances(found[1]), slope, rtol=2e-3)
+    # The current also heats its own lead's wire.
+    for bias in (0.85, 2.0):
+        solution = problem.solve(Point(bias * unit, 1.2 * unit))
+        found = problem.conductances(solution)
+        np.testing.assert_allclose(found, refined_slope(problem, solution, 2e-3), rtol=2e-5)
+        cold = replace(solution, leads=None)
+        apart = replace(problem, device=with_leads(problem.device, None), transport=None)
+        assert not np.allclose(apart.conductances(cold), found, rtol=1e-4)
+
+
+def with_leads(device: Device, lead: Lead | None) -> Device:
+    return replace(device, junctions=[replace(junction, lead=lead) for junction in device.junctions])
+
+
+def hot_spot() -> UsadelProblem:
+    """A gap of every cell beside leads of copper."""
+    device = with_leads(wire(line_mesh(4, 9), "junction_A", "point_B"), Lead(2.4e-20, 2e9, 10.0))
+    return UsadelProblem(
+        device, EnergyGrid.uniform(0.125, 5.0), 0.02, GapModel("local"), collisions=Collisions(2e-4)
+    )
+
+
+@pytest.mark.slow
+def test_conductance_with_leads_in_a_hot_spot(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """dI/dV before and behind the jump of a gap of every cell; NaN, with a message, where it is not found."""
+    problem = hot_spot()
+    unit, solution = problem.device.voltage_unit, None
+    for bias, low, high in ((0.8, 0.9, 1.0), (1.2, 0.3, 0.6), (1.6, 0.3, 0.6)):
+        solution = problem.solve(Point(bias * unit, 1.2 * unit), solution)
+        assert low < solution.spectral.gap.min() < high
+        slope = refined_slope(problem, solution, 5e-4)
+        np.testing.assert_allclose(problem.conductances(solution), slope, rtol=1e-4, atol=1e-5 * slope[0])
+    assert solution is not None
+    monkeypatch.setattr(slopes, "MOST_DIRECTIONS", 1)
+    assert np.isnan(problem.conductances(solution)).all()
+    assert "slopes of gaps and phase are not found" in caplog.text
 
 
 def test_axis_too_short_for_a_hot_lead() -> None:

@@ -40,7 +40,7 @@ def test_balance_on_any_number_of_ranks() -> None:
 
     alone, together = solved(MPI.COMM_SELF), solved(MPI.COMM_WORLD)
     np.testing.assert_allclose(together[0], alone[0], rtol=1e-8)
-    np.testing.assert_allclose(together[1], alone[1], rtol=1e-5)
+    np.testing.assert_allclose(together[1], alone[1], rtol=1e-8)
 
 
 @pytest.fixture
