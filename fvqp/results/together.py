@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+import numpy as np
 from mpi4py import MPI
 
 from fvqp.errors import FvqpError
@@ -35,6 +36,39 @@ def meet(comm: MPI.Comm) -> None:
     """A barrier where those who come early sleep. Collective."""
     if comm.size > 1:
         wait(comm.Ibarrier().Test)
+
+
+class Turns:
+    """Numbers 0, 1, 2, ..., each for one of the groups that ``comm`` is split into: the next one goes to
+    whichever asks first.
+
+    The counter lies with rank 0, which need not take notice when others ask. Collective over ``comm``, as is
+    `free`.
+    """
+
+    def __init__(self, comm: MPI.Comm, group: MPI.Comm) -> None:
+        self._group = group
+        counter = np.zeros(1, np.int64)
+        self._window = MPI.Win.Allocate(counter.nbytes if comm.rank == 0 else 0, counter.itemsize, comm=comm)
+        if group.rank == 0 and comm.rank == 0:
+            self._window.Lock(0)
+            self._window.Put([counter, MPI.INT64_T], 0)
+            self._window.Unlock(0)
+        comm.Barrier()
+
+    def next(self) -> int:
+        """The next number, the same on all ranks of the group. Collective over the group."""
+        number = np.zeros(1, np.int64)
+        if self._group.rank == 0:
+            self._window.Lock(0)
+            self._window.Fetch_and_op([np.ones(1, np.int64), MPI.INT64_T], [number, MPI.INT64_T], 0)
+            self._window.Unlock(0)
+        self._group.Bcast([number, MPI.INT64_T])
+        return int(number[0])
+
+    def free(self) -> None:
+        """Give the counter back, when all groups have come to the end."""
+        self._window.Free()
 
 
 def on_root(comm: MPI.Comm, work: Callable[[], T]) -> T:

@@ -1,4 +1,4 @@
-"""Ranks that wait for others leave the processor to them."""
+"""Ranks that wait for others leave the processor to them; groups of ranks that take turns do not wait."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 import pytest
 from mpi4py import MPI
 
-from fvqp.results.together import meet, on_root, wait
+from fvqp.results.together import Turns, meet, on_root, wait
 
 pytestmark = [
     pytest.mark.mpi,
@@ -44,3 +44,29 @@ def test_patience_ends() -> None:
     assert not wait(lambda: False, 0.05)
     assert time.monotonic() - begin < LATE
     assert wait(lambda: True, 0.0)
+
+
+@pytest.mark.parametrize("groups", [1, 2, 4])
+def test_turns_go_to_whoever_is_free(groups: int) -> None:
+    """Every number comes once, the same to all ranks of a group; a group that is busy takes no more."""
+    if WORLD.size < groups:
+        pytest.skip("more groups than ranks")
+    number = WORLD.rank * groups // WORLD.size
+    group = WORLD.Split(number, WORLD.rank)
+    turns = Turns(WORLD, group)
+    count = 9
+    taken = [turns.next()] if number == 0 else []
+    WORLD.Barrier()
+    if number == 0:
+        # Busy with its first until the others find none left.
+        wait(WORLD.Ibarrier().Test)
+    while (turn := turns.next()) < count:
+        taken.append(turn)
+    if number != 0:
+        WORLD.Ibarrier().Wait()
+    turns.free()
+    assert group.allgather(taken) == [taken] * group.size
+    leaders = WORLD.allgather(taken if group.rank == 0 else [])
+    assert sorted(turn for row in leaders for turn in row) == list(range(count))
+    assert leaders[0] == ([0] if groups > 1 else list(range(count)))
+    group.Free()

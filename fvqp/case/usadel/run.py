@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +35,7 @@ from fvqp.results.dataset import Outcome
 from fvqp.results.folder import ResultsFolder
 from fvqp.results.progress import SweepProgress
 from fvqp.results.result import Result
-from fvqp.results.together import wait
+from fvqp.results.together import Turns, wait
 from fvqp.solvers.continuation import REACHED
 
 Floats = NDArray[np.float64]
@@ -81,13 +81,15 @@ def run(case: UsadelCase, out: str | Path | None, resume: bool, comm: MPI.Comm) 
         earlier = None if folder is None else folder.start(recorder.sweep, mesh)
         settled = comm.bcast(recorder.sweep.settled)
         missing = [c for c in shared if not all(settled[recorder.place(*p)] for p in c.points)]
-        mine = [missing[k] for k in share(len(missing), number, groups, follows_bias(case))]
+        turns = Turns(comm, group) if groups > 1 and follows_bias(case) else None
         progress = stack.enter_context(SweepProgress(settled.size, comm, int(settled.sum())))
         recorder.progress = progress
         recorder.go_on_from(earlier)
-        for curve in mine:
+        for curve in _mine(missing, number, groups, turns):
             _run_curve(curve, problems, sweep, recorder, settled, earlier)
         recorder.finish(None)
+        if turns is not None:
+            turns.free()
     return recorder.result()
 
 
@@ -142,7 +144,7 @@ def curves(case: UsadelCase, sweep: Sweep, *, fields_are_written: bool) -> list[
     """What groups of ranks share, in the order of the sweep.
 
     Where points start from one another, the two directions of a curve know nothing of each other and are
-    dealt singly, which shares a map more evenly; unless its fields are written, which one file lists.
+    shared singly, which divides a map more evenly; unless its fields are written, which one file lists.
     """
     order = chains(sweep.V_inj)
     single = follows_bias(case) and not fields_are_written
@@ -151,15 +153,18 @@ def curves(case: UsadelCase, sweep: Sweep, *, fields_are_written: bool) -> list[
     return [_Curve(index, part) for index in itertools.product(*outer) for part in parts]
 
 
-def share(count: int, number: int, groups: int, in_turns: bool) -> list[int]:
-    """Which of ``count`` curves group ``number`` computes: neighbours, or dealt in turns.
+def _mine(curves: Sequence[_Curve], number: int, groups: int, turns: Turns | None) -> Iterator[_Curve]:
+    """The curves that group ``number`` computes: neighbours, which share what is computed once, or those that
+    it is given in turns.
 
-    Neighbours share what is computed once. Turns go to and fro, so that groups get the same work where it
-    grows along the sweep.
+    The last ones, which usually take longest, come first then: groups end nearly together.
     """
-    if not in_turns:
-        return [k for k in range(count) if k * groups // count == number]
-    return [k for k in range(count) if number == min(k % (2 * groups), 2 * groups - 1 - k % (2 * groups))]
+    count = len(curves)
+    if turns is None:
+        yield from (curve for k, curve in enumerate(curves) if k * groups // count == number)
+        return
+    while (turn := turns.next()) < count:
+        yield curves[count - 1 - turn]
 
 
 def _run_curve(

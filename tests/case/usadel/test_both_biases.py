@@ -18,7 +18,7 @@ from usadel_cases import BASE, SELF_CONSISTENT
 import fvqp
 from fvqp.case.reading import case_from_dict
 from fvqp.case.usadel.build import build_sweep
-from fvqp.case.usadel.run import curves, share
+from fvqp.case.usadel.run import curves
 from fvqp.errors import CaseError
 
 BIASES = {
@@ -71,12 +71,6 @@ def test_probe_does_not_act_back():
     assert float((gap - driven).isel(V_det=-1).min()) > 1e-3 * float(gap.max())
 
 
-def test_curves_are_dealt_to_and_fro():
-    assert [share(8, g, 2, in_turns=True) for g in (0, 1)] == [[0, 3, 4, 7], [1, 2, 5, 6]]
-    assert [share(8, g, 2, in_turns=False) for g in (0, 1)] == [[0, 1, 2, 3], [4, 5, 6, 7]]
-    assert sorted(k for g in range(3) for k in share(11, g, 3, in_turns=True)) == list(range(11))
-
-
 @pytest.mark.parametrize(
     ("changes", "fields", "expected"),
     [
@@ -86,7 +80,7 @@ def test_curves_are_dealt_to_and_fro():
         (SELF_CONSISTENT, True, 3),
     ],
 )
-def test_directions_of_a_curve_are_dealt_singly(changes, fields, expected):
+def test_directions_of_a_curve_are_shared_singly(changes, fields, expected):
     read = loaded({"sweep": BIASES} | changes)
     lines = curves(read, build_sweep(read), fields_are_written=fields)
     assert len(lines) == expected
