@@ -203,7 +203,7 @@ def _of_all(problem: UsadelProblem, solution: Solution, direction: Floats) -> Fl
 
     along = driving
     if tangent.dot(driving, driving) > 0.0:
-        along, left = gmres(action, driving, tangent.dot, rtol=SLOPE_RTOL, most=MOST_DIRECTIONS)
+        along, left, _ = gmres(action, driving, tangent.dot, rtol=SLOPE_RTOL, most=MOST_DIRECTIONS)
         if left > WORST_RTOL:
             raise ConvergenceError(
                 f"{tangent.what}: slopes of gaps and phase are not found, their equations are solved to "

@@ -145,7 +145,7 @@ class _Curve:
             return np.append((self.residual(moved[:-1], moved[-1]) - value) / h, self.dot(normal, w))
 
         most = min(MOST_DIRECTIONS, self.size + 1)
-        return gmres(action, right, self.dot, rtol=LINEAR_RTOL, most=most)[0]
+        return gmres(action, right, self.dot, rtol=LINEAR_RTOL, most=most).x
 
 
 def follow_branch(

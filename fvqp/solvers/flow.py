@@ -37,6 +37,10 @@ REACH = 0.1
 DIFFERENCE = 1e-6
 #: Accuracy of linear solves, which decides how many digits a Newton step gains; most directions of GMRES.
 LINEAR_RTOL, MOST_DIRECTIONS = 1e-2, 40
+#: Part of the tolerance below which a velocity leaves no doubt of where the flow ends.
+CERTAIN = 1e-4
+#: How often Newton's method may fail from a point that hardly moves before it is accepted with a warning.
+MOST_DOUBTS = 3
 #: Growth of the velocity that says that a fixed point was missed, and does not come from rounding.
 GROWTH, ROUNDING = 2.0, 1e2
 
@@ -49,6 +53,7 @@ class Rest:
         x: the fixed point (this rank's part).
         evaluations: of the map.
         residual: last ``max |g(x) − x|``.
+        error: estimate of ``max |x − x*|``, x* being the fixed point; NaN where it was not asked for.
         slowest: the first point at which the flow was slow before it went on faster: a branch of fixed points
             ends near there. None if it only slowed down.
     """
@@ -56,6 +61,7 @@ class Rest:
     x: Floats
     evaluations: int
     residual: float
+    error: float
     slowest: Floats | None
 
 
@@ -68,15 +74,19 @@ def come_to_rest(
     what: str,
     max_evaluations: int,
 ) -> Rest:
-    """Follow ``dx/dτ = g(x) − x`` to a fixed point, ``max |g(x) − x| ≤ tolerance``.
+    """Follow ``dx/dτ = g(x) − x`` to a fixed point x*, until ``max |x − x*| ≤ tolerance``.
 
-    The slopes of ``g(x) − x`` must not lie much below −1, so that steps of τ = 1 do follow the flow.
+    Velocities say little of that where the flow is slow. Once the velocity is below the tolerance Newton's
+    method is tried: the error is the velocity over the least singular value of ``1 − g'`` that GMRES meets.
+    Where the method leads far away no fixed point is near, and the flow goes on; where rounding or a kink of
+    g stops it, the point is accepted with a warning. The slopes of ``g(x) − x`` must not lie much below −1,
+    so that steps of τ = 1 do follow the flow.
 
     Args:
         g: collective map of this rank's part of x to its part of g(x).
         start: first point (this rank's part; may be empty).
         comm: ranks that share x.
-        tolerance: in the units of x.
+        tolerance: of x, in its units.
         what: name of the quantity, for messages.
         max_evaluations: of g, at which to give up.
 
@@ -87,23 +97,38 @@ def come_to_rest(
     x, f = start.copy(), flow.velocity(start)
     speeds = [flow.norm(f)]
     slowest, low = None, (speeds[0], x)
-    patience, waited, tau = STEADY, 0, np.inf
-    while flow.largest(f) > tolerance:
-        if flow.evaluations >= max_evaluations:
+    patience, waited, tau, doubts = STEADY, 0, np.inf, 0
+    while True:
+        velocity = flow.largest(f)
+        still, error = velocity <= tolerance, velocity / flow.least
+        if velocity <= CERTAIN * tolerance or (still and error <= tolerance):
+            break
+        spent = flow.evaluations >= max_evaluations
+        if still and (spent or (doubts >= MOST_DOUBTS and not flow.astray)):
+            if comm.rank == 0:
+                log.warning(
+                    "%s: an evaluation changes it by %.2g, within the tolerance %.2g; it may be wrong by %s",
+                    what, velocity, tolerance, f"{error:.2g}" if error >= 0.0 else "more",
+                )  # fmt: skip
+            break
+        if spent:
             raise ConvergenceError(
-                f"{what}: not converged after {flow.evaluations} evaluations, change {flow.largest(f):.3g}, "
+                f"{what}: not converged after {flow.evaluations} evaluations, change {velocity:.3g}, "
                 f"tolerance {tolerance:.3g}"
             )
         found = None
-        if waited >= patience:
-            found = flow.implicit(x, f, tau)
+        if waited >= patience or (still and not flow.astray):
+            found = flow.implicit(x, f, np.inf if still else tau)
             if found is None:
+                doubts += still
                 patience, waited = (patience, patience) if tau > SHORT else (2 * max(patience, STEADY), 0)
                 tau = SHORT
             else:
                 patience, waited = 0, 0
                 tau *= LONGER if tau * LONGER < LONG else np.inf
         x, f = found if found is not None else flow.step(x, f)
+        if found is None and not still:
+            flow.least = np.nan
         speed = flow.norm(f)
         slower = FAST * speeds[-1] < speed < speeds[-1]
         waited = waited + 1 if slower else 0
@@ -113,12 +138,17 @@ def come_to_rest(
         elif slowest is None and speed > GROWTH * low[0] > GROWTH * ROUNDING * tolerance:
             slowest = low[1]
     log.debug("%s: %d evaluations, %d steps", what, flow.evaluations, len(speeds) - 1)
-    return Rest(x, flow.evaluations, flow.largest(f), slowest)
+    return Rest(x, flow.evaluations, velocity, error, slowest)
 
 
 @dataclass
 class _Flow:
-    """The map with its evaluations counted, and norms over all ranks."""
+    """The map with its evaluations counted, and norms over all ranks.
+
+    Attributes:
+        least: smallest singular value of ``1 − g'`` that the last Newton step has met.
+        astray: whether that step led away from where it started.
+    """
 
     g: Callable[[Floats], Floats]
     comm: MPI.Comm
@@ -126,6 +156,8 @@ class _Flow:
     most: int
     size: int
     evaluations: int = 0
+    least: float = np.nan
+    astray: bool = False
 
     def velocity(self, x: Floats) -> Floats:
         f = self.g(x) - x
@@ -161,8 +193,11 @@ class _Flow:
         most = min(MOST_DIRECTIONS, self.size, self.most - self.evaluations - 1)
         if most < 1:
             return None
-        change, _ = gmres(action, f, self.dot, rtol=LINEAR_RTOL, most=most)
-        if self.largest(change) > REACH or self.dot(change, f) <= 0.0:
+        change, _, least = gmres(action, f, self.dot, rtol=LINEAR_RTOL, most=most)
+        astray = self.largest(change) > REACH or self.dot(change, f) <= 0.0
+        if np.isinf(tau):
+            self.least, self.astray = least, astray
+        if astray:
             return None
         moved = x + change
         there = self.velocity(moved)

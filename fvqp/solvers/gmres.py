@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,21 @@ Floats = NDArray[np.float64]
 _NOTHING = 1e-14
 
 
+class Found(NamedTuple):
+    """What GMRES has found.
+
+    Attributes:
+        x: approximate solution.
+        residual: over that of zero.
+        least: smallest singular value of the operator on the directions that were tried; 1/``least`` is how
+            many times longer than its residual an error can be.
+    """
+
+    x: Floats
+    residual: float
+    least: float
+
+
 def gmres(
     action: Callable[[Floats], Floats],
     right: Floats,
@@ -20,9 +36,8 @@ def gmres(
     *,
     rtol: float,
     most: int,
-) -> tuple[Floats, float]:
-    """Approximate solution of ``action(x) = right``, from zero and without restarts; its residual over that
-    of zero.
+) -> Found:
+    """Approximate solution of ``action(x) = right``, from zero and without restarts.
 
     Args:
         action: linear.
@@ -52,4 +67,5 @@ def gmres(
         if left <= rtol * norm or column[k + 1] <= _NOTHING * norm:
             break
         basis.append(w / column[k + 1])
-    return np.asarray(sum(c * v for c, v in zip(y, basis, strict=False))), float(left / norm)
+    x = np.asarray(sum(c * v for c, v in zip(y, basis, strict=False)))
+    return Found(x, float(left / norm), float(np.linalg.svd(matrix, compute_uv=False)[-1]))

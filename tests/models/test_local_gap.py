@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -59,6 +61,29 @@ def test_a_device_of_one_cell_has_one_gap(strength: float | None) -> None:
         gaps.append(here)
         solutions = list(found)
     assert np.all(np.diff(gaps) < 0.0)
+
+
+@pytest.mark.parametrize(
+    ("spectra", "strength"), [("local", None), pytest.param("diffusive", 2e-4, marks=pytest.mark.slow)]
+)
+def test_the_tolerance_is_that_of_the_gap(
+    spectra: Literal["local", "diffusive"], strength: float | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Before and behind a jump, against a solution a thousand times closer; nothing is left open."""
+    tolerance = 1e-5
+    problem = UsadelProblem(
+        wire(line_mesh(4, 9), "junction_A", "point_B"), EnergyGrid.uniform(0.125, 5.0), 0.02,
+        gap=GapModel("local"), spectra=spectra, collisions=None if strength is None else Collisions(strength),
+        tolerance=tolerance,
+    )  # fmt: skip
+    closer = replace(problem, tolerance=1e-3 * tolerance, transport=None)
+    unit, solution = problem.device.voltage_unit, None
+    for bias in (0.8, 0.9, 1.0, 1.2):
+        solution = problem.solve(Point(bias * unit, 1.2 * unit), solution)
+        expected = closer.solve(solution.point, solution).spectral.gap
+        np.testing.assert_allclose(solution.spectral.gap, expected, rtol=0.0, atol=tolerance)
+    assert solution is not None and solution.spectral.gap.min() < 0.6
+    assert "may be wrong" not in caplog.text
 
 
 @pytest.mark.slow
