@@ -66,6 +66,11 @@ class StreamingSolver:
             prefix="fvqp_streaming_diffusion_",
         )
 
+    def follow(self, streaming: Streaming) -> None:
+        """Another operator with the same cells, walls and energies: what depends on the pattern of the cells
+        alone is kept. Systems made before are of no use any more."""
+        self.streaming = self.limit.streaming = streaming
+
     def solve(
         self,
         source: Floats,

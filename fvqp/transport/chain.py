@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 from mpi4py import MPI
@@ -14,8 +15,19 @@ from fvqp.mesh.distribute import bisect
 
 Floats = NDArray[np.float64]
 
-#: Blocks of energies in which a sweep passes from rank to rank, and energies of the smallest.
-BLOCKS, LEAST = 12, 16
+#: Parts in which a sweep passes from rank to rank on its way inward, and as many on its way outward. Ranks
+#: wait for the first and for the last one.
+PARTS = 8
+
+
+class _Way(NamedTuple):
+    """Directions, from which ghosts and rank they come, and from which shell to which rank they leave."""
+
+    moving: NDArray[np.int64]
+    ghosts: slice
+    source: int
+    own: int
+    to: int
 
 
 class Chain:
@@ -71,8 +83,13 @@ class Chain:
         outward: NDArray[np.int64],
         part: Callable[[int, int, NDArray[np.int64]], object],
     ) -> None:
-        """A sweep through the shells of all ranks, inward and back, in blocks of energies that follow one
-        another: ranks are at work on different ones.
+        """A sweep through the shells of all ranks, inward and back, in parts that follow one another: ranks
+        are at work on different ones.
+
+        Parts are directions one by one, as far as there are so many, since a row of all energies lies
+        together in memory; where there are few, energies are divided too. The innermost rank sends energies
+        back as soon as it has them; the others let all pass inward first, so that those further in have
+        something to do.
 
         Args:
             x: ``(n_cells, M, energy)`` that is solved for.
@@ -80,20 +97,29 @@ class Chain:
                 depend on inward ones of the same shell.
             part: ``part(e0, e1, directions)`` does this rank's shells.
         """
-        n = x.shape[2]
-        count = max(1, min(BLOCKS, n // LEAST))
+        n, sent = x.shape[2], list[MPI.Request]()
+        count = max(1, min(n, -(-PARTS // max(1, len(inward)))))
         blocks = list(pairwise(n * k // count for k in range(count + 1)))
-        sent = []
-        for moving, ghosts, source, own, to in (
-            (inward, self._from_outer, self._outer, 0, self._inner),
-            (outward, self._from_inner, self._inner, self.n_owned - 1, self._outer),
-        ):
-            for e0, e1 in blocks:
-                if source != MPI.PROC_NULL:
+        first, last = 0, self.n_owned - 1
+
+        def passed(e0: int, e1: int, way: _Way) -> None:
+            for moving in np.array_split(way.moving, min(PARTS, len(way.moving))):
+                if way.source != MPI.PROC_NULL:
                     arrived = np.empty((len(moving), e1 - e0))
-                    self.comm.Recv(arrived, source)
-                    x[ghosts.start, moving, e0:e1] = arrived
+                    self.comm.Recv(arrived, way.source)
+                    x[way.ghosts.start, moving, e0:e1] = arrived
                 part(e0, e1, moving)
-                if to != MPI.PROC_NULL:
-                    sent.append(self.comm.Isend(x[own, moving, e0:e1].copy(), to))
+                if way.to != MPI.PROC_NULL:
+                    leaving = np.ascontiguousarray(x[way.own, moving, e0:e1])
+                    sent.append(self.comm.Isend(leaving, way.to))
+
+        inside = _Way(inward, self._from_outer, self._outer, first, self._inner)
+        outside = _Way(outward, self._from_inner, self._inner, last, self._outer)
+        innermost = self._inner == MPI.PROC_NULL
+        for block in blocks:
+            passed(*block, inside)
+            if innermost:
+                passed(*block, outside)
+        for block in () if innermost else blocks:
+            passed(*block, outside)
         MPI.Request.Waitall(sent)

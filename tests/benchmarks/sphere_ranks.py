@@ -1,4 +1,5 @@
-"""Rates and implicit motion in a sphere on the ranks it is started on: times of the slowest rank."""
+"""Rates and implicit motion in a sphere on the ranks it is started on, the part of a step (`sphere_steps.py`)
+in which ranks wait for each other: times of the slowest rank."""
 
 from __future__ import annotations
 

@@ -105,6 +105,22 @@ def test_steps_forget_the_past() -> None:
     assert solver.iterations <= 1
 
 
+def test_follows_other_speeds() -> None:
+    """A solver that goes on with other speeds and states is one that was made for them."""
+    shells = Shells(np.linspace(0.0, 1.0, 13), "spherical")
+    slow = radial_streaming(shells, sphere_or_cylinder("spherical", 4), [1.0], Wall(), scheme="upwind")
+    steep = np.linspace(1.0, 4.0, 12)[:, None]
+    fast = slow.at(steep, 2.0 / steep)
+    source, removal, scattering = np.ones((12, 4, 1)), np.array([[0.1]]), np.array([[50.0]])
+    solver, made = StreamingSolver(slow), StreamingSolver(fast)
+    before = solver.solve(source, removal, scattering)
+    solver.follow(fast)
+    found, expected = (each.solve(source, removal, scattering) for each in (solver, made))
+    assert np.array_equal(found, expected) and solver.iterations == made.iterations
+    assert np.array_equal(solver.lost, made.lost)
+    assert np.abs(found - before).max() > 0.01
+
+
 def test_diffusion_crosses_steps_of_the_gap() -> None:
     """Opaque line between baths: f is linear wherever Δ is below the energy, whatever Δ(x)."""
     mesh = shape_mesh("grid1d", nx=12, Lx=1.0, comm=SELF)

@@ -214,6 +214,7 @@ class Flying(_InSpace):
         self.weights = directions.weights / FULL
         self._upwind: Streaming | None = None
         self._linear: Streaming | None = None
+        self._solver: StreamingSolver | None = None
 
     def _changed(self) -> None:
         self._upwind = self._linear = None
@@ -263,8 +264,11 @@ class Flying(_InSpace):
         assert self.streaming is not None
         if self._upwind is None:
             self._upwind = self.streaming.homogeneous("upwind")
-            self._solver = StreamingSolver(self._upwind)
+            if self._solver is None:
+                self._solver = StreamingSolver(self._upwind)
+            self._solver.follow(self._upwind)
         solver = self._solver
+        assert solver is not None
         system = solver.system(np.array([[1.0 / length]]), self._scattering(inelastic))
 
         def solved(r: Floats) -> Moved:
