@@ -7,6 +7,7 @@ consistent units of length and time.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -19,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from fvqp.errors import CaseError
 from fvqp.threads import share
 from fvqp.transport import streaming_kernels as kernels
-from fvqp.transport import sweep_kernels
+from fvqp.transport import sweep_kernels, tangent_kernels
 from fvqp.transport.acoustic_faces import AcousticFaces
 from fvqp.transport.directions import FULL, Directions, RadialDirections
 from fvqp.transport.face_diffusion import FaceDiffusion, Opacity
@@ -78,6 +79,7 @@ class Streaming:
         self.scheme = scheme
         self.walls = tuple(walls)
         self._made_of = dict(walls), tuple(barriers)
+        self._at: Floats | None = None
         self.speed = _rows("speeds", speed, layout)
         self.n_energies = self.speed.shape[1]
         self.states = np.ones((1, self.n_energies)) if states is None else _rows("states", states, layout)
@@ -139,6 +141,17 @@ class Streaming:
         empty = {name: replace(wall, bath=0.0) for name, wall in walls.items()}
         return self._with((empty, barriers), self.speed, self.states, scheme)
 
+    def tangent(self, f: Floats) -> Streaming:
+        """The derivative of the rates at ``f[n_cells, M, energy]``, ghosts up to date, for empty baths.
+
+        Limits of gradients are those of f, and change along with it: linear, unlike the scheme itself.
+        """
+        if self.has_baths or self.scheme != "limited":
+            return self.homogeneous(self.scheme).tangent(f) if self.has_baths else self
+        out = copy.copy(self)
+        out._at = self._checked(f)
+        return out
+
     def _with(
         self,
         made_of: tuple[dict[str, Wall], tuple[Barrier | Refracting, ...]],
@@ -186,10 +199,13 @@ class Streaming:
             blocks = list(self._slopes(f, n_directions)) if self._kept else self._slopes(f, self._block)
             again = blocks if self._kept else self._slopes(f, self._block)
             blend = self._blend(f, opacity, again)
-        second, limited = self.scheme != "upwind", self.scheme == "limited"
+        second, limited = self.scheme != "upwind", self.scheme == "limited" and self._at is None
         made_of = self._faces, self._turning, self.g, self._per_capacity, blend, f
         for start, slope in blocks:
             self._shared(kernels.stream, *made_of, slope, start, second, limited, leaving, rate)
+        if self._at is not None and len(layout.curvature):
+            of_cells = self._turning, self.g, self._per_capacity, self._at, f
+            self._shared(tangent_kernels.turning, *of_cells, rate)
         lost = np.zeros((len(self.walls), self.n_energies))
         weights = self.directions.weights
         gates = self._plain, self.g, self._per_capacity
@@ -357,8 +373,11 @@ class Streaming:
 
     def _gradients(self, f: Floats, reversal: Ints, start: int, limited: bool, out: Floats) -> None:
         g = self.layout.gradient
-        near = g.indptr, g.indices, g.weights
-        self._shared(kernels.slopes, *near, reversal, self._faces, f, start, limited, out)
+        near = g.indptr, g.indices, g.weights, reversal, self._faces
+        if limited and self._at is not None:
+            self._shared(tangent_kernels.slopes, *near, self._at, f, start, out)
+        else:
+            self._shared(kernels.slopes, *near, f, start, limited, out)
         self.layout.exchange(out)
 
     def _blend(self, f: Floats, opacity: Opacity, blocks: Iterable[tuple[int, Floats]]) -> Blend:

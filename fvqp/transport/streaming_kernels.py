@@ -18,6 +18,10 @@ import fvqp.kernel_cache  # noqa: F401
 
 #: Keeps 0/0 at 1 without a branch; far below any occupation.
 TINY = 1e-300
+#: Part of the way to the highest or lowest of its neighbours that limits leave the face values of a cell. All
+#: of it would make what flows into a cell beyond any peak that of the cell itself, which then has no steady
+#: state of its own; uniform grids and most simplices need half of it for linear fields to stay linear.
+REACH = 0.75
 
 
 @njit(cache=True, inline="always")
@@ -64,7 +68,7 @@ def slopes(e0, e1, indptr, indices, weights, inverse, faces, f, start, limited, 
                 j, n = _seen(indices[begin], m, inverse)
                 k, o = _seen(indices[end - 1], m, inverse)
                 w, v = weights[begin, 0], weights[end - 1, 0] if end - begin == 2 else 0.0
-                p, q = 1.0 / forward, 1.0 / backward
+                p, q = REACH / forward, REACH / backward
                 for e in range(lo, hi):
                     one, two = f[j, n, e] - f[i, m, e], f[k, o, e] - f[i, m, e]
                     up, down = max(max(one, two), 0.0), -min(min(one, two), 0.0)
@@ -103,7 +107,7 @@ def slopes(e0, e1, indptr, indices, weights, inverse, faces, f, start, limited, 
                     for e in range(lo, hi):
                         change[e] += arm * out[i, b, d, e]
                 for e in range(lo, hi):
-                    room = rise[e] if change[e] > 0.0 else -fall[e]
+                    room = REACH * rise[e] if change[e] > 0.0 else -REACH * fall[e]
                     factor[e] = min(factor[e], (room + TINY) / (abs(change[e]) + TINY))
             for d in range(dim):
                 for e in range(lo, hi):

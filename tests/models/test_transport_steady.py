@@ -41,9 +41,10 @@ def test_phonons_that_leave_at_once_do_not_move() -> None:
 
 
 @pytest.mark.slow
-def test_flight_collisions_and_escape_of_one_rate() -> None:
+@pytest.mark.parametrize("scheme", ["linear", "limited"])
+def test_flight_collisions_and_escape_of_one_rate(scheme: str) -> None:
     """All within nanoseconds, and none slow enough to be solved for after the others."""
-    data = film("ordinates", "1 ns", scheme="linear")
+    data = film("ordinates", "1 ns", scheme=scheme)
     put(data, "mesh.shape.nx", 3)
     put(data, "mesh.shape.ny", 1)
     found = fvqp.run(data).dataset

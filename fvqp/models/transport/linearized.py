@@ -42,7 +42,8 @@ HELD = 1e-4
 
 
 class Linearized:
-    """``1 − length × J`` at a state, J without changes of the rates of turning and of what limits gradients.
+    """``1 − length × J`` at a state, J without changes of the rates of turning and, unless asked for, of what
+    limits gradients.
 
     Collisions depend on geometric means of phonons at neighbouring energies, whose derivative has no bounds
     where a spectrum has holes: J is taken without these.
@@ -60,6 +61,8 @@ class Linearized:
         state: State,
         turn: Turnover,
         length: float,
+        *,
+        limits: bool = False,
     ) -> None:
         """
         Args:
@@ -67,6 +70,7 @@ class Linearized:
             state: where J is taken.
             turn: rates at which collisions turn particles there.
             length: a time.
+            limits: whether J knows what limits gradients.
         """
         self._p, self._state, self.turn, self.length = problem, state, turn, length
         self._mean = problem.mean_f(state.f), _without_dips(problem.mean_n(state.n))
@@ -78,6 +82,7 @@ class Linearized:
         self._units: list[Floats] = []
         self._space: ConjugateResiduals | None = None
         self._moved: tuple[Callable, Callable] | None = None
+        self._limits = limits
 
     # -- products
 
@@ -151,7 +156,8 @@ class Linearized:
         """``J (f, n)``, and how fast counters change along with it."""
         p = self._p
         if self._moved is None:
-            self._moved = p.moving_f.linear(self.turn.f), p.moving_n.linear(self.turn.n)
+            f_at, n_at = (self._state.f, self._state.n) if self._limits else (None, None)
+            self._moved = p.moving_f.linear(self.turn.f, f_at), p.moving_n.linear(self.turn.n, n_at)
         local = p.local.jvp(*self._mean, p.mean_f(f), p.mean_n(n))
         moved_f, moved_n = self._moved[0](f), self._moved[1](n)
         moved_f.y += local.f[:, None, :]

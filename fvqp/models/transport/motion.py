@@ -121,8 +121,9 @@ class Resting:
     def rates(self, y: Floats, inelastic: Floats) -> Moved:
         return Moved(np.zeros_like(y), np.zeros((0, y.shape[2])))
 
-    def linear(self, inelastic: Floats) -> Callable[[Floats], Moved]:
-        """Derivative of `rates` at a fixed rate of collisions."""
+    def linear(self, inelastic: Floats, at: Floats | None = None) -> Callable[[Floats], Moved]:
+        """Derivative of `rates` at a fixed rate of collisions; where gradients are limited at occupations
+        ``at``, or without limits."""
         return lambda x: self.rates(x, inelastic)
 
     def implicit(self, length: float, inelastic: Floats, y: Floats) -> Implicit:
@@ -215,9 +216,10 @@ class Flying(_InSpace):
         self._upwind: Streaming | None = None
         self._linear: Streaming | None = None
         self._solver: StreamingSolver | None = None
+        self._limited: Streaming | None = None
 
     def _changed(self) -> None:
-        self._upwind = self._linear = None
+        self._upwind = self._linear = self._limited = None
         assert self.streaming is not None
         self._crosses(self.streaming.crossing_rate())
         self._opaque = OPAQUE * self.crossing
@@ -233,11 +235,15 @@ class Flying(_InSpace):
         assert self.streaming is not None
         return self._moving(self.streaming, inelastic)(y)
 
-    def linear(self, inelastic: Floats) -> Callable[[Floats], Moved]:
-        """Derivative of `rates` where nothing limits gradients, at a fixed rate of collisions."""
+    def linear(self, inelastic: Floats, at: Floats | None = None) -> Callable[[Floats], Moved]:
+        """See `Resting.linear`."""
         assert self.streaming is not None
+        scheme = self.streaming.scheme
+        if at is not None and scheme == "limited":
+            if self._limited is None:
+                self._limited = self.streaming.homogeneous(scheme)
+            return self._moving(self._limited.tangent(self.extended(at)), inelastic)
         if self._linear is None:
-            scheme = self.streaming.scheme
             self._linear = self.streaming.homogeneous("linear" if scheme == "limited" else scheme)
         return self._moving(self._linear, inelastic)
 
@@ -329,8 +335,8 @@ class Diffusing(_InSpace):
         rate, lost = self._with(inelastic).rates(self.extended(y)[:, 0])
         return Moved(rate[:, None, :], lost)
 
-    def linear(self, inelastic: Floats) -> Callable[[Floats], Moved]:
-        """Derivative of `rates` at a fixed rate of collisions."""
+    def linear(self, inelastic: Floats, at: Floats | None = None) -> Callable[[Floats], Moved]:
+        """See `Resting.linear`."""
         assert self.streaming is not None
         if self._empty is None:
             self._empty = DiffusiveLimit(self.streaming.homogeneous("linear"), self._rate(inelastic))

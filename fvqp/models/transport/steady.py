@@ -32,11 +32,13 @@ log = logging.getLogger(__name__)
 
 #: Residual of a linear solve, relative to its right-hand side, of which slow processes are a small part.
 LINEAR = 1e-6
-#: Longest product that preconditions, and the first step: over τ0 motion and collisions commute well enough.
-SPLIT = 1.0
+#: Longest product that preconditions, and the first step: over τ0 motion and collisions commute well enough;
+#: where nothing collides there is motion alone.
+SPLIT, ALONE = 1.0, 1e3
 #: Unknowns below this part of the largest one are not followed to a relative accuracy: where particles fly,
-#: whose sums over directions rounding spoils, and elsewhere.
-FLYING_FLOOR, FLOOR = 1e-12, 1e-25
+#: whose sums over directions rounding spoils, elsewhere, and of the largest of its energy where nothing
+#: collides.
+FLYING_FLOOR, FLOOR, ALONE_FLOOR = 1e-12, 1e-25, 1e-6
 #: A step leaves at least this part of an unknown.
 LEAST = 0.1
 #: Power that may be left over: of what exchanges and walls move, at least or in tolerances, and of the energy
@@ -47,6 +49,8 @@ GROWTH, REDUCTION, TRIALS = 10.0, 0.1, 12
 #: Small changes in steps this long become smaller, or never will: part that one of so many steps must reach
 #: of the smallest change before.
 LONG, SMALL, SHRINKS, PATIENT = 1e6, 0.1, 0.5, 5
+#: Parts of a step that are tried too where limits of gradients made the one before of little use.
+PARTS = (0.5, 0.25, 0.125)
 #: Seconds between lines that say how far it is.
 LINE_EVERY = 10.0
 #: What leads there in any case.
@@ -74,6 +78,7 @@ class SteadySolver:
         """
         self._p, self._tolerance, self._max = problem, tolerance, max_steps
         self.steps, self.change = 0, np.inf
+        self._searches, self._below, self._split = False, 0.0, SPLIT
         self._last_line = time.monotonic()
 
     def solve(self, state: State) -> State:
@@ -82,7 +87,9 @@ class SteadySolver:
         Raises:
             ConvergenceError: none found; says how much changes still.
         """
-        length = SPLIT
+        self._p.set_gap(state.gap)
+        fastest = self._p.body.comm.allreduce(self._p.turnover(state).fastest, MPI.MAX)
+        self._split = length = SPLIT if fastest > 0.0 else ALONE
         before, failures = np.inf, 0
         least, waited = np.inf, 0
         while self.steps < self._max:
@@ -113,6 +120,7 @@ class SteadySolver:
             shrinks = change <= SHRINKS * least
             least = min(least, change)
             waited = waited + 1 if length >= LONG and change < SMALL and not shrinks else 0
+            self._searches = waited > 0 and self._limited
             if waited == PATIENT:
                 raise ConvergenceError(
                     f"no steady state: changes of {least:.1e} in the energy of a cell do not become smaller, "
@@ -131,12 +139,20 @@ class SteadySolver:
             self._last_line = now
             log.info("steady state: %s, %.1e is wanted", what, self._tolerance)
 
+    @property
+    def _limited(self) -> bool:
+        """Whether gradients of particles that fly are limited."""
+        flying = [one for one in (self._p.moving_f, self._p.moving_n) if isinstance(one, Flying)]
+        return any(one.streaming is not None and one.streaming.scheme == "limited" for one in flying)
+
     def _limits(self) -> str:
-        """What to do where gradients are limited, which J does not know."""
-        for one in (self._p.moving_f, self._p.moving_n):
-            if isinstance(one, Flying) and one.streaming is not None and one.streaming.scheme == "limited":
-                return 'limited gradients can go back and forth: take scheme = "linear" or "upwind"; '
-        return ""
+        """What to do where limits of gradients go back and forth, or the lack of limits leads below 0."""
+        if self._below > BALANCE and not self._limited:
+            return (
+                'without limits of gradients occupations would be negative in places: take scheme = "limited"'
+                ' or "upwind"; '
+            )
+        return 'limited gradients can go back and forth: take scheme = "upwind"; ' if self._limited else ""
 
     def _refined(self, state: State, length: float) -> State:
         """One step further: the balance of powers, too, then closes to rounding."""
@@ -157,7 +173,7 @@ class SteadySolver:
         moved = sum(abs(power) for power in named.values())
         part = max(BALANCE, TOLERANCES * self._tolerance)
         if abs(left) > part * moved + ROUNDING * (ledger.quasiparticles + ledger.phonons):
-            why = REMEDY
+            why = self._limits() + REMEDY
             if self._p.gap_follows:
                 low = float(self._p.body.comm.allreduce(float(np.nanmin(state.gap, initial=np.inf)), MPI.MIN))
                 why = (
@@ -170,20 +186,36 @@ class SteadySolver:
             )
 
     def _step(self, state: State, length: float) -> tuple[State, float]:
-        system = _System(self._p, state, length)
+        system = _System(self._p, state, length, self._split)
         comm = self._p.body.comm
         scaled, iterations = solve_linearized(
             system, system.right, comm=comm, tolerance=LINEAR, what="steady state"
         )
         log.debug("%d iterations", iterations)
         f, n = system.split(scaled * system.scale)
-        new_f = np.clip(np.maximum(state.f + f, LEAST * state.f), 0.0, 1.0)
-        new_n = np.maximum(state.n + n, LEAST * state.n)
-        new_f, gap = followed(self._p, new_f, state.gap)
+        found = self._moved(state, f, n)
+        if self._searches:
+            tried = [found, *(self._moved(state, part * f, part * n) for part in PARTS)]
+            found = tried[int(np.argmin([system.left(one) for one in tried]))]
+        new_f, new_n, gap = found.f, found.n, found.gap
+        self._below = self._energy_below(state.f + f, state.n + n) / self._energy_below(-new_f, -new_n)
         scale = accuracy.scales(self._p, new_f, new_n)
         change = accuracy.largest_change(self._p, (new_f - state.f, new_n - state.n), scale)
         moved = np.abs(np.nan_to_num(gap - state.gap)).max(initial=0.0)
         return State(new_f, new_n, gap), max(change, float(comm.allreduce(float(moved), MPI.MAX)))
+
+    def _energy_below(self, f: Floats, n: Floats) -> float:
+        """Of occupations below 0. Collective."""
+        below = accuracy.energies(self._p, np.minimum(f, 0.0), np.minimum(n, 0.0))
+        own = sum(float(self._p.body.volume @ one) for one in below)
+        return float(self._p.body.comm.allreduce(own, MPI.SUM)) + float(np.finfo(np.float64).tiny)
+
+    def _moved(self, state: State, f: Floats, n: Floats) -> State:
+        """A state after a step, within bounds."""
+        new_f = np.clip(np.maximum(state.f + f, LEAST * state.f), 0.0, 1.0)
+        new_n = np.maximum(state.n + n, LEAST * state.n)
+        new_f, gap = followed(self._p, new_f, state.gap)
+        return State(new_f, new_n, gap)
 
 
 class _System:
@@ -193,31 +225,52 @@ class _System:
     fastest processes would outweigh all others.
     """
 
-    def __init__(self, problem: TransportProblem, state: State, length: float) -> None:
+    def __init__(self, problem: TransportProblem, state: State, length: float, split: float) -> None:
         self._p, self._state = problem, state
         self._shift = 1.0 / length
         problem.set_gap(state.gap)
         self._size = state.f.size
-        comm = problem.body.comm
-        largest = np.array([state.f.max(initial=0.0), state.n.max(initial=0.0)])
-        comm.Allreduce(MPI.IN_PLACE, largest, MPI.MAX)
-        # A species of which there is nothing yet is measured by the other one.
-        largest[largest == 0.0] = largest.max()
-        flies = problem.moving_f.turned or problem.moving_n.turned
-        floors = np.repeat((FLYING_FLOOR if flies else FLOOR) * largest, [state.f.size, state.n.size])
+        floors = self._floors(split)
         rates = problem.rates(state.f, state.n)
         # an elimination that serves a step in time is too far off where bins hold hardly anything
         problem.local.forget()
-        self._near = Linearized(problem, state, problem.turnover(state), min(length, SPLIT))
+        turn = problem.turnover(state)
+        self._near = Linearized(problem, state, turn, min(length, split), limits=True)
         ahead = self._ahead(rates.f, rates.n)
         # What holds nothing yet is measured by what a step of time makes of it.
         y = np.concatenate([state.f.ravel(), state.n.ravel()])
         self.scale = np.maximum(y + np.abs(ahead) + floors, np.finfo(np.float64).tiny)
         self.right = ahead / self.scale
 
+    def _floors(self, split: float) -> Floats:
+        """What unknowns are measured by at least."""
+        p, state = self._p, self._state
+        if split > SPLIT:
+            # Energies that know nothing of one another: each by itself.
+            by_energy = [y.max(axis=(0, 1), initial=0.0) for y in (state.f, state.n)]
+            of_all = np.concatenate(by_energy)
+            p.body.comm.Allreduce(MPI.IN_PLACE, of_all, MPI.MAX)
+            parts = zip(np.split(of_all, [len(by_energy[0])]), (state.f, state.n), strict=True)
+            return ALONE_FLOOR * np.concatenate([np.broadcast_to(one, y.shape).ravel() for one, y in parts])
+        largest = np.array([state.f.max(initial=0.0), state.n.max(initial=0.0)])
+        p.body.comm.Allreduce(MPI.IN_PLACE, largest, MPI.MAX)
+        # A species of which there is nothing yet is measured by the other one.
+        largest[largest == 0.0] = largest.max()
+        flies = p.moving_f.turned or p.moving_n.turned
+        return np.repeat((FLYING_FLOOR if flies else FLOOR) * largest, [state.f.size, state.n.size])
+
     def split(self, y: Floats) -> tuple[Floats, Floats]:
         """Quasiparticles and phonons of a vector."""
         return y[: self._size].reshape(self._state.f.shape), y[self._size :].reshape(self._state.n.shape)
+
+    def left(self, state: State) -> float:
+        """Sum of what rates at another state make of energies in a time step. Collective."""
+        p = self._p
+        p.set_gap(state.gap)
+        rates = p.rates(state.f, state.n)
+        f, n = self.split(self._ahead(rates.f, rates.n))
+        sums = accuracy.energies(p, f, n)
+        return float(p.body.comm.allreduce(sum(float(p.body.volume @ one) for one in sums), MPI.SUM))
 
     def _ahead(self, f: Floats, n: Floats) -> Floats:
         """What a time step makes of rates."""

@@ -1,0 +1,158 @@
+"""Steady phonons between black walls, without collisions: view factors, balance, bounds, limits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from streaming_problems import SELF, UP, sided, sphere_or_cylinder
+from transport_problems import gmsh_halves, plain, skewed_quads
+
+from fvqp.collisions import CollisionGrid, thermal
+from fvqp.errors import ConvergenceError
+from fvqp.mesh import Mesh, read_mesh, shape_mesh
+from fvqp.models.transport import Medium, Ordinates, TransportProblem
+from fvqp.models.transport.steady import SteadySolver, net_power
+from fvqp.transport.directions import Directions, gauss_legendre, product
+from fvqp.transport.ordinates import mesh_streaming
+from fvqp.transport.radial import Shells, radial_streaming
+from fvqp.transport.streaming import Scheme, Streaming
+from fvqp.transport.walls import MIRROR, Wall
+
+GRID = CollisionGrid.uniform(0.5, 1.5)
+HOT, COLD = thermal(GRID, 0.3).n.ravel(), np.zeros(GRID.n_phonon)
+
+
+def enclosure(
+    mesh: Mesh, directions: Directions, scheme: Scheme = "limited", path: float = np.inf, mirrors: str = ""
+) -> TransportProblem:
+    """One hot wall, left, among cold black ones, and mirrors."""
+    walls = {
+        name: MIRROR if name in mirrors.split() else Wall(bath=HOT if name == "left" else COLD)
+        for name in mesh.boundaries
+    }
+    medium = Medium(None, gap=None, modes=GRID.phonon_energies**2, sound_velocity=1.0, phonon_free_path=path)
+    return TransportProblem(mesh, GRID, medium, phonons=Ordinates(directions, walls, scheme=scheme))
+
+
+def shares(problem: TransportProblem, tolerance: float = 1e-10) -> dict[str, float]:
+    """What walls take of the power that the hot one gives, in a steady state that is asked to be one."""
+    state = SteadySolver(problem, tolerance, 60).solve(problem.state(0.0, 0.5 * HOT))
+    assert state.n.min() >= 0.0
+    assert np.all(state.n <= HOT * (1.0 + 1e-9))
+    named, left = net_power(problem, state)
+    # the walls' account, by itself
+    assert abs(left) < 1e-8 * named["left"] and abs(sum(named.values())) < 1e-8 * named["left"]
+    return {name: -power / named["left"] for name, power in named.items()}
+
+
+def oblong(nx: int, ny: int) -> Mesh:
+    return shape_mesh("grid2d", nx=nx, ny=ny, Lx=2.0, Ly=1.0, comm=SELF)
+
+
+def by_rays(directions: Directions) -> float:
+    """Share of what the left wall sends along a set of directions that hits the right one, exactly."""
+    v, w = directions.vectors, directions.weights
+    out = v[:, 0] > 0.0
+    sent = w[out] * v[out, 0]
+    straight = np.maximum(1.0 - 2.0 * np.abs(v[out, 1]) / v[out, 0], 0.0)
+    return float(sent @ straight / sent.sum())
+
+
+@pytest.mark.parametrize(("scheme", "left"), [("upwind", 0.5), ("limited", 0.25)])
+def test_view_factors_by_crossed_strings(scheme: Scheme, left: float) -> None:
+    """Walls two apart and one high see ``√5 − 2`` of each other (H. C. Hottel), as do rays along a set, the
+    closer the more azimuths it has; cells approach the rays of their set at first and at second order."""
+    for azimuths in (16, 64, 256):
+        rays = by_rays(product(2, azimuths).folded(UP))
+        assert abs(rays - (np.sqrt(5.0) - 2.0)) < 4.0 / azimuths**2
+    directions = product(2, 16).folded(UP)
+    off = []
+    for n in (4, 8):
+        found = shares(enclosure(oblong(2 * n, n), directions, scheme))
+        assert found["right"] + found["top"] + found["bottom"] == pytest.approx(1.0, abs=1e-8)
+        assert found["top"] == pytest.approx(found["bottom"], abs=1e-8)
+        off.append(abs(found["right"] - by_rays(directions)))
+    assert off[1] < left * off[0]
+    assert off[0] < 0.06
+
+
+def unit(kind: str, folder: Path) -> Mesh:
+    if kind == "quads":
+        return sided(skewed_quads(8))
+    dim, size = (2, 0.14) if kind == "triangles" else (3, 0.34)
+    return sided(plain(read_mesh(gmsh_halves(folder / "mesh.msh", dim, size), comm=SELF)))
+
+
+@pytest.mark.parametrize("kind", ["quads", "triangles", pytest.param("tetrahedra", marks=pytest.mark.slow)])
+def test_limited_gradients_come_to_rest(kind: str, tmp_path: Path) -> None:
+    """To 1e-10, within bounds and balanced (`shares`), on cells of any kind."""
+    mesh = unit(kind, tmp_path)
+    found = shares(enclosure(mesh, product(2, 8).folded(UP) if mesh.dim == 2 else product(2, 4)))
+    if mesh.dim == 2:
+        # crossed strings of the square; rays of eight azimuths, diagonals among them, are exact
+        assert found["right"] == pytest.approx(np.sqrt(2.0) - 1.0, abs=1e-4)
+
+
+def test_slab_of_heaslet_and_warming() -> None:
+    """Flight and scattering alike: 0.5532 of what a transparent slab lets through (see test_streaming)."""
+    off = []
+    for n in (10, 20, 40):
+        problem = enclosure(
+            shape_mesh("grid1d", nx=n, Lx=1.0, comm=SELF), gauss_legendre(16, double=True), path=1.0
+        )
+        state = SteadySolver(problem, 1e-10).solve(problem.state(0.0, 0.5 * HOT))
+        named, _ = net_power(problem, state)
+        off.append(-named["right"] / (0.25 * GRID.phonon_energies**3 @ HOT) - 0.5532)
+    # of second order but next to walls, where nothing lies beyond and limits are tight
+    assert 0.0 < off[2] < 0.45 * off[1] < 0.2 * off[0] < 1e-3
+
+
+def test_linear_gradients_that_would_fall_below_zero_say_so() -> None:
+    """Held at 0, occupations would not be balanced: part of the power was left over before it said so."""
+    problem = enclosure(oblong(8, 4), product(2, 8).folded(UP), "linear")
+    with pytest.raises(ConvergenceError, match=r'would be negative in places: take scheme = "limited"'):
+        shares(problem)
+
+
+# -- the derivative that leads there
+
+
+def bodies() -> dict[str, Streaming]:
+    shells = Shells(np.linspace(0.0, 1.0, 9), "spherical")
+    pipes = Shells(np.linspace(0.0, 1.0, 6), "cylindrical")
+    line = shape_mesh("grid1d", dx=[0.1, 0.3, 0.2, 0.4, 0.2], comm=SELF)
+    wall = Wall(0.6, 0.0, 0.3)
+    film = product(2, 8).folded(UP)
+    return {
+        "sphere": radial_streaming(shells, sphere_or_cylinder("spherical", 6), [1.0, 0.4], wall),
+        "cylinder": radial_streaming(pipes, sphere_or_cylinder("cylindrical", 6), [1.0, 0.4], wall),
+        "line": mesh_streaming(line, gauss_legendre(4), [1.0, 0.4], {}, elsewhere=wall),
+        "quads": mesh_streaming(sided(skewed_quads(5)), film, [1.0, 0.4], {}, elsewhere=wall),
+    }
+
+
+@pytest.mark.parametrize("kind", ["sphere", "cylinder", "line", "quads"])
+@pytest.mark.parametrize("depth", [0.0, 3.0])
+def test_the_tangent_of_limited_rates(kind: str, depth: float) -> None:
+    """Rates are linear between the places where another neighbour limits: differences are the derivative, to
+    rounding over the step, and it does not depend on the length of the direction."""
+    streaming = bodies()[kind]
+    scattering = np.full((1, 2), depth) if depth else None
+    rng = np.random.default_rng(5)
+    shape = (streaming.layout.n_cells, streaming.directions.count, 2)
+    f, x = rng.uniform(size=shape), rng.uniform(-1.0, 1.0, shape)
+    step = 1e-6
+    ahead, behind = (streaming.rates(f + sign * step * x, scattering) for sign in (1.0, -1.0))
+    tangent = streaming.tangent(f)
+    found, lost = tangent.rates(x, scattering)
+    size = np.abs(found).max()
+    expected = (ahead[0] - behind[0]) / (2.0 * step)
+    # a few of some thousand gradients change their limit within the step
+    wrong = np.abs(found - expected) > 1e-7 * size
+    assert wrong.mean() < 1e-3
+    assert lost == pytest.approx((ahead[1] - behind[1]) / (2.0 * step), rel=1e-6)
+    assert tangent.rates(-3.0 * x, scattering)[0] == pytest.approx(-3.0 * found, abs=1e-13 * size)
+    # limits bind here: without them the derivative is another one
+    assert np.abs(streaming.homogeneous("linear").rates(x, scattering)[0] - found).max() > 1e-2 * size
