@@ -180,7 +180,7 @@ class ElectronPhonon:
         elif which == "direct":
             self._direct(direct.rates, measure, f, n, *out)
         else:
-            self._graded(graded.rates, self._pairs(), measure, f, n, *out)
+            self._graded(graded.rates, self.events, measure, f, n, *out)
         return Pair(measure.per_number(out.f), out.n)
 
     def balance(self, measure: SpectralMeasure, f: Floats, n: Floats) -> tuple[Pair, Callable[[], GainLoss]]:
@@ -216,7 +216,7 @@ class ElectronPhonon:
         which = self.chosen(measure, f)
         out = GainLoss(np.empty_like(f), np.empty_like(f), np.empty_like(n), np.empty_like(n))
         if which == "graded":
-            events = self._pairs()
+            events = self.events
             if collisions != "all":
                 events = graded.some(events, -1.0 if collisions == "scattering" else 1.0)
             self._graded(graded.coefficients, events, measure, f, n, *out)
@@ -247,7 +247,7 @@ class ElectronPhonon:
         elif len(f) >= graded_cells.FEWEST:
             self._together(graded_cells.product, measure, f, n, step_f, step_n, *out)
         else:
-            self._graded(graded.product, self._pairs(), measure, f, n, step_f, step_n, *out)
+            self._graded(graded.product, self.events, measure, f, n, step_f, step_n, *out)
         return Pair(measure.per_number(out.f), out.n)
 
     def jacobian(self, measure: SpectralMeasure, f: Floats, n: Floats) -> Blocks:
@@ -265,7 +265,7 @@ class ElectronPhonon:
             np.empty((cells, points)),
         )
         if self._shares_phonons:
-            self._graded(graded.jacobian, self._pairs(), measure, f, n, self.grid.phonon_energies, *out)
+            self._graded(graded.jacobian, self.events, measure, f, n, self.grid.phonon_energies, *out)
         else:
             state = self._uniform, measure.states, measure.anomalous, f, n
             least = _WORTH_A_THREAD // bins
@@ -281,7 +281,7 @@ class ElectronPhonon:
         f, n = checked_occupations(self.grid, measure, f, n)
         if self._shares_phonons:
             out = Pair(np.empty_like(f), np.empty_like(n))
-            self._graded(graded.diagonal, self._pairs(), measure, f, n, *out)
+            self._graded(graded.diagonal, self.events, measure, f, n, *out)
             return Pair(measure.per_number(out.f), out.n)
         here = self.gain_loss(measure, f, n)
         own = direct.pair_self_rate(self._uniform, measure.states, measure.anomalous, f, n)
@@ -303,14 +303,16 @@ class ElectronPhonon:
 
     def _together(self, loop: Callable, measure: SpectralMeasure, f: Floats, *rest: object) -> None:
         """Sums over all collisions in groups of cells."""
-        state = self._pairs(), measure.states, measure.anomalous, f
+        state = self.events, measure.states, measure.anomalous, f
         share(loop, len(f), *state, *rest, least=graded_cells.FEWEST, block=graded_cells.TOGETHER)
 
     def _transforms(self) -> FourierSums:
         assert self._fourier is not None
         return self._fourier
 
-    def _pairs(self) -> graded.Collisions:
+    @property
+    def events(self) -> graded.Collisions:
+        """Pairs of bins and the shares of their phonons, of graded sums."""
         if self._events is None:
             self._events = graded.collisions(
                 self.grid, self.coupling.strength, self.capacity, self.interaction

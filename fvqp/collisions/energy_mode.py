@@ -75,7 +75,8 @@ class Collisions:
         if self.electron_electron == 0.0 and self.phonons is None:
             raise CaseError("collisions: neither with electrons nor with phonons")
         if self.charge:
-            both = TwoModeCollisions if is_uniform(grid) else GradedTwoModeCollisions.on
+            own = self.phonons is not None and self.phonons.escape_time is not None
+            both = GradedTwoModeCollisions.on if own or not is_uniform(grid) else TwoModeCollisions
             return both(grid, self.electron_electron, self.kernel, self.phonons)
         parts: list[EnergyCollisions] = []
         if self.electron_electron != 0.0:
@@ -91,7 +92,7 @@ class CollisionSum:
     """Several kinds of collisions of f_L as one; f_T does not feel them."""
 
     parts: Sequence[EnergyCollisions]
-    charge = False
+    charge, own_phonons = False, False
 
     @property
     def largest_rate(self) -> float:

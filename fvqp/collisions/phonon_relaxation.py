@@ -100,7 +100,7 @@ class PhononCollisions:
             top = 2.0 * grid.maximum
             last = min(_BEYOND * phonons.temperature, top)
             ends = np.unique([_SMALLEST * grid.widths.min(), last, top])
-            collision_grid = CollisionGrid(grid.edges, _phonon_points(grid) if own else ends)
+            collision_grid = CollisionGrid(grid.edges, phonon_points(grid) if own else ends)
         self.operator = ElectronPhonon(
             collision_grid, Coupling(phonons.kappa, phonons.pair_breaking_time or 1.0), evaluation, apart=own
         )
@@ -222,7 +222,7 @@ class PhononRelaxation:
         return 2.0 * c.phonons.strength * surplus.sum(axis=1) / c.phonons.escape_time
 
 
-def _phonon_points(grid: EnergyGrid) -> Floats:
+def phonon_points(grid: EnergyGrid) -> Floats:
     """Phonon energies on a graded axis: what pairs of one bin, or of two neighbours, emit.
 
     Where quasiparticles are resolved at the gap edge, phonons are at twice its energy. Below the first of

@@ -140,7 +140,7 @@ class TwoModeCollisions:
         CaseError: bins of different widths, or phonons with an occupation of their own.
     """
 
-    charge, rounding = True, 0.0
+    charge, own_phonons, rounding = True, False, 0.0
 
     def __init__(
         self,
@@ -205,8 +205,8 @@ def bath_of(phonons: Phonons, omega: Floats) -> tuple[Floats, Floats]:
     """
     if phonons.escape_time is not None:
         raise CaseError(
-            "collisions: phonons with an occupation of their own act on f_L only; leave out "
-            "phonon_escape_time or charge"
+            "collisions: phonons with an occupation of their own are none of a bath; "
+            "fvqp.collisions.two_modes_phonons has them"
         )
     coupling = 0.5 * phonons.strength * phonons.kappa**3 * np.abs(omega) * omega
     moving = np.where(omega == 0.0, 1.0, omega)

@@ -13,10 +13,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fvqp.collisions.electron_electron import Kernel
+from fvqp.collisions.electron_electron import Kernel, is_uniform
 from fvqp.collisions.electron_electron_shared import EnergyKept, SharedElectronElectron
 from fvqp.collisions.phonon_relaxation import Phonons
-from fvqp.collisions.two_modes import Spectra, Sums, TransformedSums, bath_of
+from fvqp.collisions.two_modes import (
+    Spectra,
+    Sums,
+    TransformedSums,
+    TwoModeCollisions,
+    TwoModeRelaxation,
+    bath_of,
+)
+from fvqp.collisions.two_modes_phonons import PhononRelaxationOfBothModes, PhononsOfBothModes
 from fvqp.grids.energy import EnergyGrid
 
 Floats = NDArray[np.float64]
@@ -38,19 +46,28 @@ class GradedTwoModeCollisions:
         parts: electrons, phonons or both.
     """
 
-    parts: Sequence[ElectronsOfBothModes | BathOfBothModes]
+    parts: Sequence[Part]
     charge = True
+
+    @property
+    def own_phonons(self) -> bool:
+        """Whether phonons have an occupation of their own."""
+        return any(isinstance(part, PhononsOfBothModes) for part in self.parts)
 
     @classmethod
     def on(
         cls, grid: EnergyGrid, strength: float, kernel: Kernel, phonons: Phonons | None
     ) -> GradedTwoModeCollisions:
         """Of an axis: see `fvqp.collisions.two_modes.TwoModeCollisions`."""
-        parts: list[ElectronsOfBothModes | BathOfBothModes] = []
+        parts: list[Part] = []
         if strength != 0.0:
-            parts.append(ElectronsOfBothModes(SharedElectronElectron(grid, strength, kernel)))
+            if is_uniform(grid):
+                parts.append(ElectronsOfEqualBins(TwoModeCollisions(grid, strength, kernel)))
+            else:
+                parts.append(ElectronsOfBothModes(SharedElectronElectron(grid, strength, kernel)))
         if phonons is not None:
-            parts.append(BathOfBothModes(grid, phonons))
+            own = phonons.escape_time is not None
+            parts.append(PhononsOfBothModes(grid, phonons) if own else BathOfBothModes(grid, phonons))
         return cls(tuple(parts))
 
     @property
@@ -77,16 +94,40 @@ class GradedTwoModeRelaxation:
         rate, loss: of all parts, see `fvqp.collisions.two_modes.TwoModeRelaxation`.
     """
 
-    inverted = False
-
-    def __init__(self, f: Floats, parts: Sequence[ElectronRelaxation | BathRelaxation]) -> None:
+    def __init__(self, f: Floats, parts: Sequence[PartRelaxation]) -> None:
         self.f, self._parts = f, parts
         self.rate: Floats = np.sum([part.rate for part in parts], axis=0)
         self.loss: Floats = np.sum([part.loss for part in parts], axis=0)
 
+    @property
+    def inverted(self) -> bool:
+        """Whether phonons of some cell have no steady state."""
+        return any(isinstance(part, PhononRelaxationOfBothModes) and part.inverted for part in self._parts)
+
     def derivative(self, step: Floats) -> Floats:
         """Change of `rate` along ``step``, ``(cells, 2, N)``: the Jacobian's action."""
         return np.asarray(np.sum([part.derivative(step) for part in self._parts], axis=0))
+
+
+@dataclass(frozen=True)
+class ElectronsOfEqualBins:
+    """Electron-electron collisions of both modes on a uniform axis, beside phonons of their own.
+
+    Attributes:
+        both: of electrons alone.
+    """
+
+    both: TwoModeCollisions
+    rounding = 0.0
+
+    @property
+    def largest_rate(self) -> float:
+        """See `fvqp.collisions.energy_mode.EnergyCollisions`."""
+        return self.both.largest_rate
+
+    def at(self, spectra: Spectra, f: Floats) -> TwoModeRelaxation:
+        """The integrals at distributions ``f[cell, (L, T), bin]``."""
+        return self.both.at(*spectra, f)
 
 
 @dataclass(frozen=True)
@@ -280,3 +321,7 @@ class BathRelaxation:
         """Change of `rate` along ``step``, ``(cells, 2, N)``: the Jacobian's action."""
         moved = self._bath.sums(self._spectra, self._spectra.products(step), share=0.0)
         return self._sums.changes(self._spectra, self._f, self.loss, step, moved)
+
+
+Part = ElectronsOfEqualBins | ElectronsOfBothModes | BathOfBothModes | PhononsOfBothModes
+PartRelaxation = TwoModeRelaxation | ElectronRelaxation | BathRelaxation | PhononRelaxationOfBothModes

@@ -82,8 +82,9 @@ class Inelastic:
         Raises:
             ConvergenceError: Newton's method finds no solution, nor does it on the way from the elastic one.
         """
-        if guess is None and self.collisions.charge:
+        if guess is None and self.collisions.charge and not self.collisions.own_phonons:
             # Far from rest the elastic solution is nearer: distributions in the range of those of the leads.
+            # But phonons of their own would be many in it, and lead away.
             (guess,) = self.kinetics.solve(state, external[None])
         system = InelasticSystem(self, state, external)
         tolerance = tolerance or system.tolerance

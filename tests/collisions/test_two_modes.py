@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fvqp.collisions import Collisions, ElectronElectron, PhononCollisions, Phonons
+from fvqp.collisions import ElectronElectron, PhononCollisions, Phonons
 from fvqp.collisions.electron_electron import POWERS
 from fvqp.collisions.two_modes import TwoModeCollisions
 from fvqp.errors import CaseError
@@ -174,7 +174,7 @@ def test_derivative(kernel: str) -> None:
 
 def test_bad_input() -> None:
     own = Phonons(1e-3, 1.764, 0.1, escape_time=1.0, pair_breaking_time=1e-3)
-    with pytest.raises(CaseError, match="act on f_L only"):
-        Collisions(1e-3, phonons=own, charge=True).on(GRID)
+    with pytest.raises(CaseError, match="are none of a bath"):
+        TwoModeCollisions(GRID, 1e-3, phonons=own)
     with pytest.raises(CaseError, match="uniform"):
         TwoModeCollisions(EnergyGrid.graded(5.0, gap_edges=[1.0], first=0.01, number=60), 1e-3)

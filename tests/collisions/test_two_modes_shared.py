@@ -16,7 +16,6 @@ from fvqp.collisions.two_modes_shared import (
     GradedTwoModeCollisions,
     Shifted,
 )
-from fvqp.errors import CaseError
 from fvqp.grids.energy import EnergyGrid
 from fvqp.materials import BCS_RATIO
 from fvqp.spectral import bin_averages
@@ -238,9 +237,3 @@ def test_the_same_temperature_and_potential_at_another_energy() -> None:
         high, low = (Shifted(here + sign * scale * change, ratio).f for sign in (1, -1))
         found = Shifted(here, ratio).change(change)
         np.testing.assert_allclose(found, (high - low) / (2.0 * scale), rtol=1e-5)
-
-
-def test_bad_input() -> None:
-    own = Phonons(1e-3, 1.764, 0.1, escape_time=1.0, pair_breaking_time=1e-3)
-    with pytest.raises(CaseError, match="act on f_L only"):
-        Collisions(1e-3, phonons=own, charge=True).on(GRADED)

@@ -152,6 +152,9 @@ def test_charge_imbalance_relaxes_faster() -> None:
     assert 0.0 < currents[True] < 0.9 * currents[False]
 
 
+OWN = Phonons(1e-2, 1.764, 0.13, escape_time=1e-2, pair_breaking_time=1e-2)
+
+
 @pytest.mark.parametrize("phonons", [None, Phonons(1e-2, 1.764, 0.13)])
 def test_superconductor_on_either_axis(phonons: Phonons | None) -> None:
     """Graded bins give what three times as many equal ones do, and lose neither energy nor charge."""
@@ -181,6 +184,32 @@ def test_conductances(gap: GapModel) -> None:
     sides = [problem.solve(replace(point, V_inj=point.V_inj + s * h), solution) for s in (-1, 1)]
     low, high = (problem.junction_currents(side.kinetic.currents) for side in sides)
     np.testing.assert_allclose(problem.conductances(solution), (high - low) / (2 * h), rtol=1e-4, atol=1e-12)
+
+
+def test_phonons_of_their_own_act_on_charge() -> None:
+    """Escaping at once they are a bath; where they stay, they scatter and break pairs, on either axis."""
+    uniform = EnergyGrid.uniform(0.1, 6.0)
+    graded = EnergyGrid.graded(6.0, gap_edges=[1.0], first=0.05, number=70, largest=0.15)
+    bath, trapped = Phonons(0.1, 1.764, 0.13), replace(OWN, strength=0.1, escape_time=1.0)
+    currents, charges = [], []
+    for grid, phonons in (
+        (uniform, bath),
+        (uniform, replace(trapped, escape_time=1e-6)),
+        (uniform, trapped),
+        (graded, trapped),
+    ):
+        problem = superconducting(True, grid=grid, phonons=phonons)
+        solution = problem.solve(Point(2.5 * problem.device.voltage_unit))
+        ledger = problem.ledger(solution)
+        # Few quasiparticles recombine beside the exchange of phonons, to whose rounding they are found.
+        assert np.all(np.abs(ledger.residual) < (1e-7 if grid is uniform else 1e-5) * np.abs(ledger.injected))
+        currents.append(problem.junction_currents(solution.kinetic.currents)[1])
+        charges.append(ledger.relaxed[2])
+    assert charges[1] == pytest.approx(charges[0], rel=1e-4)
+    assert currents[1] == pytest.approx(currents[0], rel=1e-5)
+    assert abs(currents[2] / currents[0] - 1.0) > 1e-3
+    assert charges[3] == pytest.approx(charges[2], rel=2e-2)
+    assert currents[3] == pytest.approx(currents[2], rel=5e-2)
 
 
 def test_bad_input() -> None:

@@ -148,8 +148,7 @@ class Collisions(Table):
     pair_breaking_time: Time | None = None
     """τ0^pb of the material, which says how many phonons there are; belongs to ``phonon_escape_time``."""
     charge: Flag = False
-    """Whether collisions act on the charge mode f_T too, and f_T on them. Phonons are those of the
-    bath."""
+    """Whether collisions act on the charge mode f_T too, and f_T on them."""
 
     @model_validator(mode="after")
     def _complete(self) -> Collisions:
@@ -162,8 +161,6 @@ class Collisions(Table):
                 raise ValueError(f"{key}: is not used without electron_phonon")
         if (self.phonon_escape_time is None) != (self.pair_breaking_time is None):
             raise ValueError("phonon_escape_time and pair_breaking_time belong together; give both or none")
-        if self.charge and self.phonon_escape_time is not None:
-            raise ValueError("charge: phonons of their own (phonon_escape_time) act on f_L only")
         return self
 
 

@@ -137,17 +137,6 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         {"collisions": {"electron_phonon": "100 ns", "phonon_escape_time": "1 ns"}},
         "collisions: phonon_escape_time and pair_breaking_time belong together",
     ),
-    (
-        {
-            "collisions": {
-                "electron_phonon": "1 us",
-                "phonon_escape_time": "1 ns",
-                "pair_breaking_time": "1 ns",
-                "charge": True,
-            }
-        },
-        "collisions.charge: phonons of their own",
-    ),
     ({"gap.branches": True}, 'gap.branches: is not used with model = "equilibrium"'),
     ({"reservoirs.0.voltage": "1 mV"}, "has a voltage and is superconducting"),
     (
