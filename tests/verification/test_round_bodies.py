@@ -14,8 +14,11 @@ from transport_cases import SPHERE
 from transport_problems import gmsh_model
 
 import fvqp
-from fvqp.mesh import Mesh, read_mesh
+from fvqp.collisions import CollisionGrid, thermal
+from fvqp.mesh import Mesh, read_mesh, shape_mesh
 from fvqp.models.streaming import StreamingSolver
+from fvqp.models.transport import Diffusive, Medium, TransportProblem
+from fvqp.models.transport.steady import SteadySolver, net_power
 from fvqp.transport.directions import cylindrical, product, spherical
 from fvqp.transport.level_symmetric import level_symmetric
 from fvqp.transport.ordinates import mesh_streaming
@@ -154,3 +157,49 @@ def test_diffusion_in_shells_and_on_a_mesh_of_revolution() -> None:
         )
     assert np.max(off[0]) < 0.01
     assert np.all(np.array(off[1]) < 0.4 * np.array(off[0]))
+
+
+def through_a_post(mesh: Mesh, side: str) -> np.ndarray:
+    """Power of phonons that diffuse from the hot bottom of a post, through its side and through its top."""
+    grid = CollisionGrid.uniform(0.5, 1.5)
+    hot = thermal(grid, 0.3).n.ravel()
+    walls = {"bottom": Wall(bath=hot), side: Wall(0.5), "top": Wall()}
+    modes = grid.phonon_energies**2
+    medium = Medium(None, gap=None, modes=modes, sound_velocity=1.0, phonon_free_path=0.3)
+    problem = TransportProblem(mesh, grid, medium, phonons=Diffusive(walls=walls))
+    state = SteadySolver(problem, 1e-10).solve(problem.state(0.0, 0.5 * hot))
+    named, left = net_power(problem, state)
+    assert abs(left) < 1e-12 * named["bottom"]
+    return np.array([named["bottom"], -named[side], -named["top"]])
+
+
+def post(path: Path, size: float) -> Mesh:
+    """A cylinder as high as its radius, of tetrahedra."""
+    with gmsh_model(3, size, path) as gmsh:
+        occ = gmsh.model.occ
+        tag = occ.addCylinder(0, 0, 0, 0, 0, 1, 1)
+        occ.synchronize()
+        gmsh.model.addPhysicalGroup(3, [tag], name="body")
+        for _, surface in gmsh.model.getEntities(2):
+            z = occ.getCenterOfMass(2, surface)[2]
+            name = "bottom" if z < 1e-6 else "top" if z > 1.0 - 1e-6 else "side"
+            gmsh.model.addPhysicalGroup(2, [surface], name=name)
+    return read_mesh(path, comm=SELF)
+
+
+@pytest.mark.slow
+def test_a_post_of_radius_and_height_and_in_three_dimensions(tmp_path: Path) -> None:
+    """Diffusion along and across a post that is hot below: what each of its surfaces takes, extrapolated in
+    the cells of either mesh, differs by less than the extrapolation of the solid one removes."""
+    flat, solid = [], []
+    for n in (6, 12, 24):
+        flat.append(
+            through_a_post(shape_mesh("cylindrical2d", nx=n, Lx=1.0, ny=n, Ly=1.0, comm=SELF), "right")
+        )
+    assert np.all(np.abs(flat[2] - flat[1]) < 0.35 * np.abs(flat[1] - flat[0]))
+    for size in (0.28, 0.2):
+        solid.append(through_a_post(post(tmp_path / f"{size}.msh", size), "side"))
+    expected = flat[2] + (flat[2] - flat[1]) / 3.0
+    removed = (solid[1] - solid[0]) / ((0.28 / 0.2) ** 2 - 1.0)
+    assert np.all(np.abs(removed) < 0.01 * expected)
+    assert np.all(np.abs(solid[1] + removed - expected) < np.abs(removed))
