@@ -47,6 +47,7 @@ class Turns:
     """
 
     def __init__(self, comm: MPI.Comm, group: MPI.Comm) -> None:
+        assert isinstance(comm, MPI.Intracomm)
         self._group = group
         counter = np.zeros(1, np.int64)
         self._window = MPI.Win.Allocate(counter.nbytes if comm.rank == 0 else 0, counter.itemsize, comm=comm)
