@@ -65,17 +65,18 @@ class Arrow(NamedTuple):
 class EliminatedLU:
     """``(σ − J)⁻¹`` of an arrow matrix. Vectors are ``(points, N + K)``, x first."""
 
-    def __init__(self, blocks: Arrow, shift: float) -> None:
+    def __init__(self, blocks: Arrow, shift: float, of_z: float | None = None) -> None:
         """
         Args:
             blocks: J.
             shift: σ ≥ 0.
+            of_z: another σ of z.
 
         Raises:
             ConvergenceError: singular.
         """
-        self._n = blocks.xx.shape[1]
-        self._inverse = shift - blocks.zz
+        self._n, self._of_z = blocks.xx.shape[1], shift if of_z is None else of_z
+        self._inverse = self._of_z - blocks.zz
         if np.any(self._inverse == 0.0):
             raise ConvergenceError("elimination: an unknown does not act on itself")
         self._inverse = 1.0 / self._inverse
@@ -101,6 +102,17 @@ class EliminatedLU:
             out[c, :n] = lu_solve(factors, right, check_finite=False)
             out[c, n:] = z + self._zx[c] @ out[c, :n]
         return out
+
+    @property
+    def zz(self) -> Floats:
+        """``(points, K)``."""
+        return np.asarray(self._of_z - 1.0 / self._inverse)
+
+    def solve_x(self, r: Floats) -> tuple[Floats, Floats]:
+        """x of ``(σ − J)⁻¹ (r, 0)``, and ``zx x``."""
+        z = np.zeros((len(r), self._zx.shape[1]))
+        both = self.solve(np.concatenate([r, z], axis=1))
+        return both[:, : self._n], both[:, self._n :] / self._inverse
 
 
 class ShiftedSolver:

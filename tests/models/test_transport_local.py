@@ -28,9 +28,9 @@ def test_eliminations_serve_similar_steps(monkeypatch: pytest.MonkeyPatch) -> No
     made: list[float] = []
     real = local.EliminatedLU
 
-    def counted(blocks: local.Arrow, shift: float) -> local.EliminatedLU:
+    def counted(blocks: local.Arrow, shift: float, of_z: float | None) -> local.EliminatedLU:
         made.append(1.0 / shift)
-        return real(blocks, shift)
+        return real(blocks, shift, of_z)
 
     monkeypatch.setattr(local, "EliminatedLU", counted)
     mesh = shape_mesh("grid1d", nx=3, Lx=3e-6, comm=MPI.COMM_SELF)

@@ -5,7 +5,7 @@ Where a time step is short against motion or against collisions, the product of
     1 − length × motion of quasiparticles,    1 − length × motion of phonons,    1 − length × collisions
 
 is as good as their sum, and inverted factor by factor. Where it is long against both, the whole Jacobian J is
-inverted by conjugate residuals, which such a product with a shorter length preconditions. Either way energy
+inverted by conjugate residuals, which an elimination of phonons preconditions (`together`). Either way energy
 that k puts into a body is exactly what its counters say (theory: transport, section on time).
 """
 
@@ -25,6 +25,7 @@ from fvqp.models.transport.accuracy import largest_change, scales, sizes
 from fvqp.models.transport.local import Turnover
 from fvqp.models.transport.motion import EXPLICIT
 from fvqp.models.transport.state import Counters, Rates, State
+from fvqp.models.transport.together import Together
 from fvqp.solvers.conjugate_residuals import ConjugateResiduals
 
 if TYPE_CHECKING:
@@ -37,8 +38,6 @@ log = logging.getLogger(__name__)
 ITERATIONS = 80
 #: Phonons of an energy that are this much fewer than those of lower and of higher ones count as more in J.
 DIP = 1e-3
-#: Least part of the energy of a cell at an energy whose rates matter to the preconditioner.
-HELD = 1e-4
 
 
 class Linearized:
@@ -77,10 +76,11 @@ class Linearized:
         self._factors: _Product | None = None
         self.fastest = float(problem.body.comm.allreduce(turn.fastest, MPI.MAX))
         self.scale = scales(problem, state.f, state.n)
-        self._apart = self._longest_product()
         self.iterations = 0
         self._units: list[Floats] = []
         self._space: ConjugateResiduals | None = None
+        self._near: Together | None = None
+        self._filling: Rates | None = None
         self._moved: tuple[Callable, Callable] | None = None
         self._limits = limits
 
@@ -125,30 +125,62 @@ class Linearized:
             # in a circle of references, the vectors of earlier steps would stay until it is collected
             own = weakref.proxy(self)
             self._space = ConjugateResiduals(lambda x: own._action(x), self._p.body.comm, ITERATIONS)
-        space = self._space
-        near, nothing = self._product(self._apart), self._p.no_counters()
-        space.begin(self._joined(r))
+        space, near = self._space, self._together()
+        space.begin(self._joined(r.f, r.n))
         for guess in guesses:
-            space.extend(self._joined(guess))
+            space.extend(self._joined(guess.f, guess.n))
         space.stalled = False
         size = np.inf
         for iteration in range(ITERATIONS + 1):
             self.iterations = iteration
-            ahead = near.approximate(Rates(*self._split(space.ahead), nothing))
+            ahead = near.approximate(*self._split(space.ahead))
             if not space.stalled:
-                size = self.largest(ahead)
+                size = largest_change(self._p, ahead, self.scale)
                 if size <= allowed:
                     break
-            space.extend(self._joined(ahead))
+            space.extend(self._joined(*ahead))
         else:
             raise ConvergenceError(
                 f"motion and collisions: {ITERATIONS} iterations leave {size / allowed:.2g} of what is "
                 "allowed"
             )
-        # What is left is damped by the product, which keeps the balance of energy.
-        k = Rates(*self._split(space.x), nothing)
-        left = near.solve(self.residual(r, k))
-        return Rates(k.f + left.f, k.n + left.n, left.counters)
+        f, n = self._split(space.x)
+        return self._balanced(r, f + ahead[0], n + ahead[1])
+
+    def _balanced(self, r: Rates, f: Floats, n: Floats) -> Rates:
+        """Rates with the energy that their counters say.
+
+        What is missing becomes part of the right-hand side, shared out as the state is.
+        """
+        if self._filling is None:
+            f0, n0 = self._together().approximate(self._state.f, self._state.n)
+            counters = self._p.no_counters().plus(self.length, self.change(f0, n0).counters)
+            self._filling = Rates(f0, n0, counters)
+        filling = self._filling
+        counters = r.counters.plus(self.length, self.change(f, n).counters)
+        missing, filled = self._p.body.comm.allreduce(
+            np.array([self._missing(Rates(f, n, counters)), self._missing(filling)])
+        )
+        part = -missing / filled if filled != 0.0 else 0.0
+        return Rates(f + part * filling.f, n + part * filling.n, counters.plus(part, filling.counters))
+
+    def _missing(self, k: Rates) -> float:
+        """Energy that k lacks of what its counters say, on this rank."""
+        p, came = self._p, k.counters
+        held = sum(
+            float(np.einsum("ce,cme,m->", one.weight * one.energies, y, one.directions))
+            for y, one in zip((k.f, k.n), p.species, strict=True)
+        )
+        given = (came.given_f.sum(axis=0) - came.lost_f.sum(axis=0)) @ p.grid.energies
+        given += (came.given_n.sum(axis=0) - came.lost_n.sum(axis=0)) @ p.grid.phonon_energies
+        return float(given) - held
+
+    def _together(self) -> Together:
+        """There is one at a time, and no product beside."""
+        if self._near is None:
+            self._factors = None
+            self._near = Together(self._p, self._state, self._mean, self.turn, self.length)
+        return self._near
 
     # -- parts
 
@@ -164,37 +196,17 @@ class Linearized:
         moved_n.y += local.n[:, None, :]
         return Rates(moved_f.y, moved_n.y, Counters(local.given_f, local.given_n, moved_f.lost, moved_n.lost))
 
-    def _longest_product(self) -> float:
-        """Length of the product that preconditions.
-
-        With a and b rates of motion and of collisions, a product of length h makes
-        ``(1 + length (a + b))/((1 + h a)(1 + h b))`` of what is 1: at most ``length/h``, where one of both is
-        fast, and at least ``2 length/(h² r)``, r the fastest ``ab/(a + b)`` where there is energy. This is 1
-        for the h returned.
-        """
-        p, fastest = self._p, 0.0
-        for mean, moving, turn, one in zip(
-            self._mean, (p.moving_f, p.moving_n), self.turn[:2], p.species, strict=True
-        ):
-            energy = one.weight * one.energies * mean
-            held = energy >= HELD * energy.sum(axis=1, keepdims=True)
-            both = moving.crossing + turn
-            rate = np.divide(moving.crossing * turn, both, out=np.zeros_like(both), where=held & (both > 0.0))
-            fastest = max(fastest, float(rate.max(initial=0.0)))
-        fastest = float(p.body.comm.allreduce(fastest, MPI.MAX))
-        return min(self.length, np.sqrt(2.0 * self.length / fastest)) if fastest > 0.0 else self.length
-
     def _product(self, length: float) -> _Product:
-        """There is one at a time."""
+        """There is one at a time, and nothing of `_together` beside."""
         if self._factors is None or self._factors.length != length:
+            self._near = None
             self._factors = _Product(self._p, self._state, self._mean, self.turn, self.fastest, length)
         return self._factors
 
-    def _joined(self, k: Rates) -> Floats:
-        f, n = self._units
-        out = np.empty(f.size + n.size)
-        np.divide(k.f, f, out=out[: f.size].reshape(f.shape))
-        np.divide(k.n, n, out=out[f.size :].reshape(n.shape))
+    def _joined(self, f: Floats, n: Floats) -> Floats:
+        out, start = np.empty(f.size + n.size), f.size
+        np.divide(f, self._units[0], out=out[:start].reshape(f.shape))
+        np.divide(n, self._units[1], out=out[start:].reshape(n.shape))
         return out
 
     def _split(self, x: Floats) -> tuple[Floats, Floats]:
@@ -207,7 +219,7 @@ class Linearized:
         for whole, part in ((f, changed.f), (n, changed.n)):
             part *= -self.length
             part += whole
-        return self._joined(changed)
+        return self._joined(changed.f, changed.n)
 
 
 class _Product:

@@ -180,6 +180,48 @@ class LocalProcesses:
         collisions are as fast as in an earlier call of a similar length are solved for with the elimination
         of that one; `forget` it where results must not depend on what was before.
         """
+        parts = self._implicit(length, f, n)
+
+        def solved(r_f: Floats, r_n: Floats) -> Local:
+            out = self._nothing(r_f, r_n)
+            for part in parts:
+                part.solve(r_f, r_n, out)
+            return out
+
+        return solved
+
+    def escaping(
+        self, lengths: tuple[float, float], f: Floats, n: Floats, escape: Floats
+    ) -> tuple[Floats, Callable[[Floats], tuple[Floats, Floats]]]:
+        """Quasiparticles whose phonons may leave the cell: what preconditions motion and collisions together.
+
+        Args:
+            lengths: of quasiparticles and of phonons.
+            f, n: where J is taken.
+            escape: ``(n_owned, K)`` rate at which phonons leave a cell.
+
+        Returns:
+            rates ``(n_owned, K)`` at which J takes phonons away, and what makes of a right-hand side of
+            quasiparticles, with none of phonons, the solution of `implicit` and the rates at which it changes
+            phonons.
+        """
+        parts = self._implicit(lengths[0], f, n, (1.0 / lengths[1], escape))
+        absorbed = np.zeros_like(n)
+        for part in parts:
+            part.absorbed(absorbed)
+
+        def solved(r: Floats) -> tuple[Floats, Floats]:
+            out = np.zeros_like(r), np.zeros_like(n)
+            for part in parts:
+                part.escaping(r, *out)
+            return out
+
+        return absorbed, solved
+
+    def _implicit(
+        self, length: float, f: Floats, n: Floats, leaving: tuple[float, Floats] | None = None
+    ) -> list[_Part]:
+        """What solves for the cells of every medium; with ``1/length`` of phonons and their escape."""
         parts: list[_Part] = []
         turnover = self.turnover(f, n)
         for one, measure in zip(self.media, self.measures, strict=True):
@@ -197,18 +239,15 @@ class LocalProcesses:
                 else:
                     own[row] = process.diagonal(measure, *here)
             weight = Pair(self.weight_f[at], self.weight_n[at])
-            part = _Part(within, measure, at, length, here, own, drives, weight, self.energies, self._known)
+            lost = None if leaving is None else (leaving[0], leaving[1][at])
+            part = _Part(
+                within, measure, at, length, here, own, drives, weight, self.energies, self._known, lost
+            )
             if within:
-                self._known.check(at, length, Pair(turnover.f[at], turnover.n[at]), part.energy)
+                turn = Pair(turnover.f[at], turnover.n[at])
+                self._known.check(at, length, turn, part.energy, lost is not None)
             parts.append(part)
-
-        def solved(r_f: Floats, r_n: Floats) -> Local:
-            out = self._nothing(r_f, r_n)
-            for part in parts:
-                part.solve(r_f, r_n, out)
-            return out
-
-        return solved
+        return parts
 
     def forget(self) -> None:
         """Leave no elimination for later solutions."""
@@ -234,19 +273,22 @@ class _Known:
     def __init__(self, cells: int, grid: CollisionGrid) -> None:
         self.lu: list[EliminatedLU | None] = [None] * cells
         self.length = np.ones(cells)
-        self._serves = np.zeros(cells, dtype=bool)
+        self._serves, self._escaping = np.zeros(cells, dtype=bool), np.zeros(cells, dtype=bool)
         self._turn = Pair(np.zeros((cells, grid.n)), np.zeros((cells, grid.n_phonon)))
         # the first cells are kept
         self._room = MEMORY // (8 * grid.n * (grid.n + 2 * grid.n_phonon))
 
-    def check(self, at: NDArray[np.int64], length: float, turn: Pair, energy: Pair) -> None:
-        """Drops eliminations for another length, or for other rates of collisions where there is energy."""
+    def check(self, at: NDArray[np.int64], length: float, turn: Pair, energy: Pair, escaping: bool) -> None:
+        """Drops eliminations for another length, or for other rates of collisions where there is energy, and
+        those with phonons that escape if they are not to, and the other way round."""
         was = self.length[at]
         serves = self._serves[at] & (length <= SIMILAR_STEP * was) & (was <= SIMILAR_STEP * length)
         for old, now, held in zip(self._turn, turn, energy, strict=True):
             change = np.abs(now - old[at]) * length / (1.0 + length * np.minimum(old[at], now))
             serves &= np.sum(change * held, axis=1) <= SIMILAR_RATES * np.sum(held, axis=1)
+        serves &= self._escaping[at] == escaping
         gone = at[~serves]
+        self._escaping[gone] = escaping
         self._serves[gone] = False
         self.length[gone] = length
         for old, now in zip(self._turn, turn, strict=True):
@@ -286,6 +328,7 @@ class _Part:
         weight: Pair,
         energies: Pair,
         known: _Known,
+        leaving: tuple[float, Floats] | None,
     ) -> None:
         """
         Args:
@@ -296,7 +339,9 @@ class _Part:
             length: of the step.
             energies: of quasiparticles and phonons.
             known: eliminations.
+            leaving: one over the length of phonons, and rates at which they leave a cell; None: these stay.
         """
+        self._leaving = leaving
         self._within, self._measure, self._at, self._length = within, measure, at, length
         self._state, self._own, self._weight, self._energies = state, own, weight, energies
         self._known, self._drives = known, drives
@@ -325,7 +370,7 @@ class _Part:
         else:
             right = np.concatenate([right_f, right_n], axis=1) / self._known.length[at, None]
             x = np.empty_like(right)
-            share(self._eliminate, len(at), right, x)
+            share(self._solve, len(at), right, x)
             x_f, x_n = x[:, :bins], x[:, bins:]
         missing = np.sum(weight.f * energies.f * (right_f - x_f), axis=1)
         missing += np.sum(weight.n * energies.n * (right_n - x_n), axis=1)
@@ -356,22 +401,60 @@ class _Part:
             total += own[species]
         return total
 
-    def _eliminate(self, start: int, stop: int, right: Floats, x: Floats) -> None:
+    def absorbed(self, out: Floats) -> None:
+        """Fills in the rates at which phonons of these cells are taken away."""
+        if not self._within:
+            out[self._at] = -self._sum(1, out[self._at])
+            return
+        assert self._leaving is not None
+        rate = np.empty_like(self._leaving[1])
+        share(self._taken, len(rate), rate)
+        out[self._at] = rate - self._leaving[1]
+
+    def escaping(self, r: Floats, f: Floats, n: Floats) -> None:
+        """Fills in quasiparticles of these cells, and rates of change of phonons by them."""
+        right = r[self._at]
+        if not self._within:
+            f[self._at] = right / (1.0 - self._length * self._sum(0, right))
+            return
+        right /= self._known.length[self._at, None]
+        out = np.empty_like(right), np.empty_like(self._state.n)
+        share(self._solve_x, len(right), right, *out)
+        f[self._at], n[self._at] = out
+
+    def _solve(self, start: int, stop: int, right: Floats, x: Floats) -> None:
         for c in range(start, stop):
-            cell, row = int(self._at[c]), slice(c, c + 1)
-            lu = self._known.find(cell)
-            if lu is None:
-                state = self._measure.rows(row), self._state.f[row], self._state.n[row]
-                blocks = Arrow(*self._within[0].jacobian(*state))
-                for process in (*self._within[1:], *(drive.rows(row) for drive in self._drives.values())):
-                    for block, more in zip(blocks, process.jacobian(*state), strict=True):
-                        block += more
-                for own in self._own.values():
-                    np.einsum("cii->ci", blocks.xx)[...] += own.f[row]
-                    blocks.zz[...] += own.n[row]
-                lu = EliminatedLU(blocks, 1.0 / self._known.length[cell])
-                self._known.keep(cell, lu)
-            x[row] = lu.solve(right[row])
+            x[c : c + 1] = self._eliminated(c).solve(right[c : c + 1])
+
+    def _solve_x(self, start: int, stop: int, right: Floats, f: Floats, n: Floats) -> None:
+        for c in range(start, stop):
+            f[c : c + 1], n[c : c + 1] = self._eliminated(c).solve_x(right[c : c + 1])
+
+    def _taken(self, start: int, stop: int, rate: Floats) -> None:
+        for c in range(start, stop):
+            rate[c] = -self._eliminated(c).zz[0]
+
+    def _eliminated(self, c: int) -> EliminatedLU:
+        """The elimination of a cell, made anew if there is none that serves."""
+        cell, row = int(self._at[c]), slice(c, c + 1)
+        lu = self._known.find(cell)
+        if lu is not None:
+            return lu
+        state = self._measure.rows(row), self._state.f[row], self._state.n[row]
+        blocks = Arrow(*self._within[0].jacobian(*state))
+        for process in (*self._within[1:], *(drive.rows(row) for drive in self._drives.values())):
+            for block, more in zip(blocks, process.jacobian(*state), strict=True):
+                block += more
+        for own in self._own.values():
+            np.einsum("cii->ci", blocks.xx)[...] += own.f[row]
+            blocks.zz[...] += own.n[row]
+        of_phonons = None
+        if self._leaving is not None:
+            of_phonons = self._leaving[0]
+            blocks.zz[...] -= self._leaving[1][row]
+        lu = EliminatedLU(blocks, 1.0 / self._known.length[cell], of_phonons)
+        self._known.keep(cell, lu)
+        return lu
 
 
 def _fastest(parts: GainLoss) -> float:

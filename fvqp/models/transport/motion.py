@@ -133,6 +133,12 @@ class Resting:
         """
         return Implicit(lambda r: Moved(r, np.zeros((0, r.shape[2]))), lambda r: r)
 
+    def absorbed(self, length: float, inelastic: Floats, rate: Floats) -> Callable[[Floats], Floats]:
+        """``(1 − length × (motion − rate)) x = r`` where collisions take particles away at a rate
+        ``(n_owned, E)``: a preconditioner, linear in r; there is one at a time, or one of `implicit`."""
+        kept = 1.0 / (1.0 + length * rate[:, None, :])
+        return lambda r: kept * r
+
 
 class _InSpace(ABC):
     """What diffusion and ordinates have in common: a `Streaming` that follows the spectrum."""
@@ -267,14 +273,7 @@ class Flying(_InSpace):
             turned = self._turned(length, inelastic)
             nothing = np.zeros((len(self.walls), y.shape[2]))
             return Implicit(lambda r: Moved(turned(r), nothing), turned)
-        assert self.streaming is not None
-        if self._upwind is None:
-            self._upwind = self.streaming.homogeneous("upwind")
-            if self._solver is None:
-                self._solver = StreamingSolver(self._upwind)
-            self._solver.follow(self._upwind)
-        solver = self._solver
-        assert solver is not None
+        solver = self._upwinding()
         system = solver.system(np.array([[1.0 / length]]), self._scattering(inelastic))
 
         def solved(r: Floats) -> Moved:
@@ -283,13 +282,37 @@ class Flying(_InSpace):
 
         return Implicit(solved, lambda r: system.approximate(r / length))
 
-    def _turned(self, length: float, inelastic: Floats) -> Callable[[Floats], Floats]:
-        """Solver for scattering alone."""
+    def absorbed(self, length: float, inelastic: Floats, rate: Floats) -> Callable[[Floats], Floats]:
+        """See `Resting.absorbed`."""
+        if length * self.fastest <= EXPLICIT:
+            return self._turned(length, inelastic, rate)
+        removal = np.full_like(self.elastic, 1.0 / length)
+        removal[: len(rate)] += rate
+        self._layout.exchange(removal)
+        # of what they turn away from a direction, collisions return the rest to all of them
+        back = np.maximum(np.minimum(inelastic, self._opaque) - rate, 0.0)
+        system = self._upwinding().system(removal, self._scattering(back))
+        return lambda r: system.approximate(r / length)
+
+    def _upwinding(self) -> StreamingSolver:
+        """Solver of implicit motion."""
+        assert self.streaming is not None
+        if self._upwind is None:
+            self._upwind = self.streaming.homogeneous("upwind")
+            if self._solver is None:
+                self._solver = StreamingSolver(self._upwind)
+            self._solver.follow(self._upwind)
+        assert self._solver is not None
+        return self._solver
+
+    def _turned(self, length: float, inelastic: Floats, lost: Floats | None = None) -> Callable:
+        """Solver for scattering alone, and losses at a rate."""
         kept = 1.0 / (1.0 + length * self._scattering(inelastic)[: self._layout.n_owned, None, :])
+        of_mean = 1.0 if lost is None else 1.0 / (1.0 + length * lost[:, None, :])
 
         def turned(r: Floats) -> Floats:
             mean = self.directions.mean(r)[:, None, :]
-            return np.asarray(mean + kept * (r - mean))
+            return np.asarray(of_mean * mean + kept * (r - mean))
 
         return turned
 
@@ -354,19 +377,7 @@ class Diffusing(_InSpace):
         nothing = np.zeros((len(self.walls), y.shape[2]))
         if length * self.fastest <= EXPLICIT:
             return Implicit(lambda r: Moved(r, nothing), lambda r: r)
-        assert self.streaming is not None
-        limit, layout = self._with(inelastic), self._layout
-        if self._solver is None:
-            numbering = Numbering(layout.comm, layout.n_owned, limit.global_id)
-            self._solver = LinearSolver(
-                limit.indptr,
-                limit.indices,
-                numbering,
-                symmetric=True,
-                tolerance=1e-10,
-                prefix="fvqp_diffusion_",
-            )
-        solver = self._solver
+        limit, solver = self._with(inelastic), self._diffusion()
         solver.set_matrix(limit.matrix(np.array([[1.0 / length]])), reuse=True)
 
         def solved(r: Floats) -> Moved:
@@ -375,3 +386,28 @@ class Diffusing(_InSpace):
             return Moved(self.balanced(x[:, None, :], r, lost, length, y, self.weights), lost)
 
         return Implicit(solved, lambda r: solved(r).y)
+
+    def absorbed(self, length: float, inelastic: Floats, rate: Floats) -> Callable[[Floats], Floats]:
+        """See `Resting.absorbed`."""
+        if length * self.fastest <= EXPLICIT:
+            kept = 1.0 / (1.0 + length * rate[:, None, :])
+            return lambda r: kept * r
+        limit, solver = self._with(inelastic), self._diffusion()
+        solver.set_matrix(limit.matrix(1.0 / length + rate), reuse=True)
+        capacity = limit.streaming.capacity / length
+        return lambda r: solver.solve(capacity * r[:, 0])[:, None, :]
+
+    def _diffusion(self) -> LinearSolver:
+        """Solver of implicit motion."""
+        assert self._limit is not None
+        if self._solver is None:
+            numbering = Numbering(self._layout.comm, self._layout.n_owned, self._limit.global_id)
+            self._solver = LinearSolver(
+                self._limit.indptr,
+                self._limit.indices,
+                numbering,
+                symmetric=True,
+                tolerance=1e-10,
+                prefix="fvqp_diffusion_",
+            )
+        return self._solver

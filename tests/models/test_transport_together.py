@@ -1,0 +1,115 @@
+"""Long steps of a film on a substrate: phonons are absorbed where they are made, or leave, both at once."""
+
+from __future__ import annotations
+
+import copy
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
+
+import numpy as np
+import pytest
+from case_keys import put
+from mpi4py import MPI
+from transport_cases import FILM
+
+from fvqp.case.reading import case_from_dict
+from fvqp.case.transport.build import build_setup
+from fvqp.models.transport import TransportProblem
+from fvqp.models.transport.linearized import Linearized
+from fvqp.models.transport.state import Rates, State
+
+ON_CHIP: dict[str, Any] = {
+    "mesh": {
+        "shape": {
+            "kind": "grid1d",
+            "dx": ["40 um"] * 5 + ["0.05 um"] * 2,
+            "regions": {"chip": ["0 um", "200 um"], "film": ["200 um", "200.1 um"]},
+        }
+    },
+    "injections": [],
+    "bath.temperature": "50 mK",
+    "quasiparticles": {"motion": "diffusive", "diffusivity": "60 cm^2/s"},
+    "regions": {
+        "chip": {
+            "insulator": True,
+            "ion_density": "5e28 1/m^3",
+            "debye_energy": "55.6 meV",
+            "sound_velocity": "5.9 km/s",
+            "phonon_free_path": "200 um",
+        }
+    },
+}
+MOVE: dict[str, dict[str, Any]] = {
+    "diffusive": {"free_path": "1 um"},
+    "ordinates": {"directions": 4},
+}
+
+
+def film_on_a_chip(motion: str) -> tuple[TransportProblem, State]:
+    """A microsecond after phonons were left in the chip: most of them have broken pairs, or gone."""
+    data = copy.deepcopy(FILM)
+    phonons = {
+        "motion": motion,
+        "sound_velocity": "4 km/s",
+        "walls": {"left": {"transmission": 0.05}},
+        "interfaces": [{"between": ["chip", "film"], "transmission": 0.6}],
+    }
+    pulse = {"of": "phonons", "centre": "3.5 Delta0", "width": "0.4 Delta0", "size": "30 um", "peak": 1e-5}
+    pulse["regions"] = ["chip"]
+    evolution = {"start": "1 us", "end": "2 us"}
+    changes = {
+        **ON_CHIP,
+        "phonons": phonons | MOVE[motion],
+        "initial.pulses": [pulse],
+        "evolution": evolution,
+    }
+    for key, value in changes.items():
+        put(data, key, copy.deepcopy(value))
+    setup = build_setup(case_from_dict(data), MPI.COMM_SELF)
+    problem = setup.problem
+    (moment,) = problem.evolve(setup.state, [1e-6 / setup.units.time], tolerance=0.1)
+    return problem, moment.state
+
+
+def matrix(system: Linearized, state: State) -> np.ndarray:
+    """``1 − length × J``, column by column."""
+    sizes = state.f.size, state.n.size
+    out = np.eye(sum(sizes))
+    for k in range(sum(sizes)):
+        unit = np.zeros(sum(sizes))
+        unit[k] = 1.0
+        change = system.change(
+            unit[: sizes[0]].reshape(state.f.shape), unit[sizes[0] :].reshape(state.n.shape)
+        )
+        out[:, k] -= system.length * np.concatenate([change.f.ravel(), change.n.ravel()])
+    return out
+
+
+@pytest.mark.parametrize(
+    ("motion", "most"),
+    [
+        ("diffusive", {1.0: 10, 1e3: 25}),
+        pytest.param("ordinates", {1.0: 30}, marks=pytest.mark.slow),
+    ],
+)
+def test_long_steps_of_a_film_on_a_chip_take_few_iterations(motion: str, most: dict[float, int]) -> None:
+    """The answer is that of a dense matrix, in units of what is there."""
+    problem, state = film_on_a_chip(motion)
+    problem.set_gap(state.gap)
+    turn = problem.turnover(state)
+    right = problem.rates(state.f, state.n, turn)
+    unit = np.concatenate([state.f.ravel(), state.n.ravel()]) + 1e-30
+    for length, iterations in most.items():
+        system = Linearized(problem, state, turn, length)
+        allowed = 1e-3 / length
+        k = system.solve(right, [], allowed)
+        assert system.iterations <= iterations
+        whole = matrix(system, state) * unit / unit[:, None]
+        exact = unit * np.linalg.solve(whole, np.concatenate([right.f.ravel(), right.n.ravel()]) / unit)
+        f, n = exact[: state.f.size].reshape(state.f.shape), exact[state.f.size :].reshape(state.n.shape)
+        off = Rates(k.f - f, k.n - n, problem.no_counters())
+        assert system.largest(Rates(f, n, problem.no_counters())) > 30.0 * allowed
+        assert system.largest(off) < 2.0 * allowed
