@@ -145,7 +145,8 @@ def _check(mesh: Mesh, directions: Directions) -> None:
     if mesh.coordinates != "cartesian" and not directions.means_only:
         raise MeshError(
             f"{mesh.name}: streaming on meshes needs cartesian coordinates, not {mesh.coordinates} ones; "
-            "spheres and cylinders have shells of their own"
+            "spheres and cylinders have shells of their own, other bodies of revolution a solid mesh, or "
+            "diffusion"
         )
     # The directions must be isotropic in the space that the mesh spans.
     spread = mesh.comm.allreduce(mesh.face_normal.T @ mesh.face_normal)
