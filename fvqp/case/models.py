@@ -8,7 +8,14 @@ from pathlib import Path
 from mpi4py import MPI
 
 from fvqp.case.tables import Case
-from fvqp.errors import CaseError, CheckpointError, FvqpError, MeshError, SuperconductivityDestroyed
+from fvqp.errors import (
+    CaseError,
+    CheckpointError,
+    ConvergenceError,
+    FvqpError,
+    MeshError,
+    SuperconductivityDestroyed,
+)
 from fvqp.results.result import Result
 
 #: Name in a case → package with modules ``schema`` (``CASE``, the class of its cases), ``checks``
@@ -70,15 +77,20 @@ def run(case: Case, out: str | Path | None, resume: bool, comm: MPI.Comm) -> Res
 
 
 def _unsolved(case: Case, error: FvqpError, out: str | Path | None) -> str:
-    """What is to be said where equations have no solution."""
+    """What is to be said where equations have no solution, or something else stopped the run."""
     text, where = str(error), f"{case.source}: "
+    text = text if text.startswith(where) else where + text
+    kept = ""
+    if out is not None and (Path(out) / "results.nc").is_file():
+        kept = f" (what was computed is in {out}; --resume goes on from there)"
+    if not isinstance(error, ConvergenceError):  # a folder, a disk, a figure
+        return text + kept
     remedy = REMEDIES.get(case.model)
     if isinstance(error, SuperconductivityDestroyed):
         remedy = "end sweep.V_inj below this bias for a sweep without gaps"
     elif remedy is None:
         remedy = STEADY if getattr(case, "steady_state", None) is not None else EVOLVING
-    kept = "" if out is None else f" (what was computed is in {out}; --resume goes on from there)"
-    return (text if text.startswith(where) else where + text) + f"; {remedy}{kept}"
+    return f"{text}; {remedy}{kept}"
 
 
 def check(case: Case) -> str:

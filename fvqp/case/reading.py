@@ -45,7 +45,7 @@ def load_case(path: str | Path, overrides: Iterable[str] = ()) -> Case:
 def read_toml(path: Path) -> dict[str, Any]:
     """What a TOML file holds; :class:`CaseError` with one line if it cannot be read."""
     try:
-        text = path.read_bytes().decode("utf-8")
+        text = path.read_bytes().decode("utf-8-sig")  # some editors begin a file with a mark
     except FileNotFoundError:
         raise CaseError(f"{path}: no such case file") from None
     except UnicodeDecodeError:

@@ -132,6 +132,20 @@ def test_boundaries_of_a_mesh_file_are_listed(answer: Answer):
 # -- running ---------------------------------------------------------------------------------------------
 
 
+def test_no_folder(answer: Answer):
+    write_case(LINE, {}, "line.toml")
+    Path("taken").write_text("")
+    code, text = answer("run", "line.toml", "--out", "taken/out")
+    assert (code, text) == (2, "line.toml: taken/out: cannot make the folder: Not a directory")
+
+
+def test_mark_at_the_beginning(answer: Answer):
+    write_case(LINE, {}, "line.toml")
+    Path("marked.toml").write_text(Path("line.toml").read_text(), encoding="utf-8-sig")
+    assert answer("check", "marked.toml") == answer("check", "line.toml")
+    assert answer("check", "marked.toml")[0] == 0
+
+
 def test_no_convergence(answer: Answer):
     write_case(
         LINE, {"gap": {"model": "uniform", "at": "point_A"}, "solver": {"maximum_iterations": 2}}, "line.toml"

@@ -352,8 +352,8 @@ def _gaussian(pulse: Pulse, setup: Setup, gap: float, key: str) -> Floats:
         raise CaseError(f"{key}.centre: {centre:.4g} Delta0 is below the gap of {gap:.4g} Delta0")
     if centre + REACH * width > points[-1] or centre < points[0]:
         raise CaseError(
-            f"{key}: around {centre:.4g} Delta0 with a width of {width:.4g} does not fit onto the axis from "
-            f"{points[0]:.4g} to {points[-1]:.4g} Delta0"
+            f"{key}: around {centre:.4g} Delta0 with a width of {width:.4g} does not fit onto the axis "
+            f"from {points[0]:.4g} to {points[-1]:.4g} Delta0, which needs {REACH:.4g} widths above it"
         )
     spacing = np.interp(centre, points[1:], np.diff(points))
     if width < spacing:

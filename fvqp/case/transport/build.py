@@ -123,6 +123,14 @@ def _space(case: TransportCase, comm: MPI.Comm) -> tuple[Mesh | Shells, Mesh]:
         mesh = identified(mesh, case.periodic)
     except MeshError as error:
         raise MeshError(f"{case.source}: periodic: {error}") from None
+    heights = mesh.centroid[:, 2] if mesh.dim == 3 else np.zeros(1)
+    if comm.allreduce(float(heights.max()), MPI.MAX) > comm.allreduce(float(heights.min()), MPI.MIN):
+        for number, figure in enumerate(case.figures):
+            if figure.kind == "map":
+                raise CaseError(
+                    f'{case.source}: figures[{number}].kind: "map" is of a plane mesh; fields of solids '
+                    "(output.fields = true) are for ParaView and fvqp plot --animate"
+                )
     places = {"regions": tuple(case.regions)}
     if case.localization is not None:
         places["localization.regions"] = case.localization.regions
@@ -172,7 +180,7 @@ def _initial(
         if centre + REACH * width > points[-1] or centre < points[0]:
             raise CaseError(
                 f"{key}: around {centre:.4g} Delta0 with a width of {width:.4g} does not fit onto the axis "
-                f"from {points[0]:.4g} to {points[-1]:.4g} Delta0"
+                f"from {points[0]:.4g} to {points[-1]:.4g} Delta0, which needs {REACH:.4g} widths above it"
             )
         spacing = float(np.interp(centre, points[1:], np.diff(points)))
         if width < spacing:

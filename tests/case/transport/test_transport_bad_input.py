@@ -13,6 +13,15 @@ from said import Said
 from transport_cases import FILM, SPHERE
 
 GRID = {"shape": {"kind": "grid1d", "nx": 2, "Lx": "1 um"}}
+BLOCK = {
+    "shape": {
+        "kind": "grid3d",
+        **dict.fromkeys(("nx", "ny", "nz"), 2),
+        "Lx": "1 um",
+        "Ly": "1 um",
+        "Lz": "1 um",
+    }
+}
 PULSE = {"of": "phonons", "centre": "3 Delta0", "width": "0.3 Delta0"}
 
 OF_SPHERE: list[tuple[dict[str, Any], str]] = [
@@ -47,7 +56,7 @@ OF_SPHERE: list[tuple[dict[str, Any], str]] = [
     ({"initial.pulses.0.energy": "1 keV"}, "give either peak or energy, not both"),
     ({"initial.pulses.0.peak": 2.0}, "cannot exceed 1"),
     ({"initial.pulses.0.width": "0.01 Delta0"}, "is narrower than"),
-    ({"initial.pulses.0.centre": "9 Delta0"}, "does not fit onto the axis"),
+    ({"initial.pulses.0.centre": "9 Delta0"}, "Delta0, which needs 3 widths above it"),
     ({"evolution.start": "1 s"}, "start: must come before end"),
     ({"evolution.tolerance": 0}, "evolution.tolerance"),
     ({"output": {"fields": True}}, "output.fields: are written for meshes"),
@@ -55,6 +64,7 @@ OF_SPHERE: list[tuple[dict[str, Any], str]] = [
     ({"figures": [{"kind": "map"}]}, 'figures[0].kind: "map" is of a mesh'),
 ]
 OF_FILM: list[tuple[dict[str, Any], str]] = [
+    ({"mesh": BLOCK, "figures": [{"kind": "map"}]}, 'figures[0].kind: "map" is of a plane mesh'),
     ({"regions": {"trp": {"gap": 0.5}}}, 'regions: the mesh has no region "trp"'),
     (
         {"regions.strip": {"gap": 0.5}, "mesh.shape.regions.strip": [["0 um", "5 um"], "all"]},
