@@ -1,8 +1,8 @@
-"""Eight energies at once inside numba kernels: a vector register as a numba value.
+"""Sixteen energies at once inside numba kernels: a vector as a numba value.
 
-LLVM does not vectorise a loop of eight over arrays that may alias, so that kernels whose innermost index is
-the energy stay scalar. `load`, `store` and `fnma` state the vector operations directly; LLVM splits them into
-whatever registers the machine has (AVX-512: one, AVX2: two, NEON: four).
+LLVM does not vectorise a loop of that length over arrays that may alias, so that kernels whose innermost
+index is the energy stay scalar. `load`, `store` and `fnma` state the vector operations directly; LLVM splits
+them into whatever registers the machine has (AVX-512: two, AVX2: four, NEON: eight).
 
 `load` and `store` address a flat float64 array in units of `LANES` values (block `i` is
 `a[LANES * i : LANES * (i + 1)]`); `load_at` and `store_at` start at any element. Indices are not checked.
@@ -18,8 +18,12 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic, models, register_model
 from numpy.typing import NDArray
 
-LANES = 8
-"""Number of energies in one vector."""
+LANES = 16
+"""Number of energies in one vector.
+
+An index and a branch cost more than one register's arithmetic, so that two registers share them; the rows
+that are worked on still fit into the cache.
+"""
 
 _VECTOR = ir.VectorType(ir.DoubleType(), LANES)
 
