@@ -16,6 +16,7 @@ from fvqp.results.figures.common import (
     draw_curves,
     draw_legend,
     evenly,
+    label_of,
     prefix_of,
     reduced,
     shown_rows,
@@ -129,10 +130,12 @@ def _gap_curves(
 
 
 def _lead_temperature(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
-    """Temperature of the electrons in every lead over the injector bias."""
+    """Temperature of the electrons over the injector bias, in every lead where it changes."""
     values = in_delta0(dataset, stored(dataset, "T_lead"))
     others = [str(dim) for dim in values.dims if dim not in ("V_inj", "junction") and values.sizes[dim] > 1]
-    names = [str(name) for name in values["junction"].values]
+    over = [dim for dim in values.dims if dim != "junction"]
+    moves = (values.max(over) > values.min(over)).values
+    names = [str(name) for name in values["junction"].values[moves | ~moves.any()]]
     figure.set_size_inches(0.8 + 3.2 * len(names), 3.0)
     panels = figure.subplots(1, len(names), squeeze=False, sharey=True)[0]
     for name, axes in zip(names, panels, strict=True):
@@ -222,7 +225,7 @@ def _fields(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
     shown, unit = with_prefix(reduced(last, ("cell",)))
     scale, prefix = prefix_of(max(np.abs(place).max() for place in places))
     image = axes.scatter(places[0] / scale, places[1] / scale, c=shown, s=4, linewidths=0)
-    figure.colorbar(image, ax=axes, label=f"{SYMBOLS.get(str(values.name), str(values.name))} ({unit})")
+    figure.colorbar(image, ax=axes, label=label_of(values, unit))
     axes.set(xlabel=f"x ({prefix}m)", ylabel=f"y ({prefix}m)")
 
 

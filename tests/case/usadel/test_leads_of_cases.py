@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 from case_keys import put
+from matplotlib.figure import Figure
 from usadel_cases import BASE, HEATED
 
 import fvqp
 from fvqp.errors import CaseError, CheckpointError
+from fvqp.results.figures import FigureSpec
+from fvqp.results.figures.wire import KINDS
 
 SWEEP = {"V_inj": ["0.1 mV", "0.3 mV", "0.5 mV"], "V_det": ["0.1 mV"]}
 
@@ -39,6 +42,9 @@ def test_ledger_and_resume(tmp_path: Path) -> None:
     figures = [{"kind": "lead_temperature"}]
     whole = fvqp.run(case({"figures": figures}), out=tmp_path / "whole")
     assert (tmp_path / "whole" / "figures" / "lead_temperature.png").stat().st_size > 0
+    figure = Figure()
+    KINDS["lead_temperature"](whole.dataset, FigureSpec("lead_temperature"), figure)
+    assert [axes.get_title() for axes in figure.axes] == ["lead of A"]
     ledger = whole.dataset["ledger_leads"]
     assert np.all(np.abs(ledger[..., 3]) < 1e-7 * np.abs(ledger[..., 0]))
     assert whole.ledger.closes(1e-7)
