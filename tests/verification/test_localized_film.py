@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bath_exchange import rounding
 
 import fvqp
 from fvqp.models.localized import AnnihilationLaw, TailAnnihilation
@@ -24,7 +25,8 @@ def test_concentration_along_the_film_is_that_of_the_law() -> None:
     assert localized[[0, -1]] == pytest.approx([12.2e18, 1.17e18], rel=0.005)
     assert law.mean_field(generation)[-1] == pytest.approx(0.91e18, rel=0.005)
     assert np.all(np.diff(localized) < 0.0)
-    assert abs(float(found["power_residual"][0])) <= 1e-12 * float(found["power_injected"][0])
+    allowed = 1e-12 * float(found["power_injected"][0]) + rounding(FOLDER / "film.toml", found)
+    assert abs(float(found["power_residual"][0])) <= allowed
 
 
 def test_it_is_in_the_readme() -> None:
