@@ -128,10 +128,11 @@ def _following(problem: UsadelProblem, solution: Solution, direction: Floats) ->
     if problem.gap.follows_bias or problem.self_consistent_phase:
         return _of_all(problem, solution, direction)
     inelastic = problem.inelastic
-    felt = inelastic is not None and T in inelastic.components(solution.spectral)
-    if felt or (inelastic is not None and problem.device.balances_heat):
+    # Collisions that act on f_L alone are nothing to the charge current, but leads feel the heat.
+    if inelastic is not None and (
+        problem.device.balances_heat or T in inelastic.components(solution.spectral)
+    ):
         return _driven(problem, solution, direction).currents
-    # Collisions act on f_L, of which the charge current does not know.
     return problem.response(solution.point.supercurrent).combine(direction).currents
 
 

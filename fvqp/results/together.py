@@ -51,7 +51,7 @@ class Turns:
         self._group = group
         counter = np.zeros(1, np.int64)
         self._window = MPI.Win.Allocate(counter.nbytes if comm.rank == 0 else 0, counter.itemsize, comm=comm)
-        if group.rank == 0 and comm.rank == 0:
+        if comm.rank == 0:
             self._window.Lock(0)
             self._window.Put([counter, MPI.INT64_T], 0)
             self._window.Unlock(0)

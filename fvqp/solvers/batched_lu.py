@@ -193,8 +193,8 @@ class BatchedLU:
             u = aligned_empty(threads * self._symbolic.u_col.size)
             d, lower, keep_lower = aligned_empty(threads * self.n), aligned_empty(0), False
         b = np.empty(0) if rhs is None else _widened(rhs, width)
-        in_place = into is not None and into.shape == b.shape and into.flags.c_contiguous
-        out = into if in_place and into is not None else np.empty(b.shape)
+        fits = into is not None and into.shape == b.shape and into.flags.c_contiguous
+        out = np.empty(b.shape) if into is None or not fits else into
         schur = np.empty((self.n_last, self.n_last, width) if eliminate else (0, 0, 0))
         failed = np.full((threads, 2), -1, np.int64)
         arguments = (
@@ -213,7 +213,7 @@ class BatchedLU:
         if eliminate:
             self._schur = schur
         out = out[..., :n_energies] if width > n_energies else out
-        if into is not None and not in_place:
+        if into is not None and not fits:
             into[...] = out
         return out
 

@@ -12,10 +12,14 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from fvqp.solvers.lanes import LANES, add, fnma, load, load_at, mul, store, store_at, zeros
+from fvqp.solvers.lanes import LANES, add, fnma, load, load_at, mul, prefetch_at, store, store_at, zeros
 from fvqp.solvers.ordering import Symbolic
 
 FloatArray = NDArray[np.float64]
+
+AHEAD = 4
+"""Rows of A that are asked for before their turn: they stand in the order of cells, where no cache expects
+them."""
 
 
 @njit(cache=True, nogil=True)
@@ -34,6 +38,10 @@ def _eliminate(
     n_first = n - n_last
     diagonal = np.empty(LANES)
     for i in range(n):
+        ahead = min(i + AHEAD, n - 1)
+        for p in range(s.a_ptr[ahead], s.a_ptr[ahead + 1]):
+            if s.a_col[p] >= ahead or not symmetric:
+                prefetch_at(values, s.a_source[p] * n_energies + first)
         for p in range(s.a_ptr[i], s.a_ptr[i + 1]):
             j = s.a_col[p]
             if j >= i or not symmetric:

@@ -89,6 +89,24 @@ def store_at(typingctx, array, start, vector):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
+def prefetch_at(typingctx, array, start):  # type: ignore[no-untyped-def]
+    """Ask memory for the vector that begins at element `start` of a flat float64 array, soon to be read."""
+
+    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        byte = ir.IntType(8).as_pointer()
+        number = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+        first = builder.bitcast(_pointer(context, builder, signature, args, 1), byte)
+        for line in range(0, 8 * LANES, 64):
+            address = builder.gep(first, [number(line)])
+            builder.call(function, [address, number(0), number(3), number(1)])
+        return context.get_dummy_value()
+
+    return types.void(array, start), codegen
+
+
+@intrinsic
 def fnma(typingctx, a, b, c):  # type: ignore[no-untyped-def]
     """`a - b * c`, rounded once where the machine can."""
 

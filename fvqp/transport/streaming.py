@@ -146,10 +146,9 @@ class Streaming:
 
         Limits of gradients are those of f, and change along with it: linear, unlike the scheme itself.
         """
-        if self.has_baths or self.scheme != "limited":
-            return self.homogeneous(self.scheme).tangent(f) if self.has_baths else self
-        out = copy.copy(self)
-        out._at = self._checked(f)
+        out = self.homogeneous(self.scheme) if self.has_baths else copy.copy(self)
+        if self.scheme == "limited":
+            out._at = self._checked(f)
         return out
 
     def _with(

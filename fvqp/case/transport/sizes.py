@@ -14,8 +14,8 @@ from fvqp.collisions import CollisionGrid
 from fvqp.errors import CaseError
 from fvqp.memory import available
 from fvqp.mesh.shapes import SHAPES
+from fvqp.models.transport.cell_solver import MEMORY
 from fvqp.models.transport.linearized import ITERATIONS
-from fvqp.models.transport.local import MEMORY
 from fvqp.solvers.newton import RESTART
 
 log = logging.getLogger(__name__)

@@ -15,32 +15,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fvqp.collisions import CollisionGrid, GainLoss, Pair, PhotonDrive, Process, SpectralMeasure
+from fvqp.collisions import CollisionGrid, GainLoss, Pair, PhotonDrive, SpectralMeasure
+from fvqp.models.transport.cell_solver import CellSolver, Eliminations
 from fvqp.models.transport.medium import Filled
-from fvqp.solvers.elimination import Arrow, EliminatedLU
-from fvqp.threads import share
+from fvqp.models.transport.state import Local
 
 Floats = NDArray[np.float64]
-
-#: Bytes that the eliminated Jacobians of a rank may take; beyond, they are made anew for every solve.
-MEMORY = 1 << 31
-#: Elimination for a step, or rates of collisions in units of it, that differ by no more than this are used.
-SIMILAR_STEP, SIMILAR_RATES = 1.25, 0.1
-
-
-class Local(NamedTuple):
-    """Rates of means.
-
-    Attributes:
-        f, n: ``(n_owned, N)``, ``(n_owned, K)``.
-        given_f, given_n: particles that every exchange brings into this rank's cells a unit of time, by
-            energy, ``(exchanges, N)`` and ``(exchanges, K)``.
-    """
-
-    f: Floats
-    n: Floats
-    given_f: Floats
-    given_n: Floats
 
 
 class Turnover(NamedTuple):
@@ -83,7 +63,7 @@ class LocalProcesses:
                 if name not in self.exchanges:
                     self.exchanges.append(name)
         self.measures: list[SpectralMeasure] = []
-        self._known = _Known(len(volume), grid)
+        self._eliminations = Eliminations(len(volume), grid)
         self._latest: _Found | None = None
         self.weight_f = np.zeros((len(volume), grid.n))
         self.mobile = np.zeros_like(self.weight_f)
@@ -220,9 +200,9 @@ class LocalProcesses:
 
     def _implicit(
         self, length: float, f: Floats, n: Floats, leaving: tuple[float, Floats] | None = None
-    ) -> list[_Part]:
+    ) -> list[CellSolver]:
         """What solves for the cells of every medium; with ``1/length`` of phonons and their escape."""
-        parts: list[_Part] = []
+        parts: list[CellSolver] = []
         turnover = self.turnover(f, n)
         for one, measure in zip(self.media, self.measures, strict=True):
             at = one.owned
@@ -240,221 +220,34 @@ class LocalProcesses:
                     own[row] = process.diagonal(measure, *here)
             weight = Pair(self.weight_f[at], self.weight_n[at])
             lost = None if leaving is None else (leaving[0], leaving[1][at])
-            part = _Part(
-                within, measure, at, length, here, own, drives, weight, self.energies, self._known, lost
+            part = CellSolver(
+                within,
+                measure,
+                at,
+                length,
+                here,
+                own,
+                drives,
+                weight,
+                self.energies,
+                self._eliminations,
+                lost,
             )
             if within:
                 turn = Pair(turnover.f[at], turnover.n[at])
-                self._known.check(at, length, turn, part.energy, lost is not None)
+                self._eliminations.check(at, length, turn, part.energy, lost is not None)
             parts.append(part)
         return parts
 
     def forget(self) -> None:
         """Leave no elimination for later solutions."""
-        self._known.clear()
+        self._eliminations.clear()
 
     def _nothing(self, f: Floats, n: Floats) -> Local:
         names = len(self.exchanges)
         return Local(
             np.zeros_like(f), np.zeros_like(n), np.zeros((names, f.shape[1])), np.zeros((names, n.shape[1]))
         )
-
-
-class _Known:
-    """Eliminations ``(1 − length × J)⁻¹`` of cells, kept for lengths and states that are nearly the same.
-
-    Which cell is eliminated again depends on that cell alone, so that results do not depend on the ranks.
-
-    Attributes:
-        lu: by cell, None where there is none.
-        length: that a cell was, or is to be, eliminated for.
-    """
-
-    def __init__(self, cells: int, grid: CollisionGrid) -> None:
-        self.lu: list[EliminatedLU | None] = [None] * cells
-        self.length = np.ones(cells)
-        self._serves, self._escaping = np.zeros(cells, dtype=bool), np.zeros(cells, dtype=bool)
-        self._turn = Pair(np.zeros((cells, grid.n)), np.zeros((cells, grid.n_phonon)))
-        # the first cells are kept
-        self._room = MEMORY // (8 * grid.n * (grid.n + 2 * grid.n_phonon))
-
-    def check(self, at: NDArray[np.int64], length: float, turn: Pair, energy: Pair, escaping: bool) -> None:
-        """Drops eliminations for another length, or for other rates of collisions where there is energy, and
-        those with phonons that escape if they are not to, and the other way round."""
-        was = self.length[at]
-        serves = self._serves[at] & (length <= SIMILAR_STEP * was) & (was <= SIMILAR_STEP * length)
-        for old, now, held in zip(self._turn, turn, energy, strict=True):
-            change = np.abs(now - old[at]) * length / (1.0 + length * np.minimum(old[at], now))
-            serves &= np.sum(change * held, axis=1) <= SIMILAR_RATES * np.sum(held, axis=1)
-        serves &= self._escaping[at] == escaping
-        gone = at[~serves]
-        self._escaping[gone] = escaping
-        self._serves[gone] = False
-        self.length[gone] = length
-        for old, now in zip(self._turn, turn, strict=True):
-            old[gone] = now[~serves]
-
-    def keep(self, cell: int, lu: EliminatedLU) -> None:
-        """Keeps the elimination of a cell if there is room."""
-        if cell < self._room:
-            self.lu[cell], self._serves[cell] = lu, True
-
-    def find(self, cell: int) -> EliminatedLU | None:
-        """The elimination of a cell, if there is one that serves."""
-        return self.lu[cell] if self._serves[cell] else None
-
-    def clear(self) -> None:
-        """Drops all."""
-        self.lu = [None] * len(self.lu)
-        self._serves[:] = False
-
-
-class _Part:
-    """``(1 − length × J)⁻¹`` of the cells of one medium.
-
-    Attributes:
-        energy: of quasiparticles and phonons, ``(cells, N)`` and ``(cells, K)``.
-    """
-
-    def __init__(
-        self,
-        within: Sequence[Process],
-        measure: SpectralMeasure,
-        at: NDArray[np.int64],
-        length: float,
-        state: Pair,
-        own: dict[int, Pair],
-        drives: dict[int, PhotonDrive],
-        weight: Pair,
-        energies: Pair,
-        known: _Known,
-        leaving: tuple[float, Floats] | None,
-    ) -> None:
-        """
-        Args:
-            within: processes that keep the energy of a cell, with dense Jacobians.
-            measure, state, weight: of its cells.
-            own, drives: exchanges by their number, with diagonal Jacobians and with dense ones.
-            at: the cells.
-            length: of the step.
-            energies: of quasiparticles and phonons.
-            known: eliminations.
-            leaving: one over the length of phonons, and rates at which they leave a cell; None: these stay.
-        """
-        self._leaving = leaving
-        self._within, self._measure, self._at, self._length = within, measure, at, length
-        self._state, self._own, self._weight, self._energies = state, own, weight, energies
-        self._known, self._drives = known, drives
-        # what rounding, or an earlier elimination, takes from the energy of a cell is made up for in
-        # proportion to what is there, and to what exchanges take of that
-        self.energy = Pair(weight.f * energies.f * np.abs(state.f), weight.n * energies.n * np.abs(state.n))
-        kept_f, kept_n = self.energy
-        for part in own.values():
-            kept_f, kept_n = (
-                kept_f - length * part.f * self.energy.f,
-                kept_n - length * part.n * self.energy.n,
-            )
-        held = kept_f.sum(axis=1) + kept_n.sum(axis=1)
-        for driven in self._driven(*state).values():
-            held -= length * np.sum(weight.f * energies.f * driven, axis=1)
-        self._per_energy = np.divide(1.0, held, out=np.zeros_like(held), where=held > 0.0)
-
-    def solve(self, r_f: Floats, r_n: Floats, out: Local) -> None:
-        """Adds the solution to its cells, and what exchanges give."""
-        at, length, weight, energies = self._at, self._length, self._weight, self._energies
-        right_f, right_n = r_f[at], r_n[at]
-        bins = right_f.shape[1]
-        if not self._within:
-            x_f = right_f / (1.0 - length * self._sum(0, right_f))
-            x_n = right_n / (1.0 - length * self._sum(1, right_n))
-        else:
-            right = np.concatenate([right_f, right_n], axis=1) / self._known.length[at, None]
-            x = np.empty_like(right)
-            share(self._solve, len(at), right, x)
-            x_f, x_n = x[:, :bins], x[:, bins:]
-        missing = np.sum(weight.f * energies.f * (right_f - x_f), axis=1)
-        missing += np.sum(weight.n * energies.n * (right_n - x_n), axis=1)
-        for own in self._own.values():
-            missing += length * np.sum(weight.f * energies.f * own.f * x_f, axis=1)
-            missing += length * np.sum(weight.n * energies.n * own.n * x_n, axis=1)
-        for driven in self._driven(x_f, x_n).values():
-            missing += length * np.sum(weight.f * energies.f * driven, axis=1)
-        missing *= self._per_energy
-        if self._within:
-            x_f, x_n = x_f + missing[:, None] * self._state.f, x_n + missing[:, None] * self._state.n
-        for row, own in self._own.items():
-            out.given_f[row] += length * np.sum(weight.f * own.f * x_f, axis=0)
-            out.given_n[row] += length * np.sum(weight.n * own.n * x_n, axis=0)
-        for row, driven in self._driven(x_f, x_n).items():
-            out.given_f[row] += length * np.sum(weight.f * driven, axis=0)
-        out.f[at], out.n[at] = x_f, x_n
-
-    def _driven(self, x_f: Floats, x_n: Floats) -> dict[int, Floats]:
-        """What drives make of a step, by their number."""
-        return {
-            row: drive.jvp(self._measure, *self._state, x_f, x_n).f for row, drive in self._drives.items()
-        }
-
-    def _sum(self, species: int, like: Floats) -> Floats:
-        total = np.zeros_like(like)
-        for own in self._own.values():
-            total += own[species]
-        return total
-
-    def absorbed(self, out: Floats) -> None:
-        """Fills in the rates at which phonons of these cells are taken away."""
-        if not self._within:
-            out[self._at] = -self._sum(1, out[self._at])
-            return
-        assert self._leaving is not None
-        rate = np.empty_like(self._leaving[1])
-        share(self._taken, len(rate), rate)
-        out[self._at] = rate - self._leaving[1]
-
-    def escaping(self, r: Floats, f: Floats, n: Floats) -> None:
-        """Fills in quasiparticles of these cells, and rates of change of phonons by them."""
-        right = r[self._at]
-        if not self._within:
-            f[self._at] = right / (1.0 - self._length * self._sum(0, right))
-            return
-        right /= self._known.length[self._at, None]
-        out = np.empty_like(right), np.empty_like(self._state.n)
-        share(self._solve_x, len(right), right, *out)
-        f[self._at], n[self._at] = out
-
-    def _solve(self, start: int, stop: int, right: Floats, x: Floats) -> None:
-        for c in range(start, stop):
-            x[c : c + 1] = self._eliminated(c).solve(right[c : c + 1])
-
-    def _solve_x(self, start: int, stop: int, right: Floats, f: Floats, n: Floats) -> None:
-        for c in range(start, stop):
-            f[c : c + 1], n[c : c + 1] = self._eliminated(c).solve_x(right[c : c + 1])
-
-    def _taken(self, start: int, stop: int, rate: Floats) -> None:
-        for c in range(start, stop):
-            rate[c] = -self._eliminated(c).zz[0]
-
-    def _eliminated(self, c: int) -> EliminatedLU:
-        """The elimination of a cell, made anew if there is none that serves."""
-        cell, row = int(self._at[c]), slice(c, c + 1)
-        lu = self._known.find(cell)
-        if lu is not None:
-            return lu
-        state = self._measure.rows(row), self._state.f[row], self._state.n[row]
-        blocks = Arrow(*self._within[0].jacobian(*state))
-        for process in (*self._within[1:], *(drive.rows(row) for drive in self._drives.values())):
-            for block, more in zip(blocks, process.jacobian(*state), strict=True):
-                block += more
-        for own in self._own.values():
-            np.einsum("cii->ci", blocks.xx)[...] += own.f[row]
-            blocks.zz[...] += own.n[row]
-        of_phonons = None
-        if self._leaving is not None:
-            of_phonons = self._leaving[0]
-            blocks.zz[...] -= self._leaving[1][row]
-        lu = EliminatedLU(blocks, 1.0 / self._known.length[cell], of_phonons)
-        self._known.keep(cell, lu)
-        return lu
 
 
 def _fastest(parts: GainLoss) -> float:

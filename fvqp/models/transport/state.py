@@ -68,6 +68,21 @@ class Rates(NamedTuple):
     counters: Counters
 
 
+class Local(NamedTuple):
+    """Rates of means over directions, inside cells.
+
+    Attributes:
+        f, n: ``(n_owned, N)``, ``(n_owned, K)``.
+        given_f, given_n: particles that every exchange brings into this rank's cells a unit of time, by
+            energy, ``(exchanges, N)`` and ``(exchanges, K)``.
+    """
+
+    f: Floats
+    n: Floats
+    given_f: Floats
+    given_n: Floats
+
+
 @dataclass(frozen=True)
 class Ledger:
     """Energies in 4 N0 Δ0² of the reference times volume, of all cells and ranks, and what came and went.
