@@ -1,14 +1,14 @@
 """Generalized conjugate residuals: linear systems with one matrix and several right-hand sides.
 
-S. C. Eisenstat, H. C. Elman and M. H. Schultz, SIAM J. Numer. Anal. 20, 345 (1983). As flexible GMRES the
-method makes the residual small over all directions that it was given, and any preconditioner may propose
-them; but directions that served one right-hand side are there for the next, and guesses are directions like
-others.
+S. C. Eisenstat, H. C. Elman and M. H. Schultz, SIAM J. Numer. Anal. 20, 345 (1983). As GMRES the method makes
+the residual small over all directions that it was given; but directions that served one right-hand side are
+there for the next, and guesses are directions like others.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from mpi4py import MPI
@@ -27,63 +27,93 @@ STALLED = 0.1
 TOGETHER = 8
 
 
+class _Seed(NamedTuple):
+    """A right-hand side, or none, less parts of the images so far: what M made a direction of."""
+
+    right: Floats | None
+    parts: Floats
+
+
 class ConjugateResiduals:
     """``A x = r`` for one right-hand side after another. Vectors are this rank's part; collective.
 
-    Only images ``A d`` of directions d are made orthonormal, ``A D = Q R``; x is put together from D and R
-    when it is asked for.
+    Images ``A d`` of directions d are made orthonormal, ``A D = Q R``. A direction is M applied to a residual
+    or to an image, which are a right-hand side and images added up: as M is linear, D need not be kept, and
+    what directions do for x is M applied to one such sum.
 
     Attributes:
         residual: ``r − A x``.
         stalled: whether the latest direction left the residual nearly as it was.
     """
 
-    def __init__(self, action: Callable[[Floats], Floats], comm: MPI.Comm, kept: int) -> None:
+    def __init__(
+        self,
+        action: Callable[[Floats], Floats],
+        precondition: Callable[[Floats], Floats],
+        comm: MPI.Comm,
+        kept: int,
+    ) -> None:
         """
         Args:
             action: ``A x``.
+            precondition: ``M x``, roughly ``A⁻¹ x`` and linear.
             comm: ranks that share the vectors.
-            kept: directions, two vectors each; a further one replaces all of them.
+            kept: directions, a vector each; when there are so many, x is put together and all are given up.
         """
-        self._action, self._comm, self._kept = action, comm, kept
-        self._forget()
-        self._before: Floats = np.zeros(0)
-        self.residual: Floats = np.zeros(0)
+        self._action, self._precondition, self._comm, self._kept = action, precondition, comm, kept
+        self._right = self._before = self.residual = np.zeros(0)
         self.stalled = False
+        self._forget()
 
     def begin(self, right: Floats) -> None:
-        """Another right-hand side: the best x of all directions so far."""
-        self._before, self.residual = np.zeros_like(right), right.copy()
+        """Another right-hand side, which must not change: the best x of all directions so far."""
+        self._right, self._before, self.residual = right, np.zeros_like(right), right.copy()
         self.stalled = False
         self._parts = self._products(right)
         self._subtract(self._parts, self.residual)
 
     @property
     def x(self) -> Floats:
-        """So far."""
+        """So far; applies M once."""
         out = self._before.copy()
-        if self._directions:
-            parts = solve_triangular(self._triangle, self._parts)
-            for part, direction in zip(parts, self._directions, strict=True):
-                out += part * direction
+        seed, of_images = np.zeros_like(out), np.zeros(len(self._origins))
+        shares = solve_triangular(self._triangle, self._parts) if self._origins else self._parts
+        for share, origin in zip(shares, self._origins, strict=True):
+            if isinstance(origin, _Seed):
+                of_images[: len(origin.parts)] += share * origin.parts
+                if origin.right is not None:
+                    seed += share * origin.right
+            else:
+                out += share * origin
+        self._subtract(of_images, seed)
+        out += self._precondition(seed)
         return out
 
     @property
     def ahead(self) -> Floats:
         """What, preconditioned, makes the next direction: the residual, or the last image if that stalls."""
-        if self.stalled and self._directions:
-            return np.asarray(self._images[-1][(len(self._directions) - 1) % TOGETHER])
+        if self.stalled and self._origins:
+            return np.asarray(self._images[-1][(len(self._origins) - 1) % TOGETHER])
         return self.residual
 
-    def extend(self, direction: Floats) -> None:
-        """Makes the residual small over one more direction."""
+    def guess(self, direction: Floats) -> None:
+        """Makes the residual small over one more direction, which is kept."""
+        self._extend(direction, direction)
+
+    def follow(self, direction: Floats) -> None:
+        """The same over ``M ahead``, for those who know it already."""
+        if self.stalled and self._origins:
+            last = np.zeros(len(self._origins))
+            last[-1] = -1.0
+            self._extend(direction, _Seed(None, last))
+        else:
+            self._extend(direction, _Seed(self._right, self._parts))
+
+    def _extend(self, direction: Floats, origin: Floats | _Seed) -> None:
         image = self._action(direction)
-        if len(self._directions) == self._kept:
-            self._before = self.x
-            self._forget()
         size = left = self._size(image)
-        column = np.zeros(len(self._directions))
-        for _ in range(2 if self._directions else 0):
+        column = np.zeros(len(self._origins))
+        for _ in range(2 if self._origins else 0):
             parts = self._products(image)
             self._subtract(parts, image)
             column += parts
@@ -97,20 +127,24 @@ class ConjugateResiduals:
         part = float(self._comm.allreduce(float(image @ self.residual)))
         self.stalled = abs(part) < STALLED * self._size(self.residual)
         self.residual = self.residual - part * image  # the one before may be a direction
-        self._keep(direction, image, np.append(column, left), part)
+        self._keep(origin, image, np.append(column, left), part)
+        if len(self._origins) == self._kept:
+            self._before, self._right = self.x, self.residual
+            self._forget()
 
     def _forget(self) -> None:
-        self._directions: list[Floats] = []
+        #: Of every direction: itself, if it was a guess.
+        self._origins: list[Floats | _Seed] = []
         #: Blocks of `TOGETHER` rows, of which the last may have room.
         self._images: list[Floats] = []
         self._triangle, self._parts = np.zeros((0, 0)), np.zeros(0)
 
-    def _keep(self, direction: Floats, image: Floats, column: Floats, part: float) -> None:
-        n = len(self._directions)
+    def _keep(self, origin: Floats | _Seed, image: Floats, column: Floats, part: float) -> None:
+        n = len(self._origins)
         if n % TOGETHER == 0:
             self._images.append(np.empty((TOGETHER, image.size)))
         self._images[-1][n % TOGETHER] = image
-        self._directions.append(direction)
+        self._origins.append(origin)
         triangle = np.zeros((n + 1, n + 1))
         triangle[:n, :n] = self._triangle
         triangle[:, n] = column
@@ -118,7 +152,7 @@ class ConjugateResiduals:
 
     def _blocks(self) -> list[Floats]:
         """Rows that hold images."""
-        n = len(self._directions)
+        n = len(self._origins)
         return [block[: n - TOGETHER * k] for k, block in enumerate(self._images)]
 
     def _products(self, a: Floats) -> Floats:

@@ -10,7 +10,8 @@ import fvqp.threads
 import fvqp.transport.streaming
 from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon, thermal
 from fvqp.mesh import shape_mesh
-from fvqp.models.transport import Medium, TransportProblem, local
+from fvqp.models.transport import Medium, TransportProblem, cell_solver
+from fvqp.models.transport.state import Local
 from fvqp.transport.directions import spherical
 from fvqp.transport.radial import Shells, radial_streaming
 from fvqp.transport.walls import Wall
@@ -26,20 +27,20 @@ def three_threads(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_eliminations_serve_similar_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of the cell that changes, and of all for another length, there is a new one; all keep the energy."""
     made: list[float] = []
-    real = local.EliminatedLU
+    real = cell_solver.EliminatedLU
 
-    def counted(blocks: local.Arrow, shift: float, of_z: float | None) -> local.EliminatedLU:
+    def counted(blocks: cell_solver.Arrow, shift: float, of_z: float | None) -> cell_solver.EliminatedLU:
         made.append(1.0 / shift)
         return real(blocks, shift, of_z)
 
-    monkeypatch.setattr(local, "EliminatedLU", counted)
+    monkeypatch.setattr(cell_solver, "EliminatedLU", counted)
     mesh = shape_mesh("grid1d", nx=3, Lx=3e-6, comm=MPI.COMM_SELF)
     problem = TransportProblem(mesh, GRID, Medium(ElectronPhonon(GRID, Coupling(1.8, 0.04))))
     f, n = (np.repeat(a, 3, axis=0) for a in thermal(GRID, 0.3))
     right = np.sin(np.arange(f.size)).reshape(f.shape) * f, 0.1 * n
     weights = problem.local.weight_f * GRID.energies, problem.local.weight_n * GRID.phonon_energies
 
-    def solved(length: float, f: np.ndarray) -> local.Local:
+    def solved(length: float, f: np.ndarray) -> Local:
         made.clear()
         x = problem.local.implicit(length, f, n)(*right)
         energies = [

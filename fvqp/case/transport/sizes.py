@@ -15,7 +15,6 @@ from fvqp.errors import CaseError
 from fvqp.memory import available
 from fvqp.mesh.shapes import SHAPES
 from fvqp.models.transport.cell_solver import MEMORY
-from fvqp.models.transport.linearized import ITERATIONS
 from fvqp.solvers.newton import RESTART
 
 log = logging.getLogger(__name__)
@@ -23,11 +22,11 @@ log = logging.getLogger(__name__)
 #: Of shells, by that of the body.
 GEOMETRIES = {"sphere": "spherical", "cylinder": "cylindrical"}
 #: Copies of the occupations that a step holds: stages and errors, and where something moves those of implicit
-#: motion and of the first iterations with the whole Jacobian.
+#: motion or, in its place, of a solution with the whole Jacobian.
 COPIES, MOVING = 12, 32
 #: More of them by methods of PETSc: stages, earlier steps, and what Newton's method works with (measured).
 OF_METHOD = {"rosenbrock": 0, "imex": 16, "bdf": 28}
-#: Vectors of every iteration with the whole Jacobian: a direction and its image.
+#: Vectors of every iteration for a steady state: a direction and its image.
 VECTORS = 2
 #: Bytes of a cell of the mesh: vertices, faces, neighbours, gradients.
 OF_CELL = 1024.0
@@ -42,7 +41,7 @@ class Sizes:
         per_cell: unknowns.
         least: bytes without which no step can be made.
         expected: bytes of most runs.
-        largest: bytes where solutions with the whole Jacobian take all iterations that they may.
+        largest: bytes where solutions for a steady state take all iterations that they may.
     """
 
     directions: tuple[int, int]
@@ -63,9 +62,10 @@ class Sizes:
             )
 
     def __str__(self) -> str:
-        expected, largest = self.expected / 2**20, self.largest / 2**20
-        steps = "where implicit steps take all their iterations"
-        return f"about {expected:.0f} MiB on a rank, {largest:.0f} MiB {steps}"
+        text = f"about {self.expected / 2**20:.0f} MiB on a rank"
+        if self.largest > self.expected:
+            text += f", {self.largest / 2**20:.0f} MiB where the steady state takes all its iterations"
+        return text
 
 
 def cells(case: TransportCase) -> tuple[int, int | str] | None:
@@ -100,5 +100,5 @@ def sizes(case: TransportCase, grid: CollisionGrid, most: int, geometry: int | s
     least = most * (OF_CELL + 8.0 * per_cell * (COPIES + OF_METHOD[method]))
     vector = 8.0 * most * per_cell
     expected = least + vector * MOVING * moves + min(8.0 * most * jacobian, MEMORY)
-    kept = VECTORS * max(ITERATIONS * moves, RESTART * steady)
-    return Sizes((counts[0], counts[1]), per_cell, least, expected, expected + vector * kept)
+    kept = vector * VECTORS * RESTART * steady
+    return Sizes((counts[0], counts[1]), per_cell, least, expected, expected + kept)

@@ -26,7 +26,7 @@ from fvqp.models.transport.local import Turnover
 from fvqp.models.transport.motion import EXPLICIT
 from fvqp.models.transport.state import Counters, Rates, State
 from fvqp.models.transport.together import Together
-from fvqp.solvers.conjugate_residuals import ConjugateResiduals
+from fvqp.solvers.conjugate_residuals import TOGETHER, ConjugateResiduals
 
 if TYPE_CHECKING:
     from fvqp.models.transport.problem import TransportProblem
@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 
 #: Iterations before a system is given up; a shorter step is cheaper then.
 ITERATIONS = 80
+#: Vectors that are kept of them, and of those for other right-hand sides of a step.
+KEPT = 3 * TOGETHER
 #: Phonons of an energy that are this much fewer than those of lower and of higher ones count as more in J.
 DIP = 1e-3
 
@@ -124,28 +126,29 @@ class Linearized:
             self._units = sizes(self._p, self._state.f, self._state.n, self.scale)
             # in a circle of references, the vectors of earlier steps would stay until it is collected
             own = weakref.proxy(self)
-            self._space = ConjugateResiduals(lambda x: own._action(x), self._p.body.comm, ITERATIONS)
-        space, near = self._space, self._together()
+            self._space = ConjugateResiduals(
+                lambda x: own._action(x), lambda x: own._nearly(x), self._p.body.comm, KEPT
+            )
+        space = self._space
         space.begin(self._joined(r.f, r.n))
         for guess in guesses:
-            space.extend(self._joined(guess.f, guess.n))
+            space.guess(self._joined(guess.f, guess.n))
         space.stalled = False
         size = np.inf
         for iteration in range(ITERATIONS + 1):
             self.iterations = iteration
-            ahead = near.approximate(*self._split(space.ahead))
+            ahead = self._nearly(space.ahead)
             if not space.stalled:
-                size = largest_change(self._p, ahead, self.scale)
+                size = largest_change(self._p, self._split(ahead), self.scale)
                 if size <= allowed:
                     break
-            space.extend(self._joined(*ahead))
+            space.follow(ahead)
         else:
             raise ConvergenceError(
                 f"motion and collisions: {ITERATIONS} iterations leave {size / allowed:.2g} of what is "
                 "allowed"
             )
-        f, n = self._split(space.x)
-        return self._balanced(r, f + ahead[0], n + ahead[1])
+        return self._balanced(r, *self._split(space.x + ahead))
 
     def _balanced(self, r: Rates, f: Floats, n: Floats) -> Rates:
         """Rates with the energy that their counters say.
@@ -212,6 +215,9 @@ class Linearized:
     def _split(self, x: Floats) -> tuple[Floats, Floats]:
         f, n = self._units
         return x[: f.size].reshape(f.shape) * f, x[f.size :].reshape(n.shape) * n
+
+    def _nearly(self, x: Floats) -> Floats:
+        return self._joined(*self._together().approximate(*self._split(x)))
 
     def _action(self, x: Floats) -> Floats:
         f, n = self._split(x)

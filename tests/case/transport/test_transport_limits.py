@@ -44,12 +44,12 @@ def test_control_groups(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
 @pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists("/proc/self/clear_refs"), reason="asks Linux")
 def test_memory_is_what_is_said() -> None:
-    """Peak of a run, and where all directions are kept, against the estimate."""
+    """Peak of a run, and of a solution that takes all its iterations, against the estimate."""
     script = Path(__file__).parents[2] / "helpers" / "transport_memory.py"
     out = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True, timeout=120)
     found, expected = (json.loads(out.stdout)[key] for key in ("found", "said"))
     for key in ("usual", "largest"):
-        assert 0.6 < found[key] / expected[key] < 1.4, (key, found, expected)
+        assert 0.8 < found[key] / expected[key] < 1.25, (key, found, expected)
 
 
 def test_unknowns_beyond_memory(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
