@@ -193,6 +193,11 @@ def fit_dataset(
     )
 
 
+def two_digits(error: float) -> str:
+    """A standard deviation with two digits, as text: 400, not 4e+02."""
+    return f"{float(f'{error:.2g}'):g}"
+
+
 def fit_table(dataset: xr.Dataset) -> str:
     """Parameters of a fit as CSV: name, value, standard deviation, unit, start, correlations."""
     names = [str(name) for name in dataset["parameter"].values]

@@ -101,10 +101,13 @@ def fit_parameters(
             count += 1
         return known[key]
 
+    def reported(scaled: Floats) -> Floats:
+        if report is not None:
+            report(scaled * start, at(scaled))
+        return jacobian(scaled)
+
     def jacobian(scaled: Floats) -> Floats:
         here = at(scaled)
-        if report is not None:
-            report(scaled * start, here)
         columns = []
         for number in range(len(scaled)):
             moved = scaled.copy()
@@ -120,7 +123,7 @@ def fit_parameters(
     found = least_squares(
         at,
         one,
-        jac=jacobian,
+        jac=reported,
         bounds=(one / REACH, one * REACH),
         x_scale="jac",
         xtol=tolerance,
@@ -128,8 +131,6 @@ def fit_parameters(
         gtol=1e-15,
         max_nfev=max_steps,
     )
-    if found.status == 0:
-        raise ConvergenceError(f"fit: no minimum after {max_steps} steps; start nearer to it")
     j = jacobian(found.x)
     _require_apart(j, names, float(np.linalg.norm(found.fun)))
     freedom = len(first) - len(start)
@@ -137,6 +138,11 @@ def fit_parameters(
     lengths = np.linalg.norm(j, axis=0)
     inverse = np.linalg.inv((j / lengths).T @ (j / lengths)) / np.outer(lengths, lengths)
     covariance = inverse * np.outer(start, start) * (1.0 if weighted else scale**2)
+    if found.status == 0:
+        errors = np.sqrt(np.diag(covariance)) / np.abs(found.x * start)
+        vague = " and ".join(name for name, error in zip(names, errors, strict=True) if error > 1.0)
+        why = f"these data hardly determine {vague}: fix one of them, or " if vague else ""
+        raise ConvergenceError(f"fit: no minimum after {max_steps} steps; {why}start nearer to it")
     far = (found.x > 0.99 * REACH) | (found.x < 1.01 / REACH)
     return Fitted(found.x * start, found.fun, covariance, scale, count, far)
 

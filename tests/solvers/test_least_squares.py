@@ -59,6 +59,19 @@ def test_what_cannot_be_determined() -> None:
         )
 
 
+def test_search_along_a_valley_names_its_parameters() -> None:
+    """Factors of a product that the data give, but for a trace: the scatter leaves both open."""
+    x = np.linspace(0.0, 1.0, 21)
+    noise = 0.1 * np.cos(50.0 * x)
+
+    def residual(p: np.ndarray) -> np.ndarray:
+        return p[0] * p[1] * x + 1e-4 * p[0] * x**2 + p[2] - 2.0 * x - 3.0 - noise
+
+    message = "no minimum after 4 steps; these data hardly determine a and b: fix one"
+    with pytest.raises(ConvergenceError, match=message):
+        fit_parameters(residual, np.array([1.0, 1.0, 1.0]), ["a", "b", "c"], weighted=False, max_steps=4)
+
+
 def test_parameter_that_runs_away() -> None:
     """Data of zero slope drive a positive slope to the end of its reach."""
     x = np.linspace(1.0, 2.0, 11)

@@ -22,8 +22,16 @@ from fvqp.errors import CaseError, FvqpError
 from fvqp.grids.energy import EnergyGrid
 from fvqp.mesh import Mesh
 from fvqp.models.usadel import Point, Solution, UsadelProblem
-from fvqp.results.fitted import FitData, fit_dataset, measured_for_fit, write_fit
+from fvqp.results.fitted import (
+    FitData,
+    fit_dataset,
+    measured_for_fit,
+    require_empty,
+    two_digits,
+    write_fit,
+)
 from fvqp.results.result import Result
+from fvqp.results.together import on_root
 from fvqp.solvers.least_squares import Fitted, fit_parameters
 
 Floats = NDArray[np.float64]
@@ -62,10 +70,14 @@ def fit(
         Parameters with uncertainties and correlation, measured and fitted points (`fvqp.results.fitted`).
 
     Raises:
-        FvqpError: bad input, a parameter without effect, parameters that cannot be told apart.
+        FvqpError: bad input, a parameter without effect, parameters that cannot be told apart, a folder that
+            holds something already.
         ConvergenceError: a solve, or the search, does not converge.
     """
     path = Path(case)
+    if out is not None:
+        # Not only after a long search.
+        on_root(comm, lambda: require_empty(Path(out)))
     raw = read_toml(path)
     apply_overrides(raw, overrides, path.name)
     original = case_from_dict(raw, source=path.name, folder=path.parent)
@@ -127,7 +139,8 @@ def _tell(parameters: Sequence[Parameter], found: Fitted, model: _Model, comm: M
     if comm.rank != 0:
         return
     for parameter, value, error, bound in zip(parameters, found.x, found.errors, found.at_bound, strict=True):
-        log.info("%s = %.6g +- %.2g %s", parameter.key, value, error, parameter.unit)
+        told = f"{parameter.key} = {value:.6g} +- {two_digits(error)} {parameter.unit}"
+        log.info("%s", told.rstrip())
         if bound:
             log.warning(
                 "%s ran away from its start as far as it may; the data do not determine it", parameter.key

@@ -17,6 +17,7 @@ from fvqp.results.figures.common import (
     stored,
     with_prefix,
 )
+from fvqp.results.fitted import two_digits
 
 
 def _fit(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
@@ -65,7 +66,7 @@ def _fit(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
         dataset["parameter"].values, dataset["value"].values, dataset["error"].values, dataset["unit"].values,
         strict=True,
     )  # fmt: skip
-    lines = [f"{n} = {v:.5g} ± {e:.2g} {'' if u == '1' else u}".rstrip() for n, v, e, u in values]
+    lines = [f"{n} = {v:.5g} ± {two_digits(e)} {'' if u == '1' else u}".rstrip() for n, v, e, u in values]
     upper.set_title("\n".join(lines), fontsize=7)
 
 

@@ -111,7 +111,7 @@ def test_truth_is_recovered(tmp_path: Path, caplog: pytest.LogCaptureFixture) ->
     table = (tmp_path / "out" / "parameters.csv").read_text().splitlines()
     assert table[0].startswith("parameter,value,error,unit,start") and len(table) == 3
     with pytest.raises(CheckpointError, match="is there already"):
-        fvqp.fit(case, data, ["spectrum.broadening"], out=tmp_path / "out")
+        fvqp.fit(case, "not read", ["spectrum.broadening"], out=tmp_path / "out")
 
 
 @pytest.mark.slow
