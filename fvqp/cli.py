@@ -67,7 +67,7 @@ class _Terminated(KeyboardInterrupt):
 
 
 def _on_terminate(number: int, frame: FrameType | None) -> NoReturn:
-    raise _Terminated
+    raise _Terminated("terminated")
 
 
 def _one_line(error: Exception) -> str:
