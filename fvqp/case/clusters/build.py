@@ -190,7 +190,8 @@ class Clusters:
 
 
 def _arrivals(case: ClustersCase) -> tuple[Floats, Floats, xr.DataArray | None]:
-    """Generations and the volume of a region of an earlier run, and the axis of its sweep along them."""
+    """Generations in a region of an earlier run, its volume or those of the case, and the axis of the run's
+    sweep along the generations."""
     wanted, where = case.sweep.results, f"{case.source}: sweep.results"
     assert wanted is not None
     per_spin = None if case.material is None else case.material.density_of_states
@@ -205,6 +206,14 @@ def _arrivals(case: ClustersCase) -> tuple[Floats, Floats, xr.DataArray | None]:
         )
     inside = dataset["in_region"].values[names.index(wanted.region)].astype(bool)
     volumes = dataset["cell_volume"].values[inside]
+    given = case.sweep.volume
+    if (units := dataset["cell_volume"].attrs.get("units", "m3")) != "m3" and given is None:
+        raise CaseError(
+            f"{case.source}: sweep.volume: missing: the cells of that run are measured in {units}; give the "
+            f"volume of {wanted.region}"
+        )
+    if units == "m3" and given is not None:
+        raise CaseError(f"{case.source}: sweep.volume: is not used with results, which say it")
     means = [
         float(volumes @ earlier.rates(number)[inside] / volumes.sum())
         for number in range(1 if axis is None else dataset.sizes[axis])
@@ -215,4 +224,5 @@ def _arrivals(case: ClustersCase) -> tuple[Floats, Floats, xr.DataArray | None]:
             raise CaseError(
                 f"{where}: nothing arrives in {wanted.region}{place}: the mean rate is {mean:.4g}"
             )
-    return np.array(means), np.array([volumes.sum()]), None if axis is None else dataset[axis]
+    held = np.array([volumes.sum()] if given is None else given)
+    return np.array(means), held, None if axis is None else dataset[axis]

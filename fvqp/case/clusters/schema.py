@@ -85,7 +85,8 @@ class Sweep(Table):
     )
     """A: quasiparticles that arrive, by volume and time; or ``{ from, to, points }``, logarithmic."""
     volume: Annotated[tuple[Volume, ...], spaced("m^3"), ONCE, Field(min_length=1)] | None = None
-    """V of the trap; or ``{ from, to, points }``, logarithmic."""
+    """V of the trap; or ``{ from, to, points }``, logarithmic. With ``results`` only where that run knows no
+    thickness: of the transport model on a line or film."""
     results: Arrivals | None = None
     """Generation and volume from an earlier run, in place of both: one cluster for every point of the
     dimension of its sweep that ``at`` leaves open."""
@@ -100,8 +101,8 @@ class Sweep(Table):
         for key in ("generation", "volume"):
             if self.results is None and getattr(self, key) is None:
                 raise ValueError(f"{key}: missing")
-            if self.results is not None and getattr(self, key) is not None:
-                raise ValueError(f"{key}: is not used with results, which say it")
+        if self.results is not None and self.generation is not None:
+            raise ValueError("generation: is not used with results, which say it")
         return self
 
 

@@ -8,10 +8,11 @@ from pydantic import BaseModel
 from fvqp.case import models
 from fvqp.case.clusters.schema import Arrivals
 from fvqp.case.earlier import Earlier
+from fvqp.case.geometry import distributed_mesh
 from fvqp.case.reading import case_from_dict
 from fvqp.case.stages.plan import PlannedStage, plan
 from fvqp.case.stages.schema import StagesCase
-from fvqp.case.usadel.build import build_mesh
+from fvqp.case.transport.schema import TransportCase
 from fvqp.case.usadel.schema import UsadelCase
 from fvqp.errors import CaseError
 
@@ -30,8 +31,12 @@ def check_case(case: StagesCase) -> None:
         for key, name in stage.links.items():
             earlier = complete.get(name)
             wanted = _table(stage, key)
-            if isinstance(earlier, UsadelCase) and wanted is not None:
-                _check_stored(f"{stage.source}: {key.rpartition('.')[0]}", wanted, name, earlier)
+            if wanted is not None:
+                where = f"{stage.source}: {key.rpartition('.')[0]}"
+                if isinstance(earlier, UsadelCase):
+                    _check_stored(where, wanted, name, earlier)
+                if isinstance(earlier, UsadelCase | TransportCase):
+                    _check_region(where, wanted, name, earlier)
 
 
 def _table(stage: PlannedStage, key: str) -> Earlier | None:
@@ -43,7 +48,7 @@ def _table(stage: PlannedStage, key: str) -> Earlier | None:
 
 
 def _check_stored(where: str, wanted: Earlier, name: str, earlier: UsadelCase) -> None:
-    """That a transport run stores what is taken from it."""
+    """That a run stores what is taken from it."""
     needed = [wanted.variable, *(["dos"] if wanted.variable == "f_L" else [])]
     for variable in needed:
         if variable not in earlier.output.stored:
@@ -51,8 +56,16 @@ def _check_stored(where: str, wanted: Earlier, name: str, earlier: UsadelCase) -
             raise CaseError(
                 f'{where}.variable: stage {name} does not store "{variable}" (its output.stored: {stored})'
             )
+
+
+def _check_region(where: str, wanted: Earlier, name: str, earlier: UsadelCase | TransportCase) -> None:
+    """That the mesh of a run has the region which is taken from it."""
     if isinstance(wanted, Arrivals):
-        regions = build_mesh(earlier, MPI.COMM_SELF).regions
+        regions = (
+            {}
+            if earlier.mesh is None
+            else distributed_mesh(earlier.mesh, earlier.source, MPI.COMM_SELF).regions
+        )
         if wanted.region not in regions:
             known = ", ".join(regions) or "none"
             raise CaseError(

@@ -68,14 +68,11 @@ class TransportRecorder(Recorder):
             "energy_range_from": (("energy_range",), self._bounds[:-1] * unit),
             "energy_range_to": (("energy_range",), self._bounds[1:] * unit),
         }
-        centroid, volume = self.gathered(mesh.centroid), self.gathered(mesh.volume)
-        if self.comm.rank == 0:
-            coordinates["cell"] = (("cell",), np.arange(mesh.n_global))
-            if case.body is not None:
-                coordinates["radius_cell"] = (("cell",), centroid[:, 0])
-            else:
-                coordinates |= {name: (("cell",), centroid[:, k]) for k, name in enumerate("xyz")}
-            coordinates["cell_volume"] = (("cell",), volume)
+        cells = self.cells()
+        if case.body is not None and cells:
+            cells["radius_cell"] = cells.pop("x")
+            del cells["y"], cells["z"]
+        coordinates |= cells
         if setup.regions:
             coordinates["region"] = (("region",), list(setup.regions))
         attributes = {
@@ -87,6 +84,11 @@ class TransportRecorder(Recorder):
             "density_unit_m-3": setup.units.density,
         }
         sweep = SweepDataset({"time": times}, coordinates, attributes)
+        if cells:
+            # Lines and faces have no cross-section here.
+            power = {"cartesian": mesh.dim, "cylindrical": mesh.dim + 1, "spherical": 3}[mesh.coordinates]
+            measure = {1: ("m", "length"), 2: ("m2", "area"), 3: ("m3", "volume")}[power]
+            sweep.dataset["cell_volume"].attrs.update(units=measure[0], long_name=f"{measure[1]} of a cell")
         strong = setup.reference.strong
         if strong is not None:
             factor = strong.renormalization_of_bins(grid)

@@ -102,19 +102,7 @@ class UsadelRecorder(Recorder):
         figures = json.dumps([figure.model_dump() for figure in self.case.figures])
         output = self.case.output
         if output.stored:
-            mesh = self.device.mesh
-            centroids, volumes = self.gathered(mesh.centroid), self.gathered(mesh.volume)
-            inside = np.zeros((mesh.n_cells, len(mesh.regions)))
-            for column, name in enumerate(mesh.regions):
-                inside[mesh.regions[name], column] = 1.0
-            inside = self.gathered(inside)
-            if self.comm.rank == 0:
-                coordinates["cell"] = (("cell",), np.arange(mesh.n_global))
-                coordinates |= {name: (("cell",), centroids[:, k]) for k, name in enumerate("xyz")}
-                coordinates["cell_volume"] = (("cell",), volumes * self.device.transverse)
-                if mesh.regions:
-                    coordinates["region"] = (("region",), list(mesh.regions))
-                    coordinates["in_region"] = (("region", "cell"), inside.T.astype(np.int8))
+            coordinates |= self.cells(self.device.transverse)
         attributes = {
             "model": self.case.model,
             "title": self.case.title,
@@ -128,9 +116,9 @@ class UsadelRecorder(Recorder):
             sweep.define(
                 self._junction_name("gap"), ("junction",), "eV", "pair potential under each junction"
             )
-            for name in output.spectra:
-                long_name = f"{name} under each junction"
-                sweep.define(self._junction_name(name), ("junction", "energy"), "1", long_name)
+            for spectrum in output.spectra:
+                long_name = f"{spectrum} under each junction"
+                sweep.define(self._junction_name(spectrum), ("junction", "energy"), "1", long_name)
         if self._driving:
             sweep.define("I_reservoir", ("reservoir",))
         if self.case.gap.branches:

@@ -135,6 +135,18 @@ def test_either_values_or_results(tmp_path: Path) -> None:
             fvqp.run(data | {"sweep": {key: value}})
 
 
+def test_a_film_without_thickness_takes_volumes_of_the_case(tmp_path: Path) -> None:
+    """The rate is the mean by area; volumes are given, and may be several."""
+    area = xr.DataArray(VOLUMES, dims="cell", attrs={"units": "m2"})
+    data = case(earlier(tmp_path / "run", cell_volume=area))
+    with pytest.raises(CaseError, match=r"sweep\.volume: missing: the cells of that run are measured in m2"):
+        fvqp.run(data)
+    data["sweep"]["volume"] = ["0.1 um^3", "0.4 um^3"]
+    found = fvqp.run(data).dataset
+    assert found["generation"].values == pytest.approx([(400 + 300) / 3 * 1e18, (800 + 600) / 3 * 1e18])
+    assert found["volume"].values == pytest.approx([0.1e-18, 0.4e-18])
+
+
 def test_results_that_cannot_be_used(tmp_path: Path) -> None:
     """Without regions, with nothing that arrives, or not computed."""
     empty = earlier(tmp_path / "empty")

@@ -18,6 +18,7 @@ from said import Said
 from scipy import constants
 from stage_cases import NOISE, TRANSPORT, TRAP
 from stochastic_cases import CLUSTER
+from transport_cases import FILM, SPHERE
 
 import fvqp
 from fvqp import cli
@@ -196,6 +197,36 @@ def test_check_shows_every_stage() -> None:
     text = fvqp.check(trap())
     assert "case: stage transport: valid" in text and "energies   60 bins" in text
     assert "case: stage noise: valid\n  sizes      follow from the results of transport" in text
+
+
+def test_regions_of_the_transport_model_are_known_before_it_runs() -> None:
+    data = trap(
+        stages__2__case__sweep__results={"variable": "n_qp_cell", "region": "tarp", "capture_time": "1 us"}
+    )
+    data["stages"] = [{"name": "transport", "case": copy.deepcopy(FILM)}, data["stages"][2]]
+    with pytest.raises(
+        CaseError, match=r'region: the mesh of stage transport has no region "tarp"; there are: '
+    ):
+        fvqp.check(data)
+    data["stages"][0]["case"] = copy.deepcopy(SPHERE)
+    with pytest.raises(CaseError, match="there are: none"):
+        fvqp.check(data)
+
+
+@pytest.mark.slow
+def test_transport_with_phonons_hands_over(tmp_path: Path) -> None:
+    """Quasiparticles of a film that fill its trap in time: rates by the capture time, at every time."""
+    data = trap(stages__2__case__sweep={
+        "equation": "mean_field", "volume": "0.01 um^3",
+        "results": {"variable": "n_qp_cell", "region": "trap", "capture_time": "1 us"},
+    })  # fmt: skip
+    del data["stages"][2]["case"]["noise"]
+    data["stages"] = [{"name": "transport", "case": copy.deepcopy(FILM)}, data["stages"][2]]
+    noise = fvqp.run(data, out=tmp_path / "out").dataset
+    film = open_result(tmp_path / "out" / "transport").dataset
+    arriving = film["n_qp_region"].sel(region="trap").values / 1e-6
+    assert noise["generation"].values == pytest.approx(arriving) and noise.attrs["swept"] == "time"
+    assert noise["volume"].values == pytest.approx([0.01e-18])
 
 
 def test_titles_and_figures_do_not_decide() -> None:

@@ -34,6 +34,10 @@ def test_film_fills_its_trap():
     cells = data["n_qp_cell"] * data["cell_volume"]
     assert np.allclose(cells.sum("cell") / data["cell_volume"].sum(), data["n_qp"])
     assert np.allclose(data["n_qp_spectrum"].sum("energy"), data["n_qp"])
+    # A film of this model has no thickness.
+    assert data["cell_volume"].attrs["units"] == "m2"
+    inside = data["in_region"].sel(region="trap").values.astype(bool)
+    assert np.allclose(cells[:, inside].sum("cell") / data["cell_volume"][inside].sum(), trap)
 
 
 @pytest.mark.slow
