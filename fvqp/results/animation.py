@@ -57,6 +57,8 @@ def animate(folder: str | Path, field: str, to: str | Path | None = None) -> lis
         picture that cannot be made or written.
     """
     folder = Path(folder)
+    if not folder.is_dir():
+        raise FvqpError(f"{folder}: no such folder")
     found = sorted(folder.glob("*.pvd"))
     if not found:
         raise FvqpError(f"{folder}: holds no fields; name some in output.fields of the case and run it again")

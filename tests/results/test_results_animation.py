@@ -66,6 +66,8 @@ def test_films_that_cannot_be_made(folder, tmp_path_factory, capsys):
     assert "--kind and --animate" in capsys.readouterr().err
     with pytest.raises(FvqpError, match=r"holds no fields; name some in output\.fields"):
         animate(tmp_path_factory.mktemp("empty"), "gap")
+    with pytest.raises(FvqpError, match="nowhere: no such folder"):
+        animate(folder / "nowhere", "gap")
     step = next((folder / "fields").glob("*00001.vtu"))
     step.write_text("<VTK")
     with pytest.raises(FvqpError, match="cannot be read|no field"):

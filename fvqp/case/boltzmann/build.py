@@ -13,6 +13,7 @@ from fvqp.case.boltzmann.drives import Injection, Microwave, Pulse
 from fvqp.case.boltzmann.schema import MOST_BINS, BoltzmannCase, MaterialChoice
 from fvqp.case.boltzmann.strong import largest_phonon, solved_spectrum
 from fvqp.case.boltzmann.tables import read_spectrum
+from fvqp.case.quantities import Energy
 from fvqp.collisions import (
     CollisionGrid,
     ElectronPhonon,
@@ -345,22 +346,28 @@ def initial_state(case: BoltzmannCase, setup: Setup, temperature: float) -> tupl
 
 def _gaussian(pulse: Pulse, setup: Setup, gap: float, key: str) -> Floats:
     """The pulse at the grid points, 1 at its centre."""
-    delta0 = setup.units.energy
-    centre, width = pulse.centre.in_delta0(delta0), pulse.width.in_delta0(delta0)
-    points = setup.grid.phonon_energies if pulse.of == "phonons" else setup.grid.energies
-    if pulse.of == "quasiparticles" and centre < gap:
+    delta0, phonons = setup.units.energy, pulse.of == "phonons"
+    if not phonons and (centre := pulse.centre.in_delta0(delta0)) < gap:
         raise CaseError(f"{key}.centre: {centre:.4g} Delta0 is below the gap of {gap:.4g} Delta0")
-    if centre + REACH * width > points[-1] or centre < points[0]:
+    points = setup.grid.phonon_energies if phonons else setup.grid.energies
+    return pulse_shape(pulse.centre, pulse.width, delta0, points, key)
+
+
+def pulse_shape(centre: Energy, width: Energy, delta0: float, points: Floats, key: str) -> Floats:
+    """A Gaussian of energy at grid ``points`` (Δ0), 1 at its centre; `CaseError` if these do not hold it."""
+    at, sigma = centre.in_delta0(delta0), width.in_delta0(delta0)
+    if at + REACH * sigma > points[-1] or at < points[0]:
         raise CaseError(
-            f"{key}: around {centre:.4g} Delta0 with a width of {width:.4g} does not fit onto the axis "
+            f"{key}: around {at:.4g} Delta0 with a width of {sigma:.4g} does not fit onto the axis "
             f"from {points[0]:.4g} to {points[-1]:.4g} Delta0, which needs {REACH:.4g} widths above it"
         )
-    spacing = np.interp(centre, points[1:], np.diff(points))
-    if width < spacing:
+    spacing = float(np.interp(at, points[1:], np.diff(points)))
+    # Equal but for rounding is wide enough.
+    if sigma < (1.0 - 1e-9) * spacing:
         raise CaseError(
-            f"{key}.width: {width:.3g} Delta0 is narrower than the {spacing:.3g} Delta0 between grid points"
+            f"{key}.width: {sigma:.3g} Delta0 is narrower than the {spacing:.3g} Delta0 between grid points"
         )
-    return np.asarray(np.exp(-0.5 * ((points - centre) / width) ** 2))
+    return np.asarray(np.exp(-0.5 * ((points - at) / sigma) ** 2))
 
 
 def _peak(pulse: Pulse, energy: float, units: Units) -> float:

@@ -8,7 +8,7 @@ import numpy as np
 from mpi4py import MPI
 from numpy.typing import NDArray
 
-from fvqp.case.boltzmann.build import Units
+from fvqp.case.boltzmann.build import Units, pulse_shape
 from fvqp.case.geometry import distributed_mesh
 from fvqp.case.transport.energies import energy_grid
 from fvqp.case.transport.media import CaseMedia
@@ -27,9 +27,6 @@ from fvqp.transport.radial import Shells
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-
-#: Standard deviations of a pulse that must fit onto the axis.
-REACH = 3.0
 
 
 @dataclass(frozen=True)
@@ -176,19 +173,7 @@ def _initial(
         key = f"{case.source}: initial.pulses[{number}]"
         phonons = pulse.of == "phonons"
         points = grid.phonon_energies if phonons else grid.energies
-        centre, width = pulse.centre.in_delta0(units.energy), pulse.width.in_delta0(units.energy)
-        if centre + REACH * width > points[-1] or centre < points[0]:
-            raise CaseError(
-                f"{key}: around {centre:.4g} Delta0 with a width of {width:.4g} does not fit onto the axis "
-                f"from {points[0]:.4g} to {points[-1]:.4g} Delta0, which needs {REACH:.4g} widths above it"
-            )
-        spacing = float(np.interp(centre, points[1:], np.diff(points)))
-        if width < spacing:
-            raise CaseError(
-                f"{key}.width: {width:.3g} Delta0 is narrower than the {spacing:.3g} Delta0 between grid "
-                "points"
-            )
-        shape = np.exp(-0.5 * ((points - centre) / width) ** 2)
+        shape = pulse_shape(pulse.centre, pulse.width, units.energy, points, key)
         profile = media.around(pulse)[: mesh.n_owned] * media.inside(pulse)
         weight = problem.local.weight_n if phonons else problem.local.mobile
         energy = float(mesh.comm.allreduce(float(profile @ (weight @ (shape * points)))))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,9 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "helpers"))
 import pytest
 from said import Said
 from transport_cases import FILM, SPHERE
+
+import fvqp
+from fvqp.errors import CaseError
 
 GRID = {"shape": {"kind": "grid1d", "nx": 2, "Lx": "1 um"}}
 BLOCK = {
@@ -106,3 +110,12 @@ def test_sphere(said: Said, changes: dict[str, Any], words: str) -> None:
 def test_film(said: Said, changes: dict[str, Any], words: str) -> None:
     code, text = said(FILM, changes)
     assert code == 2 and words in text and "case.toml" in text
+
+
+def test_a_pulse_as_wide_as_a_bin_is_wide_enough():
+    """Equal numbers of the case, whose bins differ by rounding."""
+    case = copy.deepcopy(FILM) | {"energies": {"maximum": "3 Delta0", "width": "0.2 Delta0"}}
+    pulse = {"centre": "1.8 Delta0", "width": "0.2 Delta0", "peak": 1e-3}
+    assert "valid" in fvqp.check(case | {"initial": {"pulses": [pulse]}})
+    with pytest.raises(CaseError, match="narrower than the 0.2 Delta0"):
+        fvqp.check(case | {"initial": {"pulses": [pulse | {"width": "0.199 Delta0"}]}})
