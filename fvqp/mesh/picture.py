@@ -73,9 +73,7 @@ def draw(mesh: Mesh, title: str) -> Figure:
     _draw(whole, mesh, view, regions, edges=box is None)
     _frame(whole, view, view(mesh.points))
     places = {
-        name: view(mesh.face_centroid[faces]).mean(axis=0)
-        for name, faces in mesh.boundaries.items()
-        if len(faces)
+        name: _top(view(mesh.face_centroid[faces])) for name, faces in mesh.boundaries.items() if len(faces)
     }
     inside = {name for name, at in places.items() if box is not None and _within(at, box)}
     label(whole, {name: at for name, at in places.items() if name not in inside})
@@ -176,6 +174,12 @@ def _within(at: np.ndarray, box: Box) -> bool:
     return bool(np.all(at >= box[0]) and np.all(at <= box[1]))
 
 
+def _top(points: np.ndarray) -> np.ndarray:
+    """The one of the ``(n, 2)`` points that is next to the middle of their upper side: labels stand above."""
+    wanted = np.array([points[:, 0].mean(), points[:, 1].max()])
+    return np.asarray(points[np.argmin(np.linalg.norm(points - wanted, axis=1))])
+
+
 def label(axes: Axes, places: dict[str, np.ndarray], base: float = 1.08) -> None:
     """Names in a row above the panel, each with a line to its place; upright where they do not fit."""
     names = sorted(places, key=lambda name: float(places[name][0]))
@@ -183,10 +187,13 @@ def label(axes: Axes, places: dict[str, np.ndarray], base: float = 1.08) -> None
         return
     low, high = axes.get_xlim()
     across = (np.array([places[name][0] for name in names]) - low) / (high - low)
-    widths = LETTER * np.array([len(name) + 2 for name in names]) / (0.75 * WIDTH)
+    # A legend will take a quarter; equal scales of both axes may leave less.
+    axes.apply_aspect()
+    panel = min(0.75, axes.get_position().width) * WIDTH
+    widths = LETTER * np.array([len(name) + 2 for name in names]) / panel
     upright = widths.sum() > 1.0
     if upright:
-        widths = np.full(len(names), 2.5 * LETTER / (0.75 * WIDTH))
+        widths = np.full(len(names), 2.5 * LETTER / panel)
     for name, at in zip(names, _spread(across, widths), strict=True):
         axes.annotate(
             name,

@@ -96,6 +96,27 @@ def test_labels_neither_overlap_nor_leave_the_picture(tmp_path: Path) -> None:
     assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
 
 
+def test_labels_of_a_narrow_panel_point_to_their_boundaries() -> None:
+    """A square in a wide picture: names do not fit beside one another, that of the outline is on it."""
+    square = shape_mesh("grid2d", nx=8, ny=8, Lx=1.0, Ly=1.0, comm=SELF)
+    faces = np.concatenate([square.boundaries[side] for side in ("left", "right", "bottom", "top")])
+    outlined = build_mesh(
+        square.points,
+        [("quad", square.corners[:, :4])],
+        boundaries={
+            name: square.face_corners[of]
+            for name, of in (("strip_edge", faces), ("ground_plane", square.boundaries["bottom"]))
+        },
+        comm=SELF,
+    )
+    figure = picture.draw(outlined, "square")
+    figure.draw_without_rendering()
+    texts = {text.get_text(): text for text in figure.axes[0].texts}
+    first, second = (Text.get_window_extent(text) for text in texts.values())
+    assert not first.overlaps(second)
+    assert texts["strip_edge"].xy[1] == 1.0 and texts["ground_plane"].xy[1] == 0.0
+
+
 def test_report_is_of_the_scaled_mesh() -> None:
     film = quality.report(read_mesh("meshes/ryan_wire/film.msh", scale=1e-6, comm=SELF))
     assert film.volume_total == pytest.approx(11e-6 * 150e-9 + 2 * 1.5e-6 * 2e-6, rel=1e-9)
