@@ -26,6 +26,10 @@ DISPLAY: dict[str, tuple[str, float]] = {
     "gap": ("ueV", 1e6),
     "mu_Q": ("uV", 1e6),
     "charge_imbalance": ("C/m^3", 1.0),
+    "n_qp_cell": ("1/um^3", 1e-18),
+    "n_localized_cell": ("1/um^3", 1e-18),
+    "energy_qp_cell": ("J/m^3", 1.0),
+    "energy_ph_cell": ("J/m^3", 1.0),
 }
 """Unit shown in ParaView and the factor to it from that of ``results.nc``; others are left as they are."""
 DIGITS = 12

@@ -24,7 +24,7 @@ from fvqp.models.localized import (
     mesh_domain,
 )
 from fvqp.models.localized.closure import PACKING
-from fvqp.models.localized.validity import check_box, doubts, least_edge
+from fvqp.models.localized.validity import check_box, doubts, doubts_of_law, least_edge
 from fvqp.units import to_float
 
 Floats = NDArray[np.float64]
@@ -203,7 +203,9 @@ class Localized:
         except CaseError as error:
             raise CaseError(f"{self.case.source}: {self.where(place)}: {error}") from None
         spins = not math.isnan(flip_time)
-        return doubts(domain, self.particles(place), spins=spins, flip_rate=1.0 / flip_time if spins else 0.0)
+        rate = 1.0 / flip_time if spins else 0.0
+        found = doubts(domain, self.particles(place), spins=spins, flip_rate=rate)
+        return found + doubts_of_law(domain, self.law(radius))
 
     def particles(self, place: tuple[int, ...]) -> float:
         """How many there are in the steady state, roughly."""

@@ -9,12 +9,15 @@ import numpy as np
 from fvqp.errors import CaseError
 from fvqp.models.localized.domain import Domain
 from fvqp.models.localized.laws import BurstingBubbles, Law
-from fvqp.models.localized.rates import rate_beyond
+from fvqp.models.localized.rates import rate_beyond, rate_in_slab
 
 FEW_PARTICLES = 30
 """Least number of particles expected in the steady state for which a periodic box is large."""
 IMAGE_SHARE = 1e-3
 """Part of the mean-field rate that the images in a periodic box may leave out."""
+THIN = 0.5
+"""Part of the mean-field rate that thickness or cross-section must leave for the law of annihilation to hold
+roughly: mean-field concentrations go with its square root."""
 
 
 def check_box(domain: Domain, law: Law) -> None:
@@ -59,3 +62,18 @@ def doubts(domain: Domain, expected: float, *, spins: bool, flip_rate: float) ->
             f"{FEW_PARTICLES} feel the periodic images, take a larger box"
         )
     return found
+
+
+def doubts_of_law(domain: Domain, law: Law) -> list[str]:
+    """What is odd about the law of annihilation in a film or wire, which takes partners on all sides."""
+    given = domain.extent[domain.extent > 0.0]
+    if not len(given) or isinstance(law, BurstingBubbles):
+        return []
+    thickness = float(given.min())
+    left = rate_in_slab(thickness / law.length)
+    if left > THIN:
+        return []
+    return [
+        f"law: takes partners on all sides, and a thickness of {thickness * 1e6:.4g} um leaves {left:.0%} of "
+        "the rate at which these annihilate; its concentrations are too small, take those of the simulation"
+    ]

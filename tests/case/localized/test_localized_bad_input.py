@@ -173,6 +173,9 @@ def test_a_model_at_its_end_is_said(caplog: pytest.LogCaptureFixture) -> None:
         caplog, TAIL, box={"edges": ["3 um", "3 um", "3 um"]}, sweep__generation="1e-3 1/um^3/s"
     )
     assert "walks at random" in _warned(caplog, BUBBLES, sweep__spin="conserved")
+    cross = {"cross_section": ["1 um", "0.1 um"]}
+    thin = _warned(caplog, WIRE, extrusion=cross, monte_carlo__end="2 s")
+    assert "law: takes partners on all sides, and a thickness of 0.1 um leaves 16% of the rate" in thin
     assert "fewer than 20 independent samples" in _warned(
         caplog, BUBBLES, monte_carlo={"start": "2 s", "end": "2.1 s"}
     )

@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "helpers"))
 
 import numpy as np
 import pytest
+import pyvista
 from case_keys import keys, put
 from matplotlib.image import imread
 from transport_cases import FILM, SPHERE
@@ -254,6 +255,9 @@ def test_what_is_stored_and_drawn(tmp_path):
     found = fvqp.run(data, out=tmp_path / "out").dataset
     assert found["f"].dims == ("time", "cell", "energy") and found["n"].dims == ("time", "cell", "omega")
     assert np.all(np.isfinite(found["f"].values))
-    assert (tmp_path / "out" / "fields.pvd").exists()
+    reader = pyvista.get_reader(str(tmp_path / "out" / "fields.pvd"))
+    reader.set_active_time_value(reader.time_values[-1])
+    shown = reader.read()[0].cell_data["n_qp_cell (1/um^3)"]
+    assert np.allclose(shown, 1e-18 * found["n_qp_cell"].values[-1])
     assert imread(tmp_path / "out" / "figures" / "film.png").size > 0
     assert (tmp_path / "out" / "figures" / "density.png").exists()
