@@ -1,14 +1,17 @@
 """Pictures of the site, from the cases of ``cases``.
 
-    python docs/figures.py [--results DIR]
+    python docs/figures.py [--results DIR] [NAME ...]
 
-computes what is not in DIR yet (default: ``out``, as ``make demo``) and writes ``docs/_static/*.png``.
+computes what is not in DIR yet (default: ``out``, as ``make demo``), goes on where it was stopped, and writes
+``docs/_static/NAME.png``, of all pictures by default.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+import shutil
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,7 +23,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import fvqp
-from fvqp.results import Result, open_result
+from fvqp.results import Result
 
 ROOT = Path(__file__).parents[1]
 STATIC = ROOT / "docs" / "_static"
@@ -140,18 +143,26 @@ SHOWN = 3.0
 """Half the length of wire in the picture of the film, micrometres."""
 
 
-def result(case: str, folder: Path) -> Result:
-    """The results of a case, computed unless they are there."""
+def result(case: str, folder: Path, overrides: Sequence[str] = (), name: str = "") -> Result:
+    """The results of a case; what is there is not computed again, results of another case are refused."""
+    there = folder / (name or Path(case).name)
+    resume = (there / "results.nc").exists()
+    return fvqp.run(ROOT / "cases" / f"{case}.toml", out=there, overrides=overrides, resume=resume)
+
+
+def curve(name: str, folder: Path, picture: Path) -> None:
+    """A figure that the program draws."""
+    case, kind = CURVES[name]
     larger = FULL.get(case, [])
-    name = Path(case).name + ("_full" if larger else "")
-    if (folder / name / "results.nc").exists():
-        return open_result(folder / name)
-    return fvqp.run(ROOT / "cases" / f"{case}.toml", out=folder / name, overrides=larger)
+    computed = result(case, folder, larger, Path(case).name + ("_full" if larger else ""))
+    drawn, *_ = computed.plot(kind, folder=folder / "pictures")
+    shutil.move(drawn, picture)
 
 
 def film(folder: Path, picture: Path) -> None:
     """Energy mode and charge imbalance of the film at its largest bias, as ParaView would show them."""
-    reader = pyvista.get_reader(str(folder / "fields.pvd"))
+    result("ryan2026/wire_film", folder)
+    reader = pyvista.get_reader(str(folder / "wire_film" / "fields.pvd"))
     reader.set_active_time_value(reader.time_values[-1])
     grid = reader.read()[0]
     across = 6.0
@@ -214,7 +225,8 @@ def rendered(
 
 def absorber(folder: Path, picture: Path) -> None:
     """Density of quasiparticles in the wire and of phonons in the block 25 ns after the deposit, in 3-D."""
-    reader = pyvista.get_reader(str(folder / "fields.pvd"))
+    result("devices/absorber_3d", folder)
+    reader = pyvista.get_reader(str(folder / "absorber_3d" / "fields.pvd"))
     times = np.asarray(reader.time_values)
     at = float(times[np.argmin(np.abs(np.log(np.maximum(times, 1e-9) / 25.0)))])
     reader.set_active_time_value(at)
@@ -233,8 +245,7 @@ def absorber(folder: Path, picture: Path) -> None:
         (grid.extract_cells(~wire), phonons, "magma", 0.05),
         (upper, density, "viridis", 0.55),
     ):
-        unit = "J/m^3" if name == phonons else "1/m^3"
-        shown = {**bar, "title": f"{name} ({unit})\n", "position_x": left}
+        shown = {**bar, "title": f"{name}\n", "position_x": left}
         plotter.add_mesh(part, scalars=name, cmap=colours, show_edges=True, scalar_bar_args=shown)
     plotter.add_text(f"{at:.3g} ns", color="black", font_size=11)
     plotter.view_isometric()
@@ -251,11 +262,7 @@ def sign(folder: Path, picture: Path) -> None:
     titles = ("one gap for the wire", "a gap of every cell")
     for axes, variants, title, letter in zip(panels, (SIGN, OWN_GAPS), titles, "ab", strict=True):
         for number, (name, variant) in enumerate(variants.items()):
-            if (folder / name / "results.nc").exists():
-                dataset = open_result(folder / name).dataset
-            else:
-                case = ROOT / "cases" / "ryan2026" / f"{variant.case}.toml"
-                dataset = fvqp.run(case, out=folder / name, overrides=list(variant.overrides)).dataset
+            dataset = result(f"ryan2026/{variant.case}", folder, variant.overrides, name).dataset
             part = dataset["g_sa"].squeeze().sortby("V_inj")
             bias = part["V_inj"].values / dataset.attrs["delta0_eV"]
             style = {"linestyle": STYLES[number // 4], "marker": "o", "markersize": 2.5}
@@ -276,19 +283,25 @@ def sign(folder: Path, picture: Path) -> None:
     Image.open(picture).convert("RGB").quantize(64).save(picture, optimize=True)
 
 
+PICTURES: dict[str, Callable[[Path, Path], None]] = {
+    **{name: partial(curve, name) for name in CURVES},
+    "film": film,
+    "absorber_3d": absorber,
+    "sign": sign,
+}
+"""Picture → what draws it from a folder of results."""
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"default all: {', '.join(PICTURES)}")
     parser.add_argument("--results", type=Path, default=ROOT / "out", metavar="DIR")
-    folder = parser.parse_args().results
+    arguments = parser.parse_args()
+    if unknown := set(arguments.names) - set(PICTURES):
+        parser.error(f"no pictures {', '.join(sorted(unknown))}; there are {', '.join(PICTURES)}")
     STATIC.mkdir(exist_ok=True)
-    for name, (case, kind) in CURVES.items():
-        drawn, *_ = result(case, folder).plot(kind, folder=folder / "pictures")
-        drawn.replace(STATIC / f"{name}.png")
-    result("ryan2026/wire_film", folder)
-    film(folder / "wire_film", STATIC / "film.png")
-    result("devices/absorber_3d", folder)
-    absorber(folder / "absorber_3d", STATIC / "absorber_3d.png")
-    sign(folder, STATIC / "sign.png")
+    for name in arguments.names or PICTURES:
+        PICTURES[name](arguments.results, STATIC / f"{name}.png")
 
 
 if __name__ == "__main__":
