@@ -14,7 +14,7 @@ from fvqp.units import to_float
 
 Floats = NDArray[np.float64]
 
-#: Part of a mesh's extent by which a table may end before the mesh does: half a cell of a coarse one.
+#: Part of its extent by which a table, or an earlier run, may end before the mesh does: half a coarse cell.
 MARGIN = 0.05
 
 
@@ -78,8 +78,25 @@ def _from_results(case: LocalizedCase, wanted: Earlier, mesh: Mesh, where: str) 
     per_spin = None if case.material is None else case.material.density_of_states
     earlier = EarlierRates(wanted, per_spin, where)
     values, point = earlier.rates(), earlier.dataset
+    if "x" not in point.coords:
+        raise CaseError(
+            f"{where}.folder: the results know no places x, y, z of their cells, as those of shells"
+        )
     there = np.column_stack(
         [point[axis].values if axis in point.coords else np.zeros(len(values)) for axis in "xyz"]
     )
-    _, nearest = cKDTree(there).query(mesh.centroid)
+    tree = cKDTree(there)
+    # A mesh in a larger unit or another place would take the values of an end of the device, without a word.
+    apart = float(tree.query(there, k=2)[0][:, 1].max()) if len(there) > 1 else np.inf
+    for k, axis in enumerate("xyz"):
+        low, high = there[:, k].min(), there[:, k].max()
+        margin = MARGIN * (high - low) + apart
+        reach = mesh.centroid[:, k].min(), mesh.centroid[:, k].max()
+        if high > low and (reach[0] < low - margin or reach[1] > high + margin):
+            raise CaseError(
+                f"{where}.folder: the cells of the results lie between {low:.4g} and {high:.4g} m along "
+                f"{axis}, those of the mesh between {reach[0]:.4g} and {reach[1]:.4g} m; both need one place "
+                "and unit"
+            )
+    _, nearest = tree.query(mesh.centroid)
     return np.asarray(values[nearest], dtype=np.float64)

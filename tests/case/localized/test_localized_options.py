@@ -259,6 +259,15 @@ def test_generation_from_an_earlier_run(tmp_path: Path) -> None:
         generated(variable="A", at={})
     with pytest.raises(CaseError, match=r'variable: the results hold no "gap" of cells; there are: n_qp, A'):
         generated(variable="gap")
+    # Coordinates in another unit; shells.
+    places = r"folder: the cells of the results lie between 1e-09 and 7e-09 m along x, those of the mesh bet"
+    for other, message in (
+        (earlier.assign_coords(x=1e-3 * earlier["x"]), places),
+        (earlier.rename(x="radius_cell"), r"folder: the results know no places x, y, z of their cells"),
+    ):
+        other.to_netcdf(tmp_path / "run" / "results.nc")
+        with pytest.raises(CaseError, match=message):
+            generated(variable="A")
 
 
 @pytest.mark.slow
