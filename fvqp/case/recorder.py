@@ -184,21 +184,24 @@ class Recorder:
         return out
 
     def cells(self, transverse: float = 1.0) -> dict[str, tuple[tuple[str, ...], NDArray[Any]]]:
-        """Coordinates of cells for the dataset: number, centre, volume times ``transverse``, and in which
-        regions they are. On rank 0 of the run, elsewhere empty; collective over the group."""
+        """Coordinates of cells for the dataset: number, centre, corners of lines and surfaces, volume times
+        ``transverse``, and in which regions they are. On rank 0 of the run, elsewhere empty; collective over
+        the group."""
         mesh = self.mesh
         centre, volume = self.gathered(mesh.centroid), self.gathered(mesh.volume)
+        corners = self.gathered(mesh.points[mesh.outlines]) if mesh.dim < 3 else None
         inside = np.zeros((mesh.n_cells, len(mesh.regions)))
         for column, cells in enumerate(mesh.regions.values()):
             inside[cells, column] = 1.0
         inside = self.gathered(inside)
         if self.comm.rank != 0:
             return {}
-        found: dict[str, tuple[tuple[str, ...], NDArray[Any]]] = {
-            "cell": (("cell",), np.arange(mesh.n_global)),
-            **{name: (("cell",), centre[:, k]) for k, name in enumerate("xyz")},
-            "cell_volume": (("cell",), volume * transverse),
-        }
+        found: dict[str, tuple[tuple[str, ...], NDArray[Any]]] = {"cell": (("cell",), np.arange(mesh.n_global))}
+        for k, name in enumerate("xyz"):
+            found[name] = (("cell",), centre[:, k])
+            if corners is not None:
+                found[f"{name}_corners"] = (("cell", "corner"), corners[:, :, k])
+        found["cell_volume"] = (("cell",), volume * transverse)
         if mesh.regions:
             found["region"] = (("region",), np.array(list(mesh.regions)))
             found["in_region"] = (("region", "cell"), inside.T.astype(np.int8))

@@ -108,6 +108,22 @@ class Mesh:
                 blocks.append((kind.shown, self.corners[cells][:, list(kind.path)], cells))
         return blocks
 
+    @property
+    def outlines(self) -> Array:
+        """``(n_cells, k)`` vertex numbers in the order of drawing a cell: round a polygon, along a line, from
+        end to end of a node; where there are fewer the last one is repeated. ``k`` is the same on all ranks.
+
+        For lines and surfaces. Collective.
+        """
+        width = self.comm.allreduce(
+            max((table.shape[1] for _, table, _ in self.cell_blocks), default=0), MPI.MAX
+        )
+        out = np.empty((self.n_cells, width), dtype=self.corners.dtype)
+        for _, table, cells in self.cell_blocks:
+            out[cells, : table.shape[1]] = table
+            out[cells, table.shape[1] :] = table[:, -1:]
+        return out
+
     @cached_property
     def vertex_neighbours(self) -> tuple[Array, Array]:
         """CSR pair ``(indptr, indices)``: for each owned cell the other local cells that share a vertex."""

@@ -57,6 +57,9 @@ QUANTITIES: dict[str, Quantity] = {
     "x": Quantity("m", "x of the cell centre"),
     "y": Quantity("m", "y of the cell centre"),
     "z": Quantity("m", "z of the cell centre"),
+    "x_corners": Quantity("m", "x of the corners of the cell, round it or along it, the last one repeated"),
+    "y_corners": Quantity("m", "y of the corners of the cell, round it or along it, the last one repeated"),
+    "z_corners": Quantity("m", "z of the corners of the cell, round it or along it, the last one repeated"),
     "gap": Quantity("eV", "magnitude of the pair potential"),
     "gap_solutions": Quantity(
         "eV", "pair potential of all solutions at this bias, in the order of the branch"
@@ -278,6 +281,9 @@ class SweepDataset:
     def set_coordinate(self, name: str, dims: tuple[str, ...], values: ArrayLike) -> None:
         """Defines a coordinate or replaces its values."""
         self.dataset = self.dataset.assign_coords({name: (dims, np.asarray(values), _attributes(name))})
+        if name.endswith("_corners"):
+            # As the conventions CF call what a cell reaches to.
+            self.dataset[name.removesuffix("_corners")].attrs["bounds"] = name
 
     def define(
         self, name: str, dims: tuple[str, ...] = (), units: str | None = None, long_name: str | None = None

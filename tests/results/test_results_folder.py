@@ -225,10 +225,13 @@ def test_one_gap_for_the_device_is_one_curve(film, sweep, tmp_path, monkeypatch)
     gap = sweep.dataset["gap_junction"]
     gap.values[...] = 1e-4 * (1.0 + 0.1 * np.arange(11))[:, None]
     (axes,) = drawn(sweep.dataset, FigureSpec("gap"), monkeypatch, tmp_path)
-    assert len(axes.lines) == gap.sizes["supercurrent"]
+    # It is even in the supercurrent: both signs of it are one curve too.
+    sizes = [line.get_label().split("= ")[1] for line in axes.lines]
+    assert sizes == ["0 µA", "±5 µA", "±10 µA"] and axes.get_title() == ""
     gap.values[..., 1] *= 1.01
     (axes,) = drawn(sweep.dataset, FigureSpec("gap"), monkeypatch, tmp_path)
     assert [line.get_label()[-1] for line in axes.lines] == ["A", "B"]
+    assert axes.get_title().endswith("= 0 A")
 
 
 def test_curves_are_shifted_and_biases_in_millivolt(film, sweep, tmp_path, monkeypatch):

@@ -71,7 +71,8 @@ class TransportRecorder(Recorder):
         cells = self.cells()
         if case.body is not None and cells:
             cells["radius_cell"] = cells.pop("x")
-            del cells["y"], cells["z"]
+            shown = ("cell", "radius_cell", "cell_volume", "region", "in_region")
+            cells = {name: cells[name] for name in shown if name in cells}
         coordinates |= cells
         if setup.regions:
             coordinates["region"] = (("region",), list(setup.regions))

@@ -95,10 +95,16 @@ def _check_spectrum(case: UsadelCase, delta0: float) -> None:
             f"makes sense (largest bias {largest_bias(case, delta0):.4g} V, highest temperature "
             f"{largest_temperature(case):.4g} K)"
         )
-    for number, energy in enumerate(case.output.field_energies):
+    energies = [
+        (f"output.field_energies[{n}]", energy) for n, energy in enumerate(case.output.field_energies)
+    ]
+    energies += [
+        (f"figures[{n}].energy", figure.energy) for n, figure in enumerate(case.figures) if figure.energy
+    ]
+    for key, energy in energies:
         if energy.in_delta0(delta0) > maximum:
             raise CaseError(
-                f"{case.source}: output.field_energies[{number}]: {energy.in_delta0(delta0):.4g} Delta0 is "
+                f"{case.source}: {key}: {energy.in_delta0(delta0):.4g} Delta0 is "
                 f"beyond the energy axis, which ends at {maximum:.4g} Delta0"
             )
 
@@ -140,6 +146,12 @@ def check_places(case: UsadelCase, mesh: Mesh) -> None:
                 raise MeshError(
                     f'{case.source}: {key}: the mesh has no {what} "{name}"{near} ({there.rstrip("; ")})'
                 )
+    for number, figure in enumerate(case.figures):
+        if figure.kind == "fields" and mesh.dim == 3:
+            raise CaseError(
+                f'{case.source}: figures[{number}].kind: "fields" is of lines and plane meshes; '
+                "fields of solids are for ParaView and fvqp plot --animate"
+            )
     for key, name in both:
         if name in mesh.regions and name in mesh.boundaries:
             raise MeshError(

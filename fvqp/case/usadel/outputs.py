@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import Field, model_validator
 
@@ -73,6 +73,8 @@ class Figure(Table):
     limit: Annotated[Number, Field(gt=0)] | None = None
     """Largest size of a value that has a colour in a ``map`` and in that of ``g_sa``; what is beyond is grey.
     In SI units."""
+    energy: NonNegativeEnergy | None = None
+    """At which ``fields`` shows dos, f_L or f_T; default: in a plane 1.05 Δ0, along a line all energies."""
 
     @model_validator(mode="after")
     def _used(self) -> Figure:
@@ -87,6 +89,10 @@ class Figure(Table):
             raise ValueError(f'variable: expected one of {", ".join(MAPPED)}, got "{self.variable}"')
         if self.limit is not None and self.kind not in ("map", "g_sa"):
             raise ValueError(f'limit: belongs to kind = "map" and "g_sa", not to "{self.kind}"')
+        if self.energy is not None and not (
+            self.kind == "fields" and self.variable in get_args(SpectrumName)
+        ):
+            raise ValueError('energy: belongs to kind = "fields" with one of dos, f_L, f_T')
         if (self.variable is not None) != (self.kind in ("spectrum", "fields", *maps)):
             raise ValueError(
                 "variable: " + ("is not used here" if self.variable else f"missing: what {self.kind} shows")

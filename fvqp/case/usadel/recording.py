@@ -99,14 +99,18 @@ class UsadelRecorder(Recorder):
         if self.case.gap.branches:
             coordinates["solution"] = (("solution",), np.arange(MOST_SOLUTIONS))
             coordinates["fold"] = (("fold",), np.arange(MOST_FOLDS))
-        figures = json.dumps([figure.model_dump() for figure in self.case.figures])
+        figures = [
+            figure.model_dump()
+            | {"energy": figure.energy and figure.energy.in_delta0(self.device.material.gap) * unit}
+            for figure in self.case.figures
+        ]
         output = self.case.output
         if output.stored:
             coordinates |= self.cells(self.device.transverse)
         attributes = {
             "model": self.case.model,
             "title": self.case.title,
-            "figures": figures,
+            "figures": json.dumps(figures),
             "delta0_eV": unit,
             "coherence_length_m": self.device.material.coherence_length,
         }

@@ -16,6 +16,7 @@ from matplotlib.ticker import LogFormatterSciNotation, MaxNLocator, NullFormatte
 from numpy.typing import NDArray
 
 from fvqp.errors import FvqpError
+from fvqp.results.symmetry import is_mirrored
 
 PREFIXES = {1e-15: "f", 1e-12: "p", 1e-9: "n", 1e-6: "µ", 1e-3: "m", 1.0: "", 1e3: "k"}
 SYMBOLS = {
@@ -60,6 +61,10 @@ MOST_SHIFTED = 16
 """The same where an offset keeps them apart."""
 MARKED = 25
 """Points of a curve up to which each has a marker."""
+ALIKE = 1e-3
+"""Curves that differ by this part of the largest value look the same."""
+CHOSEN = ("temperature", "supercurrent", "V_det", "V_inj", "energy", "cell", "junction")
+"""What a figure says of the values that it has chosen."""
 _POWER = re.compile(r"(?<=[A-Za-zµ])(-?[1-9])\b")
 """An exponent in a unit, such as in m-3."""
 
@@ -71,7 +76,7 @@ class FigureSpec:
     ``kind``: one of those of the model; ``file``: its name (default: the kind, as PNG); ``compare =
     "analytic"``: closed forms beside the curves; ``offset``: vertical distance of successive curves in the
     unit of the axis; ``variable``: what ``spectrum``, ``fields``, ``map`` and ``surface`` show; ``limit``:
-    end of the colours of a map.
+    end of the colours of a map; ``energy`` (eV): of spectral ``fields``.
     """
 
     kind: str
@@ -81,6 +86,7 @@ class FigureSpec:
     offset: float | None = None
     variable: str | None = None
     limit: float | None = None
+    energy: float | None = None
 
 
 Drawing = Callable[[xr.Dataset, FigureSpec, Figure], None]
@@ -98,11 +104,38 @@ def stored(dataset: xr.Dataset, name: str) -> xr.DataArray:
 
 
 def reduced(values: xr.DataArray, keep: tuple[str, ...]) -> xr.DataArray:
-    """Only the dimensions ``keep``; of others the value nearest to zero (biases) or the first is taken."""
+    """Only the dimensions ``keep``; of others the value nearest to zero (biases) or the first is taken, which
+    `said` then says if there were several."""
     for dim in [dim for dim in values.dims if dim not in keep]:
         numeric = dim in ("V_det", "supercurrent", "V_inj")
-        values = values.isel({dim: int(np.abs(values[dim].values).argmin()) if numeric else 0})
+        row = int(np.abs(values[dim].values).argmin()) if numeric else 0
+        values = values.isel({dim: row}, drop=values.sizes[dim] == 1)
     return values.transpose(*(dim for dim in keep if dim in values.dims))
+
+
+def said(values: xr.DataArray) -> str:
+    """What was chosen of dimensions that ``values`` have no longer: a point of the sweep, a junction, ...
+
+    Empty if there was nothing to choose.
+    """
+    chosen = [values[name] for name in CHOSEN if name in values.coords and values[name].ndim == 0]
+    return ", ".join(
+        f"junction {at.item()}" if at.name == "junction" else name_of(at.expand_dims("at"), 0)
+        for at in chosen
+    )
+
+
+def folded(values: xr.DataArray, along: str) -> xr.DataArray:
+    """Without negative values of the axis ``along`` where it is its own mirror image and these show what the
+    positive ones show; names of the axis' values then have a ± (`name_of`)."""
+    at = values[along].values
+    if at.dtype.kind not in "fiu" or not (at.min() < 0.0 and is_mirrored(at)):
+        return values
+    table = values.sortby(along).transpose(along, ...).values
+    if not np.allclose(table, table[::-1], rtol=0.0, atol=ALIKE * largest_of(table)):
+        return values
+    kept = values.isel({along: np.flatnonzero(at >= 0.0)})
+    return kept.assign_coords({along: kept[along].assign_attrs(mirrored=True)})
 
 
 def draw_curves(
@@ -118,8 +151,9 @@ def draw_curves(
     """Curves over ``x``, one for each value ``along`` (`shown_rows`); the scale of the vertical axis."""
     along = along if along in values.dims else None
     values = reduced(values, (along, x) if along else (x,)).sortby(x)
+    values = folded(values, along) if along else values
     table = np.atleast_2d(values.values)
-    chosen = shown_rows(len(table), offset)
+    chosen = shown_rows(values[along], offset) if along else np.zeros(1, dtype=np.intp)
     horizontal, x_unit = with_prefix(values[x])
     if scale is None:
         highest = max(largest_of(table), abs(offset or 0.0) * (len(chosen) - 1))
@@ -133,6 +167,7 @@ def draw_curves(
         axes.plot(horizontal, (table[row] + lift) / scale, style, linewidth=1.1, label=name, **colour)
     unit = f"{PREFIXES[scale]}{unit_of(values)}"
     axes.set_xlabel(label_of(values[x], x_unit))
+    axes.set_title(said(values), fontsize=8)
     if not label:
         axes.set_ylabel(label_of(values, unit))
     axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
@@ -188,9 +223,21 @@ def unit_text(unit: str) -> str:
     return _POWER.sub(lambda match: f"$^{{{match[1]}}}$", unit)
 
 
-def shown_rows(count: int, offset: float | None) -> NDArray[np.intp]:
-    """Which of ``count`` curves one panel shows."""
-    return evenly(count, MOST_SHIFTED if offset else MOST_CURVES)
+def shown_rows(axis: xr.DataArray, offset: float | None) -> NDArray[np.intp]:
+    """Which curves one panel shows of those along ``axis``."""
+    return evenly_mirrored(axis.values, MOST_SHIFTED if offset else MOST_CURVES)
+
+
+def evenly_mirrored(at: NDArray[Any], most: int) -> NDArray[np.intp]:
+    """Rows of up to ``most`` of the values ``at``, evenly chosen.
+
+    Of values in order that are their own mirror image both signs of the same ones, and zero if it is there.
+    """
+    count = len(at)
+    if at.dtype.kind not in "fiu" or not (at[0] < 0.0 and np.allclose(at, -at[::-1], rtol=1e-9, atol=0.0)):
+        return evenly(count, most)
+    upper = count // 2 + evenly(count - count // 2, (most + count % 2) // 2)
+    return np.union1d(upper, count - 1 - upper)
 
 
 def evenly(count: int, most: int) -> NDArray[np.intp]:
@@ -202,7 +249,8 @@ def name_of(coordinate: xr.DataArray, row: int) -> str:
     if coordinate.dtype.kind not in "fiu":
         return str(coordinate.values[row])
     scaled, unit = with_prefix(coordinate)
-    return f"{label_of(coordinate, '')} = {scaled[row]:.3g} {'' if unit == '1' else unit}".rstrip()
+    sign = "±" if coordinate.attrs.get("mirrored") and scaled[row] else ""
+    return f"{label_of(coordinate, '')} = {sign}{scaled[row]:.3g} {'' if unit == '1' else unit}".rstrip()
 
 
 def value_text(coordinate: xr.DataArray, row: int) -> str:

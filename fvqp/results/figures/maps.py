@@ -20,9 +20,10 @@ from fvqp.results.figures.common import (
     label_of,
     prefix_of,
     reduced,
+    said,
     unit_of,
 )
-from fvqp.results.figures.wire import at_junctions, in_delta0, part
+from fvqp.results.figures.wire import at_junctions, in_delta0, one_if_same, part
 
 BEYOND = "0.6"
 """Colour of values beyond the end of the colours."""
@@ -53,6 +54,7 @@ def _draw_map(table: xr.DataArray, limit: float | None, figure: Figure, axes: Ax
         extend=("both" if np.nanmin(values) < 0.0 else "max") if beyond else "neither",
     )
     axes.set(xlabel=label_of(table["V_inj"], ""), ylabel=label_of(table["V_det"], ""))
+    axes.set_title(said(table), fontsize=8)
     _few_ticks(axes)
 
 
@@ -65,8 +67,7 @@ def _few_ticks(axes: Axes) -> None:
 def _g_sa(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
     """Curves over V_inj for all V_det, and the map of both signs of V_det (Fig. 12)."""
     values = part(dataset, "g_sa")
-    if "supercurrent" in values.dims:
-        values = values.isel(supercurrent=int(np.abs(values["supercurrent"].values).argmin()))
+    values = reduced(values, ("V_det", "V_inj"))
     mapped = values.sizes.get("V_det", 1) > 1 and values.sizes["V_inj"] > 1
     shifted = bool(spec.offset) and mapped
     figure.set_size_inches(8.4 if mapped else 4.0, 4.6 if shifted else 3.2)
@@ -104,6 +105,7 @@ def _surface(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
         ylabel=label_of(table["V_det"], ""),
         zlabel=label_of(table, unit),
     )
+    axes.set_title(said(table), fontsize=8)
     _few_ticks(axes)
     axes.set_box_aspect(None, zoom=0.85)
 
@@ -111,12 +113,10 @@ def _surface(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
 def _table(dataset: xr.Dataset, name: str) -> xr.DataArray:
     """``[V_det, V_inj]`` over biases in Δ0/e; of one sign of V_det both are shown, as they are images of each
     other."""
-    values = at_junctions(dataset, name) if name == "gap" else part(dataset, name)
+    values = one_if_same(at_junctions(dataset, name)) if name == "gap" else part(dataset, name)
     for dim in ("V_det", "V_inj"):
         if values.sizes.get(dim, 1) < 2:
             raise FvqpError(f"a map needs several {dim}; these results have one")
-    if "junction" in values.dims:
-        values = values.isel(junction=0)
     table = in_delta0(dataset, reduced(values, ("V_det", "V_inj")))
     table = table.sortby(["V_det", "V_inj"])
     one_sign = float(table["V_det"].min()) >= 0.0 and "supercurrent" not in dataset.dims

@@ -6,11 +6,11 @@ import matplotlib
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
-from matplotlib.tri import Triangulation
 from numpy.typing import NDArray
 
 from fvqp.errors import FvqpError
 from fvqp.results.figures import kinetic
+from fvqp.results.figures.cells import draw_cells
 from fvqp.results.figures.common import Drawing, FigureSpec, draw_legend, evenly, stored, value_text
 
 Floats = NDArray[np.float64]
@@ -19,8 +19,6 @@ MOST_TIMES = 7
 """Times in one panel."""
 PER_CUBIC_MICROMETRE = 1e-18
 MICROMETRES = 1e6
-GAP = 2.4
-"""Sides of triangles between cell centres, in widths of a cell, beyond which there is a gap between these."""
 SMALLEST = 1e-6
 """Densities below this part of the largest are not shown."""
 
@@ -108,29 +106,17 @@ def _map(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
     # A normal metal has electrons at all energies, which would leave nothing to be seen of the others.
     gap = stored(dataset, "gap").isel(time=slice(values.sizes["time"])).values[-1]
     shown = gap > 0.0 if np.any(gap > 0.0) else np.ones(len(gap), dtype=bool)
-    last = last[shown]
-    x, y = (dataset[name].values[shown] * MICROMETRES for name in "xy")
-    if len(last) < 3 or np.ptp(y) == 0.0:
+    if shown.sum() < 3 or np.ptp(dataset["y"].values[shown]) == 0.0:
+        x = dataset["x"].values[shown] * MICROMETRES
         order = np.argsort(x)
-        axes.plot(x[order], last[order])
+        axes.plot(x[order], last[shown][order])
         axes.set(xlabel="$x$ (µm)", ylabel="$n_\\mathrm{qp}$ (µm$^{-3}$)")
         return
-    triangles = Triangulation(x, y)
-    triangles.set_mask(_across_gaps(triangles, dataset["cell_volume"].values[shown] * MICROMETRES**2))
-    colours = axes.tripcolor(triangles, last, shading="gouraud")
-    axes.set_aspect("equal")
+    colours = draw_cells(axes, dataset, ["x", "y"], last, 1.0 / MICROMETRES, shown)
     axes.set(xlabel="$x$ (µm)", ylabel="$y$ (µm)")
     if dataset.sizes["time"] > 1:
         axes.set_title(value_text(values["time"], -1))
     figure.colorbar(colours, label="$n_\\mathrm{qp}$ (µm$^{-3}$)")
-
-
-def _across_gaps(triangles: Triangulation, area: Floats) -> NDArray[np.bool_]:
-    """Triangles between cell centres with a side much longer than their cells are wide: nothing is there."""
-    x, y, corners = triangles.x, triangles.y, triangles.triangles
-    side = np.hypot(x[corners] - x[np.roll(corners, 1, axis=1)], y[corners] - y[np.roll(corners, 1, axis=1)])
-    wide = np.sqrt(area[corners].max(axis=1))
-    return np.asarray(side.max(axis=1) > GAP * wide)
 
 
 def _regions(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:

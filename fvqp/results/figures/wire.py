@@ -8,23 +8,27 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from fvqp.errors import FvqpError
-from fvqp.results.figures.along import draw_along
+from fvqp.results.figures.cells import draw_fields
 from fvqp.results.figures.common import (
     SYMBOLS,
     Drawing,
     FigureSpec,
     draw_curves,
     draw_legend,
-    evenly,
-    label_of,
-    prefix_of,
+    evenly_mirrored,
+    folded,
     reduced,
+    said,
     shown_rows,
     stored,
     with_prefix,
 )
 from fvqp.results.symmetry import symmetry_parts
 
+SWEPT = ("temperature", "supercurrent", "V_det", "V_inj")
+"""Dimensions of a sweep."""
+ABREAST = 3
+"""Panels beside one another."""
 MOST_SPECTRA = 5
 """Biases at which the quasiparticles' distribution is shown."""
 
@@ -117,11 +121,7 @@ def _gap_curves(
     values = in_delta0(dataset, values)
     if "cell" in values.dims:
         values = values.min("cell", keep_attrs=True)
-    if "junction" in values.dims:
-        values = values.transpose("junction", ...)
-        if np.allclose(values, values[:1], rtol=1e-9, atol=0.0, equal_nan=True):
-            # One gap for the whole device is one curve.
-            values = values[0]
+    values = one_if_same(values)
     others = [str(dim) for dim in values.dims if dim != "V_inj" and values.sizes[dim] > 1]
     along = "junction" if "junction" in others else others[-1] if others else None
     if "V_inj" not in values.dims:
@@ -140,7 +140,6 @@ def _lead_temperature(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> 
     panels = figure.subplots(1, len(names), squeeze=False, sharey=True)[0]
     for name, axes in zip(names, panels, strict=True):
         draw_curves(axes, values.sel(junction=name), "V_inj", others[-1] if others else None, spec.offset)
-        axes.set_title(f"lead of {name}", fontsize=9)
     draw_legend(panels[-1], bool(spec.offset))
 
 
@@ -158,41 +157,46 @@ def _supercurrent_axes(dataset: xr.Dataset, axes: Axes) -> None:
     values, unit = with_prefix(currents)
     axes.plot(gradient.values[order], values[order], "o-", markersize=3)
     axes.set(xlabel=SYMBOLS["phase_gradient"], ylabel=f"{SYMBOLS['supercurrent']} ({unit})")
+    axes.set_title(said(currents), fontsize=8)
 
 
 def _spectrum(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
-    """A spectrum over ε/Δ0; of f_L its distance from 1 above the gap, the quasiparticles (Fig. 11b)."""
+    """A spectrum over ε/Δ0, a panel for each junction; of f_L its distance from 1 above the gap, the
+    quasiparticles (Fig. 11b)."""
     name = spec.variable or "f_L"
     values = in_delta0(dataset, at_junctions(dataset, name))
     if "energy" not in values.dims:
         raise FvqpError(f"{values.name} has no energy dimension to draw a spectrum over")
-    if name == "f_L":
-        values = _quasiparticles(values)
-    figure.set_size_inches(4.4, 3.0)
-    others = [str(dim) for dim in values.dims if dim not in ("energy", "cell") and values.sizes[dim] > 1]
-    along = "V_inj" if "V_inj" in others else others[-1] if others else None
-    axes = figure.subplots()
-    if spec.compare == "elastic":
-        elastic = in_delta0(dataset, stored(dataset, f"{name}_elastic"))
-        elastic = _quasiparticles(elastic) if name == "f_L" else elastic
-        draw_curves(axes, elastic, "energy", along, spec.offset, style="--", label="_elastic")
-        if name == "f_L":
-            _three_gaps(dataset, values, along, axes, spec.offset)
-    draw_curves(axes, values, "energy", along, spec.offset)
-    draw_legend(axes, bool(spec.offset))
+    elastic = stored(dataset, f"{name}_elastic") if spec.compare == "elastic" else None
+    swept = [str(dim) for dim in values.dims if dim in SWEPT and values.sizes[dim] > 1]
+    along = "V_inj" if "V_inj" in swept else swept[-1] if swept else "junction"
+    several = along != "junction" and values.sizes.get("junction", 1) > 1
+    panels = [{"junction": name} for name in values["junction"].values] if several else [{}]
+    rows = -(-len(panels) // ABREAST)
+    columns = min(len(panels), ABREAST)
+    figure.set_size_inches(4.4 if columns == 1 else 1.2 + 3.0 * columns, 3.0 * rows)
+    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes, here in zip(grid, panels, strict=False):
+        if elastic is not None:
+            beside = _quasiparticles(name, in_delta0(dataset, elastic).sel(here), along)
+            draw_curves(axes, beside, "energy", along, spec.offset, style="--", label="_elastic")
+        shown = _quasiparticles(name, values.sel(here), along)
+        if elastic is not None and name == "f_L":
+            _three_gaps(in_delta0(dataset, at_junctions(dataset, "gap")).sel(here), shown, axes, spec.offset)
+        draw_curves(axes, shown, "energy", along, spec.offset)
+    for axes in grid[len(panels) :]:
+        axes.remove()
+    draw_legend(grid[min(columns, len(panels)) - 1], bool(spec.offset))
 
 
-def _three_gaps(
-    dataset: xr.Dataset, values: xr.DataArray, along: str | None, axes: Axes, offset: float | None
-) -> None:
+def _three_gaps(gap: xr.DataArray, values: xr.DataArray, axes: Axes, offset: float | None) -> None:
     """Arrows at 3Δ of every bias, from where on a quasiparticle can break a pair (Fig. 11b)."""
-    gap = in_delta0(dataset, at_junctions(dataset, "gap"))
-    if along != "V_inj" or "junction" not in gap.dims or "V_inj" not in gap.dims:
+    if not ("V_inj" in values.dims and "V_inj" in gap.dims):
         return
     here = reduced(values, ("V_inj", "energy")).sortby("V_inj")
     gaps = reduced(gap, ("V_inj",)).sortby("V_inj")
     energy = here["energy"].values
-    for number, row in enumerate(shown_rows(here.sizes["V_inj"], offset)):
+    for number, row in enumerate(shown_rows(here["V_inj"], offset)):
         bias = float(here["V_inj"].values[row])
         edge = 3.0 * float(gaps.sel(V_inj=bias, method="nearest"))
         if edge < min(abs(bias), energy[-1]):
@@ -206,29 +210,6 @@ def _three_gaps(
             )
 
 
-def _fields(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
-    values = stored(dataset, spec.variable or "gap")
-    if "cell" not in values.dims:
-        raise FvqpError(f"{values.name} is not stored cell by cell; name it in output.stored")
-    places = [np.asarray(dataset[name].values) for name in "xy"]
-    if "energy" in values.dims and np.ptp(places[1]) <= 1e-12 * np.ptp(places[0]):
-        draw_along(values, places[0], figure)
-        return
-    figure.set_size_inches(4.6, 3.0)
-    axes = figure.subplots()
-    if np.ptp(places[1]) <= 1e-12 * np.ptp(places[0]):
-        along = "V_inj" if "V_inj" in values.dims else None
-        draw_curves(axes, values.assign_coords(x=dataset["x"]).swap_dims(cell="x"), "x", along, spec.offset)
-        draw_legend(axes, bool(spec.offset))
-        return
-    last = values.isel(V_inj=-1) if "V_inj" in values.dims else values
-    shown, unit = with_prefix(reduced(last, ("cell",)))
-    scale, prefix = prefix_of(max(np.abs(place).max() for place in places))
-    image = axes.scatter(places[0] / scale, places[1] / scale, c=shown, s=4, linewidths=0)
-    figure.colorbar(image, ax=axes, label=label_of(values, unit))
-    axes.set(xlabel=f"x ({prefix}m)", ylabel=f"y ({prefix}m)")
-
-
 KINDS: dict[str, Drawing] = {
     "g_ss": _g_ss,
     "g_a": _g_a,
@@ -239,7 +220,7 @@ KINDS: dict[str, Drawing] = {
     "local_conductance": _family("G_inj"),
     "supercurrent": _supercurrent,
     "spectrum": _spectrum,
-    "fields": _fields,
+    "fields": draw_fields,
 }
 """Kinds of figures and what draws them."""
 
@@ -266,6 +247,14 @@ def at_junctions(dataset: xr.Dataset, name: str) -> xr.DataArray:
     return stored(dataset, under if under in dataset else name)
 
 
+def one_if_same(values: xr.DataArray) -> xr.DataArray:
+    """One gap for the whole device is that under the first junction, and needs no name of it."""
+    if "junction" not in values.dims:
+        return values
+    first = values.isel(junction=0, drop=True)
+    return first if np.allclose(*xr.broadcast(values, first), rtol=1e-9, atol=0.0, equal_nan=True) else values
+
+
 def in_delta0(dataset: xr.Dataset, values: xr.DataArray) -> xr.DataArray:
     """Energies and biases, and values that are energies, divided by Δ0 where the file has it."""
     delta0 = dataset.attrs.get("delta0_eV")
@@ -282,14 +271,18 @@ def in_delta0(dataset: xr.Dataset, values: xr.DataArray) -> xr.DataArray:
     return values
 
 
-def _quasiparticles(values: xr.DataArray) -> xr.DataArray:
-    """``1 − f_L`` at energies and biases above the gap, where quasiparticles are."""
+def _quasiparticles(name: str, values: xr.DataArray, along: str) -> xr.DataArray:
+    """Of f_L ``1 − f_L`` at energies and biases above the gap, where quasiparticles are; others whole."""
+    if along in values.dims:
+        values = folded(values, along)
+    if name != "f_L":
+        return values
     unit = 1.0 if values["energy"].attrs.get("symbol") else None
     if unit is not None:
         values = values.sel(energy=values["energy"].values >= unit)
         if "V_inj" in values.dims and np.any(np.abs(values["V_inj"].values) > unit):
             above = np.flatnonzero(np.abs(values["V_inj"].values) > unit)
-            values = values.isel(V_inj=above[evenly(len(above), MOST_SPECTRA)])
+            values = values.isel(V_inj=above[evenly_mirrored(values["V_inj"].values[above], MOST_SPECTRA)])
             # Beyond the largest bias there are next to none.
             values = values.sel(energy=values["energy"].values <= 1.2 * np.abs(values["V_inj"].values).max())
     return (1.0 - values).rename(values.name).assign_attrs(units="1", symbol="$1-f_\\mathrm{L}$")

@@ -44,7 +44,7 @@ def test_ledger_and_resume(tmp_path: Path) -> None:
     assert (tmp_path / "whole" / "figures" / "lead_temperature.png").stat().st_size > 0
     figure = Figure()
     KINDS["lead_temperature"](whole.dataset, FigureSpec("lead_temperature"), figure)
-    assert [axes.get_title() for axes in figure.axes] == ["lead of A"]
+    assert [axes.get_title() for axes in figure.axes] == ["junction A"]
     ledger = whole.dataset["ledger_leads"]
     assert np.all(np.abs(ledger[..., 3]) < 1e-7 * np.abs(ledger[..., 0]))
     assert whole.ledger.closes(1e-7)

@@ -1,0 +1,141 @@
+"""Fields of the cells of a mesh: curves along a line, and the cells themselves, filled, in a plane."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.collections import LineCollection, PolyCollection
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from fvqp.errors import FvqpError
+from fvqp.results.figures.along import draw_along
+from fvqp.results.figures.common import (
+    FigureSpec,
+    draw_curves,
+    draw_legend,
+    label_of,
+    largest_of,
+    prefix_of,
+    reduced,
+    said,
+    stored,
+    with_prefix,
+)
+
+Floats = NDArray[np.float64]
+
+FLAT = 1e-9
+"""A mesh thinner than this part of its length has no extent in that direction."""
+ENERGY = 1.05
+"""In Δ0: where spectral fields in a plane are shown unless the figure says it."""
+POLYGONS = (3, 4)
+"""Numbers of corners of cells that have an area; lines have two, nodes where they meet five and more."""
+LINE = 4.0
+"""Points that a line of the mesh is wide."""
+LONGEST_ASPECT = 5.0
+"""A device that is longer than wide by more than this factor is not drawn to scale."""
+WIDTH, TALLEST = 4.4, 4.4
+"""Inches of the panel."""
+
+
+def draw_fields(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
+    """A field of every cell: along a line curves over the place, and spectral fields whole unless the figure
+    names an energy; in a plane the cells themselves, spectral fields at one energy."""
+    values = stored(dataset, spec.variable or "gap")
+    if "cell" not in values.dims:
+        raise FvqpError(f"{values.name} is not stored cell by cell; name it in output.stored")
+    names = extended(dataset)
+    if len(names) > 2:
+        raise FvqpError("fields are drawn of plane meshes; those of solids are for ParaView and --animate")
+    if "energy" in values.dims and (spec.energy is not None or len(names) == 2):
+        energy = ENERGY * float(dataset.attrs["delta0_eV"]) if spec.energy is None else spec.energy
+        values = values.sel(energy=energy, method="nearest")
+    if len(names) == 2:
+        _in_plane(dataset, _last(values), names, figure)
+    elif "energy" in values.dims:
+        draw_along(_last(values), dataset[names[0]], figure)
+    else:
+        _over_place(values.assign_coords({names[0]: dataset[names[0]]}), names[0], spec, figure)
+
+
+def extended(dataset: xr.Dataset) -> list[str]:
+    """Axes along which the centres of the cells lie apart, at least one."""
+    spread = {name: float(np.ptp(dataset[name].values)) for name in "xyz"}
+    return [name for name in "xyz" if spread[name] > FLAT * max(spread.values())] or ["x"]
+
+
+def draw_cells(
+    axes: Axes,
+    dataset: xr.Dataset,
+    names: list[str],
+    values: Floats,
+    scale: float,
+    shown: Any = slice(None),
+    **colours: Any,
+) -> ScalarMappable:
+    """Fills the cells ``shown`` with colours of ``values`` (one a cell), to scale unless they are very long.
+
+    ``names`` are the axes of the picture, lengths divided by ``scale``; results that hold no corners of cells
+    have a dot at the centre of each.
+    """
+    known = f"{names[0]}_corners" in dataset.coords
+    at = np.stack([dataset[f"{name}_corners" if known else name].values / scale for name in names], axis=-1)
+    at, values = at[shown], values[shown]
+    image: Any
+    if not known:
+        image = axes.scatter(at[:, 0], at[:, 1], s=4, c=values, linewidths=0, **colours)
+    elif at.shape[1] in POLYGONS:
+        # Edges of the same colour leave no seams between neighbours.
+        image = PolyCollection(at, array=values, edgecolors="face", linewidths=0.2, **colours)
+        axes.add_collection(image)
+    else:
+        image = LineCollection(
+            at, array=values, linewidths=LINE, capstyle="butt", antialiaseds=False, **colours
+        )
+        axes.add_collection(image)
+        axes.margins(0.1)
+    axes.autoscale_view()
+    extent = np.ptp(at.reshape(-1, 2), axis=0)
+    if extent.max() <= LONGEST_ASPECT * extent.min():
+        axes.set_aspect("equal")
+    return image  # type: ignore[no-any-return]
+
+
+def _over_place(values: xr.DataArray, name: str, spec: FigureSpec, figure: Figure) -> None:
+    """Curves over the place, one for each of some biases."""
+    figure.set_size_inches(4.6, 3.0)
+    axes = figure.subplots()
+    along = "V_inj" if "V_inj" in values.dims else None
+    draw_curves(axes, values.swap_dims(cell=name), name, along, spec.offset)
+    draw_legend(axes, bool(spec.offset))
+
+
+def _in_plane(dataset: xr.Dataset, values: xr.DataArray, names: list[str], figure: Figure) -> None:
+    table = reduced(values, ("cell",))
+    spreads = [float(np.ptp(dataset[name].values)) for name in names]
+    scale, prefix = prefix_of(max(largest_of(dataset[name].values) for name in names))
+    height = WIDTH * spreads[1] / spreads[0]
+    figure.set_size_inches(WIDTH + 1.0, float(np.clip(height, WIDTH / LONGEST_ASPECT, TALLEST)) + 1.0)
+    axes = figure.subplots()
+    shown, unit = with_prefix(table)
+    end = largest_of(shown)
+    signed = float(np.nanmin(shown)) < -0.01 * end
+    colours = {"cmap": "RdBu_r", "clim": (-end, end)} if signed else {"cmap": "viridis"}
+    image = draw_cells(axes, dataset, names, shown, scale, **colours)
+    figure.colorbar(image, ax=axes, label=label_of(table, unit))
+    axes.set(xlabel=f"{names[0]} ({prefix}m)", ylabel=f"{names[1]} ({prefix}m)")
+    axes.set_title(said(table), fontsize=8)
+
+
+def _last(values: xr.DataArray) -> xr.DataArray:
+    """At the last injector bias that has values."""
+    if "V_inj" not in values.dims:
+        return values
+    there = np.isfinite(values.transpose("V_inj", ...).values).reshape(values.sizes["V_inj"], -1).any(axis=1)
+    last = values.isel(V_inj=int(np.flatnonzero(there)[-1]))
+    return last if len(there) > 1 else last.drop_vars("V_inj")
