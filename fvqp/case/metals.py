@@ -8,7 +8,13 @@ from typing import Any
 
 from pydantic import model_validator
 
-from fvqp.case.quantities import Diffusivity, Energy, Length, Resistivity, Temperature
+from fvqp.case.quantities import (
+    Diffusivity,
+    Length,
+    NonNegativeAbsoluteEnergy,
+    Resistivity,
+    Temperature,
+)
 from fvqp.case.tables import Name, Table
 from fvqp.materials import Material, load_material, material_names
 
@@ -24,7 +30,7 @@ class MaterialChoice(Table):
     """A material by name, with numbers of one's own in place of the library's where given."""
 
     name: Name | None = None
-    gap: Energy | None = None
+    gap: NonNegativeAbsoluteEnergy | None = None
     """Zero-temperature bulk gap Δ0; ``"0 eV"`` makes a region a normal metal."""
     diffusivity: Diffusivity | None = None
     """Normal-state diffusion constant D_N."""
@@ -40,10 +46,6 @@ class MaterialChoice(Table):
         if self.name is None and missing:
             raise ValueError(
                 f"give name (of the library or of [materials.NAME]) or also {', '.join(missing)}"
-            )
-        if self.gap is not None and (self.gap.relative or self.gap.value < 0):
-            raise ValueError(
-                'gap: expected an energy such as "265 ueV", not negative and not in units of the gap'
             )
         return self
 

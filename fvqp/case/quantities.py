@@ -88,6 +88,15 @@ def _not_negative(value: float) -> float:
     return value
 
 
+def once(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """``values``; ``ValueError`` that names the first of them that is there twice."""
+    for number, value in enumerate(values):
+        if value in values[:number]:
+            shown = value.write() if isinstance(value, CaseValue) else value
+            raise ValueError(f"{_shown(shown)} is given more than once")
+    return values
+
+
 def metres(value: Any) -> Any:
     """Metres for every text in ``value``, in lists and tables too; None for ``"all"``, a whole axis."""
     if isinstance(value, dict):
@@ -234,14 +243,20 @@ def _energy_not_negative(energy: Energy) -> Energy:
 
 
 def _absolute_energy(energy: Energy) -> Energy:
-    if energy.relative or not energy.value > 0:
-        raise ValueError('expected a positive energy such as "200 ueV", not in units of the gap')
+    if energy.relative:
+        raise ValueError(
+            f'expected an energy such as "265 ueV", got {energy.value:g} Delta0 (as a number without a unit '
+            "is read), but this cannot be in units of the gap"
+        )
     return energy
 
 
 PositiveEnergy = Annotated[Energy, AfterValidator(_positive_energy)]
 NonNegativeEnergy = Annotated[Energy, AfterValidator(_energy_not_negative)]
-AbsoluteEnergy = Annotated[Energy, AfterValidator(_absolute_energy)]
+AbsoluteEnergy = Annotated[Energy, AfterValidator(_absolute_energy), AfterValidator(_positive_energy)]
+NonNegativeAbsoluteEnergy = Annotated[
+    Energy, AfterValidator(_absolute_energy), AfterValidator(_energy_not_negative)
+]
 """One that cannot be in units of the gap, since it is what the gap follows from, or the gap itself."""
 
 
@@ -316,9 +331,7 @@ class BiasAxis(CaseValue):
         biases = tuple(Bias.read(entry) for entry in (value if isinstance(value, list | tuple) else [value]))
         if not biases:
             raise ValueError('expected at least one bias, such as ["0 mV"]')
-        if len(set(biases)) < len(biases):
-            raise ValueError("a bias appears more than once")
-        return cls(biases)
+        return cls(once(biases))
 
     @classmethod
     def _read_range(cls, value: dict[str, Any]) -> BiasAxis:

@@ -15,7 +15,7 @@ from typing import Annotated, Any, ClassVar, Self
 import tomlkit
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, PrivateAttr
 
-from fvqp.case.quantities import STRICT
+from fvqp.case.quantities import STRICT, once
 from fvqp.errors import CaseError
 
 Name = Annotated[str, Field(min_length=1)]
@@ -29,14 +29,7 @@ def _as_list(value: Any) -> Any:
     return value if isinstance(value, list | tuple) else [value]
 
 
-def _once(values: tuple[Any, ...]) -> tuple[Any, ...]:
-    for number, value in enumerate(values):
-        if value in values[:number]:
-            raise ValueError(f'"{value}" is named more than once')
-    return values
-
-
-ONCE = AfterValidator(_once)
+ONCE = AfterValidator(once)
 """No entry twice."""
 AS_LIST = BeforeValidator(_as_list)
 """One value stands for a list of one."""

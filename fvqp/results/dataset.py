@@ -73,8 +73,8 @@ QUANTITIES: dict[str, Quantity] = {
     "f_T": Quantity("1", "transverse (charge) distribution function"),
     "charge_imbalance": Quantity("C m-3", "quasiparticle charge density Q*"),
     "mu_Q": Quantity("V", "quasiparticle potential mu_Q*"),
-    "I_inj": Quantity("A", "injector current"),
-    "I_det": Quantity("A", "detector current"),
+    "I_inj": Quantity("A", "current of all injectors together, into the device"),
+    "I_det": Quantity("A", "current of the first detector, out of the device"),
     "g_nl": Quantity("S", "non-local conductance dI_det/dV_inj"),
     "g_s": Quantity("S", "non-local conductance, even in supercurrent"),
     "g_a": Quantity("S", "non-local conductance, odd in supercurrent"),
@@ -83,8 +83,10 @@ QUANTITIES: dict[str, Quantity] = {
     "g_ss_analytic": Quantity("S", "g_ss of an infinite wire without coupling, closed form"),
     "I_reservoir": Quantity("A", "charge current from each reservoir into the device"),
     "T_lead": Quantity("K", "temperature of the electrons in the lead of each junction"),
-    "P_lead": Quantity("W", "heat that tunnelling brings to the lead of each junction"),
-    "G_inj": Quantity("S", "local conductance dI_inj/dV_inj"),
+    "P_lead": Quantity(
+        "W", "heat that tunnelling brings to the lead of each junction, NaN without a balance"
+    ),
+    "G_inj": Quantity("S", "local conductance dI_inj/dV_inj of all injectors together"),
     "phase": Quantity("rad", "phase of the reservoirs that have none of their own"),
     "minigap": Quantity("eV", "energy below which no cell has states"),
     "I_s": Quantity("A", "supercurrent from the spectral supercurrent and f_L"),

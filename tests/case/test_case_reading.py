@@ -10,7 +10,8 @@ from scipy import constants
 
 from fvqp.case import Case, case_from_dict, load_case
 from fvqp.case.reading import apply_overrides, read_toml
-from fvqp.case.usadel.checks import check_with_materials, energy_maximum
+from fvqp.case.usadel.checks import check_with_materials
+from fvqp.case.usadel.energy_axis import energy_maximum
 from fvqp.errors import CaseError
 from fvqp.materials import load_material
 
@@ -208,7 +209,7 @@ MISTAKES = [
     ("sweep.V_inj.points=1", "sweep.V_inj.points: expected a whole number of at least 2", ""),
     ("sweep.V_inj={from='0 V', points=3}", "sweep.V_inj: expected {", "to"),
     ("sweep.V_inj=[]", "sweep.V_inj: expected at least one bias", ""),
-    ("sweep.V_inj=['0 V', '0 V']", "sweep.V_inj: a bias appears more than once", ""),
+    ("sweep.V_inj=['0 V', '0 V']", 'sweep.V_inj: "0.0 V" is given more than once', ""),
     ("sweep.V_inj=[0.1]", "sweep.V_inj: expected a voltage", "0.1"),
     ("supercurrent.current='1 uA'", "supercurrent: give either phase_gradient or current", ""),
     ("supercurrent.phase_gradient=[0.1, -0.1]", "supercurrent: with both_signs", ""),

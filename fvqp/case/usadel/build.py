@@ -12,7 +12,8 @@ from scipy.optimize import minimize_scalar
 
 from fvqp.case.geometry import distributed_mesh
 from fvqp.case.metals import material, materials_of_regions
-from fvqp.case.usadel.checks import check_places, check_with_materials, energy_maximum
+from fvqp.case.usadel.checks import check_places, check_with_materials
+from fvqp.case.usadel.energy_axis import axis_end, energy_maximum
 from fvqp.case.usadel.schema import Lead as LeadTable
 from fvqp.case.usadel.schema import UsadelCase
 from fvqp.collisions import Collisions, Phonons
@@ -318,4 +319,5 @@ def _energy_grid(case: UsadelCase, problems: list[UsadelProblem]) -> EnergyGrid:
     try:
         return EnergyGrid.graded(maximum, gap_edges=inside, first=first, number=number, largest=largest)
     except CaseError as error:
-        raise CaseError(f"{case.source}: energies.number: {error}") from None
+        end = axis_end(case, problems[0].device.material.gap)
+        raise CaseError(f"{case.source}: energies.number: {error}; {end}") from None

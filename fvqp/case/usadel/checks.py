@@ -11,6 +11,7 @@ import numpy as np
 from scipy import constants
 
 from fvqp.case.metals import material_problems
+from fvqp.case.usadel.energy_axis import axis_end, energy_maximum, largest_bias, largest_temperature
 from fvqp.case.usadel.schema import UsadelCase
 from fvqp.errors import CaseError, MeshError
 from fvqp.materials import BCS_RATIO, Material, material_names
@@ -64,13 +65,14 @@ def check_with_materials(case: UsadelCase, material: Material, regions: Mapping[
     _check_spectrum(case, delta0)
     if case.energies.maximum is not None:
         maximum = case.energies.maximum.in_delta0(delta0)
-        bias = largest_bias(case, delta0) * constants.e / delta0
+        volts, key = largest_bias(case, delta0)
+        bias = volts * constants.e / delta0
         needed = bias + THERMAL_TAIL * largest_temperature(case) * constants.k / delta0
         if maximum < needed:
             raise CaseError(
-                f"{case.source}: energies.maximum: the axis ends at {maximum:.4g} Delta0, but the largest "
-                f"bias is {bias:.4g} Delta0/e and its thermal tail needs at least {needed:.4g}; "
-                "or leave maximum out"
+                f"{case.source}: energies.maximum: the axis ends at {maximum:.4g} Delta0, but {key} is "
+                f"{volts:.4g} V, {bias:.4g} Delta0/e, and its thermal tail needs at least {needed:.4g} "
+                "Delta0; or leave maximum out"
             )
 
 
@@ -91,9 +93,8 @@ def _check_spectrum(case: UsadelCase, delta0: float) -> None:
     maximum = energy_maximum(case, delta0)
     if maximum > MOST_DELTA0:
         raise CaseError(
-            f"{case.source}: the energy axis would end at {maximum:.4g} Delta0; at most {MOST_DELTA0:g} "
-            f"makes sense (largest bias {largest_bias(case, delta0):.4g} V, highest temperature "
-            f"{largest_temperature(case):.4g} K)"
+            f"{case.source}: energies.maximum: at most {MOST_DELTA0:g} Delta0 makes sense, but "
+            f"{axis_end(case, delta0)}"
         )
     energies = [
         (f"output.field_energies[{n}]", energy) for n, energy in enumerate(case.output.field_energies)
@@ -166,34 +167,6 @@ def check_places(case: UsadelCase, mesh: Mesh) -> None:
             )
 
 
-def largest_bias(case: UsadelCase, delta0: float) -> float:
-    """Largest |V| of any junction or reservoir in volt; ``delta0`` in joule."""
-    axes = [axis.largest(delta0) for axis in (case.sweep.V_inj, case.sweep.V_det) if axis is not None]
-    fixed = [abs(junction.bias.in_volt(delta0)) for junction in case.junctions if junction.bias is not None]
-    fixed += [abs(item.voltage.in_volt(delta0)) for item in case.reservoirs if item.voltage is not None]
-    return max([0.0, *axes, *fixed])
-
-
-def largest_temperature(case: UsadelCase) -> float:
-    """Highest temperature that the case names, in kelvin."""
-    given = [junction.temperature for junction in case.junctions]
-    given += [reservoir.temperature for reservoir in case.reservoirs]
-    own = [temperature for temperature in given if temperature is not None]
-    return max([0.0, *own, *(case.sweep.temperature or ())])
-
-
-def energy_maximum(case: UsadelCase, delta0: float) -> float:
-    """Last edge of the energy axis in Δ0: as given, or the larger of 3 Δ0 and what bias and 30 k_BT need.
-
-    Where electrons collide, one can come out with the energy of two.
-    """
-    if case.energies.maximum is not None:
-        return case.energies.maximum.in_delta0(delta0)
-    tail = 30.0 * largest_temperature(case) * constants.k / delta0
-    electrons = 1 if case.collisions is None or case.collisions.electron_electron is None else 2
-    return max(3.0, electrons * largest_bias(case, delta0) * constants.e / delta0 + tail)
-
-
 def _superconductor_temperatures(case: UsadelCase) -> Iterable[tuple[str, float]]:
     for number, reservoir in enumerate(case.reservoirs):
         if reservoir.temperature is not None:
@@ -247,8 +220,6 @@ def _temperature_problems(case: UsadelCase) -> Iterable[tuple[str, str]]:
         yield f"{without[0]}.temperature", 'missing: give it, such as "24 mK", or sweep.temperature'
     if case.sweep.temperature is not None and not without:
         yield "sweep.temperature", "is not used: every junction and reservoir has a temperature of its own"
-    if case.sweep.temperature is not None and len(set(case.sweep.temperature)) < len(case.sweep.temperature):
-        yield "sweep.temperature", "a temperature appears more than once"
 
 
 def _sweep_problems(case: UsadelCase) -> Iterable[tuple[str, str]]:

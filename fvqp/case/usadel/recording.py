@@ -208,7 +208,8 @@ class UsadelRecorder(Recorder):
             values |= self._branch(problem, solution)
         if solution.leads is not None:
             values["T_lead"] = solution.leads
-            values["P_lead"] = heat_balance(problem, solution).tunnelled
+            balanced = [junction.lead is not None for junction in self.device.junctions]
+            values["P_lead"] = np.where(balanced, heat_balance(problem, solution).tunnelled, np.nan)
         if self.device.junctions:
             values[self._junction_name("gap")] = self._under(
                 problem, solution.spectral.gap[:, None] * self.device.material.gap / constants.e

@@ -28,7 +28,7 @@ from fvqp.case.quantities import (
     Time,
     Volume,
 )
-from fvqp.case.tables import AS_LIST, Case, Count, Flag, Name, Table
+from fvqp.case.tables import AS_LIST, ONCE, Case, Count, Flag, Name, Table
 from fvqp.case.usadel.outputs import Figure, Output
 
 MOST_ENERGIES = 1_000_000
@@ -212,9 +212,9 @@ class Gap(Table):
 class Supercurrent(Table):
     """The supercurrent through the device, by phase gradient or by current; a list is swept."""
 
-    phase_gradient: Annotated[tuple[Number, ...], AS_LIST, Field(min_length=1)] | None = None
+    phase_gradient: Annotated[tuple[Number, ...], AS_LIST, ONCE, Field(min_length=1)] | None = None
     """ξ∇φ in the wire."""
-    current: Annotated[tuple[Current, ...], AS_LIST, Field(min_length=1)] | None = None
+    current: Annotated[tuple[Current, ...], AS_LIST, ONCE, Field(min_length=1)] | None = None
     from_: Name | None = Field(default=None, alias="from")
     to: Name | None = None
     region: Name | None = None
@@ -237,8 +237,6 @@ class Supercurrent(Table):
         if self.from_ is not None and self.from_ == self.to:
             raise ValueError(f'from and to are both "{self.to}"')
         values = self.phase_gradient or self.current or ()
-        if len(set(values)) < len(values):
-            raise ValueError("a value appears more than once")
         if self.both_signs and any(-value in values for value in values if value):
             raise ValueError("with both_signs = true give one sign only")
         return self
@@ -260,7 +258,7 @@ class Sweep(Table):
 
     V_inj: BiasAxis | None = None
     V_det: BiasAxis | None = None
-    temperature: Annotated[tuple[Temperature, ...], AS_LIST, Field(min_length=1)] | None = None
+    temperature: Annotated[tuple[Temperature, ...], AS_LIST, ONCE, Field(min_length=1)] | None = None
     """Bath temperature of every reservoir and junction that has none of its own."""
 
 

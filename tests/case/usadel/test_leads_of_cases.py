@@ -30,11 +30,14 @@ def test_material_of_a_lead() -> None:
     copper = case()
     copper["junctions"][0]["lead"] = {"volume": "0.1 um^3", "material": "Cu", "resistance": "1 kohm"}
     half = put(case(), "junctions.0.lead.electron_phonon_coupling", "1 nW/um^3/K^5")
-    temperatures = [fvqp.run(data).dataset["T_lead"].values for data in (given, copper, half)]
+    found = [fvqp.run(data).dataset for data in (given, copper, half)]
+    temperatures = [dataset["T_lead"].values for dataset in found]
     np.testing.assert_array_equal(temperatures[0], temperatures[1])
     assert np.abs(temperatures[2] - temperatures[0]).max() > 1e-4
     # The detector's lead has no balance of its own and stays where it is.
     np.testing.assert_array_equal(temperatures[0][..., 1], 0.037)
+    heat = found[0]["P_lead"]
+    assert np.isfinite(heat[..., 0]).all() and np.isnan(heat[..., 1]).all()
 
 
 @pytest.mark.slow

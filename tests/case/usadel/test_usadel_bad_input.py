@@ -91,6 +91,9 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         {"supercurrent": {"phase_gradient": 0.1, "from": "nix", "to": "right"}},
         'supercurrent.from: the mesh has no boundary "nix"',
     ),
+    ({"supercurrent": {"phase_gradient": [0.1, 0.2, 0.1]}}, "phase_gradient: 0.1 is given more than once"),
+    ({"sweep.V_inj": ["0 V", "1 mV", "0 V"]}, 'sweep.V_inj: "0.0 V" is given more than once'),
+    ({"sweep.temperature": ["0.1 K", "100 mK"]}, "sweep.temperature: 0.1 is given more than once"),
     ({"supercurrent": {"phase_gradient": 0.1, "from": "point_A", "to": "right"}}, "'point_A' lies inside"),
     (
         {"supercurrent": {"phase_gradient": 0.1, "region": "nix"}},
@@ -105,6 +108,11 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         {"material.name": "X", "materials.X": {"name": "Y"}, "materials.Y": {"name": "X"}},
         "materials.X.name: leads back to itself: X -> Y -> X",
     ),
+    (
+        {"material.gap": 200e-6},
+        'material.gap: expected an energy such as "265 ueV", got 0.0002 Delta0 (as a number without',
+    ),
+    ({"material.gap": "-1 meV"}, "material.gap: must not be negative, got -0.001 eV"),
     ({"material.gap": "0 eV"}, "material.gap: Al_ryan2026 is a normal metal"),
     ({"sweep.temperature": "2 K"}, "sweep.temperature[0]: 2 K is not below the critical temperature 1.743 K"),
     (
@@ -121,9 +129,21 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"spectrum.broadening": 2.0}, "spectrum.broadening: 2 Delta0 leaves no gap"),
     (
         {"energies.maximum": 1.2},
-        "energies.maximum: the axis ends at 1.2 Delta0, but the largest bias is 1.509",
+        "energies.maximum: the axis ends at 1.2 Delta0, but the largest of sweep.V_inj is 0.0004 V, 1.509",
     ),
-    ({"energies.number": 3}, "energies.number: energy grid: 3 bins cannot resolve this; at least"),
+    (
+        {"energies.number": 3},
+        "with a largest step of 0.1; the axis ends at 3 Delta0, the least that is taken",
+    ),
+    (
+        {"energies.number": 40, "energies.maximum": 8.0},
+        "with a largest step of 0.1; the axis ends at 8 Delta0, as energies.maximum says",
+    ),
+    (
+        {"junctions.0.bias": "20 mV", "sweep.V_inj": None},
+        "the axis ends at 75.96 Delta0 because junctions[0].bias is 0.02 V, 75.47 Delta0/e; is it right?",
+    ),
+    ({"sweep.temperature": "1.7 K"}, "because of temperatures up to 1.7 K; are they right?"),
     (
         {"energies.spacing": "uniform", "energies.largest": 0.05},
         'energies.largest: is not used with spacing = "uniform"',
@@ -149,7 +169,10 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ),
     ({"energies.number": 1, "energies.spacing": "uniform"}, "energies.number: expected at least 2"),
     ({"energies.number": 10**12}, "energies.number: expected at most 1000000"),
-    ({"sweep.V_inj": ["1e9 V"]}, "the energy axis would end at 3.774e+12 Delta0; at most 1000 makes sense"),
+    (
+        {"sweep.V_inj": ["1e9 V"]},
+        "energies.maximum: at most 1000 Delta0 makes sense, but the axis ends at 3.774e+12 Delta0 because",
+    ),
     (
         {"sweep.V_inj": {"from": "0 V", "to": "1 mV", "points": 1}},
         "sweep.V_inj.points: expected a whole number",
@@ -187,7 +210,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         "supercurrent.coupling: is not used: there is no supercurrent but 0",
     ),
     ({"output.fields": [], "output.every": 5}, "output.every: is not used: output.fields is empty"),
-    ({"output.fields": ["gap", "gap"]}, 'output.fields: "gap" is named more than once'),
+    ({"output.fields": ["gap", "gap"]}, 'output.fields: "gap" is given more than once'),
     (
         {"output.fields": ["f_L"], "output.field_energies": [-1.0]},
         "output.field_energies[0]: must not",
@@ -197,6 +220,34 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         "output.field_energies[0]: 1000 Delta0 is beyond the energy axis",
     ),
     ({"figures": [{"kind": "g_ss"}]}, "figures[0].kind: g_ss needs both signs of the bias in sweep.V_inj"),
+    ({"figures": [{"kind": "g_nl", "energy": 1.2}]}, 'figures[0].energy: belongs to kind = "fields" with'),
+    (
+        {"output.stored": ["gap"], "figures": [{"kind": "fields", "variable": "gap", "energy": 1.2}]},
+        "figures[0].energy: belongs to kind",
+    ),
+    (
+        {"output.stored": ["dos"], "figures": [{"kind": "fields", "variable": "dos", "energy": 40.0}]},
+        "figures[0].energy: 40 Delta0 is beyond the energy axis, which ends at",
+    ),
+    (
+        {
+            "mesh.shape": {
+                "kind": "grid3d",
+                "nx": 2,
+                "Lx": "1 um",
+                "ny": 2,
+                "Ly": "1 um",
+                "nz": 2,
+                "Lz": "8 nm",
+            },
+            "cross_section": {},
+            "junctions": [],
+            "sweep": {"temperature": "0.1 K"},
+            "output.stored": ["gap"],
+            "figures": [{"kind": "fields", "variable": "gap"}],
+        },
+        'figures[0].kind: "fields" is of lines and plane meshes; fields of solids are for ParaView',
+    ),
     ({"figures": [{"kind": "g_nl", "offset": INF}]}, "figures[0].offset: expected a finite number"),
 ]
 

@@ -167,9 +167,11 @@ ELSEWHERE = {
     "figures.offset",
     "figures.variable",
     "figures.limit",
+    "figures.energy",
 }
 """Keys with a test of their own: in test_usadel_keys.py, test_usadel_output.py, `gap.branches` in
-test_branches_case.py, `figures.limit` in test_both_biases.py."""
+test_branches_case.py, `figures.limit` in test_both_biases.py, `figures.energy` in
+tests/results/test_figures.py."""
 
 
 def test_every_key_has_a_test() -> None:
