@@ -204,7 +204,8 @@ def _add_overrides(command: argparse.ArgumentParser) -> None:
         default=[],
         metavar="KEY=VALUE",
         dest="overrides",
-        help='replaces a value of the case: --set energies.number=600 --set junctions.A.conductance="30 uS"',
+        help='replaces a value of the case: --set energies.number=600 --set junctions.A.conductance="30 uS"; '
+        "without a value, --set gap.at=, the key is left out",
     )
 
 

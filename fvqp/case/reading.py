@@ -106,7 +106,7 @@ def validated_case(data: dict[str, Any], source: str = "case") -> Case:
 
 
 def apply_overrides(data: dict[str, Any], overrides: Iterable[str], source: str) -> None:
-    """`apply_override` for all; keys of the file that only serve a list which is now empty are left out.
+    """`apply_override` for all; keys of the file that only serve what a list has no longer are left out.
 
     The log names them. Keys that are overridden too stay, and are an error like all that are not used.
     """
@@ -114,14 +114,17 @@ def apply_overrides(data: dict[str, Any], overrides: Iterable[str], source: str)
     given = [_steps(override) for override in overrides]
     for override, steps in zip(overrides, given, strict=True):
         apply_override(data, override)
-        if _value(override.partition("=")[2]) != []:
+        values = _value(override.partition("=")[2])
+        if not isinstance(values, list):
             continue
         outer, last = steps[:-1], str(steps[-1])
         table = value_at(data, _dotted(outer), "") if outer else data
-        for key in _serving(outer, data).get(last, ()):
-            if key in table and [*outer, key] not in given:
+        for key, entries in _serving(outer, data).get(last, {}).items():
+            served = any(isinstance(v, str) and v in entries for v in values) if entries else bool(values)
+            if key in table and [*outer, key] not in given and not served:
                 what, of = _dotted([*outer, key]), _dotted([*outer, last])
-                log.info("%s: %s only serves %s, which is empty, and is left out", source, what, of)
+                why = f"holds none of {', '.join(sorted(entries))}" if values else "is empty"
+                log.info("%s: %s only serves %s, which %s, and is left out", source, what, of, why)
                 del table[key]
 
 
@@ -131,9 +134,9 @@ def _steps(override: str) -> list[str | int]:
 
 
 def apply_override(data: dict[str, Any], override: str) -> None:
-    """Put the value of ``key=value`` into ``data``, laid out like the file.
+    """Put the value of ``key=value`` into ``data``, laid out like the file; ``key=`` leaves the key out.
 
-    Raises :class:`CaseError` if it cannot have that place.
+    Raises :class:`CaseError` if the value cannot have that place, or there is nothing to leave out.
     """
     _, equals, text = override.partition("=")
     steps = _steps(override)
@@ -148,7 +151,13 @@ def apply_override(data: dict[str, Any], override: str) -> None:
         at = at[step]
         if not isinstance(at, dict | list):
             raise CaseError(f"{where}: {_dotted(steps[: number + 1])} is a value, not a table")
-    at[_entry(at, steps[-1], where)] = _value(text)
+    last: Any = _entry(at, steps[-1], where)
+    if text.strip():
+        at[last] = _value(text)
+    elif isinstance(at, dict) and last not in at:
+        raise CaseError(f"{where}: there is no {_dotted(steps)} to leave out, and no value")
+    else:
+        del at[last]
 
 
 def value_at(data: dict[str, Any], key: str, where: str) -> Any:
@@ -272,7 +281,7 @@ def _keys(steps: Sequence[str | int], schema: type[Case]) -> list[str]:
     return [field.alias or name for name, field in _table(steps, schema).model_fields.items()]
 
 
-def _serving(steps: Sequence[str | int], data: dict[str, Any]) -> dict[str, tuple[str, ...]]:
+def _serving(steps: Sequence[str | int], data: dict[str, Any]) -> dict[str, dict[str, frozenset[str]]]:
     """`Table.SERVING` of the table at ``steps`` of a case, or of the case of a stage."""
     if "case" in steps:
         inner = list(steps).index("case") + 1

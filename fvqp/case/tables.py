@@ -43,8 +43,9 @@ class Table(BaseModel):
     #: Keys with defaults that some cases make no use of, and refuse.
     CONDITIONAL: ClassVar[frozenset[str]] = frozenset()
 
-    #: Keys that only serve a list of the table: an override that empties the list leaves them out.
-    SERVING: ClassVar[dict[str, tuple[str, ...]]] = {}
+    #: Keys that only serve a list of the table, or these entries of it (none: any): an override of the list
+    #: that has no such entry leaves them out.
+    SERVING: ClassVar[dict[str, dict[str, frozenset[str]]]] = {}
 
 
 class FileTable(Table):

@@ -159,6 +159,14 @@ def test_emptied_lists_take_along_what_serves_them(wire, caplog):
         left_out.format("output.field_energies"),
         left_out.format("output.every"),
     ]
+    caplog.clear()
+    with caplog.at_level("INFO"):
+        output = load_case(file, ["output.fields=['gap', 'mu_Q']"]).output
+    assert (output.field_energies, output.every) == ((), 3)
+    assert [record.getMessage().partition(": ")[2] for record in caplog.records] == [
+        "output.field_energies only serves output.fields, which holds none of dos, f_L, f_T, and is left out"
+    ]
+    assert len(load_case(file, ["output.fields=['f_T']"]).output.field_energies) == 1
     for order in (1, -1):
         assert "output.every: is not used" in message(file, *["output.fields=[]", "output.every=2"][::order])
 
@@ -169,6 +177,19 @@ def test_emptied_lists_in_a_stage(wire):
     assert data["stages"][0]["case"]["output"]["every"] == 3
     apply_overrides(data, ["stages.a.case.output.fields=[]"], "")
     assert data["stages"][0]["case"]["output"] == {"fields": []}
+
+
+def test_override_without_a_value_leaves_out(wire):
+    file = wire.with_name("uniform.toml")
+    data = read_toml(wire)
+    apply_overrides(data, ["gap={ model = 'uniform', at = 'point_A' }"], "")
+    file.write_text(tomlkit.dumps(data))
+    assert "gap.at: is not used" in message(file, "gap.model=equilibrium")
+    case = load_case(file, ["gap.model=equilibrium", "gap.at=", "junctions.B=", "sweep.V_det=", "figures= "])
+    assert case.gap.at is None and [junction.name for junction in case.junctions] == ["A"]
+    assert case.figures == ()
+    assert "--set gap.value=: there is no gap.value to leave out" in message(file, "gap.value=")
+    assert "gap.at: must not be empty" in message(file, 'gap.at=""')
 
 
 def test_overrides_by_name_number_and_new_table(wire):

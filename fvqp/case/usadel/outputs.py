@@ -11,6 +11,7 @@ from fvqp.case.tables import ONCE, Count, FigureFile, Table
 
 FieldName = Literal["gap", "charge_imbalance", "mu_Q", "dos", "f_L", "f_T"]
 SpectrumName = Literal["dos", "f_L", "f_T"]
+SPECTRAL = get_args(SpectrumName)
 MAPPED = ("g_nl", "g_ss", "g_sa", "G_inj", "gap")
 """What a map over both biases can show."""
 
@@ -18,7 +19,7 @@ MAPPED = ("g_nl", "g_ss", "g_sa", "G_inj", "gap")
 class Output(Table):
     """What is written."""
 
-    SERVING: ClassVar[dict[str, tuple[str, ...]]] = {"fields": ("field_energies", "every")}
+    SERVING: ClassVar = {"fields": {"field_energies": frozenset(SPECTRAL), "every": frozenset()}}
 
     fields: Annotated[tuple[FieldName, ...], ONCE] = ("gap", "charge_imbalance")
     """Fields for ParaView."""
@@ -33,7 +34,7 @@ class Output(Table):
 
     @model_validator(mode="after")
     def _energies_used(self) -> Output:
-        spectral = {"f_L", "f_T", "dos"} & set(self.fields)
+        spectral = set(SPECTRAL) & set(self.fields)
         if spectral and not self.field_energies:
             raise ValueError(f"field_energies: missing: the energies at which {sorted(spectral)[0]} is shown")
         if self.field_energies and not spectral:
@@ -89,9 +90,7 @@ class Figure(Table):
             raise ValueError(f'variable: expected one of {", ".join(MAPPED)}, got "{self.variable}"')
         if self.limit is not None and self.kind not in ("map", "g_sa"):
             raise ValueError(f'limit: belongs to kind = "map" and "g_sa", not to "{self.kind}"')
-        if self.energy is not None and not (
-            self.kind == "fields" and self.variable in get_args(SpectrumName)
-        ):
+        if self.energy is not None and not (self.kind == "fields" and self.variable in SPECTRAL):
             raise ValueError('energy: belongs to kind = "fields" with one of dos, f_L, f_T')
         if (self.variable is not None) != (self.kind in ("spectrum", "fields", *maps)):
             raise ValueError(
