@@ -5,6 +5,7 @@ Checks that need the gaps are in :func:`check_with_materials`, called once the m
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 
 import numpy as np
@@ -17,11 +18,17 @@ from fvqp.errors import CaseError, MeshError
 from fvqp.materials import BCS_RATIO, Material, material_names
 from fvqp.mesh import Mesh
 from fvqp.mesh.mesh import suggestion
+from fvqp.models.tunnelling import level_broadening
+from fvqp.models.usadel import UsadelProblem
+
+log = logging.getLogger(__name__)
 
 THERMAL_TAIL = 10.0
 """Temperatures k_BT that the energy axis must reach beyond the largest bias: occupation below 5e-5 there."""
 MOST_DELTA0 = 1000.0
 """Largest energy in Δ0 that an axis may reach: beyond, a unit or a digit is wrong."""
+MOST_BROADENING = 0.1
+"""Δ0 by which a junction may broaden states before that is said: the gap would fall by about as much."""
 LEAST_BROADENING = 1e-7
 """Smallest Γ in Δ0 at which the spectral functions are told from singular ones."""
 
@@ -114,6 +121,26 @@ def _unpaired(case: UsadelCase) -> bool:
     """Whether some state of the sweep has no depairing."""
     current = case.supercurrent
     return case.spectrum.depairing == 0 and (current is None or 0.0 in current.values)
+
+
+def warn_of_junctions(case: UsadelCase, problem: UsadelProblem) -> None:
+    """Warns of junctions that conduct too well to leave the spectra as they are. Collective."""
+    broadening = level_broadening(problem.device, problem.kinetics.transport)
+    if problem.device.mesh.comm.rank != 0:
+        return
+    for number, (junction, width) in enumerate(zip(case.junctions, broadening, strict=True)):
+        if width > MOST_BROADENING:
+            log.warning(
+                "%s: junctions[%d].conductance: %.3g S is more than a tunnel junction there can have: "
+                "electrons would leave for its lead so fast that states broaden by %.3g Delta0, which the "
+                "model leaves out; up to %.2g S that is less than %g Delta0; is the unit right?",
+                case.source,
+                number,
+                junction.conductance,
+                width,
+                junction.conductance * MOST_BROADENING / width,
+                MOST_BROADENING,
+            )
 
 
 def check_places(case: UsadelCase, mesh: Mesh) -> None:

@@ -22,6 +22,7 @@ from fvqp.case.usadel.build import (
     build_sweep,
     follows_bias,
 )
+from fvqp.case.usadel.checks import warn_of_junctions
 from fvqp.case.usadel.comparison import chains
 from fvqp.case.usadel.petsc_options import check_petsc_options_used, petsc_options
 from fvqp.case.usadel.recording import UsadelRecorder
@@ -72,6 +73,7 @@ def run(case: UsadelCase, out: str | Path | None, resume: bool, comm: MPI.Comm) 
             folder = ResultsFolder(out, text, case.hash, comm, resume, {"material_sources": sources})
             stack.enter_context(folder)
         warn_of_sizes(mesh, problems[0].device.material.coherence_length, case.source)
+        warn_of_junctions(case, problems[0])
         # Collective: the solver is chosen here if it has not been yet.
         description = problems[0].kinetics.solver.description
         if comm.rank == 0:
@@ -102,6 +104,7 @@ def check(case: UsadelCase) -> str:
         check_petsc_options_used(case, problems[0])
     problem = problems[0]
     warn_of_sizes(mesh, problem.device.material.coherence_length, case.source)
+    warn_of_junctions(case, problem)
     points = int(np.prod([len(axis) or 1 for axis in vars(sweep).values()]))
     unknowns = 2 * mesh.n_global * problem.grid.n
     per_rank = problem.expected_memory() / 2**20

@@ -260,3 +260,12 @@ def test_mistakes(said: Said, changes: dict[str, Any], words: str) -> None:
     assert code == 2
     assert text.startswith("case.toml: ") and words in text
     assert not Path("out").exists()
+
+
+def test_a_junction_that_conducts_better_than_the_wire_is_warned_of_once(said: Said) -> None:
+    code, text = said(LINE, {"junctions.0.conductance": "100 S"})
+    assert code == 0 and text.count("warning: ") == 1
+    assert "case.toml: junctions[0].conductance: 100 S is more than a tunnel junction there can have" in text
+    assert said(LINE, {}) == (0, "")
+    normal = {"materials.N": {"name": "Al_ryan2026", "gap": "0 eV"}, "regions.west.material": "N"}
+    assert said(LINE, normal | {"junctions.0.conductance": "100 S", "junctions.0.on": "west"}) == (0, "")
