@@ -156,6 +156,7 @@ def test_spectra_say_where_they_are_and_show_a_symmetric_sweep_once() -> None:
     for name in ("f_L", "f_T"):
         sweep.define(name, ("junction", "energy"))
     size = np.array([1.0, 2.0])[:, None] * np.array([1.0, 2.0, 3.0])
+    size = size * np.array([1.0, 1.1])[:, None, None, None]
     sweep.dataset["f_T"].values[...] = biases[:, None, None] * size
     sweep.dataset["f_L"].values[...] = np.abs(biases)[:, None, None] * size
     odd = figure_of(sweep.dataset, "spectrum", variable="f_T").axes
@@ -170,7 +171,9 @@ def test_spectra_say_where_they_are_and_show_a_symmetric_sweep_once() -> None:
     names = [line.get_label().split("= ")[1] for line in even[0].lines]
     assert names[0] == "0 mV" and names[-1] == "±2.5 mV" and len(names) == 8
     assert all(name.startswith("±") for name in names[1:])
-    # One temperature and one junction need not be named.
+    # One temperature and one junction need not be named, nor those that make no difference.
+    sweep.dataset["f_L"].values[...] = sweep.dataset["f_L"].values[:1]
+    assert figure_of(sweep.dataset, "spectrum", variable="f_L").axes[1].get_title() == "junction B"
     alone = sweep.dataset.isel(temperature=[0], junction=[1])
     assert [axes.get_title() for axes in figure_of(alone, "spectrum", variable="f_L").axes] == [""]
     # Without a bias that is swept junctions are curves of one panel.

@@ -231,6 +231,9 @@ def test_one_gap_for_the_device_is_one_curve(film, sweep, tmp_path, monkeypatch)
     gap.values[..., 1] *= 1.01
     (axes,) = drawn(sweep.dataset, FigureSpec("gap"), monkeypatch, tmp_path)
     assert [line.get_label()[-1] for line in axes.lines] == ["A", "B"]
+    assert axes.get_title() == ""
+    gap.values[0, ..., 1] *= 1.01
+    (axes,) = drawn(sweep.dataset, FigureSpec("gap"), monkeypatch, tmp_path)
     assert axes.get_title().endswith("= 0 A")
 
 

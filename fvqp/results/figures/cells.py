@@ -69,6 +69,15 @@ def extended(dataset: xr.Dataset) -> list[str]:
     return [name for name in "xyz" if spread[name] > FLAT * max(spread.values())] or ["x"]
 
 
+def plane_axes(dataset: xr.Dataset, names: list[str], figure: Figure) -> Axes:
+    """A panel of the shape of a device in the plane of two axes."""
+    long, high = (float(np.ptp(dataset[name].values)) for name in names)
+    height = float(np.clip(WIDTH * high / long, WIDTH / LONGEST_ASPECT, TALLEST))
+    figure.set_size_inches(WIDTH + 1.0, height + 1.0)
+    axes: Axes = figure.subplots()
+    return axes
+
+
 def draw_cells(
     axes: Axes,
     dataset: xr.Dataset,
@@ -91,7 +100,7 @@ def draw_cells(
         image = axes.scatter(at[:, 0], at[:, 1], s=4, c=values, linewidths=0, **colours)
     elif at.shape[1] in POLYGONS:
         # Edges of the same colour leave no seams between neighbours.
-        image = PolyCollection(at, array=values, edgecolors="face", linewidths=0.2, **colours)
+        image = PolyCollection(at, array=values, edgecolors="face", linewidths=0.5, **colours)
         axes.add_collection(image)
     else:
         image = LineCollection(
@@ -117,11 +126,8 @@ def _over_place(values: xr.DataArray, name: str, spec: FigureSpec, figure: Figur
 
 def _in_plane(dataset: xr.Dataset, values: xr.DataArray, names: list[str], figure: Figure) -> None:
     table = reduced(values, ("cell",))
-    spreads = [float(np.ptp(dataset[name].values)) for name in names]
     scale, prefix = prefix_of(max(largest_of(dataset[name].values) for name in names))
-    height = WIDTH * spreads[1] / spreads[0]
-    figure.set_size_inches(WIDTH + 1.0, float(np.clip(height, WIDTH / LONGEST_ASPECT, TALLEST)) + 1.0)
-    axes = figure.subplots()
+    axes = plane_axes(dataset, names, figure)
     shown, unit = with_prefix(table)
     end = largest_of(shown)
     signed = float(np.nanmin(shown)) < -0.01 * end

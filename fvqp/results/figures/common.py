@@ -104,13 +104,21 @@ def stored(dataset: xr.Dataset, name: str) -> xr.DataArray:
 
 
 def reduced(values: xr.DataArray, keep: tuple[str, ...]) -> xr.DataArray:
-    """Only the dimensions ``keep``; of others the value nearest to zero (biases) or the first is taken, which
-    `said` then says if there were several."""
+    """Only the dimensions ``keep``; of others the value nearest to zero (biases) or the first is taken.
+
+    `said` then says which, if another one would have other values.
+    """
     for dim in [dim for dim in values.dims if dim not in keep]:
         numeric = dim in ("V_det", "supercurrent", "V_inj")
         row = int(np.abs(values[dim].values).argmin()) if numeric else 0
-        values = values.isel({dim: row}, drop=values.sizes[dim] == 1)
+        first = values.isel({dim: row})
+        values = first.drop_vars([dim], errors="ignore") if same(values, first) else first
     return values.transpose(*(dim for dim in keep if dim in values.dims))
+
+
+def same(values: xr.DataArray, one: xr.DataArray) -> bool:
+    """Whether ``values`` are those of ``one`` along all dimensions that this has not."""
+    return bool(np.allclose(*xr.broadcast(values, one), rtol=1e-9, atol=0.0, equal_nan=True))
 
 
 def said(values: xr.DataArray) -> str:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fvqp.errors import FvqpError
 from fvqp.results.figures import kinetic
-from fvqp.results.figures.cells import draw_cells
+from fvqp.results.figures.cells import draw_cells, plane_axes
 from fvqp.results.figures.common import Drawing, FigureSpec, draw_legend, evenly, stored, value_text
 
 Floats = NDArray[np.float64]
@@ -99,8 +99,6 @@ def _map(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
         raise FvqpError("a map is of a mesh; shells have profiles")
     if np.ptp(dataset["z"].values) > 0.0:
         raise FvqpError("a map is of a plane mesh; fields of solids are for ParaView and fvqp plot --animate")
-    figure.set_size_inches(4.4, 3.4)
-    axes = figure.subplots()
     values, _ = _times(dataset, "n_qp_cell")
     last = values.isel(time=-1).values * PER_CUBIC_MICROMETRE
     # A normal metal has electrons at all energies, which would leave nothing to be seen of the others.
@@ -109,9 +107,12 @@ def _map(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
     if shown.sum() < 3 or np.ptp(dataset["y"].values[shown]) == 0.0:
         x = dataset["x"].values[shown] * MICROMETRES
         order = np.argsort(x)
+        figure.set_size_inches(4.4, 3.4)
+        axes = figure.subplots()
         axes.plot(x[order], last[shown][order])
         axes.set(xlabel="$x$ (µm)", ylabel="$n_\\mathrm{qp}$ (µm$^{-3}$)")
         return
+    axes = plane_axes(dataset, ["x", "y"], figure)
     colours = draw_cells(axes, dataset, ["x", "y"], last, 1.0 / MICROMETRES, shown)
     axes.set(xlabel="$x$ (µm)", ylabel="$y$ (µm)")
     if dataset.sizes["time"] > 1:

@@ -19,6 +19,7 @@ from fvqp.results.figures.common import (
     folded,
     reduced,
     said,
+    same,
     shown_rows,
     stored,
     with_prefix,
@@ -252,7 +253,7 @@ def one_if_same(values: xr.DataArray) -> xr.DataArray:
     if "junction" not in values.dims:
         return values
     first = values.isel(junction=0, drop=True)
-    return first if np.allclose(*xr.broadcast(values, first), rtol=1e-9, atol=0.0, equal_nan=True) else values
+    return first if same(values, first) else values
 
 
 def in_delta0(dataset: xr.Dataset, values: xr.DataArray) -> xr.DataArray:
