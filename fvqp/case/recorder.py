@@ -196,7 +196,9 @@ class Recorder:
         inside = self.gathered(inside)
         if self.comm.rank != 0:
             return {}
-        found: dict[str, tuple[tuple[str, ...], NDArray[Any]]] = {"cell": (("cell",), np.arange(mesh.n_global))}
+        found: dict[str, tuple[tuple[str, ...], NDArray[Any]]] = {
+            "cell": (("cell",), np.arange(mesh.n_global))
+        }
         for k, name in enumerate("xyz"):
             found[name] = (("cell",), centre[:, k])
             if corners is not None:

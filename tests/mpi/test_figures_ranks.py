@@ -32,7 +32,7 @@ def mixed(comm: MPI.Intracomm) -> Mesh:
 @pytest.mark.parametrize("kind", ["lines", "polygons"])
 def test_places_of_cells(kind: str) -> None:
     parts = [TEE.mesh(6.0, comm) if kind == "lines" else mixed(comm) for comm in (WORLD, SELF)]
-    found, alone = (Recorder(mesh, mesh.comm, 1, None).places() for mesh in parts)
+    found, alone = (Recorder(mesh, mesh.comm, 1, None).cells() for mesh in parts)
     if WORLD.rank != 0:
         assert not found
         return

@@ -42,7 +42,7 @@ def mesh(points: np.ndarray, cells: list[tuple[str, np.ndarray]]) -> Mesh:
 
 def stored(of: Mesh, values: dict[str, Any], axes: dict[str, Any] | None = None) -> xr.Dataset:
     """Results with fields of every cell, as a run that stores them records its places."""
-    places = Recorder(of, MPI.COMM_SELF, 1, None).places()
+    places = Recorder(of, MPI.COMM_SELF, 1, None).cells()
     energy = {"energy": (("energy",), np.array([0.5, 1.1, 2.0]) * DELTA0)}
     sweep = SweepDataset(axes or {}, places | energy, {"delta0_eV": DELTA0})
     for name, table in values.items():
