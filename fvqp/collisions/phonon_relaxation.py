@@ -17,33 +17,17 @@ from fvqp.collisions.electron_phonon import FOURIER_FROM, Coupling, ElectronPhon
 from fvqp.collisions.grid import CollisionGrid
 from fvqp.collisions.measure import SpectralMeasure
 from fvqp.collisions.process import GainLoss
+from fvqp.collisions.slaved_phonons import SLOWEST, STEEPEST, SlavedPhonons
 from fvqp.errors import CaseError
 from fvqp.grids.energy import EnergyGrid
 
 Floats = NDArray[np.float64]
-
-#: Phonons are taken to decay at least at this part of the rate at which they escape.
-SLOWEST = 1e-3
 
 #: Phonon energies of a bath on a graded axis begin at this part of the finest bin.
 _SMALLEST = 1e-3
 
 #: Of phonons of more than this times the temperature of a bath there are none.
 _BEYOND = 600.0
-
-#: Imbalance of phonons on a graded axis that is rounding, over their gain and loss; where they are few, times
-#: ``-ln n``, whose rounding counts.
-_BALANCED = 4e-14
-
-#: Rates of phonons, 1/τ0, that count as none.
-_NOTHING = 1e-200
-
-#: Fewer phonons than these of a point on a graded axis are differentiated as if there were as many: what one
-#: of another energy does, n^(ω/ω_k), has no slope at 0.
-_FEWEST = 1e-12
-
-#: Newton steps to the steady state of phonons; mostly three to nine are enough.
-_STEPS = 50
 
 
 @dataclass(frozen=True)
@@ -106,6 +90,9 @@ class PhononCollisions:
         )
         x = collision_grid.phonon_energies / phonons.temperature
         self.bath = -np.exp(-x) / np.expm1(-x)
+        self._slaves: SlavedPhonons | None = None
+        if phonons.escape_time is not None and evaluation == "graded":
+            self._slaves = SlavedPhonons(self.operator.events, self.bath, 1.0 / phonons.escape_time)
 
     @property
     def largest_rate(self) -> float:
@@ -125,46 +112,36 @@ class PhononCollisions:
         if self.phonons.escape_time is None:
             n, decay = np.ascontiguousarray(bath), None
         else:
-            n, decay = self._slaved(measure, f, bath, 1.0 / self.phonons.escape_time)
-        now = self._gain_loss(measure, f, n)
-        rate = 2.0 * weight * (now.in_f * (1.0 - f) - now.out_f * f)
+            n, decay = self._slaved(measure, f_L, f, bath, 1.0 / self.phonons.escape_time)
+        change, now = self._rates(measure, f, n)
+        rate = 2.0 * weight * change
         loss = weight * (now.in_f + now.out_f)
         return PhononRelaxation(self, measure, f_L, f, n, decay, weight, rate, loss)
 
-    def _gain_loss(self, measure: SpectralMeasure, f: Floats, n: Floats) -> GainLoss:
+    def _rates(self, measure: SpectralMeasure, f: Floats, n: Floats) -> tuple[Floats, GainLoss]:
+        """``∂f/∂t`` and its gain and loss; on graded axes these are cut where f is not between 0 and 1."""
         if self.operator.evaluation == "graded":
-            return self.operator.balance(measure, f, n)[1]()
-        return self.operator.gain_loss(measure, f, n)
+            rates, parts = self.operator.balance(measure, f, n)
+            return rates.f, parts()
+        parts_only = self.operator.gain_loss(measure, f, n)
+        return parts_only.rates(f, n).f, parts_only
 
     def _slaved(
-        self, measure: SpectralMeasure, f: Floats, bath: Floats, leaves: float
+        self, measure: SpectralMeasure, f_L: Floats, f: Floats, bath: Floats, leaves: float
     ) -> tuple[Floats, Floats]:
         """Phonons of which gain, loss and escape at the rate ``leaves`` balance, and the decay of a surplus.
 
         A step of Newton's method for f_L may invert quasiparticles such that phonons have no steady state;
         they then decay at the slowest rate.
         """
-        slowest = SLOWEST * leaves
-        if self.operator.evaluation != "graded":
-            now = self._gain_loss(measure, f, bath)
-            decay = np.maximum(now.out_n - now.in_n + leaves, slowest)
-            return (now.in_n + bath * leaves) / decay, decay
-        # Energies of a point's phonons differ a little, and what it gains and loses is not linear in n.
-        n = np.maximum(bath, _NOTHING)
-        still, each = np.zeros_like(f), np.ones_like(n)
-        for _ in range(_STEPS):
-            now = self._gain_loss(measure, f, n)
-            comes, goes = now.in_n * (1.0 + n) + bath * leaves, (now.out_n + leaves) * n
-            most = (now.in_n + bath * leaves) / slowest
-            rounding = _BALANCED * np.maximum(1.0, -np.log(n))
-            settled = np.abs(comes - goes) <= rounding * (comes + goes) + _NOTHING
-            # Points do not act on one another: this is the diagonal of the Jacobian.
-            decay = np.maximum(leaves - self.operator.jvp(measure, f, n, still, each).n, slowest)
-            if np.all(settled | ((n >= most) & (comes > goes))):
-                break
-            n = np.clip(n + (comes - goes) / decay, 0.1 * n, np.maximum(most, 0.1 * n))
-        slopes = self.operator.jvp(measure, f, np.maximum(n, _FEWEST), still, each).n
-        return n, np.where(settled, np.maximum(leaves - slopes, slowest), slowest)
+        if self._slaves is not None:
+            states = measure.states, measure.anomalous, measure.states
+            found = self._slaves.steady(states, np.stack([f_L, np.zeros_like(f_L)], axis=1))
+            return found.n, found.decay
+        # Energies of a point's phonons are one and the same, and gain and loss are linear in n.
+        now = self.operator.gain_loss(measure, f, bath)
+        decay = np.maximum(now.out_n - now.in_n + leaves, SLOWEST * leaves)
+        return (now.in_n + bath * leaves) / decay, decay
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,7 +174,7 @@ class PhononRelaxation:
         operator = self.collisions.operator
         step_f, step_n, n = -0.5 * step, np.zeros_like(self.n), self.n
         if self.decay is not None and operator.evaluation == "graded":
-            n = np.maximum(n, _FEWEST)
+            n = np.maximum(n, STEEPEST)
         moved = operator.jvp(self.measure, self.f, n, step_f, step_n)
         if self.decay is not None:
             step_n = moved.n / self.decay

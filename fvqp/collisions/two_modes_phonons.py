@@ -23,22 +23,14 @@ from fvqp.collisions.bose import bose
 from fvqp.collisions.electron_electron import is_uniform
 from fvqp.collisions.electron_phonon import Coupling, ElectronPhonon
 from fvqp.collisions.grid import CollisionGrid
-from fvqp.collisions.phonon_relaxation import SLOWEST, Phonons, phonon_points
+from fvqp.collisions.phonon_relaxation import Phonons, phonon_points
+from fvqp.collisions.slaved_phonons import STEEPEST, SlavedPhonons, weights
 from fvqp.collisions.two_modes import Spectra
 from fvqp.errors import CaseError
 from fvqp.grids.energy import EnergyGrid
 from fvqp.threads import share
 
 Floats = NDArray[np.float64]
-
-#: Imbalance of phonons that is rounding, over what they turn over; where they are few, times ``-ln n``.
-_BALANCED = 4e-14
-
-#: Fewest phonons of a point, and those whose slopes are taken where there are fewer.
-_NOTHING, _FEWEST = 1e-200, 1e-12
-
-#: Newton steps to the steady state of phonons, and the longest of ln n.
-_STEPS, _FARTHEST = 50, 460.0
 
 
 class PhononsOfBothModes:
@@ -51,6 +43,7 @@ class PhononsOfBothModes:
     Attributes:
         events: collisions of the bins, see `fvqp.collisions.graded.apart`.
         bath: occupation that phonons escape to, ``(K,)``.
+        slaves: phonons in balance with electrons.
         capacity: phonon modes, ``(K,)``.
     """
 
@@ -71,6 +64,7 @@ class PhononsOfBothModes:
         self.events, self.capacity, self.energies = operator.events, operator.capacity, points.phonon_energies
         x = points.phonon_energies / phonons.temperature
         self.bath = -np.exp(-x) / np.expm1(-x)
+        self.slaves = SlavedPhonons(self.events, self.bath, self.leaves)
         self.largest_rate = phonons.strength * (phonons.kappa * grid.maximum) ** 3 / 3.0
 
     def at(self, spectra: Spectra, f: Floats) -> PhononRelaxationOfBothModes:
@@ -92,7 +86,7 @@ class PhononRelaxationOfBothModes:
         widths = collisions.grid.widths
         self._states = tuple(np.ascontiguousarray(part * widths) for part in spectra)
         self._scale = collisions.strength / widths
-        self.n, self.decay = self._steady()
+        self.n, self.decay, _ = collisions.slaves.steady(self._states, self._f)
         self.rate, self.loss = np.zeros_like(f), np.zeros_like(f)
         self._each(_integrals, self.n, self.rate, self.loss)
         self.rate *= self._scale
@@ -101,12 +95,12 @@ class PhononRelaxationOfBothModes:
     @property
     def inverted(self) -> bool:
         """Whether some phonons have no steady state, since quasiparticles emit more than they absorb."""
-        return bool(np.any(self.decay <= SLOWEST * self._collisions.leaves))
+        return self._collisions.slaves.inverted(self.decay)
 
     def derivative(self, step: Floats) -> Floats:
         """Change of `rate` along ``step``, ``(cells, 2, N)``: the Jacobian's action."""
         step = np.ascontiguousarray(step)
-        n, still = np.maximum(self.n, _FEWEST), np.zeros_like(self.n)
+        n, still = np.maximum(self.n, STEEPEST), np.zeros_like(self.n)
         out, gained = np.zeros_like(step), np.zeros_like(self.n)
         self._each(_product, n, step, still, out, gained)
         out[:] = 0.0
@@ -119,75 +113,10 @@ class PhononRelaxationOfBothModes:
         c = self._collisions
         return 2.0 * c.strength * c.leaves * ((self.n - c.bath) @ (c.capacity * c.energies))
 
-    def _steady(self) -> tuple[Floats, Floats]:
-        """Phonons of which gain, loss and escape balance, and the decay of a surplus.
-
-        Points do not act on one another; where there are few the logarithm of the loss is nearly linear in
-        that of n, else the loss in n.
-        """
-        c = self._collisions
-        slowest = SLOWEST * c.leaves
-        n = np.broadcast_to(np.maximum(c.bath, _NOTHING), (len(self._f), c.bath.size)).copy()
-        gain, loss, slope = np.empty((3, *n.shape))
-        for _ in range(_STEPS):
-            self._each(_balance, n, gain, loss, slope)
-            # Where no quasiparticles are left rounding of 1 − h and of f_T can make either negative.
-            comes = np.maximum(gain, 0.0) / c.capacity + c.bath * c.leaves
-            goes = np.maximum(loss, 0.0) / c.capacity + n * c.leaves
-            raw = slope / c.capacity + c.leaves
-            decay = np.maximum(raw, slowest)
-            # Gain and loss are proportional to 1 + n and n: what both have in common does not move n.
-            limit = (comes / (1.0 + n) + c.bath * c.leaves) / slowest
-            settled = (
-                np.abs(comes - goes) <= _BALANCED * np.maximum(1.0, -np.log(n)) * (comes + goes) + _NOTHING
-            )
-            if np.all(settled | ((n >= limit) & (comes > goes))):
-                break
-            plain = np.maximum(n + (comes - goes) / decay, 0.1 * n)
-            turned = np.log(np.maximum(comes, _NOTHING) / goes) * goes / (n * decay)
-            few = n * np.exp(np.clip(turned, -_FARTHEST, _FARTHEST))
-            moved = np.where(n < 1.0, few, plain)
-            n = np.clip(moved, _NOTHING, np.maximum(limit, 0.1 * n))
-        low = np.maximum(n, _FEWEST)
-        self._each(_balance, low, gain, loss, slope)
-        raw = slope / c.capacity + c.leaves
-        return n, np.where(settled, np.maximum(raw, slowest), slowest)
-
     def _each(self, loop, *rest) -> None:  # type: ignore[no-untyped-def]
         c = self._collisions
         least = 100_000 // (10 * max(1, c.events.lower.size))
         share(loop, len(self._f), c.events, *self._states, self._f, *rest, least=max(1, least))
-
-
-@njit(cache=True, inline="always")
-def _weights(events, e, s, p, r):
-    """``(ss + σpp)``, ``(ss + rr)``, ``(ss − rr)`` and ``ss`` of an event times half its rate."""
-    i, j = events.lower[e], events.upper[e]
-    a = 0.5 * events.factor[e]
-    both, odd, even = a * s[i] * s[j], a * p[i] * p[j], a * r[i] * r[j]
-    return both + events.sign[e] * odd, both + even, both - even, both
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _balance(start, stop, events, dos, pairing, anomalous, f, n, gain, loss, slope):
-    """What phonon points gain and lose, phonons of all modes, and the slope of loss less gain by n."""
-    for c in range(start, stop):
-        row = c if dos.shape[0] > 1 else 0
-        s, p, r, h, t = dos[row], pairing[row], anomalous[row], f[c, 0], f[c, 1]
-        for k in range(n.shape[1]):
-            gain[c, k], loss[c, k], slope[c, k] = 0.0, 0.0, 0.0
-        for e in range(events.lower.size):
-            i, j, k, sign = events.lower[e], events.upper[e], events.first[e], events.sign[e]
-            m, _, odd, _ = _weights(events, e, s, p, r)
-            nk, ratio = n[c, k], events.shares[e]
-            star = bose(ratio * np.log1p(1.0 / nk))
-            # Emission and absorption without their phonon factors 1 + n* and n*: 1 − h is what has digits.
-            emitted = m * (1.0 - h[j]) * (1.0 - sign * h[i]) - odd * t[j] * t[i]
-            absorbed = m * (1.0 + h[j]) * (1.0 + sign * h[i]) - odd * t[j] * t[i]
-            gain[c, k] += 0.5 * ratio * emitted * (1.0 + star)
-            loss[c, k] += 0.5 * ratio * absorbed * star
-            net = m * (h[j] + sign * h[i])
-            slope[c, k] += ratio * ratio * net * star * (1.0 + star) / (nk * (1.0 + nk))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -198,7 +127,7 @@ def _integrals(start, stop, events, dos, pairing, anomalous, f, n, rate, loss):
         s, p, r, h, t = dos[row], pairing[row], anomalous[row], f[c, 0], f[c, 1]
         for e in range(events.lower.size):
             i, j, sign = events.lower[e], events.upper[e], events.sign[e]
-            m, q, odd, both = _weights(events, e, s, p, r)
+            m, q, odd, both = weights(events, e, s, p, r)
             many = 1.0 + 2.0 * bose(events.shares[e] * np.log1p(1.0 / n[c, events.first[e]]))
             x = m * ((h[j] + sign * h[i]) * many - (1.0 + sign * h[j] * h[i])) + odd * t[j] * t[i]
             y = q * (t[j] - t[i]) * many + both * (h[j] * t[i] - sign * t[j] * h[i])
@@ -223,7 +152,7 @@ def _product(start, stop, events, dos, pairing, anomalous, f, n, step, step_n, c
             gained[c, k] = 0.0
         for e in range(events.lower.size):
             i, j, k, sign = events.lower[e], events.upper[e], events.first[e], events.sign[e]
-            m, q, odd, both = _weights(events, e, s, p, r)
+            m, q, odd, both = weights(events, e, s, p, r)
             nk, ratio = n[c, k], events.shares[e]
             star = bose(ratio * np.log1p(1.0 / nk))
             many = 1.0 + 2.0 * star

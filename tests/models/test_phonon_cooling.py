@@ -10,6 +10,7 @@ from newton_counts import recorded
 from wire_devices import line_mesh, wire
 
 from fvqp.collisions import Collisions, Phonons
+from fvqp.collisions.slaved_phonons import SlavedPhonons, Slaves
 from fvqp.grids.energy import EnergyGrid
 from fvqp.models.kinetics import L
 from fvqp.models.usadel import GapModel, Point, UsadelProblem
@@ -97,3 +98,37 @@ def test_phonons_of_their_own_on_either_axis() -> None:
     assert 0.5 < escaped[1] < 0.8
     assert escaped[1] == pytest.approx(escaped[0], rel=1e-2)
     np.testing.assert_allclose(left[1], left[0], atol=2e-2 * np.abs(left[0]).max())
+
+
+def test_onset_of_injection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the first quasiparticles enter below a narrow edge, Newton's method passes f < 0 on its way.
+
+    Phonons of such an f are found in as few steps as others, and the way is no longer for them.
+    """
+    made, found, steady = recorded(monkeypatch), [], SlavedPhonons.steady
+
+    def watched(slaves: SlavedPhonons, states: object, f: np.ndarray) -> Slaves:
+        result = steady(slaves, states, f)  # type: ignore[arg-type]
+        found.append((int(result.steps.max()), float(1.0 - f[:, 0].max())))
+        return result
+
+    monkeypatch.setattr(SlavedPhonons, "steady", watched)
+    grid = EnergyGrid.graded(6.0, gap_edges=[0.9, 0.95, 0.99], first=2.5e-4, number=80, largest=0.2)
+    device = wire(line_mesh(6, 9), "point_B", "point_A")
+    phonons = Phonons(1e-3, 1.764, device.bath, escape_time=20.0, pair_breaking_time=0.05)
+    problem = UsadelProblem(
+        device,
+        grid,
+        1e-3,
+        GapModel("uniform", at="point_B", rule="arcsinh"),
+        collisions=Collisions(2e-4, phonons=phonons),
+    )
+    solution = problem.solve(Point(0.75 * device.voltage_unit))
+    found.clear()
+    solution = problem.solve(Point(device.voltage_unit), solution)
+    assert min(excess for _, excess in found) < -0.1
+    assert max(steps for steps, _ in found) <= 12
+    assert len(found) <= 40
+    assert max(len(item.krylov) for item in made) <= 8
+    ledger = problem.ledger(solution)
+    assert np.all(np.abs(ledger.residual) < 1e-6 * np.abs(ledger.injected))
