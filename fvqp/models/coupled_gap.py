@@ -159,6 +159,10 @@ class GapAndDistributions:
         if not self._total <= FLATTEST:
             raise ConvergenceError(f"{self.what}: the slope of the gap equation is {self._total:.3g}")
 
+    def balanced(self, z: Floats) -> bool:
+        f = self.distributions(z)
+        return self.kinetic.balanced(f)
+
     def action(self, step: Floats) -> Floats:
         df, dy = step[: self.kinetic.size], self._last(step)
         balance = self.kinetic.action(df) + self._along * dy

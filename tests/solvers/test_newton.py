@@ -34,6 +34,9 @@ class Bratu:
     def precondition(self, residual: Floats) -> Floats:
         return np.linalg.solve(self.laplacian, residual)
 
+    def balanced(self, x: Floats) -> bool:
+        return True
+
 
 def solve(system: object, start: Floats, **more: object):
     return solve_newton(system, start, comm=MPI.COMM_SELF, what="test", **{"tolerance": 1e-13, **more})
@@ -64,6 +67,35 @@ def test_a_guess_within_the_tolerance_is_improved() -> None:
     assert solve(Bratu(0.0), np.zeros(99)).krylov == ()
 
 
+def test_one_more_step_for_balance() -> None:
+    """It is asked for once; what was accepted is kept where rounding leaves nothing to gain."""
+
+    class Unbalanced(Bratu):
+        asked = 0
+        noise = 0.0
+
+        def residual(self, x: Floats) -> Floats:
+            return super().residual(x) + self.noise
+
+        def balanced(self, x: Floats) -> bool:
+            self.asked += 1
+            self.noise = self.later
+            return False
+
+        later = 0.0
+
+    plain = solve(Bratu(1.0), np.zeros(99), tolerance=1e-6)
+    system = Unbalanced(1.0)
+    found = solve(system, np.zeros(99), tolerance=1e-6)
+    assert system.asked == 1 and len(found.krylov) == len(plain.krylov) + 1
+    assert found.residual < 1e-3 * plain.residual
+    system.later = 1e-5
+    system.noise, system.asked = 0.0, 0
+    kept = solve(system, np.zeros(99), tolerance=1e-6)
+    assert system.asked == 1 and kept.residual == plain.residual
+    np.testing.assert_array_equal(kept.x, plain.x)
+
+
 class Arctangent:
     """arctan x = 0, from where full Newton steps run away."""
 
@@ -78,6 +110,9 @@ class Arctangent:
 
     def precondition(self, residual: Floats) -> Floats:
         return residual / self.slope
+
+    def balanced(self, x: Floats) -> bool:
+        return True
 
 
 def test_steps_are_cut_back_where_full_ones_run_away() -> None:
