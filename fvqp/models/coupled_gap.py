@@ -11,6 +11,7 @@ by GMRES, preconditioned by block elimination with the preconditioner of F_x (th
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,13 +26,14 @@ if TYPE_CHECKING:
     from fvqp.models.usadel import UsadelProblem
 
 Floats = NDArray[np.float64]
+log = logging.getLogger(__name__)
 
 #: Step of ln Δ with which spectra are differentiated, over the broadening, which is the width of what moves
 #: with the gap; and its limits.
 STEP, LEAST_STEP, LARGEST_STEP = 1e-3, 1e-8, 1e-6
 
-#: Slope of the gap equation, distributions following the gap, above which its root may be about to end; it is
-#: −1 where they do not.
+#: Slope of the gap equation, distributions following the gap, above which no step is Newton's, since its root
+#: may be about to end; it is −1 where they do not follow.
 FLATTEST = -0.2
 
 #: Newton steps after which a neighbouring solution counts as not found.
@@ -47,8 +49,9 @@ def solve_with_gap(
     tolerance: float,
     reach: float,
     what: str,
-) -> tuple[SpectralState, KineticState, int]:
-    """Spectra and distributions of the solution next to a first guess, and the Newton steps it took.
+) -> tuple[SpectralState, KineticState, int, bool]:
+    """Spectra and distributions of the solution next to a first guess, the Newton steps it took, and whether
+    the branch of the first guess ends on the way.
 
     Args:
         problem: with collisions, local spectra and a uniform gap.
@@ -78,7 +81,9 @@ def solve_with_gap(
         improve=system.improve,
     )
     f = system.distributions(found.x)
-    return system.kinetic.spectral, system.kinetic.kinetic(f, what), len(found.krylov)
+    if not system.steep:
+        raise ConvergenceError(f"{what}: the gap is not stable there")
+    return system.kinetic.spectral, system.kinetic.kinetic(f, what), len(found.krylov), system.turned
 
 
 class GapAndDistributions:
@@ -111,6 +116,10 @@ class GapAndDistributions:
         self.first = self.y = float(np.log(problem.gap_field.uniform_value(gap)))
         self.kinetic = self._at(self.y, None)
         self.weight = self.kinetic.tolerance / tolerance
+        #: Whether r has grown on the way: the branch of the first guess ends between it and the root.
+        self.turned = False
+        #: Whether the last step was Newton's, at a slope that makes roots stable.
+        self.steep = False
         #: Whether `kinetic` is linearized, about distributions near enough to precondition.
         self._ready = False
 
@@ -156,8 +165,13 @@ class GapAndDistributions:
         self._slope = (self._gap_equation(beside, f) - self._gap_equation(self.y, f)) / self.h
         self._following = self.kinetic.precondition(self._along)
         self._total = self._slope - self._of_distributions(self._following)
+        self.steep = True
         if not self._total <= FLATTEST:
-            raise ConvergenceError(f"{self.what}: the slope of the gap equation is {self._total:.3g}")
+            # On the way only: with this slope y moves by r, as the flow does that stable roots end.
+            log.debug("%s: the slope of the gap equation is %.3g", self.what, self._total)
+            self.turned |= self._total > 0.0
+            self.steep = False
+            self._slope, self._total = self._slope - self._total - 1.0, -1.0
 
     def balanced(self, z: Floats) -> bool:
         f = self.distributions(z)

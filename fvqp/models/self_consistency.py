@@ -129,10 +129,12 @@ class Iteration:
         depairing = start.depairing
         if problem.inelastic is not None and problem.proximity is None:
             try:
-                self.spectral, self.kinetic, steps = solve_with_gap(
+                self.spectral, self.kinetic, steps, turned = solve_with_gap(
                     problem, start, self.external, self.kinetic,
                     tolerance=self.tolerance, reach=2.0 * LARGEST_CHANGE, what=self.what,
                 )  # fmt: skip
+                if turned:
+                    self._say_that_it_jumps(start, self.spectral)
                 return self.solution(steps)
             except ConvergenceError as error:
                 log.debug("%s", error)
@@ -145,24 +147,40 @@ class Iteration:
             self.kinetic = problem.energy_mode(self.spectral, self.external, self.kinetic, self.what)
             return problem.gap_field.uniform_residual(gap, depairing, self.kinetic.deviation(L))
 
-        before = problem.gap_field.uniform_value(start.gap)
         root = follow_root(
             residual,
-            float(np.log(before)),
+            float(np.log(problem.gap_field.uniform_value(start.gap))),
             tolerance=self.tolerance,
             what=self.what,
             largest_step=LARGEST_CHANGE,
             max_evaluations=problem.most_evaluations,
         )
-        if root.turned and self.mesh.comm.rank == 0:
-            log.warning(
-                "%s: the solution of the neighbouring bias ends; several coexist there, and the gap jumps "
-                "from %.6g to %.6g Delta0",
-                self.what,
-                before,
-                np.exp(root.x),
-            )
+        if root.turned:
+            self._say_that_it_jumps(start, self.spectral)
         return self.solution(root.evaluations)
+
+    def _say_that_it_jumps(self, start: SpectralState, end: SpectralState) -> None:
+        """Log that the branch of the first guess ends, and whether that is for the axis to mend."""
+        problem = self.problem
+        before, after = (problem.gap_field.uniform_value(state.gap) for state in (start, end))
+        if self.mesh.comm.rank != 0:
+            return
+        log.warning(
+            "%s: the solution of the neighbouring bias ends; several coexist there, and the gap jumps "
+            "from %.6g to %.6g Delta0",
+            self.what,
+            before,
+            after,
+        )
+        bins = problem.grid.widths[np.searchsorted(problem.grid.edges, [after, before]) - 1]
+        if problem.broadening < bins.max() > abs(after - before):
+            log.warning(
+                "%s: energy bins are %.2g Delta0 wide there, the broadening is %.2g: a jump by less than a "
+                "bin may come of the gap edge passing from one to the next; finer bins tell whether it stays",
+                self.what,
+                bins.max(),
+                problem.broadening,
+            )
 
     def settle(self) -> Solution:
         """The gaps that those of the first guess flow to."""

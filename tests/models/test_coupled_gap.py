@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 
 import numpy as np
@@ -79,3 +80,28 @@ def test_same_solutions_as_by_steps(problem: UsadelProblem, monkeypatch: pytest.
     for one, other in zip(together, apart, strict=True):
         assert one.spectral.gap[0] == pytest.approx(other.spectral.gap[0], abs=1e-9)
         np.testing.assert_allclose(one.kinetic.currents, other.kinetic.currents, atol=1e-9 * 25e-6)
+
+
+def test_a_branch_that_ends_at_a_bin(
+    problem: UsadelProblem, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With bins far wider than the broadening the gap skips the edge of one, by either way to the root."""
+    made = recorded(monkeypatch)
+    coarse = replace(problem, grid=EnergyGrid.uniform(0.05, 8.0), broadening=1e-5, transport=None)
+    unit = coarse.device.voltage_unit
+    before = coarse.solve(Point(3.0 * unit))
+    made.clear()
+    with caplog.at_level(logging.WARNING):
+        solution = coarse.solve(Point(3.3 * unit), before)
+    assert before.spectral.gap[0] > 0.95 > solution.spectral.gap[0]
+    assert len(made) == 1 and len(made[0].krylov) <= 8
+    assert "the gap jumps" in caplog.text and "finer bins tell whether it stays" in caplog.text
+
+    def refuse(*_arguments: object, **_more: object) -> None:
+        raise ConvergenceError("not now")
+
+    monkeypatch.setattr(self_consistency, "solve_with_gap", refuse)
+    made.clear()
+    walked = replace(coarse, transport=None).solve(Point(3.3 * unit), before)
+    assert walked.spectral.gap[0] == pytest.approx(solution.spectral.gap[0], abs=1e-9)
+    assert sum(len(item.krylov) for item in made) > 10
