@@ -62,7 +62,7 @@ MISTAKES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ),
     (TAIL, {**OF_MATERIAL, "material.tail_energy": "-1 ueV"}, "material.tail_energy[0]: must be positive"),
     (TAIL, {**OF_MATERIAL, "material.fluctuation": 1e-3}, "material: give either tail_energy or fluctuation"),
-    (TAIL, {**OF_MATERIAL, "material.gap": "1 Delta0"}, "material.gap: expected a positive energy"),
+    (TAIL, {**OF_MATERIAL, "material.gap": "1 Delta0"}, "material.gap: expected an energy"),
     # Sweep.
     (TAIL, {"sweep.generation": "-1 1/um^3/s"}, "sweep.generation[0]: must be positive"),
     (TAIL, {"sweep": {}}, "sweep.generation: missing"),
