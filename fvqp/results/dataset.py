@@ -282,10 +282,12 @@ class SweepDataset:
 
     def set_coordinate(self, name: str, dims: tuple[str, ...], values: ArrayLike) -> None:
         """Defines a coordinate or replaces its values."""
-        self.dataset = self.dataset.assign_coords({name: (dims, np.asarray(values), _attributes(name))})
+        attributes = _attributes(name)
         if name.endswith("_corners"):
-            # As the conventions CF call what a cell reaches to.
+            # As the conventions CF call what a cell reaches to; its units are those of the centre.
             self.dataset[name.removesuffix("_corners")].attrs["bounds"] = name
+            del attributes["units"]
+        self.dataset = self.dataset.assign_coords({name: (dims, np.asarray(values), attributes)})
 
     def define(
         self, name: str, dims: tuple[str, ...] = (), units: str | None = None, long_name: str | None = None
