@@ -192,3 +192,37 @@ def test_mirrored_choices(count: int, zero: bool, most: int) -> None:
     assert bool(np.any(np.abs(chosen) < 1e-12)) == zero
     one_sided = np.linspace(0.0, 1.0, count)
     assert len(evenly_mirrored(one_sided, most)) == min(most, count)
+
+
+@pytest.mark.parametrize("kind", ["g_nl", "local_conductance", "gap", "lead_temperature"])
+def test_curves_are_over_what_is_swept(kind: str) -> None:
+    """Over the innermost dimension of several values; of a single one there is a dot to be seen."""
+    name = {"local_conductance": "G_inj", "lead_temperature": "T_lead"}.get(kind, kind)
+    of_junctions = kind in ("gap", "lead_temperature")
+
+    def axes_of(**swept: list[float]) -> Any:
+        sweep = SweepDataset(swept)
+        if of_junctions:
+            sweep.set_coordinate("junction", ("junction",), np.array(["A"]))
+        sweep.define(name, ("junction",) if of_junctions else ())
+        shape = sweep.dataset[name].shape
+        sweep.dataset[name].values[...] = 1e-4 * (1.0 + np.arange(np.prod(shape))).reshape(shape)
+        (axes,) = figure_of(sweep.dataset, kind).axes
+        return axes
+
+    def shape_of(axes: Any) -> list[int]:
+        return [len(line.get_xdata()) for line in axes.lines]
+
+    both = {"V_det": [0.0, 1e-4, 2e-4], "V_inj": [0.0, 1e-4]}
+    assert shape_of(axes_of(**both)) == [2, 2, 2]
+    axes = axes_of(**both | {"V_inj": [1e-4]})
+    assert shape_of(axes) == [3] and axes.get_xlabel().startswith(r"$V_\mathrm{det}$")
+    axes = axes_of(temperature=[0.1, 0.2])
+    assert shape_of(axes) == [2] and axes.get_xlabel().startswith("$T$")
+    assert axes.lines[0].get_marker() == ""
+    axes = axes_of(V_inj=[1e-4])
+    assert shape_of(axes) == [1] and axes.lines[0].get_marker() == "o"
+    with pytest.raises(
+        FvqpError, match="is drawn over what is swept, and these results are of a single point"
+    ):
+        axes_of()

@@ -351,6 +351,8 @@ def _figure_problems(case: UsadelCase) -> Iterable[tuple[str, str]]:
                 f"{key}.kind",
                 "g_a needs [supercurrent] with a value that is not zero and both_signs = true",
             )
+        if figure.kind in ("g_nl", "gap", "local_conductance", "lead_temperature") and not _swept(case):
+            yield f"{key}.kind", f"{figure.kind} is drawn over what is swept; give [sweep], such as V_inj"
         if figure.kind == "supercurrent" and current is None:
             yield f"{key}.kind", "supercurrent needs the table [supercurrent]"
         if figure.kind == "lead_temperature" and all(junction.lead is None for junction in case.junctions):
@@ -361,6 +363,11 @@ def _figure_problems(case: UsadelCase) -> Iterable[tuple[str, str]]:
             yield f"{key}.variable", f'"{figure.variable}" is not among output.spectra'
         if figure.kind == "fields" and figure.variable not in case.output.stored:
             yield f"{key}.variable", f'"{figure.variable}" is not among output.stored'
+
+
+def _swept(case: UsadelCase) -> bool:
+    sweep = case.sweep
+    return any(axis is not None for axis in (sweep.V_inj, sweep.V_det, sweep.temperature, case.supercurrent))
 
 
 def _map_problems(

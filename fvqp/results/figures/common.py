@@ -172,7 +172,9 @@ def draw_curves(
         name = label if label and number == 0 else names[number]
         lift = (offset or 0.0) * number
         colour = {} if style.startswith("k") else {"color": colours[number]}
-        axes.plot(horizontal, (table[row] + lift) / scale, style, linewidth=1.1, label=name, **colour)
+        marker = "o" if len(horizontal) == 1 else ""
+        values_of_row = (table[row] + lift) / scale
+        axes.plot(horizontal, values_of_row, style, linewidth=1.1, marker=marker, label=name, **colour)
     unit = f"{PREFIXES[scale]}{unit_of(values)}"
     axes.set_xlabel(label_of(values[x], x_unit))
     axes.set_title(said(values), fontsize=8)
@@ -242,7 +244,7 @@ def evenly_mirrored(at: NDArray[Any], most: int) -> NDArray[np.intp]:
     Of values in order that are their own mirror image both signs of the same ones, and zero if it is there.
     """
     count = len(at)
-    if at.dtype.kind not in "fiu" or not (at[0] < 0.0 and np.allclose(at, -at[::-1], rtol=1e-9, atol=0.0)):
+    if at.dtype.kind not in "fiu" or not (at[0] != 0.0 and np.allclose(at, -at[::-1], rtol=1e-9, atol=0.0)):
         return evenly(count, most)
     upper = count // 2 + evenly(count - count // 2, (most + count % 2) // 2)
     return np.union1d(upper, count - 1 - upper)

@@ -71,28 +71,39 @@ def _g_a(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
     draw_legend(axes, bool(spec.offset), loc="upper left")
 
 
+def _over(values: xr.DataArray) -> tuple[str, str | None]:
+    """Over which dimension of the sweep curves are drawn, the innermost of several values, and along which
+    other one there are several."""
+    there = [dim for dim in SWEPT if dim in values.dims]
+    if not there:
+        raise FvqpError(f"{values.name} is drawn over what is swept, and these results are of a single point")
+    over = next((dim for dim in reversed(there) if values.sizes[dim] > 1), there[-1])
+    others = [dim for dim in there if dim != over and values.sizes[dim] > 1]
+    return over, others[-1] if others else None
+
+
 def _family(name: str) -> Drawing:
-    """A panel of curves over V_inj, one for every value of whatever else was swept."""
+    """A panel of curves over what was swept, one for every value of whatever else was."""
 
     def drawn(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
         values = part(dataset, name) if name in ("g_s", "g_nl") else stored(dataset, name)
-        others = [dim for dim in values.dims if dim != "V_inj" and values.sizes[dim] > 1]
+        over, along = _over(values)
         figure.set_size_inches(4.0, 3.0)
         axes = figure.subplots()
-        draw_curves(axes, values, "V_inj", str(others[-1]) if others else None, spec.offset)
+        draw_curves(axes, values, over, along, spec.offset)
         draw_legend(axes, bool(spec.offset))
 
     return drawn
 
 
 def _gap(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
-    """Δ/Δ0 over eV_inj/Δ0 (Fig. 11a), under every junction; of cells the smallest."""
+    """Δ/Δ0 over eV_inj/Δ0 (Fig. 11a) or what else is swept, under every junction; of cells the smallest."""
     figure.set_size_inches(4.0, 3.0)
     axes = figure.subplots()
     _gap_curves(at_junctions(dataset, "gap"), dataset, spec, axes)
     if spec.compare == "elastic":
         _gap_curves(stored(dataset, "gap_elastic"), dataset, spec, axes, "k--", "elastic")
-    if "gap_solutions" in dataset:
+    if "gap_solutions" in dataset and dataset.sizes["V_inj"] > 1:
         _branches(dataset, axes)
     draw_legend(axes, bool(spec.offset))
 
@@ -123,24 +134,22 @@ def _gap_curves(
     if "cell" in values.dims:
         values = values.min("cell", keep_attrs=True)
     values = one_if_same(values)
-    others = [str(dim) for dim in values.dims if dim != "V_inj" and values.sizes[dim] > 1]
-    along = "junction" if "junction" in others else others[-1] if others else None
-    if "V_inj" not in values.dims:
-        raise FvqpError("the gap is drawn over V_inj, which these results do not sweep")
-    draw_curves(axes, values, "V_inj", along, spec.offset, style=style, label=label)
+    over, along = _over(values)
+    along = "junction" if values.sizes.get("junction", 1) > 1 else along
+    draw_curves(axes, values, over, along, spec.offset, style=style, label=label)
 
 
 def _lead_temperature(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
-    """Temperature of the electrons over the injector bias, in every lead where it changes."""
+    """Temperature of the electrons over what is swept, in every lead where it changes."""
     values = in_delta0(dataset, stored(dataset, "T_lead"))
-    others = [str(dim) for dim in values.dims if dim not in ("V_inj", "junction") and values.sizes[dim] > 1]
-    over = [dim for dim in values.dims if dim != "junction"]
-    moves = (values.max(over) > values.min(over)).values
+    over, along = _over(values)
+    sweep = [dim for dim in values.dims if dim != "junction"]
+    moves = (values.max(sweep) > values.min(sweep)).values
     names = [str(name) for name in values["junction"].values[moves | ~moves.any()]]
     figure.set_size_inches(0.8 + 3.2 * len(names), 3.0)
     panels = figure.subplots(1, len(names), squeeze=False, sharey=True)[0]
     for name, axes in zip(names, panels, strict=True):
-        draw_curves(axes, values.sel(junction=name), "V_inj", others[-1] if others else None, spec.offset)
+        draw_curves(axes, values.sel(junction=name), over, along, spec.offset)
     draw_legend(panels[-1], bool(spec.offset))
 
 

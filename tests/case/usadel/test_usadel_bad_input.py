@@ -248,6 +248,18 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         },
         'figures[0].kind: "fields" is of lines and plane meshes; fields of solids are for ParaView',
     ),
+    (
+        {
+            "junctions": [
+                {"name": "A", "on": "west", "conductance": "1 uS", "role": "injector", "temperature": "50 mK"}
+                | {"bias": "0.1 mV"}
+            ],
+            "reservoirs.0.temperature": "50 mK",
+            "sweep": {},
+            "figures": [{"kind": "gap"}],
+        },
+        "figures[0].kind: gap is drawn over what is swept; give [sweep], such as V_inj",
+    ),
     ({"figures": [{"kind": "g_nl", "offset": INF}]}, "figures[0].offset: expected a finite number"),
 ]
 
