@@ -26,7 +26,11 @@ MISTAKES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     (DRIVEN, {"phonons.model": "bath"}, 'phonons.escape: is not used with model = "bath"'),
     (DRIVEN, {"material.name": "Aluminium"}, 'material.name: there is no material "Aluminium"; known are'),
     (DRIVEN, {"material.name": "Cu_ryan"}, "material.name: there is no material"),
-    (DRIVEN, {"material.gap": "1 Delta0"}, "material.gap: expected an energy"),
+    (
+        DRIVEN,
+        {"material.gap": "1 Delta0"},
+        'material.gap: expected an energy such as "265 ueV", got 1 Delta0',
+    ),
     (DRIVEN, {"sweep.temperature": "0 K"}, "sweep.temperature[0]: must be positive"),
     (DRIVEN, {"sweep.temperature": ["0.2 K", "-0.1 K"]}, "sweep.temperature[1]: must be positive"),
     (

@@ -127,7 +127,10 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         "material.excess_energy: is not used without spin_orbit",
     ),
     ({"material": {**MATERIAL, "spin_orbit": 0.1}}, "material.spin_orbit: is not used: cluster gives"),
-    ({"material": {**MATERIAL, "gap": "1 Delta0"}}, "material.gap: expected an energy"),
+    (
+        {"material": {**MATERIAL, "gap": "1 Delta0"}},
+        'material.gap: expected an energy such as "265 ueV", got 1 Delta0',
+    ),
     ({"volume": "1 um^3"}, "volume: unknown key"),
     (
         {"sweep.generation": "1e-9 1/um^3/s", "cluster.triplet_annihilation": "17 um^3/s"},
