@@ -35,6 +35,9 @@ JUMP = 0.02
 #: Rounding of gaps over that of f_L, relative to the fastest exchange of a cell, where others are slow.
 AMPLIFIED = 2e3
 
+#: Evaluations in which accelerated iteration finds gaps of all cells and a current, if a solution is near.
+ACCELERATED = 60
+
 #: Further evaluations for distributions, which at the gap edge change by some 1/Γ as much as the gap does.
 SHARPER = 5
 
@@ -48,7 +51,8 @@ def solve_self_consistent(
     else, and where that may leave the branch, its equation is followed from the neighbouring solution to the
     next root. Otherwise the iterate is the gap (one number, or one a cell) and, where a current flows,
     ``ξ∇φ`` of every cell; the depairing follows from it. Its three components carry the direction of the
-    current, which the depairing alone would not.
+    current, which the depairing alone would not. Accelerated iteration finds it where a solution is near; the
+    flow of gaps of all cells leads on, or to the reason why there is none.
 
     Args:
         problem: the problem.
@@ -63,15 +67,23 @@ def solve_self_consistent(
         return iteration.follow()
     if not iteration.uniform and not iteration.flows:
         return iteration.settle()
-    result = solve_fixed_point(
-        iteration.update,
-        iteration.start,
-        comm=problem.device.mesh.comm,
-        tolerance=iteration.tolerance,
-        what=iteration.what,
-        max_evaluations=problem.most_evaluations,
-        refinements=SHARPER,
-    )
+    most = problem.most_evaluations if iteration.uniform else min(problem.most_evaluations, ACCELERATED)
+    try:
+        result = solve_fixed_point(
+            iteration.update,
+            iteration.start,
+            comm=problem.device.mesh.comm,
+            tolerance=iteration.tolerance,
+            what=iteration.what,
+            max_evaluations=most,
+            refinements=SHARPER,
+        )
+    except ConvergenceError as error:
+        if iteration.uniform:
+            raise
+        # The branch may end nearby: only a flow leads past that.
+        log.debug("%s", error)
+        return Iteration(problem, point, external, guess).settle()
     return iteration.solution(result.evaluations)
 
 

@@ -8,16 +8,22 @@ from typing import Literal
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from wire_devices import CONDUCTANCE, UM, close, line_mesh, wire
 
 from fvqp.collisions import Collisions
+from fvqp.errors import ConvergenceError
 from fvqp.gap import gap_residual
 from fvqp.grids import energy as distributions
 from fvqp.grids.energy import EnergyGrid
 from fvqp.mesh.shapes import shape_mesh
+from fvqp.models import self_consistency
 from fvqp.models.kinetics import L
+from fvqp.models.phase import Supercurrent
 from fvqp.models.usadel import GapModel, Point, Solution, UsadelProblem
 from fvqp.spectral import bin_averages
+
+Floats = NDArray[np.float64]
 
 #: Bias below which a normal metal with the two-step distribution of a cold lead pairs again: the root of
 #: ``∫_{eV}^{ω_D} dε/ε = 1/λ`` for ω_D = 10.
@@ -84,6 +90,41 @@ def test_the_tolerance_is_that_of_the_gap(
         np.testing.assert_allclose(solution.spectral.gap, expected, rtol=0.0, atol=tolerance)
     assert solution is not None and solution.spectral.gap.min() < 0.6
     assert "may be wrong" not in caplog.text
+
+
+def test_a_current_through_a_gap_of_every_cell(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Errors below the tolerance up to the end of the branch, by either iteration; then the path is lost."""
+    tolerance, current = 1e-5, 1e-6
+    problem = UsadelProblem(
+        wire(line_mesh(4, 9), "junction_A", "point_B"), EnergyGrid.uniform(0.125, 5.0), 0.02,
+        gap=GapModel("local"), supercurrent=Supercurrent("left", "right", "current", (current,)),
+        tolerance=tolerance,
+    )  # fmt: skip
+    closer = replace(problem, tolerance=1e-4 * tolerance, transport=None)
+    unit = problem.device.voltage_unit
+    evaluations, update = [0], self_consistency.Iteration.update
+
+    def counted(iteration: self_consistency.Iteration, iterate: Floats) -> Floats:
+        evaluations[0] += 1
+        return update(iteration, iterate)
+
+    monkeypatch.setattr(self_consistency.Iteration, "update", counted)
+    solution = None
+    for bias in (0.9, 1.0):
+        before = solution
+        solution = problem.solve(Point(bias * unit, 1.2 * unit, current), before)
+        expected = closer.solve(solution.point, solution).spectral.gap
+        np.testing.assert_allclose(solution.spectral.gap, expected, rtol=0.0, atol=tolerance)
+    assert evaluations[0] < 100
+    with monkeypatch.context() as patch:
+        patch.setattr(self_consistency, "ACCELERATED", 2)
+        flowed = problem.solve(Point(unit, 1.2 * unit, current), before)
+    np.testing.assert_allclose(flowed.spectral.gap, expected, rtol=0.0, atol=tolerance)
+    assert flowed.phase is not None and flowed.phase.current == pytest.approx(current, rel=1e-9)
+    evaluations[0] = 0
+    with pytest.raises(ConvergenceError, match="no superconducting path"):
+        problem.solve(Point(1.05 * unit, 1.2 * unit, current), solution)
+    assert self_consistency.ACCELERATED < evaluations[0] < 300
 
 
 @pytest.mark.slow
