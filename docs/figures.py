@@ -79,17 +79,6 @@ CURVES = {
     "mkid": ("devices/mkid", "resonator"),
 }
 """Picture → case and kind of figure."""
-FULL = {
-    "boltzphlow2026/sphere_pulse": [
-        "body.shells=200",
-        "quasiparticles.directions=16",
-        "phonons.directions=16",
-        'energies.width="0.0085 Delta0"',
-        "energies.growth=0.0045",
-        "evolution.tolerance=0.05",
-    ],
-}
-"""What makes a case as large as its picture shows it."""
 COARSE = ['mesh.file="../../meshes/ryan_wire/line_coarse.msh"']
 SMEARED = ["spectrum.broadening=0.05", biases(0.8, 1, 1.4, 2, 2.6, 3.2)]
 """What the gap of every cell needs to converge soon, and the same for one gap."""
@@ -153,9 +142,7 @@ def result(case: str, folder: Path, overrides: Sequence[str] = (), name: str = "
 def curve(name: str, folder: Path, picture: Path) -> None:
     """A figure that the program draws."""
     case, kind = CURVES[name]
-    larger = FULL.get(case, [])
-    computed = result(case, folder, larger, Path(case).name + ("_full" if larger else ""))
-    drawn, *_ = computed.plot(kind, folder=folder / "pictures")
+    drawn, *_ = result(case, folder).plot(kind, folder=folder / "pictures")
     shutil.move(drawn, picture)
 
 

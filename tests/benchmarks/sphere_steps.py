@@ -1,6 +1,6 @@
 """Whole steps of `sphere_pulse.toml` by one rank and by all.
 
-The full size but for 128 shells in place of 200: 16 directions, 301 bins. The pulse flies apart and collides,
+128 shells, 16 directions, 301 bins that widen slowly. The pulse flies apart and collides,
 the gap follows, and errors are controlled. What is timed is what `fvqp run` does from 3 to 10 ps but for
 writing results; the elimination of collisions in every shell is among it.
 """
@@ -25,6 +25,7 @@ SIZE = (
     "phonons.directions=16",
     'energies.width="0.0085 Delta0"',
     "energies.growth=0.0045",
+    'energies.lowest_gap="0.6 Delta0"',
 )
 START, END, TOLERANCE = 3e-12, 1e-11, 0.05
 

@@ -113,6 +113,7 @@ COARSE = [
     "body.shells=10",
     "energies.width=0.1 Delta0",
     "energies.growth=0.06",
+    "energies.lowest_gap=0.6 Delta0",
     "evolution.points_per_decade=1",
 ]
 
@@ -139,6 +140,30 @@ def test_pulse():
     # phonons below twice the gap leave as they are, those above break pairs on their way
     early = data["escaped_spectrum"].values[later[1e-8]] / np.gradient(omega)
     assert np.interp(1.7, omega, early) > 2.0 * np.interp(2.3, omega, early)
+
+
+CRATER = [
+    "body.shells=10",
+    "quasiparticles.directions=4",
+    "phonons.directions=4",
+    "energies.growth=0.08",
+    "evolution.start=0.1 ns",
+    "evolution.end=10 ns",
+    "evolution.points_per_decade=1",
+    "evolution.tolerance=0.05",
+]
+
+
+@pytest.mark.slow
+def test_the_crater_needs_narrow_bins():
+    """Quasiparticles with less energy than the gap around them stay for ten nanoseconds, at 0.987 Δ0 in the
+    centre with 40 shells and 305 bins; bins of 0.03 Δ0 let them go."""
+    for width, least, most in (("0.002 Delta0", 0.985, 0.989), ("0.03 Delta0", 0.991, 0.994)):
+        data = computed("sphere_pulse", *CRATER, f"energies.width={width}")
+        gap = data["gap"].values[-1] / data.attrs["delta0_eV"]
+        assert least < gap[0] < most
+        assert gap[-1] == pytest.approx(0.9925, abs=1e-3)
+        assert balance(data) < 1e-12
 
 
 WEAK = {"coupling": 0.3, "debye_energy": "30 meV"}
