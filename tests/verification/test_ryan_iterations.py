@@ -30,8 +30,8 @@ def wire_problem(broadening: float, grid: EnergyGrid) -> UsadelProblem:
 def test_few_steps_at_every_bias(broadening: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """51 biases: a handful of Newton steps for gap and distributions together, of fewer than 30 Krylov steps.
 
-    Measured: 7 at most, of 27; with bins much wider than Γ some biases, at which a wave of the gap equation
-    ends, are left to the walk.
+    Measured: 3 to 5 a bias on average, 10 at most in a solution, of 27. With bins much wider than Γ those that
+    cross waves of the gap equation take most, and four and two biases, where a wave ends, are left to the walk.
     """
     made = recorded(monkeypatch)
     grid = EnergyGrid(np.linspace(0.0, 10.0, 401))
@@ -44,7 +44,8 @@ def test_few_steps_at_every_bias(broadening: float, monkeypatch: pytest.MonkeyPa
     solution = None
     for bias in np.arange(0.0, 5.01, 0.1):
         solution = problem.solve(Point(bias * problem.device.voltage_unit), solution)
-    assert max(len(item.krylov) for item in made) <= 8
+    assert max(len(item.krylov) for item in made) <= 10
+    assert sum(len(item.krylov) for item in made) < 5 * 51
     assert max(max(item.krylov, default=0) for item in made) < 30
 
 
