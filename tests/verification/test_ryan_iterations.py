@@ -30,8 +30,8 @@ def wire_problem(broadening: float, grid: EnergyGrid) -> UsadelProblem:
 def test_few_steps_at_every_bias(broadening: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """51 biases: a handful of Newton steps for gap and distributions together, of fewer than 30 Krylov steps.
 
-    Measured: 3 to 5 a bias on average, 10 at most in a solution, of 27. With bins much wider than Γ those that
-    cross waves of the gap equation take most, and four and two biases, where a wave ends, are left to the walk.
+    Measured: 3 to 5 a bias on average, 10 at most in a solution, of 27. With bins much wider than Γ those
+    that cross waves of the gap equation take most, and some, where a wave ends, are left to the walk.
     """
     made = recorded(monkeypatch)
     grid = EnergyGrid(np.linspace(0.0, 10.0, 401))
