@@ -185,7 +185,7 @@ class Iteration:
             after,
         )
         bins = problem.grid.widths[np.searchsorted(problem.grid.edges, [after, before]) - 1]
-        if problem.broadening < bins.max() > abs(after - before):
+        if bins.max() > max(problem.broadening, abs(after - before)):
             log.warning(
                 "%s: energy bins are %.2g Delta0 wide there, the broadening is %.2g: a jump by less than a "
                 "bin may come of the gap edge passing from one to the next; finer bins tell whether it stays",
