@@ -17,7 +17,7 @@ from fvqp.collisions.electron_phonon import FOURIER_FROM, Coupling, ElectronPhon
 from fvqp.collisions.grid import CollisionGrid
 from fvqp.collisions.measure import SpectralMeasure
 from fvqp.collisions.process import GainLoss
-from fvqp.collisions.slaved_phonons import SLOWEST, STEEPEST, SlavedPhonons
+from fvqp.collisions.slaved_phonons import SLOWEST, STEEPEST, SlavedPhonons, inverted
 from fvqp.errors import CaseError
 from fvqp.grids.energy import EnergyGrid
 
@@ -185,7 +185,7 @@ class PhononRelaxation:
     def inverted(self) -> bool:
         """Whether some phonons have no steady state, since quasiparticles emit more than they absorb."""
         escape = self.collisions.phonons.escape_time
-        return self.decay is not None and escape is not None and bool(np.any(self.decay <= SLOWEST / escape))
+        return self.decay is not None and escape is not None and inverted(self.decay, 1.0 / escape)
 
     def escaping(self) -> Floats:
         """Energy that leaves to the bath by phonons of every cell, units of ``∫ε I_L dε``.

@@ -98,9 +98,15 @@ class SlavedPhonons:
         share(_steady, len(f), self._events, *states, f, self._bath, self._leaves, *found, least=least)
         return found
 
-    def inverted(self, decay: Floats) -> bool:
-        """Whether some phonons have no steady state, since quasiparticles emit more than they absorb."""
-        return bool(np.any(decay <= SLOWEST * self._leaves))
+
+def inverted(decay: Floats, leaves: float) -> bool:
+    """Whether some phonons have no steady state, since quasiparticles emit more than they absorb.
+
+    Args:
+        decay: rate at which a surplus decays, no less than `SLOWEST` allows.
+        leaves: rate at which phonons escape.
+    """
+    return bool(np.any(decay <= SLOWEST * leaves))
 
 
 @njit(cache=True, inline="always")

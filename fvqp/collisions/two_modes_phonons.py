@@ -24,7 +24,7 @@ from fvqp.collisions.electron_electron import is_uniform
 from fvqp.collisions.electron_phonon import Coupling, ElectronPhonon
 from fvqp.collisions.grid import CollisionGrid
 from fvqp.collisions.phonon_relaxation import Phonons, phonon_points
-from fvqp.collisions.slaved_phonons import STEEPEST, SlavedPhonons, weights
+from fvqp.collisions.slaved_phonons import STEEPEST, SlavedPhonons, inverted, weights
 from fvqp.collisions.two_modes import Spectra
 from fvqp.errors import CaseError
 from fvqp.grids.energy import EnergyGrid
@@ -95,7 +95,7 @@ class PhononRelaxationOfBothModes:
     @property
     def inverted(self) -> bool:
         """Whether some phonons have no steady state, since quasiparticles emit more than they absorb."""
-        return self._collisions.slaves.inverted(self.decay)
+        return inverted(self.decay, self._collisions.leaves)
 
     def derivative(self, step: Floats) -> Floats:
         """Change of `rate` along ``step``, ``(cells, 2, N)``: the Jacobian's action."""
