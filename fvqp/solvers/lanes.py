@@ -1,8 +1,8 @@
 """Sixteen energies at once inside numba kernels: a vector as a numba value.
 
 LLVM does not vectorise a loop of that length over arrays that may alias, so that kernels whose innermost
-index is the energy stay scalar. `load`, `store` and `fnma` state the vector operations directly; LLVM splits
-them into whatever registers the machine has (AVX-512: two, AVX2: four, NEON: eight).
+index is the energy stay scalar. `load`, `store`, `fnma` and the like state the vector operations directly; LLVM
+splits them into whatever registers the machine has (AVX-512: two, AVX2: four, NEON: eight).
 
 `load` and `store` address a flat float64 array in units of `LANES` values (block `i` is
 `a[LANES * i : LANES * (i + 1)]`); `load_at` and `store_at` start at any element. Indices are not checked.
@@ -135,6 +135,31 @@ def add(typingctx, a, b):  # type: ignore[no-untyped-def]
         return builder.fadd(args[0], args[1])
 
     return a(a, b), codegen
+
+
+@intrinsic
+def sub(typingctx, a, b):  # type: ignore[no-untyped-def]
+    """`a - b`."""
+
+    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        return builder.fsub(args[0], args[1])
+
+    return a(a, b), codegen
+
+
+@intrinsic
+def add_multiple(typingctx, a, number, b):  # type: ignore[no-untyped-def]
+    """`a + number * b` of vectors a and b and a number, rounded once where the machine can."""
+
+    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        factor = context.cast(builder, args[1], signature.args[1], types.float64)
+        one = builder.insert_element(ir.Constant(_VECTOR, ir.Undefined), factor, ir.IntType(32)(0))
+        everywhere = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
+        splat = builder.shuffle_vector(one, ir.Constant(_VECTOR, ir.Undefined), everywhere)
+        product = builder.fmul(splat, args[2], flags=("contract",))
+        return builder.fadd(args[0], product, flags=("contract",))
+
+    return a(a, number, b), codegen
 
 
 @intrinsic

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 import fvqp.kernel_cache  # noqa: F401
+from fvqp.solvers.lanes import LANES, add, add_multiple, load_at, mul, store_at, sub, zeros
 
 #: ``Faces.junction``: no lead at this face, or a reservoir that prescribes its value.
 NONE = -1
@@ -154,24 +154,11 @@ def face_links(faces, coefficients, links):
                 row[e] = p * (w * j0[e] + (1.0 - w) * j1[e])
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True)
 def _entry(indptr, c, place, n, a, b):
     """Place of (cell row c, component a; column of ``place``, component b) when a cell holds n unknowns."""
     start = indptr[c]
     return n * (n * start + a * (indptr[c + 1] - start) + place - start) + b
-
-
-@njit(cache=True, inline="always")
-def _add(target, factor, row):
-    for e in range(row.shape[0]):
-        target[e] += factor * row[e]
-
-
-@njit(cache=True, inline="always")
-def _set(target, row):
-    """An assignment would compile the message for shapes that differ, which takes longer than a kernel."""
-    for e in range(row.shape[0]):
-        target[e] = row[e]
 
 
 @njit(cache=True)
@@ -183,6 +170,7 @@ def assemble(faces, coefficients, links, leads, capacity, indptr, diagonal, n_co
     """
     values[:] = 0.0
     n_owned = diagonal.shape[0]
+    n_energies = values.shape[1]
     coupled = links.advected.shape[1] > 0
     for f in range(faces.cells.shape[0]):
         lead = faces.junction[f]
@@ -194,77 +182,113 @@ def assemble(faces, coefficients, links, leads, capacity, indptr, diagonal, n_co
             own = faces.entries[f, 2 * side]
             other = faces.entries[f, 2 * side + 1]
             for a in range(n_comp):
-                d = values[_entry(indptr, c, own, n_comp, a, a)]
-                _add(d, 1.0, links.link[a, f])
+                here = _entry(indptr, c, own, n_comp, a, a)
+                for e in range(n_energies):
+                    values[here, e] += links.link[a, f, e]
                 if lead >= 0:
-                    _add(d, 1.0, links.tunnel[a, lead, side])
+                    for e in range(n_energies):
+                        values[here, e] += links.tunnel[a, lead, side, e]
                 if other >= 0:
-                    _add(values[_entry(indptr, c, other, n_comp, a, a)], -1.0, links.link[a, f])
+                    there = _entry(indptr, c, other, n_comp, a, a)
+                    for e in range(n_energies):
+                        values[there, e] -= links.link[a, f, e]
             if coupled and coefficients.drop[f] != 0.0:
-                q = links.advected[f]
+                tl = _entry(indptr, c, own, 2, 1, 0)
                 if lead == RESERVOIR:
-                    _add(values[_entry(indptr, c, own, 2, 1, 0)], 1.0, q)
+                    for e in range(n_energies):
+                        values[tl, e] += links.advected[f, e]
                 elif other >= 0:
                     # Outflow of f_T with the face value; of f_L against the cell's own value.
                     sign = 1.0 - 2.0 * side
-                    mine = w if side == 0 else 1.0 - w
-                    _add(values[_entry(indptr, c, own, 2, 0, 1)], -sign * mine, q)
-                    _add(values[_entry(indptr, c, other, 2, 0, 1)], -sign * (1.0 - mine), q)
-                    _add(values[_entry(indptr, c, own, 2, 1, 0)], sign * (1.0 - mine), q)
-                    _add(values[_entry(indptr, c, other, 2, 1, 0)], -sign * (1.0 - mine), q)
+                    mine = sign * (w if side == 0 else 1.0 - w)
+                    theirs = sign - mine
+                    lt = _entry(indptr, c, own, 2, 0, 1)
+                    tl_there = _entry(indptr, c, other, 2, 1, 0)
+                    lt_there = _entry(indptr, c, other, 2, 0, 1)
+                    for e in range(n_energies):
+                        q = links.advected[f, e]
+                        values[lt, e] -= mine * q
+                        values[lt_there, e] -= theirs * q
+                        values[tl, e] += theirs * q
+                        values[tl_there, e] -= theirs * q
     per_cell = coefficients.reaction.shape[1] > 1
     for c in range(n_owned):
+        row = c if per_cell else 0
         for a in range(n_comp):
-            row = coefficients.reaction[a, c if per_cell else 0]
-            _add(values[_entry(indptr, c, diagonal[c], n_comp, a, a)], capacity[c], row)
+            here = _entry(indptr, c, diagonal[c], n_comp, a, a)
+            for e in range(n_energies):
+                values[here, e] += capacity[c] * coefficients.reaction[a, row, e]
     for s in range(leads.cells.shape[0]):
         c = leads.cells[s]
         if c < n_owned:
             for a in range(n_comp):
-                _add(values[_entry(indptr, c, diagonal[c], n_comp, a, a)], 1.0, coefficients.lead[s])
+                here = _entry(indptr, c, diagonal[c], n_comp, a, a)
+                for e in range(n_energies):
+                    values[here, e] += coefficients.lead[s, e]
 
 
 @njit(cache=True)
 def gradients(indptr, indices, weights, face_terminal, x, external, out):
     """Least-squares gradients ``out[cell, component, 3, energy]`` of the owned cells.
 
-    A negative index ``−f − 1`` stands for the value that reservoir face ``f`` prescribes.
+    A negative index ``−f − 1`` stands for the value that reservoir face ``f`` prescribes. Arrays are
+    contiguous.
     """
-    out[:] = 0.0
-    n_comp = x.shape[1]
+    _, n_comp, n_energies = x.shape
+    whole = n_energies // LANES * LANES
+    values, outside, found = x.reshape(-1), external.reshape(-1), out.reshape(-1)
     for c in range(indptr.shape[0] - 1):
-        for k in range(indptr[c], indptr[c + 1]):
-            j = indices[k]
-            for a in range(n_comp):
-                here = x[c, a]
-                there = x[j, a] if j >= 0 else external[a, face_terminal[-j - 1]]
-                for i in range(3):
-                    w = weights[k, i]
-                    if w == 0.0:
-                        continue
-                    row = out[c, a, i]
-                    for e in range(row.shape[0]):
-                        row[e] += w * (there[e] - here[e])
+        for a in range(n_comp):
+            at = (c * n_comp + a) * n_energies
+            for first in range(0, whole, LANES):
+                own = load_at(values, at + first)
+                x_part, y_part, z_part = zeros(), zeros(), zeros()
+                for k in range(indptr[c], indptr[c + 1]):
+                    j = indices[k]
+                    if j >= 0:
+                        there = load_at(values, (j * n_comp + a) * n_energies + first)
+                    else:
+                        row = a * external.shape[1] + face_terminal[-j - 1]
+                        there = load_at(outside, row * n_energies + first)
+                    step = sub(there, own)
+                    x_part = add_multiple(x_part, weights[k, 0], step)
+                    y_part = add_multiple(y_part, weights[k, 1], step)
+                    z_part = add_multiple(z_part, weights[k, 2], step)
+                store_at(found, 3 * at + first, x_part)
+                store_at(found, 3 * at + n_energies + first, y_part)
+                store_at(found, 3 * at + 2 * n_energies + first, z_part)
+            for e in range(whole, n_energies):
+                x_rest = y_rest = z_rest = 0.0
+                for k in range(indptr[c], indptr[c + 1]):
+                    j = indices[k]
+                    value = x[j, a, e] if j >= 0 else external[a, face_terminal[-j - 1], e]
+                    difference = value - x[c, a, e]
+                    x_rest += weights[k, 0] * difference
+                    y_rest += weights[k, 1] * difference
+                    z_rest += weights[k, 2] * difference
+                out[c, a, 0, e], out[c, a, 1, e], out[c, a, 2, e] = x_rest, y_rest, z_rest
+
+
+@njit(cache=True)
+def _projected(f, side, c, a, e, faces, gradient, x):
+    """Value at the projected point of cell ``c`` under face ``f``."""
+    point = x[c, a, e]
+    if gradient.shape[0] > 0:
+        for i in range(3):
+            point += faces.offset[f, side, i] * gradient[c, a, i, e]
+    return point
 
 
 @njit(cache=True, inline="always")
-def _project(f, side, c, a, faces, gradient, x, out):
-    """Values at the projected point of cell ``c`` under face ``f``."""
-    _set(out, x[c, a])
-    if gradient.shape[0] > 0:
+def _projected_lanes(f, side, at, first, faces, values, slopes, n_energies):
+    """The same of the energies from ``first`` on; ``at`` is where those of the cell's component begin."""
+    point = load_at(values, at + first)
+    if slopes.shape[0] > 0:
         for i in range(3):
             t = faces.offset[f, side, i]
             if t != 0.0:
-                _add(out, t, gradient[c, a, i])
-
-
-@njit(cache=True, inline="always")
-def _pass(link, x0, x1, rate0, rate1):
-    """Add the flow through a face to the cell on side 0 and take it from the other."""
-    for e in range(link.shape[0]):
-        flow = link[e] * (x1[e] - x0[e])
-        rate0[e] += flow
-        rate1[e] -= flow
+                point = add_multiple(point, t, load_at(slopes, 3 * at + i * n_energies + first))
+    return point
 
 
 @njit(cache=True)
@@ -273,16 +297,18 @@ def residual(faces, coefficients, links, leads, capacity, gradient, x, external,
 
     ``external[component, terminal, energy]`` are the distributions of leads and reservoirs. If ``current``
     has rows, ``current[component, terminal, energy]`` gains the spectral current (siemens × distribution)
-    from each terminal into this rank's owned cells, the advected part included.
+    from each terminal into this rank's owned cells, the advected part included. Arrays are contiguous.
     """
     out[:] = 0.0
     n_owned = capacity.shape[0]
     n_comp = x.shape[1]
     n_energies = x.shape[2]
+    whole = n_energies // LANES * LANES
+    values, slopes, conductances, rates = (
+        x.reshape(-1), gradient.reshape(-1), links.link.reshape(-1), out.reshape(-1)
+    )  # fmt: skip
     coupled = links.advected.shape[1] > 0
     counted = current.shape[0] > 0
-    here = np.empty((n_comp, n_energies))
-    there = np.empty((n_comp, n_energies))
     for f in range(faces.cells.shape[0]):
         c0 = faces.cells[f, 0]
         c1 = faces.cells[f, 1]
@@ -291,94 +317,86 @@ def residual(faces, coefficients, links, leads, capacity, gradient, x, external,
         if c1 < 0 and lead == NONE:
             continue
         advected = coupled and coefficients.drop[f] != 0.0
-        if lead == NONE and gradient.shape[0] == 0 and not advected and c0 < n_owned and c1 < n_owned:
-            # Most faces: what enters one cell leaves the other, without copies of the two rows.
+        if lead == NONE and not advected and c0 < n_owned and c1 < n_owned:
+            # Most faces: what enters one cell leaves the other, without copies of rows.
             for a in range(n_comp):
-                _pass(links.link[a, f], x[c0, a], x[c1, a], out[c0, a], out[c1, a])
+                at0 = (c0 * n_comp + a) * n_energies
+                at1 = (c1 * n_comp + a) * n_energies
+                link_at = (a * faces.cells.shape[0] + f) * n_energies
+                for first in range(0, whole, LANES):
+                    point0 = _projected_lanes(f, 0, at0, first, faces, values, slopes, n_energies)
+                    point1 = _projected_lanes(f, 1, at1, first, faces, values, slopes, n_energies)
+                    flow = mul(load_at(conductances, link_at + first), sub(point1, point0))
+                    store_at(rates, at0 + first, add(load_at(rates, at0 + first), flow))
+                    store_at(rates, at1 + first, sub(load_at(rates, at1 + first), flow))
+                for e in range(whole, n_energies):
+                    point0 = _projected(f, 0, c0, a, e, faces, gradient, x)
+                    flow = links.link[a, f, e] * (_projected(f, 1, c1, a, e, faces, gradient, x) - point0)
+                    out[c0, a, e] += flow
+                    out[c1, a, e] -= flow
             continue
+        passes = c1 >= 0 or lead == RESERVOIR
         for a in range(n_comp):
-            _project(f, 0, c0, a, faces, gradient, x, here[a])
-            if lead == RESERVOIR:
-                _set(there[a], external[a, term])
-            elif c1 >= 0:
-                _project(f, 1, c1, a, faces, gradient, x, there[a])
-        for side in range(2):
-            c = faces.cells[f, side]
-            if c < 0 or c >= n_owned:
-                continue
-            for a in range(n_comp):
-                mine = here[a] if side == 0 else there[a]
-                rate = out[c, a]
-                if c1 >= 0 or lead == RESERVOIR:
-                    other = there[a] if side == 0 else here[a]
-                    link = links.link[a, f]
-                    for e in range(n_energies):
-                        rate[e] += link[e] * (other[e] - mine[e])
-                    if counted and lead == RESERVOIR:
-                        into = current[a, term]
-                        for e in range(n_energies):
-                            into[e] += link[e] * (other[e] - mine[e])
+            for e in range(n_energies):
+                inner = _projected(f, 0, c0, a, e, faces, gradient, x)
+                outer = 0.0
+                if lead == RESERVOIR:
+                    outer = external[a, term, e]
+                elif c1 >= 0:
+                    outer = _projected(f, 1, c1, a, e, faces, gradient, x)
+                if passes:
+                    flow = links.link[a, f, e] * (outer - inner)
+                    if c0 < n_owned:
+                        out[c0, a, e] += flow
+                        if counted and lead == RESERVOIR:
+                            current[a, term, e] += flow
+                    if c1 >= 0 and c1 < n_owned:
+                        out[c1, a, e] -= flow
                 if lead >= 0:
-                    outside = external[a, term]
-                    tunnel = links.tunnel[a, lead, side]
-                    for e in range(n_energies):
-                        rate[e] += tunnel[e] * (outside[e] - mine[e])
-                    if counted:
-                        into = current[a, term]
-                        for e in range(n_energies):
-                            into[e] += tunnel[e] * (outside[e] - mine[e])
+                    for side in range(2):
+                        c = faces.cells[f, side]
+                        if c >= 0 and c < n_owned:
+                            mine = inner if side == 0 else outer
+                            flow = links.tunnel[a, lead, side, e] * (external[a, term, e] - mine)
+                            out[c, a, e] += flow
+                            if counted:
+                                current[a, term, e] += flow
         if advected:
-            w = 0.0 if lead == RESERVOIR else faces.weight[f]
-            q = links.advected[f]
-            # From here on ``here`` holds the face values.
-            for a in range(2):
-                value = here[a]
-                beyond = there[a]
-                for e in range(n_energies):
-                    value[e] = w * value[e] + (1.0 - w) * beyond[e]
-            for side in range(2):
-                c = faces.cells[f, side]
-                if c < 0 or c >= n_owned:
-                    continue
-                sign = 1.0 - 2.0 * side
-                own = x[c, 0]
-                l_face = here[0]
-                t_face = here[1]
-                rate_l = out[c, 0]
-                rate_t = out[c, 1]
-                for e in range(n_energies):
-                    rate_l[e] += sign * q[e] * t_face[e]
-                    rate_t[e] += sign * q[e] * (l_face[e] - own[e])
-                if counted and lead == RESERVOIR:
-                    into_l = current[0, term]
-                    into_t = current[1, term]
-                    for e in range(n_energies):
-                        into_l[e] += q[e] * t_face[e]
-                        into_t[e] += q[e] * l_face[e]
+            w = faces.weight[f]
+            for e in range(n_energies):
+                q = links.advected[f, e]
+                if lead == RESERVOIR:
+                    l_face, t_face = external[0, term, e], external[1, term, e]
+                else:
+                    l_face = (1.0 - w) * _projected(f, 1, c1, 0, e, faces, gradient, x)
+                    t_face = (1.0 - w) * _projected(f, 1, c1, 1, e, faces, gradient, x)
+                    l_face += w * _projected(f, 0, c0, 0, e, faces, gradient, x)
+                    t_face += w * _projected(f, 0, c0, 1, e, faces, gradient, x)
+                for side in range(2):
+                    c = faces.cells[f, side]
+                    if c >= 0 and c < n_owned:
+                        sign = 1.0 - 2.0 * side
+                        out[c, 0, e] += sign * q * t_face
+                        out[c, 1, e] += sign * q * (l_face - x[c, 0, e])
+                        if counted and lead == RESERVOIR:
+                            current[0, term, e] += q * t_face
+                            current[1, term, e] += q * l_face
     per_cell = coefficients.reaction.shape[1] > 1
     for c in range(n_owned):
+        row = c if per_cell else 0
         for a in range(n_comp):
-            rate = out[c, a]
-            own = x[c, a]
-            r = coefficients.reaction[a, c if per_cell else 0]
             for e in range(n_energies):
-                rate[e] -= capacity[c] * r[e] * own[e]
+                out[c, a, e] -= capacity[c] * coefficients.reaction[a, row, e] * x[c, a, e]
     for s in range(leads.cells.shape[0]):
         c = leads.cells[s]
-        if c >= n_owned:
-            continue
-        term = leads.terminal[s]
-        g = coefficients.lead[s]
-        for a in range(n_comp):
-            rate = out[c, a]
-            own = x[c, a]
-            outside = external[a, term]
-            for e in range(n_energies):
-                rate[e] += g[e] * (outside[e] - own[e])
-            if counted:
-                into = current[a, term]
+        if c < n_owned:
+            term = leads.terminal[s]
+            for a in range(n_comp):
                 for e in range(n_energies):
-                    into[e] += g[e] * (outside[e] - own[e])
+                    flow = coefficients.lead[s, e] * (external[a, term, e] - x[c, a, e])
+                    out[c, a, e] += flow
+                    if counted:
+                        current[a, term, e] += flow
 
 
 @njit(cache=True)
@@ -387,20 +405,16 @@ def face_fluxes(faces, links, gradient, x, external, out):
 
     That is ``J·A`` with ``J = 𝒟∇x`` along the face normal; 0 on walls. Leads at the face are not counted.
     """
-    here = np.empty(x.shape[2])
-    there = np.empty(x.shape[2])
     for f in range(faces.cells.shape[0]):
-        c1 = faces.cells[f, 1]
-        _project(f, 0, faces.cells[f, 0], 0, faces, gradient, x, here)
-        if faces.junction[f] == RESERVOIR:
-            _set(there, external[0, faces.terminal[f]])
-        elif c1 >= 0:
-            _project(f, 1, c1, 0, faces, gradient, x, there)
-        else:
-            _set(there, here)
-        link = links.link[0, f]
+        c0, c1 = faces.cells[f]
         for e in range(x.shape[2]):
-            out[f, e] = link[e] * (there[e] - here[e])
+            inner = _projected(f, 0, c0, 0, e, faces, gradient, x)
+            outer = inner
+            if faces.junction[f] == RESERVOIR:
+                outer = external[0, faces.terminal[f], e]
+            elif c1 >= 0:
+                outer = _projected(f, 1, c1, 0, e, faces, gradient, x)
+            out[f, e] = links.link[0, f, e] * (outer - inner)
 
 
 @njit(cache=True)
