@@ -1,8 +1,8 @@
 """Sixteen energies at once inside numba kernels: a vector as a numba value.
 
 LLVM does not vectorise a loop of that length over arrays that may alias, so that kernels whose innermost
-index is the energy stay scalar. `load`, `store`, `fnma` and the like state the vector operations directly; LLVM
-splits them into whatever registers the machine has (AVX-512: two, AVX2: four, NEON: eight).
+index is the energy stay scalar. `load`, `store`, `fnma` and the like state the vector operations directly;
+LLVM splits them into whatever registers the machine has (AVX-512: two, AVX2: four, NEON: eight).
 
 `load` and `store` address a flat float64 array in units of `LANES` values (block `i` is
 `a[LANES * i : LANES * (i + 1)]`); `load_at` and `store_at` start at any element. Indices are not checked.
