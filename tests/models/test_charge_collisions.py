@@ -157,7 +157,7 @@ def test_charge_imbalance_relaxes_faster() -> None:
 OWN = Phonons(1e-2, 1.764, 0.13, escape_time=1e-2, pair_breaking_time=1e-2)
 
 
-@pytest.mark.parametrize("phonons", [None, Phonons(1e-2, 1.764, 0.13)])
+@pytest.mark.parametrize("phonons", [None, pytest.param(Phonons(1e-2, 1.764, 0.13), marks=pytest.mark.slow)])
 def test_superconductor_on_either_axis(phonons: Phonons | None) -> None:
     """Graded bins give what three times as many equal ones do, and lose neither energy nor charge."""
     graded = EnergyGrid.graded(6.0, gap_edges=[1.0], first=0.01, number=120, largest=0.1)
@@ -188,6 +188,7 @@ def test_conductances(gap: GapModel) -> None:
     np.testing.assert_allclose(problem.conductances(solution), (high - low) / (2 * h), rtol=1e-4, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_phonons_of_their_own_act_on_charge() -> None:
     """Escaping at once they are a bath; where they stay, they scatter and break pairs, on either axis."""
     uniform = EnergyGrid.uniform(0.1, 6.0)

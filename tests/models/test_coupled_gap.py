@@ -63,6 +63,7 @@ def test_derivatives(problem: UsadelProblem) -> None:
         assert action[-1] == pytest.approx(difference[-1], rel=accuracy)
 
 
+@pytest.mark.slow
 def test_same_solutions_as_by_steps(problem: UsadelProblem, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the walk along the gap equation finds, in a third of its Newton steps."""
     made = recorded(monkeypatch)

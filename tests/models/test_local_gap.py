@@ -92,6 +92,7 @@ def test_the_tolerance_is_that_of_the_gap(
     assert "may be wrong" not in caplog.text
 
 
+@pytest.mark.slow
 def test_a_current_through_a_gap_of_every_cell(monkeypatch: pytest.MonkeyPatch) -> None:
     """Errors below the tolerance up to the end of the branch, by either iteration; then the path is lost."""
     tolerance, current = 1e-5, 1e-6

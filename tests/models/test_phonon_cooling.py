@@ -101,6 +101,7 @@ def test_phonons_of_their_own_on_either_axis() -> None:
     np.testing.assert_allclose(left[1], left[0], atol=2e-2 * np.abs(left[0]).max())
 
 
+@pytest.mark.slow
 def test_onset_of_injection(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the first quasiparticles enter below a narrow edge, Newton's method passes f < 0 on its way.
 

@@ -60,7 +60,9 @@ def by_rays(directions: Directions) -> float:
     return float(sent @ straight / sent.sum())
 
 
-@pytest.mark.parametrize(("scheme", "left"), [("upwind", 0.5), ("limited", 0.25)])
+@pytest.mark.parametrize(
+    ("scheme", "left"), [("upwind", 0.5), pytest.param("limited", 0.25, marks=pytest.mark.slow)]
+)
 def test_view_factors_by_crossed_strings(scheme: Scheme, left: float) -> None:
     """Walls two apart and one high see ``√5 − 2`` of each other (H. C. Hottel), as do rays along a set, the
     closer the more azimuths it has; cells approach the rays of their set at first and at second order."""

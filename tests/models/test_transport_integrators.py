@@ -98,7 +98,9 @@ def heated() -> tuple[TransportProblem, State, State]:
     return problem, state, exact.state
 
 
-@pytest.mark.parametrize(("method", "tolerance"), [("imex", 3e-2), ("bdf", 1e-2)])
+@pytest.mark.parametrize(
+    ("method", "tolerance"), [("imex", 3e-2), pytest.param("bdf", 1e-2, marks=pytest.mark.slow)]
+)
 def test_balance_and_bounds_at_every_step(method, tolerance):
     problem, state, exact = heated()
     start, told = problem.ledger(state), []

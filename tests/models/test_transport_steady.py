@@ -32,6 +32,7 @@ def film(motion: str, escape: str, **phonons: Any) -> dict[str, Any]:
     return data
 
 
+@pytest.mark.slow
 def test_phonons_that_leave_at_once_do_not_move() -> None:
     """Escape in 10⁻¹⁶ s, four thousand million times in τ0: flight in that time changes nothing."""
     still, flying = (fvqp.run(film(motion, "1e-16 s")).dataset for motion in ("still", "ordinates"))
@@ -58,6 +59,7 @@ def test_it_says_how_far_it_is(monkeypatch: pytest.MonkeyPatch, caplog: pytest.L
     assert any("step 2 changed energies by" in record.message for record in caplog.records)
 
 
+@pytest.mark.slow
 def test_changes_that_do_not_become_smaller_end_it() -> None:
     data = film("still", "1 ns")
     data["steady_state"] = {"tolerance": 1e-25}

@@ -37,13 +37,8 @@ def pair(collisions: Collisions | None, gap: GapModel, conductance: float = 24.6
     ]
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [
-        pytest.param("charge", marks=pytest.mark.ranks(2)),
-        pytest.param("own phonons", marks=pytest.mark.ranks(2)),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["charge", "own phonons"])
 def test_collisions(kind: str) -> None:
     thermal = BATH / wire(line_mesh(10, 9, SELF), "point_A").thermal_unit
     phonons = Phonons(1e-3, 1.764, thermal, *((None, None) if kind == "charge" else (1.0, 1e-2)))

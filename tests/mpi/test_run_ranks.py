@@ -49,8 +49,8 @@ CASES: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize(
     "name",
     [
-        *(pytest.param(name, marks=TWO) for name in ("film", "line", "line-uniform")),
-        pytest.param("wire_3d", marks=pytest.mark.slow),
+        *(pytest.param(name, marks=TWO) for name in ("film", "line-uniform")),
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("line", "wire_3d")),
     ],
 )
 def test_same_results(name: str, folder: Path) -> None:

@@ -68,9 +68,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         pytest.param("diffusive", marks=pytest.mark.ranks(2)),
         pytest.param("ordinates", marks=pytest.mark.ranks(2)),
-        pytest.param("boundaries", marks=pytest.mark.ranks(2)),
+        pytest.param("boundaries", marks=pytest.mark.slow),
         pytest.param("imex", marks=pytest.mark.slow),
-        pytest.param("bdf", marks=pytest.mark.ranks(2)),
+        pytest.param("bdf", marks=pytest.mark.slow),
         pytest.param("sphere", marks=pytest.mark.slow),
     ],
 )

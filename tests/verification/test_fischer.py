@@ -149,6 +149,7 @@ def test_gap_shift_against_drive_and_bath():
     assert x[1, 1] < x[1, 0]
 
 
+@pytest.mark.slow
 def test_gap_that_follows_moves_as_far():
     """Solved for the gap too, at a drive that lowers it by 3·10⁻⁴."""
     overrides = [

@@ -72,6 +72,7 @@ def test_lifetime_is_about_that_of_as_many_thermal_ones():
     assert np.all((ratio > 1.0) & (ratio < 1.4))
 
 
+@pytest.mark.slow
 def test_quality_factor_is_higher_than_of_as_many_thermal_ones():
     data = probed()
     assert np.all(data["inverse_quality_factor"].values < data["inverse_quality_factor_thermal"].values)

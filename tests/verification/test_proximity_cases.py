@@ -106,6 +106,7 @@ def warm_current(temperature: float) -> float:
     return float(64.0 * np.pi * t / resistance * np.sum(decay * gap**2 * np.exp(-decay) / below**2))
 
 
+@pytest.mark.slow
 def test_currents_of_a_warm_weak_link() -> None:
     """A sine of the closed form, to a part in a thousand that cells leave, and its second harmonic."""
     dataset = computed(

@@ -24,7 +24,7 @@ def sns(length: float, cells: int, temperature: float = 0.05) -> Device:
     return Device(mesh, METAL, [], ends, width=WIDTH, thickness=THICKNESS, regions={"N": NORMAL})
 
 
-@pytest.mark.parametrize("temperature", [0.05, 1.0])
+@pytest.mark.parametrize("temperature", [pytest.param(0.05, marks=pytest.mark.slow), 1.0])
 def test_short_link_is_a_dirty_point_contact(temperature: float) -> None:
     """Kulik and Omelyanchuk, JETP Lett. 21, 96 (1975): current and minigap of a short diffusive link."""
     device = sns(0.01, 24, temperature)

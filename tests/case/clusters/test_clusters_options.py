@@ -175,6 +175,7 @@ def test_correlations_and_spin_noise() -> None:
     np.testing.assert_allclose(found["S_spin"].values, found["S_N"].values / 3.0)
 
 
+@pytest.mark.slow
 def test_solvers_of_an_evolution() -> None:
     """Another integrator, chosen by a PETSc option, and iterative solves instead of elimination give the same
     to the tolerance."""
