@@ -249,7 +249,11 @@ def _quoted(value: Any) -> str:
 
 
 _EXPLAINED: dict[str, typing.Callable[[Any], str]] = {
-    "missing": lambda d: "missing",
+    "missing": lambda d: (
+        f"missing; the list has {len(d['input'])} entries only"
+        if isinstance(d["loc"][-1], int)
+        else "missing"
+    ),
     "literal_error": lambda d: f"expected {d['ctx']['expected']}, got {_quoted(d['input'])}".replace(
         "'", '"'
     ),

@@ -243,7 +243,7 @@ MISTAKES = [
     ("gap.model='fixed'", "gap.value: missing", "fixed"),
     ("gap.value='1 eV'", "gap.value: is not used", "equilibrium"),
     ("gap={model='fixed', value=0.9, debye_energy=10}", "gap.debye_energy: is not used", "fixed"),
-    ("gap={model='uniform'}", "gap.at: missing", "uniform"),
+    ("gap={model='uniform'}", "gap.at: missing", "the name of the junction"),
     ("figures[0].kind='g_sss'", "figures[0].kind: expected", 'did you mean "g_ss"'),
     ("figures[0]={kind='g_a', compare='analytic'}", "figures[0].compare:", "g_ss"),
     ("supercurrent.both_signs=false", "figures[0].kind: g_ss needs supercurrent.both_signs", ""),

@@ -171,6 +171,11 @@ class Law(Table):
     """Of rare hops, on a mesh; default: quasiparticles stay where they are."""
 
 
+def _in_order(start: float, end: float) -> None:
+    if not start < end:
+        raise ValueError(f"end: {end:g} s must be later than start, {start:g} s")
+
+
 class MonteCarlo(Table):
     """The simulation."""
 
@@ -194,8 +199,7 @@ class MonteCarlo(Table):
         if (self.start is None) != (self.end is None):
             raise ValueError("start: belongs to end; give both, or neither")
         if self.start is not None and self.end is not None:
-            if not self.start < self.end:
-                raise ValueError("end: must be later than start")
+            _in_order(self.start, self.end)
             for key in ("accuracy", "max_events"):
                 if key in self.model_fields_set:
                     raise ValueError(f"{key}: is not used with start and end, which say how long to run")
@@ -214,8 +218,8 @@ class Relaxation(Table):
 
     @model_validator(mode="after")
     def _order(self) -> Self:
-        if self.start is not None and not self.start < self.end:
-            raise ValueError("end: must be later than start")
+        if self.start is not None:
+            _in_order(self.start, self.end)
         return self
 
 

@@ -191,13 +191,16 @@ class Gap(Table):
 
     @model_validator(mode="after")
     def _consistent(self) -> Gap:
-        for key, model in (("value", "fixed"), ("at", "uniform")):
+        for key, model, what in (
+            ("value", "fixed", "the gap as an energy"),
+            ("at", "uniform", "the name of the junction where the gap equation holds"),
+        ):
             given = getattr(self, key) is not None
             if given != (self.model == model):
                 raise ValueError(
                     f'{key}: is not used with model = "{self.model}"; it belongs to model = "{model}"'
                     if given
-                    else f'{key}: missing: model = "{model}" needs it'
+                    else f'{key}: missing: model = "{model}" needs {what}'
                 )
         if self.branches and self.model not in ("uniform", "local"):
             raise ValueError(

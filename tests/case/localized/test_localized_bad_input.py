@@ -110,7 +110,7 @@ MISTAKES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     (WIRE, {"sweep.generation": "1 1/um^3/s"}, "sweep.generation: is not used with a profile"),
     # Runs.
     (TAIL, {"monte_carlo": {"start": "1 s"}}, "monte_carlo.start: belongs to end"),
-    (TAIL, {"monte_carlo.end": "1 s"}, "monte_carlo.end: must be later than start"),
+    (TAIL, {"monte_carlo.end": "1 s"}, "monte_carlo.end: 1 s must be later than start, 5 s"),
     (TAIL, {"monte_carlo.accuracy": 0.1}, "monte_carlo.accuracy: is not used with start and end"),
     (TAIL, {"monte_carlo": {"accuracy": 1.5}}, "monte_carlo.accuracy: must be less than 1"),
     (TAIL, {"monte_carlo.runs": -1}, "monte_carlo.runs: expected at least 0"),
@@ -120,7 +120,11 @@ MISTAKES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
         {"monte_carlo": {"runs": 0}, "sweep.spin": "1 s", "box": None},
         "monte_carlo.runs: there is no law",
     ),
-    (TAIL, {"relaxation": {"end": "1 s", "start": "2 s"}}, "relaxation.end: must be later than start"),
+    (
+        TAIL,
+        {"relaxation": {"end": "1 s", "start": "2 s"}},
+        "relaxation.end: 1 s must be later than start, 2 s",
+    ),
     # Figures.
     (TAIL, {"figures": [{"kind": "relaxation"}]}, "shows what relaxation adds"),
     (TAIL, {"figures": [{"kind": "profile"}]}, "shows a mesh"),

@@ -87,6 +87,7 @@ OF_FILM: list[tuple[dict[str, Any], str]] = [
     ),
     ({"injections.0.regions": ["nowhere"]}, "nowhere"),
     ({"injections.0.position": ["0 um", "0 um", "0 um"]}, "position: is not used without size"),
+    ({"injections.0.position": ["0 um", "0 um"]}, "position[2]: missing; the list has 2 entries only"),
     ({"injections.0.centre": "1.2 Delta0"}, "where cell 0 has no states"),
     (
         {"initial": {"pulses": [{**PULSE, "energy": "1 eV"}]}},
