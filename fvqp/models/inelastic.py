@@ -13,7 +13,7 @@ electron_electron).
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -27,6 +27,7 @@ from fvqp.errors import ConvergenceError
 from fvqp.models.kinetics import Kinetics, KineticState, L, SpectralState, T
 from fvqp.solvers.continuation import grow
 from fvqp.solvers.newton import FULL_STEPS, solve_linearized, solve_newton
+from fvqp.transport.operator import Operator
 
 Floats = NDArray[np.float64]
 log = logging.getLogger(__name__)
@@ -143,6 +144,33 @@ class Inelastic:
         driven = system.operator.residual(nothing, leads)
         return system.state(system.response(system.start(kinetic), driven), external_slope)
 
+    def slope_by_spectra(
+        self, state: SpectralState, kinetic: KineticState, difference: Sequence[tuple[float, SpectralState]]
+    ) -> KineticState:
+        """Derivative of a solution by a parameter of the spectra, at fixed distributions of the leads.
+
+        Args:
+            state, kinetic: a solution.
+            difference: as of `Kinetics.slope`.
+        """
+        system = InelasticSystem(self, state, kinetic.external)
+        x = system.start(kinetic)
+        collided = np.zeros(system.shape)
+        operators = []
+        for weight, beside in difference:
+            moved = InelasticSystem(self, beside, kinetic.external, system.scale)
+            moved.residual(x)
+            collided += weight * moved.capacity * moved.collided.rate
+            operators.append((weight, moved.operator))
+        moving = Operator.combined(operators)
+        full = system.everywhere(x)
+        unbalanced = moving.residual(full, system.leads) - collided
+        still = np.zeros_like(kinetic.external)
+        change = system.state(system.response(x, unbalanced), still)
+        currents = change.currents.copy()
+        currents[list(system.components)] += moving.currents(full, system.leads)
+        return replace(change, currents=currents)
+
 
 class InelasticSystem:
     """The equations (`fvqp.solvers.newton.System`) in given spectra: deviations of the owned cells.
@@ -210,7 +238,7 @@ class InelasticSystem:
             whole = f.copy()
             whole[:, L] += self.rest
             self.collided = self.parts.collisions.at(*self.spectra, whole)
-            balance = self.operator.residual(self._everywhere(f), self.leads)
+            balance = self.operator.residual(self.everywhere(f), self.leads)
             balance -= self.capacity * self.collided.rate
             self._value, self._at = (-balance / self.scale).ravel(), x.copy()
         return self._value
@@ -224,7 +252,7 @@ class InelasticSystem:
         # What leaves by collisions damps these shapes too: heat goes to phonons.
         damped = np.stack([self.collided.derivative(shape) for shape in self._thermal])
         extra = np.einsum("mnce,ce->ncm", damped[:, :, : len(self.kept)], self.kept) * self.capacity
-        trials = np.stack([self._everywhere(shape) for shape in self._thermal])
+        trials = np.stack([self.everywhere(shape) for shape in self._thermal])
         self._slow = solver.lumped(self.operator, self.kept, trials, extra)
 
     def _thermal_shapes(self) -> Floats:
@@ -245,14 +273,14 @@ class InelasticSystem:
 
     def action(self, step: Floats) -> Floats:
         f = step.reshape(self.shape)
-        balance = self.operator.residual(self._everywhere(f), np.zeros_like(self.leads))
+        balance = self.operator.residual(self.everywhere(f), np.zeros_like(self.leads))
         balance -= self.capacity * self.collided.derivative(f)
         return (-balance / self.scale).ravel()
 
     def precondition(self, residual: Floats) -> Floats:
         right = residual.reshape(self.shape) * self.scale
         f = self._invert(right)
-        left = right + self.operator.residual(self._everywhere(f), np.zeros_like(self.leads))
+        left = right + self.operator.residual(self.everywhere(f), np.zeros_like(self.leads))
         moments = np.einsum("nce,ce->nc", left[:, : len(self.kept)], self.kept)
         f += np.einsum("mnce,nm->nce", self._thermal, self._slow(moments))
         return f.ravel()
@@ -292,7 +320,7 @@ class InelasticSystem:
     def state(self, x: Floats, external: Floats) -> KineticState:
         """Distributions ``x`` and the currents of leads with ``external``."""
         leads = np.ascontiguousarray(external[list(self.components)])
-        full = self._everywhere(x.reshape(self.shape))
+        full = self.everywhere(x)
         currents, relaxed = np.zeros_like(external), np.zeros(self.grid.n)
         currents[list(self.components)] = self.operator.currents(full, leads)
         if T in self.components:
@@ -300,9 +328,9 @@ class InelasticSystem:
         fields = (full[:, L], full[:, T] if T in self.components else None)
         return KineticState(external, currents, relaxed, ((1.0, fields),), self.mesh.n_cells)
 
-    def _everywhere(self, owned: Floats) -> Floats:
-        """Values of all cells, ghosts included."""
+    def everywhere(self, owned: Floats) -> Floats:
+        """Values of all cells, ghosts included, ``(n_cells, component, energy)``."""
         full = np.empty((self.mesh.n_cells, *self.shape[1:]))
-        full[: self.mesh.n_owned] = owned
+        full[: self.mesh.n_owned] = owned.reshape(self.shape)
         self.mesh.exchange(full)
         return full

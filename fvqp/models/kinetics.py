@@ -256,6 +256,48 @@ class Kinetics:
             for k in range(len(externals))
         )
 
+    def slope(
+        self,
+        state: SpectralState,
+        kinetic: KineticState,
+        difference: Sequence[tuple[float, SpectralState]],
+        components: Sequence[int],
+    ) -> KineticState:
+        """Derivative of a solution by a parameter of the spectra, at fixed distributions of the leads.
+
+        What the change of the operator leaves unbalanced, ``A δf = δb − δA f``, once for all: no solution
+        in other spectra is needed.
+
+        Args:
+            state, kinetic: a solution without supercurrent.
+            difference: weights and spectra whose sum is the derivative of anything that follows from spectra.
+            components: those that are wanted; the others are zero.
+        """
+        mesh = self.device.mesh
+        fields: list[Floats | None] = [None, None]
+        for c in components:
+            fields[c] = np.empty((mesh.n_cells, self.grid.n))
+        currents, relaxed = np.zeros_like(kinetic.external), np.zeros(self.grid.n)
+        for first in range(0, self.grid.n, BLOCK):
+            bins = slice(first, min(first + BLOCK, self.grid.n))
+            name = partial(_energy_name, self.grid.centres[bins])
+            for c in components:
+                ((_, operator),) = self._operators(state, bins, [(c,)])
+                moving = Operator.combined(
+                    (weight, self._operators(beside, bins, [(c,)])[0][1]) for weight, beside in difference
+                )
+                (f,) = kinetic.stacked((c,), bins, 1)
+                leads = np.ascontiguousarray(kinetic.external[c : c + 1, :, bins])
+                still = np.zeros_like(leads)
+                unbalanced = moving.residual(f, leads)
+                (change,) = self.solver.solve(operator, still[None], source=unbalanced[None], what=name)
+                fields[c][:, bins] = change[:, 0]  # type: ignore[index]
+                currents[c, :, bins] = (operator.currents(change, still) + moving.currents(f, leads))[0]
+                if c == T:
+                    relaxed[bins] = operator.relaxed_charge(change) + moving.relaxed_charge(f)
+        terms = ((1.0, (fields[L], fields[T])),)
+        return KineticState(np.zeros_like(kinetic.external), currents, relaxed, terms, mesh.n_cells)
+
     def condensate_source(self, state: SpectralState, kinetic: KineticState) -> Floats:
         """Charge that quasiparticles pass to the condensate in every owned cell, siemens × distribution × Δ0.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from mpi4py import MPI
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from fvqp.models.usadel import UsadelProblem
 
 Floats = NDArray[np.float64]
+Value = TypeVar("Value", float, Floats)
 log = logging.getLogger(__name__)
 
 #: Part of the slope of f_L by the bias with which the gap equation, nearly linear in f_L, is differentiated.
@@ -44,8 +45,11 @@ LEAD_STEP = 0.1
 #: have led to.
 SLOPE_RTOL, MOST_DIRECTIONS, WORST_RTOL = 1e-6, 60, 1e-4
 
-#: Step of ln Δ with which a solution is differentiated by a uniform gap.
-GAP_STEP = 3e-4
+#: Step of ln Δ with which what follows from a uniform gap is differentiated, over the broadening, the
+#: width of what moves with the gap; its limits, for the sake of bins that are wider and of rounding; and the
+#: difference of fourth order: steps, and weights of what is found there.
+GAP_STEP, LEAST_GAP_STEP, LARGEST_GAP_STEP = 0.02, 3e-5, 3e-4
+_PARTS, _WEIGHTS = np.array([-2.0, -1.0, 1.0, 2.0]), np.array([1.0, -8.0, 8.0, -1.0]) / 12.0
 
 #: Step of the logarithm of a lead's temperature with which its distribution is differentiated.
 LEAD_HEATING = 1e-3
@@ -136,12 +140,12 @@ def _following(problem: UsadelProblem, solution: Solution, direction: Floats) ->
     return problem.response(solution.point.supercurrent).combine(direction).currents
 
 
-def _central(f: Callable[[float], Floats], step: float) -> Floats:
+def _central(f: Callable[[float], Value], step: float) -> Value:
     """Derivative of ``f`` at 0 by central differences, of second order."""
     return (f(step) - f(-step)) / (2.0 * step)
 
 
-def _finer(f: Callable[[float], Floats], step: float) -> Floats:
+def _finer(f: Callable[[float], Value], step: float) -> Value:
     """The same of fourth order."""
     return (4.0 * _central(f, step) - _central(f, 2.0 * step)) / 3.0
 
@@ -162,30 +166,36 @@ def _of_one_gap(problem: UsadelProblem, solution: Solution, direction: Floats) -
     With ``r(Δ, s)`` the residual of the gap equation for the distributions that belong to the gap and to
     leads a step s along, ``d ln Δ/ds = −r_s/r_lnΔ``; the currents follow both.
     """
-    field, spectral, kinetic = problem.gap_field, solution.spectral, solution.kinetic
-    driven = _driven(problem, solution, direction)
-    deviation, along = kinetic.deviation(L), driven.deviation(L)
+    field, spectral = problem.gap_field, solution.spectral
+    driven, by_gap = _driven(problem, solution, direction), _by_gap(problem, solution)
     gap, zeta = field.uniform_value(spectral.gap), spectral.depairing
-    last = GAP_STEP, kinetic
-
-    def moved(step: float) -> Floats:
-        """Currents and residual at another gap."""
-        nonlocal last
-        state = SpectralState(spectral.gap * np.exp(step), zeta)
-        # Distributions are nearly linear in the gap: the last ones leave little to solve for.
-        guess = kinetic.towards(last[1], step / last[0])
-        near = problem.energy_mode(state, kinetic.external, guess, "slope of the gap")
-        residual = field.uniform_residual(gap * np.exp(step), zeta, near.deviation(L))
-        near = problem.with_charge(state, near, guess)
-        last = step, near
-        return np.append(near.currents, residual)
-
-    # Fourth order allows a step that keeps rounding small.
-    by_gap = _finer(moved, GAP_STEP)
-    r_along = float(
-        _central(lambda s: np.array(field.uniform_residual(gap, zeta, deviation + s * along)), SHARE)
+    deviation, along, following = (state.deviation(L) for state in (solution.kinetic, driven, by_gap))
+    # Of the gap equation: by the lead, and by ln Δ.
+    r_along = _central(lambda s: field.uniform_residual(gap, zeta, deviation + s * along), SHARE)
+    r_gap = _finer(
+        lambda s: field.uniform_residual(gap * np.exp(s), zeta, deviation + s * following),
+        _gap_step(problem),
     )
-    return driven.currents - r_along / by_gap[-1] * by_gap[:-1].reshape(driven.currents.shape)
+    return driven.currents - r_along / r_gap * by_gap.currents
+
+
+def _by_gap(problem: UsadelProblem, solution: Solution) -> KineticState:
+    """Change of distributions and currents by ln Δ of a uniform gap, at fixed distributions of the leads."""
+    spectral, kinetic, step = solution.spectral, solution.kinetic, _gap_step(problem)
+    difference = [
+        (weight, SpectralState(spectral.gap * np.exp(part), spectral.depairing))
+        for part, weight in zip(step * _PARTS, _WEIGHTS / step, strict=True)
+    ]
+    if problem.inelastic is None:
+        return problem.kinetics.slope(spectral, kinetic, difference, (L, T))
+    change = problem.inelastic.slope_by_spectra(spectral, kinetic, difference)
+    if problem.inelastic.collisions.charge:
+        return change
+    return change.plus(problem.kinetics.slope(spectral, kinetic, difference, (T,)))
+
+
+def _gap_step(problem: UsadelProblem) -> float:
+    return float(np.clip(GAP_STEP * problem.broadening, LEAST_GAP_STEP, LARGEST_GAP_STEP))
 
 
 def _of_all(problem: UsadelProblem, solution: Solution, direction: Floats) -> Floats:

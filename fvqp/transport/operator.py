@@ -8,7 +8,7 @@ spectral coefficients of any number of energies at once.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -321,11 +321,14 @@ class Operator:
     ``external[component, terminal, energy]`` are the distributions of leads and reservoirs.
     """
 
-    def __init__(self, transport: Transport, coefficients: Coefficients) -> None:
+    def __init__(self, transport: Transport, coefficients: Coefficients, links: Links | None = None) -> None:
         coefficients = Coefficients(*(read_only(each) for each in coefficients))
         self.transport = transport
         self.coefficients = coefficients
         self.n_comp, _, self.n_energies = coefficients.diffusion.shape
+        if links is not None:
+            self._links = links
+            return
         n_faces = len(transport.faces.cells)
         coupled = self.n_comp == 2 and coefficients.advection.shape[1] > 0
         self._links = Links(
@@ -334,6 +337,23 @@ class Operator:
             np.empty((n_faces, self.n_energies if coupled else 0)),
         )
         kernels.face_links(transport.faces, coefficients, self._links)
+
+    @classmethod
+    def combined(cls, terms: Iterable[tuple[float, Operator]]) -> Operator:
+        """``Σ weight × operator`` on one mesh, such as the derivative by a parameter of the spectra.
+
+        It adds conductances, not rates, so that the weights of a difference do not multiply the rounding of
+        rates that nearly cancel.
+        """
+        (weight, first), *rest = terms
+        links = Links(*(weight * each for each in first._links))
+        rows = {name: weight * getattr(first.coefficients, name) for name in ("reaction", "lead")}
+        for factor, operator in rest:
+            for into, each in zip(links, operator._links, strict=True):
+                into += factor * each
+            for name, row in rows.items():
+                row += factor * getattr(operator.coefficients, name)
+        return cls(first.transport, first.coefficients._replace(**rows), links)
 
     def assemble(self) -> Floats:
         """Two-point matrix ``(nnz, energy)`` on `Transport.pattern`; all of it on orthogonal meshes."""
