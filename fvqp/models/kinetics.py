@@ -9,7 +9,7 @@ the last bit.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -102,15 +102,6 @@ class KineticState:
             self.n_cells,
             self.collided if other.collided is None else other.collided,
         )
-
-    def towards(self, other: KineticState, share: float) -> KineticState:
-        """Fields on the line through this state, at 0, and another, at 1: a guess, whose currents are not
-        known."""
-        here, there = (
-            tuple((part * weight, fields) for weight, fields in state.terms)
-            for part, state in ((1.0 - share, self), (share, other))
-        )
-        return replace(self, terms=here + there)
 
 
 @dataclass(frozen=True)
