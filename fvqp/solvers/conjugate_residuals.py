@@ -67,7 +67,8 @@ class ConjugateResiduals:
 
     def begin(self, right: Floats) -> None:
         """Another right-hand side, which must not change: the best x of all directions so far."""
-        self._right, self._before, self.residual = right, np.zeros_like(right), right.copy()
+        # zeros that are not written take no memory
+        self._right, self._before, self.residual = right, np.zeros(right.shape), right.copy()
         self.stalled = False
         self._parts = self._products(right)
         self._subtract(self._parts, self.residual)
@@ -75,18 +76,19 @@ class ConjugateResiduals:
     @property
     def x(self) -> Floats:
         """So far; applies M once."""
-        out = self._before.copy()
-        seed, of_images = np.zeros_like(out), np.zeros(len(self._origins))
+        seed, of_images = np.zeros(self._right.shape), np.zeros(len(self._origins))
         shares = solve_triangular(self._triangle, self._parts) if self._origins else self._parts
         for share, origin in zip(shares, self._origins, strict=True):
             if isinstance(origin, _Seed):
                 of_images[: len(origin.parts)] += share * origin.parts
                 if origin.right is not None:
                     seed += share * origin.right
-            else:
-                out += share * origin
         self._subtract(of_images, seed)
-        out += self._precondition(seed)
+        out = self._precondition(seed)
+        out += self._before
+        for share, origin in zip(shares, self._origins, strict=True):
+            if not isinstance(origin, _Seed):
+                out += share * origin
         return out
 
     @property
@@ -128,6 +130,7 @@ class ConjugateResiduals:
         self.stalled = abs(part) < STALLED * self._size(self.residual)
         self.residual = self.residual - part * image  # the one before may be a direction
         self._keep(origin, image, np.append(column, left), part)
+        del image  # there is a copy
         if len(self._origins) == self._kept:
             self._before, self._right = self.x, self.residual
             self._forget()

@@ -17,6 +17,7 @@ from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 from scipy.linalg import lu_factor, lu_solve
 
@@ -62,26 +63,20 @@ class Arrow(NamedTuple):
     """Diagonal, ``(points, K)``."""
 
 
-class EliminatedLU:
-    """``(σ − J)⁻¹`` of an arrow matrix. Vectors are ``(points, N + K)``, x first."""
+class _Schur:
+    """Factors of ``σ − xx − xz (σ − zz)⁻¹ zx`` of every point."""
 
-    def __init__(self, blocks: Arrow, shift: float, of_z: float | None = None) -> None:
+    def __init__(self, blocks: Arrow, shift: float, inverse_zx: Floats) -> None:
         """
         Args:
             blocks: J.
-            shift: σ ≥ 0.
-            of_z: another σ of z.
+            shift: σ.
+            inverse_zx: ``(σ − zz)⁻¹ zx``.
 
         Raises:
             ConvergenceError: singular.
         """
-        self._n, self._of_z = blocks.xx.shape[1], shift if of_z is None else of_z
-        self._inverse = self._of_z - blocks.zz
-        if np.any(self._inverse == 0.0):
-            raise ConvergenceError("elimination: an unknown does not act on itself")
-        self._inverse = 1.0 / self._inverse
-        self._xz, self._zx = blocks.xz, self._inverse[:, :, None] * blocks.zx
-        schur = -blocks.xx - self._xz @ self._zx
+        schur = -blocks.xx - blocks.xz @ inverse_zx
         np.einsum("cii->ci", schur)[...] += shift
         # Rows of very different size: each is measured by its diagonal.
         with np.errstate(divide="ignore"):
@@ -92,27 +87,99 @@ class EliminatedLU:
         # LAPACK takes one matrix at a time
         self._factors = [lu_factor(matrix, overwrite_a=True, check_finite=False) for matrix in schur]
 
+    def solve(self, point: int, right: Floats) -> Floats:
+        """x of one point."""
+        x = lu_solve(self._factors[point], self._row[point] * right, overwrite_b=True, check_finite=False)
+        return np.asarray(x)
+
+
+class EliminatedLU:
+    """``(σ − J)⁻¹`` of an arrow matrix. Vectors are ``(points, N + K)``, x first."""
+
+    def __init__(self, blocks: Arrow, shift: float) -> None:
+        """
+        Args:
+            blocks: J.
+            shift: σ ≥ 0.
+
+        Raises:
+            ConvergenceError: singular.
+        """
+        self._inverse = _inverse(blocks, shift)
+        self._xz, self._zx = blocks.xz, self._inverse[:, :, None] * blocks.zx
+        self._schur = _Schur(blocks, shift, self._zx)
+
+    @staticmethod
+    def kept(n: int, k: int) -> int:
+        """Bytes that a point takes with N = n and K = k."""
+        return 8 * n * (n + 2 * k)
+
     def solve(self, r: Floats) -> Floats:
         """``(σ − J)⁻¹ r``."""
-        n = self._n
+        n = self._xz.shape[1]
         out = np.empty_like(r)
-        for c, factors in enumerate(self._factors):
+        for c in range(len(r)):
             z = self._inverse[c] * r[c, n:]
-            right = self._row[c] * (r[c, :n] + self._xz[c] @ z)
-            out[c, :n] = lu_solve(factors, right, check_finite=False)
+            out[c, :n] = self._schur.solve(c, r[c, :n] + self._xz[c] @ z)
             out[c, n:] = z + self._zx[c] @ out[c, :n]
         return out
 
-    @property
-    def zz(self) -> Floats:
-        """``(points, K)``."""
-        return np.asarray(self._of_z - 1.0 / self._inverse)
 
-    def solve_x(self, r: Floats) -> tuple[Floats, Floats]:
-        """x of ``(σ − J)⁻¹ (r, 0)``, and ``zx x``."""
-        z = np.zeros((len(r), self._zx.shape[1]))
-        both = self.solve(np.concatenate([r, z], axis=1))
-        return both[:, : self._n], both[:, self._n :] / self._inverse
+class EliminatedX:
+    """x of ``(σ − J)⁻¹ (r, 0)``, and what it does to z: part of a preconditioner, in less memory.
+
+    With nothing on the right-hand side of z, xz has done its part once z is eliminated. What remains of zx
+    only leads from x to its result, and is kept in single precision: every number is rounded once. Factors
+    are not: where 1/σ is long, slow changes are small differences of fast ones, and would drown in that.
+
+    Attributes:
+        zz: ``(points, K)``.
+    """
+
+    def __init__(self, blocks: Arrow, shift: float, of_z: float) -> None:
+        """
+        Args:
+            blocks: J.
+            shift: σ ≥ 0 of x.
+            of_z: the one of z.
+
+        Raises:
+            ConvergenceError: singular.
+        """
+        self._schur = _Schur(blocks, shift, _inverse(blocks, of_z)[:, :, None] * blocks.zx)
+        self._zx, self.zz = blocks.zx.astype(np.float32), blocks.zz
+
+    @staticmethod
+    def kept(n: int, k: int) -> int:
+        """Bytes that a point takes with N = n and K = k."""
+        return 8 * n * n + 4 * n * k
+
+    def solve(self, r: Floats) -> tuple[Floats, Floats]:
+        """x, ``(points, N)``, and ``zx x``, ``(points, K)``."""
+        x, z = np.empty_like(r), np.empty_like(self.zz)
+        for c in range(len(r)):
+            x[c] = self._schur.solve(c, r[c])
+            _multiply(self._zx[c], x[c], z[c])
+        return x, z
+
+
+def _inverse(blocks: Arrow, shift: float) -> Floats:
+    """``(σ − zz)⁻¹``."""
+    diagonal = shift - blocks.zz
+    if np.any(diagonal == 0.0):
+        raise ConvergenceError("elimination: an unknown does not act on itself")
+    return 1.0 / diagonal
+
+
+@njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
+def _multiply(matrix: NDArray[np.float32], x: Floats, out: Floats) -> None:
+    """``matrix @ x`` with a matrix in single precision, added up in double precision: x spans more decades
+    than single numbers do."""
+    for k in range(matrix.shape[0]):
+        total = 0.0
+        for i in range(matrix.shape[1]):
+            total += matrix[k, i] * x[i]
+        out[k] = total
 
 
 class ShiftedSolver:

@@ -17,9 +17,10 @@ from transport_cases import FILM
 
 from fvqp.case.reading import case_from_dict
 from fvqp.case.transport.build import build_setup
-from fvqp.models.transport import TransportProblem
+from fvqp.models.transport import TransportProblem, cell_solver
 from fvqp.models.transport.linearized import Linearized
 from fvqp.models.transport.state import Rates, State
+from fvqp.solvers.elimination import EliminatedLU, EliminatedX
 
 ON_CHIP: dict[str, Any] = {
     "mesh": {
@@ -113,3 +114,50 @@ def test_long_steps_of_a_film_on_a_chip_take_few_iterations(motion: str, most: d
         off = Rates(k.f - f, k.n - n, problem.no_counters())
         assert system.largest(Rates(f, n, problem.no_counters())) > 30.0 * allowed
         assert system.largest(off) < 2.0 * allowed
+
+
+@pytest.mark.parametrize("length", [1.0, 1e3])
+def test_what_only_preconditions_may_be_rounded(length: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many iterations as in double precision, the same rates, and the energy that their counters say."""
+    problem, state = film_on_a_chip("diffusive")
+    problem.set_gap(state.gap)
+    turn = problem.turnover(state)
+    right = problem.rates(state.f, state.n, turn)
+    allowed = 1e-3 / length
+
+    class Double(EliminatedX):
+        def __init__(self, *given: Any) -> None:
+            super().__init__(*given)
+            self._zx = given[0].zx
+
+    found = []
+    for kind in (Double, EliminatedX):
+        problem.local.forget()
+        with monkeypatch.context() as patch:
+            patch.setattr(cell_solver, "EliminatedX", kind)
+            system = Linearized(problem, state, turn, length)
+            k = system.solve(right, [], allowed)
+        lacks = system._missing(k)
+        moved = np.sum(np.abs(k.counters.lost_n) @ problem.grid.phonon_energies)
+        assert abs(lacks) < 1e-12 * moved
+        found.append((system.iterations, k))
+    (iterations, exact), (taken, k) = found
+    assert iterations > 1 and taken == iterations
+    off = Rates(k.f - exact.f, k.n - exact.n, problem.no_counters())
+    assert 0.0 < system.largest(off) < 0.1 * allowed
+
+
+def test_eliminations_of_one_kind_make_room_for_the_other() -> None:
+    problem, state = film_on_a_chip("diffusive")
+    problem.set_gap(state.gap)
+    turn = problem.turnover(state)
+    right = problem.rates(state.f, state.n, turn)
+    system = Linearized(problem, state, turn, 1.0)
+    for solved, kind in (
+        (lambda: system.product(right), EliminatedLU),
+        (lambda: system.solve(right, [], 1e-3), EliminatedX),
+        (lambda: system.product(right), EliminatedLU),
+    ):
+        solved()
+        held = [lu for lu in problem.local._eliminations.lu if lu is not None]
+        assert held and all(type(lu) is kind for lu in held)

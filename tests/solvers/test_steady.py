@@ -7,7 +7,7 @@ import pytest
 from rate_problems import Chain
 
 from fvqp.errors import ConvergenceError
-from fvqp.solvers.elimination import Arrow, EliminatedLU, ShiftedSolver
+from fvqp.solvers.elimination import Arrow, EliminatedLU, EliminatedX, ShiftedSolver
 from fvqp.solvers.rate_equations import outside, updated
 from fvqp.solvers.steady import SteadySolver
 
@@ -34,6 +34,23 @@ def test_elimination_against_dense_solve():
     for c in range(3):
         expected = np.linalg.solve(shift * np.eye(11) - dense(blocks, c), r[c])
         np.testing.assert_allclose(found[c], expected, rtol=1e-11)
+
+
+def test_elimination_that_preconditions_takes_less_memory():
+    """x to rounding, what it does to z to single precision, number by number and at any size."""
+    blocks, shift, of_z, small = random_blocks(x=40, z=90), 20.0, 30.0, 1e-60
+    r = small * np.random.default_rng(4).normal(size=(3, 40))
+    alone = EliminatedX(blocks, shift, of_z)
+    x, z = alone.solve(r)
+    for c in range(3):
+        whole = np.diag(np.repeat([shift, of_z], [40, 90])) - dense(blocks, c)
+        expected = np.linalg.solve(whole, np.concatenate([r[c], np.zeros(90)]))[:40]
+        np.testing.assert_allclose(x[c], expected, rtol=1e-10, atol=1e-12 * small)
+        off, size = np.abs(z[c] - blocks.zx[c] @ x[c]), np.abs(blocks.zx[c]) @ np.abs(x[c])
+        assert 1e-10 < np.max(off / size) < 2.0**-24
+    np.testing.assert_array_equal(alone.zz, blocks.zz)
+    assert alone._zx.nbytes == 4 * 3 * 40 * 90
+    assert EliminatedX.kept(305, 704) < 0.4 * EliminatedLU.kept(305, 704)
 
 
 def test_old_factorization_serves_as_preconditioner():

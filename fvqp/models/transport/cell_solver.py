@@ -1,7 +1,7 @@
 """Implicit steps of what happens inside cells: ``(1 − length × J)⁻¹`` of every cell.
 
-Phonons, which act on one another through quasiparticles only, are eliminated (`EliminatedLU`); eliminations
-are kept for steps that are nearly the same.
+Phonons, which act on one another through quasiparticles only, are eliminated (`EliminatedLU`; `EliminatedX`
+where that only preconditions); eliminations are kept for steps that are nearly the same.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fvqp.collisions import CollisionGrid, Pair, PhotonDrive, Process, SpectralMeasure
 from fvqp.models.transport.state import Local
-from fvqp.solvers.elimination import Arrow, EliminatedLU
+from fvqp.solvers.elimination import Arrow, EliminatedLU, EliminatedX
 from fvqp.threads import share
 
 Floats = NDArray[np.float64]
@@ -35,42 +35,36 @@ class Eliminations:
     """
 
     def __init__(self, cells: int, grid: CollisionGrid) -> None:
-        self.lu: list[EliminatedLU | None] = [None] * cells
+        self.lu: list[EliminatedLU | EliminatedX | None] = [None] * cells
         self.length = np.ones(cells)
-        self._serves, self._escaping = np.zeros(cells, dtype=bool), np.zeros(cells, dtype=bool)
         self._turn = Pair(np.zeros((cells, grid.n)), np.zeros((cells, grid.n_phonon)))
-        # the first cells are kept
-        self._room = MEMORY // (8 * grid.n * (grid.n + 2 * grid.n_phonon))
+        self._grid = grid
 
     def check(self, at: NDArray[np.int64], length: float, turn: Pair, energy: Pair, escaping: bool) -> None:
         """Drops eliminations for another length, or for other rates of collisions where there is energy, and
         those with phonons that escape if they are not to, and the other way round."""
+        kind = EliminatedX if escaping else EliminatedLU
         was = self.length[at]
-        serves = self._serves[at] & (length <= SIMILAR_STEP * was) & (was <= SIMILAR_STEP * length)
+        serves = np.array([isinstance(self.lu[cell], kind) for cell in at])
+        serves &= (length <= SIMILAR_STEP * was) & (was <= SIMILAR_STEP * length)
         for old, now, held in zip(self._turn, turn, energy, strict=True):
             change = np.abs(now - old[at]) * length / (1.0 + length * np.minimum(old[at], now))
             serves &= np.sum(change * held, axis=1) <= SIMILAR_RATES * np.sum(held, axis=1)
-        serves &= self._escaping[at] == escaping
         gone = at[~serves]
-        self._escaping[gone] = escaping
-        self._serves[gone] = False
+        for cell in gone:  # before others are made: there is no room for both
+            self.lu[cell] = None
         self.length[gone] = length
         for old, now in zip(self._turn, turn, strict=True):
             old[gone] = now[~serves]
 
-    def keep(self, cell: int, lu: EliminatedLU) -> None:
-        """Keeps the elimination of a cell if there is room."""
-        if cell < self._room:
-            self.lu[cell], self._serves[cell] = lu, True
-
-    def find(self, cell: int) -> EliminatedLU | None:
-        """The elimination of a cell, if there is one that serves."""
-        return self.lu[cell] if self._serves[cell] else None
+    def keep(self, cell: int, lu: EliminatedLU | EliminatedX) -> None:
+        """Keeps the elimination of a cell if there is room, which the first cells have."""
+        if cell < MEMORY // lu.kept(self._grid.n, self._grid.n_phonon):
+            self.lu[cell] = lu
 
     def clear(self) -> None:
         """Drops all."""
         self.lu = [None] * len(self.lu)
-        self._serves[:] = False
 
 
 class CellSolver:
@@ -188,20 +182,27 @@ class CellSolver:
 
     def _solve(self, start: int, stop: int, right: Floats, x: Floats) -> None:
         for c in range(start, stop):
-            x[c : c + 1] = self._eliminated(c).solve(right[c : c + 1])
+            lu = self._eliminated(c)
+            assert isinstance(lu, EliminatedLU)
+            x[c : c + 1] = lu.solve(right[c : c + 1])
 
     def _solve_x(self, start: int, stop: int, right: Floats, f: Floats, n: Floats) -> None:
         for c in range(start, stop):
-            f[c : c + 1], n[c : c + 1] = self._eliminated(c).solve_x(right[c : c + 1])
+            f[c : c + 1], n[c : c + 1] = self._without_phonons(c).solve(right[c : c + 1])
 
     def _taken(self, start: int, stop: int, rate: Floats) -> None:
         for c in range(start, stop):
-            rate[c] = -self._eliminated(c).zz[0]
+            rate[c] = -self._without_phonons(c).zz[0]
 
-    def _eliminated(self, c: int) -> EliminatedLU:
+    def _without_phonons(self, c: int) -> EliminatedX:
+        lu = self._eliminated(c)
+        assert isinstance(lu, EliminatedX)
+        return lu
+
+    def _eliminated(self, c: int) -> EliminatedLU | EliminatedX:
         """The elimination of a cell, made anew if there is none that serves."""
         cell, row = int(self._at[c]), slice(c, c + 1)
-        lu = self._eliminations.find(cell)
+        lu = self._eliminations.lu[cell]
         if lu is not None:
             return lu
         state = self._measure.rows(row), self._state.f[row], self._state.n[row]
@@ -212,10 +213,11 @@ class CellSolver:
         for own in self._own.values():
             np.einsum("cii->ci", blocks.xx)[...] += own.f[row]
             blocks.zz[...] += own.n[row]
-        of_phonons = None
-        if self._leaving is not None:
-            of_phonons = self._leaving[0]
+        shift = 1.0 / self._eliminations.length[cell]
+        if self._leaving is None:
+            lu = EliminatedLU(blocks, shift)
+        else:
             blocks.zz[...] -= self._leaving[1][row]
-        lu = EliminatedLU(blocks, 1.0 / self._eliminations.length[cell], of_phonons)
+            lu = EliminatedX(blocks, shift, self._leaving[0])
         self._eliminations.keep(cell, lu)
         return lu

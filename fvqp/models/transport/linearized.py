@@ -131,6 +131,8 @@ class Linearized:
             )
         space = self._space
         space.begin(self._joined(r.f, r.n))
+        counters = r.counters
+        del r  # may be as large as all occupations
         for guess in guesses:
             space.guess(self._joined(guess.f, guess.n))
         space.stalled = False
@@ -148,10 +150,11 @@ class Linearized:
                 f"motion and collisions: {ITERATIONS} iterations leave {size / allowed:.2g} of what is "
                 "allowed"
             )
-        return self._balanced(r, *self._split(space.x + ahead))
+        ahead += space.x
+        return self._balanced(counters, *self._split(ahead))
 
-    def _balanced(self, r: Rates, f: Floats, n: Floats) -> Rates:
-        """Rates with the energy that their counters say.
+    def _balanced(self, came: Counters, f: Floats, n: Floats) -> Rates:
+        """Rates with the energy that their counters say, ``came`` being those of the right-hand side.
 
         What is missing becomes part of the right-hand side, shared out as the state is.
         """
@@ -160,7 +163,7 @@ class Linearized:
             counters = self._p.no_counters().plus(self.length, self.change(f0, n0).counters)
             self._filling = Rates(f0, n0, counters)
         filling = self._filling
-        counters = r.counters.plus(self.length, self.change(f, n).counters)
+        counters = came.plus(self.length, self.change(f, n).counters)
         missing, filled = self._p.body.comm.allreduce(
             np.array([self._missing(Rates(f, n, counters)), self._missing(filling)])
         )

@@ -155,11 +155,12 @@ class Stepper:
                 return k1, system.product(_less(second, 2.0, k1))
             self._whole = length
             guesses.append(k1)
+            del second  # as large as all occupations, like what else has served
         k1 = system.solve(first, guesses, allowed)
+        del first, guesses
         iterations = system.iterations
-        second = self._second(begin, k1, length, turn)
         # The stages add up to the error of the step: k2 is nearly -k1.
-        k2 = system.solve(_less(second, 2.0, k1), [k1], allowed)
+        k2 = system.solve(_less(self._second(begin, k1, length, turn), 2.0, k1), [k1], allowed)
         iterations += system.iterations
         log.debug("step of %.3g at time %.6g: %d iterations", length, now, iterations)
         self._whole = np.inf if iterations == 0 else FORGOTTEN * self._whole
