@@ -15,15 +15,16 @@ from fvqp.errors import CaseError
 from fvqp.memory import available
 from fvqp.mesh.shapes import SHAPES
 from fvqp.models.transport.cell_solver import MEMORY
+from fvqp.solvers.elimination import EliminatedLU, EliminatedX
 from fvqp.solvers.newton import RESTART
 
 log = logging.getLogger(__name__)
 
 #: Of shells, by that of the body.
 GEOMETRIES = {"sphere": "spherical", "cylinder": "cylindrical"}
-#: Copies of the occupations that a step holds: stages and errors, and where something moves those of implicit
-#: motion or, in its place, of a solution with the whole Jacobian.
-COPIES, MOVING = 12, 32
+#: Copies of the occupations that a step holds: stages and errors, and where something moves those of a product
+#: of factors, implicit motion among them, or, in its place, of a solution with the whole Jacobian (measured).
+COPIES, FACTORS, WHOLE = 12, 10, 34
 #: More of them by methods of PETSc: stages, earlier steps, and what Newton's method works with (measured).
 OF_METHOD = {"rosenbrock": 0, "imex": 16, "bdf": 28}
 #: Vectors of every iteration for a steady state: a direction and its image.
@@ -95,10 +96,13 @@ def sizes(case: TransportCase, grid: CollisionGrid, most: int, geometry: int | s
     method = "rosenbrock" if case.evolution is None else case.evolution.method
     counts = tuple(1 if one is None else one.count for one in sets)
     per_cell = counts[0] * grid.n + counts[1] * grid.n_phonon
-    # with collisions there is a Jacobian in every cell
-    jacobian = grid.n * (grid.n + 2 * grid.n_phonon) if case.collisions.inelastic else 0
+    # with collisions there is a Jacobian in every cell, or what of it preconditions the whole one
+    full, alone = (
+        min(case.collisions.inelastic * most * kind.kept(grid.n, grid.n_phonon), MEMORY)
+        for kind in (EliminatedLU, EliminatedX)
+    )
     least = most * (OF_CELL + 8.0 * per_cell * (COPIES + OF_METHOD[method]))
     vector = 8.0 * most * per_cell
-    expected = least + vector * MOVING * moves + min(8.0 * most * jacobian, MEMORY)
+    expected = least + max(full + vector * FACTORS * moves, (alone + vector * WHOLE) * moves)
     kept = vector * VECTORS * RESTART * steady
     return Sizes((counts[0], counts[1]), per_cell, least, expected, expected + kept)
