@@ -22,8 +22,9 @@ log = logging.getLogger(__name__)
 
 #: Of shells, by that of the body.
 GEOMETRIES = {"sphere": "spherical", "cylinder": "cylindrical"}
-#: Copies of the occupations that a step holds: stages and errors, and where something moves those of a product
-#: of factors, implicit motion among them, or, in its place, of a solution with the whole Jacobian (measured).
+#: Copies of the occupations that a step holds: stages and errors, and where something moves those of a
+#: product of factors, implicit motion among them, or, in its place, of a solution with the whole Jacobian
+#: (measured).
 COPIES, FACTORS, WHOLE = 12, 10, 34
 #: More of them by methods of PETSc: stages, earlier steps, and what Newton's method works with (measured).
 OF_METHOD = {"rosenbrock": 0, "imex": 16, "bdf": 28}
