@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from fvqp.errors import ConvergenceError
 from fvqp.models.inelastic import Inelastic, InelasticSystem
 from fvqp.models.kinetics import KineticState, L, SpectralState
-from fvqp.solvers.newton import solve_newton
+from fvqp.solvers.newton import solve_linearized, solve_newton
 
 if TYPE_CHECKING:
     from fvqp.models.usadel import UsadelProblem
@@ -32,12 +32,20 @@ log = logging.getLogger(__name__)
 #: with the gap; and its limits.
 STEP, LEAST_STEP, LARGEST_STEP = 1e-3, 1e-8, 1e-6
 
-#: Slope of the gap equation, distributions following the gap, above which no step is Newton's, since its root
-#: may be about to end; it is −1 where they do not follow.
+#: Slope of the gap equation, distributions following the gap, above which no step far from a root is
+#: Newton's, since the root may be about to end; it is −1 where they do not follow.
 FLATTEST = -0.2
 
+#: Slope up to which the preconditioner says well enough what follows, though it errs by up to 0.9; and to
+#: what accuracy that is found elsewhere.
+STEEP, FOLLOWING_TOLERANCE = -0.6, 1e-3
+
+#: Part of the length on which the gap equation varies that is walked at least where it rises, or where its
+#: root has ended.
+LEAST_WALK = 0.25
+
 #: Newton steps after which a neighbouring solution counts as not found.
-MOST_STEPS = 10
+MOST_STEPS = 12
 
 
 def solve_with_gap(
@@ -116,6 +124,8 @@ class GapAndDistributions:
         self.first = self.y = float(np.log(problem.gap_field.uniform_value(gap)))
         self.kinetic = self._at(self.y, None)
         self.weight = self.kinetic.tolerance / tolerance
+        #: ln Δ of the last linearization, and the slope of the gap equation there.
+        self._before = self.y, 0.0
         #: Whether r has grown on the way: the branch of the first guess ends between it and the root.
         self.turned = False
         #: Whether the last step was Newton's, at a slope that makes roots stable.
@@ -145,12 +155,19 @@ class GapAndDistributions:
         """Distributions carried over to the spectra of z, by the transport equation of every energy there.
 
         Where the gap edge moves into a bin, diffusion grows by orders of magnitude, which no derivative
-        foretells.
+        foretells: if it has moved by more than it is wide, what the last step made of distributions is first
+        limited to what can be.
         """
         f = self.distributions(z)
+        if abs(self.y - self._before[0]) > self.problem.broadening:
+            f = self._carried_over(self.kinetic.possible(f))
+        return self._joined(self._carried_over(f), self.y)
+
+    def _carried_over(self, f: Floats) -> Floats:
+        """What the transport equation makes of distributions that scatter as f does."""
         self.kinetic.linearize(f)
         self._ready = True
-        return self._joined(f - self.kinetic.precondition(self.kinetic.residual(f)), self.y)
+        return f - self.kinetic.precondition(self.kinetic.residual(f))
 
     def linearize(self, z: Floats) -> None:
         f = self.distributions(z)
@@ -160,18 +177,58 @@ class GapAndDistributions:
         self._weights = self.problem.gap_field.uniform_weights(
             float(np.exp(self.y)), self.kinetic.spectral.depairing, f.reshape(self.kinetic.shape)[:, L]
         )
-        beside = self.y + self.h
+        beside, r = self.y + self.h, self._gap_equation(self.y, f)
         self._along = (self._at(beside, self.kinetic.scale).residual(f) - here) / self.h
-        self._slope = (self._gap_equation(beside, f) - self._gap_equation(self.y, f)) / self.h
+        self._slope = (self._gap_equation(beside, f) - r) / self.h
         self._following = self.kinetic.precondition(self._along)
         self._total = self._slope - self._of_distributions(self._following)
-        self.steep = True
-        if not self._total <= FLATTEST:
-            # On the way only: with this slope y moves by r, as the flow does that stable roots end.
-            log.debug("%s: the slope of the gap equation is %.3g", self.what, self._total)
-            self.turned |= self._total > 0.0
-            self.steep = False
-            self._slope, self._total = self._slope - self._total - 1.0, -1.0
+        if not self._total <= STEEP:
+            # What collisions scatter in, which the preconditioner leaves out, decides here.
+            self._following = self._all_that_follows()
+            self._total = self._slope - self._of_distributions(self._following)
+        r -= self._of_distributions(self.kinetic.precondition(here))
+        log.debug("%s: gap %.9g, gap equation %.2e, slope %.3g", self.what, np.exp(self.y), r, self._total)
+        slope, length = self._total, self._length(r)
+        ended = slope > 0.0 or (slope > FLATTEST and 2.0 * self._curvature() * r > slope**2)
+        self._before = self.y, slope
+        near = slope < 0.0 and not ended and abs(r) <= -slope * LEAST_WALK * length
+        self.steep = slope <= FLATTEST or near
+        if length > self.problem.broadening:
+            # Bins that are wider than the edge have a wave each: roots beyond one are not foretold.
+            self.steep &= abs(r) <= length
+        if not self.steep:
+            # On the way only: y moves by r, as the flow does that stable roots end; or by a part of a wave,
+            # where that does not lead to one. What distributions become there no derivative tells.
+            least = LEAST_WALK * length if ended else 0.0
+            self.turned |= ended
+            self._along, self._following = np.zeros_like(here), np.zeros_like(here)
+            self._slope = self._total = -abs(r) / max(abs(r), least) if r != 0.0 else -1.0
+
+    def _curvature(self) -> float:
+        """Of the gap equation, from its slopes here and at the last linearization; 0 if that was here."""
+        y, slope = self._before
+        return (self._total - slope) / (self.y - y) if self.y != y else 0.0
+
+    def _length(self, r: float) -> float:
+        """On which the gap equation varies: the broadening, or the widest bin that the edge meets on the way
+        that r alone would take it."""
+        grid = self.problem.grid
+        far = float(np.clip(r, -self.reach, self.reach))
+        ends = np.exp([self.y + min(far, 0.0), self.y + max(far, 0.0)])
+        passed = np.searchsorted(grid.edges, ends) - 1
+        first, last = np.clip(passed, 0, grid.n - 1)
+        return max(self.problem.broadening, float(grid.widths[first : last + 1].max()))
+
+    def _all_that_follows(self) -> Floats:
+        """``F_x⁻¹ F_y``: minus the change of distributions with the gap."""
+        try:
+            return solve_linearized(
+                self.kinetic, self._along, comm=self.comm, tolerance=FOLLOWING_TOLERANCE,
+                what=f"{self.what}: distributions that follow the gap",
+            )[0]  # fmt: skip
+        except ConvergenceError as error:
+            log.debug("%s", error)
+            return self._following
 
     def balanced(self, z: Floats) -> bool:
         f = self.distributions(z)

@@ -231,6 +231,15 @@ class InelasticSystem:
         owned = slice(self.mesh.n_owned)
         return np.stack([guess.deviation(c, owned) for c in self.components], axis=1).ravel()
 
+    def possible(self, x: Floats) -> Floats:
+        """Unknowns nearest to x whose occupations, ``(1 − f_L ∓ f_T)/2``, are between 0 and 1."""
+        f = x.reshape(self.shape).copy()
+        h = np.clip(f[:, L] + self.rest, -1.0, 1.0)
+        f[:, L] = h - self.rest
+        if T in self.components:
+            f[:, T] = np.clip(f[:, T], np.abs(h) - 1.0, 1.0 - np.abs(h))
+        return f.ravel()
+
     def residual(self, x: Floats) -> Floats:
         known = self._at is not None and np.array_equal(x, self._at)
         if not self.mesh.comm.allreduce(known, MPI.LAND):

@@ -184,13 +184,15 @@ class Iteration:
             before,
             after,
         )
-        bins = problem.grid.widths[np.searchsorted(problem.grid.edges, [after, before]) - 1]
-        if bins.max() > max(problem.broadening, abs(after - before)):
+        first, last = np.searchsorted(problem.grid.edges, sorted([after, before])) - 1
+        widest = float(problem.grid.widths[first : last + 1].max())
+        if widest > problem.broadening:
             log.warning(
-                "%s: energy bins are %.2g Delta0 wide there, the broadening is %.2g: a jump by less than a "
-                "bin may come of the gap edge passing from one to the next; finer bins tell whether it stays",
+                "%s: energy bins are up to %.2g Delta0 wide there, the broadening is %.2g: solutions a bin "
+                "apart may come of the gap edge passing from one to the next; finer bins tell whether the "
+                "jump stays",
                 self.what,
-                bins.max(),
+                widest,
                 problem.broadening,
             )
 

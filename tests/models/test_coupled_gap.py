@@ -15,6 +15,7 @@ from fvqp.errors import ConvergenceError
 from fvqp.grids.energy import EnergyGrid
 from fvqp.models import self_consistency
 from fvqp.models.coupled_gap import GapAndDistributions
+from fvqp.models.inelastic import InelasticSystem
 from fvqp.models.usadel import GapModel, Point, Solution, UsadelProblem
 
 GRID = EnergyGrid(np.linspace(0.0, 8.0, 161))
@@ -96,7 +97,7 @@ def test_a_branch_that_ends_at_a_bin(
         solution = coarse.solve(Point(3.3 * unit), before)
     assert before.spectral.gap[0] > 0.95 > solution.spectral.gap[0]
     assert len(made) == 1 and len(made[0].krylov) <= 8
-    assert "the gap jumps" in caplog.text and "finer bins tell whether it stays" in caplog.text
+    assert "the gap jumps" in caplog.text and "finer bins tell whether the jump stays" in caplog.text
 
     def refuse(*_arguments: object, **_more: object) -> None:
         raise ConvergenceError("not now")
@@ -106,3 +107,68 @@ def test_a_branch_that_ends_at_a_bin(
     walked = replace(coarse, transport=None).solve(Point(3.3 * unit), before)
     assert walked.spectral.gap[0] == pytest.approx(solution.spectral.gap[0], abs=1e-9)
     assert sum(len(item.krylov) for item in made) > 10
+
+
+@pytest.fixture(scope="module")
+def sharp() -> UsadelProblem:
+    """A broadening a hundred times smaller than most bins that the gap edge passes."""
+    edges = np.linspace(0.87, 0.995, 6).tolist()
+    grid = EnergyGrid.graded(8.0, gap_edges=edges, first=1e-4, number=150, largest=0.2)
+    gap = GapModel("uniform", at="point_B", rule="arcsinh")
+    return UsadelProblem(wire(line_mesh(14, 9), "point_B"), grid, 1e-4, gap, collisions=Collisions(2e-4))
+
+
+def test_the_onset_of_injection_with_sharp_edges(
+    sharp: UsadelProblem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The gap passes several bins at once, each with a wave of its own, without the walk."""
+    made = recorded(monkeypatch)
+    solution: Solution | None = None
+    biases = (0.9, 1.0, 1.1, 1.2)
+    for bias in biases:
+        solution = sharp.solve(Point(bias * sharp.device.voltage_unit), solution)
+    assert solution is not None and solution.spectral.gap[0] < 0.975
+    assert len(made) == len(biases)
+    assert max(len(item.krylov) for item in made) <= 9
+    assert max(max(item.krylov) for item in made) < 30
+
+
+def test_slope_of_the_gap_equation(sharp: UsadelProblem) -> None:
+    """Distributions follow: against differences of solutions in given spectra."""
+    n = sharp.device.mesh.n_cells
+    assert sharp.inelastic is not None
+    point = Point(3.8 * sharp.device.voltage_unit)
+    external = sharp.external(point)
+
+    def followed(y: float) -> tuple[GapAndDistributions, np.ndarray, float]:
+        system = GapAndDistributions(
+            sharp, sharp.inelastic, np.full(n, np.exp(y)), np.zeros(n), external,
+            reach=1.0, tolerance=1e-10, what="test",
+        )  # fmt: skip
+        kinetic = sharp.energy_mode(system.kinetic.spectral, external, None, "test")
+        z = system.start(kinetic)
+        return system, z, system._gap_equation(y, system.distributions(z))
+
+    y, h = float(np.log(sharp.solve(point).spectral.gap[0])), 1e-6
+    system, z, _ = followed(y)
+    system.linearize(z)
+    slope = (followed(y + h)[2] - followed(y - h)[2]) / (2.0 * h)
+    by_preconditioner = system._slope - system._of_distributions(system.kinetic.precondition(system._along))
+    assert system.steep
+    assert system._total == pytest.approx(slope, rel=3e-3)
+    assert by_preconditioner > slope + 0.3
+
+
+def test_possible_occupations(sharp: UsadelProblem) -> None:
+    """Distributions are limited to occupations between 0 and 1; those that exist stay as they are."""
+    n = sharp.device.mesh.n_cells
+    assert sharp.inelastic is not None
+    state = sharp.spectral_state(np.full(n, 0.95), np.zeros(n), None)
+    system = InelasticSystem(sharp.inelastic, state, sharp.external(Point(0.0)))
+    whole = np.array([-3.0, -0.5, 0.7, 2.0])
+    limited = np.array([-1.0, -0.5, 0.7, 1.0])
+    x = np.zeros(system.shape)
+    x[:, 0, :4] = whole - system.rest[:4]
+    found = system.possible(x.ravel()).reshape(system.shape)
+    np.testing.assert_allclose(found[:, 0, :4] + system.rest[:4], np.tile(limited, (len(x), 1)), atol=1e-15)
+    assert not found[:, 0, 4:].any()

@@ -26,16 +26,19 @@ def wire_problem(broadening: float, grid: EnergyGrid) -> UsadelProblem:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("broadening", [5e-3, 1e-3, 1e-4, 1e-5])
-def test_few_steps_at_every_bias(broadening: float, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("broadening", "graded"),
+    [(5e-3, False), (1e-3, False), (1e-4, False), (1e-5, False), (1e-3, True), (1e-4, True), (1e-5, True)],
+)
+def test_few_steps_at_every_bias(broadening: float, graded: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """51 biases: a handful of Newton steps for gap and distributions together, of fewer than 30 Krylov steps.
 
-    Measured: 3 to 5 a bias on average, 10 at most in a solution, of 27. With bins much wider than Γ those
-    that cross waves of the gap equation take most, and some, where a wave ends, are left to the walk.
+    Measured: 2.8 to 3.4 a bias on average, 4 to 10 at most, of up to 15, and never the walk. With bins much
+    wider than Γ those that cross waves of the gap equation take most.
     """
     made = recorded(monkeypatch)
     grid = EnergyGrid(np.linspace(0.0, 10.0, 401))
-    if broadening < 5e-3:
+    if graded:
         edges = np.linspace(0.87, 0.995, 6).tolist()
         grid = EnergyGrid.graded(
             10.0, gap_edges=edges, first=max(broadening / 4, 1e-5), number=400, largest=0.05
@@ -44,8 +47,9 @@ def test_few_steps_at_every_bias(broadening: float, monkeypatch: pytest.MonkeyPa
     solution = None
     for bias in np.arange(0.0, 5.01, 0.1):
         solution = problem.solve(Point(bias * problem.device.voltage_unit), solution)
+    assert len(made) == 51
     assert max(len(item.krylov) for item in made) <= 10
-    assert sum(len(item.krylov) for item in made) < 5 * 51
+    assert sum(len(item.krylov) for item in made) < 3.5 * 51
     assert max(max(item.krylov, default=0) for item in made) < 30
 
 
