@@ -15,8 +15,8 @@ from numba import get_num_threads
 from numpy.typing import NDArray
 
 from fvqp.errors import ConvergenceError
+from fvqp.lanes import LANES, aligned_empty
 from fvqp.solvers.batched_lu_kernels import work_on_share
-from fvqp.solvers.lanes import LANES, aligned_empty
 from fvqp.solvers.ordering import analyse
 from fvqp.threads import share
 

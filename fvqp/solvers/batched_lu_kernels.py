@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from fvqp.solvers.lanes import LANES, add, fnma, load, load_at, mul, prefetch_at, store, store_at, zeros
+from fvqp.lanes import LANES, add, fnma, load, load_at, mul, prefetch_at, store, store_at, zeros
 from fvqp.solvers.ordering import Symbolic
 
 FloatArray = NDArray[np.float64]

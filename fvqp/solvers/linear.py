@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 
 import fvqp.kernel_cache  # noqa: F401
 from fvqp.errors import ConvergenceError
+from fvqp.lanes import LANES
 from fvqp.petsc import PETSc
 from fvqp.solvers.batched_lu import TooMuchFill
 from fvqp.solvers.krylov import EnergySweep, Operator, correct, reason_name
-from fvqp.solvers.lanes import LANES
 from fvqp.solvers.numbering import Numbering
 from fvqp.solvers.substructuring import Substructuring
 

@@ -16,8 +16,8 @@ from mpi4py import MPI
 from numpy.typing import NDArray
 
 from fvqp.errors import FvqpError
+from fvqp.lanes import LANES
 from fvqp.solvers.batched_lu import BatchedLU, SingularMatrix, TooMuchFill
-from fvqp.solvers.lanes import LANES
 from fvqp.solvers.numbering import Numbering, exchange_rows
 
 FloatArray = NDArray[np.float64]

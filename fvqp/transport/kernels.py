@@ -15,7 +15,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 import fvqp.kernel_cache  # noqa: F401
-from fvqp.solvers.lanes import LANES, add, add_multiple, load_at, mul, store_at, sub, zeros
+from fvqp.lanes import LANES, add, add_multiple, load_at, mul, store_at, sub, zeros
 
 #: ``Faces.junction``: no lead at this face, or a reservoir that prescribes its value.
 NONE = -1
