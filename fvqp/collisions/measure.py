@@ -164,9 +164,11 @@ def _linear(grid: CollisionGrid, gap: Floats) -> tuple[Floats, Floats]:
     """States shared between neighbouring centres, extrapolating beyond the first and the last centre."""
     origin, distance = _origins(grid)
     number, mean, anomalous = _integrals(centre_bounds(grid), gap)
-    states = _share(number, number * (mean - origin) / distance)
+    # what a gap just below a centre leaves to the bin before is a small difference, with any sign
+    states = np.maximum(_share(number, number * (mean - origin) / distance), 0.0)
     # the energy-weighted anomalous density is ρΔ: Δ times the number of states
-    return states, _share(anomalous, (gap * number - origin * anomalous) / distance)
+    pairs = _share(anomalous, (gap * number - origin * anomalous) / distance)
+    return states, np.clip(pairs, 0.0, states)
 
 
 def _share(amount: Floats, right: Floats) -> Floats:

@@ -145,6 +145,10 @@ def spectrum(axis, gap, out, scratch):
         anomalous[i + 1] += right
         drift[i] += weight[k]
         upper[i] += right
+    for i in range(bins):
+        # what a gap just below a centre leaves to the bin before is a small difference, with any sign
+        states[i] = max(states[i], 0.0)
+        anomalous[i] = min(max(anomalous[i], 0.0), states[i])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -58,6 +58,20 @@ def test_measure_is_that_of_the_collisions(grid, rule):
             np.testing.assert_allclose(found.anomalous, expected.anomalous, rtol=0.0, atol=1e-14)
 
 
+@GRIDS
+@RULES
+@pytest.mark.parametrize("follows", [False, True])
+def test_gaps_within_rounding_of_a_bin(grid, rule, follows):
+    """What is left of a bin is then a small difference; no bin may lack states, or have too many pairs."""
+    at = np.concatenate([grid.edges, grid.energies])
+    at = at[(at > 0.5) & (at < 1.0)]
+    gaps = np.concatenate([at[:, None] + sign * np.geomspace(1e-16, 1e-6, 101) for sign in (1, -1)]).ravel()
+    found = GapFollower(grid, rule).measure(gaps) if follows else bcs_measure(grid, gaps, rule)
+    assert np.all(found.states >= 0.0)
+    assert np.all(np.abs(found.anomalous) <= found.states)
+    np.testing.assert_allclose(found.states.sum(axis=1), np.sqrt(grid.edges[-1] ** 2 - gaps**2), rtol=1e-7)
+
+
 def test_condensate_energy():
     assert condensate_energy(1.0) == -0.125
     assert condensate_energy(0.0) == 0.0
