@@ -19,7 +19,7 @@ pytestmark = pytest.mark.benchmark
 @pytest.mark.parametrize("kind", ["cells", "energies"])
 def test_time_is_linear(kind, report):
     # Films much smaller than these fit into the cache and cost less an unknown.
-    sizes = np.array([2, 3, 4, 6])
+    sizes = np.array([4, 6, 8, 12])
     if kind == "cells":
         problems = [film((FILM[0] * s // 2, FILM[1]), 2 * BLOCK) for s in sizes]
     else:

@@ -90,7 +90,7 @@ def test_collisions(report: Callable[[str, str], None]) -> None:
     measure = bcs_measure(grid, np.linspace(0.9, 1.0, SHELLS))
     f = np.tile(0.1 * np.exp(-grid.energies), (SHELLS, 1))
     n = np.tile(1.0 / np.expm1(grid.phonon_energies), (SHELLS, 1))
-    events = operator._pairs()
+    events = operator.events
     held = measure.active.sum(axis=1)
     # every pair of bins scatters and recombines, but for phonons beyond the points
     pairs = SHELLS * events.lower.size * float(np.mean(held / grid.n) ** 2)
