@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 from pathlib import Path
 
@@ -23,6 +24,18 @@ def available(comm: MPI.Comm) -> float:
     share = _of_machine() / machine.size
     machine.Free()
     return float(comm.allreduce(share, MPI.MIN))
+
+
+def give_back() -> None:
+    """Gives freed memory back to the system; milliseconds.
+
+    MPI libraries that register memory with a network, Open MPI's among them, tell the C library's allocator
+    to keep all that was ever freed, for arrays that fit. Call where large arrays are about to be made that
+    do not fit where others were. Only glibc can do this, and has to be asked.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def _of_machine() -> float:

@@ -13,9 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from mmap import mmap
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
@@ -35,8 +34,6 @@ _PRICE = 25
 _LARGE = 2.0
 #: Unknowns smaller than this are as good as zero: products of them underflow.
 TINY = 1e-120
-#: Bytes from which an array that is kept has pages of its own.
-_PAGES = 1 << 18
 
 
 @contextmanager
@@ -88,8 +85,7 @@ class _Schur:
             raise ConvergenceError("elimination: the matrix is singular or not finite")
         schur *= self._row[:, :, None]
         # LAPACK takes one matrix at a time
-        factors = [lu_factor(matrix, overwrite_a=True, check_finite=False) for matrix in schur]
-        self._factors = [(_apart(matrix.T).T, pivots) for matrix, pivots in factors]  # columns are contiguous
+        self._factors = [lu_factor(matrix, overwrite_a=True, check_finite=False) for matrix in schur]
 
     def solve(self, point: int, right: Floats) -> Floats:
         """x of one point."""
@@ -112,7 +108,7 @@ class EliminatedLU:
         self._inverse = _inverse(blocks, shift)
         zx = self._inverse[:, :, None] * blocks.zx
         self._schur = _Schur(blocks, shift, zx)
-        self._xz, self._zx = _apart(blocks.xz), _apart(zx)
+        self._xz, self._zx = blocks.xz, zx
 
     @staticmethod
     def kept(n: int, k: int) -> int:
@@ -152,7 +148,7 @@ class EliminatedX:
             ConvergenceError: singular.
         """
         self._schur = _Schur(blocks, shift, _inverse(blocks, of_z)[:, :, None] * blocks.zx)
-        self._zx, self.zz = _apart(blocks.zx.astype(np.float32)), blocks.zz
+        self._zx, self.zz = blocks.zx.astype(np.float32), blocks.zz
 
     @staticmethod
     def kept(n: int, k: int) -> int:
@@ -166,16 +162,6 @@ class EliminatedX:
             x[c] = self._schur.solve(c, r[c])
             _multiply(self._zx[c], x[c], z[c])
         return x, z
-
-
-def _apart(a: NDArray[Any]) -> NDArray[Any]:
-    """A copy with pages of its own if it is large: the system has them back as soon as it is dropped, where
-    an allocator keeps them for other arrays of that size."""
-    if a.nbytes < _PAGES:
-        return a
-    out = np.frombuffer(mmap(-1, a.nbytes), dtype=a.dtype).reshape(a.shape)
-    out[...] = a
-    return out
 
 
 def _inverse(blocks: Arrow, shift: float) -> Floats:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 from rate_problems import Chain
@@ -54,18 +51,6 @@ def test_elimination_that_preconditions_takes_less_memory():
     np.testing.assert_array_equal(alone.zz, blocks.zz)
     assert alone._zx.nbytes == 4 * 3 * 40 * 90
     assert EliminatedX.kept(305, 704) < 0.4 * EliminatedLU.kept(305, 704)
-
-
-@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="asks Linux")
-def test_dropped_eliminations_give_memory_back():
-    def resident() -> int:
-        return os.sysconf("SC_PAGE_SIZE") * int(Path("/proc/self/statm").read_text().split()[1])
-
-    blocks = random_blocks(1, 200, 400)
-    held = [EliminatedLU(blocks, 100.0) for _ in range(40)]
-    full = resident()
-    del held
-    assert full - resident() > 0.95 * 40 * EliminatedLU.kept(200, 400)
 
 
 def test_old_factorization_serves_as_preconditioner():

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fvqp.collisions import CollisionGrid, Pair, PhotonDrive, Process, SpectralMeasure
+from fvqp.memory import give_back
 from fvqp.models.transport.state import Local
 from fvqp.solvers.elimination import Arrow, EliminatedLU, EliminatedX
 from fvqp.threads import share
@@ -53,6 +54,8 @@ class Eliminations:
         gone = at[~serves]
         for cell in gone:  # before others are made: there is no room for both
             self.lu[cell] = None
+        if len(gone):
+            give_back()
         self.length[gone] = length
         for old, now in zip(self._turn, turn, strict=True):
             old[gone] = now[~serves]
