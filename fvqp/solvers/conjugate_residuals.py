@@ -157,6 +157,23 @@ class ConjugateResiduals:
         else:
             self._extend(direction, _Seed(self._right, self._parts))
 
+    def balance(self, weights: Floats) -> Callable[[], None]:
+        """Makes the weighted sum of the residual 0 by the least change of it that the images so far allow.
+
+        Returns:
+            What undoes it.
+        """
+        along = self._products(weights)
+        size, missing = float(along @ along), float(self._comm.allreduce(float(weights @ self.residual)))
+        change = missing / size * along if size > 0.0 else 0.0 * along
+
+        def shift(part: Floats) -> None:
+            self._parts = self._parts + part
+            self._subtract(part, self.residual)
+
+        shift(change)
+        return lambda: shift(-change)
+
     def _extend(self, direction: Floats, origin: Singles | _Seed) -> None:
         image = self._action(direction)
         size = left = self._size(image)

@@ -2,8 +2,7 @@
 
 Each energy has its own least residual (Y. Saad and M. H. Schultz, SIAM J. Sci. Stat. Comput. 7, 856 (1986)),
 and stops as soon as that is small enough: the rounding of one does not reach the others, as it would where
-all are one vector. The basis is kept in single precision, in half the memory; who wants less than `LEAST` of
-a residual asks again with what is left.
+all are one vector.
 """
 
 # mypy: disable-error-code="untyped-decorator,no-untyped-def,no-untyped-call"
@@ -21,12 +20,9 @@ import fvqp.kernel_cache  # noqa: F401
 from fvqp.threads import share
 
 Floats = NDArray[np.float64]
-Singles = NDArray[np.float32]
 
 #: Most vectors, and iterations.
 RESTART = 20
-#: Part of a residual that is worth another vector.
-LEAST = 1e-6
 #: Numbers of an energy range that are worth a thread.
 _WORTH_A_THREAD = 50_000
 
@@ -59,7 +55,7 @@ def solve_each(
     precondition: Callable[[Floats], Floats],
     comm: MPI.Comm,
 ) -> tuple[Floats, int]:
-    """d with ``|r − A d| ≤ limit`` at every energy, as far as `RESTART` vectors and `LEAST` go. Collective.
+    """d with ``|r − A d| ≤ limit`` at every energy, as far as `RESTART` vectors go. Collective.
 
     Args:
         residual: r, ``(n, energy)`` of this rank.
@@ -73,8 +69,7 @@ def solve_each(
     """
     work = _Vectors(residual.shape, comm)
     n = len(size)
-    limit = np.maximum(limit, LEAST * size)
-    basis = [(residual * _inverse(size)).astype(np.float32)]
+    basis = [residual * _inverse(size)]
     # The least-squares problems, made triangular by rotations as they grow.
     triangle, right = np.zeros((RESTART, RESTART, n)), np.zeros((RESTART + 1, n))
     cosine, sine = np.empty((RESTART, n)), np.empty((RESTART, n))
@@ -84,13 +79,13 @@ def solve_each(
     for j in range(RESTART):
         if not waiting.any():
             break
-        image = operator(precondition(basis[j].astype(np.float64)))
+        image = operator(precondition(basis[j]))
         column = work.products(basis, image)
         for part, vector in zip(column, basis, strict=True):
             work.add(-part, vector, image)
-        basis.append(image.astype(np.float32))
-        below = np.sqrt(work.products(basis[-1:], image)[0])
-        basis[-1] *= _inverse(below).astype(np.float32)
+        below = np.sqrt(work.products([image], image)[0])
+        image *= _inverse(below)
+        basis.append(image)
         for i in range(j):
             column[i], column[i + 1] = (
                 cosine[i] * column[i] + sine[i] * column[i + 1],
@@ -120,7 +115,7 @@ class _Vectors:
         self._comm, self._energies = comm, shape[1]
         self._least = max(8, _WORTH_A_THREAD // max(1, shape[0]))
 
-    def products(self, vectors: list[Singles], a: Floats) -> Floats:
+    def products(self, vectors: list[Floats], a: Floats) -> Floats:
         """``(len(vectors), energy)``."""
         out = np.empty((len(vectors), self._energies))
         for vector, row in zip(vectors, out, strict=True):
@@ -128,7 +123,7 @@ class _Vectors:
         self._comm.Allreduce(MPI.IN_PLACE, out)
         return out
 
-    def add(self, part: Floats, a: Singles, x: Floats) -> None:
+    def add(self, part: Floats, a: Floats, x: Floats) -> None:
         share(_add, self._energies, part, a, x, least=self._least)
 
 

@@ -92,7 +92,7 @@ def matrix(system: Linearized, state: State) -> np.ndarray:
 @pytest.mark.parametrize(
     ("motion", "most"),
     [
-        ("diffusive", {1.0: 10, 1e3: 25}),
+        ("diffusive", {1.0: 10, 1e3: 30}),
         pytest.param("ordinates", {1.0: 30}, marks=pytest.mark.slow),
     ],
 )

@@ -97,6 +97,28 @@ def test_what_is_not_kept_of_directions_is_made_again(kept: int) -> None:
     assert np.linalg.norm(found.residual) < (1e-4 if kept == 40 else 0.9) * np.linalg.norm(right)
 
 
+def test_a_weighted_sum_of_the_residual_vanishes_by_its_least_change() -> None:
+    rng = np.random.default_rng(7)
+    matrix = np.eye(30) + 0.3 * rng.standard_normal((30, 30))
+    right, weights = rng.standard_normal((2, 30))
+    found = space(matrix, [])
+    found.begin(right)
+    images = []
+    for _ in range(5):
+        images.append(matrix @ found.ahead)
+        found.follow(found.ahead)
+    free = found.residual.copy()
+    found.balance(weights)
+    size = np.linalg.norm(right)
+    assert abs(weights @ free) > 1e-2 * size
+    assert abs(weights @ found.residual) < SINGLE * size
+    assert np.allclose(right - matrix @ found.x, found.residual, rtol=0.0, atol=10 * SINGLE * size)
+    along = np.linalg.qr(np.array(images).T)[0]
+    along = along @ (along.T @ weights)
+    least = free - (weights @ free) / (along @ along) * along
+    assert np.allclose(found.residual, least, rtol=0.0, atol=10 * SINGLE * size)
+
+
 def test_fewer_kept_directions_need_more_iterations() -> None:
     rng = np.random.default_rng(6)
     matrix = np.diag(np.geomspace(1.0, 100.0, 60)) + 0.1 * rng.standard_normal((60, 60))

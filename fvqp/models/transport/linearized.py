@@ -112,7 +112,8 @@ class Linearized:
     # -- the whole
 
     def solve(self, r: Rates, guesses: Sequence[Rates], allowed: float) -> Rates:
-        """k, but for a part of the rate of change of every cell, estimated by the preconditioner.
+        """k, but for a part of the rate of change of every cell, as the preconditioner has it, without energy
+        in all.
 
         Args:
             r: right-hand side.
@@ -140,18 +141,23 @@ class Linearized:
         for iteration in range(ITERATIONS + 1):
             self.iterations = iteration
             ahead = self._nearly(space.ahead)
-            if not space.stalled:
+            judged = not space.stalled
+            if judged:
                 size = largest_change(self._p, self._split(ahead), self.scale)
+            space.follow(ahead)
+            if judged and size <= allowed:
+                # what makes up for missing energy may be larger than all that is left
+                undo = space.balance(self._energies())
+                size = largest_change(self._p, self._split(self._nearly(space.residual)), self.scale)
                 if size <= allowed:
                     break
-            space.follow(ahead)
+                undo()
         else:
             raise ConvergenceError(
                 f"motion and collisions: {ITERATIONS} iterations leave {size / allowed:.2g} of what is "
                 "allowed"
             )
-        ahead += space.x
-        return self._balanced(counters, *self._split(ahead))
+        return self._balanced(counters, *self._split(space.x))
 
     def _balanced(self, came: Counters, f: Floats, n: Floats) -> Rates:
         """Rates with the energy that their counters say, ``came`` being those of the right-hand side.
@@ -169,6 +175,14 @@ class Linearized:
         )
         part = -missing / filled if filled != 0.0 else 0.0
         return Rates(f + part * filling.f, n + part * filling.n, counters.plus(part, filling.counters))
+
+    def _energies(self) -> Floats:
+        """What unknowns of `_joined` weigh in the energy of a body."""
+        both = [
+            (one.weight * one.energies)[:, None, :] * one.directions[:, None] * unit
+            for one, unit in zip(self._p.species, self._units, strict=True)
+        ]
+        return np.concatenate([part.ravel() for part in both])
 
     def _missing(self, k: Rates) -> float:
         """Energy that k lacks of what its counters say, on this rank."""
