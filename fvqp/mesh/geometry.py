@@ -225,14 +225,30 @@ def _measure_surface(
     return geometry, inverted
 
 
-def _measure_volume(
-    points: np.ndarray, mean: np.ndarray, half: HalfFaces, faces: Faces, n_cells: int
-) -> tuple[Geometry, np.ndarray]:
-    # A cell is made of tetrahedra from its mean corner to the triangles of its faces.
+def _tetrahedra(
+    points: np.ndarray, mean: np.ndarray, half: HalfFaces
+) -> tuple[Triangles, np.ndarray, np.ndarray, np.ndarray]:
+    """A cell is made of tetrahedra from its mean corner to the triangles of its faces.
+
+    These triangles, the cell of each, the arms to their centroids and the signed volumes.
+    """
     sides = _triangles(points, half.corners)
     cell = half.cell[sides.polygon]
     arm = sides.centroid - mean[cell]
-    part = np.einsum("ij,ij->i", arm, sides.area) / 3.0
+    return sides, cell, arm, np.einsum("ij,ij->i", arm, sides.area) / 3.0
+
+
+def signed_volumes(points: np.ndarray, cell_type: np.ndarray, corners: np.ndarray) -> np.ndarray:
+    """Volumes of solid cells, negative where the corners are numbered the wrong way round."""
+    mean = cell_means(points, corners)
+    _, cell, _, part = _tetrahedra(points, mean, half_faces(cell_type, corners))
+    return _sum_by_cell(part, cell, len(corners))
+
+
+def _measure_volume(
+    points: np.ndarray, mean: np.ndarray, half: HalfFaces, faces: Faces, n_cells: int
+) -> tuple[Geometry, np.ndarray]:
+    sides, cell, arm, part = _tetrahedra(points, mean, half)
     volume = _sum_by_cell(part, cell, n_cells)
     moment = _sum_by_cell(0.75 * part[:, None] * arm, cell, n_cells)
     sector = np.bincount(sides.polygon, weights=part, minlength=len(half.cell))

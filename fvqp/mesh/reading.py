@@ -15,14 +15,23 @@ import numpy as np
 from mpi4py import MPI
 
 from fvqp.errors import MeshError
+from fvqp.mesh import geometry
 from fvqp.mesh.build import build_mesh
-from fvqp.mesh.cells import BY_NAME, LINEARISED, MAX_FACE_CORNERS
+from fvqp.mesh.cells import BY_NAME, LINEARISED, MAX_CORNERS, MAX_FACE_CORNERS
 from fvqp.mesh.distribute import raise_together
 from fvqp.mesh.filling import SURFACE, VOLUME, fill, gmsh_session, is_flat, solids
 from fvqp.mesh.mesh import Mesh
 
 #: Cell data that number the groups, in order of preference.
 TAG_DATA = ("gmsh:physical", "region", "cell_tags", "medit:ref", "CellEntityIds")
+
+#: The corners of MED's solid cells in VTK's order: MED turns base and top the other way round.
+MED_ORDER = {
+    "tetra": [0, 2, 1, 3],
+    "hexahedron": [0, 3, 2, 1, 4, 7, 6, 5],
+    "wedge": [0, 2, 1, 3, 5, 4],
+    "pyramid": [0, 3, 2, 1, 4],
+}
 
 
 @dataclass
@@ -84,6 +93,8 @@ def read_raw(path: str | Path) -> RawMesh:
         reason = " ".join(text.replace("Error: Couldn't read file", "").split()) or type(error).__name__
         raise MeshError(f"{path}: cannot be read as a mesh: {reason[:200]}") from None
     raw = _sort_out(mesh, str(path))
+    if path.suffix.lower() == ".med":
+        raw.cells = _in_vtk_order(raw.points, raw.cells)
     return _filled(raw, path) if path.suffix.lower() == ".stl" else raw
 
 
@@ -149,6 +160,25 @@ def _sort_out(mesh: Any, name: str) -> RawMesh:
     regions = {n: c for n, c in _groups(mesh, top, dim).items() if len(c)}
     boundaries = {n: facets[f] for n, f in _groups(mesh, low, dim - 1).items() if len(f)}
     return RawMesh(np.asarray(mesh.points, dtype=np.float64), cells, regions, boundaries)
+
+
+def _in_vtk_order(points: np.ndarray, cells: list[tuple[str, np.ndarray]]) -> list[tuple[str, np.ndarray]]:
+    """The cells of a MED file, whose order meshio leaves; what meshio wrote has VTK's order already.
+
+    Cells of which only some are inverted stay as they are, to be refused.
+    """
+    kinds = [BY_NAME[LINEARISED.get(kind, kind)] for kind, _ in cells]
+    if any(kind.name not in MED_ORDER for kind in kinds) or points.shape[1] != 3:
+        return cells
+    for kind, (_, rows) in zip(kinds, cells, strict=True):
+        if np.any((rows < 0) | (rows >= len(points))):
+            return cells
+        corners = np.full((len(rows), MAX_CORNERS), -1, dtype=np.int64)
+        corners[:, : kind.corners] = rows[:, : kind.corners]
+        if not np.all(geometry.signed_volumes(points, np.full(len(rows), kind.vtk), corners) < 0):
+            return cells
+    # Further nodes of curved cells are not used.
+    return [(kind.name, rows[:, MED_ORDER[kind.name]]) for kind, (_, rows) in zip(kinds, cells, strict=True)]
 
 
 def _facet_rows(kind: str, connectivity: np.ndarray) -> np.ndarray:

@@ -16,6 +16,7 @@ from mpi4py import MPI
 
 from fvqp.errors import MeshError
 from fvqp.mesh import Mesh, build_mesh, read_mesh, reading
+from fvqp.mesh.filling import gmsh_session
 
 SELF = MPI.COMM_SELF
 
@@ -163,6 +164,51 @@ def test_med_families(tmp_path: Path) -> None:
     data.cell_tags = {-1: ["a"], -2: ["b"], -3: ["left"], -4: ["mid"]}
     data.write(tmp_path / "squares.med")
     check_two_squares(read_mesh(tmp_path / "squares.med", comm=SELF))
+
+
+def gmsh_solid(path: Path, kinds: list[str], order: int) -> None:
+    """The mixed mesh as gmsh itself writes it: a region for each kind, and the ``floor`` of hexes."""
+    points, cells = mixed_cells()
+    hexes = dict(cells)["hexahedron"]
+    floor = hexes[np.all(points[hexes[:, :4], 2] == 0.0, axis=1), :4]
+    number = {"quad": 3, "tetra": 4, "hexahedron": 5, "wedge": 6, "pyramid": 7}
+    with gmsh_session("a test", {"Mesh.SecondOrderIncomplete": 1}) as gmsh:
+        if path.suffix == ".med" and "Med" not in gmsh.option.getString("General.BuildOptions"):
+            pytest.skip("gmsh without MED")
+        for k, (kind, rows) in enumerate([*((n, r) for n, r in cells if n in kinds), ("quad", floor)]):
+            dim = 2 if kind == "quad" else 3
+            entity = gmsh.model.addDiscreteEntity(dim)
+            if k == 0:
+                gmsh.model.mesh.addNodes(dim, entity, np.arange(1, len(points) + 1), points.ravel())
+            gmsh.model.mesh.addElementsByType(entity, number[kind], [], rows.ravel() + 1)
+            gmsh.model.addPhysicalGroup(dim, [entity], name="floor" if dim == 2 else kind)
+        gmsh.model.mesh.setOrder(order)
+        gmsh.write(str(path))
+
+
+# meshio does not read prisms and pyramids with nodes in the middle of their edges.
+@pytest.mark.parametrize(
+    ("kinds", "order"), [(["wedge", "hexahedron", "pyramid", "tetra"], 1), (["hexahedron"], 2)]
+)
+def test_med_as_gmsh_writes_it(tmp_path: Path, kinds: list[str], order: int) -> None:
+    """MED numbers the corners of solids the other way round than VTK; gmsh's own format is the referee."""
+    meshes = []
+    for suffix in ("med", "msh"):
+        gmsh_solid(tmp_path / f"solid.{suffix}", kinds, order)
+        meshes.append(read_mesh(tmp_path / f"solid.{suffix}", comm=SELF))
+    for mesh in meshes:
+        assert set(mesh.regions) == set(kinds) and set(mesh.boundaries) == {"floor"}
+        assert mesh.face_area[mesh.require_boundary("floor")].sum() == pytest.approx(12.0, rel=1e-12)
+    for kind in kinds:
+        found, expected = (np.sort(m.volume[m.require_region(kind)]) for m in meshes)
+        np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+def test_med_with_some_cells_inverted(tmp_path: Path) -> None:
+    points = np.vstack([SQUARE[:3], [[0, 0, 1.0]], [[0, 0, -1.0]]])
+    cells = [("tetra", np.array([[0, 1, 2, 3], [0, 1, 2, 4]]))]
+    meshio.Mesh(points, cells).write(tmp_path / "mixed.med")
+    refused(["cell 1 (tetra)", "inverted"], lambda: read_mesh(tmp_path / "mixed.med", comm=SELF))
 
 
 def test_overlapping_groups(tmp_path: Path) -> None:
