@@ -210,6 +210,18 @@ def test_polygons_that_bound_nothing(tmp_path: Path, shapes, said: str) -> None:
         made(path, FILM)
 
 
+@pytest.mark.parametrize("others", [[], [box(0, 2, 3, 3, 2)]])
+def test_polygons_thinner_than_the_grid(tmp_path: Path, others: list[object]) -> None:
+    """Both long sides of the triangle are one on the grid of 1 nm; a bar of one step is wide enough."""
+    thin = gdstk.Polygon([(0, 0), (10, 0), (10, 0.001)], layer=1)
+    names = ["1/0=film", "2/0=pad"][: 1 + len(others)]
+    said = r"polygon of layer 1/0 \('film'\) from \(0, 0\) um to \(10, 0.001\) um vanishes .* 0.001 um wide"
+    with pytest.raises(MeshError, match=said):
+        made(write(tmp_path / "thin.gds", thin, *others), stack_from_options(names, size="1 um"))
+    bar = made(write(tmp_path / "bar.gds", box(0, 0, 10, 0.001)), stack_from_options(names[:1], size="1 um"))
+    assert areas(bar)[0] == pytest.approx({"film": 0.01})
+
+
 def test_layers_that_are_not_there(tmp_path: Path) -> None:
     path = write(tmp_path / "bad.gds", box(0, 0, 4, 4, 3), gdstk.Label("A", (0, 0), layer=1))
     with pytest.raises(MeshError, match=r"layer 1/0 of cell 'TOP' is empty but for text; .* polygons on 3/0"):

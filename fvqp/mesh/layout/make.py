@@ -10,7 +10,7 @@ import numpy as np
 
 from fvqp.errors import MeshError
 from fvqp.mesh.layout.gds import Layout, gdstk_module, layer_text, read_layout
-from fvqp.mesh.layout.plane import Polygons, combine, overlap, triangulate
+from fvqp.mesh.layout.plane import Polygons, Triangles, area, combine, overlap, triangulate
 from fvqp.mesh.layout.solid import Cells, flat, named_faces, overlapping_heights, prisms
 from fvqp.mesh.layout.stack import Marker, Stack
 
@@ -38,8 +38,8 @@ def mesh_from_gds(path: str | Path, stack: Stack, output: str | Path, *, cell: s
     ------
     MeshError
         All that `fvqp.mesh.layout.gds.read_layout` raises; layers that overlap at one height, a layer of
-        which nothing is left, a boundary without faces, sizes that make too many cells, a file that cannot be
-        written, gdstk or gmsh missing.
+        which nothing is left or that is thinner than a step of the grid, a boundary without faces, sizes that
+        make too many cells, a file that cannot be written, gdstk or gmsh missing.
     """
     output = Path(output)
     if output.suffix != ".msh":
@@ -57,6 +57,7 @@ def mesh_from_gds(path: str | Path, stack: Stack, output: str | Path, *, cell: s
         cuts=[layout.polygons[mark.layer] for mark in stack.boundaries if mark.on == "edge"],
         lines=[_marked(layout, mark, regions) for mark in stack.boundaries if mark.on != "edge"],
     )
+    _check_thin(layout, stack, triangles)
     cells = prisms(triangles, stack, layout.step) if stack.solid else flat(triangles, stack)
     empty = [name for k, name in enumerate(stack.regions) if not np.any(cells.region == k)]
     if empty:
@@ -72,6 +73,20 @@ def mesh_from_gds(path: str | Path, stack: Stack, output: str | Path, *, cell: s
         raise MeshError(f"{layout.name}: {error}") from None
     _write(output, cells, stack, faces, layout.step / MICROMETRE)
     return output
+
+
+def _check_thin(layout: Layout, stack: Stack, triangles: Triangles) -> None:
+    """Raises where a layer that no other covers has no triangles."""
+    covered = {name for one in stack.layers for name in one.over}
+    for one in stack.layers:
+        if one.name in covered or np.any(triangles.inside[one.name]):
+            continue
+        corners = max(layout.polygons[one.layer], key=lambda p: area([p]))
+        low, high = (layout.place(at) for at in (corners.min(axis=0), corners.max(axis=0)))
+        raise MeshError(
+            f"{layout.name}: the polygon of layer {layer_text(one.layer)} ('{one.name}') from {low} to "
+            f"{high} vanishes on the grid: it is less than a step of {layout.step * 1e6:.6g} um wide"
+        )
 
 
 def _marked(layout: Layout, mark: Marker, regions: dict[str, Polygons]) -> Polygons:

@@ -76,7 +76,7 @@ def triangulate(
     cuts: Sequence[Polygons] = (),
     lines: Sequence[Polygons] = (),
 ) -> Triangles:
-    """Triangles whose edges follow the outlines of all regions.
+    """Triangles whose edges follow the outlines of all regions; a region thinner than a step has none.
 
     Parameters
     ----------
@@ -97,6 +97,10 @@ def triangulate(
             )
     names = list(regions)
     vertices, edges, owner = _edges([*regions.values(), *lines], list(cuts), layout.name)
+    if not len(edges):
+        # All polygons are thinner than a step of the grid.
+        nowhere = {name: np.zeros(0, dtype=bool) for name in names}
+        return Triangles(np.zeros((0, 2)), np.zeros((0, 3), dtype=np.int64), nowhere)
     finest = np.full(len(vertices), np.inf)
     # Lines inside regions take the size of those around them from the nearest outline.
     coarsest = max(sizes.values())
