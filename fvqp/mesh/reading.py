@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import struct
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,6 +25,20 @@ from fvqp.mesh.mesh import Mesh
 
 #: Cell data that number the groups, in order of preference.
 TAG_DATA = ("gmsh:physical", "region", "cell_tags", "medit:ref", "CellEntityIds")
+
+#: What meshio raises where it does not see itself that a file is not as it expects.
+_STUMBLES = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    NameError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
 
 #: The corners of MED's solid cells in VTK's order: MED turns base and top the other way round.
 MED_ORDER = {
@@ -90,8 +105,14 @@ def read_raw(path: str | Path) -> RawMesh:
             mesh = meshio.read(file)
     except (Exception, SystemExit) as error:
         text = said.getvalue() if isinstance(error, SystemExit) else str(error)
-        reason = " ".join(text.replace("Error: Couldn't read file", "").split()) or type(error).__name__
-        raise MeshError(f"{path}: cannot be read as a mesh: {reason[:200]}") from None
+        reason = " ".join(text.replace("Error: Couldn't read file", "").split())[:200]
+        name = type(error).__name__
+        if isinstance(error, _STUMBLES):
+            reason = (
+                f"it is damaged, or of a variety that meshio does not read ({name}: {reason}); "
+                "gmsh's .msh 4.1 or .vtu works"
+            )
+        raise MeshError(f"{path}: cannot be read as a mesh: {reason or name}") from None
     raw = _sort_out(mesh, str(path))
     if path.suffix.lower() == ".med":
         raw.cells = _in_vtk_order(raw.points, raw.cells)

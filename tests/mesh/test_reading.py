@@ -277,6 +277,22 @@ def test_truncated_file(tmp_path: Path) -> None:
     refused(["cut.msh"], lambda: read_mesh(tmp_path / "cut.msh", comm=SELF))
 
 
+def test_what_meshio_stumbles_over(tmp_path: Path) -> None:
+    """A mixed XDMF file with a kind of cell that meshio lacks, and a gmsh file without anything."""
+    (tmp_path / "kind.xdmf").write_text(
+        '<Xdmf Version="3.0"><Domain><Grid>'
+        '<Topology TopologyType="Mixed" NumberOfElements="1">'
+        '<DataItem DataType="Int" Dimensions="3" Format="XML" Precision="8">0 0 1</DataItem></Topology>'
+        "</Grid></Domain></Xdmf>"
+    )
+    (tmp_path / "empty.msh").write_text("")
+    for name, error in (("kind.xdmf", "KeyError: 0"), ("empty.msh", "ValueError: ")):
+        refused(
+            [name, "damaged, or of a variety that meshio does not read", error, "gmsh's .msh 4.1 or .vtu"],
+            lambda name=name: read_mesh(tmp_path / name, comm=SELF),
+        )
+
+
 def test_points_only(tmp_path: Path) -> None:
     meshio.Mesh(SQUARE, [("vertex", np.array([[0], [1]]))]).write(tmp_path / "points.vtu")
     refused(["points.vtu", "no lines"], lambda: read_mesh(tmp_path / "points.vtu", comm=SELF))
