@@ -14,6 +14,7 @@ from mpi4py import MPI
 from transport_cases import FILM, SPHERE
 
 import fvqp
+from fvqp.errors import CaseError
 from fvqp.results import open_result
 
 WORLD, SELF = MPI.COMM_WORLD, MPI.COMM_SELF
@@ -87,3 +88,11 @@ def test_ranks_agree(name: str, folder: Path) -> None:
             size = float(np.nanmax(alone[DIFFERENCES[variable]].values))
         off = np.abs(found[variable].values - alone[variable].values)
         assert np.nanmax(off) <= 1e-10 * size, variable
+
+
+@pytest.mark.ranks(2)
+def test_a_source_that_acts_nowhere_is_refused_on_all_ranks() -> None:
+    case = copy.deepcopy(FILM)
+    case["injections"][0] |= {"position": ["1 mm", "1 um", "0 um"], "size": "2 um"}
+    with pytest.raises(CaseError, match="acts nowhere"):
+        fvqp.run(case, comm=WORLD)

@@ -174,11 +174,15 @@ def _initial(
         phonons = pulse.of == "phonons"
         points = grid.phonon_energies if phonons else grid.energies
         shape = pulse_shape(pulse.centre, pulse.width, units.energy, points, key)
-        profile = media.around(pulse)[: mesh.n_owned] * media.inside(pulse)
+        inside = media.inside(pulse)
+        profile = media.around(pulse)[: mesh.n_owned] * inside
         weight = problem.local.weight_n if phonons else problem.local.mobile
-        energy = float(mesh.comm.allreduce(float(profile @ (weight @ (shape * points)))))
-        if not energy > 0.0:
+        of_cell = weight @ (shape * points)
+        there = inside * of_cell > 0.0
+        if not mesh.comm.allreduce(bool(there.any()), MPI.LOR):
             raise CaseError(f"{key}: there is nothing to be excited in its place")
+        media.require_near(pulse, there, key)
+        energy = float(mesh.comm.allreduce(float(profile @ of_cell)))
         peak = pulse.peak
         if pulse.energy is not None:
             if case.mesh is not None and mesh.dim < 3:

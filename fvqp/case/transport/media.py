@@ -40,6 +40,9 @@ Ints = NDArray[np.int64]
 #: v_F that goes with a diffusivity alone, m/s.
 USUAL_VELOCITY = 1e6
 
+#: Standard deviations from its centre beyond which a source in space is nothing: 4e-6 of its peak.
+REACH = 5.0
+
 
 class CaseMedia:
     """Media of a case.
@@ -82,6 +85,7 @@ class CaseMedia:
     def media(self) -> list[tuple[Ints, Medium]]:
         """Cells, ghosts included, with what fills them."""
         mesh = self.mesh
+        self._require_reached()
         left = np.ones(mesh.n_cells, dtype=bool)
         out = []
         own = dict.fromkeys(self._localizing, Region()) | self._case.regions
@@ -113,6 +117,31 @@ class CaseMedia:
         for name in place.regions:
             out[mesh.require_region(name)] = 1.0
         return out[: mesh.n_owned]
+
+    def _require_reached(self) -> None:
+        """:class:`CaseError` for a source that acts in no cell. Collective."""
+        case, mesh = self._case, self.mesh
+        conducting = np.ones(mesh.n_cells, dtype=bool)
+        for name, region in case.regions.items():
+            if region.insulator:
+                conducting[mesh.regions[name]] = False
+        sources: list[tuple[str, Place | LocalMicrowave | LocalTrapping]] = [
+            *((f"injections[{number}]", one) for number, one in enumerate(case.injections)),
+            *((f"microwaves[{number}]", one) for number, one in enumerate(case.microwaves)),
+            *((f"trapping[{number}]", one) for number, one in enumerate(case.trapping)),
+        ]
+        for key, source in sources:
+            there = self.inside(source) > 0.0
+            if not (isinstance(source, Place) and source.of == "phonons"):
+                there &= conducting[: mesh.n_owned]
+            if not mesh.comm.allreduce(bool(there.any()), MPI.LOR):
+                key = f"{key}.regions" if source.regions else key
+                raise CaseError(
+                    f"{case.source}: {key}: acts nowhere, there are no quasiparticles in its place; "
+                    "insulators have none"
+                )
+            if isinstance(source, Place):
+                self.require_near(source, there, f"{case.source}: {key}")
 
     def _substance(self, name: str) -> Substance:
         """What a region is made of, unless it is an insulator."""
@@ -297,9 +326,34 @@ class CaseMedia:
         mesh = self.mesh
         if place.size is None:
             return np.ones(mesh.n_cells)
+        return np.asarray(np.exp(-0.5 * (self._distance(place) / place.size) ** 2))
+
+    def require_near(self, place: Place, there: NDArray[np.bool_], key: str) -> None:
+        """:class:`CaseError` for a distribution in space with no cell near its centre. Collective.
+
+        Args:
+            place: of the source.
+            there: owned cells where it acts.
+            key: of the source, with the case.
+        """
+        if place.size is None:
+            return
+        nearest = self._nearest(place, there)
+        if nearest > REACH * place.size:
+            raise CaseError(
+                f"{key}: acts nowhere, the nearest cell of its place is {nearest * 1e6:.4g} um from "
+                f"its position, more than {REACH:g} times its size of {place.size * 1e6:.4g} um"
+            )
+
+    def _nearest(self, place: Place, there: NDArray[np.bool_]) -> float:
+        """Distance of the nearest cell on all ranks."""
+        distance = self._distance(place)[: self.mesh.n_owned][there]
+        return float(self.mesh.comm.allreduce(float(distance.min(initial=np.inf)), MPI.MIN))
+
+    def _distance(self, place: Place) -> Floats:
+        """Of the cells from the centre of a distribution, ``(n_cells,)``."""
         # the radius of a shell is the first coordinate of the line of its results
-        distance = np.linalg.norm(mesh.centroid - np.asarray(place.position), axis=1)
-        return np.asarray(np.exp(-0.5 * (distance / place.size) ** 2))
+        return np.asarray(np.linalg.norm(self.mesh.centroid - np.asarray(place.position), axis=1))
 
 
 def _of(strength: float, capacity: float) -> Coupling:

@@ -246,7 +246,7 @@ class Place(Table):
     size: Length | None = None
     """Standard deviation of the distance from `position`; default: everywhere alike."""
     position: tuple[Position, Position, Position] = (0.0, 0.0, 0.0)
-    """x, y, z on a mesh; shells have their centre or axis."""
+    """x, y, z on a mesh, at most 5 sizes from its cells; shells have their centre or axis."""
     regions: Annotated[tuple[Name, ...], AS_LIST, ONCE] = ()
     """Only there; default: wherever there are states."""
 

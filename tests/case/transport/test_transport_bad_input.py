@@ -27,6 +27,8 @@ BLOCK = {
     }
 }
 PULSE = {"of": "phonons", "centre": "3 Delta0", "width": "0.3 Delta0"}
+FAR = {"position": ["1 mm", "1 um", "0 um"], "size": "2 um"}
+INSULATING = {"regions.trap": {"insulator": True, "ion_density": "6e28 1/m^3", "debye_energy": "30 meV"}}
 
 OF_SPHERE: list[tuple[dict[str, Any], str]] = [
     ({"body.shells": 0}, "body.shells: "),
@@ -89,6 +91,25 @@ OF_FILM: list[tuple[dict[str, Any], str]] = [
     ({"injections.0.position": ["0 um", "0 um", "0 um"]}, "position: is not used without size"),
     ({"injections.0.position": ["0 um", "0 um"]}, "position[2]: missing; the list has 2 entries only"),
     ({"injections.0.centre": "1.2 Delta0"}, "where cell 0 has no states"),
+    (INSULATING | {"injections.0.regions": ["trap"]}, "injections[0].regions: acts nowhere"),
+    (
+        INSULATING | {"trapping": [{"rate": "1 MHz", "regions": ["trap"]}]},
+        "trapping[0].regions: acts nowhere, there are no quasiparticles in its place",
+    ),
+    (
+        INSULATING
+        | {
+            "microwaves": [
+                {"photon_energy": "40 GHz", "coupling": "10 kHz", "photons": 100.0, "regions": ["trap"]}
+            ]
+        },
+        "microwaves[0].regions: acts nowhere",
+    ),
+    (
+        {f"injections.0.{key}": value for key, value in FAR.items()},
+        "injections[0]: acts nowhere, the nearest cell of its place is 999.5 um from its position",
+    ),
+    ({"initial": {"pulses": [{**PULSE, **FAR, "peak": 0.1}]}}, "initial.pulses[0]: acts nowhere"),
     (
         {"initial": {"pulses": [{**PULSE, "energy": "1 eV"}]}},
         "a mesh of dimension 2 has no volume; give peak",
