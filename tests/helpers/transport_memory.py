@@ -50,7 +50,7 @@ def peak() -> int:
     return 1024 * int(found[1])
 
 
-small = setup_of(4)
+small = setup_of(5)
 evolved(small)
 all_iterations(small)
 # Loops have been compiled, which may have taken more than what follows.

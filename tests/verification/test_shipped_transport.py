@@ -20,7 +20,7 @@ FEW = ("energies.width=0.2 Delta0", "energies.growth=0.1")
 SHORT = (*FEW, "evolution.points_per_decade=1", "evolution.tolerance=0.2")
 SPHERE = (
     *SHORT,
-    "body.shells=5",
+    "body.shells=7",
     "quasiparticles.directions=4",
     "phonons.directions=4",
     "initial.pulses[0].width=0.45 Delta0",

@@ -188,6 +188,8 @@ def _initial(
             if case.mesh is not None and mesh.dim < 3:
                 raise CaseError(f"{key}.energy: a mesh of dimension {mesh.dim} has no volume; give peak")
             peak = pulse.energy.in_joule(units.energy) / (units.energy_density * energy)
+        else:
+            media.require_resolved(pulse, there, key)
         assert peak is not None
         added = peak * profile[:, None, None] * shape
         if phonons:

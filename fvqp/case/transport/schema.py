@@ -244,7 +244,8 @@ class Place(Table):
     width: PositiveEnergy
     """Standard deviation of the energy."""
     size: Length | None = None
-    """Standard deviation of the distance from `position`; default: everywhere alike."""
+    """Standard deviation of the distance from `position`, at least half a cell, or a shell; default:
+    everywhere alike."""
     position: tuple[Position, Position, Position] = (0.0, 0.0, 0.0)
     """x, y, z on a mesh, at most 5 sizes from its cells; shells have their centre or axis."""
     regions: Annotated[tuple[Name, ...], AS_LIST, ONCE] = ()

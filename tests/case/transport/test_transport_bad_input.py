@@ -62,6 +62,10 @@ OF_SPHERE: list[tuple[dict[str, Any], str]] = [
     ({"initial.pulses.0.energy": "1 keV"}, "give either peak or energy, not both"),
     ({"initial.pulses.0.peak": 2.0}, "cannot exceed 1"),
     ({"initial.pulses.0.width": "0.01 Delta0"}, "is narrower than"),
+    (
+        {"initial.pulses.0.size": "1.9 um"},
+        "initial.pulses[0].size: 1.9 um is narrower than the 2 um that cells of 2 um at its centre resolve",
+    ),
     ({"initial.pulses.0.centre": "9 Delta0"}, "Delta0, which needs 3 widths above it"),
     ({"evolution.start": "1 s"}, "start: must come before end"),
     ({"evolution.tolerance": 0}, "evolution.tolerance"),
@@ -110,6 +114,11 @@ OF_FILM: list[tuple[dict[str, Any], str]] = [
         "injections[0]: acts nowhere, the nearest cell of its place is 999.5 um from its position",
     ),
     ({"initial": {"pulses": [{**PULSE, **FAR, "peak": 0.1}]}}, "initial.pulses[0]: acts nowhere"),
+    (
+        {"initial": {"pulses": [{**PULSE, "size": "0.3 um", "peak": 0.1}]}},
+        "initial.pulses[0].size: 0.3 um is narrower than the 0.636 um that cells of 1.41 um",
+    ),
+    ({"injections.0.size": "0.3 um"}, "injections[0].size: 0.3 um is narrower than the 0.636 um"),
     (
         {"initial": {"pulses": [{**PULSE, "energy": "1 eV"}]}},
         "a mesh of dimension 2 has no volume; give peak",

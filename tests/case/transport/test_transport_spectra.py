@@ -142,7 +142,8 @@ def test_a_cell_is_that_of_the_boltzmann_model(renormalization):
         "energies": energies,
         "gap": {"model": "fixed"},
     }
-    setup = build_setup(case_from_dict(changed(STRONG, {**shared, "body.shells": 1})), MPI.COMM_SELF)
+    changes = {**shared, "body.shells": 1, "initial.pulses": []}
+    setup = build_setup(case_from_dict(changed(STRONG, changes)), MPI.COMM_SELF)
     point = {"model": "boltzmann", "sweep": {"temperature": "1 K"}, "evolution": {"end": "1 ns"}}
     alone = homogeneous_setup(case_from_dict(shared | point))
     f = thermal(alone.grid, 0.3).f + 0.1 * np.exp(-((alone.grid.energies - 2.0) ** 2))
