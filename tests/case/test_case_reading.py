@@ -1,6 +1,7 @@
 """Case files: what they mean, and the one message that each mistake gets."""
 
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -330,6 +331,34 @@ def test_checks_that_need_the_gap(wire):
     # Tc = Δ0 / (1.764 k_B) = 1.743 K for 265 µeV.
     text = refused("reservoirs[0].temperature='1.8 K'", "energies.maximum=30.0")
     assert text.startswith("wire.toml: reservoirs[0].temperature: 1.8 K is not below") and "1.743" in text
+
+
+def test_a_superconductor_without_a_gap_at_rest(wire):
+    """What breaks pairs is named with its value and the largest that leaves a gap, which then passes."""
+
+    def refused(*overrides, regions=None):
+        with pytest.raises(CaseError) as caught:
+            check_with_materials(load_case(wire, overrides), ALUMINIUM, regions or {})
+        return str(caught.value)
+
+    begin = "wire.toml: spectrum.depairing: 0.9 Delta0 destroys the superconductivity at 0.024 K, before"
+    for gap in ("model='equilibrium'", "model='local'", "model='uniform',at='junction_A'"):
+        text = refused("spectrum.depairing=0.9", f"gap={{{gap}}}")
+        assert text.startswith(begin)
+        largest = float(text.split("up to ")[1].split()[0])
+        assert 0.48 < largest < 0.51
+        check_with_materials(load_case(wire, [f"spectrum.depairing={largest}"]), ALUMINIUM, {})
+    assert "0.499 Delta0 destroys" in refused("spectrum.depairing=0.499", "spectrum.broadening=0.01")
+    assert ": spectrum.broadening: 0.6 Delta0 destroys" in refused("spectrum.broadening=0.6")
+    weak = replace(ALUMINIUM, name="weak", gap=0.4 * DELTA0, critical_temperature=np.nan)
+    text = refused("spectrum.depairing=0.3", regions={"end": weak})
+    assert "superconductivity of weak (region end) at" in text and "up to 0.19" in text
+    fixed = load_case(wire, ["spectrum.depairing=0.9", "gap={model='fixed',value='1 Delta0'}"])
+    check_with_materials(fixed, ALUMINIUM, {})
+    swept = wire.read_text().replace('temperature = "24 mK"', "")
+    wire.write_text(swept)
+    text = refused("spectrum.depairing=0.4", "sweep.temperature=['24 mK', '1.2 K']", "energies.maximum=30.0")
+    assert "0.4 Delta0 destroys the superconductivity at 1.2 K" in text
 
 
 def test_default_energy_axis_reaches_beyond_the_bias(wire):

@@ -6,7 +6,8 @@ Checks that need the gaps are in :func:`check_with_materials`, called once the m
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 from scipy import constants
@@ -15,6 +16,7 @@ from fvqp.case.metals import material_problems
 from fvqp.case.usadel.energy_axis import axis_end, energy_maximum, largest_bias, largest_temperature
 from fvqp.case.usadel.schema import UsadelCase
 from fvqp.errors import CaseError, MeshError
+from fvqp.gap import equilibrium_gap
 from fvqp.materials import BCS_RATIO, Material, material_names
 from fvqp.mesh import Mesh
 from fvqp.mesh.mesh import suggestion
@@ -70,6 +72,8 @@ def check_with_materials(case: UsadelCase, material: Material, regions: Mapping[
                 '"local" or "equilibrium"'
             )
     _check_spectrum(case, delta0)
+    for place, here in {"": material, **regions}.items():
+        _check_pairing(case, here, delta0, place)
     if case.energies.maximum is not None:
         maximum = case.energies.maximum.in_delta0(delta0)
         volts, key = largest_bias(case, delta0)
@@ -81,6 +85,46 @@ def check_with_materials(case: UsadelCase, material: Material, regions: Mapping[
                 f"{volts:.4g} V, {bias:.4g} Delta0/e, and its thermal tail needs at least {needed:.4g} "
                 "Delta0; or leave maximum out"
             )
+
+
+def _check_pairing(case: UsadelCase, here: Material, delta0: float, place: str) -> None:
+    """The superconductor ``here`` has a gap in equilibrium; raises :class:`CaseError`."""
+    gap, depairing = case.gap, case.spectrum.depairing
+    if here.gap == 0.0 or gap.debye_energy is None or gap.coupling is None:
+        return
+    own = here.gap / delta0
+    broadening = case.spectrum.broadening.in_delta0(delta0)
+
+    cutoff, rule = gap.debye_energy / own, gap.coupling
+
+    def left(kelvin: float, zeta: float, gamma: float) -> bool:
+        t = kelvin * constants.k / here.gap
+        return bool(equilibrium_gap(t, zeta / own, gamma / own, cutoff=cutoff, rule=rule) > 0.0)
+
+    bath = case.reservoirs[0].temperature
+    for temperature in (case.sweep.temperature or ()) if bath is None else (bath,):
+        if left(temperature, depairing, broadening) or not left(temperature, 0.0, 0.0):
+            continue
+        paired = left(temperature, 0.0, broadening)
+        key, value = ("depairing", depairing) if paired else ("broadening", broadening)
+
+        def holds(trial: float, kelvin: float = temperature, paired: bool = paired) -> bool:
+            return left(kelvin, trial, broadening) if paired else left(kelvin, 0.0, trial)
+
+        of = f" of {here.name} (region {place})" if place else ""
+        raise CaseError(
+            f"{case.source}: spectrum.{key}: {value:g} Delta0 destroys the superconductivity{of} at "
+            f"{temperature:g} K, before any bias; up to {_largest(holds, value):.4g} Delta0 leaves a gap"
+        )
+
+
+def _largest(holds: Callable[[float], bool], fails: float) -> float:
+    """Largest number of four decimals for which a condition holds that holds at 0."""
+    low, high = 0.0, fails
+    while high - low > 1e-6:
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if holds(middle) else (low, middle)
+    return math.floor(1e4 * low) / 1e4
 
 
 def _check_spectrum(case: UsadelCase, delta0: float) -> None:
