@@ -252,8 +252,9 @@ class GapField:
             worst = (float(gap[first]), (mesh.centroid[first] * 1e6).round(4).tolist())
         found = [entry for entry in mesh.comm.allgather(worst) if entry is not None]
         if found:
-            where = min(found)[1]
-            raise SuperconductivityDestroyed(f"{what}: superconductivity is destroyed, first near {where} um")
+            # One gap for all cells is lost in all at once.
+            where = "" if self.model.kind == "uniform" else f", first near {min(found)[1]} um"
+            raise SuperconductivityDestroyed(f"{what}: superconductivity is destroyed{where}")
 
     def update(
         self, gap: Floats, depairing: Floats, f_l: Floats, spectrum: BinnedSpectrum | None = None

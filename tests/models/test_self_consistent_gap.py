@@ -152,7 +152,7 @@ def test_destroyed_superconductivity_is_said(kind: str, caplog: pytest.LogCaptur
     model = GapModel(kind, at="A" if kind == "uniform" else None)  # type: ignore[arg-type]
     problem = UsadelProblem(device, EnergyGrid.uniform(1 / 40, 4.0), 0.02, gap=model)
     if kind == "uniform":
-        with pytest.raises(ConvergenceError, match="V_inj = 0.0005 V.*superconductivity is destroyed"):
+        with pytest.raises(ConvergenceError, match="V_inj = 0.0005 V.*superconductivity is destroyed$"):
             problem.solve(Point(5e-4))
         return
     gap = problem.solve(Point(5e-4)).spectral.gap
