@@ -19,6 +19,7 @@ from fvqp.models.points import Guess, Point, Solution
 from fvqp.solvers.fixed_point import solve_fixed_point
 from fvqp.solvers.flow import come_to_rest
 from fvqp.solvers.scalar_root import follow_root
+from fvqp.spectral.usadel import gap_edge
 
 if TYPE_CHECKING:
     from fvqp.models.usadel import UsadelProblem
@@ -31,6 +32,9 @@ FARTHEST = 4.0
 
 #: Change of a gap, in Δ0, from a point at which solutions end: that of a jump.
 JUMP = 0.02
+
+#: Bins by which a uniform gap may move where its branch ends at the wave of one, without having jumped.
+BINS_OF_A_WAVE = 2.0
 
 #: Rounding of gaps over that of f_L, relative to the fastest exchange of a cell, where others are slow.
 AMPLIFIED = 2e3
@@ -110,8 +114,11 @@ class Iteration:
         if guess is None or guess.point.supercurrent != point.supercurrent:
             # Another supercurrent lends nothing: its phase drops may even have the opposite sign.
             self.spectral, self.phase = problem.at_rest(point.supercurrent)
+            self.known = self.spectral.gap
         else:
+            self.known = guess.spectral.gap
             self.spectral, self.phase = replace(guess.spectral, gap=self._predicted(guess)), guess.phase
+        # `known` is the gap of a solution, that of `spectral` may be predicted.
         self.kinetic: KineticState | None = None if guess is None else guess.kinetic
         self.before = None if guess is None else (guess.point, guess.spectral.gap)
         if guess is not None and guess.point.V_inj == point.V_inj:
@@ -146,7 +153,7 @@ class Iteration:
                     tolerance=self.tolerance, reach=2.0 * LARGEST_CHANGE, what=self.what,
                 )  # fmt: skip
                 if turned:
-                    self._say_that_it_jumps(start, self.spectral)
+                    self._say_if_uniform_gap_jumped(start)
                 return self.solution(steps)
             except ConvergenceError as error:
                 log.debug("%s", error)
@@ -168,25 +175,36 @@ class Iteration:
             max_evaluations=problem.most_evaluations,
         )
         if root.turned:
-            self._say_that_it_jumps(start, self.spectral)
+            self._say_if_uniform_gap_jumped(start)
         return self.solution(root.evaluations)
 
-    def _say_that_it_jumps(self, start: SpectralState, end: SpectralState) -> None:
-        """Log that the branch of the first guess ends, and whether that is for the axis to mend."""
-        problem = self.problem
-        before, after = (problem.gap_field.uniform_value(state.gap) for state in (start, end))
+    def _say_if_uniform_gap_jumped(self, start: SpectralState) -> None:
+        """Log that the branch of the first guess ends, if the gap has jumped, and whether that is for the
+        axis to mend.
+
+        Bins that are wider than the gap edge have a wave of the gap equation each. A branch that ends at one
+        has jumped only if the gap has moved by more than bins and the slope of its curve explain.
+        """
+        problem, grid = self.problem, self.problem.grid
+        before, predicted, after = (
+            problem.gap_field.uniform_value(gap) for gap in (self.known, start.gap, self.spectral.gap)
+        )
+        zeta = problem.gap_field.uniform_value(start.depairing)
         if self.mesh.comm.rank != 0:
             return
-        log.warning(
+        passed = np.searchsorted(grid.edges, gap_edge(sorted([before, after]), zeta)) - 1
+        first, last = np.clip(passed, 0, grid.n - 1)
+        widest = float(grid.widths[first : last + 1].max())
+        jumped = abs(after - before) > BINS_OF_A_WAVE * widest + abs(predicted - before)
+        log.log(
+            logging.WARNING if jumped else logging.DEBUG,
             "%s: the solution of the neighbouring bias ends; several coexist there, and the gap jumps "
             "from %.6g to %.6g Delta0",
             self.what,
             before,
             after,
         )
-        first, last = np.searchsorted(problem.grid.edges, sorted([after, before])) - 1
-        widest = float(problem.grid.widths[first : last + 1].max())
-        if widest > problem.broadening:
+        if jumped and widest > problem.broadening:
             log.warning(
                 "%s: energy bins are up to %.2g Delta0 wide there, the broadening is %.2g: solutions a bin "
                 "apart may come of the gap edge passing from one to the next; finer bins tell whether the "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 import pytest
 from scipy.optimize import brentq
@@ -158,6 +160,23 @@ def test_destroyed_superconductivity_is_said(kind: str, caplog: pytest.LogCaptur
     gap = problem.solve(Point(5e-4)).spectral.gap
     assert gap.min() < 1e-5 and gap.max() > 0.5
     assert any("V_inj = 0.0005 V" in r.message and "is destroyed in 0." in r.message for r in caplog.records)
+
+
+def test_a_jump_is_said_with_the_gaps_of_both_solutions(caplog: pytest.LogCaptureFixture) -> None:
+    """Where the branch ends the gap that is predicted is none of a solution; bins are wider than the edge."""
+    device = wire(line_mesh(10, 9), "point_B", conductance={"A": 2e-3})
+    model = GapModel("uniform", at="point_B", rule="arcsinh")
+    problem = UsadelProblem(device, EnergyGrid.uniform(0.05, 4.0), 0.04, gap=model)
+    solutions: list[Solution] = []
+    with caplog.at_level(logging.WARNING):
+        for bias in (0.76, 0.8, 0.84, 0.88):
+            point = Point(bias * device.voltage_unit)
+            solutions.append(problem.solve(point, solutions[-1] if solutions else None))
+    before, after = (solution.spectral.gap[0] for solution in solutions[1:3])
+    assert before - after > 0.3
+    jump, bins = (record.message for record in caplog.records)
+    assert jump.endswith(f"the gap jumps from {before:.6g} to {after:.6g} Delta0")
+    assert "finer bins tell whether the jump stays" in bins
 
 
 def test_too_few_iterations_are_said(device: Device) -> None:
