@@ -96,7 +96,7 @@ def test_a_branch_that_ends_at_a_bin(
     unit = coarse.device.voltage_unit
     before = coarse.solve(Point(3.0 * unit))
     made.clear()
-    with caplog.at_level(logging.DEBUG):
+    with caplog.at_level(logging.DEBUG, "fvqp"):
         solution = coarse.solve(Point(3.3 * unit), before)
     assert before.spectral.gap[0] > 0.95 > solution.spectral.gap[0]
     assert len(made) == 1 and len(made[0].krylov) <= 8
