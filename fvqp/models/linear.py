@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from mpi4py import MPI
 from numpy.typing import NDArray
 
 from fvqp.errors import ConvergenceError
@@ -82,7 +83,33 @@ class TransportSolver:
         finally:
             # Nobody needs the matrix any more, and the next one finds its memory.
             solver.set_matrix(np.empty((len(self.transport.indices) * n_comp**2, 0)))
-        return found.reshape(n_cases, mesh.n_cells, n_comp, n_energies)
+        found = found.reshape(n_cases, mesh.n_cells, n_comp, n_energies)
+        if transport.gradient is not None:
+            # What iterations leave is the same in many cells, and adds up.
+            self._balance(operator, externals, source, found)
+        return found
+
+    def _balance(self, operator: Operator, externals: Floats, source: Floats | None, found: Floats) -> None:
+        """Adds to every component at every energy the constant that makes its residual 0 in all.
+
+        ``source`` and ``found`` as in `solve`.
+        """
+        mesh, (n_comp, _, n_energies) = self.transport.mesh, externals.shape[1:]
+        left = np.empty((mesh.n_owned, n_comp, n_energies))
+        taken = np.empty((n_comp, n_energies))
+        for c in range(n_comp):
+            one = np.zeros_like(found[0])
+            one[:, c] = 1.0
+            operator.residual(one, np.zeros_like(externals[0]), left)
+            taken[c] = -left[:, c].sum(axis=0)
+        missing = np.empty((len(found), n_comp, n_energies))
+        for k, (x, external) in enumerate(zip(found, externals, strict=True)):
+            operator.residual(x, external, left)
+            missing[k] = left.sum(axis=0) + (0.0 if source is None else source[k].sum(axis=0))
+        mesh.comm.Allreduce(MPI.IN_PLACE, taken)
+        mesh.comm.Allreduce(MPI.IN_PLACE, missing)
+        shift = np.divide(missing, taken, out=np.zeros_like(missing), where=taken > 0.0)
+        found += shift[:, None]
 
     def lumped(
         self, operator: Operator, tests: Floats, trials: Floats, extra: Floats
