@@ -3,12 +3,7 @@
 S. C. Eisenstat, H. C. Elman and M. H. Schultz, SIAM J. Numer. Anal. 20, 345 (1983). As GMRES the method makes
 the residual small over all directions that it was given; but directions that served one right-hand side are
 there for the next, and guesses are directions like others.
-
-Images are kept in single precision. Residuals and x follow from what is kept, so that x has the residual it
-should have to 1e-7 of the right-hand side; before a residual is as small as that, it is computed anew.
 """
-
-# mypy: disable-error-code="untyped-decorator,no-untyped-def,no-untyped-call"
 
 from __future__ import annotations
 
@@ -17,53 +12,19 @@ from typing import NamedTuple
 
 import numpy as np
 from mpi4py import MPI
-from numba import njit
 from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 
-import fvqp.kernel_cache  # noqa: F401
-from fvqp.threads import share
-
 Floats = NDArray[np.float64]
-Singles = NDArray[np.float32]
 
 #: An image that keeps this part of its length is orthogonal to others once they are taken out of it.
 ORTHOGONAL = 0.5
 #: A direction whose image lies so far within those of others adds rounding only.
 DEPENDENT = 1e-4
-#: Part of the right-hand side below which a residual is computed anew: single precision is a hundredth of it.
-ROUNDED = 1e-5
 #: Where a direction takes less than this part of the residual, its image leads further than the residual.
 STALLED = 0.1
-#: Images that lie side by side: a product with all of them reads the other vector once.
+#: Images that lie side by side: a product with all of them reads memory once.
 TOGETHER = 8
-#: Numbers of a vector that are added up by themselves on any number of threads; they stay in the cache.
-_PART = 4096
-#: Such parts that are worth a thread.
-_WORTH_A_THREAD = 16
-
-
-@njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
-def _products(p0, p1, images, a, out):
-    """Scalar products of a part of ``a`` with the same part of every image, ``out[part, image]``."""
-    for p in range(p0, p1):
-        start, stop = p * _PART, min((p + 1) * _PART, a.size)
-        for k in range(images.shape[0]):
-            total = 0.0
-            for i in range(start, stop):
-                total += images[k, i] * a[i]
-            out[p, k] = total
-
-
-@njit(cache=True, nogil=True)
-def _subtract(p0, p1, images, shares, a):
-    """Takes shares of the images out of parts of ``a``."""
-    for p in range(p0, p1):
-        start, stop = p * _PART, min((p + 1) * _PART, a.size)
-        for k in range(images.shape[0]):
-            share_of_k = shares[k]
-            for i in range(start, stop):
-                a[i] -= share_of_k * images[k, i]
 
 
 class _Seed(NamedTuple):
@@ -94,59 +55,52 @@ class ConjugateResiduals:
     ) -> None:
         """
         Args:
-            action: ``A x``, a new array.
-            precondition: ``M x``, roughly ``A⁻¹ x`` and linear, a new array.
+            action: ``A x``.
+            precondition: ``M x``, roughly ``A⁻¹ x`` and linear.
             comm: ranks that share the vectors.
-            kept: directions, half a vector each; when there are so many, x is put together and all are given
-                up.
+            kept: directions, a vector each; when there are so many, x is put together and all are given up.
         """
         self._action, self._precondition, self._comm, self._kept = action, precondition, comm, kept
-        self._goal = self._right = self._before = self.residual = np.zeros(0)
+        self._right = self._before = self.residual = np.zeros(0)
         self.stalled = False
-        self._smallest = 0.0
         self._forget()
 
     def begin(self, right: Floats) -> None:
         """Another right-hand side, which must not change: the best x of all directions so far."""
         # zeros that are not written take no memory
-        self._goal = self._right = right
-        self._before, self.residual = np.zeros(right.shape), right.copy()
+        self._right, self._before, self.residual = right, np.zeros(right.shape), right.copy()
         self.stalled = False
         self._parts = self._products(right)
         self._subtract(self._parts, self.residual)
-        self._smallest = ROUNDED * self._size(right)
-        if self._size(self.residual) < self._smallest:
-            self._renew()
 
     @property
     def x(self) -> Floats:
         """So far; applies M once."""
         seed, of_images = np.zeros(self._right.shape), np.zeros(len(self._origins))
         shares = solve_triangular(self._triangle, self._parts) if self._origins else self._parts
-        for part, origin in zip(shares, self._origins, strict=True):
+        for share, origin in zip(shares, self._origins, strict=True):
             if isinstance(origin, _Seed):
-                of_images[: len(origin.parts)] += part * origin.parts
+                of_images[: len(origin.parts)] += share * origin.parts
                 if origin.right is not None:
-                    seed += part * origin.right
+                    seed += share * origin.right
         self._subtract(of_images, seed)
         out = self._precondition(seed)
         out += self._before
-        for part, origin in zip(shares, self._origins, strict=True):
+        for share, origin in zip(shares, self._origins, strict=True):
             if not isinstance(origin, _Seed):
-                _take_all(origin[None], np.array([-part]), out)
+                out += share * origin
         return out
 
     @property
     def ahead(self) -> Floats:
         """What, preconditioned, makes the next direction: the residual, or the last image if that stalls."""
         if self.stalled and self._origins:
-            return np.asarray(self._blocks()[-1][-1], dtype=np.float64)
+            return np.asarray(self._images[-1][(len(self._origins) - 1) % TOGETHER])
         return self.residual
 
     def guess(self, direction: Floats) -> None:
         """Makes the residual small over one more direction, which is kept."""
-        kept = direction.astype(np.float32)
-        self._extend(kept.astype(np.float64), kept)
+        self._extend(direction, direction)
 
     def follow(self, direction: Floats) -> None:
         """The same over ``M ahead``, for those who know it already."""
@@ -169,12 +123,13 @@ class ConjugateResiduals:
 
         def shift(part: Floats) -> None:
             self._parts = self._parts + part
+            self.residual = self.residual.copy()  # the one before may be a direction, or a right-hand side
             self._subtract(part, self.residual)
 
         shift(change)
         return lambda: shift(-change)
 
-    def _extend(self, direction: Floats, origin: Singles | _Seed) -> None:
+    def _extend(self, direction: Floats, origin: Floats | _Seed) -> None:
         image = self._action(direction)
         size = left = self._size(image)
         column = np.zeros(len(self._origins))
@@ -189,72 +144,48 @@ class ConjugateResiduals:
         if not left > DEPENDENT * size:
             return
         image /= left
-        kept = self._keep(origin, image, np.append(column, left))
-        del image  # what was kept is as good
-        part = float(self._comm.allreduce(float(_with_all(kept, self.residual)[0])))
-        size = self._size(self.residual)
-        self.stalled = abs(part) < STALLED * size
-        self._parts = np.append(self._parts, part)
-        _take_all(kept, np.array([part]), self.residual)
-        if len(self._origins) == self._kept or size**2 - part**2 < self._smallest**2:
-            self._renew()
-
-    def _renew(self) -> None:
-        """Puts x together, gives up all directions, and computes the residual."""
-        self._before = self.x
-        self._forget()
-        self.residual = self._action(self._before)
-        np.subtract(self._goal, self.residual, out=self.residual)
-        self._right = self.residual.copy()  # the residual changes
-        self._smallest = ROUNDED * self._size(self._right)
+        part = float(self._comm.allreduce(float(image @ self.residual)))
+        self.stalled = abs(part) < STALLED * self._size(self.residual)
+        self.residual = self.residual - part * image  # the one before may be a direction
+        self._keep(origin, image, np.append(column, left), part)
+        del image  # there is a copy
+        if len(self._origins) == self._kept:
+            self._before, self._right = self.x, self.residual
+            self._forget()
 
     def _forget(self) -> None:
         #: Of every direction: itself, if it was a guess.
-        self._origins: list[Singles | _Seed] = []
+        self._origins: list[Floats | _Seed] = []
         #: Blocks of `TOGETHER` rows, of which the last may have room.
-        self._images: list[Singles] = []
+        self._images: list[Floats] = []
         self._triangle, self._parts = np.zeros((0, 0)), np.zeros(0)
 
-    def _keep(self, origin: Singles | _Seed, image: Floats, column: Floats) -> Singles:
-        """The image as it is kept, ``(1, n)``."""
+    def _keep(self, origin: Floats | _Seed, image: Floats, column: Floats, part: float) -> None:
         n = len(self._origins)
         if n % TOGETHER == 0:
-            self._images.append(np.empty((TOGETHER, image.size), dtype=np.float32))
+            self._images.append(np.empty((TOGETHER, image.size)))
         self._images[-1][n % TOGETHER] = image
         self._origins.append(origin)
         triangle = np.zeros((n + 1, n + 1))
         triangle[:n, :n] = self._triangle
         triangle[:, n] = column
-        self._triangle = triangle
-        return self._images[-1][n % TOGETHER : n % TOGETHER + 1]
+        self._triangle, self._parts = triangle, np.append(self._parts, part)
 
-    def _blocks(self) -> list[Singles]:
+    def _blocks(self) -> list[Floats]:
         """Rows that hold images."""
         n = len(self._origins)
         return [block[: n - TOGETHER * k] for k, block in enumerate(self._images)]
 
     def _products(self, a: Floats) -> Floats:
         """Scalar products with all images."""
-        out = np.concatenate([np.zeros(0), *(_with_all(block, a) for block in self._blocks())])
+        out = np.concatenate([np.zeros(0), *(block @ a for block in self._blocks())])
         self._comm.Allreduce(MPI.IN_PLACE, out)
         return out
 
     def _subtract(self, parts: Floats, a: Floats) -> None:
         """Takes parts of the images out of a."""
         for k, block in enumerate(self._blocks()):
-            _take_all(block, parts[TOGETHER * k : TOGETHER * k + len(block)], a)
+            a -= parts[TOGETHER * k : TOGETHER * k + len(block)] @ block
 
     def _size(self, a: Floats) -> float:
         return float(np.sqrt(self._comm.allreduce(float(a @ a))))
-
-
-def _with_all(images: Singles, a: Floats) -> Floats:
-    """Scalar products of rows with ``a``."""
-    out = np.empty((-(-a.size // _PART), len(images)))
-    share(_products, len(out), images, a, out, least=_WORTH_A_THREAD)
-    return np.asarray(out.sum(axis=0))
-
-
-def _take_all(images: Singles, parts: Floats, a: Floats) -> None:
-    """``a −= parts @ images``."""
-    share(_subtract, -(-a.size // _PART), images, parts, a, least=_WORTH_A_THREAD)

@@ -8,9 +8,6 @@ from mpi4py import MPI
 
 from fvqp.solvers.conjugate_residuals import ConjugateResiduals
 
-#: A few times the rounding of a number in single precision.
-SINGLE = 3e-7
-
 
 def space(
     matrix: np.ndarray, calls: list[int], kept: int = 40, near: np.ndarray | None = None
@@ -32,25 +29,15 @@ def test_directions_of_one_right_hand_side_serve_the_next() -> None:
     found = space(matrix, calls)
     first = rng.standard_normal(30)
     found.begin(first)
-    while np.linalg.norm(found.residual) > 1e-4 * np.linalg.norm(first):
+    while np.linalg.norm(found.residual) > 1e-10:
         found.follow(found.ahead)
-    assert np.allclose(matrix @ found.x, first, rtol=0.0, atol=2e-4 * np.linalg.norm(first))
+    assert np.allclose(matrix @ found.x, first, atol=1e-9)
+    assert np.allclose(found.x, np.linalg.solve(matrix, first), atol=1e-8)
     taken = len(calls)
     other = 2.0 * first + matrix @ first
     found.begin(other)
-    assert np.linalg.norm(found.residual) < 3e-4 * np.linalg.norm(first)
+    assert np.linalg.norm(found.residual) < 1e-8 * np.linalg.norm(other)
     assert len(calls) == taken
-
-
-def test_residuals_become_as_small_as_double_precision_allows() -> None:
-    rng = np.random.default_rng(3)
-    matrix = np.eye(30) + 0.1 * rng.standard_normal((30, 30))
-    found = space(matrix, [])
-    right = rng.standard_normal(30)
-    found.begin(right)
-    while np.linalg.norm(found.residual) > 1e-13:
-        found.follow(found.ahead)
-    assert np.allclose(found.x, np.linalg.solve(matrix, right), rtol=0.0, atol=1e-12)
 
 
 def test_a_residual_that_stalls_does_not_stay() -> None:
@@ -61,7 +48,7 @@ def test_a_residual_that_stalls_does_not_stay() -> None:
     found.begin(right)
     for _ in range(2):
         found.follow(found.ahead)
-    assert np.allclose(found.x, np.linalg.solve(matrix, right), rtol=0.0, atol=1e-14)
+    assert np.allclose(found.x, np.linalg.solve(matrix, right), atol=1e-14)
 
 
 def test_the_solution_as_a_guess_is_enough() -> None:
@@ -71,10 +58,10 @@ def test_the_solution_as_a_guess_is_enough() -> None:
     found = space(matrix, [], kept=2)
     found.begin(right)
     found.guess(np.linalg.solve(matrix, right))
-    assert np.linalg.norm(found.residual) < SINGLE * np.linalg.norm(right)
+    assert np.linalg.norm(found.residual) < 1e-14
     for _ in range(3):  # the directions give way
         found.guess(rng.standard_normal(8))
-    assert np.allclose(matrix @ found.x, right, rtol=0.0, atol=SINGLE * np.linalg.norm(right))
+    assert np.allclose(matrix @ found.x, right, atol=1e-13)
 
 
 @pytest.mark.parametrize("kept", [40, 5])
@@ -92,9 +79,9 @@ def test_what_is_not_kept_of_directions_is_made_again(kept: int) -> None:
         for _ in range(16):
             stalled += found.stalled
             found.follow(near @ found.ahead)
-            assert np.allclose(right - matrix @ found.x, found.residual, rtol=0.0, atol=1e-5)
+            assert np.allclose(right - matrix @ found.x, found.residual, rtol=0.0, atol=1e-11)
     assert stalled > 0
-    assert np.linalg.norm(found.residual) < (1e-4 if kept == 40 else 0.9) * np.linalg.norm(right)
+    assert np.linalg.norm(found.residual) < (1e-11 if kept == 40 else 0.9) * np.linalg.norm(right)
 
 
 def test_a_weighted_sum_of_the_residual_vanishes_by_its_least_change() -> None:
@@ -111,12 +98,12 @@ def test_a_weighted_sum_of_the_residual_vanishes_by_its_least_change() -> None:
     found.balance(weights)
     size = np.linalg.norm(right)
     assert abs(weights @ free) > 1e-2 * size
-    assert abs(weights @ found.residual) < SINGLE * size
-    assert np.allclose(right - matrix @ found.x, found.residual, rtol=0.0, atol=10 * SINGLE * size)
+    assert abs(weights @ found.residual) < 1e-13 * size
+    assert np.allclose(right - matrix @ found.x, found.residual, rtol=0.0, atol=1e-13 * size)
     along = np.linalg.qr(np.array(images).T)[0]
     along = along @ (along.T @ weights)
     least = free - (weights @ free) / (along @ along) * along
-    assert np.allclose(found.residual, least, rtol=0.0, atol=10 * SINGLE * size)
+    assert np.allclose(found.residual, least, rtol=0.0, atol=1e-13 * size)
 
 
 def test_fewer_kept_directions_need_more_iterations() -> None:

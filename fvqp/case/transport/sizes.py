@@ -25,7 +25,7 @@ GEOMETRIES = {"sphere": "spherical", "cylinder": "cylindrical"}
 #: Copies of the occupations that a step holds: stages and errors, and where something moves those of a
 #: product of factors, implicit motion among them, or, in its place, of a solution with the whole Jacobian
 #: (measured).
-COPIES, FACTORS, WHOLE = 12, 12, 26
+COPIES, FACTORS, WHOLE = 12, 10, 34
 #: More of them by methods of PETSc: stages, earlier steps, and what Newton's method works with (measured).
 OF_METHOD = {"rosenbrock": 0, "imex": 16, "bdf": 28}
 #: Vectors of every iteration for a steady state: a direction and its image.

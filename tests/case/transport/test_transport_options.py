@@ -73,7 +73,7 @@ OPTIONS: dict[str, Option] = {
     "material.pair_breaking_time": Option("film", "0.3 ns"),
     "material.dressed_density_of_states": Option("film", "2e10 1/eV/um^3"),
     "body.geometry": Option("sphere", "cylinder"),
-    "body.radius": Option("sphere", "12 um"),
+    "body.radius": Option("sphere", "9 um"),
     "body.shells": Option("sphere", 6),
     "body.inner_radius": Option("sphere", "2 um"),
     "energies.maximum": Option("film", "3.5 Delta0", "energy"),

@@ -76,9 +76,9 @@ def test_a_run_stopped_and_resumed_is_the_one_that_was_not(base, method, figure,
 def test_check_says_sizes():
     text = check(case_from_dict(copy.deepcopy(SPHERE)))
     assert "5 of dimension 1" in text and "4 of quasiparticles, 4 of phonons" in text
-    # 136 unknowns in 5 cells: 1 kB, 12 copies of a step and 26 of the whole Jacobian, factors of 11 × 11 and
+    # 136 unknowns in 5 cells: 1 kB, 12 copies of a step and 34 of the whole Jacobian, factors of 11 × 11 and
     # blocks of 11 × 23 in single precision
-    expected = 5 * (1024 + 8 * (136 * 38 + 11 * 11) + 4 * 11 * 23)
+    expected = 5 * (1024 + 8 * (136 * 46 + 11 * 11) + 4 * 11 * 23)
     assert f"about {expected / 2**20:.0f} MiB on a rank" in text
     size = build_setup(case_from_dict(copy.deepcopy(SPHERE)), MPI.COMM_WORLD).size
     assert size.expected == size.largest == expected
