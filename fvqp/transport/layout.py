@@ -109,3 +109,18 @@ def faces_of_cells(layout: Layout) -> tuple[Ints, Ints]:
     order = order[cells[order] >= 0]
     counts = np.bincount(cells[order], minlength=layout.n_cells)
     return np.concatenate([[0], np.cumsum(counts)]).astype(np.int32), faces[order]
+
+
+def edges(layout: Layout, gate_of: Ints) -> NDArray[np.bool_]:
+    """``(n_faces, 2)`` whether the gradient of the cell on a side leaves out what is beyond a gate.
+
+    It does so at walls and where the medium changes, not at steps of the gap; ``gate_of`` is
+    −1 at open faces.
+    """
+    near, count = layout.gradient, layout.n_cells
+    rows = np.repeat(np.arange(len(near.indptr) - 1), np.diff(near.indptr))
+    known = rows * np.int64(count) + near.indices
+    cells = layout.face_cells.astype(np.int64)
+    pairs = cells * count + cells[:, ::-1]
+    inside = (cells >= 0) & (gate_of >= 0)[:, None] & (layout.area > 0.0)[:, None]
+    return inside & ((cells[:, ::-1] < 0) | ~np.isin(pairs, known))

@@ -25,7 +25,7 @@ from fvqp.transport.acoustic_faces import AcousticFaces
 from fvqp.transport.directions import FULL, Directions, RadialDirections
 from fvqp.transport.face_diffusion import FaceDiffusion, Opacity
 from fvqp.transport.gates import bath_means, first, make_gates
-from fvqp.transport.layout import Barrier, Layout, Refracting, faces_of_cells
+from fvqp.transport.layout import Barrier, Layout, Refracting, edges, faces_of_cells
 from fvqp.transport.streaming_tables import Blend, Faces, Turning
 from fvqp.transport.walls import Wall
 
@@ -79,7 +79,9 @@ class Streaming:
         self.scheme = scheme
         self.walls = tuple(walls)
         self._made_of = dict(walls), tuple(barriers)
+        # Where a tangent is taken, and what comes in through gates there.
         self._at: Floats | None = None
+        self._enters_at: Floats | None = None
         self.speed = _rows("speeds", speed, layout)
         self.n_energies = self.speed.shape[1]
         self.states = np.ones((1, self.n_energies)) if states is None else _rows("states", states, layout)
@@ -107,10 +109,22 @@ class Streaming:
         gates, gate_of = make_gates(layout, directions, self.g, walls, plain, self._acoustic)
         pointer, of_cell = faces_of_cells(layout)
         self._faces = Faces(
-            layout.face_cells, layout.area, layout.projected, layout.offset, gate_of, pointer, of_cell
+            layout.face_cells,
+            layout.area,
+            layout.projected,
+            layout.offset,
+            gate_of,
+            edges(layout, gate_of),
+            pointer,
+            of_cell,
         )
         self._gate = gates
-        self._plain = first(gates, len(gates.face) - sum(len(faces.faces) for faces in self._acoustic))
+        n_plain = len(gates.face) - sum(len(faces.faces) for faces in self._acoustic)
+        # Waves that are refracted are bounded as if they came back in all directions.
+        self._bounding = gates._replace(
+            specular=np.where(np.arange(len(gates.face)) < n_plain, gates.specular, 0.0)
+        )
+        self._plain = first(gates, n_plain)
         self._bath = bath_means(layout, directions, gates)
         self.has_baths = bool(layout.comm.allreduce(bool(np.any(gates.bath)), MPI.LOR))
         self._turning = _turning(directions, layout)
@@ -149,6 +163,7 @@ class Streaming:
         out = self.homogeneous(self.scheme) if self.has_baths else copy.copy(self)
         if self.scheme == "limited":
             out._at = self._checked(f)
+            out._enters_at = self._entering(out._at)
         return out
 
     def _with(
@@ -191,12 +206,14 @@ class Streaming:
         blend = Blend(np.empty((0, 0, 0)), np.empty((0, 0, 0)), np.empty((0, 0, 0)))
         blocks: Iterable[tuple[int, Floats]]
         if scattering is None:
-            blocks = self._slopes(f, self._block)
+            blocks = self._slopes(f, self._block, None)
         else:
             opacity = scattering if isinstance(scattering, Opacity) else self.opacity(scattering)
             # gradients are needed twice
-            blocks = list(self._slopes(f, n_directions)) if self._kept else self._slopes(f, self._block)
-            again = blocks if self._kept else self._slopes(f, self._block)
+            block = n_directions if self._kept else self._block
+            blocks = self._slopes(f, block, opacity)
+            blocks = list(blocks) if self._kept else blocks
+            again = blocks if self._kept else self._slopes(f, block, opacity)
             blend = self._blend(f, opacity, again)
         second, limited = self.scheme != "upwind", self.scheme == "limited" and self._at is None
         made_of = self._faces, self._turning, self.g, self._per_capacity, blend, f
@@ -328,7 +345,7 @@ class Streaming:
         out = mean[layout.face_cells]
         if self._oblique:
             slope = np.empty((layout.n_cells, 1, layout.offset.shape[2], self.n_energies))
-            self._gradients(np.ascontiguousarray(mean[:, None, :]), np.zeros(1, np.int32), 0, False, slope)
+            self._gradients(np.ascontiguousarray(mean[:, None, :]), np.zeros(1, np.int32), 0, None, slope)
             out += np.einsum("fsd,fsde->fse", layout.lateral, slope[layout.face_cells, 0])
         walls = self._gate.wall >= 0
         out[self._gate.face[walls], 1] = self._bath
@@ -356,28 +373,44 @@ class Streaming:
             )
         return np.ascontiguousarray(f, dtype=np.float64)
 
-    def _slopes(self, f: Floats, block: int) -> Iterator[tuple[int, Floats]]:
+    def _slopes(self, f: Floats, block: int, opacity: Opacity | None) -> Iterator[tuple[int, Floats]]:
         """First directions of blocks, and the gradients in them, ``(n_cells, block, dim, energy)``."""
         layout, count = self.layout, self.directions.count
         if self.scheme == "upwind":
             yield 0, np.empty((layout.n_cells, count, 0, self.n_energies))
             return
         dim = layout.offset.shape[2]
+        edges = None
+        if self.scheme == "limited":
+            edges = self._entering(f), np.empty((0, 2, 0)) if opacity is None else opacity.drop
         room = np.empty(layout.n_cells * block * dim * self.n_energies)
         for start in range(0, count, block):
             shape = (layout.n_cells, min(block, count - start), dim, self.n_energies)
             out = room[: int(np.prod(shape))].reshape(shape)
-            self._gradients(f, layout.reversal, start, self.scheme == "limited", out)
+            self._gradients(f, layout.reversal, start, edges, out)
             yield start, out
 
-    def _gradients(self, f: Floats, reversal: Ints, start: int, limited: bool, out: Floats) -> None:
+    def _gradients(
+        self, f: Floats, reversal: Ints, start: int, edges: tuple[Floats, Floats] | None, out: Floats
+    ) -> None:
+        """Gradients, limited if it is known what enters at ``edges`` and how opaque these are."""
         g = self.layout.gradient
         near = g.indptr, g.indices, g.weights, reversal, self._faces
-        if limited and self._at is not None:
-            self._shared(tangent_kernels.slopes, *near, self._at, f, start, out)
+        if edges is None:
+            none = np.empty((0, 0, 0))
+            self._shared(kernels.slopes, *near, none, none, f, start, False, out)
+        elif self._at is None:
+            self._shared(kernels.slopes, *near, *edges, f, start, True, out)
         else:
-            self._shared(kernels.slopes, *near, f, start, limited, out)
+            self._shared(tangent_kernels.slopes, *near, self._enters_at, *edges, self._at, f, start, out)
         self.layout.exchange(out)
+
+    def _entering(self, f: Floats) -> Floats:
+        """What comes in through gates, ``(gates, M, energy)``."""
+        out = np.zeros((len(self._gate.face), self.directions.count, self.n_energies))
+        weights = self.directions.weights
+        self._shared(kernels.entering, self._faces, self._bounding, self.g, weights, f, out)
+        return out
 
     def _blend(self, f: Floats, opacity: Opacity, blocks: Iterable[tuple[int, Floats]]) -> Blend:
         arriving = np.zeros((len(self.layout.area), 2, self.n_energies))

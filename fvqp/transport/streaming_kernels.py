@@ -22,6 +22,8 @@ TINY = 1e-300
 #: of it would make what flows into a cell beyond any peak that of the cell itself, which then has no steady
 #: state of its own; uniform grids and most simplices need half of it for linear fields to stay linear.
 REACH = 0.75
+#: One over the resistance between cell and wall, three optical depths, that lets the cell count as opaque.
+OPAQUE = 10.0
 
 
 @njit(cache=True, inline="always")
@@ -42,17 +44,64 @@ def _seen(neighbour, m, inverse):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def slopes(e0, e1, indptr, indices, weights, inverse, faces, f, start, limited, out):
+def entering(e0, e1, faces, gates, g, weights, f, out):
+    """What comes in through gates, ``out[gate, M, energy]``, where cells send out their own ``f``.
+
+    Exact for baths; what returns and what passes has the occupation at the face, which gradients are for.
+    """
+    lo, hi = np.uint64(e0), np.uint64(e1)
+    n_directions = f.shape[1]
+    per_cell = g.shape[0] > 1
+    diffuse, passes = np.empty(f.shape[2]), np.empty(f.shape[2])
+    for k in range(gates.face.size):
+        face, wall, specular = gates.face[k], gates.wall[k], gates.specular[k]
+        image = gates.images[gates.image[k]]
+        for side in range(2):
+            cell, other = faces.cells[face, side], faces.cells[face, 1 - side]
+            if cell < 0:
+                continue
+            sign = 1.0 if side == 0 else -1.0
+            states = g[cell if per_cell else 0]
+            for e in range(lo, hi):
+                diffuse[e] = 0.0
+                passes[e] = gates.passing[k, e] / states[e] if states[e] > 0.0 else 0.0
+            for m in range(n_directions):
+                a = sign * faces.projected[face, m]
+                if a > 0.0 and specular < 1.0:
+                    share = weights[m] * a / gates.norm[k, side]
+                    for e in range(lo, hi):
+                        diffuse[e] += share * f[cell, m, e]
+            for m in range(n_directions):
+                if sign * faces.projected[face, m] >= 0.0:
+                    continue
+                beyond = gates.bath[wall, m] if wall >= 0 else f[other, m]
+                for e in range(lo, hi):
+                    back = specular * f[cell, image[m], e] + (1.0 - specular) * diffuse[e]
+                    out[k, m, e] = back + passes[e] * (beyond[e] - back)
+
+
+@njit(cache=True, inline="always")
+def _outward(faces, face, side, m):
+    """Area across which a direction leaves the cell on a side of a face, negative if it enters."""
+    return faces.projected[face, m] if side == 0 else -faces.projected[face, m]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def slopes(e0, e1, indptr, indices, weights, inverse, faces, enters, resistance, f, start, limited, out):
     """Least-squares gradients of ``f[cell, M, energy]``, ``out[cell, direction from start, dim, energy]``.
 
     A neighbour ``k < 0`` is cell ``−k − 1`` beyond the centre, seen along the opposite direction. Limited, no
-    face value leaves the range of the cell and its neighbours (Barth and Jespersen).
+    face value leaves the range of the cell and its neighbours (Barth and Jespersen). What comes in at edges,
+    beyond which there are none, is one (``enters``, see `entering`). Where they leave through an edge, the
+    mirror image of this range, cut off at 0, is another one as far as the cell is opaque (``resistance`` to
+    the face, ``(n_faces, 2, energy)``, no rows without scattering): collisions level what it may leave over.
     """
     lo, hi = np.uint64(e0), np.uint64(e1)
     n_energies = f.shape[2]
     dim = out.shape[2]
     fall = np.empty(n_energies)
     rise = np.empty(n_energies)
+    reach, opaque = np.empty(n_energies), np.empty(n_energies)
     factor = np.empty(n_energies)
     change = np.empty(n_energies)
     for i in range(indptr.size - 1):
@@ -60,15 +109,15 @@ def slopes(e0, e1, indptr, indices, weights, inverse, faces, f, start, limited, 
         if begin == end:
             out[i, :, :, e0:e1] = 0.0
             continue
-        forward, backward = _arms(faces, i) if limited and dim == 1 and end - begin <= 2 else (0.0, 0.0)
+        forward, backward = _arms(faces, i) if limited and dim == 1 and end - begin == 2 else (0.0, 0.0)
         for b in range(out.shape[1]):
             m = start + b
             if forward > 0.0:
                 # a line: where one face value rises the other falls, and the limits are those of the slope
                 j, n = _seen(indices[begin], m, inverse)
                 k, o = _seen(indices[end - 1], m, inverse)
-                w, v = weights[begin, 0], weights[end - 1, 0] if end - begin == 2 else 0.0
                 p, q = REACH / forward, REACH / backward
+                w, v = weights[begin, 0], weights[end - 1, 0]
                 for e in range(lo, hi):
                     one, two = f[j, n, e] - f[i, m, e], f[k, o, e] - f[i, m, e]
                     up, down = max(max(one, two), 0.0), -min(min(one, two), 0.0)
@@ -95,7 +144,28 @@ def slopes(e0, e1, indptr, indices, weights, inverse, faces, f, start, limited, 
             if not limited:
                 continue
             for e in range(lo, hi):
-                factor[e] = 1.0
+                factor[e], opaque[e] = 1.0, 0.0
+            mirrored = False
+            for k in range(faces.pointer[i], faces.pointer[i + 1]):
+                face = faces.of_cell[k]
+                side = 0 if faces.cells[face, 0] == i else 1
+                if not faces.edge[face, side]:
+                    continue
+                a = _outward(faces, face, side, m)
+                if a < 0.0:
+                    gate = faces.gate[face]
+                    for e in range(lo, hi):
+                        step = enters[gate, m, e] - f[i, m, e]
+                        fall[e], rise[e] = min(fall[e], step), max(rise[e], step)
+                elif a > 0.0 and resistance.shape[0] > 0:
+                    mirrored = True
+                    for e in range(lo, hi):
+                        opaque[e] = min(max(opaque[e], resistance[face, side, e] * OPAQUE), 1.0)
+            if mirrored:
+                for e in range(lo, hi):
+                    reach[e] = opaque[e] * max(rise[e], -fall[e])
+                    rise[e] = max(rise[e], reach[e])
+                    fall[e] = min(fall[e], -min(reach[e], max(f[i, m, e], 0.0)))
             for k in range(faces.pointer[i], faces.pointer[i + 1]):
                 face = faces.of_cell[k]
                 side = 0 if faces.cells[face, 0] == i else 1
@@ -106,8 +176,16 @@ def slopes(e0, e1, indptr, indices, weights, inverse, faces, f, start, limited, 
                     arm = faces.offset[face, side, d]
                     for e in range(lo, hi):
                         change[e] += arm * out[i, b, d, e]
+                gate = faces.gate[face]
+                a = _outward(faces, face, side, m) if faces.edge[face, side] else 0.0
                 for e in range(lo, hi):
                     room = REACH * rise[e] if change[e] > 0.0 else -REACH * fall[e]
+                    if a < 0.0:
+                        step = enters[gate, m, e] - f[i, m, e]
+                        room = max(room, step if change[e] > 0.0 else -step)
+                    elif a > 0.0 and mirrored:
+                        wide = REACH * reach[e]
+                        room = max(room, wide if change[e] > 0.0 else min(wide, max(f[i, m, e], 0.0)))
                     factor[e] = min(factor[e], (room + TINY) / (abs(change[e]) + TINY))
             for d in range(dim):
                 for e in range(lo, hi):

@@ -20,6 +20,7 @@ class Faces(NamedTuple):
         projected: ``(n_faces, M)`` area × cosine between direction and normal.
         offset: ``(n_faces, 2, dim)`` from the centroids of the cells to that of the face.
         gate: ``(n_faces,)`` row in `Gates` of faces that return particles, −1 of open ones.
+        edge: ``(n_faces, 2)`` whether gradients of the cell on a side know nothing of what lies beyond.
         pointer, of_cell: CSR, the faces of every cell.
     """
 
@@ -28,6 +29,7 @@ class Faces(NamedTuple):
     projected: NDArray
     offset: NDArray
     gate: NDArray
+    edge: NDArray
     pointer: NDArray
     of_cell: NDArray
 

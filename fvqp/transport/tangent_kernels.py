@@ -11,17 +11,21 @@ import numpy as np
 from numba import njit
 
 import fvqp.kernel_cache  # noqa: F401
-from fvqp.transport.streaming_kernels import REACH, TINY, _arms, _seen
+from fvqp.transport.streaming_kernels import OPAQUE, REACH, TINY, _arms, _outward, _seen
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def slopes(e0, e1, indptr, indices, weights, inverse, faces, at, f, start, out):
-    """Derivative of the limited gradients at ``at[cell, M, energy]`` along ``f``, shaped as these."""
+def slopes(e0, e1, indptr, indices, weights, inverse, faces, enters, d_enters, resistance, at, f, start, out):
+    """Derivative of the limited gradients at ``at[cell, M, energy]`` along ``f``, shaped as these.
+
+    ``enters`` and ``d_enters`` are what comes in through gates at both.
+    """
     lo, hi = np.uint64(e0), np.uint64(e1)
     n_energies = f.shape[2]
     dim = out.shape[2]
-    highest, lowest = np.empty(n_energies, np.int64), np.empty(n_energies, np.int64)
-    rise, fall = np.empty(n_energies), np.empty(n_energies)
+    rise, fall, reach = np.empty(n_energies), np.empty(n_energies), np.empty(n_energies)
+    d_reach, opaque = np.empty(n_energies), np.empty(n_energies)
+    d_rise, d_fall, d_room = np.empty(n_energies), np.empty(n_energies), np.empty(n_energies)
     tight, factor = np.empty(n_energies, np.int64), np.empty(n_energies)
     change, steep = np.empty(n_energies), np.empty((dim, n_energies))
     for i in range(indptr.size - 1):
@@ -29,14 +33,14 @@ def slopes(e0, e1, indptr, indices, weights, inverse, faces, at, f, start, out):
         if begin == end:
             out[i, :, :, e0:e1] = 0.0
             continue
-        forward, backward = _arms(faces, i) if dim == 1 and end - begin <= 2 else (0.0, 0.0)
+        forward, backward = _arms(faces, i) if dim == 1 and end - begin == 2 else (0.0, 0.0)
         for b in range(out.shape[1]):
             m = start + b
             if forward > 0.0:
                 j, n = _seen(indices[begin], m, inverse)
                 k, o = _seen(indices[end - 1], m, inverse)
-                w, v = weights[begin, 0], weights[end - 1, 0] if end - begin == 2 else 0.0
                 p, q = REACH / forward, REACH / backward
+                w, v = weights[begin, 0], weights[end - 1, 0]
                 for e in range(lo, hi):
                     one, two = at[j, n, e] - at[i, m, e], at[k, o, e] - at[i, m, e]
                     d_one, d_two = f[j, n, e] - f[i, m, e], f[k, o, e] - f[i, m, e]
@@ -52,24 +56,55 @@ def slopes(e0, e1, indptr, indices, weights, inverse, faces, at, f, start, out):
                         out[i, b, 0, e] = w * d_one + v * d_two
                 continue
             for e in range(lo, hi):
-                rise[e], fall[e], highest[e], lowest[e] = 0.0, 0.0, -1, -1
-                factor[e], tight[e] = 1.0, -1
+                rise[e], fall[e], d_rise[e], d_fall[e] = 0.0, 0.0, 0.0, 0.0
+                factor[e], tight[e], opaque[e] = 1.0, -1, 0.0
             for d in range(dim):
                 for e in range(lo, hi):
                     out[i, b, d, e], steep[d, e] = 0.0, 0.0
             for k in range(begin, end):
                 j, n = _seen(indices[k], m, inverse)
                 for e in range(lo, hi):
-                    change[e] = at[j, n, e] - at[i, m, e]
+                    change[e], d_change = at[j, n, e] - at[i, m, e], f[j, n, e] - f[i, m, e]
                     if change[e] > rise[e]:
-                        rise[e], highest[e] = change[e], k
+                        rise[e], d_rise[e] = change[e], d_change
                     if change[e] < fall[e]:
-                        fall[e], lowest[e] = change[e], k
+                        fall[e], d_fall[e] = change[e], d_change
                 for d in range(dim):
                     w = weights[k, d]
                     for e in range(lo, hi):
                         steep[d, e] += w * change[e]
                         out[i, b, d, e] += w * (f[j, n, e] - f[i, m, e])
+            mirrored = False
+            for k in range(faces.pointer[i], faces.pointer[i + 1]):
+                face = faces.of_cell[k]
+                side = 0 if faces.cells[face, 0] == i else 1
+                if not faces.edge[face, side]:
+                    continue
+                a = _outward(faces, face, side, m)
+                if a < 0.0:
+                    gate = faces.gate[face]
+                    for e in range(lo, hi):
+                        step, d_step = enters[gate, m, e] - at[i, m, e], d_enters[gate, m, e] - f[i, m, e]
+                        if step > rise[e]:
+                            rise[e], d_rise[e] = step, d_step
+                        if step < fall[e]:
+                            fall[e], d_fall[e] = step, d_step
+                elif a > 0.0 and resistance.shape[0] > 0:
+                    mirrored = True
+                    for e in range(lo, hi):
+                        opaque[e] = min(max(opaque[e], resistance[face, side, e] * OPAQUE), 1.0)
+            if mirrored:
+                for e in range(lo, hi):
+                    reach[e], d_reach[e] = opaque[e] * rise[e], opaque[e] * d_rise[e]
+                    if -fall[e] > rise[e]:
+                        reach[e], d_reach[e] = -opaque[e] * fall[e], -opaque[e] * d_fall[e]
+                    if reach[e] > rise[e]:
+                        rise[e], d_rise[e] = reach[e], d_reach[e]
+                    down, d_down = reach[e], d_reach[e]
+                    if reach[e] > max(at[i, m, e], 0.0):
+                        down, d_down = max(at[i, m, e], 0.0), f[i, m, e] if at[i, m, e] > 0.0 else 0.0
+                    if down > -fall[e]:
+                        fall[e], d_fall[e] = -down, -d_down
             for k in range(faces.pointer[i], faces.pointer[i + 1]):
                 face = faces.of_cell[k]
                 side = 0 if faces.cells[face, 0] == i else 1
@@ -79,11 +114,29 @@ def slopes(e0, e1, indptr, indices, weights, inverse, faces, at, f, start, out):
                     arm = faces.offset[face, side, d]
                     for e in range(lo, hi):
                         change[e] += arm * steep[d, e]
+                gate = faces.gate[face]
+                a = _outward(faces, face, side, m) if faces.edge[face, side] else 0.0
                 for e in range(lo, hi):
-                    room = REACH * rise[e] if change[e] > 0.0 else -REACH * fall[e]
+                    up = change[e] > 0.0
+                    room = REACH * (rise[e] if up else -fall[e])
+                    if a < 0.0:
+                        step = enters[gate, m, e] - at[i, m, e]
+                        room = max(room, step if up else -step)
+                    elif a > 0.0 and mirrored:
+                        wide = REACH * reach[e]
+                        room = max(room, wide if up else min(wide, max(at[i, m, e], 0.0)))
                     share = (room + TINY) / (abs(change[e]) + TINY)
-                    if share < factor[e]:
-                        factor[e], tight[e] = share, k
+                    if share >= factor[e]:
+                        continue
+                    factor[e], tight[e] = share, k
+                    d_room[e] = REACH * (d_rise[e] if up else -d_fall[e])
+                    if a < 0.0:
+                        if (step if up else -step) > REACH * (rise[e] if up else -fall[e]):
+                            d_step = d_enters[gate, m, e] - f[i, m, e]
+                            d_room[e] = d_step if up else -d_step
+                    elif a > 0.0 and mirrored and room > REACH * (rise[e] if up else -fall[e]):
+                        cut = not up and at[i, m, e] < REACH * reach[e]
+                        d_room[e] = f[i, m, e] if cut else REACH * d_reach[e]
             for e in range(lo, hi):
                 if tight[e] < 0:
                     continue
@@ -94,12 +147,7 @@ def slopes(e0, e1, indptr, indices, weights, inverse, faces, at, f, start, out):
                     there += faces.offset[face, side, d] * steep[d, e]
                     along += faces.offset[face, side, d] * out[i, b, d, e]
                 sign = 1.0 if there > 0.0 else -1.0
-                limit = highest[e] if there > 0.0 else lowest[e]
-                room = 0.0
-                if limit >= 0:
-                    j, n = _seen(indices[limit], m, inverse)
-                    room = REACH * sign * (f[j, n, e] - f[i, m, e])
-                less = (room - factor[e] * sign * along) / abs(there)
+                less = (d_room[e] - factor[e] * sign * along) / abs(there)
                 for d in range(dim):
                     out[i, b, d, e] = factor[e] * out[i, b, d, e] + less * steep[d, e]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from mpi4py import MPI
+from scipy.special import expn
 from transport_problems import mixed_cells, plain, sheared, skewed_quads
 
 from fvqp.mesh import Mesh, RawMesh, build_mesh, shape_mesh
@@ -114,3 +115,19 @@ def flying_apart_error(geometry: str, scheme: Scheme, shells: int, azimuths: int
     exact = flying_apart(streaming, body, 0.35, 0.3)
     weight = body.volume[:, None, None] * streaming.directions.weights[:, None]
     return float((weight * np.abs(f - exact)).sum() / (weight * exact).sum())
+
+
+def slab_exactly(depth: float, n: int = 1000) -> float:
+    """Flux through a grey slab between black walls, one hot and one cold, relative to the hot one's.
+
+    From the integral equation of radiative equilibrium, ``φ = ½ E₂(τ) + ½ ∫ φ(t) E₁(|τ − t|) dt``, by
+    Galerkin's method with n constants between points close at the walls; off by 3e-7 at a depth of 1.
+    """
+    t = 0.5 * depth * (1.0 - np.cos(np.pi * np.arange(n + 1) / n))
+    third = expn(3, np.abs(t[:, None] - t))
+    widths = np.diff(t)
+    kernel = 0.5 * np.abs(np.diff(np.diff(third, axis=0), axis=1))
+    np.fill_diagonal(kernel, widths - 0.5 + expn(3, widths))
+    sent = -np.diff(expn(3, t))
+    mean = np.linalg.solve(np.diag(widths) - kernel, 0.5 * sent)
+    return float(1.0 - 2.0 * mean @ sent)
