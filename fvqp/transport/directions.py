@@ -118,7 +118,7 @@ class RadialDirections(Directions):
         before, after: ``(M,)`` α on either side of a direction; 0 at the ends of a level.
         edge: ``(M,)`` radial component between a direction and the next one of its level.
         level: ``(M,)`` number of the level.
-        geometry: ``"spherical"`` or ``"cylindrical"``.
+        geometry: ``"spherical"``, ``"cylindrical"``, or ``"revolved"`` on meshes of radius and height.
     """
 
     before: Floats
@@ -201,9 +201,34 @@ def cylindrical(polar: int, azimuthal: int) -> RadialDirections:
         CaseError: ``polar`` or ``azimuthal`` is odd.
     """
     axial, w = _legendre(polar, False)
+    _check_azimuths("a cylinder", azimuthal)
+    # Both signs of the axial component are one direction.
+    return _about_axis(axial[axial > 0.0], 2.0 * w[axial > 0.0], azimuthal, "cylindrical")
+
+
+def revolved(polar: int, azimuthal: int) -> RadialDirections:
+    """For bodies of revolution on meshes of radius and height: ``polar`` levels of the axial component.
+
+    As `cylindrical`, but with either sign of the axial component, which is the second one as in such meshes:
+    ``(Ω_r, Ω_z, 0)``. Nothing whirls about the axis, so that the sign of Ω_φ makes no difference.
+
+    Raises:
+        CaseError: ``polar`` or ``azimuthal`` is odd.
+    """
+    axial, w = _legendre(polar, False)
+    _check_azimuths("a body of revolution", azimuthal)
+    about = _about_axis(axial, w, azimuthal, "revolved")
+    about.vectors[:, 1] = np.repeat(axial, azimuthal)
+    return about
+
+
+def _check_azimuths(what: str, azimuthal: int) -> None:
     if azimuthal < 2 or azimuthal % 2:
-        raise CaseError(f"directions: a cylinder needs an even number of azimuths, not {azimuthal}")
-    axial, w = axial[axial > 0.0], w[axial > 0.0]
+        raise CaseError(f"directions: {what} needs an even number of azimuths, not {azimuthal}")
+
+
+def _about_axis(axial: Floats, w: Floats, azimuthal: int, geometry: str) -> RadialDirections:
+    """Levels of axial components, with weights of sum 2, of ``azimuthal`` directions ``(Ω_r, Ω_φ, 0)``."""
     sine = np.sqrt(1.0 - axial**2)
     angle = np.pi * (1.0 - (np.arange(azimuthal) + 0.5) / azimuthal)
     after = np.pi * (1.0 - (np.arange(azimuthal) + 1.0) / azimuthal)
@@ -211,10 +236,10 @@ def cylindrical(polar: int, azimuthal: int) -> RadialDirections:
     vectors[:, 0] = np.outer(sine, np.cos(angle)).ravel()
     vectors[:, 1] = np.outer(sine, np.sin(angle)).ravel()
     # Equal steps give ⟨cos²⟩ = 1/2 exactly for two or more azimuths.
-    weights = np.repeat(w * FULL / azimuthal, azimuthal)
+    weights = np.repeat(0.5 * w * FULL / azimuthal, azimuthal)
     edge = np.outer(sine, np.cos(after)).ravel()
     level = np.repeat(np.arange(len(axial), dtype=np.int32), azimuthal)
-    return _radial(vectors, weights, edge, level, "cylindrical")
+    return _radial(vectors, weights, edge, level, geometry)
 
 
 def branched(directions: Directions, speeds: Sequence[float], shares: Sequence[float]) -> Directions:

@@ -104,11 +104,13 @@ def face_geometry(mesh: Mesh, conductivity: Floats, medium: Ints, prescribed: In
     )
 
 
-def least_squares(mesh: Mesh, medium: Ints, prescribed: Ints) -> Gradient:
+def least_squares(mesh: Mesh, medium: Ints, prescribed: Ints, mirrored: Ints | None = None) -> Gradient:
     """Inverse-distance-weighted least squares over vertex neighbours of the same medium.
 
     Args:
         mesh, medium, prescribed: see `face_geometry`; only prescribed faces of owned cells enter.
+        mirrored: owned cells that have themselves beyond the axis x = 0 as a neighbour, cell ``k`` as the
+            entry ``−k − 1``; not along with prescribed faces.
     """
     n = mesh.n_owned
     indptr, neighbours = mesh.vertex_neighbours
@@ -124,6 +126,9 @@ def least_squares(mesh: Mesh, medium: Ints, prescribed: Ints) -> Gradient:
     rows = np.concatenate([rows, face_rows[owned]])
     cols = np.concatenate([cols, (-prescribed[owned] - 1).astype(np.int32)])
     vectors = np.concatenate([vectors, face_vectors[owned]])
+    if mirrored is not None:
+        rows, cols = np.concatenate([rows, mirrored]), np.concatenate([cols, -mirrored - 1])
+        vectors = np.concatenate([vectors, mesh.centroid[mirrored] * (-2.0, 0.0, 0.0)])
 
     order = np.argsort(rows, kind="stable")
     rows, cols, vectors = rows[order], cols[order], vectors[order]

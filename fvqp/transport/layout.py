@@ -33,7 +33,9 @@ class Layout:
         lateral: ``(n_faces, 2, dim)`` from the centroid to the point straight behind that of the face.
         gradient: least-squares weights of the owned cells, exact for linear fields.
         reversal: ``(M,)`` for every direction the one of opposite motion in space or radius.
-        curvature: ``(n_cells,)`` outer minus inner area of shells; empty on meshes.
+        beyond: ``(M,)`` for every direction the one that it is on the other side of the centre or axis.
+        curvature: ``(n_cells,)`` outer minus inner area of shells, in bodies of revolution the radial sum of
+            face areas; empty on cartesian meshes.
         spread: ``(n_cells,)`` bound on a face value over that of its cell, if a linear occupation of the cell
             is positive at all of its faces.
         block: ``(n_cells,)`` cells that one pass of a sweep connects have the same number; −1 of ghosts that
@@ -55,6 +57,7 @@ class Layout:
     lateral: Floats
     gradient: Gradient
     reversal: Ints
+    beyond: Ints
     curvature: Floats
     spread: Floats
     block: Ints
@@ -119,7 +122,8 @@ def edges(layout: Layout, gate_of: Ints) -> NDArray[np.bool_]:
     """
     near, count = layout.gradient, layout.n_cells
     rows = np.repeat(np.arange(len(near.indptr) - 1), np.diff(near.indptr))
-    known = rows * np.int64(count) + near.indices
+    inner = near.indices >= 0
+    known = rows[inner] * np.int64(count) + near.indices[inner]
     cells = layout.face_cells.astype(np.int64)
     pairs = cells * count + cells[:, ::-1]
     inside = (cells >= 0) & (gate_of >= 0)[:, None] & (layout.area > 0.0)[:, None]

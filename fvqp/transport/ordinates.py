@@ -13,7 +13,7 @@ from fvqp.mesh import Mesh
 from fvqp.mesh.distribute import bisect, raise_together
 from fvqp.mesh.geometry import cell_means
 from fvqp.mesh.orthogonality import projections
-from fvqp.transport.directions import FULL, SAME, Directions
+from fvqp.transport.directions import FULL, SAME, Directions, RadialDirections
 from fvqp.transport.geometry import least_squares
 from fvqp.transport.layout import Barrier, Layout, Refracting
 from fvqp.transport.refraction import Plane
@@ -46,10 +46,10 @@ def mesh_streaming(
     """Streaming on the rank's part of a mesh. Collective.
 
     Args:
-        mesh: straight lines, plane surfaces or solids in cartesian coordinates; bodies of revolution
-            if the directions serve for means only.
+        mesh: straight lines, plane surfaces or solids in cartesian coordinates; bodies of revolution as
+            surfaces of radius and height, or any if the directions serve for means only.
         directions: sets of unit vectors, folded or not, for surfaces and solids, `gauss_legendre` for lines
-            along x.
+            along x, `revolved` for bodies of revolution.
         speed, states, scheme: see `Streaming`; rows of cells include ghosts.
         walls: by name of an outer boundary.
         elsewhere: the wall at outer faces that ``walls`` does not name.
@@ -107,10 +107,12 @@ def _layout(mesh: Mesh, directions: Directions, medium: Ints | None) -> Layout:
     raise_together(mesh.comm, problem)
     offset = mesh.face_centroid[:, None, :] - mesh.centroid[np.where(inside, mesh.face_cells, 0)]
     offset[~inside] = 0.0
-    gradient = least_squares(mesh, media, np.empty(0, np.int32))
+    none = np.empty(0, np.int32)
+    gradient = least_squares(mesh, media, none, _at_axis(mesh) if mesh.coordinates == "cylindrical" else None)
     # Gradients have as many components as the mesh has axes.
     extent = np.max(mesh.comm.allgather(np.abs(offset).max(axis=(0, 1))), axis=0)
     axes = extent > SAME * extent.max()
+    curved = isinstance(directions, RadialDirections)
     return Layout(
         comm=mesh.comm,
         n_owned=mesh.n_owned,
@@ -126,7 +128,9 @@ def _layout(mesh: Mesh, directions: Directions, medium: Ints | None) -> Layout:
         lateral=np.ascontiguousarray(lateral[:, :, axes]),
         gradient=replace(gradient, weights=np.ascontiguousarray(gradient.weights[:, axes])),
         reversal=directions.inverse(),
-        curvature=np.empty(0),
+        beyond=directions.mirror((1.0, 0.0, 0.0)) if curved else directions.inverse(),
+        # areas of a ring add to 2π times that of its cross-section, along the radius
+        curvature=mesh.volume / mesh.centroid[:, 0] if curved else np.empty(0),
         spread=np.full(mesh.n_cells, mesh.dim + 1.0),
         block=_blocks(mesh),
     )
@@ -140,13 +144,28 @@ def _blocks(mesh: Mesh) -> Ints:
     return out
 
 
+def _at_axis(mesh: Mesh) -> Ints:
+    """Owned cells with a vertex on the axis of revolution."""
+    radius = mesh.points[:, 0]
+    # the vertices of a cell fill its row from the left
+    corners = mesh.corners[: mesh.n_owned]
+    lowest = np.where(corners >= 0, radius[corners], np.inf).min(axis=1)
+    return np.flatnonzero(lowest < SAME * mesh.centroid[: mesh.n_owned, 0]).astype(np.int32)
+
+
 def _check(mesh: Mesh, directions: Directions) -> None:
+    about = directions.geometry if isinstance(directions, RadialDirections) else None
+    revolved = mesh.coordinates == "cylindrical" and mesh.dim == 2
     # Means over directions diffuse on bodies of revolution too, whose areas and volumes the mesh has.
-    if mesh.coordinates != "cartesian" and not directions.means_only:
+    if mesh.coordinates != "cartesian" and not directions.means_only and not revolved:
         raise MeshError(
-            f"{mesh.name}: streaming on meshes needs cartesian coordinates, not {mesh.coordinates} ones; "
-            "spheres and cylinders have shells of their own, other bodies of revolution a solid mesh, or "
-            "diffusion"
+            f"{mesh.name}: streaming on meshes needs cartesian coordinates, not {mesh.coordinates} ones, or "
+            "radius and height; spheres and cylinders have shells of their own"
+        )
+    if about != ("revolved" if revolved and not directions.means_only else None):
+        raise CaseError(
+            f"{mesh.name}: the directions ({directions.name}) do not go with its {mesh.coordinates} "
+            "coordinates; meshes of radius and height need those of bodies of revolution, others do not"
         )
     # The directions must be isotropic in the space that the mesh spans.
     spread = mesh.comm.allreduce(mesh.face_normal.T @ mesh.face_normal)

@@ -121,6 +121,7 @@ def radial_streaming(
     centroid = shells.centroid[here]
     arm = np.where(cells >= 0, shells.radii[bound][:, None] - centroid[cells], 0.0)
     radial = directions.vectors[:, 0]
+    inverse = directions.mirror((1.0, 0.0, 0.0))
     layout = Layout(
         comm=chain.comm,
         n_owned=chain.n_owned,
@@ -135,7 +136,8 @@ def radial_streaming(
         distance=np.abs(arm),
         lateral=np.zeros((len(cells), 2, 1)),
         gradient=_gradient(centroid, here, media, chain.n_owned, full=not hollow),
-        reversal=directions.mirror((1.0, 0.0, 0.0)),
+        reversal=inverse,
+        beyond=inverse,
         curvature=np.diff(shells.area)[here],
         spread=_spread(shells)[here],
         block=np.zeros(len(here), np.int32),

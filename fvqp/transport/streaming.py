@@ -387,15 +387,15 @@ class Streaming:
         for start in range(0, count, block):
             shape = (layout.n_cells, min(block, count - start), dim, self.n_energies)
             out = room[: int(np.prod(shape))].reshape(shape)
-            self._gradients(f, layout.reversal, start, edges, out)
+            self._gradients(f, layout.beyond, start, edges, out)
             yield start, out
 
     def _gradients(
-        self, f: Floats, reversal: Ints, start: int, edges: tuple[Floats, Floats] | None, out: Floats
+        self, f: Floats, beyond: Ints, start: int, edges: tuple[Floats, Floats] | None, out: Floats
     ) -> None:
         """Gradients, limited if it is known what enters at ``edges`` and how opaque these are."""
         g = self.layout.gradient
-        near = g.indptr, g.indices, g.weights, reversal, self._faces
+        near = g.indptr, g.indices, g.weights, beyond, self._faces
         if edges is None:
             none = np.empty((0, 0, 0))
             self._shared(kernels.slopes, *near, none, none, f, start, False, out)

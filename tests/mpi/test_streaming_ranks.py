@@ -13,7 +13,7 @@ from fvqp.errors import CaseError
 from fvqp.mesh import Mesh, build_mesh, shape_mesh
 from fvqp.mesh.periodic import identified
 from fvqp.models.streaming import StreamingSolver
-from fvqp.transport.directions import Directions, lebedev, product
+from fvqp.transport.directions import Directions, lebedev, product, revolved
 from fvqp.transport.ordinates import mesh_streaming
 from fvqp.transport.streaming import Scheme, Streaming
 from fvqp.transport.walls import MIRROR, AcousticInterface, Wall
@@ -144,3 +144,23 @@ def test_periodic_bodies_with_an_interface(dim: int) -> None:
     assert rates == pytest.approx(expected[own], rel=1e-11, abs=1e-12)
     assert lost == pytest.approx(all_lost, rel=1e-12, abs=1e-14)
     assert solution == pytest.approx(whole[own], abs=1e-9)
+
+
+def test_bodies_of_revolution() -> None:
+    """Rates, and a solution with scattering, on a mesh of radius and height."""
+    shape = {"nx": 9, "Lx": 1.0, "ny": 5, "Ly": 0.7}
+    found = []
+    for comm in (WORLD, SELF):
+        mesh = shape_mesh("cylindrical2d", comm=comm, **shape)
+        walls = {"bottom": MIRROR, "right": Wall(0.3, 0.5), "top": Wall(bath=0.4)}
+        for scheme in ("linear", "limited"):
+            made = mesh_streaming(mesh, revolved(4, 6), SPEEDS, walls, elsewhere=Wall(0.0), scheme=scheme)
+            rates, lost = made.rates(occupation(mesh, made.directions.count), SCATTERING)
+            found.append((mesh, rates, comm.allreduce(lost)))
+        solver = StreamingSolver(made.homogeneous("linear"), tolerance=1e-12)
+        f = solver.solve(np.ones(rates.shape), np.full((1, 3), 0.1), SCATTERING)
+        found.append((mesh, f[: mesh.n_owned], comm.allreduce(solver.lost)))
+    for (mesh, here, lost), (_, whole, all_lost) in zip(found[:3], found[3:], strict=True):
+        expected = whole[mesh.global_id[: mesh.n_owned]]
+        assert here == pytest.approx(expected, rel=1e-9, abs=1e-12)
+        assert lost == pytest.approx(all_lost, rel=1e-9, abs=1e-12)

@@ -29,6 +29,8 @@ from fvqp.transport.walls import Wall
 #: Radius in free paths of isotropic scattering: nearly transparent, between, and opaque.
 DEPTH = np.array([[0.2, 1.0, 5.0]])
 NONE = np.zeros((1, 1))
+#: Of steps in time.
+TOLERANCE = 0.02
 
 
 def round_body(path: Path, dim: int, size: float) -> Mesh:
@@ -122,14 +124,20 @@ def test_a_hot_spot_spreads_alike_in_shells_and_on_a_disc(tmp_path: Path) -> Non
             assert np.abs(found - there).max() < 0.02 * there.max(), name
 
 
-def cylinder(cells: int, of_revolution: bool) -> xr.Dataset:
+def cylinder(cells: int, of_revolution: bool, motion: str) -> xr.Dataset:
     """A hot line along the axis of a cylinder, in shells or on a mesh of radius and height."""
     data = copy.deepcopy(SPHERE)
-    data["quasiparticles"] = {"motion": "diffusive", "fermi_velocity": "0.7e6 m/s", "free_path": "1 um"}
-    side = "right" if of_revolution else "outer"
-    walls = {side: {"transmission": 0.5}}
-    data["phonons"] = {"motion": "diffusive", "sound_velocity": "2 km/s", "free_path": "1 um", "walls": walls}
-    data["evolution"] = data["evolution"] | {"end": "3 ns"}
+    data["quasiparticles"] = {"fermi_velocity": "0.7e6 m/s", "free_path": "1 um"}
+    data["phonons"] = {"sound_velocity": "2 km/s", "free_path": "1 um"}
+    ends = {}
+    if motion == "ordinates":
+        for species in ("quasiparticles", "phonons"):
+            data[species] |= {"directions": 4, "azimuths": 8, "scheme": "linear"}
+        ends = {end: {"transmission": 0.0, "specularity": 1.0} for end in ("bottom", "top") if of_revolution}
+    for species in ("quasiparticles", "phonons"):
+        data[species] |= {"motion": motion, "walls": dict(ends)}
+    data["phonons"]["walls"]["right" if of_revolution else "outer"] = {"transmission": 0.5}
+    data["evolution"] = data["evolution"] | {"end": "3 ns", "tolerance": TOLERANCE}
     del data["body"]
     if of_revolution:
         # So flat that the pulse, round about a point, does not end along the axis.
@@ -141,12 +149,14 @@ def cylinder(cells: int, of_revolution: bool) -> xr.Dataset:
 
 
 @pytest.mark.slow
-def test_diffusion_in_shells_and_on_a_mesh_of_revolution() -> None:
+@pytest.mark.parametrize("motion", ["diffusive", "ordinates"])
+def test_shells_and_a_mesh_of_revolution(motion: str) -> None:
     """Radius and height against the radius alone: alike but for where cells have their middle, at second
-    order; 0.7 % of what leaves with 6 cells. Energy is kept to rounding."""
+    order; 0.5 % of what leaves with 6 cells. Steps in time are not the same, which is seen below a fiftieth of
+    their tolerance. Energy is kept to rounding."""
     off = []
     for cells in (6, 12):
-        shells, mesh = cylinder(cells, False), cylinder(cells, True)
+        shells, mesh = cylinder(cells, False, motion), cylinder(cells, True, motion)
         held = mesh["energy_qp"].values.max()
         assert np.abs(mesh["energy_residual"].values).max() < 1e-12 * held
         off.append(
@@ -156,7 +166,7 @@ def test_diffusion_in_shells_and_on_a_mesh_of_revolution() -> None:
             ]
         )
     assert np.max(off[0]) < 0.01
-    assert np.all(np.array(off[1]) < 0.4 * np.array(off[0]))
+    assert np.all(np.array(off[1]) < np.maximum(0.4 * np.array(off[0]), 0.02 * TOLERANCE))
 
 
 def through_a_post(mesh: Mesh, side: str) -> np.ndarray:

@@ -12,7 +12,7 @@ from fvqp.case.boltzmann.build import Units, pulse_shape
 from fvqp.case.geometry import distributed_mesh
 from fvqp.case.transport.energies import energy_grid
 from fvqp.case.transport.media import CaseMedia
-from fvqp.case.transport.moving import motion
+from fvqp.case.transport.moving import geometry_of, motion
 from fvqp.case.transport.schema import TransportCase
 from fvqp.case.transport.sizes import GEOMETRIES, Sizes, cells, sizes
 from fvqp.case.transport.substances import Substance, substances
@@ -93,7 +93,7 @@ def build_setup(case: TransportCase, comm: MPI.Comm, *, solve: bool = True) -> S
     try:
         if size is None:
             assert not isinstance(space, Shells)
-            size = sizes(case, grid, int(comm.allreduce(mesh.n_owned, MPI.MAX)), mesh.dim)
+            size = sizes(case, grid, int(comm.allreduce(mesh.n_owned, MPI.MAX)), geometry_of(space))
             size.require(comm)
         builder = CaseMedia(case, units, reference, own, grid, mesh)
         media = builder.media()

@@ -19,6 +19,7 @@ from fvqp.transport.directions import (
     gauss_legendre,
     lebedev,
     product,
+    revolved,
     spherical,
 )
 from fvqp.transport.level_symmetric import level_symmetric
@@ -33,7 +34,7 @@ def directions(case: TransportCase, name: str, geometry: int | str) -> Direction
 
     Args:
         case, name: whose.
-        geometry: dimension of the mesh, or that of `Shells`.
+        geometry: dimension of the mesh, ``"revolved"`` if that is of radius and height, or that of `Shells`.
     """
     species: Quasiparticles | Phonons = getattr(case, name)
     if species.motion != "ordinates":
@@ -53,6 +54,13 @@ def _set(species: Quasiparticles | Phonons, geometry: int | str) -> Directions:
         return spherical(species.directions)
     if geometry == "cylindrical":
         return cylindrical(species.directions, species.azimuths)
+    if geometry == "revolved":
+        for key in ("quadrature", "degree"):
+            if key in species.model_fields_set:
+                raise CaseError(
+                    f"{key}: is not used on a mesh of radius and height, which has levels of its own"
+                )
+        return revolved(species.directions, species.azimuths)
     if geometry == 1:
         for key in ("quadrature", "azimuths"):
             if key in species.model_fields_set:
@@ -68,6 +76,13 @@ def _set(species: Quasiparticles | Phonons, geometry: int | str) -> Directions:
     else:
         solid = product(species.directions, species.azimuths)
     return solid if geometry == 3 else solid.folded((0.0, 0.0, 1.0))
+
+
+def geometry_of(space: Mesh | Shells) -> int | str:
+    """What decides on the directions of a body, see `directions`."""
+    if isinstance(space, Shells):
+        return space.geometry
+    return "revolved" if space.dim == 2 and space.coordinates == "cylindrical" else space.dim
 
 
 def motion(case: TransportCase, name: str, space: Mesh | Shells, media: CaseMedia) -> Motion:
@@ -95,6 +110,6 @@ def motion(case: TransportCase, name: str, space: Mesh | Shells, media: CaseMedi
             interfaces.append(Interface(given.between, passing, given.specularity))
     if species.motion == "diffusive":
         return Diffusive(walls=walls, interfaces=[i for i in interfaces if isinstance(i, Interface)])
-    chosen = directions(case, name, space.geometry if isinstance(space, Shells) else space.dim)
+    chosen = directions(case, name, geometry_of(space))
     assert chosen is not None
     return Ordinates(chosen, walls, interfaces=interfaces, scheme=species.scheme)

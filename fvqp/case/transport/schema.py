@@ -72,10 +72,10 @@ class Motion(Table):
     along x, y and z; Lebedev's sets."""
     directions: Count = 8
     """Ordinates: polar directions of the set, even: of the angle with the radius, or with the axis z of a
-    mesh; levels along each axis of a level-symmetric set, 2 to 16."""
+    mesh or that of revolution; levels along each axis of a level-symmetric set, 2 to 16."""
     azimuths: Count = 8
-    """Ordinates in cylinders, and of product sets on plane and solid meshes: directions around the axis; on
-    meshes a multiple of four."""
+    """Ordinates in cylinders and bodies of revolution, half-way around the axis, even; and of product sets on
+    plane and solid meshes: directions around the axis, a multiple of four."""
     degree: Count | None = None
     """Of Lebedev's set, which is exact for spherical harmonics up to it: 3, 5, 7, 9, 11, 15, …, 131."""
     scheme: Literal["upwind", "linear", "limited"] = "limited"

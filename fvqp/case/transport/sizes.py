@@ -71,15 +71,17 @@ class Sizes:
 
 
 def cells(case: TransportCase) -> tuple[int, int | str] | None:
-    """How many a case has, and the dimension of its mesh or the geometry of its body, as its keys say; None
-    where a file knows."""
+    """How many a case has, and their geometry (see `moving.directions`), as its keys say; None where a file
+    knows."""
     if case.body is not None:
         return case.body.shells, GEOMETRIES[case.body.geometry]
     assert case.mesh is not None
     shape = case.mesh.shape
     if shape is None:
         return None
-    return ceil(prod(count for _, count in shape.counts()) - 1e-6), SHAPES[shape.kind].dim
+    made = SHAPES[shape.kind]
+    revolved = made.dim == 2 and made.coordinates == "cylindrical"
+    return ceil(prod(count for _, count in shape.counts()) - 1e-6), "revolved" if revolved else made.dim
 
 
 def sizes(case: TransportCase, grid: CollisionGrid, most: int, geometry: int | str) -> Sizes:
@@ -88,7 +90,7 @@ def sizes(case: TransportCase, grid: CollisionGrid, most: int, geometry: int | s
     Args:
         case, grid: as named.
         most: cells of the rank that has most.
-        geometry: dimension of the mesh, or that of shells.
+        geometry: see `moving.directions`.
     """
     names = ("quasiparticles", "phonons")
     sets = [directions(case, name, geometry) for name in names]
