@@ -49,7 +49,7 @@ def test_flight_collisions_and_escape_of_one_rate(scheme: str) -> None:
     put(data, "mesh.shape.nx", 3)
     put(data, "mesh.shape.ny", 1)
     found = fvqp.run(data).dataset
-    assert abs(found["power_residual"].item()) < 1e-9 * found["power_injected"].item()
+    assert abs(found["power_residual"].item()) < 1e-12 * found["power_injected"].item()
 
 
 def test_it_says_how_far_it_is(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
@@ -65,3 +65,24 @@ def test_changes_that_do_not_become_smaller_end_it() -> None:
     data["steady_state"] = {"tolerance": 1e-25}
     with pytest.raises(ConvergenceError, match=r"do not become smaller, 1.0e-25 is wanted"):
         fvqp.run(data)
+
+
+@pytest.mark.parametrize("gap", ["fixed", "follows"])
+def test_power_is_balanced_where_particles_scatter_often(gap: str) -> None:
+    """Free paths of a thousandth of a cell, 4e8 of them in τ0: rounding of scattering, 3e-9 of the power
+    before, is made up for."""
+    data = film("still", "1 ns")
+    data["gap"] = {"model": gap}
+    data["quasiparticles"] = {
+        "motion": "ordinates",
+        "directions": 2,
+        "azimuths": 4,
+        "fermi_velocity": "1e6 m/s",
+        "free_path": "1 nm",
+        "scheme": "linear",
+    }
+    if gap == "follows":
+        put(data, "energies.lowest_gap", "0.9 Delta0")
+        put(data, "regions.trap.gap", None)
+    found = fvqp.run(data).dataset
+    assert abs(found["power_residual"].item()) < 1e-13 * found["power_injected"].item()

@@ -152,8 +152,8 @@ def cylinder(cells: int, of_revolution: bool, motion: str) -> xr.Dataset:
 @pytest.mark.parametrize("motion", ["diffusive", "ordinates"])
 def test_shells_and_a_mesh_of_revolution(motion: str) -> None:
     """Radius and height against the radius alone: alike but for where cells have their middle, at second
-    order; 0.5 % of what leaves with 6 cells. Steps in time are not the same, which is seen below a fiftieth of
-    their tolerance. Energy is kept to rounding."""
+    order; 0.5 % of what leaves with 6 cells. Steps in time are not the same, seen below a fiftieth of their
+    tolerance. Energy is kept to rounding."""
     off = []
     for cells in (6, 12):
         shells, mesh = cylinder(cells, False, motion), cylinder(cells, True, motion)
