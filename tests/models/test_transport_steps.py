@@ -1,15 +1,105 @@
-"""Time steps of transport: what they do where phonons of an energy run out."""
+"""Time steps of transport: energy in every single one, and what they do where phonons of an energy run out."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import pytest
 from mpi4py import MPI
 
-from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon, thermal
+from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon, PhononEscape, thermal
+from fvqp.collisions.moving_gap import GapFollower
+from fvqp.collisions.sources import Gaussian, QuasiparticleInjection
 from fvqp.mesh import shape_mesh
-from fvqp.models.transport import Medium, TransportProblem
+from fvqp.models.transport import Counters, Diffusive, Medium, Ordinates, State, TransportProblem
+from fvqp.models.transport.integrators import Integrator, stepper
 from fvqp.models.transport.linearized import DIP, _without_dips
 from fvqp.models.transport.stepping import KEPT, Stepper
+from fvqp.transport.directions import spherical
+from fvqp.transport.radial import Shells
+from fvqp.transport.walls import Wall
+
+GRID = CollisionGrid.uniform(0.25, 3.0)
+COLLISIONS = ElectronPhonon(GRID, Coupling(1.85, 0.041), "direct")
+BATH = thermal(GRID, 0.15)
+HOT = 0.3 * np.exp(-0.5 * ((GRID.energies - 2.0) / 0.3) ** 2)
+
+
+def flying(gap: float | GapFollower) -> tuple[TransportProblem, State]:
+    """A hot spot in a sphere with an open surface, generation and escape."""
+    shells = Shells(np.linspace(0.0, 1e-5, 5), "spherical")
+    processes = {
+        "escape": PhononEscape(GRID, COLLISIONS.coupling, 0.5, BATH.n),
+        "generation": QuasiparticleInjection(GRID, Gaussian(1.9, 0.15), rate=1e-2),
+    }
+    medium = Medium(
+        COLLISIONS, gap, fermi_velocity=1e-3, free_path=1e-6, sound_velocity=1e-5, processes=processes
+    )
+    walls = {"outer": Wall(0.5, bath=BATH.n.ravel())}
+    problem = TransportProblem(
+        shells,
+        GRID,
+        medium,
+        quasiparticles=Ordinates(spherical(4)),
+        phonons=Ordinates(spherical(4), walls),
+    )
+    hot = np.where(np.arange(4) == 0, 1.0, 0.0)[:, None, None] * HOT
+    return problem, problem.state(BATH.f[:, None, :] + hot, BATH.n[:, None, :])
+
+
+def diffusing(gap: float | GapFollower) -> tuple[TransportProblem, State]:
+    """A hot end of a film, and walls at which phonons leave."""
+    line = shape_mesh("grid1d", nx=4, Lx=4e-6, comm=MPI.COMM_SELF)
+    medium = Medium(
+        COLLISIONS,
+        gap,
+        fermi_velocity=1e-3,
+        free_path=1e-7,
+        sound_velocity=1e-5,
+        phonon_free_path=1e-7,
+    )
+    walls = {"right": Wall(0.3, bath=BATH.n.ravel())}
+    problem = TransportProblem(line, GRID, medium, quasiparticles=Diffusive(), phonons=Diffusive(walls=walls))
+    hot = np.where(np.arange(4) == 0, 1.0, 0.0)[:, None, None] * HOT
+    return problem, problem.state(BATH.f[:, None, :] + hot, BATH.n[:, None, :])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("make", [flying, diffusing])
+@pytest.mark.parametrize(
+    ("method", "follows"),
+    [("rosenbrock", False), ("rosenbrock", True), ("imex", False), ("imex", True), ("bdf", False)],
+)
+def test_every_step_keeps_energy(
+    make: Any, method: Any, follows: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Injected is stored and escaped, the condensate's energy included: step by step, and added up."""
+    problem, begin = make(GapFollower(GRID) if follows else 1.0)
+    off, turned = [], []
+    for kind in (Stepper, Integrator):
+
+        def recorded(
+            self: Stepper, state: State, now: float, length: float, step: Any = kind._step
+        ) -> tuple[State, Counters, float]:
+            before = problem.ledger(state).stored
+            after, passed, error = step(self, state, now, length)
+            if error <= 1.0:
+                ledger = problem.ledger(after, passed)
+                off.append(ledger.stored - ledger.received - before)
+                turned.append(ledger.received)
+            return after, passed, error
+
+        monkeypatch.setattr(kind, "_step", recorded)
+    steps = stepper(problem, method, 0.05, None)
+    end, _ = steps.advance(begin, 0.0, 0.3, None)
+    assert len(off) == steps.steps > 10
+    stored = problem.ledger(begin).stored if not follows else problem.ledger(end).quasiparticles
+    scale = abs(stored) + np.sum(np.abs(turned))
+    assert np.abs(off).max() < 1e-13 * scale
+    assert abs(np.sum(off)) < 1e-12 * scale
+    if follows:
+        assert np.abs(end.gap - begin.gap).max() > 0.005
 
 
 def test_spectra_without_dips() -> None:
