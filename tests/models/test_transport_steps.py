@@ -1,4 +1,4 @@
-"""Time steps of transport: energy in every single one, and what they do where phonons of an energy run out."""
+"""Time steps of transport: energy in every one, and what they do where phonons of an energy run out."""
 
 from __future__ import annotations
 
