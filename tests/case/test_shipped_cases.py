@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+import fvqp
 from fvqp.case import load_case
+from fvqp.case.usadel.schema import UsadelCase
 
 CASES = Path(__file__).parents[2] / "cases"
 FILES = sorted(path.relative_to(CASES) for path in CASES.rglob("*.toml"))
@@ -17,3 +19,14 @@ def test_is_valid_and_has_its_place(file: Path) -> None:
     load_case(CASES / file)
     folder = next(folder for folder in (CASES / file).parents if (folder / "README.md").is_file())
     assert folder != CASES.parent and file.name in (folder / "README.md").read_text()
+
+
+SPECTRA = [file for file in FILES if 'model = "diffusive"' in (CASES / file).read_text()]
+
+
+@pytest.mark.parametrize("file", SPECTRA, ids=str)
+def test_switches_spectra_by_one_key(file: Path) -> None:
+    if not isinstance(load_case(CASES / file), UsadelCase):
+        pytest.skip("transport has another key of that name")
+    for model in ("local", "diffusive"):
+        assert "valid" in fvqp.check(CASES / file, overrides=[f"spectrum.model={model}"])

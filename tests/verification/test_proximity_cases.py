@@ -37,6 +37,8 @@ def test_minigap_of_a_normal_wire(length: float) -> None:
     width = float(np.diff(dataset["energy"].values[:2])[0])
     for cell in (10, 30, 59):
         assert abs(onset(dataset, cell, 1e-3) - exact_minigap(length) * 265e-6) < width
+    local = computed("proximity/normal_wire", *changes, "spectrum.model=local")
+    assert np.all(local["dos"].values == 1.0)
 
 
 @pytest.mark.slow

@@ -167,6 +167,22 @@ def _unpaired(case: UsadelCase) -> bool:
     return case.spectrum.depairing == 0 and (current is None or 0.0 in current.values)
 
 
+def warn_of_reservoirs(case: UsadelCase) -> None:
+    """Warns of gaps of reservoirs that local spectra know nothing of; for one rank."""
+    if case.spectrum.model == "diffusive":
+        return
+    for number, reservoir in enumerate(case.reservoirs):
+        # A voltage asks for a normal metal, whatever the spectra.
+        if reservoir.gap is not None and reservoir.voltage is None:
+            log.warning(
+                '%s: reservoirs[%d].gap: acts on diffusive spectra only; with spectrum.model = "local" cells '
+                "next to the reservoir have the spectra of their own gap, and its distribution is that of "
+                "its temperature whatever its gap",
+                case.source,
+                number,
+            )
+
+
 def warn_of_junctions(case: UsadelCase, problem: UsadelProblem) -> None:
     """Warns of junctions that conduct too well to leave the spectra as they are. Collective."""
     broadening = level_broadening(problem.device, problem.kinetics.transport)
@@ -310,13 +326,12 @@ def _sweep_problems(case: UsadelCase) -> Iterable[tuple[str, str]]:
 
 
 def _spectrum_problems(case: UsadelCase) -> Iterable[tuple[str, str]]:
-    diffusive = case.spectrum.model == "diffusive"
     for number, reservoir in enumerate(case.reservoirs):
-        if reservoir.gap is not None and not diffusive:
+        if reservoir.gap is not None and reservoir.gap.value == 0 and case.supercurrent is not None:
             yield (
                 f"reservoirs[{number}].gap",
-                'is not used with spectrum.model = "local", which takes the spectra of a reservoir from the '
-                "cells next to it",
+                "0 is that of a normal metal, but a supercurrent flows through superconductors only; leave "
+                "gap out",
             )
     if case.spectrum.broadening.value == 0 and _unpaired(case):
         yield (

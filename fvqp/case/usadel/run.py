@@ -22,7 +22,7 @@ from fvqp.case.usadel.build import (
     build_sweep,
     follows_bias,
 )
-from fvqp.case.usadel.checks import warn_of_junctions
+from fvqp.case.usadel.checks import warn_of_junctions, warn_of_reservoirs
 from fvqp.case.usadel.comparison import chains
 from fvqp.case.usadel.petsc_options import check_petsc_options_used, petsc_options
 from fvqp.case.usadel.recording import UsadelRecorder
@@ -77,6 +77,7 @@ def run(case: UsadelCase, out: str | Path | None, resume: bool, comm: MPI.Comm) 
         # Collective: the solver is chosen here if it has not been yet.
         description = problems[0].kinetics.solver.description
         if comm.rank == 0:
+            warn_of_reservoirs(case)
             log.info("linear systems: %s", description)
         problems[0].kinetics.transport.log_accuracy()
         recorder = UsadelRecorder(case, sweep, problems, comm, folder)
@@ -105,6 +106,8 @@ def check(case: UsadelCase) -> str:
     problem = problems[0]
     warn_of_sizes(mesh, problem.device.material.coherence_length, case.source)
     warn_of_junctions(case, problem)
+    if mesh.comm.rank == 0:
+        warn_of_reservoirs(case)
     points = int(np.prod([len(axis) or 1 for axis in vars(sweep).values()]))
     unknowns = 2 * mesh.n_global * problem.grid.n
     per_rank = problem.expected_memory() / 2**20

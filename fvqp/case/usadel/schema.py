@@ -83,7 +83,8 @@ class Reservoir(Table):
     """Default: the swept bath temperature."""
     gap: NonNegativeEnergy | None = None
     """Zero-temperature gap of the reservoir's metal, ``"0 eV"`` if it is normal; default: that of the cells
-    next to it. Spectra with ``spectrum.model = "diffusive"`` start from it."""
+    next to it. Spectra with ``spectrum.model = "diffusive"`` start from it; local ones do not know of it, as
+    the log then says."""
     voltage: Bias | None = None
     """Of a normal metal, against the condensate of superconductors (and charge imbalance 0); default: none. A
     superconducting reservoir cannot have one: its phase would turn with time."""
