@@ -44,6 +44,9 @@ class Parameter:
             raise CaseError(
                 f"--free {text}: the case does not give {key}; say where to start: --free {key}=VALUE"
             )
+        if isinstance(given, list) and len(given) == 1:
+            # A list of one may be written without brackets.
+            given = given[0]
         match = _NUMBER.match(given) if isinstance(given, str) else None
         if isinstance(given, bool) or not (match or isinstance(given, int | float)):
             raise CaseError(f"--free {text}: expected a number, with its unit if it has one, found {given!r}")

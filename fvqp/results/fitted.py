@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from fvqp.errors import CheckpointError, FvqpError
 from fvqp.results.dataset import FORMAT_VERSION, QUANTITIES
 from fvqp.results.files import make_folder, replacing, write_text
-from fvqp.results.measured import UNCERTAINTY, measured_parts, read_points
+from fvqp.results.measured import UNCERTAINTY, errors_of_parts, measured_parts, read_points
 from fvqp.results.provenance import provenance
 from fvqp.results.result import Result
 from fvqp.results.together import on_root
@@ -91,15 +91,17 @@ def measured_for_fit(path: str | Path, part: str, window: tuple[float, float] | 
         parts = measured_parts(path)
         if part not in parts:
             raise FvqpError(f"{path}: {part} needs both signs of the supercurrent in the data")
+        table = xr.Dataset({"value": parts[part]})
         if UNCERTAINTY in read_points(path):
-            raise FvqpError(f"{path}: {UNCERTAINTY}: belongs to part g_nl; leave the column out for {part}")
-        frame = parts[part].to_dataframe(name="value").reset_index()
+            table[UNCERTAINTY] = errors_of_parts(path)[part]
+        frame = table.to_dataframe().reset_index()
         columns = {str(name): frame[name].to_numpy(dtype=float) for name in frame.columns}
         keep = np.ones(len(frame), dtype=bool)
+        # Odd parts vanish at zero whatever was measured: that is no point.
         if part in ("g_ss", "g_sa"):
-            keep &= columns["V_inj"] >= 0.0
+            keep &= columns["V_inj"] > 0.0 if part == "g_sa" else columns["V_inj"] >= 0.0
         if "supercurrent" in columns:
-            keep &= columns["supercurrent"] >= 0.0
+            keep &= columns["supercurrent"] > 0.0 if part == "g_a" else columns["supercurrent"] >= 0.0
         columns = {name: values[keep] for name, values in columns.items()}
     if window is not None:
         size = np.abs(columns["V_inj"])

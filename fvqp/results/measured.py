@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fvqp.errors import FvqpError
 from fvqp.results.dataset import QUANTITIES
 from fvqp.results.files import write_text
-from fvqp.results.symmetry import SAME, symmetric_union, symmetry_parts
+from fvqp.results.symmetry import SAME, parts_of_variance, symmetric_union, symmetry_parts
 from fvqp.units import to_float
 
 NEEDED = ("V_inj", "g_nl")
@@ -96,6 +96,37 @@ def measured_parts(path: str | Path) -> xr.Dataset:
     except FvqpError as error:
         raise FvqpError(f"{path}: {error}") from None
     return parts
+
+
+def errors_of_parts(path: str | Path) -> xr.Dataset:
+    """Standard deviations of the parts of a CSV file (`measured_parts`) whose points have their own.
+
+    Errors of points are independent of one another. Parts that vanish whatever was measured, as ``g_sa``
+    without bias, have none.
+
+    Raises :class:`FvqpError` if the parts are of interpolated points, whose errors are not independent.
+    """
+    columns, parts = read_points(path), measured_parts(path)
+    g_nl = read_measured(path)
+    index, inside = [], np.ones(len(columns["V_inj"]), dtype=bool)
+    for name in map(str, g_nl.dims):
+        axis, values = g_nl[name].values, columns[name]
+        nearest = np.abs(values[:, None] - axis).argmin(axis=1)
+        there = np.abs(values - axis[nearest]) <= SAME * np.abs(axis).max()
+        inside &= there | (np.abs(values) > np.abs(axis).max())
+        index.append(np.where(there, nearest, -1))
+    used = np.all(np.array(index) >= 0, axis=0)
+    places = tuple(np.array(index)[:, used])
+    count, squares = np.zeros(g_nl.shape), np.zeros(g_nl.shape)
+    np.add.at(count, places, 1.0)
+    np.add.at(squares, places, columns[UNCERTAINTY][used] ** 2)
+    same = all(np.array_equal(parts[name], g_nl[name]) for name in g_nl.dims)
+    if not (same and inside.all() and count.all()):
+        raise FvqpError(
+            f"{path}: {UNCERTAINTY}: parts of interpolated points have no independent errors; give every "
+            "curve the same biases and supercurrents of both signs, or leave the column out"
+        )
+    return np.sqrt(parts_of_variance(g_nl.copy(data=squares / count**2)))
 
 
 def write_parts(parts: xr.Dataset, path: str | Path) -> None:

@@ -53,6 +53,28 @@ def even_odd(values: xr.DataArray, dim: str) -> tuple[xr.DataArray, xr.DataArray
     )
 
 
+def parts_of_variance(variance: xr.DataArray) -> xr.Dataset:
+    """Variances of the parts of `symmetry_parts`, from those of independent values ``g_nl``.
+
+    The coordinates are their own mirror images. A value at zero is its own image: it is its even part, and
+    has no odd one.
+    """
+    parts = {}
+    g_s = variance
+    if "supercurrent" in variance.dims:
+        g_s, parts["g_a"] = _variances(variance, "supercurrent")
+    parts["g_s"] = g_s
+    parts["g_ss"], parts["g_sa"] = _variances(g_s, "V_inj")
+    return xr.Dataset(parts)
+
+
+def _variances(variance: xr.DataArray, dim: str) -> tuple[xr.DataArray, xr.DataArray]:
+    """Of the even and the odd part along ``dim``."""
+    both = 0.5 * even_odd(variance, dim)[0]
+    apart = np.abs(variance[dim]) > SAME * float(np.abs(variance[dim]).max())
+    return both.where(apart, variance), both.where(apart, 0.0)
+
+
 def mirrored_grid(values: xr.DataArray, dim: str) -> xr.DataArray:
     """``values`` on a coordinate ``dim`` that is its own mirror image, interpolated if it is none yet."""
     grid = values[dim].values.astype(float)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -9,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
-from fvqp.errors import ConvergenceError, FvqpError
+from fvqp.errors import CaseError, ConvergenceError, FvqpError
 
 Floats = NDArray[np.float64]
+
+log = logging.getLogger(__name__)
 
 #: Step of a parameter, as its part, with which residuals are differentiated.
 STEP = 1e-4
@@ -75,7 +78,9 @@ def fit_parameters(
     """Parameters with the least sum of squares; each keeps the sign of its start.
 
     Args:
-        residual: of the parameters ``(p,)``; ``(n,)``, of size about one or less.
+        residual: of the parameters ``(p,)``; ``(n,)``, of size about one or less. Where it raises
+            `CaseError` or `ConvergenceError`, but at the start, there is no solution, and the search turns
+            back.
         start: none of them zero.
         names: of the parameters, for messages.
         weighted: whether residuals are in units of known standard deviations; otherwise their scatter around
@@ -101,6 +106,14 @@ def fit_parameters(
             count += 1
         return known[key]
 
+    def tried(scaled: Floats) -> Floats:
+        try:
+            return at(scaled)
+        except (CaseError, ConvergenceError) as error:
+            # The search takes a shorter step where nothing finite is found.
+            log.info("%s; a shorter step of the parameters is taken", error)
+            return np.full(len(first), np.nan)
+
     def reported(scaled: Floats) -> Floats:
         if report is not None:
             report(scaled * start, at(scaled))
@@ -121,7 +134,7 @@ def fit_parameters(
         raise FvqpError(f"{len(first)} data points cannot determine {len(start)} parameters")
     _require_apart(jacobian(one), names, float(np.linalg.norm(first)))
     found = least_squares(
-        at,
+        tried,
         one,
         jac=reported,
         bounds=(one / REACH, one * REACH),

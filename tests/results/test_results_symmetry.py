@@ -6,7 +6,7 @@ import xarray as xr
 
 from fvqp.errors import FvqpError
 from fvqp.results import measured_parts, symmetry_parts
-from fvqp.results.measured import read_measured, write_parts
+from fvqp.results.measured import errors_of_parts, read_measured, write_parts
 
 BIAS = np.linspace(-1.0, 1.0, 11)
 CURRENT = np.array([-2.0, -1.0, 0.0, 1.0, 2.0])
@@ -135,3 +135,44 @@ def test_unusable_tables(tmp_path, text, reason):
 def test_missing_table(tmp_path):
     with pytest.raises(FvqpError, match="no such file"):
         read_measured(tmp_path / "none.csv")
+
+
+def test_errors_of_parts(tmp_path):
+    """Of a linear map of independent values: the root of the sum of squares of what each point does."""
+    currents, biases = [-1.0, 0.0, 1.0], [-0.4, -0.1, 0.0, 0.1, 0.4]
+    points = [(i, v) for i in currents for v in biases] + [(1.0, 0.4)]  # one of them twice
+    errors = np.random.default_rng(2).uniform(0.5, 2.0, len(points))
+
+    def written(values):
+        path = tmp_path / "data.csv"
+        rows = [f"{i},{v},{y!r},{e!r}" for (i, v), y, e in zip(points, values.tolist(), errors, strict=True)]
+        path.write_text("\n".join(["supercurrent, V_inj, g_nl, g_nl_error", *rows]))
+        return path
+
+    squares = 0.0
+    for number, error in enumerate(errors):
+        one = np.zeros(len(points))
+        one[number] = error
+        squares = squares + measured_parts(written(one)) ** 2
+    found = errors_of_parts(written(np.zeros(len(points))))
+    assert set(found) == {"g_a", "g_s", "g_ss", "g_sa"}
+    for name in found:
+        np.testing.assert_allclose(
+            found[name], np.sqrt(squares[name].transpose(*found[name].dims)), rtol=1e-12
+        )
+    assert np.all(found["g_sa"].sel(V_inj=0.0) == 0.0) and np.all(found["g_a"].sel(supercurrent=0.0) == 0.0)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        "-0.4,1,1\n-0.2,1,1\n0.1,1,1\n0.4,1,1",  # not mirrored
+        "0,-0.4,1,1\n0,0.4,1,1\n1,-0.3,1,1\n1,0.3,1,1\n-1,-0.3,1,1\n-1,0.3,1,1",  # curves of other biases
+    ],
+)
+def test_errors_of_interpolated_points_are_refused(tmp_path, rows):
+    path = tmp_path / "data.csv"
+    names = "V_inj, g_nl, g_nl_error" if rows.startswith("-") else "supercurrent, V_inj, g_nl, g_nl_error"
+    path.write_text(f"{names}\n{rows}\n")
+    with pytest.raises(FvqpError, match="g_nl_error: parts of interpolated points"):
+        errors_of_parts(path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fvqp.errors import ConvergenceError, FvqpError
+from fvqp.errors import CaseError, ConvergenceError, FvqpError
 from fvqp.solvers.least_squares import fit_parameters
 
 X = np.array(
@@ -38,6 +38,23 @@ def test_line_with_known_errors() -> None:
     np.testing.assert_allclose(found.covariance, expected, rtol=1e-6)
     np.testing.assert_allclose(found.x, np.linalg.lstsq(design, data, rcond=None)[0], rtol=1e-7)
     assert found.correlation[0, 1] == pytest.approx(expected[0, 1] / np.sqrt(expected[0, 0] * expected[1, 1]))
+
+
+def test_steps_to_where_nothing_is_solved_are_shortened() -> None:
+    """Of ``√(1 − p) = √0.1`` the first step of Gauss and Newton from 0.55 goes beyond 1."""
+    refused = 0
+
+    def residual(p: np.ndarray) -> np.ndarray:
+        nonlocal refused
+        if p[0] > 1.0:
+            refused += 1
+            raise CaseError("p: at most 1")
+        return np.array([np.sqrt(1.0 - p[0]) - np.sqrt(0.1), 1e-3])
+
+    found = fit_parameters(residual, np.array([0.55]), ["p"], weighted=True)
+    assert refused > 0 and found.x[0] == pytest.approx(0.9, rel=1e-6)
+    with pytest.raises(CaseError, match="at most 1"):
+        fit_parameters(residual, np.array([1.5]), ["p"], weighted=True)
 
 
 def test_what_cannot_be_determined() -> None:

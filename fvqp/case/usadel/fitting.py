@@ -37,6 +37,9 @@ from fvqp.solvers.least_squares import Fitted, fit_parameters
 Floats = NDArray[np.float64]
 log = logging.getLogger(__name__)
 
+#: Tables of a case that do not describe the device; but the temperature of a sweep is one of the bath.
+NO_PROPERTIES = ("mesh", "energies", "sweep", "solver", "output", "figures", "model", "title")
+
 #: The energy axis follows the parameters in so many rounds of the search; inside one it stands still.
 ROUNDS = 2
 
@@ -90,18 +93,10 @@ def fit(
     for number, key in enumerate(keys):
         if key in keys[:number]:
             raise CaseError(f"--free {key}: is free already")
-        if key.split(".")[0] in (
-            "mesh",
-            "energies",
-            "sweep",
-            "solver",
-            "output",
-            "figures",
-            "model",
-            "title",
-        ):
+        if key.split(".")[0] in NO_PROPERTIES and not key.startswith("sweep.temperature"):
             raise CaseError(
-                f"--free {key}: is no property of the device; fit numbers of materials, contacts, spectra"
+                f"--free {key}: is no property of the device; fit numbers of materials, contacts, spectra, "
+                "or sweep.temperature"
             )
     delta0 = build_material(original).gap
     limits = None if window is None else (_volts(window[0], delta0), _volts(window[1], delta0))

@@ -130,6 +130,53 @@ def test_known_errors_give_the_same_but_for_their_scale(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_known_errors_of_an_even_part(tmp_path: Path) -> None:
+    """Two points make one of g_ss, whose error is theirs over √2."""
+    case = written(tmp_path, PLAIN)
+    rows = synthetic(tmp_path, PLAIN, 3).read_text().splitlines()[1:]
+    random = np.random.default_rng(4)
+    noisy = [
+        (sign * float(v), float(g) + NOISE * random.standard_normal())
+        for v, g in (row.split(",") for row in rows)
+        for sign in (1, -1)
+    ]
+    files = []
+    for header, more in (("V_inj, g_nl", ""), ("V_inj, g_nl, g_nl_error", f",{NOISE!r}")):
+        files.append(tmp_path / f"{len(header)}.csv")
+        files[-1].write_text("\n".join([header, *(f"{v!r},{g!r}{more}" for v, g in noisy)]))
+    free, overrides = ["spectrum.broadening"], ['sweep.V_det=["0 V"]']
+    scattered, told = (fvqp.fit(case, file, free, part="g_ss", overrides=overrides).dataset for file in files)
+    np.testing.assert_allclose(told["measured_error"], NOISE / np.sqrt(2.0), rtol=1e-12)
+    np.testing.assert_allclose(told["value"], scattered["value"], rtol=1e-6)
+    ratio = float(told["error"][0] / scattered["error"][0])
+    assert ratio == pytest.approx(NOISE / np.sqrt(2.0) / scattered.attrs["deviation"], rel=1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("text", ["400 mK", ["400 mK"]])
+def test_temperature_of_the_bath(tmp_path: Path, text: str | list[str]) -> None:
+    """`sweep.temperature` is that of all leads and reservoirs that have none of their own."""
+    bath = copy.deepcopy(PLAIN)
+    for contact in (*bath["junctions"], *bath["reservoirs"]):
+        del contact["temperature"]
+    bath["sweep"] = {"V_inj": ["0.2 mV"], "V_det": ["0 V"], "temperature": text}
+    biases = [f"{v!r} V" for v in BIASES.tolist()]
+    exact = fvqp.run(copy.deepcopy(bath | {"sweep": bath["sweep"] | {"V_inj": biases}})).dataset["g_nl"]
+    noisy = exact.values.ravel() + NOISE * np.random.default_rng(6).standard_normal(len(BIASES))
+    data = tmp_path / "data.csv"
+    rows = [f"{v!r},{g!r}" for v, g in zip(BIASES.tolist(), noisy.tolist(), strict=True)]
+    data.write_text("\n".join(["V_inj, g_nl", *rows]))
+    bath["sweep"]["temperature"] = "250 mK" if isinstance(text, str) else ["250 mK"]
+    free = ["sweep.temperature", "spectrum.broadening=0.02"]
+    found = fvqp.fit(written(tmp_path, bath), data, free, out=tmp_path / "out").dataset
+    assert found["unit"].values.tolist() == ["mK", "1"]
+    assert np.all(found["error"].values < [50.0, 5e-4])
+    assert np.abs((found["value"].values - [400.0, 0.01]) / found["error"].values).max() < 3.0
+    fitted = fvqp.run(tmp_path / "out" / "case.toml").dataset
+    np.testing.assert_allclose(fitted["g_nl"].values.ravel(), found["fitted"].values, rtol=1e-3)
+
+
+@pytest.mark.slow
 def test_phase_gradients_of_several_currents(tmp_path: Path) -> None:
     """The procedure of Fig. 10: Γ of all curves, phase gradients of those with a current."""
     data = synthetic(tmp_path, FLOWING, 5, "V_inj (V), g_nl (S), supercurrent (A)")
@@ -228,6 +275,7 @@ def test_self_consistent_gap_and_collisions(tmp_path: Path) -> None:
         (["spectrum.broadening=0"], "must not start at 0"),
         (["spectrum.broadening", "spectrum.broadening"], "is free already"),
         (["energies.number"], "is no property of the device"),
+        (["sweep.V_inj"], "or sweep.temperature"),
         (["junctions.Z.temperature"], 'no entry named "Z"'),
         (["junctions.B.temperature"], "has no effect on what was measured"),
     ],
