@@ -13,7 +13,7 @@ from fvqp.models.leads import LeadUnknowns
 from fvqp.models.points import Point
 from fvqp.models.self_consistency import Iteration
 from fvqp.models.usadel import UsadelProblem
-from fvqp.solvers.continuation import CurvePoint, follow_branch
+from fvqp.solvers.continuation import CurvePoint, Report, follow_branch
 
 Floats = NDArray[np.float64]
 
@@ -50,7 +50,12 @@ class GapBranch:
 
 
 def follow_gap(
-    problem: UsadelProblem, point: Point, biases: Sequence[float], *, largest_step: float = LARGEST_STEP
+    problem: UsadelProblem,
+    point: Point,
+    biases: Sequence[float],
+    *,
+    largest_step: float = LARGEST_STEP,
+    report: Report = lambda part, bias: None,
 ) -> GapBranch:
     """The branch that leaves rest (no injector bias) towards the last of ``biases``, by arclength.
 
@@ -63,6 +68,7 @@ def follow_gap(
         biases: of the injector, volt, of one sign and increasing in size; the branch is followed beyond the
             last by a first step, and crossings are reported at all of them.
         largest_step: see `LARGEST_STEP`.
+        report: called on the way with the part that is done, from 0 to 1, and the bias in volt.
 
     Raises:
         CaseError: a gap that knows nothing of the bias.
@@ -104,6 +110,7 @@ def follow_gap(
         largest_step=largest_step,
         tolerance=max(problem.tolerance, TOLERANCE),
         marks=list(marks),
+        report=lambda part, bias: report(part, bias * unit),
     )
 
     def gaps(points: Sequence[Floats]) -> Floats:

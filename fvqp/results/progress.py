@@ -34,7 +34,8 @@ class SweepProgress:
         self._console = console or Console(file=sys.stderr)
         self._bar: Progress | None = None
         self._task: TaskID | None = None
-        self._start = self._last_line = time.monotonic()
+        self._inner: TaskID | None = None
+        self._start = self._last_line = self._inner_start = time.monotonic()
 
     def __enter__(self) -> SweepProgress:
         self._start = self._last_line = time.monotonic()
@@ -61,15 +62,47 @@ class SweepProgress:
             self._last_line = now
             log.info("%d of %d points, %s left; last %s", self.done, self.total, self.time_left(), label)
 
+    def within(self, label: str, part: float) -> None:
+        """Tells how much is done of what the next points wait for: ``part`` from 0, where it begins, to 1."""
+        if not self._speaks:
+            return
+        now = time.monotonic()
+        if part <= 0.0 or part >= 1.0:
+            self._inner_start = now
+            if self._bar is not None and self._inner is not None:
+                self._bar.remove_task(self._inner)
+            self._inner = None
+        log.debug("%.0f %% of %s", 100.0 * part, label)
+        if now - self._inner_start < PATIENCE:
+            return
+        if self._console.is_terminal:
+            self._show_inner(label, part)
+        elif now - self._last_line >= LINE_EVERY and part < 1.0:
+            self._last_line = now
+            left = _clock((now - self._inner_start) / part * (1.0 - part)) if part > 0.0 else "unknown"
+            log.info("%.0f %% of %s, %s left", 100.0 * part, label, left)
+
     def time_left(self) -> str:
         """Estimated from the mean time of this run's points, as ``h:mm:ss``."""
         counted = self.done - self._at_start
         if counted <= 0:
             return "unknown"
-        seconds = round((time.monotonic() - self._start) / counted * (self.total - self.done))
-        return f"{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
+        return _clock((time.monotonic() - self._start) / counted * (self.total - self.done))
 
     def _show(self, label: str) -> None:
+        bar = self._started()
+        if self._task is None:
+            self._task = bar.add_task(label, total=self.total, completed=self.done)
+        bar.update(self._task, completed=self.done, description=label)
+
+    def _show_inner(self, label: str, part: float) -> None:
+        bar = self._started()
+        if self._inner is None:
+            self._inner = bar.add_task(label, total=100)
+        bar.update(self._inner, completed=round(100.0 * part), description=f"% of {label}")
+
+    def _started(self) -> Progress:
+        """The bar, which appears when it is first asked for."""
         if self._bar is None:
             columns = (
                 BarColumn(),
@@ -78,7 +111,11 @@ class SweepProgress:
                 TextColumn("{task.description}"),
             )
             self._bar = Progress(*columns, console=self._console)
-            self._task = self._bar.add_task(label, total=self.total, completed=self.done)
             self._bar.start()
-        assert self._task is not None
-        self._bar.update(self._task, completed=self.done, description=label)
+        return self._bar
+
+
+def _clock(seconds: float) -> str:
+    """``h:mm:ss``."""
+    whole = round(seconds)
+    return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"

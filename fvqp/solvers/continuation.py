@@ -25,6 +25,8 @@ REACHED = "the end of the range"
 
 Floats = NDArray[np.float64]
 Residual = Callable[[Floats, float], Floats]
+Report = Callable[[float, float], None]
+"""Called with the part of the work that is done, from 0 to 1, and the parameter."""
 
 #: Newton steps of a point of the curve before a shorter step along it is tried.
 NEWTON_STEPS = 6
@@ -159,6 +161,7 @@ def follow_branch(
     tolerance: float,
     marks: Sequence[float] = (),
     most_points: int = 400,
+    report: Report = lambda part, parameter: None,
 ) -> Branch:
     """Follow the curve of solutions from a known one, also where the parameter turns back.
 
@@ -174,10 +177,12 @@ def follow_branch(
         tolerance: largest accepted |F|.
         marks: parameters at which every solution on the curve is wanted.
         most_points: of the curve, before giving up.
+        report: called on the way; the walk counts as one half, marks as the other.
     """
     size = max(int(comm.allreduce(start.x.size)), 1)
     curve = _Curve(residual, comm, size, tolerance)
-    known, end = _walk(curve, start, last, first_step, largest_step, most_points)
+    report(0.0, start.parameter)
+    known, end = _walk(curve, start, last, first_step, largest_step, most_points, report)
     branch = Branch([_point(z) for z in known], crossings={mark: [] for mark in marks}, end=end)
     if start.parameter in branch.crossings:
         branch.crossings[start.parameter].append(start.x)
@@ -193,13 +198,21 @@ def follow_branch(
             path += [here] if side == 0.0 else [here, fold] if side > 0.0 else [fold, here]
         else:
             path.append(here)
-    for first, second in itertools.pairwise(path):
+    for number, (first, second) in enumerate(itertools.pairwise(path)):
+        report(0.5 + 0.5 * number / len(path), first[-1])
         _cross(curve, branch, first, second)
+    report(1.0, path[-1][-1])
     return branch
 
 
 def _walk(
-    curve: _Curve, start: CurvePoint, last: float, first_step: float, largest_step: float, most_points: int
+    curve: _Curve,
+    start: CurvePoint,
+    last: float,
+    first_step: float,
+    largest_step: float,
+    most_points: int,
+    report: Report,
 ) -> tuple[list[Floats], str]:
     """Points (x, p) along the curve, and why there are no more; arguments as of `follow_branch`."""
     side = np.copysign(1.0, last - start.parameter)
@@ -207,6 +220,7 @@ def _walk(
     up[-1] = side
     known = [np.append(start.x, start.parameter)]
     direction, step, reason = curve.tangent(known[0], up), first_step, ""
+    farthest = 0.0
     while len(known) < most_points:
         try:
             z, newton = curve.correct(known[-1] + step * direction, direction)
@@ -223,6 +237,9 @@ def _walk(
             continue
         reason = ""
         known.append(z)
+        # The parameter may turn back: what has been reached counts.
+        farthest = max(farthest, (z[-1] - start.parameter) / (last - start.parameter))
+        report(0.5 * min(farthest, 1.0), z[-1])
         direction = curve.tangent(z, chord / length)
         if newton <= 3:
             step = min(1.4 * length, largest_step)

@@ -1,6 +1,7 @@
 """The results folder: whose it is, what is in it, ParaView files, figures."""
 
 import contextlib
+import io
 import json
 import logging
 import warnings
@@ -9,6 +10,7 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 import pyvista
+from rich.console import Console
 
 from fvqp.errors import CheckpointError, FvqpError
 from fvqp.results import Checkpoint, FieldSeries, ResultsFolder, SweepDataset, SweepProgress, open_result
@@ -164,6 +166,30 @@ def test_progress_counts_and_estimates(film, monkeypatch, caplog):
         "4 of 10 points, 0:00:36 left; last V_inj = 1 mV",
         "6 of 10 points, 0:00:24 left; last V_inj = 1 mV",
     ]
+
+
+def test_progress_within_a_point(film, monkeypatch, caplog):
+    """What the next points wait for is told like the points: after two seconds, and with the time left."""
+    now = [0.0]
+    monkeypatch.setattr("fvqp.results.progress.time.monotonic", lambda: now[0])
+    with caplog.at_level("INFO", logger="fvqp"), SweepProgress(10, film.comm) as progress:
+        for seconds, part in ((0.0, 0.0), (1.0, 0.1), (9.0, 0.25), (2.0, 0.3), (20.0, 0.8), (8.0, 1.0)):
+            now[0] += seconds
+            progress.within("the branch, at 1 mV", part)
+    assert [record.message for record in caplog.records] == [
+        "25 % of the branch, at 1 mV, 0:00:30 left",
+        "80 % of the branch, at 1 mV, 0:00:08 left",
+    ]
+    terminal = Console(file=io.StringIO(), force_terminal=True, width=120)
+    with SweepProgress(10, film.comm, console=terminal) as progress:
+        for part in (0.0, 0.25, 0.5):
+            now[0] += 3.0
+            progress.within("the branch, at 1 mV", part)
+        progress.advance("V_inj = 1 mV")
+        progress.within("the branch, at 1 mV", 1.0)
+    shown = terminal.file.getvalue()
+    assert "50/100" in shown and "% of the branch, at 1 mV" in shown
+    assert "1/10" in shown and "50/100" not in shown.rsplit("\n", 1)[-1]
 
 
 def drawn(dataset, spec, monkeypatch, tmp_path):

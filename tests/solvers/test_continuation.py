@@ -28,7 +28,8 @@ def test_folds_and_coexisting_solutions(size: int) -> None:
     start = CurvePoint(np.full(size, 2.1), 2.1 - 2.1**3 / 3)
     # Some of them as near a fold as no point of the curve comes.
     marks = [0.0, 0.3, 0.7, 2 / 3 - 1e-5, 2 / 3 - 1e-3, -2 / 3 + 1e-4]
-    found = follow(cubic, start, 2.0, marks=marks)
+    told: list[tuple[float, float]] = []
+    found = follow(cubic, start, 2.0, marks=marks, report=lambda *where: told.append(where))
     # The curve comes back to the parameter it began with, on the far side.
     assert found.end == REACHED
     assert [fold.parameter for fold in found.folds] == pytest.approx([2 / 3, -2 / 3], abs=1e-8)
@@ -40,6 +41,9 @@ def test_folds_and_coexisting_solutions(size: int) -> None:
         assert [x[0] for x in solutions] == pytest.approx(real, abs=1e-8)
     for point in found.points:
         assert np.abs(cubic(point.x, point.parameter)).max() <= 1e-11
+    parts = [part for part, _ in told]
+    assert parts[0] == 0.0 and parts[-1] == 1.0 and parts == sorted(parts)
+    assert len(parts) > 2 * len(found.points)
 
 
 def test_a_closed_curve_of_many_directions() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from fvqp.results import ledger as ledgers
 from fvqp.results.dataset import Outcome, SweepDataset
 from fvqp.results.fields import FieldSeries
 from fvqp.results.folder import ResultsFolder
+from fvqp.results.progress import SweepProgress
 from fvqp.results.symmetry import is_mirrored, symmetry_parts
 
 Floats = NDArray[np.float64]
@@ -165,12 +167,15 @@ class UsadelRecorder(Recorder):
         for name in names:
             dims, unit = (("junction",), "eV") if name == "gap" else (("junction", "energy"), "1")
             sweep.define(f"{name}_elastic", dims, unit, f"{name} under each junction, without collisions")
-        for index, problem, solution in elastic_sweep(problems, self._axis):
-            for name in names:
-                cells = self._cells(problem, solution, name)
-                under = self._under(problem, cells if cells.ndim == 2 else cells[:, None])
-                place = self.place(index[:3], index[3])
-                sweep.dataset[f"{name}_elastic"].values[place] = under[:, 0] if name == "gap" else under
+        points = math.prod(len(getattr(self._axis, name)) or 1 for name in AXES)
+        with SweepProgress(points, self.comm) as progress:
+            for index, problem, solution in elastic_sweep(problems, self._axis):
+                for name in names:
+                    cells = self._cells(problem, solution, name)
+                    under = self._under(problem, cells if cells.ndim == 2 else cells[:, None])
+                    place = self.place(index[:3], index[3])
+                    sweep.dataset[f"{name}_elastic"].values[place] = under[:, 0] if name == "gap" else under
+                progress.advance(f"without collisions, V_inj = {solution.point.V_inj * 1e3:.4g} mV")
 
     # -- one point
     # --------------------------------------------------------------------------------------------

@@ -200,7 +200,7 @@ def _run_curve(
         if recorder.case.gap.branches:
             rest = Point(0.0, v_det, value)
             try:
-                recorder.branch = _branch(problem, rest, [sweep.V_inj[v] for v in chain])
+                recorder.branch = _branch(problem, rest, [sweep.V_inj[v] for v in chain], recorder.progress)
             except ConvergenceError as error:
                 _leave(recorder, curve.index, chain[start:], error, _with_point(error, rest, sweep, t))
                 continue
@@ -236,9 +236,16 @@ def _leave(
         recorder.leave(places[:1], Outcome.NOT_CONVERGED, said)
 
 
-def _branch(problem: UsadelProblem, rest: Point, biases: list[float]) -> GapBranch:
+def _branch(
+    problem: UsadelProblem, rest: Point, biases: list[float], progress: SweepProgress | None
+) -> GapBranch:
     """The branch of one chain of biases; says where it turns and where it ends."""
-    branch = follow_gap(problem, rest, biases)
+
+    def report(part: float, bias: float) -> None:
+        if progress is not None:
+            progress.within(f"the branch of solutions, at V_inj = {bias * 1e3:.4g} mV", part)
+
+    branch = follow_gap(problem, rest, biases, report=report)
     if problem.device.mesh.comm.rank == 0:
         where = f", V_det = {rest.V_det:.6g} V" + (
             f", supercurrent {rest.supercurrent:g}" if rest.supercurrent else ""

@@ -30,10 +30,15 @@ CASE: dict[str, Any] = {
 
 
 @pytest.mark.slow
-def test_branches_are_recorded(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING):
+def test_branches_are_recorded(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fvqp.results.progress.PATIENCE", 0.0)
+    monkeypatch.setattr("fvqp.results.progress.LINE_EVERY", 0.0)
+    with caplog.at_level(logging.INFO):
         dataset = fvqp.run(CASE, tmp_path / "out").dataset
     assert any("the branch of solutions turns back" in record.message for record in caplog.records)
+    assert any("% of the branch of solutions, at V_inj = 0.2" in r.message for r in caplog.records)
     folds = dataset["V_fold"].values[0]
     upper, lower = folds[np.isfinite(folds)]
     biases, gaps = dataset["V_inj"].values, dataset["gap_solutions"].values[:, 0]
