@@ -16,6 +16,7 @@ from fvqp.models.gap_field import LARGEST_CHANGE
 from fvqp.models.kinetics import KineticState, L, SpectralState
 from fvqp.models.phase import PhaseField
 from fvqp.models.points import Guess, Point, Solution
+from fvqp.solvers.continuation import jumps_between
 from fvqp.solvers.fixed_point import solve_fixed_point
 from fvqp.solvers.flow import come_to_rest
 from fvqp.solvers.scalar_root import follow_root
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from fvqp.models.usadel import UsadelProblem
 
 Floats = NDArray[np.float64]
+Near = tuple[float, Guess | Solution | None]
 log = logging.getLogger(__name__)
 
 #: Longest step of the bias, over the one before it, for which the gap is predicted.
@@ -110,6 +112,9 @@ class Iteration:
     ) -> None:
         self.everywhere = everywhere
         self.problem, self.point, self.external = problem, point, external
+        alike = guess is not None and guess.point.supercurrent == point.supercurrent
+        #: What there is to start from of the same supercurrent.
+        self.guess = guess if alike else None
         self.mesh = problem.device.mesh
         if guess is None or guess.point.supercurrent != point.supercurrent:
             # Another supercurrent lends nothing: its phase drops may even have the opposite sign.
@@ -138,8 +143,8 @@ class Iteration:
         """Gap of every cell of an iterate, ghosts included."""
         return self._expanded(iterate)[0]
 
-    def follow(self) -> Solution:
-        """The uniform gap that is next to the first guess on its way to rest."""
+    def follow(self, *, tells: bool = True) -> Solution:
+        """The uniform gap next to the first guess on its way to rest; ``tells`` of jumps in the log."""
         problem, n = self.problem, self.mesh.n_cells
         # What is the same everywhere is one number, also where a checkpoint has it cell by cell.
         start = problem.spectral_state(
@@ -152,7 +157,7 @@ class Iteration:
                     problem, start, self.external, self.kinetic,
                     tolerance=self.tolerance, reach=2.0 * LARGEST_CHANGE, what=self.what,
                 )  # fmt: skip
-                if turned:
+                if turned and tells:
                     self._say_if_uniform_gap_jumped(start)
                 return self.solution(steps)
             except ConvergenceError as error:
@@ -174,7 +179,7 @@ class Iteration:
             largest_step=LARGEST_CHANGE,
             max_evaluations=problem.most_evaluations,
         )
-        if root.turned:
+        if root.turned and tells:
             self._say_if_uniform_gap_jumped(start)
         return self.solution(root.evaluations)
 
@@ -183,19 +188,22 @@ class Iteration:
         axis to mend.
 
         Bins that are wider than the gap edge have a wave of the gap equation each. A branch that ends at one
-        has jumped only if the gap has moved by more than bins and the slope of its curve explain.
+        has jumped only if the gap has moved by more than bins and the slope of its curve explain, and does so
+        in ever smaller steps of the bias too.
         """
         problem, grid = self.problem, self.problem.grid
         before, predicted, after = (
             problem.gap_field.uniform_value(gap) for gap in (self.known, start.gap, self.spectral.gap)
         )
         zeta = problem.gap_field.uniform_value(start.depairing)
-        if self.mesh.comm.rank != 0:
-            return
         passed = np.searchsorted(grid.edges, gap_edge(sorted([before, after]), zeta)) - 1
         first, last = np.clip(passed, 0, grid.n - 1)
         widest = float(grid.widths[first : last + 1].max())
-        jumped = abs(after - before) > BINS_OF_A_WAVE * widest + abs(predicted - before)
+        least = BINS_OF_A_WAVE * widest
+        jumped = self.mesh.comm.bcast(abs(after - before) > least + abs(predicted - before))
+        jumped = jumped and self._jumps_in_small_steps(before, after, least)
+        if self.mesh.comm.rank != 0:
+            return
         log.log(
             logging.WARNING if jumped else logging.DEBUG,
             "%s: the solution of the neighbouring bias ends; several coexist there, and the gap jumps "
@@ -213,6 +221,26 @@ class Iteration:
                 widest,
                 problem.broadening,
             )
+
+    def _jumps_in_small_steps(self, before: float, after: float, least: float) -> bool:
+        """Whether the gap jumps by more than ``least`` between the neighbour and here, in small steps too."""
+        problem, guess, here = self.problem, self.guess, self.point
+        first = Point(supercurrent=here.supercurrent) if guess is None else guess.point
+        if (first.V_inj, first.V_det) == (here.V_inj, here.V_det):
+            # Only leads have changed.
+            return True
+        kept = self.spectral, self.kinetic
+
+        def solved(part: float, near: Near) -> Near:
+            v_inj = first.V_inj + part * (here.V_inj - first.V_inj)
+            point = Point(v_inj, first.V_det + part * (here.V_det - first.V_det), here.supercurrent)
+            external = problem.external(point, None if guess is None else guess.leads)
+            solution = Iteration(problem, point, external, near[1]).follow(tells=False)
+            return problem.gap_field.uniform_value(solution.spectral.gap), solution
+
+        jumps = jumps_between((before, guess), (after, guess), solved, least)
+        self.spectral, self.kinetic = kept
+        return jumps
 
     def settle(self) -> Solution:
         """The gaps that those of the first guess flow to."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 from mpi4py import MPI
@@ -25,6 +26,7 @@ REACHED = "the end of the range"
 
 Floats = NDArray[np.float64]
 Residual = Callable[[Floats, float], Floats]
+Near = TypeVar("Near")
 Report = Callable[[float, float], None]
 """Called with the part of the work that is done, from 0 to 1, and the parameter."""
 
@@ -40,6 +42,9 @@ LINEAR_RTOL = 1e-3
 SHORTEST = 1.0 / 128.0
 #: Solutions near a fold that locate it.
 REFINEMENTS = 8
+#: How often the way between two solutions is halved to find a jump, and share of what changes between them
+#: that is one at least.
+HALVINGS, SHARE = 10, 0.125
 #: Directions of GMRES.
 MOST_DIRECTIONS = 30
 
@@ -92,6 +97,39 @@ def grow(solve: Callable[[float, Floats | None], Floats]) -> Floats:
             if step < SHORTEST:
                 raise
     return x
+
+
+def jumps_between(
+    first: tuple[float, Near],
+    last: tuple[float, Near],
+    solve: Callable[[float, tuple[float, Near]], tuple[float, Near]],
+    least: float,
+) -> bool:
+    """Whether a curve of solutions jumps on its way between two of them.
+
+    Halves the way for as long as more than ``least`` changes in a part of it, and more than `SHARE` of the
+    whole: what is continuous changes ever less. Where a solve fails the curve counts as broken.
+
+    Args:
+        first, last: number that changes, and what a solution can start from, at the ends.
+        solve: the same at a part of the way, from 0 to 1, from what is at a smaller part.
+        least: change that is no jump.
+    """
+    least = max(least, SHARE * abs(last[0] - first[0]))
+
+    def jumps(low: float, first: tuple[float, Near], high: float, last: tuple[float, Near]) -> bool:
+        if abs(last[0] - first[0]) <= least:
+            return False
+        if high - low <= 0.5**HALVINGS:
+            return True
+        middle = 0.5 * (low + high)
+        try:
+            between = solve(middle, first)
+        except ConvergenceError:
+            return True
+        return jumps(low, first, middle, between) or jumps(middle, between, high, last)
+
+    return jumps(0.0, first, 1.0, last)
 
 
 class _TooFar(ConvergenceError):

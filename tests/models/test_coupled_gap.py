@@ -126,6 +126,7 @@ def test_the_onset_of_injection_with_sharp_edges(
     sharp: UsadelProblem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The gap passes several bins at once, each with a wave of its own, without the walk."""
+    monkeypatch.setattr(self_consistency.Iteration, "_jumps_in_small_steps", lambda *_: False)
     made = recorded(monkeypatch)
     solution: Solution | None = None
     biases = (0.9, 1.0, 1.1, 1.2)
@@ -135,6 +136,21 @@ def test_the_onset_of_injection_with_sharp_edges(
     assert len(made) == len(biases)
     assert max(len(item.krylov) for item in made) <= 9
     assert max(max(item.krylov) for item in made) < 30
+
+
+@pytest.mark.slow
+def test_an_onset_in_one_step_is_no_jump(sharp: UsadelProblem, caplog: pytest.LogCaptureFixture) -> None:
+    """From far below its edge to it the gap falls by many bins, and passes their waves.
+
+    In smaller steps of the bias it does so continuously.
+    """
+    unit = sharp.device.voltage_unit
+    for bias in (1.0, 1.2):
+        with caplog.at_level(logging.DEBUG, "fvqp"):
+            found = sharp.solve(Point(bias * unit), sharp.solve(Point(0.6 * unit)))
+        assert found.spectral.gap[0] < 0.98
+    said = [record.levelno for record in caplog.records if "the gap jumps" in record.message]
+    assert said and max(said) == logging.DEBUG
 
 
 def test_slope_of_the_gap_equation(sharp: UsadelProblem) -> None:

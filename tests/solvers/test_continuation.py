@@ -8,7 +8,7 @@ from mpi4py import MPI
 from numpy.typing import NDArray
 
 from fvqp.errors import ConvergenceError
-from fvqp.solvers.continuation import REACHED, Branch, CurvePoint, follow_branch, grow
+from fvqp.solvers.continuation import REACHED, Branch, CurvePoint, follow_branch, grow, jumps_between
 
 Floats = NDArray[np.float64]
 
@@ -44,6 +44,34 @@ def test_folds_and_coexisting_solutions(size: int) -> None:
     parts = [part for part, _ in told]
     assert parts[0] == 0.0 and parts[-1] == 1.0 and parts == sorted(parts)
     assert len(parts) > 2 * len(found.points)
+
+
+def test_jumps_between_two_solutions() -> None:
+    """A steep but continuous curve is told from one that jumps by as much, also beside a slope."""
+
+    def steep(part: float) -> float:
+        return float(np.tanh(50.0 * (part - 0.37)))
+
+    def broken(part: float) -> float:
+        return part + 0.2 * (part > 0.37)
+
+    def ended(part: float) -> float:
+        if part > 0.37:
+            raise ConvergenceError("nothing here")
+        return part
+
+    for curve, last, jumps in ((steep, steep(1.0), False), (broken, 1.2, True), (ended, 1.0, True)):
+        asked: list[tuple[float, float]] = []
+
+        def solve(part: float, near: tuple[float, float], curve=curve, asked=asked) -> tuple[float, float]:
+            assert near[1] < part
+            asked.append((near[1], part))
+            return curve(part), part
+
+        assert jumps_between((curve(0.0), 0.0), (last, 1.0), solve, 1e-3) == jumps
+        assert len(asked) <= 20
+    # What is no larger than it may be is none.
+    assert not jumps_between((0.0, 0.0), (1.2, 1.0), lambda part, _: (broken(part), part), 0.21)
 
 
 def test_a_closed_curve_of_many_directions() -> None:
