@@ -253,6 +253,7 @@ class Iteration:
             tolerance=self.tolerance,
             what=self.what,
             max_evaluations=problem.most_evaluations,
+            where=self._place_of_largest,
         )
         if rest.slowest is not None:
             self._say_if_it_jumped(self.gap_of(rest.slowest), self.gap_of(rest.x))
@@ -290,6 +291,20 @@ class Iteration:
                 low,
                 high,
             )
+
+    def _place_of_largest(self, change: Floats) -> str:
+        """Where gaps or phase gradients of cells change most, for messages; collective."""
+        mesh, n = self.mesh, self.mesh.n_owned
+        parts = {"gap": np.abs(change[:n]), "phase gradient": np.abs(change[n:]).reshape(-1, 3).max(axis=1)}
+        largest = (0.0, "")
+        for name, sizes in parts.items():
+            if len(sizes) and sizes.max() > largest[0]:
+                cell = int(np.argmax(sizes))
+                region = mesh.cell_region[cell]
+                centre = np.round(mesh.centroid[cell] * 1e6, 4).tolist()
+                of = f", region {mesh.region_names[region]}" if region >= 0 else ""
+                largest = float(sizes[cell]), f" (most of the {name} near {centre} um{of})"
+        return str(max(mesh.comm.allgather(largest))[1])
 
     def _say_if_lost(self, before: Floats, after: Floats) -> None:
         """Log what part of the superconductors has lost its gap, if it was less at first."""

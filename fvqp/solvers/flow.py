@@ -73,6 +73,7 @@ def come_to_rest(
     tolerance: float,
     what: str,
     max_evaluations: int,
+    where: Callable[[Floats], str] = lambda velocity: "",
 ) -> Rest:
     """Follow ``dx/dτ = g(x) − x`` to a fixed point x*, until ``max |x − x*| ≤ tolerance``.
 
@@ -89,6 +90,7 @@ def come_to_rest(
         tolerance: of x, in its units.
         what: name of the quantity, for messages.
         max_evaluations: of g, at which to give up.
+        where: collective; says of a velocity where it is largest, for messages.
 
     Raises:
         ConvergenceError: not at rest by then, or ``g`` returned something that is not finite.
@@ -105,16 +107,17 @@ def come_to_rest(
             break
         spent = flow.evaluations >= max_evaluations
         if still and (spent or (doubts >= MOST_DOUBTS and not flow.astray)):
+            place = where(f)
             if comm.rank == 0:
                 log.warning(
-                    "%s: an evaluation changes it by %.2g, within the tolerance %.2g; it may be wrong by %s",
-                    what, velocity, tolerance, f"{error:.2g}" if error >= 0.0 else "more",
+                    "%s: an evaluation changes it by %.2g%s, within the tolerance %.2g; it may be wrong by "
+                    "%s", what, velocity, place, tolerance, f"{error:.2g}" if error >= 0.0 else "more",
                 )  # fmt: skip
             break
         if spent:
             raise ConvergenceError(
-                f"{what}: not converged after {flow.evaluations} evaluations, change {velocity:.3g}, "
-                f"tolerance {tolerance:.3g}"
+                f"{what}: not converged after {flow.evaluations} evaluations, change {velocity:.3g}{where(f)}"
+                f", tolerance {tolerance:.3g}"
             )
         found = None
         if waited >= patience or (still and not flow.astray):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 
 import numpy as np
 import pytest
@@ -185,3 +186,16 @@ def test_too_few_iterations_are_said(device: Device) -> None:
     )
     with pytest.raises(ConvergenceError, match="V_inj = 0.0003 V.*not converged after"):
         problem.solve(Point(3e-4))
+
+
+def test_an_unfinished_flow_says_where_it_is() -> None:
+    """Gaps of all cells that do not come to rest in time change most under the injector that lowers them."""
+    mesh = line_mesh(40, 41)
+    problem = UsadelProblem(
+        wire(mesh, "point_A", "point_B"), graded(0.02, 60), 0.02, gap=GapModel("local"), maximum_iterations=2
+    )
+    with pytest.raises(ConvergenceError, match="not converged after 2 evaluations") as caught:
+        problem.solve(Point(3e-4))
+    place = re.search(r"most of the gap near \[([-\d.]+), .*\] um", str(caught.value))
+    injector = mesh.face_centroid[mesh.require_boundary("point_A"), 0].mean()
+    assert place is not None and abs(float(place[1]) * UM - injector) < 0.3 * UM
