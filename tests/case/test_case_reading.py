@@ -361,6 +361,33 @@ def test_a_superconductor_without_a_gap_at_rest(wire):
     assert "0.4 Delta0 destroys the superconductivity at 1.2 K" in text
 
 
+@pytest.mark.parametrize("model", ["model='local'", "model='uniform',at='junction_A'"])
+def test_a_gap_at_rest_that_counts_as_lost(wire, model):
+    """Gaps that follow the bias end below a twentieth of the bulk's: one that begins there is refused."""
+    few = ["spectrum.broadening=0.005", "gap={model='equilibrium',coupling='arcsinh'}"]
+    follows = f"gap={{{model},coupling='arcsinh'}}"
+    # Γ = 0.005 leaves 0.03 of the gap at ζ = 0.494, and 0.15 at 0.49.
+    check_with_materials(load_case(wire, [*few, "spectrum.depairing=0.494"]), ALUMINIUM, {})
+    with pytest.raises(CaseError) as caught:
+        check_with_materials(load_case(wire, [*few, follows, "spectrum.depairing=0.494"]), ALUMINIUM, {})
+    text = str(caught.value)
+    assert text.startswith("wire.toml: spectrum.depairing: 0.494 Delta0 leaves a gap of 0.03")
+    assert "below 0.05 of it counts as lost" in text and text.endswith("leaves more")
+    largest = float(text.split("up to ")[1].split()[0])
+    assert 0.49 < largest < 0.494
+    case = load_case(wire, [*few, follows, f"spectrum.depairing={largest}"])
+    check_with_materials(case, ALUMINIUM, {})
+    # The gap at Tc(1 − 3e-4) is 1.74 √3e-4 = 0.03, with a large Debye energy.
+    hot = [
+        "energies.maximum=30.0",
+        "spectrum.broadening=1e-6",
+        f"gap={{{model},debye_energy=1e5}}",
+        "reservoirs[0].temperature='1.7429 K'",
+    ]
+    with pytest.raises(CaseError, match=r"reservoirs\[0\].temperature: 1.7429 K leaves a gap of 0.03"):
+        check_with_materials(load_case(wire, hot), ALUMINIUM, {})
+
+
 def test_default_energy_axis_reaches_beyond_the_bias(wire):
     case = load_case(wire)
     data = tomllib.loads(case.resolved_toml())

@@ -20,6 +20,7 @@ from fvqp.gap import equilibrium_gap
 from fvqp.materials import BCS_RATIO, Material, material_names
 from fvqp.mesh import Mesh
 from fvqp.mesh.mesh import suggestion
+from fvqp.models.gap_field import COLLAPSED
 from fvqp.models.tunnelling import level_broadening
 from fvqp.models.usadel import UsadelProblem
 
@@ -88,7 +89,10 @@ def check_with_materials(case: UsadelCase, material: Material, regions: Mapping[
 
 
 def _check_pairing(case: UsadelCase, here: Material, delta0: float, place: str) -> None:
-    """The superconductor ``here`` has a gap in equilibrium; raises :class:`CaseError`."""
+    """The superconductor ``here`` has a gap in equilibrium; raises :class:`CaseError`.
+
+    One that follows the bias must not begin where a gap counts as lost.
+    """
     gap, depairing = case.gap, case.spectrum.depairing
     if here.gap == 0.0 or gap.debye_energy is None or gap.coupling is None:
         return
@@ -96,14 +100,32 @@ def _check_pairing(case: UsadelCase, here: Material, delta0: float, place: str) 
     broadening = case.spectrum.broadening.in_delta0(delta0)
 
     cutoff, rule = gap.debye_energy / own, gap.coupling
+    # Neighbours and reservoirs may hold a gap up where spectra hang together.
+    least = COLLAPSED if gap.model in ("uniform", "local") and case.spectrum.model == "local" else 0.0
+
+    def at_rest(kelvin: float, zeta: float, gamma: float) -> float:
+        t = kelvin * constants.k / here.gap
+        return float(equilibrium_gap(t, zeta / own, gamma / own, cutoff=cutoff, rule=rule))
 
     def left(kelvin: float, zeta: float, gamma: float) -> bool:
-        t = kelvin * constants.k / here.gap
-        return bool(equilibrium_gap(t, zeta / own, gamma / own, cutoff=cutoff, rule=rule) > 0.0)
+        return at_rest(kelvin, zeta, gamma) > least
 
     bath = case.reservoirs[0].temperature
-    for temperature in (case.sweep.temperature or ()) if bath is None else (bath,):
-        if left(temperature, depairing, broadening) or not left(temperature, 0.0, 0.0):
+    baths = {"reservoirs[0].temperature": bath} if bath is not None else {}
+    if bath is None:
+        baths = {f"sweep.temperature[{n}]": t for n, t in enumerate(case.sweep.temperature or ())}
+    of = f" of {here.name} (region {place})" if place else ""
+    for bath_key, temperature in baths.items():
+        if left(temperature, depairing, broadening):
+            continue
+        remains = at_rest(temperature, depairing, broadening)
+        small = (
+            f"leaves a gap{of} of {remains:.2g} of the bulk's before any bias; with gap.model = "
+            f'"{gap.model}" one below {least:g} of it counts as lost'
+        )
+        if not left(temperature, 0.0, 0.0):
+            if remains > 0.0:
+                raise CaseError(f"{case.source}: {bath_key}: {temperature:g} K {small}")
             continue
         paired = left(temperature, 0.0, broadening)
         key, value = ("depairing", depairing) if paired else ("broadening", broadening)
@@ -111,11 +133,10 @@ def _check_pairing(case: UsadelCase, here: Material, delta0: float, place: str) 
         def holds(trial: float, kelvin: float = temperature, paired: bool = paired) -> bool:
             return left(kelvin, trial, broadening) if paired else left(kelvin, 0.0, trial)
 
-        of = f" of {here.name} (region {place})" if place else ""
-        raise CaseError(
-            f"{case.source}: spectrum.{key}: {value:g} Delta0 destroys the superconductivity{of} at "
-            f"{temperature:g} K, before any bias; up to {_largest(holds, value):.4g} Delta0 leaves a gap"
-        )
+        most = f"up to {_largest(holds, value):.4g} Delta0 leaves {'a gap' if remains == 0.0 else 'more'}"
+        destroys = f"destroys the superconductivity{of} at {temperature:g} K, before any bias"
+        what = destroys if remains == 0.0 else small
+        raise CaseError(f"{case.source}: spectrum.{key}: {value:g} Delta0 {what}; {most}")
 
 
 def _largest(holds: Callable[[float], bool], fails: float) -> float:
