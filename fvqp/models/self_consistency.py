@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from mpi4py import MPI
 from numpy.typing import NDArray
+from scipy import constants
 
 from fvqp.errors import ConvergenceError
 from fvqp.models.coupled_gap import solve_with_gap
@@ -55,10 +56,10 @@ def solve_self_consistent(
 
     A uniform gap without a current is one number: with collisions it is an unknown beside the distributions;
     else, and where that may leave the branch, its equation is followed from the neighbouring solution to the
-    next root. Otherwise the iterate is the gap (one number, or one a cell) and, where a current flows,
-    ``ξ∇φ`` of every cell; the depairing follows from it. Its three components carry the direction of the
-    current, which the depairing alone would not. Accelerated iteration finds it where a solution is near; the
-    flow of gaps of all cells leads on, or to the reason why there is none.
+    next root. Otherwise the iterate is the gap (one number, or one a cell) and, where a current flows, the
+    phase drop at every face, from which depairing and the coupling of f_L and f_T follow. Accelerated
+    iteration finds it where a solution is near; the flow of gaps of all cells leads on, or to the reason why
+    there is none.
 
     Args:
         problem: the problem.
@@ -131,6 +132,12 @@ class Iteration:
         self.energy_only = not problem.self_consistent_phase
         self.flows = self.phase is not None and (point.supercurrent != 0.0 or problem.self_consistent_phase)
         self.uniform = problem.gap.kind == "uniform"
+        if self.flows:
+            device, mesh = problem.device, self.mesh
+            length = np.sqrt(constants.hbar * device.per_cell("diffusivity") / device.material.gap)
+            across = device.per_cell("conductivity") * device.transverse / length
+            #: Siemens by which a phase drop at a face (`PhaseField.drop`) is ``ξ∇φ`` along its normal.
+            self.face_unit = across[mesh.face_cells[:, 0]] * mesh.face_area
         self.what = f"self-consistent gap at V_inj = {point.V_inj:.6g} V, V_det = {point.V_det:.6g} V"
         if point.supercurrent:
             self.what += f", supercurrent {point.supercurrent:g}"
@@ -295,15 +302,17 @@ class Iteration:
     def _place_of_largest(self, change: Floats) -> str:
         """Where gaps or phase gradients of cells change most, for messages; collective."""
         mesh, n = self.mesh, self.mesh.n_owned
-        parts = {"gap": np.abs(change[:n]), "phase gradient": np.abs(change[n:]).reshape(-1, 3).max(axis=1)}
+        parts = {"gap": (np.abs(change[:n]), np.arange(n))}
+        if self.flows:
+            parts["phase gradient"] = np.abs(change[n:]), mesh.face_cells[:, 0]
         largest = (0.0, "")
-        for name, sizes in parts.items():
+        for name, (sizes, cells) in parts.items():
             if len(sizes) and sizes.max() > largest[0]:
-                cell = int(np.argmax(sizes))
+                cell = int(cells[np.argmax(sizes)])
                 region = mesh.cell_region[cell]
                 centre = np.round(mesh.centroid[cell] * 1e6, 4).tolist()
                 of = f", region {mesh.region_names[region]}" if region >= 0 else ""
-                largest = float(sizes[cell]), f" (most of the {name} near {centre} um{of})"
+                largest = float(sizes.max()), f" (most of the {name} near {centre} um{of})"
         return str(max(mesh.comm.allgather(largest))[1])
 
     def _say_if_lost(self, before: Floats, after: Floats) -> None:
@@ -353,8 +362,8 @@ class Iteration:
     def update(self, iterate: Floats) -> Floats:
         """Spectra of the iterate, distributions in these spectra, gap and phase from these distributions."""
         problem = self.problem
-        gap, depairing = self._expanded(iterate)
-        spectral: SpectralState = problem.spectral_state(gap, depairing, self.phase)
+        gap, depairing, phase = self._expanded(iterate)
+        spectral: SpectralState = problem.spectral_state(gap, depairing, phase)
         kinetic = problem.energy_mode(spectral, self.external, self.kinetic, self.what)
         if not self.energy_only:
             kinetic = problem.with_charge(spectral, kinetic, self.kinetic)
@@ -378,10 +387,10 @@ class Iteration:
             head = np.array([max(numbers)] if self.mesh.comm.rank == 0 else [])
         else:
             head = gap[: self.mesh.n_owned]
-        return np.concatenate([head, phase.gradients.ravel() if self.flows and phase is not None else []])
+        return np.concatenate([head, phase.drop / self.face_unit if self.flows and phase is not None else []])
 
-    def _expanded(self, iterate: Floats) -> tuple[Floats, Floats]:
-        """Gap and depairing of every cell, ghosts included."""
+    def _expanded(self, iterate: Floats) -> tuple[Floats, Floats, PhaseField | None]:
+        """Gap and depairing of every cell, ghosts included, and the phase whose drops the iterate has."""
         mesh, problem = self.mesh, self.problem
         n = mesh.n_owned
         gap = np.zeros(mesh.n_cells)
@@ -394,8 +403,10 @@ class Iteration:
             mesh.exchange(gap)
             rest = iterate[n:]
         if not self.flows:
-            return gap, np.broadcast_to(self.spectral.depairing, (mesh.n_cells,)).copy()
+            return gap, np.broadcast_to(self.spectral.depairing, (mesh.n_cells,)).copy(), self.phase
+        assert self.phase is not None, "there is a current"
+        phase = problem.phase_of(self.phase, rest * self.face_unit)
         depairing = np.zeros(mesh.n_cells)
-        depairing[:n] = problem.depairing + 0.5 * np.sum(rest.reshape(n, 3) ** 2, axis=1)
+        depairing[:n] = problem.depairing + 0.5 * np.sum(phase.gradients**2, axis=1)
         mesh.exchange(depairing)
-        return gap, depairing
+        return gap, depairing, phase

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from mpi4py import MPI
 from numpy.typing import NDArray
-from scipy import constants
 
 from fvqp.errors import ConvergenceError
 from fvqp.grids import energy as distributions
@@ -231,43 +230,25 @@ def _of_all(problem: UsadelProblem, solution: Solution, direction: Floats) -> Fl
 
 
 class _Map:
-    """The map of the self-consistency near a solution: of gaps and, where a current flows, of phase drops.
-
-    A phase drop at a face counts as the ``ξ∇φ`` along its normal that it stands for.
-    """
+    """The map of the self-consistency near a solution: of gaps and, where a current flows, of phase drops."""
 
     def __init__(self, problem: UsadelProblem, solution: Solution) -> None:
-        device, mesh = problem.device, problem.device.mesh
+        mesh = problem.device.mesh
         self.problem = problem
         self.external = problem.external(solution.point, solution.leads)
         self._iteration = iteration = Iteration(problem, solution.point, self.external, solution)
         self.what = iteration.what
-        head = iteration.start
-        self._n = len(head)
-        counted = np.ones(self._n, bool)
-        self.start = head
+        self.start = iteration.start
+        self._counted = np.ones(len(self.start), bool)
         if iteration.flows:
-            assert solution.phase is not None
-            self._n = len(head) - 3 * mesh.n_owned
-            here = mesh.face_cells[:, 0]
-            length = np.sqrt(constants.hbar * device.per_cell("diffusivity") / device.material.gap)
-            across = device.per_cell("conductivity") * device.transverse / length
-            self._unit = across[here] * mesh.face_area
-            self.start = np.concatenate([head[: self._n], solution.phase.drop / self._unit])
             # A face between ranks counts once.
-            counted = np.concatenate([counted[: self._n], here < mesh.n_owned])
-        self._counted = counted
+            here = mesh.face_cells[:, 0]
+            self._counted[len(self.start) - len(here) :] = here < mesh.n_owned
 
     def at(self, external: Floats | None, step: Floats) -> Floats:
         """The map at ``step`` from the solution, with lead distributions that differ by ``external``."""
-        iteration, y, n = self._iteration, self.start + step, self._n
-        iteration.external = self.external if external is None else self.external + external
-        if not iteration.flows:
-            return iteration.update(y)
-        assert iteration.phase is not None
-        iteration.phase = self.problem.phase_of(iteration.phase, y[n:] * self._unit)
-        head = iteration.update(np.concatenate([y[:n], iteration.phase.gradients.ravel()]))
-        return np.concatenate([head[:n], iteration.phase.drop / self._unit])
+        self._iteration.external = self.external if external is None else self.external + external
+        return self._iteration.update(self.start + step)
 
     def currents(self) -> Floats:
         """Spectral currents of all terminals at the last step."""

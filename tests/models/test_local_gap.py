@@ -128,6 +128,39 @@ def test_a_current_through_a_gap_of_every_cell(monkeypatch: pytest.MonkeyPatch) 
     assert self_consistency.ACCELERATED < evaluations[0] < 300
 
 
+@pytest.mark.parametrize("kind", [pytest.param("local", marks=pytest.mark.slow), "uniform"])
+def test_the_map_with_a_current_has_no_memory(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The phase drops that couple f_L and f_T are those of the iterate, whatever was evaluated before.
+
+    At the stop they are those of the conserved current: both are judged, the gap and the phase.
+    """
+    monkeypatch.setattr(self_consistency, "ACCELERATED", 1)
+    mesh, current = line_mesh(8, 9), 2e-6
+    problem = UsadelProblem(
+        wire(mesh, "point_A", "point_B", conductance={"A": 5e-6, "B": 5e-6}),
+        EnergyGrid.uniform(0.1, 4.0), 0.05,
+        gap=GapModel(kind, at="A" if kind == "uniform" else None),  # type: ignore[arg-type]
+        supercurrent=Supercurrent("left", "right", "current", (current,)),
+    )  # fmt: skip
+    point = Point(0.8 * problem.device.voltage_unit, 0.0, current)
+    solution = problem.solve(point)
+    assert solution.phase is not None and solution.spectral.drop is not None
+    tolerance = problem.tolerance / abs(solution.phase.gradient)
+    np.testing.assert_allclose(solution.spectral.drop, solution.phase.drop, rtol=tolerance)
+    # Drops times the superfluid density at the face carry the same current through every face.
+    density = solution.phase.superfluid
+    c0, c1 = mesh.face_cells.T
+    weight = problem.kinetics.transport.faces.weight
+    at_face = weight * density[c0] + (1.0 - weight) * density[np.where(c1 >= 0, c1, c0)]
+    through = np.abs(at_face * solution.spectral.drop) * problem.device.voltage_unit
+    np.testing.assert_allclose(through, current, rtol=tolerance)
+    iteration = self_consistency.Iteration(problem, point, problem.external(point), solution)
+    start = iteration.start
+    first = iteration.update(start)
+    assert not np.array_equal(iteration.update(1.01 * start), first)
+    np.testing.assert_array_equal(iteration.update(start), first)
+
+
 @pytest.mark.slow
 def test_the_way_up_and_down(caplog: pytest.LogCaptureFixture) -> None:
     """A solution at every bias; a part turns normal where its branch ends, and is filled by the lead."""
