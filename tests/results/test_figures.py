@@ -226,3 +226,24 @@ def test_curves_are_over_what_is_swept(kind: str) -> None:
         FvqpError, match="is drawn over what is swept, and these results are of a single point"
     ):
         axes_of()
+
+
+def test_lines_with_and_without_collisions_are_named() -> None:
+    """Solid and dashed ones, where there is one gap to show and where there are several spectra."""
+    biases = np.array([0.0, 2.0, 4.0]) * DELTA0
+    energy = {"energy": (("energy",), np.linspace(0.1, 5.0, 50) * DELTA0)}
+    junction = {"junction": (("junction",), ["A"])}
+    sweep = SweepDataset({"V_inj": biases}, energy | junction, {"delta0_eV": DELTA0})
+    for name, lower in (("gap", 0.1), ("gap_elastic", 0.05)):
+        sweep.define(name, ("junction",), "eV", name)
+        sweep.dataset[name].values[:, 0] = DELTA0 * (1.0 - lower * biases / biases[-1])
+    for name, size in (("f_L", 0.02), ("f_L_elastic", 0.01)):
+        sweep.define(name, ("junction", "energy"), "1", name)
+        sweep.dataset[name].values[:, 0] = 1.0 - size * biases[:, None] / biases[-1]
+    legends = {}
+    for kind, more in (("gap", {}), ("spectrum", {"variable": "f_L"})):
+        (axes,) = figure_of(sweep.dataset, kind, compare="elastic", **more).axes
+        handles, names = axes.get_legend_handles_labels()
+        legends[kind] = dict(zip(names, (line.get_linestyle() for line in handles), strict=True))
+    assert legends["gap"] == {"with collisions": "-", "elastic": "--"}
+    assert legends["spectrum"].pop("elastic") == "--" and set(legends["spectrum"].values()) == {"-"}

@@ -102,6 +102,8 @@ def _gap(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
     axes = figure.subplots()
     _gap_curves(at_junctions(dataset, "gap"), dataset, spec, axes)
     if spec.compare == "elastic":
+        if len(axes.lines) == 1:
+            axes.lines[0].set_label("with collisions")
         _gap_curves(stored(dataset, "gap_elastic"), dataset, spec, axes, "k--", "elastic")
     if "gap_solutions" in dataset and dataset.sizes["V_inj"] > 1:
         _branches(dataset, axes)
@@ -194,6 +196,8 @@ def _spectrum(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
         if elastic is not None and name == "f_L":
             _three_gaps(in_delta0(dataset, at_junctions(dataset, "gap")).sel(here), shown, axes, spec.offset)
         draw_curves(axes, shown, "energy", along, spec.offset)
+    if elastic is not None:
+        grid[min(columns, len(panels)) - 1].plot([], [], "k--", linewidth=1.1, label="elastic")
     for axes in grid[len(panels) :]:
         axes.remove()
     draw_legend(grid[min(columns, len(panels)) - 1], bool(spec.offset))
