@@ -15,13 +15,18 @@ GROUPS = (
 )
 
 
-def available(comm: MPI.Comm) -> float:
+def available(comm: MPI.Comm, first: float = 0.0) -> float:
     """Bytes that each rank of ``comm`` can still take, the least of all ranks. Collective.
 
     Ranks on one machine share what it has left. On systems other than Linux all of its memory counts as left.
+
+    Args:
+        comm: as named.
+        first: bytes that its rank 0 takes beside.
     """
     machine = comm.Split_type(MPI.COMM_TYPE_SHARED)
-    share = _of_machine() / machine.size
+    taken = machine.allreduce(first if comm.rank == 0 else 0.0)
+    share = max(_of_machine() - taken, 0.0) / machine.size
     machine.Free()
     return float(comm.allreduce(share, MPI.MIN))
 

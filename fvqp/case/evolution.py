@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Self
+import math
+from typing import Annotated, Self
 
-from pydantic import model_validator
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
 
 from fvqp.case.quantities import Time
 from fvqp.case.tables import Count, Table
+
+MOST_TIMES = 10_000
+"""Recorded times by decade; more are a slip."""
+TimesPerDecade = Annotated[Count, Field(le=MOST_TIMES)]
 
 
 class RecordedTimes(Table):
@@ -16,7 +23,7 @@ class RecordedTimes(Table):
     end: Time
     start: Time | None = None
     """First time after 0 that is recorded; default: a millionth of ``end``."""
-    points_per_decade: Count = 8
+    points_per_decade: TimesPerDecade = 8
     """Recorded times, evenly spaced on a logarithmic axis."""
 
     @model_validator(mode="after")
@@ -24,6 +31,24 @@ class RecordedTimes(Table):
         if self.start is not None and not self.start < self.end:
             raise ValueError("start: must come before end")
         return self
+
+
+def number_of_times(evolution: RecordedTimes) -> int:
+    """How many are recorded, 0 among them."""
+    decades = math.log10(evolution.end) - math.log10(_first(evolution))
+    return max(math.ceil(decades * evolution.points_per_decade - 1e-9), 1) + 2
+
+
+def recorded_times(evolution: RecordedTimes) -> NDArray[np.float64]:
+    """0, and times evenly spaced on a logarithmic axis up to the end, seconds."""
+    start, end = _first(evolution), evolution.end
+    times = np.geomspace(start, end, number_of_times(evolution) - 1)
+    times[0], times[-1] = start, end
+    return np.concatenate([[0.0], times])
+
+
+def _first(evolution: RecordedTimes) -> float:
+    return 1e-6 * evolution.end if evolution.start is None else evolution.start
 
 
 def one_task(evolution: Table | None, steady_state: Table | None) -> None:

@@ -16,8 +16,9 @@ from fvqp.case.boltzmann.analytic import ClosedForms
 from fvqp.case.boltzmann.build import build_processes, build_setup, initial_state
 from fvqp.case.boltzmann.observables import Observables, Values
 from fvqp.case.boltzmann.petsc_options import check_petsc_options_used, petsc_options
-from fvqp.case.boltzmann.schema import BoltzmannCase, Evolution
+from fvqp.case.boltzmann.schema import BoltzmannCase
 from fvqp.case.boltzmann.strong import described, warn
+from fvqp.case.evolution import recorded_times
 from fvqp.case.pointwise import Line, PointRecorder, run_lines
 from fvqp.collisions import ConstantTrapping, PhononEscape, PhotonDrive
 from fvqp.errors import ConvergenceError
@@ -64,16 +65,6 @@ def check(case: BoltzmannCase) -> str:
         ("memory", f"about {memory:.0f} MiB on a rank"),
     ]
     return "\n".join([f"{case.source}: valid", *(f"  {name:<11}{text}" for name, text in rows)])
-
-
-def recorded_times(evolution: Evolution) -> Floats:
-    """0, and times evenly spaced on a logarithmic axis up to the end, seconds."""
-    start = 1e-6 * evolution.end if evolution.start is None else evolution.start
-    decades = np.log10(evolution.end / start)
-    number = max(int(np.ceil(decades * evolution.points_per_decade)), 1) + 1
-    times = np.geomspace(start, evolution.end, number)
-    times[0], times[-1] = start, evolution.end
-    return np.concatenate([[0.0], times])
 
 
 class _Run:

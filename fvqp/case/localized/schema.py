@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from fvqp.case.earlier import Earlier
+from fvqp.case.evolution import TimesPerDecade
 from fvqp.case.geometry import MeshSource
 from fvqp.case.quantities import (
     AbsoluteEnergy,
@@ -23,7 +24,7 @@ from fvqp.case.quantities import (
     Time,
     spaced,
 )
-from fvqp.case.tables import AS_LIST, ONCE, Case, Count, FigureFile, Flag, Name, Table
+from fvqp.case.tables import AS_LIST, ONCE, Case, FigureFile, Flag, Name, Table
 from fvqp.errors import CaseError, FvqpError
 from fvqp.units import to_float
 
@@ -213,7 +214,7 @@ class Relaxation(Table):
     """Last time that is recorded."""
     start: Time | None = None
     """First time that is recorded; default: a millionth of ``end``."""
-    points_per_decade: Count = 5
+    points_per_decade: TimesPerDecade = 5
     """Times are evenly spaced on a logarithmic axis."""
 
     @model_validator(mode="after")

@@ -85,7 +85,7 @@ def build_setup(case: TransportCase, comm: MPI.Comm, *, solve: bool = True) -> S
         grid = energy_grid(case, units, reference, own)
         known, size = cells(case), None
         if known is not None:
-            size = sizes(case, grid, -(-known[0] // comm.size), known[1])
+            size = sizes(case, grid, known[0], -(-known[0] // comm.size), known[1])
             size.require(comm)
     except CaseError as error:
         raise _named(case, error) from None
@@ -93,7 +93,8 @@ def build_setup(case: TransportCase, comm: MPI.Comm, *, solve: bool = True) -> S
     try:
         if size is None:
             assert not isinstance(space, Shells)
-            size = sizes(case, grid, int(comm.allreduce(mesh.n_owned, MPI.MAX)), geometry_of(space))
+            most = int(comm.allreduce(mesh.n_owned, MPI.MAX))
+            size = sizes(case, grid, mesh.n_global, most, geometry_of(space))
             size.require(comm)
         builder = CaseMedia(case, units, reference, own, grid, mesh)
         media = builder.media()

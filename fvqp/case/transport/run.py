@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from scipy import constants
 
 from fvqp.case.boltzmann.strong import described
+from fvqp.case.evolution import recorded_times
 from fvqp.case.sizes import size_rows
 from fvqp.case.transport.build import Setup, build_setup
 from fvqp.case.transport.recording import TransportRecorder
-from fvqp.case.transport.schema import Evolution, TransportCase
+from fvqp.case.transport.schema import TransportCase
 from fvqp.errors import ConvergenceError, FvqpError
 from fvqp.models.transport import Moment
 from fvqp.models.transport.steady import SteadySolver
@@ -78,16 +79,6 @@ def check(case: TransportCase) -> str:
         ("memory", str(size)),
     ]
     return "\n".join([f"{case.source}: valid", *(f"  {name:<11}{text}" for name, text in rows)])
-
-
-def recorded_times(evolution: Evolution) -> Floats:
-    """0, and times evenly spaced on a logarithmic axis up to the end, seconds."""
-    start = 1e-6 * evolution.end if evolution.start is None else evolution.start
-    decades = np.log10(evolution.end / start)
-    number = max(int(np.ceil(decades * evolution.points_per_decade - 1e-9)), 1) + 1
-    times = np.geomspace(start, evolution.end, number)
-    times[0], times[-1] = start, evolution.end
-    return np.concatenate([[0.0], times])
 
 
 def _settle(case: TransportCase, setup: Setup, recorder: TransportRecorder) -> None:

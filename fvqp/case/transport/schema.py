@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from fvqp.case.boltzmann.schema import Energies, Escape, Gap, MaterialChoice, Resonator, Spectrum
-from fvqp.case.evolution import RecordedTimes, one_task
+from fvqp.case.evolution import RecordedTimes, TimesPerDecade, one_task
 from fvqp.case.geometry import MeshSource
 from fvqp.case.quantities import (
     AbsoluteEnergy,
@@ -38,6 +38,9 @@ from fvqp.case.transport.sources import LocalMicrowave, LocalTrapping
 PositiveNumber = Annotated[Number, Field(gt=0)]
 MOST_SHELLS = 100_000
 """Shells of a body; more are a slip."""
+MOST_DIRECTIONS = 1000
+"""Of a set along each of its two angles; more are a slip, and Gauss' rule takes minutes to find."""
+Directions = Annotated[Count, Field(le=MOST_DIRECTIONS)]
 
 
 class Body(Table):
@@ -70,10 +73,10 @@ class Motion(Table):
     quadrature: Literal["product", "level_symmetric", "lebedev"] = "product"
     """Ordinates on plane and solid meshes: Gauss' rule along z times equal steps around it; the same levels
     along x, y and z; Lebedev's sets."""
-    directions: Count = 8
+    directions: Directions = 8
     """Ordinates: polar directions of the set, even: of the angle with the radius, or with the axis z of a
     mesh or that of revolution; levels along each axis of a level-symmetric set, 2 to 16."""
-    azimuths: Count = 8
+    azimuths: Directions = 8
     """Ordinates in cylinders and bodies of revolution, half-way around the axis, even; and of product sets on
     plane and solid meshes: directions around the axis, a multiple of four."""
     degree: Count | None = None
@@ -315,7 +318,7 @@ class Evolution(RecordedTimes):
     implicit and collisions explicit, for pulses that fly before they collide: steps are no longer than the
     fastest collisions take; ``bdf``, all implicit by backward differentiation, for a gap that stays, with the
     fewest steps where all is slow. The latter two are PETSc's."""
-    points_per_decade: Count = 4
+    points_per_decade: TimesPerDecade = 4
     """Recorded times, evenly spaced on a logarithmic axis."""
     tolerance: Annotated[Number, Field(gt=0, lt=1)] = 0.02
     """Error of a step, relative to what a cell holds in quasiparticles and in phonons, by energy."""

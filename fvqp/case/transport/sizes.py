@@ -8,6 +8,7 @@ from math import ceil, prod
 
 from mpi4py import MPI
 
+from fvqp.case.evolution import number_of_times
 from fvqp.case.transport.moving import directions
 from fvqp.case.transport.schema import TransportCase
 from fvqp.collisions import CollisionGrid
@@ -28,10 +29,17 @@ GEOMETRIES = {"sphere": "spherical", "cylinder": "cylindrical"}
 COPIES, FACTORS, WHOLE = 12, 10, 34
 #: More of them by methods of PETSc: stages, earlier steps, and what Newton's method works with (measured).
 OF_METHOD = {"rosenbrock": 0, "imex": 16, "bdf": 28}
+#: And those between steps: the state that was recorded last, and its checkpoint, twice until it is written.
+RECORDED = 3
 #: Vectors of every iteration for a steady state: a direction and its image.
 VECTORS = 2
 #: Bytes of a cell of the mesh: vertices, faces, neighbours, gradients.
 OF_CELL = 1024.0
+#: Bytes of any run: modules, compiled loops and figures; and what the allocator takes over what is asked of
+#: it, since arrays of different lengths do not fit where others were (both measured).
+OF_RUN, LOOSE = 100.0 * 2**20, 1.15
+#: Numbers of a cell that are stored for every time.
+STORED = 4
 
 
 @dataclass(frozen=True)
@@ -44,6 +52,8 @@ class Sizes:
         least: bytes without which no step can be made.
         expected: bytes of most runs.
         largest: bytes where solutions for a steady state take all iterations that they may.
+        results: bytes beside these on rank 0, which holds results of all times until the end.
+        advice: keys that make a step smaller, and those that make results smaller, for messages.
     """
 
     directions: tuple[int, int]
@@ -51,22 +61,31 @@ class Sizes:
     least: float
     expected: float
     largest: float
+    results: float
+    advice: tuple[str, str]
 
     def require(self, comm: MPI.Comm) -> None:
         """Says what a rank takes; raises `CaseError` if the least is more than there is. Collective."""
-        free = available(comm)
+        free, beside = available(comm), available(comm, self.results)
         log.info("memory: %s; %.3g GiB are left", self, free / 2**30)
         if self.least > free:
             raise CaseError(
                 f"needs at least {self.least / 2**30:.3g} GiB on a rank, for {self.per_cell} unknowns in "
-                f"every cell, and {free / 2**30:.3g} GiB are left; use a coarser mesh, fewer directions or "
-                "energies, or more machines"
+                f"every cell, and {free / 2**30:.3g} GiB are left; {self.advice[0]}, or use more machines"
+            )
+        if self.least > beside:
+            raise CaseError(
+                f"results of all times take {self.results / 2**30:.3g} GiB on rank 0, beside "
+                f"{self.least / 2**30:.3g} GiB on every rank, and {free / 2**30:.3g} GiB are left; "
+                f"{self.advice[1]}"
             )
 
     def __str__(self) -> str:
         text = f"about {self.expected / 2**20:.0f} MiB on a rank"
         if self.largest > self.expected:
             text += f", {self.largest / 2**20:.0f} MiB where the steady state takes all its iterations"
+        if self.results > 2**20:
+            text += f", and {self.results / 2**20:.0f} MiB of results on rank 0"
         return text
 
 
@@ -84,12 +103,12 @@ def cells(case: TransportCase) -> tuple[int, int | str] | None:
     return ceil(prod(count for _, count in shape.counts()) - 1e-6), "revolved" if revolved else made.dim
 
 
-def sizes(case: TransportCase, grid: CollisionGrid, most: int, geometry: int | str) -> Sizes:
+def sizes(case: TransportCase, grid: CollisionGrid, total: int, most: int, geometry: int | str) -> Sizes:
     """Of a case: nothing of this size is made yet.
 
     Args:
         case, grid: as named.
-        most: cells of the rank that has most.
+        total, most: cells of all ranks, and of the one that has most.
         geometry: see `moving.directions`.
     """
     names = ("quasiparticles", "phonons")
@@ -104,8 +123,37 @@ def sizes(case: TransportCase, grid: CollisionGrid, most: int, geometry: int | s
         min(case.collisions.inelastic * most * kind.kept(grid.n, grid.n_phonon), MEMORY)
         for kind in (EliminatedLU, EliminatedX)
     )
-    least = most * (OF_CELL + 8.0 * per_cell * (COPIES + OF_METHOD[method]))
     vector = 8.0 * most * per_cell
+    least = most * OF_CELL + vector * (COPIES + OF_METHOD[method] + RECORDED)
     expected = least + max(full + vector * FACTORS * moves, (alone + vector * WHOLE) * moves)
     kept = vector * VECTORS * RESTART * steady
-    return Sizes((counts[0], counts[1]), per_cell, least, expected, expected + kept)
+    times = 1 if case.evolution is None else number_of_times(case.evolution)
+    numbers = STORED + (case.localization is not None)
+    numbers += (grid.n + grid.n_phonon) * case.output.occupations
+    results = 8.0 * times * (total * numbers + grid.n + 2 * grid.n_phonon)
+    return Sizes(
+        (counts[0], counts[1]),
+        per_cell,
+        least,
+        OF_RUN + LOOSE * expected,
+        OF_RUN + LOOSE * (expected + kept),
+        results,
+        _advice(case),
+    )
+
+
+def _advice(case: TransportCase) -> tuple[str, str]:
+    """What makes steps smaller, and what makes results smaller."""
+    if case.body is not None:
+        fewer = ["body.shells"]
+    else:
+        assert case.mesh is not None
+        fewer = ["mesh.file" if case.mesh.shape is None else "mesh.shape"]
+    for name in ("quasiparticles", "phonons"):
+        species = getattr(case, name)
+        if species.motion == "ordinates":
+            fewer.append(f"{name}.{'degree' if species.quadrature == 'lebedev' else 'directions'}")
+    steps = f"make {' or '.join(fewer)} smaller or energies.width larger"
+    stored = ["leave out output.occupations"] * case.output.occupations
+    stored += ["make evolution.points_per_decade smaller"] * (case.evolution is not None)
+    return steps, ", or ".join(stored or [steps])

@@ -53,13 +53,49 @@ def test_memory_is_what_is_said() -> None:
 
 
 def test_unknowns_beyond_memory(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fvqp.case.transport.sizes.available", lambda comm: 2.0**15)
+    monkeypatch.setattr("fvqp.case.transport.sizes.available", lambda comm, first=0.0: 2.0**15)
     # 11 bins and 23 phonon energies, with four directions of both in the sphere.
-    for base, unknowns in ((SPHERE, 4 * 34), (FILM, 34)):
+    flying = "body.shells or quasiparticles.directions or phonons.directions"
+    for base, unknowns, keys in ((SPHERE, 4 * 34, flying), (FILM, 34, "mesh.shape")):
         code, text = said(base, {})
         assert code == 2
         assert text.startswith("case.toml: needs at least")
-        assert f"for {unknowns} unknowns in every cell, and 3.05e-05 GiB are left; use a coarser mesh" in text
+        assert f"for {unknowns} unknowns in every cell, and 3.05e-05 GiB are left; " in text
+        assert text.endswith(f"make {keys} smaller or energies.width larger, or use more machines")
+
+
+def test_results_beyond_memory(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All times stay on rank 0: where they do not fit, keys that make them smaller are named."""
+    monkeypatch.setattr("fvqp.memory._of_machine", lambda: 2.0**22)
+    code, text = said(FILM, {"evolution.points_per_decade": 10_000})
+    assert code == 2
+    assert text.startswith("case.toml: results of all times take 0.0235 GiB on rank 0, beside ")
+    assert text.endswith(" GiB are left; make evolution.points_per_decade smaller")
+    code, text = said(FILM, {"evolution.points_per_decade": 1000, "output": {"occupations": True}})
+    assert code == 2
+    assert text.endswith("leave out output.occupations, or make evolution.points_per_decade smaller")
+    code, _ = said(FILM, {})
+    assert code == 0
+
+
+def test_what_rank_0_takes_beside(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "_of_machine", lambda: 100.0)
+    assert memory.available(MPI.COMM_SELF, 30.0) == 70.0
+    assert memory.available(MPI.COMM_SELF, 300.0) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("base", "key", "most"),
+    [
+        (SPHERE, "quasiparticles.directions", 1000),
+        (SPHERE, "phonons.directions", 1000),
+        (SPHERE, "evolution.points_per_decade", 10_000),
+    ],
+)
+def test_numbers_that_are_slips(said: Said, base: dict[str, Any], key: str, most: int) -> None:
+    code, text = said(base, {key: 100_000})
+    assert code == 2
+    assert text.startswith(f"case.toml: {key}: ") and str(most) in text
 
 
 @pytest.mark.parametrize("base", [SPHERE, FILM])
@@ -69,7 +105,7 @@ def test_memory_is_counted_before_anything_is_made(
     def made(*given: object, **named: object) -> None:
         raise AssertionError("made before its memory was counted")
 
-    monkeypatch.setattr("fvqp.case.transport.sizes.available", lambda comm: 2.0**15)
+    monkeypatch.setattr("fvqp.case.transport.sizes.available", lambda comm, first=0.0: 2.0**15)
     monkeypatch.setattr("fvqp.case.transport.build.shape_mesh", made)
     monkeypatch.setattr("fvqp.case.transport.build.distributed_mesh", made)
     monkeypatch.setattr("fvqp.case.transport.build.CaseMedia", made)
