@@ -82,6 +82,12 @@ def _positive(value: float) -> float:
     return value
 
 
+def _slower_than_light(value: float) -> float:
+    if value > constants.c:
+        raise ValueError(f"{value:.4g} m/s is faster than light")
+    return value
+
+
 def _not_negative(value: float) -> float:
     if value < 0:
         raise ValueError(f"must not be negative, got {value:g}")
@@ -157,7 +163,7 @@ Current = Annotated[float, Quantity("A")]
 Angle = Annotated[float, Quantity("rad")]
 Time = Annotated[float, Quantity("s"), Positive]
 Frequency = Annotated[float, Quantity("1/s"), NotNegative]
-Speed = Annotated[float, Quantity("m/s"), Positive]
+Speed = Annotated[float, Quantity("m/s"), Positive, AfterValidator(_slower_than_light)]
 NumberDensity = Annotated[float, Quantity("1/m^3"), Positive]
 MassDensity = Annotated[float, Quantity("kg/m^3"), Positive]
 EnergyDensity = Annotated[float, Quantity("J/m^3"), Positive]

@@ -25,6 +25,8 @@ Floats = NDArray[np.float64]
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(6)
 #: A Gaussian ends at this number of standard deviations: 6e-7 of it lies beyond.
 _REACH = 5.0
+#: Part of its centre that the width of a Gaussian must have: beyond rounding.
+NARROWEST = 1e-9
 
 
 class Spectrum(Protocol):
@@ -59,6 +61,11 @@ class Gaussian:
         _finite("Gaussian", self.centre, self.width)
         if not self.width > 0.0:
             raise CaseError(f"Gaussian spectrum: the width must be positive, found {self.width:g}")
+        if self.width < NARROWEST * abs(self.centre):
+            raise CaseError(
+                f"Gaussian spectrum: a width of {self.width:g} is lost in rounding beside a centre of "
+                f"{self.centre:g}"
+            )
         knots = self.centre + self.width * np.linspace(-_REACH, _REACH, 21)
         return _panels(knots, points, lambda e: np.exp(-0.5 * ((e - self.centre) / self.width) ** 2))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,12 @@ from mpi4py import MPI
 from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon, PhononEscape, thermal
 from fvqp.collisions.moving_gap import GapFollower
 from fvqp.collisions.sources import Gaussian, QuasiparticleInjection
+from fvqp.errors import ConvergenceError
 from fvqp.mesh import shape_mesh
 from fvqp.models.transport import Counters, Diffusive, Medium, Ordinates, State, TransportProblem
 from fvqp.models.transport.integrators import Integrator, stepper
 from fvqp.models.transport.linearized import DIP, _without_dips
-from fvqp.models.transport.stepping import KEPT, Stepper
+from fvqp.models.transport.stepping import KEPT, STUCK, Refused, Stepper
 from fvqp.transport.directions import spherical
 from fvqp.transport.radial import Shells
 from fvqp.transport.walls import Wall
@@ -126,3 +128,26 @@ def test_no_occupation_is_cut_to_nothing() -> None:
     assert abs(after.sum() / before.sum() - 1.0) < 1e-14
     # what one cell got at an energy came from the others
     assert abs(after[-2] / before[-2] - 1.0) < 1e-3
+
+
+def test_steps_that_are_refused_forever_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every third step is refused, however short steps have become, and their sum stays."""
+    problem = SimpleNamespace(no_counters=lambda: Counters(*np.zeros((4, 1, 1))), gap_follows=False)
+    steps = Stepper(problem, 0.1, 1e-3)  # type: ignore[arg-type]
+    tried = 0
+
+    def step(state: State, now: float, length: float) -> tuple[State, Counters, float]:
+        nonlocal tried
+        tried += 1
+        if tried % 3 == 0:
+            raise Refused("rounding")
+        return state, problem.no_counters(), 0.5
+
+    monkeypatch.setattr(steps, "_step", step)
+    monkeypatch.setattr(steps, "_longest", lambda state: np.inf)
+    monkeypatch.setattr("fvqp.models.transport.stepping.MOST", 1.0)
+    monkeypatch.setattr("fvqp.models.transport.stepping.REPEATED", 1.0)
+    state = State(np.zeros((1, 1, 1)), np.zeros((1, 1, 1)), np.ones(1))
+    with pytest.raises(ConvergenceError, match="are refused again and again: rounding"):
+        steps.advance(state, 0.0, 1e6, None)
+    assert STUCK < tried / 3 < 4 * STUCK

@@ -13,6 +13,7 @@ from fvqp.case.geometry import distributed_mesh
 from fvqp.case.transport.energies import energy_grid
 from fvqp.case.transport.media import CaseMedia
 from fvqp.case.transport.moving import geometry_of, motion
+from fvqp.case.transport.rates import check_rates
 from fvqp.case.transport.schema import TransportCase
 from fvqp.case.transport.sizes import GEOMETRIES, Sizes, cells, sizes
 from fvqp.case.transport.substances import Substance, substances
@@ -81,6 +82,7 @@ def build_setup(case: TransportCase, comm: MPI.Comm, *, solve: bool = True) -> S
                 f"{case.source}: {key}: {temperature:g} K is not below the critical temperature "
                 f"{material.critical_temperature:.4g} K"
             )
+    check_rates(case, units)
     try:
         grid = energy_grid(case, units, reference, own)
         known, size = cells(case), None

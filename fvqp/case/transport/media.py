@@ -12,6 +12,7 @@ from fvqp.case.boltzmann.strong import warn
 from fvqp.case.transport.dispersion import PhononBranch, phonon_branch
 from fvqp.case.transport.energies import stationary_gap
 from fvqp.case.transport.localization import hops, localization
+from fvqp.case.transport.rates import check_motion
 from fvqp.case.transport.schema import Place, Region, TransportCase
 from fvqp.case.transport.sources import LocalMicrowave, LocalTrapping, drives
 from fvqp.case.transport.substances import Substance
@@ -194,7 +195,7 @@ class CaseMedia:
                 coupling=coupling,
                 modes=phonon.modes,
             )
-        return Medium(
+        medium = Medium(
             self._colliding(here, region, phonon) if collides else None,
             gap=None if region.insulator else self._follower(here) if gap is None else gap,
             spectrum=None if region.insulator else self._spectrum(here),
@@ -209,6 +210,8 @@ class CaseMedia:
             localization=localized,
             localized_diffusivity=hops(case.localization, units) if localized is not None else 0.0,
         )
+        check_motion(case, units, name, region, medium, self.mesh, cells)
+        return medium
 
     def _spectrum(self, here: Substance) -> SpectralMeasure | None:
         """That of Eliashberg theory, if a substance has one."""

@@ -36,6 +36,8 @@ from fvqp.case.transport.localization import LocalizationTable
 from fvqp.case.transport.sources import LocalMicrowave, LocalTrapping
 
 PositiveNumber = Annotated[Number, Field(gt=0)]
+LEAST_TOLERANCE = 1e-8
+"""Of steps in time: rounding may take as much of the energy of a step."""
 MOST_SHELLS = 100_000
 """Shells of a body; more are a slip."""
 MOST_DIRECTIONS = 1000
@@ -320,7 +322,7 @@ class Evolution(RecordedTimes):
     fewest steps where all is slow. The latter two are PETSc's."""
     points_per_decade: TimesPerDecade = 4
     """Recorded times, evenly spaced on a logarithmic axis."""
-    tolerance: Annotated[Number, Field(gt=0, lt=1)] = 0.02
+    tolerance: Annotated[Number, Field(ge=LEAST_TOLERANCE, lt=1)] = 0.02
     """Error of a step, relative to what a cell holds in quasiparticles and in phonons, by energy."""
 
 

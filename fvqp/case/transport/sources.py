@@ -14,6 +14,7 @@ from fvqp.case.quantities import Frequency
 from fvqp.case.tables import AS_LIST, ONCE, Name, Table
 from fvqp.collisions import CollisionGrid, PhotonDrive, Process
 from fvqp.collisions.sources import ConstantTrapping
+from fvqp.errors import CaseError
 
 Floats = NDArray[np.float64]
 Regions = Annotated[tuple[Name, ...], AS_LIST, ONCE]
@@ -65,14 +66,17 @@ def drives(
     for number, microwave in enumerate(case.microwaves):
         there = within(microwave)
         frequency = microwave.photon_energy.in_delta0(units.energy)
-        if microwave.absorbed_power is not None:
-            power = microwave.absorbed_power / units.power_density / density * there
-            drive = PhotonDrive.at_power(grid, frequency, power)
-        else:
-            assert microwave.photons is not None and microwave.coupling is not None
-            coupling = microwave.coupling * units.time * there
-            drive = PhotonDrive.mode(grid, frequency, coupling, microwave.photons)
-        out[f"microwaves[{number}]"] = drive
+        key = f"microwaves[{number}]"
+        try:
+            if microwave.absorbed_power is not None:
+                power = microwave.absorbed_power / units.power_density / density * there
+                out[key] = PhotonDrive.at_power(grid, frequency, power)
+            else:
+                assert microwave.photons is not None and microwave.coupling is not None
+                coupling = microwave.coupling * units.time * there
+                out[key] = PhotonDrive.mode(grid, frequency, coupling, microwave.photons)
+        except CaseError as error:
+            raise CaseError(f"{key}.photon_energy: {error}") from None
     for number, trap in enumerate(case.trapping):
         rate = trap.rate * units.time * within(trap)
         out[f"trapping[{number}]"] = ConstantTrapping(grid, rate[:, None], bath)

@@ -58,6 +58,9 @@ SIMILAR, FORGOTTEN = 0.7, 1.1
 LEAST, MOST, SAFETY, SHORTEST = 0.2, 2.5, 0.8, 1e-12
 #: A step that was refused is repeated with this part of its length.
 REPEATED = 0.4
+#: Steps that may be refused beyond one of four before a run is stuck. Rounding, or rates out of all
+#: proportion, refuse one step of two or three forever; control of errors refuses one of ten.
+STUCK = 1000
 
 
 class Refused(Exception):
@@ -86,7 +89,7 @@ class Stepper:
     ) -> tuple[State, Counters]:
         """State at ``end``, and what came and went on the way, on all ranks."""
         total = self._p.no_counters()
-        now, grow = start, MOST
+        now, grow, beyond = start, MOST, 0.0
         # what a run that is resumed here does not know either
         self._whole, self._slope = np.inf, None
         if self.length == 0.0:
@@ -106,6 +109,11 @@ class Stepper:
                 self.refused += 1
                 log.debug("step of %.3g at time %.6g refused: %s", length, now, reason)
                 self.length, grow = shrink * length, 1.0
+                beyond += 1.0
+                if beyond > STUCK:
+                    raise ConvergenceError(
+                        f"steps of {length:.3g} τ0 at time {now:.6g} τ0 are refused again and again: {reason}"
+                    ) from None
                 if not self.length > SHORTEST * max(end, end - start):
                     raise ConvergenceError(f"steps collapse at time {now:.6g} τ0: {reason}") from None
                 continue
@@ -116,6 +124,7 @@ class Stepper:
             if self._p.gap_follows:
                 way = np.where(after.gap > 0.0, after.gap - state.gap, 0.0)
                 after = replace(after, gap_rate=np.nan_to_num(way) / length)
+            beyond = max(beyond - 1.0 / 3.0, 0.0)
             state, total = after, total.plus(1.0, passed)
             now = end if last else now + length
             self.steps += 1

@@ -72,6 +72,11 @@ OF_SPHERE: list[tuple[dict[str, Any], str]] = [
     ({"output": {"fields": True}}, "output.fields: are written for meshes"),
     ({"output": {"energy_shells": ["2 Delta0", "1 Delta0"]}}, "must increase"),
     ({"figures": [{"kind": "map"}]}, 'figures[0].kind: "map" is of a mesh'),
+    ({"phonons.sound_velocity": "4e23 m/s"}, "phonons.sound_velocity: 4e+23 m/s is faster than light"),
+    ({"quasiparticles.free_path": "1e-26 m"}, "quasiparticles.free_path: the free path of 1e-26 m is more"),
+    ({"phonons.free_path": "1e-26 m"}, 'than cells of 2 um; give motion = "diffusive"'),
+    ({"evolution.end": "1e12 s"}, "evolution.end: 1e+12 s is so long against tau0 = 2.3e-09 s that"),
+    ({"evolution.tolerance": 1e-20}, "evolution.tolerance"),
 ]
 OF_FILM: list[tuple[dict[str, Any], str]] = [
     ({"mesh": BLOCK, "figures": [{"kind": "map"}]}, 'figures[0].kind: "map" is of a plane mesh'),
@@ -124,6 +129,40 @@ OF_FILM: list[tuple[dict[str, Any], str]] = [
         "a mesh of dimension 2 has no volume; give peak",
     ),
     ({"figures": [{"kind": "gap_profile"}]}, 'figures[0].kind: "gap_profile" is over the radius'),
+    (
+        {"phonons.escape.time": "1e-30 s"},
+        "phonons.escape.time: 1e-30 s makes a rate of 1e+30/s, whose rounding hides all else; give one of at "
+        "most 1e+17/s, 1e+11 over evolution.end",
+    ),
+    ({"regions.trap.escape": {"time": "1e-30 s"}}, "regions.trap.escape.time: 1e-30 s makes a rate"),
+    ({"trapping": [{"rate": "1e26 Hz"}]}, "trapping[0].rate: 1e+26 Hz makes a rate"),
+    ({"injections.0.power": "1e29 W/m^3"}, "injections[0].power: 1e+29 W/m^3 makes a rate"),
+    (
+        {"microwaves": [{"photon_energy": "40 GHz", "coupling": "10 kHz", "photons": 1e22}]},
+        "microwaves[0].photons: 1e+22 with a coupling of 1e+04 Hz makes a rate",
+    ),
+    (
+        {"microwaves": [{"photon_energy": "40 GHz", "absorbed_power": "1e29 W/m^3"}]},
+        "microwaves[0].absorbed_power: 1e+29 W/m^3 makes a rate",
+    ),
+    (
+        {"microwaves": [{"photon_energy": "1e20 Delta0", "coupling": "10 kHz", "photons": 1.0}]},
+        "microwaves[0].photon_energy: ",
+    ),
+    (
+        {"quasiparticles.diffusivity": "2e17 m^2/s"},
+        "quasiparticles.diffusivity: makes a diffusivity of 2e+17 m^2/s, whose rounding hides all else",
+    ),
+    (
+        {"regions.trap.diffusivity": "2e17 m^2/s"},
+        "regions.trap.diffusivity: makes a diffusivity of 2e+17 m^2/s",
+    ),
+    (
+        {"phonons": {"motion": "diffusive", "sound_velocity": "4 km/s", "free_path": "1e14 m"}},
+        "phonons.free_path: makes a diffusivity of 1.33e+17 m^2/s",
+    ),
+    ({"injections.0.width": "1e-20 Delta0"}, "injections[0]: Gaussian spectrum: a width of 1e-20 is lost"),
+    ({"injections.0.centre": "1e20 Delta0"}, "injections[0]: Gaussian spectrum: a width of 0.15 is lost"),
     (
         {"quasiparticles": {"motion": "ordinates", "azimuths": 6, "fermi_velocity": "1e6 m/s"}},
         "a multiple of four azimuths",

@@ -1,0 +1,116 @@
+"""Rates and lengths so far from one another that double precision does not hold both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from mpi4py import MPI
+from numpy.typing import NDArray
+
+from fvqp.case.boltzmann.build import Units
+from fvqp.case.transport.schema import Motion, Region, TransportCase
+from fvqp.errors import CaseError
+from fvqp.mesh import Mesh
+from fvqp.mesh.quality import cell_sizes
+from fvqp.models.transport import Medium
+
+Ints = NDArray[np.int64]
+
+LARGEST = 1e11
+"""Of a rate times the time that is computed. Rounding of what comes and goes at such a rate is 1e-5 of all
+there is; results are seen to be off, or steps to fail, from there to 1e16 on."""
+TINY = 1e-300
+"""Seconds; less is not divided by."""
+THICKEST = 1e5
+"""Of a cell in free paths where particles fly: what diffuses through it is the square of this smaller than
+what flies to and fro, and rounding of that is 1e-6 of it."""
+
+
+def check_rates(case: TransportCase, units: Units) -> None:
+    """Raises :class:`CaseError` for rates that are too fast for the time that is computed."""
+    end = units.time if case.evolution is None else case.evolution.end
+    over = "tau0" if case.evolution is None else "evolution.end"
+    if end > LARGEST * units.time:
+        raise CaseError(
+            f"{case.source}: evolution.end: {end:.4g} s is so long against tau0 = {units.time:.3g} s that "
+            f"rounding hides what happens; give at most {LARGEST * units.time:.3g} s"
+        )
+    for key, given, rate in _rates(case, units):
+        if rate * end > LARGEST:
+            raise CaseError(
+                f"{case.source}: {key}: {given} makes a rate of {rate:.3g}/s, whose rounding hides all else; "
+                f"give one of at most {LARGEST / end:.3g}/s, {LARGEST:.0e} over {over}"
+            )
+
+
+def _rates(case: TransportCase, units: Units) -> Iterator[tuple[str, str, float]]:
+    """Keys, what they say, and rates in 1/s: of escape and traps, and at which sources fill states."""
+    escapes = {"phonons.escape": case.phonons.escape}
+    escapes |= {f"regions.{name}.escape": region.escape for name, region in case.regions.items()}
+    for key, escape in escapes.items():
+        if escape is not None:
+            key = f"{key}.time" if escape.time is not None else key
+            yield key, f"{escape.seconds:.3g} s", 1.0 / max(escape.seconds, TINY)
+    for number, trap in enumerate(case.trapping):
+        yield f"trapping[{number}].rate", f"{trap.rate:.3g} Hz", trap.rate
+    of_power = 1.0 / (units.power_density * units.time)
+    for number, injection in enumerate(case.injections):
+        key = f"injections[{number}].power"
+        yield key, f"{injection.power:.3g} W/m^3", injection.power * of_power
+    for number, one in enumerate(case.microwaves):
+        if one.absorbed_power is not None:
+            key, power = f"microwaves[{number}].absorbed_power", one.absorbed_power
+            yield key, f"{power:.3g} W/m^3", power * of_power
+        elif one.photons is not None and one.coupling is not None:
+            rate = one.coupling * one.photons
+            key = f"microwaves[{number}].photons"
+            yield key, f"{one.photons:.3g} with a coupling of {one.coupling:.3g} Hz", rate
+
+
+def check_motion(
+    case: TransportCase, units: Units, name: str, region: Region, medium: Medium, mesh: Mesh, cells: Ints
+) -> None:
+    """Raises :class:`CaseError` for motion in a region that is too fast, or hindered too much. Collective.
+
+    Args:
+        case, units: as named.
+        name, region, medium: of the region.
+        mesh, cells: those of the region.
+    """
+    sizes = cell_sizes(mesh)[cells]
+    smallest = float(mesh.comm.allreduce(float(sizes.min(initial=np.inf)), MPI.MIN))
+    largest = float(mesh.comm.allreduce(float(sizes.max(initial=0.0)), MPI.MAX))
+    end = units.time if case.evolution is None else case.evolution.end
+    own = f"regions.{name}."
+    diffuses = (case.quasiparticles.diffusivity, region.diffusivity) != (None, None)
+    path = "diffusivity" if diffuses and region.free_path is None else "free_path"
+    found: tuple[tuple[Motion, str, float, float], ...] = (
+        (
+            case.quasiparticles,
+            f"{own}{path}" if getattr(region, path) is not None else f"quasiparticles.{path}",
+            medium.fermi_velocity * (not region.insulator),
+            medium.free_path,
+        ),
+        (
+            case.phonons,
+            f"{own}phonon_free_path" if region.phonon_free_path is not None else "phonons.free_path",
+            float(np.max(medium.sound_velocity)),
+            float(np.min(medium.phonon_free_path)),
+        ),
+    )
+    for species, key, velocity, free in found:
+        if species.motion == "diffusive" and np.isfinite(free):
+            diffusivity = velocity * free / 3.0 / units.time
+            most = LARGEST * smallest**2 / end
+            if diffusivity > most:
+                raise CaseError(
+                    f"{case.source}: {key}: makes a diffusivity of {diffusivity:.3g} m^2/s, whose rounding "
+                    f"hides all else; give at most {most:.3g} m^2/s, or cells larger than "
+                    f"{smallest * 1e6:.3g} um"
+                )
+        if species.motion == "ordinates" and largest > THICKEST * free and velocity > 0.0:
+            raise CaseError(
+                f"{case.source}: {key}: the free path of {free:.3g} m is more than {THICKEST:.0e} times "
+                f'shorter than cells of {largest * 1e6:.3g} um; give motion = "diffusive"'
+            )
