@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
 import tomlkit
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, PrivateAttr
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, PrivateAttr, model_validator
 
 from fvqp.case.quantities import STRICT, once
 from fvqp.errors import CaseError
@@ -97,6 +97,18 @@ class Case(Table):
     model: str
     """The equations; every model has tables of its own."""
     _source: str = PrivateAttr(default="case")
+
+    @model_validator(mode="after")
+    def _own_files(self) -> Self:
+        """No figure is drawn over another one."""
+        names = [one.file or f"{one.kind}.png" for one in getattr(self, "figures", ())]
+        for number, name in enumerate(names):
+            if name in names[:number]:
+                first = names.index(name)
+                raise ValueError(
+                    f'figures[{number}].file: "{name}" is that of figures[{first}] too; give another'
+                )
+        return self
 
     @property
     def source(self) -> str:

@@ -65,6 +65,11 @@ class Transmission(CaseValue):
             )
         return np.asarray(np.interp(points, energies, shares))
 
+    @property
+    def passes(self) -> bool:
+        """Whether anything does, as far as the case says."""
+        return self.file is not None or bool(self.share) or any(self.shares)
+
     def located(self, where: str, folder: Path) -> Transmission:
         """With its file, if it has one, found from ``folder`` on; :class:`CaseError` if it is missing."""
         if self.file is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,8 +15,9 @@ from fvqp.case.transport.energies import energy_grid
 from fvqp.case.transport.media import CaseMedia
 from fvqp.case.transport.moving import geometry_of, motion
 from fvqp.case.transport.rates import check_rates
-from fvqp.case.transport.schema import TransportCase
+from fvqp.case.transport.schema import Place, TransportCase
 from fvqp.case.transport.sizes import GEOMETRIES, Sizes, cells, sizes
+from fvqp.case.transport.sources import LocalMicrowave, LocalTrapping
 from fvqp.case.transport.substances import Substance, substances
 from fvqp.collisions import Coupling
 from fvqp.errors import CaseError, FvqpError, MeshError
@@ -131,19 +133,38 @@ def _space(case: TransportCase, comm: MPI.Comm) -> tuple[Mesh | Shells, Mesh]:
                     f'{case.source}: figures[{number}].kind: "map" is of a plane mesh; fields of solids '
                     "(output.fields = true) are for ParaView and fvqp plot --animate"
                 )
-    places = {"regions": tuple(case.regions)}
-    if case.localization is not None:
-        places["localization.regions"] = case.localization.regions
-    for key, entries in (("initial.pulses", case.initial.pulses), ("injections", case.injections)):
-        places |= {f"{key}[{number}].regions": entry.regions for number, entry in enumerate(entries)}
-    for key, names in places.items():
-        unknown = [name for name in names if name not in mesh.regions]
+    for key, kind, names in _places(case):
+        there = mesh.regions if kind == "region" else mesh.boundaries
+        unknown = [name for name in names if name not in there]
         if unknown:
-            known = ", ".join(mesh.regions) or "none"
+            known = ", ".join(there) or "none"
             raise CaseError(
-                f'{case.source}: {key}: the mesh has no region "{unknown[0]}"; there are: {known}'
+                f'{case.source}: {key}: the mesh has no {kind} "{unknown[0]}"; there are: {known}'
             )
     return mesh, mesh
+
+
+def _places(case: TransportCase) -> Iterator[tuple[str, str, Iterable[str]]]:
+    """Keys that name regions or boundaries of a mesh, which of the two, and the names."""
+    yield "regions", "region", case.regions
+    if case.localization is not None:
+        yield "localization.regions", "region", case.localization.regions
+    if case.resonator is not None and case.resonator.region is not None:
+        yield "resonator.region", "region", (case.resonator.region,)
+    sources: dict[str, tuple[Place | LocalMicrowave | LocalTrapping, ...]] = {
+        "initial.pulses": case.initial.pulses,
+        "injections": case.injections,
+        "microwaves": case.microwaves,
+        "trapping": case.trapping,
+    }
+    for key, entries in sources.items():
+        for number, entry in enumerate(entries):
+            yield f"{key}[{number}].regions", "region", entry.regions
+    for key in ("quasiparticles", "phonons"):
+        species = getattr(case, key)
+        yield f"{key}.walls", "boundary", species.walls
+        for number, interface in enumerate(species.interfaces):
+            yield f"{key}.interfaces[{number}].between", "region", interface.between
 
 
 def _named(case: TransportCase, error: FvqpError) -> FvqpError:

@@ -64,6 +64,7 @@ def _problems(case: TransportCase) -> Iterator[tuple[str, str]]:
     yield from _of_localization(case)
     if case.resonator is not None and case.resonator.region is not None and case.body is not None:
         yield "resonator.region", "is one of a mesh"
+    yield from _of_power(case)
     if case.steady_state is not None and case.initial.steady:
         yield "initial.steady", "is not used with [steady_state]"
     if case.output.fields and case.mesh is None:
@@ -82,6 +83,30 @@ def _problems(case: TransportCase) -> Iterator[tuple[str, str]]:
             yield key, '"regions" are those of a mesh; shells have profiles'
         if figure.kind == "map" and case.mesh is None:
             yield key, '"map" is of a mesh; shells have "density_profile" and "gap_profile"'
+
+
+def _of_power(case: TransportCase) -> Iterator[tuple[str, str]]:
+    """What comes into a steady state has to leave."""
+    if case.steady_state is None and not case.initial.steady:
+        return
+    given = [f"injections[{n}].power" for n, one in enumerate(case.injections) if one.power > 0.0]
+    given += [
+        f"microwaves[{n}].absorbed_power" for n, one in enumerate(case.microwaves) if one.absorbed_power
+    ]
+    walls = [*case.quasiparticles.walls.values(), *case.phonons.walls.values()]
+    escapes = [case.phonons.escape, *(region.escape for region in case.regions.values())]
+    leaves = (
+        any(escape is not None for escape in escapes)
+        or any(trap.rate > 0.0 for trap in case.trapping)
+        or any(wall.transmission.passes for wall in walls)
+    )
+    if given and not leaves:
+        key = "steady_state" if case.steady_state is not None else "initial.steady"
+        yield (
+            key,
+            f"{given[0]} comes in and nothing leaves; give phonons.escape, trapping or walls that transmit, "
+            "or an evolution without a steady state",
+        )
 
 
 def _of_localization(case: TransportCase) -> Iterator[tuple[str, str]]:

@@ -29,13 +29,10 @@ class Probed:
             setup: of the run.
 
         Raises:
-            CaseError: the mesh has no such region; there are no superconducting cells in it.
+            CaseError: there are no superconducting cells in its region.
         """
         self._probe, self._setup = probe, setup
         problem = setup.problem
-        if probe.region is not None and probe.region not in setup.regions:
-            known = ", ".join(setup.regions) or "none"
-            raise CaseError(f'resonator.region: the mesh has no region "{probe.region}"; there are: {known}')
         cells = np.arange(problem.body.n_owned) if probe.region is None else setup.regions[probe.region]
         gap = setup.state.gap[cells]
         self._cells = cells[np.isfinite(gap) & (gap > 0.0)]

@@ -100,7 +100,10 @@ def check_motion(
         ),
     )
     for species, key, velocity, free in found:
-        if species.motion == "diffusive" and np.isfinite(free):
+        if species.motion == "diffusive" and velocity > 0.0 and np.isinf(free):
+            within = f' in region "{name}"' if name else ""
+            raise CaseError(f'{case.source}: {key}: missing: motion = "diffusive" needs it{within}')
+        if species.motion == "diffusive":
             diffusivity = velocity * free / 3.0 / units.time
             most = LARGEST * smallest**2 / end
             if diffusivity > most:

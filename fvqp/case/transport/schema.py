@@ -342,7 +342,9 @@ class Probe(Resonator):
     """Of the mesh; default: wherever there are quasiparticles."""
 
 
-def _increasing(values: tuple[Energy, ...]) -> tuple[Energy, ...]:
+def _bounds(values: tuple[Energy, ...]) -> tuple[Energy, ...]:
+    if len(values) < 2:
+        raise ValueError(f"a range has two bounds; give at least two energies, got {len(values)}")
     for before, after in pairwise(values):
         if before.relative == after.relative and not before.value < after.value:
             raise ValueError("must increase")
@@ -352,9 +354,7 @@ def _increasing(values: tuple[Energy, ...]) -> tuple[Energy, ...]:
 class Output(Table):
     """What is stored."""
 
-    energy_shells: Annotated[tuple[Energy, ...], AfterValidator(_increasing), Field(min_length=2)] | None = (
-        None
-    )
+    energy_shells: Annotated[tuple[Energy, ...], AfterValidator(_bounds)] | None = None
     """Bounds of the energy ranges whose quasiparticles are counted; default: five between Δ0 and the
     maximum."""
     occupations: Flag = False

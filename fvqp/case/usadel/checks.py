@@ -397,12 +397,8 @@ def _figure_problems(case: UsadelCase) -> Iterable[tuple[str, str]]:
     if case.output.spectra and not case.junctions:
         yield "output.spectra", "is not used: there are no junctions to record spectra under"
     roles = {junction.role for junction in case.junctions}
-    files = [figure.file or f"{figure.kind}.png" for figure in case.figures]
-    for number, file in enumerate(files):
-        figure = case.figures[number]
+    for number, figure in enumerate(case.figures):
         key = f"figures[{number}]"
-        if file in files[:number]:
-            yield f"{key}.file", f"{file} is the file of another figure too; give each its own"
         nonlocal_kinds = ("g_ss", "g_sa", "g_a", "g_s", "g_nl")
         if figure.kind in nonlocal_kinds and not {"injector", "detector"} <= roles:
             yield f"{key}.kind", f"{figure.kind} needs an injector and a detector among the junctions"

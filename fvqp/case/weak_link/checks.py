@@ -49,10 +49,7 @@ def _problems(case: WeakLinkCase) -> Iterable[tuple[str, str]]:
         yield "energies", 'missing: the energies of "dos" in output.stored'
     if case.energies is not None and not dos:
         yield "energies", 'is not used: output.stored does not hold "dos"'
-    files = [figure.file or f"{figure.kind}.png" for figure in case.figures]
     for number, figure in enumerate(case.figures):
-        if files[number] in files[:number]:
-            yield f"figures[{number}].file", f"{files[number]} is the file of another figure too"
         if figure.kind in ("minigap", "dos") and figure.kind not in case.output.stored:
             yield f"figures[{number}].kind", f'"{figure.kind}" is not among output.stored'
         if figure.kind in ("minigap", "current_phase") and len(case.sweep.phase) < 2:

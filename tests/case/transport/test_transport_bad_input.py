@@ -77,6 +77,19 @@ OF_SPHERE: list[tuple[dict[str, Any], str]] = [
     ({"phonons.free_path": "1e-26 m"}, 'than cells of 2 um; give motion = "diffusive"'),
     ({"evolution.end": "1e12 s"}, "evolution.end: 1e+12 s is so long against tau0 = 2.3e-09 s that"),
     ({"evolution.tolerance": 1e-20}, "evolution.tolerance"),
+    (
+        {"output": {"energy_shells": ["1 Delta0"]}},
+        "output.energy_shells: a range has two bounds; give at least",
+    ),
+    ({"output": {"energy_shells": []}}, "output.energy_shells: a range has two bounds"),
+    (
+        {"figures": [{"kind": "density"}, {"kind": "energies"}, {"kind": "density"}]},
+        'figures[2].file: "density.png" is that of figures[0] too; give another',
+    ),
+    (
+        {"figures": [{"kind": "density"}, {"kind": "energies", "file": "density.png"}]},
+        'figures[1].file: "density.png" is that of figures[0] too',
+    ),
 ]
 OF_FILM: list[tuple[dict[str, Any], str]] = [
     ({"mesh": BLOCK, "figures": [{"kind": "map"}]}, 'figures[0].kind: "map" is of a plane mesh'),
@@ -91,12 +104,58 @@ OF_FILM: list[tuple[dict[str, Any], str]] = [
     ({"regions.trap.material": {"name": "Uo"}}, "regions.trap.material.name: there is no material"),
     ({"regions.trap.gap": "-1 Delta0"}, "gap: must not be negative"),
     ({"quasiparticles.diffusivity": None}, "quasiparticles.fermi_velocity: missing"),
-    ({"quasiparticles.walls": {"west": {}}}, "west"),
+    (
+        {"quasiparticles.walls": {"west": {}}},
+        'quasiparticles.walls: the mesh has no boundary "west"; there are: left, right, bottom, top',
+    ),
     (
         {"quasiparticles.interfaces": [{"between": ["trap", "strip"], "transmission": 0.5}]},
         "regions 'trap' and 'strip' do not touch",
     ),
-    ({"injections.0.regions": ["nowhere"]}, "nowhere"),
+    ({"injections.0.regions": ["nowhere"]}, 'injections[0].regions: the mesh has no region "nowhere"'),
+    (
+        {"microwaves": [{"photon_energy": "40 GHz", "coupling": "1 Hz", "photons": 1.0, "regions": ["up"]}]},
+        'microwaves[0].regions: the mesh has no region "up"; there are: trap, strip',
+    ),
+    (
+        {"trapping": [{"rate": "1 MHz", "regions": ["up"]}]},
+        'trapping[0].regions: the mesh has no region "up"',
+    ),
+    (
+        {"resonator": {"photon_energy": "5 GHz", "kinetic_inductance_fraction": 0.1, "region": "up"}},
+        'resonator.region: the mesh has no region "up"; there are: trap, strip',
+    ),
+    (
+        {"quasiparticles.interfaces": [{"between": ["trap", "up"], "transmission": 0.5}]},
+        'quasiparticles.interfaces[0].between: the mesh has no region "up"; there are: trap, strip',
+    ),
+    (
+        {"phonons": {"motion": "diffusive", "sound_velocity": "4 km/s"}},
+        'phonons.free_path: missing: motion = "diffusive" needs it',
+    ),
+    (
+        {"quasiparticles": {"motion": "diffusive", "fermi_velocity": "1e6 m/s"}},
+        "quasiparticles.free_path: missing: motion",
+    ),
+    (
+        {"phonons": {}, "evolution": None, "steady_state": {}},
+        "steady_state: injections[0].power comes in and nothing leaves; give phonons.escape",
+    ),
+    (
+        {"phonons": {}, "initial": {"steady": True}},
+        "initial.steady: injections[0].power comes in and nothing",
+    ),
+    (
+        {
+            "phonons": {
+                "motion": "ordinates",
+                "sound_velocity": "4 km/s",
+                "walls": {"left": {"transmission": 0}},
+            },
+            "initial": {"steady": True},
+        },
+        "initial.steady: injections[0].power comes in and nothing",
+    ),
     ({"injections.0.position": ["0 um", "0 um", "0 um"]}, "position: is not used without size"),
     ({"injections.0.position": ["0 um", "0 um"]}, "position[2]: missing; the list has 2 entries only"),
     ({"injections.0.centre": "1.2 Delta0"}, "where cell 0 has no states"),

@@ -160,7 +160,7 @@ def test_what_contradicts_itself(data: dict[str, Any], said: str) -> None:
 def test_regions_that_are_not_there() -> None:
     with pytest.raises(CaseError, match=r'no region "a"; there are: trap, strip'):
         fvqp.run(film({"resonator": {**PROBE, "region": "a"}}))
-    with pytest.raises(fvqp.errors.FvqpError, match="region 'a'"):
+    with pytest.raises(fvqp.errors.FvqpError, match='trapping.0..regions: the mesh has no region "a"'):
         fvqp.run(film({"trapping": [{"rate": "1 MHz", "regions": ["a"]}]}))
 
 

@@ -142,7 +142,7 @@ def test_output_and_figures(tmp_path: Path) -> None:
         ("sweep.phase", "1 m", "sweep.phase"),
         ("sweep.phase", ["1 rad", "1 rad"], "more than once"),
         ("figures", [{"kind": "minigap"}], "is not among output.stored"),
-        ("figures", [{"kind": "dos"}, {"kind": "dos"}], "is the file of another figure"),
+        ("figures", [{"kind": "dos"}, {"kind": "dos"}], r"is that of figures\[0\] too"),
     ],
 )
 def test_bad_input(path: str, value: Any, words: str) -> None:
