@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
 
 import pytest
 from mpi4py import MPI
+from transport_cases import FILM
 
 import fvqp
 from fvqp.errors import CaseError, ConvergenceError, FvqpError, MeshError
@@ -40,10 +45,10 @@ def junction(on: str) -> dict[str, Any]:
     return {"junctions": [LINE["junctions"][0] | {"on": on}]}
 
 
-def raised(changes: dict[str, Any]) -> FvqpError:
+def raised(changes: dict[str, Any], base: dict[str, Any] = LINE) -> FvqpError:
     """The error that all ranks raise, the same on each."""
     with pytest.raises(FvqpError) as caught:
-        fvqp.run(LINE | changes, comm=WORLD)
+        fvqp.run(base | changes, comm=WORLD)
     texts = WORLD.allgather(f"{type(caught.value).__name__}: {caught.value}")
     assert len(set(texts)) == 1
     return caught.value
@@ -90,3 +95,26 @@ def test_groups_share_the_curves():
     many = fvqp.run(data | {"solver": {"groups": WORLD.size}}, comm=WORLD).dataset
     if WORLD.rank == 0:
         assert abs(many["I_inj"] / one["I_inj"] - 1.0).max() < 1e-10
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (
+            {"regions": {"trap": {"diffusivity": "2e17 m^2/s"}}},
+            "regions.trap.diffusivity: makes a diffusivity",
+        ),
+        ({"regions": {"trop": {"gap": 0.5}}}, 'regions: the mesh has no region "trop"'),
+        ({"trapping": [{"rate": "1 MHz", "regions": ["up"]}]}, "trapping[0].regions: the mesh has no region"),
+        ({"phonons": {"motion": "diffusive", "sound_velocity": "4 km/s"}}, "phonons.free_path: missing"),
+    ],
+)
+def test_transport(changes: dict[str, Any], words: str) -> None:
+    """What is wrong in cells that one rank has is said by all."""
+    assert words in str(raised(changes, FILM))
+
+
+def test_results_that_do_not_fit_beside_rank_0(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fvqp.memory._of_machine", lambda: 2.0**23)
+    evolution = FILM["evolution"] | {"points_per_decade": 10_000}
+    assert "on rank 0, beside" in str(raised({"evolution": evolution}, FILM))

@@ -37,7 +37,11 @@ def _problems(case: TransportCase) -> Iterator[tuple[str, str]]:
     if case.periodic and case.body is not None:
         yield "periodic", "are boundaries of a mesh; shells have none that are alike"
     if case.regions and case.body is not None:
-        yield "regions", "are those of a mesh; shells have one material"
+        yield (
+            "regions",
+            "are those of a mesh; shells have one material, and mesh.shape of kind spherical1d or "
+            "cylindrical1d has regions where species diffuse",
+        )
     for species in ("quasiparticles", "phonons"):
         yield from _of_motion(case, species)
     for place, entries in (("initial.pulses", case.initial.pulses), ("injections", case.injections)):
