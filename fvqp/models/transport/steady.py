@@ -103,6 +103,11 @@ class SteadySolver:
                 log.debug("step of %.3g: %s", length, error)
                 self._tell(f"a step of {length:.1e} tau0 failed")
                 length *= REDUCTION
+                if failures == TRIALS and self.steps == 0:
+                    raise ConvergenceError(
+                        f"no steady state: no step from the initial state succeeds ({error}); where sources "
+                        "make far more than a cold bath, a warmer initial.temperature is nearer to it"
+                    ) from None
                 if failures == TRIALS:
                     raise ConvergenceError(
                         f"no steady state after {self.steps} steps, the last of which changed energies by "

@@ -14,7 +14,8 @@ from said import Said
 from transport_cases import FILM, SPHERE
 
 import fvqp
-from fvqp.errors import CaseError
+from fvqp.errors import CaseError, ConvergenceError
+from fvqp.models.transport.steady import SteadySolver
 
 GRID = {"shape": {"kind": "grid1d", "nx": 2, "Lx": "1 um"}}
 BLOCK = {
@@ -248,3 +249,26 @@ def test_a_pulse_as_wide_as_a_bin_is_wide_enough():
     assert "valid" in fvqp.check(case | {"initial": {"pulses": [pulse]}})
     with pytest.raises(CaseError, match="narrower than the 0.2 Delta0"):
         fvqp.check(case | {"initial": {"pulses": [pulse | {"width": "0.199 Delta0"}]}})
+
+
+def test_a_start_too_cold_for_its_steady_state(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What helps is said where no step succeeds."""
+
+    def failed(*given: object) -> None:
+        raise ConvergenceError("no linear solution")
+
+    monkeypatch.setattr(SteadySolver, "_step", failed)
+    case = copy.deepcopy(FILM)
+    del case["evolution"]
+    with pytest.raises(ConvergenceError, match=r"\(no linear solution\); .* a warmer initial.temperature"):
+        fvqp.run(case | {"steady_state": {}})
+
+
+@pytest.mark.slow
+def test_a_warmer_start_finds_the_steady_state_of_a_cold_bath() -> None:
+    """Sources keep what there is; an evolution ends in the same state."""
+    case = copy.deepcopy(FILM) | {"bath": {"temperature": "10 mK"}, "initial": {"temperature": "0.2 K"}}
+    late = fvqp.run(case | {"evolution": case["evolution"] | {"end": "1 ms"}}).dataset
+    del case["evolution"]
+    steady = fvqp.run(case | {"steady_state": {"tolerance": 1e-6}}).dataset
+    assert late["n_qp"].values[-1] == pytest.approx(steady["n_qp"].values[0], rel=1e-3)
