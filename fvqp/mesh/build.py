@@ -161,6 +161,8 @@ class _Whole:
             raise MeshError(f"{name}: {coordinates} coordinates do not go with {dim}-dimensional cells")
         if coordinates != "cartesian" and self.points[:, 0].min() < 0:
             raise MeshError(f"{name}: a radius (first coordinate) is negative")
+        if coordinates == "cylindrical" and np.any(self.points[:, 2]):
+            raise MeshError(f"{name}: a mesh of radius and height (x and y) has points with another z than 0")
         self.membership, self.cell_region = _region_table(regions, len(self.corners))
         self.facets, self.facet_name = _facet_table(boundaries)
         self.header = (dim, graph_dim, name, coordinates, list(regions), list(boundaries))

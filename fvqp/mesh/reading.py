@@ -40,6 +40,8 @@ _STUMBLES = (
     struct.error,
 )
 
+#: Part of the size of a mesh below which a coordinate of a body of revolution is 0.
+ROUNDED = 1e-9
 #: The corners of MED's solid cells in VTK's order: MED turns base and top the other way round.
 MED_ORDER = {
     "tetra": [0, 2, 1, 3],
@@ -59,7 +61,13 @@ class RawMesh:
     boundaries: dict[str, np.ndarray]
 
 
-def read_mesh(path: str | Path, *, scale: float = 1.0, comm: MPI.Comm = MPI.COMM_WORLD) -> Mesh:
+def read_mesh(
+    path: str | Path,
+    *,
+    scale: float = 1.0,
+    coordinates: str = "cartesian",
+    comm: MPI.Comm = MPI.COMM_WORLD,
+) -> Mesh:
     """Reads and distributes a mesh file (collective).
 
     Cells are those of the highest dimension in the file. Named groups of these become regions; named groups
@@ -71,7 +79,9 @@ def read_mesh(path: str | Path, *, scale: float = 1.0, comm: MPI.Comm = MPI.COMM
     the name of the file's solid, or is called ``volume``; the boundary is ``surface``. Where a text file has
     several solids, each is a boundary, a part of that surface.
 
-    ``scale`` is the file's unit of length in metres, such as 1e-6 for a file in micrometres.
+    ``scale`` is the file's unit of length in metres, such as 1e-6 for a file in micrometres. With
+    ``coordinates`` ``"cylindrical"`` its x is the radius and its y the height of a body of revolution, see
+    `Mesh`.
 
     Raises `MeshError`: no such file, an unreadable one, and everything that `build_mesh` raises.
     """
@@ -87,7 +97,13 @@ def read_mesh(path: str | Path, *, scale: float = 1.0, comm: MPI.Comm = MPI.COMM
     raise_together(comm, problem)
     if raw is None:
         return build_mesh(None, None, comm=comm)
-    return build_mesh(raw.points * scale, raw.cells, raw.regions, raw.boundaries, comm, name=str(path))
+    points = raw.points * scale
+    if coordinates != "cartesian" and len(points):
+        # what a program of meshes puts next to the axis belongs on it
+        points[np.abs(points) < ROUNDED * np.abs(points).max()] = 0.0
+    return build_mesh(
+        points, raw.cells, raw.regions, raw.boundaries, comm, name=str(path), coordinates=coordinates
+    )
 
 
 def read_raw(path: str | Path) -> RawMesh:

@@ -391,3 +391,24 @@ def test_gmsh_format_4_0(tmp_path: Path) -> None:
     np.testing.assert_array_equal(old.points, new.points)
     assert old.regions.keys() == new.regions.keys() == {"film"}
     np.testing.assert_array_equal(old.boundaries["left"], new.boundaries["left"])
+
+
+def test_a_file_of_radius_and_height(tmp_path: Path) -> None:
+    """A cone, whose tip a program of meshes has put next to the axis; and what is no such mesh."""
+    path = tmp_path / "cone.vtu"
+
+    def write(points: list[list[float]]) -> None:
+        meshio.Mesh(points, [("triangle", [[0, 1, 2]])]).write(path)
+
+    write([[-1e-15, 0.0, 0.0], [2.0, 0.0, 0.0], [1e-16, 3.0, 1e-17]])
+    mesh = read_mesh(path, scale=0.1, coordinates="cylindrical", comm=SELF)
+    assert mesh.coordinates == "cylindrical"
+    assert mesh.volume == pytest.approx([np.pi * 0.2**2 * 0.3 / 3.0], rel=1e-14)
+    assert mesh.face_area.sum() == pytest.approx(np.pi * (0.2**2 + 0.2 * np.hypot(0.2, 0.3)), rel=1e-14)
+    for points, message in (
+        ([[-0.1, 0.0, 0.0], [2.0, 0.0, 0.0], [0.0, 3.0, 0.0]], "a radius .* is negative"),
+        ([[0.0, 0.0, 0.0], [2.0, 0.0, 0.0], [0.0, 0.0, 3.0]], "has points with another z than 0"),
+    ):
+        write(points)
+        with pytest.raises(MeshError, match=message):
+            read_mesh(path, coordinates="cylindrical", comm=SELF)

@@ -259,7 +259,8 @@ def _mesh(case: LocalizedCase) -> Mesh | None:
     key = "file" if source.file is not None else "shape"
     try:
         if source.file is not None:
-            return read_mesh(source.file, scale=to_float(f"1 {source.length_unit}", "m"), comm=alone)
+            scale = to_float(f"1 {source.length_unit}", "m")
+            return read_mesh(source.file, scale=scale, coordinates=source.coordinates, comm=alone)
         assert source.shape is not None
         return shape_mesh(source.shape.kind, **source.shape.arguments(), comm=alone)
     except MeshError as error:

@@ -1,0 +1,60 @@
+"""Cases on meshes of radius and height."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import meshio
+import numpy as np
+import pytest
+from case_keys import put
+from transport_cases import SPHERE
+
+import fvqp
+from fvqp.errors import CaseError
+
+
+def cone(path: Path) -> dict[str, Any]:
+    """A hot spot in a cone of four triangles, and phonons that fly out of it."""
+    points = [[0, 0, 0], [2, 0, 0], [0, 4, 0], [1, 0, 0], [1, 2, 0], [0, 2, 0]]
+    cells = [[0, 3, 5], [3, 1, 4], [3, 4, 5], [5, 4, 2]]
+    meshio.Mesh(np.array(points, float), [("triangle", cells)]).write(path)
+    data = copy.deepcopy(SPHERE)
+    del data["body"]
+    data["mesh"] = {"file": str(path), "length_unit": "um", "coordinates": "cylindrical"}
+    data["evolution"]["end"] = "0.1 ns"
+    for species in ("quasiparticles", "phonons"):
+        data[species] |= {"azimuths": 6, "walls": {}}
+    return data
+
+
+def test_a_file_of_radius_and_height(tmp_path: Path) -> None:
+    """Volumes of the full turn, and energy that is kept."""
+    found = fvqp.run(cone(tmp_path / "cone.vtu")).dataset
+    assert float(found["cell_volume"].sum()) == pytest.approx(np.pi * 2**2 * 4 / 3 * 1e-18, rel=1e-12)
+    assert np.abs(found["energy_residual"]).max() < 1e-12 * found["energy_qp"].max()
+    assert float(found["energy_ph"][-1]) > 2.0 * float(found["energy_ph"][0])
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("phonons.quadrature", "product", "phonons: quadrature: is not used on a mesh of radius and height"),
+        ("phonons.azimuths", 5, "phonons: directions: a body of revolution needs an even number of azimuths"),
+    ],
+)
+def test_messages(tmp_path: Path, key: str, value: object, message: str) -> None:
+    data = cone(tmp_path / "cone.vtu")
+    put(data, key, value)
+    with pytest.raises(CaseError, match=message):
+        fvqp.run(data)
+
+
+def test_a_shape_says_its_coordinates_itself(tmp_path: Path) -> None:
+    data = cone(tmp_path / "cone.vtu")
+    shape = {"kind": "cylindrical2d", "nx": 2, "Lx": "1 um", "ny": 2, "Ly": "1 um"}
+    data["mesh"] = {"shape": shape, "coordinates": "cylindrical"}
+    with pytest.raises(CaseError, match="coordinates: are not used with shape"):
+        fvqp.run(data)
