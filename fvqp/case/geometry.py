@@ -105,8 +105,9 @@ class MeshSource(Table):
     """Mesh file; relative paths start at the case file."""
     length_unit: Literal["m", "cm", "mm", "um", "nm", "pm"] | None = None
     """Unit of the file's coordinates."""
-    coordinates: Literal["cartesian", "cylindrical"] = "cartesian"
-    """Of the file: ``cylindrical`` has x as the radius and y as the height of a body of revolution."""
+    coordinates: Literal["cartesian", "cylindrical"] | None = None
+    """Of the file, default ``cartesian``: with ``cylindrical`` x is the radius and y the height of a body of
+    revolution."""
     shape: Shape | None = None
     """A built-in grid instead of a file."""
 
@@ -118,7 +119,7 @@ class MeshSource(Table):
             raise ValueError('length_unit: missing: the unit of the coordinates in the file, such as "um"')
         if self.shape is not None and self.length_unit is not None:
             raise ValueError("length_unit: is not used with shape, whose lengths carry their own units")
-        if self.shape is not None and "coordinates" in self.model_fields_set:
+        if self.shape is not None and self.coordinates is not None:
             raise ValueError("coordinates: are not used with shape, whose kind says them")
         return self
 
@@ -154,7 +155,9 @@ def distributed_mesh(source: MeshSource, case: str, comm: MPI.Comm) -> Mesh:
     try:
         if source.file is not None:
             scale = to_float(f"1 {source.length_unit}", "m", what="mesh.length_unit")
-            return read_mesh(source.file, scale=scale, coordinates=source.coordinates, comm=comm)
+            return read_mesh(
+                source.file, scale=scale, coordinates=source.coordinates or "cartesian", comm=comm
+            )
         assert source.shape is not None, "the schema asks for file or shape"
         source.shape.require_memory(comm)
         return shape_mesh(source.shape.kind, **source.shape.arguments(), comm=comm)

@@ -260,7 +260,8 @@ def _mesh(case: LocalizedCase) -> Mesh | None:
     try:
         if source.file is not None:
             scale = to_float(f"1 {source.length_unit}", "m")
-            return read_mesh(source.file, scale=scale, coordinates=source.coordinates, comm=alone)
+            coordinates = source.coordinates or "cartesian"
+            return read_mesh(source.file, scale=scale, coordinates=coordinates, comm=alone)
         assert source.shape is not None
         return shape_mesh(source.shape.kind, **source.shape.arguments(), comm=alone)
     except MeshError as error:
