@@ -37,12 +37,16 @@ STEP, LEAST_STEP, LARGEST_STEP = 1e-3, 1e-8, 1e-6
 FLATTEST = -0.2
 
 #: Slope up to which the preconditioner says well enough what follows, though it errs by up to 0.9; and to
-#: what accuracy that is found elsewhere.
-STEEP, FOLLOWING_TOLERANCE = -0.6, 1e-3
+#: what accuracy that is found elsewhere. With sharp edges the slope is what is left of parts of ±25, and at
+#: 1e-3 was found to err by 1.
+STEEP, FOLLOWING_TOLERANCE = -0.6, 1e-6
 
 #: Part of the length on which the gap equation varies that is walked at least where it rises, or where its
 #: root has ended.
 LEAST_WALK = 0.25
+
+#: Part of the distance between two gaps, with a root between them, by which a step stays off either.
+MARGIN = 0.1
 
 #: Newton steps after which a neighbouring solution counts as not found.
 MOST_STEPS = 12
@@ -94,6 +98,35 @@ def solve_with_gap(
     return system.kinetic.spectral, system.kinetic.kinetic(f, what), len(found.krylov), system.turned
 
 
+class Passed:
+    """Where r has been seen positive, and above it negative: a stable root is between."""
+
+    def __init__(self) -> None:
+        self._low: tuple[float, float] | None = None
+        self._high: tuple[float, float] | None = None
+
+    def add(self, y: float, r: float) -> None:
+        """``r`` at ``y``; what was seen on the wrong side of it is forgotten."""
+        if r > 0.0:
+            self._low = y, r
+            self._high = None if self._high is None or self._high[0] <= y else self._high
+        elif r < 0.0:
+            self._high = y, r
+            self._low = None if self._low is None or self._low[0] >= y else self._low
+
+    def admits(self, y: float) -> bool:
+        """Whether a root may be at ``y``."""
+        above = self._low is None or y >= self._low[0]
+        return above and (self._high is None or y <= self._high[0])
+
+    def root(self) -> float | None:
+        """That of the line through both sides, which averages over waves; None if one is not known."""
+        if self._low is None or self._high is None:
+            return None
+        (low, up), (high, down) = self._low, self._high
+        return low + (high - low) * float(np.clip(up / (up - down), MARGIN, 1.0 - MARGIN))
+
+
 class GapAndDistributions:
     """The equations (`fvqp.solvers.newton.System`): deviations of the owned cells; last, on rank 0, ln Δ.
 
@@ -126,6 +159,8 @@ class GapAndDistributions:
         self.weight = self.kinetic.tolerance / tolerance
         #: ln Δ of the last linearization, and the slope of the gap equation there.
         self._before = self.y, 0.0
+        #: Where r has had either sign.
+        self._passed = Passed()
         #: Whether r has grown on the way: the branch of the first guess ends between it and the root.
         self.turned = False
         #: Whether the last step was Newton's, at a slope that makes roots stable.
@@ -196,13 +231,19 @@ class GapAndDistributions:
         if length > self.problem.broadening:
             # Bins that are wider than the edge have a wave each: roots beyond one are not foretold.
             self.steep &= abs(r) <= length
+        self._passed.add(self.y, r)
+        between = self._passed.root()
+        if self.steep and not near:
+            self.steep = self._passed.admits(self.y - r / slope)
         if not self.steep:
             # On the way only: y moves by r, as the flow does that stable roots end; or by a part of a wave,
-            # where that does not lead to one. What distributions become there no derivative tells.
+            # where that does not lead to one; or, where the flow has passed a root, to where the line through
+            # both sides has it, which averages over waves. What distributions become no derivative tells.
             least = LEAST_WALK * length if ended else 0.0
-            self.turned |= ended
+            self.turned |= ended and between is None
+            move = np.copysign(max(abs(r), least), r) if between is None else between - self.y
             self._along, self._following = np.zeros_like(here), np.zeros_like(here)
-            self._slope = self._total = -abs(r) / max(abs(r), least) if r != 0.0 else -1.0
+            self._slope = self._total = -r / move if r != 0.0 else -1.0
 
     def _curvature(self) -> float:
         """Of the gap equation, from its slopes here and at the last linearization; 0 if that was here."""

@@ -14,7 +14,7 @@ from fvqp.collisions import Collisions
 from fvqp.errors import ConvergenceError
 from fvqp.grids.energy import EnergyGrid
 from fvqp.models import self_consistency
-from fvqp.models.coupled_gap import GapAndDistributions
+from fvqp.models.coupled_gap import GapAndDistributions, Passed
 from fvqp.models.inelastic import InelasticSystem
 from fvqp.models.usadel import GapModel, Point, Solution, UsadelProblem
 
@@ -177,6 +177,23 @@ def test_slope_of_the_gap_equation(sharp: UsadelProblem) -> None:
     assert system.steep
     assert system._total == pytest.approx(slope, rel=3e-3)
     assert by_preconditioner > slope + 0.3
+
+
+def test_a_root_that_has_been_passed_is_looked_for_between_both_sides() -> None:
+    """The nearest of either side count, the line through them is taken, and what contradicts is forgotten."""
+    passed = Passed()
+    passed.add(1.0, -3.0)
+    assert passed.root() is None
+    assert passed.admits(0.5)
+    assert not passed.admits(1.5)
+    passed.add(0.0, 1.0)
+    assert passed.root() == pytest.approx(0.25)
+    passed.add(0.25, -1e-9)
+    assert passed.root() == pytest.approx(0.225)
+    assert not passed.admits(0.5)
+    passed.add(0.5, 1.0)
+    assert passed.root() is None
+    assert passed.admits(2.0)
 
 
 def test_possible_occupations(sharp: UsadelProblem) -> None:
