@@ -67,6 +67,8 @@ class ElectronElectron:
                 f'electron-electron collisions: kernel must be one of {", ".join(POWERS)}, not "{kernel}"'
             )
         self.grid, self.strength, self.kernel = grid, strength, kernel
+        #: Weights of a rate in what a cell loses of energy.
+        self.moment = grid.centres * grid.widths
         # Nothing wraps around: between 2 N energies of both signs there are 4 N − 1 differences.
         self._length = int(fft.next_fast_len(4 * grid.n, real=True))
         critical = 1.0 / BCS_RATIO
@@ -188,6 +190,7 @@ class EnergyRelaxation:
         kernels.convolve(weights, state, spectra, c._phase, products)
         sums = np.asarray(fft.irfft(products, c._length))
         kernels.rates(c._scale, dos, pairing, f, sums, self.rate[cells], self.loss[cells])
+        conserve(self.rate[cells], self.loss[cells], c.moment)
 
     def derivative(self, step: Floats) -> Floats:
         """Change of `rate` along ``step``, ``(cells, N)``: the Jacobian's action."""
@@ -240,6 +243,18 @@ class EnergyRelaxation:
         changes = np.asarray(fft.irfft(products, c._length))
         kernels.changes(c._scale, dos, pairing, f, loss, changes, step, out)
         return out
+
+
+def conserve(rate: Floats, loss: Floats, moment: Floats) -> None:
+    """Make the sums of ``rate`` with the weights ``moment``, which are rounding, 0 in every cell; in place.
+
+    It is rounding of the rates of scattering out, ``loss``, which may be many times larger, and goes there.
+    """
+    capacity = loss @ moment
+    # Twice: what the first leaves is rounding of the same sums.
+    for _ in range(2):
+        part = np.divide(rate @ moment, capacity, out=np.zeros(len(rate)), where=capacity > 0.0)
+        rate -= part[:, None] * loss
 
 
 def _rows(array: Floats, cells: slice) -> Floats:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from fvqp.collisions.electron_electron import ElectronElectron, Kernel
+from fvqp.collisions.electron_electron import ElectronElectron, Kernel, conserve
 from fvqp.errors import CaseError
 from fvqp.grids.energy import EnergyGrid
 
@@ -184,7 +184,7 @@ class EnergyKept:
         self._flow = np.abs(raw) @ self._moment
         self._surplus = _over(excess, self._flow)
         self.rate = raw * (1.0 - self._surplus[:, None] * self._sign)
-        self.rate -= _over(self.rate @ self._moment, loss @ self._moment)[:, None] * loss
+        conserve(self.rate, loss, self._moment)
 
     def change(self, moved: Floats, excess: Floats) -> Floats:
         """Change of `rate` by those of its arguments."""

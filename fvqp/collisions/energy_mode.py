@@ -100,6 +100,11 @@ class CollisionSum:
         return sum(part.largest_rate for part in self.parts)
 
     @property
+    def unkept_rate(self) -> float:
+        """That of collisions which do not keep the energy of electrons; sums of their rates are rounded."""
+        return sum(part.largest_rate for part in self.parts if isinstance(part, PhononCollisions))
+
+    @property
     def rounding(self) -> float:
         """See `EnergyCollisions`."""
         return max(part.rounding for part in self.parts)

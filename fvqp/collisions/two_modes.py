@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from fvqp.collisions.electron_electron import ElectronElectron, Kernel
+from fvqp.collisions.electron_electron import ElectronElectron, Kernel, conserve
 from fvqp.collisions.phonon_relaxation import Phonons
 from fvqp.errors import CaseError
 from fvqp.grids.energy import EnergyGrid
@@ -165,6 +165,8 @@ class TwoModeCollisions:
             lags[: -2 * n : -1] = width * (fluctuation - response)
             self.bath = np.asarray(fft.rfft(lags))
             self.largest_rate += phonons.strength * (phonons.kappa * grid.maximum) ** 3 / 3.0
+        #: See `fvqp.collisions.energy_mode.CollisionSum`; sums with a bath hold all collisions together.
+        self.unkept_rate = 0.0 if phonons is None else self.largest_rate
 
     def at(self, dos: Floats, pairing: Floats, anomalous: Floats, f: Floats) -> TwoModeRelaxation:
         """The integrals and their derivatives at distributions ``f[cell, (L, T), bin]``.
@@ -190,6 +192,10 @@ class TwoModeRelaxation:
         self.f, self._spectra = f, spectra
         self._met = TransformedSums(collisions.electrons, collisions.bath, spectra, spectra.products(f))
         self.rate, self.loss = self._met.sums.integrals(spectra, f)
+        grid = collisions.grid
+        conserve(self.rate[:, 1], self.loss[:, 1], grid.widths)
+        if collisions.unkept_rate == 0.0:
+            conserve(self.rate[:, 0], self.loss[:, 0], grid.centres * grid.widths)
 
     def derivative(self, step: Floats) -> Floats:
         """Change of `rate` along ``step``, ``(cells, 2, N)``: the Jacobian's action."""

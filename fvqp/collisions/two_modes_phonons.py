@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 import fvqp.kernel_cache  # noqa: F401
 from fvqp.collisions.bose import bose
-from fvqp.collisions.electron_electron import is_uniform
+from fvqp.collisions.electron_electron import conserve, is_uniform
 from fvqp.collisions.electron_phonon import Coupling, ElectronPhonon
 from fvqp.collisions.grid import CollisionGrid
 from fvqp.collisions.phonon_relaxation import Phonons, phonon_points
@@ -91,6 +91,7 @@ class PhononRelaxationOfBothModes:
         self._each(_integrals, self.n, self.rate, self.loss)
         self.rate *= self._scale
         self.loss *= self._scale
+        conserve(self.rate[:, 1], self.loss[:, 1], widths)
 
     @property
     def inverted(self) -> bool:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fvqp.collisions.electron_electron import Kernel, is_uniform
+from fvqp.collisions.electron_electron import Kernel, conserve, is_uniform
 from fvqp.collisions.electron_electron_shared import EnergyKept, SharedElectronElectron
 from fvqp.collisions.phonon_relaxation import Phonons
 from fvqp.collisions.two_modes import (
@@ -74,6 +74,12 @@ class GradedTwoModeCollisions:
     def largest_rate(self) -> float:
         """See `fvqp.collisions.energy_mode.EnergyCollisions`."""
         return sum(part.largest_rate for part in self.parts)
+
+    @property
+    def unkept_rate(self) -> float:
+        """See `fvqp.collisions.energy_mode.CollisionSum`."""
+        phonons = (BathOfBothModes, PhononsOfBothModes)
+        return sum(part.largest_rate for part in self.parts if isinstance(part, phonons))
 
     @property
     def rounding(self) -> float:
@@ -182,6 +188,7 @@ class ElectronRelaxation:
             self._own.append(own)
         self._kept = EnergyKept(shared, rate[:, 0].copy(), loss[:, 0], excess)
         rate[:, 0] = self._kept.rate
+        conserve(rate[:, 1], loss[:, 1], shared.grid.widths)
         self.rate, self.loss = rate, loss
 
     def derivative(self, step: Floats) -> Floats:
@@ -281,6 +288,7 @@ class BathOfBothModes:
             for part in (A + A_pair, A - A_pair, C + C_pair, C - C_pair)
         )
         self.largest_rate = phonons.strength * (phonons.kappa * grid.maximum) ** 3 / 3.0
+        self.widths = grid.widths
 
     def at(self, spectra: Spectra, f: Floats) -> BathRelaxation:
         """The integrals at distributions ``f[cell, (L, T), bin]``."""
@@ -316,6 +324,7 @@ class BathRelaxation:
         self._bath, self._spectra, self._f = bath, spectra, f
         self._sums = bath.sums(spectra, spectra.products(f))
         self.rate, self.loss = self._sums.integrals(spectra, f)
+        conserve(self.rate[:, 1], self.loss[:, 1], bath.widths)
 
     def derivative(self, step: Floats) -> Floats:
         """Change of `rate` along ``step``, ``(cells, 2, N)``: the Jacobian's action."""

@@ -178,7 +178,7 @@ class GapAndDistributions:
         if y != self.y:
             if not abs(y - self.first) <= self.reach:
                 raise ConvergenceError(f"{self.what}: the gap leaves the neighbourhood of the first guess")
-            self.y, self.kinetic, self._ready = y, self._at(y, self.kinetic.scale), False
+            self.y, self.kinetic, self._ready = y, self._at(y, self.kinetic), False
             self.problem.gap_field.require_superconducting(self._gap(y), self.what)
         return z[: self.kinetic.size]
 
@@ -213,7 +213,7 @@ class GapAndDistributions:
             float(np.exp(self.y)), self.kinetic.spectral.depairing, f.reshape(self.kinetic.shape)[:, L]
         )
         beside, r = self.y + self.h, self._gap_equation(self.y, f)
-        self._along = (self._at(beside, self.kinetic.scale).residual(f) - here) / self.h
+        self._along = (self._at(beside, self.kinetic).residual(f) - here) / self.h
         self._slope = (self._gap_equation(beside, f) - r) / self.h
         self._following = self.kinetic.precondition(self._along)
         self._total = self._slope - self._of_distributions(self._following)
@@ -289,10 +289,10 @@ class GapAndDistributions:
         """Gap of every cell."""
         return np.asarray(np.exp(y) * self.problem.gap_field.profile)
 
-    def _at(self, y: float, scale: Floats | None) -> InelasticSystem:
+    def _at(self, y: float, like: InelasticSystem | None) -> InelasticSystem:
         """The kinetic equations at another gap."""
         spectral = self.problem.spectral_state(self._gap(y), self.depairing, None)
-        return InelasticSystem(self.inelastic, spectral, self.external, scale)
+        return InelasticSystem(self.inelastic, spectral, self.external, like)
 
     def _gap_equation(self, y: float, f: Floats) -> float:
         energy_mode = f.reshape(self.kinetic.shape)[:, L]

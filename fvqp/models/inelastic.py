@@ -158,7 +158,7 @@ class Inelastic:
         collided = np.zeros(system.shape)
         operators = []
         for weight, beside in difference:
-            moved = InelasticSystem(self, beside, kinetic.external, system.scale)
+            moved = InelasticSystem(self, beside, kinetic.external, system)
             moved.residual(x)
             collided += weight * moved.capacity * moved.collided.rate
             operators.append((weight, moved.operator))
@@ -179,7 +179,7 @@ class InelasticSystem:
         parts: the problem.
         state: spectra.
         external: as of `Inelastic.solve`.
-        scale: that of the equations in other spectra, to compare residuals with; default: their own.
+        like: the equations in other spectra, in whose units these are, to compare residuals.
         strength: factor of all collisions.
     """
 
@@ -188,7 +188,7 @@ class InelasticSystem:
         parts: Inelastic,
         state: SpectralState,
         external: Floats,
-        scale: Floats | None = None,
+        like: InelasticSystem | None = None,
         strength: float = 1.0,
     ) -> None:
         self.parts, self.spectral, self.external = parts, state, external
@@ -208,16 +208,43 @@ class InelasticSystem:
         self.largest_dos = self.mesh.comm.allreduce(float(spectrum.dos.max(initial=0.0)), MPI.MAX)
         self.capacity = strength * self.transport.capacity[:, None, None]
         self.colliding = (L, T) if parts.collisions.charge else (L,)
-        self.scale = self._largest_rates() if scale is None else scale
         # What electrons keep when they collide: of f_L the energy, of f_T the charge.
         kept = [self.grid.centres * self.grid.widths, self.grid.widths]
         self.kept = np.stack([kept[c] for c in self.colliding])
+        if like is None:
+            self.scale, self.stiffness = self._units()
+        else:
+            self.scale, self.stiffness = like.scale, like.stiffness
         self._at: Floats | None = None
 
-    def _largest_rates(self) -> Floats:
-        scale = self.kinetics.solver.scale(self.operator)
-        scale[:, self.colliding] += self.capacity * self.parts.collisions.largest_rate
-        return scale
+    def _units(self) -> tuple[Floats, Floats]:
+        """Largest rates at which cells exchange distributions, ``(n_owned, component, 1)``, in siemens; and
+        these over the rates of what electrons keep, ``(n_owned, kept)``."""
+        collisions = self.parts.collisions
+        rates = self.kinetics.solver.scale(self.operator)
+        all_rates, slow = rates.copy(), rates[:, : len(self.kept), 0].copy()
+        all_rates[:, self.colliding] += self.capacity * collisions.largest_rate
+        slow[:, 0] += self.capacity[:, 0, 0] * collisions.unkept_rate
+        return all_rates, all_rates[:, : len(self.kept), 0] / slow
+
+    def scaled(self, flow: Floats) -> Floats:
+        """Vector of what leaves owned cells, siemens × distribution, ``shape``, in units of the equations.
+
+        These are the largest rates; but the mean of what electrons keep is in units of the rates at which it
+        is exchanged: beside those of fast collisions it would not be seen.
+        """
+        return np.asarray(self._stretched(flow / self.scale, self.stiffness).ravel())
+
+    def unscaled(self, vector: Floats) -> Floats:
+        """Inverse of `scaled`."""
+        return self._stretched(vector.reshape(self.shape).copy(), 1.0 / self.stiffness) * self.scale
+
+    def _stretched(self, f: Floats, factor: Floats) -> Floats:
+        """``f``, in place, with its means weighted with what is kept times ``factor``."""
+        among = slice(len(self.kept))
+        means = np.einsum("nce,ce->nc", f[:, among], self.kept) / self.kept.sum(axis=1)
+        f[:, among] += ((factor - 1.0) * means)[:, :, None]
+        return f
 
     @property
     def tolerance(self) -> float:
@@ -249,7 +276,7 @@ class InelasticSystem:
             self.collided = self.parts.collisions.at(*self.spectra, whole)
             balance = self.operator.residual(self.everywhere(f), self.leads)
             balance -= self.capacity * self.collided.rate
-            self._value, self._at = (-balance / self.scale).ravel(), x.copy()
+            self._value, self._at = self.scaled(-balance), x.copy()
         return self._value
 
     def linearize(self, x: Floats) -> None:
@@ -284,10 +311,10 @@ class InelasticSystem:
         f = step.reshape(self.shape)
         balance = self.operator.residual(self.everywhere(f), np.zeros_like(self.leads))
         balance -= self.capacity * self.collided.derivative(f)
-        return (-balance / self.scale).ravel()
+        return self.scaled(-balance)
 
     def precondition(self, residual: Floats) -> Floats:
-        right = residual.reshape(self.shape) * self.scale
+        right = self.unscaled(residual)
         f = self._invert(right)
         left = right + self.operator.residual(self.everywhere(f), np.zeros_like(self.leads))
         moments = np.einsum("nce,ce->nc", left[:, : len(self.kept)], self.kept)
@@ -297,7 +324,7 @@ class InelasticSystem:
     def balanced(self, x: Floats) -> bool:
         """Whether particles and energy, and charge where f_T is solved for, are kept to `BALANCE`."""
         comm = self.mesh.comm
-        left = np.ascontiguousarray((self.residual(x).reshape(self.shape) * self.scale).sum(axis=0))
+        left = self.unscaled(self.residual(x)).sum(axis=0)
         comm.Allreduce(MPI.IN_PLACE, left)
         flow = np.abs(self.state(x, self.external).currents[list(self.components)]).sum(axis=1)
         rows = [self.grid.widths, self.grid.centres * self.grid.widths]
@@ -308,7 +335,7 @@ class InelasticSystem:
         """Change of x that balances ``driven``, siemens × distribution into every owned cell."""
         self.linearize(x)
         change, _ = solve_linearized(
-            self, (driven / self.scale).ravel(), comm=self.mesh.comm, tolerance=SLOPE_TOLERANCE,
+            self, self.scaled(driven), comm=self.mesh.comm, tolerance=SLOPE_TOLERANCE,
             what="slope of the inelastic solution",
         )  # fmt: skip
         return change
