@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
+from mpi4py import MPI
 from scipy import constants
 
 from fvqp.case.metals import material_problems
@@ -21,13 +22,16 @@ from fvqp.materials import BCS_RATIO, Material, material_names
 from fvqp.mesh import Mesh
 from fvqp.mesh.mesh import suggestion
 from fvqp.models.gap_field import COLLAPSED
+from fvqp.models.kinetics import T
 from fvqp.models.tunnelling import level_broadening
-from fvqp.models.usadel import UsadelProblem
+from fvqp.models.usadel import Solution, UsadelProblem
 
 log = logging.getLogger(__name__)
 
 THERMAL_TAIL = 10.0
 """Temperatures k_BT that the energy axis must reach beyond the largest bias: occupation below 5e-5 there."""
+MOST_CHARGE = 0.1
+"""Largest f_T of normal cells that collisions leave out without a warning: f_L errs by up to f_T²/2."""
 MOST_DELTA0 = 1000.0
 """Largest energy in Δ0 that an axis may reach: beyond, a unit or a digit is wrong."""
 MOST_BROADENING = 0.1
@@ -222,6 +226,31 @@ def warn_of_junctions(case: UsadelCase, problem: UsadelProblem) -> None:
                 junction.conductance * MOST_BROADENING / width,
                 MOST_BROADENING,
             )
+
+
+def warn_of_charge(case: UsadelCase, problem: UsadelProblem, solution: Solution) -> bool:
+    """Warns, and says so, if f_T of normal cells is not small to collisions that do not know it. Collective.
+
+    What they miss of f_L is of second order in f_T (theory: charge_mode).
+    """
+    if case.collisions is None or case.collisions.charge:
+        return False
+    mesh = problem.device.mesh
+    normal = np.broadcast_to(solution.spectral.gap == 0.0, (mesh.n_cells,))[: mesh.n_owned]
+    f_t = solution.kinetic.deviation(T, slice(mesh.n_owned))[normal]
+    largest = mesh.comm.allreduce(float(np.max(np.abs(f_t), initial=0.0)), MPI.MAX)
+    if largest <= MOST_CHARGE:
+        return False
+    if mesh.comm.rank == 0:
+        log.warning(
+            "%s: collisions.charge: f_T is up to %.2g in normal cells at V_inj = %.6g V, and collisions "
+            "leave it out: f_L there is wrong by up to %.1g; charge = true has it take part",
+            case.source,
+            largest,
+            solution.point.V_inj,
+            0.5 * largest**2,
+        )
+    return True
 
 
 def check_places(case: UsadelCase, mesh: Mesh) -> None:

@@ -69,6 +69,8 @@ class UsadelRecorder(Recorder):
         }
         #: Branch of solutions to which the biases belong that are recorded next; None if it is not followed.
         self.branch: GapBranch | None = None
+        #: Whether a warning about the charge mode has been given.
+        self.warned = False
         self._injectors = [n for n, j in enumerate(self.device.junctions) if j.role == "injector"]
         super().__init__(self.device.mesh, comm, case.solver.groups, folder)
         self.sweep = self._dataset(problems)

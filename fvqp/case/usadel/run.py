@@ -22,7 +22,7 @@ from fvqp.case.usadel.build import (
     build_sweep,
     follows_bias,
 )
-from fvqp.case.usadel.checks import warn_of_junctions, warn_of_reservoirs
+from fvqp.case.usadel.checks import warn_of_charge, warn_of_junctions, warn_of_reservoirs
 from fvqp.case.usadel.comparison import chains
 from fvqp.case.usadel.petsc_options import check_petsc_options_used, petsc_options
 from fvqp.case.usadel.recording import UsadelRecorder
@@ -215,6 +215,7 @@ def _run_curve(
             try:
                 solution = _advance(problem, point, guess, recorder.guard, HALVINGS if follows else 0)
                 recorder.record(curve.index, v, problem, solution)
+                recorder.warned = recorder.warned or warn_of_charge(recorder.case, problem, solution)
             except ConvergenceError as error:
                 beyond = chain[k:] if follows else chain[k : k + 1]
                 _leave(recorder, curve.index, beyond, error, _with_point(error, point, sweep, t))
