@@ -95,6 +95,7 @@ def solve_with_gap(
     f = system.distributions(found.x)
     if not system.steep:
         raise ConvergenceError(f"{what}: the gap is not stable there")
+    f = system.kinetic.closed(f)
     return system.kinetic.spectral, system.kinetic.kinetic(f, what), len(found.krylov), system.turned
 
 

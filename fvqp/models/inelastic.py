@@ -40,6 +40,9 @@ TOLERANCE = 1e-13
 #: a ledger counts as closed. Beside it the sum of many small imbalances can be large where little flows.
 BALANCE = 1e-8
 
+#: The same of energy, above which temperatures of cells are adjusted at the end; and how often at most.
+CLOSED, CLOSINGS = 1e-11, 3
+
 #: Largest density of states for which `CollisionSum.rounding` holds: rates of a bin are rounded in proportion
 #: to its own.
 DENSE = 20.0
@@ -100,7 +103,7 @@ class Inelastic:
             ).x
         except ConvergenceError as failure:
             x = self._from_weaker_collisions(state, external, tolerance, failure, what)
-        return system.kinetic(x, what)
+        return system.kinetic(system.closed(x), what)
 
     def _from_weaker_collisions(
         self, state: SpectralState, external: Floats, tolerance: float, failure: ConvergenceError, what: str
@@ -323,13 +326,42 @@ class InelasticSystem:
 
     def balanced(self, x: Floats) -> bool:
         """Whether particles and energy, and charge where f_T is solved for, are kept to `BALANCE`."""
+        return max(self._missing(x).values()) <= BALANCE
+
+    def _missing(self, x: Floats) -> dict[tuple[int, str], float]:
+        """What all cells together miss, over what flows through terminals: by component and quantity."""
         comm = self.mesh.comm
         left = self.unscaled(self.residual(x)).sum(axis=0)
         comm.Allreduce(MPI.IN_PLACE, left)
         flow = np.abs(self.state(x, self.external).currents[list(self.components)]).sum(axis=1)
-        rows = [self.grid.widths, self.grid.centres * self.grid.widths]
-        kept = [(L, row) for row in rows] + [(T, rows[0])] * (T in self.components)
-        return bool(comm.bcast(all(abs(row @ left[c]) <= BALANCE * (row @ flow[c]) for c, row in kept)))
+        rows = {"number": self.grid.widths, "energy": self.grid.centres * self.grid.widths}
+        kept = [(L, "number"), (L, "energy")] + [(T, "number")] * (T in self.components)
+        found = {}
+        for c, name in kept:
+            missing, flows = abs(float(rows[name] @ left[c])), float(rows[name] @ flow[c])
+            found[c, name] = missing / flows if flows > 0.0 else float(missing > 0.0)
+        return comm.bcast(found)  # type: ignore[no-any-return]
+
+    def closed(self, x: Floats) -> Floats:
+        """x with the temperature of every cell (and its charge) such that energy is balanced.
+
+        States far above the gap, whose fast collisions round by more than flows, stay what they are to the
+        last bit: changes of temperature do not reach them, so that rounding stays too and is balanced.
+        """
+        left = self._missing(x)[L, "energy"]
+        if left <= CLOSED:
+            return x
+        self.linearize(x)
+        for _ in range(CLOSINGS):
+            flow = self.unscaled(self.residual(x))
+            moments = np.einsum("nce,ce->nc", flow[:, : len(self.kept)], self.kept)
+            moved = x - np.einsum("mnce,nm->nce", self._thermal, self._slow(moments)).ravel()
+            now = self._missing(moved)[L, "energy"]
+            log.debug("energy missing %.2e, made up for %.2e", left, now)
+            if now >= left:
+                break
+            x, left = moved, now
+        return x
 
     def response(self, x: Floats, driven: Floats) -> Floats:
         """Change of x that balances ``driven``, siemens × distribution into every owned cell."""

@@ -7,8 +7,9 @@ import pytest
 from scipy.optimize import brentq
 from wire_devices import ALUMINIUM, CONDUCTANCE, THICKNESS, WIDTH, line_mesh, wire
 
-from fvqp.collisions import Collisions
+from fvqp.collisions import Collisions, Phonons
 from fvqp.grids.energy import EnergyGrid
+from fvqp.models.inelastic import InelasticSystem
 from fvqp.models.kinetics import L
 from fvqp.models.usadel import GapModel, Point, UsadelProblem
 from fvqp.spectral import bin_averages
@@ -92,3 +93,26 @@ def test_fast_collisions_make_a_superconductor_thermal() -> None:
     assert gaps[1] / gaps[2] == pytest.approx(10.0, rel=0.2)
     assert distances[0] < 0.01
     assert gaps[0] < 1e-3 * (1.0 - gap)
+
+
+@pytest.mark.slow
+def test_energy_closes_with_phonons_of_their_own_on_a_long_axis() -> None:
+    """Collisions at its end are 1e5 times as fast as at the gap; rounding of theirs is balanced too."""
+    grid = EnergyGrid.graded(40.0, gap_edges=[0.93, 0.96, 0.99], first=2.5e-4, number=200, largest=0.8)
+    device = wire(line_mesh(8, 9), "point_B")
+    phonons = Phonons(1e-3, 1.764, device.bath, escape_time=10.0, pair_breaking_time=1e-2)
+    driven = UsadelProblem(
+        device,
+        grid,
+        1e-3,
+        GapModel("fixed", value=0.95),
+        collisions=Collisions(2e-4, phonons=phonons),
+    )
+    solution = None
+    for bias in (1.0, 1.5, 3.0):
+        solution = driven.solve(Point(bias * device.voltage_unit), solution)
+        ledger = driven.ledger(solution)
+        assert abs(ledger.residual[1]) < 1e-10 * ledger.scale[1]
+        # What is made up for is less than what the residual's tolerance leaves.
+        system = InelasticSystem(driven.inelastic, solution.spectral, solution.kinetic.external)
+        assert np.abs(system.residual(system.start(solution.kinetic))).max() <= system.tolerance
