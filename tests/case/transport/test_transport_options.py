@@ -162,6 +162,7 @@ ELSEWHERE = {
     "model",
     "mesh.file",
     "mesh.length_unit",
+    "mesh.coordinates",
     "quasiparticles.quadrature",
     "quasiparticles.degree",
     "phonons.quadrature",

@@ -146,6 +146,7 @@ ELSEWHERE = {
     "model",
     "mesh.file",
     "mesh.length_unit",
+    "mesh.coordinates",
     "material.critical_temperature",
     "materials.critical_temperature",
     "junctions.name",
