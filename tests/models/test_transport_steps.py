@@ -105,8 +105,13 @@ def test_every_step_keeps_energy(
 
 
 def test_spectra_without_dips() -> None:
-    n = np.array([[1.0, 1e-8, 1e-9, 1e-2, 1e-7, 1e-12]])
-    assert np.array_equal(_without_dips(n), [[1.0, DIP * 1e-2, DIP * 1e-2, 1e-2, 1e-7, 1e-12]])
+    """Nor steeper than a factor of `DIP` from one energy to the next."""
+    n = np.array([[1.0, 1e-8, 1e-9, 1e-2, 1e-4, 1e-6]])
+    expected = np.array([[1.0, DIP, DIP * 1e-2, 1e-2, 1e-4, 1e-6]])
+    assert _without_dips(n) == pytest.approx(expected, rel=1e-13)
+    assert _without_dips(n[:, ::-1]) == pytest.approx(expected[:, ::-1], rel=1e-13)
+    ends = np.array([[1e-30, 1e-12, 1e-2, 1e-9, 0.0]])
+    assert _without_dips(ends) == pytest.approx(np.array([[1e-8, 1e-5, 1e-2, 1e-5, 1e-8]]), rel=1e-13)
 
 
 def test_no_occupation_is_cut_to_nothing() -> None:

@@ -38,7 +38,8 @@ log = logging.getLogger(__name__)
 ITERATIONS = 80
 #: Vectors that are kept of them, and of those for other right-hand sides of a step.
 KEPT = 3 * TOGETHER
-#: Phonons of an energy that are this much fewer than those of lower and of higher ones count as more in J.
+#: Occupations that are this much lower than some at lower and at higher energies, or than the next one, count
+#: as higher in J.
 DIP = 1e-3
 
 
@@ -46,8 +47,8 @@ class Linearized:
     """``1 − length × J`` at a state, J without changes of the rates of turning and, unless asked for, of what
     limits gradients.
 
-    Collisions depend on geometric means of phonons at neighbouring energies, whose derivative has no bounds
-    where a spectrum has holes: J is taken without these.
+    Collisions and microwaves depend on geometric means of occupations at neighbouring energies, whose
+    derivative has no bounds where a spectrum has holes or ends: J is taken without these.
 
     Attributes:
         length, turn: as given.
@@ -74,7 +75,7 @@ class Linearized:
             limits: whether J knows what limits gradients.
         """
         self._p, self._state, self.turn, self.length = problem, state, turn, length
-        self._mean = problem.mean_f(state.f), _without_dips(problem.mean_n(state.n))
+        self._mean = _without_dips(problem.mean_f(state.f)), _without_dips(problem.mean_n(state.n))
         self._factors: _Product | None = None
         self.fastest = float(problem.body.comm.allreduce(turn.fastest, MPI.MAX))
         self.scale = scales(problem, state.f, state.n)
@@ -299,7 +300,15 @@ class _Product:
 
 
 def _without_dips(n: Floats) -> Floats:
-    """Occupations ``(cells, K)``, but those that are `DIP` times smaller than some at both sides."""
+    """Occupations ``(cells, K)``, but those that are `DIP` times smaller than some at both sides, or than the
+    neighbour at one."""
     below = np.maximum.accumulate(n, axis=1)
     above = np.maximum.accumulate(n[:, ::-1], axis=1)[:, ::-1]
-    return np.maximum(n, DIP * np.minimum(below, above))
+    n = np.maximum(n, DIP * np.minimum(below, above))
+    for falling in (n, n[:, ::-1]):
+        # the steepest fall allowed is a straight line of logarithms
+        least = np.log(DIP) * np.arange(n.shape[1])
+        with np.errstate(divide="ignore"):
+            highest = np.maximum.accumulate(np.log(np.maximum(falling, 0.0)) - least, axis=1)
+        np.maximum(falling, np.exp(highest + least), out=falling)
+    return n
