@@ -16,7 +16,7 @@ from fvqp.errors import ConvergenceError
 from fvqp.mesh import shape_mesh
 from fvqp.models.transport import Counters, Diffusive, Medium, Ordinates, State, TransportProblem
 from fvqp.models.transport.integrators import Integrator, stepper
-from fvqp.models.transport.linearized import DIP, _without_dips
+from fvqp.models.transport.linearized import DIP, _without_dips, _without_ends
 from fvqp.models.transport.stepping import KEPT, STUCK, Refused, Stepper
 from fvqp.transport.directions import spherical
 from fvqp.transport.radial import Shells
@@ -105,13 +105,16 @@ def test_every_step_keeps_energy(
 
 
 def test_spectra_without_dips() -> None:
-    """Nor steeper than a factor of `DIP` from one energy to the next."""
-    n = np.array([[1.0, 1e-8, 1e-9, 1e-2, 1e-4, 1e-6]])
-    expected = np.array([[1.0, DIP, DIP * 1e-2, 1e-2, 1e-4, 1e-6]])
-    assert _without_dips(n) == pytest.approx(expected, rel=1e-13)
-    assert _without_dips(n[:, ::-1]) == pytest.approx(expected[:, ::-1], rel=1e-13)
-    ends = np.array([[1e-30, 1e-12, 1e-2, 1e-9, 0.0]])
-    assert _without_dips(ends) == pytest.approx(np.array([[1e-8, 1e-5, 1e-2, 1e-5, 1e-8]]), rel=1e-13)
+    n = np.array([[1.0, 1e-8, 1e-9, 1e-2, 1e-7, 1e-12]])
+    assert np.array_equal(_without_dips(n), [[1.0, DIP * 1e-2, DIP * 1e-2, 1e-2, 1e-7, 1e-12]])
+
+
+def test_spectra_without_steep_ends() -> None:
+    n = np.array([[1e-30, 1e-12, 1e-2, 1e-4, 1e-9, 0.0]])
+    found = _without_ends(n)
+    assert found == pytest.approx(np.array([[1e-8, 1e-5, 1e-2, 1e-4, 1e-7, 1e-10]]), rel=1e-13)
+    assert _without_ends(n[:, ::-1]) == pytest.approx(found[:, ::-1], rel=1e-13)
+    assert np.array_equal(_without_ends(np.zeros((2, 3))), np.zeros((2, 3)))
 
 
 def test_no_occupation_is_cut_to_nothing() -> None:

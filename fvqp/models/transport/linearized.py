@@ -48,7 +48,8 @@ class Linearized:
     limits gradients.
 
     Collisions and microwaves depend on geometric means of occupations at neighbouring energies, whose
-    derivative has no bounds where a spectrum has holes or ends: J is taken without these.
+    derivative has no bounds where a spectrum has holes or ends: J is taken without these, but for steady
+    states without holes of phonons only.
 
     Attributes:
         length, turn: as given.
@@ -72,10 +73,12 @@ class Linearized:
             state: where J is taken.
             turn: rates at which collisions turn particles there.
             length: a time.
-            limits: whether J knows what limits gradients.
+            limits: whether J knows what limits gradients, and ends of spectra.
         """
         self._p, self._state, self.turn, self.length = problem, state, turn, length
-        self._mean = _without_dips(problem.mean_f(state.f)), _without_dips(problem.mean_n(state.n))
+        f, n = problem.mean_f(state.f), _without_dips(problem.mean_n(state.n))
+        # Newton's method needs all of J to end; orders of time steps do not depend on it.
+        self._mean = (f, n) if limits else (_without_ends(_without_dips(f)), _without_ends(n))
         self._factors: _Product | None = None
         self.fastest = float(problem.body.comm.allreduce(turn.fastest, MPI.MAX))
         self.scale = scales(problem, state.f, state.n)
@@ -300,14 +303,18 @@ class _Product:
 
 
 def _without_dips(n: Floats) -> Floats:
-    """Occupations ``(cells, K)``, but those that are `DIP` times smaller than some at both sides, or than the
-    neighbour at one."""
+    """Occupations ``(cells, K)``, but those that are `DIP` times smaller than some at both sides."""
     below = np.maximum.accumulate(n, axis=1)
     above = np.maximum.accumulate(n[:, ::-1], axis=1)[:, ::-1]
-    n = np.maximum(n, DIP * np.minimum(below, above))
+    return np.maximum(n, DIP * np.minimum(below, above))
+
+
+def _without_ends(n: Floats) -> Floats:
+    """Occupations ``(cells, K)``, but those that are `DIP` times smaller than a neighbour."""
+    # the steepest fall is a straight line of logarithms
+    least = np.log(DIP) * np.arange(n.shape[1])
+    n = n.copy()
     for falling in (n, n[:, ::-1]):
-        # the steepest fall allowed is a straight line of logarithms
-        least = np.log(DIP) * np.arange(n.shape[1])
         with np.errstate(divide="ignore"):
             highest = np.maximum.accumulate(np.log(np.maximum(falling, 0.0)) - least, axis=1)
         np.maximum(falling, np.exp(highest + least), out=falling)
