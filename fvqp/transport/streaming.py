@@ -31,6 +31,7 @@ from fvqp.transport.walls import Wall
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int32]
+Edges = tuple[Floats, Floats]
 
 Scheme = Literal["upwind", "linear", "limited"]
 
@@ -206,14 +207,15 @@ class Streaming:
         blend = Blend(np.empty((0, 0, 0)), np.empty((0, 0, 0)), np.empty((0, 0, 0)))
         blocks: Iterable[tuple[int, Floats]]
         if scattering is None:
-            blocks = self._slopes(f, self._block, None)
+            blocks = self._slopes(f, self._block, self._edges(f, None))
         else:
             opacity = scattering if isinstance(scattering, Opacity) else self.opacity(scattering)
             # gradients are needed twice
+            edges = self._edges(f, opacity)
             block = n_directions if self._kept else self._block
-            blocks = self._slopes(f, block, opacity)
+            blocks = self._slopes(f, block, edges)
             blocks = list(blocks) if self._kept else blocks
-            again = blocks if self._kept else self._slopes(f, block, opacity)
+            again = blocks if self._kept else self._slopes(f, block, edges)
             blend = self._blend(f, opacity, again)
         second, limited = self.scheme != "upwind", self.scheme == "limited" and self._at is None
         made_of = self._faces, self._turning, self.g, self._per_capacity, blend, f
@@ -373,16 +375,13 @@ class Streaming:
             )
         return np.ascontiguousarray(f, dtype=np.float64)
 
-    def _slopes(self, f: Floats, block: int, opacity: Opacity | None) -> Iterator[tuple[int, Floats]]:
+    def _slopes(self, f: Floats, block: int, edges: Edges | None) -> Iterator[tuple[int, Floats]]:
         """First directions of blocks, and the gradients in them, ``(n_cells, block, dim, energy)``."""
         layout, count = self.layout, self.directions.count
         if self.scheme == "upwind":
             yield 0, np.empty((layout.n_cells, count, 0, self.n_energies))
             return
         dim = layout.offset.shape[2]
-        edges = None
-        if self.scheme == "limited":
-            edges = self._entering(f), np.empty((0, 2, 0)) if opacity is None else opacity.drop
         room = np.empty(layout.n_cells * block * dim * self.n_energies)
         for start in range(0, count, block):
             shape = (layout.n_cells, min(block, count - start), dim, self.n_energies)
@@ -390,9 +389,7 @@ class Streaming:
             self._gradients(f, layout.beyond, start, edges, out)
             yield start, out
 
-    def _gradients(
-        self, f: Floats, beyond: Ints, start: int, edges: tuple[Floats, Floats] | None, out: Floats
-    ) -> None:
+    def _gradients(self, f: Floats, beyond: Ints, start: int, edges: Edges | None, out: Floats) -> None:
         """Gradients, limited if it is known what enters at ``edges`` and how opaque these are."""
         g = self.layout.gradient
         near = g.indptr, g.indices, g.weights, beyond, self._faces
@@ -404,6 +401,12 @@ class Streaming:
         else:
             self._shared(tangent_kernels.slopes, *near, self._enters_at, *edges, self._at, f, start, out)
         self.layout.exchange(out)
+
+    def _edges(self, f: Floats, opacity: Opacity | None) -> Edges | None:
+        """What limits of gradients know of edges: what enters, and how opaque cells are."""
+        if self.scheme != "limited":
+            return None
+        return self._entering(f), np.empty((0, 2, 0)) if opacity is None else opacity.drop
 
     def _entering(self, f: Floats) -> Floats:
         """What comes in through gates, ``(gates, M, energy)``."""
