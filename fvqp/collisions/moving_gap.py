@@ -15,8 +15,9 @@ from numpy.typing import ArrayLike, NDArray
 from fvqp.collisions import moving_gap_kernels as kernels
 from fvqp.collisions.grid import CollisionGrid
 from fvqp.collisions.measure import Rule, SpectralMeasure
-from fvqp.collisions.moving_gap_spectrum import Axis
+from fvqp.collisions.moving_gap_spectrum import Axis, pairing
 from fvqp.collisions.observables import quasiparticle_energy, thermal
+from fvqp.collisions.spectral_family import SpectralFamily
 from fvqp.errors import CaseError, ConvergenceError
 from fvqp.threads import share
 
@@ -67,11 +68,11 @@ class GapFollower:
         ln(Δ_c/Δ) = (2/Δ) Σ p_i f_i
 
     (theory: moving_gap, Eq. gap-equation) with the anomalous weights p of the bin measure and the gap Δ_c
-    without quasiparticles, which is the unit of energy unless given. A cell whose gap is smaller than `floor`
-    is normal: its gap is 0.
+    without quasiparticles, which is the unit of energy unless given; or that of a `SpectralFamily`. A cell
+    whose gap is smaller than `floor` is normal: its gap is 0.
 
     Attributes:
-        grid, rule, cutoff, cold: as given.
+        grid, rule, cutoff, cold, family: as given.
         floor: smallest gap that the grid resolves: the energy of the first bin where bins begin at 0, else
             their beginning.
     """
@@ -83,6 +84,7 @@ class GapFollower:
         *,
         cutoff: float | None = None,
         cold: float = 1.0,
+        family: SpectralFamily | None = None,
     ) -> None:
         """
         Args:
@@ -91,9 +93,11 @@ class GapFollower:
             cutoff: upper limit ω_c of the gap equation ``1/λ = ∫_Δ^{ω_c} (1 − 2f)/√(E² − Δ²) dE``, above
                 all bins, with λ such that Δ = Δ_c for f = 0; None for the weak-coupling limit.
             cold: Δ_c, of a superconductor that is not the reference.
+            family: spectra of strong coupling and their gap equation; None for those of BCS theory.
 
         Raises:
-            CaseError: unknown rule, bins that do not hold Δ_c or begin above it, cut-off below their end.
+            CaseError: unknown rule, bins that do not hold Δ_c or begin above it, cut-off below their end or
+                beside a family, energies where a family has no quasiparticles.
         """
         if rule not in ("bin", "linear"):
             raise CaseError(f'bin measure: rule must be "bin" or "linear", not "{rule}"')
@@ -107,20 +111,40 @@ class GapFollower:
                 f"gap equation: cutoff must be at or above the end of the bins, {grid.edges[-1]:g} Δ0, "
                 f"found {cutoff:g}"
             )
+        if cutoff is not None and family is not None:
+            raise CaseError("gap equation: a family of spectra has no cutoff")
         self.grid, self.rule, self.cutoff, self.cold = grid, rule, cutoff, float(cold)
+        self.family = family
         self.floor = float(grid.energies[0] if grid.edges[0] == 0.0 else grid.edges[0])
         self._least = _WORTH_A_THREAD // grid.n
-        # The kernels know one gap of zero temperature, 1: energies there are in units of Δ_c.
-        centres, edges = grid.energies / self.cold, grid.edges / self.cold
-        self._axis = Axis(
+        self._axis = self._on_axis()
+
+    def _on_axis(self) -> Axis:
+        """What the kernels know; they have one gap of zero temperature, 1: energies are in units of Δ_c."""
+        centres, edges = self.grid.energies / self.cold, self.grid.edges / self.cold
+        linear = self.rule == "linear"
+        bounds = np.concatenate([edges[:1], centres, edges[-1:]]) if linear else edges
+        stretches = bounds.size - 1
+        weak = Axis(
             edges,
             centres,
-            np.concatenate([edges[:1], centres, edges[-1:]]),
+            bounds,
             np.diff(centres),
-            rule == "linear",
+            linear,
             self.floor / self.cold,
-            np.inf if cutoff is None else float(cutoff) / self.cold,
+            np.inf if self.cutoff is None else float(self.cutoff) / self.cold,
+            True,
+            bounds,
+            np.ones(stretches + 1),
+            np.ones(stretches),
+            np.zeros(stretches),
+            centres,
+            np.ones(centres.size),
+            np.ones(centres.size),
+            np.zeros(centres.size),
+            np.array([1.0, 0.0, 0.0]),
         )
+        return weak if self.family is None else _of_family(self.family, weak)
 
     def measure(self, gap: ArrayLike) -> SpectralMeasure:
         """Bin measure at these gaps, ``(cells,)``: `bcs_measure` to rounding, compiled."""
@@ -180,7 +204,7 @@ class GapFollower:
         states, anomalous = np.empty_like(f), np.empty_like(f)
         share(kernels.follow, gaps.size, self._axis, f, gaps, states, anomalous, status, least=self._least)
         self._complain(status, gaps)
-        return Followed(f, gaps * self.cold, SpectralMeasure(states * self.cold, anomalous * self.cold))
+        return Followed(f, gaps * self.cold, self._counted(gaps, states, anomalous))
 
     def shift(self, f: Floats, gap: ArrayLike, target: ArrayLike) -> Followed:
         """Occupations carried along to a given gap, with number and energy as in `follow`.
@@ -206,8 +230,10 @@ class GapFollower:
 
     def condensate_energy(self, gap: ArrayLike) -> Floats:
         """Energy of the condensate relative to the normal state at these gaps, see `condensate_energy`."""
-        cutoff = None if self.cutoff is None else self.cutoff / self.cold
-        return self.cold**2 * condensate_energy(np.asarray(gap, dtype=np.float64) / self.cold, cutoff=cutoff)
+        gaps = _checked_gap(gap) / self.cold
+        out = np.empty(gaps.size)
+        kernels.condensates(self._axis, gaps.ravel(), out)
+        return self.cold**2 * out.reshape(gaps.shape)
 
     def total_energy(self, f: Floats, gap: ArrayLike) -> Floats:
         """Quasiparticles and condensate together, ``W/(4 N0 Δ0²)`` (theory: moving_gap, Eq. total-energy)."""
@@ -243,7 +269,15 @@ class GapFollower:
         """Bin measure at gaps in units of Δ_c."""
         states, anomalous = np.empty((gaps.size, self.grid.n)), np.empty((gaps.size, self.grid.n))
         kernels.measures(self._axis, gaps, states, anomalous)
-        return SpectralMeasure(states * self.cold, anomalous * self.cold)
+        return self._counted(gaps, states, anomalous)
+
+    def _counted(self, gaps: Floats, states: Floats, anomalous: Floats) -> SpectralMeasure:
+        """Measure from the momentum states of the bins."""
+        if self.family is None:
+            return SpectralMeasure(states * self.cold, anomalous * self.cold)
+        masses = np.empty_like(states)
+        kernels.masses(self._axis, gaps, masses)
+        return SpectralMeasure(states / masses * self.cold, anomalous * self.cold, masses)
 
     def _fitting(self, gap: ArrayLike) -> Floats:
         gaps = _checked_gap(gap)
@@ -287,6 +321,34 @@ class GapFollower:
                 "quasiparticles cannot balance the energy of the condensate; begin with a gap that belongs "
                 "to f, and take shorter steps"
             )
+
+
+def _of_family(family: SpectralFamily, weak: Axis) -> Axis:
+    """An axis with the spectra of a family in place of those of BCS theory."""
+    bounds, centres = weak.bounds, weak.centres
+    family.check(centres)
+    x, phi = family.x(bounds), family.phi(bounds)
+    per_x, bend = family.bends(centres)
+    axis = weak._replace(
+        weak=False,
+        x=x,
+        phi=phi,
+        per_x=np.diff(bounds) / np.diff(x),
+        bend=np.diff(phi**2) / np.diff(x**2),
+        x_centre=family.x(centres),
+        phi_centre=family.phi(centres),
+        per_x_centre=per_x,
+        bend_centre=bend,
+        law=np.array(family.law),
+    )
+    # Between bounds φ² is a straight line of X²: without quasiparticles the edge is at 1 nevertheless.
+    at_rest = pairing(axis, 1.0)
+    return axis._replace(
+        phi=axis.phi * at_rest,
+        bend=axis.bend * at_rest**2,
+        phi_centre=axis.phi_centre * at_rest,
+        bend_centre=axis.bend_centre * at_rest**2,
+    )
 
 
 def _checked_gap(gap: ArrayLike) -> Floats:

@@ -7,7 +7,17 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from fvqp.collisions.moving_gap_spectrum import condensate, copy, copy_spectrum, residual, room, spectrum
+from fvqp.collisions.moving_gap_spectrum import (
+    condensate,
+    copy,
+    copy_spectrum,
+    mass,
+    pairing,
+    residual,
+    room,
+    spectrum,
+    workspace,
+)
 
 FOUND, NORMAL, BELOW_GRID, REFUSED = 0, 1, 2, 3
 """How the search for a gap ends."""
@@ -29,10 +39,10 @@ def carry(axis, f, old, new, energy, out, flux, face):
     ``energy`` is what they gain. ``flux``, ``face`` are scratch, ``(N − 1,)``. False, and ``out``
     meaningless, if the move is too long for occupations to stay within [0, 1].
     """
-    bins, centres, spacing = f.size, axis.centres, axis.spacing
+    bins, spacing = f.size, axis.spacing
     s, t = old.states, new.states
     through, work, lever, edge = 0.0, 0.0, 0.0, 0
-    change = new.gap[0] ** 2 - old.gap[0] ** 2
+    change = new.pairing[0] ** 2 - old.pairing[0] ** 2
     for i in range(bins - 1):
         through -= t[i] - s[i]
         flux[i] = through
@@ -40,7 +50,8 @@ def carry(axis, f, old, new, energy, out, flux, face):
         moved = abs(through)
         if s[i] > 0.0 or t[i] > 0.0:
             # where a straight line of occupations must leave the bin to arrive as a straight line
-            lever += t[i] * change / (centres[i] + np.sqrt(max(centres[i] ** 2 - change, 0.0)))
+            x, rise = axis.x_centre[i], change * axis.phi_centre[i] ** 2
+            lever += t[i] * axis.per_x_centre[i] * rise / (x + np.sqrt(max(x * x - rise, 0.0)))
             edge += 1
         if moved > s[up] + 1e-14:
             return False
@@ -75,9 +86,11 @@ def carry(axis, f, old, new, energy, out, flux, face):
         gain = through * f[i] if i == bins - 1 else -flux[i] * (face[i] - f[i])
         if i > 0:
             gain += flux[i - 1] * (face[i - 1] - f[i])
-        out[i] = f[i] + gain / t[i] if t[i] > 0.0 else f[i]
-    if not 0.0 <= out[bins - 1] <= 1.0:
-        return False
+        moved = f[i] + gain / t[i] if t[i] > 0.0 else f[i]
+        if i == bins - 1 and not 0.0 <= moved <= 1.0:
+            return False
+        # elsewhere the limiter keeps the bounds to rounding
+        out[i] = min(max(moved, 0.0), 1.0)
     return _adjust(spacing, out, t, energy - work, flux)
 
 
@@ -98,7 +111,7 @@ def _adjust(spacing, f, states, energy, flux):
     for i in range(f.size):
         outgoing = factor * flux[i] if i < f.size - 1 else 0.0
         if states[i] > 0.0:
-            f[i] += (incoming - outgoing) / states[i]
+            f[i] = min(max(f[i] + (incoming - outgoing) / states[i], 0.0), 1.0)
         incoming = outgoing
     return True
 
@@ -138,7 +151,7 @@ def _piece(axis, f, gap, r, here, there, trial_f, flux, face, scratch):
     reach = _MOVE * _width_at(axis, gap)
     upward = r > 0.0
     step = min(max(-r / _slope(axis, gap, here.anomalous, f), -reach), reach)
-    start = condensate(gap, axis.cutoff)
+    start = condensate(axis, gap)
     inner, r_inner = 0.0, r  # longest step before the root
     outer, r_outer = 0.0, 0.0  # shortest step beyond
     side = 0
@@ -148,14 +161,14 @@ def _piece(axis, f, gap, r, here, there, trial_f, flux, face, scratch):
             step = axis.floor - gap
         trial = gap + step
         spectrum(axis, trial, there, scratch)
-        energy = start - condensate(trial, axis.cutoff)
+        energy = start - condensate(axis, trial)
         if not carry(axis, f, here, there, energy, trial_f, flux, face):
             if abs(step) < 1e-9 * gap:
                 return gap, r, False
             step *= 0.5
             reach = abs(step)
             continue
-        found = residual(trial, axis.cutoff, there.anomalous, trial_f)
+        found = residual(axis, there.pairing[0], there.anomalous, trial_f)
         if abs(found) <= FOLLOWED:
             return trial, 0.0, True
         if (found > 0.0) == upward:
@@ -186,22 +199,22 @@ def _follow(axis, f, gap, here, there, trial_f, flux, face, scratch):
     spectrum(axis, gap, here, scratch)
     if gap == 0.0:
         spectrum(axis, axis.floor, there, scratch)
-        energy = -condensate(axis.floor, axis.cutoff)
+        energy = -condensate(axis, axis.floor)
         if not carry(axis, f, here, there, energy, trial_f, flux, face):
-            normal = residual(axis.floor, axis.cutoff, there.anomalous, f) <= 0.0
+            normal = residual(axis, there.pairing[0], there.anomalous, f) <= 0.0
             return 0.0, NORMAL if normal else REFUSED
-        if residual(axis.floor, axis.cutoff, there.anomalous, trial_f) <= 0.0:
+        if residual(axis, there.pairing[0], there.anomalous, trial_f) <= 0.0:
             return 0.0, NORMAL
         gap = axis.floor
         copy(trial_f, f)
         spectrum(axis, gap, here, scratch)
-    r = residual(gap, axis.cutoff, here.anomalous, f)
+    r = residual(axis, here.pairing[0], here.anomalous, f)
     while abs(r) > FOLLOWED:
         if r < 0.0 and gap <= axis.floor:
             if axis.edges[0] > 0.0:
                 return gap, BELOW_GRID
             spectrum(axis, 0.0, there, scratch)
-            energy = condensate(gap, axis.cutoff)
+            energy = condensate(axis, gap)
             if not carry(axis, f, here, there, energy, trial_f, flux, face):
                 return gap, REFUSED
             copy(trial_f, f)
@@ -220,7 +233,7 @@ def follow(start, stop, axis, f, gap, states, anomalous, status):
     """Gap and status of the cells from ``start`` to ``stop``; occupations and measure in place."""
     bins = axis.centres.size
     here, there = room(bins), room(bins)
-    scratch, flux, face = np.empty((4, bins + 2)), np.empty(bins - 1), np.empty(bins - 1)
+    scratch, flux, face = workspace(bins), np.empty(bins - 1), np.empty(bins - 1)
     trial_f = np.empty(bins)
     for c in range(start, stop):
         gap[c], status[c] = _follow(axis, f[c], gap[c], here, there, trial_f, flux, face, scratch)
@@ -233,14 +246,14 @@ def shift_cell(axis, f, gap, target):
     """Occupations of one cell carried along to a given gap, in place; where that is not possible, False."""
     bins = axis.centres.size
     here, there = room(bins), room(bins)
-    scratch, flux, face = np.empty((4, bins + 2)), np.empty(bins - 1), np.empty(bins - 1)
+    scratch, flux, face = workspace(bins), np.empty(bins - 1), np.empty(bins - 1)
     trial_f, moved_f = np.empty(bins), f.copy()
     spectrum(axis, gap, here, scratch)
     pieces = int(np.ceil(abs(target - gap) / (_MOVE * _width_at(axis, min(gap, target)))))
     for piece in range(pieces):
         stop = target if piece == pieces - 1 else gap + (target - gap) / (pieces - piece)
         spectrum(axis, stop, there, scratch)
-        energy = condensate(gap, axis.cutoff) - condensate(stop, axis.cutoff)
+        energy = condensate(axis, gap) - condensate(axis, stop)
         if not carry(axis, moved_f, here, there, energy, trial_f, flux, face):
             return False
         copy(trial_f, moved_f)
@@ -256,9 +269,25 @@ def measures(axis, gap, states, anomalous):
     bins = axis.centres.size
     for c in range(gap.size):
         here = room(bins)
-        spectrum(axis, gap[c], here, np.empty((4, bins + 2)))
+        spectrum(axis, gap[c], here, workspace(bins))
         copy(here.states, states[c])
         copy(here.anomalous, anomalous[c])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def masses(axis, gap, out):
+    """Momentum states of the bins over ``∫ρ dE``, in all cells."""
+    for c in range(gap.size):
+        y = pairing(axis, gap[c])
+        for i in range(out.shape[1]):
+            out[c, i] = mass(axis, y, i)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def condensates(axis, gap, out):
+    """Energy of the condensate of all cells."""
+    for c in range(gap.size):
+        out[c] = condensate(axis, gap[c])
 
 
 @njit(cache=True, nogil=True, error_model="numpy", inline="always")
@@ -266,7 +295,7 @@ def _solve(axis, f, gap, here, scratch):
     """First root of the gap equation that the residual at ``gap`` points to, occupations of bins given."""
     gap = max(gap, axis.floor)
     spectrum(axis, gap, here, scratch)
-    r = residual(gap, axis.cutoff, here.anomalous, f)
+    r = residual(axis, here.pairing[0], here.anomalous, f)
     inner, r_inner, outer, r_outer, side = gap, r, -1.0, 0.0, 0
     upward = r > 0.0
     for _ in range(400):
@@ -283,7 +312,7 @@ def _solve(axis, f, gap, here, scratch):
             if abs(outer - inner) <= 2e-16 * gap:
                 return gap, FOUND
         spectrum(axis, gap, here, scratch)
-        r = residual(gap, axis.cutoff, here.anomalous, f)
+        r = residual(axis, here.pairing[0], here.anomalous, f)
         if (r > 0.0) == upward:
             inner, r_inner = gap, r
             r_outer *= 0.5 if side == 1 else 1.0
@@ -299,7 +328,7 @@ def _solve(axis, f, gap, here, scratch):
 def solve(start, stop, axis, f, gap, status):
     """Gap of the cells from ``start`` to ``stop`` from occupations of bins, in place."""
     bins = axis.centres.size
-    here, scratch = room(bins), np.empty((4, bins + 2))
+    here, scratch = room(bins), workspace(bins)
     for c in range(start, stop):
         gap[c], status[c] = _solve(axis, f[c], gap[c], here, scratch)
 
@@ -311,5 +340,5 @@ def residuals(axis, f, gap, out):
     for c in range(f.shape[0]):
         here = room(bins)
         trial = max(gap[c], axis.floor)
-        spectrum(axis, trial, here, np.empty((4, bins + 2)))
-        out[c] = residual(trial, axis.cutoff, here.anomalous, f[c])
+        spectrum(axis, trial, here, workspace(bins))
+        out[c] = residual(axis, here.pairing[0], here.anomalous, f[c])

@@ -30,7 +30,7 @@ class StrongCoupling:
 
     Attributes:
         alpha2f: the interaction, energies in meV.
-        coulomb: μ*.
+        coulomb, cutoff: μ* and its cut-off in meV, or None.
         spectrum: solution of the Eliashberg equations, in meV.
         renormalization: Z(0) at zero temperature, which τ0 contains.
         material: with Δ0 (gap edge at zero temperature), T_c and τ0 of the solution.
@@ -39,6 +39,7 @@ class StrongCoupling:
 
     alpha2f: Alpha2F
     coulomb: float
+    cutoff: float | None
     spectrum: EliashbergSpectrum
     renormalization: float
     material: Material
@@ -136,4 +137,4 @@ def strong_coupling(
     spectrum = cold
     if temperature > 0.0:
         spectrum = solve(alpha2f, coulomb=coulomb, cutoff=cutoff, temperature=K_B * temperature)
-    return StrongCoupling(alpha2f, coulomb, spectrum, z, own, spectrum.gap_edge / edge)
+    return StrongCoupling(alpha2f, coulomb, cutoff, spectrum, z, own, spectrum.gap_edge / edge)

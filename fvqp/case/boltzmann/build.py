@@ -25,7 +25,7 @@ from fvqp.collisions import (
     thermal,
 )
 from fvqp.collisions.measure import Rule
-from fvqp.collisions.moving_gap import GapFollower
+from fvqp.collisions.moving_gap import GapFollower, condensate_energy
 from fvqp.collisions.sources import (
     ConstantTrapping,
     Gaussian,
@@ -38,6 +38,7 @@ from fvqp.collisions.sources import (
 from fvqp.errors import CaseError
 from fvqp.materials import Material, load_material
 from fvqp.models.coupling import electron_phonon_coupling
+from fvqp.models.gap_family import gap_family
 from fvqp.models.strong_coupling import StrongCoupling
 
 Floats = NDArray[np.float64]
@@ -87,7 +88,7 @@ class Setup:
         gap: in Δ0, of a fixed gap.
         rule: how states are counted.
         strong: spectrum and collisions of Eliashberg theory; None for those of BCS.
-        strong_measure: bin measure of ``strong``.
+        strong_measure: bin measure of ``strong`` whose gap stays.
     """
 
     units: Units
@@ -105,6 +106,12 @@ class Setup:
         if self.strong_measure is not None:
             return self.strong_measure
         return bcs_measure(self.grid, gap, self.rule) if self.follower is None else self.follower.measure(gap)
+
+    def condensate(self, gap: float) -> float:
+        """Energy of the condensate, in 4 N0 Δ0²; 0 where nothing says how a gap that stays would move."""
+        if self.follower is not None:
+            return float(self.follower.condensate_energy(gap))
+        return 0.0 if self.strong is not None else float(condensate_energy(gap))
 
 
 def build_setup(case: BoltzmannCase) -> Setup:
@@ -138,12 +145,18 @@ def build_setup(case: BoltzmannCase) -> Setup:
     interaction: Floats | float = 1.0
     measure = None
     try:
+        family = None
         if strong is not None:
             interaction = strong.interaction(grid)
-            renormalized = case.spectrum.renormalization == "energy"
-            measure = strong.measure(grid, case.energies.rule, renormalized=renormalized)
+            if case.gap.model == "follows":
+                family = gap_family(strong)
+            else:
+                renormalized = case.spectrum.renormalization == "energy"
+                measure = strong.measure(grid, case.energies.rule, renormalized=renormalized)
         collisions = ElectronPhonon(grid, coupling, case.collisions.evaluation, interaction=interaction)
-        follower = GapFollower(grid, case.energies.rule) if case.gap.model == "follows" else None
+        follower = None
+        if case.gap.model == "follows":
+            follower = GapFollower(grid, case.energies.rule, family=family)
     except CaseError as error:
         raise CaseError(f"{case.source}: energies: {error}") from None
     return Setup(units, material, grid, collisions, follower, gap, case.energies.rule, strong, measure)

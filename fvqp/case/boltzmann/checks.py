@@ -61,19 +61,14 @@ def _problems(case: BoltzmannCase) -> list[tuple[str, str]]:
 
 
 def _with_eliashberg(case: BoltzmannCase) -> list[tuple[str, str]]:
-    """What does not go with a spectrum of Eliashberg theory, which stays as it is solved for."""
+    """What does not go with a spectrum of Eliashberg theory."""
     interaction = case.spectrum.interaction
     assert interaction is not None
     problems = []
     if unknown := interaction.unknown_metal():
         problems.append(("spectrum.interaction.metal", unknown))
     if case.gap.model == "follows":
-        problems.append(
-            (
-                "gap.model",
-                '"follows" contradicts spectrum.model = "eliashberg", whose gap does not move; give "fixed"',
-            )
-        )
+        problems += case.spectrum.unfit_to_follow("spectrum")
     follows = "is not used: it follows from spectrum.interaction"
     if case.gap.value is not None:
         problems.append(("gap.value", follows))
@@ -83,8 +78,8 @@ def _with_eliashberg(case: BoltzmannCase) -> list[tuple[str, str]]:
     if case.resonator is not None:
         problems.append(("resonator", 'its conductivity is that of spectrum.model = "bcs"'))
     for number, figure in enumerate(case.figures):
-        if figure.kind == "gap_suppression":
-            reason = 'is known for spectrum.model = "bcs"'
+        if figure.kind == "gap_suppression" and case.gap.model == "fixed":
+            reason = 'is known for spectrum.model = "bcs", or a gap that follows'
             problems.append((f"figures[{number}].kind", f'"gap_suppression" {reason}'))
     return problems
 

@@ -17,7 +17,6 @@ from fvqp.collisions import (
     quasiparticle_energy,
     thermal,
 )
-from fvqp.collisions.moving_gap import condensate_energy
 from fvqp.models.boltzmann import HomogeneousProblem, State
 from fvqp.models.efficiency import generation
 
@@ -81,8 +80,7 @@ def in_equilibrium(setup: Setup, temperature: float) -> tuple[float, float]:
     gap = setup.gap if setup.follower is None else float(setup.follower.gap(f)[0])
     measure = setup.measure(gap)
     energy = quasiparticle_energy(setup.grid, measure, f) + phonon_energy(setup.collisions, n)
-    if setup.strong is None:
-        energy = energy + condensate_energy(gap)
+    energy = energy + setup.condensate(gap)
     return (
         float(quasiparticle_density(measure, f)[0]) * setup.units.density,
         float(energy[0]) * setup.units.energy_density,

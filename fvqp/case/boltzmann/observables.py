@@ -25,7 +25,6 @@ from fvqp.collisions import (
     quasiparticle_energy,
     thermal,
 )
-from fvqp.collisions.moving_gap import condensate_energy
 from fvqp.results.dataset import SweepDataset
 
 Floats = NDArray[np.float64]
@@ -86,8 +85,8 @@ class Observables:
         }
         values |= self._temperatures(measure, number, n)
         values |= self._powers(measure, f, n, processes, gap)
-        if setup.strong is None:
-            values["energy_condensate"] = float(condensate_energy(gap)) * units.energy_density
+        if setup.strong is None or setup.follower is not None:
+            values["energy_condensate"] = float(setup.condensate(gap)) * units.energy_density
             values["gap_suppression"] = self._gap_suppression(measure, f, gap)
         values["recombination_rate"] = self._recombination(measure, f, n)
         if self.case.output.rates:
@@ -102,6 +101,8 @@ class Observables:
         """``1 − Δ/Δ0`` by the gap equation ``ln(Δ0/Δ) = 2∫f/E dξ``, first order in f where Δ is fixed."""
         if gap == 0.0:
             return 1.0
+        if self.setup.strong is not None:
+            return 1.0 - gap
         return float(-np.expm1(-2.0 * (measure.anomalous * f).sum() / gap))
 
     def _recombination(self, measure: SpectralMeasure, f: Floats, n: Floats) -> float:

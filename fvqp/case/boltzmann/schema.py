@@ -5,6 +5,7 @@ A class checks itself; what several tables say together is checked in :mod:`fvqp
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -65,7 +66,7 @@ class Spectrum(Table):
 
     model: Literal["bcs", "eliashberg"] = "bcs"
     """``bcs``: weak coupling, and α²F ∝ Ω² of the material's τ0; ``eliashberg``: spectrum, Δ0, T_c and rates
-    follow from ``interaction``, and the gap is fixed."""
+    follow from ``interaction``; a gap that follows scales φ, and needs ``renormalization = "energy"``."""
     interaction: Interaction | None = None
     """The electron-phonon interaction of ``eliashberg``."""
     temperature: Temperature | None = None
@@ -82,6 +83,18 @@ class Spectrum(Table):
             if self.model == "bcs" and key in self.model_fields_set:
                 raise ValueError(f'{key}: is not used with model = "bcs"')
         return self
+
+    def unfit_to_follow(self, where: str) -> Iterator[tuple[str, str]]:
+        """What contradicts a gap that follows: keys (``where`` the table is) and what to do."""
+        if self.interaction is None:
+            return
+        if self.temperature is not None:
+            yield f"{where}.temperature", 'contradicts gap.model = "follows", where the occupations decide'
+        if self.renormalization != "energy":
+            yield (
+                f"{where}.renormalization",
+                'must be "energy" with gap.model = "follows": quasiparticles keep their momentum states',
+            )
 
     def located(self, key: str, folder: Path) -> Self:
         """With the file of its interaction found from ``folder`` on; :class:`CaseError` if there is none."""

@@ -142,6 +142,8 @@ def _of_spectra(case: TransportCase) -> Iterator[tuple[str, str]]:
         follows = f"is not used: it follows from {where}spectrum.interaction"
         if gap is not None:
             yield f"{where}gap" + ("" if where else ".value"), follows
+        if case.gap.model == "follows":
+            yield from spectrum.unfit_to_follow(f"{where}spectrum")
         for key in ("gap", "critical_temperature", "characteristic_time"):
             if getattr(material, key) is not None:
                 yield f"{where}material.{key}", follows
@@ -149,11 +151,6 @@ def _of_spectra(case: TransportCase) -> Iterator[tuple[str, str]]:
         yield "resonator", 'its conductivity is that of spectrum.model = "bcs"'
     if case.spectrum.interaction is None:
         return
-    if case.gap.model == "follows":
-        yield (
-            "gap.model",
-            '"follows" contradicts spectrum.model = "eliashberg", whose gap does not move; give "fixed"',
-        )
     for name, region in case.regions.items():
         if region.gap is not None and region.material is None:
             yield (

@@ -69,7 +69,7 @@ def stationary_gap(case: TransportCase, units: Units, here: Substance, region: R
         return None
     unit = units.energy
     cold = here.material.gap / unit
-    if here.strong is not None:
+    if here.strong is not None and case.gap.model == "fixed":
         return here.strong.gap * cold
     if region.gap is not None:
         return region.gap.in_joule(here.material.gap) / unit

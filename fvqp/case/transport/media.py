@@ -34,6 +34,7 @@ from fvqp.collisions.moving_gap import GapFollower
 from fvqp.errors import CaseError
 from fvqp.mesh import Mesh
 from fvqp.mesh.quality import cell_sizes
+from fvqp.models.gap_family import gap_family
 from fvqp.models.transport import Medium
 
 Floats = NDArray[np.float64]
@@ -214,8 +215,8 @@ class CaseMedia:
         return medium
 
     def _spectrum(self, here: Substance) -> SpectralMeasure | None:
-        """That of Eliashberg theory, if a substance has one."""
-        if here.strong is None:
+        """That of Eliashberg theory, if a substance has one that stays."""
+        if here.strong is None or self._case.gap.model == "follows":
             return None
         renormalized = here.spectrum.renormalization == "energy"
         unit, rule = self._units.energy, self._case.energies.rule
@@ -229,7 +230,10 @@ class CaseMedia:
         if here not in self._followers:
             cold = here.material.gap / self._units.energy
             try:
-                self._followers[here] = GapFollower(self.grid, self._case.energies.rule, cold=cold)
+                family = None if here.strong is None else gap_family(here.strong)
+                self._followers[here] = GapFollower(
+                    self.grid, self._case.energies.rule, cold=cold, family=family
+                )
             except CaseError as error:
                 raise CaseError(f"{self._case.source}: energies: {error} ({here.material.name})") from None
         return self._followers[here]

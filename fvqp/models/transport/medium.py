@@ -156,11 +156,12 @@ class Filled:
 
     def motion(self, measure: SpectralMeasure, gap: Floats) -> tuple[Floats, Floats]:
         """Speed of quasiparticles and their number of states at these gaps, ``(cells or 1, N)``."""
+        weak = measure.renormalization is None and self.medium.spectrum is None
         relative = relative_velocity(
             self.grid,
             gap if len(measure.states) > 1 else _one_if_equal(gap),
             self.medium.rule,
-            self.medium.spectrum,
+            None if weak else measure,
         )
         speed, states = self.medium.fermi_velocity * relative, self.medium.density * measure.number
         hops = self.medium.localized_diffusivity

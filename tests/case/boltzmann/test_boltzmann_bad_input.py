@@ -184,7 +184,12 @@ MISTAKES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
         {"spectrum.interaction": {"file": "no.txt"}},
         "spectrum.interaction.file: no such file",
     ),
-    (STRONG, {"gap": {}}, 'gap.model: "follows" contradicts spectrum.model = "eliashberg"'),
+    (STRONG, {"gap": {}}, 'spectrum.renormalization: must be "energy" with gap.model = "follows"'),
+    (
+        STRONG,
+        {"gap": {}, "spectrum.renormalization": "energy", "spectrum.temperature": "1 K"},
+        'spectrum.temperature: contradicts gap.model = "follows"',
+    ),
     (STRONG, {"gap.value": "0.9 Delta0"}, "gap.value: is not used: it follows from spectrum.interaction"),
     (STRONG, {"material.gap": "1 meV"}, "material.gap: is not used: it follows from"),
     (STRONG, {"material.critical_temperature": "4 K"}, "material.critical_temperature: is not used"),

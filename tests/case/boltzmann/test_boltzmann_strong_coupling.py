@@ -111,10 +111,8 @@ def test_warm_spectrum_has_a_smaller_gap_and_states_below_it():
     assert np.isnan(cold["renormalization"].values[cold["energy"] < 0.8 * float(cold["gap"][0])]).all()
 
 
-@pytest.mark.slow
-def test_closed_system_keeps_its_energy(tmp_path):
-    """A hot pulse with the α²F of a table; what it does not know is left out."""
-    table = tmp_path / "debye.txt"
+def pulsed(table: Path) -> dict[str, Any]:
+    """A hot pulse with the α²F of a table, which is written."""
     energy = np.linspace(0.0, 10.0, 400)
     np.savetxt(table, np.column_stack([energy, 1.5 * (energy / 10.0) ** 2]))
     data = copy.deepcopy(STRONG)
@@ -122,6 +120,14 @@ def test_closed_system_keeps_its_energy(tmp_path):
     data["spectrum"]["interaction"] = {"file": str(table), "coulomb": 0.1}
     data["initial"] = {"pulses": [{"centre": "2.5 Delta0", "width": "0.2 Delta0", "peak": 0.01}]}
     data["evolution"] = {"start": "1 ps", "end": "1 ns", "points_per_decade": 1}
+    return data
+
+
+@pytest.mark.slow
+def test_closed_system_keeps_its_energy(tmp_path):
+    """What a gap that stays does not know is left out."""
+    table = tmp_path / "debye.txt"
+    data = pulsed(table)
     found = fvqp.run(data).dataset.isel(temperature=0)
     moved = float(found["energy_qp"][0])
     assert np.abs(found["energy_residual"]).max() < 1e-12 * moved
@@ -130,3 +136,19 @@ def test_closed_system_keeps_its_energy(tmp_path):
     assert found.attrs["delta0_eV"] * constants.e == pytest.approx(
         strong_coupling(load_material("Sn"), alpha2f.read(table), coulomb=0.1).material.gap
     )
+
+
+@pytest.mark.slow
+def test_gap_follows(tmp_path):
+    """Condensate included, the energy stays while the gap moves."""
+    data = pulsed(tmp_path / "debye.txt")
+    data["spectrum"]["renormalization"] = "energy"
+    data["initial"]["pulses"][0]["peak"] = 0.05
+    data |= {"gap": {"model": "follows"}, "figures": [{"kind": "gap_suppression"}]}
+    found = fvqp.run(data).dataset.isel(temperature=0)
+    moved = np.ptp(found["energy_qp"].values)
+    assert np.abs(found["energy_residual"]).max() < 1e-12 * moved
+    assert np.ptp(found["energy_condensate"].values) > 1e-3 * moved
+    suppressed = 1.0 - found["gap"].values / found.attrs["delta0_eV"]
+    np.testing.assert_allclose(found["gap_suppression"].values, suppressed, atol=1e-12)
+    assert suppressed.min() > 0.05 and np.ptp(suppressed) > 3e-3

@@ -131,8 +131,10 @@ def test_a_key_moves_a_number(key):
         assert np.nanmax(np.abs(after - before)) > 1e-5 * np.nanmax(np.abs(before))
 
 
-@pytest.mark.parametrize("renormalization", ["constant", "energy"])
-def test_a_cell_is_that_of_the_boltzmann_model(renormalization):
+@pytest.mark.parametrize(
+    ("renormalization", "gap"), [("constant", "fixed"), ("energy", "fixed"), ("energy", "follows")]
+)
+def test_a_cell_is_that_of_the_boltzmann_model(renormalization, gap):
     """One spectrum, one interaction: rates of a cell are the homogeneous ones to the last bit."""
     spectrum = TIN | {"renormalization": renormalization}
     energies = {"maximum": "3 Delta0", "width": "0.25 Delta0"}
@@ -140,7 +142,7 @@ def test_a_cell_is_that_of_the_boltzmann_model(renormalization):
         "material": {"name": "Sn"},
         "spectrum": spectrum,
         "energies": energies,
-        "gap": {"model": "fixed"},
+        "gap": {"model": gap},
     }
     changes = {**shared, "body.shells": 1, "initial.pulses": []}
     setup = build_setup(case_from_dict(changed(STRONG, changes)), MPI.COMM_SELF)
@@ -148,12 +150,28 @@ def test_a_cell_is_that_of_the_boltzmann_model(renormalization):
     alone = homogeneous_setup(case_from_dict(shared | point))
     f = thermal(alone.grid, 0.3).f + 0.1 * np.exp(-((alone.grid.energies - 2.0) ** 2))
     n = thermal(alone.grid, 0.25).n
-    measure = alone.measure(alone.gap)
+    at = alone.gap if alone.follower is None else alone.follower.gap(f)[0]
+    setup.problem.set_gap(np.full(1, at))
+    measure = alone.measure(at)
     found, expected = setup.problem.local.rates(f, n), alone.collisions.rates(measure, f, n)
     assert np.array_equal(found.f, expected.f) and np.array_equal(found.n, expected.n)
     number = setup.problem.densities(setup.problem.state(f, n))
     np.testing.assert_allclose(number, quasiparticle_density(measure, f), rtol=1e-13)
     assert setup.problem.gap_at_rest[0] == alone.gap
+
+
+@pytest.mark.slow
+def test_gap_of_strong_coupling_follows():
+    """Hot quasiparticles in tin: a crater, deeper than in weak coupling, that conserves energy, and fills."""
+    data = changed(SPHERE, {"gap": {"model": "follows"}, "evolution.end": "0.1 ns"})
+    strong = changed(data, {"spectrum": TIN | {"renormalization": "energy"}})
+    found, weak = (fvqp.run(case).dataset for case in (strong, data))
+    depth = [1.0 - one["gap"].values / one.attrs["delta0_eV"] for one in (found, weak)]
+    assert depth[0][0, 0] > 1.1 * depth[1][0, 0] > 1e-4
+    assert depth[0][-1, 0] < 0.9 * depth[0][0, 0]
+    moved = np.ptp(found["energy_qp"].values)
+    assert np.ptp(found["energy_condensate"].values) > 1e-3 * moved
+    assert np.abs(found["energy_residual"].values).max() < 1e-12 * moved
 
 
 def test_gap_of_another_superconductor_follows_its_own_equation():
@@ -304,7 +322,21 @@ def test_renormalization_beyond_low_energy_is_warned_of(caplog):
 
 LEAD = {"model": "eliashberg", "interaction": {"metal": "Pb"}}
 WRONG: list[tuple[dict[str, Any], dict[str, Any], str]] = [
-    (STRONG, {"gap": {"model": "follows"}}, 'gap.model: "follows" contradicts spectrum.model = "eliashberg"'),
+    (
+        STRONG,
+        {"gap": {"model": "follows"}},
+        'spectrum.renormalization: must be "energy" with gap.model = "follows"',
+    ),
+    (
+        STRONG,
+        {"gap": {"model": "follows"}, "spectrum.renormalization": "energy", "spectrum.temperature": "1 K"},
+        'spectrum.temperature: contradicts gap.model = "follows"',
+    ),
+    (
+        BESIDE,
+        {"gap": {"model": "follows"}},
+        'regions.trap.spectrum.renormalization: must be "energy" with gap.model = "follows"',
+    ),
     (STRONG, {"gap.value": "0.9 Delta0"}, "gap.value: is not used: it follows from spectrum.interaction"),
     (STRONG, {"material.gap": "600 ueV"}, "material.gap: is not used: it follows from spectrum.interaction"),
     (STRONG, {"spectrum.interaction": {"metal": "Hg"}}, 'spectrum.interaction.metal: no spectrum of "Hg"'),

@@ -1,0 +1,79 @@
+"""Spectra of strong coupling at every gap, from solutions of the Eliashberg equations in equilibrium.
+
+Quasiparticles scale φ and hardly change its shape or Z. What a given y costs follows from Δ(T): the gap
+equation is made to hold in equilibrium (theory: moving_gap, section strong coupling).
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.interpolate import CubicSpline
+
+from fvqp.collisions.spectral_family import SpectralFamily
+from fvqp.models.strong_coupling import StrongCoupling
+from fvqp.spectral.alpha2f import K_B
+from fvqp.spectral.eliashberg import EliashbergSpectrum, solve
+
+Floats = NDArray[np.float64]
+
+#: Temperature in T_c at which the gap equation is made to hold, beside T_c itself.
+WARM = 0.7
+#: Gap in Δ0 that stands for the end of superconductivity: errors are of its square.
+_VANISHING = 1e-4
+_REACH = 45.0  # of thermal occupations, in temperatures
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(12)
+
+
+def gap_family(strong: StrongCoupling) -> SpectralFamily:
+    """Spectra and gap equation of a superconductor, for `fvqp.collisions.moving_gap.GapFollower`.
+
+    Args:
+        strong: its interaction; the temperature of its spectrum does not matter.
+
+    Raises:
+        ConvergenceError: from the Eliashberg equations at 0.7 T_c.
+    """
+    solved = partial(solve, strong.alpha2f, coulomb=strong.coulomb, cutoff=strong.cutoff)
+    critical = K_B * strong.material.critical_temperature
+    warm = solved(temperature=WARM * critical)
+    # Errors of the gap by the spacing are the same in both, and so not in their ratio.
+    cold = solved(spacing=warm.spacing)
+    x, phi = _splines(cold)
+    kappa = float(phi(0.0) ** 2 / x(0.0, 1))
+    left, rest = [], []
+    for edge, temperature in ((warm.gap_edge / cold.gap_edge, WARM * critical), (_VANISHING, critical)):
+        y = float(x(edge) / phi(edge))
+        blocked = _blocked(x, phi, y, edge, temperature / cold.gap_edge)
+        left.append(1.0 - y * y)
+        rest.append((blocked + kappa * np.log(y)) / left[-1])
+    steep = (rest[1] - rest[0]) / (left[1] - left[0])
+    return SpectralFamily(x, phi, (kappa, float(rest[0] - steep * left[0]), float(steep)))
+
+
+def _splines(cold: EliashbergSpectrum) -> tuple[CubicSpline, CubicSpline]:
+    """X and φ over Z(0) Δ0, of energies in Δ0; odd and even in energy."""
+    dressed = float(cold.Z[0].real)
+    x, phi = cold.epsilon_Z.real / dressed, cold.phi.real / dressed
+    start, end = {"x": (2, 0.0), "phi": (1, 0.0)}, (2, 0.0)
+    between = CubicSpline(cold.energy, x - phi)
+    near = between.solve(0.0, extrapolate=False)
+    edge = near[np.argmin(np.abs(near - cold.gap_edge))]
+    return (
+        CubicSpline(cold.energy / edge, x / edge, bc_type=(start["x"], end)),
+        CubicSpline(cold.energy / edge, phi / edge, bc_type=(start["phi"], end)),
+    )
+
+
+def _blocked(x: CubicSpline, phi: CubicSpline, y: float, edge: float, temperature: float) -> float:
+    """``2 ∫ φ²/√(X² − y²φ²) f dE`` of a Fermi function; ``E = edge + u²`` takes the edge out."""
+    ends = np.concatenate([[0.0], np.geomspace(1e-3 * np.sqrt(edge), np.sqrt(_REACH * temperature), 60)])
+    half, middle = 0.5 * np.diff(ends), 0.5 * (ends[1:] + ends[:-1])
+    u = middle[:, None] + half[:, None] * _NODES
+    energy = np.minimum(edge + u * u, x.x[-1])
+    squared = x(energy) ** 2 - (y * phi(energy)) ** 2
+    density = np.divide(phi(energy) ** 2, np.sqrt(np.abs(squared)), where=squared > 0.0, out=np.zeros_like(u))
+    f = 1.0 / (np.exp(np.minimum(energy / temperature, 700.0)) + 1.0)
+    return float(np.sum(2.0 * half[:, None] * _WEIGHTS * 2.0 * u * density * f))
