@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 
 #: Message tags between the groups of ranks.
 _POINT, _UNSOLVED, _DONE = 1, 2, 3
+#: And within a group.
+_NEXT, _ROWS = 4, 5
 
 
 class Recorder:
@@ -172,14 +174,28 @@ class Recorder:
     def _checkpoint(self) -> Checkpoint:
         return Checkpoint(self.sweep.completed, dict(self._arrays), dict(self._numbers))
 
-    def gathered(self, cells: Floats) -> Floats:
-        """``cells`` of all ranks of the group in the order of the file, on its rank 0 (elsewhere empty)."""
-        mesh = self.mesh
-        rows = mesh.comm.gather((mesh.global_id[: mesh.n_owned], cells[: mesh.n_owned]))
-        if rows is None:
+    def gathered(self, cells: Floats, into: Floats | None = None) -> Floats:
+        """``cells`` of all ranks of the group in the order of the file, on its rank 0 (elsewhere empty).
+
+        Ranks send one after the other: rank 0 needs no more than one of them beside ``into``, where the rows
+        go (default: a new array).
+        """
+        mesh, comm = self.mesh, self.mesh.comm
+        ids = np.ascontiguousarray(mesh.global_id[: mesh.n_owned])
+        values = np.ascontiguousarray(cells[: mesh.n_owned], dtype=np.float64)
+        counts = comm.gather(mesh.n_owned)
+        if counts is None:
+            comm.Recv(np.empty(1), source=0, tag=_NEXT)
+            comm.Send(ids, dest=0, tag=_ROWS)
+            comm.Send(values, dest=0, tag=_ROWS)
             return np.empty(0)
-        out = np.empty((mesh.n_global, *cells.shape[1:]))
-        for ids, values in rows:
+        out = np.empty((mesh.n_global, *cells.shape[1:])) if into is None else into
+        out[ids] = values
+        for rank, count in enumerate(counts[1:], start=1):
+            ids, values = np.empty(count, ids.dtype), np.empty((count, *cells.shape[1:]))
+            comm.Send(np.empty(1), dest=rank, tag=_NEXT)
+            comm.Recv(ids, source=rank, tag=_ROWS)
+            comm.Recv(values, source=rank, tag=_ROWS)
             out[ids] = values
         return out
 

@@ -6,7 +6,8 @@ Dimensions are what is swept, in the order given (``supercurrent``, ``V_det``, `
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from enum import IntEnum
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +18,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from fvqp.errors import CheckpointError
 from fvqp.results.files import replacing
+from fvqp.results.spool import LARGE, blank
+
+Floats = NDArray[np.float64]
 
 FORMAT_VERSION = 1
 """Version of the layout of ``results.nc``; attribute ``format_version`` of the file."""
@@ -256,6 +260,7 @@ class SweepDataset:
     coordinates : name → (dimensions, values) of all further coordinates: ``energy``, ``cell``, ``x``,
         ``phase_gradient`` over ``supercurrent``, ...
     attributes : global attributes of the file (title, provenance, hashes).
+    folder : where large variables lie while the sweep is computed; None for memory.
     """
 
     def __init__(
@@ -263,8 +268,9 @@ class SweepDataset:
         sweep: Mapping[str, ArrayLike],
         coordinates: Mapping[str, tuple[tuple[str, ...], ArrayLike]] | None = None,
         attributes: Mapping[str, Any] | None = None,
+        folder: Path | None = None,
     ) -> None:
-        self.sweep_dims = tuple(sweep)
+        self.sweep_dims, self._folder = tuple(sweep), folder
         self.dataset = xr.Dataset(attrs={"Conventions": "CF-1.11", "format_version": FORMAT_VERSION})
         self.dataset.attrs.update(attributes or {})
         for name, values in sweep.items():
@@ -296,8 +302,12 @@ class SweepDataset:
         if name in self.dataset:
             return
         dims = (*self.sweep_dims, *dims)
-        empty = np.full([self.dataset.sizes[dim] for dim in dims], np.nan)
+        empty = blank(tuple(self.dataset.sizes[dim] for dim in dims), self._folder)
         self.dataset[name] = (dims, empty, _attributes(name, units, long_name))
+
+    def at(self, name: str, point: tuple[int, ...]) -> Floats:
+        """The values of a variable at a sweep point, to be written to in place."""
+        return np.asarray(self.dataset[name].values[point])
 
     def record(self, point: tuple[int, ...], **values: ArrayLike) -> None:
         """The values of variables at a sweep point (index along every sweep dimension), which is then
@@ -351,7 +361,14 @@ class SweepDataset:
         for name, variable in earlier.data_vars.items():
             if variable.dims[: len(self.sweep_dims)] != self.sweep_dims:
                 continue
-            self.dataset[name] = (variable.dims, variable.values.copy(), variable.attrs)
+            if variable.nbytes < LARGE:
+                self.dataset[name] = (variable.dims, variable.values.copy(), variable.attrs)
+                continue
+            # row by row, from a file that need not fit into memory
+            taken = blank(variable.shape, self._folder)
+            for row in range(len(taken)):
+                taken[row] = variable[row].values
+            self.dataset[name] = (variable.dims, taken, variable.attrs)
         self.dataset["completed"].values[...] = completed
         if "outcome" in self.dataset:
             outcome = self.dataset["outcome"].values
@@ -373,19 +390,27 @@ def _attributes(name: str, units: str | None = None, long_name: str | None = Non
 
 def read_dataset(path: Path) -> xr.Dataset:
     """The dataset of a ``results.nc``, in memory; :class:`CheckpointError` if it is missing or damaged."""
+    with opened(path) as file:
+        return file.load()
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[xr.Dataset]:
+    """The dataset of a ``results.nc``, read as it is used; :class:`CheckpointError` as of `read_dataset`."""
     if not path.is_file():
         raise CheckpointError(
             f"{path.parent}: holds no {path.name}; a results folder is what fvqp run --out makes"
         )
     try:
         with xr.open_dataset(path, engine="netcdf4") as file:
-            dataset = file.load()
+            version = file.attrs.get("format_version")
+            if version is None or int(version) > FORMAT_VERSION:
+                raise CheckpointError(
+                    f"{path}: format version {version}; this program reads up to {FORMAT_VERSION}"
+                )
+            yield file
     except (OSError, ValueError, RuntimeError) as error:
         raise CheckpointError(f"{path}: damaged or not a results file ({_first_line(error)})") from None
-    version = dataset.attrs.get("format_version")
-    if version is None or int(version) > FORMAT_VERSION:
-        raise CheckpointError(f"{path}: format version {version}; this program reads up to {FORMAT_VERSION}")
-    return dataset
 
 
 def _first_line(error: Exception) -> str:

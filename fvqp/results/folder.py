@@ -24,7 +24,7 @@ from mpi4py import MPI
 from fvqp.errors import CheckpointError
 from fvqp.mesh.mesh import Mesh
 from fvqp.results.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from fvqp.results.dataset import SweepDataset, read_dataset
+from fvqp.results.dataset import SweepDataset, opened
 from fvqp.results.fields import FieldSeries
 from fvqp.results.files import make_folder, write_text
 from fvqp.results.provenance import provenance
@@ -159,10 +159,11 @@ class ResultsFolder:
         completed = state.completed if state is not None else np.zeros_like(sweep.completed)
 
         def take_over() -> None:
-            earlier = read_dataset(self.results)
-            sweep.take_over(earlier, completed)
-            if "history" in earlier.attrs:
-                sweep.dataset.attrs["history"] = f"{earlier.attrs['history']}\n{self.attributes['history']}"
+            with opened(self.results) as earlier:
+                sweep.take_over(earlier, completed)
+                if "history" in earlier.attrs:
+                    before = earlier.attrs["history"]
+                    sweep.dataset.attrs["history"] = f"{before}\n{self.attributes['history']}"
 
         on_root(mesh.comm, take_over)
         if mesh.comm.rank == 0:

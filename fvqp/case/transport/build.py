@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from mpi4py import MPI
@@ -60,7 +61,7 @@ class Setup:
         return self.reference.material
 
 
-def build_setup(case: TransportCase, comm: MPI.Comm, *, solve: bool = True) -> Setup:
+def build_setup(case: TransportCase, comm: MPI.Comm, *, out: Path | None = None, solve: bool = True) -> Setup:
     """All objects of a case; raises :class:`CaseError`. Collective.
 
     Memory is counted, said and compared with what there is before anything of that size is made: from the
@@ -69,6 +70,7 @@ def build_setup(case: TransportCase, comm: MPI.Comm, *, solve: bool = True) -> S
     Args:
         case: what to make.
         comm: ranks that share the cells.
+        out: results folder, whose disk must have room.
         solve: whether ``initial.steady`` is computed; the state is the thermal one otherwise.
     """
     reference, own = substances(case)
@@ -90,7 +92,7 @@ def build_setup(case: TransportCase, comm: MPI.Comm, *, solve: bool = True) -> S
         known, size = cells(case), None
         if known is not None:
             size = sizes(case, grid, known[0], -(-known[0] // comm.size), known[1])
-            size.require(comm)
+            size.require(comm, out)
     except CaseError as error:
         raise _named(case, error) from None
     space, mesh = _space(case, comm)
@@ -99,7 +101,7 @@ def build_setup(case: TransportCase, comm: MPI.Comm, *, solve: bool = True) -> S
             assert not isinstance(space, Shells)
             most = int(comm.allreduce(mesh.n_owned, MPI.MAX))
             size = sizes(case, grid, mesh.n_global, most, geometry_of(space))
-            size.require(comm)
+            size.require(comm, out)
         builder = CaseMedia(case, units, reference, own, grid, mesh)
         media = builder.media()
         moving, sounding = (motion(case, name, space, builder) for name in ("quasiparticles", "phonons"))

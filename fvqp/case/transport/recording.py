@@ -84,7 +84,8 @@ class TransportRecorder(Recorder):
             "tau0_s": setup.units.time,
             "density_unit_m-3": setup.units.density,
         }
-        sweep = SweepDataset({"time": times}, coordinates, attributes)
+        place = None if self.folder is None else self.folder.path
+        sweep = SweepDataset({"time": times}, coordinates, attributes, place)
         if cells:
             # Lines and faces have no cross-section here.
             power = {"cartesian": mesh.dim, "cylindrical": mesh.dim + 1, "spherical": 3}[mesh.coordinates]
@@ -139,15 +140,20 @@ class TransportRecorder(Recorder):
             values |= self._powers(state)
         if self._probe is not None:
             values |= self._probe.seen(state)
-        gathered = {name: self.gathered(field) for name, field in cells.items()}
+        for name, field in cells.items():
+            self._collect(number, name, field)
         if self.case.output.occupations:
-            gathered["f"] = self.gathered(problem.mean_f(state.f))
-            gathered["n"] = self.gathered(problem.mean_n(state.n))
-        self.keep((number,), values | gathered, None, f"t = {time:.3g} s")
+            self._collect(number, "f", problem.mean_f(state.f))
+            self._collect(number, "n", problem.mean_n(state.n))
+        self.keep((number,), values, None, f"t = {time:.3g} s")
         if self.case.output.fields and self.folder is not None:
             series = self.folder.series("fields", "time (ns)")
             series.write(self.mesh, time / NANOSECOND, cells)
         self.save(*self._state(moment))
+
+    def _collect(self, number: int, name: str, field: Floats) -> None:
+        """Values of all cells at a time, straight to their place in the dataset of rank 0."""
+        self.gathered(field, self.sweep.at(name, (number,)) if self.comm.rank == 0 else None)
 
     def _totals(self, state: State, counters: Counters, ledger: Ledger) -> dict[str, Any]:
         problem, units, volume = self.setup.problem, self.setup.units, self._volume

@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 def run(case: TransportCase, out: str | Path | None, resume: bool, comm: MPI.Comm) -> Result:
     """Compute a case, see :func:`fvqp.case.run.run`."""
-    setup = build_setup(case, comm)
+    setup = build_setup(case, comm, out=None if out is None else Path(out))
     times = np.zeros(1) if case.evolution is None else recorded_times(case.evolution)
     with ExitStack() as stack:
         folder = None
@@ -63,7 +63,7 @@ def run(case: TransportCase, out: str | Path | None, resume: bool, comm: MPI.Com
 
 def check(case: TransportCase) -> str:
     """Sizes and expected memory as text, see :func:`fvqp.case.run.check`."""
-    setup = build_setup(case, MPI.COMM_WORLD, solve=False)
+    setup = build_setup(case, MPI.COMM_WORLD, out=Path(), solve=False)
     problem, units, strong = setup.problem, setup.units, setup.reference.strong
     grid, coupling = problem.grid, setup.coupling
     size = setup.size

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from dataclasses import dataclass
 from math import ceil, prod
+from pathlib import Path
 
 from mpi4py import MPI
 
@@ -52,7 +54,8 @@ class Sizes:
         least: bytes without which no step can be made.
         expected: bytes of most runs.
         largest: bytes where solutions for a steady state take all iterations that they may.
-        results: bytes beside these on rank 0, which holds results of all times until the end.
+        results: bytes of results of all times, which rank 0 has on the disk of the results folder until the
+            end, in memory without a folder.
         advice: keys that make a step smaller, and those that make results smaller, for messages.
     """
 
@@ -64,8 +67,13 @@ class Sizes:
     results: float
     advice: tuple[str, str]
 
-    def require(self, comm: MPI.Comm) -> None:
-        """Says what a rank takes; raises `CaseError` if the least is more than there is. Collective."""
+    def require(self, comm: MPI.Comm, out: Path | None) -> None:
+        """Says what a rank takes; raises `CaseError` if the least is more than there is. Collective.
+
+        Args:
+            comm: ranks of the run.
+            out: its results folder, or None.
+        """
         free, beside = available(comm), available(comm, self.results)
         log.info("memory: %s; %.3g GiB are left", self, free / 2**30)
         if self.least > free:
@@ -73,11 +81,23 @@ class Sizes:
                 f"needs at least {self.least / 2**30:.3g} GiB on a rank, for {self.per_cell} unknowns in "
                 f"every cell, and {free / 2**30:.3g} GiB are left; {self.advice[0]}, or use more machines"
             )
-        if self.least > beside:
+        if out is not None:
+            self._require_disk(comm, out)
+        elif self.least > beside:
             raise CaseError(
                 f"results of all times take {self.results / 2**30:.3g} GiB on rank 0, beside "
-                f"{self.least / 2**30:.3g} GiB on every rank, and {free / 2**30:.3g} GiB are left; "
-                f"{self.advice[1]}"
+                f"{self.least / 2**30:.3g} GiB on every rank, and {free / 2**30:.3g} GiB are left; give a "
+                f"results folder, which takes them, or {self.advice[1]}"
+            )
+
+    def _require_disk(self, comm: MPI.Comm, out: Path) -> None:
+        """Room for results of all times, and twice for the file that they are written to."""
+        there = next(folder for folder in (out.absolute(), *out.absolute().parents) if folder.exists())
+        needed, free = 3.0 * self.results, float(comm.bcast(shutil.disk_usage(there).free))
+        if needed > free:
+            raise CaseError(
+                f"results of all times take {needed / 2**30:.3g} GiB of disk in {out} while they are "
+                f"written, and {free / 2**30:.3g} GiB are left; {self.advice[1]}"
             )
 
     def __str__(self) -> str:
@@ -85,7 +105,7 @@ class Sizes:
         if self.largest > self.expected:
             text += f", {self.largest / 2**20:.0f} MiB where the steady state takes all its iterations"
         if self.results > 2**20:
-            text += f", and {self.results / 2**20:.0f} MiB of results on rank 0"
+            text += f", and {self.results / 2**20:.0f} MiB of results, on disk with a results folder"
         return text
 
 

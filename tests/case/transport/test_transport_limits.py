@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import json
+import mmap
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +23,7 @@ from transport_cases import FILM, SPHERE
 
 import fvqp
 from fvqp import memory
+from fvqp.errors import CaseError
 
 
 def test_available_memory() -> None:
@@ -64,18 +67,53 @@ def test_unknowns_beyond_memory(said: Said, monkeypatch: pytest.MonkeyPatch) -> 
         assert text.endswith(f"make {keys} smaller or energies.width larger, or use more machines")
 
 
-def test_results_beyond_memory(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All times stay on rank 0: where they do not fit, keys that make them smaller are named."""
-    monkeypatch.setattr("fvqp.memory._of_machine", lambda: 2.0**22)
+def test_results_beyond_the_disk(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where results of all times do not fit, keys that make them smaller are named."""
+    usage = shutil.disk_usage(".")._replace(free=2**22)
+    monkeypatch.setattr("fvqp.case.transport.sizes.shutil.disk_usage", lambda path: usage)
     code, text = said(FILM, {"evolution.points_per_decade": 10_000})
     assert code == 2
-    assert text.startswith("case.toml: results of all times take 0.0235 GiB on rank 0, beside ")
+    assert text.startswith(
+        "case.toml: results of all times take 0.0704 GiB of disk in . while they are written, "
+    )
     assert text.endswith(" GiB are left; make evolution.points_per_decade smaller")
     code, text = said(FILM, {"evolution.points_per_decade": 1000, "output": {"occupations": True}})
     assert code == 2
     assert text.endswith("leave out output.occupations, or make evolution.points_per_decade smaller")
     code, _ = said(FILM, {})
     assert code == 0
+    code, text = said(FILM, {"evolution.points_per_decade": 10_000}, "run", "--out", "deep/out")
+    assert code == 2
+    assert "of disk in deep/out while" in text
+    assert not Path("deep").exists()
+
+
+def test_results_beyond_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a folder they are in memory."""
+    monkeypatch.setattr("fvqp.memory._of_machine", lambda: 2.0**22)
+    data = copy.deepcopy(FILM)
+    data["evolution"]["points_per_decade"] = 10_000
+    with pytest.raises(
+        CaseError, match=r"take 0\.0235 GiB on rank 0, beside .* give a results folder, which "
+    ):
+        fvqp.run(data)
+
+
+@pytest.mark.parametrize("base", [SPHERE, FILM])
+def test_results_on_the_disk_are_those_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, base: dict[str, Any]
+) -> None:
+    """Files that take large arrays are gone at the end; a resumed run goes on from the same numbers."""
+    data = copy.deepcopy(base) | {"output": {"occupations": True}}
+    expected = fvqp.run(copy.deepcopy(data)).dataset
+    monkeypatch.setattr("fvqp.results.spool.LARGE", 1)
+    monkeypatch.setattr("fvqp.results.dataset.LARGE", 1)
+    for resume in (False, True):
+        found = fvqp.run(copy.deepcopy(data), out=tmp_path / "out", resume=resume).dataset
+        assert isinstance(found["f"].variable._data.base, np.memmap | mmap.mmap)
+        for name in expected.data_vars:
+            np.testing.assert_array_equal(found[name].values, expected[name].values)
+    assert not [path.name for path in (tmp_path / "out").iterdir() if "part" in path.name]
 
 
 def test_what_rank_0_takes_beside(monkeypatch: pytest.MonkeyPatch) -> None:
