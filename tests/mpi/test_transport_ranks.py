@@ -46,8 +46,18 @@ BOUNDARIES = {
     "evolution": FILM["evolution"] | {"end": "10 ns"},
 }
 """Transmissions by energy of a wall and an interface."""
+STRONG = {
+    "material": {"name": "Sn"},
+    "spectrum": {"model": "eliashberg", "interaction": {"metal": "Sn"}, "renormalization": "energy"},
+    "gap": {"model": "follows"},
+    "regions": {},
+    "bath": {"temperature": "1.5 K"},
+    "evolution": FILM["evolution"] | {"end": "10 ns"},
+}
+"""A gap of strong coupling that follows."""
 CASES = {
     "diffusive": FILM,
+    "strong": FILM | STRONG,
     "ordinates": FILM | FLYING,
     "sphere": SPHERE,
     "boundaries": FILM | BOUNDARIES,
@@ -69,6 +79,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         pytest.param("diffusive", marks=pytest.mark.ranks(2)),
         pytest.param("ordinates", marks=pytest.mark.ranks(2)),
+        pytest.param("strong", marks=pytest.mark.ranks(2)),
         pytest.param("boundaries", marks=pytest.mark.slow),
         pytest.param("imex", marks=pytest.mark.slow),
         pytest.param("bdf", marks=pytest.mark.slow),
