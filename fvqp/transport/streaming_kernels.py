@@ -86,6 +86,43 @@ def _outward(faces, face, side, m):
     return faces.projected[face, m] if side == 0 else -faces.projected[face, m]
 
 
+@njit(cache=True, inline="always")
+def _edges(
+    lo, hi, faces, i, m, enters, resistance, f, rise, fall, opaque,
+    d_enters=None, d_f=None, d_rise=None, d_fall=None,
+):  # fmt: skip
+    """Widen what neighbours of a cell leave to its face values by what comes in at its edges (see `slopes`).
+
+    Returns whether the direction leaves through other edges, and in ``opaque`` how far the cell is so there.
+    Their derivatives are not compiled where they are None.
+    """
+    mirrored = False
+    for e in range(lo, hi):
+        opaque[e] = 0.0
+    for k in range(faces.pointer[i], faces.pointer[i + 1]):
+        face = faces.of_cell[k]
+        side = 0 if faces.cells[face, 0] == i else 1
+        if not faces.edge[face, side]:
+            continue
+        a = _outward(faces, face, side, m)
+        if a < 0.0:
+            gate = faces.gate[face]
+            for e in range(lo, hi):
+                step = enters[gate, m, e] - f[i, m, e]
+                if d_f is not None:
+                    d_step = d_enters[gate, m, e] - d_f[i, m, e]
+                    if step > rise[e]:
+                        d_rise[e] = d_step
+                    if step < fall[e]:
+                        d_fall[e] = d_step
+                fall[e], rise[e] = min(fall[e], step), max(rise[e], step)
+        elif a > 0.0 and resistance.shape[0] > 0:
+            mirrored = True
+            for e in range(lo, hi):
+                opaque[e] = min(max(opaque[e], resistance[face, side, e] * OPAQUE), 1.0)
+    return mirrored
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
 def slopes(e0, e1, indptr, indices, weights, inverse, faces, enters, resistance, f, start, limited, out):
     """Least-squares gradients of ``f[cell, M, energy]``, ``out[cell, direction from start, dim, energy]``.
@@ -144,23 +181,8 @@ def slopes(e0, e1, indptr, indices, weights, inverse, faces, enters, resistance,
             if not limited:
                 continue
             for e in range(lo, hi):
-                factor[e], opaque[e] = 1.0, 0.0
-            mirrored = False
-            for k in range(faces.pointer[i], faces.pointer[i + 1]):
-                face = faces.of_cell[k]
-                side = 0 if faces.cells[face, 0] == i else 1
-                if not faces.edge[face, side]:
-                    continue
-                a = _outward(faces, face, side, m)
-                if a < 0.0:
-                    gate = faces.gate[face]
-                    for e in range(lo, hi):
-                        step = enters[gate, m, e] - f[i, m, e]
-                        fall[e], rise[e] = min(fall[e], step), max(rise[e], step)
-                elif a > 0.0 and resistance.shape[0] > 0:
-                    mirrored = True
-                    for e in range(lo, hi):
-                        opaque[e] = min(max(opaque[e], resistance[face, side, e] * OPAQUE), 1.0)
+                factor[e] = 1.0
+            mirrored = _edges(lo, hi, faces, i, m, enters, resistance, f, rise, fall, opaque)
             if mirrored:
                 for e in range(lo, hi):
                     reach[e] = opaque[e] * max(rise[e], -fall[e])

@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 
 import fvqp.kernel_cache  # noqa: F401
-from fvqp.transport.streaming_kernels import OPAQUE, REACH, TINY, _arms, _outward, _seen
+from fvqp.transport.streaming_kernels import REACH, TINY, _arms, _edges, _outward, _seen
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -57,7 +57,7 @@ def slopes(e0, e1, indptr, indices, weights, inverse, faces, enters, d_enters, r
                 continue
             for e in range(lo, hi):
                 rise[e], fall[e], d_rise[e], d_fall[e] = 0.0, 0.0, 0.0, 0.0
-                factor[e], tight[e], opaque[e] = 1.0, -1, 0.0
+                factor[e], tight[e] = 1.0, -1
             for d in range(dim):
                 for e in range(lo, hi):
                     out[i, b, d, e], steep[d, e] = 0.0, 0.0
@@ -74,25 +74,9 @@ def slopes(e0, e1, indptr, indices, weights, inverse, faces, enters, d_enters, r
                     for e in range(lo, hi):
                         steep[d, e] += w * change[e]
                         out[i, b, d, e] += w * (f[j, n, e] - f[i, m, e])
-            mirrored = False
-            for k in range(faces.pointer[i], faces.pointer[i + 1]):
-                face = faces.of_cell[k]
-                side = 0 if faces.cells[face, 0] == i else 1
-                if not faces.edge[face, side]:
-                    continue
-                a = _outward(faces, face, side, m)
-                if a < 0.0:
-                    gate = faces.gate[face]
-                    for e in range(lo, hi):
-                        step, d_step = enters[gate, m, e] - at[i, m, e], d_enters[gate, m, e] - f[i, m, e]
-                        if step > rise[e]:
-                            rise[e], d_rise[e] = step, d_step
-                        if step < fall[e]:
-                            fall[e], d_fall[e] = step, d_step
-                elif a > 0.0 and resistance.shape[0] > 0:
-                    mirrored = True
-                    for e in range(lo, hi):
-                        opaque[e] = min(max(opaque[e], resistance[face, side, e] * OPAQUE), 1.0)
+            mirrored = _edges(
+                lo, hi, faces, i, m, enters, resistance, at, rise, fall, opaque, d_enters, f, d_rise, d_fall
+            )
             if mirrored:
                 for e in range(lo, hi):
                     reach[e], d_reach[e] = opaque[e] * rise[e], opaque[e] * d_rise[e]
