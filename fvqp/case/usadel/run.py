@@ -22,8 +22,8 @@ from fvqp.case.usadel.build import (
     build_sweep,
     follows_bias,
 )
-from fvqp.case.usadel.checks import warn_of_charge, warn_of_junctions, warn_of_reservoirs
 from fvqp.case.usadel.comparison import chains
+from fvqp.case.usadel.later_checks import warn_of_charge, warn_of_junctions, warn_of_reservoirs
 from fvqp.case.usadel.petsc_options import check_petsc_options_used, petsc_options
 from fvqp.case.usadel.recording import UsadelRecorder
 from fvqp.case.usadel.schema import UsadelCase
