@@ -21,8 +21,8 @@ from fvqp.models.device import Device
 from fvqp.models.linear import TransportSolver
 from fvqp.models.proximity import Proximity
 from fvqp.spectral.usadel import BinnedSpectrum, bin_averages
-from fvqp.transport.kernels import Coefficients
 from fvqp.transport.operator import Operator, Transport
+from fvqp.transport.operator_tables import Coefficients
 
 Floats = NDArray[np.float64]
 

@@ -14,8 +14,8 @@ from scipy import constants
 from fvqp.errors import CaseError, ConvergenceError
 from fvqp.models.device import Device
 from fvqp.models.linear import TransportSolver
-from fvqp.transport.kernels import Coefficients
 from fvqp.transport.operator import Operator, Terminal, Transport
+from fvqp.transport.operator_tables import Coefficients
 
 Floats = NDArray[np.float64]
 

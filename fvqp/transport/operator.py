@@ -20,7 +20,7 @@ from fvqp.kernel_cache import read_only
 from fvqp.mesh import Mesh
 from fvqp.transport import kernels
 from fvqp.transport.geometry import cell_pattern, face_geometry
-from fvqp.transport.kernels import Coefficients, Faces, LeadCells, Links
+from fvqp.transport.operator_tables import Coefficients, Faces, LeadCells, Links
 
 Floats = NDArray[np.float64]
 log = logging.getLogger(__name__)

@@ -12,8 +12,8 @@ from mpi4py import MPI
 
 from fvqp.mesh import Mesh, RawMesh, build_mesh, read_raw, shape_mesh
 from fvqp.models.linear import TransportSolver
-from fvqp.transport.kernels import Coefficients
 from fvqp.transport.operator import Operator, Terminal, Transport
+from fvqp.transport.operator_tables import Coefficients
 
 Array = np.ndarray
 

@@ -41,7 +41,7 @@ def referee(dim: int, diffusion: float, reaction: float, value: float) -> np.nda
 def ours(mesh: Mesh, diffusion: float, reaction: float, value: float) -> tuple[np.ndarray, UsadelProblem]:
     """The same on our transport operator, in siemens; conductances carry the transverse size of the wire."""
     from fvqp.models.linear import TransportSolver
-    from fvqp.transport.kernels import Coefficients
+    from fvqp.transport.operator_tables import Coefficients
 
     device = Device(
         mesh,

@@ -17,8 +17,8 @@ from fvqp.errors import CaseError, ConvergenceError
 from fvqp.mesh.mesh import Mesh
 from fvqp.models.linear import TransportSolver
 from fvqp.models.localized.closure import AnnihilationLaw
-from fvqp.transport.kernels import Coefficients
 from fvqp.transport.operator import Transport
+from fvqp.transport.operator_tables import Coefficients
 
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,74 @@
+"""What the compiled loops of the kinetic operator (`fvqp.transport.kernels`) know about faces and leads."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from numpy.typing import NDArray
+
+
+class Faces(NamedTuple):
+    """What the kernels know about faces.
+
+    Attributes:
+        cells: ``(n_faces, 2)``, second −1 on the outer boundary.
+        half: ``(n_faces, 2)`` siemens, cell to face.
+        weight: ``(n_faces,)`` share of cell 0 in an interpolated face value.
+        offset: ``(n_faces, 2, 3)`` projection offsets, metres.
+        junction: ``(n_faces,)`` row of `Coefficients.junction`, `kernels.NONE` or `kernels.RESERVOIR`.
+        terminal: ``(n_faces,)`` terminal of a junction or reservoir face, else −1.
+        interface: ``(n_faces,)`` row of `Coefficients.interface`, or −1.
+        entries: ``(n_faces, 4)`` places of (0,0), (0,1), (1,1), (1,0) in the cell pattern; −1 if absent.
+    """
+
+    cells: NDArray
+    half: NDArray
+    weight: NDArray
+    offset: NDArray
+    junction: NDArray
+    terminal: NDArray
+    interface: NDArray
+    entries: NDArray
+
+
+class Coefficients(NamedTuple):
+    """What depends on energy; cell axes may have length one.
+
+    Attributes:
+        diffusion: ``(component, cell, energy)`` spectral diffusion coefficient.
+        reaction: ``(component, cell, energy)`` relaxation rate in Δ0/ħ.
+        advection: ``(cell, energy)`` spectral supercurrent j_ε; no columns if the components are uncoupled.
+        drop: ``(n_faces,)`` normal-state conductance times phase drop from cell 0 to cell 1, siemens.
+        junction: ``(junction faces, energy)`` conductance × density of states, siemens.
+        interface: ``(component, interface faces, energy)`` conductance × coherence factor, siemens.
+        lead: ``(lead cells, energy)`` conductance × density of states of junctions spread over cells.
+    """
+
+    diffusion: NDArray
+    reaction: NDArray
+    advection: NDArray
+    drop: NDArray
+    junction: NDArray
+    interface: NDArray
+    lead: NDArray
+
+
+class Links(NamedTuple):
+    """Conductances of all faces at all energies, siemens (`face_links`).
+
+    Attributes:
+        link: ``(component, n_faces, energy)`` between the two projected points, or point and reservoir.
+        tunnel: ``(component, junction faces, side, energy)`` between a projected point and the lead.
+        advected: ``(n_faces, energy)`` drop × j_ε at the face; no columns if the components are uncoupled.
+    """
+
+    link: NDArray
+    tunnel: NDArray
+    advected: NDArray
+
+
+class LeadCells(NamedTuple):
+    """Junctions spread over cells: ``cells`` and their ``terminal``, one entry a cell and junction."""
+
+    cells: NDArray
+    terminal: NDArray
