@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from fvqp.case.boltzmann.schema import Spectrum
 from fvqp.case.transport.boundaries import PhononInterface, WallTable
-from fvqp.case.transport.schema import Motion, TransportCase
+from fvqp.case.transport.schema import TransportCase
+from fvqp.case.transport.species import Motion
 from fvqp.errors import CaseError
 from fvqp.materials import material_names
 

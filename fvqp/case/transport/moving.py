@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from fvqp.case.transport.boundaries import PhononInterface, WallTable
 from fvqp.case.transport.media import CaseMedia
-from fvqp.case.transport.schema import Phonons, Quasiparticles, TransportCase
+from fvqp.case.transport.schema import TransportCase
+from fvqp.case.transport.species import Phonons, Quasiparticles
 from fvqp.errors import CaseError
 from fvqp.mesh import Mesh
 from fvqp.models.transport import Diffusive, Ordinates, Still

@@ -9,7 +9,8 @@ from mpi4py import MPI
 from numpy.typing import NDArray
 
 from fvqp.case.boltzmann.build import Units
-from fvqp.case.transport.schema import Motion, Region, TransportCase
+from fvqp.case.transport.schema import Region, TransportCase
+from fvqp.case.transport.species import Motion
 from fvqp.errors import CaseError
 from fvqp.mesh import Mesh
 from fvqp.mesh.quality import cell_sizes

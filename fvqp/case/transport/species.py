@@ -1,0 +1,132 @@
+"""Tables of the two species: how quasiparticles and phonons move, and where phonons escape."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from fvqp.case.boltzmann.schema import Escape
+from fvqp.case.quantities import Diffusivity, Length, Speed
+from fvqp.case.tables import Count, Name, Table
+from fvqp.case.transport.boundaries import InterfaceTable, PhononInterface, WallTable
+from fvqp.case.transport.dispersion import DispersionTable
+
+MOST_DIRECTIONS = 1000
+"""Of a set along each of its two angles; more are a slip, and Gauss' rule takes minutes to find."""
+Directions = Annotated[Count, Field(le=MOST_DIRECTIONS)]
+
+
+class Motion(Table):
+    """How a species moves."""
+
+    CONDITIONAL: ClassVar = frozenset(
+        {"quadrature", "directions", "azimuths", "scheme", "walls", "interfaces"}
+    )
+
+    motion: Literal["still", "diffusive", "ordinates"] = "still"
+    """``ordinates``: straight on along a set of directions, with scattering; ``diffusive``: the limit of much
+    elastic scattering; ``still``: not at all."""
+    quadrature: Literal["product", "level_symmetric", "lebedev"] = "product"
+    """Ordinates on plane and solid meshes: Gauss' rule along z times equal steps around it; the same levels
+    along x, y and z; Lebedev's sets."""
+    directions: Directions = 8
+    """Ordinates: polar directions of the set, even: of the angle with the radius, or with the axis z of a
+    mesh or that of revolution; levels along each axis of a level-symmetric set, 2 to 16."""
+    azimuths: Directions = 8
+    """Ordinates in cylinders and bodies of revolution, half-way around the axis, even; and of product sets on
+    plane and solid meshes: directions around the axis, a multiple of four."""
+    degree: Count | None = None
+    """Of Lebedev's set, which is exact for spherical harmonics up to it: 3, 5, 7, 9, 11, 15, …, 131."""
+    scheme: Literal["upwind", "linear", "limited"] = "limited"
+    """Ordinates: first order; second order; second order without new extrema."""
+    walls: dict[Name, WallTable] = Field(default_factory=dict)
+    """By name of the boundary, ``outer`` and ``inner`` of shells; nothing passes through others."""
+    interfaces: tuple[InterfaceTable, ...] = ()
+    """Between regions of a mesh; others let everything through that has states beyond."""
+
+    def located(self, key: str, folder: Path) -> Self:
+        """With its files found from ``folder`` on; :class:`CaseError` if one is missing."""
+        walls = {name: wall.located(f"{key}.walls.{name}", folder) for name, wall in self.walls.items()}
+        interfaces = tuple(
+            interface.located(f"{key}.interfaces[{number}]", folder)
+            for number, interface in enumerate(self.interfaces)
+        )
+        # what the case does not say is not to look as if it did
+        found = {"walls": walls, "interfaces": interfaces}
+        return self.model_copy(update={name: table for name, table in found.items() if table})
+
+
+class Quasiparticles(Motion):
+    """Motion of quasiparticles."""
+
+    fermi_velocity: Speed | None = None
+    """v_F, dressed as the density of states is; a quasiparticle of energy E has the speed v_F √(1 − Δ²/E²),
+    or that of its Eliashberg spectrum. A diffusivity alone goes with 10⁶ m/s, which matters at walls only."""
+    free_path: Length | None = None
+    """ℓ of elastic scattering, at all energies; default: none."""
+    diffusivity: Diffusivity | None = None
+    """D_N = v_F ℓ/3 in place of the free path."""
+
+    @model_validator(mode="after")
+    def _one_path(self) -> Self:
+        if self.free_path is not None and self.diffusivity is not None:
+            raise ValueError("give either free_path or diffusivity, not both")
+        return self
+
+
+class Branch(Table):
+    """A branch of phonons."""
+
+    sound_velocity: Speed
+    polarizations: Count = 1
+    """Branches with this speed: 2 of transverse phonons in an isotropic body."""
+
+
+class Phonons(Motion):
+    """Motion and escape of phonons."""
+
+    sound_velocity: Speed | None = None
+    """Of all phonons, or of those of low energy."""
+    branches: tuple[Branch, ...] = ()
+    """Ordinates: branches with speeds of their own, in place of the sound velocity; a part ∝ polarizations/v³
+    of the modes belongs to each, as in Debye's model. Collisions and scattering bring phonons into all
+    branches in proportion to their modes. Regions have the same ratios of speeds; their sound velocity is the
+    root of the mean square over the modes."""
+    dispersion: DispersionTable | None = None
+    """Of speed and number of phonon modes with energy; default: none, as in Debye's model."""
+    free_path: Length | None = None
+    """Of elastic scattering; default: none."""
+    interfaces: tuple[PhononInterface, ...] = ()
+    """As of quasiparticles, or refracting."""
+    escape: Escape | None = None
+    """Into a substrate under every cell, as from a film; default: none."""
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        speeds = [branch.sound_velocity for branch in self.branches]
+        if len(set(speeds)) < len(speeds):
+            raise ValueError("branches: two have the same speed; give one, with the polarizations of both")
+        return self
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """Parts of the modes that belong to the branches."""
+        modes = [branch.polarizations / branch.sound_velocity**3 for branch in self.branches]
+        return tuple(one / sum(modes) for one in modes)
+
+    @property
+    def speed(self) -> float:
+        """Sound velocity, the root of the mean square over the modes of the branches; 0 if not given."""
+        if not self.branches:
+            return self.sound_velocity or 0.0
+        pairs = zip(self.shares, self.branches, strict=True)
+        return math.sqrt(sum(share * branch.sound_velocity**2 for share, branch in pairs))
+
+    def located(self, key: str, folder: Path) -> Self:
+        found = super().located(key, folder)
+        if self.dispersion is None:
+            return found
+        return found.model_copy(update={"dispersion": self.dispersion.located(f"{key}.dispersion", folder)})
