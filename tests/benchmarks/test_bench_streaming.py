@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from streaming_problems import UP
+from streaming_problems import SCHEMES, UP
 from timing import best
 
 from fvqp.mesh import shape_mesh
@@ -20,7 +20,6 @@ from fvqp.transport.streaming import Scheme, Streaming
 from fvqp.transport.walls import Wall
 
 pytestmark = pytest.mark.benchmark
-SCHEMES: tuple[Scheme, ...] = ("upwind", "linear", "limited")
 
 
 def sphere(shells: int, directions: int, energies: int, scheme: Scheme) -> Streaming:

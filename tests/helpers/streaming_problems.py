@@ -19,7 +19,7 @@ from fvqp.transport.directions import (
 )
 from fvqp.transport.radial import Shells, radial_streaming
 from fvqp.transport.streaming import Scheme, Streaming
-from fvqp.transport.walls import Wall
+from fvqp.transport.walls import MIRROR, Wall
 
 Array = np.ndarray
 SELF = MPI.COMM_SELF
@@ -27,6 +27,16 @@ UP = (0.0, 0.0, 1.0)
 
 #: Speeds of four energies; the last has none, as below a gap.
 SPEEDS = np.array([0.3, 1.0, 2.0, 0.0])
+#: Rates of their scattering, up to that of opaque cells.
+SCATTERING = np.array([[0.0, 1.0, 300.0, 5.0]])
+SCHEMES: tuple[Scheme, ...] = ("upwind", "linear", "limited")
+#: Of every kind; the bath has the occupation that `assert_uniform_and_balanced` expects to stay.
+WALLS = {
+    "bath": Wall(bath=0.7),
+    "mirror": MIRROR,
+    "diffuse": Wall(transmission=0.0),
+    "partly": Wall([0.0, 0.3, 0.5, 1.0], 0.4, 0.7),
+}
 
 
 def sided(raw: RawMesh, comm: MPI.Comm = SELF) -> Mesh:
@@ -78,6 +88,28 @@ def spiral(count: int = 6) -> Mesh:
 
 def sphere_or_cylinder(geometry: str, azimuths: int) -> RadialDirections:
     return spherical(azimuths) if geometry == "spherical" else cylindrical(4, azimuths)
+
+
+def assert_uniform_and_balanced(streaming: Streaming, rng: np.random.Generator) -> None:
+    """A uniform isotropic occupation stays; what any other one loses, the walls take in."""
+    f = np.full((streaming.layout.n_cells, streaming.directions.count, 4), 0.7)
+    for scattering in (None, SCATTERING):
+        rates, lost = streaming.rates(f, scattering)
+        assert np.abs(rates).max() * streaming.largest_step() < 1e-13
+        assert np.abs(lost).max() < 1e-13
+        rates, lost = streaming.rates(rng.uniform(size=f.shape), scattering)
+        turnover = streaming.content(np.abs(rates)).max()
+        assert np.abs(streaming.content(rates) + lost.sum(axis=0)).max() < 1e-14 * turnover
+
+
+def assert_positive(streaming: Streaming) -> None:
+    """Steps of the length that is stated keep 0 ≤ f ≤ 1."""
+    shape = (streaming.layout.n_cells, streaming.directions.count, 4)
+    f = np.random.default_rng(5).integers(0, 2, shape).astype(float)
+    for _ in range(40):
+        f = f + streaming.largest_step() * streaming.rates(f)[0]
+        assert f.min() > -1e-14
+        assert f.max() < 1 + 1e-14
 
 
 def flying_apart(streaming: Streaming, shells: Shells, width: float, time: float) -> Array:

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from streaming_problems import SELF, SPEEDS, UP, meshes, sided, spiral
+from streaming_problems import (
+    SCATTERING,
+    SCHEMES,
+    SELF,
+    SPEEDS,
+    UP,
+    assert_positive,
+    assert_uniform_and_balanced,
+    meshes,
+    sided,
+    spiral,
+)
 from transport_problems import skewed_quads
 
 from fvqp.errors import CaseError, FvqpError, MeshError
@@ -17,12 +28,8 @@ from fvqp.transport.ordinates import BLOCKS, mesh_streaming
 from fvqp.transport.streaming import Scheme
 from fvqp.transport.walls import MIRROR, Interface, Wall
 
-SCATTERING = np.array([[0.0, 1.0, 300.0, 5.0]])
-WALLS = {
-    "bath": Wall(bath=0.7),
-    "diffuse": Wall(transmission=0.0),
-    "partly": Wall([0.0, 0.3, 0.5, 1.0], 0.0, 0.7),
-}
+#: Sets of directions have no mirror images at faces of any direction.
+ROUGH = [Wall(bath=0.7), Wall(transmission=0.0), Wall([0.0, 0.3, 0.5, 1.0], 0.0, 0.7)]
 KINDS = ["line", "quads", "triangles", "mixed solid"]
 FILM = lebedev(9).folded(UP)
 
@@ -45,25 +52,18 @@ def square(n: int = 4) -> Mesh:
     )
 
 
-@pytest.mark.parametrize("scheme", ["upwind", "linear", "limited"])
+@pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("kind", KINDS)
 def test_uniform_and_balanced(bodies: dict[str, tuple[Mesh, Directions]], kind: str, scheme: Scheme) -> None:
     """A uniform isotropic occupation stays; what any other one loses, the walls take in."""
     mesh, directions = bodies[kind]
     rng = np.random.default_rng(1)
-    for wall in WALLS.values():
+    for wall in ROUGH:
         for states in (None, rng.uniform(0.2, 1.0, (mesh.n_cells, 4))):
             streaming = mesh_streaming(
                 mesh, directions, SPEEDS, {}, elsewhere=wall, states=states, scheme=scheme
             )
-            f = np.full((mesh.n_cells, directions.count, 4), 0.7)
-            for scattering in (None, SCATTERING):
-                rates, lost = streaming.rates(f, scattering)
-                assert np.abs(rates).max() * streaming.largest_step() < 1e-13
-                assert np.abs(lost).max() < 1e-13
-                rates, lost = streaming.rates(rng.uniform(size=f.shape), scattering)
-                turnover = streaming.content(np.abs(rates)).max()
-                assert np.abs(streaming.content(rates) + lost.sum(axis=0)).max() < 1e-14 * turnover
+            assert_uniform_and_balanced(streaming, rng)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -86,11 +86,7 @@ def test_positive(bodies: dict[str, tuple[Mesh, Directions]], kind: str, scheme:
     """Steps of the length that is stated keep 0 ≤ f ≤ 1."""
     mesh, directions = bodies[kind]
     streaming = mesh_streaming(mesh, directions, SPEEDS, {}, elsewhere=Wall(0.5, 0.0, 1.0), scheme=scheme)
-    f = np.random.default_rng(5).integers(0, 2, (mesh.n_cells, directions.count, 4)).astype(float)
-    for _ in range(20):
-        f = f + streaming.largest_step() * streaming.rates(f)[0]
-        assert f.min() > -1e-14
-        assert f.max() < 1 + 1e-14
+    assert_positive(streaming)
 
 
 @pytest.mark.parametrize("kind", KINDS)

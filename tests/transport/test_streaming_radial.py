@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from streaming_problems import SPEEDS, sphere_or_cylinder
+from streaming_problems import (
+    SCHEMES,
+    SPEEDS,
+    WALLS,
+    assert_positive,
+    assert_uniform_and_balanced,
+    sphere_or_cylinder,
+)
 
 from fvqp.errors import CaseError
 from fvqp.transport.directions import spherical
 from fvqp.transport.radial import Shells, radial_streaming
 from fvqp.transport.streaming import Scheme, Streaming
-from fvqp.transport.walls import MIRROR, Wall
+from fvqp.transport.walls import Wall
 
-SCHEMES: tuple[Scheme, ...] = ("upwind", "linear", "limited")
 RADII = {"full": [0.0, 0.11, 0.3, 0.42, 0.8, 1.0], "hollow": [0.4, 0.5, 1.0, 1.7]}
-WALLS = {
-    "bath": Wall(bath=0.7),
-    "mirror": MIRROR,
-    "diffuse": Wall(transmission=0.0),
-    "partly": Wall([0.0, 0.3, 0.5, 1.0], 0.4, 0.7),
-}
-SCATTERING = np.array([[0.0, 1.0, 300.0, 5.0]])
 
 
 def body(geometry: str, radii: str, wall: Wall, scheme: Scheme, gap: bool = False) -> Streaming:
@@ -41,14 +40,7 @@ def test_uniform_and_balanced(geometry: str, radii: str, scheme: Scheme) -> None
     for wall in WALLS.values():
         for gap in (False, True):
             streaming = body(geometry, radii, wall, scheme, gap)
-            for scattering in (None, SCATTERING):
-                f = np.full((streaming.layout.n_cells, streaming.directions.count, 4), 0.7)
-                rates, lost = streaming.rates(f, scattering)
-                assert np.abs(rates).max() * streaming.largest_step() < 1e-13
-                assert np.abs(lost).max() < 1e-13
-                rates, lost = streaming.rates(rng.uniform(size=f.shape), scattering)
-                turnover = streaming.content(np.abs(rates)).max()
-                assert np.abs(streaming.content(rates) + lost.sum(axis=0)).max() < 1e-14 * turnover
+            assert_uniform_and_balanced(streaming, rng)
 
 
 @pytest.mark.parametrize("scheme", ["upwind", "limited"])
@@ -56,12 +48,7 @@ def test_uniform_and_balanced(geometry: str, radii: str, scheme: Scheme) -> None
 def test_positive(geometry: str, scheme: Scheme) -> None:
     """Steps of the length that is stated keep 0 ≤ f ≤ 1."""
     streaming = body(geometry, "full", Wall(0.5, 0.5, 1.0), scheme)
-    rng = np.random.default_rng(5)
-    f = rng.integers(0, 2, (5, streaming.directions.count, 4)).astype(float)
-    for _ in range(40):
-        f = f + streaming.largest_step() * streaming.rates(f)[0]
-        assert f.min() > -1e-14
-        assert f.max() < 1 + 1e-14
+    assert_positive(streaming)
 
 
 @pytest.mark.parametrize("radii", RADII)

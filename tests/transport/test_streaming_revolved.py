@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from streaming_problems import SELF, SPEEDS, UP
+from streaming_problems import (
+    SCHEMES,
+    SELF,
+    SPEEDS,
+    UP,
+    WALLS,
+    assert_positive,
+    assert_uniform_and_balanced,
+)
 from transport_problems import plain
 
 from fvqp.errors import CaseError, MeshError
@@ -13,15 +21,6 @@ from fvqp.transport.directions import branched, cylindrical, product, revolved
 from fvqp.transport.ordinates import mesh_streaming
 from fvqp.transport.streaming import Scheme, Streaming
 from fvqp.transport.walls import MIRROR, AcousticInterface, Interface, Wall
-
-SCHEMES: tuple[Scheme, ...] = ("upwind", "linear", "limited")
-WALLS = {
-    "bath": Wall(bath=0.7),
-    "mirror": MIRROR,
-    "diffuse": Wall(transmission=0.0),
-    "partly": Wall([0.0, 0.3, 0.5, 1.0], 0.4, 0.7),
-}
-SCATTERING = np.array([[0.0, 1.0, 300.0, 5.0]])
 
 
 def body(kind: str) -> Mesh:
@@ -59,25 +58,14 @@ def test_uniform_and_balanced(kind: str, scheme: Scheme) -> None:
     for wall in WALLS.values():
         for gap in (False, True):
             made = streaming(kind, wall, scheme, gap)
-            for scattering in (None, SCATTERING):
-                f = np.full((made.layout.n_cells, made.directions.count, 4), 0.7)
-                rates, lost = made.rates(f, scattering)
-                assert np.abs(rates).max() * made.largest_step() < 1e-13
-                assert np.abs(lost).max() < 1e-13
-                rates, lost = made.rates(rng.uniform(size=f.shape), scattering)
-                turnover = made.content(np.abs(rates)).max()
-                assert np.abs(made.content(rates) + lost.sum(axis=0)).max() < 1e-14 * turnover
+            assert_uniform_and_balanced(made, rng)
 
 
 @pytest.mark.parametrize("scheme", ["upwind", "limited"])
 def test_positive(scheme: Scheme) -> None:
     """Steps of the length that is stated keep 0 ≤ f ≤ 1."""
     made = streaming("triangles", Wall(0.5, 0.5, 1.0), scheme)
-    f = np.random.default_rng(5).integers(0, 2, (40, made.directions.count, 4)).astype(float)
-    for _ in range(40):
-        f = f + made.largest_step() * made.rates(f)[0]
-        assert f.min() > -1e-14
-        assert f.max() < 1 + 1e-14
+    assert_positive(made)
 
 
 def test_a_slope_along_the_axis_is_exact() -> None:
