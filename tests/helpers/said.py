@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 import tomlkit
 from case_keys import put
 
+import fvqp
 from fvqp import cli
 
 Answer = Callable[..., tuple[int, str]]
@@ -51,3 +53,14 @@ def said(answer: Answer) -> Said:
         return answer(command, "case.toml", *rest)
 
     return say
+
+
+def warned(caplog: pytest.LogCaptureFixture, base: dict[str, Any], **changes: Any) -> str:
+    """What a run warns of, in the log and in its results; ``a__b`` stands for the dotted path ``a.b``."""
+    data = copy.deepcopy(base)
+    for key, value in changes.items():
+        put(data, key.replace("__", "."), value)
+    with caplog.at_level(logging.WARNING):
+        stored = str(fvqp.run(data).dataset.attrs["warnings"])
+    assert all(line in caplog.text for line in stored.splitlines())
+    return stored

@@ -9,10 +9,10 @@ import numpy as np
 from mpi4py import MPI
 from numpy.typing import NDArray
 
+from fvqp.case.geometry import distributed_mesh
 from fvqp.case.localized.profile import generation_profile
 from fvqp.case.localized.schema import BoxTable, LocalizedCase
 from fvqp.errors import CaseError, FvqpError, MeshError
-from fvqp.mesh import Mesh, read_mesh, shape_mesh
 from fvqp.models.localized import (
     AnnihilationLaw,
     BurstingBubbles,
@@ -56,7 +56,8 @@ class Localized:
         self.constant = 0.0
         if pairs.pairs == "tail_states":
             self.constant = pairs.constant or self.states[0].annihilation_constant
-        self.mesh = _mesh(case)
+        # Runs are shared among ranks, not the mesh.
+        self.mesh = None if case.mesh is None else distributed_mesh(case.mesh, case.source, MPI.COMM_SELF)
         self._cells: Floats | None = None
         if case.profile is not None:
             assert self.mesh is not None
@@ -249,20 +250,3 @@ def _tail_states(case: LocalizedCase) -> list[TailStates]:
         ]
     except CaseError as error:
         raise CaseError(f"{case.source}: material.{error}") from None
-
-
-def _mesh(case: LocalizedCase) -> Mesh | None:
-    """The whole mesh on this rank."""
-    source, alone = case.mesh, MPI.COMM_SELF
-    if source is None:
-        return None
-    key = "file" if source.file is not None else "shape"
-    try:
-        if source.file is not None:
-            scale = to_float(f"1 {source.length_unit}", "m")
-            coordinates = source.coordinates or "cartesian"
-            return read_mesh(source.file, scale=scale, coordinates=coordinates, comm=alone)
-        assert source.shape is not None
-        return shape_mesh(source.shape.kind, **source.shape.arguments(), comm=alone)
-    except MeshError as error:
-        raise MeshError(f"{case.source}: mesh.{key}: {error}") from None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import logging
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,11 +9,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[2] / "helpers"))
 
 import pytest
-from case_keys import put
-from said import Said
+from said import Said, warned
 from stochastic_cases import CLUSTER
-
-import fvqp
 
 MATERIAL = {
     "electron_phonon_time": "400 ns",
@@ -154,28 +149,22 @@ def test_mistake(said: Said, changes: dict[str, Any], message: str) -> None:
     assert code == 2 and text.startswith("case.toml: ") and message in text, text
 
 
-def _warned(caplog: pytest.LogCaptureFixture, **changes: Any) -> str:
-    data = copy.deepcopy(CLUSTER) | {"sweep": {**CLUSTER["sweep"], "equation": "mean_field"}}
-    for key in ("noise", "output", "solver"):
-        del data[key]
-    for key, value in changes.items():
-        put(data, key.replace("__", "."), value)
-    with caplog.at_level(logging.WARNING):
-        stored = str(fvqp.run(data).dataset.attrs["warnings"])
-    assert all(line in caplog.text for line in stored.splitlines())
-    return stored
+MEAN_FIELD = {
+    **{key: table for key, table in CLUSTER.items() if key not in ("noise", "output", "solver")},
+    "sweep": {**CLUSTER["sweep"], "equation": "mean_field"},
+}
 
 
 def test_a_model_at_its_end_is_said(caplog: pytest.LogCaptureFixture) -> None:
     """Hardly polarized clusters, fewer than one quasiparticle, a filled gap edge, slow diffusion: in the log,
     and in the results."""
-    assert _warned(caplog, sweep__volume="0.05 um^3", cluster__spin_flip_time="10 s") == ""
-    many = _warned(caplog, sweep__volume=["0.3 um^3", "100 um^3", "200 um^3"])
+    assert warned(caplog, MEAN_FIELD, sweep__volume="0.05 um^3", cluster__spin_flip_time="10 s") == ""
+    many = warned(caplog, MEAN_FIELD, sweep__volume=["0.3 um^3", "100 um^3", "200 um^3"])
     assert "spins is flipped" in many and "(and at 1 more points of 3)" in many
-    few = _warned(caplog, sweep__generation="0.1 1/um^3/s")
+    few = warned(caplog, MEAN_FIELD, sweep__generation="0.1 1/um^3/s")
     assert "below 1" in few
     slow = {**MATERIAL, "diffusivity": "1e-9 cm^2/s"}
-    assert "diffusion mixes the trap" in _warned(caplog, material=slow)
-    assert "diffusion" not in _warned(caplog, material={**slow, "diffusivity": "20 cm^2/s"})
+    assert "diffusion mixes the trap" in warned(caplog, MEAN_FIELD, material=slow)
+    assert "diffusion" not in warned(caplog, MEAN_FIELD, material={**slow, "diffusivity": "20 cm^2/s"})
     filled = {**MATERIAL, "density_of_states": "1e5 1/eV/um^3"}
-    assert "the filling" in _warned(caplog, material=filled)
+    assert "the filling" in warned(caplog, MEAN_FIELD, material=filled)

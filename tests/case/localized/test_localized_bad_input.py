@@ -3,8 +3,6 @@ right, or a warning."""
 
 from __future__ import annotations
 
-import copy
-import logging
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,11 +10,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[2] / "helpers"))
 
 import pytest
-from case_keys import put
-from said import Said
+from said import Said, warned
 from stochastic_cases import BUBBLES, TAIL, WIRE
-
-import fvqp
 
 MATERIAL = {
     "gap": "200 ueV",
@@ -164,28 +159,24 @@ def test_too_few_events(said: Said) -> None:
     assert "allow more events or a larger error" in text
 
 
-def _warned(caplog: pytest.LogCaptureFixture, base: dict[str, Any], **changes: Any) -> str:
-    data = copy.deepcopy(base)
-    for key, value in changes.items():
-        put(data, key.replace("__", "."), value)
-    with caplog.at_level(logging.WARNING):
-        stored = str(fvqp.run(data).dataset.attrs["warnings"])
-    assert all(line in caplog.text for line in stored.splitlines())
-    return stored
+def test_a_mesh_beyond_memory(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fvqp.case.geometry.available", lambda comm: 2.0**20)
+    code, text = said(WIRE, {"mesh.shape.nx": 2_000_000})
+    assert code == 2 and text.startswith("case.toml: mesh.shape: 2e+06 cells take 1.86 GiB while"), text
 
 
 def test_a_model_at_its_end_is_said(caplog: pytest.LogCaptureFixture) -> None:
     """In the log, and in the results: a small box, conserved spins, a short series, states that are not
     separate, a filled gap edge."""
-    assert "particles are expected" in _warned(
+    assert "particles are expected" in warned(
         caplog, TAIL, box={"edges": ["3 um", "3 um", "3 um"]}, sweep__generation="1e-3 1/um^3/s"
     )
-    assert "walks at random" in _warned(caplog, BUBBLES, sweep__spin="conserved")
-    assert "fewer than 20 independent samples" in _warned(
+    assert "walks at random" in warned(caplog, BUBBLES, sweep__spin="conserved")
+    assert "fewer than 20 independent samples" in warned(
         caplog, BUBBLES, monte_carlo={"start": "2 s", "end": "2.1 s"}
     )
     law = {"monte_carlo": {"runs": 0}, "annihilation": {}, "box": None}
     shallow = {**MATERIAL, "edge_shift": "5e-4 Delta0"}
-    assert "tail_energy is not below edge_shift" in _warned(caplog, TAIL, material=shallow, **law)
-    filled = _warned(caplog, TAIL, material=MATERIAL, sweep__generation="1e18 1/um^3/s", **law)
+    assert "tail_energy is not below edge_shift" in warned(caplog, TAIL, material=shallow, **law)
+    filled = warned(caplog, TAIL, material=MATERIAL, sweep__generation="1e18 1/um^3/s", **law)
     assert "the filling" in filled
