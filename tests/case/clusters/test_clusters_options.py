@@ -4,10 +4,8 @@ effect."""
 from __future__ import annotations
 
 import copy
-import json
 import sys
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ import numpy as np
 import pytest
 from case_keys import keys, put
 from matplotlib.image import imread
+from options import dataset, variant
 from stochastic_cases import CLUSTER
 
 import fvqp
@@ -117,17 +116,7 @@ ELSEWHERE = {
 
 def case(changes: dict[str, Any] | None = None) -> dict[str, Any]:
     """The base case with tables replaced, or left out where None."""
-    tables = copy.deepcopy(CLUSTER | (changes or {}))
-    return {key: value for key, value in tables.items() if value is not None}
-
-
-@cache
-def _dataset(text: str) -> Any:
-    return fvqp.run(json.loads(text)).dataset
-
-
-def dataset(data: dict[str, Any]) -> Any:
-    return _dataset(json.dumps(data))
+    return variant(CLUSTER, changes)
 
 
 def test_every_key_has_a_test() -> None:

@@ -3,11 +3,7 @@ one without effect."""
 
 from __future__ import annotations
 
-import copy
-import json
 import sys
-from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +13,7 @@ import numpy as np
 import pytest
 from case_keys import keys, put
 from matplotlib.image import imread
+from options import Option, assert_moves, dataset, variant
 from stochastic_cases import BUBBLES, TAIL, WIRE
 from vtkmodules.util.numpy_support import vtk_to_numpy
 from vtkmodules.vtkIOXML import vtkXMLUnstructuredGridReader
@@ -27,19 +24,6 @@ from fvqp.case.geometry import MeshSource
 from fvqp.case.localized.schema import LocalizedCase
 from fvqp.errors import CaseError
 from fvqp.models.localized import TailAnnihilation, TailStates
-
-
-@dataclass(frozen=True)
-class Option:
-    """A value that differs from the one of the base case; ``number``: the variable that it moves by more than
-    the factor ``by``; ``base``, ``around``: another base case, tables in place of its own."""
-
-    value: Any
-    number: str = "concentration"
-    base: dict[str, Any] = field(default_factory=lambda: TAIL)
-    around: dict[str, Any] = field(default_factory=dict)
-    by: float = 1e-6
-
 
 LAW_ALONE: dict[str, Any] = {"monte_carlo": {"runs": 0}, "box": None}
 MATERIAL: dict[str, Any] = {
@@ -120,21 +104,6 @@ ELSEWHERE = {
 """Keys with a test of their own below, or with the bad input; those of the mesh are tested with the mesh."""
 
 
-def case(base: dict[str, Any], changes: dict[str, Any] | None = None) -> dict[str, Any]:
-    """A base case with tables replaced, or left out where None."""
-    tables = copy.deepcopy(base | (changes or {}))
-    return {key: value for key, value in tables.items() if value is not None}
-
-
-@cache
-def _dataset(text: str) -> Any:
-    return fvqp.run(json.loads(text)).dataset
-
-
-def dataset(data: dict[str, Any]) -> Any:
-    return _dataset(json.dumps(data))
-
-
 def test_every_key_has_a_test() -> None:
     assert keys(LocalizedCase) - keys(MeshSource, "mesh.") == set(OPTIONS) | ELSEWHERE
     assert not set(OPTIONS) & ELSEWHERE
@@ -143,20 +112,12 @@ def test_every_key_has_a_test() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("key", OPTIONS)
 def test_option_moves_a_number(key: str) -> None:
-    option = OPTIONS[key]
-    around = case(option.base, option.around)
-    changed = put(copy.deepcopy(around), key, option.value)
-    before, after = (
-        np.ravel(dataset(data)[option.number].values.astype(float)) for data in (around, changed)
-    )
-    assert np.isfinite(before).all() and np.isfinite(after).all()
-    if before.shape == after.shape:
-        assert np.abs(after - before).max() > option.by * np.abs(before).max()
+    assert_moves(key, OPTIONS[key], TAIL, "concentration")
 
 
 def test_a_point_of_the_curve() -> None:
     """Box, law and mean field beside one another; an error that holds."""
-    found = dataset(case(TAIL, {"box": {"particles": 400}, "monte_carlo": {"accuracy": 0.02}}))
+    found = dataset(variant(TAIL, {"box": {"particles": 400}, "monte_carlo": {"accuracy": 0.02}}))
     mean, error = found["concentration"].item(), found["concentration_error"].item()
     assert 0.0 < error < 0.02 * mean
     assert abs(mean - found["concentration_law"].item()) < 5.0 * error
@@ -166,7 +127,7 @@ def test_a_point_of_the_curve() -> None:
 
 def test_bubbles() -> None:
     """Bubbles in place of tail states; flips have a time, and a polarization."""
-    found = dataset(case(BUBBLES))
+    found = dataset(variant(BUBBLES))
     assert found["flip_time"].values[1] == 1.0 and np.isnan(found["flip_time"].values[0])
     packing = found["packing_coefficient"].values[0, :, 0]
     assert 0.5 < packing[0] < 0.7 < packing[1] < 1.3
@@ -185,7 +146,7 @@ def test_material_is_that_of_the_model() -> None:
         edge_shift=20e-6 * 1.602176634e-19,
         electron_phonon_time=400e-9,
     )
-    found = dataset(case(TAIL, MATERIAL))
+    found = dataset(variant(TAIL, MATERIAL))
     law: TailAnnihilation = states.annihilation()
     assert found["radius"].values == pytest.approx([law.radius])
     assert found.attrs["annihilation_m3_per_s"] == pytest.approx(law.constant)
@@ -195,7 +156,7 @@ def test_generation_from_a_table(tmp_path: Path) -> None:
     """Linear along an axis of the mesh, in the units of the columns."""
     (tmp_path / "rate.csv").write_text("# position, rate\n0, 1\n8000, 9\n")
     table = {"table": str(tmp_path / "rate.csv"), "axis": "x", "length_unit": "nm", "rate": "2 1/um^3/s"}
-    data = case(WIRE, {"profile": table, **GRADED})
+    data = variant(WIRE, {"profile": table, **GRADED})
     found = fvqp.run(data).dataset
     assert found["generation_cell"].values.ravel() == pytest.approx(2e18 * (1.0 + np.arange(0.5, 8.0)))
     before = case_from_dict(data).hash
@@ -231,7 +192,7 @@ def test_generation_from_an_earlier_run(tmp_path: Path) -> None:
 
     def generated(**more: Any) -> np.ndarray:
         results = {"folder": str(tmp_path / "run"), "at": {"V_inj": "1 mV"}, **more}
-        data = case(WIRE, {"profile": {"results": results}, **GRADED})
+        data = variant(WIRE, {"profile": {"results": results}, **GRADED})
         return np.asarray(fvqp.run(data).dataset["generation_cell"].values.ravel())
 
     assert generated(variable="A") == pytest.approx(np.repeat(wanted, 2))
@@ -278,7 +239,9 @@ def test_wire_figures_fields_and_resume(tmp_path: Path) -> None:
         {"kind": "concentration", "file": "named.png", "title": "Another title"},
         {"kind": "relaxation"},
     ]
-    data = case(WIRE, {"title": "A wire", "figures": figures, "relaxation": {"end": "1 s", "start": "0.1 s"}})
+    data = variant(
+        WIRE, {"title": "A wire", "figures": figures, "relaxation": {"end": "1 s", "start": "0.1 s"}}
+    )
     put(data, "profile.scale", [1.0, 2.0])
     put(data, "monte_carlo.runs", 2)
     result = fvqp.run(data, out=tmp_path / "out")
