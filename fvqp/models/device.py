@@ -107,6 +107,16 @@ class Reservoir:
     voltage: float = 0.0
 
 
+def _measured(mesh: Mesh) -> tuple[int, str]:
+    """How many lengths a volume of the mesh is the product of, and what it is a mesh of."""
+    # Bodies of revolution go all around.
+    if mesh.coordinates == "spherical":
+        return 3, "spherical shells"
+    if mesh.coordinates == "cylindrical":
+        return mesh.dim + 1, "cylindrical shells" if mesh.dim == 1 else "radius and height"
+    return mesh.dim, f"dimension {mesh.dim}"
+
+
 @dataclass(frozen=True)
 class Device:
     """A mesh with materials, junctions and reservoirs.
@@ -116,7 +126,8 @@ class Device:
         material: its gap Δ0 is the unit of energy; of every region that ``regions`` does not name, unless
             ``filling`` is.
         junctions, reservoirs, interfaces: contacts.
-        width, thickness: transverse size in metres of a line (both) or a film (thickness); None in a solid.
+        width, thickness: transverse size in metres of a line (both) or a film (thickness), a disc of
+            cylindrical shells among them; None in a solid, one of radius and height or of spherical shells.
         regions: materials of named regions, normal metals among them (gap 0).
         filling: of every region that ``regions`` does not name; None for ``material``.
     """
@@ -132,17 +143,14 @@ class Device:
     filling: Material | None = None
 
     def __post_init__(self) -> None:
-        needed = {1: ("width", "thickness"), 2: ("thickness",), 3: ()}[self.mesh.dim]
+        lengths, kind = _measured(self.mesh)
+        needed = {1: ("width", "thickness"), 2: ("thickness",), 3: ()}[lengths]
         for key in ("width", "thickness"):
             value = getattr(self, key)
             if key in needed and value is None:
-                raise CaseError(
-                    f'cross_section.{key}: a mesh of dimension {self.mesh.dim} needs it, such as "150 nm"'
-                )
+                raise CaseError(f'cross_section.{key}: a mesh of {kind} needs it, such as "150 nm"')
             if key not in needed and value is not None:
-                raise CaseError(
-                    f"cross_section.{key}: not used by a mesh of dimension {self.mesh.dim}; remove it"
-                )
+                raise CaseError(f"cross_section.{key}: not used by a mesh of {kind}; remove it")
         if not self.material.gap > 0.0:
             raise CaseError(
                 f"material: {self.material.name} is a normal metal; the gap of the reference material is the "
@@ -164,7 +172,8 @@ class Device:
 
     @property
     def transverse(self) -> float:
-        """Cross-section (m²) of a line, thickness (m) of a film, 1 for a solid."""
+        """Cross-section (m²) of a line, thickness (m) of a film, 1 for a solid: volumes of the mesh times it
+        are cubic metres."""
         return (self.width or 1.0) * (self.thickness or 1.0)
 
     @property

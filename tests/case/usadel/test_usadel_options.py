@@ -36,7 +36,12 @@ from usadel_cases import (
 from fvqp.case.usadel.schema import UsadelCase
 
 OPTIONS: dict[str, Option] = {
-    "mesh.shape.kind": Option("cylindrical1d", around=AWAY),
+    # Kinds of one dimension take different cross-sections; a film and a disc both have a thickness.
+    "mesh.shape.kind": Option(
+        AWAY["mesh"]["shape"] | {"kind": "cylindrical1d"},
+        around={key: FILM[key] for key in ("mesh", "cross_section")},
+        path="mesh.shape",
+    ),
     "mesh.shape.dx": Option("0.125 um", around=AWAY, path="mesh.shape.dx"),
     "mesh.shape.dy": Option("0.2 um", around=SOLID),
     "mesh.shape.dz": Option("0.2 um", around=SOLID),
