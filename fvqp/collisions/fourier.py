@@ -43,7 +43,7 @@ class FourierSums:
             grid: strength, capacity and offset of the uniform grid.
             bins: number of quasiparticle bins N.
         """
-        self._grid, self._bins = grid, bins
+        self._grid = grid
         # Nothing may wrap around: lags of two bins, and their sums.
         self.length = fft.next_fast_len(2 * bins - 1, real=True)
         windows = np.zeros((2, self.length))

@@ -79,12 +79,12 @@ def build_mesh(
     raise_together(
         comm, _bad_cells(name, empty, inverted, cell_type, mine, geometry.cell_means(xyz, corners), dim)
     )
-    raise_together(comm, _bent_surface(name, dim, xyz, faces, corners))
+    raise_together(comm, _bent_surface(name, dim, xyz, corners))
     trouble = seam(dim, whole.points, whole.cell_type, whole.corners) if whole and dim > 1 else None
     raise_together(comm, None if trouble is None else f"{name}: {trouble}")
 
     kept = np.any((faces.cells >= 0) & (faces.cells < n_owned), axis=1)
-    weight = _metric(coordinates, dim, xyz, corners, measures)
+    weight = _metric(coordinates, measures)
     facets, facet_name = comm.bcast((whole.facets, whole.facet_name) if whole else None, root=0)
     named = _named_faces(comm, name, facets, facet_name, facet_names, vertices, faces.keys[kept])
     return Mesh(
@@ -299,9 +299,7 @@ def _bad_cells(
     return None
 
 
-def _bent_surface(
-    name: str, dim: int, points: np.ndarray, faces: geometry.Faces, corners: np.ndarray
-) -> str | None:
+def _bent_surface(name: str, dim: int, points: np.ndarray, corners: np.ndarray) -> str | None:
     """Two-dimensional meshes lie in one plane: at a fold the two cells have no common normal."""
     if dim != 2 or not len(corners):
         return None
@@ -315,9 +313,7 @@ def _bent_surface(
     return None
 
 
-def _metric(
-    coordinates: str, dim: int, points: np.ndarray, corners: np.ndarray, measures: geometry.Geometry
-) -> tuple[np.ndarray | float, np.ndarray | float]:
+def _metric(coordinates: str, measures: geometry.Geometry) -> tuple[np.ndarray | float, np.ndarray | float]:
     """Factors that turn lengths and areas in the (r, z) plane into areas and volumes of revolution."""
     r_cell, r_face = measures.centroid[:, 0], measures.face_centroid[:, 0]
     if coordinates == "cylindrical":

@@ -82,7 +82,7 @@ def build_device(case: UsadelCase, mesh: Mesh, temperature: float | None = None)
             temperature=_temperature(entry.temperature, temperature),
             bias=None if entry.bias is None else entry.bias.in_volt(reference.gap),
             injects=entry.injects,
-            lead=None if entry.lead is None else _lead(case, entry.lead),
+            lead=None if entry.lead is None else _lead(entry.lead),
         )
         for entry in case.junctions
     ]
@@ -208,7 +208,7 @@ def follows_bias(case: UsadelCase) -> bool:
     return case.gap.model in ("uniform", "local") or phase or leads or case.collisions is not None
 
 
-def _lead(case: UsadelCase, entry: LeadTable) -> Lead:
+def _lead(entry: LeadTable) -> Lead:
     coupling = entry.electron_phonon_coupling
     if entry.material is not None:
         material = load_material(entry.material)

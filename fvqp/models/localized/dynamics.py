@@ -153,7 +153,7 @@ def _schedule(gas, grid, far, queue, rules, cell, s):
 
 
 @inner
-def _nearest(gas, grid, far, rules, cell, s):
+def _nearest(grid, far, rules, cell, s):
     """Cell and place of the nearest possible partner within the near radius; place −1 if there is none."""
     nx, ny, nz = grid.shape[0], grid.shape[1], grid.shape[2]
     i, j, k = cell // (ny * nz), (cell // nz) % ny, cell % nz
@@ -228,7 +228,7 @@ def _serial(grid, cell, s):
 def _arrived(gas, grid, far, queue, rules, cell, s):
     """What happens to a particle that has just come, or flipped its spin."""
     if rules.instant:
-        there, t = _nearest(gas, grid, far, rules, cell, s)
+        there, t = _nearest(grid, far, rules, cell, s)
         if t >= 0:
             _annihilate(gas, grid, cell, _serial(grid, cell, s), there, _serial(grid, there, t))
     else:

@@ -28,7 +28,6 @@ SPREADING: dict[str, Any] = {
     "evolution.end": "10 ns",
 }
 """Changes of the flying phonons: they diffuse."""
-OF_PHONONS = {"interfaces": [{"between": ["trap", "rest"]}], "walls": {"left": {}}}
 
 
 def film(changes: dict[str, Any]) -> dict[str, Any]:
