@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fvqp.errors import MeshError
 from fvqp.mesh import Mesh
+from fvqp.mesh.distribute import raise_together
 from fvqp.mesh.orthogonality import oblique, projections
 
 Floats = NDArray[np.float64]
@@ -31,8 +31,9 @@ class Gradient:
 
     Attributes:
         indptr: ``(n_owned + 1,)`` rows of the two arrays below.
-        indices: neighbour cells; an entry ``k < 0`` stands for the prescribed face ``−k − 1``.
-        weights: ``(n, 3)``, 1/m.
+        indices: neighbour cells; an entry ``k < 0`` stands for the prescribed face ``−k − 1``, or in bodies
+            of revolution for cell ``−k − 1`` beyond the axis.
+        weights: ``(n, 3)``, 1/m; to stream, as many components as the body has axes.
         deficient: owned cells with too few neighbours of their own medium for a full gradient.
     """
 
@@ -64,8 +65,28 @@ class FaceGeometry:
     gradient: Gradient | None
 
 
+def behind_faces(mesh: Mesh) -> tuple[Floats, Floats]:
+    """Distances and offsets of `fvqp.mesh.orthogonality.projections`. Collective.
+
+    Raises:
+        MeshError: a cell centroid does not lie behind its face (a concave or badly distorted cell).
+    """
+    distance, offset = projections(mesh)
+    wrong = distance <= 0.0
+    problem = None
+    if np.any(wrong):
+        face = int(np.argmax(wrong.any(axis=1)))
+        cell = mesh.global_id[mesh.face_cells[face, int(np.argmax(wrong[face]))]]
+        problem = (
+            f"{mesh.name}: the centroid of cell {cell} does not lie behind its face at "
+            f"{np.array2string(mesh.face_centroid[face], precision=4)} m; remesh without concave cells"
+        )
+    raise_together(mesh.comm, problem)
+    return distance, offset
+
+
 def face_geometry(mesh: Mesh, conductivity: Floats, medium: Ints, prescribed: Ints) -> FaceGeometry:
-    """Half conductances, offsets and gradients of every local face.
+    """Half conductances, offsets and gradients of every local face. Collective.
 
     Args:
         mesh: the rank's part of the mesh.
@@ -77,18 +98,12 @@ def face_geometry(mesh: Mesh, conductivity: Floats, medium: Ints, prescribed: In
         prescribed: faces whose value is given (reservoirs); they add to the gradient's stencil.
 
     Raises:
-        MeshError: a cell centroid does not lie behind its face (a concave or badly distorted cell).
+        MeshError: see `behind_faces`.
     """
     cells = mesh.face_cells
     inside = cells >= 0
     owner = np.where(inside, cells, 0)
-    normal_distance, offset = projections(mesh)
-    if np.any(normal_distance <= 0.0):
-        face = int(np.argmax((normal_distance <= 0.0).any(axis=1)))
-        raise MeshError(
-            f"cell {int(mesh.global_id[owner[face, 0]])}: its centroid does not lie behind its face at "
-            f"{np.array2string(mesh.face_centroid[face], precision=4)} m; remesh without concave cells"
-        )
+    normal_distance, offset = behind_faces(mesh)
     half = conductivity[owner] * mesh.face_area[:, None] / normal_distance
     inner = inside[:, 1]
     weight = np.ones(len(cells))

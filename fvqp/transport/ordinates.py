@@ -10,11 +10,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from fvqp.errors import CaseError, MeshError
 from fvqp.mesh import Mesh
-from fvqp.mesh.distribute import bisect, raise_together
+from fvqp.mesh.distribute import bisect
 from fvqp.mesh.geometry import cell_means
-from fvqp.mesh.orthogonality import projections
 from fvqp.transport.directions import FULL, SAME, Directions, RadialDirections
-from fvqp.transport.geometry import least_squares
+from fvqp.transport.geometry import behind_faces, least_squares
 from fvqp.transport.layout import Barrier, Layout, Refracting
 from fvqp.transport.refraction import Plane
 from fvqp.transport.streaming import Scheme, Streaming
@@ -96,15 +95,7 @@ def _layout(mesh: Mesh, directions: Directions, medium: Ints | None) -> Layout:
     cosine = mesh.face_normal @ directions.vectors.T
     cosine[np.abs(cosine) < ALONG] = 0.0
     inside = mesh.face_cells >= 0
-    distance, lateral = projections(mesh)
-    problem = None
-    if np.any(distance <= 0.0):
-        face = int(np.argmax((distance <= 0.0).any(axis=1)))
-        problem = (
-            f"{mesh.name}: the centroid of a cell does not lie behind its face at "
-            f"{np.array2string(mesh.face_centroid[face], precision=4)} m; remesh without concave cells"
-        )
-    raise_together(mesh.comm, problem)
+    distance, lateral = behind_faces(mesh)
     offset = mesh.face_centroid[:, None, :] - mesh.centroid[np.where(inside, mesh.face_cells, 0)]
     offset[~inside] = 0.0
     none = np.empty(0, np.int32)

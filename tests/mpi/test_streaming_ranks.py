@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 from mpi4py import MPI
 
-from fvqp.errors import CaseError
+from fvqp.errors import CaseError, MeshError
 from fvqp.mesh import Mesh, build_mesh, shape_mesh
+from fvqp.mesh.orthogonality import projections
 from fvqp.mesh.periodic import identified
 from fvqp.models.streaming import StreamingSolver
 from fvqp.transport.directions import Directions, lebedev, product, revolved
+from fvqp.transport.geometry import face_geometry
 from fvqp.transport.ordinates import mesh_streaming
 from fvqp.transport.streaming import Scheme, Streaming
 from fvqp.transport.walls import MIRROR, AcousticInterface, Wall
@@ -110,6 +112,25 @@ def test_every_rank_hears_of_a_problem() -> None:
     speeds[mesh.global_id == 0] = -1.0
     with pytest.raises(CaseError, match="speeds must be finite and not negative"):
         mesh_streaming(mesh, SETS["quads"], speeds, {}, elsewhere=Wall())
+
+
+def test_every_rank_hears_of_a_distorted_cell(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One whose centroid is before a face, for all that one rank sees."""
+    mesh = shape_mesh("grid2d", nx=4, Lx=1.0, ny=4, Ly=1.0, comm=WORLD)
+
+    def distorted(mesh: Mesh) -> tuple[np.ndarray, np.ndarray]:
+        distance, offset = projections(mesh)
+        return np.where((distance < np.inf) & (WORLD.rank == 0), -distance, distance), offset
+
+    monkeypatch.setattr("fvqp.transport.geometry.projections", distorted)
+    whole = np.ones(mesh.n_cells)
+    none = np.empty(0, np.int32)
+    for use in (
+        lambda: mesh_streaming(mesh, SETS["quads"], SPEEDS, {}, elsewhere=Wall()),
+        lambda: face_geometry(mesh, whole, whole.astype(np.int32), none),
+    ):
+        with pytest.raises(MeshError, match=r"grid2d: the centroid of cell \d+ does not lie behind"):
+            use()
 
 
 @pytest.mark.ranks(2)
