@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 
 
 class DiffusiveLimit:
-    """``∇·(g λ/3 ∇f)/s`` of every energy, conservative.
+    """``∇·(s v ℓ/3 ∇f)/s`` of every energy, ``ℓ = v/rate``, conservative.
 
     Args:
         streaming: what particles do between collisions; few directions are enough, their half-range flux is

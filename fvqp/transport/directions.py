@@ -86,6 +86,9 @@ class Directions:
         """Half of the set for problems that are even about the plane with this normal.
 
         Directions and their mirror images become one, with both weights and no component along the normal.
+
+        Raises:
+            CaseError: the set is not closed under reflection at the plane.
         """
         n = np.asarray(normal, dtype=np.float64)
         image = self.mirror(n)
@@ -129,7 +132,11 @@ class RadialDirections(Directions):
 
 
 def gauss_legendre(count: int, *, double: bool = False) -> Directions:
-    """Gauss-Legendre in ``μ = Ω_x`` for lines along x: the azimuth is averaged over."""
+    """Gauss-Legendre in ``μ = Ω_x`` for lines along x: the azimuth is averaged over.
+
+    Raises:
+        CaseError: ``count`` is odd or below 2, or below 4 if ``double``.
+    """
     mu, w = _legendre(count, double)
     vectors = np.zeros((count, 3))
     vectors[:, 0] = mu
@@ -143,7 +150,8 @@ def product(polar: int, azimuthal: int, *, axis: int = 2, double: bool = False) 
     spherical harmonics up to degree ``min(2 polar, azimuthal) − 1``, about half of that if ``double``.
 
     Raises:
-        CaseError: ``azimuthal`` is not a multiple of four.
+        CaseError: ``azimuthal`` is not a multiple of four, or ``polar`` is odd or below 2, below 4 if
+            ``double``.
     """
     cosine, w = _legendre(polar, double)
     if azimuthal < 4 or azimuthal % 4:
@@ -182,7 +190,11 @@ def lebedev(degree: int) -> Directions:
 
 
 def spherical(count: int, *, double: bool = False) -> RadialDirections:
-    """Gauss-Legendre in ``μ = Ω_r`` for spheres. Raises `CaseError` unless ``count`` is even."""
+    """Gauss-Legendre in ``μ = Ω_r`` for spheres.
+
+    Raises:
+        CaseError: ``count`` is odd or below 2, or below 4 if ``double``.
+    """
     mu, w = _legendre(count, double)
     vectors = np.zeros((count, 3))
     vectors[:, 0] = mu

@@ -22,8 +22,9 @@ Ints = NDArray[np.int32]
 
 #: Values at faces that are worth a thread.
 WORTH_A_THREAD = 50_000
-#: Optical depth below which 1 − (1 + τ) e^−τ is taken from its series, relative error 1e-13.
-THIN = 1e-3
+#: Optical depth below which 1 − (1 + τ) e^−τ is taken from its series; errors are relatively τ⁴/72 below,
+#: and twice rounding over τ above.
+THIN = 2e-3
 #: Optical depth beyond which e^−τ is no longer a number to be reckoned with.
 OPAQUE = 700.0
 
@@ -170,7 +171,8 @@ class FaceDiffusion:
 
 
 def diffusive_share(depth: Floats) -> Floats:
-    """``1 − (1 + τ) e^−τ``, accurate for small τ."""
+    """``1 − (1 + τ) e^−τ`` of optical depths τ of any shape, within 5e-13 of itself."""
     tau = np.minimum(depth, OPAQUE)
     exact = -np.expm1(-tau) - tau * np.exp(-tau)
-    return np.asarray(np.where(tau < THIN, tau**2 * (0.5 - tau / 3.0 + tau**2 / 8.0), exact))
+    series = tau**2 * (0.5 - tau * (1.0 / 3.0 - tau * (1.0 / 8.0 - tau / 30.0)))
+    return np.asarray(np.where(tau < THIN, series, exact))

@@ -38,6 +38,9 @@ def make_gates(
     Args:
         g: ``(n_cells or 1, energy)`` states × speed.
         walls: by name; ``barriers`` number them.
+
+    Raises:
+        CaseError: transmissions or baths of walls for another number of energies or directions.
     """
     n_energies = g.shape[1]
     c0, c1 = layout.face_cells.T

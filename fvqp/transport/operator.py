@@ -1,8 +1,8 @@
 """The kinetic transport operator of a device: diffusion, relaxation, supercurrent coupling, leads,
 reservoirs.
 
-One object holds what does not depend on energy; `Transport.assemble` and `Transport.residual` take the
-spectral coefficients of any number of energies at once.
+`Transport` holds what does not depend on energy, `Operator` takes the spectral coefficients of any number of
+energies at once.
 """
 
 from __future__ import annotations
@@ -66,7 +66,9 @@ class Transport:
         interfaces: tunnel interfaces between regions.
 
     Raises:
-        CaseError: a terminal that names nothing in the mesh, or overlaps another one.
+        CaseError: a terminal that overlaps another one, a reservoir inside, or an interface of regions that
+            do not touch.
+        MeshError: a name that is not in the mesh; see `fvqp.transport.geometry.behind_faces`.
     """
 
     def __init__(

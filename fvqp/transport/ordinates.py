@@ -57,9 +57,11 @@ def mesh_streaming(
             only; needed where rates of scattering jump by orders of magnitude. None if there is one medium.
 
     Raises:
-        CaseError: an outer face without a wall, or with two; a specular wall that the directions cannot
-            represent; directions without the moments that the mesh needs; regions that do not touch.
-        MeshError: unknown names; a line that bends, or a mesh in curved coordinates.
+        CaseError: an outer face without a wall, or with two, or a wall inside; a specular wall that the
+            directions cannot represent; directions without the moments that the mesh needs; regions that do
+            not touch, or interfaces that share faces; media of another shape; see `Streaming`.
+        MeshError: unknown names; a line that bends, or a mesh in curved coordinates; a centroid that is not
+            behind its face.
     """
     _check(mesh, directions)
     if elsewhere is not None:

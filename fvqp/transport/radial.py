@@ -41,7 +41,7 @@ class Shells:
             comm: ranks that share the shells.
 
         Raises:
-            CaseError: bounds that do not rise, or begin below zero.
+            CaseError: bounds that do not rise, or begin below zero; another geometry.
             MeshError: more ranks than shells.
         """
         r = np.asarray(radii, dtype=np.float64)
@@ -89,7 +89,8 @@ def radial_streaming(
         inner: what happens at the smallest one, if it is not 0.
 
     Raises:
-        CaseError: directions for another geometry; an inner wall of a full body, or none of a hollow one.
+        CaseError: directions for another geometry; an inner wall of a full body, or none of a hollow one;
+            media of another shape; see `Streaming`.
     """
     if directions.geometry != shells.geometry:
         raise CaseError(

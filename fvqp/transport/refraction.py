@@ -62,8 +62,8 @@ class Plane:
     Attributes:
         onward: ``(F,)`` directions that leave the near side.
         against: ``(F,)`` their opposites.
-        mirror: reflection of every direction.
-        area: ``(F,)`` weight × cosine of those in ``onward``.
+        mirror: ``(M,)`` reflection of every direction.
+        cosine, area: ``(F,)`` of those in ``onward`` with the normal, and weight times it.
 
     Raises:
         CaseError: the set is not closed under reflection at the plane.

@@ -61,6 +61,10 @@ class Streaming:
     Attributes:
         walls: names of the outer boundaries, the first axis of what is lost.
         has_baths: whether anything enters, on any rank.
+
+    Raises:
+        CaseError: an unknown scheme; speeds or states of another shape, negative or not finite, on any rank;
+            see `fvqp.transport.gates.make_gates`.
     """
 
     def __init__(

@@ -25,6 +25,9 @@ class Wall:
         transmission: between 0 and 1, scalar or ``(energy,)``.
         specularity: between 0 (diffuse, Lambert's law) and 1 (mirror).
         bath: occupation outside, scalar, ``(energy,)`` or, for a beam, ``(direction, energy)``.
+
+    Raises:
+        CaseError: shares that are not between 0 and 1, or a bath that is not finite.
     """
 
     transmission: ArrayLike = 1.0
@@ -48,6 +51,9 @@ class Interface:
         between: names of the two regions.
         transmission: between 0 and 1, scalar or ``(energy,)``.
         specularity: between 0 (diffuse) and 1 (mirror).
+
+    Raises:
+        CaseError: shares that are not between 0 and 1.
     """
 
     between: tuple[str, str]
@@ -62,13 +68,17 @@ class Interface:
 class AcousticInterface:
     """A smooth face between two regions that refracts waves, with the transmission of acoustic mismatch.
 
-    Wave vectors along the face stay, energy passes by Fresnel's formula of sound in fluids with the
-    impedances density × speed, and what does not pass is reflected as by a mirror, all of it beyond the
-    critical angle (theory: streaming, Eqs. streaming-refraction, streaming-mismatch).
+    Wave vectors along the face stay, energy passes as that of sound in fluids with the impedances density ×
+    speed (`acoustic_transmission` in `fvqp.transport.refraction`), and what does not pass is reflected as by
+    a mirror, all of it beyond the critical angle (theory: streaming, Eqs. streaming-refraction,
+    streaming-mismatch).
 
     Attributes:
         between: names of the two regions.
         densities: of mass, of the two regions; only their ratio matters.
+
+    Raises:
+        CaseError: densities that are not positive numbers.
     """
 
     between: tuple[str, str]

@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
+from scipy.special import gammainc
 from streaming_problems import SELF, meshes, sided, sphere_or_cylinder
 from transport_problems import skewed_quads
 
 from fvqp.mesh import shape_mesh
 from fvqp.transport.diffusive_limit import DiffusiveLimit
 from fvqp.transport.directions import gauss_legendre, product, spherical
+from fvqp.transport.face_diffusion import diffusive_share
 from fvqp.transport.ordinates import mesh_streaming
 from fvqp.transport.radial import Shells, radial_streaming
 from fvqp.transport.streaming import Streaming
@@ -18,6 +20,12 @@ from fvqp.transport.walls import MIRROR, Wall
 
 WALL = Wall([0.2, 0.9, 1.0], 0.0, 0.4)
 SPEED = np.array([0.5, 1.0, 2.0])
+
+
+def test_share_of_diffusion() -> None:
+    """An incomplete gamma function of order 2, at any depth, on either side of where its series ends."""
+    depth = np.append(np.geomspace(1e-9, 1e3, 2000), [0.0, np.inf])
+    np.testing.assert_allclose(diffusive_share(depth), gammainc(2.0, depth), rtol=5e-13)
 
 
 def bodies() -> dict[str, Streaming]:

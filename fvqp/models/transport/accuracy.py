@@ -22,7 +22,7 @@ LEAST = 1e-3
 
 
 def energies(problem: TransportProblem, f: Floats, n: Floats) -> list[Floats]:
-    """Energy density of the sizes of both species, ``(n_owned,)`` each."""
+    """Energy density of occupations of both species, whatever their sign, ``(n_owned,)`` each."""
     return [
         np.einsum("ce,cme,m->c", one.weight * one.energies, np.abs(y), one.directions) / problem.body.volume
         for y, one in zip((f, n), problem.species, strict=True)

@@ -48,6 +48,9 @@ class Medium:
         localization: of quasiparticles below a gap that stays and is one number; or None.
         localized_diffusivity: D of localized quasiparticles in m²/τ0, for slow hops.
         rule: how states are counted, see `bcs_measure`.
+
+    Raises:
+        CaseError: numbers out of range, or parts that do not go together.
     """
 
     collisions: ElectronPhonon | None
@@ -155,7 +158,8 @@ class Filled:
         return states
 
     def motion(self, measure: SpectralMeasure, gap: Floats) -> tuple[Floats, Floats]:
-        """Speed of quasiparticles and their number of states at these gaps, ``(cells or 1, N)``."""
+        """Speed of quasiparticles in metres/τ0 and their number of states in 4 N0 Δ0 of the reference at
+        these gaps, ``(cells or 1, N)`` each."""
         weak = measure.renormalization is None and self.medium.spectrum is None
         relative = relative_velocity(
             self.grid,

@@ -220,18 +220,19 @@ class TransportProblem:
         return State(f, state.n, state.gap, state.gap_rate)
 
     def phonon_energies(self, state: State) -> Floats:
-        """Energy of phonons by volume, ``(n_owned,)``."""
+        """Energy of phonons by volume, ``(n_owned,)``, in 4 N0 Δ0² of the reference."""
         weight = self.local.weight_n * self.grid.phonon_energies
         return np.asarray(np.sum(weight * self.mean_n(state.n), axis=1) / self.body.volume)
 
     def quasiparticle_energies(self, state: State) -> Floats:
-        """Energy of quasiparticles by volume, ``(n_owned,)``."""
+        """Energy of quasiparticles by volume, ``(n_owned,)``, in 4 N0 Δ0² of the reference."""
         self.local.set(state.gap)
         weight = self.local.weight_f * self.grid.energies
         return np.asarray(np.sum(weight * self.mean_f(state.f), axis=1) / self.body.volume)
 
     def condensate_energies(self, state: State) -> Floats:
-        """Energy of the condensate by volume where the gap follows, else 0, ``(n_owned,)``."""
+        """Energy of the condensate by volume where the gap follows, else 0, ``(n_owned,)``, in 4 N0 Δ0² of
+        the reference."""
         out = np.zeros(self.body.n_owned)
         for one in self.media:
             out[one.owned] = one.condensate(state.gap[one.owned])
@@ -295,9 +296,9 @@ class TransportProblem:
             state: at the start.
             times: increasing, after the start, in τ0.
             start: time of the state.
-            tolerance: error of a step in any cell: in the number of quasiparticles by energy and the energy
-                of phonons by energy, relative to what the cell holds, or to a thousandth of what the fullest
-                one does.
+            tolerance: error of a step in any cell: in the energy of quasiparticles and in that of phonons,
+                errors of all occupations added up whatever their sign, relative to what the cell holds and a
+                thousandth of what the fullest one does.
             method: of steps, all of order 2: ``"rosenbrock"``, linearly implicit; ``"imex"``, motion implicit
                 and collisions explicit, which bound the steps; ``"bdf"``, all implicit by backward
                 differentiation, for gaps that stay.

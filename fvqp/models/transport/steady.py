@@ -330,7 +330,7 @@ class _System:
 
 
 def net_power(problem: TransportProblem, state: State) -> tuple[dict[str, float], float]:
-    """Power that exchanges bring and walls take (negative), and what is left over of it in the cells.
+    """Power that exchanges bring and walls take (negative), and what is left over of it. Collective.
 
     In 4 N0 Δ0²/τ0 of the reference times volume, of all ranks; in a steady state nothing is left over.
     """

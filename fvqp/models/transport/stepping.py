@@ -87,7 +87,11 @@ class Stepper:
     def advance(
         self, state: State, start: float, end: float, callback: Callable[[float, State], None] | None
     ) -> tuple[State, Counters]:
-        """State at ``end``, and what came and went on the way, on all ranks."""
+        """State at ``end``, and what came and went on the way, on all ranks. Collective.
+
+        Raises:
+            ConvergenceError: steps collapse, or are refused again and again.
+        """
         total = self._p.no_counters()
         now, grow, beyond = start, MOST, 0.0
         # what a run that is resumed here does not know either
