@@ -13,7 +13,8 @@ from scipy import constants
 from fvqp.errors import CaseError
 from fvqp.materials import Material
 from fvqp.mesh import Mesh
-from fvqp.transport.operator import Interface, Terminal, Transport
+from fvqp.transport.operator import Transport
+from fvqp.transport.terminals import Interface, Terminal
 
 Floats = NDArray[np.float64]
 

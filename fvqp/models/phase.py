@@ -14,8 +14,9 @@ from scipy import constants
 from fvqp.errors import CaseError, ConvergenceError
 from fvqp.models.device import Device
 from fvqp.models.linear import TransportSolver
-from fvqp.transport.operator import Operator, Terminal, Transport
+from fvqp.transport.operator import Operator, Transport
 from fvqp.transport.operator_tables import Coefficients
+from fvqp.transport.terminals import Terminal
 
 Floats = NDArray[np.float64]
 

@@ -9,47 +9,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from mpi4py import MPI
 from numpy.typing import NDArray
 
-from fvqp.errors import CaseError
 from fvqp.kernel_cache import read_only
 from fvqp.mesh import Mesh
 from fvqp.transport import kernels
 from fvqp.transport.geometry import cell_pattern, face_geometry
-from fvqp.transport.operator_tables import Coefficients, Faces, LeadCells, Links
+from fvqp.transport.operator_tables import Coefficients, Faces, Links
+from fvqp.transport.terminals import Interface, Terminal, find_contacts, find_interfaces
 
 Floats = NDArray[np.float64]
 log = logging.getLogger(__name__)
 
 #: Fields in a node of lines whose mean is less than this part of their size have no direction.
 CANCELLED = 1e-9
-
-
-@dataclass(frozen=True)
-class Terminal:
-    """A lead behind a tunnel junction, or a reservoir in direct contact.
-
-    Attributes:
-        name: how the case and the results call it.
-        on: names of the mesh: a region or boundary for a junction, outer boundaries for a reservoir.
-        conductance: total normal-state conductance of a junction in siemens; None for a reservoir.
-    """
-
-    name: str
-    on: tuple[str, ...]
-    conductance: float | None = None
-
-
-@dataclass(frozen=True)
-class Interface:
-    """A tunnel interface between two regions: ``conductance_per_area`` in S/m² times the face's real area."""
-
-    between: tuple[str, str]
-    conductance_per_area: float
 
 
 class Transport:
@@ -84,43 +60,15 @@ class Transport:
         self.mesh = mesh
         self.terminals = tuple(terminals)
         self.volume = mesh.volume * transverse
-        n_faces = len(mesh.face_cells)
-        self._face_transverse = transverse[mesh.face_cells[:, 0]]
-        junction = np.full(n_faces, kernels.NONE, np.int32)
-        terminal = np.full(n_faces, -1, np.int32)
-        lead_cells: list[NDArray[np.int32]] = []
-        lead_terminals: list[NDArray[np.int32]] = []
-        lead_conductance: list[Floats] = []
-        face_conductance: list[Floats] = []
-        self.junction_faces: NDArray[np.int32] = np.empty(0, np.int32)
-        for number, item in enumerate(self.terminals):
-            for name in item.on:
-                if item.conductance is None:
-                    faces = self._outer_faces(item, name)
-                    self._claim(terminal, faces, number)
-                    junction[faces] = kernels.RESERVOIR
-                elif name in mesh.regions:
-                    cells = mesh.regions[name].astype(np.int32)
-                    share = self.volume[cells] / self._total(self._region_volumes(item.on))
-                    lead_cells.append(cells)
-                    lead_terminals.append(np.full(len(cells), number, np.int32))
-                    lead_conductance.append(item.conductance * share)
-                else:
-                    faces = mesh.require_boundary(name).astype(np.int32)
-                    self._claim(terminal, faces, number)
-                    area = mesh.face_area[faces] * self._face_transverse[faces]
-                    junction[faces] = len(self.junction_faces) + np.arange(len(faces), dtype=np.int32)
-                    self.junction_faces = np.concatenate([self.junction_faces, faces])
-                    total = self._total([self._boundary_area(other) for other in item.on])
-                    face_conductance.append(item.conductance * area / total)
-        prescribed = np.flatnonzero(junction == kernels.RESERVOIR).astype(np.int32)
+        contacts = find_contacts(mesh, transverse, self.terminals)
+        prescribed = np.flatnonzero(contacts.junction == kernels.RESERVOIR).astype(np.int32)
         geometry = face_geometry(mesh, conductivity * transverse, medium, prescribed)
         self.non_orthogonal = geometry.non_orthogonal
         self.gradient = geometry.gradient
-        self._junction_conductance = _joined(face_conductance, np.float64)
-        self._lead_conductance = _joined(lead_conductance, np.float64)
-        self.leads = LeadCells(_joined(lead_cells, np.int32), _joined(lead_terminals, np.int32))
-        interface, self._interface_conductance = self._interface_faces(interfaces)
+        self.junction_faces, self.leads = contacts.junction_faces, contacts.leads
+        self._junction_conductance = contacts.junction_conductance
+        self._lead_conductance = contacts.lead_conductance
+        interface, self._interface_conductance = find_interfaces(mesh, transverse, interfaces)
         self.interface_faces = np.flatnonzero(interface >= 0).astype(np.int32)
         self.capacity = np.ascontiguousarray((reaction_scale * self.volume)[: mesh.n_owned])
         self.indptr, self.indices, self.diagonal, entries = cell_pattern(mesh.n_owned, mesh.face_cells)
@@ -129,8 +77,8 @@ class Transport:
             geometry.half,
             geometry.weight,
             geometry.offset,
-            junction,
-            terminal,
+            contacts.junction,
+            contacts.terminal,
             interface,
             entries,
         )
@@ -248,71 +196,12 @@ class Transport:
             out[nodes] *= (wanted / found)[:, None]
         return out
 
-    # -- building
-
-    def _outer_faces(self, item: Terminal, name: str) -> NDArray[np.int32]:
-        faces = self.mesh.require_boundary(name).astype(np.int32)
-        interior = int((self.mesh.face_cells[faces, 1] >= 0).sum())
-        if self.mesh.comm.allreduce(interior):
-            raise CaseError(
-                f"reservoir {item.name}: boundary {name!r} lies inside the device; it must be an outer one"
-            )
-        return faces
-
-    def _claim(self, terminal: NDArray[np.int32], faces: NDArray[np.int32], number: int) -> None:
-        taken = np.unique(terminal[faces][terminal[faces] >= 0])
-        for other in sorted(set().union(*self.mesh.comm.allgather(set(taken.tolist())))):
-            raise CaseError(
-                f"{self.terminals[number].name} and {self.terminals[other].name} share faces of the mesh"
-            )
-        terminal[faces] = number
-
     def _on_faces(self, faces: NDArray[np.int32], a: Floats) -> Floats:
         if len(a) == 1:
             return a
         c0, c1 = self.mesh.face_cells[faces].T
         w = self.faces.weight[faces, None]
         return w * a[c0] + (1.0 - w) * a[np.where(c1 >= 0, c1, c0)]
-
-    def _region_volumes(self, names: Sequence[str]) -> list[float]:
-        owned = [
-            self.mesh.regions[n][self.mesh.regions[n] < self.mesh.n_owned]
-            for n in names
-            if n in self.mesh.regions
-        ]
-        return [float(self.volume[cells].sum()) for cells in owned]
-
-    def _boundary_area(self, name: str) -> float:
-        mesh = self.mesh
-        if name not in mesh.boundaries:
-            return 0.0
-        faces = mesh.boundaries[name]
-        cells = mesh.face_cells[faces]
-        present = (cells >= 0).sum(axis=1)
-        owned = ((cells >= 0) & (cells < mesh.n_owned)).sum(axis=1)
-        return float((mesh.face_area[faces] * self._face_transverse[faces] * owned / present).sum())
-
-    def _total(self, parts: Sequence[float]) -> float:
-        return float(self.mesh.comm.allreduce(sum(parts)))
-
-    def _interface_faces(self, interfaces: Sequence[Interface]) -> tuple[NDArray[np.int32], Floats]:
-        mesh = self.mesh
-        index = np.full(len(mesh.face_cells), -1, np.int32)
-        per_area = np.zeros(len(mesh.face_cells))
-        for item in interfaces:
-            inside = [np.zeros(mesh.n_cells + 1, bool) for _ in item.between]
-            for mask, name in zip(inside, item.between, strict=True):
-                mask[mesh.require_region(name)] = True
-            c0, c1 = mesh.face_cells.T
-            found = (inside[0][c0] & inside[1][c1]) | (inside[1][c0] & inside[0][c1])
-            if not mesh.comm.allreduce(int(found.sum())):
-                raise CaseError(
-                    f"interface: regions {item.between[0]!r} and {item.between[1]!r} do not touch"
-                )
-            per_area[found] = item.conductance_per_area
-        faces = np.flatnonzero(per_area > 0.0)
-        index[faces] = np.arange(len(faces), dtype=np.int32)
-        return index, per_area[faces] * mesh.face_area[faces] * self._face_transverse[faces]
 
 
 class Operator:
@@ -430,7 +319,3 @@ class Operator:
         kernels.gradients(g.indptr, g.indices, g.weights, t.faces.terminal, x, external, out)
         t.mesh.exchange(out)
         return out
-
-
-def _joined(parts: Sequence[NDArray], dtype: type) -> NDArray:
-    return np.concatenate(parts).astype(dtype) if parts else np.empty(0, dtype)

@@ -12,7 +12,7 @@ from fvqp.materials import Material
 from fvqp.mesh import build_mesh, shape_mesh
 from fvqp.models.device import Device, Junction, Reservoir
 from fvqp.models.pairing_angle import UsadelEquation
-from fvqp.transport.operator import Interface
+from fvqp.transport.terminals import Interface
 
 METAL = Material("S", gap=265e-6 * constants.e, diffusivity=16.9e-4, resistivity=1.6e-8)
 NORMAL = Material("N", gap=0.0, diffusivity=16.9e-4, resistivity=1.6e-8)

@@ -12,8 +12,9 @@ from mpi4py import MPI
 
 from fvqp.mesh import Mesh, RawMesh, build_mesh, read_raw, shape_mesh
 from fvqp.models.linear import TransportSolver
-from fvqp.transport.operator import Operator, Terminal, Transport
+from fvqp.transport.operator import Operator, Transport
 from fvqp.transport.operator_tables import Coefficients
+from fvqp.transport.terminals import Terminal
 
 Array = np.ndarray
 

@@ -12,7 +12,7 @@ from fvqp.grids.energy import EnergyGrid
 from fvqp.materials import load_material
 from fvqp.mesh import Mesh, read_mesh, shape_mesh
 from fvqp.models.device import Device, Junction, Reservoir
-from fvqp.transport.operator import Interface
+from fvqp.transport.terminals import Interface
 
 MESHES = Path(__file__).parents[2] / "meshes" / "ryan_wire"
 UM = 1e-6

@@ -17,7 +17,7 @@ from fvqp.mesh import Mesh, shape_mesh
 from fvqp.models.device import Device, Junction, Reservoir
 from fvqp.models.usadel import GapModel, Point, UsadelProblem
 from fvqp.spectral.usadel import bin_averages
-from fvqp.transport.operator import Interface
+from fvqp.transport.terminals import Interface
 
 SELF = MPI.COMM_SELF
 NORMAL = GapModel("fixed", value=0.0)

@@ -16,7 +16,7 @@ from fvqp.models.device import Device, Junction, Lead, Reservoir
 from fvqp.models.kinetics import L
 from fvqp.models.leads import heat_balance
 from fvqp.models.usadel import GapModel, Point, UsadelProblem
-from fvqp.transport.operator import Interface
+from fvqp.transport.terminals import Interface
 
 AREA = WIDTH * THICKNESS
 BARRIER = 1e-5

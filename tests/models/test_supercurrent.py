@@ -15,7 +15,7 @@ from fvqp.mesh import Mesh, shape_mesh
 from fvqp.models.device import Device, Reservoir
 from fvqp.models.phase import PhaseField, Supercurrent
 from fvqp.models.usadel import GapModel, Point, UsadelProblem
-from fvqp.transport.operator import Interface
+from fvqp.transport.terminals import Interface
 
 GAMMA = 1e-3
 #: Δ0/(e R_ξ).

@@ -20,7 +20,7 @@ from fvqp.mesh import Mesh, build_mesh
 from fvqp.models.linear import TransportSolver
 from fvqp.models.phase import Supercurrent
 from fvqp.models.usadel import GapModel, Point, UsadelProblem
-from fvqp.transport.operator import Terminal
+from fvqp.transport.terminals import Terminal
 
 WORLD, SELF = MPI.COMM_WORLD, MPI.COMM_SELF
 pytestmark = pytest.mark.mpi

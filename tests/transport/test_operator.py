@@ -23,7 +23,7 @@ from transport_problems import (
 
 from fvqp.errors import CaseError, MeshError
 from fvqp.mesh import Mesh, build_mesh, quality, read_mesh, shape_mesh
-from fvqp.transport.operator import Interface, Terminal
+from fvqp.transport.terminals import Interface, Terminal
 
 SELF = MPI.COMM_SELF
 SLOPE = np.array([0.7, -1.3, 0.4])

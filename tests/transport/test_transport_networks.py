@@ -7,7 +7,7 @@ import pytest
 from networks import CROSS, LOOP, TEE, Network
 from transport_problems import coefficients, currents, solved, transport_on
 
-from fvqp.transport.operator import Terminal
+from fvqp.transport.terminals import Terminal
 
 NETWORKS = {"tee": TEE, "loop": LOOP, "cross": CROSS}
 VALUES = [1.0, -0.4, 0.7, 0.2]

@@ -26,7 +26,7 @@ from fvqp.models.device import Device, Junction, Reservoir
 from fvqp.models.phase import PhaseSolver, Supercurrent
 from fvqp.models.usadel import Point, UsadelProblem
 from fvqp.spectral.usadel import solve
-from fvqp.transport.operator import Terminal
+from fvqp.transport.terminals import Terminal
 
 CASES = Path(__file__).parents[2] / "cases" / "networks"
 XI = ALUMINIUM.coherence_length

@@ -21,7 +21,7 @@ from transport_problems import (
 )
 
 from fvqp.mesh import Mesh, read_mesh, shape_mesh
-from fvqp.transport.operator import Terminal
+from fvqp.transport.terminals import Terminal
 
 SELF = MPI.COMM_SELF
 REACTION = 3.0

@@ -25,7 +25,8 @@ from fvqp.models.device import Device, Junction, Lead, Reservoir
 from fvqp.models.phase import Supercurrent
 from fvqp.models.usadel import GapModel, UsadelProblem
 from fvqp.spectral.usadel import gap_edge
-from fvqp.transport.operator import Interface, Transport
+from fvqp.transport.operator import Transport
+from fvqp.transport.terminals import Interface
 
 #: Bins of the coarse grid that finds the spectra at rest, around which the grid of the run is then graded.
 COARSE = 200
