@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import types
 import typing
 from typing import Any
@@ -37,4 +38,12 @@ def put(data: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
         del at[place]
     else:
         at[place] = value
+    return data
+
+
+def changed(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """A copy of a case with values at dotted paths, see `put`."""
+    data = copy.deepcopy(base)
+    for path, value in changes.items():
+        put(data, path, copy.deepcopy(value))
     return data

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 import pytest
 import tomlkit
-from case_keys import put
+from case_keys import changed
 
 import fvqp
 from fvqp import cli
@@ -21,10 +20,7 @@ Said = Callable[..., tuple[int, str]]
 
 def write_case(base: dict[str, Any], changes: dict[str, Any], path: str = "case.toml") -> None:
     """A file with a base case changed at dotted paths."""
-    data = copy.deepcopy(base)
-    for key, value in changes.items():
-        put(data, key, copy.deepcopy(value))
-    Path(path).write_text(tomlkit.dumps(data))
+    Path(path).write_text(tomlkit.dumps(changed(base, changes)))
 
 
 @pytest.fixture
@@ -57,9 +53,7 @@ def said(answer: Answer) -> Said:
 
 def warned(caplog: pytest.LogCaptureFixture, base: dict[str, Any], **changes: Any) -> str:
     """What a run warns of, in the log and in its results; ``a__b`` stands for the dotted path ``a.b``."""
-    data = copy.deepcopy(base)
-    for key, value in changes.items():
-        put(data, key.replace("__", "."), value)
+    data = changed(base, {key.replace("__", "."): value for key, value in changes.items()})
     with caplog.at_level(logging.WARNING):
         stored = str(fvqp.run(data).dataset.attrs["warnings"])
     assert all(line in caplog.text for line in stored.splitlines())

@@ -29,6 +29,28 @@ SPHERE: dict[str, Any] = {
 }
 """Hot quasiparticles at the centre of a sphere."""
 
+APART: dict[str, Any] = {
+    "body.shells": 12,
+    "gap": {"model": "fixed"},
+    "collisions": {"inelastic": False},
+    "quasiparticles": {},
+    "phonons": {
+        "motion": "ordinates",
+        "directions": 8,
+        "sound_velocity": "2 km/s",
+        "walls": {"outer": {"transmission": 1}},
+    },
+    "energies": {"maximum": "3 Delta0", "width": "0.5 Delta0", "lowest_gap": "1 Delta0"},
+    "initial": {
+        "temperature": "0.1 K",
+        "pulses": [
+            {"of": "phonons", "centre": "3 Delta0", "width": "0.6 Delta0", "size": "1 um", "peak": 1.0}
+        ],
+    },
+    "bath.temperature": "0.1 K",
+}
+"""Changes of the sphere: phonons of all energies fly apart from its centre."""
+
 FILM: dict[str, Any] = {
     "model": "transport",
     "material": {"name": "Al"},

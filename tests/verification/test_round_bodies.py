@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
-from case_keys import put
+from case_keys import changed
 from streaming_problems import SELF, UP
 from transport_cases import SPHERE
 from transport_problems import gmsh_model
@@ -95,7 +95,6 @@ def test_a_hot_spot_spreads_alike_in_shells_and_on_a_disc(tmp_path: Path) -> Non
     A Gaussian of 0.2 radii loses ``(h/w)²/24`` of its curvature in cells of size h, 2 % with a seventh of the
     radius; sums agree within half of that, profiles within 2 % of their largest value.
     """
-    data = copy.deepcopy(SPHERE)
     opaque = {"motion": "diffusive", "walls": {"outer": {"transmission": 0.5}}}
     changes = {
         "body": {"geometry": "cylinder", "radius": "1 um", "shells": 30},
@@ -106,8 +105,7 @@ def test_a_hot_spot_spreads_alike_in_shells_and_on_a_disc(tmp_path: Path) -> Non
         "initial.pulses.0.size": "0.2 um",
         "evolution": {"start": "10 ps", "end": "3 ns", "points_per_decade": 1, "tolerance": 0.05},
     }
-    for key, value in changes.items():
-        put(data, key, copy.deepcopy(value))
+    data = changed(SPHERE, changes)
     shells = fvqp.run(data).dataset
     round_body(tmp_path / "disc.msh", 2, 1.0 / 7.0)
     del data["body"]

@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "helpers"))
 import numpy as np
 import pytest
 import tomlkit
-from case_keys import keys, put
+from case_keys import changed, keys
 from matplotlib.image import imread
 from said import Said
 from scipy import constants
@@ -43,10 +43,7 @@ TESTED = {
 
 def trap(**changes: Any) -> dict[str, Any]:
     """The case with values at dotted paths, ``__`` for the dots."""
-    data = copy.deepcopy(TRAP)
-    for path, value in changes.items():
-        put(data, path.replace("__", "."), value)
-    return data
+    return changed(TRAP, {path.replace("__", "."): value for path, value in changes.items()})
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "helpers"))
 import numpy as np
 import pytest
 import xarray as xr
-from case_keys import keys, put
+from case_keys import changed, keys
 from said import Said
 from transport_cases import FILM, FLYING, SPHERE
 
@@ -31,10 +31,7 @@ SPREADING: dict[str, Any] = {
 
 
 def film(changes: dict[str, Any]) -> dict[str, Any]:
-    data = copy.deepcopy(FILM)
-    for key, value in {**FLYING, **changes}.items():
-        put(data, key, copy.deepcopy(value))
-    return data
+    return changed(FILM, FLYING | changes)
 
 
 def computed(changes: dict[str, Any]) -> xr.Dataset:

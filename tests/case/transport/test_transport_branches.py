@@ -12,40 +12,24 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "helpers"))
 import numpy as np
 import pytest
 import xarray as xr
-from case_keys import put
+from case_keys import changed
 from said import Said
-from transport_cases import FILM, FLYING, SPHERE
+from transport_cases import APART, FILM, FLYING, SPHERE
 
 import fvqp
 
 BRANCHES = [{"sound_velocity": "4 km/s", "polarizations": 8}, {"sound_velocity": "2 km/s"}]
 """As many modes in both."""
-FLIGHT: dict[str, Any] = {
-    "body.shells": 12,
-    "gap": {"model": "fixed"},
-    "collisions": {"inelastic": False},
-    "quasiparticles": {},
-    "phonons": {
-        "motion": "ordinates",
-        "directions": 8,
-        "branches": BRANCHES,
-        "walls": {"outer": {"transmission": 1}},
-    },
-    "energies": {"maximum": "3 Delta0", "width": "0.5 Delta0", "lowest_gap": "1 Delta0"},
-    "initial.temperature": "0.1 K",
-    "initial.pulses": [
-        {"of": "phonons", "centre": "3 Delta0", "width": "0.6 Delta0", "size": "1 um", "peak": 1.0}
-    ],
-    "bath.temperature": "0.1 K",
+IN_BRANCHES: dict[str, Any] = APART | {
+    "phonons": {key: value for key, value in APART["phonons"].items() if key != "sound_velocity"}
+    | {"branches": BRANCHES},
     "evolution": {"start": "3.4 ns", "end": "6 ns", "points_per_decade": 5, "tolerance": 0.05},
 }
 
 
 def flight(**changes: Any) -> xr.Dataset:
     """Phonons that leave a sphere of 10 µm."""
-    data = copy.deepcopy(SPHERE)
-    for key, value in {**FLIGHT, **changes}.items():
-        put(data, key, copy.deepcopy(value))
+    data = changed(SPHERE, IN_BRANCHES | changes)
     found = fvqp.run(data).dataset
     total = found["energy_ph"].values[0]
     assert np.abs(found["energy_residual"].values).max() < 1e-12 * total
@@ -105,7 +89,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("changes", "words"), WRONG, ids=[words for _, words in WRONG])
 def test_messages(said: Said, changes: dict[str, Any], words: str) -> None:
-    code, text = said(SPHERE, {**FLIGHT, **changes})
+    code, text = said(SPHERE, IN_BRANCHES | changes)
     assert code == 2 and words in text and "case.toml" in text
 
 

@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "helpers"))
 
 import numpy as np
 import pytest
-from case_keys import keys, put
+from case_keys import changed, keys
 from matplotlib.image import imread
 from transport_cases import FILM, SPHERE
 
@@ -46,11 +46,8 @@ BY_TESTS = {"steady_state.tolerance", "steady_state.maximum_iterations"}
 
 
 def film(changes: dict[str, Any], **evolution: Any) -> dict[str, Any]:
-    data = copy.deepcopy(FILM)
-    data["evolution"] |= {"end": "30 ns", **evolution}
-    for path, value in changes.items():
-        put(data, path, copy.deepcopy(value))
-    return data
+    lasting = FILM["evolution"] | {"end": "30 ns"} | evolution
+    return changed(FILM, {"evolution": lasting} | changes)
 
 
 def steady(changes: dict[str, Any] | None = None, **table: Any) -> dict[str, Any]:

@@ -3,7 +3,6 @@ what it cannot do."""
 
 from __future__ import annotations
 
-import copy
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "helpers"))
 
 import numpy as np
 import pytest
-from case_keys import put
+from case_keys import changed
 from said import Said
 from transport_cases import FILM, FLYING, SPHERE
 
@@ -23,9 +22,7 @@ GLASS = {"insulator": True, "ion_density": "5e28 1/m^3", "debye_energy": "55 meV
 
 def phonons(changes: dict[str, Any]) -> np.ndarray:
     """Energy of phonons in the cells at the end."""
-    data = copy.deepcopy(FILM)
-    for key, value in {**FLYING, **changes}.items():
-        put(data, key, copy.deepcopy(value))
+    data = changed(FILM, FLYING | changes)
     found = fvqp.run(data).dataset
     total = found["energy_ph"].values
     assert np.abs(total - total[0]).max() < 1e-12 * np.abs(total).max()
@@ -154,7 +151,7 @@ OF_FILM: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("changes", "words"), OF_FILM, ids=[words for _, words in OF_FILM])
 def test_messages(said: Said, changes: dict[str, Any], words: str) -> None:
-    code, text = said(FILM, {**FLYING, **changes})
+    code, text = said(FILM, FLYING | changes)
     assert code == 2 and words in text and "case.toml" in text
 
 

@@ -3,7 +3,6 @@ without effect."""
 
 from __future__ import annotations
 
-import copy
 import json
 import sys
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "helpers"))
 import numpy as np
 import pytest
 import pyvista
-from case_keys import keys, put
+from case_keys import changed, keys
 from matplotlib.image import imread
 from transport_cases import FILM, SPHERE
 
@@ -207,13 +206,6 @@ def place(key: str) -> str:
     return ".".join(whole)
 
 
-def changed(base: str, changes: dict[str, Any]) -> dict[str, Any]:
-    data = copy.deepcopy(BASES[base])
-    for path, value in changes.items():
-        put(data, path, copy.deepcopy(value))
-    return data
-
-
 @cache
 def _dataset(text: str) -> Any:
     return fvqp.run(json.loads(text)).dataset
@@ -240,8 +232,8 @@ def test_every_key_is_here():
 @pytest.mark.parametrize("key", OPTIONS)
 def test_a_key_moves_a_number(key):
     option = OPTIONS[key]
-    without = changed(option.base, SOUND if key == "regions.insulator" else option.around)
-    with_it = changed(option.base, {**option.around, place(key): option.value})
+    without = changed(BASES[option.base], SOUND if key == "regions.insulator" else option.around)
+    with_it = changed(BASES[option.base], option.around | {place(key): option.value})
     before, after = number(without, option.number), number(with_it, option.number)
     if before.shape == after.shape:
         scale = np.nanmax(np.abs(before)) or 1.0
@@ -250,7 +242,7 @@ def test_a_key_moves_a_number(key):
 
 @pytest.mark.slow
 def test_what_is_stored_and_drawn(tmp_path):
-    data = changed("film", {"output": {"occupations": True, "fields": True}})
+    data = changed(FILM, {"output": {"occupations": True, "fields": True}})
     data["figures"] = [{"kind": "map", "file": "film.png", "title": "Film"}, {"kind": "density"}]
     data["evolution"]["end"] = "10 ns"
     found = fvqp.run(data, out=tmp_path / "out").dataset

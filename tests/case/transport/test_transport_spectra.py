@@ -12,11 +12,11 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "helpers"))
 
 import numpy as np
 import pytest
-from case_keys import keys, put
+from case_keys import changed, keys
 from mpi4py import MPI
 from said import Said
 from scipy import constants
-from transport_cases import FILM, SPHERE
+from transport_cases import APART, FILM, SPHERE
 
 import fvqp
 from fvqp.case.boltzmann.build import build_setup as homogeneous_setup
@@ -31,13 +31,6 @@ from fvqp.models.coupling import gap_at
 TIN = {"model": "eliashberg", "interaction": {"metal": "Sn"}}
 DEBYE = {"coupling": 1.5, "debye_energy": "10 meV", "coulomb": 0.1}
 METAL = {"interaction": {"metal": "Nb"}}
-
-
-def changed(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    data = copy.deepcopy(base)
-    for path, value in changes.items():
-        put(data, path, copy.deepcopy(value))
-    return data
 
 
 #: A sphere of tin by strong coupling, a film with a region of it; phonons with dispersion in both.
@@ -231,38 +224,9 @@ def test_a_gap_that_is_held_up_by_the_axis_is_no_steady_state():
 
 def flight(**dispersion: Any) -> Any:
     """Phonons of all energies that fly apart from the centre of a sphere of 10 µm."""
-    return changed(
-        SPHERE,
-        {
-            "body.shells": 12,
-            "gap": {"model": "fixed"},
-            "collisions": {"inelastic": False},
-            "quasiparticles": {},
-            "phonons": {
-                "motion": "ordinates",
-                "directions": 8,
-                "sound_velocity": "2 km/s",
-                "walls": {"outer": {"transmission": 1}},
-                **dispersion,
-            },
-            "energies": {"maximum": "3 Delta0", "width": "0.5 Delta0", "lowest_gap": "1 Delta0"},
-            "initial": {
-                "temperature": "0.1 K",
-                "pulses": [
-                    {
-                        "of": "phonons",
-                        "centre": "3 Delta0",
-                        "width": "0.6 Delta0",
-                        "size": "1 um",
-                        "peak": 1.0,
-                    }
-                ],
-            },
-            "bath.temperature": "0.1 K",
-            "evolution": {"start": "2 ns", "end": "15 ns", "points_per_decade": 20, "tolerance": 0.05},
-            "output": {"occupations": True},
-        },
-    )
+    lasting = {"start": "2 ns", "end": "15 ns", "points_per_decade": 20, "tolerance": 0.05}
+    keys = {f"phonons.{key}": value for key, value in dispersion.items()}
+    return changed(SPHERE, APART | keys | {"evolution": lasting, "output": {"occupations": True}})
 
 
 def leaving(data: Any) -> tuple[np.ndarray, np.ndarray]:

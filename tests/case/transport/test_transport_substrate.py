@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "helpers"))
 import numpy as np
 import pytest
 import xarray as xr
-from case_keys import put
+from case_keys import changed
 from transport_cases import FILM
 
 import fvqp
@@ -46,9 +45,7 @@ ON_CRYSTAL: dict[str, Any] = {
 
 
 def computed(changes: dict[str, Any]) -> xr.Dataset:
-    data = copy.deepcopy(FILM)
-    for key, value in {**ON_CRYSTAL, **changes}.items():
-        put(data, key, copy.deepcopy(value))
+    data = changed(FILM, ON_CRYSTAL | changes)
     return fvqp.run(data).dataset
 
 

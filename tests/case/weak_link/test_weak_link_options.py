@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from case_keys import keys, put
+from case_keys import changed, keys
 from options import Option, assert_moves, dataset, number
 
 import fvqp
@@ -55,10 +55,6 @@ ELSEWHERE = {
 """Keys with a test of their own below."""
 
 
-def changed(path: str, value: Any) -> dict[str, Any]:
-    return put(copy.deepcopy(BASE), path, value)
-
-
 def test_every_key_has_a_test() -> None:
     """Those of the mesh are tested with the Usadel model."""
     assert keys(WeakLinkCase) - keys(MeshSource, "mesh.") == set(OPTIONS) | ELSEWHERE
@@ -72,7 +68,7 @@ def test_option_moves_a_number(key: str) -> None:
 
 @pytest.mark.slow
 def test_title_reservoirs_and_method() -> None:
-    assert dataset(changed("title", "a link")).attrs["title"] == "a link"
+    assert dataset(changed(BASE, {"title": "a link"})).attrs["title"] == "a link"
     first, second = number(BASE, "I_reservoir").reshape(2, 2).T
     assert np.all(first > 0.0)
     np.testing.assert_allclose(second, -first, rtol=1e-9)
@@ -81,7 +77,9 @@ def test_title_reservoirs_and_method() -> None:
     turned["reservoirs"] = [{"on": ["right"], "phase": "0 rad"}, {"on": ["left"]}]
     np.testing.assert_allclose(number(turned, "I_reservoir").reshape(2, 2)[:, 0], first, rtol=1e-9)
     np.testing.assert_allclose(
-        number(changed("solver.method", "mumps"), "I_reservoir"), number(BASE, "I_reservoir"), rtol=1e-9
+        number(changed(BASE, {"solver.method": "mumps"}), "I_reservoir"),
+        number(BASE, "I_reservoir"),
+        rtol=1e-9,
     )
 
 
@@ -93,9 +91,7 @@ def test_a_normal_reservoir_has_no_phase() -> None:
         },
         "cross_section": {"thickness": "20 nm"},
     }  # fmt: skip
-    data = copy.deepcopy(BASE)
-    for path, value in normal.items():
-        put(data, path, value)
+    data = changed(BASE, normal)
     open_ended = dataset(data)["I_reservoir"].values
     data["reservoirs"].append({"on": ["bottom"], "gap": "0 eV"})
     found = dataset(data)["I_reservoir"].values
@@ -105,7 +101,7 @@ def test_a_normal_reservoir_has_no_phase() -> None:
 
 @pytest.mark.slow
 def test_output_and_figures(tmp_path: Path) -> None:
-    data = changed("output.stored", ["minigap", "dos"])
+    data = changed(BASE, {"output.stored": ["minigap", "dos"]})
     data["spectrum"]["broadening"] = 1e-5
     data["figures"] = [
         {"kind": "current_phase", "file": "i.png", "title": "Current"}, {"kind": "minigap"}, {"kind": "dos"},
@@ -147,4 +143,4 @@ def test_output_and_figures(tmp_path: Path) -> None:
 )
 def test_bad_input(path: str, value: Any, words: str) -> None:
     with pytest.raises(FvqpError, match=words):
-        fvqp.run(changed(path, value))
+        fvqp.run(changed(BASE, {path: value}))
