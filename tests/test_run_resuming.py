@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 import pytest
 from mpi4py import MPI
-from run_cases import CURRENTS, LINE, UNIFORM, as_file, assert_same, line, strongly_driven
+from run_cases import CURRENTS, LINE, UNIFORM, as_file, assert_same, line, line_file, strongly_driven
 
 import fvqp
 from fvqp import cli
@@ -165,45 +165,14 @@ def test_folders_of_others(finished: Path, tmp_path: Path) -> None:
 
 
 def test_checkpoint_of_another_mesh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    gmsh_line = """$MeshFormat
-2.2 0 8
-$EndMeshFormat
-$PhysicalNames
-4
-0 1 "left"
-0 2 "right"
-0 3 "point_A"
-0 4 "point_B"
-$EndPhysicalNames
-$Nodes
-5
-1 0 0 0
-2 1 0 0
-3 {x} 0 0
-4 3 0 0
-5 4 0 0
-$EndNodes
-$Elements
-8
-1 15 2 1 1 1
-2 15 2 2 2 5
-3 15 2 3 3 2
-4 15 2 4 4 3
-5 1 2 0 1 1 2
-6 1 2 0 1 2 3
-7 1 2 0 1 3 4
-8 1 2 0 1 4 5
-$EndElements
-"""
-    mesh = tmp_path / "wire.msh"
-    mesh.write_text(gmsh_line.format(x=2.0))
+    mesh = line_file(tmp_path / "wire.msh", [0.0, 1.0, 2.0, 3.0, 4.0], (2, 3))
     case = line()
     case["mesh"] = {"file": str(mesh), "length_unit": "um"}
     with monkeypatch.context() as patch:
         interrupted_after(2, patch)
         with pytest.raises(KeyboardInterrupt):
             fvqp.run(case, out=tmp_path / "out")
-    mesh.write_text(gmsh_line.format(x=2.1))
+    line_file(mesh, [0.0, 1.0, 2.1, 3.0, 4.0], (2, 3))
     with pytest.raises(CheckpointError, match=r"belongs to another mesh \(of 4 cells\)"):
         fvqp.run(case, out=tmp_path / "out", resume=True)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,21 @@ LINE: dict[str, Any] = {
 UNIFORM: dict[str, Any] = {"gap": {"model": "uniform", "at": "point_A"}}
 #: Supercurrents that couple the modes.
 CURRENTS: dict[str, Any] = {"supercurrent": {"phase_gradient": [0.0, 0.1], "from": "left", "to": "right"}}
+
+
+def line_file(path: Path, x: Sequence[float] | np.ndarray, junctions: tuple[int, int]) -> Path:
+    """A line of nodes as gmsh writes it, its ends ``left`` and ``right``, ``point_A`` and ``point_B`` at two
+    nodes, counted from 1."""
+    nodes = [f"{n} {at} 0 0" for n, at in enumerate(x, 1)]
+    places = enumerate((1, len(nodes), *junctions), 1)
+    elements = [f"{tag} 15 2 {tag} {tag} {node}" for tag, node in places]
+    elements += [f"{n + 4} 1 2 5 5 {n} {n + 1}" for n in range(1, len(nodes))]
+    names = [f'0 {tag} "{name}"' for tag, name in enumerate(("left", "right", "point_A", "point_B"), 1)]
+    lines = ["$MeshFormat", "2.2 0 8", "$EndMeshFormat"]
+    for block, rows in (("PhysicalNames", names), ("Nodes", nodes), ("Elements", elements)):
+        lines += [f"${block}", str(len(rows)), *rows, f"$End{block}"]
+    path.write_text("\n".join([*lines, ""]))
+    return path
 
 
 def line(*changes: dict[str, Any], **more: Any) -> dict[str, Any]:

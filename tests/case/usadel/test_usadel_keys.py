@@ -12,43 +12,11 @@ import numpy as np
 import pytest
 from case_keys import put
 from options import number
+from run_cases import line_file
 from usadel_cases import BASE, COLLIDING, EAST, EAST_OTHER, OWN, SELF_CONSISTENT, WARM, case
 
 import fvqp
 from fvqp.errors import CaseError, ConvergenceError
-
-GMSH = """$MeshFormat
-2.2 0 8
-$EndMeshFormat
-$PhysicalNames
-4
-0 1 "left"
-0 2 "right"
-0 3 "point_A"
-0 4 "point_B"
-$EndPhysicalNames
-$Nodes
-{nodes}
-$EndNodes
-$Elements
-{elements}
-$EndElements
-"""
-
-
-def line_file(path: Path, length: float) -> Path:
-    """A line of 24 cells with the names of the base case, as gmsh writes it."""
-    x = np.linspace(0.0, length, 25)
-    nodes = [f"{n} {at} 0 0" for n, at in enumerate(x, 1)]
-    places = ((1, 1), (2, 25), (3, 11), (4, 15))
-    elements = [f"{n} 15 2 {tag} {tag} {point}" for n, (tag, point) in enumerate(places, 1)]
-    elements += [f"{n + 4} 1 2 5 5 {n} {n + 1}" for n in range(1, 25)]
-    path.write_text(
-        GMSH.format(
-            nodes="\n".join([str(len(nodes)), *nodes]), elements="\n".join([str(len(elements)), *elements])
-        )
-    )
-    return path
 
 
 def test_title():
@@ -62,7 +30,7 @@ def test_model():
 
 def test_mesh_file_and_length_unit(tmp_path):
     def g(name: str, length: float, unit: str) -> float:
-        file = line_file(tmp_path / name, length)
+        file = line_file(tmp_path / name, np.linspace(0.0, length, 25), (11, 15))
         return float(number(case({"mesh": {"file": str(file), "length_unit": unit}}), "g_nl")[0])
 
     short = g("short.msh", 4.0, "um")
