@@ -35,12 +35,12 @@ class Mesh:
         (`fvqp.mesh.nodes`) follow after the cells of the file.
     cell_type : ``(n_cells,)`` number of the cell's kind, that of VTK where VTK has it (`fvqp.mesh.cells`).
     corners : ``(n_cells, 8)`` vertex numbers (rows of ``points``), filled up with −1.
-    volume, centroid : ``(n_cells,)`` in m^dim (m³ or m² of revolution), ``(n_cells, 3)`` in m.
+    volume, centroid : ``(n_cells,)`` in metres to the power ``lengths``, ``(n_cells, 3)`` in m.
     face_cells : ``(n_faces, 2)`` int32; of the two, cell 0 has the lower ``global_id``; second −1 on the
         outer boundary. Faces that touch an owned cell.
     face_corners : ``(n_faces, 4)`` vertex numbers, anticlockwise seen from cell 1, filled up with −1.
-    face_area, face_normal, face_centroid : area in m^(dim−1), unit normal from cell 0 to cell 1 (outward at
-        the outer boundary), centroid in m.
+    face_area, face_normal, face_centroid : area in metres to one power less, unit normal from cell 0 to
+        cell 1 (outward at the outer boundary), centroid in m.
     face_owned : ``(n_faces,)`` bool; over all ranks each face is owned exactly once, so that sums can be
         formed.
     regions, boundaries : name → local cells (ghosts included), name → faces (outer or interior). Every rank
@@ -72,6 +72,11 @@ class Mesh:
     cell_region: Array
     region_names: list[str]
     exchange: Exchange = field(repr=False)
+
+    @property
+    def lengths(self) -> int:
+        """How many lengths a volume is the product of; bodies of revolution go all around."""
+        return {"cartesian": self.dim, "cylindrical": self.dim + 1, "spherical": 3}[self.coordinates]
 
     @property
     def n_cells(self) -> int:

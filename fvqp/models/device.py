@@ -108,14 +108,11 @@ class Reservoir:
     voltage: float = 0.0
 
 
-def _measured(mesh: Mesh) -> tuple[int, str]:
-    """How many lengths a volume of the mesh is the product of, and what it is a mesh of."""
-    # Bodies of revolution go all around.
-    if mesh.coordinates == "spherical":
-        return 3, "spherical shells"
-    if mesh.coordinates == "cylindrical":
-        return mesh.dim + 1, "cylindrical shells" if mesh.dim == 1 else "radius and height"
-    return mesh.dim, f"dimension {mesh.dim}"
+def _kind(mesh: Mesh) -> str:
+    """What it is a mesh of, for messages."""
+    if mesh.coordinates == "cartesian":
+        return f"dimension {mesh.dim}"
+    return f"{mesh.coordinates} shells" if mesh.dim == 1 else "radius and height"
 
 
 @dataclass(frozen=True)
@@ -144,8 +141,7 @@ class Device:
     filling: Material | None = None
 
     def __post_init__(self) -> None:
-        lengths, kind = _measured(self.mesh)
-        needed = {1: ("width", "thickness"), 2: ("thickness",), 3: ()}[lengths]
+        needed, kind = ("width", "thickness")[self.mesh.lengths - 1 :], _kind(self.mesh)
         for key in ("width", "thickness"):
             value = getattr(self, key)
             if key in needed and value is None:

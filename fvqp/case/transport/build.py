@@ -211,7 +211,7 @@ def _initial(
         energy = float(mesh.comm.allreduce(float(profile @ of_cell)))
         peak = pulse.peak
         if pulse.energy is not None:
-            if case.mesh is not None and mesh.dim < 3:
+            if mesh.lengths < 3:
                 raise CaseError(f"{key}.energy: a mesh of dimension {mesh.dim} has no volume; give peak")
             peak = pulse.energy.in_joule(units.energy) / (units.energy_density * energy)
         else:

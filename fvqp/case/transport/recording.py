@@ -88,8 +88,7 @@ class TransportRecorder(Recorder):
         sweep = SweepDataset({"time": times}, coordinates, attributes, place)
         if cells:
             # Lines and faces have no cross-section here.
-            power = {"cartesian": mesh.dim, "cylindrical": mesh.dim + 1, "spherical": 3}[mesh.coordinates]
-            measure = {1: ("m", "length"), 2: ("m2", "area"), 3: ("m3", "volume")}[power]
+            measure = {1: ("m", "length"), 2: ("m2", "area"), 3: ("m3", "volume")}[mesh.lengths]
             sweep.dataset["cell_volume"].attrs.update(units=measure[0], long_name=f"{measure[1]} of a cell")
         strong = setup.reference.strong
         if strong is not None:

@@ -152,7 +152,7 @@ class Pulse(Place):
     peak: PositiveNumber | None = None
     """Occupation at the centre."""
     energy: PositiveEnergy | None = None
-    """Energy of the whole pulse, in a sphere or a solid, in place of the peak."""
+    """Energy of the whole pulse, in a sphere, a solid or on radius and height, in place of the peak."""
 
     @model_validator(mode="after")
     def _one_size(self) -> Self:

@@ -9,7 +9,8 @@ from typing import Any
 import meshio
 import numpy as np
 import pytest
-from case_keys import put
+from case_keys import changed, put
+from scipy import constants
 from transport_cases import SPHERE
 
 import fvqp
@@ -36,6 +37,24 @@ def test_a_file_of_radius_and_height(tmp_path: Path) -> None:
     assert float(found["cell_volume"].sum()) == pytest.approx(np.pi * 2**2 * 4 / 3 * 1e-18, rel=1e-12)
     assert np.abs(found["energy_residual"]).max() < 1e-12 * found["energy_qp"].max()
     assert float(found["energy_ph"][-1]) > 2.0 * float(found["energy_ph"][0])
+
+
+def test_the_energy_of_a_pulse(tmp_path: Path) -> None:
+    """Of the full turn, whatever was there before."""
+    stored = []
+    for energy in ("0.1 MeV", "0.2 MeV"):
+        data = changed(
+            cone(tmp_path / "cone.vtu"),
+            {
+                "initial.pulses.0.peak": None,
+                "initial.pulses.0.energy": energy,
+                "gap": {"model": "fixed"},
+                "evolution.end": "20 ps",
+            },
+        )
+        found = fvqp.run(data).dataset
+        stored.append(float((found["energy_qp"][0] + found["energy_ph"][0]) * found["cell_volume"].sum()))
+    assert stored[1] - stored[0] == pytest.approx(1e5 * constants.e, rel=1e-9)
 
 
 @pytest.mark.parametrize(
