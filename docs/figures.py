@@ -239,7 +239,7 @@ def absorber(folder: Path, picture: Path) -> None:
     plotter.camera.zoom(0.85)
     plotter.screenshot(str(picture))
     plotter.close()
-    Image.open(picture).convert("RGB").quantize(256).save(picture, optimize=True)
+    Image.open(picture).convert("RGB").save(picture, optimize=True)
 
 
 def sign(folder: Path, picture: Path) -> None:

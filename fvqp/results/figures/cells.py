@@ -41,6 +41,10 @@ LONGEST_ASPECT = 5.0
 """A device that is longer than wide by more than this factor is not drawn to scale."""
 WIDTH, TALLEST = 4.4, 4.4
 """Inches of the panel."""
+MARGINS = (1.5, 0.8)
+"""Inches for the colour bar and labels beside it, and for title and labels above and below."""
+COLOUR_BAR = (1.03, 0.0, 0.04, 1.0)
+"""Left, bottom, width and height of the colour bar over those of the panel."""
 
 
 def draw_fields(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
@@ -73,7 +77,7 @@ def plane_axes(dataset: xr.Dataset, names: list[str], figure: Figure) -> Axes:
     """A panel of the shape of a device in the plane of two axes."""
     long, high = (float(np.ptp(dataset[name].values)) for name in names)
     height = float(np.clip(WIDTH * high / long, WIDTH / LONGEST_ASPECT, TALLEST))
-    figure.set_size_inches(WIDTH + 1.0, height + 1.0)
+    figure.set_size_inches(WIDTH + MARGINS[0], height + MARGINS[1])
     axes: Axes = figure.subplots()
     return axes
 
@@ -115,6 +119,11 @@ def draw_cells(
     return image  # type: ignore[no-any-return]
 
 
+def draw_colour_bar(axes: Axes, image: ScalarMappable, label: str) -> None:
+    """A colour bar beside a panel, as high as this is, also where its shape is that of the device."""
+    axes.figure.colorbar(image, cax=axes.inset_axes(COLOUR_BAR), label=label)
+
+
 def _over_place(values: xr.DataArray, name: str, spec: FigureSpec, figure: Figure) -> None:
     """Curves over the place, one for each of some biases."""
     figure.set_size_inches(4.6, 3.0)
@@ -133,7 +142,7 @@ def _in_plane(dataset: xr.Dataset, values: xr.DataArray, names: list[str], figur
     signed = float(np.nanmin(shown)) < -0.01 * end
     colours = {"cmap": "RdBu_r", "clim": (-end, end)} if signed else {"cmap": "viridis"}
     image = draw_cells(axes, dataset, names, shown, scale, **colours)
-    figure.colorbar(image, ax=axes, label=label_of(table, unit))
+    draw_colour_bar(axes, image, label_of(table, unit))
     axes.set(xlabel=f"{names[0]} ({prefix}m)", ylabel=f"{names[1]} ({prefix}m)")
     axes.set_title(said(table), fontsize=8)
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import matplotlib
 import numpy as np
 import xarray as xr
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from fvqp.errors import FvqpError
 from fvqp.results.figures import kinetic
-from fvqp.results.figures.cells import draw_cells, plane_axes
+from fvqp.results.figures.cells import draw_cells, draw_colour_bar, plane_axes
 from fvqp.results.figures.common import Drawing, FigureSpec, draw_legend, evenly, stored, value_text
 
 Floats = NDArray[np.float64]
@@ -19,6 +20,8 @@ MOST_TIMES = 7
 """Times in one panel."""
 PER_CUBIC_MICROMETRE = 1e-18
 MICROMETRES = 1e6
+NO_GAP = ListedColormap(["0.85"])
+"""Of cells without a gap, in maps of those that have one."""
 SMALLEST = 1e-6
 """Densities below this part of the largest are not shown."""
 
@@ -27,8 +30,8 @@ def _energy_shells(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> Non
     """Quasiparticles in ranges of energy over time."""
     figure.set_size_inches(4.8, 3.2)
     axes = figure.subplots()
-    values, unit = stored(dataset, "n_qp_range"), float(dataset.attrs["delta0_eV"])
-    table = values.transpose("energy_range", "time").values * PER_CUBIC_MICROMETRE
+    values, unit = _later(dataset, "n_qp_range", "energy_range"), float(dataset.attrs["delta0_eV"])
+    table = values.values * PER_CUBIC_MICROMETRE
     colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.85, len(table)))
     bounds = zip(dataset["energy_range_from"].values, dataset["energy_range_to"].values, strict=True)
     for colour, row, (low, high) in zip(colours, table, bounds, strict=True):
@@ -38,6 +41,16 @@ def _energy_shells(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> Non
     axes.set_ylim(SMALLEST * largest, 2.0 * largest)
     axes.set(xlabel="$t$ (s)", ylabel="$n_\\mathrm{qp}$ (µm$^{-3}$)")
     draw_legend(axes, False)
+
+
+def _later(dataset: xr.Dataset, name: str, along: str) -> xr.DataArray:
+    """A quantity (`along`, time) at the times that were computed after the start, which a logarithmic axis of
+    time does not have."""
+    values = stored(dataset, name).transpose(along, "time")
+    later = (values["time"].values > 0.0) & np.isfinite(values.values).any(axis=0)
+    if not np.any(later):
+        raise FvqpError("nothing has been computed after the start")
+    return values.isel(time=later)
 
 
 def _times(dataset: xr.Dataset, name: str) -> tuple[xr.DataArray, NDArray[np.intp]]:
@@ -89,6 +102,10 @@ def _escaped(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
             shown = np.where(curve > 0.0, curve, np.nan)
             axes.semilogy(omega, shown, color=colour, label=value_text(values["time"], int(row)))
     axes.set_ylim(SMALLEST * largest, 2.0 * largest)
+    # Phonons of twice the largest energy of quasiparticles have a place, but hardly ever leave.
+    seen = np.flatnonzero((table > SMALLEST * largest).any(axis=0))
+    if len(seen):
+        axes.set_xlim(0.0, float(omega[min(seen[-1] + 1, len(omega) - 1)]))
     axes.set(xlabel="$\\omega/\\Delta_0$", ylabel="escaped energy (J m$^{-3}$ $\\Delta_0^{-1}$)")
     draw_legend(axes, False)
 
@@ -114,17 +131,20 @@ def _map(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
         return
     axes = plane_axes(dataset, ["x", "y"], figure)
     colours = draw_cells(axes, dataset, ["x", "y"], last, 1.0 / MICROMETRES, shown)
+    if not shown.all():
+        # Told from holes by being grey.
+        draw_cells(axes, dataset, ["x", "y"], last, 1.0 / MICROMETRES, ~shown, cmap=NO_GAP)
     axes.set(xlabel="$x$ (µm)", ylabel="$y$ (µm)")
     if dataset.sizes["time"] > 1:
         axes.set_title(value_text(values["time"], -1))
-    figure.colorbar(colours, label="$n_\\mathrm{qp}$ (µm$^{-3}$)")
+    draw_colour_bar(axes, colours, "$n_\\mathrm{qp}$ (µm$^{-3}$)")
 
 
 def _regions(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
     """Quasiparticles in the regions of a mesh over time."""
     figure.set_size_inches(4.8, 3.2)
     axes = figure.subplots()
-    values = stored(dataset, "x_qp_region").transpose("region", "time")
+    values = _later(dataset, "x_qp_region", "region")
     shown = [row for row in values if np.nanmax(row.values, initial=0.0) > 0.0]
     if not shown:
         raise FvqpError("no region has quasiparticles")

@@ -1,0 +1,87 @@
+"""Figures of the transport model: axes of time that have no zero, and maps of the shape of a device."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+from matplotlib.figure import Figure
+
+from fvqp.errors import FvqpError
+from fvqp.results.figures import FAMILIES, FigureSpec
+
+KINDS = FAMILIES["transport"]
+TIMES = np.array([0.0, 1e-9, 1e-8, 1e-7])
+LONG, WIDE = 40, 20
+
+
+def drawn(dataset: xr.Dataset, kind: str) -> Figure:
+    figure = Figure(layout="constrained")
+    KINDS[kind](dataset, FigureSpec(kind), figure)
+    return figure
+
+
+def over_time(table: np.ndarray) -> xr.Dataset:
+    """Densities in one region and one range of energy."""
+    return xr.Dataset(
+        {
+            "x_qp_region": (("time", "region"), table),
+            "n_qp_range": (("time", "energy_range"), 1e18 * table),
+            "energy_range_from": ("energy_range", [1e-4]),
+            "energy_range_to": ("energy_range", [2e-4]),
+        },
+        {"time": TIMES, "region": ["pad"]},
+        {"delta0_eV": 1e-4},
+    )
+
+
+@pytest.mark.parametrize("kind", ["regions", "energy_shells"])
+def test_curves_over_decades_begin_after_the_start(kind: str) -> None:
+    """A point at time zero would be drawn as a level line from the left edge."""
+    (line,) = drawn(over_time(np.array([[1e-9], [1e-5], [1e-4], [1e-3]])), kind).axes[0].lines
+    np.testing.assert_array_equal(line.get_xdata(), TIMES[1:])
+    with pytest.raises(FvqpError, match="nothing has been computed after the start"):
+        drawn(over_time(np.array([[1e-9], [np.nan], [np.nan], [np.nan]])), kind)
+
+
+def test_the_colour_bar_of_a_map_is_as_high_as_the_map() -> None:
+    """Dots of a film twice as long as wide, drawn to scale."""
+    x, y = (part.ravel() for part in np.meshgrid(np.arange(LONG), np.arange(WIDE), indexing="ij"))
+    film = xr.Dataset(
+        {"n_qp_cell": (("time", "cell"), [x * 1e18]), "gap": (("time", "cell"), np.ones((1, x.size)))},
+        {"time": [0.0], "x": ("cell", 1e-6 * x), "y": ("cell", 1e-6 * y), "z": ("cell", 0.0 * x)},
+    )
+    figure = drawn(film, "map")
+    figure.draw_without_rendering()
+    (panel,) = figure.axes
+    (bar,) = panel.child_axes
+    shown, beside = panel.get_position(), bar.get_window_extent()
+    beside = beside.transformed(figure.transFigure.inverted())
+    assert panel.get_aspect() == 1.0
+    assert (beside.y0, beside.y1) == pytest.approx((shown.y0, shown.y1))
+    # Names and numbers of the bar are inside the figure, and the panel takes most of its height.
+    assert bar.get_tightbbox().x1 <= figure.bbox.x1
+    assert shown.height > 0.6
+
+
+def test_what_has_no_gap_is_grey_in_a_map() -> None:
+    x, y = (part.ravel().astype(float) for part in np.meshgrid(np.arange(4), np.arange(3)))
+    trap = (x == 1) & (y == 1)
+    film = xr.Dataset(
+        {"n_qp_cell": (("time", "cell"), [x]), "gap": (("time", "cell"), [np.where(trap, 0.0, 1.0)])},
+        {"time": [0.0], "x": ("cell", x), "y": ("cell", y), "z": ("cell", 0.0 * x)},
+    )
+    coloured, grey = drawn(film, "map").axes[0].collections
+    assert len(coloured.get_offsets()) == 11 and len(grey.get_offsets()) == 1
+    np.testing.assert_allclose(grey.to_rgba(grey.get_array()), [[0.85, 0.85, 0.85, 1.0]])
+
+
+def test_the_axis_of_escaped_phonons_ends_where_they_end() -> None:
+    omega = np.linspace(0.5, 10.0, 20)
+    left = np.where(omega <= 5.0, 1.0, 1e-9)
+    dataset = xr.Dataset(
+        {"escaped_spectrum": (("time", "omega"), np.outer(TIMES, left))},
+        {"time": TIMES, "omega": 1e-4 * omega},
+        {"delta0_eV": 1e-4},
+    )
+    assert drawn(dataset, "escaped").axes[0].get_xlim() == pytest.approx((0.0, 5.5))
