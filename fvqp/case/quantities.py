@@ -66,19 +66,28 @@ class Quantity:
     def _read(self, value: Any) -> float:
         if isinstance(value, _Converted):
             return value
-        return _Converted(_number(value, self.unit))
+        converted = _Converted(_number(value, self.unit))
+        converted.text = _shown(value)
+        return converted
 
     def _write(self, value: float) -> str:
         return f"{float(value)!r} {self.unit}"
 
 
 class _Converted(float):
-    """A float that has passed the border already."""
+    """A float that has passed the border already, and what it was there."""
+
+    text: str
+
+
+def _given(value: float) -> str:
+    """A quantity as its author wrote it."""
+    return getattr(value, "text", f"{value:g}")
 
 
 def _positive(value: float) -> float:
     if not value > 0:
-        raise ValueError(f"must be positive, got {value:g}")
+        raise ValueError(f"must be positive, got {_given(value)}")
     return value
 
 
@@ -90,7 +99,7 @@ def _slower_than_light(value: float) -> float:
 
 def _not_negative(value: float) -> float:
     if value < 0:
-        raise ValueError(f"must not be negative, got {value:g}")
+        raise ValueError(f"must not be negative, got {_given(value)}")
     return value
 
 

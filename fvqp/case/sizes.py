@@ -16,6 +16,8 @@ COARSEST = 3.0
 """Coherence lengths that the smallest cell may measure: beyond, nothing that decays on one is seen."""
 SMALLEST = 0.1
 """Coherence lengths that the device must measure: below, nothing varies in it."""
+LARGEST = 0.3
+"""Metres that no device measures."""
 ATOM = 1e-10
 """Metres that the smallest cell must measure."""
 
@@ -33,13 +35,18 @@ def size_rows(mesh: Mesh, coherence_length: float | None = None) -> list[tuple[s
     return [("extent", measures), ("cell sizes", cells)]
 
 
-def warn_of_sizes(mesh: Mesh, coherence_length: float, source: str) -> None:
-    """Warns of a mesh whose size makes no sense beside the coherence length (metres). Collective."""
+def warn_of_sizes(mesh: Mesh, coherence_length: float | None, source: str) -> None:
+    """Warns of a mesh whose size makes no sense, for a device or beside the coherence length (metres) where
+    there is one. Collective."""
     extent, smallest, _ = _sizes(mesh)
     if mesh.comm.rank != 0:
         return
     found = []
-    if smallest > COARSEST * coherence_length:
+    if coherence_length is None:
+        if extent.max() > LARGEST:
+            found.append(("the whole device", extent.max(), "more than any"))
+        coherence_length = 0.0
+    elif smallest > COARSEST * coherence_length:
         found.append(
             ("even the smallest cell", smallest, f"{smallest / coherence_length:.3g} coherence lengths")
         )

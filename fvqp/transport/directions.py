@@ -155,7 +155,7 @@ def product(polar: int, azimuthal: int, *, axis: int = 2, double: bool = False) 
     """
     cosine, w = _legendre(polar, double)
     if azimuthal < 4 or azimuthal % 4:
-        raise CaseError(f"directions: a product set needs a multiple of four azimuths, not {azimuthal}")
+        raise CaseError(f"azimuths: a product set needs a multiple of four azimuths, not {azimuthal}")
     angle = (np.arange(azimuthal) + 0.5) * (2.0 * np.pi / azimuthal)
     sine = np.sqrt(1.0 - cosine**2)
     vectors = np.stack(
@@ -181,7 +181,7 @@ def lebedev(degree: int) -> Directions:
     """
     if degree not in LEBEDEV:
         raise CaseError(
-            f"directions: no Lebedev set of degree {degree}; degrees are {', '.join(map(str, LEBEDEV))}"
+            f"degree: no Lebedev set of degree {degree}; degrees are {', '.join(map(str, LEBEDEV))}"
         )
     points, weights = lebedev_rule(degree)
     return Directions(
@@ -236,7 +236,7 @@ def revolved(polar: int, azimuthal: int) -> RadialDirections:
 
 def _check_azimuths(what: str, azimuthal: int) -> None:
     if azimuthal < 2 or azimuthal % 2:
-        raise CaseError(f"directions: {what} needs an even number of azimuths, not {azimuthal}")
+        raise CaseError(f"azimuths: {what} needs an even number of azimuths, not {azimuthal}")
 
 
 def _about_axis(axial: Floats, w: Floats, azimuthal: int, geometry: str) -> RadialDirections:

@@ -181,9 +181,12 @@ def opened(data: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (opened, r"polygon 1 of cell 'TOP' \(layer 1/0\) is open: it begins at .* and ends at \(.*\) um"),
+        (
+            opened,
+            r"polygon 1 of cell 'TOP' \(layer 1/0\) is open: it begins at .* and ends at \(.*\) um; close it",
+        ),
         (lambda data: data[:150], "damaged or cut off at byte"),
-        (lambda data: b"solid x\n", "is no GDS file"),
+        (lambda data: b"solid x\n", "is no GDS file; layout editors save others"),
     ],
 )
 def test_damaged_files(tmp_path: Path, change, said: str) -> None:
@@ -198,10 +201,13 @@ def test_damaged_files(tmp_path: Path, change, said: str) -> None:
     [
         (
             [[(0, 0), (4, 4), (4, 0), (0, 4)]],
-            r"polygon 1 of cell 'TOP' \(layer 1/0\) crosses itself at \(2, 2\) um",
+            r"polygon 1 of cell 'TOP' \(layer 1/0\) crosses itself at \(2, 2\) um; split it there",
         ),
-        ([[(0, 0), (4, 0), (2, 2), (-1, 4), (5, 4), (2, 2)]], "winds through its own corners"),
-        ([[(0, 0), (4, 0), (2, 0)]], r"has no area, at \(0, 0\) um"),
+        (
+            [[(0, 0), (4, 0), (2, 2), (-1, 4), (5, 4), (2, 2)]],
+            "winds through its own corners; .* split it there",
+        ),
+        ([[(0, 0), (4, 0), (2, 0)]], r"has no area, at \(0, 0\) um; leave it out"),
     ],
 )
 def test_polygons_that_bound_nothing(tmp_path: Path, shapes, said: str) -> None:
@@ -215,7 +221,10 @@ def test_polygons_thinner_than_the_grid(tmp_path: Path, others: list[object]) ->
     """Both long sides of the triangle are one on the grid of 1 nm; a bar of one step is wide enough."""
     thin = gdstk.Polygon([(0, 0), (10, 0), (10, 0.001)], layer=1)
     names = ["1/0=film", "2/0=pad"][: 1 + len(others)]
-    said = r"polygon of layer 1/0 \('film'\) from \(0, 0\) um to \(10, 0.001\) um vanishes .* 0.001 um wide"
+    said = (
+        r"polygon of layer 1/0 \('film'\) from \(0, 0\) um to \(10, 0.001\) um vanishes .* 0.001 um wide; "
+        "give it a width"
+    )
     with pytest.raises(MeshError, match=said):
         made(write(tmp_path / "thin.gds", thin, *others), stack_from_options(names, size="1 um"))
     bar = made(write(tmp_path / "bar.gds", box(0, 0, 10, 0.001)), stack_from_options(names[:1], size="1 um"))

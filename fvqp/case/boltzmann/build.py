@@ -287,12 +287,10 @@ def build_processes(
 def _drive(microwave: Microwave, setup: Setup, strength: float) -> Process:
     units = setup.units
     frequency = microwave.photon_energy.in_delta0(units.energy)
-    width = float(np.diff(setup.grid.edges).min())
-    if frequency < width * (1.0 - 1e-9):
-        raise CaseError(
-            f"photon_energy: {frequency:.3g} Delta0 is less than the {width:.3g} Delta0 of a bin; choose a "
-            "smaller energies.width"
-        )
+    try:
+        require_resolved(frequency, setup.grid)
+    except CaseError as error:
+        raise CaseError(f"photon_energy: {error}") from None
     if microwave.absorbed_power is not None:
         power = strength * microwave.absorbed_power / units.power_density
         return PhotonDrive.at_power(setup.grid, frequency, power)
@@ -300,6 +298,16 @@ def _drive(microwave: Microwave, setup: Setup, strength: float) -> Process:
     return PhotonDrive.mode(
         setup.grid, frequency, microwave.coupling * units.time, strength * microwave.photons
     )
+
+
+def require_resolved(frequency: float, grid: CollisionGrid) -> None:
+    """:class:`CaseError` for photons (Δ0) that take quasiparticles less than a bin further."""
+    width = float(np.diff(grid.edges).min())
+    if frequency < width * (1.0 - 1e-9):
+        raise CaseError(
+            f"{frequency:.3g} Delta0 is less than the {width:.3g} Delta0 of a bin; choose a smaller "
+            "energies.width"
+        )
 
 
 def _injected(injection: Injection, setup: Setup, where: str) -> Spectrum:

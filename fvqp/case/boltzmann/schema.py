@@ -20,8 +20,8 @@ from fvqp.case.quantities import (
     Length,
     NotNegative,
     Number,
-    PhotonEnergy,
     PositiveEnergy,
+    PositivePhotonEnergy,
     Speed,
     StateDensity,
     Temperature,
@@ -244,7 +244,7 @@ class Sweep(Table):
 class Resonator(Table):
     """A microwave resonator made of the superconductor, as a probe."""
 
-    photon_energy: PhotonEnergy
+    photon_energy: PositivePhotonEnergy
     """Of its resonance, or the frequency."""
     kinetic_inductance_fraction: Share = 1.0
     """α: share of the kinetic in the total inductance."""

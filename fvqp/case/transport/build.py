@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from fvqp.case.boltzmann.build import Units, pulse_shape
 from fvqp.case.geometry import distributed_mesh
+from fvqp.case.sizes import warn_of_sizes
 from fvqp.case.transport.energies import energy_grid
 from fvqp.case.transport.media import CaseMedia
 from fvqp.case.transport.moving import geometry_of, motion
-from fvqp.case.transport.rates import check_rates
+from fvqp.case.transport.rates import check_rates, warn_of_insulators
 from fvqp.case.transport.schema import Place, TransportCase
 from fvqp.case.transport.sizes import GEOMETRIES, Sizes, cells, sizes
 from fvqp.case.transport.sources import LocalMicrowave, LocalTrapping
@@ -87,6 +88,7 @@ def build_setup(case: TransportCase, comm: MPI.Comm, *, out: Path | None = None,
                 f"{material.critical_temperature:.4g} K"
             )
     check_rates(case, units)
+    warn_of_insulators(case)
     try:
         grid = energy_grid(case, units, reference, own)
         known, size = cells(case), None
@@ -96,6 +98,7 @@ def build_setup(case: TransportCase, comm: MPI.Comm, *, out: Path | None = None,
     except CaseError as error:
         raise _named(case, error) from None
     space, mesh = _space(case, comm)
+    warn_of_sizes(mesh, None, case.source)
     try:
         if size is None:
             assert not isinstance(space, Shells)

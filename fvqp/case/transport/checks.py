@@ -223,9 +223,16 @@ def _of_motion(case: TransportCase, species: str) -> Iterator[tuple[str, str]]:
         known = ["outer"] + ["inner"] * (case.body.inner_radius is not None)
         for wall in motion.walls:
             if wall not in known:
-                yield f"{species}.walls", f'there is no boundary "{wall}"; there are {", ".join(known)}'
+                yield f"{species}.walls", f'there is no boundary "{wall}"; there are: {", ".join(known)}'
         if motion.interfaces:
             yield f"{species}.interfaces", "are those of a mesh"
+    pairs = [set(interface.between) for interface in motion.interfaces]
+    for number, pair in enumerate(pairs):
+        if pair in pairs[:number]:
+            yield (
+                f"{species}.interfaces[{number}].between",
+                f"these regions have interfaces[{pairs.index(pair)}] already; leave one out",
+            )
     for wall in motion.walls:
         if any(wall in pair for pair in case.periodic):
             yield f"{species}.walls.{wall}", "is a periodic boundary, which has no wall"

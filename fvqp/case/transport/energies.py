@@ -36,9 +36,10 @@ def energy_grid(
     lowest = 0.0 if case.gap.model == "follows" or warm else min(gaps)
     if energies.lowest_gap is not None:
         given = energies.lowest_gap.in_delta0(delta0)
-        if gaps and given > min(gaps):
+        least = min(gaps or [1.0, *(one.material.gap / delta0 for one in own.values())])
+        if given > least:
             raise CaseError(
-                f"{case.source}: energies.lowest_gap: {given:g} Delta0 is above a gap of {min(gaps):g} Delta0"
+                f"{case.source}: energies.lowest_gap: {given:g} Delta0 is above a gap of {least:g} Delta0"
             )
         lowest = given
     if energies.spacing == "uniform" and (maximum - lowest) / width > MOST_BINS:
@@ -50,6 +51,13 @@ def energy_grid(
             f"{case.source}: energies.maximum: {maximum:.4g} Delta0 leaves no room above a gap of "
             f"{highest:.4g} Delta0"
         )
+    if case.resonator is not None:
+        probe = case.resonator.photon_energy.in_delta0(delta0)
+        if probe >= maximum:
+            raise CaseError(
+                f"{case.source}: resonator.photon_energy: {probe:.4g} Delta0 is not below energies.maximum "
+                f"of {maximum:.4g} Delta0: what photons lift would be off the axis"
+            )
     # localized states have a bin below those that a gap inside a bin shares between two
     start = max(lowest - (width if case.localization is None else 2.0 * width), 0.0)
     try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 from mpi4py import MPI
 from numpy.typing import NDArray
@@ -37,6 +39,7 @@ from fvqp.mesh.quality import cell_sizes
 from fvqp.models.gap_family import gap_family
 from fvqp.models.transport import Medium
 
+log = logging.getLogger(__name__)
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -361,6 +364,14 @@ class CaseMedia:
                 f"{key}: acts nowhere, the nearest cell of its place is {nearest * 1e6:.4g} um from "
                 f"its position, more than {REACH:g} times its size of {place.size * 1e6:.4g} um"
             )
+        if nearest > place.size + self._closest(place, there):
+            log.warning(
+                "%s: the nearest cell of its place is %.4g um from its position, beyond its size of %.4g um, "
+                "so that only a tail acts; is the position right?",
+                key,
+                nearest * 1e6,
+                place.size * 1e6,
+            )
 
     def require_resolved(self, place: Place, there: NDArray[np.bool_], key: str) -> None:
         """:class:`CaseError` for a distribution in space narrower than the cells at its centre. Collective.
@@ -370,12 +381,7 @@ class CaseMedia:
         """
         if place.size is None:
             return
-        mesh = self.mesh
-        # cells that are as near but for rounding count alike, whatever rank has them
-        closest = there & (
-            self._distance(place)[: mesh.n_owned] <= (1.0 + 1e-9) * self._nearest(place, there)
-        )
-        cell = mesh.comm.allreduce(float(cell_sizes(mesh)[: mesh.n_owned][closest].max(initial=0.0)), MPI.MAX)
+        cell = self._closest(place, there)
         least = (NARROWEST if self._case.body is None else NARROWEST_ON_SHELLS) * cell
         # Equal but for rounding is wide enough.
         if place.size < (1.0 - 1e-9) * least:
@@ -388,6 +394,16 @@ class CaseMedia:
         """Distance of the nearest cell on all ranks."""
         distance = self._distance(place)[: self.mesh.n_owned][there]
         return float(self.mesh.comm.allreduce(float(distance.min(initial=np.inf)), MPI.MIN))
+
+    def _closest(self, place: Place, there: NDArray[np.bool_]) -> float:
+        """Size of the nearest cell on all ranks."""
+        mesh = self.mesh
+        # cells that are as near but for rounding count alike, whatever rank has them
+        closest = there & (
+            self._distance(place)[: mesh.n_owned] <= (1.0 + 1e-9) * self._nearest(place, there)
+        )
+        size = float(cell_sizes(mesh)[: mesh.n_owned][closest].max(initial=0.0))
+        return float(mesh.comm.allreduce(size, MPI.MAX))
 
     def _distance(self, place: Place) -> Floats:
         """Of the cells from the centre of a distribution, ``(n_cells,)``."""

@@ -43,7 +43,7 @@ def directions(case: TransportCase, name: str, geometry: int | str) -> Direction
     try:
         chosen = _set(species, geometry)
     except CaseError as error:
-        raise CaseError(f"{name}: {error}") from None
+        raise CaseError(f"{name}.{error}") from None
     if isinstance(species, Phonons) and species.branches:
         speeds = [branch.sound_velocity for branch in species.branches]
         chosen = branched(chosen, speeds, species.shares)

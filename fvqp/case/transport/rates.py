@@ -1,12 +1,15 @@
-"""Rates and lengths so far from one another that double precision does not hold both."""
+"""Rates and lengths so far from one another that double precision does not hold both, and constants of
+insulators that do not go together."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 
 import numpy as np
 from mpi4py import MPI
 from numpy.typing import NDArray
+from scipy import constants
 
 from fvqp.case.boltzmann.build import Units
 from fvqp.case.transport.schema import Region, TransportCase
@@ -17,6 +20,7 @@ from fvqp.mesh.quality import cell_sizes
 from fvqp.models.transport import Medium
 
 Ints = NDArray[np.int64]
+log = logging.getLogger(__name__)
 
 LARGEST = 1e11
 """Of a rate times the time that is computed. Rounding of what comes and goes at such a rate is 1e-5 of all
@@ -26,6 +30,11 @@ TINY = 1e-300
 THICKEST = 1e5
 """Of a cell in free paths where particles fly: what diffuses through it is the square of this smaller than
 what flies to and fro, and rounding of that is 1e-6 of it."""
+
+
+UNLIKE = 3.0
+"""Factor between the Debye energy of an insulator and that of its ions and speed of sound: it is 1.0 for
+silicon and sapphire, and no more than 2 where formula units are counted for ions, or one branch for all."""
 
 
 def check_rates(case: TransportCase, units: Units) -> None:
@@ -67,6 +76,32 @@ def _rates(case: TransportCase, units: Units) -> Iterator[tuple[str, str, float]
             rate = one.coupling * one.photons
             key = f"microwaves[{number}].photons"
             yield key, f"{one.photons:.3g} with a coupling of {one.coupling:.3g} Hz", rate
+
+
+def warn_of_insulators(case: TransportCase) -> None:
+    """Warns of a Debye energy far from that of the ions and their speed of sound, ħv(6π²n)^(1/3)."""
+    phonons = case.phonons
+    for name, region in case.regions.items():
+        speed = region.sound_velocity or phonons.sound_velocity
+        if (
+            not region.insulator
+            or speed is None
+            or (region.phonon_dispersion or phonons.dispersion) is not None
+        ):
+            continue
+        assert region.ion_density is not None and region.debye_energy is not None
+        joule = constants.hbar * speed * (6.0 * np.pi**2 * region.ion_density) ** (1.0 / 3.0)
+        expected, given = joule / constants.e, region.debye_energy.value
+        if not 1.0 / UNLIKE < given / expected < UNLIKE:
+            log.warning(
+                "%s: regions.%s.debye_energy: %.3g meV, but ion_density and a speed of sound of %.3g m/s "
+                "make %.3g meV; are the units right?",
+                case.source,
+                name,
+                1e3 * given,
+                speed,
+                1e3 * expected,
+            )
 
 
 def check_motion(

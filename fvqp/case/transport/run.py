@@ -73,12 +73,23 @@ def check(case: TransportCase) -> str:
         ("times", f"tau0 = {units.time:.4g} s, tau0_pb = {coupling.pair_breaking_time * units.time:.4g} s"),
         ("cells", f"{setup.mesh.n_global} of dimension {setup.mesh.dim}"),
         *size_rows(setup.mesh),
+        *([("regions", ", ".join(setup.mesh.region_names))] if setup.mesh.region_names else []),
+        ("boundaries", ", ".join(setup.mesh.boundaries)),
         ("energies", f"{grid.n} bins up to {grid.edges[-1]:.4g} Delta0, {grid.n_phonon} phonon energies"),
         ("directions", f"{size.directions[0]} of quasiparticles, {size.directions[1]} of phonons"),
         ("unknowns", f"{setup.mesh.n_global * size.per_cell:.3g}"),
+        ("states", _recorded(case)),
         ("memory", str(size)),
     ]
     return "\n".join([f"{case.source}: valid", *(f"  {name:<11}{text}" for name, text in rows)])
+
+
+def _recorded(case: TransportCase) -> str:
+    """Which states are computed, for a report."""
+    if case.evolution is None:
+        return "one, which is steady"
+    times = recorded_times(case.evolution)
+    return f"{len(times)}, at 0 s and from {times[1]:.4g} s to {times[-1]:.4g} s"
 
 
 def _settle(case: TransportCase, setup: Setup, recorder: TransportRecorder) -> None:

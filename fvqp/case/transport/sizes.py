@@ -101,12 +101,17 @@ class Sizes:
             )
 
     def __str__(self) -> str:
-        text = f"about {self.expected / 2**20:.0f} MiB on a rank"
+        text = f"about {_amount(self.expected)} on a rank"
         if self.largest > self.expected:
-            text += f", {self.largest / 2**20:.0f} MiB where the steady state takes all its iterations"
+            text += f", {_amount(self.largest)} where the steady state takes all its iterations"
         if self.results > 2**20:
-            text += f", and {self.results / 2**20:.0f} MiB of results, on disk with a results folder"
+            text += f", and {_amount(self.results)} of results, on disk with a results folder"
         return text
+
+
+def _amount(memory: float) -> str:
+    """Bytes in a handy unit."""
+    return f"{memory / 2**20:.0f} MiB" if memory < 10 * 2**30 else f"{memory / 2**30:.4g} GiB"
 
 
 def cells(case: TransportCase) -> tuple[int, int | str] | None:

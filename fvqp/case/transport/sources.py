@@ -8,7 +8,7 @@ from typing import Annotated, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fvqp.case.boltzmann.build import Units
+from fvqp.case.boltzmann.build import Units, require_resolved
 from fvqp.case.boltzmann.drives import Microwave
 from fvqp.case.quantities import Frequency
 from fvqp.case.tables import AS_LIST, ONCE, Name, Table
@@ -68,6 +68,7 @@ def drives(
         frequency = microwave.photon_energy.in_delta0(units.energy)
         key = f"microwaves[{number}]"
         try:
+            require_resolved(frequency, grid)
             if microwave.absorbed_power is not None:
                 power = microwave.absorbed_power / units.power_density / density * there
                 out[key] = PhotonDrive.at_power(grid, frequency, power)

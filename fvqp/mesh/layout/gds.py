@@ -169,7 +169,7 @@ def _records(data: bytes, name: str) -> Iterator[tuple[int, bytes]]:
             return
         at += length
     if at == 0:
-        raise MeshError(f"{name}: is no GDS file")
+        raise MeshError(f"{name}: is no GDS file; layout editors save others, such as OASIS, as GDS too")
     raise MeshError(f"{name}: the GDS file is damaged or cut off at byte {at}")
 
 
@@ -230,7 +230,8 @@ def _check(outline: _Outline, layout: Layout) -> None:
         raise MeshError(f"{what} has no corners")
     if np.any(corners[0] != corners[-1]):
         raise MeshError(
-            f"{what} is open: it begins at {layout.place(corners[0])} and ends at {layout.place(corners[-1])}"
+            f"{what} is open: it begins at {layout.place(corners[0])} and ends at "
+            f"{layout.place(corners[-1])}; close it, or draw a line as a path that has a width"
         )
     corners = corners[:-1]
     if len(corners) and np.any(np.ptp(corners, axis=0) > MOST_STEPS):
@@ -239,17 +240,20 @@ def _check(outline: _Outline, layout: Layout) -> None:
     sides = sides[np.any(sides[:, :2] != sides[:, 2:], axis=1)]
     _, _, where = crossings(sides)
     if len(where):
-        raise MeshError(f"{what} crosses itself at {layout.place(where[0])}")
+        raise MeshError(
+            f"{what} crosses itself at {layout.place(where[0])}; split it there into polygons that do not"
+        )
     area = abs(_signed_area(corners))
     if area == 0:
-        raise MeshError(f"{what} has no area, at {layout.place(outline.corners[0])}")
+        raise MeshError(f"{what} has no area, at {layout.place(outline.corners[0])}; leave it out")
     # Parts that turn the other way, or are covered twice, without sides that cut each other: through corners.
     covered = sum(
         p.area() for p in gdstk_module(layout.name).boolean([corners.astype(float)], [], "or", precision=1.0)
     )
     if abs(covered - area) > 0.5 * len(corners):
         raise MeshError(
-            f"{what} winds through its own corners; its part at {layout.place(corners[0])} is doubtful"
+            f"{what} winds through its own corners; its part at {layout.place(corners[0])} is doubtful; "
+            "split it there"
         )
 
 

@@ -85,7 +85,8 @@ def _check_thin(layout: Layout, stack: Stack, triangles: Triangles) -> None:
         low, high = (layout.place(at) for at in (corners.min(axis=0), corners.max(axis=0)))
         raise MeshError(
             f"{layout.name}: the polygon of layer {layer_text(one.layer)} ('{one.name}') from {low} to "
-            f"{high} vanishes on the grid: it is less than a step of {layout.step * 1e6:.6g} um wide"
+            f"{high} vanishes on the grid: it is less than a step of {layout.step * 1e6:.6g} um wide; "
+            "give it a width, or leave it out"
         )
 
 

@@ -14,6 +14,7 @@ from said import Said
 from transport_cases import FILM, SPHERE
 
 import fvqp
+from fvqp import cli
 from fvqp.errors import CaseError, ConvergenceError
 from fvqp.models.transport.steady import SteadySolver
 
@@ -33,17 +34,20 @@ INSULATING = {"regions.trap": {"insulator": True, "ion_density": "6e28 1/m^3", "
 
 OF_SPHERE: list[tuple[dict[str, Any], str]] = [
     ({"body.shells": 0}, "body.shells: "),
-    ({"body.radius": "-1 um"}, "body.radius: must be positive"),
+    ({"body.radius": "-1 um"}, 'body.radius: must be positive, got "-1 um"'),
     ({"body.inner_radius": "20 um"}, "inner_radius: must be smaller than radius"),
     ({"mesh": GRID}, "give either [body] or [mesh], not both"),
     ({"body": None}, "give either [body] or [mesh]"),
     ({"material.name": "Sm"}, 'material.name: there is no material "Sm"'),
     ({"material.name": "Cu"}, "material"),
-    ({"quasiparticles.directions": 5}, "an even number of polar directions"),
+    ({"quasiparticles.directions": 5}, "quasiparticles.directions: an even number of polar directions"),
     ({"quasiparticles.azimuths": 8}, "quasiparticles.azimuths: is not used in a sphere"),
     ({"quasiparticles.fermi_velocity": None}, "quasiparticles.fermi_velocity: missing"),
     ({"quasiparticles.diffusivity": "1 m^2/s"}, "give either free_path or diffusivity, not both"),
-    ({"quasiparticles.walls": {"left": {}}}, 'quasiparticles.walls: there is no boundary "left"'),
+    (
+        {"quasiparticles.walls": {"left": {}}},
+        'quasiparticles.walls: there is no boundary "left"; there are: outer',
+    ),
     ({"quasiparticles.motion": "diffusive"}, "quasiparticles.directions: is not used with"),
     ({"phonons.motion": "still"}, "phonons.sound_velocity: is not used with"),
     ({"phonons.walls.outer.transmission": 1.5}, "phonons.walls.outer.transmission"),
@@ -56,6 +60,10 @@ OF_SPHERE: list[tuple[dict[str, Any], str]] = [
     (
         {"energies.lowest_gap": "0.9999 Delta0", "gap": {"model": "fixed", "value": 0.5}},
         "energies.lowest_gap",
+    ),
+    (
+        {"energies.lowest_gap": "1.2 Delta0"},
+        "energies.lowest_gap: 1.2 Delta0 is above a gap of 1 Delta0",
     ),
     ({"collisions": {"inelastic": False}}, "gap.model: needs collisions.inelastic = true"),
     ({"initial.pulses.0.position": ["0 um", "0 um", "0 um"]}, "initial.pulses[0].position: is not used"),
@@ -221,11 +229,28 @@ OF_FILM: list[tuple[dict[str, Any], str]] = [
         {"phonons": {"motion": "diffusive", "sound_velocity": "4 km/s", "free_path": "1e14 m"}},
         "phonons.free_path: makes a diffusivity of 1.33e+17 m^2/s",
     ),
+    (
+        {"quasiparticles.interfaces": [{"between": pair} for pair in (["trap", "strip"], ["strip", "trap"])]},
+        "quasiparticles.interfaces[1].between: these regions have interfaces[0] already; leave one out",
+    ),
+    (
+        {"injections.0.power": "10 fW"},
+        'injections[0].power: expected a power density such as "10 fW/um^3", got "10 fW", which is a power',
+    ),
+    (
+        {"microwaves": [{"photon_energy": "5 Hz", "coupling": "10 kHz", "photons": 1.0}]},
+        "microwaves[0].photon_energy: 1.15e-10 Delta0 is less than the 0.25 Delta0 of a bin",
+    ),
+    (
+        {"resonator": {"photon_energy": "5 GeV"}},
+        "resonator.photon_energy: 2.778e+13 Delta0 is not below energies.maximum of 3 Delta0",
+    ),
+    ({"resonator": {"photon_energy": "0 Hz"}}, "resonator.photon_energy: must be positive"),
     ({"injections.0.width": "1e-20 Delta0"}, "injections[0]: Gaussian spectrum: a width of 1e-20 is lost"),
     ({"injections.0.centre": "1e20 Delta0"}, "injections[0]: Gaussian spectrum: a width of 0.15 is lost"),
     (
         {"quasiparticles": {"motion": "ordinates", "azimuths": 6, "fermi_velocity": "1e6 m/s"}},
-        "a multiple of four azimuths",
+        "quasiparticles.azimuths: a product set needs a multiple of four azimuths",
     ),
 ]
 
@@ -249,6 +274,58 @@ def test_a_pulse_as_wide_as_a_bin_is_wide_enough():
     assert "valid" in fvqp.check(case | {"initial": {"pulses": [pulse]}})
     with pytest.raises(CaseError, match="narrower than the 0.2 Delta0"):
         fvqp.check(case | {"initial": {"pulses": [pulse | {"width": "0.199 Delta0"}]}})
+
+
+def warned(
+    changes: dict[str, Any], said: Said, capsys: pytest.CaptureFixture[str]
+) -> tuple[list[str], dict[str, str]]:
+    """Warnings of a check of the film with changes, and the rows of its report."""
+    assert said(FILM, changes)[0] == 0
+    assert cli.main(["check", "case.toml"]) == 0
+    found = capsys.readouterr()
+    rows = [line.split(maxsplit=1) for line in found.out.splitlines() if line.startswith("  ")]
+    return [line for line in found.err.splitlines() if line.startswith("warning: case.toml")], dict(rows)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, ""),
+        (
+            {
+                "mesh.shape.Lx": "6 m",
+                "mesh.shape.regions.trap": [["4 m", "6 m"], "all"],
+                "mesh.shape.regions.strip": [["0 m", "1 m"], "all"],
+                "injections": [],
+            },
+            "6e+06 um",
+        ),
+        (
+            {"injections.0.position": ["0 um", "1 um", "9 um"], "injections.0.size": "2 um"},
+            "injections[0]: the nearest cell of its place is 9.028 um from its position, beyond its size",
+        ),
+        (INSULATING, ""),
+        (
+            INSULATING | {"regions.trap.debye_energy": "30 ueV"},
+            "regions.trap.debye_energy: 0.03 meV, but ion_density and a speed of sound of 4e+03 m/s make 40.2",
+        ),
+        (INSULATING | {"regions.trap.ion_density": "6e28 1/cm^3"}, "make 4.02e+03 meV; are the units right?"),
+        (INSULATING | {"regions.trap.sound_velocity": "4 m/s"}, "a speed of sound of 4 m/s make 0.0402 meV"),
+    ],
+)
+def test_slips_of_units_and_places_are_warned_of(
+    said: Said, capsys: pytest.CaptureFixture[str], changes: dict[str, Any], words: str
+) -> None:
+    """What may be meant, but hardly is; ħv(6π²n)^(1/3) is 40.2 meV with 6e28 ions by m³ and 4 km/s."""
+    phonons = {"motion": "diffusive", "sound_velocity": "4 km/s", "free_path": "1 um"}
+    found, _ = warned({"phonons": phonons | {"escape": {"time": "1 ns"}}} | changes, said, capsys)
+    assert len(found) == bool(words) and all(words in line for line in found)
+
+
+def test_a_report_names_regions_boundaries_and_times(said: Said, capsys: pytest.CaptureFixture[str]) -> None:
+    _, rows = warned({}, said, capsys)
+    assert rows["regions"] == "trap, strip" and rows["boundaries"] == "left, right, bottom, top"
+    assert rows["states"] == "5, at 0 s and from 1e-09 s to 1e-06 s"
 
 
 def test_a_start_too_cold_for_its_steady_state(monkeypatch: pytest.MonkeyPatch) -> None:

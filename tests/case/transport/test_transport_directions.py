@@ -98,7 +98,7 @@ OF_FILM: list[tuple[dict[str, Any], str]] = [
                 "sound_velocity": "4 km/s",
             }
         },
-        "phonons: directions: no Lebedev set of degree 13; degrees are 3, 5",
+        "phonons.degree: no Lebedev set of degree 13; degrees are 3, 5",
     ),
     (
         {
@@ -109,7 +109,7 @@ OF_FILM: list[tuple[dict[str, Any], str]] = [
                 "sound_velocity": "4 km/s",
             }
         },
-        "phonons: directions: level-symmetric sets have an even number of levels from 2 to 16, not 18",
+        "phonons.directions: level-symmetric sets have an even number of levels from 2 to 16, not 18",
     ),
     ({"quasiparticles.quadrature": "lebedev"}, "quasiparticles.quadrature: is not used with motion"),
     ({"periodic": [["left", "east"]]}, "periodic: grid2d: no boundary 'east'"),
@@ -144,7 +144,7 @@ OF_FILM: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"mesh": {"shape": {"kind": "grid1d", "nx": 6, "Lx": "6 um"}}, "regions": {}},
-        "phonons: azimuths: is not used on a mesh of dimension 1",
+        "phonons.azimuths: is not used on a mesh of dimension 1",
     ),
 ]
 

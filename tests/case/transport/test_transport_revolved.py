@@ -60,8 +60,8 @@ def test_the_energy_of_a_pulse(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("phonons.quadrature", "product", "phonons: quadrature: is not used on a mesh of radius and height"),
-        ("phonons.azimuths", 5, "phonons: directions: a body of revolution needs an even number of azimuths"),
+        ("phonons.quadrature", "product", "phonons.quadrature: is not used on a mesh of radius and height"),
+        ("phonons.azimuths", 5, "phonons.azimuths: a body of revolution needs an even number of azimuths"),
     ],
 )
 def test_messages(tmp_path: Path, key: str, value: object, message: str) -> None:
