@@ -307,7 +307,7 @@ def warned(
         (INSULATING, ""),
         (
             INSULATING | {"regions.trap.debye_energy": "30 ueV"},
-            "regions.trap.debye_energy: 0.03 meV, but ion_density and a speed of sound of 4e+03 m/s make 40.2",
+            "regions.trap.debye_energy: 0.03 meV, but ion_density and a speed of sound of 4e+03 m/s make 40",
         ),
         (INSULATING | {"regions.trap.ion_density": "6e28 1/cm^3"}, "make 4.02e+03 meV; are the units right?"),
         (INSULATING | {"regions.trap.sound_velocity": "4 m/s"}, "a speed of sound of 4 m/s make 0.0402 meV"),
