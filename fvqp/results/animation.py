@@ -42,7 +42,7 @@ def animate(folder: str | Path, field: str, to: str | Path | None = None) -> lis
     """Animates a field of a results folder; one ``.gif`` a series of fields. By one process.
 
     Colours mean the same in all frames; they are logarithmic where a positive field spans decades. Thin
-    solids are stretched, and the title says by how much.
+    solids are stretched. The title has the size of the mesh, and how much it is stretched.
 
     Parameters
     ----------
@@ -154,6 +154,8 @@ def _frames(
         for number, (value, file) in enumerate(zip(steps.values, steps.files, strict=True)):
             grid = _read(file)
             stretched, said = _stretched(np.asarray(grid.points))
+            lengths = np.ptp(np.asarray(grid.points), axis=0)
+            size = " x ".join(f"{length:.4g}" for length in lengths[lengths > 0.0])
             grid.points = stretched
             flat = bool(np.ptp(stretched[:, 2]) == 0.0)
             plotter.add_mesh(
@@ -171,7 +173,8 @@ def _frames(
                 # An empty line keeps the name clear of the numbers.
                 scalar_bar_args={"title": f"{name}\n", "color": "black", "fmt": "%.3g"},
             )
-            plotter.add_text(f"{steps.label} = {value:.4g}{said}", name="time", color="black", font_size=10)
+            text = f"{steps.label} = {value:.4g}\n{size} um{said}"
+            plotter.add_text(text, name="time", color="black", font_size=10, position="upper_left")
             if number == 0:
                 if flat:
                     plotter.view_xy()

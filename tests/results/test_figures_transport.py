@@ -85,3 +85,17 @@ def test_the_axis_of_escaped_phonons_ends_where_they_end() -> None:
         {"delta0_eV": 1e-4},
     )
     assert drawn(dataset, "escaped").axes[0].get_xlim() == pytest.approx((0.0, 5.5))
+
+
+def test_energies_that_change_by_rounding_only_are_left_out() -> None:
+    still = np.zeros(4)
+    energies = {
+        "energy_qp": 2.0 - TIMES,
+        "energy_ph": np.array([0.0, 1e-24, 0.0, 1e-24]),
+        "energy_escaped": TIMES,
+    }
+    energies |= {"energy_condensate": still, "energy_injected": still}
+    dataset = xr.Dataset({name: ("time", table) for name, table in energies.items()}, {"time": TIMES})
+    dataset["time"].attrs["units"] = "s"
+    lines = drawn(dataset, "energies").axes[0].lines
+    assert [line.get_label() for line in lines] == ["quasiparticles", "escaped"]

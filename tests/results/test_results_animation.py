@@ -53,6 +53,14 @@ def test_a_film_has_a_frame_for_every_step(folder, capsys):
 
 
 @pytest.mark.slow
+def test_a_picture_says_how_large_the_device_is(folder, monkeypatch):
+    said = []
+    monkeypatch.setattr("pyvista.Plotter.add_text", lambda plotter, text, **given: said.append(text))
+    animate(folder, "x_qp")
+    assert said == [f"time (ns) = {time:.4g}\n0.8 x 0.4 um" for time in TIMES]
+
+
+@pytest.mark.slow
 def test_series_and_shown_names(folder):
     """Every series has a film of its own; a field may be called as ParaView shows it."""
     (folder / "fields.pvd").rename(folder / "fields_supercurrent_0.pvd")

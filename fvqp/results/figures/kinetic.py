@@ -39,6 +39,8 @@ ENERGIES = {
     "energy_injected": "injected",
     "energy_escaped": "escaped",
 }
+ROUNDING = 1e-9
+"""Changes of an energy below this part of the largest one are none."""
 BESIDE = {"analytic": "analytic", "thermal": "thermal, as many"}
 """Names of what stands beside curves."""
 
@@ -219,10 +221,12 @@ def _energies(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
     figure.set_size_inches(5.0, 3.2)
     axes = figure.subplots()
     horizontal, unit = _horizontal(dataset[along])
-    for name, label in ENERGIES.items():
-        values, _ = _first(stored(dataset, name), along)
-        change = values.values - values.values[0]
-        if np.any(change):
+    tables = {label: _first(stored(dataset, name), along)[0].values for name, label in ENERGIES.items()}
+    changes = {label: table - table[0] for label, table in tables.items()}
+    sizes = {label: float(np.nanmax(np.abs(change), initial=0.0)) for label, change in changes.items()}
+    for label, change in changes.items():
+        # Rounding of what stays is no change.
+        if sizes[label] > ROUNDING * max(sizes.values()):
             axes.plot(horizontal, change, linewidth=1.2, label=label)
     if "energy_residual" in dataset:
         residual, _ = _first(dataset["energy_residual"], along)
