@@ -19,7 +19,7 @@ from fvqp.case.transport.build import Setup, build_setup
 from fvqp.case.transport.recording import TransportRecorder
 from fvqp.case.transport.schema import TransportCase
 from fvqp.errors import ConvergenceError, FvqpError
-from fvqp.models.transport import Moment
+from fvqp.models.transport import Moment, State
 from fvqp.models.transport.steady import SteadySolver
 from fvqp.results.checkpoint import Checkpoint
 from fvqp.results.folder import ResultsFolder
@@ -52,7 +52,8 @@ def run(case: TransportCase, out: str | Path | None, resume: bool, comm: MPI.Com
                 if case.evolution is None:
                     _settle(case, setup, recorder)
                 else:
-                    _evolve(case, setup, recorder, times, earlier if np.any(completed) else None)
+                    began = earlier if np.any(completed) else None
+                    _evolve(case, setup, recorder, times, began, progress)
             except ConvergenceError as error:
                 failure = ConvergenceError(
                     f"{case.source}: {error} (in units of tau0 = {setup.units.time:.4g} s)"
@@ -106,6 +107,7 @@ def _evolve(
     recorder: TransportRecorder,
     times: Floats,
     earlier: Checkpoint | None,
+    progress: SweepProgress,
 ) -> None:
     """Times from the first missing one on."""
     assert case.evolution is not None
@@ -117,6 +119,14 @@ def _evolve(
     else:
         state, counters, length = recorder.restored(earlier)
         first = int(earlier.completed.sum())
+
+    def tell(now: float, _: State) -> None:
+        """How far it is to the next of the recorded times."""
+        to = int(np.searchsorted(at[:-1], now))
+        part = (now - at[to - 1]) / (at[to] - at[to - 1])
+        progress.within(f"the way to t = {times[to]:.4g} s", float(part))
+
+    progress.within("the way to the first time", 0.0)
     passing = problem.evolve(
         state,
         at[first:],
@@ -125,6 +135,7 @@ def _evolve(
         method=case.evolution.method,
         first_step=length,
         counters=counters,
+        callback=tell,
     )
     for number, moment in enumerate(passing, start=first):
         recorder.record(number, moment)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 import sys
 from pathlib import Path
 
@@ -72,6 +73,25 @@ def test_a_run_stopped_and_resumed_is_the_one_that_was_not(base, method, figure,
     resumed = fvqp.run(case, out=tmp_path / "part", resume=True).dataset
     for name in whole.data_vars:
         assert np.array_equal(resumed[name].values, whole[name].values), name
+
+
+def test_long_ways_between_times_say_how_far_they_are(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A share of the way to the next recorded time that grows from step to step."""
+    monkeypatch.setattr("fvqp.results.progress.PATIENCE", 0.0)
+    monkeypatch.setattr("fvqp.results.progress.LINE_EVERY", 0.0)
+    case = copy.deepcopy(FILM) | {"evolution": {"start": "1 ns", "end": "10 ns", "points_per_decade": 1}}
+    with caplog.at_level("INFO", logger="fvqp"):
+        fvqp.run(case)
+    said = [re.fullmatch(r"(\d+) % of the way to t = (.*) s, \S+ left", text) for text in caplog.messages]
+    shares: dict[str, list[int]] = {}
+    for found in said:
+        if found is not None and found[1] != "0":
+            shares.setdefault(found[2], []).append(int(found[1]))
+    assert set(shares) == {"1e-09", "1e-08"}
+    for parts in shares.values():
+        assert parts == sorted(parts) and 0 < parts[0] and parts[-1] < 100
 
 
 def test_check_says_sizes():
