@@ -1,8 +1,8 @@
 """Implicit streaming with elastic scattering: one linear system for all directions and energies.
 
-GMRES of every energy, preconditioned by a sweep along every direction and, where particles scatter, by the
-diffusion that streaming tends to; iterations do not grow as cells become opaque (theory: streaming, section
-on solving).
+GMRES of every energy, preconditioned by sweeps along every direction and, where particles scatter or return
+from walls, by the diffusion that streaming tends to; iterations grow neither as cells become opaque nor with
+the time that particles stay in a closed body (theory: streaming, section on solving).
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from fvqp.solvers.each_energy import solve_each
 from fvqp.solvers.linear import LinearSolver
 from fvqp.solvers.numbering import Numbering
 from fvqp.transport.diffusive_limit import DiffusiveLimit
-from fvqp.transport.face_diffusion import Opacity
 from fvqp.transport.streaming import Streaming
 
 Floats = NDArray[np.float64]
@@ -122,8 +121,13 @@ class StreamingSystem:
                 "give the energies without speed a rate of removal"
             )
         self._shape = (n, streaming.directions.count, streaming.n_energies)
-        self._opacity: Opacity | None = None
-        self._accelerated = layout.comm.allreduce(bool(np.any(scattering > 0.0)), MPI.LOR)
+        self._opacity = streaming.opacity(scattering)
+        self._inflow: Floats | None = None
+        if streaming.has_baths:
+            nothing = np.zeros((layout.n_cells, *self._shape[1:]))
+            self._inflow = streaming.rates(nothing, self._opacity)[0]
+        scatters = layout.comm.allreduce(bool(np.any(scattering > 0.0)), MPI.LOR)
+        self._accelerated = scatters or streaming.returns
         if self._accelerated:
             # Diffusion has no meaning in transparent cells; it only must not be without bounds there.
             bounded = total.copy()
@@ -131,15 +135,30 @@ class StreamingSystem:
             layout.exchange(bounded)
             solver.limit.set_rate(bounded)
             solver.diffusion.set_matrix(solver.limit.matrix(removal[:n]), reuse=True)
-        self._capacity = streaming.capacity * scattering[:n]
 
     def approximate(self, source: Floats) -> Floats:
-        """f of the owned cells as one sweep and diffusion have it, linear in the source: a preconditioner."""
-        z = self._streaming.sweep(np.ascontiguousarray(source), self._total[: self._shape[0]])
+        """f of the owned cells by sweeps and diffusion, linear in the source: a preconditioner.
+
+        The means that a sweep leaves, those of scattered and of returning particles, are left to diffusion,
+        and what both leave in every direction is swept once more.
+        """
+        streaming, total = self._streaming, self._total[: self._shape[0]]
+        z = streaming.sweep(np.ascontiguousarray(source), total)
         if self._accelerated:
-            mean = self._streaming.directions.mean(z)
-            z += self._solver.diffusion.solve(self._capacity * mean)[:, None, :]
+            mean = streaming.directions.mean(source - self._applied(z)[0])
+            z += self._solver.diffusion.solve(streaming.capacity * mean)[:, None, :]
+            z += streaming.sweep(source - self._applied(z)[0], total)
         return z
+
+    def _applied(self, x: Floats) -> tuple[Floats, Floats]:
+        """Left-hand side without what baths send in, ``(n_owned, M, energy)``, and what walls take."""
+        f = np.empty((self._streaming.layout.n_cells, *self._shape[1:]))
+        f[: len(x)] = x
+        self._streaming.layout.exchange(f)
+        left, lost = self._streaming.removed(f, self._total, self._scattering, self._opacity)
+        if self._inflow is not None:
+            left += self._inflow
+        return left, lost
 
     def solve(self, source: Floats, guess: Floats | None = None, *, reduction: float | None = None) -> Floats:
         """f, ``(n_cells, M, energy)``, ghosts included.
@@ -153,28 +172,18 @@ class StreamingSystem:
         Raises:
             ConvergenceError: the residual stays above the tolerance.
         """
-        solver, streaming, shape = self._solver, self._streaming, self._shape
-        layout, n = streaming.layout, shape[0]
-        if self._opacity is None:
-            self._opacity = streaming.opacity(self._scattering)
-        opacity = self._opacity
-        f = np.zeros((layout.n_cells, *shape[1:]))
+        solver, shape = self._solver, self._shape
+        layout, n = self._streaming.layout, shape[0]
         own_total = self._total[:n, None, :]
-        inflow = streaming.rates(f, opacity)[0] if streaming.has_baths else None
 
         def action(x: Floats) -> Floats:
-            """Left-hand side without what baths send in."""
-            f[:n] = x.reshape(shape)
-            layout.exchange(f)
-            left, solver.lost = streaming.removed(f, self._total, self._scattering, opacity)
-            if inflow is not None:
-                left += inflow
+            left, solver.lost = self._applied(x.reshape(shape))
             return left.reshape(x.shape)
 
         def precondition(r: Floats) -> Floats:
             return self.approximate(r.reshape(shape)).reshape(r.shape)
 
-        rhs = source if inflow is None else source + inflow
+        rhs = source if self._inflow is None else source + self._inflow
         x = np.zeros(shape) if guess is None else guess.copy()
         residual = rhs - action(x)
         tolerance = solver.tolerance if reduction is None else reduction
@@ -199,6 +208,7 @@ class StreamingSystem:
                 f"implicit streaming: energy {worst}: {solver.iterations} iterations leave a residual of "
                 f"{left[worst] / size[worst]:.3g} of the right-hand side"
             )
+        f = np.empty((layout.n_cells, *shape[1:]))
         f[:n] = x
         layout.exchange(f)
         return f

@@ -31,6 +31,9 @@ FULL_STEPS = 8
 RESTART = 60
 """Basis vectors of flexible GMRES, and as many preconditioned ones."""
 
+ALONE = 2 * RESTART
+"""Basis vectors of GMRES for equations that are preconditioned already: the same memory."""
+
 _REASONS = {
     value: name
     for name, value in vars(PETSc.SNES.ConvergedReason).items()
@@ -216,9 +219,24 @@ def _unless_given(name: str, value: str) -> Iterator[None]:
 
 
 def solve_linearized(
-    system: Linearized, rhs: Floats, *, comm: MPI.Comm, tolerance: float, what: str
+    system: Linearized,
+    rhs: Floats,
+    *,
+    comm: MPI.Comm,
+    tolerance: float,
+    what: str,
+    preconditioned: bool = False,
 ) -> tuple[Floats, int]:
     """``J⁻¹ rhs`` at the point of the last `System.linearize`, and the iterations it took.
+
+    Args:
+        system: the equations.
+        rhs: this rank's part.
+        comm: ranks that share it.
+        tolerance: residual to reach, relative to ``rhs``.
+        what: name of the quantity, for messages.
+        preconditioned: whether both sides of the equations are multiplied by a preconditioner already;
+            `Linearized.precondition` is not asked for then.
 
     Raises:
         ConvergenceError: the residual does not fall by ``tolerance``.
@@ -232,6 +250,10 @@ def solve_linearized(
         ksp.setOptionsPrefix(f"{PREFIX}tangent_")
         ksp.setOperators(matrix)
         _configure(ksp, system, tolerance)
+        if preconditioned:
+            ksp.setType("gmres")
+            ksp.setGMRESRestart(ALONE)
+            ksp.getPC().setType("none")
         ksp.setFromOptions()
         with own_errors():
             ksp.solve(b, x)

@@ -61,6 +61,7 @@ class Streaming:
     Attributes:
         walls: names of the outer boundaries, the first axis of what is lost.
         has_baths: whether anything enters, on any rank.
+        returns: whether gates turn anything back, on any rank.
 
     Raises:
         CaseError: an unknown scheme; speeds or states of another shape, negative or not finite, on any rank;
@@ -87,6 +88,7 @@ class Streaming:
         # Where a tangent is taken, and what comes in through gates there.
         self._at: Floats | None = None
         self._enters_at: Floats | None = None
+        self._fixed = False
         self.speed = _rows("speeds", speed, layout)
         self.n_energies = self.speed.shape[1]
         self.states = np.ones((1, self.n_energies)) if states is None else _rows("states", states, layout)
@@ -132,6 +134,12 @@ class Streaming:
         self._plain = first(gates, n_plain)
         self._bath = bath_means(layout, directions, gates)
         self.has_baths = bool(layout.comm.allreduce(bool(np.any(gates.bath)), MPI.LOR))
+        beside = layout.face_cells[gates.face]
+        beside = (
+            np.where(beside < 0, beside[:, :1], beside) if len(self.g) > 1 else np.zeros((1, 2), np.int64)
+        )
+        closed = bool(np.any(gates.passing[:, None, :] < self.g[beside]))
+        self.returns = bool(layout.comm.allreduce(closed, MPI.LOR))
         self._turning = _turning(directions, layout)
         half = np.full(len(layout.area), 0.25)
         if not directions.means_only:
@@ -160,14 +168,16 @@ class Streaming:
         empty = {name: replace(wall, bath=0.0) for name, wall in walls.items()}
         return self._with((empty, barriers), self.speed, self.states, scheme)
 
-    def tangent(self, f: Floats) -> Streaming:
+    def tangent(self, f: Floats, fixed: bool = False) -> Streaming:
         """The derivative of the rates at ``f[n_cells, M, energy]``, ghosts up to date, for empty baths.
 
-        Limits of gradients are those of f, and change along with it: linear, unlike the scheme itself.
+        Limits of gradients are those of f, and change along with it: linear, unlike the scheme itself. Where
+        ``fixed``, the parts that they leave of gradients on flat and solid meshes do not change, which is not
+        the derivative but easier to invert.
         """
         out = self.homogeneous(self.scheme) if self.has_baths else copy.copy(self)
         if self.scheme == "limited":
-            out._at = self._checked(f)
+            out._at, out._fixed = self._checked(f), fixed
             out._enters_at = self._entering(out._at)
         return out
 
@@ -403,7 +413,8 @@ class Streaming:
         elif self._at is None:
             self._shared(kernels.slopes, *near, *edges, f, start, True, out)
         else:
-            self._shared(tangent_kernels.slopes, *near, self._enters_at, *edges, self._at, f, start, out)
+            there = self._enters_at, *edges, self._at, self._fixed
+            self._shared(tangent_kernels.slopes, *near, *there, f, start, out)
         self.layout.exchange(out)
 
     def _edges(self, f: Floats, opacity: Opacity | None) -> Edges | None:

@@ -19,7 +19,7 @@ from fvqp.memory import available
 from fvqp.mesh.shapes import SHAPES
 from fvqp.models.transport.cell_solver import MEMORY
 from fvqp.solvers.elimination import EliminatedLU, EliminatedX
-from fvqp.solvers.newton import RESTART
+from fvqp.solvers.newton import ALONE
 
 log = logging.getLogger(__name__)
 
@@ -33,8 +33,6 @@ COPIES, FACTORS, WHOLE = 12, 10, 34
 OF_METHOD = {"rosenbrock": 0, "imex": 16, "bdf": 28}
 #: And those between steps: the state that was recorded last, and its checkpoint, twice until it is written.
 RECORDED = 3
-#: Vectors of every iteration for a steady state: a direction and its image.
-VECTORS = 2
 #: Bytes of a cell of the mesh: vertices, faces, neighbours, gradients.
 OF_CELL = 1024.0
 #: Bytes of any run: modules, compiled loops and figures; and what the allocator takes over what is asked of
@@ -151,7 +149,7 @@ def sizes(case: TransportCase, grid: CollisionGrid, total: int, most: int, geome
     vector = 8.0 * most * per_cell
     least = most * OF_CELL + vector * (COPIES + OF_METHOD[method] + RECORDED)
     expected = least + max(full + vector * FACTORS * moves, (alone + vector * WHOLE) * moves)
-    kept = vector * VECTORS * RESTART * steady
+    kept = vector * ALONE * steady
     times = 1 if case.evolution is None else number_of_times(case.evolution)
     numbers = STORED + (case.localization is not None)
     numbers += (grid.n + grid.n_phonon) * case.output.occupations

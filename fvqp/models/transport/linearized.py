@@ -66,6 +66,7 @@ class Linearized:
         length: float,
         *,
         limits: bool = False,
+        fixed: bool = False,
     ) -> None:
         """
         Args:
@@ -74,6 +75,7 @@ class Linearized:
             turn: rates at which collisions turn particles there.
             length: a time.
             limits: whether J knows what limits gradients, and ends of spectra.
+            fixed: whether these limits are fixed, see `Streaming.tangent`.
         """
         self._p, self._state, self.turn, self.length = problem, state, turn, length
         f, n = problem.mean_f(state.f), _without_dips(problem.mean_n(state.n))
@@ -88,7 +90,7 @@ class Linearized:
         self._near: Together | None = None
         self._filling: Rates | None = None
         self._moved: tuple[Callable, Callable] | None = None
-        self._limits = limits
+        self._limits, self._fixed = limits, fixed
 
     # -- products
 
@@ -213,7 +215,10 @@ class Linearized:
         p = self._p
         if self._moved is None:
             f_at, n_at = (self._state.f, self._state.n) if self._limits else (None, None)
-            self._moved = p.moving_f.linear(self.turn.f, f_at), p.moving_n.linear(self.turn.n, n_at)
+            self._moved = (
+                p.moving_f.linear(self.turn.f, f_at, self._fixed),
+                p.moving_n.linear(self.turn.n, n_at, self._fixed),
+            )
         local = p.local.jvp(*self._mean, p.mean_f(f), p.mean_n(n))
         moved_f, moved_n = self._moved[0](f), self._moved[1](n)
         moved_f.y += local.f[:, None, :]

@@ -121,9 +121,11 @@ class Resting:
     def rates(self, y: Floats, inelastic: Floats) -> Moved:
         return Moved(np.zeros_like(y), np.zeros((0, y.shape[2])))
 
-    def linear(self, inelastic: Floats, at: Floats | None = None) -> Callable[[Floats], Moved]:
+    def linear(
+        self, inelastic: Floats, at: Floats | None = None, fixed: bool = False
+    ) -> Callable[[Floats], Moved]:
         """Derivative of `rates` at a fixed rate of collisions; where gradients are limited at occupations
-        ``at``, or without limits."""
+        ``at``, with limits that may be ``fixed`` (`Streaming.tangent`), or without limits."""
         return lambda x: self.rates(x, inelastic)
 
     def implicit(self, length: float, inelastic: Floats, y: Floats) -> Implicit:
@@ -241,14 +243,16 @@ class Flying(_InSpace):
         assert self.streaming is not None
         return self._moving(self.streaming, inelastic)(y)
 
-    def linear(self, inelastic: Floats, at: Floats | None = None) -> Callable[[Floats], Moved]:
+    def linear(
+        self, inelastic: Floats, at: Floats | None = None, fixed: bool = False
+    ) -> Callable[[Floats], Moved]:
         """See `Resting.linear`."""
         assert self.streaming is not None
         scheme = self.streaming.scheme
         if at is not None and scheme == "limited":
             if self._limited is None:
                 self._limited = self.streaming.homogeneous(scheme)
-            return self._moving(self._limited.tangent(self.extended(at)), inelastic)
+            return self._moving(self._limited.tangent(self.extended(at), fixed), inelastic)
         if self._linear is None:
             self._linear = self.streaming.homogeneous("linear" if scheme == "limited" else scheme)
         return self._moving(self._linear, inelastic)
@@ -262,7 +266,10 @@ class Flying(_InSpace):
         def moved(y: Floats) -> Moved:
             rate, lost = streaming.rates(self.extended(y), opacity)
             if scatters:
-                rate += scattering[: len(y), None, :] * (self.directions.mean(y)[:, None, :] - y)
+                apart = self.directions.mean(y)[:, None, :] - y
+                # opaque cells scatter so often that rounding of the mean would count
+                apart -= self.directions.mean(apart)[:, None, :]
+                rate += scattering[: len(y), None, :] * apart
             return Moved(rate, lost)
 
         return moved
@@ -358,7 +365,9 @@ class Diffusing(_InSpace):
         rate, lost = self._with(inelastic).rates(self.extended(y)[:, 0])
         return Moved(rate[:, None, :], lost)
 
-    def linear(self, inelastic: Floats, at: Floats | None = None) -> Callable[[Floats], Moved]:
+    def linear(
+        self, inelastic: Floats, at: Floats | None = None, fixed: bool = False
+    ) -> Callable[[Floats], Moved]:
         """See `Resting.linear`."""
         assert self.streaming is not None
         if self._empty is None:

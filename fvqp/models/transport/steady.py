@@ -81,7 +81,7 @@ class SteadySolver:
         """
         self._p, self._tolerance, self._max = problem, tolerance, max_steps
         self.steps, self.change = 0, np.inf
-        self._searches, self._below, self._split = False, 0.0, SPLIT
+        self._searches, self._fixed, self._below, self._split = False, False, 0.0, SPLIT
         self._last_line = time.monotonic()
 
     def solve(self, state: State) -> State:
@@ -129,6 +129,8 @@ class SteadySolver:
             least = min(least, change)
             waited = waited + 1 if length >= LONG and change < SMALL and not shrinks else 0
             self._searches = waited > 0 and self._limited
+            if waited == PATIENT and self._fixed:
+                self._fixed, waited = False, 0
             if waited == PATIENT:
                 raise ConvergenceError(
                     f"no steady state: changes of {least:.1e} in the energy of a cell do not become smaller, "
@@ -220,12 +222,16 @@ class SteadySolver:
             )
 
     def _step(self, state: State, length: float) -> tuple[State, float]:
-        system = _System(self._p, state, length, self._split)
         comm = self._p.body.comm
-        scaled, iterations = solve_linearized(
-            system, system.right, comm=comm, tolerance=LINEAR, what="steady state"
-        )
-        log.debug("%d iterations", iterations)
+        try:
+            system, scaled = self._linear(state, length, self._fixed)
+        except ConvergenceError as error:
+            if self._fixed or not self._limited:
+                raise
+            # what limits do as they change can be nearly singular: steps come closer without that
+            log.debug("%s; limits of gradients are fixed from here on", error)
+            self._fixed = True
+            system, scaled = self._linear(state, length, True)
         f, n = system.split(scaled * system.scale)
         found = self._moved(state, f, n)
         if self._searches:
@@ -237,6 +243,20 @@ class SteadySolver:
         change = accuracy.largest_change(self._p, (new_f - state.f, new_n - state.n), scale)
         moved = np.abs(np.nan_to_num(gap - state.gap)).max(initial=0.0)
         return State(new_f, new_n, gap), max(change, float(comm.allreduce(float(moved), MPI.MAX)))
+
+    def _linear(self, state: State, length: float, fixed: bool) -> tuple[_System, Floats]:
+        """The equations of a step, and their solution."""
+        system = _System(self._p, state, length, self._split, fixed)
+        scaled, iterations = solve_linearized(
+            system,
+            system.right,
+            comm=self._p.body.comm,
+            tolerance=LINEAR,
+            what="steady state",
+            preconditioned=True,
+        )
+        log.debug("%d iterations", iterations)
+        return system, scaled
 
     def _energy_below(self, f: Floats, n: Floats) -> float:
         """Of occupations below 0. Collective."""
@@ -259,7 +279,9 @@ class _System:
     fastest processes would outweigh all others.
     """
 
-    def __init__(self, problem: TransportProblem, state: State, length: float, split: float) -> None:
+    def __init__(
+        self, problem: TransportProblem, state: State, length: float, split: float, fixed: bool
+    ) -> None:
         self._p, self._state = problem, state
         self._shift = 1.0 / length
         problem.set_gap(state.gap)
@@ -269,7 +291,7 @@ class _System:
         # an elimination that serves a step in time is too far off where bins hold hardly anything
         problem.local.forget()
         turn = problem.turnover(state)
-        self._near = Linearized(problem, state, turn, min(length, split), limits=True)
+        self._near = Linearized(problem, state, turn, min(length, split), limits=True, fixed=fixed)
         ahead = self._ahead(rates.f, rates.n)
         # What holds nothing yet is measured by what a step of time makes of it.
         y = np.concatenate([state.f.ravel(), state.n.ravel()])
@@ -318,7 +340,7 @@ class _System:
         return self._ahead(self._shift * f - change.f, self._shift * n - change.n) / self.scale
 
     def precondition(self, residual: Floats) -> Floats:
-        """The residual is what a time step makes of it."""
+        """Nothing more: the residual is what a time step makes of it."""
         return residual
 
     def residual(self, x: Floats) -> Floats:
