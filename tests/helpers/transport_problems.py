@@ -20,8 +20,11 @@ Array = np.ndarray
 
 
 @contextmanager
-def gmsh_model(dim: int, size: float, path: Path) -> Iterator[Any]:
-    """Gmsh with an empty model; meshes what the block makes of it with cells of this size into the file."""
+def gmsh_model(dim: int, size: float, path: Path, splits: int = 0) -> Iterator[Any]:
+    """Gmsh with an empty model; meshes what the block makes of it with cells of this size into the file.
+
+    These are split ``splits`` times, into four or eight each.
+    """
     import gmsh
 
     gmsh.initialize(interruptible=False)
@@ -32,6 +35,8 @@ def gmsh_model(dim: int, size: float, path: Path) -> Iterator[Any]:
             gmsh.option.setNumber(f"Mesh.MeshSize{option}", size)
         yield gmsh
         gmsh.model.mesh.generate(dim)
+        for _ in range(splits):
+            gmsh.model.mesh.refine()
         gmsh.write(str(path))
     finally:
         gmsh.finalize()
