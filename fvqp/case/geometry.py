@@ -163,3 +163,12 @@ def distributed_mesh(source: MeshSource, case: str, comm: MPI.Comm) -> Mesh:
         return shape_mesh(source.shape.kind, **source.shape.arguments(), comm=comm)
     except MeshError as error:
         raise MeshError(f"{case}: mesh.{key}: {error}") from None
+
+
+def require_touching(mesh: Mesh, key: str, regions: tuple[str, str]) -> None:
+    """`CaseError` if the regions of the interface at this key have no face between them. Collective."""
+    if not mesh.comm.allreduce(len(mesh.faces_between(*regions))):
+        raise CaseError(
+            f'{key}.between: regions "{regions[0]}" and "{regions[1]}" do not touch; an interface is between '
+            "regions with common faces"
+        )

@@ -155,6 +155,13 @@ class Mesh:
         """Faces of a named boundary; `MeshError` that lists the boundaries if there is none of that name."""
         return _require(self.boundaries, name, "boundary", self.name)
 
+    def faces_between(self, first: str, second: str) -> Array:
+        """Local faces, those of ghosts too, with a cell of one region on one side and of the other beyond."""
+        here, there = (np.zeros(self.n_cells + 1, dtype=bool) for _ in range(2))
+        here[self.require_region(first)], there[self.require_region(second)] = True, True
+        a, b = self.face_cells.T
+        return np.flatnonzero((b >= 0) & ((here[a] & there[b]) | (there[a] & here[b])))
+
     def total(self, values: Array) -> float:
         """Sum over all owned cells of all ranks; ``values`` has a row a local cell (or owned cell)."""
         return float(self.comm.allreduce(float(np.sum(values[: self.n_owned]))))

@@ -231,17 +231,16 @@ def _interface(
 
 def _between(mesh: Mesh, interface: Interface | AcousticInterface) -> tuple[Ints, Ints]:
     """Faces between the regions of an interface, and which of their cells is in the first."""
-    first, second = (np.zeros(mesh.n_cells + 1, bool) for _ in range(2))
-    for mask, name in zip((first, second), interface.between, strict=True):
-        mask[mesh.require_region(name)] = True
-    c0, c1 = mesh.face_cells.T
-    onward = first[c0] & second[c1]
-    found = np.flatnonzero((onward | (second[c0] & first[c1])) & (c1 >= 0))
+    found = mesh.faces_between(*interface.between)
     if not mesh.comm.allreduce(len(found)):
         raise CaseError(
             f"interface: regions '{interface.between[0]}' and '{interface.between[1]}' do not touch"
         )
-    return found.astype(np.int32), np.where(onward[found], 0, 1).astype(np.int32)
+    first, second = (
+        np.isin(mesh.face_cells[found, side], region)
+        for side, region in zip((0, 1), (mesh.regions[name] for name in interface.between), strict=True)
+    )
+    return found.astype(np.int32), np.where(first & second, 0, 1).astype(np.int32)
 
 
 def _barrier(

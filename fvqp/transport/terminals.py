@@ -122,12 +122,8 @@ def find_interfaces(mesh: Mesh, transverse: Floats, interfaces: Sequence[Interfa
     index = np.full(mesh.n_faces, -1, np.int32)
     per_area = np.zeros(mesh.n_faces)
     for item in interfaces:
-        inside = [np.zeros(mesh.n_cells + 1, bool) for _ in item.between]
-        for mask, name in zip(inside, item.between, strict=True):
-            mask[mesh.require_region(name)] = True
-        c0, c1 = mesh.face_cells.T
-        found = (inside[0][c0] & inside[1][c1]) | (inside[1][c0] & inside[0][c1])
-        if not mesh.comm.allreduce(int(found.sum())):
+        found = mesh.faces_between(*item.between)
+        if not mesh.comm.allreduce(len(found)):
             raise CaseError(f"interface: regions {item.between[0]!r} and {item.between[1]!r} do not touch")
         per_area[found] = item.conductance_per_area
     faces = np.flatnonzero(per_area > 0.0)

@@ -11,7 +11,7 @@ from mpi4py import MPI
 from numpy.typing import NDArray
 
 from fvqp.case.boltzmann.build import Units, pulse_shape
-from fvqp.case.geometry import distributed_mesh
+from fvqp.case.geometry import distributed_mesh, require_touching
 from fvqp.case.sizes import warn_of_sizes
 from fvqp.case.transport.energies import energy_grid
 from fvqp.case.transport.media import CaseMedia
@@ -146,6 +146,9 @@ def _space(case: TransportCase, comm: MPI.Comm) -> tuple[Mesh | Shells, Mesh]:
             raise CaseError(
                 f'{case.source}: {key}: the mesh has no {kind} "{unknown[0]}"; there are: {known}'
             )
+    for name in ("quasiparticles", "phonons"):
+        for number, interface in enumerate(getattr(case, name).interfaces):
+            require_touching(mesh, f"{case.source}: {name}.interfaces[{number}]", interface.between)
     return mesh, mesh
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from mpi4py import MPI
 from scipy import constants
 
+from fvqp.case.geometry import require_touching
 from fvqp.case.usadel.checks import unpaired
 from fvqp.case.usadel.energy_axis import axis_end, energy_maximum, largest_bias, largest_temperature
 from fvqp.case.usadel.schema import UsadelCase
@@ -234,6 +235,7 @@ def check_places(case: UsadelCase, mesh: Mesh) -> None:
                 f'{case.source}: interfaces[{number}].between: regions "{interface.between[0]}" and '
                 f'"{interface.between[1]}" share cells; an interface is between regions that only touch'
             )
+        require_touching(mesh, f"{case.source}: interfaces[{number}]", interface.between)
 
 
 def warn_of_reservoirs(case: UsadelCase) -> None:

@@ -110,6 +110,12 @@ def _escaped(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
     draw_legend(axes, False)
 
 
+def _axes(dataset: xr.Dataset) -> tuple[str, str]:
+    """Names of the first two coordinates: radius and height of bodies of revolution."""
+    curved = dataset.attrs.get("coordinates", "cartesian") != "cartesian" or "radius_cell" in dataset.coords
+    return ("r", "z") if curved else ("x", "y")
+
+
 def _map(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
     """Density of quasiparticles in the plane of a mesh, at the last time."""
     if "x" not in dataset.coords:
@@ -127,14 +133,15 @@ def _map(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
         figure.set_size_inches(4.4, 3.4)
         axes = figure.subplots()
         axes.plot(x[order], last[shown][order])
-        axes.set(xlabel="$x$ (µm)", ylabel="$n_\\mathrm{qp}$ (µm$^{-3}$)")
+        axes.set(xlabel=f"${_axes(dataset)[0]}$ (µm)", ylabel="$n_\\mathrm{qp}$ (µm$^{-3}$)")
         return
     axes = plane_axes(dataset, ["x", "y"], figure)
     colours = draw_cells(axes, dataset, ["x", "y"], last, 1.0 / MICROMETRES, shown)
     if not shown.all():
         # Told from holes by being grey.
         draw_cells(axes, dataset, ["x", "y"], last, 1.0 / MICROMETRES, ~shown, cmap=NO_GAP)
-    axes.set(xlabel="$x$ (µm)", ylabel="$y$ (µm)")
+    first, second = _axes(dataset)
+    axes.set(xlabel=f"${first}$ (µm)", ylabel=f"${second}$ (µm)")
     if dataset.sizes["time"] > 1:
         axes.set_title(value_text(values["time"], -1))
     draw_colour_bar(axes, colours, "$n_\\mathrm{qp}$ (µm$^{-3}$)")
@@ -166,12 +173,12 @@ def _localized(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
     localized = values.values[-1] * PER_CUBIC_MICROMETRE
     everything, _ = _times(dataset, "n_qp_cell")
     mobile = everything.values[-1] * PER_CUBIC_MICROMETRE - localized
-    coordinate, name = ("radius_cell", "r") if "radius_cell" in dataset.coords else ("x", "x")
+    coordinate = "radius_cell" if "radius_cell" in dataset.coords else "x"
     order = np.argsort(dataset[coordinate].values)
     at = dataset[coordinate].values[order] * MICROMETRES
     for row, label, style in ((localized, "localized", "C0."), (mobile, "mobile", "C1.")):
         axes.semilogy(at, np.where(row > 0.0, row, np.nan)[order], style, label=label, markersize=4)
-    axes.set(xlabel=f"${name}$ (µm)", ylabel="concentration (µm$^{-3}$)")
+    axes.set(xlabel=f"${_axes(dataset)[0]}$ (µm)", ylabel="concentration (µm$^{-3}$)")
     if dataset.sizes["time"] > 1:
         axes.set_title(value_text(values["time"], -1))
     draw_legend(axes, False)

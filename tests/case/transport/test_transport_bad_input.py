@@ -119,7 +119,7 @@ OF_FILM: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"quasiparticles.interfaces": [{"between": ["trap", "strip"], "transmission": 0.5}]},
-        "regions 'trap' and 'strip' do not touch",
+        'quasiparticles.interfaces[0].between: regions "trap" and "strip" do not touch',
     ),
     ({"injections.0.regions": ["nowhere"]}, 'injections[0].regions: the mesh has no region "nowhere"'),
     (

@@ -10,11 +10,14 @@ import meshio
 import numpy as np
 import pytest
 from case_keys import changed, put
+from matplotlib.figure import Figure
 from scipy import constants
-from transport_cases import SPHERE
+from transport_cases import FILM, SPHERE
 
 import fvqp
 from fvqp.errors import CaseError
+from fvqp.results.figures import transport
+from fvqp.results.figures.common import FigureSpec
 
 
 def cone(path: Path) -> dict[str, Any]:
@@ -77,3 +80,20 @@ def test_a_shape_says_its_coordinates_itself(tmp_path: Path) -> None:
     data["mesh"] = {"shape": shape, "coordinates": "cylindrical"}
     with pytest.raises(CaseError, match="coordinates: are not used with shape"):
         fvqp.run(data)
+
+
+@pytest.mark.parametrize(
+    ("kind", "labels"), [("spherical1d", ("r", None)), ("cylindrical2d", ("r", "z")), ("grid2d", ("x", "y"))]
+)
+def test_maps_name_their_axes(kind: str, labels: tuple[str, str | None]) -> None:
+    """Positions in bodies of revolution are radius and height."""
+    data = copy.deepcopy(FILM)
+    shape = {"kind": kind, "nx": 4, "Lx": "4 um"} | ({} if kind == "spherical1d" else {"ny": 2, "Ly": "2 um"})
+    data["mesh"]["shape"] = shape
+    del data["regions"], data["injections"][0]["regions"], data["evolution"]
+    data |= {"steady_state": {}, "collisions": {"inelastic": False}, "trapping": [{"rate": "1 MHz"}]}
+    figure = Figure()
+    transport.KINDS["map"](fvqp.run(data).dataset, FigureSpec(kind="map"), figure)
+    axes = figure.axes[0]
+    assert axes.get_xlabel() == f"${labels[0]}$ (µm)"
+    assert labels[1] is None or axes.get_ylabel() == f"${labels[1]}$ (µm)"

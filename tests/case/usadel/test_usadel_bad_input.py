@@ -85,7 +85,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
             f"{SHAPE}.regions.end": ["5 um", "6 um"],
             "interfaces": [{"between": ["west", "end"], "conductance_per_area": BARRIER}],
         },
-        "regions 'west' and 'end' do not touch",
+        'interfaces[0].between: regions "west" and "end" do not touch',
     ),
     (
         {"supercurrent": {"phase_gradient": 0.1, "from": "nix", "to": "right"}},
