@@ -83,7 +83,7 @@ class TransportRecorder(Recorder):
             "delta0_eV": unit,
             "tau0_s": setup.units.time,
             "density_unit_m-3": setup.units.density,
-            "coordinates": mesh.coordinates,
+            "mesh_coordinates": mesh.coordinates,
         }
         place = None if self.folder is None else self.folder.path
         sweep = SweepDataset({"time": times}, coordinates, attributes, place)
