@@ -99,3 +99,17 @@ def test_energies_that_change_by_rounding_only_are_left_out() -> None:
     dataset["time"].attrs["units"] = "s"
     lines = drawn(dataset, "energies").axes[0].lines
     assert [line.get_label() for line in lines] == ["quasiparticles", "escaped"]
+
+
+@pytest.mark.parametrize(("most", "logarithmic"), [(20.0, False), (1e3, True)])
+def test_maps_over_decades_have_logarithmic_colours(most: float, logarithmic: bool) -> None:
+    x, y = (part.ravel().astype(float) for part in np.meshgrid(np.arange(4), np.arange(3)))
+    film = xr.Dataset(
+        {
+            "n_qp_cell": (("time", "cell"), [1e18 * np.where(x > 2, most, 1.0)]),
+            "gap": (("time", "cell"), [x + 1]),
+        },
+        {"time": [0.0], "x": ("cell", x), "y": ("cell", y), "z": ("cell", 0.0 * x)},
+    )
+    (cells,) = drawn(film, "map").axes[0].collections
+    assert cells.norm(most**0.5) == pytest.approx(0.5 if logarithmic else (most**0.5 - 1.0) / (most - 1.0))

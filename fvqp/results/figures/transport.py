@@ -5,7 +5,7 @@ from __future__ import annotations
 import matplotlib
 import numpy as np
 import xarray as xr
-from matplotlib.colors import ListedColormap
+from matplotlib.colors import ListedColormap, LogNorm, Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -20,6 +20,8 @@ MOST_TIMES = 7
 """Times in one panel."""
 PER_CUBIC_MICROMETRE = 1e-18
 MICROMETRES = 1e6
+LOGARITHMIC = 30.0
+"""Largest over smallest density of a map from which on its colours are logarithmic."""
 NO_GAP = ListedColormap(["0.85"])
 """Of cells without a gap, in maps of those that have one."""
 SMALLEST = 1e-6
@@ -136,14 +138,16 @@ def _map(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
         axes.set(xlabel=f"${_axes(dataset)[0]}$ (µm)", ylabel="$n_\\mathrm{qp}$ (µm$^{-3}$)")
         return
     axes = plane_axes(dataset, ["x", "y"], figure)
-    colours = draw_cells(axes, dataset, ["x", "y"], last, 1.0 / MICROMETRES, shown)
+    least, most = float(last[shown].min()), float(last[shown].max())
+    norm = LogNorm(least, most) if 0.0 < LOGARITHMIC * least < most else Normalize(least, most)
+    colours = draw_cells(axes, dataset, ["x", "y"], last, 1.0 / MICROMETRES, shown, norm=norm)
     if not shown.all():
         # Told from holes by being grey.
         draw_cells(axes, dataset, ["x", "y"], last, 1.0 / MICROMETRES, ~shown, cmap=NO_GAP)
     first, second = _axes(dataset)
     axes.set(xlabel=f"${first}$ (µm)", ylabel=f"${second}$ (µm)")
     if dataset.sizes["time"] > 1:
-        axes.set_title(value_text(values["time"], -1))
+        axes.set_title(value_text(values["time"], -1), fontsize=8)
     draw_colour_bar(axes, colours, "$n_\\mathrm{qp}$ (µm$^{-3}$)")
 
 
