@@ -149,18 +149,24 @@ def _count_points(mesh: Mesh) -> int:
     return int(mesh.comm.allreduce(int(np.isin(lowest, mesh.global_id[: mesh.n_owned]).sum())))
 
 
+def _extent(ends: np.ndarray) -> str:
+    """Lengths of a box in micrometres, and from where to where it goes along its axes, ``(2, 3)``."""
+    along = [(axis, low, high) for axis, low, high in zip("xyz", *ends, strict=True) if high > low]
+    lengths = " × ".join(f"{high - low:.4g}" for _, low, high in along)
+    return f"{lengths} um, at " + ", ".join(f"{axis} {low:.4g} … {high:.4g}" for axis, low, high in along)
+
+
 def format_report(quality: Quality) -> str:
     """The report as text, one fact a line."""
     q = quality
     measure = {1: "length", 2: "area", 3: "volume"}[q.dim]
     revolved = q.coordinates != "cartesian"
     v, a = (UNITS[q.dim], UNITS[q.dim - 1]) if not revolved else ("(of revolution)", "(of revolution)")
-    size = " × ".join(f"{x:.4g}" for x in (q.extent[1] - q.extent[0]))
     lines = [
         f"{q.name}: {q.dim}-D, {q.coordinates}",
         f"  cells            {sum(q.cells.values())} ({', '.join(f'{n} {k}' for k, n in q.cells.items())})",
         f"  points, faces    {q.n_points}, {q.n_faces} ({q.n_outer_faces} on the outer boundary)",
-        f"  extent           {size} m",
+        f"  extent           {_extent(q.extent * 1e6)}",
         f"  cell {measure:<11} {q.volume_min:.4g} … {q.volume_max:.4g} {v}, total {q.volume_total:.6g} {v}",
         f"  connected parts  {q.components}",
     ]

@@ -58,6 +58,9 @@ def test_text() -> None:
     for words in ("388 line", "junction_B", "reservoir_left", "point_A", "inside", "1.1e-05 m"):
         assert words in text
     assert "oblique faces    0" in text
+    assert "extent           11 um, at x -5.5 … 5.5\n" in text
+    text = tools.info("meshes/devices/absorber_3d.msh", scale=1e-6, comm=SELF)
+    assert "extent           100 × 40 × 40.1 um, at x 0 … 100, y -20 … 20, z -40 … 0.1\n" in text
 
 
 @pytest.mark.slow
