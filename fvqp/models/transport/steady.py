@@ -150,17 +150,27 @@ class SteadySolver:
             log.info("steady state: %s, %.1e is wanted", what, self._tolerance)
 
     @property
+    def _schemes(self) -> set[str]:
+        """Of particles that fly."""
+        flying = [one for one in (self._p.moving_f, self._p.moving_n) if isinstance(one, Flying)]
+        return {one.streaming.scheme for one in flying if one.streaming is not None}
+
+    @property
     def _limited(self) -> bool:
         """Whether gradients of particles that fly are limited."""
-        flying = [one for one in (self._p.moving_f, self._p.moving_n) if isinstance(one, Flying)]
-        return any(one.streaming is not None and one.streaming.scheme == "limited" for one in flying)
+        return "limited" in self._schemes
 
     def _limits(self) -> str:
-        """What to do where limits of gradients go back and forth, or the lack of limits leads below 0."""
-        if self._below > BALANCE and not self._limited:
+        """What to do where limits of gradients go back and forth, or occupations would be below 0."""
+        if self._below > BALANCE and "linear" in self._schemes:
             return (
                 'without limits of gradients occupations would be negative in places: take scheme = "limited"'
                 ' or "upwind"; '
+            )
+        if self._below > BALANCE and self._schemes:
+            return (
+                "occupations would be negative in places, where collisions change them within a small part "
+                'of a cell: make cells smaller, or give motion = "diffusive"; '
             )
         return 'limited gradients can go back and forth: take scheme = "upwind"; ' if self._limited else ""
 
