@@ -114,7 +114,9 @@ def _escaped(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
 
 def _axes(dataset: xr.Dataset) -> tuple[str, str]:
     """Names of the first two coordinates: radius and height of bodies of revolution."""
-    curved = dataset.attrs.get("mesh_coordinates", "cartesian") != "cartesian" or "radius_cell" in dataset.coords
+    curved = (
+        dataset.attrs.get("mesh_coordinates", "cartesian") != "cartesian" or "radius_cell" in dataset.coords
+    )
     return ("r", "z") if curved else ("x", "y")
 
 

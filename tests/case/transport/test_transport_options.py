@@ -84,7 +84,10 @@ OPTIONS: dict[str, Option] = {
     "energies.rule": Option("film", "bin"),
     "gap.model": Option("sphere", "fixed", "gap"),
     "gap.value": Option("film", "0.9 Delta0", "gap"),
-    "quasiparticles.motion": Option("film", "ordinates", "n_qp_cell"),
+    # with paths of a third of a cell: of far shorter ones both are the same diffusion
+    "quasiparticles.motion": Option(
+        "film", "ordinates", "n_qp_cell", around={"quasiparticles.diffusivity": "2000 cm^2/s"}
+    ),
     "quasiparticles.directions": Option("sphere", 6, "n_qp_cell"),
     "quasiparticles.azimuths": Option("sphere", 4, "n_qp_cell", around=CYLINDER),
     "quasiparticles.scheme": Option("sphere", "upwind", "n_qp_cell"),
