@@ -37,6 +37,8 @@ SMALLER: dict[str, tuple[str, ...]] = {
     "devices/films_on_crystal": (*SHORT, "evolution.end=5 ns", "phonons.azimuths=8"),
     "devices/mkid": (
         *SHORT,
+        # photons of a bin at least
+        "microwaves[0].photon_energy=9 GHz",
         "initial.pulses[0].centre=2.3 Delta0",
         "initial.pulses[0].width=0.31 Delta0",
         "evolution.end=10 us",
