@@ -21,6 +21,12 @@ from numpy.typing import NDArray
 from fvqp.collisions.bose import bose
 from fvqp.collisions.grid import CollisionGrid
 
+#: Occupations of phonons with whose inverse one can still reckon; points with fewer count as empty, and
+#: `bose` has no fewer either.
+LEAST = 1e-300
+#: ``ln(1 + 1/n)`` of an empty point, any share of which leaves no phonons; infinite, none of it would be NaN.
+EMPTY_POINT = 1e300
+
 
 class Collisions(NamedTuple):
     """All pairs of bins that exchange a phonon within the range of the phonon points.
@@ -161,7 +167,7 @@ def _occupation(events, e, exponent):
 @njit(cache=True, inline="always")
 def _exponents(n, exponent):
     for k in range(n.size):
-        exponent[k] = np.log1p(1.0 / n[k]) if n[k] > 0.0 else np.inf
+        exponent[k] = np.log1p(1.0 / n[k]) if n[k] > LEAST else EMPTY_POINT
 
 
 @njit(cache=True, inline="always")
@@ -250,7 +256,7 @@ def coefficients(start, stop, events, states, anomalous, f, n, in_f, out_f, in_n
             b[i] = b[i] / s[i] if s[i] > 0.0 else 0.0
         for k in range(points):
             g[k] /= events.capacity[k] * (1.0 + nc[k])
-            d[k] = d[k] / (events.capacity[k] * nc[k]) if nc[k] > 0.0 else 0.0
+            d[k] = d[k] / (events.capacity[k] * nc[k]) if nc[k] > LEAST else 0.0
 
 
 @njit(cache=True, inline="always")
@@ -266,7 +272,7 @@ def _slopes(events, e, s, p, f, star):
 @njit(cache=True, inline="always")
 def _sensitivity(star, n):
     """``(∂n*/∂n_k)/share``; an empty point has none."""
-    return star * (1.0 + star) / (n * (1.0 + n)) if n > 0.0 else 0.0
+    return star * (1.0 + star) / (n * (1.0 + n)) if n > LEAST else 0.0
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

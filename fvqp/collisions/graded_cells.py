@@ -21,15 +21,12 @@ import numpy as np
 from numba import njit
 
 from fvqp.collisions.bose import bose
+from fvqp.collisions.graded import EMPTY_POINT, LEAST
 
 #: Cells that go together: their occupations and rates stay in a processor's second cache.
 TOGETHER = 32
 #: Cells of one vector, as a power of 2: 8, or whole numbers of shorter vectors.
 LANES = 3
-#: Occupations of phonons with whose inverse one can still reckon; `bose` has no smaller ones.
-LEAST = 1e-300
-#: ``ln(1 + 1/n)`` of an empty point, any share of which leaves no phonons; infinite, none of it would be NaN.
-EMPTY_POINT = 1e300
 #: Fewer cells are faster one after the other (measured).
 FEWEST = 2
 
@@ -62,7 +59,7 @@ def _rows(start, stop, states, anomalous, f, n):
             bins[i, ANOMALOUS + q] = anomalous[row, i]
             holds[i] |= states[row, i] > 0.0
         for k in range(n.shape[1]):
-            points[k, EXPONENT + q] = np.log1p(1.0 / n[c, k]) if n[c, k] > 0.0 else EMPTY_POINT
+            points[k, EXPONENT + q] = np.log1p(1.0 / n[c, k]) if n[c, k] > LEAST else EMPTY_POINT
     return bins, points, holds
 
 
@@ -158,7 +155,7 @@ def balance(start, stop, events, states, anomalous, f, n, rate_f, rate_n, in_f, 
             made, absorbed = points[k, MADE + q], points[k, ABSORBED + q]
             rate_n[c, k] = made / capacity
             in_n[c, k] = max(made + absorbed, 0.0) / (capacity * (1.0 + occupation))
-            out_n[c, k] = absorbed / (capacity * occupation) if occupation > 0.0 else 0.0
+            out_n[c, k] = absorbed / (capacity * occupation) if occupation > LEAST else 0.0
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})

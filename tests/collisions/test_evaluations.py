@@ -275,3 +275,24 @@ def test_many_cells_at_once():
         close([a[row] for a in shared], operator.rates(one, f[row], n[row]), 1e-14)
         alone = operator.jvp(measure.rows(row), f[row], n[row], *(a[row] for a in steps))
         close([a[row] for a in together], alone, 1e-13)
+
+
+@pytest.mark.parametrize("cells", [1, 3])
+def test_phonons_too_few_to_be_counted(cells):
+    """Occupations whose inverse overflows, which long times leave in holes of the spectrum, are as none."""
+    operator, measure = ElectronPhonon(GRADED, COUPLING), bcs_measure(GRADED, 1.0)
+    f, n = random_state(GRADED, cells)
+    step_f, step_n = random_state(GRADED, cells)
+    empty, hardly = n.copy(), n.copy()
+    empty[:, 3::4] = 0.0
+    for number, few in enumerate((5e-324, 1e-310, 1e-305)):
+        hardly[:, 3 + 4 * number :: 12] = few
+    hardly[:, 3::4] = np.minimum(hardly[:, 3::4], 1e-305)
+    found = operator.rates(measure, f, hardly), operator.gain_loss(measure, f, hardly)
+    expected = operator.rates(measure, f, empty), operator.gain_loss(measure, f, empty)
+    for one, other in zip(found, expected, strict=True):
+        for a, b in zip(one, other, strict=True):
+            assert np.array_equal(a, b)
+    moved = operator.jvp(measure, f, hardly, step_f, step_n), operator.jvp(measure, f, empty, step_f, step_n)
+    for a, b in zip(*moved, strict=True):
+        assert np.array_equal(a, b)
