@@ -87,13 +87,19 @@ class StreamingSolver:
         """
         return self.system(removal, scattering).solve(source, guess, reduction=reduction)
 
-    def system(self, removal: Floats, scattering: Floats) -> StreamingSystem:
+    def system(self, removal: Floats, scattering: Floats, *, thorough: bool = True) -> StreamingSystem:
         """The system at these rates, for several right-hand sides; there is one at a time.
+
+        Args:
+            removal, scattering: rates of cells and energies, or rows that are the same for all.
+            thorough: how it is preconditioned, see `StreamingSystem.approximate`.
 
         Raises:
             CaseError: rates that are negative, or of particles that neither move nor are removed.
         """
-        return StreamingSystem(self, self._rates("removal", removal), self._rates("scattering", scattering))
+        return StreamingSystem(
+            self, self._rates("removal", removal), self._rates("scattering", scattering), thorough
+        )
 
     def _rates(self, what: str, rate: Floats) -> Floats:
         rows = np.atleast_2d(np.asarray(rate, dtype=np.float64))
@@ -109,8 +115,8 @@ class StreamingSolver:
 class StreamingSystem:
     """The system of a `StreamingSolver` at given rates."""
 
-    def __init__(self, solver: StreamingSolver, removal: Floats, scattering: Floats) -> None:
-        self._solver, self._scattering = solver, scattering
+    def __init__(self, solver: StreamingSolver, removal: Floats, scattering: Floats, thorough: bool) -> None:
+        self._solver, self._scattering, self._thorough = solver, scattering, thorough
         streaming, layout = solver.streaming, solver.streaming.layout
         self._streaming, n = streaming, layout.n_owned
         self._total = total = removal + scattering
@@ -127,7 +133,7 @@ class StreamingSystem:
             nothing = np.zeros((layout.n_cells, *self._shape[1:]))
             self._inflow = streaming.rates(nothing, self._opacity)[0]
         scatters = layout.comm.allreduce(bool(np.any(scattering > 0.0)), MPI.LOR)
-        self._accelerated = scatters or streaming.returns
+        self._accelerated = scatters or (thorough and streaming.returns)
         if self._accelerated:
             # Diffusion has no meaning in transparent cells; it only must not be without bounds there.
             bounded = total.copy()
@@ -139,12 +145,16 @@ class StreamingSystem:
     def approximate(self, source: Floats) -> Floats:
         """f of the owned cells by sweeps and diffusion, linear in the source: a preconditioner.
 
-        The means that a sweep leaves, those of scattered and of returning particles, are left to diffusion,
-        and what both leave in every direction is swept once more.
+        One sweep, and diffusion of what it scatters, are positive, and enough where particles stay for a
+        short time. A thorough one leaves the means that the sweep does not account for, those of scattered
+        and of returning particles, to diffusion, and sweeps what both leave in every direction once more.
         """
         streaming, total = self._streaming, self._total[: self._shape[0]]
         z = streaming.sweep(np.ascontiguousarray(source), total)
-        if self._accelerated:
+        if self._accelerated and not self._thorough:
+            scattered = self._scattering[: self._shape[0]] * streaming.directions.mean(z)
+            z += self._solver.diffusion.solve(streaming.capacity * scattered)[:, None, :]
+        elif self._accelerated:
             mean = streaming.directions.mean(source - self._applied(z)[0])
             z += self._solver.diffusion.solve(streaming.capacity * mean)[:, None, :]
             z += streaming.sweep(source - self._applied(z)[0], total)

@@ -205,7 +205,9 @@ class Linearized:
         """There is one at a time, and no product beside."""
         if self._near is None:
             self._factors = None
-            self._near = Together(self._p, self._state, self._mean, self.turn, self.length)
+            self._near = Together(
+                self._p, self._state, self._mean, self.turn, self.length, thorough=self._limits
+            )
         return self._near
 
     # -- parts
@@ -229,7 +231,9 @@ class Linearized:
         """There is one at a time, and nothing of `_together` beside."""
         if self._factors is None or self._factors.length != length:
             self._near = None
-            self._factors = _Product(self._p, self._state, self._mean, self.turn, self.fastest, length)
+            self._factors = _Product(
+                self._p, self._state, self._mean, self.turn, self.fastest, length, thorough=self._limits
+            )
         return self._factors
 
     def _joined(self, f: Floats, n: Floats) -> Floats:
@@ -269,16 +273,18 @@ class _Product:
         turn: Turnover,
         fastest: float,
         length: float,
+        thorough: bool,
     ) -> None:
         """
         Args:
             problem, state, turn, length: see `Linearized`.
             mean: over directions, where collisions are linearized.
             fastest: rate of collisions on all ranks.
+            thorough: how `approximate` solves for motion, see `StreamingSystem.approximate`.
         """
         self._p, self.length = problem, length
-        self._f = problem.moving_f.implicit(length, turn.f, state.f)
-        self._n = problem.moving_n.implicit(length, turn.n, state.n)
+        self._f = problem.moving_f.implicit(length, turn.f, state.f, thorough)
+        self._n = problem.moving_n.implicit(length, turn.n, state.n, thorough)
         self._collide = problem.local.implicit(length, *mean) if length * fastest > EXPLICIT else None
 
     def solve(self, r: Rates) -> Rates:
@@ -289,7 +295,7 @@ class _Product:
         return self._collided(f.y, n.y, r.counters._replace(lost_f=lost_f, lost_n=lost_n))
 
     def approximate(self, r: Rates) -> Rates:
-        """The same, linear in r, with motion solved for by one sweep and diffusion: a preconditioner, whose
+        """The same, linear in r, with motion solved for by sweeps and diffusion: a preconditioner, whose
         counters mean nothing."""
         return self._collided(self._f.approximate(r.f), self._n.approximate(r.n), r.counters)
 

@@ -128,14 +128,17 @@ class Resting:
         ``at``, with limits that may be ``fixed`` (`Streaming.tangent`), or without limits."""
         return lambda x: self.rates(x, inelastic)
 
-    def implicit(self, length: float, inelastic: Floats, y: Floats) -> Implicit:
+    def implicit(self, length: float, inelastic: Floats, y: Floats, thorough: bool = False) -> Implicit:
         """``(1 − length × motion) x = r``; one at a time.
 
         Solutions have the content of r less what is lost, whatever is left of the residual, by parts of y.
+        What preconditions may be ``thorough``, see `StreamingSystem.approximate`.
         """
         return Implicit(lambda r: Moved(r, np.zeros((0, r.shape[2]))), lambda r: r)
 
-    def absorbed(self, length: float, inelastic: Floats, rate: Floats) -> Callable[[Floats], Floats]:
+    def absorbed(
+        self, length: float, inelastic: Floats, rate: Floats, thorough: bool = False
+    ) -> Callable[[Floats], Floats]:
         """``(1 − length × (motion − rate)) x = r`` where collisions take particles away at a rate
         ``(n_owned, E)``: a preconditioner, linear in r; there is one at a time, or one of `implicit`."""
         kept = 1.0 / (1.0 + length * rate[:, None, :])
@@ -274,14 +277,14 @@ class Flying(_InSpace):
 
         return moved
 
-    def implicit(self, length: float, inelastic: Floats, y: Floats) -> Implicit:
+    def implicit(self, length: float, inelastic: Floats, y: Floats, thorough: bool = False) -> Implicit:
         n = len(y)
         if length * self.fastest <= EXPLICIT:
             turned = self._turned(length, inelastic)
             nothing = np.zeros((len(self.walls), y.shape[2]))
             return Implicit(lambda r: Moved(turned(r), nothing), turned)
         solver = self._upwinding()
-        system = solver.system(np.array([[1.0 / length]]), self._scattering(inelastic))
+        system = solver.system(np.array([[1.0 / length]]), self._scattering(inelastic), thorough=thorough)
 
         def solved(r: Floats) -> Moved:
             x = system.solve(r / length, r, reduction=REDUCTION)[:n]
@@ -289,7 +292,9 @@ class Flying(_InSpace):
 
         return Implicit(solved, lambda r: system.approximate(r / length))
 
-    def absorbed(self, length: float, inelastic: Floats, rate: Floats) -> Callable[[Floats], Floats]:
+    def absorbed(
+        self, length: float, inelastic: Floats, rate: Floats, thorough: bool = False
+    ) -> Callable[[Floats], Floats]:
         """See `Resting.absorbed`."""
         if length * self.fastest <= EXPLICIT:
             return self._turned(length, inelastic, rate)
@@ -298,7 +303,7 @@ class Flying(_InSpace):
         self._layout.exchange(removal)
         # of what they turn away from a direction, collisions return the rest to all of them
         back = np.maximum(np.minimum(inelastic, self._opaque) - rate, 0.0)
-        system = self._upwinding().system(removal, self._scattering(back))
+        system = self._upwinding().system(removal, self._scattering(back), thorough=thorough)
         return lambda r: system.approximate(r / length)
 
     def _upwinding(self) -> StreamingSolver:
@@ -382,7 +387,7 @@ class Diffusing(_InSpace):
 
         return moved
 
-    def implicit(self, length: float, inelastic: Floats, y: Floats) -> Implicit:
+    def implicit(self, length: float, inelastic: Floats, y: Floats, thorough: bool = False) -> Implicit:
         nothing = np.zeros((len(self.walls), y.shape[2]))
         if length * self.fastest <= EXPLICIT:
             return Implicit(lambda r: Moved(r, nothing), lambda r: r)
@@ -396,7 +401,9 @@ class Diffusing(_InSpace):
 
         return Implicit(solved, lambda r: solved(r).y)
 
-    def absorbed(self, length: float, inelastic: Floats, rate: Floats) -> Callable[[Floats], Floats]:
+    def absorbed(
+        self, length: float, inelastic: Floats, rate: Floats, thorough: bool = False
+    ) -> Callable[[Floats], Floats]:
         """See `Resting.absorbed`."""
         if length * self.fastest <= EXPLICIT:
             kept = 1.0 / (1.0 + length * rate[:, None, :])

@@ -44,6 +44,7 @@ class Together:
         mean: tuple[Floats, Floats],
         turn: Turnover,
         length: float,
+        thorough: bool,
     ) -> None:
         """
         Args:
@@ -52,13 +53,14 @@ class Together:
             mean: over directions, where collisions are linearized.
             turn: rates at which collisions turn particles.
             length: a time.
+            thorough: how motion is solved for, see `StreamingSystem.approximate`.
         """
         self._p, self._mean, self._length = problem, mean, length
         self._own = min(length, _longest(problem, mean[0], turn.f, length))
         leaving = np.broadcast_to(problem.moving_n.crossing, mean[1].shape)
         absorbed, self._quasiparticles = problem.local.escaping((self._own, length), *mean, leaving)
-        self._phonons = problem.moving_n.absorbed(length, turn.n, np.maximum(absorbed, 0.0))
-        self._moved = problem.moving_f.implicit(self._own, turn.f, state.f).approximate
+        self._phonons = problem.moving_n.absorbed(length, turn.n, np.maximum(absorbed, 0.0), thorough)
+        self._moved = problem.moving_f.implicit(self._own, turn.f, state.f, thorough).approximate
 
     def approximate(self, f: Floats, n: Floats) -> tuple[Floats, Floats]:
         """The inverse applied to occupations ``(n_owned, M, E)`` of both species, linear in them."""
