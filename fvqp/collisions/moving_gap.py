@@ -154,7 +154,7 @@ class GapFollower:
         """``ln(Δ_c/Δ) − (2/Δ) Σ p_i f_i`` of every cell, ``(cells,)``: close to ``ln(Δ_solution/Δ)``.
 
         Taken at `floor` where the gap is smaller: negative, then, if the cell stays normal. Its derivative
-        with respect to ``f_i`` at a fixed gap is ``−2 p_i/Δ``.
+        with respect to ``f_i`` at a fixed gap is ``−2 p_i/Δ``, of a family ``−2 φ_i p_i/y``.
         """
         f, gaps = self._checked(f, gap)
         out = np.empty(gaps.size)
