@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 
 from fvqp.collisions.spectral_family import SpectralFamily
+from fvqp.errors import CaseError
 from fvqp.models.strong_coupling import StrongCoupling
 from fvqp.spectral.alpha2f import K_B
 from fvqp.spectral.eliashberg import EliashbergSpectrum, solve
@@ -34,11 +35,17 @@ def gap_family(strong: StrongCoupling) -> SpectralFamily:
         strong: its interaction; the temperature of its spectrum does not matter.
 
     Raises:
+        CaseError: coupling so strong that there is no gap edge at 0.7 T_c.
         ConvergenceError: from the Eliashberg equations at 0.7 T_c.
     """
     solved = partial(solve, strong.alpha2f, coulomb=strong.coulomb, cutoff=strong.cutoff)
     critical = K_B * strong.material.critical_temperature
     warm = solved(temperature=WARM * critical)
+    if not warm.gap_edge > 0.0:
+        raise CaseError(
+            f"{strong.alpha2f.name}: damping leaves no gap edge at {WARM:g} of the critical temperature, "
+            "from which to learn how the gap follows; give a gap that stays"
+        )
     # Errors of the gap by the spacing are the same in both, and so not in their ratio.
     cold = solved(spacing=warm.spacing)
     x, phi = _splines(cold)
@@ -57,13 +64,13 @@ def _splines(cold: EliashbergSpectrum) -> tuple[CubicSpline, CubicSpline]:
     """X and φ over Z(0) Δ0, of energies in Δ0; odd and even in energy."""
     dressed = float(cold.Z[0].real)
     x, phi = cold.epsilon_Z.real / dressed, cold.phi.real / dressed
-    start, end = {"x": (2, 0.0), "phi": (1, 0.0)}, (2, 0.0)
+    odd, even, end = (2, 0.0), (1, 0.0), (2, 0.0)
     between = CubicSpline(cold.energy, x - phi)
     near = between.solve(0.0, extrapolate=False)
     edge = near[np.argmin(np.abs(near - cold.gap_edge))]
     return (
-        CubicSpline(cold.energy / edge, x / edge, bc_type=(start["x"], end)),
-        CubicSpline(cold.energy / edge, phi / edge, bc_type=(start["phi"], end)),
+        CubicSpline(cold.energy / edge, x / edge, bc_type=(odd, end)),
+        CubicSpline(cold.energy / edge, phi / edge, bc_type=(even, end)),
     )
 
 

@@ -357,7 +357,7 @@ class SweepDataset:
             raise CheckpointError(f"results.nc holds a sweep of {theirs}, this case is one of {mine}")
         for name, coordinate in earlier.coords.items():
             if name not in self.dataset.coords:
-                self.dataset = self.dataset.assign_coords({name: coordinate.variable})
+                self.dataset = self.dataset.assign_coords({name: coordinate.variable.load()})
         for name, variable in earlier.data_vars.items():
             if variable.dims[: len(self.sweep_dims)] != self.sweep_dims:
                 continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from types import SimpleNamespace
 
@@ -240,10 +241,15 @@ def test_normal_state_and_back() -> None:
     assert there.gap[0] > 0.2
 
 
-def test_what_a_family_refuses() -> None:
+def test_what_a_family_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
     lead = alpha2f.metal("Pb")
     strong = strong_coupling(load_material("Sn"), lead.spectrum, coulomb=lead.coulomb)
     with pytest.raises(CaseError, match="no quasiparticles of a definite energy"):
         GapFollower(CollisionGrid.uniform(0.05, 6.0), family=gap_family(strong))
+    warm = replace(metal("Sn").strong.spectrum, phi=0.0 * metal("Sn").strong.spectrum.phi)
+    with monkeypatch.context() as patched:
+        patched.setattr("fvqp.models.gap_family.solve", lambda *given, **named: warm)
+        with pytest.raises(CaseError, match="damping leaves no gap edge at 0.7 of"):
+            gap_family(metal("Sn").strong)
     with pytest.raises(CaseError, match="has no cutoff"):
         GapFollower(GRADED, cutoff=50.0, family=metal("Sn").family)

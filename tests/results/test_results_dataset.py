@@ -10,7 +10,7 @@ import xarray as xr
 
 from fvqp.errors import CheckpointError, FvqpError
 from fvqp.results import Ledger, SweepDataset, open_result
-from fvqp.results.dataset import read_dataset
+from fvqp.results.dataset import opened, read_dataset
 from fvqp.results.files import replacing, write_text
 
 
@@ -63,6 +63,17 @@ def test_taking_over_loses_nothing(sweep):
     shorter = SweepDataset({"supercurrent": [0.0], "V_det": [0.0], "V_inj": [0.0]})
     with pytest.raises(CheckpointError, match="sweep"):
         shorter.take_over(sweep.dataset, done)
+
+
+def test_what_a_file_has_beside_is_there_when_it_is_gone(tmp_path):
+    """Coordinates that only the earlier run had are read before."""
+    earlier = SweepDataset({"V_inj": [0.0]}, {"x": (("cell",), [1.0, 2.0])})
+    earlier.write(tmp_path / "results.nc")
+    later = SweepDataset({"V_inj": [0.0]})
+    with opened(tmp_path / "results.nc") as file:
+        later.take_over(file, later.completed)
+    (tmp_path / "results.nc").unlink()
+    np.testing.assert_array_equal(later.dataset["x"].values, [1.0, 2.0])
 
 
 def test_missing_and_damaged_files(sweep, tmp_path):
