@@ -1,9 +1,10 @@
 """Checkpoints: the state that a run goes on from, independent of the number of ranks.
 
 ``checkpoint.h5`` holds arrays ``[cell, ...]`` in the order of ``Mesh.global_id``, which sweep points are
-complete, and the hashes of the case and the mesh that it belongs to. It is replaced as a whole, so that
-there always is a readable one. Every rank writes and reads a range of the cells, none holds more than its
-share (`fvqp.results.rows`). Who writes depends on what there is:
+complete, and the hashes of the case and the mesh that it belongs to. It ends with its seal
+(`fvqp.results.files`) and is replaced as a whole, so that there always is a readable one. Every rank
+writes and reads a range of the cells, none holds more than its share (`fvqp.results.rows`). Who writes
+depends on what there is:
 
 one rank
     h5py.
@@ -21,7 +22,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -36,11 +37,22 @@ from numpy.typing import NDArray
 from fvqp.errors import CheckpointError, FvqpError
 from fvqp.mesh.mesh import Mesh
 from fvqp.petsc import PETSc
-from fvqp.results.files import discard, explained, flush, make_folder, part_of, replacing, reserve, take_place
+from fvqp.results.files import (
+    discard,
+    explained,
+    flush,
+    make_folder,
+    part_of,
+    replacing,
+    require_intact,
+    reserve,
+    seal,
+    take_place,
+)
 from fvqp.results.rows import FileOrder
 from fvqp.results.together import all_or_none, on_root
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """Version of the layout of ``checkpoint.h5``; attribute ``format_version`` of the file."""
 CHUNK_BYTES = 1 << 24
 """Size of the pieces in which a file that several ranks write has its arrays."""
@@ -131,7 +143,7 @@ def write_checkpoint(path: Path, mesh: Mesh, case_hash: str, checkpoint: Checkpo
 
     folder, generation = _parts(path), ""
     if comm.size == 1:
-        with replacing(path) as part, skeleton(part) as file:
+        with replacing(path, sealed=True) as part, skeleton(part) as file:
             for name, values in rows():
                 file["arrays"][name] = values.reshape(-1, *shapes[name])
     elif _countable(mesh.n_global, shapes) and parallel_hdf5(comm):
@@ -189,6 +201,7 @@ def _write_together(
 
     def finish() -> None:
         with explained(path):
+            seal(part)
             take_place(part, path)
 
     try:
@@ -252,6 +265,7 @@ def _write_parts(
                 with h5py.File(mine, "w") as file:
                     for name, values in rows:
                         file[name] = values.reshape(_flat(len(values), shapes[name]))
+                seal(mine)
                 flush(mine)
         except FvqpError as error:
             problem = error
@@ -260,7 +274,7 @@ def _write_parts(
         all_or_none(comm, problem)
 
         def index() -> None:
-            with replacing(path) as part, skeleton(part) as file:
+            with replacing(path, sealed=True) as part, skeleton(part) as file:
                 for name, shape in shapes.items():
                     flat = _flat(int(bounds[-1]), shape)
                     layout = h5py.VirtualLayout(flat, dtype=np.float64)
@@ -288,7 +302,8 @@ def read_checkpoint(path: Path, mesh: Mesh, case_hash: str) -> Checkpoint | None
     head = on_root(comm, lambda: _header(path, case_hash, geometry) if path.exists() else None)
     if head is None:
         return None
-    completed, numbers, shapes = head
+    completed, numbers, shapes, parts = head
+    _on_every_rank(comm, partial(_require_intact, parts[comm.rank :: comm.size]))
     order = FileOrder(comm, mesh.global_id, mesh.n_global)
     arrays = {}
     for name, shape in shapes.items():
@@ -298,7 +313,9 @@ def read_checkpoint(path: Path, mesh: Mesh, case_hash: str) -> Checkpoint | None
 
 
 def _header(path: Path, case_hash: str, geometry: str) -> tuple[Any, ...]:
-    """Complete points, numbers, and the shapes of a cell's arrays, of a file that belongs here."""
+    """Complete points, numbers, shapes of a cell's arrays, and further files, of a file that belongs here."""
+    # First of all: HDF5 may loop for ever in a damaged file.
+    require_intact(path)
     with _readable(path), h5py.File(path, "r") as file:
         version = int(file.attrs["format_version"])
         if version > FORMAT_VERSION:
@@ -311,16 +328,23 @@ def _header(path: Path, case_hash: str, geometry: str) -> tuple[Any, ...]:
                 "choose another folder (--out, out=)"
             )
         numbers = {name: value[()] for name, value in file.get("numbers", {}).items()}
-        shapes = {}
+        shapes, parts = {}, set()
         for name, value in file["arrays"].items():
             shapes[name] = tuple(int(length) for length in value.attrs.get("shape", value.shape[1:]))
-            for source in value.virtual_sources() if value.is_virtual else ():
-                # HDF5 takes what it does not find for numbers that were never written.
-                with h5py.File(path.parent / source.file_name, "r") as part:
-                    if source.dset_name not in part:
-                        raise KeyError(f"{source.file_name} has no {source.dset_name}")
-        return file["completed"][()].astype(bool), numbers, shapes
+            # HDF5 takes what it does not find for numbers that were never written.
+            parts |= {source.file_name for source in value.virtual_sources()} if value.is_virtual else set()
+        return (
+            file["completed"][()].astype(bool),
+            numbers,
+            shapes,
+            [path.parent / name for name in sorted(parts)],
+        )
     raise AssertionError
+
+
+def _require_intact(paths: Iterable[Path]) -> None:
+    for path in paths:
+        require_intact(path)
 
 
 def _rows(path: Path, name: str, order: FileOrder) -> Floats:

@@ -17,7 +17,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from fvqp.errors import CheckpointError
-from fvqp.results.files import replacing
+from fvqp.results.files import intact, replacing, require_intact
 from fvqp.results.spool import LARGE, blank
 
 Floats = NDArray[np.float64]
@@ -343,8 +343,7 @@ class SweepDataset:
 
     def write(self, path: Path) -> None:
         """Writes netCDF-4, whole or not at all; the file that was there stays if this fails."""
-        with replacing(path) as part:
-            self.dataset.to_netcdf(part, engine="netcdf4", format="NETCDF4")
+        write_dataset(self.dataset, path)
 
     def take_over(self, earlier: xr.Dataset, completed: NDArray[np.bool_]) -> None:
         """Goes on from ``earlier``, of the same sweep, taking the points as computed that are ``completed``.
@@ -388,6 +387,12 @@ def _attributes(name: str, units: str | None = None, long_name: str | None = Non
     }
 
 
+def write_dataset(dataset: xr.Dataset, path: Path) -> None:
+    """Write a ``results.nc`` (netCDF-4) with its seal, whole or not at all."""
+    with replacing(path, sealed=True) as part:
+        dataset.to_netcdf(part, engine="netcdf4", format="NETCDF4")
+
+
 def read_dataset(path: Path) -> xr.Dataset:
     """The dataset of a ``results.nc``, in memory; :class:`CheckpointError` if it is missing or damaged."""
     with opened(path) as file:
@@ -395,22 +400,39 @@ def read_dataset(path: Path) -> xr.Dataset:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[xr.Dataset]:
-    """The dataset of a ``results.nc``, read as it is used; :class:`CheckpointError` as of `read_dataset`."""
+def opened(path: Path, *, sealed: bool = False) -> Iterator[xr.Dataset]:
+    """The dataset of a ``results.nc``, read as it is used; :class:`CheckpointError` as of `read_dataset`.
+
+    A file of an earlier version, or of another program, has no seal; with ``sealed`` it is refused.
+    """
     if not path.is_file():
         raise CheckpointError(
             f"{path.parent}: holds no {path.name}; a results folder is what fvqp run --out makes"
         )
+    if sealed:
+        require_intact(path)
+    else:
+        intact(path)
     try:
-        with xr.open_dataset(path, engine="netcdf4") as file:
-            version = file.attrs.get("format_version")
-            if version is None or int(version) > FORMAT_VERSION:
-                raise CheckpointError(
-                    f"{path}: format version {version}; this program reads up to {FORMAT_VERSION}"
-                )
+        file = xr.open_dataset(path, engine="netcdf4")
+        version = int(file.attrs.get("format_version", FORMAT_VERSION + 1))
+    # The libraries raise errors of many types where a file without a seal is damaged.
+    except Exception as error:
+        raise _damaged(path, error) from None
+    with file:
+        if version > FORMAT_VERSION:
+            known = file.attrs.get("format_version")
+            raise CheckpointError(
+                f"{path}: format version {known}; this program reads up to {FORMAT_VERSION}"
+            )
+        try:
             yield file
-    except (OSError, ValueError, RuntimeError) as error:
-        raise CheckpointError(f"{path}: damaged or not a results file ({_first_line(error)})") from None
+        except (OSError, ValueError, RuntimeError) as error:
+            raise _damaged(path, error) from None
+
+
+def _damaged(path: Path, error: Exception) -> CheckpointError:
+    return CheckpointError(f"{path}: damaged or not a results file ({_first_line(error)})")
 
 
 def _first_line(error: Exception) -> str:

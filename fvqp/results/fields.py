@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 import numpy as np
 from numpy.typing import NDArray
 from vtkmodules.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray
-from vtkmodules.vtkCommonCore import vtkPoints
+from vtkmodules.vtkCommonCore import vtkObject, vtkPoints
 from vtkmodules.vtkCommonDataModel import vtkCellArray, vtkUnstructuredGrid
 from vtkmodules.vtkIOXML import vtkXMLUnstructuredGridWriter
 
@@ -116,7 +116,13 @@ def _write_piece(path: Path, mesh: Mesh, fields: Mapping[str, NDArray[np.float64
     writer.SetInputData(grid)
     with replacing(path) as part:
         writer.SetFileName(str(part))
-        if not writer.Write():
+        # One message says what is wrong; VTK's own fill a page.
+        vtkObject.GlobalWarningDisplayOff()
+        try:
+            written = writer.Write()
+        finally:
+            vtkObject.GlobalWarningDisplayOn()
+        if not written:
             raise OSError("the VTK writer failed")
 
 

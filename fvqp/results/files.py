@@ -1,24 +1,36 @@
-"""Writing files so that a crash, a kill or a full disk leaves the previous version readable."""
+"""Writing files so that a crash, a kill or a full disk leaves the previous version readable; their seals.
+
+The seal of a file is its last line, :data:`SEAL` and the SHA-256 of all bytes before, written before the
+file takes its name: file and digest change places with their predecessors at once. HDF5, netCDF and zip
+ignore what follows after their data.
+"""
 
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
-import shutil
+import resource
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
-from fvqp.errors import FvqpError
+from fvqp.errors import CheckpointError, FvqpError
 
+SEAL = b"\nfvqp sha256 "
+"""Beginning of a seal; 64 hexadecimal digits and a line feed follow."""
+_SEAL_LENGTH = len(SEAL) + 65
+_READ_BYTES = 1 << 20
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_ALMOST_NOTHING = 1 << 16
+_PROBE_BYTES = 1 << 16
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, sealed: bool = False) -> Iterator[Path]:
     """A temporary path beside ``path`` to write to; when the block ends well, it takes ``path``'s place at
-    once.
+    once, ``sealed`` or as it is.
 
     Raises :class:`FvqpError` with one line when the disk is full or the file cannot be written; ``path``
     itself is then what it was before.
@@ -27,9 +39,62 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         with explained(path):
             yield part
+            if sealed:
+                seal(part)
             take_place(part, path)
     finally:
         discard(part)
+
+
+def seal(path: Path) -> None:
+    """Append the seal to a file that is written completely."""
+    with path.open("rb+") as file:
+        digest = _digest(file, file.seek(0, os.SEEK_END))
+        file.seek(0, os.SEEK_END)
+        file.write(SEAL + digest + b"\n")
+
+
+def intact(path: Path) -> bool:
+    """True if a file is what its seal says, False if it has no seal.
+
+    Raises :class:`CheckpointError` if the file is damaged, or cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            length = file.seek(0, os.SEEK_END) - _SEAL_LENGTH
+            file.seek(max(length, 0))
+            end = file.read()
+            if length < 0 or not end.startswith(SEAL):
+                return False
+            same = end[len(SEAL) :] == _digest(file, length) + b"\n"
+    except OSError as error:
+        raise CheckpointError(f"{path}: damaged: cannot be read ({error.strerror})") from None
+    if not same:
+        raise CheckpointError(
+            f"{path}: damaged: its content is not what was written (SHA-256 differs); remove its "
+            "folder to start the case again"
+        )
+    return True
+
+
+def require_intact(path: Path) -> None:
+    """Raise :class:`CheckpointError` unless a file is what its seal says."""
+    if not intact(path):
+        raise CheckpointError(
+            f"{path}: does not end with the SHA-256 of its content: damaged, rewritten by another program, "
+            "or of an earlier version of fvqp, which only that version resumes; remove its folder to start "
+            "the case again"
+        )
+
+
+def _digest(file: BinaryIO, length: int) -> bytes:
+    """SHA-256 (hexadecimal) of the first ``length`` bytes."""
+    found = hashlib.sha256()
+    file.seek(0)
+    while length > 0 and (block := file.read(min(length, _READ_BYTES))):
+        found.update(block)
+        length -= len(block)
+    return found.hexdigest().encode()
 
 
 def discard(path: Path) -> None:
@@ -55,7 +120,6 @@ def explained(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, RuntimeError) as error:
-        # HDF5 and VTK report a full disk as an error of their own, so the disk is asked too.
         raise FvqpError(f"{path}: {_reason(error, path)}") from None
 
 
@@ -94,13 +158,27 @@ def flush(path: Path) -> None:
 
 def _reason(error: Exception, path: Path) -> str:
     number = getattr(error, "errno", None)
-    try:
-        free = shutil.disk_usage(path.parent).free
-    except OSError:
-        free = _ALMOST_NOTHING
-    if number in _FULL or (number not in (errno.EACCES, errno.ENOENT) and free < _ALMOST_NOTHING):
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+    if number in _FULL or _no_room(path, limit):
+        or_limit = "" if limit < 0 else f", or a file reaches the limit of {limit} bytes (ulimit -f)"
         return (
-            "the disk is full; what was written before is intact, and --resume (resume=True) goes on once "
-            "there is space"
+            f"the disk is full{or_limit}; what was written before is intact, and --resume (resume=True) "
+            "goes on once there is space"
         )
     return f"cannot be written: {getattr(error, 'strerror', None) or error}"
+
+
+def _no_room(path: Path, limit: int) -> bool:
+    """True if the disk does not take a small file, or the one that is being written is as large as allowed.
+
+    netCDF reports a full disk as a lack of permission, HDF5 and VTK as errors of their own.
+    """
+    with suppress(OSError):
+        if 0 <= limit <= part_of(path).stat().st_size + _PROBE_BYTES:
+            return True
+    try:
+        with tempfile.TemporaryFile(dir=path.parent) as file:
+            file.write(bytes(_PROBE_BYTES))
+    except OSError as error:
+        return error.errno in _FULL
+    return False

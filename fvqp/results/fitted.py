@@ -14,8 +14,8 @@ from mpi4py import MPI
 from numpy.typing import NDArray
 
 from fvqp.errors import CheckpointError, FvqpError
-from fvqp.results.dataset import FORMAT_VERSION, QUANTITIES
-from fvqp.results.files import make_folder, replacing, write_text
+from fvqp.results.dataset import FORMAT_VERSION, QUANTITIES, write_dataset
+from fvqp.results.files import make_folder, write_text
 from fvqp.results.measured import UNCERTAINTY, errors_of_parts, measured_parts, read_points
 from fvqp.results.provenance import provenance
 from fvqp.results.result import Result
@@ -230,8 +230,7 @@ def write_fit(dataset: xr.Dataset, folder: Path, case_text: str, comm: MPI.Comm)
         make_folder(folder)
         write_text(folder / "case.toml", case_text)
         write_text(folder / "parameters.csv", fit_table(dataset))
-        with replacing(folder / "results.nc") as part:
-            dataset.to_netcdf(part, engine="netcdf4")
+        write_dataset(dataset, folder / "results.nc")
         result.plot()
 
     on_root(comm, write)

@@ -14,6 +14,7 @@ import logging
 import re
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -26,7 +27,7 @@ from fvqp.mesh.mesh import Mesh
 from fvqp.results.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from fvqp.results.dataset import SweepDataset, opened
 from fvqp.results.fields import FieldSeries
-from fvqp.results.files import make_folder, write_text
+from fvqp.results.files import explained, make_folder, write_text
 from fvqp.results.provenance import provenance
 from fvqp.results.together import on_root
 
@@ -113,15 +114,20 @@ class ResultsFolder:
         return resume and self.results.exists()
 
     def __enter__(self) -> ResultsFolder:
-        if self.comm.rank == 0:
-            self._log_file = _LogFile(self.path / "run.log", encoding="utf-8")
-            self._log_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-            logger = logging.getLogger("fvqp")
-            logger.addHandler(self._log_file)
-            if logger.getEffectiveLevel() > logging.INFO:
-                logger.setLevel(logging.INFO)
-            log.info("%s results in %s", "resuming" if self.resuming else "new", self.path)
+        on_root(self.comm, self._open_log)
         return self
+
+    def _open_log(self) -> None:
+        """Have ``run.log`` take what is logged; rank 0 only."""
+        path = self.path / "run.log"
+        with explained(path):
+            self._log_file = _LogFile(path, encoding="utf-8")
+        self._log_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        logger = logging.getLogger("fvqp")
+        logger.addHandler(self._log_file)
+        if logger.getEffectiveLevel() > logging.INFO:
+            logger.setLevel(logging.INFO)
+        log.info("%s results in %s", "resuming" if self.resuming else "new", self.path)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -159,7 +165,7 @@ class ResultsFolder:
         completed = state.completed if state is not None else np.zeros_like(sweep.completed)
 
         def take_over() -> None:
-            with opened(self.results) as earlier:
+            with opened(self.results, sealed=True) as earlier:
                 sweep.take_over(earlier, completed)
                 if "history" in earlier.attrs:
                     before = earlier.attrs["history"]
@@ -216,6 +222,11 @@ class _LogFile(logging.FileHandler):
 
     def handleError(self, record: logging.LogRecord) -> None:
         pass
+
+    def close(self) -> None:
+        # What the disk did not take before is tried once more.
+        with suppress(OSError):
+            super().close()
 
 
 def folder_hash(path: Path) -> str | None:

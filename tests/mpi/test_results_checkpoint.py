@@ -141,7 +141,7 @@ def test_interrupted_writing_leaves_the_earlier_checkpoint(shared, way, monkeypa
     later = checkpoint_of(film)
     later.arrays["f"] += 1.0
 
-    def killed(*_):
+    def killed(*_, **__):
         raise FvqpError("killed")
 
     for name in ("take_place", "replacing"):
@@ -243,21 +243,32 @@ def test_paraview_files(shared):
     assert grid.compute_cell_sizes().cell_data["Area"].sum() == pytest.approx(2.0)
 
 
-def test_the_first_format_is_still_read(shared):
-    """Version 1: one file by one rank, arrays in their own shape, without attributes."""
+def test_earlier_formats_are_refused(shared):
+    """They have no seal, so that nobody knows whether they are whole."""
     film = make_film()
-    path, given, geometry = shared / "checkpoint.h5", checkpoint_of(film), mesh_hash(film)
+    path, geometry = shared / "checkpoint.h5", mesh_hash(film)
     if COMM.rank == 0:
-        whole = checkpoint_of(make_film(MPI.COMM_SELF))
         with h5py.File(path, "w") as file:
-            file.attrs.update(format_version=1, case_hash=CASE, mesh_hash=geometry, n_cells=film.n_global)
-            file["completed"] = whole.completed.astype(np.int8)
-            for name, value in whole.numbers.items():
-                file[f"numbers/{name}"] = value
-            for name, array in whole.arrays.items():
-                file[f"arrays/{name}"] = array
+            file.attrs.update(format_version=2, case_hash=CASE, mesh_hash=geometry, n_cells=film.n_global)
+            file["completed"] = np.ones(2, dtype=np.int8)
+            file["arrays/gap"] = np.ones(film.n_global)
     COMM.barrier()
-    assert_same(read_checkpoint(path, film, CASE), given)
+    with pytest.raises(CheckpointError, match=r"an earlier version of fvqp, which only that version resumes"):
+        read_checkpoint(path, film, CASE)
+
+
+def test_a_flipped_bit_of_an_array(shared, way):
+    film = make_film()
+    write_checkpoint(shared / "a.h5", film, CASE, checkpoint_of(film))
+    if COMM.rank == 0:
+        files = sorted((shared / "a.parts").glob("*")) or [shared / "a.h5"]
+        content = bytearray(files[-1].read_bytes())
+        # The number 199 * 1.5 of the last cell's gap.
+        content[content.rindex(np.float64(199 * 1.5).tobytes()) + 6] ^= 16
+        files[-1].write_bytes(content)
+    COMM.barrier()
+    with pytest.raises(CheckpointError, match="damaged: its content is not what was written"):
+        read_checkpoint(shared / "a.h5", film, CASE)
 
 
 def test_folder_on_all_ranks(shared):

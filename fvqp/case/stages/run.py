@@ -13,8 +13,8 @@ from fvqp.case.reading import case_from_dict
 from fvqp.case.stages.plan import PlannedStage, plan
 from fvqp.case.stages.schema import StagesCase
 from fvqp.errors import CaseError, CheckpointError, FvqpError
-from fvqp.results.dataset import read_dataset
-from fvqp.results.files import replacing, write_text
+from fvqp.results.dataset import read_dataset, write_dataset
+from fvqp.results.files import write_text
 from fvqp.results.folder import ResultsFolder
 from fvqp.results.result import Result, open_result
 from fvqp.results.together import on_root
@@ -88,7 +88,6 @@ def _take_last(case: StagesCase, folder: ResultsFolder, planned: list[PlannedSta
     dataset.attrs |= folder.attributes | {"stages": json.dumps([stage.name for stage in planned])}
     if case.title:
         dataset.attrs["title"] = case.title
-    with replacing(folder.results) as part:
-        dataset.to_netcdf(part, engine="netcdf4", format="NETCDF4")
+    write_dataset(dataset, folder.results)
     for file in Result(dataset, folder.path).plot():
         log.info("figure %s", file)
