@@ -9,13 +9,16 @@ from mpi4py import MPI
 
 from fvqp.errors import MeshError
 from fvqp.mesh import geometry
-from fvqp.mesh.cells import BY_NAME, BY_VTK, LINEARISED, MAX_CORNERS, MAX_FACE_CORNERS
+from fvqp.mesh.cells import BY_NAME, BY_VTK, LINEARISED, MAX_CORNERS, MAX_FACE_CORNERS, corner_table
 from fvqp.mesh.distribute import Exchange, partition, raise_together, scatter_rows
 from fvqp.mesh.mesh import Mesh
 from fvqp.mesh.nodes import join
 from fvqp.mesh.seams import seam
 
 COORDINATES = ("cartesian", "cylindrical", "spherical")
+
+#: Largest coordinate, in metres: no device comes near it, and volumes stay far within the range of a float.
+MAX_COORDINATE = 1e9
 
 
 def build_mesh(
@@ -130,7 +133,7 @@ class _Whole:
         points = np.atleast_2d(np.asarray(points, dtype=np.float64))
         self.points = np.zeros((len(points), 3))
         self.points[:, : points.shape[1]] = points
-        self.cell_type, self.corners = _cell_table(cells or (), name)
+        self.cell_type, self.corners = _cell_table(cells or (), len(points), name)
         kinds = [BY_VTK[int(v)] for v in np.unique(self.cell_type)]
         if not kinds:
             raise MeshError(f"{name}: no cells")
@@ -169,12 +172,15 @@ class _Whole:
 
     def _check(self, name: str) -> None:
         used = self.corners[self.corners >= 0]
-        if used.max() >= len(self.points):
-            raise MeshError(
-                f"{name}: a cell uses point {used.max()}, but there are {len(self.points)} points"
-            )
-        if not np.all(np.isfinite(self.points[used])):
+        size = np.abs(self.points[used])
+        if not np.all(np.isfinite(size)):
             raise MeshError(f"{name}: a point of a cell has a coordinate that is not a finite number")
+        if size.max() > MAX_COORDINATE:
+            at = used[np.argmax(size.max(axis=1))]
+            raise MeshError(
+                f"{name}: point {at} at {_where(self.points[at])} lies beyond {MAX_COORDINATE:g} m; the unit "
+                "of length may be wrong, or the file damaged"
+            )
         keys = -np.sort(-self.corners[:, : self.width], axis=1)
         repeated = np.any((keys[:, 1:] == keys[:, :-1]) & (keys[:, 1:] >= 0), axis=1)
         if np.any(repeated):
@@ -192,14 +198,17 @@ class _Whole:
             )
 
 
-def _cell_table(cells: Sequence[tuple[str, np.ndarray]], name: str) -> tuple[np.ndarray, np.ndarray]:
+def _cell_table(
+    cells: Sequence[tuple[str, np.ndarray]], n_points: int, name: str
+) -> tuple[np.ndarray, np.ndarray]:
     types, rows = [], []
+    count = 0
     for kind, connectivity in cells:
         known = BY_NAME.get(LINEARISED.get(kind, kind))
         if known is None or known.dim == 0:
             raise MeshError(f"{name}: cells of kind '{kind}' are not supported (known: {', '.join(BY_NAME)})")
-        block = np.full((len(connectivity), MAX_CORNERS), -1, dtype=np.int64)
-        block[:, : known.corners] = np.asarray(connectivity)[:, : known.corners]
+        block = corner_table(known, connectivity, MAX_CORNERS, n_points, f"{name}: cell", count)
+        count += len(block)
         rows.append(block)
         types.append(np.full(len(block), known.vtk, dtype=np.uint8))
     if not rows:

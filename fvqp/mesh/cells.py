@@ -8,8 +8,11 @@ anticlockwise seen from outside. Where more than two lines meet there is a node,
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+
+from fvqp.errors import MeshError
 
 MAX_CORNERS = 8
 MAX_FACE_CORNERS = 4
@@ -89,3 +92,35 @@ LINEARISED = {
     "pyramid13": "pyramid",
     "pyramid14": "pyramid",
 }
+
+
+def corner_table(
+    kind: CellType, connectivity: Any, width: int, n_points: int, what: str, first: int = 0
+) -> np.ndarray:
+    """Return the corners of elements of one kind, ``(n, width)`` int64, filled up with −1.
+
+    Only this filling may be negative: files have point numbers of 0 and more, and meshio marks a point that a
+    file refers to and does not have with −1.
+
+    Args:
+        kind: of the elements.
+        connectivity: point numbers of every element, corners first.
+        width: columns of the table.
+        n_points: points that there are.
+        what: an element of these is called in a message, before its number.
+        first: number of the first element.
+
+    Raises:
+        MeshError: an element uses a point that does not exist.
+    """
+    corners = np.asarray(connectivity)[:, : kind.corners]
+    missing = ~((corners >= 0) & (corners < n_points))
+    if np.any(missing):
+        row, column = np.argwhere(missing)[0]
+        raise MeshError(
+            f"{what} {first + row} ({kind.name}) uses point {corners[row, column]}, which does not exist "
+            f"(there are {n_points} points, numbered from 0)"
+        )
+    table = np.full((len(corners), width), -1, dtype=np.int64)
+    table[:, : kind.corners] = corners
+    return table

@@ -1,26 +1,26 @@
-"""Mesh files: whatever meshio reads, with its named groups."""
+"""Mesh files: those of gmsh, and whatever else meshio reads, with their named groups."""
 
 from __future__ import annotations
 
 import contextlib
 import io
 import struct
-import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import meshio
 import numpy as np
 from mpi4py import MPI
 
 from fvqp.errors import MeshError
-from fvqp.mesh import geometry
+from fvqp.memory import at_most
+from fvqp.mesh import geometry, gmsh_file
 from fvqp.mesh.build import build_mesh
-from fvqp.mesh.cells import BY_NAME, LINEARISED, MAX_CORNERS, MAX_FACE_CORNERS
+from fvqp.mesh.cells import BY_NAME, LINEARISED, MAX_CORNERS, MAX_FACE_CORNERS, corner_table
 from fvqp.mesh.distribute import raise_together
-from fvqp.mesh.filling import SURFACE, VOLUME, fill, gmsh_session, is_flat, solids
+from fvqp.mesh.filling import SURFACE, VOLUME, fill, is_flat, solids
 from fvqp.mesh.mesh import Mesh
 
 #: Cell data that number the groups, in order of preference.
@@ -40,6 +40,8 @@ _STUMBLES = (
     struct.error,
 )
 
+#: Bytes that reading may take, and bytes for each byte of the file (text takes most, compressed numbers too).
+FREE_MEMORY, MEMORY_OF_FILE = 1 << 30, 100
 #: Part of the size of a mesh below which a coordinate of a body of revolution is 0.
 ROUNDED = 1e-9
 #: The corners of MED's solid cells in VTK's order: MED turns base and top the other way round.
@@ -98,9 +100,10 @@ def read_mesh(
     if raw is None:
         return build_mesh(None, None, comm=comm)
     points = raw.points * scale
-    if coordinates != "cartesian" and len(points):
-        # what a program of meshes puts next to the axis belongs on it
-        points[np.abs(points) < ROUNDED * np.abs(points).max()] = 0.0
+    if coordinates != "cartesian":
+        # what a program of meshes puts next to the axis belongs on it; points of no cell do not count
+        size = max(np.abs(points[np.unique(corners)]).max(initial=0.0) for _, corners in raw.cells)
+        points[np.abs(points) < ROUNDED * size] = 0.0
     return build_mesh(
         points, raw.cells, raw.regions, raw.boundaries, comm, name=str(path), coordinates=coordinates
     )
@@ -117,8 +120,8 @@ def read_raw(path: str | Path) -> RawMesh:
     # program.
     said = io.StringIO()
     try:
-        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said), _readable(path) as file:
-            mesh = meshio.read(file)
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+            mesh = _read(path)
     except (Exception, SystemExit) as error:
         text = said.getvalue() if isinstance(error, SystemExit) else str(error)
         reason = " ".join(text.replace("Error: Couldn't read file", "").split())[:200]
@@ -128,11 +131,46 @@ def read_raw(path: str | Path) -> RawMesh:
                 f"it is damaged, or of a variety that meshio does not read ({name}: {reason}); "
                 "gmsh's .msh 4.1 or .vtu works"
             )
+        if isinstance(error, MemoryError):
+            reason = f"it asks for more memory than its size explains ({reason or name})"
         raise MeshError(f"{path}: cannot be read as a mesh: {reason or name}") from None
     raw = _sort_out(mesh, str(path))
     if path.suffix.lower() == ".med":
         raw.cells = _in_vtk_order(raw.points, raw.cells)
     return _filled(raw, path) if path.suffix.lower() == ".stl" else raw
+
+
+def _read(path: Path) -> Any:
+    if gmsh_file.is_gmsh_file(path):
+        return gmsh_file.read(path)
+    with at_most(FREE_MEMORY + MEMORY_OF_FILE * path.stat().st_size):
+        if path.suffix.lower() in (".vtu", ".xdmf", ".xmf"):
+            _check_xml(path)
+        return meshio.read(path)
+
+
+def _check_xml(path: Path) -> None:
+    """Raises `ValueError` for what meshio reads as another mesh without a word.
+
+    It keeps the cells of the last piece only, and whole numbers of a text modulo the range of their type.
+    """
+    try:
+        tree = ElementTree.parse(path)
+    except ElementTree.ParseError:
+        return  # damaged, or with binary data as they are, which meshio finds out
+    if len(tree.findall(".//Piece")) > 1:
+        raise ValueError("its mesh is in several pieces; merge them into one, as by ParaView")
+    for item in tree.iter():
+        text = {"DataArray": "ascii", "DataItem": "XML"}.get(item.tag)
+        if text is None or item.get("format", item.get("Format", "ascii")) != text:
+            continue
+        kind = item.get("type") or item.get("DataType") or item.get("NumberType") or "Float"
+        bits = int(kind.lstrip("UInt") or 8 * int(item.get("Precision", "4"))) if "Int" in kind else 0
+        if bits and (item.text or "").strip():
+            numbers = np.fromstring(item.text or "", sep=" ")
+            low, high = (0, 2.0**bits) if kind.startswith("U") else (-(2.0 ** (bits - 1)), 2.0 ** (bits - 1))
+            if not np.all((numbers >= low) & (numbers < high) & (numbers == np.floor(numbers))):
+                raise ValueError(f"a number is none of {bits} bits, as the file says")
 
 
 def _filled(raw: RawMesh, path: Path) -> RawMesh:
@@ -151,7 +189,7 @@ def _filled(raw: RawMesh, path: Path) -> RawMesh:
     # Triangles without area, which some programs write, close nothing.
     whole = np.all(triangles != np.roll(triangles, 1, axis=1), axis=1)
     points, cells = fill(raw.points, triangles[whole], str(path))
-    facets = _facet_rows("triangle", triangles)
+    facets = _facet_rows("triangle", triangles, len(raw.points), str(path))
     boundaries = {name: facets[members[whole[members]]] for name, members in named.items()}
     return RawMesh(
         points,
@@ -159,21 +197,6 @@ def _filled(raw: RawMesh, path: Path) -> RawMesh:
         {body or VOLUME: np.arange(len(cells))},
         {name: rows for name, rows in boundaries.items() if len(rows)},
     )
-
-
-@contextlib.contextmanager
-def _readable(path: Path) -> Iterator[Path]:
-    """``path``, or for gmsh's format 4.0, of which meshio reads a part only, a copy in format 4.1."""
-    with path.open("rb") as file:
-        start = file.read(40).split()
-    if start[:1] != [b"$MeshFormat"] or start[1:2] not in ([b"4"], [b"4.0"]):
-        yield path
-        return
-    with tempfile.TemporaryDirectory() as folder, gmsh_session("gmsh's format 4.0") as gmsh:
-        copy = Path(folder) / "mesh.msh"
-        gmsh.merge(str(path))
-        gmsh.write(str(copy))
-        yield copy
 
 
 def _sort_out(mesh: Any, name: str) -> RawMesh:
@@ -189,10 +212,16 @@ def _sort_out(mesh: Any, name: str) -> RawMesh:
     dim = int(dims.max())
     top = [i for i in range(len(dims)) if dims[i] == dim]
     low = [i for i in range(len(dims)) if dims[i] == dim - 1]
-    cells = [(mesh.cells[i].type, np.asarray(mesh.cells[i].data)) for i in top]
+    cells: list[tuple[str, np.ndarray]] = []
+    count = 0
+    for i in top:
+        kind = BY_NAME[LINEARISED.get(mesh.cells[i].type, mesh.cells[i].type)]
+        rows = corner_table(kind, mesh.cells[i].data, kind.corners, len(mesh.points), f"{name}: cell", count)
+        cells.append((kind.name, rows))
+        count += len(rows)
     facets = np.concatenate(
         [np.zeros((0, MAX_FACE_CORNERS), dtype=np.int64)]
-        + [_facet_rows(mesh.cells[i].type, np.asarray(mesh.cells[i].data)) for i in low]
+        + [_facet_rows(mesh.cells[i].type, mesh.cells[i].data, len(mesh.points), name) for i in low]
     )
     regions = {n: c for n, c in _groups(mesh, top, dim).items() if len(c)}
     boundaries = {n: facets[f] for n, f in _groups(mesh, low, dim - 1).items() if len(f)}
@@ -204,25 +233,21 @@ def _in_vtk_order(points: np.ndarray, cells: list[tuple[str, np.ndarray]]) -> li
 
     Cells of which only some are inverted stay as they are, to be refused.
     """
-    kinds = [BY_NAME[LINEARISED.get(kind, kind)] for kind, _ in cells]
+    kinds = [BY_NAME[kind] for kind, _ in cells]
     if any(kind.name not in MED_ORDER for kind in kinds) or points.shape[1] != 3:
         return cells
     for kind, (_, rows) in zip(kinds, cells, strict=True):
-        if np.any((rows < 0) | (rows >= len(points))):
-            return cells
         corners = np.full((len(rows), MAX_CORNERS), -1, dtype=np.int64)
-        corners[:, : kind.corners] = rows[:, : kind.corners]
+        corners[:, : kind.corners] = rows
         if not np.all(geometry.signed_volumes(points, np.full(len(rows), kind.vtk), corners) < 0):
             return cells
-    # Further nodes of curved cells are not used.
     return [(kind.name, rows[:, MED_ORDER[kind.name]]) for kind, (_, rows) in zip(kinds, cells, strict=True)]
 
 
-def _facet_rows(kind: str, connectivity: np.ndarray) -> np.ndarray:
-    corners = BY_NAME[LINEARISED.get(kind, kind)].corners
-    rows = np.full((len(connectivity), MAX_FACE_CORNERS), -1, dtype=np.int64)
-    rows[:, :corners] = connectivity[:, :corners]
-    return rows
+def _facet_rows(kind: str, connectivity: Any, n_points: int, name: str) -> np.ndarray:
+    known = BY_NAME[LINEARISED.get(kind, kind)]
+    what = f"{name}: element of a boundary: number"
+    return corner_table(known, connectivity, MAX_FACE_CORNERS, n_points, what)
 
 
 def _groups(mesh: Any, blocks: list[int], dim: int) -> dict[str, np.ndarray]:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import base64
+import re
+import resource
+import struct
+import zlib
 from pathlib import Path
 
+import h5py
 import meshio
 import numpy as np
 import pytest
 from mpi4py import MPI
 
 from fvqp.errors import MeshError
-from fvqp.mesh import build_mesh, read_mesh
+from fvqp.mesh import build_mesh, read_mesh, reading
 
 SELF = MPI.COMM_SELF
 
@@ -136,3 +142,120 @@ def test_other_nonsense() -> None:
     refused(["'b'"], lambda: build_mesh(SQUARE, cells, {}, {"b": np.array([[0, 9]])}, comm=SELF))
     refused(["toroidal"], lambda: build_mesh(SQUARE, cells, comm=SELF, coordinates="toroidal"))
     refused(["spherical"], lambda: build_mesh(SQUARE, cells, comm=SELF, coordinates="spherical"))
+
+
+GRID = np.array([[i, j, 0.0] for j in range(3) for i in range(4)])
+QUADS = np.array(
+    [(j * 4 + i, j * 4 + i + 1, j * 4 + i + 5, j * 4 + i + 4) for j in range(2) for i in range(3)]
+)
+LINES = np.array([[0, 1], [1, 2], [2, 3]])
+#: Formats in which meshio writes any number of a point.
+WRITTEN = {
+    "a.vtu": {},
+    "text.vtu": {"binary": False},
+    "a.vtk": {},
+    "a.xdmf": {},
+    "text.xdmf": {"data_format": "XML"},
+    "a.med": {},
+    "a.mesh": {},
+    "a.meshb": {},
+    "a.bdf": {},
+    "a.inp": {},
+    "text22.msh": {"file_format": "gmsh22", "binary": False},
+    "binary22.msh": {"file_format": "gmsh22", "binary": True},
+}
+
+
+@pytest.mark.parametrize("number", [-1, -1000, 12, 2**31 - 2])
+@pytest.mark.parametrize("name", WRITTEN)
+def test_points_that_do_not_exist(tmp_path: Path, name: str, number: int) -> None:
+    """Point numbers that are negative or beyond the last, in quadrilaterals and in lines, are refused."""
+    for kind, rows in (("quad", QUADS), ("line", LINES)):
+        bad = rows.copy()
+        bad[2, 1] = number
+        path = tmp_path / name
+        meshio.write(path, meshio.Mesh(GRID, [(kind, bad)]), **WRITTEN[name])
+        # Formats with names of points do not get as far as a number.
+        direct = name not in ("a.inp", "a.bdf") and not name.endswith(".msh")
+        words = [f"cell 2 ({kind}) uses point {number}"] if direct else ["cannot be read as a mesh"]
+        refused([str(path), *words], lambda path=path: read_mesh(path, comm=SELF))
+        with pytest.raises(MeshError, match=f"cell 2 .{kind}. uses point"):
+            build_mesh(GRID, [(kind, bad)], comm=SELF)
+
+
+def test_a_boundary_with_a_point_that_does_not_exist(tmp_path: Path) -> None:
+    cells = [("quad", QUADS), ("line", np.array([[0, 1], [1, -1]]))]
+    meshio.write(tmp_path / "film.vtu", meshio.Mesh(GRID, cells))
+    refused(
+        ["element of a boundary: number 1 (line) uses point -1"],
+        lambda: read_mesh(tmp_path / "film.vtu", comm=SELF),
+    )
+
+
+@pytest.mark.parametrize("name", ["wrapped.vtu", "wrapped.xdmf"])
+def test_point_numbers_of_more_bits_than_the_file_says(tmp_path: Path, name: str) -> None:
+    """Read modulo 2^32 the number would be that of another point."""
+    path = tmp_path / name
+    how = {"binary": False} if name.endswith(".vtu") else {"data_format": "XML"}
+    meshio.write(path, meshio.Mesh(GRID, [("quad", QUADS.astype(np.int32))]), **how)
+    assert read_mesh(path, comm=SELF).n_global == 6
+    text = path.read_text()
+    at = text.index("Int32" if name.endswith(".vtu") else 'TopologyType="')
+    path.write_text(text[:at] + re.sub(r"\b11\b", str(2**32 + 11), text[at:], count=1))
+    assert path.read_text() != text
+    refused([name, "a number is none of 32 bits"], lambda: read_mesh(path, comm=SELF))
+
+
+def test_pieces_of_a_vtu_file(tmp_path: Path) -> None:
+    """meshio keeps the cells of the last piece only."""
+    path = tmp_path / "pieces.vtu"
+    meshio.write(path, meshio.Mesh(GRID, [("quad", QUADS)]))
+    text = path.read_text()
+    piece = text[text.index("<Piece") : text.index("</Piece>") + len("</Piece>")]
+    path.write_text(text.replace(piece, 2 * piece))
+    refused(["pieces.vtu", "several pieces", "merge"], lambda: read_mesh(path, comm=SELF))
+
+
+@pytest.mark.parametrize("size", [1e12, 1e200, 1e308])
+def test_coordinates_that_no_device_has(tmp_path: Path, size: float) -> None:
+    far = GRID.copy()
+    far[6, 0] = size
+    meshio.write(tmp_path / "far.vtu", meshio.Mesh(far, [("quad", QUADS)]))
+    refused(["far.vtu", "point 6", "beyond 1e+09 m"], lambda: read_mesh(tmp_path / "far.vtu", comm=SELF))
+    unused = np.concatenate([GRID, 1e12 * GRID[6:7]])
+    assert build_mesh(unused, [("quad", QUADS)], comm=SELF).volume.sum() == pytest.approx(6.0)
+
+
+def test_points_of_no_cell_do_not_decide_what_lies_on_the_axis(tmp_path: Path) -> None:
+    points = np.concatenate([1e-6 * GRID, [[1e4, 0.0, 0.0]]])
+    meshio.write(tmp_path / "disk.vtu", meshio.Mesh(points, [("quad", QUADS)]))
+    mesh = read_mesh(tmp_path / "disk.vtu", coordinates="cylindrical", comm=SELF)
+    assert mesh.volume.sum() == pytest.approx(np.pi * 9 * 2 * 1e-18)
+
+
+def test_files_that_claim_more_than_they_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compressed data of a thousand times the size of the file, and an array that is larger than any disk."""
+    monkeypatch.setattr(reading, "FREE_MEMORY", 1 << 26)
+    block = zlib.compress(bytes(1 << 24), 9)
+    header = struct.pack("<4I", 1, 1 << 24, 0, len(block))
+    packed = base64.b64encode(header).decode() + base64.b64encode(block).decode()
+    arrays = "".join(
+        f'<DataArray type="Float64" Name="a{n}" format="binary">{packed}</DataArray>' for n in range(30)
+    )
+    (tmp_path / "packed.vtu").write_text(
+        '<VTKFile type="UnstructuredGrid" version="0.1" byte_order="LittleEndian" '
+        'compressor="vtkZLibDataCompressor"><UnstructuredGrid><Piece NumberOfPoints="0" NumberOfCells="0">'
+        f"<PointData>{arrays}</PointData></Piece></UnstructuredGrid></VTKFile>"
+    )
+    with h5py.File(tmp_path / "packed.h5", "w") as file:
+        file.create_dataset("data0", shape=(1 << 40, 3), dtype="f8", chunks=(1 << 10, 3), compression="gzip")
+    (tmp_path / "packed.xdmf").write_text(
+        '<Xdmf Version="3.0"><Domain><Grid><Geometry GeometryType="XYZ"><DataItem DataType="Float" '
+        f'Dimensions="{1 << 40} 3" Format="HDF" Precision="8">packed.h5:/data0</DataItem></Geometry>'
+        "</Grid></Domain></Xdmf>"
+    )
+    limit = resource.getrlimit(resource.RLIMIT_AS)
+    for name in ("packed.vtu", "packed.xdmf"):
+        words = [name, "cannot be read as a mesh: it asks for more memory than its size explains"]
+        refused(words, lambda name=name: read_mesh(tmp_path / name, comm=SELF))
+    assert resource.getrlimit(resource.RLIMIT_AS) == limit
