@@ -2,8 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 #: What the command line returns for errors that a user can mend.
 EXIT_CODE = 2
+
+#: Characters of a value of the user that a message repeats.
+MAX_SHOWN = 60
+
+
+def cut(text: str) -> str:
+    """Return a text of the user as messages repeat it: its beginning where it is long."""
+    return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 3] + "..."
+
+
+def shown(value: Any) -> str:
+    """Return a value of the user as messages repeat it: text in quotes, true and false as in TOML, cut."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return cut(f'"{value}"' if isinstance(value, str) else str(value))
 
 
 class FvqpError(Exception):

@@ -2,7 +2,8 @@
 
 PETSc's own handlers would end the program by ``MPI_Abort`` where Python says something sensible: at a reader
 that has gone (``fvqp check CASE | head``), at Ctrl-C and at a termination signal. Where the user's own
-program has started PETSc before, its choice holds.
+program has started PETSc before, its choice holds. Files ``.petscrc`` and ``petscrc`` are not read: PETSc
+would take them from the current folder too, which may be someone else's, and options can run code.
 """
 
 import contextlib
@@ -14,7 +15,7 @@ from typing import Any
 
 import petsc4py
 
-petsc4py.init(["-no_signal_handler"])
+petsc4py.init(["-no_signal_handler", "-skip_petscrc"])
 
 from petsc4py import PETSc  # noqa: E402
 

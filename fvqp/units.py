@@ -9,7 +9,7 @@ from typing import Any
 
 import pint
 
-from fvqp.errors import CaseError
+from fvqp.errors import CaseError, shown
 
 registry: pint.UnitRegistry[Any] = pint.UnitRegistry()
 
@@ -80,30 +80,29 @@ def to_float(value: Any, unit: str, *, what: str = "") -> float:
     wanted = _by_dimension().get(registry.Quantity(1.0, unit).dimensionality)
     expected = f"expected {_with_article(what or (wanted[0] if wanted else f'quantity in {unit}'))}"
     expected += f' such as "{wanted[1]}"' if wanted else f' in "{unit}"'
-    shown = f'"{value}"' if isinstance(value, str) else str(value)
-    shown = shown if len(shown) <= 60 else shown[:57] + "..."
-    quantity = _parsed(value, expected, shown)
+    got = shown(value)
+    quantity = _parsed(value, expected, got)
     try:
         number = float(quantity.to(unit).magnitude)
     except pint.DimensionalityError:
-        raise CaseError(f"{expected}, got {shown}, which is {_with_article(_kind(quantity))}") from None
+        raise CaseError(f"{expected}, got {got}, which is {_with_article(_kind(quantity))}") from None
     except (pint.PintError, TypeError, ValueError, OverflowError, ArithmeticError):
-        raise CaseError(f"{expected}, got {shown}") from None
+        raise CaseError(f"{expected}, got {got}") from None
     if not math.isfinite(number):
-        raise CaseError(f"{expected}, got {shown}, which is not finite")
+        raise CaseError(f"{expected}, got {got}, which is not finite")
     return number
 
 
-def _parsed(value: Any, expected: str, shown: str) -> Any:
+def _parsed(value: Any, expected: str, got: str) -> Any:
     if isinstance(value, pint.Quantity):
         return value
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise CaseError(f"{expected}, got {shown}")
+        raise CaseError(f"{expected}, got {got}")
     if not isinstance(value, str):
         return registry.Quantity(float(value), "")
     match = _NUMBER_AND_UNIT.fullmatch(value)
     if match is None:
-        raise CaseError(f"{expected}, got {shown}")
+        raise CaseError(f"{expected}, got {got}")
     number, text = float(match[1]), match[2]
     if text is None:
         return registry.Quantity(number, "")
@@ -112,7 +111,7 @@ def _parsed(value: Any, expected: str, shown: str) -> Any:
     except pint.UndefinedUnitError as error:
         names = error.unit_names
         unknown = names if isinstance(names, str) else ", ".join(names)
-        raise CaseError(f'{expected}, got {shown}: there is no unit "{unknown}"') from None
+        raise CaseError(f"{expected}, got {got}: there is no unit {shown(unknown)}") from None
     except Exception:
         # Whatever pint's parser makes of a text that is no unit at all, the answer to its author is the same.
-        raise CaseError(f'{expected}, got {shown}: "{text}" is no unit') from None
+        raise CaseError(f"{expected}, got {got}: {shown(text)} is no unit") from None

@@ -56,7 +56,7 @@ def test_wrong_dimension_names_both_and_an_example() -> None:
         ("nan eV", "expected an energy"),
         ("1e999 eV", "not finite"),
         (math.nan, "number without a unit"),
-        (True, "got True"),
+        (True, "got true"),
         (None, "got None"),
         (["1 eV"], "expected an energy"),
         ("1 eV; import os", "no unit"),

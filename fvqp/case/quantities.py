@@ -22,7 +22,7 @@ from pydantic_core.core_schema import (
 )
 from scipy import constants
 
-from fvqp.errors import FvqpError
+from fvqp.errors import FvqpError, shown
 from fvqp.units import to_float
 
 _IN_GAPS = re.compile(
@@ -47,11 +47,6 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _shown(value: Any) -> str:
-    text = f'"{value}"' if isinstance(value, str) else str(value)
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
 @dataclass(frozen=True)
 class Quantity:
     """Mark of a dimensional float: text with a unit in, a float in ``unit`` out, text again in TOML."""
@@ -67,7 +62,7 @@ class Quantity:
         if isinstance(value, _Converted):
             return value
         converted = _Converted(_number(value, self.unit))
-        converted.text = _shown(value)
+        converted.text = shown(value)
         return converted
 
     def _write(self, value: float) -> str:
@@ -107,8 +102,9 @@ def once(values: tuple[Any, ...]) -> tuple[Any, ...]:
     """``values``; ``ValueError`` that names the first of them that is there twice."""
     for number, value in enumerate(values):
         if value in values[:number]:
-            shown = value.write() if isinstance(value, CaseValue) else value
-            raise ValueError(f"{_shown(shown)} is given more than once")
+            raise ValueError(
+                f"{shown(value.write() if isinstance(value, CaseValue) else value)} is given more than once"
+            )
     return values
 
 
@@ -124,10 +120,10 @@ def metres(value: Any) -> Any:
 def _extent(value: Any) -> None:
     if isinstance(value, list | tuple):
         if len(value) != 2 or not all(isinstance(end, str) and end != "all" for end in value):
-            raise ValueError(f'expected an interval such as ["0 um", "1 um"], got {_shown(value)}')
+            raise ValueError(f'expected an interval such as ["0 um", "1 um"], got {shown(value)}')
         low, high = metres(value)
         if low > high:
-            raise ValueError(f"the interval {_shown(list(value))} ends before it begins")
+            raise ValueError(f"the interval {shown(list(value))} ends before it begins")
     elif value != "all":
         _number(value, "m")
 
@@ -142,7 +138,7 @@ def _box(value: Any) -> Any:
         for entry in value:
             _extent(entry)
     else:
-        raise ValueError(f"expected an interval, or one for each of up to three axes, got {_shown(value)}")
+        raise ValueError(f"expected an interval, or one for each of up to three axes, got {shown(value)}")
     return value
 
 
@@ -360,11 +356,11 @@ class BiasAxis(CaseValue):
         points = value["points"]
         if isinstance(points, bool) or not isinstance(points, int) or not 2 <= points <= MOST_POINTS:
             raise ValueError(
-                f"points: expected a whole number of at least 2, at most {MOST_POINTS}, got {_shown(points)}"
+                f"points: expected a whole number of at least 2, at most {MOST_POINTS}, got {shown(points)}"
             )
         ends = Bias.read(value["from"]), Bias.read(value["to"])
         if ends[0] == ends[1]:
-            raise ValueError(f"from and to are equal; for one bias write [{_shown(ends[0].write())}]")
+            raise ValueError(f"from and to are equal; for one bias write [{shown(ends[0].write())}]")
         return cls(ends, points)
 
     def write(self) -> Any:
@@ -391,7 +387,7 @@ def spaced(unit: str, *, linear: bool = False) -> BeforeValidator:
         points = value["points"]
         if isinstance(points, bool) or not isinstance(points, int) or not 2 <= points <= MOST_POINTS:
             raise ValueError(
-                f"points: expected a whole number of at least 2, at most {MOST_POINTS}, got {_shown(points)}"
+                f"points: expected a whole number of at least 2, at most {MOST_POINTS}, got {shown(points)}"
             )
         first, last = (_number(value[end], unit) for end in ("from", "to"))
         if first == last:

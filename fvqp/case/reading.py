@@ -19,8 +19,9 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from fvqp.case import models
+from fvqp.case.file_options import check_file_options
 from fvqp.case.tables import Case
-from fvqp.errors import CaseError
+from fvqp.errors import CaseError, shown
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +44,11 @@ def load_case(path: str | Path, overrides: Iterable[str] = ()) -> Case:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """What a TOML file holds; :class:`CaseError` with one line if it cannot be read."""
+    """What a TOML file holds.
+
+    Raises :class:`CaseError` with one line if it cannot be read, or has options of PETSc that are the command
+    line's alone.
+    """
     try:
         text = path.read_bytes().decode("utf-8-sig")  # some editors begin a file with a mark
     except FileNotFoundError:
@@ -53,10 +58,12 @@ def read_toml(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise CaseError(f"{path}: cannot be read: {error.strerror}") from None
     try:
-        return tomllib.loads(text)
+        data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         hint = _hint(str(error), text)
         raise CaseError(f"{path.name}: not valid TOML: {error}{hint}") from None
+    check_file_options(data, path.name)
+    return data
 
 
 def _hint(error: str, text: str) -> str:
@@ -238,14 +245,7 @@ def _quoted(value: Any) -> str:
         return "a table"
     if isinstance(value, list | tuple):
         return "a list"
-    text = (
-        f'"{value}"'
-        if isinstance(value, str)
-        else str(value).lower()
-        if isinstance(value, bool)
-        else str(value)
-    )
-    return text if len(text) <= 60 else text[:57] + "..."
+    return shown(value)
 
 
 _EXPLAINED: dict[str, typing.Callable[[Any], str]] = {

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
-
 from fvqp.case.boltzmann.schema import BoltzmannCase
-from fvqp.case.petsc_options import check_options_read, options_in_force
+from fvqp.case.petsc_options import check_options_read
 from fvqp.errors import CaseError
 from fvqp.models.boltzmann import HomogeneousProblem
 from fvqp.solvers.steady import SteadySolver
@@ -23,11 +21,6 @@ OF_KEYS = {
 
 #: Ends of options that the linear solver does not leave to the user.
 IN_EVERY_SOLVE = ("_ksp_rtol", "_ksp_atol", "_ksp_divtol", "_ksp_max_it")
-
-
-def petsc_options(case: BoltzmannCase) -> AbstractContextManager[None]:
-    """Within the block, ``solver.petsc`` is in force, see `options_in_force`."""
-    return options_in_force(case.source, case.solver.petsc, FAMILIES)
 
 
 def check_petsc_options_used(case: BoltzmannCase, problem: HomogeneousProblem) -> None:

@@ -15,10 +15,11 @@ from fvqp.case.boltzmann import efficiency
 from fvqp.case.boltzmann.analytic import ClosedForms
 from fvqp.case.boltzmann.build import build_processes, build_setup, initial_state
 from fvqp.case.boltzmann.observables import Observables, Values
-from fvqp.case.boltzmann.petsc_options import check_petsc_options_used, petsc_options
+from fvqp.case.boltzmann.petsc_options import FAMILIES, check_petsc_options_used
 from fvqp.case.boltzmann.schema import BoltzmannCase
 from fvqp.case.boltzmann.strong import described, warn
 from fvqp.case.evolution import recorded_times
+from fvqp.case.petsc_options import options_in_force
 from fvqp.case.pointwise import Line, PointRecorder, run_lines
 from fvqp.collisions import ConstantTrapping, PhononEscape, PhotonDrive
 from fvqp.errors import ConvergenceError
@@ -38,7 +39,7 @@ END, CROWDED = 0.1, 0.01
 
 def run(case: BoltzmannCase, out: str | Path | None, resume: bool, comm: MPI.Comm) -> Result:
     """Compute a case, see :func:`fvqp.case.run.run`."""
-    with petsc_options(case):
+    with options_in_force(case.source, case.solver.petsc, FAMILIES):
         plan = _Run(case)
         plan.validate()
         return plan.compute(out, resume, comm)
@@ -46,7 +47,7 @@ def run(case: BoltzmannCase, out: str | Path | None, resume: bool, comm: MPI.Com
 
 def check(case: BoltzmannCase) -> str:
     """Sizes and expected memory as text, see :func:`fvqp.case.run.check`."""
-    with petsc_options(case):
+    with options_in_force(case.source, case.solver.petsc, FAMILIES):
         plan = _Run(case)
         plan.validate()
     setup, grid = plan.setup, plan.setup.grid

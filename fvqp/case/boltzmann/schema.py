@@ -290,7 +290,7 @@ class Solver(Table):
     """Options for PETSc."""
 
     petsc: dict[str, str | int | float | bool] = Field(default_factory=dict)
-    """Options for PETSc's database, set with the prefix ``fvqp_``."""
+    """Options of PETSc with the prefix ``fvqp_``: numbers, methods and output to the terminal."""
 
 
 class BoltzmannCase(Case):

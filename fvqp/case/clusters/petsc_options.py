@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
-
 from mpi4py import MPI
 
 from fvqp.case.clusters.schema import ClustersCase
-from fvqp.case.petsc_options import check_options_read, options_in_force
+from fvqp.case.petsc_options import check_options_read
 from fvqp.models.clusters import Cluster, MasterEquation
 
 #: Beginnings of the options that reach a solver here.
@@ -15,11 +13,6 @@ FAMILIES = ("cluster_ksp_", "cluster_pc_", "cluster_mg_", "cluster_mat_", "clust
 
 #: A cluster of a few hundred states, on which solvers show what they read.
 SMALL = Cluster(10.0, 1.0, gamma=10.0, gamma_t=0.1, tau_s=1.0)
-
-
-def petsc_options(case: ClustersCase) -> AbstractContextManager[None]:
-    """Within the block, ``solver.petsc`` is in force, see `options_in_force`."""
-    return options_in_force(case.source, case.solver.petsc, FAMILIES)
 
 
 def check_petsc_options_used(case: ClustersCase) -> None:

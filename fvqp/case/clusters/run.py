@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from fvqp.case.clusters import evolution
 from fvqp.case.clusters.build import CUBIC_MICROMETRE, Clusters, coupling
-from fvqp.case.clusters.petsc_options import check_petsc_options_used, petsc_options
+from fvqp.case.clusters.petsc_options import FAMILIES, check_petsc_options_used
 from fvqp.case.clusters.schema import ClustersCase
+from fvqp.case.petsc_options import options_in_force
 from fvqp.case.pointwise import Line, PointRecorder, run_lines
 from fvqp.errors import CaseError, ConvergenceError
 from fvqp.models.clusters import (
@@ -47,7 +48,7 @@ AVERAGES = 4
 
 def run(case: ClustersCase, out: str | Path | None, resume: bool, comm: MPI.Comm) -> Result:
     """Compute a case, see :func:`fvqp.case.run.run`."""
-    with petsc_options(case):
+    with options_in_force(case.source, case.solver.petsc, FAMILIES):
         check_petsc_options_used(case)
         clusters = Clusters(case)
         warnings = clusters.warnings()
@@ -66,7 +67,7 @@ def run(case: ClustersCase, out: str | Path | None, resume: bool, comm: MPI.Comm
 
 def check(case: ClustersCase) -> str:
     """Sizes as text, see :func:`fvqp.case.run.check`."""
-    with petsc_options(case):
+    with options_in_force(case.source, case.solver.petsc, FAMILIES):
         check_petsc_options_used(case)
     clusters = Clusters(case)
     found = clusters.constants

@@ -195,7 +195,7 @@ class Solver(Table):
     max_states: Count = 5_500_000
     """Of the master equation; about 0.75 kB each."""
     petsc: dict[str, str | int | float | bool] = Field(default_factory=dict)
-    """Options for PETSc's database, set with the prefix ``fvqp_``."""
+    """Options of PETSc with the prefix ``fvqp_``: numbers, methods and output to the terminal."""
 
 
 class Figure(Table):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
 from mpi4py import MPI
 
-from fvqp.case.petsc_options import PREFIX, check_options_read, options_in_force
+from fvqp.case.petsc_options import PREFIX, check_options_read
 from fvqp.case.usadel.schema import UsadelCase
 from fvqp.errors import CaseError, ConvergenceError
 from fvqp.grids.energy import EnergyGrid
@@ -34,11 +34,6 @@ FAMILIES = (
 
 #: Energies of the trial solve, below the gap and above it.
 TRIAL = EnergyGrid(np.array([0.0, 1.5, 1.6]))
-
-
-def petsc_options(case: UsadelCase) -> AbstractContextManager[None]:
-    """Within the block, ``solver.petsc`` is in force, see `options_in_force`."""
-    return options_in_force(case.source, case.solver.petsc, FAMILIES)
 
 
 def check_petsc_options_used(case: UsadelCase, problem: UsadelProblem) -> None:

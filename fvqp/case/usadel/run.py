@@ -14,6 +14,7 @@ import numpy as np
 from mpi4py import MPI
 from numpy.typing import NDArray
 
+from fvqp.case.petsc_options import options_in_force
 from fvqp.case.sizes import size_rows, warn_of_sizes
 from fvqp.case.usadel.build import (
     Sweep,
@@ -24,7 +25,7 @@ from fvqp.case.usadel.build import (
 )
 from fvqp.case.usadel.comparison import chains
 from fvqp.case.usadel.later_checks import warn_of_charge, warn_of_junctions, warn_of_reservoirs
-from fvqp.case.usadel.petsc_options import check_petsc_options_used, petsc_options
+from fvqp.case.usadel.petsc_options import FAMILIES, check_petsc_options_used
 from fvqp.case.usadel.recording import UsadelRecorder
 from fvqp.case.usadel.schema import UsadelCase
 from fvqp.errors import CaseError, ConvergenceError, FvqpError, SuperconductivityDestroyed
@@ -52,7 +53,7 @@ PATIENCE = 10.0
 def run(case: UsadelCase, out: str | Path | None, resume: bool, comm: MPI.Comm) -> Result:
     """Compute a case, see :func:`fvqp.case.run.run`."""
     with ExitStack() as stack:
-        stack.enter_context(petsc_options(case))
+        stack.enter_context(options_in_force(case.source, case.solver.petsc, FAMILIES))
         sweep = build_sweep(case)
         shared = curves(case, sweep, fields_are_written=out is not None and bool(case.output.fields))
         groups = case.solver.groups
@@ -98,7 +99,7 @@ def run(case: UsadelCase, out: str | Path | None, resume: bool, comm: MPI.Comm) 
 
 def check(case: UsadelCase) -> str:
     """Sizes and expected memory as text, see :func:`fvqp.case.run.check`."""
-    with petsc_options(case):
+    with options_in_force(case.source, case.solver.petsc, FAMILIES):
         sweep = build_sweep(case)
         mesh = build_mesh(case, MPI.COMM_WORLD)
         problems = build_problems(case, mesh)

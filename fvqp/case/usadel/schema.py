@@ -281,7 +281,7 @@ class Solver(Table):
     """Groups of ranks that share the curves of the sweep (temperatures, supercurrents, detector biases), and
     the two directions of V_inj where a point starts from its neighbour and fields are not written."""
     petsc: dict[str, str | int | float | bool] = Field(default_factory=dict)
-    """Options for PETSc's database, set with the prefix ``fvqp_``."""
+    """Options of PETSc with the prefix ``fvqp_``: numbers, methods and output to the terminal."""
 
 
 class UsadelCase(CaseOnMesh):

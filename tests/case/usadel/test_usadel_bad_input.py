@@ -180,14 +180,15 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"sweep.V_inj": {"from": "0 V", "to": "1 mV", "points": 10**12}}, "at most 1000000, got 1000000000000"),
     ({"gap": {"model": "local", "debye_energy": 0.5}}, "gap.debye_energy: must be greater than 1"),
     # Solver, output, figures.
-    ({"solver.petsc": {"foo": 1}}, "solver.petsc.foo: reaches no solver"),
+    ({"solver.petsc": {"ts_max_steps": 1}}, "solver.petsc.ts_max_steps: reaches no solver"),
+    ({"solver.petsc": {"foo": 1}}, "solver.petsc.foo: not an option that a case file may set (misspelt?)"),
     (
         {"solver": {"method": "gamg", "petsc": {"ksp_type": "magic"}}},
         "solver.petsc: PETSc refuses ksp_type: Unable to find requested KSP type magic",
     ),
     (
         {"solver": {"method": "gamg", "petsc": {"ksp_type": "gmres", "ksp_rtoll": 1e-9}}},
-        "solver.petsc.ksp_rtoll: not used: no solver of this case reads it",
+        "solver.petsc.ksp_rtoll: not an option that a case file may set (misspelt?)",
     ),
     (
         {"solver": {"method": "gamg", "petsc": {"pc_hypre_boomeramg_max_iter": 2}}},
