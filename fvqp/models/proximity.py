@@ -34,9 +34,6 @@ DOUBLES_OF_PROXIMITY = 17
 #: Steps in which quadrature follows sharp edges, over the broadening, and the range of all edges, in Δ0.
 STEP_OF_SHARP, STEP_OF_RANGE = 0.125, 0.05
 
-#: Temperature below which sums over Matsubara's frequencies are those at this one.
-COLDEST = 1e-6
-
 
 class Proximity:
     """Spectra of the diffusive Usadel equation for any gap and depairing of the cells.
@@ -65,7 +62,7 @@ class Proximity:
         self.broadening = max(broadening, SMALLEST_BROADENING)
         self._bulk_gap = bulk_gap
         self._equation = UsadelEquation(device, transport, method)
-        self._matsubara = MatsubaraRule.at(max(device.bath, COLDEST))
+        self._matsubara = MatsubaraRule.at(device.bath)
         self._contacts = [self._contact(reservoir) for reservoir in device.reservoirs]
         self._asked: tuple[Floats, Floats] = np.empty(0), np.empty(0)
         self._spectrum: BinnedSpectrum | None = None

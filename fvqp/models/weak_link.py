@@ -47,6 +47,16 @@ BLOCK = 64
 #: near the edge of a minigap.
 ROUNDED = 1e-6
 
+#: Density of states that is none, over the square root of the accuracy of a minigap: near the edge it is some
+#: √((E − E_g)/E_g), below it for Γ → 0 of the order of √(Γ/E_g) at most.
+EMPTY = 0.1
+
+#: Energies in Δ0 closer than this are not told apart.
+RESOLVED = 10.0 * SMALLEST_BROADENING
+
+#: Product of F on both sides of a face, or nearly, from which on fluxes are formed from differences.
+LARGE = 100.0
+
 _MOST_STEPS = 25
 _PROBES = 16
 
@@ -136,19 +146,32 @@ class WeakLink:
         self.device.mesh.comm.Allreduce(MPI.IN_PLACE, out)
         return out
 
-    def minigap(self, phases: Sequence[float], highest: float = 1.0, accuracy: float = 1e-3) -> float:
-        """Energy in Δ0 below which the density of states vanishes everywhere, to ``accuracy`` of itself.
+    def minigap(
+        self, phases: Sequence[float], highest: float | None = None, accuracy: float = 1e-3
+    ) -> float:
+        """Return the energy in Δ0 below which the density of states vanishes for Γ → 0. Collective.
 
-        It is taken where the largest density of states of a cell passes one tenth, between probes below
-        ``highest``; Γ must be far below it. 0 if there are states at the least energy that Γ resolves.
+        No cell has states below. It lies between two probes that are apart by ``accuracy`` of it, one without
+        states and one with. The density of states sets in as the square root of the distance: what counts as
+        a state is so small that it displaces the edge by far less than ``accuracy``. The error of the mesh is
+        not part of it.
+
+        Args:
+            phases: of the reservoirs, in their order, radians.
+            highest: energy in Δ0 from which to search downwards; default: the largest gap of a reservoir.
+            accuracy: relative; energies closer than 1e-12 Δ0 are not told apart.
+
+        Returns:
+            The minigap; 0 if there are states at ten times Γ, which would fill a smaller one.
         """
-
-        low, high = 10.0 * self.broadening, highest
+        low, high = 10.0 * self.broadening, float(self._gaps.max()) if highest is None else highest
         n = self.transport.mesh.n_owned
-        while high - low > accuracy * low:
+        while high - low > max(accuracy * low, RESOLVED) or low == 10.0 * self.broadening:
             probes = np.linspace(low, high, _PROBES)
-            most = self._all(self.dos(probes, phases)[:n].max(axis=0, initial=0.0), MPI.MAX)
-            first = int(np.argmax(most > 0.1)) if np.any(most > 0.1) else _PROBES - 1
+            normal = _green(self.solve(probes + 1j * SMALLEST_BROADENING, phases))[0].real
+            most = self._all(normal[:n].max(axis=0, initial=0.0), MPI.MAX)
+            filled = most > EMPTY * np.sqrt(accuracy)
+            first = int(np.argmax(filled)) if np.any(filled) else _PROBES - 1
             if first == 0:
                 return 0.0
             low, high = float(probes[first - 1]), float(probes[first])
@@ -223,13 +246,13 @@ class WeakLink:
 
     def _residual(self, x: Complexes, outside: Complexes, z: Complexes) -> Complexes:
         """Gains ``(n_owned, 2, energy)`` of the sum and the difference of both equations."""
-        green = [np.concatenate([a, b[::-1]]) for a, b in zip(_green(x), _green(outside), strict=True)]
-        normal, *pairs = green
-        gains = []
-        for pair in pairs:
-            flow = normal[self._cell] * pair[self._from] - pair[self._cell] * normal[self._from]
-            own = pair[: self.transport.mesh.n_owned]
-            gains.append(self._sum @ (self._g * flow) + 1j * z * self._capacity * own)
+        gamma = np.concatenate([x, outside[::-1]])
+        _, *pairs = _green(x[: self.transport.mesh.n_owned])
+        flows = _flows(gamma[self._cell], gamma[self._from])
+        gains = [
+            self._sum @ (self._g * flow) + 1j * z * self._capacity * pair
+            for flow, pair in zip(flows, pairs, strict=True)
+        ]
         return np.stack([gains[0] + gains[1], gains[0] - gains[1]], axis=1)
 
     def _step(self, x: Complexes, outside: Complexes, z: Complexes, residual: Complexes) -> Complexes:
@@ -276,6 +299,22 @@ def _green(x: Complexes) -> tuple[Complexes, Complexes, Complexes]:
     share: Complexes = np.asarray(2.0 / (1.0 + x[:, 0] * x[:, 1]), complex)
     normal: Complexes = np.asarray(share - 1.0)
     return normal, share * x[:, 0], share * x[:, 1]
+
+
+def _flows(here: Complexes, there: Complexes) -> tuple[Complexes, Complexes]:
+    """``G_1 F_2 − F_1 G_2`` and the same of F̃ from γ and γ̃ on both sides, ``(rows, 2, energy)``.
+
+    Next to the gap of a reservoir F is as large as 1/√Γ, and the products would cancel to what rounding
+    leaves of its square: there the fluxes are formed from differences of γ. Where G vanishes, rounding must
+    be the same in both fluxes, or it would turn the phase, which nothing else holds: there they are products.
+    """
+    (a, b), (c, d) = here.swapaxes(0, 1), there.swapaxes(0, 1)
+    (g, f, f_), (h, k, k_) = _green(here), _green(there)
+    share = 2.0 / ((1.0 + a * b) * (1.0 + c * d))
+    large = np.abs(share) > LARGE
+    flow = np.where(large, share * ((c - a) + a * c * (d - b)), g * k - f * h)
+    conjugate = np.where(large, share * ((d - b) + b * d * (c - a)), g * k_ - f_ * h)
+    return flow, conjugate
 
 
 def _slopes(x: Complexes) -> list[list[Complexes]]:

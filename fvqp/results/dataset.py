@@ -92,7 +92,7 @@ QUANTITIES: dict[str, Quantity] = {
     ),
     "G_inj": Quantity("S", "local conductance dI_inj/dV_inj of all injectors together"),
     "phase": Quantity("rad", "phase of the reservoirs that have none of their own"),
-    "minigap": Quantity("eV", "energy below which no cell has states"),
+    "minigap": Quantity("eV", "energy below which no cell has states, without broadening"),
     "I_s": Quantity("A", "supercurrent from the spectral supercurrent and f_L"),
     "time": Quantity("s", "time since the start"),
     "strength": Quantity("1", "factor of photons, absorbed and injected powers"),

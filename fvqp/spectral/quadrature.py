@@ -25,6 +25,9 @@ _PANELS_OF_RANGE = 60.0
 _BLOCK = 8  # frequencies summed one by one, and nodes of the blocks that follow
 _HIGHEST = 1e4  # frequency from which on the sum is an integral in 1/ω
 
+# Temperature at which colder ones are taken: frequencies enter as ω + Γ, and no Γ is below 1e-13.
+_COLDEST = 1e-16
+
 
 @dataclass(frozen=True)
 class BinRule:
@@ -135,7 +138,7 @@ class MatsubaraRule:
 
     @classmethod
     def at(cls, temperature: float) -> MatsubaraRule:
-        """The rule for a temperature t > 0.
+        """Return the rule for a temperature t ≥ 0; below 1e-16 it is that of 1e-16.
 
         The first frequencies are summed one by one. Of blocks ``M ≤ n < 2M`` a few nodes stand for all: the
         Gauss rule of M equally spaced points, which is exact for polynomials of a degree below twice the
@@ -143,12 +146,12 @@ class MatsubaraRule:
         """
         numbers, weights = [np.arange(_BLOCK, dtype=float)], [np.ones(_BLOCK)]
         size = _BLOCK
-        while 2.0 * np.pi * temperature * size < _HIGHEST:
+        step = 2.0 * np.pi * max(temperature, _COLDEST)
+        while step * size < _HIGHEST:
             at, weight = _discrete_gauss(size, _BLOCK)
             numbers.append(size + at)
             weights.append(weight)
             size *= 2
-        step = 2.0 * np.pi * temperature
         omega = (np.concatenate(numbers) + 0.5) * step
         y, weight = np.polynomial.legendre.leggauss(_BLOCK)
         last = 1.0 / (step * size)
@@ -162,7 +165,7 @@ class MatsubaraRule:
 def _discrete_gauss(size: int, nodes: int) -> tuple[Floats, Floats]:
     """Nodes and weights of the Gauss rule for the sum over ``0, 1, …, size − 1`` (Gram's polynomials)."""
     k = np.arange(1.0, min(nodes, size))
-    off = 0.5 * k * np.sqrt((size**2 - k**2) / (4.0 * k**2 - 1.0))
+    off = 0.5 * k * np.sqrt((float(size) ** 2 - k**2) / (4.0 * k**2 - 1.0))
     matrix = np.diag(off, 1) + np.diag(off, -1)
     values, vectors = np.linalg.eigh(matrix)
     return values + 0.5 * (size - 1), size * vectors[0] ** 2

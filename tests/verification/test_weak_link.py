@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from mpi4py import MPI
 from networks import Network
 from proximity_devices import METAL, NORMAL, THICKNESS, UNIT, WIDTH, XI, angles, line
+from test_proximity_limits import exact_minigap
 
 from fvqp.errors import CaseError
 from fvqp.gap import equilibrium_gap
 from fvqp.mesh import shape_mesh
 from fvqp.models.device import Device, Junction, Reservoir
 from fvqp.models.weak_link import WeakLink
+from fvqp.spectral.quadrature import MatsubaraRule
 
 
 def sns(length: float, cells: int, temperature: float = 0.05) -> Device:
@@ -96,6 +100,55 @@ def test_currents_of_a_junction_of_three() -> None:
     np.testing.assert_allclose(link.currents(-phases), -found, rtol=1e-9, atol=1e-9 * found.max())
     even = link.currents([-0.8, 0.0, 0.8])
     assert abs(even[1]) < 1e-9 * even[0] and even[0] == pytest.approx(-even[2], rel=1e-9)
+
+
+@pytest.mark.parametrize(("accuracy", "broadening"), [(1e-3, 1e-4), (1e-6, 1e-11)])
+def test_minigap_honours_its_accuracy(accuracy: float, broadening: float) -> None:
+    """Δ|cos(φ/2)| of a link of L → 0 (deviations of the order of L), whatever Γ."""
+    found = WeakLink(sns(3e-4, 8), broadening).minigap([0.0, 2.5], accuracy=accuracy)
+    assert found / np.cos(1.25) == pytest.approx(1.0, abs=0.5 * accuracy + 1.5e-6)
+
+
+def test_minigap_of_a_long_link() -> None:
+    """That of a wire of half the length (first integral), of second order in the cells."""
+    exact = exact_minigap(5.0)
+    coarse, fine = (WeakLink(sns(10.0, n), 1e-5).minigap([0.0, 0.0], accuracy=1e-5) for n in (16, 32))
+    assert fine == pytest.approx(exact, rel=2e-3)
+    assert fine + (fine - coarse) / 3.0 == pytest.approx(exact, rel=3e-4)
+
+
+def test_minigap_below_a_larger_gap() -> None:
+    """Reservoirs of 2 Δ0: the search begins at their gap."""
+    device = sns(3e-4, 8)
+    device.reservoirs[:] = [replace(each, gap=2.0 * METAL.gap) for each in device.reservoirs]
+    assert WeakLink(device).minigap([0.0, 0.7]) == pytest.approx(2.0 * np.cos(0.35), rel=1e-3)
+
+
+@pytest.mark.parametrize("energy", [1e-12, 0.3, 1.0])
+def test_little_broadening(energy: float) -> None:
+    """A short link at all energies: G of a dirty point contact, whose F at the edge is as large as 1/√Γ.
+
+    In its middle ``G = z/√(z² − Δ² cos²(φ/2))``: by symmetry, the mean of both sides over its norm.
+    """
+    broadening, phase = 1e-11, 0.7
+    z = energy + 1j * broadening
+    found = WeakLink(sns(0.03, 25), broadening).dos([energy], [0.0, phase])[12, 0]
+    exact = -1j * z / np.sqrt(np.cos(0.5 * phase) ** 2 - z**2 + 0j)
+    assert found == pytest.approx(abs(exact.real), rel=3e-3)
+
+
+def test_currents_at_any_temperature() -> None:
+    """They stay as they are below the smallest energy of the link (1e-2 Δ0)."""
+    cold = [WeakLink(sns(10.0, 12, t)).currents([0.0, 1.0])[0] for t in (1e-4, 1e-7, 1e-12)]
+    np.testing.assert_allclose(cold, cold[0], rtol=1e-3)
+
+
+@pytest.mark.parametrize("temperature", [0.3, 1e-3, 1e-7, 1e-12, 0.0])
+def test_sums_over_frequencies(temperature: float) -> None:
+    """``2πt Σ 1/(ω² + 1) = (π/2) tanh(1/2t)``."""
+    rule = MatsubaraRule.at(temperature)
+    exact = 0.5 * np.pi * (np.tanh(0.5 / temperature) if temperature > 0.0 else 1.0)
+    assert rule.weights @ (1.0 / (rule.frequencies**2 + 1.0)) == pytest.approx(exact, rel=1e-11)
 
 
 def test_density_of_states_fills_at_pi() -> None:

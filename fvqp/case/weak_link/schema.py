@@ -63,7 +63,7 @@ class Spectrum(Table):
     """The broadening of the spectral functions."""
 
     broadening: NonNegativeEnergy = Energy(1e-4, True)
-    """Dynes parameter Γ; far below a minigap that is to be seen."""
+    """Dynes parameter Γ; far below a minigap that the density of states is to show."""
 
 
 class Energies(Table):
@@ -89,8 +89,8 @@ class Output(Table):
     """What is stored beside the currents."""
 
     stored: Annotated[tuple[Literal["minigap", "dos"], ...], ONCE] = ()
-    """``minigap``: the energy below which no cell has states, to 0.1 %; ``dos``: the density of states of
-    every cell."""
+    """``minigap``: the energy below which no cell has states for Γ → 0, to 0.1 %; ``dos``: the density of
+    states of every cell."""
 
 
 class Solver(Table):
