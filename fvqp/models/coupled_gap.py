@@ -211,7 +211,10 @@ class GapAndDistributions:
         if not self._ready:
             self.kinetic.linearize(f)
         self._weights = self.problem.gap_field.uniform_weights(
-            float(np.exp(self.y)), self.kinetic.spectral.depairing, f.reshape(self.kinetic.shape)[:, L]
+            float(np.exp(self.y)),
+            self.kinetic.spectral.depairing,
+            f.reshape(self.kinetic.shape)[:, L],
+            self.external[L],
         )
         beside, r = self.y + self.h, self._gap_equation(self.y, f)
         self._along = (self._at(beside, self.kinetic).residual(f) - here) / self.h
@@ -298,12 +301,13 @@ class GapAndDistributions:
     def _gap_equation(self, y: float, f: Floats) -> float:
         energy_mode = f.reshape(self.kinetic.shape)[:, L]
         zeta = self.kinetic.spectral.depairing
-        return self.problem.gap_field.uniform_residual(float(np.exp(y)), zeta, energy_mode)
+        return self.problem.gap_field.uniform_residual(float(np.exp(y)), zeta, energy_mode, self.external[L])
 
     def _of_distributions(self, df: Floats) -> float:
         """Change of the gap equation, which is linear in distributions."""
-        average = self.problem.gap_field.average(df.reshape(self.kinetic.shape)[:, L])
-        return float(self.comm.bcast(float(self._weights @ average)))
+        cells, weights = self._weights
+        own = float(np.sum(weights * df.reshape(self.kinetic.shape)[cells, L]))
+        return float(self.comm.bcast(self.comm.allreduce(own)))
 
     def _last(self, z: Floats) -> float:
         return float(self.comm.bcast(float(z[-1]) if self.comm.rank == 0 else 0.0))

@@ -257,17 +257,23 @@ class GapField:
             raise SuperconductivityDestroyed(f"{what}: superconductivity is destroyed{where}")
 
     def update(
-        self, gap: Floats, depairing: Floats, f_l: Floats, spectrum: BinnedSpectrum | None = None
+        self,
+        gap: Floats,
+        depairing: Floats,
+        f_l: Floats,
+        external: Floats,
+        spectrum: BinnedSpectrum | None = None,
     ) -> Floats:
         """Next gap of every cell from the deviations of f_L, ``Δ exp(g/λ)`` with g the relative residual.
 
-        ``spectrum``: of these gaps, all bins, where it is known.
+        ``external``: those in the terminals, ``(terminals, n_energies)``. ``spectrum``: of these gaps, all
+        bins, where it is known.
         """
         if self.model.kind in ("equilibrium", "fixed"):
             return self.equilibrium(depairing)
         if self.model.kind == "uniform":
             one = self.uniform_value(gap)
-            return one * np.exp(self.uniform_residual(one, depairing, f_l)) * self.profile
+            return one * np.exp(self.uniform_residual(one, depairing, f_l, external)) * self.profile
         if self.proximity is not None:
             return self._next_of_all(self.proximity, gap, depairing, f_l)
         new = np.zeros_like(gap)
@@ -288,43 +294,70 @@ class GapField:
         """Gap under the junction that a uniform gap follows; ``gap`` is ``(n_cells or 1,)``."""
         return float(gap[0] if len(gap) == 1 else self.average(gap[:, None])[0])
 
-    def uniform_residual(self, gap: float, depairing: Floats, f_l: Floats | None) -> float:
+    def uniform_residual(
+        self, gap: float, depairing: Floats, f_l: Floats | None, external: Floats | None = None
+    ) -> float:
         """Residual of the gap equation of a uniform gap, close to ``ln(Δ_solution/Δ)``.
 
-        Where spectra hang together in space it is the average of the cells under the junction.
+        It takes the f_L that the junction taps (`Transport.tapped`). Where spectra hang together in space it
+        is the average of the cells under the junction, their f_L shifted to that one.
 
         Args:
             gap: under the junction that it follows.
             depairing: ``(n_cells or 1,)``.
             f_l: deviations ``(n_cells, n_energies)``; None at rest.
+            external: deviations in the terminals, ``(terminals, n_energies)``; None at rest.
         """
         if self.proximity is not None:
             zeta = np.broadcast_to(depairing, self.profile.shape).copy()
+            if f_l is not None:
+                assert external is not None, "there are leads"
+                spectrum = self.proximity.spectrum(gap * self.profile, zeta)
+                f_l = f_l + (self._tapped(spectrum, f_l, external) - self.average(f_l))
             cells = self._residual_of_all(self.proximity, gap * self.profile, zeta, f_l)
             r = float(self.average(cells[:, None])[0])
         else:
-            binned = None if f_l is None else self.average(f_l)[None]
-            r = float(self._residual(self._bulk_there, gap, self._zeta(depairing), binned)[0])
+            zeta, there, spectrum = self._zeta(depairing), None, None
+            if f_l is not None:
+                assert external is not None, "there are leads"
+                spectrum = bin_averages(self.grid.edges, gap, zeta, self.broadening)
+                there = self._tapped(spectrum, f_l, external)[None]
+            r = float(self._residual(self._bulk_there, gap, zeta, there, spectrum)[0])
         # One number for all ranks, to the last bit: walks along it must not part.
         return float(self.device.mesh.comm.bcast(r))
 
-    def uniform_weights(self, gap: float, depairing: Floats, f_l: Floats) -> Floats:
-        """Derivative of `uniform_residual` by the average of f_L under the junction, ``(n_energies,)``.
+    def uniform_weights(
+        self, gap: float, depairing: Floats, f_l: Floats, external: Floats
+    ) -> tuple[NDArray[np.int32], Floats]:
+        """Derivative of `uniform_residual` by f_L: owned cells and their weights ``(cells, n_energies)``.
 
         Arguments as there, with local spectra.
         """
         bulk = self._bulk_there
         edges, bath = self.grid.edges / bulk, self.device.bath / bulk
         zeta, broadening = self._zeta(depairing) / bulk, self.broadening / bulk
-        return gap_weights(
-            self.average(f_l)[None] + distributions.equilibrium(edges, bath),
+        spectrum = bin_averages(edges, gap / bulk, zeta, broadening)
+        weights = gap_weights(
+            self._tapped(spectrum, f_l, external)[None] + distributions.equilibrium(edges, bath),
             edges,
-            bin_averages(edges, gap / bulk, zeta, broadening),
+            spectrum,
             zeta,
             broadening,
             cutoff=self.model.debye_energy / bulk,
             temperature=bath,
-        )[0]
+        )
+        cells, shares, _ = self.transport.tapped(self._junction, spectrum.diffusion_L, spectrum.dos)
+        return cells, shares * weights
+
+    def _tapped(self, spectrum: BinnedSpectrum, f_l: Floats, external: Floats) -> Floats:
+        """Deviation of the f_L that the junction taps, ``(n_energies,)``, from those of cells and terminals.
+
+        Collective; ``spectrum`` is that of all cells or of each.
+        """
+        cells, shares, lead = self.transport.tapped(self._junction, spectrum.diffusion_L, spectrum.dos)
+        total = np.ascontiguousarray((shares * f_l[cells]).sum(axis=0) + lead * external[self._junction])
+        self.device.mesh.comm.Allreduce(MPI.IN_PLACE, total)
+        return total
 
     @cached_property
     def _bulk_there(self) -> float:

@@ -176,7 +176,8 @@ class Iteration:
             problem.gap_field.require_superconducting(everywhere, self.what)
             self.spectral = problem.spectral_state(everywhere, depairing, None)
             self.kinetic = problem.energy_mode(self.spectral, self.external, self.kinetic, self.what)
-            return problem.gap_field.uniform_residual(gap, depairing, self.kinetic.deviation(L))
+            f_l = self.kinetic.deviation(L)
+            return problem.gap_field.uniform_residual(gap, depairing, f_l, self.external[L])
 
         root = follow_root(
             residual,
@@ -369,7 +370,7 @@ class Iteration:
             kinetic = problem.with_charge(spectral, kinetic, self.kinetic)
         f_l = kinetic.deviation(L)
         known = None if problem.inelastic is None else problem.kinetics.kept_spectrum(spectral)
-        new_gap = problem.gap_field.update(gap, depairing, f_l, known)
+        new_gap = problem.gap_field.update(gap, depairing, f_l, self.external[L], known)
         problem.gap_field.require_superconducting(new_gap, self.what, everywhere=self.everywhere)
         self.spectral, self.kinetic = spectral, kinetic
         if self.flows:

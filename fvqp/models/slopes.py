@@ -170,9 +170,12 @@ def _of_one_gap(problem: UsadelProblem, solution: Solution, direction: Floats) -
     gap, zeta = field.uniform_value(spectral.gap), spectral.depairing
     deviation, along, following = (state.deviation(L) for state in (solution.kinetic, driven, by_gap))
     # Of the gap equation: by the lead, and by ln Δ.
-    r_along = _central(lambda s: field.uniform_residual(gap, zeta, deviation + s * along), SHARE)
+    leads = solution.kinetic.external[L]
+    r_along = _central(
+        lambda s: field.uniform_residual(gap, zeta, deviation + s * along, leads + s * direction[L]), SHARE
+    )
     r_gap = _finer(
-        lambda s: field.uniform_residual(gap * np.exp(s), zeta, deviation + s * following),
+        lambda s: field.uniform_residual(gap * np.exp(s), zeta, deviation + s * following, leads),
         _gap_step(problem),
     )
     return driven.currents - r_along / r_gap * by_gap.currents

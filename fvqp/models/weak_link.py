@@ -146,9 +146,7 @@ class WeakLink:
         self.device.mesh.comm.Allreduce(MPI.IN_PLACE, out)
         return out
 
-    def minigap(
-        self, phases: Sequence[float], highest: float | None = None, accuracy: float = 1e-3
-    ) -> float:
+    def minigap(self, phases: Sequence[float], highest: float | None = None, accuracy: float = 1e-3) -> float:
         """Return the energy in Δ0 below which the density of states vanishes for Γ → 0. Collective.
 
         No cell has states below. It lies between two probes that are apart by ``accuracy`` of it, one without

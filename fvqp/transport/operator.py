@@ -119,6 +119,45 @@ class Transport:
         assert conductance is not None, "only junctions have a conductance"
         return np.concatenate(cells), np.concatenate(share) / conductance
 
+    def tapped(self, number: int, diffusion: Floats, dos: Floats) -> tuple[NDArray[np.int32], Floats, Floats]:
+        """Owned cells, and weights of these and of the lead, in the distribution that a junction taps.
+
+        Under cells it is that of the cells; at a face the value of the flux balance that `kernels.face_links`
+        eliminates, of second order also where an injector bends the distribution. Over all ranks the weights
+        add up to one.
+
+        Args:
+            number: of the junction among the terminals.
+            diffusion, dos: ``(n_cells or 1, energy)`` spectral diffusion coefficient and density of states.
+
+        Returns:
+            Cells, their weights ``(cells, energy)``, and the weight ``(energy,)`` of the lead.
+        """
+        mesh, n_energies = self.mesh, dos.shape[1]
+        mine = (self.leads.terminal == number) & (self.leads.cells < mesh.n_owned)
+        cells = [self.leads.cells[mine]]
+        weights = [np.broadcast_to(self._lead_conductance[mine, None], (int(mine.sum()), n_energies))]
+        rows = np.flatnonzero(self.faces.terminal[self.junction_faces] == number)
+        faces, g = self.junction_faces[rows], self._junction_conductance[rows, None]
+        owners = mesh.face_cells[faces]
+        tunnel = g * self._on_faces(faces, dos)
+        links = [
+            np.where(owners[:, side] >= 0, self.faces.half[faces, side], 0.0)[:, None]
+            * (diffusion if len(diffusion) == 1 else diffusion[owners[:, side]])
+            for side in range(2)
+        ]
+        share = g / (links[0] + links[1] + tunnel + kernels.TINY)
+        lead = np.zeros(n_energies)
+        half = np.where(np.all(owners >= 0, axis=1), 0.5, 1.0)
+        for side in range(2):
+            owned = (owners[:, side] >= 0) & (owners[:, side] < mesh.n_owned)
+            cells.append(owners[owned, side])
+            weights.append((share * links[side])[owned])
+            lead += half[owned] @ (share * tunnel)[owned]
+        conductance = self.terminals[number].conductance
+        assert conductance is not None, "only junctions have a conductance"
+        return np.concatenate(cells), np.concatenate(weights) / conductance, lead / conductance
+
     def log_accuracy(self) -> None:
         """Say where the flux is corrected for oblique faces, and so not monotone. Collective."""
         deficient = 0 if self.gradient is None else self.gradient.deficient

@@ -56,8 +56,9 @@ def test_folds_of_a_uniform_gap() -> None:
         state = problem.spectral_state(
             np.full(problem.device.mesh.n_cells, gap), problem.at_rest(0.0)[0].depairing, None
         )
-        kinetic = problem.energy_mode(state, problem.external(Point(bias * unit)), None, "test")
-        return problem.gap_field.uniform_residual(gap, state.depairing, kinetic.deviation(L))
+        external = problem.external(Point(bias * unit))
+        kinetic = problem.energy_mode(state, external, None, "test")
+        return problem.gap_field.uniform_residual(gap, state.depairing, kinetic.deviation(L), external[L])
 
     def bias_of(gap: float) -> float:
         return float(brentq(lambda bias: residual(gap, bias), 0.5, 1.2, xtol=1e-12))

@@ -260,7 +260,10 @@ def test_one_gap_beside_a_normal_metal() -> None:
     each = problem(device, gap=model)
     solution = each.solve(Point(0.6 * MILLIVOLT))
     moved = each.gap_field.uniform_residual(
-        float(solution.spectral.gap[0]), solution.spectral.depairing, solution.kinetic.deviation(L)
+        float(solution.spectral.gap[0]),
+        solution.spectral.depairing,
+        solution.kinetic.deviation(L),
+        solution.kinetic.external[L],
     )
     assert abs(moved) < 1e-10
     balance = each.ledger(solution)

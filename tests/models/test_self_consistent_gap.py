@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import logging
 import re
+from typing import Any
 
 import numpy as np
 import pytest
+from mpi4py import MPI
 from scipy.optimize import brentq
 from wire_devices import ALUMINIUM, CONDUCTANCE, THICKNESS, UM, WIDTH, close, graded, line_mesh, wire
 
+from fvqp.collisions import Collisions
 from fvqp.errors import ConvergenceError
 from fvqp.grids.energy import EnergyGrid
+from fvqp.mesh import shape_mesh
 from fvqp.models.device import Device
 from fvqp.models.phase import Supercurrent
 from fvqp.models.usadel import GapModel, Point, Solution, UsadelProblem
@@ -42,7 +46,13 @@ def test_fixed_gap_is_used(device: Device) -> None:
     assert np.all(problem.solve(Point(6e-4)).spectral.gap == 0.8)
 
 
-def uniform_gap(broadening: float, temperature: float, volts: float, device: Device) -> float:
+def uniform_gap(
+    broadening: float,
+    temperature: float,
+    volts: float,
+    device: Device,
+    arms: tuple[float, float] = (5.2 * UM, 5.8 * UM),
+) -> float:
     """The gap whose equation is met with f_L under a point injector in a wire between reservoirs.
 
     With ``δf_L = δf_lead κN/(κN + D_L ξ (1/L₁ + 1/L₂))``, a fine sum over energies, Dynes' spectra and
@@ -50,7 +60,7 @@ def uniform_gap(broadening: float, temperature: float, volts: float, device: Dev
     """
     e = np.arange(0.5, 2e5) * 5e-5  # up to ω_D = 10
     z = e + 1j * broadening
-    ends = ALUMINIUM.coherence_length * (1 / (5.2 * UM) + 1 / (5.8 * UM))
+    ends = ALUMINIUM.coherence_length * (1 / arms[0] + 1 / arms[1])
     t, bias = 0.061 / device.thermal_unit, volts / device.voltage_unit
     lead = 0.5 * (np.tanh((e + bias) / (2 * t)) + np.tanh((e - bias) / (2 * t)))
     bath = np.tanh(e / (2 * temperature))
@@ -64,6 +74,34 @@ def uniform_gap(broadening: float, temperature: float, volts: float, device: Dev
         return float((anomalous.imag * f_l).sum() * 5e-5 / gap - np.arccosh(10.0))
 
     return float(brentq(mismatch, 0.5, 1.1, xtol=1e-9))
+
+
+def centred(n: int) -> Device:
+    """A point injector in the middle of 2 µm of ``n`` cells."""
+    mesh = shape_mesh("grid1d", Lx=2.0 * UM, nx=n, boundaries={"point_A": UM}, comm=MPI.COMM_SELF)
+    return wire(mesh, "point_A")
+
+
+def injected(device: Device, **options: Any) -> float:
+    """Gap that follows the injector, at 1.3 Δ0/e."""
+    problem = UsadelProblem(device, gap=GapModel("uniform", at="A"), **options)
+    return float(problem.solve(Point(1.3 * device.voltage_unit)).spectral.gap[0])
+
+
+def test_uniform_gap_follows_the_value_at_a_point_injector() -> None:
+    """Without collisions f_L is linear on both sides of it, and every mesh has the closed form's gap."""
+    grid, broadening = graded(5e-3, 400), 5e-3
+    gaps = [injected(centred(n), grid=grid, broadening=broadening) for n in (2, 30)]
+    close(gaps[0], gaps[1], 1e-9)
+    device = centred(2)
+    close(gaps[1], uniform_gap(broadening, device.bath, 1.3 * device.voltage_unit, device, (UM, UM)), 2e-5)
+
+
+def test_uniform_gap_is_of_second_order() -> None:
+    """With collisions, which bend f_L on both sides of the injector."""
+    options = {"grid": EnergyGrid.uniform(0.1, 4.0), "broadening": 0.05, "collisions": Collisions(4e-3)}
+    gaps = [injected(centred(n), **options) for n in (8, 16, 32)]
+    assert 3.5 < (gaps[0] - gaps[1]) / (gaps[1] - gaps[2]) < 4.5
 
 
 @pytest.mark.slow

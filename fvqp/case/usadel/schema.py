@@ -170,8 +170,8 @@ class Gap(Table):
 
     model: Literal["equilibrium", "fixed", "uniform", "local"] = "equilibrium"
     """``equilibrium``: of the bath temperature and depairing; ``fixed``: ``value``; ``uniform``: one gap
-    for all superconducting cells, from what is under the junction at ``at``; ``local``: every cell its
-    own."""
+    for all superconducting cells, from the distribution that the junction at ``at`` taps; ``local``: every
+    cell its own."""
     value: NonNegativeEnergy | None = None
     at: Name | None = None
     debye_energy: Annotated[Number, Field(gt=1, le=1e6)] | None = None
