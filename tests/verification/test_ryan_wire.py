@@ -39,6 +39,15 @@ DISTANCE = 0.3 * UM
 VOLTS = np.linspace(0.28e-3, 1e-3, 13)
 
 
+def test_relaxation_length_at_the_end_of_the_curves() -> None:
+    """``λ_T/ξ = √(ε √(ε² − Δ²)/2Γ)/Δ`` above the gap, for small Γ: 39 at 0.6 mV and 67 at 1 mV."""
+    energy = np.array([0.6e-3, 1e-3]) / 265e-6
+    spectrum = solve(energy, 1.0, 0.0, GAMMA)
+    length = np.sqrt(spectrum.diffusion_T / spectrum.relaxation_T).ravel()
+    close(length, np.sqrt(energy * np.sqrt(energy**2 - 1.0) / (2.0 * GAMMA)), 1e-3)
+    close(length, [38.8, 66.9], 3e-3)
+
+
 def nonlocal_conductance(problem: UsadelProblem, volts: np.ndarray = VOLTS) -> np.ndarray:
     """g_nl = dI_det/dV_inj at V_det = 0, siemens."""
     return np.array([-problem.conductances(problem.solve(Point(v)))[1] for v in volts])
