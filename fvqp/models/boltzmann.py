@@ -17,7 +17,7 @@ from fvqp.collisions import ElectronPhonon, Process, SpectralMeasure, bcs_measur
 from fvqp.collisions.moving_gap import GapFollower
 from fvqp.collisions.observables import phonon_energy, quasiparticle_density, quasiparticle_energy
 from fvqp.errors import CaseError, ConvergenceError
-from fvqp.models.evolving import Method, OnStep, implicit, relaxed
+from fvqp.models.evolving import Method, OnStep, Pace, implicit, relaxed
 from fvqp.models.occupations import CountedOccupations, Occupations
 from fvqp.solvers.steady import Steady, SteadySolver
 
@@ -77,13 +77,14 @@ class Ledger:
 
 @dataclass(frozen=True)
 class Moment:
-    """A state at a time, with its ledger and the number of steps so far."""
+    """A state at a time, with its ledger, the number of steps so far, and the pace of the next ones."""
 
     time: float
     state: State
     ledger: Ledger
     steps: int
     refused: int
+    pace: Pace
 
 
 @dataclass(frozen=True)
@@ -220,9 +221,12 @@ class HomogeneousProblem:
         start: float = 0.0,
         method: Method = "arkimex",
         tolerance: float = 1e-4,
+        pace: Pace | None = None,
         callback: Callable[[float, State], None] | None = None,
     ) -> Iterator[Moment]:
         """States at given times.
+
+        From the state and the pace of a `Moment` on, another evolution continues as the one that it is of.
 
         Energy and number are those of the rates integrated by the same steps, so that the ledger closes to
         rounding. Where the gap follows, a step begins half way ahead of the present motion of the gap, and
@@ -238,6 +242,7 @@ class HomogeneousProblem:
                 fixed gap only, or ``"relaxation"``, explicit and of order 1, for short times and for
                 comparison: its steps follow the fastest rate there is.
             tolerance: relative error of every occupation in a step.
+            pace: of the evolution that led to ``state``; by default the first step is short.
             callback: called after every step.
 
         Raises:
@@ -253,12 +258,13 @@ class HomogeneousProblem:
             tell = callback
             told = lambda time, f, n, gap: tell(time, State(f, n, gap))  # noqa: E731
         if method == "relaxation":
-            passing = relaxed(self.equations, self.follower, begin, at, start, tolerance, told)
+            passing = relaxed(self.equations, self.follower, begin, at, start, tolerance, told, pace)
         else:
-            passing = implicit(self.equations, self.follower, begin, at, start, method, tolerance, told)
+            passing = implicit(self.equations, self.follower, begin, at, start, method, tolerance, told, pace)
         for moment in passing:
             now = State(moment.f, moment.n, moment.gap)
-            yield Moment(moment.time, now, self.ledger(now, moment.counters), moment.steps, moment.refused)
+            ledger = self.ledger(now, moment.counters)
+            yield Moment(moment.time, now, ledger, moment.steps, moment.refused, moment.pace)
 
     def steady(self, guess: State, *, tolerance: float = 1e-9, max_iterations: int = 200) -> SteadyState:
         """The steady state that a guess leads to.

@@ -35,6 +35,15 @@ _LAG, _LONGEST_LAG = 10.0, 0.1
 _MANY = 1e6
 
 
+class Pace(NamedTuple):
+    """State of the step control: with occupations and gap, all that the rest of an evolution depends on."""
+
+    next_step: float
+    """Length of the next step, in τ0."""
+    gap_rate: Floats
+    """Rate of change of the gap in the last step, ``(cells,)``, in Δ0/τ0; 0 where the gap is fixed."""
+
+
 class Passed(NamedTuple):
     """Occupations, gap and counters at a time, and how many steps it took so far."""
 
@@ -45,6 +54,7 @@ class Passed(NamedTuple):
     counters: Floats
     steps: int
     refused: int
+    pace: Pace
 
 
 OnStep = Callable[[float, Floats, Floats, Floats], None]
@@ -55,6 +65,7 @@ class _Motion:
 
     Attributes:
         gap: ``(cells,)`` at present.
+        rate: its rate of change in the last step.
     """
 
     def __init__(
@@ -62,25 +73,31 @@ class _Motion:
         equations: Occupations,
         follower: GapFollower,
         gap: Floats,
+        rate: Floats | None,
         start: float,
         tolerance: float,
         on_step: OnStep | None,
     ) -> None:
         self._equations, self._follower, self._on_step = equations, follower, on_step
         self.gap = self._at_start = gap
+        self.rate = np.zeros_like(gap) if rate is None else rate
         self._most = min(GAP_STEP * tolerance, LONGEST_GAP_STEP)
-        self._shortened, self._time, self._velocity = 0, start, np.zeros_like(gap)
+        self._shortened, self._time = 0, start
         equations.measure = follower.measure(gap)
+
+    def begin_anew(self) -> None:
+        """Keep nothing but the gap and its rate of change."""
+        self._shortened = 0
 
     def longest(self) -> float:
         """Step in which no gap moves by more than it may."""
-        speed = float(np.abs(self._velocity).max())
+        speed = float(np.abs(self.rate).max())
         return self._most / speed if speed > 0.0 else np.inf
 
     def ahead(self, length: float, y: Floats) -> Floats | None:
         """Before a step: gap and quasiparticles in its middle."""
         self.gap = self._at_start
-        target = self.gap + 0.5 * length * self._velocity
+        target = self.gap + 0.5 * length * self.rate
         if np.all(target == self.gap):
             self._equations.measure = self._follower.measure(self.gap)
             return None
@@ -103,9 +120,9 @@ class _Motion:
             self._shortened += 1
             raise Refused("the gap moves too far")
         if jumps:  # it went on from an unstable state to another solution, or to the normal state
-            self._velocity = np.zeros_like(way)
+            self.rate = np.zeros_like(way)
         else:
-            self._velocity = np.where(moved.gap > 0.0, way, 0.0) / (time - self._time)
+            self.rate = np.where(moved.gap > 0.0, way, 0.0) / (time - self._time)
             self._shortened = 0
         self._time, self._at_start = time, moved.gap
         self.gap, self._equations.measure = moved.gap, moved.measure
@@ -123,6 +140,7 @@ def implicit(
     method: Literal["arkimex", "bdf"],
     tolerance: float,
     on_step: OnStep | None,
+    pace: Pace | None = None,
 ) -> Iterator[Passed]:
     """States at given times by `fvqp.solvers.transient.Transient`.
 
@@ -133,6 +151,7 @@ def implicit(
         times, start: as of `Transient.run`.
         method, tolerance: as of `Transient`.
         on_step: called with time, f, n and gap after every step.
+        pace: of an earlier evolution that ended at the start; by default the first step is short.
 
     Raises:
         CaseError: a method that does not go with a gap that follows.
@@ -144,17 +163,28 @@ def implicit(
     follows: dict[str, Any] = {}
     motion: _Motion | None = None
     if follower is not None:
-        motion = _Motion(equations, follower, gap, start, tolerance, on_step)
+        rate = None if pace is None else pace.gap_rate
+        motion = _Motion(equations, follower, gap, rate, start, tolerance, on_step)
         follows = {"before": motion.ahead, "between": motion.arrived, "longest": motion.longest}
     elif on_step is not None:
         told = on_step
         follows = {"between": lambda time, y: told(time, *equations.split(y), gap)}
     solver = Transient(equations, method=method, tolerance=tolerance)
-    for moment in solver.run(np.concatenate([f, n], axis=1), times, start=start, **follows):
+    first = None if pace is None else pace.next_step
+    for moment in solver.run(np.concatenate([f, n], axis=1), times, start=start, first_step=first, **follows):
         f, n = equations.split(moment.y)
-        now = gap if motion is None else motion.gap
+        now, rate = (gap, np.zeros_like(gap)) if motion is None else (motion.gap, motion.rate)
+        if motion is not None:
+            motion.begin_anew()
         yield Passed(
-            moment.time, f.copy(), n.copy(), now.copy(), moment.counters, moment.steps, moment.refused
+            moment.time,
+            f.copy(),
+            n.copy(),
+            now.copy(),
+            moment.counters,
+            moment.steps,
+            moment.refused,
+            Pace(moment.next_step, rate.copy()),
         )
 
 
@@ -166,6 +196,7 @@ def relaxed(
     start: float,
     tolerance: float,
     on_step: OnStep | None,
+    pace: Pace | None = None,
 ) -> Iterator[Passed]:
     """States at given times by time relaxation, see `implicit` and `fvqp.solvers.relaxation`."""
     f, n, gap = begin
@@ -192,7 +223,7 @@ def relaxed(
     least = (times[-1] - start) / longest_step(gain_loss(f, n, gap), lag)
     if least > _MANY:
         log.warning('time relaxation: needs %.1g steps and more; method "arkimex" needs far fewer', least)
-    first: float | None = None
+    first = None if pace is None else pace.next_step
     for end in times:
         before = start
 
@@ -218,4 +249,5 @@ def relaxed(
         steps, refused = steps + found.steps, refused + found.refused
         if follower is not None:
             equations.measure = follower.measure(gap)
-        yield Passed(start, f.copy(), n.copy(), gap.copy(), counters.copy(), steps, refused)
+        after = Pace(found.step, np.zeros_like(gap))
+        yield Passed(start, f.copy(), n.copy(), gap.copy(), counters.copy(), steps, refused, after)

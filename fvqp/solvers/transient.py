@@ -49,6 +49,7 @@ class Moment:
         y: ``(points, unknowns)``.
         counters: integrals of the counters' rates since the start, ``(points, counters)``.
         steps, refused: numbers of steps so far.
+        next_step: length of the step that would come next.
     """
 
     time: float
@@ -56,6 +57,7 @@ class Moment:
     counters: Floats
     steps: int
     refused: int
+    next_step: float
 
 
 class Refused(Exception):
@@ -158,6 +160,9 @@ class Transient:
     ) -> Iterator[Moment]:
         """States at given times, each of which a step ends at.
 
+        At each of these times the method and its linear solver begin anew: y and `Moment.next_step` are all
+        that the rest of a run depends on, and a run that is stopped there continues as if it had not been.
+
         Args:
             y: state at the start, within bounds.
             times: increasing, after the start.
@@ -179,10 +184,10 @@ class Transient:
         ts.setTime(start)
         ts.setStepNumber(0)
         ts.setTimeStep(self._first(y, times[0] - start) if first_step is None else first_step)
-        ts.restartStep()
-        self.linear.forget()
         taken, refused = 0, 0
         for end in times:
+            ts.restartStep()
+            self.linear.forget()
             while (now := ts.getTime()) < end:
                 suggested = ts.getTimeStep()
                 if longest is not None:
@@ -221,8 +226,9 @@ class Transient:
                 taken += 1
                 ts.setTimeStep(next_step)
             state = self._u.array_r.reshape(self._full).copy()
+            rejected = refused + ts.getStepRejections()
             yield Moment(
-                end, state[:, :unknowns], state[:, unknowns:], taken, refused + ts.getStepRejections()
+                end, state[:, :unknowns], state[:, unknowns:], taken, rejected, float(ts.getTimeStep())
             )
 
     def _state(self) -> Floats:

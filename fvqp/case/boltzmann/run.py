@@ -25,6 +25,7 @@ from fvqp.collisions import ConstantTrapping, PhononEscape, PhotonDrive
 from fvqp.errors import ConvergenceError
 from fvqp.models.at_power import steady_at_power
 from fvqp.models.boltzmann import HomogeneousProblem, Ledger, State, SteadyState
+from fvqp.models.evolving import Pace
 from fvqp.results.dataset import SweepDataset
 from fvqp.results.result import Result
 
@@ -171,6 +172,9 @@ class _Run:
         sweep = SweepDataset(self.axes, coordinates, attributes)
         self.observables.define(sweep)
         self.closed_forms.define(sweep)
+        if self.case.evolution is not None:
+            sweep.define("next_step", (), "s", "length of the step in time that would come next")
+            sweep.define("gap_rate", (), "eV s-1", "rate of change of the gap in the last step in time")
         if setup.strong is not None:
             factor = setup.strong.renormalization_of_bins(setup.grid)
             factor = np.where(setup.measure(setup.gap).active[0], factor, np.nan)
@@ -189,6 +193,7 @@ class _Run:
         times, first = self.axes["time"], line[0][-1]
         t, s = line[0][0], line[0][1] if "strength" in self.axes else 0
         problem = self.problem(t, s)
+        pace: Pace | None = None
         if first == 0:
             state = self._initial(problem, t)
             closed = self.closed_forms.decay(self.case.sweep.temperature[t], state.f, times)
@@ -201,6 +206,7 @@ class _Run:
             closed = self.closed_forms.decay(self.case.sweep.temperature[t], start.f, times)
             last = (*line[0][:-1], first - 1)
             state, dataset = self._restored(recorder, last), recorder.sweep.dataset
+            pace = self._restored_pace(recorder, last)
             before = (
                 float(dataset["energy_injected"].values[last]),
                 float(dataset["energy_escaped"].values[last]),
@@ -214,6 +220,7 @@ class _Run:
                     start=times[first - 1] / unit,
                     method=evolution.method,
                     tolerance=evolution.tolerance,
+                    pace=pace,
                 ),
                 start=first,
             ):
@@ -227,6 +234,7 @@ class _Run:
                     before[0] + injected,
                     before[1] + escaped,
                     closed[number],
+                    moment.pace,
                 )
                 if moment.state.gap[0] == 0.0 and state.gap[0] > 0.0:
                     log.warning("%sthe superconductor is normal at %.4g s", self._where(t, s), times[number])
@@ -251,6 +259,14 @@ class _Run:
         f, n, gap = (recorder.sweep.dataset[name].values[place] for name in ("f", "n", "gap"))
         return State(f[None].copy(), n[None].copy(), np.array([gap * constants.e / self.setup.units.energy]))
 
+    def _restored_pace(self, recorder: PointRecorder, place: tuple[int, ...]) -> Pace | None:
+        """Pace of the steps after a point that was computed before; None at the start."""
+        step, rate = (float(recorder.sweep.dataset[name].values[place]) for name in ("next_step", "gap_rate"))
+        if np.isnan(step):
+            return None
+        units = self.setup.units
+        return Pace(step / units.time, np.array([rate * units.time * constants.e / units.energy]))
+
     def _exchanged(self, problem: HomogeneousProblem, ledger: Ledger) -> tuple[float, float]:
         """Energy that drives and sources gave, and energy that escaped, J/m³."""
         injected = escaped = 0.0
@@ -272,8 +288,13 @@ class _Run:
         injected: float,
         escaped: float,
         closed: Mapping[str, float],
+        pace: Pace | None = None,
     ) -> None:
         values = self._values(problem, state) | dict(closed)
+        if pace is not None:
+            units = self.setup.units
+            values["next_step"] = pace.next_step * units.time
+            values["gap_rate"] = float(pace.gap_rate[0]) * units.energy / constants.e / units.time
         # Spectra of Eliashberg theory stay, and with them the energy of the condensate.
         kept = [name for name in ("energy_qp", "energy_ph", "energy_condensate") if name in values]
         stored = sum(float(values[name]) for name in kept)  # type: ignore[arg-type]
