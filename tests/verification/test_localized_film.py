@@ -29,5 +29,16 @@ def test_concentration_along_the_film_is_that_of_the_law() -> None:
     assert abs(float(found["power_residual"][0])) <= allowed
 
 
+def test_few_localized_quasiparticles_reach_their_steady_state() -> None:
+    """A source 1e4 times weaker: they live for 1e6 τ0. What free states capture annihilates by the law."""
+    fewer = ["mesh.shape.nx=10", "mesh.shape.Lx='100 um'", "energies.width='0.2 Delta0'", "figures=[]"]
+    found = fvqp.run(FOLDER / "film.toml", overrides=[*fewer, "injections[0].power='1e-4 W/m^3'"]).dataset
+    localized = found["n_localized_cell"].values[-1]
+    free = 1.0 - localized / (0.2 * float(found.attrs["density_unit_m-3"]))
+    captured = (found["n_qp_cell"].values[-1] - localized) / 1e-6 * free
+    law = AnnihilationLaw(TailAnnihilation(1e-7, 40e-18))
+    assert law.rate(localized) == pytest.approx(captured, rel=1e-6)
+
+
 def test_it_is_in_the_readme() -> None:
     assert "`film.toml`" in (FOLDER / "README.md").read_text()

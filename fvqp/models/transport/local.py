@@ -103,6 +103,15 @@ class LocalProcesses:
             found.turnover = Turnover(turn_f, np.maximum(turn_n, 0.0), fastest)
         return found.turnover
 
+    def localized_decay(self, f: Floats, n: Floats) -> Floats:
+        """Return ``(n_owned, N)`` minus the diagonal of the Jacobian of localized states; 0 in other bins."""
+        decay = np.zeros_like(f)
+        for one, measure in zip(self.media, self.measures, strict=True):
+            process, at = one.medium.localization, one.owned
+            if process is not None and len(at):
+                decay[at, process.bin] = -process.diagonal(measure, f[at], n[at]).f[:, process.bin]
+        return decay
+
     def jvp(self, f: Floats, n: Floats, step_f: Floats, step_n: Floats) -> Local:
         """Derivative of `rates` at means ``(f, n)`` along a step."""
         out = self._nothing(f, n)

@@ -242,7 +242,7 @@ class SteadySolver:
             log.debug("%s; limits of gradients are fixed from here on", error)
             self._fixed = True
             system, scaled = self._linear(state, length, True)
-        f, n = system.split(scaled * system.scale)
+        f, n = system.solution(scaled)
         found = self._moved(state, f, n)
         if self._searches:
             tried = [found, *(self._moved(state, part * f, part * n) for part in PARTS)]
@@ -307,6 +307,19 @@ class _System:
         y = np.concatenate([state.f.ravel(), state.n.ravel()])
         self.scale = np.maximum(y + np.abs(ahead) + floors, np.finfo(np.float64).tiny)
         self.right = ahead / self.scale
+        self._unit = self.scale * self._relaxation_steps(min(length, split))
+
+    def _relaxation_steps(self, length: float) -> Floats:
+        """Relaxation time of localized states in preconditioned time steps, for each unknown; 1 elsewhere.
+
+        Localized quasiparticles may live for 1e6 steps, and act on others hardly at all. In this unit their
+        equations are as well conditioned as the rest; linear solves stall without it.
+        """
+        p, state = self._p, self._state
+        decay = length * p.local.localized_decay(p.mean_f(state.f), p.mean_n(state.n))
+        steps = np.where(decay > 0.0, (1.0 + decay) / (length * self._shift + decay), 1.0)
+        steps = np.broadcast_to(np.maximum(steps, 1.0)[:, None, :], state.f.shape)
+        return np.concatenate([steps.ravel(), np.ones(state.n.size)])
 
     def _floors(self, split: float) -> Floats:
         """What unknowns are measured by at least."""
@@ -324,6 +337,10 @@ class _System:
         largest[largest == 0.0] = largest.max()
         flies = p.moving_f.turned or p.moving_n.turned
         return np.repeat((FLYING_FLOOR if flies else FLOOR) * largest, [state.f.size, state.n.size])
+
+    def solution(self, step: Floats) -> tuple[Floats, Floats]:
+        """Quasiparticles and phonons of the unknowns of `action`."""
+        return self.split(step * self._unit)
 
     def split(self, y: Floats) -> tuple[Floats, Floats]:
         """Quasiparticles and phonons of a vector."""
@@ -345,7 +362,7 @@ class _System:
 
     def action(self, step: Floats) -> Floats:
         """Left-hand side."""
-        f, n = self.split(step * self.scale)
+        f, n = self.split(step * self._unit)
         change = self._near.change(f, n)
         return self._ahead(self._shift * f - change.f, self._shift * n - change.n) / self.scale
 
