@@ -3,8 +3,8 @@
 All weights of a set add to 4π, so that a mean over directions is ``Σ w f/4π``; the sets obey ``Σ w Ω = 0``
 and ``Σ w Ω Ω = (4π/3) 1`` in the components they have (theory: streaming, Eq. streaming-moments).
 
-Double sets take Gauss' rule in each half of the polar range: they count the flux of isotropic particles
-through a wall exactly, the simple ones integrate smooth occupations better.
+Gauss-Legendre and product sets have nodes in each half or quarter of their angles: they count the flux of
+isotropic particles through the coordinate planes exactly (`fvqp.transport.gauss_rules`).
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from scipy.integrate import lebedev_rule
 from scipy.spatial import cKDTree
 
 from fvqp.errors import CaseError
+from fvqp.transport.gauss_rules import polar as polar_rule
+from fvqp.transport.gauss_rules import quadrant
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int32]
@@ -131,32 +133,35 @@ class RadialDirections(Directions):
     geometry: str
 
 
-def gauss_legendre(count: int, *, double: bool = False) -> Directions:
-    """Gauss-Legendre in ``μ = Ω_x`` for lines along x: the azimuth is averaged over.
+def gauss_legendre(count: int) -> Directions:
+    """Gauss-Legendre in ``μ = Ω_x`` on either side, for lines along x: the azimuth is averaged over.
 
     Raises:
-        CaseError: ``count`` is odd or below 2, or below 4 if ``double``.
+        CaseError: ``count`` is odd or below 2.
     """
-    mu, w = _legendre(count, double)
+    _check_polar(count)
+    mu, w = polar_rule(count)
     vectors = np.zeros((count, 3))
     vectors[:, 0] = mu
     return Directions(vectors, 2.0 * np.pi * w, f"Gauss-Legendre of {count}")
 
 
-def product(polar: int, azimuthal: int, *, axis: int = 2, double: bool = False) -> Directions:
-    """Gauss-Legendre in the cosine with a polar axis (0, 1, 2 are x, y, z), equal steps of the azimuth.
+def product(polar: int, azimuthal: int, *, axis: int = 2) -> Directions:
+    """Gauss' rules for the cosine with a polar axis (0, 1, 2 are x, y, z), and for the azimuth.
 
-    Closed under reflections at the coordinate planes, and at the diagonal ones through the axis; exact for
-    spherical harmonics up to degree ``min(2 polar, azimuthal) − 1``, about half of that if ``double``.
+    Closed under reflections at the coordinate planes, and at the diagonal ones through the axis. The flux of
+    isotropic particles through all coordinate planes is exact from 4 polar angles and 8 azimuths on; means
+    are exact for spherical harmonics up to degree 3.
 
     Raises:
-        CaseError: ``azimuthal`` is not a multiple of four, or ``polar`` is odd or below 2, below 4 if
-            ``double``.
+        CaseError: ``azimuthal`` is not a multiple of four, or ``polar`` is odd or below 2.
     """
-    cosine, w = _legendre(polar, double)
+    _check_polar(polar)
     if azimuthal < 4 or azimuthal % 4:
         raise CaseError(f"azimuths: a product set needs a multiple of four azimuths, not {azimuthal}")
-    angle = (np.arange(azimuthal) + 0.5) * (2.0 * np.pi / azimuthal)
+    cosine, w = polar_rule(polar, sideways=True)
+    quarter, part = quadrant(azimuthal // 4)
+    angle = np.add.outer(0.5 * np.pi * np.arange(4), quarter).ravel()
     sine = np.sqrt(1.0 - cosine**2)
     vectors = np.stack(
         [
@@ -167,8 +172,7 @@ def product(polar: int, azimuthal: int, *, axis: int = 2, double: bool = False) 
         axis=1,
     )
     vectors = np.ascontiguousarray(np.roll(vectors, axis + 1, axis=1))
-    weights = np.repeat(w * (2.0 * np.pi / azimuthal), azimuthal)
-    return Directions(vectors, weights, f"product of {polar} x {azimuthal}")
+    return Directions(vectors, np.outer(w, np.tile(part, 4)).ravel(), f"product of {polar} x {azimuthal}")
 
 
 def lebedev(degree: int) -> Directions:
@@ -189,13 +193,14 @@ def lebedev(degree: int) -> Directions:
     )
 
 
-def spherical(count: int, *, double: bool = False) -> RadialDirections:
-    """Gauss-Legendre in ``μ = Ω_r`` for spheres.
+def spherical(count: int) -> RadialDirections:
+    """Gauss-Legendre in ``μ = Ω_r`` on either side, for spheres.
 
     Raises:
-        CaseError: ``count`` is odd or below 2, or below 4 if ``double``.
+        CaseError: ``count`` is odd or below 2.
     """
-    mu, w = _legendre(count, double)
+    _check_polar(count)
+    mu, w = polar_rule(count)
     vectors = np.zeros((count, 3))
     vectors[:, 0] = mu
     weights = 2.0 * np.pi * w
@@ -204,16 +209,17 @@ def spherical(count: int, *, double: bool = False) -> RadialDirections:
 
 
 def cylindrical(polar: int, azimuthal: int) -> RadialDirections:
-    """For cylinders: levels of the axial component (Gauss-Legendre), equal steps of the azimuth in each.
+    """For cylinders: levels of the axial component, and azimuths in each, by the rules of `product`.
 
     Only half of the axial components and half of the azimuths are different: ``polar/2`` levels of
     ``azimuthal`` directions, whose components are ``(Ω_r, Ω_φ, 0)`` with ``Ω_φ > 0``.
 
     Raises:
-        CaseError: ``polar`` or ``azimuthal`` is odd.
+        CaseError: ``polar`` or ``azimuthal`` is odd or below 2.
     """
-    axial, w = _legendre(polar, False)
+    _check_polar(polar)
     _check_azimuths("a cylinder", azimuthal)
+    axial, w = polar_rule(polar, sideways=True)
     # Both signs of the axial component are one direction.
     return _about_axis(axial[axial > 0.0], 2.0 * w[axial > 0.0], azimuthal, "cylindrical")
 
@@ -225,13 +231,21 @@ def revolved(polar: int, azimuthal: int) -> RadialDirections:
     ``(Ω_r, Ω_z, 0)``. Nothing whirls about the axis, so that the sign of Ω_φ makes no difference.
 
     Raises:
-        CaseError: ``polar`` or ``azimuthal`` is odd.
+        CaseError: ``polar`` or ``azimuthal`` is odd or below 2.
     """
-    axial, w = _legendre(polar, False)
+    _check_polar(polar)
     _check_azimuths("a body of revolution", azimuthal)
+    axial, w = polar_rule(polar, sideways=True)
     about = _about_axis(axial, w, azimuthal, "revolved")
     about.vectors[:, 1] = np.repeat(axial, azimuthal)
     return about
+
+
+def _check_polar(count: int) -> None:
+    if count < 2 or count % 2:
+        raise CaseError(
+            f"directions: an even number of polar directions is needed, none along a plane; not {count}"
+        )
 
 
 def _check_azimuths(what: str, azimuthal: int) -> None:
@@ -242,13 +256,16 @@ def _check_azimuths(what: str, azimuthal: int) -> None:
 def _about_axis(axial: Floats, w: Floats, azimuthal: int, geometry: str) -> RadialDirections:
     """Levels of axial components, with weights of sum 2, of ``azimuthal`` directions ``(Ω_r, Ω_φ, 0)``."""
     sine = np.sqrt(1.0 - axial**2)
-    angle = np.pi * (1.0 - (np.arange(azimuthal) + 0.5) / azimuthal)
-    after = np.pi * (1.0 - (np.arange(azimuthal) + 1.0) / azimuthal)
+    quarter, part = quadrant(azimuthal // 2)
+    # from inward to outward
+    angle = np.concatenate([quarter, 0.5 * np.pi + quarter])[::-1]
+    part = np.tile(part, 2)
+    after = np.pi - np.cumsum(part)
+    after[-1] = 0.0
     vectors = np.zeros((len(axial) * azimuthal, 3))
     vectors[:, 0] = np.outer(sine, np.cos(angle)).ravel()
     vectors[:, 1] = np.outer(sine, np.sin(angle)).ravel()
-    # Equal steps give ⟨cos²⟩ = 1/2 exactly for two or more azimuths.
-    weights = np.repeat(0.5 * w * FULL / azimuthal, azimuthal)
+    weights = np.outer(2.0 * w, part).ravel()
     edge = np.outer(sine, np.cos(after)).ravel()
     level = np.repeat(np.arange(len(axial), dtype=np.int32), azimuthal)
     return _radial(vectors, weights, edge, level, geometry)
@@ -282,23 +299,6 @@ def branched(directions: Directions, speeds: Sequence[float], shares: Sequence[f
     level = np.concatenate([directions.level + number * levels for number in range(count)])
     edge = length * np.tile(directions.edge, count)
     return _radial(vectors, weights, edge, level.astype(np.int32), directions.geometry)
-
-
-def _legendre(count: int, double: bool) -> tuple[Floats, Floats]:
-    if count < 2 or count % 2:
-        raise CaseError(
-            f"directions: an even number of polar directions is needed, none along a plane; not {count}"
-        )
-    if double and count < 4:
-        raise CaseError(f"directions: a double set needs at least four polar directions, not {count}")
-    nodes, weights = np.polynomial.legendre.leggauss(count // 2 if double else count)
-    if double:
-        nodes = np.concatenate([0.5 * (nodes - 1.0), 0.5 * (nodes + 1.0)])
-        weights = np.tile(0.5 * weights, 2)
-    # Pairs equal to the last bit, so that reflections return what they take.
-    nodes = 0.5 * (nodes - nodes[::-1])
-    weights = 0.5 * (weights + weights[::-1])
-    return nodes, weights * (2.0 / weights.sum())
 
 
 def _radial(vectors: Floats, weights: Floats, edge: Floats, level: Ints, geometry: str) -> RadialDirections:

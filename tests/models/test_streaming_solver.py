@@ -131,7 +131,7 @@ def test_diffusion_crosses_steps_of_the_gap() -> None:
     path = 1e-4
     walls = {"left": Wall(bath=1.0), "right": Wall()}
     streaming = mesh_streaming(
-        mesh, gauss_legendre(4, double=True), velocity, walls, states=1.0 / velocity, scheme="linear"
+        mesh, gauss_legendre(4), velocity, walls, states=1.0 / velocity, scheme="linear"
     )
     f = StreamingSolver(streaming).solve(np.zeros((12, 4, 3)), NONE, velocity / path)
     expected = (1.0 - mesh.centroid[:, 0])[:, None] * np.ones(3)
@@ -146,7 +146,7 @@ def test_resistance_of_an_interface() -> None:
     walls = {"left": Wall(bath=1.0), "right": Wall()}
     streaming = mesh_streaming(
         mesh,
-        gauss_legendre(8, double=True),
+        gauss_legendre(8),
         np.ones(3),
         walls,
         interfaces=[Interface(("a", "b"), eta)],

@@ -51,12 +51,15 @@ def oblong(nx: int, ny: int) -> Mesh:
     return shape_mesh("grid2d", nx=nx, ny=ny, Lx=2.0, Ly=1.0, comm=SELF)
 
 
-def by_rays(directions: Directions) -> float:
-    """Share of what the left wall sends along a set of directions that hits the right one, exactly."""
+def by_rays(directions: Directions, apart: float) -> float:
+    """Share of what the left wall sends along a set of directions that hits the right one, exactly.
+
+    The walls are one high and ``apart`` from one another.
+    """
     v, w = directions.vectors, directions.weights
     out = v[:, 0] > 0.0
     sent = w[out] * v[out, 0]
-    straight = np.maximum(1.0 - 2.0 * np.abs(v[out, 1]) / v[out, 0], 0.0)
+    straight = np.maximum(1.0 - apart * np.abs(v[out, 1]) / v[out, 0], 0.0)
     return float(sent @ straight / sent.sum())
 
 
@@ -67,17 +70,17 @@ def test_view_factors_by_crossed_strings(scheme: Scheme, left: float) -> None:
     """Walls two apart and one high see ``√5 − 2`` of each other (H. C. Hottel), as do rays along a set, the
     closer the more azimuths it has; cells approach the rays of their set at first and at second order."""
     for azimuths in (16, 64, 256):
-        rays = by_rays(product(2, azimuths).folded(UP))
-        assert abs(rays - (np.sqrt(5.0) - 2.0)) < 4.0 / azimuths**2
-    directions = product(2, 16).folded(UP)
+        rays = by_rays(product(2, azimuths).folded(UP), 2.0)
+        assert abs(rays - (np.sqrt(5.0) - 2.0)) < 6.0 / azimuths**2
+    directions = product(2, 8).folded(UP)
     off = []
     for n in (4, 8):
         found = shares(enclosure(oblong(2 * n, n), directions, scheme))
         assert found["right"] + found["top"] + found["bottom"] == pytest.approx(1.0, abs=1e-8)
         assert found["top"] == pytest.approx(found["bottom"], abs=1e-8)
-        off.append(abs(found["right"] - by_rays(directions)))
+        off.append(abs(found["right"] - by_rays(directions, 2.0)))
     assert off[1] < left * off[0]
-    assert off[0] < 0.06
+    assert off[0] < 0.07
 
 
 def unit(kind: str, folder: Path) -> Mesh:
@@ -91,10 +94,11 @@ def unit(kind: str, folder: Path) -> Mesh:
 def test_limited_gradients_come_to_rest(kind: str, tmp_path: Path) -> None:
     """To 1e-10, within bounds and balanced (`shares`), on cells of any kind."""
     mesh = unit(kind, tmp_path)
-    found = shares(enclosure(mesh, product(2, 8).folded(UP) if mesh.dim == 2 else product(2, 4)))
+    directions = product(2, 8).folded(UP) if mesh.dim == 2 else product(2, 4)
+    found = shares(enclosure(mesh, directions))
     if mesh.dim == 2:
-        # crossed strings of the square; rays of eight azimuths, diagonals among them, are exact
-        assert found["right"] == pytest.approx(np.sqrt(2.0) - 1.0, abs=1e-4)
+        # few edges of shadows
+        assert found["right"] == pytest.approx(by_rays(directions, 1.0), abs=1e-4)
 
 
 def slab_flux(mesh: Mesh, directions: Directions, depth: float) -> float:
@@ -113,12 +117,21 @@ def test_the_exact_slab_is_that_of_heaslet_and_warming() -> None:
         assert slab_exactly(depth) == pytest.approx(published, abs=2.5e-4)
 
 
+@pytest.mark.parametrize("kind", ["line", "quads"])
+def test_transparent_slabs_conduct_exactly(kind: str) -> None:
+    """σT⁴ of phonons, ¼ of speed times energy density, with the default numbers of directions."""
+    line = kind == "line"
+    mesh = shape_mesh("grid1d", nx=3, Lx=1.0, comm=SELF) if line else oblong(3, 2)
+    directions = gauss_legendre(8) if line else product(8, 8).folded(UP)
+    assert slab_flux(mesh, directions, 1e-9) == pytest.approx(1.0, abs=1e-8)
+
+
 def test_limits_keep_slabs_of_second_order() -> None:
     """Where cells are about a free path; of thin ones the directions are further off."""
     off = []
     for n in (10, 20, 40):
         mesh = shape_mesh("grid1d", nx=n, Lx=1.0, comm=SELF)
-        off.append(slab_flux(mesh, gauss_legendre(16, double=True), 10.0) / slab_exactly(10.0) - 1.0)
+        off.append(slab_flux(mesh, gauss_legendre(16), 10.0) / slab_exactly(10.0) - 1.0)
     assert 0.0 < off[2] < 0.4 * off[1] < 0.2 * off[0] < 2e-3
 
 
@@ -129,7 +142,7 @@ def test_limits_leave_opaque_bodies_alone(kind: str) -> None:
     mirror image; walls without either conducted up to 14 % too well where cells are about a free path."""
     line = kind == "line"
     mesh = shape_mesh("grid1d", nx=10, Lx=1.0, comm=SELF) if line else sided(skewed_quads(6))
-    directions = gauss_legendre(16, double=True) if line else product(8, 8, axis=0, double=True).folded(UP)
+    directions = gauss_legendre(16) if line else product(8, 8, axis=0, double=True).folded(UP)
     for depth in (0.1, 1.0, 5.0, 10.0, 30.0, 1e3):
         expected = slab_exactly(depth) if depth <= 10.0 else 4.0 / 3.0 / (depth + 2.0 * 0.710446)
         assert slab_flux(mesh, directions, depth) == pytest.approx(expected, rel=6e-3 if line else 9e-3)

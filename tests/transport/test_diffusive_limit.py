@@ -89,7 +89,7 @@ def test_production_in_a_body(geometry: str, dim: int) -> None:
     errors = []
     for n in (10, 20, 40):
         shells = Shells(np.linspace(0.0, 2.0, n + 1), geometry)
-        directions = spherical(4, double=True) if dim == 3 else sphere_or_cylinder(geometry, 4)
+        directions = spherical(4) if dim == 3 else sphere_or_cylinder(geometry, 4)
         streaming = radial_streaming(shells, directions, [1.0], Wall(eta))
         limit = DiffusiveLimit(streaming, np.array([[rate]]))
         values = limit.matrix(np.zeros((1, 1)))[:, 0]
@@ -111,7 +111,7 @@ def test_trap() -> None:
     velocity = np.sqrt(np.maximum(1.0 - (gap / energy) ** 2, 0.0))
     states = np.divide(1.0, velocity, out=np.zeros_like(velocity), where=velocity > 0)
     walls = {"left": Wall(bath=1.0), "right": Wall()}
-    streaming = mesh_streaming(mesh, gauss_legendre(4, double=True), velocity, walls, states=states)
+    streaming = mesh_streaming(mesh, gauss_legendre(4), velocity, walls, states=states)
     limit = DiffusiveLimit(streaming, velocity / 1e-3)
     f = np.random.default_rng(5).uniform(size=(12, 2))
     rates, lost = limit.rates(f)

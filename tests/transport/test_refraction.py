@@ -83,7 +83,8 @@ def test_left_is_as_good_as_right(name: str) -> None:
 
 
 def off_snell(count: int, ratio: float) -> float:
-    """Deviation of the mean sine behind the interface from that of Snell's law, root of mean square."""
+    """Deviation of the mean sine behind the interface from that of Snell's law, root of mean square of what
+    passes."""
     directions = product(count, 2 * count)
     plane = Plane(directions, X)
     shares = plane.passage(ratio, 1.0).shares
@@ -91,16 +92,16 @@ def off_snell(count: int, ratio: float) -> float:
     here = passing > 1e-2 * plane.area
     along = directions.vectors[plane.onward][:, 1:]
     found = np.sqrt(ratio) * (shares @ along)[here] / passing[here, None]
-    return float(np.sqrt(np.average(((found - along[here]) ** 2).sum(axis=1), weights=plane.area[here])))
+    return float(np.sqrt(np.average(((found - along[here]) ** 2).sum(axis=1), weights=passing[here])))
 
 
 @pytest.mark.parametrize("ratio", [0.3, 2.5])
 def test_directions_follow_snell(ratio: float) -> None:
-    """Within half the distance of directions, and the better the finer they are."""
-    errors = [off_snell(count, ratio) for count in (4, 8, 16)]
-    apart = np.sqrt(2.0 * np.pi / 512) * max(1.0, np.sqrt(ratio))
-    assert errors[2] < 0.7 * errors[1] < 0.5 * errors[0]
-    assert errors[2] < 0.5 * apart
+    """Within the distance of directions, and the better the finer they are."""
+    errors = [off_snell(count, ratio) for count in (8, 16, 32)]
+    apart = [np.sqrt(2.0 * np.pi / (2 * count**2)) * max(1.0, np.sqrt(ratio)) for count in (8, 16, 32)]
+    assert errors[2] < 0.6 * errors[1] < 0.4 * errors[0]
+    assert np.all(np.array(errors) < 0.7 * np.array(apart))
 
 
 def test_total_reflection() -> None:
@@ -181,12 +182,12 @@ def test_equilibrium_and_balance(kind: str, scheme: Scheme) -> None:
 def test_conductance_of_two_opaque_slabs() -> None:
     """Resistances in series: ``3τ`` of the slabs, and ``(1 − (t₁ + t₂)/2)/(q t)`` of the interface, where t₁
     and t₂ are transmissions of occupations ∝ cosine."""
-    mesh, directions = halves("line")
+    mesh, directions = halves("line")[0], gauss_legendre(16)
     streaming = slabs(
         mesh, directions, lambda name: Wall(bath=1.0) if name == "left" else Wall(), "linear"
     ).at(*(np.where(np.arange(6)[:, None] < 3, a, b) for a, b in ((1.0, 2.0), (1.0, 0.125))))
     scattering = np.where(np.arange(6)[:, None] < 3, 240.0, 480.0)
-    f = StreamingSolver(streaming).solve(np.zeros((6, 8, 1)), np.zeros((1, 1)), scattering)
+    f = StreamingSolver(streaming).solve(np.zeros((6, 16, 1)), np.zeros((1, 1)), scattering)
     _, lost = streaming.rates(f, scattering)
 
     def mean(power: int, near: float, impedance: float) -> float:
@@ -202,8 +203,8 @@ def test_conductance_of_two_opaque_slabs() -> None:
     slab = [3.0 * 0.5 * 240.0, 3.0 * 0.5 * 480.0 / 2.0 / 0.25]
     walls = 0.5 / q * (1.0 + 1.0 / 0.25)
     found = 1.0 / lost[list(streaming.walls).index("right"), 0] - sum(slab) - walls
-    # 1.7 % of it all; moments of eight directions.
-    assert found == pytest.approx(interface, rel=1e-3)
+    # 1.7 % of it all; moments of sixteen directions.
+    assert found == pytest.approx(interface, rel=2e-3)
 
 
 def test_transparent_slabs_conduct_as_little_says() -> None:

@@ -88,6 +88,21 @@ def test_transparent_sphere() -> None:
     assert mean[0] == pytest.approx(0.75, rel=1.5e-3)
 
 
+@pytest.mark.parametrize(
+    ("geometry", "chord", "off"), [("spherical", 4.0 / 3.0, 2e-4), ("cylindrical", 2.0, 4e-3)]
+)
+def test_rough_walls_hold_particles_as_long_as_chords_say(geometry: str, chord: float, off: float) -> None:
+    """Uniform production in a body without collisions, of whose walls a tenth is open: particles stay for
+    their first flight, 3/4 and 4/3 of the radius, and for nine mean chords 4 V/A (A. Cauchy)."""
+    shells = Shells(np.linspace(0.0, 1.0, 31), geometry)
+    directions = spherical(8) if geometry == "spherical" else cylindrical(8, 8)
+    streaming = radial_streaming(shells, directions, [1.0], Wall(0.1), scheme="linear")
+    f = StreamingSolver(streaming).solve(np.ones((30, directions.count, 1)), np.full((1, 1), 1e-12), NONE)
+    mean = float((shells.volume @ directions.mean(f) / shells.volume.sum())[0])
+    first = 0.75 if geometry == "spherical" else 4.0 / 3.0
+    assert mean == pytest.approx(first + 9.0 * chord, rel=off)
+
+
 @pytest.mark.slow
 def test_a_hot_spot_spreads_alike_in_shells_and_on_a_disc(tmp_path: Path) -> None:
     """Both species diffuse, collide and leave through the surface of a cylinder: 10 ps to 3 ns after a pulse.

@@ -116,11 +116,7 @@ def test_spreading_with_collisions() -> None:
 
 def slab_flux(mesh: Mesh, depths: np.ndarray, count: int = 16) -> np.ndarray:
     """Flux from a black wall on the left to one on the right, relative to what the left one sends."""
-    directions = (
-        gauss_legendre(count, double=True)
-        if mesh.dim == 1
-        else product(count, 8, axis=0, double=True).folded(UP)
-    )
+    directions = gauss_legendre(count) if mesh.dim == 1 else product(count, 8, axis=0).folded(UP)
     walls = {name: MIRROR for name in mesh.boundaries} | {"left": Wall(bath=1.0), "right": Wall()}
     streaming = mesh_streaming(mesh, directions, np.ones(len(depths)), walls, scheme="linear")
     scattering = depths[None, :]
@@ -164,7 +160,7 @@ def test_any_depth_without_refinement(raw: RawMesh | None, mesh: Mesh | None) ->
 def test_wide_hollow_shells_are_slabs(geometry: str) -> None:
     """A shell much thinner than its radius, between two walls, is the slab of Heaslet and Warming."""
     shells = Shells(1e4 + np.linspace(0.0, 1.0, 31), geometry)
-    directions = spherical(16, double=True) if geometry == "spherical" else cylindrical(8, 16)
+    directions = spherical(16) if geometry == "spherical" else cylindrical(8, 16)
     depths = np.array(list(SLAB))
     streaming = radial_streaming(
         shells, directions, np.ones(len(depths)), Wall(), Wall(bath=1.0), scheme="linear"
@@ -181,7 +177,7 @@ def test_extrapolation_length_of_milne() -> None:
     """The mean deep inside points to zero 0.710446 free paths beyond the surface."""
     widths = np.concatenate([np.full(40, 0.5), np.full(40, 0.05)])
     mesh = shape_mesh("grid1d", dx=list(widths), comm=SELF)
-    directions = gauss_legendre(16, double=True)
+    directions = gauss_legendre(16)
     walls = {"left": Wall(bath=1.0), "right": Wall()}
     streaming = mesh_streaming(mesh, directions, [1.0], walls, scheme="linear")
     one = np.ones((1, 1))
@@ -195,7 +191,7 @@ def test_extrapolation_length_of_milne() -> None:
 def test_conductance_along_a_film() -> None:
     """Partly specular walls, from Casimir's limit to Fourier's (Fuchs 1938, Sondheimer 1952)."""
     depth = np.array([0.1, 0.3, 1.0, 3.0, 10.0, 100.0])
-    directions = product(16, 8, axis=0, double=True)
+    directions = product(16, 8, axis=0)
     edges = np.tanh(np.linspace(-1.5, 1.5, 33)) / np.tanh(1.5)
     mesh = shape_mesh("grid1d", dx=list(0.5 * np.diff(edges)), comm=SELF)
     for specularity in (0.0, 0.5):

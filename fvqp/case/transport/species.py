@@ -15,7 +15,7 @@ from fvqp.case.transport.boundaries import InterfaceTable, PhononInterface, Wall
 from fvqp.case.transport.dispersion import DispersionTable
 
 MOST_DIRECTIONS = 1000
-"""Of a set along each of its two angles; more are a slip, and Gauss' rule takes minutes to find."""
+"""Of a set along each of its two angles; more are a slip."""
 Directions = Annotated[Count, Field(le=MOST_DIRECTIONS)]
 
 
@@ -30,14 +30,17 @@ class Motion(Table):
     """``ordinates``: straight on along a set of directions, with scattering; ``diffusive``: the limit of much
     elastic scattering; ``still``: not at all."""
     quadrature: Literal["product", "level_symmetric", "lebedev"] = "product"
-    """Ordinates on plane and solid meshes: Gauss' rule along z times equal steps around it; the same levels
-    along x, y and z; Lebedev's sets."""
+    """Ordinates on plane and solid meshes: Gauss' rules along z and around it, with the exact flux of
+    isotropic particles through planes of constant x, y or z; the same levels along x, y and z; Lebedev's
+    sets. The last two are the better ones for walls that lean against the axes."""
     directions: Directions = 8
     """Ordinates: polar directions of the set, even: of the angle with the radius, or with the axis z of a
-    mesh or that of revolution; levels along each axis of a level-symmetric set, 2 to 16."""
+    mesh or that of revolution; 2 send 4 to 15 % too many particles to walls, from 4 on the flux is exact.
+    Levels along each axis of a level-symmetric set, 2 to 16."""
     azimuths: Directions = 8
     """Ordinates in cylinders and bodies of revolution, half-way around the axis, even; and of product sets on
-    plane and solid meshes: directions around the axis, a multiple of four."""
+    plane and solid meshes: directions around the axis, a multiple of four. 2 and 4 of them are the fewest,
+    with fluxes 11 % too large."""
     degree: Count | None = None
     """Of Lebedev's set, which is exact for spherical harmonics up to it: 3, 5, 7, 9, 11, 15, …, 131."""
     scheme: Literal["upwind", "linear", "limited"] = "limited"
