@@ -8,7 +8,7 @@ from pathlib import Path
 
 import xarray as xr
 
-from fvqp.errors import FvqpError
+from fvqp.errors import CheckpointError, FvqpError
 from fvqp.results.dataset import read_dataset
 from fvqp.results.files import make_folder
 from fvqp.results.ledger import Ledger
@@ -44,7 +44,10 @@ class Result:
         target = Path(folder) if folder is not None else self.folder and self.folder / "figures"
         if target is None:
             raise FvqpError("this result has no folder: say where the figures go")
-        specs = [FigureSpec(**entry) for entry in json.loads(self.dataset.attrs.get("figures", "[]"))]
+        try:
+            specs = [FigureSpec(**entry) for entry in json.loads(self.dataset.attrs.get("figures", "[]"))]
+        except (TypeError, ValueError) as error:
+            raise CheckpointError(f"{self.folder}: attribute figures is damaged ({error})") from None
         if kind is not None:
             specs = [spec for spec in specs if spec.kind == kind] or [FigureSpec(kind)]
         if specs:

@@ -131,7 +131,8 @@ except FvqpError as error:
 @pytest.mark.slow
 def test_full_disk_while_writing_netcdf(tmp_path):
     path = tmp_path / "results.nc"
-    done = subprocess.run([sys.executable, "-c", FULL, str(path)], capture_output=True, text=True, timeout=240)
+    command = [sys.executable, "-c", FULL, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
     full = f"{path}: the disk is full, or a file reaches the limit of 200000 bytes (ulimit -f); "
     assert done.stdout.startswith(full) and done.stdout.count("\n") == 1

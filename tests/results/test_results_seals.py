@@ -157,6 +157,14 @@ def test_unexpected_errors_of_the_libraries_are_damage(restored, monkeypatch):
         open_result(restored / "out")
 
 
+def test_a_damaged_list_of_figures(restored):
+    result = open_result(restored / "out")
+    for text in ("[{", '[{"kind": "g_nl", "ofset": 1}]', "[1]"):
+        result.dataset.attrs["figures"] = text
+        with pytest.raises(CheckpointError, match="out: attribute figures is damaged"):
+            result.plot()
+
+
 # -- disks
 # --------------------------------------------------------------------------------------------------
 
