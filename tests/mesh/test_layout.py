@@ -23,6 +23,7 @@ from fvqp.mesh.layout import (
     stack_from_options,
     stack_from_toml,
 )
+from fvqp.mesh.layout.gds import read_layout
 from fvqp.mesh.layout.segments import crossings, parts
 
 gdstk = pytest.importorskip("gdstk")
@@ -381,3 +382,74 @@ def test_without_gdstk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "gdstk", None)
     with pytest.raises(MeshError, match=r'needs gdstk, which is not here: pip install "fvqp\[gds\]"'):
         made(path, FILM)
+
+
+# -- damaged files -----------------------------------------------------------------------------------------
+
+
+def split(data: bytes) -> list[bytes]:
+    found, at = [], 0
+    while at + 4 <= len(data):
+        length = int.from_bytes(data[at : at + 2], "big")
+        if length < 4:
+            break
+        found.append(data[at : at + length])
+        at += length
+    return found
+
+
+def rich(path: Path) -> bytes:
+    """A layout with paths, text, a box, and an array of a cell that is turned and magnified."""
+    library = gdstk.Library("library", unit=1e-6, precision=1e-9)
+    part, whole = library.new_cell("PART"), library.new_cell("WHOLE")
+    part.add(gdstk.rectangle((0, 0), (1, 1), layer=1), gdstk.Label("text", (0, 0), layer=3))
+    part.add(gdstk.FlexPath([(0, 0), (5, 0)], 0.5, layer=2, simple_path=True, ends="round"))
+    array = {"columns": 3, "rows": 2, "spacing": (8, 9), "rotation": 0.3, "magnification": 2.0}
+    whole.add(gdstk.Reference(part, (10, 10), **array), gdstk.Reference(part, (40, 0)))
+    library.write_gds(path)
+    return path.read_bytes()
+
+
+def test_every_record_is_missed(tmp_path: Path) -> None:
+    """Any record left out, doubled or of another kind is refused in one line, or the layout can be read."""
+    path = tmp_path / "damaged.gds"
+    records = split(rich(path))
+    assert read_layout(path, [(1, 0), (2, 0)]).polygons[1, 0]
+    refused = 0
+    for number, record in enumerate(records):
+        for new in (b"", 2 * record, record[:2] + b"\x10" + record[3:], record[:3] + b"\x04" + record[4:]):
+            path.write_bytes(b"".join([*records[:number], new, *records[number + 1 :]]))
+            try:
+                read_layout(path, [(1, 0), (2, 0)])
+            except MeshError as error:
+                refused += 1
+                assert str(path) in str(error) and "\n" not in str(error)
+    assert refused > 2 * len(records)
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "words"),
+    [
+        (0x03, bytes(16), "the units of length are no positive numbers"),
+        (0x06, b"", "the name of a cell is empty"),
+        (0x06, b"\xff\xfe", "a text is not in UTF-8"),
+        (0x10, b"", "0 points are in an element of kind"),
+        (
+            0x12,
+            b"WHOLE\0",
+            "cell 'WHOLE' refers to itself, or its cells lie in one another more than 200 deep",
+        ),
+        (0x12, b"OTHER\0", "cell 'WHOLE' refers to cell 'OTHER', which the file does not hold"),
+        (0x13, b"\x7f\xff\x7f\xff", "cell 'WHOLE' has more than 1000000 polygons"),
+        (0x13, b"\0\0\0\1", "an array has no columns or rows"),
+        (0x1B, bytes(8), "a reference is magnified by no reasonable number"),
+    ],
+)
+def test_damaged_records(tmp_path: Path, kind: int, content: bytes, words: str) -> None:
+    path = tmp_path / "damaged.gds"
+    records = split(rich(path))
+    number = max(n for n, record in enumerate(records) if record[2] == kind)
+    new = (len(content) + 4).to_bytes(2, "big") + records[number][2:4] + content
+    path.write_bytes(b"".join([*records[:number], new, *records[number + 1 :]]))
+    with pytest.raises(MeshError, match=re.escape(words)):
+        read_layout(path, [(1, 0)])

@@ -1,28 +1,50 @@
 """Reading GDS layouts: the polygons of each layer, checked, on the grid of the file.
 
 The geometry (references, arrays, paths) is read by gdstk. The records of the file are looked at here too,
-because gdstk closes every polygon by itself, so that an open one could not be told.
+because gdstk closes every polygon by itself, so that an open one could not be told, and trusts every file.
 """
 
 from __future__ import annotations
 
 import struct
 import warnings
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fvqp.errors import MeshError
+from fvqp.mesh.layout.records import (
+    AREF,
+    BOUNDARY,
+    BOX,
+    BOXTYPE,
+    COLROW,
+    DATATYPE,
+    ELEMENTS,
+    ENDEL,
+    LAYER,
+    PATH,
+    SNAME,
+    SREF,
+    STRNAME,
+    XY,
+    records,
+    text_of,
+)
 from fvqp.mesh.layout.segments import MOST_STEPS, crossings
 
 LayerNumber = tuple[int, int]
 """Layer and data type."""
 
-_HEADER, _ENDLIB, _STRNAME, _SNAME, _ENDEL = 0x00, 0x04, 0x06, 0x12, 0x11
-_BOUNDARY, _BOX, _LAYER, _DATATYPE, _BOXTYPE, _XY = 0x08, 0x2D, 0x0D, 0x0E, 0x2E, 0x10
+#: Polygons and paths of a layout with all repetitions; more are a damaged count, or too many to be meshed.
+MAX_POLYGONS = 1_000_000
+
+#: Cells that lie in one another; gdstk calls itself as often.
+MAX_DEPTH = 200
 
 
 @dataclass(frozen=True)
@@ -56,6 +78,15 @@ class _Outline:
     corners: np.ndarray
 
 
+@dataclass
+class _Cell:
+    """Content of a cell: polygons and boxes, number of these and of paths, repetitions of other cells."""
+
+    outlines: list[_Outline] = field(default_factory=list)
+    elements: int = 0
+    refers: Counter[str] = field(default_factory=Counter)
+
+
 def layer_text(layer: LayerNumber) -> str:
     """``1/0``, as layouts and the command line call a layer."""
     return f"{layer[0]}/{layer[1]}"
@@ -83,7 +114,9 @@ def read_layout(path: str | Path, layers: Sequence[LayerNumber], cell: str | Non
         data = path.read_bytes()
     except OSError as error:
         raise MeshError(f"{name}: {error.strerror or error}") from None
-    outlines, refers = _contents(data, name)
+    cells = _contents(data, name)
+    for one in cells:
+        _require_sizes(one, cells, name)
     gdstk = gdstk_module(name)
     try:
         with warnings.catch_warnings():
@@ -93,18 +126,21 @@ def read_layout(path: str | Path, layers: Sequence[LayerNumber], cell: str | Non
     except (OSError, RuntimeError, ValueError) as error:
         raise MeshError(f"{name}: cannot be read as a GDS layout: {error}") from None
     top = _top_cell(library, cell, name)
-    below = _below(top.name, refers, name)
+    below = _below(top.name, cells, name)
     step = float(library.precision)
     layout = Layout(name, step, {})
-    for outline in outlines:
-        if outline.layer in layers and outline.cell in below:
+    for outline in (outline for one in cells if one in below for outline in cells[one].outlines):
+        if outline.layer in layers:
             _check(outline, layout)
     scale = float(library.unit) / step
     for layer in layers:
         found = top.get_polygons(layer=layer[0], datatype=layer[1])
         if not found:
             raise MeshError(f"{name}: {_no_polygons(layer, top, below, library)}")
-        layout.polygons[layer] = [np.rint(p.points * scale).astype(np.int64) for p in found]
+        points = [np.rint(p.points * scale) for p in found]
+        if not all(np.all(np.abs(p) < np.iinfo(np.int64).max / 4) for p in points):
+            raise MeshError(f"{name}: a polygon of layer {layer_text(layer)} lies beyond all coordinates")
+        layout.polygons[layer] = [p.astype(np.int64) for p in points]
     corners = np.concatenate([p for found in layout.polygons.values() for p in found])
     if np.any(np.ptp(corners, axis=0) > MOST_STEPS):
         raise MeshError(f"{name}: the layout is larger than {MOST_STEPS:g} steps of its grid ({step:g} m)")
@@ -155,31 +191,13 @@ def _datatypes(path: Any) -> Sequence[int]:
     return tuple(path.datatypes)
 
 
-def _records(data: bytes, name: str) -> Iterator[tuple[int, bytes]]:
-    """Kind and content of every record up to the end of the library."""
-    at = 0
-    while at + 4 <= len(data):
-        length, kind = struct.unpack_from(">HB", data, at)
-        if at == 0 and (kind != _HEADER or length != 6):
-            break
-        if length < 4 or at + length > len(data):
-            raise MeshError(f"{name}: the GDS file is damaged or cut off at byte {at}")
-        yield kind, data[at + 4 : at + length]
-        if kind == _ENDLIB:
-            return
-        at += length
-    if at == 0:
-        raise MeshError(f"{name}: is no GDS file; layout editors save others, such as OASIS, as GDS too")
-    raise MeshError(f"{name}: the GDS file is damaged or cut off at byte {at}")
-
-
-def _below(top: str, refers: dict[str, set[str]], name: str) -> set[str]:
+def _below(top: str, cells: dict[str, _Cell], name: str) -> set[str]:
     """A cell and all that it refers to, through others too."""
     found, new = {top}, [top]
     while new:
         cell = new.pop()
-        for other in sorted(refers[cell] - found):
-            if other not in refers:
+        for other in sorted(set(cells[cell].refers) - found):
+            if other not in cells:
                 raise MeshError(
                     f"{name}: cell '{cell}' refers to cell '{other}', which the file does not hold"
                 )
@@ -188,37 +206,65 @@ def _below(top: str, refers: dict[str, set[str]], name: str) -> set[str]:
     return found
 
 
-def _contents(data: bytes, name: str) -> tuple[list[_Outline], dict[str, set[str]]]:
-    """The polygons and boxes of all cells, and which cells every cell refers to."""
-    found: list[_Outline] = []
-    refers: dict[str, set[str]] = {}
-    cell, number, kind = "", 0, 0
+def _require_sizes(top: str, cells: dict[str, _Cell], name: str) -> None:
+    """Raise `MeshError` for a cell that lies in itself, or has too many polygons with all repetitions."""
+    number, depth = Counter({top: 1}), 0
+    total = cells[top].elements
+    while number:
+        depth += 1
+        inside: Counter[str] = Counter()
+        for cell, count in number.items():
+            for other, repeated in cells[cell].refers.items():
+                if other in cells:
+                    inside[other] += count * repeated
+        number = inside
+        total += sum(count * cells[cell].elements for cell, count in number.items())
+        if depth > MAX_DEPTH:
+            raise MeshError(
+                f"{name}: cell '{top}' refers to itself, or its cells lie in one another more than "
+                f"{MAX_DEPTH} deep"
+            )
+        if total > MAX_POLYGONS:
+            raise MeshError(
+                f"{name}: cell '{top}' has more than {MAX_POLYGONS} polygons, repetitions included"
+            )
+
+
+def _contents(data: bytes, name: str) -> dict[str, _Cell]:
+    """The cells of a file by name."""
+    found: dict[str, _Cell] = {}
+    cell, number, kind = _Cell(), 0, 0
     layer, datatype, corners = 0, 0, np.zeros((0, 2), dtype=np.int64)
-    for record, content in _records(data, name):
-        if record == _STRNAME:
-            cell, number = _text(content), 0
-            refers[cell] = set()
-        elif record == _SNAME and cell in refers:
-            refers[cell].add(_text(content))
-        elif record in (_BOUNDARY, _BOX):
-            kind, number, corners = record, number + 1, np.zeros((0, 2), dtype=np.int64)
-        elif record == _LAYER:
-            (layer,) = struct.unpack_from(">h", content)
-        elif record in (_DATATYPE, _BOXTYPE):
-            (datatype,) = struct.unpack_from(">h", content)
-        elif record == _XY and kind:
+    reference, repeated = "", 1
+    for record, content in records(data, name):
+        if record == STRNAME:
+            called, number, cell = text_of(content), 0, _Cell()
+            if called in found:
+                raise MeshError(f"{name}: two cells are called '{called}'")
+            found[called] = cell
+        elif record in ELEMENTS:
+            kind, corners = record, np.zeros((0, 2), dtype=np.int64)
+            number += record in (BOUNDARY, BOX)
+            cell.elements += record in (BOUNDARY, BOX, PATH)
+        elif record == SNAME:
+            reference, repeated = text_of(content), 1
+        elif record == COLROW:
+            columns, rows = struct.unpack(">hh", content)
+            repeated = columns * rows
+        elif record == LAYER:
+            (layer,) = struct.unpack(">h", content)
+        elif record in (DATATYPE, BOXTYPE):
+            (datatype,) = struct.unpack(">h", content)
+        elif record == XY:
             # A long polygon may go on in further records.
-            new = np.frombuffer(content[: len(content) // 8 * 8], dtype=">i4").reshape(-1, 2)
+            new = np.frombuffer(content, dtype=">i4").reshape(-1, 2)
             corners = np.concatenate([corners, new.astype(np.int64)])
-        elif record == _ENDEL:
-            if kind:
-                found.append(_Outline(cell, number, (layer, datatype), corners))
-            kind = 0
-    return found, refers
-
-
-def _text(content: bytes) -> str:
-    return content.rstrip(b"\0").decode(errors="replace")
+        elif record == ENDEL:
+            if kind in (BOUNDARY, BOX):
+                cell.outlines.append(_Outline(called, number, (layer, datatype), corners))
+            elif kind in (SREF, AREF):
+                cell.refers[reference] += repeated
+    return found
 
 
 def _check(outline: _Outline, layout: Layout) -> None:
