@@ -16,9 +16,11 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any, NoReturn
 
-from fvqp.errors import EXIT_CODE, CaseError, FvqpError
+from fvqp.errors import EXIT_CODE, CaseError, FvqpError, shown
 from fvqp.terminal import Ranks, TerminalLog, say
 
+#: Bytes of the name of a file, and characters of a whole path, that Linux and its file systems take.
+MAX_NAME, MAX_PATH = 255, 4000
 LENGTH_UNITS = {"m": 1.0, "cm": 1e-2, "mm": 1e-3, "um": 1e-6, "nm": 1e-9, "pm": 1e-12}
 
 
@@ -97,20 +99,20 @@ def _parser() -> argparse.ArgumentParser:
 
     run = _command(commands, "run", _run, "compute a case and write its results folder")
     run.epilog = "Options after -- go to PETSc, such as: fvqp run fig10.toml --out fig10 -- -ksp_type gmres"
-    run.add_argument("case", metavar="CASE", help="case file (TOML)")
-    run.add_argument("--out", required=True, metavar="DIR", help="results folder")
+    run.add_argument("case", type=_path, metavar="CASE", help="case file (TOML)")
+    run.add_argument("--out", required=True, type=_path, metavar="DIR", help="results folder")
     _add_overrides(run)
     run.add_argument("--resume", action="store_true", help="go on from what the results folder holds")
     run.add_argument("--groups", type=int, metavar="N", help="groups of ranks that share the sweep points")
 
     check = _command(commands, "check", _check, "validate a case without computing; sizes and memory")
-    check.add_argument("case", metavar="CASE", help="case file (TOML)")
+    check.add_argument("case", type=_path, metavar="CASE", help="case file (TOML)")
     _add_overrides(check)
 
     plot = _command(commands, "plot", _plot, "draw the figures of a results folder again")
-    plot.add_argument("folder", metavar="DIR", help="results folder")
+    plot.add_argument("folder", type=_path, metavar="DIR", help="results folder")
     plot.add_argument("--kind", action="append", metavar="KIND", help="draw this kind; may be repeated")
-    plot.add_argument("--to", metavar="FOLDER", help="where the figures go; default: DIR/figures")
+    plot.add_argument("--to", type=_path, metavar="FOLDER", help="where the figures go; default: DIR/figures")
     plot.add_argument(
         "--animate",
         action="append",
@@ -120,9 +122,10 @@ def _parser() -> argparse.ArgumentParser:
     )
 
     fit = _command(commands, "fit", _fit, "fit numbers of a case to a measured non-local conductance")
-    fit.add_argument("case", metavar="CASE", help="case file (TOML) of the Usadel model")
+    fit.add_argument("case", type=_path, metavar="CASE", help="case file (TOML) of the Usadel model")
     fit.add_argument(
         "data",
+        type=_path,
         metavar="DATA.csv",
         help="columns V_inj, g_nl and, where there are, V_det, supercurrent, g_nl_error",
     )
@@ -134,7 +137,11 @@ def _parser() -> argparse.ArgumentParser:
         help="a number of the case that varies, such as spectrum.broadening; may be repeated",
     )
     fit.add_argument(
-        "--out", required=True, metavar="DIR", help="folder for parameters, fitted case and figure"
+        "--out",
+        required=True,
+        type=_path,
+        metavar="DIR",
+        help="folder for parameters, fitted case and figure",
     )
     fit.add_argument(
         "--part",
@@ -149,21 +156,27 @@ def _parser() -> argparse.ArgumentParser:
 
     symmetry = _command(commands, "symmetry", _symmetry, "parts g_s, g_a, g_ss, g_sa of measured data")
     symmetry.add_argument(
-        "data", metavar="DATA.csv", help="columns V_inj, g_nl and, if swept, supercurrent, V_det"
+        "data", type=_path, metavar="DATA.csv", help="columns V_inj, g_nl and, if swept, supercurrent, V_det"
     )
-    symmetry.add_argument("-o", "--output", required=True, metavar="OUT.csv", help="table of the parts")
+    symmetry.add_argument(
+        "-o", "--output", required=True, type=_path, metavar="OUT.csv", help="table of the parts"
+    )
 
     mesh = commands.add_parser("mesh", help="look at a mesh file, or make one from a layout")
     kinds = mesh.add_subparsers(dest="mesh_command", required=True, metavar="COMMAND")
     info = _command(kinds, "info", _mesh_info, "counts, regions, boundaries, volumes, quality")
     picture = _command(kinds, "plot", _mesh_plot, "draw the mesh, its regions and boundaries")
-    picture.add_argument("-o", "--output", metavar="PICTURE", help="default: the file's name with .png")
+    picture.add_argument(
+        "-o", "--output", type=_path, metavar="PICTURE", help="default: the file's name with .png"
+    )
     for command in (info, picture):
-        command.add_argument("file", metavar="FILE", help="mesh file")
+        command.add_argument("file", type=_path, metavar="FILE", help="mesh file")
         command.add_argument("--unit", choices=LENGTH_UNITS, default="um", help="of the file; default: um")
     layout = _command(kinds, "from-gds", _mesh_from_gds, "make a mesh from the layers of a GDS layout")
-    layout.add_argument("layout", metavar="LAYOUT.gds", help="layout file")
-    layout.add_argument("--out", required=True, metavar="MESH.msh", help="the mesh, in micrometres")
+    layout.add_argument("layout", type=_path, metavar="LAYOUT.gds", help="layout file")
+    layout.add_argument(
+        "--out", required=True, type=_path, metavar="MESH.msh", help="the mesh, in micrometres"
+    )
     layout.add_argument(
         "--layer",
         action="append",
@@ -180,12 +193,22 @@ def _parser() -> argparse.ArgumentParser:
     )
     layout.add_argument("--size", metavar="LENGTH", help='edge of the triangles, such as "0.5 um"')
     layout.add_argument(
-        "--layers", metavar="LAYERS.toml", help="table of layers in place of the three above; also for solids"
+        "--layers",
+        type=_path,
+        metavar="LAYERS.toml",
+        help="table of layers in place of the three above; also for solids",
     )
     layout.add_argument("--cell", metavar="NAME", help="cell of the layout; default: its only top cell")
 
     _command(commands, "doctor", _doctor, "versions, MPI, PETSc, rendering: what is there, what is missing")
     return parser
+
+
+def _path(text: str) -> str:
+    """A path of the command line; an error if no file can have it."""
+    if any(len(os.fsencode(part)) > MAX_NAME for part in text.split("/")) or len(text) > MAX_PATH:
+        raise argparse.ArgumentTypeError(f"{shown(text)} is too long for the name of a file")
+    return text
 
 
 def _command(commands: Any, name: str, work: Callable[..., int | None], text: str) -> argparse.ArgumentParser:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 #: What the command line returns for errors that a user can mend.
 EXIT_CODE = 2
 
-#: Characters of a value of the user that a message repeats.
-MAX_SHOWN = 60
+#: Characters of a value of the user that a message repeats, and of a whole message.
+MAX_SHOWN, MAX_MESSAGE = 60, 2000
+
+#: Values and names in a message: in double quotes, or in single ones that are no apostrophes.
+_QUOTED = re.compile(r"\"[^\"]*\"|(?<!\w)'[^']*'(?!\w)")
 
 
 def cut(text: str) -> str:
@@ -20,11 +24,24 @@ def shown(value: Any) -> str:
     """Return a value of the user as messages repeat it: text in quotes, true and false as in TOML, cut."""
     if isinstance(value, bool):
         return str(value).lower()
-    return cut(f'"{value}"' if isinstance(value, str) else str(value))
+    return f'"{cut(value)}"' if isinstance(value, str) else cut(str(value))
+
+
+def _readable(message: str) -> str:
+    """A message without the length of names and values that it repeats."""
+    text = _QUOTED.sub(lambda found: found[0][0] + cut(found[0][1:-1]) + found[0][-1], message)
+    half = MAX_MESSAGE // 2
+    return text if len(text) <= MAX_MESSAGE else f"{text[:half]} ... {text[-half:]}"
 
 
 class FvqpError(Exception):
-    """Any failure that a user can understand and mend; the command line returns `EXIT_CODE`."""
+    """Any failure that a user can understand and mend; the command line returns `EXIT_CODE`.
+
+    Long names and values in quotes are cut in its message.
+    """
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*(_readable(one) if isinstance(one, str) else one for one in arguments))
 
 
 class CaseError(FvqpError):

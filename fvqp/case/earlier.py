@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from scipy import constants
 
 from fvqp.case.quantities import NonNegativeEnergy, StateDensity, Time
-from fvqp.case.tables import Name, Table
+from fvqp.case.tables import Name, Table, found_file
 from fvqp.errors import CaseError, FvqpError
 from fvqp.results.result import open_result
 from fvqp.units import to_float
@@ -52,9 +52,7 @@ class Earlier(Table):
 
     def located(self, where: str, folder: Path) -> Self:
         """With its folder found from ``folder`` on; :class:`CaseError` if it holds no results."""
-        path = (folder / self.folder).resolve()
-        if not (path / "results.nc").is_file():
-            raise CaseError(f"{where}.folder: holds no results.nc: {path}")
+        path = found_file(f"{where}.folder", folder, self.folder, "results.nc")
         return self.model_copy(update={"folder": path})
 
     def digest(self) -> str:

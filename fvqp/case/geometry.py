@@ -11,7 +11,7 @@ from mpi4py import MPI
 from pydantic import Field, model_validator
 
 from fvqp.case.quantities import Box, Length, Position, Widths, metres
-from fvqp.case.tables import Case, Count, Name, Table
+from fvqp.case.tables import Case, Count, Name, Table, found_file
 from fvqp.errors import CaseError, MeshError
 from fvqp.memory import available
 from fvqp.mesh import Mesh, read_mesh, shape_mesh
@@ -127,9 +127,7 @@ class MeshSource(Table):
         """The source with its file found from ``folder`` on; :class:`CaseError` if it is missing."""
         if self.file is None:
             return self
-        file = (folder / self.file).resolve()
-        if not file.is_file():
-            raise CaseError(f"{source}: mesh.file: no such file: {file}")
+        file = found_file(f"{source}: mesh.file", folder, self.file)
         return self.model_copy(update={"file": file})
 
 

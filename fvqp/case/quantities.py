@@ -30,17 +30,32 @@ _IN_GAPS = re.compile(
 )
 
 
+#: Smallest and largest size of a quantity in SI units, electronvolts or gaps: a slip beyond, and products of
+#: three are still numbers. Lengths reach from below a nucleus to beyond any device.
+LIMITS = (1e-100, 1e100)
+LIMITS_OF = {"m": (1e-30, 1e9)}
+
+
 def _in_gaps(value: str) -> float | None:
     match = _IN_GAPS.match(value)
-    return float(match[1]) if match else None
+    return _bounded(float(match[1]), "Delta0", value) if match else None
 
 
 def _number(value: Any, unit: str) -> float:
     """``value`` (text with a unit) in ``unit``; pydantic wants failures as ``ValueError``."""
     try:
-        return to_float(value, unit)
+        return _bounded(to_float(value, unit), unit, value)
     except FvqpError as error:
         raise ValueError(str(error)) from None
+
+
+def _bounded(number: float, unit: str, given: Any) -> float:
+    low, high = LIMITS_OF.get(unit, LIMITS)
+    if number != 0.0 and not low <= abs(number) <= high:
+        raise ValueError(
+            f"{shown(given)} is out of all range: expected a size of 0, or from {low:g} to {high:g} {unit}"
+        )
+    return number
 
 
 def _is_number(value: Any) -> bool:
@@ -227,7 +242,7 @@ class Energy(CaseValue):
         if _is_number(value):
             if not math.isfinite(value):
                 raise ValueError(f"expected an energy, got {value}")
-            return cls(float(value), True)
+            return cls(_bounded(float(value), "Delta0", value), True)
         gaps = _in_gaps(value) if isinstance(value, str) else None
         if gaps is not None:
             return cls(gaps, True)

@@ -16,7 +16,7 @@ import tomlkit
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, PrivateAttr, model_validator
 
 from fvqp.case.quantities import STRICT, once
-from fvqp.errors import CaseError
+from fvqp.errors import CaseError, shown
 
 Name = Annotated[str, Field(min_length=1)]
 Count = Annotated[int, Field(strict=True, ge=1)]
@@ -48,6 +48,28 @@ class Table(BaseModel):
     SERVING: ClassVar[dict[str, dict[str, frozenset[str]]]] = {}
 
 
+def found_file(where: str, folder: Path, given: Path, holds: str = "") -> Path:
+    """Return the file that a case names, whole.
+
+    Args:
+        where: key, for messages.
+        folder: relative paths start here.
+        given: file, or a folder that holds the file ``holds``.
+
+    Raises:
+        CaseError: there is no such file, or the name can be none.
+    """
+    try:
+        found = (folder / given).resolve()
+        there = (found / holds).is_file()
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise CaseError(f"{where}: {shown(str(given))} cannot be a file: {reason}") from None
+    if not there:
+        raise CaseError(f"{where}: {f'holds no {holds}' if holds else 'no such file'}: {found}")
+    return found
+
+
 class FileTable(Table):
     """A table whose numbers may come from a file, ``file``."""
 
@@ -56,10 +78,7 @@ class FileTable(Table):
         given: Path | None = getattr(self, "file", None)
         if given is None:
             return self
-        file = (folder / given).resolve()
-        if not file.is_file():
-            raise CaseError(f"{key}.file: no such file: {file}")
-        return self.model_copy(update={"file": file})
+        return self.model_copy(update={"file": found_file(f"{key}.file", folder, given)})
 
 
 def _conditional(value: Any) -> dict[Any, Any]:

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from fvqp.errors import FvqpError
+from fvqp.errors import FvqpError, cut, shown
 from fvqp.results.dataset import QUANTITIES
 from fvqp.results.files import write_text
 from fvqp.results.symmetry import SAME, parts_of_variance, symmetric_union, symmetry_parts
@@ -148,7 +148,13 @@ def _read_columns(path: Path) -> dict[str, NDArray[np.float64]]:
     lines = [(number, line) for number, line in lines if not line.lstrip().startswith("#")]
     if len(lines) < 2:
         raise FvqpError(f"{path}: expected a line of column names and lines of numbers")
-    rows = list(csv.reader([line for _, line in lines], skipinitialspace=True))
+    reader = csv.reader([line for _, line in lines], skipinitialspace=True)
+    try:
+        rows = list(reader)
+    except csv.Error as error:
+        raise FvqpError(f"{path}: line {lines[max(reader.line_num, 1) - 1][0]}: {error}") from None
+    if len(rows) != len(lines):
+        raise FvqpError(f"{path}: an entry in quotes has no end on its line")
     used, factors = _header(path, rows[0])
     table = np.empty((len(rows) - 1, len(used)))
     for at, ((number, _), row) in enumerate(zip(lines[1:], rows[1:], strict=True)):
@@ -156,8 +162,8 @@ def _read_columns(path: Path) -> dict[str, NDArray[np.float64]]:
             raise FvqpError(f"{path}: line {number}: {len(row)} entries, the header has {len(rows[0])}")
         try:
             table[at] = [float(row[column]) for column in used.values()]
-        except ValueError as error:
-            raise FvqpError(f"{path}: line {number}: {error}") from None
+        except ValueError:
+            raise FvqpError(f"{path}: line {number}: expected numbers, got {shown(', '.join(row))}") from None
     if not np.isfinite(table).all():
         bad = int(np.flatnonzero(~np.isfinite(table).all(axis=1))[0])
         raise FvqpError(f"{path}: line {lines[bad + 1][0]}: a value is not finite")
@@ -178,7 +184,7 @@ def _header(path: Path, header: list[str]) -> tuple[dict[str, int], dict[str, fl
         try:
             factors[name] = to_float(f"1 {match[2] or _UNITS[name]}", _UNITS[name], what=name)
         except FvqpError as error:
-            raise FvqpError(f"{path}: column {text.strip()}: {error}") from None
+            raise FvqpError(f"{path}: column {cut(text.strip())}: {error}") from None
     missing = [name for name in NEEDED if name not in used]
     for mark, name in (";", "semicolons"), ("\t", "tabs"):
         if missing and len(header) == 1 and mark in header[0]:
@@ -187,7 +193,7 @@ def _header(path: Path, header: list[str]) -> tuple[dict[str, int], dict[str, fl
                 "with a decimal point"
             )
     if missing:
-        found = ", ".join(entry.strip() for entry in header)
+        found = ", ".join(cut(entry.strip()) for entry in header[:20])
         raise FvqpError(f"{path}: no column {missing[0]} (columns: {found})")
     return used, factors
 

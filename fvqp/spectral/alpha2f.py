@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import constants
 
-from fvqp.errors import CaseError
+from fvqp.errors import CaseError, shown
 from fvqp.units import to_float
 
 Floats = NDArray[np.float64]
@@ -225,7 +225,8 @@ def read(path: str | Path, unit: str = "meV") -> Alpha2F:
             energy, value = (float(word) for word in words)
         except ValueError:
             raise CaseError(
-                f"{path}, line {number}: expected two numbers, energy in {unit} and α²F, not {line.strip()!r}"
+                f"{path}, line {number}: expected two numbers, energy in {unit} and α²F, not "
+                f"{shown(line.strip())}"
             ) from None
         lines.append(number)
         rows.append((energy, value))

@@ -192,3 +192,81 @@ def test_groups(answer: Answer):
     write_case(LINE, {}, "line.toml")
     code, text = answer("run", "line.toml", "--out", "out", "--groups", "100")
     assert code == 2 and "solver.groups: 100 groups for 1 curve(s)" in text
+
+
+# -- names and values that no file has -------------------------------------------------------------------
+
+
+LONG = "n" * 300
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        (f"{LONG}.msh", "cannot be a file: File name too long"),
+        ("a/" * 3000 + "b.msh", "cannot be a file: File name too long"),
+        ("a\u0000.msh", "cannot be a file: "),
+        ("loop.msh", "loop.msh"),
+    ],
+    ids=["name", "path", "nul", "loop"],
+)
+def test_impossible_names_of_files(answer: Answer, name: str, words: str) -> None:
+    Path("loop.msh").symlink_to("loop.msh")
+    write_case(LINE, FILM_FILE | {"mesh": {"file": name, "length_unit": "um"}}, "film.toml")
+    code, text = answer("check", "film.toml")
+    assert code == 2 and text.startswith("film.toml: mesh.file: ") and words in text and len(text) < 400
+
+
+def test_files_behind_links(answer: Answer) -> None:
+    film()
+    Path("link.msh").symlink_to("film.msh")
+    write_case(LINE, FILM_FILE | {"mesh": {"file": "link.msh", "length_unit": "um"}}, "film.toml")
+    assert answer("check", "film.toml")[0] == 0
+    Path("film.msh").unlink()
+    code, text = answer("check", "film.toml")
+    assert code == 2 and "mesh.file: no such file: " in text
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("run", "line.toml", "--out", LONG),
+        ("run", LONG, "--out", "out"),
+        ("run", "line.toml", "--out", "a/" * 3000),
+        ("check", LONG),
+        ("plot", LONG),
+        ("mesh", "info", LONG),
+        ("mesh", "plot", "line.toml", "-o", LONG),
+        ("mesh", "from-gds", "a.gds", "--layer", "1/0=a", "--out", f"{LONG}.msh"),
+        ("symmetry", LONG, "-o", "out.csv"),
+    ],
+)
+def test_impossible_names_on_the_command_line(answer: Answer, command: tuple[str, ...]) -> None:
+    write_case(LINE, {}, "line.toml")
+    code, text = answer(*command)
+    assert code == 2 and '..." is too long for the name of a file' in text
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({"title": 5, LONG * 100: 1}, LONG[:50]),
+        ({"gap": {"model": "uniform", "at": LONG * 100}}, "gap.at"),
+        ({"cross_section": {"thickness": "8 " + LONG * 100}}, "cross_section.thickness"),
+        ({"material": LONG * 100}, "material"),
+        ({"model": LONG * 100}, "model"),
+    ],
+)
+def test_long_values_are_cut(answer: Answer, changes: dict, key: str) -> None:
+    write_case(LINE, changes, "line.toml")
+    code, text = answer("check", "line.toml")
+    assert code == 2 and key in text and "..." in text and len(text) <= 2100 and LONG[:61] + '"' not in text
+
+
+def test_sizes_out_of_all_range(answer: Answer) -> None:
+    for value in ("1e308 um", "1e-40 m", "1e20 m"):
+        write_case(LINE, {"cross_section": {"thickness": value, "width": "1 um"}}, "line.toml")
+        code, text = answer("check", "line.toml")
+        assert code == 2
+        where = f'line.toml: cross_section.thickness: "{value}" is out of all range'
+        assert text == f"{where}: expected a size of 0, or from 1e-30 to 1e+09 m"

@@ -27,8 +27,7 @@ from fvqp.case.quantities import (
     Temperature,
     Time,
 )
-from fvqp.case.tables import AS_LIST, ONCE, Case, Count, FigureFile, Flag, Name, Table
-from fvqp.errors import CaseError
+from fvqp.case.tables import AS_LIST, ONCE, Case, Count, FigureFile, Flag, Name, Table, found_file
 
 MOST_BINS = 20_000
 """Quasiparticle bins; more are a slip: the Jacobian of a cell holds their square."""
@@ -332,16 +331,12 @@ class BoltzmannCase(Case):
         for key in ("quasiparticles", "phonons"):
             name = getattr(self.initial, key)
             if name is not None:
-                files[key] = (folder / name).resolve()
-                if not files[key].is_file():
-                    raise CaseError(f"{source}: initial.{key}: no such file: {files[key]}")
+                files[key] = found_file(f"{source}: initial.{key}", folder, name)
         found: dict[str, Any] = {"initial": self.initial.model_copy(update=files)}
         injections = []
         for number, injection in enumerate(self.injections):
             if injection.file is not None:
-                path = (folder / injection.file).resolve()
-                if not path.is_file():
-                    raise CaseError(f"{source}: injections[{number}].file: no such file: {path}")
+                path = found_file(f"{source}: injections[{number}].file", folder, injection.file)
                 injection = injection.model_copy(update={"file": path})
             injections.append(injection)
         found["injections"] = tuple(injections)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from fvqp.case.earlier import Earlier, EarlierRates
 from fvqp.case.localized.schema import LocalizedCase, Profile
-from fvqp.errors import CaseError
+from fvqp.errors import CaseError, shown
 from fvqp.mesh import Mesh
 from fvqp.units import to_float
 
@@ -16,6 +18,9 @@ Floats = NDArray[np.float64]
 
 #: Part of its extent by which a table, or an earlier run, may end before the mesh does: half a coarse cell.
 MARGIN = 0.05
+
+#: Numbers of a table that are larger are slips, and leave no room for a unit.
+MAX_NUMBER = 1e100
 
 
 def generation_profile(case: LocalizedCase, mesh: Mesh) -> Floats:
@@ -54,15 +59,7 @@ def _from_regions(profile: Profile, mesh: Mesh, where: str) -> Floats:
 
 def _from_table(profile: Profile, mesh: Mesh, where: str) -> Floats:
     assert profile.table is not None and profile.rate is not None
-    try:
-        table = np.loadtxt(profile.table, delimiter="," if profile.table.suffix == ".csv" else None, ndmin=2)
-    except (OSError, ValueError) as error:
-        raise CaseError(f"{where}.table: {profile.table.name}: {str(error).splitlines()[0]}") from None
-    if table.shape[1] != 2 or len(table) < 2 or np.any(np.diff(table[:, 0]) <= 0.0):
-        raise CaseError(
-            f"{where}.table: {profile.table.name}: expected two or more rows of two columns, with positions "
-            "that increase"
-        )
+    table = np.array(_rows(profile.table, f"{where}.table: {profile.table.name}"))
     position = table[:, 0] * to_float(f"1 {profile.length_unit}", "m")
     x = mesh.centroid[:, "xyz".index(profile.axis)]
     margin = MARGIN * float(np.ptp(x))
@@ -72,6 +69,34 @@ def _from_table(profile: Profile, mesh: Mesh, where: str) -> Floats:
             f"reaches from {x.min():.4g} to {x.max():.4g} m along {profile.axis}"
         )
     return np.interp(x, position, table[:, 1] * profile.rate)
+
+
+def _rows(path: Path, where: str) -> list[tuple[float, float]]:
+    """Positions, which increase, and rates of a table in its own units."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CaseError(f"{where}: cannot be read as text: {error}") from None
+    rows: list[tuple[float, float]] = []
+    for number, line in enumerate(lines, start=1):
+        text = line.partition("#")[0].strip()
+        if not text:
+            continue
+        at = f"{where}: line {number}"
+        try:
+            position, rate = (float(word) for word in text.split("," if path.suffix == ".csv" else None))
+        except ValueError:
+            raise CaseError(f"{at}: expected two numbers, position and rate, got {shown(text)}") from None
+        if not (abs(position) < MAX_NUMBER and 0.0 <= rate < MAX_NUMBER):
+            raise CaseError(
+                f"{at}: expected a finite position, and a finite rate that is not negative, got {shown(text)}"
+            )
+        if rows and position <= rows[-1][0]:
+            raise CaseError(f"{at}: positions must increase")
+        rows.append((position, rate))
+    if len(rows) < 2:
+        raise CaseError(f"{where}: expected two or more rows of two columns, position and rate")
+    return rows
 
 
 def _from_results(case: LocalizedCase, wanted: Earlier, mesh: Mesh, where: str) -> Floats:

@@ -24,8 +24,8 @@ from fvqp.case.quantities import (
     Time,
     spaced,
 )
-from fvqp.case.tables import AS_LIST, ONCE, Case, FigureFile, Flag, Name, Table
-from fvqp.errors import CaseError, FvqpError
+from fvqp.case.tables import AS_LIST, ONCE, Case, FigureFile, Flag, Name, Table, found_file
+from fvqp.errors import FvqpError
 from fvqp.units import to_float
 
 PositiveNumber = Annotated[Number, Positive]
@@ -258,9 +258,7 @@ class LocalizedCase(Case):
             changes["mesh"] = self.mesh.located(source, folder)
         profile = self.profile
         if profile is not None and profile.table is not None:
-            file = (folder / profile.table).resolve()
-            if not file.is_file():
-                raise CaseError(f"{source}: profile.table: no such file: {file}")
+            file = found_file(f"{source}: profile.table", folder, profile.table)
             changes["profile"] = profile.model_copy(update={"table": file})
         elif profile is not None and profile.results is not None:
             results = profile.results.located(f"{source}: profile.results", folder)

@@ -9,8 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, PrivateAttr, model_validator
 
 from fvqp.case.reading import read_toml
-from fvqp.case.tables import Case, Count, Name, Table
-from fvqp.errors import CaseError
+from fvqp.case.tables import Case, Count, Name, Table, found_file
 
 TAKEN = ("figures", "fields")
 """Names that other parts of a results folder have."""
@@ -94,9 +93,7 @@ class StagesCase(Case):
             if stage.file is None:
                 stages.append(stage)
                 continue
-            file = (folder / stage.file).resolve()
-            if not file.is_file():
-                raise CaseError(f"{source}: stages.{stage.name}.file: no such file: {file}")
+            file = found_file(f"{source}: stages.{stage.name}.file", folder, stage.file)
             stages.append(stage.model_copy(update={"file": file}))
         found = super(StagesCase, self.model_copy(update={"stages": tuple(stages)})).located(source, folder)
         found._folder = folder

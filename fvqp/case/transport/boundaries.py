@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 
 from fvqp.case.boltzmann.tables import read_spectrum
 from fvqp.case.quantities import CaseValue, Energy, MassDensity, Number
-from fvqp.case.tables import ONCE, Name, Table
+from fvqp.case.tables import ONCE, Name, Table, found_file
 from fvqp.errors import CaseError
 
 Floats = NDArray[np.float64]
@@ -74,10 +74,7 @@ class Transmission(CaseValue):
         """With its file, if it has one, found from ``folder`` on; :class:`CaseError` if it is missing."""
         if self.file is None:
             return self
-        file = (folder / self.file).resolve()
-        if not file.is_file():
-            raise CaseError(f"{where}.file: no such file: {file}")
-        return replace(self, file=file)
+        return replace(self, file=found_file(f"{where}.file", folder, self.file))
 
     @classmethod
     def read(cls, value: Any) -> Transmission:

@@ -137,11 +137,21 @@ def test_mistake(said: Said, base: dict[str, Any], changes: dict[str, Any], mess
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("0, 1\n1, x\n", "rate.csv: could not convert"),
+        (
+            "# x, A\n0, 1\n\n1, x\n",
+            'rate.csv: line 4: expected two numbers, position and rate, got "1, x"',
+        ),
+        ("0, 1\n1, 1, 2\n", 'rate.csv: line 2: expected two numbers, position and rate, got "1, 1, 2"'),
         ("0, 1\n", "rate.csv: expected two or more rows"),
-        ("1, 1\n0, 1\n", "with positions that increase"),
+        ("1, 1\n0, 1\n", "rate.csv: line 2: positions must increase"),
         ("0, 1\n4, 1\n", "covers 0 to 4e-06 m, the mesh reaches from 5e-07 to 7.5e-06 m along x"),
-        ("0, -1\n9, 1\n", "rates must be finite and not negative"),
+        ("0, -1\n9, 1\n", "rate.csv: line 1: expected a finite position, and a finite rate that is not neg"),
+        (
+            "0, 1\n9, -inf\n",
+            "profile.table: rate.csv: line 2: expected a finite position, and a finite rate",
+        ),
+        ("0, 1\n9, 1e999\n", 'a finite rate that is not negative, got "9, 1e999"'),
+        ("0, 1\nnan, 1\n", "rate.csv: line 2: expected a finite position"),
         ("0, 0\n9, 0\n", "generates nothing on this mesh"),
     ],
 )
