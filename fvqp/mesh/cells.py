@@ -113,7 +113,10 @@ def corner_table(
     Raises:
         MeshError: an element uses a point that does not exist.
     """
-    corners = np.asarray(connectivity)[:, : kind.corners]
+    corners = np.asarray(connectivity)
+    if corners.ndim != 2 or corners.shape[1] < kind.corners:
+        raise MeshError(f"{what} {first} ({kind.name}) has fewer than {kind.corners} points")
+    corners = corners[:, : kind.corners]
     missing = ~((corners >= 0) & (corners < n_points))
     if np.any(missing):
         row, column = np.argwhere(missing)[0]

@@ -121,7 +121,11 @@ def read_raw(path: str | Path) -> RawMesh:
     said = io.StringIO()
     try:
         with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-            mesh = _read(path)
+            raw = _sort_out(_read(path), str(path))
+            if path.suffix.lower() == ".med":
+                raw.cells = _in_vtk_order(raw.points, raw.cells)
+    except MeshError:
+        raise
     except (Exception, SystemExit) as error:
         text = said.getvalue() if isinstance(error, SystemExit) else str(error)
         reason = " ".join(text.replace("Error: Couldn't read file", "").split())[:200]
@@ -134,9 +138,6 @@ def read_raw(path: str | Path) -> RawMesh:
         if isinstance(error, MemoryError):
             reason = f"it asks for more memory than its size explains ({reason or name})"
         raise MeshError(f"{path}: cannot be read as a mesh: {reason or name}") from None
-    raw = _sort_out(mesh, str(path))
-    if path.suffix.lower() == ".med":
-        raw.cells = _in_vtk_order(raw.points, raw.cells)
     return _filled(raw, path) if path.suffix.lower() == ".stl" else raw
 
 
@@ -200,18 +201,20 @@ def _filled(raw: RawMesh, path: Path) -> RawMesh:
 
 
 def _sort_out(mesh: Any, name: str) -> RawMesh:
-    kinds = [BY_NAME.get(LINEARISED.get(block.type, block.type)) for block in mesh.cells]
-    unknown = sorted({b.type for b, k in zip(mesh.cells, kinds, strict=True) if k is None})
+    # Some readers give a block without cells where a file has none.
+    blocks = [(i, block.type) for i, block in enumerate(mesh.cells) if len(block.data)]
+    kinds = [BY_NAME.get(LINEARISED.get(kind, kind)) for _, kind in blocks]
+    unknown = sorted({kind for (_, kind), known in zip(blocks, kinds, strict=True) if known is None})
     if unknown:
         raise MeshError(
             f"{name}: cells of kind {', '.join(unknown)} are not supported (known: {', '.join(BY_NAME)})"
         )
-    dims = np.array([k.dim for k in kinds if k is not None and len(mesh.cells)], dtype=int)
-    if not len(dims) or dims.max() < 1:
+    dims = {i: kind.dim for (i, _), kind in zip(blocks, kinds, strict=True) if kind is not None}
+    dim = max(dims.values(), default=0)
+    if dim < 1:
         raise MeshError(f"{name}: holds no lines, surface or volume cells")
-    dim = int(dims.max())
-    top = [i for i in range(len(dims)) if dims[i] == dim]
-    low = [i for i in range(len(dims)) if dims[i] == dim - 1]
+    top = [i for i in dims if dims[i] == dim]
+    low = [i for i in dims if dims[i] == dim - 1]
     cells: list[tuple[str, np.ndarray]] = []
     count = 0
     for i in top:

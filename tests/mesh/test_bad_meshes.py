@@ -71,6 +71,25 @@ def test_points_only(tmp_path: Path) -> None:
     refused(["points.vtu", "no lines"], lambda: read_mesh(tmp_path / "points.vtu", comm=SELF))
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("empty.inp", "*NODE\n1, 0, 0, 0\n2, 1, 0, 0\n*ELEMENT, TYPE=CPS3\n"),
+        ("empty.mesh", "MeshVersionFormatted 2\nDimension 3\nVertices\n1\n0 0 0 1\nTriangles\n0\nEnd\n"),
+    ],
+)
+def test_files_without_cells(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text)
+    refused([name, "holds no lines, surface or volume cells"], lambda: read_mesh(tmp_path / name, comm=SELF))
+
+
+def test_cells_with_too_few_points(tmp_path: Path) -> None:
+    path = tmp_path / "short.xdmf"
+    meshio.write(path, meshio.Mesh(SQUARE, [("triangle", np.array([[0, 1, 2]]))]), data_format="XML")
+    path.write_text(path.read_text().replace("Triangle", "Quadrilateral"))
+    refused(["short.xdmf", "cell 0 (quad) has fewer than 4 points"], lambda: read_mesh(path, comm=SELF))
+
+
 def test_scale(tmp_path: Path) -> None:
     refused(["-1"], lambda: read_mesh("meshes/ryan_wire/line.msh", scale=-1.0, comm=SELF))
 
