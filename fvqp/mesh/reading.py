@@ -42,6 +42,8 @@ _STUMBLES = (
 
 #: Bytes that reading may take, and bytes for each byte of the file (text takes most, compressed numbers too).
 FREE_MEMORY, MEMORY_OF_FILE = 1 << 30, 100
+#: Coordinates in the unit of a file that are larger are damaged; squares of sizes are numbers still.
+MAX_NUMBER = 1e100
 #: Part of the size of a mesh below which a coordinate of a body of revolution is 0.
 ROUNDED = 1e-9
 #: The corners of MED's solid cells in VTK's order: MED turns base and top the other way round.
@@ -177,7 +179,10 @@ def _check_xml(path: Path) -> None:
 def _filled(raw: RawMesh, path: Path) -> RawMesh:
     """The volume that an STL file's surface encloses; a flat surface is a device of its own."""
     triangles = np.concatenate([corners for _, corners in raw.cells])
-    if is_flat(raw.points[np.unique(triangles)]):
+    used = raw.points[np.unique(triangles)]
+    if not np.all(np.abs(used) < MAX_NUMBER):
+        raise MeshError(f"{path}: a corner of a triangle has a coordinate that is not a finite number")
+    if is_flat(used):
         return raw
     parts = solids(path)
     body = parts[0][0] if len(parts) == 1 else ""

@@ -157,3 +157,12 @@ def test_an_open_session_of_gmsh_goes_on() -> None:
         assert gmsh.option.getNumber("Mesh.MshFileVersion") == 2.2
     finally:
         gmsh.finalize()
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "1e300"])
+def test_coordinates_that_are_no_numbers(tmp_path: Path, number: str) -> None:
+    path = write_text(tmp_path / "cube.stl", {"body": np.concatenate(cube(1))})
+    path.write_text(path.read_text().replace("vertex 1", f"vertex {number}", 1))
+    assert number in path.read_text()
+    with pytest.raises(MeshError, match=r"cube\.stl: a corner of a triangle has a coordinate that is not"):
+        read_mesh(path, comm=SELF)
