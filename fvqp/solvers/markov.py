@@ -4,6 +4,7 @@ L[i, j] is the rate from state j to state i, and the columns sum to zero. All sy
 where w is an estimate of the stationary probabilities: w takes the many decades of p out of the unknowns, and
 L diag(w) has row sums near zero as well, which is what aggregation multigrid needs. Null space: solves at
 zero shift use a small shift and refine, which keeps the conditioning and the sum of p (no row is replaced).
+Generators of what decays, such as the mean of a vector, are solved in the same way; they have no null space.
 """
 
 from __future__ import annotations
@@ -55,6 +56,9 @@ class MarkovChain:
         `mumps` (LU), `gamg` (GMRES with aggregation multigrid), or `auto` by the number of states.
     prefix
         PETSc options prefix.
+    conserving
+        False if columns sum to less than zero, so that the total decays and nothing is stationary; `weight`
+        is then the start of `Response`.
 
     Attributes
     ----------
@@ -75,8 +79,10 @@ class MarkovChain:
         *,
         method: str = "auto",
         prefix: str = "fvqp_markov_",
+        conserving: bool = True,
     ) -> None:
         self.comm = comm
+        self.conserving = conserving
         self.n_owned = len(indptr) - 1
         self.size = comm.allreduce(self.n_owned)
         self.first = sum(comm.allgather(self.n_owned)[: comm.rank])
@@ -160,7 +166,8 @@ class MarkovChain:
     def solve(self, shift: float, rhs: FloatArray, tolerance: float = 1e-10) -> FloatArray:
         """x of (shift − L) x = rhs; at shift 0 `rhs` must have total 0, and so has x.
 
-        At shift 0, `stationary` must have been called: x is made free of its multiples. `tolerance` is of
+        At shift 0, `stationary` must have been called: x is made free of its multiples (none of this where
+        the total decays). `tolerance` is of
         Σ|residual| against Σ|rhs|; below the round-off of L x nothing more is asked.
         """
         used = max(shift, SHIFT * self.slow)
@@ -171,7 +178,7 @@ class MarkovChain:
         for _ in range(REFINEMENTS):
             x = x + self._correct(residual, used)
             total += self.iterations
-            if shift == 0.0:
+            if shift == 0.0 and self.conserving:
                 x -= self._weight * (float(self.sum(x)) / float(self.sum(self._weight)))
             residual = rhs - shift * x + self.apply(x)
             left = float(self.sum(np.abs(residual)))
@@ -339,7 +346,12 @@ class MarkovChain:
 
     def destroy(self) -> None:
         """Free the matrices and factors now."""
-        for thing in (self._ksp, self._system, self.matrix):
+        self.release_factors()
+        self.matrix.destroy()
+
+    def release_factors(self) -> None:
+        """Free what the last solve has left behind; the next one makes it anew."""
+        for thing in (self._ksp, self._system):
             if thing is not None:
                 thing.destroy()
         self._ksp = self._system = None

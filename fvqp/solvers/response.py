@@ -4,7 +4,8 @@ The transfer function n (iω − L)^{-1} b is wanted at many frequencies. Instea
 a few real systems (σ − L) x = b span a space on which L is projected; the residual of the projected solution
 is known at every frequency, and the next σ is chosen where it is largest, until all are accurate. In the
 inner product with weights 1/p, a generator with stationary state p is dissipative, so the projection is
-stable.
+stable. A generator of what decays (`MarkovChain.conserving`) is treated alike, with the weights that the
+chain was made with in place of p.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ class Response:
     Parameters
     ----------
     chain
-        The chain; `stationary` has been called.
+        The chain; `stationary` has been called, unless it decays.
     p
-        (n_owned,) its stationary probabilities.
+        (n_owned,) its stationary probabilities; the weights of a chain that decays.
     observable
         (n_owned,) value n of the observable in every state.
     frequencies
@@ -38,7 +39,7 @@ class Response:
     Attributes
     ----------
     mean, variance
-        ⟨n⟩ and ⟨δn²⟩.
+        ⟨n⟩ and ⟨δn²⟩; of a chain that decays 0 and ⟨n²⟩.
     shifts
         σ of the systems that were solved.
     error
@@ -59,7 +60,7 @@ class Response:
         tolerance: float = 1e-6,
     ) -> None:
         self._chain = chain
-        self.mean = float(chain.sum(observable * p))
+        self.mean = float(chain.sum(observable * p)) if chain.conserving else 0.0
         deviation = observable - self.mean
         self.variance = float(chain.sum(deviation**2 * p))
         omega = np.unique(np.concatenate([[0.0], np.abs(np.asarray(frequencies, float).ravel())]))
@@ -107,7 +108,8 @@ class Response:
 
     def _extend(self, shift: float) -> None:
         last = self._basis[:, -1] * self._root
-        last -= self._root**2 * float(self._chain.sum(last))
+        if self._chain.conserving:
+            last -= self._root**2 * float(self._chain.sum(last))
         new = self._chain.solve(shift, last) / self._root
         self.shifts.append(shift)
         for _ in range(2):

@@ -16,6 +16,7 @@ from fvqp.models.clusters import (
     Cluster,
     MasterEquation,
     States,
+    TrapMaterial,
     aluminium,
     crossover,
     regime,
@@ -31,47 +32,94 @@ from fvqp.models.clusters.rates import events
 SELF = MPI.COMM_SELF
 
 
-def small(spin: str = "quantum") -> Cluster:
+def small(spin: str = "quantum", algebra: str = "exact") -> Cluster:
     """N0 around 4, all kinds of events of similar weight."""
-    return Cluster(generation=12.0, volume=1.0, gamma=1.0, gamma_t=0.1, tau_s=3.0, spin=spin)
+    return Cluster(12.0, 1.0, gamma=1.0, gamma_t=0.1, tau_s=3.0, spin=spin, algebra=algebra)
 
 
-def polarized(spin: str = "quantum") -> Cluster:
+def polarized(spin: str = "quantum", algebra: str = "exact") -> Cluster:
     """N0 = 52, 95 % of the spins up, limited by spin flips."""
-    return Cluster.from_scaled(1e-3, 0.05, gamma=18.0, gamma_t=18e-4, tau_s=10.0, spin=spin)
+    return Cluster.from_scaled(
+        1e-3, 0.05, gamma=18.0, gamma_t=18e-4, tau_s=10.0, spin=spin, algebra=algebra
+    )
 
 
 def enumerated(cluster: Cluster, largest: int) -> tuple[np.ndarray, list[tuple[int, int]]]:
-    """Dense generator over all (N, m) with N up to `largest`, from the table of events in N and m."""
+    """Dense generator over all (N, m) with N up to `largest`, from tables of events in N and m."""
     quantum = cluster.spin == "quantum"
     states = [(N, m) for N in range(largest + 1) for m in range((N // 2 if quantum else N) + 1)]
     number = {state: k for k, state in enumerate(states)}
     L = np.zeros((len(states), len(states)))
     for (N, m), k in number.items():
-        up, asymmetry = N - m, 1.0 / (N - m + 1) if quantum else 0.0
-        for (dN, dm), rate in {
-            (1, 0): 0.5 * cluster.injection * (1 + asymmetry),
-            (1, 1): 0.5 * cluster.injection * (1 - asymmetry),
-            (-2, -1): (cluster.gamma + cluster.gamma_t) / cluster.volume * up * m,
-            (0, 1): up / cluster.tau_s,
-            (0, -1): m / cluster.tau_s,
-            (-2, 0): cluster.gamma_t / (2 * cluster.volume) * up * (up - 1),
-            (-2, -2): cluster.gamma_t / (2 * cluster.volume) * m * (m - 1),
-        }.items():
+        exact = quantum and cluster.algebra == "exact"
+        for (dN, dm), rate in (_exact if exact else _as_printed)(cluster, N, m).items():
             to = number.get((N + dN, m + dm))
+            assert to is not None or rate == 0.0 or not exact or N == largest
             if to is not None:
                 L[to, k] += rate
                 L[k, k] -= rate
     return L, states
 
 
-@pytest.mark.parametrize("spin", ["quantum", "ising"])
-def test_stationary_state_against_a_dense_null_vector(spin: str) -> None:
-    L, states = enumerated(small(spin), 34)
+def _multiplets(N: int, m: int) -> float:
+    """How many multiplets of total spin N/2 − m there are, C(N, m) − C(N, m − 1)."""
+    if not 0 <= 2 * m <= N:
+        return 0.0
+    return math.comb(N, m) - (math.comb(N, m - 1) if m else 0)
+
+
+def _exact(cluster: Cluster, N: int, m: int) -> dict[tuple[int, int], float]:
+    """What is taken out leaves each total spin with the share of multiplets that it has."""
+    here, S = _multiplets(N, m), N / 2 - m
+    rates = dict.fromkeys([(1, 0), (1, 1), (-2, -1), (0, 1), (0, -1), (-2, 0), (-2, -2)], 0.0)
+    rates[1, 0] = cluster.injection * (S + 1.0) / (2.0 * S + 1.0)
+    rates[1, 1] = cluster.injection * S / (2.0 * S + 1.0)
+    pairs = N * (N - 1) / 2 * cluster.gamma_t / cluster.volume
+    for dm, kinds in ((0, 1), (-1, 1 + (S > 0)), (-2, 1)):
+        # The total spin of the rest and that of the pair, 0 or 1, must make S.
+        if dm == 0 and S < 1:
+            continue
+        rates[-2, dm] = kinds * pairs * _multiplets(N - 2, m + dm) / here
+    rates[-2, -1] += cluster.gamma / cluster.volume * N * (N - 1) * _multiplets(N - 2, m - 1) / here
+    for taken in (0, 1):
+        rest = _multiplets(N - 1, m - taken)
+        if N == 0 or rest == 0.0:
+            continue
+        spin = (N - 1) / 2 - m + taken
+        falls = (spin if taken == 0 else spin + 1.0) / (2.0 * spin + 1.0)
+        rates[0, 1 - 2 * taken] += N * 2.0 / cluster.tau_s * rest / here * falls
+    return rates
+
+
+def _as_printed(cluster: Cluster, N: int, m: int) -> dict[tuple[int, int], float]:
+    up, quantum = N - m, cluster.spin == "quantum"
+    asymmetry = 1.0 / (N - m + 1) if quantum else 0.0
+    if quantum and N == 2 * m:
+        asymmetry = 1.0
+    return {
+        (1, 0): 0.5 * cluster.injection * (1 + asymmetry),
+        (1, 1): 0.5 * cluster.injection * (1 - asymmetry),
+        (-2, -1): (cluster.gamma + cluster.gamma_t) / cluster.volume * up * m,
+        (0, 1): up / cluster.tau_s,
+        (0, -1): m / cluster.tau_s,
+        (-2, 0): cluster.gamma_t / (2 * cluster.volume) * up * (up - 1),
+        (-2, -2): cluster.gamma_t / (2 * cluster.volume) * m * (m - 1),
+    }
+
+
+BOTH = pytest.mark.parametrize(
+    ("spin", "algebra"), [("quantum", "exact"), ("quantum", "paper"), ("ising", "exact")]
+)
+
+
+@BOTH
+def test_stationary_state_against_a_dense_null_vector(spin: str, algebra: str) -> None:
+    cluster = small(spin, algebra)
+    L, states = enumerated(cluster, 34)
     null = scipy.linalg.null_space(L, rcond=1e-13)
     assert null.shape[1] == 1
     exact = dict(zip(states, null[:, 0] / null.sum(), strict=True))
-    state = stationary_state(small(spin), comm=SELF, lost=1e-13)
+    state = stationary_state(cluster, comm=SELF, lost=1e-13)
     assert state.loss.total < 1e-13
     N, m, p = state.joint()
     assert p.sum() == pytest.approx(1.0, abs=1e-13) and p.min() >= 0.0
@@ -89,18 +137,21 @@ def test_columns_sum_to_zero_and_rates_are_not_negative(spin: str) -> None:
     assert values[rows != indices].min() >= 0.0
 
 
-@pytest.mark.parametrize("spin", ["quantum", "ising"])
-def test_drifts_of_the_events_are_the_mean_field_equations(spin: str) -> None:
-    cluster = polarized(spin)
+@BOTH
+def test_drifts_of_the_events_are_the_mean_field_equations(spin: str, algebra: str) -> None:
+    cluster = polarized(spin, algebra)
     M, m = np.array([400.0, 1000.0]), np.array([3.0, 40.0])
     N = M + 2.0 * m
     drift_m = sum(dm * rate(M, m) for (_, dm), rate in events(cluster).items())
     drift_n = sum((dM + 2 * dm) * rate(M, m) for (dM, dm), rate in events(cluster).items())
     dN, dm = mf.rates_of_change(cluster, N, m)
     # The mean field has N and N - m for N - 1 and N - m + 1: corrections of relative order 1/N.
-    np.testing.assert_allclose(drift_n, dN, atol=2.0 * (cluster.triplet * N).max())
+    left_out = (cluster.singlet + cluster.flip) * (algebra == "exact")
+    np.testing.assert_allclose(drift_n, dN, atol=(2.0 * (cluster.triplet * N + left_out * m)).max())
     np.testing.assert_allclose(
-        drift_m, dm, atol=(cluster.triplet * m + cluster.injection / (M + m) ** 2).max()
+        drift_m,
+        dm,
+        atol=(cluster.triplet * N + cluster.injection / (M + m) ** 2 + left_out * (m + 1.0)).max(),
     )
 
 
@@ -219,17 +270,22 @@ def test_mean_field_is_stationary_and_reached() -> None:
     number, flipped = mf.evolve(cluster, 10.0, 1.0, [200.0])
     assert number[-1] == pytest.approx(state.number, rel=1e-7)
     assert flipped[-1] == pytest.approx(state.flipped, rel=1e-7)
+    paper = mf.stationary(polarized(algebra="paper"))
+    change = np.array(mf.rates_of_change(polarized(algebra="paper"), paper.number, paper.flipped))
+    assert np.abs(change).max() < 1e-9 * cluster.injection
+    assert paper.number == pytest.approx(state.number, rel=0.03)
     ising = mf.stationary(cluster.replace(spin="ising"))
     assert np.abs(mf.rates_of_change(cluster.replace(spin="ising"), ising.number, ising.flipped)).max() < 1e-9
     assert ising.number == pytest.approx(cluster.unpolarized_number, rel=1e-3)
 
 
-def test_crossover_solves_its_equations() -> None:
+@pytest.mark.parametrize("algebra", ["exact", "paper"])
+def test_crossover_solves_its_equations(algebra: str) -> None:
     a, v = np.meshgrid(np.geomspace(1e-8, 1e8, 17), np.geomspace(1e-6, 1e3, 10))
-    found = crossover(a, v)
+    found = crossover(a, v, algebra)
     p = found.polarization
     w = found.number + 2.0 * v
-    np.testing.assert_allclose(p * (1.0 + w), 1.0, rtol=1e-13)
+    np.testing.assert_allclose(p * (np.sqrt(1.0 + 2.0 * w) if algebra == "exact" else 1.0 + w), 1.0, rtol=1e-13)
     np.testing.assert_allclose(2.0 * (1.0 - p**2) * (found.number / (2.0 * v)) ** 2, a, rtol=1e-6)
     assert (np.diff(p, axis=1) <= 0.0).all() and (np.diff(p, axis=0) <= 0.0).all()
     assert (found.number > 0.0).all()
@@ -265,7 +321,7 @@ GOOD = dict(generation=1.0, volume=1.0, gamma=1.0, gamma_t=0.1, tau_s=1.0)
         ({"gamma": math.inf}, "gamma = inf"),
         ({"gamma_t": -0.1}, "gamma_t = -0.1"),
         ({"tau_s": 0.0}, "tau_s = 0.0"),
-        ({"gamma_t": 1.0}, "not below gamma"),
+        ({"algebra": "classical"}, 'expected "exact" or "paper"'),
         ({"gamma_t": 0.0, "tau_s": math.inf}, "nothing relaxes the spin"),
         ({"spin": "classical"}, 'expected "quantum" or "ising"'),
     ],
@@ -287,6 +343,8 @@ def test_bad_requests() -> None:
         simulate(cluster, duration=1.0, samples=1, seed=0, start=(3, 2))
     with pytest.raises(CaseError, match="expected both above 0"):
         simulate(cluster, duration=0.0, samples=1, seed=0)
+    with pytest.raises(CaseError, match='algebra = "other"'):
+        crossover(1.0, 1.0, "other")
     with pytest.raises(CaseError, match="a = A/A_c"):
         crossover(0.0, 1.0)
     with pytest.raises(CaseError, match="gamma_t must be above 0"):
@@ -306,10 +364,20 @@ def test_what_the_model_does_not_cover_is_said(caplog: pytest.LogCaptureFixture)
     assert validity(polarized()) == ()
     assert "below 1" in " ".join(validity(polarized().replace(generation=1e-4)))
     with caplog.at_level(logging.WARNING):
-        equation = MasterEquation(small(), comm=SELF)
-    assert "spins is flipped" in equation.warnings[0] and "spins is flipped" in caplog.text
-    assert "filling" in validity(polarized(), filling=0.5)[0]
-    assert "diffusion" in validity(polarized(), diffusion_rate=1.0)[0]
+        equation = MasterEquation(small(algebra="paper"), comm=SELF)
+    assert "spins is flipped: the paper's algebra" in equation.warnings[0]
+    assert "spins is flipped" in caplog.text
+    # The exact rates hold for any number of flipped spins, the equations in N alone do not.
+    assert validity(small()) == ()
+    assert "the equation in N alone assumes" in validity(small(), parallel=True)[0]
+    # The proposed device, N0 = 10⁴ in (0.1 µm)³ of aluminium: N/(V ν Δ) = 3.5, arrivals every 0.6 ps.
+    device = aluminium(1.8e15, 1e-3, algebra="paper").replace(gamma=1e9)
+    filled, slow = validity(device)
+    assert "the filling N/(V ν Δ) = 3.46 of the states near the gap is not small (aluminium)" in filled
+    assert "diffusion mixes the trap at 1e+11 1/s (D = 10 cm²/s), not much faster than its events" in slow
+    thick = TrapMaterial(1e12, 1e-3, 1e20, "another")
+    assert validity(device, thick) == ()
+    assert "another" in validity(device, TrapMaterial(1e5, 1e-3, 1e20, "another"))[0]
 
 
 def test_same_seed_same_trajectory() -> None:

@@ -124,8 +124,13 @@ def test_spin_and_flux_noise() -> None:
     f = np.array([0.0, 0.1, 1.0, 10.0])
     found = noise_spectrum(chain, f, flux_per_spin=flux_per_spin(0.2))
     np.testing.assert_allclose(found.number, chain.response(2 * np.pi * f).spectrum(2 * np.pi * f), rtol=2e-6)
-    np.testing.assert_allclose(found.spin, found.number / 3.0)
-    np.testing.assert_allclose(found.flux, (0.5e-7) ** 2 * found.number / 3.0)
+    np.testing.assert_allclose(found.spin_estimate, found.number / 3.0)
+    spin = chain.spin_response(2 * np.pi * f)
+    np.testing.assert_allclose(found.spin, spin.spectrum(2 * np.pi * f), rtol=2e-6)
+    assert found.spin_square == pytest.approx(
+        float(chain.number * (chain.number + 2.0) @ chain.stationary) / 3.0, rel=1e-9
+    )
+    np.testing.assert_allclose(found.flux, (0.5e-7) ** 2 * found.spin)
     np.testing.assert_allclose(found.flux_one_sided, 2.0 * found.flux)
     np.testing.assert_allclose(found.number_one_sided, 2.0 * found.number)
     assert found.variance == pytest.approx(chain.variance, rel=1e-9)

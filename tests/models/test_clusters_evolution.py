@@ -188,7 +188,7 @@ def test_bad_input() -> None:
         with pytest.raises(CaseError, match="times: expected one or more increasing"):
             evolve(small(), (4, 1), [1.0, 0.5], comm=SELF)
     with pytest.raises(CaseError, match="N - m of at least 1"):
-        evolve_mean_field(small(), (0, 0), [1.0])
+        evolve_mean_field(small(algebra="paper"), (0, 0), [1.0])
     with pytest.raises(CaseError, match="increasing numbers above 0"):
         evolve_trajectories(small(), (0, 0), [0.0, 1.0])
     with pytest.raises(CaseError, match="1 runs: expected 2"):

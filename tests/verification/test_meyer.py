@@ -13,6 +13,7 @@ from fvqp.models.clusters import (
     Cluster,
     FokkerPlanck,
     aluminium,
+    analytic_flux_noise,
     crossover,
     estimated_flux_noise,
     noise_spectrum,
@@ -87,8 +88,9 @@ def test_master_equation_tends_to_the_simplified_one_for_small_volumes() -> None
     assert np.log2(distances[0] / distances[2]) / 4.0 == pytest.approx(1.0, abs=0.25)
 
 
+@pytest.mark.parametrize("algebra", ["exact", "paper"])
 @pytest.mark.parametrize("regime", ["triplets", "flips"])
-def test_master_equation_tends_to_equations_7_to_9_as_clusters_grow(regime: str) -> None:
+def test_master_equation_tends_to_equations_7_to_9_as_clusters_grow(regime: str, algebra: str) -> None:
     """P(N, m) against cells of width 1 of (7), and against its moments (8), (9), with N_c = N0² or Γ̄ ∝ N0:
     what is left is of first order in 1/N0."""
     left = []
@@ -97,7 +99,7 @@ def test_master_equation_tends_to_equations_7_to_9_as_clusters_grow(regime: str)
             Cluster(18.0 * number, 1.0, 18.0, 18.0 / number**2, math.inf)
             if regime == "triplets"
             else flips_only(number).replace(gamma=9.0 * number)
-        )
+        ).replace(algebra=algebra)
         state = stationary_state(cluster, comm=SELF)
         found = state.number_distribution()
         edges = np.concatenate([[0.0], np.arange(found.size) + 0.5])
@@ -107,7 +109,7 @@ def test_master_equation_tends_to_equations_7_to_9_as_clusters_grow(regime: str)
             [np.abs(found - expected[: found.size]).sum(), state.mean_number / exact.mean_number - 1.0]
         )
     orders = np.log2(np.abs(left[0]) / np.abs(left[2])) / 2.0
-    assert np.all(np.abs(left[2]) < [0.025, 0.005])
+    assert np.all(np.abs(left[2]) < [0.025, 0.01])
     assert np.all((orders > 0.85) & (orders < 1.1))
 
 
@@ -147,20 +149,21 @@ def test_zeta_of_the_triplet_regime() -> None:
     )
 
 
-def test_crossover_s9_and_its_limits() -> None:
+@pytest.mark.parametrize("algebra", ["exact", "paper"])
+def test_crossover_s9_and_its_limits(algebra: str) -> None:
     a, v = 1e3, 1e-3
-    found = crossover(a, v)
-    cluster = Cluster.from_scaled(a, v, gamma=18.0, gamma_t=18e-5, tau_s=100.0)
+    found = crossover(a, v, algebra)
+    cluster = Cluster.from_scaled(a, v, gamma=18.0, gamma_t=18e-5, tau_s=100.0, algebra=algebra)
     full = mf.stationary(cluster)
-    # (S9) leaves out terms of order 1/(N_c (1 - p)).
+    # (S9), which is of the paper's algebra, leaves out terms of order 1/(N_c (1 - p)).
     small = 1.0 / (cluster.critical_number * (1.0 - float(found.polarization)))
     assert full.number / cluster.critical_number == pytest.approx(float(found.number), rel=2.0 * small)
     assert full.polarization == pytest.approx(float(found.polarization), rel=2.0 * small)
     enhanced = full.number / cluster.unpolarized_number
     assert enhanced == pytest.approx(float(found.enhancement), rel=2.0 * small)
     # (5): n = (a v/2)^(1/2) at small a and v; (6): n = (a v²)^(1/3) at small a v² above the border.
-    assert float(crossover(1e-9, 1e-4).number) == pytest.approx(math.sqrt(0.5e-13), rel=1e-3)
-    assert float(crossover(1e3, 1e-7).number) == pytest.approx((1e3 * 1e-14) ** (1 / 3), rel=2e-3)
+    assert float(crossover(1e-9, 1e-4, algebra).number) == pytest.approx(math.sqrt(0.5e-13), rel=1e-3)
+    assert float(crossover(1e3, 1e-7, algebra).number) == pytest.approx((1e3 * 1e-14) ** (1 / 3), rel=2e-3)
 
 
 def test_crossover_s10() -> None:
@@ -169,7 +172,7 @@ def test_crossover_s10() -> None:
     v0 = float(mf.volume_of_polarization(p))
     v = v0 * (1.0 - 1e-4)
     a = 8.0 * p**2 * (1.0 + p) / (1.0 - p) * (v0 - v) ** 2
-    assert float(crossover(a, v).polarization) == pytest.approx(p, rel=1e-6)
+    assert float(crossover(a, v, "paper").polarization) == pytest.approx(p, rel=1e-6)
 
 
 def test_noise_coefficients_with_more_digits() -> None:
@@ -207,14 +210,18 @@ def test_noise_coefficients_of_the_master_equation() -> None:
 
 
 def test_flux_noise_of_the_proposed_device() -> None:
-    """N0 = 1e4, V = (0.1 µm)³, triplet regime: t_f ≈ 0.5e-4 s, S_Φ about 1e-12 Φ0²/Hz."""
+    """N0 = 1e4, V = (0.1 µm)³, triplet regime: t_f ≈ 0.5e-4 s, S_Φ about 1e-12 Φ0²/Hz by S_N/3; the spin
+    vector makes 24.6 times as much."""
     volume = 1e-3
     cluster = aluminium(1e12 * 18e-4 / volume**2, volume)
     assert mf.triplet_number(cluster) == pytest.approx(1e4)
     assert mf.triplet_number(cluster) ** 2 / cluster.injection == pytest.approx(5.6e-5, rel=0.01)
     assert estimated_flux_noise(cluster) == pytest.approx(1.43e-12, rel=0.01)
     found = noise_spectrum(FokkerPlanck(cluster, comm=SELF), [0.0, 1.0, 1e5])
-    assert found.flux[0] == pytest.approx(estimated_flux_noise(cluster), rel=2e-3)
+    estimate = found.flux_per_spin**2 * found.spin_estimate
+    assert estimate[0] == pytest.approx(estimated_flux_noise(cluster), rel=2e-3)
+    assert found.flux[0] == pytest.approx(analytic_flux_noise(cluster), rel=2e-3)
+    assert analytic_flux_noise(cluster) == pytest.approx(24.568 * estimated_flux_noise(cluster), rel=1e-4)
     assert found.flux[1] == pytest.approx(found.flux[0], rel=1e-3)
     assert found.flux[2] < 0.05 * found.flux[0]
 

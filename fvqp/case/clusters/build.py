@@ -13,9 +13,9 @@ from scipy import constants
 from fvqp.case.clusters.schema import ClustersCase
 from fvqp.case.earlier import EarlierRates
 from fvqp.errors import CaseError
-from fvqp.models.clusters import Cluster, flux_per_spin, singlet_constant, spin_flip_time
+from fvqp.models.clusters import Cluster, TrapMaterial, flux_per_spin, singlet_constant, spin_flip_time
 from fvqp.models.clusters.evolution import Start
-from fvqp.models.clusters.mean_field import stationary, validity
+from fvqp.models.clusters.mean_field import ALUMINIUM, stationary, validity
 from fvqp.models.clusters.noise import FLUX_PER_SPIN
 from fvqp.models.clusters.reduced import largest_number
 from fvqp.models.clusters.states import choose, tail_width
@@ -66,6 +66,19 @@ def rate_constants(case: ClustersCase) -> Constants:
     return Constants(gamma, gamma_t, tau_s)
 
 
+def trap_material(case: ClustersCase) -> TrapMaterial:
+    """The material of the case, for warnings; aluminium's constants where it gives none."""
+    given = case.material
+    if given is None:
+        return ALUMINIUM
+    return TrapMaterial(
+        given.density_of_states * PER_EV_MICROMETRE3,
+        given.gap.value,
+        ALUMINIUM.diffusivity if given.diffusivity is None else given.diffusivity * 1e12,
+        "material of the case",
+    )
+
+
 def coupling(case: ClustersCase) -> float:
     """Flux in Φ0 that a spin sends through the loop."""
     noise = case.noise
@@ -110,6 +123,7 @@ class Clusters:
                 found.gamma_t,
                 found.tau_s,
                 sweep.spin[spin],
+                self.case.cluster.algebra,
             )
         except CaseError as error:
             raise CaseError(f"{self.case.source}: {error}") from None
@@ -133,18 +147,12 @@ class Clusters:
     def warnings(self) -> list[str]:
         """What speaks against the model, with the first cluster of which it is true, and how many are like
         it."""
-        material = self.case.material
+        material = trap_material(self.case)
+        parallel = bool({"simplified", "fokker_planck"} & set(self.case.sweep.equation))
         found: dict[str, tuple[str, int]] = {}
         points = [place for place in self.places() if place[1] == 0]
         for place in points:
-            cluster = self.at(place)
-            filling = diffusion = None
-            if material is not None:
-                states = material.density_of_states * PER_EV_MICROMETRE3 * cluster.volume * material.gap.value
-                filling = self.number(place) / states
-            if material is not None and material.diffusivity is not None:
-                diffusion = material.diffusivity * 1e12 / cluster.volume ** (2.0 / 3.0)
-            for text in validity(cluster, filling=filling, diffusion_rate=diffusion):
+            for text in validity(self.at(place), material, parallel=parallel):
                 # Sentences differ in their numbers alone.
                 kind = "".join(letter for letter in text if letter not in "0123456789.e+-")
                 first, count = found.get(kind, (f"{self.where(place).split(', ', 1)[1]}: {text}", 0))

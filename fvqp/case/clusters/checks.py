@@ -80,6 +80,8 @@ def _problems(case: ClustersCase) -> list[tuple[str, str]]:
             problems.append(("material.spin_orbit", "is not used: cluster gives what follows from it"))
         if given.spin_flip_time is not None and material.excess_energy is not None:
             problems.append(("material.excess_energy", "is not used: cluster.spin_flip_time is given"))
+    if "algebra" in given.model_fields_set and "quantum" not in case.sweep.spin:
+        problems.append(("cluster.algebra", 'is not used without "quantum" in sweep.spin'))
     if "master" not in equations:
         for key in ("tolerance", "method", "max_states"):
             if key in case.solver.model_fields_set:
@@ -135,10 +137,10 @@ def _check_start(case: ClustersCase, clusters: Clusters) -> None:
             except CaseError as error:
                 raise CaseError(f"{where}: {error}") from None
             events = FORGOTTEN * approximate_number(start) ** 2
-        elif equation == "mean_field" and start[0] - start[1] < 1:
+        elif equation == "mean_field" and case.cluster.algebra == "paper" and start[0] - start[1] < 1:
             raise CaseError(
-                f"{where}: mean field starts from at least one quasiparticle; give a number, or leave "
-                "mean_field out"
+                f'{where}: with algebra = "paper" mean field starts from at least one quasiparticle; give a '
+                "number, or leave mean_field out"
             )
         events = 2.0 * table.runs * (events + clusters.at(place).injection * table.time[-1])
         if equation == "trajectory" and events > MOST_EVENTS:

@@ -23,6 +23,7 @@ from fvqp.models.clusters import (
     ClusterState,
     FokkerPlanck,
     NumberChain,
+    analytic_flux_noise,
     crossover,
     estimated_flux_noise,
     noise_spectrum,
@@ -114,6 +115,7 @@ def _dataset(clusters: Clusters) -> SweepDataset:
         "annihilation_m3_per_s": found.gamma * CUBIC_MICROMETRE,
         "triplet_annihilation_m3_per_s": found.gamma_t * CUBIC_MICROMETRE,
         "spin_flip_time_s": found.tau_s,
+        "algebra": case.cluster.algebra,
         "flux_per_spin_Phi0": coupling(case),
         "swept": "generation" if along is None else str(along.name),
     }
@@ -146,7 +148,7 @@ def _dataset(clusters: Clusters) -> SweepDataset:
         if "m" in coordinates:
             sweep.define("P_flipped", ("m",))
     if case.noise is not None:
-        for name in ("S_N", "S_N_one_sided", "S_spin", "S_flux", "S_flux_one_sided"):
+        for name in ("S_N", "S_N_one_sided", "S_spin", "S_spin_estimate", "S_flux", "S_flux_one_sided"):
             sweep.define(name, ("frequency",))
         if case.noise.time is not None:
             sweep.define("C_N", ("delay",))
@@ -247,7 +249,9 @@ def _closed_forms(cluster: Cluster, number: float) -> Values:
     if cluster.spin == "quantum":
         if cluster.gamma_t > 0.0 and math.isfinite(cluster.tau_s):
             found = crossover(
-                cluster.generation / cluster.critical_generation, cluster.volume / cluster.critical_volume
+                cluster.generation / cluster.critical_generation,
+                cluster.volume / cluster.critical_volume,
+                cluster.algebra,
             )
             values |= {
                 "polarization_analytic": float(found.polarization),
@@ -298,8 +302,10 @@ def _noise(case: ClustersCase, cluster: Cluster, state: ClusterState | NumberCha
         "S_N": found.number[1:],
         "S_N_one_sided": found.number_one_sided[1:],
         "S_spin": found.spin[1:],
+        "S_spin_estimate": found.spin_estimate[1:],
         "S_flux": found.flux[1:],
         "S_flux_one_sided": found.flux_one_sided[1:],
+        "S_flux_analytic": analytic_flux_noise(cluster, flux_per_spin=per_spin),
         "noise_error": found.error,
     }
     if case.noise.time is not None:

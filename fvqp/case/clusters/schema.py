@@ -50,7 +50,7 @@ class Material(Table):
     excess_energy: PositiveNumber | None = None
     """δε/Δ, energies of quasiparticles above the gap; needed for spin flips unless their time is given."""
     diffusivity: Diffusivity | None = None
-    """D; a warning says where diffusion does not mix the trap faster than its events."""
+    """D; default: 10 cm²/s. A warning says where diffusion does not mix the trap faster than its events."""
 
     @model_validator(mode="after")
     def _used(self) -> Self:
@@ -68,6 +68,9 @@ class ClusterTable(Table):
     """Γ̄_t of all pairs; default: α_so² K Γ̄ with a material, otherwise there is none."""
     spin_flip_time: Time | None = None
     """τ_s of a quasiparticle; default: from the material's ``excess_energy``, otherwise spins do not flip."""
+    algebra: Literal["exact", "paper"] = "exact"
+    """Rates of quantum spins. ``exact``: those of the total spin; ``paper``: those of Meyer et al. (2020), where
+    N - m stands for twice the spin, N - 2m."""
 
 
 class Arrivals(Earlier):

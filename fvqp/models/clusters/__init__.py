@@ -15,9 +15,10 @@ from fvqp.models.clusters.evolution import (
 from fvqp.models.clusters.fokker_planck import FokkerPlanck
 from fvqp.models.clusters.gillespie import Trajectory, ensemble, simulate
 from fvqp.models.clusters.master import ClusterState, Loss, MasterEquation, stationary_state
-from fvqp.models.clusters.mean_field import Crossover, MeanField, crossover, regime, validity
+from fvqp.models.clusters.mean_field import Crossover, MeanField, TrapMaterial, crossover, regime, validity
 from fvqp.models.clusters.noise import (
     Noise,
+    analytic_flux_noise,
     estimated_flux_noise,
     flux_per_spin,
     noise_spectrum,
@@ -29,7 +30,8 @@ from fvqp.models.clusters.states import States
 
 __all__ = [
     "Cluster", "ClusterState", "Crossover", "Evolution", "FokkerPlanck", "Loss", "MasterEquation",
-    "MeanField", "Noise", "NumberChain", "States", "Trajectory", "aluminium", "crossover", "ensemble",
+    "MeanField", "Noise", "NumberChain", "States", "Trajectory", "TrapMaterial", "aluminium",
+    "analytic_flux_noise", "crossover", "ensemble",
     "estimated_flux_noise", "evolve_fokker_planck", "evolve_master", "evolve_mean_field", "evolve_simplified",
     "evolve_trajectories", "flux_per_spin", "noise_spectrum", "reduced_chain", "regime", "regime_noise",
     "simulate", "singlet_constant", "spin_flip_time", "stationary_state", "validity",

@@ -9,6 +9,8 @@ keeps probability and positivity.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from mpi4py import MPI
 from numpy.polynomial.legendre import leggauss
@@ -17,6 +19,7 @@ from fvqp.errors import CaseError
 from fvqp.models.clusters.mean_field import approximate_number
 from fvqp.models.clusters.rates import Cluster, FloatArray
 from fvqp.models.clusters.reduced import NumberChain, largest_number, one_dimensional, stationary_weight
+from fvqp.solvers.markov import MarkovChain
 
 _NODES, _WEIGHTS = leggauss(16)
 
@@ -73,27 +76,26 @@ class FokkerPlanck(NumberChain):
         ):
             raise CaseError("Fokker-Planck: edges: expected three or more increasing numbers, the first 0")
         self.centres = 0.5 * (self.edges[1:] + self.edges[:-1])
-        log_w = stationary_weight(cluster, self.centres)
-        top = float(log_w.max())
-        width = np.diff(self.edges)
-        nodes = self.centres[:, None] + 0.5 * width[:, None] * _NODES
-        density = np.exp(stationary_weight(cluster, nodes) - top)
-        weights = 0.5 * width[:, None] * _WEIGHTS
-        held = np.maximum((density * weights).sum(axis=1), 1e-280)
-        mean = (density * weights * nodes).sum(axis=1) / held
-        second = (density * weights * nodes**2).sum(axis=1) / held
-        inside = (mean > self.edges[:-1]) & (mean < self.edges[1:])
-        mean = np.where(inside, mean, self.centres)
-        self.spread = np.where(inside, np.maximum(second - mean**2, 0.0), 0.0)
-        # D / ∫ dN/W between the centres, ln W linear: D W_i B(ln W_i - ln W_i+1) / h.
-        log_w = np.maximum(log_w - top, np.log(1e-280))
-        current = (
-            0.5 * cluster.injection * np.exp(log_w[:-1]) * bernoulli(log_w[:-1] - log_w[1:])
-            / np.diff(self.centres)
-        )  # fmt: skip
-        steps = {1: np.append(current / held[:-1], 0.0), -1: np.append(0.0, current / held[1:])}
+        steps, held, mean, self.spread = fitted(
+            lambda N: stationary_weight(cluster, N), self.edges, 0.5 * cluster.injection
+        )
         slow = cluster.injection / approximate_number(cluster) ** 2
-        super().__init__(cluster, one_dimensional(steps, held / held.sum(), slow, comm), mean)
+        super().__init__(cluster, one_dimensional(steps, held, slow, comm), mean)
+
+    def spin_chain(self) -> tuple[MarkovChain, FloatArray]:
+        """The equation of the mean spin: that of P with the weight W N² in place of W, and the decay rate
+        2/τ_s + Γ̄_t N/V (theory: Noise of the spin)."""
+        cluster = self.cluster
+
+        def log_weight(N: FloatArray) -> FloatArray:
+            return stationary_weight(cluster, N) + 2.0 * np.log(N)
+
+        steps, held, mean, _ = fitted(log_weight, self.edges, 0.5 * cluster.injection)
+        square = self.variance + self.mean_number**2
+        weight = square * (1.0 if cluster.spin == "ising" else 1.0 / 3.0) * held
+        decay = 2.0 * cluster.flip + cluster.triplet * mean
+        chain = one_dimensional(steps, weight, self.chain.slow, self.chain.comm, decay=decay)
+        return chain, weight[chain.first : chain.first + chain.n_owned]
 
     @property
     def variance(self) -> float:
@@ -105,3 +107,36 @@ class FokkerPlanck(NumberChain):
     def density(self) -> FloatArray:
         """Stationary P(N), means over the cells, on every rank."""
         return np.asarray(self.distribution() / np.diff(self.edges))
+
+
+def fitted(
+    log_weight: Callable[[FloatArray], FloatArray], edges: FloatArray, diffusion: float
+) -> tuple[dict[int, FloatArray], FloatArray, FloatArray, FloatArray]:
+    """Finite volumes of ∂_N [D W ∂_N(P/W)] with exponentially fitted fluxes.
+
+    Returns
+    -------
+    steps
+        (n,) rates of the steps 1 and −1 between the cells.
+    held
+        (n,) ∫ W dN over the cells, of total 1: the stationary probabilities.
+    mean, spread
+        (n,) mean and variance of N in the cells with the weight W.
+    """
+    centres, width = 0.5 * (edges[1:] + edges[:-1]), np.diff(edges)
+    log_w = log_weight(centres)
+    top = float(log_w.max())
+    nodes = centres[:, None] + 0.5 * width[:, None] * _NODES
+    density = np.exp(log_weight(nodes) - top)
+    weights = 0.5 * width[:, None] * _WEIGHTS
+    held = np.maximum((density * weights).sum(axis=1), 1e-280)
+    mean = (density * weights * nodes).sum(axis=1) / held
+    second = (density * weights * nodes**2).sum(axis=1) / held
+    inside = (mean > edges[:-1]) & (mean < edges[1:])
+    mean = np.where(inside, mean, centres)
+    spread = np.where(inside, np.maximum(second - mean**2, 0.0), 0.0)
+    # D / ∫ dN/W between the centres, ln W linear: D W_i B(ln W_i - ln W_i+1) / h.
+    log_w = np.maximum(log_w - top, np.log(1e-280))
+    current = diffusion * np.exp(log_w[:-1]) * bernoulli(log_w[:-1] - log_w[1:]) / np.diff(centres)
+    steps = {1: np.append(current / held[:-1], 0.0), -1: np.append(0.0, current / held[1:])}
+    return steps, held / held.sum(), mean, spread

@@ -21,9 +21,13 @@ FORGOTTEN = 20.0
 """Times N0²/AV after which a trajectory has forgotten its start."""
 
 
+ISING, PAPER, EXACT = 0, 1, 2
+"""Tables of rates of the kernel."""
+
+
 @njit(cache=True, nogil=True)
 def _simulate(
-    injection: float, singlet: float, triplet: float, flip: float, quantum: bool,
+    injection: float, singlet: float, triplet: float, flip: float, algebra: int,
     number: int, flipped: int, ends: FloatArray, rng: np.random.Generator,
     sampled: NDArray[np.int64], means: FloatArray, residence: FloatArray,
 ) -> tuple[int, int]:  # fmt: skip
@@ -42,17 +46,32 @@ def _simulate(
     while True:
         N, m = number, flipped
         u = N - m
-        asymmetry = 1.0 / (u + 1.0) if quantum else 0.0
-        rate[0] = 0.5 * injection * (1.0 + asymmetry)
-        rate[1] = 0.5 * injection * (1.0 - asymmetry)
-        rate[2] = singlet * u * m
-        rate[3] = flip * u
-        rate[4] = flip * m
-        rate[5] = 0.5 * triplet * u * (u - 1.0)
-        rate[6] = triplet * u * m
-        rate[7] = 0.5 * triplet * m * (m - 1.0)
-        if quantum:
-            # No event leaves 0 <= m <= N/2.
+        twice = N - 2.0 * m
+        if algebra == EXACT:
+            below = max(twice - 1.0, 0.0) / (twice + 1.0)
+            above = (twice + 3.0) / (twice + 1.0)
+            rate[0] = 0.5 * injection * (twice + 2.0) / (twice + 1.0)
+            rate[1] = injection - rate[0]
+            rate[2] = singlet * (u + 1.0) * m
+            rate[3] = flip * (u + 1.0) * below
+            rate[4] = flip * m * above
+            rate[5] = 0.5 * triplet * u * (u + 1.0) * below
+            rate[6] = triplet * (u + 1.0) * m * (1.0 if twice > 0.0 else 0.5)
+            rate[7] = 0.5 * triplet * m * (m - 1.0) * above
+        else:
+            asymmetry = 1.0 / (u + 1.0) if algebra == PAPER else 0.0
+            rate[0] = 0.5 * injection * (1.0 + asymmetry)
+            rate[1] = injection - rate[0]
+            rate[2] = singlet * u * m
+            rate[3] = flip * u
+            rate[4] = flip * m
+            rate[5] = 0.5 * triplet * u * (u - 1.0)
+            rate[6] = triplet * u * m
+            rate[7] = 0.5 * triplet * m * (m - 1.0)
+        if algebra == PAPER:
+            # No event leaves 0 <= m <= N/2, and every arrival is counted.
+            if twice == 0.0:
+                rate[0] = injection
             for e in range(8):
                 if 2 * (m + step_m[e]) > N + step_n[e]:
                     rate[e] = 0.0
@@ -167,7 +186,7 @@ def simulate(
         sampled = np.zeros((samples, 2), np.int64)
         means, residence = np.zeros((samples, 3)), np.zeros(length)
         events, largest = _simulate(
-            cluster.injection, cluster.singlet, cluster.triplet, cluster.flip, cluster.spin == "quantum",
+            cluster.injection, cluster.singlet, cluster.triplet, cluster.flip, _table(cluster),
             number, flipped, (np.arange(samples) + 1.0) * (duration / samples), np.random.default_rng(seed),
             sampled, means, residence,
         )  # fmt: skip
@@ -216,11 +235,17 @@ def ensemble(
             stages.insert(0, (start, np.array([forgotten]), np.zeros((1, 2), np.int64)))
         for stage, until, sampled in stages:
             _simulate(
-                stage.injection, stage.singlet, stage.triplet, stage.flip, stage.spin == "quantum",
+                stage.injection, stage.singlet, stage.triplet, stage.flip, _table(stage),
                 number, flipped, until, rng, sampled, means, residence,
             )  # fmt: skip
             number, flipped = int(sampled[-1, 0]), int(sampled[-1, 1])
     return found[..., 0], found[..., 1]
+
+
+def _table(cluster: Cluster) -> int:
+    if cluster.spin == "ising":
+        return ISING
+    return EXACT if cluster.algebra == "exact" else PAPER
 
 
 def _check_beginning(cluster: Cluster, start: tuple[int, int], seed: int) -> None:

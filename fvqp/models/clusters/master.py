@@ -21,7 +21,17 @@ from numpy.typing import ArrayLike, NDArray
 from fvqp.errors import CaseError, ConvergenceError
 from fvqp.models.clusters.mean_field import stationary as mean_field
 from fvqp.models.clusters.mean_field import validity
-from fvqp.models.clusters.rates import Cluster, FloatArray, IntArray, checked_times, events
+from fvqp.models.clusters.rates import (
+    Cluster,
+    FloatArray,
+    IntArray,
+    Rate,
+    Step,
+    checked_times,
+    events,
+    spin_events,
+    spin_square,
+)
 from fvqp.models.clusters.states import States, choose, estimate
 from fvqp.petsc import PETSc
 from fvqp.solvers.markov import MarkovChain
@@ -119,12 +129,27 @@ class MasterEquation:
             [estimate(cluster, self.states, k, min(k + _BLOCK, last)) for k in range(first, last, _BLOCK)]
             or [np.empty(0)]
         )
+        self._method = method
+        rows = self._rows(first, events(cluster))
         self.chain = MarkovChain(
-            comm, *self._rows(first), weight, slow_rate(cluster), method=method, prefix="fvqp_cluster_"
+            comm, *rows, weight, slow_rate(cluster), method=method, prefix="fvqp_cluster_"
         )
 
-    def _rows(self, first: int) -> tuple[IntArray, IntArray, FloatArray]:
-        """CSR rows: gains from the states that events come from, and on the diagonal what leaves for states
+    def spin_chain(self, p: FloatArray) -> MarkovChain:
+        """The generator of the probability of each state times the mean of one component of its spin, with
+        the weights p ⟨M_z²⟩ of stationary probabilities p (see `rates.spin_events`)."""
+        return MarkovChain(
+            self.chain.comm,
+            *self._rows(self.chain.first, spin_events(self.cluster)),
+            p * spin_square(self.cluster, self.M),
+            slow_rate(self.cluster),
+            method=self._method,
+            prefix="fvqp_cluster_",
+            conserving=False,
+        )
+
+    def _rows(self, first: int, gains: dict[Step, Rate]) -> tuple[IntArray, IntArray, FloatArray]:
+        """CSR rows: `gains` from the states that events come from, and on the diagonal what leaves for states
         that are kept."""
         n = self.M.size
         indptr = np.zeros(n + 1, PETSc.IntType)
@@ -134,14 +159,16 @@ class MasterEquation:
         # Block by block, because what is left over here would be missed where memory is needed most.
         for start in range(0, n, _BLOCK):
             stop = min(start + _BLOCK, n)
-            per_row, some, values = self._block(first, start, stop)
+            per_row, some, values = self._block(first, start, stop, gains)
             indptr[start + 1 : stop + 1] = filled + np.cumsum(per_row)
             columns[filled : filled + some.size] = some
             rates[filled : filled + some.size] = values
             filled += some.size
         return indptr, columns[:filled], rates[:filled]
 
-    def _block(self, first: int, start: int, stop: int) -> tuple[IntArray, IntArray, FloatArray]:
+    def _block(
+        self, first: int, start: int, stop: int, gains: dict[Step, Rate]
+    ) -> tuple[IntArray, IntArray, FloatArray]:
         """Entries in each row, columns and rates of some of the rows of this rank."""
         table = events(self.cluster)
         M, m = self.M[start:stop], self.m[start:stop]
@@ -157,8 +184,10 @@ class MasterEquation:
             kept += np.where(inside, table[dM, dm](M.astype(float), m.astype(float)), 0.0)
             columns[:, k] = self.states.number(M - dM, m - dm)
             source = columns[:, k] >= 0
-            rates[source, k] = table[dM, dm]((M[source] - dM).astype(float), (m[source] - dm).astype(float))
+            rates[source, k] = gains[dM, dm]((M[source] - dM).astype(float), (m[source] - dm).astype(float))
         rates[:, diagonal] = -kept
+        if (0, 0) in gains:
+            rates[:, diagonal] += gains[0, 0](M.astype(float), m.astype(float))
         entry = columns >= 0
         return entry.sum(axis=1), columns[entry], rates[entry]
 
@@ -186,10 +215,10 @@ class MasterEquation:
         totals = dict(
             zip(names, self.chain.comm.allreduce(np.array([current[k] for k in names])), strict=True)
         )
-        c = self.cluster
-        spin_back = (2.0 * c.flip + c.triplet * (top - 1)) * top - c.injection / (top + 1)
+        edge = np.arange(high[top] + 1.0)
+        spin_back = -sum(dM * rate(np.full(edge.size, float(top)), edge) for (dM, _), rate in table.items())
         return Loss(
-            spin=_ratio(3.0 * totals["spin"], spin_back),
+            spin=_ratio(3.0 * totals["spin"], float(np.min(spin_back))),
             flipped=sum(
                 totals[name] * self._time_outside(edge, side) if totals[name] > 0.0 else 0.0
                 for name, edge, side in (("high", self.states.upper, 1), ("low", self.states.lower, -1))
@@ -333,6 +362,15 @@ class ClusterState:
     def response(self, frequencies: ArrayLike, tolerance: float = 1e-6) -> Response:
         """Spectrum and correlation of N, accurate at `frequencies` (rad/s); see `fvqp.solvers.response`."""
         return Response(self.equation.chain, self.p, self.equation.N.astype(float), frequencies, tolerance)
+
+    def spin_response(self, frequencies: ArrayLike, tolerance: float = 1e-6) -> Response:
+        """Spectrum and correlation of one component of M = 2S, as `response`."""
+        self.equation.chain.release_factors()
+        chain = self.equation.spin_chain(self.p)
+        weight = self.p * spin_square(self.equation.cluster, self.equation.M)
+        found = Response(chain, weight, np.ones(chain.n_owned), frequencies, tolerance)
+        chain.destroy()
+        return found
 
 
 def stationary_state(

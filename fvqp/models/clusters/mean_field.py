@@ -31,11 +31,21 @@ class MeanField:
 
 
 def rates_of_change(cluster: Cluster, number: ArrayLike, flipped: ArrayLike) -> tuple[FloatArray, FloatArray]:
-    """dN/dt and dm/dt, 1/s (Meyer, Eqs. (1), (2); without 1/(N − m) for Ising spins)."""
+    """dN/dt and dm/dt, 1/s: Meyer, Eqs. (1), (2), without 1/(N − m) for Ising spins.
+
+    The exact algebra has M = N − 2m for N − m, and the growth of S by flips and by the annihilation of
+    triplets of flipped spins, which is of order m/N: dM/dt = [AV + 8m/τ_s + 4Γ̄_t m²/V]/(M + 1) −
+    (2/τ_s + Γ̄_t N/V) M.
+    """
     N, m = np.asarray(number, float), np.asarray(flipped, float)
     pairs = (N - m) * m
-    kept = 1.0 - 1.0 / (N - m) if cluster.spin == "quantum" else 1.0
     dN = cluster.injection - 2.0 * cluster.singlet * pairs - cluster.triplet * N**2
+    if cluster.spin == "quantum" and cluster.algebra == "exact":
+        M = N - 2.0 * m
+        growth = cluster.injection + 8.0 * cluster.flip * m + 4.0 * cluster.triplet * m**2
+        dM = growth / (M + 1.0) - (2.0 * cluster.flip + cluster.triplet * N) * M
+        return dN, 0.5 * (dN - dM)
+    kept = 1.0 - 1.0 / (N - m) if cluster.spin == "quantum" else 1.0
     dm = (
         0.5 * cluster.injection * kept - cluster.singlet * pairs - cluster.triplet * N * m
         + cluster.flip * (N - 2.0 * m)
@@ -46,14 +56,23 @@ def rates_of_change(cluster: Cluster, number: ArrayLike, flipped: ArrayLike) -> 
 def stationary(cluster: Cluster) -> MeanField:
     """The stationary solution of the mean-field equations.
 
-    Quantum spins: with u = N − m, dN/dt − 2 dm/dt = 0 reads AV/u = (Γ̄_t N/V + 2/τ_s)(N − 2m) (S8), and
-    dN/dt = 0 gives m(u); one bracketed root in u. Ising spins: m = N/2, N = N_unpol (1 + Γ̄_t/... )
-    from dN/dt = 0.
+    Exact algebra: dM/dt = 0 is a quadratic equation for M at given N, and dN/dt = 0 one bracketed root in N.
+    The paper's: with u = N − m, dN/dt − 2 dm/dt = 0 reads AV/u = (Γ̄_t N/V + 2/τ_s)(N − 2m) (S8), and
+    dN/dt = 0 gives m(u); one bracketed root in u. Ising spins: m = N/2, dN/dt = 0 gives N.
+
+    Raises
+    ------
+    CaseError
+        With the paper's algebra, so few arrivals that there is no root.
     """
     injection, singlet, triplet, flip = cluster.injection, cluster.singlet, cluster.triplet, cluster.flip
     if cluster.spin == "ising":
         number = math.sqrt(injection / (0.5 * singlet + triplet))
         return MeanField(number, 0.5 * number)
+
+    if cluster.algebra == "exact":
+        number = _exact_number(cluster)
+        return MeanField(number, 0.5 * (number - _exact_spin(cluster, number)))
 
     def flipped(u: float) -> float:
         """m ≥ 0 of dN/dt = 0, i.e. 2 (Γ̄/V) u m + (Γ̄_t/V)(u + m)² = AV."""
@@ -78,6 +97,30 @@ def stationary(cluster: Cluster) -> MeanField:
     u = math.exp(brentq(balance, lower, upper, xtol=1e-15, rtol=8.9e-16))
     m = flipped(u)
     return MeanField(u + m, m)
+
+
+def _exact_spin(cluster: Cluster, number: float) -> float:
+    """M ≤ N of dM/dt = 0: [2/τ_s + Γ̄_t(N − 1)/V] M² + [6/τ_s + 3Γ̄_t N/V] M = AV + 4N/τ_s + Γ̄_t N²/V."""
+    flip, triplet = cluster.flip, cluster.triplet
+    square = max(2.0 * flip + triplet * (number - 1.0), 0.0)
+    linear = 6.0 * flip + 3.0 * triplet * number
+    constant = cluster.injection + 4.0 * flip * number + triplet * number**2
+    return min(2.0 * constant / (linear + math.sqrt(linear**2 + 4.0 * square * constant)), number)
+
+
+def _exact_number(cluster: Cluster) -> float:
+    """N of dN/dt = 0 with M = M(N)."""
+    injection, singlet, triplet = cluster.injection, cluster.singlet, cluster.triplet
+
+    def excess(log_number: float) -> float:
+        number = math.exp(log_number)
+        opposite = number**2 - _exact_spin(cluster, number) ** 2
+        return 0.5 * singlet * opposite + triplet * number**2 - injection
+
+    # Below all spins are parallel, and too few to annihilate; above, annihilation exceeds arrivals.
+    lower = 0.25 * math.sqrt(injection / (singlet + triplet))
+    upper = 4.0 * (approximate_number(cluster) + math.sqrt(injection / (0.5 * singlet + triplet)) + 4.0)
+    return math.exp(brentq(excess, math.log(lower), math.log(upper), xtol=1e-15, rtol=8.9e-16))
 
 
 def approximate_number(cluster: Cluster) -> float:
@@ -134,15 +177,15 @@ def evolve(
     Raises
     ------
     CaseError
-        A start outside 0 ≤ m ≤ N/2, or N − m below 1 for quantum spins, where Eq. (2) has no meaning.
+        A start outside 0 ≤ m ≤ N/2, or, with the paper's algebra, N − m below 1, where Eq. (2) has no meaning.
     ConvergenceError
         The integration stopped before the last time.
     """
     t = checked_times(times)
-    if not 0.0 <= flipped <= 0.5 * number or (cluster.spin == "quantum" and number - flipped < 1.0):
-        raise CaseError(
-            f"cluster: start N = {number}, m = {flipped}: expected 0 <= m <= N/2 and N - m of at least 1"
-        )
+    paper = cluster.spin == "quantum" and cluster.algebra == "paper"
+    if not 0.0 <= flipped <= 0.5 * number or (paper and number - flipped < 1.0):
+        least = ", and N - m of at least 1 with the paper's algebra" if paper else ""
+        raise CaseError(f"cluster: start N = {number}, m = {flipped}: expected 0 <= m <= N/2{least}")
     found = solve_ivp(
         lambda _, y: np.array(rates_of_change(cluster, y[0], y[1])), (0.0, t[-1]), [number, flipped],
         method="LSODA", t_eval=t, rtol=1e-10, atol=1e-12,
@@ -161,26 +204,34 @@ class Crossover:
     enhancement: FloatArray
 
 
-def crossover(a: ArrayLike, v: ArrayLike) -> Crossover:
-    """The cross-over between polarized and unpolarized clusters (Meyer, Eq. (S9), Fig. S1).
+def crossover(a: ArrayLike, v: ArrayLike, algebra: str = "exact") -> Crossover:
+    """The cross-over between polarized and unpolarized clusters, for large N_c.
 
-    n = (1 − p)/p − 2v and a = 2 (1 − p²) [(1 − p)/(2vp) − 1]²; of its roots p, the one with n > 0. There the
-    right-hand side falls from ∞ at p = 0 to 0 at p = 1/(1 + 2v), so that the root is unique; it is found by
-    bisection. `a` and `v` are broadcast. With N_unpol = V (2A/Γ̄)^(1/2), N/N_unpol = n/(v (2a)^(1/2)).
+    With the exact algebra n = (1 − p²)/2p² − 2v and a = (1 − p²) n²/2v²; with the paper's n = (1 − p)/p − 2v,
+    and the same a(n, p) (Meyer, Eq. (S9), Fig. S1). So p is (1 + 2n + 4v)^(-1/2) or 1/(1 + n + 2v), and a
+    grows with n: the root is unique, found by bisection. `a` and `v` are broadcast. With
+    N_unpol = V (2A/Γ̄)^(1/2), N/N_unpol = n/(v (2a)^(1/2)).
 
     Raises
     ------
     CaseError
-        a or v not above 0.
+        a or v not above 0, or an algebra that there is not.
     """
     a_, v_ = np.broadcast_arrays(np.asarray(a, float), np.asarray(v, float))
     if not (np.all(a_ > 0.0) and np.all(v_ > 0.0) and np.all(np.isfinite(a_)) and np.all(np.isfinite(v_))):
         raise CaseError("crossover: expected a = A/A_c and v = V/V_c above 0")
+    if algebra not in ("exact", "paper"):
+        raise CaseError(f'crossover: algebra = "{algebra}": expected "exact" or "paper"')
 
-    # In terms of n: p = 1/(1 + n + 2v), and (1 - p)/(2vp) - 1 = n/(2v); no cancellation at small n or v.
+    # 1 - p² in terms of w = n + 2v: no cancellation at small n or v.
     def excess(n: FloatArray) -> FloatArray:
         w = n + 2.0 * v_
-        return np.log(2.0 * w * (2.0 + w)) - 2.0 * np.log1p(w) + 2.0 * np.log(n / (2.0 * v_)) - np.log(a_)
+        unpolarized = (
+            np.log(2.0 * w) - np.log1p(2.0 * w)
+            if algebra == "exact"
+            else np.log(w * (2.0 + w)) - 2.0 * np.log1p(w)
+        )
+        return unpolarized + math.log(2.0) + 2.0 * np.log(n / (2.0 * v_)) - np.log(a_)
 
     low = np.full(a_.shape, -320.0)
     high = np.full(a_.shape, 320.0)
@@ -189,43 +240,78 @@ def crossover(a: ArrayLike, v: ArrayLike) -> Crossover:
         above = excess(np.exp(middle)) > 0.0
         low, high = np.where(above, low, middle), np.where(above, middle, high)
     n = np.exp(0.5 * (low + high))
-    return Crossover(1.0 / (1.0 + n + 2.0 * v_), n, n / (v_ * np.sqrt(2.0 * a_)))
+    w = n + 2.0 * v_
+    p = 1.0 / np.sqrt(1.0 + 2.0 * w) if algebra == "exact" else 1.0 / (1.0 + w)
+    return Crossover(p, n, n / (v_ * np.sqrt(2.0 * a_)))
 
 
 def volume_of_polarization(p: ArrayLike) -> FloatArray:
-    """v0 = (1 − p)/(2p): below it a polarization p builds up even at vanishing injection (text of (S10))."""
+    """v0 = (1 − p)/(2p): below it a polarization p builds up even at vanishing injection (text of (S10), the
+    paper's algebra)."""
     p_ = np.asarray(p, float)
     return (1.0 - p_) / (2.0 * p_)
 
 
+@dataclass(frozen=True)
+class TrapMaterial:
+    """What the range of the model depends on.
+
+    Attributes
+    ----------
+    density_of_states
+        ν in the normal state, per spin, 1/(eV µm³).
+    gap
+        Δ, eV.
+    diffusivity
+        D in the normal state, µm²/s.
+    name
+        Of the material, for messages.
+    """
+
+    density_of_states: float
+    gap: float
+    diffusivity: float
+    name: str = "aluminium"
+
+
+ALUMINIUM = TrapMaterial(density_of_states=17.2e9, gap=168e-6, diffusivity=1e9)
+"""ν and Δ of Meyer, ref. 26; D = 10 cm²/s, usual for films of some 100 nm."""
+
+
 def validity(
-    cluster: Cluster, *, filling: float | None = None, diffusion_rate: float | None = None
+    cluster: Cluster, material: TrapMaterial = ALUMINIUM, *, parallel: bool = False
 ) -> tuple[str, ...]:
     """What speaks against the model at these parameters, one sentence each; empty if nothing does.
 
     Parameters
     ----------
-    filling
-        N/(V ν Δ), the occupation of the states near the gap, if known.
-    diffusion_rate
-        D/V^(2/3), 1/s, if known: the rate at which diffusion mixes the trap.
+    material
+        From which the filling N/(V ν Δ) of the states near the gap follows, and the rate D/V^(2/3) at which
+        diffusion mixes the trap.
+    parallel
+        True for an equation that takes all spins as parallel: the simplified and the Fokker-Planck equation.
     """
     state = stationary(cluster.replace(spin="quantum"))
     found = []
     if state.number < 1.0:
         found.append(f"the most probable number of quasiparticles is {state.number:.3g}, below 1")
-    if state.flipped > 0.1 * state.number and cluster.spin == "quantum":
+    paper = cluster.algebra == "paper" and cluster.spin == "quantum"
+    if (parallel or paper) and state.flipped > 0.1 * state.number:
+        what = "the equation in N alone" if parallel else "the paper's algebra"
         found.append(
-            f"a fraction {state.flipped / state.number:.3g} of the spins is flipped: the model assumes "
-            "that few are (m << N)"
+            f"a fraction {state.flipped / state.number:.3g} of the spins is flipped: {what} assumes that few "
+            "are (m << N)"
         )
-    if filling is not None and filling > 0.1:
-        found.append(f"the filling N/(V ν Δ) = {filling:.3g} is not small")
-    if diffusion_rate is not None:
-        fastest = max(cluster.injection, cluster.singlet * state.number, cluster.flip)
-        if diffusion_rate < 10.0 * fastest:
-            found.append(
-                f"diffusion mixes the trap at {diffusion_rate:.3g} 1/s, not much faster than its events, "
-                f"{fastest:.3g} 1/s"
-            )
+    filling = state.number / (cluster.volume * material.density_of_states * material.gap)
+    if filling > 0.1:
+        found.append(
+            f"the filling N/(V ν Δ) = {filling:.3g} of the states near the gap is not small ({material.name})"
+        )
+    mixing = material.diffusivity / cluster.volume ** (2.0 / 3.0)
+    fastest = max(cluster.injection, cluster.singlet * state.number, cluster.flip)
+    if mixing < 10.0 * fastest:
+        found.append(
+            f"diffusion mixes the trap at {mixing:.3g} 1/s (D = {1e-8 * material.diffusivity:.3g} cm²/s), "
+            f"not much faster than its events, {fastest:.3g} 1/s"
+        )
     return tuple(found)

@@ -1,7 +1,9 @@
 """Noise of a cluster: of its number, of one component of its spin, and of the flux it sends through a SQUID.
 
-Spectra are S(ω) = ∫ ⟨δN(t) δN(0)⟩ e^{iωt} dt, two-sided; experiments quote one-sided ones, twice as large, in
-1/Hz. Source: Meyer et al. (2020), text around Fig. 2.
+Spectra are S(ω) = ∫ ⟨δn(t) δn(0)⟩ e^{iωt} dt, two-sided; experiments quote one-sided ones, twice as large, in
+1/Hz. The spin is counted in units of one quasiparticle's, M_z = 2S_z/ħ; it turns, so that its component
+fluctuates by all of it (angular momentum 1, docs/theory/spin_clusters.md). Meyer et al. (2020), text around
+Fig. 2, estimate the order of its noise by S_N/3.
 """
 
 from __future__ import annotations
@@ -13,11 +15,11 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.integrate import quad, solve_ivp
+from scipy.integrate import quad, solve_bvp, solve_ivp
 from scipy.special import gamma as gamma_function
 
 from fvqp.errors import CaseError
-from fvqp.models.clusters.mean_field import regime, spin_relaxation_number, triplet_number
+from fvqp.models.clusters.mean_field import regime, spin_relaxation_number, stationary, triplet_number
 from fvqp.models.clusters.rates import Cluster, FloatArray
 from fvqp.solvers.response import Response
 
@@ -27,14 +29,16 @@ FLUX_PER_SPIN = 1e-7
 ARM_WIDTH = 0.1
 """µm."""
 
-SPIN_COMPONENT = 1.0 / 3.0
-"""S_spin/S_N of one component of the spin."""
+ESTIMATED_SPIN = 1.0 / 3.0
+"""S_spin/S_N as the paper estimates it."""
 
 
 class Fluctuating(Protocol):
     """A stationary state that can answer: `ClusterState`, `NumberChain` or `FokkerPlanck`."""
 
     def response(self, frequencies: ArrayLike, tolerance: float = ...) -> Response: ...
+
+    def spin_response(self, frequencies: ArrayLike, tolerance: float = ...) -> Response: ...
 
 
 @dataclass(frozen=True)
@@ -50,23 +54,29 @@ class Noise:
     number_one_sided
         2 S_N.
     spin
-        S_spin = S_N/3, two-sided, 1/Hz.
+        S_spin of one component of M = 2S, of Ising spins along their axis; two-sided, 1/Hz.
+    spin_estimate
+        S_N/3, the paper's estimate of it.
     flux
         S_Φ, two-sided, Φ0²/Hz.
     flux_one_sided
         2 S_Φ.
     mean, variance
         ⟨N⟩ and ⟨⟨N²⟩⟩.
+    spin_square
+        ⟨M_z²⟩ = ∫ S_spin dω/2π.
     error
-        Bound on the relative error of S_N.
+        Bound on the relative error of S_N and S_spin.
     correlation
         C(t) = ⟨δN(t) δN(0)⟩ at the times asked for.
     """
 
     frequencies: FloatArray
     number: FloatArray
+    spin: FloatArray
     mean: float
     variance: float
+    spin_square: float
     error: float
     flux_per_spin: float
     correlation: FloatArray
@@ -76,8 +86,8 @@ class Noise:
         return 2.0 * self.number
 
     @property
-    def spin(self) -> FloatArray:
-        return SPIN_COMPONENT * self.number
+    def spin_estimate(self) -> FloatArray:
+        return ESTIMATED_SPIN * self.number
 
     @property
     def flux(self) -> FloatArray:
@@ -114,14 +124,21 @@ def noise_spectrum(
         raise CaseError(f"noise: flux_per_spin = {flux_per_spin} Φ0: expected a finite number above 0")
     omega = 2.0 * math.pi * f
     response = state.response(omega, tolerance)
+    number, correlation = response.spectrum(omega), response.correlation(np.asarray(times, float))
+    mean, variance, error = response.mean, response.variance, response.error
+    # Its vectors take more memory than the chain.
+    del response
+    spin = state.spin_response(omega, tolerance)
     return Noise(
         f,
-        response.spectrum(omega),
-        response.mean,
-        response.variance,
-        response.error,
+        number,
+        spin.spectrum(omega),
+        mean,
+        variance,
+        spin.variance,
+        max(error, spin.error),
         flux_per_spin,
-        response.correlation(np.asarray(times, float)),
+        correlation,
     )
 
 
@@ -146,15 +163,27 @@ class RegimeNoise:
         ⟨N⟩/N0 and ⟨N²⟩/N0² (Meyer, Eqs. (8), (9); (S13), (S14) for Ising spins).
     coefficient
         S_N(0)/⟨⟨N²⟩⟩ over τ_s or t_f; 0.5 and 0.6 in the paper.
+    spin_coefficient
+        S_spin(0)/⟨M_z²⟩ over τ_s or t_f.
+    axes
+        ⟨N²⟩/⟨M_z²⟩: 3; 1 for Ising spins.
     """
 
     mean: float
     second_moment: float
     coefficient: float
+    spin_coefficient: float
+    axes: int
 
     @property
     def variance(self) -> float:
         return self.second_moment - self.mean**2
+
+    @property
+    def spin_over_estimate(self) -> float:
+        """S_spin(0) over the paper's estimate of it, S_N(0)/3."""
+        spin = self.spin_coefficient * self.second_moment / self.axes
+        return spin / (ESTIMATED_SPIN * self.coefficient * self.variance)
 
 
 @cache
@@ -163,6 +192,8 @@ def regime_noise(name: str, spin: str = "quantum") -> RegimeNoise:
 
     The stationary weight is x^k exp(−x²) or x^k exp(−2x³/3), k = 2 (quantum) or 0 (Ising), and the
     Fokker-Planck equation gives S_N(0) = (2/D) ∫ G²/P dN with G(N) = ∫_0^N (N' − ⟨N⟩) P dN', by quadrature.
+    The mean spin obeys (w y')'/w − (U'/x) y = −2 with w = x^(k+2) e^(−U), U = x² or 2x³/3, in units of N0
+    and N0²/AV; S_spin(0)/⟨M_z²⟩ = 2 ∫ w y dx/∫ w dx.
     """
     if name not in ("spin relaxation", "triplet annihilation"):
         raise CaseError(f'noise: regime "{name}": expected "spin relaxation" or "triplet annihilation"')
@@ -206,28 +237,81 @@ def regime_noise(name: str, spin: str = "quantum") -> RegimeNoise:
     integral = (left.y[1, -1] - right.y[1, -1]) / norm
     # 2/D = 4/(AV) = 4 t_f/N0², and t_f = τ_s/2 where spin flips dominate.
     unit = 2.0 if power == 2 else 4.0
-    return RegimeNoise(mean, second, unit * integral / (second - mean**2))
+    return RegimeNoise(
+        mean,
+        second,
+        unit * integral / (second - mean**2),
+        # τ_s = 2 N0²/AV where spin flips dominate.
+        _spin_time(k, power, factor) * (0.5 if power == 2 else 1.0),
+        3 if k == 2 else 1,
+    )
+
+
+def _spin_time(k: int, power: int, factor: float) -> float:
+    """S_spin(0)/⟨M_z²⟩ in units of N0²/AV."""
+    end = 10.0 if power == 2 else 6.0
+
+    def slope(x: FloatArray) -> FloatArray:
+        """dU/dx."""
+        return power * factor * x ** (power - 1)
+
+    def equations(x: FloatArray, y: FloatArray) -> FloatArray:
+        weight = x ** (k + 2) * np.exp(-factor * x**power)
+        bend = slope(x) * y[1] + power * factor * x ** (power - 2) * y[0] - 2.0
+        return np.array([y[1], bend, 2.0 * weight * y[0]])
+
+    def ends(left: FloatArray, right: FloatArray) -> FloatArray:
+        # Far out y'' is small: the solution that does not grow like e^U.
+        return np.array([left[1], slope(end) * (right[1] + right[0] / end) - 2.0, left[2]])
+
+    x = np.linspace(0.0, end, 400)
+    singular = np.diag([0.0, -(k + 2.0), 0.0])
+    found = solve_bvp(equations, ends, x, np.array([1.0 + 0.0 * x, 0.0 * x, x]), S=singular, tol=1e-9,
+                      max_nodes=20_000)  # fmt: skip
+    total = gamma_function((k + 3) / power) / power * factor ** (-(k + 3) / power)
+    return float(found.y[2, -1] / total)
 
 
 def estimated_flux_noise(cluster: Cluster, *, flux_per_spin: float = FLUX_PER_SPIN) -> float:
-    """S_Φ(0), two-sided, Φ0²/Hz, by the formulas of the pure regime that the cluster is in.
+    """S_Φ(0), two-sided, Φ0²/Hz, as the paper estimates it, by S_N/3 of the regime that the cluster is in.
 
     Raises
     ------
     CaseError
         The cluster is not polarized.
     """
+    constants, number, time = _pure(cluster)
+    variance = constants.variance * number**2
+    return flux_per_spin**2 * ESTIMATED_SPIN * constants.coefficient * variance * time
+
+
+def analytic_flux_noise(cluster: Cluster, *, flux_per_spin: float = FLUX_PER_SPIN) -> float:
+    """S_Φ(0), two-sided, Φ0²/Hz, of large clusters.
+
+    Polarized ones: the noise of the spin vector in the regime that the cluster is in. Unpolarized ones: every
+    arrival changes M_z by 1, every flip by 2, every pair that annihilates regardless of its spin by 2 in the
+    mean square, and M_z relaxes at the rate 2/τ_s + Γ̄_t N/V.
+    """
+    if regime(cluster) != "unpolarized":
+        constants, number, time = _pure(cluster)
+        square = constants.second_moment * number**2 / constants.axes
+        return flux_per_spin**2 * constants.spin_coefficient * square * time
+    number = stationary(cluster).number
+    relaxation = 2.0 * cluster.flip + cluster.triplet * number
+    strength = cluster.injection + 4.0 * cluster.flip * number + cluster.triplet * number**2
+    return flux_per_spin**2 * strength / relaxation**2
+
+
+def _pure(cluster: Cluster) -> tuple[RegimeNoise, float, float]:
+    """Constants, N0 and unit of time of the regime that the cluster is in."""
     name = regime(cluster)
     if name == "unpolarized":
-        raise CaseError("noise: the cluster is unpolarized: no regime's formula holds")
+        raise CaseError("noise: the cluster is unpolarized: the paper's estimate is of polarized ones")
     constants = regime_noise(name, cluster.spin)
     if name == "spin relaxation":
-        number, time = spin_relaxation_number(cluster), cluster.tau_s
-    else:
-        number = triplet_number(cluster)
-        time = number**2 / cluster.injection
-    variance = constants.variance * number**2
-    return flux_per_spin**2 * SPIN_COMPONENT * constants.coefficient * variance * time
+        return constants, spin_relaxation_number(cluster), cluster.tau_s
+    number = triplet_number(cluster)
+    return constants, number, number**2 / cluster.injection
 
 
 def sum_rule(response: Response) -> float:

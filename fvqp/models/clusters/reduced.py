@@ -13,15 +13,32 @@ from mpi4py import MPI
 from numpy.typing import ArrayLike
 
 from fvqp.models.clusters.mean_field import approximate_number
-from fvqp.models.clusters.rates import Cluster, FloatArray, IntArray, check_lost, checked_times
+from fvqp.models.clusters.rates import (
+    Cluster,
+    FloatArray,
+    IntArray,
+    check_lost,
+    checked_times,
+    kept_spin,
+    spin_square,
+)
 from fvqp.solvers.markov import MarkovChain
 from fvqp.solvers.response import Response
 
 
 def one_dimensional(
-    steps: Mapping[int, FloatArray], weight: FloatArray, slow: float, comm: MPI.Comm
+    steps: Mapping[int, FloatArray],
+    weight: FloatArray,
+    slow: float,
+    comm: MPI.Comm,
+    kept: Mapping[int, FloatArray] | None = None,
+    decay: FloatArray | None = None,
 ) -> MarkovChain:
-    """The chain on 0, 1, ..., n − 1 with (n,) rates of the steps; those that leave are dropped."""
+    """The chain on 0, 1, ..., n − 1 with (n,) rates of the steps; those that leave are dropped.
+
+    `kept`: (n,) factors by which what makes a step arrives, 1 by default; `decay`: (n,) rates at which states
+    lose besides. With one of them the total is not conserved.
+    """
     n = weight.size
     first, last = comm.rank * n // comm.size, (comm.rank + 1) * n // comm.size
     row = np.arange(first, last)
@@ -38,13 +55,23 @@ def one_dimensional(
             diagonal = k
             continue
         source = columns[:, k] >= 0
-        rates[source, k] = steps[step][columns[source, k]]
+        from_ = columns[source, k]
+        rates[source, k] = steps[step][from_] * (1.0 if kept is None else kept[step][from_])
     for step, rate in steps.items():
         rates[:, diagonal] -= np.where((row + step >= 0) & (row + step < n), rate[row], 0.0)
+    if decay is not None:
+        rates[:, diagonal] -= decay[row]
     entry = columns >= 0
     indptr = np.concatenate([[0], np.cumsum(entry.sum(axis=1))])
     return MarkovChain(
-        comm, indptr, columns[entry], rates[entry], weight[first:last], slow, prefix="fvqp_cluster_"
+        comm,
+        indptr,
+        columns[entry],
+        rates[entry],
+        weight[first:last],
+        slow,
+        prefix="fvqp_cluster_",
+        conserving=kept is None and decay is None,
     )
 
 
@@ -121,20 +148,49 @@ class NumberChain:
         """Spectrum and correlation of N, accurate at `frequencies` (rad/s)."""
         return Response(self.chain, self.stationary, self.number, frequencies, tolerance)
 
+    def spin_response(self, frequencies: ArrayLike, tolerance: float = 1e-6) -> Response:
+        """Spectrum and correlation of one component of M = N, as `response`."""
+        chain, weight = self.spin_chain()
+        found = Response(chain, weight, np.ones(chain.n_owned), frequencies, tolerance)
+        chain.destroy()
+        return found
+
+    def spin_chain(self) -> tuple[MarkovChain, FloatArray]:
+        """The generator of the probability of each N times the mean of one component of the spin, and its
+        (n_owned,) weights P ⟨M_z²⟩."""
+        number = np.concatenate(self.chain.comm.allgather(self.number))
+        weight = self.distribution() * spin_square(self.cluster, number)
+        steps = reduced_steps(self.cluster, number.astype(np.int64))
+        kept = {step: kept_spin(self.cluster, number, step) for step in steps}
+        decay = unchanged_flips(self.cluster, number)
+        chain = one_dimensional(steps, weight, self.chain.slow, self.chain.comm, kept, decay)
+        return chain, weight[chain.first : chain.first + chain.n_owned]
+
 
 def reduced_steps(cluster: Cluster, number: IntArray) -> dict[int, FloatArray]:
     """Rates (1/s) of the steps of N: +1, −1 (a flipped spin comes, a pair annihilates), −2 (flip or triplet).
 
-    A single quasiparticle that flips finds no partner: at N = 1 there is no step −2, although Eq. (S5)
-    has the loss 1/τ_s there without the gain. Ising spins: |M|, mirrored at 0.
+    Of N parallel spins a flip lowers the total spin at the rate (N − 1)/τ_s, and leaves it with the rest; the
+    paper and Ising spins have N/τ_s. A single quasiparticle that flips finds no partner: at N = 1 there is no
+    step −2, although Eq. (S5) has the loss 1/τ_s there without the gain. Ising spins: |M|, mirrored at 0.
     """
     N = number.astype(float)
     half = 0.5 * cluster.injection
-    pairs = N * cluster.flip + 0.5 * cluster.triplet * N * (N - 1.0)
+    exact = cluster.spin == "quantum" and cluster.algebra == "exact"
+    lowering = np.maximum(N - 1.0, 0.0) if exact else N
+    pairs = lowering * cluster.flip + 0.5 * cluster.triplet * N * (N - 1.0)
     if cluster.spin == "ising":
         first = number == 0
         return {1: np.where(first, 2.0 * half, half), -1: np.where(first, 0.0, half), -2: pairs}
     return {1: half * (1.0 + 1.0 / (N + 1.0)), -1: half * (1.0 - 1.0 / (N + 1.0)), -2: pairs}
+
+
+def unchanged_flips(cluster: Cluster, number: FloatArray) -> FloatArray:
+    """Rates (1/s) at which flips that leave N parallel spins parallel take from the mean spin, so that all
+    flips together take 2/τ_s."""
+    if cluster.spin == "quantum" and cluster.algebra == "exact":
+        return 2.0 * cluster.flip / np.maximum(number, 1.0)
+    return np.where(number == 1.0, 2.0 * cluster.flip, 0.0)
 
 
 def reduced_chain(

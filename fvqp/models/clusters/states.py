@@ -116,9 +116,10 @@ def united(one: States, other: States) -> States:
 def fast_estimate(cluster: Cluster, M: FloatArray) -> tuple[FloatArray, FloatArray]:
     """m*(M) where births and deaths of flipped spins balance, and the variance about it."""
     births = 0.5 * cluster.injection + cluster.flip * M
-    per_pair = cluster.singlet + cluster.triplet
-    centre = 0.5 * (np.sqrt(M**2 + 4.0 * births / per_pair) - M)
-    return centre, births / (per_pair * (M + 2.0 * centre))
+    # Deaths by pairs of opposite spins, (M + m) m, and by those of flipped ones, 2 · m²/2.
+    mixed, pairs = cluster.singlet + cluster.triplet, cluster.singlet + 2.0 * cluster.triplet
+    centre = (np.sqrt((mixed * M) ** 2 + 4.0 * pairs * births) - mixed * M) / (2.0 * pairs)
+    return centre, births / (mixed * M + 2.0 * pairs * centre)
 
 
 def slow_estimate(cluster: Cluster, least: int = 0) -> tuple[FloatArray, FloatArray]:

@@ -192,7 +192,7 @@ def _name(dataset: xr.Dataset, spin: int, volume: int) -> str:
 
 
 def _noise(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
-    """Flux noise over frequency, one-sided as experiments quote it, and the estimate of the regime."""
+    """Flux noise over frequency, one-sided as experiments quote it, and that of large clusters."""
     figure.set_size_inches(4.8, 3.4)
     axes = figure.subplots()
     stored(dataset, "S_flux_one_sided")
@@ -203,14 +203,13 @@ def _noise(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
             frequency, values.values, STYLES[equation], color=colour, linewidth=1.2,
             label=label if label not in seen else None,
         )  # fmt: skip
-        estimate = float(point["S_flux_estimate"]) if "S_flux_estimate" in point else np.nan
-        if label not in seen and np.isfinite(estimate):
-            axes.plot(frequency[[0, -1]], [2.0 * estimate] * 2, color=colour, linewidth=0.6, dashes=(2, 2))
+        if label not in seen and "S_flux_analytic" in point:
+            large = 2.0 * float(point["S_flux_analytic"])
+            axes.plot(frequency[[0, -1]], [large] * 2, color=colour, linewidth=0.6, dashes=(2, 2))
         seen.add(label)
     axes.set(xlabel="$f$ (Hz)", ylabel="$S_\\Phi$, one-sided ($\\Phi_0^2$/Hz)")
     axes.margins(x=0.0)
-    estimated = "S_flux_estimate" in dataset and np.isfinite(dataset["S_flux_estimate"]).any()
-    closed = "estimate at low frequencies" if estimated else None
+    closed = "large clusters, low frequencies" if "S_flux_analytic" in dataset else None
     _legend_of_equations(axes, dataset, closed, "lower left", "S_flux_one_sided")
 
 
@@ -231,7 +230,7 @@ def _flipped(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
 
 def _injection(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
     """Number, polarization and flux noise at the lowest frequency over what was swept: the generation, or
-    the bias of the earlier run from which generation was taken. Thin: mean field or formula of the regime."""
+    the bias of the earlier run from which generation was taken. Thin: large clusters."""
     quantities = {
         "N_mean": "$\\langle N\\rangle$",
         "polarization": "polarization",
@@ -240,7 +239,7 @@ def _injection(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
     thin = {
         "N_mean": "N_scale",
         "polarization": "polarization_analytic",
-        "S_flux_one_sided": "S_flux_estimate",
+        "S_flux_one_sided": "S_flux_analytic",
     }
     shown = [name for name in quantities if name in dataset and np.isfinite(dataset[name].values).any()]
     stored(dataset, shown[0] if shown else "N_mean")
