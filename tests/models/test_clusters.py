@@ -39,9 +39,7 @@ def small(spin: str = "quantum", algebra: str = "exact") -> Cluster:
 
 def polarized(spin: str = "quantum", algebra: str = "exact") -> Cluster:
     """N0 = 52, 95 % of the spins up, limited by spin flips."""
-    return Cluster.from_scaled(
-        1e-3, 0.05, gamma=18.0, gamma_t=18e-4, tau_s=10.0, spin=spin, algebra=algebra
-    )
+    return Cluster.from_scaled(1e-3, 0.05, gamma=18.0, gamma_t=18e-4, tau_s=10.0, spin=spin, algebra=algebra)
 
 
 def enumerated(cluster: Cluster, largest: int) -> tuple[np.ndarray, list[tuple[int, int]]]:
@@ -285,7 +283,8 @@ def test_crossover_solves_its_equations(algebra: str) -> None:
     found = crossover(a, v, algebra)
     p = found.polarization
     w = found.number + 2.0 * v
-    np.testing.assert_allclose(p * (np.sqrt(1.0 + 2.0 * w) if algebra == "exact" else 1.0 + w), 1.0, rtol=1e-13)
+    inverse = np.sqrt(1.0 + 2.0 * w) if algebra == "exact" else 1.0 + w
+    np.testing.assert_allclose(p * inverse, 1.0, rtol=1e-13)
     np.testing.assert_allclose(2.0 * (1.0 - p**2) * (found.number / (2.0 * v)) ** 2, a, rtol=1e-6)
     assert (np.diff(p, axis=1) <= 0.0).all() and (np.diff(p, axis=0) <= 0.0).all()
     assert (found.number > 0.0).all()

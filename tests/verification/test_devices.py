@@ -75,7 +75,7 @@ def test_rate_of_arrival_in_closed_form(tmp_path: Path) -> None:
 def closed_form(bias: float, distance: float) -> float:
     """1/(m³ s) at ``bias`` (V) and ``distance`` (µm) from the right end; the injector's centre is 1.1 µm from
     the left one, and 4.9 µm from the right one."""
-    gap, thermal, capture_time, states = 180e-6, 60e-3 * constants.k / constants.e, 1e-6, 1.74e28
+    gap, thermal, capture_time, states = 180e-6, 60e-3 * constants.k / constants.e, 0.9e-6, 1.74e28
     resistance = 179e-9 / (2e-6 * 100e-9) * 1e-6 * (1.1 * 4.9 / 6.0)
 
     def held(energy: float) -> float:

@@ -226,6 +226,13 @@ def test_flux_noise_of_the_proposed_device() -> None:
     assert found.flux[2] < 0.05 * found.flux[0]
 
 
+def test_classical_spins_are_most_often_one() -> None:
+    """P(N) of the simplified equation: at N = 1 both directions count, at N = 0 there is one state."""
+    p = reduced_chain(flips_only(50.0, "ising"), comm=SELF).distribution()
+    assert np.argmax(p) == 1 and p[0] == pytest.approx(0.5 * p[1], rel=1e-3)
+    assert np.all(np.diff(p[1:]) < 0.0)
+
+
 def test_classical_spins_differ_by_a_factor_only() -> None:
     """Mean numbers of the Ising master equation follow (S13); the mean field would be N_unpol."""
     cluster = flips_only(40.0, "ising").replace(gamma=1000.0)

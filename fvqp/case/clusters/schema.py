@@ -69,8 +69,8 @@ class ClusterTable(Table):
     spin_flip_time: Time | None = None
     """τ_s of a quasiparticle; default: from the material's ``excess_energy``, otherwise spins do not flip."""
     algebra: Literal["exact", "paper"] = "exact"
-    """Rates of quantum spins. ``exact``: those of the total spin; ``paper``: those of Meyer et al. (2020), where
-    N - m stands for twice the spin, N - 2m."""
+    """Rates of quantum spins. ``exact``: of the total spin, twice of which is N - 2m; ``paper``: with N - m
+    in its place, as in Meyer et al. (2020)."""
 
 
 class Arrivals(Earlier):

@@ -177,7 +177,8 @@ def evolve(
     Raises
     ------
     CaseError
-        A start outside 0 ≤ m ≤ N/2, or, with the paper's algebra, N − m below 1, where Eq. (2) has no meaning.
+        A start outside 0 ≤ m ≤ N/2, or, with the paper's algebra, N − m below 1, where Eq. (2) has no
+        meaning.
     ConvergenceError
         The integration stopped before the last time.
     """

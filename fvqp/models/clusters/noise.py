@@ -262,7 +262,7 @@ def _spin_time(k: int, power: int, factor: float) -> float:
 
     def ends(left: FloatArray, right: FloatArray) -> FloatArray:
         # Far out y'' is small: the solution that does not grow like e^U.
-        return np.array([left[1], slope(end) * (right[1] + right[0] / end) - 2.0, left[2]])
+        return np.array([left[1], float(slope(np.asarray(end))) * (right[1] + right[0] / end) - 2.0, left[2]])
 
     x = np.linspace(0.0, end, 400)
     singular = np.diag([0.0, -(k + 2.0), 0.0])

@@ -178,9 +178,7 @@ def spin_flip_time(tau_0: float, spin_orbit: float, excess: float, suppression: 
     return tau_0 / (spin_orbit**2 * excess**3.5 * suppression)
 
 
-def aluminium(
-    generation: float, volume: float, *, spin: str = "quantum", algebra: str = "exact"
-) -> Cluster:
+def aluminium(generation: float, volume: float, *, spin: str = "quantum", algebra: str = "exact") -> Cluster:
     """Aluminium with the constants that Meyer et al. settle on: Γ̄ = 18 µm³/s, Γ̄_t = 1e-4 Γ̄, τ_s = 10 s.
 
     The formulas with the same inputs give 18.9 µm³/s (`singlet_constant`) and 12.6 s (`spin_flip_time`).
@@ -197,10 +195,10 @@ def events(cluster: Cluster) -> dict[Step, Rate]:
 
     A state is (M, m): M = 2S = N − 2m twice the spin, m the number of flipped spins, so that N = M + 2m and
     N − m = M + m. Singlet annihilation leaves M alone, which makes M slow and m fast.
-    Each rate takes arrays M, m of the state that the event starts from. Events with equal steps are added
-    up. The exact rates never leave M ≥ 0; with those of the paper, whoever sums over states drops steps to
-    M < 0. Ising spins are mirrored, since (M, m) stands there for both directions of the polarization, with
-    m spins in the minority.
+    Each rate takes arrays M, m of the state that the event starts from; estimates call it between integers,
+    where it is not negative either. Events with equal steps are added up. The exact rates never leave M ≥ 0;
+    with those of the paper, whoever sums over states drops steps to M < 0. Ising spins are mirrored, since
+    (M, m) stands there for both directions of the polarization, with m spins in the minority.
 
     Source: docs/theory/spin_clusters.md; `paper`: Meyer, text before Eq. (1) and Eq. (S4).
     """
@@ -221,10 +219,8 @@ def _exact_events(cluster: Cluster) -> dict[Step, Rate]:
         (0, -1): lambda M, m: (singlet + np.where(M > 0.0, 1.0, 0.5) * triplet) * m * (M + m + 1.0),
         (-2, 1): lambda M, m: flip * (M + m + 1.0) * np.maximum(M - 1.0, 0.0) / (M + 1.0),
         (2, -1): lambda M, m: flip * m * (M + 3.0) / (M + 1.0),
-        (-2, 0): lambda M, m: (
-            0.5 * triplet * (M + m) * (M + m + 1.0) * np.maximum(M - 1.0, 0.0) / (M + 1.0)
-        ),
-        (2, -2): lambda M, m: 0.5 * triplet * m * (m - 1.0) * (M + 3.0) / (M + 1.0),
+        (-2, 0): lambda M, m: 0.5 * triplet * (M + m) * (M + m + 1.0) * np.maximum(M - 1.0, 0.0) / (M + 1.0),
+        (2, -2): lambda M, m: 0.5 * triplet * m * np.maximum(m - 1.0, 0.0) * (M + 3.0) / (M + 1.0),
     }
 
 
@@ -238,8 +234,8 @@ def _paper_events(cluster: Cluster) -> dict[Step, Rate]:
         (0, -1): lambda M, m: (singlet + triplet) * (M + m) * m,
         (-2, 1): lambda M, m: flip * (M + m),
         (2, -1): lambda M, m: flip * m,
-        (-2, 0): lambda M, m: 0.5 * triplet * (M + m) * (M + m - 1.0),
-        (2, -2): lambda M, m: 0.5 * triplet * m * (m - 1.0),
+        (-2, 0): lambda M, m: 0.5 * triplet * (M + m) * np.maximum(M + m - 1.0, 0.0),
+        (2, -2): lambda M, m: 0.5 * triplet * m * np.maximum(m - 1.0, 0.0),
     }
 
 
@@ -257,14 +253,14 @@ def _ising_events(cluster: Cluster) -> dict[Step, Rate]:
         (-2, 1): lambda M, m: np.where(M > 1.0, flip * (M + m), 0.0),
         (2, -1): lambda M, m: np.where(M == 0.0, 2.0 * flip * m, flip * m),
         (-2, 0): lambda M, m: np.where(M > 1.0, 0.5 * triplet * (M + m) * (M + m - 1.0), 0.0),
-        (2, -2): lambda M, m: np.where(M == 0.0, 1.0, 0.5) * triplet * m * (m - 1.0),
+        (2, -2): lambda M, m: np.where(M == 0.0, 1.0, 0.5) * triplet * m * np.maximum(m - 1.0, 0.0),
     }
 
 
 def spin_square(cluster: Cluster, M: ArrayLike) -> FloatArray:
     """⟨M_z²⟩ of a state with M = 2S: M(M + 2)/3 in any direction; of Ising spins M², along their axis."""
     M_ = np.asarray(M, float)
-    return M_**2 if cluster.spin == "ising" else M_ * (M_ + 2.0) / 3.0
+    return np.asarray(M_**2 if cluster.spin == "ising" else M_ * (M_ + 2.0) / 3.0)
 
 
 def spin_events(cluster: Cluster) -> dict[Step, Rate]:
@@ -282,9 +278,7 @@ def spin_events(cluster: Cluster) -> dict[Step, Rate]:
     table = events(cluster)
     triplet, flip = cluster.triplet, cluster.flip
     gains: dict[Step, Rate] = {
-        step: lambda M, m, rate=rate, k=step[0]: rate(M, m) * kept_spin(cluster, M, k)
-        for step, rate in table.items()
-        if step[0] != 0
+        step: _carried(cluster, rate, step[0]) for step, rate in table.items() if step[0] != 0
     }
     if cluster.spin == "ising":
         # From M = 1 a flip, or the annihilation of two of the majority, turns the spin round.
@@ -300,10 +294,14 @@ def spin_events(cluster: Cluster) -> dict[Step, Rate]:
         - np.where(M > 0.0, 2.0 * triplet * m * (M + m + exact) / np.maximum(M * (M + 2.0), 1.0), 0.0)
     )
     # In all, flips take 2/τ_s; the paper has none that leave the state unchanged.
-    gains[0, 0] = lambda M, m: (
-        np.where(M > 0.0, -2.0 * exact * flip * (M + 2.0 * m + 2.0) / np.maximum(M * (M + 2.0), 1.0), 0.0)
+    gains[0, 0] = lambda M, m: np.where(
+        M > 0.0, -2.0 * exact * flip * (M + 2.0 * m + 2.0) / np.maximum(M * (M + 2.0), 1.0), 0.0
     )
     return gains
+
+
+def _carried(cluster: Cluster, rate: Rate, step: int) -> Rate:
+    return lambda M, m: rate(M, m) * kept_spin(cluster, M, step)
 
 
 def kept_spin(cluster: Cluster, M: ArrayLike, step: int) -> FloatArray:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "helpers"))
 
 import pytest
+from case_keys import changed
 from said import Said, warned
 from stochastic_cases import CLUSTER
+
+import fvqp
+
+FLUX_NOISE = Path(__file__).parents[3] / "cases" / "meyer2020" / "flux_noise.toml"
 
 MATERIAL = {
     "electron_phonon_time": "400 ns",
@@ -23,7 +29,11 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"cluster.annihilation": "0 um^3/s"}, "cluster.annihilation: must be positive"),
     ({"cluster.annihilation": "18 um^2/s"}, "cluster.annihilation: expected a rate constant such as"),
     ({"cluster.annihilation": None}, "cluster.annihilation: missing: give it, or a material"),
-    ({"cluster.triplet_annihilation": "18 um^3/s"}, "gamma_t = 18 µm³/s is not below gamma"),
+    ({"cluster.algebra": "printed"}, 'cluster.algebra: expected "exact" or "paper"'),
+    (
+        {"cluster.algebra": "paper", "sweep.spin": "ising"},
+        'cluster.algebra: is not used without "quantum" in sweep.spin',
+    ),
     ({"cluster": {"annihilation": "18 um^3/s"}}, "nothing relaxes the spin"),
     ({"cluster.spin_flip_time": "-1 s"}, "cluster.spin_flip_time: must be positive"),
     ({"sweep.volume": "0 um^3"}, "sweep.volume[0]: must be positive"),
@@ -69,7 +79,11 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         "evolution.tolerance: is not used: none of mean_field, trajectory",
     ),
     (
-        {"evolution.time": "1 s", "sweep.equation": ["master", "mean_field"]},
+        {
+            "evolution.time": "1 s",
+            "sweep.equation": ["master", "mean_field"],
+            "cluster.algebra": "paper",
+        },
         "mean field starts from at least one quasiparticle",
     ),
     (
@@ -87,6 +101,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         {
             "evolution.time": "1 s",
             "evolution.generation": "1e-9 1/um^3/s",
+            "cluster.algebra": "paper",
             "cluster.spin_flip_time": None,
         },
         "evolution.generation",
@@ -128,7 +143,11 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ),
     ({"volume": "1 um^3"}, "volume: unknown key"),
     (
-        {"sweep.generation": "1e-9 1/um^3/s", "cluster.triplet_annihilation": "17 um^3/s"},
+        {
+            "sweep.generation": "1e-9 1/um^3/s",
+            "cluster.triplet_annihilation": "17 um^3/s",
+            "cluster.algebra": "paper",
+        },
         "no polarized mean-field solution",
     ),
     (
@@ -156,11 +175,16 @@ MEAN_FIELD = {
 
 
 def test_a_model_at_its_end_is_said(caplog: pytest.LogCaptureFixture) -> None:
-    """Hardly polarized clusters, fewer than one quasiparticle, a filled gap edge, slow diffusion: in the log,
-    and in the results."""
-    assert warned(caplog, MEAN_FIELD, sweep__volume="0.05 um^3", cluster__spin_flip_time="10 s") == ""
-    many = warned(caplog, MEAN_FIELD, sweep__volume=["0.3 um^3", "100 um^3", "200 um^3"])
-    assert "spins is flipped" in many and "(and at 1 more points of 3)" in many
+    """Hardly polarized clusters where the equation asks for polarized ones, fewer than one quasiparticle, a
+    filled gap edge, slow diffusion: in the log, and in the results."""
+    quiet = {"sweep__volume": "0.05 um^3", "sweep__generation": "1000 1/um^3/s"}
+    assert warned(caplog, MEAN_FIELD, cluster__spin_flip_time="10 s", **quiet) == ""
+    volumes = ["0.3 um^3", "100 um^3", "200 um^3"]
+    assert "spins is flipped" not in warned(caplog, MEAN_FIELD, sweep__volume=volumes)
+    many = warned(caplog, MEAN_FIELD, sweep__volume=volumes, cluster__algebra="paper")
+    assert "the paper's algebra assumes that few" in many and "(and at 1 more points of 3)" in many
+    alone = warned(caplog, MEAN_FIELD, sweep__volume="200 um^3", sweep__equation="simplified")
+    assert "the equation in N alone assumes that few" in alone
     few = warned(caplog, MEAN_FIELD, sweep__generation="0.1 1/um^3/s")
     assert "below 1" in few
     slow = {**MATERIAL, "diffusivity": "1e-9 cm^2/s"}
@@ -168,3 +192,25 @@ def test_a_model_at_its_end_is_said(caplog: pytest.LogCaptureFixture) -> None:
     assert "diffusion" not in warned(caplog, MEAN_FIELD, material={**slow, "diffusivity": "20 cm^2/s"})
     filled = {**MATERIAL, "density_of_states": "1e5 1/eV/um^3"}
     assert "the filling" in warned(caplog, MEAN_FIELD, material=filled)
+
+
+def test_the_range_of_the_model_is_known_without_a_material() -> None:
+    """Constants of aluminium: the device of Meyer et al. (2020), as shipped, fills 5.6 times the states near
+    the gap, and quasiparticles arrive faster than diffusion mixes them."""
+    case = tomllib.loads(FLUX_NOISE.read_text())
+    text = fvqp.check(changed(case, {"sweep.generation": "1.8e15 1/um^3/s"}))
+    assert "the filling N/(V ν Δ) = 5.6 of" in text and "not small (aluminium)" in text
+    assert "diffusion mixes the trap at 1e+11 1/s (D = 10 cm²/s)" in text
+
+
+def test_triplets_as_fast_as_singlets(caplog: pytest.LogCaptureFixture) -> None:
+    """Γ̄_t = Γ̄ is a case like any other: unpolarized, with the noise of independent spins."""
+    changes = {
+        "cluster.triplet_annihilation": "18 um^3/s",
+        "sweep.equation": "master",
+        "sweep.generation": "1e5 1/um^3/s",
+    }
+    found = fvqp.run(changed(CLUSTER, changes)).dataset.isel(spin=0, equation=0, generation=0, volume=0)
+    assert float(found["polarization"]) < 0.5 and float(found["enhancement"]) < 1.0
+    assert "S_flux_estimate" not in found
+    assert float(found["S_flux"][0]) == pytest.approx(float(found["S_flux_analytic"]), rel=0.3)
