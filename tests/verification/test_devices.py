@@ -28,15 +28,51 @@ def test_numbers_of_the_readme(tmp_path: Path) -> None:
     noise = open_result(tmp_path / "out").dataset.isel(spin=0, volume=0).sel(equation="master")
     assert noise["V_inj"].values[[0, 2, 4, 6]] == pytest.approx([0.19e-3, 0.22e-3, 0.3e-3, 0.45e-3])
     chosen = noise.isel(generation=[0, 2, 4, 6])
-    assert chosen["generation"].values == pytest.approx(np.array([79.6, 176, 319, 519]) * 1e24, rel=3e-3)
-    assert chosen["N_mean"].values == pytest.approx([41.9, 55.3, 68.2, 80.9], rel=2e-3)
-    assert chosen["polarization"].values == pytest.approx([0.952, 0.939, 0.926, 0.915], abs=1e-3)
+    assert chosen["generation"].values == pytest.approx(np.array([88.5, 196, 355, 577]) * 1e24, rel=3e-3)
+    assert chosen["N_mean"].values == pytest.approx([125.4, 164.1, 200.6, 236.6], rel=2e-3)
+    assert chosen["polarization"].values == pytest.approx([0.986, 0.982, 0.979, 0.975], abs=1e-3)
     low = chosen["S_flux_one_sided"].isel(frequency=0).values
-    assert low == pytest.approx(np.array([4.64, 5.92, 7.09, 8.19]) * 1e-17, rel=3e-3)
+    assert low == pytest.approx(np.array([0.786, 1.018, 1.234, 1.444]) * 1e-13, rel=3e-3)
     localized = open_result(tmp_path / "out" / "localized").dataset
     mean, error = (float(localized[name].squeeze()) for name in ("concentration", "concentration_error"))
-    assert abs(mean - 438e18) < 4.0 * np.hypot(error, 3e18)
-    assert float(localized["concentration_law"].squeeze()) == pytest.approx(164e18, rel=5e-3)
+    assert abs(mean - 979e18) < 4.0 * np.hypot(error, 2e18)
+    assert float(localized["concentration_law"].squeeze()) == pytest.approx(367e18, rel=5e-3)
+
+
+def test_one_aluminium() -> None:
+    """Constants of all stages follow from D, N0 and τ0 of one metal."""
+    transport, localized, noise = (stage["case"] for stage in case()["stages"])
+    metal = noise["material"]
+    states = float(metal["density_of_states"].split()[0]) * 1e18
+    resistivity = float(transport["material"]["resistivity"].split()[0]) * 1e-9
+    assert 1.0 / (2.0 * constants.e * states * 1e-3 * resistivity) == pytest.approx(1.0, rel=5e-3)
+    for part in (transport["material"], transport["materials"]["suppressed"], metal):
+        assert part["diffusivity"] == "10 cm^2/s"
+    film, trap = 180e-6, 126e-6
+    assert metal["gap"] == transport["materials"]["suppressed"]["gap"] == "126 ueV"
+    assert metal["gap_ratio"] * film / trap == pytest.approx(1.764, rel=1e-3)
+    mobile = 2.0 * 1.764**3 / (438e-9 * states * film)
+    assert localized["annihilation"]["constant"] == f"{mobile * 1e18:.1f} um^3/s"
+    assert localized["profile"]["results"]["density_of_states"] == metal["density_of_states"]
+
+
+def test_time_of_capture() -> None:
+    """Emission of phonons in the trap that leave less than the gap of the film (Kaplan et al., 1976), from the
+    lowest energies to the mean one at 0.45 mV; the shipped time lies between."""
+    trap, film, thermal = 126.0, 180.0, 180.0 / 1.764
+
+    def time(energy: float) -> float:
+        def left(root: float) -> float:
+            after = np.hypot(trap, root)
+            return float((energy - after) ** 2 * (1.0 - trap**2 / (energy * after)))
+
+        integral, _ = quad(left, 0.0, np.sqrt(film**2 - trap**2))
+        return 438e-9 * thermal**3 / integral
+
+    assert time(185.0) == pytest.approx(5.4e-6, rel=0.02) and time(222.0) == pytest.approx(1.22e-6, rel=0.02)
+    assert time(280.0) == pytest.approx(0.33e-6, rel=0.02)
+    taken = case()["stages"][2]["case"]["sweep"]["results"]["capture_time"]
+    assert taken == "0.9 us" and time(280.0) < 0.9e-6 < time(222.0)
 
 
 @pytest.mark.slow
