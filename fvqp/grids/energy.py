@@ -129,6 +129,28 @@ class EnergyGrid:
         ]
         return cls(np.sort(np.concatenate([breaks, *pieces])))
 
+    def divided(self, low: float, high: float, width: float, most: int) -> EnergyGrid:
+        """Return the axis with every bin between two energies cut into equal pieces.
+
+        Args:
+            low, high: bins that reach between these energies are cut.
+            width: of a piece at most, but for
+            most: pieces that a bin is cut into at most.
+        """
+        edges = self.edges
+        pieces = np.clip(np.ceil(self.widths / width - 1e-9), 1, most).astype(np.int64)
+        pieces[(edges[1:] <= low) | (edges[:-1] >= high)] = 1
+        first = np.repeat(np.cumsum(pieces) - pieces, pieces)
+        part = (np.arange(pieces.sum()) - first) / np.repeat(pieces, pieces)
+        return EnergyGrid(
+            np.append(np.repeat(edges[:-1], pieces) + part * np.repeat(self.widths, pieces), edges[-1])
+        )
+
+    def averages(self, values: Floats, finer: EnergyGrid) -> Floats:
+        """Return bin averages ``(..., n)`` of ``values[..., m]`` in the bins of a divided axis."""
+        starts = np.searchsorted(finer.edges, self.edges[:-1])
+        return np.add.reduceat(values * finer.widths, starts, axis=-1) / self.widths
+
     def require_covers(self, energy: float, what: str) -> None:
         """Raise `CaseError` if the grid ends below ``energy``; ``what`` names the source of that energy."""
         if abs(energy) > self.maximum:

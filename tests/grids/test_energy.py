@@ -41,6 +41,16 @@ def test_graded_with_an_exact_number(number: int) -> None:
     assert grid.widths.min() == pytest.approx(2.5e-4, rel=0.3)
 
 
+def test_divided_bins() -> None:
+    """Only those of the range, into equal pieces no wider than asked, or as many as allowed."""
+    grid = EnergyGrid(np.array([0.0, 0.5, 0.8, 0.95, 1.0, 2.0]))
+    fine = grid.divided(0.6, 1.0, 0.06, 4)
+    np.testing.assert_allclose(
+        fine.edges, [0.0, 0.5, 0.575, 0.65, 0.725, 0.8, 0.85, 0.9, 0.95, 1.0, 2.0], rtol=1e-14
+    )
+    np.testing.assert_allclose(grid.averages(fine.centres, fine), grid.centres, rtol=1e-14)
+
+
 def test_thermal_features_are_resolved() -> None:
     plain = EnergyGrid.graded(6.0, gap_edges=[1.0], first=1e-3)
     fine = EnergyGrid.graded(6.0, gap_edges=[1.0], first=1e-3, thermal=[(-2.0, 0.02)])

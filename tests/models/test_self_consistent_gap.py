@@ -12,11 +12,14 @@ from mpi4py import MPI
 from scipy.optimize import brentq
 from wire_devices import ALUMINIUM, CONDUCTANCE, THICKNESS, UM, WIDTH, close, graded, line_mesh, wire
 
+from fvqp.case.usadel.build import Sweep
+from fvqp.case.usadel.comparison import elastic_sweep
 from fvqp.collisions import Collisions
 from fvqp.errors import ConvergenceError
 from fvqp.grids.energy import EnergyGrid
 from fvqp.mesh import shape_mesh
 from fvqp.models.device import Device
+from fvqp.models.kinetics import L
 from fvqp.models.phase import Supercurrent
 from fvqp.models.usadel import GapModel, Point, Solution, UsadelProblem
 
@@ -102,6 +105,27 @@ def test_uniform_gap_is_of_second_order() -> None:
     options = {"grid": EnergyGrid.uniform(0.1, 4.0), "broadening": 0.05, "collisions": Collisions(4e-3)}
     gaps = [injected(centred(n), **options) for n in (8, 16, 32)]
     assert 3.5 < (gaps[0] - gaps[1]) / (gaps[1] - gaps[2]) < 4.5
+
+
+def test_gap_without_collisions_beside_wide_bins() -> None:
+    """The curve beside one with collisions, whose bins are five times the broadening: the closed form's."""
+    device, broadening = centred(2), 5e-3
+    problem = UsadelProblem(
+        device, EnergyGrid.uniform(1 / 40, 10.0), broadening, gap=GapModel("uniform", at="A"),
+        collisions=Collisions(2e-4),
+    )  # fmt: skip
+    volts = tuple(np.array([0.9, 1.3, 3.0]) * device.voltage_unit)
+    found = list(elastic_sweep([problem], Sweep(V_inj=volts)))
+    for bias, (_, _, solution) in zip(volts, found, strict=True):
+        expected = uniform_gap(broadening, device.bath, bias, device, (UM, UM))
+        assert float(solution.spectral.gap[0]) == pytest.approx(expected, abs=1e-4)
+    # f_L as it is stored: energies of the wide bins.
+    _, fine, solution = found[-1]
+    f_l = problem.grid.averages(fine.distribution(solution, L), fine.grid)
+    assert f_l.shape == (2, problem.grid.n)
+    np.testing.assert_allclose(
+        f_l @ problem.grid.widths, fine.distribution(solution, L) @ fine.grid.widths, rtol=1e-12
+    )
 
 
 @pytest.mark.slow

@@ -69,8 +69,8 @@ class UsadelRecorder(Recorder):
         }
         #: Branch of solutions to which the biases belong that are recorded next; None if it is not followed.
         self.branch: GapBranch | None = None
-        #: Whether a warning about the charge mode has been given.
-        self.warned = False
+        #: Whether warnings about the charge mode in normal and in superconducting cells have been given.
+        self.warned = self.warned_of_relaxation = False
         self._injectors = [n for n, j in enumerate(self.device.junctions) if j.role == "injector"]
         super().__init__(self.device.mesh, comm, case.solver.groups, folder)
         self.sweep = self._dataset(problems)
@@ -169,14 +169,15 @@ class UsadelRecorder(Recorder):
         for name in names:
             dims, unit = (("junction",), "eV") if name == "gap" else (("junction", "energy"), "1")
             sweep.define(f"{name}_elastic", dims, unit, f"{name} under each junction, without collisions")
+        grid = problems[0].grid
         points = math.prod(len(getattr(self._axis, name)) or 1 for name in AXES)
         with SweepProgress(points, self.comm) as progress:
             for index, problem, solution in elastic_sweep(problems, self._axis):
                 for name in names:
                     cells = self._cells(problem, solution, name)
                     under = self._under(problem, cells if cells.ndim == 2 else cells[:, None])
-                    place = self.place(index[:3], index[3])
-                    sweep.dataset[f"{name}_elastic"].values[place] = under[:, 0] if name == "gap" else under
+                    values = under[:, 0] if name == "gap" else grid.averages(under, problem.grid)
+                    sweep.dataset[f"{name}_elastic"].values[self.place(index[:3], index[3])] = values
                 progress.advance(f"without collisions, V_inj = {solution.point.V_inj * 1e3:.4g} mV")
 
     # -- one point
