@@ -9,16 +9,20 @@ import pytest
 from newton_counts import recorded
 from numpy.typing import NDArray
 from scipy import constants
+from scipy.optimize import brentq
+from scipy.special import zeta
 from wire_devices import ALUMINIUM, THICKNESS, UM, WIDTH, line_mesh, wire
 
 from fvqp.collisions import Collisions, Phonons
 from fvqp.errors import CaseError
+from fvqp.gap import critical_temperature, equilibrium_gap
 from fvqp.grids import energy as distributions
 from fvqp.grids.energy import EnergyGrid
 from fvqp.mesh.shapes import shape_mesh
-from fvqp.models.device import Device, Reservoir
+from fvqp.models.device import Device, Junction, Reservoir
 from fvqp.models.inelastic import BALANCE, InelasticSystem
 from fvqp.models.kinetics import L, T
+from fvqp.models.neglected_charge import neglected_relaxation
 from fvqp.models.usadel import GapModel, Point, Solution, UsadelProblem
 
 Floats = NDArray[np.float64]
@@ -154,6 +158,76 @@ def test_charge_imbalance_relaxes_faster() -> None:
         assert ledger.relaxed[2] > 0.0
         currents[charge] = -problem.junction_currents(solution.kinetic.currents)[1]
     assert 0.0 < currents[True] < 0.9 * currents[False]
+
+
+def near_tc(charge: bool, reduced: float = 0.97, broadening: float = 2e-3) -> tuple[UsadelProblem, float]:
+    """A wire close to T_c, f_T injected at its end, phonons as fast as Γ; and Schmid and Schön's length in ξ.
+
+    Their charge relaxation time is ``τ_Q = (4 k_BT/πΔ) √(ħτ_E/2Γ)`` (J. Low Temp. Phys. 20, 207 (1975)), here
+    with ``ħ/2τ_E = Γ``; the rate at the Fermi energy is ``1/τ_E = 7ζ(3) (T/T_c)³/τ_0`` (Kaplan et al. 1976).
+    """
+    tc = float(critical_temperature())
+    t = reduced * tc
+    gap, rate = float(equilibrium_gap(t, 0.0, 0.0)), 2.0 * broadening
+    length = np.sqrt(4.0 * t / (np.pi * gap * rate))
+    mesh = shape_mesh("grid1d", nx=60, Lx=6.0 * length * ALUMINIUM.coherence_length)
+    kelvin = t * ALUMINIUM.gap / constants.k
+    device = Device(
+        mesh,
+        ALUMINIUM,
+        [Junction("A", "left", 1e-7, "injector", kelvin)],
+        [Reservoir("right", ("right",), kelvin)],
+        width=WIDTH,
+        thickness=THICKNESS,
+    )
+    grid = EnergyGrid.graded(
+        10.0 * t + gap, gap_edges=[gap], first=broadening / 3.0, number=120, largest=0.4 * t
+    )
+    phonons = Phonons(rate / (7.0 * zeta(3.0) * reduced**3), 1.0 / tc, device.bath)
+    collisions = Collisions(0.0, phonons=phonons, charge=charge)
+    return UsadelProblem(
+        device, grid, broadening, GapModel("fixed", value=gap), collisions=collisions
+    ), length
+
+
+def test_charge_relaxation_length_near_tc() -> None:
+    """That of Schmid and Schön; without collisions of f_T it is several times too long, as is foretold."""
+    imbalance, lengths = [], []
+    for charge in (True, False):
+        problem, expected = near_tc(charge)
+        solution = problem.solve(Point(0.01 * problem.device.voltage_unit))
+        imbalance.append(problem.charge_potential(solution))
+        x = problem.device.mesh.centroid[:, 0] / ALUMINIUM.coherence_length
+        middle = (x > 1.5 * expected) & (x < 3.0 * expected)
+        left = 6.0 * expected - x[middle]
+
+        def slope(length: float, left: Floats = left, middle: NDArray[np.bool_] = middle) -> float:
+            rest = np.log(imbalance[-1][middle] / np.sinh(left / length))
+            return float(np.polyfit(left, rest, 1)[0])
+
+        lengths.append(brentq(slope, 0.3 * expected, 10.0 * expected) / expected)
+    assert lengths[0] == pytest.approx(1.0, abs=0.03)
+    assert 2.4 < lengths[1] < 2.8
+    change = np.abs(imbalance[1] - imbalance[0]).max() / imbalance[1].max()
+    assert neglected_relaxation(problem, solution) == pytest.approx(change, rel=0.03)
+
+
+def test_neglected_relaxation_of_hot_quasiparticles() -> None:
+    """It grows with the bias, and is that of differences of solutions with and without f_T."""
+    found = []
+    for bias in (1.2, 2.5):
+        alone, both = (superconducting(charge) for charge in (False, True))
+        point = Point(bias * alone.device.voltage_unit)
+        solution = alone.solve(point)
+        found.append(neglected_relaxation(alone, solution))
+    assert found[0] < 0.3 * found[1]
+    near = Point(point.V_inj * 1.001)
+    imbalance = [
+        each.charge_potential(each.solve(near)) - each.charge_potential(each.solve(point))
+        for each in (alone, both)
+    ]
+    change = np.abs(imbalance[1] - imbalance[0]).max() / np.abs(imbalance[0]).max()
+    assert found[1] == pytest.approx(change, rel=0.1)
 
 
 OWN = Phonons(1e-2, 1.764, 0.13, escape_time=1e-2, pair_breaking_time=1e-2)

@@ -21,6 +21,7 @@ from fvqp.mesh import Mesh
 from fvqp.mesh.mesh import suggestion
 from fvqp.models.gap_field import COLLAPSED
 from fvqp.models.kinetics import T
+from fvqp.models.neglected_charge import neglected_relaxation
 from fvqp.models.tunnelling import level_broadening
 from fvqp.models.usadel import Solution, UsadelProblem
 
@@ -30,6 +31,8 @@ THERMAL_TAIL = 10.0
 """Temperatures k_BT that the energy axis must reach beyond the largest bias: occupation below 5e-5 there."""
 MOST_CHARGE = 0.1
 """Largest f_T of normal cells that collisions leave out without a warning: f_L errs by up to f_T²/2."""
+MOST_NEGLECTED = 0.05
+"""Part of the charge imbalance of superconducting cells that neglected collisions may relax silently."""
 MOST_DELTA0 = 1000.0
 """Largest energy in Δ0 that an axis may reach: beyond, a unit or a digit is wrong."""
 MOST_BROADENING = 0.1
@@ -295,5 +298,24 @@ def warn_of_charge(case: UsadelCase, problem: UsadelProblem, solution: Solution)
             largest,
             solution.point.V_inj,
             0.5 * largest**2,
+        )
+    return True
+
+
+def warn_of_relaxation(case: UsadelCase, problem: UsadelProblem, solution: Solution) -> bool:
+    """Warns, and says so, if collisions of f_T would relax charge in superconducting cells. Collective."""
+    if case.collisions is None or case.collisions.charge:
+        return False
+    part = neglected_relaxation(problem, solution)
+    if part <= MOST_NEGLECTED:
+        return False
+    if problem.device.mesh.comm.rank == 0:
+        log.warning(
+            "%s: collisions.charge: collisions leave out f_T; they would relax some %.2g %% of "
+            "what the bias adds to the charge imbalance of superconducting cells at V_inj = %.6g V; charge = "
+            "true has it take part",
+            case.source,
+            100.0 * part,
+            solution.point.V_inj,
         )
     return True

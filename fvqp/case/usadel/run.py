@@ -24,7 +24,12 @@ from fvqp.case.usadel.build import (
     follows_bias,
 )
 from fvqp.case.usadel.comparison import chains
-from fvqp.case.usadel.later_checks import warn_of_charge, warn_of_junctions, warn_of_reservoirs
+from fvqp.case.usadel.later_checks import (
+    warn_of_charge,
+    warn_of_junctions,
+    warn_of_relaxation,
+    warn_of_reservoirs,
+)
 from fvqp.case.usadel.petsc_options import FAMILIES, check_petsc_options_used
 from fvqp.case.usadel.recording import UsadelRecorder
 from fvqp.case.usadel.schema import UsadelCase
@@ -224,6 +229,9 @@ def _run_curve(
                     break
                 continue
             guess = solution if follows else None
+        if isinstance(guess, Solution) and not recorder.warned_of_relaxation:
+            # At the largest bias, where collisions do most.
+            recorder.warned_of_relaxation = warn_of_relaxation(recorder.case, problem, guess)
 
 
 def _leave(
