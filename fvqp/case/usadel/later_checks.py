@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 from mpi4py import MPI
@@ -19,6 +19,7 @@ from fvqp.gap import equilibrium_gap
 from fvqp.materials import BCS_RATIO, Material
 from fvqp.mesh import Mesh
 from fvqp.mesh.mesh import suggestion
+from fvqp.models.axis_error import axis_error
 from fvqp.models.gap_field import COLLAPSED
 from fvqp.models.kinetics import T
 from fvqp.models.neglected_charge import neglected_relaxation
@@ -33,6 +34,8 @@ MOST_CHARGE = 0.1
 """Largest f_T of normal cells that collisions leave out without a warning: f_L errs by up to f_T²/2."""
 MOST_NEGLECTED = 0.05
 """Part of the charge imbalance of superconducting cells that neglected collisions may relax silently."""
+MOST_AXIS_ERROR = 0.01
+"""Error of the non-local conductance and current by the energy axis that is not worth a warning."""
 MOST_DELTA0 = 1000.0
 """Largest energy in Δ0 that an axis may reach: beyond, a unit or a digit is wrong."""
 MOST_BROADENING = 0.1
@@ -275,6 +278,30 @@ def warn_of_junctions(case: UsadelCase, problem: UsadelProblem) -> None:
                 junction.conductance * MOST_BROADENING / width,
                 MOST_BROADENING,
             )
+
+
+def warn_of_axis(case: UsadelCase, problems: Sequence[UsadelProblem], biases: Sequence[float]) -> None:
+    """Warns of an energy axis too coarse for the non-local conductance. Collective.
+
+    Args:
+        case, problems: what is run.
+        biases: ``V_inj`` in volt.
+    """
+    drives = (0.0,) if case.supercurrent is None else case.supercurrent.values
+    found = [axis_error(problem, value, biases or (0.0,)) for problem in problems for value in drives]
+    conductance, current = (max(each) for each in zip(*found, strict=True))
+    if max(conductance, current) <= MOST_AXIS_ERROR or problems[0].device.mesh.comm.rank != 0:
+        return
+    better = 'spacing = "graded"' if case.energies.spacing == "uniform" else "a smaller energies.largest"
+    log.warning(
+        "%s: energies.number: %d bins are coarse: from the spectra at rest, g_nl is expected to be wrong by "
+        "some %.2g %% of its largest value and the non-local current by %.2g %%; take more, or %s",
+        case.source,
+        problems[0].grid.n,
+        100.0 * conductance,
+        100.0 * current,
+        better,
+    )
 
 
 def warn_of_charge(case: UsadelCase, problem: UsadelProblem, solution: Solution) -> bool:

@@ -25,6 +25,7 @@ from fvqp.case.usadel.build import (
 )
 from fvqp.case.usadel.comparison import chains
 from fvqp.case.usadel.later_checks import (
+    warn_of_axis,
     warn_of_charge,
     warn_of_junctions,
     warn_of_relaxation,
@@ -80,6 +81,7 @@ def run(case: UsadelCase, out: str | Path | None, resume: bool, comm: MPI.Comm) 
             stack.enter_context(folder)
         warn_of_sizes(mesh, problems[0].device.material.coherence_length, case.source)
         warn_of_junctions(case, problems[0])
+        warn_of_axis(case, problems, sweep.V_inj)
         # Collective: the solver is chosen here if it has not been yet.
         description = problems[0].kinetics.solver.description
         if comm.rank == 0:
@@ -112,6 +114,7 @@ def check(case: UsadelCase) -> str:
     problem = problems[0]
     warn_of_sizes(mesh, problem.device.material.coherence_length, case.source)
     warn_of_junctions(case, problem)
+    warn_of_axis(case, problems, sweep.V_inj)
     if mesh.comm.rank == 0:
         warn_of_reservoirs(case)
     points = int(np.prod([len(axis) or 1 for axis in vars(sweep).values()]))
