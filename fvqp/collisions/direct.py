@@ -24,12 +24,14 @@ class Uniform(NamedTuple):
     """What the kernels know about a uniform grid.
 
     Attributes:
-        strength: ``a ω²`` of every phonon point, ``(K,)``.
-        capacity: phonon modes ``g`` of every point, ``(K,)``.
+        scattering: ``a ω²`` of every phonon point times its share of modes, ``(cells, K)`` or ``(1, K)``.
+        pairs: ``a ω²``, ``(K,)``.
+        capacity: phonon modes ``g`` of every point, ``(cells, K)`` or ``(1, K)``.
         offset: ``2 m + 1``: bins i and j recombine into the phonon point ``offset + i + j`` (counted from 1).
     """
 
-    strength: NDArray
+    scattering: NDArray
+    pairs: NDArray
     capacity: NDArray
     offset: int
 
@@ -99,11 +101,13 @@ def _pair_parts(strength, si, pi, fi, s, p, f, n, a, b, g, d):
 @njit(cache=True, nogil=True, _nrt=False)
 def rates(start, stop, grid, states, anomalous, f, n, rate_f, rate_n):
     """Rates of change of f and n."""
-    strength, capacity, offset = grid.strength, grid.capacity, grid.offset
+    paired, offset = grid.pairs, grid.offset
     bins, points = f.shape[1], n.shape[1]
     for c in range(start, stop):
         row = c if states.shape[0] > 1 else 0
         s, p = states[row], anomalous[row]
+        own = c if grid.capacity.shape[0] > 1 else 0
+        scatters, capacity = grid.scattering[own], grid.capacity[own]
         fc, nc, gain_f, gain_n = f[c], n[c], rate_f[c], rate_n[c]
         gain_f[:] = 0.0
         gain_n[:] = 0.0
@@ -115,11 +119,11 @@ def rates(start, stop, grid, states, anomalous, f, n, rate_f, rate_n):
             u = min(bins, t + points)
             q = u - t
             here = gain_f[t:u]
-            total = _scatter(strength[:q], si, pi, fi, s[t:u], p[t:u], fc[t:u], nc[:q], here, gain_n[:q])
+            total = _scatter(scatters[:q], si, pi, fi, s[t:u], p[t:u], fc[t:u], nc[:q], here, gain_n[:q])
             base = offset + i - 1
             if base + i < points:
                 k = base + i
-                w = strength[k] * (si * si + pi * pi)
+                w = paired[k] * (si * si + pi * pi)
                 w *= fi * fi * (1.0 + nc[k]) - (1.0 - fi) * (1.0 - fi) * nc[k]
                 total -= w
                 gain_n[k] += 0.5 * w
@@ -128,7 +132,7 @@ def rates(start, stop, grid, states, anomalous, f, n, rate_f, rate_n):
                 k, q = base + t, base + u
                 here = gain_f[t:u]
                 total -= _recombine(
-                    strength[k:q], si, pi, fi, s[t:u], p[t:u], fc[t:u], nc[k:q], here, gain_n[k:q]
+                    paired[k:q], si, pi, fi, s[t:u], p[t:u], fc[t:u], nc[k:q], here, gain_n[k:q]
                 )
             gain_f[i] += total
         for i in range(bins):
@@ -143,11 +147,13 @@ def coefficients(start, stop, grid, states, anomalous, f, n, scattering, pairs, 
 
     ``scattering`` and ``pairs`` say which collisions count.
     """
-    strength, capacity, offset = grid.strength, grid.capacity, grid.offset
+    paired, offset = grid.pairs, grid.offset
     bins, points = f.shape[1], n.shape[1]
     for c in range(start, stop):
         row = c if states.shape[0] > 1 else 0
         s, p = states[row], anomalous[row]
+        own = c if grid.capacity.shape[0] > 1 else 0
+        scatters, capacity = grid.scattering[own], grid.capacity[own]
         fc, nc = f[c], n[c]
         a, b, g, d = in_f[c], out_f[c], in_n[c], out_n[c]
         a[:] = 0.0
@@ -163,7 +169,7 @@ def coefficients(start, stop, grid, states, anomalous, f, n, scattering, pairs, 
                 u = min(bins, t + points)
                 q = u - t
                 ai, bi = _scatter_parts(
-                    strength[:q], si, pi, fi, s[t:u], p[t:u], fc[t:u], nc[:q], a[t:u], b[t:u], g[:q], d[:q]
+                    scatters[:q], si, pi, fi, s[t:u], p[t:u], fc[t:u], nc[:q], a[t:u], b[t:u], g[:q], d[:q]
                 )
                 a[i] += ai
                 b[i] += bi
@@ -171,7 +177,7 @@ def coefficients(start, stop, grid, states, anomalous, f, n, scattering, pairs, 
             if not pairs or base + i >= points:
                 continue
             k = base + i
-            w = strength[k] * (si * si + pi * pi)
+            w = paired[k] * (si * si + pi * pi)
             a[i] += w * nc[k] * (1.0 - fi)
             b[i] += w * (1.0 + nc[k]) * fi
             g[k] += 0.5 * w * fi * fi
@@ -180,7 +186,7 @@ def coefficients(start, stop, grid, states, anomalous, f, n, scattering, pairs, 
             if u > t:
                 k, q = base + t, base + u
                 ai, bi = _pair_parts(
-                    strength[k:q],
+                    paired[k:q],
                     si,
                     pi,
                     fi,
@@ -232,11 +238,13 @@ def _recombine_slopes(strength, si, pi, fi, ui, s, p, f, n, u, v, change_f, chan
 @njit(cache=True, nogil=True, _nrt=False)
 def product(start, stop, grid, states, anomalous, f, n, step_f, step_n, change_f, change_n):
     """Jacobian times ``(step_f, step_n)``; conserves what the rates conserve."""
-    strength, capacity, offset = grid.strength, grid.capacity, grid.offset
+    paired, offset = grid.pairs, grid.offset
     bins, points = f.shape[1], n.shape[1]
     for c in range(start, stop):
         row = c if states.shape[0] > 1 else 0
         s, p = states[row], anomalous[row]
+        own = c if grid.capacity.shape[0] > 1 else 0
+        scatters, capacity = grid.scattering[own], grid.capacity[own]
         fc, nc, uc, vc = f[c], n[c], step_f[c], step_n[c]
         gain_f, gain_n = change_f[c], change_n[c]
         gain_f[:] = 0.0
@@ -249,7 +257,7 @@ def product(start, stop, grid, states, anomalous, f, n, step_f, step_n, change_f
             u = min(bins, t + points)
             q = u - t
             total = _scatter_slopes(
-                strength[:q],
+                scatters[:q],
                 si,
                 pi,
                 fi,
@@ -266,7 +274,7 @@ def product(start, stop, grid, states, anomalous, f, n, step_f, step_n, change_f
             base = offset + i - 1
             if base + i < points:
                 k = base + i
-                w = strength[k] * (si * si + pi * pi)
+                w = paired[k] * (si * si + pi * pi)
                 w *= 2.0 * ui * (fi + nc[k]) - vc[k] * (1.0 - 2.0 * fi)
                 total -= w
                 gain_n[k] += 0.5 * w
@@ -274,7 +282,7 @@ def product(start, stop, grid, states, anomalous, f, n, step_f, step_n, change_f
             if u > t:
                 k, q = base + t, base + u
                 total -= _recombine_slopes(
-                    strength[k:q],
+                    paired[k:q],
                     si,
                     pi,
                     fi,
@@ -302,7 +310,10 @@ def bin_rows(start, stop, grid, states, anomalous, f, n, ff, fn):
     for row in range(start, stop):
         c, i = row // bins, row % bins
         own = c if states.shape[0] > 1 else 0
-        _bin_row(grid.strength, grid.offset, i, states[own], anomalous[own], f[c], n[c], ff[c, i], fn[c, i])
+        scatters = grid.scattering[c if grid.scattering.shape[0] > 1 else 0]
+        _bin_row(
+            scatters, grid.pairs, grid.offset, i, states[own], anomalous[own], f[c], n[c], ff[c, i], fn[c, i]
+        )
 
 
 @njit(cache=True, nogil=True, _nrt=False)
@@ -313,12 +324,14 @@ def point_rows(start, stop, grid, states, anomalous, f, n, nf, nn):
         c, k = row // points, row % points
         own = c if states.shape[0] > 1 else 0
         s, p = states[own], anomalous[own]
-        scale = grid.strength[k] / grid.capacity[k]
-        nn[c, k] = _point_row(scale, k, k + 1 - grid.offset, s, p, f[c], n[c, k], nf[c, k])
+        shares = c if grid.capacity.shape[0] > 1 else 0
+        modes = grid.capacity[shares, k]
+        scatters, paired = grid.scattering[shares, k] / modes, grid.pairs[k] / modes
+        nn[c, k] = _point_row(scatters, paired, k, k + 1 - grid.offset, s, p, f[c], n[c, k], nf[c, k])
 
 
 @njit(cache=True, nogil=True, _nrt=False)
-def _bin_row(strength, offset, i, s, p, f, n, by_f, by_n):
+def _bin_row(scatters, paired, offset, i, s, p, f, n, by_f, by_n):
     """Derivatives of the rate of one bin."""
     by_f[:] = 0.0
     by_n[:] = 0.0
@@ -329,20 +342,20 @@ def _bin_row(strength, offset, i, s, p, f, n, by_f, by_n):
     own = 0.0
     for j in range(i + 1, min(bins, i + 1 + points)):
         k = j - i - 1
-        w = strength[k] * (s[j] - anomaly * p[j])
+        w = scatters[k] * (s[j] - anomaly * p[j])
         by_f[j] += w * (1.0 - fi + n[k])
         by_n[k] += w * (f[j] - fi)
         own -= w * (f[j] + n[k])
     for j in range(max(0, i - points), i):
         k = i - j - 1
-        w = strength[k] * (s[j] - anomaly * p[j])
+        w = scatters[k] * (s[j] - anomaly * p[j])
         by_f[j] += w * (fi + n[k])
         by_n[k] += w * (f[j] - fi)
         own -= w * (1.0 - f[j] + n[k])
     base = offset + i - 1
     for j in range(min(bins, points - base)):
         k = base + j
-        w = strength[k] * (s[j] + anomaly * p[j])
+        w = paired[k] * (s[j] + anomaly * p[j])
         by_f[j] -= w * (fi + n[k])
         by_n[k] += w * (1.0 - fi - f[j])
         own -= w * (f[j] + n[k])
@@ -350,21 +363,21 @@ def _bin_row(strength, offset, i, s, p, f, n, by_f, by_n):
 
 
 @njit(cache=True, nogil=True, _nrt=False)
-def _point_row(scale, k, total, s, p, f, n, by_f):
+def _point_row(scatters, paired, k, total, s, p, f, n, by_f):
     """Derivatives of the rate of one phonon point; returns that by its own occupation."""
     by_f[:] = 0.0
     bins = f.size
     own = 0.0
     for i in range(bins - k - 1):
         j = i + k + 1
-        w = scale * (s[i] * s[j] - p[i] * p[j])
+        w = scatters * (s[i] * s[j] - p[i] * p[j])
         by_f[i] -= w * (f[j] + n)
         by_f[j] += w * (1.0 - f[i] + n)
         own += w * (f[j] - f[i])
     # Both orders of a pair come by, as do both halves of two quasiparticles of one bin.
     for i in range(max(0, total - bins + 1), min(bins, total + 1)):
         j = total - i
-        w = scale * (s[i] * s[j] + p[i] * p[j])
+        w = paired * (s[i] * s[j] + p[i] * p[j])
         by_f[i] += w * (f[j] + n)
         own -= 0.5 * w * (1.0 - f[i] - f[j])
     return own
@@ -377,5 +390,5 @@ def pair_self_rate(grid: Uniform, states: NDArray, anomalous: NDArray, f: NDArra
     k, s, p = k[some], states[:, some], anomalous[:, some]
     rate = np.zeros_like(f)
     share = np.divide(p * p, s, out=np.zeros_like(s), where=s > 0.0)
-    rate[:, some] = grid.strength[k] * np.where(s > 0.0, s + share, 0.0) * (f[:, some] + n[:, k])
+    rate[:, some] = grid.pairs[k] * np.where(s > 0.0, s + share, 0.0) * (f[:, some] + n[:, k])
     return rate

@@ -93,7 +93,8 @@ class ElectronPhonon:
         coupling: strength.
         evaluation: the one asked for.
         interaction: α²F/(b ω²) at the phonon points, ``(K,)``.
-        capacity: phonon modes of every point, ``g = c_ph ω² × share of the axis`` times ``modes``, ``(K,)``.
+        capacity: phonon modes of every point, ``g = c_ph ω² × share of the axis`` times ``modes``, ``(K,)``;
+            in a cell `modes`.
     """
 
     def __init__(
@@ -139,15 +140,28 @@ class ElectronPhonon:
             )
         self.interaction = np.broadcast_to(given, (grid.n_phonon,))
         self.capacity = phonon_modes(grid, coupling, modes)
-        self._uniform = direct.Uniform(
-            coupling.strength * self.interaction * grid.phonon_energies**2,
-            self.capacity,
-            2 * grid.first + 1,
-        )
+        self._strength = coupling.strength * self.interaction * grid.phonon_energies**2
         self._shares_phonons = evaluation == "graded" or not grid.is_uniform
-        self._fourier = FourierSums(self._uniform, grid.n) if evaluation in ("auto", "fourier") else None
+        self._prepared: tuple[Floats | None, direct.Uniform, FourierSums | None] | None = None
         self._apart = apart
         self._events: graded.Collisions | None = None
+
+    @property
+    def shares_phonons(self) -> bool:
+        """Whether the phonon of a collision is shared between points (graded sums)."""
+        return self._shares_phonons
+
+    def modes(self, measure: SpectralMeasure) -> Floats:
+        """Phonon modes of every point and cell, ``(cells, K)`` or ``(1, K)``.
+
+        Raises:
+            CaseError: a measure with shares of phonon modes, on graded sums.
+        """
+        if measure.phonon_shares is None:
+            return self.capacity[None, :]
+        if self._shares_phonons:
+            raise CaseError("collisions: graded sums know no shares of phonon modes; leave them out")
+        return self.capacity * measure.phonon_shares
 
     def chosen(self, measure: SpectralMeasure, f: Floats) -> Evaluation:
         """The evaluation that serves this state."""
@@ -176,7 +190,7 @@ class ElectronPhonon:
             return self._balanced(measure, f, n)[0]
         out = Pair(np.empty_like(f), np.empty_like(n))
         if which == "fourier":
-            self._transforms().rates(measure, f, n, *out)
+            self._transforms(measure).rates(measure, f, n, *out)
         elif which == "direct":
             self._direct(direct.rates, measure, f, n, *out)
         else:
@@ -221,7 +235,7 @@ class ElectronPhonon:
                 events = graded.some(events, -1.0 if collisions == "scattering" else 1.0)
             self._graded(graded.coefficients, events, measure, f, n, *out)
         elif which == "fourier" and collisions == "all":
-            self._transforms().gain_loss(measure, f, n, out)
+            self._transforms(measure).gain_loss(measure, f, n, out)
         else:
             parts = collisions != "pairs", collisions != "scattering"
             self._direct(direct.coefficients, measure, f, n, *parts, *out)
@@ -236,7 +250,7 @@ class ElectronPhonon:
         if which == "fourier":
             here = self.gain_loss(measure, f, n)
             change = GainLoss(*(np.empty_like(part) for part in here))
-            self._transforms().derivative(measure, f, n, step_f, step_n, change)
+            self._transforms(measure).derivative(measure, f, n, step_f, step_n, change)
             moved = change.rates(f, n)
             return Pair(
                 measure.per_number(moved.f) - (here.in_f + here.out_f) * step_f,
@@ -267,7 +281,7 @@ class ElectronPhonon:
         if self._shares_phonons:
             self._graded(graded.jacobian, self.events, measure, f, n, self.grid.phonon_energies, *out)
         else:
-            state = self._uniform, measure.states, measure.anomalous, f, n
+            state = self._uniform(measure), measure.states, measure.anomalous, f, n
             least = _WORTH_A_THREAD // bins
             share(direct.bin_rows, cells * bins, *state, out.ff, out.fn, least=least)
             share(direct.point_rows, cells * points, *state, out.nf, out.nn, least=least)
@@ -284,12 +298,12 @@ class ElectronPhonon:
             self._graded(graded.diagonal, self.events, measure, f, n, *out)
             return Pair(measure.per_number(out.f), out.n)
         here = self.gain_loss(measure, f, n)
-        own = direct.pair_self_rate(self._uniform, measure.states, measure.anomalous, f, n)
+        own = direct.pair_self_rate(self._uniform(measure), measure.states, measure.anomalous, f, n)
         return Pair(-(here.in_f + here.out_f + measure.per_number(own)), here.in_n - here.out_n)
 
     def _direct(self, loop: Callable, measure: SpectralMeasure, f: Floats, *rest: object) -> None:
         """Direct sums in all cells."""
-        state = self._uniform, measure.states, measure.anomalous, f
+        state = self._uniform(measure), measure.states, measure.anomalous, f
         least = _WORTH_A_THREAD // self.grid.n**2
         share(loop, f.shape[0], *state, *rest, least=least)
 
@@ -297,18 +311,35 @@ class ElectronPhonon:
         self, loop: Callable, events: graded.Collisions, measure: SpectralMeasure, f: Floats, *rest: object
     ) -> None:
         """Sums over given collisions in all cells."""
+        self.modes(measure)
         state = events, measure.states, measure.anomalous, f
         least = _WORTH_A_THREAD // (10 * max(1, events.lower.size))
         share(loop, f.shape[0], *state, *rest, least=least)
 
     def _together(self, loop: Callable, measure: SpectralMeasure, f: Floats, *rest: object) -> None:
         """Sums over all collisions in groups of cells."""
+        self.modes(measure)
         state = self.events, measure.states, measure.anomalous, f
         share(loop, len(f), *state, *rest, least=graded_cells.FEWEST, block=graded_cells.TOGETHER)
 
-    def _transforms(self) -> FourierSums:
-        assert self._fourier is not None
-        return self._fourier
+    def _uniform(self, measure: SpectralMeasure) -> direct.Uniform:
+        """Strengths and modes of a measure; those of the last one are kept."""
+        shares = measure.phonon_shares
+        if self._prepared is None or self._prepared[0] is not shares:
+            factor = 1.0 if shares is None else shares
+            scattering = np.atleast_2d(self._strength * factor)
+            made = direct.Uniform(scattering, self._strength, self.modes(measure), 2 * self.grid.first + 1)
+            self._prepared = shares, made, None
+        return self._prepared[1]
+
+    def _transforms(self, measure: SpectralMeasure) -> FourierSums:
+        """Transforms with the same."""
+        made = self._uniform(measure)
+        assert self._prepared is not None
+        if self._prepared[2] is None:
+            self._prepared = self._prepared[0], made, FourierSums(made, self.grid.n)
+        assert self._prepared[2] is not None
+        return self._prepared[2]
 
     @property
     def events(self) -> graded.Collisions:

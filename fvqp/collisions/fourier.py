@@ -40,16 +40,17 @@ class FourierSums:
     def __init__(self, grid: Uniform, bins: int) -> None:
         """
         Args:
-            grid: strength, capacity and offset of the uniform grid.
+            grid: strengths, capacity and offset of the uniform grid.
             bins: number of quasiparticle bins N.
         """
         self._grid = grid
         # Nothing may wrap around: lags of two bins, and their sums.
         self.length = fft.next_fast_len(2 * bins - 1, real=True)
-        windows = np.zeros((2, self.length))
-        _windows(grid.strength, grid.offset, bins, windows)
+        windows = np.zeros((len(grid.scattering), 2, self.length))
+        _all_windows(grid.scattering, grid.pairs, grid.offset, bins, windows)
         self._spontaneous = fft.rfft(windows)
-        self._weight = grid.strength / grid.capacity
+        pairs = np.broadcast_to(grid.pairs, grid.scattering.shape)
+        self._weights = np.stack([grid.scattering, pairs], axis=1) / grid.capacity[:, None]
         self._known: tuple[SpectralMeasure, Complexes] | None = None
 
     def rates(self, measure: SpectralMeasure, f: Floats, n: Floats, rate_f: Floats, rate_n: Floats) -> None:
@@ -58,10 +59,8 @@ class FourierSums:
 
         def block(cells: slice) -> None:
             rows = _rows(measure, cells)
-            sums = self._sums(rows, _some(states, cells), f[cells], n[cells])
-            _rates(
-                sums, *rows, self._weight, self._grid.offset, f[cells], n[cells], rate_f[cells], rate_n[cells]
-            )
+            sums, weights = self._sums(rows, states, cells, f, n), _some(self._weights, cells)
+            _rates(sums, *rows, weights, self._grid.offset, f[cells], n[cells], rate_f[cells], rate_n[cells])
 
         self._each(block, f.shape[0])
 
@@ -77,8 +76,8 @@ class FourierSums:
 
         def block(cells: slice) -> None:
             rows = _rows(measure, cells)
-            sums = self._sums(rows, _some(states, cells), f[cells], n[cells])
-            _coefficients(sums, *rows, self._weight, self._grid.offset, *(part[cells] for part in into))
+            sums, weights = self._sums(rows, states, cells, f, n), _some(self._weights, cells)
+            _coefficients(sums, *rows, weights, self._grid.offset, *(part[cells] for part in into))
 
         self._each(block, f.shape[0])
 
@@ -96,12 +95,13 @@ class FourierSums:
 
         def block(cells: slice) -> None:
             rows = _rows(measure, cells)
-            forward = self._forward(rows, f[cells], n[cells])
-            step = self._forward(rows, step_f[cells], step_n[cells])
+            forward = self._forward(rows, cells, f, n)
+            step = self._forward(rows, cells, step_f, step_n)
             spectra = np.empty((forward.shape[0], 7, forward.shape[2]), dtype=np.complex128)
-            _derivatives(forward, step, _some(states, cells), self._spontaneous, spectra)
+            _derivatives(forward, step, _some(states, cells), _some(self._spontaneous, cells), spectra)
             sums = fft.irfft(spectra, self.length)
-            _coefficients(sums, *rows, self._weight, self._grid.offset, *(part[cells] for part in into))
+            weights = _some(self._weights, cells)
+            _coefficients(sums, *rows, weights, self._grid.offset, *(part[cells] for part in into))
 
         self._each(block, f.shape[0])
 
@@ -111,15 +111,18 @@ class FourierSums:
             self._known = measure, fft.rfft(both, self.length)
         return self._known[1]
 
-    def _forward(self, rows: tuple[Floats, Floats], f: Floats, n: Floats) -> Complexes:
+    def _forward(self, rows: tuple[Floats, Floats], cells: slice, f: Floats, n: Floats) -> Complexes:
+        f, n, grid = f[cells], n[cells], self._grid
         packed = np.empty((f.shape[0], 4, self.length))
-        _pack(*rows, self._grid.strength, self._grid.offset, f, n, packed)
+        _pack(*rows, _some(grid.scattering, cells), grid.pairs, grid.offset, f, n, packed)
         return np.asarray(fft.rfft(packed))
 
-    def _sums(self, rows: tuple[Floats, Floats], states: Complexes, f: Floats, n: Floats) -> Floats:
-        forward = self._forward(rows, f, n)
+    def _sums(
+        self, rows: tuple[Floats, Floats], states: Complexes, cells: slice, f: Floats, n: Floats
+    ) -> Floats:
+        forward = self._forward(rows, cells, f, n)
         spectra = np.empty((forward.shape[0], 7, forward.shape[2]), dtype=np.complex128)
-        _products(forward, states, self._spontaneous, spectra)
+        _products(forward, _some(states, cells), _some(self._spontaneous, cells), spectra)
         return np.asarray(fft.irfft(spectra, self.length))
 
     def _each(self, action: Callable[[slice], None], cells: int) -> None:
@@ -136,26 +139,33 @@ def _some(array: NDArray, cells: slice) -> NDArray:
 
 
 @njit(cache=True, inline="always")
-def _windows(amount, offset, bins, out):
+def _windows(scatters, paired, offset, bins, out):
     """Phonons at the distance of two bins, ``out[0]``, and at the sum of two, ``out[1]``; zeros elsewhere.
 
-    ``amount[k]`` belongs to a distance of k + 1 bins, and to bins i + j = k + 1 − offset.
+    ``scatters[k]`` belongs to a distance of k + 1 bins, ``paired[k]`` to bins i + j = k + 1 − offset.
     """
     apart, summed = out[0], out[1]
     apart[:] = 0.0
     summed[:] = 0.0
-    lags, of_sums = apart[1:], amount[offset - 1 :]
-    for k in range(min(bins - 1, amount.size)):
-        lags[k] = amount[k]
+    lags, of_sums = apart[1:], paired[offset - 1 :]
+    for k in range(min(bins - 1, scatters.size)):
+        lags[k] = scatters[k]
     for k in range(min(2 * bins - 1, of_sums.size)):
         summed[k] = of_sums[k]
 
 
 @njit(cache=True, nogil=True)
-def _pack(states, anomalous, strength, offset, f, n, packed):
+def _all_windows(scatters, paired, offset, bins, out):
+    """Both windows of every row of ``scatters``."""
+    for row in range(out.shape[0]):
+        _windows(scatters[row], paired, offset, bins, out[row])
+
+
+@njit(cache=True, nogil=True)
+def _pack(states, anomalous, scatters, paired, offset, f, n, packed):
     """``s f``, ``p f`` and both windows of ``a ω² n``, padded with zeros."""
     cells, bins = f.shape
-    amount = np.empty(n.shape[1])
+    scattered, made = np.empty(n.shape[1]), np.empty(n.shape[1])
     for c in range(cells):
         row = c if states.shape[0] > 1 else 0
         s, p = states[row], anomalous[row]
@@ -166,16 +176,18 @@ def _pack(states, anomalous, strength, offset, f, n, packed):
             anomal[i] = p[i] * fc[i]
         normal[bins:] = 0.0
         anomal[bins:] = 0.0
-        for k in range(amount.size):
-            amount[k] = strength[k] * nc[k]
-        _windows(amount, offset, bins, packed[c, 2:])
+        own = scatters[c if scatters.shape[0] > 1 else 0]
+        for k in range(nc.size):
+            scattered[k] = own[k] * nc[k]
+            made[k] = paired[k] * nc[k]
+        _windows(scattered, made, offset, bins, packed[c, 2:])
 
 
 @njit(cache=True, nogil=True, fastmath={"contract"})
 def _products(forward, states, spontaneous, out):
     for c in range(forward.shape[0]):
-        row = c if states.shape[0] > 1 else 0
-        for q in range(spontaneous.shape[1]):
+        row, own = c if states.shape[0] > 1 else 0, c if spontaneous.shape[0] > 1 else 0
+        for q in range(spontaneous.shape[2]):
             full_s, full_p, apart, create = (
                 forward[c, 0, q],
                 forward[c, 1, q],
@@ -183,9 +195,9 @@ def _products(forward, states, spontaneous, out):
                 forward[c, 3, q],
             )
             empty_s, empty_p = states[row, 0, q] - full_s, states[row, 1, q] - full_p
-            emit = spontaneous[0, q] + 2.0 * apart.real
+            emit = spontaneous[own, 0, q] + 2.0 * apart.real
             absorb = np.conj(emit)
-            recombine = spontaneous[1, q] + create
+            recombine = spontaneous[own, 1, q] + create
             out[c, 0, q] = full_s * absorb + create * np.conj(empty_s)
             out[c, 1, q] = full_p * absorb - create * np.conj(empty_p)
             out[c, 2, q] = empty_s * emit + recombine * np.conj(full_s)
@@ -198,8 +210,8 @@ def _products(forward, states, spontaneous, out):
 @njit(cache=True, nogil=True, fastmath={"contract"})
 def _derivatives(forward, step, states, spontaneous, out):
     for c in range(forward.shape[0]):
-        row = c if states.shape[0] > 1 else 0
-        for q in range(spontaneous.shape[1]):
+        row, own = c if states.shape[0] > 1 else 0, c if spontaneous.shape[0] > 1 else 0
+        for q in range(spontaneous.shape[2]):
             full_s, full_p, apart, create = (
                 forward[c, 0, q],
                 forward[c, 1, q],
@@ -208,10 +220,10 @@ def _derivatives(forward, step, states, spontaneous, out):
             )
             more_s, more_p, more_create = step[c, 0, q], step[c, 1, q], step[c, 3, q]
             empty_s, empty_p = states[row, 0, q] - full_s, states[row, 1, q] - full_p
-            emit = spontaneous[0, q] + 2.0 * apart.real
+            emit = spontaneous[own, 0, q] + 2.0 * apart.real
             absorb = np.conj(emit)
             extra = 2.0 * step[c, 2, q].real
-            recombine = spontaneous[1, q] + create
+            recombine = spontaneous[own, 1, q] + create
             out[c, 0, q] = (
                 more_s * absorb + full_s * extra + more_create * np.conj(empty_s) - create * np.conj(more_s)
             )
@@ -231,22 +243,22 @@ def _derivatives(forward, step, states, spontaneous, out):
 
 
 @njit(cache=True, inline="always")
-def _phonons(sums, weight, offset, bins, in_n, out_n):
+def _phonons(sums, weights, offset, bins, in_n, out_n):
     """Gain and loss of phonon points from correlations and convolutions of one cell."""
     in_n[:] = 0.0
     out_n[:] = 0.0
     forth, back = sums[4, 1:], sums[4, ::-1]
-    for k in range(min(bins - 1, weight.size)):
-        in_n[k] = weight[k] * forth[k]
-        out_n[k] = weight[k] * back[k]
-    of_sums, more_in, more_out = weight[offset - 1 :], in_n[offset - 1 :], out_n[offset - 1 :]
+    for k in range(min(bins - 1, in_n.size)):
+        in_n[k] = weights[0, k] * forth[k]
+        out_n[k] = weights[0, k] * back[k]
+    of_sums, more_in, more_out = weights[1, offset - 1 :], in_n[offset - 1 :], out_n[offset - 1 :]
     for k in range(min(2 * bins - 1, of_sums.size)):
         more_in[k] += of_sums[k] * sums[5, k]
         more_out[k] += of_sums[k] * sums[6, k]
 
 
 @njit(cache=True, nogil=True)
-def _coefficients(sums, states, anomalous, weight, offset, in_f, out_f, in_n, out_n):
+def _coefficients(sums, states, anomalous, weights, offset, in_f, out_f, in_n, out_n):
     cells, bins = in_f.shape
     for c in range(cells):
         row = c if states.shape[0] > 1 else 0
@@ -255,11 +267,11 @@ def _coefficients(sums, states, anomalous, weight, offset, in_f, out_f, in_n, ou
             share = anomalous[row, i] / s if s > 0.0 else 0.0
             in_f[c, i] = sums[c, 0, i] - share * sums[c, 1, i] if s > 0.0 else 0.0
             out_f[c, i] = sums[c, 2, i] - share * sums[c, 3, i] if s > 0.0 else 0.0
-        _phonons(sums[c], weight, offset, bins, in_n[c], out_n[c])
+        _phonons(sums[c], weights[c if weights.shape[0] > 1 else 0], offset, bins, in_n[c], out_n[c])
 
 
 @njit(cache=True, nogil=True)
-def _rates(sums, states, anomalous, weight, offset, f, n, rate_f, rate_n):
+def _rates(sums, states, anomalous, weights, offset, f, n, rate_f, rate_n):
     cells, bins = f.shape
     loss_n = np.empty(n.shape[1])
     for c in range(cells):
@@ -273,6 +285,6 @@ def _rates(sums, states, anomalous, weight, offset, f, n, rate_f, rate_n):
                 rate_f[c, i] = gain * (1.0 - f[c, i]) - loss * f[c, i]
             else:
                 rate_f[c, i] = 0.0
-        _phonons(sums[c], weight, offset, bins, rate_n[c], loss_n)
+        _phonons(sums[c], weights[c if weights.shape[0] > 1 else 0], offset, bins, rate_n[c], loss_n)
         for k in range(n.shape[1]):
             rate_n[c, k] = rate_n[c, k] * (1.0 + n[c, k]) - loss_n[k] * n[c, k]

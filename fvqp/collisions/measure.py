@@ -33,11 +33,14 @@ class SpectralMeasure:
         anomalous: ``p = ∫ρ Δ/E dE`` of every bin, same shape, ``|p| ≤ s``.
         renormalization: number of momentum states ``∫dξ`` of every bin over s, positive, same shape; None
             where that is 1, as in BCS theory (theory: eliashberg, Eq. eli-number).
+        phonon_shares: phonon modes of every point over those of its share of the axis, ``(cells, K)`` or
+            ``(1, K)``, see `fvqp.collisions.threshold`; None where that is 1.
     """
 
     states: Floats
     anomalous: Floats
     renormalization: Floats | None = None
+    phonon_shares: Floats | None = None
 
     def __post_init__(self) -> None:
         states = np.atleast_2d(np.ascontiguousarray(self.states, dtype=np.float64))
@@ -76,10 +79,8 @@ class SpectralMeasure:
         """Of some cells; all if they share one row."""
         if len(self.states) == 1:
             return self
-        factor = self.renormalization
-        return SpectralMeasure(
-            self.states[cells], self.anomalous[cells], None if factor is None else factor[cells]
-        )
+        more = (None if part is None else part[cells] for part in (self.renormalization, self.phonon_shares))
+        return SpectralMeasure(self.states[cells], self.anomalous[cells], *more)
 
 
 def bcs_measure(grid: CollisionGrid, gap: ArrayLike, rule: Rule = "linear") -> SpectralMeasure:

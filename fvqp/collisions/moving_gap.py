@@ -18,6 +18,7 @@ from fvqp.collisions.measure import Rule, SpectralMeasure
 from fvqp.collisions.moving_gap_spectrum import Axis, pairing
 from fvqp.collisions.observables import quasiparticle_energy, thermal
 from fvqp.collisions.spectral_family import SpectralFamily
+from fvqp.collisions.threshold import at_threshold, carried_phonons
 from fvqp.errors import CaseError, ConvergenceError
 from fvqp.threads import share
 
@@ -72,7 +73,7 @@ class GapFollower:
     whose gap is smaller than `floor` is normal: its gap is 0.
 
     Attributes:
-        grid, rule, cutoff, cold, family: as given.
+        grid, rule, cutoff, cold, family, splits_phonons: as given.
         floor: smallest gap that the grid resolves: the energy of the first bin where bins begin at 0, else
             their beginning.
     """
@@ -85,6 +86,7 @@ class GapFollower:
         cutoff: float | None = None,
         cold: float = 1.0,
         family: SpectralFamily | None = None,
+        splits_phonons: bool = False,
     ) -> None:
         """
         Args:
@@ -94,6 +96,8 @@ class GapFollower:
                 all bins, with λ such that Δ = Δ_c for f = 0; None for the weak-coupling limit.
             cold: Δ_c, of a superconductor that is not the reference.
             family: spectra of strong coupling and their gap equation; None for those of BCS theory.
+            splits_phonons: whether measures split phonon modes at 2Δ (`fvqp.collisions.threshold`), on a
+                uniform grid; phonons then have to be carried along too (`carry`).
 
         Raises:
             CaseError: unknown rule, bins that do not hold Δ_c or begin above it, cut-off below their end or
@@ -114,7 +118,7 @@ class GapFollower:
         if cutoff is not None and family is not None:
             raise CaseError("gap equation: a family of spectra has no cutoff")
         self.grid, self.rule, self.cutoff, self.cold = grid, rule, cutoff, float(cold)
-        self.family = family
+        self.family, self.splits_phonons = family, splits_phonons and grid.is_uniform
         self.floor = float(grid.energies[0] if grid.edges[0] == 0.0 else grid.edges[0])
         self._least = _WORTH_A_THREAD // grid.n
         self._axis = self._on_axis()
@@ -228,6 +232,10 @@ class GapFollower:
                 gaps[cell] = targets[cell]
         return Followed(f, gaps * self.cold, self._measure(gaps))
 
+    def carry(self, n: Floats, before: SpectralMeasure, after: SpectralMeasure) -> Floats:
+        """Phonon occupations at another gap: as they are, unless modes are split at 2Δ."""
+        return carried_phonons(self.grid, before, after, n)
+
     def condensate_energy(self, gap: ArrayLike) -> Floats:
         """Energy of the condensate relative to the normal state at these gaps, see `condensate_energy`."""
         gaps = _checked_gap(gap) / self.cold
@@ -274,10 +282,14 @@ class GapFollower:
     def _counted(self, gaps: Floats, states: Floats, anomalous: Floats) -> SpectralMeasure:
         """Measure from the momentum states of the bins."""
         if self.family is None:
-            return SpectralMeasure(states * self.cold, anomalous * self.cold)
-        masses = np.empty_like(states)
-        kernels.masses(self._axis, gaps, masses)
-        return SpectralMeasure(states / masses * self.cold, anomalous * self.cold, masses)
+            measure = SpectralMeasure(states * self.cold, anomalous * self.cold)
+        else:
+            masses = np.empty_like(states)
+            kernels.masses(self._axis, gaps, masses)
+            measure = SpectralMeasure(states / masses * self.cold, anomalous * self.cold, masses)
+        if not self.splits_phonons:
+            return measure
+        return at_threshold(self.grid, measure, gaps * self.cold, self.rule)
 
     def _fitting(self, gap: ArrayLike) -> Floats:
         gaps = _checked_gap(gap)

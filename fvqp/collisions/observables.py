@@ -41,9 +41,16 @@ def quasiparticle_energy(grid: CollisionGrid, measure: SpectralMeasure, f: Float
     return np.asarray((measure.number * grid.energies * f).sum(axis=-1))
 
 
-def phonon_energy(operator: ElectronPhonon, n: Floats) -> Floats:
-    """``c_ph ∫ω³ n dω`` of every cell, in units of 4 N0 Δ0²."""
-    return np.asarray(n @ (operator.capacity * operator.grid.phonon_energies))
+def phonon_energy(operator: ElectronPhonon, n: Floats, measure: SpectralMeasure | None = None) -> Floats:
+    """``c_ph ∫ω³ n dω`` of every cell, in units of 4 N0 Δ0².
+
+    Args:
+        operator: defines the phonon modes.
+        n: ``(cells, K)``.
+        measure: of the cells; needed where it has shares of phonon modes.
+    """
+    modes = operator.capacity[None, :] if measure is None else operator.modes(measure)
+    return np.asarray((n * modes) @ operator.grid.phonon_energies)
 
 
 class InverseLifetimes(NamedTuple):

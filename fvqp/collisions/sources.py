@@ -138,13 +138,18 @@ class _Linear(ABC):
         rates = self.rates(measure, f, n)
         return Flow(
             (measure.number * self.grid.energies * rates.f).sum(axis=1),
-            rates.n @ (self._modes * self.grid.phonon_energies),
+            (rates.n * self._present(measure)) @ self.grid.phonon_energies,
         )
 
     def number_flow(self, measure: SpectralMeasure, f: Floats, n: Floats) -> Flow:
         """Quasiparticles and phonons that enter every cell in unit time; negative where they leave."""
         rates = self.rates(measure, f, n)
-        return Flow((measure.number * rates.f).sum(axis=1), rates.n @ self._modes)
+        return Flow((measure.number * rates.f).sum(axis=1), (rates.n * self._present(measure)).sum(axis=1))
+
+    def _present(self, measure: SpectralMeasure) -> Floats:
+        """Phonon modes of every point, ``(K,)`` or ``(cells, K)``."""
+        shares = measure.phonon_shares
+        return self._modes if shares is None else self._modes * shares
 
 
 class PhononInjection(_Linear):
@@ -175,15 +180,25 @@ class PhononInjection(_Linear):
         super().__init__(grid, phonon_modes(grid, coupling, modes))
         amounts = _injected("phonon injection", grid.phonon_energies, spectrum, power, rate)
         self._rate = amounts / self._modes
+        self._weights = self._modes * (1.0 if power is None else grid.phonon_energies)
+
+    def _into(self, measure: SpectralMeasure) -> Floats:
+        """``∂n/∂t``; where modes are shared out, all of it by one factor so that power or rate stays."""
+        if measure.phonon_shares is None:
+            return self._rate
+        into = self._rate * (self._weights * measure.phonon_shares)
+        total, wanted = into.sum(axis=1), (self._rate * self._weights).sum(axis=1)
+        return self._rate * np.divide(wanted, total, out=np.ones_like(total), where=total > 0.0)[:, None]
 
     def _coefficients(self, measure: SpectralMeasure) -> GainLoss:
-        zero = np.zeros((1, self.grid.n))
-        return GainLoss(zero, zero, self._rate, self._rate)
+        zero, into = np.zeros((1, self.grid.n)), self._into(measure)
+        return GainLoss(zero, zero, into, into)
 
     def gain_loss(self, measure: SpectralMeasure, f: Floats, n: Floats) -> GainLoss:
         """Gain alone: ``in_n (1 + n)`` is the rate of injection."""
         f, n = checked_occupations(self.grid, measure, f, n)
-        return GainLoss(np.zeros_like(f), np.zeros_like(f), self._rate / (1.0 + n), np.zeros_like(n))
+        into = self._into(measure) / (1.0 + n)
+        return GainLoss(np.zeros_like(f), np.zeros_like(f), into, np.zeros_like(n))
 
 
 class QuasiparticleInjection(_Linear):

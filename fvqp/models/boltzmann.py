@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from fvqp.collisions import ElectronPhonon, Process, SpectralMeasure, bcs_measure
 from fvqp.collisions.moving_gap import GapFollower
 from fvqp.collisions.observables import phonon_energy, quasiparticle_density, quasiparticle_energy
+from fvqp.collisions.threshold import at_threshold
 from fvqp.errors import CaseError, ConvergenceError
 from fvqp.models.evolving import Method, OnStep, Pace, implicit, relaxed
 from fvqp.models.occupations import CountedOccupations, Occupations
@@ -149,6 +150,11 @@ class HomogeneousProblem:
                 raise CaseError(
                     "homogeneous problem: the gap follows on another grid than that of collisions"
                 )
+            if gap.splits_phonons and summed.shares_phonons:
+                raise CaseError(
+                    "homogeneous problem: graded sums do not split phonon modes at twice the gap; "
+                    "choose splits_phonons=False for the gap that follows"
+                )
             measure = gap.measure(np.ones(cells))
         elif isinstance(gap, SpectralMeasure):
             measure = gap
@@ -158,6 +164,8 @@ class HomogeneousProblem:
                 raise CaseError(f"homogeneous problem: need one gap or {cells}, found {gaps.shape}")
             self._gap = np.broadcast_to(gaps, (cells,)).copy()
             measure = bcs_measure(operator.grid, gaps)
+            if not summed.shares_phonons:
+                measure = at_threshold(operator.grid, measure, gaps)
         self.equations = Occupations(summed, self.processes, measure, cells)
         self._counted = CountedOccupations(summed, self.processes, measure, cells)
 
@@ -207,7 +215,7 @@ class HomogeneousProblem:
             counters = np.zeros((self.cells, 3 * len(names)))
         return Ledger(
             quasiparticle_energy(grid, measure, state.f),
-            phonon_energy(self.operator, state.n),
+            phonon_energy(self.equations.collisions, state.n, measure),
             condensate,
             quasiparticle_density(measure, state.f),
             *({name: counters[:, 3 * i + k].copy() for i, name in enumerate(names)} for k in range(3)),

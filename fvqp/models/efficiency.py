@@ -47,4 +47,4 @@ def generation(
     for exchange in exchanges:
         total += exchange.gain_loss(measure, f, n).in_n * (1.0 + n)
     part = np.divide(new, total, out=np.zeros_like(n), where=total > 0.0)
-    return np.asarray(made + 2.0 * (operator.capacity * pairs.out_n * n * part).sum(axis=1))
+    return np.asarray(made + 2.0 * (operator.modes(measure) * pairs.out_n * n * part).sum(axis=1))

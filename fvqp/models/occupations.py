@@ -103,7 +103,7 @@ class Occupations:
             (self.measure.number * pairs.out_f * f).sum(axis=1),
         ]
         energy = [np.zeros(self.shape[0]), np.zeros(self.shape[0])]
-        weight = self.collisions.capacity * self.collisions.grid.phonon_energies
+        weight = self.collisions.modes(self.measure) * self.collisions.grid.phonon_energies
         for name in self.exchanges:
             process = self.processes[name]
             _add(number, process.number_flow(self.measure, f, n).quasiparticles)  # type: ignore[attr-defined]
@@ -135,17 +135,23 @@ class Occupations:
         """Energy of every occupation; it changes by what exchanges give to quasiparticles and phonons."""
         grid = self.collisions.grid
         states = self.measure.number * grid.energies
-        phonons = np.broadcast_to(
-            self.collisions.capacity * grid.phonon_energies, (len(states), grid.n_phonon)
-        )
+        phonons = self.collisions.modes(self.measure) * grid.phonon_energies
+        rows = max(len(states), len(phonons))
+        states = np.broadcast_to(states, (rows, grid.n))
+        phonons = np.broadcast_to(phonons, (rows, grid.n_phonon))
         return np.concatenate([states, phonons], axis=1), np.tile([1.0, 1.0, 0.0], len(self.exchanges))
 
     def _counted(self, rates: list[Pair], cells: int) -> Floats:
         grid, states = self.collisions.grid, self.measure.number
-        weight = self.collisions.capacity * grid.phonon_energies
+        weight = self.collisions.modes(self.measure) * grid.phonon_energies
         parts = [
             np.stack(
-                [(states * grid.energies * r.f).sum(axis=1), r.n @ weight, (states * r.f).sum(axis=1)], 1
+                [
+                    (states * grid.energies * r.f).sum(axis=1),
+                    (r.n * weight).sum(axis=1),
+                    (states * r.f).sum(axis=1),
+                ],
+                1,
             )
             for r in rates
         ]
@@ -252,7 +258,7 @@ class CountedOccupations(Occupations):
         pairs = self.collisions.gain_loss(self.measure, f, n, "pairs")
         return Pair(
             -2.0 * self.measure.number * (pairs.in_f + pairs.out_f),
-            -2.0 * self.collisions.capacity * (pairs.in_n - pairs.out_n),
+            -2.0 * self.collisions.modes(self.measure) * (pairs.in_n - pairs.out_n),
         )
 
 

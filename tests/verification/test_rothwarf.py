@@ -90,10 +90,9 @@ def test_decay_without_trapping(tmp_path):
 
 @pytest.mark.slow
 def test_decay_with_trapped_phonons(tmp_path):
-    """Extrapolated to narrow bins: the phonons next to 2Δ make it of first order in the width."""
-    coarse, fine = (slope(tmp_path, width, 0.04, ESCAPE) for width in (0.004, 0.002))
+    """Measured 0.02 %; phonon points that hold modes above and below 2Δ made it 4 % here."""
     ratio = ESCAPE / PAIR_BREAKING
-    assert 2.0 * fine - coarse == pytest.approx(expected(0.04, ratio), rel=0.01)
+    assert slope(tmp_path, 0.005, 0.04, ESCAPE) == pytest.approx(expected(0.04, ratio), rel=2e-3)
 
 
 def test_constant_of_aluminium():

@@ -35,6 +35,7 @@ from fvqp.collisions.sources import (
     Spectrum,
     Table,
 )
+from fvqp.collisions.threshold import at_threshold
 from fvqp.errors import CaseError
 from fvqp.materials import Material, load_material
 from fvqp.models.coupling import electron_phonon_coupling
@@ -105,7 +106,10 @@ class Setup:
         """Bin measure at a gap."""
         if self.strong_measure is not None:
             return self.strong_measure
-        return bcs_measure(self.grid, gap, self.rule) if self.follower is None else self.follower.measure(gap)
+        if self.follower is not None:
+            return self.follower.measure(gap)
+        measure = bcs_measure(self.grid, gap, self.rule)
+        return measure if self.collisions.shares_phonons else at_threshold(self.grid, measure, gap, self.rule)
 
     def condensate(self, gap: float) -> float:
         """Energy of the condensate, in 4 N0 Δ0²; 0 where nothing says how a gap that stays would move."""
@@ -156,7 +160,10 @@ def build_setup(case: BoltzmannCase) -> Setup:
         collisions = ElectronPhonon(grid, coupling, case.collisions.evaluation, interaction=interaction)
         follower = None
         if case.gap.model == "follows":
-            follower = GapFollower(grid, case.energies.rule, family=family)
+            splits = not collisions.shares_phonons
+            follower = GapFollower(grid, case.energies.rule, family=family, splits_phonons=splits)
+        elif measure is not None and case.spectrum.temperature is None and not collisions.shares_phonons:
+            measure = at_threshold(grid, measure, gap, case.energies.rule)
     except CaseError as error:
         raise CaseError(f"{case.source}: energies: {error}") from None
     return Setup(units, material, grid, collisions, follower, gap, case.energies.rule, strong, measure)
@@ -352,7 +359,7 @@ def initial_state(case: BoltzmannCase, setup: Setup, temperature: float) -> tupl
         key = f"{case.source}: initial.pulses[{number}]"
         shape = _gaussian(pulse, setup, gap, key)
         if pulse.of == "phonons":
-            weight = setup.collisions.capacity * grid.phonon_energies
+            weight = setup.collisions.modes(setup.measure(gap))[0] * grid.phonon_energies
             n[0] += _peak(pulse, float(weight @ shape), units) * shape
         else:
             measure = setup.measure(gap)

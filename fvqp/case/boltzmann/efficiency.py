@@ -79,7 +79,7 @@ def in_equilibrium(setup: Setup, temperature: float) -> tuple[float, float]:
     f, n = thermal(setup.grid, setup.units.temperature(temperature))
     gap = setup.gap if setup.follower is None else float(setup.follower.gap(f)[0])
     measure = setup.measure(gap)
-    energy = quasiparticle_energy(setup.grid, measure, f) + phonon_energy(setup.collisions, n)
+    energy = quasiparticle_energy(setup.grid, measure, f) + phonon_energy(setup.collisions, n, measure)
     energy = energy + setup.condensate(gap)
     return (
         float(quasiparticle_density(measure, f)[0]) * setup.units.density,

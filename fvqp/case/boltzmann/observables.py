@@ -81,7 +81,7 @@ class Observables:
             "n_qp": number * units.density,
             "x_qp": 2.0 * number,
             "energy_qp": float(quasiparticle_energy(grid, measure, f)[0]) * units.energy_density,
-            "energy_ph": float(phonon_energy(setup.collisions, n)[0]) * units.energy_density,
+            "energy_ph": float(phonon_energy(setup.collisions, n, measure)[0]) * units.energy_density,
         }
         values |= self._temperatures(measure, number, n)
         values |= self._powers(measure, f, n, processes, gap)
@@ -127,7 +127,7 @@ class Observables:
         """Temperatures at which the density of quasiparticles and the energy of phonons are thermal."""
         setup = self.setup
         grid, kelvin = setup.grid, setup.units.energy / constants.k
-        heat = float(phonon_energy(setup.collisions, n)[0])
+        heat = float(phonon_energy(setup.collisions, n, measure)[0])
 
         def quasiparticles(log_temperature: float) -> float:
             f = thermal(grid, float(np.exp(log_temperature))).f
@@ -135,7 +135,7 @@ class Observables:
 
         def phonons(log_temperature: float) -> float:
             there = thermal(grid, float(np.exp(log_temperature))).n
-            return float(phonon_energy(setup.collisions, there)[0])
+            return float(phonon_energy(setup.collisions, there, measure)[0])
 
         return {
             "temperature_qp": _inverse(quasiparticles, number) * kelvin,
@@ -149,29 +149,34 @@ class Observables:
         that collisions pass from quasiparticles to phonons."""
         into = out = 0.0
         share = np.nan
+        weight = self.setup.collisions.modes(measure)[0] * self.setup.grid.phonon_energies
         for process in processes.values():
             flow = process.energy_flow(measure, f, n)  # type: ignore[attr-defined]
             power = float(flow.quasiparticles[0] + flow.phonons[0])
             if isinstance(process, PhononEscape):
                 out -= power
-                weight = self.setup.collisions.capacity * self.setup.grid.phonon_energies
                 lost = weight * process.rates(measure, f, n).n[0]
-                breaking = self.setup.grid.phonon_energies >= 2.0 * gap * (1.0 - 1e-12)
+                breaking = self.setup.grid.phonon_energies >= self._threshold(measure, gap)
                 share = float(lost[breaking].sum() / total) if (total := float(lost.sum())) else np.nan
             elif isinstance(process, ConstantTrapping):
                 out -= power
             else:
                 into += power
         collisions, unit = self._summed, self.setup.units.power_density
-        passed = collisions.rates(measure, f, n).n[0] @ (
-            collisions.capacity * collisions.grid.phonon_energies
-        )
+        passed = collisions.rates(measure, f, n).n[0] @ weight
         return {
             "power_injected": into * unit,
             "power_escaped": out * unit,
             "power_to_phonons": float(passed) * unit,
             "share_above_2gap": share,
         }
+
+    def _threshold(self, measure: SpectralMeasure, gap: float) -> float:
+        """Energy of the first phonon point that breaks pairs, in Δ0, less rounding."""
+        least = gap
+        if measure.phonon_shares is not None and measure.active.any():
+            least = float(self.setup.grid.energies[np.argmax(measure.active[0])])
+        return 2.0 * least * (1.0 - 1e-12)
 
     def _rates(self, measure: SpectralMeasure, f: Floats, n: Floats) -> Values:
         rates = inverse_lifetimes(self.setup.collisions, measure, f, n)

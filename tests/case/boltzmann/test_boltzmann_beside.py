@@ -116,8 +116,10 @@ def test_recombination_rate_is_the_mean_of_the_rates():
 
 def test_trapped_quasiparticles_leave():
     """What traps take is not negative injection."""
-    data = fvqp.run(case(DRIVEN, {"trapping": {"rate": "1 GHz"}})).dataset.isel(temperature=0, strength=0)
-    free = fvqp.run(case(DRIVEN)).dataset.isel(temperature=0, strength=0)
+    strong = {"sweep": {"temperature": "0.25 K", "strength": [100.0]}}
+    trapped = case(DRIVEN, strong, {"trapping": {"rate": "1 GHz"}})
+    data = fvqp.run(trapped).dataset.isel(temperature=0, strength=0)
+    free = fvqp.run(case(DRIVEN, strong)).dataset.isel(temperature=0, strength=0)
     assert float(data["power_injected"]) > 0.0
     assert float(data["power_escaped"]) == pytest.approx(float(data["power_injected"]), rel=1e-6)
     assert float(data["n_qp"]) < 0.99 * float(free["n_qp"])

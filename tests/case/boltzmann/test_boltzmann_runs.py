@@ -89,7 +89,9 @@ def test_energy_of_a_closed_system(base):
 def test_power_balance_of_steady_states():
     data = fvqp.run(case(DRIVEN, STRENGTHS)).dataset
     np.testing.assert_allclose(data["power_escaped"], data["power_injected"], rtol=1e-6)
-    assert (data["n_qp"].isel(temperature=0).diff("strength") > 0.0).all()
+    # A weak drive takes quasiparticles to where they recombine faster: at first there are fewer.
+    weak, stronger, strongest = data["n_qp"].isel(temperature=0).values
+    assert 0.98 * weak < stronger < weak < 0.1 * strongest
     np.testing.assert_allclose(data["power_to_phonons"], data["power_injected"], rtol=1e-6)
 
 

@@ -1,0 +1,176 @@
+"""Phonon modes at the threshold of pair breaking: rates, order in the bin width, energy, moving gaps."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.integrate import quad
+
+from fvqp.collisions import (
+    CollisionGrid,
+    Coupling,
+    ElectronPhonon,
+    Gaussian,
+    PhononEscape,
+    PhononInjection,
+    bcs_measure,
+    inverse_lifetimes,
+    phonon_energy,
+    quasiparticle_energy,
+    thermal,
+)
+from fvqp.collisions.moving_gap import GapFollower
+from fvqp.collisions.threshold import at_threshold, carried_phonons
+from fvqp.errors import CaseError
+from fvqp.models.boltzmann import HomogeneousProblem
+
+COUPLING = Coupling(1.764, 0.05)
+GRID = CollisionGrid.uniform(0.1, 4.0)
+#: At an edge, at a centre, and elsewhere; the last one is normal.
+GAPS = np.array([1.0, 0.95, 0.83, 0.5, 0.0])
+
+
+def breaking_rate(omega: float) -> float:
+    """``τ0^pb/τ_B`` at T = 0 and Δ = 1 by quadrature, ``E = ω/2 + (ω/2 − 1) sin u``."""
+    mean, half = 0.5 * omega, 0.5 * omega - 1.0
+
+    def integrand(u: float) -> float:
+        one, other = mean + half * np.sin(u), mean - half * np.sin(u)
+        return (one * other + 1.0) / np.sqrt((one + 1.0) * (other + 1.0))
+
+    return float(quad(integrand, -0.5 * np.pi, 0.5 * np.pi)[0]) / np.pi
+
+
+@pytest.mark.parametrize("rule", ["linear", "bin"])
+@pytest.mark.parametrize("start", [0.9, 1.0])
+def test_pair_breaking_at_the_threshold(start, rule):
+    """Every phonon point above 2Δ breaks pairs at its exact rate: the first one too, whose rate is else wrong
+    by 27 % (bin) or twice too large (linear), however narrow the bins."""
+    grid = CollisionGrid.uniform(0.1, 4.0, start=start)
+    measure = at_threshold(grid, bcs_measure(grid, 1.0, rule), 1.0, rule)
+    rates = inverse_lifetimes(ElectronPhonon(grid, COUPLING, "direct"), measure, *thermal(grid, 0.0))
+    for k, omega in enumerate(grid.phonon_energies):
+        if 2.0 < omega * (1.0 - 1e-9) < 2.9:
+            exact = breaking_rate(omega) / COUPLING.pair_breaking_time
+            assert rates.pair_breaking[0, k] == pytest.approx(exact, rel=1e-9)
+
+
+@pytest.mark.parametrize("gap", [1.0, 1.013])
+def test_modes_above_the_threshold(gap):
+    """Modes that break pairs are those above 2Δ, with order 2."""
+    errors = []
+    for width in (0.1, 0.05, 0.025):
+        grid = CollisionGrid.uniform(width, 4.0, start=gap - width)
+        measure = at_threshold(grid, bcs_measure(grid, gap), gap)
+        first = grid.energies[np.argmax(measure.active[0])]
+        there = grid.phonon_energies > 2.0 * first * (1.0 - 1e-9)
+        shape = np.exp(-((grid.phonon_energies - 2.0) ** 2) / 0.18)
+        exact = quad(lambda w: np.exp(-((w - 2.0) ** 2) / 0.18), 2.0 * gap, 8.0)[0]
+        errors.append((measure.phonon_shares[0] * shape * width)[there].sum() - exact)
+    assert abs(errors[-1]) < 3e-4 and abs(errors[2]) < 0.35 * abs(errors[0]) / 2.0
+
+
+@pytest.mark.parametrize("evaluation", ["direct", "fourier"])
+def test_conservation_equilibrium_and_derivatives(evaluation):
+    measure = at_threshold(GRID, bcs_measure(GRID, GAPS), GAPS)
+    operator = ElectronPhonon(GRID, COUPLING, evaluation)
+    rng = np.random.default_rng(1)
+    f, n = (part * np.ones((5, 1)) for part in thermal(GRID, 0.4))
+    rates, parts = operator.rates(measure, f, n), operator.gain_loss(measure, f, n)
+    assert np.all(np.abs(rates.f)[measure.active] < 1e-12 * (parts.out_f * f).max())
+    assert np.all(np.abs(rates.n) < 1e-12 * (parts.out_n * n).max())
+    f, n = f * rng.uniform(0.5, 1.0, f.shape), n * rng.uniform(0.5, 2.0, n.shape)
+    rates = operator.rates(measure, f, n)
+    into = quasiparticle_energy(GRID, measure, rates.f)
+    moved = quasiparticle_energy(GRID, measure, np.abs(rates.f))
+    assert np.all(np.abs(into + phonon_energy(operator, rates.n, measure)) < 1e-13 * moved)
+    # Modes of the whole axis have the energy that they have on the axis without a threshold.
+    weight = GRID.phonon_energies**3
+    np.testing.assert_allclose(measure.phonon_shares @ weight, weight.sum(), rtol=1e-14)
+    np.testing.assert_array_equal(measure.phonon_shares[-1], 1.0)
+    step_f, step_n = 1e-6 * rng.normal(size=f.shape) * f, 1e-6 * rng.normal(size=n.shape) * n
+    change = operator.jvp(measure, f, n, step_f, step_n)
+    ahead, behind = (operator.rates(measure, f + s * step_f, n + s * step_n) for s in (1.0, -1.0))
+    for found, up, down in zip(change, ahead, behind, strict=True):
+        np.testing.assert_allclose(found, 0.5 * (up - down), atol=1e-6 * np.abs(found).max())
+    blocks = operator.jacobian(measure, f, n)
+    np.testing.assert_allclose(
+        np.einsum("ckj,cj->ck", blocks.nf, step_f) + blocks.nn * step_n, change.n, atol=1e-10
+    )
+    direct = ElectronPhonon(GRID, COUPLING, "direct").rates(measure, f, n)
+    for found, expected in zip(rates, direct, strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-12 * np.abs(expected).max())
+
+
+def trapped(width: float, moves: bool) -> float:
+    """Steady density under phonons of 3 Δ0 that are injected, with escape slower than pair breaking."""
+    grid = CollisionGrid.uniform(width, 4.0, start=0.0 if moves else 1.0 - width)
+    operator, bath = ElectronPhonon(grid, COUPLING, "direct"), thermal(grid, 0.15)
+    processes = {
+        "injection": PhononInjection(grid, COUPLING, Gaussian(3.0, 0.15), power=0.02),
+        "escape": PhononEscape(grid, COUPLING, 5.0 * COUPLING.pair_breaking_time, bath.n),
+    }
+    gap = GapFollower(grid, splits_phonons=True) if moves else 1.0
+    problem = HomogeneousProblem(operator, processes, gap=gap)
+    state = problem.steady(problem.state(*thermal(grid, 0.25))).state
+    return float(problem.ledger(state).number[0])
+
+
+@pytest.mark.parametrize(("moves", "order"), [(False, 1.9), pytest.param(True, 1.4, marks=pytest.mark.slow)])
+def test_order_under_phonon_trapping(moves, order):
+    """Richardson's order of the density: 0.8 where a phonon point at 2Δ holds both kinds of modes. A gap that
+    moves lies at another place of its bin on every axis; there the order varies about 2."""
+    coarse, middle, fine = (trapped(width, moves) for width in (0.1, 0.05, 0.025))
+    assert np.log2(abs(middle - coarse) / abs(fine - middle)) > order
+    assert fine == pytest.approx(middle, rel=1e-3)
+
+
+def test_injected_power():
+    """Power that is injected across 2Δ is the one asked for."""
+    measure = at_threshold(GRID, bcs_measure(GRID, GAPS), GAPS)
+    f, n = (part * np.ones((5, 1)) for part in thermal(GRID, 0.2))
+    source = PhononInjection(GRID, COUPLING, Gaussian(2.0, 0.1), power=0.3)
+    np.testing.assert_allclose(source.energy_flow(measure, f, n).phonons, 0.3, rtol=1e-13)
+    source = PhononInjection(GRID, COUPLING, Gaussian(2.0, 0.1), rate=0.3)
+    np.testing.assert_allclose(source.number_flow(measure, f, n).phonons, 0.3, rtol=1e-13)
+
+
+def test_phonons_carried_with_the_gap():
+    """Energy and bounds stay, and so does a uniform occupation; phonons far from 2Δ do not notice."""
+    rng = np.random.default_rng(2)
+    operator, start = ElectronPhonon(GRID, COUPLING), np.array([1.0, 0.9, 0.7, 0.9, 0.0])
+    before, after = (at_threshold(GRID, bcs_measure(GRID, gap), gap) for gap in (start, GAPS))
+    n = thermal(GRID, 0.2).n * rng.uniform(0.5, 2.0, (5, GRID.n_phonon))
+    there = carried_phonons(GRID, before, after, n)
+    np.testing.assert_allclose(
+        phonon_energy(operator, there, after), phonon_energy(operator, n, before), rtol=1e-14
+    )
+    np.testing.assert_array_equal(there[[0, 4]], n[[0, 4]])
+    assert there.min() >= n.min() and there.max() <= n.max()
+    assert np.all(there[:, GRID.phonon_energies > 3.05] == n[:, GRID.phonon_energies > 3.05])
+    np.testing.assert_allclose(carried_phonons(GRID, before, after, 0.0 * n + 0.3), 0.3, rtol=1e-14)
+
+
+def test_evolution_with_a_moving_gap_keeps_energy():
+    """2Δ passes through phonon points, and energy stays to rounding."""
+    grid = CollisionGrid.uniform(0.05, 4.0)
+    problem = HomogeneousProblem(
+        ElectronPhonon(grid, COUPLING, "direct"), gap=GapFollower(grid, splits_phonons=True)
+    )
+    f = 0.2 * np.exp(-((grid.energies - 2.5) ** 2) / 0.08)
+    start = problem.state(f, thermal(grid, 0.1).n)
+    end = list(problem.evolve(start, [0.3], tolerance=1e-2))[-1]
+    assert abs(end.state.gap[0] - start.gap[0]) > 0.1
+    assert end.ledger.total[0] == pytest.approx(problem.ledger(start).total[0], rel=1e-12)
+
+
+def test_graded_sums_refuse_shares():
+    measure = at_threshold(GRID, bcs_measure(GRID, GAPS), GAPS)
+    operator = ElectronPhonon(GRID, COUPLING, "graded")
+    f, n = (part * np.ones((5, 1)) for part in thermal(GRID, 0.2))
+    with pytest.raises(CaseError, match="graded sums know no shares of phonon modes"):
+        operator.rates(measure, f, n)
+    with pytest.raises(CaseError, match="graded sums do not split phonon modes"):
+        HomogeneousProblem(operator, gap=GapFollower(GRID, splits_phonons=True))
+    graded = CollisionGrid.graded(4.0, gap=1.0, finest=0.1)
+    assert at_threshold(graded, bcs_measure(graded, 1.0), 1.0).phonon_shares is None
