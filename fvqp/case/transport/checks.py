@@ -35,6 +35,15 @@ def _problems(case: TransportCase) -> Iterator[tuple[str, str]]:
     yield from _of_spectra(case)
     yield from _of_dispersion(case)
     yield from _of_branches(case)
+    if case.phonons.model == "bath":
+        for name, region in case.regions.items():
+            for key in ("escape", "sound_velocity", "phonon_free_path", "phonon_dispersion"):
+                if getattr(region, key) is not None:
+                    yield f"regions.{name}.{key}", 'is not used with phonons.model = "bath"'
+        for place, entries in (("initial.pulses", case.initial.pulses), ("injections", case.injections)):
+            for number, entry in enumerate(entries):
+                if entry.of == "phonons":
+                    yield f"{place}[{number}].of", 'phonons are those of the bath with phonons.model = "bath"'
     if case.periodic and case.body is not None:
         yield "periodic", "are boundaries of a mesh; shells have none that are alike"
     if case.regions and case.body is not None:
@@ -101,7 +110,8 @@ def _of_power(case: TransportCase) -> Iterator[tuple[str, str]]:
     walls = [*case.quasiparticles.walls.values(), *case.phonons.walls.values()]
     escapes = [case.phonons.escape, *(region.escape for region in case.regions.values())]
     leaves = (
-        any(escape is not None for escape in escapes)
+        case.phonons.model == "bath"
+        or any(escape is not None for escape in escapes)
         or any(trap.rate > 0.0 for trap in case.trapping)
         or any(wall.transmission.passes for wall in walls)
     )

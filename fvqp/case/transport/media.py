@@ -14,7 +14,7 @@ from fvqp.case.boltzmann.strong import warn
 from fvqp.case.transport.dispersion import PhononBranch, phonon_branch
 from fvqp.case.transport.energies import stationary_gap
 from fvqp.case.transport.localization import hops, localization
-from fvqp.case.transport.rates import check_motion
+from fvqp.case.transport.rates import bath_time, check_motion
 from fvqp.case.transport.schema import Place, Region, TransportCase
 from fvqp.case.transport.sources import LocalMicrowave, LocalTrapping, drives
 from fvqp.case.transport.substances import Substance
@@ -301,10 +301,11 @@ class CaseMedia:
         case, units, grid = self._case, self._units, self.grid
         out: dict[str, Process] = {}
         escape: Escape | None = region.escape or case.phonons.escape
-        if escape is not None:
-            out["escape"] = PhononEscape(
-                grid, coupling, escape.seconds / units.time, self.bath.n, modes=phonon.modes
-            )
+        leaves = None if escape is None else escape.seconds
+        if case.phonons.model == "bath":
+            leaves = bath_time(case, units, self.coupling.pair_breaking_time * units.time)
+        if leaves is not None:
+            out["escape"] = PhononEscape(grid, coupling, leaves / units.time, self.bath.n, modes=phonon.modes)
         owned = np.sort(cells[cells < self.mesh.n_owned])
         for number, injection in enumerate(case.injections):
             profile = self.around(injection)[owned] * self.inside(injection)[owned]

@@ -27,6 +27,9 @@ LARGEST = 1e11
 there is; results are seen to be off, or steps to fail, from there to 1e16 on."""
 TINY = 1e-300
 """Seconds; less is not divided by."""
+INSTANT, SLOWEST = 1e-5, 1e-3
+"""Escape times that keep phonons in equilibrium with the bath, in τ0^pb: the one that is taken where rounding
+permits, and the longest."""
 THICKEST = 1e5
 """Of a cell in free paths where particles fly: what diffuses through it is the square of this smaller than
 what flies to and fro, and rounding of that is 1e-6 of it."""
@@ -52,6 +55,26 @@ def check_rates(case: TransportCase, units: Units) -> None:
                 f"{case.source}: {key}: {given} makes a rate of {rate:.3g}/s, whose rounding hides all else; "
                 f"give one of at most {LARGEST / end:.3g}/s, {LARGEST:.0e} over {over}"
             )
+
+
+def bath_time(case: TransportCase, units: Units, pair_breaking: float) -> float:
+    """Escape time, seconds, with which phonons are those of the bath.
+
+    Args:
+        case, units: as named.
+        pair_breaking: τ0^pb, seconds.
+
+    Raises:
+        CaseError: rounding does not permit one that is short enough.
+    """
+    end = units.time if case.evolution is None else case.evolution.end
+    if end > SLOWEST * pair_breaking * LARGEST:
+        raise CaseError(
+            f"{case.source}: evolution.end: {end:.4g} s is so long that rounding hides what happens beside the "
+            f'exchange of phonons with the bath; with phonons.model = "bath" give at most '
+            f"{SLOWEST * pair_breaking * LARGEST:.3g} s, or phonons.escape"
+        )
+    return max(INSTANT * pair_breaking, end / LARGEST)
 
 
 def _rates(case: TransportCase, units: Units) -> Iterator[tuple[str, str, float]]:

@@ -91,6 +91,9 @@ class Branch(Table):
 class Phonons(Motion):
     """Motion and escape of phonons."""
 
+    model: Literal["dynamic", "bath"] = "dynamic"
+    """``dynamic``: phonons have a spectrum of their own that relaxes, moves and escapes; ``bath``: they stay in
+    equilibrium at the bath temperature everywhere."""
     sound_velocity: Speed | None = None
     """Of all phonons, or of those of low energy."""
     branches: tuple[Branch, ...] = ()
@@ -106,6 +109,16 @@ class Phonons(Motion):
     """As of quasiparticles, or refracting."""
     escape: Escape | None = None
     """Into a substrate under every cell, as from a film; default: none."""
+
+    @model_validator(mode="after")
+    def _used(self) -> Self:
+        if self.model == "bath":
+            for key in ("escape", "dispersion", "branches", "sound_velocity", "free_path"):
+                if getattr(self, key):
+                    raise ValueError(f'{key}: is not used with model = "bath"')
+            if self.motion != "still":
+                raise ValueError('motion: is not used with model = "bath"')
+        return self
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:

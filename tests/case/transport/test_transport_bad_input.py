@@ -202,6 +202,27 @@ OF_FILM: list[tuple[dict[str, Any], str]] = [
         "phonons.escape.time: 1e-30 s makes a rate of 1e+30/s, whose rounding hides all else; give one of at "
         "most 1e+17/s, 1e+11 over evolution.end",
     ),
+    (
+        {"phonons": {"model": "bath", "escape": {"time": "1 ns"}}},
+        'phonons.escape: is not used with model = "bath"',
+    ),
+    (
+        {"phonons": {"model": "bath", "motion": "diffusive"}},
+        'phonons.motion: is not used with model = "bath"',
+    ),
+    (
+        {"phonons": {"model": "bath"}, "regions.trap.escape": {"time": "1 ns"}},
+        'regions.trap.escape: is not used with phonons.model = "bath"',
+    ),
+    (
+        {"phonons": {"model": "bath"}, "injections.0.of": "phonons"},
+        'injections[0].of: phonons are those of the bath with phonons.model = "bath"',
+    ),
+    (
+        {"phonons": {"model": "bath"}, "injections": [], "evolution.end": "1 s"},
+        "evolution.end: 1 s is so long that rounding hides what happens beside the exchange of phonons with the "
+        'bath; with phonons.model = "bath" give at most',
+    ),
     ({"regions.trap.escape": {"time": "1e-30 s"}}, "regions.trap.escape.time: 1e-30 s makes a rate"),
     ({"trapping": [{"rate": "1e26 Hz"}]}, "trapping[0].rate: 1e+26 Hz makes a rate"),
     ({"injections.0.power": "1e29 W/m^3"}, "injections[0].power: 1e+29 W/m^3 makes a rate"),

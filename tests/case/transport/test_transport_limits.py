@@ -230,3 +230,31 @@ def test_a_mirror_that_directions_cannot_represent(said: Said, tmp_path: Path, q
     assert "align the wall with the axes of the set or make it diffuse" in text
     code, _ = said(FILM, {**changes, "phonons.walls": {"end": {"specularity": 0.0}}})
     assert code == 0
+
+
+def test_phonons_of_the_bath() -> None:
+    """The limit of a short escape time, and the homogeneous model with phonons of the bath."""
+    data = copy.deepcopy(FILM) | {
+        "mesh": {"shape": {"kind": "grid1d", "nx": 2, "Lx": "2 um"}},
+        "regions": {},
+        "injections": [],
+        "initial": {"pulses": [{"centre": "2 Delta0", "width": "0.25 Delta0", "peak": 0.1}]},
+        "evolution": {"start": "1 ns", "end": "10 ns", "points_per_decade": 1, "tolerance": 0.01},
+    }
+    found = {
+        name: fvqp.run(copy.deepcopy(data) | {"phonons": phonons}).dataset["n_qp"].values[-1]
+        for name, phonons in (
+            ("bath", {"model": "bath"}),
+            ("short", {"escape": {"time": "1 fs"}}),
+            ("long", {"escape": {"time": "1 ns"}}),
+        )
+    }
+    alone = {key: data[key] for key in ("material", "energies", "gap", "initial")} | {
+        "model": "boltzmann",
+        "phonons": {"model": "bath"},
+        "sweep": {"temperature": data["bath"]["temperature"]},
+        "evolution": data["evolution"] | {"tolerance": 1e-4},
+    }
+    assert found["bath"] == pytest.approx(found["short"], rel=1e-5)
+    assert found["bath"] == pytest.approx(float(fvqp.run(alone).dataset["n_qp"][0, -1]), rel=2e-4)
+    assert found["long"] > 1.01 * found["bath"]

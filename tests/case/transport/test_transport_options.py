@@ -103,6 +103,7 @@ OPTIONS: dict[str, Option] = {
     "quasiparticles.fermi_velocity": Option("sphere", "0.5e6 m/s", "n_qp_cell"),
     "quasiparticles.free_path": Option("sphere", "2 um", "n_qp_cell"),
     "quasiparticles.diffusivity": Option("film", "10 cm^2/s", "n_qp_cell"),
+    "phonons.model": Option("film", "bath", around={"phonons": {}}),
     "phonons.motion": Option("sphere", "diffusive", "energy_escaped", around=FLYING),
     "phonons.directions": Option("sphere", 6, "energy_escaped"),
     "phonons.azimuths": Option("sphere", 4, "energy_escaped", around=CYLINDER),
