@@ -70,7 +70,7 @@ def bath_time(case: TransportCase, units: Units, pair_breaking: float) -> float:
     end = units.time if case.evolution is None else case.evolution.end
     if end > SLOWEST * pair_breaking * LARGEST:
         raise CaseError(
-            f"{case.source}: evolution.end: {end:.4g} s is so long that rounding hides what happens beside the "
+            f"{case.source}: evolution.end: {end:.4g} s is so long that rounding hides all else beside the "
             f'exchange of phonons with the bath; with phonons.model = "bath" give at most '
             f"{SLOWEST * pair_breaking * LARGEST:.3g} s, or phonons.escape"
         )

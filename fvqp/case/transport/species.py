@@ -92,8 +92,8 @@ class Phonons(Motion):
     """Motion and escape of phonons."""
 
     model: Literal["dynamic", "bath"] = "dynamic"
-    """``dynamic``: phonons have a spectrum of their own that relaxes, moves and escapes; ``bath``: they stay in
-    equilibrium at the bath temperature everywhere."""
+    """``dynamic``: phonons have a spectrum of their own that relaxes, moves and escapes; ``bath``: they stay
+    in equilibrium at the bath temperature everywhere."""
     sound_velocity: Speed | None = None
     """Of all phonons, or of those of low energy."""
     branches: tuple[Branch, ...] = ()

@@ -220,7 +220,7 @@ OF_FILM: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"phonons": {"model": "bath"}, "injections": [], "evolution.end": "1 s"},
-        "evolution.end: 1 s is so long that rounding hides what happens beside the exchange of phonons with the "
+        "evolution.end: 1 s is so long that rounding hides all else beside the exchange of phonons with the "
         'bath; with phonons.model = "bath" give at most',
     ),
     ({"regions.trap.escape": {"time": "1e-30 s"}}, "regions.trap.escape.time: 1e-30 s makes a rate"),
