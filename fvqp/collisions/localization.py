@@ -90,6 +90,11 @@ class Localization:
         """c of every cell from ``f[cells, N]``."""
         return self.states * np.maximum(f[:, self.bin], 0.0)
 
+    def captured(self, measure: SpectralMeasure, f: Floats) -> Floats:
+        """Return the rate at which localized quasiparticles come, for ``f[cells, N]``."""
+        lost = measure.number * self._lost(measure) * f
+        return np.asarray(lost.sum(axis=1) * (1.0 - f[:, self.bin]))
+
     def rates(self, measure: SpectralMeasure, f: Floats, n: Floats) -> Pair:
         """``∂f/∂t`` and ``∂n/∂t``, of the spectrum without the localized states."""
         f, n = checked_occupations(self.grid, measure, f, n)

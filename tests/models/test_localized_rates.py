@@ -10,7 +10,7 @@ from scipy import integrate, stats
 
 from fvqp.errors import CaseError, ConvergenceError
 from fvqp.models.localized import rng, statistics
-from fvqp.models.localized.rates import pair_rate, rate_beyond, rate_in_slab, shape, tail_rate
+from fvqp.models.localized.rates import pair_rate, rate_beyond, shape, tail_rate
 
 
 def closed_form(x: float) -> float:
@@ -34,21 +34,6 @@ def test_shape_and_rate_are_normalised() -> None:
         )
         < 1e-10
     )
-
-
-def test_rate_in_a_slab() -> None:
-    """∫dz ∫dz' over the slab of the rate with all partners in a plane at z', over the thickness."""
-
-    def of_plane(height: float) -> float:
-        return integrate.quad(lambda x: 2 * math.pi * x * float(pair_rate(x)), height, height + 70)[0]
-
-    for thickness in (0.4, 1.0, 6.0):
-        # Pairs of planes at one distance h fill d − h of the thickness, on both sides.
-        summed, _ = integrate.quad(lambda h, d=thickness: 2 * (d - h) / d * of_plane(h), 0, thickness)
-        assert rate_in_slab(thickness) == pytest.approx(summed, rel=1e-6)
-    # Far away 1 − ⟨X⟩/2d, with ⟨X⟩ = ∫ X g d³X.
-    mean, _ = integrate.quad(lambda x: 4 * math.pi * x**3 * float(pair_rate(x)), 0, 90, limit=200)
-    assert rate_in_slab(1e4) == pytest.approx(1.0 - mean / 2e4, rel=1e-9)
 
 
 def test_rate_is_the_overlap_of_two_shapes() -> None:

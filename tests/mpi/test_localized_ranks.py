@@ -10,7 +10,16 @@ from mpi4py import MPI
 
 from fvqp.errors import CaseError
 from fvqp.mesh import shape_mesh
-from fvqp.models.localized import Simulation, TailAnnihilation, box, mesh_domain, run_ensemble
+from fvqp.models.localized import (
+    AnnihilationLaw,
+    PairClosure,
+    Simulation,
+    TailAnnihilation,
+    box,
+    mesh_domain,
+    run_ensemble,
+)
+from fvqp.models.localized.validity import steepest
 
 pytestmark = pytest.mark.mpi
 WORLD = MPI.COMM_WORLD
@@ -71,3 +80,17 @@ def test_a_failure_reaches_every_rank() -> None:
 
     with pytest.raises(CaseError, match="must not be negative"):
         run_ensemble(make, [10.0], runs=4, seed=1)
+
+
+@pytest.mark.ranks(2)
+def test_pairs_of_places_are_the_same_on_every_rank() -> None:
+    """Closure with pairs, and the steepest place of a concentration whose step lies between two ranks."""
+    found = []
+    for comm in (WORLD, MPI.COMM_SELF):
+        mesh = shape_mesh("grid1d", nx=20, dx=2.0, comm=comm)
+        domain = mesh_domain(mesh, cross_section=(30.0, 30.0))
+        x = mesh.centroid[:, 0]
+        generation = domain.gathered(np.where(x < 20.0, 1e-6, 1e-8))
+        c = PairClosure(LAW, domain).stationary(generation)
+        found.append((c, steepest(mesh, AnnihilationLaw(LAW), domain.scattered(c))))
+    assert np.array_equal(found[0][0], found[1][0]) and found[0][1] == found[1][1]

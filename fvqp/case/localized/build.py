@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from functools import cached_property
 
@@ -17,6 +18,7 @@ from fvqp.models.localized import (
     AnnihilationLaw,
     BurstingBubbles,
     Domain,
+    PairClosure,
     Simulation,
     TailAnnihilation,
     TailStates,
@@ -24,7 +26,16 @@ from fvqp.models.localized import (
     mesh_domain,
 )
 from fvqp.models.localized.closure import PACKING
-from fvqp.models.localized.validity import check_box, doubts, doubts_of_law, least_edge
+from fvqp.models.localized.validity import (
+    DECAYS,
+    check_box,
+    decays_alone,
+    doubts,
+    doubts_of_section,
+    doubts_of_steepness,
+    least_edge,
+    steepest,
+)
 from fvqp.units import to_float
 
 Floats = NDArray[np.float64]
@@ -86,6 +97,16 @@ class Localized:
         law = self.law(radius)
         return AnnihilationLaw(law) if isinstance(law, TailAnnihilation) else None
 
+    def pair_closure(self, radius: int) -> PairClosure | None:
+        """The closure with partners from other cells, if the case wants it."""
+        law = self.law(radius)
+        if self.case.law.closure == "local" or not isinstance(law, TailAnnihilation):
+            return None
+        domain = self._mesh_domain
+        if self.case.extrusion is None:
+            domain = dataclasses.replace(domain, periodic=domain.extent > 0.0)
+        return PairClosure(law, domain)
+
     def rates(self, generation: int) -> float | Floats:
         """A, 1/(m³ s): a number, or one for each cell of the rank's mesh."""
         if self.case.profile is None or self._cells is None:
@@ -120,11 +141,16 @@ class Localized:
     def _mesh_domain(self) -> Domain:
         assert self.mesh is not None
         given = self.case.extrusion
+        thickness = None if given is None else given.thickness
         cross = None if given is None or given.cross_section is None else tuple(given.cross_section)
+        if given is None and not self.simulated:
+            # The closure of pairs takes directions that the mesh lacks for endless.
+            thickness = 1.0 if self.mesh.dim == 2 else None
+            cross = (1.0, 1.0) if self.mesh.dim == 1 else None
         try:
             return mesh_domain(
                 self.mesh,
-                thickness=None if given is None else given.thickness,
+                thickness=thickness,
                 cross_section=None if cross is None else (cross[0], cross[1]),
             )
         except CaseError as error:
@@ -184,8 +210,8 @@ class Localized:
             for text in state.warnings:
                 found.setdefault(text, (text, 1))
         points = [place for place in self.places() if place[3] == 0]
-        for place in points if self.simulated else []:
-            for text in self._doubts(place):
+        for place in points:
+            for text in (self._doubts(place) if self.simulated else []) + self._doubts_of_law(place):
                 kind = "".join(letter for letter in text if letter not in "0123456789.e+-")
                 first, count = found.get(kind, (f"{self.where(place)}: {text}", 0))
                 found[kind] = (first, count + 1)
@@ -205,8 +231,24 @@ class Localized:
             raise CaseError(f"{self.case.source}: {self.where(place)}: {error}") from None
         spins = not math.isnan(flip_time)
         rate = 1.0 / flip_time if spins else 0.0
-        found = doubts(domain, self.particles(place), spins=spins, flip_rate=rate)
-        return found + doubts_of_law(domain, self.law(radius))
+        return doubts(domain, self.particles(place), spins=spins, flip_rate=rate)
+
+    def _doubts_of_law(self, place: tuple[int, ...]) -> list[str]:
+        """Limits of the law of annihilation at a point, where there is one."""
+        radius, spin, generation, _ = place
+        law = self.closure(radius)
+        if law is None or self.case.sweep.spin[spin] != "none":
+            return []
+        found, expected, relaxation = [], self._expected(radius, generation), self.case.relaxation
+        if relaxation is not None and decays_alone(law, expected, relaxation.end):
+            found.append(DECAYS)
+        if self.case.law.closure == "pairs" or self.mesh is None:
+            return found
+        if self.simulated:
+            found += doubts_of_section(self.domain(radius, generation), law, expected)
+        cells = np.broadcast_to(self.rates(generation), self.mesh.n_cells)
+        steep = doubts_of_steepness(steepest(self.mesh, law, law.stationary(cells)))
+        return found + [f'{text}; law.closure = "pairs" counts partners where they are' for text in steep]
 
     def particles(self, place: tuple[int, ...]) -> float:
         """How many there are in the steady state, roughly."""

@@ -39,6 +39,8 @@ def _of_space(case: LocalizedCase) -> list[tuple[str, str]]:
                 problems.append((key, "is not used without a mesh"))
         if case.law.diffusivity is not None:
             problems.append(("law.diffusivity", "is not used without a mesh: nothing varies in a box"))
+        if case.law.closure == "pairs":
+            problems.append(("law.closure", '"pairs" is not used without a mesh: nothing varies in a box'))
     elif case.box is not None:
         problems.append(("box", "is not used with a mesh; give one of them"))
     if profile is None and case.sweep.generation is None:
@@ -63,8 +65,17 @@ def _of_runs(case: LocalizedCase) -> list[tuple[str, str]]:
                 ("monte_carlo.runs", "there is no law of annihilation but for tail states without spin")
             )
         for key in ("box", "extrusion"):
-            if getattr(case, key) is not None:
+            if getattr(case, key) is not None and (key == "box" or case.law.closure == "local"):
                 problems.append((key, "is not used without runs: the law knows concentrations alone"))
+    if case.law.closure == "pairs":
+        if case.relaxation is not None:
+            problems.append(
+                ("law.closure", '"pairs" is for steady states; remove relaxation, or give "local"')
+            )
+        if case.law.diffusivity is not None:
+            problems.append(("law.diffusivity", 'needs law.closure = "local"'))
+        if bubbles or "none" not in case.sweep.spin:
+            problems.append(("law.closure", "is not used: there is no law but for tail states without spin"))
     if case.relaxation is not None and bubbles:
         problems.append(("relaxation", "bubbles that are left do not decay"))
     if case.law.diffusivity is not None and (bubbles or "none" not in case.sweep.spin):

@@ -291,8 +291,19 @@ def _closed_forms(plan: Localized, place: tuple[int, ...]) -> Values:
     values["concentration_mean_field"] = float(np.sum(mean * closure.mean_field(rates)))
     if plan.case.sweep.spin[spin] != "none":
         return values
+    pairs = plan.pair_closure(radius)
+    if pairs is not None:
+        try:
+            steady = pairs.stationary(values["generation_cell"])
+        except FvqpError as error:
+            where = plan.where((*place, 0))
+            raise type(error)(f"{plan.case.source}: law.closure: {where}: {error}") from None
+        values["concentration_law"] = float(np.sum(plan.in_file_order(mean) * steady))
+        values["concentration_cell_law"] = steady
+        return values
     mesh = plan.mesh or shape_mesh("grid1d", nx=1, Lx=1.0, comm=MPI.COMM_SELF)
-    density = LocalizedDensity(mesh, closure, rates, diffusivity=plan.case.law.diffusivity or 0.0)
+    hops = plan.case.law.diffusivity or 0.0
+    density = LocalizedDensity(mesh, closure, rates, diffusivity=hops, warn=hops > 0.0)
     steady = density.steady()
     values["concentration_law"] = float(np.sum(mean * steady))
     if plan.mesh is not None:

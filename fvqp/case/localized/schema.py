@@ -168,6 +168,9 @@ class Profile(Table):
 class Law(Table):
     """The law of annihilation that leaves out fluctuations, beside the simulation."""
 
+    closure: Literal["local", "pairs"] = "local"
+    """``local``: partners are as many as where a quasiparticle is; ``pairs``: they are counted in all cells
+    within reach, and beyond surfaces there are none; on a mesh, for the steady state."""
     diffusivity: Diffusivity | None = None
     """Of rare hops, on a mesh; default: quasiparticles stay where they are."""
 

@@ -13,7 +13,11 @@ from fvqp.case.quantities import AnnihilationConstant, Diffusivity, Energy, Leng
 from fvqp.case.tables import AS_LIST, ONCE, Name, Table
 from fvqp.collisions import CollisionGrid, Coupling, Localization, SpectralMeasure, phonon_modes
 from fvqp.errors import CaseError
+from fvqp.mesh import Mesh
 from fvqp.models.localized import AnnihilationLaw, LawInUnits, MeanField, TailAnnihilation
+from fvqp.models.localized.validity import doubts_of_decay, doubts_of_steepness, steepest
+from fvqp.models.transport.problem import TransportProblem
+from fvqp.models.transport.state import State
 
 
 class LocalizationTable(Table):
@@ -98,3 +102,42 @@ def localization(
         )
     except CaseError as error:
         raise CaseError(f"{where}: {error}") from None
+
+
+def doubts_of_law(
+    problem: TransportProblem, mesh: Mesh, state: State, units: Units, *, evolves: bool
+) -> dict[str, list[str]]:
+    """Return limits of the law of annihilation that a state is beyond, by kind. Collective.
+
+    Args:
+        problem: with the spectra of the state.
+        mesh: of the results, distributed like the cells of the problem.
+        state: of all cells.
+        units: of the run.
+        evolves: whether concentrations may decay.
+    """
+    body, f, law = problem.body, problem.mean_f(state.f), None
+    problem.local.set(state.gap)
+    c, source = np.zeros((2, body.n_owned))
+    for one, measure in zip(problem.media, problem.local.measures, strict=True):
+        process = one.medium.localization
+        if process is None or not isinstance(process.law, LawInUnits):
+            continue
+        # Regions differ in the constant at most, which ratios of rates do not know.
+        if isinstance(process.law.law, AnnihilationLaw):
+            law = process.law.law if law is None else law
+        if len(one.owned):
+            c[one.owned] = process.concentration(f[one.owned]) * process.law.density
+            rate = process.captured(measure, f[one.owned])
+            source[one.owned] = rate * process.law.density / units.time
+    if law is None:
+        return {}
+    space = body.space
+    owned = (space if isinstance(space, Mesh) else space.chain).global_id[: body.n_owned]
+    everywhere = np.zeros(mesh.n_global)
+    for cells, values in body.comm.allgather((owned, c)):
+        everywhere[cells] = values
+    found = {"steep": doubts_of_steepness(steepest(mesh, law, everywhere[mesh.global_id]))}
+    if evolves:
+        found["decay"] = doubts_of_decay(law, c, source, body.comm)
+    return found

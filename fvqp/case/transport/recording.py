@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from scipy import constants
 
 from fvqp.case.recorder import Recorder
 from fvqp.case.transport.build import Setup
+from fvqp.case.transport.localization import doubts_of_law
 from fvqp.case.transport.probe import Probed
 from fvqp.case.transport.schema import TransportCase
 from fvqp.models.transport import Counters, Ledger, Moment, State
@@ -21,6 +23,7 @@ from fvqp.results.dataset import SweepDataset
 from fvqp.results.folder import ResultsFolder
 
 Floats = NDArray[np.float64]
+log = logging.getLogger(__name__)
 
 #: Ranges of energy that are counted unless the case says which.
 RANGES = 5
@@ -46,6 +49,7 @@ class TransportRecorder(Recorder):
         self._bounds = self._ranges()
         self.sweep = self._dataset(times)
         self.start: float | None = None
+        self._said: set[str] = set()
         self._probe = None if case.resonator is None else Probed(case.resonator, setup)
 
     # -- what is stored
@@ -115,6 +119,16 @@ class TransportRecorder(Recorder):
                 sweep.define("n", ("cell", "omega"))
         return sweep
 
+    def _check_law(self, state: State) -> None:
+        """Say once what the law of annihilation does not hold for."""
+        setup, evolves = self.setup, self.case.evolution is not None
+        found = doubts_of_law(setup.problem, setup.mesh, state, setup.units, evolves=evolves)
+        for kind, texts in found.items():
+            if texts and kind not in self._said:
+                self._said.add(kind)
+                for text in texts if self.group.rank == 0 else []:
+                    log.warning("%s: localization: %s", self.case.source, text)
+
     # -- a time
 
     def record(self, number: int, moment: Moment) -> None:
@@ -135,6 +149,7 @@ class TransportRecorder(Recorder):
             cells["n_localized_cell"] = localized * units.density
             mean = self.group.allreduce(float(localized @ problem.body.volume)) / self._volume
             values["n_localized"] = mean * units.density
+            self._check_law(state)
         values |= self._of_regions(cells["n_qp_cell"])
         if self.case.evolution is None:
             values |= self._powers(state)

@@ -13,6 +13,7 @@ from fvqp.models.localized.laws import BurstingBubbles, TailAnnihilation
 from fvqp.models.localized.longrun import LongRun
 from fvqp.models.localized.material import TailStates
 from fvqp.models.localized.montecarlo import Simulation
+from fvqp.models.localized.pair_closure import PairClosure
 from fvqp.models.localized.statistics import Estimate, combined, estimate, steady_from
 from fvqp.models.localized.trajectory import Trajectory
 
@@ -26,6 +27,7 @@ __all__ = [
     "LocalizedDensity",
     "LongRun",
     "MeanField",
+    "PairClosure",
     "Simulation",
     "Steady",
     "TailAnnihilation",

@@ -17,6 +17,7 @@ from fvqp.errors import CaseError, ConvergenceError
 from fvqp.mesh.mesh import Mesh
 from fvqp.models.linear import TransportSolver
 from fvqp.models.localized.closure import AnnihilationLaw
+from fvqp.models.localized.validity import doubts_of_decay, doubts_of_steepness, steepest
 from fvqp.transport.operator import Transport
 from fvqp.transport.operator_tables import Coefficients
 
@@ -40,18 +41,27 @@ class LocalizedDensity:
     generation : A, 1/(m³ s), a number or a value for each local cell.
     diffusivity : D, m²/s, not negative. The law is that of particles that stay where they are: it holds as
         long as they move less than their distance r while they live. Where they do not, ``warnings`` say so
-        after a solve, for the concentration is then overestimated.
+        after a solve, for the concentration is then overestimated. So they do where generation changes within
+        the reach of partners, near surfaces, and in decays (`validity`).
+    warn : whether ``warnings`` are logged as well.
 
     Raises `CaseError`: values that are negative, not finite, or not one a cell.
     """
 
     def __init__(
-        self, mesh: Mesh, law: AnnihilationLaw, generation: ArrayLike, *, diffusivity: float = 0.0
+        self,
+        mesh: Mesh,
+        law: AnnihilationLaw,
+        generation: ArrayLike,
+        *,
+        diffusivity: float = 0.0,
+        warn: bool = True,
     ) -> None:
         if not (np.isfinite(diffusivity) and diffusivity >= 0.0):
             raise CaseError(f"diffusivity: must be finite and not negative, got {diffusivity}")
         self.mesh, self.law, self.diffusivity = mesh, law, float(diffusivity)
         self.warnings: list[str] = []
+        self._warns, self._kinds = warn, set[str]()
         self._generation = self._field(generation, "generation")
         self._solver: TransportSolver | None = None
         if diffusivity > 0.0:
@@ -66,6 +76,7 @@ class LocalizedDensity:
         """
         local = self.law.stationary(self._generation)
         if self._solver is None:
+            self._check_steepness(local)
             return local
         volume = self.mesh.volume
         mean = self.mesh.total(volume * self._generation) / self.mesh.total(volume)
@@ -74,6 +85,7 @@ class LocalizedDensity:
         start = np.full(self.mesh.n_cells, float(self.law.stationary(mean)))
         found = self._newton(start, self._generation, 0.0)
         self._check_hops(found)
+        self._check_steepness(found)
         return found
 
     def relax(
@@ -117,6 +129,9 @@ class LocalizedDensity:
                 # Local errors of the implicit step are of second order.
                 step = trial * min(max(_SHRINK / np.sqrt(max(error, 1e-10)), _LEAST), _GROW)
             found.append(now.copy())
+            own = slice(0, self.mesh.n_owned)
+            self._warn("decay", doubts_of_decay(self.law, now[own], source[own], self.mesh.comm))
+        self._check_steepness(now)
         self._check_hops(now)
         return np.array(found)
 
@@ -175,12 +190,21 @@ class LocalizedDensity:
             f"diffusivity: quasiparticles move {worst:.2g} times their distance while they live; the law of "
             "annihilation is that of particles that stay, the concentration an upper bound"
         )
-        if worst > 1.0 and not self.warnings:
-            self.warnings.append(text)
-            log.warning("%s", text)
+        if worst > 1.0:
+            self._warn("hops", [text])
+
+    def _warn(self, kind: str, texts: list[str]) -> None:
+        """Keep and log a warning, once of each kind."""
+        if texts and kind not in self._kinds:
+            self._kinds.add(kind)
+            self.warnings += texts
+            for text in texts if self._warns else []:
+                log.warning("%s", text)
+
+    def _check_steepness(self, c: Floats) -> None:
+        self._warn("steep", doubts_of_steepness(steepest(self.mesh, self.law, c)))
 
     def _largest(self, values: Floats) -> float:
-
         mine = float(np.max(values[: self.mesh.n_owned], initial=0.0))
         return float(self.mesh.comm.allreduce(mine, op=MPI.MAX))
 

@@ -96,19 +96,3 @@ def rate_beyond(distance: float) -> float:
     # 60 decay lengths hold all but e^{-60} of what is left.
     x = distance + 30.0 * (nodes + 1.0)
     return float(30.0 * np.sum(weights * 4.0 * math.pi * x * x * pair_rate(x)))
-
-
-def rate_in_slab(thickness: float) -> float:
-    """``∫ g d³X`` over a slab of this thickness, mean over the places in it: the part of the mean-field rate
-    that is left.
-
-    Of a sphere of radius X around a place in a slab of thickness d, the part ``1 − X/2d`` lies in the slab on
-    average over its places, ``d/2X`` where X > d.
-    """
-    nodes, weights = _quadrature()
-    total = 0.0
-    for low, high in ((0.0, min(thickness, 60.0)), (min(thickness, 60.0), thickness + 60.0)):
-        x = low + 0.5 * (high - low) * (nodes + 1.0)
-        inside = np.where(x < thickness, 1.0 - 0.5 * x / thickness, 0.5 * thickness / x)
-        total += 0.5 * (high - low) * float(np.sum(weights * 4.0 * math.pi * x * x * pair_rate(x) * inside))
-    return total

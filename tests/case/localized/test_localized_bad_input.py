@@ -81,6 +81,19 @@ MISTAKES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     (TAIL, {"extrusion": {"thickness": "1 um"}}, "extrusion: is not used without a mesh"),
     (TAIL, {"profile": {"regions": {"a": "1 1/um^3/s"}}}, "profile: is not used without a mesh"),
     (TAIL, {"law.diffusivity": "1 cm^2/s"}, "law.diffusivity: is not used without a mesh"),
+    (TAIL, {"law.closure": "pairs"}, 'law.closure: "pairs" is not used without a mesh'),
+    (
+        WIRE,
+        {"law.closure": "pairs", "relaxation": {"end": "1 s"}},
+        'law.closure: "pairs" is for steady states',
+    ),
+    (
+        WIRE,
+        {"law": {"closure": "pairs", "diffusivity": "1 um^2/s"}},
+        'law.diffusivity: needs law.closure = "local"',
+    ),
+    (WIRE, {"law.closure": "pairs", "sweep.spin": "conserved"}, "law.closure: is not used: there is no law"),
+    (WIRE, {"law.closure": "nearby"}, "law.closure: "),
     (WIRE, {"box": {"particles": 100}}, "box: is not used with a mesh"),
     (WIRE, {"extrusion": {"thickness": "1 um"}}, "extrusion: grid1d: thickness has no meaning"),
     (WIRE, {"extrusion": {}}, "extrusion: grid1d: a mesh of dimension 1 needs its cross_section"),
@@ -185,6 +198,12 @@ def test_a_model_at_its_end_is_said(caplog: pytest.LogCaptureFixture) -> None:
     assert "fewer than 20 independent samples" in warned(
         caplog, BUBBLES, monte_carlo={"start": "2 s", "end": "2.1 s"}
     )
+    thin = warned(caplog, WIRE, mesh__shape__nx=32)
+    assert "surfaces 1 um apart leave so few that its concentrations are too small" in thin
+    assert 'off by 10 % or more; law.closure = "pairs" counts partners where they are' in thin
+    assert "surfaces" not in warned(caplog, WIRE, law__closure="pairs", mesh__shape__nx=32)
+    decays = warned(caplog, TAIL, relaxation={"end": "1e4 s"})
+    assert "leaves up to 31 % too few" in decays
     law = {"monte_carlo": {"runs": 0}, "annihilation": {}, "box": None}
     shallow = {**MATERIAL, "edge_shift": "5e-4 Delta0"}
     assert "tail_energy is not below edge_shift" in warned(caplog, TAIL, material=shallow, **law)

@@ -70,6 +70,7 @@ OPTIONS: dict[str, Option] = {
     "extrusion.thickness": Option("2 um", base=WIRE, around=FILM),
     "profile.regions": Option({"left_half": "20 1/um^3/s"}, "generation_cell", base=WIRE),
     "profile.scale": Option([2.0], "generation_cell", base=WIRE, around=GRADED),
+    "law.closure": Option("pairs", "concentration_cell_law", base=WIRE, around=GRADED),
     "law.diffusivity": Option("0.1 um^2/s", "concentration_cell_law", base=WIRE, around=GRADED),
     "monte_carlo.runs": Option(2),
     "monte_carlo.seed": Option(1),
