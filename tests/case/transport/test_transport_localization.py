@@ -78,6 +78,27 @@ def test_steady_state_of_every_cell_is_that_of_the_law(steady: xr.Dataset) -> No
     assert mean == pytest.approx(localized(steady).mean(), rel=1e-12)
 
 
+def test_limits_of_the_law_are_said(caplog: pytest.LogCaptureFixture) -> None:
+    """Cells within the reach of partners next to surfaces; a decay of sparse quasiparticles. Once each."""
+    data = copy.deepcopy(STEADY)
+    data["mesh"]["shape"] |= {"Lx": "0.6 um", "regions": {"strip": ["0 um", "0.2 um"]}}
+    steep = "localization: law: takes partners from the same place"
+    decay = "localization: law: is that of steady states"
+    computed(STEADY)
+    assert "localization: law" not in caplog.text
+    computed(data)
+    assert caplog.text.count(steep) == 1 and decay not in caplog.text
+    del data["steady_state"]
+    data |= {
+        "evolution": {"start": "1 ns", "end": "2 ns"},
+        "injections": [],
+        "bath": {"temperature": "40 mK"},
+    }
+    caplog.clear()
+    computed(data, concentration="1 1/um^3")
+    assert caplog.text.count(steep) == 1 and caplog.text.count(decay) == 1
+
+
 def test_mean_field_is_usual_recombination() -> None:
     """Without a radius, and by default with the constant of cold mobile quasiparticles."""
     dataset = computed(STEADY, radius=None, constant=None)
