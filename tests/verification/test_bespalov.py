@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -161,6 +162,21 @@ def test_case_of_low_rates() -> None:
     law = AnnihilationLaw(TailAnnihilation(0.1e-6, 40e-18))
     expected = law.stationary(found["generation"].values) * 1e-21
     assert np.all(np.abs(c - expected) < 4.0 * error)
+
+
+@pytest.mark.slow
+def test_readme_says_what_the_case_of_low_rates_gives() -> None:
+    """As shipped: β and its error in the README, to half of that error (numbers depend on the seed)."""
+    said = re.search(
+        r"β = ([\d.]+) ± ([\d.]+) and b = ([\d.]+) ± ([\d.]+)", (CASES / "README.md").read_text()
+    )
+    assert said is not None
+    exponent, exponent_error, factor, factor_error = map(float, said.groups())
+    found = fvqp.run(CASES / "low_rates.toml", overrides=["figures=[]"]).dataset.squeeze()
+    assert abs(float(found["low_rate_exponent"]) - exponent) < 0.5 * exponent_error
+    assert float(found["low_rate_exponent_error"]) == pytest.approx(exponent_error, rel=0.2)
+    assert abs(float(found["low_rate_factor"]) - factor) < 0.5 * factor_error
+    assert float(found["low_rate_factor_error"]) == pytest.approx(factor_error, rel=0.2)
 
 
 @pytest.mark.slow

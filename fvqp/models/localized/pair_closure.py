@@ -106,8 +106,8 @@ class PairClosure:
         ]
         reach = _reach(np.exp(log_kappa[[0, -1]]))
         pair = _pairs_of_cells(self.domain, length, number, log_kappa, reach, extents)
-        volume = np.bincount(self.domain.simplex_cell, self.domain.simplex_measure, len(alpha))[some]
-        volume /= length**self.domain.order
+        measure = self.domain.simplex_measure / length**self.domain.order
+        volume = np.bincount(self.domain.simplex_cell, measure, len(alpha))[some]
         both = pair.one != pair.other
         columns = pair.table.shape[1]
         rows = np.arange(len(pair.one)) * columns
