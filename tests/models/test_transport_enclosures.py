@@ -11,8 +11,8 @@ from transport_problems import gmsh_halves, plain, skewed_quads
 
 from fvqp.collisions import CollisionGrid, thermal
 from fvqp.errors import ConvergenceError
-from fvqp.mesh import Mesh, read_mesh, shape_mesh
-from fvqp.models.transport import Medium, Ordinates, TransportProblem
+from fvqp.mesh import Mesh, RawMesh, read_mesh, shape_mesh
+from fvqp.models.transport import Medium, Ordinates, TransportProblem, steady
 from fvqp.models.transport.steady import SteadySolver, net_power
 from fvqp.transport.directions import Directions, gauss_legendre, product
 from fvqp.transport.ordinates import mesh_streaming
@@ -146,6 +146,56 @@ def test_limits_leave_opaque_bodies_alone(kind: str) -> None:
     for depth in (0.1, 1.0, 5.0, 10.0, 30.0, 1e3):
         expected = slab_exactly(depth) if depth <= 10.0 else 4.0 / 3.0 / (depth + 2.0 * 0.710446)
         assert slab_flux(mesh, directions, depth) == pytest.approx(expected, rel=6e-3 if line else 9e-3)
+
+
+def cut_quads(n: int) -> Mesh:
+    """The unit square of ``2 n²`` triangles of many shapes."""
+    raw = skewed_quads(n)
+    quads = raw.cells[0][1]
+    halves = np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])
+    return sided(RawMesh(raw.points, [("triangle", halves)], {}, {}))
+
+
+@pytest.mark.parametrize(
+    ("n", "depth"),
+    [(6, 0.1), (6, 1.0), (6, 10.0), *(pytest.param(12, d, marks=pytest.mark.slow) for d in (0.1, 1.0, 10.0))],
+)
+def test_slabs_of_triangles_from_transparent_to_opaque(n: int, depth: float) -> None:
+    """Limits of gradients come to rest on triangles whose free paths are many cells, too."""
+    found = slab_flux(cut_quads(n), product(4, 8).folded(UP), depth)
+    assert found == pytest.approx(slab_exactly(depth), rel=2e-2)
+
+
+def rough_triangles(azimuths: int, sides: Wall) -> TransportProblem:
+    """288 triangles between a hot and a cold wall, a tenth of a free path apart."""
+    mesh = cut_quads(12)
+    walls = {name: sides for name in mesh.boundaries} | {"left": Wall(bath=HOT), "right": Wall(bath=COLD)}
+    medium = Medium(None, gap=None, modes=GRID.phonon_energies**2, sound_velocity=1.0, phonon_free_path=10.0)
+    return TransportProblem(mesh, GRID, medium, phonons=Ordinates(product(4, azimuths).folded(UP), walls))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("azimuths", "sides"), [(8, Wall(transmission=0.0)), (16, Wall(transmission=0.0)), (12, MIRROR)]
+)
+def test_limits_that_go_back_and_forth_are_followed_in_time(azimuths: int, sides: Wall) -> None:
+    """Newton's method alone goes round in a circle here: energies of cells changed by 1e-4 for ever."""
+    problem = rough_triangles(azimuths, sides)
+    solver = SteadySolver(problem, 1e-8, 60)
+    state = solver.solve(problem.state(0.0, 0.5 * HOT))
+    assert solver.change < 1e-8
+    fastest = problem.moving_n.streaming.crossing_rate().max()
+    assert np.abs(problem.rates(state.f, state.n).n / HOT).max() < 1e-6 * fastest
+
+
+@pytest.mark.slow
+def test_limits_that_go_back_and_forth_for_ever_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(steady, "ROUNDS", 0)
+    problem = rough_triangles(8, Wall(transmission=0.0))
+    with pytest.raises(
+        ConvergenceError, match=r'go back and forth: take a tolerance .* or scheme = "linear"'
+    ):
+        SteadySolver(problem, 1e-8, 60).solve(problem.state(0.0, 0.5 * HOT))
 
 
 def test_linear_gradients_that_would_fall_below_zero_say_so() -> None:

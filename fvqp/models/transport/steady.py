@@ -52,6 +52,10 @@ GROWTH, REDUCTION, TRIALS = 10.0, 0.1, 12
 #: Small changes in steps this long become smaller, or never will: part that one of so many steps must reach
 #: of the smallest change before.
 LONG, SMALL, SHRINKS, PATIENT = 1e6, 0.1, 0.5, 5
+#: Where limits of gradients go back and forth in so many long steps, short ones follow the state in time
+#: until the limits of most cells are those of the steady state: their length in crossings of the smallest
+#: cell, how many, and how often. With 10 crossings some states on triangles still go back and forth.
+RESTLESS, CROSSINGS, SHORT_STEPS, ROUNDS = 3, 3.0, 20, 5
 #: Parts of a step that are tried too where limits of gradients made the one before of little use.
 PARTS = (0.5, 0.25, 0.125)
 #: Seconds between lines that say how far it is.
@@ -94,7 +98,7 @@ class SteadySolver:
         fastest = self._p.body.comm.allreduce(self._p.turnover(state).fastest, MPI.MAX)
         self._split = length = SPLIT if fastest > 0.0 else ALONE
         before, failures = np.inf, 0
-        least, waited = np.inf, 0
+        least, waited, rounds, in_time = np.inf, 0, 0, None
         while self.steps < self._max:
             try:
                 after, change = self._step(state, length)
@@ -131,6 +135,10 @@ class SteadySolver:
             self._searches = waited > 0 and self._limited
             if waited == PATIENT and self._fixed:
                 self._fixed, waited = False, 0
+            elif waited == RESTLESS and self._limited and not self._fixed and rounds < ROUNDS:
+                # each time from where the one before ended: long steps led away from it
+                state = in_time = self._in_time(state if in_time is None else in_time)
+                least, before, waited, rounds = np.inf, np.inf, 0, rounds + 1
             if waited == PATIENT:
                 raise ConvergenceError(
                     f"no steady state: changes of {least:.1e} in the energy of a cell do not become smaller, "
@@ -141,6 +149,21 @@ class SteadySolver:
             f"no steady state after {self.steps} steps: the last one changed energies by {self.change:.1e}; "
             f"{REMEDY}"
         )
+
+    def _in_time(self, state: State) -> State:
+        """A state after short steps, which limits of gradients follow from cell to cell. Collective."""
+        streams = [one.streaming for one in (self._p.moving_f, self._p.moving_n) if isinstance(one, Flying)]
+        own = max(float(np.max(one.crossing_rate(), initial=0.0)) for one in streams if one is not None)
+        length = CROSSINGS / float(self._p.body.comm.allreduce(own, MPI.MAX))
+        self._searches = False
+        for _ in range(SHORT_STEPS):
+            try:
+                state, change = self._step(state, length)
+            except ConvergenceError as error:
+                log.debug("step of %.3g, not needed: %s", length, error)
+                break
+            log.debug("short step: changes by %.2e", change)
+        return state
 
     def _tell(self, what: str) -> None:
         """Says now and then how far it is."""
@@ -164,15 +187,21 @@ class SteadySolver:
         """What to do where limits of gradients go back and forth, or occupations would be below 0."""
         if self._below > BALANCE and "linear" in self._schemes:
             return (
-                'without limits of gradients occupations would be negative in places: take scheme = "limited"'
-                ' or "upwind"; '
+                "without limits of gradients occupations would be negative in places: take scheme = "
+                '"limited"; '
             )
         if self._below > BALANCE and self._schemes:
             return (
                 "occupations would be negative in places, where collisions change them within a small part "
                 'of a cell: make cells smaller, or give motion = "diffusive"; '
             )
-        return 'limited gradients can go back and forth: take scheme = "upwind"; ' if self._limited else ""
+        if self._limited:
+            return (
+                "limited gradients go back and forth: take a tolerance above these changes, another number "
+                'of cells or directions, or scheme = "linear", without limits ("upwind" conducts up to 63 % '
+                "too well where cells are about a free path); "
+            )
+        return ""
 
     def _refined(self, state: State, length: float) -> State:
         """One step further: the balance of powers, too, then closes to rounding."""
