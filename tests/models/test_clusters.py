@@ -207,16 +207,21 @@ def test_spectrum_against_one_complex_solve_a_frequency() -> None:
     assert response.spectrum(0.0) == pytest.approx(2.0 * n @ x, rel=1e-6)
 
 
-def test_the_bound_on_the_lost_probability_holds() -> None:
-    full = stationary_state(polarized(), comm=SELF, lost=1e-13)
+@pytest.mark.parametrize(
+    "cluster",
+    [polarized(), Cluster(2000.0, 1.0, 1.0, 1.0, 10.0), Cluster(2000.0, 1.0, 1.0, 5.0, 10.0, "ising")],
+    ids=["polarized", "unpolarized", "ising"],
+)
+def test_the_bound_on_the_lost_probability_holds(cluster: Cluster) -> None:
+    full = stationary_state(cluster, comm=SELF, lost=1e-13)
     for lost in (1e-4, 1e-6):
-        equation = MasterEquation(polarized(), lost=lost, comm=SELF)
+        equation = MasterEquation(cluster, lost=lost, comm=SELF)
         cut = equation.stationary()
         states = equation.states
         inside = states.number(full.equation.M, full.equation.m) >= 0
         outside = full.p[~inside].sum()
         assert 0.0 < outside < cut.loss.total < 300.0 * outside
-        assert stationary_state(polarized(), comm=SELF, lost=lost).loss.total <= lost
+        assert stationary_state(cluster, comm=SELF, lost=lost).loss.total <= lost
 
 
 def test_a_band_of_flips_is_as_good_as_all() -> None:
@@ -257,6 +262,9 @@ def test_multigrid_and_elimination_agree() -> None:
     omega = [0.0, 1.0, 30.0]
     np.testing.assert_allclose(
         direct.response(omega).spectrum(omega), multigrid.response(omega).spectrum(omega), rtol=2e-6
+    )
+    np.testing.assert_allclose(
+        direct.spin_response(omega).spectrum(omega), multigrid.spin_response(omega).spectrum(omega), rtol=2e-6
     )
 
 
