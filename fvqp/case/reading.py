@@ -9,7 +9,6 @@ from __future__ import annotations
 import difflib
 import logging
 import re
-import tomllib
 import types
 import typing
 from collections.abc import Iterable, Sequence
@@ -18,6 +17,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from fvqp import toml
 from fvqp.case import models
 from fvqp.case.file_options import check_file_options
 from fvqp.case.tables import Case
@@ -58,8 +58,8 @@ def read_toml(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise CaseError(f"{path}: cannot be read: {error.strerror}") from None
     try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        data = toml.parse(text)
+    except ValueError as error:
         hint = _hint(str(error), text)
         raise CaseError(f"{path.name}: not valid TOML: {error}{hint}") from None
     check_file_options(data, path.name)
@@ -202,8 +202,8 @@ def _entry(at: Any, step: str | int, where: str) -> str | int:
 def _value(text: str) -> Any:
     """A TOML value; what is not TOML is text, so that quotes are not needed around ``24 uS``."""
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        return toml.parse(f"value = {text}")["value"]
+    except ValueError:
         return text.strip()
 
 

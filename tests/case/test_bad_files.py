@@ -32,6 +32,22 @@ def test_files_that_are_no_cases(answer: Answer, content):
         assert code == 2 and "bad.toml" in text
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("x = " + "[" * 5000 + "]" * 5000, "tables and lists lie in one another more than 50 deep"),
+        ("x = " + "{a = " * 3000 + "1" + "}" * 3000, "tables and lists lie in one another more than 50 deep"),
+        (".".join("a" * 5000) + " = 1", "tables and lists lie in one another more than 50 deep"),
+        (".".join("a" * 60) + " = 1", "tables and lists lie in one another more than 50 deep"),
+        ("x = 1" + "0" * 6000, "not valid TOML: Exceeds the limit"),
+    ],
+)
+def test_files_that_no_case_is_like(answer: Answer, text: str, words: str) -> None:
+    Path("deep.toml").write_text(f'model = "usadel"\n{text}\n')
+    code, said = answer("check", "deep.toml")
+    assert code == 2 and said.startswith("deep.toml: not valid TOML: ") and words in said
+
+
 def test_a_folder_or_nothing_for_a_case(answer: Answer):
     assert answer("check", ".")[0] == 2
     code, text = answer("check", "missing.toml")

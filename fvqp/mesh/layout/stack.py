@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -17,6 +16,7 @@ from pydantic import (
     model_validator,
 )
 
+from fvqp import toml
 from fvqp.errors import FvqpError, MeshError
 from fvqp.units import to_float
 
@@ -178,10 +178,10 @@ def stack_from_toml(path: str | Path) -> Stack:
     Raises `MeshError`, one line that names the file and the key.
     """
     try:
-        data = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        data = toml.parse(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise MeshError(f"{path}: {error.strerror or error}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise MeshError(f"{path}: is no TOML: {error}") from None
     return _validated(data, str(path))
 
