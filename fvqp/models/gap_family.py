@@ -6,6 +6,7 @@ equation is made to hold in equilibrium (theory: moving_gap, section strong coup
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 
 import numpy as np
@@ -19,7 +20,10 @@ from fvqp.spectral.alpha2f import K_B
 from fvqp.spectral.eliashberg import EliashbergSpectrum, solve
 
 Floats = NDArray[np.float64]
+log = logging.getLogger(__name__)
 
+#: Coupling λ up to which the family follows quasiparticles far from equilibrium about as in Sn and Nb.
+STRONGEST = 1.1
 #: Temperature in T_c at which the gap equation is made to hold, beside T_c itself.
 WARM = 0.7
 #: Gap in Δ0 that stands for the end of superconductivity: errors are of its square.
@@ -31,6 +35,8 @@ _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(12)
 def gap_family(strong: StrongCoupling) -> SpectralFamily:
     """Spectra and gap equation of a superconductor, for `fvqp.collisions.moving_gap.GapFollower`.
 
+    Logs a warning where the coupling is so strong that the family is off far from equilibrium.
+
     Args:
         strong: its interaction; the temperature of its spectrum does not matter.
 
@@ -38,6 +44,15 @@ def gap_family(strong: StrongCoupling) -> SpectralFamily:
         CaseError: coupling so strong that there is no gap edge at 0.7 T_c.
         ConvergenceError: from the Eliashberg equations at 0.7 T_c.
     """
+    if strong.alpha2f.coupling > STRONGEST:
+        log.warning(
+            "%s: a coupling of %.3g is so strong that the gap that follows is good near equilibrium only: at "
+            "1.5, its suppression by quasiparticles at 1.2, 2 and 3.5 Delta0 is up to 4, 17 and 40 %% off "
+            "that of the Eliashberg equations (at 1.0: up to 2, 12 and 24 %%); compare with "
+            "fvqp.spectral.eliashberg.solve(f=...), or give a gap that stays",
+            strong.alpha2f.name,
+            strong.alpha2f.coupling,
+        )
     solved = partial(solve, strong.alpha2f, coulomb=strong.coulomb, cutoff=strong.cutoff)
     critical = K_B * strong.material.critical_temperature
     warm = solved(temperature=WARM * critical)

@@ -129,6 +129,25 @@ def test_gap_of_quasiparticles_far_from_equilibrium(
     assert abs(found - exact) < 0.6 * abs(weak - exact)
 
 
+def test_strong_coupling_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    """Debye's spectrum with λ = 1.5: right close to the gap, 40 % off at 3.5 Δ0, and said so."""
+    spectrum = alpha2f.debye(1.5, 10.0)
+    strong = strong_coupling(load_material("Sn"), spectrum, coulomb=0.1)
+    with caplog.at_level("WARNING", logger="fvqp"):
+        gap_family(metal("Sn").strong)
+        assert not caplog.messages
+        family = gap_family(strong)
+    (said,) = caplog.messages
+    assert "a coupling of 1.5 is so strong" in said and "is up to 4, 17 and 40 % off" in said
+    grid, cold = CollisionGrid.uniform(0.02, 5.5), strong.spectrum
+    for centre, width, error in ((1.2, 0.1, -0.038), (2.0, 0.2, -0.166), (3.5, 0.25, -0.401)):
+        f = bump(grid, centre, width, 0.3)
+        given = tabulated(grid.energies * cold.gap_edge, f[0])
+        exact = 1.0 - solve(spectrum, coulomb=0.1, f=given, start=cold).gap_edge / cold.gap_edge
+        found = 1.0 - GapFollower(grid, family=family).gap(f)[0]
+        assert found / exact - 1.0 == pytest.approx(error, abs=0.02)
+
+
 @pytest.mark.slow
 def test_weak_coupling_is_bcs() -> None:
     """Differences vanish with λ, at the same part of T_c."""
