@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import airye
+from scipy.special import airye, gamma, zeta
 
 from fvqp.errors import CaseError, ConvergenceError
 
@@ -71,6 +71,18 @@ def emission_rate(kappa: float, energies: ArrayLike, gap: float = 1.0) -> Floats
     _check(kappa=kappa, gap=gap)
     x = _above(energies, gap)
     return kappa**3 * gap**3 * _emission(x / gap)
+
+
+def absorption_rate(kappa: float, temperature: ArrayLike, gap: float = 1.0) -> Floats:
+    """Rate at which a quasiparticle at the gap absorbs phonons of a bath, in 1/τ0, to lowest order in k_BT/Δ.
+
+    ``Γ(7/2) ζ(7/2) κ³ T^{7/2}/√(2Δ)``: Kaplan et al., Phys. Rev. B 14, 4854 (1976); ``temperature`` k_BT ≥ 0
+    in Δ0.
+    """
+    _check(kappa=kappa, gap=gap)
+    _check(least=0.0, temperature=temperature)
+    power = np.asarray(temperature, dtype=np.float64) ** 3.5
+    return np.asarray(gamma(3.5) * zeta(3.5) * kappa**3 * power / np.sqrt(2.0 * gap))
 
 
 def near_gap_envelope(energies: ArrayLike, temperature: float, gap: float = 1.0) -> Floats:
@@ -132,7 +144,7 @@ class DrivenDistribution:
     occupation on it a minimal solution of a three-term recurrence, found by its continued fraction, which
     keeps relative accuracy over hundreds of decades; phonons emitted above couple the ladders (theory,
     driven-ladder). No energy bins are involved. Exact for ``f ≪ 1``, cold phonons, and no quasiparticles
-    made or lost; ``loss`` adds recombination at a constant rate.
+    made or lost; ``loss`` adds recombination, or absorption of phonons, at a constant rate.
 
     Without loss, quasiparticles of a cold film collect at the gap, ``f ∝ φ^{-1/2}``, and the integral of ρf
     over the first step diverges logarithmically. Nothing above the first step depends on it, but means and
@@ -193,9 +205,12 @@ class DrivenDistribution:
                 f"driven distribution: {reach} photon steps matter, too many to resolve; photons of "
                 f"{photon_energy:g} Δ0 are so small that the envelope serves as well"
             )
-        u, w = np.polynomial.legendre.leggauss(nodes)
-        self._phase, w = 0.5 * (u + 1.0), 0.5 * w
-        # E = Δ + ω0(k + u²) takes the root from ρ at the gap; all of f is analytic in u
+        v, w = np.polynomial.legendre.leggauss(nodes)
+        # E = Δ + ω0(k + u²) takes the root from ρ at the gap; all of f is analytic in u. A loss ends f ∝ 1/u
+        # at a very small u, down to which the nodes of v = u^(1/3) reach.
+        self._power = 3.0 if loss > 0.0 else 1.0
+        self._nodes = 0.5 * (v + 1.0)
+        self._phase, w = self._nodes**self._power, 0.5 * w * self._power * self._nodes ** (self._power - 1.0)
         x = step * (np.arange(steps)[:, None] + self._phase**2)
         energy = 1.0 + x
         density = energy / np.sqrt(x * (x + 2.0))
@@ -224,7 +239,8 @@ class DrivenDistribution:
         u = np.sqrt(x - k)
         # f ∝ 1/u at small u, and its logarithm otherwise is as smooth as a polynomial of the nodes
         values = np.log(np.maximum(self.occupation * self._phase, _SMALLEST))
-        f = np.exp(np.sum(values[k] * self._lagrange(u), axis=-1)) / np.maximum(u, 1e-12)
+        logarithm = np.sum(values[k] * self._lagrange(u ** (1.0 / self._power)), axis=-1)
+        f = np.exp(logarithm) / np.maximum(u, 1e-12)
         return np.asarray(np.where(self.occupation[k, -1] > _SMALLEST, f, 0.0))
 
     @property
@@ -284,12 +300,12 @@ class DrivenDistribution:
             "quasiparticles faster than phonons return them to the gap; raise maximum or lower the rate"
         )
 
-    def _lagrange(self, u: Floats) -> Floats:
-        """Values at u of the Lagrange polynomials of the nodes, ``(..., nodes)``, barycentric."""
-        nodes = self._phase
+    def _lagrange(self, v: Floats) -> Floats:
+        """Values at v of the Lagrange polynomials of the nodes, ``(..., nodes)``, barycentric."""
+        nodes = self._nodes
         gaps = nodes[:, None] - nodes[None, :] + np.eye(nodes.size)
         bary = 1.0 / np.prod(4.0 * gaps, axis=1)
-        distance = u[..., None] - nodes
+        distance = v[..., None] - nodes
         distance = np.where(np.abs(distance) < 1e-15, 1e-15, distance)
         terms = bary / distance
         return np.asarray(terms / terms.sum(axis=-1, keepdims=True))
@@ -320,6 +336,7 @@ def density(
     bath: ArrayLike = 0.0,
     trapping: ArrayLike = 0.0,
     pair_emission: ArrayLike | None = None,
+    moments: tuple[float, float] | None = None,
 ) -> DrivenDensity:
     """Density of driven quasiparticles (Fischer and Catelani, Eqs. 47-51; theory, driven-density).
 
@@ -329,9 +346,10 @@ def density(
 
     G_drive of the paper is a fit (0.84, the power 9/2 and ``√(14/5)`` in the exponent) without a stated
     accuracy, for photon steps small against the decay length up to 3Δ. Compared with `DrivenDistribution`,
-    it is within a factor of 2 for T_* from 0.4 to 0.8 at ω0 = Δ/40, and at ω0 = Δ/9 for T_* from 0.5 to 0.8
-    only; at smaller T_* it is too small, by any number of decades. `DrivenDistribution.pair_emission` has no
-    such limit.
+    it is within a factor of 2.5 for T_* from 0.4 to 0.8 at ω0 = Δ/40, and at ω0 = Δ/9 for T_* from 0.5 to
+    0.8 only (at a loss of 1e-4/τ0, on which the number of quasiparticles at the gap depends); at smaller T_*
+    it is too small, by any number of decades. `DrivenDistribution.pair_emission` has no such limit, nor have
+    moments of its own, where `MOMENTS` are those of small photon steps.
 
     Args:
         kappa: ``Δ0/k_BT_c``.
@@ -339,15 +357,20 @@ def density(
         bath: temperature of the bath, Δ0.
         trapping: ``τ_l/τ0^pb``.
         pair_emission: rate per quasiparticle of emission of phonons above 2Δ, 1/τ0; None for the fit.
+        moments: means of x = E − Δ and x² of quasiparticles; None for those of `MOMENTS`.
     """
     _check(kappa=kappa)
     _check(least=0.0, temperature=temperature, bath=bath, trapping=trapping)
     t, tb, beta = (np.asarray(a, dtype=np.float64) for a in (temperature, bath, trapping))
     a = kappa**3 / (1.0 + beta)
-    linear, second = MOMENTS
-    quadratic = 1.25 * second - 0.75 * linear**2
     spread = (1.0 + 0.5 * beta) / (1.0 + beta)
-    recombination = 2.0 * a * (1.0 + spread * linear * t + quadratic * t**2)
+    if moments is None:
+        linear, second = MOMENTS
+        faster = spread * linear * t + (1.25 * second - 0.75 * linear**2) * t**2
+    else:
+        _check(least=0.0, moments=moments)
+        faster = spread * moments[0] + 0.5 * moments[1]
+    recombination = 2.0 * a * (1.0 + faster)
     with np.errstate(divide="ignore"):
         generation = 16.0 * np.pi * a * tb * np.exp(-2.0 / tb)
         fit = 0.84 * a * beta * t**4.5 * np.exp(-np.sqrt(14.0 / 5.0) / t**3)

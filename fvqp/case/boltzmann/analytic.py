@@ -21,10 +21,10 @@ from fvqp.errors import CaseError, FvqpError
 from fvqp.models.driven import (
     DrivenDensity,
     DrivenDistribution,
+    absorption_rate,
     density,
     effective_temperature,
     emission_rate,
-    gap_shift,
 )
 from fvqp.models.rothwarf_taylor import RothwarfTaylor
 from fvqp.results.dataset import SweepDataset
@@ -57,12 +57,14 @@ class Driven(NamedTuple):
     Attributes:
         temperature: effective one T_*, Δ0.
         density: of quasiparticles.
+        weakening: ``⟨Δ/E⟩``, by how much of x_qp the gap is lowered.
         f: distribution at the energies of the grid, ``(N,)``, with this density; NaN where bins lie below
             the gap, and thermal without photons.
     """
 
     temperature: float
     density: DrivenDensity
+    weakening: float
     f: Floats
 
 
@@ -167,7 +169,7 @@ class ClosedForms:
         values |= {
             "x_qp_analytic": x_qp,
             "n_qp_analytic": 0.5 * x_qp * self.setup.units.density,
-            "gap_suppression_analytic": float(gap_shift(x_qp / gap, driven.temperature / gap)),
+            "gap_suppression_analytic": x_qp / gap * driven.weakening,
         }
         if "n" in self.names:
             values["n_analytic"] = self.phonons(temperature, driven.f)
@@ -210,9 +212,8 @@ class ClosedForms:
     def driven(self, temperature: float, rate: float, photons: float) -> Driven:
         """Effective temperature, density and distribution in a microwave mode.
 
-        In a cold film the first photon step holds a number of quasiparticles that grows with the logarithm of
-        the resolution at the gap. What is taken is their number in the bins of the grid, so that the drive
-        makes as many pairs per quasiparticle as it can in a solution on this grid.
+        No bins are involved. What ends the gathering of quasiparticles at the gap is their recombination and
+        the absorption of phonons of the bath.
 
         Args:
             temperature: of the bath, kelvin.
@@ -228,7 +229,7 @@ class ClosedForms:
         # τ_l/τ_B(2Δ); phonons of a bath leave at once
         trapping = 0.0 if escape is None else escape.seconds / units.time / coupling.pair_breaking_time * gap
 
-        def balanced(pair_emission: float) -> DrivenDensity:
+        def balanced(pair_emission: float, moments: tuple[float, float] | None) -> DrivenDensity:
             # With Δ for Δ0: rates depend on Δ/k_BT_c, and all energies are in Δ.
             forms = density(
                 coupling.kappa * gap,
@@ -236,16 +237,19 @@ class ClosedForms:
                 bath=bath / gap,
                 trapping=trapping,
                 pair_emission=pair_emission,
+                moments=moments,
             )
             return forms._replace(
                 x_qp=gap * forms.x_qp, thermal=gap * forms.thermal, driven=gap * forms.driven
             )
 
         above = energies > gap
-        found, shape = balanced(0.0), np.where(above, thermal(setup.grid, bath).f[0], np.nan)
-        # Recombination, of all whether their phonon breaks a pair again or not, keeps quasiparticles from
-        # gathering at the gap. Its rate depends on how many there are, which hardly depends on it.
+        found, shape = balanced(0.0, None), np.where(above, thermal(setup.grid, bath).f[0], np.nan)
+        weakening = 1.0
+        # Phonons of the bath, and recombination of all whether their phonon breaks a pair again or not, keep
+        # quasiparticles from gathering at the gap. How many there are hardly depends on these rates.
         for _ in range(2 if rate else 0):
+            recombination = (1.0 + trapping) * 2.0 * found.recombination * found.x_qp / gap
             ladders = DrivenDistribution(
                 energy,
                 rate,
@@ -253,17 +257,15 @@ class ClosedForms:
                 maximum=max(float(setup.grid.edges[-1]), LAST * gap),
                 photons=photons,
                 gap=gap,
-                loss=float((1.0 + trapping) * 2.0 * found.recombination * found.x_qp / gap),
+                loss=float(recombination + absorption_rate(coupling.kappa, bath, gap)),
             )
             shape[above] = ladders(energies[above])
-            # Bins that end above the gap are centred below it, where the ladders know nothing.
-            first = np.where(above, shape, shape[above][0])
-            number = float(quasiparticle_density(setup.measure(gap), first[None])[0])
-            shape /= number
-            found = balanced(ladders.pair_emission() / number)
+            x = ladders.energies / gap - 1.0
+            found = balanced(ladders.pair_emission(), (ladders.mean(x), ladders.mean(x**2)))
+            weakening = ladders.mean(1.0 / (1.0 + x))
         if rate:
             shape *= 0.5 * float(found.x_qp)
-        return Driven(effective, found, shape)
+        return Driven(effective, found, weakening, shape)
 
     def decay(self, temperature: float, start: Floats, times: Floats) -> list[dict[str, float]]:
         """Closed forms of a decay at every time.
