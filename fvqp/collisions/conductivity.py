@@ -110,12 +110,16 @@ def cold_conductivity(gap: ArrayLike, frequency: float) -> Conductivity:
 class _Hats:
     """Integrals of smooth kernels with the functions that are 1 at one bin centre and 0 at all others.
 
-    Beyond the first and the last centre they go on as straight lines, as in the linear bin measure.
+    Beyond the first and the last centre they go on as straight lines, as in the linear bin measure. Where
+    bins repeat at photon steps, at which f jumps, the functions are 1 inside their bin and 0 outside.
     """
 
     def __init__(self, grid: CollisionGrid) -> None:
         centres = grid.energies
-        self.bins = grid.n
+        self.bins, self._inside = grid.n, grid.step > 0.0
+        if self._inside:
+            self._bounds = grid.edges
+            return
         self._bounds = np.concatenate([grid.edges[:1], centres, grid.edges[-1:]])
         self._left = np.clip(np.arange(grid.n + 1) - 1, 0, grid.n - 2)
         self._origin = centres[self._left]
@@ -144,6 +148,8 @@ class _Hats:
         x = to_x(0.5 * (ends[:, 1:] + ends[:, :-1])[..., None] + half * _NODES)
         with np.errstate(divide="ignore", invalid="ignore"):
             values = np.where(half > 0.0, kernel(x), 0.0) * (half * _WEIGHTS)
+        if self._inside:
+            return np.asarray(values.sum(axis=-1))
         position = (start[..., None] + sign * x - self._origin[:, None]) / self._distance[:, None]
         amount, right = values.sum(axis=-1), (values * position).sum(axis=-1)
         out = np.zeros((start.shape[0], self.bins))

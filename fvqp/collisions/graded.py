@@ -71,7 +71,8 @@ def collisions(grid: CollisionGrid, strength: float, capacity: NDArray, interact
     omega = np.clip(omega, points[0], points[-1])
     # Where phonon points lie closer than the possible energies, a phonon spreads over the distance of the
     # latter; no point is left out then.
-    spread = np.minimum(widths[lower], widths[upper])
+    # Bins that repeat are each beside much wider ones, over which the phonons of all their pairs lie.
+    spread = (np.maximum if grid.step > 0.0 else np.minimum)(widths[lower], widths[upper])
     spread[spread <= (1.0 + 1e-9) * np.interp(omega, points, grid.phonon_widths)] = 0.0
     half = np.minimum(0.5 * spread, np.minimum(omega - points[0], points[-1] - omega))
     ends = np.searchsorted(points, [omega - half, omega + half], side="right")

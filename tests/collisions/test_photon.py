@@ -7,7 +7,16 @@ import pytest
 from scipy.integrate import quad
 from states import DEBYE, GAPS, GRADED, UNIFORM, random_state, thermal_state
 
-from fvqp.collisions import CollisionGrid, PhotonDrive, bcs_measure, quasiparticle_energy
+from fvqp.collisions import (
+    CollisionGrid,
+    Coupling,
+    ElectronPhonon,
+    MattisBardeen,
+    PhotonDrive,
+    bcs_measure,
+    phonon_energy,
+    quasiparticle_energy,
+)
 from fvqp.errors import CaseError, ConvergenceError
 
 #: Below and above 2Δ, on the uniform grids and off them, smaller than a bin, and just above threshold.
@@ -255,3 +264,60 @@ def test_power_needs_something_that_absorbs():
         PhotonDrive.at_power(UNIFORM, 0.1, 1.0).rates(bcs_measure(UNIFORM, GAPS), f, n)
     with pytest.raises(CaseError, match="need f of shape"):
         PhotonDrive.at_power(UNIFORM, 0.1, 1.0).rates(bcs_measure(UNIFORM, GAPS), f[:, :5], n)
+
+
+def test_bins_that_repeat_are_connected_one_by_one():
+    """Number and energy are as exact as on other grids, and equilibrium as stationary."""
+    grid = CollisionGrid.stepped(3.1, gap=0.9, step=0.3, width=0.05)
+    assert grid.edges[0] == 0.9 and grid.edges[-1] == pytest.approx(3.3, abs=1e-12) and grid.step == 0.3
+    steps = np.diff(grid.edges).reshape(8, -1)
+    assert steps[:, 0] == pytest.approx(3e-9 * (np.e - 1.0), rel=0.1) and steps.max() < 0.05
+    drive = mode(grid, 0.3)
+    events = drive._events
+    assert np.all(events.share == 0.0)
+    np.testing.assert_array_equal(events.left - events.first, steps.shape[1])
+    # phonon points are as fine at twice the gap, which is one of them
+    points = grid.phonon_energies
+    at = int(np.argmin(np.abs(points - 1.8)))
+    assert points[at] == pytest.approx(1.8, abs=1e-15) and points[at + 1] - points[at] < 1e-8
+    assert np.diff(points).max() < 0.026
+    measure, (f, n) = bcs_measure(grid, 0.9, "bin"), random_state(grid)
+    f, n = f[:1], n[:1]
+    phonons = ElectronPhonon(grid, Coupling(1.76, 6e-4), "graded", apart=True)
+    states = measure.states
+    rates, moved = drive.rates(measure, f, n), drive.gain_loss(measure, f, n)
+    turnover = (states * (moved.in_f + moved.out_f)).sum()
+    assert abs((states * rates.f).sum()) < 1e-13 * turnover
+    power = drive.energy_flow(measure, f, n).quasiparticles
+    assert quasiparticle_energy(grid, measure, rates.f) == pytest.approx(power, rel=1e-11)
+    rates, moved = phonons.rates(measure, f, n), phonons.gain_loss(measure, f, n)
+    given = quasiparticle_energy(grid, measure, rates.f) + phonon_energy(phonons, rates.n)
+    assert abs(given[0]) < 1e-12 * (states * grid.energies * (moved.in_f + moved.out_f)).sum()
+    f, n = thermal_state(grid, 0.1)
+    rates, moved = phonons.rates(measure, f[:1], n[:1]), phonons.gain_loss(measure, f[:1], n[:1])
+    assert np.all(np.abs(rates.f) < 1e-11 * (moved.in_f + moved.out_f * f[:1]))
+    assert np.all(np.abs(rates.n) < 1e-11 * (moved.in_n + moved.out_n * n[:1]))
+
+
+def test_occupations_that_jump_at_photon_steps_absorb_the_power_of_the_conductivity():
+    """f = (E − Δ)^(-1/2) on the first photon step, which linear functions between bins would not follow."""
+    grid = CollisionGrid.stepped(2.0, gap=1.0, step=0.25, width=0.01)
+    measure = bcs_measure(grid, 1.0, "bin")
+    first = grid.energies < 1.25
+    f = 1e-6 * np.where(first, 1.0 / np.sqrt(grid.energies - 1.0), 0.0)[None]
+    n = np.zeros((1, grid.n_phonon))
+    drive = PhotonDrive.classical(grid, 0.25, 1.0)
+    power = drive.energy_flow(measure, f, n).quasiparticles
+    sigma1 = MattisBardeen(grid, 1.0, 0.25).change(f).sigma1
+    assert 0.5 * 0.25**2 * sigma1 == pytest.approx(power, rel=0.01)
+
+
+def test_bad_steps():
+    for change, message in (
+        ({"step": 0.0}, "step must be positive"),
+        ({"width": -1.0}, "width must be positive"),
+        ({"gap": 3.0}, "a gap of 3 does not fit below the maximum 2.5"),
+        ({"phonon_maximum": 2.0}, "phonon_maximum 2 must exceed twice the gap 1"),
+    ):
+        with pytest.raises(CaseError, match=message):
+            CollisionGrid.stepped(2.5, **({"gap": 1.0, "step": 0.1, "width": 0.01} | change))

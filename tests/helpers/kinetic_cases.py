@@ -8,12 +8,16 @@ from typing import Any
 DRIVEN: dict[str, Any] = {
     "model": "boltzmann",
     "material": {"name": "Al"},
-    "energies": {"maximum": "4 Delta0", "width": "0.1 Delta0"},
+    "energies": {"maximum": "4 Delta0", "width": "0.1 Delta0", "spacing": "uniform"},
     "gap": {"model": "fixed"},
     "phonons": {"escape": {"time": "0.26 ns"}},
     "microwaves": [{"photon_energy": "0.2 Delta0", "coupling": "1 Hz", "photons": 1e6}],
     "steady_state": {},
     "sweep": {"temperature": "0.25 K", "strength": [1.0]},
+}
+#: The same on bins that repeat at every photon step.
+STEPPED: dict[str, Any] = DRIVEN | {
+    "energies": {"maximum": "4 Delta0", "width": "0.1 Delta0", "spacing": "steps"}
 }
 #: A pulse of hot quasiparticles that relaxes, 21 bins, three times.
 PULSE: dict[str, Any] = {

@@ -48,6 +48,8 @@ Floats = NDArray[np.float64]
 INSTANT = 1e-9
 #: Standard deviations of a pulse that must fit onto the axis.
 REACH = 3.0
+#: Bins above which photon steps have to be asked for; the uniform axis is far smaller then.
+MOST_BY_DEFAULT = 3000
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,8 @@ def build_setup(case: BoltzmannCase) -> Setup:
     if strong is not None:
         gap = strong.gap
     grid = _grid(case, material.gap, gap, strong)
+    stepped = grid.step > 0.0
+    rule: Rule = "bin" if stepped else case.energies.count
     given = [("sweep.temperature", temperature) for temperature in case.sweep.temperature]
     if case.initial.temperature is not None:
         given.append(("initial.temperature", case.initial.temperature))
@@ -156,17 +160,19 @@ def build_setup(case: BoltzmannCase) -> Setup:
                 family = gap_family(strong)
             else:
                 renormalized = case.spectrum.renormalization == "energy"
-                measure = strong.measure(grid, case.energies.rule, renormalized=renormalized)
-        collisions = ElectronPhonon(grid, coupling, case.collisions.evaluation, interaction=interaction)
+                measure = strong.measure(grid, rule, renormalized=renormalized)
+        collisions = ElectronPhonon(
+            grid, coupling, case.collisions.evaluation, interaction=interaction, apart=stepped
+        )
         follower = None
         if case.gap.model == "follows":
             splits = not collisions.shares_phonons
-            follower = GapFollower(grid, case.energies.rule, family=family, splits_phonons=splits)
+            follower = GapFollower(grid, rule, family=family, splits_phonons=splits)
         elif measure is not None and case.spectrum.temperature is None and not collisions.shares_phonons:
-            measure = at_threshold(grid, measure, gap, case.energies.rule)
+            measure = at_threshold(grid, measure, gap, rule)
     except CaseError as error:
         raise CaseError(f"{case.source}: energies: {error}") from None
-    return Setup(units, material, grid, collisions, follower, gap, case.energies.rule, strong, measure)
+    return Setup(units, material, grid, collisions, follower, gap, rule, strong, measure)
 
 
 def chosen_material(given: MaterialChoice, where: str, model: str, *, own_times: bool = True) -> Material:
@@ -237,14 +243,18 @@ def _grid(case: BoltzmannCase, delta0: float, gap: float, strong: StrongCoupling
             f"{case.source}: energies.maximum: {maximum:.4g} Delta0 leaves no room above the gap; expected "
             'several Delta0, such as "4 Delta0"'
         )
+    stepped = _stepped(case, delta0, gap, top)
+    if stepped is not None:
+        return stepped
+    spacing = energies.spacing or "uniform"
     bins = (maximum - lowest) / width
-    if energies.spacing == "uniform" and bins > MOST_BINS:
+    if spacing == "uniform" and bins > MOST_BINS:
         raise CaseError(
             f"{case.source}: energies.width: makes {bins:.3g} bins, at most {MOST_BINS} are possible; "
             'choose wider ones, or spacing = "graded"'
         )
     try:
-        if energies.spacing == "uniform":
+        if spacing == "uniform":
             # Where the gap is below the middle of its bin, the bin beneath holds states too.
             start = max(lowest - width, 0.0)
             return CollisionGrid.uniform(width, maximum, start=start, phonon_maximum=top)
@@ -253,6 +263,50 @@ def _grid(case: BoltzmannCase, delta0: float, gap: float, strong: StrongCoupling
         return CollisionGrid.graded(maximum, gap=gaps, finest=width, growth=growth, phonon_maximum=top)
     except CaseError as error:
         raise CaseError(f"{case.source}: energies: {error}") from None
+
+
+def _stepped(case: BoltzmannCase, delta0: float, gap: float, top: float | None) -> CollisionGrid | None:
+    """Bins that repeat at every photon step; None where the case has other ones.
+
+    Args:
+        case: as named.
+        delta0: joule.
+        gap: that stays, and largest phonon energy or None; Δ0.
+    """
+    energies, photons = case.energies, {mode.photon_energy.in_delta0(delta0) for mode in case.microwaves}
+    if energies.spacing not in (None, "steps"):
+        return None
+    key = f"{case.source}: energies.spacing"
+    step = max(photons, default=0.0)
+    reason = ""
+    if len(photons) != 1 or not step < 2.0 * gap:
+        reason = "microwaves of one photon energy below twice the gap"
+    elif case.gap.model != "fixed":
+        reason = 'gap.model = "fixed"'
+    elif case.spectrum.model != "bcs":
+        reason = 'spectrum.model = "bcs"'
+    elif case.collisions.evaluation == "direct":
+        reason = 'collisions.evaluation = "graded" or "auto"'
+    elif any(injection.of == "quasiparticles" for injection in case.injections):
+        # They are shared between neighbouring bins, however narrow one of them is.
+        reason = "no injections of quasiparticles"
+    if energies.spacing is None and (reason or energies.rule == "linear" or energies.lowest_gap is not None):
+        return None
+    if reason:
+        raise CaseError(f'{key}: "steps" needs {reason}')
+    width, maximum = (energy.in_delta0(delta0) for energy in (energies.width, energies.maximum))
+    at_least = (maximum - gap) / min(step, width)
+    if at_least <= MOST_BINS:
+        try:
+            grid = CollisionGrid.stepped(maximum, gap=gap, step=step, width=width, phonon_maximum=top)
+        except CaseError as error:
+            raise CaseError(f"{case.source}: energies: {error}") from None
+        if grid.n <= (MOST_BINS if energies.spacing else MOST_BY_DEFAULT):
+            return grid
+        at_least = grid.n
+    if energies.spacing is None:
+        return None
+    raise CaseError(f'{key}: "steps" makes {at_least:.3g} bins or more, at most {MOST_BINS} are possible')
 
 
 def build_processes(

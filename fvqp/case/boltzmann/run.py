@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 COARSE = 0.5
 #: Part of the energy axis, and of the energy of quasiparticles that may be in it before a warning says so.
 END, CROWDED = 0.1, 0.01
+#: Part of the quasiparticles under photons below twice the gap that may be in the bins at the gap.
+FOOT = 0.05
 
 
 def run(case: BoltzmannCase, out: str | Path | None, resume: bool, comm: MPI.Comm) -> Result:
@@ -240,6 +242,7 @@ class _Run:
                     log.warning("%sthe superconductor is normal at %.4g s", self._where(t, s), times[number])
                 state = moment.state
             self._warn_of_the_end(problem, state, self._where(t, s))
+            self._warn_of_the_foot(problem, state, self._where(t, s))
         except ConvergenceError as error:
             raise ConvergenceError(f"{self._where(t, s)}{error} (in units of tau0 = {unit:.4g} s)") from None
 
@@ -341,6 +344,7 @@ class _Run:
             if state.gap[0] == 0.0:
                 log.warning("%sthe superconductor is normal", self._where(t, s))
             self._warn_of_the_end(problem, state, self._where(t, s))
+            self._warn_of_the_foot(problem, state, self._where(t, s))
             values = self._values(problem, state)
             if rate is not None:
                 values["drive_rate"] = rate / self.setup.units.time
@@ -386,6 +390,25 @@ class _Run:
                 where,
                 share,
                 grid.edges[-1],
+            )
+
+    def _warn_of_the_foot(self, problem: HomogeneousProblem, state: State, where: str) -> None:
+        """Quasiparticles that photons below twice the gap gather in the bins at the gap."""
+        grid, gap, unit = self.setup.grid, float(state.gap[0]), self.setup.units.energy
+        energies = [mode.photon_energy.in_delta0(unit) for mode in self.case.microwaves]
+        if not energies or min(energies) >= 2.0 * gap:
+            return
+        held = (problem.measure(state).number * state.f)[0]
+        share = float(held[grid.edges[:-1] <= gap].sum() / max(held.sum(), np.finfo(float).tiny))
+        if share > FOOT:
+            cure = 'energies.spacing = "steps" resolves them, for gap.model = "fixed"'
+            log.warning(
+                "%s%.2g of the quasiparticles are in the bins at the gap, where those that photons of %.3g "
+                "Delta0 heat gather: their density depends on energies.width%s",
+                where,
+                share,
+                min(energies),
+                "" if grid.step else f"; {cure}",
             )
 
     def _where(self, t: int, s: int) -> str:

@@ -106,11 +106,15 @@ class Energies(Table):
     """The energy axes of quasiparticles and phonons."""
 
     maximum: PositiveEnergy
-    """Last edge of the quasiparticle bins; a warning says when a drive takes quasiparticles there."""
-    spacing: Literal["uniform", "graded"] = "uniform"
-    """``uniform``: bins of one ``width``; ``graded``: bins that widen with the distance from the gap."""
+    """Last edge of the quasiparticle bins (of steps: the end of the photon step that it is in); a warning
+    says when a drive takes quasiparticles there."""
+    spacing: Literal["uniform", "graded", "steps"] | None = None
+    """``uniform``: bins of one ``width``; ``graded``: bins that widen with the distance from the gap;
+    ``steps``: bins that begin anew at every photon step above a gap that stays. Default: ``steps`` of a film
+    under photons below twice the gap where they are possible, ``uniform`` otherwise."""
     width: PositiveEnergy
-    """Of the bins (of the finest one if graded); at most a tenth of k_BT resolves thermal distributions."""
+    """Of the bins (of the finest one if graded, of the widest of steps); a tenth of k_BT resolves thermal
+    distributions, and half of it phonons that are trapped."""
     growth: PositiveNumber | None = None
     """Graded: widening with the distance from the gap; default 0.05."""
     lowest_gap: PositiveEnergy | None = None
@@ -119,14 +123,25 @@ class Energies(Table):
     phonon_maximum: PositiveEnergy | None = None
     """Largest phonon energy, such as the Debye energy; default: all that collisions on the axis can emit, up
     to the end of α²F if there is one."""
-    rule: Literal["linear", "bin"] = "linear"
-    """How states are counted: shared between bin centres (second order), or inside their own bin."""
+    rule: Literal["linear", "bin"] | None = None
+    """How states are counted: shared between bin centres (second order), or inside their own bin. Default:
+    ``bin`` of steps, ``linear`` otherwise."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.growth is not None and self.spacing == "uniform":
-            raise ValueError('growth: is not used with spacing = "uniform"')
+        if self.growth is not None and self.spacing != "graded":
+            raise ValueError('growth: is used with spacing = "graded" only')
+        if self.spacing == "steps":
+            if self.rule == "linear":
+                raise ValueError('rule: must be "bin" with spacing = "steps", where bins end at photon steps')
+            if self.lowest_gap is not None:
+                raise ValueError('lowest_gap: is not used with spacing = "steps": its bins begin at the gap')
         return self
+
+    @property
+    def count(self) -> Literal["linear", "bin"]:
+        """Rule of an axis that is not made of steps."""
+        return self.rule or "linear"
 
 
 class Collisions(Table):

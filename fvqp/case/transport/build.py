@@ -16,7 +16,7 @@ from fvqp.case.sizes import warn_of_sizes
 from fvqp.case.transport.energies import energy_grid
 from fvqp.case.transport.media import CaseMedia
 from fvqp.case.transport.moving import geometry_of, motion
-from fvqp.case.transport.rates import check_rates, warn_of_insulators
+from fvqp.case.transport.rates import check_rates, warn_of_insulators, warn_of_photon_steps
 from fvqp.case.transport.schema import Place, TransportCase
 from fvqp.case.transport.sizes import GEOMETRIES, Sizes, cells, sizes
 from fvqp.case.transport.sources import LocalMicrowave, LocalTrapping
@@ -89,6 +89,7 @@ def build_setup(case: TransportCase, comm: MPI.Comm, *, out: Path | None = None,
             )
     check_rates(case, units)
     warn_of_insulators(case)
+    warn_of_photon_steps(case, units)
     try:
         grid = energy_grid(case, units, reference, own)
         known, size = cells(case), None

@@ -23,6 +23,12 @@ def energy_grid(
     """
     delta0 = units.energy
     energies = case.energies
+    if energies.spacing == "steps":
+        raise CaseError(
+            f'{case.source}: energies.spacing: "steps" is for model = "boltzmann"; '
+            'expected "uniform" or "graded"'
+        )
+    spacing = energies.spacing or "uniform"
     width, maximum = energies.width.in_delta0(delta0), energies.maximum.in_delta0(delta0)
     top = None if energies.phonon_maximum is None else energies.phonon_maximum.in_delta0(delta0)
     strong = reference.strong
@@ -42,7 +48,7 @@ def energy_grid(
                 f"{case.source}: energies.lowest_gap: {given:g} Delta0 is above a gap of {least:g} Delta0"
             )
         lowest = given
-    if energies.spacing == "uniform" and (maximum - lowest) / width > MOST_BINS:
+    if spacing == "uniform" and (maximum - lowest) / width > MOST_BINS:
         raise CaseError(f"{case.source}: energies.width: makes more than {MOST_BINS} bins; choose wider ones")
     cold = [one.material.gap / delta0 for one in own.values()]
     highest = max([1.0, *gaps, *cold])
@@ -61,7 +67,7 @@ def energy_grid(
     # localized states have a bin below those that a gap inside a bin shares between two
     start = max(lowest - (width if case.localization is None else 2.0 * width), 0.0)
     try:
-        if energies.spacing == "uniform":
+        if spacing == "uniform":
             return CollisionGrid.uniform(width, maximum, start=start, phonon_maximum=top)
         growth = 0.05 if energies.growth is None else energies.growth
         return CollisionGrid.graded(

@@ -192,7 +192,9 @@ class CaseMedia:
                 where=f"{case.source}: localization",
                 region=name,
                 gap=gap,
-                measure=lambda cold: self._spectrum(here) or bcs_measure(self.grid, cold, case.energies.rule),
+                measure=lambda cold: (
+                    self._spectrum(here) or bcs_measure(self.grid, cold, case.energies.count)
+                ),
                 grid=self.grid,
                 units=units,
                 density=density,
@@ -210,7 +212,7 @@ class CaseMedia:
             sound_velocity=phonon.speed * time,
             phonon_free_path=region.phonon_free_path or phonons.free_path or np.inf,
             processes=self._processes(name, region, cells, coupling, density, phonon),
-            rule=case.energies.rule,
+            rule=case.energies.count,
             localization=localized,
             localized_diffusivity=hops(case.localization, units) if localized is not None else 0.0,
         )
@@ -222,7 +224,7 @@ class CaseMedia:
         if here.strong is None or self._case.gap.model == "follows":
             return None
         renormalized = here.spectrum.renormalization == "energy"
-        unit, rule = self._units.energy, self._case.energies.rule
+        unit, rule = self._units.energy, self._case.energies.count
         try:
             return here.strong.measure(self.grid, rule, unit=unit, renormalized=renormalized)
         except CaseError as error:
@@ -235,7 +237,7 @@ class CaseMedia:
             try:
                 family = None if here.strong is None else gap_family(here.strong)
                 self._followers[here] = GapFollower(
-                    self.grid, self._case.energies.rule, cold=cold, family=family
+                    self.grid, self._case.energies.count, cold=cold, family=family
                 )
             except CaseError as error:
                 raise CaseError(f"{self._case.source}: energies: {error} ({here.material.name})") from None
@@ -339,7 +341,7 @@ class CaseMedia:
         measure = self._spectrum(here)
         if measure is None:
             cold = here.material.gap / self._units.energy if gap is None else gap
-            measure = bcs_measure(self.grid, cold, self._case.energies.rule)
+            measure = bcs_measure(self.grid, cold, self._case.energies.count)
         process.rates(measure, np.zeros((cells, self.grid.n)), np.zeros((cells, self.grid.n_phonon)))
 
     def around(self, place: Place) -> Floats:

@@ -101,6 +101,21 @@ def _rates(case: TransportCase, units: Units) -> Iterator[tuple[str, str, float]
             yield key, f"{one.photons:.3g} with a coupling of {one.coupling:.3g} Hz", rate
 
 
+def warn_of_photon_steps(case: TransportCase, units: Units) -> None:
+    """Warns of photons that heat quasiparticles in photon steps, whose feet the bins do not resolve."""
+    for number, microwave in enumerate(case.microwaves):
+        energy = microwave.photon_energy.in_delta0(units.energy)
+        if energy < 2.0:
+            log.warning(
+                "%s: microwaves[%d].photon_energy: quasiparticles heated by photons of %.3g Delta0 gather at "
+                "the foot of every photon step, so that density and loss depend on energies.width, as its "
+                'logarithm; compare with model = "boltzmann", where energies.spacing = "steps" resolves them',
+                case.source,
+                number,
+                energy,
+            )
+
+
 def warn_of_insulators(case: TransportCase) -> None:
     """Warns of a Debye energy far from that of the ions and their speed of sound, ħv(6π²n)^(1/3)."""
     phonons = case.phonons

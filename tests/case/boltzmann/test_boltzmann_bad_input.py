@@ -9,7 +9,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[2] / "helpers"))
 
 import pytest
-from kinetic_cases import DRIVEN, PULSE, STRONG
+from kinetic_cases import DRIVEN, PULSE, STEPPED, STRONG
 from said import Said
 
 MISTAKES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
@@ -47,7 +47,39 @@ MISTAKES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     (DRIVEN, {"energies.width": 0.0}, "energies.width: must be positive"),
     (DRIVEN, {"energies.width": "1e-9 Delta0"}, "energies.width: makes"),
     (DRIVEN, {"energies.maximum": "1.05 Delta0"}, "energies.maximum: 1.05 Delta0 leaves no room above"),
-    (DRIVEN, {"energies.growth": 0.1}, 'energies.growth: is not used with spacing = "uniform"'),
+    (DRIVEN, {"energies.growth": 0.1}, 'energies.growth: is used with spacing = "graded" only'),
+    (STEPPED, {"energies.rule": "linear"}, 'energies.rule: must be "bin" with spacing = "steps"'),
+    (
+        STEPPED,
+        {"energies.lowest_gap": "0.9 Delta0"},
+        'energies.lowest_gap: is not used with spacing = "steps"',
+    ),
+    (STEPPED, {"gap.model": "follows"}, 'energies.spacing: "steps" needs gap.model = "fixed"'),
+    (
+        STEPPED,
+        {"microwaves.0.photon_energy": "2 Delta0"},
+        'energies.spacing: "steps" needs microwaves of one photon energy below twice the gap',
+    ),
+    (
+        STEPPED,
+        {"collisions.evaluation": "direct"},
+        'energies.spacing: "steps" needs collisions.evaluation = "graded" or "auto"',
+    ),
+    (STEPPED, {"microwaves.0.photon_energy": "1e-4 Delta0"}, 'energies.spacing: "steps" makes 3e+04 bins'),
+    (
+        STEPPED,
+        {
+            "injections": [
+                {"of": "quasiparticles", "centre": "2 Delta0", "width": "0.1 Delta0", "power": "1 aW/um^3"}
+            ]
+        },
+        'energies.spacing: "steps" needs no injections of quasiparticles',
+    ),
+    (
+        STEPPED,
+        {"material.name": "Sn", "spectrum": {"model": "eliashberg", "interaction": {"metal": "Sn"}}},
+        'energies.spacing: "steps" needs spectrum.model = "bcs"',
+    ),
     (
         DRIVEN,
         {"energies.phonon_maximum": "1.5 Delta0"},

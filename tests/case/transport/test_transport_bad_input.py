@@ -56,6 +56,10 @@ OF_SPHERE: list[tuple[dict[str, Any], str]] = [
     ({"evolution.method": "bdf"}, 'evolution.method: "bdf" builds on earlier steps and needs gap.model'),
     ({"evolution.method": "euler"}, "evolution.method"),
     ({"bath.temperature": "5 K"}, "bath.temperature: 5 K is not below the critical temperature"),
+    (
+        {"energies": {"maximum": "3 Delta0", "width": "0.25 Delta0", "spacing": "steps"}},
+        'energies.spacing: "steps" is for model = "boltzmann"; expected "uniform" or "graded"',
+    ),
     ({"energies.maximum": "1.1 Delta0"}, "energies.maximum: 1.1 Delta0 leaves no room"),
     (
         {"energies.lowest_gap": "0.9999 Delta0", "gap": {"model": "fixed", "value": 0.5}},
@@ -332,6 +336,11 @@ def warned(
         ),
         (INSULATING | {"regions.trap.ion_density": "6e28 1/cm^3"}, "make 4.02e+03 meV; are the units right?"),
         (INSULATING | {"regions.trap.sound_velocity": "4 m/s"}, "a speed of sound of 4 m/s make 0.0402 meV"),
+        (
+            {"microwaves": [{"photon_energy": "1.9 Delta0", "coupling": "1 Hz", "photons": 1.0}]},
+            "microwaves[0].photon_energy: quasiparticles heated by photons of 1.9 Delta0 gather at the foot",
+        ),
+        ({"microwaves": [{"photon_energy": "2.1 Delta0", "coupling": "1 Hz", "photons": 1.0}]}, ""),
     ],
 )
 def test_slips_of_units_and_places_are_warned_of(
