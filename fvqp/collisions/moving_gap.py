@@ -18,7 +18,7 @@ from fvqp.collisions.measure import Rule, SpectralMeasure
 from fvqp.collisions.moving_gap_spectrum import Axis, pairing
 from fvqp.collisions.observables import quasiparticle_energy, thermal
 from fvqp.collisions.spectral_family import SpectralFamily
-from fvqp.collisions.threshold import at_threshold, carried_phonons
+from fvqp.collisions.threshold import at_threshold
 from fvqp.errors import CaseError, ConvergenceError
 from fvqp.threads import share
 
@@ -97,7 +97,7 @@ class GapFollower:
             cold: Δ_c, of a superconductor that is not the reference.
             family: spectra of strong coupling and their gap equation; None for those of BCS theory.
             splits_phonons: whether measures split phonon modes at 2Δ (`fvqp.collisions.threshold`), on a
-                uniform grid; phonons then have to be carried along too (`carry`).
+                uniform grid; for steady states, since phonons do not pass between points with the gap.
 
         Raises:
             CaseError: unknown rule, bins that do not hold Δ_c or begin above it, cut-off below their end or
@@ -231,10 +231,6 @@ class GapFollower:
             if kernels.shift_cell(self._axis, f[cell], gaps[cell], targets[cell]):
                 gaps[cell] = targets[cell]
         return Followed(f, gaps * self.cold, self._measure(gaps))
-
-    def carry(self, n: Floats, before: SpectralMeasure, after: SpectralMeasure) -> Floats:
-        """Phonon occupations at another gap: as they are, unless modes are split at 2Δ."""
-        return carried_phonons(self.grid, before, after, n)
 
     def condensate_energy(self, gap: ArrayLike) -> Floats:
         """Energy of the condensate relative to the normal state at these gaps, see `condensate_energy`."""

@@ -77,27 +77,6 @@ def at_threshold(
     return replace(measure, phonon_shares=threshold_shares(grid, gap, rule))
 
 
-def carried_phonons(
-    grid: CollisionGrid, before: SpectralMeasure, after: SpectralMeasure, n: Floats
-) -> Floats:
-    """Occupations after modes have passed between points because the gap has moved, ``(cells, K)``.
-
-    Modes keep their phonons, in the order of their energy; the energy of all phonons stays to rounding, and
-    so do bounds and uniform occupations.
-
-    Args:
-        grid: uniform.
-        before, after: measures at both gaps.
-        n: occupations ``(cells, K)`` before.
-    """
-    if before.phonon_shares is None or after.phonon_shares is None:
-        return n
-    weight = grid.phonon_energies**3
-    out = n.copy()
-    _carry(before.phonon_shares * weight, after.phonon_shares * weight, n, out)
-    return out
-
-
 @njit(cache=True, nogil=True)
 def _pair_sums(states, anomalous, offset, pairs):
     """``½Σ(s_i s_j + p_i p_j)`` over all bins i and j that recombine into a phonon point."""
@@ -110,30 +89,3 @@ def _pair_sums(states, anomalous, offset, pairs):
             for i in range(max(0, both - bins + 1), min(bins, both + 1)):
                 total += s[i] * s[both - i] + p[i] * p[both - i]
             pairs[c, k] = 0.5 * total
-
-
-@njit(cache=True, nogil=True)
-def _carry(before, after, n, out):
-    """Means of n over new pieces of an axis on which every point had a piece as long as its weight."""
-    for c in range(n.shape[0]):
-        old, new = before[c if before.shape[0] > 1 else 0], after[c if after.shape[0] > 1 else 0]
-        low, high = 0, new.size - 1
-        while low < high and old[low] == new[low]:
-            low += 1
-        while high > low and old[high] == new[high]:
-            high -= 1
-        # From above: n falls, and sums from below would lose its small values.
-        source, left = high, old[high]
-        for k in range(high, low, -1):
-            wanted, total = new[k], 0.0
-            while left <= wanted and source > low:
-                total += left * n[c, source]
-                wanted -= left
-                source -= 1
-                left = old[source]
-            out[c, k] = (total + wanted * n[c, source]) / new[k]
-            left -= wanted
-        total = left * n[c, source]
-        for k in range(low, source):
-            total += old[k] * n[c, k]
-        out[c, low] = total / new[low]

@@ -103,7 +103,6 @@ class _Motion:
             return None
         f, n = self._equations.split(y)
         there = self._follower.shift(f, self.gap, np.maximum(target, self._follower.floor))
-        n = self._follower.carry(n, self._follower.measure(self.gap), there.measure)
         self.gap, self._equations.measure = there.gap, there.measure
         return np.concatenate([there.f, n], axis=1)
 
@@ -125,7 +124,6 @@ class _Motion:
         else:
             self.rate = np.where(moved.gap > 0.0, way, 0.0) / (time - self._time)
             self._shortened = 0
-        n = self._follower.carry(n, self._equations.measure, moved.measure)
         self._time, self._at_start = time, moved.gap
         self.gap, self._equations.measure = moved.gap, moved.measure
         if self._on_step is not None:
@@ -220,8 +218,6 @@ def relaxed(
         if follower is None:
             return f, n, gap
         moved = follower.follow(f, gap)
-        if follower.splits_phonons:
-            n = follower.carry(n, follower.measure(gap), moved.measure)
         return moved.f, n, moved.gap
 
     least = (times[-1] - start) / longest_step(gain_loss(f, n, gap), lag)

@@ -1,4 +1,4 @@
-"""Phonon modes at the threshold of pair breaking: rates, order in the bin width, energy, moving gaps."""
+"""Phonon modes at the threshold of pair breaking: rates, order in the bin width, energy."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from fvqp.collisions import (
     thermal,
 )
 from fvqp.collisions.moving_gap import GapFollower
-from fvqp.collisions.threshold import at_threshold, carried_phonons
+from fvqp.collisions.threshold import at_threshold
 from fvqp.errors import CaseError
 from fvqp.models.boltzmann import HomogeneousProblem
 
@@ -135,36 +135,7 @@ def test_injected_power():
     np.testing.assert_allclose(source.number_flow(measure, f, n).phonons, 0.3, rtol=1e-13)
 
 
-def test_phonons_carried_with_the_gap():
-    """Energy and bounds stay, and so does a uniform occupation; phonons far from 2Δ do not notice."""
-    rng = np.random.default_rng(2)
-    operator, start = ElectronPhonon(GRID, COUPLING), np.array([1.0, 0.9, 0.7, 0.9, 0.0])
-    before, after = (at_threshold(GRID, bcs_measure(GRID, gap), gap) for gap in (start, GAPS))
-    n = thermal(GRID, 0.2).n * rng.uniform(0.5, 2.0, (5, GRID.n_phonon))
-    there = carried_phonons(GRID, before, after, n)
-    np.testing.assert_allclose(
-        phonon_energy(operator, there, after), phonon_energy(operator, n, before), rtol=1e-14
-    )
-    np.testing.assert_array_equal(there[[0, 4]], n[[0, 4]])
-    assert there.min() >= n.min() and there.max() <= n.max()
-    assert np.all(there[:, GRID.phonon_energies > 3.05] == n[:, GRID.phonon_energies > 3.05])
-    np.testing.assert_allclose(carried_phonons(GRID, before, after, 0.0 * n + 0.3), 0.3, rtol=1e-14)
-
-
-def test_evolution_with_a_moving_gap_keeps_energy():
-    """2Δ passes through phonon points, and energy stays to rounding."""
-    grid = CollisionGrid.uniform(0.05, 4.0)
-    problem = HomogeneousProblem(
-        ElectronPhonon(grid, COUPLING, "direct"), gap=GapFollower(grid, splits_phonons=True)
-    )
-    f = 0.2 * np.exp(-((grid.energies - 2.5) ** 2) / 0.08)
-    start = problem.state(f, thermal(grid, 0.1).n)
-    end = list(problem.evolve(start, [0.3], tolerance=1e-2))[-1]
-    assert abs(end.state.gap[0] - start.gap[0]) > 0.1
-    assert end.ledger.total[0] == pytest.approx(problem.ledger(start).total[0], rel=1e-12)
-
-
-def test_graded_sums_refuse_shares():
+def test_where_modes_are_not_split():
     measure = at_threshold(GRID, bcs_measure(GRID, GAPS), GAPS)
     operator = ElectronPhonon(GRID, COUPLING, "graded")
     f, n = (part * np.ones((5, 1)) for part in thermal(GRID, 0.2))
@@ -174,3 +145,6 @@ def test_graded_sums_refuse_shares():
         HomogeneousProblem(operator, gap=GapFollower(GRID, splits_phonons=True))
     graded = CollisionGrid.graded(4.0, gap=1.0, finest=0.1)
     assert at_threshold(graded, bcs_measure(graded, 1.0), 1.0).phonon_shares is None
+    moves = HomogeneousProblem(ElectronPhonon(GRID, COUPLING), gap=GapFollower(GRID, splits_phonons=True))
+    with pytest.raises(CaseError, match="are for a gap that stays and for steady states"):
+        next(moves.evolve(moves.state(*thermal(GRID, 0.2)), [1.0]))

@@ -166,7 +166,8 @@ def build_setup(case: BoltzmannCase) -> Setup:
         )
         follower = None
         if case.gap.model == "follows":
-            splits = not collisions.shares_phonons
+            # In time, phonons that a falling gap takes above 2Δ would have to break pairs at once.
+            splits = not collisions.shares_phonons and case.steady_state is not None
             follower = GapFollower(grid, rule, family=family, splits_phonons=splits)
         elif measure is not None and case.spectrum.temperature is None and not collisions.shares_phonons:
             measure = at_threshold(grid, measure, gap, rule)
