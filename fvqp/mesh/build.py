@@ -78,7 +78,8 @@ def build_mesh(
     half = geometry.half_faces(cell_type, corners)
     faces, crowded = geometry.match_faces(half, mine)
     raise_together(comm, _non_manifold(name, crowded, xyz))
-    measures, empty, inverted = geometry.measure(dim, xyz, corners, half, faces)
+    measures, empty, inverted = geometry.measure(dim, xyz, cell_type, corners, half, faces)
+    del half  # as large as all that stays
     raise_together(
         comm, _bad_cells(name, empty, inverted, cell_type, mine, geometry.cell_means(xyz, corners), dim)
     )

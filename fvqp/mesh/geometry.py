@@ -7,6 +7,7 @@ triangles, so cells leave no gaps and the face area vectors of a closed cell add
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,8 @@ from fvqp.mesh.cells import BY_VTK, MAX_FACE_CORNERS
 
 #: A cell smaller than this fraction of (its longest extent)^dim has no volume.
 RELATIVE_ZERO_VOLUME = 1e-13
+#: Rows that are measured at a time: what is made of them, up to 30 numbers a row and side, fits into caches.
+BLOCK = 2048
 
 
 @dataclass
@@ -118,10 +121,9 @@ def _triangles(points: np.ndarray, corners: np.ndarray) -> Triangles:
     three, four = np.flatnonzero(~is_quad), np.flatnonzero(is_quad)
     mean = cell_means(points, corners[four])
     a, b, c = (points[corners[three, k]] for k in range(3))
-    fans = [(a, b, c)] + [
-        (points[corners[four, k]], points[corners[four, (k + 1) % 4]], mean) for k in range(4)
-    ]
-    area = np.concatenate([0.5 * np.cross(q - p, r - p) for p, q, r in fans])
+    sides = [points[corners[four, k]] for k in range(4)]
+    fans = [(a, b, c), *((sides[k], sides[(k + 1) % 4], mean) for k in range(4))]
+    area = np.concatenate([0.5 * _cross(q - p, r - p) for p, q, r in fans])
     centroid = np.concatenate([(p + q + r) / 3.0 for p, q, r in fans])
     return Triangles(area, centroid, np.concatenate([three, four, four, four, four]))
 
@@ -130,6 +132,21 @@ def _sum_by_cell(values: np.ndarray, cell: np.ndarray, n_cells: int) -> np.ndarr
     if values.ndim == 1:
         return np.bincount(cell, weights=values, minlength=n_cells)
     return np.stack([np.bincount(cell, weights=v, minlength=n_cells) for v in values.T], axis=1)
+
+
+def _cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Cross products of rows, as `np.cross` with fewer copies."""
+    out = np.empty_like(a)
+    for k in range(3):
+        i, j = (k + 1) % 3, (k + 2) % 3
+        out[:, k] = a[:, i] * b[:, j] - a[:, j] * b[:, i]
+    return out
+
+
+def _blocks(count: int) -> Iterator[slice]:
+    """Parts of so many rows that what is computed of them stays small."""
+    for start in range(0, count, BLOCK):
+        yield slice(start, min(start + BLOCK, count))
 
 
 def _lengths(vectors: np.ndarray) -> np.ndarray:
@@ -142,27 +159,28 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
 
 
 def measure(
-    dim: int, points: np.ndarray, corners: np.ndarray, half: HalfFaces, faces: Faces
+    dim: int, points: np.ndarray, cell_type: np.ndarray, corners: np.ndarray, half: HalfFaces, faces: Faces
 ) -> tuple[Geometry, np.ndarray, np.ndarray]:
     """Geometry of cells and faces.
 
-    Parameters: ``points (n, 3)``, ``corners (n_cells, 8)`` vertex numbers or −1, and the faces made from
-    them. Returns the geometry and two boolean arrays over cells: cells without volume, and cells that are
-    inverted (numbered left-handed, or folded so that their centre lies behind one of their sides).
+    Parameters: ``points (n, 3)``, ``cell_type (n_cells,)`` VTK numbers, ``corners (n_cells, 8)`` vertex
+    numbers or −1, and the faces made from them. Returns the geometry and two boolean arrays over cells: cells
+    without volume, and cells that are inverted (numbered left-handed, or folded so that their centre lies
+    behind one of their sides).
     """
     n_cells = len(corners)
     mean = cell_means(points, corners)
     extent = np.zeros(n_cells)
-    used = corners >= 0
-    for k in range(corners.shape[1]):
-        offset = np.where(used[:, k, None], points[corners[:, k]] - mean, 0.0)
-        np.maximum(extent, 2.0 * _lengths(offset), out=extent)
+    for block in _blocks(n_cells):
+        own = corners[block]
+        offset = np.where(own[:, :, None] >= 0, points[own] - mean[block, None], 0.0)
+        extent[block] = 2.0 * _lengths(offset).max(axis=1)
     if dim == 1:
         geometry, inverted = _measure_lines(points, corners, faces)
     elif dim == 2:
         geometry, inverted = _measure_surface(points, mean, half, faces, n_cells)
     else:
-        geometry, inverted = _measure_volume(points, mean, half, faces, n_cells)
+        geometry, inverted = _measure_volume(points, mean, cell_type, corners, faces)
     empty = np.abs(geometry.volume) <= RELATIVE_ZERO_VOLUME * extent**dim
     return geometry, empty, inverted & ~empty
 
@@ -246,28 +264,31 @@ def signed_volumes(points: np.ndarray, cell_type: np.ndarray, corners: np.ndarra
 
 
 def _measure_volume(
-    points: np.ndarray, mean: np.ndarray, half: HalfFaces, faces: Faces, n_cells: int
+    points: np.ndarray, mean: np.ndarray, cell_type: np.ndarray, corners: np.ndarray, faces: Faces
 ) -> tuple[Geometry, np.ndarray]:
-    sides, cell, arm, part = _tetrahedra(points, mean, half)
-    volume = _sum_by_cell(part, cell, n_cells)
-    moment = _sum_by_cell(0.75 * part[:, None] * arm, cell, n_cells)
-    sector = np.bincount(sides.polygon, weights=part, minlength=len(half.cell))
-    behind = sector < -1e-12 * np.abs(volume)[half.cell]
-    inverted = (volume < 0) | (np.bincount(half.cell[behind], minlength=n_cells) > 0)
-
-    surface = _triangles(points, faces.corners)
-    n_faces = len(faces.corners)
-    vector = _sum_by_cell(surface.area, surface.polygon, n_faces)
-    weight = _lengths(surface.area)
-    total = np.bincount(surface.polygon, weights=weight, minlength=n_faces)
-    middle = cell_means(points, faces.corners)
-    offset = weight[:, None] * (surface.centroid - middle[surface.polygon])
-    offset = _sum_by_cell(offset, surface.polygon, n_faces) / np.where(total > 0, total, 1.0)[:, None]
-    geometry = Geometry(
-        volume=volume,
-        centroid=mean + moment / np.where(volume != 0, volume, 1.0)[:, None],
-        face_area=_lengths(vector),
-        face_normal=_unit(vector),
-        face_centroid=middle + offset,
-    )
-    return geometry, inverted
+    n_cells, n_faces = len(corners), len(faces.corners)
+    volume, centroid = np.empty(n_cells), np.empty((n_cells, 3))
+    inverted = np.empty(n_cells, dtype=bool)
+    for block in _blocks(n_cells):
+        half = half_faces(cell_type[block], corners[block])
+        sides, cell, arm, part = _tetrahedra(points, mean[block], half)
+        count = block.stop - block.start
+        here = _sum_by_cell(part, cell, count)
+        moment = _sum_by_cell(0.75 * part[:, None] * arm, cell, count)
+        sector = np.bincount(sides.polygon, weights=part, minlength=len(half.cell))
+        behind = sector < -1e-12 * np.abs(here)[half.cell]
+        inverted[block] = (here < 0) | (np.bincount(half.cell[behind], minlength=count) > 0)
+        volume[block] = here
+        centroid[block] = mean[block] + moment / np.where(here != 0, here, 1.0)[:, None]
+    area, normal, middle = np.empty(n_faces), np.empty((n_faces, 3)), np.empty((n_faces, 3))
+    for block in _blocks(n_faces):
+        own = faces.corners[block]
+        surface = _triangles(points, own)
+        vector = _sum_by_cell(surface.area, surface.polygon, len(own))
+        weight = _lengths(surface.area)
+        total = np.bincount(surface.polygon, weights=weight, minlength=len(own))
+        about = cell_means(points, own)
+        offset = weight[:, None] * (surface.centroid - about[surface.polygon])
+        offset = _sum_by_cell(offset, surface.polygon, len(own)) / np.where(total > 0, total, 1.0)[:, None]
+        area[block], normal[block], middle[block] = _lengths(vector), _unit(vector), about + offset
+    return Geometry(volume, centroid, area, normal, middle), inverted

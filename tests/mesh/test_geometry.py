@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tracemalloc
 from pathlib import Path
 
 import fipy
@@ -211,3 +212,19 @@ def test_vertex_neighbours() -> None:
     indptr, indices = mesh.vertex_neighbours
     assert indices[indptr[4] : indptr[5]].tolist() == [0, 1, 2, 3, 5, 6, 7, 8]
     assert indices[indptr[0] : indptr[1]].tolist() == [1, 3, 4]
+
+
+def test_memory_of_a_solid_mesh() -> None:
+    """Three times what stays of it, and no more: 1.1 kB a cell, of 0.4 kB in prisms."""
+    boxes = shape_mesh("grid3d", nx=20, Lx=1.0, ny=20, Ly=1.0, nz=20, Lz=1.0, comm=MPI.COMM_SELF)
+    hexes = boxes.cell_blocks[0][1]
+    prisms = np.concatenate([hexes[:, [0, 1, 2, 4, 5, 6]], hexes[:, [0, 2, 3, 4, 6, 7]]])
+    tracemalloc.start()
+    try:
+        mesh = build_mesh(boxes.points, [("wedge", prisms)], {}, {}, MPI.COMM_SELF)
+        stays, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert mesh.volume.sum() == pytest.approx(1.0, rel=1e-12)
+    assert most < 1400 * mesh.n_cells
+    assert stays < 500 * mesh.n_cells
