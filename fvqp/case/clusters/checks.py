@@ -123,6 +123,11 @@ def _check_length(case: ClustersCase, clusters: Clusters, place: tuple[int, ...]
         )
 
 
+def _as_printed(cluster: Cluster) -> bool:
+    """True of quantum spins with the paper's algebra, whose mean field needs one quasiparticle."""
+    return cluster.spin == "quantum" and cluster.algebra == "paper"
+
+
 def _check_start(case: ClustersCase, clusters: Clusters) -> None:
     table = case.evolution
     assert table is not None
@@ -137,7 +142,7 @@ def _check_start(case: ClustersCase, clusters: Clusters) -> None:
             except CaseError as error:
                 raise CaseError(f"{where}: {error}") from None
             events = FORGOTTEN * approximate_number(start) ** 2
-        elif equation == "mean_field" and case.cluster.algebra == "paper" and start[0] - start[1] < 1:
+        elif equation == "mean_field" and _as_printed(clusters.at(place)) and start[0] - start[1] < 1:
             raise CaseError(
                 f'{where}: with algebra = "paper" mean field starts from at least one quasiparticle; give a '
                 "number, or leave mean_field out"

@@ -282,7 +282,7 @@ ALUMINIUM = TrapMaterial(density_of_states=17.2e9, gap=168e-6, diffusivity=1e9)
 def validity(
     cluster: Cluster, material: TrapMaterial = ALUMINIUM, *, parallel: bool = False
 ) -> tuple[str, ...]:
-    """What speaks against the model at these parameters, one sentence each; empty if nothing does.
+    """Return reasons against the model at these parameters, one sentence each; empty if there are none.
 
     Parameters
     ----------

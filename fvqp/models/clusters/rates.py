@@ -225,7 +225,8 @@ def _exact_events(cluster: Cluster) -> dict[Step, Rate]:
 
 
 def _paper_events(cluster: Cluster) -> dict[Step, Rate]:
-    """With N − m in place of M = 2S; at M = 0, where the spin cannot fall, every arrival raises it."""
+    """Rates as printed, with N − m in place of M = 2S; at M = 0, where the spin cannot fall, every arrival
+    raises it."""
     half = 0.5 * cluster.injection
     singlet, triplet, flip = cluster.singlet, cluster.triplet, cluster.flip
     return {
@@ -240,7 +241,8 @@ def _paper_events(cluster: Cluster) -> dict[Step, Rate]:
 
 
 def _ising_events(cluster: Cluster) -> dict[Step, Rate]:
-    """From M = 1 a flip of the majority gives M = −1, the same state; from M = 0 every flip gives M = 2."""
+    """Rates of classical spins: from M = 1 a flip of the majority gives M = −1, the same state, and from
+    M = 0 every flip gives M = 2."""
     half = 0.5 * cluster.injection
     singlet, triplet, flip = cluster.singlet, cluster.triplet, cluster.flip
     return {
