@@ -57,8 +57,8 @@ def test_one_aluminium() -> None:
 
 
 def test_time_of_capture() -> None:
-    """Emission of phonons in the trap that leave less than the gap of the film (Kaplan et al., 1976), from the
-    lowest energies to the mean one at 0.45 mV; the shipped time lies between."""
+    """Emission of phonons in the trap that leave less than the gap of the film (Kaplan et al., 1976), from
+    the lowest energies to the mean one at 0.45 mV; the shipped time lies between."""
     trap, film, thermal = 126.0, 180.0, 180.0 / 1.764
 
     def time(energy: float) -> float:

@@ -61,7 +61,7 @@ def _simulate(
         else:
             asymmetry = 1.0 / (u + 1.0) if algebra == PAPER else 0.0
             rate[0] = 0.5 * injection * (1.0 + asymmetry)
-            rate[1] = injection - rate[0]
+            rate[1] = 0.5 * injection * (1.0 - asymmetry)
             rate[2] = singlet * u * m
             rate[3] = flip * u
             rate[4] = flip * m
