@@ -121,9 +121,15 @@ QUANTITIES: dict[str, Quantity] = {
     "n_qp_analytic": Quantity("m-3", "density of quasiparticles, closed form"),
     "x_qp": Quantity("1", "density of quasiparticles over 2 N0 Delta0"),
     "x_qp_analytic": Quantity("1", "density of quasiparticles over 2 N0 Delta0, closed form"),
-    "temperature_qp": Quantity("K", "temperature at which as many quasiparticles would be in equilibrium"),
-    "temperature_qp_analytic": Quantity("K", "temperature of as many quasiparticles, closed form"),
-    "temperature_ph": Quantity("K", "temperature at which phonons would have as much energy in equilibrium"),
+    "temperature_qp": Quantity(
+        "K", "temperature at which as many quasiparticles would be in equilibrium, NaN if none"
+    ),
+    "temperature_qp_analytic": Quantity(
+        "K", "temperature of as many quasiparticles, closed form, NaN if none"
+    ),
+    "temperature_ph": Quantity(
+        "K", "temperature at which phonons would have as much energy in equilibrium, NaN if none"
+    ),
     "energy_qp": Quantity("J m-3", "energy of quasiparticles"),
     "energy_ph": Quantity("J m-3", "energy of phonons"),
     "energy_condensate": Quantity("J m-3", "energy of the condensate against the normal state"),
@@ -133,7 +139,9 @@ QUANTITIES: dict[str, Quantity] = {
     "power_injected": Quantity("W m-3", "power given by drives and sources"),
     "power_escaped": Quantity("W m-3", "power that leaves for the bath or into traps"),
     "power_to_phonons": Quantity("W m-3", "power that collisions pass from quasiparticles to phonons"),
-    "share_above_2gap": Quantity("1", "share of those above twice the gap in the power of escaping phonons"),
+    "share_above_2gap": Quantity(
+        "1", "share of those above twice the gap in the power of escaping phonons, NaN if none escape"
+    ),
     "eta_pb": Quantity("1", "pair-breaking efficiency"),
     "gap_suppression": Quantity("1", "1 - gap/Delta0 by the gap equation"),
     "gap_suppression_analytic": Quantity("1", "1 - gap/Delta0, closed form"),
@@ -177,7 +185,7 @@ QUANTITIES: dict[str, Quantity] = {
     "N": Quantity("1", "number of quasiparticles in the cluster"),
     "m": Quantity("1", "number of flipped spins in the cluster"),
     "P": Quantity("1", "stationary probability of N quasiparticles"),
-    "P_flipped": Quantity("1", "stationary probability of m flipped spins"),
+    "P_flipped": Quantity("1", "stationary probability of m flipped spins, NaN in equations without spins"),
     "P_analytic": Quantity("1", "stationary probability of N, large and fully polarized clusters"),
     "N_mean": Quantity("1", "mean number of quasiparticles"),
     "N_mean_error": Quantity("1", "standard error of the mean number of quasiparticles"),
@@ -185,8 +193,8 @@ QUANTITIES: dict[str, Quantity] = {
     "N_mean_analytic": Quantity("1", "mean number of quasiparticles, large and fully polarized clusters"),
     "N_variance_analytic": Quantity("1", "variance of the number, large and fully polarized clusters"),
     "N_scale": Quantity("1", "number of quasiparticles of a fully polarized cluster in mean field"),
-    "m_mean": Quantity("1", "mean number of flipped spins"),
-    "polarization": Quantity("1", "polarization of the spins"),
+    "m_mean": Quantity("1", "mean number of flipped spins, NaN in equations without spins"),
+    "polarization": Quantity("1", "polarization of the spins, NaN in equations without spins"),
     "polarization_analytic": Quantity("1", "polarization of the spins, large clusters in mean field"),
     "N_mean_evolution": Quantity("1", "mean number of quasiparticles after the start"),
     "N_variance_evolution": Quantity("1", "variance of the number of quasiparticles after the start"),
@@ -200,7 +208,7 @@ QUANTITIES: dict[str, Quantity] = {
     "relaxation_oscillation": Quantity("s-1", "angular frequency at which it oscillates"),
     "enhancement": Quantity("1", "mean number over that of unpolarized quasiparticles"),
     "enhancement_analytic": Quantity("1", "number over that of unpolarized quasiparticles, mean field"),
-    "lost": Quantity("1", "bound on the probability of states that are left out"),
+    "lost": Quantity("1", "bound on the probability of states that are left out, NaN in equations in N"),
     "S_N": Quantity("s", "noise of the number of quasiparticles, two-sided"),
     "S_N_one_sided": Quantity("s", "noise of the number of quasiparticles, one-sided"),
     "S_spin": Quantity("s", "noise of one component of the spin, 2 S_z, two-sided"),

@@ -70,9 +70,10 @@ def explained(data: xr.Dataset) -> set[str]:
 @pytest.mark.parametrize("name", CASES)
 def test_numbers(tmp_path_factory: pytest.TempPathFactory, name: str) -> None:
     folder = tmp_path_factory.mktemp(name)
-    by_design = without_values(fvqp.run(copy.deepcopy(CASES[name])).dataset)
+    whole = fvqp.run(copy.deepcopy(CASES[name])).dataset
+    assert without_values(whole) <= explained(whole)
 
-    @seeded(25)
+    @seeded(10)
     @given(data=st.data())
     def look(data: st.DataObject) -> None:
         path, out = folder / "mutant.toml", folder / "out"
@@ -84,6 +85,6 @@ def test_numbers(tmp_path_factory: pytest.TempPathFactory, name: str) -> None:
         assert not promise(code, text, "mutant.toml"), path.read_text()
         if code == 0:
             with xr.open_dataset(out / "results.nc") as results:
-                assert without_values(results) <= by_design | explained(results), path.read_text()
+                assert without_values(results) <= explained(results), path.read_text()
 
     look()

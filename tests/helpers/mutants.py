@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
 from fvqp import cli
@@ -25,6 +25,8 @@ SEEDED = {
     "deadline": None,
     "database": None,
     "suppress_health_check": list(HealthCheck),
+    # Looking for a smaller mutant would take many more runs.
+    "phases": (Phase.generate,),
 }
 #: Seconds, and bytes beside those of the parent, that reading an input may take.
 SECONDS, MEMORY = 60, 3 << 30
