@@ -5,6 +5,7 @@ Densities are in units of 4 N0 Δ0, energies per volume in units of 4 N0 Δ0², 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -75,11 +76,15 @@ def inverse_lifetimes(
     """Inverse lifetimes in any state; with `thermal` occupations those of Kaplan et al.
 
     Rates of quasiparticles are divided by ``1 − f``, as it is done there (theory: collisions, Eq. lifetimes).
+    Those of scattering are without shares of phonon modes, which move final states next to the gap.
     """
     scattering = operator.gain_loss(measure, f, n, "scattering")
+    alone = scattering
+    if measure.phonon_shares is not None:
+        alone = operator.gain_loss(replace(measure, phonon_shares=None), f, n, "scattering")
     pairs = operator.gain_loss(measure, f, n, "pairs")
     return InverseLifetimes(
-        scattering.out_f / (1.0 - f),
+        alone.out_f / (1.0 - f),
         pairs.out_f / (1.0 - f),
         pairs.out_n - pairs.in_n,
         scattering.out_n - scattering.in_n,

@@ -52,7 +52,8 @@ def test_distribution_over_twelve_decades(photons, middle):
     """f over that of the ladders is constant from 2 T_* above the gap on.
 
     Measured in the middle of photon steps: 0.1 % and 2 %; next to the jumps, 4 % and 5 %. The bin below a
-    jump holds a part of the states above it, and is left out. What lies below 1e-12 of the largest f comes
+    jump holds a part of the states above it, and is left out. Bins at 3Δ, whose final states next to the gap
+    come with phonons next to 2Δ, and those that photons take on from there are 8 % off. What lies below 1e-12 of the largest f comes
     from phonons above 2Δ that are absorbed, which ladders do not know.
     """
     bins = 9
@@ -64,7 +65,7 @@ def test_distribution_over_twelve_decades(photons, middle):
     assert f[seen].min() < 1e-11 * f.max()
     ratio = np.log(f[seen] / ladders(energies[seen]))
     ratio -= np.median(ratio)
-    assert np.abs(ratio).max() < 0.06
+    assert np.abs(ratio).max() < 0.09 and np.abs(ratio[energies[seen] < 2.95]).max() < 0.06
     inside = (place[seen] > 1) & (place[seen] < bins - 1)
     assert np.abs(ratio[inside]).max() < middle
 
