@@ -23,7 +23,7 @@ KAPPA, STEP, TAU0 = 1.764, 1.0 / 9.0, 438e-9
 
 @cache
 def driven(bins: int, temperature: str, strengths: str, maximum: str = "5") -> xr.Dataset:
-    """The case with so many bins a photon step."""
+    """The case with bins of at most one part in so many of a photon step."""
     overrides = [
         f'energies.width="{STEP / bins} Delta0"',
         f'energies.maximum="{maximum} Delta0"',
@@ -49,24 +49,23 @@ def test_effective_temperature_of_table_one():
 @pytest.mark.slow
 @pytest.mark.parametrize(("photons", "middle"), [(5e6, 0.005), (1e7, 0.025)])
 def test_distribution_over_twelve_decades(photons, middle):
-    """f over that of the ladders is constant from 2 T_* above the gap on.
+    """f over that of the ladders is constant from 2 T_* above the gap on, and from foot to foot.
 
-    Measured in the middle of photon steps: 0.1 % and 2 %; next to the jumps, 4 % and 5 %. The bin below a
-    jump holds a part of the states above it, and is left out. Bins at 3Δ, whose final states next to the gap
-    come with phonons next to 2Δ, and those that photons take on from there are 8 % off. What lies below 1e-12 of the largest f comes
-    from phonons above 2Δ that are absorbed, which ladders do not know.
+    What lies below 1e-12 of the largest f comes from phonons above 2Δ that are absorbed, which ladders do not
+    know.
     """
     bins = 9
     data = driven(bins, '"0.05 K"', f"[{photons:g}]").isel(temperature=0, strength=0)
     energies, f = data["energy"].values / data.attrs["delta0_eV"], data["f"].values
     ladders = DrivenDistribution(STEP, TAU0 * photons, KAPPA, maximum=6.0, photons=photons)
-    place = np.round((energies - 1.0) / STEP % 1.0 * bins - 0.5).astype(int)
-    seen = (energies > 1.0 + 2.0 * t_star(photons)) & (f > 1e-12 * f.max()) & (place < bins - 1)
+    phase = (energies - 1.0) / STEP % 1.0
+    seen = (energies > 1.0 + 2.0 * t_star(photons)) & (f > 1e-12 * f.max()) & (phase > 1e-3)
     assert f[seen].min() < 1e-11 * f.max()
     ratio = np.log(f[seen] / ladders(energies[seen]))
     ratio -= np.median(ratio)
-    assert np.abs(ratio).max() < 0.09 and np.abs(ratio[energies[seen] < 2.95]).max() < 0.06
-    inside = (place[seen] > 1) & (place[seen] < bins - 1)
+    # a bin next to a foot is 2.7 times as wide as the one before it
+    assert np.abs(ratio).max() < 0.06
+    inside = phase[seen] > 0.3
     assert np.abs(ratio[inside]).max() < middle
 
 
@@ -119,7 +118,8 @@ def test_phonons_that_driven_quasiparticles_emit():
 def test_density_in_both_regimes():
     """Thermal phonons, then the drive, make the quasiparticles.
 
-    Closed forms leave out k_BT/Δ where phonons of the bath generate, T_*³ where the drive does.
+    Closed forms leave out k_BT/Δ where phonons of the bath generate, T_*³ where the drive does. Measured
+    2 to 5 %.
     """
     data = driven(9, '["0.1 K", "0.15 K"]', "[1e6, 5e6, 2e7, 5e7]")
     found, closed = data["x_qp"].values, data["x_qp_analytic"].values
@@ -129,7 +129,7 @@ def test_density_in_both_regimes():
         for s, photons in enumerate(data["strength"].values):
             neglected = cold + t_star(photons) ** 3
             assert found[t, s] == pytest.approx(closed[t, s], rel=neglected), (temperature, photons)
-    np.testing.assert_allclose(found[:, :3], closed[:, :3], rtol=0.1)
+    np.testing.assert_allclose(found, closed, rtol=0.06)
     # the bath no longer counts
     assert found[0, 3] == pytest.approx(found[1, 3], rel=0.01)
     assert found[0, 3] > 1e4 * found[0, 0]
@@ -137,14 +137,15 @@ def test_density_in_both_regimes():
 
 @pytest.mark.slow
 def test_gap_shift_against_drive_and_bath():
-    """δΔ/Δ0 = −x_qp (1 − 0.42 T_* + 0.22 T_*²), next term of order 0.2 T_*³; falls with both."""
+    """δΔ/Δ0 = −x_qp ⟨Δ/E⟩ of the ladders; Eq. 53 leaves out those that photon steps gather at the gap."""
     data = driven(9, '["0.1 K", "0.15 K"]', "[1e6, 5e6, 2e7, 5e7]")
     shift, x = data["gap_suppression"].values, data["x_qp"].values
+    closed = data["gap_suppression_analytic"].values / data["x_qp_analytic"].values
     for s, photons in enumerate(data["strength"].values):
         t = t_star(photons)
-        assert shift[0, s] / x[0, s] == pytest.approx(1.0 - 0.42 * t + 0.22 * t**2, abs=0.01 + 0.2 * t**3), (
-            photons
-        )
+        mean = shift[0, s] / x[0, s]
+        assert mean == pytest.approx(closed[0, s], abs=0.005), photons
+        assert 0.0 < mean - (1.0 - 0.42 * t + 0.22 * t**2) < 0.06
     assert np.all(np.diff(shift[:, 2:], axis=1) > 0.0) and np.all(np.diff(shift, axis=0) > 0.0)
     # a weak drive thins out the thermal ones: recombination grows with the energy, generation does not
     assert x[1, 1] < x[1, 0]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import logging
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -212,3 +214,45 @@ def test_resumed_evolution(tmp_path, monkeypatch, base, method, points):
         largest = float(abs(whole[name]).max())
         np.testing.assert_allclose(found[name], whole[name], rtol=1e-11, atol=1e-13 * largest)
     assert float(abs(found["energy_residual"]).max()) < 1e-12 * float(found["energy_qp"].max())
+
+
+def test_coarse_bins_name_the_error_of_the_density(caplog):
+    """That in equilibrium is the sum over bins against Bessel functions; linear sums are of order 2."""
+    found = []
+    for width in (0.1, 0.05, 0.02):
+        caplog.clear()
+        with caplog.at_level(logging.WARNING):
+            fvqp.check(PULSE | {"energies": {"maximum": "3 Delta0", "width": f"{width} Delta0"}})
+        found += [re.search(r"off by (\S+) % in equilibrium, by up to (\S+) % out of it", caplog.text)]
+    assert found[0] and found[1] and found[2]
+    kt = constants.k * 0.2 / constants.e / 180e-6
+    assert [float(one[2]) for one in found] == pytest.approx(
+        [60.0 * w / kt for w in (0.1, 0.05, 0.02)], rel=0.05
+    )
+    assert 3.0 < float(found[0][1]) / float(found[1][1]) < 5.5
+    caplog.clear()
+    with caplog.at_level(logging.WARNING):
+        fvqp.check(PULSE | {"energies": {"maximum": "3 Delta0", "width": "0.01 Delta0"}})
+    assert "do not resolve" not in caplog.text
+
+
+@pytest.mark.slow
+def test_density_of_a_film_that_keeps_its_phonons_is_of_order_one_in_the_width():
+    """The error that the warning names is an upper bound, 5 ns being 20 times the time of pair breaking."""
+    kt, found = constants.k * 0.2 / constants.e / 180e-6, {}
+    for part in (3, 9, 11, 44):
+        data = fvqp.run(
+            {
+                "model": "boltzmann",
+                "material": {"name": "Al", "gap": "180 ueV"},
+                "energies": {"maximum": "2.6 Delta0", "width": f"{kt / part} Delta0"},
+                "gap": {"model": "fixed"},
+                "phonons": {"escape": {"time": "5 ns"}},
+                "injections": [{"of": "quasiparticles", "centre": 1.5, "width": 0.1, "power": "1 aW/um^3"}],
+                "steady_state": {},
+                "sweep": {"temperature": "0.2 K"},
+            }
+        ).dataset
+        found[part] = data["n_qp"].item()
+    for part in (3, 9, 11):
+        assert 0.0 < 1.0 - found[part] / found[44] < 0.6 / part
