@@ -145,7 +145,7 @@ def test_bins_at_the_gap_that_hold_too_many_are_told(caplog):
 @pytest.mark.parametrize(("step", "photons"), [(0.25, 2e5), (0.25, 2e6), (0.5, 5e5)])
 def test_density_converges_with_the_width(step, photons):
     """Thermal phonons, and then the drive, make the quasiparticles."""
-    expected = solved(photons, 0.1, step)
+    expected = solved(photons, 0.1, step, nodes=26)
     errors = []
     for width in (0.025, 0.0125):
         data = film(step, [photons], width=f"{width} Delta0", maximum="4.5 Delta0")
