@@ -31,6 +31,8 @@ CUTOFF = 6.0
 _REACH = 10.0  # frequencies summed up to, in Ω_max
 _TAIL = 4  # frequencies beyond, of the tail, relative to those kept
 _FEWEST = 64  # frequencies, at high temperature
+#: Frequencies of the sums; each takes some 200 bytes.
+MAX_FREQUENCIES = 4_000_000
 _COLDEST = 1e-4  # in Ω_max: no critical temperature is looked for below
 _PADE_POINTS = 40
 _STRONGEST = 100.0  # μ*/λ that is tried
@@ -50,6 +52,22 @@ def default_cutoff(spectrum: Alpha2F, cutoff: float | None, coulomb: float) -> f
     return float(cutoff)
 
 
+def frequencies(spectrum: Alpha2F, cutoff: float, temperature: float) -> int:
+    """Return the number of Matsubara frequencies that sums at a temperature take.
+
+    Raises:
+        CaseError: more than `MAX_FREQUENCIES`; the message names the lowest k_BT.
+    """
+    reach = max(_REACH * spectrum.largest_energy, cutoff)
+    size = reach / (2.0 * math.pi * temperature)
+    if not size <= MAX_FREQUENCIES:
+        lowest = reach / (2.0 * math.pi * MAX_FREQUENCIES)
+        raise CaseError(
+            f"k_BT = {temperature:.3g} takes {size:.3g} Matsubara frequencies; expected at least {lowest:.3g}"
+        )
+    return max(_FEWEST, math.ceil(size))
+
+
 class MatsubaraSums:
     """The sums over Matsubara frequencies at one temperature, in O(N log N).
 
@@ -60,7 +78,7 @@ class MatsubaraSums:
 
     def __init__(self, spectrum: Alpha2F, coulomb: float, cutoff: float, temperature: float) -> None:
         step = 2.0 * math.pi * temperature
-        size = max(_FEWEST, math.ceil(max(_REACH * spectrum.largest_energy, cutoff) / step))
+        size = frequencies(spectrum, cutoff, temperature)
         self.temperature = temperature
         self.omega: Floats = step * (np.arange(size, dtype=np.float64) + 0.5)
         interaction = spectrum.interaction(step * np.arange(2 * size))

@@ -17,7 +17,12 @@ from fvqp.results.dataset import SweepDataset
 from fvqp.results.result import Result
 from fvqp.spectral import alpha2f
 from fvqp.spectral.eliashberg import EliashbergSpectrum, solve
-from fvqp.spectral.eliashberg_matsubara import critical_temperature, solve_matsubara
+from fvqp.spectral.eliashberg_matsubara import (
+    critical_temperature,
+    default_cutoff,
+    frequencies,
+    solve_matsubara,
+)
 
 Floats = NDArray[np.float64]
 log = logging.getLogger(__name__)
@@ -58,9 +63,16 @@ def check(case: EliashbergCase) -> str:
 def _interaction(case: EliashbergCase) -> Resolved:
     """α²F, μ* and where they come from."""
     try:
-        return resolved(case.interaction)
+        found = resolved(case.interaction)
+        cutoff = default_cutoff(found.spectrum, case.interaction.cutoff_mev, found.coulomb)
     except CaseError as error:
         raise CaseError(f"{case.source}: interaction: {error}") from None
+    try:
+        frequencies(found.spectrum, cutoff, min(case.sweep.temperature) * KELVIN)
+    except CaseError as error:
+        coldest = f"{min(case.sweep.temperature):g} K"
+        raise CaseError(f"{case.source}: sweep.temperature: {coldest} is too low: {error} meV") from None
+    return found
 
 
 def _edges(case: EliashbergCase) -> Floats:

@@ -110,3 +110,13 @@ def test_figures(tmp_path):
     assert set(drawn) == {"gap_function", "dos", "named"}
     for one in ("gap_function", "named"):
         assert drawn[one].shape != drawn["dos"].shape or np.any(drawn[one] != drawn["dos"])
+
+
+def test_temperatures_of_too_many_frequencies():
+    """Ten times the largest phonon energy over 2πk_BT, some 4e12 here, does not fit into any memory."""
+    message = r"sweep\.temperature: 2e-12 K is too low: k_BT = .* Matsubara frequencies; expected .* meV"
+    for work in (fvqp.check, fvqp.run):
+        with pytest.raises(CaseError, match=message):
+            work(case({"sweep": {"temperature": ["1 K", "2e-12 K"]}}))
+    with pytest.raises(CaseError, match="case: interaction: cut-off"):
+        fvqp.check(case({"interaction": DEBYE["interaction"] | {"cutoff": "1 meV"}}))
