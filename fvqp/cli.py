@@ -28,12 +28,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command of ``arguments`` (default: the process's) and returns its exit code."""
     ranks = Ranks()
     signal.signal(signal.SIGTERM, _on_terminate)
-    command = ""
+    command = subject = ""
     try:
         given = list(sys.argv[1:] if arguments is None else arguments)
         options, petsc = _split(given)
         parsed = _parser().parse_args(options)
         command = parsed.command
+        subject = next((f"{vars(parsed)[key]}: " for key in ("case", "file", "layout") if key in parsed), "")
         if petsc and command != "run":
             raise CaseError("options after -- go to PETSc and belong to fvqp run")
         with TerminalLog(ranks, verbose=parsed.verbose, quiet=parsed.quiet):
@@ -44,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except FvqpError as error:
         return ranks.leave(EXIT_CODE, f"fvqp: error: {_one_line(error)}")
     except MemoryError as error:
-        why = f"out of memory: {_one_line(error) or 'nothing is left'}"
+        why = f"{subject}out of memory: {_one_line(error) or 'nothing is left'}"
         return ranks.leave(EXIT_CODE, f"fvqp: error: {why}; use a coarser mesh or grid")
     except _Terminated:
         return ranks.leave(143, "fvqp: terminated" + _KEPT.get(command, ""))

@@ -182,7 +182,7 @@ def test_memory_that_runs_out(said: Said, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("fvqp.case.transport.build.TransportProblem", full)
     code, text = said(FILM, {})
     assert code == 2
-    assert text == "out of memory: Unable to allocate 9 TiB; use a coarser mesh or grid"
+    assert text == "case.toml: out of memory: Unable to allocate 9 TiB; use a coarser mesh or grid"
 
 
 def slanted(path: Path) -> None:
