@@ -91,7 +91,7 @@ def test_envelope_over_six_decades():
 def test_phonons_that_driven_quasiparticles_emit():
     """Those of the ladders, at 2·10⁷ photons from where they outnumber the bath up to 2.4 Δ.
 
-    As far off as the density; beyond 2Δ, where pairs emit them, twice as far. Measured 10 %, 18 %.
+    As far off as the density; beyond 2Δ, where pairs emit them, twice as far. Measured 4 %, 15 %.
     """
     overrides = [
         f'energies.width="{STEP / 9} Delta0"',
@@ -130,8 +130,8 @@ def test_density_in_both_regimes():
             neglected = cold + t_star(photons) ** 3
             assert found[t, s] == pytest.approx(closed[t, s], rel=neglected), (temperature, photons)
     np.testing.assert_allclose(found, closed, rtol=0.06)
-    # the bath no longer counts
-    assert found[0, 3] == pytest.approx(found[1, 3], rel=0.01)
+    # the bath no longer makes quasiparticles; its phonons leave fewer of them at the gap
+    assert found[0, 3] < found[1, 3] < 1.05 * found[0, 3]
     assert found[0, 3] > 1e4 * found[0, 0]
 
 
