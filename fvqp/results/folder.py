@@ -27,7 +27,7 @@ from fvqp.mesh.mesh import Mesh
 from fvqp.results.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from fvqp.results.dataset import SweepDataset, opened
 from fvqp.results.fields import FieldSeries
-from fvqp.results.files import explained, make_folder, write_text
+from fvqp.results.files import discard, explained, make_folder, write_text
 from fvqp.results.provenance import provenance
 from fvqp.results.together import on_root
 
@@ -110,6 +110,9 @@ class ResultsFolder:
             raise CheckpointError(
                 f"{self.path}: is not empty and not a results folder; choose another (--out, out=)"
             )
+        # What a killed run was writing; on other ranks its pieces have other names, which nobody replaces.
+        for part in (*self.path.glob(".*.part"), *self.path.glob("fields/.*.part")):
+            discard(part)
         write_text(case_file, f"# fvqp case, sha256 {self.case_hash}\n{case_text}")
         return resume and self.results.exists()
 

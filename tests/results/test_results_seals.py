@@ -165,6 +165,16 @@ def test_a_damaged_list_of_figures(restored):
             result.plot()
 
 
+def test_what_a_killed_run_was_writing_is_removed(tmp_path, film):
+    saved(tmp_path / "out", film, 0)
+    (tmp_path / "out" / "fields").mkdir()
+    left = [tmp_path / "out" / name for name in (".results.nc.part", "fields/.fields_00002_0.vtu.part")]
+    for file in left:
+        file.write_text("half")
+    saved(tmp_path / "out", film, 1)
+    assert not any(file.exists() for file in left)
+
+
 # -- disks
 # --------------------------------------------------------------------------------------------------
 
