@@ -93,7 +93,7 @@ def _tables(data: Any, where: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
     elif isinstance(data, dict):
         for key, value in data.items():
             dotted = f"{where}.{key}" if where else key
-            if key == "petsc" and isinstance(value, dict):
+            if key == "petsc" and where.rpartition(".")[2] == "solver" and isinstance(value, dict):
                 yield dotted, value
             else:
                 yield from _tables(value, dotted)

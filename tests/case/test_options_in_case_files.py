@@ -123,6 +123,7 @@ def test_the_list() -> None:
         with pytest.raises(CaseError, match=r"case.toml: solver\.petsc\.") as found:
             check_file_options({"solver": {"petsc": {key: value}}}, "case.toml")
         assert len(str(found.value)) < 400
+    check_file_options({"regions": {"petsc": {"diffusivity": "1 m^2/s"}}}, "case.toml")
 
 
 def test_files_of_options_in_the_current_folder_are_not_read(tmp_path: Path) -> None:
