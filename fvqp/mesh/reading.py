@@ -114,10 +114,10 @@ def read_mesh(
 def read_raw(path: str | Path) -> RawMesh:
     """The file's cells and names as numpy arrays, undistributed and unscaled."""
     path = Path(path)
-    if not path.exists():
-        raise MeshError(f"{path}: no such file")
     if path.is_dir():
         raise MeshError(f"{path}: is a folder, not a mesh file")
+    if not path.is_file():
+        raise MeshError(f"{path}: no such file")
     # meshio reports by printing and, on an unknown or damaged file, by any exception or by leaving the
     # program.
     said = io.StringIO()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import re
 import resource
 import struct
@@ -36,6 +37,11 @@ SQUARE = np.array([[0.0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]])
 def test_missing_file(tmp_path: Path) -> None:
     refused(["nowhere.msh", "no such file"], lambda: read_mesh(tmp_path / "nowhere.msh", comm=SELF))
     refused(["folder"], lambda: read_mesh(tmp_path, comm=SELF))
+    # A pipe, at which reading would wait for ever, and a link to itself.
+    os.mkfifo(tmp_path / "pipe.msh")
+    (tmp_path / "loop.msh").symlink_to(tmp_path / "loop.msh")
+    for name in ("pipe.msh", "loop.msh"):
+        refused([name, "no such file"], lambda name=name: read_mesh(tmp_path / name, comm=SELF))
 
 
 @pytest.mark.parametrize("name", ["mesh.msh", "mesh.vtu", "mesh.xyz_unknown", "mesh.inp", "mesh.med", "mesh"])
