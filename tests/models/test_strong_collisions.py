@@ -55,9 +55,8 @@ def hot(driven: UsadelProblem, external: np.ndarray) -> tuple[float, float]:
 
     def gap(t: float) -> float:
         f_l = np.tile(thermal(t) - thermal(bath), (mesh.n_cells, 1))
-        lead = np.tile(f_l[0], (len(driven.device.terminals), 1))
-        field = driven.gap_field
-        return brentq(lambda d: field.uniform_residual(d, np.zeros(1), f_l, lead), 0.5, 1.2, xtol=1e-13)
+        field, leads = driven.gap_field, external[L]
+        return brentq(lambda d: field.uniform_residual(d, np.zeros(1), f_l, leads), 0.5, 1.2, xtol=1e-13)
 
     def surplus(t: float) -> float:
         binned = bin_averages(GRID.edges, gap(t), 0.0, BROADENING)
