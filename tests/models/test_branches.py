@@ -83,7 +83,7 @@ def test_leads_heat_up_along_the_branch() -> None:
     unit, junction = cold.device.voltage_unit, cold.device.junctions[0]
     lead = Lead(volume=1e-15, coupling=2e9, resistance=1.0)
     hot = replace(cold, device=replace(cold.device, junctions=[replace(junction, lead=lead)]))
-    marks = [bias * unit for bias in (0.77, 0.8, 0.85)]
+    marks = [bias * unit for bias in (0.77, 0.79, 0.85)]
     known, branch = (follow_gap(problem, Point(), marks) for problem in (cold, hot))
     assert branch.end == REACHED and len(branch.fold_biases) == 2
     assert 1e-3 < np.abs(branch.fold_biases / known.fold_biases - 1.0).min() < 3e-3
