@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from launching import HANGS
 
 import fvqp
 from fvqp import cli
@@ -130,7 +131,7 @@ def test_symmetry_of_a_table(tmp_path, capsys):
 
 def test_the_module_and_its_help():
     done = subprocess.run(
-        [sys.executable, "-m", "fvqp.cli", "--help"], capture_output=True, text=True, timeout=60
+        [sys.executable, "-m", "fvqp.cli", "--help"], capture_output=True, text=True, timeout=HANGS
     )
     assert done.returncode == 0
     for command in ("run", "check", "plot", "symmetry", "mesh", "doctor"):
@@ -153,7 +154,7 @@ def test_signals_are_python_s():
     sources = Path(fvqp.__file__).parent.rglob("*.py")
     direct = {path.name for path in sources if "\nimport petsc4py" in path.read_text()}
     assert direct == {"petsc.py"}
-    done = subprocess.run([sys.executable, "-c", HANDLED], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", HANDLED], capture_output=True, text=True, timeout=HANGS)
     assert done.stdout.split() == ["0", "1"], done.stderr
 
 
@@ -162,4 +163,4 @@ def test_a_reader_that_has_gone():
     command = [sys.executable, "-m", "fvqp.cli", "mesh", "info", str(MESHES / "line.msh")]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     process.stdout.close()
-    assert process.stderr.read() == "" and process.wait(timeout=60) == 1
+    assert process.stderr.read() == "" and process.wait(timeout=HANGS) == 1

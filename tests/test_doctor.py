@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import numpy
 import pytest
+from launching import HANGS
 
 from fvqp import doctor
 from fvqp.doctor import Check
@@ -135,7 +136,7 @@ def test_exit_code_and_text(
 @pytest.mark.slow
 def test_module_runs_by_itself() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "fvqp.doctor"], capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-m", "fvqp.doctor"], capture_output=True, text=True, timeout=HANGS, check=False
     )
     assert done.returncode == 0
     assert done.stdout.splitlines()[-1] == "fvqp has all that it needs."

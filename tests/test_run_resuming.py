@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent / "helpers"))
 import h5py
 import numpy as np
 import pytest
+from launching import HANGS
 from mpi4py import MPI
 from run_cases import CURRENTS, LINE, UNIFORM, as_file, assert_same, line, line_file, strongly_driven
 
@@ -316,7 +317,7 @@ def test_ctrl_c_and_kill(tmp_path: Path) -> None:
                 break
         time.sleep(0.05)
         os.kill(process.pid, how)
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=HANGS)
         assert process.returncode == code and "Traceback" not in errors
         if code == 130:
             assert errors.count("\n") == 1 and "--resume goes on from there" in errors

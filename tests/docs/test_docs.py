@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from launching import HANGS
 from pages import DOCS, PAGES, ROOT, blocks, follow, name
 
 import fvqp
@@ -120,7 +121,7 @@ def test_site_builds_without_warnings(tmp_path):
         capture_output=True,
         text=True,
         env={**os.environ, "PYTHONPATH": str(Path(fvqp.__file__).parents[1])},
-        timeout=300,
+        timeout=HANGS,
     )
     assert done.returncode == 0, done.stderr[-4000:]
     assert (tmp_path / "index.html").is_file()

@@ -7,6 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+#: Seconds after which a process that a test has started hangs; a busy machine must stay far below.
+HANGS = 1200.0
+
 
 def launched(
     ranks: int, case: Path, out: Path, *options: str, program: tuple[str, str] = ("-m", "fvqp.cli")
@@ -18,7 +21,8 @@ def launched(
         "OMPI_ALLOW_RUN_AS_ROOT": "1",
         "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
         "OMPI_MCA_rmaps_base_oversubscribe": "1",
+        "OMPI_MCA_mpi_yield_when_idle": "1",
     }
     command = ["mpiexec", "-n", str(ranks), sys.executable, *program, "run", str(case)]
     command += ["--out", str(out), "--quiet", *options]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
+    return subprocess.run(command, capture_output=True, text=True, timeout=HANGS, env=environment)

@@ -11,6 +11,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
 
 import pytest
+from launching import HANGS
 from mpi4py import MPI
 from run_cases import as_file, assert_same, line
 
@@ -60,7 +61,7 @@ def test_full_disk(tmp_path: Path, ranks: int, size: str) -> None:
     (tmp_path / "disk").mkdir()
     program = SMALL.replace("{program!r}", repr(ALWAYS))
     arguments = [sys.executable, "-c", program, str(case), str(tmp_path / "disk"), str(ranks), size]
-    done = subprocess.run(["unshare", "-rm", *arguments], capture_output=True, text=True, timeout=240)
+    done = subprocess.run(["unshare", "-rm", *arguments], capture_output=True, text=True, timeout=4.0 * HANGS)
     assert done.returncode == 0, done.stderr
     kept, ((first, said), (second, complaint)) = json.loads(done.stdout)
     assert first == 2 and said.count("fvqp: error: ") == 1 and "Traceback" not in said

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from launching import HANGS
 from mpi4py import MPI
 
 PROGRAM = """
@@ -32,7 +33,7 @@ def launch(where):
     }
     environment |= {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
     command = ["mpiexec", "-n", "2", sys.executable, "-c", PROGRAM, where]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
+    return subprocess.run(command, capture_output=True, text=True, timeout=HANGS, env=environment)
 
 
 @pytest.mark.skipif(MPI.COMM_WORLD.size > 1, reason="starts ranks itself")

@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 import xarray as xr
+from launching import HANGS
 
 from fvqp.errors import CheckpointError, FvqpError
 from fvqp.results import Ledger, SweepDataset, open_result
@@ -132,7 +133,7 @@ except FvqpError as error:
 def test_full_disk_while_writing_netcdf(tmp_path):
     path = tmp_path / "results.nc"
     command = [sys.executable, "-c", FULL, str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=HANGS)
     assert done.returncode == 0, done.stderr
     full = f"{path}: the disk is full, or a file reaches the limit of 200000 bytes (ulimit -f); "
     assert done.stdout.startswith(full) and done.stdout.count("\n") == 1

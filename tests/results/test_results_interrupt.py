@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+from launching import HANGS
 
 from fvqp.results import open_result
 
@@ -51,7 +52,7 @@ def stopped(folder, how, *options, after=50):
         if int(line) >= after:
             break
     os.kill(process.pid, how)
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=HANGS)
     return process.returncode, errors
 
 

@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "helpers"))
 import meshio
 import numpy as np
 import pytest
+from launching import HANGS
 from mpi4py import MPI
 from said import Said
 from transport_cases import FILM, SPHERE
@@ -49,7 +50,7 @@ def test_control_groups(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
 def test_memory_is_what_is_said() -> None:
     """Peak of a run, and of a solution that takes all its iterations, against the estimate."""
     script = Path(__file__).parents[2] / "helpers" / "transport_memory.py"
-    out = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True, timeout=120)
+    out = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True, timeout=HANGS)
     found, expected = (json.loads(out.stdout)[key] for key in ("found", "said"))
     for key in ("usual", "largest"):
         assert 0.8 < found[key] / expected[key] < 1.25, (key, found, expected)
