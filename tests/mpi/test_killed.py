@@ -121,7 +121,7 @@ def test_a_lost_rank(name: str, before: int, after: int, tmp_path: Path) -> None
     # The last rank where ranks share a mesh, the one that collects the points elsewhere.
     victim = -1 if name in MESHES else 0
     _, error = interrupted(CASES[name], tmp_path, before, after, victim=victim)
-    assert error[0] <= (1e-5 if name == "evolution" else 1e-10), error
+    assert error[0] <= 1e-10, error
 
 
 @pytest.mark.parametrize("parts", [False, True], ids=["together", "parts"])
