@@ -21,6 +21,9 @@ FILM_FILE = {
     "reservoirs": [{"on": ["left"]}],
 }
 
+#: Bins of which there is nothing to warn.
+FINE = {"energies": {"number": 200}}
+
 
 @pytest.mark.parametrize(
     "content", [b"", b"\x00\x01\xff\xfe" * 99, b"\x00" * 9, "title".encode("utf-16"), b"["]
@@ -156,16 +159,15 @@ def test_no_folder(answer: Answer):
 
 
 def test_mark_at_the_beginning(answer: Answer):
-    write_case(LINE, {}, "line.toml")
+    write_case(LINE, FINE, "line.toml")
     Path("marked.toml").write_text(Path("line.toml").read_text(), encoding="utf-8-sig")
     assert answer("check", "marked.toml") == answer("check", "line.toml")
     assert answer("check", "marked.toml")[0] == 0
 
 
 def test_no_convergence(answer: Answer):
-    write_case(
-        LINE, {"gap": {"model": "uniform", "at": "point_A"}, "solver": {"maximum_iterations": 2}}, "line.toml"
-    )
+    few = {"gap": {"model": "uniform", "at": "point_A"}, "solver": {"maximum_iterations": 2}}
+    write_case(LINE, few | FINE, "line.toml")
     code, text = answer("run", "line.toml", "--out", "out")
     assert code == 2 and text.startswith("line.toml: temperature 0.05 K: self-consistent gap at V_inj")
     assert "not converged after 2 evaluations" in text
@@ -177,11 +179,11 @@ def test_no_convergence(answer: Answer):
 
 
 def test_folders_of_others(answer: Answer):
-    write_case(LINE, {}, "line.toml")
+    write_case(LINE, FINE, "line.toml")
     assert answer("run", "line.toml", "--out", "out")[0] == 0
     code, text = answer("run", "line.toml", "--out", "out")
     assert code == 2 and "out: holds results of this case already; --resume" in text
-    code, text = answer("run", "line.toml", "--out", "out", "--set", "energies.number=70")
+    code, text = answer("run", "line.toml", "--out", "out", "--set", "energies.number=210")
     assert code == 2 and "out: belongs to another case" in text
     code, text = answer("run", "line.toml", "--out", "line.toml")
     assert code == 2 and "line.toml: is a file" in text

@@ -80,7 +80,7 @@ def test_tables_are_read_in_their_unit(tmp_path) -> None:
         ("-1 0.5\n1 0.1\n", r"line 1: the energy -1 is negative"),
         ("1 0.5\n2 nan\n", r"line 2: .*finite"),
         ("0 0.5\n2 0.1\n", r"line 1: .*zero energy"),
-        ("1 0.5\n2\n", r"line 2: expected two numbers, energy in meV and α²F, not '2'"),
+        ("1 0.5\n2\n", r'line 2: expected two numbers, energy in meV and α²F, not "2"'),
         ("1 0.5\n2 x\n", r"line 2: expected two numbers"),
         ("1 0.5 7\n2 1\n", r"line 1: expected two numbers"),
         ("# nothing\n", r"at least two rows .* found 0"),

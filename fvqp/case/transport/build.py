@@ -89,7 +89,6 @@ def build_setup(case: TransportCase, comm: MPI.Comm, *, out: Path | None = None,
             )
     check_rates(case, units)
     warn_of_insulators(case)
-    warn_of_photon_steps(case, units)
     try:
         grid = energy_grid(case, units, reference, own)
         known, size = cells(case), None
@@ -112,6 +111,7 @@ def build_setup(case: TransportCase, comm: MPI.Comm, *, out: Path | None = None,
         problem = TransportProblem(space, grid, media, quasiparticles=moving, phonons=sounding)
     except (CaseError, MeshError) as error:
         raise _named(case, error) from None
+    warn_of_photon_steps(case, units)
     state = _initial(case, units, problem, builder, solve)
     regions = {} if space is not mesh else {n: c[c < mesh.n_owned] for n, c in mesh.regions.items()}
     return Setup(units, reference, builder.coupling, mesh, problem, size, state, regions)

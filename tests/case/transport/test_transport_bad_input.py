@@ -251,8 +251,8 @@ OF_FILM: list[tuple[dict[str, Any], str]] = [
         "regions.trap.diffusivity: makes a diffusivity of 2e+17 m^2/s",
     ),
     (
-        {"phonons": {"motion": "diffusive", "sound_velocity": "4 km/s", "free_path": "1e14 m"}},
-        "phonons.free_path: makes a diffusivity of 1.33e+17 m^2/s",
+        {"phonons": {"motion": "diffusive", "sound_velocity": "4 km/s", "free_path": "1e9 m"}},
+        "phonons.free_path: makes a diffusivity of 1.33e+12 m^2/s",
     ),
     (
         {"quasiparticles.interfaces": [{"between": pair} for pair in (["trap", "strip"], ["strip", "trap"])]},

@@ -125,7 +125,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ),
     # Energies, spectra and biases.
     ({"spectrum.broadening": 0}, "spectrum.broadening: 0 without depairing leaves the density of states"),
-    ({"spectrum.broadening": 1e-300}, "spectrum.broadening: 1e-300 Delta0 without depairing leaves"),
+    ({"spectrum.broadening": 1e-90}, "spectrum.broadening: 1e-90 Delta0 without depairing leaves"),
     ({"spectrum.broadening": 2.0}, "spectrum.broadening: 2 Delta0 leaves no gap"),
     (
         {"energies.maximum": 1.2},
