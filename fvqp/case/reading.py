@@ -44,7 +44,7 @@ def load_case(path: str | Path, overrides: Iterable[str] = ()) -> Case:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """What a TOML file holds.
+    """Return the tables of a TOML file.
 
     Raises :class:`CaseError` with one line if it cannot be read, or has options of PETSc that are the command
     line's alone.

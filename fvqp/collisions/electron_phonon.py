@@ -148,7 +148,7 @@ class ElectronPhonon:
 
     @property
     def shares_phonons(self) -> bool:
-        """Whether the phonon of a collision is shared between points (graded sums)."""
+        """True where the phonon of a collision is shared between points (graded sums)."""
         return self._shares_phonons
 
     def modes(self, measure: SpectralMeasure) -> Floats:

@@ -113,7 +113,7 @@ class Energies(Table):
     ``steps``: bins that begin anew at every photon step above a gap that stays. Default: ``steps`` of a film
     under photons below twice the gap where they are possible, ``uniform`` otherwise."""
     width: PositiveEnergy
-    """Of the bins (of the finest one if graded, of the widest of steps); a tenth of k_BT resolves thermal
+    """Width of the bins (the finest if graded, the widest of steps); a tenth of k_BT resolves thermal
     distributions. Where phonon modes are not split at twice the gap (graded axes, gaps that follow in time,
     transport), densities of films that keep their phonons are up to 6 % off then, in first order."""
     growth: PositiveNumber | None = None
@@ -125,7 +125,7 @@ class Energies(Table):
     """Largest phonon energy, such as the Debye energy; default: all that collisions on the axis can emit, up
     to the end of α²F if there is one."""
     rule: Literal["linear", "bin"] | None = None
-    """How states are counted: shared between bin centres (second order), or inside their own bin. Default:
+    """Counting of states: shared between bin centres (second order), or inside their own bin. Default:
     ``bin`` of steps, ``linear`` otherwise."""
 
     @model_validator(mode="after")

@@ -15,7 +15,7 @@ from fvqp.case.transport.boundaries import InterfaceTable, PhononInterface, Wall
 from fvqp.case.transport.dispersion import DispersionTable
 
 MOST_DIRECTIONS = 1000
-"""Of a set along each of its two angles; more are a slip."""
+"""Limit of a set along each of its two angles; more are a slip."""
 Directions = Annotated[Count, Field(le=MOST_DIRECTIONS)]
 
 

@@ -149,7 +149,7 @@ class Collisions(Table):
     pair_breaking_time: Time | None = None
     """τ0^pb of the material, which says how many phonons there are; belongs to ``phonon_escape_time``."""
     charge: Flag = False
-    """Whether collisions act on the charge mode f_T too, and f_T on them; a run without says where it
+    """Collisions of the charge mode f_T too, and of f_L with f_T; a run without says where it
     matters: near T_c, at biases beyond 3 Δ0/e, and in normal metals."""
 
     @model_validator(mode="after")

@@ -131,7 +131,7 @@ class _Grammar:
         self._element: list[int] = []
 
     def problem(self, kind: int, content: bytes) -> str | None:
-        """What is wrong with a record at this place; None if nothing is."""
+        """Return the fault of a record at this place, or None."""
         if self._element:
             return self._of_element(kind, content)
         if kind in ELEMENTS:

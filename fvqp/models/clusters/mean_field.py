@@ -255,7 +255,7 @@ def volume_of_polarization(p: ArrayLike) -> FloatArray:
 
 @dataclass(frozen=True)
 class TrapMaterial:
-    """What the range of the model depends on.
+    """Properties of a material that limit the range of the model.
 
     Attributes
     ----------
