@@ -27,8 +27,7 @@ def cluster(spin: str = "quantum") -> Cluster:
 
 
 @pytest.mark.ranks(2)
-@pytest.mark.parametrize("spin", ["quantum", "ising"])
-@pytest.mark.parametrize("method", ["mumps", "gamg"])
+@pytest.mark.parametrize(("spin", "method"), [("quantum", "mumps"), ("ising", "gamg")])
 def test_master_equation(spin: str, method: str) -> None:
     alone = stationary_state(cluster(spin), comm=SELF, method="mumps")
     shared = stationary_state(cluster(spin), comm=COMM, method=method)
@@ -37,7 +36,7 @@ def test_master_equation(spin: str, method: str) -> None:
     np.testing.assert_allclose(shared.number_distribution(), alone.number_distribution(), atol=1e-9)
     assert shared.variance == pytest.approx(alone.variance, rel=1e-8)
     assert shared.loss.total == pytest.approx(alone.loss.total, rel=1e-6)
-    f = [0.0, 0.3, 3.0]
+    f = [0.0, 0.3]
     mine, one = noise_spectrum(shared, f), noise_spectrum(alone, f)
     np.testing.assert_allclose(mine.number, one.number, rtol=2e-6)
     np.testing.assert_allclose(mine.spin, one.spin, rtol=2e-6)

@@ -17,7 +17,8 @@ from fvqp.solvers.linear import LinearSolver, solve_energies
 from fvqp.solvers.numbering import Numbering
 
 COMM = MPI.COMM_WORLD
-SHAPE, N, N_ENERGIES = (12, 6), 72, 11
+# Few energies: on a busy machine ranks wait a time slice in every exchange, of which MUMPS has most.
+SHAPE, N, N_ENERGIES = (12, 6), 72, 4
 
 
 class System:
@@ -32,7 +33,7 @@ class System:
         for matrix in wide:
             matrix.sort_indices()
         self.wide = wide[0].indptr, wide[0].indices, np.stack([m.data for m in wide], axis=1)
-        size = 10.0 ** np.arange(0, -N_ENERGIES, -1)
+        size = np.logspace(0.0, -10.0, N_ENERGIES)
         self.rhs = size * np.random.default_rng(4).normal(size=(N, N_ENERGIES))
         self.rhs[:, 2] = 0.0
         self.exact = reference(indptr, indices, values, self.rhs)
@@ -193,9 +194,9 @@ def test_no_convergence_names_the_energy(options):
     options("fvqp_ksp_max_it", 1)
     system = System()
     system.b[:, :-1] = 0.0  # only the last energy has anything to do
-    with pytest.raises(ConvergenceError, match=r"energy index 10 .*DIVERGED_(MAX_IT|ITS) after 1 iteration"):
+    with pytest.raises(ConvergenceError, match=r"energy index 3 .*DIVERGED_(MAX_IT|ITS) after 1 iteration"):
         system.solver("direct").solve(system.b, operator=system.operator)
-    with pytest.raises(ConvergenceError, match=r"energy index 10 .*DIVERGED_(MAX_IT|ITS) after 1 iteration"):
+    with pytest.raises(ConvergenceError, match=r"energy index 3 .*DIVERGED_(MAX_IT|ITS) after 1 iteration"):
         system.solver("jacobi").solve(system.b)
 
 
@@ -203,16 +204,16 @@ def test_no_convergence_names_the_energy(options):
 def test_singular_matrices_are_refused(method):
     system = System()
     rows = np.repeat(np.arange(system.n_owned), np.diff(system.ptr))
-    system.values[system.owned[rows] == 40, 6] = 0.0
-    with pytest.raises(ConvergenceError, match="energy index 6 "):
+    system.values[system.owned[rows] == 40, 3] = 0.0
+    with pytest.raises(ConvergenceError, match="energy index 3 "):
         system.solver(method).solve(system.b)
 
 
 @pytest.mark.parametrize("method", ["direct", "gamg"])
 def test_a_right_side_that_is_not_a_number_is_refused(method):
     system = System()
-    system.b[:, 5] = np.nan
-    with pytest.raises(ConvergenceError, match="energy index 5 "):
+    system.b[:, 1] = np.nan
+    with pytest.raises(ConvergenceError, match="energy index 1 "):
         system.solver(method).solve(system.b)
 
 
