@@ -24,6 +24,7 @@ from fvqp.case.geometry import MeshSource
 from fvqp.case.localized.schema import LocalizedCase
 from fvqp.errors import CaseError
 from fvqp.models.localized import TailAnnihilation, TailStates
+from fvqp.results.files import seal
 
 LAW_ALONE: dict[str, Any] = {"monte_carlo": {"runs": 0}, "box": None}
 MATERIAL: dict[str, Any] = {
@@ -272,3 +273,4 @@ def _forget(folder: Path, place: tuple[int, ...]) -> None:
         completed = file["completed"][()]
         completed[place] = 0
         file["completed"][...] = completed
+    seal(folder / "checkpoint.h5")
