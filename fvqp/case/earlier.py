@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 import xarray as xr
@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from scipy import constants
 
 from fvqp.case.quantities import NonNegativeEnergy, StateDensity, Time
-from fvqp.case.tables import Name, Table, found_file
+from fvqp.case.tables import Name, Table
 from fvqp.errors import CaseError, FvqpError
 from fvqp.results.result import open_result
 from fvqp.units import to_float
@@ -26,6 +26,8 @@ SAME = 1e-6
 
 class Earlier(Table):
     """A results folder of an earlier run."""
+
+    HOLDS: ClassVar = {"folder": "results.nc"}
 
     folder: Path
     """The folder."""
@@ -49,11 +51,6 @@ class Earlier(Table):
                 if getattr(self, key) is not None:
                     raise ValueError(f"{key}: is not used: it belongs to f_L")
         return self
-
-    def located(self, where: str, folder: Path) -> Self:
-        """With its folder found from ``folder`` on; :class:`CaseError` if it holds no results."""
-        path = found_file(f"{where}.folder", folder, self.folder, "results.nc")
-        return self.model_copy(update={"folder": path})
 
     def digest(self) -> str:
         """SHA-256 of the results: a resumed run must find the same."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import prod
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 from mpi4py import MPI
 from pydantic import Field, model_validator
 
 from fvqp.case.quantities import Box, Length, Position, Widths, metres
-from fvqp.case.tables import Case, Count, Name, Table, found_file
+from fvqp.case.tables import Case, Count, Name, Table
 from fvqp.errors import CaseError, MeshError
 from fvqp.memory import available
 from fvqp.mesh import Mesh, read_mesh, shape_mesh
@@ -123,13 +123,6 @@ class MeshSource(Table):
             raise ValueError("coordinates: are not used with shape, whose kind says them")
         return self
 
-    def located(self, source: str, folder: Path) -> MeshSource:
-        """The source with its file found from ``folder`` on; :class:`CaseError` if it is missing."""
-        if self.file is None:
-            return self
-        file = found_file(f"{source}: mesh.file", folder, self.file)
-        return self.model_copy(update={"file": file})
-
 
 class CaseOnMesh(Case):
     """A case whose equations are solved on a mesh. Its file decides the numbers, not where it lies."""
@@ -141,10 +134,6 @@ class CaseOnMesh(Case):
         if self.mesh.file is not None:
             data["mesh"]["file"] = self.mesh.file.name
         return data
-
-    def located(self, source: str, folder: Path) -> Self:
-        mesh = self.mesh.located(source, folder)
-        return super(CaseOnMesh, self.model_copy(update={"mesh": mesh})).located(source, folder)
 
 
 def distributed_mesh(source: MeshSource, case: str, comm: MPI.Comm) -> Mesh:

@@ -9,7 +9,7 @@ from pydantic import model_validator
 from scipy import constants
 
 from fvqp.case.quantities import AbsoluteEnergy, NotNegative, Number, Positive, Temperature
-from fvqp.case.tables import FileTable, Name
+from fvqp.case.tables import Name, Table
 from fvqp.spectral import alpha2f
 from fvqp.spectral.eliashberg_matsubara import coulomb_for
 
@@ -18,7 +18,7 @@ MEV = 1e-3 * constants.e
 KELVIN = constants.k / MEV
 
 
-class Interaction(FileTable):
+class Interaction(Table):
     """The electron-phonon interaction α²F(Ω), and the Coulomb repulsion."""
 
     metal: Name | None = None

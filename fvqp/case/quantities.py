@@ -10,7 +10,8 @@ import math
 import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -208,6 +209,10 @@ class CaseValue(ABC):
     @abstractmethod
     def write(self) -> Any:
         """As in a case file."""
+
+    def with_files(self, at: str, folder: Path) -> Self:
+        """See `fvqp.case.tables.Table.with_files`; most values name no file."""
+        return self
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:

@@ -108,8 +108,7 @@ def validated_case(data: dict[str, Any], source: str = "case") -> Case:
         case = schema.model_validate(data)
     except ValidationError as error:
         raise CaseError(f"{source}: {_message(error, schema)}") from None
-    # The name alone: a model's own method would look for files.
-    return Case.located(case, source, Path())
+    return case.named(source)
 
 
 def apply_overrides(data: dict[str, Any], overrides: Iterable[str], source: str) -> None:

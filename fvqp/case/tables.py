@@ -15,7 +15,7 @@ from typing import Annotated, Any, ClassVar, Self
 import tomlkit
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, PrivateAttr, model_validator
 
-from fvqp.case.quantities import STRICT, once
+from fvqp.case.quantities import STRICT, CaseValue, once
 from fvqp.errors import CaseError, shown
 
 Name = Annotated[str, Field(min_length=1)]
@@ -47,6 +47,43 @@ class Table(BaseModel):
     #: that has no such entry leaves them out.
     SERVING: ClassVar[dict[str, dict[str, frozenset[str]]]] = {}
 
+    #: Keys that take a folder, and the file that it has to hold.
+    HOLDS: ClassVar[dict[str, str]] = {}
+
+    def with_files(self, at: str, folder: Path) -> Self:
+        """The table with the files that it names, and its tables, found from ``folder`` on.
+
+        Args:
+            at: file and key of the table, as they stand in front of its keys in messages.
+            folder: relative paths start here.
+
+        Raises:
+            CaseError: a file is missing.
+        """
+        found = {}
+        for key in type(self).model_fields:
+            given = getattr(self, key)
+            value = _with_files(given, f"{at}{key}", folder, self.HOLDS.get(key, ""))
+            # A key that the case does not give must not look as if it did.
+            if value is not given:
+                found[key] = value
+        return self.model_copy(update=found) if found else self
+
+
+def _with_files(value: Any, key: str, folder: Path, holds: str = "") -> Any:
+    """Return the value of a key with its files found; the same object if it names none."""
+    if isinstance(value, Path):
+        return found_file(key, folder, value, holds)
+    if isinstance(value, Table | CaseValue):
+        return value.with_files(f"{key}.", folder)
+    if isinstance(value, tuple):
+        parts = tuple(_with_files(part, f"{key}[{n}]", folder) for n, part in enumerate(value))
+        return parts if any(new is not old for new, old in zip(parts, value, strict=True)) else value
+    if isinstance(value, dict):
+        tables = {name: _with_files(part, f"{key}.{name}", folder) for name, part in value.items()}
+        return tables if any(tables[name] is not value[name] for name in value) else value
+    return value
+
 
 def found_file(where: str, folder: Path, given: Path, holds: str = "") -> Path:
     """Return the file that a case names, whole.
@@ -68,17 +105,6 @@ def found_file(where: str, folder: Path, given: Path, holds: str = "") -> Path:
     if not there:
         raise CaseError(f"{where}: {f'holds no {holds}' if holds else 'no such file'}: {found}")
     return found
-
-
-class FileTable(Table):
-    """A table whose numbers may come from a file, ``file``."""
-
-    def located(self, key: str, folder: Path) -> Self:
-        """With its file found from ``folder`` on; :class:`CaseError` with the table's ``key`` if missing."""
-        given: Path | None = getattr(self, "file", None)
-        if given is None:
-            return self
-        return self.model_copy(update={"file": found_file(f"{key}.file", folder, given)})
 
 
 def _conditional(value: Any) -> dict[Any, Any]:
@@ -147,14 +173,18 @@ class Case(Table):
     def _decisive(self) -> dict[str, Any]:
         return self.model_dump(mode="json", by_alias=True, exclude=self.UNDECISIVE)
 
+    def named(self, source: str) -> Self:
+        """Return the case under the name of its file."""
+        self._source = source
+        return self
+
     def located(self, source: str, folder: Path) -> Self:
         """The case under the name of its file, with the files that it names found from ``folder`` on.
 
         Raises:
             CaseError: a file is missing.
         """
-        self._source = source
-        return self
+        return self.with_files(f"{source}: ", folder).named(source)
 
 
 def _without_none(data: Any) -> Any:

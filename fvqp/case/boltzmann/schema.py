@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import pairwise
-from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -27,7 +26,7 @@ from fvqp.case.quantities import (
     Temperature,
     Time,
 )
-from fvqp.case.tables import AS_LIST, ONCE, Case, Count, FigureFile, Flag, Name, Table, found_file
+from fvqp.case.tables import AS_LIST, ONCE, Case, Count, FigureFile, Flag, Name, Table
 
 MOST_BINS = 20_000
 """Quasiparticle bins; more are a slip: the Jacobian of a cell holds their square."""
@@ -94,12 +93,6 @@ class Spectrum(Table):
                 f"{where}.renormalization",
                 'must be "energy" with gap.model = "follows": quasiparticles keep their momentum states',
             )
-
-    def located(self, key: str, folder: Path) -> Self:
-        """With the file of its interaction found from ``folder`` on; :class:`CaseError` if there is none."""
-        if self.interaction is None:
-            return self
-        return self.model_copy(update={"interaction": self.interaction.located(f"{key}.interaction", folder)})
 
 
 class Energies(Table):
@@ -341,23 +334,6 @@ class BoltzmannCase(Case):
     def _one_task(self) -> Self:
         one_task(self.evolution, self.steady_state)
         return self
-
-    def located(self, source: str, folder: Path) -> Self:
-        files: dict[str, Any] = {}
-        for key in ("quasiparticles", "phonons"):
-            name = getattr(self.initial, key)
-            if name is not None:
-                files[key] = found_file(f"{source}: initial.{key}", folder, name)
-        found: dict[str, Any] = {"initial": self.initial.model_copy(update=files)}
-        injections = []
-        for number, injection in enumerate(self.injections):
-            if injection.file is not None:
-                path = found_file(f"{source}: injections[{number}].file", folder, injection.file)
-                injection = injection.model_copy(update={"file": path})
-            injections.append(injection)
-        found["injections"] = tuple(injections)
-        found["spectrum"] = self.spectrum.located(f"{source}: spectrum", folder)
-        return super(BoltzmannCase, self.model_copy(update=found)).located(source, folder)
 
 
 CASE = BoltzmannCase

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
@@ -232,13 +231,6 @@ class ClustersCase(Case):
     def trajectories(self) -> Trajectories:
         """``trajectory``, or its defaults."""
         return Trajectories() if self.trajectory is None else self.trajectory
-
-    def located(self, source: str, folder: Path) -> Self:
-        changes: dict[str, object] = {}
-        if self.sweep.results is not None:
-            results = self.sweep.results.located(f"{source}: sweep.results", folder)
-            changes["sweep"] = self.sweep.model_copy(update={"results": results})
-        return super(ClustersCase, self.model_copy(update=changes)).located(source, folder)
 
     def _decisive(self) -> dict[str, Any]:
         """With what the earlier run holds: a resumed run must find the same."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -59,12 +58,6 @@ class EliashbergCase(Case):
     sweep: Sweep
     solver: Solver = Solver()
     figures: tuple[Figure, ...] = ()
-
-    def located(self, source: str, folder: Path) -> Self:
-        interaction = self.interaction.located(f"{source}: interaction", folder)
-        return super(EliashbergCase, self.model_copy(update={"interaction": interaction})).located(
-            source, folder
-        )
 
 
 CASE = EliashbergCase

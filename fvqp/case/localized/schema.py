@@ -24,7 +24,7 @@ from fvqp.case.quantities import (
     Time,
     spaced,
 )
-from fvqp.case.tables import AS_LIST, ONCE, Case, FigureFile, Flag, Name, Table, found_file
+from fvqp.case.tables import AS_LIST, ONCE, Case, FigureFile, Flag, Name, Table
 from fvqp.errors import FvqpError
 from fvqp.units import to_float
 
@@ -254,19 +254,6 @@ class LocalizedCase(Case):
     monte_carlo: MonteCarlo = MonteCarlo()
     relaxation: Relaxation | None = None
     figures: tuple[Figure, ...] = ()
-
-    def located(self, source: str, folder: Path) -> Self:
-        changes: dict[str, object] = {}
-        if self.mesh is not None:
-            changes["mesh"] = self.mesh.located(source, folder)
-        profile = self.profile
-        if profile is not None and profile.table is not None:
-            file = found_file(f"{source}: profile.table", folder, profile.table)
-            changes["profile"] = profile.model_copy(update={"table": file})
-        elif profile is not None and profile.results is not None:
-            results = profile.results.located(f"{source}: profile.results", folder)
-            changes["profile"] = profile.model_copy(update={"results": results})
-        return super(LocalizedCase, self.model_copy(update=changes)).located(source, folder)
 
     def _decisive(self) -> dict[str, Any]:
         """With what the files hold from which generation is taken: a resumed run must find the same."""

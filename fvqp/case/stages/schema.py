@@ -95,7 +95,7 @@ class StagesCase(Case):
                 continue
             file = found_file(f"{source}: stages.{stage.name}.file", folder, stage.file)
             stages.append(stage.model_copy(update={"file": file}))
-        found = super(StagesCase, self.model_copy(update={"stages": tuple(stages)})).located(source, folder)
+        found = self.model_copy(update={"stages": tuple(stages)}).named(source)
         found._folder = folder
         return found
 

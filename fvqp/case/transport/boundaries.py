@@ -70,11 +70,8 @@ class Transmission(CaseValue):
         """Whether anything does, as far as the case says."""
         return self.file is not None or bool(self.share) or any(self.shares)
 
-    def located(self, where: str, folder: Path) -> Transmission:
-        """With its file, if it has one, found from ``folder`` on; :class:`CaseError` if it is missing."""
-        if self.file is None:
-            return self
-        return replace(self, file=found_file(f"{where}.file", folder, self.file))
+    def with_files(self, at: str, folder: Path) -> Transmission:
+        return self if self.file is None else replace(self, file=found_file(f"{at}file", folder, self.file))
 
     @classmethod
     def read(cls, value: Any) -> Transmission:
@@ -133,11 +130,6 @@ class WallTable(Table):
     directions."""
 
     CONDITIONAL: ClassVar = frozenset({"specularity"})
-
-    def located(self, key: str, folder: Path) -> Self:
-        """With its file found from ``folder`` on; :class:`CaseError` if it is missing."""
-        found = self.transmission.located(f"{key}.transmission", folder)
-        return self if found is self.transmission else self.model_copy(update={"transmission": found})
 
 
 class InterfaceTable(WallTable):

@@ -13,7 +13,7 @@ from scipy import constants
 
 from fvqp.case.boltzmann.tables import read_spectrum
 from fvqp.case.quantities import PositiveEnergy
-from fvqp.case.tables import FileTable
+from fvqp.case.tables import Table
 from fvqp.collisions import CollisionGrid
 from fvqp.collisions.dispersion import Dispersion, Sine, Tabulated, branch
 from fvqp.errors import CaseError
@@ -21,7 +21,7 @@ from fvqp.errors import CaseError
 Floats = NDArray[np.float64]
 
 
-class DispersionTable(FileTable):
+class DispersionTable(Table):
     """How the speed of phonons depends on their energy."""
 
     model: Literal["sine", "table"]

@@ -6,7 +6,6 @@ A class checks itself; what several tables say together is checked in :mod:`fvqp
 from __future__ import annotations
 
 from itertools import pairwise
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
@@ -111,15 +110,6 @@ class Region(Table):
                 if getattr(self, key) is not None:
                     raise ValueError(f"{key}: is not used with insulator = true")
         return self
-
-    def located(self, key: str, folder: Path) -> Self:
-        """With its files found from ``folder`` on; :class:`CaseError` if one is missing."""
-        found = {
-            name: table.located(f"{key}.{name}", folder)
-            for name in ("spectrum", "phonon_dispersion")
-            if (table := getattr(self, name)) is not None
-        }
-        return self.model_copy(update=found)
 
 
 class Place(Table):
@@ -307,17 +297,6 @@ class TransportCase(Case):
         if (self.body is None) == (self.mesh is None):
             raise ValueError("give either [body] or [mesh]" + ("" if self.body is None else ", not both"))
         return self
-
-    def located(self, source: str, folder: Path) -> Self:
-        found: dict[str, Any] = {"spectrum": self.spectrum.located(f"{source}: spectrum", folder)}
-        if self.mesh is not None:
-            found["mesh"] = self.mesh.located(source, folder)
-        for species in ("quasiparticles", "phonons"):
-            found[species] = getattr(self, species).located(f"{source}: {species}", folder)
-        found["regions"] = {
-            name: region.located(f"{source}: regions.{name}", folder) for name, region in self.regions.items()
-        }
-        return super(TransportCase, self.model_copy(update=found)).located(source, folder)
 
 
 CASE = TransportCase

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
@@ -49,17 +48,6 @@ class Motion(Table):
     """By name of the boundary, ``outer`` and ``inner`` of shells; nothing passes through others."""
     interfaces: tuple[InterfaceTable, ...] = ()
     """Between regions of a mesh; others let everything through that has states beyond."""
-
-    def located(self, key: str, folder: Path) -> Self:
-        """With its files found from ``folder`` on; :class:`CaseError` if one is missing."""
-        walls = {name: wall.located(f"{key}.walls.{name}", folder) for name, wall in self.walls.items()}
-        interfaces = tuple(
-            interface.located(f"{key}.interfaces[{number}]", folder)
-            for number, interface in enumerate(self.interfaces)
-        )
-        # what the case does not say is not to look as if it did
-        found = {"walls": walls, "interfaces": interfaces}
-        return self.model_copy(update={name: table for name, table in found.items() if table})
 
 
 class Quasiparticles(Motion):
@@ -140,9 +128,3 @@ class Phonons(Motion):
             return self.sound_velocity or 0.0
         pairs = zip(self.shares, self.branches, strict=True)
         return math.sqrt(sum(share * branch.sound_velocity**2 for share, branch in pairs))
-
-    def located(self, key: str, folder: Path) -> Self:
-        found = super().located(key, folder)
-        if self.dispersion is None:
-            return found
-        return found.model_copy(update={"dispersion": self.dispersion.located(f"{key}.dispersion", folder)})
