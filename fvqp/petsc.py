@@ -58,12 +58,15 @@ def weakly(method: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-def destroyed_with(owner: Any, *objects: Any) -> None:
+def destroyed_with(owner: Any, *objects: Any) -> Callable[[], object]:
     """Destroys PETSc objects together with their owner, and at the latest before Python ends.
 
     Later PETSc could not free those that are written in Python.
+
+    Returns:
+        Destroys them at once.
     """
-    weakref.finalize(owner, _destroy, objects)
+    return weakref.finalize(owner, _destroy, objects)
 
 
 def _destroy(objects: tuple[Any, ...]) -> None:

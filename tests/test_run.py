@@ -216,8 +216,8 @@ def test_petsc_options_end_with_the_run() -> None:
         assert options.getString("ksp_max_it") == "888"
     finally:
         options.delValue("ksp_max_it")
-    with pytest.raises(CaseError, match=r"solver.petsc.ksp_type: not used: direct elimination"):
-        fvqp.run(line(solver={"petsc": {"ksp_type": "gmres"}}))
+    with pytest.raises(CaseError, match=r"solver.petsc.pc_gamg_threshold: not used: .*batched elimination"):
+        fvqp.run(line(solver={"petsc": {"pc_gamg_threshold": 0.1}}))
     with pytest.raises(CaseError, match=r"solver.petsc.colour: reaches no solver"):
         fvqp.check(line(solver={"petsc": {"colour": "red"}}))
     assert not options.hasName("ksp_type") and not options.hasName("colour")

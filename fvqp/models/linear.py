@@ -178,12 +178,6 @@ class TransportSolver:
         return np.flatnonzero(np.repeat(np.arange(len(indptr) - 1), np.diff(indptr)) == indices)
 
     @property
-    def iterates(self) -> bool:
-        """Whether PETSc's Krylov solvers are at work: on non-orthogonal meshes, or where elimination is not
-        chosen."""
-        return self.transport.gradient is not None or self._solver(1).method != "direct"
-
-    @property
     def description(self) -> str:
         """How the systems are solved, for people."""
         method = self._solver(1).method

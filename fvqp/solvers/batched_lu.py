@@ -15,6 +15,7 @@ from numba import get_num_threads
 from numpy.typing import NDArray
 
 from fvqp.errors import ConvergenceError
+from fvqp.kernel_cache import read_only
 from fvqp.lanes import LANES, aligned_empty
 from fvqp.solvers.batched_lu_kernels import work_on_share
 from fvqp.solvers.ordering import analyse
@@ -201,7 +202,7 @@ class BatchedLU:
             self._symbolic, self.n_last, self.symmetric, self._tiny, width,
             eliminate, forward, backward, keep, keep_lower,
             np.empty(0) if values is None else _widened(values, width).reshape(-1),
-            u, d, lower, schur.reshape(-1), b.reshape(-1), out.reshape(-1), n_rhs,
+            u, d, lower, schur.reshape(-1), read_only(b.reshape(-1)), out.reshape(-1), n_rhs,
             aligned_empty(threads * self.n if eliminate else 0), aligned_empty(threads * self.n * n_rhs),
             failed,
         )  # fmt: skip

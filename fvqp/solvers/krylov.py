@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import numpy as np
 from mpi4py import MPI
 from numpy.typing import NDArray
 
 from fvqp.errors import CaseError, ConvergenceError
-from fvqp.petsc import PETSc
+from fvqp.petsc import PETSc, destroyed_with, own_errors, weakly
 from fvqp.solvers.numbering import Numbering
 
 FloatArray = NDArray[np.float64]
@@ -170,6 +171,89 @@ class EnergySweep:
         self._ksp.solve(self._b, self._x)
         self.iterations = max(self.iterations, self._ksp.getIterationNumber())
         return int(self._ksp.getConvergedReason())
+
+
+class BlockKSP:
+    """One KSP for the systems of all energies, in one vector, with a batched elimination as its PC.
+
+    The KSP is `preonly`, one application of the PC, unless options say otherwise.
+
+    Parameters
+    ----------
+    numbering
+        Owners of the rows.
+    product
+        Assembled matrices times x, for Krylov methods chosen by options.
+    eliminate
+        `eliminate(b, out)` writes the solution of (k, n_owned, n_energies) right-hand sides to `out`.
+    rtol
+        Residual to reach, relative to the right-hand side, by methods that iterate.
+    prefix
+        Options prefix: `-<prefix>ksp_type`, `-<prefix>ksp_monitor`, ...
+    """
+
+    def __init__(
+        self,
+        numbering: Numbering,
+        product: Callable[[FloatArray], FloatArray],
+        eliminate: Callable[[FloatArray, FloatArray], None],
+        *,
+        rtol: float,
+        prefix: str,
+    ) -> None:
+        self._comm, self._n, self._n_global = numbering.comm, numbering.n_owned, int(numbering.offsets[-1])
+        self._product, self._eliminate, self._rtol, self._prefix = product, eliminate, rtol, prefix
+        self._shape: tuple[int, ...] = ()
+        self._ksp: PETSc.KSP | None = None
+        self._destroy: Callable[[], object] = lambda: None
+
+    def solve(self, b: FloatArray, x: FloatArray) -> int:
+        """Write the solution of `b` to `x`, both (k, n_owned, n_energies) and contiguous; collective.
+
+        Returns the Krylov iterations, 0 of `preonly`.
+        """
+        ksp = self._solver(b.shape)
+        size = (b.size, self._n_global * b.shape[0] * b.shape[2])
+        # The vectors are the arrays.
+        right = PETSc.Vec().createWithArray(b.reshape(-1), size, comm=self._comm)
+        found = PETSc.Vec().createWithArray(x.reshape(-1), size, comm=self._comm)
+        try:
+            with own_errors():
+                ksp.solve(right, found)
+        finally:
+            right.destroy()
+            found.destroy()
+        return 0 if ksp.getType() == "preonly" else int(ksp.getIterationNumber())
+
+    def _solver(self, shape: tuple[int, ...]) -> PETSc.KSP:
+        """The KSP of a shape of right-hand sides; the latest one is kept."""
+        if self._ksp is not None and shape == self._shape:
+            return self._ksp
+        self._destroy()
+        self._shape = shape
+        sizes = (self._n * shape[0] * shape[2], self._n_global * shape[0] * shape[2])
+        context = SimpleNamespace(mult=weakly(self._mult), apply=weakly(self._apply))
+        matrix = PETSc.Mat().createPython((sizes, sizes), context, self._comm)
+        matrix.setUp()
+        ksp = PETSc.KSP().create(self._comm)
+        ksp.setOptionsPrefix(self._prefix)
+        ksp.setOperators(matrix)
+        ksp.setType("preonly")
+        ksp.setPCSide(PETSc.PC.Side.RIGHT)
+        pc = ksp.getPC()
+        pc.setType("python")
+        pc.setPythonContext(context)
+        ksp.setTolerances(rtol=self._rtol, atol=0.0, max_it=200)
+        ksp.setFromOptions()
+        self._destroy = destroyed_with(self, pc, ksp, matrix)
+        self._ksp = ksp
+        return ksp
+
+    def _mult(self, matrix: PETSc.Mat, x: PETSc.Vec, y: PETSc.Vec) -> None:
+        y.array.reshape(self._shape)[:] = self._product(x.array_r.reshape(self._shape))
+
+    def _apply(self, pc: PETSc.PC, x: PETSc.Vec, y: PETSc.Vec) -> None:
+        self._eliminate(x.array_r.reshape(self._shape), y.array.reshape(self._shape))
 
 
 class _Scaled:

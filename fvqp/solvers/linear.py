@@ -15,6 +15,7 @@ stencil is given, its preconditioner. Ways to solve with them, `method`:
 from __future__ import annotations
 
 import logging
+import weakref
 
 import numpy as np
 from mpi4py import MPI
@@ -26,7 +27,7 @@ from fvqp.errors import ConvergenceError
 from fvqp.lanes import LANES
 from fvqp.petsc import PETSc
 from fvqp.solvers.batched_lu import TooMuchFill
-from fvqp.solvers.krylov import EnergySweep, Operator, correct, reason_name
+from fvqp.solvers.krylov import BlockKSP, EnergySweep, Operator, correct, reason_name
 from fvqp.solvers.numbering import Numbering
 from fvqp.solvers.substructuring import Substructuring
 
@@ -136,6 +137,7 @@ class LinearSolver:
         self._values = np.empty((self._indices.size, 0))
         self._kept = False
         self._sweeps: dict[str, EnergySweep] = {}
+        self._blocks: dict[str, BlockKSP] = {}
         self._direct: Substructuring | None = None
         self.method = self._choose() if method == "auto" else method
         if self.method == "direct" and self._direct is None:
@@ -261,11 +263,16 @@ class LinearSolver:
         """
         x = x[:, : self.numbering.n_owned]
         if self._direct is not None:
-            single, found = (b[0], x[0]) if len(b) == 1 else (b, x)
-            if self._kept:
-                found[:] = self._direct.solve(single)
-            else:
-                self._direct.solve_once(self._values, single, found)
+            if prefix not in self._blocks:
+                own = weakref.proxy(self)
+                self._blocks[prefix] = BlockKSP(
+                    self.numbering, lambda y: own._product(y), lambda y, out: own._eliminate(y, out),
+                    rtol=rtol, prefix=prefix,
+                )  # fmt: skip
+            found = np.ascontiguousarray(x)
+            self.iterations = max(self.iterations, self._blocks[prefix].solve(b, found))
+            if found is not x:
+                x[:] = found
             return
         if prefix not in self._sweeps:
             self._sweeps[prefix] = EnergySweep(
@@ -276,6 +283,25 @@ class LinearSolver:
         self.method = sweep.method
         sweep.solve(self._values, b, x)
         self.iterations = max(self.iterations, sweep.iterations)
+
+    def _eliminate(self, b: FloatArray, out: FloatArray) -> None:
+        """The batched elimination as a preconditioner: out = A^-1 b."""
+        assert self._direct is not None
+        single, found = (b[0], out[0]) if len(b) == 1 else (b, out)
+        if self._kept:
+            found[:] = self._direct.solve(single)
+        else:
+            self._direct.solve_once(self._values, single, found)
+
+    def _product(self, x: FloatArray) -> FloatArray:
+        """The assembled matrices times x, (k, n_owned, n_energies)."""
+        out = np.empty_like(x)
+        nothing = np.zeros(x.shape[1:])
+        for one_x, one_out in zip(x, out, strict=True):
+            full = np.zeros((self.numbering.n_local, x.shape[2]))
+            full[: len(one_x)] = one_x
+            self._sums(full, nothing, one_out)
+        return np.negative(out, out=out)
 
     def _solve_operator(self, b: FloatArray, x: FloatArray, operator: Operator) -> None:
         """x, with ghosts, of one right-hand side, without."""

@@ -67,11 +67,6 @@ def check_petsc_options_used(case: UsadelCase, problem: UsadelProblem) -> None:
                 f"{case.source}: solver.petsc.{key}: not used: slopes are solved for where gap or phase "
                 "follow the bias, or f_T belongs to f_L, and no lead has a balance of heat"
             )
-        if not key.startswith(("gap_", "newton_")) and not problem.kinetics.solver.iterates:
-            raise CaseError(
-                f"{case.source}: solver.petsc.{key}: not used: direct elimination solves this; "
-                'solver.method = "mumps", "hypre" or "gamg" chooses PETSc\'s solvers'
-            )
     check_options_read(
         case.source,
         case.solver.petsc,
@@ -92,8 +87,6 @@ def _rehearse(problem: UsadelProblem, gap_solver: bool) -> None:
             snes.destroy()
     if problem.inelastic is not None:
         read_options()
-    if not problem.kinetics.solver.iterates:
-        return
     values = (0.0,) if problem.supercurrent is None else problem.supercurrent.values
     by_size = sorted(values, key=abs)
     # With a solver of its own: a preconditioner may remember the matrix that it was first made for.
