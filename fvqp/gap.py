@@ -15,7 +15,7 @@ from typing import Literal
 
 import numpy as np
 from numba import njit
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from fvqp.errors import CaseError
 from fvqp.grids import equilibrium
@@ -23,8 +23,8 @@ from fvqp.spectral import BinnedSpectrum, bin_averages, supercurrent_integral
 from fvqp.spectral.branch import SMALLEST_BROADENING, parts, retarded_root
 from fvqp.spectral.integrals import antiderivative
 from fvqp.spectral.usadel import check_parameters
+from fvqp.typing import Floats
 
-Floats = NDArray[np.float64]
 Rule = Literal["arccosh", "arcsinh"]
 
 SMALLEST_GAP = 1e-8

@@ -16,7 +16,8 @@ import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic, models, register_model
-from numpy.typing import NDArray
+
+from fvqp.typing import Floats
 
 LANES = 16
 """Number of energies in one vector.
@@ -172,7 +173,7 @@ def zeros(typingctx):  # type: ignore[no-untyped-def]
     return _lanes(), codegen
 
 
-def aligned_empty(blocks: int) -> NDArray[np.float64]:
+def aligned_empty(blocks: int) -> Floats:
     """Flat float64 array of `blocks` vectors that starts on a cache line."""
     raw = np.empty(blocks * LANES + 8)
     skip = (-raw.ctypes.data // 8) % 8

@@ -8,7 +8,6 @@ from typing import ClassVar, Self
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from scipy import constants
 
@@ -16,9 +15,8 @@ from fvqp.case.quantities import NonNegativeEnergy, StateDensity, Time
 from fvqp.case.tables import Name, Table
 from fvqp.errors import CaseError, FvqpError
 from fvqp.results.result import open_result
+from fvqp.typing import Floats
 from fvqp.units import to_float
-
-Floats = NDArray[np.float64]
 
 #: Relative difference at which a value of the sweep counts as the one asked for.
 SAME = 1e-6

@@ -6,11 +6,11 @@ import math
 from typing import Annotated, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from fvqp.case.quantities import Time
 from fvqp.case.tables import Count, Table
+from fvqp.typing import Floats
 
 MOST_TIMES = 10_000
 """Recorded times by decade; more are a slip."""
@@ -39,7 +39,7 @@ def number_of_times(evolution: RecordedTimes) -> int:
     return max(math.ceil(decades * evolution.points_per_decade - 1e-9), 1) + 2
 
 
-def recorded_times(evolution: RecordedTimes) -> NDArray[np.float64]:
+def recorded_times(evolution: RecordedTimes) -> Floats:
     """0, and times evenly spaced on a logarithmic axis up to the end, seconds."""
     start, end = _first(evolution), evolution.end
     times = np.geomspace(start, end, number_of_times(evolution) - 1)

@@ -8,9 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from mpi4py import MPI
-from numpy.typing import NDArray
 
 from fvqp.case.recorder import Recorder
 from fvqp.case.tables import Case
@@ -20,6 +18,7 @@ from fvqp.results.dataset import SweepDataset
 from fvqp.results.folder import ResultsFolder
 from fvqp.results.progress import SweepProgress
 from fvqp.results.result import Result
+from fvqp.typing import Bools
 
 Line = Sequence[tuple[int, ...]]
 """Places of points in the dataset, in the order of their computation: each may start from the one before."""
@@ -99,7 +98,7 @@ def run_lines(
         recorder = PointRecorder(sweep, comm, folder, complete)
         if folder is not None:
             folder.start(recorder.sweep, recorder.mesh)
-        completed: NDArray[np.bool_] = comm.bcast(recorder.sweep.completed)
+        completed: Bools = comm.bcast(recorder.sweep.completed)
         recorder.progress = stack.enter_context(SweepProgress(completed.size, comm, int(completed.sum())))
         failure: FvqpError | None = None
         for number, line in enumerate(lines):

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler
 from pydantic_core.core_schema import (
     CoreSchema,
@@ -24,6 +23,7 @@ from pydantic_core.core_schema import (
 from scipy import constants
 
 from fvqp.errors import FvqpError, shown
+from fvqp.typing import Floats
 from fvqp.units import to_float
 
 _IN_GAPS = re.compile(
@@ -337,7 +337,7 @@ class BiasAxis(CaseValue):
     points: int | None = None
     """Number of points between the two ``biases``; none when these are the list itself."""
 
-    def in_volt(self, delta0: float) -> NDArray[np.float64]:
+    def in_volt(self, delta0: float) -> Floats:
         """The biases in volt, in the order of the sweep; ``delta0`` in joule."""
         ends = np.array([bias.in_volt(delta0) for bias in self.biases])
         if self.points is None:

@@ -18,8 +18,8 @@ from fvqp.results.folder import ResultsFolder
 from fvqp.results.progress import SweepProgress
 from fvqp.results.result import Result
 from fvqp.results.together import all_or_none, meet, on_root, wait
+from fvqp.typing import Floats
 
-Floats = NDArray[np.float64]
 log = logging.getLogger(__name__)
 
 #: Message tags between the groups of ranks.

@@ -11,13 +11,12 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import ellipe, ellipkm1
 
 from fvqp.collisions.grid import CollisionGrid
 from fvqp.errors import CaseError
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(12)
 #: Scale of the substitution at two edges that nearly coincide, in units of the range: below it the

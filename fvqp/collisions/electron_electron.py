@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import fft
 
 from fvqp.collisions import electron_electron_kernels as kernels
@@ -21,8 +20,8 @@ from fvqp.errors import CaseError
 from fvqp.grids.energy import EnergyGrid
 from fvqp.materials import BCS_RATIO
 from fvqp.threads import share
+from fvqp.typing import Complexes, Floats
 
-Floats = NDArray[np.float64]
 Kernel = Literal["fermi_liquid", "diffusive_2d", "diffusive_1d"]
 
 #: Powers of |ω|/k_BTc in the matrix element of every kernel.
@@ -116,7 +115,7 @@ class ElectronElectron:
         kernels.unturn(np.asarray(fft.rfft(packed)), self._phase, out)
         return out
 
-    def exchanged(self, spectra: NDArray[np.complex128]) -> None:
+    def exchanged(self, spectra: Complexes) -> None:
         """Multiply correlations by the matrix element, which depends on their lag; in place."""
         if POWERS[self.kernel] == 0.0:
             return

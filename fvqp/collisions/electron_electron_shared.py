@@ -10,15 +10,12 @@ rates in Δ0/ħ.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from fvqp.collisions.electron_electron import ElectronElectron, Kernel, conserve
 from fvqp.errors import CaseError
 from fvqp.grids.energy import EnergyGrid
-
-Floats = NDArray[np.float64]
-
+from fvqp.typing import Floats
 
 #: Part of the largest rate that is rounding on axes that are not long.
 ROUNDING = 5e-12

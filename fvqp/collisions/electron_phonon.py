@@ -12,7 +12,7 @@ from functools import partial
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from fvqp.collisions import direct, graded, graded_cells
 from fvqp.collisions.fourier import FourierSums
@@ -21,8 +21,8 @@ from fvqp.collisions.measure import SpectralMeasure
 from fvqp.collisions.process import Blocks, GainLoss, Pair, checked_occupations
 from fvqp.errors import CaseError
 from fvqp.threads import share
+from fvqp.typing import Floats
 
-Floats = NDArray[np.float64]
 Evaluation = Literal["auto", "direct", "fourier", "graded"]
 Collisions = Literal["all", "scattering", "pairs"]
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fvqp.collisions.electron_electron import ElectronElectron, Kernel, is_uniform
 from fvqp.collisions.electron_electron_shared import SharedElectronElectron
@@ -16,8 +15,7 @@ from fvqp.collisions.two_modes import TwoModeCollisions
 from fvqp.collisions.two_modes_shared import GradedTwoModeCollisions
 from fvqp.errors import CaseError
 from fvqp.grids.energy import EnergyGrid
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats
 
 
 class Relaxation(Protocol):

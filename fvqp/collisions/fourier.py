@@ -23,9 +23,7 @@ from scipy import fft
 from fvqp.collisions.direct import Uniform
 from fvqp.collisions.measure import SpectralMeasure
 from fvqp.threads import share
-
-Floats = NDArray[np.float64]
-Complexes = NDArray[np.complex128]
+from fvqp.typing import Complexes, Floats
 
 # Points that a thread transforms together, in whole cells: calls cost little, and buffers stay in its cache.
 _BLOCK = 6000

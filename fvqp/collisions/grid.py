@@ -8,11 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from fvqp.errors import CaseError
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats
 
 #: First bin of a photon step in steps: 1e-9 Δ for photons of a tenth of the gap, where rounding leaves seven
 #: digits of its width, and which holds 2 % of the quasiparticles of a film that is driven hard at 0.08 T_c.

@@ -7,13 +7,12 @@ section on impurities).
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from fvqp.collisions.grid import CollisionGrid
 from fvqp.collisions.measure import Rule, SpectralMeasure, bcs_measure
 from fvqp.errors import CaseError
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats
 
 #: Energies in gaps up to which a density of states does not fall below that of the normal metal.
 NEAR = 1.5

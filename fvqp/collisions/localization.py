@@ -12,14 +12,13 @@ from __future__ import annotations
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from fvqp.collisions.grid import CollisionGrid
 from fvqp.collisions.measure import SpectralMeasure
 from fvqp.collisions.process import Blocks, GainLoss, Pair, checked_occupations
 from fvqp.errors import CaseError
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats
 
 
 class SinkLaw(Protocol):

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from fvqp.collisions.grid import CollisionGrid
 from fvqp.errors import CaseError
+from fvqp.typing import Bools, Floats
 
-Floats = NDArray[np.float64]
 Rule = Literal["bin", "linear"]
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(8)
@@ -62,7 +62,7 @@ class SpectralMeasure:
             object.__setattr__(self, "renormalization", factor)
 
     @property
-    def active(self) -> NDArray[np.bool_]:
+    def active(self) -> Bools:
         """Bins that hold states."""
         return self.states > 0.0
 

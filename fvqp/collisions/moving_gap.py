@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from fvqp.collisions import moving_gap_kernels as kernels
 from fvqp.collisions.grid import CollisionGrid
@@ -21,8 +21,7 @@ from fvqp.collisions.spectral_family import SpectralFamily
 from fvqp.collisions.threshold import at_threshold
 from fvqp.errors import CaseError, ConvergenceError
 from fvqp.threads import share
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats, Ints
 
 # Bins whose gap is worth a thread to follow: a fifth of a microsecond each, and more when it moves far.
 _WORTH_A_THREAD = 1000
@@ -315,7 +314,7 @@ class GapFollower:
             raise CaseError(f"gap: occupations f must lie within [0, 1], found {low:g} to {high:g}")
         return f, np.broadcast_to(gaps, (f.shape[0],)) / self.cold
 
-    def _complain(self, status: NDArray[np.int64], gaps: Floats) -> None:
+    def _complain(self, status: Ints, gaps: Floats) -> None:
         below = np.flatnonzero(status == kernels.BELOW_GRID)
         if below.size:
             raise CaseError(

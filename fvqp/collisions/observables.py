@@ -9,15 +9,13 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fvqp.collisions.electron_phonon import ElectronPhonon
 from fvqp.collisions.grid import CollisionGrid
 from fvqp.collisions.measure import SpectralMeasure
 from fvqp.collisions.process import Pair
 from fvqp.errors import CaseError
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats
 
 
 def thermal(grid: CollisionGrid, temperature: float) -> Pair:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fvqp.collisions.electron_electron import is_uniform
 from fvqp.collisions.electron_phonon import FOURIER_FROM, Coupling, ElectronPhonon, Evaluation
@@ -20,8 +19,7 @@ from fvqp.collisions.process import GainLoss
 from fvqp.collisions.slaved_phonons import SLOWEST, STEEPEST, SlavedPhonons, inverted
 from fvqp.errors import CaseError
 from fvqp.grids.energy import EnergyGrid
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats
 
 #: Phonon energies of a bath on a graded axis begin at this part of the finest bin.
 _SMALLEST = 1e-3

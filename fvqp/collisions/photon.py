@@ -11,16 +11,14 @@ import copy
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.sparse import csr_array
 
 from fvqp.collisions.grid import CollisionGrid
 from fvqp.collisions.measure import SpectralMeasure
 from fvqp.collisions.process import Blocks, Flow, GainLoss, Pair, checked_occupations
 from fvqp.errors import CaseError, ConvergenceError
-
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
+from fvqp.typing import Bools, Floats, Ints
 
 
 class PhotonDrive:
@@ -264,11 +262,11 @@ class _Transitions(NamedTuple):
         change: quasiparticles that appear in every bin as one photon is absorbed, ``(M, N)``.
     """
 
-    first: Integers
-    left: Integers
-    right: Integers
+    first: Ints
+    left: Ints
+    right: Ints
     share: Floats
-    pairs: NDArray[np.bool_]
+    pairs: Bools
     width: Floats
     energies: Floats
     other: Floats
@@ -278,7 +276,7 @@ class _Transitions(NamedTuple):
     change: csr_array
 
     @property
-    def bins(self) -> tuple[Integers, Integers, Integers]:
+    def bins(self) -> tuple[Ints, Ints, Ints]:
         return self.first, self.left, self.right
 
     @property
@@ -361,7 +359,7 @@ def _transitions(grid: CollisionGrid, frequency: float) -> _Transitions:
     share = np.where(on_left | on_right, 0.0, share)
     right = np.where(share > 0.0, left + 1, left)
 
-    def taken(at: Integers, part: Floats) -> csr_array:
+    def taken(at: Ints, part: Floats) -> csr_array:
         return csr_array((part, (np.arange(at.size), at)), shape=(at.size, grid.n))
 
     take = taken(first, np.ones(first.size)), taken(left, 1.0 - share), taken(right, share)

@@ -10,14 +10,12 @@ from __future__ import annotations
 from typing import NamedTuple, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fvqp.collisions.grid import CollisionGrid
 from fvqp.collisions.measure import SpectralMeasure
 from fvqp.errors import CaseError
 from fvqp.kernel_cache import read_only
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats
 
 
 class Pair(NamedTuple):

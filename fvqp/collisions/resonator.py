@@ -7,12 +7,11 @@ resonators). Only ratios of σ enter, except in `surface_impedance`, which is in
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.constants import mu_0
 
 from fvqp.errors import CaseError
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Complexes, Floats
 
 
 def film_factor(thickness: ArrayLike) -> Floats:
@@ -66,7 +65,7 @@ def internal_loss(
 
 def surface_impedance(
     sigma1: ArrayLike, sigma2: ArrayLike, frequency: float, thickness: float = np.inf
-) -> NDArray[np.complex128]:
+) -> Complexes:
     """``Z_s = √(iωμ0/σ) coth(d √(iωμ0σ))`` of a film that is excited from one side, ohm.
 
     Args:

@@ -21,14 +21,12 @@ from typing import NamedTuple
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
 import fvqp.kernel_cache  # noqa: F401
 from fvqp.collisions.bose import bose
 from fvqp.collisions.graded import Collisions
 from fvqp.threads import share
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats, Ints
 
 #: Phonons are taken to decay at least at this part of the rate at which they escape.
 SLOWEST = 1e-3
@@ -60,7 +58,7 @@ class Slaves(NamedTuple):
 
     n: Floats
     decay: Floats
-    steps: NDArray[np.int64]
+    steps: Ints
 
 
 class SlavedPhonons:

@@ -12,15 +12,14 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from fvqp.collisions.electron_phonon import Coupling, phonon_modes
 from fvqp.collisions.grid import CollisionGrid
 from fvqp.collisions.measure import SpectralMeasure
 from fvqp.collisions.process import Blocks, Flow, GainLoss, Pair, checked_occupations
 from fvqp.errors import CaseError
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(6)
 #: A Gaussian ends at this number of standard deviations: 6e-7 of it lies beyond.

@@ -9,12 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 
 from fvqp.errors import CaseError
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,13 +16,12 @@ from dataclasses import replace
 
 import numpy as np
 from numba import njit
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import ellipe, ellipk
 
 from fvqp.collisions.grid import CollisionGrid
 from fvqp.collisions.measure import Rule, SpectralMeasure, bcs_measure
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats
 
 #: Largest phonon energy, in Δ, whose rate of pair breaking is made exact. The sums converge with order 2
 #: there; the rates of single points at 2Δ are wrong by parts that do not depend on the bin width.

@@ -9,15 +9,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import fft
 
 from fvqp.collisions.electron_electron import ElectronElectron, Kernel, conserve
 from fvqp.collisions.phonon_relaxation import Phonons
 from fvqp.errors import CaseError
 from fvqp.grids.energy import EnergyGrid
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Complexes, Floats
 
 
 class Spectra(NamedTuple):
@@ -85,7 +83,7 @@ class TransformedSums:
     def __init__(
         self,
         electrons: ElectronElectron,
-        bath: NDArray[np.complex128],
+        bath: Complexes,
         spectra: Spectra,
         products: tuple[Floats, Floats, Floats, Floats],
     ) -> None:

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
 import fvqp.kernel_cache  # noqa: F401
 from fvqp.collisions.bose import bose
@@ -29,8 +28,7 @@ from fvqp.collisions.two_modes import Spectra
 from fvqp.errors import CaseError
 from fvqp.grids.energy import EnergyGrid
 from fvqp.threads import share
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats
 
 
 class PhononsOfBothModes:

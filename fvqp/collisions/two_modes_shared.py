@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fvqp.collisions.electron_electron import Kernel, conserve, is_uniform
 from fvqp.collisions.electron_electron_shared import EnergyKept, SharedElectronElectron
@@ -26,8 +25,7 @@ from fvqp.collisions.two_modes import (
 )
 from fvqp.collisions.two_modes_phonons import PhononRelaxationOfBothModes, PhononsOfBothModes
 from fvqp.grids.energy import EnergyGrid
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats
 
 #: States take part at another energy with their own temperature and potential where ``|μ|/2t`` is at most the
 #: first of these, with their own occupation where it is more than the second: there electrons or holes alone

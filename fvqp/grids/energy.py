@@ -9,13 +9,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 from scipy.special import expit
 
 from fvqp.errors import CaseError
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats, Ints
 
 # A thermal feature at a bias is resolved with steps of t/3 out to 6 t on both sides.
 _STEPS_PER_TEMPERATURE = 3.0
@@ -296,7 +295,7 @@ def _ratio_for(number: int, breaks: Floats, features: list[Feature], largest: fl
     return float(1.0 + np.exp(brentq(surplus, low, high, xtol=1e-12)))
 
 
-def _shares(demand: Floats, number: int) -> NDArray[np.int64]:
+def _shares(demand: Floats, number: int) -> Ints:
     """Whole numbers ≥ 1 proportional to ``demand`` that add up to ``number`` (largest remainders)."""
     exact = 1.0 + demand / demand.sum() * (number - demand.size)
     counts = np.floor(exact).astype(np.int64)

@@ -16,8 +16,6 @@ from fvqp.errors import MeshError
 from fvqp.mesh.cells import BY_VTK
 from fvqp.mesh.distribute import Exchange
 
-Array = np.ndarray
-
 
 @dataclass
 class Mesh:
@@ -56,20 +54,20 @@ class Mesh:
     coordinates: str
     n_owned: int
     n_global: int
-    global_id: Array
-    points: Array
-    cell_type: Array
-    corners: Array
-    volume: Array
-    centroid: Array
-    face_cells: Array
-    face_corners: Array
-    face_area: Array
-    face_normal: Array
-    face_centroid: Array
-    regions: dict[str, Array]
-    boundaries: dict[str, Array]
-    cell_region: Array
+    global_id: np.ndarray
+    points: np.ndarray
+    cell_type: np.ndarray
+    corners: np.ndarray
+    volume: np.ndarray
+    centroid: np.ndarray
+    face_cells: np.ndarray
+    face_corners: np.ndarray
+    face_area: np.ndarray
+    face_normal: np.ndarray
+    face_centroid: np.ndarray
+    regions: dict[str, np.ndarray]
+    boundaries: dict[str, np.ndarray]
+    cell_region: np.ndarray
     region_names: list[str]
     exchange: Exchange = field(repr=False)
 
@@ -87,21 +85,21 @@ class Mesh:
         return len(self.face_cells)
 
     @property
-    def face_owned(self) -> Array:
+    def face_owned(self) -> np.ndarray:
         return self.face_cells[:, 0] < self.n_owned
 
     @property
-    def outer_faces(self) -> Array:
+    def outer_faces(self) -> np.ndarray:
         """Faces of the outer boundary, named or not."""
         return np.flatnonzero(self.face_cells[:, 1] < 0)
 
     @cached_property
-    def nodes(self) -> Array:
+    def nodes(self) -> np.ndarray:
         """Local cells that are nodes, where more than two lines meet (`fvqp.mesh.nodes`)."""
         return np.flatnonzero(self.corners[:, 2] >= 0) if self.dim == 1 else np.zeros(0, dtype=np.int64)
 
     @cached_property
-    def cell_blocks(self) -> list[tuple[int, Array, Array]]:
+    def cell_blocks(self) -> list[tuple[int, np.ndarray, np.ndarray]]:
         """``(vtk type, connectivity (n, corners), local cell numbers)`` for each kind of cell."""
         blocks = []
         for vtk in np.unique(self.cell_type):
@@ -114,7 +112,7 @@ class Mesh:
         return blocks
 
     @property
-    def outlines(self) -> Array:
+    def outlines(self) -> np.ndarray:
         """``(n_cells, k)`` vertex numbers in the order of drawing a cell: round a polygon, along a line, from
         end to end of a node; where there are fewer the last one is repeated. ``k`` is the same on all ranks.
 
@@ -130,7 +128,7 @@ class Mesh:
         return out
 
     @cached_property
-    def vertex_neighbours(self) -> tuple[Array, Array]:
+    def vertex_neighbours(self) -> tuple[np.ndarray, np.ndarray]:
         """CSR pair ``(indptr, indices)``: for each owned cell the other local cells that share a vertex."""
         rows, columns = np.nonzero(self.corners >= 0)
         ones = np.ones(len(rows), dtype=np.int32)
@@ -147,26 +145,26 @@ class Mesh:
         graph.sort_indices()
         return graph.indptr, graph.indices
 
-    def require_region(self, name: str) -> Array:
+    def require_region(self, name: str) -> np.ndarray:
         """Local cells of a region; `MeshError` that lists the regions if there is none of that name."""
         return _require(self.regions, name, "region", self.name)
 
-    def require_boundary(self, name: str) -> Array:
+    def require_boundary(self, name: str) -> np.ndarray:
         """Faces of a named boundary; `MeshError` that lists the boundaries if there is none of that name."""
         return _require(self.boundaries, name, "boundary", self.name)
 
-    def faces_between(self, first: str, second: str) -> Array:
+    def faces_between(self, first: str, second: str) -> np.ndarray:
         """Local faces, those of ghosts too, with a cell of one region on one side and of the other beyond."""
         here, there = (np.zeros(self.n_cells + 1, dtype=bool) for _ in range(2))
         here[self.require_region(first)], there[self.require_region(second)] = True, True
         a, b = self.face_cells.T
         return np.flatnonzero((b >= 0) & ((here[a] & there[b]) | (there[a] & here[b])))
 
-    def total(self, values: Array) -> float:
+    def total(self, values: np.ndarray) -> float:
         """Sum over all owned cells of all ranks; ``values`` has a row a local cell (or owned cell)."""
         return float(self.comm.allreduce(float(np.sum(values[: self.n_owned]))))
 
-    def components(self) -> tuple[int, Array]:
+    def components(self) -> tuple[int, np.ndarray]:
         """Number of connected parts of the mesh and, for every local cell, the part's number.
 
         Cells are connected through faces. Parts are numbered by their lowest ``global_id``, the same on any
@@ -195,7 +193,7 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     return f"; did you mean '{close[0]}'?" if close else ""
 
 
-def _require(named: Mapping[str, Array], name: str, kind: str, mesh: str) -> Array:
+def _require(named: Mapping[str, np.ndarray], name: str, kind: str, mesh: str) -> np.ndarray:
     if name not in named:
         plural = {"region": "regions", "boundary": "boundaries"}[kind]
         there = ", ".join(named) if named else "none"

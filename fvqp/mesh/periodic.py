@@ -18,9 +18,7 @@ from scipy.spatial import cKDTree
 from fvqp.errors import MeshError
 from fvqp.mesh.distribute import Exchange, raise_together
 from fvqp.mesh.mesh import Mesh
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from fvqp.typing import Bools, Floats, Ints
 
 #: Places and sizes that differ by less of the size of the smallest face are the same.
 SAME = 1e-5
@@ -66,7 +64,7 @@ class _Match:
     """
 
     faces: Ints
-    of_second: NDArray[np.bool_]
+    of_second: Bools
     partner: Ints
     shift: Floats
     size: float
@@ -195,7 +193,7 @@ class _Layer:
         return _Images(np.concatenate(rows), np.concatenate(moved), np.concatenate(steps))
 
 
-def _near(places: Floats, points: Floats, tolerance: float) -> NDArray[np.bool_]:
+def _near(places: Floats, points: Floats, tolerance: float) -> Bools:
     """Which points are at one of the places."""
     if not len(places) or not len(points):
         return np.zeros(len(points), bool)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fvqp.errors import CaseError
 from fvqp.grids import EnergyGrid
 from fvqp.grids import energy as distributions
 from fvqp.models.usadel import UsadelProblem
 from fvqp.spectral.usadel import gap_edge, solve
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats
 
 #: Energies of the closed form; its own grid, finer than any that a solution uses.
 NUMBER = 8000

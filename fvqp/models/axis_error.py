@@ -15,13 +15,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fvqp.grids import energy as distributions
 from fvqp.models.usadel import UsadelProblem
 from fvqp.spectral.usadel import BinnedSpectrum, bin_averages
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats
 
 #: Width of the pieces of bins over the broadening, and pieces of a bin at most.
 PIECE, MOST_PIECES = 0.25, 16

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from fvqp.collisions import ElectronPhonon, Process, SpectralMeasure, bcs_measure
 from fvqp.collisions.moving_gap import GapFollower
@@ -21,8 +21,8 @@ from fvqp.errors import CaseError, ConvergenceError
 from fvqp.models.evolving import Method, OnStep, Pace, implicit, relaxed
 from fvqp.models.occupations import CountedOccupations, Occupations
 from fvqp.solvers.steady import Steady, SteadySolver
+from fvqp.typing import Floats
 
-Floats = NDArray[np.float64]
 log = logging.getLogger(__name__)
 
 #: Largest accepted residual of the gap equation in a steady state.

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fvqp.errors import CaseError, ConvergenceError
 from fvqp.models.leads import LeadUnknowns
@@ -14,8 +13,7 @@ from fvqp.models.points import Point
 from fvqp.models.self_consistency import Iteration
 from fvqp.models.usadel import UsadelProblem
 from fvqp.solvers.continuation import CurvePoint, Report, follow_branch
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats
 
 #: Steps along the branch, of e V/Δ0 and of the root mean square of Δ/Δ0 together.
 FIRST_STEP, LARGEST_STEP = 0.02, 0.05

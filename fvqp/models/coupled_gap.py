@@ -15,17 +15,17 @@ import logging
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fvqp.errors import ConvergenceError
 from fvqp.models.inelastic import Inelastic, InelasticSystem
 from fvqp.models.kinetics import KineticState, L, SpectralState
 from fvqp.solvers.newton import solve_linearized, solve_newton
+from fvqp.typing import Floats
 
 if TYPE_CHECKING:
     from fvqp.models.usadel import UsadelProblem
 
-Floats = NDArray[np.float64]
+
 log = logging.getLogger(__name__)
 
 #: Step of ln Δ with which spectra are differentiated, over the broadening, which is the width of what moves

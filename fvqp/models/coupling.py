@@ -6,7 +6,6 @@ import math
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import constants, special
 
 from fvqp.collisions import CollisionGrid, Coupling, SpectralMeasure
@@ -16,8 +15,7 @@ from fvqp.gap import equilibrium_gap
 from fvqp.materials import BCS_RATIO, Material, pair_breaking_time
 from fvqp.spectral.alpha2f import MEV, Alpha2F
 from fvqp.spectral.eliashberg import EliashbergSpectrum
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats
 
 _RANGE = 40.0  # of arguments of K_1: what is beyond is below rounding
 _MOST_TERMS = 100_000

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import constants
 
 from fvqp.errors import CaseError
@@ -15,8 +14,7 @@ from fvqp.materials import Material
 from fvqp.mesh import Mesh
 from fvqp.transport.operator import Transport
 from fvqp.transport.terminals import Interface, Terminal
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats, Ints32
 
 #: Lorenz number of Wiedemann and Franz, (π²/3)(k_B/e)², W Ω/K².
 LORENZ = (np.pi * constants.k / constants.e) ** 2 / 3.0
@@ -206,7 +204,7 @@ class Device:
             values[self.mesh.require_region(name)] = float(getattr(material, quantity))
         return values
 
-    def medium(self) -> NDArray[np.int32]:
+    def medium(self) -> Ints32:
         """Number of the medium of every cell: one a material, on either side of an interface another."""
         number = np.zeros(self.mesh.n_cells, np.int32)
         materials = [self.filling or self.material]

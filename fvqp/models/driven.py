@@ -14,12 +14,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import airye, gamma, zeta
 
 from fvqp.errors import CaseError, ConvergenceError
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats
 
 #: Means of x/T_* and (x/T_*)², x = E − Δ, over ``f/√x`` near the gap without photon steps (Appendix E).
 MOMENTS = (0.88 / 2.1, 0.77 / 2.1)

@@ -10,11 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fvqp.collisions import ElectronPhonon, Exchange, SpectralMeasure
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats
 
 
 def generation(

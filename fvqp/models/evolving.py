@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fvqp.collisions.moving_gap import GapFollower
 from fvqp.collisions.process import GainLoss
@@ -18,8 +17,8 @@ from fvqp.errors import CaseError, ConvergenceError
 from fvqp.models.occupations import Occupations
 from fvqp.solvers.relaxation import Control, longest_step, relax
 from fvqp.solvers.transient import Refused, Transient
+from fvqp.typing import Floats
 
-Floats = NDArray[np.float64]
 Method = Literal["arkimex", "bdf", "relaxation"]
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,6 @@ import logging
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 
 from fvqp.collisions.spectral_family import SpectralFamily
@@ -19,7 +18,6 @@ from fvqp.models.strong_coupling import StrongCoupling
 from fvqp.spectral.alpha2f import K_B
 from fvqp.spectral.eliashberg import EliashbergSpectrum, solve
 
-Floats = NDArray[np.float64]
 log = logging.getLogger(__name__)
 
 #: Coupling λ up to which the family follows quasiparticles far from equilibrium about as in Sn and Nb.

@@ -8,7 +8,6 @@ from typing import Literal
 
 import numpy as np
 from mpi4py import MPI
-from numpy.typing import NDArray
 
 from fvqp.errors import CaseError, SuperconductivityDestroyed
 from fvqp.gap import bath_below, emptied, equilibrium_gap, equilibrium_residual, gap_residual, gap_weights
@@ -20,8 +19,7 @@ from fvqp.solvers.fixed_point import solve_fixed_point
 from fvqp.solvers.scalar_root import follow_root
 from fvqp.spectral.usadel import BinnedSpectrum, bin_averages
 from fvqp.transport.operator import Transport
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Bools, Floats, Ints, Ints32
 
 #: A gap below this fraction of the bulk value on the way to self-consistency does not come back.
 COLLAPSED = 0.05
@@ -129,7 +127,7 @@ class GapField:
             self.profile = self.bulk / there
 
     @cached_property
-    def _superconductors(self) -> list[tuple[float, NDArray[np.int64]]]:
+    def _superconductors(self) -> list[tuple[float, Ints]]:
         """Bulk gaps (in Δ0) that occur in the device, each with its cells; normal metals are left out."""
         present = self.device.mesh.comm.allgather(set(np.unique(self.bulk).tolist()))
         known: set[float] = set().union(*present)
@@ -229,7 +227,7 @@ class GapField:
                     r[cells] -= share[cells] * below
         return r
 
-    def lost(self, gap: Floats) -> NDArray[np.bool_]:
+    def lost(self, gap: Floats) -> Bools:
         """Cells of superconductors whose gap has collapsed, ``(n_cells,)``."""
         return np.asarray((self.bulk > 0.0) & (gap < COLLAPSED * self.bulk))
 
@@ -328,7 +326,7 @@ class GapField:
 
     def uniform_weights(
         self, gap: float, depairing: Floats, f_l: Floats, external: Floats
-    ) -> tuple[NDArray[np.int32], Floats]:
+    ) -> tuple[Ints32, Floats]:
         """Derivative of `uniform_residual` by f_L: owned cells and their weights ``(cells, n_energies)``.
 
         Arguments as there, with local spectra.

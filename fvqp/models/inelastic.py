@@ -18,7 +18,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from mpi4py import MPI
-from numpy.typing import NDArray
 
 from fvqp.collisions.energy_mode import CollisionSum
 from fvqp.collisions.two_modes import TwoModeCollisions
@@ -28,8 +27,8 @@ from fvqp.models.kinetics import Kinetics, KineticState, L, SpectralState, T
 from fvqp.solvers.continuation import grow
 from fvqp.solvers.newton import FULL_STEPS, solve_linearized, solve_newton
 from fvqp.transport.operator import Operator
+from fvqp.typing import Floats
 
-Floats = NDArray[np.float64]
 log = logging.getLogger(__name__)
 
 #: Imbalance that a cell may have at an energy, over the largest rate at which the cell exchanges f_L;

@@ -14,7 +14,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fvqp.grids.energy import EnergyGrid
 from fvqp.models.device import Device
@@ -23,8 +22,7 @@ from fvqp.models.proximity import Proximity
 from fvqp.spectral.usadel import BinnedSpectrum, bin_averages
 from fvqp.transport.operator import Operator, Transport
 from fvqp.transport.operator_tables import Coefficients
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats, Ints32
 
 #: Component numbers of every ``component`` axis.
 L, T = 0, 1
@@ -325,7 +323,7 @@ class Kinetics:
         spectrum = self.spectrum(state, bins)
         return [(c, self.transport.at(self.coefficients(state, spectrum, c))) for c in together]
 
-    def _coherence(self, spectrum: BinnedSpectrum, faces: NDArray[np.int32]) -> Floats:
+    def _coherence(self, spectrum: BinnedSpectrum, faces: Ints32) -> Floats:
         """Coherence factors of tunnelling at equal phase, ``(2, faces, energy)``."""
         c0, c1 = self.device.mesh.face_cells[faces].T
         pick = (lambda a, c: a[c]) if len(spectrum.dos) > 1 else (lambda a, c: a)

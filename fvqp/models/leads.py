@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import brentq
 
 from fvqp.errors import CaseError, ConvergenceError
@@ -20,11 +19,11 @@ from fvqp.grids import energy as distributions
 from fvqp.models.kinetics import KineticState, L, T
 from fvqp.models.points import Guess, Point, Solution
 from fvqp.solvers.fixed_point import solve_fixed_point
+from fvqp.typing import Floats
 
 if TYPE_CHECKING:
     from fvqp.models.usadel import UsadelProblem
 
-Floats = NDArray[np.float64]
 
 #: Temperatures k_BT that the energy axis must reach beyond the bias of a lead.
 THERMAL_TAIL = 10.0

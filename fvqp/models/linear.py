@@ -6,14 +6,12 @@ from collections.abc import Callable
 
 import numpy as np
 from mpi4py import MPI
-from numpy.typing import NDArray
 
 from fvqp.errors import ConvergenceError
 from fvqp.solvers.linear import LinearSolver
 from fvqp.solvers.numbering import Numbering
 from fvqp.transport.operator import Operator, Transport
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats, Ints
 
 #: Tolerance of solves that only precondition: elimination is far better, iterations stop here.
 ROUGH = 1e-6
@@ -173,7 +171,7 @@ class TransportSolver:
         diagonal = operator.assemble()[self._diagonal(operator.n_comp)]
         return diagonal.max(axis=1).reshape(-1, operator.n_comp, 1)
 
-    def _diagonal(self, n_comp: int) -> NDArray[np.int64]:
+    def _diagonal(self, n_comp: int) -> Ints:
         indptr, indices = self.transport.pattern(n_comp)
         return np.flatnonzero(np.repeat(np.arange(len(indptr) - 1), np.diff(indptr)) == indices)
 

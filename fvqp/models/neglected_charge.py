@@ -13,14 +13,12 @@ from dataclasses import replace
 
 import numpy as np
 from mpi4py import MPI
-from numpy.typing import NDArray
 
 from fvqp.models.kinetics import L, T
 from fvqp.models.points import Solution
 from fvqp.models.usadel import UsadelProblem
 from fvqp.solvers.gmres import gmres
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats
 
 #: Accuracy of the estimate, and GMRES directions at most.
 RTOL, MOST_DIRECTIONS = 1e-2, 60

@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from fvqp.collisions import ElectronPhonon, GainLoss, Pair, Process, SpectralMeasure
 from fvqp.solvers.elimination import Arrow
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Bools, Floats
 
 
 class Occupations:
@@ -50,7 +49,7 @@ class Occupations:
         bins = self.collisions.grid.n
         return Pair(np.ascontiguousarray(y[:, :bins]), np.ascontiguousarray(y[:, bins:]))
 
-    def active(self) -> NDArray[np.bool_]:
+    def active(self) -> Bools:
         """Bins with states, ``(cells, N)``."""
         return np.broadcast_to(self.measure.active, (self.shape[0], self.collisions.grid.n))
 

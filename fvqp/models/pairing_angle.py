@@ -27,9 +27,7 @@ from fvqp.spectral.pairing_angle import local_angle
 from fvqp.transport import pairing_angle as loops
 from fvqp.transport.kernels import RESERVOIR, gradients
 from fvqp.transport.operator import Transport
-
-Floats = NDArray[np.float64]
-Complexes = NDArray[np.complex128]
+from fvqp.typing import Bools, Complexes, Floats
 
 #: Energies solved together.
 BLOCK = 128
@@ -61,10 +59,10 @@ def face_conductances(transport: Transport) -> Floats:
 
 
 def follow_down(
-    newton: Callable[[Complexes, NDArray[Any]], tuple[NDArray[Any], NDArray[np.bool_]]],
+    newton: Callable[[Complexes, NDArray[Any]], tuple[NDArray[Any], Bools]],
     z: Complexes,
     x: NDArray[Any],
-    good: NDArray[np.bool_],
+    good: Bools,
     top: float,
 ) -> NDArray[Any]:
     """Solutions at energies ``z``, followed from ``top`` above them in steps that adapt.
@@ -212,7 +210,7 @@ class UsadelEquation:
 
     def _newton(
         self, equation: _Energies, x: Floats, steps: int = _MOST_STEPS
-    ) -> tuple[Floats, NDArray[np.bool_]]:
+    ) -> tuple[Floats, Bools]:
         """Damped Newton's method; ``(angles, which energies have converged to the retarded solution)``."""
         mesh, n = self.device.mesh, x.shape[2]
         x = x.copy()
@@ -282,7 +280,7 @@ class _Energies:
         self._slope = np.empty((mesh.n_owned, 2, z.size))
         self._barrier_slope = np.empty((len(equation._barriers.cells), 2, z.size))
 
-    def at(self, some: NDArray[np.bool_]) -> _Energies:
+    def at(self, some: Bools) -> _Energies:
         """The same at some of the energies."""
         external = np.ascontiguousarray(self.external[:, :, some])
         return _Energies(self.equation, self.z[some], self.gap, self.depairing, external)

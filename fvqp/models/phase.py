@@ -8,7 +8,6 @@ from typing import Literal
 
 import numpy as np
 from mpi4py import MPI
-from numpy.typing import NDArray
 from scipy import constants
 
 from fvqp.errors import CaseError, ConvergenceError
@@ -17,8 +16,7 @@ from fvqp.models.linear import TransportSolver
 from fvqp.transport.operator import Operator, Transport
 from fvqp.transport.operator_tables import Coefficients
 from fvqp.transport.terminals import Terminal
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats
 
 #: Superfluid density of a normal metal, over the largest one: no current, but a phase that is defined.
 NORMAL = 1e-10

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from fvqp.models.kinetics import KineticState, SpectralState
 from fvqp.models.phase import PhaseField
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats
 
 
 @dataclass(frozen=True)

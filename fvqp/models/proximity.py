@@ -11,7 +11,6 @@ from collections.abc import Callable
 
 import numpy as np
 from mpi4py import MPI
-from numpy.typing import NDArray
 
 from fvqp.errors import CaseError
 from fvqp.grids.energy import EnergyGrid
@@ -22,8 +21,7 @@ from fvqp.spectral.pairing_angle import add_averages, local_angle
 from fvqp.spectral.quadrature import BinRule, MatsubaraRule
 from fvqp.spectral.usadel import BinnedSpectrum, gap_edge
 from fvqp.transport.operator import Transport
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats, Ints
 
 #: Gap of a bulk metal from its gap at zero temperature, its temperature and depairing, all in Δ0.
 BulkGap = Callable[[float, float, float], float]
@@ -72,7 +70,7 @@ class Proximity:
 
     # -- contacts
 
-    def _contact(self, reservoir: Reservoir) -> tuple[float, float, NDArray[np.int64]]:
+    def _contact(self, reservoir: Reservoir) -> tuple[float, float, Ints]:
         """Gap at zero temperature and temperature in Δ0, and the owned cells next to a reservoir."""
         device, mesh = self.device, self.device.mesh
         cells = np.concatenate([mesh.face_cells[mesh.require_boundary(name), 0] for name in reservoir.on])
@@ -206,6 +204,6 @@ class Proximity:
         return self._imaginary
 
 
-def _nearest(known: Floats, wanted: Floats) -> NDArray[np.int64]:
+def _nearest(known: Floats, wanted: Floats) -> Ints:
     """Place of the nearest of some increasing numbers, for each wanted one."""
     return np.searchsorted(0.5 * (known[1:] + known[:-1]), wanted)

@@ -16,14 +16,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.integrate import solve_ivp
 
 from fvqp.errors import CaseError, ConvergenceError
 from fvqp.materials import Material, pair_breaking_time, recombination_constant
 from fvqp.models.coupling import gap_at, thermal_density
+from fvqp.typing import Floats
 
-Floats = NDArray[np.float64]
 Injection = float | Callable[[float], float]
 
 _ATTEMPTS = 3  # each with a hundredth of the tolerance

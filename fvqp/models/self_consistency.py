@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from mpi4py import MPI
-from numpy.typing import NDArray
 from scipy import constants
 
 from fvqp.errors import ConvergenceError
@@ -22,11 +21,12 @@ from fvqp.solvers.fixed_point import solve_fixed_point
 from fvqp.solvers.flow import come_to_rest
 from fvqp.solvers.scalar_root import follow_root
 from fvqp.spectral.usadel import gap_edge
+from fvqp.typing import Floats
 
 if TYPE_CHECKING:
     from fvqp.models.usadel import UsadelProblem
 
-Floats = NDArray[np.float64]
+
 Near = tuple[float, Guess | Solution | None]
 log = logging.getLogger(__name__)
 

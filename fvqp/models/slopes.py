@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from mpi4py import MPI
-from numpy.typing import NDArray
 
 from fvqp.errors import ConvergenceError
 from fvqp.grids import energy as distributions
@@ -22,11 +21,12 @@ from fvqp.models.kinetics import KineticState, L, SpectralState, T
 from fvqp.models.points import Solution
 from fvqp.models.self_consistency import Iteration
 from fvqp.solvers.gmres import gmres
+from fvqp.typing import Floats
 
 if TYPE_CHECKING:
     from fvqp.models.usadel import UsadelProblem
 
-Floats = NDArray[np.float64]
+
 Value = TypeVar("Value", float, Floats)
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import numpy as np
 from mpi4py import MPI
-from numpy.typing import NDArray
 
 from fvqp.errors import CaseError, ConvergenceError
 from fvqp.solvers.each_energy import solve_each
@@ -17,8 +16,7 @@ from fvqp.solvers.linear import LinearSolver
 from fvqp.solvers.numbering import Numbering
 from fvqp.transport.diffusive_limit import DiffusiveLimit
 from fvqp.transport.streaming import Streaming
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats
 
 #: Times that GMRES starts anew before giving up.
 CYCLES = 50

@@ -9,9 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import numpy as np
-from numpy.typing import NDArray
-
 from fvqp.collisions import CollisionGrid, SpectralMeasure
 from fvqp.collisions.measure import Rule
 from fvqp.errors import CaseError
@@ -20,8 +17,7 @@ from fvqp.models.coupling import eliashberg_measure, interaction
 from fvqp.spectral.alpha2f import K_B, MEV, Alpha2F, characteristic_time
 from fvqp.spectral.eliashberg import EliashbergSpectrum, solve
 from fvqp.spectral.eliashberg_matsubara import critical_temperature
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from fvqp.models.device import Device, Junction
 from fvqp.transport.operator import Transport
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats
 
 
 def level_broadening(device: Device, transport: Transport) -> Floats:

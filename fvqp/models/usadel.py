@@ -13,7 +13,6 @@ from typing import Literal
 
 import numpy as np
 from mpi4py import MPI
-from numpy.typing import NDArray
 from scipy import constants
 
 from fvqp.collisions.energy_mode import Collisions
@@ -36,10 +35,9 @@ from fvqp.solvers.fixed_point import solve_fixed_point
 from fvqp.solvers.newton import RESTART
 from fvqp.spectral.usadel import BinnedSpectrum
 from fvqp.transport.operator import Transport
+from fvqp.typing import Floats
 
 __all__ = ["GapModel", "Guess", "Ledger", "Point", "Solution", "UsadelProblem"]
-
-Floats = NDArray[np.float64]
 
 
 @dataclass

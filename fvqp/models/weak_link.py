@@ -16,7 +16,7 @@ from functools import cached_property
 
 import numpy as np
 from mpi4py import MPI
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.sparse import csr_matrix
 
 from fvqp.errors import CaseError
@@ -36,9 +36,7 @@ from fvqp.spectral.branch import SMALLEST_BROADENING
 from fvqp.spectral.pairing_angle import local_angle
 from fvqp.spectral.quadrature import MatsubaraRule
 from fvqp.transport.kernels import RESERVOIR
-
-Floats = NDArray[np.float64]
-Complexes = NDArray[np.complex128]
+from fvqp.typing import Bools, Complexes, Floats
 
 #: Energies solved together.
 BLOCK = 64
@@ -195,7 +193,7 @@ class WeakLink:
 
     def _newton(
         self, z: Complexes, x: Complexes, phases: Sequence[float]
-    ) -> tuple[Complexes, NDArray[np.bool_]]:
+    ) -> tuple[Complexes, Bools]:
         """Newton's method; ``(γ and γ̃, which energies have converged to the retarded solution)``.
 
         Its steps are not damped: in a short link all cells turn together against next to no resistance, along

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from fvqp.errors import FvqpError
 from fvqp.results.files import make_folder, replacing
 from fvqp.results.progress import SweepProgress
+from fvqp.typing import Floats
 
 PIXELS = (900, 620)
 #: Seconds that a frame is seen, and the last one, before the film begins again.
@@ -187,7 +188,7 @@ def _frames(
         plotter.close()
 
 
-def _stretched(points: NDArray[np.float64]) -> tuple[NDArray[np.float64], str]:
+def _stretched(points: Floats) -> tuple[Floats, str]:
     """Points with thin directions of a solid stretched so that a picture shows them, and by how much."""
     spread = np.ptp(points, axis=0)
     times = np.ones(3)

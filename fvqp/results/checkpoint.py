@@ -51,13 +51,15 @@ from fvqp.results.files import (
 )
 from fvqp.results.rows import FileOrder
 from fvqp.results.together import all_or_none, on_root
+from fvqp.typing import Bools, Floats, Ints
 
 FORMAT_VERSION = 3
 """Version of the layout of ``checkpoint.h5``; attribute ``format_version`` of the file."""
 CHUNK_BYTES = 1 << 24
 """Size of the pieces in which a file that several ranks write has its arrays."""
 T = TypeVar("T")
-Floats = NDArray[np.float64]
+
+
 Skeleton = Callable[[Path], AbstractContextManager[h5py.File]]
 
 
@@ -72,8 +74,8 @@ class Checkpoint:
     numbers : name → small arrays that are the same on all ranks.
     """
 
-    completed: NDArray[np.bool_]
-    arrays: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    completed: Bools
+    arrays: dict[str, Floats] = field(default_factory=dict)
     numbers: dict[str, NDArray[Any]] = field(default_factory=dict)
 
 
@@ -248,7 +250,7 @@ def _make_room(group: h5py.Group, name: str, n_cells: int, shape: tuple[int, ...
 def _write_parts(
     path: Path,
     comm: MPI.Comm,
-    bounds: NDArray[np.int64],
+    bounds: Ints,
     shapes: Mapping[str, tuple[int, ...]],
     skeleton: Skeleton,
     rows: Iterator[tuple[str, Floats]],

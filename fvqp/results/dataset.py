@@ -14,13 +14,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from fvqp.errors import CheckpointError
 from fvqp.results.files import intact, replacing, require_intact
 from fvqp.results.spool import LARGE, blank
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Bools, Floats
 
 FORMAT_VERSION = 1
 """Version of the layout of ``results.nc``; attribute ``format_version`` of the file."""
@@ -292,7 +291,7 @@ class SweepDataset:
         self.dataset["completed"].attrs = {"units": "1", "long_name": "1 where the sweep point was computed"}
 
     @property
-    def completed(self) -> NDArray[np.bool_]:
+    def completed(self) -> Bools:
         """Which sweep points are computed; a copy."""
         return self.dataset["completed"].values.astype(bool)
 
@@ -345,7 +344,7 @@ class SweepDataset:
         self.dataset["outcome"].values[point] = outcome
 
     @property
-    def settled(self) -> NDArray[np.bool_]:
+    def settled(self) -> Bools:
         """Points that need not be computed: those with values, and those known to have none."""
         if "outcome" not in self.dataset:
             return self.completed
@@ -355,7 +354,7 @@ class SweepDataset:
         """Writes netCDF-4, whole or not at all; the file that was there stays if this fails."""
         write_dataset(self.dataset, path)
 
-    def take_over(self, earlier: xr.Dataset, completed: NDArray[np.bool_]) -> None:
+    def take_over(self, earlier: xr.Dataset, completed: Bools) -> None:
         """Goes on from ``earlier``, of the same sweep, taking the points as computed that are ``completed``.
 
         Raises :class:`CheckpointError` if ``earlier`` has another layout.

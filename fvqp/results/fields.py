@@ -21,6 +21,7 @@ from fvqp.errors import CheckpointError, FvqpError
 from fvqp.mesh.mesh import Mesh
 from fvqp.results.files import make_folder, replacing, write_text
 from fvqp.results.together import all_or_none, on_root
+from fvqp.typing import Floats
 
 DISPLAY: dict[str, tuple[str, float]] = {
     "gap": ("ueV", 1e6),
@@ -55,7 +56,7 @@ class FieldSeries:
         self._folder = folder
         self._steps: dict[float, str] | None = None
 
-    def write(self, mesh: Mesh, time: float, fields: Mapping[str, NDArray[np.float64]]) -> None:
+    def write(self, mesh: Mesh, time: float, fields: Mapping[str, Floats]) -> None:
         """Writes the owned cells of every rank as the step at ``time`` (a bias in mV, a time, ...).
 
         ``fields[name]`` is ``(n_cells,)`` or ``(n_owned,)``, in the units of ``results.nc``; names in
@@ -104,7 +105,7 @@ def _shown(name: str) -> tuple[str, float]:
     return (f"{name} ({unit})" if unit else name), factor
 
 
-def _write_piece(path: Path, mesh: Mesh, fields: Mapping[str, NDArray[np.float64]]) -> None:
+def _write_piece(path: Path, mesh: Mesh, fields: Mapping[str, Floats]) -> None:
     grid, cells = _grid(mesh)
     data = grid.GetCellData()
     for name, values in fields.items():

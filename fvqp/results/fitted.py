@@ -11,7 +11,6 @@ from typing import Protocol
 import numpy as np
 import xarray as xr
 from mpi4py import MPI
-from numpy.typing import NDArray
 
 from fvqp.errors import CheckpointError, FvqpError
 from fvqp.results.dataset import FORMAT_VERSION, QUANTITIES, write_dataset
@@ -20,8 +19,7 @@ from fvqp.results.measured import UNCERTAINTY, errors_of_parts, measured_parts, 
 from fvqp.results.provenance import provenance
 from fvqp.results.result import Result
 from fvqp.results.together import on_root
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats
 
 PARTS = ("g_nl", "g_s", "g_a", "g_ss", "g_sa")
 """What can be fitted to."""

@@ -14,6 +14,7 @@ from fvqp.errors import FvqpError, cut, shown
 from fvqp.results.dataset import QUANTITIES
 from fvqp.results.files import write_text
 from fvqp.results.symmetry import SAME, parts_of_variance, symmetric_union, symmetry_parts
+from fvqp.typing import Bools, Floats
 from fvqp.units import to_float
 
 NEEDED = ("V_inj", "g_nl")
@@ -70,7 +71,7 @@ def read_measured(path: str | Path) -> xr.DataArray:
     )
 
 
-def read_points(path: str | Path) -> dict[str, NDArray[np.float64]]:
+def read_points(path: str | Path) -> dict[str, Floats]:
     """The points of a CSV file as they are: columns ``V_inj``, ``g_nl`` and, where given, ``supercurrent``,
     ``V_det``, ``g_nl_error`` (standard deviation), in SI units.
 
@@ -137,7 +138,7 @@ def write_parts(parts: xr.Dataset, path: str | Path) -> None:
     write_text(Path(path), "\n".join(lines) + "\n")
 
 
-def _read_columns(path: Path) -> dict[str, NDArray[np.float64]]:
+def _read_columns(path: Path) -> dict[str, Floats]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
@@ -198,7 +199,7 @@ def _header(path: Path, header: list[str]) -> tuple[dict[str, int], dict[str, fl
     return used, factors
 
 
-def _distinct(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+def _distinct(values: Floats) -> tuple[Floats, NDArray[np.intp]]:
     """Distinct values up to round-off, ascending, and for every value the number of its distinct one."""
     ordered = np.unique(values)
     gaps = np.diff(ordered) > SAME * np.abs(ordered).max()
@@ -207,8 +208,8 @@ def _distinct(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray
 
 
 def _curve(
-    columns: dict[str, NDArray[np.float64]], chosen: NDArray[np.bool_]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    columns: dict[str, Floats], chosen: Bools
+) -> tuple[Floats, Floats]:
     """Biases of one curve, ascending, and its conductance, repeated biases averaged."""
     if not chosen.any():
         return np.empty(0), np.empty(0)

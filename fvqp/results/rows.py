@@ -6,9 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 from mpi4py import MPI
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats, Ints, Ints32
 
 BLOCK_BYTES = 1 << 25
 """Rows travel in blocks of columns of about this size on a rank."""
@@ -32,7 +31,7 @@ class FileOrder:
     start, stop : the range of this rank.
     """
 
-    def __init__(self, comm: MPI.Comm, cells: NDArray[np.int64], n_global: int) -> None:
+    def __init__(self, comm: MPI.Comm, cells: Ints, n_global: int) -> None:
         self._comm = comm
         self.bounds = n_global * np.arange(comm.size + 1, dtype=np.int64) // comm.size
         self.start, self.stop = (int(bound) for bound in self.bounds[comm.rank : comm.rank + 2])
@@ -73,7 +72,7 @@ class FileOrder:
         for first in range(0, width, step):
             yield slice(first, min(first + step, width))
 
-    def _exchange(self, sent: Floats, to: NDArray[np.int32], came: Floats, since: NDArray[np.int32]) -> None:
+    def _exchange(self, sent: Floats, to: Ints32, came: Floats, since: Ints32) -> None:
         # Counted in rows: MPI counts up to 2^31, which numbers can exceed.
         row = MPI.DOUBLE.Create_contiguous(sent.shape[1]).Commit()
         try:

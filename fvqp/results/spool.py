@@ -6,11 +6,9 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fvqp.results.files import explained, reserve
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats
 
 #: Bytes from which an array lies on the disk.
 LARGE = 2**25

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fvqp.errors import FvqpError
 from fvqp.results.dataset import QUANTITIES
+from fvqp.typing import Floats
 
 SAME = 1e-9
 """Coordinates whose distance is within this fraction of the largest one are taken as equal."""
@@ -97,13 +98,13 @@ def mirrored_grid(values: xr.DataArray, dim: str) -> xr.DataArray:
     return ordered
 
 
-def is_mirrored(grid: NDArray[np.float64]) -> bool:
+def is_mirrored(grid: Floats) -> bool:
     """Whether with every value its negative is there too."""
     ordered = np.sort(grid)
     return bool(np.all(np.abs(ordered + ordered[::-1]) <= SAME * np.abs(ordered).max()))
 
 
-def symmetric_union(grids: list[NDArray[np.float64]], reach: float) -> NDArray[np.float64]:
+def symmetric_union(grids: list[Floats], reach: float) -> Floats:
     """All sizes of the values of ``grids`` up to ``reach``, with both signs, ascending."""
     sizes = np.unique(np.abs(np.concatenate(grids)))
     sizes = sizes[sizes <= reach * (1 + SAME)]
@@ -113,7 +114,7 @@ def symmetric_union(grids: list[NDArray[np.float64]], reach: float) -> NDArray[n
     return np.concatenate([-sizes[sizes > 0][::-1], sizes])
 
 
-def _mirror_index(grid: NDArray[np.float64]) -> NDArray[np.intp]:
+def _mirror_index(grid: Floats) -> NDArray[np.intp]:
     order = np.argsort(grid, kind="stable")
     mirror = np.empty(len(grid), dtype=np.intp)
     mirror[order] = order[::-1]

@@ -12,7 +12,6 @@ import math
 
 import numpy as np
 from numba import get_num_threads
-from numpy.typing import NDArray
 
 from fvqp.errors import ConvergenceError
 from fvqp.kernel_cache import read_only
@@ -20,8 +19,7 @@ from fvqp.lanes import LANES, aligned_empty
 from fvqp.solvers.batched_lu_kernels import work_on_share
 from fvqp.solvers.ordering import analyse
 from fvqp.threads import share
-
-FloatArray = NDArray[np.float64]
+from fvqp.typing import Floats, Integers
 
 _NO_FILL_LIMIT = 2**62
 _PARALLEL_WORK = 10_000_000
@@ -60,11 +58,11 @@ class BatchedLU:
 
     def __init__(
         self,
-        indptr: NDArray[np.integer],
-        indices: NDArray[np.integer],
+        indptr: Integers,
+        indices: Integers,
         *,
-        last: NDArray[np.integer] | None = None,
-        entries: NDArray[np.integer] | None = None,
+        last: Integers | None = None,
+        entries: Integers | None = None,
         n_values: int | None = None,
         symmetric: bool = False,
         max_fill: int | None = None,
@@ -99,7 +97,7 @@ class BatchedLU:
         """Memory of the factors that `factor` keeps for `n_energies` energies."""
         return 8 * LANES * math.ceil(n_energies / LANES) * (self.fill + self.n)
 
-    def factor(self, values: FloatArray) -> None:
+    def factor(self, values: Floats) -> None:
         """Factorise and keep the factors of all energies.
 
         `values`: (nnz, n_energies), energies contiguous. Raises `ConvergenceError` that names the energy and
@@ -108,13 +106,13 @@ class BatchedLU:
         self._check(values, self.n_values, "values")
         self._factor(values, None, keep_lower=not self.symmetric)
 
-    def solve(self, rhs: FloatArray) -> FloatArray:
+    def solve(self, rhs: Floats) -> Floats:
         """x of `rhs` with the kept factors; (n, n_energies), or (k, n, n_energies) for k right-hand sides."""
         if self.n_last:
             raise ValueError("the last unknowns were not eliminated: use forward and backward")
         return self._substitute(rhs, forward=True, backward=True)
 
-    def solve_once(self, values: FloatArray, rhs: FloatArray, out: FloatArray | None = None) -> FloatArray:
+    def solve_once(self, values: Floats, rhs: Floats, out: Floats | None = None) -> Floats:
         """Factorise and solve without keeping factors: memory 8 (fill + n) x LANES x threads bytes.
 
         `out`: array of the shape of `rhs` for the solution; a contiguous one saves a copy.
@@ -126,17 +124,17 @@ class BatchedLU:
         n_energies = values.shape[1]
         return self._run(values, rhs, n_energies, out, eliminate=True, backward=True)
 
-    def reduce(self, values: FloatArray, rhs: FloatArray) -> FloatArray:
+    def reduce(self, values: Floats, rhs: Floats) -> Floats:
         """`factor` and `forward` in one, keeping only what `backward` needs: half the memory, one pass."""
         self._check(rhs, self.n, "rhs", values.shape[-1])
         self._check(values, self.n_values, "values")
         return self._factor(values, rhs, keep_lower=False)
 
-    def forward(self, rhs: FloatArray) -> FloatArray:
+    def forward(self, rhs: Floats) -> Floats:
         """Eliminate from `rhs`: the rows of the last unknowns become the Schur complement's right side."""
         return self._substitute(rhs, forward=True, backward=False)
 
-    def backward(self, y: FloatArray, out: FloatArray | None = None) -> FloatArray:
+    def backward(self, y: Floats, out: Floats | None = None) -> Floats:
         """x of what `forward` returned, with the Schur complement's solution put into its rows.
 
         `out`: array of the shape of `y` for x; a contiguous one saves a copy.
@@ -144,11 +142,11 @@ class BatchedLU:
         return self._substitute(y, out, forward=False, backward=True)
 
     @property
-    def schur(self) -> FloatArray:
+    def schur(self) -> Floats:
         """Schur complement (n_last, n_last, n_energies) of the last `factor` or `reduce`."""
         return self._schur[..., : self._n_energies]
 
-    def _factor(self, values: FloatArray, rhs: FloatArray | None, keep_lower: bool) -> FloatArray:
+    def _factor(self, values: Floats, rhs: Floats | None, keep_lower: bool) -> Floats:
         n_energies = values.shape[1]
         chunks = math.ceil(n_energies / LANES)
         self._n_energies = 0
@@ -162,8 +160,8 @@ class BatchedLU:
         return out
 
     def _substitute(
-        self, rhs: FloatArray, out: FloatArray | None = None, *, forward: bool, backward: bool
-    ) -> FloatArray:
+        self, rhs: Floats, out: Floats | None = None, *, forward: bool, backward: bool
+    ) -> Floats:
         if not self._n_energies:
             raise ValueError("nothing was factorised")
         if forward and not (self._held[1] or self.symmetric):
@@ -173,16 +171,16 @@ class BatchedLU:
 
     def _run(
         self,
-        values: FloatArray | None,
-        rhs: FloatArray | None,
+        values: Floats | None,
+        rhs: Floats | None,
         n_energies: int,
-        into: FloatArray | None = None,
+        into: Floats | None = None,
         *,
         eliminate: bool = False,
         forward: bool = False,
         backward: bool = False,
         keep: bool = False,
-    ) -> FloatArray:
+    ) -> Floats:
         width = max(n_energies, LANES)
         chunks = math.ceil(n_energies / LANES)
         n_rhs = 0 if rhs is None else (rhs.shape[0] if rhs.ndim == 3 else 1)
@@ -218,7 +216,7 @@ class BatchedLU:
             into[...] = out
         return out
 
-    def _check(self, array: FloatArray, rows: int, name: str, n_energies: int | None = None) -> None:
+    def _check(self, array: Floats, rows: int, name: str, n_energies: int | None = None) -> None:
         """`values` has two axes; a right-hand side, which has the energies of `values`, may have three."""
         if (
             array.dtype != np.float64
@@ -242,11 +240,11 @@ class SingularMatrix(ConvergenceError):
         self.row = row
 
 
-def _within(numbers: NDArray[np.integer], size: int) -> bool:
+def _within(numbers: Integers, size: int) -> bool:
     return not numbers.size or bool(numbers.min() >= 0 and numbers.max() < size)
 
 
-def _widened(array: FloatArray, width: int) -> FloatArray:
+def _widened(array: Floats, width: int) -> Floats:
     """`array` with contiguous energies; fewer than a vector of them are filled up with the last."""
     n_energies = array.shape[-1]
     if n_energies < width and n_energies:

@@ -10,12 +10,10 @@ from __future__ import annotations
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
 from fvqp.lanes import LANES, add, fnma, load, load_at, mul, prefetch_at, store, store_at, zeros
 from fvqp.solvers.ordering import Symbolic
-
-FloatArray = NDArray[np.float64]
+from fvqp.typing import Floats, Ints
 
 AHEAD = 4
 """Rows of A that are asked for before their turn: they stand in the order of cells, where no cache expects
@@ -25,9 +23,9 @@ them."""
 @njit(cache=True, nogil=True)
 def _eliminate(
     s: Symbolic, n_last: int, symmetric: bool, tiny: float,
-    values: FloatArray, first: int, n_energies: int,
-    w: FloatArray, u: FloatArray, d: FloatArray, lower: FloatArray, keep_lower: bool,
-    schur: FloatArray, y: FloatArray, n_rhs: int,
+    values: Floats, first: int, n_energies: int,
+    w: Floats, u: Floats, d: Floats, lower: Floats, keep_lower: bool,
+    schur: Floats, y: Floats, n_rhs: int,
 ) -> int:  # fmt: skip
     """Factorise `LANES` energies from `first` on, and apply L^-1 to `y` on the way.
 
@@ -135,7 +133,7 @@ def _eliminate(
 
 @njit(cache=True, nogil=True)
 def _forward(
-    s: Symbolic, symmetric: bool, u: FloatArray, d: FloatArray, lower: FloatArray, y: FloatArray, n_rhs: int
+    s: Symbolic, symmetric: bool, u: Floats, d: Floats, lower: Floats, y: Floats, n_rhs: int
 ) -> None:
     """y <- L^-1 y."""
     for i in range(s.perm.size):
@@ -147,7 +145,7 @@ def _forward(
 
 
 @njit(cache=True, nogil=True)
-def _backward(s: Symbolic, n_last: int, u: FloatArray, d: FloatArray, y: FloatArray, n_rhs: int) -> None:
+def _backward(s: Symbolic, n_last: int, u: Floats, d: Floats, y: Floats, n_rhs: int) -> None:
     """y <- U^-1 y for the eliminated unknowns, with the last ones given."""
     for i in range(s.perm.size - n_last - 1, -1, -1):
         for r in range(n_rhs):
@@ -161,8 +159,8 @@ def _backward(s: Symbolic, n_last: int, u: FloatArray, d: FloatArray, y: FloatAr
 def work_on_share(
     thread: int, n_threads: int, s: Symbolic, n_last: int, symmetric: bool, tiny: float, n_energies: int,
     eliminate: bool, forward: bool, backward: bool, kept: bool, keep_lower: bool,
-    values: FloatArray, u: FloatArray, d: FloatArray, lower: FloatArray, schur: FloatArray,
-    b: FloatArray, out: FloatArray, n_rhs: int, w: FloatArray, y: FloatArray, failed: NDArray[np.int64],
+    values: Floats, u: Floats, d: Floats, lower: Floats, schur: Floats,
+    b: Floats, out: Floats, n_rhs: int, w: Floats, y: Floats, failed: Ints,
 ) -> None:  # fmt: skip
     """One thread's share. `kept`: factors of all energies are held, not of one vector a thread."""
     n = s.perm.size

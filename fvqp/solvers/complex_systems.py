@@ -18,14 +18,12 @@ from collections.abc import Callable
 
 import numpy as np
 from mpi4py import MPI
-from numpy.typing import NDArray
 
 from fvqp.errors import ConvergenceError
 from fvqp.solvers.krylov import correct, reason_name
 from fvqp.solvers.linear import LinearSolver
 from fvqp.solvers.numbering import Numbering
-
-FloatArray = NDArray[np.float64]
+from fvqp.typing import Floats, Integers
 
 _INNER = 1e-3
 """Accuracy of the real solves, which only precondition."""
@@ -50,10 +48,10 @@ class ComplexSystems:
 
     def __init__(
         self,
-        indptr: NDArray[np.integer],
-        indices: NDArray[np.integer],
+        indptr: Integers,
+        indices: Integers,
         numbering: Numbering,
-        values: FloatArray,
+        values: Floats,
         *,
         method: str = "auto",
         tolerance: float = 1e-9,
@@ -68,8 +66,8 @@ class ComplexSystems:
         )  # fmt: skip
 
     def solve(
-        self, diagonal: FloatArray, rhs: FloatArray, product: Callable[[FloatArray], FloatArray]
-    ) -> FloatArray:
+        self, diagonal: Floats, rhs: Floats, product: Callable[[Floats], Floats]
+    ) -> Floats:
         """x of `rhs`, (n_owned, 2, n_energies): real and imaginary parts.
 
         Parameters
@@ -90,13 +88,13 @@ class ComplexSystems:
         matrix[self._diagonal] += a + b
         self._solver.set_matrix(matrix, reuse=True)
 
-        def turned(x: FloatArray) -> FloatArray:
+        def turned(x: Floats) -> Floats:
             return np.stack([-x[:, 1], x[:, 0]], axis=1).reshape(2 * n, n_energies)
 
-        def operator(x: FloatArray, out: FloatArray) -> None:
+        def operator(x: Floats, out: Floats) -> None:
             out[:] = turned(product(x.reshape(n, 2, n_energies)))
 
-        def precondition(right: FloatArray) -> FloatArray:
+        def precondition(right: Floats) -> Floats:
             f, g = right.reshape(n, 2, n_energies).transpose(1, 0, 2)
             both = self._solver.solve(np.ascontiguousarray(f + g))
             y = self._solver.solve(b * both - f)

@@ -12,10 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 from mpi4py import MPI
-from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats
 
 #: An image that keeps this part of its length is orthogonal to others once they are taken out of it.
 ORTHOGONAL = 0.5

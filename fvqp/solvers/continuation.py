@@ -15,16 +15,16 @@ from typing import TypeVar
 
 import numpy as np
 from mpi4py import MPI
-from numpy.typing import NDArray
 from scipy.optimize import brentq
 
 from fvqp.errors import ConvergenceError
 from fvqp.solvers.gmres import gmres
+from fvqp.typing import Floats
 
 REACHED = "the end of the range"
 """Why a branch ends that has been followed as far as was asked."""
 
-Floats = NDArray[np.float64]
+
 Residual = Callable[[Floats, float], Floats]
 Near = TypeVar("Near")
 Report = Callable[[float, float], None]

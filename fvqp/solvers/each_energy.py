@@ -14,12 +14,10 @@ from collections.abc import Callable
 import numpy as np
 from mpi4py import MPI
 from numba import njit
-from numpy.typing import NDArray
 
 import fvqp.kernel_cache  # noqa: F401
 from fvqp.threads import share
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats
 
 #: Most vectors, and iterations.
 RESTART = 20

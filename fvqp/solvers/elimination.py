@@ -23,8 +23,7 @@ from scipy.linalg import lu_factor, lu_solve
 
 from fvqp.errors import ConvergenceError
 from fvqp.petsc import PETSc, destroyed_with, weakly
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats
 
 #: Iterations of GMRES before it starts anew, and a third of those before it gives up an old factorization.
 _RESTART = 30

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from mpi4py import MPI
-from numpy.typing import NDArray
 
 from fvqp.errors import ConvergenceError
 from fvqp.petsc import PETSc, own_errors
+from fvqp.typing import Floats
 
-Floats = NDArray[np.float64]
 log = logging.getLogger(__name__)
 
 #: Share of the tolerance at which refinement ends.

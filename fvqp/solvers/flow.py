@@ -13,12 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from mpi4py import MPI
-from numpy.typing import NDArray
 
 from fvqp.errors import ConvergenceError
 from fvqp.solvers.gmres import gmres
+from fvqp.typing import Floats
 
-Floats = NDArray[np.float64]
 log = logging.getLogger(__name__)
 
 #: Steps of the flow, each slower than the one before, after which Newton's method is tried; every time that

@@ -6,9 +6,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats
 
 #: A new direction of this length, relative to what it is made from, is rounding.
 _NOTHING = 1e-14

@@ -8,16 +8,15 @@ from types import SimpleNamespace
 
 import numpy as np
 from mpi4py import MPI
-from numpy.typing import NDArray
 
 from fvqp.errors import CaseError, ConvergenceError
 from fvqp.petsc import PETSc, destroyed_with, own_errors, weakly
 from fvqp.solvers.numbering import Numbering
+from fvqp.typing import Floats, Integers
 
-FloatArray = NDArray[np.float64]
-Operator = Callable[[FloatArray, FloatArray], None]
+Operator = Callable[[Floats, Floats], None]
 """`operator(x, out)` writes A x to `out`: (n_owned, n_energies), `x` read-only. It fetches ghosts itself."""
-Preconditioner = Callable[[FloatArray], FloatArray]
+Preconditioner = Callable[[Floats], Floats]
 
 log = logging.getLogger(__name__)
 
@@ -77,8 +76,8 @@ class EnergySweep:
 
     def __init__(
         self,
-        indptr: NDArray[np.integer],
-        indices: NDArray[np.integer],
+        indptr: Integers,
+        indices: Integers,
         numbering: Numbering,
         *,
         method: str,
@@ -131,7 +130,7 @@ class EnergySweep:
         ksp.setFromOptions()
         return ksp
 
-    def solve(self, values: FloatArray, rhs: FloatArray, x: FloatArray) -> None:
+    def solve(self, values: Floats, rhs: Floats, x: Floats) -> None:
         """Solve for all energies. `values`: (nnz, n_energies); `rhs`, `x`: (k, n_owned, n_energies); `x`
         holds the guess and becomes the solution. Raises `ConvergenceError` at the first energy that PETSc
         gives up.
@@ -164,7 +163,7 @@ class EnergySweep:
                     )
                 one_x[:, energy] = self._x.getArray(readonly=True)
 
-    def _run(self, rhs: FloatArray, guess: FloatArray) -> int:
+    def _run(self, rhs: Floats, guess: Floats) -> int:
         """One solve with the present matrix into the solution vector; PETSc's reason."""
         self._b.setArray(rhs)
         self._x.setArray(guess)
@@ -195,8 +194,8 @@ class BlockKSP:
     def __init__(
         self,
         numbering: Numbering,
-        product: Callable[[FloatArray], FloatArray],
-        eliminate: Callable[[FloatArray, FloatArray], None],
+        product: Callable[[Floats], Floats],
+        eliminate: Callable[[Floats, Floats], None],
         *,
         rtol: float,
         prefix: str,
@@ -207,7 +206,7 @@ class BlockKSP:
         self._ksp: PETSc.KSP | None = None
         self._destroy: Callable[[], object] = lambda: None
 
-    def solve(self, b: FloatArray, x: FloatArray) -> int:
+    def solve(self, b: Floats, x: Floats) -> int:
         """Write the solution of `b` to `x`, both (k, n_owned, n_energies) and contiguous; collective.
 
         Returns the Krylov iterations, 0 of `preonly`.
@@ -260,7 +259,7 @@ class _Scaled:
     """Shell matrix and preconditioner of all energies; rows in units of `scale` so that energies count
     equally."""
 
-    def __init__(self, operator: Operator, precondition: Preconditioner, scale: FloatArray) -> None:
+    def __init__(self, operator: Operator, precondition: Preconditioner, scale: Floats) -> None:
         self._operator = operator
         self._precondition = precondition
         self._scale = scale
@@ -276,8 +275,8 @@ class _Scaled:
 
 
 def correct(
-    residual: FloatArray,
-    scale: FloatArray,
+    residual: Floats,
+    scale: Floats,
     operator: Operator,
     precondition: Preconditioner,
     *,
@@ -285,7 +284,7 @@ def correct(
     tolerance: float,
     constant: bool,
     prefix: str,
-) -> tuple[FloatArray, int, int]:
+) -> tuple[Floats, int, int]:
     """d of A d = r for all energies at once, by GMRES preconditioned from the right.
 
     Parameters

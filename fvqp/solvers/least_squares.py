@@ -7,12 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
 from fvqp.errors import CaseError, ConvergenceError, FvqpError
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Bools, Floats
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +45,7 @@ class Fitted:
     covariance: Floats
     scale: float
     evaluations: int
-    at_bound: NDArray[np.bool_]
+    at_bound: Bools
 
     @property
     def errors(self) -> Floats:

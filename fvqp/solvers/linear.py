@@ -20,7 +20,6 @@ import weakref
 import numpy as np
 from mpi4py import MPI
 from numba import get_num_threads, njit
-from numpy.typing import NDArray
 
 import fvqp.kernel_cache  # noqa: F401
 from fvqp.errors import ConvergenceError
@@ -30,8 +29,7 @@ from fvqp.solvers.batched_lu import TooMuchFill
 from fvqp.solvers.krylov import BlockKSP, EnergySweep, Operator, correct, reason_name
 from fvqp.solvers.numbering import Numbering
 from fvqp.solvers.substructuring import Substructuring
-
-FloatArray = NDArray[np.float64]
+from fvqp.typing import Floats, Integers, Ints
 
 log = logging.getLogger(__name__)
 
@@ -54,9 +52,9 @@ INNER_RTOL = 1e-3
 
 @njit(cache=True, nogil=True)
 def _gains_and_losses(
-    indptr: NDArray[np.int64], indices: NDArray[np.int64], values: FloatArray, x: FloatArray, b: FloatArray,
-    residual: FloatArray,
-) -> tuple[FloatArray, FloatArray]:  # fmt: skip
+    indptr: Ints, indices: Ints, values: Floats, x: Floats, b: Floats,
+    residual: Floats,
+) -> tuple[Floats, Floats]:  # fmt: skip
     """residual = b - A x, and per energy the sums over rows of residual^2 and (|A| |x| + |b|)^2."""
     n_energies = b.shape[1]
     size2 = np.zeros(n_energies)
@@ -113,8 +111,8 @@ class LinearSolver:
 
     def __init__(
         self,
-        indptr: NDArray[np.integer],
-        indices: NDArray[np.integer],
+        indptr: Integers,
+        indices: Integers,
         numbering: Numbering,
         *,
         symmetric: bool = False,
@@ -162,7 +160,7 @@ class LinearSolver:
         log.debug("linear systems of %d rows: %s energy by energy (elimination: %s)", n_global, method, why)
         return method
 
-    def set_matrix(self, values: FloatArray, *, reuse: bool = False) -> None:
+    def set_matrix(self, values: Floats, *, reuse: bool = False) -> None:
         """The matrices, (nnz, n_energies), from now on; not copied.
 
         `reuse`: for several solves, so that factors are kept if they fit into memory.
@@ -186,12 +184,12 @@ class LinearSolver:
 
     def solve(
         self,
-        rhs: FloatArray,
+        rhs: Floats,
         *,
         operator: Operator | None = None,
-        guess: FloatArray | None = None,
+        guess: Floats | None = None,
         ghosts: bool = False,
-    ) -> FloatArray:
+    ) -> Floats:
         """x of `rhs`, (n_owned, n_energies), or (k, n_owned, n_energies) for k right-hand sides.
 
         Parameters
@@ -230,7 +228,7 @@ class LinearSolver:
         found = x if ghosts else np.ascontiguousarray(x[:, :n_owned])
         return found if rhs.ndim == 3 else found[0]
 
-    def _solve_assembled(self, b: FloatArray, x: FloatArray) -> None:
+    def _solve_assembled(self, b: Floats, x: Floats) -> None:
         """x, with ghosts, of b, without."""
         # A second pass on what is left is a step of iterative refinement.
         self._approximate(b, x, self._prefix, 0.1 * self.tolerance)
@@ -243,20 +241,20 @@ class LinearSolver:
             ratio = self._check_assembled(b, x, left)
         self._accept(ratio, f"{self.method}, {self.iterations} iterations, one step of refinement")
 
-    def _check_assembled(self, b: FloatArray, x: FloatArray, left: FloatArray) -> FloatArray:
+    def _check_assembled(self, b: Floats, x: Floats, left: Floats) -> Floats:
         ratio = np.zeros(b.shape[2])
         for one_b, one_x, one_left in zip(b, x, left, strict=True):
             residual2, size2 = self._sums(one_x, one_b, one_left)
             ratio = np.maximum(ratio, _ratio(residual2, size2))
         return ratio
 
-    def _sums(self, x: FloatArray, b: FloatArray, left: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def _sums(self, x: Floats, b: Floats, left: Floats) -> tuple[Floats, Floats]:
         self.numbering.fill_ghosts(x)
         sums = np.stack(_gains_and_losses(self._indptr, self._indices, self._values, x, b, left))
         self._comm.Allreduce(MPI.IN_PLACE, sums)
         return sums[0], sums[1]
 
-    def _approximate(self, b: FloatArray, x: FloatArray, prefix: str, rtol: float) -> None:
+    def _approximate(self, b: Floats, x: Floats, prefix: str, rtol: float) -> None:
         """x <- A^-1 b with the assembled matrices, of (k, n_owned, n_energies) right-hand sides.
 
         x has, and keeps, ghosts.
@@ -284,7 +282,7 @@ class LinearSolver:
         sweep.solve(self._values, b, x)
         self.iterations = max(self.iterations, sweep.iterations)
 
-    def _eliminate(self, b: FloatArray, out: FloatArray) -> None:
+    def _eliminate(self, b: Floats, out: Floats) -> None:
         """The batched elimination as a preconditioner: out = A^-1 b."""
         assert self._direct is not None
         single, found = (b[0], out[0]) if len(b) == 1 else (b, out)
@@ -293,7 +291,7 @@ class LinearSolver:
         else:
             self._direct.solve_once(self._values, single, found)
 
-    def _product(self, x: FloatArray) -> FloatArray:
+    def _product(self, x: Floats) -> Floats:
         """The assembled matrices times x, (k, n_owned, n_energies)."""
         out = np.empty_like(x)
         nothing = np.zeros(x.shape[1:])
@@ -303,13 +301,13 @@ class LinearSolver:
             self._sums(full, nothing, one_out)
         return np.negative(out, out=out)
 
-    def _solve_operator(self, b: FloatArray, x: FloatArray, operator: Operator) -> None:
+    def _solve_operator(self, b: Floats, x: Floats, operator: Operator) -> None:
         """x, with ghosts, of one right-hand side, without."""
         owned = x[: len(b)]
         left = np.empty_like(b)
         applied = np.empty_like(b)
 
-        def residual() -> tuple[FloatArray, FloatArray]:
+        def residual() -> tuple[Floats, Floats]:
             _, size2 = self._sums(x, b, left)  # for the size |A| |x| + |b|; the residual is the operator's
             operator(owned, applied)
             np.subtract(b, applied, out=left)
@@ -317,7 +315,7 @@ class LinearSolver:
             self._comm.Allreduce(MPI.IN_PLACE, residual2)
             return residual2, size2
 
-        def precondition(r: FloatArray) -> FloatArray:
+        def precondition(r: Floats) -> Floats:
             z = np.zeros((1, *r.shape))
             self._approximate(r[None], z, f"{self._prefix}inner_", INNER_RTOL)
             return z[0]
@@ -342,7 +340,7 @@ class LinearSolver:
         self.iterations = max(self.iterations, iterations)
         self._accept(_ratio(residual2, size2), f"{reason_name(reason)} after {iterations} iterations")
 
-    def _accept(self, ratio: FloatArray, how: str) -> None:
+    def _accept(self, ratio: Floats, how: str) -> None:
         self.residual = np.maximum(self.residual, ratio)
         if ratio.size and not ratio.max() <= self.tolerance:
             worst = int(np.argmax(np.where(np.isnan(ratio), np.inf, ratio)))
@@ -352,23 +350,23 @@ class LinearSolver:
             )
 
 
-def _ratio(residual2: FloatArray, size2: FloatArray) -> FloatArray:
+def _ratio(residual2: Floats, size2: Floats) -> Floats:
     return np.sqrt(residual2 / np.where(size2 > 0.0, size2, 1.0))
 
 
 def solve_energies(
-    indptr: NDArray[np.integer],
-    indices: NDArray[np.integer],
-    values: FloatArray,
-    rhs: FloatArray,
+    indptr: Integers,
+    indices: Integers,
+    values: Floats,
+    rhs: Floats,
     *,
     numbering: Numbering | None = None,
     operator: Operator | None = None,
-    guess: FloatArray | None = None,
+    guess: Floats | None = None,
     symmetric: bool = False,
     method: str = "auto",
     tolerance: float = 1e-10,
-) -> FloatArray:
+) -> Floats:
     """Solve A_e x_e = b_e once; see `LinearSolver`. Without `numbering`, this rank has all rows."""
     if numbering is None:
         n = len(indptr) - 1

@@ -14,13 +14,11 @@ from collections.abc import Callable
 
 import numpy as np
 from mpi4py import MPI
-from numpy.typing import NDArray
 
 from fvqp.errors import ConvergenceError
 from fvqp.petsc import PETSc
 from fvqp.solvers.krylov import available, reason_name
-
-FloatArray = NDArray[np.float64]
+from fvqp.typing import Floats, Integers
 
 log = logging.getLogger(__name__)
 
@@ -71,10 +69,10 @@ class MarkovChain:
     def __init__(
         self,
         comm: MPI.Comm,
-        indptr: NDArray[np.integer],
-        columns: NDArray[np.integer],
-        rates: FloatArray,
-        weight: FloatArray,
+        indptr: Integers,
+        columns: Integers,
+        rates: Floats,
+        weight: Floats,
         slow: float,
         *,
         method: str = "auto",
@@ -106,23 +104,23 @@ class MarkovChain:
         self._shift = -1.0
         self._set_weight(weight)
 
-    def sum(self, values: FloatArray) -> FloatArray:
+    def sum(self, values: Floats) -> Floats:
         """Sum over the states of all ranks, along the last axis."""
         return np.asarray(self.comm.allreduce(np.asarray(values).sum(axis=-1)))
 
-    def apply(self, p: FloatArray) -> FloatArray:
+    def apply(self, p: Floats) -> Floats:
         """L p of an owned (n_owned,) part."""
         self._x.setArray(p)
         self.matrix.mult(self._x, self._b)
         return self._b.array_r.copy()
 
-    def column_sums(self) -> FloatArray:
+    def column_sums(self) -> Floats:
         """(n_owned,) sums of the columns of L, relative to the exit rates: round-off."""
         self._x.set(1.0)
         self.matrix.multTranspose(self._x, self._b)
         return self._b.array_r / np.where(self.exit_rates > 0.0, self.exit_rates, 1.0)
 
-    def stationary(self, tolerance: float = 1e-9) -> FloatArray:
+    def stationary(self, tolerance: float = 1e-9) -> Floats:
         """(n_owned,) stationary probabilities: L p = 0, p ≥ 0, total 1.
 
         Inverse iteration with a small shift. `tolerance` bounds the estimated error Σ|δp|, the last change
@@ -163,7 +161,7 @@ class MarkovChain:
         self._set_weight(p)
         return p
 
-    def solve(self, shift: float, rhs: FloatArray, tolerance: float = 1e-10) -> FloatArray:
+    def solve(self, shift: float, rhs: Floats, tolerance: float = 1e-10) -> Floats:
         """x of (shift − L) x = rhs; at shift 0 `rhs` must have total 0, and so has x.
 
         At shift 0, `stationary` must have been called: x is made free of its multiples (none of this where
@@ -193,11 +191,11 @@ class MarkovChain:
 
     def evolve(
         self,
-        start: FloatArray,
-        times: FloatArray,
+        start: Floats,
+        times: Floats,
         rtol: float = 1e-7,
-        watch: Callable[[FloatArray], None] | None = None,
-    ) -> FloatArray:
+        watch: Callable[[Floats], None] | None = None,
+    ) -> Floats:
         """(n_times, n_owned) p(t) from the probabilities p(0) = `start`, at increasing times ≥ 0.
 
         PETSc's TS with a Rosenbrock-W method of order 3, L-stable, whose steps are set by the largest error
@@ -276,14 +274,14 @@ class MarkovChain:
         ts.destroy()
         return found
 
-    def _set_weight(self, weight: FloatArray) -> None:
+    def _set_weight(self, weight: Floats) -> None:
         largest = self.comm.allreduce(float(weight.max(initial=0.0)), MPI.MAX)
         self._weight = np.asarray(weight, float)
         self.scale = np.maximum(self._weight / largest, FLOOR)
         self._scale.setArray(self.scale)
         self._shift = -1.0
 
-    def _correct(self, rhs: FloatArray, shift: float) -> FloatArray:
+    def _correct(self, rhs: Floats, shift: float) -> Floats:
         """An approximate x of (shift − L) x = rhs."""
         if shift != self._shift:
             self._prepare(shift)

@@ -9,9 +9,7 @@ from mpi4py import MPI
 from numpy.typing import NDArray
 
 from fvqp.errors import FvqpError
-
-IntArray = NDArray[np.int64]
-FloatArray = NDArray[np.float64]
+from fvqp.typing import Floats, Integers, Ints
 
 
 class Numbering:
@@ -34,7 +32,7 @@ class Numbering:
         (n_local,) that number for every local unknown.
     """
 
-    def __init__(self, comm: MPI.Comm, n_owned: int, global_id: NDArray[np.integer]) -> None:
+    def __init__(self, comm: MPI.Comm, n_owned: int, global_id: Integers) -> None:
         self.comm = comm
         self.n_owned = n_owned
         self.global_id = np.asarray(global_id, np.int64)
@@ -50,7 +48,7 @@ class Numbering:
             raise FvqpError(message)
         self._plan_exchange()
 
-    def _ask_numbers(self, ghosts: IntArray) -> IntArray:
+    def _ask_numbers(self, ghosts: Ints) -> Ints:
         """Numbers of unknowns owned elsewhere, by way of rank `id % size`: no rank holds all of them."""
         owned = np.stack([self.global_id[: self.n_owned], self.number[: self.n_owned]], axis=1)
         home = owned[:, 0] % self.comm.size
@@ -71,7 +69,7 @@ class Numbering:
             raise FvqpError(f"unknown {orphan} is a ghost, but no rank owns it")
         return numbers
 
-    def _per_rank(self, rank: IntArray) -> IntArray:
+    def _per_rank(self, rank: Ints) -> Ints:
         return np.bincount(rank, minlength=self.comm.size)
 
     def _plan_exchange(self) -> None:
@@ -83,14 +81,14 @@ class Numbering:
         wanted, self._n_send = exchange_rows(self.comm, ghosts[order, None], self._n_receive)
         self._send = wanted[:, 0] - self.offsets[self.comm.rank]
 
-    def with_ghosts(self, owned: FloatArray) -> FloatArray:
+    def with_ghosts(self, owned: Floats) -> Floats:
         """(n_local, n_energies) copy of (n_owned, n_energies) values, with those of the ghosts."""
         full = np.empty((self.n_local, owned.shape[1]))
         full[: self.n_owned] = owned
         self.fill_ghosts(full)
         return full
 
-    def fill_ghosts(self, full: FloatArray) -> None:
+    def fill_ghosts(self, full: Floats) -> None:
         """Write the ghosts' values, which their owners have, into (n_local, n_energies) values."""
         if self.comm.size > 1:
             ghosts, _ = exchange_rows(self.comm, full[self._send], self._n_send, self._n_receive)
@@ -98,8 +96,8 @@ class Numbering:
 
 
 def exchange_rows(
-    comm: MPI.Comm, rows: NDArray[Any], n_send: IntArray, n_receive: IntArray | None = None
-) -> tuple[NDArray[Any], IntArray]:
+    comm: MPI.Comm, rows: NDArray[Any], n_send: Ints, n_receive: Ints | None = None
+) -> tuple[NDArray[Any], Ints]:
     """Send rows, sorted by the rank they go to, and return those received, sorted by the rank they come from.
 
     `n_send`: number of rows for every rank. Returns the rows and the number from every rank.
@@ -119,5 +117,5 @@ def exchange_rows(
     return received, n_receive
 
 
-def _starts(counts: IntArray) -> IntArray:
+def _starts(counts: Ints) -> Ints:
     return np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(np.int64)

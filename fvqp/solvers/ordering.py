@@ -11,14 +11,12 @@ from typing import NamedTuple
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import reverse_cuthill_mckee
 
 import fvqp.kernel_cache  # noqa: F401
 from fvqp.petsc import PETSc
-
-IntArray = NDArray[np.int64]
+from fvqp.typing import Ints
 
 QMD_LIMIT = 30_000
 """Rows above which quotient minimum degree is not tried: it would cost more than the factorisation."""
@@ -37,29 +35,29 @@ class Symbolic(NamedTuple):
     are each other's transpose. Only the first `n - n_last` unknowns are eliminated.
     """
 
-    perm: IntArray
+    perm: Ints
     """(n,) row of A that is eliminated at each place."""
-    a_ptr: IntArray
+    a_ptr: Ints
     """(n + 1,) with `a_col`, `a_source`: the permuted matrix and where its entries stand in A."""
-    a_col: IntArray
-    a_source: IntArray
-    u_ptr: IntArray
+    a_col: Ints
+    a_source: Ints
+    u_ptr: Ints
     """(n + 1,) rows of U; ascending columns `u_col`."""
-    u_col: IntArray
-    l_ptr: IntArray
+    u_col: Ints
+    l_ptr: Ints
     """(n + 1,) rows of L; ascending columns `l_col`."""
-    l_col: IntArray
-    l_pos: IntArray
+    l_col: Ints
+    l_pos: Ints
     """Entry of U that is the transpose of an entry of L."""
-    run: IntArray
+    run: Ints
     """(n,) number of consecutive rows of U from here on of which each, but for its first column, is the
     beginning of the next: they are applied together."""
 
 
 @njit(cache=True)
 def _count(
-    indptr: IntArray, indices: IntArray, perm: IntArray, n_eliminated: int, limit: int
-) -> tuple[IntArray, IntArray, int]:
+    indptr: Ints, indices: Ints, perm: Ints, n_eliminated: int, limit: int
+) -> tuple[Ints, Ints, int]:
     """Elimination tree (-1: root), entries of every row of U, and their sum; stops beyond `limit`."""
     n = perm.size
     place = np.empty(n, np.int64)
@@ -88,7 +86,7 @@ def _count(
 
 
 @njit(cache=True)
-def _postorder(parent: IntArray, n_eliminated: int) -> IntArray:
+def _postorder(parent: Ints, n_eliminated: int) -> Ints:
     """Order in which every node of the tree directly follows its subtree; the last unknowns stay."""
     n = parent.size
     first_child = np.full(n, -1, np.int64)
@@ -123,8 +121,8 @@ def _postorder(parent: IntArray, n_eliminated: int) -> IntArray:
 
 @njit(cache=True)
 def _fill_pattern(
-    indptr: IntArray, indices: IntArray, perm: IntArray, n_eliminated: int, parent: IntArray, count: IntArray
-) -> tuple[IntArray, IntArray, IntArray, IntArray, IntArray, IntArray]:
+    indptr: Ints, indices: Ints, perm: Ints, n_eliminated: int, parent: Ints, count: Ints
+) -> tuple[Ints, Ints, Ints, Ints, Ints, Ints]:
     n = perm.size
     place = np.empty(n, np.int64)
     for i in range(n):
@@ -177,7 +175,7 @@ def _fill_pattern(
     return u_ptr, u_col, l_ptr, l_col, l_pos, run
 
 
-def _petsc_ordering(graph: csr_matrix, name: str) -> IntArray | None:
+def _petsc_ordering(graph: csr_matrix, name: str) -> Ints | None:
     """Ordering by PETSc on this process alone; None where this PETSc does not have it."""
     matrix = PETSc.Mat().createAIJ(
         graph.shape,
@@ -196,7 +194,7 @@ def _petsc_ordering(graph: csr_matrix, name: str) -> IntArray | None:
         matrix.destroy()
 
 
-def _candidates(graph: csr_matrix, n_last: int) -> Iterator[IntArray]:
+def _candidates(graph: csr_matrix, n_last: int) -> Iterator[Ints]:
     """Orders of elimination with the last `n_last` unknowns kept last."""
     n = graph.shape[0]
     n_first = n - n_last
@@ -226,7 +224,7 @@ def _candidates(graph: csr_matrix, n_last: int) -> Iterator[IntArray]:
 
 
 def analyse(
-    indptr: IntArray, indices: IntArray, entries: IntArray, last: IntArray, limit: int
+    indptr: Ints, indices: Ints, entries: Ints, last: Ints, limit: int
 ) -> Symbolic | None:
     """Factors in the cheapest order: natural, reverse Cuthill-McKee, and PETSc's nested dissection and
     minimum degree are tried, and the one with the least fill, flops counted in, is taken.

@@ -10,11 +10,9 @@ from __future__ import annotations
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fvqp.solvers.elimination import Arrow
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Bools, Floats
 
 #: Turnover below which a rate is lost in underflow and says nothing.
 NEGLIGIBLE = 1e-110
@@ -102,7 +100,7 @@ def updated(y: Floats, step: Floats, upper: Floats) -> Floats:
     return np.where(up, upper - left, out)
 
 
-def outside(y: Floats, upper: Floats, tolerance: float) -> NDArray[np.bool_]:
+def outside(y: Floats, upper: Floats, tolerance: float) -> Bools:
     """Which unknowns are out of bounds by more than a tolerance relative to the largest of their point."""
     slack = tolerance * np.abs(y).max(axis=1, keepdims=True)
     return np.asarray((y < -slack) | (y > upper + tolerance))

@@ -23,11 +23,10 @@ from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fvqp.errors import CaseError, ConvergenceError
+from fvqp.typing import Floats
 
-Floats = NDArray[np.float64]
 GainLoss = tuple[Floats, Floats, Floats, Floats]
 Context = TypeVar("Context")
 

@@ -15,7 +15,8 @@ from numpy.typing import ArrayLike
 from scipy.linalg import expm
 
 from fvqp.errors import ConvergenceError
-from fvqp.solvers.markov import FloatArray, MarkovChain
+from fvqp.solvers.markov import MarkovChain
+from fvqp.typing import Floats
 
 MAX_DIMENSION = 80
 
@@ -54,8 +55,8 @@ class Response:
     def __init__(
         self,
         chain: MarkovChain,
-        p: FloatArray,
-        observable: FloatArray,
+        p: Floats,
+        observable: Floats,
         frequencies: ArrayLike,
         tolerance: float = 1e-6,
     ) -> None:
@@ -87,23 +88,23 @@ class Response:
                 break
             shift = float(omega[np.argmax(error)])
 
-    def spectrum(self, frequencies: ArrayLike) -> FloatArray:
+    def spectrum(self, frequencies: ArrayLike) -> Floats:
         """S(ω) = ∫ C(t) e^{iωt} dt = 2 Re n (iω − L)^{-1} (n∘p − ⟨n⟩p), two-sided."""
         omega = np.asarray(frequencies, float)
         found = 2.0 * self.variance * self._amplitudes(omega.ravel())[:, 0].real
         return np.asarray(found.reshape(omega.shape))
 
-    def correlation(self, times: ArrayLike) -> FloatArray:
+    def correlation(self, times: ArrayLike) -> Floats:
         """C(t), even in t."""
         t = np.abs(np.asarray(times, float))
         found = expm(t[..., None, None] * self._projected)[..., 0, 0]
         return np.asarray(self.variance * found)
 
-    def relaxation_rates(self) -> FloatArray:
+    def relaxation_rates(self) -> Floats:
         """Real parts of the relaxation rates of the projected generator, the slowest first."""
         return np.sort(-np.linalg.eigvals(self._projected).real)
 
-    def _image(self, vector: FloatArray) -> FloatArray:
+    def _image(self, vector: Floats) -> Floats:
         return self._chain.apply(vector * self._root) / self._root
 
     def _extend(self, shift: float) -> None:
@@ -126,19 +127,19 @@ class Response:
         parts = comm.allgather(_upper(outside))
         self._outside = _upper(np.concatenate(parts))
 
-    def _amplitudes(self, omega: FloatArray) -> FloatArray:
+    def _amplitudes(self, omega: Floats) -> Floats:
         """(n_omega, k) coefficients c of the projected solution for a start of norm 1."""
         k = self._projected.shape[0]
         systems = 1j * omega[:, None, None] * np.eye(k) - self._projected
         return np.linalg.solve(systems, np.eye(k, 1)[None] + np.zeros((omega.size, 1, 1)))[..., 0]
 
-    def _bound(self, omega: FloatArray) -> FloatArray:
+    def _bound(self, omega: Floats) -> Floats:
         amplitude = self._amplitudes(omega)
         residual = np.linalg.norm(amplitude @ self._outside.T, axis=1)
         slow = max(float(self.relaxation_rates()[0]), 1e-3 * self._chain.slow)
         return np.asarray(residual / np.hypot(omega, slow) / np.maximum(amplitude[:, 0].real, 1e-300))
 
 
-def _upper(matrix: FloatArray) -> FloatArray:
+def _upper(matrix: Floats) -> Floats:
     """R of its QR factorization."""
     return np.asarray(np.linalg.qr(matrix, mode="r"))

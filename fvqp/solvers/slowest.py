@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse.linalg import ArpackError, LinearOperator, eigs
 
 from fvqp.errors import CaseError, ConvergenceError
 from fvqp.petsc import PETSc, own_errors, slepc
-from fvqp.solvers.markov import FloatArray, MarkovChain
+from fvqp.solvers.markov import MarkovChain
+from fvqp.typing import Complexes, Floats
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class SlowestRates:
         What found them: SLEPc or ARPACK, with its version.
     """
 
-    rates: NDArray[np.complex128]
+    rates: Complexes
     library: str
 
     @property
@@ -85,7 +85,7 @@ def slowest_rates(
         raise CaseError("relaxation rates: slepc4py is not installed, or does not load")
     root = np.sqrt(chain.scale)
 
-    def invert(y: FloatArray) -> FloatArray:
+    def invert(y: Floats) -> Floats:
         x = y * root
         x -= root**2 * (float(chain.sum(x)) / float(chain.sum(root**2)))
         return chain.solve(0.0, x, SOLVE) / root
@@ -102,7 +102,7 @@ def slowest_rates(
 class _Inverse:
     """The operator as PETSc sees it."""
 
-    def __init__(self, invert: Callable[[FloatArray], FloatArray]) -> None:
+    def __init__(self, invert: Callable[[Floats], Floats]) -> None:
         self.invert = invert
 
     def mult(self, matrix: PETSc.Mat, x: PETSc.Vec, y: PETSc.Vec) -> None:
@@ -110,8 +110,8 @@ class _Inverse:
 
 
 def _krylov_schur(
-    SLEPc: Any, chain: MarkovChain, invert: Callable[[FloatArray], FloatArray], count: int, tolerance: float
-) -> NDArray[np.complex128]:
+    SLEPc: Any, chain: MarkovChain, invert: Callable[[Floats], Floats], count: int, tolerance: float
+) -> Complexes:
     n = chain.n_owned
     operator = PETSc.Mat().createPython(((n, chain.size), (n, chain.size)), _Inverse(invert), comm=chain.comm)
     operator.setUp()
@@ -133,12 +133,12 @@ def _krylov_schur(
 
 
 def _arpack(
-    chain: MarkovChain, invert: Callable[[FloatArray], FloatArray], count: int, tolerance: float
-) -> NDArray[np.complex128]:
+    chain: MarkovChain, invert: Callable[[Floats], Floats], count: int, tolerance: float
+) -> Complexes:
     """Every rank has the Krylov vectors of all states, and does the same with them."""
     own = slice(chain.first, chain.first + chain.n_owned)
 
-    def whole(y: FloatArray) -> FloatArray:
+    def whole(y: Floats) -> Floats:
         return np.concatenate(chain.comm.allgather(invert(y[own])))
 
     operator = LinearOperator((chain.size, chain.size), whole, dtype=float)

@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fvqp.errors import ConvergenceError
 from fvqp.petsc import PETSc, destroyed_with, own_errors, weakly
 from fvqp.solvers.elimination import ShiftedSolver, defaults
 from fvqp.solvers.rate_equations import NEGLIGIBLE, RateEquations, updated
+from fvqp.typing import Floats
 
-Floats = NDArray[np.float64]
 log = logging.getLogger(__name__)
 
 _CONVERGED = PETSc.SNES.ConvergedReason.CONVERGED_FNORM_RELATIVE

@@ -13,15 +13,12 @@ from collections.abc import Callable
 
 import numpy as np
 from mpi4py import MPI
-from numpy.typing import NDArray
 
 from fvqp.errors import FvqpError
 from fvqp.lanes import LANES
 from fvqp.solvers.batched_lu import BatchedLU, SingularMatrix, TooMuchFill
 from fvqp.solvers.numbering import Numbering, exchange_rows
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
+from fvqp.typing import Floats, Integers, Ints
 
 _BLOCK_BYTES = 2**25
 """Memory of factors that `solve_once` holds at a time on several ranks: they should stay in the cache."""
@@ -54,8 +51,8 @@ class Substructuring:
 
     def __init__(
         self,
-        indptr: NDArray[np.integer],
-        indices: NDArray[np.integer],
+        indptr: Integers,
+        indices: Integers,
         numbering: Numbering,
         *,
         symmetric: bool = False,
@@ -95,7 +92,7 @@ class Substructuring:
             self.fill = max(comm.allgather(self.fill)) + self.interface.fill // comm.size
             self.flops = max(comm.allgather(self.flops)) + self.interface.flops // comm.size
 
-    def _build_interface(self, rows: IntArray, columns: IntArray, counts: IntArray, symmetric: bool) -> None:
+    def _build_interface(self, rows: Ints, columns: Ints, counts: Ints, symmetric: bool) -> None:
         """Pattern of the interface matrix: Schur complements, then entries in ghost columns."""
         comm, numbering = self._comm, self.numbering
         m = self._interface.size
@@ -127,7 +124,7 @@ class Substructuring:
         share = self.interface.factor_bytes(-(-n_energies // self._comm.size)) if self.n_interface else 0
         return self.local.factor_bytes(n_energies) + share
 
-    def factor(self, values: FloatArray) -> None:
+    def factor(self, values: Floats) -> None:
         """Factorise and keep the factors. `values`: (nnz, n_energies).
 
         Raises `ConvergenceError` on all ranks, naming the energy and the global number of the row.
@@ -135,13 +132,13 @@ class Substructuring:
         self._collective(lambda: self.local.factor(values), self.numbering.global_id)
         self._factor_interface(values)
 
-    def solve(self, rhs: FloatArray) -> FloatArray:
+    def solve(self, rhs: Floats) -> Floats:
         """x of `rhs`, (n_owned, n_energies) or (k, n_owned, n_energies), with the kept factors."""
         if not self.n_interface:
             return self.local.solve(rhs)
         return self._finish(self.local.forward(rhs))
 
-    def solve_once(self, values: FloatArray, rhs: FloatArray, out: FloatArray | None = None) -> FloatArray:
+    def solve_once(self, values: Floats, rhs: Floats, out: Floats | None = None) -> Floats:
         """Factorise and solve without keeping factors, a block of energies at a time to bound the memory.
 
         `out`: array of the shape of `rhs` for the solution; a contiguous one saves a copy.
@@ -159,7 +156,7 @@ class Substructuring:
             y = np.empty(0)
             part = np.ascontiguousarray(values[:, energies])
 
-            def reduce(part: FloatArray = part, energies: slice = energies) -> None:
+            def reduce(part: Floats = part, energies: slice = energies) -> None:
                 nonlocal y
                 y = self.local.reduce(part, np.ascontiguousarray(rhs[..., energies]))
 
@@ -176,7 +173,7 @@ class Substructuring:
         size = self._comm.size
         return [slice(n_energies * r // size, n_energies * (r + 1) // size) for r in range(size)]
 
-    def _to_energies(self, rows: FloatArray, counts: IntArray) -> FloatArray:
+    def _to_energies(self, rows: Floats, counts: Ints) -> Floats:
         """All energies (last axis) of this rank's rows (first axis) -> this rank's energies of all rows."""
         share = self._share(rows.shape[-1])
         mine = share[self._comm.rank]
@@ -187,7 +184,7 @@ class Substructuring:
         received, _ = exchange_rows(self._comm, send, n_send, counts * width * (mine.stop - mine.start))
         return received.reshape(int(counts.sum()), *middle, mine.stop - mine.start)
 
-    def _to_rows(self, solution: FloatArray, n_energies: int) -> FloatArray:
+    def _to_rows(self, solution: Floats, n_energies: int) -> Floats:
         """The inverse of `_to_energies` for interface unknowns."""
         share = self._share(n_energies)
         m = self._interface.size
@@ -201,7 +198,7 @@ class Substructuring:
             [part.reshape(m, *middle, s.stop - s.start) for part, s in zip(parts, share, strict=True)], -1
         )
 
-    def _factor_interface(self, values: FloatArray, first: int = 0) -> None:
+    def _factor_interface(self, values: Floats, first: int = 0) -> None:
         if not self.n_interface:
             return
         m = self._interface.size
@@ -211,7 +208,7 @@ class Substructuring:
         matrices = self._to_energies(rows, self._n_values)
         self._collective(lambda: self.interface.factor(matrices), self._interface_id, first + mine.start)
 
-    def _finish(self, y: FloatArray, out: FloatArray | None = None) -> FloatArray:
+    def _finish(self, y: Floats, out: Floats | None = None) -> Floats:
         """Solution from the right-hand sides left by the elimination of the interior."""
         rows = np.moveaxis(y[..., self._interface, :], -2, 0)
         rhs = self._to_energies(rows, self._counts)
@@ -221,7 +218,7 @@ class Substructuring:
         y[..., self._interface, :] = np.moveaxis(self._to_rows(rhs, y.shape[-1]), 0, -2)
         return self.local.backward(y, out)
 
-    def _collective(self, action: Callable[[], object], names: IntArray, first: int = 0) -> None:
+    def _collective(self, action: Callable[[], object], names: Ints, first: int = 0) -> None:
         """Run `action`; a singular matrix on any rank is raised on all, the one of the lowest energy."""
         found: tuple[int, int] | None = None
         try:

@@ -15,14 +15,13 @@ from types import SimpleNamespace
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fvqp.errors import ConvergenceError
 from fvqp.petsc import PETSc, destroyed_with, weakly
 from fvqp.solvers.elimination import ShiftedSolver, defaults
 from fvqp.solvers.rate_equations import RateEquations, outside
+from fvqp.typing import Floats
 
-Floats = NDArray[np.float64]
 Method = Literal["bdf", "arkimex"]
 log = logging.getLogger(__name__)
 

@@ -17,13 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import constants
 
 from fvqp.errors import CaseError, shown
+from fvqp.typing import Floats
 from fvqp.units import to_float
-
-Floats = NDArray[np.float64]
 
 MEV = 1e-3 * constants.e
 """Joule per meV."""

@@ -19,16 +19,14 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from fvqp.errors import CaseError
 from fvqp.spectral.alpha2f import Alpha2F
 from fvqp.spectral.eliashberg_axis import EnergyAxis, Occupation, cell_integrals, retarded_root
 from fvqp.spectral.eliashberg_matsubara import critical_temperature, default_cutoff, solve_matsubara
 from fvqp.spectral.eliashberg_mixing import fixed_point
-
-Floats = NDArray[np.float64]
-Complexes = NDArray[np.complex128]
+from fvqp.typing import Complexes, Floats
 
 _CELLS_PER_PHONON = 300
 _CELLS_PER_GAP = 10.0

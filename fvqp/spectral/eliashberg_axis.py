@@ -11,14 +11,13 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import fft
 
 from fvqp.errors import CaseError
 from fvqp.spectral.alpha2f import Alpha2F
+from fvqp.typing import Complexes, Floats, Ints
 
-Floats = NDArray[np.float64]
-Complexes = NDArray[np.complex128]
 Occupation = Callable[[Floats], ArrayLike]
 
 _BROADENING = 1e-10  # of Ω_max: makes the retarded root unambiguous; larger than rounding of the convolutions
@@ -199,7 +198,7 @@ def _centred(weights: Floats, moments: Floats, mirror: float) -> Floats:
     return weights + 0.5 * (before - after)
 
 
-def hilbert_weights(lag: NDArray[np.int64]) -> Floats:
+def hilbert_weights(lag: Ints) -> Floats:
     """``(1/π) P∫ Λ(x − u)/x dx`` of the unit hat function Λ, at integer u (theory page Eliashberg)."""
     u = np.abs(lag).astype(np.float64)
     near = np.minimum(u, 40.0)

@@ -13,7 +13,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import fft
 from scipy.optimize import brentq
 from scipy.sparse.linalg import LinearOperator, eigs
@@ -21,9 +21,7 @@ from scipy.sparse.linalg import LinearOperator, eigs
 from fvqp.errors import CaseError, ConvergenceError
 from fvqp.spectral.alpha2f import Alpha2F, allen_dynes
 from fvqp.spectral.eliashberg_mixing import fixed_point
-
-Floats = NDArray[np.float64]
-Complexes = NDArray[np.complex128]
+from fvqp.typing import Complexes, Floats
 
 CUTOFF = 6.0
 """Default ω_c/Ω_max."""

@@ -6,11 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fvqp.errors import ConvergenceError
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats
 
 _DEPTH = 6
 _NEAR = 0.2  # residual below which to extrapolate; far from the solution plain iterations do not overshoot

@@ -14,13 +14,12 @@ from __future__ import annotations
 
 import numpy as np
 from numba import njit
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from fvqp.errors import CaseError
 from fvqp.spectral.branch import SMALLEST_BROADENING, retarded_root
 from fvqp.spectral.usadel import check_parameters
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats
 
 
 def dos_integral(energy: ArrayLike, gap: ArrayLike, depairing: ArrayLike, broadening: ArrayLike) -> Floats:

@@ -7,13 +7,10 @@ from __future__ import annotations
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
 from fvqp.spectral.quadrature import BinRule
 from fvqp.spectral.usadel import solve
-
-Floats = NDArray[np.float64]
-Complexes = NDArray[np.complex128]
+from fvqp.typing import Complexes, Floats, Ints
 
 
 def local_angle(z: Complexes, gap: Floats, depairing: Floats) -> Floats:
@@ -45,7 +42,7 @@ def add_averages(x: Floats, rule: BinRule, first: int, out: Floats) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _add_averages(x: Floats, weights: Floats, bins: NDArray[np.int64], out: Floats) -> None:
+def _add_averages(x: Floats, weights: Floats, bins: Ints, out: Floats) -> None:
     for c in range(x.shape[0]):
         for e in range(x.shape[2]):
             a, b = x[c, 0, e], x[c, 1, e]

@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats, Ints
 
 # In x (`BinRule.around`), in which the spectra are smooth on a scale of one: pieces shorter than _SHORT err
 # by some 1e-11 with three nodes, longer ones are cut to _PANEL and err by 1e-13 with eight.
@@ -41,7 +40,7 @@ class BinRule:
 
     nodes: Floats
     weights: Floats
-    starts: NDArray[np.int64]
+    starts: Ints
 
     def average(self, values: Floats) -> Floats:
         """Bin averages ``(..., bins)`` of ``values[..., q]``."""

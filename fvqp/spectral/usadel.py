@@ -12,15 +12,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from fvqp.errors import CaseError, ConvergenceError
 from fvqp.kernel_cache import read_only
 from fvqp.spectral.branch import SMALLEST_BROADENING, parts, retarded_root
 from fvqp.threads import share
-
-Floats = NDArray[np.float64]
-Complexes = NDArray[np.complex128]
+from fvqp.typing import Bools, Complexes, Floats
 
 
 @dataclass(frozen=True)
@@ -112,7 +110,7 @@ def gap_edge(gap: ArrayLike, depairing: ArrayLike) -> Floats:
 _SINGULAR = "broadening: 0 leaves a singular density of states at the gap; give a small one, such as 1e-4 Δ0"
 
 
-def _divergent(gap: Floats, depairing: Floats, broadening: Floats) -> NDArray[np.bool_]:
+def _divergent(gap: Floats, depairing: Floats, broadening: Floats) -> Bools:
     return (broadening == 0.0) & (depairing == 0.0) & (gap > 0.0)
 
 
@@ -306,7 +304,7 @@ def _averages(
     broadenings: Floats,
     edges: Floats,
     out: Floats,
-    found: NDArray[np.bool_],
+    found: Bools,
 ) -> None:
     """Fill ``out[quantity, cell, bin]`` and ``found[cell]``, a root at every node, of these cells."""
     for c in range(start, stop):

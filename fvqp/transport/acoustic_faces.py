@@ -5,14 +5,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fvqp.transport.directions import Directions
 from fvqp.transport.layout import Layout, Refracting
 from fvqp.transport.refraction import Passage, Plane
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from fvqp.typing import Floats, Integers, Ints
 
 #: Digits to which ratios of states, speeds and densities are the same.
 SAME_DIGITS = 10
@@ -114,8 +111,8 @@ class AcousticFaces:
         self,
         inverse: Floats,
         rate: Floats,
-        cells: NDArray[np.integer],
-        directions: NDArray[np.integer],
+        cells: Integers,
+        directions: Integers,
         values: Floats,
     ) -> None:
         owned = cells < self._n_owned
@@ -123,5 +120,5 @@ class AcousticFaces:
         np.add.at(rate, (here, directions[None, :]), values[owned] * inverse[here])
 
 
-def _rows(values: Floats, cells: NDArray[np.integer]) -> Floats:
+def _rows(values: Floats, cells: Integers) -> Floats:
     return values[cells] if len(values) > 1 else np.repeat(values, len(cells), axis=0)

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from fvqp.errors import MeshError
 from fvqp.mesh.distribute import bisect
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats, Ints
 
 #: Parts in which a sweep passes from rank to rank on its way inward, and as many on its way outward. Ranks
 #: wait for the first and for the last one.
@@ -23,7 +22,7 @@ PARTS = 8
 class _Way(NamedTuple):
     """Directions, from which ghosts and rank they come, and from which shell to which rank they leave."""
 
-    moving: NDArray[np.int64]
+    moving: Ints
     ghosts: slice
     source: int
     own: int
@@ -79,9 +78,9 @@ class Chain:
     def sweep(
         self,
         x: Floats,
-        inward: NDArray[np.int64],
-        outward: NDArray[np.int64],
-        part: Callable[[int, int, NDArray[np.int64]], object],
+        inward: Ints,
+        outward: Ints,
+        part: Callable[[int, int, Ints], object],
     ) -> None:
         """A sweep through the shells of all ranks, inward and back, in parts that follow one another: ranks
         are at work on different ones.

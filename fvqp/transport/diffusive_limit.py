@@ -9,13 +9,11 @@ section on opaque cells).
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from fvqp.transport.geometry import cell_pattern
 from fvqp.transport.streaming import Streaming
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats
 
 
 class DiffusiveLimit:

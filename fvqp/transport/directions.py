@@ -13,16 +13,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.integrate import lebedev_rule
 from scipy.spatial import cKDTree
 
 from fvqp.errors import CaseError
 from fvqp.transport.gauss_rules import polar as polar_rule
 from fvqp.transport.gauss_rules import quadrant
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int32]
+from fvqp.typing import Floats, Ints32
 
 FULL = 4.0 * np.pi
 
@@ -68,7 +66,7 @@ class Directions:
         along = self.vectors @ np.asarray(normal, dtype=np.float64)
         return float(np.sum(self.weights * np.maximum(along, 0.0)) / np.pi)
 
-    def mirror(self, normal: ArrayLike) -> Ints:
+    def mirror(self, normal: ArrayLike) -> Ints32:
         """For every direction the number of ``Ω − 2 (Ω·n) n``, its reflection at a plane, ``(M,)``.
 
         Raises:
@@ -80,7 +78,7 @@ class Directions:
             f"a specular wall with normal ({n[0]:.4g}, {n[1]:.4g}, {n[2]:.4g})",
         )
 
-    def inverse(self) -> Ints:
+    def inverse(self) -> Ints32:
         """For every direction the number of −Ω, ``(M,)``. Raises `CaseError` if the set lacks one."""
         return self._image(-self.vectors, "a reversal of motion")
 
@@ -99,7 +97,7 @@ class Directions:
         flat = self.vectors[kept] - np.outer(self.vectors[kept] @ n, n)
         return Directions(flat, weights, f"{self.name}, folded")
 
-    def _image(self, images: Floats, what: str) -> Ints:
+    def _image(self, images: Floats, what: str) -> Ints32:
         distance, number = cKDTree(self.vectors).query(images)
         closed = (distance < SAME) & (np.abs(self.weights[number] - self.weights) < SAME * self.weights)
         if not np.all(closed):
@@ -129,7 +127,7 @@ class RadialDirections(Directions):
     before: Floats
     after: Floats
     edge: Floats
-    level: Ints
+    level: Ints32
     geometry: str
 
 
@@ -301,7 +299,7 @@ def branched(directions: Directions, speeds: Sequence[float], shares: Sequence[f
     return _radial(vectors, weights, edge, level.astype(np.int32), directions.geometry)
 
 
-def _radial(vectors: Floats, weights: Floats, edge: Floats, level: Ints, geometry: str) -> RadialDirections:
+def _radial(vectors: Floats, weights: Floats, edge: Floats, level: Ints32, geometry: str) -> RadialDirections:
     """With α of every level from ``α_{m+½} = α_{m−½} − Ω_r w``."""
     after = np.empty(len(weights))
     for number in range(int(level[-1]) + 1):

@@ -11,14 +11,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fvqp.threads import share
 from fvqp.transport.streaming_kernels import diffusive
 from fvqp.transport.streaming_tables import Blend, Gates
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int32]
+from fvqp.typing import Floats, Ints32
 
 #: Values at faces that are worth a thread.
 WORTH_A_THREAD = 50_000
@@ -61,7 +58,7 @@ class FaceDiffusion:
 
     def __init__(
         self,
-        face_cells: Ints,
+        face_cells: Ints32,
         area: Floats,
         distance: Floats,
         g: Floats,

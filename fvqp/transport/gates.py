@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fvqp.errors import CaseError
 from fvqp.transport.acoustic_faces import AcousticFaces
@@ -13,9 +12,7 @@ from fvqp.transport.directions import Directions
 from fvqp.transport.layout import Barrier, Layout
 from fvqp.transport.streaming_tables import Gates
 from fvqp.transport.walls import Wall
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int32]
+from fvqp.typing import Floats, Ints32
 
 #: States × speed that differ by less across a face, relatively, differ by rounding.
 LEVEL = 1e-12
@@ -30,7 +27,7 @@ def make_gates(
     walls: Mapping[str, Wall],
     barriers: Sequence[Barrier],
     acoustic: Sequence[AcousticFaces],
-) -> tuple[Gates, Ints]:
+) -> tuple[Gates, Ints32]:
     """Walls, interfaces and steps of states × speed, and the row of each face, −1 of open ones.
 
     Interfaces that refract come last, in their order.
@@ -47,7 +44,7 @@ def make_gates(
     per_cell = len(g) > 1
     smaller = g[c0] if per_cell else np.broadcast_to(g, (len(c0), n_energies))
     taken = np.zeros(len(c0), bool)
-    parts: list[tuple[Ints, int, Floats, float, Ints]] = []
+    parts: list[tuple[Ints32, int, Floats, float, Ints32]] = []
     images = [layout.reversal[None, :]]
     for barrier in barriers:
         here = barrier.faces

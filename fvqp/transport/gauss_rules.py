@@ -7,11 +7,10 @@ take in a whole range at once miss it by the kink at the end of that half; these
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import eigh_tridiagonal
 from scipy.optimize import brentq
 
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats
 
 #: Nodes, in addition to two a node of the rule, with which the weight of `quadrant` is integrated.
 SPARE = 40

@@ -12,14 +12,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fvqp.mesh import Mesh
 from fvqp.mesh.distribute import raise_together
 from fvqp.mesh.orthogonality import oblique, projections
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int32]
+from fvqp.typing import Floats, Ints32
 
 
 @dataclass(frozen=True)
@@ -37,8 +34,8 @@ class Gradient:
         deficient: owned cells with too few neighbours of their own medium for a full gradient.
     """
 
-    indptr: Ints
-    indices: Ints
+    indptr: Ints32
+    indices: Ints32
     weights: Floats
     deficient: int
 
@@ -85,7 +82,7 @@ def behind_faces(mesh: Mesh) -> tuple[Floats, Floats]:
     return distance, offset
 
 
-def face_geometry(mesh: Mesh, conductivity: Floats, medium: Ints, prescribed: Ints) -> FaceGeometry:
+def face_geometry(mesh: Mesh, conductivity: Floats, medium: Ints32, prescribed: Ints32) -> FaceGeometry:
     """Half conductances, offsets and gradients of every local face. Collective.
 
     Args:
@@ -119,7 +116,7 @@ def face_geometry(mesh: Mesh, conductivity: Floats, medium: Ints, prescribed: In
     )
 
 
-def least_squares(mesh: Mesh, medium: Ints, prescribed: Ints, mirrored: Ints | None = None) -> Gradient:
+def least_squares(mesh: Mesh, medium: Ints32, prescribed: Ints32, mirrored: Ints32 | None = None) -> Gradient:
     """Inverse-distance-weighted least squares over vertex neighbours of the same medium.
 
     Args:
@@ -159,7 +156,9 @@ def least_squares(mesh: Mesh, medium: Ints, prescribed: Ints, mirrored: Ints | N
     return Gradient(starts, cols, np.ascontiguousarray(weights), int((kept.sum(axis=1) < mesh.dim).sum()))
 
 
-def cell_pattern(n: int, faces: Ints, columns: Ints | None = None) -> tuple[Ints, Ints, Ints, Ints]:
+def cell_pattern(
+    n: int, faces: Ints32, columns: Ints32 | None = None
+) -> tuple[Ints32, Ints32, Ints32, Ints32]:
     """CSR pattern of a cell and its face neighbours, for the first ``n`` cells of ``faces[n_faces, 2]``.
 
     Args:

@@ -12,9 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from fvqp.transport.chain import Chain
 from fvqp.transport.geometry import Gradient
 from fvqp.transport.refraction import Plane
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int32]
+from fvqp.typing import Bools, Floats, Integers, Ints32
 
 
 @dataclass(frozen=True)
@@ -46,21 +44,21 @@ class Layout:
     comm: MPI.Comm
     n_owned: int
     n_cells: int
-    global_id: NDArray[np.integer]
+    global_id: Integers
     exchange: Callable[[NDArray], None]
     volume: Floats
-    face_cells: Ints
+    face_cells: Ints32
     area: Floats
     projected: Floats
     offset: Floats
     distance: Floats
     lateral: Floats
     gradient: Gradient
-    reversal: Ints
-    beyond: Ints
+    reversal: Ints32
+    beyond: Ints32
     curvature: Floats
     spread: Floats
-    block: Ints
+    block: Ints32
     chain: Chain | None = None
 
 
@@ -77,12 +75,12 @@ class Barrier:
         image: ``(faces,)`` the row of each face; of no consequence if nothing is reflected.
     """
 
-    faces: Ints
+    faces: Ints32
     wall: int
     transmission: ArrayLike
     specularity: float
-    images: Ints
-    image: Ints
+    images: Ints32
+    image: Ints32
 
 
 @dataclass(frozen=True)
@@ -97,14 +95,14 @@ class Refracting:
         density: of mass, beyond over that on the near side.
     """
 
-    faces: Ints
-    near: Ints
-    plane: Ints
+    faces: Ints32
+    near: Ints32
+    plane: Ints32
     planes: tuple[Plane, ...]
     density: float
 
 
-def faces_of_cells(layout: Layout) -> tuple[Ints, Ints]:
+def faces_of_cells(layout: Layout) -> tuple[Ints32, Ints32]:
     """CSR pair of the faces of every cell."""
     faces = np.tile(np.arange(len(layout.face_cells), dtype=np.int32), 2)
     cells = layout.face_cells.T.ravel()
@@ -114,7 +112,7 @@ def faces_of_cells(layout: Layout) -> tuple[Ints, Ints]:
     return np.concatenate([[0], np.cumsum(counts)]).astype(np.int32), faces[order]
 
 
-def edges(layout: Layout, gate_of: Ints) -> NDArray[np.bool_]:
+def edges(layout: Layout, gate_of: Ints32) -> Bools:
     """``(n_faces, 2)`` whether the gradient of the cell on a side leaves out what is beyond a gate.
 
     It does so at walls and where the medium changes, not at steps of the gap; ``gate_of`` is

@@ -9,14 +9,12 @@ from __future__ import annotations
 from itertools import permutations, product
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import gamma
 
 from fvqp.errors import CaseError
 from fvqp.transport.directions import FULL, Directions
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats
 
 #: Smallest component of each set, to three digits: there are other roots, with negative weights.
 SMALLEST = {4: 0.350, 6: 0.267, 8: 0.218, 10: 0.189, 12: 0.167, 14: 0.152, 16: 0.139}

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 from mpi4py import MPI
-from numpy.typing import NDArray
 
 from fvqp.kernel_cache import read_only
 from fvqp.mesh import Mesh
@@ -20,8 +19,8 @@ from fvqp.transport import kernels
 from fvqp.transport.geometry import cell_pattern, face_geometry
 from fvqp.transport.operator_tables import Coefficients, Faces, Links
 from fvqp.transport.terminals import Interface, Terminal, find_contacts, find_interfaces
+from fvqp.typing import Floats, Ints, Ints32
 
-Floats = NDArray[np.float64]
 log = logging.getLogger(__name__)
 
 #: Fields in a node of lines whose mean is less than this part of their size have no direction.
@@ -53,7 +52,7 @@ class Transport:
         conductivity: Floats,
         transverse: Floats,
         reaction_scale: Floats,
-        medium: NDArray[np.int32],
+        medium: Ints32,
         terminals: Sequence[Terminal],
         interfaces: Sequence[Interface] = (),
     ) -> None:
@@ -97,7 +96,7 @@ class Transport:
         """``g M`` of every interface face from ``coherence[component, interface faces, energy]``."""
         return self._interface_conductance[:, None] * coherence
 
-    def lead_weight(self, number: int) -> tuple[NDArray[np.int32], Floats]:
+    def lead_weight(self, number: int) -> tuple[Ints32, Floats]:
         """Owned cells under terminal ``number`` and their share of its conductance, to average a cell
         quantity.
 
@@ -119,7 +118,7 @@ class Transport:
         assert conductance is not None, "only junctions have a conductance"
         return np.concatenate(cells), np.concatenate(share) / conductance
 
-    def tapped(self, number: int, diffusion: Floats, dos: Floats) -> tuple[NDArray[np.int32], Floats, Floats]:
+    def tapped(self, number: int, diffusion: Floats, dos: Floats) -> tuple[Ints32, Floats, Floats]:
         """Owned cells, and weights of these and of the lead, in the distribution that a junction taps.
 
         Under cells it is that of the cells; at a face the value of the flux balance that `kernels.face_links`
@@ -187,7 +186,7 @@ class Transport:
         """The operator with given spectral coefficients."""
         return Operator(self, coefficients)
 
-    def pattern(self, n_comp: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    def pattern(self, n_comp: int) -> tuple[Ints32, Ints32]:
         """CSR pattern ``(indptr, indices)`` over the owned unknowns; unknown = cell × n_comp + component."""
         if n_comp == 1:
             return self.indptr, self.indices
@@ -199,7 +198,7 @@ class Transport:
         indices = columns[np.repeat(start, np.diff(indptr)) + within]
         return indptr, indices.astype(np.int32)
 
-    def blocks(self, n_comp: int) -> NDArray[np.int64]:
+    def blocks(self, n_comp: int) -> Ints:
         """Places in `pattern` of the blocks of pairs of cells, ``(pair, component, component)``."""
         indptr = self.indptr.astype(np.int64)
         lengths = np.diff(indptr)
@@ -235,7 +234,7 @@ class Transport:
             out[nodes] *= (wanted / found)[:, None]
         return out
 
-    def _on_faces(self, faces: NDArray[np.int32], a: Floats) -> Floats:
+    def _on_faces(self, faces: Ints32, a: Floats) -> Floats:
         if len(a) == 1:
             return a
         c0, c1 = self.mesh.face_cells[faces].T

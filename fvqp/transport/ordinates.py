@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from fvqp.errors import CaseError, MeshError
 from fvqp.mesh import Mesh
@@ -18,9 +18,7 @@ from fvqp.transport.layout import Barrier, Layout, Refracting
 from fvqp.transport.refraction import Plane
 from fvqp.transport.streaming import Scheme, Streaming
 from fvqp.transport.walls import AcousticInterface, Interface, Wall
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int32]
+from fvqp.typing import Floats, Ints32
 
 #: Cosines below this are round-off: the direction runs along the face.
 ALONG = 1e-13
@@ -39,7 +37,7 @@ def mesh_streaming(
     elsewhere: Wall | None = None,
     interfaces: Sequence[Interface | AcousticInterface] = (),
     states: ArrayLike | None = None,
-    medium: Ints | None = None,
+    medium: Ints32 | None = None,
     scheme: Scheme = "limited",
 ) -> Streaming:
     """Streaming on the rank's part of a mesh. Collective.
@@ -88,7 +86,7 @@ def mesh_streaming(
     )
 
 
-def _layout(mesh: Mesh, directions: Directions, medium: Ints | None) -> Layout:
+def _layout(mesh: Mesh, directions: Directions, medium: Ints32 | None) -> Layout:
     media = np.zeros(mesh.n_cells, np.int32) if medium is None else np.asarray(medium, dtype=np.int32)
     if media.shape != (mesh.n_cells,):
         raise CaseError(
@@ -129,7 +127,7 @@ def _layout(mesh: Mesh, directions: Directions, medium: Ints | None) -> Layout:
     )
 
 
-def _blocks(mesh: Mesh) -> Ints:
+def _blocks(mesh: Mesh) -> Ints32:
     """Blocks within which cells are swept: those that `BLOCKS` ranks would have, on fewer ranks too."""
     out = np.full(mesh.n_cells, -1, np.int32)
     own = min(max(1, BLOCKS // mesh.comm.size), mesh.n_owned)
@@ -137,7 +135,7 @@ def _blocks(mesh: Mesh) -> Ints:
     return out
 
 
-def _at_axis(mesh: Mesh) -> Ints:
+def _at_axis(mesh: Mesh) -> Ints32:
     """Owned cells with a vertex on the axis of revolution."""
     radius = mesh.points[:, 0]
     # the vertices of a cell fill its row from the left
@@ -178,7 +176,7 @@ def _check(mesh: Mesh, directions: Directions) -> None:
         )
 
 
-def _wall_faces(mesh: Mesh, walls: Mapping[str, Wall]) -> list[Ints]:
+def _wall_faces(mesh: Mesh, walls: Mapping[str, Wall]) -> list[Ints32]:
     """Outer faces of every wall; those of ``elsewhere`` are what is left."""
     owner = np.full(mesh.n_faces, -1, np.int32)
     out = []
@@ -229,7 +227,7 @@ def _interface(
     return Refracting(faces, near, np.argmin(away, axis=1).astype(np.int32), planes, second / first)
 
 
-def _between(mesh: Mesh, interface: Interface | AcousticInterface) -> tuple[Ints, Ints]:
+def _between(mesh: Mesh, interface: Interface | AcousticInterface) -> tuple[Ints32, Ints32]:
     """Faces between the regions of an interface, and which of their cells is in the first."""
     found = mesh.faces_between(*interface.between)
     if not mesh.comm.allreduce(len(found)):
@@ -244,7 +242,7 @@ def _between(mesh: Mesh, interface: Interface | AcousticInterface) -> tuple[Ints
 
 
 def _barrier(
-    mesh: Mesh, directions: Directions, what: str, faces: Ints, number: int, wall: Wall | Interface
+    mesh: Mesh, directions: Directions, what: str, faces: Ints32, number: int, wall: Wall | Interface
 ) -> Barrier:
     """With the reflections at the distinct normals of its faces, if it reflects."""
     reflects = wall.specularity > 0.0 and bool(np.any(np.asarray(wall.transmission) < 1.0))

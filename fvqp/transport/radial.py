@@ -18,8 +18,7 @@ from fvqp.transport.geometry import Gradient
 from fvqp.transport.layout import Barrier, Layout
 from fvqp.transport.streaming import Scheme, Streaming
 from fvqp.transport.walls import Wall
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats
 
 
 class Shells:

@@ -13,14 +13,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from fvqp.errors import CaseError
 from fvqp.transport.directions import SAME, Directions
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from fvqp.typing import Floats, Ints
 
 #: Points on a radius and around the disc, at least; both grow with the number of directions.
 RADIAL, AROUND = 24, 32

@@ -15,7 +15,7 @@ from typing import Literal
 
 import numpy as np
 from mpi4py import MPI
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from fvqp.errors import CaseError
 from fvqp.threads import share
@@ -28,9 +28,8 @@ from fvqp.transport.gates import bath_means, first, make_gates
 from fvqp.transport.layout import Barrier, Layout, Refracting, edges, faces_of_cells
 from fvqp.transport.streaming_tables import Blend, Faces, Turning
 from fvqp.transport.walls import Wall
+from fvqp.typing import Floats, Ints, Ints32
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int32]
 Edges = tuple[Floats, Floats]
 
 Scheme = Literal["upwind", "linear", "limited"]
@@ -335,7 +334,7 @@ class Streaming:
         return int(self._order[1].sum())
 
     @cached_property
-    def _order(self) -> tuple[Ints, NDArray[np.int64]]:
+    def _order(self) -> tuple[Ints32, Ints]:
         order = np.empty((self.directions.count, self.layout.n_owned), np.int32)
         broken = sweep_kernels.downstream(self._faces, self.layout.block, self.layout.n_owned, order)
         return order, broken
@@ -403,7 +402,7 @@ class Streaming:
             self._gradients(f, layout.beyond, start, edges, out)
             yield start, out
 
-    def _gradients(self, f: Floats, beyond: Ints, start: int, edges: Edges | None, out: Floats) -> None:
+    def _gradients(self, f: Floats, beyond: Ints32, start: int, edges: Edges | None, out: Floats) -> None:
         """Gradients, limited if it is known what enters at ``edges`` and how opaque these are."""
         g = self.layout.gradient
         near = g.indptr, g.indices, g.weights, beyond, self._faces

@@ -7,15 +7,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fvqp.errors import CaseError
 from fvqp.mesh import Mesh
 from fvqp.transport.kernels import NONE, RESERVOIR
 from fvqp.transport.operator_tables import LeadCells
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int32]
+from fvqp.typing import Floats, Ints32
 
 
 @dataclass(frozen=True)
@@ -53,9 +50,9 @@ class Contacts(NamedTuple):
         lead_conductance: ``(lead cells,)`` likewise.
     """
 
-    junction: Ints
-    terminal: Ints
-    junction_faces: Ints
+    junction: Ints32
+    terminal: Ints32
+    junction_faces: Ints32
     junction_conductance: Floats
     leads: LeadCells
     lead_conductance: Floats
@@ -110,7 +107,7 @@ def find_contacts(mesh: Mesh, transverse: Floats, terminals: Sequence[Terminal])
     )
 
 
-def find_interfaces(mesh: Mesh, transverse: Floats, interfaces: Sequence[Interface]) -> tuple[Ints, Floats]:
+def find_interfaces(mesh: Mesh, transverse: Floats, interfaces: Sequence[Interface]) -> tuple[Ints32, Floats]:
     """Row of every face among those of interfaces, −1 of others, and the conductance of each row in siemens.
 
     Collective.
@@ -131,7 +128,7 @@ def find_interfaces(mesh: Mesh, transverse: Floats, interfaces: Sequence[Interfa
     return index, per_area[faces] * mesh.face_area[faces] * transverse[mesh.face_cells[faces, 0]]
 
 
-def _outer_faces(mesh: Mesh, item: Terminal, name: str) -> Ints:
+def _outer_faces(mesh: Mesh, item: Terminal, name: str) -> Ints32:
     faces = mesh.require_boundary(name).astype(np.int32)
     if mesh.comm.allreduce(int((mesh.face_cells[faces, 1] >= 0).sum())):
         raise CaseError(
@@ -140,7 +137,7 @@ def _outer_faces(mesh: Mesh, item: Terminal, name: str) -> Ints:
     return faces
 
 
-def _claim(mesh: Mesh, terminals: Sequence[Terminal], terminal: Ints, faces: Ints, number: int) -> None:
+def _claim(mesh: Mesh, terminals: Sequence[Terminal], terminal: Ints32, faces: Ints32, number: int) -> None:
     taken = np.unique(terminal[faces][terminal[faces] >= 0])
     for other in sorted(set().union(*mesh.comm.allgather(set(taken.tolist())))):
         raise CaseError(f"{terminals[number].name} and {terminals[other].name} share faces of the mesh")

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon, Pair, SpectralMeasure
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats
 
 COUPLING = Coupling(kappa=1.764, pair_breaking_time=0.04)
 GAPS = np.array([0.9, 0.937, 1.0, 1.013])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numba import njit
-from numpy.typing import NDArray
 from scipy.integrate import quad
 
 from fvqp.collisions import ElectronElectron
@@ -14,8 +13,7 @@ from fvqp.errors import CaseError
 from fvqp.grids.energy import EnergyGrid
 from fvqp.materials import BCS_RATIO
 from fvqp.spectral import bin_averages
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats
 
 GRID = EnergyGrid.uniform(0.1, 5.0)
 KERNELS = sorted(POWERS)

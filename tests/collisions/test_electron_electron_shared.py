@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from fvqp.collisions import ElectronElectron
 from fvqp.collisions.electron_electron import POWERS
@@ -13,8 +12,7 @@ from fvqp.errors import CaseError
 from fvqp.grids.energy import EnergyGrid
 from fvqp.materials import BCS_RATIO
 from fvqp.spectral import bin_averages
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats
 
 BROADENING = 1e-3
 GRADED = EnergyGrid.graded(8.0, gap_edges=[1.0], first=BROADENING / 4, number=300, largest=0.05)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from scipy.special import zeta
 
 from fvqp.collisions import Collisions, ElectronElectron, PhononCollisions, Phonons
 from fvqp.errors import CaseError
 from fvqp.grids.energy import EnergyGrid
 from fvqp.spectral import bin_averages
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats
 
 STRENGTH, KAPPA, BATH = 1e-3, 1.764, 0.2
 IN_BATH = Phonons(STRENGTH, KAPPA, BATH)

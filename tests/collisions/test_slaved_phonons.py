@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from scipy.optimize import brentq
 
 from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon
@@ -12,8 +11,7 @@ from fvqp.collisions.phonon_relaxation import phonon_points
 from fvqp.collisions.slaved_phonons import CLOSE, FEWEST, SLOWEST, SlavedPhonons, inverted
 from fvqp.grids.energy import EnergyGrid
 from fvqp.spectral import bin_averages
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats
 
 GRID = EnergyGrid.graded(4.0, gap_edges=[1.0], first=0.02, number=40, largest=0.2)
 POINTS = CollisionGrid(GRID.edges, phonon_points(GRID))

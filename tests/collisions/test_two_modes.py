@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from fvqp.collisions import ElectronElectron, PhononCollisions, Phonons
 from fvqp.collisions.electron_electron import POWERS
@@ -13,8 +12,7 @@ from fvqp.errors import CaseError
 from fvqp.grids.energy import EnergyGrid
 from fvqp.materials import BCS_RATIO
 from fvqp.spectral import BinnedSpectrum, bin_averages
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats
 
 GRID = EnergyGrid.uniform(0.1, 5.0)
 PHONONS = Phonons(1e-2, 1.764, 0.15)

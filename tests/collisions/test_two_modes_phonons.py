@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from scipy.optimize import brentq
 
 from fvqp.collisions import Collisions, PhononCollisions, Phonons
@@ -14,8 +13,7 @@ from fvqp.collisions.two_modes_shared import BathOfBothModes
 from fvqp.errors import CaseError
 from fvqp.grids.energy import EnergyGrid
 from fvqp.spectral import bin_averages
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats
 
 GRADED = EnergyGrid.graded(5.0, gap_edges=[1.0], first=0.01, number=60, largest=0.2)
 UNIFORM = EnergyGrid.uniform(0.1, 5.0)

@@ -11,8 +11,6 @@ from mpi4py import MPI
 
 from fvqp.mesh import Mesh, build_mesh
 
-Array = np.ndarray
-
 
 @dataclass(frozen=True)
 class Network:
@@ -35,7 +33,7 @@ class Network:
         return [k for k, n in enumerate(np.bincount(np.ravel(self.wires))) if n == 1]
 
     @property
-    def lengths(self) -> Array:
+    def lengths(self) -> np.ndarray:
         points = np.asarray(self.points, float)
         return np.array([np.linalg.norm(points[b] - points[a]) for a, b in self.wires])
 
@@ -59,7 +57,7 @@ class Network:
         kinds = [("line", np.array(cells))]
         return build_mesh(scale * np.array(points), kinds, regions, facets, comm, name="network")
 
-    def exact(self, decay: float, at_ends: Sequence[float], conductivity: Array | float = 1.0) -> Exact:
+    def exact(self, decay: float, at_ends: Sequence[float], conductivity: np.ndarray | float = 1.0) -> Exact:
         """Solution of ``(σ u')' = σ decay² u`` with given values at the ends."""
         return Exact(self, decay, np.asarray(at_ends, float), conductivity * np.ones(len(self.wires)))
 
@@ -67,7 +65,7 @@ class Network:
 class Exact:
     """``u`` on a network: hyperbolic sines along every wire, and at its points fluxes that add up to zero."""
 
-    def __init__(self, network: Network, decay: float, at_ends: Array, conductivity: Array) -> None:
+    def __init__(self, network: Network, decay: float, at_ends: np.ndarray, conductivity: np.ndarray) -> None:
         self.network, self.decay = network, decay
         n, lengths = len(network.points), network.lengths
         # Outward flux of a wire at its point a: σ k (u_a coth kL − u_b / sinh kL).
@@ -87,7 +85,7 @@ class Exact:
         )
         self.currents = (balance @ self.values)[ends]
 
-    def at(self, places: Array) -> Array:
+    def at(self, places: np.ndarray) -> np.ndarray:
         """Values at ``places (m, 3)`` on the wires."""
         points = np.zeros((len(self.network.points), 3))
         points[:, : len(self.network.points[0])] = self.network.points

@@ -21,7 +21,6 @@ WIDTH, THICKNESS = 100e-9, 10e-9
 #: Conductance of a piece of the wire of length ξ.
 UNIT = METAL.conductivity * WIDTH * THICKNESS / XI
 
-Array = np.ndarray
 
 
 def line(
@@ -90,7 +89,7 @@ def slab(n: int, side: float, comm: MPI.Comm = MPI.COMM_SELF) -> Device:
     return Device(mesh, METAL, [], [reservoir], thickness=THICKNESS, regions={"N": NORMAL})
 
 
-def angles(device: Device, z: Array, gap: Array | None = None, method: str = "auto") -> Array:
+def angles(device: Device, z: np.ndarray, gap: np.ndarray | None = None, method: str = "auto") -> np.ndarray:
     """Complex θ of every cell, ``(n_cells, energy)``; reservoirs of gap Δ0."""
     cells = device.per_cell("gap") / METAL.gap if gap is None else gap
     terminals = np.zeros((len(device.terminals), 2))
@@ -100,7 +99,7 @@ def angles(device: Device, z: Array, gap: Array | None = None, method: str = "au
     return x[:, 0] + 1j * x[:, 1]
 
 
-def normal_wire_angle(z: complex, length: float, at: Array, guess: Array) -> Array:
+def normal_wire_angle(z: complex, length: float, at: np.ndarray, guess: np.ndarray) -> np.ndarray:
     """θ in a normal wire on a bulk superconductor of gap 1, closed at its end, by scipy's collocation.
 
     Args:
@@ -110,11 +109,11 @@ def normal_wire_angle(z: complex, length: float, at: Array, guess: Array) -> Arr
     """
     start = bulk_angle(z)
 
-    def slopes(_x: Array, y: Array) -> Array:
+    def slopes(_x: np.ndarray, y: np.ndarray) -> np.ndarray:
         bend = -2j * z * np.sin(y[0] + 1j * y[1])
         return np.array([y[2], y[3], bend.real, bend.imag])
 
-    def ends(a: Array, b: Array) -> Array:
+    def ends(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         return np.array([a[0] - start.real, a[1] - start.imag, b[2], b[3]])
 
     x = np.concatenate([[0.0], at, [length]])

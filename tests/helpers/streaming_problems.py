@@ -21,7 +21,6 @@ from fvqp.transport.radial import Shells, radial_streaming
 from fvqp.transport.streaming import Scheme, Streaming
 from fvqp.transport.walls import MIRROR, Wall
 
-Array = np.ndarray
 SELF = MPI.COMM_SELF
 UP = (0.0, 0.0, 1.0)
 
@@ -112,7 +111,7 @@ def assert_positive(streaming: Streaming) -> None:
         assert f.max() < 1 + 1e-14
 
 
-def flying_apart(streaming: Streaming, shells: Shells, width: float, time: float) -> Array:
+def flying_apart(streaming: Streaming, shells: Shells, width: float, time: float) -> np.ndarray:
     """Shell averages of ``exp(−|x − tΩ|²/2a²)``, the exact solution of speed 1, ``(n, M, 1)``."""
     node, weight = np.polynomial.legendre.leggauss(4)
     low, high = shells.radii[:-1, None], shells.radii[1:, None]
@@ -126,7 +125,7 @@ def flying_apart(streaming: Streaming, shells: Shells, width: float, time: float
     return np.einsum("cq,cqm->cm", weight, np.exp(-square / (2.0 * width**2)))[:, :, None]
 
 
-def advanced(streaming: Streaming, f: Array, time: float) -> Array:
+def advanced(streaming: Streaming, f: np.ndarray, time: float) -> np.ndarray:
     """f after ``time``: Euler steps of the upwind scheme, Heun's of the others."""
     count = int(np.ceil(time / streaming.largest_step()))
     step = time / count

@@ -16,8 +16,6 @@ from fvqp.transport.operator import Operator, Transport
 from fvqp.transport.operator_tables import Coefficients
 from fvqp.transport.terminals import Terminal
 
-Array = np.ndarray
-
 
 @contextmanager
 def gmsh_model(dim: int, size: float, path: Path, splits: int = 0) -> Iterator[Any]:
@@ -128,8 +126,8 @@ def named(raw: RawMesh, *, every: bool) -> Mesh:
 def transport_on(
     mesh: Mesh,
     terminals: list[Terminal],
-    conductivity: Array | float = 1.0,
-    medium: Array | None = None,
+    conductivity: np.ndarray | float = 1.0,
+    medium: np.ndarray | None = None,
     **more: object,
 ) -> Transport:
     """Transport of unit cross-section and unit reaction scale."""
@@ -146,7 +144,7 @@ def transport_on(
 
 
 def coefficients(
-    transport: Transport, diffusion: Array | float = 1.0, reaction: Array | float = 0.0
+    transport: Transport, diffusion: np.ndarray | float = 1.0, reaction: np.ndarray | float = 0.0
 ) -> Coefficients:
     """One component, one energy; junctions and interfaces of a normal metal."""
     n = transport.mesh.n_cells
@@ -161,7 +159,7 @@ def coefficients(
     )
 
 
-def solved(operator: Operator, external: Array, source: Array | None = None) -> Array:
+def solved(operator: Operator, external: np.ndarray, source: np.ndarray | None = None) -> np.ndarray:
     """Solution ``(n_cells,)`` of a single-energy problem; ``external[terminal]``, ``source[cell]``."""
     solver = TransportSolver(operator.transport)
     x = solver.solve(
@@ -173,7 +171,7 @@ def solved(operator: Operator, external: Array, source: Array | None = None) -> 
     return x[0, :, 0, 0]
 
 
-def currents(operator: Operator, x: Array, external: Array) -> Array:
+def currents(operator: Operator, x: np.ndarray, external: np.ndarray) -> np.ndarray:
     """Current from every terminal into the device, ``(terminal,)``."""
     return operator.currents(
         np.ascontiguousarray(x[:, None, None]), np.asarray(external, float)[None, :, None]

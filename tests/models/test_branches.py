@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from mpi4py import MPI
-from numpy.typing import NDArray
 from scipy import constants
 from scipy.optimize import brentq, minimize_scalar
 from test_supercurrent import DEPAIRING_CURRENT
@@ -23,8 +22,8 @@ from fvqp.models.kinetics import L
 from fvqp.models.phase import Supercurrent
 from fvqp.models.usadel import GapModel, Point, UsadelProblem
 from fvqp.solvers.continuation import REACHED, CurvePoint, follow_branch
+from fvqp.typing import Floats
 
-Floats = NDArray[np.float64]
 UNIFORM = GapModel("uniform", at="point_B", rule="arcsinh")
 
 

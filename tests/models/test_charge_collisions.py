@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from newton_counts import recorded
-from numpy.typing import NDArray
 from scipy import constants
 from scipy.optimize import brentq
 from scipy.special import zeta
@@ -24,8 +23,7 @@ from fvqp.models.inelastic import BALANCE, InelasticSystem
 from fvqp.models.kinetics import L, T
 from fvqp.models.neglected_charge import neglected_relaxation
 from fvqp.models.usadel import GapModel, Point, Solution, UsadelProblem
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Bools, Floats
 
 LENGTH, BIAS, BATH = 8 * UM, 2.0, 0.5
 GRID = EnergyGrid.uniform(0.1, 6.0)
@@ -201,7 +199,7 @@ def test_charge_relaxation_length_near_tc() -> None:
         middle = (x > 1.5 * expected) & (x < 3.0 * expected)
         left = 6.0 * expected - x[middle]
 
-        def slope(length: float, left: Floats = left, middle: NDArray[np.bool_] = middle) -> float:
+        def slope(length: float, left: Floats = left, middle: Bools = middle) -> float:
             rest = np.log(imbalance[-1][middle] / np.sinh(left / length))
             return float(np.polyfit(left, rest, 1)[0])
 

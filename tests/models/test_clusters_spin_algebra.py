@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import scipy.linalg
 from mpi4py import MPI
-from numpy.typing import NDArray
 
 from fvqp.models.clusters import (
     Cluster,
@@ -25,16 +24,18 @@ from fvqp.models.clusters import (
     stationary_state,
 )
 from fvqp.models.clusters.rates import events, spin_events, spin_square
+from fvqp.typing import Complexes, Floats
 
 SELF = MPI.COMM_SELF
-Floats = NDArray[np.float64]
+
+
 PAULI = [np.array(matrix, complex) for matrix in ([[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]])]
 SWAP = np.eye(4)[[0, 2, 1, 3]]
 PAIR = {"singlet": 0.5 * (np.eye(4) - SWAP), "triplet": 0.5 * (np.eye(4) + SWAP)}
 ATOL = 1e-12
 
 
-def spin_matrix(spins: int, axis: int) -> NDArray[np.complex128]:
+def spin_matrix(spins: int, axis: int) -> Complexes:
     """2 S_axis of a number of spins 1/2."""
     total = np.zeros((2**spins, 2**spins), complex)
     for place in range(spins):
@@ -43,7 +44,7 @@ def spin_matrix(spins: int, axis: int) -> NDArray[np.complex128]:
 
 
 @cache
-def projectors(spins: int) -> dict[int, NDArray[np.complex128]]:
+def projectors(spins: int) -> dict[int, Complexes]:
     """On M = 2S, by the eigenvectors of 4S² = Σ (2S_axis)²."""
     square = sum((spin_matrix(spins, axis) @ spin_matrix(spins, axis) for axis in range(3)), 0.0 * np.eye(1))
     values, vectors = np.linalg.eigh(square)

@@ -8,7 +8,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from scipy.integrate import trapezoid
 from scipy.interpolate import CubicSpline
 from scipy.optimize import brentq
@@ -23,6 +22,7 @@ from fvqp.models.strong_coupling import strong_coupling
 from fvqp.spectral import alpha2f
 from fvqp.spectral.alpha2f import K_B
 from fvqp.spectral.eliashberg import solve, tabulated
+from fvqp.typing import Floats
 
 TOP = 6.0
 #: Relative errors of Δ(T) that are allowed at 0.4, 0.6, 0.8 and 0.95 T_c; damping blurs the edge next to T_c.
@@ -55,7 +55,7 @@ def weak_family() -> SpectralFamily:
     )
 
 
-def bump(grid: CollisionGrid, centre: float, width: float, peak: float) -> NDArray[np.float64]:
+def bump(grid: CollisionGrid, centre: float, width: float, peak: float) -> Floats:
     return peak * np.exp(-(((grid.energies - centre) / width) ** 2))[None]
 
 
@@ -194,7 +194,7 @@ def test_gap_equation_is_where_the_energy_does_not_change() -> None:
     energies = np.linspace(gap, 5.0, 40_001)
     occupied = 0.2 * np.exp(-(((energies - 1.8) / 0.3) ** 2))
 
-    def squared(edge: float) -> NDArray[np.float64]:
+    def squared(edge: float) -> Floats:
         return (x(edge) / phi(edge)) ** 2
 
     xi2 = x(energies) ** 2 - squared(gap) * phi(energies) ** 2

@@ -8,7 +8,6 @@ from typing import Literal
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from wire_devices import CONDUCTANCE, UM, close, line_mesh, wire
 
 from fvqp.collisions import Collisions
@@ -22,8 +21,7 @@ from fvqp.models.kinetics import L
 from fvqp.models.phase import Supercurrent
 from fvqp.models.usadel import GapModel, Point, Solution, UsadelProblem
 from fvqp.spectral import bin_averages
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats
 
 #: Bias below which a normal metal with the two-step distribution of a cold lead pairs again: the root of
 #: ``∫_{eV}^{ω_D} dε/ε = 1/λ`` for ω_D = 10.

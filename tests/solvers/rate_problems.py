@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fvqp.solvers.elimination import Arrow
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats
 
 
 class Chain:

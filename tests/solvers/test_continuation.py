@@ -5,12 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from mpi4py import MPI
-from numpy.typing import NDArray
 
 from fvqp.errors import ConvergenceError
 from fvqp.solvers.continuation import REACHED, Branch, CurvePoint, follow_branch, grow, jumps_between
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats
 
 
 def follow(residual: object, start: CurvePoint, last: float, **more: object) -> Branch:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from mpi4py import MPI
-from numpy.typing import NDArray
 
 from fvqp.errors import ConvergenceError
 from fvqp.solvers.flow import Rest, come_to_rest
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats
 
 
 def rest(velocity, start: Floats, tolerance: float = 1e-10, most: int = 500) -> Rest:  # type: ignore[no-untyped-def]

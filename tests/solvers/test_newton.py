@@ -5,14 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from mpi4py import MPI
-from numpy.typing import NDArray
 
 from fvqp.errors import ConvergenceError
 from fvqp.petsc import PETSc
 from fvqp.solvers.newton import solve_linearized, solve_newton
 from fvqp.solvers.scalar_root import follow_root
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats
 
 
 class Bratu:

@@ -27,21 +27,20 @@ WIDTH, VELOCITY, PATH = 2e-6, 0.7e6, 1e-6
 """Standard deviation of the packet in space, Fermi velocity, free path."""
 SMALL = ["body.shells=20", "quasiparticles.directions=8", "evolution.tolerance=0.02", "figures=[]"]
 
-Array = np.ndarray
 
 
 def computed(name: str, *overrides: str) -> xr.Dataset:
     return run(CASES / f"{name}.toml", overrides=["figures=[]", *overrides]).dataset
 
 
-def spectrum(data: xr.Dataset) -> tuple[Array, Array]:
+def spectrum(data: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
     """Speeds and states of the bins with states, and which these are."""
     grid = CollisionGrid.uniform(0.25, 3.0, start=0.75)
     assert np.allclose(grid.energies * data.attrs["delta0_eV"], data["energy"])
     return VELOCITY * relative_velocity(grid, 1.0)[0], bcs_measure(grid, 1.0).states[0]
 
 
-def flight_errors(data: xr.Dataset) -> Array:
+def flight_errors(data: xr.Dataset) -> np.ndarray:
     """Relative L1 error of the density at every time after 0, against
     ``f = (a²/2rs) [e^{−(r−s)²/2a²} − e^{−(r+s)²/2a²}]`` with ``s = vt``."""
     speed, states = spectrum(data)
@@ -59,7 +58,7 @@ def flight_errors(data: xr.Dataset) -> Array:
     return np.array(errors)
 
 
-def spreads(data: xr.Dataset) -> Array:
+def spreads(data: xr.Dataset) -> np.ndarray:
     """``⟨r²⟩ − ⟨r²⟩_0`` over ``2v²τ[t − τ(1 − e^{−t/τ})]`` at every time after 0, ``(times, 3 energies)``."""
     speed, _ = spectrum(data)
     volume = data["cell_volume"].values

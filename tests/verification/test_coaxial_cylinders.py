@@ -23,7 +23,6 @@ from fvqp.errors import CaseError
 from fvqp.materials import load_material
 from fvqp.spectral.usadel import bin_averages
 
-Array = np.ndarray
 ALUMINIUM = load_material("Al_ryan2026")
 #: Metres; siemens and volt.
 INNER, OUTER, HEIGHT = 0.2e-6, 0.8e-6, 0.3e-6
@@ -70,7 +69,7 @@ def in_shells(size: float) -> dict[str, Any]:
     return coaxial({"shape": shape}, "left", "right", cross_section={"thickness": "0.3 um"})
 
 
-def exactly(edges: Array, radius: Array) -> tuple[dict[str, Array], float]:
+def exactly(edges: np.ndarray, radius: np.ndarray) -> tuple[dict[str, np.ndarray], float]:
     """f_L and f_T ``(radius, energy)`` beside equilibrium, and the current; ``edges`` of energies in volt."""
     spectrum = bin_averages(edges * constants.e / ALUMINIUM.gap, 1.0, DEPAIRING, BROADENING)
     dos, along = spectrum.dos[0], spectrum.diffusion_T[0]
@@ -93,7 +92,7 @@ def exactly(edges: Array, radius: Array) -> tuple[dict[str, Array], float]:
     return {"f_L": of_l, "f_T": share * of_t}, float(current)
 
 
-def errors(case: dict[str, Any]) -> Array:
+def errors(case: dict[str, Any]) -> np.ndarray:
     """Of f_L, f_T and the current, relative to their own size."""
     data: xr.Dataset = fvqp.run(case).dataset
     rest, biased = data.isel(V_inj=0), data.isel(V_inj=1)

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import xarray as xr
 from kinetic_cases import DRIVEN, PULSE
-from numpy.typing import NDArray
 from run_cases import line
 from shipped_cases import CASES, REDUCED
 
@@ -18,8 +17,6 @@ import fvqp
 from fvqp.models.localized import Simulation
 from fvqp.models.localized.trajectory import Trajectory
 from fvqp.results import open_result
-
-Floats = NDArray[np.float64]
 
 pytestmark = pytest.mark.slow
 

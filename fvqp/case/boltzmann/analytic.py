@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import constants
 from scipy.special import ellipe, ellipk, lambertw
 
@@ -28,8 +27,8 @@ from fvqp.models.driven import (
 )
 from fvqp.models.rothwarf_taylor import RothwarfTaylor
 from fvqp.results.dataset import SweepDataset
+from fvqp.typing import Floats
 
-Floats = NDArray[np.float64]
 log = logging.getLogger(__name__)
 
 #: Kind of a figure → the result beside which it shows a closed form.

@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import constants
 
 from fvqp.case.boltzmann.drives import Injection, Microwave, Pulse
@@ -41,8 +40,7 @@ from fvqp.materials import Material, load_material
 from fvqp.models.coupling import electron_phonon_coupling
 from fvqp.models.gap_family import gap_family
 from fvqp.models.strong_coupling import StrongCoupling
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats
 
 #: Escape time in τ0^pb that keeps phonons in equilibrium with the bath to nine digits.
 INSTANT = 1e-9

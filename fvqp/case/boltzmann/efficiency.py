@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
-from numpy.typing import NDArray
 from scipy import constants
 
 from fvqp.case.boltzmann.build import Setup
@@ -19,8 +17,7 @@ from fvqp.collisions import (
 )
 from fvqp.models.boltzmann import HomogeneousProblem, State
 from fvqp.models.efficiency import generation
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats
 
 #: Names of the processes that count as drives begin so.
 DRIVES = ("microwaves", "injections")

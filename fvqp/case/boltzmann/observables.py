@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import constants
 from scipy.optimize import brentq
 
@@ -26,8 +25,8 @@ from fvqp.collisions import (
     thermal,
 )
 from fvqp.results.dataset import SweepDataset
+from fvqp.typing import Floats
 
-Floats = NDArray[np.float64]
 Values = dict[str, float | Floats]
 
 #: Temperatures in Δ0 between which effective temperatures are looked for.

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 from mpi4py import MPI
-from numpy.typing import NDArray
 from scipy import constants
 from scipy.special import k1
 
@@ -29,8 +28,8 @@ from fvqp.models.boltzmann import HomogeneousProblem, Ledger, State, SteadyState
 from fvqp.models.evolving import Pace
 from fvqp.results.dataset import SweepDataset
 from fvqp.results.result import Result
+from fvqp.typing import Floats
 
-Floats = NDArray[np.float64]
 log = logging.getLogger(__name__)
 
 #: Bin widths in k_BT above which thermal distributions are not resolved.

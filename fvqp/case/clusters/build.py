@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 from scipy import constants
 
 from fvqp.case.clusters.schema import ClustersCase
@@ -19,8 +18,7 @@ from fvqp.models.clusters.mean_field import ALUMINIUM, stationary, validity
 from fvqp.models.clusters.noise import FLUX_PER_SPIN
 from fvqp.models.clusters.reduced import largest_number
 from fvqp.models.clusters.states import choose, tail_width
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats
 
 CUBIC_MICROMETRE = 1e-18
 """m³."""

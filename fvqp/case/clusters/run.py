@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from mpi4py import MPI
-from numpy.typing import NDArray
 
 from fvqp.case.clusters import evolution
 from fvqp.case.clusters.build import CUBIC_MICROMETRE, Clusters, coupling
@@ -38,8 +37,8 @@ from fvqp.models.clusters.reduced import stationary_weight
 from fvqp.results.dataset import SweepDataset
 from fvqp.results.result import Result
 from fvqp.solvers.slowest import library_in_use, slowest_rates
+from fvqp.typing import Floats
 
-Floats = NDArray[np.float64]
 Values = dict[str, Any]
 log = logging.getLogger(__name__)
 

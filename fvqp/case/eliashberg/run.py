@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 from mpi4py import MPI
-from numpy.typing import NDArray
 
 from fvqp.case.eliashberg.schema import EliashbergCase
 from fvqp.case.interaction import KELVIN, MEV, Resolved, resolved
@@ -23,8 +22,8 @@ from fvqp.spectral.eliashberg_matsubara import (
     frequencies,
     solve_matsubara,
 )
+from fvqp.typing import Floats
 
-Floats = NDArray[np.float64]
 log = logging.getLogger(__name__)
 
 

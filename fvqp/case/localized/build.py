@@ -8,7 +8,6 @@ from functools import cached_property
 
 import numpy as np
 from mpi4py import MPI
-from numpy.typing import NDArray
 
 from fvqp.case.geometry import distributed_mesh
 from fvqp.case.localized.profile import generation_profile
@@ -36,9 +35,8 @@ from fvqp.models.localized.validity import (
     least_edge,
     steepest,
 )
+from fvqp.typing import Floats
 from fvqp.units import to_float
-
-Floats = NDArray[np.float64]
 
 MICROMETRE = 1e-6
 PARTICLES = 10_000

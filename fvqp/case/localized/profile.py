@@ -5,16 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from fvqp.case.earlier import Earlier, EarlierRates
 from fvqp.case.localized.schema import LocalizedCase, Profile
 from fvqp.errors import CaseError, shown
 from fvqp.mesh import Mesh
+from fvqp.typing import Floats
 from fvqp.units import to_float
-
-Floats = NDArray[np.float64]
 
 #: Part of its extent by which a table, or an earlier run, may end before the mesh does: half a coarse cell.
 MARGIN = 0.05

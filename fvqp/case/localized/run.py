@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from mpi4py import MPI
-from numpy.typing import NDArray
 
 from fvqp.case.localized.build import MICROMETRE, Localized
 from fvqp.case.localized.schema import LocalizedCase, Relaxation
@@ -35,8 +34,8 @@ from fvqp.results.fields import FieldSeries
 from fvqp.results.files import make_folder
 from fvqp.results.result import Result
 from fvqp.results.together import on_root
+from fvqp.typing import Floats
 
-Floats = NDArray[np.float64]
 Values = dict[str, Any]
 log = logging.getLogger(__name__)
 

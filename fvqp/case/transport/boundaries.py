@@ -8,15 +8,14 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from fvqp.case.boltzmann.tables import read_spectrum
 from fvqp.case.quantities import CaseValue, Energy, MassDensity, Number
 from fvqp.case.tables import ONCE, Name, Table, found_file
 from fvqp.errors import CaseError
+from fvqp.typing import Floats
 
-Floats = NDArray[np.float64]
 Share = Annotated[Number, Field(ge=0, le=1)]
 
 WANTED = '{ energies = ["0 eV", "2 Delta0"], shares = [0, 1] } or { file = "transmission.csv" }'

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 from mpi4py import MPI
-from numpy.typing import NDArray
 
 from fvqp.case.boltzmann.build import Units, pulse_shape
 from fvqp.case.geometry import distributed_mesh, require_touching
@@ -29,9 +28,7 @@ from fvqp.mesh.periodic import identified
 from fvqp.models.transport import State, TransportProblem
 from fvqp.models.transport.steady import SteadySolver
 from fvqp.transport.radial import Shells
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from fvqp.typing import Ints
 
 
 @dataclass(frozen=True)

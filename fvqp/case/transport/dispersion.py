@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Literal, NamedTuple, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import model_validator
 from scipy import constants
 
@@ -17,8 +16,7 @@ from fvqp.case.tables import Table
 from fvqp.collisions import CollisionGrid
 from fvqp.collisions.dispersion import Dispersion, Sine, Tabulated, branch
 from fvqp.errors import CaseError
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats
 
 
 class DispersionTable(Table):

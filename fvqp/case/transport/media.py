@@ -6,7 +6,6 @@ import logging
 
 import numpy as np
 from mpi4py import MPI
-from numpy.typing import NDArray
 
 from fvqp.case.boltzmann.build import Units
 from fvqp.case.boltzmann.schema import Escape
@@ -38,10 +37,10 @@ from fvqp.mesh import Mesh
 from fvqp.mesh.quality import cell_sizes
 from fvqp.models.gap_family import gap_family
 from fvqp.models.transport import Medium
+from fvqp.typing import Bools, Floats, Ints
 
 log = logging.getLogger(__name__)
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+
 
 #: v_F that goes with a diffusivity alone, m/s.
 USUAL_VELOCITY = 1e6
@@ -351,7 +350,7 @@ class CaseMedia:
             return np.ones(mesh.n_cells)
         return np.asarray(np.exp(-0.5 * (self._distance(place) / place.size) ** 2))
 
-    def require_near(self, place: Place, there: NDArray[np.bool_], key: str) -> None:
+    def require_near(self, place: Place, there: Bools, key: str) -> None:
         """:class:`CaseError` for a distribution in space with no cell near its centre. Collective.
 
         Args:
@@ -376,7 +375,7 @@ class CaseMedia:
                 place.size * 1e6,
             )
 
-    def require_resolved(self, place: Place, there: NDArray[np.bool_], key: str) -> None:
+    def require_resolved(self, place: Place, there: Bools, key: str) -> None:
         """:class:`CaseError` for a distribution in space narrower than the cells at its centre. Collective.
 
         Args:
@@ -393,12 +392,12 @@ class CaseMedia:
                 f"cells of {cell * 1e6:.3g} um at its centre resolve; give a larger size or smaller cells"
             )
 
-    def _nearest(self, place: Place, there: NDArray[np.bool_]) -> float:
+    def _nearest(self, place: Place, there: Bools) -> float:
         """Distance of the nearest cell on all ranks."""
         distance = self._distance(place)[: self.mesh.n_owned][there]
         return float(self.mesh.comm.allreduce(float(distance.min(initial=np.inf)), MPI.MIN))
 
-    def _closest(self, place: Place, there: NDArray[np.bool_]) -> float:
+    def _closest(self, place: Place, there: Bools) -> float:
         """Size of the nearest cell on all ranks."""
         mesh = self.mesh
         # cells that are as near but for rounding count alike, whatever rank has them

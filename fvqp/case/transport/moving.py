@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
-
 from fvqp.case.transport.boundaries import PhononInterface, WallTable
 from fvqp.case.transport.media import CaseMedia
 from fvqp.case.transport.schema import TransportCase
@@ -26,8 +23,7 @@ from fvqp.transport.directions import (
 from fvqp.transport.level_symmetric import level_symmetric
 from fvqp.transport.radial import Shells
 from fvqp.transport.walls import AcousticInterface, Interface, Wall
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats
 
 
 def directions(case: TransportCase, name: str, geometry: int | str) -> Directions | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from mpi4py import MPI
-from numpy.typing import NDArray
 
 from fvqp.case.boltzmann.resonator import shown
 from fvqp.case.transport.build import Setup
@@ -12,8 +11,7 @@ from fvqp.case.transport.schema import Probe
 from fvqp.collisions.conductivity import MattisBardeen, cold_conductivity
 from fvqp.errors import CaseError
 from fvqp.models.transport import State
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats
 
 
 class Probed:

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 
 import numpy as np
 from mpi4py import MPI
-from numpy.typing import NDArray
 from scipy import constants
 
 from fvqp.case.boltzmann.build import Units
@@ -18,8 +17,8 @@ from fvqp.errors import CaseError
 from fvqp.mesh import Mesh
 from fvqp.mesh.quality import cell_sizes
 from fvqp.models.transport import Medium
+from fvqp.typing import Ints
 
-Ints = NDArray[np.int64]
 log = logging.getLogger(__name__)
 
 LARGEST = 1e11

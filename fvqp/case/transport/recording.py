@@ -21,8 +21,8 @@ from fvqp.models.transport.steady import net_power
 from fvqp.results.checkpoint import Checkpoint
 from fvqp.results.dataset import SweepDataset
 from fvqp.results.folder import ResultsFolder
+from fvqp.typing import Floats
 
-Floats = NDArray[np.float64]
 log = logging.getLogger(__name__)
 
 #: Ranges of energy that are counted unless the case says which.

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 from mpi4py import MPI
-from numpy.typing import NDArray
 from scipy import constants
 
 from fvqp.case.boltzmann.strong import described
@@ -25,8 +24,8 @@ from fvqp.results.checkpoint import Checkpoint
 from fvqp.results.folder import ResultsFolder
 from fvqp.results.progress import SweepProgress
 from fvqp.results.result import Result
+from fvqp.typing import Floats
 
-Floats = NDArray[np.float64]
 log = logging.getLogger(__name__)
 
 

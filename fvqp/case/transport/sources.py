@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from fvqp.case.boltzmann.build import Units, require_resolved
 from fvqp.case.boltzmann.drives import Microwave
 from fvqp.case.quantities import Frequency
@@ -15,8 +12,8 @@ from fvqp.case.tables import AS_LIST, ONCE, Name, Table
 from fvqp.collisions import CollisionGrid, PhotonDrive, Process
 from fvqp.collisions.sources import ConstantTrapping
 from fvqp.errors import CaseError
+from fvqp.typing import Floats
 
-Floats = NDArray[np.float64]
 Regions = Annotated[tuple[Name, ...], AS_LIST, ONCE]
 
 

@@ -33,8 +33,8 @@ from fvqp.results.fitted import (
 from fvqp.results.result import Result
 from fvqp.results.together import on_root
 from fvqp.solvers.least_squares import Fitted, fit_parameters
+from fvqp.typing import Floats
 
-Floats = NDArray[np.float64]
 log = logging.getLogger(__name__)
 
 #: Tables of a case that do not describe the device; but the temperature of a sweep is one of the bath.

@@ -28,8 +28,8 @@ from fvqp.results.fields import FieldSeries
 from fvqp.results.folder import ResultsFolder
 from fvqp.results.progress import SweepProgress
 from fvqp.results.symmetry import is_mirrored, symmetry_parts
+from fvqp.typing import Floats
 
-Floats = NDArray[np.float64]
 log = logging.getLogger(__name__)
 
 #: Solutions at one bias and folds of one branch that are recorded.

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 from mpi4py import MPI
-from numpy.typing import NDArray
 
 from fvqp.case.petsc_options import options_in_force
 from fvqp.case.sizes import size_rows, warn_of_sizes
@@ -45,8 +44,8 @@ from fvqp.results.progress import SweepProgress
 from fvqp.results.result import Result
 from fvqp.results.together import Turns, wait
 from fvqp.solvers.continuation import REACHED
+from fvqp.typing import Bools
 
-Floats = NDArray[np.float64]
 log = logging.getLogger(__name__)
 
 #: A bias step that does not converge is halved this many times before the run gives up.
@@ -187,7 +186,7 @@ def _run_curve(
     problems: list[UsadelProblem],
     sweep: Sweep,
     recorder: UsadelRecorder,
-    settled: NDArray[np.bool_],
+    settled: Bools,
     earlier: Checkpoint | None,
 ) -> None:
     """All missing points of one curve, recorded one by one.

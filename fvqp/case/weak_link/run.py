@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from mpi4py import MPI
-from numpy.typing import NDArray
 from scipy import constants
 
 from fvqp.case.geometry import distributed_mesh
@@ -21,8 +20,7 @@ from fvqp.models.device import Device, Reservoir
 from fvqp.models.weak_link import WeakLink
 from fvqp.results.dataset import SweepDataset
 from fvqp.results.result import Result
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats
 
 
 def run(case: WeakLinkCase, out: str | Path | None, resume: bool, comm: MPI.Comm) -> Result:

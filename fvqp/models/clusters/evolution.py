@@ -18,9 +18,10 @@ from fvqp.models.clusters import mean_field
 from fvqp.models.clusters.fokker_planck import FokkerPlanck
 from fvqp.models.clusters.gillespie import ensemble
 from fvqp.models.clusters.master import LOST, MAX_STATES, Loss, MasterEquation, stationary_state, widened
-from fvqp.models.clusters.rates import Cluster, FloatArray
+from fvqp.models.clusters.rates import Cluster
 from fvqp.models.clusters.reduced import NumberChain, largest_number, reduced_chain
 from fvqp.models.clusters.states import choose, tail_width, united
+from fvqp.typing import Floats
 
 Start = tuple[int, int] | Cluster
 """N and m, or a cluster in its stationary state."""
@@ -46,15 +47,15 @@ class Evolution:
         Bound on the probability outside the states kept, the largest of all steps; None where there is none.
     """
 
-    number: FloatArray
-    variance: FloatArray | None = None
-    flipped: FloatArray | None = None
-    distribution: FloatArray | None = None
-    error: FloatArray | None = None
+    number: Floats
+    variance: Floats | None = None
+    flipped: Floats | None = None
+    distribution: Floats | None = None
+    error: Floats | None = None
     lost: float | None = None
 
     @property
-    def polarization(self) -> FloatArray | None:
+    def polarization(self) -> Floats | None:
         """1 − 2⟨m⟩/⟨N⟩, NaN where there is nothing; None where all spins are parallel."""
         if self.flipped is None:
             return None
@@ -117,7 +118,7 @@ def evolve_master(
         p[place[own]] = held[own]
         worst = Loss(0.0, 0.0)
 
-        def watch(p: FloatArray) -> None:
+        def watch(p: Floats) -> None:
             nonlocal worst
             now = equation.loss(np.maximum(p, 0.0))
             worst = Loss(max(worst.spin, now.spin), max(worst.flipped, now.flipped))
@@ -236,11 +237,11 @@ def largest_start(cluster: Cluster, start: Start, lost: float) -> float:
     return max(least, number + float(tail_width(number, math.log(1.0 / lost))))
 
 
-def _moments(mean: FloatArray, square: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _moments(mean: Floats, square: Floats) -> tuple[Floats, Floats]:
     return mean, np.maximum(square - mean**2, 0.0)
 
 
-def _of_numbers(chain: NumberChain, found: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _of_numbers(chain: NumberChain, found: Floats) -> tuple[Floats, Floats]:
     """⟨N⟩ and ⟨⟨N²⟩⟩ of probabilities (n_times, n_owned)."""
     total = chain.chain.sum
     return _moments(total(found * chain.number), total(found * chain.number**2))

@@ -17,14 +17,15 @@ from numpy.polynomial.legendre import leggauss
 
 from fvqp.errors import CaseError
 from fvqp.models.clusters.mean_field import approximate_number
-from fvqp.models.clusters.rates import Cluster, FloatArray
+from fvqp.models.clusters.rates import Cluster
 from fvqp.models.clusters.reduced import NumberChain, largest_number, one_dimensional, stationary_weight
 from fvqp.solvers.markov import MarkovChain
+from fvqp.typing import Floats
 
 _NODES, _WEIGHTS = leggauss(16)
 
 
-def bernoulli(z: FloatArray) -> FloatArray:
+def bernoulli(z: Floats) -> Floats:
     """B(z) = z/(e^z − 1)."""
     small = np.abs(z) < 1e-5
     safe = np.where(small, 1.0, z)
@@ -57,7 +58,7 @@ class FokkerPlanck(NumberChain):
     def __init__(
         self,
         cluster: Cluster,
-        edges: FloatArray | None = None,
+        edges: Floats | None = None,
         *,
         cells: int = 400,
         lost: float = 1e-12,
@@ -82,12 +83,12 @@ class FokkerPlanck(NumberChain):
         slow = cluster.injection / approximate_number(cluster) ** 2
         super().__init__(cluster, one_dimensional(steps, held, slow, comm), mean)
 
-    def spin_chain(self) -> tuple[MarkovChain, FloatArray]:
+    def spin_chain(self) -> tuple[MarkovChain, Floats]:
         """The equation of the mean spin: that of P with the weight W N² in place of W, and the decay rate
         2/τ_s + Γ̄_t N/V (theory: Noise of the spin)."""
         cluster = self.cluster
 
-        def log_weight(N: FloatArray) -> FloatArray:
+        def log_weight(N: Floats) -> Floats:
             return stationary_weight(cluster, N) + 2.0 * np.log(N)
 
         steps, held, mean, _ = fitted(log_weight, self.edges, 0.5 * cluster.injection)
@@ -104,14 +105,14 @@ class FokkerPlanck(NumberChain):
         own = self.spread[chain.first : chain.first + chain.n_owned]
         return super().variance + float(chain.sum(own * self.stationary))
 
-    def density(self) -> FloatArray:
+    def density(self) -> Floats:
         """Stationary P(N), means over the cells, on every rank."""
         return np.asarray(self.distribution() / np.diff(self.edges))
 
 
 def fitted(
-    log_weight: Callable[[FloatArray], FloatArray], edges: FloatArray, diffusion: float
-) -> tuple[dict[int, FloatArray], FloatArray, FloatArray, FloatArray]:
+    log_weight: Callable[[Floats], Floats], edges: Floats, diffusion: float
+) -> tuple[dict[int, Floats], Floats, Floats, Floats]:
     """Finite volumes of ∂_N [D W ∂_N(P/W)] with exponentially fitted fluxes.
 
     Returns

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 import fvqp.kernel_cache  # noqa: F401
 from fvqp.errors import CaseError
 from fvqp.models.clusters.mean_field import approximate_number
-from fvqp.models.clusters.rates import Cluster, FloatArray, IntArray
+from fvqp.models.clusters.rates import Cluster
+from fvqp.typing import Floats, Ints
 
 FORGOTTEN = 20.0
 """Times N0²/AV after which a trajectory has forgotten its start."""
@@ -28,8 +29,8 @@ ISING, PAPER, EXACT = 0, 1, 2
 @njit(cache=True, nogil=True)
 def _simulate(
     injection: float, singlet: float, triplet: float, flip: float, algebra: int,
-    number: int, flipped: int, ends: FloatArray, rng: np.random.Generator,
-    sampled: NDArray[np.int64], means: FloatArray, residence: FloatArray,
+    number: int, flipped: int, ends: Floats, rng: np.random.Generator,
+    sampled: Ints, means: Floats, residence: Floats,
 ) -> tuple[int, int]:  # fmt: skip
     """Fills (N, m) at the ends of the intervals, time integrals of N, N², m over them, and the time spent at
     every N.
@@ -132,14 +133,14 @@ class Trajectory:
     """
 
     interval: float
-    number: IntArray
-    flipped: IntArray
-    means: FloatArray
-    residence: FloatArray
+    number: Ints
+    flipped: Ints
+    means: Floats
+    residence: Floats
     events: int
     seed: int
 
-    def average(self, batches: int = 20) -> tuple[FloatArray, FloatArray]:
+    def average(self, batches: int = 20) -> tuple[Floats, Floats]:
         """⟨N⟩, ⟨N²⟩, ⟨m⟩ and their standard errors from the scatter of batch means.
 
         Batches must be long against the correlation time for the errors to hold.
@@ -152,7 +153,7 @@ class Trajectory:
         batch = self.means[: batches * length].reshape(batches, length, 3).mean(axis=1)
         return batch.mean(axis=0), batch.std(axis=0, ddof=1) / math.sqrt(batches)
 
-    def correlation(self, lags: int) -> FloatArray:
+    def correlation(self, lags: int) -> Floats:
         """C(t) = ⟨δN(t) δN(0)⟩ at t = 0, 1, ..., lags − 1 intervals, averaged over the trajectory."""
         n = self.number.size
         if not 0 < lags <= n:
@@ -207,7 +208,7 @@ def simulate(
 
 def ensemble(
     cluster: Cluster, times: ArrayLike, *, runs: int, seed: int, start: tuple[int, int] | Cluster = (0, 0)
-) -> tuple[IntArray, IntArray]:
+) -> tuple[Ints, Ints]:
     """N and m, both (runs, n_times), at increasing `times` above 0 (s) of independent trajectories.
 
     `start`: N and m at 0; or the cluster that it was before, for so long that it had become stationary: 20

@@ -23,8 +23,6 @@ from fvqp.models.clusters.mean_field import stationary as mean_field
 from fvqp.models.clusters.mean_field import validity
 from fvqp.models.clusters.rates import (
     Cluster,
-    FloatArray,
-    IntArray,
     Rate,
     Step,
     checked_times,
@@ -36,6 +34,7 @@ from fvqp.models.clusters.states import States, choose, estimate
 from fvqp.petsc import PETSc
 from fvqp.solvers.markov import MarkovChain
 from fvqp.solvers.response import Response
+from fvqp.typing import Floats, Ints
 
 log = logging.getLogger(__name__)
 
@@ -135,7 +134,7 @@ class MasterEquation:
             comm, *rows, weight, slow_rate(cluster), method=method, prefix="fvqp_cluster_"
         )
 
-    def spin_chain(self, p: FloatArray) -> MarkovChain:
+    def spin_chain(self, p: Floats) -> MarkovChain:
         """The generator of the probability of each state times the mean of one component of its spin, with
         the weights p ⟨M_z²⟩ of stationary probabilities p (see `rates.spin_events`)."""
         return MarkovChain(
@@ -148,7 +147,7 @@ class MasterEquation:
             conserving=False,
         )
 
-    def _rows(self, first: int, gains: dict[Step, Rate]) -> tuple[IntArray, IntArray, FloatArray]:
+    def _rows(self, first: int, gains: dict[Step, Rate]) -> tuple[Ints, Ints, Floats]:
         """CSR rows: `gains` from the states that events come from, and on the diagonal what leaves for states
         that are kept."""
         n = self.M.size
@@ -168,7 +167,7 @@ class MasterEquation:
 
     def _block(
         self, first: int, start: int, stop: int, gains: dict[Step, Rate]
-    ) -> tuple[IntArray, IntArray, FloatArray]:
+    ) -> tuple[Ints, Ints, Floats]:
         """Entries in each row, columns and rates of some of the rows of this rank."""
         table = events(self.cluster)
         M, m = self.M[start:stop], self.m[start:stop]
@@ -191,7 +190,7 @@ class MasterEquation:
         entry = columns >= 0
         return entry.sum(axis=1), columns[entry], rates[entry]
 
-    def loss(self, p: FloatArray) -> Loss:
+    def loss(self, p: Floats) -> Loss:
         """Bounds, to first order in the loss, on the stationary probability outside the states kept.
 
         It is the probability current that the truncation cuts, times the mean time before it would be back;
@@ -225,7 +224,7 @@ class MasterEquation:
             ),
         )
 
-    def _time_outside(self, edge: FloatArray, side: int) -> float:
+    def _time_outside(self, edge: Floats, side: int) -> float:
         """Bound on the mean time of an excursion beyond an edge of m, s: what f = ±(m − edge(M)) can fall,
         over the least mean velocity at which it falls in the states next to the edge.
 
@@ -254,16 +253,16 @@ class MasterEquation:
 
     def evolve(
         self,
-        start: FloatArray,
+        start: Floats,
         times: ArrayLike,
         rtol: float = 1e-7,
-        watch: Callable[[FloatArray], None] | None = None,
-    ) -> FloatArray:
+        watch: Callable[[Floats], None] | None = None,
+    ) -> Floats:
         """(n_times, n_owned) probabilities at `times` (s, increasing) from `start` at 0, see
         `fvqp.solvers.markov.MarkovChain.evolve`."""
         return self.chain.evolve(start, checked_times(times), rtol, watch)
 
-    def certain(self, number: int, flipped: int) -> FloatArray:
+    def certain(self, number: int, flipped: int) -> Floats:
         """(n_owned,) probabilities of a cluster that has N and m for certain. `CaseError` if not a state."""
         found = int(self.states.number(np.array([number - 2 * flipped]), np.array([flipped]))[0])
         if found < 0:
@@ -276,7 +275,7 @@ class MasterEquation:
             p[found - self.chain.first] = 1.0
         return p
 
-    def number_distribution(self, p: FloatArray) -> FloatArray:
+    def number_distribution(self, p: Floats) -> Floats:
         """P(N), N = 0, 1, ..., on every rank."""
         length = self.chain.comm.allreduce(int(self.N.max(initial=0)), MPI.MAX) + 1
         found = np.bincount(self.N, weights=p, minlength=length).astype(float)
@@ -317,10 +316,10 @@ class ClusterState:
     """
 
     equation: MasterEquation
-    p: FloatArray
+    p: Floats
     loss: Loss
 
-    def mean(self, values: FloatArray) -> float:
+    def mean(self, values: Floats) -> float:
         """⟨·⟩ of a function of the states, (n_owned,)."""
         return float(self.equation.chain.sum(values * self.p))
 
@@ -344,11 +343,11 @@ class ClusterState:
         """1 − 2⟨m⟩/⟨N⟩."""
         return 1.0 - 2.0 * self.mean_flipped / self.mean_number
 
-    def number_distribution(self) -> FloatArray:
+    def number_distribution(self) -> Floats:
         """P(N), N = 0, 1, ..., on every rank."""
         return self.equation.number_distribution(self.p)
 
-    def joint(self) -> tuple[IntArray, IntArray, FloatArray]:
+    def joint(self) -> tuple[Ints, Ints, Floats]:
         """N, m and P(N, m) of all states, on every rank; of Ising spins m runs over 0..N."""
         comm = self.equation.chain.comm
         N, m, p = (np.concatenate(comm.allgather(a)) for a in (self.equation.N, self.equation.m, self.p))

@@ -14,7 +14,8 @@ from scipy.integrate import solve_ivp
 from scipy.optimize import brentq
 
 from fvqp.errors import CaseError, ConvergenceError
-from fvqp.models.clusters.rates import Cluster, FloatArray, checked_times
+from fvqp.models.clusters.rates import Cluster, checked_times
+from fvqp.typing import Floats
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class MeanField:
         return 1.0 - 2.0 * self.flipped / self.number
 
 
-def rates_of_change(cluster: Cluster, number: ArrayLike, flipped: ArrayLike) -> tuple[FloatArray, FloatArray]:
+def rates_of_change(cluster: Cluster, number: ArrayLike, flipped: ArrayLike) -> tuple[Floats, Floats]:
     """dN/dt and dm/dt, 1/s: Meyer, Eqs. (1), (2), without 1/(N − m) for Ising spins.
 
     The exact algebra has M = N − 2m for N − m, and the growth of S by flips and by the annihilation of
@@ -171,7 +172,7 @@ def regime(cluster: Cluster) -> str:
 
 def evolve(
     cluster: Cluster, number: float, flipped: float, times: ArrayLike
-) -> tuple[FloatArray, FloatArray]:
+) -> tuple[Floats, Floats]:
     """N(t) and m(t) of the mean-field equations at `times` (s, increasing from 0).
 
     Raises
@@ -200,9 +201,9 @@ def evolve(
 class Crossover:
     """Polarization p and n = N/N_c at a = A/A_c, v = V/V_c; `enhancement` is N/N_unpol."""
 
-    polarization: FloatArray
-    number: FloatArray
-    enhancement: FloatArray
+    polarization: Floats
+    number: Floats
+    enhancement: Floats
 
 
 def crossover(a: ArrayLike, v: ArrayLike, algebra: str = "exact") -> Crossover:
@@ -225,7 +226,7 @@ def crossover(a: ArrayLike, v: ArrayLike, algebra: str = "exact") -> Crossover:
         raise CaseError(f'crossover: algebra = "{algebra}": expected "exact" or "paper"')
 
     # 1 - p² in terms of w = n + 2v: no cancellation at small n or v.
-    def excess(n: FloatArray) -> FloatArray:
+    def excess(n: Floats) -> Floats:
         w = n + 2.0 * v_
         unpolarized = (
             np.log(2.0 * w) - np.log1p(2.0 * w)
@@ -246,7 +247,7 @@ def crossover(a: ArrayLike, v: ArrayLike, algebra: str = "exact") -> Crossover:
     return Crossover(p, n, n / (v_ * np.sqrt(2.0 * a_)))
 
 
-def volume_of_polarization(p: ArrayLike) -> FloatArray:
+def volume_of_polarization(p: ArrayLike) -> Floats:
     """v0 = (1 − p)/(2p): below it a polarization p builds up even at vanishing injection (text of (S10), the
     paper's algebra)."""
     p_ = np.asarray(p, float)

@@ -20,8 +20,9 @@ from scipy.special import gamma as gamma_function
 
 from fvqp.errors import CaseError
 from fvqp.models.clusters.mean_field import regime, spin_relaxation_number, stationary, triplet_number
-from fvqp.models.clusters.rates import Cluster, FloatArray
+from fvqp.models.clusters.rates import Cluster
 from fvqp.solvers.response import Response
+from fvqp.typing import Floats
 
 FLUX_PER_SPIN = 1e-7
 """Φ0 per quasiparticle spin in the arm of a SQUID that is `ARM_WIDTH` wide."""
@@ -71,30 +72,30 @@ class Noise:
         C(t) = ⟨δN(t) δN(0)⟩ at the times asked for.
     """
 
-    frequencies: FloatArray
-    number: FloatArray
-    spin: FloatArray
+    frequencies: Floats
+    number: Floats
+    spin: Floats
     mean: float
     variance: float
     spin_square: float
     error: float
     flux_per_spin: float
-    correlation: FloatArray
+    correlation: Floats
 
     @property
-    def number_one_sided(self) -> FloatArray:
+    def number_one_sided(self) -> Floats:
         return 2.0 * self.number
 
     @property
-    def spin_estimate(self) -> FloatArray:
+    def spin_estimate(self) -> Floats:
         return ESTIMATED_SPIN * self.number
 
     @property
-    def flux(self) -> FloatArray:
+    def flux(self) -> Floats:
         return self.flux_per_spin**2 * self.spin
 
     @property
-    def flux_one_sided(self) -> FloatArray:
+    def flux_one_sided(self) -> Floats:
         return 2.0 * self.flux
 
 
@@ -213,7 +214,7 @@ def regime_noise(name: str, spin: str = "quantum") -> RegimeNoise:
     def slope(x: float) -> float:
         return k / x - power * factor * x ** (power - 1)
 
-    def integrand_equations(x: float, y: FloatArray) -> list[float]:
+    def integrand_equations(x: float, y: Floats) -> list[float]:
         return [x - mean - y[0] * slope(x), y[0] ** 2 * x**k * math.exp(-factor * x**power)]
 
     start, end = 1e-6, 12.0 if power == 2 else 6.0
@@ -251,16 +252,16 @@ def _spin_time(k: int, power: int, factor: float) -> float:
     """S_spin(0)/⟨M_z²⟩ in units of N0²/AV."""
     end = 10.0 if power == 2 else 6.0
 
-    def slope(x: FloatArray) -> FloatArray:
+    def slope(x: Floats) -> Floats:
         """dU/dx."""
         return power * factor * x ** (power - 1)
 
-    def equations(x: FloatArray, y: FloatArray) -> FloatArray:
+    def equations(x: Floats, y: Floats) -> Floats:
         weight = x ** (k + 2) * np.exp(-factor * x**power)
         bend = slope(x) * y[1] + power * factor * x ** (power - 2) * y[0] - 2.0
         return np.array([y[1], bend, 2.0 * weight * y[0]])
 
-    def ends(left: FloatArray, right: FloatArray) -> FloatArray:
+    def ends(left: Floats, right: Floats) -> Floats:
         # Far out y'' is small: the solution that does not grow like e^U.
         return np.array([left[1], float(slope(np.asarray(end))) * (right[1] + right[0] / end) - 2.0, left[2]])
 

@@ -11,12 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from fvqp.errors import CaseError
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
+from fvqp.typing import Floats
 
 
 @dataclass(frozen=True)
@@ -186,7 +184,7 @@ def aluminium(generation: float, volume: float, *, spin: str = "quantum", algebr
     return Cluster(generation, volume, gamma=18.0, gamma_t=18e-4, tau_s=10.0, spin=spin, algebra=algebra)
 
 
-Rate = Callable[[FloatArray, FloatArray], FloatArray]
+Rate = Callable[[Floats, Floats], Floats]
 Step = tuple[int, int]
 
 
@@ -259,7 +257,7 @@ def _ising_events(cluster: Cluster) -> dict[Step, Rate]:
     }
 
 
-def spin_square(cluster: Cluster, M: ArrayLike) -> FloatArray:
+def spin_square(cluster: Cluster, M: ArrayLike) -> Floats:
     """⟨M_z²⟩ of a state with M = 2S: M(M + 2)/3 in any direction; of Ising spins M², along their axis."""
     M_ = np.asarray(M, float)
     return np.asarray(M_**2 if cluster.spin == "ising" else M_ * (M_ + 2.0) / 3.0)
@@ -306,7 +304,7 @@ def _carried(cluster: Cluster, rate: Rate, step: int) -> Rate:
     return lambda M, m: rate(M, m) * kept_spin(cluster, M, step)
 
 
-def kept_spin(cluster: Cluster, M: ArrayLike, step: int) -> FloatArray:
+def kept_spin(cluster: Cluster, M: ArrayLike, step: int) -> Floats:
     """Factor by which a component of the mean spin is left when M changes by `step`, not 0; 0 from M = 0."""
     M_ = np.asarray(M, float)
     if step > 0 and cluster.spin == "quantum":
@@ -314,7 +312,7 @@ def kept_spin(cluster: Cluster, M: ArrayLike, step: int) -> FloatArray:
     return np.where(M_ > 0.0, (M_ + step) / np.maximum(M_, 1.0), 0.0)
 
 
-def checked_times(times: ArrayLike) -> FloatArray:
+def checked_times(times: ArrayLike) -> Floats:
     """Times of an evolution (s); `CaseError` unless they are increasing and 0 or later."""
     t = np.asarray(times, float)
     if t.ndim != 1 or t.size == 0 or t[0] < 0.0 or not (np.diff(t) > 0.0).all():

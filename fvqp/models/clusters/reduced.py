@@ -15,8 +15,6 @@ from numpy.typing import ArrayLike
 from fvqp.models.clusters.mean_field import approximate_number
 from fvqp.models.clusters.rates import (
     Cluster,
-    FloatArray,
-    IntArray,
     check_lost,
     checked_times,
     kept_spin,
@@ -24,15 +22,16 @@ from fvqp.models.clusters.rates import (
 )
 from fvqp.solvers.markov import MarkovChain
 from fvqp.solvers.response import Response
+from fvqp.typing import Floats, Ints
 
 
 def one_dimensional(
-    steps: Mapping[int, FloatArray],
-    weight: FloatArray,
+    steps: Mapping[int, Floats],
+    weight: Floats,
     slow: float,
     comm: MPI.Comm,
-    kept: Mapping[int, FloatArray] | None = None,
-    decay: FloatArray | None = None,
+    kept: Mapping[int, Floats] | None = None,
+    decay: Floats | None = None,
 ) -> MarkovChain:
     """The chain on 0, 1, ..., n − 1 with (n,) rates of the steps; those that leave are dropped.
 
@@ -75,7 +74,7 @@ def one_dimensional(
     )
 
 
-def stationary_weight(cluster: Cluster, number: ArrayLike) -> FloatArray:
+def stationary_weight(cluster: Cluster, number: ArrayLike) -> Floats:
     """ln W(N) of the stationary P(N) ∝ W: 2 ln N − 2Γ̄_t N³/(3AV²) − 2N²/(AVτ_s) (Meyer, Eq. (7)); of Ising
     spins without the first term (S12)."""
     N = np.asarray(number, float)
@@ -111,14 +110,14 @@ class NumberChain:
         (n_owned,) N of the states of this rank.
     """
 
-    def __init__(self, cluster: Cluster, chain: MarkovChain, number: FloatArray) -> None:
+    def __init__(self, cluster: Cluster, chain: MarkovChain, number: Floats) -> None:
         self.cluster = cluster
         self.chain = chain
         self.number = number[chain.first : chain.first + chain.n_owned]
-        self._stationary: FloatArray | None = None
+        self._stationary: Floats | None = None
 
     @property
-    def stationary(self) -> FloatArray:
+    def stationary(self) -> Floats:
         """(n_owned,) stationary probabilities."""
         if self._stationary is None:
             self._stationary = self.chain.stationary(1e-11)
@@ -136,11 +135,11 @@ class NumberChain:
     def variance(self) -> float:
         return float(self.chain.sum((self.number - self.mean_number) ** 2 * self.stationary))
 
-    def distribution(self) -> FloatArray:
+    def distribution(self) -> Floats:
         """Stationary probabilities of all states, on every rank."""
         return np.concatenate(self.chain.comm.allgather(self.stationary))
 
-    def evolve(self, start: FloatArray, times: ArrayLike, rtol: float = 1e-7) -> FloatArray:
+    def evolve(self, start: Floats, times: ArrayLike, rtol: float = 1e-7) -> Floats:
         """(n_times, n_owned) probabilities at `times` (s, increasing) from `start` at 0."""
         return self.chain.evolve(start, checked_times(times), rtol)
 
@@ -155,7 +154,7 @@ class NumberChain:
         chain.destroy()
         return found
 
-    def spin_chain(self) -> tuple[MarkovChain, FloatArray]:
+    def spin_chain(self) -> tuple[MarkovChain, Floats]:
         """The generator of the probability of each N times the mean of one component of the spin, and its
         (n_owned,) weights P ⟨M_z²⟩."""
         number = np.concatenate(self.chain.comm.allgather(self.number))
@@ -167,7 +166,7 @@ class NumberChain:
         return chain, weight[chain.first : chain.first + chain.n_owned]
 
 
-def reduced_steps(cluster: Cluster, number: IntArray) -> dict[int, FloatArray]:
+def reduced_steps(cluster: Cluster, number: Ints) -> dict[int, Floats]:
     """Rates (1/s) of the steps of N: +1, −1 (a flipped spin comes, a pair annihilates), −2 (flip or triplet).
 
     Of N parallel spins a flip lowers the total spin at the rate (N − 1)/τ_s, and leaves it with the rest; the
@@ -185,7 +184,7 @@ def reduced_steps(cluster: Cluster, number: IntArray) -> dict[int, FloatArray]:
     return {1: half * (1.0 + 1.0 / (N + 1.0)), -1: half * (1.0 - 1.0 / (N + 1.0)), -2: pairs}
 
 
-def unchanged_flips(cluster: Cluster, number: FloatArray) -> FloatArray:
+def unchanged_flips(cluster: Cluster, number: Floats) -> Floats:
     """Rates (1/s) at which flips that leave N parallel spins parallel take from the mean spin, so that all
     flips together take 2/τ_s."""
     if cluster.spin == "quantum" and cluster.algebra == "exact":

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fvqp.models.clusters.mean_field import stationary
-from fvqp.models.clusters.rates import Cluster, FloatArray, IntArray, check_lost, events
+from fvqp.models.clusters.rates import Cluster, check_lost, events
+from fvqp.typing import Floats, Ints
 
 
 @dataclass(frozen=True)
@@ -27,21 +28,21 @@ class States:
     stairs of that.
     """
 
-    lower: FloatArray
-    upper: FloatArray
+    lower: Floats
+    upper: Floats
 
     @cached_property
-    def low(self) -> IntArray:
+    def low(self) -> Ints:
         """(n_M,) least m."""
         return np.maximum(np.ceil(self.lower), 0.0).astype(np.int64)
 
     @cached_property
-    def high(self) -> IntArray:
+    def high(self) -> Ints:
         """(n_M,) largest m."""
         return np.floor(self.upper).astype(np.int64)
 
     @cached_property
-    def offsets(self) -> IntArray:
+    def offsets(self) -> Ints:
         """(n_M + 1,) number of the first state of every M."""
         return np.concatenate([[0], np.cumsum(self.high - self.low + 1)])
 
@@ -49,14 +50,14 @@ class States:
     def size(self) -> int:
         return int((self.high - self.low + 1).sum())
 
-    def at(self, first: int, last: int) -> tuple[IntArray, IntArray]:
+    def at(self, first: int, last: int) -> tuple[Ints, Ints]:
         """M and m of the states numbered from `first` to `last` (exclusive)."""
         offsets = self.offsets
         number = np.arange(first, last)
         M = np.searchsorted(offsets, number, side="right") - 1
         return M, number - offsets[M] + self.low[M]
 
-    def number(self, M: IntArray, m: IntArray) -> IntArray:
+    def number(self, M: Ints, m: Ints) -> Ints:
         """Numbers of states; −1 for those that are not kept."""
         inside = (M >= 0) & (M < self.low.size)
         safe = np.where(inside, M, 0)
@@ -95,7 +96,7 @@ def choose(
     return States(lower, upper)
 
 
-def tail_width(variance: ArrayLike, exponent: float) -> FloatArray:
+def tail_width(variance: ArrayLike, exponent: float) -> Floats:
     """How far above its mean e^{−exponent} is left of a Poisson-like variable, by Bernstein's inequality."""
     return np.asarray(exponent / 3.0 + np.sqrt(exponent**2 / 9.0 + 2.0 * exponent * np.asarray(variance)))
 
@@ -104,7 +105,7 @@ def united(one: States, other: States) -> States:
     """The states of either, and at every M those between."""
     size = max(one.lower.size, other.lower.size)
 
-    def long(edge: FloatArray, beyond: float) -> FloatArray:
+    def long(edge: Floats, beyond: float) -> Floats:
         return np.concatenate([edge, np.full(size - edge.size, beyond)])
 
     return States(
@@ -113,7 +114,7 @@ def united(one: States, other: States) -> States:
     )
 
 
-def fast_estimate(cluster: Cluster, M: FloatArray) -> tuple[FloatArray, FloatArray]:
+def fast_estimate(cluster: Cluster, M: Floats) -> tuple[Floats, Floats]:
     """m*(M) where births and deaths of flipped spins balance, and the variance about it."""
     births = 0.5 * cluster.injection + cluster.flip * M
     # Deaths by pairs of opposite spins, (M + m) m, and by those of flipped ones, 2 · m²/2.
@@ -122,7 +123,7 @@ def fast_estimate(cluster: Cluster, M: FloatArray) -> tuple[FloatArray, FloatArr
     return centre, births / (mixed * M + 2.0 * pairs * centre)
 
 
-def slow_estimate(cluster: Cluster, least: int = 0) -> tuple[FloatArray, FloatArray]:
+def slow_estimate(cluster: Cluster, least: int = 0) -> tuple[Floats, Floats]:
     """M, at least up to `least`, and the logarithm of P(M) of the one-dimensional Fokker-Planck equation in M
     with m = m*(M)."""
     quantum = stationary(cluster.replace(spin="quantum"))
@@ -138,7 +139,7 @@ def slow_estimate(cluster: Cluster, least: int = 0) -> tuple[FloatArray, FloatAr
     return M, log_p - np.logaddexp.reduce(log_p)
 
 
-def estimate(cluster: Cluster, states: States, first: int, last: int) -> FloatArray:
+def estimate(cluster: Cluster, states: States, first: int, last: int) -> Floats:
     """Estimated probabilities of the states numbered from `first` to `last` (exclusive).
 
     P(M) of `slow_estimate` times the stationary distribution in m at fixed M, which is the product of the

@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.interpolate import PchipInterpolator
 
 from fvqp.errors import CaseError
 from fvqp.models.localized import pairs
 from fvqp.models.localized.laws import TailAnnihilation
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats
 
 PACKING = 0.605
 """C_p = (4π/3) c r³ of bursting bubbles without spin; the limit of 2 q at vanishing α is C_p/0.5."""

@@ -11,7 +11,7 @@ import logging
 
 import numpy as np
 from mpi4py import MPI
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from fvqp.errors import CaseError, ConvergenceError
 from fvqp.mesh.mesh import Mesh
@@ -20,10 +20,10 @@ from fvqp.models.localized.closure import AnnihilationLaw
 from fvqp.models.localized.validity import doubts_of_decay, doubts_of_steepness, steepest
 from fvqp.transport.operator import Transport
 from fvqp.transport.operator_tables import Coefficients
+from fvqp.typing import Floats
 
 log = logging.getLogger(__name__)
 
-Floats = NDArray[np.float64]
 
 _ITERATIONS = 300
 _TOLERANCE = 1e-12

@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from fvqp.errors import CaseError, MeshError
 from fvqp.mesh import geometry
 from fvqp.mesh.mesh import Mesh
 from fvqp.models.localized.rng import alias_table
 from fvqp.results.together import all_or_none
+from fvqp.typing import Bools, Floats, Ints, Ints32
 
-Floats = NDArray[np.float64]
 # A mesh that strays from its plane or line by more than this fraction of its size is not flat.
 _FLAT = 1e-9
 
@@ -33,11 +33,11 @@ class Source(NamedTuple):
     """
 
     corners: Floats
-    order: NDArray[np.int64]
+    order: Ints
     extent: Floats
-    cell: NDArray[np.int32]
+    cell: Ints32
     threshold: Floats
-    other: NDArray[np.int32]
+    other: Ints32
 
 
 @dataclass(frozen=True)
@@ -54,14 +54,14 @@ class Domain:
 
     dim: int
     lengths: Floats
-    periodic: NDArray[np.bool_]
+    periodic: Bools
     cell_volume: Floats
     name: str
     origin: Floats = field(repr=False)
     corners: Floats = field(repr=False)
     order: int = field(repr=False)
     extent: Floats = field(repr=False)
-    simplex_cell: NDArray[np.int32] = field(repr=False)
+    simplex_cell: Ints32 = field(repr=False)
     simplex_measure: Floats = field(repr=False)
     mesh: Mesh | None = field(default=None, repr=False)
 
@@ -223,7 +223,7 @@ def mesh_domain(
     )
 
 
-def _simplices(mesh: Mesh) -> tuple[str | None, tuple[Floats, NDArray[np.int64]]]:
+def _simplices(mesh: Mesh) -> tuple[str | None, tuple[Floats, Ints]]:
     """Corners ``(n, 4, 3)`` and global cell of simplices that fill the owned cells, as their volume does:
     lines, triangles, and tetrahedra between the mean corner and the triangles of the faces."""
     corners, kind = mesh.corners[: mesh.n_owned], mesh.cell_type[: mesh.n_owned]

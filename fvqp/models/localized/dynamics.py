@@ -23,7 +23,6 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fvqp.models.localized import gas as g
 from fvqp.models.localized.compiled import fetch, inner, loop
@@ -46,6 +45,7 @@ from fvqp.models.localized.gas import (
 from fvqp.models.localized.queue import N_FREE, N_HEAP, first_time, push
 from fvqp.models.localized.rates import tail_rate
 from fvqp.models.localized.rng import below, draw, exponential, uniform
+from fvqp.typing import Floats, Ints, Ints32
 
 # Cells that take more numbers than these are not in the cache.
 _CACHED = 1 << 17
@@ -63,8 +63,8 @@ class Rules(NamedTuple):
         instant: partners within the near radius annihilate at once, others never.
     """
 
-    generation: NDArray[np.float64]
-    flip: NDArray[np.float64]
+    generation: Floats
+    flip: Floats
     spins: bool
     instant: bool
 
@@ -83,14 +83,14 @@ class Far(NamedTuple):
             which this layout was made; entries of the queue that one event can add.
     """
 
-    near: NDArray[np.float64]
-    radius: NDArray[np.float64]
-    displacements: NDArray[np.int32]
-    weight: NDArray[np.float64]
-    threshold: NDArray[np.float64]
-    other: NDArray[np.int32]
-    total: NDArray[np.float64]
-    limits: NDArray[np.int64]
+    near: Floats
+    radius: Floats
+    displacements: Ints32
+    weight: Floats
+    threshold: Floats
+    other: Ints32
+    total: Floats
+    limits: Ints
 
 
 @inner

@@ -27,8 +27,8 @@ from fvqp.models.localized.laws import BurstingBubbles, Law
 from fvqp.models.localized.queue import BLOCK, TAKEN, Queue, empty_queue, entries_of, with_entries, with_room
 from fvqp.models.localized.rates import pair_rate
 from fvqp.models.localized.validity import FEW_PARTICLES
+from fvqp.typing import Floats
 
-Floats = NDArray[np.float64]
 State = dict[str, NDArray[Any]]
 
 _CHUNK = 1_000_000

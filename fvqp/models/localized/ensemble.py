@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from mpi4py import MPI
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from fvqp.errors import CaseError, ConvergenceError, FvqpError
 from fvqp.models.localized.longrun import LongRun
@@ -22,8 +22,7 @@ from fvqp.models.localized.statistics import (
 )
 from fvqp.models.localized.trajectory import Trajectory
 from fvqp.results.together import all_or_none
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats
 
 # Averages in the first attempt, and their length in lifetimes of a particle.
 _AVERAGES, _LENGTH = 320, 0.25

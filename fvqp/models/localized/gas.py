@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 
 from fvqp.models.localized.compiled import inner, loop
 from fvqp.models.localized.rng import below, draw, exponential, uniform
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Bools, Floats, Ints, Ints32
 
 # Rows of `Gas.tally`.
 N, N_UP, SERIAL, N_USED = 0, 1, 2, 3
@@ -51,7 +50,7 @@ class Gas(NamedTuple):
             counted, since ``integral`` has it.
     """
 
-    tally: NDArray[np.int64]
+    tally: Ints
     clock: Floats
     pending: Floats
     following: Floats
@@ -82,14 +81,14 @@ class Grid(NamedTuple):
 
     particle: Floats
     fill: NDArray[np.int16]
-    used: NDArray[np.int32]
-    home: NDArray[np.int32]
+    used: Ints32
+    home: Ints32
     born: Floats
-    shape: NDArray[np.int64]
+    shape: Ints
     edge: Floats
     period: Floats
-    narrow: NDArray[np.bool_]
-    near: NDArray[np.int32]
+    narrow: Bools
+    near: Ints32
 
 
 def empty_gas(n_cells: int, rng: NDArray[np.uint64]) -> Gas:
@@ -105,11 +104,11 @@ def empty_gas(n_cells: int, rng: NDArray[np.uint64]) -> Gas:
 
 
 def empty_grid(
-    shape: NDArray[np.int64],
+    shape: Ints,
     lengths: Floats,
-    periodic: NDArray[np.bool_],
+    periodic: Bools,
     capacity: int,
-    near: NDArray[np.int32],
+    near: Ints32,
     *,
     homes: bool,
 ) -> Grid:
@@ -146,7 +145,7 @@ class Particles(NamedTuple):
     """All particles, cell by cell: ``at (n, 4)`` position and tag, ``home (n,)``, ``born (n,)``."""
 
     at: Floats
-    home: NDArray[np.int32]
+    home: Ints32
     born: Floats
 
 

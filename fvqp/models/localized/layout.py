@@ -13,7 +13,6 @@ from functools import lru_cache
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 from scipy.stats import poisson
 
 from fvqp.errors import CaseError
@@ -22,8 +21,7 @@ from fvqp.models.localized.dynamics import Far
 from fvqp.models.localized.gas import Grid, empty_grid, gap2
 from fvqp.models.localized.rates import RATE_AT_CONTACT, pair_rate
 from fvqp.models.localized.rng import alias_table
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Bools, Floats, Ints32
 
 # Nanoseconds of a near pair of a newcomer, of a look into a cell, and at a particle in it.
 _NEAR_COST, _CELL_COST, _LOOK_COST = 10.0, 4.0, 3.0
@@ -147,7 +145,7 @@ def _total_weight(dim: int, near: float, edge: float, beyond: float) -> float:
 
 
 def build(
-    plan: Plan, dim: int, lengths: Floats, periodic: NDArray[np.bool_], *, instant: bool, homes: bool
+    plan: Plan, dim: int, lengths: Floats, periodic: Bools, *, instant: bool, homes: bool
 ) -> tuple[Grid, Far]:
     """Cells and tables of a plan in a box of these ``lengths`` (0 beyond ``dim``); ``homes``: whether the
     domain has several cells.
@@ -208,7 +206,7 @@ def _near_bounds(near: float, *, instant: bool) -> Floats:
     return np.concatenate([[_STEPS / near**2], pair_rate(lower) * (1.0 + 1e-10)])
 
 
-def _rows(displacements: NDArray[np.int32]) -> NDArray[np.int32]:
+def _rows(displacements: Ints32) -> Ints32:
     """``(k, 4)`` displacement in x, in y, first and last one in z, of displacements in this order: those of
     one row have no gaps, because the least distance grows with the displacement."""
     changes = np.any(np.diff(displacements[:, :2], axis=0) != 0, axis=1)
@@ -223,7 +221,7 @@ def _reaches(grid: Grid, dim: int) -> float:
     return float(np.linalg.norm(np.maximum(steps - 1, 0) * grid.edge[:dim]))
 
 
-def _displacements(grid: Grid, dim: int, radius: float) -> tuple[NDArray[np.int32], Floats, Floats]:
+def _displacements(grid: Grid, dim: int, radius: float) -> tuple[Ints32, Floats, Floats]:
     """Displacements ``(k, 3)`` of cells whose least distance is below ``radius`` (and the cell itself), each
     cell of a periodic box once; their least and greatest distances."""
     axes = []

@@ -14,8 +14,7 @@ from fvqp.models.localized.domain import Domain
 from fvqp.models.localized.montecarlo import Simulation
 from fvqp.models.localized.restart import read_state, write_state
 from fvqp.models.localized.trajectory import Trajectory
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats, Ints
 
 SAVE_EVERY = 5.0
 """Least seconds between two savings; they take a tenth of the time at most."""
@@ -27,7 +26,7 @@ class _Interval:
     """What an interval has counted: time, numbers and events at its end, averages over it."""
 
     time: float
-    counts: NDArray[np.int64]
+    counts: Ints
     means: Floats
     cells: Floats
 

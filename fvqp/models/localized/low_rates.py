@@ -10,11 +10,10 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from fvqp.errors import CaseError
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats
 
 LOW_RATES = 1e-6
 """Greatest α that is fitted: up to it the form agrees with the simulation within 1.1 %."""

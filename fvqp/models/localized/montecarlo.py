@@ -26,10 +26,11 @@ from fvqp.models.localized.restart import read_state, write_state
 from fvqp.models.localized.rng import seeded
 from fvqp.models.localized.trajectory import Trajectory
 from fvqp.models.localized.validity import check_box, doubts
+from fvqp.typing import Floats
 
 log = logging.getLogger(__name__)
 
-Floats = NDArray[np.float64]
+
 Progress = Callable[[float, int], None]
 
 

@@ -13,7 +13,6 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 from scipy.spatial import cKDTree
 
@@ -23,8 +22,7 @@ from fvqp.models.localized.closure import AnnihilationLaw
 from fvqp.models.localized.domain import Domain, sphere_volume
 from fvqp.models.localized.laws import TailAnnihilation
 from fvqp.models.localized.rates import pair_rate
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats, Ints
 
 FINE = {1: 0.5, 2: 1.5, 3: 1.5}
 """Edges of the simplices of which quadrature takes the centres, in r_c, on meshes of lines, faces, solids."""
@@ -54,8 +52,8 @@ class _Pairs(NamedTuple):
         first: least ln κ of the table.
     """
 
-    one: NDArray[np.int64]
-    other: NDArray[np.int64]
+    one: Ints
+    other: Ints
     table: Floats
     first: float
 
@@ -91,7 +89,7 @@ class PairClosure:
             found[some] = self._solve(alpha, some) / unit
         return found
 
-    def _solve(self, alpha: Floats, some: NDArray[np.int64]) -> Floats:
+    def _solve(self, alpha: Floats, some: Ints) -> Floats:
         a = alpha[some]
         rate = a / pairs.stationary(a)
         low, high = math.log(2.0 * rate.min()) - MARGIN, math.log(2.0 * rate.max()) + MARGIN
@@ -149,7 +147,7 @@ def _reach(kappa: Floats) -> float:
 def _pairs_of_cells(
     domain: Domain,
     length: float,
-    number: NDArray[np.int64],
+    number: Ints,
     log_kappa: Floats,
     reach: float,
     extents: list[float],
@@ -185,8 +183,8 @@ def _pairs_of_cells(
 
 
 def _points(
-    corners: Floats, cell: NDArray[np.int64], measure: Floats, reach: float
-) -> tuple[Floats, NDArray[np.int64], Floats, cKDTree]:
+    corners: Floats, cell: Ints, measure: Floats, reach: float
+) -> tuple[Floats, Ints, Floats, cKDTree]:
     """Quadrature points of simplices ``(n, dim + 1, 3)``, as dense as their pairs within reach allow."""
     dim = corners.shape[1] - 1
     # An estimate first, for points of a body that is far too large would need all memory.
@@ -205,8 +203,8 @@ def _points(
 
 
 def _halved(
-    corners: Floats, cell: NDArray[np.int64], measure: Floats, longest_edge: float
-) -> tuple[Floats, NDArray[np.int64], Floats]:
+    corners: Floats, cell: Ints, measure: Floats, longest_edge: float
+) -> tuple[Floats, Ints, Floats]:
     """Centres, cells and measures of simplices ``(n, dim + 1, 3)``, halved until no edge is too long."""
     n = corners.shape[1]
     first, second = np.triu_indices(n, 1)

@@ -12,12 +12,10 @@ import math
 from functools import cache
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 
 from fvqp.models.localized.rates import pair_rate
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats
 
 # Range of k of the table, natural logarithm: α from 1e-100 to 1e12.
 _LOG_K = (-228.0, 16.0)

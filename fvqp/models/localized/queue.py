@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from fvqp.models.localized.compiled import inner, loop
 from fvqp.models.localized.gas import Grid, find, zeros
+from fvqp.typing import Floats, Ints, Ints32
 
 ENTRY = np.dtype([("time", "f8"), ("young", "f8"), ("old", "f8"), ("here", "i4"), ("there", "i4")])
 """A pair: when it vanishes, serial numbers of its particles, and their cells."""
@@ -46,11 +47,11 @@ class Queue(NamedTuple):
 
     heap: NDArray[np.void]
     blocks: NDArray[np.void]
-    follows: NDArray[np.int32]
-    first: NDArray[np.int32]
-    number: NDArray[np.int32]
-    size: NDArray[np.int64]
-    scale: NDArray[np.float64]
+    follows: Ints32
+    first: Ints32
+    number: Ints32
+    size: Ints
+    scale: Floats
 
 
 def empty_queue(

@@ -13,10 +13,11 @@ import math
 from functools import cache
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from fvqp.errors import CaseError
 from fvqp.models.localized.compiled import loop
+from fvqp.typing import Floats
 
 RATE_AT_CONTACT = 1.0 / (60.0 * math.pi)
 """g(0)."""
@@ -57,7 +58,7 @@ def tail_rate(x):
     return rate if rate > SMALLEST_RATE else 0.0
 
 
-def pair_rate(distance: ArrayLike) -> NDArray[np.float64]:
+def pair_rate(distance: ArrayLike) -> Floats:
     """g(X) for an array of distances in r_c; times Γ̄/r_c³ it is the rate Γ(R) at which a pair vanishes.
 
     ``g(0) = 1/(60π)``, ``g → e^{−X}(1 − 3/X)/(2π)`` far away, and ``∫ g d³X = 1``.
@@ -74,7 +75,7 @@ def pair_rate(distance: ArrayLike) -> NDArray[np.float64]:
     return np.where(x < _SERIES_BELOW, series, closed)
 
 
-def shape(r: ArrayLike) -> NDArray[np.float64]:
+def shape(r: ArrayLike) -> Floats:
     """Probability density ``sinh x/(2π x cosh³x)`` of a localized state, x = r/L, times L³ (their Eq. 4)."""
     x = np.asarray(r, dtype=np.float64)
     safe = np.where(x > 0.0, x, 1.0)
@@ -85,7 +86,7 @@ def shape(r: ArrayLike) -> NDArray[np.float64]:
 
 
 @cache
-def _quadrature() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _quadrature() -> tuple[Floats, Floats]:
     nodes, weights = np.polynomial.legendre.leggauss(200)
     return nodes, weights
 

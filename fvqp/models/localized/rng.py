@@ -15,6 +15,7 @@ from numba import njit, uint64
 from numpy.typing import NDArray
 
 from fvqp.models.localized.compiled import loop
+from fvqp.typing import Floats, Ints32
 
 _TO_UNIT = 2.0**-53
 
@@ -93,7 +94,7 @@ def _alias(weight, threshold, other):
         threshold[large[i]] = 1.0
 
 
-def alias_table(weight: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+def alias_table(weight: Floats) -> tuple[Floats, Ints32]:
     """Walker's alias table: an index drawn in proportion to ``weight`` costs two random numbers."""
     threshold, other = np.empty(len(weight)), np.empty(len(weight), np.int32)
     _alias(np.ascontiguousarray(weight, dtype=np.float64), threshold, other)

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from fvqp.errors import CaseError, ConvergenceError
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats
 
 # Sokal's window: sum the autocorrelation up to so many times its own integral.
 _WINDOW = 6.0

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats, Ints
 
 
 @dataclass(frozen=True)
@@ -24,13 +23,13 @@ class Trajectory:
     """
 
     time: Floats
-    number: NDArray[np.int64]
-    up: NDArray[np.int64]
+    number: Ints
+    up: Ints
     mean: Floats
     mean_up: Floats
-    generated: NDArray[np.int64]
-    annihilated: NDArray[np.int64]
-    flipped: NDArray[np.int64]
+    generated: Ints
+    annihilated: Ints
+    flipped: Ints
     cells: Floats
     volume: float
 

@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import numpy as np
 from mpi4py import MPI
-from numpy.typing import NDArray
 
 from fvqp.errors import CaseError
 from fvqp.mesh.mesh import Mesh
@@ -19,8 +18,7 @@ from fvqp.models.localized.closure import PACKING, AnnihilationLaw
 from fvqp.models.localized.domain import Domain
 from fvqp.models.localized.laws import BurstingBubbles, Law
 from fvqp.models.localized.rates import rate_beyond
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats
 
 FEW_PARTICLES = 30
 """Least number of particles expected in the steady state for which a periodic box is large."""

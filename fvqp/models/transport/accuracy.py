@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from mpi4py import MPI
-from numpy.typing import NDArray
+
+from fvqp.typing import Floats
 
 if TYPE_CHECKING:
     from fvqp.models.transport.problem import TransportProblem
 
-Floats = NDArray[np.float64]
 
 #: Cells are measured by what they hold, or this part of what the fullest one holds.
 FLOOR = 1e-3

@@ -23,9 +23,7 @@ from fvqp.transport.directions import (
 from fvqp.transport.ordinates import mesh_streaming
 from fvqp.transport.radial import Shells, radial_streaming
 from fvqp.transport.streaming import Scheme, Streaming
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from fvqp.typing import Floats, Ints
 
 
 class Body:

@@ -9,15 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fvqp.collisions import CollisionGrid, Pair, PhotonDrive, Process, SpectralMeasure
 from fvqp.memory import give_back
 from fvqp.models.transport.state import Local
 from fvqp.solvers.elimination import Arrow, EliminatedLU, EliminatedX
 from fvqp.threads import share
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats, Ints
 
 #: Bytes that the eliminated Jacobians of a rank may take; beyond, they are made anew for every solve.
 MEMORY = 1 << 31
@@ -41,7 +39,7 @@ class Eliminations:
         self._turn = Pair(np.zeros((cells, grid.n)), np.zeros((cells, grid.n_phonon)))
         self._grid = grid
 
-    def check(self, at: NDArray[np.int64], length: float, turn: Pair, energy: Pair, escaping: bool) -> None:
+    def check(self, at: Ints, length: float, turn: Pair, energy: Pair, escaping: bool) -> None:
         """Drops eliminations for another length, or for other rates of collisions where there is energy, and
         those with phonons that escape if they are not to, and the other way round."""
         kind = EliminatedX if escaping else EliminatedLU
@@ -81,7 +79,7 @@ class CellSolver:
         self,
         within: Sequence[Process],
         measure: SpectralMeasure,
-        at: NDArray[np.int64],
+        at: Ints,
         length: float,
         state: Pair,
         own: dict[int, Pair],

@@ -5,15 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fvqp.errors import CaseError, ConvergenceError
 from fvqp.models.transport.state import State
+from fvqp.typing import Floats
 
 if TYPE_CHECKING:
     from fvqp.models.transport.problem import TransportProblem
-
-Floats = NDArray[np.float64]
 
 
 def ahead(problem: TransportProblem, state: State, time: float) -> State:

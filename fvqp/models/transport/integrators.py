@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from mpi4py import MPI
-from numpy.typing import NDArray
 
 from fvqp.errors import CaseError, ConvergenceError
 from fvqp.models.transport import accuracy
@@ -27,11 +26,12 @@ from fvqp.models.transport.state import Counters, Rates, State
 from fvqp.models.transport.stepping import SAFETY, Refused, Stepper
 from fvqp.petsc import PETSc, destroyed_with, own_errors, weakly
 from fvqp.solvers.elimination import defaults
+from fvqp.typing import Floats
 
 if TYPE_CHECKING:
     from fvqp.models.transport.problem import TransportProblem
 
-Floats = NDArray[np.float64]
+
 Method = Literal["rosenbrock", "imex", "bdf"]
 log = logging.getLogger(__name__)
 

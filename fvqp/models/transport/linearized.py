@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from mpi4py import MPI
-from numpy.typing import NDArray
 
 from fvqp.errors import ConvergenceError
 from fvqp.models.transport.accuracy import largest_change, scales, sizes
@@ -27,11 +26,12 @@ from fvqp.models.transport.motion import EXPLICIT
 from fvqp.models.transport.state import Counters, Rates, State
 from fvqp.models.transport.together import Together
 from fvqp.solvers.conjugate_residuals import TOGETHER, ConjugateResiduals
+from fvqp.typing import Floats
 
 if TYPE_CHECKING:
     from fvqp.models.transport.problem import TransportProblem
 
-Floats = NDArray[np.float64]
+
 log = logging.getLogger(__name__)
 
 #: Iterations before a system is given up; a shorter step is cheaper then.

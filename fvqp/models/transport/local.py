@@ -13,14 +13,12 @@ from functools import partial
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fvqp.collisions import CollisionGrid, GainLoss, Pair, PhotonDrive, SpectralMeasure
 from fvqp.models.transport.cell_solver import CellSolver, Eliminations
 from fvqp.models.transport.medium import Filled
 from fvqp.models.transport.state import Local
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats, Ints
 
 
 class Turnover(NamedTuple):
@@ -38,7 +36,7 @@ class _Found:
     f: Floats
     n: Floats
     local: Local
-    parts: list[tuple[slice | NDArray[np.int64], Callable[[], GainLoss]]] = field(default_factory=list)
+    parts: list[tuple[slice | Ints, Callable[[], GainLoss]]] = field(default_factory=list)
     turnover: Turnover | None = None
 
 
@@ -152,7 +150,7 @@ class LocalProcesses:
                 self._add(out, at, process.rates(*state), name)
         return found
 
-    def _add(self, out: Local, at: slice | NDArray[np.int64], moved: Pair, exchange: str = "") -> None:
+    def _add(self, out: Local, at: slice | Ints, moved: Pair, exchange: str = "") -> None:
         """Adds rates of these cells, and what they bring where they are those of an exchange."""
         out.f[at] += moved.f
         out.n[at] += moved.n

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from mpi4py import MPI
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from fvqp.collisions import (
     CollisionGrid,
@@ -21,9 +21,7 @@ from fvqp.collisions import (
 from fvqp.collisions.measure import Rule
 from fvqp.collisions.moving_gap import GapFollower
 from fvqp.errors import CaseError
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from fvqp.typing import Floats, Ints
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 import numpy as np
 from mpi4py import MPI
-from numpy.typing import NDArray
 
 from fvqp.errors import CaseError
 from fvqp.models.streaming import StreamingSolver
@@ -23,9 +22,7 @@ from fvqp.transport.diffusive_limit import DiffusiveLimit
 from fvqp.transport.directions import FULL, Directions
 from fvqp.transport.streaming import Scheme, Streaming
 from fvqp.transport.walls import AcousticInterface, Interface, Wall
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int32]
+from fvqp.typing import Floats
 
 #: Part of the residual that implicit motion leaves of its first guess, which is to stay explicit. Neither
 #: conservation nor the order of steps depends on it.

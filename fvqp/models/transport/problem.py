@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from mpi4py import MPI
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from fvqp.collisions import CollisionGrid, thermal
 from fvqp.errors import CaseError
@@ -18,8 +18,7 @@ from fvqp.models.transport.medium import Medium, filled
 from fvqp.models.transport.motion import Motion, Resting, Still
 from fvqp.models.transport.state import Counters, Ledger, Moment, Rates, Species, State
 from fvqp.transport.radial import Shells
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats
 
 
 class TransportProblem:

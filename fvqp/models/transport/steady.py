@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from mpi4py import MPI
-from numpy.typing import NDArray
 
 from fvqp.errors import ConvergenceError
 from fvqp.models.transport import accuracy
@@ -23,11 +22,12 @@ from fvqp.models.transport.linearized import Linearized
 from fvqp.models.transport.motion import Flying
 from fvqp.models.transport.state import Counters, Rates, State
 from fvqp.solvers.newton import solve_linearized
+from fvqp.typing import Floats
 
 if TYPE_CHECKING:
     from fvqp.models.transport.problem import TransportProblem
 
-Floats = NDArray[np.float64]
+
 log = logging.getLogger(__name__)
 
 #: Residual of a linear solve, relative to its right-hand side, of which slow processes are a small part.

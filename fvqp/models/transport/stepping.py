@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from mpi4py import MPI
-from numpy.typing import NDArray
 
 from fvqp.errors import ConvergenceError
 from fvqp.models.transport import accuracy
@@ -28,11 +27,12 @@ from fvqp.models.transport.linearized import Linearized
 from fvqp.models.transport.local import Turnover
 from fvqp.models.transport.motion import EXPLICIT
 from fvqp.models.transport.state import Counters, Rates, State
+from fvqp.typing import Floats
 
 if TYPE_CHECKING:
     from fvqp.models.transport.problem import TransportProblem
 
-Floats = NDArray[np.float64]
+
 log = logging.getLogger(__name__)
 
 #: γ = 1 + 1/√2: damps the fastest modes in both stages, and keeps decaying occupations positive.

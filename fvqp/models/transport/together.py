@@ -20,15 +20,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from mpi4py import MPI
-from numpy.typing import NDArray
 
 from fvqp.models.transport.local import Turnover
 from fvqp.models.transport.state import State
+from fvqp.typing import Floats
 
 if TYPE_CHECKING:
     from fvqp.models.transport.problem import TransportProblem
 
-Floats = NDArray[np.float64]
 
 #: Least part of the energy of a cell at an energy whose rates matter to the length for quasiparticles.
 HELD = 1e-4

@@ -10,7 +10,6 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from fvqp.errors import FvqpError
 from fvqp.results.figures.along import draw_along
@@ -26,8 +25,7 @@ from fvqp.results.figures.common import (
     stored,
     with_prefix,
 )
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats
 
 FLAT = 1e-9
 """A mesh thinner than this part of its length has no extent in that direction."""

@@ -8,11 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
-from numpy.typing import NDArray
 
 from fvqp.results.figures.common import FigureSpec, stored
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats
 
 MICROMETRE3 = 1e-18
 

@@ -11,7 +11,6 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from numpy.typing import NDArray
 
 from fvqp.results.figures.cluster_diagram import MICROMETRE3, phase_diagram
 from fvqp.results.figures.common import (
@@ -23,8 +22,6 @@ from fvqp.results.figures.common import (
     stored,
     with_prefix,
 )
-
-Floats = NDArray[np.float64]
 
 MOST_CURVES = 6
 """Clusters in one panel; of longer sweeps evenly chosen ones are shown."""

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from fvqp.errors import FvqpError
 from fvqp.results.symmetry import is_mirrored
+from fvqp.typing import Floats
 
 PREFIXES = {1e-15: "f", 1e-12: "p", 1e-9: "n", 1e-6: "µ", 1e-3: "m", 1.0: "", 1e3: "k"}
 SYMBOLS = {
@@ -289,7 +290,7 @@ def unit_of(values: xr.DataArray) -> str:
     return "" if unit == "1" else unit
 
 
-def largest_of(values: NDArray[np.float64]) -> float:
+def largest_of(values: Floats) -> float:
     finite = np.abs(values[np.isfinite(values)])
     return float(finite.max()) if finite.size else 1.0
 
@@ -301,7 +302,7 @@ def prefix_of(largest: float) -> tuple[float, str]:
     return power, PREFIXES[power]
 
 
-def with_prefix(values: xr.DataArray) -> tuple[NDArray[np.float64], str]:
+def with_prefix(values: xr.DataArray) -> tuple[Floats, str]:
     """Values in a unit with a fitting prefix, and that unit."""
     unit = unit_of(values)
     power, prefix = prefix_of(largest_of(values.values)) if unit else (1.0, "")

@@ -7,7 +7,6 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from fvqp.results.figures.common import (
     MARKED,
@@ -20,8 +19,7 @@ from fvqp.results.figures.common import (
     value_text,
     with_prefix,
 )
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats
 
 AXES = ("time", "strength", "temperature")
 """What a quantity is drawn over: the first of these that has several values."""

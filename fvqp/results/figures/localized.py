@@ -9,11 +9,9 @@ import matplotlib
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from fvqp.results.figures.common import Drawing, FigureSpec, draw_legend, evenly, stored
-
-Floats = NDArray[np.float64]
+from fvqp.typing import Floats
 
 MICROMETRE3 = 1e-18
 MOST_CURVES = 6

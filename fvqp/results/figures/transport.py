@@ -14,8 +14,6 @@ from fvqp.results.figures import kinetic
 from fvqp.results.figures.cells import draw_cells, draw_colour_bar, plane_axes
 from fvqp.results.figures.common import Drawing, FigureSpec, draw_legend, evenly, stored, value_text
 
-Floats = NDArray[np.float64]
-
 MOST_TIMES = 7
 """Times in one panel."""
 PER_CUBIC_MICROMETRE = 1e-18
