@@ -14,7 +14,10 @@ from typing import Any
 from fvqp.errors import CaseError, cut, shown
 
 #: Solver inside a solver, as in ``newton_tangent_ksp_rtol`` or ``inner_mg_levels_1_sub_pc_type``.
-_INSIDE = r"(?:(?:cluster|gap|newton|tangent|steady|linear|inner|sub|mg|levels|coarse|fine|ts|\d+)_)*"
+_INSIDE = (
+    r"(?:(?:cluster|gap|branch|slope|charge|newton|tangent|steady|linear"
+    r"|inner|sub|mg|levels|coarse|fine|ts|\d+)_)*"
+)
 
 #: Beginnings of options that are numbers, or yes or no.
 _NUMBERS = (

@@ -22,6 +22,8 @@ from fvqp.typing import Floats
 
 #: Accuracy of the estimate, and GMRES directions at most.
 RTOL, MOST_DIRECTIONS = 1e-2, 60
+#: Prefix of PETSc's options of its linear solve.
+OPTIONS = "fvqp_charge_"
 
 
 def neglected_relaxation(problem: UsadelProblem, solution: Solution) -> float:
@@ -73,13 +75,12 @@ def neglected_relaxation(problem: UsadelProblem, solution: Solution) -> float:
         everywhere = np.empty((mesh.n_cells, 1, grid.n))
         everywhere[:n] = step
         mesh.exchange(everywhere)
-        return invert(collided_by(step) - operator.residual(everywhere, leads))
+        return np.asarray(collided_by(step) - operator.residual(everywhere, leads))
 
-    def dot(a: Floats, b: Floats) -> float:
-        return float(comm.allreduce(float(np.vdot(a, b))))
-
-    driving = invert(-collided_by(driven))
-    if dot(driving, driving) == 0.0:
+    driving = -collided_by(driven)
+    if not comm.allreduce(bool(np.any(driving)), MPI.LOR):
         return 0.0
-    change = gmres(action, driving, dot, rtol=RTOL, most=MOST_DIRECTIONS).x
+    change = gmres(
+        action, driving, comm=comm, prefix=OPTIONS, rtol=RTOL, most=MOST_DIRECTIONS, precondition=invert
+    ).x
     return largest(change[:, 0]) / whole

@@ -43,6 +43,8 @@ LEAD_STEP = 0.1
 #: Accuracy of the linear solve of this derivative, most directions of GMRES, and accuracy that these must
 #: have led to.
 SLOPE_RTOL, MOST_DIRECTIONS, WORST_RTOL = 1e-6, 60, 1e-4
+#: Prefix of PETSc's options of this solve.
+OPTIONS = "fvqp_slope_"
 
 #: Step of ln Δ with which what follows from a uniform gap is differentiated, over the broadening, the
 #: width of what moves with the gap; its limits, for the sake of bins that are wider and of rounding; and the
@@ -215,8 +217,11 @@ def _of_all(problem: UsadelProblem, solution: Solution, direction: Floats) -> Fl
         return w - _central(lambda s: tangent.at(None, s * w), h)
 
     along = driving
-    if tangent.dot(driving, driving) > 0.0:
-        along, left, _ = gmres(action, driving, tangent.dot, rtol=SLOPE_RTOL, most=MOST_DIRECTIONS)
+    if tangent.largest(driving) > 0.0:
+        along, left, _ = gmres(
+            action, driving, comm=problem.device.mesh.comm, prefix=OPTIONS, rtol=SLOPE_RTOL,
+            most=MOST_DIRECTIONS, weights=tangent.weights,
+        )  # fmt: skip
         if left > WORST_RTOL:
             raise ConvergenceError(
                 f"{tangent.what}: slopes of gaps and phase are not found, their equations are solved to "
@@ -242,11 +247,11 @@ class _Map:
         self._iteration = iteration = Iteration(problem, solution.point, self.external, solution)
         self.what = iteration.what
         self.start = iteration.start
-        self._counted = np.ones(len(self.start), bool)
+        self.weights = np.ones(len(self.start))
         if iteration.flows:
-            # A face between ranks counts once.
-            here = mesh.face_cells[:, 0]
-            self._counted[len(self.start) - len(here) :] = here < mesh.n_owned
+            # Both ranks have a face between them.
+            shared = np.any(mesh.face_cells >= mesh.n_owned, axis=1)
+            self.weights[len(self.start) - len(shared) :][shared] = 0.5
 
     def at(self, external: Floats | None, step: Floats) -> Floats:
         """The map at ``step`` from the solution, with lead distributions that differ by ``external``."""
@@ -261,9 +266,6 @@ class _Map:
         if iteration.energy_only:
             kinetic = problem.with_charge(iteration.spectral, kinetic)
         return kinetic.currents
-
-    def dot(self, a: Floats, b: Floats) -> float:
-        return float(self.problem.device.mesh.comm.allreduce(float((a * self._counted) @ b)))
 
     def largest(self, y: Floats) -> float:
         comm = self.problem.device.mesh.comm

@@ -45,6 +45,8 @@ REFINEMENTS = 8
 #: How often the way between two solutions is halved to find a jump, and share of what changes between them
 #: that is one at least.
 HALVINGS, SHARE = 10, 0.125
+#: Prefix of PETSc's options of linear solves.
+OPTIONS = "fvqp_branch_"
 #: Directions of GMRES.
 MOST_DIRECTIONS = 30
 
@@ -185,7 +187,11 @@ class _Curve:
             return np.append((self.residual(moved[:-1], moved[-1]) - value) / h, self.dot(normal, w))
 
         most = min(MOST_DIRECTIONS, self.size + 1)
-        return gmres(action, right, self.dot, rtol=LINEAR_RTOL, most=most).x
+        weights = np.full(len(right), 1.0 / self.size)
+        weights[-1] = 1.0 / self.comm.size  # all ranks have the parameter
+        return gmres(
+            action, right, comm=self.comm, prefix=OPTIONS, rtol=LINEAR_RTOL, most=most, weights=weights
+        ).x
 
 
 def follow_branch(

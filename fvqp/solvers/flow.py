@@ -36,6 +36,8 @@ REACH = 0.1
 DIFFERENCE = 1e-6
 #: Accuracy of linear solves, which decides how many digits a Newton step gains; most directions of GMRES.
 LINEAR_RTOL, MOST_DIRECTIONS = 1e-2, 40
+#: Prefix of PETSc's options of linear solves.
+OPTIONS = "fvqp_gap_"
 #: Part of the tolerance below which a velocity leaves no doubt of where the flow ends.
 CERTAIN = 1e-4
 #: How often Newton's method may fail from a point that hardly moves before it is accepted with a warning.
@@ -195,7 +197,9 @@ class _Flow:
         most = min(MOST_DIRECTIONS, self.size, self.most - self.evaluations - 1)
         if most < 1:
             return None
-        change, _, least = gmres(action, f, self.dot, rtol=LINEAR_RTOL, most=most)
+        change, _, least = gmres(
+            action, f, comm=self.comm, prefix=OPTIONS, rtol=LINEAR_RTOL, most=most, singular_values=True
+        )
         astray = self.largest(change) > REACH or self.dot(change, f) <= 0.0
         if np.isinf(tau):
             self.least, self.astray = least, astray

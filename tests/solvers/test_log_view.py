@@ -9,6 +9,9 @@ from mpi4py import MPI
 from scipy.linalg import solve_banded
 
 from fvqp.petsc import PETSc
+from fvqp.solvers.continuation import CurvePoint, follow_branch
+from fvqp.solvers.flow import come_to_rest
+from fvqp.solvers.gmres import gmres
 from fvqp.solvers.linear import LinearSolver
 from fvqp.solvers.numbering import Numbering
 
@@ -76,3 +79,44 @@ def test_options_choose_the_krylov_method(eliminates: bool) -> None:
     with options(**given):
         np.testing.assert_allclose(solver.solve(b), exact, rtol=0.0, atol=1e-9 * np.abs(exact).max())
     assert solver.iterations == 1 if eliminates else solver.iterations > 20
+
+
+def test_gmres_in_a_weighted_scalar_product() -> None:
+    """Solution and least singular value, which numpy gives for the weighted matrix."""
+    rng = np.random.default_rng(3)
+    matrix = np.eye(6) + 0.2 * rng.normal(size=(6, 6))
+    weights, exact = rng.uniform(0.5, 2.0, 6), rng.normal(size=6)
+    found = gmres(
+        lambda x: matrix @ x, matrix @ exact, comm=MPI.COMM_SELF, prefix="fvqp_slope_", rtol=1e-13, most=6,
+        weights=weights, singular_values=True,
+    )  # fmt: skip
+    np.testing.assert_allclose(found.x, exact, rtol=1e-10)
+    scaled = np.sqrt(weights)[:, None] * matrix / np.sqrt(weights)
+    assert found.least == pytest.approx(np.linalg.svd(scaled, compute_uv=False)[-1], rel=1e-8)
+    few = gmres(
+        lambda x: matrix @ x, matrix @ exact, comm=MPI.COMM_SELF, prefix="fvqp_slope_", rtol=1e-13, most=2
+    )
+    left = np.linalg.norm(matrix @ (exact - few.x)) / np.linalg.norm(matrix @ exact)
+    assert few.residual == pytest.approx(left, rel=1e-8) and np.isnan(few.least)
+    turned = gmres(
+        lambda x: matrix @ x, matrix @ exact, comm=MPI.COMM_SELF, prefix="fvqp_slope_", rtol=1e-13, most=1,
+        precondition=lambda x: np.linalg.solve(matrix, x),
+    )  # fmt: skip
+    np.testing.assert_allclose(turned.x, exact, rtol=1e-10)
+
+
+def test_newton_steps_of_flows_and_branches_are_solved_by_petsc() -> None:
+    with counted("KSPSolve") as calls:
+        come_to_rest(
+            lambda x: np.cos(x),
+            np.array([0.7]),
+            comm=MPI.COMM_SELF,
+            tolerance=1e-10,
+            what="x",
+            max_evaluations=60,
+        )
+        follow_branch(
+            lambda x, p: x**2 + p**2 - 1.0, CurvePoint(np.array([1.0]), 0.0), 0.5,
+            comm=MPI.COMM_SELF, first_step=0.1, largest_step=0.2, tolerance=1e-9,
+        )  # fmt: skip
+    assert calls["KSPSolve"] > 5

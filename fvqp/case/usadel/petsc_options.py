@@ -16,6 +16,7 @@ from fvqp.models.kinetics import T
 from fvqp.models.linear import TransportSolver
 from fvqp.models.usadel import UsadelProblem
 from fvqp.petsc import PETSc
+from fvqp.solvers import gmres
 from fvqp.solvers.newton import read_options
 
 #: Families of PETSc options that reach a solver here.
@@ -27,10 +28,22 @@ FAMILIES = (
     "mg_",
     "inner_",
     "gap_snes_",
+    "gap_ksp_",
+    "branch_ksp_",
+    "slope_ksp_",
+    "charge_ksp_",
     "newton_snes_",
     "newton_ksp_",
     "newton_tangent_ksp_",
 )
+
+#: Solves of the families of GMRES by differences.
+OF_LINEAR = {
+    "gap_ksp_": "it reaches the gaps of cells that follow the bias",
+    "branch_ksp_": "it reaches the branches that gap.branches follows",
+    "slope_ksp_": "it reaches the slopes of gaps of cells, or of the phase, by the bias",
+    "charge_ksp_": "it reaches the estimate of what collisions that leave out f_T would change",
+}
 
 #: Energies of the trial solve, below the gap and above it.
 TRIAL = EnergyGrid(np.array([0.0, 1.5, 1.6]))
@@ -52,8 +65,20 @@ def check_petsc_options_used(case: UsadelCase, problem: UsadelProblem) -> None:
     together |= problem.supercurrent is not None and problem.coupling
     slopes = together or problem.gap.follows_bias or problem.self_consistent_phase
     slopes &= not problem.device.balances_heat
+    # A gap of every cell, or of many with a phase, follows the bias; one gap is a scalar root.
+    moves = problem.gap.follows_bias or problem.self_consistent_phase
+    many = problem.gap.kind != "uniform"
+    linear = {
+        "gap_ksp_": moves and many,
+        "branch_ksp_": case.gap.branches,
+        "slope_ksp_": moves and (many or problem.self_consistent_phase),
+        "charge_ksp_": problem.collisions is not None and not problem.collisions.charge,
+    }
     for key in case.solver.petsc:
-        if key.startswith("gap_") and not gap_solver:
+        family = next((family for family in linear if key.startswith(family)), None)
+        if family is not None and not linear[family]:
+            raise CaseError(f"{case.source}: solver.petsc.{key}: not used: {OF_LINEAR[family]}")
+        if key.startswith("gap_snes_") and not gap_solver:
             raise CaseError(
                 f"{case.source}: solver.petsc.{key}: not used: it reaches the iteration of a supercurrent "
                 "and that of the gap at rest with diffusive spectra"
@@ -70,13 +95,15 @@ def check_petsc_options_used(case: UsadelCase, problem: UsadelProblem) -> None:
     check_options_read(
         case.source,
         case.solver.petsc,
-        lambda: _rehearse(problem, gap_solver),
+        lambda: _rehearse(problem, gap_solver, [family for family, used in linear.items() if used]),
         problem.kinetics.solver.description,
     )
 
 
-def _rehearse(problem: UsadelProblem, gap_solver: bool) -> None:
+def _rehearse(problem: UsadelProblem, gap_solver: bool, linear: list[str]) -> None:
     """Let all solvers read the options; whether they get anywhere with them is not the question."""
+    for family in linear:
+        gmres.read_options(PREFIX + family.removesuffix("ksp_"))
     if gap_solver:
         snes = PETSc.SNES().create(MPI.COMM_SELF)
         snes.setOptionsPrefix(f"{PREFIX}gap_")

@@ -131,6 +131,22 @@ def test_petsc_options_of_newton():
             fvqp.check(case(around | {"solver": {"petsc": options}}))
 
 
+def test_petsc_options_of_linear_solves_by_differences(capfd):
+    local = {"gap": {"model": "local"}, "sweep": COLLIDING["sweep"], "energies": COLLIDING["energies"]}
+    colliding = COLLIDING | {"gap": {}}
+    for around, family in ((local, "gap"), (local, "slope"), (colliding, "charge")):
+        fvqp.run(case(around | {"solver": {"petsc": {f"{family}_ksp_monitor": True}}}))
+        assert "KSP Residual norm" in capfd.readouterr().out, family
+    for family, message in (
+        ("gap", "gaps of cells that follow"),
+        ("slope", "slopes of gaps of cells"),
+        ("branch", "gap.branches"),
+        ("charge", "leave out f_T"),
+    ):
+        with pytest.raises(CaseError, match=f"{family}_ksp_rtol: not used: it reaches .*{message}"):
+            fvqp.check(case({"solver": {"petsc": {f"{family}_ksp_rtol": 1e-3}}}))
+
+
 def test_maximum_iterations():
     with pytest.raises(ConvergenceError, match="after 2 evaluations"):
         fvqp.run(case(SELF_CONSISTENT | {"solver": {"maximum_iterations": 2}}))
