@@ -17,6 +17,7 @@ from ranks import compare
 from fvqp.case import load_case
 from fvqp.case.transport.build import build_setup
 from fvqp.case.transport.schema import TransportCase
+from fvqp.models.transport.evolution import evolve
 
 CASE = Path(__file__).parents[2] / "cases" / "boltzphlow2026" / "sphere_pulse.toml"
 SIZE = (
@@ -36,10 +37,11 @@ def prepare(comm: MPI.Comm) -> Callable[[], float]:
     setup = build_setup(case, comm)
     problem, unit = setup.problem, setup.units.time
     # compiles, and finds the length of steps
-    (begin,) = problem.evolve(setup.state, [START / unit], tolerance=TOLERANCE)
+    (begin,) = evolve(problem, setup.state, [START / unit], tolerance=TOLERANCE)
 
     def steps() -> float:
-        (moment,) = problem.evolve(
+        (moment,) = evolve(
+            problem,
             begin.state,
             [END / unit],
             start=begin.time,

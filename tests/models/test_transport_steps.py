@@ -15,7 +15,8 @@ from fvqp.collisions.sources import Gaussian, QuasiparticleInjection
 from fvqp.errors import ConvergenceError
 from fvqp.mesh import shape_mesh
 from fvqp.models.transport import Counters, Diffusive, Medium, Ordinates, State, TransportProblem
-from fvqp.models.transport.integrators import Integrator, stepper
+from fvqp.models.transport.evolution import stepper
+from fvqp.models.transport.integrators import Integrator
 from fvqp.models.transport.linearized import DIP, _without_dips, _without_ends
 from fvqp.models.transport.stepping import KEPT, STUCK, Refused, Stepper
 from fvqp.transport.directions import spherical

@@ -18,6 +18,7 @@ from transport_cases import FILM
 from fvqp.case.reading import case_from_dict
 from fvqp.case.transport.build import build_setup
 from fvqp.models.transport import TransportProblem, cell_solver
+from fvqp.models.transport.evolution import evolve
 from fvqp.models.transport.linearized import Linearized
 from fvqp.models.transport.state import Rates, State
 from fvqp.solvers.elimination import EliminatedLU, EliminatedX
@@ -71,7 +72,7 @@ def film_on_a_chip(motion: str) -> tuple[TransportProblem, State]:
         put(data, key, copy.deepcopy(value))
     setup = build_setup(case_from_dict(data), MPI.COMM_SELF)
     problem = setup.problem
-    (moment,) = problem.evolve(setup.state, [1e-6 / setup.units.time], tolerance=0.1)
+    (moment,) = evolve(problem, setup.state, [1e-6 / setup.units.time], tolerance=0.1)
     return problem, moment.state
 
 

@@ -19,6 +19,7 @@ from fvqp.case.transport.recording import TransportRecorder
 from fvqp.case.transport.schema import TransportCase
 from fvqp.errors import ConvergenceError, FvqpError
 from fvqp.models.transport import Moment, State
+from fvqp.models.transport.evolution import evolve
 from fvqp.models.transport.steady import SteadySolver
 from fvqp.results.checkpoint import Checkpoint
 from fvqp.results.folder import ResultsFolder
@@ -126,7 +127,8 @@ def _evolve(
         progress.within(f"the way to t = {times[to]:.4g} s", float(part))
 
     progress.within("the way to the first time", 0.0)
-    passing = problem.evolve(
+    passing = evolve(
+        problem,
         state,
         at[first:],
         start=float(at[first - 1]),

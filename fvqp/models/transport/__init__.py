@@ -15,7 +15,7 @@ metres/τ0 (theory: transport)::
         phonons=Still(),
     )
     state = problem.thermal(temperature)             # or problem.state(f, n)
-    for moment in problem.evolve(state, times, tolerance=1e-2):
+    for moment in evolve(problem, state, times, tolerance=1e-2):
         moment.time, moment.state.f, moment.state.n, moment.state.gap
         moment.ledger.stored, moment.ledger.received                      # conserved to rounding
         problem.densities(moment.state)              # of quasiparticles, (n_owned,)
@@ -27,6 +27,7 @@ through unless said otherwise; where the gap has a step, or states × speed has,
 they find no states beyond. Ledgers hold sums over all ranks.
 """
 
+from fvqp.models.transport.evolution import evolve
 from fvqp.models.transport.medium import Medium
 from fvqp.models.transport.motion import CLOSED, Diffusive, Ordinates, Still
 from fvqp.models.transport.problem import TransportProblem
@@ -43,4 +44,5 @@ __all__ = [
     "State",
     "Still",
     "TransportProblem",
+    "evolve",
 ]

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from mpi4py import MPI
 
+from fvqp.models.transport.problem import TransportProblem
 from fvqp.typing import Floats
-
-if TYPE_CHECKING:
-    from fvqp.models.transport.problem import TransportProblem
-
 
 #: Cells are measured by what they hold, or this part of what the fullest one holds.
 FLOOR = 1e-3

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from fvqp.errors import CaseError, ConvergenceError
+from fvqp.models.transport.problem import TransportProblem
 from fvqp.models.transport.state import State
 from fvqp.typing import Floats
-
-if TYPE_CHECKING:
-    from fvqp.models.transport.problem import TransportProblem
 
 
 def ahead(problem: TransportProblem, state: State, time: float) -> State:

@@ -12,27 +12,22 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from mpi4py import MPI
 
-from fvqp.errors import CaseError, ConvergenceError
+from fvqp.errors import ConvergenceError
 from fvqp.models.transport import accuracy
 from fvqp.models.transport.gaps import ahead
 from fvqp.models.transport.linearized import Linearized
 from fvqp.models.transport.local import Turnover
+from fvqp.models.transport.problem import TransportProblem
 from fvqp.models.transport.state import Counters, Rates, State
 from fvqp.models.transport.stepping import SAFETY, Refused, Stepper
 from fvqp.petsc import PETSc, destroyed_with, own_errors, weakly
 from fvqp.solvers.elimination import defaults
 from fvqp.typing import Floats
 
-if TYPE_CHECKING:
-    from fvqp.models.transport.problem import TransportProblem
-
-
-Method = Literal["rosenbrock", "imex", "bdf"]
 log = logging.getLogger(__name__)
 
 _PREFIX = "fvqp_transport_"
@@ -51,27 +46,6 @@ LINEAR = 0.3
 ROUNDING, DOUBTFUL = 1e-13, 4
 #: Growth of steps beyond which backward differentiation of order 2 is not stable: 1 + √2, less a margin.
 GROWTH = 2.0
-
-
-def stepper(problem: TransportProblem, method: Method, tolerance: float, first_step: float | None) -> Stepper:
-    """Adaptive steps by a method.
-
-    Raises:
-        CaseError: a method that is not known, or does not go with a gap that follows.
-    """
-    kinds: dict[str, type[Stepper]] = {
-        "rosenbrock": Stepper,
-        "imex": ImplicitExplicit,
-        "bdf": BackwardDifferences,
-    }
-    if method not in kinds:
-        raise CaseError(f'method: "{method}" is not known; use one of {", ".join(kinds)}')
-    if method == "bdf" and problem.gap_follows:
-        raise CaseError(
-            'method "bdf" needs a gap that stays: its steps build on earlier ones, whose energies a gap '
-            'that moves would shift; use "rosenbrock" or "imex"'
-        )
-    return kinds[method](problem, tolerance, first_step)
 
 
 class Integrator(Stepper, ABC):

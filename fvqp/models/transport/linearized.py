@@ -14,7 +14,6 @@ from __future__ import annotations
 import logging
 import weakref
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from mpi4py import MPI
@@ -23,14 +22,11 @@ from fvqp.errors import ConvergenceError
 from fvqp.models.transport.accuracy import largest_change, scales, sizes
 from fvqp.models.transport.local import Turnover
 from fvqp.models.transport.motion import EXPLICIT
+from fvqp.models.transport.problem import TransportProblem
 from fvqp.models.transport.state import Counters, Rates, State
 from fvqp.models.transport.together import Together
 from fvqp.solvers.conjugate_residuals import TOGETHER, ConjugateResiduals
 from fvqp.typing import Floats
-
-if TYPE_CHECKING:
-    from fvqp.models.transport.problem import TransportProblem
-
 
 log = logging.getLogger(__name__)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from mpi4py import MPI
@@ -12,11 +12,10 @@ from fvqp.collisions import CollisionGrid, thermal
 from fvqp.errors import CaseError
 from fvqp.mesh import Mesh
 from fvqp.models.transport.body import Body
-from fvqp.models.transport.integrators import Method, stepper
 from fvqp.models.transport.local import LocalProcesses, Turnover
 from fvqp.models.transport.medium import Medium, filled
 from fvqp.models.transport.motion import Motion, Resting, Still
-from fvqp.models.transport.state import Counters, Ledger, Moment, Rates, Species, State
+from fvqp.models.transport.state import Counters, Ledger, Rates, Species, State
 from fvqp.transport.radial import Shells
 from fvqp.typing import Floats
 
@@ -274,55 +273,3 @@ class TransportProblem:
         quasiparticles, phonons, condensate, number = sums.tolist()
         named = dict(zip(self.local.exchanges, given.tolist(), strict=True))
         return Ledger(quasiparticles, phonons, condensate, number, named, lost)
-
-    # -- time
-
-    def evolve(
-        self,
-        state: State,
-        times: Sequence[float] | Floats,
-        *,
-        start: float = 0.0,
-        tolerance: float = 1e-2,
-        method: Method = "rosenbrock",
-        first_step: float | None = None,
-        counters: Counters | None = None,
-        callback: Callable[[float, State], None] | None = None,
-    ) -> Iterator[Moment]:
-        """States at given times. Collective.
-
-        Args:
-            state: at the start.
-            times: increasing, after the start, in τ0.
-            start: time of the state.
-            tolerance: error of a step in any cell: in the energy of quasiparticles and in that of phonons,
-                errors of all occupations added up whatever their sign, relative to what the cell holds and a
-                thousandth of what the fullest one does.
-            method: of steps, all of order 2: ``"rosenbrock"``, linearly implicit; ``"imex"``, motion implicit
-                and collisions explicit, which bound the steps; ``"bdf"``, all implicit by backward
-                differentiation, for gaps that stay.
-            first_step: by default, and if 0, so short that nothing changes by more than the tolerance; one
-                that is too long for that, or for positive occupations, is shortened.
-            counters: what came and went before the start.
-            callback: called after every step.
-
-        Raises:
-            CaseError: times that do not increase, a first step that is negative, or a method that does not
-                go with a gap that follows.
-            ConvergenceError: steps collapse; says why.
-        """
-        at = np.atleast_1d(np.asarray(times, dtype=np.float64))
-        if at.size == 0 or not np.all(np.isfinite(at)) or at[0] <= start or np.any(np.diff(at) <= 0.0):
-            raise CaseError(f"times: must be finite, increase, and come after the start at {start:g} τ0")
-        if first_step is not None and not (np.isfinite(first_step) and first_step >= 0.0):
-            raise CaseError(f"first step: must be finite and not negative, found {first_step:g} τ0")
-        total = self.no_counters() if counters is None else counters
-        steps = stepper(self, method, tolerance, first_step)
-        for end in at:
-            self.local.forget()  # so that a run resumed here goes on in the same way
-            state, passed = steps.advance(state, start, float(end), callback)
-            total = total.plus(1.0, passed)
-            start = float(end)
-            yield Moment(
-                start, state, total, self.ledger(state, total), steps.steps, steps.refused, steps.length
-            )

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING
 
 import numpy as np
 from mpi4py import MPI
@@ -20,13 +19,10 @@ from fvqp.models.transport import accuracy
 from fvqp.models.transport.gaps import followed
 from fvqp.models.transport.linearized import Linearized
 from fvqp.models.transport.motion import Flying
+from fvqp.models.transport.problem import TransportProblem
 from fvqp.models.transport.state import Counters, Rates, State
 from fvqp.solvers.newton import solve_linearized
 from fvqp.typing import Floats
-
-if TYPE_CHECKING:
-    from fvqp.models.transport.problem import TransportProblem
-
 
 log = logging.getLogger(__name__)
 

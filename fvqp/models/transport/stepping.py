@@ -15,7 +15,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 from mpi4py import MPI
@@ -26,12 +25,9 @@ from fvqp.models.transport.gaps import ahead, followed
 from fvqp.models.transport.linearized import Linearized
 from fvqp.models.transport.local import Turnover
 from fvqp.models.transport.motion import EXPLICIT
+from fvqp.models.transport.problem import TransportProblem
 from fvqp.models.transport.state import Counters, Rates, State
 from fvqp.typing import Floats
-
-if TYPE_CHECKING:
-    from fvqp.models.transport.problem import TransportProblem
-
 
 log = logging.getLogger(__name__)
 

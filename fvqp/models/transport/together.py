@@ -16,18 +16,13 @@ after another.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from mpi4py import MPI
 
 from fvqp.models.transport.local import Turnover
+from fvqp.models.transport.problem import TransportProblem
 from fvqp.models.transport.state import State
 from fvqp.typing import Floats
-
-if TYPE_CHECKING:
-    from fvqp.models.transport.problem import TransportProblem
-
 
 #: Least part of the energy of a cell at an energy whose rates matter to the length for quasiparticles.
 HELD = 1e-4

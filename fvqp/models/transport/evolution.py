@@ -1,0 +1,90 @@
+"""Evolution in time, by a choice of methods."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal
+
+import numpy as np
+
+from fvqp.errors import CaseError
+from fvqp.models.transport.integrators import BackwardDifferences, ImplicitExplicit
+from fvqp.models.transport.problem import TransportProblem
+from fvqp.models.transport.state import Counters, Moment, State
+from fvqp.models.transport.stepping import Stepper
+from fvqp.typing import Floats
+
+Method = Literal["rosenbrock", "imex", "bdf"]
+
+
+def stepper(problem: TransportProblem, method: Method, tolerance: float, first_step: float | None) -> Stepper:
+    """Adaptive steps by a method.
+
+    Raises:
+        CaseError: a method that is not known, or does not go with a gap that follows.
+    """
+    kinds: dict[str, type[Stepper]] = {
+        "rosenbrock": Stepper,
+        "imex": ImplicitExplicit,
+        "bdf": BackwardDifferences,
+    }
+    if method not in kinds:
+        raise CaseError(f'method: "{method}" is not known; use one of {", ".join(kinds)}')
+    if method == "bdf" and problem.gap_follows:
+        raise CaseError(
+            'method "bdf" needs a gap that stays: its steps build on earlier ones, whose energies a gap '
+            'that moves would shift; use "rosenbrock" or "imex"'
+        )
+    return kinds[method](problem, tolerance, first_step)
+
+
+def evolve(
+    problem: TransportProblem,
+    state: State,
+    times: Sequence[float] | Floats,
+    *,
+    start: float = 0.0,
+    tolerance: float = 1e-2,
+    method: Method = "rosenbrock",
+    first_step: float | None = None,
+    counters: Counters | None = None,
+    callback: Callable[[float, State], None] | None = None,
+) -> Iterator[Moment]:
+    """States at given times. Collective.
+
+    Args:
+        problem: quasiparticles and phonons in their body.
+        state: at the start.
+        times: increasing, after the start, in τ0.
+        start: time of the state.
+        tolerance: error of a step in any cell: in the energy of quasiparticles and in that of phonons,
+            errors of all occupations added up whatever their sign, relative to what the cell holds and a
+            thousandth of what the fullest one does.
+        method: of steps, all of order 2: ``"rosenbrock"``, linearly implicit; ``"imex"``, motion implicit
+            and collisions explicit, which bound the steps; ``"bdf"``, all implicit by backward
+            differentiation, for gaps that stay.
+        first_step: by default, and if 0, so short that nothing changes by more than the tolerance; one
+            that is too long for that, or for positive occupations, is shortened.
+        counters: what came and went before the start.
+        callback: called after every step.
+
+    Raises:
+        CaseError: times that do not increase, a first step that is negative, or a method that does not
+            go with a gap that follows.
+        ConvergenceError: steps collapse; says why.
+    """
+    at = np.atleast_1d(np.asarray(times, dtype=np.float64))
+    if at.size == 0 or not np.all(np.isfinite(at)) or at[0] <= start or np.any(np.diff(at) <= 0.0):
+        raise CaseError(f"times: must be finite, increase, and come after the start at {start:g} τ0")
+    if first_step is not None and not (np.isfinite(first_step) and first_step >= 0.0):
+        raise CaseError(f"first step: must be finite and not negative, found {first_step:g} τ0")
+    total = problem.no_counters() if counters is None else counters
+    steps = stepper(problem, method, tolerance, first_step)
+    for end in at:
+        problem.local.forget()  # so that a run resumed here goes on in the same way
+        state, passed = steps.advance(state, start, float(end), callback)
+        total = total.plus(1.0, passed)
+        start = float(end)
+        yield Moment(
+            start, state, total, problem.ledger(state, total), steps.steps, steps.refused, steps.length
+        )
