@@ -22,6 +22,7 @@ import fvqp
 from fvqp import cli
 from fvqp.case.usadel.recording import UsadelRecorder
 from fvqp.errors import CheckpointError, ConvergenceError, SuperconductivityDestroyed
+from fvqp.models import operating_point
 from fvqp.models.usadel import Point, UsadelProblem
 from fvqp.results import open_result
 
@@ -79,13 +80,13 @@ def interrupted_after(points: int, monkeypatch: pytest.MonkeyPatch) -> None:
 def count_solves(monkeypatch: pytest.MonkeyPatch) -> list[Point]:
     """The points that are solved from now on."""
     solved: list[Point] = []
-    original = UsadelProblem.solve
+    original = operating_point.solve
 
-    def solve(self: UsadelProblem, point: Point, *rest: object) -> object:
+    def solve(problem: UsadelProblem, point: Point, *rest: object) -> object:
         solved.append(point)
-        return original(self, point, *rest)  # type: ignore[arg-type]
+        return original(problem, point, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(UsadelProblem, "solve", solve)
+    monkeypatch.setattr("fvqp.case.usadel.run.solve", solve)
     return solved
 
 
@@ -211,15 +212,15 @@ def test_destroyed_superconductivity(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 
 def test_every_row_of_a_map(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    original, tried = UsadelProblem.solve, []
+    original, tried = operating_point.solve, []
 
-    def solve(self: UsadelProblem, point: Point, guess: object = None) -> object:
+    def solve(problem: UsadelProblem, point: Point, guess: object = None) -> object:
         tried.append(point)
         if failing and point.V_inj > 0.0 and point.V_det == 0.0:
             raise ConvergenceError(f"V_inj = {point.V_inj} V: not converged")
-        return original(self, point, guess)  # type: ignore[arg-type]
+        return original(problem, point, guess)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(UsadelProblem, "solve", solve)
+    monkeypatch.setattr("fvqp.case.usadel.run.solve", solve)
     failing = True
     with pytest.raises(ConvergenceError, match="; of 8 points: 2 without .*, 1 not converged, 2 beyond") as e:
         fvqp.run(strongly_driven(), out=tmp_path)
@@ -266,17 +267,17 @@ def test_failures_name_their_point() -> None:
 @pytest.mark.slow
 def test_a_step_that_fails_is_halved(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = fvqp.run(line(UNIFORM)).dataset
-    original = UsadelProblem.solve
+    original = operating_point.solve
     failed = []
 
-    def solve(self: UsadelProblem, point: Point, guess: object = None) -> object:
+    def solve(problem: UsadelProblem, point: Point, guess: object = None) -> object:
         from_ = 0.0 if guess is None else guess.point.V_inj  # type: ignore[attr-defined]
         if abs(point.V_inj - from_) > 1.5e-4:
             failed.append(point)
             raise ConvergenceError("step too large")
-        return original(self, point, guess)  # type: ignore[arg-type]
+        return original(problem, point, guess)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(UsadelProblem, "solve", solve)
+    monkeypatch.setattr("fvqp.case.usadel.run.solve", solve)
     found = fvqp.run(line(UNIFORM)).dataset
     assert len(failed) == 4
     # Another way to the same solution, to the tolerance of the gap.

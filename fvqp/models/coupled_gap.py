@@ -12,19 +12,15 @@ by GMRES, preconditioned by block elimination with the preconditioner of F_x (th
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fvqp.errors import ConvergenceError
 from fvqp.models.inelastic import Inelastic, InelasticSystem
 from fvqp.models.kinetics import KineticState, L, SpectralState
+from fvqp.models.usadel import UsadelProblem
 from fvqp.solvers.newton import solve_linearized, solve_newton
 from fvqp.typing import Floats
-
-if TYPE_CHECKING:
-    from fvqp.models.usadel import UsadelProblem
-
 
 log = logging.getLogger(__name__)
 

@@ -8,8 +8,7 @@ phonons of the lead and, along a wire, to the reservoir that it ends in:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import brentq
@@ -17,13 +16,9 @@ from scipy.optimize import brentq
 from fvqp.errors import CaseError, ConvergenceError
 from fvqp.grids import energy as distributions
 from fvqp.models.kinetics import KineticState, L, T
-from fvqp.models.points import Guess, Point, Solution
-from fvqp.solvers.fixed_point import solve_fixed_point
+from fvqp.models.points import Point, Solution
+from fvqp.models.usadel import UsadelProblem
 from fvqp.typing import Floats
-
-if TYPE_CHECKING:
-    from fvqp.models.usadel import UsadelProblem
-
 
 #: Temperatures k_BT that the energy axis must reach beyond the bias of a lead.
 THERMAL_TAIL = 10.0
@@ -120,40 +115,6 @@ class LeadUnknowns:
 
     def _packed(self, temperatures: Floats) -> Floats:
         return np.log(temperatures) if self.problem.device.mesh.comm.rank == 0 else np.empty(0)
-
-
-def solve_with_leads(problem: UsadelProblem, point: Point, guess: Guess | Solution | None) -> Solution:
-    """An operating point at which the heat of every lead is balanced.
-
-    The iterate are the logarithms of the leads' temperatures. At given ones the superconductor is solved for;
-    each lead's next temperature then balances its heat beside that superconductor, which reacts little: the
-    map contracts fast.
-
-    Raises:
-        ConvergenceError: no balance is found.
-        CaseError: a lead gets so hot that the energy axis ends below its thermal tail.
-    """
-    what = f"temperatures of the leads at V_inj = {point.V_inj:.6g} V, V_det = {point.V_det:.6g} V"
-    leads = LeadUnknowns(problem, what)
-    last: Guess | Solution | None = guess
-
-    def update(unknowns: Floats) -> Floats:
-        nonlocal last
-        temperatures = leads.temperatures(point, unknowns)
-        solution = problem.solve_driven(point, problem.external(point, temperatures), last)
-        last = replace(solution, leads=temperatures)
-        return leads.balanced(last)
-
-    solve_fixed_point(
-        update,
-        leads.of(None if guess is None else guess.leads),
-        comm=problem.device.mesh.comm,
-        tolerance=problem.tolerance,
-        what=what,
-        max_evaluations=problem.most_evaluations,
-    )
-    assert isinstance(last, Solution), "the map is evaluated at least once"
-    return last
 
 
 def _balanced(problem: UsadelProblem, solution: Solution, number: int, what: str) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 from mpi4py import MPI
@@ -16,16 +15,13 @@ from fvqp.models.gap_field import LARGEST_CHANGE
 from fvqp.models.kinetics import KineticState, L, SpectralState
 from fvqp.models.phase import PhaseField
 from fvqp.models.points import Guess, Point, Solution
+from fvqp.models.usadel import UsadelProblem
 from fvqp.solvers.continuation import jumps_between
 from fvqp.solvers.fixed_point import solve_fixed_point
 from fvqp.solvers.flow import come_to_rest
 from fvqp.solvers.scalar_root import follow_root
 from fvqp.spectral.usadel import gap_edge
 from fvqp.typing import Floats
-
-if TYPE_CHECKING:
-    from fvqp.models.usadel import UsadelProblem
-
 
 Near = tuple[float, Guess | Solution | None]
 log = logging.getLogger(__name__)

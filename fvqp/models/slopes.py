@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from mpi4py import MPI
@@ -20,12 +20,9 @@ from fvqp.grids import energy as distributions
 from fvqp.models.kinetics import KineticState, L, SpectralState, T
 from fvqp.models.points import Solution
 from fvqp.models.self_consistency import Iteration
+from fvqp.models.usadel import UsadelProblem
 from fvqp.solvers.gmres import gmres
 from fvqp.typing import Floats
-
-if TYPE_CHECKING:
-    from fvqp.models.usadel import UsadelProblem
-
 
 Value = TypeVar("Value", float, Floats)
 log = logging.getLogger(__name__)

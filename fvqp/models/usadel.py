@@ -24,13 +24,10 @@ from fvqp.models.device import Device
 from fvqp.models.gap_field import GapField, GapModel, diffusive_spectra
 from fvqp.models.inelastic import Inelastic
 from fvqp.models.kinetics import BLOCK, Kinetics, KineticState, L, Response, SpectralState, T
-from fvqp.models.leads import solve_with_leads
 from fvqp.models.linear import TransportSolver
 from fvqp.models.phase import PhaseField, PhaseSolver, Supercurrent
 from fvqp.models.points import Guess, Ledger, Point, Solution
 from fvqp.models.proximity import DOUBLES_OF_PROXIMITY
-from fvqp.models.self_consistency import solve_self_consistent
-from fvqp.models.slopes import conductances
 from fvqp.solvers.fixed_point import solve_fixed_point
 from fvqp.solvers.newton import RESTART
 from fvqp.spectral.usadel import BinnedSpectrum
@@ -263,29 +260,7 @@ class UsadelProblem:
             drop = phase.drop if flows else None
         return SpectralState(arrays[0], arrays[1], drop)
 
-    # -- operating points
-
-    def solve(self, point: Point, guess: Guess | Solution | None = None) -> Solution:
-        """Solve an operating point; ``guess`` is a neighbouring solution to start from.
-
-        Raises:
-            ConvergenceError: the self-consistency does not converge.
-        """
-        if self.device.balances_heat:
-            return solve_with_leads(self, point, guess)
-        return self.solve_driven(point, self.external(point), guess)
-
-    def solve_driven(self, point: Point, external: Floats, guess: Guess | Solution | None) -> Solution:
-        """Solve an operating point for given distributions of the leads (`external`)."""
-        if self.gap.follows_bias or self.self_consistent_phase:
-            return solve_self_consistent(self, point, external, guess)
-        state, phase = self.at_rest(point.supercurrent)
-        if self.inelastic is None:
-            return Solution(point, state, self.response(point.supercurrent).combine(external), phase, 0)
-        near = guess if guess is not None and guess.point.supercurrent == point.supercurrent else None
-        what = f"V_inj = {point.V_inj:.6g} V, V_det = {point.V_det:.6g} V"
-        kinetic = self.energy_mode(state, external, None if near is None else near.kinetic, what)
-        return Solution(point, state, self.with_charge(state, kinetic), phase, 0)
+    # -- distributions in given spectra
 
     def energy_mode(
         self, state: SpectralState, external: Floats, guess: KineticState | None, what: str
@@ -366,13 +341,6 @@ class UsadelProblem:
     def reservoir_currents(self, currents: Floats) -> Floats:
         """Charge current from each reservoir into the device, ampere, that quasiparticles carry."""
         return currents[T, len(self.device.junctions) :] @ self.grid.widths * self.device.voltage_unit
-
-    def conductances(self, solution: Solution) -> Floats:
-        """``dI/dV_inj`` of the current from every junction into the superconductor, siemens.
-
-        See `fvqp.models.slopes`.
-        """
-        return conductances(self, solution)
 
     def ledger(self, solution: Solution) -> Ledger:
         """What enters, leaves and relaxes; integrals over the energy grid.

@@ -16,6 +16,7 @@ from fvqp.grids.energy import EnergyGrid
 from fvqp.models import self_consistency
 from fvqp.models.coupled_gap import GapAndDistributions, Passed
 from fvqp.models.inelastic import InelasticSystem
+from fvqp.models.operating_point import solve
 from fvqp.models.usadel import GapModel, Point, Solution, UsadelProblem
 
 GRID = EnergyGrid(np.linspace(0.0, 8.0, 161))
@@ -38,7 +39,7 @@ def sweep(problem: UsadelProblem) -> list[Solution]:
     found: list[Solution] = []
     for bias in BIASES:
         point = Point(bias * problem.device.voltage_unit)
-        found.append(problem.solve(point, found[-1] if found else None))
+        found.append(solve(problem, point, found[-1] if found else None))
     return found
 
 
@@ -47,7 +48,7 @@ def test_derivatives(problem: UsadelProblem) -> None:
     point = Point(3.5 * problem.device.voltage_unit)
     n = problem.device.mesh.n_cells
     assert problem.inelastic is not None
-    solution = problem.solve(point)
+    solution = solve(problem, point)
     assert solution.kinetic is not None
     system = GapAndDistributions(
         problem, problem.inelastic, np.full(n, 0.99 * solution.spectral.gap[0]), np.zeros(n),
@@ -96,10 +97,10 @@ def test_a_branch_that_ends_at_a_bin(
     made = recorded(monkeypatch)
     coarse = replace(problem, grid=EnergyGrid.uniform(0.05, 8.0), broadening=1e-5, transport=None)
     unit = coarse.device.voltage_unit
-    before = coarse.solve(Point(3.0 * unit))
+    before = solve(coarse, Point(3.0 * unit))
     made.clear()
     with caplog.at_level(logging.DEBUG, "fvqp"):
-        solution = coarse.solve(Point(3.3 * unit), before)
+        solution = solve(coarse, Point(3.3 * unit), before)
     assert before.spectral.gap[0] > 0.95 > solution.spectral.gap[0]
     assert len(made) == 1 and len(made[0].krylov) <= 8
     (said,) = [record for record in caplog.records if "the gap jumps" in record.message]
@@ -107,7 +108,7 @@ def test_a_branch_that_ends_at_a_bin(
 
     monkeypatch.setattr(self_consistency, "solve_with_gap", refuse)
     made.clear()
-    walked = replace(coarse, transport=None).solve(Point(3.3 * unit), before)
+    walked = solve(replace(coarse, transport=None), Point(3.3 * unit), before)
     assert walked.spectral.gap[0] == pytest.approx(solution.spectral.gap[0], abs=1e-9)
     assert sum(len(item.krylov) for item in made) > 10
 
@@ -130,7 +131,7 @@ def test_the_onset_of_injection_with_sharp_edges(
     solution: Solution | None = None
     biases = (0.9, 1.0, 1.1, 1.2)
     for bias in biases:
-        solution = sharp.solve(Point(bias * sharp.device.voltage_unit), solution)
+        solution = solve(sharp, Point(bias * sharp.device.voltage_unit), solution)
     assert solution is not None and solution.spectral.gap[0] < 0.975
     assert len(made) == len(biases)
     assert max(len(item.krylov) for item in made) <= 9
@@ -152,7 +153,7 @@ def test_an_onset_in_one_step_is_no_jump(
             monkeypatch.setattr(self_consistency, "solve_with_gap", refuse)
         caplog.clear()
         with caplog.at_level(logging.DEBUG, "fvqp"):
-            found = sharp.solve(Point(unit), sharp.solve(Point(0.6 * unit)))
+            found = solve(sharp, Point(unit), solve(sharp, Point(0.6 * unit)))
         assert found.spectral.gap[0] < 0.98
         said[way] = [record.levelno for record in caplog.records if "the gap jumps" in record.message]
     assert logging.WARNING not in said["together"] and said["walk"] == [logging.DEBUG]
@@ -174,7 +175,7 @@ def test_slope_of_the_gap_equation(sharp: UsadelProblem) -> None:
         z = system.start(kinetic)
         return system, z, system._gap_equation(y, system.distributions(z))
 
-    y, h = float(np.log(sharp.solve(point).spectral.gap[0])), 1e-6
+    y, h = float(np.log(solve(sharp, point).spectral.gap[0])), 1e-6
     system, z, _ = followed(y)
     system.linearize(z)
     slope = (followed(y + h)[2] - followed(y - h)[2]) / (2.0 * h)

@@ -18,7 +18,9 @@ from fvqp.grids.energy import EnergyGrid
 from fvqp.mesh.shapes import shape_mesh
 from fvqp.models import self_consistency
 from fvqp.models.kinetics import L
+from fvqp.models.operating_point import solve
 from fvqp.models.phase import Supercurrent
+from fvqp.models.slopes import conductances
 from fvqp.models.usadel import GapModel, Point, Solution, UsadelProblem
 from fvqp.spectral import bin_averages
 from fvqp.typing import Floats
@@ -58,10 +60,10 @@ def test_a_device_of_one_cell_has_one_gap(strength: float | None) -> None:
     unit, gaps = local.device.voltage_unit, []
     solutions: list[Solution | None] = [None, None]
     for bias in (0.5, 0.8, 0.9, 1.0, 1.5):
-        found = [p.solve(Point(bias * unit), s) for p, s in zip((local, uniform), solutions, strict=True)]
+        found = [solve(p, Point(bias * unit), s) for p, s in zip((local, uniform), solutions, strict=True)]
         here, one = (s.spectral.gap[0] for s in found)
         close(here, one, 1e-8)
-        close(*(p.conductances(s)[0] for p, s in zip((local, uniform), found, strict=True)), 1e-3)
+        close(*(conductances(p, s)[0] for p, s in zip((local, uniform), found, strict=True)), 1e-3)
         gaps.append(here)
         solutions = list(found)
     assert np.all(np.diff(gaps) < 0.0)
@@ -83,8 +85,8 @@ def test_the_tolerance_is_that_of_the_gap(
     closer = replace(problem, tolerance=1e-3 * tolerance, transport=None)
     unit, solution = problem.device.voltage_unit, None
     for bias in (0.8, 0.9, 1.0, 1.2):
-        solution = problem.solve(Point(bias * unit, 1.2 * unit), solution)
-        expected = closer.solve(solution.point, solution).spectral.gap
+        solution = solve(problem, Point(bias * unit, 1.2 * unit), solution)
+        expected = solve(closer, solution.point, solution).spectral.gap
         np.testing.assert_allclose(solution.spectral.gap, expected, rtol=0.0, atol=tolerance)
     assert solution is not None and solution.spectral.gap.min() < 0.6
     assert "may be wrong" not in caplog.text
@@ -111,18 +113,18 @@ def test_a_current_through_a_gap_of_every_cell(monkeypatch: pytest.MonkeyPatch) 
     solution = None
     for bias in (0.9, 1.0):
         before = solution
-        solution = problem.solve(Point(bias * unit, 1.2 * unit, current), before)
-        expected = closer.solve(solution.point, solution).spectral.gap
+        solution = solve(problem, Point(bias * unit, 1.2 * unit, current), before)
+        expected = solve(closer, solution.point, solution).spectral.gap
         np.testing.assert_allclose(solution.spectral.gap, expected, rtol=0.0, atol=tolerance)
     assert evaluations[0] < 100
     with monkeypatch.context() as patch:
         patch.setattr(self_consistency, "ACCELERATED", 2)
-        flowed = problem.solve(Point(unit, 1.2 * unit, current), before)
+        flowed = solve(problem, Point(unit, 1.2 * unit, current), before)
     np.testing.assert_allclose(flowed.spectral.gap, expected, rtol=0.0, atol=tolerance)
     assert flowed.phase is not None and flowed.phase.current == pytest.approx(current, rel=1e-9)
     evaluations[0] = 0
     with pytest.raises(ConvergenceError, match="no superconducting path"):
-        problem.solve(Point(1.05 * unit, 1.2 * unit, current), solution)
+        solve(problem, Point(1.05 * unit, 1.2 * unit, current), solution)
     assert self_consistency.ACCELERATED < evaluations[0] < 300
 
 
@@ -141,7 +143,7 @@ def test_the_map_with_a_current_has_no_memory(kind: str, monkeypatch: pytest.Mon
         supercurrent=Supercurrent("left", "right", "current", (current,)),
     )  # fmt: skip
     point = Point(0.8 * problem.device.voltage_unit, 0.0, current)
-    solution = problem.solve(point)
+    solution = solve(problem, point)
     assert solution.phase is not None and solution.spectral.drop is not None
     tolerance = problem.tolerance / abs(solution.phase.gradient)
     np.testing.assert_allclose(solution.spectral.drop, solution.phase.drop, rtol=tolerance)
@@ -168,7 +170,7 @@ def test_the_way_up_and_down(caplog: pytest.LogCaptureFixture) -> None:
     found = {}
     with caplog.at_level(logging.WARNING):
         for bias in (0.9, 1.0, 1.1, 4.0, 1.0, 0.55):
-            solution = problem.solve(Point(bias * unit), solution)
+            solution = solve(problem, Point(bias * unit), solution)
             found[bias] = solution
             assert np.all(np.abs(problem.ledger(solution).residual) <= 1e-10 * problem.ledger(solution).scale)
     messages = " ".join(record.message for record in caplog.records)
@@ -187,9 +189,9 @@ def test_the_way_up_and_down(caplog: pytest.LogCaptureFixture) -> None:
         np.testing.assert_allclose(
             f_l[:, below], np.broadcast_to(lead[below], f_l[:, below].shape), atol=0.06
         )
-    back = problem.solve(Point(0.4 * unit), solution)
+    back = solve(problem, Point(0.4 * unit), solution)
     assert not field.lost(back.spectral.gap).any()
-    close(back.spectral.gap, problem.solve(Point(0.4 * unit)).spectral.gap, 1e-7)
+    close(back.spectral.gap, solve(problem, Point(0.4 * unit)).spectral.gap, 1e-7)
 
 
 @pytest.mark.slow
@@ -209,7 +211,7 @@ def test_all_biases_of_the_wire(spectra: str, broadening: float, strength: float
     )  # fmt: skip
     solution, lowest = None, {}
     for bias in (0.0, 0.5, 0.9, 1.0, 1.5, 2.0, 3.0, 4.0) if strength is None else (0.0, 0.9, 1.2, 4.0):
-        solution = problem.solve(Point(bias * device.voltage_unit), solution)
+        solution = solve(problem, Point(bias * device.voltage_unit), solution)
         lowest[bias] = float(solution.spectral.gap.min())
     assert lowest[0.9] > 0.9
     if strength is None:

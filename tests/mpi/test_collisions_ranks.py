@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 from mpi4py import MPI
 
+from fvqp.models.operating_point import solve
+from fvqp.models.slopes import conductances
+
 sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
 from wire_devices import line_mesh, wire
 
@@ -45,10 +48,10 @@ def test_collisions(kind: str) -> None:
     chosen = Collisions(1e-3, phonons=phonons, charge=kind == "charge")
     found, expected = pair(chosen, GapModel("uniform", at="point_A"))
     point = Point(4e-4)
-    here, serial = found.solve(point), expected.solve(point)
+    here, serial = solve(found, point), solve(expected, point)
     np.testing.assert_allclose(here.spectral.gap, serial.spectral.gap, rtol=1e-9)
     for mine, theirs in (
-        (found.conductances(here), expected.conductances(serial)),
+        (conductances(found, here), conductances(expected, serial)),
         (found.ledger(here).relaxed, expected.ledger(serial).relaxed),
     ):
         np.testing.assert_allclose(mine, theirs, rtol=1e-6, atol=1e-9 * np.abs(theirs).max())

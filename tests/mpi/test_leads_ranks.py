@@ -7,6 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from fvqp.models.operating_point import solve
+from fvqp.models.slopes import conductances
+
 sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
 
 import numpy as np
@@ -17,6 +20,7 @@ from wire_devices import line_mesh, wire
 import fvqp
 from fvqp.errors import ConvergenceError
 from fvqp.grids.energy import EnergyGrid
+from fvqp.models import operating_point
 from fvqp.models.device import Lead
 from fvqp.models.usadel import GapModel, Point, UsadelProblem
 from fvqp.results import open_result
@@ -34,9 +38,9 @@ def test_balance_on_any_number_of_ranks() -> None:
         grid = EnergyGrid(np.linspace(0.0, 5.0, 81))
         problem = UsadelProblem(device, grid, 0.01, GapModel("uniform", at="point_A"))
         unit = problem.device.voltage_unit
-        solution = problem.solve(Point(1.6 * unit, 1.2 * unit))
+        solution = solve(problem, Point(1.6 * unit, 1.2 * unit))
         assert solution.leads is not None
-        return solution.leads, problem.conductances(solution)
+        return solution.leads, conductances(problem, solution)
 
     alone, together = solved(MPI.COMM_SELF), solved(MPI.COMM_WORLD)
     np.testing.assert_allclose(together[0], alone[0], rtol=1e-8)
@@ -63,16 +67,16 @@ SMALL = [
 @pytest.mark.skipif(MPI.COMM_WORLD.size < 2, reason="groups need ranks")
 def test_rows_of_a_map_in_two_groups(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Directions of the rows are shared; one that fails does not touch the other, and resuming mends it."""
-    original = UsadelProblem.solve
+    original = operating_point.solve
 
-    def solve(self: UsadelProblem, point: Point, guess: Any = None) -> object:
-        if point.V_inj < -1.4 * self.device.voltage_unit and point.V_det > 0.0:
+    def solve_or_fail(problem: UsadelProblem, point: Point, guess: Any = None) -> object:
+        if point.V_inj < -1.4 * problem.device.voltage_unit and point.V_det > 0.0:
             raise ConvergenceError("none")
-        return original(self, point, guess)
+        return original(problem, point, guess)
 
     groups = [*SMALL, "solver.groups=2"]
     with monkeypatch.context() as patch:
-        patch.setattr(UsadelProblem, "solve", solve)
+        patch.setattr("fvqp.case.usadel.run.solve", solve_or_fail)
         with pytest.raises(ConvergenceError, match="none"):
             fvqp.run(CASES / "fig6.toml", folder / "out", overrides=groups)
     done = open_result(folder / "out").dataset["completed"].transpose("V_inj", "V_det")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from fvqp.models.operating_point import solve
+
 sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
 
 import numpy as np
@@ -73,7 +75,7 @@ def test_branched_wire() -> None:
         problem = UsadelProblem(
             device, graded(0.02, 48), 0.02, gap=GapModel("uniform", at="fork"), supercurrent=drive
         )
-        solution = problem.solve(Point(3e-4, 0.0, 0.1))
+        solution = solve(problem, Point(3e-4, 0.0, 0.1))
         ledger = problem.ledger(solution)
         assert np.all(np.abs(ledger.residual) <= 1e-10 * np.abs(ledger.injected))
         assert solution.phase is not None

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from fvqp.models.operating_point import solve
+
 sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
 
 import numpy as np
@@ -48,7 +50,7 @@ def test_wire_with_a_normal_part(gap: str) -> None:
             comm=comm,
         )  # fmt: skip
         problem = solved(device, gap)
-        solution = problem.solve(Point(5e-4))
+        solution = solve(problem, Point(5e-4))
         spectrum = problem.kinetics.spectrum(solution.spectral)
         ledger = problem.ledger(solution)
         assert np.all(np.abs(ledger.residual) <= 1e-10 * np.abs(ledger.injected))

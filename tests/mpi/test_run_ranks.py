@@ -17,6 +17,7 @@ from run_cases import CURRENTS, LINE, UNIFORM, as_file, assert_same, device, lin
 
 import fvqp
 from fvqp.errors import CaseError, CheckpointError, ConvergenceError, SuperconductivityDestroyed
+from fvqp.models import operating_point
 from fvqp.models.usadel import Point, UsadelProblem
 from fvqp.results import open_result
 
@@ -106,14 +107,14 @@ def test_too_many_groups() -> None:
 
 def failing_at(bias: float, supercurrent: float | None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the solutions at a bias, with one sign of the supercurrent or any, not converge."""
-    original = UsadelProblem.solve
+    original = operating_point.solve
 
-    def solve(self: UsadelProblem, point: Point, guess: Any = None) -> object:
+    def solve(problem: UsadelProblem, point: Point, guess: Any = None) -> object:
         if point.V_inj == bias and supercurrent in (None, point.supercurrent):
             raise ConvergenceError(f"no solution at {point.V_inj:g} V")
-        return original(self, point, guess)
+        return original(problem, point, guess)
 
-    monkeypatch.setattr(UsadelProblem, "solve", solve)
+    monkeypatch.setattr("fvqp.case.usadel.run.solve", solve)
 
 
 @pytest.mark.skipif(WORLD.size < 2, reason="groups need ranks")
@@ -196,14 +197,14 @@ from mpi4py import MPI
 from fvqp import cli, terminal
 from fvqp.case.usadel import run
 from fvqp.errors import ConvergenceError
-from fvqp.models.usadel import UsadelProblem
+from fvqp.models import operating_point
 terminal.PATIENCE = run.PATIENCE = 1.0
-original = UsadelProblem.solve
-def solve(self, point, *rest):
+original = operating_point.solve
+def solve(problem, point, *rest):
     if point.V_inj == 4e-4 and MPI.COMM_WORLD.rank == 1:
         raise ConvergenceError("no root at energy 1.2")
-    return original(self, point, *rest)
-UsadelProblem.solve = solve
+    return original(problem, point, *rest)
+run.solve = solve
 sys.exit(cli.main(sys.argv[1:]))
 """
 

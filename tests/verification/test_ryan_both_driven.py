@@ -9,6 +9,8 @@ import pytest
 from wire_devices import CONDUCTANCE, line_mesh, wire
 
 from fvqp.grids.energy import EnergyGrid
+from fvqp.models.operating_point import solve
+from fvqp.models.slopes import conductances
 from fvqp.models.usadel import GapModel, Point, Solution, UsadelProblem
 
 
@@ -24,7 +26,7 @@ def both(
 
 def at(problem: UsadelProblem, v_inj: float, v_det: float, guess: Solution | None = None) -> Solution:
     unit = problem.device.voltage_unit
-    return problem.solve(Point(v_inj * unit, v_det * unit), guess)
+    return solve(problem, Point(v_inj * unit, v_det * unit), guess)
 
 
 def g_nl(problem: UsadelProblem, v_inj: float, v_det: float) -> float:
@@ -33,7 +35,7 @@ def g_nl(problem: UsadelProblem, v_inj: float, v_det: float) -> float:
     for part in np.linspace(0.0, 1.0, 4)[1:]:
         solution = at(problem, part * v_inj, v_det, solution)
     assert solution is not None
-    return -float(problem.conductances(solution)[1])
+    return -float(conductances(problem, solution)[1])
 
 
 def test_back_action_of_the_detector() -> None:

@@ -13,6 +13,8 @@ import fvqp
 from fvqp.collisions import Collisions
 from fvqp.grids.energy import EnergyGrid
 from fvqp.models.kinetics import L
+from fvqp.models.operating_point import solve
+from fvqp.models.slopes import conductances
 from fvqp.models.usadel import GapModel, Point, Solution, UsadelProblem
 
 pytestmark = pytest.mark.slow
@@ -37,7 +39,7 @@ def sweep(problem: UsadelProblem, biases: np.ndarray = BIASES) -> list[Solution]
     solutions: list[Solution] = []
     for bias in biases:
         point = Point(bias * problem.device.voltage_unit)
-        solutions.append(problem.solve(point, solutions[-1] if solutions else None))
+        solutions.append(solve(problem, point, solutions[-1] if solutions else None))
     return solutions
 
 
@@ -163,9 +165,9 @@ def test_refinement_at_the_onset() -> None:
         problem = wire_problem(2e-4, bins=bins, coarse=coarse, fine=fine)
         device = wire(line_mesh(coarse, fine), "point_B", "point_A")
         problem, unit = replace(problem, device=device, transport=None), device.voltage_unit
-        up = problem.solve(Point(unit, 1.3 * unit), problem.solve(Point(0.9 * unit, 1.3 * unit)))
-        down = problem.solve(Point(-unit, 1.3 * unit), up)
-        slopes = [problem.conductances(each)[1] for each in (up, down)]
+        up = solve(problem, Point(unit, 1.3 * unit), solve(problem, Point(0.9 * unit, 1.3 * unit)))
+        down = solve(problem, Point(-unit, 1.3 * unit), up)
+        slopes = [conductances(problem, each)[1] for each in (up, down)]
         return float(up.spectral.gap[0]), 0.5 * float(slopes[0] - slopes[1])
 
     gap, odd = at_onset(400, 14, 9)
@@ -189,11 +191,11 @@ def test_detector_sees_the_gap_fall() -> None:
         unit = problem.device.voltage_unit
         solution = None
         for step in np.linspace(0.0, bias, max(2, int(4 * bias)))[1:]:
-            solution = problem.solve(Point(step * unit, detector * unit), solution)
+            solution = solve(problem, Point(step * unit, detector * unit), solution)
         assert solution is not None
-        up = -problem.conductances(solution)[1]
-        mirrored = problem.solve(Point(-bias * unit, detector * unit), solution)
-        return 0.5 * (up + problem.conductances(mirrored)[1])
+        up = -conductances(problem, solution)[1]
+        mirrored = solve(problem, Point(-bias * unit, detector * unit), solution)
+        return 0.5 * (up + conductances(problem, mirrored)[1])
 
     tail = part(2e-4, 4.1, 0.5)
     assert abs(part(2e-4, 4.1, -0.5) + tail) < 1e-6 * abs(tail)

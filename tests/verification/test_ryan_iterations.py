@@ -17,6 +17,7 @@ from fvqp.case.usadel.schema import UsadelCase
 from fvqp.collisions import Collisions
 from fvqp.grids.energy import EnergyGrid
 from fvqp.models import coupled_gap
+from fvqp.models.operating_point import solve
 from fvqp.models.self_consistency import Iteration
 from fvqp.models.usadel import GapModel, Point, Solution, UsadelProblem
 from fvqp.solvers.newton import solve_linearized
@@ -62,7 +63,7 @@ def test_few_steps_at_every_bias(broadening: float, spacing: str, monkeypatch: p
     assert (problem.device.mesh.n_cells, problem.grid.n) == (388, 400)
     solution = None
     for bias in build_sweep(case).V_inj:
-        solution = problem.solve(Point(bias), solution)
+        solution = solve(problem, Point(bias), solution)
     assert len(made) == 51
     assert max(len(item.krylov) for item in made) <= 8
     assert sum(len(item.krylov) for item in made) < 4 * 51
@@ -81,7 +82,7 @@ def test_prediction_saves_evaluations() -> None:
         for bias in np.arange(2.0, 4.6, 0.25):
             if solution is not None and not predicts:
                 solution = replace(solution, before=None)
-            solution = problem.solve(Point(bias * problem.device.voltage_unit), solution)
+            solution = solve(problem, Point(bias * problem.device.voltage_unit), solution)
             found.append(solution)
         counts.append(sum(item.evaluations for item in found))
         gaps.append([item.spectral.gap[0] for item in found])

@@ -26,8 +26,10 @@ from fvqp.grids import energy as distributions
 from fvqp.grids.energy import EnergyGrid
 from fvqp.mesh import Mesh
 from fvqp.models.device import Device
+from fvqp.models.operating_point import solve
+from fvqp.models.slopes import conductances
 from fvqp.models.usadel import Point, UsadelProblem
-from fvqp.spectral.usadel import solve
+from fvqp.spectral import usadel
 
 #: Dynes broadening of the fit to Fig. 10.
 GAMMA = 1.53e-3
@@ -42,7 +44,7 @@ VOLTS = np.linspace(0.28e-3, 1e-3, 13)
 def test_relaxation_length_at_the_end_of_the_curves() -> None:
     """``λ_T/ξ = √(ε √(ε² − Δ²)/2Γ)/Δ`` above the gap, for small Γ: 39 at 0.6 mV and 67 at 1 mV."""
     energy = np.array([0.6e-3, 1e-3]) / 265e-6
-    spectrum = solve(energy, 1.0, 0.0, GAMMA)
+    spectrum = usadel.solve(energy, 1.0, 0.0, GAMMA)
     length = np.sqrt(spectrum.diffusion_T / spectrum.relaxation_T).ravel()
     close(length, np.sqrt(energy * np.sqrt(energy**2 - 1.0) / (2.0 * GAMMA)), 1e-3)
     close(length, [38.8, 66.9], 3e-3)
@@ -50,7 +52,7 @@ def test_relaxation_length_at_the_end_of_the_curves() -> None:
 
 def nonlocal_conductance(problem: UsadelProblem, volts: np.ndarray = VOLTS) -> np.ndarray:
     """g_nl = dI_det/dV_inj at V_det = 0, siemens."""
-    return np.array([-problem.conductances(problem.solve(Point(v)))[1] for v in volts])
+    return np.array([-conductances(problem, solve(problem, Point(v)))[1] for v in volts])
 
 
 def exact(
@@ -65,7 +67,7 @@ def exact(
     device = problem.device
     gap = float(problem.at_rest(0.0)[0].gap[0])
     fine = EnergyGrid.graded(4.0, gap_edges=[gap], first=problem.broadening / 50, number=20000)
-    spectrum = solve(fine.centres, gap, 0.0, problem.broadening)
+    spectrum = usadel.solve(fine.centres, gap, 0.0, problem.broadening)
     kappa = CONDUCTANCE["A"] * ALUMINIUM.resistivity * XI / (WIDTH * THICKNESS)
     decay = np.sqrt(spectrum.diffusion_T / spectrum.relaxation_T)
     x = DISTANCE / XI

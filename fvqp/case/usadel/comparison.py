@@ -12,6 +12,7 @@ from mpi4py import MPI
 
 from fvqp.case.usadel.build import Sweep
 from fvqp.errors import ConvergenceError
+from fvqp.models.operating_point import solve
 from fvqp.models.usadel import Point, Solution, UsadelProblem
 from fvqp.spectral.usadel import gap_edge
 
@@ -72,7 +73,7 @@ def elastic_sweep(
             for v in chain:
                 v_inj = axis.V_inj[v] if axis.V_inj else 0.0
                 try:
-                    solution = problem.solve(Point(v_inj, v_det, value), solution)
+                    solution = solve(problem, Point(v_inj, v_det, value), solution)
                 except ConvergenceError as error:
                     if problem.device.mesh.comm.rank == 0:
                         log.warning("without collisions: %s", error)

@@ -21,6 +21,7 @@ from fvqp.models.analytic import long_wire_conductance
 from fvqp.models.branches import GapBranch
 from fvqp.models.kinetics import L, T
 from fvqp.models.leads import heat_balance
+from fvqp.models.slopes import conductances
 from fvqp.models.usadel import Solution, UsadelProblem
 from fvqp.results import ledger as ledgers
 from fvqp.results.dataset import Outcome, SweepDataset
@@ -203,7 +204,7 @@ class UsadelRecorder(Recorder):
         values: dict[str, Any] = {}
         if self._driving:
             values["I_reservoir"] = problem.reservoir_currents(solution.kinetic.currents)
-        slopes = problem.conductances(solution) if self._injectors else np.zeros(len(into))
+        slopes = conductances(problem, solution) if self._injectors else np.zeros(len(into))
         if self._injectors:
             values["I_inj"] = into[self._injectors].sum()
             values["G_inj"] = slopes[self._injectors].sum()

@@ -36,6 +36,7 @@ from fvqp.case.usadel.schema import UsadelCase
 from fvqp.errors import CaseError, ConvergenceError, FvqpError, SuperconductivityDestroyed
 from fvqp.models.branches import GapBranch, follow_gap
 from fvqp.models.kinetics import KineticState, SpectralState
+from fvqp.models.operating_point import solve
 from fvqp.models.usadel import Guess, Point, Solution, UsadelProblem
 from fvqp.results.checkpoint import Checkpoint
 from fvqp.results.dataset import Outcome
@@ -285,7 +286,7 @@ def _advance(
         try:
             for step in range(1, 2**halving + 1):
                 part = start + (point.V_inj - start) * step / 2**halving
-                last = problem.solve(Point(part, point.V_det, point.supercurrent), here)
+                last = solve(problem, Point(part, point.V_det, point.supercurrent), here)
                 here = last
             return last
         except ConvergenceError as failure:
