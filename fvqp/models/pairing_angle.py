@@ -208,9 +208,7 @@ class UsadelEquation:
             z, x, good, height,
         )  # fmt: skip
 
-    def _newton(
-        self, equation: _Energies, x: Floats, steps: int = _MOST_STEPS
-    ) -> tuple[Floats, Bools]:
+    def _newton(self, equation: _Energies, x: Floats, steps: int = _MOST_STEPS) -> tuple[Floats, Bools]:
         """Damped Newton's method; ``(angles, which energies have converged to the retarded solution)``."""
         mesh, n = self.device.mesh, x.shape[2]
         x = x.copy()

@@ -191,9 +191,7 @@ class WeakLink:
         x, good = self._newton(z + 1j * HEIGHT, start, phases)
         return follow_down(lambda energies, near: self._newton(energies, near, phases), z, x, good, HEIGHT)
 
-    def _newton(
-        self, z: Complexes, x: Complexes, phases: Sequence[float]
-    ) -> tuple[Complexes, Bools]:
+    def _newton(self, z: Complexes, x: Complexes, phases: Sequence[float]) -> tuple[Complexes, Bools]:
         """Newton's method; ``(γ and γ̃, which energies have converged to the retarded solution)``.
 
         Its steps are not damped: in a short link all cells turn together against next to no resistance, along

@@ -207,9 +207,7 @@ def _distinct(values: Floats) -> tuple[Floats, NDArray[np.intp]]:
     return distinct, np.maximum(np.searchsorted(distinct, values, side="right") - 1, 0)
 
 
-def _curve(
-    columns: dict[str, Floats], chosen: Bools
-) -> tuple[Floats, Floats]:
+def _curve(columns: dict[str, Floats], chosen: Bools) -> tuple[Floats, Floats]:
     """Biases of one curve, ascending, and its conductance, repeated biases averaged."""
     if not chosen.any():
         return np.empty(0), np.empty(0)

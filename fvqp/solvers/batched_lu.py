@@ -159,9 +159,7 @@ class BatchedLU:
         self._n_energies = n_energies
         return out
 
-    def _substitute(
-        self, rhs: Floats, out: Floats | None = None, *, forward: bool, backward: bool
-    ) -> Floats:
+    def _substitute(self, rhs: Floats, out: Floats | None = None, *, forward: bool, backward: bool) -> Floats:
         if not self._n_energies:
             raise ValueError("nothing was factorised")
         if forward and not (self._held[1] or self.symmetric):

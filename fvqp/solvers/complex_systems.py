@@ -65,9 +65,7 @@ class ComplexSystems:
             prefix="fvqp_spectra_inner_",
         )  # fmt: skip
 
-    def solve(
-        self, diagonal: Floats, rhs: Floats, product: Callable[[Floats], Floats]
-    ) -> Floats:
+    def solve(self, diagonal: Floats, rhs: Floats, product: Callable[[Floats], Floats]) -> Floats:
         """x of `rhs`, (n_owned, 2, n_energies): real and imaginary parts.
 
         Parameters

@@ -55,9 +55,7 @@ class Symbolic(NamedTuple):
 
 
 @njit(cache=True)
-def _count(
-    indptr: Ints, indices: Ints, perm: Ints, n_eliminated: int, limit: int
-) -> tuple[Ints, Ints, int]:
+def _count(indptr: Ints, indices: Ints, perm: Ints, n_eliminated: int, limit: int) -> tuple[Ints, Ints, int]:
     """Elimination tree (-1: root), entries of every row of U, and their sum; stops beyond `limit`."""
     n = perm.size
     place = np.empty(n, np.int64)
@@ -223,9 +221,7 @@ def _candidates(graph: csr_matrix, n_last: int) -> Iterator[Ints]:
             yield np.concatenate([order[order < n_first], last])
 
 
-def analyse(
-    indptr: Ints, indices: Ints, entries: Ints, last: Ints, limit: int
-) -> Symbolic | None:
+def analyse(indptr: Ints, indices: Ints, entries: Ints, last: Ints, limit: int) -> Symbolic | None:
     """Factors in the cheapest order: natural, reverse Cuthill-McKee, and PETSc's nested dissection and
     minimum degree are tried, and the one with the least fill, flops counted in, is taken.
 

@@ -22,7 +22,6 @@ WIDTH, THICKNESS = 100e-9, 10e-9
 UNIT = METAL.conductivity * WIDTH * THICKNESS / XI
 
 
-
 def line(
     length: float,
     n: int,

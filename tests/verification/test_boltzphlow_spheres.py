@@ -28,7 +28,6 @@ WIDTH, VELOCITY, PATH = 2e-6, 0.7e6, 1e-6
 SMALL = ["body.shells=20", "quasiparticles.directions=8", "evolution.tolerance=0.02", "figures=[]"]
 
 
-
 def computed(name: str, *overrides: str) -> xr.Dataset:
     return run(CASES / f"{name}.toml", overrides=["figures=[]", *overrides]).dataset
 

@@ -165,9 +165,7 @@ class MasterEquation:
             filled += some.size
         return indptr, columns[:filled], rates[:filled]
 
-    def _block(
-        self, first: int, start: int, stop: int, gains: dict[Step, Rate]
-    ) -> tuple[Ints, Ints, Floats]:
+    def _block(self, first: int, start: int, stop: int, gains: dict[Step, Rate]) -> tuple[Ints, Ints, Floats]:
         """Entries in each row, columns and rates of some of the rows of this rank."""
         table = events(self.cluster)
         M, m = self.M[start:stop], self.m[start:stop]

@@ -170,9 +170,7 @@ def regime(cluster: Cluster) -> str:
     return "triplet annihilation" if by_triplets else "spin relaxation"
 
 
-def evolve(
-    cluster: Cluster, number: float, flipped: float, times: ArrayLike
-) -> tuple[Floats, Floats]:
+def evolve(cluster: Cluster, number: float, flipped: float, times: ArrayLike) -> tuple[Floats, Floats]:
     """N(t) and m(t) of the mean-field equations at `times` (s, increasing from 0).
 
     Raises

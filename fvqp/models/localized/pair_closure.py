@@ -202,9 +202,7 @@ def _points(
     )
 
 
-def _halved(
-    corners: Floats, cell: Ints, measure: Floats, longest_edge: float
-) -> tuple[Floats, Ints, Floats]:
+def _halved(corners: Floats, cell: Ints, measure: Floats, longest_edge: float) -> tuple[Floats, Ints, Floats]:
     """Centres, cells and measures of simplices ``(n, dim + 1, 3)``, halved until no edge is too long."""
     n = corners.shape[1]
     first, second = np.triu_indices(n, 1)
