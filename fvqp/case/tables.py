@@ -70,6 +70,13 @@ class Table(BaseModel):
         return self.model_copy(update=found) if found else self
 
 
+class Solver(Table):
+    """Options for PETSc."""
+
+    petsc: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    """Options of PETSc with the prefix ``fvqp_``: numbers, methods and output to the terminal."""
+
+
 def _with_files(value: Any, key: str, folder: Path, holds: str = "") -> Any:
     """Return the value of a key with its files found; the same object if it names none."""
     if isinstance(value, Path):

@@ -44,6 +44,7 @@ def solve_fixed_point(
     max_evaluations: int = 60,
     depth: int = 6,
     refinements: int = 0,
+    prefix: str = "fvqp_gap_",
 ) -> FixedPoint:
     """Find ``x`` with ``max |g(x) − x| ≤ tolerance``.
 
@@ -60,9 +61,7 @@ def solve_fixed_point(
         depth: number of earlier iterates that Anderson acceleration mixes.
         refinements: evaluations that may follow on the one that reaches the tolerance, until the difference
             is `REFINED` of it; rounding may forbid that, which is no error.
-
-    PETSc options with the prefix ``fvqp_gap_`` reach the SNES (``-fvqp_gap_snes_type``,
-    ``-fvqp_gap_snes_monitor``).
+        prefix: of the SNES's options (``-fvqp_gap_snes_type``, ``-fvqp_gap_snes_monitor``).
 
     Raises:
         ConvergenceError: not converged, or ``g`` returned something that is not finite.
@@ -103,10 +102,8 @@ def solve_fixed_point(
     if x.getSize() == 0:
         return FixedPoint(start.copy(), 0, 0.0)
     f = x.duplicate()
-    snes = PETSc.SNES().create(comm)
-    snes.setOptionsPrefix("fvqp_gap_")
-    snes.setType("anderson")
-    options = PETSc.Options("fvqp_gap_")
+    snes = _solver(comm, prefix)
+    options = PETSc.Options(prefix)
     if not options.hasName("snes_anderson_m"):
         options.setValue("snes_anderson_m", depth)
     snes.setFunction(function, f)
@@ -129,3 +126,19 @@ def solve_fixed_point(
         )
     log.debug("%s: %d evaluations, residual %.2e", what, result.evaluations, last)
     return result
+
+
+def read_options(prefix: str) -> None:
+    """Let a solver that does nothing read PETSc's options, so that wrong ones are found before a run."""
+    snes = _solver(MPI.COMM_SELF, prefix)
+    try:
+        snes.setFromOptions()
+    finally:
+        snes.destroy()
+
+
+def _solver(comm: MPI.Comm, prefix: str) -> PETSc.SNES:
+    snes = PETSc.SNES().create(comm)
+    snes.setOptionsPrefix(prefix)
+    snes.setType("anderson")
+    return snes

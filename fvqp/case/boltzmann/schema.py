@@ -26,7 +26,7 @@ from fvqp.case.quantities import (
     Temperature,
     Time,
 )
-from fvqp.case.tables import AS_LIST, ONCE, Case, Count, FigureFile, Flag, Name, Table
+from fvqp.case.tables import AS_LIST, ONCE, Case, Count, FigureFile, Flag, Name, Solver, Table
 
 MOST_BINS = 20_000
 """Quasiparticle bins; more are a slip: the Jacobian of a cell holds their square."""
@@ -292,13 +292,6 @@ class Figure(Table):
     compare: Literal["analytic", "thermal"] | None = None
     """``analytic``: closed forms beside the curves where the case has some; ``thermal``: what the thermal
     distribution with as many quasiparticles would have."""
-
-
-class Solver(Table):
-    """Options for PETSc."""
-
-    petsc: dict[str, str | int | float | bool] = Field(default_factory=dict)
-    """Options of PETSc with the prefix ``fvqp_``: numbers, methods and output to the terminal."""
 
 
 class BoltzmannCase(Case):

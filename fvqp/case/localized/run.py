@@ -13,7 +13,9 @@ import xarray as xr
 from mpi4py import MPI
 
 from fvqp.case.localized.build import MICROMETRE, Localized
+from fvqp.case.localized.petsc_options import FAMILIES, check_petsc_options_used
 from fvqp.case.localized.schema import LocalizedCase, Relaxation
+from fvqp.case.petsc_options import options_in_force
 from fvqp.case.pointwise import Line, PointRecorder, run_lines
 from fvqp.errors import FvqpError
 from fvqp.mesh import shape_mesh
@@ -48,6 +50,12 @@ RUNS = "runs"
 
 def run(case: LocalizedCase, out: str | Path | None, resume: bool, comm: MPI.Comm) -> Result:
     """Compute a case, see :func:`fvqp.case.run.run`."""
+    with options_in_force(case.source, case.solver.petsc, FAMILIES):
+        check_petsc_options_used(case)
+        return _run(case, out, resume, comm)
+
+
+def _run(case: LocalizedCase, out: str | Path | None, resume: bool, comm: MPI.Comm) -> Result:
     plan = Localized(case)
     warnings = plan.warnings()
     if comm.rank == 0:
@@ -83,6 +91,8 @@ def run(case: LocalizedCase, out: str | Path | None, resume: bool, comm: MPI.Com
 
 def check(case: LocalizedCase) -> str:
     """Sizes as text, see :func:`fvqp.case.run.check`."""
+    with options_in_force(case.source, case.solver.petsc, FAMILIES):
+        check_petsc_options_used(case)
     plan = Localized(case)
     warnings = plan.warnings()
     shape = "periodic box" if plan.mesh is None else f"mesh of {plan.mesh.n_global} cells"

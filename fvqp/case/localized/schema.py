@@ -24,7 +24,7 @@ from fvqp.case.quantities import (
     Time,
     spaced,
 )
-from fvqp.case.tables import AS_LIST, ONCE, Case, FigureFile, Flag, Name, Table
+from fvqp.case.tables import AS_LIST, ONCE, Case, FigureFile, Flag, Name, Solver, Table
 from fvqp.errors import FvqpError
 from fvqp.units import to_float
 
@@ -239,7 +239,7 @@ class Figure(Table):
 class LocalizedCase(Case):
     """A case of localized quasiparticles."""
 
-    UNDECISIVE: ClassVar = {**Case.UNDECISIVE, "monte_carlo": {"max_events"}}
+    UNDECISIVE: ClassVar = {**Case.UNDECISIVE, "monte_carlo": {"max_events"}, "solver": {"petsc"}}
 
     model: Literal["localized"]
     """The equations: quasiparticles that stay where they are and annihilate in pairs."""
@@ -253,6 +253,7 @@ class LocalizedCase(Case):
     law: Law = Law()
     monte_carlo: MonteCarlo = MonteCarlo()
     relaxation: Relaxation | None = None
+    solver: Solver = Solver()
     figures: tuple[Figure, ...] = ()
 
     def _decisive(self) -> dict[str, Any]:

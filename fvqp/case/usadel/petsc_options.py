@@ -6,7 +6,6 @@ from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
-from mpi4py import MPI
 
 from fvqp.case.petsc_options import PREFIX, check_options_read
 from fvqp.case.usadel.schema import UsadelCase
@@ -15,8 +14,7 @@ from fvqp.grids.energy import EnergyGrid
 from fvqp.models.kinetics import T
 from fvqp.models.linear import TransportSolver
 from fvqp.models.usadel import UsadelProblem
-from fvqp.petsc import PETSc
-from fvqp.solvers import gmres
+from fvqp.solvers import fixed_point, gmres
 from fvqp.solvers.newton import read_options
 
 #: Families of PETSc options that reach a solver here.
@@ -57,7 +55,7 @@ def check_petsc_options_used(case: UsadelCase, problem: UsadelProblem) -> None:
     """
     if not case.solver.petsc:
         return
-    # Gaps under a bias without a supercurrent are no business of PETSc's, those at rest may be.
+    # Anderson acceleration serves a supercurrent under a bias, and diffusive spectra at rest.
     gap_solver = problem.supercurrent is not None or (
         problem.proximity is not None and problem.gap.kind != "fixed"
     )
@@ -105,13 +103,7 @@ def _rehearse(problem: UsadelProblem, gap_solver: bool, linear: list[str]) -> No
     for family in linear:
         gmres.read_options(PREFIX + family.removesuffix("ksp_"))
     if gap_solver:
-        snes = PETSc.SNES().create(MPI.COMM_SELF)
-        snes.setOptionsPrefix(f"{PREFIX}gap_")
-        snes.setType("anderson")
-        try:
-            snes.setFromOptions()
-        finally:
-            snes.destroy()
+        fixed_point.read_options(f"{PREFIX}gap_")
     if problem.inelastic is not None:
         read_options()
     values = (0.0,) if problem.supercurrent is None else problem.supercurrent.values

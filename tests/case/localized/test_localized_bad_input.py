@@ -94,6 +94,22 @@ MISTAKES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ),
     (WIRE, {"law.closure": "pairs", "sweep.spin": "conserved"}, "law.closure: is not used: there is no law"),
     (WIRE, {"law.closure": "nearby"}, "law.closure: "),
+    (
+        WIRE,
+        {"solver.petsc": {"closure_snes_max_it": 3}},
+        'solver.petsc.closure_snes_max_it: not used: it reaches law.closure = "pairs"',
+    ),
+    (
+        WIRE,
+        {"solver.petsc": {"ksp_rtol": 0.1}},
+        "ksp_rtol: not used: it reaches law.diffusivity",
+    ),
+    (
+        WIRE,
+        {"law.closure": "pairs", "solver.petsc": {"closure_snes_maxit": 3}},
+        "solver.petsc.closure_snes_maxit: not an option that a case file may set",
+    ),
+    (WIRE, {"solver.petsc": {"newton_snes_max_it": 3}}, "newton_snes_max_it: reaches no solver"),
     (WIRE, {"box": {"particles": 100}}, "box: is not used with a mesh"),
     (WIRE, {"extrusion": {"thickness": "1 um"}}, "extrusion: grid1d: thickness has no meaning"),
     (WIRE, {"extrusion": {}}, "extrusion: grid1d: a mesh of dimension 1 needs its cross_section"),

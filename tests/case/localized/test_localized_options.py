@@ -22,7 +22,7 @@ import fvqp
 from fvqp.case import case_from_dict
 from fvqp.case.geometry import MeshSource
 from fvqp.case.localized.schema import LocalizedCase
-from fvqp.errors import CaseError
+from fvqp.errors import CaseError, ConvergenceError
 from fvqp.models.localized import TailAnnihilation, TailStates
 from fvqp.results.files import seal
 
@@ -99,6 +99,7 @@ ELSEWHERE = {
     "profile.results.density_of_states",
     "profile.results.minimum_energy",
     "monte_carlo.max_events",
+    "solver.petsc",
     "figures.kind",
     "figures.file",
     "figures.title",
@@ -274,3 +275,12 @@ def _forget(folder: Path, place: tuple[int, ...]) -> None:
         completed[place] = 0
         file["completed"][...] = completed
     seal(folder / "checkpoint.h5")
+
+
+def test_petsc_options_of_the_pair_closure(capfd: pytest.CaptureFixture[str]) -> None:
+    """A monitor prints, and too few iterations are said."""
+    wire = variant(WIRE, {"law": {"closure": "pairs"}, **GRADED})
+    fvqp.run(put(wire, "solver", {"petsc": {"closure_snes_monitor": True}}))
+    assert "SNES Function norm" in capfd.readouterr().out
+    with pytest.raises(ConvergenceError, match="pair closure: not converged after .*DIVERGED_MAX_IT"):
+        fvqp.run(put(wire, "solver", {"petsc": {"closure_snes_max_it": 2}}))
