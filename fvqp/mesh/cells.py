@@ -59,6 +59,15 @@ CELL_TYPES = (
     CellType("wedge", 13, 3, 6, ((0, 2, 1), (3, 4, 5), (0, 1, 4, 3), (1, 2, 5, 4), (2, 0, 3, 5))),
     CellType("pyramid", 14, 3, 5, ((0, 3, 2, 1), (0, 1, 4), (1, 2, 4), (2, 3, 4), (3, 0, 4))),
 )
+#: Corners of cells numbered the other way round: a clockwise polygon turns anticlockwise.
+MIRRORED = {
+    "triangle": [0, 2, 1],
+    "quad": [0, 3, 2, 1],
+    "tetra": [0, 2, 1, 3],
+    "hexahedron": [0, 3, 2, 1, 4, 7, 6, 5],
+    "wedge": [0, 2, 1, 3, 5, 4],
+    "pyramid": [0, 3, 2, 1, 4],
+}
 #: Lines that may meet at a node.
 MOST_ARMS = MAX_CORNERS - 1
 

@@ -18,7 +18,7 @@ from fvqp.errors import MeshError
 from fvqp.memory import at_most
 from fvqp.mesh import geometry, gmsh_file
 from fvqp.mesh.build import build_mesh
-from fvqp.mesh.cells import BY_NAME, LINEARISED, MAX_CORNERS, MAX_FACE_CORNERS, corner_table
+from fvqp.mesh.cells import BY_NAME, LINEARISED, MAX_CORNERS, MAX_FACE_CORNERS, MIRRORED, corner_table
 from fvqp.mesh.distribute import raise_together
 from fvqp.mesh.filling import SURFACE, VOLUME, fill, is_flat, solids
 from fvqp.mesh.mesh import Mesh
@@ -46,13 +46,6 @@ FREE_MEMORY, MEMORY_OF_FILE = 1 << 30, 100
 MAX_NUMBER = 1e100
 #: Part of the size of a mesh below which a coordinate of a body of revolution is 0.
 ROUNDED = 1e-9
-#: The corners of MED's solid cells in VTK's order: MED turns base and top the other way round.
-MED_ORDER = {
-    "tetra": [0, 2, 1, 3],
-    "hexahedron": [0, 3, 2, 1, 4, 7, 6, 5],
-    "wedge": [0, 2, 1, 3, 5, 4],
-    "pyramid": [0, 3, 2, 1, 4],
-}
 
 
 @dataclass
@@ -239,17 +232,18 @@ def _sort_out(mesh: Any, name: str) -> RawMesh:
 def _in_vtk_order(points: np.ndarray, cells: list[tuple[str, np.ndarray]]) -> list[tuple[str, np.ndarray]]:
     """The cells of a MED file, whose order meshio leaves; what meshio wrote has VTK's order already.
 
-    Cells of which only some are inverted stay as they are, to be refused.
+    MED turns base and top of solid cells the other way round. Cells of which only some are inverted stay as
+    they are, to be refused.
     """
     kinds = [BY_NAME[kind] for kind, _ in cells]
-    if any(kind.name not in MED_ORDER for kind in kinds) or points.shape[1] != 3:
+    if any(kind.dim < 3 for kind in kinds) or points.shape[1] != 3:
         return cells
     for kind, (_, rows) in zip(kinds, cells, strict=True):
         corners = np.full((len(rows), MAX_CORNERS), -1, dtype=np.int64)
         corners[:, : kind.corners] = rows
         if not np.all(geometry.signed_volumes(points, np.full(len(rows), kind.vtk), corners) < 0):
             return cells
-    return [(kind.name, rows[:, MED_ORDER[kind.name]]) for kind, (_, rows) in zip(kinds, cells, strict=True)]
+    return [(kind.name, rows[:, MIRRORED[kind.name]]) for kind, (_, rows) in zip(kinds, cells, strict=True)]
 
 
 def _facet_rows(kind: str, connectivity: Any, n_points: int, name: str) -> np.ndarray:

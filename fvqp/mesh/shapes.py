@@ -14,6 +14,7 @@ from fvqp.mesh import geometry
 from fvqp.mesh.build import build_mesh
 from fvqp.mesh.cells import BY_NAME, MAX_CORNERS
 from fvqp.mesh.distribute import raise_together
+from fvqp.mesh.fipy import RELATIVE_TOLERANCE, SIDES, load, vertices_and_cells
 from fvqp.mesh.mesh import Mesh, suggestion
 
 #: Along one axis: anything (None), one coordinate, or an interval.
@@ -40,9 +41,6 @@ SHAPES = {
     "spherical1d": Shape(1, "spherical"),
 }
 AXES = "xyz"
-SIDES = (("left", "right"), ("bottom", "top"), ("front", "back"))
-#: Coordinates closer than this fraction of the grid's length along an axis are equal.
-RELATIVE_TOLERANCE = 1e-9
 
 
 def shape_mesh(
@@ -92,14 +90,18 @@ def shape_mesh(
     low[: len(origin)] = origin
     if shape.coordinates != "cartesian" and low[0] < 0:
         raise MeshError(f"{kind}: the radius begins at {low[0]:g} m, below zero")
-    vertices = _vertices(kind, shape, widths)
+    fipy = load(f"{kind}: FiPy, which makes the grid,")
     if comm.rank > 0:
         raise_together(comm, None)
         return build_mesh(None, None, comm=comm)
-    points = np.zeros((vertices.shape[1], 3))
-    points[:, : shape.dim] = vertices.T
+    # A grid of revolution has the vertices of the plane one; FiPy's own classes for it ignore `communicator`.
+    grid_class = {1: fipy.Grid1D, 2: fipy.Grid2D, 3: fipy.Grid3D}[shape.dim]
+    names = ("dx", "dy", "dz")
+    grid = grid_class(**dict(zip(names, widths, strict=False)), communicator=fipy.tools.serialComm)
+    vertices, [(cell_kind, cells)] = vertices_and_cells(grid, kind)
+    points = np.zeros((len(vertices), 3))
+    points[:, : shape.dim] = vertices
     points += low
-    cell_kind, cells = _connectivity([len(w) for w in widths])
     problem = None
     named_cells: dict[str, np.ndarray] = {}
     named_faces: dict[str, np.ndarray] = {}
@@ -140,38 +142,6 @@ def _widths(kind: str, axis: str, width: Widths, count: int | None, length: floa
     if not len(widths) or not np.all(np.isfinite(widths) & (widths > 0)):
         raise MeshError(f"{kind}: cell widths d{axis} must be positive and finite")
     return widths
-
-
-def _vertices(kind: str, shape: Shape, widths: list[np.ndarray]) -> np.ndarray:
-    # Imported here: it takes a second, and sets up its communicator, which is collective.
-    try:
-        import fipy
-    except ImportError as error:
-        raise MeshError(
-            f"{kind}: FiPy, which makes the grid, cannot be loaded ({error}); on several ranks it needs the "
-            "environment variable FIPY_SOLVERS unset, or petsc"
-        ) from None
-
-    # A grid of revolution has the vertices of the plane one; FiPy's own classes for it ignore `communicator`.
-    grid_class = {1: fipy.Grid1D, 2: fipy.Grid2D, 3: fipy.Grid3D}[shape.dim]
-    names = ("dx", "dy", "dz")
-    grid = grid_class(**dict(zip(names, widths, strict=False)), communicator=fipy.tools.serialComm)
-    return np.asarray(grid.vertexCoords)
-
-
-def _connectivity(counts: list[int]) -> tuple[str, np.ndarray]:
-    """Corners of the cells of a grid whose vertices are numbered x fastest, then y, then z."""
-    n = [*counts, 0, 0][:3]
-    stride = np.array([1, n[0] + 1, (n[0] + 1) * (n[1] + 1)])
-    k, j, i = np.meshgrid(*(np.arange(max(m, 1)) for m in n[::-1]), indexing="ij")
-    base = (i * stride[0] + j * stride[1] + k * stride[2]).ravel()
-    square = np.array([0, stride[0], stride[0] + stride[1], stride[1]])
-    kind, offset = {
-        1: ("line", square[:2]),
-        2: ("quad", square),
-        3: ("hexahedron", np.concatenate([square, square + stride[2]])),
-    }[len(counts)]
-    return kind, base[:, None] + offset
 
 
 def _names(
