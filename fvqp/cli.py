@@ -21,7 +21,7 @@ from fvqp.terminal import Ranks, TerminalLog, say
 
 #: Bytes of the name of a file, and characters of a whole path, that Linux and its file systems take.
 MAX_NAME, MAX_PATH = 255, 4000
-LENGTH_UNITS = {"m": 1.0, "cm": 1e-2, "mm": 1e-3, "um": 1e-6, "nm": 1e-9, "pm": 1e-12}
+LENGTH_UNITS = ("m", "cm", "mm", "um", "nm", "pm")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -296,7 +296,7 @@ def _symmetry(arguments: argparse.Namespace, petsc: list[str]) -> None:
 def _mesh_info(arguments: argparse.Namespace, petsc: list[str]) -> None:
     from fvqp.mesh import tools
 
-    say(tools.info(arguments.file, scale=LENGTH_UNITS[arguments.unit]))
+    say(tools.info(arguments.file, length_unit=arguments.unit))
 
 
 def _mesh_plot(arguments: argparse.Namespace, petsc: list[str]) -> None:
@@ -305,7 +305,7 @@ def _mesh_plot(arguments: argparse.Namespace, petsc: list[str]) -> None:
     from fvqp.mesh import tools
 
     output = arguments.output or Path(arguments.file).with_suffix(".png").name
-    say(str(tools.plot(arguments.file, output, scale=LENGTH_UNITS[arguments.unit])))
+    say(str(tools.plot(arguments.file, output, length_unit=arguments.unit)))
 
 
 def _mesh_from_gds(arguments: argparse.Namespace, petsc: list[str]) -> None:
@@ -330,7 +330,7 @@ def _mesh_from_gds(arguments: argparse.Namespace, petsc: list[str]) -> None:
         except FvqpError as error:
             problem = str(error)
     raise_together(MPI.COMM_WORLD, problem)
-    say(tools.info(arguments.out, scale=LENGTH_UNITS["um"]))
+    say(tools.info(arguments.out, length_unit="um"))
 
 
 def _doctor(arguments: argparse.Namespace, petsc: list[str]) -> int:

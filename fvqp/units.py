@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from functools import cache
-from typing import Any
+from typing import Any, Generic, SupportsFloat, TypeVar, overload
 
 import pint
 
@@ -13,6 +13,9 @@ from fvqp.errors import CaseError, shown
 
 registry: pint.UnitRegistry[Any] = pint.UnitRegistry()
 
+Number = TypeVar("Number", float, float | None)
+
+_PREFIXES = ("a", "f", "p", "n", "u", "m", "", "k", "M", "G", "T")
 _NUMBER_AND_UNIT = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*\*?\s*(\S.*?)?\s*")
 
 # Kinds of quantities by a unit of their dimension: the name of the dimension and an example of it.
@@ -115,3 +118,70 @@ def _parsed(value: Any, expected: str, got: str) -> Any:
     except Exception:
         # Whatever pint's parser makes of a text that is no unit at all, the answer to its author is the same.
         raise CaseError(f"{expected}, got {got}: {shown(text)} is no unit") from None
+
+
+def in_unit(value: Any, unit: str) -> float:
+    """Return the number that ``value`` has in ``unit``; a plain number is in ``unit`` already.
+
+    Raises:
+        CaseError: as of `to_float`.
+    """
+    if isinstance(value, SupportsFloat) and not isinstance(value, bool | pint.Quantity):
+        return float(value)
+    return to_float(value, unit)
+
+
+def lengths(value: Any) -> Any:
+    """Return ``value`` with metres for text, in lists and tables too; None for ``"all"``, a whole axis."""
+    if isinstance(value, dict):
+        return {name: lengths(entry) for name, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [lengths(entry) for entry in value]
+    if isinstance(value, str | pint.Quantity):
+        return None if value == "all" else to_float(value, "m")
+    return value
+
+
+class InUnit(Generic[Number]):
+    """Field of a dataclass: a number in a unit, set by a number, text with a unit or a pint quantity.
+
+    Args:
+        unit: SI unit of the number.
+        default: value of the field if none is given; without it the field is required. A field with the
+            default None takes None.
+    """
+
+    def __init__(self, unit: str, *default: Number) -> None:
+        self.unit = unit
+        self.default: tuple[Number, ...] = default
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> Number: ...
+    @overload
+    def __get__(self, instance: object, owner: type) -> Number: ...
+    def __get__(self, instance: object, owner: type) -> Number:
+        if instance is not None:
+            return instance.__dict__[self.name]  # type: ignore[no-any-return]
+        # Dataclasses ask the class for the default of a field; without one the field is required.
+        if not self.default:
+            raise AttributeError(self.name)
+        return self.default[0]
+
+    def __set__(self, instance: object, value: Number | str | pint.Quantity) -> None:
+        if value is not None or self.default != (None,):
+            try:
+                value = in_unit(value, self.unit)
+            except CaseError as error:
+                raise CaseError(f"{type(instance).__name__}.{self.name}: {error}") from None
+        instance.__dict__[self.name] = value
+
+
+def engineering(value: float, unit: str) -> str:
+    """Return four digits of a number with an SI prefix, such as ``"24.6 uS"``."""
+    if value == 0.0 or not math.isfinite(value):
+        return f"{value:g} {unit}"
+    power = min(max(math.floor(math.log10(abs(value)) / 3.0 + 1e-9), -6), 4)
+    return f"{value / 1000.0**power:.4g} {_PREFIXES[power + 6]}{unit}"

@@ -16,7 +16,6 @@ from fvqp.errors import CaseError, MeshError
 from fvqp.memory import available
 from fvqp.mesh import Mesh, read_mesh, shape_mesh
 from fvqp.mesh.shapes import SHAPES
-from fvqp.units import to_float
 
 MOST_CELLS = 100_000_000
 """Cells of a built-in shape, whose vertices every rank makes before it is divided; more are a slip."""
@@ -90,12 +89,9 @@ class Shape(Table):
             )
 
     def arguments(self) -> dict[str, Any]:
-        """Keyword arguments of `shape_mesh`, lengths in metres."""
+        """Keyword arguments of `shape_mesh`."""
         plain = {name: getattr(self, name) for name in type(self).model_fields if name != "kind"}
-        given = {name: value for name, value in plain.items() if value is not None}
-        for name in {"dx", "dy", "dz", "regions", "boundaries"} & set(given):
-            given[name] = metres(given[name])
-        return given
+        return {name: value for name, value in plain.items() if value is not None}
 
 
 class MeshSource(Table):
@@ -141,10 +137,9 @@ def distributed_mesh(source: MeshSource, case: str, comm: MPI.Comm) -> Mesh:
     key = "file" if source.file is not None else "shape"
     try:
         if source.file is not None:
-            scale = to_float(f"1 {source.length_unit}", "m", what="mesh.length_unit")
-            return read_mesh(
-                source.file, scale=scale, coordinates=source.coordinates or "cartesian", comm=comm
-            )
+            assert source.length_unit is not None, "the schema asks for it beside a file"
+            coordinates = source.coordinates or "cartesian"
+            return read_mesh(source.file, length_unit=source.length_unit, coordinates=coordinates, comm=comm)
         assert source.shape is not None, "the schema asks for file or shape"
         source.shape.require_memory(comm)
         return shape_mesh(source.shape.kind, **source.shape.arguments(), comm=comm)

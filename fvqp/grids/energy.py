@@ -44,6 +44,9 @@ class EnergyGrid:
         edges.flags.writeable = False
         object.__setattr__(self, "edges", edges)
 
+    def __repr__(self) -> str:
+        return f"EnergyGrid({self.n} bins up to {self.maximum:.4g} Delta0)"
+
     @property
     def n(self) -> int:
         """Number of bins."""

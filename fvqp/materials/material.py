@@ -14,7 +14,7 @@ from typing import Any
 from scipy import constants
 
 from fvqp.errors import CaseError
-from fvqp.units import to_float
+from fvqp.units import InUnit, engineering, to_float
 
 BCS_RATIO = math.pi * math.exp(-0.57721566490153286)
 """Δ0 / (k_B T_c) of weak-coupling BCS theory, π exp(−γ) = 1.76388."""
@@ -44,7 +44,8 @@ _ZERO_IF_NORMAL = ("gap", "critical_temperature")
 class Material:
     """A superconductor, or a normal metal (gap 0), in SI units.
 
-    Every number but the gap may be missing (NaN); a model that needs one says so, by `require`.
+    Every number but the gap may be missing (NaN); a model that needs one says so, by `require`. Text with a
+    unit, such as ``"265 ueV"``, is taken in place of a number in SI units.
 
     Attributes:
         name: as a case calls it.
@@ -70,21 +71,21 @@ class Material:
     """
 
     name: str
-    gap: float
-    diffusivity: float = math.nan
-    resistivity: float = math.nan
-    critical_temperature: float = math.nan
+    gap: InUnit[float] = InUnit("J")
+    diffusivity: InUnit[float] = InUnit("m^2/s", math.nan)
+    resistivity: InUnit[float] = InUnit("ohm*m", math.nan)
+    critical_temperature: InUnit[float] = InUnit("K", math.nan)
     description: str = field(default="", compare=False)
     sources: Mapping[str, str] = field(default_factory=dict, compare=False)
-    characteristic_time: float = math.nan
-    pair_breaking_time: float = math.nan
-    dressed_density_of_states: float = math.nan
-    ion_density: float = math.nan
-    debye_energy: float = math.nan
-    longitudinal_speed: float = math.nan
-    transverse_speed: float = math.nan
-    fermi_velocity: float = math.nan
-    electron_phonon_coupling: float = math.nan
+    characteristic_time: InUnit[float] = InUnit("s", math.nan)
+    pair_breaking_time: InUnit[float] = InUnit("s", math.nan)
+    dressed_density_of_states: InUnit[float] = InUnit("1/J/m^3", math.nan)
+    ion_density: InUnit[float] = InUnit("1/m^3", math.nan)
+    debye_energy: InUnit[float] = InUnit("J", math.nan)
+    longitudinal_speed: InUnit[float] = InUnit("m/s", math.nan)
+    transverse_speed: InUnit[float] = InUnit("m/s", math.nan)
+    fermi_velocity: InUnit[float] = InUnit("m/s", math.nan)
+    electron_phonon_coupling: InUnit[float] = InUnit("W/m^3/K^5", math.nan)
     uncertainties: Mapping[str, float] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
@@ -101,6 +102,21 @@ class Material:
             zero_is_right = self.gap == 0.0 and key in _ZERO_IF_NORMAL
             if not math.isnan(value) and (math.isinf(value) or not (value > 0.0 or zero_is_right)):
                 raise CaseError(f'material "{self.name}": {key} must be positive, found {value:g}')
+
+    def __repr__(self) -> str:
+        if self.gap == 0.0:
+            parts = ["normal metal"]
+        else:
+            gap = engineering(self.gap / constants.e, "eV")
+            parts = [f"gap {gap}", f"Tc {self.critical_temperature:.4g} K"]
+        for name, key, factor, unit in (
+            ("D", "diffusivity", 1e4, "cm^2/s"),
+            ("resistivity", "resistivity", 1e8, "uohm*cm"),
+            ("tau0", "characteristic_time", 1e9, "ns"),
+        ):
+            if not math.isnan(value := getattr(self, key)):
+                parts.append(f"{name} {factor * value:.4g} {unit}")
+        return f"Material({self.name!r}: {', '.join(parts)})"
 
     def require(self, model: str, *keys: str) -> None:
         """Make sure that numbers are there.

@@ -71,6 +71,18 @@ class Mesh:
     region_names: list[str]
     exchange: Exchange = field(repr=False)
 
+    def __repr__(self) -> str:
+        kind = f"dimension {self.dim}"
+        if self.coordinates != "cartesian":
+            kind += f", {self.coordinates}"
+        if self.comm.size > 1:
+            kind += f"; {self.n_owned} on rank {self.comm.rank} of {self.comm.size}"
+        names = "; ".join(
+            f"{what} {_listed(known)}"
+            for what, known in (("regions", self.region_names), ("boundaries", self.boundaries))
+        )
+        return f"Mesh({self.name}: {self.n_global} cells of {kind}; {names})"
+
     @property
     def lengths(self) -> int:
         """How many lengths a volume is the product of; bodies of revolution go all around."""
@@ -185,6 +197,13 @@ class Mesh:
                 break
         parts = np.unique(np.concatenate(self.comm.allgather(np.unique(lowest))))
         return len(parts), np.searchsorted(parts, lowest[local])
+
+
+def _listed(names: Iterable[str]) -> str:
+    """Up to six names, and the number of the others; ``none`` if there are none."""
+    known = list(names)
+    more = f" and {len(known) - 6} more" if len(known) > 6 else ""
+    return (", ".join(known[:6]) or "none") + more
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:

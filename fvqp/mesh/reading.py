@@ -14,7 +14,7 @@ import meshio
 import numpy as np
 from mpi4py import MPI
 
-from fvqp.errors import MeshError
+from fvqp.errors import CaseError, MeshError, shown
 from fvqp.memory import at_most
 from fvqp.mesh import geometry, gmsh_file
 from fvqp.mesh.build import build_mesh
@@ -22,6 +22,7 @@ from fvqp.mesh.cells import BY_NAME, LINEARISED, MAX_CORNERS, MAX_FACE_CORNERS, 
 from fvqp.mesh.distribute import raise_together
 from fvqp.mesh.filling import SURFACE, VOLUME, fill, is_flat, solids
 from fvqp.mesh.mesh import Mesh
+from fvqp.units import to_float
 
 #: Cell data that number the groups, in order of preference.
 TAG_DATA = ("gmsh:physical", "region", "cell_tags", "medit:ref", "CellEntityIds")
@@ -61,7 +62,7 @@ class RawMesh:
 def read_mesh(
     path: str | Path,
     *,
-    scale: float = 1.0,
+    length_unit: str | float = "m",
     coordinates: str = "cartesian",
     comm: MPI.Comm = MPI.COMM_WORLD,
 ) -> Mesh:
@@ -76,12 +77,17 @@ def read_mesh(
     the name of the file's solid, or is called ``volume``; the boundary is ``surface``. Where a text file has
     several solids, each is a boundary, a part of that surface.
 
-    ``scale`` is the file's unit of length in metres, such as 1e-6 for a file in micrometres. With
+    ``length_unit`` is the unit of the file's coordinates: its name, such as ``"um"``, or metres. With
     ``coordinates`` ``"cylindrical"`` its x is the radius and its y the height of a body of revolution, see
     `Mesh`.
 
     Raises `MeshError`: no such file, an unreadable one, and everything that `build_mesh` raises.
     """
+    try:
+        scale = to_float(f"1 {length_unit}", "m") if isinstance(length_unit, str) else float(length_unit)
+    except CaseError:
+        given = shown(length_unit)
+        raise MeshError(f'{path}: length_unit: expected a length such as "um", got {given}') from None
     if not (np.isfinite(scale) and scale > 0):
         raise MeshError(f"{path}: a length unit of {scale} m is not a positive number")
     raw: RawMesh | None = None

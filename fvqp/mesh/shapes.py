@@ -9,19 +9,20 @@ from typing import Any
 import numpy as np
 from mpi4py import MPI
 
-from fvqp.errors import MeshError
+from fvqp.errors import CaseError, MeshError
 from fvqp.mesh import geometry
 from fvqp.mesh.build import build_mesh
 from fvqp.mesh.cells import BY_NAME, MAX_CORNERS
 from fvqp.mesh.distribute import raise_together
 from fvqp.mesh.fipy import RELATIVE_TOLERANCE, SIDES, load, vertices_and_cells
 from fvqp.mesh.mesh import Mesh, suggestion
+from fvqp.units import lengths
 
 #: Along one axis: anything (None), one coordinate, or an interval.
-Extent = float | tuple[float, float] | Sequence[float] | None
+Extent = float | str | tuple[float | str, float | str] | Sequence[float | str] | None
 #: One extent an axis; a bare extent means the first axis.
 Box = Extent | Sequence[Extent]
-Widths = float | Sequence[float] | np.ndarray | None
+Widths = float | str | Sequence[float | str] | np.ndarray | None
 
 
 @dataclass(frozen=True)
@@ -52,15 +53,17 @@ def shape_mesh(
     nx: int | None = None,
     ny: int | None = None,
     nz: int | None = None,
-    Lx: float | None = None,
-    Ly: float | None = None,
-    Lz: float | None = None,
-    origin: Sequence[float] = (0.0, 0.0, 0.0),
+    Lx: float | str | None = None,
+    Ly: float | str | None = None,
+    Lz: float | str | None = None,
+    origin: Sequence[float | str] = (0.0, 0.0, 0.0),
     regions: Mapping[str, Box] | None = None,
     boundaries: Mapping[str, Box] | None = None,
     comm: MPI.Comm = MPI.COMM_WORLD,
 ) -> Mesh:
-    """A structured mesh, distributed over ``comm`` (collective). Lengths in metres.
+    """A structured mesh, distributed over ``comm`` (collective).
+
+    Lengths are metres or text such as ``"11 um"``.
 
     Parameters
     ----------
@@ -81,6 +84,10 @@ def shape_mesh(
         raise MeshError(f"no shape '{kind}'{suggestion(kind, SHAPES)} (shapes: {', '.join(SHAPES)})")
     shape = SHAPES[kind]
     given = ((dx, nx, Lx), (dy, ny, Ly), (dz, nz, Lz))
+    try:
+        given, origin, boxes, sides = (lengths(v) for v in (given, origin, regions or {}, boundaries or {}))
+    except CaseError as error:
+        raise MeshError(f"{kind}: {error}") from None
     for axis in range(shape.dim, 3):
         if any(v is not None for v in given[axis]):
             a = AXES[axis]
@@ -106,9 +113,7 @@ def shape_mesh(
     named_cells: dict[str, np.ndarray] = {}
     named_faces: dict[str, np.ndarray] = {}
     try:
-        named_cells, named_faces = _names(
-            kind, shape, points, cell_kind, cells, regions or {}, boundaries or {}
-        )
+        named_cells, named_faces = _names(kind, shape, points, cell_kind, cells, boxes, sides)
     except MeshError as error:
         problem = str(error)
     raise_together(comm, problem)

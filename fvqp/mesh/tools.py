@@ -23,17 +23,17 @@ LONGEST_ASPECT = 6.0
 MOST_PAINTED = 0.1
 
 
-def info(path: str | Path, *, scale: float = 1.0, comm: MPI.Comm = MPI.COMM_WORLD) -> str:
+def info(path: str | Path, *, length_unit: str | float = "m", comm: MPI.Comm = MPI.COMM_WORLD) -> str:
     """Report on a mesh file, see `fvqp.mesh.quality`; ``scale`` is its length unit in metres. Collective."""
-    return format_report(report(read_mesh(path, scale=scale, comm=comm)))
+    return format_report(report(read_mesh(path, length_unit=length_unit, comm=comm)))
 
 
-def plot(path: str | Path, output: str | Path, *, scale: float = 1.0) -> Path:
+def plot(path: str | Path, output: str | Path, *, length_unit: str | float = "m") -> Path:
     """Draws a mesh file off screen, by one process: regions coloured, boundaries labelled.
 
     Raises `MeshError` when the file cannot be read or the picture not be made.
     """
-    return plot_mesh(read_mesh(path, scale=scale, comm=MPI.COMM_SELF), output)
+    return plot_mesh(read_mesh(path, length_unit=length_unit, comm=MPI.COMM_SELF), output)
 
 
 def plot_mesh(mesh: Mesh, output: str | Path) -> Path:

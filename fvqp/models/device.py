@@ -9,12 +9,13 @@ from typing import Literal
 import numpy as np
 from scipy import constants
 
-from fvqp.errors import CaseError
+from fvqp.errors import CaseError, shown
 from fvqp.materials import Material
 from fvqp.mesh import Mesh
 from fvqp.transport.operator import Transport
 from fvqp.transport.terminals import Interface, Terminal
 from fvqp.typing import Floats, Ints32
+from fvqp.units import InUnit, engineering
 
 #: Lorenz number of Wiedemann and Franz, (π²/3)(k_B/e)², W Ω/K².
 LORENZ = (np.pi * constants.k / constants.e) ** 2 / 3.0
@@ -34,9 +35,9 @@ class Lead:
         resistance: of the wire to the reservoir, ohm; infinite if no heat goes there.
     """
 
-    volume: float
-    coupling: float
-    resistance: float = np.inf
+    volume: InUnit[float] = InUnit("m^3")
+    coupling: InUnit[float] = InUnit("W/m^3/K^5")
+    resistance: InUnit[float] = InUnit("ohm", np.inf)
 
     def to_phonons(self, temperature: float, rest: float) -> float:
         """Heat that the phonons at ``rest`` take, W; kelvin."""
@@ -66,7 +67,8 @@ class Junction:
     Attributes:
         name: name in the case and in the results.
         on: region, outer boundary or interior surface of the mesh that it covers.
-        conductance: normal-state conductance of the whole junction, siemens.
+        conductance: normal-state conductance of the whole junction, siemens or text (``"24.6 uS"``); so for
+            every quantity.
         role: an injector is biased at ``V_inj``, a detector at ``V_det``.
         temperature: of the electrons in the normal lead, kelvin.
         bias: fixed voltage in place of the swept one, volt.
@@ -77,12 +79,25 @@ class Junction:
 
     name: str
     on: str
-    conductance: float
-    role: Literal["injector", "detector"]
-    temperature: float
-    bias: float | None = None
+    conductance: InUnit[float] = InUnit("S")
+    role: Literal["injector", "detector"]  # type: ignore[misc]  # mypy sees a default in InUnit("S")
+    temperature: InUnit[float] = InUnit("K")
+    bias: InUnit[float | None] = InUnit("V", None)
     injects: bool = True
     lead: Lead | None = None
+
+    def __post_init__(self) -> None:
+        if self.role not in ("injector", "detector"):
+            raise CaseError(f'Junction.role: expected "injector" or "detector", got {shown(self.role)}')
+
+    def __repr__(self) -> str:
+        kind = self.role if self.injects else f"ideal {self.role}"
+        parts = [kind, engineering(self.conductance, "S"), engineering(self.temperature, "K")]
+        if self.bias is not None:
+            parts.append(f"at {engineering(self.bias, 'V')}")
+        if self.lead is not None:
+            parts.append("heat balance of its lead")
+        return f"Junction({self.name!r} on {self.on!r}: {', '.join(parts)})"
 
     @property
     def felt(self) -> float:
@@ -101,9 +116,21 @@ class Reservoir:
 
     name: str
     on: tuple[str, ...]
-    temperature: float
-    gap: float | None = None
-    voltage: float = 0.0
+    temperature: InUnit[float] = InUnit("K")
+    gap: InUnit[float | None] = InUnit("J", None)
+    voltage: InUnit[float] = InUnit("V", 0.0)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.on, str):
+            raise CaseError(f"Reservoir.on: expected a tuple of boundaries, as ({self.on!r},)")
+
+    def __repr__(self) -> str:
+        parts = [engineering(self.temperature, "K")]
+        if self.voltage != 0.0:
+            parts.append(f"at {engineering(self.voltage, 'V')}")
+        if self.gap is not None:
+            parts.append(f"gap {engineering(self.gap / constants.e, 'eV')}")
+        return f"Reservoir({self.name!r} on {', '.join(map(repr, self.on))}: {', '.join(parts)})"
 
 
 def _kind(mesh: Mesh) -> str:
@@ -133,8 +160,8 @@ class Device:
     junctions: Sequence[Junction]
     reservoirs: Sequence[Reservoir]
     interfaces: Sequence[Interface] = ()
-    width: float | None = None
-    thickness: float | None = None
+    width: InUnit[float | None] = InUnit("m", None)
+    thickness: InUnit[float | None] = InUnit("m", None)
     regions: Mapping[str, Material] = field(default_factory=dict)
     filling: Material | None = None
 
@@ -156,6 +183,13 @@ class Device:
             if names.count(name) > 1:
                 raise CaseError(f"two terminals are called {name!r}; names must differ")
         self._require_reservoir_everywhere()
+
+    def __repr__(self) -> str:
+        sizes = {"width": self.width, "thickness": self.thickness}
+        parts = [self.material.name]
+        parts += [f"{name} {engineering(size, 'm')}" for name, size in sizes.items() if size is not None]
+        parts.append(f"contacts {', '.join(terminal.name for terminal in self.terminals)}")
+        return f"Device({self.mesh!r},\n    {', '.join(parts)})"
 
     @property
     def terminals(self) -> tuple[Terminal, ...]:

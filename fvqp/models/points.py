@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from fvqp.models.kinetics import KineticState, SpectralState
 from fvqp.models.phase import PhaseField
 from fvqp.typing import Floats
+from fvqp.units import InUnit
 
 
 @dataclass(frozen=True)
 class Point:
     """What is prescribed: biases in volt and the value of the supercurrent drive (0 without)."""
 
-    V_inj: float = 0.0
-    V_det: float = 0.0
+    V_inj: InUnit[float] = InUnit("V", 0.0)
+    V_det: InUnit[float] = InUnit("V", 0.0)
     supercurrent: float = 0.0
 
 

@@ -103,6 +103,20 @@ class UsadelProblem:
         self._rest: dict[float, tuple[SpectralState, PhaseField | None]] = {}
         self._responses: dict[float, Response] = {}
 
+    def __repr__(self) -> str:
+        grid, model = self.grid, self.gap.kind
+        parts = [
+            f"{grid.n} energies up to {grid.maximum:.4g} Delta0",
+            f"broadening {self.broadening:g} Delta0",
+            f"{model} gap",
+            f"{self.spectra} spectra",
+        ]
+        if self.supercurrent is not None:
+            parts.append(f"supercurrent from {self.supercurrent.source} to {self.supercurrent.drain}")
+        if self.collisions is not None:
+            parts.append("collisions")
+        return f"UsadelProblem({', '.join(parts)};\n    {self.device.mesh!r})"
+
     def _require_static_phase(self) -> None:
         """Raise `CaseError` if a voltage lies on a superconducting reservoir, whose phase it would turn."""
         mesh, field = self.device.mesh, self.gap_field

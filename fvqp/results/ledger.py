@@ -38,6 +38,11 @@ class Ledger:
         if unknown:
             raise KeyError(f"a ledger has the rows {', '.join(ROWS)}, not {', '.join(sorted(unknown))}")
 
+    def __repr__(self) -> str:
+        rows = ", ".join(f"{row} {self.relative(row):.1e}" for row in self.rows) or "empty"
+        place = f" at {self.point}" if self.point else ""
+        return f"Ledger(relative residual{place}: {rows})"
+
     def residual(self, row: str) -> float:
         """Injected − relaxed − taken out."""
         injected, relaxed, taken_out = self.rows[row]

@@ -27,6 +27,17 @@ class Result:
     dataset: xr.Dataset
     folder: Path | None = None
 
+    def __repr__(self) -> str:
+        data = self.dataset
+        swept = data["completed"] if "completed" in data else None
+        axes = ", ".join(
+            f"{data.sizes[name]} {name}" for name in (data.dims if swept is None else swept.dims)
+        )
+        done = "" if swept is None else f", {int(swept.sum())} of {swept.size} points computed"
+        title = data.attrs.get("title") or data.attrs.get("model", "")
+        where = "in memory" if self.folder is None else f"in {self.folder}"
+        return f"Result({title!r} {where}: {axes or 'one point'}{done}; {len(data.data_vars)} variables)"
+
     @property
     def ledger(self) -> Ledger:
         """Balance of particles, charge and energy: the sweep point that closes worst."""

@@ -13,6 +13,7 @@ from fvqp.mesh import Mesh
 from fvqp.transport.kernels import NONE, RESERVOIR
 from fvqp.transport.operator_tables import LeadCells
 from fvqp.typing import Floats, Ints32
+from fvqp.units import InUnit
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Interface:
     """A tunnel interface between two regions: ``conductance_per_area`` in S/m² times the face's real area."""
 
     between: tuple[str, str]
-    conductance_per_area: float
+    conductance_per_area: InUnit[float] = InUnit("S/m^2")
 
 
 class Contacts(NamedTuple):

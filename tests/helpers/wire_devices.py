@@ -46,7 +46,7 @@ def line_mesh(coarse: int = 60, fine: int = 41, comm: MPI.Comm = MPI.COMM_SELF) 
 
 def file_mesh(name: str, comm: MPI.Comm = MPI.COMM_SELF) -> Mesh:
     """A mesh of meshes/ryan_wire."""
-    return read_mesh(MESHES / f"{name}.msh", scale=UM, comm=comm)
+    return read_mesh(MESHES / f"{name}.msh", length_unit=UM, comm=comm)
 
 
 def generated_mesh(name: str, size_factor: float, folder: Path, comm: MPI.Comm = MPI.COMM_SELF) -> Mesh:
@@ -60,7 +60,7 @@ def generated_mesh(name: str, size_factor: float, folder: Path, comm: MPI.Comm =
             sys.path.remove(str(MESHES))
         geometry.write(name, geometry.Wire(size_factor=size_factor), folder)
     comm.Barrier()
-    return read_mesh(path, scale=UM, comm=comm)
+    return read_mesh(path, length_unit=UM, comm=comm)
 
 
 def wire(

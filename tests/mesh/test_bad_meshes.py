@@ -97,7 +97,7 @@ def test_cells_with_too_few_points(tmp_path: Path) -> None:
 
 
 def test_scale(tmp_path: Path) -> None:
-    refused(["-1"], lambda: read_mesh("meshes/ryan_wire/line.msh", scale=-1.0, comm=SELF))
+    refused(["-1"], lambda: read_mesh("meshes/ryan_wire/line.msh", length_unit=-1.0, comm=SELF))
 
 
 def test_unknown_names() -> None:

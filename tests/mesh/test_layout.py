@@ -47,7 +47,7 @@ def box(x0: float, y0: float, x1: float, y1: float, layer: int = 1) -> object:
 
 def made(path: Path, stack: Stack, **more: str) -> Mesh:
     return read_mesh(
-        mesh_from_gds(path, stack, path.with_suffix(".msh"), **more), scale=1e-6, comm=MPI.COMM_SELF
+        mesh_from_gds(path, stack, path.with_suffix(".msh"), **more), length_unit="um", comm=MPI.COMM_SELF
     )
 
 
@@ -161,7 +161,7 @@ def test_a_chosen_cell_and_layers_of_a_file(tmp_path: Path, capsys: pytest.Captu
         '[substrate]\nthickness = "2 um"\n'
     )
     assert cli.main([*command, "--layers", str(layers)]) == 0
-    assert areas(read_mesh(out, scale=1e-6, comm=MPI.COMM_SELF))[0] == pytest.approx(
+    assert areas(read_mesh(out, length_unit="um", comm=MPI.COMM_SELF))[0] == pytest.approx(
         {"film": 8.0, "substrate": 32.0}
     )
     assert stack_from_toml(layers).substrate == Substrate(thickness=2e-6)

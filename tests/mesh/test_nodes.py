@@ -84,7 +84,7 @@ def test_files(tmp_path: Path) -> None:
         ),
         file_format="gmsh22",
     )
-    mesh = read_mesh(tmp_path / "tee.msh", scale=1e-6, comm=SELF)
+    mesh = read_mesh(tmp_path / "tee.msh", length_unit="um", comm=SELF)
     assert set(mesh.regions) == {"wire", "side", "fork"} and set(mesh.boundaries) == {"ends", "tip"}
     assert mesh.volume == pytest.approx([0.5e-6, 0.5e-6, 1e-6, 1e-6], rel=3e-6)
 

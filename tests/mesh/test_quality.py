@@ -54,12 +54,12 @@ def test_regular_cells_have_aspect_one(kind: str, points: list[list[float]]) -> 
 
 
 def test_text() -> None:
-    text = tools.info("meshes/ryan_wire/line.msh", scale=1e-6, comm=SELF)
+    text = tools.info("meshes/ryan_wire/line.msh", length_unit="um", comm=SELF)
     for words in ("388 line", "junction_B", "reservoir_left", "point_A", "inside", "1.1e-05 m"):
         assert words in text
     assert "oblique faces    0" in text
     assert "extent           11 um, at x -5.5 … 5.5\n" in text
-    text = tools.info("meshes/devices/absorber_3d.msh", scale=1e-6, comm=SELF)
+    text = tools.info("meshes/devices/absorber_3d.msh", length_unit="um", comm=SELF)
     assert "extent           100 × 40 × 40.1 um, at x 0 … 100, y -20 … 20, z -40 … 0.1\n" in text
 
 
@@ -67,7 +67,7 @@ def test_text() -> None:
 def test_picture(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     pyvista = pytest.importorskip("pyvista")
     for name in ("line", "film", "wire_3d"):
-        file = tools.plot(f"meshes/ryan_wire/{name}.msh", tmp_path / f"{name}.png", scale=1e-6)
+        file = tools.plot(f"meshes/ryan_wire/{name}.msh", tmp_path / f"{name}.png", length_unit="um")
         pixels = np.asarray(pyvista.read(file).active_scalars)[:, :3]
         # Something of the colour of the first region, and of the boundaries, is to be seen.
         for colour in ((0x44, 0x77, 0xAA), (220, 20, 60)):
@@ -121,6 +121,6 @@ def test_labels_of_a_narrow_panel_point_to_their_boundaries() -> None:
 
 
 def test_report_is_of_the_scaled_mesh() -> None:
-    film = quality.report(read_mesh("meshes/ryan_wire/film.msh", scale=1e-6, comm=SELF))
+    film = quality.report(read_mesh("meshes/ryan_wire/film.msh", length_unit="um", comm=SELF))
     assert film.volume_total == pytest.approx(11e-6 * 150e-9 + 2 * 1.5e-6 * 2e-6, rel=1e-9)
     assert film.extent[:, 0] == pytest.approx([-7e-6, 7e-6])

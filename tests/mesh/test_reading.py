@@ -62,7 +62,7 @@ def check_two_squares(mesh: Mesh, unit: float = 1.0) -> None:
 def test_gmsh(tmp_path: Path, version: float, order: int) -> None:
     path = two_squares(tmp_path / "squares.msh", version, order)
     check_two_squares(read_mesh(path, comm=SELF))
-    check_two_squares(read_mesh(path, scale=1e-6, comm=SELF), 1e-6)
+    check_two_squares(read_mesh(path, length_unit="um", comm=SELF), 1e-6)
 
 
 def write_mixed(path: Path, how: str) -> None:
@@ -215,7 +215,7 @@ def test_overlapping_groups(tmp_path: Path) -> None:
 def test_the_wires_meshes() -> None:
     """Names, sizes and places of the device, in every one of its meshes."""
     for name in ("line", "film", "film_quads", "wire_3d"):
-        mesh = read_mesh(f"meshes/ryan_wire/{name}.msh", scale=1e-6, comm=SELF)
+        mesh = read_mesh(f"meshes/ryan_wire/{name}.msh", length_unit="um", comm=SELF)
         across = {1: 1.0, 2: 150e-9, 3: 150e-9 * 8e-9}[mesh.dim]
         assert mesh.components()[0] == 1
         for junction, x in (("A", -300e-9), ("B", 0.0), ("C", 300e-9)):
@@ -275,7 +275,7 @@ def test_a_file_of_radius_and_height(tmp_path: Path) -> None:
         meshio.Mesh(points, [("triangle", [[0, 1, 2]])]).write(path)
 
     write([[-1e-15, 0.0, 0.0], [2.0, 0.0, 0.0], [1e-16, 3.0, 1e-17]])
-    mesh = read_mesh(path, scale=0.1, coordinates="cylindrical", comm=SELF)
+    mesh = read_mesh(path, length_unit=0.1, coordinates="cylindrical", comm=SELF)
     assert mesh.coordinates == "cylindrical"
     assert mesh.volume == pytest.approx([np.pi * 0.2**2 * 0.3 / 3.0], rel=1e-14)
     assert mesh.face_area.sum() == pytest.approx(np.pi * (0.2**2 + 0.2 * np.hypot(0.2, 0.3)), rel=1e-14)

@@ -33,9 +33,9 @@ def mixed(comm: MPI.Comm) -> Mesh:
 
 
 MESHES: dict[str, Callable[[MPI.Comm], Mesh]] = {
-    "line": lambda comm: read_mesh("meshes/ryan_wire/line.msh", scale=1e-6, comm=comm),
-    "film": lambda comm: read_mesh("meshes/ryan_wire/film.msh", scale=1e-6, comm=comm),
-    "wire_3d": lambda comm: read_mesh("meshes/ryan_wire/wire_3d.msh", scale=1e-6, comm=comm),
+    "line": lambda comm: read_mesh("meshes/ryan_wire/line.msh", length_unit="um", comm=comm),
+    "film": lambda comm: read_mesh("meshes/ryan_wire/film.msh", length_unit="um", comm=comm),
+    "wire_3d": lambda comm: read_mesh("meshes/ryan_wire/wire_3d.msh", length_unit="um", comm=comm),
     "mixed": mixed,
     "grid2d": lambda comm: shape_mesh(
         "grid2d", nx=9, Lx=3.0, dy=[0.1, 0.3, 0.2], regions={"r": (0, 1)}, boundaries={"m": 1.0}, comm=comm
