@@ -1,25 +1,68 @@
 """Quasiparticles and the gap of superconducting devices out of equilibrium.
 
-``fvqp.run("case.toml")`` computes a case; `fvqp.models` has the objects to build a problem without a file.
+``fvqp.run("case.toml")`` computes a case. The same from objects: a `Device` (mesh, material, junctions,
+reservoirs), a problem on it, and `solve`.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fvqp.threads import set_default_threads
 
 set_default_threads()
 
-__all__ = ["Result", "check", "fit", "load_case", "open_result", "run"]
+if TYPE_CHECKING:
+    from fvqp.case import load_case as load_case
+    from fvqp.case.run import check as check
+    from fvqp.case.run import run as run
+    from fvqp.case.usadel.fitting import fit as fit
+    from fvqp.grids import EnergyGrid as EnergyGrid
+    from fvqp.materials import Material as Material
+    from fvqp.materials import load_material as load_material
+    from fvqp.mesh import Mesh as Mesh
+    from fvqp.mesh import read_mesh as read_mesh
+    from fvqp.mesh import shape_mesh as shape_mesh
+    from fvqp.models.device import Device as Device
+    from fvqp.models.device import Junction as Junction
+    from fvqp.models.device import Lead as Lead
+    from fvqp.models.device import Reservoir as Reservoir
+    from fvqp.models.gap_field import GapModel as GapModel
+    from fvqp.models.phase import Supercurrent as Supercurrent
+    from fvqp.models.points import Point as Point
+    from fvqp.models.transport import BoltzmannProblem as BoltzmannProblem
+    from fvqp.models.usadel import UsadelProblem as UsadelProblem
+    from fvqp.results import Result as Result
+    from fvqp.results import open_result as open_result
+    from fvqp.study import solve as solve
+    from fvqp.transport.terminals import Interface as Interface
 
 #: Where the public names live; imported when first used, so that ``fvqp doctor`` works without PETSc.
 _HOMES = {
+    "BoltzmannProblem": "fvqp.models.transport",
+    "Device": "fvqp.models.device",
+    "EnergyGrid": "fvqp.grids",
+    "GapModel": "fvqp.models.gap_field",
+    "Interface": "fvqp.transport.terminals",
+    "Junction": "fvqp.models.device",
+    "Lead": "fvqp.models.device",
+    "Material": "fvqp.materials",
+    "Mesh": "fvqp.mesh",
+    "Point": "fvqp.models.points",
+    "Reservoir": "fvqp.models.device",
     "Result": "fvqp.results",
+    "Supercurrent": "fvqp.models.phase",
+    "UsadelProblem": "fvqp.models.usadel",
     "check": "fvqp.case.run",
     "fit": "fvqp.case.usadel.fitting",
     "load_case": "fvqp.case",
+    "load_material": "fvqp.materials",
     "open_result": "fvqp.results",
+    "read_mesh": "fvqp.mesh",
     "run": "fvqp.case.run",
+    "shape_mesh": "fvqp.mesh",
+    "solve": "fvqp.study",
 }
+
+__all__ = sorted(_HOMES)
 
 
 def __getattr__(name: str) -> Any:
@@ -27,4 +70,12 @@ def __getattr__(name: str) -> Any:
         from importlib import import_module
 
         return getattr(import_module(_HOMES[name]), name)
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("fvqp")
     raise AttributeError(f"module 'fvqp' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES, "__version__"})

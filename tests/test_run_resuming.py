@@ -86,7 +86,7 @@ def count_solves(monkeypatch: pytest.MonkeyPatch) -> list[Point]:
         solved.append(point)
         return original(problem, point, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("fvqp.case.usadel.run.solve", solve)
+    monkeypatch.setattr("fvqp.study.sweep.solve", solve)
     return solved
 
 
@@ -220,7 +220,7 @@ def test_every_row_of_a_map(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
             raise ConvergenceError(f"V_inj = {point.V_inj} V: not converged")
         return original(problem, point, guess)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("fvqp.case.usadel.run.solve", solve)
+    monkeypatch.setattr("fvqp.study.sweep.solve", solve)
     failing = True
     with pytest.raises(ConvergenceError, match="; of 8 points: 2 without .*, 1 not converged, 2 beyond") as e:
         fvqp.run(strongly_driven(), out=tmp_path)
@@ -277,7 +277,7 @@ def test_a_step_that_fails_is_halved(monkeypatch: pytest.MonkeyPatch) -> None:
             raise ConvergenceError("step too large")
         return original(problem, point, guess)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("fvqp.case.usadel.run.solve", solve)
+    monkeypatch.setattr("fvqp.study.sweep.solve", solve)
     found = fvqp.run(line(UNIFORM)).dataset
     assert len(failed) == 4
     # Another way to the same solution, to the tolerance of the gap.

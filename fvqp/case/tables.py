@@ -150,6 +150,10 @@ class Case(Table):
     """The equations; every model has tables of its own."""
     _source: str = PrivateAttr(default="case")
 
+    def __repr__(self) -> str:
+        title = f"{self.title!r}, " if self.title else ""
+        return f"{type(self).__name__}({self.source}: {title}model {self.model!r}, hash {self.hash[:8]})"
+
     @model_validator(mode="after")
     def _own_files(self) -> Self:
         """No figure is drawn over another one."""

@@ -68,6 +68,11 @@ class Solution:
     leads: Floats | None = None
     before: tuple[Point, Floats] | None = None
 
+    def __repr__(self) -> str:
+        low, high = float(self.spectral.gap.min()), float(self.spectral.gap.max())
+        gap = f"{low:.4g}" if low == high else f"{low:.4g} to {high:.4g}"
+        return f"Solution({self.point}: gap {gap} Delta0, {self.evaluations} evaluations)"
+
 
 @dataclass(frozen=True)
 class Guess:

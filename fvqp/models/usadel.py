@@ -37,13 +37,17 @@ from fvqp.typing import Floats
 __all__ = ["GapModel", "Guess", "Ledger", "Point", "Solution", "UsadelProblem"]
 
 
+#: Axis of a problem that is given none; `fvqp.solve` fits one to a sweep.
+DEFAULT_AXIS = EnergyGrid.graded(3.0, gap_edges=[1.0], first=1e-3, number=200)
+
+
 @dataclass
 class UsadelProblem:
     """The non-equilibrium problem of a device.
 
     Args:
         device: geometry, materials and contacts.
-        grid: energy bins up to above every bias.
+        grid: energy bins up to above every bias; default: 200 bins up to 3 Δ0, enough for spectra at rest.
         broadening: Dynes' Γ in Δ0.
         gap: where the gap comes from.
         depairing: pair breaking in Δ0 that is not due to the supercurrent.
@@ -60,8 +64,8 @@ class UsadelProblem:
     """
 
     device: Device
-    grid: EnergyGrid
-    broadening: float
+    grid: EnergyGrid = DEFAULT_AXIS
+    broadening: float = 1e-4
     gap: GapModel = field(default_factory=GapModel)
     depairing: float = 0.0
     spectra: Literal["local", "diffusive"] = "local"
@@ -132,6 +136,21 @@ class UsadelProblem:
                     "turn with time, which this model of steady states does not have; voltages belong to "
                     'normal metals (a region of gap "0 eV", or gap.model = "fixed" with value 0)'
                 )
+
+    @property
+    def follows_bias(self) -> bool:
+        """Whether a point starts from its neighbour in bias; else one response serves all biases."""
+        return (
+            self.gap.follows_bias
+            or self.self_consistent_phase
+            or self.device.balances_heat
+            or self.collisions is not None
+        )
+
+    @property
+    def drives(self) -> tuple[float, ...]:
+        """Values of the supercurrent drive, 0 without one."""
+        return (0.0,) if self.supercurrent is None else self.supercurrent.values
 
     @property
     def most_evaluations(self) -> int:

@@ -20,7 +20,7 @@ from timing import best
 
 from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon, PhononEscape, thermal
 from fvqp.mesh import shape_mesh
-from fvqp.models.transport import Diffusive, Medium, State, TransportProblem
+from fvqp.models.transport import BoltzmannProblem, Diffusive, Medium, State
 
 pytestmark = pytest.mark.benchmark
 COUPLING = Coupling(kappa=1.764, pair_breaking_time=0.04)
@@ -29,7 +29,7 @@ ESCAPE, CELL = 0.5, 1e-6
 STEP = 1e-6
 
 
-def film(bins: int, side: int, temperature: float) -> tuple[TransportProblem, State, ElectronPhonon]:
+def film(bins: int, side: int, temperature: float) -> tuple[BoltzmannProblem, State, ElectronPhonon]:
     """A square of ``side × side`` cells, hot in a corner."""
     grid = CollisionGrid.uniform(6.0 / bins, 7.0, start=1.0)
     operator = ElectronPhonon(grid, COUPLING)
@@ -37,13 +37,13 @@ def film(bins: int, side: int, temperature: float) -> tuple[TransportProblem, St
     escape = PhononEscape(grid, COUPLING, ESCAPE, bath.n[0])
     medium = Medium(operator, fermi_velocity=1e-3, free_path=1e-7, processes={"escape": escape})
     mesh = shape_mesh("grid2d", nx=side, ny=side, Lx=side * CELL, Ly=side * CELL)
-    problem = TransportProblem(mesh, grid, medium, quasiparticles=Diffusive())
+    problem = BoltzmannProblem(mesh, grid, medium, quasiparticles=Diffusive())
     hot = np.exp(-np.hypot(*mesh.centroid.T[:2]) / (4.0 * CELL))[:, None, None]
     pulse = 0.1 * hot * np.exp(-(((grid.energies - 3.0) / 0.5) ** 2))
     return problem, problem.state(bath.f + pulse, bath.n * (1.0 + hot)), operator
 
 
-def ours(problem: TransportProblem, state: State) -> tuple[np.ndarray, np.ndarray]:
+def ours(problem: BoltzmannProblem, state: State) -> tuple[np.ndarray, np.ndarray]:
     """Heun's step with the rates of the model."""
     f, n = state.f[:, 0], state.n[:, 0]
 
@@ -59,7 +59,7 @@ def ours(problem: TransportProblem, state: State) -> tuple[np.ndarray, np.ndarra
 class Peer:
     """The same step, cell by cell, all pairs of bins at once."""
 
-    def __init__(self, problem: TransportProblem, operator: ElectronPhonon, temperature: float) -> None:
+    def __init__(self, problem: BoltzmannProblem, operator: ElectronPhonon, temperature: float) -> None:
         grid, measure = operator.grid, problem.local.measures[0]
         self.s, p = measure.states[0], measure.anomalous[0]
         number = np.arange(grid.n)

@@ -13,7 +13,7 @@ from scipy import constants
 from fvqp.errors import CaseError
 from fvqp.materials import BCS_RATIO, Material, load_material, material_from_dict, material_names
 
-KEYS = [field.name for field in dataclasses.fields(Material) if field.type == "float"]
+KEYS = [field.name for field in dataclasses.fields(Material) if field.type == "InUnit[float]"]
 MINE = {"gap": "180 ueV", "diffusivity": "60 cm^2/s", "resistivity": "3 uohm*cm"}
 
 

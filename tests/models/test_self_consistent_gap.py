@@ -12,7 +12,6 @@ from mpi4py import MPI
 from scipy.optimize import brentq
 from wire_devices import ALUMINIUM, CONDUCTANCE, THICKNESS, UM, WIDTH, close, graded, line_mesh, wire
 
-from fvqp.case.usadel.build import Sweep
 from fvqp.case.usadel.comparison import elastic_sweep
 from fvqp.collisions import Collisions
 from fvqp.errors import ConvergenceError
@@ -24,6 +23,7 @@ from fvqp.models.operating_point import solve
 from fvqp.models.phase import Supercurrent
 from fvqp.models.slopes import conductances
 from fvqp.models.usadel import GapModel, Point, Solution, UsadelProblem
+from fvqp.study.sweep import Sweep
 
 MILLIVOLT = 1e-3
 KAPPA = CONDUCTANCE["A"] * ALUMINIUM.resistivity * ALUMINIUM.coherence_length / (WIDTH * THICKNESS)

@@ -14,7 +14,7 @@ from fvqp.collisions.sources import Gaussian, QuasiparticleInjection
 from fvqp.errors import CaseError
 from fvqp.mesh import shape_mesh
 from fvqp.models.boltzmann import HomogeneousProblem
-from fvqp.models.transport import Diffusive, Medium, Ordinates, TransportProblem
+from fvqp.models.transport import BoltzmannProblem, Diffusive, Medium, Ordinates
 from fvqp.models.transport.evolution import evolve
 from fvqp.models.transport.linearized import Linearized
 from fvqp.models.transport.state import Rates
@@ -30,7 +30,7 @@ BATH = thermal(GRID, 0.15)
 HOT = np.exp(-0.5 * ((GRID.energies - 2.5) / 0.3) ** 2)
 
 
-def imbalance(problem: TransportProblem, start: float, ledger) -> float:
+def imbalance(problem: BoltzmannProblem, start: float, ledger) -> float:
     """Energy that appeared, relative to all that is there or moved."""
     return abs(ledger.stored - ledger.received - start) / (abs(ledger.stored) + abs(ledger.received))
 
@@ -39,7 +39,7 @@ def imbalance(problem: TransportProblem, start: float, ledger) -> float:
 def test_one_cell_is_the_homogeneous_engine(follows):
     gap = GapFollower(GRID) if follows else 1.0
     line = shape_mesh("grid1d", nx=1, Lx=1e-6, comm=SELF)
-    problem = TransportProblem(line, GRID, Medium(COLLISIONS, gap))
+    problem = BoltzmannProblem(line, GRID, Medium(COLLISIONS, gap))
     # Phonon modes are not split at 2Δ in bodies: a given spectrum has none that are.
     homogeneous = HomogeneousProblem(COLLISIONS, {}, gap=gap if follows else bcs_measure(GRID, gap))
     f = BATH.f + 0.05 * HOT
@@ -70,7 +70,7 @@ def test_diffusion_between_gaps_keeps_energy_and_bounds():
     trap = np.flatnonzero(mesh.centroid[:, 0] > 3e-6)
     film = np.flatnonzero(mesh.centroid[:, 0] < 3e-6)
     media = [(film, Medium(COLLISIONS, GapFollower(GRID), **moves)), (trap, Medium(COLLISIONS, 0.6, **moves))]
-    problem = TransportProblem(mesh, GRID, media, quasiparticles=Diffusive())
+    problem = BoltzmannProblem(mesh, GRID, media, quasiparticles=Diffusive())
     hot = np.where(mesh.centroid[:, 0] < 1e-6, 0.3, 0.0)[:, None, None] * HOT
     state = problem.state(BATH.f[:, None, :] + hot, BATH.n[:, None, :])
     start = problem.ledger(state)
@@ -89,7 +89,7 @@ def test_diffusion_through_walls_decays_as_it_must(implicit):
     line = shape_mesh("grid1d", nx=20, Lx=length, comm=SELF)
     medium = Medium(None, modes=COLLISIONS.capacity, fermi_velocity=velocity, free_path=path)
     walls = {"left": Wall(), "right": Wall()}
-    problem = TransportProblem(line, GRID, medium, quasiparticles=Diffusive(walls=walls))
+    problem = BoltzmannProblem(line, GRID, medium, quasiparticles=Diffusive(walls=walls))
     # the slowest mode between walls at which the occupation points to zero 2ℓ/3 beyond
     longer = length + 4.0 * path / 3.0
     mode = np.sin(np.pi * (line.centroid[:, 0] + 2.0 * path / 3.0) / longer)
@@ -112,7 +112,7 @@ def test_a_first_step_beyond_what_keeps_occupations_positive_is_shortened(caplog
     shells = Shells(np.linspace(0.0, 2e-5, 5), "spherical")
     walls = {"outer": Wall(transmission=1.0)}
     medium = Medium(None, gap=None, modes=COLLISIONS.capacity, sound_velocity=4.6e-6)
-    problem = TransportProblem(shells, GRID, medium, phonons=Ordinates(spherical(4), walls))
+    problem = BoltzmannProblem(shells, GRID, medium, phonons=Ordinates(spherical(4), walls))
     hot = np.where(np.arange(4) == 1, 1.0, 0.0)[:, None, None] * BATH.n[:, None, :]
     state = problem.state(0.0, hot)
     with caplog.at_level(logging.DEBUG, logger="fvqp"):
@@ -128,7 +128,7 @@ def test_sphere_of_ordinates_keeps_energy_and_bounds():
     shells = Shells(np.linspace(0.0, 2e-5, 7), "spherical")
     medium = Medium(COLLISIONS, GapFollower(GRID), fermi_velocity=1.6e-3, sound_velocity=4.6e-6)
     walls = {"outer": Wall(transmission=0.5, bath=BATH.n[0])}
-    problem = TransportProblem(
+    problem = BoltzmannProblem(
         shells, GRID, medium, quasiparticles=Ordinates(spherical(4)), phonons=Ordinates(spherical(4), walls)
     )
     hot = 0.2 * np.exp(-0.5 * (shells.centroid / 5e-6) ** 2)[:, None, None] * HOT
@@ -140,7 +140,7 @@ def test_sphere_of_ordinates_keeps_energy_and_bounds():
     assert moment.ledger.lost["outer"] > 0.0
 
 
-def film_next_to_a_trap() -> TransportProblem:
+def film_next_to_a_trap() -> BoltzmannProblem:
     """Quasiparticles are made in a film, cool, and diffuse into a trap."""
     line = shape_mesh("grid1d", nx=4, Lx=4e-5, comm=SELF)
     moves = {"fermi_velocity": 1e-3, "free_path": 1e-7}
@@ -149,7 +149,7 @@ def film_next_to_a_trap() -> TransportProblem:
     processes = {"escape": escape, "generation": made}
     trap = Medium(COLLISIONS, 0.5, processes={"escape": escape}, **moves)
     film = Medium(COLLISIONS, 1.0, processes=processes, **moves)
-    return TransportProblem(line, GRID, [([0, 1, 2], film), ([3], trap)], quasiparticles=Diffusive())
+    return BoltzmannProblem(line, GRID, [([0, 1, 2], film), ([3], trap)], quasiparticles=Diffusive())
 
 
 def test_derivative_of_all_rates():
@@ -203,7 +203,7 @@ def test_equilibrium_stays():
     shells = Shells(np.linspace(0.0, 2e-5, 4), "spherical")
     medium = Medium(COLLISIONS, GapFollower(GRID), fermi_velocity=1.6e-3, sound_velocity=4.6e-6)
     walls = {"outer": Wall(transmission=0.5, bath=BATH.n[0])}
-    problem = TransportProblem(
+    problem = BoltzmannProblem(
         shells, GRID, medium, quasiparticles=Ordinates(spherical(4)), phonons=Ordinates(spherical(4), walls)
     )
     state = problem.thermal(0.15)
@@ -228,12 +228,12 @@ def test_what_is_wrong_is_said():
         ([([0], medium), ([1], Medium(COLLISIONS, gap=GapFollower(other)))], "different energy grids"),
     ):
         with pytest.raises(CaseError, match=words):
-            TransportProblem(mesh, GRID, media)
+            BoltzmannProblem(mesh, GRID, media)
     with pytest.raises(CaseError, match="phonon modes"):
         Medium(None)
     with pytest.raises(CaseError, match="finite free path"):
-        TransportProblem(mesh, GRID, Medium(COLLISIONS, fermi_velocity=1.0), quasiparticles=Diffusive())
-    problem = TransportProblem(mesh, GRID, medium)
+        BoltzmannProblem(mesh, GRID, Medium(COLLISIONS, fermi_velocity=1.0), quasiparticles=Diffusive())
+    problem = BoltzmannProblem(mesh, GRID, medium)
     with pytest.raises(CaseError, match="initial f: must be finite and within"):
         problem.state(2.0, 0.0)
     with pytest.raises(CaseError, match="times"):
@@ -242,4 +242,4 @@ def test_what_is_wrong_is_said():
         list(evolve(problem, problem.thermal(0.1), [1.0], first_step=-1.0))
     with pytest.raises(CaseError, match="directions about their centre"):
         shells = Shells([0.0, 1.0], "spherical")
-        TransportProblem(shells, GRID, medium, quasiparticles=Ordinates(lebedev(3)))
+        BoltzmannProblem(shells, GRID, medium, quasiparticles=Ordinates(lebedev(3)))

@@ -12,7 +12,7 @@ from transport_problems import gmsh_halves, plain, skewed_quads
 from fvqp.collisions import CollisionGrid, thermal
 from fvqp.errors import ConvergenceError
 from fvqp.mesh import Mesh, RawMesh, read_mesh, shape_mesh
-from fvqp.models.transport import Medium, Ordinates, TransportProblem, steady
+from fvqp.models.transport import BoltzmannProblem, Medium, Ordinates, steady
 from fvqp.models.transport.steady import SteadySolver, net_power
 from fvqp.transport.directions import Directions, gauss_legendre, product
 from fvqp.transport.ordinates import mesh_streaming
@@ -26,17 +26,17 @@ HOT, COLD = thermal(GRID, 0.3).n.ravel(), np.zeros(GRID.n_phonon)
 
 def enclosure(
     mesh: Mesh, directions: Directions, scheme: Scheme = "limited", path: float = np.inf, mirrors: str = ""
-) -> TransportProblem:
+) -> BoltzmannProblem:
     """One hot wall, left, among cold black ones, and mirrors."""
     walls = {
         name: MIRROR if name in mirrors.split() else Wall(bath=HOT if name == "left" else COLD)
         for name in mesh.boundaries
     }
     medium = Medium(None, gap=None, modes=GRID.phonon_energies**2, sound_velocity=1.0, phonon_free_path=path)
-    return TransportProblem(mesh, GRID, medium, phonons=Ordinates(directions, walls, scheme=scheme))
+    return BoltzmannProblem(mesh, GRID, medium, phonons=Ordinates(directions, walls, scheme=scheme))
 
 
-def shares(problem: TransportProblem, tolerance: float = 1e-10) -> dict[str, float]:
+def shares(problem: BoltzmannProblem, tolerance: float = 1e-10) -> dict[str, float]:
     """What walls take of the power that the hot one gives, in a steady state that is asked to be one."""
     state = SteadySolver(problem, tolerance, 60).solve(problem.state(0.0, 0.5 * HOT))
     assert state.n.min() >= 0.0
@@ -166,12 +166,12 @@ def test_slabs_of_triangles_from_transparent_to_opaque(n: int, depth: float) -> 
     assert found == pytest.approx(slab_exactly(depth), rel=2e-2)
 
 
-def rough_triangles(azimuths: int, sides: Wall) -> TransportProblem:
+def rough_triangles(azimuths: int, sides: Wall) -> BoltzmannProblem:
     """288 triangles between a hot and a cold wall, a tenth of a free path apart."""
     mesh = cut_quads(12)
     walls = {name: sides for name in mesh.boundaries} | {"left": Wall(bath=HOT), "right": Wall(bath=COLD)}
     medium = Medium(None, gap=None, modes=GRID.phonon_energies**2, sound_velocity=1.0, phonon_free_path=10.0)
-    return TransportProblem(mesh, GRID, medium, phonons=Ordinates(product(4, azimuths).folded(UP), walls))
+    return BoltzmannProblem(mesh, GRID, medium, phonons=Ordinates(product(4, azimuths).folded(UP), walls))
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ from fvqp.collisions.moving_gap import GapFollower
 from fvqp.collisions.sources import Gaussian, QuasiparticleInjection
 from fvqp.errors import CaseError, ConvergenceError
 from fvqp.mesh import shape_mesh
-from fvqp.models.transport import Diffusive, Ledger, Medium, Ordinates, State, TransportProblem
+from fvqp.models.transport import BoltzmannProblem, Diffusive, Ledger, Medium, Ordinates, State
 from fvqp.models.transport import integrators as by_petsc
 from fvqp.models.transport.evolution import evolve, stepper
 from fvqp.models.transport.linearized import Linearized
@@ -31,7 +31,7 @@ BATH = thermal(GRID, 0.15)
 HOT = np.exp(-0.5 * ((GRID.energies - 2.0) / 0.3) ** 2)
 
 
-def film(gap: float | GapFollower = 1.0) -> TransportProblem:
+def film(gap: float | GapFollower = 1.0) -> BoltzmannProblem:
     """Generation in a film next to a trap."""
     line = shape_mesh("grid1d", nx=4, Lx=4e-6, comm=SELF)
     moves = {"fermi_velocity": 1e-3, "free_path": 1e-7}
@@ -39,7 +39,7 @@ def film(gap: float | GapFollower = 1.0) -> TransportProblem:
     made = QuasiparticleInjection(GRID, Gaussian(1.9, 0.15), rate=1e-2)
     trap = Medium(COLLISIONS, 0.5, processes={"escape": escape}, **moves)
     strip = Medium(COLLISIONS, gap, processes={"escape": escape, "generation": made}, **moves)
-    return TransportProblem(line, GRID, [([0, 1, 2], strip), ([3], trap)], quasiparticles=Diffusive())
+    return BoltzmannProblem(line, GRID, [([0, 1, 2], strip), ([3], trap)], quasiparticles=Diffusive())
 
 
 def imbalance(start: Ledger, now: Ledger) -> float:
@@ -47,7 +47,7 @@ def imbalance(start: Ledger, now: Ledger) -> float:
     return abs(now.stored - now.received - start.stored) / (abs(now.stored) + abs(now.received))
 
 
-def distance(problem: TransportProblem, a: State, b: State) -> float:
+def distance(problem: BoltzmannProblem, a: State, b: State) -> float:
     """Energy of the difference of two states, relative to that of the second, of the worse species."""
     return max(
         float(np.sum(one.weight[:, None] * one.energies * np.abs(x - y) * one.directions[:, None]))
@@ -57,7 +57,7 @@ def distance(problem: TransportProblem, a: State, b: State) -> float:
 
 
 @cache
-def warm() -> tuple[TransportProblem, State]:
+def warm() -> tuple[BoltzmannProblem, State]:
     """A film in which the first fast changes are over."""
     problem = film()
     (moment,) = evolve(problem, problem.thermal(0.3), [0.3])
@@ -90,7 +90,7 @@ def test_order_in_the_step(method):
 
 
 @cache
-def heated() -> tuple[TransportProblem, State, State]:
+def heated() -> tuple[BoltzmannProblem, State, State]:
     """A film, cold at first, and half a time τ0 later."""
     problem = film()
     state = problem.thermal(0.15)
@@ -187,7 +187,7 @@ def test_ordinates_in_a_sphere(method, follows, error):
     gap = GapFollower(GRID) if follows else 1.0
     medium = Medium(COLLISIONS, gap, fermi_velocity=1.6e-3, sound_velocity=4.6e-6)
     walls = {"outer": Wall(transmission=0.5, bath=BATH.n[0])}
-    problem = TransportProblem(
+    problem = BoltzmannProblem(
         shells, GRID, medium, quasiparticles=Ordinates(spherical(4)), phonons=Ordinates(spherical(4), walls)
     )
     hot = 0.2 * np.exp(-0.5 * (shells.centroid / 5e-6) ** 2)[:, None, None] * HOT
@@ -208,7 +208,7 @@ def test_diffusion_through_walls_decays_as_it_must(method):
     line = shape_mesh("grid1d", nx=12, Lx=2e-5, comm=SELF)
     medium = Medium(None, modes=COLLISIONS.capacity, fermi_velocity=1e-3, free_path=1e-7)
     walls = {"left": Wall(), "right": Wall()}
-    problem = TransportProblem(line, GRID, medium, quasiparticles=Diffusive(walls=walls))
+    problem = BoltzmannProblem(line, GRID, medium, quasiparticles=Diffusive(walls=walls))
     at = GRID.energies > 1.5
     operator = np.empty((12, 12, int(at.sum())))
     for k in range(12):

@@ -10,7 +10,7 @@ import fvqp.threads
 import fvqp.transport.streaming
 from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon, thermal
 from fvqp.mesh import shape_mesh
-from fvqp.models.transport import Medium, TransportProblem, cell_solver
+from fvqp.models.transport import BoltzmannProblem, Medium, cell_solver
 from fvqp.models.transport.state import Local
 from fvqp.transport.directions import spherical
 from fvqp.transport.radial import Shells, radial_streaming
@@ -35,7 +35,7 @@ def test_eliminations_serve_similar_steps(monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setattr(cell_solver, "EliminatedLU", Counted)
     mesh = shape_mesh("grid1d", nx=3, Lx=3e-6, comm=MPI.COMM_SELF)
-    problem = TransportProblem(mesh, GRID, Medium(ElectronPhonon(GRID, Coupling(1.8, 0.04))))
+    problem = BoltzmannProblem(mesh, GRID, Medium(ElectronPhonon(GRID, Coupling(1.8, 0.04))))
     f, n = (np.repeat(a, 3, axis=0) for a in thermal(GRID, 0.3))
     right = np.sin(np.arange(f.size)).reshape(f.shape) * f, 0.1 * n
     weights = problem.local.weight_f * GRID.energies, problem.local.weight_n * GRID.phonon_energies

@@ -14,7 +14,7 @@ from fvqp.collisions.moving_gap import GapFollower
 from fvqp.collisions.sources import Gaussian, QuasiparticleInjection
 from fvqp.errors import ConvergenceError
 from fvqp.mesh import shape_mesh
-from fvqp.models.transport import Counters, Diffusive, Medium, Ordinates, State, TransportProblem
+from fvqp.models.transport import BoltzmannProblem, Counters, Diffusive, Medium, Ordinates, State
 from fvqp.models.transport.evolution import stepper
 from fvqp.models.transport.integrators import Integrator
 from fvqp.models.transport.linearized import DIP, _without_dips, _without_ends
@@ -29,7 +29,7 @@ BATH = thermal(GRID, 0.15)
 HOT = 0.3 * np.exp(-0.5 * ((GRID.energies - 2.0) / 0.3) ** 2)
 
 
-def flying(gap: float | GapFollower) -> tuple[TransportProblem, State]:
+def flying(gap: float | GapFollower) -> tuple[BoltzmannProblem, State]:
     """A hot spot in a sphere with an open surface, generation and escape."""
     shells = Shells(np.linspace(0.0, 1e-5, 5), "spherical")
     processes = {
@@ -40,7 +40,7 @@ def flying(gap: float | GapFollower) -> tuple[TransportProblem, State]:
         COLLISIONS, gap, fermi_velocity=1e-3, free_path=1e-6, sound_velocity=1e-5, processes=processes
     )
     walls = {"outer": Wall(0.5, bath=BATH.n.ravel())}
-    problem = TransportProblem(
+    problem = BoltzmannProblem(
         shells,
         GRID,
         medium,
@@ -51,7 +51,7 @@ def flying(gap: float | GapFollower) -> tuple[TransportProblem, State]:
     return problem, problem.state(BATH.f[:, None, :] + hot, BATH.n[:, None, :])
 
 
-def diffusing(gap: float | GapFollower) -> tuple[TransportProblem, State]:
+def diffusing(gap: float | GapFollower) -> tuple[BoltzmannProblem, State]:
     """A hot end of a film, and walls at which phonons leave."""
     line = shape_mesh("grid1d", nx=4, Lx=4e-6, comm=MPI.COMM_SELF)
     medium = Medium(
@@ -63,7 +63,7 @@ def diffusing(gap: float | GapFollower) -> tuple[TransportProblem, State]:
         phonon_free_path=1e-7,
     )
     walls = {"right": Wall(0.3, bath=BATH.n.ravel())}
-    problem = TransportProblem(line, GRID, medium, quasiparticles=Diffusive(), phonons=Diffusive(walls=walls))
+    problem = BoltzmannProblem(line, GRID, medium, quasiparticles=Diffusive(), phonons=Diffusive(walls=walls))
     hot = np.where(np.arange(4) == 0, 1.0, 0.0)[:, None, None] * HOT
     return problem, problem.state(BATH.f[:, None, :] + hot, BATH.n[:, None, :])
 
@@ -123,7 +123,7 @@ def test_no_occupation_is_cut_to_nothing() -> None:
     grid = CollisionGrid.uniform(0.25, 3.0)
     line = shape_mesh("grid1d", nx=3, Lx=1e-6, comm=MPI.COMM_SELF)
     medium = Medium(ElectronPhonon(grid, Coupling(1.85, 0.041), "direct"), 1.0)
-    problem = TransportProblem(line, grid, medium)
+    problem = BoltzmannProblem(line, grid, medium)
     begin = problem.state(*thermal(grid, 0.3))
     f, n = begin.f.copy(), begin.n.copy()
     n[:, :, -1] *= -0.2  # at all places

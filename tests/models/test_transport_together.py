@@ -17,7 +17,7 @@ from transport_cases import FILM
 
 from fvqp.case.reading import case_from_dict
 from fvqp.case.transport.build import build_setup
-from fvqp.models.transport import TransportProblem, cell_solver
+from fvqp.models.transport import BoltzmannProblem, cell_solver
 from fvqp.models.transport.evolution import evolve
 from fvqp.models.transport.linearized import Linearized
 from fvqp.models.transport.state import Rates, State
@@ -50,7 +50,7 @@ MOVE: dict[str, dict[str, Any]] = {
 }
 
 
-def film_on_a_chip(motion: str) -> tuple[TransportProblem, State]:
+def film_on_a_chip(motion: str) -> tuple[BoltzmannProblem, State]:
     """A microsecond after phonons were left in the chip: most of them have broken pairs, or gone."""
     data = copy.deepcopy(FILM)
     phonons = {

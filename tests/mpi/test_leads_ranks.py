@@ -76,7 +76,7 @@ def test_rows_of_a_map_in_two_groups(folder: Path, monkeypatch: pytest.MonkeyPat
 
     groups = [*SMALL, "solver.groups=2"]
     with monkeypatch.context() as patch:
-        patch.setattr("fvqp.case.usadel.run.solve", solve_or_fail)
+        patch.setattr("fvqp.study.sweep.solve", solve_or_fail)
         with pytest.raises(ConvergenceError, match="none"):
             fvqp.run(CASES / "fig6.toml", folder / "out", overrides=groups)
     done = open_result(folder / "out").dataset["completed"].transpose("V_inj", "V_det")

@@ -114,7 +114,7 @@ def failing_at(bias: float, supercurrent: float | None, monkeypatch: pytest.Monk
             raise ConvergenceError(f"no solution at {point.V_inj:g} V")
         return original(problem, point, guess)
 
-    monkeypatch.setattr("fvqp.case.usadel.run.solve", solve)
+    monkeypatch.setattr("fvqp.study.sweep.solve", solve)
 
 
 @pytest.mark.skipif(WORLD.size < 2, reason="groups need ranks")

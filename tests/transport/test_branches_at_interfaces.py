@@ -15,7 +15,7 @@ from transport_problems import gmsh_halves
 
 from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon, thermal
 from fvqp.mesh import Mesh, read_mesh, shape_mesh
-from fvqp.models.transport import Medium, Ordinates, TransportProblem
+from fvqp.models.transport import BoltzmannProblem, Medium, Ordinates
 from fvqp.transport.directions import FULL, Directions, branched, gauss_legendre, lebedev, product
 from fvqp.transport.ordinates import mesh_streaming
 from fvqp.transport.streaming import Scheme, Streaming
@@ -156,7 +156,7 @@ def test_a_film_and_its_substrate_at_one_temperature_stay() -> None:
         elsewhere=MIRROR,
         interfaces=[Interface(("film", "chip"), np.linspace(1.0, 0.2, grid.n_phonon), 0.5)],
     )
-    problem = TransportProblem(mesh, grid, media, phonons=flying)
+    problem = BoltzmannProblem(mesh, grid, media, phonons=flying)
     state = problem.thermal(0.3)
     assert state.n == pytest.approx(np.broadcast_to(thermal(grid, 0.3).n[0], state.n.shape), rel=1e-12)
     rates = problem.rates(state.f, state.n)

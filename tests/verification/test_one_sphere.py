@@ -14,7 +14,7 @@ from transport_problems import gmsh_model
 from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon, thermal
 from fvqp.collisions.sources import Gaussian, QuasiparticleInjection
 from fvqp.mesh import Mesh, build_mesh, read_raw
-from fvqp.models.transport import Diffusive, Medium, Ordinates, TransportProblem
+from fvqp.models.transport import BoltzmannProblem, Diffusive, Medium, Ordinates
 from fvqp.models.transport.steady import SteadySolver, net_power
 from fvqp.transport.directions import Directions, revolved, spherical
 from fvqp.transport.level_symmetric import level_symmetric
@@ -66,11 +66,11 @@ def steady(space: Mesh | Shells, directions: Directions | None) -> np.ndarray:
     planes = {} if isinstance(space, Shells) else {"planes": MIRROR}
     surface = {"outer": Wall(bath=BATH.n.ravel())}
     if directions is None:
-        problem = TransportProblem(
+        problem = BoltzmannProblem(
             space, GRID, medium, quasiparticles=Diffusive(), phonons=Diffusive(walls=surface)
         )
     else:
-        problem = TransportProblem(
+        problem = BoltzmannProblem(
             space,
             GRID,
             medium,

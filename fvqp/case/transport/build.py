@@ -25,7 +25,7 @@ from fvqp.errors import CaseError, FvqpError, MeshError
 from fvqp.materials import Material
 from fvqp.mesh import Mesh, shape_mesh
 from fvqp.mesh.periodic import identified
-from fvqp.models.transport import State, TransportProblem
+from fvqp.models.transport import BoltzmannProblem, State
 from fvqp.models.transport.steady import SteadySolver
 from fvqp.transport.radial import Shells
 from fvqp.typing import Ints
@@ -48,7 +48,7 @@ class Setup:
     reference: Substance
     coupling: Coupling
     mesh: Mesh
-    problem: TransportProblem
+    problem: BoltzmannProblem
     size: Sizes
     state: State
     regions: dict[str, Ints]
@@ -105,7 +105,7 @@ def build_setup(case: TransportCase, comm: MPI.Comm, *, out: Path | None = None,
         builder = CaseMedia(case, units, reference, own, grid, mesh)
         media = builder.media()
         moving, sounding = (motion(case, name, space, builder) for name in ("quasiparticles", "phonons"))
-        problem = TransportProblem(space, grid, media, quasiparticles=moving, phonons=sounding)
+        problem = BoltzmannProblem(space, grid, media, quasiparticles=moving, phonons=sounding)
     except (CaseError, MeshError) as error:
         raise _named(case, error) from None
     warn_of_photon_steps(case, units)
@@ -179,7 +179,7 @@ def _named(case: TransportCase, error: FvqpError) -> FvqpError:
 
 
 def _initial(
-    case: TransportCase, units: Units, problem: TransportProblem, media: CaseMedia, solve: bool
+    case: TransportCase, units: Units, problem: BoltzmannProblem, media: CaseMedia, solve: bool
 ) -> State:
     """Thermal occupations, and pulses."""
     grid, initial, mesh = problem.grid, case.initial, media.mesh

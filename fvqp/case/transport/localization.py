@@ -16,7 +16,7 @@ from fvqp.errors import CaseError
 from fvqp.mesh import Mesh
 from fvqp.models.localized import AnnihilationLaw, LawInUnits, MeanField, TailAnnihilation
 from fvqp.models.localized.validity import doubts_of_decay, doubts_of_steepness, steepest
-from fvqp.models.transport.problem import TransportProblem
+from fvqp.models.transport.problem import BoltzmannProblem
 from fvqp.models.transport.state import State
 
 
@@ -105,7 +105,7 @@ def localization(
 
 
 def doubts_of_law(
-    problem: TransportProblem, mesh: Mesh, state: State, units: Units, *, evolves: bool
+    problem: BoltzmannProblem, mesh: Mesh, state: State, units: Units, *, evolves: bool
 ) -> dict[str, list[str]]:
     """Return limits of the law of annihilation that a state is beyond, by kind. Collective.
 

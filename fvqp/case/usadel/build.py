@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from mpi4py import MPI
@@ -24,37 +23,13 @@ from fvqp.mesh import Mesh
 from fvqp.models.device import Device, Junction, Lead, Reservoir
 from fvqp.models.phase import Supercurrent
 from fvqp.models.usadel import GapModel, UsadelProblem
-from fvqp.spectral.usadel import gap_edge
+from fvqp.study.energy_axis import coarse_axis, fitted_axis
+from fvqp.study.sweep import Sweep
 from fvqp.transport.operator import Transport
 from fvqp.transport.terminals import Interface
 
-#: Bins of the coarse grid that finds the spectra at rest, around which the grid of the run is then graded.
-COARSE = 200
-
 #: A phase gradient ξ∇φ that no device carries: superconductivity ends at 1, ζ = ½(ξ∇φ)² = Δ0/2.
 BEYOND = 1.5
-
-#: Widest bin of a graded axis, unless the case says otherwise.
-WIDEST = 0.1
-
-#: A gap that follows the bias moves its edge: bins stay fine down to this fraction of the edge at rest.
-LOWEST_EDGE = 0.9
-
-
-@dataclass(frozen=True)
-class Sweep:
-    """The axes of a case's sweep in SI units, outermost first; axes that are not swept have no entry.
-
-    Attributes:
-        temperature: bath temperatures, kelvin.
-        supercurrent: values of the drive (ξ∇φ or ampere).
-        V_det, V_inj: volt.
-    """
-
-    temperature: tuple[float, ...] = ()
-    supercurrent: tuple[float, ...] = ()
-    V_det: tuple[float, ...] = ()
-    V_inj: tuple[float, ...] = ()
 
 
 def build_mesh(case: UsadelCase, comm: MPI.Comm) -> Mesh:
@@ -170,13 +145,9 @@ def _problem(case: UsadelCase, device: Device, transport: Transport | None) -> U
             region=drive.region,
         )
     broadening = case.spectrum.broadening.in_delta0(unit)
-    maximum = energy_maximum(case, unit)
-    first = min(0.01, max(broadening, 1e-4))
     return UsadelProblem(
         device=device,
-        grid=EnergyGrid.graded(
-            maximum, gap_edges=[1.0], first=first, number=max(COARSE, math.ceil(COARSE * maximum / 10.0))
-        ),
+        grid=coarse_axis(energy_maximum(case, unit), broadening),
         broadening=broadening,
         gap=gap,
         depairing=case.spectrum.depairing,
@@ -245,7 +216,7 @@ def _require_carried(case: UsadelCase, problem: UsadelProblem) -> None:
     drive = case.supercurrent
     if drive is None:
         return
-    for value in sorted({abs(value) for value in drive.values}):
+    for value in sorted({abs(value) for value in problem.drives}):
         try:
             problem.at_rest(value)
         except ConvergenceError:
@@ -292,33 +263,10 @@ def _largest_current(problem: UsadelProblem) -> float:
 
 
 def _energy_grid(case: UsadelCase, problems: list[UsadelProblem]) -> EnergyGrid:
-    """Uniform bins, or bins graded towards the edges of all spectra at rest that the sweep visits."""
-    number, maximum = case.energies.number, problems[0].grid.maximum
-    if case.energies.spacing == "uniform":
-        return EnergyGrid(np.linspace(0.0, maximum, number + 1))
-    edges: set[float] = set()
-    values = {0.0} if case.supercurrent is None else {abs(value) for value in case.supercurrent.values}
-    for problem in problems:
-        comm = problem.device.mesh.comm
-        for value in sorted(values):
-            state, _ = problem.at_rest(value)
-            here = gap_edge(state.gap, state.depairing)
-            if problem.proximity is not None:
-                # Elsewhere neighbours wash the edges out.
-                here = np.array(problem.proximity.sharp_edges(state.gap, state.depairing))
-            # Along a wire the edge hardly varies; the largest and the smallest bracket what there is.
-            low = comm.allreduce(float(here.min(initial=np.inf)), MPI.MIN)
-            high = comm.allreduce(float(here.max(initial=0.0)), MPI.MAX)
-            edges |= {round(low, 6), round(high, 6)}
-            if problem.gap.follows_bias:
-                edges |= set(np.round(np.linspace(LOWEST_EDGE * low, low, 6), 6).tolist())
-    first = max(problems[0].broadening / 4.0, 1e-6)
-    largest = WIDEST
-    if case.energies.largest is not None:
-        largest = case.energies.largest.in_delta0(problems[0].device.material.gap)
-    inside = sorted(e for e in edges if 0.0 < e < maximum)
+    """The energy axis of a case, fitted to the spectra at rest of all problems."""
+    energies, unit = case.energies, problems[0].device.material.gap
+    largest = None if energies.largest is None else energies.largest.in_delta0(unit)
     try:
-        return EnergyGrid.graded(maximum, gap_edges=inside, first=first, number=number, largest=largest)
+        return fitted_axis(problems, energies.number, energies.spacing, largest)
     except CaseError as error:
-        end = axis_end(case, problems[0].device.material.gap)
-        raise CaseError(f"{case.source}: energies.number: {error}; {end}") from None
+        raise CaseError(f"{case.source}: energies.number: {error}; {axis_end(case, unit)}") from None

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from mpi4py import MPI
 
-from fvqp.case.usadel.build import Sweep
 from fvqp.errors import ConvergenceError
 from fvqp.models.operating_point import solve
 from fvqp.models.usadel import Point, Solution, UsadelProblem
 from fvqp.spectral.usadel import gap_edge
+from fvqp.study.sweep import AXES, Sweep, chains
 
 log = logging.getLogger(__name__)
 
@@ -26,17 +26,6 @@ LEAST_PIECE = 1e-6
 """Width of a piece at least, in Δ0."""
 MOST_PIECES = 32
 """Pieces of a bin at most, where the broadening is small."""
-AXES = ("temperature", "supercurrent", "V_det", "V_inj")
-"""Axes of a sweep, outermost first."""
-
-
-def chains(biases: tuple[float, ...]) -> tuple[tuple[int, ...], ...]:
-    """Indices of biases in the order in which each starts from the one before: up from rest, and down."""
-    values = np.array(biases or (0.0,))
-    by_size = np.argsort(np.abs(values), kind="stable")
-    up = tuple(int(k) for k in by_size if values[k] >= 0.0)
-    down = tuple(int(k) for k in by_size if values[k] < 0.0)
-    return tuple(chain for chain in (up, down) if chain)
 
 
 def _elastic(problem: UsadelProblem) -> UsadelProblem:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from scipy import constants
 
 from fvqp.case.usadel.schema import UsadelCase
-
-LEAST_MAXIMUM = 3.0
-"""Δ0 that an energy axis reaches at least, unless the case ends it."""
+from fvqp.study.energy_axis import MIN_MAXIMUM, reach
 
 
 def largest_bias(case: UsadelCase, delta0: float) -> tuple[float, str]:
@@ -39,14 +37,13 @@ def energy_maximum(case: UsadelCase, delta0: float) -> float:
     """
     if case.energies.maximum is not None:
         return case.energies.maximum.in_delta0(delta0)
-    return max(LEAST_MAXIMUM, sum(_needed(case, delta0)))
+    return max(MIN_MAXIMUM, sum(_needed(case, delta0)))
 
 
 def _needed(case: UsadelCase, delta0: float) -> tuple[float, float]:
     """What the largest bias and the highest temperature ask of the energy axis, Δ0."""
     electrons = 1 if case.collisions is None or case.collisions.electron_electron is None else 2
-    bias = electrons * largest_bias(case, delta0)[0] * constants.e / delta0
-    return bias, 30.0 * largest_temperature(case) * constants.k / delta0
+    return reach(largest_bias(case, delta0)[0], largest_temperature(case), delta0, electrons)
 
 
 def axis_end(case: UsadelCase, delta0: float) -> str:
@@ -55,7 +52,7 @@ def axis_end(case: UsadelCase, delta0: float) -> str:
     bias, tail = _needed(case, delta0)
     if case.energies.maximum is not None:
         return f"{end}, as energies.maximum says"
-    if bias + tail <= LEAST_MAXIMUM:
+    if bias + tail <= MIN_MAXIMUM:
         return f"{end}, the least that is taken"
     if tail > bias:
         return f"{end} because of temperatures up to {largest_temperature(case):.4g} K; are they right?"

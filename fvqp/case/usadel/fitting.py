@@ -265,9 +265,8 @@ class _Model:
             self._mesh = build_mesh(case, self.comm)
         (problem,) = build_problems(case, self._mesh, self.grid)
         self.grid = problem.grid
-        drives = (0.0,) if case.supercurrent is None else case.supercurrent.values
         sizes = self.currents or [0.0]
-        by_current = dict(zip(sizes, drives, strict=True))
+        by_current = dict(zip(sizes, problem.drives, strict=True))
         if case.supercurrent is not None:
             self.computed_currents = {
                 size: phase.current

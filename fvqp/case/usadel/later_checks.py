@@ -287,8 +287,7 @@ def warn_of_axis(case: UsadelCase, problems: Sequence[UsadelProblem], biases: Se
         case, problems: what is run.
         biases: ``V_inj`` in volt.
     """
-    drives = (0.0,) if case.supercurrent is None else case.supercurrent.values
-    found = [axis_error(problem, value, biases or (0.0,)) for problem in problems for value in drives]
+    found = [axis_error(problem, value, biases or (0.0,)) for problem in problems for value in problem.drives]
     conductance, current = (max(each) for each in zip(*found, strict=True))
     if max(conductance, current) <= MOST_AXIS_ERROR or problems[0].device.mesh.comm.rank != 0:
         return

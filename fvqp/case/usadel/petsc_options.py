@@ -106,8 +106,7 @@ def _rehearse(problem: UsadelProblem, gap_solver: bool, linear: list[str]) -> No
         fixed_point.read_options(f"{PREFIX}gap_")
     if problem.inelastic is not None:
         read_options()
-    values = (0.0,) if problem.supercurrent is None else problem.supercurrent.values
-    by_size = sorted(values, key=abs)
+    by_size = sorted(problem.drives, key=abs)
     # With a solver of its own: a preconditioner may remember the matrix that it was first made for.
     kinetics = problem.kinetics
     trial = replace(kinetics, grid=TRIAL, solver=TransportSolver(kinetics.transport, problem.method))

@@ -10,25 +10,21 @@ from typing import Any
 import numpy as np
 from mpi4py import MPI
 from numpy.typing import NDArray
-from scipy import constants
 
 from fvqp.case.recorder import Recorder
-from fvqp.case.usadel.build import Sweep
-from fvqp.case.usadel.comparison import AXES, elastic_sweep
+from fvqp.case.usadel.comparison import elastic_sweep
 from fvqp.case.usadel.schema import UsadelCase
 from fvqp.errors import ConvergenceError, FvqpError, SuperconductivityDestroyed
 from fvqp.models.analytic import long_wire_conductance
 from fvqp.models.branches import GapBranch
 from fvqp.models.kinetics import L, T
-from fvqp.models.leads import heat_balance
-from fvqp.models.slopes import conductances
 from fvqp.models.usadel import Solution, UsadelProblem
-from fvqp.results import ledger as ledgers
 from fvqp.results.dataset import Outcome, SweepDataset
 from fvqp.results.fields import FieldSeries
 from fvqp.results.folder import ResultsFolder
 from fvqp.results.progress import SweepProgress
-from fvqp.results.symmetry import is_mirrored, symmetry_parts
+from fvqp.study.observables import Observables, add_symmetry_parts, cells
+from fvqp.study.sweep import AXES, Sweep
 from fvqp.typing import Floats
 
 log = logging.getLogger(__name__)
@@ -60,19 +56,14 @@ class UsadelRecorder(Recorder):
         folder: ResultsFolder | None,
     ) -> None:
         self.case = case
-        self.device = problems[0].device
+        self._problem, self.device = problems[0], problems[0].device
         self._swept = tuple(name for name in AXES if getattr(sweep, name))
         self._axis = sweep
-        detectors = [n for n, j in enumerate(self.device.junctions) if j.role == "detector"]
-        #: Number of the junction → what is appended to the names of its observables; nothing for the first.
-        self._detectors = {
-            n: f"_{self.device.junctions[n].name}" if k else "" for k, n in enumerate(detectors)
-        }
         #: Branch of solutions to which the biases belong that are recorded next; None if it is not followed.
         self.branch: GapBranch | None = None
         #: Whether warnings about the charge mode in normal and in superconducting cells have been given.
         self.warned = self.warned_of_relaxation = False
-        self._injectors = [n for n, j in enumerate(self.device.junctions) if j.role == "injector"]
+        self.observables = Observables(self.device, case.output.spectra, case.output.stored)
         super().__init__(self.device.mesh, comm, case.solver.groups, folder)
         self.sweep = self._dataset(problems)
 
@@ -85,25 +76,11 @@ class UsadelRecorder(Recorder):
     # ----------------------------------------------------------------------------------------------
 
     def _dataset(self, problems: list[UsadelProblem]) -> SweepDataset:
-        problem, axis = problems[0], self._axis
-        axes: dict[str, Any] = {name: getattr(axis, name) for name in self._swept}
-        unit = self.device.material.gap / constants.e
-        coordinates: dict[str, tuple[tuple[str, ...], Any]] = {
-            "energy": (("energy",), problem.grid.centres * unit)
-        }
-        if axis.supercurrent:
-            at_rest = [problem.at_rest(value)[1] for value in axis.supercurrent]
-            axes["supercurrent"] = [0.0 if phase is None else phase.current for phase in at_rest]
-            gradients = [0.0 if phase is None else phase.gradient for phase in at_rest]
-            coordinates["phase_gradient"] = (("supercurrent",), gradients)
-        if self.device.junctions:
-            coordinates["junction"] = (("junction",), [j.name for j in self.device.junctions])
-        self._driving = any(reservoir.voltage != 0.0 for reservoir in self.device.reservoirs)
-        if self._driving:
-            coordinates["reservoir"] = (("reservoir",), [r.name for r in self.device.reservoirs])
+        coordinates: dict[str, tuple[tuple[str, ...], Any]] = {}
         if self.case.gap.branches:
             coordinates["solution"] = (("solution",), np.arange(MOST_SOLUTIONS))
             coordinates["fold"] = (("fold",), np.arange(MOST_FOLDS))
+        unit = self.device.voltage_unit
         figures = [
             figure.model_dump()
             | {"energy": figure.energy and figure.energy.in_delta0(self.device.material.gap) * unit}
@@ -112,34 +89,11 @@ class UsadelRecorder(Recorder):
         output = self.case.output
         if output.stored:
             coordinates |= self.cells(self.device.transverse)
-        attributes = {
-            "model": self.case.model,
-            "title": self.case.title,
-            "figures": json.dumps(figures),
-            "delta0_eV": unit,
-            "coherence_length_m": self.device.material.coherence_length,
-        }
-        sweep = SweepDataset(axes, coordinates, attributes)
-        sweep.define_outcome()
-        if self.device.junctions:
-            sweep.define(
-                self._junction_name("gap"), ("junction",), "eV", "pair potential under each junction"
-            )
-            for spectrum in output.spectra:
-                long_name = f"{spectrum} under each junction"
-                sweep.define(self._junction_name(spectrum), ("junction", "energy"), "1", long_name)
-        if self._driving:
-            sweep.define("I_reservoir", ("reservoir",))
+        attributes = {"model": self.case.model, "title": self.case.title, "figures": json.dumps(figures)}
+        sweep = self.observables.dataset(problems[0], self._axis, coordinates, attributes)
         if self.case.gap.branches:
             for name, dims in BRANCH_DIMENSIONS.items():
                 sweep.define(name, dims)
-        if self.device.balances_heat:
-            for name in ("T_lead", "P_lead"):
-                sweep.define(name, ("junction",))
-        for suffix in filter(None, self._detectors.values()):
-            sweep.define(f"I_det{suffix}", (), "A", f"current of detector {suffix[1:]}")
-            long_name = f"non-local conductance dI_det/dV_inj of detector {suffix[1:]}"
-            sweep.define(f"g_nl{suffix}", (), "S", long_name)
         if self.comm.rank == 0:
             for field in output.stored:
                 sweep.define(field, ("cell", "energy") if field in ("dos", "f_L", "f_T") else ("cell",))
@@ -149,10 +103,6 @@ class UsadelRecorder(Recorder):
         if elastic:
             self._define_elastic(sweep, problems, elastic)
         return sweep
-
-    def _junction_name(self, name: str) -> str:
-        """Name of a quantity under the junctions; the plain one belongs to the cells if these are stored."""
-        return f"{name}_junction" if name in self.case.output.stored else name
 
     def _define_analytic(self, sweep: SweepDataset, problems: list[UsadelProblem]) -> None:
         sweep.define("g_ss_analytic")
@@ -175,8 +125,8 @@ class UsadelRecorder(Recorder):
         with SweepProgress(points, self.comm) as progress:
             for index, problem, solution in elastic_sweep(problems, self._axis):
                 for name in names:
-                    cells = self._cells(problem, solution, name)
-                    under = self._under(problem, cells if cells.ndim == 2 else cells[:, None])
+                    field = cells(problem, solution, name)
+                    under = self.observables.under(problem, field if field.ndim == 2 else field[:, None])
                     values = under[:, 0] if name == "gap" else grid.averages(under, problem.grid)
                     sweep.dataset[f"{name}_elastic"].values[self.place(index[:3], index[3])] = values
                 progress.advance(f"without collisions, V_inj = {solution.point.V_inj * 1e3:.4g} mV")
@@ -187,45 +137,17 @@ class UsadelRecorder(Recorder):
     def record(self, outer: tuple[int, ...], v: int, problem: UsadelProblem, solution: Solution) -> None:
         """Take over a solved point; collective over the group."""
         place = self.place(outer, v)
-        values = self._observables(problem, solution)
-        balance = self._ledger(problem, solution)
-        stored = {
-            name: self.gathered(self._cells(problem, solution, name)) for name in self.case.output.stored
-        }
+        values = self.observables.values(problem, solution)
+        if self.case.gap.branches:
+            values |= self._branch(problem, solution)
+        balance = self.observables.ledger(problem, solution)
+        stored = {name: self.gathered(cells(problem, solution, name)) for name in self.case.output.stored}
         values.update({name: array for name, array in stored.items() if self.group.rank == 0})
         label = f"V_inj = {solution.point.V_inj * 1e3:.4g} mV"
         self.keep(place, values, balance, label)
         if self.folder is not None:
             self._write_fields(outer, v, problem, solution)
         self.save(*self._state(place, solution))
-
-    def _observables(self, problem: UsadelProblem, solution: Solution) -> dict[str, Any]:
-        into = problem.junction_currents(solution.kinetic.currents)
-        values: dict[str, Any] = {}
-        if self._driving:
-            values["I_reservoir"] = problem.reservoir_currents(solution.kinetic.currents)
-        slopes = conductances(problem, solution) if self._injectors else np.zeros(len(into))
-        if self._injectors:
-            values["I_inj"] = into[self._injectors].sum()
-            values["G_inj"] = slopes[self._injectors].sum()
-        for detector, suffix in self._detectors.items():
-            # Out of the superconductor, through the detector.
-            values[f"I_det{suffix}"], values[f"g_nl{suffix}"] = -into[detector], -slopes[detector]
-        if solution.phase is not None:
-            values["I_s"] = solution.phase.current
-        if self.case.gap.branches:
-            values |= self._branch(problem, solution)
-        if solution.leads is not None:
-            values["T_lead"] = solution.leads
-            balanced = [junction.lead is not None for junction in self.device.junctions]
-            values["P_lead"] = np.where(balanced, heat_balance(problem, solution).tunnelled, np.nan)
-        if self.device.junctions:
-            values[self._junction_name("gap")] = self._under(
-                problem, solution.spectral.gap[:, None] * self.device.material.gap / constants.e
-            )[:, 0]
-            for name in self.case.output.spectra:
-                values[self._junction_name(name)] = self._under(problem, self._cells(problem, solution, name))
-        return values
 
     def _branch(self, problem: UsadelProblem, solution: Solution) -> dict[str, Floats]:
         """Gaps of all solutions at the bias of a point, and folds of the branch, NaN where there are none."""
@@ -237,49 +159,11 @@ class UsadelRecorder(Recorder):
         }
         here = branch.crossings.get(solution.point.V_inj, [])[:MOST_SOLUTIONS]
         for k, gap in enumerate(here):
-            out["gap_solutions"][:, k] = self._under(problem, gap[:, None])[:, 0] * unit
+            out["gap_solutions"][:, k] = self.observables.under(problem, gap[:, None])[:, 0] * unit
         for k, gap in enumerate(branch.fold_gaps[:MOST_FOLDS]):
-            out["gap_fold"][:, k] = self._under(problem, gap[:, None])[:, 0] * unit
+            out["gap_fold"][:, k] = self.observables.under(problem, gap[:, None])[:, 0] * unit
             out["V_fold"][k] = branch.fold_biases[k]
         return out
-
-    def _under(self, problem: UsadelProblem, cells: Floats) -> Floats:
-        """Averages under all junctions of ``cells[n_cells or 1, ...]``."""
-        n = self.device.mesh.n_cells
-        full = np.broadcast_to(cells, (n, cells.shape[1])) if len(cells) == 1 else cells
-        return np.array([problem.average_under(k, full) for k in range(len(self.device.junctions))])
-
-    def _cells(self, problem: UsadelProblem, solution: Solution, name: str) -> Floats:
-        """A field by name, ``(n_cells,)`` or ``(n_cells, n_energies)``, in the units of the results."""
-        n = self.device.mesh.n_cells
-        if name == "gap":
-            gap = solution.spectral.gap * self.device.material.gap / constants.e
-            return np.broadcast_to(gap, (n,)).copy()
-        if name == "mu_Q":
-            return problem.charge_potential(solution)
-        if name == "charge_imbalance":
-            return problem.charge_imbalance(solution)
-        if name == "dos":
-            dos = problem.kinetics.spectrum(solution.spectral).dos
-            return np.broadcast_to(dos, (n, dos.shape[1])).copy()
-        return problem.distribution(solution, L if name == "f_L" else T)
-
-    def _ledger(self, problem: UsadelProblem, solution: Solution) -> ledgers.Ledger:
-        balance = problem.ledger(solution)
-        rows = {
-            name: (float(balance.injected[k]), float(balance.relaxed[k]), float(balance.taken[k]))
-            for k, name in enumerate(balance.rows)
-        }
-        if self._driving:
-            # Counted from the condensate, what flows between reservoirs beside it has no number.
-            del rows["particles"]
-        scale = {name: float(balance.scale[k]) for k, name in enumerate(balance.rows) if name in rows}
-        if solution.leads is not None:
-            heat = heat_balance(problem, solution)
-            parts = heat.tunnelled + heat.dissipated, heat.phonons, heat.reservoir
-            rows["leads"] = (float(parts[0].sum()), float(parts[1].sum()), float(parts[2].sum()))
-            scale["leads"] = float(sum(np.abs(part).sum() for part in parts))
-        return ledgers.Ledger(rows, scale)
 
     def leave(self, places: list[tuple[int, ...]], outcome: Outcome, reason: str) -> None:
         """See `Recorder.leave`; collective over the group."""
@@ -319,7 +203,7 @@ class UsadelRecorder(Recorder):
         fields: dict[str, Floats] = {}
         grid = problem.grid
         for name in output.fields:
-            values = self._cells(problem, solution, name)
+            values = cells(problem, solution, name)
             if values.ndim == 1:
                 fields[name] = values
                 continue
@@ -372,12 +256,4 @@ class UsadelRecorder(Recorder):
 
     def complete(self) -> None:
         """Symmetry parts (Eqs. 16-19) where the sweep has the mirror images they need."""
-        dataset = self.sweep.dataset
-        biases = np.array(self._axis.V_inj)
-        if "g_nl" not in dataset or len(biases) < 2 or not is_mirrored(biases):
-            return
-        even = self.case.supercurrent is not None and not self.case.supercurrent.coupling
-        if "supercurrent" in dataset.dims and not even and not is_mirrored(dataset["supercurrent"].values):
-            return
-        for name, part in symmetry_parts(dataset["g_nl"], even_in_supercurrent=even).items():
-            dataset[name] = part
+        add_symmetry_parts(self.sweep.dataset, self._axis, self._problem)

@@ -16,13 +16,11 @@ from mpi4py import MPI
 from fvqp.case.petsc_options import options_in_force
 from fvqp.case.sizes import size_rows, warn_of_sizes
 from fvqp.case.usadel.build import (
-    Sweep,
     build_mesh,
     build_problems,
     build_sweep,
     follows_bias,
 )
-from fvqp.case.usadel.comparison import chains
 from fvqp.case.usadel.later_checks import (
     warn_of_axis,
     warn_of_charge,
@@ -33,27 +31,20 @@ from fvqp.case.usadel.later_checks import (
 from fvqp.case.usadel.petsc_options import FAMILIES, check_petsc_options_used
 from fvqp.case.usadel.recording import UsadelRecorder
 from fvqp.case.usadel.schema import UsadelCase
-from fvqp.errors import CaseError, ConvergenceError, FvqpError, SuperconductivityDestroyed
+from fvqp.errors import CaseError, ConvergenceError
 from fvqp.models.branches import GapBranch, follow_gap
 from fvqp.models.kinetics import KineticState, SpectralState
-from fvqp.models.operating_point import solve
 from fvqp.models.usadel import Guess, Point, Solution, UsadelProblem
 from fvqp.results.checkpoint import Checkpoint
-from fvqp.results.dataset import Outcome
 from fvqp.results.folder import ResultsFolder
 from fvqp.results.progress import SweepProgress
 from fvqp.results.result import Result
-from fvqp.results.together import Turns, wait
+from fvqp.results.together import Turns
 from fvqp.solvers.continuation import REACHED
+from fvqp.study.sweep import Sweep, advance, chains, common_failure, without_solution
 from fvqp.typing import Bools
 
 log = logging.getLogger(__name__)
-
-#: A bias step that does not converge is halved this many times before the run gives up.
-HALVINGS = 2
-
-#: Seconds that a rank on which a solve fails waits for the others of its group to fail as well.
-PATIENCE = 10.0
 
 
 def run(case: UsadelCase, out: str | Path | None, resume: bool, comm: MPI.Comm) -> Result:
@@ -199,7 +190,7 @@ def _run_curve(
     problem = problems[t]
     value = sweep.supercurrent[s] if sweep.supercurrent else 0.0
     v_det = sweep.V_det[d] if sweep.V_det else 0.0
-    follows = follows_bias(recorder.case)
+    follows = problem.follows_bias
     for chain in curve.order:
         guess: Guess | Solution | None = None
         done = [bool(settled[recorder.place(curve.index, v)]) for v in chain]
@@ -222,7 +213,7 @@ def _run_curve(
             v_inj = sweep.V_inj[v] if sweep.V_inj else 0.0
             point = Point(v_inj, v_det, value)
             try:
-                solution = _advance(problem, point, guess, recorder.guard, HALVINGS if follows else 0)
+                solution = advance(problem, point, guess, recorder.guard)
                 recorder.record(curve.index, v, problem, solution)
                 recorder.warned = recorder.warned or warn_of_charge(recorder.case, problem, solution)
             except ConvergenceError as error:
@@ -241,12 +232,10 @@ def _leave(
     recorder: UsadelRecorder, index: tuple[int, ...], chain: Sequence[int], error: ConvergenceError, said: str
 ) -> None:
     """Record that the first point of ``chain``, which others follow, has no solution; collective."""
-    _of_all(recorder.guard, error)
+    common_failure(recorder.guard, error)
     places = [recorder.place(index, v) for v in chain]
-    if isinstance(error, SuperconductivityDestroyed):
-        recorder.leave(places, Outcome.DESTROYED, said)
-    else:
-        recorder.leave(places[:1], Outcome.NOT_CONVERGED, said)
+    outcome, unsolved = without_solution(places, error)
+    recorder.leave(unsolved, outcome, said)
 
 
 def _branch(
@@ -276,27 +265,6 @@ def _branch(
     return branch
 
 
-def _advance(
-    problem: UsadelProblem, point: Point, guess: Guess | Solution | None, guard: MPI.Comm, halvings: int
-) -> Solution:
-    """Solve a point from its neighbour; a step that does not converge is taken in halves."""
-    start = 0.0 if guess is None else guess.point.V_inj
-    for halving in range(halvings + 1):
-        here = guess
-        try:
-            for step in range(1, 2**halving + 1):
-                part = start + (point.V_inj - start) * step / 2**halving
-                last = solve(problem, Point(part, point.V_det, point.supercurrent), here)
-                here = last
-            return last
-        except ConvergenceError as failure:
-            error = _of_all(guard, failure)
-            if halving == halvings:
-                raise
-            log.info("%s; the bias step is halved", error)
-    raise AssertionError("unreachable")
-
-
 def _with_point(error: ConvergenceError, point: Point, sweep: Sweep, t: int) -> str:
     """The message with the sweep point in front, as far as it is not in there."""
     where = []
@@ -307,20 +275,6 @@ def _with_point(error: ConvergenceError, point: Point, sweep: Sweep, t: int) -> 
         if point.supercurrent:
             where.append(f"supercurrent {point.supercurrent:g}")
     return ", ".join(where) + (": " if where else "") + str(error)
-
-
-class _FailedAlone(FvqpError):
-    """A solve that failed on this rank while the others wait for it: nothing can be done together."""
-
-
-def _of_all(guard: MPI.Comm, error: ConvergenceError) -> ConvergenceError:
-    """``error``, if all ranks of ``guard`` come here with one; ranks that went on alone would wait forever.
-
-    ``guard`` is used for nothing else, so that its barrier cannot meet another collective call.
-    """
-    if not wait(guard.Ibarrier().Test, PATIENCE):
-        raise _FailedAlone(str(error)) from None
-    return error
 
 
 def _restored(problem: UsadelProblem, earlier: Checkpoint | None, place: tuple[int, ...]) -> Guess | None:

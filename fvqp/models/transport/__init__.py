@@ -7,7 +7,7 @@ metres/τ0 (theory: transport)::
     film = Medium(ElectronPhonon(grid, coupling), gap=1.0, fermi_velocity=v_F, free_path=l,
                   processes={"escape": PhononEscape(grid, coupling, tau)})
     trap = Medium(ElectronPhonon(grid, coupling), gap=0.8, fermi_velocity=v_F, free_path=l)
-    problem = TransportProblem(
+    problem = BoltzmannProblem(
         mesh,                                        # a Mesh, or Shells of a sphere or cylinder
         grid,
         [(mesh.regions["film"], film), (mesh.regions["trap"], trap)],     # or one Medium for all cells
@@ -30,11 +30,12 @@ they find no states beyond. Ledgers hold sums over all ranks.
 from fvqp.models.transport.evolution import evolve
 from fvqp.models.transport.medium import Medium
 from fvqp.models.transport.motion import CLOSED, Diffusive, Ordinates, Still
-from fvqp.models.transport.problem import TransportProblem
+from fvqp.models.transport.problem import BoltzmannProblem
 from fvqp.models.transport.state import Counters, Ledger, Moment, State
 
 __all__ = [
     "CLOSED",
+    "BoltzmannProblem",
     "Counters",
     "Diffusive",
     "Ledger",
@@ -43,6 +44,5 @@ __all__ = [
     "Ordinates",
     "State",
     "Still",
-    "TransportProblem",
     "evolve",
 ]

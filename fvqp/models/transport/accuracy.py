@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from mpi4py import MPI
 
-from fvqp.models.transport.problem import TransportProblem
+from fvqp.models.transport.problem import BoltzmannProblem
 from fvqp.typing import Floats
 
 #: Cells are measured by what they hold, or this part of what the fullest one holds.
@@ -16,7 +16,7 @@ TRIFLE = 1e-6
 LEAST = 1e-3
 
 
-def energies(problem: TransportProblem, f: Floats, n: Floats) -> list[Floats]:
+def energies(problem: BoltzmannProblem, f: Floats, n: Floats) -> list[Floats]:
     """Energy density of occupations of both species, whatever their sign, ``(n_owned,)`` each."""
     return [
         np.einsum("ce,cme,m->c", one.weight * one.energies, np.abs(y), one.directions) / problem.body.volume
@@ -24,7 +24,7 @@ def energies(problem: TransportProblem, f: Floats, n: Floats) -> list[Floats]:
     ]
 
 
-def scales(problem: TransportProblem, f: Floats, n: Floats) -> list[Floats]:
+def scales(problem: BoltzmannProblem, f: Floats, n: Floats) -> list[Floats]:
     """Energy densities against which changes are measured, ``(n_owned,)`` each. Collective."""
     held = energies(problem, f, n)
     largest = np.array([of_cells.max(initial=0.0) for of_cells in held])
@@ -34,7 +34,7 @@ def scales(problem: TransportProblem, f: Floats, n: Floats) -> list[Floats]:
     ]
 
 
-def largest_change(problem: TransportProblem, change: tuple[Floats, Floats], scale: list[Floats]) -> float:
+def largest_change(problem: BoltzmannProblem, change: tuple[Floats, Floats], scale: list[Floats]) -> float:
     """Largest of changes ``(f, n)`` relative to `scales`, of both species and all cells. Collective."""
     worst = 0.0
     for of_cells, reference in zip(energies(problem, *change), scale, strict=True):
@@ -43,7 +43,7 @@ def largest_change(problem: TransportProblem, change: tuple[Floats, Floats], sca
     return float(problem.body.comm.allreduce(worst, MPI.MAX))
 
 
-def sizes(problem: TransportProblem, f: Floats, n: Floats, scale: list[Floats]) -> list[Floats]:
+def sizes(problem: BoltzmannProblem, f: Floats, n: Floats, scale: list[Floats]) -> list[Floats]:
     """Units of occupations in which sums of squares measure a change, shaped as f and n.
 
     With ``p`` the part of the energy of a cell that an occupation ``y`` holds, a change ``δ`` counts

@@ -9,7 +9,7 @@ import numpy as np
 
 from fvqp.errors import CaseError
 from fvqp.models.transport.integrators import BackwardDifferences, ImplicitExplicit
-from fvqp.models.transport.problem import TransportProblem
+from fvqp.models.transport.problem import BoltzmannProblem
 from fvqp.models.transport.state import Counters, Moment, State
 from fvqp.models.transport.stepping import Stepper
 from fvqp.typing import Floats
@@ -17,7 +17,7 @@ from fvqp.typing import Floats
 Method = Literal["rosenbrock", "imex", "bdf"]
 
 
-def stepper(problem: TransportProblem, method: Method, tolerance: float, first_step: float | None) -> Stepper:
+def stepper(problem: BoltzmannProblem, method: Method, tolerance: float, first_step: float | None) -> Stepper:
     """Adaptive steps by a method.
 
     Raises:
@@ -39,7 +39,7 @@ def stepper(problem: TransportProblem, method: Method, tolerance: float, first_s
 
 
 def evolve(
-    problem: TransportProblem,
+    problem: BoltzmannProblem,
     state: State,
     times: Sequence[float] | Floats,
     *,

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from fvqp.errors import CaseError, ConvergenceError
-from fvqp.models.transport.problem import TransportProblem
+from fvqp.models.transport.problem import BoltzmannProblem
 from fvqp.models.transport.state import State
 from fvqp.typing import Floats
 
 
-def ahead(problem: TransportProblem, state: State, time: float) -> State:
+def ahead(problem: BoltzmannProblem, state: State, time: float) -> State:
     """The state with gaps where they are expected after a time, whose spectra are in use from now on."""
     f, gap, rate = state.f, state.gap, state.gap_rate
     if rate is not None:
@@ -26,7 +26,7 @@ def ahead(problem: TransportProblem, state: State, time: float) -> State:
     return State(f, state.n, gap)
 
 
-def followed(problem: TransportProblem, f: Floats, gap: Floats) -> tuple[Floats, Floats]:
+def followed(problem: BoltzmannProblem, f: Floats, gap: Floats) -> tuple[Floats, Floats]:
     """Occupations and gaps that solve their equation, from such at other gaps. Collective.
 
     Raises:

@@ -21,7 +21,7 @@ from fvqp.models.transport import accuracy
 from fvqp.models.transport.gaps import ahead
 from fvqp.models.transport.linearized import Linearized
 from fvqp.models.transport.local import Turnover
-from fvqp.models.transport.problem import TransportProblem
+from fvqp.models.transport.problem import BoltzmannProblem
 from fvqp.models.transport.state import Counters, Rates, State
 from fvqp.models.transport.stepping import SAFETY, Refused, Stepper
 from fvqp.petsc import PETSc, destroyed_with, own_errors, weakly
@@ -59,7 +59,7 @@ class Integrator(Stepper, ABC):
     remembers = False
     least = 0.0
 
-    def __init__(self, problem: TransportProblem, tolerance: float, first_step: float | None) -> None:
+    def __init__(self, problem: BoltzmannProblem, tolerance: float, first_step: float | None) -> None:
         super().__init__(problem, tolerance, first_step)
         body, grid = problem.body, problem.grid
         self._shapes = [
@@ -228,7 +228,7 @@ class ImplicitExplicit(Integrator):
     Heun's method where explicit. Every energy is solved for by itself.
     """
 
-    def __init__(self, problem: TransportProblem, tolerance: float, first_step: float | None) -> None:
+    def __init__(self, problem: BoltzmannProblem, tolerance: float, first_step: float | None) -> None:
         self._heun: Floats | None = None
         self._fastest = 0.0
         super().__init__(problem, tolerance, first_step)
@@ -313,7 +313,7 @@ class BackwardDifferences(Integrator):
     remembers = True
     least = (SAFETY / GROWTH) ** 2
 
-    def __init__(self, problem: TransportProblem, tolerance: float, first_step: float | None) -> None:
+    def __init__(self, problem: BoltzmannProblem, tolerance: float, first_step: float | None) -> None:
         #: Times and occupations before, the latest first: as many as give the error.
         self._past: list[tuple[float, Floats]] = []
         self._middle: float | None = None

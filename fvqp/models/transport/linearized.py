@@ -22,7 +22,7 @@ from fvqp.errors import ConvergenceError
 from fvqp.models.transport.accuracy import largest_change, scales, sizes
 from fvqp.models.transport.local import Turnover
 from fvqp.models.transport.motion import EXPLICIT
-from fvqp.models.transport.problem import TransportProblem
+from fvqp.models.transport.problem import BoltzmannProblem
 from fvqp.models.transport.state import Counters, Rates, State
 from fvqp.models.transport.together import Together
 from fvqp.solvers.conjugate_residuals import TOGETHER, ConjugateResiduals
@@ -56,7 +56,7 @@ class Linearized:
 
     def __init__(
         self,
-        problem: TransportProblem,
+        problem: BoltzmannProblem,
         state: State,
         turn: Turnover,
         length: float,
@@ -263,7 +263,7 @@ class _Product:
 
     def __init__(
         self,
-        problem: TransportProblem,
+        problem: BoltzmannProblem,
         state: State,
         mean: tuple[Floats, Floats],
         turn: Turnover,

@@ -20,7 +20,7 @@ from fvqp.transport.radial import Shells
 from fvqp.typing import Floats
 
 
-class TransportProblem:
+class BoltzmannProblem:
     """Quasiparticles and phonons in every cell of a body.
 
     Attributes:
@@ -66,6 +66,15 @@ class TransportProblem:
             self._gap[one.owned] = one.initial_gap()[: len(one.owned)]
         self._phonons_move()
         self.set_gap(self._gap)
+
+    def __repr__(self) -> str:
+        grid, moving = self.grid, (self.moving_f, self.moving_n)
+        f, n = (f"{type(one).__name__.lower()} with {len(one.weights)} direction(s)" for one in moving)
+        gap = "self-consistent" if self.gap_follows else "fixed"
+        return (
+            f"BoltzmannProblem({self.body.n_owned} cells, {grid.n} + {grid.n_phonon} energies, "
+            f"{len(self.media)} media, {gap} gap;\n    quasiparticles {f}, phonons {n})"
+        )
 
     @property
     def gap_at_rest(self) -> Floats:

@@ -19,7 +19,7 @@ from fvqp.models.transport import accuracy
 from fvqp.models.transport.gaps import followed
 from fvqp.models.transport.linearized import Linearized
 from fvqp.models.transport.motion import Flying
-from fvqp.models.transport.problem import TransportProblem
+from fvqp.models.transport.problem import BoltzmannProblem
 from fvqp.models.transport.state import Counters, Rates, State
 from fvqp.solvers.newton import solve_linearized
 from fvqp.typing import Floats
@@ -71,7 +71,7 @@ class SteadySolver:
         change: relative change in the latest one, as errors of time steps are measured.
     """
 
-    def __init__(self, problem: TransportProblem, tolerance: float = 1e-8, max_steps: int = 60) -> None:
+    def __init__(self, problem: BoltzmannProblem, tolerance: float = 1e-8, max_steps: int = 60) -> None:
         """
         Args:
             problem: with sources and sinks that have a steady state.
@@ -315,7 +315,7 @@ class _System:
     """
 
     def __init__(
-        self, problem: TransportProblem, state: State, length: float, split: float, fixed: bool
+        self, problem: BoltzmannProblem, state: State, length: float, split: float, fixed: bool
     ) -> None:
         self._p, self._state = problem, state
         self._shift = 1.0 / length
@@ -403,7 +403,7 @@ class _System:
         """The state is what it was made with."""
 
 
-def net_power(problem: TransportProblem, state: State) -> tuple[dict[str, float], float]:
+def net_power(problem: BoltzmannProblem, state: State) -> tuple[dict[str, float], float]:
     """Power that exchanges bring and walls take (negative), and what is left over of it. Collective.
 
     In 4 N0 Δ0²/τ0 of the reference times volume, of all ranks; in a steady state nothing is left over.

@@ -25,7 +25,7 @@ from fvqp.models.transport.gaps import ahead, followed
 from fvqp.models.transport.linearized import Linearized
 from fvqp.models.transport.local import Turnover
 from fvqp.models.transport.motion import EXPLICIT
-from fvqp.models.transport.problem import TransportProblem
+from fvqp.models.transport.problem import BoltzmannProblem
 from fvqp.models.transport.state import Counters, Rates, State
 from fvqp.typing import Floats
 
@@ -71,7 +71,7 @@ class Stepper:
         length: of the next step.
     """
 
-    def __init__(self, problem: TransportProblem, tolerance: float, first_step: float | None) -> None:
+    def __init__(self, problem: BoltzmannProblem, tolerance: float, first_step: float | None) -> None:
         self._p, self._tolerance = problem, tolerance
         self.length = 0.0 if first_step is None else first_step
         self.steps = self.refused = 0

@@ -20,7 +20,7 @@ import numpy as np
 from mpi4py import MPI
 
 from fvqp.models.transport.local import Turnover
-from fvqp.models.transport.problem import TransportProblem
+from fvqp.models.transport.problem import BoltzmannProblem
 from fvqp.models.transport.state import State
 from fvqp.typing import Floats
 
@@ -33,7 +33,7 @@ class Together:
 
     def __init__(
         self,
-        problem: TransportProblem,
+        problem: BoltzmannProblem,
         state: State,
         mean: tuple[Floats, Floats],
         turn: Turnover,
@@ -68,7 +68,7 @@ class Together:
         return f, n + self._phonons(np.repeat(self._length * emitted[:, None, :], n.shape[1], axis=1))
 
 
-def _longest(problem: TransportProblem, mean: Floats, turn: Floats, length: float) -> float:
+def _longest(problem: BoltzmannProblem, mean: Floats, turn: Floats, length: float) -> float:
     """Length of the factors of motion and of collisions of quasiparticles. Collective.
 
     With a and b their rates, a product of length h makes ``(1 + length (a + b))/((1 + h a)(1 + h b))`` of

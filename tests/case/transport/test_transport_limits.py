@@ -180,7 +180,7 @@ def test_memory_that_runs_out(said: Said, monkeypatch: pytest.MonkeyPatch) -> No
     def full(*given: object, **named: object) -> None:
         raise MemoryError("Unable to allocate 9 TiB")
 
-    monkeypatch.setattr("fvqp.case.transport.build.TransportProblem", full)
+    monkeypatch.setattr("fvqp.case.transport.build.BoltzmannProblem", full)
     code, text = said(FILM, {})
     assert code == 2
     assert text == "case.toml: out of memory: Unable to allocate 9 TiB; use a coarser mesh or grid"

@@ -1,0 +1,96 @@
+"""Sweeps of a problem that is made of objects."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Iterable
+from dataclasses import replace
+
+import numpy as np
+
+from fvqp.errors import ConvergenceError
+from fvqp.models.usadel import Point, Solution, UsadelProblem
+from fvqp.results.result import Result
+from fvqp.study.energy_axis import axis_maximum, coarse_axis, fitted_axis
+from fvqp.study.observables import Observables, add_symmetry_parts
+from fvqp.study.sweep import Sweep, advance, chains, without_solution
+from fvqp.typing import Floats
+from fvqp.units import in_unit
+
+log = logging.getLogger(__name__)
+
+Biases = float | str | Iterable[float | str] | Floats | None
+
+
+def solve(
+    problem: UsadelProblem, *, V_inj: Biases = None, V_det: Biases = None, energies: int | None = None
+) -> Result:
+    """Solve a Usadel problem over biases and over all values of its supercurrent. Collective.
+
+    Each point starts from its neighbour in ``V_inj``, from zero bias on.
+
+    Args:
+        problem: the problem.
+        V_inj, V_det: biases of injectors and detectors, volt or text such as ``"0.3 mV"``; one or several.
+            Axes that are not given are zero and no dimension of the result.
+        energies: bins of an axis graded around the spectra at rest that reaches beyond all biases; None for
+            the axis of the problem.
+
+    Returns:
+        The result in memory: the variables of ``results.nc`` (`docs/reference/file-formats.md`). Points
+        without a solution are NaN; ``outcome`` says why.
+
+    Raises:
+        CaseError: an axis that ends below a bias, biases that are no voltages.
+        ConvergenceError: no point has a solution.
+    """
+    drives = () if problem.supercurrent is None else problem.supercurrent.values
+    sweep = Sweep(supercurrent=drives, V_det=_volts(V_det), V_inj=_volts(V_inj))
+    if energies is not None:
+        maximum = axis_maximum(problem, (*sweep.V_inj, *sweep.V_det))
+        rough = replace(problem, grid=coarse_axis(maximum, problem.broadening), collisions=None)
+        problem = replace(problem, grid=fitted_axis([rough], energies))
+    observables = Observables(problem.device)
+    data = observables.dataset(problem, sweep, attributes={"model": "usadel", "title": ""})
+    guard = problem.device.mesh.comm.Dup()
+    reasons: list[ConvergenceError] = []
+    outer = (sweep.supercurrent, sweep.V_det)
+    for index in itertools.product(*(range(len(axis) or 1) for axis in outer)):
+        value, v_det = (axis[k] if axis else 0.0 for axis, k in zip(outer, index, strict=True))
+        for chain in chains(sweep.V_inj):
+            guess: Solution | None = None
+            swept = [bool(axis) for axis in (*outer, sweep.V_inj)]
+            places = [tuple(itertools.compress((*index, v), swept)) for v in chain]
+            for step, v in enumerate(chain):
+                point = Point(sweep.V_inj[v] if sweep.V_inj else 0.0, v_det, value)
+                try:
+                    solution = advance(problem, point, guess, guard)
+                except ConvergenceError as error:
+                    reasons.append(error)
+                    beyond = places[step:] if problem.follows_bias else places[step : step + 1]
+                    outcome, unsolved = without_solution(beyond, error)
+                    for place in unsolved:
+                        data.leave(place, outcome)
+                    if problem.follows_bias:
+                        break
+                    continue
+                data.record(places[step], **observables.values(problem, solution))
+                observables.ledger(problem, solution).record(data, places[step])
+                guess = solution if problem.follows_bias else None
+    guard.Free()
+    if reasons and not np.any(data.completed):
+        raise reasons[0]
+    if reasons and problem.device.mesh.comm.rank == 0:
+        missing, points = int(np.sum(~data.completed)), data.completed.size
+        log.warning("%d of %d points have no solution: %s", missing, points, reasons[0])
+    add_symmetry_parts(data.dataset, sweep, problem)
+    return Result(data.dataset)
+
+
+def _volts(biases: Biases) -> tuple[float, ...]:
+    if biases is None:
+        return ()
+    if isinstance(biases, str) or not isinstance(biases, Iterable):
+        return (in_unit(biases, "V"),)
+    return tuple(in_unit(bias, "V") for bias in biases)

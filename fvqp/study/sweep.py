@@ -1,0 +1,104 @@
+"""Sweeps of biases: their axes, the order of their points, and the step from a point to the next."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+from mpi4py import MPI
+
+from fvqp.errors import ConvergenceError, FvqpError, SuperconductivityDestroyed
+from fvqp.models.operating_point import solve
+from fvqp.models.usadel import Guess, Point, Solution, UsadelProblem
+from fvqp.results.dataset import Outcome
+from fvqp.results.together import wait
+
+log = logging.getLogger(__name__)
+
+AXES = ("temperature", "supercurrent", "V_det", "V_inj")
+"""Axes of a sweep, outermost first."""
+HALVINGS = 2
+"""Times that a bias step that does not converge is halved before it is given up."""
+PATIENCE = 10.0
+"""Seconds that a rank on which a solve fails waits for the others of its group to fail as well."""
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """The axes of a sweep in SI units, outermost first; axes that are not swept have no entry.
+
+    Attributes:
+        temperature: bath temperatures, kelvin.
+        supercurrent: values of the drive (ξ∇φ or ampere).
+        V_det, V_inj: volt.
+    """
+
+    temperature: tuple[float, ...] = ()
+    supercurrent: tuple[float, ...] = ()
+    V_det: tuple[float, ...] = ()
+    V_inj: tuple[float, ...] = ()
+
+
+def chains(biases: tuple[float, ...]) -> tuple[tuple[int, ...], ...]:
+    """Return indices of biases in the order in which each starts from the one before: up from rest, down."""
+    values = np.array(biases or (0.0,))
+    by_size = np.argsort(np.abs(values), kind="stable")
+    up = tuple(int(k) for k in by_size if values[k] >= 0.0)
+    down = tuple(int(k) for k in by_size if values[k] < 0.0)
+    return tuple(chain for chain in (up, down) if chain)
+
+
+def advance(
+    problem: UsadelProblem, point: Point, guess: Guess | Solution | None, guard: MPI.Comm
+) -> Solution:
+    """Solve a point from its neighbour; a step of the bias that does not converge is taken in halves.
+
+    Points that do not depend on a neighbour are solved once. ``guard`` is as of `common_failure`.
+
+    Raises:
+        ConvergenceError: on all ranks, if no step converges.
+    """
+    start = 0.0 if guess is None else guess.point.V_inj
+    halvings = HALVINGS if problem.follows_bias else 0
+    for halving in range(halvings + 1):
+        here = guess
+        try:
+            for step in range(1, 2**halving + 1):
+                part = start + (point.V_inj - start) * step / 2**halving
+                last = solve(problem, Point(part, point.V_det, point.supercurrent), here)
+                here = last
+            return last
+        except ConvergenceError as failure:
+            error = common_failure(guard, failure)
+            if halving == halvings:
+                raise
+            log.info("%s; the bias step is halved", error)
+    raise AssertionError("unreachable")
+
+
+class FailedAlone(FvqpError):
+    """A solve that failed on this rank while the others wait for it: nothing can be done together."""
+
+
+def common_failure(guard: MPI.Comm, error: ConvergenceError) -> ConvergenceError:
+    """Return ``error`` if all ranks of ``guard`` come here with one; otherwise some would wait forever.
+
+    ``guard`` is used for nothing else, so that its barrier cannot meet another collective call.
+    """
+    if not wait(guard.Ibarrier().Test, PATIENCE):
+        raise FailedAlone(str(error)) from None
+    return error
+
+
+def without_solution(
+    places: list[tuple[int, ...]], error: ConvergenceError
+) -> tuple[Outcome, list[tuple[int, ...]]]:
+    """Return the outcome of points without a solution, and which of ``places`` have it.
+
+    ``places`` are the point that failed and those beyond, which start from it. Where superconductivity is
+    destroyed, they have no solution either; where the solution did not converge, they are not computed.
+    """
+    if isinstance(error, SuperconductivityDestroyed):
+        return Outcome.DESTROYED, places
+    return Outcome.NOT_CONVERGED, places[:1]
