@@ -14,6 +14,7 @@ from fvqp.mesh import picture
 from fvqp.mesh.mesh import Mesh
 from fvqp.mesh.quality import format_report, report
 from fvqp.mesh.reading import read_mesh
+from fvqp.mesh.vtk import pyvista_grid
 
 #: Pixels of a rendered solid.
 PIXELS = (1300, 560)
@@ -117,14 +118,8 @@ def _render(
     plotter: Any = pyvista.Plotter(off_screen=True, window_size=list(PIXELS))
     try:
         for _, colour, chosen in regions:
-            member = np.isin(np.arange(mesh.n_cells), chosen)
-            blocks = {
-                vtk: corners[member[cells]]
-                for vtk, corners, cells in mesh.cell_blocks
-                if np.any(member[cells])
-            }
             plotter.add_mesh(
-                pyvista.UnstructuredGrid(blocks, points),
+                pyvista_grid(mesh, np.isin(np.arange(mesh.n_cells), chosen), points)[0],
                 color=colour,
                 show_edges=mesh.n_cells <= picture.MOST_EDGES,
                 edge_color="#555555",

@@ -11,14 +11,10 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
-from numpy.typing import NDArray
-from vtkmodules.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray
-from vtkmodules.vtkCommonCore import vtkObject, vtkPoints
-from vtkmodules.vtkCommonDataModel import vtkCellArray, vtkUnstructuredGrid
-from vtkmodules.vtkIOXML import vtkXMLUnstructuredGridWriter
 
 from fvqp.errors import CheckpointError, FvqpError
 from fvqp.mesh.mesh import Mesh
+from fvqp.mesh.vtk import pyvista_grid
 from fvqp.results.files import make_folder, replacing, write_text
 from fvqp.results.together import all_or_none, on_root
 from fvqp.typing import Floats
@@ -106,13 +102,18 @@ def _shown(name: str) -> tuple[str, float]:
 
 
 def _write_piece(path: Path, mesh: Mesh, fields: Mapping[str, Floats]) -> None:
-    grid, cells = _grid(mesh)
-    data = grid.GetCellData()
+    """The owned cells with their fields, as a ``.vtu`` file."""
+    # Imported here, as PyVista is in `pyvista_grid`.
+    from vtkmodules.vtkCommonCore import vtkObject
+    from vtkmodules.vtkIOXML import vtkXMLUnstructuredGridWriter
+
+    grid, cells = pyvista_grid(mesh, np.arange(mesh.n_cells) < mesh.n_owned, mesh.points * _MICROMETRES)
     for name, values in fields.items():
         shown, factor = _shown(name)
-        _add(data, shown, values[cells] * factor)
-    _add(data, "cell", mesh.global_id[cells])
-    _add(data, "region", mesh.cell_region[cells])
+        grid.cell_data[shown] = values[cells] * factor
+    grid.cell_data["cell"] = mesh.global_id[cells]
+    grid.cell_data["region"] = mesh.cell_region[cells]
+    # PyVista's `save` does not say if the disk was full.
     writer = vtkXMLUnstructuredGridWriter()
     writer.SetInputData(grid)
     with replacing(path) as part:
@@ -125,36 +126,6 @@ def _write_piece(path: Path, mesh: Mesh, fields: Mapping[str, Floats]) -> None:
             vtkObject.GlobalWarningDisplayOn()
         if not written:
             raise OSError("the VTK writer failed")
-
-
-def _add(data: object, name: str, values: NDArray) -> None:
-    array = numpy_to_vtk(np.ascontiguousarray(values), deep=True)
-    array.SetName(name)
-    data.AddArray(array)  # type: ignore[attr-defined]
-
-
-def _grid(mesh: Mesh) -> tuple[vtkUnstructuredGrid, NDArray[np.intp]]:
-    """The owned cells as a VTK grid, and the local cell number of each of its cells."""
-    types, sizes, corners, cells = [], [], [], []
-    for vtk_type, connectivity, local in mesh.cell_blocks:
-        own = local < mesh.n_owned
-        cells.append(local[own])
-        types.append(np.full(own.sum(), vtk_type, dtype=np.uint8))
-        sizes.append(np.full(own.sum(), connectivity.shape[1]))
-        corners.append(connectivity[own].ravel())
-    used, compact = np.unique(np.concatenate(corners), return_inverse=True)
-    offsets = np.concatenate([[0], np.cumsum(np.concatenate(sizes))]).astype(np.int64)
-    points = vtkPoints()
-    points.SetData(numpy_to_vtk(np.ascontiguousarray(mesh.points[used] * _MICROMETRES), deep=True))
-    table = vtkCellArray()
-    table.SetData(
-        numpy_to_vtkIdTypeArray(offsets, deep=True),
-        numpy_to_vtkIdTypeArray(compact.ravel().astype(np.int64), deep=True),
-    )
-    grid = vtkUnstructuredGrid()
-    grid.SetPoints(points)
-    grid.SetCells(numpy_to_vtk(np.concatenate(types), deep=True), table)
-    return grid, np.concatenate(cells)
 
 
 def _pvd(files: Mapping[float, str], label: str) -> str:
