@@ -7,18 +7,35 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from mpi4py import MPI
 
-from fvqp.errors import MeshError
+from fvqp.errors import CaseError, MeshError, shown
 from fvqp.mesh import geometry
 from fvqp.mesh.cells import BY_NAME, BY_VTK, LINEARISED, MAX_CORNERS, MAX_FACE_CORNERS, corner_table
 from fvqp.mesh.distribute import Exchange, partition, raise_together, scatter_rows
 from fvqp.mesh.mesh import Mesh
 from fvqp.mesh.nodes import join
 from fvqp.mesh.seams import seam
+from fvqp.units import to_float
 
 COORDINATES = ("cartesian", "cylindrical", "spherical")
 
 #: Largest coordinate, in metres: no device comes near it, and volumes stay far within the range of a float.
 MAX_COORDINATE = 1e9
+
+
+def metres(length_unit: str | float, name: str) -> float:
+    """Return a unit of length, its name or a number of metres, in metres.
+
+    Raises:
+        MeshError: no positive length; the message begins with ``name``.
+    """
+    try:
+        scale = to_float(f"1 {length_unit}", "m") if isinstance(length_unit, str) else float(length_unit)
+    except CaseError:
+        given = shown(length_unit)
+        raise MeshError(f'{name}: length_unit: expected a length such as "um", got {given}') from None
+    if not (np.isfinite(scale) and scale > 0):
+        raise MeshError(f"{name}: a length unit of {scale} m is not a positive number")
+    return scale
 
 
 def build_mesh(

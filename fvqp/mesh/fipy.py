@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 
 from fvqp.errors import MeshError
 from fvqp.mesh import geometry
-from fvqp.mesh.build import build_mesh
+from fvqp.mesh.build import build_mesh, metres
 from fvqp.mesh.cells import BY_NAME, MAX_CORNERS, MIRRORED
 from fvqp.mesh.distribute import raise_together
 from fvqp.mesh.mesh import Mesh
@@ -51,7 +51,7 @@ def load(wanted: str) -> Any:
 def from_fipy(
     mesh: Any,
     *,
-    scale: float = 1.0,
+    length_unit: str | float = "m",
     regions: Mapping[str, ArrayLike] | None = None,
     boundaries: Mapping[str, ArrayLike] | None = None,
     comm: MPI.Comm = MPI.COMM_WORLD,
@@ -67,7 +67,7 @@ def from_fipy(
     Args:
         mesh: any mesh of FiPy with lines, triangles, quadrilaterals, tetrahedra, hexahedra, prisms or
             pyramids, made with ``communicator=fipy.tools.serialComm`` under MPI. That of rank 0 counts.
-        scale: unit of length of the mesh, metres.
+        length_unit: of the mesh, such as ``"um"``, or in metres.
         regions: name → mask of cells, ``(numberOfCells,)``, such as ``mesh.x < 1``.
         boundaries: name → mask of faces, ``(numberOfFaces,)``, such as ``mesh.facesLeft``; outer or interior.
 
@@ -76,8 +76,7 @@ def from_fipy(
             members, and what `build_mesh` raises, such as for cells that are folded over.
     """
     name = f"FiPy's {type(mesh).__name__}"
-    if not (np.isfinite(scale) and scale > 0):
-        raise MeshError(f"{name}: a length unit of {scale} m is not a positive number")
+    scale = metres(length_unit, name)
     problem, whole = None, None
     if comm.rank == 0:
         try:

@@ -14,15 +14,14 @@ import meshio
 import numpy as np
 from mpi4py import MPI
 
-from fvqp.errors import CaseError, MeshError, shown
+from fvqp.errors import MeshError
 from fvqp.memory import at_most
 from fvqp.mesh import geometry, gmsh_file
-from fvqp.mesh.build import build_mesh
+from fvqp.mesh.build import build_mesh, metres
 from fvqp.mesh.cells import BY_NAME, LINEARISED, MAX_CORNERS, MAX_FACE_CORNERS, MIRRORED, corner_table
 from fvqp.mesh.distribute import raise_together
 from fvqp.mesh.filling import SURFACE, VOLUME, fill, is_flat, solids
 from fvqp.mesh.mesh import Mesh
-from fvqp.units import to_float
 
 #: Cell data that number the groups, in order of preference.
 TAG_DATA = ("gmsh:physical", "region", "cell_tags", "medit:ref", "CellEntityIds")
@@ -83,13 +82,7 @@ def read_mesh(
 
     Raises `MeshError`: no such file, an unreadable one, and everything that `build_mesh` raises.
     """
-    try:
-        scale = to_float(f"1 {length_unit}", "m") if isinstance(length_unit, str) else float(length_unit)
-    except CaseError:
-        given = shown(length_unit)
-        raise MeshError(f'{path}: length_unit: expected a length such as "um", got {given}') from None
-    if not (np.isfinite(scale) and scale > 0):
-        raise MeshError(f"{path}: a length unit of {scale} m is not a positive number")
+    scale = metres(length_unit, str(path))
     raw: RawMesh | None = None
     problem = None
     if comm.rank == 0:

@@ -88,7 +88,7 @@ def assert_same(mesh: Mesh, grid: Any, scale: float = 1.0) -> None:
 def test_geometry_is_that_of_fipy(kind: str) -> None:
     grid = MESHES[kind]()
     assert_same(from_fipy(grid, comm=SELF), grid)
-    assert_same(from_fipy(grid, scale=1e-7, comm=SELF), grid, 1e-7)
+    assert_same(from_fipy(grid, length_unit=1e-7, comm=SELF), grid, 1e-7)
 
 
 @pytest.mark.parametrize("kind", [k for k in MESHES if "cylinder" not in k])
@@ -228,7 +228,7 @@ def test_own_names() -> None:
 def test_variables() -> None:
     """Names, values without unit; a distribution over energies has them as components."""
     grid = fipy.Grid2D(nx=4, ny=3, **SERIAL)
-    mesh = from_fipy(grid, scale=1e-6, comm=SELF)
+    mesh = from_fipy(grid, length_unit="um", comm=SELF)
     gap = cell_variable(grid, mesh, mesh.centroid[:, 0] * 1e6, name="gap")
     assert gap.name == "gap" and gap.unit.isDimensionless()
     assert np.array_equal(gap.value, np.asarray(grid.x))
@@ -274,7 +274,7 @@ def test_bad_arguments() -> None:
     grid = fipy.Grid1D(nx=4, **SERIAL)
     mesh = from_fipy(grid, comm=SELF)
     for message, call in {
-        "a length unit of 0.0 m is not a positive number": lambda: from_fipy(grid, scale=0.0),
+        "a length unit of 0.0 m is not a positive number": lambda: from_fipy(grid, length_unit=0.0),
         "region 'a' is no mask of the 4 cells": lambda: from_fipy(grid, regions={"a": [0, 1]}),
         "region 'a' holds no cells": lambda: from_fipy(grid, regions={"a": grid.x > 9.0}),
         "boundary 'left' is in the mesh already": lambda: from_fipy(

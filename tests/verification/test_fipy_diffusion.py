@@ -134,7 +134,7 @@ def assert_agree(found: np.ndarray, problem: UsadelProblem, solution: Any, least
 def test_wire() -> None:
     """A non-uniform grid of FiPy; the injector covers its right end."""
     grid = fipy.Grid1D(dx=np.geomspace(0.05, 0.4, 40), **SERIAL)
-    mesh = from_fipy(grid, scale=XI, comm=SELF)
+    mesh = from_fipy(grid, length_unit=XI, comm=SELF)
     problem, solution = solved(mesh, "right", "left")
     share = np.zeros(mesh.n_cells)
     share[-1] = 1.0
@@ -145,7 +145,7 @@ def test_film_with_a_hole(tmp_path: Path) -> None:
     """FiPy reads gmsh's film of rectangles; its groups name the lead and the region under the junction."""
     film_with_a_hole(tmp_path / "film.msh")
     grid = fipy.Gmsh2D(str(tmp_path / "film.msh"), **SERIAL)
-    mesh = from_fipy(grid, scale=XI, comm=SELF)
+    mesh = from_fipy(grid, length_unit=XI, comm=SELF)
     assert mesh.volume.sum() == pytest.approx(32.0 * XI**2)
     problem, solution = solved(mesh, "under junction", "lead")
     under = np.asarray(grid.physicalCells["under junction"].value)
@@ -179,7 +179,7 @@ def test_disc_with_a_round_hole(tmp_path: Path) -> None:
     """1 at the hole, 0 at the rim: ln(r/3)/ln(1/3). FiPy does not correct its flux for oblique faces."""
     disc_with_a_hole(tmp_path / "disc.msh", 0.15)
     grid = fipy.Gmsh2D(str(tmp_path / "disc.msh"), **SERIAL)
-    mesh = from_fipy(grid, scale=XI, comm=SELF)
+    mesh = from_fipy(grid, length_unit=XI, comm=SELF)
     contacts = [Reservoir(name, (name,), 0.1) for name in ("hole", "rim")]
     transport = Device(mesh, METAL, [], contacts, thickness=THICKNESS).transport()
     coefficients = Coefficients(
