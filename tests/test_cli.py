@@ -139,7 +139,7 @@ def test_the_module_and_its_help():
 
 
 HANDLED = """
-import fvqp.case.usadel.run
+import fvqp.case.usadel.study
 from petsc4py import PETSc
 assert PETSc.Sys.isInitialized()
 masks = dict(line.split() for line in open("/proc/self/status") if line.startswith("Sig"))

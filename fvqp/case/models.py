@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from mpi4py import MPI
 
@@ -18,10 +19,13 @@ from fvqp.errors import (
 )
 from fvqp.results.result import Result
 
+if TYPE_CHECKING:
+    from fvqp.case.study import Study
+
 #: Name in a case → package with modules ``schema`` (``CASE``, the class of its cases), ``checks``
-#: (``check_case(case)``: what contradicts itself or goes unused; ``check_tables(case)``: the part of it that
-#: needs no results of earlier runs, where that is less) and ``run`` (``run(case, out, resume,
-#: comm)`` and ``check(case)``). Loaded when a case names it: a model brings much that others do not need.
+#: (``problems(case)``: keys that contradict one another or go unused, with messages; ``check_case(case)``, if
+#: there is more that takes the results of earlier runs) and ``study`` (``STUDY``, the class of its studies:
+#: :class:`fvqp.case.study.Study`). Loaded when a case names it: a model brings much that others do not need.
 PACKAGES = {
     "usadel": "fvqp.case.usadel",
     "boltzmann": "fvqp.case.boltzmann",
@@ -54,21 +58,31 @@ def schema(model: str) -> type[Case]:
     return found
 
 
+def study(model: str) -> type[Study[Any]]:
+    """The class of a model's studies."""
+    found: type[Study[Any]] = import_module(f"{PACKAGES[model]}.study").STUDY
+    return found
+
+
 def check_parts(case: Case) -> None:
-    """Raises :class:`CaseError` when parts of the case contradict one another or go unused."""
-    import_module(f"{PACKAGES[case.model]}.checks").check_case(case)
+    """Raise `CaseError` when parts of the case contradict one another or go unused."""
+    check_tables(case)
+    checks = import_module(f"{PACKAGES[case.model]}.checks")
+    if hasattr(checks, "check_case"):
+        checks.check_case(case)
 
 
 def check_tables(case: Case) -> None:
-    """As `check_parts`, as far as possible before the results are there that the case goes on from."""
-    checks = import_module(f"{PACKAGES[case.model]}.checks")
-    getattr(checks, "check_tables", checks.check_case)(case)
+    """Check as `check_parts` does, as far as possible before the results are there that a case takes up."""
+    for key, message in import_module(f"{PACKAGES[case.model]}.checks").problems(case):
+        raise CaseError(f"{case.source}: {key}: {message}")
 
 
 def run(case: Case, out: str | Path | None, resume: bool, comm: MPI.Comm) -> Result:
     """Compute a case, see :func:`fvqp.case.run.run`; an error names the case, and what may mend it."""
     try:
-        result: Result = import_module(f"{PACKAGES[case.model]}.run").run(case, out, resume, comm)
+        with study(case.model).prepared(case, comm, None if out is None else Path(out)) as made:
+            result: Result = made.run(resume)
     except FvqpError as error:
         if not isinstance(error, CaseError | MeshError | CheckpointError) and case.model != "stages":
             error.args = (_unsolved(case, error, out),)
@@ -95,5 +109,6 @@ def _unsolved(case: Case, error: FvqpError, out: str | Path | None) -> str:
 
 def check(case: Case) -> str:
     """Sizes and expected memory of a case as text, without computing."""
-    text: str = import_module(f"{PACKAGES[case.model]}.run").check(case)
+    with study(case.model).prepared(case, MPI.COMM_WORLD, None, False) as made:
+        text: str = made.check()
     return text

@@ -10,14 +10,15 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 import tomlkit
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, PrivateAttr, model_validator
 
 from fvqp.case.quantities import STRICT, CaseValue, once
-from fvqp.errors import CaseError, shown
+from fvqp.errors import CaseError, FvqpError, shown
 
+E = TypeVar("E", bound=FvqpError)
 Name = Annotated[str, Field(min_length=1)]
 Count = Annotated[int, Field(strict=True, ge=1)]
 Flag = Annotated[bool, Field(strict=True)]
@@ -175,6 +176,13 @@ class Case(Table):
         """The case as TOML with every default that is used filled in; reading it gives an equal case."""
         data = self.model_dump(mode="json", by_alias=True, exclude=_conditional(self))
         return tomlkit.dumps(_without_none(data))
+
+    def naming(self, error: E, where: str = "") -> E:
+        """Return an error whose message begins with the case, and ``where`` in it, unless it does already."""
+        text = str(error)
+        if text.startswith(f"{self.source}: "):
+            return error
+        return type(error)(f"{self.source}: {f'{where}: ' if where else ''}{text}")
 
     @property
     def hash(self) -> str:

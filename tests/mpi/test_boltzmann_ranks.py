@@ -15,7 +15,7 @@ from kinetic_cases import DEBYE, DRIVEN, PULSE
 from mpi4py import MPI
 
 import fvqp
-from fvqp.case.boltzmann.run import _Run
+from fvqp.case.boltzmann.study import BoltzmannStudy
 from fvqp.errors import CaseError, ConvergenceError
 from fvqp.results import open_result
 
@@ -74,9 +74,9 @@ def test_same_results(name: str, folder: Path) -> None:
 @pytest.mark.ranks(2)
 def test_a_line_that_fails(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The other lines are finished on all ranks, all of which end with its error; resuming mends it."""
-    original = _Run.problem
+    original = BoltzmannStudy.problem
 
-    def problem(self: _Run, t: int, s: int) -> Any:
+    def problem(self: BoltzmannStudy, t: int, s: int) -> Any:
         made = original(self, t, s)
         if (t, s) == (1, 1):
             monkeypatch.setattr(made, "steady", failing, raising=False)
@@ -86,7 +86,7 @@ def test_a_line_that_fails(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         raise ConvergenceError("no steady state: as the test wants")
 
     with monkeypatch.context() as patch:
-        patch.setattr(_Run, "problem", problem)
+        patch.setattr(BoltzmannStudy, "problem", problem)
         with pytest.raises(ConvergenceError, match=r"temperature 0\.25 K, strength 10: no steady state"):
             fvqp.run(case("steady"), out=folder / "out")
     if WORLD.rank == 0:

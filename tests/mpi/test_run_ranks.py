@@ -195,16 +195,16 @@ ALONE = """
 import sys
 from mpi4py import MPI
 from fvqp import cli, terminal
-from fvqp.case.usadel import run
+from fvqp.study import sweep
 from fvqp.errors import ConvergenceError
 from fvqp.models import operating_point
-terminal.PATIENCE = run.PATIENCE = 1.0
+terminal.PATIENCE = sweep.PATIENCE = 1.0
 original = operating_point.solve
 def solve(problem, point, *rest):
     if point.V_inj == 4e-4 and MPI.COMM_WORLD.rank == 1:
         raise ConvergenceError("no root at energy 1.2")
     return original(problem, point, *rest)
-run.solve = solve
+sweep.solve = solve
 sys.exit(cli.main(sys.argv[1:]))
 """
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from fvqp.case.boltzmann.schema import BoltzmannCase
-from fvqp.errors import CaseError
 from fvqp.materials import material_names
 
 NEEDS = {"conductivity": "resonator", "resonator": "resonator", "lifetimes": "output.rates"}
@@ -12,76 +13,61 @@ EVOLUTIONS = ("energies", "inverse_density")
 """Kinds of figures of evolutions."""
 
 
-def check_case(case: BoltzmannCase) -> None:
-    """Raises :class:`CaseError` when parts of the case contradict one another or go unused."""
-    for key, message in _problems(case):
-        raise CaseError(f"{case.source}: {key}: {message}")
-
-
-def _problems(case: BoltzmannCase) -> list[tuple[str, str]]:
-    problems = []
+def problems(case: BoltzmannCase) -> Iterator[tuple[str, str]]:
+    """Return keys that contradict one another or go unused, each with what is wrong."""
     if case.material.name not in material_names():
         known = ", ".join(material_names())
-        problems.append(("material.name", f'there is no material "{case.material.name}"; known are {known}'))
+        yield "material.name", f'there is no material "{case.material.name}"; known are {known}'
     driven = bool(case.microwaves or case.injections)
     if case.sweep.strength is not None and not driven:
-        problems.append(("sweep.strength", "is not used: the case has neither microwaves nor injections"))
+        yield "sweep.strength", "is not used: the case has neither microwaves nor injections"
     if case.steady_state is not None and not _loses_energy(case):
         reason = (
             "with drives there is none unless energy can leave"
             if driven
             else "a closed system keeps the energy it starts with, so that there is not one but many"
         )
-        problems.append(("steady_state", f'{reason}; give phonons.escape, or phonons.model = "bath"'))
+        yield "steady_state", f'{reason}; give phonons.escape, or phonons.model = "bath"'
     if case.evolution is not None and case.evolution.method == "bdf" and case.gap.model == "follows":
-        problems.append(
-            (
-                "evolution.method",
-                '"bdf" builds on earlier steps and needs gap.model = "fixed"; leave it out, or "arkimex"',
-            )
+        yield (
+            "evolution.method",
+            '"bdf" builds on earlier steps and needs gap.model = "fixed"; leave it out, or "arkimex"',
         )
     if case.collisions.evaluation == "direct" and case.energies.spacing == "graded":
-        problems.append(("collisions.evaluation", '"direct" needs energies.spacing = "uniform"'))
+        yield "collisions.evaluation", '"direct" needs energies.spacing = "uniform"'
     if case.spectrum.model == "eliashberg":
-        problems += _with_eliashberg(case)
+        yield from _with_eliashberg(case)
     for number, figure in enumerate(case.figures):
         needed = NEEDS.get(figure.kind)
         there = case.output.rates if needed == "output.rates" else case.resonator is not None
         if needed and not there:
-            problems.append((f"figures[{number}].kind", f'"{figure.kind}" shows what {needed} adds; give it'))
+            yield f"figures[{number}].kind", f'"{figure.kind}" shows what {needed} adds; give it'
         if figure.kind == "efficiency" and not (driven or case.initial.pulses):
-            problems.append(
-                (f"figures[{number}].kind", '"efficiency" shows what microwaves, injections or pulses make')
-            )
+            yield f"figures[{number}].kind", '"efficiency" shows what microwaves, injections or pulses make'
         if figure.kind in EVOLUTIONS and case.evolution is None:
-            problems.append(
-                (f"figures[{number}].kind", f'"{figure.kind}" shows an evolution, not steady states')
-            )
-    return problems
+            yield f"figures[{number}].kind", f'"{figure.kind}" shows an evolution, not steady states'
 
 
-def _with_eliashberg(case: BoltzmannCase) -> list[tuple[str, str]]:
+def _with_eliashberg(case: BoltzmannCase) -> Iterator[tuple[str, str]]:
     """What does not go with a spectrum of Eliashberg theory."""
     interaction = case.spectrum.interaction
     assert interaction is not None
-    problems = []
     if unknown := interaction.unknown_metal():
-        problems.append(("spectrum.interaction.metal", unknown))
+        yield "spectrum.interaction.metal", unknown
     if case.gap.model == "follows":
-        problems += case.spectrum.unfit_to_follow("spectrum")
+        yield from case.spectrum.unfit_to_follow("spectrum")
     follows = "is not used: it follows from spectrum.interaction"
     if case.gap.value is not None:
-        problems.append(("gap.value", follows))
+        yield "gap.value", follows
     for key in ("gap", "critical_temperature", "characteristic_time"):
         if getattr(case.material, key) is not None:
-            problems.append((f"material.{key}", follows))
+            yield f"material.{key}", follows
     if case.resonator is not None:
-        problems.append(("resonator", 'its conductivity is that of spectrum.model = "bcs"'))
+        yield "resonator", 'its conductivity is that of spectrum.model = "bcs"'
     for number, figure in enumerate(case.figures):
         if figure.kind == "gap_suppression" and case.gap.model == "fixed":
             reason = 'is known for spectrum.model = "bcs", or a gap that follows'
-            problems.append((f"figures[{number}].kind", f'"gap_suppression" {reason}'))
-    return problems
+            yield f"figures[{number}].kind", f'"gap_suppression" {reason}'
 
 
 def _loses_energy(case: BoltzmannCase) -> bool:

@@ -11,6 +11,7 @@ from scipy import constants
 
 from fvqp.case.clusters.schema import ClustersCase
 from fvqp.case.earlier import EarlierRates
+from fvqp.case.study import grouped
 from fvqp.errors import CaseError
 from fvqp.models.clusters import Cluster, TrapMaterial, flux_per_spin, singlet_constant, spin_flip_time
 from fvqp.models.clusters.evolution import Start
@@ -147,18 +148,13 @@ class Clusters:
         it."""
         material = trap_material(self.case)
         parallel = bool({"simplified", "fokker_planck"} & set(self.case.sweep.equation))
-        found: dict[str, tuple[str, int]] = {}
         points = [place for place in self.places() if place[1] == 0]
-        for place in points:
-            for text in validity(self.at(place), material, parallel=parallel):
-                # Sentences differ in their numbers alone.
-                kind = "".join(letter for letter in text if letter not in "0123456789.e+-")
-                first, count = found.get(kind, (f"{self.where(place).split(', ', 1)[1]}: {text}", 0))
-                found[kind] = (first, count + 1)
-        return [
-            first + (f" (and at {count - 1} more points of {len(points)})" if count > 1 else "")
-            for first, count in found.values()
+        doubts = [
+            (self.where(place).split(", ", 1)[1], text)
+            for place in points
+            for text in validity(self.at(place), material, parallel=parallel)
         ]
+        return grouped(doubts, len(points))
 
     def number(self, place: tuple[int, ...]) -> float:
         """Most probable number; `CaseError` names the place if there is none."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from fvqp.case.clusters.build import Clusters
 from fvqp.case.clusters.schema import ClustersCase
 from fvqp.errors import CaseError
@@ -18,8 +20,7 @@ MOST_STORED = 50_000_000
 
 
 def check_case(case: ClustersCase) -> None:
-    """Raises :class:`CaseError` when parts of the case contradict one another or go unused."""
-    check_tables(case)
+    """Raise `CaseError` for clusters that cannot be, or are too large; earlier results have to be there."""
     clusters = Clusters(case)
     for place in clusters.places():
         if place[1] == 0:
@@ -44,72 +45,61 @@ def check_case(case: ClustersCase) -> None:
             )
 
 
-def check_tables(case: ClustersCase) -> None:
-    """The part of `check_case` that needs no earlier results."""
-    for key, message in _problems(case):
-        raise CaseError(f"{case.source}: {key}: {message}")
-
-
-def _problems(case: ClustersCase) -> list[tuple[str, str]]:
-    equations, problems = case.sweep.equation, []
+def problems(case: ClustersCase) -> Iterator[tuple[str, str]]:
+    """Return keys that contradict one another or go unused, each with what is wrong."""
+    equations = case.sweep.equation
     spectral = [name for name in equations if name in WITH_NOISE]
     if case.noise is not None and not spectral:
-        problems.append(("noise", f"is not used: none of {', '.join(equations)} gives spectra"))
+        yield "noise", f"is not used: none of {', '.join(equations)} gives spectra"
     if case.output.distribution and equations == ("mean_field",):
-        problems.append(("output.distribution", "mean field knows no distribution; add an equation"))
+        yield "output.distribution", "mean field knows no distribution; add an equation"
     if case.trajectory is not None and "trajectory" not in equations:
-        problems.append(("trajectory", 'is not used without "trajectory" in sweep.equation'))
+        yield "trajectory", 'is not used without "trajectory" in sweep.equation'
     evolution = case.evolution
     if evolution is not None and "runs" in evolution.model_fields_set and "trajectory" not in equations:
-        problems.append(("evolution.runs", 'is not used without "trajectory" in sweep.equation'))
+        yield "evolution.runs", 'is not used without "trajectory" in sweep.equation'
     if evolution is not None and "tolerance" in evolution.model_fields_set and not spectral:
-        problems.append(
-            ("evolution.tolerance", f"is not used: none of {', '.join(equations)} has probabilities")
-        )
+        yield "evolution.tolerance", f"is not used: none of {', '.join(equations)} has probabilities"
     if case.output.relaxation_rates and not spectral:
-        problems.append(
-            ("output.relaxation_rates", f"is not used: none of {', '.join(equations)} has eigenvalues")
-        )
+        yield "output.relaxation_rates", f"is not used: none of {', '.join(equations)} has eigenvalues"
     material, given, results = case.material, case.cluster, case.sweep.results
     if results is not None and results.variable == "f_L":
         if results.density_of_states is None and material is None:
             key = "sweep.results.density_of_states"
-            problems.append((key, "missing: f_L becomes a density with it"))
+            yield key, "missing: f_L becomes a density with it"
     if material is not None:
         if None not in (given.triplet_annihilation, given.spin_flip_time) and material.spin_orbit is not None:
-            problems.append(("material.spin_orbit", "is not used: cluster gives what follows from it"))
+            yield "material.spin_orbit", "is not used: cluster gives what follows from it"
         if given.spin_flip_time is not None and material.excess_energy is not None:
-            problems.append(("material.excess_energy", "is not used: cluster.spin_flip_time is given"))
+            yield "material.excess_energy", "is not used: cluster.spin_flip_time is given"
     if "algebra" in given.model_fields_set and "quantum" not in case.sweep.spin:
-        problems.append(("cluster.algebra", 'is not used without "quantum" in sweep.spin'))
+        yield "cluster.algebra", 'is not used without "quantum" in sweep.spin'
     if "master" not in equations:
         for key in ("tolerance", "method", "max_states"):
             if key in case.solver.model_fields_set:
-                problems.append((f"solver.{key}", 'is not used without "master" in sweep.equation'))
+                yield f"solver.{key}", 'is not used without "master" in sweep.equation'
     if "fokker_planck" not in equations and "cells" in case.solver.model_fields_set:
-        problems.append(("solver.cells", 'is not used without "fokker_planck" in sweep.equation'))
-    problems += _figure_problems(case)
-    return problems
+        yield "solver.cells", 'is not used without "fokker_planck" in sweep.equation'
+    yield from _figure_problems(case)
 
 
-def _figure_problems(case: ClustersCase) -> list[tuple[str, str]]:
-    problems, sweep = [], case.sweep
+def _figure_problems(case: ClustersCase) -> Iterator[tuple[str, str]]:
+    sweep = case.sweep
     for number, figure in enumerate(case.figures):
         key = f"figures[{number}].kind"
         if figure.kind == "noise" and case.noise is None:
-            problems.append((key, '"noise" shows what noise adds; give it'))
+            yield key, '"noise" shows what noise adds; give it'
         if figure.kind in ("distribution", "flipped") and not case.output.distribution:
-            problems.append((key, f'"{figure.kind}" shows what output.distribution adds; set it'))
+            yield key, f'"{figure.kind}" shows what output.distribution adds; set it'
         if figure.kind == "evolution" and case.evolution is None:
-            problems.append((key, '"evolution" shows what evolution adds; give it'))
+            yield key, '"evolution" shows what evolution adds; give it'
         if figure.kind == "flipped" and "master" not in sweep.equation:
-            problems.append((key, '"flipped" shows what the master equation alone knows'))
+            yield key, '"flipped" shows what the master equation alone knows'
         if figure.kind == "phase_diagram" and min(len(sweep.generation or ()), len(sweep.volume or ())) < 2:
-            problems.append((key, '"phase_diagram" needs several generations and volumes'))
+            yield key, '"phase_diagram" needs several generations and volumes'
         one = sweep.generation is not None and len(sweep.generation) < 2
         if figure.kind in ("moments", "injection") and one:
-            problems.append((key, f'"{figure.kind}" needs several generations'))
-    return problems
+            yield key, f'"{figure.kind}" needs several generations'
 
 
 def _check_length(case: ClustersCase, clusters: Clusters, place: tuple[int, ...]) -> None:

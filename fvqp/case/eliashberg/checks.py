@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from fvqp.case.eliashberg.schema import EliashbergCase
-from fvqp.errors import CaseError
 
 
-def check_case(case: EliashbergCase) -> None:
-    """Raises :class:`CaseError` when parts of the case contradict one another."""
+def problems(case: EliashbergCase) -> Iterator[tuple[str, str]]:
+    """Return keys that contradict one another or go unused, each with what is wrong."""
     if problem := case.interaction.unknown_metal():
-        raise CaseError(f"{case.source}: interaction.metal: {problem}")
+        yield "interaction.metal", problem

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Iterator
 from functools import cached_property
 
 import numpy as np
@@ -12,6 +13,7 @@ from mpi4py import MPI
 from fvqp.case.geometry import distributed_mesh
 from fvqp.case.localized.profile import generation_profile
 from fvqp.case.localized.schema import BoxTable, LocalizedCase
+from fvqp.case.study import grouped
 from fvqp.errors import CaseError, FvqpError, MeshError
 from fvqp.models.localized import (
     AnnihilationLaw,
@@ -203,21 +205,14 @@ class Localized:
         Raises:
             CaseError: a point that cannot be computed.
         """
-        found: dict[str, tuple[str, int]] = {}
-        for state in self.states:
-            for text in state.warnings:
-                found.setdefault(text, (text, 1))
         points = [place for place in self.places() if place[3] == 0]
-        for place in points:
-            for text in (self._doubts(place) if self.simulated else []) + self._doubts_of_law(place):
-                kind = "".join(letter for letter in text if letter not in "0123456789.e+-")
-                first, count = found.get(kind, (f"{self.where(place)}: {text}", 0))
-                found[kind] = (first, count + 1)
-        found |= self._filled(points)
-        return [
-            first + (f" (and at {count - 1} more points of {len(points)})" if count > 1 else "")
-            for first, count in found.values()
+        doubts = [
+            (self.where(place), text)
+            for place in points
+            for text in (self._doubts(place) if self.simulated else []) + self._doubts_of_law(place)
         ]
+        general = dict.fromkeys(text for state in self.states for text in state.warnings)
+        return [*general, *grouped(doubts, len(points)), *grouped(self._filled(points), len(points))]
 
     def _doubts(self, place: tuple[int, ...]) -> list[str]:
         """What is odd about the simulation of a point; `CaseError` if its box is too small."""
@@ -253,17 +248,15 @@ class Localized:
         radius, _, generation, _ = place
         return self._expected(radius, generation) * self.domain(radius, generation).volume
 
-    def _filled(self, points: list[tuple[int, ...]]) -> dict[str, tuple[str, int]]:
-        """Points at which quasiparticles fill the states near the gap."""
+    def _filled(self, points: list[tuple[int, ...]]) -> Iterator[tuple[str, str]]:
+        """Points at which quasiparticles fill the states near the gap, and what is to be said of them."""
         if self.case.material is None:
-            return {}
+            return
         states = self.case.material.density_of_states * self.states[0].gap
-        full = [place for place in points if self._expected(place[0], place[2]) > FILLED * states]
-        if not full:
-            return {}
-        filling = self._expected(full[0][0], full[0][2]) / states
-        text = f"{self.where(full[0])}: the filling c/(ν0 Δ) = {filling:.3g} is not small"
-        return {"filling": (text, len(full))}
+        for place in points:
+            filling = self._expected(place[0], place[2]) / states
+            if filling > FILLED:
+                yield self.where(place), f"the filling c/(ν0 Δ) = {filling:.3g} is not small"
 
 
 def _tail_states(case: LocalizedCase) -> list[TailStates]:

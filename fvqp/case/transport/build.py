@@ -21,7 +21,7 @@ from fvqp.case.transport.sizes import GEOMETRIES, Sizes, cells, sizes
 from fvqp.case.transport.sources import LocalMicrowave, LocalTrapping
 from fvqp.case.transport.substances import Substance, substances
 from fvqp.collisions import Coupling
-from fvqp.errors import CaseError, FvqpError, MeshError
+from fvqp.errors import CaseError, MeshError
 from fvqp.materials import Material
 from fvqp.mesh import Mesh, shape_mesh
 from fvqp.mesh.periodic import identified
@@ -93,7 +93,7 @@ def build_setup(case: TransportCase, comm: MPI.Comm, *, out: Path | None = None,
             size = sizes(case, grid, known[0], -(-known[0] // comm.size), known[1])
             size.require(comm, out)
     except CaseError as error:
-        raise _named(case, error) from None
+        raise case.naming(error) from None
     space, mesh = _space(case, comm)
     warn_of_sizes(mesh, None, case.source)
     try:
@@ -107,7 +107,7 @@ def build_setup(case: TransportCase, comm: MPI.Comm, *, out: Path | None = None,
         moving, sounding = (motion(case, name, space, builder) for name in ("quasiparticles", "phonons"))
         problem = BoltzmannProblem(space, grid, media, quasiparticles=moving, phonons=sounding)
     except (CaseError, MeshError) as error:
-        raise _named(case, error) from None
+        raise case.naming(error) from None
     warn_of_photon_steps(case, units)
     state = _initial(case, units, problem, builder, solve)
     regions = {} if space is not mesh else {n: c[c < mesh.n_owned] for n, c in mesh.regions.items()}
@@ -171,11 +171,6 @@ def _places(case: TransportCase) -> Iterator[tuple[str, str, Iterable[str]]]:
         yield f"{key}.walls", "boundary", species.walls
         for number, interface in enumerate(species.interfaces):
             yield f"{key}.interfaces[{number}].between", "region", interface.between
-
-
-def _named(case: TransportCase, error: FvqpError) -> FvqpError:
-    """An error that names its case."""
-    return error if str(error).startswith(f"{case.source}: ") else type(error)(f"{case.source}: {error}")
 
 
 def _initial(

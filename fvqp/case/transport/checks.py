@@ -8,7 +8,6 @@ from fvqp.case.boltzmann.schema import Spectrum
 from fvqp.case.transport.boundaries import PhononInterface, WallTable
 from fvqp.case.transport.schema import TransportCase
 from fvqp.case.transport.species import Motion
-from fvqp.errors import CaseError
 from fvqp.materials import material_names
 
 OF_SHELLS = ("gap_profile", "density_profile")
@@ -18,13 +17,8 @@ OVER_TIME = ("energies", "density", "energy_shells", "escaped", "regions", "reso
 """Kinds of figures over time."""
 
 
-def check_case(case: TransportCase) -> None:
-    """Raises :class:`CaseError` when parts of the case contradict one another or go unused."""
-    for key, message in _problems(case):
-        raise CaseError(f"{case.source}: {key}: {message}")
-
-
-def _problems(case: TransportCase) -> Iterator[tuple[str, str]]:
+def problems(case: TransportCase) -> Iterator[tuple[str, str]]:
+    """Return keys that contradict one another or go unused, each with what is wrong."""
     names = {"material.name": case.material.name}
     for name, region in case.regions.items():
         if region.material is not None:

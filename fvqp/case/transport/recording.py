@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from typing import Any
 
@@ -81,9 +80,6 @@ class TransportRecorder(Recorder):
         if setup.regions:
             coordinates["region"] = (("region",), list(setup.regions))
         attributes = {
-            "model": case.model,
-            "title": case.title,
-            "figures": json.dumps([figure.model_dump() for figure in case.figures]),
             "delta0_eV": unit,
             "tau0_s": setup.units.time,
             "density_unit_m-3": setup.units.density,

@@ -99,9 +99,7 @@ def build_problems(case: UsadelCase, mesh: Mesh, grid: EnergyGrid | None = None)
             _require_carried(case, problem)
         grid = grid or _energy_grid(case, rough)
     except CaseError as error:
-        # What is known further down does not know the name of the case.
-        text = str(error)
-        raise CaseError(text if text.startswith(f"{case.source}: ") else f"{case.source}: {text}") from None
+        raise case.naming(error) from None
     return [replace(problem, grid=grid, collisions=_collisions(case, problem.device)) for problem in rough]
 
 

@@ -11,17 +11,11 @@ import numpy as np
 
 from fvqp.case.metals import material_problems
 from fvqp.case.usadel.schema import UsadelCase
-from fvqp.errors import CaseError
 from fvqp.materials import material_names
 
 
-def check_case(case: UsadelCase) -> None:
-    """Raises :class:`CaseError` when parts of the case contradict one another or go unused."""
-    for key, message in _problems(case):
-        raise CaseError(f"{case.source}: {key}: {message}" if key else f"{case.source}: {message}")
-
-
-def _problems(case: UsadelCase) -> Iterable[tuple[str, str]]:
+def problems(case: UsadelCase) -> Iterable[tuple[str, str]]:
+    """Return keys that contradict one another or go unused, each with what is wrong."""
     yield from _junction_problems(case)
     yield from _temperature_problems(case)
     yield from _sweep_problems(case)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 from typing import Any
@@ -80,17 +79,10 @@ class UsadelRecorder(Recorder):
         if self.case.gap.branches:
             coordinates["solution"] = (("solution",), np.arange(MOST_SOLUTIONS))
             coordinates["fold"] = (("fold",), np.arange(MOST_FOLDS))
-        unit = self.device.voltage_unit
-        figures = [
-            figure.model_dump()
-            | {"energy": figure.energy and figure.energy.in_delta0(self.device.material.gap) * unit}
-            for figure in self.case.figures
-        ]
         output = self.case.output
         if output.stored:
             coordinates |= self.cells(self.device.transverse)
-        attributes = {"model": self.case.model, "title": self.case.title, "figures": json.dumps(figures)}
-        sweep = self.observables.dataset(problems[0], self._axis, coordinates, attributes)
+        sweep = self.observables.dataset(problems[0], self._axis, coordinates)
         if self.case.gap.branches:
             for name, dims in BRANCH_DIMENSIONS.items():
                 sweep.define(name, dims)

@@ -5,14 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from fvqp.case.weak_link.schema import Reservoir, WeakLinkCase
-from fvqp.errors import CaseError
 from fvqp.materials import load_material, material_names
-
-
-def check_case(case: WeakLinkCase) -> None:
-    """Raises :class:`CaseError` when parts of the case contradict one another or go unused."""
-    for key, message in _problems(case):
-        raise CaseError(f"{case.source}: {key}: {message}")
 
 
 def superconducting(reservoir: Reservoir) -> bool:
@@ -20,7 +13,8 @@ def superconducting(reservoir: Reservoir) -> bool:
     return reservoir.gap is None or reservoir.gap.value > 0.0
 
 
-def _problems(case: WeakLinkCase) -> Iterable[tuple[str, str]]:
+def problems(case: WeakLinkCase) -> Iterable[tuple[str, str]]:
+    """Return keys that contradict one another or go unused, each with what is wrong."""
     name = case.superconductor.name
     if name is not None and name not in material_names():
         known = ", ".join(material_names())

@@ -19,7 +19,7 @@ from scipy import constants
 
 import fvqp
 from fvqp import cli
-from fvqp.case.pointwise import PointRecorder
+from fvqp.case.study import PointRecorder
 from fvqp.results import open_result
 
 STRENGTHS = {"sweep": {"temperature": ["0.25 K", "0.3 K"], "strength": [1.0, 10.0, 100.0]}}

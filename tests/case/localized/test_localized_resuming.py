@@ -14,7 +14,7 @@ import pytest
 from stochastic_cases import TAIL, WIRE
 
 import fvqp
-from fvqp.case.localized.run import RUNS
+from fvqp.case.localized.study import RUNS
 from fvqp.errors import CheckpointError
 from fvqp.models.localized import LongRun, Simulation
 

@@ -142,9 +142,9 @@ def test_resume_skips_what_is_finished(tmp_path: Path, caplog: pytest.LogCapture
 @pytest.mark.slow
 def test_resume_goes_on_within_a_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the interrupted stage has is kept, and the result is that of one run."""
-    from fvqp.case.clusters import run as clusters_run
+    from fvqp.case.clusters.study import ClustersStudy
 
-    solved, calls = clusters_run._solved, []
+    solved, calls = ClustersStudy.values, []
 
     def interrupted(*arguments: Any) -> Any:
         calls.append(arguments[1])
@@ -153,7 +153,7 @@ def test_resume_goes_on_within_a_stage(tmp_path: Path, monkeypatch: pytest.Monke
         return solved(*arguments)
 
     data = {"model": "stages", "stages": [TRAP["stages"][0], TRAP["stages"][2]]}
-    monkeypatch.setattr(clusters_run, "_solved", interrupted)
+    monkeypatch.setattr(ClustersStudy, "values", interrupted)
     with pytest.raises(KeyboardInterrupt):
         fvqp.run(copy.deepcopy(data), out=tmp_path / "out")
     assert len(calls) == 2

@@ -16,9 +16,9 @@ from transport_cases import FILM, SPHERE
 
 import fvqp
 from fvqp.case import case_from_dict
+from fvqp.case.evolution import recorded_times
 from fvqp.case.transport.build import build_setup
 from fvqp.case.transport.recording import TransportRecorder
-from fvqp.case.transport.run import check, recorded_times, run
 from fvqp.case.transport.sizes import LOOSE, OF_RUN
 from fvqp.errors import FvqpError
 
@@ -95,7 +95,7 @@ def test_long_ways_between_times_say_how_far_they_are(
 
 
 def test_check_says_sizes():
-    text = check(case_from_dict(copy.deepcopy(SPHERE)))
+    text = fvqp.check(copy.deepcopy(SPHERE))
     assert "5 of dimension 1" in text and "4 of quasiparticles, 4 of phonons" in text
     # 136 unknowns in 5 cells: 1 kB, 12 copies of a step, 3 between steps and 34 of the whole Jacobian,
     # factors of 11 × 11 and blocks of 11 × 23 in single precision
@@ -138,7 +138,7 @@ def test_memory_counts_results():
     case = copy.deepcopy(FILM)
     case["output"] = {"occupations": True}
     case["evolution"]["points_per_decade"] = 3
-    done = run(case_from_dict(case), None, False, MPI.COMM_SELF)
+    done = fvqp.run(copy.deepcopy(case), comm=MPI.COMM_SELF)
     size = build_setup(case_from_dict(case), MPI.COMM_WORLD).size
     stored = sum(variable.nbytes for variable in done.dataset.data_vars.values())
     # what is not counted are numbers of regions, of ranges of energy, and sums

@@ -18,7 +18,7 @@ from usadel_cases import BASE, SELF_CONSISTENT
 import fvqp
 from fvqp.case.reading import case_from_dict
 from fvqp.case.usadel.build import build_sweep
-from fvqp.case.usadel.run import curves
+from fvqp.case.usadel.study import curves
 from fvqp.errors import CaseError
 
 BIASES = {

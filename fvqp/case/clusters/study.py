@@ -1,9 +1,9 @@
-"""Running a case of clusters: every point of the sweep is a cluster and an equation, solved on one rank."""
+"""Study of clusters: every point of the sweep is a cluster and an equation, solved on one rank."""
 
 from __future__ import annotations
 
-import logging
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,7 @@ from fvqp.case.clusters import evolution
 from fvqp.case.clusters.build import CUBIC_MICROMETRE, Clusters, coupling
 from fvqp.case.clusters.petsc_options import FAMILIES, check_petsc_options_used
 from fvqp.case.clusters.schema import ClustersCase
-from fvqp.case.petsc_options import options_in_force
-from fvqp.case.pointwise import Line, PointRecorder, run_lines
-from fvqp.errors import CaseError, ConvergenceError
+from fvqp.case.study import PointStudy
 from fvqp.models.clusters import (
     Cluster,
     ClusterState,
@@ -35,134 +33,115 @@ from fvqp.models.clusters.gillespie import FORGOTTEN
 from fvqp.models.clusters.mean_field import approximate_number, stationary
 from fvqp.models.clusters.reduced import stationary_weight
 from fvqp.results.dataset import SweepDataset
-from fvqp.results.result import Result
 from fvqp.solvers.slowest import library_in_use, slowest_rates
 from fvqp.typing import Floats
 
 Values = dict[str, Any]
-log = logging.getLogger(__name__)
 
 #: Averages of a trajectory in a lifetime.
 AVERAGES = 4
 
 
-def run(case: ClustersCase, out: str | Path | None, resume: bool, comm: MPI.Comm) -> Result:
-    """Compute a case, see :func:`fvqp.case.run.run`."""
-    with options_in_force(case.source, case.solver.petsc, FAMILIES):
+class ClustersStudy(PointStudy):
+    """Clusters of a case: every point of the sweep is a cluster and an equation."""
+
+    OPTIONS = FAMILIES
+    case: ClustersCase
+
+    def __init__(self, case: ClustersCase, comm: MPI.Comm, out: Path | None, solve: bool = True) -> None:
+        super().__init__(case, comm, out, solve)
         check_petsc_options_used(case)
-        clusters = Clusters(case)
-        warnings = clusters.warnings()
-        sweep = _dataset(clusters)
-        sweep.dataset.attrs["warnings"] = "\n".join(warnings)
-        _warn(case, warnings, comm)
+        self.clusters = Clusters(case)
+        self.sources = {"constants": "given in the case" if case.material is None else "material of the case"}
+        self.warnings = self.clusters.warnings()
 
-        def work(line: Line, recorder: PointRecorder) -> None:
-            for place in line:
-                recorder.record(place, _solved(clusters, place, recorder.sweep), clusters.where(place))
+    def report(self) -> Iterable[tuple[str, str]]:
+        clusters, found = self.clusters, self.clusters.constants
+        numbers = [clusters.number(place) for place in clusters.places() if place[1] == 0]
+        return [
+            ("annihilation", f"{found.gamma:.4g} um^3/s, of triplets {found.gamma_t:.4g} um^3/s"),
+            ("spin flips", f"{found.tau_s:.4g} s"),
+            ("sweep", f"{len(clusters.places())} points: {', '.join(map(str, clusters.shape))} of "
+                      "spin, equation, generation, volume"),
+            ("numbers", f"{min(numbers):.4g} to {max(numbers):.4g} quasiparticles in mean field"),
+        ]  # fmt: skip
 
-        lines = [[place] for place in clusters.places()]
-        sources = {"constants": "given in the case" if case.material is None else "material of the case"}
-        return run_lines(case, sweep, lines, work, out, resume, comm, sources)
+    def where(self, place: tuple[int, ...]) -> str:
+        return self.clusters.where(place)
 
-
-def check(case: ClustersCase) -> str:
-    """Sizes as text, see :func:`fvqp.case.run.check`."""
-    with options_in_force(case.source, case.solver.petsc, FAMILIES):
-        check_petsc_options_used(case)
-    clusters = Clusters(case)
-    found = clusters.constants
-    numbers = [clusters.number(place) for place in clusters.places() if place[1] == 0]
-    rows = [
-        ("annihilation", f"{found.gamma:.4g} um^3/s, of triplets {found.gamma_t:.4g} um^3/s"),
-        ("spin flips", f"{found.tau_s:.4g} s"),
-        ("sweep", f"{len(clusters.places())} points: {', '.join(map(str, clusters.shape))} of "
-                  "spin, equation, generation, volume"),
-        ("numbers", f"{min(numbers):.4g} to {max(numbers):.4g} quasiparticles in mean field"),
-        *(("warning", text) for text in clusters.warnings()),
-    ]  # fmt: skip
-    return "\n".join([f"{case.source}: valid", *(f"  {name:<13}{text}" for name, text in rows)])
-
-
-def _warn(case: ClustersCase, warnings: list[str], comm: MPI.Comm) -> None:
-    if comm.rank == 0:
-        for text in warnings:
-            log.warning("%s: %s", case.source, text)
-
-
-def _dataset(clusters: Clusters) -> SweepDataset:
-    case, found = clusters.case, clusters.constants
-    axes = {
-        "spin": np.array(case.sweep.spin),
-        "equation": np.array(case.sweep.equation),
-        "generation": clusters.generation,
-        "volume": clusters.volume,
-    }
-    coordinates: dict[str, tuple[tuple[str, ...], Floats]] = {}
-    along = clusters.along
-    if along is not None:
-        coordinates[str(along.name)] = (("generation",), along.values)
-    if case.output.distribution:
-        reach = [clusters.largest(place) for place in clusters.places()]
-        coordinates["N"] = (("N",), np.arange(max(entry[0] for entry in reach) + 1.0))
-        if "master" in case.sweep.equation:
-            coordinates["m"] = (("m",), np.arange(max(entry[1] for entry in reach) + 1.0))
-    if case.noise is not None:
-        coordinates["frequency"] = (("frequency",), np.array(case.noise.frequency))
-        if case.noise.time is not None:
-            coordinates["delay"] = (("delay",), np.array(case.noise.time))
-    attributes: dict[str, Any] = {
-        "annihilation_m3_per_s": found.gamma * CUBIC_MICROMETRE,
-        "triplet_annihilation_m3_per_s": found.gamma_t * CUBIC_MICROMETRE,
-        "spin_flip_time_s": found.tau_s,
-        "algebra": case.cluster.algebra,
-        "flux_per_spin_Phi0": coupling(case),
-        "swept": "generation" if along is None else str(along.name),
-    }
-    if found.gamma_t > 0.0 and math.isfinite(found.tau_s):
-        attributes |= {
-            "critical_number": found.gamma / found.gamma_t,
-            "critical_volume_m3": found.gamma * found.tau_s * CUBIC_MICROMETRE,
-            "critical_generation_per_m3_s": found.gamma
-            / (found.gamma_t * found.tau_s) ** 2
-            / CUBIC_MICROMETRE,
+    def dataset(self) -> SweepDataset:
+        clusters = self.clusters
+        case, found = clusters.case, clusters.constants
+        axes = {
+            "spin": np.array(case.sweep.spin),
+            "equation": np.array(case.sweep.equation),
+            "generation": clusters.generation,
+            "volume": clusters.volume,
         }
-    if "trajectory" in case.sweep.equation:
-        attributes |= {
-            "seed": case.trajectories.seed,
-            "random_numbers": "numpy.random.default_rng from numpy.random.SeedSequence(seed, "
-            "spawn_key=(spin, equation, generation, volume)), places counted from 0; "
-            "with a further 1 for an evolution",
+        coordinates: dict[str, tuple[tuple[str, ...], Floats]] = {}
+        along = clusters.along
+        if along is not None:
+            coordinates[str(along.name)] = (("generation",), along.values)
+        if case.output.distribution:
+            reach = [clusters.largest(place) for place in clusters.places()]
+            coordinates["N"] = (("N",), np.arange(max(entry[0] for entry in reach) + 1.0))
+            if "master" in case.sweep.equation:
+                coordinates["m"] = (("m",), np.arange(max(entry[1] for entry in reach) + 1.0))
+        if case.noise is not None:
+            coordinates["frequency"] = (("frequency",), np.array(case.noise.frequency))
+            if case.noise.time is not None:
+                coordinates["delay"] = (("delay",), np.array(case.noise.time))
+        attributes: dict[str, Any] = {
+            "annihilation_m3_per_s": found.gamma * CUBIC_MICROMETRE,
+            "triplet_annihilation_m3_per_s": found.gamma_t * CUBIC_MICROMETRE,
+            "spin_flip_time_s": found.tau_s,
+            "algebra": case.cluster.algebra,
+            "flux_per_spin_Phi0": coupling(case),
+            "swept": "generation" if along is None else str(along.name),
         }
-    if case.evolution is not None:
-        coordinates["time"] = (("time",), np.array(case.evolution.time))
-    if case.output.relaxation_rates:
-        coordinates["mode"] = (("mode",), np.arange(float(case.output.relaxation_rates)))
-        attributes["eigenvalues_by"] = library_in_use()
-    sweep = SweepDataset(axes, coordinates, attributes)
-    for name in ("N_mean", "N_scale", "enhancement", "polarization_analytic", "enhancement_analytic"):
-        sweep.define(name)
-    if case.output.distribution:
-        sweep.define("P", ("N",))
-        sweep.define("P_analytic", ("N",))
-        if "m" in coordinates:
-            sweep.define("P_flipped", ("m",))
-    if case.noise is not None:
-        for name in ("S_N", "S_N_one_sided", "S_spin", "S_spin_estimate", "S_flux", "S_flux_one_sided"):
-            sweep.define(name, ("frequency",))
-        if case.noise.time is not None:
-            sweep.define("C_N", ("delay",))
-    if case.evolution is not None:
-        evolution.define(sweep)
-    if case.output.relaxation_rates:
-        for name in ("relaxation_rate", "relaxation_oscillation"):
-            sweep.define(name, ("mode",))
-    return sweep
+        if found.gamma_t > 0.0 and math.isfinite(found.tau_s):
+            attributes |= {
+                "critical_number": found.gamma / found.gamma_t,
+                "critical_volume_m3": found.gamma * found.tau_s * CUBIC_MICROMETRE,
+                "critical_generation_per_m3_s": found.gamma
+                / (found.gamma_t * found.tau_s) ** 2
+                / CUBIC_MICROMETRE,
+            }
+        if "trajectory" in case.sweep.equation:
+            attributes |= {
+                "seed": case.trajectories.seed,
+                "random_numbers": "numpy.random.default_rng from numpy.random.SeedSequence(seed, "
+                "spawn_key=(spin, equation, generation, volume)), places counted from 0; "
+                "with a further 1 for an evolution",
+            }
+        if case.evolution is not None:
+            coordinates["time"] = (("time",), np.array(case.evolution.time))
+        if case.output.relaxation_rates:
+            coordinates["mode"] = (("mode",), np.arange(float(case.output.relaxation_rates)))
+            attributes["eigenvalues_by"] = library_in_use()
+        sweep = SweepDataset(axes, coordinates, attributes)
+        for name in ("N_mean", "N_scale", "enhancement", "polarization_analytic", "enhancement_analytic"):
+            sweep.define(name)
+        if case.output.distribution:
+            sweep.define("P", ("N",))
+            sweep.define("P_analytic", ("N",))
+            if "m" in coordinates:
+                sweep.define("P_flipped", ("m",))
+        if case.noise is not None:
+            for name in ("S_N", "S_N_one_sided", "S_spin", "S_spin_estimate", "S_flux", "S_flux_one_sided"):
+                sweep.define(name, ("frequency",))
+            if case.noise.time is not None:
+                sweep.define("C_N", ("delay",))
+        if case.evolution is not None:
+            evolution.define(sweep)
+        if case.output.relaxation_rates:
+            for name in ("relaxation_rate", "relaxation_oscillation"):
+                sweep.define(name, ("mode",))
+        return sweep
 
-
-def _solved(clusters: Clusters, place: tuple[int, ...], sweep: SweepDataset) -> Values:
-    """Everything that is stored of one point."""
-    case, cluster, equation = clusters.case, clusters.at(place), clusters.equation(place)
-    try:
+    def values(self, place: tuple[int, ...], sweep: SweepDataset) -> Values:
+        clusters = self.clusters
+        case, cluster, equation = clusters.case, clusters.at(place), clusters.equation(place)
         if equation == "mean_field":
             values = _mean_field(cluster)
         elif equation == "trajectory":
@@ -171,13 +150,11 @@ def _solved(clusters: Clusters, place: tuple[int, ...], sweep: SweepDataset) -> 
             values = _of_state(case, cluster, equation, sweep)
         if case.evolution is not None:
             values |= evolution.evolved(clusters, place, sweep)
-    except (CaseError, ConvergenceError) as error:
-        raise type(error)(f"{case.source}: {clusters.where(place)}: {error}") from None
-    if case.output.distribution and equation != "mean_field":
-        log_w = stationary_weight(cluster, sweep.dataset["N"].values)
-        weight = np.exp(log_w - log_w.max())
-        values["P_analytic"] = weight / weight.sum()
-    return values | _closed_forms(cluster, values["N_mean"])
+        if case.output.distribution and equation != "mean_field":
+            log_w = stationary_weight(cluster, sweep.dataset["N"].values)
+            weight = np.exp(log_w - log_w.max())
+            values["P_analytic"] = weight / weight.sum()
+        return values | _closed_forms(cluster, values["N_mean"])
 
 
 def _mean_field(cluster: Cluster) -> Values:
@@ -345,3 +322,6 @@ def _trajectory(case: ClustersCase, cluster: Cluster, place: tuple[int, ...], sw
     if cluster.spin == "quantum":
         values |= {"m_mean": mean[2], "polarization": 1.0 - 2.0 * mean[2] / mean[0]}
     return values
+
+
+STUDY = ClustersStudy

@@ -1,9 +1,9 @@
-"""Running a case of the Boltzmann model: evolutions in time, or steady states."""
+"""Study of the Boltzmann model: evolutions in time, or steady states."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -19,15 +19,13 @@ from fvqp.case.boltzmann.petsc_options import FAMILIES, check_petsc_options_used
 from fvqp.case.boltzmann.schema import BoltzmannCase
 from fvqp.case.boltzmann.strong import described, warn
 from fvqp.case.evolution import recorded_times
-from fvqp.case.petsc_options import options_in_force
-from fvqp.case.pointwise import Line, PointRecorder, run_lines
+from fvqp.case.study import Line, PointRecorder, PointStudy
 from fvqp.collisions import ConstantTrapping, PhononEscape, PhotonDrive, quasiparticle_density, thermal
 from fvqp.errors import ConvergenceError
 from fvqp.models.at_power import steady_at_power
 from fvqp.models.boltzmann import HomogeneousProblem, Ledger, State, SteadyState
 from fvqp.models.evolving import Pace
 from fvqp.results.dataset import SweepDataset
-from fvqp.results.result import Result
 from fvqp.typing import Floats
 
 log = logging.getLogger(__name__)
@@ -46,49 +44,21 @@ FOOT = 0.05
 PAIR = 500.0
 
 
-def run(case: BoltzmannCase, out: str | Path | None, resume: bool, comm: MPI.Comm) -> Result:
-    """Compute a case, see :func:`fvqp.case.run.run`."""
-    with options_in_force(case.source, case.solver.petsc, FAMILIES):
-        plan = _Run(case)
-        plan.validate()
-        return plan.compute(out, resume, comm)
-
-
-def check(case: BoltzmannCase) -> str:
-    """Sizes and expected memory as text, see :func:`fvqp.case.run.check`."""
-    with options_in_force(case.source, case.solver.petsc, FAMILIES):
-        plan = _Run(case)
-        plan.validate()
-    setup, grid = plan.setup, plan.setup.grid
-    units = setup.units
-    coupling = setup.collisions.coupling
-    memory = 8.0 * (3.0 * grid.n**2 + 4.0 * grid.n * grid.n_phonon) / 2**20
-    if grid.step:
-        memory += PAIR * grid.n**2 / 2**20
-    rows = [
-        ("material", f"{setup.material.name}, Delta0 = {units.energy / constants.e * 1e6:.4g} ueV"),
-        *([] if setup.strong is None else [("spectrum", described(setup.strong))]),
-        ("times", f"tau0 = {units.time:.4g} s, tau0_pb = {coupling.pair_breaking_time * units.time:.4g} s"),
-        ("energies", f"{grid.n} bins up to {grid.edges[-1]:.4g} Delta0, {grid.n_phonon} phonon energies"),
-        (
-            "sweep",
-            f"{int(np.prod(plan.shape))} points" + "".join(f", {len(v)} {k}" for k, v in plan.axes.items()),
-        ),
-        ("memory", f"about {memory:.0f} MiB on a rank"),
-    ]
-    return "\n".join([f"{case.source}: valid", *(f"  {name:<11}{text}" for name, text in rows)])
-
-
-class _Run:
-    """A case with what its points share.
+class BoltzmannStudy(PointStudy):
+    """Evolutions in time, or steady states, of a homogeneous device.
 
     Attributes:
         setup: material, units, grid, collisions.
         axes: name → values of what is swept, in the order of the dimensions.
     """
 
-    def __init__(self, case: BoltzmannCase) -> None:
-        self.case, self.setup = case, build_setup(case)
+    OPTIONS = FAMILIES
+    case: BoltzmannCase
+
+    def __init__(self, case: BoltzmannCase, comm: MPI.Comm, out: Path | None, solve: bool = True) -> None:
+        super().__init__(case, comm, out, solve)
+        self.setup = build_setup(case)
+        self.sources = self.setup.material.sources
         self.observables = Observables(case, self.setup)
         self.closed_forms = ClosedForms(case, self.setup)
         self.axes: dict[str, Floats] = {"temperature": np.array(case.sweep.temperature)}
@@ -98,19 +68,29 @@ class _Run:
             self.axes["time"] = recorded_times(case.evolution)
         #: Energy at the start of every evolution, by its place.
         self._start: dict[tuple[int, ...], float] = {}
+        self._validate()
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Points along every axis."""
-        return tuple(len(values) for values in self.axes.values())
+    def report(self) -> Iterable[tuple[str, str]]:
+        setup, grid = self.setup, self.setup.grid
+        units = setup.units
+        coupling = setup.collisions.coupling
+        memory = 8.0 * (3.0 * grid.n**2 + 4.0 * grid.n * grid.n_phonon) / 2**20
+        if grid.step:
+            memory += PAIR * grid.n**2 / 2**20
+        points = int(np.prod([len(values) for values in self.axes.values()]))
+        return [
+            ("material", f"{setup.material.name}, Delta0 = {units.energy / constants.e * 1e6:.4g} ueV"),
+            *([] if setup.strong is None else [("spectrum", described(setup.strong))]),
+            (
+                "times",
+                f"tau0 = {units.time:.4g} s, tau0_pb = {coupling.pair_breaking_time * units.time:.4g} s",
+            ),
+            ("energies", f"{grid.n} bins up to {grid.edges[-1]:.4g} Delta0, {grid.n_phonon} phonon energies"),
+            ("sweep", f"{points} points" + "".join(f", {len(v)} {k}" for k, v in self.axes.items())),
+            ("memory", f"about {memory:.0f} MiB on a rank"),
+        ]
 
-    def compute(self, out: str | Path | None, resume: bool, comm: MPI.Comm) -> Result:
-        """Run what is missing."""
-        work = self._steady_line if self.case.evolution is None else self._evolution_line
-        sources = self.setup.material.sources
-        return run_lines(self.case, self._dataset(), self._lines(), work, out, resume, comm, sources)
-
-    def validate(self) -> None:
+    def _validate(self) -> None:
         """Makes all equations and first states, so that what is wrong with them is said before anything is
         computed."""
         for t, s in self.lines_of_drives():
@@ -179,7 +159,7 @@ class _Run:
     def _place(self, t: int, s: int, *more: int) -> tuple[int, ...]:
         return (t, s, *more) if "strength" in self.axes else (t, *more)
 
-    def _lines(self) -> list[Line]:
+    def lines(self, shape: tuple[int, ...]) -> list[Line]:
         """Times of an evolution follow one another; steady states from weak to strong drives do."""
         if "time" in self.axes:
             times = range(len(self.axes["time"]))
@@ -187,7 +167,7 @@ class _Run:
         strengths = range(len(self.axes.get("strength", (1.0,))))
         return [[self._place(t, s) for s in strengths] for t in range(len(self.axes["temperature"]))]
 
-    def _dataset(self) -> SweepDataset:
+    def dataset(self) -> SweepDataset:
         setup = self.setup
         unit = setup.units.energy / constants.e
         coordinates = {
@@ -213,6 +193,9 @@ class _Run:
             sweep.set_coordinate("interaction", ("omega",), setup.collisions.interaction)
             sweep.dataset.attrs["Z0"] = setup.strong.renormalization
         return sweep
+
+    def work(self, line: Line, recorder: PointRecorder) -> None:
+        (self._steady_line if self.case.evolution is None else self._evolution_line)(line, recorder)
 
     # -- evolutions
     # ------------------------------------------------------------------------------------------------
@@ -444,3 +427,6 @@ class _Run:
         """A point, in front of a message."""
         where = f"temperature {self.case.sweep.temperature[t]:g} K"
         return where + (f", strength {self.axes['strength'][s]:g}: " if "strength" in self.axes else ": ")
+
+
+STUDY = BoltzmannStudy

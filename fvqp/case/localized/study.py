@@ -1,10 +1,11 @@
-"""Running a case of localized quasiparticles: independent runs of all points, shared among the ranks."""
+"""Study of localized quasiparticles: independent runs of all points, shared among the ranks."""
 
 from __future__ import annotations
 
 import logging
 import math
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,7 @@ from mpi4py import MPI
 from fvqp.case.localized.build import MICROMETRE, Localized
 from fvqp.case.localized.petsc_options import FAMILIES, check_petsc_options_used
 from fvqp.case.localized.schema import LocalizedCase, Relaxation
-from fvqp.case.petsc_options import options_in_force
-from fvqp.case.pointwise import Line, PointRecorder, run_lines
+from fvqp.case.study import PointStudy
 from fvqp.errors import FvqpError
 from fvqp.mesh import shape_mesh
 from fvqp.models.localized import (
@@ -48,70 +48,106 @@ AVERAGES, PARTS = 160, 16
 RUNS = "runs"
 
 
-def run(case: LocalizedCase, out: str | Path | None, resume: bool, comm: MPI.Comm) -> Result:
-    """Compute a case, see :func:`fvqp.case.run.run`."""
-    with options_in_force(case.source, case.solver.petsc, FAMILIES):
+class LocalizedStudy(PointStudy):
+    """Independent runs of all points."""
+
+    OPTIONS = FAMILIES
+    case: LocalizedCase
+
+    def __init__(self, case: LocalizedCase, comm: MPI.Comm, out: Path | None, solve: bool = True) -> None:
+        super().__init__(case, comm, out, solve)
         check_petsc_options_used(case)
-        return _run(case, out, resume, comm)
+        self.plan = Localized(case)
+        self.sources = {"constants": "given in the case" if case.material is None else "material of the case"}
+        self.warnings = self.plan.warnings()
+        self.runs = None if out is None else out / RUNS
+        self.resumes = False
 
+    def report(self) -> Iterable[tuple[str, str]]:
+        plan = self.plan
+        shape = "periodic box" if plan.mesh is None else f"mesh of {plan.mesh.n_global} cells"
+        constant = f"{plan.constant / MICROMETRE**3:.4g} um^3/s"
+        points = [place for place in plan.places() if place[3] == 0]
+        counts = ", ".join(map(str, plan.shape[:3]))
+        yield "radius", ", ".join(f"{value / MICROMETRE:.4g}" for value in plan.radius) + " um"
+        yield "annihilation", "at once" if plan.constant == 0.0 else constant
+        yield "domain", shape
+        yield "sweep", f"{len(points)} points: {counts} of radius, spin, generation"
+        yield "runs", f"{self.case.monte_carlo.runs} of each point"
+        if plan.simulated:
+            numbers = [plan.particles(place) for place in points]
+            yield "particles", f"about {min(numbers):.3g} to {max(numbers):.3g}"
 
-def _run(case: LocalizedCase, out: str | Path | None, resume: bool, comm: MPI.Comm) -> Result:
-    plan = Localized(case)
-    warnings = plan.warnings()
-    if comm.rank == 0:
-        for text in warnings:
-            log.warning("%s: %s", case.source, text)
-    sweep = _dataset(plan)
-    sweep.dataset.attrs["warnings"] = "\n".join(warnings)
+    def where(self, place: tuple[int, ...]) -> str:
+        return self.plan.where(place)
 
-    runs = None if out is None else Path(out) / RUNS
+    def dataset(self) -> SweepDataset:
+        plan = self.plan
+        case = plan.case
+        axes = {
+            "radius": plan.radius,
+            "spin": np.array(case.sweep.spin),
+            "generation": plan.generation,
+            "run": np.arange(plan.shape[3]),
+        }
+        flips = np.array([plan.flip_time(spin) for spin in range(plan.shape[1])])
+        coordinates: dict[str, tuple[tuple[str, ...], Any]] = {"flip_time": (("spin",), flips)}
+        if case.relaxation is not None:
+            coordinates["time"] = (("time",), recorded_times(case.relaxation))
+        if plan.mesh is not None:
+            centres = plan.in_file_order(plan.mesh.centroid)
+            coordinates["cell"] = (("cell",), np.arange(plan.mesh.n_global))
+            coordinates |= {axis: (("cell",), centres[:, k]) for k, axis in enumerate("xyz"[: _axes(plan)])}
+        sweep = SweepDataset(
+            axes,
+            coordinates,
+            {
+                "annihilation_m3_per_s": plan.constant,
+                "pairs": case.annihilation.pairs,
+                "seed": case.monte_carlo.seed,
+                "random_numbers": "xoshiro256++ from numpy.random.SeedSequence(seed, spawn_key=(radius, "
+                "spin, generation, run)), places counted from 0",
+            },
+        )
+        if plan.simulated:
+            for name in ("concentration_run", "concentration_run_error", "independent", "correlation_time"):
+                sweep.define(name)
+            if case.relaxation is not None:
+                sweep.define("decay_run", ("time",))
+            if plan.mesh is not None:
+                sweep.define("concentration_cell_run", ("cell",))
+                sweep.define("concentration_cell_run_error", ("cell",))
+        return sweep
 
-    def work(line: Line, recorder: PointRecorder) -> None:
-        for place in line:
-            values: Values = {}
-            if plan.simulated and runs is not None:
-                make_folder(runs)
-                values = _run_one(plan, place, runs / f"{'-'.join(map(str, place))}.npz", resume)
-            elif plan.simulated:
-                values = _run_one(plan, place)
-            recorder.record(place, values, plan.where(place))
+    def values(self, place: tuple[int, ...], sweep: SweepDataset) -> Values:
+        if not self.plan.simulated:
+            return {}
+        new = self.plan.simulation(place)
+        simulation: Simulation | LongRun = new
+        if self.runs is not None:
+            make_folder(self.runs)
+            kept = self.runs / f"{'-'.join(map(str, place))}.npz"
+            if not self.resumes:
+                kept.unlink(missing_ok=True)
+            simulation = LongRun(new, kept, self.case.hash)
+        values = _averages(self.plan, simulation)
+        if self.case.relaxation is not None:
+            simulation.set_generation(0.0)
+            after = simulation.advance(simulation.time + recorded_times(self.case.relaxation))
+            values["decay_run"] = after.number[1:] / after.volume
+        return values
 
-    def complete(sweep: SweepDataset) -> None:
-        _complete(plan, sweep)
+    def complete(self, sweep: SweepDataset) -> None:
+        _complete(self.plan, sweep)
 
-    sources = {"constants": "given in the case" if case.material is None else "material of the case"}
-    lines = [[place] for place in plan.places()]
-    result = run_lines(case, sweep, lines, work, out, resume, comm, sources, complete)
-    if plan.mesh is not None and result.folder is not None:
-        on_root(comm, lambda: _write_fields(plan, result))
-    if runs is not None:
-        on_root(comm, lambda: shutil.rmtree(runs, ignore_errors=True))
-    return result
-
-
-def check(case: LocalizedCase) -> str:
-    """Sizes as text, see :func:`fvqp.case.run.check`."""
-    with options_in_force(case.source, case.solver.petsc, FAMILIES):
-        check_petsc_options_used(case)
-    plan = Localized(case)
-    warnings = plan.warnings()
-    shape = "periodic box" if plan.mesh is None else f"mesh of {plan.mesh.n_global} cells"
-    points = [place for place in plan.places() if place[3] == 0]
-    numbers = [plan.particles(place) for place in points] if plan.simulated else []
-    rows = [
-        ("radius", ", ".join(f"{value / MICROMETRE:.4g}" for value in plan.radius) + " um"),
-        (
-            "annihilation",
-            "at once" if plan.constant == 0.0 else f"{plan.constant / MICROMETRE**3:.4g} um^3/s",
-        ),
-        ("domain", shape),
-        ("sweep", f"{len(points)} points: {', '.join(map(str, plan.shape[:3]))} of radius, spin, generation"),
-        ("runs", f"{case.monte_carlo.runs} of each point"),
-    ]
-    if numbers:
-        rows.append(("particles", f"about {min(numbers):.3g} to {max(numbers):.3g}"))
-    rows += [("warning", text) for text in warnings]
-    return "\n".join([f"{case.source}: valid", *(f"  {name:<13}{text}" for name, text in rows)])
+    def run(self, resume: bool) -> Result:
+        self.resumes = resume
+        result = super().run(resume)
+        if self.plan.mesh is not None and result.folder is not None:
+            on_root(self.comm, lambda: _write_fields(self.plan, result))
+        if (runs := self.runs) is not None:
+            on_root(self.comm, lambda: shutil.rmtree(runs, ignore_errors=True))
+        return result
 
 
 def recorded_times(relaxation: Relaxation) -> Floats:
@@ -123,68 +159,10 @@ def recorded_times(relaxation: Relaxation) -> Floats:
     return times
 
 
-def _dataset(plan: Localized) -> SweepDataset:
-    case = plan.case
-    axes = {
-        "radius": plan.radius,
-        "spin": np.array(case.sweep.spin),
-        "generation": plan.generation,
-        "run": np.arange(plan.shape[3]),
-    }
-    flips = np.array([plan.flip_time(spin) for spin in range(plan.shape[1])])
-    coordinates: dict[str, tuple[tuple[str, ...], Any]] = {"flip_time": (("spin",), flips)}
-    if case.relaxation is not None:
-        coordinates["time"] = (("time",), recorded_times(case.relaxation))
-    if plan.mesh is not None:
-        centres = plan.in_file_order(plan.mesh.centroid)
-        coordinates["cell"] = (("cell",), np.arange(plan.mesh.n_global))
-        coordinates |= {axis: (("cell",), centres[:, k]) for k, axis in enumerate("xyz"[: _axes(plan)])}
-    sweep = SweepDataset(
-        axes,
-        coordinates,
-        {
-            "annihilation_m3_per_s": plan.constant,
-            "pairs": case.annihilation.pairs,
-            "seed": case.monte_carlo.seed,
-            "random_numbers": "xoshiro256++ from numpy.random.SeedSequence(seed, spawn_key=(radius, spin, "
-            "generation, run)), places counted from 0",
-        },
-    )
-    if plan.simulated:
-        for name in ("concentration_run", "concentration_run_error", "independent", "correlation_time"):
-            sweep.define(name)
-        if case.relaxation is not None:
-            sweep.define("decay_run", ("time",))
-        if plan.mesh is not None:
-            sweep.define("concentration_cell_run", ("cell",))
-            sweep.define("concentration_cell_run_error", ("cell",))
-    return sweep
-
-
 def _axes(plan: Localized) -> int:
     """Coordinates that differ from cell to cell."""
     assert plan.mesh is not None
     return max(k + 1 for k in range(3) if np.ptp(plan.mesh.points[:, k]) > 0.0)
-
-
-def _run_one(
-    plan: Localized, place: tuple[int, ...], kept: Path | None = None, resume: bool = False
-) -> Values:
-    """One run of a point; its state is ``kept`` in a file, from which a resumed one goes on."""
-    case = plan.case
-    new = plan.simulation(place)
-    if kept is not None and not resume:
-        kept.unlink(missing_ok=True)
-    simulation = new if kept is None else LongRun(new, kept, case.hash)
-    try:
-        values = _averages(plan, simulation)
-        if case.relaxation is not None:
-            simulation.set_generation(0.0)
-            after = simulation.advance(simulation.time + recorded_times(case.relaxation))
-            values["decay_run"] = after.number[1:] / after.volume
-    except FvqpError as error:
-        raise type(error)(f"{case.source}: {plan.where(place)}: {error}") from None
-    return values
 
 
 def _averages(plan: Localized, simulation: Simulation | LongRun) -> Values:
@@ -341,3 +319,6 @@ def _write_fields(plan: Localized, result: Result) -> None:
     for number, place in enumerate(np.ndindex(plan.shape[:3])):
         fields = {shown[name]: values[place][plan.mesh.global_id] for name, values in stored.items()}
         series.write(plan.mesh, float(number), fields)
+
+
+STUDY = LocalizedStudy
