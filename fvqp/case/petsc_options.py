@@ -11,6 +11,9 @@ from fvqp.petsc import PETSc, option_used
 #: What all options here begin with in PETSc's database.
 PREFIX = "fvqp_"
 
+#: Ends of options that PETSc looks for when a solve has ended.
+AFTER_SOLVES = ("_view", "_converged_reason")
+
 Options = Mapping[str, str | int | float | bool]
 
 
@@ -60,7 +63,7 @@ def check_options_read(source: str, given: Options, rehearse: Callable[[], None]
     except PETSc.Error as error:
         reason = str(error).strip().splitlines()[-1].partition("] ")[2]
         raise CaseError(f"{source}: solver.petsc: PETSc refuses {', '.join(given)}: {reason}") from None
-    unread = [key for key in given if not option_used(PREFIX + key)]
+    unread = [key for key in given if not (key.endswith(AFTER_SOLVES) or option_used(PREFIX + key))]
     if unread:
         raise CaseError(
             f"{source}: solver.petsc.{unread[0]}: not used: no solver of this case reads it; a misspelt "

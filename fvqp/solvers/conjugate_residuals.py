@@ -41,6 +41,7 @@ class ConjugateResiduals:
     what directions do for x is M applied to one such sum.
 
     Attributes:
+        nearly: M, roughly A⁻¹.
         residual: ``r − A x``.
         stalled: whether the latest direction left the residual nearly as it was.
     """
@@ -59,7 +60,7 @@ class ConjugateResiduals:
             comm: ranks that share the vectors.
             kept: directions, a vector each; when there are so many, x is put together and all are given up.
         """
-        self._action, self._precondition, self._comm, self._kept = action, precondition, comm, kept
+        self._action, self.nearly, self._comm, self._kept = action, precondition, comm, kept
         self._right = self._before = self.residual = np.zeros(0)
         self.stalled = False
         self._forget()
@@ -83,7 +84,7 @@ class ConjugateResiduals:
                 if origin.right is not None:
                     seed += share * origin.right
         self._subtract(of_images, seed)
-        out = self._precondition(seed)
+        out = self.nearly(seed)
         out += self._before
         for share, origin in zip(shares, self._origins, strict=True):
             if not isinstance(origin, _Seed):

@@ -27,7 +27,7 @@ from fvqp.case.quantities import (
     Speed,
     Temperature,
 )
-from fvqp.case.tables import AS_LIST, ONCE, Case, Count, FigureFile, Flag, Name, Table
+from fvqp.case.tables import AS_LIST, ONCE, Case, Count, FigureFile, Flag, Name, Solver, Table
 from fvqp.case.transport.dispersion import DispersionTable
 from fvqp.case.transport.localization import LocalizationTable
 from fvqp.case.transport.sources import LocalMicrowave, LocalTrapping
@@ -192,7 +192,7 @@ class Evolution(RecordedTimes):
     """Adaptive steps of order 2: ``rosenbrock``, linearly implicit, for any gap and time; ``imex``, motion
     implicit and collisions explicit, for pulses that fly before they collide: steps are no longer than the
     fastest collisions take; ``bdf``, all implicit by backward differentiation, for a gap that stays, with the
-    fewest steps where all is slow. The latter two are PETSc's."""
+    fewest steps where all is slow. All are a TS of PETSc."""
     points_per_decade: TimesPerDecade = 4
     """Recorded times, evenly spaced on a logarithmic axis."""
     tolerance: Annotated[Number, Field(ge=LEAST_TOLERANCE, lt=1)] = 0.02
@@ -259,7 +259,11 @@ class Figure(Table):
 class TransportCase(Case):
     """A case of the transport model: Boltzmann equations of quasiparticles and phonons in a body."""
 
-    UNDECISIVE: ClassVar = {**Case.UNDECISIVE, "steady_state": {"maximum_iterations"}}
+    UNDECISIVE: ClassVar = {
+        **Case.UNDECISIVE,
+        "solver": {"petsc"},
+        "steady_state": {"maximum_iterations"},
+    }
 
     model: Literal["transport"]
     """The equations: Boltzmann transport."""
@@ -284,6 +288,7 @@ class TransportCase(Case):
     evolution: Evolution | None = None
     steady_state: SteadyState | None = None
     resonator: Probe | None = None
+    solver: Solver = Solver()
     output: Output = Output()
     figures: tuple[Figure, ...] = ()
 

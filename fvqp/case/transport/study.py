@@ -15,6 +15,7 @@ from fvqp.case.evolution import recorded_times
 from fvqp.case.sizes import size_rows
 from fvqp.case.study import Study
 from fvqp.case.transport.build import build_setup
+from fvqp.case.transport.petsc_options import FAMILIES, check_petsc_options_used
 from fvqp.case.transport.recording import TransportRecorder
 from fvqp.case.transport.schema import TransportCase
 from fvqp.errors import ConvergenceError, FvqpError
@@ -32,10 +33,12 @@ class TransportStudy(Study[TransportRecorder]):
     """One evolution in time, or a steady state, of a body."""
 
     case: TransportCase
+    OPTIONS = FAMILIES
 
     def __init__(self, case: TransportCase, comm: MPI.Comm, out: Path | None, solve: bool = True) -> None:
         super().__init__(case, comm, out, solve)
         self.setup = build_setup(case, comm, out=out if solve else Path(), solve=solve)
+        check_petsc_options_used(case, self.setup.problem)
         self.sources = self.setup.material.sources
         self.times = np.zeros(1) if case.evolution is None else recorded_times(case.evolution)
 

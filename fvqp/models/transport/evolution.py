@@ -10,6 +10,7 @@ import numpy as np
 from fvqp.errors import CaseError
 from fvqp.models.transport.integrators import BackwardDifferences, ImplicitExplicit
 from fvqp.models.transport.problem import BoltzmannProblem
+from fvqp.models.transport.rosenbrock import Rosenbrock
 from fvqp.models.transport.state import Counters, Moment, State
 from fvqp.models.transport.stepping import Stepper
 from fvqp.typing import Floats
@@ -24,7 +25,7 @@ def stepper(problem: BoltzmannProblem, method: Method, tolerance: float, first_s
         CaseError: a method that is not known, or does not go with a gap that follows.
     """
     kinds: dict[str, type[Stepper]] = {
-        "rosenbrock": Stepper,
+        "rosenbrock": Rosenbrock,
         "imex": ImplicitExplicit,
         "bdf": BackwardDifferences,
     }

@@ -1,36 +1,31 @@
-"""Steps in time by PETSc: implicit-explicit, and fully implicit.
+"""Steps in time by PETSc's integrators: implicit-explicit, and fully implicit.
 
-Both integrate occupations together with the counters of what comes and goes, by the same stages: methods of
-these kinds keep the energy that both hold as linear combinations of the stages do, and every Newton step
-keeps it however inexact it is. Accuracy, bounds, gaps and lengths of steps are those of
-`fvqp.models.transport.stepping` (theory: transport, section on time).
+Every Newton step keeps the energy of occupations and counters however inexact it is (theory: transport,
+section on time).
 """
 
 from __future__ import annotations
 
 import logging
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable
-from types import SimpleNamespace
 
 import numpy as np
 from mpi4py import MPI
 
 from fvqp.errors import ConvergenceError
 from fvqp.models.transport import accuracy
-from fvqp.models.transport.gaps import ahead
+from fvqp.models.transport.integrator import Integrator, joined
 from fvqp.models.transport.linearized import Linearized
 from fvqp.models.transport.local import Turnover
 from fvqp.models.transport.problem import BoltzmannProblem
 from fvqp.models.transport.state import Counters, Rates, State
-from fvqp.models.transport.stepping import SAFETY, Refused, Stepper
-from fvqp.petsc import PETSc, destroyed_with, own_errors, weakly
-from fvqp.solvers.elimination import defaults
+from fvqp.models.transport.stepping import SAFETY
+from fvqp.petsc import PETSc, weakly
 from fvqp.typing import Floats
 
 log = logging.getLogger(__name__)
 
-_PREFIX = "fvqp_transport_"
 _REASON = PETSc.SNES.ConvergedReason
 #: γ of both stages of the implicit part of IMEX-SSP2(2,2,2), which PETSc calls ``l2``.
 DIAGONAL = 1.0 - np.sqrt(0.5)
@@ -48,77 +43,25 @@ ROUNDING, DOUBTFUL = 1e-13, 4
 GROWTH = 2.0
 
 
-class Integrator(Stepper, ABC):
-    """Steps by PETSc's TS, of unknowns that are f, n and counters of this rank, one after another.
-
-    Attributes:
-        remembers: whether steps build on earlier ones.
-        least: error in units of the tolerance below which steps grow no faster.
-    """
-
-    remembers = False
-    least = 0.0
+class ImplicitIntegrator(Integrator):
+    """Steps whose stages are solved for by Newton's method (SNES)."""
 
     def __init__(self, problem: BoltzmannProblem, tolerance: float, first_step: float | None) -> None:
-        super().__init__(problem, tolerance, first_step)
-        body, grid = problem.body, problem.grid
-        self._shapes = [
-            (body.n_owned, len(problem.moving_f.weights), grid.n),
-            (body.n_owned, len(problem.moving_n.weights), grid.n_phonon),
-            *(part.shape for part in problem.no_counters()),
-        ]
-        self._ends = np.cumsum([int(np.prod(shape)) for shape in self._shapes])
-        #: Of the step at hand: its beginning, at what rates collisions turn particles there, what is there.
-        self._begin: State
-        self._turn: Turnover
+        #: Energies of the cells where the step begins.
         self._scale: list[Floats] = []
-        #: Counters at the beginning, and whether nothing is known from before.
-        self._counted, self._fresh = problem.no_counters(), True
         #: What Newton's method may leave undone, its latest change, what inverts its equations for which
-        #: coefficient of the rate of change, and why that failed.
+        #: coefficient of the rate of change.
         self._allowed = self._change = self._shift = 0.0
         self._inverse: Callable[[Rates], Rates] | None = None
-        self._why = ""
-        size, comm = int(self._ends[-1]), body.comm
-        self._u = PETSc.Vec().createMPI((size, PETSc.DECIDE), comm=comm)
-        layout = (size, PETSc.DECIDE)
-        # PETSc never multiplies by it: a Newton step is one application of the preconditioner
-        matrix = PETSc.Mat().createPython((layout, layout), SimpleNamespace(), comm)
-        matrix.setUp()
-        ts = self._ts = PETSc.TS().create(comm)
-        ts.setOptionsPrefix(_PREFIX)
+        super().__init__(problem, tolerance, first_step)
+
+    def _choose(self, ts: PETSc.TS) -> None:
         ts.setIFunction(weakly(self._function), self._u.duplicate())
-        ts.setIJacobian(weakly(self._jacobian), matrix, matrix)
-        ts.setMaxTime(1e300)
-        ts.setMaxSteps(2**31 - 1)
-        ts.setExactFinalTime(PETSc.TS.ExactFinalTime.STEPOVER)
-        ts.setErrorIfStepFails(False)
-        ts.setMaxSNESFailures(1)
+        ts.setIJacobian(weakly(self._jacobian), self._matrix, self._matrix)
         snes = ts.getSNES()
         snes.setConvergenceTest(weakly(self._test))
         snes.setTolerances(stol=0.0, max_it=NEWTON + 1)
-        snes.getKSP().setType("preonly")
-        pc = snes.getKSP().getPC()
-        pc.setType("python")
-        pc.setPythonContext(SimpleNamespace(apply=weakly(self._apply)))
-        self._choose(ts)
-        with defaults(_PREFIX, {"ts_adapt_type": "none", "snes_linesearch_type": "basic"}):
-            ts.setFromOptions()
-        ts.setSolution(self._u)
-        destroyed_with(self, pc, ts, matrix, self._u)
-
-    def advance(
-        self, state: State, start: float, end: float, callback: Callable[[float, State], None] | None
-    ) -> tuple[State, Counters]:
-        # what a run that is resumed here does not know either
-        self._fresh = True
-        return super().advance(state, start, end, callback)
-
-    # -- the method
-
-    @abstractmethod
-    def _choose(self, ts: PETSc.TS) -> None:
-        """Tells PETSc which one."""
+        self._use(snes.getKSP())
 
     @abstractmethod
     def _implicit(self, f: Floats, n: Floats) -> Rates:
@@ -128,55 +71,21 @@ class Integrator(Stepper, ABC):
     def _solver(self, length: float) -> Callable[[Rates], Rates]:
         """What inverts ``1 − length × J``, J the Jacobian of these rates at the beginning of the step."""
 
-    @abstractmethod
-    def _error(self, y: Floats, now: float, length: float) -> tuple[Floats, int]:
-        """Error of the unknowns after a step, and the power of its length with which it grows."""
-
-    @abstractmethod
     def _begins(self, now: float, length: float) -> None:
-        """Called before every step."""
-
-    # -- one step
+        self._scale = accuracy.scales(self._p, self._begin.f, self._begin.n)
+        self._allowed = self._tolerance * length / (now + length)
 
     def _step(self, state: State, now: float, length: float) -> tuple[State, Counters, float]:
-        p, ts = self._p, self._ts
-        begin = self._begin = ahead(p, state, 0.5 * length)
-        self._turn, self._scale = p.turnover(begin), accuracy.scales(p, begin.f, begin.n)
-        self._why = ""
-        self._allowed = self._tolerance * length / (now + length)
-        if self._fresh:
-            self._counted = p.no_counters()
-            ts.restartStep()
-        self._u.array = _joined(Rates(begin.f, begin.n, self._counted))
-        ts.setTime(now)
-        ts.setTimeStep(length)
-        self._begins(now, length)
-        self._fresh = True  # unless the step is accepted
-        with own_errors():
-            ts.step()
-        self._inverse = None  # which keeps vectors of every iteration
-        if ts.getConvergedReason() < 0:
-            ts.setConvergedReason(PETSc.TS.ConvergedReason.ITERATING)
-            raise Refused(self._why or "Newton's method does not converge")
-        y = self._u.array_r.copy()
-        f, n, counters = self._split(y)
-        off, power = self._error(y, now, length)
-        relative = accuracy.largest_change(p, self._split(off)[:2], accuracy.scales(p, f, n))
-        # the control takes a root of order 2
-        error = max((relative / self._tolerance) ** (2.0 / power), self.least)
-        passed = counters.plus(-1.0, self._counted)
-        if error <= 1.0:
-            f, n = self._positive(begin, f, n)
-            f, n = self._closed(begin, passed, f, n)
-            state = self._followed(f, n, begin.gap, state.gap)
-            self._counted, self._fresh = counters, not self.remembers
-        return state, passed, error
+        try:
+            return super()._step(state, now, length)
+        finally:
+            self._inverse = None  # which keeps vectors of every iteration
 
     # -- what PETSc calls
 
     def _function(self, ts: PETSc.TS, t: float, u: PETSc.Vec, du: PETSc.Vec, out: PETSc.Vec) -> None:
         f, n, _ = self._split(u.array_r)
-        out.array = du.array_r - _joined(self._implicit(f, n))
+        out.array = du.array_r - joined(self._implicit(f, n))
 
     def _jacobian(
         self, ts: PETSc.TS, t: float, u: PETSc.Vec, du: PETSc.Vec, shift: float, j: PETSc.Mat, p: PETSc.Mat
@@ -190,7 +99,7 @@ class Integrator(Stepper, ABC):
         assert self._inverse is not None
         try:
             f, n, counters = self._split(r.array_r / self._shift)
-            out.array = _joined(self._inverse(Rates(f, n, counters)))
+            out.array = joined(self._inverse(Rates(f, n, counters)))
         except ConvergenceError as error:  # on all ranks; PETSc is told by the test
             self._why = str(error)
             out.set(0.0)
@@ -212,16 +121,8 @@ class Integrator(Stepper, ABC):
             return int(_REASON.DIVERGED_DTOL)
         return int(_REASON.ITERATING if iteration < NEWTON else _REASON.DIVERGED_MAX_IT)
 
-    # -- vectors
 
-    def _split(self, y: Floats) -> tuple[Floats, Floats, Counters]:
-        """f, n and counters of a vector."""
-        parts = np.split(y, self._ends[:-1])
-        f, n, *counters = (part.reshape(shape) for part, shape in zip(parts, self._shapes, strict=True))
-        return f, n, Counters(*counters)
-
-
-class ImplicitExplicit(Integrator):
+class ImplicitExplicit(ImplicitIntegrator):
     """Motion and scattering implicit, collisions explicit: two stages, order 2.
 
     IMEX-SSP2(2,2,2) of L. Pareschi and G. Russo, J. Sci. Comput. 25, 129 (2005): L-stable where implicit,
@@ -254,11 +155,13 @@ class ImplicitExplicit(Integrator):
         return min(super()._longest(state), LONGEST / self._fastest if self._fastest > 0.0 else np.inf)
 
     def _choose(self, ts: PETSc.TS) -> None:
+        super()._choose(ts)
         ts.setRHSFunction(weakly(self._explicit), self._u.duplicate())
         ts.setType("arkimex")
         ts.setARKIMEXType("l2")
 
     def _begins(self, now: float, length: float) -> None:
+        super()._begins(now, length)
         self._heun = None
         self._collide(self._turn)
 
@@ -277,7 +180,7 @@ class ImplicitExplicit(Integrator):
         local = p.local.rates(p.mean_f(np.clip(f, 0.0, 1.0)), p.mean_n(np.maximum(n, 0.0)))
         counters = p.no_counters()._replace(given_f=local.given_f, given_n=local.given_n)
         of_f, of_n = np.broadcast_to(local.f[:, None], f.shape), np.broadcast_to(local.n[:, None], n.shape)
-        out.array = _joined(Rates(of_f, of_n, counters))
+        out.array = joined(Rates(of_f, of_n, counters))
         if self._heun is None:  # at the first stage
             self._heun = u.array_r / DIAGONAL + ts.getTimeStep() * out.array_r
 
@@ -293,17 +196,17 @@ class ImplicitExplicit(Integrator):
 
         return solve
 
-    def _error(self, y: Floats, now: float, length: float) -> tuple[Floats, int]:
+    def _error(self, y: Floats, now: float, length: float) -> tuple[tuple[Floats, Floats], int]:
         """Half the difference of both stages' slopes, of which the first is ``(Y − y)/γΔt`` and collisions.
 
         The method of order 1 within that of order 2 takes the second stage's slope alone.
         """
         assert self._heun is not None
-        begin = _joined(Rates(self._begin.f, self._begin.n, self._counted))
-        return self._heun - begin / DIAGONAL - (y - begin), 2
+        begin = joined(Rates(self._begin.f, self._begin.n, self._counted))
+        return self._split(self._heun - begin / DIAGONAL - (y - begin))[:2], 2
 
 
-class BackwardDifferences(Integrator):
+class BackwardDifferences(ImplicitIntegrator):
     """All implicit, by the backward differentiation formula of order 2: one stage a step.
 
     It damps fast changes as backward Euler's method does. The first step after every start is made of half a
@@ -320,14 +223,16 @@ class BackwardDifferences(Integrator):
         super().__init__(problem, tolerance, first_step)
 
     def _choose(self, ts: PETSc.TS) -> None:
+        super()._choose(ts)
         ts.setType("bdf")
 
     def _begins(self, now: float, length: float) -> None:
+        super()._begins(now, length)
         if self._fresh:
             self._past, self._middle = [], now + 0.5 * length
         else:
             self._middle = None
-        self._past = [(now, _joined(Rates(self._begin.f, self._begin.n, self._counted))), *self._past[:2]]
+        self._past = [(now, joined(Rates(self._begin.f, self._begin.n, self._counted))), *self._past[:2]]
 
     def _function(self, ts: PETSc.TS, t: float, u: PETSc.Vec, du: PETSc.Vec, out: PETSc.Vec) -> None:
         super()._function(ts, t, u, du, out)
@@ -343,7 +248,7 @@ class BackwardDifferences(Integrator):
         system = Linearized(self._p, self._begin, self._turn, length)
         return lambda r: system.solve(r, [], LINEAR * self._allowed)
 
-    def _error(self, y: Floats, now: float, length: float) -> tuple[Floats, int]:
+    def _error(self, y: Floats, now: float, length: float) -> tuple[tuple[Floats, Floats], int]:
         """Divided differences in place of the derivative in what the formula leaves out.
 
         From times that are a and b ago, the formula errs by ``y‴/6 a²b²/(a + b)``. The first step has
@@ -356,14 +261,9 @@ class BackwardDifferences(Integrator):
         for weight, (_, earlier) in zip(weights[1:], self._past, strict=True):
             off += weight * earlier
         if len(spans) == 2:
-            return off * (length**2 / 3.0), 2
+            return self._split(off * (length**2 / 3.0))[:2], 2
         a, b = spans[:2]
-        return off * ((a * b) ** 2 / (a + b)), 3
-
-
-def _joined(rates: Rates) -> Floats:
-    """f, n and counters one after another."""
-    return np.concatenate([part.ravel() for part in (rates.f, rates.n, *rates.counters)])
+        return self._split(off * ((a * b) ** 2 / (a + b)))[:2], 3
 
 
 def _divided(times: list[float]) -> Floats:

@@ -12,8 +12,8 @@ that k puts into a body is exactly what its counters say (theory: transport, sec
 from __future__ import annotations
 
 import logging
-import weakref
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 
 import numpy as np
 from mpi4py import MPI
@@ -25,11 +25,14 @@ from fvqp.models.transport.motion import EXPLICIT
 from fvqp.models.transport.problem import BoltzmannProblem
 from fvqp.models.transport.state import Counters, Rates, State
 from fvqp.models.transport.together import Together
+from fvqp.petsc import PETSc, destroyed_with, own_errors, weakly
 from fvqp.solvers.conjugate_residuals import TOGETHER, ConjugateResiduals
 from fvqp.typing import Floats
 
 log = logging.getLogger(__name__)
 
+#: Prefix of PETSc's options of the whole Jacobian: ``-fvqp_transport_linear_ksp_monitor``.
+OPTIONS = "fvqp_transport_linear_"
 #: Iterations before a system is given up; a shorter step is cheaper then.
 ITERATIONS = 80
 #: Vectors that are kept of them, and of those for other right-hand sides of a step.
@@ -83,6 +86,11 @@ class Linearized:
         self.iterations = 0
         self._units: list[Floats] = []
         self._space: ConjugateResiduals | None = None
+        self._ksp: PETSc.KSP | None = None
+        #: Of the solve at hand: right-hand side, guesses, what may be left, and what is left over that.
+        self._right: Floats | None = None
+        self._guesses: Sequence[Rates] = ()
+        self._allowed, self._left = 0.0, np.inf
         self._near: Together | None = None
         self._filling: Rates | None = None
         self._moved: tuple[Callable, Callable] | None = None
@@ -125,41 +133,93 @@ class Linearized:
         Raises:
             ConvergenceError: more is left after as many iterations as are worth their while.
         """
-        if self._space is None:
+        if self._ksp is None:
             self._units = sizes(self._p, self._state.f, self._state.n, self.scale)
-            # in a circle of references, the vectors of earlier steps would stay until it is collected
-            own = weakref.proxy(self)
-            self._space = ConjugateResiduals(
-                lambda x: own._action(x), lambda x: own._nearly(x), self._p.body.comm, KEPT
-            )
-        space = self._space
-        space.begin(self._joined(r.f, r.n))
-        counters = r.counters
+            self._ksp = self._solver(r.f.size + r.n.size)
+        right, counters = self._joined(r.f, r.n), r.counters
         del r  # may be as large as all occupations
-        for guess in guesses:
+        self._right, self._guesses, self._allowed = right, guesses, allowed
+        comm = self._p.body.comm
+        b = PETSc.Vec().createWithArray(right, (right.size, PETSc.DECIDE), comm=comm)
+        x = b.duplicate()
+        try:
+            with own_errors():
+                self._ksp.solve(b, x)
+            self.iterations, reason = self._ksp.getIterationNumber(), self._ksp.getConvergedReason()
+            found = self._split(x.array_r)
+        finally:
+            self._right, self._guesses = None, ()
+            b.destroy()
+            x.destroy()
+        if reason < 0:
+            raise ConvergenceError(
+                f"motion and collisions: {self.iterations} iterations leave {self._left:.2g} of what is "
+                "allowed"
+            )
+        return self._balanced(counters, *found)
+
+    def _solver(self, size: int) -> PETSc.KSP:
+        """Conjugate residuals that remember directions, as a KSP of type ``python``."""
+        comm, layout = self._p.body.comm, (size, PETSc.DECIDE)
+        context = SimpleNamespace(
+            mult=weakly(self._mult), apply=weakly(self._apply), solve=weakly(self._iterate)
+        )
+        matrix = PETSc.Mat().createPython((layout, layout), context, comm)
+        matrix.setUp()
+        ksp = PETSc.KSP().create(comm)
+        ksp.setOptionsPrefix(OPTIONS)
+        ksp.setOperators(matrix)
+        ksp.setType("python")
+        ksp.setPythonContext(context)
+        ksp.setPCSide(PETSc.PC.Side.RIGHT)
+        ksp.setTolerances(max_it=ITERATIONS)
+        pc = ksp.getPC()
+        pc.setType("python")
+        pc.setPythonContext(context)
+        ksp.setFromOptions()
+
+        def through(operation: Callable[[PETSc.Vec, PETSc.Vec], None], x: Floats) -> Floats:
+            out = np.empty_like(x)
+            vectors = [PETSc.Vec().createWithArray(a, layout, comm=comm) for a in (x, out)]
+            operation(*vectors)
+            for vector in vectors:
+                vector.destroy()
+            return out
+
+        self._space = ConjugateResiduals(
+            lambda x: through(matrix.mult, x), lambda x: through(pc.apply, x), comm, KEPT
+        )
+        destroyed_with(self, pc, ksp, matrix)
+        return ksp
+
+    def _iterate(self, ksp: PETSc.KSP, b: PETSc.Vec, x: PETSc.Vec) -> None:
+        """Called by PETSc to solve."""
+        space = self._space
+        assert space is not None and self._right is not None
+        space.begin(self._right)  # the array of b, which is kept beyond the solve
+        for guess in self._guesses:
             space.guess(self._joined(guess.f, guess.n))
         space.stalled = False
         size = np.inf
-        for iteration in range(ITERATIONS + 1):
-            self.iterations = iteration
-            ahead = self._nearly(space.ahead)
+        for iteration in range(ksp.max_it + 1):
+            ksp.setIterationNumber(iteration)
+            ahead = space.nearly(space.ahead)
             judged = not space.stalled
             if judged:
                 size = largest_change(self._p, self._split(ahead), self.scale)
+                ksp.monitor(iteration, size)
             space.follow(ahead)
-            if judged and size <= allowed:
+            if judged and size <= self._allowed:
                 # what makes up for missing energy may be larger than all that is left
                 undo = space.balance(self._energies())
-                size = largest_change(self._p, self._split(self._nearly(space.residual)), self.scale)
-                if size <= allowed:
-                    break
+                size = largest_change(self._p, self._split(space.nearly(space.residual)), self.scale)
+                if size <= self._allowed:
+                    ksp.setConvergedReason(PETSc.KSP.ConvergedReason.CONVERGED_ATOL)
+                    x.array = space.x
+                    return
                 undo()
-        else:
-            raise ConvergenceError(
-                f"motion and collisions: {ITERATIONS} iterations leave {size / allowed:.2g} of what is "
-                "allowed"
-            )
-        return self._balanced(counters, *self._split(space.x))
+        self._left = size / self._allowed
+        ksp.setConvergedReason(PETSc.KSP.ConvergedReason.DIVERGED_MAX_IT)
 
     def _balanced(self, came: Counters, f: Floats, n: Floats) -> Rates:
         """Rates with the energy that their counters say, ``came`` being those of the right-hand side.
@@ -242,16 +302,16 @@ class Linearized:
         f, n = self._units
         return x[: f.size].reshape(f.shape) * f, x[f.size :].reshape(n.shape) * n
 
-    def _nearly(self, x: Floats) -> Floats:
-        return self._joined(*self._together().approximate(*self._split(x)))
+    def _apply(self, _pc: PETSc.PC, x: PETSc.Vec, y: PETSc.Vec) -> None:
+        y.array = self._joined(*self._together().approximate(*self._split(x.array_r)))
 
-    def _action(self, x: Floats) -> Floats:
-        f, n = self._split(x)
+    def _mult(self, _matrix: PETSc.Mat, x: PETSc.Vec, y: PETSc.Vec) -> None:
+        f, n = self._split(x.array_r)
         changed = self.change(f, n)
         for whole, part in ((f, changed.f), (n, changed.n)):
             part *= -self.length
             part += whole
-        return self._joined(changed.f, changed.n)
+        y.array = self._joined(changed.f, changed.n)
 
 
 class _Product:

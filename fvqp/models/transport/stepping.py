@@ -1,14 +1,4 @@
-"""Steps in time: a linearly implicit method of order 2.
-
-ROS2 (J. G. Verwer, E. J. Spee, J. G. Blom, W. Hundsdorfer, SIAM J. Sci. Comput. 20, 1456 (1999)),
-
-    (1 − γΔt A) k1 = F(y),    (1 − γΔt A) k2 = F(y + Δt k1) − 2 k1,    y' = y + (3 k1 + k2) Δt/2,
-
-is of order 2 with any A. Here ``1 − γΔt A`` is the product of factors of motion and of collisions, or, where
-a step is too long for that, the whole Jacobian of both (`linearized`). F, A and the counters of what comes
-and goes keep the same sums, so that energy is conserved by every step, however inexact the solutions are;
-what is stationary stays so at any Δt (theory: transport, section on time).
-"""
+"""Control of steps in time, whatever their method: lengths, bounds of occupations, energy, and gaps."""
 
 from __future__ import annotations
 
@@ -21,18 +11,13 @@ from mpi4py import MPI
 
 from fvqp.errors import ConvergenceError
 from fvqp.models.transport import accuracy
-from fvqp.models.transport.gaps import ahead, followed
-from fvqp.models.transport.linearized import Linearized
-from fvqp.models.transport.local import Turnover
-from fvqp.models.transport.motion import EXPLICIT
+from fvqp.models.transport.gaps import followed
 from fvqp.models.transport.problem import BoltzmannProblem
-from fvqp.models.transport.state import Counters, Rates, State
+from fvqp.models.transport.state import Counters, State
 from fvqp.typing import Floats
 
 log = logging.getLogger(__name__)
 
-#: γ = 1 + 1/√2: damps the fastest modes in both stages, and keeps decaying occupations positive.
-GAMMA = 1.0 + np.sqrt(0.5)
 #: Negative occupations that a step may make, in units of the tolerance: energy relative to all there is.
 CUT = 1e-2
 #: Least that a step leaves of any occupation. Where less than nothing would be left, 0 is no way out: phonons
@@ -45,11 +30,6 @@ GAP_STEP, LONGEST_GAP_STEP = 1.0, 0.02
 SHORTENED = 4
 #: Part of the energy that rounding may take from a step.
 ROUNDED = 1e-8
-#: Part of a change that the product of factors may leave undone, and least that counts as done.
-UNDONE, DONE = 0.3, 1e-3
-#: Once a step was too long for the product of factors, so are those longer than this part of it; every step
-#: that needs the whole Jacobian makes that so many times longer, until the product has another trial.
-SIMILAR, FORGOTTEN = 0.7, 1.1
 #: Change of the length of a step, and part of the time for which steps are not shortened any more.
 LEAST, MOST, SAFETY, SHORTEST = 0.2, 2.5, 0.8, 1e-12
 #: A step that was refused is repeated with this part of its length.
@@ -64,7 +44,7 @@ class Refused(Exception):
 
 
 class Stepper:
-    """Adaptive steps.
+    """Adaptive steps; a subclass makes them.
 
     Attributes:
         steps, refused: numbers of steps.
@@ -76,9 +56,6 @@ class Stepper:
         self.length = 0.0 if first_step is None else first_step
         self.steps = self.refused = 0
         self._shortened = 0
-        #: Length of the shortest step that needed the whole Jacobian, and k1 of the latest step.
-        self._whole = np.inf
-        self._slope: Rates | None = None
 
     def advance(
         self, state: State, start: float, end: float, callback: Callable[[float, State], None] | None
@@ -90,8 +67,6 @@ class Stepper:
         """
         total = self._p.no_counters()
         now, grow, beyond = start, MOST, 0.0
-        # what a run that is resumed here does not know either
-        self._whole, self._slope = np.inf, None
         if self.length == 0.0:
             self.length = self._first(state, end - start)
         while now < end:
@@ -132,81 +107,9 @@ class Stepper:
                 callback(now, state)
         return state, Counters(*(self._summed(part) for part in total))
 
-    # -- one step
-
     def _step(self, state: State, now: float, length: float) -> tuple[State, Counters, float]:
-        p = self._p
-        begin = ahead(p, state, 0.5 * length)
-        system = Linearized(p, begin, p.turnover(begin), GAMMA * length)
-        k1, k2 = self._stages(system, begin, now, length)
-        f = begin.f + length * (1.5 * k1.f + 0.5 * k2.f)
-        n = begin.n + length * (1.5 * k1.n + 0.5 * k2.n)
-        passed = p.no_counters().plus(1.5 * length, k1.counters).plus(0.5 * length, k2.counters)
-        off = 0.5 * length * (k1.f + k2.f), 0.5 * length * (k1.n + k2.n)
-        error = accuracy.largest_change(p, off, accuracy.scales(p, f, n)) / self._tolerance
-        if error <= 1.0:
-            f, n = self._positive(begin, f, n)
-            f, n = self._closed(begin, passed, f, n)
-            state = self._followed(f, n, begin.gap, state.gap)
-            self._slope = k1
-        return state, passed, error
-
-    def _stages(self, system: Linearized, begin: State, now: float, length: float) -> tuple[Rates, Rates]:
-        """k1 and k2, by the product of factors or by the whole Jacobian."""
-        p, turn = self._p, system.turn
-        first = p.rates(begin.f, begin.n, turn)
-        allowed = self._tolerance / (now + length)
-        guesses = [] if self._slope is None else [self._slope]
-        if length < SIMILAR * self._whole:
-            k1 = system.product(first)
-            second = self._second(begin, k1, length, turn)
-            if self._done(system, (first, second, k1), allowed):
-                return k1, system.product(_less(second, 2.0, k1))
-            self._whole = length
-            guesses.append(k1)
-            del second  # as large as all occupations, like what else has served
-        k1 = system.solve(first, guesses, allowed)
-        del first, guesses
-        iterations = system.iterations
-        # The stages add up to the error of the step: k2 is nearly -k1.
-        k2 = system.solve(_less(self._second(begin, k1, length, turn), 2.0, k1), [k1], allowed)
-        iterations += system.iterations
-        log.debug("step of %.3g at time %.6g: %d iterations", length, now, iterations)
-        self._whole = np.inf if iterations == 0 else FORGOTTEN * self._whole
-        return k1, k2
-
-    def _second(self, begin: State, k1: Rates, length: float, turn: Turnover) -> Rates:
-        """F of the second stage."""
-        p = self._p
-        f, n = begin.f + length * k1.f, begin.n + length * k1.n
-        np.clip(f, 0.0, 1.0, out=f)
-        np.maximum(n, 0.0, out=n)
-        return p.rates(f, n, None if p.moving_f.turned or p.moving_n.turned else turn)
-
-    def _done(self, system: Linearized, stage: tuple[Rates, Rates, Rates], allowed: float) -> bool:
-        """Whether the product of factors is as good as the whole Jacobian in the first stage.
-
-        The defect ``F + γΔt J k1 − k1``, for which F of the second stage tells ``J k1``, is inverted once
-        more. Where little of k1 comes back, it is what k1 lacks; where nearly all does, k1 is a small part of
-        what it should be, and the difference of both orders does not see it.
-        """
-        p, (first, second, k1) = self._p, stage
-        if system.length * system.fastest <= EXPLICIT:
-            return True
-        off = system.product(
-            Rates(
-                first.f + GAMMA * (second.f - first.f) - k1.f,
-                first.n + GAMMA * (second.n - first.n) - k1.n,
-                p.no_counters(),
-            )
-        )
-        done = True
-        parts = accuracy.energies(p, off.f, off.n), accuracy.energies(p, k1.f, k1.n), system.scale
-        for missing, made, scale in zip(*parts, strict=True):
-            undone = np.divide(missing, made, out=np.zeros_like(made), where=made > 0.0)
-            missed = missing / np.maximum(1.0 - undone, DONE)
-            done = done and not np.any((undone > UNDONE) & (missed > allowed * scale))
-        return bool(p.body.comm.allreduce(done, MPI.LAND))
+        """State after a step, what came and went, and the error in units of the tolerance."""
+        raise NotImplementedError
 
     # -- control
 
@@ -296,12 +199,3 @@ class Stepper:
             raise Refused(f"a gap moves by {way:.2g} Δ0")
         self._shortened = 0
         return State(f, n, gap)
-
-
-def _less(rates: Rates, factor: float, others: Rates) -> Rates:
-    """``rates − factor × others``."""
-    return Rates(
-        rates.f - factor * others.f,
-        rates.n - factor * others.n,
-        rates.counters.plus(-factor, others.counters),
-    )

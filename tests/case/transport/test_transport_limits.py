@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "helpers"))
 import meshio
 import numpy as np
 import pytest
+from case_keys import changed
 from launching import HANGS
 from mpi4py import MPI
 from said import Said
@@ -25,6 +26,7 @@ from transport_cases import FILM, SPHERE
 import fvqp
 from fvqp import memory
 from fvqp.errors import CaseError
+from fvqp.petsc import PETSc
 
 
 def test_available_memory() -> None:
@@ -259,3 +261,61 @@ def test_phonons_of_the_bath() -> None:
     assert found["bath"] == pytest.approx(found["short"], rel=1e-5)
     assert found["bath"] == pytest.approx(float(fvqp.run(alone).dataset["n_qp"][0, -1]), rel=2e-4)
     assert found["long"] > 1.01 * found["bath"]
+
+
+@pytest.mark.parametrize(
+    ("method", "events"),
+    [
+        ("rosenbrock", ("TSStep", "KSPSolve", "PCApply", "MatMult")),
+        ("bdf", ("TSStep", "SNESSolve", "KSPSolve", "PCApply")),
+    ],
+)
+def test_petsc_makes_the_steps(
+    method: str, events: tuple[str, ...], capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Its log counts steps and solves, and its monitors print them."""
+    data = changed(SPHERE, {"gap": {"model": "fixed"}, "evolution.method": method, "evolution.end": "1 ns"})
+    data["solver"] = {
+        "petsc": {
+            "transport_ts_monitor": True,
+            "transport_ksp_converged_reason": True,
+            "transport_linear_ksp_converged_reason": True,
+        }
+    }
+    PETSc.Log.begin()
+    before = [PETSc.Log.Event(event).getPerfInfo()["count"] for event in events]
+    fvqp.run(data)
+    calls = [
+        PETSc.Log.Event(event).getPerfInfo()["count"] - count
+        for event, count in zip(events, before, strict=True)
+    ]
+    assert min(calls) >= 5, calls
+    said = capfd.readouterr().out
+    for line in ("5 TS dt", "Linear fvqp_transport_ solve", "Linear fvqp_transport_linear_ solve converged"):
+        assert line in said
+
+
+def test_petsc_options_of_steps_move_a_number() -> None:
+    """The whole Jacobian by PETSc's flexible GMRES instead of residuals that remember directions."""
+    data = changed(SPHERE, {"gap": {"model": "fixed"}, "evolution.end": "1 ns"})
+    kept = fvqp.run(data).dataset["n_qp"].values
+    data["solver"] = {"petsc": {"transport_linear_ksp_type": "fgmres", "transport_linear_ksp_rtol": 1e-3}}
+    other = fvqp.run(data).dataset["n_qp"].values
+    assert 0.0 < np.abs(other / kept - 1.0).max() < 1e-3
+
+
+@pytest.mark.parametrize(
+    ("changes", "key", "message"),
+    [
+        ({}, "transport_snes_max_it", "options of evolution.method = .rosenbrock. start with transport_ts_"),
+        ({"evolution.method": "imex"}, "transport_linear_ksp_max_it", "options of evolution.method = .imex."),
+        ({}, "transport_ts_type", "evolution.method says it"),
+        ({}, "newton_tangent_ksp_max_it", "not used: options of evolution.method"),
+        ({}, "gap_snes_max_it", "reaches no solver"),
+        ({}, "transport_ksp_bcgsl_ell", "no solver of this case reads it"),
+    ],
+)
+def test_petsc_options_without_a_solver(changes: dict[str, str], key: str, message: str) -> None:
+    data = changed(SPHERE, changes) | {"solver": {"petsc": {key: 3}}}
+    with pytest.raises(CaseError, match=f"solver.petsc.{key}: .*{message}"):
+        fvqp.check(data)

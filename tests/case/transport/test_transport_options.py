@@ -175,6 +175,7 @@ ELSEWHERE = {
     "figures.kind",
     "figures.file",
     "figures.title",
+    "solver.petsc",
 }
 """Keys with a test of their own below, or shared with other models."""
 
