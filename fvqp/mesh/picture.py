@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from fvqp.mesh.geometry import segments
 from fvqp.mesh.mesh import Mesh
+from fvqp.mesh.vtk import off_screen, pyvista_grid
 
 #: Inches, and dots per inch, of a picture.
 WIDTH, HEIGHT, DPI = 10.0, 4.5, 160
@@ -19,6 +19,12 @@ WIDTH, HEIGHT, DPI = 10.0, 4.5, 160
 LONGEST_ASPECT = 12.0
 #: Regions and boundaries smaller than this part of the mesh are enlarged if they all lie in a third of it.
 SMALL, DETAIL = 0.05, 1.0 / 3.0
+#: Boundaries of a solid with more than this part of its surface are named, but not painted.
+MOST_PAINTED = 0.1
+#: Widths of lines of a mesh, and of edges of cells, in pixels; smoothing halves them.
+LINE, EDGE = 30.0, 1.5
+#: Added to places of what lies upon a line; the viewer of a flat mesh looks along −z from 5.
+IN_FRONT = np.array([0.0, 0.0, 1.0])
 #: Cell edges are drawn in meshes up to this many cells.
 MOST_EDGES = 20000
 #: Regions, in order; told apart also by readers who do not see red and green differ.
@@ -48,6 +54,16 @@ class View:
         return np.asarray(points @ self.axes.T * self.factor)
 
 
+class Camera(NamedTuple):
+    """Parallel projection: direction to the viewer, upward direction, centre, half the height, pixels."""
+
+    view: np.ndarray
+    up: tuple[float, float, float]
+    centre: np.ndarray
+    half_height: float
+    pixels: tuple[int, int]
+
+
 def coloured_regions(mesh: Mesh) -> Regions:
     """Name, colour and cells of every region that has some, last the cells of none."""
     regions = [
@@ -70,7 +86,6 @@ def draw(mesh: Mesh, title: str) -> Figure:
     box = _detail(mesh, view, regions)
     figure = Figure(figsize=(WIDTH, HEIGHT), dpi=DPI, layout="constrained")
     whole, *detail = figure.subplots(1 if box is None else 2, 1, squeeze=False)[:, 0]
-    _draw(whole, mesh, view, regions, edges=box is None)
     _frame(whole, view, view(mesh.points))
     places = {
         name: _top(view(mesh.face_centroid[faces])) for name, faces in mesh.boundaries.items() if len(faces)
@@ -79,11 +94,14 @@ def draw(mesh: Mesh, title: str) -> Figure:
     label(whole, {name: at for name, at in places.items() if name not in inside})
     for axes in detail:
         assert box is not None
-        _draw(axes, mesh, view, regions, edges=True)
         _frame(axes, view, np.array(box))
         label(axes, {name: at for name, at in places.items() if name in inside})
         whole.indicate_inset_zoom(axes, edgecolor="black", alpha=0.4)
     explain(figure, title, regions)
+    # Pictures have the pixels that the layout leaves them.
+    figure.draw_without_rendering()
+    for axes in (whole, *detail):
+        _draw(axes, mesh, view(mesh.points), regions, edges=box is None or axes is not whole)
     return figure
 
 
@@ -128,28 +146,84 @@ def _detail(mesh: Mesh, view: View, regions: Regions) -> Box | None:
     return middle - half, middle + half
 
 
-def _draw(axes: Axes, mesh: Mesh, view: View, regions: Regions, *, edges: bool) -> None:
-    points = view(mesh.points)
-    drawn = edges and mesh.n_cells <= MOST_EDGES
-    for _, colour, cells in regions:
-        corners = mesh.corners[cells]
-        if mesh.dim == 1:
-            pieces, _ = segments(corners)
-            axes.add_collection(LineCollection(points[pieces], colors=colour, linewidths=7))
-            if drawn:
-                ends = points[np.unique(pieces)]
-                axes.plot(*ends.T, "|", color="#333333", markersize=8, markeredgewidth=0.5)
-            continue
-        polygons = [points[row[row >= 0]] for row in corners]
-        edge = {"edgecolors": "#333333", "linewidths": 0.3} if drawn else {"edgecolors": "face"}
-        axes.add_collection(PolyCollection(polygons, facecolors=colour, **edge))  # type: ignore[arg-type]
-    for faces in mesh.boundaries.values():
-        corners = mesh.face_corners[faces]
-        if mesh.dim == 1:
-            axes.plot(*points[corners[:, 0]].T, "s", color=BOUNDARY, markersize=6, zorder=3)
-        else:
-            lines = LineCollection(points[corners[:, :2]], colors=BOUNDARY, linewidths=3.5, zorder=3)
-            axes.add_collection(lines)
+def _draw(axes: Axes, mesh: Mesh, points: np.ndarray, regions: Regions, *, edges: bool) -> None:
+    """Fills a panel with the cells and boundaries within its limits; ``points (n_points, 2)``."""
+    limits = np.array([axes.get_xlim(), axes.get_ylim()])
+    width, height = (max(round(size), 1) for size in axes.get_window_extent().size)
+    # A panel of height 2; its two directions may have different scales.
+    size = np.array([2.0 * width / height, 2.0])
+    seen = np.column_stack([(points - limits[:, 0]) / np.ptp(limits, axis=1) * size, np.zeros(len(points))])
+    middle = np.array([*0.5 * size, 0.0])
+    camera = Camera(np.array([0.0, 0.0, 1.0]), (0.0, 1.0, 0.0), middle, 1.0, (width, height))
+    image = render(mesh, seen, regions, camera, edges=edges)
+    axes.imshow(image, extent=limits.ravel().tolist(), aspect=axes.get_aspect(), interpolation="none")
+
+
+def render(
+    mesh: Mesh, points: np.ndarray, regions: Regions, camera: Camera, *, edges: bool = True
+) -> np.ndarray:
+    """Return the pixels ``(height, width, 3)`` of cells and boundaries, rendered off screen by PyVista.
+
+    Args:
+        mesh: the rank's part of the mesh.
+        points: ``(n_points, 3)`` places of its vertices in the picture, of sizes of about one.
+        regions: cells and their colours.
+        camera: place and pixels of the picture.
+        edges: False leaves out the edges of cells; meshes of more than `MOST_EDGES` cells have none.
+    """
+    edges = edges and mesh.n_cells <= MOST_EDGES
+    with off_screen(camera.pixels) as plotter:
+        for _, colour, chosen in regions:
+            grid, _ = pyvista_grid(mesh, np.isin(np.arange(mesh.n_cells), chosen), points)
+            look: dict[str, Any] = {
+                1: {"lighting": False, "line_width": LINE},
+                2: {"lighting": False, "line_width": EDGE, "edge_color": "#333333"},
+                3: {"ambient": 0.4, "line_width": EDGE / 3.0, "edge_color": "#555555"},
+            }[mesh.dim]
+            plotter.add_mesh(grid, color=colour, show_edges=edges and mesh.dim > 1, **look)
+        if edges and mesh.dim == 1:
+            plotter.add_mesh(_ticks(mesh, points, camera), color="#333333", line_width=EDGE, lighting=False)
+        for faces in mesh.boundaries.values():
+            # Boundaries that cover much of a solid would hide its regions.
+            painted = mesh.face_area[faces].sum() <= MOST_PAINTED * mesh.face_area[mesh.outer_faces].sum()
+            if len(faces) and (painted or mesh.dim < 3):
+                places = points + (IN_FRONT if mesh.dim == 1 else 0.0)
+                shape = _boundary(mesh.face_corners[faces, : max(mesh.dim, 2 * mesh.dim - 2)], places)
+                width = {"line_width": LINE / 2, "point_size": LINE, "render_points_as_spheres": False}
+                actor = plotter.add_mesh(shape, color=BOUNDARY, lighting=False, **width)
+                # Drawn in front of the cells that it coincides with.
+                actor.mapper.SetResolveCoincidentTopologyToPolygonOffset()
+                actor.mapper.SetRelativeCoincidentTopologyPolygonOffsetParameters(-2.0, -2.0)
+        plotter.enable_anti_aliasing("ssaa")
+        plotter.enable_parallel_projection()
+        plotter.camera_position = [tuple(camera.centre + 5.0 * camera.view), tuple(camera.centre), camera.up]
+        plotter.camera.parallel_scale = camera.half_height
+        plotter.reset_camera_clipping_range()
+        return np.asarray(plotter.screenshot(None, return_img=True))
+
+
+def _boundary(corners: np.ndarray, points: np.ndarray) -> Any:
+    """Faces with ``corners (n, 1..4)`` as vertices, lines or polygons, filled up with −1."""
+    import pyvista
+
+    count = (corners >= 0).sum(axis=1)
+    kind = {1: pyvista.CellType.VERTEX, 2: pyvista.CellType.LINE}.get(
+        corners.shape[1], pyvista.CellType.POLYGON
+    )
+    rows = np.column_stack([count, corners])
+    flat = rows[np.column_stack([np.ones(len(rows), dtype=bool), corners >= 0])]
+    return pyvista.UnstructuredGrid(flat, np.full(len(corners), int(kind)), points)
+
+
+def _ticks(mesh: Mesh, points: np.ndarray, camera: Camera) -> Any:
+    """Short upright lines where the cells of a line end."""
+    import pyvista
+
+    ends = points[np.unique(mesh.corners[mesh.corners >= 0])]
+    end = np.array([0.0, 0.5 * LINE * camera.half_height / camera.pixels[1], 0.0])
+    return pyvista.line_segments_from_points(
+        np.hstack([ends - end + IN_FRONT, ends + end + IN_FRONT]).reshape(-1, 3)
+    )
 
 
 def _frame(axes: Axes, view: View, points: np.ndarray) -> None:

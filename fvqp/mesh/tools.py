@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -14,14 +13,12 @@ from fvqp.mesh import picture
 from fvqp.mesh.mesh import Mesh
 from fvqp.mesh.quality import format_report, report
 from fvqp.mesh.reading import read_mesh
-from fvqp.mesh.vtk import pyvista_grid
+from fvqp.mesh.vtk import stretched
 
 #: Pixels of a rendered solid.
 PIXELS = (1300, 560)
 #: A solid that is thinner in a direction by far more than this factor is stretched to it.
 LONGEST_ASPECT = 6.0
-#: Boundaries of a solid with more than this part of its surface are named, but not painted.
-MOST_PAINTED = 0.1
 
 
 def info(path: str | Path, *, length_unit: str | float = "m", comm: MPI.Comm = MPI.COMM_WORLD) -> str:
@@ -59,7 +56,7 @@ def plot_mesh(mesh: Mesh, output: str | Path) -> Path:
 
 def _solid(mesh: Mesh, title: str) -> Figure:
     """A rendered solid from above, with the explanations of the other pictures."""
-    points, stretch = _stretched(mesh)
+    points, stretch = stretched(mesh.points, LONGEST_ASPECT)
     view = np.array([-0.4, -0.8, 0.6]) / np.linalg.norm([-0.4, -0.8, 0.6])
     right = np.cross([0.0, 0.0, 1.0], view) / np.linalg.norm(np.cross([0.0, 0.0, 1.0], view))
     frame = np.array([right, np.cross(view, right)])
@@ -68,8 +65,9 @@ def _solid(mesh: Mesh, title: str) -> Figure:
     half_height = 0.52 * float(max(high[1] - low[1], (high[0] - low[0]) * PIXELS[1] / PIXELS[0]))
     centre = 0.5 * (low + high)
     regions = picture.coloured_regions(mesh)
-    image = _render(
-        mesh, points, regions, view, centre @ frame + (points.mean(axis=0) @ view) * view, half_height
+    middle = centre @ frame + (points.mean(axis=0) @ view) * view
+    image = picture.render(
+        mesh, points, regions, picture.Camera(view, (0.0, 0.0, 1.0), middle, half_height, PIXELS)
     )
 
     figure = Figure(figsize=(picture.WIDTH, picture.HEIGHT), dpi=picture.DPI, layout="constrained")
@@ -88,64 +86,3 @@ def _solid(mesh: Mesh, title: str) -> Figure:
     size = " × ".join(f"{length * factor:.4g}" for length in np.ptp(mesh.points, axis=0))
     picture.explain(figure, f"{title}, {size} {unit}{stretch}", regions)
     return figure
-
-
-def _stretched(mesh: Mesh) -> tuple[np.ndarray, str]:
-    """Points with thin directions stretched so that a picture shows them, and by how much."""
-    spread = np.ptp(mesh.points, axis=0)
-    times = np.ones(3)
-    thin = 2.0 * spread * LONGEST_ASPECT < spread.max()
-    times[thin] = spread.max() / (LONGEST_ASPECT * spread[thin])
-    said = ", ".join(f"{a} × {t:.3g}" for a, t in zip("xyz", times, strict=True) if t > 1.0)
-    # Rendering works in single precision, with tolerances made for sizes of about one.
-    return mesh.points * times / spread.max(), f"; stretched {said}" if said else ""
-
-
-def _render(
-    mesh: Mesh,
-    points: np.ndarray,
-    regions: picture.Regions,
-    view: np.ndarray,
-    centre: np.ndarray,
-    half_height: float,
-) -> np.ndarray:
-    """Pixels of the cells and boundaries, seen from ``view`` in parallel projection."""
-    import pyvista
-    from vtkmodules.vtkCommonCore import vtkLogger
-
-    # Without a display VTK warns and goes on to render off screen, as it is asked to.
-    vtkLogger.SetStderrVerbosity(vtkLogger.VERBOSITY_ERROR)
-    plotter: Any = pyvista.Plotter(off_screen=True, window_size=list(PIXELS))
-    try:
-        for _, colour, chosen in regions:
-            plotter.add_mesh(
-                pyvista_grid(mesh, np.isin(np.arange(mesh.n_cells), chosen), points)[0],
-                color=colour,
-                show_edges=mesh.n_cells <= picture.MOST_EDGES,
-                edge_color="#555555",
-                line_width=0.5,
-                ambient=0.4,
-            )
-        for faces in mesh.boundaries.values():
-            # Boundaries that cover much of the body would hide its regions.
-            if mesh.face_area[faces].sum() > MOST_PAINTED * mesh.face_area[mesh.outer_faces].sum():
-                continue
-            corners = mesh.face_corners[faces]
-            used = corners >= 0
-            cells = np.column_stack([used.sum(axis=1), corners])
-            flat = cells[np.column_stack([np.ones(len(cells), dtype=bool), used])]
-            kinds = np.full(len(faces), int(pyvista.CellType.POLYGON))
-            shape = pyvista.UnstructuredGrid(flat, kinds, points)
-            actor = plotter.add_mesh(shape, color=picture.BOUNDARY, lighting=False)
-            # Drawn in front of the cells that it coincides with.
-            actor.mapper.SetResolveCoincidentTopologyToPolygonOffset()
-            actor.mapper.SetRelativeCoincidentTopologyPolygonOffsetParameters(-2.0, -2.0)
-        plotter.set_background("white")
-        plotter.enable_anti_aliasing("ssaa")
-        plotter.enable_parallel_projection()
-        plotter.camera_position = [tuple(centre + 5.0 * view), tuple(centre), (0.0, 0.0, 1.0)]
-        plotter.camera.parallel_scale = half_height
-        plotter.reset_camera_clipping_range()
-        return np.asarray(plotter.screenshot(None, return_img=True))
-    finally:
-        plotter.close()

@@ -1,7 +1,9 @@
-"""Cells of a mesh as a grid of PyVista, for fields and pictures."""
+"""PyVista: cells of a mesh as its grid, and pictures rendered off screen."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -33,3 +35,34 @@ def pyvista_grid(mesh: Mesh, chosen: Bools, points: Floats) -> tuple[Any, Ints]:
     kinds = np.concatenate([np.full(len(cells), vtk, dtype=np.uint8) for vtk, _, cells in blocks])
     grid = pyvista.UnstructuredGrid(np.concatenate(rows), kinds, points[used])
     return grid, np.concatenate([cells for _, _, cells in blocks])
+
+
+@contextmanager
+def off_screen(pixels: tuple[int, int]) -> Iterator[Any]:
+    """A `Plotter` for a picture of so many pixels on white, closed at the end."""
+    import pyvista
+    from vtkmodules.vtkCommonCore import vtkLogger
+
+    # Without a display VTK warns and goes on to render off screen, as it is asked to.
+    vtkLogger.SetStderrVerbosity(vtkLogger.VERBOSITY_ERROR)
+    plotter: Any = pyvista.Plotter(off_screen=True, window_size=list(pixels))
+    try:
+        plotter.set_background("white")
+        yield plotter
+    finally:
+        plotter.close()
+
+
+def stretched(points: Floats, longest_aspect: float) -> tuple[Floats, str]:
+    """Return points of a size of one, and what to say of their scales.
+
+    Directions in which a solid is thinner than half of its longest extent over ``longest_aspect`` are
+    stretched to that extent over ``longest_aspect``, so that a picture shows them.
+    """
+    spread = np.ptp(points, axis=0)
+    times = np.ones(3)
+    thin = (spread > 0.0) & (2.0 * spread * longest_aspect < spread.max())
+    times[thin] = spread.max() / (longest_aspect * spread[thin])
+    said = ", ".join(f"{a} × {t:.3g}" for a, t in zip("xyz", times, strict=True) if t > 1.0)
+    # Rendering works in single precision, with tolerances made for sizes of about one.
+    return points * times / max(spread.max(), 1e-300), f"; stretched {said}" if said else ""

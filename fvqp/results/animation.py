@@ -14,9 +14,9 @@ from mpi4py import MPI
 from numpy.typing import NDArray
 
 from fvqp.errors import FvqpError
+from fvqp.mesh.vtk import off_screen, stretched
 from fvqp.results.files import make_folder, replacing
 from fvqp.results.progress import SweepProgress
-from fvqp.typing import Floats
 
 PIXELS = (900, 620)
 #: Seconds that a frame is seen, and the last one, before the film begins again.
@@ -141,24 +141,17 @@ def _frames(
     steps: _Steps, name: str, low: float, high: float, progress: SweepProgress
 ) -> Iterator[NDArray[np.uint8]]:
     """Pictures of all steps, one after another."""
-    import pyvista
-    from vtkmodules.vtkCommonCore import vtkLogger
-
-    # Without a display VTK warns and goes on to render off screen, as it is asked to.
-    vtkLogger.SetStderrVerbosity(vtkLogger.VERBOSITY_ERROR)
     logarithmic = low >= 0.0 and high > LOGARITHMIC * max(low, 1e-300)
     low = max(low, high * 10.0**-DECADES) if logarithmic else low
     high = high if high > low else low + max(abs(low), 1.0) * 1e-9
-    plotter: Any = pyvista.Plotter(off_screen=True, window_size=list(PIXELS))
-    try:
-        plotter.set_background("white")
+    with off_screen(PIXELS) as plotter:
         for number, (value, file) in enumerate(zip(steps.values, steps.files, strict=True)):
             grid = _read(file)
-            stretched, said = _stretched(np.asarray(grid.points))
+            places, said = stretched(np.asarray(grid.points), LONGEST_ASPECT)
             lengths = np.ptp(np.asarray(grid.points), axis=0)
             size = " x ".join(f"{length:.4g}" for length in lengths[lengths > 0.0])
-            grid.points = stretched
-            flat = bool(np.ptp(stretched[:, 2]) == 0.0)
+            grid.points = places
+            flat = bool(np.ptp(places[:, 2]) == 0.0)
             plotter.add_mesh(
                 grid,
                 scalars=name,
@@ -184,16 +177,3 @@ def _frames(
                 plotter.enable_parallel_projection()
             yield np.asarray(plotter.screenshot(None, return_img=True))
             progress.advance(f"{steps.label} = {value:.4g}")
-    finally:
-        plotter.close()
-
-
-def _stretched(points: Floats) -> tuple[Floats, str]:
-    """Points with thin directions of a solid stretched so that a picture shows them, and by how much."""
-    spread = np.ptp(points, axis=0)
-    times = np.ones(3)
-    thin = (spread > 0.0) & (2.0 * spread * LONGEST_ASPECT < spread.max())
-    times[thin] = spread.max() / (LONGEST_ASPECT * spread[thin])
-    said = ", ".join(f"{a} × {t:.3g}" for a, t in zip("xyz", times, strict=True) if t > 1.0)
-    # Rendering works in single precision, with tolerances made for sizes of about one.
-    return points * times / max(spread.max(), 1e-300), f"; stretched {said}" if said else ""

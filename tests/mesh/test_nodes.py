@@ -57,8 +57,17 @@ def test_names() -> None:
 
 def test_pictures(tmp_path: Path) -> None:
     mesh = TEE.mesh(4.0)
-    lines = [c for axes in picture.draw(mesh, "tee").axes[:1] for c in axes.collections]
-    assert sum(len(c.get_segments()) for c in lines) == mesh.n_cells - 1 + 3  # type: ignore[attr-defined]
+    (panel,) = picture.draw(mesh, "tee").axes[0].images
+    left, right, bottom, top = panel.get_extent()
+    pixels = np.asarray(panel.get_array())
+    # A quarter of the way from the middle of each cell to its ends, and off the lines.
+    cells, ends = np.nonzero(mesh.corners >= 0)
+    at = 0.75 * mesh.centroid[cells, :2] + 0.25 * mesh.points[mesh.corners[cells, ends], :2]
+    for places, drawn in ((at, True), (at + 0.2, False)):
+        column = (places[:, 0] - left) / (right - left) * pixels.shape[1]
+        row = (top - places[:, 1]) / (top - bottom) * pixels.shape[0]
+        seen = pixels[row.astype(int), column.astype(int)].min(axis=1) < 250
+        assert drawn == seen.all() == seen.any()
     FieldSeries(tmp_path).write(mesh, 0.0, {"number": np.arange(mesh.n_cells, dtype=float)})
     (file,) = (tmp_path / "fields").glob("*.vtu")
     shown = pyvista.read(file)
