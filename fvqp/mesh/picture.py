@@ -23,6 +23,12 @@ SMALL, DETAIL = 0.05, 1.0 / 3.0
 MOST_PAINTED = 0.1
 #: Widths of lines of a mesh, and of edges of cells, in pixels; smoothing halves them.
 LINE, EDGE = 30.0, 1.5
+#: Cells of lines, surfaces and solids.
+LOOKS: dict[int, dict[str, Any]] = {
+    1: {"lighting": False, "line_width": LINE},
+    2: {"lighting": False, "line_width": EDGE, "edge_color": "#333333"},
+    3: {"ambient": 0.4, "line_width": EDGE / 3.0, "edge_color": "#555555"},
+}
 #: Added to places of what lies upon a line; the viewer of a flat mesh looks along −z from 5.
 IN_FRONT = np.array([0.0, 0.0, 1.0])
 #: Cell edges are drawn in meshes up to this many cells.
@@ -175,12 +181,7 @@ def render(
     with off_screen(camera.pixels) as plotter:
         for _, colour, chosen in regions:
             grid, _ = pyvista_grid(mesh, np.isin(np.arange(mesh.n_cells), chosen), points)
-            look: dict[str, Any] = {
-                1: {"lighting": False, "line_width": LINE},
-                2: {"lighting": False, "line_width": EDGE, "edge_color": "#333333"},
-                3: {"ambient": 0.4, "line_width": EDGE / 3.0, "edge_color": "#555555"},
-            }[mesh.dim]
-            plotter.add_mesh(grid, color=colour, show_edges=edges and mesh.dim > 1, **look)
+            plotter.add_mesh(grid, color=colour, show_edges=edges and mesh.dim > 1, **LOOKS[mesh.dim])
         if edges and mesh.dim == 1:
             plotter.add_mesh(_ticks(mesh, points, camera), color="#333333", line_width=EDGE, lighting=False)
         for faces in mesh.boundaries.values():
