@@ -28,9 +28,15 @@ class RecordedTimes(Table):
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
-        if self.start is not None and not self.start < self.end:
-            raise ValueError("start: must come before end")
+        if self.start is not None:
+            in_order(self.start, self.end)
         return self
+
+
+def in_order(start: float, end: float) -> None:
+    """Raise `ValueError`, as validators do, unless an interval of time ends after its start."""
+    if not start < end:
+        raise ValueError(f"end: {end:g} s must be later than start, {start:g} s")
 
 
 def number_of_times(evolution: RecordedTimes) -> int:

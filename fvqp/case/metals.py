@@ -90,6 +90,21 @@ def materials_of_regions(
     return found
 
 
+def unknown_material(name: str | None, own: Iterable[str] | None = None) -> str:
+    """Return what is wrong with the name of a material; empty if nothing is.
+
+    Args:
+        name: None is fine.
+        own: names that the case defines; None if it cannot.
+    """
+    library = material_names()
+    if name is None or name in library or name in (own or ()):
+        return ""
+    known = ", ".join(library if own is None else sorted({*library, *own}))
+    more = "" if own is None else ", and what a table [materials.NAME] defines"
+    return f'there is no material "{name}"; known are {known}{more}'
+
+
 def material_problems(
     reference: MaterialChoice, regions: Mapping[str, RegionChoice], materials: Mapping[str, MaterialChoice]
 ) -> Iterable[tuple[str, str]]:
@@ -97,18 +112,10 @@ def material_problems(
     named = [("material.name", "", reference.name)]
     named += [(f"regions.{name}.material", "", choice.material) for name, choice in regions.items()]
     named += [(f"materials.{name}.name", name, choice.name) for name, choice in materials.items()]
-    library = material_names()
     for key, table, name in named:
         # A table may bear the name of the material of the library that it changes.
-        own = set(materials) - {table}
-        if name is not None and name not in library and name not in own:
-            yield (
-                key,
-                (
-                    f'there is no material "{name}"; known are {", ".join(sorted({*library, *own}))}, '
-                    f"and what a table [materials.NAME] defines"
-                ),
-            )
+        if problem := unknown_material(name, set(materials) - {table}):
+            yield key, problem
     used = {name for _, table, name in named if name != table}
     for name, choice in materials.items():
         if name not in used:

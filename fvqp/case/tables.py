@@ -71,6 +71,15 @@ class Table(BaseModel):
         return self.model_copy(update=found) if found else self
 
 
+class FigureTable(Table):
+    """A figure of the results folder."""
+
+    kind: str
+    file: FigureFile | None = None
+    """File name in ``figures/``; default: the kind, as PNG."""
+    title: str | None = None
+
+
 class Solver(Table):
     """Options for PETSc."""
 

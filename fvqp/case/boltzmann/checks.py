@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fvqp.case.boltzmann.schema import BoltzmannCase
-from fvqp.materials import material_names
+from fvqp.case.metals import unknown_material
 
 NEEDS = {"conductivity": "resonator", "resonator": "resonator", "lifetimes": "output.rates"}
 """Kind of a figure → the key without which its results are not there."""
@@ -15,9 +15,8 @@ EVOLUTIONS = ("energies", "inverse_density")
 
 def problems(case: BoltzmannCase) -> Iterator[tuple[str, str]]:
     """Return keys that contradict one another or go unused, each with what is wrong."""
-    if case.material.name not in material_names():
-        known = ", ".join(material_names())
-        yield "material.name", f'there is no material "{case.material.name}"; known are {known}'
+    if problem := unknown_material(case.material.name):
+        yield "material.name", problem
     driven = bool(case.microwaves or case.injections)
     if case.sweep.strength is not None and not driven:
         yield "sweep.strength", "is not used: the case has neither microwaves nor injections"
@@ -50,18 +49,8 @@ def problems(case: BoltzmannCase) -> Iterator[tuple[str, str]]:
 
 def _with_eliashberg(case: BoltzmannCase) -> Iterator[tuple[str, str]]:
     """What does not go with a spectrum of Eliashberg theory."""
-    interaction = case.spectrum.interaction
-    assert interaction is not None
-    if unknown := interaction.unknown_metal():
-        yield "spectrum.interaction.metal", unknown
-    if case.gap.model == "follows":
-        yield from case.spectrum.unfit_to_follow("spectrum")
-    follows = "is not used: it follows from spectrum.interaction"
-    if case.gap.value is not None:
-        yield "gap.value", follows
-    for key in ("gap", "critical_temperature", "characteristic_time"):
-        if getattr(case.material, key) is not None:
-            yield f"material.{key}", follows
+    given = "" if case.gap.value is None else "gap.value"
+    yield from case.spectrum.problems("", case.material, given, case.gap.model == "follows")
     if case.resonator is not None:
         yield "resonator", 'its conductivity is that of spectrum.model = "bcs"'
     for number, figure in enumerate(case.figures):

@@ -26,7 +26,7 @@ from fvqp.case.quantities import (
     Temperature,
     Time,
 )
-from fvqp.case.tables import AS_LIST, ONCE, Case, Count, FigureFile, Flag, Name, Solver, Table
+from fvqp.case.tables import AS_LIST, ONCE, Case, Count, FigureTable, Flag, Name, Solver, Table
 
 MOST_BINS = 20_000
 """Quasiparticle bins; more are a slip: the Jacobian of a cell holds their square."""
@@ -82,17 +82,37 @@ class Spectrum(Table):
                 raise ValueError(f'{key}: is not used with model = "bcs"')
         return self
 
-    def unfit_to_follow(self, where: str) -> Iterator[tuple[str, str]]:
-        """What contradicts a gap that follows: keys (``where`` the table is) and what to do."""
+    def problems(
+        self, where: str, material: MaterialChoice, gap: str, follows: bool
+    ) -> Iterator[tuple[str, str]]:
+        """Return keys that contradict a spectrum of Eliashberg theory, each with what is wrong.
+
+        Args:
+            where: of the tables ``spectrum`` and ``material``, with a dot at the end.
+            material: its table.
+            gap: key of a gap that is given, or empty.
+            follows: True for a gap that follows.
+        """
         if self.interaction is None:
             return
-        if self.temperature is not None:
-            yield f"{where}.temperature", 'contradicts gap.model = "follows", where the occupations decide'
-        if self.renormalization != "energy":
+        if unknown := self.interaction.unknown_metal():
+            yield f"{where}spectrum.interaction.metal", unknown
+        unused = f"is not used: it follows from {where}spectrum.interaction"
+        if gap:
+            yield f"{where}{gap}", unused
+        if follows and self.temperature is not None:
             yield (
-                f"{where}.renormalization",
+                f"{where}spectrum.temperature",
+                'contradicts gap.model = "follows", where the occupations decide',
+            )
+        if follows and self.renormalization != "energy":
+            yield (
+                f"{where}spectrum.renormalization",
                 'must be "energy" with gap.model = "follows": quasiparticles keep their momentum states',
             )
+        for key in ("gap", "critical_temperature", "characteristic_time"):
+            if getattr(material, key) is not None:
+                yield f"{where}material.{key}", unused
 
 
 class Energies(Table):
@@ -267,7 +287,7 @@ class Output(Table):
     """Whether inverse lifetimes of quasiparticles and phonons are stored beside their occupations."""
 
 
-class Figure(Table):
+class Figure(FigureTable):
     """A figure of the results folder."""
 
     kind: Literal[
@@ -286,9 +306,6 @@ class Figure(Table):
         "lifetimes",
         "resonator",
     ]
-    file: FigureFile | None = None
-    """File name in ``figures/``; default: the kind, as PNG."""
-    title: str | None = None
     compare: Literal["analytic", "thermal"] | None = None
     """``analytic``: closed forms beside the curves where the case has some; ``thermal``: what the thermal
     distribution with as many quasiparticles would have."""

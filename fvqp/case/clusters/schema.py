@@ -22,7 +22,7 @@ from fvqp.case.quantities import (
     Volume,
     spaced,
 )
-from fvqp.case.tables import AS_LIST, ONCE, Case, Count, FigureFile, Flag, Name, Table
+from fvqp.case.tables import AS_LIST, ONCE, Case, Count, FigureTable, Flag, Name, Table
 
 Equation = Literal["master", "simplified", "fokker_planck", "trajectory", "mean_field"]
 Spin = Literal["quantum", "ising"]
@@ -200,13 +200,10 @@ class Solver(Table):
     """Options of PETSc with the prefix ``fvqp_``: numbers, methods and output to the terminal."""
 
 
-class Figure(Table):
+class Figure(FigureTable):
     """A figure of the results folder."""
 
     kind: Literal["phase_diagram", "distribution", "moments", "noise", "flipped", "injection", "evolution"]
-    file: FigureFile | None = None
-    """File name in ``figures/``; default: the kind, as PNG."""
-    title: str | None = None
 
 
 class ClustersCase(Case):

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from fvqp.case.interaction import Interaction
 from fvqp.case.quantities import AbsoluteEnergy, Number, Temperature
-from fvqp.case.tables import AS_LIST, ONCE, Case, Count, FigureFile, Flag, Table
+from fvqp.case.tables import AS_LIST, ONCE, Case, Count, FigureTable, Flag, Table
 
 
 class Sweep(Table):
@@ -37,13 +37,10 @@ class Solver(Table):
     """Whether the solution on the imaginary axis, continued by Padé, is stored beside."""
 
 
-class Figure(Table):
+class Figure(FigureTable):
     """A figure of the results folder."""
 
     kind: Literal["gap_function", "renormalization", "dos", "interaction", "gap"]
-    file: FigureFile | None = None
-    """File name in ``figures/``; default: the kind, as PNG."""
-    title: str | None = None
 
 
 class EliashbergCase(Case):

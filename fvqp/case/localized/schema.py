@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from fvqp.case.earlier import Earlier
-from fvqp.case.evolution import TimesPerDecade
+from fvqp.case.evolution import RecordedTimes, TimesPerDecade, in_order
 from fvqp.case.geometry import MeshSource
 from fvqp.case.quantities import (
     AbsoluteEnergy,
@@ -24,7 +24,7 @@ from fvqp.case.quantities import (
     Time,
     spaced,
 )
-from fvqp.case.tables import AS_LIST, ONCE, Case, FigureFile, Flag, Name, Solver, Table
+from fvqp.case.tables import AS_LIST, ONCE, Case, FigureTable, Flag, Name, Solver, Table
 from fvqp.errors import FvqpError
 from fvqp.units import to_float
 
@@ -175,11 +175,6 @@ class Law(Table):
     """Of rare hops, on a mesh; default: quasiparticles stay where they are."""
 
 
-def _in_order(start: float, end: float) -> None:
-    if not start < end:
-        raise ValueError(f"end: {end:g} s must be later than start, {start:g} s")
-
-
 class MonteCarlo(Table):
     """The simulation."""
 
@@ -203,37 +198,24 @@ class MonteCarlo(Table):
         if (self.start is None) != (self.end is None):
             raise ValueError("start: belongs to end; give both, or neither")
         if self.start is not None and self.end is not None:
-            _in_order(self.start, self.end)
+            in_order(self.start, self.end)
             for key in ("accuracy", "max_events"):
                 if key in self.model_fields_set:
                     raise ValueError(f"{key}: is not used with start and end, which say how long to run")
         return self
 
 
-class Relaxation(Table):
+class Relaxation(RecordedTimes):
     """Decay after generation has been switched off in the steady state."""
 
-    end: Time
-    """Last time that is recorded."""
-    start: Time | None = None
-    """First time that is recorded; default: a millionth of ``end``."""
     points_per_decade: TimesPerDecade = 5
-    """Times are evenly spaced on a logarithmic axis."""
-
-    @model_validator(mode="after")
-    def _order(self) -> Self:
-        if self.start is not None:
-            _in_order(self.start, self.end)
-        return self
+    """Recorded times, evenly spaced on a logarithmic axis."""
 
 
-class Figure(Table):
+class Figure(FigureTable):
     """A figure of the results folder."""
 
     kind: Literal["concentration", "packing", "relaxation", "profile"]
-    file: FigureFile | None = None
-    """File name in ``figures/``; default: the kind, as PNG."""
-    title: str | None = None
 
 
 class LocalizedCase(Case):

@@ -13,9 +13,10 @@ import numpy as np
 import xarray as xr
 from mpi4py import MPI
 
+from fvqp.case.evolution import recorded_times
 from fvqp.case.localized.build import MICROMETRE, Localized
 from fvqp.case.localized.petsc_options import FAMILIES, check_petsc_options_used
-from fvqp.case.localized.schema import LocalizedCase, Relaxation
+from fvqp.case.localized.schema import LocalizedCase
 from fvqp.case.study import PointStudy
 from fvqp.errors import FvqpError
 from fvqp.mesh import shape_mesh
@@ -93,7 +94,7 @@ class LocalizedStudy(PointStudy):
         flips = np.array([plan.flip_time(spin) for spin in range(plan.shape[1])])
         coordinates: dict[str, tuple[tuple[str, ...], Any]] = {"flip_time": (("spin",), flips)}
         if case.relaxation is not None:
-            coordinates["time"] = (("time",), recorded_times(case.relaxation))
+            coordinates["time"] = (("time",), recorded_times(case.relaxation)[1:])
         if plan.mesh is not None:
             centres = plan.in_file_order(plan.mesh.centroid)
             coordinates["cell"] = (("cell",), np.arange(plan.mesh.n_global))
@@ -133,7 +134,7 @@ class LocalizedStudy(PointStudy):
         values = _averages(self.plan, simulation)
         if self.case.relaxation is not None:
             simulation.set_generation(0.0)
-            after = simulation.advance(simulation.time + recorded_times(self.case.relaxation))
+            after = simulation.advance(simulation.time + recorded_times(self.case.relaxation)[1:])
             values["decay_run"] = after.number[1:] / after.volume
         return values
 
@@ -148,15 +149,6 @@ class LocalizedStudy(PointStudy):
         if (runs := self.runs) is not None:
             on_root(self.comm, lambda: shutil.rmtree(runs, ignore_errors=True))
         return result
-
-
-def recorded_times(relaxation: Relaxation) -> Floats:
-    """Evenly spaced on a logarithmic axis, seconds after generation has been switched off."""
-    start = 1e-6 * relaxation.end if relaxation.start is None else relaxation.start
-    number = max(math.ceil(math.log10(relaxation.end / start) * relaxation.points_per_decade), 1) + 1
-    times = np.geomspace(start, relaxation.end, number)
-    times[0], times[-1] = start, relaxation.end
-    return times
 
 
 def _axes(plan: Localized) -> int:
@@ -296,7 +288,7 @@ def _closed_forms(plan: Localized, place: tuple[int, ...]) -> Values:
     if plan.mesh is not None:
         values["concentration_cell_law"] = plan.in_file_order(steady)
     if plan.case.relaxation is not None:
-        decay = density.relax(steady, recorded_times(plan.case.relaxation), generation=0.0)
+        decay = density.relax(steady, recorded_times(plan.case.relaxation)[1:], generation=0.0)
         values["decay_law"] = decay @ mean
     return values
 

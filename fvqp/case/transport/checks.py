@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fvqp.case.boltzmann.schema import Spectrum
+from fvqp.case.metals import unknown_material
 from fvqp.case.transport.boundaries import PhononInterface, WallTable
 from fvqp.case.transport.schema import TransportCase
 from fvqp.case.transport.species import Motion
-from fvqp.materials import material_names
 
 OF_SHELLS = ("gap_profile", "density_profile")
 """Kinds of figures over the radius."""
@@ -24,8 +24,8 @@ def problems(case: TransportCase) -> Iterator[tuple[str, str]]:
         if region.material is not None:
             names[f"regions.{name}.material.name"] = region.material.name
     for key, chosen in names.items():
-        if chosen not in material_names():
-            yield key, f'there is no material "{chosen}"; known are {", ".join(material_names())}'
+        if problem := unknown_material(chosen):
+            yield key, problem
     yield from _of_spectra(case)
     yield from _of_dispersion(case)
     yield from _of_branches(case)
@@ -135,23 +135,13 @@ def _of_localization(case: TransportCase) -> Iterator[tuple[str, str]]:
 
 def _of_spectra(case: TransportCase) -> Iterator[tuple[str, str]]:
     """Spectra of Eliashberg theory stay as they are solved for."""
-    tables = {"": (case.spectrum, case.material, case.gap.value)}
+    follows = case.gap.model == "follows"
+    given = "" if case.gap.value is None else "gap.value"
+    yield from case.spectrum.problems("", case.material, given, follows)
     for name, region in case.regions.items():
         if region.material is not None and region.spectrum is not None:
-            tables[f"regions.{name}."] = region.spectrum, region.material, region.gap
-    for where, (spectrum, material, gap) in tables.items():
-        if spectrum.interaction is None:
-            continue
-        if unknown := spectrum.interaction.unknown_metal():
-            yield f"{where}spectrum.interaction.metal", unknown
-        follows = f"is not used: it follows from {where}spectrum.interaction"
-        if gap is not None:
-            yield f"{where}gap" + ("" if where else ".value"), follows
-        if case.gap.model == "follows":
-            yield from spectrum.unfit_to_follow(f"{where}spectrum")
-        for key in ("gap", "critical_temperature", "characteristic_time"):
-            if getattr(material, key) is not None:
-                yield f"{where}material.{key}", follows
+            given = "" if region.gap is None else "gap"
+            yield from region.spectrum.problems(f"regions.{name}.", region.material, given, follows)
     if case.resonator is not None and any(one.interaction is not None for one in _probed(case)):
         yield "resonator", 'its conductivity is that of spectrum.model = "bcs"'
     if case.spectrum.interaction is None:

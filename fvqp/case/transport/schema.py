@@ -27,7 +27,7 @@ from fvqp.case.quantities import (
     Speed,
     Temperature,
 )
-from fvqp.case.tables import AS_LIST, ONCE, Case, Count, FigureFile, Flag, Name, Solver, Table
+from fvqp.case.tables import AS_LIST, ONCE, Case, Count, FigureTable, Flag, Name, Solver, Table
 from fvqp.case.transport.dispersion import DispersionTable
 from fvqp.case.transport.localization import LocalizationTable
 from fvqp.case.transport.sources import LocalMicrowave, LocalTrapping
@@ -236,7 +236,7 @@ class Output(Table):
     """Densities and gap of every recorded time for ParaView; on meshes."""
 
 
-class Figure(Table):
+class Figure(FigureTable):
     """A figure of the results folder."""
 
     kind: Literal[
@@ -251,9 +251,6 @@ class Figure(Table):
         "regions",
         "resonator",
     ]
-    file: FigureFile | None = None
-    """File name in ``figures/``; default: the kind, as PNG."""
-    title: str | None = None
 
 
 class TransportCase(Case):

@@ -9,9 +9,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from fvqp.case.metals import material_problems
+from fvqp.case.metals import material_problems, unknown_material
 from fvqp.case.usadel.schema import UsadelCase
-from fvqp.materials import material_names
 
 
 def problems(case: UsadelCase) -> Iterable[tuple[str, str]]:
@@ -32,11 +31,8 @@ def _junction_problems(case: UsadelCase) -> Iterable[tuple[str, str]]:
             yield f"junctions[{number}].name", f'"{name}" is the name of another junction too'
     for number, junction in enumerate(case.junctions):
         metal = None if junction.lead is None else junction.lead.material
-        if metal is not None and metal not in material_names():
-            yield (
-                f"junctions[{number}].lead.material",
-                f'there is no material "{metal}"; known are {", ".join(material_names())}',
-            )
+        if problem := unknown_material(metal):
+            yield f"junctions[{number}].lead.material", problem
         if junction.role == "injector" and not junction.injects:
             yield f"junctions[{number}].injects", 'false belongs to role = "detector"; an injector injects'
     taken: dict[str, str] = {}

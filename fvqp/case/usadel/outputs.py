@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal, get_args
 from pydantic import Field, model_validator
 
 from fvqp.case.quantities import NonNegativeEnergy, Number
-from fvqp.case.tables import ONCE, Count, FigureFile, Table
+from fvqp.case.tables import ONCE, Count, FigureTable, Table
 
 FieldName = Literal["gap", "charge_imbalance", "mu_Q", "dos", "f_L", "f_T"]
 SpectrumName = Literal["dos", "f_L", "f_T"]
@@ -42,7 +42,7 @@ class Output(Table):
         return self
 
 
-class Figure(Table):
+class Figure(FigureTable):
     """A figure of the results folder."""
 
     kind: Literal[
@@ -60,9 +60,6 @@ class Figure(Table):
         "surface",
         "lead_temperature",
     ]
-    file: FigureFile | None = None
-    """File name in ``figures/``; default: the kind, as PNG."""
-    title: str | None = None
     compare: Literal["analytic", "elastic"] | None = None
     """``analytic``: the closed form of a long wire beside g_ss (Eq. 21); ``elastic``: gap or spectrum without
     collisions, dashed."""

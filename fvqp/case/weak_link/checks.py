@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from fvqp.case.metals import unknown_material
 from fvqp.case.weak_link.schema import Reservoir, WeakLinkCase
-from fvqp.materials import load_material, material_names
+from fvqp.materials import load_material
 
 
 def superconducting(reservoir: Reservoir) -> bool:
@@ -16,9 +17,8 @@ def superconducting(reservoir: Reservoir) -> bool:
 def problems(case: WeakLinkCase) -> Iterable[tuple[str, str]]:
     """Return keys that contradict one another or go unused, each with what is wrong."""
     name = case.superconductor.name
-    if name is not None and name not in material_names():
-        known = ", ".join(material_names())
-        yield "superconductor.name", f'there is no material "{name}"; known are {known}'
+    if problem := unknown_material(name):
+        yield "superconductor.name", problem
     elif name is not None and not load_material(name).gap > 0.0:
         yield "superconductor.name", f'"{name}" is a normal metal; its gap would be the unit of energy'
     taken: dict[str, str] = {}

@@ -19,7 +19,7 @@ from fvqp.case.quantities import (
     Temperature,
     spaced,
 )
-from fvqp.case.tables import AS_LIST, ONCE, Case, FigureFile, Name, Table
+from fvqp.case.tables import AS_LIST, ONCE, Case, FigureTable, Name, Table
 
 MOST_ENERGIES = 100_000
 """Energies of a density of states; more are a slip."""
@@ -101,13 +101,10 @@ class Solver(Table):
     ``auto`` chooses by size."""
 
 
-class Figure(Table):
+class Figure(FigureTable):
     """A figure of the results folder."""
 
     kind: Literal["current_phase", "minigap", "dos"]
-    file: FigureFile | None = None
-    """File name in ``figures/``; default: the kind, as PNG."""
-    title: str | None = None
 
 
 class WeakLinkCase(CaseOnMesh):

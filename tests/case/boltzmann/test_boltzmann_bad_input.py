@@ -186,7 +186,7 @@ MISTAKES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     (DRIVEN, {"sweep.strength": [2.0, 1.0]}, "sweep.strength: must increase"),
     (DRIVEN, {"evolution": {"end": "1 s"}}, "give either [evolution] or [steady_state], not both"),
     (DRIVEN, {"steady_state": None}, "give either [evolution] or [steady_state]"),
-    (PULSE, {"evolution.start": "1 us"}, "evolution.start: must come before end"),
+    (PULSE, {"evolution.start": "1 us"}, "evolution.end: 1e-07 s must be later than start, 1e-06 s"),
     (
         PULSE,
         {"evolution.method": "relaxation", "solver.petsc": {"ts_ts_max_steps": 3}},

@@ -80,7 +80,7 @@ OF_SPHERE: list[tuple[dict[str, Any], str]] = [
         "initial.pulses[0].size: 1.9 um is narrower than the 2 um that cells of 2 um at its centre resolve",
     ),
     ({"initial.pulses.0.centre": "9 Delta0"}, "Delta0, which needs 3 widths above it"),
-    ({"evolution.start": "1 s"}, "start: must come before end"),
+    ({"evolution.start": "1 s"}, "s must be later than start, 1 s"),
     ({"evolution.tolerance": 0}, "evolution.tolerance"),
     ({"output": {"fields": True}}, "output.fields: are written for meshes"),
     ({"output": {"energy_shells": ["2 Delta0", "1 Delta0"]}}, "must increase"),
