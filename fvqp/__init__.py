@@ -26,9 +26,10 @@ if TYPE_CHECKING:
     from fvqp.models.device import Lead as Lead
     from fvqp.models.device import Reservoir as Reservoir
     from fvqp.models.gap_field import GapModel as GapModel
+    from fvqp.models.operating_point import solve_point as solve_point
     from fvqp.models.phase import Supercurrent as Supercurrent
-    from fvqp.models.points import Point as Point
     from fvqp.models.transport import BoltzmannProblem as BoltzmannProblem
+    from fvqp.models.usadel import Point as Point
     from fvqp.models.usadel import UsadelProblem as UsadelProblem
     from fvqp.results import Result as Result
     from fvqp.results import open_result as open_result
@@ -46,7 +47,7 @@ _HOMES = {
     "Lead": "fvqp.models.device",
     "Material": "fvqp.materials",
     "Mesh": "fvqp.mesh",
-    "Point": "fvqp.models.points",
+    "Point": "fvqp.models.usadel",
     "Reservoir": "fvqp.models.device",
     "Result": "fvqp.results",
     "Supercurrent": "fvqp.models.phase",
@@ -60,6 +61,7 @@ _HOMES = {
     "run": "fvqp.case.run",
     "shape_mesh": "fvqp.mesh",
     "solve": "fvqp.study",
+    "solve_point": "fvqp.models.operating_point",
 }
 
 __all__ = sorted(_HOMES)

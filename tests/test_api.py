@@ -36,7 +36,7 @@ from fvqp import (
 )
 from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon
 from fvqp.errors import CaseError, ConvergenceError, MeshError, SuperconductivityDestroyed
-from fvqp.models.operating_point import solve as solve_point
+from fvqp.models.operating_point import solve_point
 from fvqp.models.slopes import conductances
 from fvqp.models.transport import Medium
 from fvqp.results.ledger import Ledger
@@ -271,7 +271,7 @@ def test_points_without_a_solution(
             raise kind(f"no solution at {point.V_inj:g} V")
         return solve_point(problem, point, guess)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("fvqp.study.sweep.solve", failing)
+    monkeypatch.setattr("fvqp.study.sweep.solve_point", failing)
     monkeypatch.setattr("fvqp.study.sweep.HALVINGS", 0)
     gap = GapModel("uniform", at="A") if follows else GapModel()
     problem = UsadelProblem(wire, broadening=0.02, gap=gap)

@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from fvqp.models.operating_point import solve
+from fvqp.models.operating_point import solve_point
 from fvqp.models.slopes import conductances
 
 sys.path.insert(0, str(Path(__file__).parent / "helpers"))
@@ -139,7 +139,7 @@ def test_fields_for_paraview(finished: Path) -> None:
     close(grid["gap (ueV)"], np.full(40, found["gap"].values[0, -1, 0] * 1e6), 1e-12)
     # The bin that holds an energy, in Δ0, is the one shown.
     problem = objects(found, gap=GapModel("uniform", at="A"))
-    solution = solve(problem, Point(0.4e-3))
+    solution = solve_point(problem, Point(0.4e-3))
     for at in (1.1, 1.4):
         column = int(np.searchsorted(problem.grid.edges, at, side="right") - 1)
         for name, component in (("f_L", L), ("f_T", T)):
@@ -187,7 +187,7 @@ def test_dictionary_file_and_objects_agree(tmp_path: Path, gap: GapModel) -> Non
     found = result.dataset
     problem = objects(found, gap=gap)
     for v, bias in enumerate(found["V_inj"].values):
-        solution = solve(problem, Point(float(bias)))
+        solution = solve_point(problem, Point(float(bias)))
         currents = problem.junction_currents(solution.kinetic.currents)
         slopes = conductances(problem, solution)
         at = {"V_inj": v, "V_det": 0}
@@ -243,7 +243,7 @@ def test_temperatures_and_detector_biases() -> None:
         problem = objects(found, temperature)
         for d, v_det in enumerate((-2e-4, 2.5e-4)):
             for v, v_inj in enumerate((1e-4, 3e-4)):
-                solution = solve(problem, Point(v_inj, v_det))
+                solution = solve_point(problem, Point(v_inj, v_det))
                 currents = problem.junction_currents(solution.kinetic.currents)
                 slopes = conductances(problem, solution)
                 close(found["I_inj"].values[t, d, v], currents[0])
@@ -268,7 +268,7 @@ def test_several_detectors() -> None:
         Junction("C", "point_C", 31.4e-6, "detector", 0.037),
     ]
     problem = objects(found, junctions=junctions)
-    solution = solve(problem, Point(0.35e-3))
+    solution = solve_point(problem, Point(0.35e-3))
     currents = problem.junction_currents(solution.kinetic.currents)
     slopes = conductances(problem, solution)
     for number, name in ((1, ""), (2, "_C")):
@@ -290,7 +290,7 @@ def test_stored_cells_and_spectra() -> None:
     np.testing.assert_allclose(found["phase_gradient"], [-0.1, 0.0, 0.1], rtol=1e-9, atol=1e-15)
     assert found["phase_gradient"].dims == ("supercurrent",)
     for s, value in enumerate((-0.1, 0.0, 0.1)):
-        solution = solve(problem, Point(0.4e-3, supercurrent=value))
+        solution = solve_point(problem, Point(0.4e-3, supercurrent=value))
         dos = np.broadcast_to(problem.kinetics.spectrum(solution.spectral).dos, (40, problem.grid.n))
         expected = {
             "gap": np.broadcast_to(solution.spectral.gap, 40) * found.attrs["delta0_eV"],

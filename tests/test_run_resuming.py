@@ -80,13 +80,13 @@ def interrupted_after(points: int, monkeypatch: pytest.MonkeyPatch) -> None:
 def count_solves(monkeypatch: pytest.MonkeyPatch) -> list[Point]:
     """The points that are solved from now on."""
     solved: list[Point] = []
-    original = operating_point.solve
+    original = operating_point.solve_point
 
     def solve(problem: UsadelProblem, point: Point, *rest: object) -> object:
         solved.append(point)
         return original(problem, point, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("fvqp.study.sweep.solve", solve)
+    monkeypatch.setattr("fvqp.study.sweep.solve_point", solve)
     return solved
 
 
@@ -212,7 +212,7 @@ def test_destroyed_superconductivity(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 
 def test_every_row_of_a_map(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    original, tried = operating_point.solve, []
+    original, tried = operating_point.solve_point, []
 
     def solve(problem: UsadelProblem, point: Point, guess: object = None) -> object:
         tried.append(point)
@@ -220,7 +220,7 @@ def test_every_row_of_a_map(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
             raise ConvergenceError(f"V_inj = {point.V_inj} V: not converged")
         return original(problem, point, guess)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("fvqp.study.sweep.solve", solve)
+    monkeypatch.setattr("fvqp.study.sweep.solve_point", solve)
     failing = True
     with pytest.raises(ConvergenceError, match="; of 8 points: 2 without .*, 1 not converged, 2 beyond") as e:
         fvqp.run(strongly_driven(), out=tmp_path)
@@ -267,7 +267,7 @@ def test_failures_name_their_point() -> None:
 @pytest.mark.slow
 def test_a_step_that_fails_is_halved(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = fvqp.run(line(UNIFORM)).dataset
-    original = operating_point.solve
+    original = operating_point.solve_point
     failed = []
 
     def solve(problem: UsadelProblem, point: Point, guess: object = None) -> object:
@@ -277,7 +277,7 @@ def test_a_step_that_fails_is_halved(monkeypatch: pytest.MonkeyPatch) -> None:
             raise ConvergenceError("step too large")
         return original(problem, point, guess)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("fvqp.study.sweep.solve", solve)
+    monkeypatch.setattr("fvqp.study.sweep.solve_point", solve)
     found = fvqp.run(line(UNIFORM)).dataset
     assert len(failed) == 4
     # Another way to the same solution, to the tolerance of the gap.

@@ -9,10 +9,8 @@ import numpy as np
 
 from fvqp.errors import CaseError, ConvergenceError
 from fvqp.models.leads import LeadUnknowns
-from fvqp.models.operating_point import solve
-from fvqp.models.points import Point
-from fvqp.models.self_consistency import Iteration
-from fvqp.models.usadel import UsadelProblem
+from fvqp.models.operating_point import Iteration, solve_point
+from fvqp.models.usadel import Point, UsadelProblem
 from fvqp.solvers.continuation import CurvePoint, Report, follow_branch
 from fvqp.typing import Floats
 
@@ -76,7 +74,7 @@ def follow_gap(
         raise CaseError("branches of the gap: needs a gap that follows the bias")
     unit = problem.device.voltage_unit
     rest = replace(point, V_inj=0.0)
-    start = solve(problem, rest)
+    start = solve_point(problem, rest)
     iteration = Iteration(problem, rest, problem.external(rest), start, everywhere=True)
     leads = LeadUnknowns(problem, "temperatures of the leads along the branch")
     n = iteration.start.size

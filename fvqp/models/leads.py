@@ -16,8 +16,7 @@ from scipy.optimize import brentq
 from fvqp.errors import CaseError, ConvergenceError
 from fvqp.grids import energy as distributions
 from fvqp.models.kinetics import KineticState, L, T
-from fvqp.models.points import Point, Solution
-from fvqp.models.usadel import UsadelProblem
+from fvqp.models.usadel import Point, Solution, UsadelProblem
 from fvqp.typing import Floats
 
 #: Temperatures k_BT that the energy axis must reach beyond the bias of a lead.

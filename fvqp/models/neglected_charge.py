@@ -15,8 +15,7 @@ import numpy as np
 from mpi4py import MPI
 
 from fvqp.models.kinetics import L, T
-from fvqp.models.points import Solution
-from fvqp.models.usadel import UsadelProblem
+from fvqp.models.usadel import Solution, UsadelProblem
 from fvqp.solvers.gmres import gmres
 from fvqp.typing import Floats
 

@@ -18,9 +18,8 @@ from mpi4py import MPI
 from fvqp.errors import ConvergenceError
 from fvqp.grids import energy as distributions
 from fvqp.models.kinetics import KineticState, L, SpectralState, T
-from fvqp.models.points import Solution
-from fvqp.models.self_consistency import Iteration
-from fvqp.models.usadel import UsadelProblem
+from fvqp.models.operating_point import Iteration
+from fvqp.models.usadel import Solution, UsadelProblem
 from fvqp.solvers.gmres import gmres
 from fvqp.typing import Floats
 

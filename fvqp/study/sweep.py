@@ -9,7 +9,7 @@ import numpy as np
 from mpi4py import MPI
 
 from fvqp.errors import ConvergenceError, FvqpError, SuperconductivityDestroyed
-from fvqp.models.operating_point import solve
+from fvqp.models.operating_point import solve_point
 from fvqp.models.usadel import Guess, Point, Solution, UsadelProblem
 from fvqp.results.dataset import Outcome
 from fvqp.results.together import wait
@@ -66,7 +66,7 @@ def advance(
         try:
             for step in range(1, 2**halving + 1):
                 part = start + (point.V_inj - start) * step / 2**halving
-                last = solve(problem, Point(part, point.V_det, point.supercurrent), here)
+                last = solve_point(problem, Point(part, point.V_det, point.supercurrent), here)
                 here = last
             return last
         except ConvergenceError as failure:

@@ -17,7 +17,7 @@ from wire_devices import line_mesh, wire
 
 from fvqp.collisions import Collisions, ElectronElectron
 from fvqp.grids.energy import EnergyGrid
-from fvqp.models.operating_point import solve
+from fvqp.models.operating_point import solve_point
 from fvqp.models.usadel import GapModel, Point, UsadelProblem
 from fvqp.spectral import bin_averages
 
@@ -81,10 +81,10 @@ def test_inelastic_sweep(report, monkeypatch) -> None:
         GapModel("uniform", at="point_B", rule="arcsinh"),
         collisions=Collisions(2e-4),
     )
-    solve(problem, Point())
+    solve_point(problem, Point())
     start, solution = time.process_time(), None
     for bias in np.linspace(0.0, 5.0, 51):
-        solution = solve(problem, Point(bias * problem.device.voltage_unit), solution)
+        solution = solve_point(problem, Point(bias * problem.device.voltage_unit), solution)
     seconds = time.process_time() - start
     report("inelastic sweep, 51 biases, 400 energies, 198 cells", f"{seconds:.1f} s of one processor")
     report(

@@ -12,7 +12,7 @@ from timing import median
 from wire_devices import ALUMINIUM, CONDUCTANCE, THICKNESS, UM, WIDTH, graded, line_mesh, wire
 from wire_problems import GAMMA, respond_T
 
-from fvqp.models.operating_point import solve
+from fvqp.models.operating_point import solve_point
 from fvqp.models.slopes import conductances
 from fvqp.models.usadel import Point, UsadelProblem
 
@@ -34,7 +34,7 @@ def problem() -> UsadelProblem:
 def figure() -> np.ndarray:
     """g_nl of all biases, everything included but reading the mesh: contacts, grid, gap, spectra, solves."""
     made = problem()
-    return np.array([-conductances(made, solve(made, Point(v)))[1] for v in VOLTS])
+    return np.array([-conductances(made, solve_point(made, Point(v)))[1] for v in VOLTS])
 
 
 class BoundaryValueProblems:

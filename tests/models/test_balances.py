@@ -11,7 +11,7 @@ from wire_devices import TEMPERATURE, close, file_mesh, generated_mesh, graded, 
 
 from fvqp.mesh import shape_mesh
 from fvqp.models.device import Device, Junction, Reservoir
-from fvqp.models.operating_point import solve
+from fvqp.models.operating_point import solve_point
 from fvqp.models.phase import Supercurrent
 from fvqp.models.slopes import conductances
 from fvqp.models.usadel import GapModel, Point, UsadelProblem
@@ -42,7 +42,7 @@ def test_ledger_closes(place: str) -> None:
     """Particles and energy leave through the reservoirs, charge relaxes: to 1e-10 of what is injected."""
     wire_problem = problem(place)
     for point in (Point(4e-4), Point(-7e-4, 3e-4)):
-        ledger = wire_problem.ledger(solve(wire_problem, point))
+        ledger = wire_problem.ledger(solve_point(wire_problem, point))
         assert np.all(np.abs(ledger.residual) <= 1e-10 * np.abs(ledger.injected))
         assert np.all(ledger.relaxed[:2] == 0.0)
         assert ledger.injected[0] > 0 and ledger.injected[1] > 0 and ledger.injected[2] * point.V_inj > 0
@@ -56,7 +56,7 @@ def test_ledger_closes_where_iterations_go_on_from_a_solution(place: str) -> Non
     wire_problem = problem(place, gap=GapModel("uniform", at="A"))
     found = None
     for bias in (-3e-4, 2.5e-4, 3e-4):
-        found = solve(wire_problem, Point(bias), found)
+        found = solve_point(wire_problem, Point(bias), found)
         ledger = wire_problem.ledger(found)
         assert np.all(np.abs(ledger.residual) <= 1e-13 * np.abs(ledger.injected))
 
@@ -68,10 +68,10 @@ def test_ledger_closes_with_supercurrent(kind: str, tmp_path: Path) -> None:
     current = Supercurrent(*ENDS, kind="current", values=(8e-6,))
     wire_problem = UsadelProblem(device, grid, GAMMA, supercurrent=current)
     plain = UsadelProblem(device, grid, GAMMA)
-    ledger = wire_problem.ledger(solve(wire_problem, Point(4e-4, 0.0, 8e-6)))
+    ledger = wire_problem.ledger(solve_point(wire_problem, Point(4e-4, 0.0, 8e-6)))
     assert np.all(np.abs(ledger.residual) <= 1e-10 * np.abs(ledger.injected))
     # The supercurrent turns energy mode into charge: the charge balance is another one.
-    without = plain.ledger(solve(plain, Point(4e-4)))
+    without = plain.ledger(solve_point(plain, Point(4e-4)))
     assert abs(ledger.relaxed[2] / without.relaxed[2] - 1.0) > 1e-3
 
 
@@ -83,7 +83,7 @@ def test_no_bias_no_current() -> None:
         )
         drive = Supercurrent("left", "right", "phase_gradient", (value,)) if value else None
         rest = UsadelProblem(device, graded(GAMMA, 60), GAMMA, supercurrent=drive)
-        solution = solve(rest, Point(0.0, 0.0, value))
+        solution = solve_point(rest, Point(0.0, 0.0, value))
         assert np.all(solution.kinetic.currents == 0.0)
         assert np.all(solution.kinetic.deviation(0) == 0.0) and np.all(solution.kinetic.deviation(1) == 0.0)
         ledger = rest.ledger(solution)
@@ -95,7 +95,7 @@ def test_hot_lead_heats_and_carries_no_charge(value: float) -> None:
     device = wire(line_mesh(30, 21), "point_A", "point_B", temperature={"A": 0.6, "B": 0.1}, bath=0.1)
     drive = Supercurrent("left", "right", "phase_gradient", (value,)) if value else None
     warm = UsadelProblem(device, graded(GAMMA, 60), GAMMA, supercurrent=drive)
-    solution = solve(warm, Point(0.0, 0.0, value))
+    solution = solve_point(warm, Point(0.0, 0.0, value))
     ledger = warm.ledger(solution)
     assert ledger.injected[1] > 0.0 and ledger.taken[1] > 0.0
     assert np.all(np.abs(ledger.residual[:2]) <= 1e-10 * ledger.injected[:2])
@@ -114,7 +114,7 @@ def test_hot_reservoir_heats_the_other_one() -> None:
         reservoirs=[Reservoir("cold", ("left",), 0.1), Reservoir("hot", ("right",), 0.5)],
     )
     warm = UsadelProblem(device, graded(GAMMA, 80, maximum=6.0), GAMMA)
-    solution = solve(warm, Point())
+    solution = solve_point(warm, Point())
     energy = (solution.kinetic.currents[0] * warm.grid.centres * warm.grid.widths).sum(axis=1)
     # Deviations of f_L are negative where it is hot.
     assert energy[2] < 0.0 < energy[1]
@@ -129,7 +129,7 @@ def test_parities() -> None:
     moving = UsadelProblem(device, graded(GAMMA, 80), GAMMA, supercurrent=drive)
 
     def nonlocal_conductance(*point: float) -> float:
-        return -float(conductances(moving, solve(moving, Point(*point)))[1])
+        return -float(conductances(moving, solve_point(moving, Point(*point)))[1])
 
     for v in (2.4e-4, 2.7e-4, 6e-4):
         up, down = nonlocal_conductance(v, 0, 0.15), nonlocal_conductance(v, 0, -0.15)
@@ -143,7 +143,7 @@ def test_parities() -> None:
         assert nonlocal_conductance(v, 3e-4) == nonlocal_conductance(v, -3e-4) == nonlocal_conductance(v)
 
     def detector(*point: float) -> float:
-        return float(moving.junction_currents(solve(moving, Point(*point)).kinetic.currents)[1])
+        return float(moving.junction_currents(solve_point(moving, Point(*point)).kinetic.currents)[1])
 
     # Reversing both biases and the supercurrent's direction reverses every charge current.
     for value in values:
@@ -172,8 +172,8 @@ def test_mirrored_supercurrent_mirrors_the_wire() -> None:
     device: Device = replace(base, mesh=symmetric, junctions=junctions)
     drive = Supercurrent("left", "right", "phase_gradient", (0.15,))
     moving = UsadelProblem(device, graded(GAMMA, 60), GAMMA, supercurrent=drive)
-    up = conductances(moving, solve(moving, Point(3e-4, 0.0, 0.15)))
-    down = conductances(moving, solve(moving, Point(3e-4, 0.0, -0.15)))
+    up = conductances(moving, solve_point(moving, Point(3e-4, 0.0, 0.15)))
+    down = conductances(moving, solve_point(moving, Point(3e-4, 0.0, -0.15)))
     close(up[[0, 2, 1]], down, 1e-9)
     assert abs(up[1] / up[2] - 1.0) > 1e-3
 
@@ -188,5 +188,5 @@ def test_reciprocity() -> None:
         wire(mesh, "point_B", "point_A", temperature=temperature, conductance=swapped), grid, GAMMA
     )
     for v in (2.2e-4, 3e-4, 8e-4):
-        there, here = (conductances(p, solve(p, Point(v)))[1] for p in (forth, back))
+        there, here = (conductances(p, solve_point(p, Point(v)))[1] for p in (forth, back))
         close(there, here, 1e-9)

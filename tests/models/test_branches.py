@@ -19,7 +19,7 @@ from fvqp.mesh.shapes import shape_mesh
 from fvqp.models.branches import follow_gap
 from fvqp.models.device import Device, Lead, Reservoir
 from fvqp.models.kinetics import L
-from fvqp.models.operating_point import solve
+from fvqp.models.operating_point import solve_point
 from fvqp.models.phase import Supercurrent
 from fvqp.models.usadel import GapModel, Point, UsadelProblem
 from fvqp.solvers.continuation import REACHED, CurvePoint, follow_branch
@@ -92,7 +92,7 @@ def test_leads_heat_up_along_the_branch() -> None:
     for order in (marks, marks[::-1]):
         sweeps.append({})
         for bias in order:
-            last = solve(hot, Point(bias), last)
+            last = solve_point(hot, Point(bias), last)
             assert last.leads is not None and last.leads[0] > 1.05 * junction.temperature
             sweeps[-1][bias] = float(last.spectral.gap[0])
     for bias in marks[:2]:
@@ -120,7 +120,7 @@ def test_a_local_gap_collapses_beyond_its_fold() -> None:
     assert len(branch.fold_biases) >= 1
     assert "superconductivity is destroyed" in branch.end
     first = branch.fold_biases[0]
-    below = solve(problem, Point(0.99 * first), solve(problem, Point(0.9 * first)))
+    below = solve_point(problem, Point(0.99 * first), solve_point(problem, Point(0.9 * first)))
     assert below.spectral.gap.min() > branch.fold_gaps[0].min()
     assert branch.gaps[-1].min() < 0.1
 

@@ -22,7 +22,7 @@ from fvqp.models.device import Device, Junction, Reservoir
 from fvqp.models.inelastic import BALANCE, InelasticSystem
 from fvqp.models.kinetics import L, T
 from fvqp.models.neglected_charge import neglected_relaxation
-from fvqp.models.operating_point import solve
+from fvqp.models.operating_point import solve_point
 from fvqp.models.slopes import conductances
 from fvqp.models.usadel import GapModel, Point, Solution, UsadelProblem
 from fvqp.typing import Bools, Floats
@@ -59,7 +59,7 @@ def moments(problem: UsadelProblem, solution: Solution) -> tuple[Floats, Floats,
 def test_two_steps(grid: EnergyGrid) -> None:
     """Without collisions f is a mean of both reservoirs: linear in x at every energy."""
     problem = biased(None, grid)
-    solution = solve(problem, Point())
+    solution = solve_point(problem, Point())
     x = problem.device.mesh.centroid[:, 0, None] / LENGTH
     t = problem.device.bath
     left, right = (np.stack(distributions.lead(grid.edges, s * BIAS / 2, t)) for s in (-1, 1))
@@ -79,7 +79,7 @@ def test_hot_electrons(strength: float, monkeypatch: pytest.MonkeyPatch) -> None
     """T_e² = T² + (3/π²) x(1 − x)(eV)² whatever the collisions keep of f; f itself becomes thermal."""
     made = recorded(monkeypatch)
     problem = biased(Collisions(strength, charge=True))
-    solution = solve(problem, Point())
+    solution = solve_point(problem, Point())
     x, potential, squared = moments(problem, solution)
     direction = np.sign(potential[-1])
     bath = problem.device.bath
@@ -107,7 +107,7 @@ def test_hot_electrons(strength: float, monkeypatch: pytest.MonkeyPatch) -> None
 def test_moments_on_a_graded_axis(strength: float) -> None:
     """Collisions of any strength leave energy and charge where they are without any."""
     problem = biased(Collisions(strength, charge=True), GRADED)
-    solution, elastic = solve(problem, Point()), solve(biased(None, GRADED), Point())
+    solution, elastic = solve_point(problem, Point()), solve_point(biased(None, GRADED), Point())
     for c, moment in ((L, GRADED.widths * GRADED.centres), (T, GRADED.widths)):
         expected = elastic.kinetic.deviation(c) @ moment
         found = solution.kinetic.deviation(c) @ moment
@@ -121,7 +121,7 @@ def test_phonons_cool_a_biased_wire() -> None:
     """With strong cooling electrons are at the phonons' temperature around the local potential."""
     phonons = Phonons(1.0, 1.764, biased(None).device.bath)
     problem = biased(Collisions(0.0, phonons=phonons, charge=True))
-    solution = solve(problem, Point())
+    solution = solve_point(problem, Point())
     _, potential, squared = moments(problem, solution)
     np.testing.assert_allclose(squared, problem.device.bath**2, rtol=2e-2)
     assert np.ptp(potential) == pytest.approx(BIAS * 15 / 16, rel=1e-6)
@@ -152,7 +152,7 @@ def test_charge_imbalance_relaxes_faster() -> None:
     currents = {}
     for charge in (False, True):
         problem = superconducting(charge)
-        solution = solve(problem, Point(2.5 * problem.device.voltage_unit))
+        solution = solve_point(problem, Point(2.5 * problem.device.voltage_unit))
         ledger = problem.ledger(solution)
         assert np.all(np.abs(ledger.residual) < 1e-8 * np.abs(ledger.injected))
         assert ledger.relaxed[2] > 0.0
@@ -195,7 +195,7 @@ def test_charge_relaxation_length_near_tc() -> None:
     imbalance, lengths = [], []
     for charge in (True, False):
         problem, expected = near_tc(charge)
-        solution = solve(problem, Point(0.01 * problem.device.voltage_unit))
+        solution = solve_point(problem, Point(0.01 * problem.device.voltage_unit))
         imbalance.append(problem.charge_potential(solution))
         x = problem.device.mesh.centroid[:, 0] / ALUMINIUM.coherence_length
         middle = (x > 1.5 * expected) & (x < 3.0 * expected)
@@ -218,12 +218,12 @@ def test_neglected_relaxation_of_hot_quasiparticles() -> None:
     for bias in (1.2, 2.5):
         alone, both = (superconducting(charge) for charge in (False, True))
         point = Point(bias * alone.device.voltage_unit)
-        solution = solve(alone, point)
+        solution = solve_point(alone, point)
         found.append(neglected_relaxation(alone, solution))
     assert found[0] < 0.3 * found[1]
     near = Point(point.V_inj * 1.001)
     imbalance = [
-        each.charge_potential(solve(each, near)) - each.charge_potential(solve(each, point))
+        each.charge_potential(solve_point(each, near)) - each.charge_potential(solve_point(each, point))
         for each in (alone, both)
     ]
     change = np.abs(imbalance[1] - imbalance[0]).max() / np.abs(imbalance[0]).max()
@@ -240,7 +240,7 @@ def test_superconductor_on_either_axis(phonons: Phonons | None) -> None:
     currents, relaxed = [], []
     for grid in (EnergyGrid.uniform(1 / 60, 6.0), graded):
         problem = superconducting(True, grid=grid, phonons=phonons)
-        solution = solve(problem, Point(2.5 * problem.device.voltage_unit))
+        solution = solve_point(problem, Point(2.5 * problem.device.voltage_unit))
         ledger = problem.ledger(solution)
         assert np.all(np.abs(ledger.residual) <= BALANCE * ledger.scale)
         currents.append(problem.junction_currents(solution.kinetic.currents))
@@ -257,9 +257,9 @@ def test_conductances(gap: GapModel) -> None:
     problem = superconducting(True, gap)
     unit = problem.device.voltage_unit
     point = Point(1.5 * unit)
-    solution = solve(problem, point, solve(problem, Point(1.2 * unit)))
+    solution = solve_point(problem, point, solve_point(problem, Point(1.2 * unit)))
     h = 1e-3 * unit
-    sides = [solve(problem, replace(point, V_inj=point.V_inj + s * h), solution) for s in (-1, 1)]
+    sides = [solve_point(problem, replace(point, V_inj=point.V_inj + s * h), solution) for s in (-1, 1)]
     low, high = (problem.junction_currents(side.kinetic.currents) for side in sides)
     np.testing.assert_allclose(conductances(problem, solution), (high - low) / (2 * h), rtol=1e-4, atol=1e-12)
 
@@ -278,7 +278,7 @@ def test_phonons_of_their_own_act_on_charge() -> None:
         (graded, trapped),
     ):
         problem = superconducting(True, grid=grid, phonons=phonons)
-        solution = solve(problem, Point(2.5 * problem.device.voltage_unit))
+        solution = solve_point(problem, Point(2.5 * problem.device.voltage_unit))
         ledger = problem.ledger(solution)
         # Phonons move many more particles, and more energy, than what flows: sums over bins round to this.
         assert problem.inelastic is not None
@@ -303,4 +303,4 @@ def test_bad_input() -> None:
     with pytest.raises(CaseError, match="its phase would turn"):
         biased(None, gap=GapModel())
     with pytest.raises(CaseError, match="the voltage of a reservoir"):
-        solve(biased(None, EnergyGrid.uniform(0.1, 0.8)), Point())
+        solve_point(biased(None, EnergyGrid.uniform(0.1, 0.8)), Point())

@@ -13,10 +13,10 @@ from wire_devices import line_mesh, wire
 from fvqp.collisions import Collisions
 from fvqp.errors import ConvergenceError
 from fvqp.grids.energy import EnergyGrid
-from fvqp.models import self_consistency
+from fvqp.models import operating_point
 from fvqp.models.coupled_gap import GapAndDistributions, Passed
 from fvqp.models.inelastic import InelasticSystem
-from fvqp.models.operating_point import solve
+from fvqp.models.operating_point import solve_point
 from fvqp.models.usadel import GapModel, Point, Solution, UsadelProblem
 
 GRID = EnergyGrid(np.linspace(0.0, 8.0, 161))
@@ -39,7 +39,7 @@ def sweep(problem: UsadelProblem) -> list[Solution]:
     found: list[Solution] = []
     for bias in BIASES:
         point = Point(bias * problem.device.voltage_unit)
-        found.append(solve(problem, point, found[-1] if found else None))
+        found.append(solve_point(problem, point, found[-1] if found else None))
     return found
 
 
@@ -48,7 +48,7 @@ def test_derivatives(problem: UsadelProblem) -> None:
     point = Point(3.5 * problem.device.voltage_unit)
     n = problem.device.mesh.n_cells
     assert problem.inelastic is not None
-    solution = solve(problem, point)
+    solution = solve_point(problem, point)
     assert solution.kinetic is not None
     system = GapAndDistributions(
         problem, problem.inelastic, np.full(n, 0.99 * solution.spectral.gap[0]), np.zeros(n),
@@ -78,7 +78,7 @@ def test_same_solutions_as_by_steps(problem: UsadelProblem, monkeypatch: pytest.
     assert max(len(item.krylov) for item in made) <= 5
     assert max(max(item.krylov) for item in made) <= 10
 
-    monkeypatch.setattr(self_consistency, "solve_with_gap", refuse)
+    monkeypatch.setattr(operating_point, "solve_with_gap", refuse)
     made.clear()
     apart = sweep(replace(problem, transport=None))
     assert steps < 0.5 * sum(len(item.krylov) for item in made)
@@ -97,18 +97,18 @@ def test_a_branch_that_ends_at_a_bin(
     made = recorded(monkeypatch)
     coarse = replace(problem, grid=EnergyGrid.uniform(0.05, 8.0), broadening=1e-5, transport=None)
     unit = coarse.device.voltage_unit
-    before = solve(coarse, Point(3.0 * unit))
+    before = solve_point(coarse, Point(3.0 * unit))
     made.clear()
     with caplog.at_level(logging.DEBUG, "fvqp"):
-        solution = solve(coarse, Point(3.3 * unit), before)
+        solution = solve_point(coarse, Point(3.3 * unit), before)
     assert before.spectral.gap[0] > 0.95 > solution.spectral.gap[0]
     assert len(made) == 1 and len(made[0].krylov) <= 8
     (said,) = [record for record in caplog.records if "the gap jumps" in record.message]
     assert said.levelno == logging.DEBUG and "finer bins" not in caplog.text
 
-    monkeypatch.setattr(self_consistency, "solve_with_gap", refuse)
+    monkeypatch.setattr(operating_point, "solve_with_gap", refuse)
     made.clear()
-    walked = solve(replace(coarse, transport=None), Point(3.3 * unit), before)
+    walked = solve_point(replace(coarse, transport=None), Point(3.3 * unit), before)
     assert walked.spectral.gap[0] == pytest.approx(solution.spectral.gap[0], abs=1e-9)
     assert sum(len(item.krylov) for item in made) > 10
 
@@ -126,12 +126,12 @@ def test_the_onset_of_injection_with_sharp_edges(
     sharp: UsadelProblem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The gap passes several bins at once, each with a wave of its own, without the walk."""
-    monkeypatch.setattr(self_consistency.Iteration, "_jumps_in_small_steps", lambda *_: False)
+    monkeypatch.setattr(operating_point.Iteration, "_jumps_in_small_steps", lambda *_: False)
     made = recorded(monkeypatch)
     solution: Solution | None = None
     biases = (0.9, 1.0, 1.1, 1.2)
     for bias in biases:
-        solution = solve(sharp, Point(bias * sharp.device.voltage_unit), solution)
+        solution = solve_point(sharp, Point(bias * sharp.device.voltage_unit), solution)
     assert solution is not None and solution.spectral.gap[0] < 0.975
     assert len(made) == len(biases)
     assert max(len(item.krylov) for item in made) <= 9
@@ -150,10 +150,10 @@ def test_an_onset_in_one_step_is_no_jump(
     said = {}
     for way in ("together", "walk"):
         if way == "walk":
-            monkeypatch.setattr(self_consistency, "solve_with_gap", refuse)
+            monkeypatch.setattr(operating_point, "solve_with_gap", refuse)
         caplog.clear()
         with caplog.at_level(logging.DEBUG, "fvqp"):
-            found = solve(sharp, Point(unit), solve(sharp, Point(0.6 * unit)))
+            found = solve_point(sharp, Point(unit), solve_point(sharp, Point(0.6 * unit)))
         assert found.spectral.gap[0] < 0.98
         said[way] = [record.levelno for record in caplog.records if "the gap jumps" in record.message]
     assert logging.WARNING not in said["together"] and said["walk"] == [logging.DEBUG]
@@ -175,7 +175,7 @@ def test_slope_of_the_gap_equation(sharp: UsadelProblem) -> None:
         z = system.start(kinetic)
         return system, z, system._gap_equation(y, system.distributions(z))
 
-    y, h = float(np.log(solve(sharp, point).spectral.gap[0])), 1e-6
+    y, h = float(np.log(solve_point(sharp, point).spectral.gap[0])), 1e-6
     system, z, _ = followed(y)
     system.linearize(z)
     slope = (followed(y + h)[2] - followed(y - h)[2]) / (2.0 * h)

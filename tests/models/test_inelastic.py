@@ -19,7 +19,7 @@ from fvqp.models import inelastic
 from fvqp.models.device import Device, Junction, Reservoir
 from fvqp.models.inelastic import BALANCE
 from fvqp.models.kinetics import L
-from fvqp.models.operating_point import solve
+from fvqp.models.operating_point import solve_point
 from fvqp.models.phase import Supercurrent
 from fvqp.models.slopes import conductances
 from fvqp.models.usadel import GapModel, Point, Solution, UsadelProblem
@@ -42,7 +42,7 @@ def sweep(problem: UsadelProblem, last: float, step: float = 0.25) -> Solution:
     """Solution at e V/Δ0 = ``last``, step by step from rest."""
     solution = None
     for bias in np.arange(step, last + 0.5 * step, step):
-        solution = solve(problem, Point(bias * problem.device.voltage_unit), solution)
+        solution = solve_point(problem, Point(bias * problem.device.voltage_unit), solution)
     assert solution is not None
     return solution
 
@@ -56,10 +56,10 @@ def newton(monkeypatch: pytest.MonkeyPatch) -> list[NewtonSolution]:
 @pytest.mark.parametrize("gap", [GapModel(), UNIFORM, GapModel("local", rule="arcsinh")])
 def test_rest_stays_at_rest(gap: GapModel) -> None:
     problem = driven(gap=gap)
-    solution = solve(problem, Point())
+    solution = solve_point(problem, Point())
     leads = [replace(junction, temperature=0.024) for junction in problem.device.junctions]
     cold = replace(problem, device=replace(problem.device, junctions=leads), transport=None)
-    at_rest = solve(cold, Point())
+    at_rest = solve_point(cold, Point())
     # What collisions round to, over what diffusion below the gap, of order Γ², can carry away.
     assert np.abs(at_rest.kinetic.deviation(L)).max() < 1e-8
     np.testing.assert_allclose(at_rest.spectral.gap, cold.at_rest(0.0)[0].gap, rtol=1e-9)
@@ -81,9 +81,10 @@ def test_ledger_closes() -> None:
 def test_without_collisions_nothing_changes() -> None:
     """As γ_ee → 0 the elastic solution: in proportion to γ_ee."""
     point = Point(4.0 * driven().device.voltage_unit)
-    elastic = solve(driven(None, GapModel()), point).kinetic.deviation(L)
+    elastic = solve_point(driven(None, GapModel()), point).kinetic.deviation(L)
     far, near = (
-        np.abs(solve(driven(s, GapModel()), point).kinetic.deviation(L) - elastic).max() for s in (1e-7, 1e-8)
+        np.abs(solve_point(driven(s, GapModel()), point).kinetic.deviation(L) - elastic).max()
+        for s in (1e-7, 1e-8)
     )
     assert 0.0 < near < 1e-3
     assert far / near == pytest.approx(10.0, rel=0.05)
@@ -115,7 +116,7 @@ def test_energy_of_a_normal_wire(strength: float) -> None:
     problem, conductance = hot_wire(strength)
     device, bias = problem.device, 2.0
     x = device.mesh.centroid[:, 0]
-    solution = solve(problem, Point(bias * device.voltage_unit))
+    solution = solve_point(problem, Point(bias * device.voltage_unit))
     wire_, lead = np.pi**2 / 6 * device.bath**2, 0.5 * bias**2
     lead += np.pi**2 / 6 * (0.2 / device.thermal_unit) ** 2
     k = np.sqrt(conductance / (8 * UM * ALUMINIUM.conductivity * WIDTH * THICKNESS))
@@ -130,7 +131,7 @@ def test_hot_electrons() -> None:
     distances = []
     for strength in (1e-2, 10.0, 100.0):
         problem, _ = hot_wire(strength)
-        solution = solve(problem, Point(2.0 * problem.device.voltage_unit))
+        solution = solve_point(problem, Point(2.0 * problem.device.voltage_unit))
         bath = problem.device.bath
         deviation = solution.kinetic.deviation(L)
         energy = np.pi**2 * bath**2 / 6 - deviation @ (GRID.centres * GRID.widths)
@@ -147,7 +148,7 @@ def test_hot_electrons() -> None:
 def test_a_hot_lead_is_followed_by_strong_collisions_to_one_temperature() -> None:
     """A superconductor with fast collisions: f_L is thermal where quasiparticles are, energy is balanced."""
     problem = driven(1.0, GapModel("fixed", value=1.0), broadening=0.05)
-    solution = solve(problem, Point(1.5 * problem.device.voltage_unit))
+    solution = solve_point(problem, Point(1.5 * problem.device.voltage_unit))
     f = np.tanh(GRID.centres / (2 * problem.device.bath)) + solution.kinetic.deviation(L)
     middle = f[problem.device.mesh.n_cells // 2]
     here = (GRID.centres > 1.05) & (GRID.centres < 1.8)
@@ -165,17 +166,19 @@ def test_slopes(bias: float) -> None:
     near = sweep(problem, bias, step=bias / 8)
     unit = problem.device.voltage_unit
     point = Point(bias * unit, 0.8 * unit)
-    solution = solve(problem, point, near)
+    solution = solve_point(problem, point, near)
     found = conductances(problem, solution)
     h = 1e-4 * unit
-    sides = [solve(problem, replace(point, V_inj=point.V_inj + s * h), solution) for s in (-2, -1, 1, 2)]
+    sides = [
+        solve_point(problem, replace(point, V_inj=point.V_inj + s * h), solution) for s in (-2, -1, 1, 2)
+    ]
     far2, far1, near1, near2 = (problem.junction_currents(s.kinetic.currents) for s in sides)
     expected = (8 * (near1 - far1) - (near2 - far2)) / (12 * h)
     # A gap converged to 1e-10 leaves 1e-12 S of noise in the differences.
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-12)
     elastic = driven(None)
-    state = solve(elastic, point, sweep(elastic, bias, step=bias / 8))
-    moved = [solve(elastic, replace(point, V_inj=point.V_inj + s * h), state) for s in (-1, 1)]
+    state = solve_point(elastic, point, sweep(elastic, bias, step=bias / 8))
+    moved = [solve_point(elastic, replace(point, V_inj=point.V_inj + s * h), state) for s in (-1, 1)]
     low, high = (elastic.junction_currents(s.kinetic.currents) for s in moved)
     np.testing.assert_allclose(conductances(elastic, state), (high - low) / (2 * h), rtol=1e-3)
 
@@ -192,7 +195,7 @@ def test_iterations(broadening: float, newton: list[NewtonSolution]) -> None:
 def test_iterations_hardly_depend_on_the_strength(newton: list[NewtonSolution]) -> None:
     for strength in (1e-3, 1.0, 1e3):
         problem, _ = hot_wire(strength)
-        solve(problem, Point(2.0 * problem.device.voltage_unit))
+        solve_point(problem, Point(2.0 * problem.device.voltage_unit))
     assert max(len(item.krylov) for item in newton) <= 5
     assert max(max(item.krylov) for item in newton) < 15
 
@@ -201,16 +204,16 @@ def test_local_gap_and_supercurrent() -> None:
     """Collisions together with a gap of every cell, and with f_T where a supercurrent couples it."""
     point = Point(0.9 * driven().device.voltage_unit)
     local = driven(gap=GapModel("local", rule="arcsinh"), broadening=0.05)
-    gap = solve(local, point).spectral.gap
+    gap = solve_point(local, point).spectral.gap
     assert gap[len(gap) // 2] < gap[0] - 1e-4
     flow = Supercurrent("left", "right", "phase_gradient", (0.15,))
     point = Point(4.0 * driven().device.voltage_unit, supercurrent=0.15)
     found = driven(gap=GapModel(), supercurrent=flow)
-    solution = solve(found, point)
+    solution = solve_point(found, point)
     ledger = found.ledger(solution)
     assert np.all(np.abs(ledger.residual) < 1e-8 * np.abs(ledger.injected))
     elastic = driven(None, GapModel(), supercurrent=flow)
-    inelastic_, without = (conductances(p, solve(p, point))[1] for p in (found, elastic))
+    inelastic_, without = (conductances(p, solve_point(p, point))[1] for p in (found, elastic))
     assert 1e-4 < abs(inelastic_ / without - 1.0) < 1.0
 
 
@@ -219,7 +222,7 @@ def test_destroyed_superconductivity_is_reported() -> None:
     device = wire(line_mesh(14, 9), "point_B", conductance=strong)
     problem = UsadelProblem(device, GRID, 0.02, UNIFORM, collisions=Collisions(2e-4))
     with pytest.raises(ConvergenceError, match="superconductivity is destroyed"):
-        solve(problem, Point(3.5 * device.voltage_unit))
+        solve_point(problem, Point(3.5 * device.voltage_unit))
 
 
 @pytest.mark.slow
@@ -282,7 +285,7 @@ def test_long_axes(broadening: float, longest: float, widest: float) -> None:
     )
     solution = None
     for bias in (0.5, 0.9, 0.95, 1.0, 1.5):
-        solution = solve(problem, Point(bias * device.voltage_unit), solution)
+        solution = solve_point(problem, Point(bias * device.voltage_unit), solution)
         ledger = problem.ledger(solution)
         # Narrow bins share rounding of the largest rate, which does not know of particles: where few flow
         # below the gap, it is more than the balance that is asked for.
@@ -298,7 +301,7 @@ def test_a_cold_start(caplog: pytest.LogCaptureFixture) -> None:
     device = wire(line_mesh(8, 9), "point_B", "point_A")
     problem = UsadelProblem(device, grid, 1e-4, collisions=Collisions(2e-4))
     with caplog.at_level(logging.DEBUG, logger="fvqp.models.inelastic"):
-        solution = solve(problem, Point(3.5 * device.voltage_unit))
+        solution = solve_point(problem, Point(3.5 * device.voltage_unit))
     assert "of their rate" in caplog.text
     ledger = problem.ledger(solution)
     assert abs(ledger.residual[1]) < 1e-10 * ledger.injected[1]
@@ -308,7 +311,7 @@ def test_a_cold_start(caplog: pytest.LogCaptureFixture) -> None:
 def test_growing_collisions_lead_to_the_same_solution(monkeypatch: pytest.MonkeyPatch) -> None:
     problem = driven(0.1, GapModel())
     point = Point(2.0 * problem.device.voltage_unit)
-    expected = solve(problem, point).kinetic
+    expected = solve_point(problem, point).kinetic
     newton, attempts = inelastic.solve_newton, []
 
     def without_direct(*arguments: object, **more: object) -> NewtonSolution:
@@ -318,7 +321,7 @@ def test_growing_collisions_lead_to_the_same_solution(monkeypatch: pytest.Monkey
         return newton(*arguments, **more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(inelastic, "solve_newton", without_direct)
-    found = solve(problem, point).kinetic
+    found = solve_point(problem, point).kinetic
     assert len(attempts) >= 3
     np.testing.assert_allclose(found.deviation(L), expected.deviation(L), atol=1e-9)
 
@@ -327,7 +330,7 @@ def test_growing_collisions_lead_to_the_same_solution(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(inelastic, "solve_newton", never)
     with pytest.raises(ConvergenceError, match="never, nor from weaker collisions on"):
-        solve(problem, point)
+        solve_point(problem, point)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from fvqp.errors import CaseError
 from fvqp.grids.energy import EnergyGrid
 from fvqp.mesh import Mesh, shape_mesh
 from fvqp.models.device import Device, Junction, Reservoir
-from fvqp.models.operating_point import solve
+from fvqp.models.operating_point import solve_point
 from fvqp.models.slopes import conductances
 from fvqp.models.usadel import GapModel, Point, UsadelProblem
 from fvqp.spectral.usadel import bin_averages
@@ -78,7 +78,7 @@ def test_normal_wire_is_a_circuit(dim: int, on: str) -> None:
         "under": OHM_PER_METRE * 0.23 * UM + spread_resistance(),
         "surface": OHM_PER_METRE * 0.23 * UM + spread_resistance(),
     }
-    solution = solve(normal, Point(7e-4))
+    solution = solve_point(normal, Point(7e-4))
     current = normal.junction_currents(solution.kinetic.currents)[0]
     # Spread junctions: cells of a twentieth of the region, and a feed that is uniform to G R / 12.
     close(current, 7e-4 / (1 / conductance + arms[on]), 1e-12 if on in ("inside", "right") else 2e-4)
@@ -117,7 +117,7 @@ def test_tunnel_current_by_quadrature(on: str) -> None:
                 0.0, 5.0, points=points, limit=500, epsabs=1e-10,
             )[0]  # fmt: skip
 
-        solution = solve(tunnel, Point(volts * unit))
+        solution = solve_point(tunnel, Point(volts * unit))
         current = integral(lambda e, v=volts: 0.5 * (np.tanh((e + v) / (2 * t)) - np.tanh((e - v) / (2 * t))))
         close(tunnel.junction_currents(solution.kinetic.currents)[0], conductance * unit * current, 2e-4)
         slope = integral(
@@ -131,7 +131,7 @@ def test_no_excess_current() -> None:
     device = single(short_wire(1), "inside", 1e-9)
     tunnel = UsadelProblem(device, graded(1e-4, 400, maximum=12.0), 1e-4, gap=GapModel("fixed", value=1.0))
     for volts in (5.0, 10.0):
-        solution = solve(tunnel, Point(volts * device.voltage_unit))
+        solution = solve_point(tunnel, Point(volts * device.voltage_unit))
         current = tunnel.junction_currents(solution.kinetic.currents)[0]
         close(current, 1e-9 * device.voltage_unit * np.sqrt(volts**2 - 1.0), 1e-4)
 
@@ -143,7 +143,7 @@ def test_spread_junction_converges_to_second_order() -> None:
         mesh = shape_mesh("grid1d", nx=n, Lx=2 * UM, regions={"under": (0.8 * UM, 1.2 * UM)}, comm=SELF)
         device = single(mesh, "under", 5e-3)
         problem = UsadelProblem(device, graded(0.02, 60), 0.02)
-        found.append(conductances(problem, solve(problem, Point(4e-4)))[0])
+        found.append(conductances(problem, solve_point(problem, Point(4e-4)))[0])
     assert np.log2(abs(found[0] - found[1]) / abs(found[1] - found[2])) > 1.8
     close(found[2], found[1], 1e-3)
 
@@ -166,7 +166,7 @@ def test_interface_in_a_normal_wire() -> None:
     barrier = 3e-2
     device = halves(barrier / CROSS_SECTION)
     normal = UsadelProblem(device, EnergyGrid.uniform(0.05, 5.0), 1e-3, gap=NORMAL)
-    solution = solve(normal, Point(5e-4))
+    solution = solve_point(normal, Point(5e-4))
     left, right = OHM_PER_METRE * 0.25 * UM, OHM_PER_METRE * 0.75 * UM + 1 / barrier
     current = 5e-4 / (1e5 + left * right / (left + right))
     into = solution.kinetic.currents[1] @ normal.grid.widths * device.voltage_unit
@@ -180,7 +180,7 @@ def test_energy_through_an_interface_of_superconductors() -> None:
     grid = graded(broadening, 80)
     device = replace(device, junctions=[replace(device.junctions[0], temperature=1.0)])
     warm = UsadelProblem(device, grid, broadening, gap=GapModel("fixed", value=1.0))
-    solution = solve(warm, Point())
+    solution = solve_point(warm, Point())
     averages = bin_averages(grid.edges, np.array([1.0]), np.array([0.0]), broadening)
     dos, diffusion = averages.dos[0], averages.diffusion_L[0]
     transparency = dos**2 - averages.pairing[0] ** 2
@@ -209,7 +209,7 @@ def test_detector_bias_and_own_bias() -> None:
     fixed = replace(device, junctions=[device.junctions[0], replace(device.junctions[1], bias=3e-4)])
     grid = graded(5e-3, 60)
     swept, own = UsadelProblem(device, grid, 5e-3), UsadelProblem(fixed, grid, 5e-3)
-    one, other = solve(swept, Point(5e-4, 3e-4)), solve(own, Point(5e-4))
+    one, other = solve_point(swept, Point(5e-4, 3e-4)), solve_point(own, Point(5e-4))
     close(one.kinetic.currents, other.kinetic.currents, 1e-15)
     close(conductances(swept, one), conductances(own, other), 1e-15)
 
@@ -219,7 +219,7 @@ def test_messages() -> None:
     device = wire(mesh, "point_A", "point_B")
     problem = UsadelProblem(device, graded(5e-3, 60), 5e-3)
     with pytest.raises(CaseError, match="energy grid: ends at 4 Δ0, below the bias of an injector"):
-        solve(problem, Point(2e-3))
+        solve_point(problem, Point(2e-3))
     with pytest.raises(CaseError, match="gap.at: there is no junction at 'X' .*A on point_A"):
         UsadelProblem(device, graded(5e-3, 60), 5e-3, gap=GapModel("uniform", at="X"))
     with pytest.raises(CaseError, match="touches no reservoir"):

@@ -15,7 +15,7 @@ from fvqp.mesh.shapes import shape_mesh
 from fvqp.models.device import Device, Junction, Lead, Reservoir
 from fvqp.models.kinetics import L
 from fvqp.models.leads import heat_balance
-from fvqp.models.operating_point import solve
+from fvqp.models.operating_point import solve_point
 from fvqp.models.usadel import GapModel, Point, UsadelProblem
 from fvqp.transport.terminals import Interface
 
@@ -60,7 +60,7 @@ def test_elastic_wire_is_a_resistance_at_every_energy() -> None:
     grid = EnergyGrid.graded(4.0, gap_edges=[1.0], first=2.5e-3, number=120)
     solved = problem(grid)
     unit = solved.device.voltage_unit
-    state = solve(solved, Point(1.7 * unit))
+    state = solve_point(solved, Point(1.7 * unit))
     dos = solved.kinetics.spectrum(state.spectral).dos[-1]
     in_series = BARRIER * dos / (1.0 + RESISTANCE * BARRIER * dos)
     t = BATH / solved.device.thermal_unit
@@ -84,11 +84,11 @@ def test_colliding_wire_is_a_balance_of_heat() -> None:
     unit = meshed.device.voltage_unit
     state = None
     for bias in (0.5, 1.0, 1.5, 2.0):
-        state = solve(meshed, Point(bias * unit), state)
+        state = solve_point(meshed, Point(bias * unit), state)
     assert state is not None
     current = float(meshed.junction_currents(state.kinetic.currents)[0])
     lumped = problem(grid, wire=False)
-    other = solve(lumped, Point(2.0 * unit - current * RESISTANCE))
+    other = solve_point(lumped, Point(2.0 * unit - current * RESISTANCE))
     assert other.leads is not None
     assert float(lumped.junction_currents(other.kinetic.currents)[0]) == pytest.approx(current, rel=0.02)
     # Energy of f_L beyond that of the potential, at the cell next to the barrier (half a cell off it).

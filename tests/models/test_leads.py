@@ -15,7 +15,7 @@ from fvqp.grids.energy import EnergyGrid
 from fvqp.models import slopes
 from fvqp.models.device import LORENZ, Device, Lead
 from fvqp.models.leads import heat_balance, tunnelled_heat
-from fvqp.models.operating_point import solve
+from fvqp.models.operating_point import solve_point
 from fvqp.models.slopes import conductances
 from fvqp.models.usadel import GapModel, Point, Solution, UsadelProblem
 
@@ -39,7 +39,7 @@ def one_junction(
 def heat(problem: UsadelProblem, bias: float) -> float:
     """Heat into the lead over G (Δ0/e)²."""
     unit = problem.device.voltage_unit
-    solution = solve(problem, Point(bias * unit))
+    solution = solve_point(problem, Point(bias * unit))
     return float(tunnelled_heat(problem, solution.point, solution.kinetic)[0]) / (WEAK * unit**2)
 
 
@@ -93,7 +93,7 @@ def test_normal_junction_heats_both_sides_alike() -> None:
     rest, resistance, bias = 0.05, 2e10, 2.0
     problem = one_junction(Lead(1e-30, 1.0, resistance), rest, gap=0.0)
     unit = problem.device.voltage_unit
-    solution = solve(problem, Point(bias * unit))
+    solution = solve_point(problem, Point(bias * unit))
     volts = bias * unit
     balance = heat_balance(problem, solution)
     assert solution.leads is not None
@@ -110,7 +110,7 @@ def test_phonons_alone() -> None:
     problem = one_junction(Lead(1e-27, 2e9), rest)
     unit = problem.device.voltage_unit
     for bias, sign in ((0.9, -1.0), (2.0, 1.0)):
-        solution = solve(problem, Point(bias * unit))
+        solution = solve_point(problem, Point(bias * unit))
         assert solution.leads is not None
         t = float(solution.leads[0])
         balance = heat_balance(problem, solution)
@@ -130,7 +130,7 @@ def test_work_of_the_sources_is_accounted_for() -> None:
     """What the sources give is the energy that enters the superconductor and the heat of the leads."""
     problem = both()
     unit = problem.device.voltage_unit
-    solution = solve(problem, Point(1.6 * unit, 1.2 * unit))
+    solution = solve_point(problem, Point(1.6 * unit, 1.2 * unit))
     work = problem.junction_currents(solution.kinetic.currents) @ [1.6 * unit, 1.2 * unit]
     balance = heat_balance(problem, solution)
     energy = problem.ledger(solution).injected[1]
@@ -138,7 +138,7 @@ def test_work_of_the_sources_is_accounted_for() -> None:
     gone = balance.phonons + balance.reservoir
     np.testing.assert_allclose(balance.tunnelled + balance.dissipated, gone, rtol=1e-7)
     # What one junction injects heats the other's lead.
-    alone = solve(problem, Point(0.0, 1.2 * unit))
+    alone = solve_point(problem, Point(0.0, 1.2 * unit))
     assert solution.leads is not None and alone.leads is not None
     assert solution.leads[1] > 1.001 * alone.leads[1]
 
@@ -148,7 +148,7 @@ def refined_slope(problem: UsadelProblem, solution: Solution, step: float) -> np
     unit, point = problem.device.voltage_unit, solution.point
 
     def current(s: float) -> np.ndarray:
-        near = solve(problem, replace(point, V_inj=point.V_inj + s * unit), solution)
+        near = solve_point(problem, replace(point, V_inj=point.V_inj + s * unit), solution)
         return np.asarray(problem.junction_currents(near.kinetic.currents))
 
     one, two = ((current(s) - current(-s)) / (2.0 * s * unit) for s in (step, 2.0 * step))
@@ -167,7 +167,7 @@ def test_conductance_follows_the_leads(gap: str) -> None:
     unit = problem.device.voltage_unit
     # The current also heats its own lead's wire.
     for bias in (0.85, 2.0):
-        solution = solve(problem, Point(bias * unit, 1.2 * unit))
+        solution = solve_point(problem, Point(bias * unit, 1.2 * unit))
         found = conductances(problem, solution)
         np.testing.assert_allclose(found, refined_slope(problem, solution, 2e-3), rtol=2e-5)
         cold = replace(solution, leads=None)
@@ -195,7 +195,7 @@ def test_conductance_with_leads_in_a_hot_spot(
     problem = hot_spot()
     unit, solution = problem.device.voltage_unit, None
     for bias, low, high in ((0.8, 0.9, 1.0), (1.2, 0.3, 0.6), (1.6, 0.3, 0.6)):
-        solution = solve(problem, Point(bias * unit, 1.2 * unit), solution)
+        solution = solve_point(problem, Point(bias * unit, 1.2 * unit), solution)
         assert low < solution.spectral.gap.min() < high
         slope = refined_slope(problem, solution, 5e-4)
         np.testing.assert_allclose(conductances(problem, solution), slope, rtol=1e-4, atol=1e-5 * slope[0])
@@ -208,4 +208,4 @@ def test_conductance_with_leads_in_a_hot_spot(
 def test_axis_too_short_for_a_hot_lead() -> None:
     problem = one_junction(Lead(1e-26, 2e9), 0.1, maximum=3.0)
     with pytest.raises(CaseError, match=r"energies\.maximum: the electrons of lead A heat up to"):
-        solve(problem, Point(2.0 * problem.device.voltage_unit))
+        solve_point(problem, Point(2.0 * problem.device.voltage_unit))

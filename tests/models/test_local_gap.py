@@ -16,9 +16,9 @@ from fvqp.gap import gap_residual
 from fvqp.grids import energy as distributions
 from fvqp.grids.energy import EnergyGrid
 from fvqp.mesh.shapes import shape_mesh
-from fvqp.models import self_consistency
+from fvqp.models import operating_point
 from fvqp.models.kinetics import L
-from fvqp.models.operating_point import solve
+from fvqp.models.operating_point import solve_point
 from fvqp.models.phase import Supercurrent
 from fvqp.models.slopes import conductances
 from fvqp.models.usadel import GapModel, Point, Solution, UsadelProblem
@@ -60,7 +60,9 @@ def test_a_device_of_one_cell_has_one_gap(strength: float | None) -> None:
     unit, gaps = local.device.voltage_unit, []
     solutions: list[Solution | None] = [None, None]
     for bias in (0.5, 0.8, 0.9, 1.0, 1.5):
-        found = [solve(p, Point(bias * unit), s) for p, s in zip((local, uniform), solutions, strict=True)]
+        found = [
+            solve_point(p, Point(bias * unit), s) for p, s in zip((local, uniform), solutions, strict=True)
+        ]
         here, one = (s.spectral.gap[0] for s in found)
         close(here, one, 1e-8)
         close(*(conductances(p, s)[0] for p, s in zip((local, uniform), found, strict=True)), 1e-3)
@@ -85,8 +87,8 @@ def test_the_tolerance_is_that_of_the_gap(
     closer = replace(problem, tolerance=1e-3 * tolerance, transport=None)
     unit, solution = problem.device.voltage_unit, None
     for bias in (0.8, 0.9, 1.0, 1.2):
-        solution = solve(problem, Point(bias * unit, 1.2 * unit), solution)
-        expected = solve(closer, solution.point, solution).spectral.gap
+        solution = solve_point(problem, Point(bias * unit, 1.2 * unit), solution)
+        expected = solve_point(closer, solution.point, solution).spectral.gap
         np.testing.assert_allclose(solution.spectral.gap, expected, rtol=0.0, atol=tolerance)
     assert solution is not None and solution.spectral.gap.min() < 0.6
     assert "may be wrong" not in caplog.text
@@ -103,29 +105,29 @@ def test_a_current_through_a_gap_of_every_cell(monkeypatch: pytest.MonkeyPatch) 
     )  # fmt: skip
     closer = replace(problem, tolerance=1e-4 * tolerance, transport=None)
     unit = problem.device.voltage_unit
-    evaluations, update = [0], self_consistency.Iteration.update
+    evaluations, update = [0], operating_point.Iteration.update
 
-    def counted(iteration: self_consistency.Iteration, iterate: Floats) -> Floats:
+    def counted(iteration: operating_point.Iteration, iterate: Floats) -> Floats:
         evaluations[0] += 1
         return update(iteration, iterate)
 
-    monkeypatch.setattr(self_consistency.Iteration, "update", counted)
+    monkeypatch.setattr(operating_point.Iteration, "update", counted)
     solution = None
     for bias in (0.9, 1.0):
         before = solution
-        solution = solve(problem, Point(bias * unit, 1.2 * unit, current), before)
-        expected = solve(closer, solution.point, solution).spectral.gap
+        solution = solve_point(problem, Point(bias * unit, 1.2 * unit, current), before)
+        expected = solve_point(closer, solution.point, solution).spectral.gap
         np.testing.assert_allclose(solution.spectral.gap, expected, rtol=0.0, atol=tolerance)
     assert evaluations[0] < 100
     with monkeypatch.context() as patch:
-        patch.setattr(self_consistency, "ACCELERATED", 2)
-        flowed = solve(problem, Point(unit, 1.2 * unit, current), before)
+        patch.setattr(operating_point, "ACCELERATED", 2)
+        flowed = solve_point(problem, Point(unit, 1.2 * unit, current), before)
     np.testing.assert_allclose(flowed.spectral.gap, expected, rtol=0.0, atol=tolerance)
     assert flowed.phase is not None and flowed.phase.current == pytest.approx(current, rel=1e-9)
     evaluations[0] = 0
     with pytest.raises(ConvergenceError, match="no superconducting path"):
-        solve(problem, Point(1.05 * unit, 1.2 * unit, current), solution)
-    assert self_consistency.ACCELERATED < evaluations[0] < 300
+        solve_point(problem, Point(1.05 * unit, 1.2 * unit, current), solution)
+    assert operating_point.ACCELERATED < evaluations[0] < 300
 
 
 @pytest.mark.parametrize("kind", [pytest.param("local", marks=pytest.mark.slow), "uniform"])
@@ -134,7 +136,7 @@ def test_the_map_with_a_current_has_no_memory(kind: str, monkeypatch: pytest.Mon
 
     At the stop they are those of the conserved current: both are judged, the gap and the phase.
     """
-    monkeypatch.setattr(self_consistency, "ACCELERATED", 1)
+    monkeypatch.setattr(operating_point, "ACCELERATED", 1)
     mesh, current = line_mesh(8, 9), 2e-6
     problem = UsadelProblem(
         wire(mesh, "point_A", "point_B", conductance={"A": 5e-6, "B": 5e-6}),
@@ -143,7 +145,7 @@ def test_the_map_with_a_current_has_no_memory(kind: str, monkeypatch: pytest.Mon
         supercurrent=Supercurrent("left", "right", "current", (current,)),
     )  # fmt: skip
     point = Point(0.8 * problem.device.voltage_unit, 0.0, current)
-    solution = solve(problem, point)
+    solution = solve_point(problem, point)
     assert solution.phase is not None and solution.spectral.drop is not None
     tolerance = problem.tolerance / abs(solution.phase.gradient)
     np.testing.assert_allclose(solution.spectral.drop, solution.phase.drop, rtol=tolerance)
@@ -154,7 +156,7 @@ def test_the_map_with_a_current_has_no_memory(kind: str, monkeypatch: pytest.Mon
     at_face = weight * density[c0] + (1.0 - weight) * density[np.where(c1 >= 0, c1, c0)]
     through = np.abs(at_face * solution.spectral.drop) * problem.device.voltage_unit
     np.testing.assert_allclose(through, current, rtol=tolerance)
-    iteration = self_consistency.Iteration(problem, point, problem.external(point), solution)
+    iteration = operating_point.Iteration(problem, point, problem.external(point), solution)
     start = iteration.start
     first = iteration.update(start)
     assert not np.array_equal(iteration.update(1.01 * start), first)
@@ -170,7 +172,7 @@ def test_the_way_up_and_down(caplog: pytest.LogCaptureFixture) -> None:
     found = {}
     with caplog.at_level(logging.WARNING):
         for bias in (0.9, 1.0, 1.1, 4.0, 1.0, 0.55):
-            solution = solve(problem, Point(bias * unit), solution)
+            solution = solve_point(problem, Point(bias * unit), solution)
             found[bias] = solution
             assert np.all(np.abs(problem.ledger(solution).residual) <= 1e-10 * problem.ledger(solution).scale)
     messages = " ".join(record.message for record in caplog.records)
@@ -189,9 +191,9 @@ def test_the_way_up_and_down(caplog: pytest.LogCaptureFixture) -> None:
         np.testing.assert_allclose(
             f_l[:, below], np.broadcast_to(lead[below], f_l[:, below].shape), atol=0.06
         )
-    back = solve(problem, Point(0.4 * unit), solution)
+    back = solve_point(problem, Point(0.4 * unit), solution)
     assert not field.lost(back.spectral.gap).any()
-    close(back.spectral.gap, solve(problem, Point(0.4 * unit)).spectral.gap, 1e-7)
+    close(back.spectral.gap, solve_point(problem, Point(0.4 * unit)).spectral.gap, 1e-7)
 
 
 @pytest.mark.slow
@@ -211,7 +213,7 @@ def test_all_biases_of_the_wire(spectra: str, broadening: float, strength: float
     )  # fmt: skip
     solution, lowest = None, {}
     for bias in (0.0, 0.5, 0.9, 1.0, 1.5, 2.0, 3.0, 4.0) if strength is None else (0.0, 0.9, 1.2, 4.0):
-        solution = solve(problem, Point(bias * device.voltage_unit), solution)
+        solution = solve_point(problem, Point(bias * device.voltage_unit), solution)
         lowest[bias] = float(solution.spectral.gap.min())
     assert lowest[0.9] > 0.9
     if strength is None:

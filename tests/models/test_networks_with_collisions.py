@@ -12,7 +12,7 @@ from wire_devices import ALUMINIUM, CONDUCTANCE, TEMPERATURE, THICKNESS, UM, WID
 from fvqp.collisions import Collisions
 from fvqp.grids.energy import EnergyGrid
 from fvqp.models.device import Device, Junction, Reservoir
-from fvqp.models.operating_point import solve
+from fvqp.models.operating_point import solve_point
 from fvqp.models.usadel import GapModel, Point, UsadelProblem
 
 #: A wire with injector A and detector B on either side of a node, where an arm leaves it across y and z.
@@ -57,7 +57,7 @@ def test_balances(gap: GapModel, spectra: Literal["local", "diffusive"]) -> None
     assert np.ptp(problem.device.mesh.centroid[:, 2]) > 0.3 * UM
     solution = None
     for bias in (0.8, 1.2, 2.0, 3.6):
-        solution = solve(problem, Point(bias * problem.device.voltage_unit), solution)
+        solution = solve_point(problem, Point(bias * problem.device.voltage_unit), solution)
     assert solution is not None
     ledger = problem.ledger(solution)
     assert np.all(np.abs(ledger.residual) < 1e-10 * np.abs(ledger.injected))
@@ -67,7 +67,7 @@ def test_balances(gap: GapModel, spectra: Literal["local", "diffusive"]) -> None
     if gap.kind == "uniform" and spectra == "local":
         # The equations know lengths, not directions.
         flat = crossing(gap, spectra, bent=True)
-        same = solve(flat, Point(3.6 * flat.device.voltage_unit), solution)
+        same = solve_point(flat, Point(3.6 * flat.device.voltage_unit), solution)
         np.testing.assert_allclose(same.spectral.gap, solution.spectral.gap, rtol=1e-6)
         np.testing.assert_allclose(
             flat.junction_currents(same.kinetic.currents),

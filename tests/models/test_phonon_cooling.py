@@ -14,7 +14,7 @@ from fvqp.collisions.slaved_phonons import SlavedPhonons, Slaves
 from fvqp.grids.energy import EnergyGrid
 from fvqp.models.inelastic import BALANCE
 from fvqp.models.kinetics import L
-from fvqp.models.operating_point import solve
+from fvqp.models.operating_point import solve_point
 from fvqp.models.usadel import GapModel, Point, UsadelProblem
 
 GRID = EnergyGrid.uniform(0.1, 4.0)
@@ -45,7 +45,7 @@ def test_ledger(strength: float, escape: float | None, monkeypatch: pytest.Monke
     problem = cooled(strength, escape=escape)
     solution = None
     for bias in np.arange(0.9, 1.85, 0.15):
-        solution = solve(problem, Point(bias * problem.device.voltage_unit), solution)
+        solution = solve_point(problem, Point(bias * problem.device.voltage_unit), solution)
     assert solution is not None
     ledger = problem.ledger(solution)
     assert np.all(np.abs(ledger.residual) <= BALANCE * ledger.scale)
@@ -63,7 +63,7 @@ def test_rest() -> None:
     problem = cooled(1e-2, electrons=1e-3)
     leads = [replace(junction, temperature=0.024) for junction in problem.device.junctions]
     cold = replace(problem, device=replace(problem.device, junctions=leads), transport=None)
-    assert np.abs(solve(cold, Point()).kinetic.deviation(L)).max() < 1e-8
+    assert np.abs(solve_point(cold, Point()).kinetic.deviation(L)).max() < 1e-8
 
 
 @pytest.mark.slow
@@ -73,7 +73,7 @@ def test_phonons_cool() -> None:
     for name, grid in (("uniform", EnergyGrid.uniform(0.025, 4.0)), ("graded", GRADED)):
         for strength in (1e-5, 1e-2):
             problem = cooled(strength, grid=grid, gap=GapModel("uniform", at="point_B"))
-            solution = solve(problem, Point(1.5 * problem.device.voltage_unit))
+            solution = solve_point(problem, Point(1.5 * problem.device.voltage_unit))
             gaps[name, strength] = solution.spectral.gap[0]
     rest = problem.at_rest(0.0)[0].gap[0]
     for name in ("uniform", "graded"):
@@ -90,7 +90,7 @@ def test_phonons_of_their_own_on_either_axis() -> None:
         problem = cooled(1e-2, grid=grid, escape=10.0)
         solution = None
         for bias in (0.9, 1.2, 1.5):
-            solution = solve(problem, Point(bias * problem.device.voltage_unit), solution)
+            solution = solve_point(problem, Point(bias * problem.device.voltage_unit), solution)
         assert solution is not None
         ledger = problem.ledger(solution)
         assert np.all(np.abs(ledger.residual) <= BALANCE * ledger.scale)
@@ -126,9 +126,9 @@ def test_onset_of_injection(monkeypatch: pytest.MonkeyPatch) -> None:
         GapModel("uniform", at="point_B", rule="arcsinh"),
         collisions=Collisions(2e-4, phonons=phonons),
     )
-    solution = solve(problem, Point(0.75 * device.voltage_unit))
+    solution = solve_point(problem, Point(0.75 * device.voltage_unit))
     found.clear()
-    solution = solve(problem, Point(device.voltage_unit), solution)
+    solution = solve_point(problem, Point(device.voltage_unit), solution)
     assert min(excess for _, excess in found) < -0.1
     assert max(steps for steps, _ in found) <= 12
     assert len(found) <= 40

@@ -13,7 +13,7 @@ from fvqp.gap import coupling
 from fvqp.grids.energy import EnergyGrid, equilibrium
 from fvqp.models.device import Device, Junction, Reservoir
 from fvqp.models.kinetics import L
-from fvqp.models.operating_point import solve
+from fvqp.models.operating_point import solve_point
 from fvqp.models.phase import Supercurrent
 from fvqp.models.usadel import GapModel, Point, UsadelProblem
 from fvqp.spectral import BinnedSpectrum, bin_averages
@@ -148,10 +148,10 @@ def test_balances(spectra: str) -> None:
     junction = Junction("A", "tip", 1e-3 * UNIT, "injector", 0.05)
     device = line(12.0, 18, normal=(8.0, 12.0), right=1.0, junctions=(junction,), points={"tip": 4.0})
     solved = problem(device, spectra, gap=GapModel("local"))
-    rest = solve(solved, Point())
+    rest = solve_point(solved, Point())
     for component in (0, 1):
         assert np.all(rest.kinetic.deviation(component) == 0.0)
-    solution = solve(solved, Point(0.5 * MILLIVOLT), rest)
+    solution = solve_point(solved, Point(0.5 * MILLIVOLT), rest)
     ledger = solved.ledger(solution)
     assert np.all(ledger.injected > 0.0)
     assert np.all(np.abs(ledger.residual) < 1e-10 * np.abs(ledger.injected))
@@ -207,7 +207,7 @@ def test_reservoir_of_a_larger_gap() -> None:
 def test_a_larger_gap_beside_an_injector() -> None:
     """Under bias too the gap rises from the injector to the reservoir, above that of the bulk."""
     each = problem(injected(1e-3, left=1.5), gap=GapModel("local"))
-    solution = solve(each, Point(0.6 * MILLIVOLT), solve(each, Point()))
+    solution = solve_point(each, Point(0.6 * MILLIVOLT), solve_point(each, Point()))
     gap = solution.spectral.gap
     assert np.all(np.diff(gap[:10]) < 0.0) and gap[0] > 1.1 and gap[9] < gap[-1] - 1e-3
     ledger = each.ledger(solution)
@@ -236,8 +236,8 @@ def test_one_gap_for_a_uniform_wire() -> None:
     changes = []
     for spectra in ("local", "diffusive"):
         each = problem(injected(1e-5), spectra, gap=GapModel("uniform", at="A"))
-        rest = solve(each, Point())
-        driven = solve(each, Point(0.6 * MILLIVOLT), rest)
+        rest = solve_point(each, Point())
+        driven = solve_point(each, Point(0.6 * MILLIVOLT), rest)
         changes.append(float(driven.spectral.gap[0] - rest.spectral.gap[0]))
     assert changes[0] < -2e-4
     # The reservoirs, whose gap stays, and the normal lead enter by the square.
@@ -259,7 +259,7 @@ def test_one_gap_beside_a_normal_metal() -> None:
     assert gap < 0.99 < float(problem(injected(1e-3), "local").at_rest(0.0)[0].gap[0]) + 1e-5
     # Under bias: what is left of the residual, and all that enters leaves.
     each = problem(device, gap=model)
-    solution = solve(each, Point(0.6 * MILLIVOLT))
+    solution = solve_point(each, Point(0.6 * MILLIVOLT))
     moved = each.gap_field.uniform_residual(
         float(solution.spectral.gap[0]),
         solution.spectral.depairing,

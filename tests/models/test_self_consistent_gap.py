@@ -19,7 +19,7 @@ from fvqp.grids.energy import EnergyGrid
 from fvqp.mesh import shape_mesh
 from fvqp.models.device import Device
 from fvqp.models.kinetics import L
-from fvqp.models.operating_point import solve
+from fvqp.models.operating_point import solve_point
 from fvqp.models.phase import Supercurrent
 from fvqp.models.slopes import conductances
 from fvqp.models.usadel import GapModel, Point, Solution, UsadelProblem
@@ -43,12 +43,12 @@ def test_equilibrium(reduced: float, gap: float, kind: str) -> None:
     device = wire(line_mesh(10, 21), "point_A", temperature=lead, bath=temperature)
     model = GapModel(kind, at="A" if kind == "uniform" else None, debye_energy=1e3)  # type: ignore[arg-type]
     problem = UsadelProblem(device, graded(1e-6, 80), 1e-6, gap=model)
-    close(solve(problem, Point()).spectral.gap, gap, 5e-5)
+    close(solve_point(problem, Point()).spectral.gap, gap, 5e-5)
 
 
 def test_fixed_gap_is_used(device: Device) -> None:
     problem = UsadelProblem(device, graded(5e-3, 60), 5e-3, gap=GapModel("fixed", value=0.8))
-    assert np.all(solve(problem, Point(6e-4)).spectral.gap == 0.8)
+    assert np.all(solve_point(problem, Point(6e-4)).spectral.gap == 0.8)
 
 
 def uniform_gap(
@@ -90,7 +90,7 @@ def centred(n: int) -> Device:
 def injected(device: Device, **options: Any) -> float:
     """Gap that follows the injector, at 1.3 Δ0/e."""
     problem = UsadelProblem(device, gap=GapModel("uniform", at="A"), **options)
-    return float(solve(problem, Point(1.3 * device.voltage_unit)).spectral.gap[0])
+    return float(solve_point(problem, Point(1.3 * device.voltage_unit)).spectral.gap[0])
 
 
 def test_uniform_gap_follows_the_value_at_a_point_injector() -> None:
@@ -140,7 +140,7 @@ def test_uniform_gap_under_injection() -> None:
     volts = np.array([0.0, 0.5, 0.8, 0.9, 0.96, 1.0, 1.06, 1.2, 1.6, 2.2, 3.0, 4.0]) * onset
     gaps, guess = [], None
     for v in volts:
-        guess = solve(problem, Point(float(v)), guess)
+        guess = solve_point(problem, Point(float(v)), guess)
         gaps.append(float(guess.spectral.gap[0]))
         close(gaps[-1], uniform_gap(broadening, device.bath, float(v), device), 2e-4)
     gap = np.array(gaps)
@@ -150,7 +150,7 @@ def test_uniform_gap_under_injection() -> None:
     # Slopes: over 0.16 Δ0/e across the edge, 2.8 Δ0/e beyond.
     assert beyond / 2.8 < 0.05 * across / 0.16
     # The path does not matter: the last bias from scratch.
-    close(solve(problem, Point(float(volts[-1]))).spectral.gap, gap[-1], 1e-8)
+    close(solve_point(problem, Point(float(volts[-1]))).spectral.gap, gap[-1], 1e-8)
 
 
 @pytest.mark.slow
@@ -162,7 +162,7 @@ def test_local_gap_under_weak_injection() -> None:
     rest = float(problem.at_rest(0.0)[0].gap[0])
     solution: Solution | None = None
     for v in (0.2, 0.3, 0.5):
-        solution = solve(problem, Point(v * MILLIVOLT), solution)
+        solution = solve_point(problem, Point(v * MILLIVOLT), solution)
     assert solution is not None
     gap, x = solution.spectral.gap, device.mesh.centroid[:, 0]
     assert abs(x[np.argmin(gap)] + 0.3 * UM) < 0.08 * UM
@@ -181,15 +181,15 @@ def test_slope_of_a_self_consistent_current() -> None:
     device = wire(line_mesh(20, 21), "point_A", "point_B")
     problem = UsadelProblem(device, graded(0.02, 150), 0.02, gap=GapModel("uniform", at="A"))
     at, step = 0.35 * MILLIVOLT, 2e-6
-    solution = solve(problem, Point(at))
-    sides = [solve(problem, Point(at + s), solution) for s in (-step, step)]
+    solution = solve_point(problem, Point(at))
+    sides = [solve_point(problem, Point(at + s), solution) for s in (-step, step)]
     low, high = (problem.junction_currents(side.kinetic.currents) for side in sides)
     close(conductances(problem, solution), (high - low) / (2 * step), 2e-3)
     # The gap's dependence on bias is part of it.
     frozen = UsadelProblem(
         device, problem.grid, 0.02, gap=GapModel("fixed", value=float(solution.spectral.gap[0]))
     )
-    ratio = conductances(frozen, solve(frozen, Point(at)))[0] / conductances(problem, solution)[0]
+    ratio = conductances(frozen, solve_point(frozen, Point(at)))[0] / conductances(problem, solution)[0]
     assert abs(ratio - 1.0) > 1e-4
 
 
@@ -200,8 +200,11 @@ def test_guess_from_the_opposite_supercurrent() -> None:
     problem = UsadelProblem(
         device, EnergyGrid.uniform(1 / 40, 4.0), 0.02, gap=GapModel("uniform", at="A"), supercurrent=drive
     )
-    other = solve(problem, Point(2e-4, 0.0, -0.2))
-    one, again = solve(problem, Point(2e-4, 0.0, 0.2)), solve(problem, Point(2e-4, 0.0, 0.2), other)
+    other = solve_point(problem, Point(2e-4, 0.0, -0.2))
+    one, again = (
+        solve_point(problem, Point(2e-4, 0.0, 0.2)),
+        solve_point(problem, Point(2e-4, 0.0, 0.2), other),
+    )
     assert one.phase is not None and one.phase.current > 0.0 > other.phase.current  # type: ignore[union-attr]
     close(again.spectral.gap, one.spectral.gap, 1e-8)
     close(
@@ -220,9 +223,9 @@ def test_destroyed_superconductivity_is_said(kind: str, caplog: pytest.LogCaptur
     problem = UsadelProblem(device, EnergyGrid.uniform(1 / 40, 4.0), 0.02, gap=model)
     if kind == "uniform":
         with pytest.raises(ConvergenceError, match="V_inj = 0.0005 V.*superconductivity is destroyed$"):
-            solve(problem, Point(5e-4))
+            solve_point(problem, Point(5e-4))
         return
-    gap = solve(problem, Point(5e-4)).spectral.gap
+    gap = solve_point(problem, Point(5e-4)).spectral.gap
     assert gap.min() < 1e-5 and gap.max() > 0.5
     assert any("V_inj = 0.0005 V" in r.message and "is destroyed in 0." in r.message for r in caplog.records)
 
@@ -236,7 +239,7 @@ def test_a_jump_is_said_with_the_gaps_of_both_solutions(caplog: pytest.LogCaptur
     with caplog.at_level(logging.WARNING):
         for bias in (0.76, 0.8, 0.84, 0.88):
             point = Point(bias * device.voltage_unit)
-            solutions.append(solve(problem, point, solutions[-1] if solutions else None))
+            solutions.append(solve_point(problem, point, solutions[-1] if solutions else None))
     before, after = (solution.spectral.gap[0] for solution in solutions[1:3])
     assert before - after > 0.3
     jump, bins = (record.message for record in caplog.records)
@@ -249,7 +252,7 @@ def test_too_few_iterations_are_said(device: Device) -> None:
         device, EnergyGrid.uniform(1 / 40, 4.0), 0.02, gap=GapModel("uniform", at="A"), maximum_iterations=2
     )
     with pytest.raises(ConvergenceError, match="V_inj = 0.0003 V.*not converged after"):
-        solve(problem, Point(3e-4))
+        solve_point(problem, Point(3e-4))
 
 
 def test_an_unfinished_flow_says_where_it_is() -> None:
@@ -259,7 +262,7 @@ def test_an_unfinished_flow_says_where_it_is() -> None:
         wire(mesh, "point_A", "point_B"), graded(0.02, 60), 0.02, gap=GapModel("local"), maximum_iterations=2
     )
     with pytest.raises(ConvergenceError, match="not converged after 2 evaluations") as caught:
-        solve(problem, Point(3e-4))
+        solve_point(problem, Point(3e-4))
     place = re.search(r"most of the gap near \[([-\d.]+), .*\] um", str(caught.value))
     injector = mesh.face_centroid[mesh.require_boundary("point_A"), 0].mean()
     assert place is not None and abs(float(place[1]) * UM - injector) < 0.3 * UM

@@ -11,7 +11,7 @@ from fvqp.collisions import Collisions, Phonons
 from fvqp.grids.energy import EnergyGrid
 from fvqp.models.inelastic import InelasticSystem
 from fvqp.models.kinetics import L
-from fvqp.models.operating_point import solve
+from fvqp.models.operating_point import solve_point
 from fvqp.models.usadel import GapModel, Point, UsadelProblem
 from fvqp.spectral import bin_averages
 
@@ -31,7 +31,7 @@ def problem(strength: float, gap: GapModel, charge: bool = False) -> UsadelProbl
 def test_energy_balances_whatever_the_strength(strength: float, charge: bool) -> None:
     """What is missing in a cell is counted over what diffuses there, not over the collisions it has."""
     driven = problem(strength, GapModel("fixed", value=1.0), charge)
-    ledger = driven.ledger(solve(driven, Point(1.5 * driven.device.voltage_unit)))
+    ledger = driven.ledger(solve_point(driven, Point(1.5 * driven.device.voltage_unit)))
     # Means of all cells' energy to 1e-13 of the largest conductance, which exceeds the junction's by 1e3.
     assert abs(ledger.residual[1]) < 1e-9 * ledger.injected[1]
     assert abs(ledger.residual[2]) < 1e-9 * ledger.scale[2]
@@ -84,7 +84,7 @@ def test_fast_collisions_make_a_superconductor_thermal() -> None:
         point = Point(4.0 * driven.device.voltage_unit)
         solution = None
         for bias in (1.0, 2.0, 3.0, 4.0):
-            solution = solve(driven, Point(bias * driven.device.voltage_unit), solution)
+            solution = solve_point(driven, Point(bias * driven.device.voltage_unit), solution)
         t, gap = hot(driven, driven.external(point))
         mesh = driven.device.mesh
         here = mesh.face_cells[mesh.require_boundary("point_B"), 0].item()
@@ -112,7 +112,7 @@ def test_energy_closes_with_phonons_of_their_own_on_a_long_axis() -> None:
     )
     solution = None
     for bias in (1.0, 1.5, 3.0):
-        solution = solve(driven, Point(bias * device.voltage_unit), solution)
+        solution = solve_point(driven, Point(bias * device.voltage_unit), solution)
         ledger = driven.ledger(solution)
         assert abs(ledger.residual[1]) < 1e-10 * ledger.scale[1]
         # What is made up for is less than what the residual's tolerance leaves.

@@ -13,7 +13,7 @@ from wire_devices import ALUMINIUM, THICKNESS, UM, WIDTH, close, generated_mesh,
 from fvqp.errors import CaseError, ConvergenceError
 from fvqp.mesh import Mesh, shape_mesh
 from fvqp.models.device import Device, Reservoir
-from fvqp.models.operating_point import solve
+from fvqp.models.operating_point import solve_point
 from fvqp.models.phase import PhaseField, Supercurrent
 from fvqp.models.slopes import conductances
 from fvqp.models.usadel import GapModel, Point, UsadelProblem
@@ -69,8 +69,8 @@ def test_both_kinds_agree(cold: Device) -> None:
     assert other is not None
     close(other.gradient, 0.3, 1e-6)
     close(state.gap, by_gradient.at_rest(0.3)[0].gap, 1e-7)
-    close(conductances(by_gradient, solve(by_gradient, Point(3e-4, 0, 0.3))),
-          conductances(by_current, solve(by_current, Point(3e-4, 0, phase.current))), 1e-4)  # fmt: skip
+    close(conductances(by_gradient, solve_point(by_gradient, Point(3e-4, 0, 0.3))),
+          conductances(by_current, solve_point(by_current, Point(3e-4, 0, phase.current))), 1e-4)  # fmt: skip
     # The other direction: the same state, everything that has a sign turned.
     turned_state, turned = by_gradient.at_rest(-0.3)
     assert turned is not None and turned_state.drop is not None
@@ -140,9 +140,9 @@ def test_weak_spot_carries_the_same_current() -> None:
 
 def test_coupling_is_an_option_that_matters(cold: Device) -> None:
     on, off = (driven(cold, "current", 8e-6, coupling=c, broadening=5e-3) for c in (True, False))
-    up, down = (conductances(on, solve(on, Point(2.7e-4, 0.0, s * 8e-6)))[1] for s in (1, -1))
+    up, down = (conductances(on, solve_point(on, Point(2.7e-4, 0.0, s * 8e-6)))[1] for s in (1, -1))
     assert abs(up / down - 1.0) > 1e-3
-    same = [conductances(off, solve(off, Point(2.7e-4, 0.0, s * 8e-6)))[1] for s in (1, -1)]
+    same = [conductances(off, solve_point(off, Point(2.7e-4, 0.0, s * 8e-6)))[1] for s in (1, -1)]
     assert same[0] == same[1]
     # Without coupling the supercurrent still breaks pairs.
     close(off.at_rest(8e-6)[0].gap, on.at_rest(8e-6)[0].gap, 1e-9)
@@ -160,8 +160,8 @@ def test_supercurrent_that_injection_drives_couples_however_it_is_prescribed() -
         problem = driven(
             device, kind, 0.0, self_consistent_phase=True, broadening=0.02, gap=GapModel("uniform", at="A")
         )
-        assert solve(problem, Point(0.0)).spectral.drop is None
-        assert solve(problem, Point(3e-4)).spectral.drop is not None
+        assert solve_point(problem, Point(0.0)).spectral.drop is None
+        assert solve_point(problem, Point(3e-4)).spectral.drop is not None
 
 
 @pytest.mark.parametrize("value", [0.0, pytest.param(8e-6, marks=pytest.mark.slow)])
@@ -174,7 +174,7 @@ def test_self_consistent_phase_conserves_charge(value: float) -> None:
     problem = driven(
         ends_of_their_own(mesh), "current", value, self_consistent_phase=True, broadening=0.02, energies=80
     )
-    solution = solve(problem, Point(5e-4, 0.0, value))
+    solution = solve_point(problem, Point(5e-4, 0.0, value))
     phase = solution.phase
     assert phase is not None
     into = solution.kinetic.currents[1] @ problem.grid.widths * problem.device.voltage_unit

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from mpi4py import MPI
 
-from fvqp.models.operating_point import solve
+from fvqp.models.operating_point import solve_point
 from fvqp.models.slopes import conductances
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
@@ -48,7 +48,7 @@ def test_collisions(kind: str) -> None:
     chosen = Collisions(1e-3, phonons=phonons, charge=kind == "charge")
     found, expected = pair(chosen, GapModel("uniform", at="point_A"))
     point = Point(4e-4)
-    here, serial = solve(found, point), solve(expected, point)
+    here, serial = solve_point(found, point), solve_point(expected, point)
     np.testing.assert_allclose(here.spectral.gap, serial.spectral.gap, rtol=1e-9)
     for mine, theirs in (
         (conductances(found, here), conductances(expected, serial)),

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fvqp.models.operating_point import solve
+from fvqp.models.operating_point import solve_point
 from fvqp.models.slopes import conductances
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
@@ -38,7 +38,7 @@ def test_balance_on_any_number_of_ranks() -> None:
         grid = EnergyGrid(np.linspace(0.0, 5.0, 81))
         problem = UsadelProblem(device, grid, 0.01, GapModel("uniform", at="point_A"))
         unit = problem.device.voltage_unit
-        solution = solve(problem, Point(1.6 * unit, 1.2 * unit))
+        solution = solve_point(problem, Point(1.6 * unit, 1.2 * unit))
         assert solution.leads is not None
         return solution.leads, conductances(problem, solution)
 
@@ -67,7 +67,7 @@ SMALL = [
 @pytest.mark.skipif(MPI.COMM_WORLD.size < 2, reason="groups need ranks")
 def test_rows_of_a_map_in_two_groups(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Directions of the rows are shared; one that fails does not touch the other, and resuming mends it."""
-    original = operating_point.solve
+    original = operating_point.solve_point
 
     def solve_or_fail(problem: UsadelProblem, point: Point, guess: Any = None) -> object:
         if point.V_inj < -1.4 * problem.device.voltage_unit and point.V_det > 0.0:
@@ -76,7 +76,7 @@ def test_rows_of_a_map_in_two_groups(folder: Path, monkeypatch: pytest.MonkeyPat
 
     groups = [*SMALL, "solver.groups=2"]
     with monkeypatch.context() as patch:
-        patch.setattr("fvqp.study.sweep.solve", solve_or_fail)
+        patch.setattr("fvqp.study.sweep.solve_point", solve_or_fail)
         with pytest.raises(ConvergenceError, match="none"):
             fvqp.run(CASES / "fig6.toml", folder / "out", overrides=groups)
     done = open_result(folder / "out").dataset["completed"].transpose("V_inj", "V_det")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from fvqp.models.operating_point import solve
+from fvqp.models.operating_point import solve_point
 from fvqp.models.slopes import conductances
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
@@ -65,7 +65,7 @@ def assert_same(found: object, expected: object, relative: float = 1e-10) -> Non
 def test_conductances_ledger_and_fields(name: str) -> None:
     found, expected = (on_wire(name, comm) for comm in (WORLD, SELF))
     for point in (Point(2.7e-4), Point(6e-4, -4e-4)):
-        here, serial = solve(found, point), solve(expected, point)
+        here, serial = solve_point(found, point), solve_point(expected, point)
         for g, g_serial in zip(conductances(found, here), conductances(expected, serial), strict=True):
             assert_same(g, g_serial)
         ledger, ledger_serial = found.ledger(here), expected.ledger(serial)
@@ -94,7 +94,7 @@ def test_supercurrent(name: str, tmp_path: Path) -> None:
     assert_same(everywhere(mesh, state.gap), everywhere(serial_mesh, serial_state.gap))
     assert_same(everywhere(mesh, state.depairing), everywhere(serial_mesh, serial_state.depairing))
     point = Point(3e-4, 0.0, value)
-    g, g_serial = (conductances(p, solve(p, point)) for p in (found, expected))
+    g, g_serial = (conductances(p, solve_point(p, point)) for p in (found, expected))
     assert_same(g[0], g_serial[0])
     assert_same(g[1], g_serial[1])
 
@@ -108,7 +108,7 @@ def test_self_consistent_gap(kind: str) -> None:
         conductance = {"A": 4e-6, "B": 31.4e-6}
         device = wire(line_mesh(20, 21, comm), "junction_A", "point_B", conductance=conductance)
         problems.append(UsadelProblem(device, EnergyGrid.uniform(1 / 40, 4.0), 0.02, gap=model))
-    here, serial = (solve(p, Point(3e-4)) for p in problems)
+    here, serial = (solve_point(p, Point(3e-4)) for p in problems)
     meshes = [p.device.mesh for p in problems]
     assert_same(everywhere(meshes[0], here.spectral.gap), everywhere(meshes[1], serial.spectral.gap))
     assert_same(*(conductances(p, s) for p, s in zip(problems, (here, serial), strict=True)))
@@ -125,7 +125,7 @@ def test_self_consistent_phase(gap: GapModel, tmp_path: Path) -> None:
         on_wire("line", comm, tmp_path, supercurrent=drive, self_consistent_phase=True, gap=gap)
         for comm in (WORLD, SELF)
     ]
-    here, serial = (solve(p, Point(4e-4, 0.0, 6e-6)) for p in problems)
+    here, serial = (solve_point(p, Point(4e-4, 0.0, 6e-6)) for p in problems)
     assert here.phase is not None and serial.phase is not None
     assert_same(here.phase.current, serial.phase.current)
     assert_same(here.phase.gradient, serial.phase.gradient)
@@ -146,7 +146,7 @@ def test_non_convergence_is_raised_on_all_ranks() -> None:
         maximum_iterations=2,
     )
     with pytest.raises(ConvergenceError, match="not converged after"):
-        solve(problem, Point(3e-4))
+        solve_point(problem, Point(3e-4))
 
 
 @pytest.mark.ranks(2, 4)
@@ -207,7 +207,7 @@ def test_electron_electron_collisions(gap: GapModel) -> None:
         for comm in (WORLD, SELF)
     )
     point = Point(9e-4, supercurrent=0.0 if flow is None else 0.1)
-    here, serial = solve(found, point), solve(expected, point)
+    here, serial = solve_point(found, point), solve_point(expected, point)
     assert_same(conductances(found, here), conductances(expected, serial))
     # Newton's method leaves 1e-13 of the rates at which cells exchange f_L.
     assert_same(found.ledger(here).relaxed, expected.ledger(serial).relaxed, 1e-9)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from fvqp.models.operating_point import solve
-
 sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
 
 import numpy as np
@@ -17,6 +15,7 @@ from wire_devices import ALUMINIUM, CONDUCTANCE, TEMPERATURE, THICKNESS, UM, WID
 
 from fvqp.materials import Material
 from fvqp.models.device import Device, Junction, Reservoir
+from fvqp.models.operating_point import solve_point
 from fvqp.models.phase import Supercurrent
 from fvqp.models.usadel import GapModel, Point, UsadelProblem
 from fvqp.models.weak_link import WeakLink
@@ -75,7 +74,7 @@ def test_branched_wire() -> None:
         problem = UsadelProblem(
             device, graded(0.02, 48), 0.02, gap=GapModel("uniform", at="fork"), supercurrent=drive
         )
-        solution = solve(problem, Point(3e-4, 0.0, 0.1))
+        solution = solve_point(problem, Point(3e-4, 0.0, 0.1))
         ledger = problem.ledger(solution)
         assert np.all(np.abs(ledger.residual) <= 1e-10 * np.abs(ledger.injected))
         assert solution.phase is not None

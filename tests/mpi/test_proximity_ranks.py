@@ -5,8 +5,6 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from fvqp.models.operating_point import solve
-
 sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
 
 import numpy as np
@@ -17,6 +15,7 @@ from proximity_devices import UNIT, line, slab
 from fvqp.grids.energy import EnergyGrid
 from fvqp.mesh import Mesh
 from fvqp.models.device import Device, Junction
+from fvqp.models.operating_point import solve_point
 from fvqp.models.usadel import GapModel, Point, UsadelProblem
 
 WORLD, SELF = MPI.COMM_WORLD, MPI.COMM_SELF
@@ -50,7 +49,7 @@ def test_wire_with_a_normal_part(gap: str) -> None:
             comm=comm,
         )  # fmt: skip
         problem = solved(device, gap)
-        solution = solve(problem, Point(5e-4))
+        solution = solve_point(problem, Point(5e-4))
         spectrum = problem.kinetics.spectrum(solution.spectral)
         ledger = problem.ledger(solution)
         assert np.all(np.abs(ledger.residual) <= 1e-10 * np.abs(ledger.injected))

@@ -107,14 +107,14 @@ def test_too_many_groups() -> None:
 
 def failing_at(bias: float, supercurrent: float | None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the solutions at a bias, with one sign of the supercurrent or any, not converge."""
-    original = operating_point.solve
+    original = operating_point.solve_point
 
     def solve(problem: UsadelProblem, point: Point, guess: Any = None) -> object:
         if point.V_inj == bias and supercurrent in (None, point.supercurrent):
             raise ConvergenceError(f"no solution at {point.V_inj:g} V")
         return original(problem, point, guess)
 
-    monkeypatch.setattr("fvqp.study.sweep.solve", solve)
+    monkeypatch.setattr("fvqp.study.sweep.solve_point", solve)
 
 
 @pytest.mark.skipif(WORLD.size < 2, reason="groups need ranks")
@@ -199,12 +199,12 @@ from fvqp.study import sweep
 from fvqp.errors import ConvergenceError
 from fvqp.models import operating_point
 terminal.PATIENCE = sweep.PATIENCE = 1.0
-original = operating_point.solve
+original = operating_point.solve_point
 def solve(problem, point, *rest):
     if point.V_inj == 4e-4 and MPI.COMM_WORLD.rank == 1:
         raise ConvergenceError("no root at energy 1.2")
     return original(problem, point, *rest)
-sweep.solve = solve
+sweep.solve_point = solve
 sys.exit(cli.main(sys.argv[1:]))
 """
 

@@ -18,7 +18,7 @@ from fvqp.materials import load_material
 from fvqp.mesh.shapes import shape_mesh
 from fvqp.models.device import Device, Reservoir
 from fvqp.models.kinetics import L, T
-from fvqp.models.operating_point import solve
+from fvqp.models.operating_point import solve_point
 from fvqp.models.usadel import GapModel, Point, UsadelProblem
 
 CASES = Path(__file__).parents[2] / "cases" / "nagaev1995"
@@ -95,7 +95,7 @@ def test_two_temperatures(strength: float) -> None:
         GapModel("fixed", value=0.0),
         collisions=Collisions(300.0, phonons=phonons, charge=True),
     )
-    solution = solve(problem, Point())
+    solution = solve_point(problem, Point())
     ledger = problem.ledger(solution)
     assert abs(ledger.residual[1]) < 1e-6 * ledger.injected[1]
     potential = solution.kinetic.deviation(T) @ grid.widths

@@ -25,9 +25,8 @@ from fvqp.mesh.fipy import cell_variable, from_fipy
 from fvqp.models.device import Device, Junction, Reservoir
 from fvqp.models.kinetics import L
 from fvqp.models.linear import TransportSolver
-from fvqp.models.operating_point import solve
-from fvqp.models.points import Point
-from fvqp.models.usadel import GapModel, UsadelProblem
+from fvqp.models.operating_point import solve_point
+from fvqp.models.usadel import GapModel, Point, UsadelProblem
 from fvqp.transport.operator_tables import Coefficients
 
 SELF = MPI.COMM_SELF
@@ -56,7 +55,7 @@ def solved(mesh: Mesh, junction: str, normal: str) -> tuple[UsadelProblem, Any]:
         thickness=THICKNESS,
     )
     problem = UsadelProblem(device, GRID, BROADENING, spectra="diffusive", gap=GapModel("fixed", value=1.0))
-    return problem, solve(problem, Point(V_inj=BIAS))
+    return problem, solve_point(problem, Point(V_inj=BIAS))
 
 
 def film_with_a_hole(path: Path) -> None:

@@ -23,7 +23,7 @@ from fvqp.grids.energy import EnergyGrid
 from fvqp.materials import Material
 from fvqp.mesh import Mesh, build_mesh
 from fvqp.models.device import Device, Junction, Reservoir
-from fvqp.models.operating_point import solve
+from fvqp.models.operating_point import solve_point
 from fvqp.models.phase import PhaseSolver, Supercurrent
 from fvqp.models.slopes import conductances
 from fvqp.models.usadel import Point, UsadelProblem
@@ -109,7 +109,7 @@ def branched(per_length: float, energies: int) -> UsadelProblem:
 def test_nonlocal_conductance_past_a_side_arm() -> None:
     problem = branched(60.0, 400)
     expected = exact_g_nl(problem)
-    found = [-conductances(problem, solve(problem, Point(v)))[1] for v in VOLTS]
+    found = [-conductances(problem, solve_point(problem, Point(v)))[1] for v in VOLTS]
     np.testing.assert_allclose(found, expected, rtol=5e-4)
 
 
@@ -163,7 +163,7 @@ def test_ledger_closes_with_supercurrent_past_a_side_arm() -> None:
     plain = branched(20.0, 60)
     drive = Supercurrent("end0", "end1", "phase_gradient", (0.2,))
     problem = UsadelProblem(plain.device, plain.grid, GAMMA, supercurrent=drive)
-    ledger = problem.ledger(solve(problem, Point(4e-4, 0.0, 0.2)))
+    ledger = problem.ledger(solve_point(problem, Point(4e-4, 0.0, 0.2)))
     assert np.all(np.abs(ledger.residual) <= 1e-10 * np.abs(ledger.injected))
 
 

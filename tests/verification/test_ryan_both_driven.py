@@ -9,7 +9,7 @@ import pytest
 from wire_devices import CONDUCTANCE, line_mesh, wire
 
 from fvqp.grids.energy import EnergyGrid
-from fvqp.models.operating_point import solve
+from fvqp.models.operating_point import solve_point
 from fvqp.models.slopes import conductances
 from fvqp.models.usadel import GapModel, Point, Solution, UsadelProblem
 
@@ -26,7 +26,7 @@ def both(
 
 def at(problem: UsadelProblem, v_inj: float, v_det: float, guess: Solution | None = None) -> Solution:
     unit = problem.device.voltage_unit
-    return solve(problem, Point(v_inj * unit, v_det * unit), guess)
+    return solve_point(problem, Point(v_inj * unit, v_det * unit), guess)
 
 
 def g_nl(problem: UsadelProblem, v_inj: float, v_det: float) -> float:

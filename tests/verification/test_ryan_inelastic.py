@@ -13,7 +13,7 @@ import fvqp
 from fvqp.collisions import Collisions
 from fvqp.grids.energy import EnergyGrid
 from fvqp.models.kinetics import L
-from fvqp.models.operating_point import solve
+from fvqp.models.operating_point import solve_point
 from fvqp.models.slopes import conductances
 from fvqp.models.usadel import GapModel, Point, Solution, UsadelProblem
 
@@ -39,7 +39,7 @@ def sweep(problem: UsadelProblem, biases: np.ndarray = BIASES) -> list[Solution]
     solutions: list[Solution] = []
     for bias in biases:
         point = Point(bias * problem.device.voltage_unit)
-        solutions.append(solve(problem, point, solutions[-1] if solutions else None))
+        solutions.append(solve_point(problem, point, solutions[-1] if solutions else None))
     return solutions
 
 
@@ -165,8 +165,10 @@ def test_refinement_at_the_onset() -> None:
         problem = wire_problem(2e-4, bins=bins, coarse=coarse, fine=fine)
         device = wire(line_mesh(coarse, fine), "point_B", "point_A")
         problem, unit = replace(problem, device=device, transport=None), device.voltage_unit
-        up = solve(problem, Point(unit, 1.3 * unit), solve(problem, Point(0.9 * unit, 1.3 * unit)))
-        down = solve(problem, Point(-unit, 1.3 * unit), up)
+        up = solve_point(
+            problem, Point(unit, 1.3 * unit), solve_point(problem, Point(0.9 * unit, 1.3 * unit))
+        )
+        down = solve_point(problem, Point(-unit, 1.3 * unit), up)
         slopes = [conductances(problem, each)[1] for each in (up, down)]
         return float(up.spectral.gap[0]), 0.5 * float(slopes[0] - slopes[1])
 
@@ -191,10 +193,10 @@ def test_detector_sees_the_gap_fall() -> None:
         unit = problem.device.voltage_unit
         solution = None
         for step in np.linspace(0.0, bias, max(2, int(4 * bias)))[1:]:
-            solution = solve(problem, Point(step * unit, detector * unit), solution)
+            solution = solve_point(problem, Point(step * unit, detector * unit), solution)
         assert solution is not None
         up = -conductances(problem, solution)[1]
-        mirrored = solve(problem, Point(-bias * unit, detector * unit), solution)
+        mirrored = solve_point(problem, Point(-bias * unit, detector * unit), solution)
         return 0.5 * (up + conductances(problem, mirrored)[1])
 
     tail = part(2e-4, 4.1, 0.5)

@@ -17,8 +17,7 @@ from fvqp.case.usadel.schema import UsadelCase
 from fvqp.collisions import Collisions
 from fvqp.grids.energy import EnergyGrid
 from fvqp.models import coupled_gap
-from fvqp.models.operating_point import solve
-from fvqp.models.self_consistency import Iteration
+from fvqp.models.operating_point import Iteration, solve_point
 from fvqp.models.usadel import GapModel, Point, Solution, UsadelProblem
 from fvqp.solvers.newton import solve_linearized
 
@@ -82,7 +81,7 @@ def test_prediction_saves_evaluations() -> None:
         for bias in np.arange(2.0, 4.6, 0.25):
             if solution is not None and not predicts:
                 solution = replace(solution, before=None)
-            solution = solve(problem, Point(bias * problem.device.voltage_unit), solution)
+            solution = solve_point(problem, Point(bias * problem.device.voltage_unit), solution)
             found.append(solution)
         counts.append(sum(item.evaluations for item in found))
         gaps.append([item.spectral.gap[0] for item in found])

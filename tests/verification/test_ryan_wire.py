@@ -26,7 +26,7 @@ from fvqp.grids import energy as distributions
 from fvqp.grids.energy import EnergyGrid
 from fvqp.mesh import Mesh
 from fvqp.models.device import Device
-from fvqp.models.operating_point import solve
+from fvqp.models.operating_point import solve_point
 from fvqp.models.slopes import conductances
 from fvqp.models.usadel import Point, UsadelProblem
 from fvqp.spectral import usadel
@@ -52,7 +52,7 @@ def test_relaxation_length_at_the_end_of_the_curves() -> None:
 
 def nonlocal_conductance(problem: UsadelProblem, volts: np.ndarray = VOLTS) -> np.ndarray:
     """g_nl = dI_det/dV_inj at V_det = 0, siemens."""
-    return np.array([-conductances(problem, solve(problem, Point(v)))[1] for v in volts])
+    return np.array([-conductances(problem, solve_point(problem, Point(v)))[1] for v in volts])
 
 
 def exact(

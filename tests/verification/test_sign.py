@@ -19,7 +19,7 @@ from fvqp.case.usadel.build import build_mesh, build_problems
 from fvqp.collisions import Collisions
 from fvqp.grids.energy import EnergyGrid
 from fvqp.models.device import Lead
-from fvqp.models.operating_point import solve
+from fvqp.models.operating_point import solve_point
 from fvqp.models.slopes import conductances
 from fvqp.models.usadel import GapModel, Point, Solution, UsadelProblem
 
@@ -43,7 +43,7 @@ def sweep(problem: UsadelProblem, biases: tuple[float, ...], sign: float = 1.0) 
     found: list[Solution] = []
     for bias in (0.0, 0.8, 1.0, *biases):
         point = Point(sign * bias * unit, DETECTOR * unit)
-        found.append(solve(problem, point, found[-1] if found else None))
+        found.append(solve_point(problem, point, found[-1] if found else None))
     return found[3:]
 
 
@@ -88,7 +88,7 @@ def test_current_above_the_gap() -> None:
         device = replace(solved.device, junctions=junctions)
         grid = EnergyGrid.graded(4.0, gap_edges=[gap], first=2.5e-6, number=800)
         fixed = UsadelProblem(device, grid, 1e-5, GapModel("fixed", value=gap))
-        kinetic = solve(fixed, Point(0.0, 1.5 * unit)).kinetic
+        kinetic = solve_point(fixed, Point(0.0, 1.5 * unit)).kinetic
         return -float(fixed.junction_currents(kinetic.currents)[1]) / (31.4e-6 * unit)
 
     cold, warm = 0.02, 0.05
@@ -189,12 +189,12 @@ def test_hot_spots_turn_the_sign() -> None:
     unit = solved.device.voltage_unit
     gaps, solution = [], None
     for bias in (0.0, 1.0, 1.2, 1.4):
-        solution = solve(solved, Point(bias * unit, DETECTOR * unit), solution)
+        solution = solve_point(solved, Point(bias * unit, DETECTOR * unit), solution)
         gaps.append(float(solved.average_under(1, solution.spectral.gap[:, None]).item()))
     assert solution is not None
     assert gaps[0] > 0.9 and max(gaps[1:]) < 0.5
     assert np.all(np.diff(gaps[1:]) > 0.0)
-    mirrored = solve(solved, Point(-1.4 * unit, DETECTOR * unit), solution)
+    mirrored = solve_point(solved, Point(-1.4 * unit, DETECTOR * unit), solution)
     up, down = (-conductances(solved, side)[1] for side in (solution, mirrored))
     label = figures().OWN_GAPS["sign_spots"].label
     assert 0.5e9 * float(up - down) == pytest.approx(page()[label][1.4], abs=0.5)

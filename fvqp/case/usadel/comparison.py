@@ -11,7 +11,7 @@ import numpy as np
 from mpi4py import MPI
 
 from fvqp.errors import ConvergenceError
-from fvqp.models.operating_point import solve
+from fvqp.models.operating_point import solve_point
 from fvqp.models.usadel import Point, Solution, UsadelProblem
 from fvqp.spectral.usadel import gap_edge
 from fvqp.study.sweep import AXES, Sweep, chains
@@ -62,7 +62,7 @@ def elastic_sweep(
             for v in chain:
                 v_inj = axis.V_inj[v] if axis.V_inj else 0.0
                 try:
-                    solution = solve(problem, Point(v_inj, v_det, value), solution)
+                    solution = solve_point(problem, Point(v_inj, v_det, value), solution)
                 except ConvergenceError as error:
                     if problem.device.mesh.comm.rank == 0:
                         log.warning("without collisions: %s", error)

@@ -21,7 +21,7 @@ from fvqp.case.usadel.schema import UsadelCase
 from fvqp.errors import CaseError, FvqpError
 from fvqp.grids.energy import EnergyGrid
 from fvqp.mesh import Mesh
-from fvqp.models.operating_point import solve
+from fvqp.models.operating_point import solve_point
 from fvqp.models.slopes import conductances
 from fvqp.models.usadel import Point, Solution, UsadelProblem
 from fvqp.results.fitted import (
@@ -310,7 +310,7 @@ class _Model:
                 if guess is not None and guess.point.supercurrent != drive:
                     # A drive that is being fitted moves a little; the old state still is the best start.
                     guess = replace(guess, point=replace(guess.point, supercurrent=drive))
-                neighbour = solve(problem, point, guess)
+                neighbour = solve_point(problem, point, guess)
                 if self.follows:
                     self._last[key] = neighbour
                 out[member] = -float(conductances(problem, neighbour)[self.detector])
