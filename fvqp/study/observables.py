@@ -21,7 +21,7 @@ from fvqp.study.sweep import AXES, Sweep
 from fvqp.typing import Floats
 
 
-class Observables:
+class JunctionObservables:
     """Currents, conductances, gaps and spectra of the junctions of a device.
 
     Args:

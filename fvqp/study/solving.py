@@ -13,7 +13,7 @@ from fvqp.errors import ConvergenceError
 from fvqp.models.usadel import Point, Solution, UsadelProblem
 from fvqp.results.result import Result
 from fvqp.study.energy_axis import axis_maximum, coarse_axis, fitted_axis
-from fvqp.study.observables import Observables, add_symmetry_parts
+from fvqp.study.observables import JunctionObservables, add_symmetry_parts
 from fvqp.study.sweep import Sweep, advance, chains, without_solution
 from fvqp.typing import Floats
 from fvqp.units import in_unit
@@ -51,7 +51,7 @@ def solve(
         maximum = axis_maximum(problem, (*sweep.V_inj, *sweep.V_det))
         rough = replace(problem, grid=coarse_axis(maximum, problem.broadening), collisions=None)
         problem = replace(problem, grid=fitted_axis([rough], energies))
-    observables = Observables(problem.device)
+    observables = JunctionObservables(problem.device)
     data = observables.dataset(problem, sweep, attributes={"model": "usadel", "title": ""})
     guard = problem.device.mesh.comm.Dup()
     reasons: list[ConvergenceError] = []

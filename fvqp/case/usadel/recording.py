@@ -22,7 +22,7 @@ from fvqp.results.dataset import Outcome, SweepDataset
 from fvqp.results.fields import FieldSeries
 from fvqp.results.folder import ResultsFolder
 from fvqp.results.progress import SweepProgress
-from fvqp.study.observables import Observables, add_symmetry_parts, cells
+from fvqp.study.observables import JunctionObservables, add_symmetry_parts, cells
 from fvqp.study.sweep import AXES, Sweep
 from fvqp.typing import Floats
 
@@ -62,7 +62,7 @@ class UsadelRecorder(Recorder):
         self.branch: GapBranch | None = None
         #: Whether warnings about the charge mode in normal and in superconducting cells have been given.
         self.warned = self.warned_of_relaxation = False
-        self.observables = Observables(self.device, case.output.spectra, case.output.stored)
+        self.observables = JunctionObservables(self.device, case.output.spectra, case.output.stored)
         super().__init__(self.device.mesh, comm, case.solver.groups, folder)
         self.sweep = self._dataset(problems)
 
