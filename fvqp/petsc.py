@@ -11,15 +11,23 @@ import ctypes
 import importlib
 import weakref
 from collections.abc import Callable, Iterator
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, TypeVar
 
 import petsc4py
+
+from fvqp.typing import Floats
 
 petsc4py.init(["-no_signal_handler", "-skip_petscrc"])
 
 from petsc4py import PETSc  # noqa: E402
 
-__all__ = ["PETSc", "destroyed_with", "option_used", "own_errors", "slepc", "weakly"]
+__all__ = ["PETSc", "as_snes", "destroyed_with", "option_used", "own_errors", "slepc", "weakly"]
+
+
+Result = TypeVar("Result")
+Tell = Callable[[int, float, Floats], None]
+"""Called with the number of a step, a norm of what is left, and the unknowns."""
 
 
 def slepc() -> Any:
@@ -67,6 +75,53 @@ def destroyed_with(owner: Any, *objects: Any) -> Callable[[], object]:
         Destroys them at once.
     """
     return weakref.finalize(owner, _destroy, objects)
+
+
+def as_snes(method: Callable[[Tell], Result], start: Floats, *, comm: Any, prefix: str) -> Result:
+    """Run a nonlinear method that PETSc does not have as a SNES of type ``python``. Collective.
+
+    PETSc's log counts it with all that it calls, and ``-<prefix>snes_monitor`` prints its steps.
+
+    Args:
+        method: returns its result, or raises; calls ``tell(step, norm, unknowns)`` after every step.
+        start: unknowns at the beginning, this rank's part.
+        comm: ranks that share them.
+        prefix: of PETSc's options.
+    """
+    found: list[Result] = []
+    failures: list[Exception] = []
+    x = PETSc.Vec().createMPI((start.size, PETSc.DECIDE), comm=comm)
+    x.array = start.ravel()
+    f = x.duplicate()
+    snes = PETSc.SNES().create(comm)
+
+    def solve(snes: PETSc.SNES, _b: PETSc.Vec, x: PETSc.Vec) -> None:
+        def tell(step: int, norm: float, unknowns: Floats) -> None:
+            x.array = unknowns.ravel()
+            snes.setIterationNumber(step)
+            snes.setFunctionNorm(norm)
+            snes.monitor(step, norm)
+
+        try:
+            found.append(method(tell))
+            snes.setConvergedReason(PETSc.SNES.ConvergedReason.CONVERGED_SNORM_RELATIVE)
+        except Exception as error:
+            failures.append(error)
+            snes.setConvergedReason(PETSc.SNES.ConvergedReason.DIVERGED_INNER)
+
+    try:
+        snes.setOptionsPrefix(prefix)
+        snes.setType("python")
+        snes.setPythonContext(SimpleNamespace(solve=solve))
+        snes.setFunction(lambda snes, x, f: f.set(0.0), f)  # never called: the method knows its own
+        snes.setFromOptions()
+        snes.solve(None, x)
+    finally:
+        for item in (snes, f, x):
+            item.destroy()
+    if failures:
+        raise failures[0]
+    return found[0]
 
 
 def _destroy(objects: tuple[Any, ...]) -> None:

@@ -15,7 +15,7 @@ from fvqp.errors import CaseError, cut, shown
 
 #: Solver inside a solver, as in ``newton_tangent_ksp_rtol`` or ``inner_mg_levels_1_sub_pc_type``.
 _INSIDE = (
-    r"(?:(?:closure|cluster|transport|diffusion|streaming|gap|branch|slope|charge|newton|tangent|steady|linear"
+    r"(?:(?:closure|cluster|transport|diffusion|streaming|flow|spectra|gap|branch|slope|charge|newton|tangent|steady|linear"
     r"|inner|sub|mg|levels|coarse|fine|ts|\d+)_)*"
 )
 

@@ -69,3 +69,17 @@ def check_options_read(source: str, given: Options, rehearse: Callable[[], None]
             f"{source}: solver.petsc.{unread[0]}: not used: no solver of this case reads it; a misspelt "
             f"name, or an option of another method than {solver}"
         )
+
+
+def check_watches(source: str, key: str, families: tuple[str, ...]) -> None:
+    """Raise `CaseError` for an option of a method of our own that is more than output.
+
+    Args:
+        source, key: the case and the option.
+        families: beginnings of the options of such methods (`fvqp.petsc.as_snes`).
+    """
+    if key.startswith(families) and not key.endswith((*AFTER_SOLVES, "_monitor")):
+        raise CaseError(
+            f"{source}: solver.petsc.{key}: not used: the method is not one of PETSc's; its output is "
+            "monitor, view and converged_reason"
+        )

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from fvqp.errors import ConvergenceError
 from fvqp.models.device import Device
+from fvqp.petsc import Tell, as_snes
 from fvqp.solvers.complex_systems import ComplexSystems
 from fvqp.solvers.krylov import available
 from fvqp.solvers.linear import LinearSolver
@@ -40,6 +41,9 @@ LARGEST_STEP = 0.5
 
 #: A solution is known when the step that leads to it is smaller: what is left is of the order of its square.
 LAST_STEP = 1e-9
+
+#: Prefix of PETSc's options of Newton's method: ``-fvqp_spectra_snes_monitor``.
+OPTIONS = "fvqp_spectra_"
 
 _MOST_STEPS = 20
 _LEAST_FRACTION = 1e-3
@@ -209,14 +213,25 @@ class UsadelEquation:
         )  # fmt: skip
 
     def _newton(self, equation: _Energies, x: Floats, steps: int = _MOST_STEPS) -> tuple[Floats, Bools]:
-        """Damped Newton's method; ``(angles, which energies have converged to the retarded solution)``."""
+        """Damped Newton's method; ``(angles, which energies have converged to the retarded solution)``.
+
+        Every energy has a damping of its own, which none of PETSc's line searches knows.
+        """
+        return as_snes(
+            lambda tell: self._newton_steps(equation, x, steps, tell),
+            x[: self.device.mesh.n_owned],
+            comm=self.device.mesh.comm,
+            prefix=OPTIONS,
+        )
+
+    def _newton_steps(self, equation: _Energies, x: Floats, steps: int, tell: Tell) -> tuple[Floats, Bools]:
         mesh, n = self.device.mesh, x.shape[2]
         x = x.copy()
         good = np.zeros(n, bool)
         active = np.arange(n)
         here, part = x, equation
         residual, size = part.residual(here)
-        for _ in range(steps):
+        for number in range(steps):
             step = part.step(here, residual)
             largest = self._all(np.abs(step).max(axis=(0, 1), initial=0.0), MPI.MAX)
             fraction = np.minimum(1.0, LARGEST_STEP / np.maximum(largest, 1e-300))
@@ -232,6 +247,7 @@ class UsadelEquation:
                 fraction = np.where(accepted, fraction, 0.5 * fraction)
             failed = ~done & ((fraction < _LEAST_FRACTION) | ~np.isfinite(new_size))
             x[:, :, active] = trial
+            tell(number + 1, float(new_size.max(initial=0.0)), x[: mesh.n_owned])
             good[active[done]] = True
             going = ~(done | failed)
             if not going.any():

@@ -15,6 +15,7 @@ import numpy as np
 from mpi4py import MPI
 
 from fvqp.errors import ConvergenceError
+from fvqp.petsc import Tell, as_snes
 from fvqp.solvers.gmres import gmres
 from fvqp.typing import Floats
 
@@ -36,8 +37,8 @@ REACH = 0.1
 DIFFERENCE = 1e-6
 #: Accuracy of linear solves, which decides how many digits a Newton step gains; most directions of GMRES.
 LINEAR_RTOL, MOST_DIRECTIONS = 1e-2, 40
-#: Prefix of PETSc's options of linear solves.
-OPTIONS = "fvqp_gap_"
+#: Prefix of PETSc's options: ``-fvqp_flow_snes_monitor``, ``-fvqp_flow_ksp_rtol``.
+OPTIONS = "fvqp_flow_"
 #: Part of the tolerance below which a velocity leaves no doubt of where the flow ends.
 CERTAIN = 1e-4
 #: How often Newton's method may fail from a point that hardly moves before it is accepted with a warning.
@@ -97,6 +98,16 @@ def come_to_rest(
         ConvergenceError: not at rest by then, or ``g`` returned something that is not finite.
     """
     flow = _Flow(g, comm, what, max_evaluations, int(comm.allreduce(start.size)))
+    return as_snes(
+        lambda tell: _followed(flow, start, tolerance, where, tell), start, comm=comm, prefix=OPTIONS
+    )
+
+
+def _followed(
+    flow: _Flow, start: Floats, tolerance: float, where: Callable[[Floats], str], tell: Tell
+) -> Rest:
+    """`come_to_rest`, step by step."""
+    comm, what, max_evaluations = flow.comm, flow.what, flow.most
     x, f = start.copy(), flow.velocity(start)
     speeds = [flow.norm(f)]
     slowest, low = None, (speeds[0], x)
@@ -137,6 +148,7 @@ def come_to_rest(
         slower = FAST * speeds[-1] < speed < speeds[-1]
         waited = waited + 1 if slower else 0
         speeds.append(speed)
+        tell(len(speeds) - 1, flow.largest(f), x)
         if speed < low[0]:
             low = speed, x
         elif slowest is None and speed > GROWTH * low[0] > GROWTH * ROUNDING * tolerance:

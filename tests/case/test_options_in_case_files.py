@@ -84,7 +84,7 @@ ALLOWED = [
     ("pc_hypre_boomeramg_relax_type_all", "symmetric-SOR/Jacobi"),
     ("mat_mumps_icntl_14", 50),
     ("gap_snes_anderson_m", 3),
-    ("gap_ksp_rtol", 1e-3),
+    ("flow_ksp_rtol", 1e-3),
     ("slope_ksp_max_it", 30),
     ("newton_tangent_ksp_max_it", 50),
     ("newton_snes_linesearch_type", "basic"),

@@ -8,7 +8,8 @@ import pytest
 from mpi4py import MPI
 from scipy.linalg import solve_banded
 
-from fvqp.petsc import PETSc
+from fvqp.errors import ConvergenceError
+from fvqp.petsc import PETSc, Tell, as_snes
 from fvqp.solvers.continuation import CurvePoint, follow_branch
 from fvqp.solvers.flow import come_to_rest
 from fvqp.solvers.gmres import gmres
@@ -106,7 +107,7 @@ def test_gmres_in_a_weighted_scalar_product() -> None:
 
 
 def test_newton_steps_of_flows_and_branches_are_solved_by_petsc() -> None:
-    with counted("KSPSolve") as calls:
+    with counted("KSPSolve", "SNESSolve") as calls:
         come_to_rest(
             lambda x: np.cos(x),
             np.array([0.7]),
@@ -119,4 +120,22 @@ def test_newton_steps_of_flows_and_branches_are_solved_by_petsc() -> None:
             lambda x, p: x**2 + p**2 - 1.0, CurvePoint(np.array([1.0]), 0.0), 0.5,
             comm=MPI.COMM_SELF, first_step=0.1, largest_step=0.2, tolerance=1e-9,
         )  # fmt: skip
-    assert calls["KSPSolve"] > 5
+    assert calls["KSPSolve"] > 5 and calls["SNESSolve"] >= 1
+
+
+def test_a_method_in_python_is_a_snes(capfd: pytest.CaptureFixture[str]) -> None:
+    """Its result, its steps in the monitor, and what it raises."""
+
+    def halve(tell: Tell) -> str:
+        tell(1, 0.5, np.array([2.0]))
+        return "done"
+
+    def fail(tell: Tell) -> str:
+        raise ConvergenceError("no root")
+
+    with options(fvqp_flow_snes_monitor=""), counted("SNESSolve") as calls:
+        assert as_snes(halve, np.ones(1), comm=MPI.COMM_SELF, prefix="fvqp_flow_") == "done"
+        with pytest.raises(ConvergenceError, match="no root"):
+            as_snes(fail, np.ones(1), comm=MPI.COMM_SELF, prefix="fvqp_flow_")
+    assert calls["SNESSolve"] == 2
+    assert "1 SNES Function norm 5.0" in capfd.readouterr().out

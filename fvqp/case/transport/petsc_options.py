@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from fvqp.case.petsc_options import PREFIX, check_options_read
+import numpy as np
+from mpi4py import MPI
+
+from fvqp.case.petsc_options import PREFIX, check_options_read, check_watches
 from fvqp.case.transport.schema import TransportCase
 from fvqp.errors import CaseError
 from fvqp.models.transport import BoltzmannProblem
 from fvqp.models.transport.evolution import stepper
+from fvqp.petsc import as_snes
 from fvqp.solvers import gmres
 
 #: Solves by the whole Jacobian of motion and collisions, and of diffusion by itself or as an accelerator.
@@ -19,7 +23,7 @@ _OF_METHODS = {
     "imex": ("transport_ts_", "transport_snes_", "transport_ksp_"),
     "bdf": ("transport_ts_", "transport_snes_", "transport_ksp_", _WHOLE),
 }
-_OF_STEADY_STATES = ("newton_tangent_ksp_",)
+_OF_STEADY_STATES = ("steady_snes_", "newton_tangent_ksp_")
 
 FAMILIES = (
     *sorted({family for of in _OF_METHODS.values() for family in of}),
@@ -42,6 +46,7 @@ def check_petsc_options_used(case: TransportCase, problem: BoltzmannProblem) -> 
     for key in case.solver.petsc:
         if key in OF_KEYS:
             raise CaseError(f"{case.source}: solver.petsc.{key}: {OF_KEYS[key]} says it")
+        check_watches(case.source, key, ("steady_snes_",))
         if not key.startswith(families):
             raise CaseError(
                 f"{case.source}: solver.petsc.{key}: not used: options of {task} start with "
@@ -53,7 +58,9 @@ def check_petsc_options_used(case: TransportCase, problem: BoltzmannProblem) -> 
         if method is not None:
             stepper(problem, method, 1e-2, None)
         for family in families:
-            if family.endswith("_ksp_") and family != "transport_ksp_":
+            if family == "steady_snes_":
+                as_snes(lambda tell: None, np.zeros(1), comm=MPI.COMM_SELF, prefix=f"{PREFIX}steady_")
+            elif family.endswith("_ksp_") and family != "transport_ksp_":
                 gmres.read_options(PREFIX + family.removesuffix("ksp_"))
 
     check_options_read(case.source, case.solver.petsc, rehearse, task)

@@ -6,14 +6,16 @@ from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
+from mpi4py import MPI
 
-from fvqp.case.petsc_options import PREFIX, check_options_read
+from fvqp.case.petsc_options import PREFIX, check_options_read, check_watches
 from fvqp.case.usadel.schema import UsadelCase
 from fvqp.errors import CaseError, ConvergenceError
 from fvqp.grids.energy import EnergyGrid
 from fvqp.models.kinetics import T
 from fvqp.models.linear import TransportSolver
 from fvqp.models.usadel import UsadelProblem
+from fvqp.petsc import as_snes
 from fvqp.solvers import fixed_point, gmres
 from fvqp.solvers.newton import read_options
 
@@ -26,7 +28,9 @@ FAMILIES = (
     "mg_",
     "inner_",
     "gap_snes_",
-    "gap_ksp_",
+    "flow_snes_",
+    "flow_ksp_",
+    "spectra_snes_",
     "branch_ksp_",
     "slope_ksp_",
     "charge_ksp_",
@@ -35,9 +39,11 @@ FAMILIES = (
     "newton_tangent_ksp_",
 )
 
-#: Solves of the families of GMRES by differences.
-OF_LINEAR = {
-    "gap_ksp_": "it reaches the gaps of cells that follow the bias",
+#: Solves of families that not all cases have.
+OF_FAMILIES = {
+    "flow_ksp_": "it reaches the gaps of cells that follow the bias",
+    "flow_snes_": "it reaches the gaps of cells that follow the bias",
+    "spectra_snes_": 'it reaches spectrum.model = "diffusive"',
     "branch_ksp_": "it reaches the branches that gap.branches follows",
     "slope_ksp_": "it reaches the slopes of gaps of cells, or of the phase, by the bias",
     "charge_ksp_": "it reaches the estimate of what collisions that leave out f_T would change",
@@ -67,7 +73,9 @@ def check_petsc_options_used(case: UsadelCase, problem: UsadelProblem) -> None:
     moves = problem.gap.follows_bias or problem.self_consistent_phase
     many = problem.gap.kind != "uniform"
     linear = {
-        "gap_ksp_": moves and many,
+        "flow_ksp_": moves and many,
+        "flow_snes_": moves and many,
+        "spectra_snes_": problem.proximity is not None,
         "branch_ksp_": case.gap.branches,
         "slope_ksp_": moves and (many or problem.self_consistent_phase),
         "charge_ksp_": problem.collisions is not None and not problem.collisions.charge,
@@ -75,7 +83,8 @@ def check_petsc_options_used(case: UsadelCase, problem: UsadelProblem) -> None:
     for key in case.solver.petsc:
         family = next((family for family in linear if key.startswith(family)), None)
         if family is not None and not linear[family]:
-            raise CaseError(f"{case.source}: solver.petsc.{key}: not used: {OF_LINEAR[family]}")
+            raise CaseError(f"{case.source}: solver.petsc.{key}: not used: {OF_FAMILIES[family]}")
+        check_watches(case.source, key, ("flow_snes_", "spectra_snes_"))
         if key.startswith("gap_snes_") and not gap_solver:
             raise CaseError(
                 f"{case.source}: solver.petsc.{key}: not used: it reaches the iteration of a supercurrent "
@@ -101,7 +110,15 @@ def check_petsc_options_used(case: UsadelCase, problem: UsadelProblem) -> None:
 def _rehearse(problem: UsadelProblem, gap_solver: bool, linear: list[str]) -> None:
     """Let all solvers read the options; whether they get anywhere with them is not the question."""
     for family in linear:
-        gmres.read_options(PREFIX + family.removesuffix("ksp_"))
+        if family.endswith("_ksp_"):
+            gmres.read_options(PREFIX + family.removesuffix("ksp_"))
+        else:
+            as_snes(
+                lambda tell: None,
+                np.zeros(1),
+                comm=MPI.COMM_SELF,
+                prefix=PREFIX + family.removesuffix("snes_"),
+            )
     if gap_solver:
         fixed_point.read_options(f"{PREFIX}gap_")
     if problem.inelastic is not None:

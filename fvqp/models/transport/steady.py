@@ -21,6 +21,7 @@ from fvqp.models.transport.linearized import Linearized
 from fvqp.models.transport.motion import Flying
 from fvqp.models.transport.problem import BoltzmannProblem
 from fvqp.models.transport.state import Counters, Rates, State
+from fvqp.petsc import Tell, as_snes
 from fvqp.solvers.newton import solve_linearized
 from fvqp.typing import Floats
 
@@ -90,6 +91,12 @@ class SteadySolver:
         Raises:
             ConvergenceError: none found; says how much changes still.
         """
+        start = np.concatenate([state.f.ravel(), state.n.ravel()])
+        return as_snes(
+            lambda tell: self._solve(state, tell), start, comm=self._p.body.comm, prefix="fvqp_steady_"
+        )
+
+    def _solve(self, state: State, tell: Tell) -> State:
         self._p.set_gap(state.gap)
         fastest = self._p.body.comm.allreduce(self._p.turnover(state).fastest, MPI.MAX)
         self._split = length = SPLIT if fastest > 0.0 else ALONE
@@ -117,6 +124,7 @@ class SteadySolver:
             self.steps, failures, state = self.steps + 1, 0, after
             log.debug("step %d of %.3g: changes by %.2e", self.steps, length, change)
             self.change = change
+            tell(self.steps, change, np.concatenate([state.f.ravel(), state.n.ravel()]))
             # Longer steps would change more, were they not long against all that still happens.
             if change <= self._tolerance and change <= before:
                 state = self._refined(state, length)

@@ -319,3 +319,16 @@ def test_petsc_options_without_a_solver(changes: dict[str, str], key: str, messa
     data = changed(SPHERE, changes) | {"solver": {"petsc": {key: 3}}}
     with pytest.raises(CaseError, match=f"solver.petsc.{key}: .*{message}"):
         fvqp.check(data)
+
+
+def test_a_steady_state_is_a_snes(capfd: pytest.CaptureFixture[str]) -> None:
+    data = changed(FILM, {"evolution": None}) | {
+        "steady_state": {},
+        "solver": {"petsc": {"steady_snes_monitor": True, "newton_tangent_ksp_converged_reason": True}},
+    }
+    fvqp.run(data)
+    said = capfd.readouterr().out
+    assert "1 SNES Function norm" in said and "Linear fvqp_newton_tangent_ solve converged" in said
+    data["solver"] = {"petsc": {"steady_snes_rtol": 1e-3}}
+    with pytest.raises(CaseError, match="steady_snes_rtol: not used: the method is not one of PETSc's"):
+        fvqp.check(data)

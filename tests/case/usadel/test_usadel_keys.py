@@ -134,17 +134,32 @@ def test_petsc_options_of_newton():
 def test_petsc_options_of_linear_solves_by_differences(capfd):
     local = {"gap": {"model": "local"}, "sweep": COLLIDING["sweep"], "energies": COLLIDING["energies"]}
     colliding = COLLIDING | {"gap": {}}
-    for around, family in ((local, "gap"), (local, "slope"), (colliding, "charge")):
+    for around, family in ((local, "flow"), (local, "slope"), (colliding, "charge")):
         fvqp.run(case(around | {"solver": {"petsc": {f"{family}_ksp_monitor": True}}}))
         assert "KSP Residual norm" in capfd.readouterr().out, family
     for family, message in (
-        ("gap", "gaps of cells that follow"),
+        ("flow", "gaps of cells that follow"),
         ("slope", "slopes of gaps of cells"),
         ("branch", "gap.branches"),
         ("charge", "leave out f_T"),
     ):
         with pytest.raises(CaseError, match=f"{family}_ksp_rtol: not used: it reaches .*{message}"):
             fvqp.check(case({"solver": {"petsc": {f"{family}_ksp_rtol": 1e-3}}}))
+
+
+def test_petsc_options_of_methods_of_our_own(capfd):
+    """Monitors print their steps; nothing else reaches them."""
+    local = {"gap": {"model": "local"}, "sweep": COLLIDING["sweep"], "energies": COLLIDING["energies"]}
+    fvqp.run(case(local | {"solver": {"petsc": {"flow_snes_monitor": True}}}))
+    assert "1 SNES Function norm" in capfd.readouterr().out
+    with pytest.raises(CaseError, match="flow_snes_rtol: not used: the method is not one of PETSc's"):
+        fvqp.check(case(local | {"solver": {"petsc": {"flow_snes_rtol": 1e-3}}}))
+    diffusive = {"spectrum": BASE["spectrum"] | {"model": "diffusive"}, "sweep": COLLIDING["sweep"]}
+    diffusive |= {"energies": COLLIDING["energies"], "solver": {"petsc": {"spectra_snes_monitor": True}}}
+    fvqp.run(case(diffusive))
+    assert "2 SNES Function norm" in capfd.readouterr().out
+    with pytest.raises(CaseError, match="spectra_snes_monitor: not used: it reaches spectrum.model"):
+        fvqp.check(case({"solver": {"petsc": {"spectra_snes_monitor": True}}}))
 
 
 def test_maximum_iterations():
