@@ -26,7 +26,7 @@ from sphinx.util.docutils import SphinxDirective
 
 from fvqp import cli
 from fvqp.case import quantities
-from fvqp.case.models import PACKAGES, schema
+from fvqp.case.models import MODELS, schema
 from fvqp.case.tables import Case, Table
 from fvqp.case.transport.boundaries import Transmission
 from fvqp.results.dataset import QUANTITIES as QUANTITIES_OF_RESULTS
@@ -120,7 +120,7 @@ def default(field: Any) -> str:
 
 def tables() -> set[str]:
     """Every table of the schemas of all models, as ``{case-table}`` names it; not what others extend."""
-    modules = [import_module(schema(model).__module__) for model in PACKAGES]
+    modules = [import_module(schema(model).__module__) for model in MODELS]
     found = [value for module in modules for value in vars(module).values()]
     own = {table for table in found if isinstance(table, type) and issubclass(table, Table)} - {Case, Table}
     own -= {base for table in own for base in table.__mro__[1:]}

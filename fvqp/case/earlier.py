@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Annotated, ClassVar, Self
 
 import numpy as np
 import xarray as xr
 from pydantic import Field, model_validator
 from scipy import constants
 
-from fvqp.case.quantities import NonNegativeEnergy, StateDensity, Time
-from fvqp.case.tables import Name, Table
+from fvqp.case.quantities import GenerationRate, NonNegativeEnergy, StateDensity, Time, spaced
+from fvqp.case.tables import ONCE, Name, Table
 from fvqp.errors import CaseError, FvqpError
 from fvqp.results.result import open_result
 from fvqp.typing import Floats
@@ -20,6 +19,9 @@ from fvqp.units import to_float
 
 #: Relative difference at which a value of the sweep counts as the one asked for.
 SAME = 1e-6
+
+Generations = Annotated[tuple[GenerationRate, ...], spaced("1/m^3/s"), ONCE, Field(min_length=1)]
+"""Rates by volume and time; a list, or ``{ from, to, points }``."""
 
 
 class Earlier(Table):
@@ -50,10 +52,10 @@ class Earlier(Table):
                     raise ValueError(f"{key}: is not used: it belongs to f_L")
         return self
 
-    def digest(self) -> str:
-        """SHA-256 of the results: a resumed run must find the same."""
-        with (self.folder / "results.nc").open("rb") as data:
-            return hashlib.file_digest(data, "sha256").hexdigest()
+    @property
+    def file(self) -> Path:
+        """The results in the folder."""
+        return self.folder / "results.nc"
 
 
 class EarlierRates:

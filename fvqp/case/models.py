@@ -22,20 +22,21 @@ from fvqp.results.result import Result
 if TYPE_CHECKING:
     from fvqp.case.study import Study
 
-#: Name in a case → package with modules ``schema`` (``CASE``, the class of its cases), ``checks``
-#: (``problems(case)``: keys that contradict one another or go unused, with messages; ``check_case(case)``, if
-#: there is more that takes the results of earlier runs) and ``study`` (``STUDY``, the class of its studies:
-#: :class:`fvqp.case.study.Study`). Loaded when a case names it: a model brings much that others do not need.
-PACKAGES = {
-    "usadel": "fvqp.case.usadel",
-    "boltzmann": "fvqp.case.boltzmann",
-    "transport": "fvqp.case.transport",
-    "eliashberg": "fvqp.case.eliashberg",
-    "clusters": "fvqp.case.clusters",
-    "localized": "fvqp.case.localized",
-    "stages": "fvqp.case.stages",
-    "weak_link": "fvqp.case.weak_link",
-}
+#: What a case can name: packages of ``fvqp.case`` with modules ``schema`` (``CASE``, the class of its cases),
+#: ``checks`` (``problems(case)``: keys that contradict one another or go unused, with messages;
+#: ``check_case(case)``: what takes the results of earlier runs to know; either may be missing) and ``study``
+#: (``STUDY``, the class of its studies: :class:`fvqp.case.study.Study`). Loaded when a case names it: a model
+#: brings much that others do not need.
+MODELS = (
+    "usadel",
+    "boltzmann",
+    "transport",
+    "eliashberg",
+    "clusters",
+    "localized",
+    "stages",
+    "weak_link",
+)
 
 #: What is to be changed in a case of a model whose equations find no solution.
 REMEDIES = {
@@ -52,30 +53,34 @@ STEADY = "raise steady_state.maximum_iterations or steady_state.tolerance"
 EVOLVING = "change evolution.tolerance or evolution.method"
 
 
+def _module(model: str, name: str) -> Any:
+    return import_module(f"fvqp.case.{model}.{name}")
+
+
 def schema(model: str) -> type[Case]:
     """The class of a model's cases."""
-    found: type[Case] = import_module(f"{PACKAGES[model]}.schema").CASE
+    found: type[Case] = _module(model, "schema").CASE
     return found
 
 
 def study(model: str) -> type[Study[Any]]:
     """The class of a model's studies."""
-    found: type[Study[Any]] = import_module(f"{PACKAGES[model]}.study").STUDY
+    found: type[Study[Any]] = _module(model, "study").STUDY
     return found
 
 
 def check_parts(case: Case) -> None:
     """Raise `CaseError` when parts of the case contradict one another or go unused."""
     check_tables(case)
-    checks = import_module(f"{PACKAGES[case.model]}.checks")
-    if hasattr(checks, "check_case"):
-        checks.check_case(case)
+    if check_case := getattr(_module(case.model, "checks"), "check_case", None):
+        check_case(case)
 
 
 def check_tables(case: Case) -> None:
     """Check as `check_parts` does, as far as possible before the results are there that a case takes up."""
-    for key, message in import_module(f"{PACKAGES[case.model]}.checks").problems(case):
-        raise CaseError(f"{case.source}: {key}: {message}")
+    if problems := getattr(_module(case.model, "checks"), "problems", None):
+        for key, message in problems(case):
+            raise CaseError(f"{case.source}: {key}: {message}")
 
 
 def run(case: Case, out: str | Path | None, resume: bool, comm: MPI.Comm) -> Result:

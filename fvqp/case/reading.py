@@ -96,11 +96,11 @@ def validated_case(data: dict[str, Any], source: str = "case") -> Case:
     Raises :class:`CaseError` as :func:`case_from_dict` does.
     """
     name = data.get("model")
-    if not isinstance(name, str) or name not in models.PACKAGES:
-        known = " or ".join(f'"{model}"' for model in models.PACKAGES)
+    if not isinstance(name, str) or name not in models.MODELS:
+        known = " or ".join(f'"{model}"' for model in models.MODELS)
         if name is None:
             raise CaseError(f"{source}: model: missing; expected {known}")
-        near = difflib.get_close_matches(str(name), models.PACKAGES, n=1)
+        near = difflib.get_close_matches(str(name), models.MODELS, n=1)
         hint = f'; did you mean "{near[0]}"?' if near else ""
         raise CaseError(f"{source}: model: expected {known}, got {_quoted(name)}{hint}")
     schema = models.schema(name)

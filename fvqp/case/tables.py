@@ -102,6 +102,12 @@ def _with_files(value: Any, key: str, folder: Path, holds: str = "") -> Any:
     return value
 
 
+def digest(file: Path) -> str:
+    """Return the SHA-256 (hexadecimal) of a file."""
+    with file.open("rb") as data:
+        return hashlib.file_digest(data, "sha256").hexdigest()
+
+
 def found_file(where: str, folder: Path, given: Path, holds: str = "") -> Path:
     """Return the file that a case names, whole.
 

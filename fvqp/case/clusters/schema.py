@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from fvqp.case.earlier import Earlier
+from fvqp.case.earlier import Earlier, Generations
 from fvqp.case.quantities import (
     AbsoluteEnergy,
     AnnihilationConstant,
@@ -22,7 +22,7 @@ from fvqp.case.quantities import (
     Volume,
     spaced,
 )
-from fvqp.case.tables import AS_LIST, ONCE, Case, Count, FigureTable, Flag, Name, Table
+from fvqp.case.tables import AS_LIST, ONCE, Case, Count, FigureTable, Flag, Name, Table, digest
 
 Equation = Literal["master", "simplified", "fokker_planck", "trajectory", "mean_field"]
 Spin = Literal["quantum", "ising"]
@@ -82,9 +82,7 @@ class Arrivals(Earlier):
 class Sweep(Table):
     """What is varied."""
 
-    generation: Annotated[tuple[GenerationRate, ...], spaced("1/m^3/s"), ONCE, Field(min_length=1)] | None = (
-        None
-    )
+    generation: Generations | None = None
     """A: quasiparticles that arrive, by volume and time; or ``{ from, to, points }``, logarithmic."""
     volume: Annotated[tuple[Volume, ...], spaced("m^3"), ONCE, Field(min_length=1)] | None = None
     """V of the trap; or ``{ from, to, points }``, logarithmic. With ``results`` only where that run knows no
@@ -233,7 +231,7 @@ class ClustersCase(Case):
         """With what the earlier run holds: a resumed run must find the same."""
         decisive = super()._decisive()
         if self.sweep.results is not None:
-            decisive["generation"] = self.sweep.results.digest()
+            decisive["generation"] = digest(self.sweep.results.file)
         return decisive
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from fvqp.case.earlier import Earlier
+from fvqp.case.earlier import Earlier, Generations
 from fvqp.case.evolution import RecordedTimes, TimesPerDecade, in_order
 from fvqp.case.geometry import MeshSource
 from fvqp.case.quantities import (
@@ -22,9 +21,8 @@ from fvqp.case.quantities import (
     PositiveEnergy,
     StateDensity,
     Time,
-    spaced,
 )
-from fvqp.case.tables import AS_LIST, ONCE, Case, FigureTable, Flag, Name, Solver, Table
+from fvqp.case.tables import AS_LIST, ONCE, Case, FigureTable, Flag, Name, Solver, Table, digest
 from fvqp.errors import FvqpError
 from fvqp.units import to_float
 
@@ -93,9 +91,7 @@ class Annihilation(Table):
 class Sweep(Table):
     """What is varied."""
 
-    generation: Annotated[tuple[GenerationRate, ...], spaced("1/m^3/s"), ONCE, Field(min_length=1)] | None = (
-        None
-    )
+    generation: Generations | None = None
     """A: quasiparticles generated, by volume and time; or ``{ from, to, points }``, logarithmic. Not with a
     ``profile``, which says it."""
     spin: Annotated[tuple[SpinKind, ...], AS_LIST, ONCE, Field(min_length=1)] = ("none",)
@@ -242,11 +238,8 @@ class LocalizedCase(Case):
         """With what the files hold from which generation is taken: a resumed run must find the same."""
         decisive = super()._decisive()
         profile = self.profile
-        if profile is not None and profile.table is not None:
-            with profile.table.open("rb") as data:
-                decisive["generation"] = hashlib.file_digest(data, "sha256").hexdigest()
-        elif profile is not None and profile.results is not None:
-            decisive["generation"] = profile.results.digest()
+        if profile is not None and (file := profile.table or (profile.results and profile.results.file)):
+            decisive["generation"] = digest(file)
         return decisive
 
 

@@ -17,11 +17,6 @@ from fvqp.case.usadel.schema import UsadelCase
 from fvqp.errors import CaseError
 
 
-def problems(case: StagesCase) -> tuple[()]:
-    """Return nothing: stages are checked one by one."""
-    return ()
-
-
 def check_case(case: StagesCase) -> None:
     """Raises :class:`CaseError` if a stage contradicts itself or asks for what no stage stores."""
     planned = plan(case)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -78,8 +77,7 @@ def _takes(model: str, key: str) -> bool:
         return False
     if not option:
         return True
-    families: tuple[str, ...] = import_module(f"{models.PACKAGES[model]}.petsc_options").FAMILIES
-    return option[0].startswith(families)
+    return option[0].startswith(models.study(model).OPTIONS)
 
 
 def _planned(whole: StagesCase, stage: Stage) -> PlannedStage:
@@ -87,7 +85,7 @@ def _planned(whole: StagesCase, stage: Stage) -> PlannedStage:
     data = stage.data()
     if data.get("model") == "stages":
         raise CaseError(f'{source}: model: "stages" cannot be a stage of its own kind')
-    if data.get("model") in models.PACKAGES:
+    if data.get("model") in models.MODELS:
         for key, value in _shared(whole.solver.model_dump()).items():
             if _takes(data["model"], key):
                 _replace(data, key.split(".", 2), value)
