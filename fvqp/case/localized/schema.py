@@ -217,7 +217,7 @@ class Figure(FigureTable):
 class LocalizedCase(Case):
     """A case of localized quasiparticles."""
 
-    UNDECISIVE: ClassVar = {**Case.UNDECISIVE, "monte_carlo": {"max_events"}, "solver": {"petsc"}}
+    UNDECISIVE: ClassVar = {**Case.UNDECISIVE, "monte_carlo": {"max_events"}, "solver": True}
 
     model: Literal["localized"]
     """The equations: quasiparticles that stay where they are and annihilate in pairs."""
