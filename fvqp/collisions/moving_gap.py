@@ -96,7 +96,8 @@ class GapFollower:
             cold: Δ_c, of a superconductor that is not the reference.
             family: spectra of strong coupling and their gap equation; None for those of BCS theory.
             splits_phonons: whether measures split phonon modes at 2Δ (`fvqp.collisions.threshold`), on a
-                uniform grid; for steady states, since phonons do not pass between points with the gap.
+                uniform grid. What moves the gap then has to take phonons along
+                (`fvqp.models.lifted_phonons`).
 
         Raises:
             CaseError: unknown rule, bins that do not hold Δ_c or begin above it, cut-off below their end or

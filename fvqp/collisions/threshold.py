@@ -21,7 +21,7 @@ from scipy.special import ellipe, ellipk
 
 from fvqp.collisions.grid import CollisionGrid
 from fvqp.collisions.measure import Rule, SpectralMeasure, bcs_measure
-from fvqp.typing import Floats
+from fvqp.typing import Floats, Ints
 
 #: Largest phonon energy, in Δ, whose rate of pair breaking is made exact. The sums converge with order 2
 #: there; the rates of single points at 2Δ are wrong by parts that do not depend on the bin width.
@@ -52,9 +52,10 @@ def threshold_shares(grid: CollisionGrid, gap: ArrayLike, rule: Rule = "linear")
     omega, width = grid.phonon_energies, grid.width
     measure = bcs_measure(grid, gaps, rule)
     pairs = np.zeros((gaps.size, omega.size))
-    _pair_sums(measure.states, measure.anomalous, 2 * grid.first, pairs)
-    highest = np.minimum(HIGHEST * gaps, grid.edges[-1] + gaps - TOP * width)[:, None]
-    made = (pairs > 0.0) & (omega <= highest)
+    highest = np.minimum(HIGHEST * gaps, grid.edges[-1] + gaps - TOP * width)
+    ends = np.searchsorted(omega, highest, side="right")
+    _pair_sums(measure.states, measure.anomalous, 2 * grid.first, ends, pairs)
+    made = pairs > 0.0
     first = np.argmax(made, axis=1)
     split = made.any(axis=1) & (first > 0)
     made &= split[:, None]
@@ -76,13 +77,98 @@ def at_threshold(
     return replace(measure, phonon_shares=threshold_shares(grid, gap, rule))
 
 
+def carried_phonons(
+    grid: CollisionGrid, before: SpectralMeasure, after: SpectralMeasure, n: Floats
+) -> Floats:
+    """Occupations after modes have passed between points because the gap has moved, ``(cells, K)``.
+
+    Modes keep their phonons, in the order of their energy; the energy of all phonons stays to rounding, and
+    so do bounds and uniform occupations.
+
+    Args:
+        grid: uniform.
+        before, after: measures at both gaps.
+        n: occupations ``(cells, K)`` before.
+    """
+    out = n.copy()
+    if before.phonon_shares is not None and after.phonon_shares is not None:
+        weight = grid.phonon_energies**3
+        _carry(before.phonon_shares * weight, after.phonon_shares * weight, n, out)
+    return out
+
+
+def first_of_pairs(grid: CollisionGrid, measure: SpectralMeasure) -> Ints:
+    """Index of the lowest phonon point that breaks pairs on a uniform grid, ``(cells,)``."""
+    return np.asarray(2 * (grid.first + np.argmax(measure.active, axis=1)))
+
+
+def broken_pairs(grid: CollisionGrid, measure: SpectralMeasure, phonons: Floats) -> Floats:
+    """Change of f where phonons of a uniform grid break pairs, ``(cells, N)``.
+
+    A pair has its bins as often as pairs of a cold superconductor that phonons of the point break.
+
+    Args:
+        grid: uniform.
+        measure: one row a cell.
+        phonons: how many of every point, ``(cells, K)``; 0 below `first_of_pairs`.
+    """
+    made = np.zeros(measure.states.shape)
+    _break_pairs(measure.states, measure.anomalous, 2 * grid.first, phonons, made)
+    return np.divide(made, measure.number, out=np.zeros_like(made), where=measure.active)
+
+
 @njit(cache=True, nogil=True)
-def _pair_sums(states, anomalous, offset, pairs):
-    """``½Σ(s_i s_j + p_i p_j)`` over all bins i and j that recombine into a phonon point."""
-    bins, points = states.shape[1], pairs.shape[1]
-    for c in range(pairs.shape[0]):
+def _break_pairs(states, anomalous, offset, phonons, made):
+    """Quasiparticles of every bin from phonons, two of each."""
+    bins, points = states.shape[1], phonons.shape[1]
+    for c in range(phonons.shape[0]):
         s, p = states[c], anomalous[c]
         for k in range(offset, min(points, offset + 2 * bins - 1)):
+            if phonons[c, k] == 0.0:
+                continue
+            both = k - offset
+            low, high = max(0, both - bins + 1), min(bins, both + 1)
+            total = 0.0
+            for i in range(low, high):
+                total += s[i] * s[both - i] + p[i] * p[both - i]
+            for i in range(low, high):
+                made[c, i] += 2.0 * phonons[c, k] * (s[i] * s[both - i] + p[i] * p[both - i]) / total
+
+
+@njit(cache=True, nogil=True)
+def _carry(before, after, n, out):
+    """Means of n over new pieces of an axis on which every point had a piece as long as its weight."""
+    for c in range(n.shape[0]):
+        old, new = before[c], after[c]
+        low, high = 0, new.size - 1
+        while low < high and old[low] == new[low]:
+            low += 1
+        while high > low and old[high] == new[high]:
+            high -= 1
+        # From above: n falls, and sums from below would lose its small values.
+        source, left = high, old[high]
+        for k in range(high, low, -1):
+            wanted, total = new[k], 0.0
+            while left <= wanted and source > low:
+                total += left * n[c, source]
+                wanted -= left
+                source -= 1
+                left = old[source]
+            out[c, k] = (total + wanted * n[c, source]) / new[k]
+            left -= wanted
+        total = left * n[c, source]
+        for k in range(low, source):
+            total += old[k] * n[c, k]
+        out[c, low] = total / new[low]
+
+
+@njit(cache=True, nogil=True)
+def _pair_sums(states, anomalous, offset, ends, pairs):
+    """``½Σ(s_i s_j + p_i p_j)`` over all bins i and j that recombine into a phonon point before the end."""
+    bins = states.shape[1]
+    for c in range(pairs.shape[0]):
+        s, p = states[c], anomalous[c]
+        for k in range(offset, min(ends[c], offset + 2 * bins - 1)):
             both = k - offset
             total = 0.0
             for i in range(max(0, both - bins + 1), min(bins, both + 1)):

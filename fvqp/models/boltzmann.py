@@ -254,17 +254,12 @@ class HomogeneousProblem:
             callback: called after every step.
 
         Raises:
-            CaseError: times that do not increase; a gap that follows and splits phonon modes.
+            CaseError: times that do not increase.
             ConvergenceError: steps collapse; names the process that is stiff.
         """
         at = np.atleast_1d(np.asarray(times, dtype=np.float64))
         if at.size == 0 or not np.all(np.isfinite(at)) or at[0] <= start or np.any(np.diff(at) <= 0.0):
             raise CaseError(f"times: must be finite, increase, and come after the start at {start:g} τ0")
-        if self.follower is not None and self.follower.splits_phonons:
-            raise CaseError(
-                "homogeneous problem: phonon modes split at twice the gap are for a gap that stays and for "
-                "steady states; choose splits_phonons=False for the gap that follows in time"
-            )
         begin = state.f, state.n, state.gap
         told: OnStep | None = None
         if callback is not None:

@@ -11,9 +11,12 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from fvqp.collisions.moving_gap import GapFollower
-from fvqp.collisions.process import GainLoss
+from fvqp.collisions.measure import SpectralMeasure
+from fvqp.collisions.moving_gap import Followed, GapFollower
+from fvqp.collisions.process import GainLoss, Pair
+from fvqp.collisions.threshold import carried_phonons
 from fvqp.errors import CaseError, ConvergenceError
+from fvqp.models.lifted_phonons import cross_threshold, kept_share
 from fvqp.models.occupations import Occupations
 from fvqp.solvers.relaxation import Control, longest_step, relax
 from fvqp.solvers.transient import Refused, Transient
@@ -26,6 +29,9 @@ log = logging.getLogger(__name__)
 GAP_STEP, LONGEST_GAP_STEP = 10.0, 0.02
 #: Times that a step is shortened because the gap moves too far. A gap that jumps does so at any length.
 _SHORTENED = 4
+#: Times that the gap moves on after pairs that lifted phonons break, and the last move, in Δ0, after which
+#: phonons keep to their modes. Each move is some per cent of the one before.
+MAX_PAIR_MOVES, LAST_PAIR_MOVE = 10, 1e-9
 #: Occupations far below this may have any error in time relaxation.
 _SMALLEST = 1e-12
 #: Lag of the clock in time relaxation: in units of the tolerance of steps, and at any tolerance.
@@ -102,15 +108,19 @@ class _Motion:
             return None
         f, n = self._equations.split(y)
         there = self._follower.shift(f, self.gap, np.maximum(target, self._follower.floor))
+        if self._follower.splits_phonons:
+            f, n = self._across(self._follower.measure(self.gap), self.gap, there, n, length)
+        else:
+            f = there.f
         self.gap, self._equations.measure = there.gap, there.measure
-        return np.concatenate([there.f, n], axis=1)
+        return np.concatenate([f, n], axis=1)
 
     def arrived(self, time: float, y: Floats) -> Floats:
         """After a step: the gap that solves its equation."""
         f, n = self._equations.split(y)
         try:
             # within the bounds but for rounding, or the step would have been refused
-            moved = self._follower.follow(np.clip(f, 0.0, 1.0), self.gap)
+            moved, n = self._to_solution(np.clip(f, 0.0, 1.0), n, time - self._time)
         except ConvergenceError as error:
             raise Refused(str(error)) from None
         way = moved.gap - self._at_start
@@ -128,6 +138,30 @@ class _Motion:
         if self._on_step is not None:
             self._on_step(time, moved.f, n, moved.gap)
         return np.concatenate([moved.f, n], axis=1)
+
+    def _to_solution(self, f: Floats, n: Floats, length: float) -> tuple[Followed, Floats]:
+        """Gap that solves its equation at the end of a step, and occupations there."""
+        gap, measure = self.gap, self._equations.measure
+        moved = self._follower.follow(f, gap)
+        if not self._follower.splits_phonons:
+            return moved, n
+        for _ in range(MAX_PAIR_MOVES):
+            if np.abs(moved.gap - gap).max() <= LAST_PAIR_MOVE:
+                break
+            f, n = self._across(measure, gap, moved, n, length)
+            gap, measure = moved.gap, moved.measure
+            moved = self._follower.follow(f, gap)
+        return moved, carried_phonons(self._follower.grid, measure, moved.measure, n)
+
+    def _across(
+        self, before: SpectralMeasure, gap: Floats, there: Followed, n: Floats, length: float
+    ) -> Pair:
+        """f and n after a move of the gap in a step, see `cross_threshold`."""
+        equations = self._equations
+        equations.measure = there.measure
+        collisions = equations.collisions
+        kept = kept_share(collisions, length, gap, there.gap)
+        return cross_threshold(collisions, before, there.measure, there.f, n, kept, equations.gain_loss)
 
 
 def implicit(
@@ -217,6 +251,8 @@ def relaxed(
         if follower is None:
             return f, n, gap
         moved = follower.follow(f, gap)
+        if follower.splits_phonons:
+            n = carried_phonons(follower.grid, follower.measure(gap), moved.measure, n)
         return moved.f, n, moved.gap
 
     least = (times[-1] - start) / longest_step(gain_loss(f, n, gap), lag)

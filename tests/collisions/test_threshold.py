@@ -1,4 +1,4 @@
-"""Phonon modes at the threshold of pair breaking: rates, order in the bin width, energy."""
+"""Phonon modes at the threshold of pair breaking: rates, order in the bin width, energy, moving gaps."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from fvqp.collisions import (
     bcs_measure,
     inverse_lifetimes,
     phonon_energy,
+    quasiparticle_density,
     quasiparticle_energy,
     thermal,
 )
 from fvqp.collisions.moving_gap import GapFollower
-from fvqp.collisions.threshold import at_threshold
+from fvqp.collisions.threshold import at_threshold, broken_pairs, carried_phonons, first_of_pairs
 from fvqp.errors import CaseError
 from fvqp.models.boltzmann import HomogeneousProblem
 
@@ -135,6 +136,42 @@ def test_injected_power():
     np.testing.assert_allclose(source.number_flow(measure, f, n).phonons, 0.3, rtol=1e-13)
 
 
+def test_phonons_carried_with_the_gap():
+    """Energy and bounds stay, and so does a uniform occupation; phonons far from 2Δ do not change."""
+    rng = np.random.default_rng(2)
+    operator, start = ElectronPhonon(GRID, COUPLING), np.array([1.0, 0.9, 0.7, 0.9, 0.0])
+    before, after = (at_threshold(GRID, bcs_measure(GRID, gap), gap) for gap in (start, GAPS))
+    n = thermal(GRID, 0.2).n * rng.uniform(0.5, 2.0, (5, GRID.n_phonon))
+    there = carried_phonons(GRID, before, after, n)
+    np.testing.assert_allclose(
+        phonon_energy(operator, there, after), phonon_energy(operator, n, before), rtol=1e-14
+    )
+    np.testing.assert_array_equal(there[[0, 4]], n[[0, 4]])
+    assert there.min() >= n.min() and there.max() <= n.max()
+    assert np.all(there[:, GRID.phonon_energies > 3.05] == n[:, GRID.phonon_energies > 3.05])
+    np.testing.assert_allclose(carried_phonons(GRID, before, after, 0.0 * n + 0.3), 0.3, rtol=1e-14)
+
+
+@pytest.mark.parametrize("rule", ["linear", "bin"])
+def test_pairs_of_phonons(rule):
+    """Two quasiparticles of every phonon, with its energy, in bins that pair breaking fills."""
+    measure = bcs_measure(GRID, GAPS, rule)
+    points = np.arange(GRID.n_phonon)
+    phonons = np.where(points >= first_of_pairs(GRID, measure)[:, None], 1e-3 / (1.0 + points), 0.0)
+    phonons[:, 60:] = 0.0
+    pairs = broken_pairs(GRID, measure, phonons)
+    assert np.all(pairs >= 0.0) and np.all(pairs[~measure.active] == 0.0)
+    np.testing.assert_allclose(quasiparticle_density(measure, pairs), 2.0 * phonons.sum(axis=1), rtol=1e-13)
+    energy = phonons @ GRID.phonon_energies
+    np.testing.assert_allclose(quasiparticle_energy(GRID, measure, pairs), energy, rtol=1e-13)
+    operator, f = ElectronPhonon(GRID, COUPLING, "direct"), np.zeros((5, GRID.n))
+    one = points == np.array([30])
+    made = operator.gain_loss(measure, f, one * np.ones((5, 1)), "pairs").in_f
+    alone = broken_pairs(GRID, measure, one * 1e-3 * np.ones((5, 1)))
+    ratios = (pairs / pairs.max(axis=1)[:, None] for pairs in (alone, made))
+    np.testing.assert_allclose(*ratios, atol=1e-12)
+
+
 def test_where_modes_are_not_split():
     measure = at_threshold(GRID, bcs_measure(GRID, GAPS), GAPS)
     operator = ElectronPhonon(GRID, COUPLING, "graded")
@@ -145,6 +182,3 @@ def test_where_modes_are_not_split():
         HomogeneousProblem(operator, gap=GapFollower(GRID, splits_phonons=True))
     graded = CollisionGrid.graded(4.0, gap=1.0, finest=0.1)
     assert at_threshold(graded, bcs_measure(graded, 1.0), 1.0).phonon_shares is None
-    moves = HomogeneousProblem(ElectronPhonon(GRID, COUPLING), gap=GapFollower(GRID, splits_phonons=True))
-    with pytest.raises(CaseError, match="are for a gap that stays and for steady states"):
-        next(moves.evolve(moves.state(*thermal(GRID, 0.2)), [1.0]))

@@ -164,8 +164,7 @@ def build_setup(case: BoltzmannCase) -> Setup:
         )
         follower = None
         if case.gap.model == "follows":
-            # In time, phonons that a falling gap takes above 2Δ would have to break pairs at once.
-            splits = not collisions.shares_phonons and case.steady_state is not None
+            splits = not collisions.shares_phonons
             follower = GapFollower(grid, rule, family=family, splits_phonons=splits)
         elif measure is not None and case.spectrum.temperature is None and not collisions.shares_phonons:
             measure = at_threshold(grid, measure, gap, rule)
