@@ -65,8 +65,8 @@ def at_end(metal: str, width: float, tolerance: float, end: str, gap: str) -> np
 @pytest.mark.slow
 @pytest.mark.parametrize("gap", ["fixed", "follows"])
 def test_order_in_the_bin_width(gap):
-    """Relaxation of tin stopped half-way: measured order 1.9 to 2.4; where the gap stays, 1.7 of the energy of
-    quasiparticles."""
+    """Relaxation of tin stopped half-way: measured order 1.9 to 2.4; where the gap stays, 1.7 of the
+    energy of quasiparticles."""
     values = [
         at_end("sn", width, 1e-6 if gap == "fixed" else 1e-4, "20 ps", gap) for width in (0.1, 0.05, 0.025)
     ]
