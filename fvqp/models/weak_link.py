@@ -26,10 +26,12 @@ from fvqp.models.pairing_angle import (
     HEIGHT,
     LARGEST_STEP,
     LAST_STEP,
+    OPTIONS,
     TURN,
     face_conductances,
     follow_down,
 )
+from fvqp.petsc import Tell, as_snes
 from fvqp.solvers.linear import LinearSolver
 from fvqp.solvers.numbering import Numbering
 from fvqp.spectral.branch import SMALLEST_BROADENING
@@ -197,10 +199,19 @@ class WeakLink:
         Its steps are not damped: in a short link all cells turn together against next to no resistance, along
         a curve beside which the residual is large.
         """
-        x = x.copy()
+        mesh = self.device.mesh
+        own = np.stack([x[: mesh.n_owned].real, x[: mesh.n_owned].imag])
+        return as_snes(
+            lambda tell: self._newton_steps(z, x.copy(), phases, tell), own, comm=mesh.comm, prefix=OPTIONS
+        )
+
+    def _newton_steps(
+        self, z: Complexes, x: Complexes, phases: Sequence[float], tell: Tell
+    ) -> tuple[Complexes, Bools]:
+        n = self.device.mesh.n_owned
         outside = self._reservoirs(z, phases)
         good, going, before = np.zeros(z.size, bool), np.arange(z.size), np.full(z.size, np.inf)
-        for _ in range(_MOST_STEPS):
+        for number in range(_MOST_STEPS):
             here, beyond, energy = x[:, :, going], outside[:, :, going], z[going]
             turn = self._step(here, beyond, energy, self._residual(here, beyond, energy))
             largest = self._all(np.abs(turn).max(axis=(0, 1), initial=0.0), MPI.MAX)
@@ -209,6 +220,7 @@ class WeakLink:
             trial = _turned(here, np.minimum(1.0, LARGEST_STEP / np.maximum(largest, 1e-300)) * turn)
             self.device.mesh.exchange(trial)
             x[:, :, going] = trial
+            tell(number + 1, float(largest.max(initial=0.0)), np.stack([x[:n].real, x[:n].imag]))
             good[going[done]] = True
             going = going[~done & np.isfinite(largest)]
             if not going.size:

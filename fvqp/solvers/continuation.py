@@ -18,6 +18,7 @@ from mpi4py import MPI
 from scipy.optimize import brentq
 
 from fvqp.errors import ConvergenceError
+from fvqp.petsc import Tell, as_snes
 from fvqp.solvers.gmres import gmres
 from fvqp.typing import Floats
 
@@ -45,7 +46,7 @@ REFINEMENTS = 8
 #: How often the way between two solutions is halved to find a jump, and share of what changes between them
 #: that is one at least.
 HALVINGS, SHARE = 10, 0.125
-#: Prefix of PETSc's options of linear solves.
+#: Prefix of PETSc's options: ``-fvqp_branch_snes_monitor``, ``-fvqp_branch_ksp_rtol``.
 OPTIONS = "fvqp_branch_"
 #: Directions of GMRES.
 MOST_DIRECTIONS = 30
@@ -156,11 +157,18 @@ class _Curve:
 
     def correct(self, guess: Floats, normal: Floats) -> tuple[Floats, int]:
         """Solution in the plane through ``guess`` with this normal, and the Newton steps it took."""
+        return as_snes(
+            lambda tell: self._corrected(guess, normal, tell), guess, comm=self.comm, prefix=OPTIONS
+        )
+
+    def _corrected(self, guess: Floats, normal: Floats, tell: Tell) -> tuple[Floats, int]:
         z = guess.copy()
         value = self.residual(z[:-1], z[-1])
         for step in range(NEWTON_STEPS + 1):
             off = self.dot(normal, z - guess)
-            if self.largest(value) <= self.tolerance:
+            left = self.largest(value)
+            tell(step, left, z)
+            if left <= self.tolerance:
                 return z, step
             right = -np.append(value, off)
             z = z + self._solve(z, value, normal, right)

@@ -6,9 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from mpi4py import MPI
 
 from fvqp.errors import ConvergenceError
+from fvqp.petsc import Tell, as_snes
 from fvqp.typing import Floats
+
+OPTIONS = "fvqp_eliashberg_"
+"""Prefix of PETSc's options, which show the steps: ``-fvqp_eliashberg_snes_monitor``."""
 
 _DEPTH = 6
 _NEAR = 0.2  # residual below which to extrapolate; far from the solution plain iterations do not overshoot
@@ -55,6 +60,25 @@ def fixed_point(
     Raises:
         ConvergenceError: if the tolerance is not reached, or the iterates are not finite.
     """
+
+    def mixed(tell: Tell) -> FixedPoint:
+        return _mixed(function, x, scale, tolerance, max_iterations, name, amplitude, stop, tell)
+
+    return as_snes(mixed, x, comm=MPI.COMM_SELF, prefix=OPTIONS)
+
+
+def _mixed(
+    function: Callable[[Floats], Floats],
+    x: Floats,
+    scale: Callable[[Floats], Floats | float],
+    tolerance: float,
+    max_iterations: int,
+    name: str,
+    amplitude: Callable[[Floats], float],
+    stop: Callable[[Floats], bool] | None,
+    tell: Tell,
+) -> FixedPoint:
+    """`fixed_point`, step by step."""
     steps: list[Floats] = []
     changes: list[Floats] = []
     previous: tuple[Floats, Floats] | None = None
@@ -63,6 +87,7 @@ def fixed_point(
         difference = function(x) - x
         units = scale(x)
         residual = float(np.max(np.abs(difference) / units))
+        tell(iteration, residual, x)
         if not np.isfinite(residual):
             raise ConvergenceError(f"{name}: the iteration gave values that are not finite")
         if residual <= tolerance or (stop is not None and stop(x)):

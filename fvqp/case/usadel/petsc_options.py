@@ -32,6 +32,7 @@ FAMILIES = (
     "flow_ksp_",
     "spectra_snes_",
     "branch_ksp_",
+    "branch_snes_",
     "slope_ksp_",
     "charge_ksp_",
     "newton_snes_",
@@ -44,6 +45,7 @@ OF_FAMILIES = {
     "flow_ksp_": "it reaches the gaps of cells that follow the bias",
     "flow_snes_": "it reaches the gaps of cells that follow the bias",
     "spectra_snes_": 'it reaches spectrum.model = "diffusive"',
+    "branch_snes_": "it reaches the branches that gap.branches follows",
     "branch_ksp_": "it reaches the branches that gap.branches follows",
     "slope_ksp_": "it reaches the slopes of gaps of cells, or of the phase, by the bias",
     "charge_ksp_": "it reaches the estimate of what collisions that leave out f_T would change",
@@ -77,6 +79,7 @@ def check_petsc_options_used(case: UsadelCase, problem: UsadelProblem) -> None:
         "flow_snes_": moves and many,
         "spectra_snes_": problem.proximity is not None,
         "branch_ksp_": case.gap.branches,
+        "branch_snes_": case.gap.branches,
         "slope_ksp_": moves and (many or problem.self_consistent_phase),
         "charge_ksp_": problem.collisions is not None and not problem.collisions.charge,
     }
@@ -84,7 +87,7 @@ def check_petsc_options_used(case: UsadelCase, problem: UsadelProblem) -> None:
         family = next((family for family in linear if key.startswith(family)), None)
         if family is not None and not linear[family]:
             raise CaseError(f"{case.source}: solver.petsc.{key}: not used: {OF_FAMILIES[family]}")
-        check_watches(case.source, key, ("flow_snes_", "spectra_snes_"))
+        check_watches(case.source, key, ("flow_snes_", "branch_snes_", "spectra_snes_"))
         if key.startswith("gap_snes_") and not gap_solver:
             raise CaseError(
                 f"{case.source}: solver.petsc.{key}: not used: it reaches the iteration of a supercurrent "
