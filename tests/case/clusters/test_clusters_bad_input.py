@@ -194,6 +194,13 @@ def test_a_model_at_its_end_is_said(caplog: pytest.LogCaptureFixture) -> None:
     assert "the filling" in warned(caplog, MEAN_FIELD, material=filled)
 
 
+def test_doubts_stand_in_the_log_of_the_run(tmp_path: Path) -> None:
+    few = changed(MEAN_FIELD, {"sweep.generation": "0.1 1/um^3/s"})
+    found = fvqp.run(few, out=tmp_path / "out").dataset
+    assert "below 1" in found.attrs["warnings"]
+    assert f"WARNING case: {found.attrs['warnings']}\n" in (tmp_path / "out" / "run.log").read_text()
+
+
 def test_the_range_of_the_model_is_known_without_a_material() -> None:
     """Constants of aluminium: the device of Meyer et al. (2020), as shipped, fills 5.6 times the states near
     the gap, and quasiparticles arrive faster than diffusion mixes them."""
