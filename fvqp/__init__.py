@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from fvqp.models.operating_point import solve_point as solve_point
     from fvqp.models.phase import Supercurrent as Supercurrent
     from fvqp.models.transport import BoltzmannProblem as BoltzmannProblem
+    from fvqp.models.transport.evolution import evolve as evolve
     from fvqp.models.usadel import Point as Point
     from fvqp.models.usadel import UsadelProblem as UsadelProblem
     from fvqp.results import Result as Result
@@ -53,6 +54,7 @@ _HOMES = {
     "Supercurrent": "fvqp.models.phase",
     "UsadelProblem": "fvqp.models.usadel",
     "check": "fvqp.case.run",
+    "evolve": "fvqp.models.transport.evolution",
     "fit": "fvqp.case.usadel.fitting",
     "load_case": "fvqp.case",
     "load_material": "fvqp.materials",

@@ -28,6 +28,7 @@ from fvqp import (
     Supercurrent,
     UsadelProblem,
     cli,
+    evolve,
     load_case,
     load_material,
     read_mesh,
@@ -293,6 +294,11 @@ def test_problems_and_solutions_tell_what_they_are(wire: Device) -> None:
         f"BoltzmannProblem(40 cells, {grid.n} + {grid.n_phonon} energies, 1 media, fixed gap;\n"
         "    quasiparticles resting with 1 direction(s), phonons resting with 1 direction(s))"
     )
+    words = "solve: expected a UsadelProblem, got BoltzmannProblem; a BoltzmannProblem is for evolve"
+    with pytest.raises(CaseError, match=words):
+        solve(boltzmann)  # type: ignore[arg-type]
+    (moment,) = evolve(boltzmann, boltzmann.thermal(0.2), [1e-3])
+    assert moment.time == 1e-3
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from fvqp.errors import ConvergenceError
+from fvqp.errors import CaseError, ConvergenceError
 from fvqp.models.usadel import Point, Solution, UsadelProblem
 from fvqp.results.result import Result
 from fvqp.study.energy_axis import axis_maximum, coarse_axis, fitted_axis
@@ -42,9 +42,12 @@ def solve(
         without a solution are NaN; ``outcome`` says why.
 
     Raises:
-        CaseError: an axis that ends below a bias, biases that are no voltages.
+        CaseError: an axis that ends below a bias, biases that are no voltages, another kind of problem.
         ConvergenceError: no point has a solution.
     """
+    if not isinstance(problem, UsadelProblem):
+        kind = type(problem).__name__
+        raise CaseError(f"solve: expected a UsadelProblem, got {kind}; a BoltzmannProblem is for evolve")
     drives = () if problem.supercurrent is None else problem.supercurrent.values
     sweep = Sweep(supercurrent=drives, V_det=_volts(V_det), V_inj=_volts(V_inj))
     if energies is not None:
