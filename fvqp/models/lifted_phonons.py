@@ -12,15 +12,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fvqp.collisions import ElectronPhonon, GainLoss, Pair, SpectralMeasure
 from fvqp.collisions.threshold import broken_pairs, carried_phonons, first_of_pairs
+from fvqp.typing import Floats
 
-Floats = NDArray[np.float64]
-
-#: Length of a step, in lifetimes of a phonon at 2Δ, of which ``1/e`` of the phonons keep to their modes.
-#: Their share falls as a Gaussian of the length: it is of no consequence in the long steps of an evolution.
+#: Length of a step, in lifetimes of a phonon at 2Δ, at which ``1/e`` of lifted phonons keep to their modes.
+#: This share falls as a Gaussian of the length, so that it is 0 in the long steps of an evolution.
 RESOLVED = 0.25
 
 
