@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from fvqp.errors import FvqpError
 from fvqp.mesh import Mesh
+from fvqp.parallel import barrier, raise_first_error, run_on_root, wait
 from fvqp.results import ledger as ledgers
 from fvqp.results.checkpoint import Checkpoint
 from fvqp.results.dataset import Outcome, SweepDataset
 from fvqp.results.folder import ResultsFolder
 from fvqp.results.progress import SweepProgress
 from fvqp.results.result import Result
-from fvqp.results.together import all_or_none, meet, on_root, wait
 from fvqp.typing import Floats
 
 log = logging.getLogger(__name__)
@@ -106,10 +106,10 @@ class Recorder:
         if self.folder is not None:
             self.folder.save(self.mesh, self._checkpoint(), force=True)
         self.guard.Free()
-        meet(self.comm)
-        all_or_none(self.comm, failure)
+        barrier(self.comm)
+        raise_first_error(self.comm, failure)
         if self.folder is not None:
-            for file in on_root(self.comm, lambda: self.result().plot()):
+            for file in run_on_root(self.comm, lambda: self.result().plot()):
                 if self.comm.rank == 0:
                     log.info("figure %s", file)
 

@@ -36,6 +36,7 @@ from numpy.typing import NDArray
 
 from fvqp.errors import CheckpointError, FvqpError
 from fvqp.mesh.mesh import Mesh
+from fvqp.parallel import raise_first_error, run_on_root
 from fvqp.petsc import PETSc
 from fvqp.results.files import (
     discard,
@@ -50,7 +51,6 @@ from fvqp.results.files import (
     take_place,
 )
 from fvqp.results.rows import FileOrder
-from fvqp.results.together import all_or_none, on_root
 from fvqp.typing import Bools, Floats, Ints
 
 FORMAT_VERSION = 3
@@ -207,7 +207,7 @@ def _write_together(
             take_place(part, path)
 
     try:
-        on_root(comm, prepare)
+        run_on_root(comm, prepare)
         problem: FvqpError | None = None
         try:
             viewer = PETSc.ViewerHDF5().create(str(part), mode=PETSc.Viewer.Mode.APPEND, comm=comm)
@@ -226,8 +226,8 @@ def _write_together(
             viewer.destroy()
         except PETSc.Error as error:
             problem = FvqpError(f"{path}: cannot be written: {str(error).splitlines()[-1]}")
-        all_or_none(comm, problem)
-        on_root(comm, finish)
+        raise_first_error(comm, problem)
+        run_on_root(comm, finish)
     finally:
         if comm.rank == 0:
             discard(part)
@@ -260,7 +260,7 @@ def _write_parts(
     folder, problem = _parts(path), None
     names = [f"{generation}-{rank}.h5" for rank in range(comm.size)]
     mine = folder / names[comm.rank]
-    on_root(comm, lambda: make_folder(folder))
+    run_on_root(comm, lambda: make_folder(folder))
     try:
         try:
             with explained(path):
@@ -273,7 +273,7 @@ def _write_parts(
             problem = error
         for _ in rows:  # the others wait for the cells of a rank that has failed
             pass
-        all_or_none(comm, problem)
+        raise_first_error(comm, problem)
 
         def index() -> None:
             with replacing(path, sealed=True) as part, skeleton(part) as file:
@@ -288,7 +288,7 @@ def _write_parts(
                     file["arrays"].create_virtual_dataset(name, layout, fillvalue=np.nan)
                     file["arrays"][name].attrs["shape"] = np.array(shape, dtype=np.int64)
 
-        on_root(comm, index)
+        run_on_root(comm, index)
     except FvqpError:
         discard(mine)
         raise
@@ -301,7 +301,7 @@ def read_checkpoint(path: Path, mesh: Mesh, case_hash: str) -> Checkpoint | None
     """
     comm = mesh.comm
     geometry = mesh_hash(mesh)
-    head = on_root(comm, lambda: _header(path, case_hash, geometry) if path.exists() else None)
+    head = run_on_root(comm, lambda: _header(path, case_hash, geometry) if path.exists() else None)
     if head is None:
         return None
     completed, numbers, shapes, parts = head
@@ -368,7 +368,7 @@ def _on_every_rank(comm: MPI.Comm, work: Callable[[], T]) -> T:
         result = work()
     except FvqpError as error:
         problem = error
-    all_or_none(comm, problem)
+    raise_first_error(comm, problem)
     return result  # type: ignore[return-value]
 
 

@@ -15,8 +15,8 @@ import numpy as np
 from fvqp.errors import CheckpointError, FvqpError
 from fvqp.mesh.mesh import Mesh
 from fvqp.mesh.vtk import pyvista_grid
+from fvqp.parallel import raise_first_error, run_on_root
 from fvqp.results.files import make_folder, replacing, write_text
-from fvqp.results.together import all_or_none, on_root
 from fvqp.typing import Floats
 
 DISPLAY: dict[str, tuple[str, float]] = {
@@ -63,7 +63,7 @@ class FieldSeries:
         # 0.1 V in millivolt is 100, not 100.00000000000001.
         time = float(f"{time:.{DIGITS}g}")
         steps: dict[float, str] = (
-            self._steps if self._steps is not None else on_root(comm, self._earlier_steps)
+            self._steps if self._steps is not None else run_on_root(comm, self._earlier_steps)
         )
         stem = steps.get(time, f"{self.path.stem}_{len(steps):05d}").split(".")[0]
         problem: FvqpError | None = None
@@ -74,9 +74,9 @@ class FieldSeries:
             _write_piece(self._folder / "fields" / piece, mesh, arrays)
         except FvqpError as error:
             problem = error
-        all_or_none(comm, problem)
+        raise_first_error(comm, problem)
         steps[time] = f"{stem}.vtu" if comm.size == 1 else f"{stem}.pvtu"
-        on_root(comm, lambda: self._list(steps, time, comm.size, list(arrays)))
+        run_on_root(comm, lambda: self._list(steps, time, comm.size, list(arrays)))
         self._steps = steps
 
     def _list(self, steps: dict[float, str], time: float, n_ranks: int, names: list[str]) -> None:

@@ -13,12 +13,12 @@ import xarray as xr
 from mpi4py import MPI
 
 from fvqp.errors import CheckpointError, FvqpError
+from fvqp.parallel import run_on_root
 from fvqp.results.dataset import FORMAT_VERSION, QUANTITIES, write_dataset
 from fvqp.results.files import make_folder, write_text
 from fvqp.results.measured import UNCERTAINTY, errors_of_parts, measured_parts, read_points
 from fvqp.results.provenance import provenance
 from fvqp.results.result import Result
-from fvqp.results.together import on_root
 from fvqp.typing import Floats
 
 PARTS = ("g_nl", "g_s", "g_a", "g_ss", "g_sa")
@@ -231,7 +231,7 @@ def write_fit(dataset: xr.Dataset, folder: Path, case_text: str, comm: MPI.Comm)
         write_dataset(dataset, folder / "results.nc")
         result.plot()
 
-    on_root(comm, write)
+    run_on_root(comm, write)
     return result
 
 

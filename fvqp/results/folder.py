@@ -24,12 +24,12 @@ from mpi4py import MPI
 
 from fvqp.errors import CheckpointError
 from fvqp.mesh.mesh import Mesh
+from fvqp.parallel import run_on_root
 from fvqp.results.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from fvqp.results.dataset import SweepDataset, opened
 from fvqp.results.fields import FieldSeries
 from fvqp.results.files import discard, explained, make_folder, write_text
 from fvqp.results.provenance import provenance
-from fvqp.results.together import on_root
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ class ResultsFolder:
         self._unsaved: tuple[Mesh, Checkpoint] | None = None
         self._series: dict[str, FieldSeries] = {}
         self._log_file: logging.Handler | None = None
-        self.resuming: bool = on_root(comm, lambda: self._claim(case_text, resume))
+        self.resuming: bool = run_on_root(comm, lambda: self._claim(case_text, resume))
 
     @property
     def results(self) -> Path:
@@ -117,7 +117,7 @@ class ResultsFolder:
         return resume and self.results.exists()
 
     def __enter__(self) -> ResultsFolder:
-        on_root(self.comm, self._open_log)
+        run_on_root(self.comm, self._open_log)
         return self
 
     def _open_log(self) -> None:
@@ -174,7 +174,7 @@ class ResultsFolder:
                     before = earlier.attrs["history"]
                     sweep.dataset.attrs["history"] = f"{before}\n{self.attributes['history']}"
 
-        on_root(mesh.comm, take_over)
+        run_on_root(mesh.comm, take_over)
         if mesh.comm.rank == 0:
             log.info("%d of %d points were computed before", completed.sum(), completed.size)
         return state
@@ -200,7 +200,7 @@ class ResultsFolder:
             return False
         self._unsaved = None
         begin = time.monotonic()
-        on_root(mesh.comm, self.write_results)
+        run_on_root(mesh.comm, self.write_results)
         # The checkpoint comes second: what it knows as complete is in results.nc for certain.
         write_checkpoint(self.checkpoint, mesh, self.case_hash, checkpoint)
         # Writing takes a tenth of the time at most, however large the files grow.

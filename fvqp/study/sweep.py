@@ -11,8 +11,8 @@ from mpi4py import MPI
 from fvqp.errors import ConvergenceError, FvqpError, SuperconductivityDestroyed
 from fvqp.models.operating_point import solve_point
 from fvqp.models.usadel import Guess, Point, Solution, UsadelProblem
+from fvqp.parallel import wait
 from fvqp.results.dataset import Outcome
-from fvqp.results.together import wait
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 from mpi4py import MPI
 
-from fvqp.results.together import meet
+from fvqp.parallel import barrier
 
 #: Makes a problem on the ranks of a communicator; the function that it returns solves it once, collectively,
 #: and returns a sum over the solution.
@@ -42,7 +42,7 @@ def compare(prepare: Prepare, turns: int, solves: int, settle: int) -> None:
                     took, sums[name] = timed(solve)
                     if k >= 0:
                         times[way, turn, k] = took
-            meet(world)  # who had nothing to do has slept
+            barrier(world)  # who had nothing to do has slept
     world.Allreduce(MPI.IN_PLACE, times, MPI.MAX)
     if world.rank == 0:
         middle = np.median(times, axis=2)

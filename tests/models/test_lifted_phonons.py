@@ -39,9 +39,7 @@ def crossed(before: np.ndarray, after: np.ndarray, kept: float):
     n = np.where(GRID.phonon_energies < 1.9, 3.0, 1.0) * thermal(GRID, 0.25).n * np.ones((len(before), 1))
     first, last = measure(before), measure(after)
     equations = Occupations(OPERATOR, {}, last, len(before))
-    there = cross_threshold(
-        OPERATOR, first, last, f, n, np.full(len(before), kept), equations.gain_loss
-    )
+    there = cross_threshold(OPERATOR, first, last, f, n, np.full(len(before), kept), equations.gain_loss)
     gain = phonon_energy(OPERATOR, there.n, last) - phonon_energy(OPERATOR, n, first)
     gain += quasiparticle_energy(GRID, last, there.f - f)
     np.testing.assert_allclose(gain, 0.0, atol=1e-14 * phonon_energy(OPERATOR, n, first).max())

@@ -7,7 +7,7 @@ import time
 import pytest
 from mpi4py import MPI
 
-from fvqp.results.together import Turns, meet, on_root, wait
+from fvqp.parallel import WorkQueue, barrier, run_on_root, wait
 
 pytestmark = [
     pytest.mark.mpi,
@@ -26,7 +26,7 @@ def test_early_ranks_sleep() -> None:
     begin, busy = time.monotonic(), time.process_time()
     if WORLD.rank == 0:
         time.sleep(LATE)
-    meet(WORLD)
+    barrier(WORLD)
     assert time.monotonic() - begin > 0.9 * LATE
     assert time.process_time() - busy < BUSY
 
@@ -34,7 +34,7 @@ def test_early_ranks_sleep() -> None:
 def test_ranks_sleep_while_the_root_works() -> None:
     WORLD.Barrier()
     begin, busy = time.monotonic(), time.process_time()
-    assert on_root(WORLD, lambda: time.sleep(LATE) or "done") == "done"
+    assert run_on_root(WORLD, lambda: time.sleep(LATE) or "done") == "done"
     assert time.monotonic() - begin > 0.9 * LATE
     assert time.process_time() - busy < BUSY
 
@@ -53,18 +53,18 @@ def test_turns_go_to_whoever_is_free(groups: int) -> None:
         pytest.skip("more groups than ranks")
     number = WORLD.rank * groups // WORLD.size
     group = WORLD.Split(number, WORLD.rank)
-    turns = Turns(WORLD, group)
+    queue = WorkQueue(WORLD, group)
     count = 9
-    taken = [turns.next()] if number == 0 else []
+    taken = [queue.next()] if number == 0 else []
     WORLD.Barrier()
     if number == 0:
         # Busy with its first until the others find none left.
         wait(WORLD.Ibarrier().Test)
-    while (turn := turns.next()) < count:
+    while (turn := queue.next()) < count:
         taken.append(turn)
     if number != 0:
         WORLD.Ibarrier().Wait()
-    turns.free()
+    queue.free()
     assert group.allgather(taken) == [taken] * group.size
     leaders = WORLD.allgather(taken if group.rank == 0 else [])
     assert sorted(turn for row in leaders for turn in row) == list(range(count))

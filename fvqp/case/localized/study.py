@@ -32,11 +32,11 @@ from fvqp.models.localized import (
 from fvqp.models.localized.domain import sphere_volume
 from fvqp.models.localized.low_rates import LEAST_POINTS, LOW_RATES, fit_low_rates
 from fvqp.models.localized.statistics import RELIABLE, errors_of_columns
+from fvqp.parallel import run_on_root
 from fvqp.results.dataset import QUANTITIES, SweepDataset
 from fvqp.results.fields import FieldSeries
 from fvqp.results.files import make_folder
 from fvqp.results.result import Result
-from fvqp.results.together import on_root
 from fvqp.typing import Floats
 
 Values = dict[str, Any]
@@ -145,9 +145,9 @@ class LocalizedStudy(PointStudy):
         self.resumes = resume
         result = super().run(resume)
         if self.plan.mesh is not None and result.folder is not None:
-            on_root(self.comm, lambda: _write_fields(self.plan, result))
+            run_on_root(self.comm, lambda: _write_fields(self.plan, result))
         if (runs := self.runs) is not None:
-            on_root(self.comm, lambda: shutil.rmtree(runs, ignore_errors=True))
+            run_on_root(self.comm, lambda: shutil.rmtree(runs, ignore_errors=True))
         return result
 
 

@@ -13,11 +13,11 @@ from fvqp.case.stages.plan import PlannedStage, plan
 from fvqp.case.stages.schema import StagesCase
 from fvqp.case.study import Study
 from fvqp.errors import CaseError, CheckpointError, FvqpError
+from fvqp.parallel import run_on_root
 from fvqp.results.dataset import read_dataset, write_dataset
 from fvqp.results.files import write_text
 from fvqp.results.folder import ResultsFolder
 from fvqp.results.result import Result, open_result
-from fvqp.results.together import on_root
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ class StagesStudy(Study[Recorder]):
             )
         planned = plan(case)
         with ResultsFolder(self.out, case.resolved_toml(), case.hash, comm, resume) as folder:
-            finished: dict[str, str] = on_root(comm, lambda: _finished(folder.path) if resume else {})
+            finished: dict[str, str] = run_on_root(comm, lambda: _finished(folder.path) if resume else {})
             for number, stage in enumerate(planned, 1):
                 here = f"stage {number} of {len(planned)}, {stage.name}"
                 try:
@@ -53,8 +53,8 @@ class StagesStudy(Study[Recorder]):
                 except FvqpError as error:
                     raise stage.case.naming(error) from None
                 finished[stage.name] = part.hash
-                on_root(comm, lambda: write_text(folder.path / FINISHED, json.dumps(finished, indent=1)))
-            on_root(comm, lambda: _take_last(case, folder, planned))
+                run_on_root(comm, lambda: write_text(folder.path / FINISHED, json.dumps(finished, indent=1)))
+            run_on_root(comm, lambda: _take_last(case, folder, planned))
         return open_result(folder.path)
 
     def check(self) -> str:

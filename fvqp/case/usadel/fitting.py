@@ -24,6 +24,7 @@ from fvqp.mesh import Mesh
 from fvqp.models.operating_point import solve_point
 from fvqp.models.slopes import conductances
 from fvqp.models.usadel import Point, Solution, UsadelProblem
+from fvqp.parallel import run_on_root
 from fvqp.results.fitted import (
     FitData,
     fit_dataset,
@@ -33,7 +34,6 @@ from fvqp.results.fitted import (
     write_fit,
 )
 from fvqp.results.result import Result
-from fvqp.results.together import on_root
 from fvqp.solvers.least_squares import Fitted, fit_parameters
 from fvqp.typing import Floats
 
@@ -82,7 +82,7 @@ def fit(
     path = Path(case)
     if out is not None:
         # Not only after a long search.
-        on_root(comm, lambda: require_empty(Path(out)))
+        run_on_root(comm, lambda: require_empty(Path(out)))
     raw = read_toml(path)
     apply_overrides(raw, overrides, path.name)
     original = case_from_dict(raw, source=path.name, folder=path.parent)

@@ -35,11 +35,11 @@ from fvqp.errors import CaseError, ConvergenceError, FvqpError
 from fvqp.models.branches import GapBranch, follow_gap
 from fvqp.models.kinetics import KineticState, SpectralState
 from fvqp.models.usadel import Guess, Point, Solution, UsadelProblem
+from fvqp.parallel import WorkQueue
 from fvqp.results.checkpoint import Checkpoint
 from fvqp.results.folder import ResultsFolder
 from fvqp.results.progress import SweepProgress
 from fvqp.results.result import Result
-from fvqp.results.together import Turns
 from fvqp.solvers.continuation import REACHED
 from fvqp.study.sweep import Sweep, advance, chains, common_failure, without_solution
 from fvqp.typing import Bools
@@ -67,7 +67,7 @@ class UsadelStudy(Study[UsadelRecorder]):
             )
         self.number = comm.rank * groups // comm.size
         self.group = comm.Split(self.number, comm.rank) if groups > 1 else comm
-        self.turns: Turns | None = None
+        self.queue: WorkQueue | None = None
         self.problems = build_problems(case, build_mesh(case, self.group))
         self.sources = self.problems[0].device.material.sources
         check_petsc_options_used(case, self.problems[0])
@@ -124,8 +124,8 @@ class UsadelStudy(Study[UsadelRecorder]):
     ) -> FvqpError | None:
         missing = [c for c in self.curves if not all(settled[recorder.place(*p)] for p in c.points)]
         if recorder.groups > 1 and follows_bias(self.case):
-            self.turns = Turns(self.comm, self.group)
-        for curve in _mine(missing, self.number, recorder.groups, self.turns):
+            self.queue = WorkQueue(self.comm, self.group)
+        for curve in _mine(missing, self.number, recorder.groups, self.queue):
             self._run_curve(curve, recorder, settled, earlier)
         return None
 
@@ -187,8 +187,8 @@ class UsadelStudy(Study[UsadelRecorder]):
 
     def run(self, resume: bool) -> Result:
         result = super().run(resume)
-        if self.turns is not None:
-            self.turns.free()
+        if self.queue is not None:
+            self.queue.free()
         return result
 
 
@@ -223,17 +223,17 @@ def curves(case: UsadelCase, sweep: Sweep, *, fields_are_written: bool) -> list[
     return [_Curve(index, part) for index in itertools.product(*outer) for part in parts]
 
 
-def _mine(curves: Sequence[_Curve], number: int, groups: int, turns: Turns | None) -> Iterator[_Curve]:
+def _mine(curves: Sequence[_Curve], number: int, groups: int, queue: WorkQueue | None) -> Iterator[_Curve]:
     """The curves that group ``number`` computes: neighbours, which share what is computed once, or those that
-    it is given in turns.
+    it takes from the queue.
 
     The last ones, which usually take longest, come first then: groups end nearly together.
     """
     count = len(curves)
-    if turns is None:
+    if queue is None:
         yield from (curve for k, curve in enumerate(curves) if k * groups // count == number)
         return
-    while (turn := turns.next()) < count:
+    while (turn := queue.next()) < count:
         yield curves[count - 1 - turn]
 
 

@@ -14,7 +14,7 @@ from fvqp.errors import CaseError, MeshError
 from fvqp.mesh import geometry
 from fvqp.mesh.mesh import Mesh
 from fvqp.models.localized.rng import alias_table
-from fvqp.results.together import all_or_none
+from fvqp.parallel import raise_first_error
 from fvqp.typing import Bools, Floats, Ints, Ints32
 
 # A mesh that strays from its plane or line by more than this fraction of its size is not flat.
@@ -97,7 +97,7 @@ class Domain:
         problem = (
             CaseError(f"field: shape {mine.shape} on {self.mesh.n_owned} owned cells") if wrong else None
         )
-        all_or_none(self.mesh.comm, problem)
+        raise_first_error(self.mesh.comm, problem)
         return _gathered(self.mesh, mine[: self.mesh.n_owned])
 
     def scattered(self, values: Floats) -> Floats:

@@ -21,7 +21,7 @@ from fvqp.models.localized.statistics import (
     steady_from,
 )
 from fvqp.models.localized.trajectory import Trajectory
-from fvqp.results.together import all_or_none
+from fvqp.parallel import raise_first_error
 from fvqp.typing import Floats
 
 # Averages in the first attempt, and their length in lifetimes of a particle.
@@ -158,6 +158,6 @@ def run_ensemble(
                 progress((place + 1) / len(own), simulation.events)
     except FvqpError as error:
         problem = error
-    all_or_none(comm, problem)
+    raise_first_error(comm, problem)
     found = dict(entry for part in comm.allgather(mine) for entry in part)
     return Ensemble([found[k] for k in range(runs)], [(one.entropy, one.spawn_key) for one in seeds])

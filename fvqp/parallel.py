@@ -1,4 +1,4 @@
-"""Work that one rank does for all: its result, or its failure, reaches every rank; waiting for others."""
+"""Collective helpers: results and errors of one rank for all, waiting without load, a work queue."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SHORT, LONG = 5e-5, 0.02
 
 
 def wait(arrived: Callable[[], bool], patience: float | None = None) -> bool:
-    """Sleeps until ``arrived()``; False if it has not after ``patience`` seconds.
+    """Sleep until ``arrived()``; False if it has not after ``patience`` seconds.
 
     A collective call of MPI waits at full speed, for minutes where groups of ranks share a sweep unevenly,
     and takes the processor from ranks that compute. The time between two looks grows with the time waited.
@@ -32,15 +32,15 @@ def wait(arrived: Callable[[], bool], patience: float | None = None) -> bool:
     return True
 
 
-def meet(comm: MPI.Comm) -> None:
-    """A barrier where those who come early sleep. Collective."""
+def barrier(comm: MPI.Comm) -> None:
+    """Wait for all ranks; those that come early sleep. Collective."""
     if comm.size > 1:
         wait(comm.Ibarrier().Test)
 
 
-class Turns:
-    """Numbers 0, 1, 2, ..., each for one of the groups that ``comm`` is split into: the next one goes to
-    whichever asks first.
+class WorkQueue:
+    """Queue of the numbers 0, 1, 2, ... for groups that ``comm`` is split into: the next one goes to the
+    group that asks first.
 
     The counter lies with rank 0, which need not take notice when others ask. Collective over ``comm``, as is
     `free`.
@@ -72,8 +72,8 @@ class Turns:
         self._window.Free()
 
 
-def on_root(comm: MPI.Comm, work: Callable[[], T]) -> T:
-    """What ``work()`` returns on rank 0 (picklable), on all ranks; an :class:`FvqpError` too. Collective."""
+def run_on_root(comm: MPI.Comm, work: Callable[[], T]) -> T:
+    """Return on all ranks what ``work()`` returns on rank 0 (picklable), or raise its error. Collective."""
     result: T | None = None
     problem: FvqpError | None = None
     if comm.rank == 0:
@@ -81,15 +81,15 @@ def on_root(comm: MPI.Comm, work: Callable[[], T]) -> T:
             result = work()
         except FvqpError as error:
             problem = error
-    meet(comm)
+    barrier(comm)
     result, problem = comm.bcast((result, problem), root=0)
     if problem is not None:
         raise problem
     return result  # type: ignore[return-value]
 
 
-def all_or_none(comm: MPI.Comm, problem: FvqpError | None) -> None:
-    """Raises the ``problem`` of the lowest rank that has one, on all ranks. Collective."""
+def raise_first_error(comm: MPI.Comm, problem: FvqpError | None) -> None:
+    """Raise the ``problem`` of the lowest rank that has one, on all ranks. Collective."""
     problems = [entry for entry in comm.allgather(problem) if entry is not None]
     if problems:
         raise problems[0]
