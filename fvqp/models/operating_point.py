@@ -18,7 +18,7 @@ from fvqp.models.phase import PhaseField
 from fvqp.models.usadel import Guess, Point, Solution, UsadelProblem
 from fvqp.solvers.continuation import jumps_between
 from fvqp.solvers.fixed_point import solve_fixed_point
-from fvqp.solvers.flow import come_to_rest
+from fvqp.solvers.pseudo_transient import pseudo_transient_continuation
 from fvqp.solvers.scalar_root import follow_root
 from fvqp.spectral.usadel import gap_edge
 from fvqp.typing import Floats
@@ -310,7 +310,7 @@ class Iteration:
         """The gaps that those of the first guess flow to."""
         problem, mesh = self.problem, self.mesh
         known = self._expanded(self.start)[0]
-        rest = come_to_rest(
+        rest = pseudo_transient_continuation(
             self.update,
             self.start,
             comm=mesh.comm,

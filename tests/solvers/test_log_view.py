@@ -11,10 +11,10 @@ from scipy.linalg import solve_banded
 from fvqp.errors import ConvergenceError
 from fvqp.petsc import PETSc, Tell, as_snes
 from fvqp.solvers.continuation import CurvePoint, follow_branch
-from fvqp.solvers.flow import come_to_rest
 from fvqp.solvers.gmres import gmres
 from fvqp.solvers.linear import LinearSolver
 from fvqp.solvers.numbering import Numbering
+from fvqp.solvers.pseudo_transient import pseudo_transient_continuation
 from fvqp.spectral.eliashberg_mixing import fixed_point
 
 N, ENERGIES = 40, 5
@@ -109,7 +109,7 @@ def test_gmres_in_a_weighted_scalar_product() -> None:
 
 def test_newton_steps_of_flows_and_branches_are_solved_by_petsc() -> None:
     with counted("KSPSolve", "SNESSolve") as calls:
-        come_to_rest(
+        pseudo_transient_continuation(
             lambda x: np.cos(x),
             np.array([0.7]),
             comm=MPI.COMM_SELF,

@@ -48,7 +48,7 @@ GROWTH, ROUNDING = 2.0, 1e2
 
 
 @dataclass(frozen=True)
-class Rest:
+class PseudoTransientResult:
     """Where the flow came to rest.
 
     Attributes:
@@ -67,7 +67,7 @@ class Rest:
     slowest: Floats | None
 
 
-def come_to_rest(
+def pseudo_transient_continuation(
     g: Callable[[Floats], Floats],
     start: Floats,
     *,
@@ -76,7 +76,7 @@ def come_to_rest(
     what: str,
     max_evaluations: int,
     where: Callable[[Floats], str] = lambda velocity: "",
-) -> Rest:
+) -> PseudoTransientResult:
     """Follow ``dx/dτ = g(x) − x`` to a fixed point x*, until ``max |x − x*| ≤ tolerance``.
 
     Velocities say little of that where the flow is slow. Once the velocity is below the tolerance Newton's
@@ -105,8 +105,8 @@ def come_to_rest(
 
 def _followed(
     flow: _Flow, start: Floats, tolerance: float, where: Callable[[Floats], str], tell: Tell
-) -> Rest:
-    """`come_to_rest`, step by step."""
+) -> PseudoTransientResult:
+    """`pseudo_transient_continuation`, step by step."""
     comm, what, max_evaluations = flow.comm, flow.what, flow.most
     x, f = start.copy(), flow.velocity(start)
     speeds = [flow.norm(f)]
@@ -154,7 +154,7 @@ def _followed(
         elif slowest is None and speed > GROWTH * low[0] > GROWTH * ROUNDING * tolerance:
             slowest = low[1]
     log.debug("%s: %d evaluations, %d steps", what, flow.evaluations, len(speeds) - 1)
-    return Rest(x, flow.evaluations, velocity, error, slowest)
+    return PseudoTransientResult(x, flow.evaluations, velocity, error, slowest)
 
 
 @dataclass

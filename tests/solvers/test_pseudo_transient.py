@@ -7,12 +7,12 @@ import pytest
 from mpi4py import MPI
 
 from fvqp.errors import ConvergenceError
-from fvqp.solvers.flow import Rest, come_to_rest
+from fvqp.solvers.pseudo_transient import PseudoTransientResult, pseudo_transient_continuation
 from fvqp.typing import Floats
 
 
-def rest(velocity, start: Floats, tolerance: float = 1e-10, most: int = 500) -> Rest:  # type: ignore[no-untyped-def]
-    return come_to_rest(
+def rest(velocity, start: Floats, tolerance: float = 1e-10, most: int = 500) -> PseudoTransientResult:  # type: ignore[no-untyped-def]
+    return pseudo_transient_continuation(
         lambda x: x + velocity(x), start, comm=MPI.COMM_SELF, tolerance=tolerance, what="a flow",
         max_evaluations=most,
     )  # fmt: skip
