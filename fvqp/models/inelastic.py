@@ -24,7 +24,7 @@ from fvqp.collisions.two_modes import TwoModeCollisions
 from fvqp.collisions.two_modes_shared import GradedTwoModeCollisions
 from fvqp.errors import ConvergenceError
 from fvqp.models.kinetics import Kinetics, KineticState, L, SpectralState, T
-from fvqp.solvers.continuation import grow
+from fvqp.solvers.continuation import homotopy
 from fvqp.solvers.newton import FULL_STEPS, solve_linearized, solve_newton
 from fvqp.transport.operator import Operator
 from fvqp.typing import Floats
@@ -121,7 +121,7 @@ class Inelastic:
             ).x
 
         try:
-            return grow(solve)
+            return homotopy(solve)
         except ConvergenceError:
             raise ConvergenceError(f"{failure}, nor from weaker collisions on") from None
 

@@ -79,7 +79,7 @@ class Branch:
     end: str = ""
 
 
-def grow(solve: Callable[[float, Floats | None], Floats]) -> Floats:
+def homotopy(solve: Callable[[float, Floats | None], Floats]) -> Floats:
     """Solution of a problem by way of easier ones.
 
     Args:

@@ -7,7 +7,7 @@ import pytest
 from mpi4py import MPI
 
 from fvqp.errors import ConvergenceError
-from fvqp.solvers.continuation import REACHED, Branch, CurvePoint, follow_branch, grow, jumps_between
+from fvqp.solvers.continuation import REACHED, Branch, CurvePoint, follow_branch, homotopy, jumps_between
 from fvqp.typing import Floats
 
 
@@ -122,7 +122,7 @@ def test_grow_takes_steps_that_it_can() -> None:
         reached.append(part)
         return np.array([part])
 
-    assert grow(solve)[0] == 1.0
+    assert homotopy(solve)[0] == 1.0
     assert reached == sorted(reached)
     assert len(reached) < 15
 
@@ -132,4 +132,4 @@ def test_grow_takes_steps_that_it_can() -> None:
         return np.array([part])
 
     with pytest.raises(ConvergenceError, match="no solution"):
-        grow(ends)
+        homotopy(ends)
