@@ -11,7 +11,7 @@ import numpy as np
 from mpi4py import MPI
 
 from fvqp.errors import CaseError, ConvergenceError
-from fvqp.solvers.each_energy import solve_each
+from fvqp.solvers.batched_gmres import batched_gmres
 from fvqp.solvers.linear import LinearSolver
 from fvqp.solvers.numbering import Numbering
 from fvqp.transport.diffusive_limit import DiffusiveLimit
@@ -206,7 +206,7 @@ class StreamingSystem:
             if np.all(left <= limit):
                 break
             flat = residual.reshape(-1, shape[2])
-            d, iterations = solve_each(flat, left, 0.5 * limit, action, precondition, layout.comm)
+            d, iterations = batched_gmres(flat, left, 0.5 * limit, action, precondition, layout.comm)
             solver.iterations += iterations
             x += d.reshape(shape)
             residual = rhs - action(x)

@@ -45,7 +45,7 @@ def _add(e0, e1, part, a, x):
             x[n, e] += part[e] * a[n, e]
 
 
-def solve_each(
+def batched_gmres(
     residual: Floats,
     size: Floats,
     limit: Floats,
