@@ -15,7 +15,7 @@ from numba import get_num_threads
 
 from fvqp.errors import ConvergenceError
 from fvqp.kernel_cache import read_only
-from fvqp.lanes import LANES, aligned_empty
+from fvqp.simd import LANES, aligned_empty
 from fvqp.solvers.batched_lu_kernels import work_on_share
 from fvqp.solvers.ordering import analyse
 from fvqp.threads import share

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from fvqp.lanes import LANES, add, fnma, load, load_at, mul, prefetch_at, store, store_at, zeros
+from fvqp.simd import LANES, add, fnma, load, load_at, mul, prefetch_at, store, store_at, zeros
 from fvqp.solvers.ordering import Symbolic
 from fvqp.typing import Floats, Ints
 

@@ -23,8 +23,8 @@ from numba import get_num_threads, njit
 
 import fvqp.kernel_cache  # noqa: F401
 from fvqp.errors import ConvergenceError
-from fvqp.lanes import LANES
 from fvqp.petsc import PETSc
+from fvqp.simd import LANES
 from fvqp.solvers.batched_lu import TooMuchFill
 from fvqp.solvers.krylov import BlockKSP, EnergySweep, Operator, correct, reason_name
 from fvqp.solvers.numbering import Numbering

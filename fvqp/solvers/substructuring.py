@@ -15,7 +15,7 @@ import numpy as np
 from mpi4py import MPI
 
 from fvqp.errors import FvqpError
-from fvqp.lanes import LANES
+from fvqp.simd import LANES
 from fvqp.solvers.batched_lu import BatchedLU, SingularMatrix, TooMuchFill
 from fvqp.solvers.numbering import Numbering, exchange_rows
 from fvqp.typing import Floats, Integers, Ints

@@ -12,7 +12,7 @@ from __future__ import annotations
 from numba import njit
 
 import fvqp.kernel_cache  # noqa: F401
-from fvqp.lanes import LANES, add, add_multiple, load_at, mul, store_at, sub, zeros
+from fvqp.simd import LANES, add, add_multiple, load_at, mul, store_at, sub, zeros
 from fvqp.transport.operator_tables import Coefficients, Faces, LeadCells, Links  # noqa: F401
 
 #: `Faces.junction`: no lead at this face, or a reservoir that prescribes its value.
