@@ -1,9 +1,9 @@
 """Inelastic collisions on an energy axis: what happens at a point."""
 
+from fvqp.collisions.collision_sum import Collisions, CollisionSum
 from fvqp.collisions.conductivity import Conductivity, MattisBardeen, cold_conductivity
 from fvqp.collisions.electron_electron import ElectronElectron, EnergyRelaxation
 from fvqp.collisions.electron_phonon import Coupling, ElectronPhonon, phonon_modes
-from fvqp.collisions.energy_mode import Collisions, CollisionSum
 from fvqp.collisions.grid import CollisionGrid
 from fvqp.collisions.impurity import ImpurityScattering, diffusivity, relative_velocity
 from fvqp.collisions.localization import Localization, SinkLaw

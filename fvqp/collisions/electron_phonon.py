@@ -14,7 +14,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fvqp.collisions import direct, graded, graded_cells
+from fvqp.collisions import pair_sums_batched as batched
+from fvqp.collisions import pair_sums_nonuniform as nonuniform
+from fvqp.collisions import pair_sums_uniform as uniform
 from fvqp.collisions.fourier import FourierSums
 from fvqp.collisions.grid import CollisionGrid
 from fvqp.collisions.measure import SpectralMeasure
@@ -120,7 +122,7 @@ class ElectronPhonon:
                 By itself it is a property of the coupling α².
             modes: phonon modes of the points over those of Debye's model, ``(K,)``, positive.
             apart: whether phonon points that share a collision take part in it one by one
-                (`fvqp.collisions.graded.apart`), so that n of every point follows from f alone.
+                (`fvqp.collisions.pair_sums_nonuniform.apart`), so that n of every point follows from f alone.
 
         Raises:
             CaseError: no such evaluation, or not on this grid; an interaction that is negative; points
@@ -142,9 +144,9 @@ class ElectronPhonon:
         self.capacity = phonon_modes(grid, coupling, modes)
         self._strength = coupling.strength * self.interaction * grid.phonon_energies**2
         self._shares_phonons = evaluation == "graded" or not grid.is_uniform
-        self._prepared: tuple[Floats | None, direct.Uniform, FourierSums | None] | None = None
+        self._prepared: tuple[Floats | None, uniform.Uniform, FourierSums | None] | None = None
         self._apart = apart
-        self._events: graded.Collisions | None = None
+        self._events: nonuniform.Collisions | None = None
 
     @property
     def shares_phonons(self) -> bool:
@@ -186,15 +188,15 @@ class ElectronPhonon:
         """
         f, n = checked_occupations(self.grid, measure, f, n)
         which = self.chosen(measure, f)
-        if which == "graded" and len(f) >= graded_cells.FEWEST:
+        if which == "graded" and len(f) >= batched.FEWEST:
             return self._balanced(measure, f, n)[0]
         out = Pair(np.empty_like(f), np.empty_like(n))
         if which == "fourier":
             self._transforms(measure).rates(measure, f, n, *out)
         elif which == "direct":
-            self._direct(direct.rates, measure, f, n, *out)
+            self._uniform_sums(uniform.rates, measure, f, n, *out)
         else:
-            self._graded(graded.rates, self.events, measure, f, n, *out)
+            self._nonuniform_sums(nonuniform.rates, self.events, measure, f, n, *out)
         return Pair(measure.per_number(out.f), out.n)
 
     def balance(self, measure: SpectralMeasure, f: Floats, n: Floats) -> tuple[Pair, Callable[[], GainLoss]]:
@@ -202,7 +204,7 @@ class ElectronPhonon:
 
         Gain and loss are then exact to the rounding of their sum.
         """
-        if not self._shares_phonons or len(f) < graded_cells.FEWEST:
+        if not self._shares_phonons or len(f) < batched.FEWEST:
             return self.rates(measure, f, n), partial(self.gain_loss, measure, f, n)
         rates, parts = self._balanced(measure, *checked_occupations(self.grid, measure, f, n))
         return rates, lambda: parts
@@ -210,7 +212,7 @@ class ElectronPhonon:
     def _balanced(self, measure: SpectralMeasure, f: Floats, n: Floats) -> tuple[Pair, GainLoss]:
         rates = Pair(np.empty_like(f), np.empty_like(n))
         parts = GainLoss(*(np.empty_like(a) for a in (f, f, n, n)))
-        self._together(graded_cells.balance, measure, f, n, *rates, *parts)
+        self._batched_sums(batched.balance, measure, f, n, *rates, *parts)
         parts = parts._replace(in_f=measure.per_number(parts.in_f), out_f=measure.per_number(parts.out_f))
         return Pair(measure.per_number(rates.f), rates.n), parts
 
@@ -232,13 +234,13 @@ class ElectronPhonon:
         if which == "graded":
             events = self.events
             if collisions != "all":
-                events = graded.some(events, -1.0 if collisions == "scattering" else 1.0)
-            self._graded(graded.coefficients, events, measure, f, n, *out)
+                events = nonuniform.some(events, -1.0 if collisions == "scattering" else 1.0)
+            self._nonuniform_sums(nonuniform.coefficients, events, measure, f, n, *out)
         elif which == "fourier" and collisions == "all":
             self._transforms(measure).gain_loss(measure, f, n, out)
         else:
             parts = collisions != "pairs", collisions != "scattering"
-            self._direct(direct.coefficients, measure, f, n, *parts, *out)
+            self._uniform_sums(uniform.coefficients, measure, f, n, *parts, *out)
         return out._replace(in_f=measure.per_number(out.in_f), out_f=measure.per_number(out.out_f))
 
     def jvp(self, measure: SpectralMeasure, f: Floats, n: Floats, step_f: Floats, step_n: Floats) -> Pair:
@@ -257,11 +259,11 @@ class ElectronPhonon:
                 moved.n + (here.in_n - here.out_n) * step_n,
             )
         if which == "direct":
-            self._direct(direct.product, measure, f, n, step_f, step_n, *out)
-        elif len(f) >= graded_cells.FEWEST:
-            self._together(graded_cells.product, measure, f, n, step_f, step_n, *out)
+            self._uniform_sums(uniform.product, measure, f, n, step_f, step_n, *out)
+        elif len(f) >= batched.FEWEST:
+            self._batched_sums(batched.product, measure, f, n, step_f, step_n, *out)
         else:
-            self._graded(graded.product, self.events, measure, f, n, step_f, step_n, *out)
+            self._nonuniform_sums(nonuniform.product, self.events, measure, f, n, step_f, step_n, *out)
         return Pair(measure.per_number(out.f), out.n)
 
     def jacobian(self, measure: SpectralMeasure, f: Floats, n: Floats) -> Blocks:
@@ -279,12 +281,14 @@ class ElectronPhonon:
             np.empty((cells, points)),
         )
         if self._shares_phonons:
-            self._graded(graded.jacobian, self.events, measure, f, n, self.grid.phonon_energies, *out)
+            self._nonuniform_sums(
+                nonuniform.jacobian, self.events, measure, f, n, self.grid.phonon_energies, *out
+            )
         else:
             state = self._uniform(measure), measure.states, measure.anomalous, f, n
             least = _WORTH_A_THREAD // bins
-            share(direct.bin_rows, cells * bins, *state, out.ff, out.fn, least=least)
-            share(direct.point_rows, cells * points, *state, out.nf, out.nn, least=least)
+            share(uniform.bin_rows, cells * bins, *state, out.ff, out.fn, least=least)
+            share(uniform.point_rows, cells * points, *state, out.nf, out.nn, least=least)
         if measure.renormalization is not None:
             for block in (out.ff, out.fn):
                 block /= measure.renormalization[:, :, None]
@@ -295,20 +299,25 @@ class ElectronPhonon:
         f, n = checked_occupations(self.grid, measure, f, n)
         if self._shares_phonons:
             out = Pair(np.empty_like(f), np.empty_like(n))
-            self._graded(graded.diagonal, self.events, measure, f, n, *out)
+            self._nonuniform_sums(nonuniform.diagonal, self.events, measure, f, n, *out)
             return Pair(measure.per_number(out.f), out.n)
         here = self.gain_loss(measure, f, n)
-        own = direct.pair_self_rate(self._uniform(measure), measure.states, measure.anomalous, f, n)
+        own = uniform.pair_self_rate(self._uniform(measure), measure.states, measure.anomalous, f, n)
         return Pair(-(here.in_f + here.out_f + measure.per_number(own)), here.in_n - here.out_n)
 
-    def _direct(self, loop: Callable, measure: SpectralMeasure, f: Floats, *rest: object) -> None:
+    def _uniform_sums(self, loop: Callable, measure: SpectralMeasure, f: Floats, *rest: object) -> None:
         """Direct sums in all cells."""
         state = self._uniform(measure), measure.states, measure.anomalous, f
         least = _WORTH_A_THREAD // self.grid.n**2
         share(loop, f.shape[0], *state, *rest, least=least)
 
-    def _graded(
-        self, loop: Callable, events: graded.Collisions, measure: SpectralMeasure, f: Floats, *rest: object
+    def _nonuniform_sums(
+        self,
+        loop: Callable,
+        events: nonuniform.Collisions,
+        measure: SpectralMeasure,
+        f: Floats,
+        *rest: object,
     ) -> None:
         """Sums over given collisions in all cells."""
         self.modes(measure)
@@ -316,19 +325,19 @@ class ElectronPhonon:
         least = _WORTH_A_THREAD // (10 * max(1, events.lower.size))
         share(loop, f.shape[0], *state, *rest, least=least)
 
-    def _together(self, loop: Callable, measure: SpectralMeasure, f: Floats, *rest: object) -> None:
+    def _batched_sums(self, loop: Callable, measure: SpectralMeasure, f: Floats, *rest: object) -> None:
         """Sums over all collisions in groups of cells."""
         self.modes(measure)
         state = self.events, measure.states, measure.anomalous, f
-        share(loop, len(f), *state, *rest, least=graded_cells.FEWEST, block=graded_cells.TOGETHER)
+        share(loop, len(f), *state, *rest, least=batched.FEWEST, block=batched.TOGETHER)
 
-    def _uniform(self, measure: SpectralMeasure) -> direct.Uniform:
+    def _uniform(self, measure: SpectralMeasure) -> uniform.Uniform:
         """Strengths and modes of a measure; those of the last one are kept."""
         shares = measure.phonon_shares
         if self._prepared is None or self._prepared[0] is not shares:
             factor = 1.0 if shares is None else shares
             scattering = np.atleast_2d(self._strength * factor)
-            made = direct.Uniform(scattering, self._strength, self.modes(measure), 2 * self.grid.first + 1)
+            made = uniform.Uniform(scattering, self._strength, self.modes(measure), 2 * self.grid.first + 1)
             self._prepared = shares, made, None
         return self._prepared[1]
 
@@ -342,12 +351,12 @@ class ElectronPhonon:
         return self._prepared[2]
 
     @property
-    def events(self) -> graded.Collisions:
+    def events(self) -> nonuniform.Collisions:
         """Pairs of bins and the shares of their phonons, of graded sums."""
         if self._events is None:
-            self._events = graded.collisions(
+            self._events = nonuniform.collisions(
                 self.grid, self.coupling.strength, self.capacity, self.interaction
             )
             if self._apart:
-                self._events = graded.apart(self._events, self.grid)
+                self._events = nonuniform.apart(self._events, self.grid)
         return self._events

@@ -20,8 +20,8 @@ from numba import njit
 from numpy.typing import NDArray
 from scipy import fft
 
-from fvqp.collisions.direct import Uniform
 from fvqp.collisions.measure import SpectralMeasure
+from fvqp.collisions.pair_sums_uniform import Uniform
 from fvqp.threads import share
 from fvqp.typing import Complexes, Floats
 
@@ -52,7 +52,8 @@ class FourierSums:
         self._known: tuple[SpectralMeasure, Complexes] | None = None
 
     def rates(self, measure: SpectralMeasure, f: Floats, n: Floats, rate_f: Floats, rate_n: Floats) -> None:
-        """Fill ``rate_f`` and ``rate_n`` with the rates of change, as `fvqp.collisions.direct.rates` does."""
+        """Fill ``rate_f`` and ``rate_n`` with the rates of change, as
+        `fvqp.collisions.pair_sums_uniform.rates` does."""
         states = self._measure_spectra(measure)
 
         def block(cells: slice) -> None:
@@ -69,7 +70,8 @@ class FourierSums:
         n: Floats,
         into: tuple[Floats, Floats, Floats, Floats],
     ) -> None:
-        """Fill ``into`` with (in_f, out_f, in_n, out_n), as `fvqp.collisions.direct.coefficients` does."""
+        """Fill ``into`` with (in_f, out_f, in_n, out_n), as `fvqp.collisions.pair_sums_uniform.coefficients`
+        does."""
         states = self._measure_spectra(measure)
 
         def block(cells: slice) -> None:

@@ -16,7 +16,7 @@ from fvqp.collisions.electron_phonon import FOURIER_FROM, Coupling, ElectronPhon
 from fvqp.collisions.grid import CollisionGrid
 from fvqp.collisions.measure import SpectralMeasure
 from fvqp.collisions.process import GainLoss
-from fvqp.collisions.slaved_phonons import SLOWEST, STEEPEST, SlavedPhonons, inverted
+from fvqp.collisions.quasistatic_phonons import SLOWEST, STEEPEST, QuasistaticPhonons, inverted
 from fvqp.errors import CaseError
 from fvqp.grids.energy import EnergyGrid
 from fvqp.typing import Floats
@@ -88,9 +88,9 @@ class PhononCollisions:
         )
         x = collision_grid.phonon_energies / phonons.temperature
         self.bath = -np.exp(-x) / np.expm1(-x)
-        self._slaves: SlavedPhonons | None = None
+        self._quasistatic: QuasistaticPhonons | None = None
         if phonons.escape_time is not None and evaluation == "graded":
-            self._slaves = SlavedPhonons(self.operator.events, self.bath, 1.0 / phonons.escape_time)
+            self._quasistatic = QuasistaticPhonons(self.operator.events, self.bath, 1.0 / phonons.escape_time)
 
     @property
     def largest_rate(self) -> float:
@@ -110,7 +110,7 @@ class PhononCollisions:
         if self.phonons.escape_time is None:
             n, decay = np.ascontiguousarray(bath), None
         else:
-            n, decay = self._slaved(measure, f_L, f, bath, 1.0 / self.phonons.escape_time)
+            n, decay = self._steady_phonons(measure, f_L, f, bath, 1.0 / self.phonons.escape_time)
         change, now = self._rates(measure, f, n)
         rate = 2.0 * weight * change
         loss = weight * (now.in_f + now.out_f)
@@ -124,7 +124,7 @@ class PhononCollisions:
         parts_only = self.operator.gain_loss(measure, f, n)
         return parts_only.rates(f, n).f, parts_only
 
-    def _slaved(
+    def _steady_phonons(
         self, measure: SpectralMeasure, f_L: Floats, f: Floats, bath: Floats, leaves: float
     ) -> tuple[Floats, Floats]:
         """Phonons of which gain, loss and escape at the rate ``leaves`` balance, and the decay of a surplus.
@@ -132,9 +132,9 @@ class PhononCollisions:
         A step of Newton's method for f_L may invert quasiparticles such that phonons have no steady state;
         they then decay at the slowest rate.
         """
-        if self._slaves is not None:
+        if self._quasistatic is not None:
             states = measure.states, measure.anomalous, measure.states
-            found = self._slaves.steady(states, np.stack([f_L, np.zeros_like(f_L)], axis=1))
+            found = self._quasistatic.steady(states, np.stack([f_L, np.zeros_like(f_L)], axis=1))
             return found.n, found.decay
         # Energies of a point's phonons are one and the same, and gain and loss are linear in n.
         now = self.operator.gain_loss(measure, f, bath)

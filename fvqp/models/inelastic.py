@@ -19,9 +19,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from mpi4py import MPI
 
-from fvqp.collisions.energy_mode import CollisionSum
-from fvqp.collisions.two_modes import TwoModeCollisions
-from fvqp.collisions.two_modes_shared import GradedTwoModeCollisions
+from fvqp.collisions.charge_mode import ChargeModeCollisions
+from fvqp.collisions.charge_mode_graded import GradedChargeModeCollisions
+from fvqp.collisions.collision_sum import CollisionSum
 from fvqp.errors import ConvergenceError
 from fvqp.models.kinetics import Kinetics, KineticState, L, SpectralState, T
 from fvqp.solvers.continuation import homotopy
@@ -66,7 +66,7 @@ class Inelastic:
     """
 
     kinetics: Kinetics
-    collisions: CollisionSum | TwoModeCollisions | GradedTwoModeCollisions
+    collisions: CollisionSum | ChargeModeCollisions | GradedChargeModeCollisions
 
     def solve(
         self,

@@ -15,7 +15,7 @@ import numpy as np
 from mpi4py import MPI
 from scipy import constants
 
-from fvqp.collisions.energy_mode import Collisions
+from fvqp.collisions.collision_sum import Collisions
 from fvqp.errors import CaseError
 from fvqp.gap import superfluid_density
 from fvqp.grids import energy as distributions

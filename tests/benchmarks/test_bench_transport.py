@@ -17,7 +17,7 @@ from test_bench_streaming import sphere
 from timing import best
 
 from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon, bcs_measure
-from fvqp.collisions.graded_cells import TOGETHER
+from fvqp.collisions.pair_sums_batched import TOGETHER
 from fvqp.transport.streaming import Scheme, Streaming
 
 pytestmark = pytest.mark.benchmark

@@ -10,7 +10,7 @@ from newton_counts import recorded
 from wire_devices import line_mesh, wire
 
 from fvqp.collisions import Collisions, Phonons
-from fvqp.collisions.slaved_phonons import SlavedPhonons, Slaves
+from fvqp.collisions.quasistatic_phonons import QuasistaticPhonons, QuasistaticState
 from fvqp.grids.energy import EnergyGrid
 from fvqp.models.inelastic import BALANCE
 from fvqp.models.kinetics import L
@@ -108,14 +108,14 @@ def test_onset_of_injection(monkeypatch: pytest.MonkeyPatch) -> None:
 
     Phonons of such an f are found in as few steps as others, and the way is no longer for them.
     """
-    made, found, steady = recorded(monkeypatch), [], SlavedPhonons.steady
+    made, found, steady = recorded(monkeypatch), [], QuasistaticPhonons.steady
 
-    def watched(slaves: SlavedPhonons, states: object, f: np.ndarray) -> Slaves:
-        result = steady(slaves, states, f)  # type: ignore[arg-type]
+    def watched(phonons: QuasistaticPhonons, states: object, f: np.ndarray) -> QuasistaticState:
+        result = steady(phonons, states, f)  # type: ignore[arg-type]
         found.append((int(result.steps.max()), float(1.0 - f[:, 0].max())))
         return result
 
-    monkeypatch.setattr(SlavedPhonons, "steady", watched)
+    monkeypatch.setattr(QuasistaticPhonons, "steady", watched)
     grid = EnergyGrid.graded(6.0, gap_edges=[0.9, 0.95, 0.99], first=2.5e-4, number=80, largest=0.2)
     device = wire(line_mesh(6, 9), "point_B", "point_A")
     phonons = Phonons(1e-3, 1.764, device.bath, escape_time=20.0, pair_breaking_time=0.05)

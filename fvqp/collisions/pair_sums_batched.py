@@ -1,8 +1,9 @@
 """The pair sums of many cells at once: every collision is evaluated in all of them before the next one.
 
-The same sums as `fvqp.collisions.graded`. There a cell goes through all collisions, and waits for every one
-of them: two bins and a few phonon points that may be those of the collision before. Cells do not wait for
-each other, so here they are the innermost and contiguous axis, and a processor works on several at a time.
+The same sums as `fvqp.collisions.pair_sums_nonuniform`. There a cell goes through all collisions, and waits
+for every one of them: two bins and a few phonon points that may be those of the collision before. Cells do
+not wait for each other, so here they are the innermost and contiguous axis, and a processor works on several
+at a time.
 
 A row holds all there is to know of a bin, or a phonon point, in a fixed number of cells: one quantity after
 the other at offsets that compilers know, so that they see that what a loop writes is not what it reads. Cells
@@ -21,7 +22,7 @@ import numpy as np
 from numba import njit
 
 from fvqp.collisions.bose import bose
-from fvqp.collisions.graded import EMPTY_POINT, LEAST
+from fvqp.collisions.pair_sums_nonuniform import EMPTY_POINT, LEAST
 
 #: Cells that go together: their occupations and rates stay in a processor's second cache.
 TOGETHER = 32

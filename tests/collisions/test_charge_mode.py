@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from fvqp.collisions import ElectronElectron, PhononCollisions, Phonons
+from fvqp.collisions.charge_mode import ChargeModeCollisions
 from fvqp.collisions.electron_electron import POWERS
-from fvqp.collisions.two_modes import TwoModeCollisions
 from fvqp.errors import CaseError
 from fvqp.grids.energy import EnergyGrid
 from fvqp.materials import BCS_RATIO
@@ -90,7 +90,7 @@ def keldysh(grid: EnergyGrid, gap: float, f: Floats, kernel: str) -> Floats:
 def test_traces_of_keldysh_matrices(kernel: str, gap: float) -> None:
     grid = EnergyGrid.uniform(0.25, 3.0)
     f = driven(grid, 1)
-    found = TwoModeCollisions(grid, 1.0, kernel).at(*spectra(grid, gap), f)  # type: ignore[arg-type]
+    found = ChargeModeCollisions(grid, 1.0, kernel).at(*spectra(grid, gap), f)  # type: ignore[arg-type]
     expected = keldysh(grid, gap, f, kernel)
     np.testing.assert_allclose(found.rate[0], expected, atol=1e-13 * np.abs(expected).max())
 
@@ -101,8 +101,8 @@ def test_energy_mode_alone(gap: float) -> None:
     f = driven(GRID, charge=0.0)
     N, P, R = spectra(GRID, gap)
     for modes, alone in (
-        (TwoModeCollisions(GRID, 0.3), ElectronElectron(GRID, 0.3)),
-        (TwoModeCollisions(GRID, 0.0, phonons=PHONONS), PhononCollisions(GRID, PHONONS)),
+        (ChargeModeCollisions(GRID, 0.3), ElectronElectron(GRID, 0.3)),
+        (ChargeModeCollisions(GRID, 0.0, phonons=PHONONS), PhononCollisions(GRID, PHONONS)),
     ):
         found, expected = modes.at(N, P, R, f), alone.at(N, P, f[:, 0])
         assert modes.largest_rate == pytest.approx(alone.largest_rate, rel=1e-14)
@@ -116,8 +116,8 @@ def test_energy_mode_alone(gap: float) -> None:
 def test_energy_and_charge_are_kept(gap: float) -> None:
     """Electrons keep energy; ``∫I_T dε = 0``: only R_T f_T passes charge to the condensate."""
     f = driven(GRID)
-    alone = TwoModeCollisions(GRID, 0.3).at(*spectra(GRID, gap), f).rate
-    with_phonons = TwoModeCollisions(GRID, 0.3, phonons=PHONONS).at(*spectra(GRID, gap), f).rate
+    alone = ChargeModeCollisions(GRID, 0.3).at(*spectra(GRID, gap), f).rate
+    with_phonons = ChargeModeCollisions(GRID, 0.3, phonons=PHONONS).at(*spectra(GRID, gap), f).rate
     energies = alone[:, 0] * GRID.centres
     assert np.all(np.abs(energies.sum(axis=1)) < 1e-12 * np.abs(energies).sum(axis=1))
     for rate in (alone[:, 1], with_phonons[:, 1]):
@@ -130,10 +130,10 @@ def test_a_shift_of_the_potential_stands_still_in_a_normal_metal() -> None:
     grid = EnergyGrid.uniform(0.05, 8.0)
     for potential in (1e-3, 0.4, 2.0):
         f = shifted(grid, potential, PHONONS.temperature)
-        operator = TwoModeCollisions(grid, 0.3, phonons=PHONONS)
+        operator = ChargeModeCollisions(grid, 0.3, phonons=PHONONS)
         assert np.abs(operator.at(*spectra(grid, 0.0), f).rate).max() < 1e-13 * operator.largest_rate
         hot = shifted(grid, potential, 0.3)
-        alone = TwoModeCollisions(grid, 0.3)
+        alone = ChargeModeCollisions(grid, 0.3)
         assert np.abs(alone.at(*spectra(grid, 0.0), hot).rate).max() < 1e-13 * alone.largest_rate
     rate = operator.at(*spectra(grid, 1.0), f).rate[:, 1]
     assert np.abs(rate).max() > 1e-3 * operator.largest_rate
@@ -146,7 +146,7 @@ def test_charge_decays(gap: float) -> None:
     rest = np.tanh(grid.centres / (2.0 * PHONONS.temperature))
     weight = 1.0 / (1.0 - rest**2)
     rng = np.random.default_rng(5)
-    operator = TwoModeCollisions(grid, 0.3, phonons=PHONONS)
+    operator = ChargeModeCollisions(grid, 0.3, phonons=PHONONS)
     for _ in range(20):
         t = 1e-6 * rng.standard_normal(grid.n) / weight * grid.centres ** rng.integers(0, 3)
         found = operator.at(*spectra(grid, gap), np.stack([rest, t])[None])
@@ -159,7 +159,7 @@ def test_derivative(kernel: str) -> None:
     """Against differences of fourth order, of rates that are cubic in f."""
     f = driven(GRID)
     step = np.random.default_rng(2).standard_normal(f.shape) * np.exp(-GRID.centres)
-    operator = TwoModeCollisions(GRID, 0.3, kernel, PHONONS)  # type: ignore[arg-type]
+    operator = ChargeModeCollisions(GRID, 0.3, kernel, PHONONS)  # type: ignore[arg-type]
 
     def rate(distance: float) -> Floats:
         return operator.at(*spectra(GRID, 1.0), f + distance * step).rate
@@ -173,6 +173,6 @@ def test_derivative(kernel: str) -> None:
 def test_bad_input() -> None:
     own = Phonons(1e-3, 1.764, 0.1, escape_time=1.0, pair_breaking_time=1e-3)
     with pytest.raises(CaseError, match="are none of a bath"):
-        TwoModeCollisions(GRID, 1e-3, phonons=own)
+        ChargeModeCollisions(GRID, 1e-3, phonons=own)
     with pytest.raises(CaseError, match="uniform"):
-        TwoModeCollisions(EnergyGrid.graded(5.0, gap_edges=[1.0], first=0.01, number=60), 1e-3)
+        ChargeModeCollisions(EnergyGrid.graded(5.0, gap_edges=[1.0], first=0.01, number=60), 1e-3)

@@ -8,7 +8,7 @@ from scipy.optimize import brentq
 
 from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon
 from fvqp.collisions.phonon_relaxation import phonon_points
-from fvqp.collisions.slaved_phonons import CLOSE, FEWEST, SLOWEST, SlavedPhonons, inverted
+from fvqp.collisions.quasistatic_phonons import CLOSE, FEWEST, SLOWEST, QuasistaticPhonons, inverted
 from fvqp.grids.energy import EnergyGrid
 from fvqp.spectral import bin_averages
 from fvqp.typing import Floats
@@ -47,7 +47,7 @@ def test_roots(temperature: float, hot: float) -> None:
     energy = GRID.centres
     h = np.tanh(energy / (2.0 * hot)) * (1.0 - 0.2 * np.exp(-energy))
     t = 0.3 * (1.0 - h) * np.exp(-energy)
-    found = SlavedPhonons(EVENTS, bath(temperature), LEAVES).steady(states(), np.stack([h, t])[None])
+    found = QuasistaticPhonons(EVENTS, bath(temperature), LEAVES).steady(states(), np.stack([h, t])[None])
     emitted, absorbed = rates(h, t)
     assert np.ptp(np.log(found.n)) > 3.0
     for k, there in enumerate(bath(temperature)):
@@ -78,8 +78,8 @@ def test_equal_energies_are_linear() -> None:
     measure = [part * 0.1 for part in (found.dos, found.pairing, found.re_F)]
     h = np.tanh(points.energies / 0.8)
     n_bath = 1.0 / np.expm1(points.phonon_energies / 0.2)
-    slaves = SlavedPhonons(events, n_bath, LEAVES)
-    assert slaves.steady(measure, np.stack([h, 0.0 * h])[None]).steps.max() == 1
+    phonons = QuasistaticPhonons(events, n_bath, LEAVES)
+    assert phonons.steady(measure, np.stack([h, 0.0 * h])[None]).steps.max() == 1
 
 
 def test_occupations_that_a_step_has_led_astray() -> None:
@@ -88,15 +88,15 @@ def test_occupations_that_a_step_has_led_astray() -> None:
     f = np.zeros((200, 2, GRID.n))
     f[:, 0] = np.tanh(GRID.centres / 0.1)
     f[:, 0] += 10.0 ** rng.uniform(-17.0, 1.0, (200, 1)) * rng.standard_normal((200, GRID.n))
-    slaves = SlavedPhonons(EVENTS, bath(0.05), LEAVES)
-    found = slaves.steady(states(), f)
+    phonons = QuasistaticPhonons(EVENTS, bath(0.05), LEAVES)
+    found = phonons.steady(states(), f)
     assert np.all(np.isfinite(found.n) & (found.n >= FEWEST))
     assert np.all(found.decay >= SLOWEST * LEAVES)
     # Bisection from the widest interval, at worst, and Newton's steps between.
     assert found.steps.max() <= 2 * np.log2(1e3 / CLOSE)
     assert found.steps.mean() < 10.0
     none = np.stack([np.full(GRID.n, 1.0 + 1e-9), np.zeros(GRID.n)])[None]
-    few = SlavedPhonons(EVENTS, 0.0 * bath(0.05), LEAVES).steady(states(), none)
+    few = QuasistaticPhonons(EVENTS, 0.0 * bath(0.05), LEAVES).steady(states(), none)
     assert few.n.min() == FEWEST and not inverted(few.decay, LEAVES)
 
 
@@ -104,7 +104,7 @@ def test_inversion() -> None:
     """More quasiparticles at 3Δ than at 2Δ: phonons of the difference have no end, others do."""
     h = np.where(GRID.centres > 2.0, -0.9, 1.0)
     f = np.stack([h, 0.0 * h])[None]
-    slow, fast = (SlavedPhonons(EVENTS, bath(0.05), leaves) for leaves in (1e-6, 1e9))
+    slow, fast = (QuasistaticPhonons(EVENTS, bath(0.05), leaves) for leaves in (1e-6, 1e9))
     found = slow.steady(states(), f)
     assert inverted(found.decay, 1e-6)
     lost = found.decay[0] <= SLOWEST * 1e-6

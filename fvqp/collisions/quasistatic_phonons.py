@@ -1,8 +1,8 @@
-"""Phonons that are slaves of the electrons of their cell: what f makes of them, point by point.
+"""Phonons in the quasi-static limit: n(ω) follows f in each cell, point by point.
 
-With events of one phonon point each (`fvqp.collisions.graded.apart`) the steady state of a point is one
-equation for its n. What electrons emit by themselves and what comes from the bath, G, does not depend on n;
-what is absorbed, less what is emitted because there are phonons, and what escapes is
+With events of one phonon point each (`fvqp.collisions.pair_sums_nonuniform.apart`) the steady state of a
+point is one equation for its n. What electrons emit by themselves and what comes from the bath, G, does not
+depend on n; what is absorbed, less what is emitted because there are phonons, and what escapes is
 
     Λ(n) = Σ_e B_e n*_e(n) + g n/τ_esc,    ln(1 + 1/n*_e) = (ω_e/ω) ln(1 + 1/n),
 
@@ -24,7 +24,7 @@ from numba import njit
 
 import fvqp.kernel_cache  # noqa: F401
 from fvqp.collisions.bose import bose
-from fvqp.collisions.graded import Collisions
+from fvqp.collisions.pair_sums_nonuniform import Collisions
 from fvqp.threads import share
 from fvqp.typing import Floats, Ints
 
@@ -47,7 +47,7 @@ CLOSE, MOST_STEPS = 1e-8, 100
 _WORTH_A_THREAD = 10_000
 
 
-class Slaves(NamedTuple):
+class QuasistaticState(NamedTuple):
     """Phonons in their steady state.
 
     Attributes:
@@ -61,7 +61,7 @@ class Slaves(NamedTuple):
     steps: Ints
 
 
-class SlavedPhonons:
+class QuasistaticPhonons:
     """The steady state of phonons that escape.
 
     Args:
@@ -80,7 +80,7 @@ class SlavedPhonons:
         )
         self._bath, self._leaves = bath, leaves
 
-    def steady(self, states: Sequence[Floats], f: Floats) -> Slaves:
+    def steady(self, states: Sequence[Floats], f: Floats) -> QuasistaticState:
         """Where what points gain, lose, and what escapes of them balance.
 
         Quasiparticles that are inverted may emit more than they absorb, such that there is no steady state;
@@ -91,7 +91,7 @@ class SlavedPhonons:
             f: ``f[cell, (L, T), bin]``.
         """
         shape = len(f), self._bath.size
-        found = Slaves(np.empty(shape), np.empty(shape), np.zeros(shape, np.int64))
+        found = QuasistaticState(np.empty(shape), np.empty(shape), np.zeros(shape, np.int64))
         least = max(1, _WORTH_A_THREAD // max(1, self._events.lower.size))
         share(_steady, len(f), self._events, *states, f, self._bath, self._leaves, *found, least=least)
         return found

@@ -125,7 +125,7 @@ class TransformedSums:
         return v, u, self._even(nt), self._even(rt)
 
 
-class TwoModeCollisions:
+class ChargeModeCollisions:
     """The collision integrals ``I_L`` and ``I_T``, ``N ∂f_{L,T}/∂t = … − I_{L,T}``.
 
     Args:
@@ -163,20 +163,20 @@ class TwoModeCollisions:
             lags[: -2 * n : -1] = width * (fluctuation - response)
             self.bath = np.asarray(fft.rfft(lags))
             self.largest_rate += phonons.strength * (phonons.kappa * grid.maximum) ** 3 / 3.0
-        #: See `fvqp.collisions.energy_mode.CollisionSum`; sums with a bath hold all collisions together.
+        #: See `fvqp.collisions.collision_sum.CollisionSum`; sums with a bath hold all collisions together.
         self.unkept_rate = 0.0 if phonons is None else self.largest_rate
 
-    def at(self, dos: Floats, pairing: Floats, anomalous: Floats, f: Floats) -> TwoModeRelaxation:
+    def at(self, dos: Floats, pairing: Floats, anomalous: Floats, f: Floats) -> ChargeModeRelaxation:
         """The integrals and their derivatives at distributions ``f[cell, (L, T), bin]``.
 
         Args:
             dos, pairing, anomalous: bin averages of N, P = Im F and R = Re F, ``(cells, N)``, or ``(1, N)``.
         """
-        return TwoModeRelaxation(self, Spectra(dos, pairing, anomalous), f)
+        return ChargeModeRelaxation(self, Spectra(dos, pairing, anomalous), f)
 
 
-class TwoModeRelaxation:
-    """`TwoModeCollisions` at given spectra and distributions.
+class ChargeModeRelaxation:
+    """`ChargeModeCollisions` at given spectra and distributions.
 
     Attributes:
         f: ``(cells, 2, N)``.
@@ -186,7 +186,7 @@ class TwoModeRelaxation:
 
     inverted = False
 
-    def __init__(self, collisions: TwoModeCollisions, spectra: Spectra, f: Floats) -> None:
+    def __init__(self, collisions: ChargeModeCollisions, spectra: Spectra, f: Floats) -> None:
         self.f, self._spectra = f, spectra
         self._met = TransformedSums(collisions.electrons, collisions.bath, spectra, spectra.products(f))
         self.rate, self.loss = self._met.sums.integrals(spectra, f)
@@ -210,7 +210,7 @@ def bath_of(phonons: Phonons, omega: Floats) -> tuple[Floats, Floats]:
     if phonons.escape_time is not None:
         raise CaseError(
             "collisions: phonons with an occupation of their own are none of a bath; "
-            "fvqp.collisions.two_modes_phonons has them"
+            "fvqp.collisions.charge_mode_phonons has them"
         )
     coupling = 0.5 * phonons.strength * phonons.kappa**3 * np.abs(omega) * omega
     moving = np.where(omega == 0.0, 1.0, omega)

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 
 from fvqp.collisions import Collisions, PhononCollisions, Phonons
-from fvqp.collisions.electron_electron import POWERS, Kernel
-from fvqp.collisions.electron_electron_shared import SharedElectronElectron
-from fvqp.collisions.two_modes import Spectra, TwoModeCollisions
-from fvqp.collisions.two_modes_shared import (
+from fvqp.collisions.charge_mode import ChargeModeCollisions, Spectra
+from fvqp.collisions.charge_mode_graded import (
     BathOfBothModes,
     ElectronsOfBothModes,
-    GradedTwoModeCollisions,
+    GradedChargeModeCollisions,
     Shifted,
 )
+from fvqp.collisions.electron_electron import POWERS, Kernel
+from fvqp.collisions.electron_electron_shared import SharedElectronElectron
 from fvqp.grids.energy import EnergyGrid
 from fvqp.materials import BCS_RATIO
 from fvqp.spectral import bin_averages
@@ -132,7 +132,7 @@ def test_a_shift_of_the_potential_stands_still_in_a_normal_metal() -> None:
     """To rounding up to ``|μ| = 4t``, beyond to the second order of the spacing."""
     spectrum = spectra(GRADED, 0.0)
     for temperature in (0.1, 0.5):
-        both = GradedTwoModeCollisions.on(GRADED, 0.3, "fermi_liquid", Phonons(1e-2, 1.764, temperature))
+        both = GradedChargeModeCollisions.on(GRADED, 0.3, "fermi_liquid", Phonons(1e-2, 1.764, temperature))
         for potential in (1e-3, 1.0, 3.9):
             f = shifted(GRADED.centres, potential * temperature, temperature)
             assert np.abs(both.at(*spectrum, f).rate).max() < 1e-14 * both.largest_rate
@@ -164,8 +164,8 @@ def test_equal_bins() -> None:
     """On a uniform axis nothing is shared, and a bath needs no transforms."""
     spectrum, f = spectra(UNIFORM, 1.0, 0.05), driven(UNIFORM.centres)
     for here, there in (
-        (electrons(UNIFORM, 0.3), TwoModeCollisions(UNIFORM, 0.3)),
-        (BathOfBothModes(UNIFORM, BATH), TwoModeCollisions(UNIFORM, 0.0, phonons=BATH)),
+        (electrons(UNIFORM, 0.3), ChargeModeCollisions(UNIFORM, 0.3)),
+        (BathOfBothModes(UNIFORM, BATH), ChargeModeCollisions(UNIFORM, 0.0, phonons=BATH)),
     ):
         found, expected = here.at(spectrum, f), there.at(*spectrum, f)
         for name in ("rate", "loss"):

@@ -7,9 +7,9 @@ import pytest
 from scipy.optimize import brentq
 
 from fvqp.collisions import Collisions, PhononCollisions, Phonons
-from fvqp.collisions.two_modes import Spectra
-from fvqp.collisions.two_modes_phonons import PhononsOfBothModes
-from fvqp.collisions.two_modes_shared import BathOfBothModes
+from fvqp.collisions.charge_mode import Spectra
+from fvqp.collisions.charge_mode_graded import BathOfBothModes
+from fvqp.collisions.charge_mode_phonons import PhononsOfBothModes
 from fvqp.errors import CaseError
 from fvqp.grids.energy import EnergyGrid
 from fvqp.spectral import bin_averages

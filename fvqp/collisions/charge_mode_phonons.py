@@ -1,7 +1,7 @@
 """Collisions of f_L and f_T with phonons of an occupation of their own, on any energy axis.
 
-Sums over the events of `fvqp.collisions.graded`, one phonon point each. With ``N = 1 + 2n`` at the phonon of
-an event of the bins i ≤ j (σ = −1 for scattering, +1 for pairs) each moves
+Sums over the events of `fvqp.collisions.pair_sums_nonuniform`, one phonon point each. With ``N = 1 + 2n`` at
+the phonon of an event of the bins i ≤ j (σ = −1 for scattering, +1 for pairs) each moves
 
     X = (ss + σpp) [(h_j + σh_i) N − (1 + σh_j h_i)] + (ss − rr) t_j t_i,
     Y = (ss + rr) (t_j − t_i) N + ss (h_j t_i − σ t_j h_i)
@@ -19,12 +19,12 @@ from numba import njit
 
 import fvqp.kernel_cache  # noqa: F401
 from fvqp.collisions.bose import bose
+from fvqp.collisions.charge_mode import Spectra
 from fvqp.collisions.electron_electron import conserve, is_uniform
 from fvqp.collisions.electron_phonon import Coupling, ElectronPhonon
 from fvqp.collisions.grid import CollisionGrid
 from fvqp.collisions.phonon_relaxation import Phonons, phonon_points
-from fvqp.collisions.slaved_phonons import STEEPEST, SlavedPhonons, inverted, weights
-from fvqp.collisions.two_modes import Spectra
+from fvqp.collisions.quasistatic_phonons import STEEPEST, QuasistaticPhonons, inverted, weights
 from fvqp.errors import CaseError
 from fvqp.grids.energy import EnergyGrid
 from fvqp.threads import share
@@ -32,16 +32,16 @@ from fvqp.typing import Floats
 
 
 class PhononsOfBothModes:
-    """Collisions of both modes with phonons that are slaves of the electrons of their cell.
+    """Collisions of both modes with quasi-static phonons.
 
     Args:
         grid: energy bins.
         phonons: with an escape time.
 
     Attributes:
-        events: collisions of the bins, see `fvqp.collisions.graded.apart`.
+        events: collisions of the bins, see `fvqp.collisions.pair_sums_nonuniform.apart`.
         bath: occupation that phonons escape to, ``(K,)``.
-        slaves: phonons in balance with electrons.
+        quasistatic: phonons in balance with electrons.
         capacity: phonon modes, ``(K,)``.
     """
 
@@ -62,7 +62,7 @@ class PhononsOfBothModes:
         self.events, self.capacity, self.energies = operator.events, operator.capacity, points.phonon_energies
         x = points.phonon_energies / phonons.temperature
         self.bath = -np.exp(-x) / np.expm1(-x)
-        self.slaves = SlavedPhonons(self.events, self.bath, self.leaves)
+        self.quasistatic = QuasistaticPhonons(self.events, self.bath, self.leaves)
         self.largest_rate = phonons.strength * (phonons.kappa * grid.maximum) ** 3 / 3.0
 
     def at(self, spectra: Spectra, f: Floats) -> PhononRelaxationOfBothModes:
@@ -76,7 +76,7 @@ class PhononRelaxationOfBothModes:
     Attributes:
         n: phonon occupation, ``(cells, K)``.
         decay: rate at which a surplus of phonons decays, 1/τ0, ``(cells, K)``.
-        rate, loss: see `fvqp.collisions.two_modes.TwoModeRelaxation`.
+        rate, loss: see `fvqp.collisions.charge_mode.ChargeModeRelaxation`.
     """
 
     def __init__(self, collisions: PhononsOfBothModes, spectra: Spectra, f: Floats) -> None:
@@ -84,7 +84,7 @@ class PhononRelaxationOfBothModes:
         widths = collisions.grid.widths
         self._states = tuple(np.ascontiguousarray(part * widths) for part in spectra)
         self._scale = collisions.strength / widths
-        self.n, self.decay, _ = collisions.slaves.steady(self._states, self._f)
+        self.n, self.decay, _ = collisions.quasistatic.steady(self._states, self._f)
         self.rate, self.loss = np.zeros_like(f), np.zeros_like(f)
         self._each(_integrals, self.n, self.rate, self.loss)
         self.rate *= self._scale

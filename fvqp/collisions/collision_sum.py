@@ -8,11 +8,11 @@ from typing import Protocol
 
 import numpy as np
 
+from fvqp.collisions.charge_mode import ChargeModeCollisions
+from fvqp.collisions.charge_mode_graded import GradedChargeModeCollisions
 from fvqp.collisions.electron_electron import ElectronElectron, Kernel, is_uniform
 from fvqp.collisions.electron_electron_shared import SharedElectronElectron
 from fvqp.collisions.phonon_relaxation import PhononCollisions, PhononRelaxation, Phonons
-from fvqp.collisions.two_modes import TwoModeCollisions
-from fvqp.collisions.two_modes_shared import GradedTwoModeCollisions
 from fvqp.errors import CaseError
 from fvqp.grids.energy import EnergyGrid
 from fvqp.typing import Floats
@@ -56,7 +56,7 @@ class Collisions:
         electron_electron: γ_ee = ħ/(Δ0 τ_ee); 0 for none.
         kernel: of electron-electron collisions (`fvqp.collisions.electron_electron`).
         phonons: what quasiparticles collide with beside; None for none.
-        charge: whether collisions act on f_T too (`fvqp.collisions.two_modes`).
+        charge: whether collisions act on f_T too (`fvqp.collisions.charge_mode`).
     """
 
     electron_electron: float = 0.0
@@ -64,7 +64,7 @@ class Collisions:
     phonons: Phonons | None = None
     charge: bool = False
 
-    def on(self, grid: EnergyGrid) -> CollisionSum | TwoModeCollisions | GradedTwoModeCollisions:
+    def on(self, grid: EnergyGrid) -> CollisionSum | ChargeModeCollisions | GradedChargeModeCollisions:
         """The operators on an energy axis.
 
         Raises:
@@ -74,7 +74,7 @@ class Collisions:
             raise CaseError("collisions: neither with electrons nor with phonons")
         if self.charge:
             own = self.phonons is not None and self.phonons.escape_time is not None
-            both = GradedTwoModeCollisions.on if own or not is_uniform(grid) else TwoModeCollisions
+            both = GradedChargeModeCollisions.on if own or not is_uniform(grid) else ChargeModeCollisions
             return both(grid, self.electron_electron, self.kernel, self.phonons)
         parts: list[EnergyCollisions] = []
         if self.electron_electron != 0.0:

@@ -12,18 +12,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fvqp.collisions.electron_electron import Kernel, conserve, is_uniform
-from fvqp.collisions.electron_electron_shared import EnergyKept, SharedElectronElectron
-from fvqp.collisions.phonon_relaxation import Phonons
-from fvqp.collisions.two_modes import (
+from fvqp.collisions.charge_mode import (
+    ChargeModeCollisions,
+    ChargeModeRelaxation,
     Spectra,
     Sums,
     TransformedSums,
-    TwoModeCollisions,
-    TwoModeRelaxation,
     bath_of,
 )
-from fvqp.collisions.two_modes_phonons import PhononRelaxationOfBothModes, PhononsOfBothModes
+from fvqp.collisions.charge_mode_phonons import PhononRelaxationOfBothModes, PhononsOfBothModes
+from fvqp.collisions.electron_electron import Kernel, conserve, is_uniform
+from fvqp.collisions.electron_electron_shared import EnergyKept, SharedElectronElectron
+from fvqp.collisions.phonon_relaxation import Phonons
 from fvqp.grids.energy import EnergyGrid
 from fvqp.typing import Floats
 
@@ -37,7 +37,7 @@ _LAST = 1.0 - 2.0**-53
 
 
 @dataclass(frozen=True)
-class GradedTwoModeCollisions:
+class GradedChargeModeCollisions:
     """Several kinds of collisions of f_L and f_T as one.
 
     Attributes:
@@ -55,12 +55,12 @@ class GradedTwoModeCollisions:
     @classmethod
     def on(
         cls, grid: EnergyGrid, strength: float, kernel: Kernel, phonons: Phonons | None
-    ) -> GradedTwoModeCollisions:
-        """Of an axis: see `fvqp.collisions.two_modes.TwoModeCollisions`."""
+    ) -> GradedChargeModeCollisions:
+        """Of an axis: see `fvqp.collisions.charge_mode.ChargeModeCollisions`."""
         parts: list[Part] = []
         if strength != 0.0:
             if is_uniform(grid):
-                parts.append(ElectronsOfEqualBins(TwoModeCollisions(grid, strength, kernel)))
+                parts.append(ElectronsOfEqualBins(ChargeModeCollisions(grid, strength, kernel)))
             else:
                 parts.append(ElectronsOfBothModes(SharedElectronElectron(grid, strength, kernel)))
         if phonons is not None:
@@ -70,32 +70,32 @@ class GradedTwoModeCollisions:
 
     @property
     def largest_rate(self) -> float:
-        """See `fvqp.collisions.energy_mode.EnergyCollisions`."""
+        """See `fvqp.collisions.collision_sum.EnergyCollisions`."""
         return sum(part.largest_rate for part in self.parts)
 
     @property
     def unkept_rate(self) -> float:
-        """See `fvqp.collisions.energy_mode.CollisionSum`."""
+        """See `fvqp.collisions.collision_sum.CollisionSum`."""
         phonons = (BathOfBothModes, PhononsOfBothModes)
         return sum(part.largest_rate for part in self.parts if isinstance(part, phonons))
 
     @property
     def rounding(self) -> float:
-        """See `fvqp.collisions.energy_mode.EnergyCollisions`."""
+        """See `fvqp.collisions.collision_sum.EnergyCollisions`."""
         return max(part.rounding for part in self.parts)
 
-    def at(self, dos: Floats, pairing: Floats, anomalous: Floats, f: Floats) -> GradedTwoModeRelaxation:
-        """See `fvqp.collisions.two_modes.TwoModeCollisions.at`."""
+    def at(self, dos: Floats, pairing: Floats, anomalous: Floats, f: Floats) -> GradedChargeModeRelaxation:
+        """See `fvqp.collisions.charge_mode.ChargeModeCollisions.at`."""
         spectra = Spectra(dos, pairing, anomalous)
-        return GradedTwoModeRelaxation(f, [part.at(spectra, f) for part in self.parts])
+        return GradedChargeModeRelaxation(f, [part.at(spectra, f) for part in self.parts])
 
 
-class GradedTwoModeRelaxation:
-    """`GradedTwoModeCollisions` at given spectra and distributions.
+class GradedChargeModeRelaxation:
+    """`GradedChargeModeCollisions` at given spectra and distributions.
 
     Attributes:
         f: ``(cells, 2, N)``.
-        rate, loss: of all parts, see `fvqp.collisions.two_modes.TwoModeRelaxation`.
+        rate, loss: of all parts, see `fvqp.collisions.charge_mode.ChargeModeRelaxation`.
     """
 
     def __init__(self, f: Floats, parts: Sequence[PartRelaxation]) -> None:
@@ -121,15 +121,15 @@ class ElectronsOfEqualBins:
         both: of electrons alone.
     """
 
-    both: TwoModeCollisions
+    both: ChargeModeCollisions
     rounding = 0.0
 
     @property
     def largest_rate(self) -> float:
-        """See `fvqp.collisions.energy_mode.EnergyCollisions`."""
+        """See `fvqp.collisions.collision_sum.EnergyCollisions`."""
         return self.both.largest_rate
 
-    def at(self, spectra: Spectra, f: Floats) -> TwoModeRelaxation:
+    def at(self, spectra: Spectra, f: Floats) -> ChargeModeRelaxation:
         """The integrals at distributions ``f[cell, (L, T), bin]``."""
         return self.both.at(*spectra, f)
 
@@ -146,12 +146,12 @@ class ElectronsOfBothModes:
 
     @property
     def rounding(self) -> float:
-        """See `fvqp.collisions.energy_mode.EnergyCollisions`."""
+        """See `fvqp.collisions.collision_sum.EnergyCollisions`."""
         return self.shared.rounding
 
     @property
     def largest_rate(self) -> float:
-        """See `fvqp.collisions.energy_mode.EnergyCollisions`."""
+        """See `fvqp.collisions.collision_sum.EnergyCollisions`."""
         return self.shared.largest_rate
 
     def at(self, spectra: Spectra, f: Floats) -> ElectronRelaxation:
@@ -315,7 +315,7 @@ class BathRelaxation:
     """`BathOfBothModes` at given spectra and distributions.
 
     Attributes:
-        rate, loss: see `fvqp.collisions.two_modes.TwoModeRelaxation`.
+        rate, loss: see `fvqp.collisions.charge_mode.ChargeModeRelaxation`.
     """
 
     def __init__(self, bath: BathOfBothModes, spectra: Spectra, f: Floats) -> None:
@@ -331,4 +331,4 @@ class BathRelaxation:
 
 
 Part = ElectronsOfEqualBins | ElectronsOfBothModes | BathOfBothModes | PhononsOfBothModes
-PartRelaxation = TwoModeRelaxation | ElectronRelaxation | BathRelaxation | PhononRelaxationOfBothModes
+PartRelaxation = ChargeModeRelaxation | ElectronRelaxation | BathRelaxation | PhononRelaxationOfBothModes
