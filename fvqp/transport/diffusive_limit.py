@@ -26,7 +26,7 @@ class DiffusiveLimit:
 
     Attributes:
         streaming: as given.
-        conductance: ``(n_faces, energy)``, volume per time: of half cells and gates in series.
+        conductance: ``(n_faces, energy)``, volume per time: of half cells and transmitting faces in series.
         indptr, indices: CSR pattern of `matrix`.
         global_id: numbers of its columns on all ranks: the cells, without images of others.
     """

@@ -14,7 +14,7 @@ import numpy as np
 
 from fvqp.threads import share
 from fvqp.transport.streaming_kernels import diffusive
-from fvqp.transport.streaming_tables import Blend, Gates
+from fvqp.transport.streaming_tables import Blend, TransmittingFaces
 from fvqp.typing import Floats, Ints32
 
 #: Values at faces that are worth a thread.
@@ -52,7 +52,7 @@ class FaceDiffusion:
     Args:
         face_cells, area, distance: see `Layout`.
         g, speed: ``(n_cells or 1, energy)`` states × speed, and speed.
-        gates: faces that return particles.
+        transmitting: faces that return particles.
         half_range: ``(n_faces,)`` share of isotropic particles, a quarter, that a unit of area passes.
     """
 
@@ -63,7 +63,7 @@ class FaceDiffusion:
         distance: Floats,
         g: Floats,
         speed: Floats,
-        gates: Gates,
+        transmitting: TransmittingFaces,
         half_range: Floats,
     ) -> None:
         self._cells = face_cells
@@ -74,10 +74,10 @@ class FaceDiffusion:
         outside = face_cells[:, 1] < 0
         # Nothing resists in the bath.
         self._inside = np.stack([np.ones(len(area), bool), ~outside], axis=1)
-        self._gates = gates
+        self._transmitting = transmitting
         self._half = half_range
         self._passing = np.ones(np.broadcast_shapes((len(area), 1, 1), self._g.shape))
-        self._passing[gates.face] = self._gate_shares()
+        self._passing[transmitting.face] = self._gate_shares()
         self._gate_resistance = self._of_gates()
 
     def opacity(self, scattering: Floats) -> Opacity:
@@ -118,7 +118,7 @@ class FaceDiffusion:
                 relative to states × speed; nothing beyond walls.
             opacity: of the faces.
         """
-        walls = self._gates.face[self._gates.wall >= 0]
+        walls = self._transmitting.face[self._transmitting.wall >= 0]
         arriving[walls, 1] = self._half[walls, None] * mean[walls, 1]
         at_face, tilt = np.empty_like(mean), np.empty_like(mean)
         state = self._passing, 1.0 / self._half, opacity, mean, arriving
@@ -142,22 +142,24 @@ class FaceDiffusion:
         np.divide(3.0 * depth, self._g, out=half, where=self._g > 0.0)
         half[~self._inside] = 0.0
         resistance = half[:, 0] + half[:, 1]
-        resistance[self._gates.face] += self._gate_resistance
+        resistance[self._transmitting.face] += self._gate_resistance
         return depth, resistance
 
     def _gate_shares(self) -> Floats:
         """Share of what arrives at a gate that passes, from either side, ``(K, 2, energy)``."""
-        gates = self._gates
-        g = np.broadcast_to(self._g, self._passing.shape)[gates.face]
-        return np.divide(gates.passing[:, None, :], g, out=np.zeros(g.shape), where=g > 0.0)
+        transmitting = self._transmitting
+        g = np.broadcast_to(self._g, self._passing.shape)[transmitting.face]
+        return np.divide(transmitting.passing[:, None, :], g, out=np.zeros(g.shape), where=g > 0.0)
 
     def _of_gates(self) -> Floats:
-        """Resistance of gates themselves: Marshak's, for currents that are not small."""
-        gates = self._gates
-        share = np.where(self._inside[gates.face][:, :, None], self._passing[gates.face], 0.0).sum(axis=1)
-        out = np.full(gates.passing.shape, np.inf)
-        through = self._half[gates.face, None] * gates.passing
-        np.divide(1.0 - 0.5 * share, through, out=out, where=gates.passing > 0.0)
+        """Resistance of transmitting faces themselves: Marshak's, for currents that are not small."""
+        transmitting = self._transmitting
+        share = np.where(
+            self._inside[transmitting.face][:, :, None], self._passing[transmitting.face], 0.0
+        ).sum(axis=1)
+        out = np.full(transmitting.passing.shape, np.inf)
+        through = self._half[transmitting.face, None] * transmitting.passing
+        np.divide(1.0 - 0.5 * share, through, out=out, where=transmitting.passing > 0.0)
         return np.asarray(np.maximum(out, 0.0))
 
     def _beside(self, cells: Floats) -> Floats:

@@ -112,10 +112,10 @@ def faces_of_cells(layout: Layout) -> tuple[Ints32, Ints32]:
     return np.concatenate([[0], np.cumsum(counts)]).astype(np.int32), faces[order]
 
 
-def edges(layout: Layout, gate_of: Ints32) -> Bools:
+def edges(layout: Layout, transmitting_row: Ints32) -> Bools:
     """``(n_faces, 2)`` whether the gradient of the cell on a side leaves out what is beyond a gate.
 
-    It does so at walls and where the medium changes, not at steps of the gap; ``gate_of`` is
+    It does so at walls and where the medium changes, not at steps of the gap; ``transmitting_row`` is
     −1 at open faces.
     """
     near, count = layout.gradient, layout.n_cells
@@ -124,5 +124,5 @@ def edges(layout: Layout, gate_of: Ints32) -> Bools:
     known = rows[inner] * np.int64(count) + near.indices[inner]
     cells = layout.face_cells.astype(np.int64)
     pairs = cells * count + cells[:, ::-1]
-    inside = (cells >= 0) & (gate_of >= 0)[:, None] & (layout.area > 0.0)[:, None]
+    inside = (cells >= 0) & (transmitting_row >= 0)[:, None] & (layout.area > 0.0)[:, None]
     return inside & ((cells[:, ::-1] < 0) | ~np.isin(pairs, known))

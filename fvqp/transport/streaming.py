@@ -24,9 +24,9 @@ from fvqp.transport import sweep_kernels, tangent_kernels
 from fvqp.transport.acoustic_faces import AcousticFaces
 from fvqp.transport.directions import FULL, Directions, RadialDirections
 from fvqp.transport.face_diffusion import FaceDiffusion, Opacity
-from fvqp.transport.gates import bath_means, first, make_gates
 from fvqp.transport.layout import Barrier, Layout, Refracting, edges, faces_of_cells
 from fvqp.transport.streaming_tables import Blend, Faces, Turning
+from fvqp.transport.transmitting_faces import bath_means, first, make_transmitting
 from fvqp.transport.walls import Wall
 from fvqp.typing import Floats, Ints, Ints32
 
@@ -60,11 +60,11 @@ class Streaming:
     Attributes:
         walls: names of the outer boundaries, the first axis of what is lost.
         has_baths: whether anything enters, on any rank.
-        returns: whether gates turn anything back, on any rank.
+        returns: whether transmitting faces turn anything back, on any rank.
 
     Raises:
         CaseError: an unknown scheme; speeds or states of another shape, negative or not finite, on any rank;
-            see `fvqp.transport.gates.make_gates`.
+            see `fvqp.transport.transmitting_faces.make_transmitting`.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Streaming:
         self.scheme = scheme
         self.walls = tuple(walls)
         self._made_of = dict(walls), tuple(barriers)
-        # Where a tangent is taken, and what comes in through gates there.
+        # Where a tangent is taken, and what comes in through transmitting faces there.
         self._at: Floats | None = None
         self._enters_at: Floats | None = None
         self._fixed = False
@@ -112,39 +112,41 @@ class Streaming:
         refracting = [b for b in barriers if isinstance(b, Refracting)]
         self._acoustic = [AcousticFaces(layout, directions, b, self.g, self.speed) for b in refracting]
         plain = [b for b in barriers if isinstance(b, Barrier)]
-        gates, gate_of = make_gates(layout, directions, self.g, walls, plain, self._acoustic)
+        transmitting, transmitting_row = make_transmitting(
+            layout, directions, self.g, walls, plain, self._acoustic
+        )
         pointer, of_cell = faces_of_cells(layout)
         self._faces = Faces(
             layout.face_cells,
             layout.area,
             layout.projected,
             layout.offset,
-            gate_of,
-            edges(layout, gate_of),
+            transmitting_row,
+            edges(layout, transmitting_row),
             pointer,
             of_cell,
         )
-        self._gate = gates
-        n_plain = len(gates.face) - sum(len(faces.faces) for faces in self._acoustic)
+        self._transmitting = transmitting
+        n_plain = len(transmitting.face) - sum(len(faces.faces) for faces in self._acoustic)
         # Waves that are refracted are bounded as if they came back in all directions.
-        self._bounding = gates._replace(
-            specular=np.where(np.arange(len(gates.face)) < n_plain, gates.specular, 0.0)
+        self._bounding = transmitting._replace(
+            specular=np.where(np.arange(len(transmitting.face)) < n_plain, transmitting.specular, 0.0)
         )
-        self._plain = first(gates, n_plain)
-        self._bath = bath_means(layout, directions, gates)
-        self.has_baths = bool(layout.comm.allreduce(bool(np.any(gates.bath)), MPI.LOR))
-        beside = layout.face_cells[gates.face]
+        self._plain = first(transmitting, n_plain)
+        self._bath = bath_means(layout, directions, transmitting)
+        self.has_baths = bool(layout.comm.allreduce(bool(np.any(transmitting.bath)), MPI.LOR))
+        beside = layout.face_cells[transmitting.face]
         beside = (
             np.where(beside < 0, beside[:, :1], beside) if len(self.g) > 1 else np.zeros((1, 2), np.int64)
         )
-        closed = bool(np.any(gates.passing[:, None, :] < self.g[beside]))
+        closed = bool(np.any(transmitting.passing[:, None, :] < self.g[beside]))
         self.returns = bool(layout.comm.allreduce(closed, MPI.LOR))
         self._turning = _turning(directions, layout)
         half = np.full(len(layout.area), 0.25)
         if not directions.means_only:
             through = np.maximum(layout.projected, 0.0) @ directions.weights
             np.divide(through, FULL * layout.area, out=half, where=layout.area > 0.0)
-        resisting = gates.passing.copy()
+        resisting = transmitting.passing.copy()
         for start, acoustic in self._acoustic_rows():
             resisting[start : start + len(acoustic.faces)] = acoustic.resisting
         self._diffusion = FaceDiffusion(
@@ -153,7 +155,7 @@ class Streaming:
             layout.distance,
             self.g,
             self.speed,
-            gates._replace(passing=resisting),
+            transmitting._replace(passing=resisting),
             half,
         )
 
@@ -216,7 +218,7 @@ class Streaming:
         f = self._checked(f)
         n_directions = self.directions.count
         rate = np.empty((layout.n_owned, n_directions, self.n_energies)) if out is None else out
-        leaving = np.zeros((len(self._gate.face), n_directions, self.n_energies))
+        leaving = np.zeros((len(self._transmitting.face), n_directions, self.n_energies))
         blend = Blend(np.empty((0, 0, 0)), np.empty((0, 0, 0)), np.empty((0, 0, 0)))
         blocks: Iterable[tuple[int, Floats]]
         if scattering is None:
@@ -239,8 +241,8 @@ class Streaming:
             self._shared(tangent_kernels.turning, *of_cells, rate)
         lost = np.zeros((len(self.walls), self.n_energies))
         weights = self.directions.weights
-        gates = self._plain, self.g, self._per_capacity
-        self._shared(kernels.pass_gates, self._faces, *gates, weights, leaving, rate, lost)
+        transmitting = self._plain, self.g, self._per_capacity
+        self._shared(kernels.pass_transmitting, self._faces, *transmitting, weights, leaving, rate, lost)
         for start, acoustic in self._acoustic_rows():
             acoustic.exchange(leaving[start : start + len(acoustic.faces)], self._per_capacity, rate)
         return rate, lost / FULL
@@ -314,7 +316,7 @@ class Streaming:
         layout, count = self.layout, self.directions.count
         x = np.zeros((layout.n_cells, count, self.n_energies))
         order, _ = self._order
-        state = self._faces, self._gate, self._turning, self.g, self.capacity, layout.block, order
+        state = self._faces, self._transmitting, self._turning, self.g, self.capacity, layout.block, order
         removal = np.ascontiguousarray(removal, dtype=np.float64)
         if layout.chain is None:
             self._shared(sweep_kernels.sweep, *state, np.arange(count), removal, q, x)
@@ -362,15 +364,15 @@ class Streaming:
             slope = np.empty((layout.n_cells, 1, layout.offset.shape[2], self.n_energies))
             self._gradients(np.ascontiguousarray(mean[:, None, :]), np.zeros(1, np.int32), 0, None, slope)
             out += np.einsum("fsd,fsde->fse", layout.lateral, slope[layout.face_cells, 0])
-        walls = self._gate.wall >= 0
-        out[self._gate.face[walls], 1] = self._bath
+        walls = self._transmitting.wall >= 0
+        out[self._transmitting.face[walls], 1] = self._bath
         return out
 
     def by_wall(self, flux: Floats) -> Floats:
         """Sums of ``flux[n_faces, energy]`` over the faces of each wall, ``(walls, energy)``."""
         out = np.zeros((len(self.walls), self.n_energies))
-        outer = self._gate.wall >= 0
-        np.add.at(out, self._gate.wall[outer], flux[self._gate.face[outer]])
+        outer = self._transmitting.wall >= 0
+        np.add.at(out, self._transmitting.wall[outer], flux[self._transmitting.face[outer]])
         return out
 
     # -- parts
@@ -423,8 +425,8 @@ class Streaming:
         return self._entering(f), np.empty((0, 2, 0)) if opacity is None else opacity.drop
 
     def _entering(self, f: Floats) -> Floats:
-        """What comes in through gates, ``(gates, M, energy)``."""
-        out = np.zeros((len(self._gate.face), self.directions.count, self.n_energies))
+        """What comes in through transmitting faces, ``(faces, M, energy)``."""
+        out = np.zeros((len(self._transmitting.face), self.directions.count, self.n_energies))
         weights = self.directions.weights
         self._shared(kernels.entering, self._faces, self._bounding, self.g, weights, f, out)
         return out
@@ -438,7 +440,8 @@ class Streaming:
         return self._diffusion.blend(mean, arriving, opacity)
 
     def _acoustic_rows(self) -> Iterator[tuple[int, AcousticFaces]]:
-        """Interfaces that refract, which come last among the gates, with the first row of each."""
+        """Interfaces that refract, which come last among the transmitting faces, with the first row of
+        each."""
         start = len(self._plain.face)
         for acoustic in self._acoustic:
             yield start, acoustic

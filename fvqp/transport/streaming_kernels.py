@@ -44,8 +44,9 @@ def _seen(neighbour, m, inverse):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def entering(e0, e1, faces, gates, g, weights, f, out):
-    """What comes in through gates, ``out[gate, M, energy]``, where cells send out their own ``f``.
+def entering(e0, e1, faces, transmitting, g, weights, f, out):
+    """What comes in through transmitting faces, ``out[gate, M, energy]``, where cells send out their own
+    ``f``.
 
     Exact for baths; what returns and what passes has the occupation at the face, which gradients are for.
     """
@@ -53,9 +54,9 @@ def entering(e0, e1, faces, gates, g, weights, f, out):
     n_directions = f.shape[1]
     per_cell = g.shape[0] > 1
     diffuse, passes = np.empty(f.shape[2]), np.empty(f.shape[2])
-    for k in range(gates.face.size):
-        face, wall, specular = gates.face[k], gates.wall[k], gates.specular[k]
-        image = gates.images[gates.image[k]]
+    for k in range(transmitting.face.size):
+        face, wall, specular = transmitting.face[k], transmitting.wall[k], transmitting.specular[k]
+        image = transmitting.images[transmitting.image[k]]
         for side in range(2):
             cell, other = faces.cells[face, side], faces.cells[face, 1 - side]
             if cell < 0:
@@ -64,17 +65,17 @@ def entering(e0, e1, faces, gates, g, weights, f, out):
             states = g[cell if per_cell else 0]
             for e in range(lo, hi):
                 diffuse[e] = 0.0
-                passes[e] = gates.passing[k, e] / states[e] if states[e] > 0.0 else 0.0
+                passes[e] = transmitting.passing[k, e] / states[e] if states[e] > 0.0 else 0.0
             for m in range(n_directions):
                 a = sign * faces.projected[face, m]
                 if a > 0.0 and specular < 1.0:
-                    share = weights[m] * a / gates.norm[k, side]
+                    share = weights[m] * a / transmitting.norm[k, side]
                     for e in range(lo, hi):
                         diffuse[e] += share * f[cell, m, e]
             for m in range(n_directions):
                 if sign * faces.projected[face, m] >= 0.0:
                     continue
-                beyond = gates.bath[wall, m] if wall >= 0 else f[other, m]
+                beyond = transmitting.bath[wall, m] if wall >= 0 else f[other, m]
                 for e in range(lo, hi):
                     back = specular * f[cell, image[m], e] + (1.0 - specular) * diffuse[e]
                     out[k, m, e] = back + passes[e] * (beyond[e] - back)
@@ -306,8 +307,8 @@ def stream(e0, e1, faces, turning, g, inverse, blend, f, slope, start, second, l
     """Rates of change ``rate[owned cell, M, energy]`` by open faces and by changes of direction.
 
     ``slope`` holds the directions from ``start`` on, or none of them (``(n, M, 0, energy)``, first order);
-    other directions are left alone. ``inverse[owned cell, energy]`` is one over the capacity.
-    ``leaving[gate, M, energy]`` receives the occupation that arrives at gates from either side. A change of
+    other directions are left alone. ``inverse[owned cell, energy]`` is one over the capacity. ``leaving[gate,
+    M, energy]`` receives the occupation that arrives at transmitting faces from either side. A change of
     direction adds ``−(ΔA g/w) (α_{m+½} f_{m+½} − α_{m−½} f_{m−½})``.
     """
     lo, hi = np.uint64(e0), np.uint64(e1)
@@ -387,19 +388,19 @@ def stream(e0, e1, faces, turning, g, inverse, blend, f, slope, start, second, l
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def pass_gates(e0, e1, faces, gates, g, inverse, weights, leaving, rate, lost):
-    """Add to ``rate`` what leaves through gates, returns from them and enters; ``lost[wall, energy]`` is what
-    walls take in sum over directions with ``weights``."""
+def pass_transmitting(e0, e1, faces, transmitting, g, inverse, weights, leaving, rate, lost):
+    """Add to ``rate`` what leaves through transmitting faces, returns from them and enters; ``lost[wall,
+    energy]`` is what walls take in sum over directions with ``weights``."""
     lo, hi = np.uint64(e0), np.uint64(e1)
     n_owned, n_directions, n_energies = rate.shape
     per_cell = g.shape[0] > 1
     diffuse = np.empty(n_energies)
-    for k in range(gates.face.size):
-        face = gates.face[k]
-        wall = gates.wall[k]
-        passing = gates.passing[k]
-        image = gates.images[gates.image[k]]
-        specular = gates.specular[k]
+    for k in range(transmitting.face.size):
+        face = transmitting.face[k]
+        wall = transmitting.wall[k]
+        passing = transmitting.passing[k]
+        image = transmitting.images[transmitting.image[k]]
+        specular = transmitting.specular[k]
         for side in range(2):
             cell = faces.cells[face, side]
             if cell < 0:
@@ -414,7 +415,7 @@ def pass_gates(e0, e1, faces, gates, g, inverse, weights, leaving, rate, lost):
                     if a > 0.0:
                         for e in range(lo, hi):
                             diffuse[e] += weights[m] * a * leaving[k, m, e]
-                diffuse *= (1.0 - specular) / gates.norm[k, side]
+                diffuse *= (1.0 - specular) / transmitting.norm[k, side]
             for m in range(n_directions):
                 a = sign * faces.projected[face, m]
                 w = weights[m]
@@ -436,7 +437,7 @@ def pass_gates(e0, e1, faces, gates, g, inverse, weights, leaving, rate, lost):
                             closed = (speed[e] - passing[e]) * inverse[cell, e]
                             rate[cell, m, e] -= a * closed * (specular * back[e] + diffuse[e])
                     if wall >= 0:
-                        outside = gates.bath[wall, m]
+                        outside = transmitting.bath[wall, m]
                         for e in range(lo, hi):
                             rate[cell, m, e] -= a * passing[e] * outside[e] * inverse[cell, e]
                             lost[wall, e] += w * a * passing[e] * outside[e]

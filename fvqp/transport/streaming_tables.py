@@ -19,7 +19,7 @@ class Faces(NamedTuple):
         area: ``(n_faces,)``.
         projected: ``(n_faces, M)`` area × cosine between direction and normal.
         offset: ``(n_faces, 2, dim)`` from the centroids of the cells to that of the face.
-        gate: ``(n_faces,)`` row in `Gates` of faces that return particles, −1 of open ones.
+        gate: ``(n_faces,)`` row in `TransmittingFaces` of faces that return particles, −1 of open ones.
         edge: ``(n_faces, 2)`` whether gradients of the cell on a side know nothing of what lies beyond.
         pointer, of_cell: CSR, the faces of every cell.
     """
@@ -34,7 +34,7 @@ class Faces(NamedTuple):
     of_cell: NDArray
 
 
-class Gates(NamedTuple):
+class TransmittingFaces(NamedTuple):
     """Faces that do not let everything through: walls, interfaces, steps of the gap.
 
     Attributes:

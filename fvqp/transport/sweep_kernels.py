@@ -14,12 +14,12 @@ import fvqp.kernel_cache  # noqa: F401
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def sweep(e0, e1, faces, gates, turning, g, capacity, block, order, moving, removal, q, x):
+def sweep(e0, e1, faces, transmitting, turning, g, capacity, block, order, moving, removal, q, x):
     """Solve ``capacity (removal + 1/capacity × upwind streaming) x = capacity q`` for directions ``moving``.
 
-    Nothing enters through walls, from other blocks, or returns from gates. ``order[M, n]`` lists the cells of
-    every direction downstream; what comes from cells later in the order, or from shells of other ranks, is
-    taken from ``x`` as it is.
+    Nothing enters through walls, from other blocks, or returns from transmitting faces. ``order[M, n]`` lists
+    the cells of every direction downstream; what comes from cells later in the order, or from shells of other
+    ranks, is taken from ``x`` as it is.
     """
     lo, hi = np.uint64(e0), np.uint64(e1)
     n_owned, _, n_energies = q.shape
@@ -49,7 +49,7 @@ def sweep(e0, e1, faces, gates, turning, g, capacity, block, order, moving, remo
                     if up < 0 or block[up] != block[i]:
                         continue
                     gate = faces.gate[face]
-                    entering = gates.passing[gate] if gate >= 0 else g[up if per_cell else 0]
+                    entering = transmitting.passing[gate] if gate >= 0 else g[up if per_cell else 0]
                     for e in range(lo, hi):
                         gain[e] -= a * entering[e] * x[up, m, e]
             if curved:

@@ -20,8 +20,8 @@ def slopes(
 ):
     """Derivative of the limited gradients at ``at[cell, M, energy]`` along ``f``, shaped as these.
 
-    ``enters`` and ``d_enters`` are what comes in through gates at both. Where ``fixed``, gradients off lines
-    are cut by the factors that they have.
+    ``enters`` and ``d_enters`` are what comes in through transmitting faces at both. Where ``fixed``,
+    gradients off lines are cut by the factors that they have.
     """
     lo, hi = np.uint64(e0), np.uint64(e1)
     n_energies = f.shape[2]

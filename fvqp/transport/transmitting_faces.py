@@ -10,24 +10,24 @@ from fvqp.errors import CaseError
 from fvqp.transport.acoustic_faces import AcousticFaces
 from fvqp.transport.directions import Directions
 from fvqp.transport.layout import Barrier, Layout
-from fvqp.transport.streaming_tables import Gates
+from fvqp.transport.streaming_tables import TransmittingFaces
 from fvqp.transport.walls import Wall
 from fvqp.typing import Floats, Ints32
 
 #: States × speed that differ by less across a face, relatively, differ by rounding.
 LEVEL = 1e-12
-#: Fields of `Gates` with one row a face.
+#: Fields of `TransmittingFaces` with one row a face.
 BY_GATE = ("face", "wall", "passing", "specular", "image", "norm")
 
 
-def make_gates(
+def make_transmitting(
     layout: Layout,
     directions: Directions,
     g: Floats,
     walls: Mapping[str, Wall],
     barriers: Sequence[Barrier],
     acoustic: Sequence[AcousticFaces],
-) -> tuple[Gates, Ints32]:
+) -> tuple[TransmittingFaces, Ints32]:
     """Walls, interfaces and steps of states × speed, and the row of each face, −1 of open ones.
 
     Interfaces that refract come last, in their order.
@@ -71,11 +71,11 @@ def make_gates(
         none = np.zeros(len(refracting.faces), np.int32)
         parts.append((refracting.faces, -1, refracting.passing, 1.0, none))
     faces = np.concatenate([p[0] for p in parts] or [np.empty(0, np.int32)]).astype(np.int32)
-    gate_of = np.full(len(c0), -1, np.int32)
-    gate_of[faces] = np.arange(len(faces), dtype=np.int32)
+    transmitting_row = np.full(len(c0), -1, np.int32)
+    transmitting_row[faces] = np.arange(len(faces), dtype=np.int32)
     weighted = layout.projected[faces] * directions.weights
     norm = np.stack([-np.minimum(weighted, 0.0).sum(axis=1), np.maximum(weighted, 0.0).sum(axis=1)], axis=1)
-    gates = Gates(
+    transmitting = TransmittingFaces(
         face=faces,
         wall=np.concatenate([np.full(len(p[0]), p[1], np.int32) for p in parts] or [np.empty(0, np.int32)]),
         passing=np.ascontiguousarray(np.concatenate([p[2] for p in parts] or [np.empty((0, n_energies))])),
@@ -85,27 +85,27 @@ def make_gates(
         bath=_baths(walls, directions.count, n_energies),
         norm=norm,
     )
-    return gates, gate_of
+    return transmitting, transmitting_row
 
 
-def first(gates: Gates, count: int) -> Gates:
-    """The first ``count`` gates."""
-    return gates._replace(**{name: getattr(gates, name)[:count] for name in BY_GATE})
+def first(transmitting: TransmittingFaces, count: int) -> TransmittingFaces:
+    """Return the first ``count`` transmitting faces."""
+    return transmitting._replace(**{name: getattr(transmitting, name)[:count] for name in BY_GATE})
 
 
-def bath_means(layout: Layout, directions: Directions, gates: Gates) -> Floats:
+def bath_means(layout: Layout, directions: Directions, transmitting: TransmittingFaces) -> Floats:
     """What baths send through each face of a wall, as the isotropic occupation that sends as much.
 
-    ``(faces of walls, energy)``, in the order of the gates.
+    ``(faces of walls, energy)``, in the order of the transmitting faces.
     """
-    weighted = np.maximum(-layout.projected[gates.face] * directions.weights, 0.0)
-    out = np.empty(gates.passing.shape)
-    for number, bath in enumerate(gates.bath):
-        here = gates.wall == number
-        norm = gates.norm[here, :1]
+    weighted = np.maximum(-layout.projected[transmitting.face] * directions.weights, 0.0)
+    out = np.empty(transmitting.passing.shape)
+    for number, bath in enumerate(transmitting.bath):
+        here = transmitting.wall == number
+        norm = transmitting.norm[here, :1]
         # Sides that lie on an axis of revolution have no area.
         out[here] = weighted[here] @ bath / np.where(norm > 0.0, norm, 1.0)
-    return out[gates.wall >= 0]
+    return out[transmitting.wall >= 0]
 
 
 def _baths(walls: Mapping[str, Wall], n_directions: int, n_energies: int) -> Floats:
