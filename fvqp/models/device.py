@@ -100,7 +100,7 @@ class Junction:
         return f"Junction({self.name!r} on {self.on!r}: {', '.join(parts)})"
 
     @property
-    def felt(self) -> float:
+    def back_action(self) -> float:
         """Part of the conductance that the superconductor feels."""
         return 1.0 if self.injects else PROBE
 
@@ -195,7 +195,7 @@ class Device:
     def terminals(self) -> tuple[Terminal, ...]:
         """Junctions first, then reservoirs: the order of every ``terminal`` axis."""
         return (
-            *(Terminal(j.name, (j.on,), j.conductance * j.felt) for j in self.junctions),
+            *(Terminal(j.name, (j.on,), j.conductance * j.back_action) for j in self.junctions),
             *(Terminal(r.name, r.on) for r in self.reservoirs),
         )
 
@@ -216,10 +216,10 @@ class Device:
         return self.material.gap / constants.e
 
     @property
-    def felt(self) -> Floats:
-        """`Junction.felt` of every junction: over it, currents in the superconductor are those of the
+    def back_action(self) -> Floats:
+        """`Junction.back_action` of every junction: over it, currents in the superconductor are those of the
         junctions."""
-        return np.array([junction.felt for junction in self.junctions])
+        return np.array([junction.back_action for junction in self.junctions])
 
     @property
     def balances_heat(self) -> bool:

@@ -55,7 +55,7 @@ def tunnelled_heat(problem: UsadelProblem, point: Point, kinetic: KineticState) 
     n = len(problem.device.junctions)
     j_l, j_t = kinetic.currents[L, :n], kinetic.currents[T, :n]
     work = problem.biases(point) * (j_t @ grid.widths)
-    return (work + j_l @ (grid.widths * grid.centres)) * unit**2 / problem.device.felt
+    return (work + j_l @ (grid.widths * grid.centres)) * unit**2 / problem.device.back_action
 
 
 def heat_balance(problem: UsadelProblem, solution: Solution) -> HeatBalance:

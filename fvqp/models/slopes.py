@@ -90,9 +90,9 @@ def _with_leads(problem: UsadelProblem, solution: Solution, by_bias: Floats, cha
             0.0 if j.lead is None else j.lead.joule_slope(i)
             for j, i in zip(device.junctions, current, strict=True)
         ]
-        gained = heat * device.voltage_unit**2 / device.felt + np.array(joule) * problem.junction_currents(
-            moved
-        )
+        gained = heat * device.voltage_unit**2 / device.back_action + np.array(
+            joule
+        ) * problem.junction_currents(moved)
         return np.asarray(gained[balancing])
 
     moving = np.array([float(j.role == "injector" and j.bias is None) for j in device.junctions])

@@ -446,7 +446,7 @@ class UsadelProblem:
     def junction_currents(self, currents: Floats) -> Floats:
         """Charge current from each junction into the superconductor, ampere, from spectral currents."""
         into = currents[T, : len(self.device.junctions)] @ self.grid.widths
-        return into * self.device.voltage_unit / self.device.felt
+        return into * self.device.voltage_unit / self.device.back_action
 
     def reservoir_currents(self, currents: Floats) -> Floats:
         """Charge current from each reservoir into the device, ampere, that quasiparticles carry."""
