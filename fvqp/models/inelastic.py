@@ -131,7 +131,7 @@ class Inelastic:
 
     def components(self, state: SpectralState) -> tuple[int, ...]:
         """What is solved for together: f_L, and f_T where a supercurrent or collisions couple them."""
-        return (L, T) if state.drop is not None or self.collisions.charge else (L,)
+        return (L, T) if state.supercurrent_conductance is not None or self.collisions.charge else (L,)
 
     def slope(self, state: SpectralState, kinetic: KineticState, external_slope: Floats) -> KineticState:
         """Derivative of a solution, at fixed spectra, by a parameter of the leads.

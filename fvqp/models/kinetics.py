@@ -38,13 +38,14 @@ class SpectralState:
     Attributes:
         gap: ``(n_cells or 1,)`` Δ in Δ0.
         depairing: ``(n_cells or 1,)`` ζ in Δ0.
-        drop: ``(n_faces,)`` conductance × phase drop (`fvqp.models.phase.PhaseField`), None without
+        supercurrent_conductance: ``(n_faces,)`` conductance × phase drop (`fvqp.models.phase.PhaseField`),
+            None without
             supercurrent.
     """
 
     gap: Floats
     depairing: Floats
-    drop: Floats | None = None
+    supercurrent_conductance: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -179,14 +180,14 @@ class Kinetics:
             L: (spectrum.diffusion_L, np.zeros_like(spectrum.diffusion_L)),
             T: (spectrum.diffusion_T, spectrum.relaxation_T),
         }
-        coupled = len(components) == 2 and state.drop is not None
+        coupled = len(components) == 2 and state.supercurrent_conductance is not None
         faces = self.transport.interface_faces
         return Coefficients(
             diffusion=np.stack([both[c][0] for c in components]),
             reaction=np.stack([both[c][1] for c in components]),
             advection=np.ascontiguousarray(spectrum.supercurrent) if coupled else np.empty((1, 0)),
-            drop=state.drop
-            if coupled and state.drop is not None
+            supercurrent_conductance=state.supercurrent_conductance
+            if coupled and state.supercurrent_conductance is not None
             else np.zeros(len(self.transport.faces.cells)),
             junction=self.transport.junction_coefficient(spectrum.dos),
             interface=self.transport.interface_coefficient(
@@ -209,7 +210,7 @@ class Kinetics:
         other one out, as zero. ``guess`` is a state to start iterative solvers from.
         """
         mesh = self.device.mesh
-        coupled = state.drop is not None
+        coupled = state.supercurrent_conductance is not None
         present = np.any(externals != 0.0, axis=(2, 3))
         if only is not None and not coupled:
             present[:, 1 - only] = False
@@ -300,7 +301,7 @@ class Kinetics:
             spectrum, widths = self.spectrum(state, bins), self.grid.widths[bins]
             f_l, f_t = (kinetic.deviation(c)[:, bins] for c in (L, T))
             source += transport.capacity * ((spectrum.relaxation_T * f_t) @ widths)[:n]
-            if state.drop is not None:
+            if state.supercurrent_conductance is not None:
                 # What the T row makes of f_L alone is j_S·∇f_L.
                 operator = transport.at(self.coefficients(state, spectrum, (L, T)))
                 x = np.stack([f_l, np.zeros_like(f_l)], axis=1)

@@ -192,7 +192,8 @@ class Iteration:
             device, mesh = problem.device, self.mesh
             length = np.sqrt(constants.hbar * device.per_cell("diffusivity") / device.material.gap)
             across = device.per_cell("conductivity") * device.transverse / length
-            #: Siemens by which a phase drop at a face (`PhaseField.drop`) is ``ξ∇φ`` along its normal.
+            #: Siemens by which a phase drop at a face (`PhaseField.supercurrent_conductance`) is ``ξ∇φ``
+            #: along its normal.
             self.face_unit = across[mesh.face_cells[:, 0]] * mesh.face_area
         self.what = f"self-consistent gap at V_inj = {point.V_inj:.6g} V, V_det = {point.V_det:.6g} V"
         if point.supercurrent:
@@ -444,7 +445,12 @@ class Iteration:
             head = np.array([max(numbers)] if self.mesh.comm.rank == 0 else [])
         else:
             head = gap[: self.mesh.n_owned]
-        return np.concatenate([head, phase.drop / self.face_unit if self.flows and phase is not None else []])
+        return np.concatenate(
+            [
+                head,
+                phase.supercurrent_conductance / self.face_unit if self.flows and phase is not None else [],
+            ]
+        )
 
     def _expanded(self, iterate: Floats) -> tuple[Floats, Floats, PhaseField | None]:
         """Gap and depairing of every cell, ghosts included, and the phase whose drops the iterate has."""

@@ -47,7 +47,8 @@ class PhaseField:
 
     Attributes:
         phase: ``(n_cells,)`` radians, 0 at the source.
-        drop: ``(n_faces,)`` normal-state conductance × phase drop through every face, siemens.
+        supercurrent_conductance: ``(n_faces,)`` normal-state conductance × phase drop through every face,
+            siemens.
         gradients: ``(n_owned, 3)`` ``ξ∇φ``.
         depairing: ``(n_cells,)`` ``ζ = ½(ξ∇φ)²`` in Δ0.
         gradient: mean ``ξ∇φ`` along the current over the region, with its sign.
@@ -57,7 +58,7 @@ class PhaseField:
     """
 
     phase: Floats
-    drop: Floats
+    supercurrent_conductance: Floats
     gradients: Floats
     depairing: Floats
     gradient: float
@@ -129,30 +130,34 @@ class PhaseSolver:
             extra = 0.0 if own is None else self._current(superfluid, own, 0.0)
             scale = (value / self.device.voltage_unit - extra) / through
         else:
-            scale = value / self._mean_gradient(self._drop(superfluid, unit, 1.0))
+            scale = value / self._mean_gradient(self._conductance(superfluid, unit, 1.0))
         return self.restore(superfluid, scale * unit if own is None else scale * unit + own, scale)
 
     def restore(self, superfluid: Floats, phase: Floats, drain: float) -> PhaseField:
         """The field of a phase that is known already, for the superfluid density it was solved with."""
-        drop = self._drop(superfluid, phase, drain)
-        vectors = self._vectors(drop)
+        supercurrent_conductance = self._conductance(superfluid, phase, drain)
+        vectors = self._vectors(supercurrent_conductance)
         squared = np.zeros(self.device.mesh.n_cells)
         squared[: len(vectors)] = np.einsum("ci,ci->c", vectors, vectors)
         self.device.mesh.exchange(squared)
         return PhaseField(
             phase=phase,
-            drop=drop,
+            supercurrent_conductance=supercurrent_conductance,
             gradients=vectors,
             depairing=0.5 * squared,
-            gradient=float(np.copysign(self._mean_gradient(drop), drain)),
+            gradient=float(np.copysign(self._mean_gradient(supercurrent_conductance), drain)),
             current=self._current(superfluid, phase, drain) * self.device.voltage_unit,
             superfluid=superfluid,
             drain=drain,
         )
 
-    def of_drop(self, phase: PhaseField, drop: Floats) -> PhaseField:
+    def with_conductance(self, phase: PhaseField, supercurrent_conductance: Floats) -> PhaseField:
         """``phase`` with other phase drops and the gradients that belong to them."""
-        return replace(phase, drop=drop, gradients=self._vectors(drop))
+        return replace(
+            phase,
+            supercurrent_conductance=supercurrent_conductance,
+            gradients=self._vectors(supercurrent_conductance),
+        )
 
     @cached_property
     def _normal_conductance(self) -> float:
@@ -165,7 +170,7 @@ class PhaseSolver:
             diffusion=np.ascontiguousarray(superfluid[None, :, None]),
             reaction=np.zeros((1, 1, 1)),
             advection=np.empty((1, 0)),
-            drop=np.zeros(len(self.transport.faces.cells)),
+            supercurrent_conductance=np.zeros(len(self.transport.faces.cells)),
             junction=np.empty((0, 1)),
             interface=np.empty((1, 0, 1)),
             lead=np.empty((0, 1)),
@@ -188,7 +193,7 @@ class PhaseSolver:
         x = np.ascontiguousarray(phase[:, None, None])
         return self._operator(superfluid).face_fluxes(x, self._external(drain))[:, 0]
 
-    def _drop(self, superfluid: Floats, phase: Floats, drain: float) -> Floats:
+    def _conductance(self, superfluid: Floats, phase: Floats, drain: float) -> Floats:
         """Conserved flux over the superfluid density that the kinetic operator interpolates at the face."""
         c0, c1 = self.device.mesh.face_cells.T
         w = self.transport.faces.weight
@@ -196,17 +201,17 @@ class PhaseSolver:
         flux = self._flux(superfluid, phase, drain)
         return np.divide(flux, at_face, out=np.zeros_like(flux), where=at_face > 0.0)
 
-    def _vectors(self, drop: Floats) -> Floats:
+    def _vectors(self, supercurrent_conductance: Floats) -> Floats:
         """``ξ∇φ`` of the owned cells."""
         conductivity = self.device.per_cell("conductivity")[: self.device.mesh.n_owned, None]
         return (
-            self.transport.cell_vectors(drop[:, None].ravel())
+            self.transport.cell_vectors(supercurrent_conductance[:, None].ravel())
             / conductivity
             * self._xi[: len(conductivity), None]
         )
 
-    def _mean_gradient(self, drop: Floats) -> float:
-        size = np.linalg.norm(self._vectors(drop)[self._cells], axis=1)
+    def _mean_gradient(self, supercurrent_conductance: Floats) -> float:
+        size = np.linalg.norm(self._vectors(supercurrent_conductance)[self._cells], axis=1)
         volume = self.transport.volume[self._cells]
         sums = np.array([float((size * volume).sum()), float(volume.sum())])
         self.device.mesh.comm.Allreduce(MPI.IN_PLACE, sums)

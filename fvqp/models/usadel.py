@@ -364,11 +364,13 @@ class UsadelProblem:
             low = self.device.mesh.comm.allreduce(low, MPI.MIN)
             high = self.device.mesh.comm.allreduce(high, MPI.MAX)
             arrays.append(np.array([low]) if high - low <= self.tolerance else a)
-        drop = None
+        supercurrent_conductance = None
         if phase is not None and self.coupling:
-            flows = self.device.mesh.comm.allreduce(bool(np.any(phase.drop != 0.0)), MPI.LOR)
-            drop = phase.drop if flows else None
-        return SpectralState(arrays[0], arrays[1], drop)
+            flows = self.device.mesh.comm.allreduce(
+                bool(np.any(phase.supercurrent_conductance != 0.0)), MPI.LOR
+            )
+            supercurrent_conductance = phase.supercurrent_conductance if flows else None
+        return SpectralState(arrays[0], arrays[1], supercurrent_conductance)
 
     # -- distributions in given spectra
 
@@ -385,7 +387,7 @@ class UsadelProblem:
     ) -> KineticState:
         """What `energy_mode` found, and f_T where nothing couples it."""
         together = self.inelastic is not None and self.inelastic.collisions.charge
-        if together or state.drop is not None:
+        if together or state.supercurrent_conductance is not None:
             return kinetic
         return kinetic.plus(self.kinetics.solve(state, kinetic.external[None], only=T, guess=guess)[0])
 
@@ -416,10 +418,10 @@ class UsadelProblem:
             raise CaseError("supercurrent: this problem has none, so there is no phase to restore")
         return self._phases.restore(superfluid, phase, drain)
 
-    def phase_of(self, phase: PhaseField, drop: Floats) -> PhaseField:
-        """``phase`` with other drops (`PhaseSolver.of_drop`)."""
+    def phase_of(self, phase: PhaseField, supercurrent_conductance: Floats) -> PhaseField:
+        """``phase`` with other conductances (`PhaseSolver.with_conductance`)."""
         assert self._phases is not None, "there is a phase"
-        return self._phases.of_drop(phase, drop)
+        return self._phases.with_conductance(phase, supercurrent_conductance)
 
     def expected_memory(self) -> float:
         """Bytes on this rank: stored responses or states, and the blocks that are solved at a time.
@@ -504,14 +506,16 @@ def _directed(
     """The same state with the supercurrent the other way round."""
     if not reverse or phase is None:
         return state, phase
-    drop = None if state.drop is None else -state.drop
+    supercurrent_conductance = (
+        None if state.supercurrent_conductance is None else -state.supercurrent_conductance
+    )
     turned = replace(
         phase,
         phase=-phase.phase,
-        drop=-phase.drop,
+        supercurrent_conductance=-phase.supercurrent_conductance,
         gradients=-phase.gradients,
         gradient=-phase.gradient,
         current=-phase.current,
         drain=-phase.drain,
     )
-    return replace(state, drop=drop), turned
+    return replace(state, supercurrent_conductance=supercurrent_conductance), turned

@@ -75,7 +75,7 @@ def face_links(faces, coefficients, links):
         if links.advected.shape[1] > 0:
             j_cell = coefficients.advection.shape[0] > 1
             row = links.advected[f]
-            p = coefficients.drop[f]
+            p = coefficients.supercurrent_conductance[f]
             if c1 < 0 and lead != RESERVOIR:
                 p = 0.0
             j0 = coefficients.advection[c0 if j_cell else 0]
@@ -123,7 +123,7 @@ def assemble(faces, coefficients, links, leads, capacity, indptr, diagonal, n_co
                     there = _entry(indptr, c, other, n_comp, a, a)
                     for e in range(n_energies):
                         values[there, e] -= links.link[a, f, e]
-            if coupled and coefficients.drop[f] != 0.0:
+            if coupled and coefficients.supercurrent_conductance[f] != 0.0:
                 tl = _entry(indptr, c, own, 2, 1, 0)
                 if lead == RESERVOIR:
                     for e in range(n_energies):
@@ -247,7 +247,7 @@ def residual(faces, coefficients, links, leads, capacity, gradient, x, external,
         term = faces.terminal[f]
         if c1 < 0 and lead == NONE:
             continue
-        advected = coupled and coefficients.drop[f] != 0.0
+        advected = coupled and coefficients.supercurrent_conductance[f] != 0.0
         if lead == NONE and not advected and c0 < n_owned and c1 < n_owned:
             # Most faces: what enters one cell leaves the other, without copies of rows.
             for a in range(n_comp):
@@ -366,7 +366,9 @@ def relaxed_charge(faces, coefficients, links, capacity, n_owned, x, out):
     if links.advected.shape[1] == 0:
         return
     for f in range(faces.cells.shape[0]):
-        if coefficients.drop[f] == 0.0 or (faces.cells[f, 1] < 0 and faces.junction[f] != RESERVOIR):
+        if coefficients.supercurrent_conductance[f] == 0.0 or (
+            faces.cells[f, 1] < 0 and faces.junction[f] != RESERVOIR
+        ):
             continue
         q = links.advected[f]
         for side in range(2):

@@ -38,7 +38,8 @@ class Coefficients(NamedTuple):
         diffusion: ``(component, cell, energy)`` spectral diffusion coefficient.
         reaction: ``(component, cell, energy)`` relaxation rate in Δ0/ħ.
         advection: ``(cell, energy)`` spectral supercurrent j_ε; no columns if the components are uncoupled.
-        drop: ``(n_faces,)`` normal-state conductance times phase drop from cell 0 to cell 1, siemens.
+        supercurrent_conductance: ``(n_faces,)`` normal-state conductance times phase drop from cell 0 to cell
+            1, siemens.
         junction: ``(junction faces, energy)`` conductance × density of states, siemens.
         interface: ``(component, interface faces, energy)`` conductance × coherence factor, siemens.
         lead: ``(lead cells, energy)`` conductance × density of states of junctions spread over cells.
@@ -47,7 +48,7 @@ class Coefficients(NamedTuple):
     diffusion: NDArray
     reaction: NDArray
     advection: NDArray
-    drop: NDArray
+    supercurrent_conductance: NDArray
     junction: NDArray
     interface: NDArray
     lead: NDArray

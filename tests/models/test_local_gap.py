@@ -146,15 +146,17 @@ def test_the_map_with_a_current_has_no_memory(kind: str, monkeypatch: pytest.Mon
     )  # fmt: skip
     point = Point(0.8 * problem.device.voltage_unit, 0.0, current)
     solution = solve_point(problem, point)
-    assert solution.phase is not None and solution.spectral.drop is not None
+    assert solution.phase is not None and solution.spectral.supercurrent_conductance is not None
     tolerance = problem.tolerance / abs(solution.phase.gradient)
-    np.testing.assert_allclose(solution.spectral.drop, solution.phase.drop, rtol=tolerance)
+    np.testing.assert_allclose(
+        solution.spectral.supercurrent_conductance, solution.phase.supercurrent_conductance, rtol=tolerance
+    )
     # Drops times the superfluid density at the face carry the same current through every face.
     density = solution.phase.superfluid
     c0, c1 = mesh.face_cells.T
     weight = problem.kinetics.transport.faces.weight
     at_face = weight * density[c0] + (1.0 - weight) * density[np.where(c1 >= 0, c1, c0)]
-    through = np.abs(at_face * solution.spectral.drop) * problem.device.voltage_unit
+    through = np.abs(at_face * solution.spectral.supercurrent_conductance) * problem.device.voltage_unit
     np.testing.assert_allclose(through, current, rtol=tolerance)
     iteration = operating_point.Iteration(problem, point, problem.external(point), solution)
     start = iteration.start

@@ -73,9 +73,9 @@ def test_both_kinds_agree(cold: Device) -> None:
           conductances(by_current, solve_point(by_current, Point(3e-4, 0, phase.current))), 1e-4)  # fmt: skip
     # The other direction: the same state, everything that has a sign turned.
     turned_state, turned = by_gradient.at_rest(-0.3)
-    assert turned is not None and turned_state.drop is not None
+    assert turned is not None and turned_state.supercurrent_conductance is not None
     close(turned.current, -phase.current, 1e-15)
-    close(turned_state.drop, -by_gradient.at_rest(0.3)[0].drop, 1e-15)  # type: ignore[operator]
+    close(turned_state.supercurrent_conductance, -by_gradient.at_rest(0.3)[0].supercurrent_conductance, 1e-15)  # type: ignore[operator]
 
 
 def through(mesh: Mesh, device: Device, phase: PhaseField, at: float) -> float:
@@ -88,7 +88,9 @@ def through(mesh: Mesh, device: Device, phase: PhaseField, at: float) -> float:
     weight = device.transport().faces.weight
     density = phase.superfluid
     at_face = weight * density[c0] + (1 - weight) * density[np.where(inner, c1, c0)]
-    return float(((phase.drop * at_face * direction)[crossing]).sum() * device.voltage_unit)
+    return float(
+        ((phase.supercurrent_conductance * at_face * direction)[crossing]).sum() * device.voltage_unit
+    )
 
 
 @pytest.mark.parametrize("name", ["film", "wire_3d"])
@@ -160,8 +162,8 @@ def test_supercurrent_that_injection_drives_couples_however_it_is_prescribed() -
         problem = driven(
             device, kind, 0.0, self_consistent_phase=True, broadening=0.02, gap=GapModel("uniform", at="A")
         )
-        assert solve_point(problem, Point(0.0)).spectral.drop is None
-        assert solve_point(problem, Point(3e-4)).spectral.drop is not None
+        assert solve_point(problem, Point(0.0)).spectral.supercurrent_conductance is None
+        assert solve_point(problem, Point(3e-4)).spectral.supercurrent_conductance is not None
 
 
 @pytest.mark.parametrize("value", [0.0, pytest.param(8e-6, marks=pytest.mark.slow)])
@@ -184,7 +186,9 @@ def test_self_consistent_phase_conserves_charge(value: float) -> None:
     # Quasiparticles and pairs that leave the ends; the phase of the condensate falls along its current.
     ends = np.concatenate([mesh.require_boundary(name) for name in ("left", "right")])
     density = phase.superfluid[mesh.face_cells[ends, 0]]
-    leaving = -into[2:].sum() - (phase.drop[ends] * density).sum() * problem.device.voltage_unit
+    leaving = (
+        -into[2:].sum() - (phase.supercurrent_conductance[ends] * density).sum() * problem.device.voltage_unit
+    )
     close(leaving, injected, 1e-9)
 
 

@@ -231,7 +231,7 @@ class UsadelRecorder(Recorder):
         if self.case.collisions is not None:
             # Newton's method starts from them.
             arrays["f_L"] = solution.kinetic.deviation(L)
-            if solution.spectral.drop is not None or self.case.collisions.charge:
+            if solution.spectral.supercurrent_conductance is not None or self.case.collisions.charge:
                 arrays["f_T"] = solution.kinetic.deviation(T)
         drain = 0.0 if phase is None else phase.drain
         numbers = {

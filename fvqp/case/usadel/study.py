@@ -295,8 +295,12 @@ def _restored(problem: UsadelProblem, earlier: Checkpoint | None, place: tuple[i
     phase = None
     if "phase" in arrays:
         phase = problem.restored_phase(arrays["superfluid"], arrays["phase"], float(drain))
-    drop = phase.drop if phase is not None and problem.coupling and phase.current != 0.0 else None
-    spectral = SpectralState(arrays["gap"], arrays["depairing"], drop)
+    supercurrent_conductance = (
+        phase.supercurrent_conductance
+        if phase is not None and problem.coupling and phase.current != 0.0
+        else None
+    )
+    spectral = SpectralState(arrays["gap"], arrays["depairing"], supercurrent_conductance)
     kinetic = KineticState.of_fields(arrays["f_L"], arrays.get("f_T")) if "f_L" in arrays else None
     point = Point(float(v_inj), float(v_det), float(value))
     before = None

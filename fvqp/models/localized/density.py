@@ -163,7 +163,7 @@ class LocalizedDensity:
             diffusion=np.ones((1, 1, 1)),
             reaction=np.ascontiguousarray(reaction[None, :, None]),
             advection=np.empty((n, 0)),
-            drop=np.zeros(len(self.mesh.face_cells)),
+            supercurrent_conductance=np.zeros(len(self.mesh.face_cells)),
             junction=np.empty((0, 1)),
             interface=np.empty((1, 0, 1)),
             lead=np.empty((0, 1)),
