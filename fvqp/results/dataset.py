@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 
 from fvqp.errors import CheckpointError
 from fvqp.results.files import intact, replacing, require_intact
-from fvqp.results.spool import LARGE, blank
+from fvqp.results.spool import LARGE, empty_array
 from fvqp.typing import Bools, Floats
 
 FORMAT_VERSION = 1
@@ -311,7 +311,7 @@ class SweepDataset:
         if name in self.dataset:
             return
         dims = (*self.sweep_dims, *dims)
-        empty = blank(tuple(self.dataset.sizes[dim] for dim in dims), self._folder)
+        empty = empty_array(tuple(self.dataset.sizes[dim] for dim in dims), self._folder)
         self.dataset[name] = (dims, empty, _attributes(name, units, long_name))
 
     def at(self, name: str, point: tuple[int, ...]) -> Floats:
@@ -373,7 +373,7 @@ class SweepDataset:
                 self.dataset[name] = (variable.dims, variable.values.copy(), variable.attrs)
                 continue
             # row by row, from a file that need not fit into memory
-            taken = blank(variable.shape, self._folder)
+            taken = empty_array(variable.shape, self._folder)
             for row in range(len(taken)):
                 taken[row] = variable[row].values
             self.dataset[name] = (variable.dims, taken, variable.attrs)

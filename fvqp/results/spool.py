@@ -14,7 +14,7 @@ from fvqp.typing import Floats
 LARGE = 2**25
 
 
-def blank(shape: tuple[int, ...], folder: Path | None) -> Floats:
+def empty_array(shape: tuple[int, ...], folder: Path | None) -> Floats:
     """An array full of NaN; a large one in a file of ``folder`` that has no name and goes with the array.
 
     The system keeps in memory what is in use and has room. All of the space on the disk is taken at once:

@@ -12,7 +12,7 @@ from scipy import constants
 from fvqp.case import Case, case_from_dict, load_case
 from fvqp.case.reading import apply_overrides, read_toml
 from fvqp.case.usadel.energy_axis import energy_maximum
-from fvqp.case.usadel.later_checks import check_with_materials
+from fvqp.case.usadel.mesh_and_material_checks import check_with_materials
 from fvqp.errors import CaseError
 from fvqp.materials import load_material
 

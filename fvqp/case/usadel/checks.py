@@ -1,6 +1,6 @@
 """What is wrong with a case by itself: tables that contradict one another, and keys that go unused.
 
-What takes more than the case to know is checked in :mod:`fvqp.case.usadel.later_checks`.
+What takes more than the case to know is checked in :mod:`fvqp.case.usadel.mesh_and_material_checks`.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from fvqp.case.usadel.build import (
     build_sweep,
     follows_bias,
 )
-from fvqp.case.usadel.later_checks import (
+from fvqp.case.usadel.mesh_and_material_checks import (
     warn_of_axis,
     warn_of_charge,
     warn_of_junctions,
