@@ -42,7 +42,7 @@ class PhononsOfBothModes:
         events: collisions of the bins, see `fvqp.collisions.pair_sums_nonuniform.apart`.
         bath: occupation that phonons escape to, ``(K,)``.
         quasistatic: phonons in balance with electrons.
-        capacity: phonon modes, ``(K,)``.
+        modes: phonon modes, ``(K,)``.
     """
 
     rounding = 0.0
@@ -59,7 +59,11 @@ class PhononsOfBothModes:
         )
         coupling = Coupling(phonons.kappa, phonons.pair_breaking_time)
         operator = ElectronPhonon(points, coupling, "graded", apart=True)
-        self.events, self.capacity, self.energies = operator.events, operator.capacity, points.phonon_energies
+        self.events, self.modes, self.energies = (
+            operator.events,
+            operator.phonon_modes,
+            points.phonon_energies,
+        )
         x = points.phonon_energies / phonons.temperature
         self.bath = -np.exp(-x) / np.expm1(-x)
         self.quasistatic = QuasistaticPhonons(self.events, self.bath, self.leaves)
@@ -103,14 +107,14 @@ class PhononRelaxationOfBothModes:
         out, gained = np.zeros_like(step), np.zeros_like(self.n)
         self._each(_product, n, step, still, out, gained)
         out[:] = 0.0
-        moved = gained / (self._collisions.capacity * self.decay)
+        moved = gained / (self._collisions.modes * self.decay)
         self._each(_product, n, step, moved, out, gained)
         return out * self._scale
 
     def escaping(self) -> Floats:
         """Energy that leaves to the bath by phonons of every cell, units of ``∫ε I_L dε``."""
         c = self._collisions
-        return 2.0 * c.strength * c.leaves * ((self.n - c.bath) @ (c.capacity * c.energies))
+        return 2.0 * c.strength * c.leaves * ((self.n - c.bath) @ (c.modes * c.energies))
 
     def _each(self, loop, *rest) -> None:  # type: ignore[no-untyped-def]
         c = self._collisions

@@ -95,7 +95,7 @@ class ElectronPhonon:
         coupling: strength.
         evaluation: the one asked for.
         interaction: α²F/(b ω²) at the phonon points, ``(K,)``.
-        capacity: phonon modes of every point, ``g = c_ph ω² × share of the axis`` times ``modes``, ``(K,)``;
+        phonon_modes: modes of every point, ``g = c_ph ω² × share of the axis`` times ``modes``, ``(K,)``;
             in a cell `modes`.
     """
 
@@ -141,7 +141,7 @@ class ElectronPhonon:
                 f"collisions: interaction must be one number ≥ 0 for each of {grid.n_phonon} phonon points"
             )
         self.interaction = np.broadcast_to(given, (grid.n_phonon,))
-        self.capacity = phonon_modes(grid, coupling, modes)
+        self.phonon_modes = phonon_modes(grid, coupling, modes)
         self._strength = coupling.strength * self.interaction * grid.phonon_energies**2
         self._shares_phonons = evaluation == "graded" or not grid.is_uniform
         self._prepared: tuple[Floats | None, uniform.Uniform, FourierSums | None] | None = None
@@ -160,10 +160,10 @@ class ElectronPhonon:
             CaseError: a measure with shares of phonon modes, on graded sums.
         """
         if measure.phonon_shares is None:
-            return self.capacity[None, :]
+            return self.phonon_modes[None, :]
         if self._shares_phonons:
             raise CaseError("collisions: graded sums know no shares of phonon modes; leave them out")
-        return self.capacity * measure.phonon_shares
+        return self.phonon_modes * measure.phonon_shares
 
     def chosen(self, measure: SpectralMeasure, f: Floats) -> Evaluation:
         """The evaluation that serves this state."""
@@ -355,7 +355,7 @@ class ElectronPhonon:
         """Pairs of bins and the shares of their phonons, of graded sums."""
         if self._events is None:
             self._events = nonuniform.collisions(
-                self.grid, self.coupling.strength, self.capacity, self.interaction
+                self.grid, self.coupling.strength, self.phonon_modes, self.interaction
             )
             if self._apart:
                 self._events = nonuniform.apart(self._events, self.grid)

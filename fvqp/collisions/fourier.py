@@ -48,7 +48,7 @@ class FourierSums:
         _all_windows(grid.scattering, grid.pairs, grid.offset, bins, windows)
         self._spontaneous = fft.rfft(windows)
         pairs = np.broadcast_to(grid.pairs, grid.scattering.shape)
-        self._weights = np.stack([grid.scattering, pairs], axis=1) / grid.capacity[:, None]
+        self._weights = np.stack([grid.scattering, pairs], axis=1) / grid.modes[:, None]
         self._known: tuple[SpectralMeasure, Complexes] | None = None
 
     def rates(self, measure: SpectralMeasure, f: Floats, n: Floats, rate_f: Floats, rate_n: Floats) -> None:

@@ -48,7 +48,7 @@ def phonon_energy(operator: ElectronPhonon, n: Floats, measure: SpectralMeasure 
         n: ``(cells, K)``.
         measure: of the cells; needed where it has shares of phonon modes.
     """
-    modes = operator.capacity[None, :] if measure is None else operator.modes(measure)
+    modes = operator.phonon_modes[None, :] if measure is None else operator.modes(measure)
     return np.asarray((n * modes) @ operator.grid.phonon_energies)
 
 

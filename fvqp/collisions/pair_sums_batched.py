@@ -152,11 +152,11 @@ def balance(start, stop, events, states, anomalous, f, n, rate_f, rate_n, in_f, 
             gain = min(max(rate + turn * f[c, i], 0.0), turn)
             rate_f[c, i], in_f[c, i], out_f[c, i] = rate, gain, turn - gain
         for k in range(n.shape[1]):
-            capacity, occupation = events.capacity[k], n[c, k]
+            modes, occupation = events.modes[k], n[c, k]
             made, absorbed = points[k, MADE + q], points[k, ABSORBED + q]
-            rate_n[c, k] = made / capacity
-            in_n[c, k] = max(made + absorbed, 0.0) / (capacity * (1.0 + occupation))
-            out_n[c, k] = absorbed / (capacity * occupation) if occupation > LEAST else 0.0
+            rate_n[c, k] = made / modes
+            in_n[c, k] = max(made + absorbed, 0.0) / (modes * (1.0 + occupation))
+            out_n[c, k] = absorbed / (modes * occupation) if occupation > LEAST else 0.0
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
@@ -210,4 +210,4 @@ def product(start, stop, events, states, anomalous, f, n, step_f, step_n, change
             s = bins[i, STATES + q]
             change_f[c, i] = bins[i, NET + q] / s if s > 0.0 else 0.0
         for k in range(n.shape[1]):
-            change_n[c, k] = points[k, MADE + q] / events.capacity[k]
+            change_n[c, k] = points[k, MADE + q] / events.modes[k]

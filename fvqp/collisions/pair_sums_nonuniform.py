@@ -37,7 +37,7 @@ class Collisions(NamedTuple):
         factor: ``a ω²`` times the interaction, halved where i = j, ``(pairs,)``.
         first: first phonon point of the pair; start: of its shares, ``(pairs + 1,)``.
         shares: fractions of the phonon, positive, one sum 1 a pair.
-        capacity: phonon modes of every point, ``(K,)``.
+        modes: phonon modes of every point, ``(K,)``.
     """
 
     lower: NDArray
@@ -47,16 +47,16 @@ class Collisions(NamedTuple):
     first: NDArray
     start: NDArray
     shares: NDArray
-    capacity: NDArray
+    modes: NDArray
 
 
-def collisions(grid: CollisionGrid, strength: float, capacity: NDArray, interaction: NDArray) -> Collisions:
+def collisions(grid: CollisionGrid, strength: float, modes: NDArray, interaction: NDArray) -> Collisions:
     """Pairs of a grid and the shares of their phonons.
 
     Args:
         grid: any grid.
         strength: a, the strength of one collision is ``a ω²``.
-        capacity: ``(K,)`` phonon modes.
+        modes: ``(K,)`` phonon modes.
         interaction: ``(K,)``, factor of the strength; linear between phonon points.
     """
     energies, widths, points = grid.energies, np.diff(grid.edges), grid.phonon_energies
@@ -84,7 +84,7 @@ def collisions(grid: CollisionGrid, strength: float, capacity: NDArray, interact
     tolerance = 8.0 * np.finfo(float).eps * points[-1] / np.diff(points).min()
     first, start, shares = _positive(cell[0], start, shares, tolerance)
     factor = strength * np.interp(omega, points, interaction) * omega**2 * np.where(lower == upper, 0.5, 1.0)
-    return Collisions(lower, upper, sign, factor, first, start, shares, capacity)
+    return Collisions(lower, upper, sign, factor, first, start, shares, modes)
 
 
 def some(events: Collisions, sign: float) -> Collisions:
@@ -121,7 +121,7 @@ def apart(events: Collisions, grid: CollisionGrid) -> Collisions:
         point,
         np.arange(event.size + 1),
         (grid.energies[upper] + sign * grid.energies[lower]) / grid.phonon_energies[point],
-        events.capacity,
+        events.modes,
     )
 
 
@@ -208,7 +208,7 @@ def rates(start, stop, events, states, anomalous, f, n, rate_f, rate_n):
         for i in range(bins):
             gain_f[i] = gain_f[i] / s[i] if s[i] > 0.0 else 0.0
         for k in range(points):
-            gain_n[k] /= events.capacity[k]
+            gain_n[k] /= events.modes[k]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -256,8 +256,8 @@ def coefficients(start, stop, events, states, anomalous, f, n, in_f, out_f, in_n
             a[i] = a[i] / s[i] if s[i] > 0.0 else 0.0
             b[i] = b[i] / s[i] if s[i] > 0.0 else 0.0
         for k in range(points):
-            g[k] /= events.capacity[k] * (1.0 + nc[k])
-            d[k] = d[k] / (events.capacity[k] * nc[k]) if nc[k] > LEAST else 0.0
+            g[k] /= events.modes[k] * (1.0 + nc[k])
+            d[k] = d[k] / (events.modes[k] * nc[k]) if nc[k] > LEAST else 0.0
 
 
 @njit(cache=True, inline="always")
@@ -306,7 +306,7 @@ def product(start, stop, events, states, anomalous, f, n, step_f, step_n, change
         for i in range(bins):
             gain_f[i] = gain_f[i] / s[i] if s[i] > 0.0 else 0.0
         for k in range(points):
-            gain_n[k] /= events.capacity[k]
+            gain_n[k] /= events.modes[k]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -342,12 +342,12 @@ def jacobian(start, stop, events, states, anomalous, f, n, energies, ff, fn, nf,
                 by_point = by_n * share * _sensitivity(star, n[c, k])
                 fn[c, i, k] += to_i * by_point
                 fn[c, j, k] += to_j * by_point
-                nf[c, k, i] += share / events.capacity[k] * by_i
-                nf[c, k, j] += share / events.capacity[k] * by_j
+                nf[c, k, i] += share / events.modes[k] * by_i
+                nf[c, k, j] += share / events.modes[k] * by_j
             for at in range(begin, events.start[e + 1]):
                 k = first + at - begin
                 by_point = by_n * events.shares[at] * _sensitivity(star, n[c, k])
-                nn[c, k] += by_point * energy / (events.capacity[k] * energies[k])
+                nn[c, k] += by_point * energy / (events.modes[k] * energies[k])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -375,4 +375,4 @@ def diagonal(start, stop, events, states, anomalous, f, n, diagonal_f, diagonal_
             for at in range(begin, events.start[e + 1]):
                 k = first + at - begin
                 share = events.shares[at]
-                by_phonons[k] += by_n * share * share * _sensitivity(star, n[c, k]) / events.capacity[k]
+                by_phonons[k] += by_n * share * share * _sensitivity(star, n[c, k]) / events.modes[k]

@@ -26,13 +26,13 @@ class Uniform(NamedTuple):
     Attributes:
         scattering: ``a ω²`` of every phonon point times its share of modes, ``(cells, K)`` or ``(1, K)``.
         pairs: ``a ω²``, ``(K,)``.
-        capacity: phonon modes ``g`` of every point, ``(cells, K)`` or ``(1, K)``.
+        modes: phonon modes ``g`` of every point, ``(cells, K)`` or ``(1, K)``.
         offset: ``2 m + 1``: bins i and j recombine into the phonon point ``offset + i + j`` (counted from 1).
     """
 
     scattering: NDArray
     pairs: NDArray
-    capacity: NDArray
+    modes: NDArray
     offset: int
 
 
@@ -106,8 +106,8 @@ def rates(start, stop, grid, states, anomalous, f, n, rate_f, rate_n):
     for c in range(start, stop):
         row = c if states.shape[0] > 1 else 0
         s, p = states[row], anomalous[row]
-        own = c if grid.capacity.shape[0] > 1 else 0
-        scatters, capacity = grid.scattering[own], grid.capacity[own]
+        own = c if grid.modes.shape[0] > 1 else 0
+        scatters, modes = grid.scattering[own], grid.modes[own]
         fc, nc, gain_f, gain_n = f[c], n[c], rate_f[c], rate_n[c]
         gain_f[:] = 0.0
         gain_n[:] = 0.0
@@ -138,7 +138,7 @@ def rates(start, stop, grid, states, anomalous, f, n, rate_f, rate_n):
         for i in range(bins):
             gain_f[i] = gain_f[i] / s[i] if s[i] > 0.0 else 0.0
         for k in range(points):
-            gain_n[k] /= capacity[k]
+            gain_n[k] /= modes[k]
 
 
 @njit(cache=True, nogil=True, _nrt=False)
@@ -152,8 +152,8 @@ def coefficients(start, stop, grid, states, anomalous, f, n, scattering, pairs, 
     for c in range(start, stop):
         row = c if states.shape[0] > 1 else 0
         s, p = states[row], anomalous[row]
-        own = c if grid.capacity.shape[0] > 1 else 0
-        scatters, capacity = grid.scattering[own], grid.capacity[own]
+        own = c if grid.modes.shape[0] > 1 else 0
+        scatters, modes = grid.scattering[own], grid.modes[own]
         fc, nc = f[c], n[c]
         a, b, g, d = in_f[c], out_f[c], in_n[c], out_n[c]
         a[:] = 0.0
@@ -205,8 +205,8 @@ def coefficients(start, stop, grid, states, anomalous, f, n, scattering, pairs, 
             a[i] = a[i] / s[i] if s[i] > 0.0 else 0.0
             b[i] = b[i] / s[i] if s[i] > 0.0 else 0.0
         for k in range(points):
-            g[k] /= capacity[k]
-            d[k] /= capacity[k]
+            g[k] /= modes[k]
+            d[k] /= modes[k]
 
 
 @njit(cache=True, nogil=True, _nrt=False, fastmath=_MATH)
@@ -243,8 +243,8 @@ def product(start, stop, grid, states, anomalous, f, n, step_f, step_n, change_f
     for c in range(start, stop):
         row = c if states.shape[0] > 1 else 0
         s, p = states[row], anomalous[row]
-        own = c if grid.capacity.shape[0] > 1 else 0
-        scatters, capacity = grid.scattering[own], grid.capacity[own]
+        own = c if grid.modes.shape[0] > 1 else 0
+        scatters, modes = grid.scattering[own], grid.modes[own]
         fc, nc, uc, vc = f[c], n[c], step_f[c], step_n[c]
         gain_f, gain_n = change_f[c], change_n[c]
         gain_f[:] = 0.0
@@ -300,7 +300,7 @@ def product(start, stop, grid, states, anomalous, f, n, step_f, step_n, change_f
         for i in range(bins):
             gain_f[i] = gain_f[i] / s[i] if s[i] > 0.0 else 0.0
         for k in range(points):
-            gain_n[k] /= capacity[k]
+            gain_n[k] /= modes[k]
 
 
 @njit(cache=True, nogil=True, _nrt=False)
@@ -324,8 +324,8 @@ def point_rows(start, stop, grid, states, anomalous, f, n, nf, nn):
         c, k = row // points, row % points
         own = c if states.shape[0] > 1 else 0
         s, p = states[own], anomalous[own]
-        shares = c if grid.capacity.shape[0] > 1 else 0
-        modes = grid.capacity[shares, k]
+        shares = c if grid.modes.shape[0] > 1 else 0
+        modes = grid.modes[shares, k]
         scatters, paired = grid.scattering[shares, k] / modes, grid.pairs[k] / modes
         nn[c, k] = _point_row(scatters, paired, k, k + 1 - grid.offset, s, p, f[c], n[c, k], nf[c, k])
 

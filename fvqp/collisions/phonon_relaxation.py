@@ -193,7 +193,7 @@ class PhononRelaxation:
         c = self.collisions
         if self.decay is None or c.phonons.escape_time is None:
             return -self.rate @ (c.grid.centres * c.grid.widths)
-        surplus = (self.n - c.bath) * c.operator.capacity * c.operator.grid.phonon_energies
+        surplus = (self.n - c.bath) * c.operator.phonon_modes * c.operator.grid.phonon_energies
         return 2.0 * c.phonons.strength * surplus.sum(axis=1) / c.phonons.escape_time
 
 

@@ -137,7 +137,7 @@ def _steady(start, stop, events, dos, pairing, anomalous, f, bath, leaves, occup
         s, p, r, h, t = dos[row], pairing[row], anomalous[row], f[c, 0], f[c, 1]
         for k in range(bath.size):
             first, last = events.start[k], events.start[k + 1]
-            escapes = events.capacity[k] * leaves
+            escapes = events.modes[k] * leaves
             slowest = SLOWEST * escapes
             gain, linear = escapes * bath[k], escapes
             for e in range(first, last):
@@ -173,4 +173,4 @@ def _steady(start, stop, events, dos, pairing, anomalous, f, bath, leaves, occup
             occupation[c, k] = n
             n = max(n, STEEPEST)
             _, slope = _loss(absorbed, events.shares, first, last, n)
-            decay[c, k] = max(slope / (n * events.capacity[k]) + leaves, SLOWEST * leaves)
+            decay[c, k] = max(slope / (n * events.modes[k]) + leaves, SLOWEST * leaves)

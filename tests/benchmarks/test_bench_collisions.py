@@ -75,7 +75,7 @@ def pair_matrices(operator, s, p, f, n):
     rate_f = np.divide(total, s, out=np.zeros_like(s), where=s > 0.0)
     rate_n = np.bincount(point[up > 0], emitted[up > 0], n.size)
     rate_n += np.bincount(both.ravel(), 0.5 * paired.ravel(), n.size)
-    return rate_f, rate_n / operator.capacity
+    return rate_f, rate_n / operator.phonon_modes
 
 
 def test_right_hand_side_at_400_bins(record_property):

@@ -70,7 +70,7 @@ class Peer:
         outer = np.outer(self.s, self.s), np.outer(p, p)
         self.scatter = np.triu(strength[self.emitted], 1) * (outer[0] - outer[1])
         self.pair = strength[self.paired] * (outer[0] + outer[1])
-        self.bath, self.capacity = thermal(grid, temperature).n[0], operator.capacity
+        self.bath, self.capacity = thermal(grid, temperature).n[0], operator.phonon_modes
         streaming = problem.moving_f.streaming
         self.conductance = problem.moving_f._limit.conductance
         self.heat = streaming.capacity

@@ -42,7 +42,7 @@ def thermal_state(grid: CollisionGrid, temperature: float, cells: int = GAPS.siz
 def powers(operator: ElectronPhonon, measure: SpectralMeasure, rates: Pair) -> tuple[Floats, Floats, Floats]:
     """Power into quasiparticles, into phonons, and what is moved in all, of every cell."""
     into_f = measure.states * operator.grid.energies * rates.f
-    into_n = operator.capacity * operator.grid.phonon_energies * rates.n
+    into_n = operator.phonon_modes * operator.grid.phonon_energies * rates.n
     moved = np.abs(into_f).sum(axis=1) + np.abs(into_n).sum(axis=1)
     return into_f.sum(axis=1), into_n.sum(axis=1), moved
 

@@ -109,7 +109,7 @@ def test_entropy_never_falls(name, grid):
         f, n = random_state(grid, seed=seed)
         rates = operator.rates(measure, f, n)
         production = (measure.states * np.log(1.0 / f - 1.0) * rates.f).sum(axis=1)
-        production += (operator.capacity * np.log1p(1.0 / n) * rates.n).sum(axis=1)
+        production += (operator.phonon_modes * np.log1p(1.0 / n) * rates.n).sum(axis=1)
         assert np.all(production > 0.0)
 
 
@@ -149,7 +149,9 @@ def test_relaxation_of_a_closed_system_ends_in_equilibrium(name, grid):
     f, n = thermal_state(grid, 0.8, cells=1)
     n = 0.5 * n
     active = np.concatenate([measure.active[0], np.ones(grid.n_phonon, dtype=bool)])
-    energies = np.concatenate([measure.states[0] * grid.energies, operator.capacity * grid.phonon_energies])
+    energies = np.concatenate(
+        [measure.states[0] * grid.energies, operator.phonon_modes * grid.phonon_energies]
+    )
     before = energies @ np.concatenate([f[0], n[0]])
     step = 1e-3
     for _ in range(60):

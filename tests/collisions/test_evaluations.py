@@ -40,7 +40,7 @@ def plain_rates(operator, measure, f, n):
     rate_n = np.zeros(padded.size)
     np.add.at(rate_n, np.where(down >= 0, down, -1), emitted)
     np.add.at(rate_n, both, 0.5 * paired)
-    return rate_f, rate_n[: n.size] / operator.capacity
+    return rate_f, rate_n[: n.size] / operator.phonon_modes
 
 
 @pytest.mark.parametrize(("name", "grid"), [e for e in EVALUATIONS if e[1] is not GRADED])
@@ -119,7 +119,7 @@ def test_jacobian_against_differences(name, grid):
 def test_blocks_of_the_jacobian_conserve_energy(name, grid):
     operator, measure = ElectronPhonon(grid, COUPLING, name), bcs_measure(grid, GAPS)
     blocks = operator.jacobian(measure, *random_state(grid))
-    of_f, of_n = measure.states * grid.energies, operator.capacity * grid.phonon_energies
+    of_f, of_n = measure.states * grid.energies, operator.phonon_modes * grid.phonon_energies
     into_f, into_n = of_f[:, :, None] * blocks.ff, of_n[:, None] * blocks.nf
     moved = np.abs(into_f).sum(axis=1) + np.abs(into_n).sum(axis=1)
     np.testing.assert_array_less(np.abs(into_f.sum(axis=1) + into_n.sum(axis=1)), 1e-13 * moved + 1e-300)
@@ -160,7 +160,7 @@ def test_graded_grid_against_fine_uniform_grid():
         f = f + 0.1 * np.exp(-0.5 * (grid.energies - 7.0) ** 2)
         rates = operator.rates(measure, f, 0.7 * n)
         weights = measure.states[0] * rates.f[0]
-        spectrum = operator.capacity * grid.phonon_energies * rates.n[0]
+        spectrum = operator.phonon_modes * grid.phonon_energies * rates.n[0]
         low = 1.0 / (1.0 + np.exp((grid.phonon_energies - 3.0) / 0.3))
         return np.array([weights.sum(), weights @ grid.energies, spectrum @ low])
 

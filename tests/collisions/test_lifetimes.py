@@ -179,7 +179,7 @@ def test_rothwarf_taylor_constant():
         # phonons in balance between recombination, pair breaking and escape in the time ``escape``
         pairs = operator.gain_loss(measure, f, n, "pairs")
         n = pairs.in_n / (1.0 / escape + pairs.out_n)
-        effective.append(2.0 * (n[0] @ operator.capacity) / escape / density**2)
+        effective.append(2.0 * (n[0] @ operator.phonon_modes) / escape / density**2)
     assert loss / density**2 == pytest.approx(8.0 * A * (1.0 + temperature / 2.0), rel=5e-4)
     # the phonon points next to 2Δ make this one of first order in the bin width
     trapping = 1.0 + escape / COUPLING.pair_breaking_time

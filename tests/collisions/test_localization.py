@@ -11,7 +11,7 @@ from fvqp.errors import CaseError
 GRID = CollisionGrid.uniform(0.1, 3.0, start=0.8)
 COUPLING = Coupling(1.76, 0.3)
 MEASURE = bcs_measure(GRID, 1.0)
-MODES = ElectronPhonon(GRID, COUPLING).capacity
+MODES = ElectronPhonon(GRID, COUPLING).phonon_modes
 
 
 class Square:
@@ -40,7 +40,7 @@ def make(capture=0.7, constant=2.0) -> Localization:
 def test_what_is_kept(grid: CollisionGrid) -> None:
     """Energy by every process; of the number two a pair, whose phonon is one."""
     measure = bcs_measure(grid, 1.0)
-    modes = ElectronPhonon(grid, COUPLING).capacity
+    modes = ElectronPhonon(grid, COUPLING).phonon_modes
     one = Localization(grid, measure, Square(2.0), 0.7, modes)
     assert not measure.active[0, one.bin] and measure.active[0, one.bin + 1]
     f, n = np.full((2, grid.n), 0.2), np.full((2, grid.n_phonon), 0.1)

@@ -41,7 +41,7 @@ def entropy(follower, f, gap):
 
 
 def phonon_entropy(operator, n):
-    return (operator.capacity * ((1.0 + n) * np.log1p(n) - n * np.log(n))).sum(axis=1)
+    return (operator.phonon_modes * ((1.0 + n) * np.log1p(n) - n * np.log(n))).sum(axis=1)
 
 
 @GRIDS

@@ -52,7 +52,7 @@ def test_roots(temperature: float, hot: float) -> None:
     assert np.ptp(np.log(found.n)) > 3.0
     for k, there in enumerate(bath(temperature)):
         own = EVENTS.first == k
-        escapes, ratio = EVENTS.capacity[k] * LEAVES, EVENTS.shares[own]
+        escapes, ratio = EVENTS.modes[k] * LEAVES, EVENTS.shares[own]
         gain = emitted[own].sum() + escapes * there
 
         def surplus(u: float, own=own, escapes=escapes, ratio=ratio, gain=gain) -> float:  # type: ignore[no-untyped-def]
@@ -65,7 +65,7 @@ def test_roots(temperature: float, hot: float) -> None:
         h_u = 1e-4
         slope = (surplus(root + h_u) - surplus(root - h_u)) / (2.0 * h_u) * gain / np.exp(root)
         if root > np.log(1e-11):
-            assert found.decay[0, k] == pytest.approx(slope / EVENTS.capacity[k], rel=1e-6)
+            assert found.decay[0, k] == pytest.approx(slope / EVENTS.modes[k], rel=1e-6)
     assert found.steps.max() <= 6
     assert found.steps.mean() < 4.0
 
@@ -111,6 +111,6 @@ def test_inversion() -> None:
     assert 0 < lost.sum() < lost.size
     # At the slowest decay, what is emitted by itself is what is left.
     emitted, _ = rates(h, 0.0 * h)
-    gain = np.bincount(EVENTS.first, emitted, EVENTS.capacity.size) / EVENTS.capacity + 1e-6 * bath(0.05)
+    gain = np.bincount(EVENTS.first, emitted, EVENTS.modes.size) / EVENTS.modes + 1e-6 * bath(0.05)
     np.testing.assert_allclose(found.n[0, lost], gain[lost] / (SLOWEST * 1e-6), rtol=1e-7)
     assert not inverted(fast.steady(states(), f).decay, 1e9)

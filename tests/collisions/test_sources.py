@@ -153,7 +153,9 @@ def test_protocol(grid, which):
 
 def test_phonon_modes_are_those_of_the_collisions():
     for grid in (UNIFORM, GRADED):
-        np.testing.assert_array_equal(phonon_modes(grid, COUPLING), ElectronPhonon(grid, COUPLING).capacity)
+        np.testing.assert_array_equal(
+            phonon_modes(grid, COUPLING), ElectronPhonon(grid, COUPLING).phonon_modes
+        )
 
 
 def test_escape_time():

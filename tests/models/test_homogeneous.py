@@ -298,7 +298,7 @@ def followed(limit: float, monkeypatch) -> tuple[list[float], list[float], Momen
 
 def entropy(problem: HomogeneousProblem, state: State) -> float:
     """Of quasiparticles and phonons; a condensate has none."""
-    states, modes = problem.measure(state).states, problem.operator.capacity
+    states, modes = problem.measure(state).states, problem.operator.phonon_modes
     f, n = state.f, state.n
     quasiparticles = -(states * (xlogy(f, f) + xlogy(1.0 - f, 1.0 - f))).sum()
     return float(quasiparticles + (modes * (xlogy(1.0 + n, 1.0 + n) - xlogy(n, n))).sum())

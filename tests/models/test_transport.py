@@ -87,7 +87,7 @@ def test_diffusion_between_gaps_keeps_energy_and_bounds():
 def test_diffusion_through_walls_decays_as_it_must(implicit):
     length, path, velocity = 20e-6, 0.1e-6, 1e-3
     line = shape_mesh("grid1d", nx=20, Lx=length, comm=SELF)
-    medium = Medium(None, modes=COLLISIONS.capacity, fermi_velocity=velocity, free_path=path)
+    medium = Medium(None, modes=COLLISIONS.phonon_modes, fermi_velocity=velocity, free_path=path)
     walls = {"left": Wall(), "right": Wall()}
     problem = BoltzmannProblem(line, GRID, medium, quasiparticles=Diffusive(walls=walls))
     # the slowest mode between walls at which the occupation points to zero 2ℓ/3 beyond
@@ -111,7 +111,7 @@ def test_a_first_step_beyond_what_keeps_occupations_positive_is_shortened(caplog
     """Steps of half the way through are refused, one after the other, and the log says why."""
     shells = Shells(np.linspace(0.0, 2e-5, 5), "spherical")
     walls = {"outer": Wall(transmission=1.0)}
-    medium = Medium(None, gap=None, modes=COLLISIONS.capacity, sound_velocity=4.6e-6)
+    medium = Medium(None, gap=None, modes=COLLISIONS.phonon_modes, sound_velocity=4.6e-6)
     problem = BoltzmannProblem(shells, GRID, medium, phonons=Ordinates(spherical(4), walls))
     hot = np.where(np.arange(4) == 1, 1.0, 0.0)[:, None, None] * BATH.n[:, None, :]
     state = problem.state(0.0, hot)

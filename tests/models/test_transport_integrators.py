@@ -206,7 +206,7 @@ def test_ordinates_in_a_sphere(method, follows, error):
 def test_diffusion_through_walls_decays_as_it_must(method):
     """Against the discrete modes themselves, which decay as exp(-λt)."""
     line = shape_mesh("grid1d", nx=12, Lx=2e-5, comm=SELF)
-    medium = Medium(None, modes=COLLISIONS.capacity, fermi_velocity=1e-3, free_path=1e-7)
+    medium = Medium(None, modes=COLLISIONS.phonon_modes, fermi_velocity=1e-3, free_path=1e-7)
     walls = {"left": Wall(), "right": Wall()}
     problem = BoltzmannProblem(line, GRID, medium, quasiparticles=Diffusive(walls=walls))
     at = GRID.energies > 1.5

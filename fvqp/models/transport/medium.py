@@ -114,7 +114,7 @@ class Filled:
         modes = medium.modes
         if modes is None:
             assert medium.collisions is not None
-            modes = medium.density * medium.collisions.capacity
+            modes = medium.density * medium.collisions.phonon_modes
         self.modes = np.asarray(modes, dtype=np.float64)
         if self.modes.shape != (grid.n_phonon,) or not np.all(self.modes > 0.0):
             raise CaseError(
