@@ -5,8 +5,9 @@ Where a time step is short against motion or against collisions, the product of
     1 − length × motion of quasiparticles,    1 − length × motion of phonons,    1 − length × collisions
 
 is as good as their sum, and inverted factor by factor. Where it is long against both, the whole Jacobian J is
-inverted by conjugate residuals, which an elimination of phonons preconditions (`together`). Either way energy
-that k puts into a body is exactly what its counters say (theory: transport, section on time).
+inverted by conjugate residuals, which an elimination of phonons preconditions (`block_preconditioner`).
+Either way energy that k puts into a body is exactly what its counters say (theory: transport, section on
+time).
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ from mpi4py import MPI
 
 from fvqp.errors import ConvergenceError
 from fvqp.models.transport.accuracy import largest_change, scales, sizes
+from fvqp.models.transport.block_preconditioner import PhononSchurPreconditioner
 from fvqp.models.transport.local import Turnover
 from fvqp.models.transport.motion import EXPLICIT
 from fvqp.models.transport.problem import BoltzmannProblem
 from fvqp.models.transport.state import Counters, Rates, State
-from fvqp.models.transport.together import Together
 from fvqp.petsc import PETSc, destroyed_with, own_errors, weakly
 from fvqp.solvers.conjugate_residuals import TOGETHER, ConjugateResiduals
 from fvqp.typing import Floats
@@ -91,7 +92,7 @@ class Linearized:
         self._right: Floats | None = None
         self._guesses: Sequence[Rates] = ()
         self._allowed, self._left = 0.0, np.inf
-        self._near: Together | None = None
+        self._near: PhononSchurPreconditioner | None = None
         self._filling: Rates | None = None
         self._moved: tuple[Callable, Callable] | None = None
         self._limits, self._fixed = limits, fixed
@@ -227,7 +228,7 @@ class Linearized:
         What is missing becomes part of the right-hand side, shared out as the state is.
         """
         if self._filling is None:
-            f0, n0 = self._together().approximate(self._state.f, self._state.n)
+            f0, n0 = self._preconditioner().approximate(self._state.f, self._state.n)
             counters = self._p.no_counters().plus(self.length, self.change(f0, n0).counters)
             self._filling = Rates(f0, n0, counters)
         filling = self._filling
@@ -257,11 +258,11 @@ class Linearized:
         given += (came.given_n.sum(axis=0) - came.lost_n.sum(axis=0)) @ p.grid.phonon_energies
         return float(given) - held
 
-    def _together(self) -> Together:
+    def _preconditioner(self) -> PhononSchurPreconditioner:
         """There is one at a time, and no product beside."""
         if self._near is None:
             self._factors = None
-            self._near = Together(
+            self._near = PhononSchurPreconditioner(
                 self._p, self._state, self._mean, self.turn, self.length, thorough=self._limits
             )
         return self._near
@@ -284,7 +285,7 @@ class Linearized:
         return Rates(moved_f.y, moved_n.y, Counters(local.given_f, local.given_n, moved_f.lost, moved_n.lost))
 
     def _product(self, length: float) -> _Product:
-        """There is one at a time, and nothing of `_together` beside."""
+        """There is one at a time, and nothing of `_preconditioner` beside."""
         if self._factors is None or self._factors.length != length:
             self._near = None
             self._factors = _Product(
@@ -303,7 +304,7 @@ class Linearized:
         return x[: f.size].reshape(f.shape) * f, x[f.size :].reshape(n.shape) * n
 
     def _apply(self, _pc: PETSc.PC, x: PETSc.Vec, y: PETSc.Vec) -> None:
-        y.array = self._joined(*self._together().approximate(*self._split(x.array_r)))
+        y.array = self._joined(*self._preconditioner().approximate(*self._split(x.array_r)))
 
     def _mult(self, _matrix: PETSc.Mat, x: PETSc.Vec, y: PETSc.Vec) -> None:
         f, n = self._split(x.array_r)

@@ -1,4 +1,4 @@
-"""Motion and collisions inverted together, phonons first: what preconditions the whole Jacobian.
+"""Block preconditioner of the coupled Jacobian; phonons are eliminated first.
 
 A long step holds two fast processes that nearly cancel: phonons that quasiparticles emit are absorbed in the
 same cell, or leave it before. With phonons eliminated,
@@ -28,7 +28,7 @@ from fvqp.typing import Floats
 HELD = 1e-4
 
 
-class Together:
+class PhononSchurPreconditioner:
     """Approximate inverse of ``1 − length × J``; there is one at a time, without other implicit motion."""
 
     def __init__(
