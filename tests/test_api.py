@@ -292,7 +292,7 @@ def test_problems_and_solutions_tell_what_they_are(wire: Device) -> None:
     boltzmann = BoltzmannProblem(wire.mesh, grid, Medium(ElectronPhonon(grid, Coupling(0.01, 1.0)), 1.0))
     assert repr(boltzmann) == (
         f"BoltzmannProblem(40 cells, {grid.n} + {grid.n_phonon} energies, 1 media, fixed gap;\n"
-        "    quasiparticles resting with 1 direction(s), phonons resting with 1 direction(s))"
+        "    quasiparticles immobile with 1 direction(s), phonons immobile with 1 direction(s))"
     )
     words = "solve: expected a UsadelProblem, got BoltzmannProblem; a BoltzmannProblem is for evolve"
     with pytest.raises(CaseError, match=words):

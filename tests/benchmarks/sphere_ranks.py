@@ -13,7 +13,7 @@ from mpi4py import MPI
 from ranks import compare
 
 from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon
-from fvqp.models.transport import BoltzmannProblem, Medium, Ordinates
+from fvqp.models.transport import BoltzmannProblem, DiscreteOrdinates, Medium
 from fvqp.transport.directions import spherical
 from fvqp.transport.radial import Shells
 from fvqp.transport.walls import Wall
@@ -23,7 +23,7 @@ def prepare(comm: MPI.Comm) -> Callable[[], float]:
     grid = CollisionGrid.graded(5.0, gap=1.0, finest=0.01, growth=0.01)
     operator = ElectronPhonon(grid, Coupling(kappa=1.764, pair_breaking_time=0.04))
     medium = Medium(operator, fermi_velocity=1e-2, free_path=1e-6, sound_velocity=1e-4)
-    motion = Ordinates(spherical(16), {"outer": Wall(0.5)})
+    motion = DiscreteOrdinates(spherical(16), {"outer": Wall(0.5)})
     problem = BoltzmannProblem(
         Shells(np.linspace(0.0, 2e-5, 129), "spherical", comm),
         grid,

@@ -20,7 +20,7 @@ from timing import best
 
 from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon, PhononEscape, thermal
 from fvqp.mesh import shape_mesh
-from fvqp.models.transport import BoltzmannProblem, Diffusive, Medium, State
+from fvqp.models.transport import BoltzmannProblem, Diffusion, Medium, State
 
 pytestmark = pytest.mark.benchmark
 COUPLING = Coupling(kappa=1.764, pair_breaking_time=0.04)
@@ -37,7 +37,7 @@ def film(bins: int, side: int, temperature: float) -> tuple[BoltzmannProblem, St
     escape = PhononEscape(grid, COUPLING, ESCAPE, bath.n[0])
     medium = Medium(operator, fermi_velocity=1e-3, free_path=1e-7, processes={"escape": escape})
     mesh = shape_mesh("grid2d", nx=side, ny=side, Lx=side * CELL, Ly=side * CELL)
-    problem = BoltzmannProblem(mesh, grid, medium, quasiparticles=Diffusive())
+    problem = BoltzmannProblem(mesh, grid, medium, quasiparticles=Diffusion())
     hot = np.exp(-np.hypot(*mesh.centroid.T[:2]) / (4.0 * CELL))[:, None, None]
     pulse = 0.1 * hot * np.exp(-(((grid.energies - 3.0) / 0.5) ** 2))
     return problem, problem.state(bath.f + pulse, bath.n * (1.0 + hot)), operator

@@ -14,7 +14,7 @@ from fvqp.collisions.sources import Gaussian, QuasiparticleInjection
 from fvqp.errors import CaseError
 from fvqp.mesh import shape_mesh
 from fvqp.models.boltzmann import HomogeneousProblem
-from fvqp.models.transport import BoltzmannProblem, Diffusive, Medium, Ordinates
+from fvqp.models.transport import BoltzmannProblem, Diffusion, DiscreteOrdinates, Medium
 from fvqp.models.transport.evolution import evolve
 from fvqp.models.transport.linearized import Linearized
 from fvqp.models.transport.state import Rates
@@ -70,7 +70,7 @@ def test_diffusion_between_gaps_keeps_energy_and_bounds():
     trap = np.flatnonzero(mesh.centroid[:, 0] > 3e-6)
     film = np.flatnonzero(mesh.centroid[:, 0] < 3e-6)
     media = [(film, Medium(COLLISIONS, GapFollower(GRID), **moves)), (trap, Medium(COLLISIONS, 0.6, **moves))]
-    problem = BoltzmannProblem(mesh, GRID, media, quasiparticles=Diffusive())
+    problem = BoltzmannProblem(mesh, GRID, media, quasiparticles=Diffusion())
     hot = np.where(mesh.centroid[:, 0] < 1e-6, 0.3, 0.0)[:, None, None] * HOT
     state = problem.state(BATH.f[:, None, :] + hot, BATH.n[:, None, :])
     start = problem.ledger(state)
@@ -89,7 +89,7 @@ def test_diffusion_through_walls_decays_as_it_must(implicit):
     line = shape_mesh("grid1d", nx=20, Lx=length, comm=SELF)
     medium = Medium(None, modes=COLLISIONS.phonon_modes, fermi_velocity=velocity, free_path=path)
     walls = {"left": Wall(), "right": Wall()}
-    problem = BoltzmannProblem(line, GRID, medium, quasiparticles=Diffusive(walls=walls))
+    problem = BoltzmannProblem(line, GRID, medium, quasiparticles=Diffusion(walls=walls))
     # the slowest mode between walls at which the occupation points to zero 2ℓ/3 beyond
     longer = length + 4.0 * path / 3.0
     mode = np.sin(np.pi * (line.centroid[:, 0] + 2.0 * path / 3.0) / longer)
@@ -112,7 +112,7 @@ def test_a_first_step_beyond_what_keeps_occupations_positive_is_shortened(caplog
     shells = Shells(np.linspace(0.0, 2e-5, 5), "spherical")
     walls = {"outer": Wall(transmission=1.0)}
     medium = Medium(None, gap=None, modes=COLLISIONS.phonon_modes, sound_velocity=4.6e-6)
-    problem = BoltzmannProblem(shells, GRID, medium, phonons=Ordinates(spherical(4), walls))
+    problem = BoltzmannProblem(shells, GRID, medium, phonons=DiscreteOrdinates(spherical(4), walls))
     hot = np.where(np.arange(4) == 1, 1.0, 0.0)[:, None, None] * BATH.n[:, None, :]
     state = problem.state(0.0, hot)
     with caplog.at_level(logging.DEBUG, logger="fvqp"):
@@ -129,7 +129,11 @@ def test_sphere_of_ordinates_keeps_energy_and_bounds():
     medium = Medium(COLLISIONS, GapFollower(GRID), fermi_velocity=1.6e-3, sound_velocity=4.6e-6)
     walls = {"outer": Wall(transmission=0.5, bath=BATH.n[0])}
     problem = BoltzmannProblem(
-        shells, GRID, medium, quasiparticles=Ordinates(spherical(4)), phonons=Ordinates(spherical(4), walls)
+        shells,
+        GRID,
+        medium,
+        quasiparticles=DiscreteOrdinates(spherical(4)),
+        phonons=DiscreteOrdinates(spherical(4), walls),
     )
     hot = 0.2 * np.exp(-0.5 * (shells.centroid / 5e-6) ** 2)[:, None, None] * HOT
     state = problem.state(BATH.f[:, None, :] + hot, BATH.n[:, None, :])
@@ -149,7 +153,7 @@ def film_next_to_a_trap() -> BoltzmannProblem:
     processes = {"escape": escape, "generation": made}
     trap = Medium(COLLISIONS, 0.5, processes={"escape": escape}, **moves)
     film = Medium(COLLISIONS, 1.0, processes=processes, **moves)
-    return BoltzmannProblem(line, GRID, [([0, 1, 2], film), ([3], trap)], quasiparticles=Diffusive())
+    return BoltzmannProblem(line, GRID, [([0, 1, 2], film), ([3], trap)], quasiparticles=Diffusion())
 
 
 def test_derivative_of_all_rates():
@@ -204,7 +208,11 @@ def test_equilibrium_stays():
     medium = Medium(COLLISIONS, GapFollower(GRID), fermi_velocity=1.6e-3, sound_velocity=4.6e-6)
     walls = {"outer": Wall(transmission=0.5, bath=BATH.n[0])}
     problem = BoltzmannProblem(
-        shells, GRID, medium, quasiparticles=Ordinates(spherical(4)), phonons=Ordinates(spherical(4), walls)
+        shells,
+        GRID,
+        medium,
+        quasiparticles=DiscreteOrdinates(spherical(4)),
+        phonons=DiscreteOrdinates(spherical(4), walls),
     )
     state = problem.thermal(0.15)
     (moment,) = evolve(problem, state, [100.0], first_step=50.0)
@@ -232,7 +240,7 @@ def test_what_is_wrong_is_said():
     with pytest.raises(CaseError, match="phonon modes"):
         Medium(None)
     with pytest.raises(CaseError, match="finite free path"):
-        BoltzmannProblem(mesh, GRID, Medium(COLLISIONS, fermi_velocity=1.0), quasiparticles=Diffusive())
+        BoltzmannProblem(mesh, GRID, Medium(COLLISIONS, fermi_velocity=1.0), quasiparticles=Diffusion())
     problem = BoltzmannProblem(mesh, GRID, medium)
     with pytest.raises(CaseError, match="initial f: must be finite and within"):
         problem.state(2.0, 0.0)
@@ -242,4 +250,4 @@ def test_what_is_wrong_is_said():
         list(evolve(problem, problem.thermal(0.1), [1.0], first_step=-1.0))
     with pytest.raises(CaseError, match="directions about their centre"):
         shells = Shells([0.0, 1.0], "spherical")
-        BoltzmannProblem(shells, GRID, medium, quasiparticles=Ordinates(lebedev(3)))
+        BoltzmannProblem(shells, GRID, medium, quasiparticles=DiscreteOrdinates(lebedev(3)))

@@ -12,7 +12,7 @@ from transport_problems import gmsh_halves, plain, skewed_quads
 from fvqp.collisions import CollisionGrid, thermal
 from fvqp.errors import ConvergenceError
 from fvqp.mesh import Mesh, RawMesh, read_mesh, shape_mesh
-from fvqp.models.transport import BoltzmannProblem, Medium, Ordinates, steady
+from fvqp.models.transport import BoltzmannProblem, DiscreteOrdinates, Medium, steady
 from fvqp.models.transport.steady import SteadySolver, net_power
 from fvqp.transport.directions import Directions, gauss_legendre, product
 from fvqp.transport.ordinates import mesh_streaming
@@ -33,7 +33,7 @@ def enclosure(
         for name in mesh.boundaries
     }
     medium = Medium(None, gap=None, modes=GRID.phonon_energies**2, sound_velocity=1.0, phonon_free_path=path)
-    return BoltzmannProblem(mesh, GRID, medium, phonons=Ordinates(directions, walls, scheme=scheme))
+    return BoltzmannProblem(mesh, GRID, medium, phonons=DiscreteOrdinates(directions, walls, scheme=scheme))
 
 
 def shares(problem: BoltzmannProblem, tolerance: float = 1e-10) -> dict[str, float]:
@@ -171,7 +171,9 @@ def rough_triangles(azimuths: int, sides: Wall) -> BoltzmannProblem:
     mesh = cut_quads(12)
     walls = {name: sides for name in mesh.boundaries} | {"left": Wall(bath=HOT), "right": Wall(bath=COLD)}
     medium = Medium(None, gap=None, modes=GRID.phonon_energies**2, sound_velocity=1.0, phonon_free_path=10.0)
-    return BoltzmannProblem(mesh, GRID, medium, phonons=Ordinates(product(4, azimuths).folded(UP), walls))
+    return BoltzmannProblem(
+        mesh, GRID, medium, phonons=DiscreteOrdinates(product(4, azimuths).folded(UP), walls)
+    )
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ from fvqp.collisions.moving_gap import GapFollower
 from fvqp.collisions.sources import Gaussian, QuasiparticleInjection
 from fvqp.errors import CaseError, ConvergenceError
 from fvqp.mesh import shape_mesh
-from fvqp.models.transport import BoltzmannProblem, Diffusive, Ledger, Medium, Ordinates, State
+from fvqp.models.transport import BoltzmannProblem, Diffusion, DiscreteOrdinates, Ledger, Medium, State
 from fvqp.models.transport import integrators as by_petsc
 from fvqp.models.transport.evolution import evolve, stepper
 from fvqp.models.transport.linearized import Linearized
@@ -39,7 +39,7 @@ def film(gap: float | GapFollower = 1.0) -> BoltzmannProblem:
     made = QuasiparticleInjection(GRID, Gaussian(1.9, 0.15), rate=1e-2)
     trap = Medium(COLLISIONS, 0.5, processes={"escape": escape}, **moves)
     strip = Medium(COLLISIONS, gap, processes={"escape": escape, "generation": made}, **moves)
-    return BoltzmannProblem(line, GRID, [([0, 1, 2], strip), ([3], trap)], quasiparticles=Diffusive())
+    return BoltzmannProblem(line, GRID, [([0, 1, 2], strip), ([3], trap)], quasiparticles=Diffusion())
 
 
 def imbalance(start: Ledger, now: Ledger) -> float:
@@ -188,7 +188,11 @@ def test_ordinates_in_a_sphere(method, follows, error):
     medium = Medium(COLLISIONS, gap, fermi_velocity=1.6e-3, sound_velocity=4.6e-6)
     walls = {"outer": Wall(transmission=0.5, bath=BATH.n[0])}
     problem = BoltzmannProblem(
-        shells, GRID, medium, quasiparticles=Ordinates(spherical(4)), phonons=Ordinates(spherical(4), walls)
+        shells,
+        GRID,
+        medium,
+        quasiparticles=DiscreteOrdinates(spherical(4)),
+        phonons=DiscreteOrdinates(spherical(4), walls),
     )
     hot = 0.2 * np.exp(-0.5 * (shells.centroid / 5e-6) ** 2)[:, None, None] * HOT
     state = problem.state(BATH.f[:, None, :] + hot, BATH.n[:, None, :])
@@ -208,7 +212,7 @@ def test_diffusion_through_walls_decays_as_it_must(method):
     line = shape_mesh("grid1d", nx=12, Lx=2e-5, comm=SELF)
     medium = Medium(None, modes=COLLISIONS.phonon_modes, fermi_velocity=1e-3, free_path=1e-7)
     walls = {"left": Wall(), "right": Wall()}
-    problem = BoltzmannProblem(line, GRID, medium, quasiparticles=Diffusive(walls=walls))
+    problem = BoltzmannProblem(line, GRID, medium, quasiparticles=Diffusion(walls=walls))
     at = GRID.energies > 1.5
     operator = np.empty((12, 12, int(at.sum())))
     for k in range(12):

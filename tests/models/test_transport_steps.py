@@ -14,7 +14,7 @@ from fvqp.collisions.moving_gap import GapFollower
 from fvqp.collisions.sources import Gaussian, QuasiparticleInjection
 from fvqp.errors import ConvergenceError
 from fvqp.mesh import shape_mesh
-from fvqp.models.transport import BoltzmannProblem, Counters, Diffusive, Medium, Ordinates, State
+from fvqp.models.transport import BoltzmannProblem, Counters, Diffusion, DiscreteOrdinates, Medium, State
 from fvqp.models.transport.evolution import stepper
 from fvqp.models.transport.integrator import Integrator
 from fvqp.models.transport.linearized import DIP, _without_dips, _without_ends
@@ -44,8 +44,8 @@ def flying(gap: float | GapFollower) -> tuple[BoltzmannProblem, State]:
         shells,
         GRID,
         medium,
-        quasiparticles=Ordinates(spherical(4)),
-        phonons=Ordinates(spherical(4), walls),
+        quasiparticles=DiscreteOrdinates(spherical(4)),
+        phonons=DiscreteOrdinates(spherical(4), walls),
     )
     hot = np.where(np.arange(4) == 0, 1.0, 0.0)[:, None, None] * HOT
     return problem, problem.state(BATH.f[:, None, :] + hot, BATH.n[:, None, :])
@@ -63,7 +63,7 @@ def diffusing(gap: float | GapFollower) -> tuple[BoltzmannProblem, State]:
         phonon_free_path=1e-7,
     )
     walls = {"right": Wall(0.3, bath=BATH.n.ravel())}
-    problem = BoltzmannProblem(line, GRID, medium, quasiparticles=Diffusive(), phonons=Diffusive(walls=walls))
+    problem = BoltzmannProblem(line, GRID, medium, quasiparticles=Diffusion(), phonons=Diffusion(walls=walls))
     hot = np.where(np.arange(4) == 0, 1.0, 0.0)[:, None, None] * HOT
     return problem, problem.state(BATH.f[:, None, :] + hot, BATH.n[:, None, :])
 

@@ -15,7 +15,7 @@ from transport_problems import gmsh_halves
 
 from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon, thermal
 from fvqp.mesh import Mesh, read_mesh, shape_mesh
-from fvqp.models.transport import BoltzmannProblem, Medium, Ordinates
+from fvqp.models.transport import BoltzmannProblem, DiscreteOrdinates, Medium
 from fvqp.transport.directions import FULL, Directions, branched, gauss_legendre, lebedev, product
 from fvqp.transport.ordinates import mesh_streaming
 from fvqp.transport.streaming import Scheme, Streaming
@@ -151,7 +151,7 @@ def test_a_film_and_its_substrate_at_one_temperature_stay() -> None:
         (cells["film"], Medium(collisions, gap=1.0, sound_velocity=2.0)),
         (cells["chip"], Medium(None, gap=None, modes=0.02 * grid.phonon_energies**2, sound_velocity=3.0)),
     ]
-    flying = Ordinates(
+    flying = DiscreteOrdinates(
         branched(gauss_legendre(4), SOUND, SHARES),
         elsewhere=MIRROR,
         interfaces=[Interface(("film", "chip"), np.linspace(1.0, 0.2, grid.n_phonon), 0.5)],

@@ -14,7 +14,7 @@ from transport_problems import gmsh_model
 from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon, thermal
 from fvqp.collisions.sources import Gaussian, QuasiparticleInjection
 from fvqp.mesh import Mesh, build_mesh, read_raw
-from fvqp.models.transport import BoltzmannProblem, Diffusive, Medium, Ordinates
+from fvqp.models.transport import BoltzmannProblem, Diffusion, DiscreteOrdinates, Medium
 from fvqp.models.transport.steady import SteadySolver, net_power
 from fvqp.transport.directions import Directions, revolved, spherical
 from fvqp.transport.level_symmetric import level_symmetric
@@ -67,15 +67,15 @@ def steady(space: Mesh | Shells, directions: Directions | None) -> np.ndarray:
     surface = {"outer": Wall(bath=BATH.n.ravel())}
     if directions is None:
         problem = BoltzmannProblem(
-            space, GRID, medium, quasiparticles=Diffusive(), phonons=Diffusive(walls=surface)
+            space, GRID, medium, quasiparticles=Diffusion(), phonons=Diffusion(walls=surface)
         )
     else:
         problem = BoltzmannProblem(
             space,
             GRID,
             medium,
-            quasiparticles=Ordinates(directions, planes, scheme="linear"),
-            phonons=Ordinates(directions, surface | planes, scheme="linear"),
+            quasiparticles=DiscreteOrdinates(directions, planes, scheme="linear"),
+            phonons=DiscreteOrdinates(directions, surface | planes, scheme="linear"),
         )
     state = SteadySolver(problem, 1e-9).solve(problem.state(BATH.f, BATH.n))
     named, left = net_power(problem, state)

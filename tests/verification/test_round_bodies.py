@@ -17,7 +17,7 @@ import fvqp
 from fvqp.collisions import CollisionGrid, thermal
 from fvqp.mesh import Mesh, read_mesh, shape_mesh
 from fvqp.models.streaming import StreamingSolver
-from fvqp.models.transport import BoltzmannProblem, Diffusive, Medium
+from fvqp.models.transport import BoltzmannProblem, Diffusion, Medium
 from fvqp.models.transport.steady import SteadySolver, net_power
 from fvqp.transport.directions import cylindrical, product, spherical
 from fvqp.transport.level_symmetric import level_symmetric
@@ -189,7 +189,7 @@ def through_a_post(mesh: Mesh, side: str) -> np.ndarray:
     walls = {"bottom": Wall(bath=hot), side: Wall(0.5), "top": Wall()}
     modes = grid.phonon_energies**2
     medium = Medium(None, gap=None, modes=modes, sound_velocity=1.0, phonon_free_path=0.3)
-    problem = BoltzmannProblem(mesh, grid, medium, phonons=Diffusive(walls=walls))
+    problem = BoltzmannProblem(mesh, grid, medium, phonons=Diffusion(walls=walls))
     state = SteadySolver(problem, 1e-10).solve(problem.state(0.0, 0.5 * hot))
     named, left = net_power(problem, state)
     assert abs(left) < 1e-12 * named["bottom"]

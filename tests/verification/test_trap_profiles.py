@@ -9,7 +9,7 @@ from mpi4py import MPI
 from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon, relative_velocity
 from fvqp.collisions.sources import ConstantTrapping, Line, PhononEscape, QuasiparticleInjection
 from fvqp.mesh import shape_mesh
-from fvqp.models.transport import BoltzmannProblem, Diffusive, Medium
+from fvqp.models.transport import BoltzmannProblem, Diffusion, Medium
 from fvqp.models.transport.steady import SteadySolver, net_power
 
 #: Lengths of film and trap, metres; diffusivity v_F ℓ/3, m²/τ0; rates of loss in both, 1/τ0.
@@ -59,7 +59,7 @@ def profile_error(cells: int) -> float:
         (np.flatnonzero(x > 0.0), medium(generation=generation, loss=ConstantTrapping(grid, LOSS))),
         (np.flatnonzero(x < 0.0), medium(capture=ConstantTrapping(grid, CAPTURE))),
     ]
-    problem = BoltzmannProblem(mesh, grid, media, quasiparticles=Diffusive())
+    problem = BoltzmannProblem(mesh, grid, media, quasiparticles=Diffusion())
     # From as many everywhere as generation makes in the time of loss, in one bin.
     f = np.zeros(grid.n)
     at = np.argmin(np.abs(grid.energies - ENERGY))

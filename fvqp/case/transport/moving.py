@@ -8,7 +8,7 @@ from fvqp.case.transport.schema import TransportCase
 from fvqp.case.transport.species import Phonons, Quasiparticles
 from fvqp.errors import CaseError
 from fvqp.mesh import Mesh
-from fvqp.models.transport import Diffusive, Ordinates, Still
+from fvqp.models.transport import Diffusion, DiscreteOrdinates, Immobile
 from fvqp.models.transport.motion import Motion
 from fvqp.transport.directions import (
     Directions,
@@ -86,7 +86,7 @@ def motion(case: TransportCase, name: str, space: Mesh | Shells, media: CaseMedi
     """Of ``quasiparticles`` or ``phonons``; raises :class:`CaseError`."""
     species: Quasiparticles | Phonons = getattr(case, name)
     if species.motion == "still":
-        return Still()
+        return Immobile()
     phonons = name == "phonons"
     points = media.grid.phonon_energies if phonons else media.grid.energies
     bath = media.bath.n[0] if phonons else media.bath.f[0]
@@ -106,7 +106,7 @@ def motion(case: TransportCase, name: str, space: Mesh | Shells, media: CaseMedi
             passing = share(given, f"interfaces[{number}]")
             interfaces.append(Interface(given.between, passing, given.specularity))
     if species.motion == "diffusive":
-        return Diffusive(walls=walls, interfaces=[i for i in interfaces if isinstance(i, Interface)])
+        return Diffusion(walls=walls, interfaces=[i for i in interfaces if isinstance(i, Interface)])
     chosen = directions(case, name, geometry_of(space))
     assert chosen is not None
-    return Ordinates(chosen, walls, interfaces=interfaces, scheme=species.scheme)
+    return DiscreteOrdinates(chosen, walls, interfaces=interfaces, scheme=species.scheme)

@@ -11,8 +11,8 @@ metres/τ0 (theory: transport)::
         mesh,                                        # a Mesh, or Shells of a sphere or cylinder
         grid,
         [(mesh.regions["film"], film), (mesh.regions["trap"], trap)],     # or one Medium for all cells
-        quasiparticles=Diffusive(),                  # or Still(), or Ordinates(directions, walls={...})
-        phonons=Still(),
+        quasiparticles=Diffusion(),            # or Immobile(), or DiscreteOrdinates(directions, walls={...})
+        phonons=Immobile(),
     )
     state = problem.thermal(temperature)             # or problem.state(f, n)
     for moment in evolve(problem, state, times, tolerance=1e-2):
@@ -20,16 +20,16 @@ metres/τ0 (theory: transport)::
         moment.ledger.stored, moment.ledger.received                      # conserved to rounding
         problem.densities(moment.state)              # of quasiparticles, (n_owned,)
 
-Occupations are ``[cell, direction, energy]`` of the cells that the rank owns, one direction where a
-species keeps none. A species moves by `Still`, `Diffusive` or `Ordinates` in all cells; how fast it moves and
-how often it scatters is said by the `Medium` of a cell: what has no speed there rests. Walls let nothing
+Occupations are ``[cell, direction, energy]`` of the cells that the rank owns, one direction where a species
+keeps none. A species moves by `Immobile`, `Diffusion` or `DiscreteOrdinates` in all cells; how fast it moves
+and how often it scatters is said by the `Medium` of a cell: what has no speed there rests. Walls let nothing
 through unless said otherwise; where the gap has a step, or states × speed has, particles turn back as far as
 they find no states beyond. Ledgers hold sums over all ranks.
 """
 
 from fvqp.models.transport.evolution import evolve
 from fvqp.models.transport.medium import Medium
-from fvqp.models.transport.motion import CLOSED, Diffusive, Ordinates, Still
+from fvqp.models.transport.motion import CLOSED, Diffusion, DiscreteOrdinates, Immobile
 from fvqp.models.transport.problem import BoltzmannProblem
 from fvqp.models.transport.state import Counters, Ledger, Moment, State
 
@@ -37,12 +37,12 @@ __all__ = [
     "CLOSED",
     "BoltzmannProblem",
     "Counters",
-    "Diffusive",
+    "Diffusion",
+    "DiscreteOrdinates",
+    "Immobile",
     "Ledger",
     "Medium",
     "Moment",
-    "Ordinates",
     "State",
-    "Still",
     "evolve",
 ]

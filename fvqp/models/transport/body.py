@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 
 from fvqp.errors import CaseError
 from fvqp.mesh import Mesh
-from fvqp.models.transport.motion import Diffusing, Diffusive, Flying, Motion, Ordinates, Resting, Still
+from fvqp.models.transport.motion import (
+    Diffusion,
+    DiffusionOperator,
+    DiscreteOrdinates,
+    Immobile,
+    Motion,
+    OrdinatesOperator,
+)
 from fvqp.transport.directions import (
     Directions,
     RadialDirections,
@@ -55,7 +62,7 @@ class Body:
         else:
             self.space.chain.exchange(a)
 
-    def moving(self, motion: Motion, media: Ints) -> Resting | Flying | Diffusing:
+    def moving(self, motion: Motion, media: Ints) -> Immobile | OrdinatesOperator | DiffusionOperator:
         """What moves a species.
 
         Args:
@@ -65,12 +72,12 @@ class Body:
         Raises:
             CaseError: directions or walls that do not go with the body.
         """
-        if isinstance(motion, Still):
-            return Resting()
-        if isinstance(motion, Ordinates):
+        if isinstance(motion, Immobile):
+            return motion
+        if isinstance(motion, DiscreteOrdinates):
             make = self._streaming(motion, motion.directions, motion.scheme, media)
-            return Flying(make, motion.directions)
-        return Diffusing(self._streaming(motion, self._few(), "linear", media), motion.inelastic)
+            return OrdinatesOperator(make, motion.directions)
+        return DiffusionOperator(self._streaming(motion, self._few(), "linear", media), motion.inelastic)
 
     def _few(self) -> Directions:
         """Directions of diffusion, which has their moments and no others."""
@@ -81,7 +88,7 @@ class Body:
         return replace(few, means_only=True)
 
     def _streaming(
-        self, motion: Diffusive | Ordinates, directions: Directions, scheme: Scheme, media: Ints
+        self, motion: Diffusion | DiscreteOrdinates, directions: Directions, scheme: Scheme, media: Ints
     ) -> Callable[[Floats, Floats], Streaming]:
         space, walls = self.space, dict(motion.walls)
         if isinstance(space, Mesh):

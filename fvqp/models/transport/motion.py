@@ -38,12 +38,7 @@ CLOSED = Wall(transmission=0.0)
 
 
 @dataclass(frozen=True)
-class Still:
-    """Nothing moves between cells."""
-
-
-@dataclass(frozen=True)
-class Diffusive:
+class Diffusion:
     """Diffusion with ``vℓ/3``: the limit of many elastic collisions in every cell.
 
     Attributes:
@@ -60,12 +55,12 @@ class Diffusive:
 
 
 @dataclass(frozen=True)
-class Ordinates:
+class DiscreteOrdinates:
     """Streaming along directions, with scattering.
 
     Attributes:
         directions: their set.
-        walls, elsewhere, interfaces: see `Diffusive`.
+        walls, elsewhere, interfaces: see `Diffusion`.
         scheme: of streaming, see `fvqp.transport.streaming.Streaming`.
     """
 
@@ -74,9 +69,6 @@ class Ordinates:
     elsewhere: Wall = CLOSED
     interfaces: Sequence[Interface | AcousticInterface] = ()
     scheme: Scheme = "limited"
-
-
-Motion = Still | Diffusive | Ordinates
 
 
 class Moved:
@@ -101,8 +93,8 @@ class Implicit(NamedTuple):
     approximate: Callable[[Floats], Floats]
 
 
-class Resting:
-    """Species that do not move: one direction, no walls."""
+class Immobile:
+    """No motion between cells: one direction, no walls."""
 
     weights = np.ones(1)
     walls: tuple[str, ...] = ()
@@ -140,6 +132,9 @@ class Resting:
         ``(n_owned, E)``: a preconditioner, linear in r; there is one at a time, or one of `implicit`."""
         kept = 1.0 / (1.0 + length * rate[:, None, :])
         return lambda r: kept * r
+
+
+Motion = Immobile | Diffusion | DiscreteOrdinates
 
 
 class _InSpace(ABC):
@@ -212,7 +207,7 @@ class _InSpace(ABC):
         return np.asarray(x + share * np.where(by_y, size, np.abs(x)))
 
 
-class Flying(_InSpace):
+class OrdinatesOperator(_InSpace):
     """Ordinates on a body."""
 
     turned = True
@@ -246,7 +241,7 @@ class Flying(_InSpace):
     def linear(
         self, inelastic: Floats, at: Floats | None = None, fixed: bool = False
     ) -> Callable[[Floats], Moved]:
-        """See `Resting.linear`."""
+        """See `Immobile.linear`."""
         assert self.streaming is not None
         scheme = self.streaming.scheme
         if at is not None and scheme == "limited":
@@ -292,7 +287,7 @@ class Flying(_InSpace):
     def absorbed(
         self, length: float, inelastic: Floats, rate: Floats, thorough: bool = False
     ) -> Callable[[Floats], Floats]:
-        """See `Resting.absorbed`."""
+        """See `Immobile.absorbed`."""
         if length * self.fastest <= EXPLICIT:
             return self._turned(length, inelastic, rate)
         removal = np.full_like(self.elastic, 1.0 / length)
@@ -326,7 +321,7 @@ class Flying(_InSpace):
         return turned
 
 
-class Diffusing(_InSpace):
+class DiffusionOperator(_InSpace):
     """Diffusion on a body."""
 
     weights = np.ones(1)
@@ -370,7 +365,7 @@ class Diffusing(_InSpace):
     def linear(
         self, inelastic: Floats, at: Floats | None = None, fixed: bool = False
     ) -> Callable[[Floats], Moved]:
-        """See `Resting.linear`."""
+        """See `Immobile.linear`."""
         assert self.streaming is not None
         if self._empty is None:
             self._empty = DiffusiveLimit(self.streaming.homogeneous("linear"), self._rate(inelastic))
@@ -401,7 +396,7 @@ class Diffusing(_InSpace):
     def absorbed(
         self, length: float, inelastic: Floats, rate: Floats, thorough: bool = False
     ) -> Callable[[Floats], Floats]:
-        """See `Resting.absorbed`."""
+        """See `Immobile.absorbed`."""
         if length * self.fastest <= EXPLICIT:
             kept = 1.0 / (1.0 + length * rate[:, None, :])
             return lambda r: kept * r

@@ -14,7 +14,7 @@ from fvqp.mesh import Mesh
 from fvqp.models.transport.body import Body
 from fvqp.models.transport.local import LocalProcesses, Turnover
 from fvqp.models.transport.medium import Medium, filled
-from fvqp.models.transport.motion import Motion, Resting, Still
+from fvqp.models.transport.motion import Immobile, Motion
 from fvqp.models.transport.state import Counters, Ledger, Rates, Species, State
 from fvqp.transport.radial import Shells
 from fvqp.typing import Floats
@@ -58,8 +58,8 @@ class BoltzmannProblem:
         number = np.zeros(body.n_cells, dtype=np.int64)
         for k, one in enumerate(self.media):
             number[one.cells] = k
-        self.moving_f = body.moving(quasiparticles or Still(), number)
-        self.moving_n = body.moving(phonons or Still(), number)
+        self.moving_f = body.moving(quasiparticles or Immobile(), number)
+        self.moving_n = body.moving(phonons or Immobile(), number)
         self.local = LocalProcesses(self.media, body.volume, grid)
         self._gap = np.empty(body.n_owned)
         for one in self.media:
@@ -149,7 +149,7 @@ class BoltzmannProblem:
     def set_gap(self, gap: Floats) -> None:
         """Spectra, and speeds of quasiparticles, at the gaps ``(n_owned,)``."""
         self.local.set(gap)
-        if isinstance(self.moving_f, Resting):
+        if isinstance(self.moving_f, Immobile):
             return
         body, grid = self.body, self.grid
         every = np.empty(body.n_cells)

@@ -18,7 +18,7 @@ from fvqp.errors import ConvergenceError
 from fvqp.models.transport import accuracy
 from fvqp.models.transport.gaps import followed
 from fvqp.models.transport.linearized import Linearized
-from fvqp.models.transport.motion import Flying
+from fvqp.models.transport.motion import OrdinatesOperator
 from fvqp.models.transport.problem import BoltzmannProblem
 from fvqp.models.transport.state import Counters, Rates, State
 from fvqp.petsc import Tell, as_snes
@@ -156,7 +156,11 @@ class SteadySolver:
 
     def _in_time(self, state: State) -> State:
         """A state after short steps, which limits of gradients follow from cell to cell. Collective."""
-        streams = [one.streaming for one in (self._p.moving_f, self._p.moving_n) if isinstance(one, Flying)]
+        streams = [
+            one.streaming
+            for one in (self._p.moving_f, self._p.moving_n)
+            if isinstance(one, OrdinatesOperator)
+        ]
         own = max(float(np.max(one.crossing_rate(), initial=0.0)) for one in streams if one is not None)
         length = CROSSINGS / float(self._p.body.comm.allreduce(own, MPI.MAX))
         self._searches = False
@@ -179,7 +183,7 @@ class SteadySolver:
     @property
     def _schemes(self) -> set[str]:
         """Of particles that fly."""
-        flying = [one for one in (self._p.moving_f, self._p.moving_n) if isinstance(one, Flying)]
+        flying = [one for one in (self._p.moving_f, self._p.moving_n) if isinstance(one, OrdinatesOperator)]
         return {one.streaming.scheme for one in flying if one.streaming is not None}
 
     @property
