@@ -39,9 +39,9 @@ def prepare(comm: MPI.Comm) -> Callable[[], float]:
 
     def once() -> float:
         problem.set_gap(state.gap)
-        local, turn = problem.local.rates(*means), problem.local.turnover(*means)
-        moved = problem.moving_f.rates(state.f, turn.f).y + local.f[:, None, :]
-        solved = problem.moving_f.implicit(1e-2, turn.f, state.f).solve(moved).y
+        local, inelastic = problem.local.rates(*means), problem.local.inelastic_rates(*means)
+        moved = problem.moving_f.rates(state.f, inelastic.f).y + local.f[:, None, :]
+        solved = problem.moving_f.implicit(1e-2, inelastic.f, state.f).solve(moved).y
         return comm.allreduce(float(np.abs(solved).sum()))
 
     return once

@@ -38,9 +38,11 @@ def all_iterations(setup: Setup) -> None:
     """A solution that is never accurate enough."""
     problem, state = setup.problem, setup.state
     problem.set_gap(state.gap)
-    turn = problem.turnover(state)
+    inelastic = problem.inelastic_rates(state)
     try:
-        Linearized(problem, state, turn, 1.0).solve(problem.rates(state.f, state.n, turn), [], 1e-300)
+        Linearized(problem, state, inelastic, 1.0).solve(
+            problem.rates(state.f, state.n, inelastic), [], 1e-300
+        )
     except ConvergenceError:
         return
     raise AssertionError

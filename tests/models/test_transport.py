@@ -161,7 +161,7 @@ def test_derivative_of_all_rates():
     rng = np.random.default_rng(1)
     state = problem.thermal(0.3)
     step = [y * rng.uniform(-1.0, 1.0, y.shape) for y in (state.f, state.n)]
-    system = Linearized(problem, state, problem.turnover(state), 1.0)
+    system = Linearized(problem, state, problem.inelastic_rates(state), 1.0)
     nothing = Rates(np.zeros_like(state.f), np.zeros_like(state.n), problem.no_counters())
     found = system.residual(nothing, Rates(*step, problem.no_counters()))
     small = 1e-5
@@ -181,7 +181,7 @@ def test_implicit_rates_keep_energy_however_inexact(length):
     problem = film_next_to_a_trap()
     state = problem.thermal(0.3)
     right = problem.rates(state.f, state.n)
-    system = Linearized(problem, state, problem.turnover(state), length)
+    system = Linearized(problem, state, problem.inelastic_rates(state), length)
     k = system.solve(right, [], allowed=1e-2 * system.largest(right))
     energy = problem.local.weight_f[:, None, :] * GRID.energies, problem.local.weight_n[:, None, :]
     stored = float((energy[0] * k.f).sum() + (energy[1] * GRID.phonon_energies * k.n).sum())

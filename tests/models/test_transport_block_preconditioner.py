@@ -101,11 +101,11 @@ def test_long_steps_of_a_film_on_a_chip_take_few_iterations(motion: str, most: d
     """The answer is that of a dense matrix, in units of what is there."""
     problem, state = film_on_a_chip(motion)
     problem.set_gap(state.gap)
-    turn = problem.turnover(state)
-    right = problem.rates(state.f, state.n, turn)
+    inelastic = problem.inelastic_rates(state)
+    right = problem.rates(state.f, state.n, inelastic)
     unit = np.concatenate([state.f.ravel(), state.n.ravel()]) + 1e-30
     for length, iterations in most.items():
-        system = Linearized(problem, state, turn, length)
+        system = Linearized(problem, state, inelastic, length)
         allowed = 1e-3 / length
         k = system.solve(right, [], allowed)
         assert system.iterations <= iterations
@@ -122,8 +122,8 @@ def test_what_only_preconditions_may_be_rounded(length: float, monkeypatch: pyte
     """As many iterations as in double precision, the same rates, and the energy that their counters say."""
     problem, state = film_on_a_chip("diffusive")
     problem.set_gap(state.gap)
-    turn = problem.turnover(state)
-    right = problem.rates(state.f, state.n, turn)
+    inelastic = problem.inelastic_rates(state)
+    right = problem.rates(state.f, state.n, inelastic)
     allowed = 1e-3 / length
 
     class Double(EliminatedX):
@@ -136,7 +136,7 @@ def test_what_only_preconditions_may_be_rounded(length: float, monkeypatch: pyte
         problem.local.forget()
         with monkeypatch.context() as patch:
             patch.setattr(cell_solver, "EliminatedX", kind)
-            system = Linearized(problem, state, turn, length)
+            system = Linearized(problem, state, inelastic, length)
             k = system.solve(right, [], allowed)
         lacks = system._missing(k)
         moved = np.sum(np.abs(k.counters.lost_n) @ problem.grid.phonon_energies)
@@ -151,9 +151,9 @@ def test_what_only_preconditions_may_be_rounded(length: float, monkeypatch: pyte
 def test_eliminations_of_one_kind_make_room_for_the_other() -> None:
     problem, state = film_on_a_chip("diffusive")
     problem.set_gap(state.gap)
-    turn = problem.turnover(state)
-    right = problem.rates(state.f, state.n, turn)
-    system = Linearized(problem, state, turn, 1.0)
+    inelastic = problem.inelastic_rates(state)
+    right = problem.rates(state.f, state.n, inelastic)
+    system = Linearized(problem, state, inelastic, 1.0)
     for solved, kind in (
         (lambda: system.product(right), EliminatedLU),
         (lambda: system.solve(right, [], 1e-3), EliminatedX),

@@ -119,7 +119,7 @@ def test_explicit_steps_are_no_longer_than_collisions_take(caplog, monkeypatch):
     monkeypatch.setattr(by_petsc, "MANY", 5.0)
     with caplog.at_level(logging.WARNING):
         (moment,) = evolve(problem, state, [0.2], tolerance=0.5, method="imex")
-    assert moment.steps >= 0.2 * problem.turnover(state).fastest / by_petsc.LONGEST
+    assert moment.steps >= 0.2 * problem.inelastic_rates(state).fastest / by_petsc.LONGEST
     assert 'method "imex" needs' in caplog.text
 
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 import numpy as np
 from mpi4py import MPI
 
-from fvqp.models.transport.local import Turnover
+from fvqp.models.transport.local import InelasticRates
 from fvqp.models.transport.problem import BoltzmannProblem
 from fvqp.models.transport.state import State
 from fvqp.typing import Floats
@@ -36,7 +36,7 @@ class PhononSchurPreconditioner:
         problem: BoltzmannProblem,
         state: State,
         mean: tuple[Floats, Floats],
-        turn: Turnover,
+        inelastic: InelasticRates,
         length: float,
         thorough: bool,
     ) -> None:
@@ -45,16 +45,16 @@ class PhononSchurPreconditioner:
             problem: with the spectra of the state.
             state: where J is taken.
             mean: over directions, where collisions are linearized.
-            turn: rates at which collisions turn particles.
+            inelastic: rates of inelastic collisions.
             length: a time.
             thorough: how motion is solved for, see `StreamingSystem.approximate`.
         """
         self._p, self._mean, self._length = problem, mean, length
-        self._own = min(length, _longest(problem, mean[0], turn.f, length))
+        self._own = min(length, _longest(problem, mean[0], inelastic.f, length))
         leaving = np.broadcast_to(problem.moving_n.crossing, mean[1].shape)
         absorbed, self._quasiparticles = problem.local.escaping((self._own, length), *mean, leaving)
-        self._phonons = problem.moving_n.absorbed(length, turn.n, np.maximum(absorbed, 0.0), thorough)
-        self._moved = problem.moving_f.implicit(self._own, turn.f, state.f, thorough).approximate
+        self._phonons = problem.moving_n.absorbed(length, inelastic.n, np.maximum(absorbed, 0.0), thorough)
+        self._moved = problem.moving_f.implicit(self._own, inelastic.f, state.f, thorough).approximate
 
     def approximate(self, f: Floats, n: Floats) -> tuple[Floats, Floats]:
         """The inverse applied to occupations ``(n_owned, M, E)`` of both species, linear in them."""
@@ -68,7 +68,7 @@ class PhononSchurPreconditioner:
         return f, n + self._phonons(np.repeat(self._length * emitted[:, None, :], n.shape[1], axis=1))
 
 
-def _longest(problem: BoltzmannProblem, mean: Floats, turn: Floats, length: float) -> float:
+def _longest(problem: BoltzmannProblem, mean: Floats, inelastic: Floats, length: float) -> float:
     """Length of the factors of motion and of collisions of quasiparticles. Collective.
 
     With a and b their rates, a product of length h makes ``(1 + length (a + b))/((1 + h a)(1 + h b))`` of
@@ -78,7 +78,7 @@ def _longest(problem: BoltzmannProblem, mean: Floats, turn: Floats, length: floa
     one, crossing = problem.species[0], problem.moving_f.crossing
     energy = one.weight * one.energies * mean
     held = energy >= HELD * energy.sum(axis=1, keepdims=True)
-    both = crossing + turn
-    rate = np.divide(crossing * turn, both, out=np.zeros_like(both), where=held & (both > 0.0))
+    both = crossing + inelastic
+    rate = np.divide(crossing * inelastic, both, out=np.zeros_like(both), where=held & (both > 0.0))
     fastest = float(problem.body.comm.allreduce(float(rate.max(initial=0.0)), MPI.MAX))
     return float(np.sqrt(2.0 * length / fastest)) if fastest > 0.0 else length

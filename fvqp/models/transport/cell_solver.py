@@ -36,17 +36,17 @@ class Eliminations:
     def __init__(self, cells: int, grid: CollisionGrid) -> None:
         self.lu: list[EliminatedLU | EliminatedX | None] = [None] * cells
         self.length = np.ones(cells)
-        self._turn = Pair(np.zeros((cells, grid.n)), np.zeros((cells, grid.n_phonon)))
+        self._inelastic = Pair(np.zeros((cells, grid.n)), np.zeros((cells, grid.n_phonon)))
         self._grid = grid
 
-    def check(self, at: Ints, length: float, turn: Pair, energy: Pair, escaping: bool) -> None:
+    def check(self, at: Ints, length: float, inelastic: Pair, energy: Pair, escaping: bool) -> None:
         """Drops eliminations for another length, or for other rates of collisions where there is energy, and
         those with phonons that escape if they are not to, and the other way round."""
         kind = EliminatedX if escaping else EliminatedLU
         was = self.length[at]
         serves = np.array([isinstance(self.lu[cell], kind) for cell in at])
         serves &= (length <= SIMILAR_STEP * was) & (was <= SIMILAR_STEP * length)
-        for old, now, held in zip(self._turn, turn, energy, strict=True):
+        for old, now, held in zip(self._inelastic, inelastic, energy, strict=True):
             change = np.abs(now - old[at]) * length / (1.0 + length * np.minimum(old[at], now))
             serves &= np.sum(change * held, axis=1) <= SIMILAR_RATES * np.sum(held, axis=1)
         gone = at[~serves]
@@ -55,7 +55,7 @@ class Eliminations:
         if len(gone):
             give_back()
         self.length[gone] = length
-        for old, now in zip(self._turn, turn, strict=True):
+        for old, now in zip(self._inelastic, inelastic, strict=True):
             old[gone] = now[~serves]
 
     def keep(self, cell: int, lu: EliminatedLU | EliminatedX) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 
 from fvqp.models.transport import accuracy
 from fvqp.models.transport.gaps import ahead
-from fvqp.models.transport.local import Turnover
+from fvqp.models.transport.local import InelasticRates
 from fvqp.models.transport.problem import BoltzmannProblem
 from fvqp.models.transport.state import Counters, Rates, State
 from fvqp.models.transport.stepping import Refused, Stepper
@@ -47,9 +47,9 @@ class Integrator(Stepper, ABC):
             *(part.shape for part in problem.no_counters()),
         ]
         self._ends = np.cumsum([int(np.prod(shape)) for shape in self._shapes])
-        #: Of the step at hand: its beginning, at what rates collisions turn particles there.
+        #: Of the step at hand: its beginning, rates of inelastic collisions there.
         self._begin: State
-        self._turn: Turnover
+        self._inelastic: InelasticRates
         #: Counters at the beginning, and whether nothing is known from before.
         self._counted, self._fresh = problem.no_counters(), True
         self._why = ""
@@ -110,7 +110,7 @@ class Integrator(Stepper, ABC):
     def _step(self, state: State, now: float, length: float) -> tuple[State, Counters, float]:
         p, ts = self._p, self._ts
         begin = self._begin = ahead(p, state, 0.5 * length)
-        self._turn = p.turnover(begin)
+        self._inelastic = p.inelastic_rates(begin)
         self._why = ""
         if self._fresh:
             self._counted = p.no_counters()

@@ -17,7 +17,7 @@ from fvqp.errors import ConvergenceError
 from fvqp.models.transport import accuracy
 from fvqp.models.transport.integrator import Integrator, joined
 from fvqp.models.transport.linearized import Linearized
-from fvqp.models.transport.local import Turnover
+from fvqp.models.transport.local import InelasticRates
 from fvqp.models.transport.problem import BoltzmannProblem
 from fvqp.models.transport.state import Counters, Rates, State
 from fvqp.models.transport.stepping import SAFETY
@@ -138,7 +138,7 @@ class ImplicitExplicit(ImplicitIntegrator):
         self, state: State, start: float, end: float, callback: Callable[[float, State], None] | None
     ) -> tuple[State, Counters]:
         self._p.set_gap(state.gap)
-        self._collide(self._p.turnover(state))
+        self._collide(self._p.inelastic_rates(state))
         if (least := (end - start) * self._fastest / LONGEST) > MANY:
             log.warning(
                 'method "imex" needs %.1g steps and more to %.3g τ0, because the fastest collisions bound '
@@ -148,8 +148,8 @@ class ImplicitExplicit(ImplicitIntegrator):
             )
         return super().advance(state, start, end, callback)
 
-    def _collide(self, turn: Turnover) -> None:
-        self._fastest = float(self._p.body.comm.allreduce(turn.fastest, MPI.MAX))
+    def _collide(self, inelastic: InelasticRates) -> None:
+        self._fastest = float(self._p.body.comm.allreduce(inelastic.fastest, MPI.MAX))
 
     def _longest(self, state: State) -> float:
         return min(super()._longest(state), LONGEST / self._fastest if self._fastest > 0.0 else np.inf)
@@ -163,14 +163,14 @@ class ImplicitExplicit(ImplicitIntegrator):
     def _begins(self, now: float, length: float) -> None:
         super()._begins(now, length)
         self._heun = None
-        self._collide(self._turn)
+        self._collide(self._inelastic)
 
     def _implicit(self, f: Floats, n: Floats) -> Rates:
         p = self._p
-        turn = self._turn
-        if p.moving_f.turned or p.moving_n.turned:
-            turn = p.local.turnover(p.mean_f(np.clip(f, 0.0, 1.0)), p.mean_n(np.maximum(n, 0.0)))
-        moved_f, moved_n = p.moving_f.rates(f, turn.f), p.moving_n.rates(n, turn.n)
+        inelastic = self._inelastic
+        if p.moving_f.isotropized or p.moving_n.isotropized:
+            inelastic = p.local.inelastic_rates(p.mean_f(np.clip(f, 0.0, 1.0)), p.mean_n(np.maximum(n, 0.0)))
+        moved_f, moved_n = p.moving_f.rates(f, inelastic.f), p.moving_n.rates(n, inelastic.n)
         nothing = p.no_counters()
         return Rates(moved_f.y, moved_n.y, nothing._replace(lost_f=moved_f.lost, lost_n=moved_n.lost))
 
@@ -185,9 +185,9 @@ class ImplicitExplicit(ImplicitIntegrator):
             self._heun = u.array_r / DIAGONAL + ts.getTimeStep() * out.array_r
 
     def _solver(self, length: float) -> Callable[[Rates], Rates]:
-        p, begin, turn = self._p, self._begin, self._turn
-        solve_f = p.moving_f.implicit(length, turn.f, begin.f).solve
-        solve_n = p.moving_n.implicit(length, turn.n, begin.n).solve
+        p, begin, inelastic = self._p, self._begin, self._inelastic
+        solve_f = p.moving_f.implicit(length, inelastic.f, begin.f).solve
+        solve_n = p.moving_n.implicit(length, inelastic.n, begin.n).solve
 
         def solve(r: Rates) -> Rates:
             f, n = solve_f(r.f), solve_n(r.n)
@@ -241,11 +241,11 @@ class BackwardDifferences(ImplicitIntegrator):
 
     def _implicit(self, f: Floats, n: Floats) -> Rates:
         p = self._p
-        turn = None if p.moving_f.turned or p.moving_n.turned else self._turn
-        return p.rates(np.clip(f, 0.0, 1.0), np.maximum(n, 0.0), turn)
+        inelastic = None if p.moving_f.isotropized or p.moving_n.isotropized else self._inelastic
+        return p.rates(np.clip(f, 0.0, 1.0), np.maximum(n, 0.0), inelastic)
 
     def _solver(self, length: float) -> Callable[[Rates], Rates]:
-        system = Linearized(self._p, self._begin, self._turn, length)
+        system = Linearized(self._p, self._begin, self._inelastic, length)
         return lambda r: system.solve(r, [], LINEAR * self._allowed)
 
     def _error(self, y: Floats, now: float, length: float) -> tuple[tuple[Floats, Floats], int]:

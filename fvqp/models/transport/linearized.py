@@ -22,7 +22,7 @@ from mpi4py import MPI
 from fvqp.errors import ConvergenceError
 from fvqp.models.transport.accuracy import largest_change, scales, sizes
 from fvqp.models.transport.block_preconditioner import PhononSchurPreconditioner
-from fvqp.models.transport.local import Turnover
+from fvqp.models.transport.local import InelasticRates
 from fvqp.models.transport.motion import EXPLICIT
 from fvqp.models.transport.problem import BoltzmannProblem
 from fvqp.models.transport.state import Counters, Rates, State
@@ -52,7 +52,7 @@ class Linearized:
     states without holes of phonons only.
 
     Attributes:
-        length, turn: as given.
+        length, inelastic: as given.
         fastest: rate of collisions on all ranks.
         scale: energies of cells against which changes are measured, see `accuracy.scales`.
         iterations: of the latest `solve`.
@@ -62,7 +62,7 @@ class Linearized:
         self,
         problem: BoltzmannProblem,
         state: State,
-        turn: Turnover,
+        inelastic: InelasticRates,
         length: float,
         *,
         limits: bool = False,
@@ -72,17 +72,17 @@ class Linearized:
         Args:
             problem: with the spectra of the state.
             state: where J is taken.
-            turn: rates at which collisions turn particles there.
+            inelastic: rates of inelastic collisions there.
             length: a time.
             limits: whether J knows what limits gradients, and ends of spectra.
             fixed: whether these limits are fixed, see `Streaming.tangent`.
         """
-        self._p, self._state, self.turn, self.length = problem, state, turn, length
+        self._p, self._state, self.inelastic, self.length = problem, state, inelastic, length
         f, n = problem.mean_f(state.f), _without_dips(problem.mean_n(state.n))
         # Newton's method needs all of J to end; orders of time steps do not depend on it.
         self._mean = (f, n) if limits else (_without_ends(_without_dips(f)), _without_ends(n))
         self._factors: _Product | None = None
-        self.fastest = float(problem.body.comm.allreduce(turn.fastest, MPI.MAX))
+        self.fastest = float(problem.body.comm.allreduce(inelastic.fastest, MPI.MAX))
         self.scale = scales(problem, state.f, state.n)
         self.iterations = 0
         self._units: list[Floats] = []
@@ -263,7 +263,7 @@ class Linearized:
         if self._near is None:
             self._factors = None
             self._near = PhononSchurPreconditioner(
-                self._p, self._state, self._mean, self.turn, self.length, thorough=self._limits
+                self._p, self._state, self._mean, self.inelastic, self.length, thorough=self._limits
             )
         return self._near
 
@@ -275,8 +275,8 @@ class Linearized:
         if self._moved is None:
             f_at, n_at = (self._state.f, self._state.n) if self._limits else (None, None)
             self._moved = (
-                p.moving_f.linear(self.turn.f, f_at, self._fixed),
-                p.moving_n.linear(self.turn.n, n_at, self._fixed),
+                p.moving_f.linear(self.inelastic.f, f_at, self._fixed),
+                p.moving_n.linear(self.inelastic.n, n_at, self._fixed),
             )
         local = p.local.jvp(*self._mean, p.mean_f(f), p.mean_n(n))
         moved_f, moved_n = self._moved[0](f), self._moved[1](n)
@@ -289,7 +289,7 @@ class Linearized:
         if self._factors is None or self._factors.length != length:
             self._near = None
             self._factors = _Product(
-                self._p, self._state, self._mean, self.turn, self.fastest, length, thorough=self._limits
+                self._p, self._state, self._mean, self.inelastic, self.fastest, length, thorough=self._limits
             )
         return self._factors
 
@@ -327,21 +327,21 @@ class _Product:
         problem: BoltzmannProblem,
         state: State,
         mean: tuple[Floats, Floats],
-        turn: Turnover,
+        inelastic: InelasticRates,
         fastest: float,
         length: float,
         thorough: bool,
     ) -> None:
         """
         Args:
-            problem, state, turn, length: see `Linearized`.
+            problem, state, inelastic, length: see `Linearized`.
             mean: over directions, where collisions are linearized.
             fastest: rate of collisions on all ranks.
             thorough: how `approximate` solves for motion, see `StreamingSystem.approximate`.
         """
         self._p, self.length = problem, length
-        self._f = problem.moving_f.implicit(length, turn.f, state.f, thorough)
-        self._n = problem.moving_n.implicit(length, turn.n, state.n, thorough)
+        self._f = problem.moving_f.implicit(length, inelastic.f, state.f, thorough)
+        self._n = problem.moving_n.implicit(length, inelastic.n, state.n, thorough)
         self._collide = problem.local.implicit(length, *mean) if length * fastest > EXPLICIT else None
 
     def solve(self, r: Rates) -> Rates:

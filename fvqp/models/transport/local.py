@@ -21,8 +21,9 @@ from fvqp.models.transport.state import Local
 from fvqp.typing import Floats, Ints
 
 
-class Turnover(NamedTuple):
-    """Rates at which collisions turn particles, ``(n_owned, N)``, ``(n_owned, K)``, and the fastest one."""
+class InelasticRates(NamedTuple):
+    """Rates of inelastic collisions, which make occupations isotropic, ``(n_owned, N)``, ``(n_owned, K)``,
+    and the fastest one."""
 
     f: Floats
     n: Floats
@@ -37,7 +38,7 @@ class _Found:
     n: Floats
     local: Local
     parts: list[tuple[slice | Ints, Callable[[], GainLoss]]] = field(default_factory=list)
-    turnover: Turnover | None = None
+    inelastic: InelasticRates | None = None
 
 
 class LocalProcesses:
@@ -87,10 +88,10 @@ class LocalProcesses:
         """Rates of means ``f[n_owned, N]``, ``n[n_owned, K]``."""
         return self._found(f, n).local
 
-    def turnover(self, f: Floats, n: Floats) -> Turnover:
-        """How fast collisions turn particles: ``A + B`` of quasiparticles and ``D − C`` of phonons."""
+    def inelastic_rates(self, f: Floats, n: Floats) -> InelasticRates:
+        """Rates of inelastic scattering: ``A + B`` of quasiparticles and ``D − C`` of phonons."""
         found = self._found(f, n)
-        if found.turnover is None:
+        if found.inelastic is None:
             turn_f, turn_n = np.zeros_like(f), np.zeros_like(n)
             fastest = 0.0
             for at, coefficients in found.parts:
@@ -98,8 +99,8 @@ class LocalProcesses:
                 turn_f[at] += parts.in_f + parts.out_f
                 turn_n[at] += parts.out_n - parts.in_n
                 fastest = max(fastest, _fastest(parts))
-            found.turnover = Turnover(turn_f, np.maximum(turn_n, 0.0), fastest)
-        return found.turnover
+            found.inelastic = InelasticRates(turn_f, np.maximum(turn_n, 0.0), fastest)
+        return found.inelastic
 
     def localized_decay(self, f: Floats, n: Floats) -> Floats:
         """Return ``(n_owned, N)`` minus the diagonal of the Jacobian of localized states; 0 in other bins."""
@@ -127,7 +128,7 @@ class LocalProcesses:
         return out
 
     def _found(self, f: Floats, n: Floats) -> _Found:
-        """Rates, and turnover to come; the latest are kept, since one is asked for after the other."""
+        """Rates, and inelastic rates to come; the latest are kept, since one is asked for after the other."""
         latest = self._latest
         if latest is not None and np.array_equal(latest.f, f) and np.array_equal(latest.n, n):
             return latest
@@ -210,7 +211,7 @@ class LocalProcesses:
     ) -> list[CellSolver]:
         """What solves for the cells of every medium; with ``1/length`` of phonons and their escape."""
         parts: list[CellSolver] = []
-        turnover = self.turnover(f, n)
+        inelastic = self.inelastic_rates(f, n)
         for one, measure in zip(self.media, self.measures, strict=True):
             at = one.owned
             if not len(at):
@@ -241,8 +242,8 @@ class LocalProcesses:
                 lost,
             )
             if within:
-                turn = Pair(turnover.f[at], turnover.n[at])
-                self._eliminations.check(at, length, turn, part.energy, lost is not None)
+                rates = Pair(inelastic.f[at], inelastic.n[at])
+                self._eliminations.check(at, length, rates, part.energy, lost is not None)
             parts.append(part)
         return parts
 

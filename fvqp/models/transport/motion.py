@@ -98,8 +98,8 @@ class Immobile:
 
     weights = np.ones(1)
     walls: tuple[str, ...] = ()
-    #: Whether the rate at which collisions turn particles matters.
-    turned = False
+    #: Whether motion depends on the rates of inelastic collisions.
+    isotropized = False
     #: Rate at which particles leave a cell, and the fastest one.
     crossing = np.zeros((1, 1))
     fastest = 0.0
@@ -210,7 +210,7 @@ class _InSpace(ABC):
 class OrdinatesOperator(_InSpace):
     """Ordinates on a body."""
 
-    turned = True
+    isotropized = True
 
     def __init__(self, make: Callable[[Floats, Floats], Streaming], directions: Directions) -> None:
         super().__init__(make)
@@ -272,9 +272,9 @@ class OrdinatesOperator(_InSpace):
     def implicit(self, length: float, inelastic: Floats, y: Floats, thorough: bool = False) -> Implicit:
         n = len(y)
         if length * self.fastest <= EXPLICIT:
-            turned = self._turned(length, inelastic)
+            isotropized = self._isotropized(length, inelastic)
             nothing = np.zeros((len(self.walls), y.shape[2]))
-            return Implicit(lambda r: Moved(turned(r), nothing), turned)
+            return Implicit(lambda r: Moved(isotropized(r), nothing), isotropized)
         solver = self._upwinding()
         system = solver.system(np.array([[1.0 / length]]), self._scattering(inelastic), thorough=thorough)
 
@@ -289,7 +289,7 @@ class OrdinatesOperator(_InSpace):
     ) -> Callable[[Floats], Floats]:
         """See `Immobile.absorbed`."""
         if length * self.fastest <= EXPLICIT:
-            return self._turned(length, inelastic, rate)
+            return self._isotropized(length, inelastic, rate)
         removal = np.full_like(self.elastic, 1.0 / length)
         removal[: len(rate)] += rate
         self._layout.exchange(removal)
@@ -309,16 +309,16 @@ class OrdinatesOperator(_InSpace):
         assert self._solver is not None
         return self._solver
 
-    def _turned(self, length: float, inelastic: Floats, lost: Floats | None = None) -> Callable:
+    def _isotropized(self, length: float, inelastic: Floats, lost: Floats | None = None) -> Callable:
         """Solver for scattering alone, and losses at a rate."""
         kept = 1.0 / (1.0 + length * self._scattering(inelastic)[: self._layout.n_owned, None, :])
         of_mean = 1.0 if lost is None else 1.0 / (1.0 + length * lost[:, None, :])
 
-        def turned(r: Floats) -> Floats:
+        def isotropized(r: Floats) -> Floats:
             mean = self.directions.mean(r)[:, None, :]
             return np.asarray(of_mean * mean + kept * (r - mean))
 
-        return turned
+        return isotropized
 
 
 class DiffusionOperator(_InSpace):
@@ -328,7 +328,7 @@ class DiffusionOperator(_InSpace):
 
     def __init__(self, make: Callable[[Floats, Floats], Streaming], inelastic: bool) -> None:
         super().__init__(make)
-        self.turned = self._inelastic = inelastic
+        self.isotropized = self._inelastic = inelastic
         self._solver: LinearSolver | None = None
         self._limit: DiffusiveLimit | None = None
         self._empty: DiffusiveLimit | None = None

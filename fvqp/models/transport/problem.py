@@ -12,7 +12,7 @@ from fvqp.collisions import CollisionGrid, thermal
 from fvqp.errors import CaseError
 from fvqp.mesh import Mesh
 from fvqp.models.transport.body import Body
-from fvqp.models.transport.local import LocalProcesses, Turnover
+from fvqp.models.transport.local import InelasticRates, LocalProcesses
 from fvqp.models.transport.medium import Medium, filled
 from fvqp.models.transport.motion import Immobile, Motion
 from fvqp.models.transport.state import Counters, Ledger, Rates, Species, State
@@ -174,22 +174,22 @@ class BoltzmannProblem:
 
     # -- equations
 
-    def turnover(self, state: State) -> Turnover:
-        """Rates at which collisions turn particles at a state."""
-        return self.local.turnover(self.mean_f(state.f), self.mean_n(state.n))
+    def inelastic_rates(self, state: State) -> InelasticRates:
+        """Return rates of inelastic collisions at a state."""
+        return self.local.inelastic_rates(self.mean_f(state.f), self.mean_n(state.n))
 
-    def rates(self, f: Floats, n: Floats, turn: Turnover | None = None) -> Rates:
+    def rates(self, f: Floats, n: Floats, inelastic: InelasticRates | None = None) -> Rates:
         """Rates of change by motion, collisions and exchanges, at the spectra of `set_gap`; counters are this
         rank's.
 
         Args:
             f, n: occupations, ``(n_owned, M, N)`` and ``(n_owned, M, K)``.
-            turn: at what rates collisions turn particles, if that is known.
+            inelastic: rates of inelastic collisions, if that is known.
         """
         mean_f, mean_n = self.mean_f(f), self.mean_n(n)
-        turn = self.local.turnover(mean_f, mean_n) if turn is None else turn
+        inelastic = self.local.inelastic_rates(mean_f, mean_n) if inelastic is None else inelastic
         local = self.local.rates(mean_f, mean_n)
-        moved_f, moved_n = self.moving_f.rates(f, turn.f), self.moving_n.rates(n, turn.n)
+        moved_f, moved_n = self.moving_f.rates(f, inelastic.f), self.moving_n.rates(n, inelastic.n)
         moved_f.y += local.f[:, None, :]
         moved_n.y += local.n[:, None, :]
         return Rates(moved_f.y, moved_n.y, Counters(local.given_f, local.given_n, moved_f.lost, moved_n.lost))

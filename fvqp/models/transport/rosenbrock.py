@@ -25,7 +25,7 @@ from fvqp.errors import ConvergenceError
 from fvqp.models.transport import accuracy
 from fvqp.models.transport.integrator import PREFIX, Integrator, joined
 from fvqp.models.transport.linearized import Linearized
-from fvqp.models.transport.local import Turnover
+from fvqp.models.transport.local import InelasticRates
 from fvqp.models.transport.motion import EXPLICIT
 from fvqp.models.transport.problem import BoltzmannProblem
 from fvqp.models.transport.state import Counters, Rates, State
@@ -92,7 +92,7 @@ class Rosenbrock(Integrator):
         """Called by PETSc with the unknowns at the beginning of a step, which become those at its end."""
         p, begin, now, length = self._p, self._begin, ts.getTime(), ts.getTimeStep()
         try:
-            system = Linearized(p, begin, self._turn, GAMMA * length)
+            system = Linearized(p, begin, self._inelastic, GAMMA * length)
             k1, k2 = self._stages(system, begin, now, length)
         except ConvergenceError as error:  # on all ranks
             self._why = str(error)
@@ -136,13 +136,13 @@ class Rosenbrock(Integrator):
 
     def _stages(self, system: Linearized, begin: State, now: float, length: float) -> tuple[Rates, Rates]:
         """k1 and k2, by the product of factors or by the whole Jacobian."""
-        p, turn = self._p, system.turn
-        first = p.rates(begin.f, begin.n, turn)
+        p, inelastic = self._p, system.inelastic
+        first = p.rates(begin.f, begin.n, inelastic)
         allowed = self._tolerance / (now + length)
         guesses = [] if self._slope is None else [self._slope]
         if length < SIMILAR * self._whole:
             k1 = self._solved(system.product, first)
-            second = self._second(begin, k1, length, turn)
+            second = self._second(begin, k1, length, inelastic)
             if self._done(system, (first, second, k1), allowed):
                 return k1, self._solved(system.product, _less(second, 2.0, k1))
             self._whole = length
@@ -152,20 +152,20 @@ class Rosenbrock(Integrator):
         del first, guesses
         iterations = system.iterations
         # The stages add up to the error of the step: k2 is nearly -k1.
-        second = _less(self._second(begin, k1, length, turn), 2.0, k1)
+        second = _less(self._second(begin, k1, length, inelastic), 2.0, k1)
         k2 = self._solved(partial(system.solve, guesses=[k1], allowed=allowed), second)
         iterations += system.iterations
         log.debug("step of %.3g at time %.6g: %d iterations", length, now, iterations)
         self._whole = np.inf if iterations == 0 else FORGOTTEN * self._whole
         return k1, k2
 
-    def _second(self, begin: State, k1: Rates, length: float, turn: Turnover) -> Rates:
+    def _second(self, begin: State, k1: Rates, length: float, inelastic: InelasticRates) -> Rates:
         """F of the second stage."""
         p = self._p
         f, n = begin.f + length * k1.f, begin.n + length * k1.n
         np.clip(f, 0.0, 1.0, out=f)
         np.maximum(n, 0.0, out=n)
-        return p.rates(f, n, None if p.moving_f.turned or p.moving_n.turned else turn)
+        return p.rates(f, n, None if p.moving_f.isotropized or p.moving_n.isotropized else inelastic)
 
     def _done(self, system: Linearized, stage: tuple[Rates, Rates, Rates], allowed: float) -> bool:
         """Whether the product of factors is as good as the whole Jacobian in the first stage.

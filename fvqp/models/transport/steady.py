@@ -98,7 +98,7 @@ class SteadySolver:
 
     def _solve(self, state: State, tell: Tell) -> State:
         self._p.set_gap(state.gap)
-        fastest = self._p.body.comm.allreduce(self._p.turnover(state).fastest, MPI.MAX)
+        fastest = self._p.body.comm.allreduce(self._p.inelastic_rates(state).fastest, MPI.MAX)
         self._split = length = SPLIT if fastest > 0.0 else ALONE
         before, failures = np.inf, 0
         least, waited, rounds, in_time = np.inf, 0, 0, None
@@ -337,8 +337,8 @@ class _System:
         rates = problem.rates(state.f, state.n)
         # an elimination that serves a step in time is too far off where bins hold hardly anything
         problem.local.forget()
-        turn = problem.turnover(state)
-        self._near = Linearized(problem, state, turn, min(length, split), limits=True, fixed=fixed)
+        inelastic = problem.inelastic_rates(state)
+        self._near = Linearized(problem, state, inelastic, min(length, split), limits=True, fixed=fixed)
         ahead = self._ahead(rates.f, rates.n)
         # What holds nothing yet is measured by what a step of time makes of it.
         y = np.concatenate([state.f.ravel(), state.n.ravel()])
@@ -372,7 +372,7 @@ class _System:
         p.body.comm.Allreduce(MPI.IN_PLACE, largest, MPI.MAX)
         # A species of which there is nothing yet is measured by the other one.
         largest[largest == 0.0] = largest.max()
-        flies = p.moving_f.turned or p.moving_n.turned
+        flies = p.moving_f.isotropized or p.moving_n.isotropized
         return np.repeat((FLYING_FLOOR if flies else FLOOR) * largest, [state.f.size, state.n.size])
 
     def solution(self, step: Floats) -> tuple[Floats, Floats]:
