@@ -39,7 +39,7 @@ class PhononsOfBothModes:
         phonons: with an escape time.
 
     Attributes:
-        events: collisions of the bins, see `fvqp.collisions.pair_sums_nonuniform.apart`.
+        events: collisions of the bins, see `fvqp.collisions.pair_sums_nonuniform.split_shares`.
         bath: occupation that phonons escape to, ``(K,)``.
         quasistatic: phonons in balance with electrons.
         modes: phonon modes, ``(K,)``.
@@ -58,7 +58,7 @@ class PhononsOfBothModes:
             else CollisionGrid(grid.edges, phonon_points(grid))
         )
         coupling = Coupling(phonons.kappa, phonons.pair_breaking_time)
-        operator = ElectronPhonon(points, coupling, "graded", apart=True)
+        operator = ElectronPhonon(points, coupling, "graded", split_shares=True)
         self.events, self.modes, self.energies = (
             operator.events,
             operator.phonon_modes,

@@ -107,7 +107,7 @@ class ElectronPhonon:
         *,
         interaction: ArrayLike = 1.0,
         modes: ArrayLike = 1.0,
-        apart: bool = False,
+        split_shares: bool = False,
     ) -> None:
         """
         Args:
@@ -122,7 +122,8 @@ class ElectronPhonon:
                 By itself it is a property of the coupling α².
             modes: phonon modes of the points over those of Debye's model, ``(K,)``, positive.
             apart: whether phonon points that share a collision take part in it one by one
-                (`fvqp.collisions.pair_sums_nonuniform.apart`), so that n of every point follows from f alone.
+                (`fvqp.collisions.pair_sums_nonuniform.split_shares`), so that n of every point follows from f
+                alone.
 
         Raises:
             CaseError: no such evaluation, or not on this grid; an interaction that is negative; points
@@ -145,7 +146,7 @@ class ElectronPhonon:
         self._strength = coupling.strength * self.interaction * grid.phonon_energies**2
         self._shares_phonons = evaluation == "graded" or not grid.is_uniform
         self._prepared: tuple[Floats | None, uniform.Uniform, FourierSums | None] | None = None
-        self._apart = apart
+        self._split_shares = split_shares
         self._events: nonuniform.Collisions | None = None
 
     @property
@@ -357,6 +358,6 @@ class ElectronPhonon:
             self._events = nonuniform.collisions(
                 self.grid, self.coupling.strength, self.phonon_modes, self.interaction
             )
-            if self._apart:
-                self._events = nonuniform.apart(self._events, self.grid)
+            if self._split_shares:
+                self._events = nonuniform.split_shares(self._events, self.grid)
         return self._events

@@ -102,7 +102,7 @@ def some(events: Collisions, sign: float) -> Collisions:
     )
 
 
-def apart(events: Collisions, grid: CollisionGrid) -> Collisions:
+def split_shares(events: Collisions, grid: CollisionGrid) -> Collisions:
     """Events of one phonon point each in place of those that several points share.
 
     Each happens with the share of its point as a part of its rate, at the occupation that a phonon of its

@@ -84,7 +84,10 @@ class PhononCollisions:
             ends = np.unique([_SMALLEST * grid.widths.min(), last, top])
             collision_grid = CollisionGrid(grid.edges, phonon_points(grid) if own else ends)
         self.operator = ElectronPhonon(
-            collision_grid, Coupling(phonons.kappa, phonons.pair_breaking_time or 1.0), evaluation, apart=own
+            collision_grid,
+            Coupling(phonons.kappa, phonons.pair_breaking_time or 1.0),
+            evaluation,
+            split_shares=own,
         )
         x = collision_grid.phonon_energies / phonons.temperature
         self.bath = -np.exp(-x) / np.expm1(-x)

@@ -1,7 +1,7 @@
 """Phonons in the quasi-static limit: n(ω) follows f in each cell, point by point.
 
-With events of one phonon point each (`fvqp.collisions.pair_sums_nonuniform.apart`) the steady state of a
-point is one equation for its n. What electrons emit by themselves and what comes from the bath, G, does not
+With events of one phonon point each (`fvqp.collisions.pair_sums_nonuniform.split_shares`) the steady state of
+a point is one equation for its n. What electrons emit by themselves and what comes from the bath, G, does not
 depend on n; what is absorbed, less what is emitted because there are phonons, and what escapes is
 
     Λ(n) = Σ_e B_e n*_e(n) + g n/τ_esc,    ln(1 + 1/n*_e) = (ω_e/ω) ln(1 + 1/n),

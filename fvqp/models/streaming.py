@@ -85,18 +85,23 @@ class StreamingSolver:
         """
         return self.system(removal, scattering).solve(source, guess, reduction=reduction)
 
-    def system(self, removal: Floats, scattering: Floats, *, thorough: bool = True) -> StreamingSystem:
+    def system(
+        self, removal: Floats, scattering: Floats, *, strong_preconditioner: bool = True
+    ) -> StreamingSystem:
         """The system at these rates, for several right-hand sides; there is one at a time.
 
         Args:
             removal, scattering: rates of cells and energies, or rows that are the same for all.
-            thorough: how it is preconditioned, see `StreamingSystem.approximate`.
+            strong_preconditioner: how it is preconditioned, see `StreamingSystem.approximate`.
 
         Raises:
             CaseError: rates that are negative, or of particles that neither move nor are removed.
         """
         return StreamingSystem(
-            self, self._rates("removal", removal), self._rates("scattering", scattering), thorough
+            self,
+            self._rates("removal", removal),
+            self._rates("scattering", scattering),
+            strong_preconditioner,
         )
 
     def _rates(self, what: str, rate: Floats) -> Floats:
@@ -113,8 +118,14 @@ class StreamingSolver:
 class StreamingSystem:
     """The system of a `StreamingSolver` at given rates."""
 
-    def __init__(self, solver: StreamingSolver, removal: Floats, scattering: Floats, thorough: bool) -> None:
-        self._solver, self._scattering, self._thorough = solver, scattering, thorough
+    def __init__(
+        self, solver: StreamingSolver, removal: Floats, scattering: Floats, strong_preconditioner: bool
+    ) -> None:
+        self._solver, self._scattering, self._strong_preconditioner = (
+            solver,
+            scattering,
+            strong_preconditioner,
+        )
         streaming, layout = solver.streaming, solver.streaming.layout
         self._streaming, n = streaming, layout.n_owned
         self._total = total = removal + scattering
@@ -131,7 +142,7 @@ class StreamingSystem:
             nothing = np.zeros((layout.n_cells, *self._shape[1:]))
             self._inflow = streaming.rates(nothing, self._opacity)[0]
         scatters = layout.comm.allreduce(bool(np.any(scattering > 0.0)), MPI.LOR)
-        self._accelerated = scatters or (thorough and streaming.returns)
+        self._accelerated = scatters or (strong_preconditioner and streaming.returns)
         if self._accelerated:
             # Diffusion has no meaning in transparent cells; it only must not be without bounds there.
             bounded = total.copy()
@@ -144,12 +155,12 @@ class StreamingSystem:
         """f of the owned cells by sweeps and diffusion, linear in the source: a preconditioner.
 
         One sweep, and diffusion of what it scatters, are positive, and enough where particles stay for a
-        short time. A thorough one leaves the means that the sweep does not account for, those of scattered
+        short time. A strong one leaves the means that the sweep does not account for, those of scattered
         and of returning particles, to diffusion, and sweeps what both leave in every direction once more.
         """
         streaming, total = self._streaming, self._total[: self._shape[0]]
         z = streaming.sweep(np.ascontiguousarray(source), total)
-        if self._accelerated and not self._thorough:
+        if self._accelerated and not self._strong_preconditioner:
             scattered = self._scattering[: self._shape[0]] * streaming.directions.mean(z)
             z += self._solver.diffusion.solve(streaming.capacity * scattered)[:, None, :]
         elif self._accelerated:

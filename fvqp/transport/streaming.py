@@ -87,7 +87,7 @@ class Streaming:
         # Where a tangent is taken, and what comes in through transmitting faces there.
         self._at: Floats | None = None
         self._enters_at: Floats | None = None
-        self._fixed = False
+        self._frozen_limiter = False
         self.speed = _rows("speeds", speed, layout)
         self.n_energies = self.speed.shape[1]
         self.states = np.ones((1, self.n_energies)) if states is None else _rows("states", states, layout)
@@ -169,16 +169,16 @@ class Streaming:
         empty = {name: replace(wall, bath=0.0) for name, wall in walls.items()}
         return self._with((empty, barriers), self.speed, self.states, scheme)
 
-    def tangent(self, f: Floats, fixed: bool = False) -> Streaming:
+    def tangent(self, f: Floats, frozen_limiter: bool = False) -> Streaming:
         """The derivative of the rates at ``f[n_cells, M, energy]``, ghosts up to date, for empty baths.
 
         Limits of gradients are those of f, and change along with it: linear, unlike the scheme itself. Where
-        ``fixed``, the parts that they leave of gradients on flat and solid meshes do not change, which is not
-        the derivative but easier to invert.
+            ``frozen_limiter``, the parts that they leave of gradients on flat and solid meshes do not change,
+            which is not the derivative but easier to invert.
         """
         out = self.homogeneous(self.scheme) if self.has_baths else copy.copy(self)
         if self.scheme == "limited":
-            out._at, out._fixed = self._checked(f), fixed
+            out._at, out._frozen_limiter = self._checked(f), frozen_limiter
             out._enters_at = self._entering(out._at)
         return out
 
@@ -414,7 +414,7 @@ class Streaming:
         elif self._at is None:
             self._shared(kernels.slopes, *near, *edges, f, start, True, out)
         else:
-            there = self._enters_at, *edges, self._at, self._fixed
+            there = self._enters_at, *edges, self._at, self._frozen_limiter
             self._shared(tangent_kernels.slopes, *near, *there, f, start, out)
         self.layout.exchange(out)
 

@@ -16,12 +16,26 @@ from fvqp.transport.streaming_kernels import REACH, TINY, _arms, _edges, _outwar
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def slopes(
-    e0, e1, indptr, indices, weights, inverse, faces, enters, d_enters, resistance, at, fixed, f, start, out
+    e0,
+    e1,
+    indptr,
+    indices,
+    weights,
+    inverse,
+    faces,
+    enters,
+    d_enters,
+    resistance,
+    at,
+    frozen_limiter,
+    f,
+    start,
+    out,
 ):
     """Derivative of the limited gradients at ``at[cell, M, energy]`` along ``f``, shaped as these.
 
-    ``enters`` and ``d_enters`` are what comes in through transmitting faces at both. Where ``fixed``,
-    gradients off lines are cut by the factors that they have.
+    ``enters`` and ``d_enters`` are what comes in through transmitting faces at both. Where
+    ``frozen_limiter``, gradients off lines are cut by the factors that they have.
     """
     lo, hi = np.uint64(e0), np.uint64(e1)
     n_energies = f.shape[2]
@@ -134,7 +148,7 @@ def slopes(
                     there += faces.offset[face, side, d] * steep[d, e]
                     along += faces.offset[face, side, d] * out[i, b, d, e]
                 sign = 1.0 if there > 0.0 else -1.0
-                less = 0.0 if fixed else (d_room[e] - factor[e] * sign * along) / abs(there)
+                less = 0.0 if frozen_limiter else (d_room[e] - factor[e] * sign * along) / abs(there)
                 for d in range(dim):
                     out[i, b, d, e] = factor[e] * out[i, b, d, e] + less * steep[d, e]
 

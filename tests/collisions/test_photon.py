@@ -283,7 +283,7 @@ def test_bins_that_repeat_are_connected_one_by_one():
     assert np.diff(points).max() < 0.026
     measure, (f, n) = bcs_measure(grid, 0.9, "bin"), random_state(grid)
     f, n = f[:1], n[:1]
-    phonons = ElectronPhonon(grid, Coupling(1.76, 6e-4), "graded", apart=True)
+    phonons = ElectronPhonon(grid, Coupling(1.76, 6e-4), "graded", split_shares=True)
     states = measure.states
     rates, moved = drive.rates(measure, f, n), drive.gain_loss(measure, f, n)
     turnover = (states * (moved.in_f + moved.out_f)).sum()

@@ -15,7 +15,7 @@ from fvqp.typing import Floats
 
 GRID = EnergyGrid.graded(4.0, gap_edges=[1.0], first=0.02, number=40, largest=0.2)
 POINTS = CollisionGrid(GRID.edges, phonon_points(GRID))
-OPERATOR = ElectronPhonon(POINTS, Coupling(1.764, 0.01), "graded", apart=True)
+OPERATOR = ElectronPhonon(POINTS, Coupling(1.764, 0.01), "graded", split_shares=True)
 EVENTS = OPERATOR.events
 LEAVES = 0.1
 
@@ -73,7 +73,7 @@ def test_roots(temperature: float, hot: float) -> None:
 def test_equal_energies_are_linear() -> None:
     """On equal bins the first guess is the solution, and one step says so."""
     points = CollisionGrid.uniform(0.1, 4.0)
-    events = ElectronPhonon(points, Coupling(1.764, 0.01), "graded", apart=True).events
+    events = ElectronPhonon(points, Coupling(1.764, 0.01), "graded", split_shares=True).events
     found = bin_averages(points.edges, 1.0, 0.0, 0.02)
     measure = [part * 0.1 for part in (found.dos, found.pairing, found.re_F)]
     h = np.tanh(points.energies / 0.8)

@@ -160,7 +160,7 @@ def build_setup(case: BoltzmannCase) -> Setup:
                 renormalized = case.spectrum.renormalization == "energy"
                 measure = strong.measure(grid, rule, renormalized=renormalized)
         collisions = ElectronPhonon(
-            grid, coupling, case.collisions.evaluation, interaction=interaction, apart=stepped
+            grid, coupling, case.collisions.evaluation, interaction=interaction, split_shares=stepped
         )
         follower = None
         if case.gap.model == "follows":

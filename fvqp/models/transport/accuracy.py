@@ -24,7 +24,7 @@ def energies(problem: BoltzmannProblem, f: Floats, n: Floats) -> list[Floats]:
     ]
 
 
-def scales(problem: BoltzmannProblem, f: Floats, n: Floats) -> list[Floats]:
+def energy_scales(problem: BoltzmannProblem, f: Floats, n: Floats) -> list[Floats]:
     """Energy densities against which changes are measured, ``(n_owned,)`` each. Collective."""
     held = energies(problem, f, n)
     largest = np.array([of_cells.max(initial=0.0) for of_cells in held])
@@ -35,7 +35,7 @@ def scales(problem: BoltzmannProblem, f: Floats, n: Floats) -> list[Floats]:
 
 
 def largest_change(problem: BoltzmannProblem, change: tuple[Floats, Floats], scale: list[Floats]) -> float:
-    """Largest of changes ``(f, n)`` relative to `scales`, of both species and all cells. Collective."""
+    """Return the largest change ``(f, n)`` over `energy_scales`, of both species, all cells. Collective."""
     worst = 0.0
     for of_cells, reference in zip(energies(problem, *change), scale, strict=True):
         ratio = np.divide(of_cells, reference, out=np.zeros_like(of_cells), where=reference > 0.0)
@@ -43,7 +43,7 @@ def largest_change(problem: BoltzmannProblem, change: tuple[Floats, Floats], sca
     return float(problem.body.comm.allreduce(worst, MPI.MAX))
 
 
-def sizes(problem: BoltzmannProblem, f: Floats, n: Floats, scale: list[Floats]) -> list[Floats]:
+def error_weights(problem: BoltzmannProblem, f: Floats, n: Floats, scale: list[Floats]) -> list[Floats]:
     """Units of occupations in which sums of squares measure a change, shaped as f and n.
 
     With ``p`` the part of the energy of a cell that an occupation ``y`` holds, a change ``δ`` counts

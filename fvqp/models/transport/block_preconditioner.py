@@ -38,7 +38,7 @@ class PhononSchurPreconditioner:
         mean: tuple[Floats, Floats],
         inelastic: InelasticRates,
         length: float,
-        thorough: bool,
+        strong_preconditioner: bool,
     ) -> None:
         """
         Args:
@@ -47,14 +47,18 @@ class PhononSchurPreconditioner:
             mean: over directions, where collisions are linearized.
             inelastic: rates of inelastic collisions.
             length: a time.
-            thorough: how motion is solved for, see `StreamingSystem.approximate`.
+            strong_preconditioner: how motion is solved for, see `StreamingSystem.approximate`.
         """
         self._p, self._mean, self._length = problem, mean, length
         self._own = min(length, _longest(problem, mean[0], inelastic.f, length))
         leaving = np.broadcast_to(problem.moving_n.crossing, mean[1].shape)
         absorbed, self._quasiparticles = problem.local.escaping((self._own, length), *mean, leaving)
-        self._phonons = problem.moving_n.absorbed(length, inelastic.n, np.maximum(absorbed, 0.0), thorough)
-        self._moved = problem.moving_f.implicit(self._own, inelastic.f, state.f, thorough).approximate
+        self._phonons = problem.moving_n.absorbed(
+            length, inelastic.n, np.maximum(absorbed, 0.0), strong_preconditioner
+        )
+        self._moved = problem.moving_f.implicit(
+            self._own, inelastic.f, state.f, strong_preconditioner
+        ).approximate
 
     def approximate(self, f: Floats, n: Floats) -> tuple[Floats, Floats]:
         """The inverse applied to occupations ``(n_owned, M, E)`` of both species, linear in them."""

@@ -130,7 +130,7 @@ class Integrator(Stepper, ABC):
         y = self._u.array_r.copy()
         f, n, counters = self._split(y)
         off, power = self._error(y, now, length)
-        relative = accuracy.largest_change(p, off, accuracy.scales(p, f, n))
+        relative = accuracy.largest_change(p, off, accuracy.energy_scales(p, f, n))
         # the control takes a root of order 2
         error = max((relative / self._tolerance) ** (2.0 / power), self.least)
         passed = counters.plus(-1.0, self._counted)

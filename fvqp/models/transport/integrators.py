@@ -72,7 +72,7 @@ class ImplicitIntegrator(Integrator):
         """What inverts ``1 − length × J``, J the Jacobian of these rates at the beginning of the step."""
 
     def _begins(self, now: float, length: float) -> None:
-        self._scale = accuracy.scales(self._p, self._begin.f, self._begin.n)
+        self._scale = accuracy.energy_scales(self._p, self._begin.f, self._begin.n)
         self._allowed = self._tolerance * length / (now + length)
 
     def _step(self, state: State, now: float, length: float) -> tuple[State, Counters, float]:

@@ -20,7 +20,7 @@ import numpy as np
 from mpi4py import MPI
 
 from fvqp.errors import ConvergenceError
-from fvqp.models.transport.accuracy import largest_change, scales, sizes
+from fvqp.models.transport.accuracy import energy_scales, error_weights, largest_change
 from fvqp.models.transport.block_preconditioner import PhononSchurPreconditioner
 from fvqp.models.transport.local import InelasticRates
 from fvqp.models.transport.motion import EXPLICIT
@@ -54,7 +54,7 @@ class Linearized:
     Attributes:
         length, inelastic: as given.
         fastest: rate of collisions on all ranks.
-        scale: energies of cells against which changes are measured, see `accuracy.scales`.
+        scale: energies of cells against which changes are measured, see `accuracy.energy_scales`.
         iterations: of the latest `solve`.
     """
 
@@ -66,7 +66,7 @@ class Linearized:
         length: float,
         *,
         limits: bool = False,
-        fixed: bool = False,
+        frozen_limiter: bool = False,
     ) -> None:
         """
         Args:
@@ -75,7 +75,7 @@ class Linearized:
             inelastic: rates of inelastic collisions there.
             length: a time.
             limits: whether J knows what limits gradients, and ends of spectra.
-            fixed: whether these limits are fixed, see `Streaming.tangent`.
+            frozen_limiter: whether these limits are kept, see `Streaming.tangent`.
         """
         self._p, self._state, self.inelastic, self.length = problem, state, inelastic, length
         f, n = problem.mean_f(state.f), _without_dips(problem.mean_n(state.n))
@@ -83,7 +83,7 @@ class Linearized:
         self._mean = (f, n) if limits else (_without_ends(_without_dips(f)), _without_ends(n))
         self._factors: _Product | None = None
         self.fastest = float(problem.body.comm.allreduce(inelastic.fastest, MPI.MAX))
-        self.scale = scales(problem, state.f, state.n)
+        self.scale = energy_scales(problem, state.f, state.n)
         self.iterations = 0
         self._units: list[Floats] = []
         self._space: ConjugateResiduals | None = None
@@ -95,7 +95,7 @@ class Linearized:
         self._near: PhononSchurPreconditioner | None = None
         self._filling: Rates | None = None
         self._moved: tuple[Callable, Callable] | None = None
-        self._limits, self._fixed = limits, fixed
+        self._limits, self._frozen_limiter = limits, frozen_limiter
 
     # -- products
 
@@ -135,7 +135,7 @@ class Linearized:
             ConvergenceError: more is left after as many iterations as are worth their while.
         """
         if self._ksp is None:
-            self._units = sizes(self._p, self._state.f, self._state.n, self.scale)
+            self._units = error_weights(self._p, self._state.f, self._state.n, self.scale)
             self._ksp = self._solver(r.f.size + r.n.size)
         right, counters = self._joined(r.f, r.n), r.counters
         del r  # may be as large as all occupations
@@ -263,7 +263,12 @@ class Linearized:
         if self._near is None:
             self._factors = None
             self._near = PhononSchurPreconditioner(
-                self._p, self._state, self._mean, self.inelastic, self.length, thorough=self._limits
+                self._p,
+                self._state,
+                self._mean,
+                self.inelastic,
+                self.length,
+                strong_preconditioner=self._limits,
             )
         return self._near
 
@@ -275,8 +280,8 @@ class Linearized:
         if self._moved is None:
             f_at, n_at = (self._state.f, self._state.n) if self._limits else (None, None)
             self._moved = (
-                p.moving_f.linear(self.inelastic.f, f_at, self._fixed),
-                p.moving_n.linear(self.inelastic.n, n_at, self._fixed),
+                p.moving_f.linear(self.inelastic.f, f_at, self._frozen_limiter),
+                p.moving_n.linear(self.inelastic.n, n_at, self._frozen_limiter),
             )
         local = p.local.jvp(*self._mean, p.mean_f(f), p.mean_n(n))
         moved_f, moved_n = self._moved[0](f), self._moved[1](n)
@@ -289,7 +294,13 @@ class Linearized:
         if self._factors is None or self._factors.length != length:
             self._near = None
             self._factors = _Product(
-                self._p, self._state, self._mean, self.inelastic, self.fastest, length, thorough=self._limits
+                self._p,
+                self._state,
+                self._mean,
+                self.inelastic,
+                self.fastest,
+                length,
+                strong_preconditioner=self._limits,
             )
         return self._factors
 
@@ -330,18 +341,18 @@ class _Product:
         inelastic: InelasticRates,
         fastest: float,
         length: float,
-        thorough: bool,
+        strong_preconditioner: bool,
     ) -> None:
         """
         Args:
             problem, state, inelastic, length: see `Linearized`.
             mean: over directions, where collisions are linearized.
             fastest: rate of collisions on all ranks.
-            thorough: how `approximate` solves for motion, see `StreamingSystem.approximate`.
+            strong_preconditioner: how `approximate` solves for motion, see `StreamingSystem.approximate`.
         """
         self._p, self.length = problem, length
-        self._f = problem.moving_f.implicit(length, inelastic.f, state.f, thorough)
-        self._n = problem.moving_n.implicit(length, inelastic.n, state.n, thorough)
+        self._f = problem.moving_f.implicit(length, inelastic.f, state.f, strong_preconditioner)
+        self._n = problem.moving_n.implicit(length, inelastic.n, state.n, strong_preconditioner)
         self._collide = problem.local.implicit(length, *mean) if length * fastest > EXPLICIT else None
 
     def solve(self, r: Rates) -> Rates:

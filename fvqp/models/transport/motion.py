@@ -111,22 +111,24 @@ class Immobile:
         return Moved(np.zeros_like(y), np.zeros((0, y.shape[2])))
 
     def linear(
-        self, inelastic: Floats, at: Floats | None = None, fixed: bool = False
+        self, inelastic: Floats, at: Floats | None = None, frozen_limiter: bool = False
     ) -> Callable[[Floats], Moved]:
         """Derivative of `rates` at a fixed rate of collisions; where gradients are limited at occupations
-        ``at``, with limits that may be ``fixed`` (`Streaming.tangent`), or without limits."""
+        ``at``, with limits that may be ``frozen_limiter`` (`Streaming.tangent`), or without limits."""
         return lambda x: self.rates(x, inelastic)
 
-    def implicit(self, length: float, inelastic: Floats, y: Floats, thorough: bool = False) -> Implicit:
+    def implicit(
+        self, length: float, inelastic: Floats, y: Floats, strong_preconditioner: bool = False
+    ) -> Implicit:
         """``(1 − length × motion) x = r``; one at a time.
 
         Solutions have the content of r less what is lost, whatever is left of the residual, by parts of y.
-        What preconditions may be ``thorough``, see `StreamingSystem.approximate`.
+        What preconditions may be ``strong_preconditioner``, see `StreamingSystem.approximate`.
         """
         return Implicit(lambda r: Moved(r, np.zeros((0, r.shape[2]))), lambda r: r)
 
     def absorbed(
-        self, length: float, inelastic: Floats, rate: Floats, thorough: bool = False
+        self, length: float, inelastic: Floats, rate: Floats, strong_preconditioner: bool = False
     ) -> Callable[[Floats], Floats]:
         """``(1 − length × (motion − rate)) x = r`` where collisions take particles away at a rate
         ``(n_owned, E)``: a preconditioner, linear in r; there is one at a time, or one of `implicit`."""
@@ -239,7 +241,7 @@ class OrdinatesOperator(_InSpace):
         return self._moving(self.streaming, inelastic)(y)
 
     def linear(
-        self, inelastic: Floats, at: Floats | None = None, fixed: bool = False
+        self, inelastic: Floats, at: Floats | None = None, frozen_limiter: bool = False
     ) -> Callable[[Floats], Moved]:
         """See `Immobile.linear`."""
         assert self.streaming is not None
@@ -247,7 +249,7 @@ class OrdinatesOperator(_InSpace):
         if at is not None and scheme == "limited":
             if self._limited is None:
                 self._limited = self.streaming.homogeneous(scheme)
-            return self._moving(self._limited.tangent(self.extended(at), fixed), inelastic)
+            return self._moving(self._limited.tangent(self.extended(at), frozen_limiter), inelastic)
         if self._linear is None:
             self._linear = self.streaming.homogeneous("linear" if scheme == "limited" else scheme)
         return self._moving(self._linear, inelastic)
@@ -269,14 +271,20 @@ class OrdinatesOperator(_InSpace):
 
         return moved
 
-    def implicit(self, length: float, inelastic: Floats, y: Floats, thorough: bool = False) -> Implicit:
+    def implicit(
+        self, length: float, inelastic: Floats, y: Floats, strong_preconditioner: bool = False
+    ) -> Implicit:
         n = len(y)
         if length * self.fastest <= EXPLICIT:
             isotropized = self._isotropized(length, inelastic)
             nothing = np.zeros((len(self.walls), y.shape[2]))
             return Implicit(lambda r: Moved(isotropized(r), nothing), isotropized)
         solver = self._upwinding()
-        system = solver.system(np.array([[1.0 / length]]), self._scattering(inelastic), thorough=thorough)
+        system = solver.system(
+            np.array([[1.0 / length]]),
+            self._scattering(inelastic),
+            strong_preconditioner=strong_preconditioner,
+        )
 
         def solved(r: Floats) -> Moved:
             x = system.solve(r / length, r, reduction=REDUCTION)[:n]
@@ -285,7 +293,7 @@ class OrdinatesOperator(_InSpace):
         return Implicit(solved, lambda r: system.approximate(r / length))
 
     def absorbed(
-        self, length: float, inelastic: Floats, rate: Floats, thorough: bool = False
+        self, length: float, inelastic: Floats, rate: Floats, strong_preconditioner: bool = False
     ) -> Callable[[Floats], Floats]:
         """See `Immobile.absorbed`."""
         if length * self.fastest <= EXPLICIT:
@@ -295,7 +303,9 @@ class OrdinatesOperator(_InSpace):
         self._layout.exchange(removal)
         # of what they turn away from a direction, collisions return the rest to all of them
         back = np.maximum(np.minimum(inelastic, self._opaque) - rate, 0.0)
-        system = self._upwinding().system(removal, self._scattering(back), thorough=thorough)
+        system = self._upwinding().system(
+            removal, self._scattering(back), strong_preconditioner=strong_preconditioner
+        )
         return lambda r: system.approximate(r / length)
 
     def _upwinding(self) -> StreamingSolver:
@@ -363,7 +373,7 @@ class DiffusionOperator(_InSpace):
         return Moved(rate[:, None, :], lost)
 
     def linear(
-        self, inelastic: Floats, at: Floats | None = None, fixed: bool = False
+        self, inelastic: Floats, at: Floats | None = None, frozen_limiter: bool = False
     ) -> Callable[[Floats], Moved]:
         """See `Immobile.linear`."""
         assert self.streaming is not None
@@ -379,7 +389,9 @@ class DiffusionOperator(_InSpace):
 
         return moved
 
-    def implicit(self, length: float, inelastic: Floats, y: Floats, thorough: bool = False) -> Implicit:
+    def implicit(
+        self, length: float, inelastic: Floats, y: Floats, strong_preconditioner: bool = False
+    ) -> Implicit:
         nothing = np.zeros((len(self.walls), y.shape[2]))
         if length * self.fastest <= EXPLICIT:
             return Implicit(lambda r: Moved(r, nothing), lambda r: r)
@@ -394,7 +406,7 @@ class DiffusionOperator(_InSpace):
         return Implicit(solved, lambda r: solved(r).y)
 
     def absorbed(
-        self, length: float, inelastic: Floats, rate: Floats, thorough: bool = False
+        self, length: float, inelastic: Floats, rate: Floats, strong_preconditioner: bool = False
     ) -> Callable[[Floats], Floats]:
         """See `Immobile.absorbed`."""
         if length * self.fastest <= EXPLICIT:

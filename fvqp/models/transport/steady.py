@@ -82,7 +82,7 @@ class SteadySolver:
         """
         self._p, self._tolerance, self._max = problem, tolerance, max_steps
         self.steps, self.change = 0, np.inf
-        self._searches, self._fixed, self._below, self._split = False, False, 0.0, SPLIT
+        self._searches, self._frozen_limiter, self._below, self._split = False, False, 0.0, SPLIT
         self._last_line = time.monotonic()
 
     def solve(self, state: State) -> State:
@@ -137,9 +137,9 @@ class SteadySolver:
             least = min(least, change)
             waited = waited + 1 if length >= LONG and change < SMALL and not shrinks else 0
             self._searches = waited > 0 and self._limited
-            if waited == PATIENT and self._fixed:
-                self._fixed, waited = False, 0
-            elif waited == RESTLESS and self._limited and not self._fixed and rounds < ROUNDS:
+            if waited == PATIENT and self._frozen_limiter:
+                self._frozen_limiter, waited = False, 0
+            elif waited == RESTLESS and self._limited and not self._frozen_limiter and rounds < ROUNDS:
                 # each time from where the one before ended: long steps led away from it
                 state = in_time = self._in_time(state if in_time is None else in_time)
                 least, before, waited, rounds = np.inf, np.inf, 0, rounds + 1
@@ -271,13 +271,13 @@ class SteadySolver:
     def _step(self, state: State, length: float) -> tuple[State, float]:
         comm = self._p.body.comm
         try:
-            system, scaled = self._linear(state, length, self._fixed)
+            system, scaled = self._linear(state, length, self._frozen_limiter)
         except ConvergenceError as error:
-            if self._fixed or not self._limited:
+            if self._frozen_limiter or not self._limited:
                 raise
             # what limits do as they change can be nearly singular: steps come closer without that
             log.debug("%s; limits of gradients are fixed from here on", error)
-            self._fixed = True
+            self._frozen_limiter = True
             system, scaled = self._linear(state, length, True)
         f, n = system.solution(scaled)
         found = self._moved(state, f, n)
@@ -286,14 +286,14 @@ class SteadySolver:
             found = tried[int(np.argmin([system.left(one) for one in tried]))]
         new_f, new_n, gap = found.f, found.n, found.gap
         self._below = self._energy_below(state.f + f, state.n + n) / self._energy_below(-new_f, -new_n)
-        scale = accuracy.scales(self._p, new_f, new_n)
+        scale = accuracy.energy_scales(self._p, new_f, new_n)
         change = accuracy.largest_change(self._p, (new_f - state.f, new_n - state.n), scale)
         moved = np.abs(np.nan_to_num(gap - state.gap)).max(initial=0.0)
         return State(new_f, new_n, gap), max(change, float(comm.allreduce(float(moved), MPI.MAX)))
 
-    def _linear(self, state: State, length: float, fixed: bool) -> tuple[_System, Floats]:
+    def _linear(self, state: State, length: float, frozen_limiter: bool) -> tuple[_System, Floats]:
         """The equations of a step, and their solution."""
-        system = _System(self._p, state, length, self._split, fixed)
+        system = _System(self._p, state, length, self._split, frozen_limiter)
         scaled, iterations = solve_linearized(
             system,
             system.right,
@@ -327,7 +327,7 @@ class _System:
     """
 
     def __init__(
-        self, problem: BoltzmannProblem, state: State, length: float, split: float, fixed: bool
+        self, problem: BoltzmannProblem, state: State, length: float, split: float, frozen_limiter: bool
     ) -> None:
         self._p, self._state = problem, state
         self._shift = 1.0 / length
@@ -338,7 +338,9 @@ class _System:
         # an elimination that serves a step in time is too far off where bins hold hardly anything
         problem.local.forget()
         inelastic = problem.inelastic_rates(state)
-        self._near = Linearized(problem, state, inelastic, min(length, split), limits=True, fixed=fixed)
+        self._near = Linearized(
+            problem, state, inelastic, min(length, split), limits=True, frozen_limiter=frozen_limiter
+        )
         ahead = self._ahead(rates.f, rates.n)
         # What holds nothing yet is measured by what a step of time makes of it.
         y = np.concatenate([state.f.ravel(), state.n.ravel()])

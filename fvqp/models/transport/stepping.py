@@ -66,7 +66,7 @@ class Stepper:
             ConvergenceError: steps collapse, or are refused again and again.
         """
         total = self._p.no_counters()
-        now, grow, beyond = start, MOST, 0.0
+        now, grow, excess = start, MOST, 0.0
         if self.length == 0.0:
             self.length = self._first(state, end - start)
         while now < end:
@@ -84,8 +84,8 @@ class Stepper:
                 self.refused += 1
                 log.debug("step of %.3g at time %.6g refused: %s", length, now, reason)
                 self.length, grow = shrink * length, 1.0
-                beyond += 1.0
-                if beyond > STUCK:
+                excess += 1.0
+                if excess > STUCK:
                     raise ConvergenceError(
                         f"steps of {length:.3g} τ0 at time {now:.6g} τ0 are refused again and again: {reason}"
                     ) from None
@@ -99,7 +99,7 @@ class Stepper:
             if self._p.gap_follows:
                 way = np.where(after.gap > 0.0, after.gap - state.gap, 0.0)
                 after = replace(after, gap_rate=np.nan_to_num(way) / length)
-            beyond = max(beyond - 1.0 / 3.0, 0.0)
+            excess = max(excess - 1.0 / 3.0, 0.0)
             state, total = after, total.plus(1.0, passed)
             now = end if last else now + length
             self.steps += 1
@@ -118,7 +118,7 @@ class Stepper:
         p = self._p
         p.set_gap(state.gap)
         rates = p.rates(state.f, state.n)
-        change = accuracy.largest_change(p, (rates.f, rates.n), accuracy.scales(p, state.f, state.n))
+        change = accuracy.largest_change(p, (rates.f, rates.n), accuracy.energy_scales(p, state.f, state.n))
         return min(span, 0.5 * self._tolerance / change) if change > 0.0 else span
 
     def _longest(self, state: State) -> float:
