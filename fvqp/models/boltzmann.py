@@ -210,7 +210,7 @@ class HomogeneousProblem:
         condensate = np.zeros(self.cells)
         if self.follower is not None:
             condensate = self.follower.condensate_energy(state.gap)
-        names = self.equations.exchanges
+        names = self.equations.external_processes
         if counters is None:
             counters = np.zeros((self.cells, 3 * len(names)))
         return Ledger(

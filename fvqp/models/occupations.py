@@ -20,7 +20,7 @@ class Occupations:
     Attributes:
         collisions: electron-phonon collisions.
         processes: all others, by their names.
-        exchanges: names of those that exchange energy or particles with the outside.
+        external_processes: names of those that exchange energy or particles with the outside.
         measure: spectrum of every cell, or one for all; may be replaced.
     """
 
@@ -32,7 +32,9 @@ class Occupations:
         cells: int,
     ) -> None:
         self.collisions, self.processes, self.measure = collisions, dict(processes), measure
-        self.exchanges = [name for name, process in processes.items() if hasattr(process, "energy_flow")]
+        self.external_processes = [
+            name for name, process in processes.items() if hasattr(process, "energy_flow")
+        ]
         grid = collisions.grid
         self.shape = (cells, grid.n + grid.n_phonon)
         self.dense = grid.n
@@ -103,7 +105,7 @@ class Occupations:
         ]
         energy = [np.zeros(self.shape[0]), np.zeros(self.shape[0])]
         weight = self.collisions.modes(self.measure) * self.collisions.grid.phonon_energies
-        for name in self.exchanges:
+        for name in self.external_processes:
             process = self.processes[name]
             _add(number, process.number_flow(self.measure, f, n).quasiparticles)  # type: ignore[attr-defined]
             _add(energy, process.energy_flow(self.measure, f, n).quasiparticles)  # type: ignore[attr-defined]
@@ -111,7 +113,7 @@ class Occupations:
             energy[0] += (weight * parts.in_n * (1.0 + n)).sum(axis=1)
             energy[1] += (weight * parts.out_n * n).sum(axis=1)
         balances = {"number of quasiparticles": (number[0], number[1])}
-        if self.exchanges:
+        if self.external_processes:
             balances["energy"] = energy[0], energy[1]
         return balances
 
@@ -119,7 +121,8 @@ class Occupations:
         """Energy into quasiparticles and phonons, and quasiparticles, by every exchange: ``(cells, 3 E)``."""
         f, n = self.split(y)
         return self._counted(
-            [self.processes[name].rates(self.measure, f, n) for name in self.exchanges], self.shape[0]
+            [self.processes[name].rates(self.measure, f, n) for name in self.external_processes],
+            self.shape[0],
         )
 
     def counters_product(self, y: Floats, step: Floats) -> Floats:
@@ -127,7 +130,8 @@ class Occupations:
         f, n = self.split(y)
         moved = self.split(step)
         return self._counted(
-            [self.processes[name].jvp(self.measure, f, n, *moved) for name in self.exchanges], self.shape[0]
+            [self.processes[name].jvp(self.measure, f, n, *moved) for name in self.external_processes],
+            self.shape[0],
         )
 
     def conserved(self) -> tuple[Floats, Floats]:
@@ -138,7 +142,9 @@ class Occupations:
         rows = max(len(states), len(phonons))
         states = np.broadcast_to(states, (rows, grid.n))
         phonons = np.broadcast_to(phonons, (rows, grid.n_phonon))
-        return np.concatenate([states, phonons], axis=1), np.tile([1.0, 1.0, 0.0], len(self.exchanges))
+        return np.concatenate([states, phonons], axis=1), np.tile(
+            [1.0, 1.0, 0.0], len(self.external_processes)
+        )
 
     def _counted(self, rates: list[Pair], cells: int) -> Floats:
         grid, states = self.collisions.grid, self.measure.number
@@ -248,7 +254,7 @@ class CountedOccupations(Occupations):
         """Quasiparticles from outside, by the exchanges that bring any."""
         flows = {
             name: self.processes[name].number_flow(self.measure, f, n).quasiparticles  # type: ignore[attr-defined]
-            for name in self.exchanges
+            for name in self.external_processes
         }
         return {name: flow for name, flow in flows.items() if np.any(flow != 0.0)}
 

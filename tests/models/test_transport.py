@@ -172,8 +172,8 @@ def test_derivative_of_all_rates():
     for k, (a, b) in enumerate(zip(up[:2], down[:2], strict=True)):
         slope = (a - b) / (2.0 * small)
         assert np.abs(found[k] + step[k] - slope).max() < 1e-7 * np.abs(slope).max()
-    change = (up.counters.given_n - down.counters.given_n) / (2.0 * small)
-    assert np.abs(found.counters.given_n - change).max() < 1e-7 * np.abs(change).max()
+    change = (up.counters.source_n - down.counters.source_n) / (2.0 * small)
+    assert np.abs(found.counters.source_n - change).max() < 1e-7 * np.abs(change).max()
 
 
 @pytest.mark.parametrize("length", [0.1, 10.0, 1e4])
@@ -185,9 +185,9 @@ def test_implicit_rates_keep_energy_however_inexact(length):
     k = system.solve(right, [], allowed=1e-2 * system.largest(right))
     energy = problem.local.weight_f[:, None, :] * GRID.energies, problem.local.weight_n[:, None, :]
     stored = float((energy[0] * k.f).sum() + (energy[1] * GRID.phonon_energies * k.n).sum())
-    came = float((k.counters.given_f @ GRID.energies).sum())
-    came += float((k.counters.given_n @ GRID.phonon_energies).sum())
-    passed = np.abs(k.counters.given_f) @ GRID.energies, np.abs(k.counters.given_n) @ GRID.phonon_energies
+    came = float((k.counters.source_f @ GRID.energies).sum())
+    came += float((k.counters.source_n @ GRID.phonon_energies).sum())
+    passed = np.abs(k.counters.source_f) @ GRID.energies, np.abs(k.counters.source_n) @ GRID.phonon_energies
     assert abs(stored - came) < 1e-14 * float(passed[0].sum() + passed[1].sum())
 
 

@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 #: Ranges of energy that are counted unless the case says which.
 RANGES = 5
 NANOSECOND = 1e-9
+#: Names of `Counters` in checkpoints, in their order.
+COUNTERS = ("given_f", "given_n", "lost_f", "lost_n")
 
 
 class TransportRecorder(Recorder):
@@ -180,11 +182,11 @@ class TransportRecorder(Recorder):
         ranges = np.searchsorted(self._bounds, grid.energies, side="right") - 1
         inside = (ranges >= 0) & (ranges < len(self._bounds) - 1)
         counted = np.bincount(ranges[inside], number[inside], minlength=len(self._bounds) - 1)
-        lost = counters.lost_n.sum(axis=0)
+        lost = counters.wall_outflux_n.sum(axis=0)
         injected = escaped = 0.0
-        for row, name in enumerate(local.exchanges):
+        for row, name in enumerate(local.external_processes):
             if name == "escape" or name.startswith("trapping"):
-                lost = lost - counters.given_n[row]
+                lost = lost - counters.source_n[row]
                 escaped -= ledger.given[name]
             else:
                 injected += ledger.given[name]
@@ -240,7 +242,7 @@ class TransportRecorder(Recorder):
             arrays[name] = np.zeros((n_cells, *owned.shape[1:]))
             arrays[name][: len(owned)] = owned
         assert self.start is not None
-        numbers = dict(moment.counters._asdict()) | {
+        numbers = dict(zip(COUNTERS, moment.counters, strict=True)) | {
             "start": np.array(self.start),
             "next_step": np.array(moment.next_step),
         }
@@ -252,6 +254,6 @@ class TransportRecorder(Recorder):
         arrays = {name: array[:n] for name, array in earlier.arrays.items()}
         moved = arrays["gap_rate"] if self.setup.problem.gap_follows else None
         state = State(arrays["f"], arrays["n"], arrays["gap"], moved)
-        counters = Counters(*(np.asarray(earlier.numbers[name]) for name in Counters._fields))
+        counters = Counters(*(np.asarray(earlier.numbers[name]) for name in COUNTERS))
         self.start = float(earlier.numbers["start"])
         return state, counters, float(earlier.numbers["next_step"])

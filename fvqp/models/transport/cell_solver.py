@@ -142,10 +142,10 @@ class CellSolver:
         if self._within:
             x_f, x_n = x_f + missing[:, None] * self._state.f, x_n + missing[:, None] * self._state.n
         for row, own in self._own.items():
-            out.given_f[row] += length * np.sum(weight.f * own.f * x_f, axis=0)
-            out.given_n[row] += length * np.sum(weight.n * own.n * x_n, axis=0)
+            out.source_f[row] += length * np.sum(weight.f * own.f * x_f, axis=0)
+            out.source_n[row] += length * np.sum(weight.n * own.n * x_n, axis=0)
         for row, driven in self._driven(x_f, x_n).items():
-            out.given_f[row] += length * np.sum(weight.f * driven, axis=0)
+            out.source_f[row] += length * np.sum(weight.f * driven, axis=0)
         out.f[at], out.n[at] = x_f, x_n
 
     def _driven(self, x_f: Floats, x_n: Floats) -> dict[int, Floats]:

@@ -172,13 +172,15 @@ class ImplicitExplicit(ImplicitIntegrator):
             inelastic = p.local.inelastic_rates(p.mean_f(np.clip(f, 0.0, 1.0)), p.mean_n(np.maximum(n, 0.0)))
         moved_f, moved_n = p.moving_f.rates(f, inelastic.f), p.moving_n.rates(n, inelastic.n)
         nothing = p.no_counters()
-        return Rates(moved_f.y, moved_n.y, nothing._replace(lost_f=moved_f.lost, lost_n=moved_n.lost))
+        return Rates(
+            moved_f.y, moved_n.y, nothing._replace(wall_outflux_f=moved_f.lost, wall_outflux_n=moved_n.lost)
+        )
 
     def _explicit(self, ts: PETSc.TS, t: float, u: PETSc.Vec, out: PETSc.Vec) -> None:
         p = self._p
         f, n, _ = self._split(u.array_r)
         local = p.local.rates(p.mean_f(np.clip(f, 0.0, 1.0)), p.mean_n(np.maximum(n, 0.0)))
-        counters = p.no_counters()._replace(given_f=local.given_f, given_n=local.given_n)
+        counters = p.no_counters()._replace(source_f=local.source_f, source_n=local.source_n)
         of_f, of_n = np.broadcast_to(local.f[:, None], f.shape), np.broadcast_to(local.n[:, None], n.shape)
         out.array = joined(Rates(of_f, of_n, counters))
         if self._heun is None:  # at the first stage
@@ -191,7 +193,7 @@ class ImplicitExplicit(ImplicitIntegrator):
 
         def solve(r: Rates) -> Rates:
             f, n = solve_f(r.f), solve_n(r.n)
-            lost = p.no_counters()._replace(lost_f=f.lost, lost_n=n.lost)
+            lost = p.no_counters()._replace(wall_outflux_f=f.lost, wall_outflux_n=n.lost)
             return Rates(f.y, n.y, r.counters.plus(length, lost))
 
         return solve

@@ -254,8 +254,8 @@ class Linearized:
             float(np.einsum("ce,cme,m->", one.weight * one.energies, y, one.directions))
             for y, one in zip((k.f, k.n), p.species, strict=True)
         )
-        given = (came.given_f.sum(axis=0) - came.lost_f.sum(axis=0)) @ p.grid.energies
-        given += (came.given_n.sum(axis=0) - came.lost_n.sum(axis=0)) @ p.grid.phonon_energies
+        given = (came.source_f.sum(axis=0) - came.wall_outflux_f.sum(axis=0)) @ p.grid.energies
+        given += (came.source_n.sum(axis=0) - came.wall_outflux_n.sum(axis=0)) @ p.grid.phonon_energies
         return float(given) - held
 
     def _preconditioner(self) -> PhononSchurPreconditioner:
@@ -287,7 +287,9 @@ class Linearized:
         moved_f, moved_n = self._moved[0](f), self._moved[1](n)
         moved_f.y += local.f[:, None, :]
         moved_n.y += local.n[:, None, :]
-        return Rates(moved_f.y, moved_n.y, Counters(local.given_f, local.given_n, moved_f.lost, moved_n.lost))
+        return Rates(
+            moved_f.y, moved_n.y, Counters(local.source_f, local.source_n, moved_f.lost, moved_n.lost)
+        )
 
     def _product(self, length: float) -> _Product:
         """There is one at a time, and nothing of `_preconditioner` beside."""
@@ -358,9 +360,11 @@ class _Product:
     def solve(self, r: Rates) -> Rates:
         """The factors one after another, with what comes and goes on the way."""
         f, n = self._f.solve(r.f), self._n.solve(r.n)
-        lost_f = r.counters.lost_f + self.length * f.lost
-        lost_n = r.counters.lost_n + self.length * n.lost
-        return self._collided(f.y, n.y, r.counters._replace(lost_f=lost_f, lost_n=lost_n))
+        wall_outflux_f = r.counters.wall_outflux_f + self.length * f.lost
+        wall_outflux_n = r.counters.wall_outflux_n + self.length * n.lost
+        return self._collided(
+            f.y, n.y, r.counters._replace(wall_outflux_f=wall_outflux_f, wall_outflux_n=wall_outflux_n)
+        )
 
     def approximate(self, r: Rates) -> Rates:
         """The same, linear in r, with motion solved for by sweeps and diffusion: a preconditioner, whose
@@ -376,7 +380,7 @@ class _Product:
             f + (local.f - mean_f)[:, None, :],
             n + (local.n - mean_n)[:, None, :],
             counters._replace(
-                given_f=counters.given_f + local.given_f, given_n=counters.given_n + local.given_n
+                source_f=counters.source_f + local.source_f, source_n=counters.source_n + local.source_n
             ),
         )
 

@@ -46,7 +46,7 @@ class LocalProcesses:
 
     Attributes:
         media: in their cells.
-        exchanges: names of the processes that bring particles or energy from outside.
+        external_processes: names of the processes that bring particles or energy from outside.
         measures: spectrum of the cells of every medium; set by `set`.
         weight_f, weight_n: ``(n_owned, N)`` volume × states, ``(n_owned, K)`` volume × modes.
         mobile: ``(n_owned, N)`` weight_f without localized states.
@@ -56,11 +56,11 @@ class LocalProcesses:
     def __init__(self, media: Sequence[Filled], volume: Floats, grid: CollisionGrid) -> None:
         self.media, self._volume = list(media), volume
         self.energies = Pair(grid.energies, grid.phonon_energies)
-        self.exchanges: list[str] = []
+        self.external_processes: list[str] = []
         for one in self.media:
             for name in one.medium.processes:
-                if name not in self.exchanges:
-                    self.exchanges.append(name)
+                if name not in self.external_processes:
+                    self.external_processes.append(name)
         self.measures: list[SpectralMeasure] = []
         self._eliminations = Eliminations(len(volume), grid)
         self._latest: _Found | None = None
@@ -156,9 +156,9 @@ class LocalProcesses:
         out.f[at] += moved.f
         out.n[at] += moved.n
         if exchange:
-            row = self.exchanges.index(exchange)
-            out.given_f[row] += np.einsum("ce,ce->e", self.weight_f[at], moved.f)
-            out.given_n[row] += np.einsum("ce,ce->e", self.weight_n[at], moved.n)
+            row = self.external_processes.index(exchange)
+            out.source_f[row] += np.einsum("ce,ce->e", self.weight_f[at], moved.f)
+            out.source_n[row] += np.einsum("ce,ce->e", self.weight_n[at], moved.n)
 
     def implicit(self, length: float, f: Floats, n: Floats) -> Callable[[Floats, Floats], Local]:
         """Solver of ``(1 − length × J) x = r`` with the Jacobian J at ``(f, n)``.
@@ -221,7 +221,7 @@ class LocalProcesses:
             own: dict[int, Pair] = {}
             drives: dict[int, PhotonDrive] = {}
             for name, process in one.medium.processes.items():
-                row = self.exchanges.index(name)
+                row = self.external_processes.index(name)
                 if within and isinstance(process, PhotonDrive):
                     drives[row] = process
                 else:
@@ -252,7 +252,7 @@ class LocalProcesses:
         self._eliminations.clear()
 
     def _nothing(self, f: Floats, n: Floats) -> Local:
-        names = len(self.exchanges)
+        names = len(self.external_processes)
         return Local(
             np.zeros_like(f), np.zeros_like(n), np.zeros((names, f.shape[1])), np.zeros((names, n.shape[1]))
         )

@@ -192,7 +192,9 @@ class BoltzmannProblem:
         moved_f, moved_n = self.moving_f.rates(f, inelastic.f), self.moving_n.rates(n, inelastic.n)
         moved_f.y += local.f[:, None, :]
         moved_n.y += local.n[:, None, :]
-        return Rates(moved_f.y, moved_n.y, Counters(local.given_f, local.given_n, moved_f.lost, moved_n.lost))
+        return Rates(
+            moved_f.y, moved_n.y, Counters(local.source_f, local.source_n, moved_f.lost, moved_n.lost)
+        )
 
     # -- observables
 
@@ -247,7 +249,7 @@ class BoltzmannProblem:
 
     def no_counters(self) -> Counters:
         """Nothing came or went."""
-        given, grid = len(self.local.exchanges), self.grid
+        given, grid = len(self.local.external_processes), self.grid
         return Counters(
             np.zeros((given, grid.n)),
             np.zeros((given, grid.n_phonon)),
@@ -271,14 +273,14 @@ class BoltzmannProblem:
             ]
         )
         self.body.comm.Allreduce(MPI.IN_PLACE, sums)
-        given = counters.given_f @ grid.energies + counters.given_n @ grid.phonon_energies
+        given = counters.source_f @ grid.energies + counters.source_n @ grid.phonon_energies
         lost: dict[str, float] = dict.fromkeys((*self.moving_f.walls, *self.moving_n.walls), 0.0)
         for walls, spectra, energies in (
-            (self.moving_f.walls, counters.lost_f, grid.energies),
-            (self.moving_n.walls, counters.lost_n, grid.phonon_energies),
+            (self.moving_f.walls, counters.wall_outflux_f, grid.energies),
+            (self.moving_n.walls, counters.wall_outflux_n, grid.phonon_energies),
         ):
             for name, spectrum in zip(walls, spectra, strict=True):
                 lost[name] += float(spectrum @ energies)
         quasiparticles, phonons, condensate, number = sums.tolist()
-        named = dict(zip(self.local.exchanges, given.tolist(), strict=True))
+        named = dict(zip(self.local.external_processes, given.tolist(), strict=True))
         return Ledger(quasiparticles, phonons, condensate, number, named, lost)

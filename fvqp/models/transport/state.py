@@ -29,15 +29,16 @@ class Counters(NamedTuple):
     """Particles that came and went since the start, by energy, in 4 N0 Δ0 of the reference times volume.
 
     Attributes:
-        given_f, given_n: brought by every exchange, ``(exchanges, N)`` and ``(exchanges, K)``; negative where
-            they left.
-        lost_f, lost_n: through walls, ``(walls, N)`` and ``(walls, K)``, less what baths sent in.
+        source_f, source_n: brought by every external process, ``(processes, N)`` and ``(processes, K)``;
+            negative where they left.
+        wall_outflux_f, wall_outflux_n: through walls, ``(walls, N)`` and ``(walls, K)``, less what baths sent
+            in.
     """
 
-    given_f: Floats
-    given_n: Floats
-    lost_f: Floats
-    lost_n: Floats
+    source_f: Floats
+    source_n: Floats
+    wall_outflux_f: Floats
+    wall_outflux_n: Floats
 
     def plus(self, factor: float, other: Counters) -> Counters:
         return Counters(*(a + factor * b for a, b in zip(self, other, strict=True)))
@@ -70,14 +71,14 @@ class Local(NamedTuple):
 
     Attributes:
         f, n: ``(n_owned, N)``, ``(n_owned, K)``.
-        given_f, given_n: particles that every exchange brings into this rank's cells a unit of time, by
-            energy, ``(exchanges, N)`` and ``(exchanges, K)``.
+        source_f, source_n: particles that every external process brings into this rank's cells a unit of
+            time, by energy, ``(processes, N)`` and ``(processes, K)``.
     """
 
     f: Floats
     n: Floats
-    given_f: Floats
-    given_n: Floats
+    source_f: Floats
+    source_n: Floats
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ class Ledger:
     Attributes:
         quasiparticles, phonons, condensate: energies; the last of cells whose gap follows.
         number: of quasiparticles, in 4 N0 Δ0 times volume.
-        given: energy that every exchange brought since the start; negative where it left.
+        given: energy that every external process brought since the start; negative where it left.
         lost: energy that left through every wall since the start, quasiparticles and phonons.
     """
 

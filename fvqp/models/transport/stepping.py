@@ -175,8 +175,8 @@ class Stepper:
             )
             for both in ((begin.f, begin.n), (f, n))
         ]
-        came = (passed.given_f.sum(axis=0) - passed.lost_f.sum(axis=0)) @ p.grid.energies
-        came += (passed.given_n.sum(axis=0) - passed.lost_n.sum(axis=0)) @ p.grid.phonon_energies
+        came = (passed.source_f.sum(axis=0) - passed.wall_outflux_f.sum(axis=0)) @ p.grid.energies
+        came += (passed.source_n.sum(axis=0) - passed.wall_outflux_n.sum(axis=0)) @ p.grid.phonon_energies
         before, after, gained = (float(x) for x in self._summed(np.array([*held, came])))
         if not after > 0.0:
             return f, n
