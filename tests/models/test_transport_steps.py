@@ -152,7 +152,7 @@ def test_steps_that_are_refused_forever_end(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(steps, "_step", step)
     monkeypatch.setattr(steps, "_longest", lambda state: np.inf)
-    monkeypatch.setattr("fvqp.models.transport.stepping.MOST", 1.0)
+    monkeypatch.setattr("fvqp.models.transport.stepping.MAX_STEP_FACTOR", 1.0)
     monkeypatch.setattr("fvqp.models.transport.stepping.REPEATED", 1.0)
     state = State(np.zeros((1, 1, 1)), np.zeros((1, 1, 1)), np.ones(1))
     with pytest.raises(ConvergenceError, match="are refused again and again: rounding"):

@@ -16,7 +16,7 @@ from fvqp.case.transport.energies import energy_grid
 from fvqp.case.transport.media import CaseMedia
 from fvqp.case.transport.moving import geometry_of, motion
 from fvqp.case.transport.rates import check_rates, warn_of_insulators, warn_of_photon_steps
-from fvqp.case.transport.schema import Place, TransportCase
+from fvqp.case.transport.schema import GaussianSource, TransportCase
 from fvqp.case.transport.sizes import GEOMETRIES, Sizes, cells, sizes
 from fvqp.case.transport.sources import LocalMicrowave, LocalTrapping
 from fvqp.case.transport.substances import Substance, substances
@@ -157,7 +157,7 @@ def _places(case: TransportCase) -> Iterator[tuple[str, str, Iterable[str]]]:
         yield "localization.regions", "region", case.localization.regions
     if case.resonator is not None and case.resonator.region is not None:
         yield "resonator.region", "region", (case.resonator.region,)
-    sources: dict[str, tuple[Place | LocalMicrowave | LocalTrapping, ...]] = {
+    sources: dict[str, tuple[GaussianSource | LocalMicrowave | LocalTrapping, ...]] = {
         "initial.pulses": case.initial.pulses,
         "injections": case.injections,
         "microwaves": case.microwaves,

@@ -14,7 +14,7 @@ from fvqp.case.transport.dispersion import PhononBranch, phonon_branch
 from fvqp.case.transport.energies import stationary_gap
 from fvqp.case.transport.localization import hops, localization
 from fvqp.case.transport.rates import bath_time, check_motion
-from fvqp.case.transport.schema import Place, Region, TransportCase
+from fvqp.case.transport.schema import GaussianSource, Region, TransportCase
 from fvqp.case.transport.sources import LocalMicrowave, LocalTrapping, drives
 from fvqp.case.transport.substances import Substance
 from fvqp.collisions import (
@@ -121,7 +121,7 @@ class CaseMedia:
         """Regions that the table of localized quasiparticles names."""
         return () if self._case.localization is None else self._case.localization.regions
 
-    def inside(self, place: Place | LocalMicrowave | LocalTrapping) -> Floats:
+    def inside(self, place: GaussianSource | LocalMicrowave | LocalTrapping) -> Floats:
         """1 in the owned cells where a source is, else 0; :class:`CaseError` for unknown regions."""
         mesh = self.mesh
         if not place.regions:
@@ -138,14 +138,14 @@ class CaseMedia:
         for name, region in case.regions.items():
             if region.insulator:
                 conducting[mesh.regions[name]] = False
-        sources: list[tuple[str, Place | LocalMicrowave | LocalTrapping]] = [
+        sources: list[tuple[str, GaussianSource | LocalMicrowave | LocalTrapping]] = [
             *((f"injections[{number}]", one) for number, one in enumerate(case.injections)),
             *((f"microwaves[{number}]", one) for number, one in enumerate(case.microwaves)),
             *((f"trapping[{number}]", one) for number, one in enumerate(case.trapping)),
         ]
         for key, source in sources:
             there = self.inside(source) > 0.0
-            if not (isinstance(source, Place) and source.of == "phonons"):
+            if not (isinstance(source, GaussianSource) and source.of == "phonons"):
                 there &= conducting[: mesh.n_owned]
             if not mesh.comm.allreduce(bool(there.any()), MPI.LOR):
                 key = f"{key}.regions" if source.regions else key
@@ -153,7 +153,7 @@ class CaseMedia:
                     f"{case.source}: {key}: acts nowhere, there are no quasiparticles in its place; "
                     "insulators have none"
                 )
-            if isinstance(source, Place):
+            if isinstance(source, GaussianSource):
                 self.require_near(source, there, f"{case.source}: {key}")
                 self.require_resolved(source, there, f"{case.source}: {key}")
 
@@ -343,14 +343,14 @@ class CaseMedia:
             measure = bcs_measure(self.grid, cold, self._case.energies.count)
         process.rates(measure, np.zeros((cells, self.grid.n)), np.zeros((cells, self.grid.n_phonon)))
 
-    def around(self, place: Place) -> Floats:
+    def around(self, place: GaussianSource) -> Floats:
         """Distribution in space, 1 at its centre, ``(n_cells,)``."""
         mesh = self.mesh
         if place.size is None:
             return np.ones(mesh.n_cells)
         return np.asarray(np.exp(-0.5 * (self._distance(place) / place.size) ** 2))
 
-    def require_near(self, place: Place, there: Bools, key: str) -> None:
+    def require_near(self, place: GaussianSource, there: Bools, key: str) -> None:
         """:class:`CaseError` for a distribution in space with no cell near its centre. Collective.
 
         Args:
@@ -375,7 +375,7 @@ class CaseMedia:
                 place.size * 1e6,
             )
 
-    def require_resolved(self, place: Place, there: Bools, key: str) -> None:
+    def require_resolved(self, place: GaussianSource, there: Bools, key: str) -> None:
         """:class:`CaseError` for a distribution in space narrower than the cells at its centre. Collective.
 
         Args:
@@ -392,12 +392,12 @@ class CaseMedia:
                 f"cells of {cell * 1e6:.3g} um at its centre resolve; give a larger size or smaller cells"
             )
 
-    def _nearest(self, place: Place, there: Bools) -> float:
+    def _nearest(self, place: GaussianSource, there: Bools) -> float:
         """Distance of the nearest cell on all ranks."""
         distance = self._distance(place)[: self.mesh.n_owned][there]
         return float(self.mesh.comm.allreduce(float(distance.min(initial=np.inf)), MPI.MIN))
 
-    def _closest(self, place: Place, there: Bools) -> float:
+    def _closest(self, place: GaussianSource, there: Bools) -> float:
         """Size of the nearest cell on all ranks."""
         mesh = self.mesh
         # cells that are as near but for rounding count alike, whatever rank has them
@@ -407,7 +407,7 @@ class CaseMedia:
         size = float(cell_sizes(mesh)[: mesh.n_owned][closest].max(initial=0.0))
         return float(mesh.comm.allreduce(size, MPI.MAX))
 
-    def _distance(self, place: Place) -> Floats:
+    def _distance(self, place: GaussianSource) -> Floats:
         """Of the cells from the centre of a distribution, ``(n_cells,)``."""
         # the radius of a shell is the first coordinate of the line of its results
         return np.asarray(np.linalg.norm(self.mesh.centroid - np.asarray(place.position), axis=1))

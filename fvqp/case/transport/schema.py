@@ -112,7 +112,7 @@ class Region(Table):
         return self
 
 
-class Place(Table):
+class GaussianSource(Table):
     """A Gaussian in energy, and in space around a point or in regions."""
 
     CONDITIONAL: ClassVar = frozenset({"position"})
@@ -136,7 +136,7 @@ class Place(Table):
         return self
 
 
-class Pulse(Place):
+class Pulse(GaussianSource):
     """Hot quasiparticles or phonons added to the initial state."""
 
     peak: PositiveNumber | None = None
@@ -153,7 +153,7 @@ class Pulse(Place):
         return self
 
 
-class Injection(Place):
+class Injection(GaussianSource):
     """Quasiparticles or phonons from outside, from the start on."""
 
     power: PowerDensity

@@ -30,8 +30,14 @@ GAP_STEP, LONGEST_GAP_STEP = 1.0, 0.02
 SHORTENED = 4
 #: Part of the energy that rounding may take from a step.
 ROUNDED = 1e-8
-#: Change of the length of a step, and part of the time for which steps are not shortened any more.
-LEAST, MOST, SAFETY, SHORTEST = 0.2, 2.5, 0.8, 1e-12
+#: Least change of the length of a step, as its factor, so that one poor estimate costs few steps.
+MIN_STEP_FACTOR = 0.2
+#: Largest change of the length of a step, as its factor.
+MAX_STEP_FACTOR = 2.5
+#: Part of the length that the error allows which is taken.
+SAFETY = 0.8
+#: Part of the time below which steps are not shortened any more.
+MIN_STEP = 1e-12
 #: A step that was refused is repeated with this part of its length.
 REPEATED = 0.4
 #: Steps that may be refused beyond one of four before a run is stuck. Rounding, or rates out of all
@@ -66,7 +72,7 @@ class Stepper:
             ConvergenceError: steps collapse, or are refused again and again.
         """
         total = self._p.no_counters()
-        now, grow, excess = start, MOST, 0.0
+        now, grow, excess = start, MAX_STEP_FACTOR, 0.0
         if self.length == 0.0:
             self.length = self._first(state, end - start)
         while now < end:
@@ -78,7 +84,7 @@ class Stepper:
             try:
                 after, passed, error = self._step(state, now, length)
                 if not error <= 1.0:
-                    shrink = max(LEAST, SAFETY / np.sqrt(error))
+                    shrink = max(MIN_STEP_FACTOR, SAFETY / np.sqrt(error))
                     raise Refused(f"the error of a step is {error:.2g} of the tolerance")
             except (Refused, ConvergenceError) as reason:
                 self.refused += 1
@@ -89,13 +95,13 @@ class Stepper:
                     raise ConvergenceError(
                         f"steps of {length:.3g} τ0 at time {now:.6g} τ0 are refused again and again: {reason}"
                     ) from None
-                if not self.length > SHORTEST * max(end, end - start):
+                if not self.length > MIN_STEP * max(end, end - start):
                     raise ConvergenceError(f"steps collapse at time {now:.6g} τ0: {reason}") from None
                 continue
-            factor = min(grow, max(LEAST, SAFETY / np.sqrt(max(error, 1e-6))))
+            factor = min(grow, max(MIN_STEP_FACTOR, SAFETY / np.sqrt(max(error, 1e-6))))
             # a step cut short by an output time says little about the next one
             cut = length < self.length and factor >= 1.0
-            self.length, grow = max(length * factor, self.length if cut else 0.0), MOST
+            self.length, grow = max(length * factor, self.length if cut else 0.0), MAX_STEP_FACTOR
             if self._p.gap_follows:
                 way = np.where(after.gap > 0.0, after.gap - state.gap, 0.0)
                 after = replace(after, gap_rate=np.nan_to_num(way) / length)
