@@ -27,7 +27,7 @@ from fvqp.typing import Floats, Ints
 _WORTH_A_THREAD = 1000
 
 
-class Followed(NamedTuple):
+class GapUpdate(NamedTuple):
     """Where a gap has come to rest.
 
     Attributes:
@@ -48,7 +48,7 @@ def condensate_energy(gap: ArrayLike, *, cutoff: float | None = None) -> Floats:
 
     Args:
         gap: Δ ≥ 0, any shape.
-        cutoff: of the gap equation, as in `GapFollower`.
+        cutoff: of the gap equation, as in `SelfConsistentGap`.
 
     Raises:
         CaseError: negative gap, or one that is not finite.
@@ -60,7 +60,7 @@ def condensate_energy(gap: ArrayLike, *, cutoff: float | None = None) -> Floats:
     return np.asarray(-0.25 * (half + gaps**2 * log))
 
 
-class GapFollower:
+class SelfConsistentGap:
     """The gap equation in the bin measure, and motion of the gap with exact number and energy.
 
     The gap of a cell solves
@@ -186,7 +186,7 @@ class GapFollower:
         self._complain(status, gaps)
         return gaps * self.cold
 
-    def follow(self, f: Floats, gap: ArrayLike) -> Followed:
+    def follow(self, f: Floats, gap: ArrayLike) -> GapUpdate:
         """Gap and occupations after quasiparticles were carried along with the gap to its solution.
 
         Number ``Σ s_i f_i`` and energy (`total_energy`) of every cell are those at the start, to rounding,
@@ -208,9 +208,9 @@ class GapFollower:
         states, anomalous = np.empty_like(f), np.empty_like(f)
         share(kernels.follow, gaps.size, self._axis, f, gaps, states, anomalous, status, least=self._least)
         self._complain(status, gaps)
-        return Followed(f, gaps * self.cold, self._counted(gaps, states, anomalous))
+        return GapUpdate(f, gaps * self.cold, self._counted(gaps, states, anomalous))
 
-    def shift(self, f: Floats, gap: ArrayLike, target: ArrayLike) -> Followed:
+    def shift(self, f: Floats, gap: ArrayLike, target: ArrayLike) -> GapUpdate:
         """Occupations carried along to a given gap, with number and energy as in `follow`.
 
         For half a step ahead of the gap equation, which need not hold at either end. Cells stay where they
@@ -230,7 +230,7 @@ class GapFollower:
         for cell in np.flatnonzero((gaps > floor) & (targets > floor)):
             if kernels.shift_cell(self._axis, f[cell], gaps[cell], targets[cell]):
                 gaps[cell] = targets[cell]
-        return Followed(f, gaps * self.cold, self._measure(gaps))
+        return GapUpdate(f, gaps * self.cold, self._measure(gaps))
 
     def condensate_energy(self, gap: ArrayLike) -> Floats:
         """Energy of the condensate relative to the normal state at these gaps, see `condensate_energy`."""

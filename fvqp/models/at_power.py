@@ -98,7 +98,7 @@ def _at_rate(
     drive = problem.processes[name]
     assert isinstance(drive, PhotonDrive)
     fixed = _scaled(drive, rate)
-    gap = problem.equations.measure if problem.follower is None else problem.follower
+    gap = problem.equations.measure if problem.self_consistent is None else problem.self_consistent
     trial = HomogeneousProblem(problem.operator, {**problem.processes, name: fixed}, gap=gap)
     state = trial.steady(guess, tolerance=tolerance, max_iterations=most).state
     return state, _absorbed(trial, fixed, state)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fvqp.collisions import ElectronPhonon, Process, SpectralMeasure, bcs_measure
-from fvqp.collisions.moving_gap import GapFollower
+from fvqp.collisions.moving_gap import SelfConsistentGap
 from fvqp.collisions.observables import phonon_energy, quasiparticle_density, quasiparticle_energy
 from fvqp.collisions.threshold import at_threshold
 from fvqp.errors import CaseError, ConvergenceError
@@ -111,7 +111,7 @@ class HomogeneousProblem:
     Attributes:
         operator: electron-phonon collisions.
         processes: drives, sources and escape by their names.
-        follower: moves the gap, or None where it is fixed.
+        self_consistent: moves the gap, or None where it is fixed.
         cells: their number.
     """
 
@@ -120,7 +120,7 @@ class HomogeneousProblem:
         operator: ElectronPhonon,
         processes: Mapping[str, Process] | None = None,
         *,
-        gap: ArrayLike | SpectralMeasure | GapFollower = 1.0,
+        gap: ArrayLike | SpectralMeasure | SelfConsistentGap = 1.0,
         cells: int = 1,
     ) -> None:
         """
@@ -143,9 +143,9 @@ class HomogeneousProblem:
                 operator.grid, operator.coupling, "direct", interaction=operator.interaction
             )
         self.operator, self.processes, self.cells = operator, dict(processes or {}), cells
-        self.follower = gap if isinstance(gap, GapFollower) else None
+        self.self_consistent = gap if isinstance(gap, SelfConsistentGap) else None
         self._gap = np.full(cells, np.nan)
-        if isinstance(gap, GapFollower):
+        if isinstance(gap, SelfConsistentGap):
             if gap.grid is not operator.grid:
                 raise CaseError(
                     "homogeneous problem: the gap follows on another grid than that of collisions"
@@ -195,21 +195,25 @@ class HomogeneousProblem:
                     f"initial {name}: must be finite and {bounds}, found {row.min():g} to {row.max():g}"
                 )
             rows.append(np.broadcast_to(row, (self.cells, size)).copy())
-        if self.follower is None:
+        if self.self_consistent is None:
             own = self._gap if gap is None else np.broadcast_to(np.asarray(gap, dtype=float), (self.cells,))
             return State(rows[0], rows[1], own.copy())
-        return State(rows[0], rows[1], self.follower.gap(rows[0], gap))
+        return State(rows[0], rows[1], self.self_consistent.gap(rows[0], gap))
 
     def measure(self, state: State) -> SpectralMeasure:
         """Spectrum of a state."""
-        return self.equations.measure if self.follower is None else self.follower.measure(state.gap)
+        return (
+            self.equations.measure
+            if self.self_consistent is None
+            else self.self_consistent.measure(state.gap)
+        )
 
     def ledger(self, state: State, counters: Floats | None = None) -> Ledger:
         """Energies and number of a state; ``counters`` are the integrals that `evolve` carries along."""
         measure, grid = self.measure(state), self.operator.grid
         condensate = np.zeros(self.cells)
-        if self.follower is not None:
-            condensate = self.follower.condensate_energy(state.gap)
+        if self.self_consistent is not None:
+            condensate = self.self_consistent.condensate_energy(state.gap)
         names = self.equations.external_processes
         if counters is None:
             counters = np.zeros((self.cells, 3 * len(names)))
@@ -266,9 +270,11 @@ class HomogeneousProblem:
             tell = callback
             told = lambda time, f, n, gap: tell(time, State(f, n, gap))  # noqa: E731
         if method == "relaxation":
-            passing = relaxed(self.equations, self.follower, begin, at, start, tolerance, told, pace)
+            passing = relaxed(self.equations, self.self_consistent, begin, at, start, tolerance, told, pace)
         else:
-            passing = implicit(self.equations, self.follower, begin, at, start, method, tolerance, told, pace)
+            passing = implicit(
+                self.equations, self.self_consistent, begin, at, start, method, tolerance, told, pace
+            )
         for moment in passing:
             now = State(moment.f, moment.n, moment.gap)
             ledger = self.ledger(now, moment.counters)
@@ -289,12 +295,12 @@ class HomogeneousProblem:
         Raises:
             ConvergenceError: no steady state found; says which occupation or balance is off.
         """
-        follower = self.follower
+        self_consistent = self.self_consistent
         y = np.concatenate([guess.f, guess.n], axis=1)
-        if follower is not None:
-            self._counted.measure = follower.measure(guess.gap)
+        if self_consistent is not None:
+            self._counted.measure = self_consistent.measure(guess.gap)
         solver = SteadySolver(self._counted, tolerance=tolerance, max_iterations=max_iterations)
-        if follower is None:
+        if self_consistent is None:
             found = self._solved(solver, y)
             f, n = self.equations.split(found.y)
             state = State(f.copy(), n.copy(), guess.gap.copy())
@@ -302,13 +308,13 @@ class HomogeneousProblem:
         gap, taken = guess.gap.copy(), 0
         before: tuple[Floats, Floats] | None = None
         for _ in range(_GAP_ITERATIONS):
-            self._counted.measure = self.equations.measure = follower.measure(gap)
+            self._counted.measure = self.equations.measure = self_consistent.measure(gap)
             found = self._solved(solver, y)
             taken += found.iterations
             f, n = self.equations.split(found.y)
             f = self._continued(f)
-            residual = np.where(gap > 0.0, follower.residual(f, gap), 0.0)
-            target = follower.gap(f, gap)
+            residual = np.where(gap > 0.0, self_consistent.residual(f, gap), 0.0)
+            target = self_consistent.gap(f, gap)
             log.info("gap %s, residual of the gap equation %s", gap, residual)
             if np.all(np.abs(residual) <= GAP_TOLERANCE) and np.all((gap > 0.0) | (target == 0.0)):
                 return SteadyState(State(f, n.copy(), gap), found.residual, found.imbalance, taken)

@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from fvqp.collisions.measure import SpectralMeasure
-from fvqp.collisions.moving_gap import Followed, GapFollower
+from fvqp.collisions.moving_gap import GapUpdate, SelfConsistentGap
 from fvqp.collisions.process import GainLoss, Pair
 from fvqp.collisions.threshold import carried_phonons
 from fvqp.errors import CaseError, ConvergenceError
@@ -76,19 +76,19 @@ class _Motion:
     def __init__(
         self,
         equations: Occupations,
-        follower: GapFollower,
+        self_consistent: SelfConsistentGap,
         gap: Floats,
         rate: Floats | None,
         start: float,
         tolerance: float,
         on_step: OnStep | None,
     ) -> None:
-        self._equations, self._follower, self._on_step = equations, follower, on_step
+        self._equations, self._self_consistent, self._on_step = equations, self_consistent, on_step
         self.gap = self._at_start = gap
         self.rate = np.zeros_like(gap) if rate is None else rate
         self._most = min(GAP_STEP * tolerance, LONGEST_GAP_STEP)
         self._shortened, self._time = 0, start
-        equations.measure = follower.measure(gap)
+        equations.measure = self_consistent.measure(gap)
 
     def begin_anew(self) -> None:
         """Keep nothing but the gap and its rate of change."""
@@ -104,12 +104,12 @@ class _Motion:
         self.gap = self._at_start
         target = self.gap + 0.5 * length * self.rate
         if np.all(target == self.gap):
-            self._equations.measure = self._follower.measure(self.gap)
+            self._equations.measure = self._self_consistent.measure(self.gap)
             return None
         f, n = self._equations.split(y)
-        there = self._follower.shift(f, self.gap, np.maximum(target, self._follower.floor))
-        if self._follower.splits_phonons:
-            f, n = self._across(self._follower.measure(self.gap), self.gap, there, n, length)
+        there = self._self_consistent.shift(f, self.gap, np.maximum(target, self._self_consistent.floor))
+        if self._self_consistent.splits_phonons:
+            f, n = self._across(self._self_consistent.measure(self.gap), self.gap, there, n, length)
         else:
             f = there.f
         self.gap, self._equations.measure = there.gap, there.measure
@@ -139,22 +139,22 @@ class _Motion:
             self._on_step(time, moved.f, n, moved.gap)
         return np.concatenate([moved.f, n], axis=1)
 
-    def _to_solution(self, f: Floats, n: Floats, length: float) -> tuple[Followed, Floats]:
+    def _to_solution(self, f: Floats, n: Floats, length: float) -> tuple[GapUpdate, Floats]:
         """Gap that solves its equation at the end of a step, and occupations there."""
         gap, measure = self.gap, self._equations.measure
-        moved = self._follower.follow(f, gap)
-        if not self._follower.splits_phonons:
+        moved = self._self_consistent.follow(f, gap)
+        if not self._self_consistent.splits_phonons:
             return moved, n
         for _ in range(MAX_PAIR_MOVES):
             if np.abs(moved.gap - gap).max() <= LAST_PAIR_MOVE:
                 break
             f, n = self._across(measure, gap, moved, n, length)
             gap, measure = moved.gap, moved.measure
-            moved = self._follower.follow(f, gap)
-        return moved, carried_phonons(self._follower.grid, measure, moved.measure, n)
+            moved = self._self_consistent.follow(f, gap)
+        return moved, carried_phonons(self._self_consistent.grid, measure, moved.measure, n)
 
     def _across(
-        self, before: SpectralMeasure, gap: Floats, there: Followed, n: Floats, length: float
+        self, before: SpectralMeasure, gap: Floats, there: GapUpdate, n: Floats, length: float
     ) -> Pair:
         """f and n after a move of the gap in a step, see `cross_threshold`."""
         equations = self._equations
@@ -166,7 +166,7 @@ class _Motion:
 
 def implicit(
     equations: Occupations,
-    follower: GapFollower | None,
+    self_consistent: SelfConsistentGap | None,
     begin: tuple[Floats, Floats, Floats],
     times: Floats,
     start: float,
@@ -179,7 +179,7 @@ def implicit(
 
     Args:
         equations: to be integrated.
-        follower: moves the gap, or None.
+        self_consistent: moves the gap, or None.
         begin: f, n, gap.
         times, start: as of `Transient.run`.
         method, tolerance: as of `Transient`.
@@ -190,14 +190,14 @@ def implicit(
         CaseError: a method that does not go with a gap that follows.
         ConvergenceError: steps collapse.
     """
-    if follower is not None and method == "bdf":
+    if self_consistent is not None and method == "bdf":
         raise CaseError('method "bdf" needs a fixed gap: its steps build on earlier ones; use "arkimex"')
     f, n, gap = begin
     follows: dict[str, Any] = {}
     motion: _Motion | None = None
-    if follower is not None:
+    if self_consistent is not None:
         rate = None if pace is None else pace.gap_rate
-        motion = _Motion(equations, follower, gap, rate, start, tolerance, on_step)
+        motion = _Motion(equations, self_consistent, gap, rate, start, tolerance, on_step)
         follows = {"before": motion.ahead, "between": motion.arrived, "longest": motion.longest}
     elif on_step is not None:
         told = on_step
@@ -223,7 +223,7 @@ def implicit(
 
 def relaxed(
     equations: Occupations,
-    follower: GapFollower | None,
+    self_consistent: SelfConsistentGap | None,
     begin: tuple[Floats, Floats, Floats],
     times: Floats,
     start: float,
@@ -238,21 +238,21 @@ def relaxed(
     lag = min(_LAG * tolerance, _LONGEST_LAG)
 
     def gain_loss(f: Floats, n: Floats, gap: Floats) -> GainLoss:
-        if follower is not None:
-            equations.measure = follower.measure(gap)
+        if self_consistent is not None:
+            equations.measure = self_consistent.measure(gap)
         return equations.gain_loss(f, n)
 
     def counted(f: Floats, n: Floats, gap: Floats) -> Floats:
-        if follower is not None:
-            equations.measure = follower.measure(gap)
+        if self_consistent is not None:
+            equations.measure = self_consistent.measure(gap)
         return equations.counters(np.concatenate([f, n], axis=1))
 
     def follow(f: Floats, n: Floats, gap: Floats) -> tuple[Floats, Floats, Floats]:
-        if follower is None:
+        if self_consistent is None:
             return f, n, gap
-        moved = follower.follow(f, gap)
-        if follower.splits_phonons:
-            n = carried_phonons(follower.grid, follower.measure(gap), moved.measure, n)
+        moved = self_consistent.follow(f, gap)
+        if self_consistent.splits_phonons:
+            n = carried_phonons(self_consistent.grid, self_consistent.measure(gap), moved.measure, n)
         return moved.f, n, moved.gap
 
     least = (times[-1] - start) / longest_step(gain_loss(f, n, gap), lag)
@@ -282,7 +282,7 @@ def relaxed(
         f, n, gap, first, start = found.f, found.n, found.context, found.step, float(end)
         counters = counters + found.counters
         steps, refused = steps + found.steps, refused + found.refused
-        if follower is not None:
-            equations.measure = follower.measure(gap)
+        if self_consistent is not None:
+            equations.measure = self_consistent.measure(gap)
         after = Pace(found.step, np.zeros_like(gap))
         yield Passed(start, f.copy(), n.copy(), gap.copy(), counters.copy(), steps, refused, after)

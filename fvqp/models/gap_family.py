@@ -31,7 +31,7 @@ _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(12)
 
 
 def gap_family(strong: StrongCoupling) -> SpectralFamily:
-    """Spectra and gap equation of a superconductor, for `fvqp.collisions.moving_gap.GapFollower`.
+    """Spectra and gap equation of a superconductor, for `fvqp.collisions.moving_gap.SelfConsistentGap`.
 
     Logs a warning where the coupling is so strong that the family is off far from equilibrium.
 

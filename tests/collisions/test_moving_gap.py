@@ -17,7 +17,7 @@ from fvqp.collisions import (
     quasiparticle_density,
     thermal,
 )
-from fvqp.collisions.moving_gap import GapFollower, condensate_energy
+from fvqp.collisions.moving_gap import SelfConsistentGap, condensate_energy
 from fvqp.errors import CaseError, ConvergenceError
 from fvqp.gap import equilibrium_gap
 from fvqp.solvers.relaxation import Control, relax
@@ -34,9 +34,9 @@ def orders(errors):
     return np.log2(errors[:-1] / errors[1:])
 
 
-def entropy(follower, f, gap):
+def entropy(self_consistent, f, gap):
     """Of quasiparticles, in units of 4 N0 Δ0 k_B."""
-    states = follower.measure(gap).states
+    states = self_consistent.measure(gap).states
     return -(states * (f * np.log(f) + (1.0 - f) * np.log1p(-f))).sum(axis=1)
 
 
@@ -48,12 +48,12 @@ def phonon_entropy(operator, n):
 @RULES
 def test_measure_is_that_of_the_collisions(grid, rule):
     gaps = np.linspace(0.5, 1.0, 41)
-    found, expected = GapFollower(grid, rule).measure(gaps), bcs_measure(grid, gaps, rule)
+    found, expected = SelfConsistentGap(grid, rule).measure(gaps), bcs_measure(grid, gaps, rule)
     np.testing.assert_allclose(found.states, expected.states, rtol=0.0, atol=1e-14)
     np.testing.assert_allclose(found.anomalous, expected.anomalous, rtol=0.0, atol=1e-14)
     if rule == "linear" and grid is UNIFORM:
         for gap in (0.0, 0.003, 0.01, 0.04):
-            found, expected = GapFollower(grid).measure(gap), bcs_measure(grid, gap)
+            found, expected = SelfConsistentGap(grid).measure(gap), bcs_measure(grid, gap)
             np.testing.assert_allclose(found.states, expected.states, rtol=0.0, atol=1e-14)
             np.testing.assert_allclose(found.anomalous, expected.anomalous, rtol=0.0, atol=1e-14)
 
@@ -66,7 +66,7 @@ def test_gaps_within_rounding_of_a_bin(grid, rule, follows):
     at = np.concatenate([grid.edges, grid.energies])
     at = at[(at > 0.5) & (at < 1.0)]
     gaps = np.concatenate([at[:, None] + sign * np.geomspace(1e-16, 1e-6, 101) for sign in (1, -1)]).ravel()
-    found = GapFollower(grid, rule).measure(gaps) if follows else bcs_measure(grid, gaps, rule)
+    found = SelfConsistentGap(grid, rule).measure(gaps) if follows else bcs_measure(grid, gaps, rule)
     assert np.all(found.states >= 0.0)
     assert np.all(np.abs(found.anomalous) <= found.states)
     np.testing.assert_allclose(found.states.sum(axis=1), np.sqrt(grid.edges[-1] ** 2 - gaps**2), rtol=1e-7)
@@ -86,7 +86,7 @@ def test_condensate_energy():
 def test_equilibrium_gap_is_of_second_order(temperature):
     exact = float(equilibrium_gap(temperature))
     widths = (0.04, 0.02, 0.01)
-    found = [GapFollower(CollisionGrid.uniform(h, 8.0)).equilibrium(temperature) for h in widths]
+    found = [SelfConsistentGap(CollisionGrid.uniform(h, 8.0)).equilibrium(temperature) for h in widths]
     errors = np.array(found) - exact
     assert abs(errors[-1]) < 2e-4
     assert np.all(orders(errors) > 1.7)
@@ -95,7 +95,7 @@ def test_equilibrium_gap_is_of_second_order(temperature):
 def test_ratio_of_gap_and_critical_temperature():
     widths = (0.04, 0.02, 0.01)
     found = np.array(
-        [2.0 / GapFollower(CollisionGrid.uniform(h, 12.0)).critical_temperature() for h in widths]
+        [2.0 / SelfConsistentGap(CollisionGrid.uniform(h, 12.0)).critical_temperature() for h in widths]
     )
     errors = found - 2.0 * np.pi * np.exp(-np.euler_gamma)
     assert abs(errors[-1]) < 2e-3
@@ -105,20 +105,20 @@ def test_ratio_of_gap_and_critical_temperature():
 @GRIDS
 def test_few_quasiparticles_reduce_the_gap_by_their_density(grid):
     """``δΔ/Δ = −n_qp/(2 N0 Δ)`` for quasiparticles next to the gap."""
-    follower = GapFollower(grid)
+    self_consistent = SelfConsistentGap(grid)
     f = 1e-6 * np.exp(-(((grid.energies - 1.0) / 0.02) ** 2))[None]
-    gap = follower.gap(f)
-    density = quasiparticle_density(follower.measure(gap), f)
+    gap = self_consistent.gap(f)
+    density = quasiparticle_density(self_consistent.measure(gap), f)
     np.testing.assert_allclose(1.0 - gap, 2.0 * density, rtol=0.02)
 
 
 def test_cutoff_moves_the_gap():
     f = thermal(UNIFORM, 0.45).f
-    assert GapFollower(UNIFORM, cutoff=4.0).gap(f)[0] != pytest.approx(
-        GapFollower(UNIFORM).gap(f)[0], abs=1e-3
+    assert SelfConsistentGap(UNIFORM, cutoff=4.0).gap(f)[0] != pytest.approx(
+        SelfConsistentGap(UNIFORM).gap(f)[0], abs=1e-3
     )
-    weak = GapFollower(UNIFORM, cutoff=1e5).gap(f)[0]
-    assert weak == pytest.approx(GapFollower(UNIFORM).gap(f)[0], abs=1e-8)
+    weak = SelfConsistentGap(UNIFORM, cutoff=1e5).gap(f)[0]
+    assert weak == pytest.approx(SelfConsistentGap(UNIFORM).gap(f)[0], abs=1e-8)
 
 
 def disturbed(grid, seed):
@@ -133,34 +133,36 @@ def disturbed(grid, seed):
 @RULES
 @CUTOFFS
 def test_follow_keeps_number_and_energy(grid, rule, cutoff):
-    follower = GapFollower(grid, rule, cutoff=cutoff)
+    self_consistent = SelfConsistentGap(grid, rule, cutoff=cutoff)
     before, f = disturbed(grid, 3)
-    gap = follower.gap(before)
-    end = follower.follow(f, gap)
+    gap = self_consistent.gap(before)
+    end = self_consistent.follow(f, gap)
     assert np.ptp(end.gap - gap) > 0.02
     assert np.all(np.sign(end.gap - gap) == -np.sign((f - before).sum(axis=1)))
-    number = quasiparticle_density(follower.measure(gap), f)
+    number = quasiparticle_density(self_consistent.measure(gap), f)
     np.testing.assert_allclose(quasiparticle_density(end.measure, end.f), number, rtol=2e-15)
-    energy = follower.total_energy(f, gap)
-    np.testing.assert_allclose(follower.total_energy(end.f, end.gap), energy, rtol=0.0, atol=5e-16)
-    assert np.all(np.abs(follower.residual(end.f, end.gap)) < 1e-12)
+    energy = self_consistent.total_energy(f, gap)
+    np.testing.assert_allclose(self_consistent.total_energy(end.f, end.gap), energy, rtol=0.0, atol=5e-16)
+    assert np.all(np.abs(self_consistent.residual(end.f, end.gap)) < 1e-12)
     assert end.f.min() >= 0.0
     assert end.f.max() <= 1.0
-    np.testing.assert_array_equal(end.measure.states, follower.measure(end.gap).states)
+    np.testing.assert_array_equal(end.measure.states, self_consistent.measure(end.gap).states)
 
 
 def test_follow_keeps_bounds_of_full_and_empty_bins():
     """Steps between 0 and 1 stay within; only the energy that neighbours exchange may raise a maximum."""
-    follower = GapFollower(UNIFORM)
+    self_consistent = SelfConsistentGap(UNIFORM)
     f = np.where((UNIFORM.energies > 1.1) & (UNIFORM.energies < 1.16), 1.0, 0.0)[None]
-    gap = follower.gap(f)
+    gap = self_consistent.gap(f)
     for factor in (0.5, 0.9):
-        end = follower.follow(factor * f, gap)
+        end = self_consistent.follow(factor * f, gap)
         assert end.gap[0] > gap[0] + 0.01
         assert end.f.min() >= 0.0
         assert end.f.max() <= 1.0
         np.testing.assert_allclose(
-            follower.total_energy(end.f, end.gap), follower.total_energy(factor * f, gap), atol=5e-16
+            self_consistent.total_energy(end.f, end.gap),
+            self_consistent.total_energy(factor * f, gap),
+            atol=5e-16,
         )
 
 
@@ -170,9 +172,9 @@ def test_follow_keeps_bounds_of_full_and_empty_bins():
 def test_equilibrium_does_not_move(grid, rule, temperature):
     if temperature == 0.7 and grid is GRADED:
         pytest.skip("does not reach down to 0")
-    follower, f = GapFollower(grid, rule), thermal(grid, temperature).f
-    gap = follower.equilibrium(temperature)
-    end = follower.follow(f, gap)
+    self_consistent, f = SelfConsistentGap(grid, rule), thermal(grid, temperature).f
+    gap = self_consistent.equilibrium(temperature)
+    end = self_consistent.follow(f, gap)
     np.testing.assert_allclose(end.f, f, rtol=1e-13)
     assert end.gap[0] == pytest.approx(gap, abs=1e-13)
     assert (gap > 0.0) == (temperature < 0.56)
@@ -180,12 +182,12 @@ def test_equilibrium_does_not_move(grid, rule, temperature):
 
 def test_uniform_occupation_stays_to_second_order_in_the_move():
     """States carry one and the same f; the energy of a move is exact at its ends, not between."""
-    follower = GapFollower(UNIFORM)
+    self_consistent = SelfConsistentGap(UNIFORM)
     f = 0.05 / (1.0 + np.exp((UNIFORM.energies[None] - 3.0) / 0.1))
-    gap = follower.gap(f)
+    gap = self_consistent.gap(f)
     changed = []
     for part in (0.02, 0.01, 0.005):
-        end = follower.follow((1.0 - part) * f, gap)
+        end = self_consistent.follow((1.0 - part) * f, gap)
         inner = end.measure.active[0] & (UNIFORM.energies < 2.0)
         changed.append(np.abs(end.f[0, inner] / (0.05 * (1.0 - part)) - 1.0).max())
     assert changed[-1] < 1e-4
@@ -195,7 +197,7 @@ def test_uniform_occupation_stays_to_second_order_in_the_move():
 def faded(h, steps, share=0.3):
     """A thermal distribution fades by ``1 − share`` in so many steps; error of the gap and of f."""
     temperature, grid = 0.42, CollisionGrid.uniform(h, 6.0)
-    follower, start = GapFollower(grid), float(equilibrium_gap(temperature))
+    self_consistent, start = SelfConsistentGap(grid), float(equilibrium_gap(temperature))
 
     def initial(energy):
         return 1.0 / (np.exp(energy / temperature) + 1.0)
@@ -204,9 +206,9 @@ def faded(h, steps, share=0.3):
         blocked = quad(lambda xi: initial(np.hypot(xi, start)) / np.hypot(xi, gap), 0.0, 12.0, epsabs=1e-12)
         return np.log(1.0 / gap) - 2.0 * share * blocked[0]
 
-    f, gap = initial(grid.energies)[None], follower.equilibrium(temperature)
+    f, gap = initial(grid.energies)[None], self_consistent.equilibrium(temperature)
     for _ in range(steps):
-        f, gap, measure = follower.follow(f * share ** (1.0 / steps), gap)
+        f, gap, measure = self_consistent.follow(f * share ** (1.0 / steps), gap)
     exact = brentq(imbalance, 0.5, 1.0, xtol=1e-14)
     origin = np.sqrt(np.maximum(grid.energies**2 - exact**2 + start**2, 0.0))
     expected = share * initial(origin)
@@ -234,50 +236,53 @@ def test_entropy_of_the_move():
     changes = []
     for h in (0.05, 0.025):
         grid = CollisionGrid.uniform(h, 4.0)
-        follower, f = GapFollower(grid), thermal(grid, 0.4).f
-        gap, total, steps = np.array([follower.equilibrium(0.4)]), 0.0, round(0.16 / h**2)
+        self_consistent, f = SelfConsistentGap(grid), thermal(grid, 0.4).f
+        gap, total, steps = np.array([self_consistent.equilibrium(0.4)]), 0.0, round(0.16 / h**2)
         for _ in range(steps):
             f = f * 0.5 ** (1.0 / steps)
-            before = entropy(follower, f, gap)
-            f, gap, _ = follower.follow(f, gap)
-            total += (entropy(follower, f, gap) - before)[0]
-        changes.append(total / entropy(follower, f, gap)[0])
+            before = entropy(self_consistent, f, gap)
+            f, gap, _ = self_consistent.follow(f, gap)
+            total += (entropy(self_consistent, f, gap) - before)[0]
+        changes.append(total / entropy(self_consistent, f, gap)[0])
     assert abs(changes[-1]) < 1e-4
     assert np.all(orders(np.array(changes)) > 1.7)
 
 
 def test_cells_are_independent_and_long_moves_possible():
-    follower = GapFollower(UNIFORM)
+    self_consistent = SelfConsistentGap(UNIFORM)
     before, f = disturbed(UNIFORM, 5)
     f[2] *= 0.2
-    gap = follower.gap(before)
-    together = follower.follow(f, gap)
+    gap = self_consistent.gap(before)
+    together = self_consistent.follow(f, gap)
     assert together.gap[2] - gap[2] > 5 * UNIFORM.width
     for c in range(f.shape[0]):
-        alone = follower.follow(f[c : c + 1], gap[c])
+        alone = self_consistent.follow(f[c : c + 1], gap[c])
         np.testing.assert_array_equal(alone.f[0], together.f[c])
         assert alone.gap[0] == together.gap[c]
-    number = quasiparticle_density(follower.measure(gap), f)
+    number = quasiparticle_density(self_consistent.measure(gap), f)
     np.testing.assert_allclose(quasiparticle_density(together.measure, together.f), number, rtol=1e-14)
 
 
 def test_superconductivity_vanishes_and_returns():
-    follower = GapFollower(UNIFORM)
-    critical = follower.critical_temperature()
-    gap = np.array([follower.equilibrium(0.9 * critical)])
+    self_consistent = SelfConsistentGap(UNIFORM)
+    critical = self_consistent.critical_temperature()
+    gap = np.array([self_consistent.equilibrium(0.9 * critical)])
     gaps = []
     parts = np.concatenate([np.linspace(0.9, 1.05, 30), np.full(30, 1.05), np.linspace(1.05, 0.9, 30)])
     for part in parts:
         f = thermal(UNIFORM, part * critical).f
-        number, energy = quasiparticle_density(follower.measure(gap), f), follower.total_energy(f, gap)
-        end = follower.follow(f, gap)
+        number, energy = (
+            quasiparticle_density(self_consistent.measure(gap), f),
+            self_consistent.total_energy(f, gap),
+        )
+        end = self_consistent.follow(f, gap)
         gap = end.gap
         np.testing.assert_allclose(quasiparticle_density(end.measure, end.f), number, rtol=1e-14)
-        np.testing.assert_allclose(follower.total_energy(end.f, gap), energy, atol=1e-14)
+        np.testing.assert_allclose(self_consistent.total_energy(end.f, gap), energy, atol=1e-14)
         gaps.append(gap[0])
     assert gaps[59] == 0.0
     assert gaps[-1] > 0.3
-    assert follower.gap(thermal(UNIFORM, 1.05 * critical).f)[0] == 0.0
+    assert self_consistent.gap(thermal(UNIFORM, 1.05 * critical).f)[0] == 0.0
 
 
 #: Gap that falls from 0.95 to 0.81 and turns; gap that rises from 0.64 to 0.87: background temperature,
@@ -304,24 +309,24 @@ UNIFORM_RUN = CollisionGrid.uniform(0.05, 4.0)
 def test_hot_pulse_keeps_its_energy_and_gains_entropy(name, grid, pulse):
     """Closed system: what quasiparticles, condensate and phonons hold together, with a gap that moves."""
     f, n, coupling = hot(grid, pulse)
-    operator, follower = ElectronPhonon(grid, coupling, name), GapFollower(grid)
+    operator, self_consistent = ElectronPhonon(grid, coupling, name), SelfConsistentGap(grid)
     record = []
 
     def follow(f, n, at):
-        end = follower.follow(f, at[0])
+        end = self_consistent.follow(f, at[0])
         return end.f, n, (end.gap, end.measure)
 
     def note(_time, f, n, at):
-        energy = follower.total_energy(f, at[0]) + phonon_energy(operator, n)
-        total = entropy(follower, f, at[0]) + phonon_entropy(operator, n)
+        energy = self_consistent.total_energy(f, at[0]) + phonon_energy(operator, n)
+        total = entropy(self_consistent, f, at[0]) + phonon_entropy(operator, n)
         record.append([energy[0], phonon_energy(operator, n)[0], total[0], at[0][0]])
 
-    gap = follower.gap(f)
+    gap = self_consistent.gap(f)
     relax(
         lambda f, n, at: operator.gain_loss(at[1], f, n),
         f,
         n,
-        (gap, follower.measure(gap)),
+        (gap, self_consistent.measure(gap)),
         end=4.0,
         control=Control(relative=0.02, absolute=1e-4, lag=1.0),
         follow=follow,
@@ -338,10 +343,10 @@ def test_hot_pulse_keeps_its_energy_and_gains_entropy(name, grid, pulse):
 def test_closed_system_ends_in_equilibrium_with_its_gap(name, grid=UNIFORM_RUN):
     """Linearly implicit collisions, then the gap: the end is thermal, with the gap of its temperature."""
     f, n, coupling = hot(grid)
-    operator, follower = ElectronPhonon(grid, coupling, name), GapFollower(grid)
-    gap = follower.gap(f)
-    measure = follower.measure(gap)
-    energies = [follower.total_energy(f, gap)[0] + phonon_energy(operator, n)[0]]
+    operator, self_consistent = ElectronPhonon(grid, coupling, name), SelfConsistentGap(grid)
+    gap = self_consistent.gap(f)
+    measure = self_consistent.measure(gap)
+    energies = [self_consistent.total_energy(f, gap)[0] + phonon_energy(operator, n)[0]]
     moved, gaps, step = phonon_energy(operator, n)[0], [gap[0]], 2e-3
     while step < 1e6:
         rates = operator.rates(measure, f, n)
@@ -350,10 +355,10 @@ def test_closed_system_ends_in_equilibrium_with_its_gap(name, grid=UNIFORM_RUN):
         schur = np.eye(grid.n) / step - blocks.ff[0] - (blocks.fn[0] / inverse) @ blocks.nf[0]
         change_f = np.linalg.solve(schur, rates.f[0] + blocks.fn[0] @ (rates.n[0] / inverse))
         change_n = (rates.n[0] + blocks.nf[0] @ change_f) / inverse
-        f, gap, measure = follower.follow(f + change_f, gap)
+        f, gap, measure = self_consistent.follow(f + change_f, gap)
         n = n + change_n
         step *= 1.25
-        energies.append(follower.total_energy(f, gap)[0] + phonon_energy(operator, n)[0])
+        energies.append(self_consistent.total_energy(f, gap)[0] + phonon_energy(operator, n)[0])
         gaps.append(gap[0])
     moved -= phonon_energy(operator, n)[0]
     assert np.ptp(energies) < 1e-12 * abs(moved)
@@ -362,60 +367,60 @@ def test_closed_system_ends_in_equilibrium_with_its_gap(name, grid=UNIFORM_RUN):
     end = thermal(grid, temperature)
     np.testing.assert_allclose(f[0, active], end.f[0, active], rtol=1e-8)
     np.testing.assert_allclose(n, end.n, rtol=1e-8)
-    assert gap[0] == pytest.approx(follower.equilibrium(temperature), rel=1e-8)
+    assert gap[0] == pytest.approx(self_consistent.equilibrium(temperature), rel=1e-8)
     assert gaps[-1] - min(gaps) > 0.02
 
 
 def test_bad_input():
     f = thermal(UNIFORM, 0.3).f
-    follower = GapFollower(UNIFORM)
+    self_consistent = SelfConsistentGap(UNIFORM)
     with pytest.raises(CaseError, match=r"within \[0, 1\], found"):
-        follower.follow(2.5 * f, 0.9)
+        self_consistent.follow(2.5 * f, 0.9)
     with pytest.raises(CaseError, match="within"):
-        follower.gap(np.full_like(f, np.nan))
+        self_consistent.gap(np.full_like(f, np.nan))
     with pytest.raises(CaseError, match=r"shape \(cells, 200\)"):
-        follower.gap(f[:, 1:])
+        self_consistent.gap(f[:, 1:])
     with pytest.raises(CaseError, match="one number, or one for each of 1 cells"):
-        follower.follow(f, [0.9, 0.8])
+        self_consistent.follow(f, [0.9, 0.8])
     with pytest.raises(CaseError, match="not negative"):
-        follower.follow(f, -0.1)
+        self_consistent.follow(f, -0.1)
     with pytest.raises(CaseError, match="does not hold a gap"):
-        follower.measure(4.5)
+        self_consistent.measure(4.5)
     with pytest.raises(CaseError, match='must be "bin" or "linear"'):
-        GapFollower(UNIFORM, "cubic")
+        SelfConsistentGap(UNIFORM, "cubic")
     with pytest.raises(CaseError, match="cutoff must be at or above"):
-        GapFollower(UNIFORM, cutoff=2.0)
+        SelfConsistentGap(UNIFORM, cutoff=2.0)
     with pytest.raises(CaseError, match="do not hold the gap"):
-        GapFollower(CollisionGrid.uniform(0.1, 0.9))
+        SelfConsistentGap(CollisionGrid.uniform(0.1, 0.9))
     with pytest.raises(CaseError, match="bins must begin at 0"):
-        GapFollower(GRADED).critical_temperature()
+        SelfConsistentGap(GRADED).critical_temperature()
 
 
 def test_gap_that_leaves_the_grid_is_said():
-    follower = GapFollower(GRADED)
+    self_consistent = SelfConsistentGap(GRADED)
     with pytest.raises(CaseError, match="gap of cell 1 falls below"):
-        follower.gap(np.concatenate([thermal(GRADED, 0.3).f, thermal(GRADED, 0.54).f]))
+        self_consistent.gap(np.concatenate([thermal(GRADED, 0.3).f, thermal(GRADED, 0.54).f]))
     with pytest.raises(CaseError, match="above a gap of 0.2"):
-        follower.follow(thermal(GRADED, 0.3).f, 0.2)
+        self_consistent.follow(thermal(GRADED, 0.3).f, 0.2)
 
 
 def test_energy_of_the_condensate_needs_takers():
     """No quasiparticles, but a gap far from Δ0: nothing could take the energy of condensation."""
     with pytest.raises(ConvergenceError, match="gap of cell 0: does not move on from 0.5"):
-        GapFollower(UNIFORM).follow(np.zeros((1, UNIFORM.n)), 0.5)
+        SelfConsistentGap(UNIFORM).follow(np.zeros((1, UNIFORM.n)), 0.5)
     with pytest.raises(ConvergenceError, match="gap of cell 0: does not move on from 0 "):
-        GapFollower(UNIFORM).follow(np.zeros((1, UNIFORM.n)), 0.0)
+        SelfConsistentGap(UNIFORM).follow(np.zeros((1, UNIFORM.n)), 0.0)
 
 
 def test_threads_do_not_change_anything(monkeypatch):
-    follower = GapFollower(UNIFORM)
+    self_consistent = SelfConsistentGap(UNIFORM)
     f = np.vstack([thermal(UNIFORM, temperature).f for temperature in np.linspace(0.3, 0.5, 7)])
-    gap = follower.gap(f)
-    alone = follower.follow(1.01 * f, gap)
+    gap = self_consistent.gap(f)
+    alone = self_consistent.follow(1.01 * f, gap)
     monkeypatch.setattr(fvqp.threads, "_numba_threads", lambda: 3)
-    monkeypatch.setattr(follower, "_least", 0)
-    np.testing.assert_array_equal(follower.gap(f), gap)
-    several = follower.follow(1.01 * f, gap)
+    monkeypatch.setattr(self_consistent, "_least", 0)
+    np.testing.assert_array_equal(self_consistent.gap(f), gap)
+    several = self_consistent.follow(1.01 * f, gap)
     np.testing.assert_array_equal(several.f, alone.f)
     np.testing.assert_array_equal(several.gap, alone.gap)
     np.testing.assert_array_equal(several.measure.states, alone.measure.states)
@@ -426,20 +431,22 @@ def test_another_superconductor_follows_in_its_own_units(rule):
     """Energies are only measured in other units: all is that of Δ_c = 1 on an axis scaled by 1/Δ_c."""
     cold, grid = 0.4, CollisionGrid.uniform(0.02, 2.0, start=0.1)
     own = CollisionGrid.uniform(0.02 / cold, 2.0 / cold, start=0.1 / cold)
-    follower, reference = GapFollower(grid, rule, cold=cold), GapFollower(own, rule)
+    self_consistent, reference = SelfConsistentGap(grid, rule, cold=cold), SelfConsistentGap(own, rule)
     f = thermal(own, 0.25).f
-    gap = follower.gap(f)
+    gap = self_consistent.gap(f)
     np.testing.assert_allclose(gap, cold * reference.gap(f), rtol=1e-13)
     assert 0.3 < gap[0] < 0.4
-    np.testing.assert_allclose(follower.measure(gap).states, bcs_measure(grid, gap, rule).states, atol=1e-13)
+    np.testing.assert_allclose(
+        self_consistent.measure(gap).states, bcs_measure(grid, gap, rule).states, atol=1e-13
+    )
     hotter = np.minimum(1.5 * f, 0.5)
-    end, expected = follower.follow(hotter, gap), reference.follow(hotter, gap / cold)
+    end, expected = self_consistent.follow(hotter, gap), reference.follow(hotter, gap / cold)
     np.testing.assert_allclose(end.gap, cold * expected.gap, rtol=1e-13)
     np.testing.assert_allclose(end.f, expected.f, rtol=1e-10, atol=1e-14)
-    energy = follower.total_energy(hotter, gap)
-    np.testing.assert_allclose(follower.total_energy(end.f, end.gap), energy, rtol=0.0, atol=1e-15)
+    energy = self_consistent.total_energy(hotter, gap)
+    np.testing.assert_allclose(self_consistent.total_energy(end.f, end.gap), energy, rtol=0.0, atol=1e-15)
     np.testing.assert_allclose(energy, cold**2 * reference.total_energy(hotter, gap / cold), rtol=1e-12)
-    np.testing.assert_allclose(follower.shift(hotter, gap, end.gap).gap, end.gap, rtol=1e-13)
-    assert follower.residual(f, gap) == pytest.approx(0.0, abs=1e-12)
+    np.testing.assert_allclose(self_consistent.shift(hotter, gap, end.gap).gap, end.gap, rtol=1e-13)
+    assert self_consistent.residual(f, gap) == pytest.approx(0.0, abs=1e-12)
     with pytest.raises(CaseError, match="do not hold the gap of zero temperature, 0.05"):
-        GapFollower(grid, rule, cold=0.05)
+        SelfConsistentGap(grid, rule, cold=0.05)

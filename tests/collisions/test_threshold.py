@@ -20,7 +20,7 @@ from fvqp.collisions import (
     quasiparticle_energy,
     thermal,
 )
-from fvqp.collisions.moving_gap import GapFollower
+from fvqp.collisions.moving_gap import SelfConsistentGap
 from fvqp.collisions.threshold import at_threshold, broken_pairs, carried_phonons, first_of_pairs
 from fvqp.errors import CaseError
 from fvqp.models.boltzmann import HomogeneousProblem
@@ -111,7 +111,7 @@ def trapped(width: float, moves: bool) -> float:
         "injection": PhononInjection(grid, COUPLING, Gaussian(3.0, 0.15), power=0.02),
         "escape": PhononEscape(grid, COUPLING, 5.0 * COUPLING.pair_breaking_time, bath.n),
     }
-    gap = GapFollower(grid, splits_phonons=True) if moves else 1.0
+    gap = SelfConsistentGap(grid, splits_phonons=True) if moves else 1.0
     problem = HomogeneousProblem(operator, processes, gap=gap)
     state = problem.steady(problem.state(*thermal(grid, 0.25))).state
     return float(problem.ledger(state).number[0])
@@ -179,6 +179,6 @@ def test_where_modes_are_not_split():
     with pytest.raises(CaseError, match="graded sums know no shares of phonon modes"):
         operator.rates(measure, f, n)
     with pytest.raises(CaseError, match="graded sums do not split phonon modes"):
-        HomogeneousProblem(operator, gap=GapFollower(GRID, splits_phonons=True))
+        HomogeneousProblem(operator, gap=SelfConsistentGap(GRID, splits_phonons=True))
     graded = CollisionGrid.graded(4.0, gap=1.0, finest=0.1)
     assert at_threshold(graded, bcs_measure(graded, 1.0), 1.0).phonon_shares is None

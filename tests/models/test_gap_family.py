@@ -13,7 +13,7 @@ from scipy.interpolate import CubicSpline
 from scipy.optimize import brentq
 
 from fvqp.collisions import CollisionGrid, relative_velocity, thermal
-from fvqp.collisions.moving_gap import GapFollower
+from fvqp.collisions.moving_gap import SelfConsistentGap
 from fvqp.collisions.spectral_family import SpectralFamily
 from fvqp.errors import CaseError
 from fvqp.materials import load_material
@@ -43,8 +43,8 @@ def metal(name: str) -> SimpleNamespace:
     )
 
 
-def follower(grid: CollisionGrid, name: str = "Sn", rule: str = "linear") -> GapFollower:
-    return GapFollower(grid, rule, family=metal(name).family)  # type: ignore[arg-type]
+def self_consistent(grid: CollisionGrid, name: str = "Sn", rule: str = "linear") -> SelfConsistentGap:
+    return SelfConsistentGap(grid, rule, family=metal(name).family)  # type: ignore[arg-type]
 
 
 def weak_family() -> SpectralFamily:
@@ -62,8 +62,8 @@ def bump(grid: CollisionGrid, centre: float, width: float, peak: float) -> Float
 @pytest.mark.parametrize("rule", ["linear", "bin"])
 @pytest.mark.parametrize("cold", [1.0, 0.8])
 def test_bcs_theory_is_a_family(rule: str, cold: float) -> None:
-    weak = GapFollower(GRADED, rule, cold=cold)  # type: ignore[arg-type]
-    family = GapFollower(GRADED, rule, cold=cold, family=weak_family())  # type: ignore[arg-type]
+    weak = SelfConsistentGap(GRADED, rule, cold=cold)  # type: ignore[arg-type]
+    family = SelfConsistentGap(GRADED, rule, cold=cold, family=weak_family())  # type: ignore[arg-type]
     gaps = cold * np.array([0.55, 0.7033, 0.9, 1.0])
     for name in ("states", "anomalous", "number"):
         found, expected = getattr(family.measure(gaps), name), getattr(weak.measure(gaps), name)
@@ -83,7 +83,7 @@ def test_bcs_theory_is_a_family(rule: str, cold: float) -> None:
 def test_spectrum_without_quasiparticles(name: str) -> None:
     """Bins are those of the solution itself, whose damping is small up to 4 Δ0."""
     grid = CollisionGrid.uniform(0.04, 4.0)
-    found = follower(grid, name).measure(1.0)
+    found = self_consistent(grid, name).measure(1.0)
     expected = metal(name).strong.measure(grid, renormalized=True)
     there = found.active & expected.active & (grid.energies > 1.04)
     for key in ("states", "anomalous", "number"):
@@ -96,7 +96,7 @@ def test_equilibrium_is_that_of_the_eliashberg_equations(name: str, tolerances: 
     """Only 0.7 T_c and T_c entered; the gap at other temperatures, and of BCS theory at the same k_BT/Δ0."""
     here = metal(name)
     grid = CollisionGrid.uniform(0.01, TOP)
-    family, weak = follower(grid, name), GapFollower(grid)
+    family, weak = self_consistent(grid, name), SelfConsistentGap(grid)
     assert family.critical_temperature() == pytest.approx(here.critical, rel=3e-4)
     spacing = here.strong.spectrum.gap_edge / 60.0
     cold = here.solve(spacing=spacing).gap_edge
@@ -124,7 +124,7 @@ def test_gap_of_quasiparticles_far_from_equilibrium(
     cold = here.strong.spectrum
     given = tabulated(grid.energies * cold.gap_edge, f[0])
     exact = 1.0 - here.solve(f=given, start=cold).gap_edge / cold.gap_edge
-    found, weak = 1.0 - follower(grid).gap(f)[0], 1.0 - GapFollower(grid).gap(f)[0]
+    found, weak = 1.0 - self_consistent(grid).gap(f)[0], 1.0 - SelfConsistentGap(grid).gap(f)[0]
     assert found == pytest.approx(exact, rel=tolerance)
     assert abs(found - exact) < 0.6 * abs(weak - exact)
 
@@ -144,7 +144,7 @@ def test_strong_coupling_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
         f = bump(grid, centre, width, 0.3)
         given = tabulated(grid.energies * cold.gap_edge, f[0])
         exact = 1.0 - solve(spectrum, coulomb=0.1, f=given, start=cold).gap_edge / cold.gap_edge
-        found = 1.0 - GapFollower(grid, family=family).gap(f)[0]
+        found = 1.0 - SelfConsistentGap(grid, family=family).gap(f)[0]
         assert found / exact - 1.0 == pytest.approx(error, abs=0.02)
 
 
@@ -152,11 +152,11 @@ def test_strong_coupling_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
 def test_weak_coupling_is_bcs() -> None:
     """Differences vanish with λ, at the same part of T_c."""
     grid = CollisionGrid.uniform(0.02, TOP)
-    weak, f = GapFollower(grid), bump(grid, 2.0, 0.2, 0.2)
+    weak, f = SelfConsistentGap(grid), bump(grid, 2.0, 0.2, 0.2)
     off = []
     for coupling in (0.5, 0.25):
         strong = strong_coupling(load_material("Al"), alpha2f.debye(coupling, 30.0))
-        family = GapFollower(grid, family=gap_family(strong))
+        family = SelfConsistentGap(grid, family=gap_family(strong))
         critical = family.critical_temperature() / weak.critical_temperature()
         thermal_gaps = [family.equilibrium(critical * t) / weak.equilibrium(t) for t in (0.3, 0.45, 0.52)]
         driven = (1.0 - family.gap(f)[0]) / (1.0 - weak.gap(f)[0])
@@ -169,7 +169,7 @@ def test_weak_coupling_is_bcs() -> None:
 @pytest.mark.parametrize("cold", [1.0, 0.7])
 def test_number_and_energy_are_kept(rule: str, cold: float) -> None:
     grid = CollisionGrid.graded(TOP, gap=(0.4 * cold, cold), finest=0.01, growth=0.04)
-    moving = GapFollower(grid, rule, cold=cold, family=metal("Sn").family)  # type: ignore[arg-type]
+    moving = SelfConsistentGap(grid, rule, cold=cold, family=metal("Sn").family)  # type: ignore[arg-type]
     rng = np.random.default_rng(5)
     for centre in cold * rng.uniform(1.05, 3.0, 12):
         f = bump(grid, centre, rng.uniform(0.05, 0.4), 0.15)
@@ -189,7 +189,7 @@ def test_gap_equation_is_where_the_energy_does_not_change() -> None:
     """∂W/∂Δ at fixed f(ξ), by states that move with the gap, vanishes where the gap equation holds."""
     x, phi = metal("Sn").family.x, metal("Sn").family.phi
     grid = CollisionGrid.uniform(0.01, TOP)
-    moving = follower(grid)
+    moving = self_consistent(grid)
     gap = float(moving.gap(bump(grid, 1.8, 0.3, 0.2))[0])
     energies = np.linspace(gap, 5.0, 40_001)
     occupied = 0.2 * np.exp(-(((energies - 1.8) / 0.3) ** 2))
@@ -222,7 +222,7 @@ def test_occupations_are_carried_along_with_momentum() -> None:
     errors = []
     for width, steps in ((0.04, 30), (0.02, 120), (0.01, 480)):
         grid = CollisionGrid.uniform(width, 4.0)
-        moving = follower(grid)
+        moving = self_consistent(grid)
         f = bump(grid, 1.6, 0.25, 0.2)
         start = gap = moving.gap(f)
         for _ in range(steps):
@@ -243,7 +243,7 @@ def test_occupations_are_carried_along_with_momentum() -> None:
 def test_states_times_speed_are_those_of_the_normal_metal() -> None:
     """``ρM v = v_F Z(0)`` at all gaps: the part of a bin above the gap."""
     grid = CollisionGrid.uniform(0.05, 5.0)
-    moving = follower(grid)
+    moving = self_consistent(grid)
     gaps = np.array([0.7, 0.93, 1.0])
     measure = moving.measure(gaps)
     flow = measure.number * relative_velocity(grid, gaps, "linear", measure)
@@ -253,7 +253,7 @@ def test_states_times_speed_are_those_of_the_normal_metal() -> None:
 
 def test_normal_state_and_back() -> None:
     grid = CollisionGrid.uniform(0.05, TOP)
-    moving = follower(grid)
+    moving = self_consistent(grid)
     hot = thermal(grid, 0.56).f
     assert moving.gap(hot)[0] == 0.0
     there = moving.follow(thermal(grid, 0.4).f, 0.0)
@@ -264,11 +264,11 @@ def test_what_a_family_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
     lead = alpha2f.metal("Pb")
     strong = strong_coupling(load_material("Sn"), lead.spectrum, coulomb=lead.coulomb)
     with pytest.raises(CaseError, match="no quasiparticles of a definite energy"):
-        GapFollower(CollisionGrid.uniform(0.05, 6.0), family=gap_family(strong))
+        SelfConsistentGap(CollisionGrid.uniform(0.05, 6.0), family=gap_family(strong))
     warm = replace(metal("Sn").strong.spectrum, phi=0.0 * metal("Sn").strong.spectrum.phi)
     with monkeypatch.context() as patched:
         patched.setattr("fvqp.models.gap_family.solve", lambda *given, **named: warm)
         with pytest.raises(CaseError, match="damping leaves no gap edge at 0.7 of"):
             gap_family(metal("Sn").strong)
     with pytest.raises(CaseError, match="has no cutoff"):
-        GapFollower(GRADED, cutoff=50.0, family=metal("Sn").family)
+        SelfConsistentGap(GRADED, cutoff=50.0, family=metal("Sn").family)

@@ -7,7 +7,7 @@ import pytest
 from scipy.special import xlogy
 
 from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon, PhotonDrive, bcs_measure, thermal
-from fvqp.collisions.moving_gap import GapFollower
+from fvqp.collisions.moving_gap import SelfConsistentGap
 from fvqp.collisions.sources import PhononEscape
 from fvqp.errors import CaseError, ConvergenceError
 from fvqp.models import evolving
@@ -22,7 +22,7 @@ def operator(bins: int = 40, start: float = 1.0, name: str = "auto") -> Electron
 
 
 def driven(
-    rate: float, bath: float, *, bins: int = 40, gap: float | GapFollower = 1.0, collisions=None
+    rate: float, bath: float, *, bins: int = 40, gap: float | SelfConsistentGap = 1.0, collisions=None
 ) -> HomogeneousProblem:
     collisions = collisions or operator(bins)
     grid = collisions.grid
@@ -107,8 +107,8 @@ def test_time_relaxation_agrees_to_first_order(gap):
     """Energy and number are as exact as with implicit steps, bounds hold, and the error is of order 1."""
     collisions = operator(24, start=0.0 if gap == "follows" else 1.0)
     escape = {"escape": _escape(collisions.grid)}
-    follower = GapFollower(collisions.grid) if gap == "follows" else 1.0
-    problem = HomogeneousProblem(collisions, escape, gap=follower)
+    self_consistent = SelfConsistentGap(collisions.grid) if gap == "follows" else 1.0
+    problem = HomogeneousProblem(collisions, escape, gap=self_consistent)
     state = problem.state(*pulse(collisions.grid))
     before = problem.ledger(state)
     times = [2e-5, 2e-3]
@@ -263,28 +263,28 @@ def _escape(grid: CollisionGrid) -> PhononEscape:
 
 def test_gap_follows_and_energy_stays():
     collisions = operator(48, start=0.0)
-    follower = GapFollower(collisions.grid)
-    problem = HomogeneousProblem(collisions, gap=follower)
+    self_consistent = SelfConsistentGap(collisions.grid)
+    problem = HomogeneousProblem(collisions, gap=self_consistent)
     state = problem.state(*pulse(collisions.grid))
     before = problem.ledger(state)
     gaps = []
     for moment in problem.evolve(state, [1e-4, 1e-2, 1.0, 100.0], tolerance=3e-3):
         assert moment.ledger.total == pytest.approx(before.total, abs=1e-12 * before.quasiparticles[0])
-        assert follower.residual(moment.state.f, moment.state.gap)[0] == pytest.approx(0.0, abs=1e-11)
+        assert self_consistent.residual(moment.state.f, moment.state.gap)[0] == pytest.approx(0.0, abs=1e-11)
         gaps.append(moment.state.gap[0])
     assert gaps[-1] < 0.97 * state.gap[0]
     # equilibrium at the end: gap and temperature belong together
     f = moment.state.f[problem.measure(moment.state).active]
     at = collisions.grid.energies[problem.measure(moment.state).active[0]]
     temperature = (at / np.log(1.0 / f - 1.0))[0]
-    assert gaps[-1] == pytest.approx(follower.equilibrium(temperature), rel=1e-3)
+    assert gaps[-1] == pytest.approx(self_consistent.equilibrium(temperature), rel=1e-3)
 
 
 def followed(limit: float, monkeypatch) -> tuple[list[float], list[float], Moment, HomogeneousProblem]:
     """Gaps and entropies after every step of a strong pulse, in which the gap moves by `limit` at most."""
     monkeypatch.setattr(evolving, "GAP_STEP", limit / 1e-2)
     collisions = operator(48, start=0.0)
-    problem = HomogeneousProblem(collisions, gap=GapFollower(collisions.grid))
+    problem = HomogeneousProblem(collisions, gap=SelfConsistentGap(collisions.grid))
     state = problem.state(*pulse(collisions.grid))
     gaps, entropies = [state.gap[0]], [entropy(problem, state)]
 
@@ -327,21 +327,21 @@ def test_entropy_grows_while_the_gap_follows(monkeypatch):
 
 def test_steady_gap_falls_with_the_drive_and_vanishes_in_a_hot_bath():
     collisions = operator(48, start=0.0)
-    follower = GapFollower(collisions.grid)
+    self_consistent = SelfConsistentGap(collisions.grid)
     gaps, guess = [], None
     for rate in (0.0, 10.0, 1e3, 1e5):
-        problem = driven(rate, 0.1, gap=follower, collisions=collisions)
+        problem = driven(rate, 0.1, gap=self_consistent, collisions=collisions)
         guess = guess or problem.state(*thermal(collisions.grid, 0.1))
         found = problem.steady(guess)
         guess = found.state
         gaps.append(guess.gap[0])
         if gaps[-1] > 0.0:
-            assert follower.residual(guess.f, guess.gap)[0] == pytest.approx(0.0, abs=1e-9)
-    assert gaps[0] == pytest.approx(follower.equilibrium(0.1), rel=1e-9)
+            assert self_consistent.residual(guess.f, guess.gap)[0] == pytest.approx(0.0, abs=1e-9)
+    assert gaps[0] == pytest.approx(self_consistent.equilibrium(0.1), rel=1e-9)
     assert gaps[0] > gaps[1] > gaps[2] > gaps[3]
     hot = thermal(collisions.grid, 0.9).n
     heated = HomogeneousProblem(
-        collisions, {"escape": PhononEscape(collisions.grid, COUPLING, ESCAPE, hot)}, gap=follower
+        collisions, {"escape": PhononEscape(collisions.grid, COUPLING, ESCAPE, hot)}, gap=self_consistent
     )
     assert heated.steady(guess).state.gap[0] == 0.0
 
@@ -360,12 +360,12 @@ def test_bad_input():
         list(problem.evolve(problem.state(f, n), [1.0, 1.0]))
     with pytest.raises(CaseError, match="need one gap or 1"):
         HomogeneousProblem(problem.operator, gap=[1.0, 1.1])
-    follower = GapFollower(CollisionGrid.uniform(0.1, 5.0))
+    self_consistent = SelfConsistentGap(CollisionGrid.uniform(0.1, 5.0))
     with pytest.raises(CaseError, match="another grid"):
-        HomogeneousProblem(problem.operator, gap=follower)
-    follows = HomogeneousProblem(ElectronPhonon(follower.grid, COUPLING), gap=follower)
+        HomogeneousProblem(problem.operator, gap=self_consistent)
+    follows = HomogeneousProblem(ElectronPhonon(self_consistent.grid, COUPLING), gap=self_consistent)
     with pytest.raises(CaseError, match="needs a fixed gap"):
-        list(follows.evolve(follows.state(*thermal(follower.grid, 0.1)), [1.0], method="bdf"))
+        list(follows.evolve(follows.state(*thermal(self_consistent.grid, 0.1)), [1.0], method="bdf"))
 
 
 def test_no_steady_state_says_which_process():

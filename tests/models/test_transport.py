@@ -9,7 +9,7 @@ import pytest
 from mpi4py import MPI
 
 from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon, PhononEscape, bcs_measure, thermal
-from fvqp.collisions.moving_gap import GapFollower
+from fvqp.collisions.moving_gap import SelfConsistentGap
 from fvqp.collisions.sources import Gaussian, QuasiparticleInjection
 from fvqp.errors import CaseError
 from fvqp.mesh import shape_mesh
@@ -37,7 +37,7 @@ def imbalance(problem: BoltzmannProblem, start: float, ledger) -> float:
 
 @pytest.mark.parametrize("follows", [False, True])
 def test_one_cell_is_the_homogeneous_engine(follows):
-    gap = GapFollower(GRID) if follows else 1.0
+    gap = SelfConsistentGap(GRID) if follows else 1.0
     line = shape_mesh("grid1d", nx=1, Lx=1e-6, comm=SELF)
     problem = BoltzmannProblem(line, GRID, Medium(COLLISIONS, gap))
     # Phonon modes are not split at 2Δ in bodies: a given spectrum has none that are.
@@ -69,7 +69,10 @@ def test_diffusion_between_gaps_keeps_energy_and_bounds():
     moves = {"fermi_velocity": 1e-3, "free_path": 1e-7, "processes": escape}
     trap = np.flatnonzero(mesh.centroid[:, 0] > 3e-6)
     film = np.flatnonzero(mesh.centroid[:, 0] < 3e-6)
-    media = [(film, Medium(COLLISIONS, GapFollower(GRID), **moves)), (trap, Medium(COLLISIONS, 0.6, **moves))]
+    media = [
+        (film, Medium(COLLISIONS, SelfConsistentGap(GRID), **moves)),
+        (trap, Medium(COLLISIONS, 0.6, **moves)),
+    ]
     problem = BoltzmannProblem(mesh, GRID, media, quasiparticles=Diffusion())
     hot = np.where(mesh.centroid[:, 0] < 1e-6, 0.3, 0.0)[:, None, None] * HOT
     state = problem.state(BATH.f[:, None, :] + hot, BATH.n[:, None, :])
@@ -126,7 +129,7 @@ def test_a_first_step_beyond_what_keeps_occupations_positive_is_shortened(caplog
 @pytest.mark.slow
 def test_sphere_of_ordinates_keeps_energy_and_bounds():
     shells = Shells(np.linspace(0.0, 2e-5, 7), "spherical")
-    medium = Medium(COLLISIONS, GapFollower(GRID), fermi_velocity=1.6e-3, sound_velocity=4.6e-6)
+    medium = Medium(COLLISIONS, SelfConsistentGap(GRID), fermi_velocity=1.6e-3, sound_velocity=4.6e-6)
     walls = {"outer": Wall(transmission=0.5, bath=BATH.n[0])}
     problem = BoltzmannProblem(
         shells,
@@ -205,7 +208,7 @@ def test_long_steps_end_in_the_steady_state_of_every_cell():
 
 def test_equilibrium_stays():
     shells = Shells(np.linspace(0.0, 2e-5, 4), "spherical")
-    medium = Medium(COLLISIONS, GapFollower(GRID), fermi_velocity=1.6e-3, sound_velocity=4.6e-6)
+    medium = Medium(COLLISIONS, SelfConsistentGap(GRID), fermi_velocity=1.6e-3, sound_velocity=4.6e-6)
     walls = {"outer": Wall(transmission=0.5, bath=BATH.n[0])}
     problem = BoltzmannProblem(
         shells,
@@ -233,7 +236,7 @@ def test_what_is_wrong_is_said():
             [([0], medium), ([1], Medium(ElectronPhonon(other, COLLISIONS.coupling)))],
             "different energy grids; give all the same",
         ),
-        ([([0], medium), ([1], Medium(COLLISIONS, gap=GapFollower(other)))], "different energy grids"),
+        ([([0], medium), ([1], Medium(COLLISIONS, gap=SelfConsistentGap(other)))], "different energy grids"),
     ):
         with pytest.raises(CaseError, match=words):
             BoltzmannProblem(mesh, GRID, media)

@@ -12,7 +12,7 @@ import pytest
 from mpi4py import MPI
 
 from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon, PhononEscape, thermal
-from fvqp.collisions.moving_gap import GapFollower
+from fvqp.collisions.moving_gap import SelfConsistentGap
 from fvqp.collisions.sources import Gaussian, QuasiparticleInjection
 from fvqp.errors import CaseError, ConvergenceError
 from fvqp.mesh import shape_mesh
@@ -31,7 +31,7 @@ BATH = thermal(GRID, 0.15)
 HOT = np.exp(-0.5 * ((GRID.energies - 2.0) / 0.3) ** 2)
 
 
-def film(gap: float | GapFollower = 1.0) -> BoltzmannProblem:
+def film(gap: float | SelfConsistentGap = 1.0) -> BoltzmannProblem:
     """Generation in a film next to a trap."""
     line = shape_mesh("grid1d", nx=4, Lx=4e-6, comm=SELF)
     moves = {"fermi_velocity": 1e-3, "free_path": 1e-7}
@@ -124,7 +124,7 @@ def test_explicit_steps_are_no_longer_than_collisions_take(caplog, monkeypatch):
 
 
 def test_gaps_that_follow():
-    problem = film(GapFollower(GRID))
+    problem = film(SelfConsistentGap(GRID))
     hot = np.where(np.arange(4) < 2, 0.3, 0.0)[:, None, None] * HOT
     state = problem.state(BATH.f[:, None, :] + hot, BATH.n[:, None, :])
     start = problem.ledger(state)
@@ -184,7 +184,7 @@ def test_nothing_is_left_behind(method):
 def test_ordinates_in_a_sphere(method, follows, error):
     """Flight and collisions with limited gradients, which the Jacobian does not know."""
     shells = Shells(np.linspace(0.0, 2e-5, 7), "spherical")
-    gap = GapFollower(GRID) if follows else 1.0
+    gap = SelfConsistentGap(GRID) if follows else 1.0
     medium = Medium(COLLISIONS, gap, fermi_velocity=1.6e-3, sound_velocity=4.6e-6)
     walls = {"outer": Wall(transmission=0.5, bath=BATH.n[0])}
     problem = BoltzmannProblem(

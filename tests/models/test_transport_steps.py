@@ -10,7 +10,7 @@ import pytest
 from mpi4py import MPI
 
 from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon, PhononEscape, thermal
-from fvqp.collisions.moving_gap import GapFollower
+from fvqp.collisions.moving_gap import SelfConsistentGap
 from fvqp.collisions.sources import Gaussian, QuasiparticleInjection
 from fvqp.errors import ConvergenceError
 from fvqp.mesh import shape_mesh
@@ -29,7 +29,7 @@ BATH = thermal(GRID, 0.15)
 HOT = 0.3 * np.exp(-0.5 * ((GRID.energies - 2.0) / 0.3) ** 2)
 
 
-def flying(gap: float | GapFollower) -> tuple[BoltzmannProblem, State]:
+def flying(gap: float | SelfConsistentGap) -> tuple[BoltzmannProblem, State]:
     """A hot spot in a sphere with an open surface, generation and escape."""
     shells = Shells(np.linspace(0.0, 1e-5, 5), "spherical")
     processes = {
@@ -51,7 +51,7 @@ def flying(gap: float | GapFollower) -> tuple[BoltzmannProblem, State]:
     return problem, problem.state(BATH.f[:, None, :] + hot, BATH.n[:, None, :])
 
 
-def diffusing(gap: float | GapFollower) -> tuple[BoltzmannProblem, State]:
+def diffusing(gap: float | SelfConsistentGap) -> tuple[BoltzmannProblem, State]:
     """A hot end of a film, and walls at which phonons leave."""
     line = shape_mesh("grid1d", nx=4, Lx=4e-6, comm=MPI.COMM_SELF)
     medium = Medium(
@@ -78,7 +78,7 @@ def test_every_step_keeps_energy(
     make: Any, method: Any, follows: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Injected is stored and escaped, the condensate's energy included: step by step, and added up."""
-    problem, begin = make(GapFollower(GRID) if follows else 1.0)
+    problem, begin = make(SelfConsistentGap(GRID) if follows else 1.0)
     off, turned = [], []
     step = Integrator._step
 

@@ -10,7 +10,7 @@ from scipy import constants
 
 import fvqp
 from fvqp.collisions import CollisionGrid
-from fvqp.collisions.moving_gap import GapFollower
+from fvqp.collisions.moving_gap import SelfConsistentGap
 
 CASES = Path(__file__).parents[2] / "cases" / "boltzphlow2026"
 MICRO, PICO = 1e-6, 1e-12
@@ -35,8 +35,8 @@ def test_energy_and_end(metal, evaluation):
     end = data.isel(time=-1)
     assert float(end["temperature_qp"]) == pytest.approx(float(end["temperature_ph"]), rel=2e-3)
     delta0 = data.attrs["delta0_eV"]
-    follower = GapFollower(CollisionGrid.uniform(0.05, 5.0))
-    gap = follower.equilibrium(constants.k * float(end["temperature_ph"]) / constants.e / delta0)
+    self_consistent = SelfConsistentGap(CollisionGrid.uniform(0.05, 5.0))
+    gap = self_consistent.equilibrium(constants.k * float(end["temperature_ph"]) / constants.e / delta0)
     assert float(end["gap"]) / delta0 == pytest.approx(float(gap), rel=1e-3)
     assert float(end["gap"]) < float(data["gap"][0])
 

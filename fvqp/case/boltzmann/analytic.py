@@ -296,7 +296,7 @@ def _missing(case: BoltzmannCase, setup: Setup) -> str:
     """Why a case has no closed form; empty if it has one."""
     if setup.strong is not None:
         return 'they are those of spectrum.model = "bcs"'
-    if setup.follower is not None:
+    if setup.self_consistent is not None:
         return 'it needs gap.model = "fixed"'
     if case.injections:
         return "there is none with injections"

@@ -24,7 +24,7 @@ from fvqp.collisions import (
     thermal,
 )
 from fvqp.collisions.measure import Rule
-from fvqp.collisions.moving_gap import GapFollower, condensate_energy
+from fvqp.collisions.moving_gap import SelfConsistentGap, condensate_energy
 from fvqp.collisions.sources import (
     ConstantTrapping,
     Gaussian,
@@ -85,7 +85,7 @@ class Setup:
 
     Attributes:
         units, material, grid, collisions: as named.
-        follower: of a gap that follows; None if it is fixed at ``gap``.
+        self_consistent: of a gap that follows; None if it is fixed at ``gap``.
         gap: in Δ0, of a fixed gap.
         rule: how states are counted.
         strong: spectrum and collisions of Eliashberg theory; None for those of BCS.
@@ -96,7 +96,7 @@ class Setup:
     material: Material
     grid: CollisionGrid
     collisions: ElectronPhonon
-    follower: GapFollower | None
+    self_consistent: SelfConsistentGap | None
     gap: float
     rule: Rule
     strong: StrongCoupling | None
@@ -106,15 +106,15 @@ class Setup:
         """Bin measure at a gap."""
         if self.strong_measure is not None:
             return self.strong_measure
-        if self.follower is not None:
-            return self.follower.measure(gap)
+        if self.self_consistent is not None:
+            return self.self_consistent.measure(gap)
         measure = bcs_measure(self.grid, gap, self.rule)
         return measure if self.collisions.shares_phonons else at_threshold(self.grid, measure, gap, self.rule)
 
     def condensate(self, gap: float) -> float:
         """Energy of the condensate, in 4 N0 Δ0²; 0 where nothing says how a gap that stays would move."""
-        if self.follower is not None:
-            return float(self.follower.condensate_energy(gap))
+        if self.self_consistent is not None:
+            return float(self.self_consistent.condensate_energy(gap))
         return 0.0 if self.strong is not None else float(condensate_energy(gap))
 
 
@@ -162,15 +162,15 @@ def build_setup(case: BoltzmannCase) -> Setup:
         collisions = ElectronPhonon(
             grid, coupling, case.collisions.evaluation, interaction=interaction, split_shares=stepped
         )
-        follower = None
+        self_consistent = None
         if case.gap.model == "follows":
             splits = not collisions.shares_phonons
-            follower = GapFollower(grid, rule, family=family, splits_phonons=splits)
+            self_consistent = SelfConsistentGap(grid, rule, family=family, splits_phonons=splits)
         elif measure is not None and case.spectrum.temperature is None and not collisions.shares_phonons:
             measure = at_threshold(grid, measure, gap, rule)
     except CaseError as error:
         raise CaseError(f"{case.source}: energies: {error}") from None
-    return Setup(units, material, grid, collisions, follower, gap, rule, strong, measure)
+    return Setup(units, material, grid, collisions, self_consistent, gap, rule, strong, measure)
 
 
 def chosen_material(given: MaterialChoice, where: str, model: str, *, own_times: bool = True) -> Material:
@@ -405,8 +405,8 @@ def initial_state(case: BoltzmannCase, setup: Setup, temperature: float) -> tupl
             case, "phonons", ("omega_eV", "n"), grid.phonon_energies * units.energy / constants.e
         )
     gap = setup.gap
-    if setup.follower is not None:
-        gap = float(setup.follower.gap(f)[0])
+    if setup.self_consistent is not None:
+        gap = float(setup.self_consistent.gap(f)[0])
     for number, pulse in enumerate(initial.pulses):
         key = f"{case.source}: initial.pulses[{number}]"
         shape = _gaussian(pulse, setup, gap, key)
@@ -419,8 +419,8 @@ def initial_state(case: BoltzmannCase, setup: Setup, temperature: float) -> tupl
             f[0] += peak * shape
             if f.max() > 1.0:
                 raise CaseError(f"{key}: raises the occupation to {f.max():.4g}; it cannot exceed 1")
-    if setup.follower is not None:
-        gap = float(setup.follower.gap(f, gap)[0])
+    if setup.self_consistent is not None:
+        gap = float(setup.self_consistent.gap(f, gap)[0])
     return Pair(f, n), gap
 
 

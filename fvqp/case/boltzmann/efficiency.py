@@ -74,7 +74,7 @@ def of_evolution(
 def in_equilibrium(setup: Setup, temperature: float) -> tuple[float, float]:
     """Density of quasiparticles, 1/m³, and energy, J/m³, in equilibrium with the bath."""
     f, n = thermal(setup.grid, setup.units.temperature(temperature))
-    gap = setup.gap if setup.follower is None else float(setup.follower.gap(f)[0])
+    gap = setup.gap if setup.self_consistent is None else float(setup.self_consistent.gap(f)[0])
     measure = setup.measure(gap)
     energy = quasiparticle_energy(setup.grid, measure, f) + phonon_energy(setup.collisions, n, measure)
     energy = energy + setup.condensate(gap)

@@ -84,7 +84,7 @@ class Observables:
         }
         values |= self._temperatures(measure, number, n)
         values |= self._powers(measure, f, n, processes, gap)
-        if setup.strong is None or setup.follower is not None:
+        if setup.strong is None or setup.self_consistent is not None:
             values["energy_condensate"] = float(setup.condensate(gap)) * units.energy_density
             values["gap_suppression"] = self._gap_suppression(measure, f, gap)
         values["recombination_rate"] = self._recombination(measure, f, n)

@@ -153,7 +153,7 @@ class BoltzmannStudy(PointStudy):
         strength = 1.0 if self.case.sweep.strength is None else self.case.sweep.strength[s]
         processes = build_processes(self.case, self.setup, self.case.sweep.temperature[t], strength)
         setup = self.setup
-        gap = setup.measure(setup.gap) if setup.follower is None else setup.follower
+        gap = setup.measure(setup.gap) if setup.self_consistent is None else setup.self_consistent
         return HomogeneousProblem(setup.collisions, processes, gap=gap)
 
     def _place(self, t: int, s: int, *more: int) -> tuple[int, ...]:
@@ -265,7 +265,7 @@ class BoltzmannStudy(PointStudy):
 
     def _with_gap(self, state: State) -> State:
         """A problem of a fixed spectrum does not know its gap."""
-        if self.setup.follower is not None:
+        if self.setup.self_consistent is not None:
             return state
         return State(state.f, state.n, np.full(state.f.shape[0], self.setup.gap))
 

@@ -31,7 +31,7 @@ from fvqp.collisions import (
     phonon_modes,
     thermal,
 )
-from fvqp.collisions.moving_gap import GapFollower
+from fvqp.collisions.moving_gap import SelfConsistentGap
 from fvqp.errors import CaseError
 from fvqp.mesh import Mesh
 from fvqp.mesh.quality import cell_sizes
@@ -89,7 +89,7 @@ class CaseMedia:
         self.grid = grid
         self.bath = thermal(self.grid, units.temperature(case.bath.temperature))
         self._collisions: dict[Substance, ElectronPhonon] = {}
-        self._followers: dict[Substance, GapFollower] = {}
+        self._self_consistent_gaps: dict[Substance, SelfConsistentGap] = {}
         hottest = max(case.bath.temperature, case.initial.temperature or 0.0)
         for one in (reference, *own.values()):
             if one.strong is not None:
@@ -202,7 +202,7 @@ class CaseMedia:
             )
         medium = Medium(
             self._colliding(here, region, phonon) if collides else None,
-            gap=None if region.insulator else self._follower(here) if gap is None else gap,
+            gap=None if region.insulator else self._self_consistent(here) if gap is None else gap,
             spectrum=None if region.insulator else self._spectrum(here),
             density=density,
             modes=None if collides else density * phonon_modes(self.grid, coupling, phonon.modes),
@@ -229,18 +229,18 @@ class CaseMedia:
         except CaseError as error:
             raise CaseError(f"{here.where}spectrum: {error}") from None
 
-    def _follower(self, here: Substance) -> GapFollower:
+    def _self_consistent(self, here: Substance) -> SelfConsistentGap:
         """What makes the gap of a substance follow."""
-        if here not in self._followers:
+        if here not in self._self_consistent_gaps:
             cold = here.material.gap / self._units.energy
             try:
                 family = None if here.strong is None else gap_family(here.strong)
-                self._followers[here] = GapFollower(
+                self._self_consistent_gaps[here] = SelfConsistentGap(
                     self.grid, self._case.energies.count, cold=cold, family=family
                 )
             except CaseError as error:
                 raise CaseError(f"{self._case.source}: energies: {error} ({here.material.name})") from None
-        return self._followers[here]
+        return self._self_consistent_gaps[here]
 
     def _colliding(self, here: Substance, region: Region, phonon: PhononBranch) -> ElectronPhonon:
         """Collisions in a region, shared by all that have the same substance and phonons."""

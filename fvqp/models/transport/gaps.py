@@ -10,23 +10,23 @@ from fvqp.models.transport.state import State
 from fvqp.typing import Floats
 
 
-def ahead(problem: BoltzmannProblem, state: State, time: float) -> State:
+def predict_gap(problem: BoltzmannProblem, state: State, time: float) -> State:
     """The state with gaps where they are expected after a time, whose spectra are in use from now on."""
     f, gap, rate = state.f, state.gap, state.gap_rate
     if rate is not None:
         f, gap = f.copy(), gap.copy()
         mean = problem.mean_f(f)
         for one in problem.media:
-            if one.follower is not None and len(one.owned):
+            if one.self_consistent is not None and len(one.owned):
                 at = one.owned
-                target = np.maximum(gap[at] + time * rate[at], one.follower.floor)
-                there = one.follower.shift(np.clip(mean[at], 0.0, 1.0), gap[at], target)
-                f[at], gap[at] = _carried(f[at], mean[at], there.f), there.gap
+                target = np.maximum(gap[at] + time * rate[at], one.self_consistent.floor)
+                there = one.self_consistent.shift(np.clip(mean[at], 0.0, 1.0), gap[at], target)
+                f[at], gap[at] = advect_with_gap(f[at], mean[at], there.f), there.gap
     problem.set_gap(gap)
     return State(f, state.n, gap)
 
 
-def followed(problem: BoltzmannProblem, f: Floats, gap: Floats) -> tuple[Floats, Floats]:
+def correct_gap(problem: BoltzmannProblem, f: Floats, gap: Floats) -> tuple[Floats, Floats]:
     """Occupations and gaps that solve their equation, from such at other gaps. Collective.
 
     Raises:
@@ -38,22 +38,22 @@ def followed(problem: BoltzmannProblem, f: Floats, gap: Floats) -> tuple[Floats,
     mean = problem.mean_f(f)
     failure = None
     for one in problem.media:
-        if one.follower is None or not len(one.owned):
+        if one.self_consistent is None or not len(one.owned):
             continue
         at = one.owned
         try:
-            there = one.follower.follow(np.clip(mean[at], 0.0, 1.0), gap[at])
+            there = one.self_consistent.follow(np.clip(mean[at], 0.0, 1.0), gap[at])
         except (CaseError, ConvergenceError) as error:
             failure = str(error)
             break
-        f[at], gap[at] = _carried(f[at], mean[at], there.f), there.gap
+        f[at], gap[at] = advect_with_gap(f[at], mean[at], there.f), there.gap
     failures = [text for text in problem.body.comm.allgather(failure) if text]
     if failures:
         raise ConvergenceError(failures[0])
     return f, gap
 
 
-def _carried(f: Floats, mean: Floats, moved: Floats) -> Floats:
+def advect_with_gap(f: Floats, mean: Floats, moved: Floats) -> Floats:
     """``f[cell, direction, bin]`` whose means have moved with the gap; directions keep their shares.
 
     Where an occupation would exceed 1, its bin becomes more isotropic instead.

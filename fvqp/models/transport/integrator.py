@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from fvqp.models.transport import accuracy
-from fvqp.models.transport.gaps import ahead
+from fvqp.models.transport.gaps import predict_gap
 from fvqp.models.transport.local import InelasticRates
 from fvqp.models.transport.problem import BoltzmannProblem
 from fvqp.models.transport.state import Counters, Rates, State
@@ -109,7 +109,7 @@ class Integrator(Stepper, ABC):
 
     def _step(self, state: State, now: float, length: float) -> tuple[State, Counters, float]:
         p, ts = self._p, self._ts
-        begin = self._begin = ahead(p, state, 0.5 * length)
+        begin = self._begin = predict_gap(p, state, 0.5 * length)
         self._inelastic = p.inelastic_rates(begin)
         self._why = ""
         if self._fresh:
@@ -137,7 +137,7 @@ class Integrator(Stepper, ABC):
         if error <= 1.0:
             f, n = self._positive(begin, f, n)
             f, n = self._closed(begin, passed, f, n)
-            state = self._followed(f, n, begin.gap, state.gap)
+            state = self._corrected(f, n, begin.gap, state.gap)
             self._counted, self._fresh = counters, not self.remembers
             ts.monitor(self.steps + 1, now + length, self._u)
         return state, passed, error

@@ -19,7 +19,7 @@ from fvqp.collisions import (
     relative_velocity,
 )
 from fvqp.collisions.measure import Rule
-from fvqp.collisions.moving_gap import GapFollower
+from fvqp.collisions.moving_gap import SelfConsistentGap
 from fvqp.errors import CaseError
 from fvqp.typing import Floats, Ints
 
@@ -52,7 +52,7 @@ class Medium:
     """
 
     collisions: ElectronPhonon | None
-    gap: ArrayLike | GapFollower | None = 1.0
+    gap: ArrayLike | SelfConsistentGap | None = 1.0
     spectrum: SpectralMeasure | None = None
     density: float = 1.0
     modes: ArrayLike | None = None
@@ -77,7 +77,9 @@ class Medium:
             raise CaseError("medium: without collisions it needs its phonon modes")
         if self.collisions is not None and self.gap is None:
             raise CaseError("medium: without quasiparticles there are no collisions")
-        one_gap = self.gap is not None and not isinstance(self.gap, GapFollower) and np.ndim(self.gap) == 0
+        one_gap = (
+            self.gap is not None and not isinstance(self.gap, SelfConsistentGap) and np.ndim(self.gap) == 0
+        )
         if self.spectrum is not None and not one_gap:
             raise CaseError("medium: a spectrum that stays has one gap, its edge")
         if self.localization is not None and not one_gap:
@@ -94,7 +96,7 @@ class Filled:
         cells: local numbers, ghosts included; the owned ones first.
         owned: those that this rank owns.
         rows: the same for arrays over owned cells, without copies where they are all of them.
-        follower: of a gap that follows, or None.
+        self_consistent: of a gap that follows, or None.
     """
 
     def __init__(self, medium: Medium, grid: CollisionGrid, cells: Ints, n_owned: int) -> None:
@@ -103,10 +105,10 @@ class Filled:
         self.owned = self.cells[self.cells < n_owned]
         everywhere = np.array_equal(self.owned, np.arange(n_owned))
         self.rows: slice | Ints = slice(n_owned) if everywhere else self.owned
-        self.follower = medium.gap if isinstance(medium.gap, GapFollower) else None
+        self.self_consistent = medium.gap if isinstance(medium.gap, SelfConsistentGap) else None
         grids = [
             given.grid
-            for given in (medium.collisions, medium.localization, self.follower)
+            for given in (medium.collisions, medium.localization, self.self_consistent)
             if given is not None
         ]
         if any(given is not grid for given in grids):
@@ -130,7 +132,7 @@ class Filled:
         insulator."""
         if not self.has_quasiparticles:
             return np.full(len(self.cells), np.nan)
-        given = self.medium.gap if self.follower is None else self.follower.cold
+        given = self.medium.gap if self.self_consistent is None else self.self_consistent.cold
         gap = np.asarray(given, dtype=np.float64)
         if gap.shape not in ((), self.cells.shape):
             raise CaseError(
@@ -143,8 +145,8 @@ class Filled:
         """Spectrum of cells with these gaps; one row for all where they are equal."""
         if self.medium.spectrum is not None:
             return self.medium.spectrum
-        if self.follower is not None:
-            return self.follower.measure(gap)
+        if self.self_consistent is not None:
+            return self.self_consistent.measure(gap)
         return bcs_measure(self.grid, _one_if_equal(gap), self.medium.rule)
 
     def number(self, measure: SpectralMeasure) -> Floats:
@@ -175,9 +177,9 @@ class Filled:
 
     def condensate(self, gap: Floats) -> Floats:
         """Energy of the condensate of every cell, in 4 N0 Δ0² of the reference; 0 with a gap that stays."""
-        if self.follower is None:
+        if self.self_consistent is None:
             return np.zeros(len(gap))
-        return self.medium.density * self.follower.condensate_energy(gap)
+        return self.medium.density * self.self_consistent.condensate_energy(gap)
 
 
 def filled(

@@ -84,7 +84,7 @@ class BoltzmannProblem:
     @property
     def gap_follows(self) -> bool:
         """Whether the gap of any cell follows."""
-        return any(one.follower is not None for one in self.media)
+        return any(one.self_consistent is not None for one in self.media)
 
     @property
     def species(self) -> tuple[Species, Species]:
@@ -127,9 +127,9 @@ class BoltzmannProblem:
         gaps = self._gap.copy()
         mean = self.mean_f(rows[0])
         for one in self.media:
-            if one.follower is not None:
+            if one.self_consistent is not None:
                 guess = None if gap is None else np.broadcast_to(gap, gaps.shape)[one.owned]
-                gaps[one.owned] = one.follower.gap(mean[one.owned], guess)
+                gaps[one.owned] = one.self_consistent.gap(mean[one.owned], guess)
         return State(rows[0], rows[1], gaps)
 
     def thermal(self, temperature: float) -> State:

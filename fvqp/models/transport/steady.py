@@ -16,7 +16,7 @@ from mpi4py import MPI
 
 from fvqp.errors import ConvergenceError
 from fvqp.models.transport import accuracy
-from fvqp.models.transport.gaps import followed
+from fvqp.models.transport.gaps import correct_gap
 from fvqp.models.transport.linearized import Linearized
 from fvqp.models.transport.motion import OrdinatesOperator
 from fvqp.models.transport.problem import BoltzmannProblem
@@ -246,7 +246,7 @@ class SteadySolver:
 
     def _scaled(self, state: State, factor: float) -> State:
         """A state with as many times the particles."""
-        f, gap = followed(self._p, np.minimum(factor * state.f, 1.0), state.gap)
+        f, gap = correct_gap(self._p, np.minimum(factor * state.f, 1.0), state.gap)
         return State(f, factor * state.n, gap)
 
     def _balanced(self, state: State) -> None:
@@ -315,7 +315,7 @@ class SteadySolver:
         """A state after a step, within bounds."""
         new_f = np.clip(np.maximum(state.f + f, LEAST * state.f), 0.0, 1.0)
         new_n = np.maximum(state.n + n, LEAST * state.n)
-        new_f, gap = followed(self._p, new_f, state.gap)
+        new_f, gap = correct_gap(self._p, new_f, state.gap)
         return State(new_f, new_n, gap)
 
 

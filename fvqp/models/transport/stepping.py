@@ -11,7 +11,7 @@ from mpi4py import MPI
 
 from fvqp.errors import ConvergenceError
 from fvqp.models.transport import accuracy
-from fvqp.models.transport.gaps import followed
+from fvqp.models.transport.gaps import correct_gap
 from fvqp.models.transport.problem import BoltzmannProblem
 from fvqp.models.transport.state import Counters, State
 from fvqp.typing import Floats
@@ -193,10 +193,10 @@ class Stepper:
 
     # -- the gap
 
-    def _followed(self, f: Floats, n: Floats, gap: Floats, before: Floats) -> State:
+    def _corrected(self, f: Floats, n: Floats, gap: Floats, before: Floats) -> State:
         """Gaps that solve their equation, and quasiparticles carried along."""
         p = self._p
-        f, gap = followed(p, f, gap)
+        f, gap = correct_gap(p, f, gap)
         if not p.gap_follows:
             return State(f, n, gap)
         way = float(p.body.comm.allreduce(float(np.nanmax(np.abs(gap - before), initial=0.0)), MPI.MAX))

@@ -145,7 +145,7 @@ def test_a_cell_is_that_of_the_boltzmann_model(renormalization, gap):
     alone = homogeneous_setup(case_from_dict(shared | point))
     f = thermal(alone.grid, 0.3).f + 0.1 * np.exp(-((alone.grid.energies - 2.0) ** 2))
     n = thermal(alone.grid, 0.25).n
-    at = alone.gap if alone.follower is None else alone.follower.gap(f)[0]
+    at = alone.gap if alone.self_consistent is None else alone.self_consistent.gap(f)[0]
     setup.problem.set_gap(np.full(1, at))
     measure = alone.measure(at)
     assert (measure.phonon_shares is not None) == (gap == "fixed")
