@@ -1,5 +1,6 @@
 """Inelastic collisions on an energy axis: what happens at a point."""
 
+from fvqp.collisions.bin_weights import BinWeights, bcs_weights
 from fvqp.collisions.collision_sum import Collisions, CollisionSum
 from fvqp.collisions.conductivity import Conductivity, MattisBardeen, cold_conductivity
 from fvqp.collisions.electron_electron import ElectronElectron, EnergyRelaxation
@@ -7,7 +8,6 @@ from fvqp.collisions.electron_phonon import Coupling, ElectronPhonon, phonon_mod
 from fvqp.collisions.grid import CollisionGrid
 from fvqp.collisions.impurity import ImpurityScattering, diffusivity, relative_velocity
 from fvqp.collisions.localization import Localization, SinkLaw
-from fvqp.collisions.measure import SpectralMeasure, bcs_measure
 from fvqp.collisions.observables import (
     InverseLifetimes,
     inverse_lifetimes,
@@ -33,6 +33,7 @@ from fvqp.collisions.sources import (
 )
 
 __all__ = [
+    "BinWeights",
     "Blocks",
     "CollisionGrid",
     "CollisionSum",
@@ -61,9 +62,8 @@ __all__ = [
     "Process",
     "QuasiparticleInjection",
     "SinkLaw",
-    "SpectralMeasure",
     "Table",
-    "bcs_measure",
+    "bcs_weights",
     "cold_conductivity",
     "diffusivity",
     "escape_time",

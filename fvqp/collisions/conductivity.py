@@ -1,6 +1,6 @@
 """Complex conductivity of Mattis and Bardeen for any occupation of quasiparticles.
 
-f is linear between the bin centres, as in the linear bin measure, and every integral of it with the two
+f is linear between the bin centres, as in the linear bin weights, and every integral of it with the two
 densities of states is then a sum over bins with weights that are exact to quadrature (theory: conductivity,
 Eqs. mb-sigma1, mb-sigma2). Energies are in units of Δ0, conductivities in units of the normal-state σ_n.
 """
@@ -109,7 +109,7 @@ def cold_conductivity(gap: ArrayLike, frequency: float) -> Conductivity:
 class _Hats:
     """Integrals of smooth kernels with the functions that are 1 at one bin centre and 0 at all others.
 
-    Beyond the first and the last centre they go on as straight lines, as in the linear bin measure. Where
+    Beyond the first and the last centre they go on as straight lines, as in the linear bin weights. Where
     bins repeat at photon steps, at which f jumps, the functions are 1 inside their bin and 0 outside.
     """
 

@@ -17,9 +17,9 @@ from numpy.typing import ArrayLike
 from fvqp.collisions import pair_sums_batched as batched
 from fvqp.collisions import pair_sums_nonuniform as nonuniform
 from fvqp.collisions import pair_sums_uniform as uniform
+from fvqp.collisions.bin_weights import BinWeights
 from fvqp.collisions.fourier import FourierSums
 from fvqp.collisions.grid import CollisionGrid
-from fvqp.collisions.measure import SpectralMeasure
 from fvqp.collisions.process import Blocks, GainLoss, Pair, checked_occupations
 from fvqp.errors import CaseError
 from fvqp.threads import share
@@ -154,19 +154,19 @@ class ElectronPhonon:
         """True where the phonon of a collision is shared between points (graded sums)."""
         return self._shares_phonons
 
-    def modes(self, measure: SpectralMeasure) -> Floats:
+    def modes(self, bin_weights: BinWeights) -> Floats:
         """Phonon modes of every point and cell, ``(cells, K)`` or ``(1, K)``.
 
         Raises:
-            CaseError: a measure with shares of phonon modes, on graded sums.
+            CaseError: bin weights with shares of phonon modes, on graded sums.
         """
-        if measure.phonon_shares is None:
+        if bin_weights.phonon_shares is None:
             return self.phonon_modes[None, :]
         if self._shares_phonons:
             raise CaseError("collisions: graded sums know no shares of phonon modes; leave them out")
-        return self.phonon_modes * measure.phonon_shares
+        return self.phonon_modes * bin_weights.phonon_shares
 
-    def chosen(self, measure: SpectralMeasure, f: Floats) -> Evaluation:
+    def chosen(self, bin_weights: BinWeights, f: Floats) -> Evaluation:
         """The evaluation that serves this state."""
         if self._shares_phonons:
             return "graded"
@@ -174,106 +174,108 @@ class ElectronPhonon:
             return self.evaluation
         if self.grid.n < FOURIER_FROM:
             return "direct"
-        active = np.broadcast_to(measure.active, f.shape)
+        active = np.broadcast_to(bin_weights.active, f.shape)
         smallest = np.where(active, f, np.inf).min(axis=1)
         largest = np.where(active, f, 0.0).max(axis=1)
         return "fourier" if np.all(smallest >= FOURIER_RANGE * largest) else "direct"
 
-    def rates(self, measure: SpectralMeasure, f: Floats, n: Floats) -> Pair:
+    def rates(self, bin_weights: BinWeights, f: Floats, n: Floats) -> Pair:
         """``∂f/∂t`` and ``∂n/∂t`` by collisions, in 1/τ0.
 
         Args:
-            measure: spectrum of every cell, or one for all.
+            bin_weights: spectrum of every cell, or one for all.
             f: ``(cells, N)`` quasiparticle occupation.
             n: ``(cells, K)`` phonon occupation.
         """
-        f, n = checked_occupations(self.grid, measure, f, n)
-        which = self.chosen(measure, f)
+        f, n = checked_occupations(self.grid, bin_weights, f, n)
+        which = self.chosen(bin_weights, f)
         if which == "graded" and len(f) >= batched.FEWEST:
-            return self._balanced(measure, f, n)[0]
+            return self._balanced(bin_weights, f, n)[0]
         out = Pair(np.empty_like(f), np.empty_like(n))
         if which == "fourier":
-            self._transforms(measure).rates(measure, f, n, *out)
+            self._transforms(bin_weights).rates(bin_weights, f, n, *out)
         elif which == "direct":
-            self._uniform_sums(uniform.rates, measure, f, n, *out)
+            self._uniform_sums(uniform.rates, bin_weights, f, n, *out)
         else:
-            self._nonuniform_sums(nonuniform.rates, self.events, measure, f, n, *out)
-        return Pair(measure.per_number(out.f), out.n)
+            self._nonuniform_sums(nonuniform.rates, self.events, bin_weights, f, n, *out)
+        return Pair(bin_weights.per_number(out.f), out.n)
 
-    def balance(self, measure: SpectralMeasure, f: Floats, n: Floats) -> tuple[Pair, Callable[[], GainLoss]]:
+    def balance(self, bin_weights: BinWeights, f: Floats, n: Floats) -> tuple[Pair, Callable[[], GainLoss]]:
         """`rates`, and how to get `gain_loss` of the same state: on graded grids they are found together.
 
         Gain and loss are then exact to the rounding of their sum.
         """
         if not self._shares_phonons or len(f) < batched.FEWEST:
-            return self.rates(measure, f, n), partial(self.gain_loss, measure, f, n)
-        rates, parts = self._balanced(measure, *checked_occupations(self.grid, measure, f, n))
+            return self.rates(bin_weights, f, n), partial(self.gain_loss, bin_weights, f, n)
+        rates, parts = self._balanced(bin_weights, *checked_occupations(self.grid, bin_weights, f, n))
         return rates, lambda: parts
 
-    def _balanced(self, measure: SpectralMeasure, f: Floats, n: Floats) -> tuple[Pair, GainLoss]:
+    def _balanced(self, bin_weights: BinWeights, f: Floats, n: Floats) -> tuple[Pair, GainLoss]:
         rates = Pair(np.empty_like(f), np.empty_like(n))
         parts = GainLoss(*(np.empty_like(a) for a in (f, f, n, n)))
-        self._batched_sums(batched.balance, measure, f, n, *rates, *parts)
-        parts = parts._replace(in_f=measure.per_number(parts.in_f), out_f=measure.per_number(parts.out_f))
-        return Pair(measure.per_number(rates.f), rates.n), parts
+        self._batched_sums(batched.balance, bin_weights, f, n, *rates, *parts)
+        parts = parts._replace(
+            in_f=bin_weights.per_number(parts.in_f), out_f=bin_weights.per_number(parts.out_f)
+        )
+        return Pair(bin_weights.per_number(rates.f), rates.n), parts
 
     def gain_loss(
-        self, measure: SpectralMeasure, f: Floats, n: Floats, collisions: Collisions = "all"
+        self, bin_weights: BinWeights, f: Floats, n: Floats, collisions: Collisions = "all"
     ) -> GainLoss:
         """Gain and loss coefficients apart, none negative (by transforms: up to round-off).
 
         Args:
-            measure: spectrum of every cell, or one for all.
+            bin_weights: spectrum of every cell, or one for all.
             f: ``(cells, N)`` quasiparticle occupation.
             n: ``(cells, K)`` phonon occupation.
             collisions: ``"scattering"`` or ``"pairs"`` (recombination and pair breaking) alone are always
                 summed directly.
         """
-        f, n = checked_occupations(self.grid, measure, f, n)
-        which = self.chosen(measure, f)
+        f, n = checked_occupations(self.grid, bin_weights, f, n)
+        which = self.chosen(bin_weights, f)
         out = GainLoss(np.empty_like(f), np.empty_like(f), np.empty_like(n), np.empty_like(n))
         if which == "graded":
             events = self.events
             if collisions != "all":
                 events = nonuniform.some(events, -1.0 if collisions == "scattering" else 1.0)
-            self._nonuniform_sums(nonuniform.coefficients, events, measure, f, n, *out)
+            self._nonuniform_sums(nonuniform.coefficients, events, bin_weights, f, n, *out)
         elif which == "fourier" and collisions == "all":
-            self._transforms(measure).gain_loss(measure, f, n, out)
+            self._transforms(bin_weights).gain_loss(bin_weights, f, n, out)
         else:
             parts = collisions != "pairs", collisions != "scattering"
-            self._uniform_sums(uniform.coefficients, measure, f, n, *parts, *out)
-        return out._replace(in_f=measure.per_number(out.in_f), out_f=measure.per_number(out.out_f))
+            self._uniform_sums(uniform.coefficients, bin_weights, f, n, *parts, *out)
+        return out._replace(in_f=bin_weights.per_number(out.in_f), out_f=bin_weights.per_number(out.out_f))
 
-    def jvp(self, measure: SpectralMeasure, f: Floats, n: Floats, step_f: Floats, step_n: Floats) -> Pair:
+    def jvp(self, bin_weights: BinWeights, f: Floats, n: Floats, step_f: Floats, step_n: Floats) -> Pair:
         """Jacobian of `rates` at ``(f, n)`` times ``(step_f, step_n)``."""
-        f, n = checked_occupations(self.grid, measure, f, n)
-        step_f, step_n = checked_occupations(self.grid, measure, step_f, step_n)
-        which = self.chosen(measure, f)
+        f, n = checked_occupations(self.grid, bin_weights, f, n)
+        step_f, step_n = checked_occupations(self.grid, bin_weights, step_f, step_n)
+        which = self.chosen(bin_weights, f)
         out = Pair(np.empty_like(f), np.empty_like(n))
         if which == "fourier":
-            here = self.gain_loss(measure, f, n)
+            here = self.gain_loss(bin_weights, f, n)
             change = GainLoss(*(np.empty_like(part) for part in here))
-            self._transforms(measure).derivative(measure, f, n, step_f, step_n, change)
+            self._transforms(bin_weights).derivative(bin_weights, f, n, step_f, step_n, change)
             moved = change.rates(f, n)
             return Pair(
-                measure.per_number(moved.f) - (here.in_f + here.out_f) * step_f,
+                bin_weights.per_number(moved.f) - (here.in_f + here.out_f) * step_f,
                 moved.n + (here.in_n - here.out_n) * step_n,
             )
         if which == "direct":
-            self._uniform_sums(uniform.product, measure, f, n, step_f, step_n, *out)
+            self._uniform_sums(uniform.product, bin_weights, f, n, step_f, step_n, *out)
         elif len(f) >= batched.FEWEST:
-            self._batched_sums(batched.product, measure, f, n, step_f, step_n, *out)
+            self._batched_sums(batched.product, bin_weights, f, n, step_f, step_n, *out)
         else:
-            self._nonuniform_sums(nonuniform.product, self.events, measure, f, n, step_f, step_n, *out)
-        return Pair(measure.per_number(out.f), out.n)
+            self._nonuniform_sums(nonuniform.product, self.events, bin_weights, f, n, step_f, step_n, *out)
+        return Pair(bin_weights.per_number(out.f), out.n)
 
-    def jacobian(self, measure: SpectralMeasure, f: Floats, n: Floats) -> Blocks:
+    def jacobian(self, bin_weights: BinWeights, f: Floats, n: Floats) -> Blocks:
         """Dense Jacobian of every cell, the block of phonons as a diagonal.
 
         On a uniform grid that is exact. Where phonons of a collision are shared between points, what these
         points do to one another is lumped into their diagonal such that energy is still conserved.
         """
-        f, n = checked_occupations(self.grid, measure, f, n)
+        f, n = checked_occupations(self.grid, bin_weights, f, n)
         cells, bins, points = f.shape[0], self.grid.n, self.grid.n_phonon
         out = Blocks(
             np.empty((cells, bins, bins)),
@@ -283,32 +285,34 @@ class ElectronPhonon:
         )
         if self._shares_phonons:
             self._nonuniform_sums(
-                nonuniform.jacobian, self.events, measure, f, n, self.grid.phonon_energies, *out
+                nonuniform.jacobian, self.events, bin_weights, f, n, self.grid.phonon_energies, *out
             )
         else:
-            state = self._uniform(measure), measure.states, measure.anomalous, f, n
+            state = self._uniform(bin_weights), bin_weights.dos_weights, bin_weights.pair_weights, f, n
             least = _WORTH_A_THREAD // bins
             share(uniform.bin_rows, cells * bins, *state, out.ff, out.fn, least=least)
             share(uniform.point_rows, cells * points, *state, out.nf, out.nn, least=least)
-        if measure.renormalization is not None:
+        if bin_weights.renormalization is not None:
             for block in (out.ff, out.fn):
-                block /= measure.renormalization[:, :, None]
+                block /= bin_weights.renormalization[:, :, None]
         return out
 
-    def diagonal(self, measure: SpectralMeasure, f: Floats, n: Floats) -> Pair:
+    def diagonal(self, bin_weights: BinWeights, f: Floats, n: Floats) -> Pair:
         """Diagonal of the Jacobian."""
-        f, n = checked_occupations(self.grid, measure, f, n)
+        f, n = checked_occupations(self.grid, bin_weights, f, n)
         if self._shares_phonons:
             out = Pair(np.empty_like(f), np.empty_like(n))
-            self._nonuniform_sums(nonuniform.diagonal, self.events, measure, f, n, *out)
-            return Pair(measure.per_number(out.f), out.n)
-        here = self.gain_loss(measure, f, n)
-        own = uniform.pair_self_rate(self._uniform(measure), measure.states, measure.anomalous, f, n)
-        return Pair(-(here.in_f + here.out_f + measure.per_number(own)), here.in_n - here.out_n)
+            self._nonuniform_sums(nonuniform.diagonal, self.events, bin_weights, f, n, *out)
+            return Pair(bin_weights.per_number(out.f), out.n)
+        here = self.gain_loss(bin_weights, f, n)
+        own = uniform.pair_self_rate(
+            self._uniform(bin_weights), bin_weights.dos_weights, bin_weights.pair_weights, f, n
+        )
+        return Pair(-(here.in_f + here.out_f + bin_weights.per_number(own)), here.in_n - here.out_n)
 
-    def _uniform_sums(self, loop: Callable, measure: SpectralMeasure, f: Floats, *rest: object) -> None:
+    def _uniform_sums(self, loop: Callable, bin_weights: BinWeights, f: Floats, *rest: object) -> None:
         """Direct sums in all cells."""
-        state = self._uniform(measure), measure.states, measure.anomalous, f
+        state = self._uniform(bin_weights), bin_weights.dos_weights, bin_weights.pair_weights, f
         least = _WORTH_A_THREAD // self.grid.n**2
         share(loop, f.shape[0], *state, *rest, least=least)
 
@@ -316,35 +320,37 @@ class ElectronPhonon:
         self,
         loop: Callable,
         events: nonuniform.Collisions,
-        measure: SpectralMeasure,
+        bin_weights: BinWeights,
         f: Floats,
         *rest: object,
     ) -> None:
         """Sums over given collisions in all cells."""
-        self.modes(measure)
-        state = events, measure.states, measure.anomalous, f
+        self.modes(bin_weights)
+        state = events, bin_weights.dos_weights, bin_weights.pair_weights, f
         least = _WORTH_A_THREAD // (10 * max(1, events.lower.size))
         share(loop, f.shape[0], *state, *rest, least=least)
 
-    def _batched_sums(self, loop: Callable, measure: SpectralMeasure, f: Floats, *rest: object) -> None:
+    def _batched_sums(self, loop: Callable, bin_weights: BinWeights, f: Floats, *rest: object) -> None:
         """Sums over all collisions in groups of cells."""
-        self.modes(measure)
-        state = self.events, measure.states, measure.anomalous, f
+        self.modes(bin_weights)
+        state = self.events, bin_weights.dos_weights, bin_weights.pair_weights, f
         share(loop, len(f), *state, *rest, least=batched.FEWEST, block=batched.TOGETHER)
 
-    def _uniform(self, measure: SpectralMeasure) -> uniform.Uniform:
-        """Strengths and modes of a measure; those of the last one are kept."""
-        shares = measure.phonon_shares
+    def _uniform(self, bin_weights: BinWeights) -> uniform.Uniform:
+        """Strengths and modes at bin weights; those of the last one are kept."""
+        shares = bin_weights.phonon_shares
         if self._prepared is None or self._prepared[0] is not shares:
             factor = 1.0 if shares is None else shares
             scattering = np.atleast_2d(self._strength * factor)
-            made = uniform.Uniform(scattering, self._strength, self.modes(measure), 2 * self.grid.first + 1)
+            made = uniform.Uniform(
+                scattering, self._strength, self.modes(bin_weights), 2 * self.grid.first + 1
+            )
             self._prepared = shares, made, None
         return self._prepared[1]
 
-    def _transforms(self, measure: SpectralMeasure) -> FourierSums:
+    def _transforms(self, bin_weights: BinWeights) -> FourierSums:
         """Transforms with the same."""
-        made = self._uniform(measure)
+        made = self._uniform(bin_weights)
         assert self._prepared is not None
         if self._prepared[2] is None:
             self._prepared = self._prepared[0], made, FourierSums(made, self.grid.n)

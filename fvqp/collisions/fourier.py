@@ -20,7 +20,7 @@ from numba import njit
 from numpy.typing import NDArray
 from scipy import fft
 
-from fvqp.collisions.measure import SpectralMeasure
+from fvqp.collisions.bin_weights import BinWeights
 from fvqp.collisions.pair_sums_uniform import Uniform
 from fvqp.threads import share
 from fvqp.typing import Complexes, Floats
@@ -49,15 +49,15 @@ class FourierSums:
         self._spontaneous = fft.rfft(windows)
         pairs = np.broadcast_to(grid.pairs, grid.scattering.shape)
         self._weights = np.stack([grid.scattering, pairs], axis=1) / grid.modes[:, None]
-        self._known: tuple[SpectralMeasure, Complexes] | None = None
+        self._known: tuple[BinWeights, Complexes] | None = None
 
-    def rates(self, measure: SpectralMeasure, f: Floats, n: Floats, rate_f: Floats, rate_n: Floats) -> None:
+    def rates(self, bin_weights: BinWeights, f: Floats, n: Floats, rate_f: Floats, rate_n: Floats) -> None:
         """Fill ``rate_f`` and ``rate_n`` with the rates of change, as
         `fvqp.collisions.pair_sums_uniform.rates` does."""
-        states = self._measure_spectra(measure)
+        states = self._weights_of_spectra(bin_weights)
 
         def block(cells: slice) -> None:
-            rows = _rows(measure, cells)
+            rows = _rows(bin_weights, cells)
             sums, weights = self._sums(rows, states, cells, f, n), _some(self._weights, cells)
             _rates(sums, *rows, weights, self._grid.offset, f[cells], n[cells], rate_f[cells], rate_n[cells])
 
@@ -65,17 +65,17 @@ class FourierSums:
 
     def gain_loss(
         self,
-        measure: SpectralMeasure,
+        bin_weights: BinWeights,
         f: Floats,
         n: Floats,
         into: tuple[Floats, Floats, Floats, Floats],
     ) -> None:
         """Fill ``into`` with (in_f, out_f, in_n, out_n), as `fvqp.collisions.pair_sums_uniform.coefficients`
         does."""
-        states = self._measure_spectra(measure)
+        states = self._weights_of_spectra(bin_weights)
 
         def block(cells: slice) -> None:
-            rows = _rows(measure, cells)
+            rows = _rows(bin_weights, cells)
             sums, weights = self._sums(rows, states, cells, f, n), _some(self._weights, cells)
             _coefficients(sums, *rows, weights, self._grid.offset, *(part[cells] for part in into))
 
@@ -83,7 +83,7 @@ class FourierSums:
 
     def derivative(
         self,
-        measure: SpectralMeasure,
+        bin_weights: BinWeights,
         f: Floats,
         n: Floats,
         step_f: Floats,
@@ -91,10 +91,10 @@ class FourierSums:
         into: tuple[Floats, Floats, Floats, Floats],
     ) -> None:
         """Fill ``into`` with the changes of (in_f, out_f, in_n, out_n) along ``(step_f, step_n)``."""
-        states = self._measure_spectra(measure)
+        states = self._weights_of_spectra(bin_weights)
 
         def block(cells: slice) -> None:
-            rows = _rows(measure, cells)
+            rows = _rows(bin_weights, cells)
             forward = self._forward(rows, cells, f, n)
             step = self._forward(rows, cells, step_f, step_n)
             spectra = np.empty((forward.shape[0], 7, forward.shape[2]), dtype=np.complex128)
@@ -105,10 +105,10 @@ class FourierSums:
 
         self._each(block, f.shape[0])
 
-    def _measure_spectra(self, measure: SpectralMeasure) -> Complexes:
-        if self._known is None or self._known[0] is not measure:
-            both = np.stack([measure.states, measure.anomalous], axis=1)
-            self._known = measure, fft.rfft(both, self.length)
+    def _weights_of_spectra(self, bin_weights: BinWeights) -> Complexes:
+        if self._known is None or self._known[0] is not bin_weights:
+            both = np.stack([bin_weights.dos_weights, bin_weights.pair_weights], axis=1)
+            self._known = bin_weights, fft.rfft(both, self.length)
         return self._known[1]
 
     def _forward(self, rows: tuple[Floats, Floats], cells: slice, f: Floats, n: Floats) -> Complexes:
@@ -130,8 +130,8 @@ class FourierSums:
         share(lambda start, stop: action(slice(start, stop)), cells, block=max(1, _BLOCK // self.length))
 
 
-def _rows(measure: SpectralMeasure, cells: slice) -> tuple[Floats, Floats]:
-    return _some(measure.states, cells), _some(measure.anomalous, cells)
+def _rows(bin_weights: BinWeights, cells: slice) -> tuple[Floats, Floats]:
+    return _some(bin_weights.dos_weights, cells), _some(bin_weights.pair_weights, cells)
 
 
 def _some(array: NDArray, cells: slice) -> NDArray:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fvqp.collisions.bin_weights import BinWeights, Rule, bcs_weights
 from fvqp.collisions.grid import CollisionGrid
-from fvqp.collisions.measure import Rule, SpectralMeasure, bcs_measure
 from fvqp.errors import CaseError
 from fvqp.typing import Floats
 
@@ -19,7 +19,7 @@ NEAR = 1.5
 
 
 def relative_velocity(
-    grid: CollisionGrid, gap: ArrayLike, rule: Rule = "linear", measure: SpectralMeasure | None = None
+    grid: CollisionGrid, gap: ArrayLike, rule: Rule = "linear", bin_weights: BinWeights | None = None
 ) -> Floats:
     """``v/v_F = |ξ|/E``, the mean over the states of every bin, ``(cells, N)``; 0 where there are none.
 
@@ -31,11 +31,11 @@ def relative_velocity(
     Args:
         grid: energies.
         gap: Δ, scalar or ``(cells,)``.
-        rule: that of the bin measure.
-        measure: of another spectrum than that of BCS theory, with ``gap`` as its edge.
+        rule: that of the bin weights.
+        bin_weights: of another spectrum than that of BCS theory, with ``gap`` as its edge.
     """
-    weak = measure is None
-    measure = bcs_measure(grid, gap, rule) if measure is None else measure
+    weak = bin_weights is None
+    bin_weights = bcs_weights(grid, gap, rule) if bin_weights is None else bin_weights
     gaps = np.atleast_1d(np.asarray(gap, dtype=np.float64))[:, None]
     if rule == "bin":
         open_part = np.maximum(grid.edges[1:] - np.maximum(grid.edges[:-1], gaps), 0.0)
@@ -46,13 +46,15 @@ def relative_velocity(
         length = np.diff(bounds, axis=1)
         middle = 0.5 * (bounds[:, 1:] + bounds[:, :-1])
         right = length * (middle - centres[left]) / np.diff(centres)[left]
-        open_part = np.zeros_like(measure.states)
+        open_part = np.zeros_like(bin_weights.dos_weights)
         np.add.at(open_part.T, left, (length - right).T)
         np.add.at(open_part.T, left + 1, right.T)
-    velocity = np.divide(open_part, measure.states, out=np.zeros_like(open_part), where=measure.active)
+    velocity = np.divide(
+        open_part, bin_weights.dos_weights, out=np.zeros_like(open_part), where=bin_weights.active
+    )
     # Beside the edge sharing between bins leaves single ones too much; phonons take ρ below 1 far above only.
     bounded = np.array(True) if weak else grid.energies < NEAR * gaps
-    return measure.per_number(np.clip(velocity, 0.0, np.where(bounded, 1.0, np.inf)))
+    return bin_weights.per_number(np.clip(velocity, 0.0, np.where(bounded, 1.0, np.inf)))
 
 
 def diffusivity(

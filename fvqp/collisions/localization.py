@@ -14,8 +14,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fvqp.collisions.bin_weights import BinWeights
 from fvqp.collisions.grid import CollisionGrid
-from fvqp.collisions.measure import SpectralMeasure
 from fvqp.collisions.process import Blocks, GainLoss, Pair, checked_occupations
 from fvqp.errors import CaseError
 from fvqp.typing import Floats
@@ -46,7 +46,7 @@ class Localization:
     def __init__(
         self,
         grid: CollisionGrid,
-        measure: SpectralMeasure,
+        bin_weights: BinWeights,
         law: SinkLaw,
         capture: ArrayLike,
         capacity: Floats,
@@ -54,7 +54,7 @@ class Localization:
         """
         Args:
             grid: energies, with a bin below the gap.
-            measure: spectrum of all cells, one row.
+            bin_weights: spectrum of all cells, one row.
             law: of annihilation.
             capture: rate κ ≥ 0 at which a mobile quasiparticle is captured, one number or ``(N,)``.
             capacity: phonon modes of the points, ``(K,)``.
@@ -62,7 +62,7 @@ class Localization:
         Raises:
             CaseError: no bin below the gap, or phonon points that end below twice its energy.
         """
-        first = int(np.argmax(measure.active[0]))
+        first = int(np.argmax(bin_weights.active[0]))
         if first == 0:
             raise CaseError(
                 f"localized quasiparticles: need a bin below the gap, and there are states from the first "
@@ -89,49 +89,49 @@ class Localization:
         """c of every cell from ``f[cells, N]``."""
         return self.states * np.maximum(f[:, self.bin], 0.0)
 
-    def captured(self, measure: SpectralMeasure, f: Floats) -> Floats:
+    def captured(self, bin_weights: BinWeights, f: Floats) -> Floats:
         """Return the rate at which localized quasiparticles come, for ``f[cells, N]``."""
-        lost = measure.number * self._lost(measure) * f
+        lost = bin_weights.number * self._lost(bin_weights) * f
         return np.asarray(lost.sum(axis=1) * (1.0 - f[:, self.bin]))
 
-    def rates(self, measure: SpectralMeasure, f: Floats, n: Floats) -> Pair:
+    def rates(self, bin_weights: BinWeights, f: Floats, n: Floats) -> Pair:
         """``∂f/∂t`` and ``∂n/∂t``, of the spectrum without the localized states."""
-        f, n = checked_occupations(self.grid, measure, f, n)
+        f, n = checked_occupations(self.grid, bin_weights, f, n)
         b = self.bin
-        lost = self._lost(measure) * (1.0 - f[:, b, None]) * f
-        captured, annihilated = measure.number * lost, self.law.rate(self.concentration(f))
+        lost = self._lost(bin_weights) * (1.0 - f[:, b, None]) * f
+        captured, annihilated = bin_weights.number * lost, self.law.rate(self.concentration(f))
         out_f = -lost
         out_f[:, b] = (captured.sum(axis=1) - annihilated) / self.states
         return Pair(out_f, captured @ self._of_capture + 0.5 * annihilated[:, None] * self._of_pair)
 
-    def gain_loss(self, measure: SpectralMeasure, f: Floats, n: Floats) -> GainLoss:
+    def gain_loss(self, bin_weights: BinWeights, f: Floats, n: Floats) -> GainLoss:
         """Gain and loss coefficients apart, none negative."""
-        f, n = checked_occupations(self.grid, measure, f, n)
-        b, lost = self.bin, self._lost(measure)
+        f, n = checked_occupations(self.grid, bin_weights, f, n)
+        b, lost = self.bin, self._lost(bin_weights)
         in_f, out_f = np.zeros_like(f), lost * (1.0 - f[:, b, None])
         c = self.concentration(f)
         annihilated = self.law.rate(c)
-        in_f[:, b] = (measure.number * lost * f).sum(axis=1) / self.states
+        in_f[:, b] = (bin_weights.number * lost * f).sum(axis=1) / self.states
         out_f[:, b] = np.divide(annihilated, c, out=np.zeros_like(c), where=c > 0.0)
-        return GainLoss(in_f, out_f, self.rates(measure, f, n).n / (1.0 + n), np.zeros_like(n))
+        return GainLoss(in_f, out_f, self.rates(bin_weights, f, n).n / (1.0 + n), np.zeros_like(n))
 
-    def jvp(self, measure: SpectralMeasure, f: Floats, n: Floats, step_f: Floats, step_n: Floats) -> Pair:
+    def jvp(self, bin_weights: BinWeights, f: Floats, n: Floats, step_f: Floats, step_n: Floats) -> Pair:
         """Jacobian of `rates` at ``(f, n)`` times ``(step_f, step_n)``."""
-        f, n = checked_occupations(self.grid, measure, f, n)
-        b, rate = self.bin, self._lost(measure)
+        f, n = checked_occupations(self.grid, bin_weights, f, n)
+        b, rate = self.bin, self._lost(bin_weights)
         lost = rate * ((1.0 - f[:, b, None]) * step_f - step_f[:, b, None] * f)
-        captured = measure.number * lost
+        captured = bin_weights.number * lost
         annihilated = self.law.derivative(self.concentration(f)) * self.states * step_f[:, b]
         out_f = -lost
         out_f[:, b] = (captured.sum(axis=1) - annihilated) / self.states
         return Pair(out_f, captured @ self._of_capture + 0.5 * annihilated[:, None] * self._of_pair)
 
-    def jacobian(self, measure: SpectralMeasure, f: Floats, n: Floats) -> Blocks:
+    def jacobian(self, bin_weights: BinWeights, f: Floats, n: Floats) -> Blocks:
         """Jacobian of `rates`."""
-        f, n = checked_occupations(self.grid, measure, f, n)
+        f, n = checked_occupations(self.grid, bin_weights, f, n)
         (cells, bins), points, b = f.shape, self.grid.n_phonon, self.bin
-        rate = np.broadcast_to(self._lost(measure), f.shape)
-        number = np.broadcast_to(measure.number, f.shape)
+        rate = np.broadcast_to(self._lost(bin_weights), f.shape)
+        number = np.broadcast_to(bin_weights.number, f.shape)
         free, slope = 1.0 - f[:, b, None], self.law.derivative(self.concentration(f))
         ff, nf = np.zeros((cells, bins, bins)), np.zeros((cells, points, bins))
         every = np.arange(bins)
@@ -144,18 +144,18 @@ class Localization:
         nf[:, :, b] += 0.5 * (self.states * slope)[:, None] * self._of_pair
         return Blocks(ff, np.zeros((cells, bins, points)), nf, np.zeros((cells, points)))
 
-    def diagonal(self, measure: SpectralMeasure, f: Floats, n: Floats) -> Pair:
+    def diagonal(self, bin_weights: BinWeights, f: Floats, n: Floats) -> Pair:
         """Diagonal of the Jacobian."""
-        f, n = checked_occupations(self.grid, measure, f, n)
-        b, rate = self.bin, self._lost(measure)
+        f, n = checked_occupations(self.grid, bin_weights, f, n)
+        b, rate = self.bin, self._lost(bin_weights)
         out = -rate * (1.0 - f[:, b, None]) + np.zeros_like(f)
-        out[:, b] = -(measure.number * rate * f).sum(axis=1) / self.states
+        out[:, b] = -(bin_weights.number * rate * f).sum(axis=1) / self.states
         out[:, b] -= self.law.derivative(self.concentration(f))
         return Pair(out, np.zeros_like(n))
 
-    def _lost(self, measure: SpectralMeasure) -> Floats:
+    def _lost(self, bin_weights: BinWeights) -> Floats:
         """Rate of capture of every bin with states, ``(cells or 1, N)``."""
-        return np.where(measure.active, self._capture, 0.0)
+        return np.where(bin_weights.active, self._capture, 0.0)
 
 
 def _phonons(grid: CollisionGrid, energies: Floats) -> Floats:

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fvqp.collisions import moving_gap_kernels as kernels
+from fvqp.collisions.bin_weights import BinWeights, Rule
 from fvqp.collisions.grid import CollisionGrid
-from fvqp.collisions.measure import Rule, SpectralMeasure
 from fvqp.collisions.moving_gap_spectrum import Axis, pairing
 from fvqp.collisions.observables import quasiparticle_energy, thermal
 from fvqp.collisions.spectral_family import SpectralFamily
@@ -33,12 +33,12 @@ class GapUpdate(NamedTuple):
     Attributes:
         f: occupations that moved along, ``(cells, N)``.
         gap: ``(cells,)``; 0 in normal cells.
-        measure: bin measure of these gaps, one row a cell.
+        bin_weights: bin weights of these gaps, one row a cell.
     """
 
     f: Floats
     gap: Floats
-    measure: SpectralMeasure
+    bin_weights: BinWeights
 
 
 def condensate_energy(gap: ArrayLike, *, cutoff: float | None = None) -> Floats:
@@ -61,13 +61,13 @@ def condensate_energy(gap: ArrayLike, *, cutoff: float | None = None) -> Floats:
 
 
 class SelfConsistentGap:
-    """The gap equation in the bin measure, and motion of the gap with exact number and energy.
+    """The gap equation in the bin weights, and motion of the gap with exact number and energy.
 
     The gap of a cell solves
 
         ln(Δ_c/Δ) = (2/Δ) Σ p_i f_i
 
-    (theory: moving_gap, Eq. gap-equation) with the anomalous weights p of the bin measure and the gap Δ_c
+    (theory: moving_gap, Eq. gap-equation) with the anomalous weights p of the bin weights and the gap Δ_c
     without quasiparticles, which is the unit of energy unless given; or that of a `SpectralFamily`. A cell
     whose gap is smaller than `floor` is normal: its gap is 0.
 
@@ -90,12 +90,12 @@ class SelfConsistentGap:
         """
         Args:
             grid: energies, uniform or graded. Its bins begin at 0, or below the smallest gap that occurs.
-            rule: of the bin measure (`bcs_measure`).
+            rule: of the bin weights (`bcs_weights`).
             cutoff: upper limit ω_c of the gap equation ``1/λ = ∫_Δ^{ω_c} (1 − 2f)/√(E² − Δ²) dE``, above
                 all bins, with λ such that Δ = Δ_c for f = 0; None for the weak-coupling limit.
             cold: Δ_c, of a superconductor that is not the reference.
             family: spectra of strong coupling and their gap equation; None for those of BCS theory.
-            splits_phonons: whether measures split phonon modes at 2Δ (`fvqp.collisions.threshold`), on a
+            splits_phonons: whether bin weights split phonon modes at 2Δ (`fvqp.collisions.threshold`), on a
                 uniform grid. What moves the gap then has to take phonons along
                 (`fvqp.models.lifted_phonons`).
 
@@ -104,7 +104,7 @@ class SelfConsistentGap:
                 beside a family, energies where a family has no quasiparticles.
         """
         if rule not in ("bin", "linear"):
-            raise CaseError(f'bin measure: rule must be "bin" or "linear", not "{rule}"')
+            raise CaseError(f'bin weights: rule must be "bin" or "linear", not "{rule}"')
         if not grid.edges[0] < cold <= grid.edges[-2]:
             raise CaseError(
                 f"collision grid: bins from {grid.edges[0]:g} to {grid.edges[-1]:g} Δ0 do not hold the gap "
@@ -150,9 +150,9 @@ class SelfConsistentGap:
         )
         return weak if self.family is None else _of_family(self.family, weak)
 
-    def measure(self, gap: ArrayLike) -> SpectralMeasure:
-        """Bin measure at these gaps, ``(cells,)``: `bcs_measure` to rounding, compiled."""
-        return self._measure(np.atleast_1d(self._fitting(gap)) / self.cold)
+    def bin_weights(self, gap: ArrayLike) -> BinWeights:
+        """Bin weights at these gaps, ``(cells,)``: `bcs_weights` to rounding, compiled."""
+        return self._bin_weights(np.atleast_1d(self._fitting(gap)) / self.cold)
 
     def residual(self, f: Floats, gap: ArrayLike) -> Floats:
         """``ln(Δ_c/Δ) − (2/Δ) Σ p_i f_i`` of every cell, ``(cells,)``: close to ``ln(Δ_solution/Δ)``.
@@ -195,7 +195,7 @@ class SelfConsistentGap:
 
         Args:
             f: ``(cells, N)`` after collisions at the gap ``gap``.
-            gap: of the measure in which these collisions took place, scalar or ``(cells,)``.
+            gap: of the bin weights at which these collisions took place, scalar or ``(cells,)``.
 
         Raises:
             CaseError: f outside [0, 1]; a gap that leaves a grid that does not begin at 0.
@@ -230,7 +230,7 @@ class SelfConsistentGap:
         for cell in np.flatnonzero((gaps > floor) & (targets > floor)):
             if kernels.shift_cell(self._axis, f[cell], gaps[cell], targets[cell]):
                 gaps[cell] = targets[cell]
-        return GapUpdate(f, gaps * self.cold, self._measure(gaps))
+        return GapUpdate(f, gaps * self.cold, self._bin_weights(gaps))
 
     def condensate_energy(self, gap: ArrayLike) -> Floats:
         """Energy of the condensate relative to the normal state at these gaps, see `condensate_energy`."""
@@ -243,7 +243,7 @@ class SelfConsistentGap:
         """Quasiparticles and condensate together, ``W/(4 N0 Δ0²)`` (theory: moving_gap, Eq. total-energy)."""
         f, gaps = self._checked(f, gap)
         gaps *= self.cold
-        quasiparticles = quasiparticle_energy(self.grid, self.measure(gaps), f)
+        quasiparticles = quasiparticle_energy(self.grid, self.bin_weights(gaps), f)
         return np.asarray(self.condensate_energy(gaps) + quasiparticles)
 
     def equilibrium(self, temperature: float) -> float:
@@ -269,23 +269,23 @@ class SelfConsistentGap:
                 high = middle
         return low
 
-    def _measure(self, gaps: Floats) -> SpectralMeasure:
-        """Bin measure at gaps in units of Δ_c."""
+    def _bin_weights(self, gaps: Floats) -> BinWeights:
+        """Bin weights at gaps in units of Δ_c."""
         states, anomalous = np.empty((gaps.size, self.grid.n)), np.empty((gaps.size, self.grid.n))
-        kernels.measures(self._axis, gaps, states, anomalous)
+        kernels.bin_weights(self._axis, gaps, states, anomalous)
         return self._counted(gaps, states, anomalous)
 
-    def _counted(self, gaps: Floats, states: Floats, anomalous: Floats) -> SpectralMeasure:
+    def _counted(self, gaps: Floats, states: Floats, anomalous: Floats) -> BinWeights:
         """Measure from the momentum states of the bins."""
         if self.family is None:
-            measure = SpectralMeasure(states * self.cold, anomalous * self.cold)
+            bin_weights = BinWeights(states * self.cold, anomalous * self.cold)
         else:
             masses = np.empty_like(states)
             kernels.masses(self._axis, gaps, masses)
-            measure = SpectralMeasure(states / masses * self.cold, anomalous * self.cold, masses)
+            bin_weights = BinWeights(states / masses * self.cold, anomalous * self.cold, masses)
         if not self.splits_phonons:
-            return measure
-        return at_threshold(self.grid, measure, gaps * self.cold, self.rule)
+            return bin_weights
+        return at_threshold(self.grid, bin_weights, gaps * self.cold, self.rule)
 
     def _fitting(self, gap: ArrayLike) -> Floats:
         gaps = _checked_gap(gap)

@@ -195,7 +195,7 @@ def _piece(axis, f, gap, r, here, there, trial_f, flux, face, scratch):
 
 @njit(cache=True, nogil=True, error_model="numpy", inline="always")
 def _follow(axis, f, gap, here, there, trial_f, flux, face, scratch):
-    """Gap of one cell; ``f`` moves along, and ``here`` ends as the measure."""
+    """Gap of one cell; ``f`` moves along, and ``here`` ends as the bin weights."""
     spectrum(axis, gap, here, scratch)
     if gap == 0.0:
         spectrum(axis, axis.floor, there, scratch)
@@ -230,7 +230,7 @@ def _follow(axis, f, gap, here, there, trial_f, flux, face, scratch):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def follow(start, stop, axis, f, gap, states, anomalous, status):
-    """Gap and status of the cells from ``start`` to ``stop``; occupations and measure in place."""
+    """Gap and status of the cells from ``start`` to ``stop``; occupations and bin_weights in place."""
     bins = axis.centres.size
     here, there = room(bins), room(bins)
     scratch, flux, face = workspace(bins), np.empty(bins - 1), np.empty(bins - 1)
@@ -264,8 +264,8 @@ def shift_cell(axis, f, gap, target):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def measures(axis, gap, states, anomalous):
-    """Bin measure of all cells."""
+def bin_weights(axis, gap, states, anomalous):
+    """Bin weights of all cells."""
     bins = axis.centres.size
     for c in range(gap.size):
         here = room(bins)

@@ -25,7 +25,7 @@ class Axis(NamedTuple):
         edges, centres: of the bins, ``(N + 1,)`` and ``(N,)``.
         bounds: of the stretches whose states are counted: edges, or first edge, centres, last edge.
         spacing: distances of neighbouring centres, ``(N − 1,)``.
-        linear: rule of the bin measure.
+        linear: rule of the bin weights.
         floor: smallest gap that the grid resolves; below it a cell is normal, or (if the grid does not
             reach down to 0) the grid is too short.
         cutoff: of the gap equation, inf for the weak-coupling limit.
@@ -56,7 +56,7 @@ class Axis(NamedTuple):
 
 
 class Spectrum(NamedTuple):
-    """Bin measure at one gap, and what drifts when the gap moves.
+    """Bin weights at one gap, and what drifts when the gap moves.
 
     Attributes:
         states, anomalous: number of momentum states and ``p`` of the bins, ``(N,)``.
@@ -188,7 +188,7 @@ def _stretches(axis, y, xi, number, rise, weight, lift):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def spectrum(axis, gap, out, scratch):
-    """Bin measure and drift at a gap; ``scratch`` is a `workspace`."""
+    """Bin weights and drift at a gap; ``scratch`` is a `workspace`."""
     states, anomalous, drift, upper, at = out
     y = pairing(axis, gap)
     at[0] = y

@@ -1,4 +1,4 @@
-"""Densities, energies and lifetimes, in the measure that the collisions use.
+"""Densities, energies and lifetimes, in the bin weights of the collisions.
 
 Densities are in units of 4 N0 Δ0, energies per volume in units of 4 N0 Δ0², rates in units of 1/τ0.
 """
@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fvqp.collisions.bin_weights import BinWeights
 from fvqp.collisions.electron_phonon import ElectronPhonon
 from fvqp.collisions.grid import CollisionGrid
-from fvqp.collisions.measure import SpectralMeasure
 from fvqp.collisions.process import Pair
 from fvqp.errors import CaseError
 from fvqp.typing import Floats
@@ -30,25 +30,25 @@ def thermal(grid: CollisionGrid, temperature: float) -> Pair:
     return Pair((fermi / (1.0 + fermi))[None], (bose / -np.expm1(-grid.phonon_energies / temperature))[None])
 
 
-def quasiparticle_density(measure: SpectralMeasure, f: Floats) -> Floats:
+def quasiparticle_density(bin_weights: BinWeights, f: Floats) -> Floats:
     """``∫ρ f dE`` of every cell: n_qp/(4 N0 Δ0) (theory: collisions, Eq. densities)."""
-    return np.asarray((measure.number * f).sum(axis=-1))
+    return np.asarray((bin_weights.number * f).sum(axis=-1))
 
 
-def quasiparticle_energy(grid: CollisionGrid, measure: SpectralMeasure, f: Floats) -> Floats:
+def quasiparticle_energy(grid: CollisionGrid, bin_weights: BinWeights, f: Floats) -> Floats:
     """``∫E ρ f dE`` of every cell, in units of 4 N0 Δ0²."""
-    return np.asarray((measure.number * grid.energies * f).sum(axis=-1))
+    return np.asarray((bin_weights.number * grid.energies * f).sum(axis=-1))
 
 
-def phonon_energy(operator: ElectronPhonon, n: Floats, measure: SpectralMeasure | None = None) -> Floats:
+def phonon_energy(operator: ElectronPhonon, n: Floats, bin_weights: BinWeights | None = None) -> Floats:
     """``c_ph ∫ω³ n dω`` of every cell, in units of 4 N0 Δ0².
 
     Args:
         operator: defines the phonon modes.
         n: ``(cells, K)``.
-        measure: of the cells; needed where it has shares of phonon modes.
+        bin_weights: of the cells; needed where it has shares of phonon modes.
     """
-    modes = operator.phonon_modes[None, :] if measure is None else operator.modes(measure)
+    modes = operator.phonon_modes[None, :] if bin_weights is None else operator.modes(bin_weights)
     return np.asarray((n * modes) @ operator.grid.phonon_energies)
 
 
@@ -69,18 +69,18 @@ class InverseLifetimes(NamedTuple):
 
 
 def inverse_lifetimes(
-    operator: ElectronPhonon, measure: SpectralMeasure, f: Floats, n: Floats
+    operator: ElectronPhonon, bin_weights: BinWeights, f: Floats, n: Floats
 ) -> InverseLifetimes:
     """Inverse lifetimes in any state; with `thermal` occupations those of Kaplan et al.
 
     Rates of quasiparticles are divided by ``1 − f``, as it is done there (theory: collisions, Eq. lifetimes).
     Those of scattering are without shares of phonon modes, which move final states next to the gap.
     """
-    scattering = operator.gain_loss(measure, f, n, "scattering")
+    scattering = operator.gain_loss(bin_weights, f, n, "scattering")
     alone = scattering
-    if measure.phonon_shares is not None:
-        alone = operator.gain_loss(replace(measure, phonon_shares=None), f, n, "scattering")
-    pairs = operator.gain_loss(measure, f, n, "pairs")
+    if bin_weights.phonon_shares is not None:
+        alone = operator.gain_loss(replace(bin_weights, phonon_shares=None), f, n, "scattering")
+    pairs = operator.gain_loss(bin_weights, f, n, "pairs")
     return InverseLifetimes(
         alone.out_f / (1.0 - f),
         pairs.out_f / (1.0 - f),

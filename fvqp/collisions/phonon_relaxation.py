@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fvqp.collisions.bin_weights import BinWeights
 from fvqp.collisions.electron_electron import is_uniform
 from fvqp.collisions.electron_phonon import FOURIER_FROM, Coupling, ElectronPhonon, Evaluation
 from fvqp.collisions.grid import CollisionGrid
-from fvqp.collisions.measure import SpectralMeasure
 from fvqp.collisions.process import GainLoss
 from fvqp.collisions.quasistatic_phonons import SLOWEST, STEEPEST, QuasistaticPhonons, inverted
 from fvqp.errors import CaseError
@@ -106,29 +106,29 @@ class PhononCollisions:
         Args:
             dos, pairing: bin averages of N and P = Im F, ``(cells, N)``, or ``(1, N)`` for all cells.
         """
-        measure = SpectralMeasure(dos * self.grid.widths, pairing * self.grid.widths)
+        bin_weights = BinWeights(dos * self.grid.widths, pairing * self.grid.widths)
         f = 0.5 * (1.0 - f_L)
         bath = np.broadcast_to(self.bath, (len(f), self.bath.size))
         weight = self.phonons.strength * dos
         if self.phonons.escape_time is None:
             n, decay = np.ascontiguousarray(bath), None
         else:
-            n, decay = self._steady_phonons(measure, f_L, f, bath, 1.0 / self.phonons.escape_time)
-        change, now = self._rates(measure, f, n)
+            n, decay = self._steady_phonons(bin_weights, f_L, f, bath, 1.0 / self.phonons.escape_time)
+        change, now = self._rates(bin_weights, f, n)
         rate = 2.0 * weight * change
         loss = weight * (now.in_f + now.out_f)
-        return PhononRelaxation(self, measure, f_L, f, n, decay, weight, rate, loss)
+        return PhononRelaxation(self, bin_weights, f_L, f, n, decay, weight, rate, loss)
 
-    def _rates(self, measure: SpectralMeasure, f: Floats, n: Floats) -> tuple[Floats, GainLoss]:
+    def _rates(self, bin_weights: BinWeights, f: Floats, n: Floats) -> tuple[Floats, GainLoss]:
         """``∂f/∂t`` and its gain and loss; on graded axes these are cut where f is not between 0 and 1."""
         if self.operator.evaluation == "graded":
-            rates, parts = self.operator.balance(measure, f, n)
+            rates, parts = self.operator.balance(bin_weights, f, n)
             return rates.f, parts()
-        parts_only = self.operator.gain_loss(measure, f, n)
+        parts_only = self.operator.gain_loss(bin_weights, f, n)
         return parts_only.rates(f, n).f, parts_only
 
     def _steady_phonons(
-        self, measure: SpectralMeasure, f_L: Floats, f: Floats, bath: Floats, leaves: float
+        self, bin_weights: BinWeights, f_L: Floats, f: Floats, bath: Floats, leaves: float
     ) -> tuple[Floats, Floats]:
         """Phonons of which gain, loss and escape at the rate ``leaves`` balance, and the decay of a surplus.
 
@@ -136,11 +136,11 @@ class PhononCollisions:
         they then decay at the slowest rate.
         """
         if self._quasistatic is not None:
-            states = measure.states, measure.anomalous, measure.states
+            states = bin_weights.dos_weights, bin_weights.pair_weights, bin_weights.dos_weights
             found = self._quasistatic.steady(states, np.stack([f_L, np.zeros_like(f_L)], axis=1))
             return found.n, found.decay
         # Energies of a point's phonons are one and the same, and gain and loss are linear in n.
-        now = self.operator.gain_loss(measure, f, bath)
+        now = self.operator.gain_loss(bin_weights, f, bath)
         decay = np.maximum(now.out_n - now.in_n + leaves, SLOWEST * leaves)
         return (now.in_n + bath * leaves) / decay, decay
 
@@ -151,7 +151,7 @@ class PhononRelaxation:
 
     Attributes:
         collisions: the operator.
-        measure: states and coherence of the bins.
+        bin_weights: states and coherence of the bins.
         f_L, f: ``(cells, N)``, ``f = (1 − f_L)/2``.
         n: phonon occupation, ``(cells, K)``.
         decay: rate at which a surplus of phonons decays, ``(cells, K)``, 1/τ0; None in a bath.
@@ -161,7 +161,7 @@ class PhononRelaxation:
     """
 
     collisions: PhononCollisions
-    measure: SpectralMeasure
+    bin_weights: BinWeights
     f_L: Floats
     f: Floats
     n: Floats
@@ -176,10 +176,10 @@ class PhononRelaxation:
         step_f, step_n, n = -0.5 * step, np.zeros_like(self.n), self.n
         if self.decay is not None and operator.evaluation == "graded":
             n = np.maximum(n, STEEPEST)
-        moved = operator.jvp(self.measure, self.f, n, step_f, step_n)
+        moved = operator.jvp(self.bin_weights, self.f, n, step_f, step_n)
         if self.decay is not None:
             step_n = moved.n / self.decay
-            moved = operator.jvp(self.measure, self.f, n, step_f, step_n)
+            moved = operator.jvp(self.bin_weights, self.f, n, step_f, step_n)
         return 2.0 * self.weight * moved.f
 
     @property

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.sparse import csr_array
 
+from fvqp.collisions.bin_weights import BinWeights
 from fvqp.collisions.grid import CollisionGrid
-from fvqp.collisions.measure import SpectralMeasure
 from fvqp.collisions.process import Blocks, Flow, GainLoss, Pair, checked_occupations
 from fvqp.errors import CaseError, ConvergenceError
 from fvqp.typing import Bools, Floats, Ints
@@ -58,7 +58,7 @@ class PhotonDrive:
         self.emission = _column("rate of emission", emission)
         self.power = None if power is None else _column("absorbed power", power)
         self._events = _transitions(grid, self.frequency)
-        self._known: tuple[SpectralMeasure, Floats] | None = None
+        self._known: tuple[BinWeights, Floats] | None = None
 
     @classmethod
     def mode(
@@ -110,18 +110,18 @@ class PhotonDrive:
         other._known = None
         return other
 
-    def rates(self, measure: SpectralMeasure, f: Floats, n: Floats) -> Pair:
+    def rates(self, bin_weights: BinWeights, f: Floats, n: Floats) -> Pair:
         """``∂f/∂t``; phonons do not take part."""
-        f, n = checked_occupations(self.grid, measure, f, n)
-        net, scale = self._net(measure, f)
-        return Pair(_per_state(scale * (net @ self._events.change), measure), np.zeros_like(n))
+        f, n = checked_occupations(self.grid, bin_weights, f, n)
+        net, scale = self._net(bin_weights, f)
+        return Pair(_per_state(scale * (net @ self._events.change), bin_weights), np.zeros_like(n))
 
-    def gain_loss(self, measure: SpectralMeasure, f: Floats, n: Floats) -> GainLoss:
+    def gain_loss(self, bin_weights: BinWeights, f: Floats, n: Floats) -> GainLoss:
         """Gain and loss coefficients apart, none negative."""
-        f, n = checked_occupations(self.grid, measure, f, n)
+        f, n = checked_occupations(self.grid, bin_weights, f, n)
         events = self._events
         taken, given, star, free = events.occupations(f)
-        weight = self._net(measure, f)[1] * self._weights(measure)
+        weight = self._net(bin_weights, f)[1] * self._weights(bin_weights)
         up, down = weight * self.absorption, weight * self.emission
         empty, filled = up * free, down * star
         into = np.where(events.pairs, empty, filled) @ events.take_first
@@ -131,89 +131,89 @@ class PhotonDrive:
             into = into + (up * taken * _ratio(free, 1.0 - here)) @ take
             out = out + (down * given * _ratio(star, here)) @ take
         return GainLoss(
-            _per_state(into, measure), _per_state(out, measure), np.zeros_like(n), np.zeros_like(n)
+            _per_state(into, bin_weights), _per_state(out, bin_weights), np.zeros_like(n), np.zeros_like(n)
         )
 
-    def jvp(self, measure: SpectralMeasure, f: Floats, n: Floats, step_f: Floats, step_n: Floats) -> Pair:
+    def jvp(self, bin_weights: BinWeights, f: Floats, n: Floats, step_f: Floats, step_n: Floats) -> Pair:
         """Jacobian of `rates` at ``(f, n)`` times ``(step_f, step_n)``."""
-        f, n = checked_occupations(self.grid, measure, f, n)
-        step_f, _ = checked_occupations(self.grid, measure, step_f, step_n)
-        slopes = self._slopes(measure, f)
+        f, n = checked_occupations(self.grid, bin_weights, f, n)
+        step_f, _ = checked_occupations(self.grid, bin_weights, step_f, step_n)
+        slopes = self._slopes(bin_weights, f)
         change = np.zeros_like(slopes[0])
         for slope, at in zip(slopes, self._events.bins, strict=True):
             change += slope * step_f[:, at]
         if self.power is not None:
-            net, scale = self._net(measure, f)
+            net, scale = self._net(bin_weights, f)
             change = scale * (change - net * _ratio(_total(change), _total(net)))
-        return Pair(_per_state(change @ self._events.change, measure), np.zeros_like(n))
+        return Pair(_per_state(change @ self._events.change, bin_weights), np.zeros_like(n))
 
-    def jacobian(self, measure: SpectralMeasure, f: Floats, n: Floats) -> Blocks:
+    def jacobian(self, bin_weights: BinWeights, f: Floats, n: Floats) -> Blocks:
         """Jacobian of `rates`."""
-        f, n = checked_occupations(self.grid, measure, f, n)
+        f, n = checked_occupations(self.grid, bin_weights, f, n)
         (cells, bins), points = f.shape, n.shape[1]
         events = self._events
-        slopes = self._slopes(measure, f)
+        slopes = self._slopes(bin_weights, f)
         matrix = np.zeros((cells, bins, bins))
         entries = matrix.reshape(cells, -1).T
         for row, coefficient in zip(events.bins, events.coefficients, strict=True):
             for column, slope in zip(events.bins, slopes, strict=True):
                 np.add.at(entries, row * bins + column, (coefficient * slope).T)
         if self.power is not None:
-            net, scale = self._net(measure, f)
+            net, scale = self._net(bin_weights, f)
             by_f = _ratio(self._gradient(slopes), _total(net))
             matrix -= (net @ events.change)[:, :, None] * by_f[:, None, :]
             matrix *= scale[..., None]
         matrix = np.divide(
-            matrix, measure.number[:, :, None], out=matrix, where=measure.number[:, :, None] > 0.0
+            matrix, bin_weights.number[:, :, None], out=matrix, where=bin_weights.number[:, :, None] > 0.0
         )
         return Blocks(
             matrix, np.zeros((cells, bins, points)), np.zeros((cells, points, bins)), np.zeros_like(n)
         )
 
-    def diagonal(self, measure: SpectralMeasure, f: Floats, n: Floats) -> Pair:
+    def diagonal(self, bin_weights: BinWeights, f: Floats, n: Floats) -> Pair:
         """Diagonal of the Jacobian."""
-        f, n = checked_occupations(self.grid, measure, f, n)
+        f, n = checked_occupations(self.grid, bin_weights, f, n)
         events = self._events
-        slopes = self._slopes(measure, f)
+        slopes = self._slopes(bin_weights, f)
         out = np.zeros_like(f)
         for row, coefficient in zip(events.bins, events.coefficients, strict=True):
             for column, slope in zip(events.bins, slopes, strict=True):
                 same = row == column
                 np.add.at(out.T, row[same], (coefficient * slope)[:, same].T)
         if self.power is not None:
-            net, scale = self._net(measure, f)
+            net, scale = self._net(bin_weights, f)
             out -= (net @ events.change) * _ratio(self._gradient(slopes), _total(net))
             out *= scale
-        return Pair(_per_state(out, measure), np.zeros_like(n))
+        return Pair(_per_state(out, bin_weights), np.zeros_like(n))
 
-    def energy_flow(self, measure: SpectralMeasure, f: Floats, n: Floats) -> Flow:
+    def energy_flow(self, bin_weights: BinWeights, f: Floats, n: Floats) -> Flow:
         """Absorbed power less emitted power per volume, ω0 times the net number of photons absorbed."""
-        f, n = checked_occupations(self.grid, measure, f, n)
-        net, scale = self._net(measure, f)
+        f, n = checked_occupations(self.grid, bin_weights, f, n)
+        net, scale = self._net(bin_weights, f)
         return Flow(self.frequency * (scale * _total(net))[:, 0], np.zeros(f.shape[0]))
 
-    def number_flow(self, measure: SpectralMeasure, f: Floats, n: Floats) -> Flow:
+    def number_flow(self, bin_weights: BinWeights, f: Floats, n: Floats) -> Flow:
         """Quasiparticles made: two for every pair broken."""
-        f, n = checked_occupations(self.grid, measure, f, n)
-        net, scale = self._net(measure, f)
+        f, n = checked_occupations(self.grid, bin_weights, f, n)
+        net, scale = self._net(bin_weights, f)
         return Flow(2.0 * (scale * _total(net * self._events.pairs))[:, 0], np.zeros(f.shape[0]))
 
-    def _weights(self, measure: SpectralMeasure) -> Floats:
-        """Those of the transitions, kept for the measure they were last asked for."""
-        if self._known is None or self._known[0] is not measure:
-            self._known = measure, self._events.weights(measure)
+    def _weights(self, bin_weights: BinWeights) -> Floats:
+        """Those of the transitions, kept for the bin weights they were last asked for."""
+        if self._known is None or self._known[0] is not bin_weights:
+            self._known = bin_weights, self._events.weights(bin_weights)
         return self._known[1]
 
-    def _bare(self, measure: SpectralMeasure, f: Floats) -> Floats:
+    def _bare(self, bin_weights: BinWeights, f: Floats) -> Floats:
         """Photons absorbed less emitted, of every transition, before scaling to a power."""
         events = self._events
         taken, given, star, free = events.occupations(f)
         bracket = self.absorption * taken * free - self.emission * star * given
-        return np.asarray(self._weights(measure) * bracket)
+        return np.asarray(self._weights(bin_weights) * bracket)
 
-    def _net(self, measure: SpectralMeasure, f: Floats) -> tuple[Floats, Floats]:
+    def _net(self, bin_weights: BinWeights, f: Floats) -> tuple[Floats, Floats]:
         """`_bare` rates and their scale, ``(cells, 1)``."""
-        net = self._bare(measure, f)
+        net = self._bare(bin_weights, f)
         if self.power is None:
             return net, np.ones((f.shape[0], 1))
         absorbed = self.frequency * _total(net)
@@ -226,11 +226,11 @@ class PhotonDrive:
             )
         return net, _ratio(np.broadcast_to(self.power, absorbed.shape), absorbed)
 
-    def _slopes(self, measure: SpectralMeasure, f: Floats) -> tuple[Floats, Floats, Floats]:
+    def _slopes(self, bin_weights: BinWeights, f: Floats) -> tuple[Floats, Floats, Floats]:
         """Derivatives of `_bare` by the occupations of the three bins of a transition."""
         events = self._events
         taken, given, star, free = events.occupations(f)
-        weight = self._weights(measure)
+        weight = self._weights(bin_weights)
         by_first = weight * (self.absorption * free + self.emission * star) * events.sense
         by_star = -weight * (self.absorption * taken + self.emission * given)
         left, right = f[:, events.left], f[:, events.right]
@@ -289,26 +289,26 @@ class _Transitions(NamedTuple):
         """What `change` is made of."""
         return -self.sense, 1.0 - self.share, self.share
 
-    def weights(self, measure: SpectralMeasure) -> Floats:
+    def weights(self, bin_weights: BinWeights) -> Floats:
         """States and coherence of every transition, ``(cells, M)``; 0 where a bin holds no states."""
-        s, p = measure.states, measure.anomalous
+        s, p = bin_weights.dos_weights, bin_weights.pair_weights
         density, coherent = s / self.width, p / self.width
         a, b = 1.0 - self.share, self.share
         other = a * density[:, self.left] + b * density[:, self.right]
         paired = a * coherent[:, self.left] + b * coherent[:, self.right]
         sign = np.where(self.pairs, -1.0, 1.0)
-        active = measure.active
+        active = bin_weights.active
         held = active[:, self.left] & active[:, self.right]
         weight = s[:, self.first] * other + sign * p[:, self.first] * paired
-        return np.where(held, self._part(measure) * weight, 0.0)
+        return np.where(held, self._part(bin_weights) * weight, 0.0)
 
-    def _part(self, measure: SpectralMeasure) -> Floats:
+    def _part(self, bin_weights: BinWeights) -> Floats:
         """Each pair of energies occurs twice, once with either as the first: the parts of both make 1.
 
         The part is 1 where the first energy is at the gap and 0 where the other is: the density that is
         interpolated between bins is then the one that is smooth.
         """
-        lowest = self.energies[np.argmax(measure.active, axis=1)][:, None]
+        lowest = self.energies[np.argmax(bin_weights.active, axis=1)][:, None]
         first = self.energies[self.first]
         span = first + self.other - 2.0 * lowest
         part = np.divide(self.other - lowest, span, out=np.full(span.shape, 0.5), where=span > 0.0)
@@ -376,8 +376,8 @@ def _ratio(a: Floats, b: Floats) -> Floats:
     return np.divide(a, b, out=np.zeros(np.broadcast_shapes(a.shape, b.shape)), where=b != 0.0)
 
 
-def _per_state(amount: Floats, measure: SpectralMeasure) -> Floats:
-    return _ratio(amount, measure.number)
+def _per_state(amount: Floats, bin_weights: BinWeights) -> Floats:
+    return _ratio(amount, bin_weights.number)
 
 
 def _column(name: str, value: ArrayLike) -> Floats:

@@ -11,8 +11,8 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from fvqp.collisions.bin_weights import BinWeights
 from fvqp.collisions.grid import CollisionGrid
-from fvqp.collisions.measure import SpectralMeasure
 from fvqp.errors import CaseError
 from fvqp.kernel_cache import read_only
 from fvqp.typing import Floats
@@ -65,25 +65,25 @@ class Flow(NamedTuple):
 
 
 class Process(Protocol):
-    """Something that changes occupations; ``measure`` has one row a cell, or one for all."""
+    """Something that changes occupations; ``bin_weights`` has one row a cell, or one for all."""
 
-    def rates(self, measure: SpectralMeasure, f: Floats, n: Floats) -> Pair:
+    def rates(self, bin_weights: BinWeights, f: Floats, n: Floats) -> Pair:
         """``∂f/∂t`` and ``∂n/∂t``."""
         ...
 
-    def gain_loss(self, measure: SpectralMeasure, f: Floats, n: Floats) -> GainLoss:
+    def gain_loss(self, bin_weights: BinWeights, f: Floats, n: Floats) -> GainLoss:
         """Gain and loss coefficients apart, none negative."""
         ...
 
-    def jvp(self, measure: SpectralMeasure, f: Floats, n: Floats, step_f: Floats, step_n: Floats) -> Pair:
+    def jvp(self, bin_weights: BinWeights, f: Floats, n: Floats, step_f: Floats, step_n: Floats) -> Pair:
         """Jacobian of `rates` at ``(f, n)`` times ``(step_f, step_n)``."""
         ...
 
-    def jacobian(self, measure: SpectralMeasure, f: Floats, n: Floats) -> Blocks:
+    def jacobian(self, bin_weights: BinWeights, f: Floats, n: Floats) -> Blocks:
         """Jacobian of `rates`."""
         ...
 
-    def diagonal(self, measure: SpectralMeasure, f: Floats, n: Floats) -> Pair:
+    def diagonal(self, bin_weights: BinWeights, f: Floats, n: Floats) -> Pair:
         """Diagonal of the Jacobian."""
         ...
 
@@ -94,17 +94,17 @@ class Exchange(Process, Protocol):
     Processes without these two methods keep the energy of quasiparticles and phonons together.
     """
 
-    def energy_flow(self, measure: SpectralMeasure, f: Floats, n: Floats) -> Flow:
+    def energy_flow(self, bin_weights: BinWeights, f: Floats, n: Floats) -> Flow:
         """Power into quasiparticles ``Σ s E ḟ`` and into phonons ``Σ g ω ṅ`` of every cell."""
         ...
 
-    def number_flow(self, measure: SpectralMeasure, f: Floats, n: Floats) -> Flow:
+    def number_flow(self, bin_weights: BinWeights, f: Floats, n: Floats) -> Flow:
         """Quasiparticles ``Σ s ḟ`` and phonons ``Σ g ṅ`` that enter every cell in unit time."""
         ...
 
 
 def checked_occupations(
-    grid: CollisionGrid, measure: SpectralMeasure, f: Floats, n: Floats
+    grid: CollisionGrid, bin_weights: BinWeights, f: Floats, n: Floats
 ) -> tuple[Floats, Floats]:
     """f and n as contiguous arrays that are only read.
 
@@ -117,8 +117,9 @@ def checked_occupations(
             f"collisions: need f of shape (cells, {grid.n}) and n of shape (cells, {grid.n_phonon}), "
             f"found {f.shape} and {n.shape}"
         )
-    if measure.states.shape not in ((1, grid.n), f.shape):
+    if bin_weights.dos_weights.shape not in ((1, grid.n), f.shape):
         raise CaseError(
-            f"collisions: measure of shape {measure.states.shape} does not fit f of shape {f.shape}"
+            f"collisions: bin weights of shape {bin_weights.dos_weights.shape} do not fit f of shape "
+            f"{f.shape}"
         )
     return read_only(f), read_only(n)

@@ -14,9 +14,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fvqp.collisions.bin_weights import BinWeights
 from fvqp.collisions.electron_phonon import Coupling, phonon_modes
 from fvqp.collisions.grid import CollisionGrid
-from fvqp.collisions.measure import SpectralMeasure
 from fvqp.collisions.process import Blocks, Flow, GainLoss, Pair, checked_occupations
 from fvqp.errors import CaseError
 from fvqp.typing import Floats
@@ -98,56 +98,58 @@ class _Linear(ABC):
         self._modes = np.zeros(grid.n_phonon) if modes is None else modes
 
     @abstractmethod
-    def _coefficients(self, measure: SpectralMeasure) -> GainLoss:
+    def _coefficients(self, bin_weights: BinWeights) -> GainLoss:
         """Of one row for all cells, or one for each."""
 
-    def rates(self, measure: SpectralMeasure, f: Floats, n: Floats) -> Pair:
+    def rates(self, bin_weights: BinWeights, f: Floats, n: Floats) -> Pair:
         """``∂f/∂t`` and ``∂n/∂t``."""
-        f, n = checked_occupations(self.grid, measure, f, n)
-        a, b, c, d = self._coefficients(measure)
+        f, n = checked_occupations(self.grid, bin_weights, f, n)
+        a, b, c, d = self._coefficients(bin_weights)
         return Pair(a - (a + b) * f, c - (d - c) * n)
 
-    def gain_loss(self, measure: SpectralMeasure, f: Floats, n: Floats) -> GainLoss:
+    def gain_loss(self, bin_weights: BinWeights, f: Floats, n: Floats) -> GainLoss:
         """Gain and loss coefficients apart, none negative."""
-        f, n = checked_occupations(self.grid, measure, f, n)
-        a, b, c, d = self._coefficients(measure)
+        f, n = checked_occupations(self.grid, bin_weights, f, n)
+        a, b, c, d = self._coefficients(bin_weights)
         return GainLoss(a + 0.0 * f, b + 0.0 * f, c + 0.0 * n, d + 0.0 * n)
 
-    def jvp(self, measure: SpectralMeasure, f: Floats, n: Floats, step_f: Floats, step_n: Floats) -> Pair:
+    def jvp(self, bin_weights: BinWeights, f: Floats, n: Floats, step_f: Floats, step_n: Floats) -> Pair:
         """Jacobian of `rates` times ``(step_f, step_n)``."""
-        by_f, by_n = self.diagonal(measure, f, n)
+        by_f, by_n = self.diagonal(bin_weights, f, n)
         return Pair(by_f * step_f, by_n * step_n)
 
-    def jacobian(self, measure: SpectralMeasure, f: Floats, n: Floats) -> Blocks:
+    def jacobian(self, bin_weights: BinWeights, f: Floats, n: Floats) -> Blocks:
         """Jacobian of `rates`, a diagonal."""
-        by_f, by_n = self.diagonal(measure, f, n)
+        by_f, by_n = self.diagonal(bin_weights, f, n)
         (cells, bins), points = by_f.shape, by_n.shape[1]
         matrix = np.zeros((cells, bins, bins))
         matrix[:, np.arange(bins), np.arange(bins)] = by_f
         return Blocks(matrix, np.zeros((cells, bins, points)), np.zeros((cells, points, bins)), by_n)
 
-    def diagonal(self, measure: SpectralMeasure, f: Floats, n: Floats) -> Pair:
+    def diagonal(self, bin_weights: BinWeights, f: Floats, n: Floats) -> Pair:
         """Diagonal of the Jacobian."""
-        f, n = checked_occupations(self.grid, measure, f, n)
-        a, b, c, d = self._coefficients(measure)
+        f, n = checked_occupations(self.grid, bin_weights, f, n)
+        a, b, c, d = self._coefficients(bin_weights)
         return Pair(np.zeros_like(f) - (a + b), np.zeros_like(n) - (d - c))
 
-    def energy_flow(self, measure: SpectralMeasure, f: Floats, n: Floats) -> Flow:
+    def energy_flow(self, bin_weights: BinWeights, f: Floats, n: Floats) -> Flow:
         """Power that enters quasiparticles and phonons of every cell; negative where it leaves."""
-        rates = self.rates(measure, f, n)
+        rates = self.rates(bin_weights, f, n)
         return Flow(
-            (measure.number * self.grid.energies * rates.f).sum(axis=1),
-            (rates.n * self._present(measure)) @ self.grid.phonon_energies,
+            (bin_weights.number * self.grid.energies * rates.f).sum(axis=1),
+            (rates.n * self._present(bin_weights)) @ self.grid.phonon_energies,
         )
 
-    def number_flow(self, measure: SpectralMeasure, f: Floats, n: Floats) -> Flow:
+    def number_flow(self, bin_weights: BinWeights, f: Floats, n: Floats) -> Flow:
         """Quasiparticles and phonons that enter every cell in unit time; negative where they leave."""
-        rates = self.rates(measure, f, n)
-        return Flow((measure.number * rates.f).sum(axis=1), (rates.n * self._present(measure)).sum(axis=1))
+        rates = self.rates(bin_weights, f, n)
+        return Flow(
+            (bin_weights.number * rates.f).sum(axis=1), (rates.n * self._present(bin_weights)).sum(axis=1)
+        )
 
-    def _present(self, measure: SpectralMeasure) -> Floats:
+    def _present(self, bin_weights: BinWeights) -> Floats:
         """Phonon modes of every point, ``(K,)`` or ``(cells, K)``."""
-        shares = measure.phonon_shares
+        shares = bin_weights.phonon_shares
         return self._modes if shares is None else self._modes * shares
 
 
@@ -181,22 +183,22 @@ class PhononInjection(_Linear):
         self._rate = amounts / self._modes
         self._weights = self._modes * (1.0 if power is None else grid.phonon_energies)
 
-    def _into(self, measure: SpectralMeasure) -> Floats:
+    def _into(self, bin_weights: BinWeights) -> Floats:
         """``∂n/∂t``; where modes are shared out, all of it by one factor so that power or rate stays."""
-        if measure.phonon_shares is None:
+        if bin_weights.phonon_shares is None:
             return self._rate
-        into = self._rate * (self._weights * measure.phonon_shares)
+        into = self._rate * (self._weights * bin_weights.phonon_shares)
         total, wanted = into.sum(axis=1), (self._rate * self._weights).sum(axis=1)
         return self._rate * np.divide(wanted, total, out=np.ones_like(total), where=total > 0.0)[:, None]
 
-    def _coefficients(self, measure: SpectralMeasure) -> GainLoss:
-        zero, into = np.zeros((1, self.grid.n)), self._into(measure)
+    def _coefficients(self, bin_weights: BinWeights) -> GainLoss:
+        zero, into = np.zeros((1, self.grid.n)), self._into(bin_weights)
         return GainLoss(zero, zero, into, into)
 
-    def gain_loss(self, measure: SpectralMeasure, f: Floats, n: Floats) -> GainLoss:
+    def gain_loss(self, bin_weights: BinWeights, f: Floats, n: Floats) -> GainLoss:
         """Gain alone: ``in_n (1 + n)`` is the rate of injection."""
-        f, n = checked_occupations(self.grid, measure, f, n)
-        into = self._into(measure) / (1.0 + n)
+        f, n = checked_occupations(self.grid, bin_weights, f, n)
+        into = self._into(bin_weights) / (1.0 + n)
         return GainLoss(np.zeros_like(f), np.zeros_like(f), into, np.zeros_like(n))
 
 
@@ -227,14 +229,14 @@ class QuasiparticleInjection(_Linear):
         super().__init__(grid)
         self._amounts = _injected("quasiparticle injection", grid.energies, spectrum, power, rate)
 
-    def _coefficients(self, measure: SpectralMeasure) -> GainLoss:
+    def _coefficients(self, bin_weights: BinWeights) -> GainLoss:
         into = np.divide(
             self._amounts,
-            measure.number,
-            out=np.zeros(np.broadcast_shapes(self._amounts.shape, measure.states.shape)),
-            where=measure.active,
+            bin_weights.number,
+            out=np.zeros(np.broadcast_shapes(self._amounts.shape, bin_weights.dos_weights.shape)),
+            where=bin_weights.active,
         )
-        lost = np.broadcast_to((self._amounts > 0.0) & ~measure.active, into.shape)
+        lost = np.broadcast_to((self._amounts > 0.0) & ~bin_weights.active, into.shape)
         if np.any(lost):
             cell, at = np.argwhere(lost)[0]
             raise CaseError(
@@ -276,7 +278,7 @@ class PhononEscape(_Linear):
         if not np.all(np.isfinite(self._bath)) or np.any(self._bath < 0.0):
             raise CaseError("phonon escape: the occupation of the bath must be finite and not negative")
 
-    def _coefficients(self, measure: SpectralMeasure) -> GainLoss:
+    def _coefficients(self, bin_weights: BinWeights) -> GainLoss:
         zero = np.zeros((1, self.grid.n))
         return GainLoss(zero, zero, self._rate * self._bath, self._rate * (1.0 + self._bath))
 
@@ -299,8 +301,8 @@ class ConstantTrapping(_Linear):
         if not np.all((self._bath >= 0.0) & (self._bath <= 1.0)):
             raise CaseError("trapping: the occupation of the bath must be between 0 and 1")
 
-    def _coefficients(self, measure: SpectralMeasure) -> GainLoss:
-        rate = self._rate * measure.active
+    def _coefficients(self, bin_weights: BinWeights) -> GainLoss:
+        rate = self._rate * bin_weights.active
         zero = np.zeros((1, self.grid.n_phonon))
         return GainLoss(rate * self._bath, rate * (1.0 - self._bath), zero, zero)
 

@@ -19,8 +19,8 @@ from numba import njit
 from numpy.typing import ArrayLike
 from scipy.special import ellipe, ellipk
 
+from fvqp.collisions.bin_weights import BinWeights, Rule, bcs_weights
 from fvqp.collisions.grid import CollisionGrid
-from fvqp.collisions.measure import Rule, SpectralMeasure, bcs_measure
 from fvqp.typing import Floats, Ints
 
 #: Largest phonon energy, in Δ, whose rate of pair breaking is made exact. The sums converge with order 2
@@ -46,15 +46,15 @@ def threshold_shares(grid: CollisionGrid, gap: ArrayLike, rule: Rule = "linear")
     Args:
         grid: uniform.
         gap: Δ ≥ 0, scalar or ``(cells,)``.
-        rule: of the bin measure.
+        rule: of the bin weights.
     """
     gaps = np.atleast_1d(np.asarray(gap, dtype=np.float64))
     omega, width = grid.phonon_energies, grid.width
-    measure = bcs_measure(grid, gaps, rule)
+    bin_weights = bcs_weights(grid, gaps, rule)
     pairs = np.zeros((gaps.size, omega.size))
     highest = np.minimum(HIGHEST * gaps, grid.edges[-1] + gaps - TOP * width)
     ends = np.searchsorted(omega, highest, side="right")
-    _pair_sums(measure.states, measure.anomalous, 2 * grid.first, ends, pairs)
+    _pair_sums(bin_weights.dos_weights, bin_weights.pair_weights, 2 * grid.first, ends, pairs)
     made = pairs > 0.0
     first = np.argmax(made, axis=1)
     split = made.any(axis=1) & (first > 0)
@@ -69,17 +69,15 @@ def threshold_shares(grid: CollisionGrid, gap: ArrayLike, rule: Rule = "linear")
 
 
 def at_threshold(
-    grid: CollisionGrid, measure: SpectralMeasure, gap: ArrayLike, rule: Rule = "linear"
-) -> SpectralMeasure:
-    """The measure with phonon modes split at 2Δ; as it is on grids that are not uniform."""
+    grid: CollisionGrid, bin_weights: BinWeights, gap: ArrayLike, rule: Rule = "linear"
+) -> BinWeights:
+    """Bin weights with phonon modes split at 2Δ; as it is on grids that are not uniform."""
     if not grid.is_uniform:
-        return measure
-    return replace(measure, phonon_shares=threshold_shares(grid, gap, rule))
+        return bin_weights
+    return replace(bin_weights, phonon_shares=threshold_shares(grid, gap, rule))
 
 
-def carried_phonons(
-    grid: CollisionGrid, before: SpectralMeasure, after: SpectralMeasure, n: Floats
-) -> Floats:
+def carried_phonons(grid: CollisionGrid, before: BinWeights, after: BinWeights, n: Floats) -> Floats:
     """Occupations after modes have passed between points because the gap has moved, ``(cells, K)``.
 
     Modes keep their phonons, in the order of their energy; the energy of all phonons stays to rounding, and
@@ -97,24 +95,24 @@ def carried_phonons(
     return out
 
 
-def first_of_pairs(grid: CollisionGrid, measure: SpectralMeasure) -> Ints:
+def first_of_pairs(grid: CollisionGrid, bin_weights: BinWeights) -> Ints:
     """Index of the lowest phonon point that breaks pairs on a uniform grid, ``(cells,)``."""
-    return np.asarray(2 * (grid.first + np.argmax(measure.active, axis=1)))
+    return np.asarray(2 * (grid.first + np.argmax(bin_weights.active, axis=1)))
 
 
-def broken_pairs(grid: CollisionGrid, measure: SpectralMeasure, phonons: Floats) -> Floats:
+def broken_pairs(grid: CollisionGrid, bin_weights: BinWeights, phonons: Floats) -> Floats:
     """Change of f where phonons of a uniform grid break pairs, ``(cells, N)``.
 
     A pair has its bins as often as pairs of a cold superconductor that phonons of the point break.
 
     Args:
         grid: uniform.
-        measure: one row a cell.
+        bin_weights: one row a cell.
         phonons: how many of every point, ``(cells, K)``; 0 below `first_of_pairs`.
     """
-    made = np.zeros(measure.states.shape)
-    _break_pairs(measure.states, measure.anomalous, 2 * grid.first, phonons, made)
-    return np.divide(made, measure.number, out=np.zeros_like(made), where=measure.active)
+    made = np.zeros(bin_weights.dos_weights.shape)
+    _break_pairs(bin_weights.dos_weights, bin_weights.pair_weights, 2 * grid.first, phonons, made)
+    return np.divide(made, bin_weights.number, out=np.zeros_like(made), where=bin_weights.active)
 
 
 @njit(cache=True, nogil=True)

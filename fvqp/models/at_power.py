@@ -98,7 +98,7 @@ def _at_rate(
     drive = problem.processes[name]
     assert isinstance(drive, PhotonDrive)
     fixed = _scaled(drive, rate)
-    gap = problem.equations.measure if problem.self_consistent is None else problem.self_consistent
+    gap = problem.equations.bin_weights if problem.self_consistent is None else problem.self_consistent
     trial = HomogeneousProblem(problem.operator, {**problem.processes, name: fixed}, gap=gap)
     state = trial.steady(guess, tolerance=tolerance, max_iterations=most).state
     return state, _absorbed(trial, fixed, state)
@@ -112,4 +112,4 @@ def _scaled(drive: PhotonDrive, rate: float) -> PhotonDrive:
 
 def _absorbed(problem: HomogeneousProblem, drive: PhotonDrive, state: State) -> float:
     """Power by volume that a drive of given rates gives to quasiparticles."""
-    return float(drive.energy_flow(problem.measure(state), state.f, state.n).quasiparticles[0])
+    return float(drive.energy_flow(problem.bin_weights(state), state.f, state.n).quasiparticles[0])

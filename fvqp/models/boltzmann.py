@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fvqp.collisions import ElectronPhonon, Process, SpectralMeasure, bcs_measure
+from fvqp.collisions import BinWeights, ElectronPhonon, Process, bcs_weights
 from fvqp.collisions.moving_gap import SelfConsistentGap
 from fvqp.collisions.observables import phonon_energy, quasiparticle_density, quasiparticle_energy
 from fvqp.collisions.threshold import at_threshold
@@ -120,7 +120,7 @@ class HomogeneousProblem:
         operator: ElectronPhonon,
         processes: Mapping[str, Process] | None = None,
         *,
-        gap: ArrayLike | SpectralMeasure | SelfConsistentGap = 1.0,
+        gap: ArrayLike | BinWeights | SelfConsistentGap = 1.0,
         cells: int = 1,
     ) -> None:
         """
@@ -155,19 +155,19 @@ class HomogeneousProblem:
                     "homogeneous problem: graded sums do not split phonon modes at twice the gap; "
                     "choose splits_phonons=False for the gap that follows"
                 )
-            measure = gap.measure(np.ones(cells))
-        elif isinstance(gap, SpectralMeasure):
-            measure = gap
+            bin_weights = gap.bin_weights(np.ones(cells))
+        elif isinstance(gap, BinWeights):
+            bin_weights = gap
         else:
             gaps = np.atleast_1d(np.asarray(gap, dtype=np.float64))
             if gaps.shape not in ((1,), (cells,)):
                 raise CaseError(f"homogeneous problem: need one gap or {cells}, found {gaps.shape}")
             self._gap = np.broadcast_to(gaps, (cells,)).copy()
-            measure = bcs_measure(operator.grid, gaps)
+            bin_weights = bcs_weights(operator.grid, gaps)
             if not summed.shares_phonons:
-                measure = at_threshold(operator.grid, measure, gaps)
-        self.equations = Occupations(summed, self.processes, measure, cells)
-        self._counted = CountedOccupations(summed, self.processes, measure, cells)
+                bin_weights = at_threshold(operator.grid, bin_weights, gaps)
+        self.equations = Occupations(summed, self.processes, bin_weights, cells)
+        self._counted = CountedOccupations(summed, self.processes, bin_weights, cells)
 
     def state(self, f: ArrayLike, n: ArrayLike, gap: ArrayLike | None = None) -> State:
         """A state from occupations, one row for all cells or one each.
@@ -200,17 +200,17 @@ class HomogeneousProblem:
             return State(rows[0], rows[1], own.copy())
         return State(rows[0], rows[1], self.self_consistent.gap(rows[0], gap))
 
-    def measure(self, state: State) -> SpectralMeasure:
+    def bin_weights(self, state: State) -> BinWeights:
         """Spectrum of a state."""
         return (
-            self.equations.measure
+            self.equations.bin_weights
             if self.self_consistent is None
-            else self.self_consistent.measure(state.gap)
+            else self.self_consistent.bin_weights(state.gap)
         )
 
     def ledger(self, state: State, counters: Floats | None = None) -> Ledger:
         """Energies and number of a state; ``counters`` are the integrals that `evolve` carries along."""
-        measure, grid = self.measure(state), self.operator.grid
+        bin_weights, grid = self.bin_weights(state), self.operator.grid
         condensate = np.zeros(self.cells)
         if self.self_consistent is not None:
             condensate = self.self_consistent.condensate_energy(state.gap)
@@ -218,10 +218,10 @@ class HomogeneousProblem:
         if counters is None:
             counters = np.zeros((self.cells, 3 * len(names)))
         return Ledger(
-            quasiparticle_energy(grid, measure, state.f),
-            phonon_energy(self.equations.collisions, state.n, measure),
+            quasiparticle_energy(grid, bin_weights, state.f),
+            phonon_energy(self.equations.collisions, state.n, bin_weights),
             condensate,
-            quasiparticle_density(measure, state.f),
+            quasiparticle_density(bin_weights, state.f),
             *({name: counters[:, 3 * i + k].copy() for i, name in enumerate(names)} for k in range(3)),
         )
 
@@ -298,7 +298,7 @@ class HomogeneousProblem:
         self_consistent = self.self_consistent
         y = np.concatenate([guess.f, guess.n], axis=1)
         if self_consistent is not None:
-            self._counted.measure = self_consistent.measure(guess.gap)
+            self._counted.bin_weights = self_consistent.bin_weights(guess.gap)
         solver = SteadySolver(self._counted, tolerance=tolerance, max_iterations=max_iterations)
         if self_consistent is None:
             found = self._solved(solver, y)
@@ -308,7 +308,7 @@ class HomogeneousProblem:
         gap, taken = guess.gap.copy(), 0
         before: tuple[Floats, Floats] | None = None
         for _ in range(_GAP_ITERATIONS):
-            self._counted.measure = self.equations.measure = self_consistent.measure(gap)
+            self._counted.bin_weights = self.equations.bin_weights = self_consistent.bin_weights(gap)
             found = self._solved(solver, y)
             taken += found.iterations
             f, n = self.equations.split(found.y)

@@ -8,8 +8,8 @@ from typing import Literal
 import numpy as np
 from scipy import constants, special
 
-from fvqp.collisions import CollisionGrid, Coupling, SpectralMeasure
-from fvqp.collisions.measure import Rule, centre_bounds, shared_between_centres
+from fvqp.collisions import BinWeights, CollisionGrid, Coupling
+from fvqp.collisions.bin_weights import Rule, centre_bounds, shared_between_centres
 from fvqp.errors import CaseError
 from fvqp.gap import equilibrium_gap
 from fvqp.materials import BCS_RATIO, Material, pair_breaking_time
@@ -50,15 +50,15 @@ def electron_phonon_coupling(
     )
 
 
-def eliashberg_measure(
+def eliashberg_weights(
     spectrum: EliashbergSpectrum,
     grid: CollisionGrid,
     rule: Rule = "bin",
     *,
     unit: float | None = None,
     renormalization: float | None = None,
-) -> tuple[SpectralMeasure, Floats]:
-    """Bin measure of a solution of the Eliashberg equations, in place of the BCS one.
+) -> tuple[BinWeights, Floats]:
+    """Bin weights of a solution of the Eliashberg equations, in place of the BCS one.
 
     Collisions take ``α²F = b Ω²`` with the b of τ0, as with a BCS spectrum, which is right for phonons far
     below the peaks of α²F, or the whole α²F with the `interaction` of the same grid.
@@ -67,14 +67,14 @@ def eliashberg_measure(
         spectrum: superconducting.
         grid: energies; bins below the gap edge, where damping leaves few states or none, may be in it. Bins
             with less than 1e-6 of the normal density of states count as empty.
-        rule: how states are counted, see `bcs_measure`.
+        rule: how states are counted, see `bcs_weights`.
         unit: of the energies of ``grid``, in that of the solution; default: its gap edge.
-        renormalization: Z(0) that is in τ0 and in the density of states, to have the measure count momentum
+        renormalization: Z(0) that is in τ0 and in the density of states, to have bin weights count momentum
             states (theory: eliashberg, Eq. eli-number); default: the factor below is taken for 1.
 
     Returns:
-        The measure, and the factor ``(∂_ε Re εZ − (ϕ/ρ) ∂_ε Re φ)/Z(0)`` of every bin, ``(N,)``, by which to
-        divide rates ∂f/∂t (Z(0) itself is in τ0); a state counts as many times in densities.
+        The bin_weights, and the factor ``(∂_ε Re εZ − (ϕ/ρ) ∂_ε Re φ)/Z(0)`` of every bin, ``(N,)``, by which
+        to divide rates ∂f/∂t (Z(0) itself is in τ0); a state counts as many times in densities.
 
     Raises:
         CaseError: a normal state, a grid that leaves the solved range, or energies without quasiparticles.
@@ -82,7 +82,7 @@ def eliashberg_measure(
     edge = spectrum.gap_edge
     if not edge > 0.0:
         raise CaseError(
-            "Eliashberg measure: the state is normal, there is no gap edge to measure energies in"
+            "Eliashberg bin weights: the state is normal, there is no gap edge to measure energies in"
         )
     of = edge if unit is None else unit
     bins = spectrum.bins(grid.edges * of)
@@ -98,7 +98,7 @@ def eliashberg_measure(
     # the broadening of the solution takes 1e-9 from the states of a bin that the edge has just reached
     anomalous = np.clip(anomalous, -states, states)
     if renormalization is None:
-        return SpectralMeasure(states, anomalous), factor
+        return BinWeights(states, anomalous), factor
     mass = np.divide(number, renormalization * states, out=np.ones_like(states), where=there)
     lost = np.flatnonzero(~(mass[0] > 0.0))
     if lost.size:
@@ -106,7 +106,7 @@ def eliashberg_measure(
             f"at {grid.energies[lost[0]]:.4g} Delta0 phonons leave no quasiparticles of a definite energy: "
             "∂(εZ)/∂ε − (ϕ/ρ) ∂φ/∂ε is not positive; end the energy axis below"
         )
-    return SpectralMeasure(states, anomalous, mass), factor
+    return BinWeights(states, anomalous, mass), factor
 
 
 def interaction(

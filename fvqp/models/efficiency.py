@@ -11,13 +11,13 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from fvqp.collisions import ElectronPhonon, Exchange, SpectralMeasure
+from fvqp.collisions import BinWeights, ElectronPhonon, Exchange
 from fvqp.typing import Floats
 
 
 def generation(
     operator: ElectronPhonon,
-    measure: SpectralMeasure,
+    bin_weights: BinWeights,
     f: Floats,
     n: Floats,
     drives: Iterable[Exchange] = (),
@@ -30,19 +30,19 @@ def generation(
 
     Args:
         operator: electron-phonon collisions.
-        measure: spectrum.
+        bin_weights: spectrum.
         f, n: occupations of a steady state: phonons of an energy are made up as those that arise.
         drives: photons and injection.
         exchanges: everything else that makes phonons, such as the bath that they escape to.
     """
     made, new, total = np.zeros(f.shape[0]), np.zeros_like(n), np.zeros_like(n)
     for drive in drives:
-        made = made + drive.number_flow(measure, f, n).quasiparticles
-        new += drive.gain_loss(measure, f, n).in_n * (1.0 + n)
-    new += operator.gain_loss(measure, f, n, "scattering").in_n * (1.0 + n)
-    pairs = operator.gain_loss(measure, f, n, "pairs")
+        made = made + drive.number_flow(bin_weights, f, n).quasiparticles
+        new += drive.gain_loss(bin_weights, f, n).in_n * (1.0 + n)
+    new += operator.gain_loss(bin_weights, f, n, "scattering").in_n * (1.0 + n)
+    pairs = operator.gain_loss(bin_weights, f, n, "pairs")
     total += new + pairs.in_n * (1.0 + n)
     for exchange in exchanges:
-        total += exchange.gain_loss(measure, f, n).in_n * (1.0 + n)
+        total += exchange.gain_loss(bin_weights, f, n).in_n * (1.0 + n)
     part = np.divide(new, total, out=np.zeros_like(n), where=total > 0.0)
-    return np.asarray(made + 2.0 * (operator.modes(measure) * pairs.out_n * n * part).sum(axis=1))
+    return np.asarray(made + 2.0 * (operator.modes(bin_weights) * pairs.out_n * n * part).sum(axis=1))

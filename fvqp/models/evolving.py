@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from fvqp.collisions.measure import SpectralMeasure
+from fvqp.collisions.bin_weights import BinWeights
 from fvqp.collisions.moving_gap import GapUpdate, SelfConsistentGap
 from fvqp.collisions.process import GainLoss, Pair
 from fvqp.collisions.threshold import carried_phonons
@@ -88,7 +88,7 @@ class _Motion:
         self.rate = np.zeros_like(gap) if rate is None else rate
         self._most = min(GAP_STEP * tolerance, LONGEST_GAP_STEP)
         self._shortened, self._time = 0, start
-        equations.measure = self_consistent.measure(gap)
+        equations.bin_weights = self_consistent.bin_weights(gap)
 
     def begin_anew(self) -> None:
         """Keep nothing but the gap and its rate of change."""
@@ -104,15 +104,15 @@ class _Motion:
         self.gap = self._at_start
         target = self.gap + 0.5 * length * self.rate
         if np.all(target == self.gap):
-            self._equations.measure = self._self_consistent.measure(self.gap)
+            self._equations.bin_weights = self._self_consistent.bin_weights(self.gap)
             return None
         f, n = self._equations.split(y)
         there = self._self_consistent.shift(f, self.gap, np.maximum(target, self._self_consistent.floor))
         if self._self_consistent.splits_phonons:
-            f, n = self._across(self._self_consistent.measure(self.gap), self.gap, there, n, length)
+            f, n = self._across(self._self_consistent.bin_weights(self.gap), self.gap, there, n, length)
         else:
             f = there.f
-        self.gap, self._equations.measure = there.gap, there.measure
+        self.gap, self._equations.bin_weights = there.gap, there.bin_weights
         return np.concatenate([f, n], axis=1)
 
     def arrived(self, time: float, y: Floats) -> Floats:
@@ -134,34 +134,32 @@ class _Motion:
             self.rate = np.where(moved.gap > 0.0, way, 0.0) / (time - self._time)
             self._shortened = 0
         self._time, self._at_start = time, moved.gap
-        self.gap, self._equations.measure = moved.gap, moved.measure
+        self.gap, self._equations.bin_weights = moved.gap, moved.bin_weights
         if self._on_step is not None:
             self._on_step(time, moved.f, n, moved.gap)
         return np.concatenate([moved.f, n], axis=1)
 
     def _to_solution(self, f: Floats, n: Floats, length: float) -> tuple[GapUpdate, Floats]:
         """Gap that solves its equation at the end of a step, and occupations there."""
-        gap, measure = self.gap, self._equations.measure
+        gap, bin_weights = self.gap, self._equations.bin_weights
         moved = self._self_consistent.follow(f, gap)
         if not self._self_consistent.splits_phonons:
             return moved, n
         for _ in range(MAX_PAIR_MOVES):
             if np.abs(moved.gap - gap).max() <= LAST_PAIR_MOVE:
                 break
-            f, n = self._across(measure, gap, moved, n, length)
-            gap, measure = moved.gap, moved.measure
+            f, n = self._across(bin_weights, gap, moved, n, length)
+            gap, bin_weights = moved.gap, moved.bin_weights
             moved = self._self_consistent.follow(f, gap)
-        return moved, carried_phonons(self._self_consistent.grid, measure, moved.measure, n)
+        return moved, carried_phonons(self._self_consistent.grid, bin_weights, moved.bin_weights, n)
 
-    def _across(
-        self, before: SpectralMeasure, gap: Floats, there: GapUpdate, n: Floats, length: float
-    ) -> Pair:
+    def _across(self, before: BinWeights, gap: Floats, there: GapUpdate, n: Floats, length: float) -> Pair:
         """f and n after a move of the gap in a step, see `cross_threshold`."""
         equations = self._equations
-        equations.measure = there.measure
+        equations.bin_weights = there.bin_weights
         collisions = equations.collisions
         kept = kept_share(collisions, length, gap, there.gap)
-        return cross_threshold(collisions, before, there.measure, there.f, n, kept, equations.gain_loss)
+        return cross_threshold(collisions, before, there.bin_weights, there.f, n, kept, equations.gain_loss)
 
 
 def implicit(
@@ -239,12 +237,12 @@ def relaxed(
 
     def gain_loss(f: Floats, n: Floats, gap: Floats) -> GainLoss:
         if self_consistent is not None:
-            equations.measure = self_consistent.measure(gap)
+            equations.bin_weights = self_consistent.bin_weights(gap)
         return equations.gain_loss(f, n)
 
     def counted(f: Floats, n: Floats, gap: Floats) -> Floats:
         if self_consistent is not None:
-            equations.measure = self_consistent.measure(gap)
+            equations.bin_weights = self_consistent.bin_weights(gap)
         return equations.counters(np.concatenate([f, n], axis=1))
 
     def follow(f: Floats, n: Floats, gap: Floats) -> tuple[Floats, Floats, Floats]:
@@ -252,7 +250,7 @@ def relaxed(
             return f, n, gap
         moved = self_consistent.follow(f, gap)
         if self_consistent.splits_phonons:
-            n = carried_phonons(self_consistent.grid, self_consistent.measure(gap), moved.measure, n)
+            n = carried_phonons(self_consistent.grid, self_consistent.bin_weights(gap), moved.bin_weights, n)
         return moved.f, n, moved.gap
 
     least = (times[-1] - start) / longest_step(gain_loss(f, n, gap), lag)
@@ -283,6 +281,6 @@ def relaxed(
         counters = counters + found.counters
         steps, refused = steps + found.steps, refused + found.refused
         if self_consistent is not None:
-            equations.measure = self_consistent.measure(gap)
+            equations.bin_weights = self_consistent.bin_weights(gap)
         after = Pace(found.step, np.zeros_like(gap))
         yield Passed(start, f.copy(), n.copy(), gap.copy(), counters.copy(), steps, refused, after)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from fvqp.collisions import ElectronPhonon, GainLoss, Pair, SpectralMeasure
+from fvqp.collisions import BinWeights, ElectronPhonon, GainLoss, Pair
 from fvqp.collisions.threshold import broken_pairs, carried_phonons, first_of_pairs
 from fvqp.typing import Floats
 
@@ -36,8 +36,8 @@ def kept_share(collisions: ElectronPhonon, length: float, before: Floats, after:
 
 def cross_threshold(
     collisions: ElectronPhonon,
-    before: SpectralMeasure,
-    after: SpectralMeasure,
+    before: BinWeights,
+    after: BinWeights,
     f: Floats,
     n: Floats,
     kept: Floats,
@@ -64,7 +64,7 @@ def cross_threshold(
     if np.all(kept == 1.0) or not np.any(moved):
         return Pair(f, carried)
     points = np.arange(grid.n_phonon)
-    first, last = (first_of_pairs(grid, measure)[:, None] for measure in (before, after))
+    first, last = (first_of_pairs(grid, bin_weights)[:, None] for bin_weights in (before, after))
     wanted = np.where(moved & (points >= last), n, carried)
     new = moved & (points >= last) & (points < first)
     if np.any(new):

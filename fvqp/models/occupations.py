@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from fvqp.collisions import ElectronPhonon, GainLoss, Pair, Process, SpectralMeasure
+from fvqp.collisions import BinWeights, ElectronPhonon, GainLoss, Pair, Process
 from fvqp.solvers.elimination import Arrow
 from fvqp.typing import Bools, Floats
 
@@ -21,17 +21,17 @@ class Occupations:
         collisions: electron-phonon collisions.
         processes: all others, by their names.
         external_processes: names of those that exchange energy or particles with the outside.
-        measure: spectrum of every cell, or one for all; may be replaced.
+        bin_weights: spectrum of every cell, or one for all; may be replaced.
     """
 
     def __init__(
         self,
         collisions: ElectronPhonon,
         processes: Mapping[str, Process],
-        measure: SpectralMeasure,
+        bin_weights: BinWeights,
         cells: int,
     ) -> None:
-        self.collisions, self.processes, self.measure = collisions, dict(processes), measure
+        self.collisions, self.processes, self.bin_weights = collisions, dict(processes), bin_weights
         self.external_processes = [
             name for name, process in processes.items() if hasattr(process, "energy_flow")
         ]
@@ -44,7 +44,7 @@ class Occupations:
     @property
     def weights(self) -> Floats:
         """States of the bins."""
-        return self.measure.number
+        return self.bin_weights.number
 
     def split(self, y: Floats) -> Pair:
         """f and n."""
@@ -53,16 +53,16 @@ class Occupations:
 
     def active(self) -> Bools:
         """Bins with states, ``(cells, N)``."""
-        return np.broadcast_to(self.measure.active, (self.shape[0], self.collisions.grid.n))
+        return np.broadcast_to(self.bin_weights.active, (self.shape[0], self.collisions.grid.n))
 
     def rates(self, y: Floats) -> Floats:
         """R(y), 1/τ0."""
         f, n = self.split(y)
-        return _joined([process.rates(self.measure, f, n) for process in self._all.values()])
+        return _joined([process.rates(self.bin_weights, f, n) for process in self._all.values()])
 
     def gain_loss(self, f: Floats, n: Floats) -> GainLoss:
         """Gain and loss coefficients of all processes together."""
-        parts = [process.gain_loss(self.measure, f, n) for process in self._all.values()]
+        parts = [process.gain_loss(self.bin_weights, f, n) for process in self._all.values()]
         return GainLoss(*(np.sum(part, axis=0) for part in zip(*parts, strict=True)))
 
     def turnover(self, y: Floats) -> Floats:
@@ -77,16 +77,16 @@ class Occupations:
         """Jacobian times a step."""
         f, n = self.split(y)
         step_f, step_n = self.split(step)
-        out = _joined([process.jvp(self.measure, f, n, step_f, step_n) for process in self._all.values()])
+        out = _joined([process.jvp(self.bin_weights, f, n, step_f, step_n) for process in self._all.values()])
         out[:, : f.shape[1]] -= np.where(self.active(), 0.0, step_f)
         return out
 
     def blocks(self, y: Floats) -> Arrow:
         """Jacobian."""
         f, n = self.split(y)
-        total = Arrow(*self.collisions.jacobian(self.measure, f, n))
+        total = Arrow(*self.collisions.jacobian(self.bin_weights, f, n))
         for process in self.processes.values():
-            for block, more in zip(total, process.jacobian(self.measure, f, n), strict=True):
+            for block, more in zip(total, process.jacobian(self.bin_weights, f, n), strict=True):
                 block += more
         np.einsum("cii->ci", total.xx)[...] -= ~self.active()
         return total
@@ -98,18 +98,18 @@ class Occupations:
         difference.
         """
         f, n = self.split(y)
-        pairs = self.collisions.gain_loss(self.measure, f, n, "pairs")
+        pairs = self.collisions.gain_loss(self.bin_weights, f, n, "pairs")
         number = [
-            (self.measure.number * pairs.in_f * (1.0 - f)).sum(axis=1),
-            (self.measure.number * pairs.out_f * f).sum(axis=1),
+            (self.bin_weights.number * pairs.in_f * (1.0 - f)).sum(axis=1),
+            (self.bin_weights.number * pairs.out_f * f).sum(axis=1),
         ]
         energy = [np.zeros(self.shape[0]), np.zeros(self.shape[0])]
-        weight = self.collisions.modes(self.measure) * self.collisions.grid.phonon_energies
+        weight = self.collisions.modes(self.bin_weights) * self.collisions.grid.phonon_energies
         for name in self.external_processes:
             process = self.processes[name]
-            _add(number, process.number_flow(self.measure, f, n).quasiparticles)  # type: ignore[attr-defined]
-            _add(energy, process.energy_flow(self.measure, f, n).quasiparticles)  # type: ignore[attr-defined]
-            parts = process.gain_loss(self.measure, f, n)
+            _add(number, process.number_flow(self.bin_weights, f, n).quasiparticles)  # type: ignore[attr-defined]
+            _add(energy, process.energy_flow(self.bin_weights, f, n).quasiparticles)  # type: ignore[attr-defined]
+            parts = process.gain_loss(self.bin_weights, f, n)
             energy[0] += (weight * parts.in_n * (1.0 + n)).sum(axis=1)
             energy[1] += (weight * parts.out_n * n).sum(axis=1)
         balances = {"number of quasiparticles": (number[0], number[1])}
@@ -121,7 +121,7 @@ class Occupations:
         """Energy into quasiparticles and phonons, and quasiparticles, by every exchange: ``(cells, 3 E)``."""
         f, n = self.split(y)
         return self._counted(
-            [self.processes[name].rates(self.measure, f, n) for name in self.external_processes],
+            [self.processes[name].rates(self.bin_weights, f, n) for name in self.external_processes],
             self.shape[0],
         )
 
@@ -130,15 +130,15 @@ class Occupations:
         f, n = self.split(y)
         moved = self.split(step)
         return self._counted(
-            [self.processes[name].jvp(self.measure, f, n, *moved) for name in self.external_processes],
+            [self.processes[name].jvp(self.bin_weights, f, n, *moved) for name in self.external_processes],
             self.shape[0],
         )
 
     def conserved(self) -> tuple[Floats, Floats]:
         """Energy of every occupation; it changes by what exchanges give to quasiparticles and phonons."""
         grid = self.collisions.grid
-        states = self.measure.number * grid.energies
-        phonons = self.collisions.modes(self.measure) * grid.phonon_energies
+        states = self.bin_weights.number * grid.energies
+        phonons = self.collisions.modes(self.bin_weights) * grid.phonon_energies
         rows = max(len(states), len(phonons))
         states = np.broadcast_to(states, (rows, grid.n))
         phonons = np.broadcast_to(phonons, (rows, grid.n_phonon))
@@ -147,8 +147,8 @@ class Occupations:
         )
 
     def _counted(self, rates: list[Pair], cells: int) -> Floats:
-        grid, states = self.collisions.grid, self.measure.number
-        weight = self.collisions.modes(self.measure) * grid.phonon_energies
+        grid, states = self.collisions.grid, self.bin_weights.number
+        weight = self.collisions.modes(self.bin_weights) * grid.phonon_energies
         parts = [
             np.stack(
                 [
@@ -171,7 +171,7 @@ class Occupations:
         at = unknown - grid.n if phonon else unknown
         rates = {}
         for name, process in self._all.items():
-            part = process.gain_loss(self.measure, f, n)
+            part = process.gain_loss(self.bin_weights, f, n)
             gain, loss = (part.in_n, part.out_n) if phonon else (part.in_f, part.out_f)
             rates[name] = float((gain + loss)[cell, at][0])
         stiff = max(rates, key=lambda name: rates[name])
@@ -192,7 +192,7 @@ class CountedOccupations(Occupations):
     On graded grids, where pairs share phonons, nothing is replaced.
     """
 
-    _known: tuple[Floats, SpectralMeasure, Pair] | None = None
+    _known: tuple[Floats, BinWeights, Pair] | None = None
 
     def rates(self, y: Floats) -> Floats:
         """R(y), with the change of the number in place of that of one bin."""
@@ -200,8 +200,8 @@ class CountedOccupations(Occupations):
         if not self.collisions.grid.is_uniform:
             return out
         f, n = self.split(y)
-        pairs = self.collisions.gain_loss(self.measure, f, n, "pairs")
-        number = (self.measure.number * (pairs.in_f * (1.0 - f) - pairs.out_f * f)).sum(axis=1)
+        pairs = self.collisions.gain_loss(self.bin_weights, f, n, "pairs")
+        number = (self.bin_weights.number * (pairs.in_f * (1.0 - f) - pairs.out_f * f)).sum(axis=1)
         for flow in self._flows(f, n).values():
             number = number + flow
         at = self._fullest(f)
@@ -215,14 +215,14 @@ class CountedOccupations(Occupations):
             return out
         f, n = self.split(y)
         # the same state comes with many steps
-        if self._known is None or self._known[0] is not y or self._known[1] is not self.measure:
-            self._known = y, self.measure, self._slopes(f, n)
+        if self._known is None or self._known[0] is not y or self._known[1] is not self.bin_weights:
+            self._known = y, self.bin_weights, self._slopes(f, n)
         by_f, by_n = self._known[2]
         step_f, step_n = self.split(step)
         change = (by_f * step_f).sum(axis=1) + (by_n * step_n).sum(axis=1)
         for name in self._flows(f, n):
-            moved = self.processes[name].jvp(self.measure, f, n, step_f, step_n)
-            change = change + (self.measure.number * moved.f).sum(axis=1)
+            moved = self.processes[name].jvp(self.bin_weights, f, n, step_f, step_n)
+            change = change + (self.bin_weights.number * moved.f).sum(axis=1)
         at = self._fullest(f)
         out[at] = change / self._states()[at]
         return out
@@ -235,7 +235,7 @@ class CountedOccupations(Occupations):
         f, n = self.split(y)
         by_f, by_n = self._slopes(f, n)
         for name in self._flows(f, n):
-            more = self.processes[name].jacobian(self.measure, f, n)
+            more = self.processes[name].jacobian(self.bin_weights, f, n)
             by_f = by_f + np.einsum("ci,cij->cj", self._states(), more.ff)
             by_n = by_n + np.einsum("ci,cik->ck", self._states(), more.fn)
         at = self._fullest(f)
@@ -244,7 +244,7 @@ class CountedOccupations(Occupations):
         return total
 
     def _states(self) -> Floats:
-        return np.broadcast_to(self.measure.number, (self.shape[0], self.collisions.grid.n))
+        return np.broadcast_to(self.bin_weights.number, (self.shape[0], self.collisions.grid.n))
 
     def _fullest(self, f: Floats) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Index of the bin with most quasiparticles in every cell."""
@@ -253,17 +253,17 @@ class CountedOccupations(Occupations):
     def _flows(self, f: Floats, n: Floats) -> dict[str, Floats]:
         """Quasiparticles from outside, by the exchanges that bring any."""
         flows = {
-            name: self.processes[name].number_flow(self.measure, f, n).quasiparticles  # type: ignore[attr-defined]
+            name: self.processes[name].number_flow(self.bin_weights, f, n).quasiparticles  # type: ignore[attr-defined]
             for name in self.external_processes
         }
         return {name: flow for name, flow in flows.items() if np.any(flow != 0.0)}
 
     def _slopes(self, f: Floats, n: Floats) -> Pair:
         """Derivatives of the number that pairs change: every collision of two bins counts for both."""
-        pairs = self.collisions.gain_loss(self.measure, f, n, "pairs")
+        pairs = self.collisions.gain_loss(self.bin_weights, f, n, "pairs")
         return Pair(
-            -2.0 * self.measure.number * (pairs.in_f + pairs.out_f),
-            -2.0 * self.collisions.modes(self.measure) * (pairs.in_n - pairs.out_n),
+            -2.0 * self.bin_weights.number * (pairs.in_f + pairs.out_f),
+            -2.0 * self.collisions.modes(self.bin_weights) * (pairs.in_n - pairs.out_n),
         )
 
 

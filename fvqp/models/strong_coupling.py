@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from fvqp.collisions import CollisionGrid, SpectralMeasure
-from fvqp.collisions.measure import Rule
+from fvqp.collisions import BinWeights, CollisionGrid
+from fvqp.collisions.bin_weights import Rule
 from fvqp.errors import CaseError
 from fvqp.materials import Material
-from fvqp.models.coupling import eliashberg_measure, interaction
+from fvqp.models.coupling import eliashberg_weights, interaction
 from fvqp.spectral.alpha2f import K_B, MEV, Alpha2F, characteristic_time
 from fvqp.spectral.eliashberg import EliashbergSpectrum, solve
 from fvqp.spectral.eliashberg_matsubara import critical_temperature
@@ -46,26 +46,26 @@ class StrongCoupling:
         """Energy in Δ0 above which α²F has no phonons."""
         return self.alpha2f.largest_energy * MEV / self.material.gap
 
-    def measure(
+    def bin_weights(
         self,
         grid: CollisionGrid,
         rule: Rule = "linear",
         *,
         unit: float | None = None,
         renormalized: bool = False,
-    ) -> SpectralMeasure:
-        """Bin measure, in place of the BCS one.
+    ) -> BinWeights:
+        """Bin weights, in place of the BCS one.
 
         Args:
             grid: energies.
-            rule: how states are counted, see `fvqp.collisions.bcs_measure`.
+            rule: how states are counted, see `fvqp.collisions.bcs_weights`.
             unit: of the energies of ``grid``, joule; default: Δ0.
             renormalized: whether it counts momentum states, with the factor of `renormalization_of_bins`.
 
         Raises:
             CaseError: energies where this factor is not positive.
         """
-        return eliashberg_measure(
+        return eliashberg_weights(
             self.spectrum,
             grid,
             rule,
@@ -80,7 +80,7 @@ class StrongCoupling:
         It becomes negative where ε reaches strong peaks of α²F, and quasiparticles with a definite energy no
         longer exist.
         """
-        return eliashberg_measure(self.spectrum, grid, unit=(unit or self.material.gap) / MEV)[1]
+        return eliashberg_weights(self.spectrum, grid, unit=(unit or self.material.gap) / MEV)[1]
 
     def interaction(self, grid: CollisionGrid, unit: float | None = None) -> Floats:
         """``α²F(ω)/(b ω²)`` at the phonon points of ``grid`` (in joule: ``unit``, default Δ0), ``(K,)``; 1 at

@@ -69,7 +69,7 @@ def solve_fixed_point(
     history: list[float] = []
     refined = 0
 
-    def measure(difference: Floats) -> float:
+    def bin_weights(difference: Floats) -> float:
         largest = float(np.max(np.abs(difference), initial=0.0))
         if not np.all(np.isfinite(difference)):
             largest = np.inf
@@ -78,7 +78,7 @@ def solve_fixed_point(
     def function(_snes: PETSc.SNES, x: PETSc.Vec, f: PETSc.Vec) -> None:
         here = np.array(x.array_r)
         f.array[:] = here - g(here)
-        history.append(measure(f.array_r))
+        history.append(bin_weights(f.array_r))
         if not np.isfinite(history[-1]):
             raise ConvergenceError(
                 f"{what}: the iteration left the physical range (evaluation {len(history)})"

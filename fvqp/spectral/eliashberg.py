@@ -38,7 +38,7 @@ _FERMI_RANGE = 700.0  # largest argument of an exponential
 
 @dataclass(frozen=True, eq=False)
 class BinnedEliashberg:
-    """Bin measure of an Eliashberg spectrum; takes the place of the BCS one in collision integrals.
+    """Bin weights of an Eliashberg spectrum; takes the place of the BCS one in collision integrals.
 
     With these, the weight of an event between bins i and j is ``s_i s_j ∓ p_i p_j ≥ 0`` (− scattering,
     + recombination), as ``s_i s_j ∓ Δ² q_i q_j`` is in BCS theory.

@@ -18,7 +18,7 @@ from numba import config, set_num_threads
 from scipy import fft
 from timing import best
 
-from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon, bcs_measure
+from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon, bcs_weights
 
 pytestmark = pytest.mark.benchmark
 CELLS = 256
@@ -51,10 +51,10 @@ def problem(bins: int, cells: int = CELLS):
     """Bins from the gap to 9 Δ0, phonons up to the sum of two of them; every cell with a gap of its own."""
     width = 8.0 / bins
     grid = CollisionGrid.uniform(width, 9.0, start=1.0)
-    measure = bcs_measure(grid, np.linspace(1.0, 1.2, cells))
+    bin_weights = bcs_weights(grid, np.linspace(1.0, 1.2, cells))
     f = np.tile(0.1 * np.exp(-(grid.energies - 1.0) / 2.0), (cells, 1))
     n = np.tile(0.1 * np.exp(-grid.phonon_energies / 2.0), (cells, 1))
-    return grid, measure, f, n
+    return grid, bin_weights, f, n
 
 
 def pair_matrices(operator, s, p, f, n):
@@ -79,19 +79,21 @@ def pair_matrices(operator, s, p, f, n):
 
 
 def test_right_hand_side_at_400_bins(record_property):
-    grid, measure, f, n = problem(400)
+    grid, bin_weights, f, n = problem(400)
     assert (grid.n, grid.n_phonon) == (400, 899)
     operator = ElectronPhonon(grid, COUPLING)
-    assert operator.chosen(measure, f) == "fourier"
-    rates = operator.rates(measure, f, n)
-    plain = pair_matrices(operator, measure.states[3], measure.anomalous[3], f[3], n[3])
+    assert operator.chosen(bin_weights, f) == "fourier"
+    rates = operator.rates(bin_weights, f, n)
+    plain = pair_matrices(operator, bin_weights.dos_weights[3], bin_weights.pair_weights[3], f[3], n[3])
     np.testing.assert_allclose(rates.f[3], plain[0], rtol=0.0, atol=1e-12 * np.abs(plain[0]).max())
     np.testing.assert_allclose(rates.n[3], plain[1], rtol=0.0, atol=1e-12 * np.abs(plain[1]).max())
 
-    cell = best(lambda: operator.rates(measure, f, n)) / CELLS
+    cell = best(lambda: operator.rates(bin_weights, f, n)) / CELLS
     direct = ElectronPhonon(grid, COUPLING, "direct")
-    summed = best(lambda: direct.rates(measure, f, n), 3) / CELLS
-    numpy_cell = best(lambda: pair_matrices(operator, measure.states[3], measure.anomalous[3], f[3], n[3]))
+    summed = best(lambda: direct.rates(bin_weights, f, n), 3) / CELLS
+    numpy_cell = best(
+        lambda: pair_matrices(operator, bin_weights.dos_weights[3], bin_weights.pair_weights[3], f[3], n[3])
+    )
     length = fft.next_fast_len(2 * grid.n - 1, real=True)
     state, sums = np.ones((8, 4, length)), np.ones((8, 7, length // 2 + 1), dtype=complex)
     bare = best(lambda: (fft.rfft(state), fft.irfft(sums, length)), 30) / 8
@@ -111,13 +113,14 @@ def test_right_hand_side_at_400_bins(record_property):
 )
 def test_right_hand_side_on_two_threads(record_property, report):
     """100 µs a cell and 100 times the baseline by the clock, in batches of 256 cells."""
-    grid, measure, f, n = problem(400)
+    grid, bin_weights, f, n = problem(400)
     operator = ElectronPhonon(grid, COUPLING)
     numpy_cell, disturbed = by_the_clock(
-        lambda: pair_matrices(operator, measure.states[3], measure.anomalous[3], f[3], n[3]), 2.0
+        lambda: pair_matrices(operator, bin_weights.dos_weights[3], bin_weights.pair_weights[3], f[3], n[3]),
+        2.0,
     )
     set_num_threads(2)
-    batch, also = by_the_clock(lambda: operator.rates(measure, f, n), 2.0)
+    batch, also = by_the_clock(lambda: operator.rates(bin_weights, f, n), 2.0)
     cell, disturbed = batch / CELLS, max(disturbed, also)
     record_property("microseconds_a_cell_on_two_threads", 1e6 * cell)
     record_property("numpy_pair_matrices_over_this", numpy_cell / cell)
@@ -137,9 +140,9 @@ def test_cost_exponent(record_property):
     times = []
     sizes = (400, 3200)
     for bins in sizes:
-        grid, measure, f, n = problem(bins, 32)
+        grid, bin_weights, f, n = problem(bins, 32)
         operator = ElectronPhonon(grid, COUPLING, "fourier")
-        times.append(best(lambda: operator.rates(measure, f, n)))  # noqa: B023
+        times.append(best(lambda: operator.rates(bin_weights, f, n)))  # noqa: B023
     exponent = np.log(times[1] / times[0]) / np.log(sizes[1] / sizes[0])
     record_property("exponent", exponent)
     # the transforms alone have 1.08; the buffers of a cell of 3200 bins fill the cache that 400 bins share

@@ -60,8 +60,8 @@ class Peer:
     """The same step, cell by cell, all pairs of bins at once."""
 
     def __init__(self, problem: BoltzmannProblem, operator: ElectronPhonon, temperature: float) -> None:
-        grid, measure = operator.grid, problem.local.measures[0]
-        self.s, p = measure.states[0], measure.anomalous[0]
+        grid, bin_weights = operator.grid, problem.local.bin_weights[0]
+        self.s, p = bin_weights.dos_weights[0], bin_weights.pair_weights[0]
         number = np.arange(grid.n)
         lag = number[None, :] - number[:, None]
         self.emitted, self.paired = np.abs(lag) - 1, 2 * grid.first + number[None, :] + number[:, None]

@@ -16,7 +16,7 @@ from test_bench_bounds import arithmetic, bandwidth
 from test_bench_streaming import sphere
 from timing import best
 
-from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon, bcs_measure
+from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon, bcs_weights
 from fvqp.collisions.pair_sums_batched import TOGETHER
 from fvqp.transport.streaming import Scheme, Streaming
 
@@ -87,16 +87,16 @@ def test_collisions(report: Callable[[str, str], None]) -> None:
     limits = bandwidth(), arithmetic()
     grid = CollisionGrid.graded(5.0, gap=[0.6, 1.0], finest=0.0085, growth=0.005)
     operator = ElectronPhonon(grid, Coupling(kappa=1.764, pair_breaking_time=0.04))
-    measure = bcs_measure(grid, np.linspace(0.9, 1.0, SHELLS))
+    bin_weights = bcs_weights(grid, np.linspace(0.9, 1.0, SHELLS))
     f = np.tile(0.1 * np.exp(-grid.energies), (SHELLS, 1))
     n = np.tile(1.0 / np.expm1(grid.phonon_energies), (SHELLS, 1))
     events = operator.events
-    held = measure.active.sum(axis=1)
+    held = bin_weights.active.sum(axis=1)
     # every pair of bins scatters and recombines, but for phonons beyond the points
     pairs = SHELLS * events.lower.size * float(np.mean(held / grid.n) ** 2)
     points = events.shares.size / events.lower.size
     collided = Work(
-        best(lambda: operator.balance(measure, f, n), 5),
+        best(lambda: operator.balance(bin_weights, f, n), 5),
         pairs / TOGETHER * 8 * (4 + points),
         pairs * (PAIR + POINT * (points - 2)),
     )
@@ -114,7 +114,10 @@ def test_collisions(report: Callable[[str, str], None]) -> None:
     report("  limited streaming with scattering and collisions", both.line(size, limits))
     single = ElectronPhonon(grid, operator.coupling)
     alone = best(
-        lambda: [single.rates(measure.rows(slice(c, c + 1)), f[c : c + 1], n[c : c + 1]) for c in range(4)], 2
+        lambda: [
+            single.rates(bin_weights.rows(slice(c, c + 1)), f[c : c + 1], n[c : c + 1]) for c in range(4)
+        ],
+        2,
     )
     report("  collisions cell by cell, rates alone", f"{alone / 4 / (pairs / SHELLS) * 1e9:.1f} ns a pair")
     # other programs on the machine may take half of the bandwidth at one moment and not at another

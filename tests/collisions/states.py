@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon, Pair, SpectralMeasure
+from fvqp.collisions import BinWeights, CollisionGrid, Coupling, ElectronPhonon, Pair
 from fvqp.typing import Floats
 
 COUPLING = Coupling(kappa=1.764, pair_breaking_time=0.04)
@@ -39,9 +39,9 @@ def thermal_state(grid: CollisionGrid, temperature: float, cells: int = GAPS.siz
     return np.tile(f, (cells, 1)), np.tile(n, (cells, 1))
 
 
-def powers(operator: ElectronPhonon, measure: SpectralMeasure, rates: Pair) -> tuple[Floats, Floats, Floats]:
+def powers(operator: ElectronPhonon, bin_weights: BinWeights, rates: Pair) -> tuple[Floats, Floats, Floats]:
     """Power into quasiparticles, into phonons, and what is moved in all, of every cell."""
-    into_f = measure.states * operator.grid.energies * rates.f
+    into_f = bin_weights.dos_weights * operator.grid.energies * rates.f
     into_n = operator.phonon_modes * operator.grid.phonon_energies * rates.n
     moved = np.abs(into_f).sum(axis=1) + np.abs(into_n).sum(axis=1)
     return into_f.sum(axis=1), into_n.sum(axis=1), moved

@@ -17,7 +17,7 @@ from states import (
     thermal_state,
 )
 
-from fvqp.collisions import ElectronPhonon, bcs_measure
+from fvqp.collisions import ElectronPhonon, bcs_weights
 from fvqp.errors import CaseError
 
 ids = [f"{name}-{i}" for i, (name, _) in enumerate(EVALUATIONS)]
@@ -26,27 +26,29 @@ ids = [f"{name}-{i}" for i, (name, _) in enumerate(EVALUATIONS)]
 @pytest.mark.parametrize("rule", ["bin", "linear"])
 @pytest.mark.parametrize(("name", "grid"), EVALUATIONS, ids=ids)
 def test_energy_is_conserved(name, grid, rule):
-    operator, measure = ElectronPhonon(grid, COUPLING, name), bcs_measure(grid, GAPS, rule)
+    operator, bin_weights = ElectronPhonon(grid, COUPLING, name), bcs_weights(grid, GAPS, rule)
     for seed in range(3):
         f, n = random_state(grid, seed=seed)
-        into_f, into_n, moved = powers(operator, measure, operator.rates(measure, f, n))
+        into_f, into_n, moved = powers(operator, bin_weights, operator.rates(bin_weights, f, n))
         np.testing.assert_allclose((into_f + into_n) / moved, 0.0, atol=1e-13)
         assert np.all(np.abs(into_n) > 1e-3 * moved)
 
 
 @pytest.mark.parametrize(("name", "grid"), EVALUATIONS, ids=ids)
 def test_energy_is_conserved_by_jacobian(name, grid):
-    operator, measure = ElectronPhonon(grid, COUPLING, name), bcs_measure(grid, GAPS)
+    operator, bin_weights = ElectronPhonon(grid, COUPLING, name), bcs_weights(grid, GAPS)
     step = random_state(grid, seed=5)
-    into_f, into_n, moved = powers(operator, measure, operator.jvp(measure, *random_state(grid), *step))
+    into_f, into_n, moved = powers(
+        operator, bin_weights, operator.jvp(bin_weights, *random_state(grid), *step)
+    )
     np.testing.assert_allclose((into_f + into_n) / moved, 0.0, atol=1e-13)
 
 
 @pytest.mark.parametrize(("name", "grid"), EVALUATIONS, ids=ids)
 def test_scattering_conserves_number(name, grid):
     grid = scattering_only(grid)
-    operator, measure = ElectronPhonon(grid, COUPLING, name), bcs_measure(grid, GAPS)
-    change = measure.states * operator.rates(measure, *random_state(grid)).f
+    operator, bin_weights = ElectronPhonon(grid, COUPLING, name), bcs_weights(grid, GAPS)
+    change = bin_weights.dos_weights * operator.rates(bin_weights, *random_state(grid)).f
     np.testing.assert_allclose(change.sum(axis=1) / np.abs(change).sum(axis=1), 0.0, atol=1e-13)
 
 
@@ -56,19 +58,19 @@ def test_any_interaction_conserves_energy_and_keeps_equilibrium(name, grid):
     omega = grid.phonon_energies
     interaction = np.where(omega > 2.8, 0.0, 1.0 + 3.0 * np.exp(-(((omega - 2.2) / 0.3) ** 2)))
     operator = ElectronPhonon(grid, COUPLING, name, interaction=interaction)
-    measure = bcs_measure(grid, GAPS)
+    bin_weights = bcs_weights(grid, GAPS)
     f, n = random_state(grid)
-    rates = operator.rates(measure, f, n)
-    into_f, into_n, moved = powers(operator, measure, rates)
+    rates = operator.rates(bin_weights, f, n)
+    into_f, into_n, moved = powers(operator, bin_weights, rates)
     np.testing.assert_allclose((into_f + into_n) / moved, 0.0, atol=1e-13)
     if grid.is_uniform:
         # at its phonon points every collision is as much stronger as the interaction says
-        plain = ElectronPhonon(grid, COUPLING, "direct").rates(measure, f, n)
+        plain = ElectronPhonon(grid, COUPLING, "direct").rates(bin_weights, f, n)
         np.testing.assert_allclose(rates.n, interaction * plain.n, atol=1e-11 * np.abs(plain.n).max())
-        direct = ElectronPhonon(grid, COUPLING, "direct", interaction=interaction).rates(measure, f, n)
+        direct = ElectronPhonon(grid, COUPLING, "direct", interaction=interaction).rates(bin_weights, f, n)
         np.testing.assert_allclose(rates.f, direct.f, atol=1e-11 * np.abs(direct.f).max())
     f, n = thermal_state(grid, 1.0)
-    rates, parts = operator.rates(measure, f, n), operator.gain_loss(measure, f, n)
+    rates, parts = operator.rates(bin_weights, f, n), operator.gain_loss(bin_weights, f, n)
     assert np.abs(rates.f).max() <= 1e-13 * parts.out_f.max() * f.max()
     assert np.abs(rates.n).max() <= 1e-13 * parts.out_n.max() * n.max()
 
@@ -84,9 +86,9 @@ def test_interactions_that_are_none(interaction):
 @pytest.mark.parametrize(("name", "grid"), [e for e in EVALUATIONS if e[0] != "fourier"])
 def test_equilibrium_is_stationary(name, grid, rule, temperature):
     operator = ElectronPhonon(grid, COUPLING, name)
-    measure = bcs_measure(grid, GAPS, rule)
+    bin_weights = bcs_weights(grid, GAPS, rule)
     f, n = thermal_state(grid, temperature)
-    rates, parts = operator.rates(measure, f, n), operator.gain_loss(measure, f, n)
+    rates, parts = operator.rates(bin_weights, f, n), operator.gain_loss(bin_weights, f, n)
     # every rate against its own gain and loss, far into the exponential tails
     assert np.all(np.abs(rates.f) <= 1e-13 * (parts.in_f * (1.0 - f) + parts.out_f * f))
     assert np.all(np.abs(rates.n) <= 1e-13 * (parts.in_n * (1.0 + n) + parts.out_n * n))
@@ -95,32 +97,32 @@ def test_equilibrium_is_stationary(name, grid, rule, temperature):
 @pytest.mark.parametrize("grid", [UNIFORM, DEBYE])
 @pytest.mark.parametrize("temperature", [0.2, 1.0, 7.0])
 def test_equilibrium_by_transforms_is_stationary_to_the_largest_rate(grid, temperature):
-    operator, measure = ElectronPhonon(grid, COUPLING, "fourier"), bcs_measure(grid, GAPS)
+    operator, bin_weights = ElectronPhonon(grid, COUPLING, "fourier"), bcs_weights(grid, GAPS)
     f, n = thermal_state(grid, temperature)
-    rates, parts = operator.rates(measure, f, n), operator.gain_loss(measure, f, n)
+    rates, parts = operator.rates(bin_weights, f, n), operator.gain_loss(bin_weights, f, n)
     assert np.abs(rates.f).max() <= 1e-14 * parts.out_f.max() * f.max()
     assert np.abs(rates.n).max() <= 1e-14 * parts.out_n.max() * n.max()
 
 
 @pytest.mark.parametrize(("name", "grid"), EVALUATIONS, ids=ids)
 def test_entropy_never_falls(name, grid):
-    operator, measure = ElectronPhonon(grid, COUPLING, name), bcs_measure(grid, GAPS)
+    operator, bin_weights = ElectronPhonon(grid, COUPLING, name), bcs_weights(grid, GAPS)
     for seed in range(5):
         f, n = random_state(grid, seed=seed)
-        rates = operator.rates(measure, f, n)
-        production = (measure.states * np.log(1.0 / f - 1.0) * rates.f).sum(axis=1)
+        rates = operator.rates(bin_weights, f, n)
+        production = (bin_weights.dos_weights * np.log(1.0 / f - 1.0) * rates.f).sum(axis=1)
         production += (operator.phonon_modes * np.log1p(1.0 / n) * rates.n).sum(axis=1)
         assert np.all(production > 0.0)
 
 
 @pytest.mark.parametrize(("name", "grid"), EVALUATIONS, ids=ids)
 def test_nothing_happens_below_the_gap(name, grid):
-    operator, measure = ElectronPhonon(grid, COUPLING, name), bcs_measure(grid, GAPS, "bin")
+    operator, bin_weights = ElectronPhonon(grid, COUPLING, name), bcs_weights(grid, GAPS, "bin")
     f, n = random_state(grid)
-    first = operator.rates(measure, f, n)
-    below = ~measure.active
+    first = operator.rates(bin_weights, f, n)
+    below = ~bin_weights.active
     assert np.any(below)
-    second = operator.rates(measure, np.where(below, 0.3, f), n)
+    second = operator.rates(bin_weights, np.where(below, 0.3, f), n)
     assert np.all(first.f[below] == 0.0)
     np.testing.assert_array_equal(first.f, second.f)
     np.testing.assert_array_equal(first.n, second.n)
@@ -129,36 +131,36 @@ def test_nothing_happens_below_the_gap(name, grid):
 def test_pauli_principle_and_empty_phonons():
     """f cannot leave [0, 1], n cannot become negative."""
     for name, grid in EVALUATIONS:
-        operator, measure = ElectronPhonon(grid, COUPLING, name), bcs_measure(grid, GAPS)
+        operator, bin_weights = ElectronPhonon(grid, COUPLING, name), bcs_weights(grid, GAPS)
         f, n = random_state(grid)
         f[:, ::3], f[:, 1::3] = 0.0, 1.0
         n[:, ::2] = 0.0
-        rates = operator.rates(measure, f, n)
+        rates = operator.rates(bin_weights, f, n)
         slack = 1e-13 * np.abs(rates.f).max()
         assert np.all(rates.f[:, ::3] >= -slack)
         assert np.all(rates.f[:, 1::3] <= slack)
         assert np.all(rates.n[:, ::2] >= -1e-13 * np.abs(rates.n).max())
-        for part in operator.gain_loss(measure, f, n):
+        for part in operator.gain_loss(bin_weights, f, n):
             assert part.min() >= -1e-13 * part.max()
 
 
 @pytest.mark.parametrize(("name", "grid"), [("direct", UNIFORM), ("graded", GRADED)])
 def test_relaxation_of_a_closed_system_ends_in_equilibrium(name, grid):
     """Linearly implicit steps keep the energy; f and n end at one temperature."""
-    operator, measure = ElectronPhonon(grid, COUPLING, name), bcs_measure(grid, 1.0)
+    operator, bin_weights = ElectronPhonon(grid, COUPLING, name), bcs_weights(grid, 1.0)
     f, n = thermal_state(grid, 0.8, cells=1)
     n = 0.5 * n
-    active = np.concatenate([measure.active[0], np.ones(grid.n_phonon, dtype=bool)])
+    active = np.concatenate([bin_weights.active[0], np.ones(grid.n_phonon, dtype=bool)])
     energies = np.concatenate(
-        [measure.states[0] * grid.energies, operator.phonon_modes * grid.phonon_energies]
+        [bin_weights.dos_weights[0] * grid.energies, operator.phonon_modes * grid.phonon_energies]
     )
     before = energies @ np.concatenate([f[0], n[0]])
     step = 1e-3
     for _ in range(60):
-        rates = np.concatenate(operator.rates(measure, f, n), axis=1)[0]
+        rates = np.concatenate(operator.rates(bin_weights, f, n), axis=1)[0]
         here = np.tile(f, (energies.size, 1)), np.tile(n, (energies.size, 1))
         columns = np.split(np.eye(energies.size), [grid.n], axis=1)
-        jacobian = np.concatenate(operator.jvp(measure, *here, *columns), axis=1).T
+        jacobian = np.concatenate(operator.jvp(bin_weights, *here, *columns), axis=1).T
         change = np.linalg.solve(np.eye(energies.size) / step - jacobian, rates)
         f, n = f + change[None, : grid.n], n + change[None, grid.n :]
         step *= 1.5

@@ -9,7 +9,7 @@ import pytest
 from states import COUPLING, DEBYE, EVALUATIONS, GAPS, GRADED, UNIFORM, random_state, thermal_state
 
 import fvqp.threads
-from fvqp.collisions import CollisionGrid, ElectronPhonon, SpectralMeasure, bcs_measure, electron_phonon
+from fvqp.collisions import BinWeights, CollisionGrid, ElectronPhonon, bcs_weights, electron_phonon
 from fvqp.errors import CaseError
 
 ids = [f"{name}-{i}" for i, (name, _) in enumerate(EVALUATIONS)]
@@ -20,10 +20,10 @@ def close(found, expected, tolerance: float = 2e-14) -> None:
         np.testing.assert_allclose(a, b, rtol=0.0, atol=tolerance * np.abs(b).max())
 
 
-def plain_rates(operator, measure, f, n):
+def plain_rates(operator, bin_weights, f, n):
     """One cell by matrices over all pairs, from the kinetic equations as they are usually written."""
     grid, a = operator.grid, operator.coupling.strength
-    s, p = measure.states[0], measure.anomalous[0]
+    s, p = bin_weights.dos_weights[0], bin_weights.pair_weights[0]
     number = np.arange(grid.n)
     padded = np.concatenate([n, np.zeros(4 * grid.n + 4 * grid.first + 4)])
     inside = np.concatenate([grid.phonon_energies, np.zeros(padded.size - n.size)])
@@ -48,68 +48,71 @@ def test_kinetic_equations(name, grid):
     grid = CollisionGrid(
         grid.edges[-40:], grid.phonon_energies, width=grid.width, first=grid.first + grid.n - 39
     )
-    operator, measure = ElectronPhonon(grid, COUPLING, name), bcs_measure(grid, grid.edges[0] + 0.03)
+    operator, bin_weights = ElectronPhonon(grid, COUPLING, name), bcs_weights(grid, grid.edges[0] + 0.03)
     f, n = random_state(grid, cells=1)
-    close(operator.rates(measure, f, n), [part[None] for part in plain_rates(operator, measure, f[0], n[0])])
+    close(
+        operator.rates(bin_weights, f, n),
+        [part[None] for part in plain_rates(operator, bin_weights, f[0], n[0])],
+    )
 
 
 @pytest.mark.parametrize("rule", ["bin", "linear"])
 @pytest.mark.parametrize("grid", [UNIFORM, DEBYE])
 @pytest.mark.parametrize("name", ["fourier", "graded"])
 def test_all_agree_with_direct_sums(name, grid, rule):
-    measure = bcs_measure(grid, GAPS, rule)
+    bin_weights = bcs_weights(grid, GAPS, rule)
     reference, operator = ElectronPhonon(grid, COUPLING, "direct"), ElectronPhonon(grid, COUPLING, name)
     f, n = random_state(grid)
     step = random_state(grid, seed=9)
-    close(operator.rates(measure, f, n), reference.rates(measure, f, n))
-    close(operator.gain_loss(measure, f, n), reference.gain_loss(measure, f, n))
+    close(operator.rates(bin_weights, f, n), reference.rates(bin_weights, f, n))
+    close(operator.gain_loss(bin_weights, f, n), reference.gain_loss(bin_weights, f, n))
     if name == "fourier":
         # on graded grids derivatives by n differ: n enters by a mean of two points, here of one
-        close(operator.diagonal(measure, f, n), reference.diagonal(measure, f, n))
-    close(operator.jvp(measure, f, n, *step), reference.jvp(measure, f, n, *step))
+        close(operator.diagonal(bin_weights, f, n), reference.diagonal(bin_weights, f, n))
+    close(operator.jvp(bin_weights, f, n, *step), reference.jvp(bin_weights, f, n, *step))
 
 
 @pytest.mark.parametrize("name", ["direct", "fourier"])
 def test_rates_are_gain_less_loss_and_parts_add_up(name):
-    operator, measure = ElectronPhonon(UNIFORM, COUPLING, name), bcs_measure(UNIFORM, GAPS)
+    operator, bin_weights = ElectronPhonon(UNIFORM, COUPLING, name), bcs_weights(UNIFORM, GAPS)
     f, n = random_state(UNIFORM)
-    whole = operator.gain_loss(measure, f, n)
-    close(whole.rates(f, n), operator.rates(measure, f, n))
-    scattering, pairs = (operator.gain_loss(measure, f, n, part) for part in ("scattering", "pairs"))
+    whole = operator.gain_loss(bin_weights, f, n)
+    close(whole.rates(f, n), operator.rates(bin_weights, f, n))
+    scattering, pairs = (operator.gain_loss(bin_weights, f, n, part) for part in ("scattering", "pairs"))
     close([a + b for a, b in zip(scattering, pairs, strict=True)], whole)
 
 
 def test_parts_of_a_graded_grid_add_up():
-    operator, measure = ElectronPhonon(GRADED, COUPLING), bcs_measure(GRADED, GAPS)
+    operator, bin_weights = ElectronPhonon(GRADED, COUPLING), bcs_weights(GRADED, GAPS)
     f, n = random_state(GRADED)
-    whole = operator.gain_loss(measure, f, n)
-    close(whole.rates(f, n), operator.rates(measure, f, n), 1e-13)
-    scattering, pairs = (operator.gain_loss(measure, f, n, part) for part in ("scattering", "pairs"))
+    whole = operator.gain_loss(bin_weights, f, n)
+    close(whole.rates(f, n), operator.rates(bin_weights, f, n), 1e-13)
+    scattering, pairs = (operator.gain_loss(bin_weights, f, n, part) for part in ("scattering", "pairs"))
     close([a + b for a, b in zip(scattering, pairs, strict=True)], whole)
 
 
 @pytest.mark.parametrize(("name", "grid"), EVALUATIONS, ids=ids)
 def test_jacobian_against_differences(name, grid):
-    operator, measure = ElectronPhonon(grid, COUPLING, name), bcs_measure(grid, GAPS)
+    operator, bin_weights = ElectronPhonon(grid, COUPLING, name), bcs_weights(grid, GAPS)
     f, n = random_state(grid)
     step_f, step_n = random_state(grid, seed=3)
-    product = operator.jvp(measure, f, n, step_f, step_n)
+    product = operator.jvp(bin_weights, f, n, step_f, step_n)
     # rates on uniform grids are quadratic: their central difference is exact
     small = 1e-4 if name == "graded" else 1.0
-    up = operator.rates(measure, f + small * step_f, n + small * step_n)
-    down = operator.rates(measure, f - small * step_f, n - small * step_n)
+    up = operator.rates(bin_weights, f + small * step_f, n + small * step_n)
+    down = operator.rates(bin_weights, f - small * step_f, n - small * step_n)
     if not (name == "graded" and grid is not GRADED):
         close(
             [(a - b) / (2 * small) for a, b in zip(up, down, strict=True)],
             product,
             1e-5 if small < 1 else 1e-13,
         )
-    blocks = operator.jacobian(measure, f, n)
+    blocks = operator.jacobian(bin_weights, f, n)
     by_f = np.einsum("cij,cj->ci", blocks.ff, step_f), np.einsum("cki,ci->ck", blocks.nf, step_f)
-    close(by_f, operator.jvp(measure, f, n, step_f, 0.0 * step_n), 1e-13)
-    by_n = operator.jvp(measure, f, n, 0.0 * step_f, step_n)
+    close(by_f, operator.jvp(bin_weights, f, n, step_f, 0.0 * step_n), 1e-13)
+    by_n = operator.jvp(bin_weights, f, n, 0.0 * step_f, step_n)
     close([np.einsum("cik,ck->ci", blocks.fn, step_n)], [by_n.f], 1e-13)
-    diagonal = operator.diagonal(measure, f, n)
+    diagonal = operator.diagonal(bin_weights, f, n)
     close([np.diagonal(blocks.ff, axis1=1, axis2=2)], [diagonal.f], 1e-13)
     if name != "graded":
         close([blocks.nn * step_n, blocks.nn], [by_n.n, diagonal.n], 1e-13)
@@ -117,9 +120,9 @@ def test_jacobian_against_differences(name, grid):
 
 @pytest.mark.parametrize(("name", "grid"), EVALUATIONS, ids=ids)
 def test_blocks_of_the_jacobian_conserve_energy(name, grid):
-    operator, measure = ElectronPhonon(grid, COUPLING, name), bcs_measure(grid, GAPS)
-    blocks = operator.jacobian(measure, *random_state(grid))
-    of_f, of_n = measure.states * grid.energies, operator.phonon_modes * grid.phonon_energies
+    operator, bin_weights = ElectronPhonon(grid, COUPLING, name), bcs_weights(grid, GAPS)
+    blocks = operator.jacobian(bin_weights, *random_state(grid))
+    of_f, of_n = bin_weights.dos_weights * grid.energies, operator.phonon_modes * grid.phonon_energies
     into_f, into_n = of_f[:, :, None] * blocks.ff, of_n[:, None] * blocks.nf
     moved = np.abs(into_f).sum(axis=1) + np.abs(into_n).sum(axis=1)
     np.testing.assert_array_less(np.abs(into_f.sum(axis=1) + into_n.sum(axis=1)), 1e-13 * moved + 1e-300)
@@ -131,11 +134,11 @@ def test_blocks_of_the_jacobian_conserve_energy(name, grid):
 def test_choice_of_evaluation():
     coarse, fine = CollisionGrid.uniform(0.1, 4.0, start=1.0), CollisionGrid.uniform(0.02, 4.0, start=1.0)
     warm, cold = thermal_state(fine, 1.0, 1)[0], thermal_state(fine, 0.05, 1)[0]
-    assert ElectronPhonon(coarse, COUPLING).chosen(bcs_measure(coarse, 1.0), warm[:, : coarse.n]) == "direct"
-    operator, measure = ElectronPhonon(fine, COUPLING), bcs_measure(fine, 1.0)
-    assert operator.chosen(measure, warm) == "fourier"
-    assert operator.chosen(measure, cold) == "direct"
-    assert ElectronPhonon(GRADED, COUPLING).chosen(bcs_measure(GRADED, 1.0), warm) == "graded"
+    assert ElectronPhonon(coarse, COUPLING).chosen(bcs_weights(coarse, 1.0), warm[:, : coarse.n]) == "direct"
+    operator, bin_weights = ElectronPhonon(fine, COUPLING), bcs_weights(fine, 1.0)
+    assert operator.chosen(bin_weights, warm) == "fourier"
+    assert operator.chosen(bin_weights, cold) == "direct"
+    assert ElectronPhonon(GRADED, COUPLING).chosen(bcs_weights(GRADED, 1.0), warm) == "graded"
 
 
 def test_many_cells_equal_single_cells():
@@ -143,11 +146,11 @@ def test_many_cells_equal_single_cells():
     grid = UNIFORM
     gaps = np.linspace(0.9, 1.2, 19)
     for name in ("direct", "fourier", "graded"):
-        operator, measure = ElectronPhonon(grid, COUPLING, name), bcs_measure(grid, gaps)
+        operator, bin_weights = ElectronPhonon(grid, COUPLING, name), bcs_weights(grid, gaps)
         f, n = random_state(grid, cells=gaps.size)
-        together = operator.rates(measure, f, n)
+        together = operator.rates(bin_weights, f, n)
         for c in (0, 7, 18):
-            alone = operator.rates(bcs_measure(grid, gaps[c]), f[c : c + 1], n[c : c + 1])
+            alone = operator.rates(bcs_weights(grid, gaps[c]), f[c : c + 1], n[c : c + 1])
             close([together.f[c : c + 1], together.n[c : c + 1]], alone, 1e-14)
 
 
@@ -155,11 +158,11 @@ def test_graded_grid_against_fine_uniform_grid():
     """Moments of the rates of hot quasiparticles: 100 graded bins, 2600 uniform ones; order 2."""
 
     def moments(grid: CollisionGrid) -> np.ndarray:
-        operator, measure = ElectronPhonon(grid, COUPLING), bcs_measure(grid, 1.0)
+        operator, bin_weights = ElectronPhonon(grid, COUPLING), bcs_weights(grid, 1.0)
         f, n = thermal_state(grid, 0.5, 1)
         f = f + 0.1 * np.exp(-0.5 * (grid.energies - 7.0) ** 2)
-        rates = operator.rates(measure, f, 0.7 * n)
-        weights = measure.states[0] * rates.f[0]
+        rates = operator.rates(bin_weights, f, 0.7 * n)
+        weights = bin_weights.dos_weights[0] * rates.f[0]
         spectrum = operator.phonon_modes * grid.phonon_energies * rates.n[0]
         low = 1.0 / (1.0 + np.exp((grid.phonon_energies - 3.0) / 0.3))
         return np.array([weights.sum(), weights @ grid.energies, spectrum @ low])
@@ -190,22 +193,22 @@ def test_graded_grid_against_fine_uniform_grid():
             lambda: CollisionGrid(np.array([0.0, 1.0, 2.0]), np.array([0.0, 2.0])),
             "phonon energies must be positive",
         ),
-        (lambda: bcs_measure(UNIFORM, 0.5), "starts at 0.9"),
-        (lambda: bcs_measure(UNIFORM, 3.49), "does not hold a gap"),
-        (lambda: bcs_measure(UNIFORM, -1.0), "one finite number ≥ 0 a cell"),
+        (lambda: bcs_weights(UNIFORM, 0.5), "starts at 0.9"),
+        (lambda: bcs_weights(UNIFORM, 3.49), "does not hold a gap"),
+        (lambda: bcs_weights(UNIFORM, -1.0), "one finite number ≥ 0 a cell"),
         (lambda: ElectronPhonon(GRADED, COUPLING, "fourier"), "needs a uniform grid"),
         (lambda: ElectronPhonon(GRADED, COUPLING, "fft"), 'no evaluation "fft"'),
         (
             lambda: ElectronPhonon(UNIFORM, COUPLING).rates(
-                bcs_measure(UNIFORM, 1.0), np.zeros((1, 3)), np.zeros((1, UNIFORM.n_phonon))
+                bcs_weights(UNIFORM, 1.0), np.zeros((1, 3)), np.zeros((1, UNIFORM.n_phonon))
             ),
             "need f of shape",
         ),
         (
             lambda: ElectronPhonon(UNIFORM, COUPLING).rates(
-                bcs_measure(UNIFORM, GAPS), *random_state(UNIFORM, 2)
+                bcs_weights(UNIFORM, GAPS), *random_state(UNIFORM, 2)
             ),
-            "does not fit f",
+            "do not fit f",
         ),
     ],
 )
@@ -218,16 +221,16 @@ def test_messages(make, message):
 def test_threads_do_not_change_anything(monkeypatch, evaluation):
     cells = 7
     operator = ElectronPhonon(UNIFORM, COUPLING, evaluation)
-    measure = bcs_measure(UNIFORM, np.linspace(0.9, 1.0, cells))
+    bin_weights = bcs_weights(UNIFORM, np.linspace(0.9, 1.0, cells))
     f, n = random_state(UNIFORM, cells)
 
     def found():
         return [
-            *operator.rates(measure, f, n),
-            *operator.gain_loss(measure, f, n),
-            *operator.jvp(measure, f, n, 0.5 * f, 0.1 * n),
-            *operator.jacobian(measure, f, n),
-            *operator.diagonal(measure, f, n),
+            *operator.rates(bin_weights, f, n),
+            *operator.gain_loss(bin_weights, f, n),
+            *operator.jvp(bin_weights, f, n, 0.5 * f, 0.1 * n),
+            *operator.jacobian(bin_weights, f, n),
+            *operator.diagonal(bin_weights, f, n),
         ]
 
     alone = found()
@@ -242,11 +245,11 @@ def test_transforms_need_memory_in_proportion_to_bins():
 
     def peak(bins: int) -> int:
         grid = CollisionGrid.uniform(8.0 / bins, 9.0, start=1.0)
-        operator, measure = ElectronPhonon(grid, COUPLING, "fourier"), bcs_measure(grid, 1.0)
+        operator, bin_weights = ElectronPhonon(grid, COUPLING, "fourier"), bcs_weights(grid, 1.0)
         f, n = np.full((1, grid.n), 0.1), np.full((1, grid.n_phonon), 0.1)
-        operator.rates(measure, f, n)
+        operator.rates(bin_weights, f, n)
         tracemalloc.start()
-        ElectronPhonon(grid, COUPLING, "fourier").rates(measure, f, n)
+        ElectronPhonon(grid, COUPLING, "fourier").rates(bin_weights, f, n)
         most = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return most
@@ -259,28 +262,28 @@ def test_many_cells_at_once():
     """Cells together, more than one group, against one by one; bins without states, empty points."""
     operator = ElectronPhonon(GRADED, COUPLING)
     cells = 45
-    measure = bcs_measure(GRADED, np.linspace(GAPS.min(), GAPS.max(), cells))
+    bin_weights = bcs_weights(GRADED, np.linspace(GAPS.min(), GAPS.max(), cells))
     f, n = random_state(GRADED, cells)
     n[3] = 0.0
     n[7, ::5] = 0.0
-    rates, coefficients = operator.balance(measure, f, n)
-    close(coefficients(), operator.gain_loss(measure, f, n), 1e-14)
-    one = SpectralMeasure(measure.states[:1], measure.anomalous[:1])
+    rates, coefficients = operator.balance(bin_weights, f, n)
+    close(coefficients(), operator.gain_loss(bin_weights, f, n), 1e-14)
+    one = BinWeights(bin_weights.dos_weights[:1], bin_weights.pair_weights[:1])
     shared = operator.balance(one, f, n)[0]
     steps = random_state(GRADED, cells, seed=3)
-    together = operator.jvp(measure, f, n, *steps)
+    together = operator.jvp(bin_weights, f, n, *steps)
     for cell in range(cells):
         row = slice(cell, cell + 1)
-        close([a[row] for a in rates], operator.rates(measure.rows(row), f[row], n[row]), 1e-14)
+        close([a[row] for a in rates], operator.rates(bin_weights.rows(row), f[row], n[row]), 1e-14)
         close([a[row] for a in shared], operator.rates(one, f[row], n[row]), 1e-14)
-        alone = operator.jvp(measure.rows(row), f[row], n[row], *(a[row] for a in steps))
+        alone = operator.jvp(bin_weights.rows(row), f[row], n[row], *(a[row] for a in steps))
         close([a[row] for a in together], alone, 1e-13)
 
 
 @pytest.mark.parametrize("cells", [1, 3])
 def test_phonons_too_few_to_be_counted(cells):
     """Occupations whose inverse overflows, which long times leave in holes of the spectrum, are as none."""
-    operator, measure = ElectronPhonon(GRADED, COUPLING), bcs_measure(GRADED, 1.0)
+    operator, bin_weights = ElectronPhonon(GRADED, COUPLING), bcs_weights(GRADED, 1.0)
     f, n = random_state(GRADED, cells)
     step_f, step_n = random_state(GRADED, cells)
     empty, hardly = n.copy(), n.copy()
@@ -288,11 +291,14 @@ def test_phonons_too_few_to_be_counted(cells):
     for number, few in enumerate((5e-324, 1e-310, 1e-305)):
         hardly[:, 3 + 4 * number :: 12] = few
     hardly[:, 3::4] = np.minimum(hardly[:, 3::4], 1e-305)
-    found = operator.rates(measure, f, hardly), operator.gain_loss(measure, f, hardly)
-    expected = operator.rates(measure, f, empty), operator.gain_loss(measure, f, empty)
+    found = operator.rates(bin_weights, f, hardly), operator.gain_loss(bin_weights, f, hardly)
+    expected = operator.rates(bin_weights, f, empty), operator.gain_loss(bin_weights, f, empty)
     for one, other in zip(found, expected, strict=True):
         for a, b in zip(one, other, strict=True):
             assert np.array_equal(a, b)
-    moved = operator.jvp(measure, f, hardly, step_f, step_n), operator.jvp(measure, f, empty, step_f, step_n)
+    moved = (
+        operator.jvp(bin_weights, f, hardly, step_f, step_n),
+        operator.jvp(bin_weights, f, empty, step_f, step_n),
+    )
     for a, b in zip(*moved, strict=True):
         assert np.array_equal(a, b)

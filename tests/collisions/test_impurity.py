@@ -10,7 +10,7 @@ from states import GAPS, GRADED, UNIFORM
 from fvqp.collisions import (
     CollisionGrid,
     ImpurityScattering,
-    bcs_measure,
+    bcs_weights,
     diffusivity,
     relative_velocity,
 )
@@ -75,7 +75,7 @@ def test_flux_of_states_converges(gap, rule, order):
     for width in (0.04, 0.02, 0.01):
         grid = CollisionGrid.uniform(width, 5.0, start=0.96)
         g = np.exp(-grid.energies / 0.2)
-        flux = (bcs_measure(grid, gap, rule).states[0] * relative_velocity(grid, gap, rule)[0]) @ g
+        flux = (bcs_weights(grid, gap, rule).dos_weights[0] * relative_velocity(grid, gap, rule)[0]) @ g
         exact = quad(lambda e: np.exp(-e / 0.2), gap, 5.0, epsabs=0, epsrel=1e-12)[0]
         errors.append(abs(flux / exact - 1.0))
     assert 0.5 * np.log2(errors[0] / errors[2]) > order
@@ -85,7 +85,7 @@ def test_diffusivity_of_cold_quasiparticles():
     """Mean over a thermal distribution: D_N √(2T/πΔ) at low temperature."""
     for temperature in (0.02, 0.01):
         grid = CollisionGrid.uniform(temperature / 20, 1.0 + 30 * temperature, start=0.95)
-        f = np.exp((1.0 - grid.energies) / temperature) * bcs_measure(grid, 1.0).states[0]
+        f = np.exp((1.0 - grid.energies) / temperature) * bcs_weights(grid, 1.0).dos_weights[0]
         d = diffusivity(grid, 1.0, 3.0)[0]
         # corrections are of order T/Δ
         expected = 3.0 * np.sqrt(2.0 * temperature / np.pi)

@@ -1,4 +1,4 @@
-"""Bin measure and lifetimes against closed forms, with the orders in the bin width."""
+"""Bin weights and lifetimes against closed forms, with the orders in the bin width."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from scipy.special import ellipe, ellipk, gamma, zeta
 from states import COUPLING, GRADED
 
 from fvqp.collisions import (
+    BinWeights,
     CollisionGrid,
     ElectronPhonon,
-    SpectralMeasure,
-    bcs_measure,
+    bcs_weights,
     inverse_lifetimes,
     phonon_energy,
     quasiparticle_density,
@@ -52,37 +52,37 @@ def test_measure_is_exact_in_number_and_energy(gap):
         top = np.sqrt(grid.edges[-1] ** 2 - gap**2)
         energy = quad(lambda x: np.hypot(x, gap), 0.0, top)[0]
         for rule in ("bin", "linear"):
-            measure = bcs_measure(grid, gap, rule)
-            assert measure.states.sum() == pytest.approx(top, rel=1e-13)
-            assert measure.anomalous.sum() == pytest.approx(gap * np.arcsinh(top / gap), rel=1e-12)
-            assert np.all(np.abs(measure.anomalous) <= measure.states)
+            bin_weights = bcs_weights(grid, gap, rule)
+            assert bin_weights.dos_weights.sum() == pytest.approx(top, rel=1e-13)
+            assert bin_weights.pair_weights.sum() == pytest.approx(gap * np.arcsinh(top / gap), rel=1e-12)
+            assert np.all(np.abs(bin_weights.pair_weights) <= bin_weights.dos_weights)
         ones = np.ones((1, grid.n))
-        assert quasiparticle_energy(grid, measure, ones)[0] == pytest.approx(energy, rel=1e-11)
-        bins = bcs_measure(grid, gap, "bin")
-        assert np.all(bins.states[0, grid.edges[1:] <= gap] == 0.0)
+        assert quasiparticle_energy(grid, bin_weights, ones)[0] == pytest.approx(energy, rel=1e-11)
+        bins = bcs_weights(grid, gap, "bin")
+        assert np.all(bins.dos_weights[0, grid.edges[1:] <= gap] == 0.0)
 
 
 def test_measure_of_a_normal_metal():
     grid = CollisionGrid.uniform(0.1, 3.0)
     for rule in ("bin", "linear"):
-        measure = bcs_measure(grid, 0.0, rule)
-        np.testing.assert_allclose(measure.states[:, 2:-2], 0.1, rtol=1e-12)
-        assert measure.states.sum() == pytest.approx(3.0)
-        assert np.all(measure.anomalous == 0.0)
+        bin_weights = bcs_weights(grid, 0.0, rule)
+        np.testing.assert_allclose(bin_weights.dos_weights[:, 2:-2], 0.1, rtol=1e-12)
+        assert bin_weights.dos_weights.sum() == pytest.approx(3.0)
+        assert np.all(bin_weights.pair_weights == 0.0)
 
 
 def test_measure_follows_the_gap_continuously():
     grid = CollisionGrid.uniform(0.1, 3.0, start=0.5)
     for rule in ("bin", "linear"):
-        below, above = bcs_measure(grid, [0.8 - 1e-12, 0.8 + 1e-12], rule).states
+        below, above = bcs_weights(grid, [0.8 - 1e-12, 0.8 + 1e-12], rule).dos_weights
         np.testing.assert_allclose(below, above, atol=1e-5)
 
 
 def test_measure_refuses():
     with pytest.raises(CaseError, match="exceeds the number of states"):
-        SpectralMeasure(np.array([1.0, 1.0]), np.array([0.5, 1.5]))
+        BinWeights(np.array([1.0, 1.0]), np.array([0.5, 1.5]))
     with pytest.raises(CaseError, match="must be finite"):
-        SpectralMeasure(np.array([1.0, -1.0]), np.array([0.5, 0.5]))
+        BinWeights(np.array([1.0, -1.0]), np.array([0.5, 0.5]))
 
 
 @pytest.mark.parametrize("inside", [0.0, 0.37, 0.7])
@@ -95,7 +95,7 @@ def test_density_and_its_order(rule, least, inside):
         grid = CollisionGrid.uniform(h, 6.0, start=1.0 - (4 * h if inside else 0.0))
         exact = quad(lambda x: np.exp(-np.hypot(x, gap) / 0.3), 0.0, np.sqrt(36.0 - gap**2), epsabs=1e-15)[0]  # noqa: B023
         f = np.exp(-grid.energies / 0.3)[None]
-        errors.append(abs(quasiparticle_density(bcs_measure(grid, gap, rule), f)[0] / exact - 1.0))
+        errors.append(abs(quasiparticle_density(bcs_weights(grid, gap, rule), f)[0] / exact - 1.0))
     assert errors[-1] < (2e-3 if rule == "bin" else 6e-5)
     assert errors[-1] < errors[0] * 16.0**-least * 1.5
 
@@ -109,7 +109,7 @@ def test_cold_emission_and_pair_breaking(rule, least, inside):
         gap = 1.0 + inside * h
         grid = CollisionGrid.uniform(h, 5.0, start=1.0 - (4 * h if inside else 0.0))
         operator = ElectronPhonon(grid, COUPLING, "direct")
-        found = inverse_lifetimes(operator, bcs_measure(grid, gap, rule), *thermal(grid, 0.0))
+        found = inverse_lifetimes(operator, bcs_weights(grid, gap, rule), *thermal(grid, 0.0))
         assert np.all(found.recombination == 0.0) and np.all(found.absorption == 0.0)
         w, v = grid.energies / gap, grid.phonon_energies / gap
         high, broken = w > 1.8, (v > 2.4) & (v < 4.6)
@@ -122,7 +122,7 @@ def test_cold_emission_and_pair_breaking(rule, least, inside):
 
 def test_graded_grid_has_the_same_cold_lifetimes():
     grid = CollisionGrid.graded(8.0, gap=1.0, finest=0.02, growth=0.02, phonon_maximum=16.0)
-    found = inverse_lifetimes(ElectronPhonon(grid, COUPLING), bcs_measure(grid, 1.0), *thermal(grid, 0.0))
+    found = inverse_lifetimes(ElectronPhonon(grid, COUPLING), bcs_weights(grid, 1.0), *thermal(grid, 0.0))
     high = grid.energies > 1.5
     np.testing.assert_allclose(found.scattering[0, high], A * emission(grid.energies[high]), rtol=0.01)
 
@@ -150,7 +150,7 @@ def test_low_temperature_limits_at_the_gap_edge():
     for temperature, steps in ((0.04, 750), (0.02, 1500), (0.01, 3000)):
         grid = CollisionGrid.uniform(1.0 / steps, 1.0 + 35.0 * temperature, start=1.0)
         operator = ElectronPhonon(grid, COUPLING, "direct")
-        found = inverse_lifetimes(operator, bcs_measure(grid, 1.0), *thermal(grid, temperature))
+        found = inverse_lifetimes(operator, bcs_weights(grid, 1.0), *thermal(grid, temperature))
         # extrapolation to E = Δ from beyond the first bins, whose states lie off their centres
         part = slice(3, 24)
         both = np.stack([found.scattering[0, part], found.recombination[0, part]], axis=1)
@@ -172,12 +172,12 @@ def test_rothwarf_taylor_constant():
     effective = []
     for steps in (1000, 2000):
         grid = CollisionGrid.uniform(1.0 / steps, 1.0 + 30.0 * temperature, start=1.0)
-        operator, measure = ElectronPhonon(grid, COUPLING, "direct"), bcs_measure(grid, 1.0)
+        operator, bin_weights = ElectronPhonon(grid, COUPLING, "direct"), bcs_weights(grid, 1.0)
         f, n = 1e-9 * np.exp((1.0 - grid.energies) / temperature)[None], np.zeros((1, grid.n_phonon))
-        density = quasiparticle_density(measure, f)[0]
-        loss = -quasiparticle_density(measure, operator.rates(measure, f, n).f)[0]
+        density = quasiparticle_density(bin_weights, f)[0]
+        loss = -quasiparticle_density(bin_weights, operator.rates(bin_weights, f, n).f)[0]
         # phonons in balance between recombination, pair breaking and escape in the time ``escape``
-        pairs = operator.gain_loss(measure, f, n, "pairs")
+        pairs = operator.gain_loss(bin_weights, f, n, "pairs")
         n = pairs.in_n / (1.0 / escape + pairs.out_n)
         effective.append(2.0 * (n[0] @ operator.phonon_modes) / escape / density**2)
     assert loss / density**2 == pytest.approx(8.0 * A * (1.0 + temperature / 2.0), rel=5e-4)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon, Localization, bcs_measure
+from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon, Localization, bcs_weights
 from fvqp.errors import CaseError
 
 GRID = CollisionGrid.uniform(0.1, 3.0, start=0.8)
 COUPLING = Coupling(1.76, 0.3)
-MEASURE = bcs_measure(GRID, 1.0)
+MEASURE = bcs_weights(GRID, 1.0)
 MODES = ElectronPhonon(GRID, COUPLING).phonon_modes
 
 
@@ -39,15 +39,15 @@ def make(capture=0.7, constant=2.0) -> Localization:
 @pytest.mark.parametrize("grid", [GRID, CollisionGrid.graded(3.0, gap=(0.9, 1.0), finest=0.05, growth=0.1)])
 def test_what_is_kept(grid: CollisionGrid) -> None:
     """Energy by every process; of the number two a pair, whose phonon is one."""
-    measure = bcs_measure(grid, 1.0)
+    bin_weights = bcs_weights(grid, 1.0)
     modes = ElectronPhonon(grid, COUPLING).phonon_modes
-    one = Localization(grid, measure, Square(2.0), 0.7, modes)
-    assert not measure.active[0, one.bin] and measure.active[0, one.bin + 1]
+    one = Localization(grid, bin_weights, Square(2.0), 0.7, modes)
+    assert not bin_weights.active[0, one.bin] and bin_weights.active[0, one.bin + 1]
     f, n = np.full((2, grid.n), 0.2), np.full((2, grid.n_phonon), 0.1)
-    states = measure.number[0].copy()
+    states = bin_weights.number[0].copy()
     states[one.bin] = one.states
     for capture, constant in ((0.7, 0.0), (0.0, 2.0), (0.7, 2.0)):
-        rates = Localization(grid, measure, Square(constant), capture, modes).rates(measure, f, n)
+        rates = Localization(grid, bin_weights, Square(constant), capture, modes).rates(bin_weights, f, n)
         energy = rates.f @ (states * grid.energies) + rates.n @ (modes * grid.phonon_energies)
         turned = np.abs(rates.f) @ (states * grid.energies)
         assert np.all(np.abs(energy) <= 1e-14 * turned)
@@ -95,18 +95,18 @@ def test_coefficients_and_derivatives() -> None:
 def test_usual_recombination_is_mean_field() -> None:
     """Cold quasiparticles recombine as ``8 b Δ² n²``, the constant that mean field takes by default."""
     grid = CollisionGrid.uniform(0.002, 2.1, start=0.99)
-    measure = bcs_measure(grid, 1.0)
+    bin_weights = bcs_weights(grid, 1.0)
     collisions = ElectronPhonon(grid, COUPLING, "direct")
-    f = np.where(measure.active, 1e-6 * (grid.energies < 1.01), 0.0)
-    loss = collisions.gain_loss(measure, f, np.zeros((1, grid.n_phonon)), "pairs")
-    number = (measure.number * f).sum()
-    lost = (measure.number * loss.out_f * f).sum()
+    f = np.where(bin_weights.active, 1e-6 * (grid.energies < 1.01), 0.0)
+    loss = collisions.gain_loss(bin_weights, f, np.zeros((1, grid.n_phonon)), "pairs")
+    number = (bin_weights.number * f).sum()
+    lost = (bin_weights.number * loss.out_f * f).sum()
     assert lost == pytest.approx(8.0 * COUPLING.strength * number**2, rel=0.02)
 
 
 def test_what_is_wrong_is_said() -> None:
     with pytest.raises(CaseError, match="need a bin below the gap"):
-        Localization(GRID, bcs_measure(GRID, 0.8), Square(1.0), 1.0, MODES)
+        Localization(GRID, bcs_weights(GRID, 0.8), Square(1.0), 1.0, MODES)
     with pytest.raises(CaseError, match="rate of capture must be finite and not negative"):
         make(capture=-1.0)
     low = CollisionGrid.uniform(0.1, 3.0, start=0.8, phonon_maximum=1.5)

@@ -12,7 +12,7 @@ from fvqp.collisions import (
     CollisionGrid,
     Coupling,
     ElectronPhonon,
-    bcs_measure,
+    bcs_weights,
     phonon_energy,
     quasiparticle_density,
     thermal,
@@ -36,7 +36,7 @@ def orders(errors):
 
 def entropy(self_consistent, f, gap):
     """Of quasiparticles, in units of 4 N0 Δ0 k_B."""
-    states = self_consistent.measure(gap).states
+    states = self_consistent.bin_weights(gap).dos_weights
     return -(states * (f * np.log(f) + (1.0 - f) * np.log1p(-f))).sum(axis=1)
 
 
@@ -48,14 +48,14 @@ def phonon_entropy(operator, n):
 @RULES
 def test_measure_is_that_of_the_collisions(grid, rule):
     gaps = np.linspace(0.5, 1.0, 41)
-    found, expected = SelfConsistentGap(grid, rule).measure(gaps), bcs_measure(grid, gaps, rule)
-    np.testing.assert_allclose(found.states, expected.states, rtol=0.0, atol=1e-14)
-    np.testing.assert_allclose(found.anomalous, expected.anomalous, rtol=0.0, atol=1e-14)
+    found, expected = SelfConsistentGap(grid, rule).bin_weights(gaps), bcs_weights(grid, gaps, rule)
+    np.testing.assert_allclose(found.dos_weights, expected.dos_weights, rtol=0.0, atol=1e-14)
+    np.testing.assert_allclose(found.pair_weights, expected.pair_weights, rtol=0.0, atol=1e-14)
     if rule == "linear" and grid is UNIFORM:
         for gap in (0.0, 0.003, 0.01, 0.04):
-            found, expected = SelfConsistentGap(grid).measure(gap), bcs_measure(grid, gap)
-            np.testing.assert_allclose(found.states, expected.states, rtol=0.0, atol=1e-14)
-            np.testing.assert_allclose(found.anomalous, expected.anomalous, rtol=0.0, atol=1e-14)
+            found, expected = SelfConsistentGap(grid).bin_weights(gap), bcs_weights(grid, gap)
+            np.testing.assert_allclose(found.dos_weights, expected.dos_weights, rtol=0.0, atol=1e-14)
+            np.testing.assert_allclose(found.pair_weights, expected.pair_weights, rtol=0.0, atol=1e-14)
 
 
 @GRIDS
@@ -66,10 +66,12 @@ def test_gaps_within_rounding_of_a_bin(grid, rule, follows):
     at = np.concatenate([grid.edges, grid.energies])
     at = at[(at > 0.5) & (at < 1.0)]
     gaps = np.concatenate([at[:, None] + sign * np.geomspace(1e-16, 1e-6, 101) for sign in (1, -1)]).ravel()
-    found = SelfConsistentGap(grid, rule).measure(gaps) if follows else bcs_measure(grid, gaps, rule)
-    assert np.all(found.states >= 0.0)
-    assert np.all(np.abs(found.anomalous) <= found.states)
-    np.testing.assert_allclose(found.states.sum(axis=1), np.sqrt(grid.edges[-1] ** 2 - gaps**2), rtol=1e-7)
+    found = SelfConsistentGap(grid, rule).bin_weights(gaps) if follows else bcs_weights(grid, gaps, rule)
+    assert np.all(found.dos_weights >= 0.0)
+    assert np.all(np.abs(found.pair_weights) <= found.dos_weights)
+    np.testing.assert_allclose(
+        found.dos_weights.sum(axis=1), np.sqrt(grid.edges[-1] ** 2 - gaps**2), rtol=1e-7
+    )
 
 
 def test_condensate_energy():
@@ -108,7 +110,7 @@ def test_few_quasiparticles_reduce_the_gap_by_their_density(grid):
     self_consistent = SelfConsistentGap(grid)
     f = 1e-6 * np.exp(-(((grid.energies - 1.0) / 0.02) ** 2))[None]
     gap = self_consistent.gap(f)
-    density = quasiparticle_density(self_consistent.measure(gap), f)
+    density = quasiparticle_density(self_consistent.bin_weights(gap), f)
     np.testing.assert_allclose(1.0 - gap, 2.0 * density, rtol=0.02)
 
 
@@ -139,14 +141,16 @@ def test_follow_keeps_number_and_energy(grid, rule, cutoff):
     end = self_consistent.follow(f, gap)
     assert np.ptp(end.gap - gap) > 0.02
     assert np.all(np.sign(end.gap - gap) == -np.sign((f - before).sum(axis=1)))
-    number = quasiparticle_density(self_consistent.measure(gap), f)
-    np.testing.assert_allclose(quasiparticle_density(end.measure, end.f), number, rtol=2e-15)
+    number = quasiparticle_density(self_consistent.bin_weights(gap), f)
+    np.testing.assert_allclose(quasiparticle_density(end.bin_weights, end.f), number, rtol=2e-15)
     energy = self_consistent.total_energy(f, gap)
     np.testing.assert_allclose(self_consistent.total_energy(end.f, end.gap), energy, rtol=0.0, atol=5e-16)
     assert np.all(np.abs(self_consistent.residual(end.f, end.gap)) < 1e-12)
     assert end.f.min() >= 0.0
     assert end.f.max() <= 1.0
-    np.testing.assert_array_equal(end.measure.states, self_consistent.measure(end.gap).states)
+    np.testing.assert_array_equal(
+        end.bin_weights.dos_weights, self_consistent.bin_weights(end.gap).dos_weights
+    )
 
 
 def test_follow_keeps_bounds_of_full_and_empty_bins():
@@ -188,7 +192,7 @@ def test_uniform_occupation_stays_to_second_order_in_the_move():
     changed = []
     for part in (0.02, 0.01, 0.005):
         end = self_consistent.follow((1.0 - part) * f, gap)
-        inner = end.measure.active[0] & (UNIFORM.energies < 2.0)
+        inner = end.bin_weights.active[0] & (UNIFORM.energies < 2.0)
         changed.append(np.abs(end.f[0, inner] / (0.05 * (1.0 - part)) - 1.0).max())
     assert changed[-1] < 1e-4
     assert np.all(orders(np.array(changed)) > 1.8)
@@ -208,11 +212,11 @@ def faded(h, steps, share=0.3):
 
     f, gap = initial(grid.energies)[None], self_consistent.equilibrium(temperature)
     for _ in range(steps):
-        f, gap, measure = self_consistent.follow(f * share ** (1.0 / steps), gap)
+        f, gap, bin_weights = self_consistent.follow(f * share ** (1.0 / steps), gap)
     exact = brentq(imbalance, 0.5, 1.0, xtol=1e-14)
     origin = np.sqrt(np.maximum(grid.energies**2 - exact**2 + start**2, 0.0))
     expected = share * initial(origin)
-    states = measure.states[0]
+    states = bin_weights.dos_weights[0]
     return gap[0] - exact, states @ np.abs(f[0] - expected) / (states @ expected)
 
 
@@ -259,8 +263,8 @@ def test_cells_are_independent_and_long_moves_possible():
         alone = self_consistent.follow(f[c : c + 1], gap[c])
         np.testing.assert_array_equal(alone.f[0], together.f[c])
         assert alone.gap[0] == together.gap[c]
-    number = quasiparticle_density(self_consistent.measure(gap), f)
-    np.testing.assert_allclose(quasiparticle_density(together.measure, together.f), number, rtol=1e-14)
+    number = quasiparticle_density(self_consistent.bin_weights(gap), f)
+    np.testing.assert_allclose(quasiparticle_density(together.bin_weights, together.f), number, rtol=1e-14)
 
 
 def test_superconductivity_vanishes_and_returns():
@@ -272,12 +276,12 @@ def test_superconductivity_vanishes_and_returns():
     for part in parts:
         f = thermal(UNIFORM, part * critical).f
         number, energy = (
-            quasiparticle_density(self_consistent.measure(gap), f),
+            quasiparticle_density(self_consistent.bin_weights(gap), f),
             self_consistent.total_energy(f, gap),
         )
         end = self_consistent.follow(f, gap)
         gap = end.gap
-        np.testing.assert_allclose(quasiparticle_density(end.measure, end.f), number, rtol=1e-14)
+        np.testing.assert_allclose(quasiparticle_density(end.bin_weights, end.f), number, rtol=1e-14)
         np.testing.assert_allclose(self_consistent.total_energy(end.f, gap), energy, atol=1e-14)
         gaps.append(gap[0])
     assert gaps[59] == 0.0
@@ -314,7 +318,7 @@ def test_hot_pulse_keeps_its_energy_and_gains_entropy(name, grid, pulse):
 
     def follow(f, n, at):
         end = self_consistent.follow(f, at[0])
-        return end.f, n, (end.gap, end.measure)
+        return end.f, n, (end.gap, end.bin_weights)
 
     def note(_time, f, n, at):
         energy = self_consistent.total_energy(f, at[0]) + phonon_energy(operator, n)
@@ -326,7 +330,7 @@ def test_hot_pulse_keeps_its_energy_and_gains_entropy(name, grid, pulse):
         lambda f, n, at: operator.gain_loss(at[1], f, n),
         f,
         n,
-        (gap, self_consistent.measure(gap)),
+        (gap, self_consistent.bin_weights(gap)),
         end=4.0,
         control=Control(relative=0.02, absolute=1e-4, lag=1.0),
         follow=follow,
@@ -345,17 +349,17 @@ def test_closed_system_ends_in_equilibrium_with_its_gap(name, grid=UNIFORM_RUN):
     f, n, coupling = hot(grid)
     operator, self_consistent = ElectronPhonon(grid, coupling, name), SelfConsistentGap(grid)
     gap = self_consistent.gap(f)
-    measure = self_consistent.measure(gap)
+    bin_weights = self_consistent.bin_weights(gap)
     energies = [self_consistent.total_energy(f, gap)[0] + phonon_energy(operator, n)[0]]
     moved, gaps, step = phonon_energy(operator, n)[0], [gap[0]], 2e-3
     while step < 1e6:
-        rates = operator.rates(measure, f, n)
-        blocks = operator.jacobian(measure, f, n)
+        rates = operator.rates(bin_weights, f, n)
+        blocks = operator.jacobian(bin_weights, f, n)
         inverse = 1.0 / step - blocks.nn[0]
         schur = np.eye(grid.n) / step - blocks.ff[0] - (blocks.fn[0] / inverse) @ blocks.nf[0]
         change_f = np.linalg.solve(schur, rates.f[0] + blocks.fn[0] @ (rates.n[0] / inverse))
         change_n = (rates.n[0] + blocks.nf[0] @ change_f) / inverse
-        f, gap, measure = self_consistent.follow(f + change_f, gap)
+        f, gap, bin_weights = self_consistent.follow(f + change_f, gap)
         n = n + change_n
         step *= 1.25
         energies.append(self_consistent.total_energy(f, gap)[0] + phonon_energy(operator, n)[0])
@@ -363,7 +367,7 @@ def test_closed_system_ends_in_equilibrium_with_its_gap(name, grid=UNIFORM_RUN):
     moved -= phonon_energy(operator, n)[0]
     assert np.ptp(energies) < 1e-12 * abs(moved)
     temperature = grid.phonon_energies[0] / np.log1p(1.0 / n[0, 0])
-    active = measure.active[0]
+    active = bin_weights.active[0]
     end = thermal(grid, temperature)
     np.testing.assert_allclose(f[0, active], end.f[0, active], rtol=1e-8)
     np.testing.assert_allclose(n, end.n, rtol=1e-8)
@@ -385,7 +389,7 @@ def test_bad_input():
     with pytest.raises(CaseError, match="not negative"):
         self_consistent.follow(f, -0.1)
     with pytest.raises(CaseError, match="does not hold a gap"):
-        self_consistent.measure(4.5)
+        self_consistent.bin_weights(4.5)
     with pytest.raises(CaseError, match='must be "bin" or "linear"'):
         SelfConsistentGap(UNIFORM, "cubic")
     with pytest.raises(CaseError, match="cutoff must be at or above"):
@@ -423,7 +427,7 @@ def test_threads_do_not_change_anything(monkeypatch):
     several = self_consistent.follow(1.01 * f, gap)
     np.testing.assert_array_equal(several.f, alone.f)
     np.testing.assert_array_equal(several.gap, alone.gap)
-    np.testing.assert_array_equal(several.measure.states, alone.measure.states)
+    np.testing.assert_array_equal(several.bin_weights.dos_weights, alone.bin_weights.dos_weights)
 
 
 @pytest.mark.parametrize("rule", ["linear", "bin"])
@@ -437,7 +441,7 @@ def test_another_superconductor_follows_in_its_own_units(rule):
     np.testing.assert_allclose(gap, cold * reference.gap(f), rtol=1e-13)
     assert 0.3 < gap[0] < 0.4
     np.testing.assert_allclose(
-        self_consistent.measure(gap).states, bcs_measure(grid, gap, rule).states, atol=1e-13
+        self_consistent.bin_weights(gap).dos_weights, bcs_weights(grid, gap, rule).dos_weights, atol=1e-13
     )
     hotter = np.minimum(1.5 * f, 0.5)
     end, expected = self_consistent.follow(hotter, gap), reference.follow(hotter, gap / cold)

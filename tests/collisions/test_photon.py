@@ -13,7 +13,7 @@ from fvqp.collisions import (
     ElectronPhonon,
     MattisBardeen,
     PhotonDrive,
-    bcs_measure,
+    bcs_weights,
     phonon_energy,
     quasiparticle_energy,
 )
@@ -36,15 +36,18 @@ def falling_state(grid):
 
 @pytest.mark.parametrize(("grid", "energy"), CASES)
 def test_number_and_absorbed_energy_are_exact(grid, energy):
-    measure, (f, n) = bcs_measure(grid, GAPS), random_state(grid)
+    bin_weights, (f, n) = bcs_weights(grid, GAPS), random_state(grid)
     drive = mode(grid, energy)
-    rates = drive.rates(measure, f, n)
-    moved = np.abs(measure.states * grid.energies * rates.f).sum(axis=1)
-    number, power = drive.number_flow(measure, f, n), drive.energy_flow(measure, f, n)
+    rates = drive.rates(bin_weights, f, n)
+    moved = np.abs(bin_weights.dos_weights * grid.energies * rates.f).sum(axis=1)
+    number, power = drive.number_flow(bin_weights, f, n), drive.energy_flow(bin_weights, f, n)
     np.testing.assert_allclose(
-        (measure.states * rates.f).sum(axis=1), number.quasiparticles, rtol=0, atol=1e-13 * moved.max()
+        (bin_weights.dos_weights * rates.f).sum(axis=1),
+        number.quasiparticles,
+        rtol=0,
+        atol=1e-13 * moved.max(),
     )
-    into = quasiparticle_energy(grid, measure, rates.f)
+    into = quasiparticle_energy(grid, bin_weights, rates.f)
     np.testing.assert_allclose(into, power.quasiparticles, rtol=0, atol=2e-13 * moved.max())
     if energy < 1.8:
         assert np.all(number.quasiparticles == 0.0)
@@ -54,9 +57,9 @@ def test_number_and_absorbed_energy_are_exact(grid, energy):
 @pytest.mark.parametrize("temperature", [0.04, 0.2, 2.0])
 @pytest.mark.parametrize(("grid", "energy"), CASES)
 def test_equilibrium_with_thermal_photons_is_stationary(grid, energy, temperature):
-    measure, (f, n) = bcs_measure(grid, GAPS), thermal_state(grid, temperature)
+    bin_weights, (f, n) = bcs_weights(grid, GAPS), thermal_state(grid, temperature)
     drive = mode(grid, energy, 1.0 / np.expm1(energy / temperature))
-    rates, parts = drive.rates(measure, f, n), drive.gain_loss(measure, f, n)
+    rates, parts = drive.rates(bin_weights, f, n), drive.gain_loss(bin_weights, f, n)
     # exponents up to E/T of a thermal f are known to E/T units of round-off
     slack = 1e-14 * (10.0 + grid.energies[-1] / temperature)
     assert np.all(np.abs(rates.f) <= slack * (parts.in_f * (1.0 - f) + parts.out_f * f))
@@ -64,26 +67,28 @@ def test_equilibrium_with_thermal_photons_is_stationary(grid, energy, temperatur
 
 @pytest.mark.parametrize(("grid", "energy"), CASES)
 def test_entropy_of_quasiparticles_and_photons_grows(grid, energy):
-    measure = bcs_measure(grid, GAPS)
+    bin_weights = bcs_weights(grid, GAPS)
     photons = 0.7
     for seed in range(3):
         f, n = random_state(grid, seed=seed)
         drive = mode(grid, energy, photons)
-        production = (measure.states * np.log(1.0 / f - 1.0) * drive.rates(measure, f, n).f).sum(axis=1)
-        absorbed = drive.energy_flow(measure, f, n).quasiparticles / energy
+        production = (bin_weights.dos_weights * np.log(1.0 / f - 1.0) * drive.rates(bin_weights, f, n).f).sum(
+            axis=1
+        )
+        absorbed = drive.energy_flow(bin_weights, f, n).quasiparticles / energy
         assert np.all(production - absorbed * np.log1p(1.0 / photons) > 0.0)
 
 
 @pytest.mark.parametrize("power", [None, 0.4])
 @pytest.mark.parametrize(("grid", "energy"), CASES)
 def test_gain_and_loss_make_the_rates(grid, energy, power):
-    measure, (f, n) = bcs_measure(grid, GAPS), random_state(grid)
+    bin_weights, (f, n) = bcs_weights(grid, GAPS), random_state(grid)
     if power is not None:
         f, n = falling_state(grid)
     drive = mode(grid, energy) if power is None else PhotonDrive.at_power(grid, energy, power, 1e3)
-    parts = drive.gain_loss(measure, f, n)
+    parts = drive.gain_loss(bin_weights, f, n)
     assert min(part.min() for part in parts) >= 0.0
-    rates = drive.rates(measure, f, n).f
+    rates = drive.rates(bin_weights, f, n).f
     np.testing.assert_allclose(parts.rates(f, n).f, rates, rtol=0, atol=1e-12 * np.abs(rates).max())
 
 
@@ -91,22 +96,22 @@ def test_gain_and_loss_make_the_rates(grid, energy, power):
 @pytest.mark.parametrize(("grid", "energy"), CASES)
 def test_jacobian(grid, energy, power):
     """Central differences of order 4 of the rates; product, matrix and diagonal agree to round-off."""
-    measure, (f, n) = bcs_measure(grid, GAPS), falling_state(grid)
+    bin_weights, (f, n) = bcs_weights(grid, GAPS), falling_state(grid)
     drive = mode(grid, energy) if power is None else PhotonDrive.at_power(grid, energy, power)
     step = np.random.default_rng(3).uniform(-1.0, 1.0, f.shape) * f
 
     def slope(h):
-        up, down = (drive.rates(measure, f + sign * h * step, n).f for sign in (1.0, -1.0))
+        up, down = (drive.rates(bin_weights, f + sign * h * step, n).f for sign in (1.0, -1.0))
         return (up - down) / (2.0 * h)
 
     difference = (4.0 * slope(1e-3) - slope(2e-3)) / 3.0
-    product = drive.jvp(measure, f, n, step, np.zeros_like(n)).f
+    product = drive.jvp(bin_weights, f, n, step, np.zeros_like(n)).f
     np.testing.assert_allclose(product, difference, rtol=0, atol=1e-6 * np.abs(product).max())
-    blocks = drive.jacobian(measure, f, n)
+    blocks = drive.jacobian(bin_weights, f, n)
     np.testing.assert_allclose(
         np.einsum("cij,cj->ci", blocks.ff, step), product, rtol=0, atol=1e-12 * np.abs(product).max()
     )
-    diagonal = drive.diagonal(measure, f, n)
+    diagonal = drive.diagonal(bin_weights, f, n)
     np.testing.assert_allclose(
         diagonal.f, np.diagonal(blocks.ff, axis1=1, axis2=2), rtol=1e-11, atol=1e-12 * np.abs(blocks.ff).max()
     )
@@ -116,37 +121,37 @@ def test_jacobian(grid, energy, power):
 
 @pytest.mark.parametrize("energy", [0.237, 2.6])
 def test_power_is_what_was_asked_for_in_every_cell(energy):
-    measure, (f, n) = bcs_measure(GRADED, GAPS), thermal_state(GRADED, 0.3)
+    bin_weights, (f, n) = bcs_weights(GRADED, GAPS), thermal_state(GRADED, 0.3)
     power = np.array([0.0, 1e-3, 0.2, 5.0])
     drive = PhotonDrive.at_power(GRADED, energy, power)
-    np.testing.assert_allclose(drive.energy_flow(measure, f, n).quasiparticles, power, rtol=1e-12)
-    absorbed = quasiparticle_energy(GRADED, measure, drive.rates(measure, f, n).f)
+    np.testing.assert_allclose(drive.energy_flow(bin_weights, f, n).quasiparticles, power, rtol=1e-12)
+    absorbed = quasiparticle_energy(GRADED, bin_weights, drive.rates(bin_weights, f, n).f)
     np.testing.assert_allclose(absorbed, power, rtol=1e-10, atol=1e-14)
 
 
 def test_pauli_principle_and_empty_bins():
-    measure = bcs_measure(GRADED, GAPS)
+    bin_weights = bcs_weights(GRADED, GAPS)
     f, n = random_state(GRADED)
     f[:, ::4], f[:, 1::4] = 0.0, 1.0
     for energy in ENERGIES:
         drive = mode(GRADED, energy)
-        rates = drive.rates(measure, f, n).f
+        rates = drive.rates(bin_weights, f, n).f
         assert np.all(np.isfinite(rates))
         assert np.all(rates[:, ::4] >= 0.0) and np.all(rates[:, 1::4] <= 0.0)
-        assert np.all(np.isfinite(drive.jvp(measure, f, n, f, n).f))
-        for part in drive.gain_loss(measure, f, n):
+        assert np.all(np.isfinite(drive.jvp(bin_weights, f, n, f, n).f))
+        for part in drive.gain_loss(bin_weights, f, n):
             assert np.all(np.isfinite(part))
             assert part.min() >= 0.0
 
 
 def test_trial_states_a_little_below_zero_and_above_one():
-    measure = bcs_measure(GRADED, GAPS)
+    bin_weights = bcs_weights(GRADED, GAPS)
     f, n = random_state(GRADED)
     f[:, ::4], f[:, 1::4] = -1e-9, 1.0 + 1e-9
     for energy in ENERGIES:
         drive = mode(GRADED, energy)
-        assert np.all(np.isfinite(drive.rates(measure, f, n).f))
-        assert np.all(np.isfinite(drive.jacobian(measure, f, n).ff))
+        assert np.all(np.isfinite(drive.rates(bin_weights, f, n).f))
+        assert np.all(np.isfinite(drive.jacobian(bin_weights, f, n).ff))
 
 
 def absorbed(energy, gap, temperature, photons):
@@ -185,7 +190,7 @@ def test_absorbed_power_converges_with_the_bin_width(energy, gap):
     for width in (0.02, 0.01, 0.005):
         grid = CollisionGrid.uniform(width, 6.0, start=0.96)
         f, n = thermal_state(grid, 0.2, cells=1)
-        power = PhotonDrive.mode(grid, energy, 1.0, 2.0).energy_flow(bcs_measure(grid, gap), f, n)
+        power = PhotonDrive.mode(grid, energy, 1.0, 2.0).energy_flow(bcs_weights(grid, gap), f, n)
         errors.append(abs(power.quasiparticles[0] / exact - 1.0))
     errors = np.array(errors)
     if energy < 2.0 * gap:
@@ -227,7 +232,7 @@ def test_rates_are_those_of_the_kinetic_equation(energy):
     for edge in (1.0 + energy, energy - 1.0):
         away &= np.abs(e - edge) > 0.15
     drive = PhotonDrive.mode(grid, energy, coupling, photons)
-    rates = drive.rates(bcs_measure(grid, 1.0), f(e)[None], np.zeros((1, grid.n_phonon))).f[0]
+    rates = drive.rates(bcs_weights(grid, 1.0), f(e)[None], np.zeros((1, grid.n_phonon))).f[0]
     scale = np.abs(coupling * expected[away]).max()
     np.testing.assert_allclose(rates[away], coupling * expected[away], rtol=1e-3, atol=1e-3 * scale)
 
@@ -237,7 +242,7 @@ def test_transition_between_bins_diffuses_like_one_on_bins():
     grid = CollisionGrid.uniform(0.04, 6.0, start=0.96)
     f, n = thermal_state(grid, 0.3, cells=1)
     energy = 0.011
-    power = PhotonDrive.classical(grid, energy, 1.0).energy_flow(bcs_measure(grid, 1.0), f, n)
+    power = PhotonDrive.classical(grid, energy, 1.0).energy_flow(bcs_weights(grid, 1.0), f, n)
     exact = absorbed(energy, 1.0, 0.3, 1e9) / 1e9
     # bins of 0.04 see the logarithm at the gap edge, ln(T/ω0), to a tenth
     assert power.quasiparticles[0] == pytest.approx(exact, rel=0.12)
@@ -261,9 +266,9 @@ def test_messages(make, message):
 def test_power_needs_something_that_absorbs():
     f, n = np.zeros((4, UNIFORM.n)), np.zeros((4, UNIFORM.n_phonon))
     with pytest.raises(ConvergenceError, match="of cell 0 absorb no more"):
-        PhotonDrive.at_power(UNIFORM, 0.1, 1.0).rates(bcs_measure(UNIFORM, GAPS), f, n)
+        PhotonDrive.at_power(UNIFORM, 0.1, 1.0).rates(bcs_weights(UNIFORM, GAPS), f, n)
     with pytest.raises(CaseError, match="need f of shape"):
-        PhotonDrive.at_power(UNIFORM, 0.1, 1.0).rates(bcs_measure(UNIFORM, GAPS), f[:, :5], n)
+        PhotonDrive.at_power(UNIFORM, 0.1, 1.0).rates(bcs_weights(UNIFORM, GAPS), f[:, :5], n)
 
 
 def test_bins_that_repeat_are_connected_one_by_one():
@@ -281,20 +286,20 @@ def test_bins_that_repeat_are_connected_one_by_one():
     at = int(np.argmin(np.abs(points - 1.8)))
     assert points[at] == pytest.approx(1.8, abs=1e-15) and points[at + 1] - points[at] < 1e-8
     assert np.diff(points).max() < 0.026
-    measure, (f, n) = bcs_measure(grid, 0.9, "bin"), random_state(grid)
+    bin_weights, (f, n) = bcs_weights(grid, 0.9, "bin"), random_state(grid)
     f, n = f[:1], n[:1]
     phonons = ElectronPhonon(grid, Coupling(1.76, 6e-4), "graded", split_shares=True)
-    states = measure.states
-    rates, moved = drive.rates(measure, f, n), drive.gain_loss(measure, f, n)
+    states = bin_weights.dos_weights
+    rates, moved = drive.rates(bin_weights, f, n), drive.gain_loss(bin_weights, f, n)
     turnover = (states * (moved.in_f + moved.out_f)).sum()
     assert abs((states * rates.f).sum()) < 1e-13 * turnover
-    power = drive.energy_flow(measure, f, n).quasiparticles
-    assert quasiparticle_energy(grid, measure, rates.f) == pytest.approx(power, rel=1e-11)
-    rates, moved = phonons.rates(measure, f, n), phonons.gain_loss(measure, f, n)
-    given = quasiparticle_energy(grid, measure, rates.f) + phonon_energy(phonons, rates.n)
+    power = drive.energy_flow(bin_weights, f, n).quasiparticles
+    assert quasiparticle_energy(grid, bin_weights, rates.f) == pytest.approx(power, rel=1e-11)
+    rates, moved = phonons.rates(bin_weights, f, n), phonons.gain_loss(bin_weights, f, n)
+    given = quasiparticle_energy(grid, bin_weights, rates.f) + phonon_energy(phonons, rates.n)
     assert abs(given[0]) < 1e-12 * (states * grid.energies * (moved.in_f + moved.out_f)).sum()
     f, n = thermal_state(grid, 0.1)
-    rates, moved = phonons.rates(measure, f[:1], n[:1]), phonons.gain_loss(measure, f[:1], n[:1])
+    rates, moved = phonons.rates(bin_weights, f[:1], n[:1]), phonons.gain_loss(bin_weights, f[:1], n[:1])
     assert np.all(np.abs(rates.f) < 1e-11 * (moved.in_f + moved.out_f * f[:1]))
     assert np.all(np.abs(rates.n) < 1e-11 * (moved.in_n + moved.out_n * n[:1]))
 
@@ -302,12 +307,12 @@ def test_bins_that_repeat_are_connected_one_by_one():
 def test_occupations_that_jump_at_photon_steps_absorb_the_power_of_the_conductivity():
     """f = (E − Δ)^(-1/2) on the first photon step, which linear functions between bins would not follow."""
     grid = CollisionGrid.stepped(2.0, gap=1.0, step=0.25, width=0.01)
-    measure = bcs_measure(grid, 1.0, "bin")
+    bin_weights = bcs_weights(grid, 1.0, "bin")
     first = grid.energies < 1.25
     f = 1e-6 * np.where(first, 1.0 / np.sqrt(grid.energies - 1.0), 0.0)[None]
     n = np.zeros((1, grid.n_phonon))
     drive = PhotonDrive.classical(grid, 0.25, 1.0)
-    power = drive.energy_flow(measure, f, n).quasiparticles
+    power = drive.energy_flow(bin_weights, f, n).quasiparticles
     sigma1 = MattisBardeen(grid, 1.0, 0.25).change(f).sigma1
     assert 0.5 * 0.25**2 * sigma1 == pytest.approx(power, rel=0.01)
 

@@ -75,11 +75,11 @@ def test_equal_energies_are_linear() -> None:
     points = CollisionGrid.uniform(0.1, 4.0)
     events = ElectronPhonon(points, Coupling(1.764, 0.01), "graded", split_shares=True).events
     found = bin_averages(points.edges, 1.0, 0.0, 0.02)
-    measure = [part * 0.1 for part in (found.dos, found.pairing, found.re_F)]
+    bin_weights = [part * 0.1 for part in (found.dos, found.pairing, found.re_F)]
     h = np.tanh(points.energies / 0.8)
     n_bath = 1.0 / np.expm1(points.phonon_energies / 0.2)
     phonons = QuasistaticPhonons(events, n_bath, LEAVES)
-    assert phonons.steady(measure, np.stack([h, 0.0 * h])[None]).steps.max() == 1
+    assert phonons.steady(bin_weights, np.stack([h, 0.0 * h])[None]).steps.max() == 1
 
 
 def test_occupations_that_a_step_has_led_astray() -> None:

@@ -13,7 +13,7 @@ from fvqp.collisions import (
     Gaussian,
     PhononEscape,
     PhononInjection,
-    bcs_measure,
+    bcs_weights,
     inverse_lifetimes,
     phonon_energy,
     quasiparticle_density,
@@ -48,8 +48,8 @@ def test_pair_breaking_at_the_threshold(start, rule):
     """Every phonon point above 2Δ breaks pairs at its exact rate: the first one too, whose rate is else wrong
     by 27 % (bin) or twice too large (linear), however narrow the bins."""
     grid = CollisionGrid.uniform(0.1, 4.0, start=start)
-    measure = at_threshold(grid, bcs_measure(grid, 1.0, rule), 1.0, rule)
-    rates = inverse_lifetimes(ElectronPhonon(grid, COUPLING, "direct"), measure, *thermal(grid, 0.0))
+    bin_weights = at_threshold(grid, bcs_weights(grid, 1.0, rule), 1.0, rule)
+    rates = inverse_lifetimes(ElectronPhonon(grid, COUPLING, "direct"), bin_weights, *thermal(grid, 0.0))
     for k, omega in enumerate(grid.phonon_energies):
         if 2.0 < omega * (1.0 - 1e-9) < 2.9:
             exact = breaking_rate(omega) / COUPLING.pair_breaking_time
@@ -62,43 +62,43 @@ def test_modes_above_the_threshold(gap):
     errors = []
     for width in (0.1, 0.05, 0.025):
         grid = CollisionGrid.uniform(width, 4.0, start=gap - width)
-        measure = at_threshold(grid, bcs_measure(grid, gap), gap)
-        first = grid.energies[np.argmax(measure.active[0])]
+        bin_weights = at_threshold(grid, bcs_weights(grid, gap), gap)
+        first = grid.energies[np.argmax(bin_weights.active[0])]
         there = grid.phonon_energies > 2.0 * first * (1.0 - 1e-9)
         shape = np.exp(-((grid.phonon_energies - 2.0) ** 2) / 0.18)
         exact = quad(lambda w: np.exp(-((w - 2.0) ** 2) / 0.18), 2.0 * gap, 8.0)[0]
-        errors.append((measure.phonon_shares[0] * shape * width)[there].sum() - exact)
+        errors.append((bin_weights.phonon_shares[0] * shape * width)[there].sum() - exact)
     assert abs(errors[-1]) < 3e-4 and abs(errors[2]) < 0.35 * abs(errors[0]) / 2.0
 
 
 @pytest.mark.parametrize("evaluation", ["direct", "fourier"])
 def test_conservation_equilibrium_and_derivatives(evaluation):
-    measure = at_threshold(GRID, bcs_measure(GRID, GAPS), GAPS)
+    bin_weights = at_threshold(GRID, bcs_weights(GRID, GAPS), GAPS)
     operator = ElectronPhonon(GRID, COUPLING, evaluation)
     rng = np.random.default_rng(1)
     f, n = (part * np.ones((5, 1)) for part in thermal(GRID, 0.4))
-    rates, parts = operator.rates(measure, f, n), operator.gain_loss(measure, f, n)
-    assert np.all(np.abs(rates.f)[measure.active] < 1e-12 * (parts.out_f * f).max())
+    rates, parts = operator.rates(bin_weights, f, n), operator.gain_loss(bin_weights, f, n)
+    assert np.all(np.abs(rates.f)[bin_weights.active] < 1e-12 * (parts.out_f * f).max())
     assert np.all(np.abs(rates.n) < 1e-12 * (parts.out_n * n).max())
     f, n = f * rng.uniform(0.5, 1.0, f.shape), n * rng.uniform(0.5, 2.0, n.shape)
-    rates = operator.rates(measure, f, n)
-    into = quasiparticle_energy(GRID, measure, rates.f)
-    moved = quasiparticle_energy(GRID, measure, np.abs(rates.f))
-    assert np.all(np.abs(into + phonon_energy(operator, rates.n, measure)) < 1e-13 * moved)
+    rates = operator.rates(bin_weights, f, n)
+    into = quasiparticle_energy(GRID, bin_weights, rates.f)
+    moved = quasiparticle_energy(GRID, bin_weights, np.abs(rates.f))
+    assert np.all(np.abs(into + phonon_energy(operator, rates.n, bin_weights)) < 1e-13 * moved)
     # Modes of the whole axis have the energy that they have on the axis without a threshold.
     weight = GRID.phonon_energies**3
-    np.testing.assert_allclose(measure.phonon_shares @ weight, weight.sum(), rtol=1e-14)
-    np.testing.assert_array_equal(measure.phonon_shares[-1], 1.0)
+    np.testing.assert_allclose(bin_weights.phonon_shares @ weight, weight.sum(), rtol=1e-14)
+    np.testing.assert_array_equal(bin_weights.phonon_shares[-1], 1.0)
     step_f, step_n = 1e-6 * rng.normal(size=f.shape) * f, 1e-6 * rng.normal(size=n.shape) * n
-    change = operator.jvp(measure, f, n, step_f, step_n)
-    ahead, behind = (operator.rates(measure, f + s * step_f, n + s * step_n) for s in (1.0, -1.0))
+    change = operator.jvp(bin_weights, f, n, step_f, step_n)
+    ahead, behind = (operator.rates(bin_weights, f + s * step_f, n + s * step_n) for s in (1.0, -1.0))
     for found, up, down in zip(change, ahead, behind, strict=True):
         np.testing.assert_allclose(found, 0.5 * (up - down), atol=1e-6 * np.abs(found).max())
-    blocks = operator.jacobian(measure, f, n)
+    blocks = operator.jacobian(bin_weights, f, n)
     np.testing.assert_allclose(
         np.einsum("ckj,cj->ck", blocks.nf, step_f) + blocks.nn * step_n, change.n, atol=1e-10
     )
-    direct = ElectronPhonon(GRID, COUPLING, "direct").rates(measure, f, n)
+    direct = ElectronPhonon(GRID, COUPLING, "direct").rates(bin_weights, f, n)
     for found, expected in zip(rates, direct, strict=True):
         np.testing.assert_allclose(found, expected, atol=1e-12 * np.abs(expected).max())
 
@@ -128,19 +128,19 @@ def test_order_under_phonon_trapping(moves, order):
 
 def test_injected_power():
     """Power that is injected across 2Δ is the one asked for."""
-    measure = at_threshold(GRID, bcs_measure(GRID, GAPS), GAPS)
+    bin_weights = at_threshold(GRID, bcs_weights(GRID, GAPS), GAPS)
     f, n = (part * np.ones((5, 1)) for part in thermal(GRID, 0.2))
     source = PhononInjection(GRID, COUPLING, Gaussian(2.0, 0.1), power=0.3)
-    np.testing.assert_allclose(source.energy_flow(measure, f, n).phonons, 0.3, rtol=1e-13)
+    np.testing.assert_allclose(source.energy_flow(bin_weights, f, n).phonons, 0.3, rtol=1e-13)
     source = PhononInjection(GRID, COUPLING, Gaussian(2.0, 0.1), rate=0.3)
-    np.testing.assert_allclose(source.number_flow(measure, f, n).phonons, 0.3, rtol=1e-13)
+    np.testing.assert_allclose(source.number_flow(bin_weights, f, n).phonons, 0.3, rtol=1e-13)
 
 
 def test_phonons_carried_with_the_gap():
     """Energy and bounds stay, and so does a uniform occupation; phonons far from 2Δ do not change."""
     rng = np.random.default_rng(2)
     operator, start = ElectronPhonon(GRID, COUPLING), np.array([1.0, 0.9, 0.7, 0.9, 0.0])
-    before, after = (at_threshold(GRID, bcs_measure(GRID, gap), gap) for gap in (start, GAPS))
+    before, after = (at_threshold(GRID, bcs_weights(GRID, gap), gap) for gap in (start, GAPS))
     n = thermal(GRID, 0.2).n * rng.uniform(0.5, 2.0, (5, GRID.n_phonon))
     there = carried_phonons(GRID, before, after, n)
     np.testing.assert_allclose(
@@ -155,30 +155,32 @@ def test_phonons_carried_with_the_gap():
 @pytest.mark.parametrize("rule", ["linear", "bin"])
 def test_pairs_of_phonons(rule):
     """Two quasiparticles of every phonon, with its energy, in bins that pair breaking fills."""
-    measure = bcs_measure(GRID, GAPS, rule)
+    bin_weights = bcs_weights(GRID, GAPS, rule)
     points = np.arange(GRID.n_phonon)
-    phonons = np.where(points >= first_of_pairs(GRID, measure)[:, None], 1e-3 / (1.0 + points), 0.0)
+    phonons = np.where(points >= first_of_pairs(GRID, bin_weights)[:, None], 1e-3 / (1.0 + points), 0.0)
     phonons[:, 60:] = 0.0
-    pairs = broken_pairs(GRID, measure, phonons)
-    assert np.all(pairs >= 0.0) and np.all(pairs[~measure.active] == 0.0)
-    np.testing.assert_allclose(quasiparticle_density(measure, pairs), 2.0 * phonons.sum(axis=1), rtol=1e-13)
+    pairs = broken_pairs(GRID, bin_weights, phonons)
+    assert np.all(pairs >= 0.0) and np.all(pairs[~bin_weights.active] == 0.0)
+    np.testing.assert_allclose(
+        quasiparticle_density(bin_weights, pairs), 2.0 * phonons.sum(axis=1), rtol=1e-13
+    )
     energy = phonons @ GRID.phonon_energies
-    np.testing.assert_allclose(quasiparticle_energy(GRID, measure, pairs), energy, rtol=1e-13)
+    np.testing.assert_allclose(quasiparticle_energy(GRID, bin_weights, pairs), energy, rtol=1e-13)
     operator, f = ElectronPhonon(GRID, COUPLING, "direct"), np.zeros((5, GRID.n))
     one = points == np.array([30])
-    made = operator.gain_loss(measure, f, one * np.ones((5, 1)), "pairs").in_f
-    alone = broken_pairs(GRID, measure, one * 1e-3 * np.ones((5, 1)))
+    made = operator.gain_loss(bin_weights, f, one * np.ones((5, 1)), "pairs").in_f
+    alone = broken_pairs(GRID, bin_weights, one * 1e-3 * np.ones((5, 1)))
     ratios = (pairs / pairs.max(axis=1)[:, None] for pairs in (alone, made))
     np.testing.assert_allclose(*ratios, atol=1e-12)
 
 
 def test_where_modes_are_not_split():
-    measure = at_threshold(GRID, bcs_measure(GRID, GAPS), GAPS)
+    bin_weights = at_threshold(GRID, bcs_weights(GRID, GAPS), GAPS)
     operator = ElectronPhonon(GRID, COUPLING, "graded")
     f, n = (part * np.ones((5, 1)) for part in thermal(GRID, 0.2))
     with pytest.raises(CaseError, match="graded sums know no shares of phonon modes"):
-        operator.rates(measure, f, n)
+        operator.rates(bin_weights, f, n)
     with pytest.raises(CaseError, match="graded sums do not split phonon modes"):
         HomogeneousProblem(operator, gap=SelfConsistentGap(GRID, splits_phonons=True))
     graded = CollisionGrid.graded(4.0, gap=1.0, finest=0.1)
-    assert at_threshold(graded, bcs_measure(graded, 1.0), 1.0).phonon_shares is None
+    assert at_threshold(graded, bcs_weights(graded, 1.0), 1.0).phonon_shares is None

@@ -26,7 +26,7 @@ def test_state_is_that_of_the_rate_found(power):
     """From the thermal state over six decades of power; the power leaves with phonons."""
     given = problem(PhotonDrive.at_power(GRID, 0.25, power))
     found, rate = steady_at_power(given, "drive", given.state(*BATH))
-    flow = given.processes["escape"].energy_flow(given.equations.measure, found.state.f, found.state.n)
+    flow = given.processes["escape"].energy_flow(given.equations.bin_weights, found.state.f, found.state.n)
     turned = given.equations.balances(np.concatenate([found.state.f, found.state.n], axis=1))["energy"][0][0]
     assert -flow.phonons[0] == pytest.approx(power, rel=1e-6, abs=1e-9 * turned)
     driven = problem(PhotonDrive.classical(GRID, 0.25, rate))

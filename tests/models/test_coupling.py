@@ -18,7 +18,7 @@ from fvqp.collisions import (
     Gaussian,
     PhotonDrive,
     QuasiparticleInjection,
-    bcs_measure,
+    bcs_weights,
     phonon_energy,
     quasiparticle_energy,
     relative_velocity,
@@ -26,7 +26,7 @@ from fvqp.collisions import (
 )
 from fvqp.errors import CaseError
 from fvqp.materials import load_material, pair_breaking_time
-from fvqp.models.coupling import electron_phonon_coupling, eliashberg_measure, interaction
+from fvqp.models.coupling import electron_phonon_coupling, eliashberg_weights, interaction
 from fvqp.models.strong_coupling import strong_coupling
 from fvqp.spectral import alpha2f, eliashberg
 
@@ -73,15 +73,17 @@ def test_published_pair_breaking_time() -> None:
 def test_eliashberg_collisions_conserve_energy(lead: eliashberg.EliashbergSpectrum, evaluation: str) -> None:
     """Any occupations, energy moved against energy lost; also with the mass factor on both sides."""
     grid = GRIDS[evaluation]
-    measure, mass = eliashberg_measure(lead, grid)
+    bin_weights, mass = eliashberg_weights(lead, grid)
     operator = ElectronPhonon(grid, Coupling(2.25, 0.04), evaluation)  # type: ignore[arg-type]
     random = np.random.default_rng(3)
     f, n = random.uniform(0, 1, (2, grid.n)), random.uniform(0.05, 2, (2, grid.n_phonon))
-    rates = operator.rates(measure, f, n)
-    moved = quasiparticle_energy(grid, measure, np.abs(rates.f)) + phonon_energy(operator, np.abs(rates.n))
-    into = quasiparticle_energy(grid, measure, rates.f) + phonon_energy(operator, rates.n)
+    rates = operator.rates(bin_weights, f, n)
+    moved = quasiparticle_energy(grid, bin_weights, np.abs(rates.f)) + phonon_energy(
+        operator, np.abs(rates.n)
+    )
+    into = quasiparticle_energy(grid, bin_weights, rates.f) + phonon_energy(operator, rates.n)
     assert np.all(np.abs(into) < 1e-13 * moved)
-    renormalized = (measure.states * mass * grid.energies * (rates.f / mass)).sum(axis=1)
+    renormalized = (bin_weights.dos_weights * mass * grid.energies * (rates.f / mass)).sum(axis=1)
     assert np.all(np.abs(renormalized + phonon_energy(operator, rates.n)) < 1e-13 * moved)
 
 
@@ -91,11 +93,11 @@ def test_thermal_state_is_stationary(
     lead: eliashberg.EliashbergSpectrum, evaluation: str, temperature: float
 ) -> None:
     grid = GRIDS[evaluation]
-    measure, _ = eliashberg_measure(lead, grid)
+    bin_weights, _ = eliashberg_weights(lead, grid)
     operator = ElectronPhonon(grid, Coupling(2.25, 0.04), evaluation)  # type: ignore[arg-type]
     f, n = thermal(grid, temperature)
-    rates = operator.rates(measure, f, n)
-    ways = operator.gain_loss(measure, f, n)
+    rates = operator.rates(bin_weights, f, n)
+    ways = operator.gain_loss(bin_weights, f, n)
     assert np.all(np.abs(rates.f) <= 1e-12 * (ways.in_f * (1 - f) + ways.out_f * f))
     assert np.all(np.abs(rates.n) <= 1e-12 * (ways.in_n * (1 + n) + ways.out_n * n))
 
@@ -104,28 +106,28 @@ def test_thermal_state_is_stationary(
 def test_weak_coupling_measure_is_that_of_bcs() -> None:
     spectrum = eliashberg.solve(alpha2f.debye(0.25, 20.0))
     grid = CollisionGrid.uniform(0.1, 5.0, start=0.5)
-    measure, mass = eliashberg_measure(spectrum, grid)
-    bcs = bcs_measure(grid, 1.0, "bin")
-    assert measure.states == pytest.approx(bcs.states, rel=2e-3, abs=2e-3)
-    assert measure.anomalous == pytest.approx(bcs.anomalous, rel=2e-3, abs=2e-3)
+    bin_weights, mass = eliashberg_weights(spectrum, grid)
+    bcs = bcs_weights(grid, 1.0, "bin")
+    assert bin_weights.dos_weights == pytest.approx(bcs.dos_weights, rel=2e-3, abs=2e-3)
+    assert bin_weights.pair_weights == pytest.approx(bcs.pair_weights, rel=2e-3, abs=2e-3)
     assert mass[grid.energies > 1.0] == pytest.approx(1.0, abs=1e-3)
 
 
 def test_states_below_the_edge_where_phonons_damp(lead: eliashberg.EliashbergSpectrum) -> None:
     """Warm lead has states below its gap edge, cold lead practically none; neither is BCS above it."""
     grid = GRIDS["direct"]
-    measure, mass = eliashberg_measure(lead, grid)
-    below = measure.states[0, grid.edges[1:] <= 0.95].sum()
+    bin_weights, mass = eliashberg_weights(lead, grid)
+    below = bin_weights.dos_weights[0, grid.edges[1:] <= 0.95].sum()
     assert (below > 1e-3) if lead.epsilon_Z[0].imag > 1e-3 else (below < 1e-7)
     assert np.max(np.abs(mass - 1.0)) > 0.03
 
 
 def test_normal_state_has_no_measure() -> None:
     with pytest.raises(CaseError, match="the state is normal"):
-        eliashberg_measure(eliashberg.normal_state(PB.spectrum), GRIDS["direct"])
+        eliashberg_weights(eliashberg.normal_state(PB.spectrum), GRIDS["direct"])
     cold = eliashberg.solve(PB.spectrum, coulomb=PB.coulomb, spacing=0.1)
     with pytest.raises(CaseError, match="leave the solved range"):
-        eliashberg_measure(cold, CollisionGrid.uniform(5.0, 1000.0))
+        eliashberg_weights(cold, CollisionGrid.uniform(5.0, 1000.0))
 
 
 def test_interaction_of_a_quadratic_spectrum_is_one():
@@ -159,16 +161,16 @@ def test_constant_gap_and_no_renormalization_are_bcs(rule: Any) -> None:
     """Z = 1 and φ = Δ: states, coherence, renormalization and speed of BCS theory to rounding."""
     spectrum = spectrum_of(lambda e: e, lambda e: np.full_like(e, 1.0))
     grid = CollisionGrid.uniform(0.1, 5.0, start=0.5)
-    measure, _ = eliashberg_measure(spectrum, grid, rule, unit=1.0, renormalization=1.0)
-    bcs = bcs_measure(grid, 1.0, rule)
-    np.testing.assert_allclose(measure.states, bcs.states, atol=1e-6)
-    np.testing.assert_allclose(measure.anomalous, bcs.anomalous, atol=1e-6)
+    bin_weights, _ = eliashberg_weights(spectrum, grid, rule, unit=1.0, renormalization=1.0)
+    bcs = bcs_weights(grid, 1.0, rule)
+    np.testing.assert_allclose(bin_weights.dos_weights, bcs.dos_weights, atol=1e-6)
+    np.testing.assert_allclose(bin_weights.pair_weights, bcs.pair_weights, atol=1e-6)
     above = grid.energies > 1.2
-    np.testing.assert_allclose(measure.states[0, above], bcs.states[0, above], rtol=1e-12)
-    np.testing.assert_allclose(measure.anomalous[0, above], bcs.anomalous[0, above], rtol=1e-11)
-    assert measure.renormalization is not None
-    np.testing.assert_allclose(measure.renormalization, 1.0, rtol=1e-12)
-    speed = relative_velocity(grid, 1.0, rule, measure)[0]
+    np.testing.assert_allclose(bin_weights.dos_weights[0, above], bcs.dos_weights[0, above], rtol=1e-12)
+    np.testing.assert_allclose(bin_weights.pair_weights[0, above], bcs.pair_weights[0, above], rtol=1e-11)
+    assert bin_weights.renormalization is not None
+    np.testing.assert_allclose(bin_weights.renormalization, 1.0, rtol=1e-12)
+    speed = relative_velocity(grid, 1.0, rule, bin_weights)[0]
     np.testing.assert_allclose(speed[above], relative_velocity(grid, 1.0, rule)[0, above], rtol=1e-11)
 
 
@@ -190,21 +192,21 @@ def test_group_velocity_and_number_of_states_are_those_of_the_dispersion(rule: A
 
     grid = CollisionGrid.uniform(0.05, 6.0, start=0.9)
     z = 1.7
-    measure, _ = eliashberg_measure(spectrum_of(X, phi), grid, rule, unit=1.0, renormalization=z)
-    speed = relative_velocity(grid, 1.0, rule, measure)[0]
+    bin_weights, _ = eliashberg_weights(spectrum_of(X, phi), grid, rule, unit=1.0, renormalization=z)
+    speed = relative_velocity(grid, 1.0, rule, bin_weights)[0]
     for at in (20, 40, 80, 99):
         here, step = xi(grid.energies[at]), 1e-4
         exact = (energy(here + step) - energy(here - step)) / (2.0 * step)
         assert speed[at] == pytest.approx(z * exact, rel=5e-4)
-        assert measure.number[0, at] == pytest.approx(0.05 / (z * exact), rel=5e-4)
+        assert bin_weights.number[0, at] == pytest.approx(0.05 / (z * exact), rel=5e-4)
         # not what the same energies would have with the renormalization of low energy
         assert (
             abs(speed[at] / np.sqrt(1.0 - (phi(grid.energies[at]) / X(grid.energies[at])) ** 2) - 1.0) > 5e-3
         )
-    assert measure.number.sum() == pytest.approx(xi(6.0) / z, rel=1e-4)
+    assert bin_weights.number.sum() == pytest.approx(xi(6.0) / z, rel=1e-4)
     # states times speed are those of the normal metal, whatever Z and φ: nothing piles up in a flow
-    open_part = (bcs_measure(grid, 1.0, rule).states * relative_velocity(grid, 1.0, rule))[0, 2:]
-    np.testing.assert_allclose((measure.number[0] * speed)[2:], open_part, rtol=1e-12)
+    open_part = (bcs_weights(grid, 1.0, rule).dos_weights * relative_velocity(grid, 1.0, rule))[0, 2:]
+    np.testing.assert_allclose((bin_weights.number[0] * speed)[2:], open_part, rtol=1e-12)
 
 
 @pytest.mark.parametrize("evaluation", ["direct", "fourier", "graded"])
@@ -217,8 +219,8 @@ def test_renormalized_rates_conserve_energy_and_have_their_jacobian(evaluation: 
         if evaluation != "graded"
         else CollisionGrid.graded(5.0, gap=1.0, finest=0.1, growth=0.1)
     )
-    measure, plain = strong.measure(grid, renormalized=True), strong.measure(grid)
-    assert measure.renormalization is not None and np.ptp(measure.renormalization) > 0.04
+    bin_weights, plain = strong.bin_weights(grid, renormalized=True), strong.bin_weights(grid)
+    assert bin_weights.renormalization is not None and np.ptp(bin_weights.renormalization) > 0.04
     operator = ElectronPhonon(
         grid,
         Coupling(1.8, 0.04),
@@ -227,33 +229,35 @@ def test_renormalized_rates_conserve_energy_and_have_their_jacobian(evaluation: 
     )
     random = np.random.default_rng(3)
     f, n = random.uniform(0.1, 0.9, (1, grid.n)), random.uniform(0.05, 2, (1, grid.n_phonon))
-    rates, slower = operator.rates(measure, f, n), operator.rates(plain, f, n)
-    np.testing.assert_allclose(rates.f * measure.renormalization, slower.f, rtol=1e-12)
+    rates, slower = operator.rates(bin_weights, f, n), operator.rates(plain, f, n)
+    np.testing.assert_allclose(rates.f * bin_weights.renormalization, slower.f, rtol=1e-12)
     np.testing.assert_array_equal(rates.n, slower.n)
-    moved = quasiparticle_energy(grid, measure, np.abs(rates.f)) + phonon_energy(operator, np.abs(rates.n))
-    into = quasiparticle_energy(grid, measure, rates.f) + phonon_energy(operator, rates.n)
+    moved = quasiparticle_energy(grid, bin_weights, np.abs(rates.f)) + phonon_energy(
+        operator, np.abs(rates.n)
+    )
+    into = quasiparticle_energy(grid, bin_weights, rates.f) + phonon_energy(operator, rates.n)
     assert np.all(np.abs(into) < 1e-13 * moved)
-    parts = operator.gain_loss(measure, f, n).rates(f, n)
+    parts = operator.gain_loss(bin_weights, f, n).rates(f, n)
     size = np.abs(rates.f).max()
     np.testing.assert_allclose(parts.f, rates.f, atol=1e-11 * size)
     step_f, step_n = random.uniform(-1, 1, f.shape), random.uniform(-1, 1, n.shape)
     h = 1e-5
-    after = operator.rates(measure, f + h * step_f, n + h * step_n)
-    before = operator.rates(measure, f - h * step_f, n - h * step_n)
-    product = operator.jvp(measure, f, n, step_f, step_n)
+    after = operator.rates(bin_weights, f + h * step_f, n + h * step_n)
+    before = operator.rates(bin_weights, f - h * step_f, n - h * step_n)
+    product = operator.jvp(bin_weights, f, n, step_f, step_n)
     np.testing.assert_allclose(product.f, (after.f - before.f) / (2.0 * h), atol=1e-6 * size)
-    blocks = operator.jacobian(measure, f, n)
+    blocks = operator.jacobian(bin_weights, f, n)
     by_hand = np.einsum("cij,cj->ci", blocks.ff, step_f) + np.einsum("cik,ck->ci", blocks.fn, step_n)
     np.testing.assert_allclose(by_hand, product.f, atol=1e-10 * np.abs(product.f).max())
-    own = operator.diagonal(measure, f, n).f
+    own = operator.diagonal(bin_weights, f, n).f
     np.testing.assert_allclose(np.einsum("cii->ci", blocks.ff), own, rtol=1e-9, atol=1e-9 * size)
     for source, power in (
         (QuasiparticleInjection(grid, Gaussian(2.5, 0.2), power=0.3), None),
         (PhotonDrive.at_power(grid, 0.4, 0.3), 0.3),
     ):
         warm = thermal(grid, 0.3).f
-        flow = source.energy_flow(measure, warm, n).quasiparticles
-        given = quasiparticle_energy(grid, measure, source.rates(measure, warm, n).f)
+        flow = source.energy_flow(bin_weights, warm, n).quasiparticles
+        given = quasiparticle_energy(grid, bin_weights, source.rates(bin_weights, warm, n).f)
         np.testing.assert_allclose(flow, given, rtol=1e-12)
         if power is not None:
             np.testing.assert_allclose(given, power, rtol=1e-10)
@@ -262,5 +266,5 @@ def test_renormalized_rates_conserve_energy_and_have_their_jacobian(evaluation: 
 def test_energies_without_quasiparticles_are_refused() -> None:
     strong = strong_coupling(load_material("Sn"), PB.spectrum, coulomb=PB.coulomb)
     with pytest.raises(CaseError, match="phonons leave no quasiparticles of a definite energy"):
-        strong.measure(CollisionGrid.uniform(0.05, 6.0, start=0.9), renormalized=True)
-    strong.measure(CollisionGrid.uniform(0.05, 3.0, start=0.9), renormalized=True)
+        strong.bin_weights(CollisionGrid.uniform(0.05, 6.0, start=0.9), renormalized=True)
+    strong.bin_weights(CollisionGrid.uniform(0.05, 3.0, start=0.9), renormalized=True)

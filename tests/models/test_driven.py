@@ -11,7 +11,7 @@ from scipy.integrate import quad
 from scipy.optimize import brentq
 from scipy.special import k1, kv
 
-from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon, PhotonDrive, bcs_measure
+from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon, PhotonDrive, bcs_weights
 from fvqp.errors import CaseError
 from fvqp.models.driven import (
     MOMENTS,
@@ -51,15 +51,15 @@ def solved_on_bins(temperature, step, bins, maximum, photons=np.inf, gap=1.0):
     """Energies and occupation of few quasiparticles, from the collision operators of the kinetic solver."""
     rate = float(drive_rate(KAPPA, temperature, step, gap))
     grid = CollisionGrid.uniform(step / bins, maximum, start=gap)
-    measure = bcs_measure(grid, gap)
+    bin_weights = bcs_weights(grid, gap)
     f, n = np.zeros((1, grid.n)), np.zeros((1, grid.n_phonon))
     if np.isinf(photons):
         drive = PhotonDrive.classical(grid, step, rate)
     else:
         drive = PhotonDrive.mode(grid, step, rate / photons, photons)
     phonons = ElectronPhonon(grid, Coupling(KAPPA, 1e-3), "direct")
-    jacobian = sum(process.jacobian(measure, f, n).ff[0] for process in (drive, phonons))
-    states = measure.states[0]
+    jacobian = sum(process.jacobian(bin_weights, f, n).ff[0] for process in (drive, phonons))
+    states = bin_weights.dos_weights[0]
     moved = states[:, None] * jacobian / states
     assert np.abs(moved.sum(axis=0)).max() < 1e-12 * np.abs(moved).max()
     np.fill_diagonal(moved, 0.0)
@@ -311,16 +311,16 @@ def test_density_against_the_operators_of_pairs_and_phonons():
         KAPPA, temperature, trapping=trapping, pair_emission=driven.pair_emission(), moments=moments
     )
     grid = CollisionGrid.uniform(STEP / 9.0, 5.0, start=1.0)
-    measure, phonons = bcs_measure(grid, 1.0), ElectronPhonon(grid, Coupling(KAPPA, breaking), "direct")
+    bin_weights, phonons = bcs_weights(grid, 1.0), ElectronPhonon(grid, Coupling(KAPPA, breaking), "direct")
     at = np.searchsorted(grid.edges, driven.energies.ravel(), side="right") - 1
     held = (driven.weights * driven.occupation).ravel()
-    shape = np.bincount(at[at < grid.n], held[at < grid.n], grid.n)[None, :] / measure.states[0]
+    shape = np.bincount(at[at < grid.n], held[at < grid.n], grid.n)[None, :] / bin_weights.dos_weights[0]
 
     def growth(x_qp):
         f = 0.5 * x_qp * shape
-        parts = phonons.gain_loss(measure, f, np.zeros((1, grid.n_phonon)))
+        parts = phonons.gain_loss(bin_weights, f, np.zeros((1, grid.n_phonon)))
         n = parts.in_n / (parts.out_n - parts.in_n + 1.0 / (trapping * breaking))
-        return float(measure.states[0] @ phonons.rates(measure, f, n).f[0])
+        return float(bin_weights.dos_weights[0] @ phonons.rates(bin_weights, f, n).f[0])
 
     # relative corrections of order T_*² (phonons trapped) and T_*³, and 3 % of the bins
     assert brentq(growth, 0.3 * found.x_qp, 3.0 * found.x_qp) == pytest.approx(found.x_qp, rel=0.08)

@@ -65,8 +65,8 @@ def test_bcs_theory_is_a_family(rule: str, cold: float) -> None:
     weak = SelfConsistentGap(GRADED, rule, cold=cold)  # type: ignore[arg-type]
     family = SelfConsistentGap(GRADED, rule, cold=cold, family=weak_family())  # type: ignore[arg-type]
     gaps = cold * np.array([0.55, 0.7033, 0.9, 1.0])
-    for name in ("states", "anomalous", "number"):
-        found, expected = getattr(family.measure(gaps), name), getattr(weak.measure(gaps), name)
+    for name in ("dos_weights", "pair_weights", "number"):
+        found, expected = getattr(family.bin_weights(gaps), name), getattr(weak.bin_weights(gaps), name)
         np.testing.assert_allclose(found, expected, atol=1e-13)
     np.testing.assert_allclose(
         family.condensate_energy(gaps), weak.condensate_energy(gaps), rtol=1e-13, atol=1e-15
@@ -83,10 +83,10 @@ def test_bcs_theory_is_a_family(rule: str, cold: float) -> None:
 def test_spectrum_without_quasiparticles(name: str) -> None:
     """Bins are those of the solution itself, whose damping is small up to 4 Δ0."""
     grid = CollisionGrid.uniform(0.04, 4.0)
-    found = self_consistent(grid, name).measure(1.0)
-    expected = metal(name).strong.measure(grid, renormalized=True)
+    found = self_consistent(grid, name).bin_weights(1.0)
+    expected = metal(name).strong.bin_weights(grid, renormalized=True)
     there = found.active & expected.active & (grid.energies > 1.04)
-    for key in ("states", "anomalous", "number"):
+    for key in ("dos_weights", "pair_weights", "number"):
         np.testing.assert_allclose(getattr(found, key)[there], getattr(expected, key)[there], rtol=3e-3)
     assert found.number.sum() == pytest.approx(expected.number.sum(), rel=1e-4)
 
@@ -175,14 +175,14 @@ def test_number_and_energy_are_kept(rule: str, cold: float) -> None:
         f = bump(grid, centre, rng.uniform(0.05, 0.4), 0.15)
         gap = moving.gap(f)
         after = rng.uniform(0.8, 1.0) * f
-        number, energy = (moving.measure(gap).number * after).sum(), moving.total_energy(after, gap)
+        number, energy = (moving.bin_weights(gap).number * after).sum(), moving.total_energy(after, gap)
         there = moving.follow(after, gap)
-        assert abs((there.measure.number * there.f).sum() - number) < 1e-15
+        assert abs((there.bin_weights.number * there.f).sum() - number) < 1e-15
         assert abs(moving.total_energy(there.f, there.gap) - energy) < 1e-15
         assert abs(moving.residual(there.f, there.gap)) < 2e-12
         assert there.f.min() >= 0.0
         assert there.f.max() <= 1.0
-        assert np.all(np.abs(there.measure.anomalous) <= there.measure.states)
+        assert np.all(np.abs(there.bin_weights.pair_weights) <= there.bin_weights.dos_weights)
 
 
 def test_gap_equation_is_where_the_energy_does_not_change() -> None:
@@ -226,7 +226,7 @@ def test_occupations_are_carried_along_with_momentum() -> None:
         f = bump(grid, 1.6, 0.25, 0.2)
         start = gap = moving.gap(f)
         for _ in range(steps):
-            f, gap, measure = moving.follow(f * 0.3 ** (1.0 / steps), gap)
+            f, gap, bin_weights = moving.follow(f * 0.3 ** (1.0 / steps), gap)
         assert gap[0] - start[0] > 0.08
         above = (grid.energies > gap[0] + 0.1) & (grid.energies < 3.0)
         source = [
@@ -234,7 +234,7 @@ def test_occupations_are_carried_along_with_momentum() -> None:
             for energy in grid.energies[above]
         ]
         exact = 0.06 * np.exp(-(((np.array(source) - 1.6) / 0.25) ** 2))
-        weight = measure.number[0, above]
+        weight = bin_weights.number[0, above]
         errors.append(float(weight @ np.abs(f[0, above] - exact) / (weight @ exact)))
     assert np.all(np.log2(np.array(errors[:-1]) / errors[1:]) > 1.5)
     assert errors[-1] < 2e-3
@@ -245,8 +245,8 @@ def test_states_times_speed_are_those_of_the_normal_metal() -> None:
     grid = CollisionGrid.uniform(0.05, 5.0)
     moving = self_consistent(grid)
     gaps = np.array([0.7, 0.93, 1.0])
-    measure = moving.measure(gaps)
-    flow = measure.number * relative_velocity(grid, gaps, "linear", measure)
+    bin_weights = moving.bin_weights(gaps)
+    flow = bin_weights.number * relative_velocity(grid, gaps, "linear", bin_weights)
     inside = (grid.energies > 1.2) & (grid.energies < 4.9)  # the last two bins share what is beyond
     np.testing.assert_allclose(flow[:, inside], np.broadcast_to(0.05, (3, inside.sum())), rtol=1e-12)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import xlogy
 
-from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon, PhotonDrive, bcs_measure, thermal
+from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon, PhotonDrive, bcs_weights, thermal
 from fvqp.collisions.moving_gap import SelfConsistentGap
 from fvqp.collisions.sources import PhononEscape
 from fvqp.errors import CaseError, ConvergenceError
@@ -163,7 +163,7 @@ def test_driven_steady_state_from_cold_and_hot_guesses(rate):
     assert 0.0 < cold.state.n.min() < 1e-20
     # absorbed power leaves with phonons
     flows = {
-        name: problem.processes[name].energy_flow(problem.equations.measure, cold.state.f, cold.state.n)
+        name: problem.processes[name].energy_flow(problem.equations.bin_weights, cold.state.f, cold.state.n)
         for name in ("drive", "escape")
     }
     absorbed, emitted = flows["drive"].quasiparticles[0], -flows["escape"].phonons[0]
@@ -215,7 +215,7 @@ def test_number_replaces_the_equation_of_one_bin():
     problem = driven(1.0, 0.2)
     counted, plain = problem._counted, problem.equations
     y = np.concatenate(pulse(problem.operator.grid), axis=1)
-    states = np.broadcast_to(plain.measure.states, (1, plain.dense))
+    states = np.broadcast_to(plain.bin_weights.dos_weights, (1, plain.dense))
     at = int(np.argmax(states * y[:, : plain.dense]))
     rates, expected = counted.rates(y), plain.rates(y)
     total = (states * expected[:, : plain.dense]).sum() / states[0, at]
@@ -250,7 +250,7 @@ def test_cells_do_not_act_on_one_another():
     for cell in range(2):
         alone = HomogeneousProblem(collisions, {"escape": _escape(collisions.grid)}, gap=gaps[cell])
         single = alone.steady(alone.state(*thermal(collisions.grid, 0.15))).state
-        active = bcs_measure(collisions.grid, gaps[cell]).active
+        active = bcs_weights(collisions.grid, gaps[cell]).active
         np.testing.assert_allclose(found.f[cell : cell + 1][active], single.f[active], rtol=1e-6)
     assert not np.allclose(found.f[0], found.f[1], rtol=1e-3) or np.allclose(
         found.n[0], found.n[1], rtol=1e-3
@@ -274,8 +274,8 @@ def test_gap_follows_and_energy_stays():
         gaps.append(moment.state.gap[0])
     assert gaps[-1] < 0.97 * state.gap[0]
     # equilibrium at the end: gap and temperature belong together
-    f = moment.state.f[problem.measure(moment.state).active]
-    at = collisions.grid.energies[problem.measure(moment.state).active[0]]
+    f = moment.state.f[problem.bin_weights(moment.state).active]
+    at = collisions.grid.energies[problem.bin_weights(moment.state).active[0]]
     temperature = (at / np.log(1.0 / f - 1.0))[0]
     assert gaps[-1] == pytest.approx(self_consistent.equilibrium(temperature), rel=1e-3)
 
@@ -298,7 +298,7 @@ def followed(limit: float, monkeypatch) -> tuple[list[float], list[float], Momen
 
 def entropy(problem: HomogeneousProblem, state: State) -> float:
     """Of quasiparticles and phonons; a condensate has none."""
-    states, modes = problem.measure(state).states, problem.operator.phonon_modes
+    states, modes = problem.bin_weights(state).dos_weights, problem.operator.phonon_modes
     f, n = state.f, state.n
     quasiparticles = -(states * (xlogy(f, f) + xlogy(1.0 - f, 1.0 - f))).sum()
     return float(quasiparticles + (modes * (xlogy(1.0 + n, 1.0 + n) - xlogy(n, n))).sum())

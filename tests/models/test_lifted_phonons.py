@@ -12,7 +12,7 @@ from fvqp.collisions import (
     Coupling,
     ElectronPhonon,
     Process,
-    bcs_measure,
+    bcs_weights,
     phonon_energy,
     quasiparticle_energy,
     thermal,
@@ -29,15 +29,15 @@ GRID = CollisionGrid.uniform(0.1, 4.0, start=0.5)
 OPERATOR = ElectronPhonon(GRID, COUPLING, "direct")
 
 
-def measure(gap: np.ndarray):
-    return at_threshold(GRID, bcs_measure(GRID, gap), gap)
+def bin_weights(gap: np.ndarray):
+    return at_threshold(GRID, bcs_weights(GRID, gap), gap)
 
 
 def crossed(before: np.ndarray, after: np.ndarray, kept: float):
     """Occupations before and after a move of the gap, with many phonons below 2Δ."""
     f = thermal(GRID, 0.25).f * np.ones((len(before), 1))
     n = np.where(GRID.phonon_energies < 1.9, 3.0, 1.0) * thermal(GRID, 0.25).n * np.ones((len(before), 1))
-    first, last = measure(before), measure(after)
+    first, last = bin_weights(before), bin_weights(after)
     equations = Occupations(OPERATOR, {}, last, len(before))
     there = cross_threshold(OPERATOR, first, last, f, n, np.full(len(before), kept), equations.gain_loss)
     gain = phonon_energy(OPERATOR, there.n, last) - phonon_energy(OPERATOR, n, first)
@@ -50,7 +50,7 @@ def test_points_above_the_threshold_keep_their_occupation():
     """Within a bin, across one, up, and up across three."""
     before, after = np.array([0.98, 0.98, 0.93, 0.7]), np.array([0.97, 0.91, 0.94, 0.98])
     f, n, there, last = crossed(before, after, 0.0)
-    first, now = (first_of_pairs(GRID, measure(gap)) for gap in (before, after))
+    first, now = (first_of_pairs(GRID, bin_weights(gap)) for gap in (before, after))
     np.testing.assert_array_equal(now < first, [False, True, False, False])
     for cell in range(4):
         above = np.arange(GRID.n_phonon) >= max(first[cell], now[cell])
@@ -74,7 +74,7 @@ def test_phonons_stay_with_their_modes_in_short_steps():
     assert kept_share(OPERATOR, 3.0 * lifetime, before, after)[0] < 1e-30
     f, n, there, last = crossed(before[:1], after[:1], 1.0)
     np.testing.assert_array_equal(there.f, f)
-    np.testing.assert_array_equal(there.n, carried_phonons(GRID, measure(before[:1]), last, n))
+    np.testing.assert_array_equal(there.n, carried_phonons(GRID, bin_weights(before[:1]), last, n))
     half = crossed(before[:1], after[:1], 0.5)[2]
     whole = crossed(before[:1], after[:1], 0.0)[2]
     np.testing.assert_allclose(half.f, 0.5 * (f + whole.f), rtol=1e-13)
@@ -83,7 +83,7 @@ def test_phonons_stay_with_their_modes_in_short_steps():
 
 def test_full_bins_leave_phonons_with_their_modes():
     """Where pairs have no room, phonons do not break them."""
-    first, last = measure(np.array([0.98])), measure(np.array([0.91]))
+    first, last = bin_weights(np.array([0.98])), bin_weights(np.array([0.91]))
     f, n = np.ones((1, GRID.n)), 2.0 * thermal(GRID, 0.5).n
     equations = Occupations(OPERATOR, {}, last, 1)
     there = cross_threshold(OPERATOR, first, last, f, n, np.zeros(1), equations.gain_loss)

@@ -11,7 +11,7 @@ import pytest
 from scipy import constants
 from scipy.integrate import quad, solve_ivp
 
-from fvqp.collisions import CollisionGrid, ElectronPhonon, bcs_measure, quasiparticle_density, thermal
+from fvqp.collisions import CollisionGrid, ElectronPhonon, bcs_weights, quasiparticle_density, thermal
 from fvqp.errors import CaseError, ConvergenceError
 from fvqp.materials import load_material, pair_breaking_time, recombination_constant
 from fvqp.models.coupling import electron_phonon_coupling, gap_at, thermal_density
@@ -57,14 +57,14 @@ def test_recombination_constant_is_that_of_the_collision_integral(temperature: f
     """``dn/dt = −R (1 + k_BT/2Δ) n²`` of cold quasiparticles without phonons; n in 4N0Δ0, t in τ0: R = 8a."""
     grid = CollisionGrid.uniform(temperature / 20, 1.0 + 20 * temperature, start=1.0)
     coupling = electron_phonon_coupling(AL)
-    measure = bcs_measure(grid, 1.0)
+    bin_weights = bcs_weights(grid, 1.0)
     f = 1e3 * thermal(grid, temperature).f
     f *= 1e-6 / f.max()
     gone = ElectronPhonon(grid, coupling, "direct").gain_loss(
-        measure, f, np.zeros((1, grid.n_phonon)), "pairs"
+        bin_weights, f, np.zeros((1, grid.n_phonon)), "pairs"
     )
-    n = quasiparticle_density(measure, f)[0]
-    rate = quasiparticle_density(measure, gone.out_f * f)[0] / n**2
+    n = quasiparticle_density(bin_weights, f)[0]
+    rate = quasiparticle_density(bin_weights, gone.out_f * f)[0] / n**2
     assert rate == pytest.approx(8 * coupling.strength * (1 + temperature / 2), rel=temperature**2)
     # the same in SI
     states = 4 * AL.dressed_density_of_states * AL.gap

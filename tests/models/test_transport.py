@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from mpi4py import MPI
 
-from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon, PhononEscape, bcs_measure, thermal
+from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon, PhononEscape, bcs_weights, thermal
 from fvqp.collisions.moving_gap import SelfConsistentGap
 from fvqp.collisions.sources import Gaussian, QuasiparticleInjection
 from fvqp.errors import CaseError
@@ -41,18 +41,18 @@ def test_one_cell_is_the_homogeneous_engine(follows):
     line = shape_mesh("grid1d", nx=1, Lx=1e-6, comm=SELF)
     problem = BoltzmannProblem(line, GRID, Medium(COLLISIONS, gap))
     # Phonon modes are not split at 2Δ in bodies: a given spectrum has none that are.
-    homogeneous = HomogeneousProblem(COLLISIONS, {}, gap=gap if follows else bcs_measure(GRID, gap))
+    homogeneous = HomogeneousProblem(COLLISIONS, {}, gap=gap if follows else bcs_weights(GRID, gap))
     f = BATH.f + 0.05 * HOT
     begin = homogeneous.state(f, BATH.n, gap=1.0)
     state = problem.state(f, BATH.n)
     assert np.array_equal(state.gap, begin.gap)
     problem.set_gap(state.gap)
     rates = problem.local.rates(state.f[:, 0], state.n[:, 0])
-    exact = COLLISIONS.rates(homogeneous.measure(begin), begin.f, begin.n)
+    exact = COLLISIONS.rates(homogeneous.bin_weights(begin), begin.f, begin.n)
     assert np.array_equal(rates.f, exact.f) and np.array_equal(rates.n, exact.n)
 
     (expected,) = homogeneous.evolve(begin, [0.1], tolerance=1e-4)
-    weight = homogeneous.measure(expected.state).states * GRID.energies
+    weight = homogeneous.bin_weights(expected.state).dos_weights * GRID.energies
     errors = []
     for tolerance in (4e-2, 1e-2):
         (found,) = evolve(problem, state, [0.1], tolerance=tolerance)

@@ -15,7 +15,7 @@ from scipy import constants
 
 import fvqp
 from fvqp.case.run import run
-from fvqp.collisions import CollisionGrid, bcs_measure, relative_velocity
+from fvqp.collisions import CollisionGrid, bcs_weights, relative_velocity
 from fvqp.materials import load_material
 from fvqp.models.strong_coupling import strong_coupling
 from fvqp.models.transport.stepping import CUT
@@ -36,7 +36,7 @@ def spectrum(data: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
     """Speeds and states of the bins with states, and which these are."""
     grid = CollisionGrid.uniform(0.25, 3.0, start=0.75)
     assert np.allclose(grid.energies * data.attrs["delta0_eV"], data["energy"])
-    return VELOCITY * relative_velocity(grid, 1.0)[0], bcs_measure(grid, 1.0).states[0]
+    return VELOCITY * relative_velocity(grid, 1.0)[0], bcs_weights(grid, 1.0).dos_weights[0]
 
 
 def flight_errors(data: xr.Dataset) -> np.ndarray:

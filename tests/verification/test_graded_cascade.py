@@ -9,7 +9,7 @@ from fvqp.collisions import (
     CollisionGrid,
     Coupling,
     ElectronPhonon,
-    bcs_measure,
+    bcs_weights,
     phonon_energy,
     quasiparticle_density,
     quasiparticle_energy,
@@ -27,20 +27,20 @@ STEP, STEPS = 2e-5, 100
 
 def moments(grid: CollisionGrid, evaluation: str, rule: str) -> np.ndarray:
     """Number, energy and second moment of quasiparticles, and energy of phonons beyond 5 Δ0, at the end."""
-    operator, measure = ElectronPhonon(grid, TIN, evaluation), bcs_measure(grid, 1.0, rule)
+    operator, bin_weights = ElectronPhonon(grid, TIN, evaluation), bcs_weights(grid, 1.0, rule)
     cold = thermal(grid, 0.15)
     f = cold.f + PEAK * np.exp(-0.5 * ((grid.energies - START) / WIDTH) ** 2)
     n = cold.n.copy()
     for _ in range(STEPS):
-        half = operator.rates(measure, f, n)
-        full = operator.rates(measure, f + 0.5 * STEP * half.f, n + 0.5 * STEP * half.n)
+        half = operator.rates(bin_weights, f, n)
+        full = operator.rates(bin_weights, f + 0.5 * STEP * half.f, n + 0.5 * STEP * half.n)
         f, n = f + STEP * full.f, n + STEP * full.n
     high = np.where(grid.phonon_energies > 5.0, n, 0.0)
     return np.array(
         [
-            quasiparticle_density(measure, f)[0],
-            quasiparticle_energy(grid, measure, f)[0],
-            measure.states[0] @ (grid.energies**2 * f[0]),
+            quasiparticle_density(bin_weights, f)[0],
+            quasiparticle_energy(grid, bin_weights, f)[0],
+            bin_weights.dos_weights[0] @ (grid.energies**2 * f[0]),
             phonon_energy(operator, high)[0],
         ]
     )

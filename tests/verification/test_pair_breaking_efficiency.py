@@ -16,7 +16,7 @@ from fvqp.collisions import (
     ElectronPhonon,
     Line,
     PhononInjection,
-    bcs_measure,
+    bcs_weights,
     pair_breaking_efficiency,
     phonon_energy,
     quasiparticle_density,
@@ -33,14 +33,14 @@ def after_cascade(energy: float, width: float) -> float:
         width, energy - 1.0 + 2.0 * width, start=1.0, phonon_maximum=energy + 2.0 * width
     )
     coupling = Coupling(kappa=1.764, pair_breaking_time=5e-4)
-    operator, measure = ElectronPhonon(grid, coupling, "direct"), bcs_measure(grid, 1.0)
-    measure = at_threshold(grid, measure, 1.0)
+    operator, bin_weights = ElectronPhonon(grid, coupling, "direct"), bcs_weights(grid, 1.0)
+    bin_weights = at_threshold(grid, bin_weights, 1.0)
     f, n = np.zeros((1, grid.n)), np.zeros((1, grid.n_phonon))
     absorbed = 1e-14
-    n = PhononInjection(grid, coupling, Line(energy), power=absorbed).rates(measure, f, n).n
+    n = PhononInjection(grid, coupling, Line(energy), power=absorbed).rates(bin_weights, f, n).n
     step = 1e-5
     while step < 10.0:
-        rates, blocks = operator.rates(measure, f, n), operator.jacobian(measure, f, n)
+        rates, blocks = operator.rates(bin_weights, f, n), operator.jacobian(bin_weights, f, n)
         # an implicit step, phonons eliminated: they do not act on one another
         own = 1.0 / step - blocks.nn[0]
         back = blocks.fn[0] / own
@@ -48,9 +48,9 @@ def after_cascade(energy: float, width: float) -> float:
         change = np.linalg.solve(matrix, rates.f[0] + back @ rates.n[0])
         f, n = f + change, n + (rates.n[0] + blocks.nf[0] @ change) / own
         step *= 1.4
-    kept = quasiparticle_energy(grid, measure, f) + phonon_energy(operator, n, measure)
+    kept = quasiparticle_energy(grid, bin_weights, f) + phonon_energy(operator, n, bin_weights)
     assert kept[0] == pytest.approx(absorbed, rel=1e-12)
-    return pair_breaking_efficiency(quasiparticle_density(measure, f), absorbed, 1.0)[0]
+    return pair_breaking_efficiency(quasiparticle_density(bin_weights, f), absorbed, 1.0)[0]
 
 
 @pytest.mark.parametrize("energy", [2.5, 4.0])

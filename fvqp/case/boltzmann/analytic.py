@@ -186,7 +186,7 @@ class ClosedForms:
         if escape is None:
             return np.asarray(bath[0])
         rate = setup.units.time / escape.seconds
-        parts = setup.collisions.gain_loss(setup.measure(setup.gap), np.nan_to_num(f)[None], bath)
+        parts = setup.collisions.gain_loss(setup.bin_weights(setup.gap), np.nan_to_num(f)[None], bath)
         return np.asarray(((parts.in_n + rate * bath) / (parts.out_n - parts.in_n + rate))[0])
 
     def temperature(self, bath: float, power: float) -> float:
@@ -278,16 +278,16 @@ class ClosedForms:
             return [{} for _ in times]
         setup, units, gap = self.setup, self.setup.units, self.setup.gap
         coupling, escape, trapping = setup.collisions.coupling, self.case.phonons.escape, self.case.trapping
-        measure = setup.measure(gap)
+        bin_weights = setup.bin_weights(gap)
         bath = thermal(setup.grid, units.temperature(temperature)).f
         model = RothwarfTaylor(
             recombination=8.0 * coupling.kappa**3 * gap**2,
             pair_breaking_time=coupling.pair_breaking_time / gap,
             escape_time=1e-300 if escape is None else escape.seconds / units.time,
             trapping_time=np.inf if trapping is None else 1.0 / (trapping.rate * units.time),
-            thermal_density=float(quasiparticle_density(measure, bath)[0]),
+            thermal_density=float(quasiparticle_density(bin_weights, bath)[0]),
         )
-        number = float(quasiparticle_density(measure, start)[0])
+        number = float(quasiparticle_density(bin_weights, start)[0])
         found = model.reduced.decay(number, times / units.time)
         return [{"x_qp_analytic": 2.0 * n, "n_qp_analytic": n * units.density} for n in found.tolist()]
 

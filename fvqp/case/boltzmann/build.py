@@ -14,16 +14,16 @@ from fvqp.case.boltzmann.strong import largest_phonon, solved_spectrum
 from fvqp.case.boltzmann.tables import read_spectrum
 from fvqp.case.quantities import Energy
 from fvqp.collisions import (
+    BinWeights,
     CollisionGrid,
     ElectronPhonon,
     Pair,
     PhotonDrive,
     Process,
-    SpectralMeasure,
-    bcs_measure,
+    bcs_weights,
     thermal,
 )
-from fvqp.collisions.measure import Rule
+from fvqp.collisions.bin_weights import Rule
 from fvqp.collisions.moving_gap import SelfConsistentGap, condensate_energy
 from fvqp.collisions.sources import (
     ConstantTrapping,
@@ -89,7 +89,7 @@ class Setup:
         gap: in Δ0, of a fixed gap.
         rule: how states are counted.
         strong: spectrum and collisions of Eliashberg theory; None for those of BCS.
-        strong_measure: bin measure of ``strong`` whose gap stays.
+        strong_weights: bin weights of ``strong`` whose gap stays.
     """
 
     units: Units
@@ -100,16 +100,20 @@ class Setup:
     gap: float
     rule: Rule
     strong: StrongCoupling | None
-    strong_measure: SpectralMeasure | None
+    strong_weights: BinWeights | None
 
-    def measure(self, gap: float) -> SpectralMeasure:
-        """Bin measure at a gap."""
-        if self.strong_measure is not None:
-            return self.strong_measure
+    def bin_weights(self, gap: float) -> BinWeights:
+        """Bin weights at a gap."""
+        if self.strong_weights is not None:
+            return self.strong_weights
         if self.self_consistent is not None:
-            return self.self_consistent.measure(gap)
-        measure = bcs_measure(self.grid, gap, self.rule)
-        return measure if self.collisions.shares_phonons else at_threshold(self.grid, measure, gap, self.rule)
+            return self.self_consistent.bin_weights(gap)
+        bin_weights = bcs_weights(self.grid, gap, self.rule)
+        return (
+            bin_weights
+            if self.collisions.shares_phonons
+            else at_threshold(self.grid, bin_weights, gap, self.rule)
+        )
 
     def condensate(self, gap: float) -> float:
         """Energy of the condensate, in 4 N0 Δ0²; 0 where nothing says how a gap that stays would move."""
@@ -149,7 +153,7 @@ def build_setup(case: BoltzmannCase) -> Setup:
     published = case.material.pair_breaking_time is not None
     coupling = electron_phonon_coupling(material, "published" if published else "derived")
     interaction: Floats | float = 1.0
-    measure = None
+    bin_weights = None
     try:
         family = None
         if strong is not None:
@@ -158,7 +162,7 @@ def build_setup(case: BoltzmannCase) -> Setup:
                 family = gap_family(strong)
             else:
                 renormalized = case.spectrum.renormalization == "energy"
-                measure = strong.measure(grid, rule, renormalized=renormalized)
+                bin_weights = strong.bin_weights(grid, rule, renormalized=renormalized)
         collisions = ElectronPhonon(
             grid, coupling, case.collisions.evaluation, interaction=interaction, split_shares=stepped
         )
@@ -166,11 +170,11 @@ def build_setup(case: BoltzmannCase) -> Setup:
         if case.gap.model == "follows":
             splits = not collisions.shares_phonons
             self_consistent = SelfConsistentGap(grid, rule, family=family, splits_phonons=splits)
-        elif measure is not None and case.spectrum.temperature is None and not collisions.shares_phonons:
-            measure = at_threshold(grid, measure, gap, rule)
+        elif bin_weights is not None and case.spectrum.temperature is None and not collisions.shares_phonons:
+            bin_weights = at_threshold(grid, bin_weights, gap, rule)
     except CaseError as error:
         raise CaseError(f"{case.source}: energies: {error}") from None
-    return Setup(units, material, grid, collisions, self_consistent, gap, rule, strong, measure)
+    return Setup(units, material, grid, collisions, self_consistent, gap, rule, strong, bin_weights)
 
 
 def chosen_material(given: MaterialChoice, where: str, model: str, *, own_times: bool = True) -> Material:
@@ -387,7 +391,7 @@ def _injection(injection: Injection, spectrum: Spectrum, setup: Setup, strength:
         return PhononInjection(grid, setup.collisions.coupling, spectrum, power=power)
     source = QuasiparticleInjection(grid, spectrum, power=power)
     # It says what is wrong with its spectrum when it meets the states; none but a smaller gap comes later.
-    source.rates(setup.measure(setup.gap), np.zeros((1, grid.n)), np.zeros((1, grid.n_phonon)))
+    source.rates(setup.bin_weights(setup.gap), np.zeros((1, grid.n)), np.zeros((1, grid.n_phonon)))
     return source
 
 
@@ -411,11 +415,11 @@ def initial_state(case: BoltzmannCase, setup: Setup, temperature: float) -> tupl
         key = f"{case.source}: initial.pulses[{number}]"
         shape = _gaussian(pulse, setup, gap, key)
         if pulse.of == "phonons":
-            weight = setup.collisions.modes(setup.measure(gap))[0] * grid.phonon_energies
+            weight = setup.collisions.modes(setup.bin_weights(gap))[0] * grid.phonon_energies
             n[0] += _peak(pulse, float(weight @ shape), units) * shape
         else:
-            measure = setup.measure(gap)
-            peak = _peak(pulse, float((measure.number[0] * grid.energies) @ shape), units)
+            bin_weights = setup.bin_weights(gap)
+            peak = _peak(pulse, float((bin_weights.number[0] * grid.energies) @ shape), units)
             f[0] += peak * shape
             if f.max() > 1.0:
                 raise CaseError(f"{key}: raises the occupation to {f.max():.4g}; it cannot exceed 1")

@@ -32,20 +32,20 @@ def of_steady_state(setup: Setup, problem: HomogeneousProblem, state: State, tem
         setup, problem, state: as named.
         temperature: of the bath, kelvin. Quasiparticles that it makes by itself do not count.
     """
-    measure = problem.measure(state)
+    bin_weights = problem.bin_weights(state)
     drives, others, power = [], [], 0.0
     for name, process in problem.processes.items():
         if not name.startswith(DRIVES):
             others.append(process)
             continue
         drives.append(process)
-        flow = process.energy_flow(measure, state.f, state.n)  # type: ignore[attr-defined]
+        flow = process.energy_flow(bin_weights, state.f, state.n)  # type: ignore[attr-defined]
         power += float(flow.quasiparticles[0] + flow.phonons[0])
     if not power > 0.0 or state.gap[0] == 0.0:
         return {}
-    made = generation(setup.collisions, measure, state.f, state.n, drives, others)  # type: ignore[arg-type]
+    made = generation(setup.collisions, bin_weights, state.f, state.n, drives, others)  # type: ignore[arg-type]
     bath = thermal(setup.grid, setup.units.temperature(temperature))
-    at_rest = generation(setup.collisions, measure, *bath, (), others)  # type: ignore[arg-type]
+    at_rest = generation(setup.collisions, bin_weights, *bath, (), others)  # type: ignore[arg-type]
     return {"eta_pb": float(pair_breaking_efficiency(float(made[0] - at_rest[0]), power, state.gap[0]))}
 
 
@@ -75,10 +75,12 @@ def in_equilibrium(setup: Setup, temperature: float) -> tuple[float, float]:
     """Density of quasiparticles, 1/m³, and energy, J/m³, in equilibrium with the bath."""
     f, n = thermal(setup.grid, setup.units.temperature(temperature))
     gap = setup.gap if setup.self_consistent is None else float(setup.self_consistent.gap(f)[0])
-    measure = setup.measure(gap)
-    energy = quasiparticle_energy(setup.grid, measure, f) + phonon_energy(setup.collisions, n, measure)
+    bin_weights = setup.bin_weights(gap)
+    energy = quasiparticle_energy(setup.grid, bin_weights, f) + phonon_energy(
+        setup.collisions, n, bin_weights
+    )
     energy = energy + setup.condensate(gap)
     return (
-        float(quasiparticle_density(measure, f)[0]) * setup.units.density,
+        float(quasiparticle_density(bin_weights, f)[0]) * setup.units.density,
         float(energy[0]) * setup.units.energy_density,
     )

@@ -12,12 +12,12 @@ from fvqp.case.boltzmann.build import Setup
 from fvqp.case.boltzmann.resonator import shown
 from fvqp.case.boltzmann.schema import BoltzmannCase
 from fvqp.collisions import (
+    BinWeights,
     ConstantTrapping,
     ElectronPhonon,
     MattisBardeen,
     PhononEscape,
     Process,
-    SpectralMeasure,
     inverse_lifetimes,
     phonon_energy,
     quasiparticle_density,
@@ -68,73 +68,73 @@ class Observables:
                 sweep.define(name, ("omega",))
 
     def of(
-        self, f: Floats, n: Floats, gap: float, measure: SpectralMeasure, processes: Mapping[str, Process]
+        self, f: Floats, n: Floats, gap: float, bin_weights: BinWeights, processes: Mapping[str, Process]
     ) -> Values:
         """Observables of a state with occupations ``(1, N)``, ``(1, K)`` and a gap in Δ0."""
         setup, units, grid = self.setup, self.setup.units, self.setup.grid
-        number = float(quasiparticle_density(measure, f)[0])
+        number = float(quasiparticle_density(bin_weights, f)[0])
         values: Values = {
             "f": f[0],
             "n": n[0],
             "gap": gap * units.energy / constants.e,
             "n_qp": number * units.density,
             "x_qp": 2.0 * number,
-            "energy_qp": float(quasiparticle_energy(grid, measure, f)[0]) * units.energy_density,
-            "energy_ph": float(phonon_energy(setup.collisions, n, measure)[0]) * units.energy_density,
+            "energy_qp": float(quasiparticle_energy(grid, bin_weights, f)[0]) * units.energy_density,
+            "energy_ph": float(phonon_energy(setup.collisions, n, bin_weights)[0]) * units.energy_density,
         }
-        values |= self._temperatures(measure, number, n)
-        values |= self._powers(measure, f, n, processes, gap)
+        values |= self._temperatures(bin_weights, number, n)
+        values |= self._powers(bin_weights, f, n, processes, gap)
         if setup.strong is None or setup.self_consistent is not None:
             values["energy_condensate"] = float(setup.condensate(gap)) * units.energy_density
-            values["gap_suppression"] = self._gap_suppression(measure, f, gap)
-        values["recombination_rate"] = self._recombination(measure, f, n)
+            values["gap_suppression"] = self._gap_suppression(bin_weights, f, gap)
+        values["recombination_rate"] = self._recombination(bin_weights, f, n)
         if self.case.output.rates:
-            values |= self._rates(measure, f, n)
+            values |= self._rates(bin_weights, f, n)
         if self.case.resonator is not None and gap > 0.0:
             values |= self._resonator(f, gap)
         if self.thermal:
-            values |= self._of_thermal(measure, float(values["temperature_qp"]), gap)  # type: ignore[arg-type]
+            values |= self._of_thermal(bin_weights, float(values["temperature_qp"]), gap)  # type: ignore[arg-type]
         return values
 
-    def _gap_suppression(self, measure: SpectralMeasure, f: Floats, gap: float) -> float:
+    def _gap_suppression(self, bin_weights: BinWeights, f: Floats, gap: float) -> float:
         """``1 − Δ/Δ0`` by the gap equation ``ln(Δ0/Δ) = 2∫f/E dξ``, first order in f where Δ is fixed."""
         if gap == 0.0:
             return 1.0
         if self.setup.strong is not None:
             return 1.0 - gap
-        return float(-np.expm1(-2.0 * (measure.anomalous * f).sum() / gap))
+        return float(-np.expm1(-2.0 * (bin_weights.pair_weights * f).sum() / gap))
 
-    def _recombination(self, measure: SpectralMeasure, f: Floats, n: Floats) -> float:
+    def _recombination(self, bin_weights: BinWeights, f: Floats, n: Floats) -> float:
         """Mean rate at which a quasiparticle recombines, 1/s."""
-        lost = self.setup.collisions.gain_loss(measure, f, n, "pairs").out_f
-        number = float((measure.number * f).sum())
+        lost = self.setup.collisions.gain_loss(bin_weights, f, n, "pairs").out_f
+        number = float((bin_weights.number * f).sum())
         if number == 0.0:
             return 0.0
-        return float((measure.number * f * lost).sum()) / number / self.setup.units.time
+        return float((bin_weights.number * f * lost).sum()) / number / self.setup.units.time
 
-    def _of_thermal(self, measure: SpectralMeasure, kelvin: float, gap: float) -> Values:
+    def _of_thermal(self, bin_weights: BinWeights, kelvin: float, gap: float) -> Values:
         """What the thermal distribution at a temperature would have."""
         if not np.isfinite(kelvin):
             return {}
         f, n = thermal(self.setup.grid, self.setup.units.temperature(kelvin))
-        values: Values = {"f": f[0], "recombination_rate": self._recombination(measure, f, n)}
+        values: Values = {"f": f[0], "recombination_rate": self._recombination(bin_weights, f, n)}
         if self.case.resonator is not None and gap > 0.0:
             values |= self._resonator(f, gap)
         return {f"{name}_thermal": value for name, value in values.items()}
 
-    def _temperatures(self, measure: SpectralMeasure, number: float, n: Floats) -> Values:
+    def _temperatures(self, bin_weights: BinWeights, number: float, n: Floats) -> Values:
         """Temperatures at which the density of quasiparticles and the energy of phonons are thermal."""
         setup = self.setup
         grid, kelvin = setup.grid, setup.units.energy / constants.k
-        heat = float(phonon_energy(setup.collisions, n, measure)[0])
+        heat = float(phonon_energy(setup.collisions, n, bin_weights)[0])
 
         def quasiparticles(log_temperature: float) -> float:
             f = thermal(grid, float(np.exp(log_temperature))).f
-            return float(quasiparticle_density(measure, f)[0])
+            return float(quasiparticle_density(bin_weights, f)[0])
 
         def phonons(log_temperature: float) -> float:
             there = thermal(grid, float(np.exp(log_temperature))).n
-            return float(phonon_energy(setup.collisions, there, measure)[0])
+            return float(phonon_energy(setup.collisions, there, bin_weights)[0])
 
         return {
             "temperature_qp": _inverse(quasiparticles, number) * kelvin,
@@ -142,27 +142,27 @@ class Observables:
         }
 
     def _powers(
-        self, measure: SpectralMeasure, f: Floats, n: Floats, processes: Mapping[str, Process], gap: float
+        self, bin_weights: BinWeights, f: Floats, n: Floats, processes: Mapping[str, Process], gap: float
     ) -> Values:
         """Power of drives and sources, power that leaves, with the share that could break pairs, and power
         that collisions pass from quasiparticles to phonons."""
         into = out = 0.0
         share = np.nan
-        weight = self.setup.collisions.modes(measure)[0] * self.setup.grid.phonon_energies
+        weight = self.setup.collisions.modes(bin_weights)[0] * self.setup.grid.phonon_energies
         for process in processes.values():
-            flow = process.energy_flow(measure, f, n)  # type: ignore[attr-defined]
+            flow = process.energy_flow(bin_weights, f, n)  # type: ignore[attr-defined]
             power = float(flow.quasiparticles[0] + flow.phonons[0])
             if isinstance(process, PhononEscape):
                 out -= power
-                lost = weight * process.rates(measure, f, n).n[0]
-                breaking = self.setup.grid.phonon_energies >= self._threshold(measure, gap)
+                lost = weight * process.rates(bin_weights, f, n).n[0]
+                breaking = self.setup.grid.phonon_energies >= self._threshold(bin_weights, gap)
                 share = float(lost[breaking].sum() / total) if (total := float(lost.sum())) else np.nan
             elif isinstance(process, ConstantTrapping):
                 out -= power
             else:
                 into += power
         collisions, unit = self._summed, self.setup.units.power_density
-        passed = collisions.rates(measure, f, n).n[0] @ weight
+        passed = collisions.rates(bin_weights, f, n).n[0] @ weight
         return {
             "power_injected": into * unit,
             "power_escaped": out * unit,
@@ -170,18 +170,18 @@ class Observables:
             "share_above_2gap": share,
         }
 
-    def _threshold(self, measure: SpectralMeasure, gap: float) -> float:
+    def _threshold(self, bin_weights: BinWeights, gap: float) -> float:
         """Energy of the first phonon point that breaks pairs, in Δ0, less rounding."""
         least = gap
-        if measure.phonon_shares is not None and measure.active.any():
-            least = float(self.setup.grid.energies[np.argmax(measure.active[0])])
+        if bin_weights.phonon_shares is not None and bin_weights.active.any():
+            least = float(self.setup.grid.energies[np.argmax(bin_weights.active[0])])
         return 2.0 * least * (1.0 - 1e-12)
 
-    def _rates(self, measure: SpectralMeasure, f: Floats, n: Floats) -> Values:
-        rates = inverse_lifetimes(self.setup.collisions, measure, f, n)
+    def _rates(self, bin_weights: BinWeights, f: Floats, n: Floats) -> Values:
+        rates = inverse_lifetimes(self.setup.collisions, bin_weights, f, n)
         unit = 1.0 / self.setup.units.time
         # Bins without states have no quasiparticles that could live or die.
-        there = np.where(measure.active[0], 1.0, np.nan)
+        there = np.where(bin_weights.active[0], 1.0, np.nan)
         return {
             "rate_scattering": rates.scattering[0] * there * unit,
             "rate_recombination": rates.recombination[0] * there * unit,

@@ -122,7 +122,7 @@ class BoltzmannStudy(PointStudy):
             # ∫ρ f dE = Δ Σ_k (−1)^{k+1} K_1(kΔ/k_BT)
             k = np.arange(1.0, 40.0)
             exact = setup.gap * float(np.sum(np.where(k % 2 == 1, 1.0, -1.0) * k1(k * setup.gap / kt)))
-            found = float(quasiparticle_density(setup.measure(setup.gap), thermal(setup.grid, kt).f)[0])
+            found = float(quasiparticle_density(setup.bin_weights(setup.gap), thermal(setup.grid, kt).f)[0])
             if exact > 0.0:
                 errors.append(f"by {100.0 * abs(found / exact - 1.0):.2g} % in equilibrium")
         if trapped > 0.0:
@@ -140,7 +140,7 @@ class BoltzmannStudy(PointStudy):
     def _traps_phonons(self) -> bool:
         """Return True where phonons break pairs at points that stand for modes below 2Δ too."""
         setup = self.setup
-        split = setup.grid.step > 0.0 or setup.measure(setup.gap).phonon_shares is not None
+        split = setup.grid.step > 0.0 or setup.bin_weights(setup.gap).phonon_shares is not None
         return self.case.phonons.model == "dynamic" and not split
 
     def lines_of_drives(self) -> list[tuple[int, int]]:
@@ -153,7 +153,7 @@ class BoltzmannStudy(PointStudy):
         strength = 1.0 if self.case.sweep.strength is None else self.case.sweep.strength[s]
         processes = build_processes(self.case, self.setup, self.case.sweep.temperature[t], strength)
         setup = self.setup
-        gap = setup.measure(setup.gap) if setup.self_consistent is None else setup.self_consistent
+        gap = setup.bin_weights(setup.gap) if setup.self_consistent is None else setup.self_consistent
         return HomogeneousProblem(setup.collisions, processes, gap=gap)
 
     def _place(self, t: int, s: int, *more: int) -> tuple[int, ...]:
@@ -188,7 +188,7 @@ class BoltzmannStudy(PointStudy):
             sweep.define("gap_rate", (), "eV s-1", "rate of change of the gap in the last step in time")
         if setup.strong is not None:
             factor = setup.strong.renormalization_of_bins(setup.grid)
-            factor = np.where(setup.measure(setup.gap).active[0], factor, np.nan)
+            factor = np.where(setup.bin_weights(setup.gap).active[0], factor, np.nan)
             sweep.set_coordinate("renormalization", ("energy",), factor)
             sweep.set_coordinate("interaction", ("omega",), setup.collisions.interaction)
             sweep.dataset.attrs["Z0"] = setup.strong.renormalization
@@ -384,15 +384,15 @@ class BoltzmannStudy(PointStudy):
         )
 
     def _values(self, problem: HomogeneousProblem, state: State) -> Values:
-        measure = problem.measure(state)
+        bin_weights = problem.bin_weights(state)
         gap = float(state.gap[0])
-        values = self.observables.of(state.f, state.n, gap, measure, problem.processes)
+        values = self.observables.of(state.f, state.n, gap, bin_weights, problem.processes)
         return values | self.closed_forms.lifetimes(gap)
 
     def _warn_of_the_end(self, problem: HomogeneousProblem, state: State, where: str) -> None:
         """Quasiparticles that reach the last bins would go on to higher energies."""
         grid = self.setup.grid
-        energy = (problem.measure(state).number * grid.energies * state.f)[0]
+        energy = (problem.bin_weights(state).number * grid.energies * state.f)[0]
         last = grid.energies > (1.0 - END) * grid.edges[-1]
         share = float(energy[last].sum() / max(energy.sum(), np.finfo(float).tiny))
         if share > CROWDED:
@@ -410,7 +410,7 @@ class BoltzmannStudy(PointStudy):
         energies = [mode.photon_energy.in_delta0(unit) for mode in self.case.microwaves]
         if not energies or min(energies) >= 2.0 * gap:
             return
-        held = (problem.measure(state).number * state.f)[0]
+        held = (problem.bin_weights(state).number * state.f)[0]
         share = float(held[grid.edges[:-1] <= gap].sum() / max(held.sum(), np.finfo(float).tiny))
         if share > FOOT:
             cure = 'energies.spacing = "steps" resolves them, for gap.model = "fixed"'

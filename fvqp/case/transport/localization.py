@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from fvqp.case.boltzmann.build import Units
 from fvqp.case.quantities import AnnihilationConstant, Diffusivity, Energy, Length, NumberDensity, Time
 from fvqp.case.tables import AS_LIST, ONCE, Name, Table
-from fvqp.collisions import CollisionGrid, Coupling, Localization, SpectralMeasure, phonon_modes
+from fvqp.collisions import BinWeights, CollisionGrid, Coupling, Localization, phonon_modes
 from fvqp.errors import CaseError
 from fvqp.mesh import Mesh
 from fvqp.models.localized import AnnihilationLaw, LawInUnits, MeanField, TailAnnihilation
@@ -51,7 +51,7 @@ def localization(
     where: str,
     region: str,
     gap: float | None,
-    measure: Callable[[float], SpectralMeasure],
+    bin_weights: Callable[[float], BinWeights],
     grid: CollisionGrid,
     units: Units,
     density: float,
@@ -65,7 +65,7 @@ def localization(
         where: its name in messages.
         region: name of the region, empty for cells of no region.
         gap: Δ there in Δ0 of the reference; None without quasiparticles.
-        measure: spectrum for a gap.
+        bin_weights: spectrum for a gap.
         grid, units: of the run.
         density: N0 of the region over that of the reference.
         coupling, modes: of the region.
@@ -95,7 +95,7 @@ def localization(
     try:
         return Localization(
             grid,
-            measure(gap),
+            bin_weights(gap),
             LawInUnits(law, unit, units.time),
             capture,
             phonon_modes(grid, coupling, modes),
@@ -119,7 +119,7 @@ def doubts_of_law(
     body, f, law = problem.body, problem.mean_f(state.f), None
     problem.local.set(state.gap)
     c, source = np.zeros((2, body.n_owned))
-    for one, measure in zip(problem.media, problem.local.measures, strict=True):
+    for one, bin_weights in zip(problem.media, problem.local.bin_weights, strict=True):
         process = one.medium.localization
         if process is None or not isinstance(process.law, LawInUnits):
             continue
@@ -128,7 +128,7 @@ def doubts_of_law(
             law = process.law.law if law is None else law
         if len(one.owned):
             c[one.owned] = process.concentration(f[one.owned]) * process.law.density
-            rate = process.captured(measure, f[one.owned])
+            rate = process.captured(bin_weights, f[one.owned])
             source[one.owned] = rate * process.law.density / units.time
     if law is None:
         return {}

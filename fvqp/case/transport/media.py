@@ -18,6 +18,7 @@ from fvqp.case.transport.schema import GaussianSource, Region, TransportCase
 from fvqp.case.transport.sources import LocalMicrowave, LocalTrapping, drives
 from fvqp.case.transport.substances import Substance
 from fvqp.collisions import (
+    BinWeights,
     CollisionGrid,
     Coupling,
     ElectronPhonon,
@@ -26,8 +27,7 @@ from fvqp.collisions import (
     PhononInjection,
     Process,
     QuasiparticleInjection,
-    SpectralMeasure,
-    bcs_measure,
+    bcs_weights,
     phonon_modes,
     thermal,
 )
@@ -191,8 +191,8 @@ class CaseMedia:
                 where=f"{case.source}: localization",
                 region=name,
                 gap=gap,
-                measure=lambda cold: (
-                    self._spectrum(here) or bcs_measure(self.grid, cold, case.energies.count)
+                bin_weights=lambda cold: (
+                    self._spectrum(here) or bcs_weights(self.grid, cold, case.energies.count)
                 ),
                 grid=self.grid,
                 units=units,
@@ -218,14 +218,14 @@ class CaseMedia:
         check_motion(case, units, name, region, medium, self.mesh, cells)
         return medium
 
-    def _spectrum(self, here: Substance) -> SpectralMeasure | None:
+    def _spectrum(self, here: Substance) -> BinWeights | None:
         """That of Eliashberg theory, if a substance has one that stays."""
         if here.strong is None or self._case.gap.model == "follows":
             return None
         renormalized = here.spectrum.renormalization == "energy"
         unit, rule = self._units.energy, self._case.energies.count
         try:
-            return here.strong.measure(self.grid, rule, unit=unit, renormalized=renormalized)
+            return here.strong.bin_weights(self.grid, rule, unit=unit, renormalized=renormalized)
         except CaseError as error:
             raise CaseError(f"{here.where}spectrum: {error}") from None
 
@@ -337,11 +337,11 @@ class CaseMedia:
             self._substance(name),
             stationary_gap(self._case, self._units, self._substance(name), region),
         )
-        measure = self._spectrum(here)
-        if measure is None:
+        bin_weights = self._spectrum(here)
+        if bin_weights is None:
             cold = here.material.gap / self._units.energy if gap is None else gap
-            measure = bcs_measure(self.grid, cold, self._case.energies.count)
-        process.rates(measure, np.zeros((cells, self.grid.n)), np.zeros((cells, self.grid.n_phonon)))
+            bin_weights = bcs_weights(self.grid, cold, self._case.energies.count)
+        process.rates(bin_weights, np.zeros((cells, self.grid.n)), np.zeros((cells, self.grid.n_phonon)))
 
     def around(self, place: GaussianSource) -> Floats:
         """Distribution in space, 1 at its centre, ``(n_cells,)``."""

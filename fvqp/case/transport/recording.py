@@ -96,7 +96,7 @@ class TransportRecorder(Recorder):
         strong = setup.reference.strong
         if strong is not None:
             factor = strong.renormalization_of_bins(grid)
-            there = strong.measure(grid, case.energies.count).active[0]
+            there = strong.bin_weights(grid, case.energies.count).active[0]
             sweep.set_coordinate("renormalization", ("energy",), np.where(there, factor, np.nan))
             sweep.set_coordinate("interaction", ("omega",), strong.interaction(grid))
             sweep.dataset.attrs["Z0"] = strong.renormalization

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fvqp.collisions import CollisionGrid, Pair, PhotonDrive, Process, SpectralMeasure
+from fvqp.collisions import BinWeights, CollisionGrid, Pair, PhotonDrive, Process
 from fvqp.memory import give_back
 from fvqp.models.transport.state import Local
 from fvqp.solvers.elimination import Arrow, EliminatedLU, EliminatedX
@@ -78,7 +78,7 @@ class CellSolver:
     def __init__(
         self,
         within: Sequence[Process],
-        measure: SpectralMeasure,
+        bin_weights: BinWeights,
         at: Ints,
         length: float,
         state: Pair,
@@ -92,7 +92,7 @@ class CellSolver:
         """
         Args:
             within: processes that keep the energy of a cell, with dense Jacobians.
-            measure, state, weight: of its cells.
+            bin_weights, state, weight: of its cells.
             own, drives: exchanges by their number, with diagonal Jacobians and with dense ones.
             at: the cells.
             length: of the step.
@@ -101,7 +101,7 @@ class CellSolver:
             leaving: one over the length of phonons, and rates at which they leave a cell; None: these stay.
         """
         self._leaving = leaving
-        self._within, self._measure, self._at, self._length = within, measure, at, length
+        self._within, self._bin_weights, self._at, self._length = within, bin_weights, at, length
         self._state, self._own, self._weight, self._energies = state, own, weight, energies
         self._eliminations, self._drives = eliminations, drives
         # what rounding, or an earlier elimination, takes from the energy of a cell is made up for in
@@ -151,7 +151,7 @@ class CellSolver:
     def _driven(self, x_f: Floats, x_n: Floats) -> dict[int, Floats]:
         """What drives make of a step, by their number."""
         return {
-            row: drive.jvp(self._measure, *self._state, x_f, x_n).f for row, drive in self._drives.items()
+            row: drive.jvp(self._bin_weights, *self._state, x_f, x_n).f for row, drive in self._drives.items()
         }
 
     def _sum(self, species: int, like: Floats) -> Floats:
@@ -206,7 +206,7 @@ class CellSolver:
         lu = self._eliminations.lu[cell]
         if lu is not None:
             return lu
-        state = self._measure.rows(row), self._state.f[row], self._state.n[row]
+        state = self._bin_weights.rows(row), self._state.f[row], self._state.n[row]
         blocks = Arrow(*self._within[0].jacobian(*state))
         for process in (*self._within[1:], *(drive.rows(row) for drive in self._drives.values())):
             for block, more in zip(blocks, process.jacobian(*state), strict=True):

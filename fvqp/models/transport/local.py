@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fvqp.collisions import CollisionGrid, GainLoss, Pair, PhotonDrive, SpectralMeasure
+from fvqp.collisions import BinWeights, CollisionGrid, GainLoss, Pair, PhotonDrive
 from fvqp.models.transport.cell_solver import CellSolver, Eliminations
 from fvqp.models.transport.medium import Filled
 from fvqp.models.transport.state import Local
@@ -47,7 +47,7 @@ class LocalProcesses:
     Attributes:
         media: in their cells.
         external_processes: names of the processes that bring particles or energy from outside.
-        measures: spectrum of the cells of every medium; set by `set`.
+        bin_weights: spectrum of the cells of every medium; set by `set`.
         weight_f, weight_n: ``(n_owned, N)`` volume × states, ``(n_owned, K)`` volume × modes.
         mobile: ``(n_owned, N)`` weight_f without localized states.
         energies: of quasiparticles and phonons.
@@ -61,7 +61,7 @@ class LocalProcesses:
             for name in one.medium.processes:
                 if name not in self.external_processes:
                     self.external_processes.append(name)
-        self.measures: list[SpectralMeasure] = []
+        self.bin_weights: list[BinWeights] = []
         self._eliminations = Eliminations(len(volume), grid)
         self._latest: _Found | None = None
         self.weight_f = np.zeros((len(volume), grid.n))
@@ -73,16 +73,16 @@ class LocalProcesses:
     def set(self, gap: Floats) -> None:
         """Spectra at the gaps ``(n_owned,)``."""
         self._latest = None
-        self.measures = []
+        self.bin_weights = []
         for one in self.media:
             if not one.has_quasiparticles:
                 none = np.zeros((1, self.weight_f.shape[1]))
-                self.measures.append(SpectralMeasure(none, none))
+                self.bin_weights.append(BinWeights(none, none))
                 continue
-            self.measures.append(one.measure(gap[one.owned]))
+            self.bin_weights.append(one.bin_weights(gap[one.owned]))
             here = self._volume[one.rows, None]
-            self.weight_f[one.rows] = here * one.number(self.measures[-1])
-            self.mobile[one.rows] = here * one.medium.density * self.measures[-1].number
+            self.weight_f[one.rows] = here * one.number(self.bin_weights[-1])
+            self.mobile[one.rows] = here * one.medium.density * self.bin_weights[-1].number
 
     def rates(self, f: Floats, n: Floats) -> Local:
         """Rates of means ``f[n_owned, N]``, ``n[n_owned, K]``."""
@@ -105,26 +105,26 @@ class LocalProcesses:
     def localized_decay(self, f: Floats, n: Floats) -> Floats:
         """Return ``(n_owned, N)`` minus the diagonal of the Jacobian of localized states; 0 in other bins."""
         decay = np.zeros_like(f)
-        for one, measure in zip(self.media, self.measures, strict=True):
+        for one, bin_weights in zip(self.media, self.bin_weights, strict=True):
             process, at = one.medium.localization, one.owned
             if process is not None and len(at):
-                decay[at, process.bin] = -process.diagonal(measure, f[at], n[at]).f[:, process.bin]
+                decay[at, process.bin] = -process.diagonal(bin_weights, f[at], n[at]).f[:, process.bin]
         return decay
 
     def jvp(self, f: Floats, n: Floats, step_f: Floats, step_n: Floats) -> Local:
         """Derivative of `rates` at means ``(f, n)`` along a step."""
         out = self._nothing(f, n)
-        for one, measure in zip(self.media, self.measures, strict=True):
+        for one, bin_weights in zip(self.media, self.bin_weights, strict=True):
             at = one.rows
             if not len(one.owned):
                 continue
             along = f[at], n[at], step_f[at], step_n[at]
             if one.medium.collisions is not None:
-                self._add(out, at, one.medium.collisions.jvp(measure, *along))
+                self._add(out, at, one.medium.collisions.jvp(bin_weights, *along))
             if one.medium.localization is not None:
-                self._add(out, at, one.medium.localization.jvp(measure, *along))
+                self._add(out, at, one.medium.localization.jvp(bin_weights, *along))
             for name, process in one.medium.processes.items():
-                self._add(out, at, process.jvp(measure, *along), name)
+                self._add(out, at, process.jvp(bin_weights, *along), name)
         return out
 
     def _found(self, f: Floats, n: Floats) -> _Found:
@@ -134,11 +134,11 @@ class LocalProcesses:
             return latest
         found = self._latest = _Found(f.copy(), n.copy(), self._nothing(f, n))
         out = found.local
-        for one, measure in zip(self.media, self.measures, strict=True):
+        for one, bin_weights in zip(self.media, self.bin_weights, strict=True):
             at = one.rows
             if not len(one.owned):
                 continue
-            state = measure, found.f[at], found.n[at]
+            state = bin_weights, found.f[at], found.n[at]
             if one.medium.collisions is not None:
                 moved, coefficients = one.medium.collisions.balance(*state)
                 found.parts.append((at, coefficients))
@@ -212,7 +212,7 @@ class LocalProcesses:
         """What solves for the cells of every medium; with ``1/length`` of phonons and their escape."""
         parts: list[CellSolver] = []
         inelastic = self.inelastic_rates(f, n)
-        for one, measure in zip(self.media, self.measures, strict=True):
+        for one, bin_weights in zip(self.media, self.bin_weights, strict=True):
             at = one.owned
             if not len(at):
                 continue
@@ -225,12 +225,12 @@ class LocalProcesses:
                 if within and isinstance(process, PhotonDrive):
                     drives[row] = process
                 else:
-                    own[row] = process.diagonal(measure, *here)
+                    own[row] = process.diagonal(bin_weights, *here)
             weight = Pair(self.weight_f[at], self.weight_n[at])
             lost = None if leaving is None else (leaving[0], leaving[1][at])
             part = CellSolver(
                 within,
-                measure,
+                bin_weights,
                 at,
                 length,
                 here,

@@ -10,15 +10,15 @@ from mpi4py import MPI
 from numpy.typing import ArrayLike
 
 from fvqp.collisions import (
+    BinWeights,
     CollisionGrid,
     ElectronPhonon,
     Localization,
     Process,
-    SpectralMeasure,
-    bcs_measure,
+    bcs_weights,
     relative_velocity,
 )
-from fvqp.collisions.measure import Rule
+from fvqp.collisions.bin_weights import Rule
 from fvqp.collisions.moving_gap import SelfConsistentGap
 from fvqp.errors import CaseError
 from fvqp.typing import Floats, Ints
@@ -45,7 +45,7 @@ class Medium:
         processes: sources, drives and escape by name; their rows are the medium's owned cells.
         localization: of quasiparticles below a gap that stays and is one number; or None.
         localized_diffusivity: D of localized quasiparticles in m²/τ0, for slow hops.
-        rule: how states are counted, see `bcs_measure`.
+        rule: how states are counted, see `bcs_weights`.
 
     Raises:
         CaseError: numbers out of range, or parts that do not go together.
@@ -53,7 +53,7 @@ class Medium:
 
     collisions: ElectronPhonon | None
     gap: ArrayLike | SelfConsistentGap | None = 1.0
-    spectrum: SpectralMeasure | None = None
+    spectrum: BinWeights | None = None
     density: float = 1.0
     modes: ArrayLike | None = None
     fermi_velocity: float = 0.0
@@ -141,37 +141,37 @@ class Filled:
             )
         return np.broadcast_to(gap, self.cells.shape).copy()
 
-    def measure(self, gap: Floats) -> SpectralMeasure:
+    def bin_weights(self, gap: Floats) -> BinWeights:
         """Spectrum of cells with these gaps; one row for all where they are equal."""
         if self.medium.spectrum is not None:
             return self.medium.spectrum
         if self.self_consistent is not None:
-            return self.self_consistent.measure(gap)
-        return bcs_measure(self.grid, _one_if_equal(gap), self.medium.rule)
+            return self.self_consistent.bin_weights(gap)
+        return bcs_weights(self.grid, _one_if_equal(gap), self.medium.rule)
 
-    def number(self, measure: SpectralMeasure) -> Floats:
+    def number(self, bin_weights: BinWeights) -> Floats:
         """States of the bins of a spectrum and localized ones, ``(cells or 1, N)``, in 4 N0 Δ0."""
-        states = self.medium.density * measure.number
+        states = self.medium.density * bin_weights.number
         localized = self.medium.localization
         if localized is not None:
             states[:, localized.bin] = self.medium.density * localized.states
         return states
 
-    def motion(self, measure: SpectralMeasure, gap: Floats) -> tuple[Floats, Floats]:
+    def motion(self, bin_weights: BinWeights, gap: Floats) -> tuple[Floats, Floats]:
         """Speed of quasiparticles in metres/τ0 and their number of states in 4 N0 Δ0 of the reference at
         these gaps, ``(cells or 1, N)`` each."""
-        weak = measure.renormalization is None and self.medium.spectrum is None
+        weak = bin_weights.renormalization is None and self.medium.spectrum is None
         relative = relative_velocity(
             self.grid,
-            gap if len(measure.states) > 1 else _one_if_equal(gap),
+            gap if len(bin_weights.dos_weights) > 1 else _one_if_equal(gap),
             self.medium.rule,
-            None if weak else measure,
+            None if weak else bin_weights,
         )
-        speed, states = self.medium.fermi_velocity * relative, self.medium.density * measure.number
+        speed, states = self.medium.fermi_velocity * relative, self.medium.density * bin_weights.number
         hops = self.medium.localized_diffusivity
         if hops > 0.0:
             assert self.medium.localization is not None
-            states, speed = self.number(measure), np.array(np.broadcast_to(speed, states.shape))
+            states, speed = self.number(bin_weights), np.array(np.broadcast_to(speed, states.shape))
             speed[:, self.medium.localization.bin] = 3.0 * hops / self.medium.free_path
         return speed, states
 

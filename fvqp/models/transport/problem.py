@@ -159,7 +159,7 @@ class BoltzmannProblem:
         for one in self.media:
             if one.has_quasiparticles:
                 here = every[one.cells]
-                speed[one.cells], states[one.cells] = one.motion(one.measure(here), here)
+                speed[one.cells], states[one.cells] = one.motion(one.bin_weights(here), here)
                 elastic[one.cells] = speed[one.cells] / one.medium.free_path
         self.moving_f.set(speed, states, elastic)
 

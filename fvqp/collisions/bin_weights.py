@@ -1,4 +1,4 @@
-"""The bin measure: how many states a quasiparticle bin holds, and their coherence, for any gap in any cell.
+"""Bin weights: how many states a quasiparticle bin holds, and their coherence, for any gap in any cell.
 
 Collision operators and observables know the spectrum through these two weights only, so that a state counts
 the same in all of them (theory: collisions, Eqs. measure, measure-bcs).
@@ -22,69 +22,69 @@ _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(8)
 
 
 @dataclass(frozen=True, eq=False)
-class SpectralMeasure:
+class BinWeights:
     """States and coherence of the quasiparticle bins.
 
     Any spectrum may be given: normal and anomalous density of states, integrated over the bins. Cells may
     share one row.
 
     Attributes:
-        states: ``s = ∫ρ dE`` of every bin, ``(cells, N)`` or ``(1, N)``, units of Δ0; 0 below the gap.
-        anomalous: ``p = ∫ρ Δ/E dE`` of every bin, same shape, ``|p| ≤ s``.
+        dos_weights: ``s = ∫ρ dE`` of every bin, ``(cells, N)`` or ``(1, N)``, units of Δ0; 0 below the gap.
+        pair_weights: ``p = ∫ρ Δ/E dE`` of every bin, same shape, ``|p| ≤ s``.
         renormalization: number of momentum states ``∫dξ`` of every bin over s, positive, same shape; None
             where that is 1, as in BCS theory (theory: eliashberg, Eq. eli-number).
         phonon_shares: phonon modes of every point over those of its share of the axis, ``(cells, K)`` or
             ``(1, K)``, see `fvqp.collisions.threshold`; None where that is 1.
     """
 
-    states: Floats
-    anomalous: Floats
+    dos_weights: Floats
+    pair_weights: Floats
     renormalization: Floats | None = None
     phonon_shares: Floats | None = None
 
     def __post_init__(self) -> None:
-        states = np.atleast_2d(np.ascontiguousarray(self.states, dtype=np.float64))
-        anomalous = np.atleast_2d(np.ascontiguousarray(self.anomalous, dtype=np.float64))
+        states = np.atleast_2d(np.ascontiguousarray(self.dos_weights, dtype=np.float64))
+        anomalous = np.atleast_2d(np.ascontiguousarray(self.pair_weights, dtype=np.float64))
         if states.shape != anomalous.shape:
             raise CaseError(
-                f"spectral measure: {states.shape} states do not go with {anomalous.shape} anomalous weights"
+                f"bin weights: {states.shape} states do not go with {anomalous.shape} anomalous weights"
             )
         if not np.all(np.isfinite(states)) or np.any(states < 0.0):
-            raise CaseError("spectral measure: numbers of states must be finite and not negative")
+            raise CaseError("bin weights: numbers of states must be finite and not negative")
         if not np.all(np.abs(anomalous) <= states * (1.0 + 1e-9)):
-            raise CaseError("spectral measure: an anomalous weight exceeds the number of states of its bin")
-        object.__setattr__(self, "states", states)
-        object.__setattr__(self, "anomalous", np.clip(anomalous, -states, states))
+            raise CaseError("bin weights: an anomalous weight exceeds the number of states of its bin")
+        object.__setattr__(self, "dos_weights", states)
+        object.__setattr__(self, "pair_weights", np.clip(anomalous, -states, states))
         if self.renormalization is not None:
             factor = np.atleast_2d(np.ascontiguousarray(self.renormalization, dtype=np.float64))
             if factor.shape != states.shape or not np.all(np.isfinite(factor) & (factor > 0.0)):
-                raise CaseError("spectral measure: renormalization must be positive, one number for each bin")
+                raise CaseError("bin weights: renormalization must be positive, one number for each bin")
             object.__setattr__(self, "renormalization", factor)
 
     @property
     def active(self) -> Bools:
         """Bins that hold states."""
-        return self.states > 0.0
+        return self.dos_weights > 0.0
 
     @property
     def number(self) -> Floats:
         """Number of states of every bin that densities and energies are counted with, same shape."""
-        return self.states if self.renormalization is None else self.states * self.renormalization
+        return self.dos_weights if self.renormalization is None else self.dos_weights * self.renormalization
 
     def per_number(self, rate: Floats) -> Floats:
         """A rate ``∂f/∂t`` of events counted with s, in occupations of the momentum states."""
         return rate if self.renormalization is None else rate / self.renormalization
 
-    def rows(self, cells: slice) -> SpectralMeasure:
+    def rows(self, cells: slice) -> BinWeights:
         """Of some cells; all if they share one row."""
-        if len(self.states) == 1:
+        if len(self.dos_weights) == 1:
             return self
         more = (None if part is None else part[cells] for part in (self.renormalization, self.phonon_shares))
-        return SpectralMeasure(self.states[cells], self.anomalous[cells], *more)
+        return BinWeights(self.dos_weights[cells], self.pair_weights[cells], *more)
 
 
-def bcs_measure(grid: CollisionGrid, gap: ArrayLike, rule: Rule = "linear") -> SpectralMeasure:
-    """Measure of the BCS spectrum, exact integrals over the bins (theory: collisions, Eq. measure-bcs).
+def bcs_weights(grid: CollisionGrid, gap: ArrayLike, rule: Rule = "linear") -> BinWeights:
+    """Bin weights of the BCS spectrum, exact integrals over the bins (theory: collisions, Eq. measure-bcs).
 
     Args:
         grid: energies.
@@ -112,10 +112,10 @@ def bcs_measure(grid: CollisionGrid, gap: ArrayLike, rule: Rule = "linear") -> S
     gaps = gaps[:, None]
     if rule == "bin":
         number, _, anomalous = _integrals(grid.edges, gaps)
-        return SpectralMeasure(number, anomalous)
+        return BinWeights(number, anomalous)
     if rule == "linear":
-        return SpectralMeasure(*_linear(grid, gaps))
-    raise CaseError(f'bin measure: rule must be "bin" or "linear", not "{rule}"')
+        return BinWeights(*_linear(grid, gaps))
+    raise CaseError(f'bin weights: rule must be "bin" or "linear", not "{rule}"')
 
 
 def _integrals(bounds: Floats, gap: Floats) -> tuple[Floats, Floats, Floats]:
