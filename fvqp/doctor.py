@@ -1,4 +1,4 @@
-"""What ``fvqp doctor`` reports: versions, MPI, threads, PETSc's packages, rendering, and what mends the gaps.
+"""Report of ``fvqp doctor``: versions, MPI, threads, PETSc's packages, rendering, and remedies.
 
 Libraries that can end the process when they are ill (VTK without a display library segfaults) are tried in
 processes of their own. Of fvqp only modules that need nothing else of it are imported: the report also works
@@ -211,7 +211,8 @@ def _rendering() -> Check:
 
 
 def _launcher() -> Check:
-    """Whether the ``mpiexec`` of the search path is of the MPI that mpi4py and PETSc are linked with."""
+    """Return whether the ``mpiexec`` of the search path is of the MPI that mpi4py and PETSc are linked
+    with."""
     beside = Path(sys.executable).with_name("mpiexec")
     mpiexec = str(beside) if beside.exists() else shutil.which("mpiexec")
     if mpiexec is None:
@@ -276,7 +277,7 @@ def _system(packages: str) -> str:
 
 
 def _petsc_of_system() -> bool:
-    """Whether PETSc comes from the distribution's packages."""
+    """Return whether PETSc comes from the distribution's packages."""
     spec = importlib.util.find_spec("petsc4py")
     return spec is not None and str(spec.origin).startswith("/usr/lib/")
 

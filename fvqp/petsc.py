@@ -40,8 +40,8 @@ def slepc() -> Any:
 
 
 def option_used(name: str) -> bool:
-    """Whether anything has asked PETSc for the option ``name`` (with its prefix, without a dash) since it
-    was set."""
+    """Return whether anything has asked PETSc for the option ``name`` (with its prefix, without a dash)
+    since it was set."""
     # petsc4py wraps this question in its latest versions only.
     ask = ctypes.CDLL(PETSc.__file__).PetscOptionsUsed
     ask.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.POINTER(ctypes.c_int)]

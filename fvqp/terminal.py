@@ -1,4 +1,4 @@
-"""What a command says: its answer on standard output, the log on standard error, the end of all its ranks."""
+"""Output of a command: its answer on standard output, the log on standard error, the end of all its ranks."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def in_order(start: float, end: float) -> None:
 
 
 def number_of_times(evolution: RecordedTimes) -> int:
-    """How many are recorded, 0 among them."""
+    """Return the number of recorded times, 0 among them."""
     decades = math.log10(evolution.end) - math.log10(_first(evolution))
     return max(math.ceil(decades * evolution.points_per_decade - 1e-9), 1) + 2
 

@@ -95,7 +95,7 @@ class Shape(Table):
 
 
 class MeshSource(Table):
-    """Where the mesh comes from: a file, or a built-in shape."""
+    """Source of the mesh: a file, or a built-in shape."""
 
     file: Path | None = None
     """Mesh file; relative paths start at the case file."""

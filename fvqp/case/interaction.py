@@ -53,7 +53,7 @@ class Interaction(Table):
         return None if self.cutoff is None else self.cutoff.in_joule(0.0) / MEV
 
     def unknown_metal(self) -> str:
-        """What is wrong with the name of the metal; empty if nothing is."""
+        """Return the error in the name of the metal; empty if there is none."""
         if self.metal is None or self.metal in alpha2f.metal_names():
             return ""
         return f'no spectrum of "{self.metal}"; there are: {", ".join(alpha2f.metal_names())}'

@@ -20,7 +20,7 @@ from fvqp.materials import Material, load_material, material_names
 
 
 class CrossSection(Table):
-    """What the mesh does not hold: width and thickness of a line, thickness of a film."""
+    """Lengths that the mesh does not hold: width and thickness of a line, thickness of a film."""
 
     width: Length | None = None
     thickness: Length | None = None

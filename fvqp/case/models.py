@@ -96,7 +96,7 @@ def run(case: Case, out: str | Path | None, resume: bool, comm: MPI.Comm) -> Res
 
 
 def _unsolved(case: Case, error: FvqpError, out: str | Path | None) -> str:
-    """What is to be said where equations have no solution, or something else stopped the run."""
+    """Return advice for equations without a solution, or for another error that stopped the run."""
     text, where = str(error), f"{case.source}: "
     text = text if text.startswith(where) else where + text
     kept = ""

@@ -208,7 +208,7 @@ class CaseValue(ABC):
 
     @abstractmethod
     def write(self) -> Any:
-        """As in a case file."""
+        """Return the value as a case file has it."""
 
     def with_files(self, at: str, folder: Path) -> Self:
         """See `fvqp.case.tables.Table.with_files`; most values name no file."""

@@ -67,7 +67,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def _hint(error: str, text: str) -> str:
-    """What to do about a table or a key that is there twice."""
+    """Return advice for a table or a key that is there twice."""
     table = re.search(r"Cannot declare \('(\w+)',\) twice", error)
     if table:
         return f"; a list of tables has double brackets: [[{table[1]}]]"
@@ -167,7 +167,7 @@ def apply_override(data: dict[str, Any], override: str) -> None:
 
 
 def value_at(data: dict[str, Any], key: str, where: str) -> Any:
-    """What ``data`` has at a dotted ``key``; None if nothing.
+    """Return the value of ``data`` at a dotted ``key``; None if there is none.
 
     Raises :class:`CaseError`, with ``where`` in front, if an entry of a list that is named is not there.
     """

@@ -117,7 +117,7 @@ class Recorder:
         """Adds what follows from all points together; on rank 0, once all points are there."""
 
     def shortfall(self) -> FvqpError | None:
-        """What is to be said of points without a solution; on rank 0, once all points are there."""
+        """Return the message about points without a solution; on rank 0, once all points are there."""
         return None
 
     def result(self) -> Result:

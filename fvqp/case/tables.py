@@ -1,4 +1,4 @@
-"""What the schemas of all models share: tables of a case file, and the case as a whole.
+"""Base of the schemas of all models: tables of a case file, and the case as a whole.
 
 One class a table of the TOML file. Quantities arrive as text with units and are kept as SI floats; energies
 and biases may be multiples of the reference gap Δ0 (:class:`fvqp.case.quantities.Energy`). Unknown keys are

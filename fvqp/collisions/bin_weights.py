@@ -76,7 +76,7 @@ class BinWeights:
         return rate if self.renormalization is None else rate / self.renormalization
 
     def rows(self, cells: slice) -> BinWeights:
-        """Of some cells; all if they share one row."""
+        """Return the weights of some cells; all if they share one row."""
         if len(self.dos_weights) == 1:
             return self
         more = (None if part is None else part[cells] for part in (self.renormalization, self.phonon_shares))

@@ -32,7 +32,8 @@ class Spectra(NamedTuple):
 
 
 class Sums(NamedTuple):
-    """What the states of an energy meet (theory: charge_mode, Eq. two-mode-convolutions), ``(cells, N)``."""
+    """Convolutions over the spectra of both partners (theory: charge_mode, Eq. two-mode-convolutions),
+    ``(cells, N)``."""
 
     x1: Floats
     x2: Floats

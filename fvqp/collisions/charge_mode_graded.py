@@ -49,14 +49,14 @@ class GradedChargeModeCollisions:
 
     @property
     def own_phonons(self) -> bool:
-        """Whether phonons have an occupation of their own."""
+        """True if phonons have an occupation of their own."""
         return any(isinstance(part, PhononsOfBothModes) for part in self.parts)
 
     @classmethod
     def on(
         cls, grid: EnergyGrid, strength: float, kernel: Kernel, phonons: Phonons | None
     ) -> GradedChargeModeCollisions:
-        """Of an axis: see `fvqp.collisions.charge_mode.ChargeModeCollisions`."""
+        """Return the collisions on an axis: see `fvqp.collisions.charge_mode.ChargeModeCollisions`."""
         parts: list[Part] = []
         if strength != 0.0:
             if is_uniform(grid):
@@ -105,7 +105,7 @@ class GradedChargeModeRelaxation:
 
     @property
     def inverted(self) -> bool:
-        """Whether phonons of some cell have no steady state."""
+        """True if phonons of some cell have no steady state."""
         return any(isinstance(part, PhononRelaxationOfBothModes) and part.inverted for part in self._parts)
 
     def derivative(self, step: Floats) -> Floats:
@@ -209,7 +209,7 @@ class ElectronRelaxation:
         return ph, nh, nt, rt
 
     def _of_bins(self, sums: Sums) -> list[Sums]:
-        """Of the lattice points on either side of the bins, times their shares."""
+        """Return values of the lattice points on either side of the bins, times their shares."""
         return [Sums(*(share * part[:, point] for part in sums)) for point, share, _ in self._shared.sides]
 
 
@@ -253,7 +253,7 @@ class Shifted:
 
 
 def _kinds(f: Floats) -> Floats:
-    """Of electrons and of holes, ``h ± t``."""
+    """Return distributions of electrons and of holes, ``h ± t``."""
     return np.stack([f[:, 0] + f[:, 1], f[:, 0] - f[:, 1]], axis=1)
 
 

@@ -97,7 +97,7 @@ class PhononRelaxationOfBothModes:
 
     @property
     def inverted(self) -> bool:
-        """Whether some phonons have no steady state, since quasiparticles emit more than they absorb."""
+        """True if some phonons have no steady state, since quasiparticles emit more than they absorb."""
         return inverted(self.decay, self._collisions.leaves)
 
     def derivative(self, step: Floats) -> Floats:

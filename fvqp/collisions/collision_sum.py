@@ -50,7 +50,7 @@ class EnergyCollisions(Protocol):
 
 @dataclass(frozen=True)
 class Collisions:
-    """Which collisions there are.
+    """Parameters of all inelastic collisions.
 
     Attributes:
         electron_electron: γ_ee = ħ/(Δ0 τ_ee); 0 for none.
@@ -99,7 +99,8 @@ class CollisionSum:
 
     @property
     def unkept_rate(self) -> float:
-        """That of collisions which do not keep the energy of electrons; sums of their rates are rounded."""
+        """Rate of collisions that do not conserve the energy of electrons; sums of their rates are
+        rounded."""
         return sum(part.largest_rate for part in self.parts if isinstance(part, PhononCollisions))
 
     @property
@@ -135,7 +136,7 @@ class RelaxationSum:
 
     @property
     def inverted(self) -> bool:
-        """Whether phonons of some cell have no steady state (`PhononRelaxation.inverted`)."""
+        """True if phonons of some cell have no steady state (`PhononRelaxation.inverted`)."""
         return any(isinstance(part, PhononRelaxation) and part.inverted for part in self._parts)
 
     def derivative(self, step: Floats) -> Floats:

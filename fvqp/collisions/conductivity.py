@@ -81,7 +81,7 @@ class MattisBardeen:
         return Conductivity(self.cold.sigma1 + change.sigma1, self.cold.sigma2 + change.sigma2)
 
     def change(self, f: Floats) -> Conductivity:
-        """What quasiparticles add to the `cold` conductivity, however little it is."""
+        """Return the change of the `cold` conductivity by quasiparticles, however small."""
         f = np.asarray(f, dtype=np.float64)
         gaps, bins = self.by_f1.shape
         if f.ndim != 2 or f.shape[1] != bins or gaps not in (1, f.shape[0]):

@@ -32,7 +32,7 @@ _BLOCK = 32768
 
 
 def is_uniform(grid: EnergyGrid) -> bool:
-    """Whether all bins have one width."""
+    """Return whether all bins have one width."""
     width = grid.maximum / grid.n
     return bool(np.max(np.abs(grid.widths - width)) <= 1e-9 * width)
 

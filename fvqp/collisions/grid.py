@@ -68,7 +68,7 @@ class CollisionGrid:
 
     @property
     def is_uniform(self) -> bool:
-        """Whether all differences and sums of quasiparticle energies are multiples of one phonon energy."""
+        """True if all differences and sums of quasiparticle energies are multiples of one phonon energy."""
         return self.width > 0.0
 
     @property

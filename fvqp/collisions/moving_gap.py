@@ -28,7 +28,7 @@ _WORTH_A_THREAD = 1000
 
 
 class GapUpdate(NamedTuple):
-    """Where a gap has come to rest.
+    """Gap that solves its equation, with the occupations that moved along.
 
     Attributes:
         f: occupations that moved along, ``(cells, N)``.
@@ -124,7 +124,8 @@ class SelfConsistentGap:
         self._axis = self._on_axis()
 
     def _on_axis(self) -> Axis:
-        """What the kernels know; they have one gap of zero temperature, 1: energies are in units of Δ_c."""
+        """Return the tables of the kernels; these have a gap of 1 at zero temperature: energies are in
+        units of Δ_c."""
         centres, edges = self.grid.energies / self.cold, self.grid.edges / self.cold
         linear = self.rule == "linear"
         bounds = np.concatenate([edges[:1], centres, edges[-1:]]) if linear else edges

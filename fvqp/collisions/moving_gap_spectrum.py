@@ -16,7 +16,7 @@ _SLACK = 8.0 * np.finfo(np.float64).eps
 
 
 class Axis(NamedTuple):
-    """What the kernels know about grid, spectrum and gap equation.
+    """Energy axis, spectrum and gap equation for the compiled kernels.
 
     Quasiparticles have the energies E(ξ) at which ``X(E)² = ξ² + y² φ(E)²`` (theory: moving_gap, Eq. family):
     X = E, φ = 1 and y = Δ in BCS theory.
@@ -119,7 +119,7 @@ def pairing(axis, gap):
 
 @njit(cache=True, nogil=True, error_model="numpy", inline="always")
 def _hyperbola(axis, y, k):
-    """Where φ² is linear in X², ``X² = (r ξ)² + g²`` in a stretch; r and g."""
+    """Return r and g of the stretch in which φ² is linear in X², ``X² = (r ξ)² + g²``."""
     if axis.weak:
         return 1.0, y
     square = y * y
@@ -239,7 +239,7 @@ def mass(axis, y, i):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def logarithm(axis, y):
-    """What quasiparticles must block: ``ln(Δ0/Δ)``, or its counterpart."""
+    """Return the logarithm that blocking by quasiparticles balances: ``ln(Δ0/Δ)``, or its counterpart."""
     if not np.isinf(axis.cutoff):
         return np.arccosh(axis.cutoff / y) - np.arccosh(axis.cutoff)
     left = 1.0 - y * y

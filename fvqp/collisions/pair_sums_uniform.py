@@ -21,7 +21,7 @@ _MATH = {"reassoc", "contract"}
 
 
 class Uniform(NamedTuple):
-    """What the kernels know about a uniform grid.
+    """Uniform grid and coefficients for the compiled kernels.
 
     Attributes:
         scattering: ``a ω²`` of every phonon point times its share of modes, ``(cells, K)`` or ``(1, K)``.
@@ -384,7 +384,7 @@ def _point_row(scatters, paired, k, total, s, p, f, n, by_f):
 
 
 def pair_self_rate(grid: Uniform, states: NDArray, anomalous: NDArray, f: NDArray, n: NDArray) -> NDArray:
-    """What the diagonal has beyond ``−(in + out)``: the pair of two quasiparticles of one bin."""
+    """Return the diagonal beyond ``−(in + out)``: the pair of two quasiparticles of one bin."""
     k = grid.offset + 2 * np.arange(f.shape[1]) - 1
     some = k < n.shape[1]
     k, s, p = k[some], states[:, some], anomalous[:, some]

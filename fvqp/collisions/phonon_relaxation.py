@@ -30,7 +30,7 @@ _BEYOND = 600.0
 
 @dataclass(frozen=True)
 class Phonons:
-    """What quasiparticles collide with.
+    """Phonons that quasiparticles collide with.
 
     Attributes:
         strength: γ_ep = ħ/(Δ0 τ0), with τ0 of the material.
@@ -184,7 +184,7 @@ class PhononRelaxation:
 
     @property
     def inverted(self) -> bool:
-        """Whether some phonons have no steady state, since quasiparticles emit more than they absorb."""
+        """True if some phonons have no steady state, since quasiparticles emit more than they absorb."""
         escape = self.collisions.phonons.escape_time
         return self.decay is not None and escape is not None and inverted(self.decay, 1.0 / escape)
 

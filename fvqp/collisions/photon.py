@@ -199,7 +199,7 @@ class PhotonDrive:
         return Flow(2.0 * (scale * _total(net * self._events.pairs))[:, 0], np.zeros(f.shape[0]))
 
     def _weights(self, bin_weights: BinWeights) -> Floats:
-        """Those of the transitions, kept for the bin weights they were last asked for."""
+        """Return the weights of the transitions; those of the last bin weights are kept."""
         if self._known is None or self._known[0] is not bin_weights:
             self._known = bin_weights, self._events.weights(bin_weights)
         return self._known[1]
@@ -286,7 +286,7 @@ class _Transitions(NamedTuple):
 
     @property
     def coefficients(self) -> tuple[Floats, Floats, Floats]:
-        """What `change` is made of."""
+        """Coefficients from which `change` is made."""
         return -self.sense, 1.0 - self.share, self.share
 
     def weights(self, bin_weights: BinWeights) -> Floats:
@@ -315,7 +315,8 @@ class _Transitions(NamedTuple):
         return np.where(self.pairs, np.clip(part, 0.0, 1.0), 1.0)
 
     def occupations(self, f: Floats) -> tuple[Floats, Floats, Floats, Floats]:
-        """What absorption and emission take at the first energy, f* and 1 − f* at the other, ``(cells, M)``.
+        """Return occupations in absorption and emission at the first energy, f* and 1 − f* at the other,
+        ``(cells, M)``.
 
         Absorption takes a quasiparticle, or the vacancy that a pair fills; emission the reverse. Between two
         bins ``ln(1/f* − 1)`` is linear; a full bin beside an empty one lets nothing in or out, f* and 1 − f*

@@ -1,4 +1,4 @@
-"""What happens to quasiparticles and phonons at a point: the interface of all processes.
+"""Processes of quasiparticles and phonons at a point: the interface that all of them have.
 
 Collisions, drives, injection and escape are processes. They act in every cell by itself, on occupations
 ``f[cell, bin]`` and ``n[cell, point]`` of one `CollisionGrid`, and their rates add up. Energies are in units
@@ -56,7 +56,7 @@ class Blocks(NamedTuple):
 
 
 class Flow(NamedTuple):
-    """What enters from outside, ``(cells,)`` each; negative where it leaves."""
+    """Flows from outside, ``(cells,)`` each; negative where they leave."""
 
     quasiparticles: Floats
     """Into quasiparticles: number in 4 N0 Δ0/τ0, or energy in 4 N0 Δ0²/τ0."""

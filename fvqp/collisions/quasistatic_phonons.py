@@ -81,7 +81,7 @@ class QuasistaticPhonons:
         self._bath, self._leaves = bath, leaves
 
     def steady(self, states: Sequence[Floats], f: Floats) -> QuasistaticState:
-        """Where what points gain, lose, and what escapes of them balance.
+        """Return the steady state, in which gain, loss and escape of every point balance.
 
         Quasiparticles that are inverted may emit more than they absorb, such that there is no steady state;
         phonons then decay at the slowest rate.
@@ -98,7 +98,7 @@ class QuasistaticPhonons:
 
 
 def inverted(decay: Floats, leaves: float) -> bool:
-    """Whether some phonons have no steady state, since quasiparticles emit more than they absorb.
+    """Return whether some phonons have no steady state, since quasiparticles emit more than they absorb.
 
     Args:
         decay: rate at which a surplus decays, no less than `SLOWEST` allows.

@@ -1,4 +1,4 @@
-"""What a microwave resonator shows of a complex conductivity: frequency, losses, surface impedance.
+"""Response of a microwave resonator to a complex conductivity: frequency, losses, surface impedance.
 
 Local electrodynamics, time dependence ``exp(+iωt)`` with ``σ = σ1 − iσ2`` (theory: conductivity, section on
 resonators). Only ratios of σ enter, except in `surface_impedance`, which is in SI units.

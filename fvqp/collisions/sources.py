@@ -29,7 +29,7 @@ NARROWEST = 1e-9
 
 
 class Spectrum(Protocol):
-    """How injected particles are distributed in energy; particles, not their energy."""
+    """Distribution of injected particles in energy; particles, not their energy."""
 
     def samples(self, points: Floats) -> tuple[Floats, Floats]:
         """Energies and positive amounts that stand for the spectrum on grid ``points``."""
@@ -99,7 +99,7 @@ class _Linear(ABC):
 
     @abstractmethod
     def _coefficients(self, bin_weights: BinWeights) -> GainLoss:
-        """Of one row for all cells, or one for each."""
+        """Return coefficients of one row for all cells, or of one for each."""
 
     def rates(self, bin_weights: BinWeights, f: Floats, n: Floats) -> Pair:
         """``∂f/∂t`` and ``∂n/∂t``."""
@@ -376,7 +376,7 @@ def _finite(what: str, *values: float) -> None:
 
 
 def _rows(name: str, value: ArrayLike, size: int) -> Floats:
-    """As ``(1 or cells, 1 or size)``."""
+    """Return an array of shape ``(1 or cells, 1 or size)``."""
     rows = np.atleast_2d(np.asarray(value, dtype=np.float64))
     if rows.ndim != 2 or rows.shape[1] not in (1, size):
         raise CaseError(f"{name}: needs one number, or {size} of them, or one row a cell; found {rows.shape}")

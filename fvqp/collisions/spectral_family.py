@@ -38,7 +38,7 @@ class SpectralFamily:
         return 1.0 / slope, self.phi(energies) * self.phi(energies, 1) / (x * slope)
 
     def check(self, energies: Floats) -> None:
-        """Whether quasiparticles have a definite energy at all gaps up to Δ_c.
+        """Return whether quasiparticles have a definite energy at all gaps up to Δ_c.
 
         Raises:
             CaseError: the smallest energy where they have not.

@@ -66,7 +66,7 @@ def mean_sound_speed(material: Material) -> float:
 
 @dataclass(frozen=True)
 class Consistency:
-    """How well the published numbers of a material fit together.
+    """Consistency of the published numbers of a material.
 
     Attributes:
         published: published τ0^pb, seconds; NaN if there is none.

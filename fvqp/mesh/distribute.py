@@ -1,4 +1,5 @@
-"""Which rank gets which cells: PETSc's DMPlex moves the cells, and adds each part's vertex neighbours."""
+"""Distribution of cells among ranks: PETSc's DMPlex moves the cells, and adds each part's vertex
+neighbours."""
 
 from __future__ import annotations
 

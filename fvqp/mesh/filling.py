@@ -59,7 +59,7 @@ def gmsh_session(purpose: str, options: Mapping[str, float] | None = None) -> It
 
 
 def is_flat(points: np.ndarray) -> bool:
-    """Whether points lie in one plane, to a millionth of their extent."""
+    """Return whether points lie in one plane, to a millionth of their extent."""
     spread = np.linalg.svd(points - points.mean(axis=0), compute_uv=False)
     return bool(spread[2] <= 1e-6 * spread[0])
 

@@ -85,7 +85,7 @@ class Mesh:
 
     @property
     def lengths(self) -> int:
-        """How many lengths a volume is the product of; bodies of revolution go all around."""
+        """Number of lengths whose product a volume is; bodies of revolution go all around."""
         return {"cartesian": self.dim, "cylindrical": self.dim + 1, "spherical": 3}[self.coordinates]
 
     @property

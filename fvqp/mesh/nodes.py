@@ -119,7 +119,7 @@ def join(
 def _own_arms(
     cell: np.ndarray, node: np.ndarray, regions: Mapping[str, np.ndarray], n_cells: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Whether each arm is of the regions that its node belongs to, and these, ``(nodes, regions)``.
+    """Return whether each arm is of the regions that its node belongs to, and these, ``(nodes, regions)``.
 
     ``node`` increases.
     """

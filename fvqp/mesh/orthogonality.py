@@ -1,4 +1,4 @@
-"""Where the line through a face centroid along the face normal misses the centroids of the cells."""
+"""Offsets between the centroids of cells and the line through a face centroid along the face normal."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ def projections(mesh: Mesh) -> tuple[np.ndarray, np.ndarray]:
 
 
 def oblique(offset: np.ndarray) -> np.ndarray:
-    """Which faces have a cell that is not straight behind them, from the offsets of `projections`."""
+    """Return a mask of the faces with a cell that is not straight behind them, from the offsets of
+    `projections`."""
     return np.any(offset != 0.0, axis=(1, 2))
 
 

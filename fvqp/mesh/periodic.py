@@ -194,7 +194,7 @@ class _Layer:
 
 
 def _near(places: Floats, points: Floats, tolerance: float) -> Bools:
-    """Which points are at one of the places."""
+    """Return which points are at one of the places."""
     if not len(places) or not len(points):
         return np.zeros(len(points), bool)
     return np.asarray(cKDTree(places).query(points, distance_upper_bound=tolerance)[0] < tolerance)

@@ -48,7 +48,7 @@ Box = tuple[np.ndarray, np.ndarray]
 
 @dataclass(frozen=True)
 class View:
-    """How points are seen: axes ``(2, 3)`` of the picture, their names, and the unit of length."""
+    """Projection of points: axes ``(2, 3)`` of the picture, their names, and the unit of length."""
 
     axes: np.ndarray
     names: tuple[str, str]

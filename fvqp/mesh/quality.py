@@ -1,4 +1,4 @@
-"""How good a mesh is for a finite-volume method: sizes, shapes, names."""
+"""Quality of a mesh for a finite-volume method: sizes, shapes, names."""
 
 from __future__ import annotations
 

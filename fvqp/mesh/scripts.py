@@ -1,4 +1,4 @@
-"""What scripts that make meshes share: a command line, and a gmsh whose model becomes a file."""
+"""Base of scripts that make meshes: a command line, and a gmsh whose model becomes a file."""
 
 from __future__ import annotations
 

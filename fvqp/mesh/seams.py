@@ -22,7 +22,8 @@ NEIGHBOURS = 4
 
 
 def seam(dim: int, points: np.ndarray, cell_type: np.ndarray, corners: np.ndarray) -> str | None:
-    """What is wrong where cells touch, or lie in one another, without sharing a face; None if nothing is.
+    """Return the error where cells touch, or lie in one another, without sharing a face; None if there is
+    none.
 
     Args:
         dim: of the cells, 2 or 3.
@@ -94,7 +95,7 @@ def _chunks(rows: np.ndarray, weight: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def _lies_on(points: np.ndarray, faces: np.ndarray, x: np.ndarray, tolerance: np.ndarray) -> np.ndarray:
-    """Whether points lie on faces: edges, triangles, or quadrilaterals cut in triangles."""
+    """Return whether points lie on faces: edges, triangles, or quadrilaterals cut in triangles."""
     a, b = points[faces[:, 0]], points[faces[:, 1]]
     if not len(faces) or faces[0, 2] < 0:
         along = b - a
@@ -176,7 +177,7 @@ def _outside(
     cell: np.ndarray,
     guest: np.ndarray,
 ) -> np.ndarray:
-    """Whether the middle of ``guest`` lies outside the convex ``cell``, pair by pair."""
+    """Return whether the middle of ``guest`` lies outside the convex ``cell``, pair by pair."""
     order = np.argsort(half.cell, kind="stable")
     first = np.searchsorted(half.cell[order], cell)
     count = np.searchsorted(half.cell[order], cell, side="right") - first

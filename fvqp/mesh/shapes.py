@@ -193,7 +193,7 @@ def _names(
 
 
 def _inside(box: Box, at: np.ndarray, tolerance: np.ndarray, kind: str, name: str) -> np.ndarray:
-    """Which of the positions ``at (n, 3)`` lie in the box, bounds included."""
+    """Return which of the positions ``at (n, 3)`` lie in the box, bounds included."""
     extents = _extents(box)
     if len(extents) > 3:
         raise MeshError(f"{kind}: '{name}' has {len(extents)} intervals for at most 3 axes")

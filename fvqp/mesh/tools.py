@@ -1,4 +1,4 @@
-"""What ``fvqp mesh`` does: describe a mesh file, and draw it."""
+"""Commands of ``fvqp mesh``: describe a mesh file, and draw it."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ class State:
 
 @dataclass(frozen=True)
 class Ledger:
-    """Where energy and quasiparticles are, and what came in since the start; each ``(cells,)``.
+    """Energy and quasiparticles held, and brought in since the start; each ``(cells,)``.
 
     Attributes:
         quasiparticles, phonons, condensate: energies; the last is 0 with a fixed gap, which takes no part.

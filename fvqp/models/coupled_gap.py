@@ -96,7 +96,7 @@ def solve_with_gap(
 
 
 class Passed:
-    """Where r has been seen positive, and above it negative: a stable root is between."""
+    """Bracket of a stable root: r has been positive at its lower end, and negative at its upper end."""
 
     def __init__(self) -> None:
         self._low: tuple[float, float] | None = None
@@ -112,12 +112,13 @@ class Passed:
             self._low = None if self._low is None or self._low[0] >= y else self._low
 
     def admits(self, y: float) -> bool:
-        """Whether a root may be at ``y``."""
+        """Return whether a root may be at ``y``."""
         above = self._low is None or y >= self._low[0]
         return above and (self._high is None or y <= self._high[0])
 
     def root(self) -> float | None:
-        """That of the line through both sides, which averages over waves; None if one is not known."""
+        """Return the root of the line through both sides, which averages over waves; None if a side is not
+        known."""
         if self._low is None or self._high is None:
             return None
         (low, up), (high, down) = self._low, self._high
@@ -170,7 +171,7 @@ class GapAndDistributions:
         return self._joined(self.kinetic.start(guess), self.first)
 
     def distributions(self, z: Floats) -> Floats:
-        """Those of a vector of unknowns, with ``kinetic`` in its spectra."""
+        """Return the distributions of a vector of unknowns, with ``kinetic`` in its spectra."""
         y = self._last(z)
         if y != self.y:
             if not abs(y - self.first) <= self.reach:
@@ -196,7 +197,7 @@ class GapAndDistributions:
         return self._joined(self._carried_over(f), self.y)
 
     def _carried_over(self, f: Floats) -> Floats:
-        """What the transport equation makes of distributions that scatter as f does."""
+        """Return the solution of the transport equation for distributions that scatter as f does."""
         self.kinetic.linearize(f)
         self._ready = True
         return f - self.kinetic.precondition(self.kinetic.residual(f))
@@ -246,7 +247,8 @@ class GapAndDistributions:
             self._slope = self._total = -r / move if r != 0.0 else -1.0
 
     def _curvature(self) -> float:
-        """Of the gap equation, from its slopes here and at the last linearization; 0 if that was here."""
+        """Return the curvature of the gap equation, from its slopes here and at the last linearization; 0
+        if that was here."""
         y, slope = self._before
         return (self._total - slope) / (self.y - y) if self.y != y else 0.0
 

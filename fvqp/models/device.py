@@ -134,7 +134,7 @@ class Reservoir:
 
 
 def _kind(mesh: Mesh) -> str:
-    """What it is a mesh of, for messages."""
+    """Return the kind of the mesh, for messages."""
     if mesh.coordinates == "cartesian":
         return f"dimension {mesh.dim}"
     return f"{mesh.coordinates} shells" if mesh.dim == 1 else "radius and height"
@@ -223,7 +223,7 @@ class Device:
 
     @property
     def balances_heat(self) -> bool:
-        """Whether the temperature of some lead follows from a balance of heat."""
+        """True if the temperature of some lead follows from a balance of heat."""
         return any(junction.lead is not None for junction in self.junctions)
 
     @property

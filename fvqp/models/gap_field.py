@@ -40,7 +40,7 @@ MOST_EVALUATIONS = 200
 
 @dataclass(frozen=True)
 class GapModel:
-    """Where the gap comes from.
+    """Model of the gap.
 
     Attributes:
         kind: ``equilibrium`` (of the bath), ``fixed`` (``value``), ``uniform`` (one gap for the whole
@@ -59,7 +59,7 @@ class GapModel:
 
     @property
     def follows_bias(self) -> bool:
-        """Whether the gap depends on the distribution."""
+        """True if the gap depends on the distribution."""
         return self.kind in ("uniform", "local")
 
     def of_bulk(self, bulk: float, temperature: float, depairing: Floats, broadening: float) -> Floats:

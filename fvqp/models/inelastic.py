@@ -130,7 +130,8 @@ class Inelastic:
         return self.collisions.rounding * max(1.0, dos / DENSE)
 
     def components(self, state: SpectralState) -> tuple[int, ...]:
-        """What is solved for together: f_L, and f_T where a supercurrent or collisions couple them."""
+        """Return the components that are solved for together: f_L, and f_T where a supercurrent or
+        collisions couple them."""
         return (L, T) if state.supercurrent_conductance is not None or self.collisions.charge else (L,)
 
     def slope(self, state: SpectralState, kinetic: KineticState, external_slope: Floats) -> KineticState:
@@ -324,11 +325,12 @@ class InelasticSystem:
         return f.ravel()
 
     def balanced(self, x: Floats) -> bool:
-        """Whether particles and energy, and charge where f_T is solved for, are kept to `BALANCE`."""
+        """Return whether particles and energy, and charge where f_T is solved for, are kept to `BALANCE`."""
         return max(self._missing(x).values()) <= BALANCE
 
     def _missing(self, x: Floats) -> dict[tuple[int, str], float]:
-        """What all cells together miss, over what flows through terminals: by component and quantity."""
+        """Return the imbalance of all cells together, over the flow through terminals: by component and
+        quantity."""
         comm = self.mesh.comm
         left = self.unscaled(self.residual(x)).sum(axis=0)
         comm.Allreduce(MPI.IN_PLACE, left)

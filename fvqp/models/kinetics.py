@@ -33,7 +33,7 @@ BLOCK = 32
 
 @dataclass(frozen=True)
 class SpectralState:
-    """What the spectra of a device follow from; cell axes of length one mean "the same everywhere".
+    """Parameters of the spectra of a device; cell axes of length one mean "the same everywhere".
 
     Attributes:
         gap: ``(n_cells or 1,)`` Δ in Δ0.

@@ -177,7 +177,7 @@ class TransportSolver:
 
     @property
     def description(self) -> str:
-        """How the systems are solved, for people."""
+        """Method that solves the systems, for people."""
         method = self._solver(1).method
         how = (
             "batched elimination of all energies"

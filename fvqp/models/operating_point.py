@@ -288,7 +288,8 @@ class Iteration:
             )
 
     def _jumps_in_small_steps(self, before: float, after: float, least: float) -> bool:
-        """Whether the gap jumps by more than ``least`` between the neighbour and here, in small steps too."""
+        """Return whether the gap jumps by more than ``least`` between the neighbour and here, in small
+        steps too."""
         problem, guess, here = self.problem, self.guess, self.point
         first = Point(supercurrent=here.supercurrent) if guess is None else guess.point
         if (first.V_inj, first.V_det) == (here.V_inj, here.V_det):
@@ -358,7 +359,7 @@ class Iteration:
             )
 
     def _place_of_largest(self, change: Floats) -> str:
-        """Where gaps or phase gradients of cells change most, for messages; collective."""
+        """Return the place where gaps or phase gradients of cells change most, for messages; collective."""
         mesh, n = self.mesh, self.mesh.n_owned
         parts = {"gap": (np.abs(change[:n]), np.arange(n))}
         if self.flows:

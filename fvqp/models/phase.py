@@ -24,7 +24,7 @@ NORMAL = 1e-10
 
 @dataclass(frozen=True)
 class Supercurrent:
-    """How the supercurrent is driven: from one reservoir to another, by a phase gradient or a total current.
+    """Drive of the supercurrent: from one reservoir to another, by a phase gradient or a total current.
 
     Attributes:
         source, drain: boundaries between which the phase differs (the phase grows from source to drain).

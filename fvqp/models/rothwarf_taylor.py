@@ -66,7 +66,8 @@ class TrappingModel:
         return self.thermal_density + excess
 
     def relaxation_time(self, density: float) -> float:
-        """Of a small change at a density: ``1/(2 R n + 1/τ_tr)``; infinite if nothing removes it."""
+        """Return the relaxation time of a small change at a density: ``1/(2 R n + 1/τ_tr)``; infinite if
+        nothing removes it."""
         rate = 2.0 * self.recombination * density + 1.0 / self.trapping_time
         return 1.0 / rate if rate > 0.0 else math.inf
 
@@ -89,7 +90,7 @@ class TrappingModel:
 
 @dataclass(frozen=True)
 class Ledger:
-    """What came and went per volume since the start, counted in quasiparticles (a phonon is two).
+    """Gains and losses per volume since the start, counted in quasiparticles (a phonon is two).
 
     Attributes:
         injected: quasiparticles and phonons put in.
@@ -223,7 +224,7 @@ class RothwarfTaylor:
         return quasiparticles - 2.0 * pairs - trapped, phonons + pairs - escaped
 
     def jacobian(self, n: float) -> Floats:
-        """Of `rates` by (n, N), ``(2, 2)``."""
+        """Return the derivative of `rates` by (n, N), ``(2, 2)``."""
         breaking = 1.0 / self.pair_breaking_time
         return np.array(
             [
@@ -233,7 +234,8 @@ class RothwarfTaylor:
         )
 
     def relaxation_times(self, n: float) -> tuple[float, float]:
-        """Of small changes at density n: the slow one (quasiparticles with their phonons), the fast one."""
+        """Return the relaxation times of small changes at density n: the slow one (quasiparticles with
+        their phonons), the fast one."""
         (a, _), (_, d) = self.jacobian(n)
         total = -(a + d)
         # Of positive terms only: the determinant as a difference would lose the slow rate to rounding.

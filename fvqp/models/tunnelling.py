@@ -1,4 +1,4 @@
-"""What tunnel junctions would do to the spectra of a superconductor, which the model leaves out."""
+"""Effects of tunnel junctions on the spectra of a superconductor, which the model leaves out."""
 
 from __future__ import annotations
 

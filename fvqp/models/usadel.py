@@ -39,7 +39,7 @@ __all__ = ["GapModel", "Guess", "Ledger", "Point", "Solution", "UsadelProblem"]
 
 @dataclass(frozen=True)
 class Point:
-    """What is prescribed: biases in volt and the value of the supercurrent drive (0 without)."""
+    """Operating point: biases in volt and the value of the supercurrent drive (0 without)."""
 
     V_inj: InUnit[float] = InUnit("V", 0.0)
     V_det: InUnit[float] = InUnit("V", 0.0)
@@ -66,7 +66,7 @@ class Ledger:
 
     @property
     def residual(self) -> Floats:
-        """What is left: injected − taken − relaxed."""
+        """Residual: injected − taken − relaxed."""
         return self.injected - self.taken - self.relaxed
 
 
@@ -103,8 +103,8 @@ class Solution:
 
 @dataclass(frozen=True)
 class Guess:
-    """What a solution can start from: a neighbour's point, spectra and phase; distributions where collisions
-    act; temperatures of leads; what the neighbour itself started from (`Solution`)."""
+    """Start of a solution: a neighbour's point, spectra and phase; distributions where collisions act;
+    temperatures of leads; what the neighbour itself started from (`Solution`)."""
 
     point: Point
     spectral: SpectralState
@@ -216,7 +216,7 @@ class UsadelProblem:
 
     @property
     def follows_bias(self) -> bool:
-        """Whether a point starts from its neighbour in bias; else one response serves all biases."""
+        """True if a point starts from its neighbour in bias; else one response serves all biases."""
         return (
             self.gap.follows_bias
             or self.self_consistent_phase
@@ -385,7 +385,7 @@ class UsadelProblem:
     def with_charge(
         self, state: SpectralState, kinetic: KineticState, guess: KineticState | None = None
     ) -> KineticState:
-        """What `energy_mode` found, and f_T where nothing couples it."""
+        """Return the result of `energy_mode`, with f_T where nothing couples it."""
         together = self.inelastic is not None and self.inelastic.collisions.charge
         if together or state.supercurrent_conductance is not None:
             return kinetic
@@ -455,7 +455,7 @@ class UsadelProblem:
         return currents[T, len(self.device.junctions) :] @ self.grid.widths * self.device.voltage_unit
 
     def ledger(self, solution: Solution) -> Ledger:
-        """What enters, leaves and relaxes; integrals over the energy grid.
+        """Return the ledger of sources, losses and relaxation; integrals over the energy grid.
 
         A reservoir with a voltage puts in the work V I and the current that flows from it, and takes heat and
         the current that flows to it.

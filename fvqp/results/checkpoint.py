@@ -65,7 +65,7 @@ Skeleton = Callable[[Path], AbstractContextManager[h5py.File]]
 
 @dataclass
 class Checkpoint:
-    """What a run goes on from.
+    """State from which a run continues.
 
     Attributes
     ----------
@@ -99,7 +99,7 @@ def mesh_hash(mesh: Mesh) -> str:
 
 
 def parallel_hdf5(comm: MPI.Comm) -> bool:
-    """Whether PETSc can write one HDF5 file from all ranks of ``comm``. Collective."""
+    """Return whether PETSc can write one HDF5 file from all ranks of ``comm``. Collective."""
     if not PETSc.Sys.hasExternalPackage("hdf5"):
         return False
     viewer = PETSc.Viewer().create(comm)
@@ -163,12 +163,12 @@ def write_checkpoint(path: Path, mesh: Mesh, case_hash: str, checkpoint: Checkpo
 
 
 def _parts(path: Path) -> Path:
-    """Where the ranks have their files."""
+    """Return the folder of the files of ranks."""
     return path.with_suffix(".parts")
 
 
 def _countable(n_cells: int, shapes: Mapping[str, tuple[int, ...]]) -> bool:
-    """Whether PETSc's integers count the numbers of every array."""
+    """Return whether PETSc's integers count the numbers of every array."""
     return n_cells * max(map(_width, shapes.values()), default=0) <= np.iinfo(PETSc.IntType).max
 
 

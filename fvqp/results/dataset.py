@@ -26,7 +26,7 @@ FORMAT_VERSION = 1
 
 
 class Outcome(IntEnum):
-    """What became of a sweep point."""
+    """Outcome of a sweep point."""
 
     NOT_COMPUTED = 0
     SOLVED = 1
@@ -292,7 +292,7 @@ class SweepDataset:
 
     @property
     def completed(self) -> Bools:
-        """Which sweep points are computed; a copy."""
+        """Sweep points that are computed; a copy."""
         return self.dataset["completed"].values.astype(bool)
 
     def set_coordinate(self, name: str, dims: tuple[str, ...], values: ArrayLike) -> None:

@@ -1,4 +1,4 @@
-"""What a fit gives: parameters with uncertainties and correlation, measured and fitted points."""
+"""Results of a fit: parameters with uncertainties and correlation, measured and fitted points."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class FitData:
 
     @property
     def deviation_unit(self) -> str:
-        """What deviations are told in."""
+        """Unit in which deviations are given."""
         return "of their root mean square" if self.error is None else "standard deviations"
 
 

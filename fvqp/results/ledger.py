@@ -56,7 +56,7 @@ class Ledger:
         return residual / max(abs(self.scale.get(row, 0.0)), *map(abs, self.rows[row]))
 
     def closes(self, tolerance: float = TOLERANCE) -> bool:
-        """Whether every row's relative residual is within ``tolerance`` (NaN is not)."""
+        """Return whether every row's relative residual is within ``tolerance`` (NaN is not)."""
         return all(self.relative(row) <= tolerance for row in self.rows)
 
     def table(self) -> str:

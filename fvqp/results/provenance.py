@@ -1,4 +1,4 @@
-"""Where numbers come from: programs, versions, ranks and time, as attributes of the results."""
+"""Provenance of numbers: programs, versions, ranks and time, as attributes of the results."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from fvqp.results.ledger import Ledger
 
 @dataclass
 class Result:
-    """What a run has computed.
+    """Results of a run.
 
     Attributes
     ----------

@@ -70,7 +70,7 @@ def parts_of_variance(variance: xr.DataArray) -> xr.Dataset:
 
 
 def _variances(variance: xr.DataArray, dim: str) -> tuple[xr.DataArray, xr.DataArray]:
-    """Of the even and the odd part along ``dim``."""
+    """Return the variances of the even and the odd part along ``dim``."""
     both = 0.5 * even_odd(variance, dim)[0]
     apart = np.abs(variance[dim]) > SAME * float(np.abs(variance[dim]).max())
     return both.where(apart, variance), both.where(apart, 0.0)
@@ -99,7 +99,7 @@ def mirrored_grid(values: xr.DataArray, dim: str) -> xr.DataArray:
 
 
 def is_mirrored(grid: Floats) -> bool:
-    """Whether with every value its negative is there too."""
+    """Return whether with every value its negative is there too."""
     ordered = np.sort(grid)
     return bool(np.all(np.abs(ordered + ordered[::-1]) <= SAME * np.abs(ordered).max()))
 

@@ -108,7 +108,7 @@ def jumps_between(
     solve: Callable[[float, tuple[float, Near]], tuple[float, Near]],
     least: float,
 ) -> bool:
-    """Whether a curve of solutions jumps on its way between two of them.
+    """Return whether a curve of solutions jumps on its way between two of them.
 
     Halves the way for as long as more than ``least`` changes in a part of it, and more than `SHARE` of the
     whole: what is continuous changes ever less. Where a solve fails the curve counts as broken.

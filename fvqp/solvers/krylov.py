@@ -36,7 +36,7 @@ def reason_name(reason: int) -> str:
 
 
 def has_package(name: str) -> bool:
-    """Whether PETSc was built with an external package."""
+    """Return whether PETSc was built with an external package."""
     return bool(PETSc.Sys.hasExternalPackage(name))
 
 

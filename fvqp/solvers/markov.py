@@ -336,7 +336,7 @@ class MarkovChain:
         self._shift = shift
 
     def _default_options(self, **options: str) -> None:
-        """What the interface of petsc4py cannot set; the user's own options hold."""
+        """Set options that the interface of petsc4py cannot set; the user's own options hold."""
         database = PETSc.Options(self._prefix)
         for name, value in options.items():
             if not database.hasName(name):

@@ -60,7 +60,7 @@ class System(Linearized, Protocol):
         """Make `action` and `precondition` those of x."""
 
     def balanced(self, x: Floats) -> bool:
-        """Whether sums of F(x) that stand for what is conserved are small; asked where all of F is.
+        """Return whether sums of F(x) that stand for what is conserved are small; asked where all of F is.
 
         The same on all ranks.
         """

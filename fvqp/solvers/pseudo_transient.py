@@ -49,7 +49,7 @@ GROWTH, ROUNDING = 2.0, 1e2
 
 @dataclass(frozen=True)
 class PseudoTransientResult:
-    """Where the flow came to rest.
+    """Fixed point that the flow has reached.
 
     Attributes:
         x: the fixed point (this rank's part).

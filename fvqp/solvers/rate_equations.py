@@ -1,4 +1,4 @@
-"""What solvers of rate equations ``ẏ = R(y)`` ask of them. Points do not act on one another.
+"""Interface of rate equations ``ẏ = R(y)`` for their solvers. Points do not act on one another.
 
 A point has unknowns x that act on all others and unknowns z that act on one another through x only (see
 `fvqp.solvers.elimination`); ``y`` is ``(points, N + K)``, x first. All unknowns are occupations: not
@@ -35,7 +35,7 @@ class RateEquations(Protocol):
 
     @property
     def weights(self) -> Floats:
-        """How much each x counts in their sum, ``(points, N)`` or ``(1, N)``; 0 for those not used."""
+        """Weights of each x in their sum, ``(points, N)`` or ``(1, N)``; 0 for those not used."""
         ...
 
     @property
@@ -60,7 +60,8 @@ class RateEquations(Protocol):
         ...
 
     def balances(self, y: Floats) -> dict[str, tuple[Floats, Floats]]:
-        """What comes and goes in each of the slow or global quantities, ``(points,)`` each, by its name."""
+        """Return gains and losses of each of the slow or global quantities, ``(points,)`` each, by its
+        name."""
         ...
 
     def counters(self, y: Floats) -> Floats:
@@ -101,6 +102,7 @@ def updated(y: Floats, step: Floats, upper: Floats) -> Floats:
 
 
 def outside(y: Floats, upper: Floats, tolerance: float) -> Bools:
-    """Which unknowns are out of bounds by more than a tolerance relative to the largest of their point."""
+    """Return a mask of the unknowns that are out of bounds by more than a tolerance relative to the
+    largest of their point."""
     slack = tolerance * np.abs(y).max(axis=1, keepdims=True)
     return np.asarray((y < -slack) | (y > upper + tolerance))

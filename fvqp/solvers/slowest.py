@@ -50,7 +50,7 @@ class SlowestRates:
 
 
 def library_in_use() -> str:
-    """What `slowest_rates` takes here: SLEPc with its version, or ARPACK."""
+    """Return the library that `slowest_rates` uses here: SLEPc with its version, or ARPACK."""
     SLEPc = slepc()
     return "ARPACK" if SLEPc is None else "SLEPc " + ".".join(map(str, SLEPc.Sys.getVersion()))
 

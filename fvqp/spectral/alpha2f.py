@@ -141,7 +141,7 @@ class Alpha2F:
 
 
 def row_problems(energy: Floats, values: Floats) -> list[str]:
-    """What is wrong with each row of a table of α²F; empty text where nothing is."""
+    """Return the error of each row of a table of α²F; empty text where there is none."""
     problems = []
     before = -math.inf
     for e, v in zip(energy.tolist(), values.tolist(), strict=True):

@@ -96,7 +96,7 @@ class BinnedSpectrum:
         return self.pairing
 
     def at(self, bins: slice) -> BinnedSpectrum:
-        """Those of some bins."""
+        """Return the spectra of some bins."""
         parts = {name: np.ascontiguousarray(a[:, bins]) for name, a in vars(self).items() if name != "gap"}
         return BinnedSpectrum(**parts, gap=self.gap)
 

@@ -72,7 +72,8 @@ class DiffusiveLimit:
         return np.asarray(np.sum(self.streaming.capacity * f[: self.streaming.layout.n_owned], axis=0))
 
     def through_walls(self, f: Floats) -> Floats:
-        """What walls take in of ``f[owned or all cells, energy]`` with empty baths, ``(walls, energy)``."""
+        """Return the outflux of ``f[owned or all cells, energy]`` through walls with empty baths,
+        ``(walls, energy)``."""
         # Faces of walls are behind owned cells; what lies behind others does not count.
         inner = np.minimum(self.streaming.layout.face_cells[:, 0], len(f) - 1)
         return self.streaming.by_wall(self.conductance * f[inner])

@@ -27,7 +27,7 @@ OPAQUE = 700.0
 
 
 class Opacity(NamedTuple):
-    """What faces do at a given rate of scattering; each ``(n_faces, 2, energy)``.
+    """Coefficients of diffusion through faces at a given rate of scattering; each ``(n_faces, 2, energy)``.
 
     Attributes:
         share, upstream: weight 1 − α of the diffusive occupation, and α.
@@ -81,7 +81,8 @@ class FaceDiffusion:
         self._gate_resistance = self._of_gates()
 
     def opacity(self, scattering: Floats) -> Opacity:
-        """What faces do at a rate of scattering, ``(n_cells or 1, energy)``, whatever the occupations."""
+        """Return the coefficients of faces at a rate of scattering, ``(n_cells or 1, energy)``, whatever
+        the occupations."""
         depth, _ = self._depths(scattering)
         share = diffusive_share(2.0 * depth)
         share[~self._inside] = 0.0

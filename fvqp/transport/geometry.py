@@ -1,4 +1,4 @@
-"""What a mesh contributes to a face flux: half conductances, projection offsets and gradient weights.
+"""Geometry of face fluxes: half conductances, projection offsets and gradient weights.
 
 The normal flux through a face is written with the two values found straight below and above the face
 centroid: with ``d`` the vector from a cell's centroid to the face's and ``n`` the face normal, the projected

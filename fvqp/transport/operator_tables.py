@@ -1,4 +1,4 @@
-"""What the compiled loops of the kinetic operator (`fvqp.transport.kernels`) know about faces and leads."""
+"""Tables of faces and leads for the compiled loops of the kinetic operator (`fvqp.transport.kernels`)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 
 class Faces(NamedTuple):
-    """What the kernels know about faces.
+    """Face geometry and coefficients for the compiled kernels.
 
     Attributes:
         cells: ``(n_faces, 2)``, second −1 on the outer boundary.
@@ -32,7 +32,7 @@ class Faces(NamedTuple):
 
 
 class Coefficients(NamedTuple):
-    """What depends on energy; cell axes may have length one.
+    """Coefficients that depend on energy; cell axes may have length one.
 
     Attributes:
         diffusion: ``(component, cell, energy)`` spectral diffusion coefficient.

@@ -36,7 +36,7 @@ def acoustic_transmission(impedance: float, near: Floats, beyond: Floats) -> Flo
 
 
 class Passage(NamedTuple):
-    """What passes an interface, in units of states × speed of the near side.
+    """Transmission of an interface, in units of states × speed of the near side.
 
     Attributes:
         shares: ``(F, F)`` flux from a direction on the near side to one beyond, for an occupation of 1.
@@ -88,7 +88,7 @@ class Plane:
             pass
 
     def passage(self, ratio: float, impedance: float) -> Passage:
-        """What passes, see `acoustic_transmission`.
+        """Return the transmission of an interface, see `acoustic_transmission`.
 
         Args:
             ratio: states × speed beyond over that on the near side, not 0.

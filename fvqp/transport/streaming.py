@@ -264,7 +264,8 @@ class Streaming:
         return out, lost
 
     def opacity(self, scattering: Floats) -> Opacity:
-        """What faces do at a ``(n_cells or 1, energy)`` rate of scattering, for several `rates`."""
+        """Return the coefficients of faces at a ``(n_cells or 1, energy)`` rate of scattering, for several
+        `rates`."""
         return self._diffusion.opacity(np.atleast_2d(np.asarray(scattering, dtype=np.float64)))
 
     def content(self, f: Floats) -> Floats:
@@ -419,13 +420,13 @@ class Streaming:
         self.layout.exchange(out)
 
     def _edges(self, f: Floats, opacity: Opacity | None) -> Edges | None:
-        """What limits of gradients know of edges: what enters, and how opaque cells are."""
+        """Return the data of edges for limits of gradients: what enters, and how opaque cells are."""
         if self.scheme != "limited":
             return None
         return self._entering(f), np.empty((0, 2, 0)) if opacity is None else opacity.drop
 
     def _entering(self, f: Floats) -> Floats:
-        """What comes in through transmitting faces, ``(faces, M, energy)``."""
+        """Return the occupation that comes in through transmitting faces, ``(faces, M, energy)``."""
         out = np.zeros((len(self._transmitting.face), self.directions.count, self.n_energies))
         weights = self.directions.weights
         self._shared(kernels.entering, self._faces, self._bounding, self.g, weights, f, out)

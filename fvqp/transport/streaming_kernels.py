@@ -45,8 +45,8 @@ def _seen(neighbour, m, inverse):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def entering(e0, e1, faces, transmitting, g, weights, f, out):
-    """What comes in through transmitting faces, ``out[gate, M, energy]``, where cells send out their own
-    ``f``.
+    """Fill ``out[gate, M, energy]`` with what comes in through transmitting faces where cells send out their
+    own ``f``.
 
     Exact for baths; what returns and what passes has the occupation at the face, which gradients are for.
     """

@@ -1,4 +1,4 @@
-"""What the compiled loops of streaming know about faces, walls, scattering and changes of direction.
+"""Tables of faces, walls, scattering and changes of direction for the compiled loops of streaming.
 
 A face is crossed by direction m at the rate ``projected[face, m] = A n·Ω``, positive from cell 0 to cell 1,
 so that each direction leaves exactly one side of it.
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 
 class Faces(NamedTuple):
-    """What the kernels know about faces.
+    """Face geometry for the compiled loops of streaming.
 
     Attributes:
         cells: ``(n_faces, 2)``, second −1 on the outer boundary.

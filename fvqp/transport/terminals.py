@@ -1,4 +1,4 @@
-"""Where junctions, reservoirs and interfaces are on a mesh, and what of a conductance a face or cell has."""
+"""Junctions, reservoirs and interfaces on a mesh, and the share of a face or cell in their conductance."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Interface:
 
 
 class Contacts(NamedTuple):
-    """Where terminals are.
+    """Faces and cells of terminals.
 
     Attributes:
         junction, terminal: ``(n_faces,)`` see `fvqp.transport.operator_tables.Faces`.

@@ -94,7 +94,8 @@ def first(transmitting: TransmittingFaces, count: int) -> TransmittingFaces:
 
 
 def bath_means(layout: Layout, directions: Directions, transmitting: TransmittingFaces) -> Floats:
-    """What baths send through each face of a wall, as the isotropic occupation that sends as much.
+    """Return the influx from baths through each face of a wall, as the isotropic occupation that sends as
+    much.
 
     ``(faces of walls, energy)``, in the order of the transmitting faces.
     """

@@ -1,4 +1,4 @@
-"""What happens to particles at the boundaries of a body and between its parts."""
+"""Reflection and transmission of particles at the boundaries of a body and between its parts."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ class Units:
 
 @dataclass(frozen=True)
 class Setup:
-    """What all points of a sweep share.
+    """Setup shared by all points of a sweep.
 
     Attributes:
         units, material, grid, collisions: as named.
@@ -374,7 +374,7 @@ def require_resolved(frequency: float, grid: CollisionGrid) -> None:
 
 
 def _injected(injection: Injection, setup: Setup, where: str) -> Spectrum:
-    """How injected particles are distributed in energy."""
+    """Return the energy distribution of injected particles."""
     delta0 = setup.units.energy
     if injection.file is not None:
         table = read_spectrum(where, injection.file, ("energy_eV", "particles"), "a number")

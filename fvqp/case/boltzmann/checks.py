@@ -1,4 +1,4 @@
-"""What can be known to be wrong with a case of the Boltzmann model before there is a grid."""
+"""Checks of a case of the Boltzmann model that need no energy grid."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def problems(case: BoltzmannCase) -> Iterator[tuple[str, str]]:
 
 
 def _with_eliashberg(case: BoltzmannCase) -> Iterator[tuple[str, str]]:
-    """What does not go with a spectrum of Eliashberg theory."""
+    """Yield keys that contradict a spectrum of Eliashberg theory, with the reason."""
     given = "" if case.gap.value is None else "gap.value"
     yield from case.spectrum.problems("", case.material, given, case.gap.model == "follows")
     if case.resonator is not None:

@@ -1,4 +1,4 @@
-"""What is stored of a state of the Boltzmann model, in SI units."""
+"""Observables of a state of the Boltzmann model, in SI units."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ class Observables:
         return float((bin_weights.number * f * lost).sum()) / number / self.setup.units.time
 
     def _of_thermal(self, bin_weights: BinWeights, kelvin: float, gap: float) -> Values:
-        """What the thermal distribution at a temperature would have."""
+        """Return observables of the thermal distribution at a temperature."""
         if not np.isfinite(kelvin):
             return {}
         f, n = thermal(self.setup.grid, self.setup.units.temperature(kelvin))

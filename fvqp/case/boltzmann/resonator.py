@@ -1,4 +1,4 @@
-"""What a resonator shows of a conductivity."""
+"""Response of a microwave resonator to a conductivity."""
 
 from __future__ import annotations
 

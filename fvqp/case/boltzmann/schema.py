@@ -167,7 +167,7 @@ class Collisions(Table):
 
 
 class Gap(Table):
-    """How the gap is found."""
+    """Model of the gap."""
 
     model: Literal["fixed", "follows"] = "follows"
     """``follows``: from the quasiparticles, at every time; ``fixed``: ``value``."""
@@ -260,7 +260,7 @@ Factors = Annotated[
 
 
 class Sweep(Table):
-    """What is varied from run point to run point."""
+    """Quantities that vary from run point to run point."""
 
     temperature: Annotated[tuple[Temperature, ...], AS_LIST, ONCE, Field(min_length=1)]
     """Bath temperature."""
@@ -281,7 +281,7 @@ class Resonator(Table):
 
 
 class Output(Table):
-    """What is stored at every point."""
+    """Quantities stored at every point."""
 
     rates: Flag = False
     """Whether inverse lifetimes of quasiparticles and phonons are stored beside their occupations."""

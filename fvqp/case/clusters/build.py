@@ -144,8 +144,8 @@ class Clusters:
         return [tuple(map(int, place)) for place in np.ndindex(self.shape)]
 
     def warnings(self) -> list[str]:
-        """What speaks against the model, with the first cluster of which it is true, and how many are like
-        it."""
+        """Return doubts about the model, with the first cluster that each concerns and the number of such
+        clusters."""
         material = trap_material(self.case)
         parallel = bool({"simplified", "fokker_planck"} & set(self.case.sweep.equation))
         points = [place for place in self.places() if place[1] == 0]
@@ -165,7 +165,7 @@ class Clusters:
             raise CaseError(f"{self.case.source}: {self.where(place)}: {error}") from None
 
     def start(self, place: tuple[int, ...]) -> Start:
-        """What ``evolution`` starts from."""
+        """Return the initial condition of ``evolution``."""
         table = self.case.evolution
         assert table is not None
         if table.generation is None:

@@ -1,4 +1,4 @@
-"""What can be known to be wrong with a case of clusters before anything is solved."""
+"""Checks of a case of clusters that need no solution."""
 
 from __future__ import annotations
 

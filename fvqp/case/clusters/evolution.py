@@ -1,4 +1,4 @@
-"""How the clusters of a case get to their stationary states, see `fvqp.models.clusters.evolution`."""
+"""Relaxation of the clusters of a case to their stationary states, see `fvqp.models.clusters.evolution`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def define(sweep: SweepDataset) -> None:
 
 
 def evolved(clusters: Clusters, place: tuple[int, ...], sweep: SweepDataset) -> dict[str, Any]:
-    """What is recorded of a place."""
+    """Return the recorded evolution of a place."""
     found = _evolution(clusters, place)
     values: dict[str, Any] = {"N_mean_evolution": found.number}
     for name, part in (

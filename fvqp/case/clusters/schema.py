@@ -59,7 +59,7 @@ class Material(Table):
 
 
 class ClusterTable(Table):
-    """How quasiparticles vanish and flip their spins."""
+    """Annihilation and spin flips of quasiparticles in a cluster."""
 
     annihilation: AnnihilationConstant | None = None
     """Γ̄ of pairs in a singlet; default: from the material."""
@@ -80,7 +80,7 @@ class Arrivals(Earlier):
 
 
 class Sweep(Table):
-    """What is varied."""
+    """Quantities that vary."""
 
     generation: Generations | None = None
     """A: quasiparticles that arrive, by volume and time; or ``{ from, to, points }``, logarithmic."""
@@ -170,7 +170,7 @@ class Trajectories(Table):
 
 
 class Output(Table):
-    """What is stored beside means, variances and spectra."""
+    """Quantities stored beside means, variances and spectra."""
 
     distribution: Flag = False
     """P(N), and of the master equation the probabilities of m."""
@@ -180,7 +180,7 @@ class Output(Table):
 
 
 class Solver(Table):
-    """How the equations are solved."""
+    """Solver of the equations."""
 
     CONDITIONAL: ClassVar = frozenset({"tolerance", "cells", "method", "max_states"})
 

@@ -258,7 +258,7 @@ def _distributions(state: ClusterState | NumberChain, sweep: SweepDataset) -> Va
 
 
 def _fitted(values: Floats, length: int) -> Floats:
-    """As many values as the axis has; beyond it is less than ``solver.lost``."""
+    """Return as many values as the axis has; those beyond hold less than ``solver.lost``."""
     out = np.zeros(length)
     out[: min(length, len(values))] = values[:length]
     return out

@@ -1,4 +1,4 @@
-"""What can be known to be wrong with a case of the Eliashberg model before it is solved."""
+"""Checks of a case of the Eliashberg model that need no solution."""
 
 from __future__ import annotations
 

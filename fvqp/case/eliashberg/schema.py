@@ -12,7 +12,7 @@ from fvqp.case.tables import AS_LIST, ONCE, Case, Count, FigureTable, Flag, Tabl
 
 
 class Sweep(Table):
-    """What is varied."""
+    """Quantities that vary."""
 
     temperature: Annotated[tuple[Temperature, ...], AS_LIST, ONCE, Field(min_length=1)]
     """Temperatures of electrons and phonons."""
@@ -27,7 +27,7 @@ class Energies(Table):
 
 
 class Solver(Table):
-    """How the equations are solved."""
+    """Solver of the equations."""
 
     spacing: AbsoluteEnergy | None = None
     """Of the axis; default: from gap, temperature and phonons."""

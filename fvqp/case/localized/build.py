@@ -48,7 +48,7 @@ FILLED = 0.1
 
 
 class Localized:
-    """What the points of a case are made of; the same on every rank, each of which has the whole mesh.
+    """Setup of the points of a case; the same on every rank, each of which has the whole mesh.
 
     Attributes:
         states: the material's tail of localized states, one for each radius; none if the case gives all.
@@ -200,7 +200,7 @@ class Localized:
         return ", ".join(parts)
 
     def warnings(self) -> list[str]:
-        """What speaks against the model or the box, each with the first point of which it is true.
+        """Return doubts about the model or the box, each with the first point that it concerns.
 
         Raises:
             CaseError: a point that cannot be computed.
@@ -215,7 +215,7 @@ class Localized:
         return [*general, *grouped(doubts, len(points)), *grouped(self._filled(points), len(points))]
 
     def _doubts(self, place: tuple[int, ...]) -> list[str]:
-        """What is odd about the simulation of a point; `CaseError` if its box is too small."""
+        """Return doubts about the simulation of a point; raise `CaseError` if its box is too small."""
         radius, spin, generation, _ = place
         domain, flip_time = self.domain(radius, generation), self.flip_time(spin)
         try:
@@ -244,7 +244,7 @@ class Localized:
         return found + [f'{text}; law.closure = "pairs" counts partners where they are' for text in steep]
 
     def particles(self, place: tuple[int, ...]) -> float:
-        """How many there are in the steady state, roughly."""
+        """Return the approximate number of particles in the steady state."""
         radius, _, generation, _ = place
         return self._expected(radius, generation) * self.domain(radius, generation).volume
 

@@ -1,4 +1,4 @@
-"""What can be known to be wrong with a case of localized quasiparticles before anything is computed."""
+"""Checks of a case of localized quasiparticles that need no computation."""
 
 from __future__ import annotations
 

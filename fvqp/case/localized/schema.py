@@ -77,7 +77,7 @@ class Material(Table):
 
 
 class Annihilation(Table):
-    """How pairs vanish."""
+    """Law of annihilation of pairs."""
 
     pairs: Literal["tail_states", "bubbles"] = "tail_states"
     """``tail_states``: at the rate of two localized states at their distance; ``bubbles``: at once if they
@@ -89,7 +89,7 @@ class Annihilation(Table):
 
 
 class Sweep(Table):
-    """What is varied."""
+    """Quantities that vary."""
 
     generation: Generations | None = None
     """A: quasiparticles generated, by volume and time; or ``{ from, to, points }``, logarithmic. Not with a
@@ -119,7 +119,7 @@ class BoxTable(Table):
 
 
 class Extrusion(Table):
-    """What a mesh of fewer than three dimensions lacks."""
+    """Lengths that a mesh of fewer than three dimensions lacks."""
 
     thickness: Length | None = None
     """Of a mesh of faces."""

@@ -257,7 +257,8 @@ def _fit_low_rates(plan: Localized, dataset: xr.Dataset, mean: Floats, error: Fl
 
 
 def _closed_forms(plan: Localized, place: tuple[int, ...]) -> Values:
-    """What the law of annihilation and mean field say about a point; nothing about bubbles and spins."""
+    """Return closed forms of the law of annihilation and of mean field at a point, without bubbles and
+    spins."""
     radius, spin, generation = place
     closure, rates = plan.closure(radius), plan.rates(generation)
     values: Values = {}

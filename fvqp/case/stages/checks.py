@@ -1,4 +1,4 @@
-"""What can be known to be wrong with a case of several stages before the first of them has run."""
+"""Checks of a case of several stages that need no run of the first."""
 
 from __future__ import annotations
 

@@ -63,13 +63,13 @@ def plan(case: StagesCase) -> list[PlannedStage]:
 
 
 def _shared(solver: dict[str, Any]) -> dict[str, Any]:
-    """What is given for all stages, by dotted keys of their cases."""
+    """Return settings of all stages, by dotted keys of their cases."""
     found = {f"solver.petsc.{key}": value for key, value in solver["petsc"].items()}
     return found if solver["groups"] is None else found | {"solver.groups": solver["groups"]}
 
 
 def _takes(model: str, key: str) -> bool:
-    """Whether cases of a model have solvers for a key of `_shared`."""
+    """Return whether cases of a model have solvers for a key of `_shared`."""
     table = models.schema(model).model_fields.get("solver")
     fields = getattr(table.annotation, "model_fields", {}) if table is not None else {}
     _, name, *option = key.split(".", 2)
@@ -125,7 +125,7 @@ def _replace(data: dict[str, Any], steps: list[str], value: Any) -> None:
 
 
 def _get(table: BaseModel, key: str) -> Any:
-    """What a dotted key of a case holds; None if it leads elsewhere."""
+    """Return the value of a dotted key of a case; None if it leads elsewhere."""
     at: Any = table
     for step in key.split("."):
         if isinstance(at, BaseModel):

@@ -47,7 +47,7 @@ class Stage(Table):
 
 
 class Solver(Table):
-    """What all stages that have it take in place of their own; `--groups` and options after `--` set it."""
+    """Settings that replace those of all stages that have them; `--groups` and options after `--` set it."""
 
     groups: Count | None = None
     """Groups of ranks that share sweep points."""
@@ -84,7 +84,7 @@ class StagesCase(Case):
 
     @property
     def folder(self) -> Path:
-        """Where relative paths of stages without a file start."""
+        """Folder from which relative paths of stages without a file start."""
         return self._folder
 
     def located(self, source: str, folder: Path) -> Self:
@@ -100,7 +100,7 @@ class StagesCase(Case):
         return found
 
     def _decisive(self) -> dict[str, Any]:
-        """What the stages compute, wherever that is written."""
+        """Return the content of the stages that decides their results, wherever it is written."""
         stages = []
         for stage in self.stages:
             data = {key: value for key, value in stage.data().items() if key not in Case.UNDECISIVE}

@@ -66,7 +66,7 @@ class Transmission(CaseValue):
 
     @property
     def passes(self) -> bool:
-        """Whether anything does, as far as the case says."""
+        """True if anything does, as far as the case says."""
         return self.file is not None or bool(self.share) or any(self.shares)
 
     def with_files(self, at: str, folder: Path) -> Transmission:
@@ -102,7 +102,7 @@ class Transmission(CaseValue):
         return cls(None, energies, shares)
 
     def write(self) -> Any:
-        """As in a case file."""
+        """Return the table as a case file has it."""
         if self.share is not None:
             return self.share
         if self.file is not None:
@@ -119,7 +119,7 @@ def _share(value: Any, wanted: str) -> float:
 
 
 class WallTable(Table):
-    """What happens to particles that reach a boundary."""
+    """Reflection, transmission and loss of particles at a boundary."""
 
     transmission: Transmission = Transmission()
     """Share that leaves; as many of a bath at its temperature come in. A table is linear between its energies

@@ -33,7 +33,7 @@ from fvqp.typing import Ints
 
 @dataclass(frozen=True)
 class Setup:
-    """What a case is made of.
+    """Problem, initial state and units of a case.
 
     Attributes:
         units, reference, coupling: of the reference material.
@@ -55,7 +55,7 @@ class Setup:
 
     @property
     def material(self) -> Material:
-        """Of the reference."""
+        """Material of the reference."""
         return self.reference.material
 
 
@@ -115,7 +115,7 @@ def build_setup(case: TransportCase, comm: MPI.Comm, *, out: Path | None = None,
 
 
 def _space(case: TransportCase, comm: MPI.Comm) -> tuple[Mesh | Shells, Mesh]:
-    """Where particles move, and the mesh of the results."""
+    """Return the space in which particles move, and the mesh of the results."""
     if case.body is not None:
         body = case.body
         radii = np.linspace(body.inner_radius or 0.0, body.radius, body.shells + 1)

@@ -1,4 +1,4 @@
-"""What can be known to be wrong with a case of the transport model before there is a mesh."""
+"""Checks of a case of the transport model that need no mesh."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def problems(case: TransportCase) -> Iterator[tuple[str, str]]:
 
 
 def _of_power(case: TransportCase) -> Iterator[tuple[str, str]]:
-    """What comes into a steady state has to leave."""
+    """Yield the sources of a steady state without a sink: a steady state with a source needs a sink."""
     if case.steady_state is None and not case.initial.steady:
         return
     given = [f"injections[{n}].power" for n, one in enumerate(case.injections) if one.power > 0.0]
@@ -180,7 +180,7 @@ def _of_dispersion(case: TransportCase) -> Iterator[tuple[str, str]]:
 
 
 def _has_table(case: TransportCase) -> bool:
-    """Whether speeds of phonons come from a file anywhere."""
+    """Return whether speeds of phonons come from a file anywhere."""
     given = (case.phonons.dispersion, *(region.phonon_dispersion for region in case.regions.values()))
     return any(one is not None and one.model == "table" for one in given)
 
@@ -280,7 +280,7 @@ def _of_branches(case: TransportCase) -> Iterator[tuple[str, str]]:
 
 
 def _of_directions(case: TransportCase, species: str) -> Iterator[tuple[str, str]]:
-    """Which numbers say how many there are."""
+    """Yield keys of directions that do not go with the mesh, with the reason."""
     motion: Motion = getattr(case, species)
     given = motion.model_fields_set
     if case.body is not None:

@@ -20,7 +20,7 @@ from fvqp.typing import Floats
 
 
 class DispersionTable(Table):
-    """How the speed of phonons depends on their energy."""
+    """Speed of phonons as a function of their energy."""
 
     model: Literal["sine", "table"]
     """``sine``: that of a chain, √(1 − (ω/maximum)²) times the speed of sound; ``table``: that of a file."""

@@ -158,7 +158,7 @@ class CaseMedia:
                 self.require_resolved(source, there, f"{case.source}: {key}")
 
     def _substance(self, name: str) -> Substance:
-        """What a region is made of, unless it is an insulator."""
+        """Return the substance of a region, unless it is an insulator."""
         return self._own.get(name, self._reference)
 
     def _medium(self, name: str, region: Region, cells: Ints) -> Medium:
@@ -219,7 +219,7 @@ class CaseMedia:
         return medium
 
     def _spectrum(self, here: Substance) -> BinWeights | None:
-        """That of Eliashberg theory, if a substance has one that stays."""
+        """Return the Eliashberg spectrum of a substance, if it has one that is fixed."""
         if here.strong is None or self._case.gap.model == "follows":
             return None
         renormalized = here.spectrum.renormalization == "energy"
@@ -230,7 +230,7 @@ class CaseMedia:
             raise CaseError(f"{here.where}spectrum: {error}") from None
 
     def _self_consistent(self, here: Substance) -> SelfConsistentGap:
-        """What makes the gap of a substance follow."""
+        """Return the self-consistent gap of a substance."""
         if here not in self._self_consistent_gaps:
             cold = here.material.gap / self._units.energy
             try:
@@ -408,7 +408,7 @@ class CaseMedia:
         return float(mesh.comm.allreduce(size, MPI.MAX))
 
     def _distance(self, place: GaussianSource) -> Floats:
-        """Of the cells from the centre of a distribution, ``(n_cells,)``."""
+        """Return distances of the cells from the centre of a distribution, ``(n_cells,)``."""
         # the radius of a shell is the first coordinate of the line of its results
         return np.asarray(np.linalg.norm(self.mesh.centroid - np.asarray(place.position), axis=1))
 

@@ -1,4 +1,4 @@
-"""How the species of a case of the transport model move: directions, walls, interfaces."""
+"""Motion of the species of a case of the transport model: directions, walls, interfaces."""
 
 from __future__ import annotations
 
@@ -76,14 +76,15 @@ def _set(species: Quasiparticles | Phonons, geometry: int | str) -> Directions:
 
 
 def geometry_of(space: Mesh | Shells) -> int | str:
-    """What decides on the directions of a body, see `directions`."""
+    """Return the geometry that decides on the directions of a body, see `directions`."""
     if isinstance(space, Shells):
         return space.geometry
     return "revolved" if space.dim == 2 and space.coordinates == "cylindrical" else space.dim
 
 
 def motion(case: TransportCase, name: str, space: Mesh | Shells, media: CaseMedia) -> Motion:
-    """Of ``quasiparticles`` or ``phonons``; raises :class:`CaseError`."""
+    """Return the motion of ``quasiparticles`` or ``phonons``; raise `CaseError` if keys contradict each
+    other."""
     species: Quasiparticles | Phonons = getattr(case, name)
     if species.motion == "still":
         return Immobile()

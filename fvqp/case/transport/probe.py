@@ -1,4 +1,4 @@
-"""What a resonator shows of the quasiparticles in its region: losses and frequency by Mattis and Bardeen."""
+"""Resonator response to the quasiparticles of its region: losses and frequency by Mattis and Bardeen."""
 
 from __future__ import annotations
 

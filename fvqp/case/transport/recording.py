@@ -1,4 +1,4 @@
-"""What a run of the transport model records at every time: densities, energies, spectra, checkpoint."""
+"""Records of the transport model at every time: densities, energies, spectra, checkpoint."""
 
 from __future__ import annotations
 
@@ -209,7 +209,7 @@ class TransportRecorder(Recorder):
         }
 
     def _powers(self, state: State) -> dict[str, Any]:
-        """What sources bring and losses take in a steady state."""
+        """Return the powers of sources and losses in a steady state."""
         named, left = net_power(self.setup.problem, state)
         per_volume = self.setup.units.power_density / self._volume
         injected = sum(

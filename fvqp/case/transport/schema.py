@@ -58,7 +58,7 @@ class Body(Table):
 
 
 class Region(Table):
-    """What is different in a region of the mesh."""
+    """Settings of a region of the mesh that differ from those of the case."""
 
     material: MaterialChoice | None = None
     """Another superconductor; its energies, times and states are its own."""
@@ -173,7 +173,7 @@ class Initial(Table):
 
 
 class Bath(Table):
-    """What is outside."""
+    """Surroundings of the body."""
 
     temperature: Temperature
 
@@ -225,7 +225,7 @@ def _bounds(values: tuple[Energy, ...]) -> tuple[Energy, ...]:
 
 
 class Output(Table):
-    """What is stored."""
+    """Quantities that are stored."""
 
     energy_shells: Annotated[tuple[Energy, ...], AfterValidator(_bounds)] | None = None
     """Bounds of the energy ranges whose quasiparticles are counted; default: five between Δ0 and the

@@ -1,4 +1,4 @@
-"""How large a case is, before it takes the memory."""
+"""Size of a case in memory, estimated before anything is allocated."""
 
 from __future__ import annotations
 
@@ -113,8 +113,8 @@ def _amount(memory: float) -> str:
 
 
 def cells(case: TransportCase) -> tuple[int, int | str] | None:
-    """How many a case has, and their geometry (see `moving.directions`), as its keys say; None where a file
-    knows."""
+    """Number of cells that the case implies, and their geometry (see `moving.directions`); None if only
+    the mesh file determines it."""
     if case.body is not None:
         return case.body.shells, GEOMETRIES[case.body.geometry]
     assert case.mesh is not None
@@ -127,7 +127,7 @@ def cells(case: TransportCase) -> tuple[int, int | str] | None:
 
 
 def sizes(case: TransportCase, grid: CollisionGrid, total: int, most: int, geometry: int | str) -> Sizes:
-    """Of a case: nothing of this size is made yet.
+    """Return sizes of a case; nothing of this size is made yet.
 
     Args:
         case, grid: as named.
@@ -166,7 +166,7 @@ def sizes(case: TransportCase, grid: CollisionGrid, total: int, most: int, geome
 
 
 def _advice(case: TransportCase) -> tuple[str, str]:
-    """What makes steps smaller, and what makes results smaller."""
+    """Return advice that makes steps smaller, and advice that makes results smaller."""
     if case.body is not None:
         fewer = ["body.shells"]
     else:

@@ -33,7 +33,7 @@ class LocalTrapping(Table):
 
 
 class WithSources(Protocol):
-    """What is asked of a case."""
+    """Protocol of a case with local sources."""
 
     microwaves: tuple[LocalMicrowave, ...]
     trapping: tuple[LocalTrapping, ...]

@@ -19,7 +19,7 @@ Directions = Annotated[Count, Field(le=MOST_DIRECTIONS)]
 
 
 class Motion(Table):
-    """How a species moves."""
+    """Motion of a species."""
 
     CONDITIONAL: ClassVar = frozenset(
         {"quadrature", "directions", "azimuths", "scheme", "walls", "interfaces"}

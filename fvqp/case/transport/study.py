@@ -104,7 +104,7 @@ class TransportStudy(Study[TransportRecorder]):
             first = int(earlier.completed.sum())
 
         def tell(now: float, _: State) -> None:
-            """How far it is to the next of the recorded times."""
+            """Report the progress to the next of the recorded times."""
             to = int(np.searchsorted(at[:-1], now))
             part = (now - at[to - 1]) / (at[to] - at[to - 1])
             progress.within(f"the way to t = {times[to]:.4g} s", float(part))

@@ -172,7 +172,7 @@ def build_sweep(case: UsadelCase) -> Sweep:
 
 
 def follows_bias(case: UsadelCase) -> bool:
-    """Whether a point starts from its neighbour in bias; else one response serves all biases."""
+    """Return whether a point starts from its neighbour in bias; else one response serves all biases."""
     phase = case.supercurrent is not None and case.supercurrent.self_consistent_phase
     leads = any(junction.lead is not None for junction in case.junctions)
     return case.gap.model in ("uniform", "local") or phase or leads or case.collisions is not None

@@ -1,4 +1,4 @@
-"""What is wrong with a case by itself: tables that contradict one another, and keys that go unused.
+"""Checks of a case by itself: tables that contradict one another, and keys that go unused.
 
 What takes more than the case to know is checked in :mod:`fvqp.case.usadel.mesh_and_material_checks`.
 """
@@ -185,6 +185,6 @@ def _map_problems(
 
 
 def unpaired(case: UsadelCase) -> bool:
-    """Whether some state of the sweep has no depairing."""
+    """Return whether some state of the sweep has no depairing."""
     current = case.supercurrent
     return case.spectrum.depairing == 0 and (current is None or 0.0 in current.values)

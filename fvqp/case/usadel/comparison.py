@@ -1,4 +1,4 @@
-"""What a run is compared with: closed forms, and the same sweep without collisions."""
+"""References for a run: closed forms, and the same sweep without collisions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far the energy axis of a case reaches, and what of the case asks for it."""
+"""End of the energy axis of a case, and the keys of the case that determine it."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ def energy_maximum(case: UsadelCase, delta0: float) -> float:
 
 
 def _needed(case: UsadelCase, delta0: float) -> tuple[float, float]:
-    """What the largest bias and the highest temperature ask of the energy axis, Δ0."""
+    """Return the end of the energy axis that the largest bias and the highest temperature need, Δ0."""
     electrons = 1 if case.collisions is None or case.collisions.electron_electron is None else 2
     return reach(largest_bias(case, delta0)[0], largest_temperature(case), delta0, electrons)
 
 
 def axis_end(case: UsadelCase, delta0: float) -> str:
-    """Where the energy axis ends and why."""
+    """Return the end of the energy axis and its reason."""
     end = f"the axis ends at {energy_maximum(case, delta0):.4g} Delta0"
     bias, tail = _needed(case, delta0)
     if case.energies.maximum is not None:

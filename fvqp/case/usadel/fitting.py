@@ -318,7 +318,8 @@ class _Model:
 
 
 def _images(part: str, coupled: bool) -> list[tuple[float, int, int]]:
-    """What a part of g_nl is made of (Eqs. 16-19): weights and signs of supercurrent and injector bias."""
+    """Return the parts of a part of g_nl (Eqs. 16-19): weights and signs of supercurrent and injector
+    bias."""
     currents = (1, -1) if coupled and part != "g_nl" else (1,)
     biases = (1, -1) if part in ("g_ss", "g_sa") else (1,)
     odd_current, odd_bias = part == "g_a", part == "g_sa"

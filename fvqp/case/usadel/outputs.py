@@ -17,7 +17,7 @@ MAPPED = ("g_nl", "g_ss", "g_sa", "G_inj", "gap")
 
 
 class Output(Table):
-    """What is written."""
+    """Quantities that are written."""
 
     SERVING: ClassVar = {"fields": {"field_energies": frozenset(SPECTRAL), "every": frozenset()}}
 

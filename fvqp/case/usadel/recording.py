@@ -1,4 +1,4 @@
-"""What a run records at every sweep point: observables, ledger, fields, checkpoint."""
+"""Records of a run at every sweep point: observables, ledger, fields, checkpoint."""
 
 from __future__ import annotations
 
@@ -219,7 +219,7 @@ class UsadelRecorder(Recorder):
     def _state(
         self, place: tuple[int, ...], solution: Solution
     ) -> tuple[dict[str, Floats], dict[str, NDArray[Any]]]:
-        """What the next bias can start from."""
+        """Return the state from which the next bias can start."""
         n = self.device.mesh.n_cells
         phase, point = solution.phase, solution.point
         arrays = {

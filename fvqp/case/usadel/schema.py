@@ -167,7 +167,7 @@ class Collisions(Table):
 
 
 class Gap(Table):
-    """How the gap is found."""
+    """Model of the gap."""
 
     model: Literal["equilibrium", "fixed", "uniform", "local"] = "equilibrium"
     """``equilibrium``: of the bath temperature and depairing; ``fixed``: ``value``; ``uniform``: one gap
@@ -259,7 +259,7 @@ class Supercurrent(Table):
 
 
 class Sweep(Table):
-    """What is varied from run point to run point; the supercurrent has its own table."""
+    """Quantities that vary from run point to run point; the supercurrent has its own table."""
 
     V_inj: BiasAxis | None = None
     V_det: BiasAxis | None = None
@@ -268,7 +268,7 @@ class Sweep(Table):
 
 
 class Solver(Table):
-    """How the equations are solved."""
+    """Solver of the equations."""
 
     method: Literal["auto", "direct", "mumps", "hypre", "gamg"] = "auto"
     """Of the linear systems: ``direct`` eliminates all energies in one pass, the others are PETSc's, energy

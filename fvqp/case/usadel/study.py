@@ -211,7 +211,7 @@ class _Curve:
 
 
 def curves(case: UsadelCase, sweep: Sweep, *, fields_are_written: bool) -> list[_Curve]:
-    """What groups of ranks share, in the order of the sweep.
+    """Return the curves that groups of ranks share, in the order of the sweep.
 
     Where points start from one another, the two directions of a curve know nothing of each other and are
     shared singly, which divides a map more evenly; unless its fields are written, which one file lists.

@@ -1,4 +1,4 @@
-"""What can be known to be wrong with a case of a weak link before there is a mesh."""
+"""Checks of a case of a weak link that need no mesh."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fvqp.materials import load_material
 
 
 def superconducting(reservoir: Reservoir) -> bool:
-    """Whether the metal of a reservoir has a gap."""
+    """Return whether the metal of a reservoir has a gap."""
     return reservoir.gap is None or reservoir.gap.value > 0.0
 
 

@@ -76,7 +76,7 @@ class Energies(Table):
 
 
 class Sweep(Table):
-    """What is varied."""
+    """Quantities that vary."""
 
     phase: Annotated[tuple[Angle, ...], spaced("rad", linear=True), ONCE, Field(min_length=1)]
     """Phase of the superconducting reservoirs that have none of their own; a list, or
@@ -86,7 +86,7 @@ class Sweep(Table):
 
 
 class Output(Table):
-    """What is stored beside the currents."""
+    """Quantities stored beside the currents."""
 
     stored: Annotated[tuple[Literal["minigap", "dos"], ...], ONCE] = ()
     """``minigap``: the energy below which no cell has states for Γ → 0, to 0.1 %; ``dos``: the density of
@@ -94,7 +94,7 @@ class Output(Table):
 
 
 class Solver(Table):
-    """How the equations are solved."""
+    """Solver of the equations."""
 
     method: Literal["auto", "direct", "mumps"] = "auto"
     """Of the linear systems: ``direct`` eliminates all energies in one pass, ``mumps`` energy by energy;

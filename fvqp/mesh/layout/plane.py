@@ -50,7 +50,7 @@ def combine(name: str, one: Polygons, other: Polygons, operation: str) -> Polygo
 
 
 def area(polygons: Polygons) -> float:
-    """Of disjoint polygons, in squared steps."""
+    """Return the area of disjoint polygons, in squared steps."""
     total = 0.0
     for corners in polygons:
         x, y = (corners - corners[0]).astype(float).T

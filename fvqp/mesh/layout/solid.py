@@ -163,7 +163,7 @@ def _span(stack: Stack, k: int) -> tuple[float, float]:
 
 
 def overlapping_heights(stack: Stack, a: int, b: int) -> bool:
-    """Whether two regions have a common range of heights."""
+    """Return whether two regions have a common range of heights."""
     if not stack.solid:
         return True
     (low_a, high_a), (low_b, high_b) = _span(stack, a), _span(stack, b)

@@ -1,4 +1,4 @@
-"""Which layers of a layout become which regions, how thick and how finely meshed: options and TOML tables."""
+"""Layers of a layout as regions, with thickness and cell size: options and TOML tables."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ class Stack(_Table):
 
     @property
     def solid(self) -> bool:
-        """Whether the regions have thicknesses."""
+        """True if the regions have thicknesses."""
         return self.layers[0].thickness is not None
 
     @property

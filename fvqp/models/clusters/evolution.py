@@ -1,4 +1,4 @@
-"""How a cluster gets from a start to its stationary state: P(N, t) by every equation of this package.
+"""Relaxation of a cluster from a start to its stationary state: P(N, t) by every equation of this package.
 
 A start is (N, m) for certain, or another cluster, such as the same trap at another rate of injection, that
 has become stationary. Times are in seconds from the start on.

@@ -413,7 +413,8 @@ Found = TypeVar("Found")
 
 
 def widened(attempt: Callable[[tuple[float, float]], tuple[Found, Loss, int]], lost: float) -> Found:
-    """What `attempt` finds on states wide enough that the bound on the lost probability is below `lost`.
+    """Return the result of `attempt` on states wide enough that the bound on the lost probability is below
+    `lost`.
 
     It gets `widen` of `states.choose`, and returns what it found, the bound, and how many states there were.
     `ConvergenceError` if widening does not help.

@@ -97,7 +97,8 @@ def choose(
 
 
 def tail_width(variance: ArrayLike, exponent: float) -> Floats:
-    """How far above its mean e^{−exponent} is left of a Poisson-like variable, by Bernstein's inequality."""
+    """Return the distance above the mean of a Poisson-like variable beyond which e^{−exponent} is left, by
+    Bernstein's inequality."""
     return np.asarray(exponent / 3.0 + np.sqrt(exponent**2 / 9.0 + 2.0 * exponent * np.asarray(variance)))
 
 

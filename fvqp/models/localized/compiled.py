@@ -1,4 +1,4 @@
-"""How the compiled loops and what they call are compiled."""
+"""Compilation of the loops and of the functions that they call."""
 
 # mypy: disable-error-code="untyped-decorator,no-untyped-def"
 

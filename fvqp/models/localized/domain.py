@@ -1,4 +1,4 @@
-"""Where localized quasiparticles live: a box, periodic or open, or the cells of a mesh."""
+"""Domain of localized quasiparticles: a box, periodic or open, or the cells of a mesh."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _FLAT = 1e-9
 
 
 class Source(NamedTuple):
-    """What positions are drawn from, for the compiled loop: simplices, extruded along ``extent``.
+    """Simplices from which the compiled loop draws positions, extruded along ``extent``.
 
     Attributes:
         corners: ``(n, 4, 3)``, of which the first ``order + 1`` count.

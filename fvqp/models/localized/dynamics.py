@@ -190,7 +190,7 @@ def _nearest(grid, far, rules, cell, s):
 
 @inner
 def _queue_short(queue, far):
-    """Whether the queue might not hold what one event adds."""
+    """Return whether the queue might not hold what one event adds."""
     room = far.limits[3]
     return queue.size[N_HEAP] + room > len(queue.heap) or queue.size[N_FREE] < room
 
@@ -226,7 +226,7 @@ def _serial(grid, cell, s):
 
 @inner
 def _arrived(gas, grid, far, queue, rules, cell, s):
-    """What happens to a particle that has just come, or flipped its spin."""
+    """Treat a particle that has just come, or flipped its spin."""
     if rules.instant:
         there, t = _nearest(grid, far, rules, cell, s)
         if t >= 0:

@@ -174,7 +174,7 @@ def apart2(grid, x, y, z, cell, s):
 
 @inner
 def someone_near(grid, x, y, z, cell, s, reach2):
-    """Whether one of so many places as are looked at `TOGETHER` is closer than a distance."""
+    """Return whether one of so many places as are looked at `TOGETHER` is closer than a distance."""
     one = min(apart2(grid, x, y, z, cell, s), apart2(grid, x, y, z, cell, s + 1))
     two = min(apart2(grid, x, y, z, cell, s + 2), apart2(grid, x, y, z, cell, s + 3))
     return min(one, two) < reach2
@@ -217,7 +217,8 @@ def wrapped(n, period, step):
 
 @inner
 def image(n, period, step, at):
-    """As `wrapped`, and a coordinate as seen from that cell: moved by the period if the cell is an image."""
+    """Return the cell as `wrapped` does, and a coordinate as seen from that cell: moved by the period if
+    the cell is an image."""
     there = wrapped(n, period, step)
     if there == step or there < 0:
         return there, at

@@ -1,4 +1,4 @@
-"""How pairs vanish: at the rate of two localized states, or at once when they touch."""
+"""Laws of annihilation of pairs: at the rate of two localized states, or at once when they touch."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ _COUNTS = 5
 
 @dataclass(frozen=True)
 class _Interval:
-    """What an interval has counted: time, numbers and events at its end, averages over it."""
+    """Counts of an interval: time, numbers and events at its end, averages over it."""
 
     time: float
     counts: Ints

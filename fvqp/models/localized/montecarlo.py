@@ -281,7 +281,7 @@ class Simulation:
 
 
 def _identity(domain: Domain, law: Law) -> State:
-    """What a saved run must agree with."""
+    """Return the parameters that a saved run must agree with."""
     return {
         "kind_of_law": np.array([type(law).__name__]),
         "law": np.array([law.length, law.time]),

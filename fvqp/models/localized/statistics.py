@@ -42,7 +42,7 @@ class Estimate:
 
     @property
     def reliable(self) -> bool:
-        """Whether there are enough independent samples for the error to mean something."""
+        """True if there are enough independent samples for the error to mean something."""
         return self.independent >= RELIABLE
 
 

@@ -1,4 +1,4 @@
-"""What a run of the Monte Carlo simulation has counted."""
+"""Counts of a run of the Monte Carlo simulation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fvqp.typing import Floats, Ints
 
 @dataclass(frozen=True)
 class Trajectory:
-    """What was counted between the times ``time[k]`` and ``time[k + 1]``, and what there was at each.
+    """Counts between the times ``time[k]`` and ``time[k + 1]``, and numbers of particles at each.
 
     Attributes:
         time: ``(n + 1,)`` seconds.

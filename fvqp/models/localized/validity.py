@@ -74,7 +74,7 @@ def least_edge() -> float:
 
 
 def doubts(domain: Domain, expected: float, *, spins: bool, flip_rate: float) -> list[str]:
-    """What is odd about a steady state with about ``expected`` particles; said, not refused."""
+    """Return doubts about a steady state with about ``expected`` particles, for warnings."""
     found = []
     if spins and flip_rate == 0.0:
         found.append(

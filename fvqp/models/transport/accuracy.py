@@ -1,4 +1,4 @@
-"""How large changes of a state are: energies of both species in every cell, against what is there."""
+"""Norms of changes of a state: energies of both species in every cell, relative to those held there."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ class Body:
             self.space.chain.exchange(a)
 
     def moving(self, motion: Motion, media: Ints) -> Immobile | OrdinatesOperator | DiffusionOperator:
-        """What moves a species.
+        """Return the operator of the motion of a species.
 
         Args:
             motion: its kind.

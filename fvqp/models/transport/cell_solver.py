@@ -149,7 +149,7 @@ class CellSolver:
         out.f[at], out.n[at] = x_f, x_n
 
     def _driven(self, x_f: Floats, x_n: Floats) -> dict[int, Floats]:
-        """What drives make of a step, by their number."""
+        """Return the contributions of drives to a step, by their number."""
         return {
             row: drive.jvp(self._bin_weights, *self._state, x_f, x_n).f for row, drive in self._drives.items()
         }

@@ -69,7 +69,8 @@ class ImplicitIntegrator(Integrator):
 
     @abstractmethod
     def _solver(self, length: float) -> Callable[[Rates], Rates]:
-        """What inverts ``1 − length × J``, J the Jacobian of these rates at the beginning of the step."""
+        """Return the inverse of ``1 − length × J``, J the Jacobian of these rates at the beginning of the
+        step."""
 
     def _begins(self, now: float, length: float) -> None:
         self._scale = accuracy.energy_scales(self._p, self._begin.f, self._begin.n)

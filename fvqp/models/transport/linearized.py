@@ -240,7 +240,7 @@ class Linearized:
         return Rates(f + part * filling.f, n + part * filling.n, counters.plus(part, filling.counters))
 
     def _energies(self) -> Floats:
-        """What unknowns of `_joined` weigh in the energy of a body."""
+        """Return the weights of the unknowns of `_joined` in the energy of a body."""
         both = [
             (one.weight * one.energies)[:, None, :] * one.directions[:, None] * unit
             for one, unit in zip(self._p.species, self._units, strict=True)

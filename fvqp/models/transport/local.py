@@ -1,4 +1,4 @@
-"""What happens inside cells: collisions, sources and escape, from means over directions.
+"""Processes inside cells: collisions, sources and escape, from means over directions.
 
 Every collision sends its particles in all directions: with gain A and loss B of the means, direction m obeys
 ``A (1 − f_m) − B f_m``, which is the rate of the mean and a return to it at the rate A + B (theory:
@@ -209,7 +209,7 @@ class LocalProcesses:
     def _implicit(
         self, length: float, f: Floats, n: Floats, leaving: tuple[float, Floats] | None = None
     ) -> list[CellSolver]:
-        """What solves for the cells of every medium; with ``1/length`` of phonons and their escape."""
+        """Return solvers of the cells of every medium; with ``1/length`` of phonons and their escape."""
         parts: list[CellSolver] = []
         inelastic = self.inelastic_rates(f, n)
         for one, bin_weights in zip(self.media, self.bin_weights, strict=True):

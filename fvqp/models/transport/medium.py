@@ -1,4 +1,4 @@
-"""What fills the cells of a body: collisions, gap, and what moves how fast."""
+"""Media that fill the cells of a body: collisions, gap, and speeds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How quasiparticles or phonons move between cells: not at all, diffusively, or along directions.
+"""Motion of quasiparticles or phonons between cells: none, diffusive, or along directions.
 
 Occupations are ``y[cell, direction, energy]`` of the owned cells; what does not keep directions has one. The
 rates of motion contain scattering that turns particles and leaves them their energy, ``σ (ȳ − y)``.
@@ -140,7 +140,7 @@ Motion = Immobile | Diffusion | DiscreteOrdinates
 
 
 class _InSpace(ABC):
-    """What diffusion and ordinates have in common: a `Streaming` that follows the spectrum."""
+    """Base of diffusion and discrete ordinates: a `Streaming` that follows the spectrum."""
 
     #: Rate ``(n_owned, E)`` at which particles leave a cell, and the fastest one of all ranks.
     crossing: Floats
@@ -164,7 +164,7 @@ class _InSpace(ABC):
 
     @abstractmethod
     def _changed(self) -> None:
-        """What depends on the spectrum beside the `Streaming`."""
+        """Update the quantities that depend on the spectrum beside the `Streaming`."""
 
     def _crosses(self, rate: Floats) -> None:
         self.crossing = rate
@@ -354,7 +354,7 @@ class DiffusionOperator(_InSpace):
         self._crosses(self._limit.exchange_rate())
 
     def _rate(self, inelastic: Floats) -> Floats:
-        """Of the collisions that end free paths."""
+        """Return the rate of the collisions that end free paths."""
         assert self.streaming is not None
         rate = np.where(self.streaming.speed > 0.0, self.elastic, 1.0)
         if self._inelastic:

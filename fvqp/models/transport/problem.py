@@ -83,12 +83,12 @@ class BoltzmannProblem:
 
     @property
     def gap_follows(self) -> bool:
-        """Whether the gap of any cell follows."""
+        """True if the gap of any cell follows."""
         return any(one.self_consistent is not None for one in self.media)
 
     @property
     def species(self) -> tuple[Species, Species]:
-        """How occupations of quasiparticles and of phonons count, at the spectra of `set_gap`."""
+        """Weights of the occupations of quasiparticles and of phonons, at the spectra of `set_gap`."""
         local, grid = self.local, self.grid
         return (
             Species(local.weight_f, grid.energies, self.moving_f.weights),

@@ -168,7 +168,7 @@ class Rosenbrock(Integrator):
         return p.rates(f, n, None if p.moving_f.isotropized or p.moving_n.isotropized else inelastic)
 
     def _done(self, system: Linearized, stage: tuple[Rates, Rates, Rates], allowed: float) -> bool:
-        """Whether the product of factors is as good as the whole Jacobian in the first stage.
+        """Return whether the product of factors is as good as the whole Jacobian in the first stage.
 
         The defect ``F + γΔt J k1 − k1``, for which F of the second stage tells ``J k1``, is inverted once
         more. Where little of k1 comes back, it is what k1 lacks; where nearly all does, k1 is a small part of

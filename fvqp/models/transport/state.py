@@ -45,7 +45,7 @@ class Counters(NamedTuple):
 
 
 class Species(NamedTuple):
-    """How occupations of quasiparticles, or of phonons, count.
+    """Weights of the occupations of quasiparticles, or of phonons.
 
     Attributes:
         weight: ``(n_owned, E)`` volume × states of every energy.

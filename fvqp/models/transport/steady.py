@@ -182,17 +182,17 @@ class SteadySolver:
 
     @property
     def _schemes(self) -> set[str]:
-        """Of particles that fly."""
+        """Spatial schemes of species in discrete ordinates."""
         flying = [one for one in (self._p.moving_f, self._p.moving_n) if isinstance(one, OrdinatesOperator)]
         return {one.streaming.scheme for one in flying if one.streaming is not None}
 
     @property
     def _limited(self) -> bool:
-        """Whether gradients of particles that fly are limited."""
+        """True if gradients of particles that fly are limited."""
         return "limited" in self._schemes
 
     def _limits(self) -> str:
-        """What to do where limits of gradients go back and forth, or occupations would be below 0."""
+        """Return advice for limits of gradients that go back and forth, or for occupations below 0."""
         if self._below > BALANCE and "linear" in self._schemes:
             return (
                 "without limits of gradients occupations would be negative in places: take scheme = "
@@ -250,7 +250,8 @@ class SteadySolver:
         return State(f, factor * state.n, gap)
 
     def _balanced(self, state: State) -> None:
-        """What does not change is not steady where a gap would leave the axis, and is held up at its end."""
+        """Raise `ConvergenceError` for an unchanging state whose gap is held up at the end of the axis: it
+        is not steady."""
         named, left = net_power(self._p, state)
         ledger = self._p.ledger(state)
         moved = sum(abs(power) for power in named.values())
@@ -306,7 +307,7 @@ class SteadySolver:
         return system, scaled
 
     def _energy_below(self, f: Floats, n: Floats) -> float:
-        """Of occupations below 0. Collective."""
+        """Return the energy of occupations below 0. Collective."""
         below = accuracy.energies(self._p, np.minimum(f, 0.0), np.minimum(n, 0.0))
         own = sum(float(self._p.body.volume @ one) for one in below)
         return float(self._p.body.comm.allreduce(own, MPI.SUM)) + float(np.finfo(np.float64).tiny)
@@ -361,7 +362,7 @@ class _System:
         return np.concatenate([steps.ravel(), np.ones(state.n.size)])
 
     def _floors(self, split: float) -> Floats:
-        """What unknowns are measured by at least."""
+        """Return the least scales of the unknowns."""
         p, state = self._p, self._state
         if split > SPLIT:
             # Energies that know nothing of one another: each by itself.
@@ -395,7 +396,7 @@ class _System:
         return float(p.body.comm.allreduce(sum(float(p.body.volume @ one) for one in sums), MPI.SUM))
 
     def _ahead(self, f: Floats, n: Floats) -> Floats:
-        """What a time step makes of rates."""
+        """Return the change that a time step makes of rates."""
         k = self._near.approximate(Rates(f, n, self._p.no_counters()))
         return np.concatenate([k.f.ravel(), k.n.ravel()]) * self._near.length
 
@@ -410,7 +411,8 @@ class _System:
         return residual
 
     def residual(self, x: Floats) -> Floats:
-        """Of the equation at the state; the solver of linear systems has no use for it."""
+        """Return the residual of the equation at the state; the solver of linear systems has no use for
+        it."""
         return self.right
 
     def linearize(self, x: Floats) -> None:

@@ -74,7 +74,8 @@ def draw(dataset: xr.Dataset, spec: FigureSpec, folder: Path) -> Path:
 
 
 def missing(dataset: xr.Dataset) -> str:
-    """What a figure of an unfinished run must say: how many of its points it shows. Empty if none is missing.
+    """Return the note of a figure of an unfinished run: the number of points it shows. Empty if none is
+    missing.
 
     Points at which superconductivity is known to be destroyed are not missing.
     """

@@ -1,4 +1,4 @@
-"""Where quasiparticles with spin polarize: a diagram over volume and generation."""
+"""Diagram of spin polarization of quasiparticles over volume and generation."""
 
 from __future__ import annotations
 

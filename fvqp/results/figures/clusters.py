@@ -115,8 +115,8 @@ def _distribution(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None
 def _legend_of_equations(
     axes: Axes, dataset: xr.Dataset, closed: str | None, loc: str = "best", shown: str | None = None
 ) -> None:
-    """Which line is which equation's, and what thin ones are, ``closed``; if ``shown`` is given, behind the
-    names of the curves, and of the equations that have it."""
+    """Add a legend of the equations of the lines, and of thin ones, ``closed``; if ``shown`` is given,
+    behind the names of the curves, and of the equations that have it."""
     handles: list[Any] = axes.get_legend_handles_labels()[0] if shown else []
     for row, name in enumerate(map(str, dataset["equation"].values)):
         if shown and not np.isfinite(dataset[shown].isel(equation=row)).any():

@@ -1,4 +1,4 @@
-"""What figures of all models share: curves over an axis, scales with SI prefixes, labels."""
+"""Base of the figures of all models: curves over an axis, scales with SI prefixes, labels."""
 
 from __future__ import annotations
 
@@ -118,12 +118,13 @@ def reduced(values: xr.DataArray, keep: tuple[str, ...]) -> xr.DataArray:
 
 
 def same(values: xr.DataArray, one: xr.DataArray) -> bool:
-    """Whether ``values`` are those of ``one`` along all dimensions that this has not."""
+    """Return whether ``values`` are those of ``one`` along all dimensions that this has not."""
     return bool(np.allclose(*xr.broadcast(values, one), rtol=1e-9, atol=0.0, equal_nan=True))
 
 
 def said(values: xr.DataArray) -> str:
-    """What was chosen of dimensions that ``values`` have no longer: a point of the sweep, a junction, ...
+    """Return the values chosen of dimensions that ``values`` have no longer: a point of the sweep, a
+    junction, ...
 
     Empty if there was nothing to choose.
     """
@@ -235,7 +236,7 @@ def unit_text(unit: str) -> str:
 
 
 def shown_rows(axis: xr.DataArray, offset: float | None) -> NDArray[np.intp]:
-    """Which curves one panel shows of those along ``axis``."""
+    """Return the curves that one panel shows of those along ``axis``."""
     return evenly_mirrored(axis.values, MOST_SHIFTED if offset else MOST_CURVES)
 
 

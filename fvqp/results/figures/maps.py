@@ -59,7 +59,7 @@ def _draw_map(table: xr.DataArray, limit: float | None, figure: Figure, axes: Ax
 
 
 def _few_ticks(axes: Axes) -> None:
-    """As curves have them, so that both can be held side by side."""
+    """Set the ticks that curves have, so that both can be held side by side."""
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
 

@@ -286,7 +286,8 @@ def in_delta0(dataset: xr.Dataset, values: xr.DataArray) -> xr.DataArray:
 
 
 def _quasiparticles(name: str, values: xr.DataArray, along: str) -> xr.DataArray:
-    """Of f_L ``1 − f_L`` at energies and biases above the gap, where quasiparticles are; others whole."""
+    """Return ``1 − f_L`` of f_L at energies and biases above the gap, where quasiparticles are; others
+    whole."""
     if along in values.dims:
         values = folded(values, along)
     if name != "f_L":
