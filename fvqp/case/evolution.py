@@ -12,9 +12,9 @@ from fvqp.case.quantities import Time
 from fvqp.case.tables import Count, Table
 from fvqp.typing import Floats
 
-MOST_TIMES = 10_000
+MAX_TIMES = 10_000
 """Recorded times by decade; more are a slip."""
-TimesPerDecade = Annotated[Count, Field(le=MOST_TIMES)]
+TimesPerDecade = Annotated[Count, Field(le=MAX_TIMES)]
 
 
 class RecordedTimes(Table):

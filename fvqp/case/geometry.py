@@ -17,7 +17,7 @@ from fvqp.memory import available
 from fvqp.mesh import Mesh, read_mesh, shape_mesh
 from fvqp.mesh.shapes import SHAPES
 
-MOST_CELLS = 100_000_000
+MAX_CELLS = 100_000_000
 """Cells of a built-in shape, whose vertices every rank makes before it is divided; more are a slip."""
 OF_CELL = {1: 1000.0, 2: 2500.0, 3: 6500.0}
 """Bytes that a cell takes while a mesh of a dimension is made, by the rank that divides it."""
@@ -62,8 +62,8 @@ class Shape(Table):
         cells = 1.0
         for key, count in self.counts():
             cells *= count
-            if cells > MOST_CELLS:
-                raise ValueError(f"{key}: makes {cells:.3g} cells; at most {MOST_CELLS:.0e} are possible")
+            if cells > MAX_CELLS:
+                raise ValueError(f"{key}: makes {cells:.3g} cells; at most {MAX_CELLS:.0e} are possible")
         return self
 
     def counts(self) -> Iterator[tuple[str, float]]:

@@ -374,9 +374,9 @@ class BiasAxis(CaseValue):
                 f"missing or unknown: {', '.join(odd)}"
             )
         points = value["points"]
-        if isinstance(points, bool) or not isinstance(points, int) or not 2 <= points <= MOST_POINTS:
+        if isinstance(points, bool) or not isinstance(points, int) or not 2 <= points <= MAX_POINTS:
             raise ValueError(
-                f"points: expected a whole number of at least 2, at most {MOST_POINTS}, got {shown(points)}"
+                f"points: expected a whole number of at least 2, at most {MAX_POINTS}, got {shown(points)}"
             )
         ends = Bias.read(value["from"]), Bias.read(value["to"])
         if ends[0] == ends[1]:
@@ -389,7 +389,7 @@ class BiasAxis(CaseValue):
         return {"from": self.biases[0].write(), "to": self.biases[1].write(), "points": self.points}
 
 
-MOST_POINTS = 1_000_000
+MAX_POINTS = 1_000_000
 """Points of a sweep along one axis; more are a slip."""
 
 
@@ -405,9 +405,9 @@ def spaced(unit: str, *, linear: bool = False) -> BeforeValidator:
             odd = ", ".join(sorted(map(str, set(value) ^ wanted)))
             raise ValueError(f"expected a list, or a table of from, to, points; missing or unknown: {odd}")
         points = value["points"]
-        if isinstance(points, bool) or not isinstance(points, int) or not 2 <= points <= MOST_POINTS:
+        if isinstance(points, bool) or not isinstance(points, int) or not 2 <= points <= MAX_POINTS:
             raise ValueError(
-                f"points: expected a whole number of at least 2, at most {MOST_POINTS}, got {shown(points)}"
+                f"points: expected a whole number of at least 2, at most {MAX_POINTS}, got {shown(points)}"
             )
         first, last = (_number(value[end], unit) for end in ("from", "to"))
         if first == last:

@@ -22,7 +22,7 @@ import numpy as np
 from numba import njit
 
 from fvqp.collisions.bose import bose
-from fvqp.collisions.pair_sums_nonuniform import EMPTY_POINT, LEAST
+from fvqp.collisions.pair_sums_nonuniform import EMPTY_POINT, MIN_OCCUPATION
 
 #: Cells that go together: their occupations and rates stay in a processor's second cache.
 TOGETHER = 32
@@ -60,7 +60,7 @@ def _rows(start, stop, states, anomalous, f, n):
             bins[i, ANOMALOUS + q] = anomalous[row, i]
             holds[i] |= states[row, i] > 0.0
         for k in range(n.shape[1]):
-            points[k, EXPONENT + q] = np.log1p(1.0 / n[c, k]) if n[c, k] > LEAST else EMPTY_POINT
+            points[k, EXPONENT + q] = np.log1p(1.0 / n[c, k]) if n[c, k] > MIN_OCCUPATION else EMPTY_POINT
     return bins, points, holds
 
 
@@ -156,7 +156,7 @@ def balance(start, stop, events, states, anomalous, f, n, rate_f, rate_n, in_f, 
             made, absorbed = points[k, MADE + q], points[k, ABSORBED + q]
             rate_n[c, k] = made / modes
             in_n[c, k] = max(made + absorbed, 0.0) / (modes * (1.0 + occupation))
-            out_n[c, k] = absorbed / (modes * occupation) if occupation > LEAST else 0.0
+            out_n[c, k] = absorbed / (modes * occupation) if occupation > MIN_OCCUPATION else 0.0
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
@@ -169,7 +169,9 @@ def product(start, stop, events, states, anomalous, f, n, step_f, step_n, change
         for i in range(f.shape[1]):
             bins[i, TURN + q] = step_f[c, i]
         for k in range(n.shape[1]):
-            points[k, ABSORBED + q] = step_n[c, k] / (n[c, k] * (1.0 + n[c, k])) if n[c, k] > LEAST else 0.0
+            points[k, ABSORBED + q] = (
+                step_n[c, k] / (n[c, k] * (1.0 + n[c, k])) if n[c, k] > MIN_OCCUPATION else 0.0
+            )
     low, event = np.zeros(6 * TOGETHER), np.zeros(3 * TOGETHER)
     while e < total:
         i, sign = events.lower[e], events.sign[e]

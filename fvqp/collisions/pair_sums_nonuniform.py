@@ -23,7 +23,7 @@ from fvqp.collisions.grid import CollisionGrid
 
 #: Occupations of phonons with whose inverse one can still reckon; points with fewer count as empty, and
 #: `bose` has no fewer either.
-LEAST = 1e-300
+MIN_OCCUPATION = 1e-300
 #: ``ln(1 + 1/n)`` of an empty point, any share of which leaves no phonons; infinite, none of it would be NaN.
 EMPTY_POINT = 1e300
 
@@ -168,7 +168,7 @@ def _occupation(events, e, exponent):
 @njit(cache=True, inline="always")
 def _exponents(n, exponent):
     for k in range(n.size):
-        exponent[k] = np.log1p(1.0 / n[k]) if n[k] > LEAST else EMPTY_POINT
+        exponent[k] = np.log1p(1.0 / n[k]) if n[k] > MIN_OCCUPATION else EMPTY_POINT
 
 
 @njit(cache=True, inline="always")
@@ -257,7 +257,7 @@ def coefficients(start, stop, events, states, anomalous, f, n, in_f, out_f, in_n
             b[i] = b[i] / s[i] if s[i] > 0.0 else 0.0
         for k in range(points):
             g[k] /= events.modes[k] * (1.0 + nc[k])
-            d[k] = d[k] / (events.modes[k] * nc[k]) if nc[k] > LEAST else 0.0
+            d[k] = d[k] / (events.modes[k] * nc[k]) if nc[k] > MIN_OCCUPATION else 0.0
 
 
 @njit(cache=True, inline="always")
@@ -273,7 +273,7 @@ def _slopes(events, e, s, p, f, star):
 @njit(cache=True, inline="always")
 def _sensitivity(star, n):
     """``(∂n*/∂n_k)/share``; an empty point has none."""
-    return star * (1.0 + star) / (n * (1.0 + n)) if n > LEAST else 0.0
+    return star * (1.0 + star) / (n * (1.0 + n)) if n > MIN_OCCUPATION else 0.0
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

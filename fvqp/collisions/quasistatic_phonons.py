@@ -41,7 +41,7 @@ STEEPEST = 1e-12
 
 #: Step of ln n after which its error, the square of it, is rounding; and steps after which bisection has
 #: come so far from anywhere.
-CLOSE, MOST_STEPS = 1e-8, 100
+CLOSE, MAX_STEPS = 1e-8, 100
 
 #: Collisions that are worth a thread.
 _WORTH_A_THREAD = 10_000
@@ -153,7 +153,7 @@ def _steady(start, stop, events, dos, pairing, anomalous, f, bath, leaves, occup
                 high = np.log(gain / slowest) + 1.0
                 u = np.log(gain / max(linear, slowest))
                 before = np.inf
-                while steps[c, k] < MOST_STEPS and abs(before) > CLOSE and high > fewest:
+                while steps[c, k] < MAX_STEPS and abs(before) > CLOSE and high > fewest:
                     steps[c, k] += 1
                     n = np.exp(u)
                     loss, slope = _loss(absorbed, events.shares, first, last, n)

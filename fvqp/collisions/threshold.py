@@ -85,7 +85,7 @@ def carried_phonons(grid: CollisionGrid, before: BinWeights, after: BinWeights, 
 
     Args:
         grid: uniform.
-        before, after: measures at both gaps.
+        before, after: bin weights at both gaps.
         n: occupations ``(cells, K)`` before.
     """
     out = n.copy()

@@ -69,7 +69,7 @@ MIRRORED = {
     "pyramid": [0, 3, 2, 1, 4],
 }
 #: Lines that may meet at a node.
-MOST_ARMS = MAX_CORNERS - 1
+MAX_ARMS = MAX_CORNERS - 1
 
 
 def _node(arms: int) -> CellType:
@@ -78,7 +78,7 @@ def _node(arms: int) -> CellType:
     return CellType(f"node{arms}", 200 + arms, 1, arms + 1, tuple((k,) for k in range(1, arms + 1)), 4, path)
 
 
-NODE_TYPES = {arms: _node(arms) for arms in range(3, MOST_ARMS + 1)}
+NODE_TYPES = {arms: _node(arms) for arms in range(3, MAX_ARMS + 1)}
 BY_NAME = {t.name: t for t in CELL_TYPES}
 BY_VTK = {t.vtk: t for t in (*CELL_TYPES, *NODE_TYPES.values())}
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fvqp.errors import MeshError
-from fvqp.mesh.cells import BY_NAME, MAX_CORNERS, MOST_ARMS, NODE_TYPES
+from fvqp.mesh.cells import BY_NAME, MAX_ARMS, MAX_CORNERS, NODE_TYPES
 
 #: Part of a line's cell that the node takes where both are alike; a line between two nodes keeps some.
 SHARE, SHARE_OF_TWO = 0.5, 0.25
@@ -61,11 +61,11 @@ def join(
     cell_type = np.full(len(corners), BY_NAME["line"].vtk, dtype=np.uint8)
     if not len(nodes):
         return Joined(points, cell_type, corners, dict(regions), dict(boundaries))
-    crowded = nodes[count[nodes] > MOST_ARMS]
+    crowded = nodes[count[nodes] > MAX_ARMS]
     if len(crowded):
         at = ", ".join(f"{x:.6g}" for x in points[crowded[0]])
         raise MeshError(
-            f"{name}: {count[crowded[0]]} lines meet at ({at}) m; at most {MOST_ARMS} may: draw some of them "
+            f"{name}: {count[crowded[0]]} lines meet at ({at}) m; at most {MAX_ARMS} may: draw some of them "
             "to a point beside it"
         )
     number = np.full(len(points), -1)

@@ -20,7 +20,7 @@ LONGEST_ASPECT = 12.0
 #: Regions and boundaries smaller than this part of the mesh are enlarged if they all lie in a third of it.
 SMALL, DETAIL = 0.05, 1.0 / 3.0
 #: Boundaries of a solid with more than this part of its surface are named, but not painted.
-MOST_PAINTED = 0.1
+MAX_PAINTED = 0.1
 #: Widths of lines of a mesh, and of edges of cells, in pixels; smoothing halves them.
 LINE, EDGE = 30.0, 1.5
 #: Cells of lines, surfaces and solids.
@@ -32,7 +32,7 @@ LOOKS: dict[int, dict[str, Any]] = {
 #: Added to places of what lies upon a line; the viewer of a flat mesh looks along −z from 5.
 IN_FRONT = np.array([0.0, 0.0, 1.0])
 #: Cell edges are drawn in meshes up to this many cells.
-MOST_EDGES = 20000
+MAX_EDGES = 20000
 #: Regions, in order; told apart also by readers who do not see red and green differ.
 COLOURS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#ee9944", "#994455")
 NO_REGION = "#d3d3d3"
@@ -175,9 +175,9 @@ def render(
         points: ``(n_points, 3)`` places of its vertices in the picture, of sizes of about one.
         regions: cells and their colours.
         camera: place and pixels of the picture.
-        edges: False leaves out the edges of cells; meshes of more than `MOST_EDGES` cells have none.
+        edges: False leaves out the edges of cells; meshes of more than `MAX_EDGES` cells have none.
     """
-    edges = edges and mesh.n_cells <= MOST_EDGES
+    edges = edges and mesh.n_cells <= MAX_EDGES
     with off_screen(camera.pixels) as plotter:
         for _, colour, chosen in regions:
             grid, _ = pyvista_grid(mesh, np.isin(np.arange(mesh.n_cells), chosen), points)
@@ -186,7 +186,7 @@ def render(
             plotter.add_mesh(_ticks(mesh, points, camera), color="#333333", line_width=EDGE, lighting=False)
         for faces in mesh.boundaries.values():
             # Boundaries that cover much of a solid would hide its regions.
-            painted = mesh.face_area[faces].sum() <= MOST_PAINTED * mesh.face_area[mesh.outer_faces].sum()
+            painted = mesh.face_area[faces].sum() <= MAX_PAINTED * mesh.face_area[mesh.outer_faces].sum()
             if len(faces) and (painted or mesh.dim < 3):
                 places = points + (IN_FRONT if mesh.dim == 1 else 0.0)
                 shape = _boundary(mesh.face_corners[faces, : max(mesh.dim, 2 * mesh.dim - 2)], places)

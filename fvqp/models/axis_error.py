@@ -22,13 +22,13 @@ from fvqp.spectral.usadel import BinnedSpectrum, bin_averages
 from fvqp.typing import Floats
 
 #: Width of the pieces of bins over the broadening, and pieces of a bin at most.
-PIECE, MOST_PIECES = 0.25, 16
+PIECE, MAX_PIECES = 0.25, 16
 
 #: Biases at which errors are looked for, or some more.
-MOST_BIASES = 100
+MAX_BIASES = 100
 
 #: Width of a piece at least, in Δ0.
-LEAST_PIECE = 1e-6
+MIN_PIECE = 1e-6
 
 
 def axis_error(problem: UsadelProblem, supercurrent: float, biases: Sequence[float]) -> tuple[float, float]:
@@ -51,9 +51,9 @@ def axis_error(problem: UsadelProblem, supercurrent: float, biases: Sequence[flo
     fields = [np.broadcast_to(a, (mesh.n_cells,))[:, None] for a in (state.gap, state.depairing)]
     places = [problem.average_under(k, mesh.centroid) / unit for k in range(len(junctions))]
     ends = _reservoir_places(problem) / unit
-    piece = max(PIECE * problem.broadening, LEAST_PIECE)
-    grids = problem.grid, problem.grid.divided(0.0, problem.grid.maximum, piece, MOST_PIECES)
-    some = np.asarray(biases)[:: len(biases) // MOST_BIASES + 1]
+    piece = max(PIECE * problem.broadening, MIN_PIECE)
+    grids = problem.grid, problem.grid.divided(0.0, problem.grid.maximum, piece, MAX_PIECES)
+    some = np.asarray(biases)[:: len(biases) // MAX_BIASES + 1]
     worst = np.zeros(2)
     for i, injector in enumerate(junctions):
         gap, depairing = (float(problem.average_under(i, a)[0]) for a in fields)

@@ -15,7 +15,7 @@ from fvqp.solvers.continuation import CurvePoint, Report, follow_branch
 from fvqp.typing import Floats
 
 #: Steps along the branch, of e V/Δ0 and of the root mean square of Δ/Δ0 together.
-FIRST_STEP, LARGEST_STEP = 0.02, 0.05
+FIRST_STEP, MAX_STEP = 0.02, 0.05
 
 #: Why a branch may end before the range does.
 BEYOND = "the end of the energy axis"
@@ -51,7 +51,7 @@ def follow_gap(
     point: Point,
     biases: Sequence[float],
     *,
-    largest_step: float = LARGEST_STEP,
+    largest_step: float = MAX_STEP,
     report: Report = lambda part, bias: None,
 ) -> GapBranch:
     """The branch that leaves rest (no injector bias) towards the last of ``biases``, by arclength.
@@ -64,7 +64,7 @@ def follow_gap(
         point: detector bias and supercurrent; its injector bias does not count.
         biases: of the injector, volt, of one sign and increasing in size; the branch is followed beyond the
             last by a first step, and crossings are reported at all of them.
-        largest_step: see `LARGEST_STEP`.
+        largest_step: see `MAX_STEP`.
         report: called on the way with the part that is done, from 0 to 1, and the bias in volt.
 
     Raises:

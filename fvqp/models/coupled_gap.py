@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 #: Step of ln Δ with which spectra are differentiated, over the broadening, which is the width of what moves
 #: with the gap; and its limits.
-STEP, LEAST_STEP, LARGEST_STEP = 1e-3, 1e-8, 1e-6
+STEP, MIN_STEP, MAX_STEP = 1e-3, 1e-8, 1e-6
 
 #: Slope of the gap equation, distributions following the gap, above which no step far from a root is
 #: Newton's, since the root may be about to end; it is −1 where they do not follow.
@@ -39,13 +39,13 @@ STEEP, FOLLOWING_TOLERANCE = -0.6, 1e-6
 
 #: Part of the length on which the gap equation varies that is walked at least where it rises, or where its
 #: root has ended.
-LEAST_WALK = 0.25
+MIN_WALK = 0.25
 
 #: Part of the distance between two gaps, with a root between them, by which a step stays off either.
 MARGIN = 0.1
 
 #: Newton steps after which a neighbouring solution counts as not found.
-MOST_STEPS = 12
+MAX_STEPS = 12
 
 
 def solve_with_gap(
@@ -85,7 +85,7 @@ def solve_with_gap(
         comm=system.comm,
         tolerance=system.kinetic.tolerance,
         what=what,
-        max_steps=MOST_STEPS,
+        max_steps=MAX_STEPS,
         improve=system.improve,
     )
     f = system.distributions(found.x)
@@ -151,7 +151,7 @@ class GapAndDistributions:
         self.problem, self.inelastic, self.external = problem, inelastic, external
         self.depairing, self.reach, self.what = depairing, reach, what
         self.comm = problem.device.mesh.comm
-        self.h = float(np.clip(STEP * problem.broadening, LEAST_STEP, LARGEST_STEP))
+        self.h = float(np.clip(STEP * problem.broadening, MIN_STEP, MAX_STEP))
         self.first = self.y = float(np.log(problem.gap_field.uniform_value(gap)))
         self.kinetic = self._at(self.y, None)
         self.weight = self.kinetic.tolerance / tolerance
@@ -227,7 +227,7 @@ class GapAndDistributions:
         slope, length = self._total, self._length(r)
         ended = slope > 0.0 or (slope > FLATTEST and 2.0 * self._curvature() * r > slope**2)
         self._before = self.y, slope
-        near = slope < 0.0 and not ended and abs(r) <= -slope * LEAST_WALK * length
+        near = slope < 0.0 and not ended and abs(r) <= -slope * MIN_WALK * length
         self.steep = slope <= FLATTEST or near
         if length > self.problem.broadening:
             # Bins that are wider than the edge have a wave each: roots beyond one are not foretold.
@@ -240,7 +240,7 @@ class GapAndDistributions:
             # On the way only: y moves by r, as the flow does that stable roots end; or by a part of a wave,
             # where that does not lead to one; or, where the flow has passed a root, to where the line through
             # both sides has it, which averages over waves. What distributions become no derivative tells.
-            least = LEAST_WALK * length if ended else 0.0
+            least = MIN_WALK * length if ended else 0.0
             self.turned |= ended and between is None
             move = np.copysign(max(abs(r), least), r) if between is None else between - self.y
             self._along, self._following = np.zeros_like(here), np.zeros_like(here)

@@ -18,7 +18,7 @@ from fvqp.spectral.eliashberg import EliashbergSpectrum
 from fvqp.typing import Floats
 
 _RANGE = 40.0  # of arguments of K_1: what is beyond is below rounding
-_MOST_TERMS = 100_000
+_MAX_TERMS = 100_000
 _EMPTY = 1e-6  # density of states that the broadening of a solution leaves below the edge, and more
 
 
@@ -169,6 +169,6 @@ def thermal_density(material: Material, temperature: float) -> float:
     if temperature == 0.0:
         return 0.0
     x = gap / (constants.k * temperature)
-    k = np.arange(1, min(math.ceil(_RANGE / x) + 1, _MOST_TERMS) + 1)
+    k = np.arange(1, min(math.ceil(_RANGE / x) + 1, _MAX_TERMS) + 1)
     series = float(np.sum(np.where(k % 2 == 1, 1.0, -1.0) * special.k1(k * x)))
     return 4.0 * material.dressed_density_of_states * gap * series

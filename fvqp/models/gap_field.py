@@ -35,7 +35,7 @@ MIXED = 0.5
 LARGEST_CHANGE = 0.05
 
 #: Evaluations of the gap at rest where spectra hang together.
-MOST_EVALUATIONS = 200
+MAX_EVALUATIONS = 200
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,7 @@ class GapField:
             comm=mesh.comm,
             tolerance=self.tolerance,
             what="gap at rest",
-            max_evaluations=MOST_EVALUATIONS,
+            max_evaluations=MAX_EVALUATIONS,
         )
         gap = np.zeros(mesh.n_cells)
         gap[:n] = found.x
@@ -189,7 +189,7 @@ class GapField:
             tolerance=self.tolerance,
             what=what,
             largest_step=LARGEST_CHANGE,
-            max_evaluations=MOST_EVALUATIONS,
+            max_evaluations=MAX_EVALUATIONS,
         )
         return np.exp(root.x) * self.profile
 

@@ -47,7 +47,7 @@ CLOSED, CLOSINGS = 1e-11, 3
 DENSE = 20.0
 
 #: Newton steps, cut back where need be, after which a solution is looked for by way of weaker collisions.
-MOST_STEPS = 20
+MAX_STEPS = 20
 
 #: Powers of ten below their own rate from which collisions grow where Newton's method finds no solution.
 DECADES = 6.0
@@ -98,7 +98,7 @@ class Inelastic:
         comm = self.kinetics.device.mesh.comm
         try:
             x = solve_newton(
-                system, system.start(guess), comm=comm, tolerance=tolerance, what=what, max_steps=MOST_STEPS
+                system, system.start(guess), comm=comm, tolerance=tolerance, what=what, max_steps=MAX_STEPS
             ).x
         except ConvergenceError as failure:
             x = self._from_weaker_collisions(state, external, tolerance, failure, what)

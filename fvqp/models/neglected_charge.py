@@ -20,7 +20,7 @@ from fvqp.solvers.gmres import gmres
 from fvqp.typing import Floats
 
 #: Accuracy of the estimate, and GMRES directions at most.
-RTOL, MOST_DIRECTIONS = 1e-2, 60
+RTOL, MAX_DIRECTIONS = 1e-2, 60
 #: Prefix of PETSc's options of its linear solve.
 OPTIONS = "fvqp_charge_"
 
@@ -80,6 +80,6 @@ def neglected_relaxation(problem: UsadelProblem, solution: Solution) -> float:
     if not comm.allreduce(bool(np.any(driving)), MPI.LOR):
         return 0.0
     change = gmres(
-        action, driving, comm=comm, prefix=OPTIONS, rtol=RTOL, most=MOST_DIRECTIONS, precondition=invert
+        action, driving, comm=comm, prefix=OPTIONS, rtol=RTOL, most=MAX_DIRECTIONS, precondition=invert
     ).x
     return largest(change[:, 0]) / whole

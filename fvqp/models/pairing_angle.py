@@ -37,7 +37,7 @@ BLOCK = 128
 HEIGHT = 2.0
 
 #: A step of Newton's method changes no angle by more.
-LARGEST_STEP = 0.5
+MAX_STEP = 0.5
 
 #: A solution is known when the step that leads to it is smaller: what is left is of the order of its square.
 LAST_STEP = 1e-9
@@ -45,8 +45,8 @@ LAST_STEP = 1e-9
 #: Prefix of PETSc's options of Newton's method: ``-fvqp_spectra_snes_monitor``.
 OPTIONS = "fvqp_spectra_"
 
-_MOST_STEPS = 20
-_LEAST_FRACTION = 1e-3
+_MAX_STEPS = 20
+_MIN_FRACTION = 1e-3
 _LINEAR = 1e-9
 
 #: The diagonal of the Jacobian lies in the quadrant Re ≥ 0, Im ≤ 0 (but for a strip at a minigap): turned by
@@ -212,7 +212,7 @@ class UsadelEquation:
             z, x, good, height,
         )  # fmt: skip
 
-    def _newton(self, equation: _Energies, x: Floats, steps: int = _MOST_STEPS) -> tuple[Floats, Bools]:
+    def _newton(self, equation: _Energies, x: Floats, steps: int = _MAX_STEPS) -> tuple[Floats, Bools]:
         """Damped Newton's method; ``(angles, which energies have converged to the retarded solution)``.
 
         Every energy has a damping of its own, which none of PETSc's line searches knows.
@@ -234,18 +234,18 @@ class UsadelEquation:
         for number in range(steps):
             step = part.step(here, residual)
             largest = self._all(np.abs(step).max(axis=(0, 1), initial=0.0), MPI.MAX)
-            fraction = np.minimum(1.0, LARGEST_STEP / np.maximum(largest, 1e-300))
+            fraction = np.minimum(1.0, MAX_STEP / np.maximum(largest, 1e-300))
             fraction[~np.isfinite(largest)] = 0.0
             done = largest < LAST_STEP
             while True:
                 trial = here + fraction * step
                 new_residual, new_size = part.residual(trial)
                 # Close to the solution rounding decides about the residual.
-                accepted = (new_size < size) | done | (fraction < _LEAST_FRACTION)
+                accepted = (new_size < size) | done | (fraction < _MIN_FRACTION)
                 if accepted.all():
                     break
                 fraction = np.where(accepted, fraction, 0.5 * fraction)
-            failed = ~done & ((fraction < _LEAST_FRACTION) | ~np.isfinite(new_size))
+            failed = ~done & ((fraction < _MIN_FRACTION) | ~np.isfinite(new_size))
             x[:, :, active] = trial
             tell(number + 1, float(new_size.max(initial=0.0)), x[: mesh.n_owned])
             good[active[done]] = True

@@ -38,14 +38,14 @@ LEAD_STEP = 0.1
 
 #: Accuracy of the linear solve of this derivative, most directions of GMRES, and accuracy that these must
 #: have led to.
-SLOPE_RTOL, MOST_DIRECTIONS, WORST_RTOL = 1e-6, 60, 1e-4
+SLOPE_RTOL, MAX_DIRECTIONS, WORST_RTOL = 1e-6, 60, 1e-4
 #: Prefix of PETSc's options of this solve.
 OPTIONS = "fvqp_slope_"
 
 #: Step of ln Δ with which what follows from a uniform gap is differentiated, over the broadening, the
 #: width of what moves with the gap; its limits, for the sake of bins that are wider and of rounding; and the
 #: difference of fourth order: steps, and weights of what is found there.
-GAP_STEP, LEAST_GAP_STEP, LARGEST_GAP_STEP = 0.02, 3e-5, 3e-4
+GAP_STEP, MIN_GAP_STEP, MAX_GAP_STEP = 0.02, 3e-5, 3e-4
 _PARTS, _WEIGHTS = np.array([-2.0, -1.0, 1.0, 2.0]), np.array([1.0, -8.0, 8.0, -1.0]) / 12.0
 
 #: Step of the logarithm of a lead's temperature with which its distribution is differentiated.
@@ -195,7 +195,7 @@ def _by_gap(problem: UsadelProblem, solution: Solution) -> KineticState:
 
 
 def _gap_step(problem: UsadelProblem) -> float:
-    return float(np.clip(GAP_STEP * problem.broadening, LEAST_GAP_STEP, LARGEST_GAP_STEP))
+    return float(np.clip(GAP_STEP * problem.broadening, MIN_GAP_STEP, MAX_GAP_STEP))
 
 
 def _of_all(problem: UsadelProblem, solution: Solution, direction: Floats) -> Floats:
@@ -216,7 +216,7 @@ def _of_all(problem: UsadelProblem, solution: Solution, direction: Floats) -> Fl
     if tangent.largest(driving) > 0.0:
         along, left, _ = gmres(
             action, driving, comm=problem.device.mesh.comm, prefix=OPTIONS, rtol=SLOPE_RTOL,
-            most=MOST_DIRECTIONS, weights=tangent.weights,
+            most=MAX_DIRECTIONS, weights=tangent.weights,
         )  # fmt: skip
         if left > WORST_RTOL:
             raise ConvergenceError(

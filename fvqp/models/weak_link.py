@@ -24,8 +24,8 @@ from fvqp.gap import equilibrium_gap
 from fvqp.models.device import Device
 from fvqp.models.pairing_angle import (
     HEIGHT,
-    LARGEST_STEP,
     LAST_STEP,
+    MAX_STEP,
     OPTIONS,
     TURN,
     face_conductances,
@@ -57,7 +57,7 @@ RESOLVED = 10.0 * SMALLEST_BROADENING
 #: Product of F on both sides of a face, or nearly, from which on fluxes are formed from differences.
 LARGE = 100.0
 
-_MOST_STEPS = 25
+_MAX_STEPS = 25
 _PROBES = 16
 
 
@@ -211,13 +211,13 @@ class WeakLink:
         n = self.device.mesh.n_owned
         outside = self._reservoirs(z, phases)
         good, going, before = np.zeros(z.size, bool), np.arange(z.size), np.full(z.size, np.inf)
-        for number in range(_MOST_STEPS):
+        for number in range(_MAX_STEPS):
             here, beyond, energy = x[:, :, going], outside[:, :, going], z[going]
             turn = self._step(here, beyond, energy, self._residual(here, beyond, energy))
             largest = self._all(np.abs(turn).max(axis=(0, 1), initial=0.0), MPI.MAX)
             done = (largest < LAST_STEP) | ((before[going] < ROUNDED) & (largest < ROUNDED))
             before[going] = largest
-            trial = _turned(here, np.minimum(1.0, LARGEST_STEP / np.maximum(largest, 1e-300)) * turn)
+            trial = _turned(here, np.minimum(1.0, MAX_STEP / np.maximum(largest, 1e-300)) * turn)
             self.device.mesh.exchange(trial)
             x[:, :, going] = trial
             tell(number + 1, float(largest.max(initial=0.0)), np.stack([x[:n].real, x[:n].imag]))

@@ -49,7 +49,7 @@ HALVINGS, SHARE = 10, 0.125
 #: Prefix of PETSc's options: ``-fvqp_branch_snes_monitor``, ``-fvqp_branch_ksp_rtol``.
 OPTIONS = "fvqp_branch_"
 #: Directions of GMRES.
-MOST_DIRECTIONS = 30
+MAX_DIRECTIONS = 30
 
 
 @dataclass(frozen=True)
@@ -194,7 +194,7 @@ class _Curve:
             moved = z + h * w
             return np.append((self.residual(moved[:-1], moved[-1]) - value) / h, self.dot(normal, w))
 
-        most = min(MOST_DIRECTIONS, self.size + 1)
+        most = min(MAX_DIRECTIONS, self.size + 1)
         weights = np.full(len(right), 1.0 / self.size)
         weights[-1] = 1.0 / self.comm.size  # all ranks have the parameter
         return gmres(

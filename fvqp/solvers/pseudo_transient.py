@@ -36,13 +36,13 @@ REACH = 0.1
 #: Step of differences, in the units of x.
 DIFFERENCE = 1e-6
 #: Accuracy of linear solves, which decides how many digits a Newton step gains; most directions of GMRES.
-LINEAR_RTOL, MOST_DIRECTIONS = 1e-2, 40
+LINEAR_RTOL, MAX_DIRECTIONS = 1e-2, 40
 #: Prefix of PETSc's options: ``-fvqp_flow_snes_monitor``, ``-fvqp_flow_ksp_rtol``.
 OPTIONS = "fvqp_flow_"
 #: Part of the tolerance below which a velocity leaves no doubt of where the flow ends.
 CERTAIN = 1e-4
 #: How often Newton's method may fail from a point that hardly moves before it is accepted with a warning.
-MOST_DOUBTS = 3
+MAX_DOUBTS = 3
 #: Growth of the velocity that says that a fixed point was missed, and does not come from rounding.
 GROWTH, ROUNDING = 2.0, 1e2
 
@@ -118,7 +118,7 @@ def _followed(
         if velocity <= CERTAIN * tolerance or (still and error <= tolerance):
             break
         spent = flow.evaluations >= max_evaluations
-        if still and (spent or (doubts >= MOST_DOUBTS and not flow.astray)):
+        if still and (spent or (doubts >= MAX_DOUBTS and not flow.astray)):
             place = where(f)
             if comm.rank == 0:
                 log.warning(
@@ -206,7 +206,7 @@ class _Flow:
             h = DIFFERENCE / self.largest(w)
             return w / tau + (f - self.velocity(x + h * w)) / h
 
-        most = min(MOST_DIRECTIONS, self.size, self.most - self.evaluations - 1)
+        most = min(MAX_DIRECTIONS, self.size, self.most - self.evaluations - 1)
         if most < 1:
             return None
         change, _, least = gmres(

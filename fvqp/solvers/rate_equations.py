@@ -17,7 +17,7 @@ from fvqp.typing import Bools, Floats
 #: Turnover below which a rate is lost in underflow and says nothing.
 NEGLIGIBLE = 1e-110
 #: Part of an unknown that a step leaves at least; well above the error of linear solves.
-LEAST = 0.01
+MIN_LEFT = 0.01
 
 
 class RateEquations(Protocol):
@@ -88,13 +88,13 @@ def updated(y: Floats, step: Floats, upper: Floats) -> Floats:
     """``y + step`` within bounds, which are approached and never reached.
 
     Steps to zero, to the error of linear solves, are those of unknowns that follow others, such as tails:
-    they end at `LEAST` y. Steps beyond zero are those of a balance that is far from linear: they end at
+    they end at `MIN_LEFT` y. Steps beyond zero are those of a balance that is far from linear: they end at
     ``−y²/(4 step)``. The same of more than half the room below ``upper``. All others are taken as they are.
     """
     with np.errstate(over="ignore"):
-        down = step < -(1.0 + LEAST) * y
+        down = step < -(1.0 + MIN_LEFT) * y
         far = 0.25 * y * (y / np.where(down, -step, 1.0))
-        out = np.where(down, far, np.maximum(y + step, LEAST * y))
+        out = np.where(down, far, np.maximum(y + step, MIN_LEFT * y))
         room = upper - y
         up = step > 0.5 * room
         left = np.where(up, 0.25 * room * (room / np.where(up, step, 1.0)), 0.0)

@@ -27,7 +27,7 @@ from numba import njit
 SMALLEST_BROADENING = 1e-13
 
 _ACCEPTED = 1e-15
-_MOST_ITERATIONS = 14
+_MAX_ITERATIONS = 14
 
 Root = tuple[complex, bool, bool]  # value, is it T (not τ), is it the retarded one
 
@@ -36,7 +36,7 @@ Root = tuple[complex, bool, bool]  # value, is it T (not τ), is it the retarded
 def _newton(x: complex, c4: complex, c3: complex, c1: complex, c0: complex) -> tuple[complex, bool]:
     """Newton's method for ``c4 x⁴ + c3 x³ + c1 x + c0``, steps at most ½: ``(root, converged)``."""
     previous = 1e300
-    for _ in range(_MOST_ITERATIONS):
+    for _ in range(_MAX_ITERATIONS):
         square = x * x
         slope = square * (4.0 * c4 * x + 3.0 * c3) + c1
         if slope == 0.0:

@@ -31,7 +31,7 @@ from fvqp.typing import Complexes, Floats
 _CELLS_PER_PHONON = 300
 _CELLS_PER_GAP = 10.0
 _CELLS_PER_TEMPERATURE = 6.0
-_MOST_CELLS_PER_GAP = 40.0
+_MAX_CELLS_PER_GAP = 40.0
 _NORMAL = 1e-5  # of the guess: a φ below is on its way to zero
 _FERMI_RANGE = 700.0  # largest argument of an exponential
 
@@ -344,7 +344,7 @@ def _guess(spectrum: Alpha2F, coulomb: float, cutoff: float, temperature: float)
 def _spacing(spectrum: Alpha2F, gap: float, temperature: float) -> float:
     h = min(spectrum.largest_energy / _CELLS_PER_PHONON, gap / _CELLS_PER_GAP)
     if temperature > 0.0 and math.isfinite(gap):
-        h = min(h, max(temperature / _CELLS_PER_TEMPERATURE, gap / _MOST_CELLS_PER_GAP))
+        h = min(h, max(temperature / _CELLS_PER_TEMPERATURE, gap / _MAX_CELLS_PER_GAP))
     return _divided(spectrum, h)
 
 

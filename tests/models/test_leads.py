@@ -200,7 +200,7 @@ def test_conductance_with_leads_in_a_hot_spot(
         slope = refined_slope(problem, solution, 5e-4)
         np.testing.assert_allclose(conductances(problem, solution), slope, rtol=1e-4, atol=1e-5 * slope[0])
     assert solution is not None
-    monkeypatch.setattr(slopes, "MOST_DIRECTIONS", 1)
+    monkeypatch.setattr(slopes, "MAX_DIRECTIONS", 1)
     assert np.isnan(conductances(problem, solution)).all()
     assert "slopes of gaps and phase are not found" in caplog.text
 

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import constants
 
 from fvqp.case.boltzmann.drives import Injection, Microwave, Pulse
-from fvqp.case.boltzmann.schema import MOST_BINS, BoltzmannCase, MaterialChoice
+from fvqp.case.boltzmann.schema import MAX_BINS, BoltzmannCase, MaterialChoice
 from fvqp.case.boltzmann.strong import largest_phonon, solved_spectrum
 from fvqp.case.boltzmann.tables import read_spectrum
 from fvqp.case.quantities import Energy
@@ -47,7 +47,7 @@ INSTANT = 1e-9
 #: Standard deviations of a pulse that must fit onto the axis.
 REACH = 3.0
 #: Bins above which photon steps have to be asked for; the uniform axis is far smaller then.
-MOST_BY_DEFAULT = 3000
+MAX_BY_DEFAULT = 3000
 
 
 @dataclass(frozen=True)
@@ -250,9 +250,9 @@ def _grid(case: BoltzmannCase, delta0: float, gap: float, strong: StrongCoupling
         return stepped
     spacing = energies.spacing or "uniform"
     bins = (maximum - lowest) / width
-    if spacing == "uniform" and bins > MOST_BINS:
+    if spacing == "uniform" and bins > MAX_BINS:
         raise CaseError(
-            f"{case.source}: energies.width: makes {bins:.3g} bins, at most {MOST_BINS} are possible; "
+            f"{case.source}: energies.width: makes {bins:.3g} bins, at most {MAX_BINS} are possible; "
             'choose wider ones, or spacing = "graded"'
         )
     try:
@@ -298,17 +298,17 @@ def _stepped(case: BoltzmannCase, delta0: float, gap: float, top: float | None) 
         raise CaseError(f'{key}: "steps" needs {reason}')
     width, maximum = (energy.in_delta0(delta0) for energy in (energies.width, energies.maximum))
     at_least = (maximum - gap) / min(step, width)
-    if at_least <= MOST_BINS:
+    if at_least <= MAX_BINS:
         try:
             grid = CollisionGrid.stepped(maximum, gap=gap, step=step, width=width, phonon_maximum=top)
         except CaseError as error:
             raise CaseError(f"{case.source}: energies: {error}") from None
-        if grid.n <= (MOST_BINS if energies.spacing else MOST_BY_DEFAULT):
+        if grid.n <= (MAX_BINS if energies.spacing else MAX_BY_DEFAULT):
             return grid
         at_least = grid.n
     if energies.spacing is None:
         return None
-    raise CaseError(f'{key}: "steps" makes {at_least:.3g} bins or more, at most {MOST_BINS} are possible')
+    raise CaseError(f'{key}: "steps" makes {at_least:.3g} bins or more, at most {MAX_BINS} are possible')
 
 
 def build_processes(

@@ -28,7 +28,7 @@ from fvqp.case.quantities import (
 )
 from fvqp.case.tables import AS_LIST, ONCE, Case, Count, FigureTable, Flag, Name, Solver, Table
 
-MOST_BINS = 20_000
+MAX_BINS = 20_000
 """Quasiparticle bins; more are a slip: the Jacobian of a cell holds their square."""
 
 

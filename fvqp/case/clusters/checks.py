@@ -13,9 +13,9 @@ from fvqp.models.clusters.mean_field import approximate_number, stationary
 
 WITH_NOISE = ("master", "simplified", "fokker_planck")
 """Equations that answer with a spectrum."""
-MOST_EVENTS = 2e10
+MAX_EVENTS = 2e10
 """Of a random trajectory; more take hours."""
-MOST_STORED = 50_000_000
+MAX_STORED = 50_000_000
 """Numbers in P(N) of all points."""
 
 
@@ -37,10 +37,10 @@ def check_case(case: ClustersCase) -> None:
             if clusters.equation(place) != "mean_field"
         )
         number = len(clusters.places()) * (1 if case.evolution is None else 1 + len(case.evolution.time))
-        if longest * number > MOST_STORED:
+        if longest * number > MAX_STORED:
             raise CaseError(
                 f"{case.source}: output.distribution: {number} distributions of up to "
-                f"{longest} numbers are more than the {MOST_STORED} that can be stored; take fewer points, "
+                f"{longest} numbers are more than the {MAX_STORED} that can be stored; take fewer points, "
                 "or smaller clusters"
             )
 
@@ -106,10 +106,10 @@ def _check_length(case: ClustersCase, clusters: Clusters, place: tuple[int, ...]
     lifetimes = case.trajectories.lifetimes
     # Every arrival is followed by about one other event.
     events = 2.0 * lifetimes * approximate_number(clusters.at(place)) ** 2
-    if events > MOST_EVENTS:
+    if events > MAX_EVENTS:
         raise CaseError(
             f"{case.source}: trajectory.lifetimes: {clusters.where(place)}: {lifetimes:g} lifetimes are "
-            f"about {events:.1g} events, more than {MOST_EVENTS:.0g}; fewer, or a smaller cluster"
+            f"about {events:.1g} events, more than {MAX_EVENTS:.0g}; fewer, or a smaller cluster"
         )
 
 
@@ -138,8 +138,8 @@ def _check_start(case: ClustersCase, clusters: Clusters) -> None:
                 "number, or leave mean_field out"
             )
         events = 2.0 * table.runs * (events + clusters.at(place).injection * table.time[-1])
-        if equation == "trajectory" and events > MOST_EVENTS:
+        if equation == "trajectory" and events > MAX_EVENTS:
             raise CaseError(
                 f"{case.source}: evolution.runs: {clusters.where(place)}: {table.runs} runs are about "
-                f"{events:.1g} events, more than {MOST_EVENTS:.0g}; fewer, or a shorter time"
+                f"{events:.1g} events, more than {MAX_EVENTS:.0g}; fewer, or a shorter time"
             )

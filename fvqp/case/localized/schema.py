@@ -28,7 +28,7 @@ from fvqp.units import to_float
 
 PositiveNumber = Annotated[Number, Positive]
 Fraction = Annotated[Number, Field(gt=0, lt=1)]
-MOST_PARTICLES = 20_000_000
+MAX_PARTICLES = 20_000_000
 """Particles of a run; more are a slip: they need some gigabytes."""
 
 
@@ -102,7 +102,7 @@ class Sweep(Table):
 class BoxTable(Table):
     """A box in place of a mesh."""
 
-    particles: Annotated[int, Field(strict=True, ge=100, le=MOST_PARTICLES)] | None = None
+    particles: Annotated[int, Field(strict=True, ge=100, le=MAX_PARTICLES)] | None = None
     """About how many the box is to hold: it is a cube, as large as it takes. Default 10 000."""
     edges: Annotated[tuple[Length, ...], Field(min_length=3, max_length=3)] | None = None
     """Edges of the box, in place of ``particles``."""

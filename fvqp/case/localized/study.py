@@ -30,7 +30,7 @@ from fvqp.models.localized import (
     measure_steady,
 )
 from fvqp.models.localized.domain import sphere_volume
-from fvqp.models.localized.low_rates import LEAST_POINTS, LOW_RATES, fit_low_rates
+from fvqp.models.localized.low_rates import LOW_RATES, MIN_POINTS, fit_low_rates
 from fvqp.models.localized.statistics import RELIABLE, errors_of_columns
 from fvqp.parallel import run_on_root
 from fvqp.results.dataset import QUANTITIES, SweepDataset
@@ -247,7 +247,7 @@ def _fit_low_rates(plan: Localized, dataset: xr.Dataset, mean: Floats, error: Fl
         volume = plan.radius[place[0]] ** 3
         alpha = plan.generation * volume**2 / plan.constant
         low = (alpha <= LOW_RATES * (1.0 + 1e-9)) & np.isfinite(mean[place]) & (error[place] > 0.0)
-        if plan.case.sweep.spin[place[1]] == "none" and np.count_nonzero(low) >= LEAST_POINTS:
+        if plan.case.sweep.spin[place[1]] == "none" and np.count_nonzero(low) >= MIN_POINTS:
             fit = fit_low_rates(alpha[low], mean[place][low] * volume, error[place][low] * volume)
             found[(slice(None), *place)] = fit[:4]
     if np.isfinite(found).any():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fvqp.case.boltzmann.build import Units
-from fvqp.case.boltzmann.schema import MOST_BINS
+from fvqp.case.boltzmann.schema import MAX_BINS
 from fvqp.case.boltzmann.strong import largest_phonon
 from fvqp.case.transport.schema import Region, TransportCase
 from fvqp.case.transport.substances import Substance
@@ -48,8 +48,8 @@ def energy_grid(
                 f"{case.source}: energies.lowest_gap: {given:g} Delta0 is above a gap of {least:g} Delta0"
             )
         lowest = given
-    if spacing == "uniform" and (maximum - lowest) / width > MOST_BINS:
-        raise CaseError(f"{case.source}: energies.width: makes more than {MOST_BINS} bins; choose wider ones")
+    if spacing == "uniform" and (maximum - lowest) / width > MAX_BINS:
+        raise CaseError(f"{case.source}: energies.width: makes more than {MAX_BINS} bins; choose wider ones")
     cold = [one.material.gap / delta0 for one in own.values()]
     highest = max([1.0, *gaps, *cold])
     if maximum <= highest + 2.0 * width:

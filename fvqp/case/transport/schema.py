@@ -34,9 +34,9 @@ from fvqp.case.transport.sources import LocalMicrowave, LocalTrapping
 from fvqp.case.transport.species import Phonons, Quasiparticles
 
 PositiveNumber = Annotated[Number, Field(gt=0)]
-LEAST_TOLERANCE = 1e-8
+MIN_TOLERANCE = 1e-8
 """Of steps in time: rounding may take as much of the energy of a step."""
-MOST_SHELLS = 100_000
+MAX_SHELLS = 100_000
 """Shells of a body; more are a slip."""
 
 
@@ -45,7 +45,7 @@ class Body(Table):
 
     geometry: Literal["sphere", "cylinder"]
     radius: Length
-    shells: Annotated[int, Field(strict=True, ge=1, le=MOST_SHELLS)]
+    shells: Annotated[int, Field(strict=True, ge=1, le=MAX_SHELLS)]
     """Number of shells, of equal thickness."""
     inner_radius: Length | None = None
     """Of a hollow body, with a wall named ``inner``; default: none."""
@@ -195,7 +195,7 @@ class Evolution(RecordedTimes):
     fewest steps where all is slow. All are a TS of PETSc."""
     points_per_decade: TimesPerDecade = 4
     """Recorded times, evenly spaced on a logarithmic axis."""
-    tolerance: Annotated[Number, Field(ge=LEAST_TOLERANCE, lt=1)] = 0.02
+    tolerance: Annotated[Number, Field(ge=MIN_TOLERANCE, lt=1)] = 0.02
     """Error of a step, relative to what a cell holds in quasiparticles and in phonons, by energy."""
 
 

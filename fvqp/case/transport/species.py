@@ -13,9 +13,9 @@ from fvqp.case.tables import Count, Name, Table
 from fvqp.case.transport.boundaries import InterfaceTable, PhononInterface, WallTable
 from fvqp.case.transport.dispersion import DispersionTable
 
-MOST_DIRECTIONS = 1000
+MAX_DIRECTIONS = 1000
 """Limit of a set along each of its two angles; more are a slip."""
-Directions = Annotated[Count, Field(le=MOST_DIRECTIONS)]
+Directions = Annotated[Count, Field(le=MAX_DIRECTIONS)]
 
 
 class Motion(Table):

@@ -22,9 +22,9 @@ AROUND_EDGES = 0.5, 1.2
 """Range in which bins are divided, over the least and the largest edge at rest: gaps fall under bias."""
 PIECE = 0.5
 """Width of the pieces over the broadening, with which a gap that follows the bias errs by some 1e-4 Δ0."""
-LEAST_PIECE = 1e-6
+MIN_PIECE = 1e-6
 """Width of a piece at least, in Δ0."""
-MOST_PIECES = 32
+MAX_PIECES = 32
 """Pieces of a bin at most, where the broadening is small."""
 
 
@@ -37,7 +37,7 @@ def _elastic(problem: UsadelProblem) -> UsadelProblem:
     high = comm.allreduce(float(here.max(initial=0.0)), MPI.MAX)
     below, above = AROUND_EDGES
     grid = problem.grid.divided(
-        below * low, above * high, max(PIECE * problem.broadening, LEAST_PIECE), MOST_PIECES
+        below * low, above * high, max(PIECE * problem.broadening, MIN_PIECE), MAX_PIECES
     )
     return replace(problem, collisions=None, grid=grid)
 

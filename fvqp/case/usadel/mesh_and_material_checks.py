@@ -30,17 +30,17 @@ log = logging.getLogger(__name__)
 
 THERMAL_TAIL = 10.0
 """Temperatures k_BT that the energy axis must reach beyond the largest bias: occupation below 5e-5 there."""
-MOST_CHARGE = 0.1
+MAX_CHARGE = 0.1
 """Largest f_T of normal cells that collisions leave out without a warning: f_L errs by up to f_T²/2."""
-MOST_NEGLECTED = 0.05
+MAX_NEGLECTED = 0.05
 """Part of the charge imbalance of superconducting cells that neglected collisions may relax silently."""
-MOST_AXIS_ERROR = 0.01
+MAX_AXIS_ERROR = 0.01
 """Error of the non-local conductance and current by the energy axis that is not worth a warning."""
-MOST_DELTA0 = 1000.0
+MAX_DELTA0 = 1000.0
 """Largest energy in Δ0 that an axis may reach: beyond, a unit or a digit is wrong."""
-MOST_BROADENING = 0.1
+MAX_BROADENING = 0.1
 """Δ0 by which a junction may broaden states before that is said: the gap would fall by about as much."""
-LEAST_BROADENING = 1e-7
+MIN_BROADENING = 1e-7
 """Smallest Γ in Δ0 at which the spectral functions are told from singular ones."""
 
 
@@ -157,17 +157,17 @@ def _check_spectrum(case: UsadelCase, delta0: float) -> None:
             f"{case.source}: spectrum.broadening: {broadening:.4g} Delta0 leaves no gap; expected a small "
             "part of Delta0, such as 1e-3"
         )
-    if broadening < LEAST_BROADENING and unpaired(case):
+    if broadening < MIN_BROADENING and unpaired(case):
         raise CaseError(
             f"{case.source}: spectrum.broadening: {broadening:.4g} Delta0 without depairing leaves the "
             "density of states singular at the gap edge; give some, as 1e-5"
         )
-    if case.gap.value is not None and case.gap.value.in_delta0(delta0) > MOST_DELTA0:
-        raise CaseError(f"{case.source}: gap.value: expected at most {MOST_DELTA0:g} Delta0")
+    if case.gap.value is not None and case.gap.value.in_delta0(delta0) > MAX_DELTA0:
+        raise CaseError(f"{case.source}: gap.value: expected at most {MAX_DELTA0:g} Delta0")
     maximum = energy_maximum(case, delta0)
-    if maximum > MOST_DELTA0:
+    if maximum > MAX_DELTA0:
         raise CaseError(
-            f"{case.source}: energies.maximum: at most {MOST_DELTA0:g} Delta0 makes sense, but "
+            f"{case.source}: energies.maximum: at most {MAX_DELTA0:g} Delta0 makes sense, but "
             f"{axis_end(case, delta0)}"
         )
     energies = [
@@ -266,7 +266,7 @@ def warn_of_junctions(case: UsadelCase, problem: UsadelProblem) -> None:
     if problem.device.mesh.comm.rank != 0:
         return
     for number, (junction, width) in enumerate(zip(case.junctions, broadening, strict=True)):
-        if width > MOST_BROADENING:
+        if width > MAX_BROADENING:
             log.warning(
                 "%s: junctions[%d].conductance: %.3g S is more than a tunnel junction there can have: "
                 "electrons would leave for its lead so fast that states broaden by %.3g Delta0, which the "
@@ -275,8 +275,8 @@ def warn_of_junctions(case: UsadelCase, problem: UsadelProblem) -> None:
                 number,
                 junction.conductance,
                 width,
-                junction.conductance * MOST_BROADENING / width,
-                MOST_BROADENING,
+                junction.conductance * MAX_BROADENING / width,
+                MAX_BROADENING,
             )
 
 
@@ -289,7 +289,7 @@ def warn_of_axis(case: UsadelCase, problems: Sequence[UsadelProblem], biases: Se
     """
     found = [axis_error(problem, value, biases or (0.0,)) for problem in problems for value in problem.drives]
     conductance, current = (max(each) for each in zip(*found, strict=True))
-    if max(conductance, current) <= MOST_AXIS_ERROR or problems[0].device.mesh.comm.rank != 0:
+    if max(conductance, current) <= MAX_AXIS_ERROR or problems[0].device.mesh.comm.rank != 0:
         return
     better = 'spacing = "graded"' if case.energies.spacing == "uniform" else "a smaller energies.largest"
     log.warning(
@@ -314,7 +314,7 @@ def warn_of_charge(case: UsadelCase, problem: UsadelProblem, solution: Solution)
     normal = np.broadcast_to(solution.spectral.gap == 0.0, (mesh.n_cells,))[: mesh.n_owned]
     f_t = solution.kinetic.deviation(T, slice(mesh.n_owned))[normal]
     largest = mesh.comm.allreduce(float(np.max(np.abs(f_t), initial=0.0)), MPI.MAX)
-    if largest <= MOST_CHARGE:
+    if largest <= MAX_CHARGE:
         return False
     if mesh.comm.rank == 0:
         log.warning(
@@ -333,7 +333,7 @@ def warn_of_relaxation(case: UsadelCase, problem: UsadelProblem, solution: Solut
     if case.collisions is None or case.collisions.charge:
         return False
     part = neglected_relaxation(problem, solution)
-    if part <= MOST_NEGLECTED:
+    if part <= MAX_NEGLECTED:
         return False
     if problem.device.mesh.comm.rank == 0:
         log.warning(

@@ -29,7 +29,7 @@ from fvqp.typing import Floats
 log = logging.getLogger(__name__)
 
 #: Solutions at one bias and folds of one branch that are recorded.
-MOST_SOLUTIONS, MOST_FOLDS = 5, 6
+MAX_SOLUTIONS, MAX_FOLDS = 5, 6
 BRANCH_DIMENSIONS = {
     "gap_solutions": ("junction", "solution"),
     "gap_fold": ("junction", "fold"),
@@ -77,8 +77,8 @@ class UsadelRecorder(Recorder):
     def _dataset(self, problems: list[UsadelProblem]) -> SweepDataset:
         coordinates: dict[str, tuple[tuple[str, ...], Any]] = {}
         if self.case.gap.branches:
-            coordinates["solution"] = (("solution",), np.arange(MOST_SOLUTIONS))
-            coordinates["fold"] = (("fold",), np.arange(MOST_FOLDS))
+            coordinates["solution"] = (("solution",), np.arange(MAX_SOLUTIONS))
+            coordinates["fold"] = (("fold",), np.arange(MAX_FOLDS))
         output = self.case.output
         if output.stored:
             coordinates |= self.cells(self.device.transverse)
@@ -145,14 +145,14 @@ class UsadelRecorder(Recorder):
         """Gaps of all solutions at the bias of a point, and folds of the branch, NaN where there are none."""
         branch, unit = self.branch, self.device.voltage_unit
         assert branch is not None, "it is followed before points are recorded"
-        sizes = {"junction": len(self.device.junctions), "solution": MOST_SOLUTIONS, "fold": MOST_FOLDS}
+        sizes = {"junction": len(self.device.junctions), "solution": MAX_SOLUTIONS, "fold": MAX_FOLDS}
         out = {
             name: np.full([sizes[dim] for dim in dims], np.nan) for name, dims in BRANCH_DIMENSIONS.items()
         }
-        here = branch.crossings.get(solution.point.V_inj, [])[:MOST_SOLUTIONS]
+        here = branch.crossings.get(solution.point.V_inj, [])[:MAX_SOLUTIONS]
         for k, gap in enumerate(here):
             out["gap_solutions"][:, k] = self.observables.under(problem, gap[:, None])[:, 0] * unit
-        for k, gap in enumerate(branch.fold_gaps[:MOST_FOLDS]):
+        for k, gap in enumerate(branch.fold_gaps[:MAX_FOLDS]):
             out["gap_fold"][:, k] = self.observables.under(problem, gap[:, None])[:, 0] * unit
             out["V_fold"][k] = branch.fold_biases[k]
         return out

@@ -31,7 +31,7 @@ from fvqp.case.quantities import (
 from fvqp.case.tables import AS_LIST, ONCE, Case, Count, Flag, Name, Table
 from fvqp.case.usadel.outputs import Figure, Output
 
-MOST_ENERGIES = 1_000_000
+MAX_ENERGIES = 1_000_000
 """Bins of the energy axis; more are a slip."""
 
 
@@ -120,7 +120,7 @@ class Energies(Table):
 
     maximum: PositiveEnergy | None = None
     """Last edge of the grid; default: chosen from the largest bias and temperature."""
-    number: Annotated[int, Field(strict=True, ge=2, le=MOST_ENERGIES)] = 400
+    number: Annotated[int, Field(strict=True, ge=2, le=MAX_ENERGIES)] = 400
     spacing: Literal["graded", "uniform"] = "graded"
     largest: PositiveEnergy | None = None
     """Widest bin of a graded axis; default 0.1 Δ0. Electrons that collide exchange multiples of it."""

@@ -21,7 +21,7 @@ from fvqp.case.quantities import (
 )
 from fvqp.case.tables import AS_LIST, ONCE, Case, FigureTable, Name, Table
 
-MOST_ENERGIES = 100_000
+MAX_ENERGIES = 100_000
 """Energies of a density of states; more are a slip."""
 
 
@@ -71,7 +71,7 @@ class Energies(Table):
 
     maximum: PositiveEnergy
     """The last of them."""
-    number: Annotated[int, Field(strict=True, ge=2, le=MOST_ENERGIES)] = 200
+    number: Annotated[int, Field(strict=True, ge=2, le=MAX_ENERGIES)] = 200
     """Of energies, evenly spaced from 0 on."""
 
 

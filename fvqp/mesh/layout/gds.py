@@ -35,7 +35,7 @@ from fvqp.mesh.layout.records import (
     records,
     text_of,
 )
-from fvqp.mesh.layout.segments import MOST_STEPS, crossings
+from fvqp.mesh.layout.segments import MAX_STEPS, crossings
 
 LayerNumber = tuple[int, int]
 """Layer and data type."""
@@ -142,8 +142,8 @@ def read_layout(path: str | Path, layers: Sequence[LayerNumber], cell: str | Non
             raise MeshError(f"{name}: a polygon of layer {layer_text(layer)} lies beyond all coordinates")
         layout.polygons[layer] = [p.astype(np.int64) for p in points]
     corners = np.concatenate([p for found in layout.polygons.values() for p in found])
-    if np.any(np.ptp(corners, axis=0) > MOST_STEPS):
-        raise MeshError(f"{name}: the layout is larger than {MOST_STEPS:g} steps of its grid ({step:g} m)")
+    if np.any(np.ptp(corners, axis=0) > MAX_STEPS):
+        raise MeshError(f"{name}: the layout is larger than {MAX_STEPS:g} steps of its grid ({step:g} m)")
     return layout
 
 
@@ -280,8 +280,8 @@ def _check(outline: _Outline, layout: Layout) -> None:
             f"{layout.place(corners[-1])}; close it, or draw a line as a path that has a width"
         )
     corners = corners[:-1]
-    if len(corners) and np.any(np.ptp(corners, axis=0) > MOST_STEPS):
-        raise MeshError(f"{what} is larger than {MOST_STEPS:g} steps of the grid ({layout.step:g} m)")
+    if len(corners) and np.any(np.ptp(corners, axis=0) > MAX_STEPS):
+        raise MeshError(f"{what} is larger than {MAX_STEPS:g} steps of the grid ({layout.step:g} m)")
     sides = np.concatenate([corners, np.roll(corners, -1, axis=0)], axis=1)
     sides = sides[np.any(sides[:, :2] != sides[:, 2:], axis=1)]
     _, _, where = crossings(sides)

@@ -12,7 +12,7 @@ from fvqp.mesh.filling import gmsh_session
 from fvqp.mesh.layout.gds import Layout, gdstk_module
 from fvqp.mesh.layout.segments import parts
 
-MOST_TRIANGLES = 5e6
+MAX_TRIANGLES = 5e6
 """A mesh of more triangles than this is refused before it is made."""
 _TRIANGLE = 2  # gmsh's number of the element type
 _SETTINGS = {
@@ -89,11 +89,11 @@ def triangulate(
     """
     for name, polygons in regions.items():
         number = area(polygons) / (np.sqrt(3.0) / 4.0 * sizes[name] ** 2)
-        if number > MOST_TRIANGLES:
+        if number > MAX_TRIANGLES:
             size = sizes[name] * layout.step * 1e6
             raise MeshError(
                 f"{layout.name}: triangles of {size:.4g} um make some {number:.1g} of region '{name}'; "
-                f"at most {MOST_TRIANGLES:.0g} are made"
+                f"at most {MAX_TRIANGLES:.0g} are made"
             )
     names = list(regions)
     vertices, edges, owner = _edges([*regions.values(), *lines], list(cuts), layout.name)

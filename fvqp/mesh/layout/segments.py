@@ -10,7 +10,7 @@ import numpy as np
 
 from fvqp.errors import MeshError
 
-MOST_STEPS = 10**9
+MAX_STEPS = 10**9
 """Extent of a layout in steps of its grid up to which products of two differences fit 64 bits."""
 SNAP = 1.0
 """Steps of the grid; rounding moves a point by less."""

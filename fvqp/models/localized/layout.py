@@ -29,7 +29,7 @@ _NEAR_COST, _CELL_COST, _LOOK_COST = 10.0, 4.0, 3.0
 _FAR_COST, _TRY_COST = 40.0, 8.0
 # More particles than these are not in the cache when a candidate asks for them, which costs so much more.
 _CACHED, _MEMORY = 50_000, 2.0
-_MOST_NEAR_PAIRS = 200.0
+_MAX_NEAR_PAIRS = 200.0
 # The bound of the rate beyond the table may be this part of the rate of events.
 _BEYOND_SHARE = 0.1
 # A layout serves until the number of particles has changed by this factor (and by more than a few).
@@ -84,7 +84,7 @@ def choose(
     radii = [near] if near is not None else [0.0, *(2.0 ** (0.25 * np.arange(-4, 24)))]
     for radius in radii:
         pairs = density * sphere_volume(dim) * radius**dim
-        if pairs > _MOST_NEAR_PAIRS and best is not None:
+        if pairs > _MAX_NEAR_PAIRS and best is not None:
             break
         for edge in _edges(radius, spacing):
             capacity = _capacity(density * edge**dim, particles)

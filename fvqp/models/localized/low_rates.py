@@ -17,7 +17,7 @@ from fvqp.typing import Floats
 
 LOW_RATES = 1e-6
 """Greatest α that is fitted: up to it the form agrees with the simulation within 1.1 %."""
-LEAST_POINTS = 4
+MIN_POINTS = 4
 PACKING = (0.605, 0.001)
 """C_p of bursting bubbles, and the error that it has here: both are in the errors of the fit."""
 PUBLISHED = {"exponent": 0.41, "factor": 0.008}
@@ -59,9 +59,9 @@ def fit_low_rates(
     """
     a, c, e = (np.asarray(values, dtype=np.float64) for values in (alpha, concentration, error))
     low = (a > 0.0) & (a <= LOW_RATES * (1.0 + 1e-9)) & np.isfinite(c)
-    if np.count_nonzero(low) < LEAST_POINTS:
+    if np.count_nonzero(low) < MIN_POINTS:
         raise CaseError(
-            f"fit of low rates: needs {LEAST_POINTS} points with A r_c⁶/Γ̄ up to {LOW_RATES:g}, "
+            f"fit of low rates: needs {MIN_POINTS} points with A r_c⁶/Γ̄ up to {LOW_RATES:g}, "
             f"there are {np.count_nonzero(low)}"
         )
     a, c, e = a[low], c[low], e[low]

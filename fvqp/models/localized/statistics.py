@@ -14,9 +14,9 @@ from fvqp.typing import Floats
 
 # Sokal's window: sum the autocorrelation up to so many times its own integral.
 _WINDOW = 6.0
-_LEAST_SAMPLES = 8
+_MIN_SAMPLES = 8
 # A drift looks like a correlation that lasts as long as the series: about two independent samples.
-_LEAST_INDEPENDENT = 6.0
+_MIN_INDEPENDENT = 6.0
 # Halves of a stationary series differ by more than so many errors once in 1e5.
 _DRIFT = 5.0
 # Below so many independent samples the error itself is a guess.
@@ -105,17 +105,17 @@ def steady_from(series: ArrayLike) -> int:
     """
     x = _series(series)
     starts = np.unique(np.linspace(0, len(x) // 2, 20).astype(int))
-    starts = starts[len(x) - starts >= 2 * _LEAST_SAMPLES] if len(x) >= 2 * _LEAST_SAMPLES else starts[:1]
+    starts = starts[len(x) - starts >= 2 * _MIN_SAMPLES] if len(x) >= 2 * _MIN_SAMPLES else starts[:1]
     left = [(len(x) - start) / autocorrelation_time(x[start:]) for start in starts]
     best = int(starts[int(np.argmax(left))])
     rest = x[best:]
     independent = max(left)
-    if independent < _LEAST_INDEPENDENT:
+    if independent < _MIN_INDEPENDENT:
         raise ConvergenceError(
             f"the series is not stationary, or too short to tell: it has {independent:.2g} independent "
             "samples; run longer"
         )
-    if len(rest) >= 2 * _LEAST_SAMPLES:
+    if len(rest) >= 2 * _MIN_SAMPLES:
         early, late = estimate(rest[: len(rest) // 2]), estimate(rest[len(rest) // 2 :])
         error = math.hypot(early.error, late.error)
         if abs(late.mean - early.mean) > _DRIFT * error:
@@ -142,8 +142,8 @@ def combined(estimates: Sequence[Estimate]) -> Estimate:
 
 def _series(series: ArrayLike) -> Floats:
     x = np.asarray(series, dtype=np.float64)
-    if x.ndim != 1 or len(x) < _LEAST_SAMPLES:
-        raise CaseError(f"series: at least {_LEAST_SAMPLES} averages are needed, got shape {x.shape}")
+    if x.ndim != 1 or len(x) < _MIN_SAMPLES:
+        raise CaseError(f"series: at least {_MIN_SAMPLES} averages are needed, got shape {x.shape}")
     if not np.all(np.isfinite(x)):
         raise CaseError("series: must be finite")
     return x

@@ -13,7 +13,7 @@ FLOOR = 1e-3
 #: Or this part of the energy in the fullest cell, of whichever species: less is not followed closely.
 TRIFLE = 1e-6
 #: Unknowns are measured by what they hold, or this part of an equal share of what their cell holds.
-LEAST = 1e-3
+MIN_SHARE = 1e-3
 
 
 def energies(problem: BoltzmannProblem, f: Floats, n: Floats) -> list[Floats]:
@@ -54,7 +54,7 @@ def error_weights(problem: BoltzmannProblem, f: Floats, n: Floats, scale: list[F
         density = one.weight * (one.energies / problem.body.volume[:, None])
         energy = density[:, None, :] * one.directions[:, None]
         full = of_cells[:, None, None]
-        held = np.maximum(energy * y, LEAST / (y.shape[1] * y.shape[2]) * full)
+        held = np.maximum(energy * y, MIN_SHARE / (y.shape[1] * y.shape[2]) * full)
         out.append(
             np.divide(np.sqrt(held * full), energy, out=np.ones_like(y), where=(energy > 0.0) & (full > 0.0))
         )

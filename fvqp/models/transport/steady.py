@@ -37,7 +37,7 @@ SPLIT, ALONE = 1.0, 1e3
 #: collides.
 FLYING_FLOOR, FLOOR, ALONE_FLOOR = 1e-12, 1e-25, 1e-6
 #: A step leaves at least this part of an unknown.
-LEAST = 0.1
+MIN_LEFT = 0.1
 #: Power that may be left over: of what exchanges and walls move, at least or in tolerances, and of the energy
 #: in a time τ0.
 BALANCE, TOLERANCES, ROUNDING = 1e-6, 10.0, 1e-9
@@ -314,8 +314,8 @@ class SteadySolver:
 
     def _moved(self, state: State, f: Floats, n: Floats) -> State:
         """A state after a step, within bounds."""
-        new_f = np.clip(np.maximum(state.f + f, LEAST * state.f), 0.0, 1.0)
-        new_n = np.maximum(state.n + n, LEAST * state.n)
+        new_f = np.clip(np.maximum(state.f + f, MIN_LEFT * state.f), 0.0, 1.0)
+        new_n = np.maximum(state.n + n, MIN_LEFT * state.n)
         new_f, gap = correct_gap(self._p, new_f, state.gap)
         return State(new_f, new_n, gap)
 

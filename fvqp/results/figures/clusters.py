@@ -23,9 +23,9 @@ from fvqp.results.figures.common import (
     with_prefix,
 )
 
-MOST_CURVES = 6
+MAX_CURVES = 6
 """Clusters in one panel; of longer sweeps evenly chosen ones are shown."""
-LEAST = 1e-7
+MIN_SHOWN = 1e-7
 """Probabilities below this part of the largest are not shown."""
 STYLES: dict[str, Any] = {
     "master": "-",
@@ -46,7 +46,7 @@ NAMES = {
 def _clusters(dataset: xr.Dataset, name: str) -> Iterator[tuple[str, str, str, xr.DataArray, xr.Dataset]]:
     """Chosen clusters: colour, label, equation, the variable, and everything of the point."""
     points = [(g, v) for g in range(dataset.sizes["generation"]) for v in range(dataset.sizes["volume"])]
-    rows = evenly(len(points), MOST_CURVES)
+    rows = evenly(len(points), MAX_CURVES)
     colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.85, len(rows)))
     several = [dataset.sizes[dim] > 1 for dim in ("generation", "volume")]
     for spin in range(dataset.sizes["spin"]):
@@ -88,7 +88,7 @@ def _distribution(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None
         closed = point["P_analytic"].values * scale
         curve = values.values * scale
         x = numbers / scale
-        inside = closed > LEAST * closed.max()
+        inside = closed > MIN_SHOWN * closed.max()
         reach = max(reach, float(x[inside].max()))
         for axes in (linear, logarithmic):
             if equation == "trajectory":
@@ -104,7 +104,7 @@ def _distribution(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None
         seen.add(label)
     linear.set(xlim=(0.0, 0.75 * reach), ylim=(0.0, None))
     top = max(line.get_ydata().max() for line in logarithmic.get_lines() if len(line.get_ydata()))
-    logarithmic.set(yscale="log", xlim=(0.0, reach), ylim=(LEAST * top, 3.0 * top))
+    logarithmic.set(yscale="log", xlim=(0.0, reach), ylim=(MIN_SHOWN * top, 3.0 * top))
     for axes in (linear, logarithmic):
         axes.set_xlabel("$N/N_0$")
     linear.set_ylabel("$N_0\\,P(N)$")
@@ -218,7 +218,7 @@ def _flipped(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
     flipped = dataset["m"].values
     reach = 1.0
     for colour, label, _, values, _ in _clusters(dataset, "P_flipped"):
-        shown = np.where(values.values > LEAST, values.values, np.nan)
+        shown = np.where(values.values > MIN_SHOWN, values.values, np.nan)
         reach = max(reach, float(flipped[np.isfinite(shown)].max()))
         axes.semilogy(flipped, shown, ".-", color=colour, markersize=3, linewidth=1.0, label=label)
     axes.set(xlabel="$m$", ylabel="$P(m)$", xlim=(-0.02 * reach, 1.02 * reach))
@@ -317,7 +317,7 @@ def _passing(dataset: xr.Dataset, axes: Axes) -> None:
     for _, _, equation, values, point in _clusters(dataset, "P_evolution"):
         if equation == "trajectory" and dataset.sizes["equation"] > 1:
             continue
-        rows = evenly(dataset.sizes["time"], MOST_CURVES)
+        rows = evenly(dataset.sizes["time"], MAX_CURVES)
         colours = matplotlib.colormaps["plasma"](np.linspace(0, 0.85, len(rows)))
         numbers = dataset["N"].values
         shown = values.isel(time=rows).values

@@ -56,9 +56,9 @@ SYMBOLS = {
     "temperature_qp": "$T_\\mathrm{qp}$",
     "recombination_rate": "$\\langle1/\\tau_\\mathrm{r}\\rangle$",
 }
-MOST_CURVES = 8
+MAX_CURVES = 8
 """Curves in one panel; of longer sweeps evenly chosen ones are shown."""
-MOST_SHIFTED = 16
+MAX_SHIFTED = 16
 """The same where an offset keeps them apart."""
 MARKED = 25
 """Points of a curve up to which each has a marker."""
@@ -237,7 +237,7 @@ def unit_text(unit: str) -> str:
 
 def shown_rows(axis: xr.DataArray, offset: float | None) -> NDArray[np.intp]:
     """Return the curves that one panel shows of those along ``axis``."""
-    return evenly_mirrored(axis.values, MOST_SHIFTED if offset else MOST_CURVES)
+    return evenly_mirrored(axis.values, MAX_SHIFTED if offset else MAX_CURVES)
 
 
 def evenly_mirrored(at: NDArray[Any], most: int) -> NDArray[np.intp]:

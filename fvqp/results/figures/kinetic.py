@@ -23,7 +23,7 @@ from fvqp.typing import Floats
 
 AXES = ("time", "strength", "temperature")
 """What a quantity is drawn over: the first of these that has several values."""
-MOST_SPECTRA = 7
+MAX_SPECTRA = 7
 """Spectra in one panel; of longer runs evenly chosen ones are shown."""
 SMALLEST = 1e-14
 """Occupations below this part of the largest are not shown: no measurement sees them."""
@@ -74,7 +74,7 @@ def _spectra(name: str, axis: str) -> Drawing:
         axes = figure.subplots()
         unit = float(dataset.attrs["delta0_eV"])
         energies = values[axis].values / unit
-        rows = evenly(values.sizes[along], MOST_SPECTRA)
+        rows = evenly(values.sizes[along], MAX_SPECTRA)
         table = values.values
         if name == "f":
             gaps, _ = _first(stored(dataset, "gap"), along)
@@ -133,7 +133,7 @@ def _curves(
     beside = None
     if compare and f"{name}_{compare}" in dataset:
         beside = _shown(dataset[f"{name}_{compare}"]).transpose(*others, along).values.reshape(table.shape)
-    chosen = evenly(len(table), MOST_SPECTRA)
+    chosen = evenly(len(table), MAX_SPECTRA)
     style = "o-" if len(horizontal) <= MARKED else "-"
     for number, (colour, row) in enumerate(zip(_colours(len(chosen)), chosen, strict=True)):
         index = np.unravel_index(row, [values.sizes[dim] for dim in others])
@@ -260,7 +260,7 @@ def _lifetimes(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
         for kind, style in kinds.items():
             values, _ = _first(stored(dataset, f"rate_{kind}"), along, axis)
             seen = values[axis].values <= last
-            rows = evenly(values.sizes[along], MOST_SPECTRA)
+            rows = evenly(values.sizes[along], MAX_SPECTRA)
             for colour, row in zip(_colours(len(rows)), rows, strict=True):
                 rate = np.where(values.values[row] > 0.0, values.values[row] * scale, np.nan)
                 label = value_text(values[along], int(row)) if style == "-" and axis == "energy" else None

@@ -14,7 +14,7 @@ from fvqp.results.figures.common import Drawing, FigureSpec, draw_legend, evenly
 from fvqp.typing import Floats
 
 MICROMETRE3 = 1e-18
-MOST_CURVES = 6
+MAX_CURVES = 6
 """Points in one panel; of longer sweeps evenly chosen ones are shown."""
 MARKERS = "osD^v<>p"
 PACKING, PACKING_CONSERVED = (0.605, 0.008), (2.19, 0.05)
@@ -26,7 +26,7 @@ def _points(
 ) -> list[tuple[dict[str, int], str, tuple[float, ...]]]:
     """Chosen points along ``dims``: where they are, what they are called, and their colour."""
     points = list(np.ndindex(*(dataset.sizes[dim] for dim in dims)))
-    rows = evenly(len(points), MOST_CURVES)
+    rows = evenly(len(points), MAX_CURVES)
     colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.85, len(rows)))
     found = []
     for row, colour in zip(rows, colours, strict=True):

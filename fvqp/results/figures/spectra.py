@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from fvqp.results.figures.common import Drawing, FigureSpec, draw_legend, evenly, name_of, stored
 
-MOST_CURVES = 6
+MAX_CURVES = 6
 """Temperatures in one panel; of longer sweeps evenly chosen ones are shown."""
 
 
@@ -19,7 +19,7 @@ def _functions(label: str, *names: str, scale: float = 1.0) -> Drawing:
     def drawn(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
         figure.set_size_inches(4.6, 3.2)
         axes = figure.subplots()
-        rows = evenly(dataset.sizes["temperature"], MOST_CURVES)
+        rows = evenly(dataset.sizes["temperature"], MAX_CURVES)
         colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.85, len(rows)))
         energies = dataset["energy"].values * 1e3
         for name, style in zip(names, ("-", "--"), strict=False):
@@ -38,7 +38,7 @@ def _dos(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
     """Density of states near the gap, and its ratio to that of BCS where phonons show in tunnel spectra."""
     figure.set_size_inches(7.2, 3.2)
     near, ratio = figure.subplots(1, 2)
-    rows = evenly(dataset.sizes["temperature"], MOST_CURVES)
+    rows = evenly(dataset.sizes["temperature"], MAX_CURVES)
     colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.85, len(rows)))
     energies, values = dataset["energy"].values * 1e3, stored(dataset, "dos").values
     gaps = stored(dataset, "gap").values * 1e3

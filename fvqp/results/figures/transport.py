@@ -14,7 +14,7 @@ from fvqp.results.figures import kinetic
 from fvqp.results.figures.cells import draw_cells, draw_colour_bar, plane_axes
 from fvqp.results.figures.common import Drawing, FigureSpec, draw_legend, evenly, stored, value_text
 
-MOST_TIMES = 7
+MAX_TIMES = 7
 """Times in one panel."""
 PER_CUBIC_MICROMETRE = 1e-18
 MICROMETRES = 1e6
@@ -58,7 +58,7 @@ def _times(dataset: xr.Dataset, name: str) -> tuple[xr.DataArray, NDArray[np.int
     values = stored(dataset, name)
     seen = np.flatnonzero(np.isfinite(values.values).reshape(values.sizes["time"], -1).any(axis=1))
     values = values.isel(time=seen)
-    return values, evenly(values.sizes["time"], MOST_TIMES)
+    return values, evenly(values.sizes["time"], MAX_TIMES)
 
 
 def _profile(name: str, label: str, *, logarithmic: bool) -> Drawing:

@@ -30,7 +30,7 @@ SWEPT = ("temperature", "supercurrent", "V_det", "V_inj")
 """Dimensions of a sweep."""
 ABREAST = 3
 """Panels beside one another."""
-MOST_SPECTRA = 5
+MAX_SPECTRA = 5
 """Biases at which the quasiparticles' distribution is shown."""
 
 
@@ -297,7 +297,7 @@ def _quasiparticles(name: str, values: xr.DataArray, along: str) -> xr.DataArray
         values = values.sel(energy=values["energy"].values >= unit)
         if "V_inj" in values.dims and np.any(np.abs(values["V_inj"].values) > unit):
             above = np.flatnonzero(np.abs(values["V_inj"].values) > unit)
-            values = values.isel(V_inj=above[evenly_mirrored(values["V_inj"].values[above], MOST_SPECTRA)])
+            values = values.isel(V_inj=above[evenly_mirrored(values["V_inj"].values[above], MAX_SPECTRA)])
             # Beyond the largest bias there are next to none.
             values = values.sel(energy=values["energy"].values <= 1.2 * np.abs(values["V_inj"].values).max())
     return (1.0 - values).rename(values.name).assign_attrs(units="1", symbol="$1-f_\\mathrm{L}$")
