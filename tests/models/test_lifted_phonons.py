@@ -56,7 +56,7 @@ def test_points_above_the_threshold_keep_their_occupation():
         above = np.arange(GRID.n_phonon) >= max(first[cell], now[cell])
         np.testing.assert_array_equal(there.n[cell, above], n[cell, above])
     # a falling gap breaks pairs; a rising one leaves its phonons below 2Δ, but for small changes above
-    changed = ((there.f - f) * last.states).sum(axis=1)
+    changed = ((there.f - f) * last.dos_weights).sum(axis=1)
     assert np.all(changed[:2] > 0.0) and np.all(np.abs(changed[2:]) < 0.2 * changed[0])
     # the new points gain as many phonons as they lose
     new = slice(now[1], first[1])
