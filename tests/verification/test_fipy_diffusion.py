@@ -185,7 +185,7 @@ def test_disc_with_a_round_hole(tmp_path: Path) -> None:
         diffusion=np.ones((1, 1, 1)),
         reaction=np.zeros((1, 1, 1)),
         advection=np.empty((1, 0)),
-        drop=np.zeros(mesh.n_faces),
+        supercurrent_conductance=np.zeros(mesh.n_faces),
         junction=np.empty((0, 1)),
         interface=np.empty((1, 0, 1)),
         lead=np.empty((0, 1)),
