@@ -121,7 +121,7 @@ class ElectronPhonon:
             interaction: α²F(ω)/(b ω²) at the phonon points, ``(K,)``, with the b of τ0; 1 for ``α²F = b ω²``.
                 By itself it is a property of the coupling α².
             modes: phonon modes of the points over those of Debye's model, ``(K,)``, positive.
-            apart: whether phonon points that share a collision take part in it one by one
+            split_shares: whether phonon points that share a collision take part in it one by one
                 (`fvqp.collisions.pair_sums_nonuniform.split_shares`), so that n of every point follows from f
                 alone.
 

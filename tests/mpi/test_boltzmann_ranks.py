@@ -18,6 +18,7 @@ import fvqp
 from fvqp.case.boltzmann.study import BoltzmannStudy
 from fvqp.errors import CaseError, ConvergenceError
 from fvqp.results import open_result
+from fvqp.results.files import seal
 
 WORLD, SELF = MPI.COMM_WORLD, MPI.COMM_SELF
 pytestmark = pytest.mark.mpi
@@ -118,6 +119,7 @@ def _forget_last_times(path: Path) -> None:
         completed = file["completed"][()]
         completed[:, -1] = 0
         file["completed"][...] = completed
+    seal(path / "checkpoint.h5")
 
 
 def test_bad_input_ends_all_ranks() -> None:

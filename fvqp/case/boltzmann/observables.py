@@ -39,12 +39,11 @@ class Observables:
     def __init__(self, case: BoltzmannCase, setup: Setup) -> None:
         self.case, self.setup = case, setup
         # Transforms would lose the small difference of large rates.
-        collisions, grid = setup.collisions, setup.grid
-        self._summed = ElectronPhonon(
-            grid,
-            collisions.coupling,
-            "direct" if grid.is_uniform else "graded",
-            interaction=collisions.interaction,
+        collisions = setup.collisions
+        self._summed = (
+            collisions
+            if collisions.shares_phonons
+            else ElectronPhonon(setup.grid, collisions.coupling, "direct", interaction=collisions.interaction)
         )
         self._mattis_bardeen: tuple[float, MattisBardeen] | None = None
         #: Whether results of the thermal distribution with as many quasiparticles stand beside those found.

@@ -184,8 +184,8 @@ class BoltzmannStudy(PointStudy):
         self.observables.define(sweep)
         self.closed_forms.define(sweep)
         if self.case.evolution is not None:
-            sweep.define("next_step", (), "s", "length of the step in time that would come next")
-            sweep.define("gap_rate", (), "eV s-1", "rate of change of the gap in the last step in time")
+            sweep.define("next_step", (), "s", "length of the next time step; NaN at the start")
+            sweep.define("gap_rate", (), "eV s-1", "rate of change of the gap; NaN at the start")
         if setup.strong is not None:
             factor = setup.strong.renormalization_of_bins(setup.grid)
             factor = np.where(setup.bin_weights(setup.gap).active[0], factor, np.nan)
