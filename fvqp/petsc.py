@@ -15,6 +15,7 @@ from types import SimpleNamespace
 from typing import Any, TypeVar
 
 import petsc4py
+from mpi4py import MPI
 
 from fvqp.typing import Floats
 
@@ -24,6 +25,8 @@ from petsc4py import PETSc  # noqa: E402
 
 __all__ = ["PETSc", "as_snes", "destroyed_with", "option_used", "own_errors", "slepc", "weakly"]
 
+
+_KEPT = MPI.Comm.Create_keyval()
 
 Result = TypeVar("Result")
 Tell = Callable[[int, float, Floats], None]
@@ -69,11 +72,15 @@ def weakly(method: Callable[..., Any]) -> Callable[..., Any]:
 def destroyed_with(owner: Any, *objects: Any) -> Callable[[], object]:
     """Destroys PETSc objects together with their owner, and at the latest before Python ends.
 
-    Later PETSc could not free those that are written in Python.
+    Later PETSc could not free those that are written in Python. Their communicator stays: PETSc would free
+    its own with the last object, and ranks collect garbage at different times. A rank that has to make it
+    anew would wait for those that still have it.
 
     Returns:
         Destroys them at once.
     """
+    for item in objects:
+        _keep(item.getComm())
     return weakref.finalize(owner, _destroy, objects)
 
 
@@ -122,6 +129,15 @@ def as_snes(method: Callable[[Tell], Result], start: Floats, *, comm: Any, prefi
     if failures:
         raise failures[0]
     return found[0]
+
+
+def _keep(comm: PETSc.Comm) -> None:
+    """Let PETSc count one more user of its communicator, for good."""
+    known = comm.tompi4py()
+    if comm.size > 1 and known.Get_attr(_KEPT) is None:
+        known.Set_attr(_KEPT, True)
+        # A duplicate that Python frees would end the use.
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(comm.duplicate()))
 
 
 def _destroy(objects: tuple[Any, ...]) -> None:
