@@ -11,24 +11,15 @@ Any consistent units will do; `RothwarfTaylor.from_material` gives SI.
 from __future__ import annotations
 
 import math
-import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.integrate import solve_ivp
 
-from fvqp.errors import CaseError, ConvergenceError
+from fvqp.errors import CaseError
 from fvqp.materials import Material, pair_breaking_time, recombination_constant
 from fvqp.models.coupling import gap_at, thermal_density
 from fvqp.typing import Floats
-
-Injection = float | Callable[[float], float]
-
-_ATTEMPTS = 3  # each with a hundredth of the tolerance
-_FINEST = 1e-12  # relative tolerance: rounding of the implicit stages
-_FLOOR = 1e-16  # of the largest density: what is below need not be accurate
 
 
 @dataclass(frozen=True)
@@ -65,12 +56,6 @@ class TrappingModel:
         excess = 2.0 * generation / (linear + root) if generation > 0.0 else 0.0
         return self.thermal_density + excess
 
-    def relaxation_time(self, density: float) -> float:
-        """Return the relaxation time of a small change at a density: ``1/(2 R n + 1/τ_tr)``; infinite if
-        nothing removes it."""
-        rate = 2.0 * self.recombination * density + 1.0 / self.trapping_time
-        return 1.0 / rate if rate > 0.0 else math.inf
-
     def decay(self, start: float, times: ArrayLike, generation: float = 0.0) -> Floats:
         """n(t) from n(0) = ``start``, exactly; ``1/n − 1/n(0) = R t`` if nothing but R acts."""
         _not_negative("start", start)
@@ -86,41 +71,6 @@ class TrappingModel:
         # (1 − e^{−Γt})/Γ, which is t where nothing but n² relaxes
         elapsed = -np.expm1(-rate * t) / rate if rate > 0.0 else t
         return np.asarray(rest + excess * np.exp(-rate * t) / (1.0 + r * excess * elapsed))
-
-
-@dataclass(frozen=True)
-class Ledger:
-    """Gains and losses per volume since the start, counted in quasiparticles (a phonon is two).
-
-    Attributes:
-        injected: quasiparticles and phonons put in.
-        escaped: phonons to the bath, more than came from it.
-        trapped: quasiparticles.
-        imbalance: of ``n + 2N`` with these three, at each time.
-    """
-
-    injected: Floats
-    escaped: Floats
-    trapped: Floats
-    imbalance: Floats
-
-
-@dataclass(frozen=True)
-class Evolution:
-    """Densities at ``times``.
-
-    Attributes:
-        times: as asked for, ``(n,)``.
-        quasiparticles, phonons: n and N, ``(n,)``.
-        ledger: of the run.
-        evaluations: of the right-hand side.
-    """
-
-    times: Floats
-    quasiparticles: Floats
-    phonons: Floats
-    ledger: Ledger
-    evaluations: int
 
 
 @dataclass(frozen=True)
@@ -222,156 +172,6 @@ class RothwarfTaylor:
         trapped = (n - self.thermal_density) / self.trapping_time
         escaped = (N - self.thermal_phonons) / self.escape_time
         return quasiparticles - 2.0 * pairs - trapped, phonons + pairs - escaped
-
-    def jacobian(self, n: float) -> Floats:
-        """Return the derivative of `rates` by (n, N), ``(2, 2)``."""
-        breaking = 1.0 / self.pair_breaking_time
-        return np.array(
-            [
-                [-2.0 * self.recombination * n - 1.0 / self.trapping_time, 2.0 * breaking],
-                [self.recombination * n, -breaking - 1.0 / self.escape_time],
-            ]
-        )
-
-    def relaxation_times(self, n: float) -> tuple[float, float]:
-        """Return the relaxation times of small changes at density n: the slow one (quasiparticles with
-        their phonons), the fast one."""
-        (a, _), (_, d) = self.jacobian(n)
-        total = -(a + d)
-        # Of positive terms only: the determinant as a difference would lose the slow rate to rounding.
-        escape, trap = 1.0 / self.escape_time, 1.0 / self.trapping_time
-        product = -a * escape + trap / self.pair_breaking_time
-        difference = math.sqrt((a - d) ** 2 + 4.0 * self.recombination * n * 2.0 / self.pair_breaking_time)
-        fast = 0.5 * (total + difference)
-        slow = product / fast
-        return (1.0 / slow if slow > 0.0 else math.inf), 1.0 / fast
-
-    def run(
-        self,
-        times: ArrayLike,
-        start: tuple[float, float] | None = None,
-        *,
-        quasiparticles: Injection = 0.0,
-        phonons: Injection = 0.0,
-        tolerance: float = 1e-8,
-    ) -> Evolution:
-        """Integrate in time, implicitly (Radau), with the analytic Jacobian, from each time to the next.
-
-        Args:
-            times: increasing, ≥ 0; the start is at 0.
-            start: (n, N) ≥ 0; thermal by default.
-            quasiparticles, phonons: injection ≥ 0 per volume and time, numbers or functions of time. Where a
-                function jumps, and around its pulses, there should be times.
-            tolerance: relative, of a step; a part of the run in which a density came out negative is
-                repeated with a smaller one.
-
-        Raises:
-            CaseError: bad times, negative densities or injection.
-            ConvergenceError: no step is small enough; says which process is stiff.
-        """
-        at = np.asarray(times, dtype=np.float64)
-        if (
-            at.ndim != 1
-            or at.size == 0
-            or not np.all(np.isfinite(at))
-            or at[0] < 0.0
-            or np.any(np.diff(at) <= 0)
-        ):
-            raise CaseError("Rothwarf-Taylor model: times must be finite, increase and not be negative")
-        if not 0.0 < tolerance < 1.0:
-            raise CaseError(f"Rothwarf-Taylor model: tolerance must be between 0 and 1, found {tolerance:g}")
-        first = start if start is not None else (self.thermal_density, self.thermal_phonons)
-        for name, value in zip(("quasiparticles", "phonons"), first, strict=True):
-            _not_negative(f"start: density of {name}", value)
-        sources = (_function(quasiparticles, "quasiparticles"), _function(phonons, "phonons"))
-        y = np.empty((5, at.size))
-        state, begin, evaluations = np.array([*first, 0.0, 0.0, 0.0]), 0.0, 0
-        for i, end in enumerate(at.tolist()):
-            if end > begin:
-                state, count = self._advance(state, begin, end, sources, tolerance)
-                evaluations += count
-            y[:, i], begin = state, end
-        injected, escaped, trapped = y[2], 2.0 * y[3], y[4]
-        content = y[0] + 2.0 * y[1]
-        imbalance = content - (first[0] + 2.0 * first[1]) - injected + escaped + trapped
-        return Evolution(at, y[0], y[1], Ledger(injected, escaped, trapped, imbalance), evaluations)
-
-    def _advance(
-        self,
-        state: Floats,
-        begin: float,
-        end: float,
-        sources: tuple[Callable[[float], float], Callable[[float], float]],
-        tolerance: float,
-    ) -> tuple[Floats, int]:
-        """n, N, injected, escaped (phonons) and trapped at ``end``, and the number of evaluations."""
-        escape, trap = 1.0 / self.escape_time, 1.0 / self.trapping_time
-
-        def rhs(t: float, y: Floats) -> Floats:
-            qp, ph = sources[0](t), sources[1](t)
-            dn, dN = self.rates(y[0], y[1], qp, ph)
-            out_n, out_N = (y[0] - self.thermal_density) * trap, (y[1] - self.thermal_phonons) * escape
-            return np.array([dn, dN, qp + 2.0 * ph, out_N, out_n])
-
-        def jac(t: float, y: Floats) -> Floats:
-            out = np.zeros((5, 5))
-            out[:2, :2] = self.jacobian(y[0])
-            out[3, 1], out[4, 0] = escape, trap
-            return out
-
-        supply = max(sources[0](t) + 2.0 * sources[1](t) for t in (begin, end)) * (end - begin)
-        scale = max(float(np.max(np.abs(state))), supply, self.thermal_density)
-        floor = np.array([_FLOOR, _FLOOR**2, 1.0, 1.0, 1.0]) * scale
-        count, why = 0, ""
-        for attempt in range(_ATTEMPTS):
-            precision = tolerance * 0.01**attempt
-            try:
-                with np.errstate(over="ignore", invalid="ignore"):
-                    solution = solve_ivp(
-                        rhs,
-                        (begin, end),
-                        state,
-                        method="Radau",
-                        jac=jac,
-                        t_eval=[end],
-                        rtol=max(precision, _FINEST),
-                        atol=np.maximum(precision * floor, sys.float_info.min),
-                    )
-            except ValueError:  # from the factorization of a matrix that is not finite
-                why = "rates are no longer finite"
-                continue
-            count += int(solution.nfev)
-            if solution.success and np.all(solution.y[:2, -1] >= 0.0):
-                return np.asarray(solution.y[:, -1]), count
-            why = "a density became negative" if solution.success else str(solution.message)
-        raise ConvergenceError(
-            f"Rothwarf-Taylor model: no step was small enough between {begin:g} and {end:g}: {why}; the "
-            f"fastest process is {self._fastest(float(state[0]))}"
-        )
-
-    def _fastest(self, n: float) -> str:
-        rates = {
-            "recombination": 2.0 * self.recombination * n,
-            "pair breaking": 1.0 / self.pair_breaking_time,
-            "escape of phonons": 1.0 / self.escape_time,
-            "trapping": 1.0 / self.trapping_time,
-        }
-        name = max(rates, key=lambda key: rates[key])
-        return f"{name}, at a rate of {rates[name]:.3g}"
-
-
-def _function(injection: Injection, name: str) -> Callable[[float], float]:
-    if not callable(injection):
-        _not_negative(f"injection of {name}", injection)
-        constant = float(injection)
-        return lambda t: constant
-
-    def checked(t: float) -> float:
-        value = float(injection(t))
-        _not_negative(f"injection of {name} at time {t:g}", value)
-        return value
-
-    return checked
 
 
 def _not_negative(name: str, value: float) -> None:

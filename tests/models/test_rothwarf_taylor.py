@@ -1,4 +1,4 @@
-"""Rothwarf-Taylor and trapping models: closed forms, integration, ledger, limits and bad input."""
+"""Rothwarf-Taylor and trapping models: closed forms, limits and bad input."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from scipy import constants
 from scipy.integrate import quad, solve_ivp
 
 from fvqp.collisions import CollisionGrid, ElectronPhonon, bcs_weights, quasiparticle_density, thermal
-from fvqp.errors import CaseError, ConvergenceError
+from fvqp.errors import CaseError
 from fvqp.materials import load_material, pair_breaking_time, recombination_constant
 from fvqp.models.coupling import electron_phonon_coupling, gap_at, thermal_density
 from fvqp.models.rothwarf_taylor import RothwarfTaylor, TrappingModel
@@ -117,100 +117,27 @@ def test_decay_laws() -> None:
 
 
 def test_recombination_decay_with_trapped_phonons() -> None:
-    """From 10 fs to 100 ms in Al: 1/n grows as R t/(1 + τ_esc/τ_B); corrections of order R n τ_B = 1e-5."""
+    """From 10 fs to 100 ms in Al: both equations agree with n alone but for corrections of R n τ_B = 1e-5."""
     model = RothwarfTaylor.from_material(AL, escape_time=1e-9)
     n0, times = 1e22, np.geomspace(1e-14, 0.1, 30)
-    run = model.run(times, (n0, 0.0))
-    assert run.quasiparticles == pytest.approx(model.reduced.decay(n0, times), rel=3e-5)
-    late = times > 1e-7
-    law = (1 / run.quasiparticles - 1 / n0)[late] / times[late]
-    assert law == pytest.approx(
-        model.recombination / (1 + model.escape_time / model.pair_breaking_time), rel=1e-3
-    )
-    assert np.max(np.abs(run.ledger.imbalance)) < 1e-13 * n0
-    assert run.ledger.escaped[-1] == pytest.approx(n0 - run.quasiparticles[-1], rel=1e-10)
+    both = solve_ivp(
+        lambda t, y: model.rates(y[0], y[1], 0.0, 0.0),
+        (0.0, times[-1]),
+        [n0, 0.0],
+        method="Radau",
+        t_eval=times,
+        rtol=1e-8,
+        atol=1e-10 * n0 * np.array([1e-12, 1e-16]),
+    ).y
+    assert both[0] == pytest.approx(model.reduced.decay(n0, times), rel=3e-5)
 
 
-def test_closed_system_comes_to_detailed_balance() -> None:
-    """n + 2N stays, and ``R n² = 2N/τ_B`` in the end."""
+def test_closed_system_keeps_its_energy_and_has_no_steady_state() -> None:
     model = RothwarfTaylor(3.0, 0.5)
-    run = model.run([0.1, 1.0, 200.0], (0.0, 4.0))
-    n, N = run.quasiparticles, run.phonons
-    assert n + 2 * N == pytest.approx(8.0, rel=1e-13)
-    assert 3.0 * n[-1] ** 2 == pytest.approx(2 * N[-1] / 0.5, rel=1e-6)
+    dn, dN = model.rates(1.7, 0.4, 0.0, 0.0)
+    assert dn + 2 * dN == pytest.approx(0.0, abs=1e-14)
     with pytest.raises(CaseError, match="no steady state"):
         model.steady(1.0)
-    assert model.relaxation_times(1.0)[0] == math.inf
-
-
-def test_integration_reaches_the_steady_state_under_injection() -> None:
-    run = UNITY.run([0.5, 50.0, 100.0], (0.0, 0.0), quasiparticles=0.4, phonons=lambda t: 0.7)
-    n, N = UNITY.steady(0.4, 0.7)
-    assert (run.quasiparticles[-1], run.phonons[-1]) == pytest.approx((n, N), rel=1e-7)
-    assert run.ledger.injected == pytest.approx(1.8 * run.times, rel=1e-12)
-    assert np.max(np.abs(run.ledger.imbalance)) < 1e-12 * run.ledger.injected[-1]
-
-
-def test_pulse_against_an_independent_integrator() -> None:
-    def pulse(t: float) -> float:
-        return 5.0 * math.exp(-(((t - 1.0) / 0.2) ** 2))
-
-    times = np.linspace(0.0, 4.0, 21)
-    run = UNITY.run(times, quasiparticles=pulse)
-    start = [UNITY.thermal_density, UNITY.thermal_phonons]
-    other = solve_ivp(
-        lambda t, y: UNITY.rates(y[0], y[1], pulse(t), 0.0),
-        (0, 4),
-        start,
-        method="DOP853",
-        t_eval=times,
-        rtol=1e-11,
-        atol=1e-13,
-    )
-    assert run.quasiparticles == pytest.approx(other.y[0], rel=1e-7)
-    assert run.phonons == pytest.approx(other.y[1], rel=1e-7)
-    assert run.ledger.injected[-1] == pytest.approx(5.0 * 0.2 * math.sqrt(math.pi), rel=1e-6)
-
-
-@pytest.mark.slow
-def test_tolerance_is_met() -> None:
-    """A tenth of the tolerance, about a tenth of the error."""
-    exact = UNITY.run([3.0], (9.0, 0.0), tolerance=1e-11).quasiparticles[0]
-    errors = [
-        abs(UNITY.run([3.0], (9.0, 0.0), tolerance=tolerance).quasiparticles[0] / exact - 1)
-        for tolerance in (1e-4, 1e-6, 1e-8)
-    ]
-    assert errors[0] < 1e-4 and errors[1] < 1e-6 and errors[2] < 1e-8
-
-
-def test_densities_are_never_negative() -> None:
-    model = RothwarfTaylor(1.0, 1e-9, escape_time=1e-6)
-    run = model.run(np.geomspace(1e-12, 1e3, 16), (1e6, 0.0), tolerance=1e-4)
-    assert np.all(run.quasiparticles >= 0.0) and np.all(run.phonons >= 0.0)
-    empty = model.run([0.0, 1.0], (0.0, 0.0))
-    assert np.all(empty.quasiparticles == 0.0) and np.all(empty.ledger.imbalance == 0.0)
-
-
-@pytest.mark.parametrize("n", [1e-3, 1.0, 1e3])
-def test_relaxation_times_are_eigenvalues(n: float) -> None:
-    step = 1e-6 * n
-    columns = [
-        (np.array(UNITY.rates(n + dn, 1.0 + dN, 0, 0)) - np.array(UNITY.rates(n - dn, 1.0 - dN, 0, 0)))
-        / (2 * step)
-        for dn, dN in ((step, 0.0), (0.0, step))
-    ]
-    assert UNITY.jacobian(n) == pytest.approx(np.array(columns).T, rel=1e-6, abs=1e-6)
-    times = np.sort(-1.0 / np.linalg.eigvals(UNITY.jacobian(n)))[::-1]
-    assert UNITY.relaxation_times(n) == pytest.approx(times, rel=1e-9)
-
-
-def test_slow_relaxation_is_that_without_phonons() -> None:
-    """In Al the slow time is ``1/(2 R_eff n)``, also where a difference of eigenvalues would be rounding."""
-    for n in (1e12, 1e18):
-        slow, fast = film().relaxation_times(n)
-        assert slow == pytest.approx(film().reduced.relaxation_time(n), rel=1e-5)
-        both = 1 / film().pair_breaking_time + 1 / film().escape_time
-        assert fast == pytest.approx(1 / both, rel=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -229,16 +156,7 @@ def test_bad_parameters(arguments: tuple[float, ...], message: str) -> None:
         RothwarfTaylor(*arguments)
 
 
-def test_bad_runs() -> None:
-    for times in ([], [1.0, 1.0], [-1.0, 1.0], [0.0, math.nan], 3.0):
-        with pytest.raises(CaseError, match="times must be finite, increase"):
-            UNITY.run(times)
-    with pytest.raises(CaseError, match="start: density of phonons"):
-        UNITY.run([1.0], (0.0, -1.0))
-    with pytest.raises(CaseError, match="injection of quasiparticles at time .* found -1"):
-        UNITY.run([1.0], quasiparticles=lambda t: -1.0)
-    with pytest.raises(CaseError, match="tolerance"):
-        UNITY.run([1.0], tolerance=0.0)
+def test_bad_arguments() -> None:
     with pytest.raises(CaseError, match="injection of phonons"):
         UNITY.steady(0.0, -1.0)
     with pytest.raises(CaseError, match="times must not be negative"):
@@ -254,13 +172,3 @@ def test_bad_materials() -> None:
         RothwarfTaylor.from_material(AL, temperature=-0.1)
     with pytest.raises(CaseError, match='"Al_ryan2026": electron-phonon kinetics needs characteristic_time'):
         RothwarfTaylor.from_material(load_material("Al_ryan2026"))
-
-
-def test_step_collapse_names_the_process() -> None:
-    def wild(t: float) -> float:
-        return 1e300 if t > 0.5 else 0.0
-
-    with pytest.raises(
-        ConvergenceError, match="no step was small enough between .* process is pair breaking"
-    ):
-        RothwarfTaylor(1e200, 1e-3, escape_time=1.0).run([1.0], (0.0, 1.0), quasiparticles=wild)
