@@ -388,14 +388,6 @@ def density(
     )
 
 
-def gap_shift(x_qp: ArrayLike, temperature: ArrayLike) -> Floats:
-    """``−δΔ/Δ0 = x_qp ⟨Δ/E⟩ = x_qp (1 − 0.42 T_* + 0.22 T_*²)`` (Eq. 53; theory, driven-shift), T_* in Δ0."""
-    _check(least=0.0, x_qp=x_qp, temperature=temperature)
-    t = np.asarray(temperature, dtype=np.float64)
-    linear, second = MOMENTS
-    return np.asarray(np.asarray(x_qp) * (1.0 - linear * t + 0.25 * (second + 3.0 * linear**2) * t**2))
-
-
 def _emission(x: Floats, least: float = 0.0) -> Floats:
     """Emission of phonons above ``least`` by E = 1 + x, Δ = 1, in units of ``κ³Δ³/τ0``."""
     # E' = 1 + y t² with y = x − least: no root is left at the gap

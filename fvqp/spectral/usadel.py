@@ -90,11 +90,6 @@ class BinnedSpectrum:
         """Charge relaxation ``2Δ ⟨Re F⟩``."""
         return 2.0 * self.gap * self.re_F
 
-    @property
-    def im_F(self) -> Floats:
-        """Mean of ``Im F``, the same as ``pairing``."""
-        return self.pairing
-
     def at(self, bins: slice) -> BinnedSpectrum:
         """Return the spectra of some bins."""
         parts = {name: np.ascontiguousarray(a[:, bins]) for name, a in vars(self).items() if name != "gap"}

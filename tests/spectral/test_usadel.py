@@ -156,7 +156,7 @@ def test_bin_averages_agree_with_adaptive_quadrature() -> None:
 def test_bin_averages_obey_the_bounds(gap: float, zeta: float, gamma: float) -> None:
     edges = EnergyGrid.graded(20.0, gap_edges=[float(gap_edge(gap, zeta))], first=0.01, largest=0.5).edges
     b = bin_averages(edges, gap, zeta, gamma)
-    for name in (*QUANTITIES, "re_F", "im_F", "im_G"):
+    for name in (*QUANTITIES, "re_F", "pairing", "im_G"):
         assert np.all(np.isfinite(getattr(b, name)))
     assert np.all(b.dos >= 0.0)
     assert np.all(b.pairing >= 0.0)
@@ -184,7 +184,7 @@ def test_bin_averages_of_every_cell_on_its_own() -> None:
         np.testing.assert_array_equal(together.diffusion_T[c], alone.diffusion_T[0])
         np.testing.assert_array_equal(together.relaxation_T[c], alone.relaxation_T[0])
     assert np.all(together.dos[1] == 1.0)
-    assert np.all(together.im_F[1] == 0.0)
+    assert np.all(together.pairing[1] == 0.0)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.integrate import quad, solve_bvp, solve_ivp
+from scipy.integrate import solve_bvp, solve_ivp
 from scipy.special import gamma as gamma_function
 
 from fvqp.errors import CaseError
@@ -313,16 +313,3 @@ def _pure(cluster: Cluster) -> tuple[RegimeNoise, float, float]:
         return constants, spin_relaxation_number(cluster), cluster.tau_s
     number = triplet_number(cluster)
     return constants, number, number**2 / cluster.injection
-
-
-def sum_rule(response: Response) -> float:
-    """∫ S_N dω/2π by quadrature over ln ω; equals ⟨⟨N²⟩⟩."""
-    slow = float(response.relaxation_rates()[0])
-    fast = float(response.relaxation_rates()[-1])
-
-    def integrand(t: float) -> float:
-        omega = slow * math.exp(t)
-        return float(response.spectrum(omega)) * omega
-
-    total, _ = quad(integrand, -30.0, math.log(fast / slow) + 30.0, limit=500, epsrel=1e-10, points=[0.0])
-    return total / math.pi
