@@ -1,7 +1,7 @@
 """Inelastic collisions on an energy axis: what happens at a point."""
 
 from fvqp.collisions.bin_weights import BinWeights, bcs_weights
-from fvqp.collisions.collision_sum import Collisions, CollisionSum
+from fvqp.collisions.collision_sum import CollisionSum, InelasticCollisions
 from fvqp.collisions.conductivity import Conductivity, MattisBardeen, cold_conductivity
 from fvqp.collisions.electron_electron import ElectronElectron, EnergyRelaxation
 from fvqp.collisions.electron_phonon import Coupling, ElectronPhonon, phonon_modes
@@ -16,9 +16,9 @@ from fvqp.collisions.observables import (
     quasiparticle_energy,
     thermal,
 )
-from fvqp.collisions.phonon_relaxation import PhononCollisions, Phonons
+from fvqp.collisions.phonon_relaxation import PhononBath, PhononCollisions
 from fvqp.collisions.photon import PhotonDrive
-from fvqp.collisions.process import Blocks, Exchange, Flow, GainLoss, Pair, Process
+from fvqp.collisions.process import Blocks, ExternalProcess, Flow, GainLoss, Pair, Process
 from fvqp.collisions.resonator import film_factor, frequency_shift, internal_loss, surface_impedance
 from fvqp.collisions.sources import (
     ConstantTrapping,
@@ -27,7 +27,7 @@ from fvqp.collisions.sources import (
     PhononEscape,
     PhononInjection,
     QuasiparticleInjection,
-    Table,
+    TabulatedSpectrum,
     escape_time,
     pair_breaking_efficiency,
 )
@@ -37,32 +37,32 @@ __all__ = [
     "Blocks",
     "CollisionGrid",
     "CollisionSum",
-    "Collisions",
     "Conductivity",
     "ConstantTrapping",
     "Coupling",
     "ElectronElectron",
     "ElectronPhonon",
     "EnergyRelaxation",
-    "Exchange",
+    "ExternalProcess",
     "Flow",
     "GainLoss",
     "Gaussian",
     "ImpurityScattering",
+    "InelasticCollisions",
     "InverseLifetimes",
     "Line",
     "Localization",
     "MattisBardeen",
     "Pair",
+    "PhononBath",
     "PhononCollisions",
     "PhononEscape",
     "PhononInjection",
-    "Phonons",
     "PhotonDrive",
     "Process",
     "QuasiparticleInjection",
     "SinkLaw",
-    "Table",
+    "TabulatedSpectrum",
     "bcs_weights",
     "cold_conductivity",
     "diffusivity",

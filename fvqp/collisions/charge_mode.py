@@ -12,7 +12,7 @@ import numpy as np
 from scipy import fft
 
 from fvqp.collisions.electron_electron import ElectronElectron, Kernel, conserve
-from fvqp.collisions.phonon_relaxation import Phonons
+from fvqp.collisions.phonon_relaxation import PhononBath
 from fvqp.errors import CaseError
 from fvqp.grids.energy import EnergyGrid
 from fvqp.typing import Complexes, Floats
@@ -146,7 +146,7 @@ class ChargeModeCollisions:
         grid: EnergyGrid,
         strength: float,
         kernel: Kernel = "fermi_liquid",
-        phonons: Phonons | None = None,
+        phonons: PhononBath | None = None,
     ) -> None:
         self.electrons = ElectronElectron(grid, strength, kernel)
         self.grid = grid
@@ -202,7 +202,7 @@ class ChargeModeRelaxation:
         return self._met.sums.changes(self._spectra, self.f, self.loss, step, moved)
 
 
-def bath_of(phonons: Phonons, omega: Floats) -> tuple[Floats, Floats]:
+def bath_of(phonons: PhononBath, omega: Floats) -> tuple[Floats, Floats]:
     """Fluctuations A (even in ω) and response C (odd) of phonons of a bath (theory: charge_mode).
 
     Raises:

@@ -23,7 +23,7 @@ from fvqp.collisions.charge_mode import (
 from fvqp.collisions.charge_mode_phonons import PhononRelaxationOfBothModes, PhononsOfBothModes
 from fvqp.collisions.electron_electron import Kernel, conserve, is_uniform
 from fvqp.collisions.electron_electron_shared import EnergyKept, SharedElectronElectron
-from fvqp.collisions.phonon_relaxation import Phonons
+from fvqp.collisions.phonon_relaxation import PhononBath
 from fvqp.grids.energy import EnergyGrid
 from fvqp.typing import Floats
 
@@ -54,7 +54,7 @@ class GradedChargeModeCollisions:
 
     @classmethod
     def on(
-        cls, grid: EnergyGrid, strength: float, kernel: Kernel, phonons: Phonons | None
+        cls, grid: EnergyGrid, strength: float, kernel: Kernel, phonons: PhononBath | None
     ) -> GradedChargeModeCollisions:
         """Return the collisions on an axis: see `fvqp.collisions.charge_mode.ChargeModeCollisions`."""
         parts: list[Part] = []
@@ -275,7 +275,7 @@ class BathOfBothModes:
 
     rounding = 0.0
 
-    def __init__(self, grid: EnergyGrid, phonons: Phonons) -> None:
+    def __init__(self, grid: EnergyGrid, phonons: PhononBath) -> None:
         energies = grid.centres
         differences, sums = np.subtract.outer(energies, energies), np.add.outer(energies, energies)
         (A, C), (A_pair, C_pair) = bath_of(phonons, differences), bath_of(phonons, sums)

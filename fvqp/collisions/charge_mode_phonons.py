@@ -23,7 +23,7 @@ from fvqp.collisions.charge_mode import Spectra
 from fvqp.collisions.electron_electron import conserve, is_uniform
 from fvqp.collisions.electron_phonon import Coupling, ElectronPhonon
 from fvqp.collisions.grid import CollisionGrid
-from fvqp.collisions.phonon_relaxation import Phonons, phonon_points
+from fvqp.collisions.phonon_relaxation import PhononBath, phonon_points
 from fvqp.collisions.quasistatic_phonons import STEEPEST, QuasistaticPhonons, inverted, weights
 from fvqp.errors import CaseError
 from fvqp.grids.energy import EnergyGrid
@@ -47,7 +47,7 @@ class PhononsOfBothModes:
 
     rounding = 0.0
 
-    def __init__(self, grid: EnergyGrid, phonons: Phonons) -> None:
+    def __init__(self, grid: EnergyGrid, phonons: PhononBath) -> None:
         if phonons.escape_time is None or phonons.pair_breaking_time is None:
             raise CaseError("phonons: those of a bath have no occupation of their own")
         self.grid, self.strength = grid, phonons.strength

@@ -12,7 +12,7 @@ from fvqp.collisions.charge_mode import ChargeModeCollisions
 from fvqp.collisions.charge_mode_graded import GradedChargeModeCollisions
 from fvqp.collisions.electron_electron import ElectronElectron, Kernel, is_uniform
 from fvqp.collisions.electron_electron_shared import SharedElectronElectron
-from fvqp.collisions.phonon_relaxation import PhononCollisions, PhononRelaxation, Phonons
+from fvqp.collisions.phonon_relaxation import PhononBath, PhononCollisions, PhononRelaxation
 from fvqp.errors import CaseError
 from fvqp.grids.energy import EnergyGrid
 from fvqp.typing import Floats
@@ -49,7 +49,7 @@ class EnergyCollisions(Protocol):
 
 
 @dataclass(frozen=True)
-class Collisions:
+class InelasticCollisions:
     """Parameters of all inelastic collisions.
 
     Attributes:
@@ -61,7 +61,7 @@ class Collisions:
 
     electron_electron: float = 0.0
     kernel: Kernel = "fermi_liquid"
-    phonons: Phonons | None = None
+    phonons: PhononBath | None = None
     charge: bool = False
 
     def on(self, grid: EnergyGrid) -> CollisionSum | ChargeModeCollisions | GradedChargeModeCollisions:

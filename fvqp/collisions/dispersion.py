@@ -20,7 +20,7 @@ from fvqp.typing import Floats
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(8)
 
 
-class Branch(NamedTuple):
+class DispersionBranch(NamedTuple):
     """Phonon points of a branch.
 
     Attributes:
@@ -116,7 +116,7 @@ class Tabulated:
         return np.asarray((weight * self.wave_number(omega) ** 2).sum(axis=1))
 
 
-def branch(grid: CollisionGrid, dispersion: Dispersion) -> Branch:
+def branch(grid: CollisionGrid, dispersion: Dispersion) -> DispersionBranch:
     """Modes and speeds of the phonon points, exact integrals over their shares of the axis.
 
     Raises:
@@ -133,7 +133,9 @@ def branch(grid: CollisionGrid, dispersion: Dispersion) -> Branch:
     inside = np.minimum(bounds, end)
     q = dispersion.wave_number(inside)
     cubes = np.diff(q**3)
-    return Branch(cubes / np.diff(bounds**3), 3.0 * dispersion.flux(inside[:-1], inside[1:]) / cubes)
+    return DispersionBranch(
+        cubes / np.diff(bounds**3), 3.0 * dispersion.flux(inside[:-1], inside[1:]) / cubes
+    )
 
 
 def _passage(distance: Floats, first: Floats, last: Floats) -> Floats:

@@ -147,7 +147,7 @@ class ElectronPhonon:
         self._shares_phonons = evaluation == "graded" or not grid.is_uniform
         self._prepared: tuple[Floats | None, uniform.Uniform, FourierSums | None] | None = None
         self._split_shares = split_shares
-        self._events: nonuniform.Collisions | None = None
+        self._events: nonuniform.PairTable | None = None
 
     @property
     def shares_phonons(self) -> bool:
@@ -319,7 +319,7 @@ class ElectronPhonon:
     def _nonuniform_sums(
         self,
         loop: Callable,
-        events: nonuniform.Collisions,
+        events: nonuniform.PairTable,
         bin_weights: BinWeights,
         f: Floats,
         *rest: object,
@@ -358,7 +358,7 @@ class ElectronPhonon:
         return self._prepared[2]
 
     @property
-    def events(self) -> nonuniform.Collisions:
+    def events(self) -> nonuniform.PairTable:
         """Pairs of bins and the shares of their phonons, of graded sums."""
         if self._events is None:
             self._events = nonuniform.collisions(

@@ -55,7 +55,7 @@ class Axis(NamedTuple):
     law: NDArray
 
 
-class Spectrum(NamedTuple):
+class GapSpectrum(NamedTuple):
     """Bin weights at one gap, and what drifts when the gap moves.
 
     Attributes:
@@ -74,8 +74,8 @@ class Spectrum(NamedTuple):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def room(bins):
-    """Arrays of a `Spectrum`, not filled."""
-    return Spectrum(np.empty(bins), np.empty(bins), np.empty(bins - 1), np.empty(bins - 1), np.empty(1))
+    """Arrays of a `GapSpectrum`, not filled."""
+    return GapSpectrum(np.empty(bins), np.empty(bins), np.empty(bins - 1), np.empty(bins - 1), np.empty(1))
 
 
 @njit(cache=True, nogil=True)
@@ -87,7 +87,7 @@ def copy(source, target):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def copy_spectrum(source, target):
-    """Fill a `Spectrum` from another."""
+    """Fill a `GapSpectrum` from another."""
     copy(source.states, target.states)
     copy(source.anomalous, target.anomalous)
     copy(source.drift, target.drift)

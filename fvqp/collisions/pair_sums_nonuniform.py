@@ -28,7 +28,7 @@ MIN_OCCUPATION = 1e-300
 EMPTY_POINT = 1e300
 
 
-class Collisions(NamedTuple):
+class PairTable(NamedTuple):
     """All pairs of bins that exchange a phonon within the range of the phonon points.
 
     Attributes:
@@ -50,7 +50,7 @@ class Collisions(NamedTuple):
     modes: NDArray
 
 
-def collisions(grid: CollisionGrid, strength: float, modes: NDArray, interaction: NDArray) -> Collisions:
+def collisions(grid: CollisionGrid, strength: float, modes: NDArray, interaction: NDArray) -> PairTable:
     """Pairs of a grid and the shares of their phonons.
 
     Args:
@@ -84,10 +84,10 @@ def collisions(grid: CollisionGrid, strength: float, modes: NDArray, interaction
     tolerance = 8.0 * np.finfo(float).eps * points[-1] / np.diff(points).min()
     first, start, shares = _positive(cell[0], start, shares, tolerance)
     factor = strength * np.interp(omega, points, interaction) * omega**2 * np.where(lower == upper, 0.5, 1.0)
-    return Collisions(lower, upper, sign, factor, first, start, shares, modes)
+    return PairTable(lower, upper, sign, factor, first, start, shares, modes)
 
 
-def some(events: Collisions, sign: float) -> Collisions:
+def some(events: PairTable, sign: float) -> PairTable:
     """Scattering (sign −1) or pairs (+1) alone."""
     kept = events.sign == sign
     counts = np.diff(events.start)
@@ -102,7 +102,7 @@ def some(events: Collisions, sign: float) -> Collisions:
     )
 
 
-def split_shares(events: Collisions, grid: CollisionGrid) -> Collisions:
+def split_shares(events: PairTable, grid: CollisionGrid) -> PairTable:
     """Events of one phonon point each in place of those that several points share.
 
     Each happens with the share of its point as a part of its rate, at the occupation that a phonon of its
@@ -113,7 +113,7 @@ def split_shares(events: Collisions, grid: CollisionGrid) -> Collisions:
     event = np.repeat(np.arange(counts.size), counts)
     point = events.first[event] + np.arange(event.size) - events.start[event]
     lower, upper, sign = events.lower[event], events.upper[event], events.sign[event]
-    return Collisions(
+    return PairTable(
         lower,
         upper,
         sign,

@@ -29,7 +29,7 @@ _BEYOND = 600.0
 
 
 @dataclass(frozen=True)
-class Phonons:
+class PhononBath:
     """Phonons that quasiparticles collide with.
 
     Attributes:
@@ -69,7 +69,7 @@ class PhononCollisions:
 
     rounding = 0.0
 
-    def __init__(self, grid: EnergyGrid, phonons: Phonons) -> None:
+    def __init__(self, grid: EnergyGrid, phonons: PhononBath) -> None:
         self.grid, self.phonons = grid, phonons
         evaluation: Evaluation = "fourier" if grid.n >= FOURIER_FROM else "direct"
         own = phonons.escape_time is not None

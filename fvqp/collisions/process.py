@@ -88,7 +88,7 @@ class Process(Protocol):
         ...
 
 
-class Exchange(Process, Protocol):
+class ExternalProcess(Process, Protocol):
     """A process that exchanges energy or particles with the outside: drives, sources, escape.
 
     Processes without these two methods keep the energy of quasiparticles and phonons together.

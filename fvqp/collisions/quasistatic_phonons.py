@@ -24,7 +24,7 @@ from numba import njit
 
 import fvqp.kernel_cache  # noqa: F401
 from fvqp.collisions.bose import bose
-from fvqp.collisions.pair_sums_nonuniform import Collisions
+from fvqp.collisions.pair_sums_nonuniform import PairTable
 from fvqp.threads import share
 from fvqp.typing import Floats, Ints
 
@@ -70,7 +70,7 @@ class QuasistaticPhonons:
         leaves: rate at which they do, 1/τ0.
     """
 
-    def __init__(self, events: Collisions, bath: Floats, leaves: float) -> None:
+    def __init__(self, events: PairTable, bath: Floats, leaves: float) -> None:
         order = np.argsort(events.first, kind="stable")
         #: Those of one point follow one another, from ``start[k]`` to ``start[k + 1]``.
         self._events = events._replace(

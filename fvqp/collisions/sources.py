@@ -28,7 +28,7 @@ _REACH = 5.0
 NARROWEST = 1e-9
 
 
-class Spectrum(Protocol):
+class InjectedSpectrum(Protocol):
     """Distribution of injected particles in energy; particles, not their energy."""
 
     def samples(self, points: Floats) -> tuple[Floats, Floats]:
@@ -70,7 +70,7 @@ class Gaussian:
 
 
 @dataclass(frozen=True, eq=False)
-class Table:
+class TabulatedSpectrum:
     """Particles per energy, linear between the given ones and zero outside."""
 
     energies: ArrayLike
@@ -160,7 +160,7 @@ class PhononInjection(_Linear):
         self,
         grid: CollisionGrid,
         coupling: Coupling,
-        spectrum: Spectrum,
+        spectrum: InjectedSpectrum,
         *,
         power: ArrayLike | None = None,
         rate: ArrayLike | None = None,
@@ -211,7 +211,7 @@ class QuasiparticleInjection(_Linear):
     def __init__(
         self,
         grid: CollisionGrid,
-        spectrum: Spectrum,
+        spectrum: InjectedSpectrum,
         *,
         power: ArrayLike | None = None,
         rate: ArrayLike | None = None,
@@ -336,7 +336,7 @@ def pair_breaking_efficiency(number: ArrayLike, energy: ArrayLike, gap: ArrayLik
 
 
 def _injected(
-    what: str, points: Floats, spectrum: Spectrum, power: ArrayLike | None, rate: ArrayLike | None
+    what: str, points: Floats, spectrum: InjectedSpectrum, power: ArrayLike | None, rate: ArrayLike | None
 ) -> Floats:
     """Particles in unit time that arrive at every grid point, ``(cells or 1, points)``."""
     if (power is None) == (rate is None):

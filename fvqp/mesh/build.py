@@ -10,7 +10,7 @@ from mpi4py import MPI
 from fvqp.errors import CaseError, MeshError, shown
 from fvqp.mesh import geometry
 from fvqp.mesh.cells import BY_NAME, BY_VTK, LINEARISED, MAX_CORNERS, MAX_FACE_CORNERS, corner_table
-from fvqp.mesh.distribute import Exchange, partition, raise_together, scatter_rows
+from fvqp.mesh.distribute import GhostExchange, partition, raise_together, scatter_rows
 from fvqp.mesh.mesh import Mesh
 from fvqp.mesh.nodes import join
 from fvqp.mesh.seams import seam
@@ -130,7 +130,7 @@ def build_mesh(
         boundaries=named,
         cell_region=cell_region,
         region_names=region_names,
-        exchange=Exchange(comm, mine, n_owned, part.ghost_owner),
+        exchange=GhostExchange(comm, mine, n_owned, part.ghost_owner),
     )
 
 

@@ -120,7 +120,7 @@ def scatter_rows(comm: MPI.Comm, table: np.ndarray | None, rows: np.ndarray) -> 
     return table[rows]
 
 
-class Exchange:
+class GhostExchange:
     """Message lists for the ghost rows of cell arrays, built once from the owners of the ghosts.
 
     ``cells`` are the global numbers of the local cells (owned ones first, ascending), ``ghost_owner`` the

@@ -14,7 +14,7 @@ from scipy.sparse.csgraph import connected_components
 
 from fvqp.errors import MeshError
 from fvqp.mesh.cells import BY_VTK
-from fvqp.mesh.distribute import Exchange
+from fvqp.mesh.distribute import GhostExchange
 
 
 @dataclass
@@ -69,7 +69,7 @@ class Mesh:
     boundaries: dict[str, np.ndarray]
     cell_region: np.ndarray
     region_names: list[str]
-    exchange: Exchange = field(repr=False)
+    exchange: GhostExchange = field(repr=False)
 
     def __repr__(self) -> str:
         kind = f"dimension {self.dim}"

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from fvqp.errors import MeshError
-from fvqp.mesh.distribute import Exchange, raise_together
+from fvqp.mesh.distribute import GhostExchange, raise_together
 from fvqp.mesh.mesh import Mesh
 from fvqp.typing import Bools, Floats, Ints
 
@@ -253,7 +253,7 @@ def _with_images(
             for column, (name, cells) in enumerate(mesh.regions.items())
         },
         cell_region=np.concatenate([mesh.cell_region, layer.cell_region[images.row]]),
-        exchange=Exchange(mesh.comm, global_id, mesh.n_owned, owner),
+        exchange=GhostExchange(mesh.comm, global_id, mesh.n_owned, owner),
     )
 
 

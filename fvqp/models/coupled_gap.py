@@ -95,7 +95,7 @@ def solve_with_gap(
     return system.kinetic.spectral, system.kinetic.kinetic(f, what), len(found.krylov), system.turned
 
 
-class Passed:
+class RootBracket:
     """Bracket of a stable root: r has been positive at its lower end, and negative at its upper end."""
 
     def __init__(self) -> None:
@@ -158,7 +158,7 @@ class GapAndDistributions:
         #: ln Δ of the last linearization, and the slope of the gap equation there.
         self._before = self.y, 0.0
         #: Where r has had either sign.
-        self._passed = Passed()
+        self._passed = RootBracket()
         #: Whether r has grown on the way: the branch of the first guess ends between it and the root.
         self.turned = False
         #: Whether the last step was Newton's, at a slope that makes roots stable.

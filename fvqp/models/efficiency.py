@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from fvqp.collisions import BinWeights, ElectronPhonon, Exchange
+from fvqp.collisions import BinWeights, ElectronPhonon, ExternalProcess
 from fvqp.typing import Floats
 
 
@@ -20,8 +20,8 @@ def generation(
     bin_weights: BinWeights,
     f: Floats,
     n: Floats,
-    drives: Iterable[Exchange] = (),
-    exchanges: Iterable[Exchange] = (),
+    drives: Iterable[ExternalProcess] = (),
+    exchanges: Iterable[ExternalProcess] = (),
 ) -> Floats:
     """Quasiparticles made in unit time, ``(cells,)``, in 4 N0 Δ0/τ0.
 

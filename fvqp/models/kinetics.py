@@ -104,7 +104,7 @@ class KineticState:
 
 
 @dataclass(frozen=True)
-class Response:
+class UnitResponses:
     """Responses to unit distributions, one for each ``(component, terminal)`` in ``sources``, at fixed
     spectra."""
 
@@ -310,12 +310,12 @@ class Kinetics:
                 source -= operator.residual(x, external)[:, T] @ widths
         return source
 
-    def respond(self, state: SpectralState, sources: Sequence[tuple[int, int]]) -> Response:
+    def respond(self, state: SpectralState, sources: Sequence[tuple[int, int]]) -> UnitResponses:
         """Responses to a unit distribution for each ``(component, terminal)``."""
         units = np.zeros((len(sources), 2, len(self.transport.terminals), self.grid.n))
         for k, (component, terminal) in enumerate(sources):
             units[k, component, terminal] = 1.0
-        return Response(tuple(sources), self.solve(state, units))
+        return UnitResponses(tuple(sources), self.solve(state, units))
 
     def _operators(
         self, state: SpectralState, bins: slice, together: Sequence[tuple[int, ...]]

@@ -15,7 +15,7 @@ import numpy as np
 from mpi4py import MPI
 from scipy import constants
 
-from fvqp.collisions.collision_sum import Collisions
+from fvqp.collisions.collision_sum import InelasticCollisions
 from fvqp.errors import CaseError
 from fvqp.gap import superfluid_density
 from fvqp.grids import energy as distributions
@@ -23,7 +23,7 @@ from fvqp.grids.energy import EnergyGrid
 from fvqp.models.device import Device
 from fvqp.models.gap_field import GapField, GapModel, diffusive_spectra
 from fvqp.models.inelastic import Inelastic
-from fvqp.models.kinetics import BLOCK, Kinetics, KineticState, L, Response, SpectralState, T
+from fvqp.models.kinetics import BLOCK, Kinetics, KineticState, L, SpectralState, T, UnitResponses
 from fvqp.models.linear import TransportSolver
 from fvqp.models.phase import PhaseField, PhaseSolver, Supercurrent
 from fvqp.models.proximity import DOUBLES_OF_PROXIMITY
@@ -34,7 +34,7 @@ from fvqp.transport.operator import Transport
 from fvqp.typing import Floats
 from fvqp.units import InUnit
 
-__all__ = ["GapModel", "Guess", "Ledger", "Point", "Solution", "UsadelProblem"]
+__all__ = ["CurrentBalance", "GapModel", "Guess", "Point", "Solution", "UsadelProblem"]
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Ledger:
+class CurrentBalance:
     """Rates of particles (1/s), energy (W) and charge (A) at an operating point.
 
     Attributes:
@@ -147,7 +147,7 @@ class UsadelProblem:
     depairing: float = 0.0
     spectra: Literal["local", "diffusive"] = "local"
     supercurrent: Supercurrent | None = None
-    collisions: Collisions | None = None
+    collisions: InelasticCollisions | None = None
     coupling: bool = True
     self_consistent_phase: bool = False
     tolerance: float = 1e-10
@@ -182,7 +182,7 @@ class UsadelProblem:
         if self.supercurrent is not None:
             self._phases = PhaseSolver(device, self.supercurrent, self.method)
         self._rest: dict[float, tuple[SpectralState, PhaseField | None]] = {}
-        self._responses: dict[float, Response] = {}
+        self._responses: dict[float, UnitResponses] = {}
 
     def __repr__(self) -> str:
         grid, model = self.grid, self.gap.kind
@@ -391,7 +391,7 @@ class UsadelProblem:
             return kinetic
         return kinetic.plus(self.kinetics.solve(state, kinetic.external[None], only=T, guess=guess)[0])
 
-    def response(self, value: float) -> Response:
+    def response(self, value: float) -> UnitResponses:
         """Unit responses at the spectra at rest, computed once for each value of the supercurrent."""
         if value not in self._responses:
             self._responses.clear()
@@ -454,7 +454,7 @@ class UsadelProblem:
         """Charge current from each reservoir into the device, ampere, that quasiparticles carry."""
         return currents[T, len(self.device.junctions) :] @ self.grid.widths * self.device.voltage_unit
 
-    def ledger(self, solution: Solution) -> Ledger:
+    def ledger(self, solution: Solution) -> CurrentBalance:
         """Return the ledger of sources, losses and relaxation; integrals over the energy grid.
 
         A reservoir with a voltage puts in the work V I and the current that flows from it, and takes heat and
@@ -472,7 +472,7 @@ class UsadelProblem:
         voltage = np.array([reservoir.voltage for reservoir in self.device.reservoirs])
         driven[1] = voltage * by_terminal[2, n:]
         driven[2] = np.where(voltage != 0.0, np.maximum(by_terminal[2, n:], 0.0), 0.0)
-        return Ledger(
+        return CurrentBalance(
             injected=by_terminal[:, :n].sum(axis=1) + driven.sum(axis=1),
             taken=(driven - by_terminal[:, n:]).sum(axis=1),
             relaxed=relaxed,

@@ -25,7 +25,7 @@ PARTS = ("g_nl", "g_s", "g_a", "g_ss", "g_sa")
 """What can be fitted to."""
 
 
-class Found(Protocol):
+class FitResult(Protocol):
     """The outcome of a least-squares search (`fvqp.solvers.least_squares.Fitted`)."""
 
     @property
@@ -123,7 +123,7 @@ def measured_for_fit(path: str | Path, part: str, window: tuple[float, float] | 
 def fit_dataset(
     data: FitData,
     fitted: Floats,
-    found: Found,
+    found: FitResult,
     names: Sequence[str],
     units: Sequence[str],
     start: Sequence[float],

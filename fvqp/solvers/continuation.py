@@ -61,7 +61,7 @@ class CurvePoint:
 
 
 @dataclass
-class Branch:
+class SolutionBranch:
     """A curve of solutions.
 
     Attributes:
@@ -214,7 +214,7 @@ def follow_branch(
     marks: Sequence[float] = (),
     most_points: int = 400,
     report: Report = lambda part, parameter: None,
-) -> Branch:
+) -> SolutionBranch:
     """Follow the curve of solutions from a known one, also where the parameter turns back.
 
     Distances along the curve are those of the mean square of x, of all ranks, and of the parameter.
@@ -235,7 +235,7 @@ def follow_branch(
     curve = _Curve(residual, comm, size, tolerance)
     report(0.0, start.parameter)
     known, end = _walk(curve, start, last, first_step, largest_step, most_points, report)
-    branch = Branch([_point(z) for z in known], crossings={mark: [] for mark in marks}, end=end)
+    branch = SolutionBranch([_point(z) for z in known], crossings={mark: [] for mark in marks}, end=end)
     if start.parameter in branch.crossings:
         branch.crossings[start.parameter].append(start.x)
     # Pieces on which the parameter does not turn: the points, with the folds in their places between them.
@@ -304,7 +304,7 @@ def _point(z: Floats) -> CurvePoint:
     return CurvePoint(z[:-1].copy(), float(z[-1]))
 
 
-def _cross(curve: _Curve, branch: Branch, a: Floats, b: Floats) -> None:
+def _cross(curve: _Curve, branch: SolutionBranch, a: Floats, b: Floats) -> None:
     """Solutions at the marks between two points of the curve."""
     at = np.zeros_like(a)
     at[-1] = 1.0

@@ -13,7 +13,7 @@ from fvqp.petsc import PETSc, own_errors
 from fvqp.typing import Floats
 
 
-class Found(NamedTuple):
+class GmresSolution(NamedTuple):
     """Approximate solution.
 
     Attributes:
@@ -39,7 +39,7 @@ def gmres(
     weights: Floats | float = 1.0,
     precondition: Callable[[Floats], Floats] | None = None,
     singular_values: bool = False,
-) -> Found:
+) -> GmresSolution:
     """Return an approximate solution of ``action(x) = right``, from zero and without restarts. Collective.
 
     Args:
@@ -89,7 +89,7 @@ def gmres(
     finally:
         for item in (ksp, matrix, x, b):
             item.destroy()
-    return Found(found, float(norms[-1] / norms[0]), least)
+    return GmresSolution(found, float(norms[-1] / norms[0]), least)
 
 
 def read_options(prefix: str) -> None:

@@ -40,7 +40,7 @@ _REASONS = {
 }
 
 
-class Linearized(Protocol):
+class LinearizedSystem(Protocol):
     """Linear equations J x = b; all calls are collective."""
 
     def action(self, step: Floats) -> Floats:
@@ -50,7 +50,7 @@ class Linearized(Protocol):
         """A cheap, linear approximation of J⁻¹ residual there."""
 
 
-class System(Linearized, Protocol):
+class System(LinearizedSystem, Protocol):
     """Equations F(x) = 0, scaled so that F is an error of x; all calls are collective."""
 
     def residual(self, x: Floats) -> Floats:
@@ -218,7 +218,7 @@ def _unless_given(name: str, value: str) -> Iterator[None]:
 
 
 def solve_linearized(
-    system: Linearized,
+    system: LinearizedSystem,
     rhs: Floats,
     *,
     comm: MPI.Comm,
@@ -235,7 +235,7 @@ def solve_linearized(
         tolerance: residual to reach, relative to ``rhs``.
         what: name of the quantity, for messages.
         preconditioned: whether both sides of the equations are multiplied by a preconditioner already;
-            `Linearized.precondition` is not asked for then.
+            `LinearizedSystem.precondition` is not asked for then.
 
     Raises:
         ConvergenceError: the residual does not fall by ``tolerance``.
@@ -283,7 +283,7 @@ def read_options() -> None:
         tangent.setFromOptions()
 
 
-def _configure(ksp: PETSc.KSP, system: Linearized, rtol: float) -> None:
+def _configure(ksp: PETSc.KSP, system: LinearizedSystem, rtol: float) -> None:
     # Flexible, since a preconditioner that iterates is not quite linear; on the right, so that what GMRES
     # makes small is the residual itself.
     ksp.setType("fgmres")
@@ -295,7 +295,7 @@ def _configure(ksp: PETSc.KSP, system: Linearized, rtol: float) -> None:
     pc.setPythonContext(_Preconditioner(system))
 
 
-def _shell(system: Linearized, like: PETSc.Vec, comm: MPI.Comm) -> PETSc.Mat:
+def _shell(system: LinearizedSystem, like: PETSc.Vec, comm: MPI.Comm) -> PETSc.Mat:
     sizes = (like.getLocalSize(), like.getSize())
     matrix = PETSc.Mat().createPython((sizes, sizes), context=_Action(system), comm=comm)
     matrix.setUp()
@@ -303,7 +303,7 @@ def _shell(system: Linearized, like: PETSc.Vec, comm: MPI.Comm) -> PETSc.Mat:
 
 
 class _Action:
-    def __init__(self, system: Linearized) -> None:
+    def __init__(self, system: LinearizedSystem) -> None:
         self._system = system
 
     def mult(self, _matrix: PETSc.Mat, x: PETSc.Vec, y: PETSc.Vec) -> None:
@@ -311,7 +311,7 @@ class _Action:
 
 
 class _Preconditioner:
-    def __init__(self, system: Linearized) -> None:
+    def __init__(self, system: LinearizedSystem) -> None:
         self._system = system
 
     def apply(self, _pc: PETSc.PC, x: PETSc.Vec, y: PETSc.Vec) -> None:

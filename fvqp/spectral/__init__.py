@@ -1,11 +1,11 @@
 """Spectral functions of diffusive superconductors."""
 
 from fvqp.spectral.integrals import dos_integral, pairing_integral, supercurrent_integral
-from fvqp.spectral.usadel import BinnedSpectrum, Spectrum, bin_averages, gap_edge, solve
+from fvqp.spectral.usadel import BinnedSpectrum, SpectralFunctions, bin_averages, gap_edge, solve
 
 __all__ = [
     "BinnedSpectrum",
-    "Spectrum",
+    "SpectralFunctions",
     "bin_averages",
     "dos_integral",
     "gap_edge",

@@ -23,7 +23,7 @@ _REGULARIZATION = 1e-12  # of the normal equations, relative
 
 
 @dataclass(frozen=True)
-class FixedPoint:
+class MixingResult:
     """Solution, number of evaluations and last residual (largest change relative to the scale)."""
 
     x: Floats
@@ -41,7 +41,7 @@ def fixed_point(
     name: str,
     amplitude: Callable[[Floats], float],
     stop: Callable[[Floats], bool] | None = None,
-) -> FixedPoint:
+) -> MixingResult:
     """Solve ``x = function(x)`` (Anderson, J. ACM 12, 547 (1965)), plainly until near the solution.
 
     Args:
@@ -61,7 +61,7 @@ def fixed_point(
         ConvergenceError: if the tolerance is not reached, or the iterates are not finite.
     """
 
-    def mixed(tell: Tell) -> FixedPoint:
+    def mixed(tell: Tell) -> MixingResult:
         return _mixed(function, x, scale, tolerance, max_iterations, name, amplitude, stop, tell)
 
     return as_snes(mixed, x, comm=MPI.COMM_SELF, prefix=OPTIONS)
@@ -77,7 +77,7 @@ def _mixed(
     amplitude: Callable[[Floats], float],
     stop: Callable[[Floats], bool] | None,
     tell: Tell,
-) -> FixedPoint:
+) -> MixingResult:
     """`fixed_point`, step by step."""
     steps: list[Floats] = []
     changes: list[Floats] = []
@@ -91,7 +91,7 @@ def _mixed(
         if not np.isfinite(residual):
             raise ConvergenceError(f"{name}: the iteration gave values that are not finite")
         if residual <= tolerance or (stop is not None and stop(x)):
-            return FixedPoint(x + difference, iteration, residual)
+            return MixingResult(x + difference, iteration, residual)
         near = residual <= _NEAR or iteration > _PLAIN
         if previous is not None and near:
             steps.append(x - previous[0])

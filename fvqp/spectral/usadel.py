@@ -22,7 +22,7 @@ from fvqp.typing import Bools, Complexes, Floats
 
 
 @dataclass(frozen=True)
-class Spectrum:
+class SpectralFunctions:
     """Spectral functions at given energies; all arrays have the shape the inputs broadcast to.
 
     Attributes:
@@ -117,7 +117,9 @@ def check_parameters(gap: Floats, depairing: Floats, broadening: Floats) -> None
             raise CaseError(f"{name}: must be finite and not negative, found {np.min(values):g}")
 
 
-def solve(energy: ArrayLike, gap: ArrayLike, depairing: ArrayLike, broadening: ArrayLike) -> Spectrum:
+def solve(
+    energy: ArrayLike, gap: ArrayLike, depairing: ArrayLike, broadening: ArrayLike
+) -> SpectralFunctions:
     """Spectral functions at single energies.
 
     Args:
@@ -150,7 +152,7 @@ def solve(energy: ArrayLike, gap: ArrayLike, depairing: ArrayLike, broadening: A
             f"Usadel equation: no root at energy {energies.flat[failed]:g}, gap {gaps.flat[failed]:g}, "
             f"depairing {depairings.flat[failed]:g}, broadening {broadenings.flat[failed]:g}"
         )
-    return Spectrum(G=normal.reshape(shape), F=anomalous.reshape(shape), gap=gaps)
+    return SpectralFunctions(G=normal.reshape(shape), F=anomalous.reshape(shape), gap=gaps)
 
 
 def bin_averages(

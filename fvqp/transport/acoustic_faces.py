@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fvqp.transport.directions import Directions
-from fvqp.transport.layout import Layout, Refracting
+from fvqp.transport.layout import CellLayout, Refracting
 from fvqp.transport.refraction import Passage, Plane
 from fvqp.typing import Floats, Integers, Ints
 
@@ -46,7 +46,7 @@ class AcousticFaces:
     """
 
     def __init__(
-        self, layout: Layout, directions: Directions, barrier: Refracting, g: Floats, speed: Floats
+        self, layout: CellLayout, directions: Directions, barrier: Refracting, g: Floats, speed: Floats
     ) -> None:
         self.faces = barrier.faces
         self._plane_of, self._planes = barrier.plane, barrier.planes

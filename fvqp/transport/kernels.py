@@ -13,9 +13,9 @@ from numba import njit
 
 import fvqp.kernel_cache  # noqa: F401
 from fvqp.simd import LANES, add, add_multiple, load_at, mul, store_at, sub, zeros
-from fvqp.transport.operator_tables import Coefficients, Faces, LeadCells, Links  # noqa: F401
+from fvqp.transport.operator_tables import Coefficients, LeadCells, Links, OperatorFaces  # noqa: F401
 
-#: `Faces.junction`: no lead at this face, or a reservoir that prescribes its value.
+#: `OperatorFaces.junction`: no lead at this face, or a reservoir that prescribes its value.
 NONE = -1
 RESERVOIR = -2
 

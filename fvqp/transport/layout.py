@@ -16,7 +16,7 @@ from fvqp.typing import Bools, Floats, Integers, Ints32
 
 
 @dataclass(frozen=True)
-class Layout:
+class CellLayout:
     """Cells and faces of one rank, of a mesh or of shells.
 
     Attributes:
@@ -102,7 +102,7 @@ class Refracting:
     density: float
 
 
-def faces_of_cells(layout: Layout) -> tuple[Ints32, Ints32]:
+def faces_of_cells(layout: CellLayout) -> tuple[Ints32, Ints32]:
     """CSR pair of the faces of every cell."""
     faces = np.tile(np.arange(len(layout.face_cells), dtype=np.int32), 2)
     cells = layout.face_cells.T.ravel()
@@ -112,7 +112,7 @@ def faces_of_cells(layout: Layout) -> tuple[Ints32, Ints32]:
     return np.concatenate([[0], np.cumsum(counts)]).astype(np.int32), faces[order]
 
 
-def edges(layout: Layout, transmitting_row: Ints32) -> Bools:
+def edges(layout: CellLayout, transmitting_row: Ints32) -> Bools:
     """``(n_faces, 2)`` whether the gradient of the cell on a side leaves out what is beyond a gate.
 
     It does so at walls and where the medium changes, not at steps of the gap; ``transmitting_row`` is

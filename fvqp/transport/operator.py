@@ -17,7 +17,7 @@ from fvqp.kernel_cache import read_only
 from fvqp.mesh import Mesh
 from fvqp.transport import kernels
 from fvqp.transport.geometry import cell_pattern, face_geometry
-from fvqp.transport.operator_tables import Coefficients, Faces, Links
+from fvqp.transport.operator_tables import Coefficients, Links, OperatorFaces
 from fvqp.transport.terminals import Interface, Terminal, find_contacts, find_interfaces
 from fvqp.typing import Floats, Ints, Ints32
 
@@ -71,7 +71,7 @@ class Transport:
         self.interface_faces = np.flatnonzero(interface >= 0).astype(np.int32)
         self.capacity = np.ascontiguousarray((reaction_scale * self.volume)[: mesh.n_owned])
         self.indptr, self.indices, self.diagonal, entries = cell_pattern(mesh.n_owned, mesh.face_cells)
-        self.faces = Faces(
+        self.faces = OperatorFaces(
             np.ascontiguousarray(mesh.face_cells, np.int32),
             geometry.half,
             geometry.weight,

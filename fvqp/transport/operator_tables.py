@@ -7,7 +7,7 @@ from typing import NamedTuple
 from numpy.typing import NDArray
 
 
-class Faces(NamedTuple):
+class OperatorFaces(NamedTuple):
     """Face geometry and coefficients for the compiled kernels.
 
     Attributes:

@@ -14,10 +14,10 @@ from fvqp.mesh.distribute import bisect
 from fvqp.mesh.geometry import cell_means
 from fvqp.transport.directions import FULL, SAME, Directions, RadialDirections
 from fvqp.transport.geometry import behind_faces, least_squares
-from fvqp.transport.layout import Barrier, Layout, Refracting
+from fvqp.transport.layout import Barrier, CellLayout, Refracting
 from fvqp.transport.refraction import Plane
 from fvqp.transport.streaming import Scheme, Streaming
-from fvqp.transport.walls import AcousticInterface, Interface, Wall
+from fvqp.transport.walls import AcousticInterface, TransmittingInterface, Wall
 from fvqp.typing import Floats, Ints32
 
 #: Cosines below this are round-off: the direction runs along the face.
@@ -35,7 +35,7 @@ def mesh_streaming(
     walls: Mapping[str, Wall],
     *,
     elsewhere: Wall | None = None,
-    interfaces: Sequence[Interface | AcousticInterface] = (),
+    interfaces: Sequence[TransmittingInterface | AcousticInterface] = (),
     states: ArrayLike | None = None,
     medium: Ints32 | None = None,
     scheme: Scheme = "limited",
@@ -86,7 +86,7 @@ def mesh_streaming(
     )
 
 
-def _layout(mesh: Mesh, directions: Directions, medium: Ints32 | None) -> Layout:
+def _layout(mesh: Mesh, directions: Directions, medium: Ints32 | None) -> CellLayout:
     media = np.zeros(mesh.n_cells, np.int32) if medium is None else np.asarray(medium, dtype=np.int32)
     if media.shape != (mesh.n_cells,):
         raise CaseError(
@@ -104,7 +104,7 @@ def _layout(mesh: Mesh, directions: Directions, medium: Ints32 | None) -> Layout
     extent = np.max(mesh.comm.allgather(np.abs(offset).max(axis=(0, 1))), axis=0)
     axes = extent > SAME * extent.max()
     curved = isinstance(directions, RadialDirections)
-    return Layout(
+    return CellLayout(
         comm=mesh.comm,
         n_owned=mesh.n_owned,
         n_cells=mesh.n_cells,
@@ -205,11 +205,11 @@ def _wall_faces(mesh: Mesh, walls: Mapping[str, Wall]) -> list[Ints32]:
 
 
 def _interface(
-    mesh: Mesh, directions: Directions, interface: Interface | AcousticInterface
+    mesh: Mesh, directions: Directions, interface: TransmittingInterface | AcousticInterface
 ) -> Barrier | Refracting:
     faces, near = _between(mesh, interface)
     what = f"interface of {' and '.join(interface.between)}"
-    if isinstance(interface, Interface):
+    if isinstance(interface, TransmittingInterface):
         return _barrier(mesh, directions, what, faces, -1, interface)
     # From the first region to the second, the same planes on all ranks: where the two cells of a face are on
     # different ones, both agree on what passes.
@@ -227,7 +227,7 @@ def _interface(
     return Refracting(faces, near, np.argmin(away, axis=1).astype(np.int32), planes, second / first)
 
 
-def _between(mesh: Mesh, interface: Interface | AcousticInterface) -> tuple[Ints32, Ints32]:
+def _between(mesh: Mesh, interface: TransmittingInterface | AcousticInterface) -> tuple[Ints32, Ints32]:
     """Faces between the regions of an interface, and which of their cells is in the first."""
     found = mesh.faces_between(*interface.between)
     if not mesh.comm.allreduce(len(found)):
@@ -242,7 +242,12 @@ def _between(mesh: Mesh, interface: Interface | AcousticInterface) -> tuple[Ints
 
 
 def _barrier(
-    mesh: Mesh, directions: Directions, what: str, faces: Ints32, number: int, wall: Wall | Interface
+    mesh: Mesh,
+    directions: Directions,
+    what: str,
+    faces: Ints32,
+    number: int,
+    wall: Wall | TransmittingInterface,
 ) -> Barrier:
     """With the reflections at the distinct normals of its faces, if it reflects."""
     reflects = wall.specularity > 0.0 and bool(np.any(np.asarray(wall.transmission) < 1.0))

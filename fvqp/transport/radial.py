@@ -15,7 +15,7 @@ from fvqp.errors import CaseError
 from fvqp.transport.chain import Chain
 from fvqp.transport.directions import RadialDirections
 from fvqp.transport.geometry import Gradient
-from fvqp.transport.layout import Barrier, Layout
+from fvqp.transport.layout import Barrier, CellLayout
 from fvqp.transport.streaming import Scheme, Streaming
 from fvqp.transport.walls import Wall
 from fvqp.typing import Floats
@@ -122,7 +122,7 @@ def radial_streaming(
     arm = np.where(cells >= 0, shells.radii[bound][:, None] - centroid[cells], 0.0)
     radial = directions.vectors[:, 0]
     inverse = directions.mirror((1.0, 0.0, 0.0))
-    layout = Layout(
+    layout = CellLayout(
         comm=chain.comm,
         n_owned=chain.n_owned,
         n_cells=chain.n_cells,

@@ -24,8 +24,8 @@ from fvqp.transport import sweep_kernels, tangent_kernels
 from fvqp.transport.acoustic_faces import AcousticFaces
 from fvqp.transport.directions import FULL, Directions, RadialDirections
 from fvqp.transport.face_diffusion import FaceDiffusion, Opacity
-from fvqp.transport.layout import Barrier, Layout, Refracting, edges, faces_of_cells
-from fvqp.transport.streaming_tables import Blend, Faces, Turning
+from fvqp.transport.layout import Barrier, CellLayout, Refracting, edges, faces_of_cells
+from fvqp.transport.streaming_tables import Blend, StreamingFaces, Turning
 from fvqp.transport.transmitting_faces import bath_means, first, make_transmitting
 from fvqp.transport.walls import Wall
 from fvqp.typing import Floats, Ints, Ints32
@@ -69,7 +69,7 @@ class Streaming:
 
     def __init__(
         self,
-        layout: Layout,
+        layout: CellLayout,
         directions: Directions,
         speed: ArrayLike,
         states: ArrayLike | None,
@@ -116,7 +116,7 @@ class Streaming:
             layout, directions, self.g, walls, plain, self._acoustic
         )
         pointer, of_cell = faces_of_cells(layout)
-        self._faces = Faces(
+        self._faces = StreamingFaces(
             layout.face_cells,
             layout.area,
             layout.projected,
@@ -449,7 +449,7 @@ class Streaming:
             start += len(acoustic.faces)
 
 
-def _rows(what: str, values: ArrayLike, layout: Layout) -> Floats:
+def _rows(what: str, values: ArrayLike, layout: CellLayout) -> Floats:
     """By cell and energy, ``(n_cells or 1, energy)``; wrong on one rank is wrong on all."""
     rows = np.atleast_2d(np.asarray(values, dtype=np.float64))
     problem = None
@@ -466,7 +466,7 @@ def _rows(what: str, values: ArrayLike, layout: Layout) -> Floats:
     return np.ascontiguousarray(rows)
 
 
-def _turning(directions: Directions, layout: Layout) -> Turning:
+def _turning(directions: Directions, layout: CellLayout) -> Turning:
     if not isinstance(directions, RadialDirections):
         none = np.empty(0)
         return Turning(none, none, none, none, np.empty(0, np.int32), layout.curvature)

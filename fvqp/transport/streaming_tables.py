@@ -11,7 +11,7 @@ from typing import NamedTuple
 from numpy.typing import NDArray
 
 
-class Faces(NamedTuple):
+class StreamingFaces(NamedTuple):
     """Face geometry for the compiled loops of streaming.
 
     Attributes:

@@ -43,7 +43,7 @@ class Contacts(NamedTuple):
     """Faces and cells of terminals.
 
     Attributes:
-        junction, terminal: ``(n_faces,)`` see `fvqp.transport.operator_tables.Faces`.
+        junction, terminal: ``(n_faces,)`` see `fvqp.transport.operator_tables.OperatorFaces`.
         junction_faces: faces of junctions, in the order of their rows.
         junction_conductance: ``(junction faces,)`` what of the conductance of its junction a face has,
             siemens.

@@ -9,7 +9,7 @@ import numpy as np
 from fvqp.errors import CaseError
 from fvqp.transport.acoustic_faces import AcousticFaces
 from fvqp.transport.directions import Directions
-from fvqp.transport.layout import Barrier, Layout
+from fvqp.transport.layout import Barrier, CellLayout
 from fvqp.transport.streaming_tables import TransmittingFaces
 from fvqp.transport.walls import Wall
 from fvqp.typing import Floats, Ints32
@@ -21,7 +21,7 @@ BY_GATE = ("face", "wall", "passing", "specular", "image", "norm")
 
 
 def make_transmitting(
-    layout: Layout,
+    layout: CellLayout,
     directions: Directions,
     g: Floats,
     walls: Mapping[str, Wall],
@@ -93,7 +93,7 @@ def first(transmitting: TransmittingFaces, count: int) -> TransmittingFaces:
     return transmitting._replace(**{name: getattr(transmitting, name)[:count] for name in BY_GATE})
 
 
-def bath_means(layout: Layout, directions: Directions, transmitting: TransmittingFaces) -> Floats:
+def bath_means(layout: CellLayout, directions: Directions, transmitting: TransmittingFaces) -> Floats:
     """Return the influx from baths through each face of a wall, as the isotropic occupation that sends as
     much.
 

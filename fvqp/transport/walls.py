@@ -39,7 +39,7 @@ class Wall:
 
 
 @dataclass(frozen=True)
-class Interface:
+class TransmittingInterface:
     """A face between two regions: ``transmission`` of the side that carries fewer particles passes.
 
     With ``g`` = states × speed of the two sides, ``transmission × min(g)`` passes either way, which keeps

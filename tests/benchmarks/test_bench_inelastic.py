@@ -15,7 +15,7 @@ from numba import njit
 from timing import best
 from wire_devices import line_mesh, wire
 
-from fvqp.collisions import Collisions, ElectronElectron
+from fvqp.collisions import ElectronElectron, InelasticCollisions
 from fvqp.grids.energy import EnergyGrid
 from fvqp.models.operating_point import solve_point
 from fvqp.models.usadel import GapModel, Point, UsadelProblem
@@ -79,7 +79,7 @@ def test_inelastic_sweep(report, monkeypatch) -> None:
         EnergyGrid(np.linspace(0.0, 10.0, 401)),
         0.005,
         GapModel("uniform", at="point_B", rule="arcsinh"),
-        collisions=Collisions(2e-4),
+        collisions=InelasticCollisions(2e-4),
     )
     solve_point(problem, Point())
     start, solution = time.process_time(), None

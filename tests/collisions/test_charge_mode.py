@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fvqp.collisions import ElectronElectron, PhononCollisions, Phonons
+from fvqp.collisions import ElectronElectron, PhononBath, PhononCollisions
 from fvqp.collisions.charge_mode import ChargeModeCollisions
 from fvqp.collisions.electron_electron import POWERS
 from fvqp.errors import CaseError
@@ -15,7 +15,7 @@ from fvqp.spectral import BinnedSpectrum, bin_averages
 from fvqp.typing import Floats
 
 GRID = EnergyGrid.uniform(0.1, 5.0)
-PHONONS = Phonons(1e-2, 1.764, 0.15)
+PHONONS = PhononBath(1e-2, 1.764, 0.15)
 X, Z = np.array([[[0, 1], [1, 0]], [[1, 0], [0, -1]]], dtype=complex)
 
 
@@ -171,7 +171,7 @@ def test_derivative(kernel: str) -> None:
 
 
 def test_bad_input() -> None:
-    own = Phonons(1e-3, 1.764, 0.1, escape_time=1.0, pair_breaking_time=1e-3)
+    own = PhononBath(1e-3, 1.764, 0.1, escape_time=1.0, pair_breaking_time=1e-3)
     with pytest.raises(CaseError, match="are none of a bath"):
         ChargeModeCollisions(GRID, 1e-3, phonons=own)
     with pytest.raises(CaseError, match="uniform"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fvqp.collisions import Collisions, PhononCollisions, Phonons
+from fvqp.collisions import InelasticCollisions, PhononBath, PhononCollisions
 from fvqp.collisions.charge_mode import ChargeModeCollisions, Spectra
 from fvqp.collisions.charge_mode_graded import (
     BathOfBothModes,
@@ -23,7 +23,7 @@ from fvqp.typing import Floats
 BROADENING = 1e-3
 GRADED = EnergyGrid.graded(8.0, gap_edges=[1.0], first=BROADENING / 4, number=200, largest=0.1)
 UNIFORM = EnergyGrid.uniform(0.1, 5.0)
-BATH = Phonons(1e-2, 1.764, 0.15)
+BATH = PhononBath(1e-2, 1.764, 0.15)
 
 
 def spectra(grid: EnergyGrid, gap: float = 1.0, broadening: float = BROADENING) -> Spectra:
@@ -102,7 +102,7 @@ def test_sum_over_events(kernel: Kernel) -> None:
 @pytest.mark.parametrize("gap", [0.0, 1.0])
 def test_energy_and_charge_are_kept(gap: float) -> None:
     """Electrons keep energy, and ``∫I_T dε = 0`` with phonons too, to rounding."""
-    both = Collisions(0.3, phonons=BATH, charge=True).on(GRADED)
+    both = InelasticCollisions(0.3, phonons=BATH, charge=True).on(GRADED)
     spectrum, f = spectra(GRADED, gap), driven(GRADED.centres)
     found = both.at(*spectrum, f)
     alone = electrons(GRADED, 0.3).at(spectrum, f)
@@ -122,7 +122,7 @@ def test_rest(gap: float) -> None:
         f = shifted(GRADED.centres, 0.0, temperature)
         for operator in (
             electrons(GRADED, 0.3),
-            BathOfBothModes(GRADED, Phonons(1e-2, 1.764, temperature)),
+            BathOfBothModes(GRADED, PhononBath(1e-2, 1.764, temperature)),
         ):
             scale = spectrum.dos.max() * operator.largest_rate
             assert np.abs(operator.at(spectrum, f).rate).max() < 1e-14 * scale
@@ -132,7 +132,9 @@ def test_a_shift_of_the_potential_stands_still_in_a_normal_metal() -> None:
     """To rounding up to ``|μ| = 4t``, beyond to the second order of the spacing."""
     spectrum = spectra(GRADED, 0.0)
     for temperature in (0.1, 0.5):
-        both = GradedChargeModeCollisions.on(GRADED, 0.3, "fermi_liquid", Phonons(1e-2, 1.764, temperature))
+        both = GradedChargeModeCollisions.on(
+            GRADED, 0.3, "fermi_liquid", PhononBath(1e-2, 1.764, temperature)
+        )
         for potential in (1e-3, 1.0, 3.9):
             f = shifted(GRADED.centres, potential * temperature, temperature)
             assert np.abs(both.at(*spectrum, f).rate).max() < 1e-14 * both.largest_rate
@@ -175,7 +177,7 @@ def test_equal_bins() -> None:
 
 @pytest.mark.parametrize("gap", [0.0, 1.0])
 @pytest.mark.parametrize("phonons", [None, BATH])
-def test_second_order(gap: float, phonons: Phonons | None) -> None:
+def test_second_order(gap: float, phonons: PhononBath | None) -> None:
     """What groups of bins get in either mode, against 3200 equal bins."""
     strength = 0.3 if phonons is None else 0.0
     groups = [
@@ -185,7 +187,7 @@ def test_second_order(gap: float, phonons: Phonons | None) -> None:
     ]
 
     def sums(grid: EnergyGrid) -> Floats:
-        operator = Collisions(strength, phonons=phonons, charge=True).on(grid)
+        operator = InelasticCollisions(strength, phonons=phonons, charge=True).on(grid)
         rate = operator.at(*spectra(grid, gap, 0.01), driven(grid.centres)).rate[0]
         return np.array([(rate * group(grid.centres)) @ grid.widths for group in groups])
 
@@ -206,7 +208,7 @@ def test_derivative(charge: float) -> None:
     """Against differences of fourth order."""
     f = driven(GRADED.centres, charge)
     step = 1e-2 * np.random.default_rng(2).standard_normal(f.shape) * np.exp(-GRADED.centres)
-    operator = Collisions(0.3, phonons=BATH, charge=True).on(GRADED)
+    operator = InelasticCollisions(0.3, phonons=BATH, charge=True).on(GRADED)
 
     def rate(distance: float) -> Floats:
         return operator.at(*spectra(GRADED), f + distance * step).rate

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.optimize import brentq
 
-from fvqp.collisions import Collisions, PhononCollisions, Phonons
+from fvqp.collisions import InelasticCollisions, PhononBath, PhononCollisions
 from fvqp.collisions.charge_mode import Spectra
 from fvqp.collisions.charge_mode_graded import BathOfBothModes
 from fvqp.collisions.charge_mode_phonons import PhononsOfBothModes
@@ -22,8 +22,8 @@ GAPS = pytest.mark.parametrize("gap", [0.0, 1.0])
 BREAKING = 1e-3
 
 
-def phonons(escape: float, temperature: float = 0.15) -> Phonons:
-    return Phonons(1e-2, 1.764, temperature, escape_time=escape, pair_breaking_time=BREAKING)
+def phonons(escape: float, temperature: float = 0.15) -> PhononBath:
+    return PhononBath(1e-2, 1.764, temperature, escape_time=escape, pair_breaking_time=BREAKING)
 
 
 def spectra(grid: EnergyGrid, gap: float) -> Spectra:
@@ -114,7 +114,7 @@ def test_energy_and_charge_are_kept(grid: EnergyGrid, gap: float) -> None:
 def test_fast_escape_is_a_bath(grid: EnergyGrid, gap: float) -> None:
     """The distance falls in proportion to the escape time."""
     spectrum, f = spectra(grid, gap), driven(grid.centres)
-    bath = BathOfBothModes(grid, Phonons(1e-2, 1.764, 0.15)).at(spectrum, f)
+    bath = BathOfBothModes(grid, PhononBath(1e-2, 1.764, 0.15)).at(spectrum, f)
     scale = np.abs(bath.rate).max(axis=(0, 2))[:, None]
     far, near = (
         np.abs(PhononsOfBothModes(grid, phonons(escape)).at(spectrum, f).rate - bath.rate).max(axis=0) / scale
@@ -165,9 +165,9 @@ def test_inverted_quasiparticles() -> None:
 def test_beside_electrons() -> None:
     """Of a case: the sum of both; phonons of a bath are no phonons of their own."""
     spectrum, f = spectra(GRADED, 1.0), driven(GRADED.centres)
-    both = Collisions(0.3, phonons=phonons(0.01), charge=True).on(GRADED).at(*spectrum, f)
-    alone = Collisions(0.3, charge=True).on(GRADED).at(*spectrum, f)
+    both = InelasticCollisions(0.3, phonons=phonons(0.01), charge=True).on(GRADED).at(*spectrum, f)
+    alone = InelasticCollisions(0.3, charge=True).on(GRADED).at(*spectrum, f)
     own = PhononsOfBothModes(GRADED, phonons(0.01)).at(spectrum, f)
     np.testing.assert_allclose(both.rate, alone.rate + own.rate, rtol=1e-14)
     with pytest.raises(CaseError, match="no occupation of their own"):
-        PhononsOfBothModes(GRADED, Phonons(1e-2, 1.764, 0.15))
+        PhononsOfBothModes(GRADED, PhononBath(1e-2, 1.764, 0.15))

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from scipy.special import zeta
 
-from fvqp.collisions import Collisions, ElectronElectron, PhononCollisions, Phonons
+from fvqp.collisions import ElectronElectron, InelasticCollisions, PhononBath, PhononCollisions
 from fvqp.errors import CaseError
 from fvqp.grids.energy import EnergyGrid
 from fvqp.spectral import bin_averages
 from fvqp.typing import Floats
 
 STRENGTH, KAPPA, BATH = 1e-3, 1.764, 0.2
-IN_BATH = Phonons(STRENGTH, KAPPA, BATH)
-OWN = Phonons(STRENGTH, KAPPA, BATH, escape_time=0.5, pair_breaking_time=0.01)
+IN_BATH = PhononBath(STRENGTH, KAPPA, BATH)
+OWN = PhononBath(STRENGTH, KAPPA, BATH, escape_time=0.5, pair_breaking_time=0.01)
 UNIFORM = EnergyGrid.uniform(0.05, 8.0)
 #: Below 128 bins sums are direct, above they are transforms.
 SHORT = EnergyGrid.uniform(0.1, 8.0)
@@ -37,7 +37,7 @@ def power(grid: EnergyGrid, rate: Floats) -> Floats:
 
 @pytest.mark.parametrize("grid", [UNIFORM, SHORT, GRADED])
 @pytest.mark.parametrize("phonons", [IN_BATH, OWN])
-def test_rest(grid: EnergyGrid, phonons: Phonons) -> None:
+def test_rest(grid: EnergyGrid, phonons: PhononBath) -> None:
     """The temperature of the phonons is the one that does not change, whatever the spectrum."""
     operator = PhononCollisions(grid, phonons)
     for gap in (0.0, 1.0):
@@ -49,7 +49,7 @@ def test_rest(grid: EnergyGrid, phonons: Phonons) -> None:
 def test_rest_of_a_cold_metal() -> None:
     """Where the occupation of the last phonons is less than the smallest number, others are there still."""
     bath = 0.01
-    operator = PhononCollisions(GRADED, Phonons(STRENGTH, KAPPA, bath))
+    operator = PhononCollisions(GRADED, PhononBath(STRENGTH, KAPPA, bath))
     found = operator.at(*spectrum(GRADED, 0.0), thermal(GRADED, bath))
     assert np.all(np.abs(found.rate) < 1e-13 * found.loss)
     hot = operator.at(*spectrum(GRADED, 0.0), thermal(GRADED, 1.1 * bath)).rate
@@ -69,7 +69,7 @@ def test_cooling_of_a_normal_metal(grid: EnergyGrid) -> None:
 
 def test_loss_of_an_excitation() -> None:
     """An electron of energy ε in a cold normal metal: γ_ep κ³ ε³/3 (Kaplan et al.)."""
-    operator = PhononCollisions(UNIFORM, Phonons(STRENGTH, KAPPA, 1e-3))
+    operator = PhononCollisions(UNIFORM, PhononBath(STRENGTH, KAPPA, 1e-3))
     cold = np.ones((1, UNIFORM.n))
     loss = operator.at(*spectrum(UNIFORM, 0.0), cold).loss[0]
     expected = STRENGTH * (KAPPA * UNIFORM.centres) ** 3 / 3.0
@@ -88,14 +88,14 @@ def test_phonons_of_their_own(grid: EnergyGrid, gap: float) -> None:
     bath = power(grid, PhononCollisions(grid, IN_BATH).at(*spectra, hot).rate)
     taken = []
     for escape in (1e-6, 1e-2, 1.0):
-        phonons = Phonons(STRENGTH, KAPPA, BATH, escape_time=escape, pair_breaking_time=0.01)
+        phonons = PhononBath(STRENGTH, KAPPA, BATH, escape_time=escape, pair_breaking_time=0.01)
         found = PhononCollisions(grid, phonons).at(*spectra, hot)
         taken.append(power(grid, found.rate))
         np.testing.assert_allclose(found.escaping(), -taken[-1], rtol=1e-9)
     np.testing.assert_allclose(taken[0], bath, rtol=1e-3)
     assert abs(taken[0]) > abs(taken[1]) > abs(taken[2])
     # Escape so slow that phonons are at the temperature of the quasiparticles.
-    trapped = Phonons(STRENGTH, KAPPA, BATH, escape_time=1e7, pair_breaking_time=0.01)
+    trapped = PhononBath(STRENGTH, KAPPA, BATH, escape_time=1e7, pair_breaking_time=0.01)
     operator = PhononCollisions(grid, trapped)
     found = operator.at(*spectra, hot)
     energies = operator.operator.grid.phonon_energies
@@ -105,7 +105,7 @@ def test_phonons_of_their_own(grid: EnergyGrid, gap: float) -> None:
 
 @pytest.mark.parametrize("grid", [UNIFORM, SHORT, GRADED])
 @pytest.mark.parametrize("phonons", [IN_BATH, OWN])
-def test_derivative(grid: EnergyGrid, phonons: Phonons) -> None:
+def test_derivative(grid: EnergyGrid, phonons: PhononBath) -> None:
     """Against differences: rates are quadratic in f, and n follows f."""
     operator = PhononCollisions(grid, phonons)
     spectra = spectrum(grid, [0.9, 1.0])
@@ -135,7 +135,7 @@ def test_graded_axis() -> None:
 )
 def test_second_order_of_phonons_of_their_own(escape: float, numbers: tuple[int, ...]) -> None:
     """What groups of bins get, against 1600 equal bins; phonons of 2Δ and more are reabsorbed."""
-    phonons = Phonons(STRENGTH, KAPPA, 0.1, escape_time=escape, pair_breaking_time=0.01)
+    phonons = PhononBath(STRENGTH, KAPPA, 0.1, escape_time=escape, pair_breaking_time=0.01)
     groups = [
         np.ones_like,
         lambda energy: np.exp(-(((energy - 1.1) / 0.2) ** 2)),
@@ -167,7 +167,7 @@ def test_together() -> None:
     """Both kinds of collisions are the sum of them; f_T does not feel them."""
     (dos, pairing), f = spectrum(UNIFORM, 1.0), thermal(UNIFORM, 0.4)
     step = np.exp(-UNIFORM.centres)[None]
-    both = Collisions(1e-3, phonons=IN_BATH).on(UNIFORM)
+    both = InelasticCollisions(1e-3, phonons=IN_BATH).on(UNIFORM)
     apart = [ElectronElectron(UNIFORM, 1e-3), PhononCollisions(UNIFORM, IN_BATH)]
     assert both.largest_rate == sum(part.largest_rate for part in apart)
     found = both.at(dos, pairing, dos, np.stack([f, 0.1 * f], axis=1))
@@ -182,10 +182,10 @@ def test_together() -> None:
 
 def test_bad_input() -> None:
     with pytest.raises(CaseError, match="belong together"):
-        Phonons(1e-3, 1.764, 0.1, escape_time=1.0)
+        PhononBath(1e-3, 1.764, 0.1, escape_time=1.0)
     with pytest.raises(CaseError, match="escape_time must be positive"):
-        Phonons(1e-3, 1.764, 0.1, escape_time=-1.0, pair_breaking_time=1.0)
+        PhononBath(1e-3, 1.764, 0.1, escape_time=-1.0, pair_breaking_time=1.0)
     with pytest.raises(CaseError, match="temperature must be positive"):
-        Phonons(1e-3, 1.764, 0.0)
+        PhononBath(1e-3, 1.764, 0.0)
     with pytest.raises(CaseError, match="neither"):
-        Collisions().on(UNIFORM)
+        InelasticCollisions().on(UNIFORM)

@@ -16,7 +16,7 @@ from fvqp.collisions import (
     PhononInjection,
     PhotonDrive,
     QuasiparticleInjection,
-    Table,
+    TabulatedSpectrum,
     bcs_weights,
     escape_time,
     pair_breaking_efficiency,
@@ -34,7 +34,7 @@ SPECTRA = [
     Line(2.7),
     Gaussian(2.5, 0.17),
     Gaussian(2.6, 0.003),
-    Table([1.5, 2.0, 3.0], [0.0, 2, 1]),
+    TabulatedSpectrum([1.5, 2.0, 3.0], [0.0, 2, 1]),
 ]
 IDS = ["line", "on-grid", "gaussian", "narrow", "table"]
 
@@ -192,9 +192,12 @@ def inject(spectrum, **strength):
         (lambda: inject(Line(np.nan), power=1.0), "line spectrum: all energies"),
         (lambda: inject(Gaussian(2.0, 0.0), power=1.0), "width must be positive"),
         (lambda: inject(Gaussian(2.0, 1.0), power=1.0), "does not fit between"),
-        (lambda: inject(Table([1.0, 1.0], [1.0, 1.0]), power=1.0), "energies must increase"),
-        (lambda: inject(Table([1.0, 2.0], [1.0, -1.0]), power=1.0), "values must not be negative"),
-        (lambda: inject(Table([1.0, 2.0], [1.0]), power=1.0), "two rows of the same length"),
+        (lambda: inject(TabulatedSpectrum([1.0, 1.0], [1.0, 1.0]), power=1.0), "energies must increase"),
+        (
+            lambda: inject(TabulatedSpectrum([1.0, 2.0], [1.0, -1.0]), power=1.0),
+            "values must not be negative",
+        ),
+        (lambda: inject(TabulatedSpectrum([1.0, 2.0], [1.0]), power=1.0), "two rows of the same length"),
         (lambda: PhononEscape(UNIFORM, COUPLING, 0.0), "escape time must be positive"),
         (lambda: PhononEscape(UNIFORM, COUPLING, [1.0, 2.0]), "escape time: needs one number, or"),
         (lambda: PhononEscape(UNIFORM, COUPLING, 1.0, -1.0), "occupation of the bath must be finite and"),

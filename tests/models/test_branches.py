@@ -12,7 +12,7 @@ from scipy.optimize import brentq, minimize_scalar
 from test_supercurrent import DEPAIRING_CURRENT
 from wire_devices import ALUMINIUM, THICKNESS, UM, WIDTH, line_mesh, wire
 
-from fvqp.collisions import Collisions
+from fvqp.collisions import InelasticCollisions
 from fvqp.errors import CaseError
 from fvqp.grids.energy import EnergyGrid
 from fvqp.mesh.shapes import shape_mesh
@@ -33,7 +33,7 @@ def strong(
 ) -> UsadelProblem:
     """The wire with an injector so strong that the gap jumps."""
     device = wire(line_mesh(10, 9), "point_B", conductance={"A": conductance})
-    collisions = None if strength is None else Collisions(strength)
+    collisions = None if strength is None else InelasticCollisions(strength)
     return UsadelProblem(device, EnergyGrid.uniform(0.05, 4.0), 0.05, gap, collisions=collisions)
 
 

@@ -12,7 +12,7 @@ from scipy.optimize import brentq
 from scipy.special import zeta
 from wire_devices import ALUMINIUM, THICKNESS, UM, WIDTH, line_mesh, wire
 
-from fvqp.collisions import Collisions, Phonons
+from fvqp.collisions import InelasticCollisions, PhononBath
 from fvqp.errors import CaseError
 from fvqp.gap import critical_temperature, equilibrium_gap
 from fvqp.grids import energy as distributions
@@ -32,7 +32,7 @@ GRID = EnergyGrid.uniform(0.1, 6.0)
 GRADED = EnergyGrid.graded(6.0, gap_edges=[1.0], first=0.01, number=80)
 
 
-def biased(collisions: Collisions | None, grid: EnergyGrid = GRID, **more: object) -> UsadelProblem:
+def biased(collisions: InelasticCollisions | None, grid: EnergyGrid = GRID, **more: object) -> UsadelProblem:
     """A normal wire with ∓ half of 2 Δ0/e at its ends, at 0.5 K."""
     mesh = shape_mesh("grid1d", nx=16, Lx=LENGTH, regions={"wire": (0.0, LENGTH)})
     unit = ALUMINIUM.gap / 1.602176634e-19
@@ -78,7 +78,7 @@ def test_two_steps(grid: EnergyGrid) -> None:
 def test_hot_electrons(strength: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """T_e² = T² + (3/π²) x(1 − x)(eV)² whatever the collisions keep of f; f itself becomes thermal."""
     made = recorded(monkeypatch)
-    problem = biased(Collisions(strength, charge=True))
+    problem = biased(InelasticCollisions(strength, charge=True))
     solution = solve_point(problem, Point())
     x, potential, squared = moments(problem, solution)
     direction = np.sign(potential[-1])
@@ -106,7 +106,7 @@ def test_hot_electrons(strength: float, monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.parametrize("strength", [1e-3, pytest.param(1e3, marks=pytest.mark.slow)])
 def test_moments_on_a_graded_axis(strength: float) -> None:
     """Collisions of any strength leave energy and charge where they are without any."""
-    problem = biased(Collisions(strength, charge=True), GRADED)
+    problem = biased(InelasticCollisions(strength, charge=True), GRADED)
     solution, elastic = solve_point(problem, Point()), solve_point(biased(None, GRADED), Point())
     for c, moment in ((L, GRADED.widths * GRADED.centres), (T, GRADED.widths)):
         expected = elastic.kinetic.deviation(c) @ moment
@@ -119,8 +119,8 @@ def test_moments_on_a_graded_axis(strength: float) -> None:
 
 def test_phonons_cool_a_biased_wire() -> None:
     """With strong cooling electrons are at the phonons' temperature around the local potential."""
-    phonons = Phonons(1.0, 1.764, biased(None).device.bath)
-    problem = biased(Collisions(0.0, phonons=phonons, charge=True))
+    phonons = PhononBath(1.0, 1.764, biased(None).device.bath)
+    problem = biased(InelasticCollisions(0.0, phonons=phonons, charge=True))
     solution = solve_point(problem, Point())
     _, potential, squared = moments(problem, solution)
     np.testing.assert_allclose(squared, problem.device.bath**2, rtol=2e-2)
@@ -135,7 +135,10 @@ def test_phonons_cool_a_biased_wire() -> None:
 
 
 def superconducting(
-    charge: bool, gap: GapModel | None = None, grid: EnergyGrid | None = None, phonons: Phonons | None = None
+    charge: bool,
+    gap: GapModel | None = None,
+    grid: EnergyGrid | None = None,
+    phonons: PhononBath | None = None,
 ) -> UsadelProblem:
     device = wire(line_mesh(12, 9), "point_B", "point_A", bath=0.3, temperature={"A": 0.3, "B": 0.3})
     return UsadelProblem(
@@ -143,7 +146,7 @@ def superconducting(
         grid or EnergyGrid.uniform(0.05, 6.0),
         0.05,
         gap or GapModel(),
-        collisions=Collisions(5e-2, phonons=phonons, charge=charge),
+        collisions=InelasticCollisions(5e-2, phonons=phonons, charge=charge),
     )
 
 
@@ -183,8 +186,8 @@ def near_tc(charge: bool, reduced: float = 0.97, broadening: float = 2e-3) -> tu
     grid = EnergyGrid.graded(
         10.0 * t + gap, gap_edges=[gap], first=broadening / 3.0, number=120, largest=0.4 * t
     )
-    phonons = Phonons(rate / (7.0 * zeta(3.0) * reduced**3), 1.0 / tc, device.bath)
-    collisions = Collisions(0.0, phonons=phonons, charge=charge)
+    phonons = PhononBath(rate / (7.0 * zeta(3.0) * reduced**3), 1.0 / tc, device.bath)
+    collisions = InelasticCollisions(0.0, phonons=phonons, charge=charge)
     return UsadelProblem(
         device, grid, broadening, GapModel("fixed", value=gap), collisions=collisions
     ), length
@@ -230,11 +233,13 @@ def test_neglected_relaxation_of_hot_quasiparticles() -> None:
     assert found[1] == pytest.approx(change, rel=0.1)
 
 
-OWN = Phonons(1e-2, 1.764, 0.13, escape_time=1e-2, pair_breaking_time=1e-2)
+OWN = PhononBath(1e-2, 1.764, 0.13, escape_time=1e-2, pair_breaking_time=1e-2)
 
 
-@pytest.mark.parametrize("phonons", [None, pytest.param(Phonons(1e-2, 1.764, 0.13), marks=pytest.mark.slow)])
-def test_superconductor_on_either_axis(phonons: Phonons | None) -> None:
+@pytest.mark.parametrize(
+    "phonons", [None, pytest.param(PhononBath(1e-2, 1.764, 0.13), marks=pytest.mark.slow)]
+)
+def test_superconductor_on_either_axis(phonons: PhononBath | None) -> None:
     """Graded bins give what three times as many equal ones do, and lose neither energy nor charge."""
     graded = EnergyGrid.graded(6.0, gap_edges=[1.0], first=0.01, number=120, largest=0.1)
     currents, relaxed = [], []
@@ -269,7 +274,7 @@ def test_phonons_of_their_own_act_on_charge() -> None:
     """Escaping at once they are a bath; where they stay, they scatter and break pairs, on either axis."""
     uniform = EnergyGrid.uniform(0.1, 6.0)
     graded = EnergyGrid.graded(6.0, gap_edges=[1.0], first=0.05, number=70, largest=0.15)
-    bath, trapped = Phonons(0.1, 1.764, 0.13), replace(OWN, strength=0.1, escape_time=1.0)
+    bath, trapped = PhononBath(0.1, 1.764, 0.13), replace(OWN, strength=0.1, escape_time=1.0)
     currents, charges = [], []
     for grid, phonons in (
         (uniform, bath),

@@ -10,11 +10,11 @@ import pytest
 from newton_counts import recorded
 from wire_devices import line_mesh, wire
 
-from fvqp.collisions import Collisions
+from fvqp.collisions import InelasticCollisions
 from fvqp.errors import ConvergenceError
 from fvqp.grids.energy import EnergyGrid
 from fvqp.models import operating_point
-from fvqp.models.coupled_gap import GapAndDistributions, Passed
+from fvqp.models.coupled_gap import GapAndDistributions, RootBracket
 from fvqp.models.inelastic import InelasticSystem
 from fvqp.models.operating_point import solve_point
 from fvqp.models.usadel import GapModel, Point, Solution, UsadelProblem
@@ -32,7 +32,7 @@ def refuse(*_arguments: object, **_more: object) -> None:
 def problem() -> UsadelProblem:
     device = wire(line_mesh(14, 9), "point_B", "point_A")
     gap = GapModel("uniform", at="point_B", rule="arcsinh")
-    return UsadelProblem(device, GRID, 0.02, gap, collisions=Collisions(2e-4))
+    return UsadelProblem(device, GRID, 0.02, gap, collisions=InelasticCollisions(2e-4))
 
 
 def sweep(problem: UsadelProblem) -> list[Solution]:
@@ -119,7 +119,9 @@ def sharp() -> UsadelProblem:
     edges = np.linspace(0.87, 0.995, 6).tolist()
     grid = EnergyGrid.graded(8.0, gap_edges=edges, first=1e-4, number=150, largest=0.2)
     gap = GapModel("uniform", at="point_B", rule="arcsinh")
-    return UsadelProblem(wire(line_mesh(14, 9), "point_B"), grid, 1e-4, gap, collisions=Collisions(2e-4))
+    return UsadelProblem(
+        wire(line_mesh(14, 9), "point_B"), grid, 1e-4, gap, collisions=InelasticCollisions(2e-4)
+    )
 
 
 def test_the_onset_of_injection_with_sharp_edges(
@@ -187,7 +189,7 @@ def test_slope_of_the_gap_equation(sharp: UsadelProblem) -> None:
 
 def test_a_root_that_has_been_passed_is_looked_for_between_both_sides() -> None:
     """The nearest of either side count, the line through them is taken, and what contradicts is forgotten."""
-    passed = Passed()
+    passed = RootBracket()
     passed.add(1.0, -3.0)
     assert passed.root() is None
     assert passed.admits(0.5)

@@ -10,7 +10,7 @@ import pytest
 from newton_counts import recorded
 from wire_devices import ALUMINIUM, THICKNESS, UM, WIDTH, line_mesh, wire
 
-from fvqp.collisions import Collisions, Phonons
+from fvqp.collisions import InelasticCollisions, PhononBath
 from fvqp.errors import ConvergenceError
 from fvqp.grids import energy as distributions
 from fvqp.grids.energy import EnergyGrid
@@ -33,7 +33,7 @@ def driven(
     strength: float | None = 2e-4, gap: GapModel = UNIFORM, broadening: float = 0.02, **more: object
 ) -> UsadelProblem:
     """The wire with the injector in its middle and a detector beside it."""
-    collisions = None if strength is None else Collisions(strength)
+    collisions = None if strength is None else InelasticCollisions(strength)
     device = wire(line_mesh(14, 9), "point_B", "point_A")
     return UsadelProblem(device, GRID, broadening, gap, collisions=collisions, **more)  # type: ignore[arg-type]
 
@@ -103,7 +103,7 @@ def hot_wire(strength: float, cells: int = 40, bins: int = 160) -> tuple[UsadelP
         thickness=THICKNESS,
     )
     return UsadelProblem(
-        device, GRID, 1e-3, GapModel("fixed", value=0.0), collisions=Collisions(strength)
+        device, GRID, 1e-3, GapModel("fixed", value=0.0), collisions=InelasticCollisions(strength)
     ), conductance
 
 
@@ -220,7 +220,7 @@ def test_local_gap_and_supercurrent() -> None:
 def test_destroyed_superconductivity_is_reported() -> None:
     strong = {"A": 4e-3, "B": 1e-9}
     device = wire(line_mesh(14, 9), "point_B", conductance=strong)
-    problem = UsadelProblem(device, GRID, 0.02, UNIFORM, collisions=Collisions(2e-4))
+    problem = UsadelProblem(device, GRID, 0.02, UNIFORM, collisions=InelasticCollisions(2e-4))
     with pytest.raises(ConvergenceError, match="superconductivity is destroyed"):
         solve_point(problem, Point(3.5 * device.voltage_unit))
 
@@ -229,7 +229,7 @@ def test_destroyed_superconductivity_is_reported() -> None:
 def test_a_branch_that_ends_is_reported(caplog: pytest.LogCaptureFixture) -> None:
     """With a strong junction the gap jumps at the onset of injection."""
     device = wire(line_mesh(14, 9), "point_B", conductance={"A": 4e-4, "B": 1e-9})
-    problem = UsadelProblem(device, GRID, 0.005, UNIFORM, collisions=Collisions(2e-4))
+    problem = UsadelProblem(device, GRID, 0.005, UNIFORM, collisions=InelasticCollisions(2e-4))
     with caplog.at_level(logging.WARNING):
         try:
             sweep(problem, 1.5, step=0.05)
@@ -281,7 +281,7 @@ def test_long_axes(broadening: float, longest: float, widest: float) -> None:
     )
     device = wire(line_mesh(8, 9), "point_B", "point_A")
     problem = UsadelProblem(
-        device, grid, broadening, replace(UNIFORM, debye_energy=50.0), collisions=Collisions(2e-4)
+        device, grid, broadening, replace(UNIFORM, debye_energy=50.0), collisions=InelasticCollisions(2e-4)
     )
     solution = None
     for bias in (0.5, 0.9, 0.95, 1.0, 1.5):
@@ -299,7 +299,7 @@ def test_a_cold_start(caplog: pytest.LogCaptureFixture) -> None:
     """The first bias at 3.5 Δ0: where Newton's method fails, collisions grow from the elastic solution."""
     grid = EnergyGrid.graded(100.0, gap_edges=[0.99], first=1e-4, number=200, largest=1.0)
     device = wire(line_mesh(8, 9), "point_B", "point_A")
-    problem = UsadelProblem(device, grid, 1e-4, collisions=Collisions(2e-4))
+    problem = UsadelProblem(device, grid, 1e-4, collisions=InelasticCollisions(2e-4))
     with caplog.at_level(logging.DEBUG, logger="fvqp.models.inelastic"):
         solution = solve_point(problem, Point(3.5 * device.voltage_unit))
     assert "of their rate" in caplog.text
@@ -336,18 +336,20 @@ def test_growing_collisions_lead_to_the_same_solution(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     "phonons",
     [
-        Phonons(1e-3, 1.764, 0.024),
-        Phonons(1e-3, 1.764, 0.024, escape_time=20.0, pair_breaking_time=0.05),
+        PhononBath(1e-3, 1.764, 0.024),
+        PhononBath(1e-3, 1.764, 0.024, escape_time=20.0, pair_breaking_time=0.05),
     ],
     ids=["bath", "own"],
 )
 @pytest.mark.slow
-def test_electrons_and_phonons_together(phonons: Phonons) -> None:
+def test_electrons_and_phonons_together(phonons: PhononBath) -> None:
     """Of the energy of hot quasiparticles phonons take a part, reservoirs the rest."""
     device = wire(line_mesh(10, 9), "point_B", "point_A")
     grid = EnergyGrid(np.linspace(0.0, 8.0, 121))
     phonons = replace(phonons, temperature=device.bath)
-    problem = UsadelProblem(device, grid, 0.03, UNIFORM, collisions=Collisions(2e-3, phonons=phonons))
+    problem = UsadelProblem(
+        device, grid, 0.03, UNIFORM, collisions=InelasticCollisions(2e-3, phonons=phonons)
+    )
     solution = sweep(problem, 4.0, 0.5)
     ledger = problem.ledger(solution)
     assert np.all(np.abs(ledger.residual) < 1e-10 * np.abs(ledger.injected))
@@ -363,7 +365,7 @@ def test_electrons_and_phonons_together(phonons: Phonons) -> None:
     scattered = float(problem.transport.capacity @ (found[0].loss @ -moment))
     assert abs(by_electrons) < 1e-14 * scattered
     assert by_phonons == pytest.approx(ledger.relaxed[1], rel=1e-10)
-    alone = replace(problem, collisions=Collisions(phonons=phonons))
+    alone = replace(problem, collisions=InelasticCollisions(phonons=phonons))
     without = sweep(alone, 4.0, 0.5)
     # They share their energy before phonons take it.
     assert np.abs(without.kinetic.deviation(L) - solution.kinetic.deviation(L)).max() > 1e-3

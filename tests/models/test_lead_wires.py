@@ -7,7 +7,7 @@ import pytest
 from mpi4py import MPI
 from wire_devices import ALUMINIUM, THICKNESS, WIDTH
 
-from fvqp.collisions import Collisions
+from fvqp.collisions import InelasticCollisions
 from fvqp.grids import energy as distributions
 from fvqp.grids.energy import EnergyGrid
 from fvqp.materials import Material
@@ -28,7 +28,9 @@ COPPER = Material("N", gap=0.0, diffusivity=1e-3, resistivity=RESISTANCE * AREA 
 BATH = 0.1
 
 
-def problem(grid: EnergyGrid, collisions: Collisions | None = None, *, wire: bool = True) -> UsadelProblem:
+def problem(
+    grid: EnergyGrid, collisions: InelasticCollisions | None = None, *, wire: bool = True
+) -> UsadelProblem:
     """A short superconductor with a barrier at its left end, behind it a meshed normal wire that is biased at
     its far end, or a lead of one temperature."""
     cells = 12 if wire else 6
@@ -80,7 +82,7 @@ def test_colliding_wire_is_a_balance_of_heat() -> None:
     """Electrons that collide fast make the meshed wire as hot at the barrier as Wiedemann and Franz say, and
     `Lead` has it: the same temperature and current. Biases are of the far end and of the barrier."""
     grid = EnergyGrid(np.linspace(0.0, 6.0, 121))
-    meshed = problem(grid, Collisions(50.0, charge=True))
+    meshed = problem(grid, InelasticCollisions(50.0, charge=True))
     unit = meshed.device.voltage_unit
     state = None
     for bias in (0.5, 1.0, 1.5, 2.0):

@@ -9,7 +9,7 @@ import pytest
 from scipy.integrate import quad
 from wire_devices import line_mesh, wire
 
-from fvqp.collisions import Collisions
+from fvqp.collisions import InelasticCollisions
 from fvqp.errors import CaseError
 from fvqp.grids.energy import EnergyGrid
 from fvqp.models import slopes
@@ -162,7 +162,7 @@ def test_conductance_follows_the_leads(gap: str) -> None:
     """dI/dV with gap and temperatures that follow, against solutions at other biases."""
     problem = both()
     if gap != "uniform":
-        collisions = Collisions(2e-3) if "collisions" in gap else None
+        collisions = InelasticCollisions(2e-3) if "collisions" in gap else None
         problem = replace(problem, gap=GapModel("fixed", value=0.9), collisions=collisions, transport=None)
     unit = problem.device.voltage_unit
     # The current also heats its own lead's wire.
@@ -183,7 +183,7 @@ def hot_spot() -> UsadelProblem:
     """A gap of every cell beside leads of copper."""
     device = with_leads(wire(line_mesh(4, 9), "junction_A", "point_B"), Lead(2.4e-20, 2e9, 10.0))
     return UsadelProblem(
-        device, EnergyGrid.uniform(0.125, 5.0), 0.02, GapModel("local"), collisions=Collisions(2e-4)
+        device, EnergyGrid.uniform(0.125, 5.0), 0.02, GapModel("local"), collisions=InelasticCollisions(2e-4)
     )
 
 

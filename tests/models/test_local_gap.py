@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from wire_devices import CONDUCTANCE, UM, close, line_mesh, wire
 
-from fvqp.collisions import Collisions
+from fvqp.collisions import InelasticCollisions
 from fvqp.errors import ConvergenceError
 from fvqp.gap import gap_residual
 from fvqp.grids import energy as distributions
@@ -53,7 +53,7 @@ def test_a_device_of_one_cell_has_one_gap(strength: float | None) -> None:
             EnergyGrid.uniform(0.05, 4.0),
             0.05,
             gap=GapModel(kind, at="A" if kind == "uniform" else None),  # type: ignore[arg-type]
-            collisions=None if strength is None else Collisions(strength),
+            collisions=None if strength is None else InelasticCollisions(strength),
         )
         for kind in ("local", "uniform")
     )
@@ -81,8 +81,8 @@ def test_the_tolerance_is_that_of_the_gap(
     tolerance = 1e-5
     problem = UsadelProblem(
         wire(line_mesh(4, 9), "junction_A", "point_B"), EnergyGrid.uniform(0.125, 5.0), 0.02,
-        gap=GapModel("local"), spectra=spectra, collisions=None if strength is None else Collisions(strength),
-        tolerance=tolerance,
+        gap=GapModel("local"), spectra=spectra, tolerance=tolerance,
+        collisions=None if strength is None else InelasticCollisions(strength),
     )  # fmt: skip
     closer = replace(problem, tolerance=1e-3 * tolerance, transport=None)
     unit, solution = problem.device.voltage_unit, None
@@ -211,7 +211,7 @@ def test_all_biases_of_the_wire(spectra: str, broadening: float, strength: float
     grid = EnergyGrid.graded(8.0, gap_edges=[0.99], first=broadening / 4, number=number, largest=0.1)
     problem = UsadelProblem(
         device, grid, broadening, gap=GapModel("local"), spectra=spectra,  # type: ignore[arg-type]
-        collisions=None if strength is None else Collisions(strength), tolerance=tolerance,
+        collisions=None if strength is None else InelasticCollisions(strength), tolerance=tolerance,
     )  # fmt: skip
     solution, lowest = None, {}
     for bias in (0.0, 0.5, 0.9, 1.0, 1.5, 2.0, 3.0, 4.0) if strength is None else (0.0, 0.9, 1.2, 4.0):

@@ -9,7 +9,7 @@ import pytest
 from networks import Network
 from wire_devices import ALUMINIUM, CONDUCTANCE, TEMPERATURE, THICKNESS, UM, WIDTH
 
-from fvqp.collisions import Collisions
+from fvqp.collisions import InelasticCollisions
 from fvqp.grids.energy import EnergyGrid
 from fvqp.models.device import Device, Junction, Reservoir
 from fvqp.models.operating_point import solve_point
@@ -38,7 +38,7 @@ def crossing(gap: GapModel, spectra: Literal["local", "diffusive"], *, bent: boo
     )
     grid = EnergyGrid.uniform(0.1, 5.0)
     return UsadelProblem(
-        device, grid, 0.05, gap, collisions=Collisions(2e-4), spectra=spectra, tolerance=1e-7
+        device, grid, 0.05, gap, collisions=InelasticCollisions(2e-4), spectra=spectra, tolerance=1e-7
     )
 
 

@@ -9,7 +9,7 @@ import pytest
 from newton_counts import recorded
 from wire_devices import line_mesh, wire
 
-from fvqp.collisions import Collisions, Phonons
+from fvqp.collisions import InelasticCollisions, PhononBath
 from fvqp.collisions.quasistatic_phonons import QuasistaticPhonons, QuasistaticState
 from fvqp.grids.energy import EnergyGrid
 from fvqp.models.inelastic import BALANCE
@@ -31,9 +31,9 @@ def cooled(
 ) -> UsadelProblem:
     """The wire with phonons at its bath temperature."""
     device = wire(line_mesh(12, 9), "point_B", "point_A")
-    phonons = Phonons(strength, 1.764, device.bath, escape, None if escape is None else 1e-2)
+    phonons = PhononBath(strength, 1.764, device.bath, escape, None if escape is None else 1e-2)
     return UsadelProblem(
-        device, grid, 0.02, gap or GapModel(), collisions=Collisions(electrons, phonons=phonons)
+        device, grid, 0.02, gap or GapModel(), collisions=InelasticCollisions(electrons, phonons=phonons)
     )
 
 
@@ -118,13 +118,13 @@ def test_onset_of_injection(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(QuasistaticPhonons, "steady", watched)
     grid = EnergyGrid.graded(6.0, gap_edges=[0.9, 0.95, 0.99], first=2.5e-4, number=80, largest=0.2)
     device = wire(line_mesh(6, 9), "point_B", "point_A")
-    phonons = Phonons(1e-3, 1.764, device.bath, escape_time=20.0, pair_breaking_time=0.05)
+    phonons = PhononBath(1e-3, 1.764, device.bath, escape_time=20.0, pair_breaking_time=0.05)
     problem = UsadelProblem(
         device,
         grid,
         1e-3,
         GapModel("uniform", at="point_B", rule="arcsinh"),
-        collisions=Collisions(2e-4, phonons=phonons),
+        collisions=InelasticCollisions(2e-4, phonons=phonons),
     )
     solution = solve_point(problem, Point(0.75 * device.voltage_unit))
     found.clear()

@@ -13,7 +13,7 @@ from scipy.optimize import brentq
 from wire_devices import ALUMINIUM, CONDUCTANCE, THICKNESS, UM, WIDTH, close, graded, line_mesh, wire
 
 from fvqp.case.usadel.comparison import elastic_sweep
-from fvqp.collisions import Collisions
+from fvqp.collisions import InelasticCollisions
 from fvqp.errors import ConvergenceError
 from fvqp.grids.energy import EnergyGrid
 from fvqp.mesh import shape_mesh
@@ -104,7 +104,11 @@ def test_uniform_gap_follows_the_value_at_a_point_injector() -> None:
 
 def test_uniform_gap_is_of_second_order() -> None:
     """With collisions, which bend f_L on both sides of the injector."""
-    options = {"grid": EnergyGrid.uniform(0.1, 4.0), "broadening": 0.05, "collisions": Collisions(4e-3)}
+    options = {
+        "grid": EnergyGrid.uniform(0.1, 4.0),
+        "broadening": 0.05,
+        "collisions": InelasticCollisions(4e-3),
+    }
     gaps = [injected(centred(n), **options) for n in (8, 16, 32)]
     assert 3.5 < (gaps[0] - gaps[1]) / (gaps[1] - gaps[2]) < 4.5
 
@@ -114,7 +118,7 @@ def test_gap_without_collisions_beside_wide_bins() -> None:
     device, broadening = centred(2), 5e-3
     problem = UsadelProblem(
         device, EnergyGrid.uniform(1 / 40, 10.0), broadening, gap=GapModel("uniform", at="A"),
-        collisions=Collisions(2e-4),
+        collisions=InelasticCollisions(2e-4),
     )  # fmt: skip
     volts = tuple(np.array([0.9, 1.3, 3.0]) * device.voltage_unit)
     found = list(elastic_sweep([problem], Sweep(V_inj=volts)))

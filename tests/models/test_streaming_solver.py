@@ -15,7 +15,7 @@ from fvqp.transport.directions import gauss_legendre, lebedev, product
 from fvqp.transport.ordinates import mesh_streaming
 from fvqp.transport.radial import Shells, radial_streaming
 from fvqp.transport.streaming import Scheme, Streaming
-from fvqp.transport.walls import MIRROR, Interface, Wall
+from fvqp.transport.walls import MIRROR, TransmittingInterface, Wall
 
 NONE = np.zeros((1, 1))
 
@@ -149,7 +149,7 @@ def test_resistance_of_an_interface() -> None:
         gauss_legendre(8),
         np.ones(3),
         walls,
-        interfaces=[Interface(("a", "b"), eta)],
+        interfaces=[TransmittingInterface(("a", "b"), eta)],
         scheme="linear",
     )
     scattering = np.full((1, 3), depth)

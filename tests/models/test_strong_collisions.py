@@ -7,7 +7,7 @@ import pytest
 from scipy.optimize import brentq
 from wire_devices import ALUMINIUM, CONDUCTANCE, THICKNESS, WIDTH, line_mesh, wire
 
-from fvqp.collisions import Collisions, Phonons
+from fvqp.collisions import InelasticCollisions, PhononBath
 from fvqp.grids.energy import EnergyGrid
 from fvqp.models.inelastic import InelasticSystem
 from fvqp.models.kinetics import L
@@ -22,7 +22,7 @@ BROADENING = 0.02
 def problem(strength: float, gap: GapModel, charge: bool = False) -> UsadelProblem:
     """Wire with an injector in its middle."""
     device = wire(line_mesh(14, 9), "point_B")
-    collisions = Collisions(strength, charge=charge)
+    collisions = InelasticCollisions(strength, charge=charge)
     return UsadelProblem(device, GRID, BROADENING, gap, collisions=collisions)
 
 
@@ -102,13 +102,13 @@ def test_energy_closes_with_phonons_of_their_own_on_a_long_axis() -> None:
     """Collisions at its end are 1e5 times as fast as at the gap; rounding of theirs is balanced too."""
     grid = EnergyGrid.graded(40.0, gap_edges=[0.93, 0.96, 0.99], first=2.5e-4, number=200, largest=0.8)
     device = wire(line_mesh(8, 9), "point_B")
-    phonons = Phonons(1e-3, 1.764, device.bath, escape_time=10.0, pair_breaking_time=1e-2)
+    phonons = PhononBath(1e-3, 1.764, device.bath, escape_time=10.0, pair_breaking_time=1e-2)
     driven = UsadelProblem(
         device,
         grid,
         1e-3,
         GapModel("fixed", value=0.95),
-        collisions=Collisions(2e-4, phonons=phonons),
+        collisions=InelasticCollisions(2e-4, phonons=phonons),
     )
     solution = None
     for bias in (1.0, 1.5, 3.0):

@@ -15,7 +15,7 @@ from fvqp.models.slopes import conductances
 sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
 from wire_devices import line_mesh, wire
 
-from fvqp.collisions import Collisions, Phonons
+from fvqp.collisions import InelasticCollisions, PhononBath
 from fvqp.grids.energy import EnergyGrid
 from fvqp.models.branches import follow_gap
 from fvqp.models.usadel import GapModel, Point, UsadelProblem
@@ -25,7 +25,9 @@ pytestmark = pytest.mark.mpi
 BATH = 0.024
 
 
-def pair(collisions: Collisions | None, gap: GapModel, conductance: float = 24.6e-6) -> list[UsadelProblem]:
+def pair(
+    collisions: InelasticCollisions | None, gap: GapModel, conductance: float = 24.6e-6
+) -> list[UsadelProblem]:
     """The same problem on all ranks together and on each by itself."""
     strong = {"A": conductance, "B": 31.4e-6}
     return [
@@ -44,8 +46,8 @@ def pair(collisions: Collisions | None, gap: GapModel, conductance: float = 24.6
 @pytest.mark.parametrize("kind", ["charge", "own phonons"])
 def test_collisions(kind: str) -> None:
     thermal = BATH / wire(line_mesh(10, 9, SELF), "point_A").thermal_unit
-    phonons = Phonons(1e-3, 1.764, thermal, *((None, None) if kind == "charge" else (1.0, 1e-2)))
-    chosen = Collisions(1e-3, phonons=phonons, charge=kind == "charge")
+    phonons = PhononBath(1e-3, 1.764, thermal, *((None, None) if kind == "charge" else (1.0, 1e-2)))
+    chosen = InelasticCollisions(1e-3, phonons=phonons, charge=kind == "charge")
     found, expected = pair(chosen, GapModel("uniform", at="point_A"))
     point = Point(4e-4)
     here, serial = solve_point(found, point), solve_point(expected, point)

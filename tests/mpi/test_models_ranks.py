@@ -16,7 +16,7 @@ from mpi4py import MPI
 from transport_problems import coefficients, currents, mixed_cells, plain, sheared, transport_on
 from wire_devices import file_mesh, generated_mesh, graded, line_mesh, wire
 
-from fvqp.collisions import Collisions
+from fvqp.collisions import InelasticCollisions
 from fvqp.errors import ConvergenceError
 from fvqp.grids.energy import EnergyGrid
 from fvqp.mesh import Mesh, build_mesh
@@ -202,7 +202,7 @@ def test_electron_electron_collisions(gap: GapModel) -> None:
             0.02,
             gap,
             supercurrent=flow,
-            collisions=Collisions(1e-3),
+            collisions=InelasticCollisions(1e-3),
         )
         for comm in (WORLD, SELF)
     )

@@ -7,11 +7,18 @@ import pytest
 from mpi4py import MPI
 
 from fvqp.errors import ConvergenceError
-from fvqp.solvers.continuation import REACHED, Branch, CurvePoint, follow_branch, homotopy, jumps_between
+from fvqp.solvers.continuation import (
+    REACHED,
+    CurvePoint,
+    SolutionBranch,
+    follow_branch,
+    homotopy,
+    jumps_between,
+)
 from fvqp.typing import Floats
 
 
-def follow(residual: object, start: CurvePoint, last: float, **more: object) -> Branch:
+def follow(residual: object, start: CurvePoint, last: float, **more: object) -> SolutionBranch:
     steps = {"first_step": 0.05, "largest_step": 0.1, "tolerance": 1e-11}
     return follow_branch(residual, start, last, comm=MPI.COMM_SELF, **(steps | more))  # type: ignore[arg-type]
 

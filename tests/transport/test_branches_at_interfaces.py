@@ -19,7 +19,7 @@ from fvqp.models.transport import BoltzmannProblem, DiscreteOrdinates, Medium
 from fvqp.transport.directions import FULL, Directions, branched, gauss_legendre, lebedev, product
 from fvqp.transport.ordinates import mesh_streaming
 from fvqp.transport.streaming import Scheme, Streaming
-from fvqp.transport.walls import MIRROR, Interface, Wall
+from fvqp.transport.walls import MIRROR, TransmittingInterface, Wall
 
 SOUND, POLARIZATIONS = np.array([4.0, 2.5, 1.2]), np.array([1.0, 1.0, 2.0])
 SHARES = POLARIZATIONS / SOUND**3 / np.sum(POLARIZATIONS / SOUND**3)
@@ -61,7 +61,7 @@ def contact(
         speed,
         {},
         elsewhere=wall,
-        interfaces=[Interface(("left", "right"), PASSING, specularity)],
+        interfaces=[TransmittingInterface(("left", "right"), PASSING, specularity)],
         states=states,
         medium=(~first).astype(np.int32),
         scheme=scheme,
@@ -154,7 +154,7 @@ def test_a_film_and_its_substrate_at_one_temperature_stay() -> None:
     flying = DiscreteOrdinates(
         branched(gauss_legendre(4), SOUND, SHARES),
         elsewhere=MIRROR,
-        interfaces=[Interface(("film", "chip"), np.linspace(1.0, 0.2, grid.n_phonon), 0.5)],
+        interfaces=[TransmittingInterface(("film", "chip"), np.linspace(1.0, 0.2, grid.n_phonon), 0.5)],
     )
     problem = BoltzmannProblem(mesh, grid, media, phonons=flying)
     state = problem.thermal(0.3)

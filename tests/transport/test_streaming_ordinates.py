@@ -26,7 +26,7 @@ from fvqp.transport import ordinates
 from fvqp.transport.directions import Directions, gauss_legendre, lebedev, product
 from fvqp.transport.ordinates import BLOCKS, mesh_streaming
 from fvqp.transport.streaming import Scheme
-from fvqp.transport.walls import MIRROR, Interface, Wall
+from fvqp.transport.walls import MIRROR, TransmittingInterface, Wall
 
 #: Sets of directions have no mirror images at faces of any direction.
 ROUGH = [Wall(bath=0.7), Wall(transmission=0.0), Wall([0.0, 0.3, 0.5, 1.0], 0.0, 0.7)]
@@ -160,7 +160,7 @@ def test_interface() -> None:
         speed,
         {},
         elsewhere=MIRROR,
-        interfaces=[Interface(("west", "east"), eta)],
+        interfaces=[TransmittingInterface(("west", "east"), eta)],
         scheme="upwind",
     )
     f = np.zeros((mesh.n_cells, FILM.count, 2))
@@ -232,17 +232,30 @@ def slanted() -> Mesh:
         ),
         (
             lambda: mesh_streaming(
-                square(), FILM, [1.0], {}, elsewhere=Wall(), interfaces=[Interface(("west", "west"), 0.5)] * 2
+                square(),
+                FILM,
+                [1.0],
+                {},
+                elsewhere=Wall(),
+                interfaces=[TransmittingInterface(("west", "west"), 0.5)] * 2,
             ),
             "two interfaces share faces",
         ),
         (
             lambda: mesh_streaming(
-                square(), FILM, [1.0], {}, elsewhere=Wall(), interfaces=[Interface(("west", "north"), 0.5)]
+                square(),
+                FILM,
+                [1.0],
+                {},
+                elsewhere=Wall(),
+                interfaces=[TransmittingInterface(("west", "north"), 0.5)],
             ),
             "no region 'north'",
         ),
-        (lambda: Interface(("a", "b"), 1.2), "interface of a and b: the transmission must be between"),
+        (
+            lambda: TransmittingInterface(("a", "b"), 1.2),
+            "interface of a and b: the transmission must be between",
+        ),
     ],
 )
 def test_messages(make: object, message: str) -> None:

@@ -20,7 +20,7 @@ from fvqp.mesh import Mesh, build_mesh, shape_mesh
 from fvqp.transport.directions import branched, cylindrical, product, revolved
 from fvqp.transport.ordinates import mesh_streaming
 from fvqp.transport.streaming import Scheme, Streaming
-from fvqp.transport.walls import MIRROR, AcousticInterface, Interface, Wall
+from fvqp.transport.walls import MIRROR, AcousticInterface, TransmittingInterface, Wall
 
 
 def body(kind: str) -> Mesh:
@@ -104,7 +104,7 @@ def test_equilibrium_across_interfaces_and_in_branches() -> None:
     walls = {"right": Wall(bath=0.7), "bottom": MIRROR, "top": Wall(0.0)}
     for directions, interface in (
         (revolved(4, 8), AcousticInterface(("core", "shell"), (1.0, 3.0))),
-        (branched(revolved(4, 8), [1.0, 0.5], [0.2, 0.8]), Interface(("core", "shell"), 0.3)),
+        (branched(revolved(4, 8), [1.0, 0.5], [0.2, 0.8]), TransmittingInterface(("core", "shell"), 0.3)),
     ):
         made = mesh_streaming(
             mesh,

@@ -12,7 +12,7 @@ from scipy.integrate import solve_bvp
 from scipy.special import zeta
 
 import fvqp
-from fvqp.collisions import Collisions, Phonons
+from fvqp.collisions import InelasticCollisions, PhononBath
 from fvqp.grids.energy import EnergyGrid
 from fvqp.materials import load_material
 from fvqp.mesh.shapes import shape_mesh
@@ -86,14 +86,14 @@ def test_two_temperatures(strength: float) -> None:
         for name, sign in (("left", -1), ("right", 1))
     ]
     device = Device(mesh, ALUMINIUM, [], ends, width=150e-9, thickness=8e-9)
-    phonons = Phonons(strength, kappa, device.bath)
+    phonons = PhononBath(strength, kappa, device.bath)
     grid = EnergyGrid.uniform(0.1, 6.0)
     problem = UsadelProblem(
         device,
         grid,
         1e-3,
         GapModel("fixed", value=0.0),
-        collisions=Collisions(300.0, phonons=phonons, charge=True),
+        collisions=InelasticCollisions(300.0, phonons=phonons, charge=True),
     )
     solution = solve_point(problem, Point())
     ledger = problem.ledger(solution)

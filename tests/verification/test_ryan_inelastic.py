@@ -10,7 +10,7 @@ import pytest
 from wire_devices import line_mesh, wire
 
 import fvqp
-from fvqp.collisions import Collisions
+from fvqp.collisions import InelasticCollisions
 from fvqp.grids.energy import EnergyGrid
 from fvqp.models.kinetics import L
 from fvqp.models.operating_point import solve_point
@@ -31,7 +31,7 @@ def wire_problem(
         EnergyGrid(np.linspace(0.0, 10.0, bins + 1)),
         0.005,
         GapModel("uniform", at="point_B", rule="arcsinh"),
-        collisions=None if strength is None else Collisions(strength),
+        collisions=None if strength is None else InelasticCollisions(strength),
     )
 
 
@@ -153,7 +153,7 @@ def test_refinement() -> None:
         EnergyGrid(np.linspace(0.0, 15.0, 601)),
         0.005,
         GapModel("uniform", at="point_B", rule="arcsinh"),
-        collisions=Collisions(2e-4),
+        collisions=InelasticCollisions(2e-4),
     )
     assert abs(float(gaps(sweep(longer, biases))[-1]) - base) < 1e-5
 
@@ -188,7 +188,7 @@ def test_detector_sees_the_gap_fall() -> None:
             EnergyGrid(np.linspace(0.0, 10.0, 161)),
             0.005,
             GapModel("uniform", at="point_A", rule="arcsinh"),
-            collisions=None if strength is None else Collisions(strength),
+            collisions=None if strength is None else InelasticCollisions(strength),
         )
         unit = problem.device.voltage_unit
         solution = None

@@ -14,7 +14,7 @@ from wire_devices import close, line_mesh, wire
 from fvqp.case.reading import load_case
 from fvqp.case.usadel.build import build_mesh, build_problems, build_sweep
 from fvqp.case.usadel.schema import UsadelCase
-from fvqp.collisions import Collisions
+from fvqp.collisions import InelasticCollisions
 from fvqp.grids.energy import EnergyGrid
 from fvqp.models import coupled_gap
 from fvqp.models.operating_point import Iteration, solve_point
@@ -31,7 +31,7 @@ def wire_problem(broadening: float, grid: EnergyGrid) -> UsadelProblem:
         grid,
         broadening,
         GapModel("uniform", at="point_B", rule="arcsinh"),
-        collisions=Collisions(2e-4),
+        collisions=InelasticCollisions(2e-4),
     )
 
 

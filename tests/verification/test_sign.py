@@ -16,7 +16,7 @@ from wire_devices import line_mesh, wire
 import fvqp
 from fvqp.case import load_case
 from fvqp.case.usadel.build import build_mesh, build_problems
-from fvqp.collisions import Collisions
+from fvqp.collisions import InelasticCollisions
 from fvqp.grids.energy import EnergyGrid
 from fvqp.models.device import Lead
 from fvqp.models.operating_point import solve_point
@@ -168,7 +168,7 @@ def test_gap_of_every_cell(spectra: str) -> None:
         device = wire(line_mesh(8, 17), "junction_A", "point_B")
         grid = EnergyGrid.uniform(0.1, 5.0)
         solved = UsadelProblem(
-            device, grid, 0.05, gap, spectra=spectra, collisions=Collisions(2e-4), tolerance=1e-6
+            device, grid, 0.05, gap, spectra=spectra, collisions=InelasticCollisions(2e-4), tolerance=1e-6
         )
         biases = (1.2, 1.6, 2.0, 2.4, 2.8)
         found = sweep(solved, biases)

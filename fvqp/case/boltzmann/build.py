@@ -28,11 +28,11 @@ from fvqp.collisions.moving_gap import SelfConsistentGap, condensate_energy
 from fvqp.collisions.sources import (
     ConstantTrapping,
     Gaussian,
+    InjectedSpectrum,
     PhononEscape,
     PhononInjection,
     QuasiparticleInjection,
-    Spectrum,
-    Table,
+    TabulatedSpectrum,
 )
 from fvqp.collisions.threshold import at_threshold
 from fvqp.errors import CaseError
@@ -373,17 +373,17 @@ def require_resolved(frequency: float, grid: CollisionGrid) -> None:
         )
 
 
-def _injected(injection: Injection, setup: Setup, where: str) -> Spectrum:
+def _injected(injection: Injection, setup: Setup, where: str) -> InjectedSpectrum:
     """Return the energy distribution of injected particles."""
     delta0 = setup.units.energy
     if injection.file is not None:
         table = read_spectrum(where, injection.file, ("energy_eV", "particles"), "a number")
-        return Table(table[0] * constants.e / delta0, table[1])
+        return TabulatedSpectrum(table[0] * constants.e / delta0, table[1])
     assert injection.centre is not None and injection.width is not None
     return Gaussian(injection.centre.in_delta0(delta0), injection.width.in_delta0(delta0))
 
 
-def _injection(injection: Injection, spectrum: Spectrum, setup: Setup, strength: float) -> Process:
+def _injection(injection: Injection, spectrum: InjectedSpectrum, setup: Setup, strength: float) -> Process:
     units = setup.units
     power = strength * injection.power / units.power_density
     grid = setup.grid

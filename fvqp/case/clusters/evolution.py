@@ -9,7 +9,7 @@ from mpi4py import MPI
 
 from fvqp.case.clusters.build import Clusters
 from fvqp.models.clusters.evolution import (
-    Evolution,
+    TransientStatistics,
     evolve_fokker_planck,
     evolve_master,
     evolve_mean_field,
@@ -48,7 +48,7 @@ def evolved(clusters: Clusters, place: tuple[int, ...], sweep: SweepDataset) -> 
     return values
 
 
-def _evolution(clusters: Clusters, place: tuple[int, ...]) -> Evolution:
+def _evolution(clusters: Clusters, place: tuple[int, ...]) -> TransientStatistics:
     case, cluster, equation = clusters.case, clusters.at(place), clusters.equation(place)
     table, solver = case.evolution, case.solver
     assert table is not None

@@ -22,7 +22,7 @@ from fvqp.transport.directions import (
 )
 from fvqp.transport.level_symmetric import level_symmetric
 from fvqp.transport.radial import Shells
-from fvqp.transport.walls import AcousticInterface, Interface, Wall
+from fvqp.transport.walls import AcousticInterface, TransmittingInterface, Wall
 from fvqp.typing import Floats
 
 
@@ -99,15 +99,17 @@ def motion(case: TransportCase, name: str, space: Mesh | Shells, media: CaseMedi
         key: Wall(share(wall, f"walls.{key}"), specularity=wall.specularity, bath=bath)
         for key, wall in species.walls.items()
     }
-    interfaces: list[Interface | AcousticInterface] = []
+    interfaces: list[TransmittingInterface | AcousticInterface] = []
     for number, given in enumerate(species.interfaces):
         if isinstance(given, PhononInterface) and given.mass_densities is not None:
             interfaces.append(AcousticInterface(given.between, given.mass_densities))
         else:
             passing = share(given, f"interfaces[{number}]")
-            interfaces.append(Interface(given.between, passing, given.specularity))
+            interfaces.append(TransmittingInterface(given.between, passing, given.specularity))
     if species.motion == "diffusive":
-        return Diffusion(walls=walls, interfaces=[i for i in interfaces if isinstance(i, Interface)])
+        return Diffusion(
+            walls=walls, interfaces=[i for i in interfaces if isinstance(i, TransmittingInterface)]
+        )
     chosen = directions(case, name, geometry_of(space))
     assert chosen is not None
     return DiscreteOrdinates(chosen, walls, interfaces=interfaces, scheme=species.scheme)

@@ -15,7 +15,7 @@ from fvqp.case.usadel.energy_axis import axis_end, energy_maximum
 from fvqp.case.usadel.mesh_and_material_checks import check_places, check_with_materials
 from fvqp.case.usadel.schema import Lead as LeadTable
 from fvqp.case.usadel.schema import UsadelCase
-from fvqp.collisions import Collisions, Phonons
+from fvqp.collisions import InelasticCollisions, PhononBath
 from fvqp.errors import CaseError, ConvergenceError
 from fvqp.grids.energy import EnergyGrid
 from fvqp.materials import Material, load_material
@@ -103,22 +103,22 @@ def build_problems(case: UsadelCase, mesh: Mesh, grid: EnergyGrid | None = None)
     return [replace(problem, grid=grid, collisions=_collisions(case, problem.device)) for problem in rough]
 
 
-def _collisions(case: UsadelCase, device: Device) -> Collisions | None:
+def _collisions(case: UsadelCase, device: Device) -> InelasticCollisions | None:
     chosen, material = case.collisions, device.material
     if chosen is None:
         return None
     phonons, tau0 = None, chosen.electron_phonon
     if tau0 is not None:
         escape, breaking = chosen.phonon_escape_time, chosen.pair_breaking_time
-        phonons = Phonons(
+        phonons = PhononBath(
             strength=constants.hbar / (material.gap * tau0),
             kappa=material.gap / (constants.k * material.critical_temperature),
             temperature=device.bath,
             escape_time=None if escape is None else escape / tau0,
             pair_breaking_time=None if breaking is None else breaking / tau0,
         )
-    kernel = chosen.kernel or Collisions.kernel
-    return Collisions(chosen.electron_electron or 0.0, kernel, phonons, chosen.charge)
+    kernel = chosen.kernel or InelasticCollisions.kernel
+    return InelasticCollisions(chosen.electron_electron or 0.0, kernel, phonons, chosen.charge)
 
 
 def _problem(case: UsadelCase, device: Device, transport: Transport | None) -> UsadelProblem:

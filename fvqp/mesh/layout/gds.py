@@ -48,7 +48,7 @@ MAX_DEPTH = 200
 
 
 @dataclass(frozen=True)
-class Layout:
+class GdsLayout:
     """Polygons of a GDS file by layer, in steps of its grid.
 
     Attributes
@@ -103,7 +103,7 @@ def gdstk_module(name: str) -> Any:
     return gdstk
 
 
-def read_layout(path: str | Path, layers: Sequence[LayerNumber], cell: str | None = None) -> Layout:
+def read_layout(path: str | Path, layers: Sequence[LayerNumber], cell: str | None = None) -> GdsLayout:
     """The polygons of ``layers`` in ``cell`` with all that it refers to (default: the only top cell).
 
     Raises `MeshError`: no GDS file, damaged, no such cell, several top cells, a layer that is unknown or has
@@ -128,7 +128,7 @@ def read_layout(path: str | Path, layers: Sequence[LayerNumber], cell: str | Non
     top = _top_cell(library, cell, name)
     below = _below(top.name, cells, name)
     step = float(library.precision)
-    layout = Layout(name, step, {})
+    layout = GdsLayout(name, step, {})
     for outline in (outline for one in cells if one in below for outline in cells[one].outlines):
         if outline.layer in layers:
             _check(outline, layout)
@@ -267,7 +267,7 @@ def _contents(data: bytes, name: str) -> dict[str, _Cell]:
     return found
 
 
-def _check(outline: _Outline, layout: Layout) -> None:
+def _check(outline: _Outline, layout: GdsLayout) -> None:
     """Raises `MeshError` for a polygon that does not bound an area."""
     corners = outline.corners
     layer = layer_text(outline.layer)

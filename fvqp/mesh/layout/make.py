@@ -9,8 +9,8 @@ import meshio
 import numpy as np
 
 from fvqp.errors import MeshError
-from fvqp.mesh.layout.gds import Layout, gdstk_module, layer_text, read_layout
-from fvqp.mesh.layout.plane import Polygons, Triangles, area, combine, overlap, triangulate
+from fvqp.mesh.layout.gds import GdsLayout, gdstk_module, layer_text, read_layout
+from fvqp.mesh.layout.plane import Polygons, Triangulation, area, combine, overlap, triangulate
 from fvqp.mesh.layout.solid import Cells, flat, named_faces, overlapping_heights, prisms
 from fvqp.mesh.layout.stack import Marker, Stack
 
@@ -75,7 +75,7 @@ def mesh_from_gds(path: str | Path, stack: Stack, output: str | Path, *, cell: s
     return output
 
 
-def _check_thin(layout: Layout, stack: Stack, triangles: Triangles) -> None:
+def _check_thin(layout: GdsLayout, stack: Stack, triangles: Triangulation) -> None:
     """Raises where a layer that no other covers has no triangles."""
     covered = {name for one in stack.layers for name in one.over}
     for one in stack.layers:
@@ -90,13 +90,13 @@ def _check_thin(layout: Layout, stack: Stack, triangles: Triangles) -> None:
         )
 
 
-def _marked(layout: Layout, mark: Marker, regions: dict[str, Polygons]) -> Polygons:
+def _marked(layout: GdsLayout, mark: Marker, regions: dict[str, Polygons]) -> Polygons:
     """The part of a marker's polygons that lies in its region, or in any."""
     whole = regions[mark.of] if mark.of else [p for polygons in regions.values() for p in polygons]
     return combine(layout.name, layout.polygons[mark.layer], whole, "and")
 
 
-def _regions(layout: Layout, stack: Stack) -> dict[str, Polygons]:
+def _regions(layout: GdsLayout, stack: Stack) -> dict[str, Polygons]:
     """Region → its polygons, those of regions over it taken away; raises where two share a place."""
     name = layout.name
     regions = {one.name: combine(name, layout.polygons[one.layer], [], "or") for one in stack.layers}

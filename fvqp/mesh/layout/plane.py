@@ -9,7 +9,7 @@ import numpy as np
 
 from fvqp.errors import MeshError
 from fvqp.mesh.filling import gmsh_session
-from fvqp.mesh.layout.gds import Layout, gdstk_module
+from fvqp.mesh.layout.gds import GdsLayout, gdstk_module
 from fvqp.mesh.layout.segments import parts
 
 MAX_TRIANGLES = 5e6
@@ -28,7 +28,7 @@ Polygons = list[np.ndarray]
 
 
 @dataclass(frozen=True)
-class Triangles:
+class Triangulation:
     """A triangulation in steps of the grid.
 
     Attributes
@@ -70,12 +70,12 @@ def overlap(name: str, one: Polygons, other: Polygons) -> np.ndarray | None:
 
 
 def triangulate(
-    layout: Layout,
+    layout: GdsLayout,
     regions: Mapping[str, Polygons],
     sizes: Mapping[str, float],
     cuts: Sequence[Polygons] = (),
     lines: Sequence[Polygons] = (),
-) -> Triangles:
+) -> Triangulation:
     """Triangles whose edges follow the outlines of all regions; a region thinner than a step has none.
 
     Parameters
@@ -100,7 +100,7 @@ def triangulate(
     if not len(edges):
         # All polygons are thinner than a step of the grid.
         nowhere = {name: np.zeros(0, dtype=bool) for name in names}
-        return Triangles(np.zeros((0, 2)), np.zeros((0, 3), dtype=np.int64), nowhere)
+        return Triangulation(np.zeros((0, 2)), np.zeros((0, 3), dtype=np.int64), nowhere)
     finest = np.full(len(vertices), np.inf)
     # Lines inside regions take the size of those around them from the nearest outline.
     coarsest = max(sizes.values())
@@ -117,7 +117,7 @@ def triangulate(
     }
     kept = np.any(list(inside.values()), axis=0)
     used, corners = np.unique(corners[kept], return_inverse=True)
-    return Triangles(
+    return Triangulation(
         points[used], corners.reshape(-1, 3), {name: member[kept] for name, member in inside.items()}
     )
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fvqp.errors import MeshError
-from fvqp.mesh.layout.plane import Triangles
+from fvqp.mesh.layout.plane import Triangulation
 from fvqp.mesh.layout.stack import Marker, Stack
 
 NEAR = 1e-9
@@ -16,7 +16,7 @@ NEAR = 1e-9
 
 
 @dataclass(frozen=True)
-class Faces:
+class SolidFaces:
     """Faces of one shape: corners, region above or ahead and below or behind (−1 for none), middle.
 
     Attributes
@@ -49,20 +49,20 @@ class Cells:
     kind: str
     corners: np.ndarray
     region: np.ndarray
-    faces: list[Faces]
+    faces: list[SolidFaces]
 
 
-def flat(triangles: Triangles, stack: Stack) -> Cells:
+def flat(triangles: Triangulation, stack: Stack) -> Cells:
     """The triangles themselves."""
     region = _region(triangles, np.ones((len(stack.regions), 1), dtype=bool), stack)[:, 0]
     ends, beside = _edges(triangles.corners)
     sides = _regions_beside(beside, region)
     points = np.column_stack([triangles.points, np.zeros(len(triangles.points))])
-    faces = _bounding(Faces(ends, sides, triangles.points[ends].mean(axis=1), False))
+    faces = _bounding(SolidFaces(ends, sides, triangles.points[ends].mean(axis=1), False))
     return Cells(points, "triangle", triangles.corners, region, [faces])
 
 
-def prisms(triangles: Triangles, stack: Stack, step: float) -> Cells:
+def prisms(triangles: Triangulation, stack: Stack, step: float) -> Cells:
     """Prisms over the triangles between all heights where a region or a level ends; ``step`` in metres."""
     heights = _heights(stack)
     middle = 0.5 * (heights[1:] + heights[:-1])
@@ -80,7 +80,7 @@ def prisms(triangles: Triangles, stack: Stack, step: float) -> Cells:
 
     none = np.full((len(region), 1), -1)
     stacked = np.concatenate([none, region, none], axis=1)
-    level_faces = Faces(
+    level_faces = SolidFaces(
         (triangles.corners[:, None, :] + (np.arange(levels + 1) * n)[None, :, None]).reshape(-1, 3),
         np.stack([stacked[:, :-1], stacked[:, 1:]], axis=-1).reshape(-1, 2),
         np.repeat(triangles.points[triangles.corners].mean(axis=1), levels + 1, axis=0),
@@ -88,7 +88,7 @@ def prisms(triangles: Triangles, stack: Stack, step: float) -> Cells:
     )
     ends, beside = _edges(triangles.corners)
     below = ends[:, None, :] + (np.arange(levels) * n)[None, :, None]
-    walls = Faces(
+    walls = SolidFaces(
         np.concatenate([below, below[..., ::-1] + n], axis=-1).reshape(-1, 4),
         _regions_beside(beside, region).reshape(-1, 2),
         np.repeat(triangles.points[ends].mean(axis=1), levels, axis=0),
@@ -96,7 +96,7 @@ def prisms(triangles: Triangles, stack: Stack, step: float) -> Cells:
     )
     faces = [_bounding(level_faces), _bounding(walls)]
     used = np.unique(corners)
-    renumbered = [Faces(np.searchsorted(used, f.corners), f.sides, f.middle, f.level) for f in faces]
+    renumbered = [SolidFaces(np.searchsorted(used, f.corners), f.sides, f.middle, f.level) for f in faces]
     return Cells(points[used], "wedge", np.searchsorted(used, corners), region[which, level], renumbered)
 
 
@@ -182,7 +182,7 @@ def _heights(stack: Stack) -> np.ndarray:
     return np.asarray(heights[np.concatenate([[True], apart])])
 
 
-def _region(triangles: Triangles, holds: np.ndarray, stack: Stack) -> np.ndarray:
+def _region(triangles: Triangulation, holds: np.ndarray, stack: Stack) -> np.ndarray:
     """Region over every triangle in every interval of height, −1 for none; ``holds[region, interval]``."""
     region = np.full((len(triangles.corners), holds.shape[1]), -1)
     for k, name in enumerate(stack.regions):
@@ -208,7 +208,7 @@ def _regions_beside(beside: np.ndarray, region: np.ndarray) -> np.ndarray:
     return np.stack([padded[beside[:, 0]], padded[beside[:, 1]]], axis=-1)
 
 
-def _bounding(faces: Faces) -> Faces:
+def _bounding(faces: SolidFaces) -> SolidFaces:
     """Only those at which a region ends."""
     kept = faces.sides[:, 0] != faces.sides[:, 1]
-    return Faces(faces.corners[kept], faces.sides[kept], faces.middle[kept], faces.level)
+    return SolidFaces(faces.corners[kept], faces.sides[kept], faces.middle[kept], faces.level)

@@ -5,7 +5,7 @@ Rates in 1/s, lengths in µm.
 """
 
 from fvqp.models.clusters.evolution import (
-    Evolution,
+    TransientStatistics,
     evolve_fokker_planck,
     evolve_master,
     evolve_mean_field,
@@ -13,9 +13,16 @@ from fvqp.models.clusters.evolution import (
     evolve_trajectories,
 )
 from fvqp.models.clusters.fokker_planck import FokkerPlanck
-from fvqp.models.clusters.gillespie import Trajectory, ensemble, simulate
+from fvqp.models.clusters.gillespie import ClusterTrajectory, ensemble, simulate
 from fvqp.models.clusters.master import ClusterState, Loss, MasterEquation, stationary_state
-from fvqp.models.clusters.mean_field import Crossover, MeanField, TrapMaterial, crossover, regime, validity
+from fvqp.models.clusters.mean_field import (
+    ClusterMeanField,
+    Crossover,
+    TrapMaterial,
+    crossover,
+    regime,
+    validity,
+)
 from fvqp.models.clusters.noise import (
     Noise,
     analytic_flux_noise,
@@ -29,8 +36,8 @@ from fvqp.models.clusters.reduced import NumberChain, reduced_chain
 from fvqp.models.clusters.states import States
 
 __all__ = [
-    "Cluster", "ClusterState", "Crossover", "Evolution", "FokkerPlanck", "Loss", "MasterEquation",
-    "MeanField", "Noise", "NumberChain", "States", "Trajectory", "TrapMaterial", "aluminium",
+    "Cluster", "ClusterMeanField", "ClusterState", "ClusterTrajectory", "Crossover", "FokkerPlanck", "Loss",
+    "MasterEquation", "Noise", "NumberChain", "States", "TransientStatistics", "TrapMaterial", "aluminium",
     "analytic_flux_noise", "crossover", "ensemble",
     "estimated_flux_noise", "evolve_fokker_planck", "evolve_master", "evolve_mean_field", "evolve_simplified",
     "evolve_trajectories", "flux_per_spin", "noise_spectrum", "reduced_chain", "regime", "regime_noise",

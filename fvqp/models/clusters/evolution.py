@@ -28,7 +28,7 @@ Start = tuple[int, int] | Cluster
 
 
 @dataclass(frozen=True)
-class Evolution:
+class TransientStatistics:
     """Moments and probabilities at a number of times.
 
     Attributes
@@ -73,7 +73,7 @@ def evolve_master(
     comm: MPI.Comm = MPI.COMM_WORLD,
     method: str = "auto",
     max_states: int = MAX_STATES,
-) -> Evolution:
+) -> TransientStatistics:
     """By the master equation for P(N, m), at increasing `times` ≥ 0.
 
     States are widened until the bound on the probability outside stays below `lost` at all steps.
@@ -103,7 +103,7 @@ def evolve_master(
         flipped = min(flipped, number - flipped)
         M, m, held = np.array([number - 2 * flipped]), np.array([flipped]), np.ones(1)
 
-    def attempt(widen: tuple[float, float]) -> tuple[Evolution, Loss, int]:
+    def attempt(widen: tuple[float, float]) -> tuple[TransientStatistics, Loss, int]:
         if kept is None:
             states = choose(cluster, lost, widen, start=(int(M[0]), int(m[0])))
         else:
@@ -125,7 +125,7 @@ def evolve_master(
 
         found = equation.evolve(p, times, tolerance, watch)
         N = equation.N.astype(float)
-        evolution = Evolution(
+        evolution = TransientStatistics(
             *_moments(chain.sum(found * N), chain.sum(found * N**2)),
             flipped=chain.sum(found * equation.m),
             distribution=np.array([equation.number_distribution(p) for p in found]),
@@ -145,7 +145,7 @@ def evolve_simplified(
     tolerance: float = 1e-7,
     lost: float = LOST,
     comm: MPI.Comm = MPI.COMM_WORLD,
-) -> Evolution:
+) -> TransientStatistics:
     """By the simplified equation for P(N), see `evolve_master`; flipped spins of the start annihilate at
     once."""
     reach = largest_start(cluster, start, lost)
@@ -156,7 +156,7 @@ def evolve_simplified(
         p = (chain.number == _parallel(cluster, start)).astype(float)
     found = chain.evolve(p, times, tolerance)
     distribution = np.concatenate(comm.allgather(found), axis=1)
-    return Evolution(*_of_numbers(chain, found), distribution=distribution)
+    return TransientStatistics(*_of_numbers(chain, found), distribution=distribution)
 
 
 def evolve_fokker_planck(
@@ -168,7 +168,7 @@ def evolve_fokker_planck(
     lost: float = LOST,
     cells: int = 400,
     comm: MPI.Comm = MPI.COMM_WORLD,
-) -> Evolution:
+) -> TransientStatistics:
     """By the Fokker-Planck equation in N on equal `cells`, see `evolve_simplified`."""
     edges = np.linspace(0.0, largest_start(cluster, start, lost), cells + 1)
     chain = FokkerPlanck(cluster, edges, comm=comm)
@@ -181,19 +181,19 @@ def evolve_fokker_planck(
     density = np.concatenate(comm.allgather(found), axis=1) / np.diff(edges)
     numbers = np.arange(int(edges[-1]) + 1)
     distribution = np.array([np.interp(numbers, chain.centres, row, right=0.0) for row in density])
-    return Evolution(*_of_numbers(chain, found), distribution=distribution)
+    return TransientStatistics(*_of_numbers(chain, found), distribution=distribution)
 
 
 def evolve_trajectories(
     cluster: Cluster, start: Start, times: ArrayLike, *, runs: int = 200, seed: int = 0
-) -> Evolution:
+) -> TransientStatistics:
     """By `runs` independent random trajectories, at increasing `times` above 0."""
     if runs < 2:
         raise CaseError(f"trajectory: {runs} runs: expected 2 or more")
     N, m = ensemble(cluster, times, runs=runs, seed=seed, start=start)
     deviation = N.std(axis=0, ddof=1)
     length = int(N.max()) + 1
-    return Evolution(
+    return TransientStatistics(
         N.mean(axis=0),
         deviation**2,
         np.minimum(m, N - m).mean(axis=0),
@@ -202,7 +202,7 @@ def evolve_trajectories(
     )
 
 
-def evolve_mean_field(cluster: Cluster, start: Start, times: ArrayLike) -> Evolution:
+def evolve_mean_field(cluster: Cluster, start: Start, times: ArrayLike) -> TransientStatistics:
     """By the mean-field equations; `CaseError` for a start with N − m below 1, of which they know nothing."""
     if isinstance(start, Cluster):
         state = mean_field.stationary(start)
@@ -211,7 +211,7 @@ def evolve_mean_field(cluster: Cluster, start: Start, times: ArrayLike) -> Evolu
         start_number, start_flipped = map(float, _checked(cluster, start))
         start_flipped = min(start_flipped, start_number - start_flipped)
     number, flipped = mean_field.evolve(cluster, start_number, start_flipped, times)
-    return Evolution(number, flipped=flipped)
+    return TransientStatistics(number, flipped=flipped)
 
 
 def _checked(cluster: Cluster, start: tuple[int, int]) -> tuple[int, int]:

@@ -113,7 +113,7 @@ def _simulate(
 
 
 @dataclass(frozen=True)
-class Trajectory:
+class ClusterTrajectory:
     """One realization of N(t), m(t).
 
     Attributes
@@ -170,7 +170,7 @@ def simulate(
     samples: int,
     seed: int,
     start: tuple[int, int] = (0, 0),
-) -> Trajectory:
+) -> ClusterTrajectory:
     """A trajectory of length `duration` (s) from (N, m) = `start`, sampled at equal intervals.
 
     Raises
@@ -195,7 +195,7 @@ def simulate(
             break
         # The same seed gives the same trajectory, so nothing is lost but time.
         length = 2 * largest
-    return Trajectory(
+    return ClusterTrajectory(
         interval=duration / samples,
         number=sampled[:, 0],
         flipped=sampled[:, 1],

@@ -19,7 +19,7 @@ from fvqp.typing import Floats
 
 
 @dataclass(frozen=True)
-class MeanField:
+class ClusterMeanField:
     """A cluster in mean field: N quasiparticles of which m have flipped spins."""
 
     number: float
@@ -54,7 +54,7 @@ def rates_of_change(cluster: Cluster, number: ArrayLike, flipped: ArrayLike) -> 
     return dN, dm
 
 
-def stationary(cluster: Cluster) -> MeanField:
+def stationary(cluster: Cluster) -> ClusterMeanField:
     """The stationary solution of the mean-field equations.
 
     Exact algebra: dM/dt = 0 is a quadratic equation for M at given N, and dN/dt = 0 one bracketed root in N.
@@ -69,11 +69,11 @@ def stationary(cluster: Cluster) -> MeanField:
     injection, singlet, triplet, flip = cluster.injection, cluster.singlet, cluster.triplet, cluster.flip
     if cluster.spin == "ising":
         number = math.sqrt(injection / (0.5 * singlet + triplet))
-        return MeanField(number, 0.5 * number)
+        return ClusterMeanField(number, 0.5 * number)
 
     if cluster.algebra == "exact":
         number = _exact_number(cluster)
-        return MeanField(number, 0.5 * (number - _exact_spin(cluster, number)))
+        return ClusterMeanField(number, 0.5 * (number - _exact_spin(cluster, number)))
 
     def flipped(u: float) -> float:
         """m ≥ 0 of dN/dt = 0, i.e. 2 (Γ̄/V) u m + (Γ̄_t/V)(u + m)² = AV."""
@@ -97,7 +97,7 @@ def stationary(cluster: Cluster) -> MeanField:
         )
     u = math.exp(brentq(balance, lower, upper, xtol=1e-15, rtol=8.9e-16))
     m = flipped(u)
-    return MeanField(u + m, m)
+    return ClusterMeanField(u + m, m)
 
 
 def _exact_spin(cluster: Cluster, number: float) -> float:

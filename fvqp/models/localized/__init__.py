@@ -8,7 +8,7 @@ Theory: docs/theory/localized.md.
 from fvqp.models.localized.closure import AnnihilationLaw, LawInUnits, MeanField
 from fvqp.models.localized.density import LocalizedDensity
 from fvqp.models.localized.domain import Domain, box, mesh_domain
-from fvqp.models.localized.ensemble import Ensemble, Steady, measure_steady, run_ensemble
+from fvqp.models.localized.ensemble import Ensemble, SteadyEnsemble, measure_steady, run_ensemble
 from fvqp.models.localized.laws import BurstingBubbles, TailAnnihilation
 from fvqp.models.localized.longrun import LongRun
 from fvqp.models.localized.material import TailStates
@@ -29,7 +29,7 @@ __all__ = [
     "MeanField",
     "PairClosure",
     "Simulation",
-    "Steady",
+    "SteadyEnsemble",
     "TailAnnihilation",
     "TailStates",
     "Trajectory",

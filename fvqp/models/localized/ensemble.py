@@ -31,7 +31,7 @@ _LEFT_OUT = 0.25
 
 
 @dataclass(frozen=True)
-class Steady:
+class SteadyEnsemble:
     """A steady state.
 
     Attributes:
@@ -57,7 +57,7 @@ def measure_steady(
     *,
     max_events: float = 1e9,
     progress: Progress | None = None,
-) -> Steady:
+) -> SteadyEnsemble:
     """Runs until the mean concentration is known to ``relative_error``, starting from what there is.
 
     The transient is found and left out (`steady_from`), at least a quarter of the series.
@@ -88,7 +88,7 @@ def measure_steady(
             found = None
         if found is not None and found.reliable and reached <= relative_error:
             mean_up = np.concatenate([part.polarization for part in parts])[start:]
-            return Steady(found, interval, start, series, mean_up, simulation.events)
+            return SteadyEnsemble(found, interval, start, series, mean_up, simulation.events)
         if progress is not None:
             progress(min((relative_error / reached) ** 2, 1.0), simulation.events)
         if simulation.events > max_events:

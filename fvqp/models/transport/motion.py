@@ -21,7 +21,7 @@ from fvqp.solvers.numbering import Numbering
 from fvqp.transport.diffusive_limit import DiffusiveLimit
 from fvqp.transport.directions import FULL, Directions
 from fvqp.transport.streaming import Scheme, Streaming
-from fvqp.transport.walls import AcousticInterface, Interface, Wall
+from fvqp.transport.walls import AcousticInterface, TransmittingInterface, Wall
 from fvqp.typing import Floats
 
 #: Part of the residual that implicit motion leaves of its first guess, which is to stay explicit. Neither
@@ -50,7 +50,7 @@ class Diffusion:
 
     walls: Mapping[str, Wall] = field(default_factory=dict)
     elsewhere: Wall = CLOSED
-    interfaces: Sequence[Interface] = ()
+    interfaces: Sequence[TransmittingInterface] = ()
     inelastic: bool = False
 
 
@@ -67,7 +67,7 @@ class DiscreteOrdinates:
     directions: Directions
     walls: Mapping[str, Wall] = field(default_factory=dict)
     elsewhere: Wall = CLOSED
-    interfaces: Sequence[Interface | AcousticInterface] = ()
+    interfaces: Sequence[TransmittingInterface | AcousticInterface] = ()
     scheme: Scheme = "limited"
 
 
