@@ -1,6 +1,6 @@
 """Directives that write reference pages from the program itself, so that they cannot go stale.
 
-``{case-table} usadel.schema.Junction`` lists the keys of a table of the case file with type, default and
+``{case-table} usadel.schema.JunctionTable`` lists the keys of a table of the case file with type, default and
 meaning; lines ``key: meaning`` in its body add what the schema does not say. A key without a meaning is a
 warning, and so an error of the build. ``{command-help} mesh info`` shows the help of a command.
 """
@@ -65,9 +65,15 @@ OWN = {
 PLAIN = {str: "text", bool: "true or false", int: "whole number", float: "number"}
 
 
+def title(table: type[BaseModel]) -> str:
+    """Name of a table of the schema without that of its model."""
+    model = table.__module__.removeprefix("fvqp.case.").split(".")[0]
+    return table.__name__.removeprefix(model.title().replace("_", "")).removesuffix("Table")
+
+
 def label(table: type[BaseModel]) -> str:
-    """Target of a table of the schema; models have tables of the same names."""
-    return f"{table.__module__.removeprefix('fvqp.case.').split('.')[0]}-{table.__name__.lower()}"
+    """Target of a table of the schema; models have tables of the same titles."""
+    return f"{table.__module__.removeprefix('fvqp.case.').split('.')[0]}-{title(table).lower()}"
 
 
 def kind(annotation: Any) -> str:
@@ -76,7 +82,7 @@ def kind(annotation: Any) -> str:
     if origin in (typing.Union, types.UnionType):
         return " or ".join(kind(part) for part in arguments if part is not type(None))
     if origin is typing.Annotated:
-        marks = [mark for mark in arguments[1:] if isinstance(mark, quantities.Quantity)]
+        marks = [mark for mark in arguments[1:] if isinstance(mark, quantities.Dimensional)]
         if marks:
             name, example = QUANTITIES[marks[0].unit]
             return f'{name}: `"{example}"`'
@@ -87,18 +93,18 @@ def kind(annotation: Any) -> str:
         parts = [part for part in arguments if part is not Ellipsis]
         of = parts[0]
         if isinstance(of, type) and issubclass(of, BaseModel):
-            return f"list of tables, see [{of.__name__}](#{label(of)})"
+            return f"list of tables, see [{title(of)}](#{label(of)})"
         words = kind(of).replace(": ", ", each as ", 1)
         return f"list of {words}" if Ellipsis in arguments else f"{len(parts)} of: {kind(of)}"
     if origin is dict:
         of = arguments[1]
         if isinstance(of, type) and issubclass(of, BaseModel):
-            return f"table of tables, see [{of.__name__}](#{label(of)})"
+            return f"table of tables, see [{title(of)}](#{label(of)})"
         return "table"
     if annotation in OWN:
         return OWN[annotation]
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return f"table, see [{annotation.__name__}](#{label(annotation)})"
+        return f"table, see [{title(annotation)}](#{label(annotation)})"
     return PLAIN.get(annotation, "file" if getattr(annotation, "__name__", "") == "Path" else str(annotation))
 
 

@@ -23,7 +23,7 @@ OF_CELL = {1: 1000.0, 2: 2500.0, 3: 6500.0}
 """Bytes that a cell takes while a mesh of a dimension is made, by the rank that divides it."""
 
 
-class Shape(Table):
+class ShapeTable(Table):
     """A built-in structured grid, see :func:`fvqp.mesh.shapes.shape_mesh`.
 
     Along each of its axes it has two of cell width ``d``, number ``n`` and length ``L``, or a list of all
@@ -58,7 +58,7 @@ class Shape(Table):
     """Boxes of faces by name, beside the outer sides left, right, bottom, top, front, back."""
 
     @model_validator(mode="after")
-    def _possible(self) -> Shape:
+    def _possible(self) -> ShapeTable:
         cells = 1.0
         for key, count in self.counts():
             cells *= count
@@ -104,7 +104,7 @@ class MeshSource(Table):
     coordinates: Literal["cartesian", "cylindrical"] | None = None
     """Of the file, default ``cartesian``: with ``cylindrical`` x is the radius and y the height of a body of
     revolution."""
-    shape: Shape | None = None
+    shape: ShapeTable | None = None
     """A built-in grid instead of a file."""
 
     @model_validator(mode="after")

@@ -26,7 +26,7 @@ class CrossSection(Table):
     thickness: Length | None = None
 
 
-class MaterialChoice(Table):
+class MetalChoice(Table):
     """A material by name, with numbers of one's own in place of the library's where given."""
 
     name: Name | None = None
@@ -41,7 +41,7 @@ class MaterialChoice(Table):
     value Δ0/(1.764 k_B), which a given one cannot exceed in effect."""
 
     @model_validator(mode="after")
-    def _complete(self) -> MaterialChoice:
+    def _complete(self) -> MetalChoice:
         missing = [key for key in ("gap", "diffusivity", "resistivity") if getattr(self, key) is None]
         if self.name is None and missing:
             raise ValueError(
@@ -56,9 +56,7 @@ class RegionChoice(Table):
     material: Name
 
 
-def material(
-    choice: MaterialChoice, materials: Mapping[str, MaterialChoice], label: str | None = None
-) -> Material:
+def material(choice: MetalChoice, materials: Mapping[str, MetalChoice], label: str | None = None) -> Material:
     """A material of the library or of ``materials``, with the choice's own numbers in place where given."""
     if choice.name is not None and choice.name in materials and choice is not materials[choice.name]:
         base: Material | None = material(materials[choice.name], materials, choice.name)
@@ -80,12 +78,12 @@ def material(
 
 
 def materials_of_regions(
-    regions: Mapping[str, RegionChoice], materials: Mapping[str, MaterialChoice]
+    regions: Mapping[str, RegionChoice], materials: Mapping[str, MetalChoice]
 ) -> dict[str, Material]:
     """Materials of the regions that have one of their own."""
     found = {}
     for name, choice in regions.items():
-        chosen = materials.get(choice.material) or MaterialChoice(name=choice.material)
+        chosen = materials.get(choice.material) or MetalChoice(name=choice.material)
         found[name] = material(chosen, materials, choice.material)
     return found
 
@@ -106,7 +104,7 @@ def unknown_material(name: str | None, own: Iterable[str] | None = None) -> str:
 
 
 def material_problems(
-    reference: MaterialChoice, regions: Mapping[str, RegionChoice], materials: Mapping[str, MaterialChoice]
+    reference: MetalChoice, regions: Mapping[str, RegionChoice], materials: Mapping[str, MetalChoice]
 ) -> Iterable[tuple[str, str]]:
     """Names of materials that nothing has, and tables of materials that nothing uses: keys and messages."""
     named = [("material.name", "", reference.name)]

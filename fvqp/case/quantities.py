@@ -64,7 +64,7 @@ def _is_number(value: Any) -> bool:
 
 
 @dataclass(frozen=True)
-class Quantity:
+class Dimensional:
     """Mark of a dimensional float: text with a unit in, a float in ``unit`` out, text again in TOML."""
 
     unit: str
@@ -173,28 +173,28 @@ Widths = Annotated[Any, AfterValidator(_widths)]
 """A width, or the widths of all cells; text is kept, `metres` converts."""
 Box = Annotated[Any, AfterValidator(_box)]
 """A box of a shape; text is kept, `metres` converts."""
-Position = Annotated[float, Quantity("m")]
-Length = Annotated[float, Quantity("m"), Positive]
-Temperature = Annotated[float, Quantity("K"), Positive]
-Conductance = Annotated[float, Quantity("S"), Positive]
-ConductancePerArea = Annotated[float, Quantity("S/m^2"), Positive]
-Diffusivity = Annotated[float, Quantity("m^2/s"), Positive]
-Resistivity = Annotated[float, Quantity("ohm*m"), Positive]
-Current = Annotated[float, Quantity("A")]
-Angle = Annotated[float, Quantity("rad")]
-Time = Annotated[float, Quantity("s"), Positive]
-Frequency = Annotated[float, Quantity("1/s"), NotNegative]
-Speed = Annotated[float, Quantity("m/s"), Positive, AfterValidator(_slower_than_light)]
-NumberDensity = Annotated[float, Quantity("1/m^3"), Positive]
-MassDensity = Annotated[float, Quantity("kg/m^3"), Positive]
-EnergyDensity = Annotated[float, Quantity("J/m^3"), Positive]
-PowerDensity = Annotated[float, Quantity("W/m^3"), NotNegative]
-Volume = Annotated[float, Quantity("m^3"), Positive]
-GenerationRate = Annotated[float, Quantity("1/m^3/s"), Positive]
-AnnihilationConstant = Annotated[float, Quantity("m^3/s"), Positive]
-StateDensity = Annotated[float, Quantity("1/J/m^3"), Positive]
-Resistance = Annotated[float, Quantity("ohm"), Positive]
-HeatCoupling = Annotated[float, Quantity("W/m^3/K^5"), Positive]
+Position = Annotated[float, Dimensional("m")]
+Length = Annotated[float, Dimensional("m"), Positive]
+Temperature = Annotated[float, Dimensional("K"), Positive]
+Conductance = Annotated[float, Dimensional("S"), Positive]
+ConductancePerArea = Annotated[float, Dimensional("S/m^2"), Positive]
+Diffusivity = Annotated[float, Dimensional("m^2/s"), Positive]
+Resistivity = Annotated[float, Dimensional("ohm*m"), Positive]
+Current = Annotated[float, Dimensional("A")]
+Angle = Annotated[float, Dimensional("rad")]
+Time = Annotated[float, Dimensional("s"), Positive]
+Frequency = Annotated[float, Dimensional("1/s"), NotNegative]
+Speed = Annotated[float, Dimensional("m/s"), Positive, AfterValidator(_slower_than_light)]
+NumberDensity = Annotated[float, Dimensional("1/m^3"), Positive]
+MassDensity = Annotated[float, Dimensional("kg/m^3"), Positive]
+EnergyDensity = Annotated[float, Dimensional("J/m^3"), Positive]
+PowerDensity = Annotated[float, Dimensional("W/m^3"), NotNegative]
+Volume = Annotated[float, Dimensional("m^3"), Positive]
+GenerationRate = Annotated[float, Dimensional("1/m^3/s"), Positive]
+AnnihilationConstant = Annotated[float, Dimensional("m^3/s"), Positive]
+StateDensity = Annotated[float, Dimensional("1/J/m^3"), Positive]
+Resistance = Annotated[float, Dimensional("ohm"), Positive]
+HeatCoupling = Annotated[float, Dimensional("W/m^3/K^5"), Positive]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 

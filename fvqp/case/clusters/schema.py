@@ -30,7 +30,7 @@ PositiveNumber = Annotated[Number, Positive]
 Fraction = Annotated[Number, Field(gt=0, lt=1)]
 
 
-class Material(Table):
+class ClustersMaterial(Table):
     """The superconductor, from which constants that are not given follow."""
 
     electron_phonon_time: Time
@@ -79,7 +79,7 @@ class Arrivals(Earlier):
     """Region of that run's mesh that is the trap: its mean rate is the generation A, its volume is V."""
 
 
-class Sweep(Table):
+class ClustersSweep(Table):
     """Quantities that vary."""
 
     generation: Generations | None = None
@@ -106,7 +106,7 @@ class Sweep(Table):
         return self
 
 
-class Noise(Table):
+class ClustersNoise(Table):
     """Spectra of number and flux."""
 
     frequency: Annotated[tuple[Frequency, ...], spaced("1/s"), ONCE, Field(min_length=1)]
@@ -129,7 +129,7 @@ class Noise(Table):
         return self
 
 
-class Evolution(Table):
+class ClustersEvolution(Table):
     """From a start at t = 0 to the stationary state."""
 
     CONDITIONAL: ClassVar = frozenset({"number", "flipped", "tolerance", "runs"})
@@ -169,7 +169,7 @@ class Trajectories(Table):
     """Of the random numbers."""
 
 
-class Output(Table):
+class ClustersOutput(Table):
     """Quantities stored beside means, variances and spectra."""
 
     distribution: Flag = False
@@ -179,7 +179,7 @@ class Output(Table):
     which the cluster forgets."""
 
 
-class Solver(Table):
+class ClustersSolver(Table):
     """Solver of the equations."""
 
     CONDITIONAL: ClassVar = frozenset({"tolerance", "cells", "method", "max_states"})
@@ -198,7 +198,7 @@ class Solver(Table):
     """Options of PETSc with the prefix ``fvqp_``: numbers, methods and output to the terminal."""
 
 
-class Figure(FigureTable):
+class ClustersFigure(FigureTable):
     """A figure of the results folder."""
 
     kind: Literal["phase_diagram", "distribution", "moments", "noise", "flipped", "injection", "evolution"]
@@ -211,16 +211,16 @@ class ClustersCase(Case):
 
     model: Literal["clusters"]
     """The equations: stochastic dynamics of a cluster of quasiparticles with spin."""
-    material: Material | None = None
+    material: ClustersMaterial | None = None
     cluster: ClusterTable = ClusterTable()
-    sweep: Sweep
-    noise: Noise | None = None
-    evolution: Evolution | None = None
+    sweep: ClustersSweep
+    noise: ClustersNoise | None = None
+    evolution: ClustersEvolution | None = None
     trajectory: Trajectories | None = None
     """Random trajectories, for ``trajectory`` in the sweep."""
-    output: Output = Output()
-    solver: Solver = Solver()
-    figures: tuple[Figure, ...] = ()
+    output: ClustersOutput = ClustersOutput()
+    solver: ClustersSolver = ClustersSolver()
+    figures: tuple[ClustersFigure, ...] = ()
 
     @property
     def trajectories(self) -> Trajectories:

@@ -11,14 +11,14 @@ from fvqp.case.quantities import AbsoluteEnergy, Number, Temperature
 from fvqp.case.tables import AS_LIST, ONCE, Case, Count, FigureTable, Flag, Table
 
 
-class Sweep(Table):
+class EliashbergSweep(Table):
     """Quantities that vary."""
 
     temperature: Annotated[tuple[Temperature, ...], AS_LIST, ONCE, Field(min_length=1)]
     """Temperatures of electrons and phonons."""
 
 
-class Energies(Table):
+class EliashbergEnergies(Table):
     """The energies at which results are stored; the equations are solved on an axis of their own."""
 
     maximum: AbsoluteEnergy
@@ -26,7 +26,7 @@ class Energies(Table):
     """Bins between 0 and ``maximum``, over which the density of states is averaged."""
 
 
-class Solver(Table):
+class EliashbergSolver(Table):
     """Solver of the equations."""
 
     spacing: AbsoluteEnergy | None = None
@@ -37,7 +37,7 @@ class Solver(Table):
     """Whether the solution on the imaginary axis, continued by Padé, is stored beside."""
 
 
-class Figure(FigureTable):
+class EliashbergFigure(FigureTable):
     """A figure of the results folder."""
 
     kind: Literal["gap_function", "renormalization", "dos", "interaction", "gap"]
@@ -51,10 +51,10 @@ class EliashbergCase(Case):
     model: Literal["eliashberg"]
     """The equations: Eliashberg theory of strong coupling, on the real axis."""
     interaction: Interaction
-    energies: Energies
-    sweep: Sweep
-    solver: Solver = Solver()
-    figures: tuple[Figure, ...] = ()
+    energies: EliashbergEnergies
+    sweep: EliashbergSweep
+    solver: EliashbergSolver = EliashbergSolver()
+    figures: tuple[EliashbergFigure, ...] = ()
 
 
 CASE = EliashbergCase

@@ -49,7 +49,7 @@ def _kind_of_spin(value: str) -> str:
 SpinKind = Annotated[str, AfterValidator(_kind_of_spin)]
 
 
-class Material(Table):
+class LocalizedMaterial(Table):
     """The superconductor, from whose disorder the radius r_c and the constant Γ̄ follow."""
 
     gap: AbsoluteEnergy
@@ -88,7 +88,7 @@ class Annihilation(Table):
     """Γ̄, of dense quasiparticles; default: from the material."""
 
 
-class Sweep(Table):
+class LocalizedSweep(Table):
     """Quantities that vary."""
 
     generation: Generations | None = None
@@ -201,14 +201,14 @@ class MonteCarlo(Table):
         return self
 
 
-class Relaxation(RecordedTimes):
+class LocalizedRelaxation(RecordedTimes):
     """Decay after generation has been switched off in the steady state."""
 
     points_per_decade: TimesPerDecade = 5
     """Recorded times, evenly spaced on a logarithmic axis."""
 
 
-class Figure(FigureTable):
+class LocalizedFigure(FigureTable):
     """A figure of the results folder."""
 
     kind: Literal["concentration", "packing", "relaxation", "profile"]
@@ -221,18 +221,18 @@ class LocalizedCase(Case):
 
     model: Literal["localized"]
     """The equations: quasiparticles that stay where they are and annihilate in pairs."""
-    material: Material | None = None
+    material: LocalizedMaterial | None = None
     annihilation: Annihilation = Annihilation()
-    sweep: Sweep = Sweep()
+    sweep: LocalizedSweep = LocalizedSweep()
     box: BoxTable | None = None
     mesh: MeshSource | None = None
     extrusion: Extrusion | None = None
     profile: Profile | None = None
     law: Law = Law()
     monte_carlo: MonteCarlo = MonteCarlo()
-    relaxation: Relaxation | None = None
+    relaxation: LocalizedRelaxation | None = None
     solver: Solver = Solver()
-    figures: tuple[Figure, ...] = ()
+    figures: tuple[LocalizedFigure, ...] = ()
 
     def _decisive(self) -> dict[str, Any]:
         """With what the files hold from which generation is taken: a resumed run must find the same."""

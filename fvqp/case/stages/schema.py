@@ -46,7 +46,7 @@ class Stage(Table):
         return _merged(read_toml(self.file), self.case)
 
 
-class Solver(Table):
+class StagesSolver(Table):
     """Settings that replace those of all stages that have them; `--groups` and options after `--` set it."""
 
     groups: Count | None = None
@@ -62,7 +62,7 @@ class StagesCase(Case):
     """Several cases in turn, each of which may go on from the results of those before."""
     stages: Annotated[tuple[Stage, ...], Field(min_length=1)]
     """In the order of their computation; the results of the last one are those of the whole."""
-    solver: Solver = Solver()
+    solver: StagesSolver = StagesSolver()
     """Ranks and options of the stages that have solvers for them."""
     _folder: Path = PrivateAttr(default=Path("."))
 

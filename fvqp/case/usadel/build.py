@@ -13,7 +13,7 @@ from fvqp.case.geometry import distributed_mesh
 from fvqp.case.metals import material, materials_of_regions
 from fvqp.case.usadel.energy_axis import axis_end, energy_maximum
 from fvqp.case.usadel.mesh_and_material_checks import check_places, check_with_materials
-from fvqp.case.usadel.schema import Lead as LeadTable
+from fvqp.case.usadel.schema import LeadTable as LeadTable
 from fvqp.case.usadel.schema import UsadelCase
 from fvqp.collisions import InelasticCollisions, PhononBath
 from fvqp.errors import CaseError, ConvergenceError

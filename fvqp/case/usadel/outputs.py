@@ -16,7 +16,7 @@ MAPPED = ("g_nl", "g_ss", "g_sa", "G_inj", "gap")
 """What a map over both biases can show."""
 
 
-class Output(Table):
+class UsadelOutput(Table):
     """Quantities that are written."""
 
     SERVING: ClassVar = {"fields": {"field_energies": frozenset(SPECTRAL), "every": frozenset()}}
@@ -33,7 +33,7 @@ class Output(Table):
     """Variables stored energy by energy at every junction."""
 
     @model_validator(mode="after")
-    def _energies_used(self) -> Output:
+    def _energies_used(self) -> UsadelOutput:
         spectral = set(SPECTRAL) & set(self.fields)
         if spectral and not self.field_energies:
             raise ValueError(f"field_energies: missing: the energies at which {sorted(spectral)[0]} is shown")
@@ -42,7 +42,7 @@ class Output(Table):
         return self
 
 
-class Figure(FigureTable):
+class UsadelFigure(FigureTable):
     """A figure of the results folder."""
 
     kind: Literal[
@@ -75,7 +75,7 @@ class Figure(FigureTable):
     """At which ``fields`` shows dos, f_L or f_T; default: in a plane 1.05 Δ0, along a line all energies."""
 
     @model_validator(mode="after")
-    def _used(self) -> Figure:
+    def _used(self) -> UsadelFigure:
         if self.compare == "analytic" and self.kind != "g_ss":
             raise ValueError(f'compare: "analytic" belongs to kind = "g_ss", not to "{self.kind}"')
         if self.compare == "elastic" and self.kind not in ("gap", "spectrum"):

@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from fvqp.case.geometry import CaseOnMesh
-from fvqp.case.metals import CrossSection, MaterialChoice, RegionChoice
+from fvqp.case.metals import CrossSection, MetalChoice, RegionChoice
 from fvqp.case.quantities import (
     Bias,
     BiasAxis,
@@ -29,13 +29,13 @@ from fvqp.case.quantities import (
     Volume,
 )
 from fvqp.case.tables import AS_LIST, ONCE, Case, Count, Flag, Name, Table
-from fvqp.case.usadel.outputs import Figure, Output
+from fvqp.case.usadel.outputs import UsadelFigure, UsadelOutput
 
 MAX_ENERGIES = 1_000_000
 """Bins of the energy axis; more are a slip."""
 
 
-class Lead(Table):
+class LeadTable(Table):
     """The normal lead of a junction, whose electrons have the temperature at which their heat is balanced."""
 
     volume: Volume
@@ -49,13 +49,13 @@ class Lead(Table):
     no heat goes there."""
 
     @model_validator(mode="after")
-    def _one_source(self) -> Lead:
+    def _one_source(self) -> LeadTable:
         if (self.material is None) == (self.electron_phonon_coupling is None):
             raise ValueError('give either material, such as "Cu", or electron_phonon_coupling')
         return self
 
 
-class Junction(Table):
+class JunctionTable(Table):
     """A normal-metal tunnel junction (NIS) on a region, a boundary or an interior surface of the mesh."""
 
     name: Name
@@ -71,11 +71,11 @@ class Junction(Table):
     injects: Flag = True
     """Whether the superconductor feels what tunnels through a detector; ``false`` makes it an ideal probe of
     what the injectors do."""
-    lead: Lead | None = None
+    lead: LeadTable | None = None
     """Makes the temperature of the electrons follow from a balance of heat."""
 
 
-class Reservoir(Table):
+class ReservoirTable(Table):
     """Outer boundaries held in equilibrium."""
 
     on: Annotated[tuple[Name, ...], AS_LIST, Field(min_length=1)]
@@ -90,20 +90,20 @@ class Reservoir(Table):
     superconducting reservoir cannot have one: its phase would turn with time."""
 
 
-class Interface(Table):
+class ResistiveInterface(Table):
     """A resistive interface between two regions."""
 
     between: Annotated[tuple[Name, Name], Field()]
     conductance_per_area: ConductancePerArea
 
     @model_validator(mode="after")
-    def _two_regions(self) -> Interface:
+    def _two_regions(self) -> ResistiveInterface:
         if self.between[0] == self.between[1]:
             raise ValueError(f'between: expected two different regions, got "{self.between[0]}" twice')
         return self
 
 
-class Spectrum(Table):
+class UsadelSpectrum(Table):
     """The equation of the spectral functions, their broadening and depairing."""
 
     model: Literal["local", "diffusive"] = "local"
@@ -115,7 +115,7 @@ class Spectrum(Table):
     """Pair breaking ζ in Δ0 that is not due to the supercurrent."""
 
 
-class Energies(Table):
+class UsadelEnergies(Table):
     """The energy axis ε > 0."""
 
     maximum: PositiveEnergy | None = None
@@ -126,13 +126,13 @@ class Energies(Table):
     """Widest bin of a graded axis; default 0.1 Δ0. Electrons that collide exchange multiples of it."""
 
     @model_validator(mode="after")
-    def _graded(self) -> Energies:
+    def _graded(self) -> UsadelEnergies:
         if self.largest is not None and self.spacing != "graded":
             raise ValueError('largest: is not used with spacing = "uniform"')
         return self
 
 
-class Collisions(Table):
+class UsadelCollisions(Table):
     """Inelastic collisions of the quasiparticles, with one another, with phonons, or both."""
 
     electron_electron: Annotated[Number, Field(gt=0, le=1e3)] | None = None
@@ -153,7 +153,7 @@ class Collisions(Table):
     matters: near T_c, at biases beyond 3 Δ0/e, and in normal metals."""
 
     @model_validator(mode="after")
-    def _complete(self) -> Collisions:
+    def _complete(self) -> UsadelCollisions:
         if self.electron_electron is None and self.electron_phonon is None:
             raise ValueError("give electron_electron, electron_phonon or both")
         if self.kernel is not None and self.electron_electron is None:
@@ -166,7 +166,7 @@ class Collisions(Table):
         return self
 
 
-class Gap(Table):
+class UsadelGap(Table):
     """Model of the gap."""
 
     model: Literal["equilibrium", "fixed", "uniform", "local"] = "equilibrium"
@@ -192,7 +192,7 @@ class Gap(Table):
         return {"debye_energy": 10.0, "coupling": "arccosh"} | data
 
     @model_validator(mode="after")
-    def _consistent(self) -> Gap:
+    def _consistent(self) -> UsadelGap:
         for key, model, what in (
             ("value", "fixed", "the gap as an energy"),
             ("at", "uniform", "the name of the junction where the gap equation holds"),
@@ -214,7 +214,7 @@ class Gap(Table):
         return self
 
 
-class Supercurrent(Table):
+class SupercurrentTable(Table):
     """The supercurrent through the device, by phase gradient or by current; a list is swept."""
 
     phase_gradient: Annotated[tuple[Number, ...], AS_LIST, ONCE, Field(min_length=1)] | None = None
@@ -232,7 +232,7 @@ class Supercurrent(Table):
     """Whether every value is also taken with the opposite sign, as the parts g_a and g_s need."""
 
     @model_validator(mode="after")
-    def _one_way(self) -> Supercurrent:
+    def _one_way(self) -> SupercurrentTable:
         if (self.phase_gradient is None) == (self.current is None):
             raise ValueError("give either phase_gradient or current" + (", not both" if self.current else ""))
         if (self.from_ is None) != (self.to is None):
@@ -258,7 +258,7 @@ class Supercurrent(Table):
         )
 
 
-class Sweep(Table):
+class UsadelSweep(Table):
     """Quantities that vary from run point to run point; the supercurrent has its own table."""
 
     V_inj: BiasAxis | None = None
@@ -267,7 +267,7 @@ class Sweep(Table):
     """Bath temperature of every reservoir and junction that has none of its own."""
 
 
-class Solver(Table):
+class UsadelSolver(Table):
     """Solver of the equations."""
 
     method: Literal["auto", "direct", "mumps", "hypre", "gamg"] = "auto"
@@ -293,21 +293,21 @@ class UsadelCase(CaseOnMesh):
     model: Literal["usadel"]
     """The equations: Usadel kinetics of dirty superconductors."""
     cross_section: CrossSection = CrossSection()
-    material: MaterialChoice
+    material: MetalChoice
     regions: dict[str, RegionChoice] = Field(default_factory=dict)
-    materials: dict[str, MaterialChoice] = Field(default_factory=dict)
-    junctions: tuple[Junction, ...] = ()
-    reservoirs: tuple[Reservoir, ...] = ()
-    interfaces: tuple[Interface, ...] = ()
-    spectrum: Spectrum = Spectrum()
-    energies: Energies = Energies()
-    collisions: Collisions | None = None
-    gap: Gap = Gap()
-    supercurrent: Supercurrent | None = None
-    sweep: Sweep = Sweep()
-    solver: Solver = Solver()
-    output: Output = Output()
-    figures: tuple[Figure, ...] = ()
+    materials: dict[str, MetalChoice] = Field(default_factory=dict)
+    junctions: tuple[JunctionTable, ...] = ()
+    reservoirs: tuple[ReservoirTable, ...] = ()
+    interfaces: tuple[ResistiveInterface, ...] = ()
+    spectrum: UsadelSpectrum = UsadelSpectrum()
+    energies: UsadelEnergies = UsadelEnergies()
+    collisions: UsadelCollisions | None = None
+    gap: UsadelGap = UsadelGap()
+    supercurrent: SupercurrentTable | None = None
+    sweep: UsadelSweep = UsadelSweep()
+    solver: UsadelSolver = UsadelSolver()
+    output: UsadelOutput = UsadelOutput()
+    figures: tuple[UsadelFigure, ...] = ()
 
 
 CASE = UsadelCase

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from fvqp.case.metals import unknown_material
-from fvqp.case.weak_link.schema import Reservoir, WeakLinkCase
+from fvqp.case.weak_link.schema import WeakLinkCase, WeakLinkReservoir
 from fvqp.materials import load_material
 
 
-def superconducting(reservoir: Reservoir) -> bool:
+def superconducting(reservoir: WeakLinkReservoir) -> bool:
     """Return whether the metal of a reservoir has a gap."""
     return reservoir.gap is None or reservoir.gap.value > 0.0
 

@@ -40,7 +40,7 @@ class Superconductor(Table):
         return self
 
 
-class Metal(Table):
+class WeakLinkMetal(Table):
     """A normal metal."""
 
     diffusivity: Diffusivity
@@ -49,7 +49,7 @@ class Metal(Table):
     """Resistivity ρ_N."""
 
 
-class Reservoir(Table):
+class WeakLinkReservoir(Table):
     """Outer boundaries that are the bulk of a metal in equilibrium."""
 
     on: Annotated[tuple[Name, ...], AS_LIST, Field(min_length=1)]
@@ -59,14 +59,14 @@ class Reservoir(Table):
     """Of its order parameter, such as ``"90 deg"`` or ``"0 rad"``; default: the swept one."""
 
 
-class Spectrum(Table):
+class WeakLinkSpectrum(Table):
     """The broadening of the spectral functions."""
 
     broadening: NonNegativeEnergy = Energy(1e-4, True)
     """Dynes parameter Γ; far below a minigap that the density of states is to show."""
 
 
-class Energies(Table):
+class WeakLinkEnergies(Table):
     """The energies of the density of states."""
 
     maximum: PositiveEnergy
@@ -75,7 +75,7 @@ class Energies(Table):
     """Of energies, evenly spaced from 0 on."""
 
 
-class Sweep(Table):
+class WeakLinkSweep(Table):
     """Quantities that vary."""
 
     phase: Annotated[tuple[Angle, ...], spaced("rad", linear=True), ONCE, Field(min_length=1)]
@@ -85,7 +85,7 @@ class Sweep(Table):
     """Of everything."""
 
 
-class Output(Table):
+class WeakLinkOutput(Table):
     """Quantities stored beside the currents."""
 
     stored: Annotated[tuple[Literal["minigap", "dos"], ...], ONCE] = ()
@@ -93,7 +93,7 @@ class Output(Table):
     states of every cell."""
 
 
-class Solver(Table):
+class WeakLinkSolver(Table):
     """Solver of the equations."""
 
     method: Literal["auto", "direct", "mumps"] = "auto"
@@ -101,7 +101,7 @@ class Solver(Table):
     ``auto`` chooses by size."""
 
 
-class Figure(FigureTable):
+class WeakLinkFigure(FigureTable):
     """A figure of the results folder."""
 
     kind: Literal["current_phase", "minigap", "dos"]
@@ -116,15 +116,15 @@ class WeakLinkCase(CaseOnMesh):
     """The equations: Usadel's in normal metals between superconductors of different phases."""
     cross_section: CrossSection = CrossSection()
     superconductor: Superconductor
-    metal: Metal
-    regions: dict[str, Metal] = Field(default_factory=dict)
-    reservoirs: tuple[Reservoir, ...]
-    spectrum: Spectrum = Spectrum()
-    energies: Energies | None = None
-    sweep: Sweep
-    solver: Solver = Solver()
-    output: Output = Output()
-    figures: tuple[Figure, ...] = ()
+    metal: WeakLinkMetal
+    regions: dict[str, WeakLinkMetal] = Field(default_factory=dict)
+    reservoirs: tuple[WeakLinkReservoir, ...]
+    spectrum: WeakLinkSpectrum = WeakLinkSpectrum()
+    energies: WeakLinkEnergies | None = None
+    sweep: WeakLinkSweep
+    solver: WeakLinkSolver = WeakLinkSolver()
+    output: WeakLinkOutput = WeakLinkOutput()
+    figures: tuple[WeakLinkFigure, ...] = ()
 
 
 CASE = WeakLinkCase

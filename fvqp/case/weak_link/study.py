@@ -13,7 +13,7 @@ from scipy import constants
 from fvqp.case.geometry import distributed_mesh
 from fvqp.case.sizes import size_rows, warn_of_sizes
 from fvqp.case.study import PointStudy
-from fvqp.case.weak_link.schema import Metal, WeakLinkCase
+from fvqp.case.weak_link.schema import WeakLinkCase, WeakLinkMetal
 from fvqp.errors import CaseError, MeshError
 from fvqp.materials import Material, load_material
 from fvqp.mesh import Mesh
@@ -124,7 +124,7 @@ def _superconductor(case: WeakLinkCase) -> Material:
     return Material(name, gap, metal.diffusivity, metal.resistivity, sources=sources)
 
 
-def _metal(table: Metal, name: str) -> Material:
+def _metal(table: WeakLinkMetal, name: str) -> Material:
     return Material(name, gap=0.0, diffusivity=table.diffusivity, resistivity=table.resistivity)
 
 
