@@ -6,7 +6,6 @@ from fvqp.collisions.conductivity import Conductivity, MattisBardeen, cold_condu
 from fvqp.collisions.electron_electron import ElectronElectron, EnergyRelaxation
 from fvqp.collisions.electron_phonon import Coupling, ElectronPhonon, phonon_modes
 from fvqp.collisions.grid import CollisionGrid
-from fvqp.collisions.impurity import ImpurityScattering, diffusivity, relative_velocity
 from fvqp.collisions.localization import Localization, SinkLaw
 from fvqp.collisions.observables import (
     InverseLifetimes,
@@ -31,6 +30,7 @@ from fvqp.collisions.sources import (
     escape_time,
     pair_breaking_efficiency,
 )
+from fvqp.collisions.velocity import relative_velocity
 
 __all__ = [
     "BinWeights",
@@ -47,7 +47,6 @@ __all__ = [
     "Flow",
     "GainLoss",
     "Gaussian",
-    "ImpurityScattering",
     "InelasticCollisions",
     "InverseLifetimes",
     "Line",
@@ -65,7 +64,6 @@ __all__ = [
     "TabulatedSpectrum",
     "bcs_weights",
     "cold_conductivity",
-    "diffusivity",
     "escape_time",
     "film_factor",
     "frequency_shift",

@@ -8,16 +8,13 @@ import numpy as np
 import pytest
 from mpi4py import MPI
 
-from fvqp.errors import CaseError
 from fvqp.mesh import shape_mesh
 from fvqp.models.localized import (
     AnnihilationLaw,
     PairClosure,
     Simulation,
     TailAnnihilation,
-    box,
     mesh_domain,
-    run_ensemble,
 )
 from fvqp.models.localized.validity import steepest
 
@@ -28,28 +25,6 @@ LAW = TailAnnihilation(1.0, 1.0)
 
 def digest(*arrays: np.ndarray) -> str:
     return hashlib.sha256(b"".join(np.ascontiguousarray(a).tobytes() for a in arrays)).hexdigest()
-
-
-@pytest.mark.ranks(2)
-def test_runs_do_not_depend_on_ranks() -> None:
-    domain = box((30.0,) * 3)
-
-    def make(seed: np.random.SeedSequence) -> Simulation:
-        return Simulation(domain, LAW, generation=1e-3, seed=seed)
-
-    def switch_off(simulation: Simulation) -> None:
-        simulation.advance([200.0])
-        simulation.set_generation(0.0)
-
-    times = [50.0, 500.0]
-    shared = run_ensemble(make, times, runs=5, seed=3, program=switch_off)
-    alone = run_ensemble(make, times, runs=5, seed=3, program=switch_off, comm=MPI.COMM_SELF)
-    for one, other in zip(shared.trajectories, alone.trajectories, strict=True):
-        assert np.array_equal(one.number, other.number) and np.array_equal(one.mean, other.mean)
-    assert [key for _, key in shared.seeds] == [(k,) for k in range(5)]
-    mean, error = shared.average("number")
-    assert np.all(np.diff(mean) < 0.0) and np.all(error > 0.0)
-    assert len({tuple(one.number) for one in shared.trajectories}) == 5
 
 
 @pytest.mark.ranks(2)
@@ -71,15 +46,6 @@ def test_domain_of_a_mesh_is_the_same_on_every_rank() -> None:
     assert digest(counts[0].cells, counts[0].number) == digest(counts[1].cells, counts[1].number)
     local = domains[0].scattered(counts[0].cells[-1])
     assert local.shape == (meshes[0].n_cells,)
-
-
-def test_a_failure_reaches_every_rank() -> None:
-    def make(seed: np.random.SeedSequence) -> Simulation:
-        generation = -1.0 if seed.spawn_key == (1,) else 1e-3
-        return Simulation(box((30.0,) * 3), LAW, generation=generation, seed=seed)
-
-    with pytest.raises(CaseError, match="must not be negative"):
-        run_ensemble(make, [10.0], runs=4, seed=1)
 
 
 @pytest.mark.ranks(2)

@@ -8,7 +8,7 @@ Theory: docs/theory/localized.md.
 from fvqp.models.localized.closure import AnnihilationLaw, LawInUnits, MeanField
 from fvqp.models.localized.density import LocalizedDensity
 from fvqp.models.localized.domain import Domain, box, mesh_domain
-from fvqp.models.localized.ensemble import Ensemble, SteadyEnsemble, measure_steady, run_ensemble
+from fvqp.models.localized.ensemble import SteadyEnsemble, measure_steady
 from fvqp.models.localized.laws import BurstingBubbles, TailAnnihilation
 from fvqp.models.localized.longrun import LongRun
 from fvqp.models.localized.material import TailStates
@@ -21,7 +21,6 @@ __all__ = [
     "AnnihilationLaw",
     "BurstingBubbles",
     "Domain",
-    "Ensemble",
     "Estimate",
     "LawInUnits",
     "LocalizedDensity",
@@ -38,6 +37,5 @@ __all__ = [
     "estimate",
     "measure_steady",
     "mesh_domain",
-    "run_ensemble",
     "steady_from",
 ]
