@@ -5,6 +5,9 @@ which number. It writes the index first and takes no lock, so that two processes
 different argument types, or one can read what an older source left under a number: either would run the
 wrong code. Importing this module makes numba save under a lock, the file before the index.
 
+Both hold references to classes of argument types. After an update in place that renamed such a class they
+cannot be read; then they count as empty, and the function is compiled anew.
+
 numba also compiles a function once more for arrays that must not be written; `read_only` saves that.
 """
 
@@ -12,12 +15,26 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import pickle
 from collections.abc import Iterator
 from itertools import count
 from typing import Any
 
 from numba.core.caching import IndexDataCacheFile
 from numpy.typing import NDArray
+
+# Raised by pickle for classes and modules that are gone, and for files that were cut off.
+_UNREADABLE = (
+    pickle.UnpicklingError,
+    AttributeError,
+    EOFError,
+    ImportError,
+    LookupError,
+    TypeError,
+    ValueError,
+)
+_load_index_of_numba = IndexDataCacheFile._load_index
+_load_of_numba = IndexDataCacheFile.load
 
 
 def read_only(array: NDArray[Any]) -> NDArray[Any]:
@@ -47,4 +64,22 @@ def _save(self: Any, key: object, data: object) -> None:
         self._save_index(overloads)
 
 
+def _load_index(self: Any) -> dict[Any, str]:
+    """``IndexDataCacheFile._load_index``, empty if the file cannot be read."""
+    try:
+        return _load_index_of_numba(self)
+    except _UNREADABLE:
+        return {}
+
+
+def _load(self: Any, key: object) -> Any:
+    """``IndexDataCacheFile.load``, None if the file cannot be read."""
+    try:
+        return _load_of_numba(self, key)
+    except _UNREADABLE:
+        return None
+
+
 IndexDataCacheFile.save = _save
+IndexDataCacheFile.load = _load
+IndexDataCacheFile._load_index = _load_index

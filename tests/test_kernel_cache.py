@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
+from types import ModuleType
 
 import pytest
 from numba.core.caching import IndexDataCacheFile
@@ -53,3 +55,26 @@ def test_a_number_of_the_same_types_is_used_again(tmp_path: Path) -> None:
         cache.save("types", code)
     assert cache.load("types") == "second"
     assert len(list(tmp_path.glob("*.nbc"))) == 1
+
+
+@pytest.mark.parametrize("gone", ["class", "module"])
+@pytest.mark.parametrize("place", ["index", "data"])
+def test_files_that_refer_to_a_renamed_class_are_written_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, gone: str
+) -> None:
+    module = ModuleType("kernels_of_an_older_release")
+    renamed = type("Gates", (), {"__module__": module.__name__})
+    monkeypatch.setattr(module, "Gates", renamed, raising=False)
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    older = IndexDataCacheFile(str(tmp_path), "kernel", 1.0)
+    older.save("types", renamed if place == "data" else "code")
+    older.save(("more types", renamed if place == "index" else None), "code")
+    if gone == "class":
+        monkeypatch.delattr(module, "Gates")
+    else:
+        monkeypatch.delitem(sys.modules, module.__name__)
+    newer = IndexDataCacheFile(str(tmp_path), "kernel", 1.0)
+    assert newer.load("types") is None
+    newer.save("types", "new code")
+    assert newer.load("types") == "new code"
+    assert len(list(tmp_path.glob("*.nbc"))) == 2
