@@ -57,7 +57,7 @@ class ConvergenceError(FvqpError):
 
 
 class SuperconductivityDestroyed(ConvergenceError):
-    """There is no superconducting solution that hangs together with the one at rest."""
+    """No superconducting solution connected to the one at rest."""
 
 
 class CheckpointError(FvqpError):

@@ -47,7 +47,7 @@ def gap_family(strong: StrongCoupling) -> SpectralFamily:
             "%s: a coupling of %.3g is so strong that the gap that follows is good near equilibrium only: at "
             "1.5, its suppression by quasiparticles at 1.2, 2 and 3.5 Delta0 is up to 4, 17 and 40 %% off "
             "that of the Eliashberg equations (at 1.0: up to 2, 12 and 24 %%); compare with "
-            "fvqp.spectral.eliashberg.solve(f=...), or give a gap that stays",
+            "fvqp.spectral.eliashberg.solve(f=...), or give a fixed gap",
             strong.alpha2f.name,
             strong.alpha2f.coupling,
         )
@@ -57,7 +57,7 @@ def gap_family(strong: StrongCoupling) -> SpectralFamily:
     if not warm.gap_edge > 0.0:
         raise CaseError(
             f"{strong.alpha2f.name}: damping leaves no gap edge at {WARM:g} of the critical temperature, "
-            "from which to learn how the gap follows; give a gap that stays"
+            "from which to learn how the gap follows; give a fixed gap"
         )
     # Errors of the gap by the spacing are the same in both, and so not in their ratio.
     cold = solved(spacing=warm.spacing)

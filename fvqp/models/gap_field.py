@@ -27,14 +27,14 @@ COLLAPSED = 0.05
 #: Gap over that of the bulk below which the gap equation of a cell is that of this one.
 SMALL = 1e-6
 
-#: Share of the local correction of a gap that hangs together with its neighbours': the equation has slopes
+#: Share of the local correction of a gap that is coupled to its neighbours': the equation has slopes
 #: between −1 (for a uniform change) and −1/λ (for one from cell to cell).
 MIXED = 0.5
 
 #: Largest step of ln Δ on the way to a uniform gap, and of a gap that is predicted.
 LARGEST_CHANGE = 0.05
 
-#: Evaluations of the gap at rest where spectra hang together.
+#: Evaluations of the gap at rest where spectra are spatially coupled.
 MAX_EVALUATIONS = 200
 
 
@@ -94,7 +94,7 @@ class GapField:
         grid: energy bins of the distributions.
         broadening: Dynes' Γ in Δ0.
         model: where the gap comes from.
-        proximity: spectra, where those of neighbouring cells hang together; None for local ones.
+        proximity: spatially coupled spectra; None for local ones.
         tolerance: to which the gap at rest converges then, in Δ0.
 
     Raises:
@@ -146,7 +146,7 @@ class GapField:
         return self._with_neighbours(self.proximity, gap, depairing)
 
     def _with_neighbours(self, proximity: Proximity, bulk: Floats, depairing: Floats) -> Floats:
-        """Gap in equilibrium with the bath where spectra hang together in space, from that of the bulk."""
+        """Gap in equilibrium with the bath for spatially coupled spectra, from that of the bulk."""
         mesh = self.device.mesh
         n = mesh.n_owned
         first = bulk if self._rest is None else self._rest
@@ -196,7 +196,7 @@ class GapField:
     def _next_of_all(
         self, proximity: Proximity, gap: Floats, depairing: Floats, deviation: Floats | None
     ) -> Floats:
-        """Next gap of every cell where spectra hang together; ``deviation`` of f_L from the bath."""
+        """Next gap of every cell for spatially coupled spectra; ``deviation`` of f_L from the bath."""
         r = MIXED * self._residual_of_all(proximity, gap, depairing, deviation)
         here = np.maximum(gap, SMALL * self.bulk)
         # Both have one slope at the root; neither leaves the positive numbers.
@@ -205,7 +205,7 @@ class GapField:
     def _residual_of_all(
         self, proximity: Proximity, gap: Floats, depairing: Floats, deviation: Floats | None
     ) -> Floats:
-        """Residual of the gap equation of every cell where spectra hang together; 0 in normal metals."""
+        """Residual of the gap equation of every cell for spatially coupled spectra; 0 in normal metals."""
         beyond = proximity.pairing_beyond_local(gap, depairing)
         binned, share, whole = np.zeros((3, len(gap)))
         edges = self.grid.edges
@@ -234,7 +234,7 @@ class GapField:
     def require_superconducting(self, gap: Floats, what: str, *, everywhere: bool = False) -> None:
         """Raise `SuperconductivityDestroyed` on all ranks if the gap has collapsed in all superconductors.
 
-        With ``everywhere`` if it has in any, but for cells next to others that hang together with them, whose
+        With ``everywhere`` if it has in any, but for cells coupled to others beside them, whose
         gap may be as small as it likes.
         """
         mesh = self.device.mesh
@@ -297,7 +297,7 @@ class GapField:
     ) -> float:
         """Residual of the gap equation of a uniform gap, close to ``ln(Δ_solution/Δ)``.
 
-        It takes the f_L that the junction taps (`Transport.tapped`). Where spectra hang together in space it
+        It takes the f_L that the junction taps (`Transport.tapped`). For spatially coupled spectra it
         is the average of the cells under the junction, their f_L shifted to that one.
 
         Args:

@@ -134,7 +134,7 @@ class Kinetics:
         grid: energy bins; all coefficients are bin averages.
         broadening: Dynes' Γ in Δ0.
         solver: of the linear systems, made for ``transport``.
-        proximity: spectra, where those of neighbouring cells hang together; None for local ones.
+        proximity: spatially coupled spectra; None for local ones.
     """
 
     device: Device

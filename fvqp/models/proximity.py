@@ -1,4 +1,4 @@
-"""Spectra of a device that hang together in space: bin averages for the kinetics, sums for gap and current.
+"""Spatially coupled spectra of a device: bin averages for the kinetics, sums for gap and current.
 
 The kinetic equations take averages of the spectral functions over bins from the angles at nodes inside the
 bins; what equilibrium contributes to the gap equation and to the superfluid density is a sum over imaginary

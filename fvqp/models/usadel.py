@@ -128,8 +128,8 @@ class UsadelProblem:
         broadening: Dynes' Γ in Δ0.
         gap: where the gap comes from.
         depairing: pair breaking in Δ0 that is not due to the supercurrent.
-        spectra: ``local`` ones follow from the gap of their cell; ``diffusive`` ones of neighbouring cells
-            hang together (`fvqp.models.proximity`).
+        spectra: ``local`` ones follow from the gap of their cell; ``diffusive`` ones are spatially coupled
+            (`fvqp.models.proximity`).
         supercurrent: how a supercurrent is driven, if any.
         collisions: inelastic collisions of f_L; None without.
         coupling: whether the supercurrent couples f_L and f_T.

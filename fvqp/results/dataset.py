@@ -37,7 +37,7 @@ class Outcome(IntEnum):
 MEANINGS = {
     Outcome.NOT_COMPUTED: "not computed",
     Outcome.SOLVED: "solved",
-    Outcome.DESTROYED: "no superconducting solution that hangs together with rest, here or at a smaller bias",
+    Outcome.DESTROYED: "no superconducting solution connected to zero bias at or below this bias",
     Outcome.NOT_CONVERGED: "not converged",
 }
 

@@ -1,6 +1,6 @@
 """Energies at which spectra that cells share are needed: nodes inside bins, and imaginary frequencies.
 
-Where the spectra of all cells hang together they are known at energies that all cells share, not at nodes
+Spatially coupled spectra are known at energies that all cells share, not at nodes
 around an edge of each cell's own. Energies and temperatures are in units of one reference gap.
 """
 

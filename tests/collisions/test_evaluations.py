@@ -282,7 +282,7 @@ def test_many_cells_at_once():
 
 @pytest.mark.parametrize("cells", [1, 3])
 def test_phonons_too_few_to_be_counted(cells):
-    """Occupations whose inverse overflows, which long times leave in holes of the spectrum, are as none."""
+    """Occupations whose inverse overflows, which long times leave in holes of the spectrum, count as zero."""
     operator, bin_weights = ElectronPhonon(GRADED, COUPLING), bcs_weights(GRADED, 1.0)
     f, n = random_state(GRADED, cells)
     step_f, step_n = random_state(GRADED, cells)

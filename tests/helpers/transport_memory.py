@@ -29,7 +29,7 @@ def setup_of(shells: int) -> Setup:
 
 
 def evolved(setup: Setup) -> None:
-    """Steps so long that motion and collisions are inverted together."""
+    """Steps so long that motion and collisions are solved as one system."""
     for _ in evolve(setup.problem, setup.state, [1.0], tolerance=0.1):
         pass
 

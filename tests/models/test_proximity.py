@@ -1,4 +1,4 @@
-"""Spectra that hang together in space: bulk, a normal wire on a superconductor, barriers, gap, balances."""
+"""Spatially coupled spectra: bulk, a normal wire on a superconductor, barriers, gap, balances."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Spectra that hang together in space are the same on any number of ranks."""
+"""Spatially coupled spectra are the same on any number of ranks."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ def test_a_detector_shows_quasiparticles_in_loss_and_frequency() -> None:
     late = found.isel(time=slice(-3, None))
     loss = (late["inverse_quality_factor"] / late["x_qp"]).values
     assert np.ptp(loss) < 0.02 * loss.mean()
-    # J. Gao et al., J. Low Temp. Phys. 151, 557 (2008), at a gap that stays; corrections are of order k_BT/Δ.
+    # J. Gao et al., J. Low Temp. Phys. 151, 557 (2008), at a fixed gap; corrections are of order k_BT/Δ.
     unit = float(found.attrs["delta0_eV"]) * constants.e
     temperature, photon = constants.k * 0.18 / unit, constants.h * 5e9 / unit
     half = 0.5 * photon / temperature

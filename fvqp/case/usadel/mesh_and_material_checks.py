@@ -102,7 +102,7 @@ def _check_pairing(case: UsadelCase, here: Material, delta0: float, place: str) 
     broadening = case.spectrum.broadening.in_delta0(delta0)
 
     cutoff, rule = gap.debye_energy / own, gap.coupling
-    # Neighbours and reservoirs may hold a gap up where spectra hang together.
+    # Neighbours and reservoirs may hold a gap up where spectra are spatially coupled.
     least = COLLAPSED if gap.model in ("uniform", "local") and case.spectrum.model == "local" else 0.0
 
     def at_rest(kelvin: float, zeta: float, gamma: float) -> float:

@@ -1,4 +1,4 @@
-"""Runs that go on within themselves after they were stopped: averages and state in a file, now and then."""
+"""Restartable Monte Carlo runs: averages and state are saved to a file at intervals."""
 
 from __future__ import annotations
 

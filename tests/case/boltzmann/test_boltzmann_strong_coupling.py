@@ -125,7 +125,7 @@ def pulsed(table: Path) -> dict[str, Any]:
 
 @pytest.mark.slow
 def test_closed_system_keeps_its_energy(tmp_path):
-    """What a gap that stays does not know is left out."""
+    """Quantities that a fixed gap does not define are left out."""
     table = tmp_path / "debye.txt"
     data = pulsed(table)
     found = fvqp.run(data).dataset.isel(temperature=0)
