@@ -139,7 +139,7 @@ class ChargeModeCollisions:
         CaseError: bins of different widths, or phonons with an occupation of their own.
     """
 
-    charge, own_phonons, rounding = True, False, 0.0
+    rounding = 0.0
 
     def __init__(
         self,
@@ -164,16 +164,12 @@ class ChargeModeCollisions:
             lags[: -2 * n : -1] = width * (fluctuation - response)
             self.bath = np.asarray(fft.rfft(lags))
             self.largest_rate += phonons.strength * (phonons.kappa * grid.maximum) ** 3 / 3.0
-        #: See `fvqp.collisions.collision_sum.CollisionSum`; sums with a bath hold all collisions together.
+        #: See `fvqp.collisions.collision_sum.CollisionKind`; sums with a bath hold all collisions together.
         self.unkept_rate = 0.0 if phonons is None else self.largest_rate
 
-    def at(self, dos: Floats, pairing: Floats, anomalous: Floats, f: Floats) -> ChargeModeRelaxation:
-        """The integrals and their derivatives at distributions ``f[cell, (L, T), bin]``.
-
-        Args:
-            dos, pairing, anomalous: bin averages of N, P = Im F and R = Re F, ``(cells, N)``, or ``(1, N)``.
-        """
-        return ChargeModeRelaxation(self, Spectra(dos, pairing, anomalous), f)
+    def at(self, spectra: Spectra, f: Floats) -> ChargeModeRelaxation:
+        """The integrals and their derivatives at distributions ``f[cell, (L, T), bin]``."""
+        return ChargeModeRelaxation(self, spectra, f)
 
 
 class ChargeModeRelaxation:
@@ -184,8 +180,6 @@ class ChargeModeRelaxation:
         rate: ``I_L`` and ``I_T``, ``(cells, 2, N)``.
         loss: coefficient of f_L and f_T in their own integrals, ``(cells, 2, N)``.
     """
-
-    inverted = False
 
     def __init__(self, collisions: ChargeModeCollisions, spectra: Spectra, f: Floats) -> None:
         self.f, self._spectra = f, spectra

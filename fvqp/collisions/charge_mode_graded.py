@@ -7,21 +7,12 @@ charge_mode). Energies are in units of Δ0, rates in Δ0/ħ.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from fvqp.collisions.charge_mode import (
-    ChargeModeCollisions,
-    ChargeModeRelaxation,
-    Spectra,
-    Sums,
-    TransformedSums,
-    bath_of,
-)
-from fvqp.collisions.charge_mode_phonons import PhononRelaxationOfBothModes, PhononsOfBothModes
-from fvqp.collisions.electron_electron import Kernel, conserve, is_uniform
+from fvqp.collisions.charge_mode import Spectra, Sums, TransformedSums, bath_of
+from fvqp.collisions.electron_electron import conserve
 from fvqp.collisions.electron_electron_shared import EnergyKept, SharedElectronElectron
 from fvqp.collisions.phonon_relaxation import PhononBath
 from fvqp.grids.energy import EnergyGrid
@@ -37,104 +28,6 @@ _LAST = 1.0 - 2.0**-53
 
 
 @dataclass(frozen=True)
-class GradedChargeModeCollisions:
-    """Several kinds of collisions of f_L and f_T as one.
-
-    Attributes:
-        parts: electrons, phonons or both.
-    """
-
-    parts: Sequence[Part]
-    charge = True
-
-    @property
-    def own_phonons(self) -> bool:
-        """True if phonons have an occupation of their own."""
-        return any(isinstance(part, PhononsOfBothModes) for part in self.parts)
-
-    @classmethod
-    def on(
-        cls, grid: EnergyGrid, strength: float, kernel: Kernel, phonons: PhononBath | None
-    ) -> GradedChargeModeCollisions:
-        """Return the collisions on an axis: see `fvqp.collisions.charge_mode.ChargeModeCollisions`."""
-        parts: list[Part] = []
-        if strength != 0.0:
-            if is_uniform(grid):
-                parts.append(ElectronsOfEqualBins(ChargeModeCollisions(grid, strength, kernel)))
-            else:
-                parts.append(ElectronsOfBothModes(SharedElectronElectron(grid, strength, kernel)))
-        if phonons is not None:
-            own = phonons.escape_time is not None
-            parts.append(PhononsOfBothModes(grid, phonons) if own else BathOfBothModes(grid, phonons))
-        return cls(tuple(parts))
-
-    @property
-    def largest_rate(self) -> float:
-        """See `fvqp.collisions.collision_sum.EnergyCollisions`."""
-        return sum(part.largest_rate for part in self.parts)
-
-    @property
-    def unkept_rate(self) -> float:
-        """See `fvqp.collisions.collision_sum.CollisionSum`."""
-        phonons = (BathOfBothModes, PhononsOfBothModes)
-        return sum(part.largest_rate for part in self.parts if isinstance(part, phonons))
-
-    @property
-    def rounding(self) -> float:
-        """See `fvqp.collisions.collision_sum.EnergyCollisions`."""
-        return max(part.rounding for part in self.parts)
-
-    def at(self, dos: Floats, pairing: Floats, anomalous: Floats, f: Floats) -> GradedChargeModeRelaxation:
-        """See `fvqp.collisions.charge_mode.ChargeModeCollisions.at`."""
-        spectra = Spectra(dos, pairing, anomalous)
-        return GradedChargeModeRelaxation(f, [part.at(spectra, f) for part in self.parts])
-
-
-class GradedChargeModeRelaxation:
-    """`GradedChargeModeCollisions` at given spectra and distributions.
-
-    Attributes:
-        f: ``(cells, 2, N)``.
-        rate, loss: of all parts, see `fvqp.collisions.charge_mode.ChargeModeRelaxation`.
-    """
-
-    def __init__(self, f: Floats, parts: Sequence[PartRelaxation]) -> None:
-        self.f, self._parts = f, parts
-        self.rate: Floats = np.sum([part.rate for part in parts], axis=0)
-        self.loss: Floats = np.sum([part.loss for part in parts], axis=0)
-
-    @property
-    def inverted(self) -> bool:
-        """True if phonons of some cell have no steady state."""
-        return any(isinstance(part, PhononRelaxationOfBothModes) and part.inverted for part in self._parts)
-
-    def derivative(self, step: Floats) -> Floats:
-        """Change of `rate` along ``step``, ``(cells, 2, N)``: the Jacobian's action."""
-        return np.asarray(np.sum([part.derivative(step) for part in self._parts], axis=0))
-
-
-@dataclass(frozen=True)
-class ElectronsOfEqualBins:
-    """Electron-electron collisions of both modes on a uniform axis, beside phonons of their own.
-
-    Attributes:
-        both: of electrons alone.
-    """
-
-    both: ChargeModeCollisions
-    rounding = 0.0
-
-    @property
-    def largest_rate(self) -> float:
-        """See `fvqp.collisions.collision_sum.EnergyCollisions`."""
-        return self.both.largest_rate
-
-    def at(self, spectra: Spectra, f: Floats) -> ChargeModeRelaxation:
-        """The integrals at distributions ``f[cell, (L, T), bin]``."""
-        return self.both.at(*spectra, f)
-
-
-@dataclass(frozen=True)
 class ElectronsOfBothModes:
     """Electron-electron collisions of both modes.
 
@@ -143,15 +36,16 @@ class ElectronsOfBothModes:
     """
 
     shared: SharedElectronElectron
+    unkept_rate = 0.0
 
     @property
     def rounding(self) -> float:
-        """See `fvqp.collisions.collision_sum.EnergyCollisions`."""
+        """See `fvqp.collisions.collision_sum.CollisionKind`."""
         return self.shared.rounding
 
     @property
     def largest_rate(self) -> float:
-        """See `fvqp.collisions.collision_sum.EnergyCollisions`."""
+        """See `fvqp.collisions.collision_sum.CollisionKind`."""
         return self.shared.largest_rate
 
     def at(self, spectra: Spectra, f: Floats) -> ElectronRelaxation:
@@ -285,7 +179,7 @@ class BathOfBothModes:
             np.ascontiguousarray((grid.widths * part).T)
             for part in (A + A_pair, A - A_pair, C + C_pair, C - C_pair)
         )
-        self.largest_rate = phonons.strength * (phonons.kappa * grid.maximum) ** 3 / 3.0
+        self.largest_rate = self.unkept_rate = phonons.strength * (phonons.kappa * grid.maximum) ** 3 / 3.0
         self.widths = grid.widths
 
     def at(self, spectra: Spectra, f: Floats) -> BathRelaxation:
@@ -328,7 +222,3 @@ class BathRelaxation:
         """Change of `rate` along ``step``, ``(cells, 2, N)``: the Jacobian's action."""
         moved = self._bath.sums(self._spectra, self._spectra.products(step), share=0.0)
         return self._sums.changes(self._spectra, self._f, self.loss, step, moved)
-
-
-Part = ElectronsOfEqualBins | ElectronsOfBothModes | BathOfBothModes | PhononsOfBothModes
-PartRelaxation = ChargeModeRelaxation | ElectronRelaxation | BathRelaxation | PhononRelaxationOfBothModes

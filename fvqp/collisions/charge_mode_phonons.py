@@ -67,7 +67,7 @@ class PhononsOfBothModes:
         x = points.phonon_energies / phonons.temperature
         self.bath = -np.exp(-x) / np.expm1(-x)
         self.quasistatic = QuasistaticPhonons(self.events, self.bath, self.leaves)
-        self.largest_rate = phonons.strength * (phonons.kappa * grid.maximum) ** 3 / 3.0
+        self.largest_rate = self.unkept_rate = phonons.strength * (phonons.kappa * grid.maximum) ** 3 / 3.0
 
     def at(self, spectra: Spectra, f: Floats) -> PhononRelaxationOfBothModes:
         """The integrals at distributions ``f[cell, (L, T), bin]``."""

@@ -50,7 +50,7 @@ class ElectronElectron:
         CaseError: bins of different widths, a negative strength, or an unknown kernel.
     """
 
-    rounding = 0.0
+    rounding, unkept_rate = 0.0, 0.0
 
     def __init__(self, grid: EnergyGrid, strength: float, kernel: Kernel = "fermi_liquid") -> None:
         width = grid.maximum / grid.n

@@ -35,6 +35,8 @@ class SharedElectronElectron:
         CaseError: a spacing that is not positive or leaves no lattice, and what `ElectronElectron` refuses.
     """
 
+    unkept_rate = 0.0
+
     def __init__(
         self,
         grid: EnergyGrid,

@@ -100,6 +100,11 @@ class PhononCollisions:
         """Loss rate of an electron at the end of the axis, in a cold normal metal."""
         return self.phonons.strength * (self.phonons.kappa * self.grid.maximum) ** 3 / 3.0
 
+    @property
+    def unkept_rate(self) -> float:
+        """The same: phonons take energy."""
+        return self.largest_rate
+
     def at(self, dos: Floats, pairing: Floats, f_L: Floats) -> PhononRelaxation:
         """The integral and its derivative at distributions ``f_L[cell, bin]`` (the whole, not a deviation).
 

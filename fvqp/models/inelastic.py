@@ -19,8 +19,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from mpi4py import MPI
 
-from fvqp.collisions.charge_mode import ChargeModeCollisions
-from fvqp.collisions.charge_mode_graded import GradedChargeModeCollisions
 from fvqp.collisions.collision_sum import CollisionSum
 from fvqp.errors import ConvergenceError
 from fvqp.models.kinetics import Kinetics, KineticState, L, SpectralState, T
@@ -66,7 +64,7 @@ class Inelastic:
     """
 
     kinetics: Kinetics
-    collisions: CollisionSum | ChargeModeCollisions | GradedChargeModeCollisions
+    collisions: CollisionSum
 
     def solve(
         self,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fvqp.collisions import ElectronElectron, PhononBath, PhononCollisions
-from fvqp.collisions.charge_mode import ChargeModeCollisions
+from fvqp.collisions.charge_mode import ChargeModeCollisions, Spectra
 from fvqp.collisions.electron_electron import POWERS
 from fvqp.errors import CaseError
 from fvqp.grids.energy import EnergyGrid
@@ -23,10 +23,9 @@ def spectrum(grid: EnergyGrid, gap: float) -> BinnedSpectrum:
     return bin_averages(grid.edges, gap, 0.0, 0.05)
 
 
-def spectra(grid: EnergyGrid, gap: float) -> tuple[Floats, Floats, Floats]:
-    """N, Im F and Re F."""
+def spectra(grid: EnergyGrid, gap: float) -> Spectra:
     found = spectrum(grid, gap)
-    return found.dos, found.pairing, found.re_F
+    return Spectra(found.dos, found.pairing, found.re_F)
 
 
 def driven(grid: EnergyGrid, cells: int = 2, charge: float = 0.3) -> Floats:
@@ -90,7 +89,7 @@ def keldysh(grid: EnergyGrid, gap: float, f: Floats, kernel: str) -> Floats:
 def test_traces_of_keldysh_matrices(kernel: str, gap: float) -> None:
     grid = EnergyGrid.uniform(0.25, 3.0)
     f = driven(grid, 1)
-    found = ChargeModeCollisions(grid, 1.0, kernel).at(*spectra(grid, gap), f)  # type: ignore[arg-type]
+    found = ChargeModeCollisions(grid, 1.0, kernel).at(spectra(grid, gap), f)  # type: ignore[arg-type]
     expected = keldysh(grid, gap, f, kernel)
     np.testing.assert_allclose(found.rate[0], expected, atol=1e-13 * np.abs(expected).max())
 
@@ -99,12 +98,12 @@ def test_traces_of_keldysh_matrices(kernel: str, gap: float) -> None:
 def test_energy_mode_alone(gap: float) -> None:
     """Without f_T the integrals of the energy mode, those of phonons from another evaluation of them."""
     f = driven(GRID, charge=0.0)
-    N, P, R = spectra(GRID, gap)
+    spectrum = spectra(GRID, gap)
     for modes, alone in (
         (ChargeModeCollisions(GRID, 0.3), ElectronElectron(GRID, 0.3)),
         (ChargeModeCollisions(GRID, 0.0, phonons=PHONONS), PhononCollisions(GRID, PHONONS)),
     ):
-        found, expected = modes.at(N, P, R, f), alone.at(N, P, f[:, 0])
+        found, expected = modes.at(spectrum, f), alone.at(spectrum.dos, spectrum.pairing, f[:, 0])
         assert modes.largest_rate == pytest.approx(alone.largest_rate, rel=1e-14)
         for name in ("rate", "loss"):
             here, there = getattr(found, name)[:, 0], getattr(expected, name)
@@ -116,8 +115,8 @@ def test_energy_mode_alone(gap: float) -> None:
 def test_energy_and_charge_are_kept(gap: float) -> None:
     """Electrons keep energy; ``∫I_T dε = 0``: only R_T f_T passes charge to the condensate."""
     f = driven(GRID)
-    alone = ChargeModeCollisions(GRID, 0.3).at(*spectra(GRID, gap), f).rate
-    with_phonons = ChargeModeCollisions(GRID, 0.3, phonons=PHONONS).at(*spectra(GRID, gap), f).rate
+    alone = ChargeModeCollisions(GRID, 0.3).at(spectra(GRID, gap), f).rate
+    with_phonons = ChargeModeCollisions(GRID, 0.3, phonons=PHONONS).at(spectra(GRID, gap), f).rate
     energies = alone[:, 0] * GRID.centres
     assert np.all(np.abs(energies.sum(axis=1)) < 1e-12 * np.abs(energies).sum(axis=1))
     for rate in (alone[:, 1], with_phonons[:, 1]):
@@ -131,11 +130,11 @@ def test_a_shift_of_the_potential_stands_still_in_a_normal_metal() -> None:
     for potential in (1e-3, 0.4, 2.0):
         f = shifted(grid, potential, PHONONS.temperature)
         operator = ChargeModeCollisions(grid, 0.3, phonons=PHONONS)
-        assert np.abs(operator.at(*spectra(grid, 0.0), f).rate).max() < 1e-13 * operator.largest_rate
+        assert np.abs(operator.at(spectra(grid, 0.0), f).rate).max() < 1e-13 * operator.largest_rate
         hot = shifted(grid, potential, 0.3)
         alone = ChargeModeCollisions(grid, 0.3)
-        assert np.abs(alone.at(*spectra(grid, 0.0), hot).rate).max() < 1e-13 * alone.largest_rate
-    rate = operator.at(*spectra(grid, 1.0), f).rate[:, 1]
+        assert np.abs(alone.at(spectra(grid, 0.0), hot).rate).max() < 1e-13 * alone.largest_rate
+    rate = operator.at(spectra(grid, 1.0), f).rate[:, 1]
     assert np.abs(rate).max() > 1e-3 * operator.largest_rate
 
 
@@ -149,7 +148,7 @@ def test_charge_decays(gap: float) -> None:
     operator = ChargeModeCollisions(grid, 0.3, phonons=PHONONS)
     for _ in range(20):
         t = 1e-6 * rng.standard_normal(grid.n) / weight * grid.centres ** rng.integers(0, 3)
-        found = operator.at(*spectra(grid, gap), np.stack([rest, t])[None])
+        found = operator.at(spectra(grid, gap), np.stack([rest, t])[None])
         assert found.rate[0, 1] @ (t * weight) > 0.0
         assert found.loss.min() > 0.0
 
@@ -162,11 +161,11 @@ def test_derivative(kernel: str) -> None:
     operator = ChargeModeCollisions(GRID, 0.3, kernel, PHONONS)  # type: ignore[arg-type]
 
     def rate(distance: float) -> Floats:
-        return operator.at(*spectra(GRID, 1.0), f + distance * step).rate
+        return operator.at(spectra(GRID, 1.0), f + distance * step).rate
 
     h = 1e-3
     expected = (8.0 * (rate(h) - rate(-h)) - (rate(2.0 * h) - rate(-2.0 * h))) / (12.0 * h)
-    found = operator.at(*spectra(GRID, 1.0), f).derivative(step)
+    found = operator.at(spectra(GRID, 1.0), f).derivative(step)
     np.testing.assert_allclose(found, expected, atol=1e-10 * np.abs(expected).max())
 
 

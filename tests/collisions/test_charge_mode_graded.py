@@ -10,7 +10,6 @@ from fvqp.collisions.charge_mode import ChargeModeCollisions, Spectra
 from fvqp.collisions.charge_mode_graded import (
     BathOfBothModes,
     ElectronsOfBothModes,
-    GradedChargeModeCollisions,
     Shifted,
 )
 from fvqp.collisions.electron_electron import POWERS, Kernel
@@ -132,9 +131,7 @@ def test_a_shift_of_the_potential_stands_still_in_a_normal_metal() -> None:
     """To rounding up to ``|μ| = 4t``, beyond to the second order of the spacing."""
     spectrum = spectra(GRADED, 0.0)
     for temperature in (0.1, 0.5):
-        both = GradedChargeModeCollisions.on(
-            GRADED, 0.3, "fermi_liquid", PhononBath(1e-2, 1.764, temperature)
-        )
+        both = InelasticCollisions(0.3, phonons=PhononBath(1e-2, 1.764, temperature), charge=True).on(GRADED)
         for potential in (1e-3, 1.0, 3.9):
             f = shifted(GRADED.centres, potential * temperature, temperature)
             assert np.abs(both.at(*spectrum, f).rate).max() < 1e-14 * both.largest_rate
@@ -169,7 +166,7 @@ def test_equal_bins() -> None:
         (electrons(UNIFORM, 0.3), ChargeModeCollisions(UNIFORM, 0.3)),
         (BathOfBothModes(UNIFORM, BATH), ChargeModeCollisions(UNIFORM, 0.0, phonons=BATH)),
     ):
-        found, expected = here.at(spectrum, f), there.at(*spectrum, f)
+        found, expected = here.at(spectrum, f), there.at(spectrum, f)
         for name in ("rate", "loss"):
             values = getattr(expected, name)
             np.testing.assert_allclose(getattr(found, name), values, atol=1e-12 * np.abs(values).max())
