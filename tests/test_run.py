@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
-
-from fvqp.models.operating_point import solve_point
-from fvqp.models.slopes import conductances
-
-sys.path.insert(0, str(Path(__file__).parent / "helpers"))
 
 import h5py
 import numpy as np
@@ -28,7 +22,9 @@ from fvqp.materials import load_material
 from fvqp.mesh import shape_mesh
 from fvqp.models.device import Device, Junction, Reservoir
 from fvqp.models.kinetics import L, T
+from fvqp.models.operating_point import solve_point
 from fvqp.models.phase import Supercurrent
+from fvqp.models.slopes import conductances
 from fvqp.models.usadel import GapModel, Point, UsadelProblem
 from fvqp.results import open_result
 

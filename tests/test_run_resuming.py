@@ -9,8 +9,6 @@ import sys
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent / "helpers"))
-
 import h5py
 import numpy as np
 import pytest

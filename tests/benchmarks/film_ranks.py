@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 from mpi4py import MPI
 from ranks import compare
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
-
 from wire_problems import film, respond_T
 
 

@@ -5,13 +5,9 @@ from __future__ import annotations
 import json
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 from mpi4py import MPI
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
-
 from run_cases import UNIFORM, line
 
 import fvqp

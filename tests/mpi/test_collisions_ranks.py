@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 from mpi4py import MPI
-
-from fvqp.models.operating_point import solve_point
-from fvqp.models.slopes import conductances
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
 from wire_devices import line_mesh, wire
 
 from fvqp.collisions import InelasticCollisions, PhononBath
 from fvqp.grids.energy import EnergyGrid
 from fvqp.models.branches import follow_gap
+from fvqp.models.operating_point import solve_point
+from fvqp.models.slopes import conductances
 from fvqp.models.usadel import GapModel, Point, UsadelProblem
 
 WORLD, SELF = MPI.COMM_WORLD, MPI.COMM_SELF

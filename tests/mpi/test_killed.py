@@ -6,11 +6,8 @@ The transport model has a file of its own, `test_transport_killed.py`.
 from __future__ import annotations
 
 import copy
-import sys
 from pathlib import Path
 from typing import Any
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
 
 import numpy as np
 import pytest

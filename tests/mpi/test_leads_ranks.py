@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-
-from fvqp.models.operating_point import solve_point
-from fvqp.models.slopes import conductances
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
 
 import numpy as np
 import pytest
@@ -22,6 +16,8 @@ from fvqp.errors import ConvergenceError
 from fvqp.grids.energy import EnergyGrid
 from fvqp.models import operating_point
 from fvqp.models.device import Lead
+from fvqp.models.operating_point import solve_point
+from fvqp.models.slopes import conductances
 from fvqp.models.usadel import GapModel, Point, UsadelProblem
 from fvqp.results import open_result
 

@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-
-from fvqp.models.operating_point import solve_point
-from fvqp.models.slopes import conductances
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
 
 import numpy as np
 import pytest
@@ -21,7 +15,9 @@ from fvqp.errors import ConvergenceError
 from fvqp.grids.energy import EnergyGrid
 from fvqp.mesh import Mesh, build_mesh
 from fvqp.models.linear import TransportSolver
+from fvqp.models.operating_point import solve_point
 from fvqp.models.phase import Supercurrent
+from fvqp.models.slopes import conductances
 from fvqp.models.usadel import GapModel, Point, UsadelProblem
 from fvqp.transport.terminals import Terminal
 

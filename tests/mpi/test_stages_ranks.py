@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import copy
-import sys
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
 
 import pytest
 from mpi4py import MPI

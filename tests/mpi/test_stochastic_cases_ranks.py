@@ -4,11 +4,8 @@ the same to the last bit, runs end alike."""
 from __future__ import annotations
 
 import copy
-import sys
 from pathlib import Path
 from typing import Any
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
 
 import h5py
 import numpy as np

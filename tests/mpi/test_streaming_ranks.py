@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 from mpi4py import MPI
+from streaming_problems import sided
+from transport_problems import mixed_cells, skewed_quads
 
 from fvqp.errors import CaseError, MeshError
 from fvqp.mesh import Mesh, build_mesh, shape_mesh
@@ -19,11 +18,6 @@ from fvqp.transport.geometry import face_geometry
 from fvqp.transport.ordinates import mesh_streaming
 from fvqp.transport.streaming import Scheme, Streaming
 from fvqp.transport.walls import MIRROR, AcousticInterface, Wall
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
-
-from streaming_problems import sided
-from transport_problems import mixed_cells, skewed_quads
 
 WORLD, SELF = MPI.COMM_WORLD, MPI.COMM_SELF
 pytestmark = [pytest.mark.mpi, pytest.mark.ranks(2, 4)]

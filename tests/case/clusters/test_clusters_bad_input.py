@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 import tomllib
 from pathlib import Path
 from typing import Any
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "helpers"))
 
 import pytest
 from case_keys import changed

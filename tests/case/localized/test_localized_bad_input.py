@@ -3,11 +3,8 @@ right, or a warning."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "helpers"))
 
 import pytest
 from said import Said, warned

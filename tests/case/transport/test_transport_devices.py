@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import copy
-import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "helpers"))
 
 import numpy as np
 import pytest

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import copy
 import re
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "helpers"))
 
 import numpy as np
 import pytest

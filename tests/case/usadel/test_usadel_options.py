@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "helpers"))
-
 import pytest
 from case_keys import keys
 from options import Option, assert_moves
