@@ -12,6 +12,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from interrupting import interrupted_after
 from launching import HANGS
 from mpi4py import MPI
 from run_cases import CURRENTS, LINE, UNIFORM, as_file, assert_same, line, line_file, strongly_driven
@@ -61,20 +62,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 # --------------------------------------------------------------------------------------------------
 
 
-def interrupted_after(points: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make runs stop, as by Ctrl-C, when that many points are recorded."""
-    recorded = []
-    original = UsadelRecorder.record
-
-    def record(self: UsadelRecorder, *arguments: object) -> None:
-        if len(recorded) == points:
-            raise KeyboardInterrupt
-        recorded.append(arguments)
-        original(self, *arguments)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(UsadelRecorder, "record", record)
-
-
 def count_solves(monkeypatch: pytest.MonkeyPatch) -> list[Point]:
     """The points that are solved from now on."""
     solved: list[Point] = []
@@ -119,7 +106,7 @@ def test_resumed_equals_uninterrupted(
     for number in points:
         out = tmp_path / str(number)
         with monkeypatch.context() as patch:
-            interrupted_after(number, patch)
+            interrupted_after(number, UsadelRecorder, patch)
             with pytest.raises(KeyboardInterrupt):
                 fvqp.run(case, out=out)
         partial = open_result(out).dataset
@@ -169,7 +156,7 @@ def test_checkpoint_of_another_mesh(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     case = line()
     case["mesh"] = {"file": str(mesh), "length_unit": "um"}
     with monkeypatch.context() as patch:
-        interrupted_after(2, patch)
+        interrupted_after(2, UsadelRecorder, patch)
         with pytest.raises(KeyboardInterrupt):
             fvqp.run(case, out=tmp_path / "out")
     line_file(mesh, [0.0, 1.0, 2.1, 3.0, 4.0], (2, 3))

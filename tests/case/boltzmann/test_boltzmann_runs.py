@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tomlkit
+from interrupting import interrupted_after
 from kinetic_cases import DRIVEN, PULSE
 from scipy import constants
 
@@ -36,20 +37,6 @@ def case(base: dict[str, Any], *changes: dict[str, Any]) -> dict[str, Any]:
     for change in changes:
         data |= copy.deepcopy(change)
     return data
-
-
-def interrupted_after(points: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make runs stop, as by Ctrl-C, when that many points are recorded."""
-    recorded: list[object] = []
-    original = PointRecorder.record
-
-    def record(self: PointRecorder, *arguments: Any) -> None:
-        if len(recorded) == points:
-            raise KeyboardInterrupt
-        recorded.append(arguments)
-        original(self, *arguments)
-
-    monkeypatch.setattr(PointRecorder, "record", record)
 
 
 # -- what comes out --------------------------------------------------------------------------------------
@@ -174,7 +161,7 @@ def test_power_that_hardly_anything_absorbs():
 def test_resumed_steady_states(tmp_path, monkeypatch, points):
     whole = fvqp.run(case(DRIVEN, STRENGTHS)).dataset
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        interrupted_after(points, patch)
+        interrupted_after(points, PointRecorder, patch)
         fvqp.run(case(DRIVEN, STRENGTHS), out=tmp_path / "out")
     assert int(open_result(tmp_path / "out").dataset["completed"].sum()) == points
     found = fvqp.run(case(DRIVEN, STRENGTHS), out=tmp_path / "out", resume=True).dataset
@@ -200,7 +187,7 @@ def test_resumed_evolution(tmp_path, monkeypatch, base, method, points):
         base["evolution"] |= {"start": "1 ps", "end": "10 ps"}
     whole = fvqp.run(case(base)).dataset
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        interrupted_after(points, patch)
+        interrupted_after(points, PointRecorder, patch)
         fvqp.run(case(base), out=tmp_path / "out")
     before = open_result(tmp_path / "out").dataset
     assert before["completed"].values.sum() == points

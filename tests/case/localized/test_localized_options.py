@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from case_keys import keys, put
+from interrupting import forget
 from matplotlib.image import imread
 from options import Option, assert_moves, dataset, variant
 from stochastic_cases import BUBBLES, TAIL, WIRE
@@ -21,7 +22,6 @@ from fvqp.case.geometry import MeshSource
 from fvqp.case.localized.schema import LocalizedCase
 from fvqp.errors import CaseError, ConvergenceError
 from fvqp.models.localized import TailAnnihilation, TailStates
-from fvqp.results.files import seal
 
 LAW_ALONE: dict[str, Any] = {"monte_carlo": {"runs": 0}, "box": None}
 MATERIAL: dict[str, Any] = {
@@ -257,21 +257,10 @@ def test_wire_figures_fields_and_resume(tmp_path: Path) -> None:
     reader.Update()
     shown = vtk_to_numpy(reader.GetOutput().GetCellData().GetArray("concentration_law (1/um^3)"))
     assert shown == pytest.approx(1e-18 * result.dataset["concentration_cell_law"].values[0, 0, 1])
-    _forget(result.folder, (0, 0, 1, 0))
+    forget(result.folder, (0, 0, 1, 0))
     again = fvqp.run(data, out=tmp_path / "out", resume=True)
     for name in result.dataset.data_vars:
         np.testing.assert_array_equal(again.dataset[name].values, result.dataset[name].values)
-
-
-def _forget(folder: Path, place: tuple[int, ...]) -> None:
-    """Makes a run one that is still to be done."""
-    import h5py
-
-    with h5py.File(folder / "checkpoint.h5", "r+") as file:
-        completed = file["completed"][()]
-        completed[place] = 0
-        file["completed"][...] = completed
-    seal(folder / "checkpoint.h5")
 
 
 def test_petsc_options_of_the_pair_closure(capfd: pytest.CaptureFixture[str]) -> None:
