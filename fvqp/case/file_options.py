@@ -15,8 +15,8 @@ from fvqp.errors import CaseError, cut, shown
 
 #: Solver inside a solver, as in ``newton_tangent_ksp_rtol`` or ``inner_mg_levels_1_sub_pc_type``.
 _INSIDE = (
-    r"(?:(?:closure|cluster|transport|diffusion|streaming|flow|spectra|gap|branch|slope|charge|newton|tangent|steady|linear"
-    r"|inner|sub|mg|levels|coarse|fine|ts|\d+)_)*"
+    r"(?:(?:closure|density|cluster|transport|diffusion|streaming|flow|spectra|eliashberg|gap|branch|slope|charge|newton"
+    r"|tangent|steady|linear|inner|sub|mg|levels|coarse|fine|ts|\d+)_)*"
 )
 
 #: Beginnings of options that are numbers, or yes or no.

@@ -1,13 +1,15 @@
 """Concentration of localized quasiparticles on a mesh: ``∂c/∂t = A(x) − 𝓡(c) + ∇·(D ∇c)``.
 
 D stands for slow, thermally activated hops; 0 leaves every cell to itself. No current through the outer
-boundary. 𝓡 grows at least as fast as c, so that Newton's iterates are sums of positive terms: concentrations
-never become negative.
+boundary. 𝓡 grows at least as fast as c, so that Newton's iterates are sums of positive terms: a steady state
+is never negative on its way.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from types import SimpleNamespace
 
 import numpy as np
 from mpi4py import MPI
@@ -18,17 +20,38 @@ from fvqp.mesh.mesh import Mesh
 from fvqp.models.linear import TransportSolver
 from fvqp.models.localized.closure import AnnihilationLaw
 from fvqp.models.localized.validity import doubts_of_decay, doubts_of_steepness, steepest
+from fvqp.petsc import PETSc, destroyed_with, own_errors, weakly
+from fvqp.solvers.elimination import defaults
 from fvqp.transport.operator import Transport
 from fvqp.transport.operator_tables import Coefficients
 from fvqp.typing import Floats
 
 log = logging.getLogger(__name__)
 
+_REASON = PETSc.SNES.ConvergedReason
 
-_ITERATIONS = 300
-_TOLERANCE = 1e-12
-# A step that fails its tolerance is repeated with at most this and at least the other part of it.
-_SHRINK, _GROW, _LEAST = 0.9, 4.0, 0.1
+OPTIONS = "fvqp_density_"
+"""Prefix of PETSc's options of steps in time, and of Newton's method in them and in steady states."""
+MAX_ITERATIONS, TOLERANCE = 300, 1e-12
+"""Newton's steps of a steady state, and relative change that ends them."""
+MAX_STEP_ITERATIONS = 20
+"""Newton's steps in a step of time, which is shortened else."""
+FLOOR = 1e-3
+"""Part of the largest concentration below which errors are relative to it."""
+FIRST_STEP = 1e-2
+"""First step, in the shortest time in which a concentration decays."""
+
+
+STEADY: dict[str, str | bool] = {"snes_linesearch_type": "basic"}
+"""Options of Newton's method, where others are not given."""
+TIME_STEPS: dict[str, str | bool] = {
+    "ts_type": "bdf",
+    "ts_bdf_order": "3",
+    "ts_adapt_type": "basic",
+    "ts_adapt_wnormtype": "infinity",
+    **STEADY,
+}
+"""Options of steps in time, where others are not given."""
 
 
 class LocalizedDensity:
@@ -82,8 +105,8 @@ class LocalizedDensity:
         mean = self.mesh.total(volume * self._generation) / self.mesh.total(volume)
         if mean == 0.0:
             return np.zeros(self.mesh.n_cells)
-        start = np.full(self.mesh.n_cells, float(self.law.stationary(mean)))
-        found = self._newton(start, self._generation, 0.0)
+        equation = _Equation(self, self._generation)
+        found = equation.steady(float(self.law.stationary(mean)))
         self._check_hops(found)
         self._check_steepness(found)
         return found
@@ -94,90 +117,28 @@ class LocalizedDensity:
         times: ArrayLike,
         *,
         generation: ArrayLike | None = None,
-        tolerance: float = 1e-4,
+        tolerance: float = 1e-5,
     ) -> Floats:
         """``(n_times, n_cells)`` from c = ``start`` at t = 0, with another generation if given (0: off).
 
-        Implicit steps, extrapolated to second order, chosen so that each errs by less than ``tolerance``
-        of the concentration (of its mean where there is nothing). ``times`` in seconds, positive, increasing.
+        Steps of PETSc's TS (``bdf``), chosen so that each errs by less than ``tolerance`` of the
+        concentration (of its mean where there is nothing). ``times`` in seconds, positive, increasing.
+
+        Raises `ConvergenceError`.
         """
-        now = self._field(start, "start")
+        begin = self._field(start, "start")
         source = self._generation if generation is None else self._field(generation, "generation")
         until = np.atleast_1d(np.asarray(times, dtype=np.float64))
         if not np.all(np.isfinite(until)) or until[0] <= 0.0 or np.any(np.diff(until) <= 0.0):
             raise CaseError("times: must be positive, finite and increasing")
-        time = 0.0
-        rate = self._largest(self.law.derivative(now))
-        step = min(float(until[0]), 1e-2 / rate if rate > 0.0 else float(until[0]))
         found = []
-        for stop in until:
-            while time < stop:
-                # The last step but one is not left tiny.
-                left = float(stop) - time
-                trial = left if step >= left else min(step, 0.5 * left)
-                whole = self._newton(now, source + now / trial, 1.0 / trial)
-                half = self._newton(now, source + 2.0 * now / trial, 2.0 / trial)
-                twice = self._newton(half, source + 2.0 * half / trial, 2.0 / trial)
-                scale = np.maximum(twice, 1e-3 * self._largest(twice))
-                error = self._largest(np.abs(twice - whole) / np.where(scale > 0.0, scale, 1.0)) / tolerance
-                if error <= 1.0:
-                    better = 2.0 * twice - whole
-                    now = np.where(better > 0.0, better, twice)
-                    time = float(stop) if trial == left else time + trial
-                elif trial < 1e-14 * float(stop):
-                    raise ConvergenceError(f"relaxation: the step has become too small at t = {time:.6g} s")
-                # Local errors of the implicit step are of second order.
-                step = trial * min(max(_SHRINK / np.sqrt(max(error, 1e-10)), _LEAST), _GROW)
+        for now in _Equation(self, source).states(begin, until, tolerance):
             found.append(now.copy())
             own = slice(0, self.mesh.n_owned)
             self._warn("decay", doubts_of_decay(self.law, now[own], source[own], self.mesh.comm))
         self._check_steepness(now)
         self._check_hops(now)
         return np.array(found)
-
-    def _newton(self, start: Floats, source: Floats, linear: float) -> Floats:
-        """c of ``linear c + 𝓡(c) − ∇·(D∇c) = source``."""
-        c = start
-        for _ in range(_ITERATIONS):
-            rate, slope = self.law.rate(c), self.law.derivative(c)
-            rhs, reaction = source + slope * c - rate, slope + linear
-            if self._solver is None:
-                new = np.where(reaction > 0.0, rhs / np.where(reaction > 0.0, reaction, 1.0), c)
-            else:
-                new = self._solved(rhs, reaction, c)
-            change = self._largest(np.abs(new - c)) / max(self._largest(new), 1e-300)
-            relative = self._largest(
-                np.abs(new - c) / np.maximum(new, 1e-12 * max(self._largest(new), 1e-300))
-            )
-            c = new
-            if max(change, relative * 1e-2) < _TOLERANCE or change == 0.0:
-                return c
-        raise ConvergenceError(
-            f"concentration: Newton's method left {change:.2g} after {_ITERATIONS} iterations"
-        )
-
-    def _solved(self, rhs: Floats, reaction: Floats, guess: Floats) -> Floats:
-        assert self._solver is not None
-        transport, n = self._solver.transport, self.mesh.n_cells
-        coefficients = Coefficients(
-            diffusion=np.ones((1, 1, 1)),
-            reaction=np.ascontiguousarray(reaction[None, :, None]),
-            advection=np.empty((n, 0)),
-            supercurrent_conductance=np.zeros(len(self.mesh.face_cells)),
-            junction=np.empty((0, 1)),
-            interface=np.empty((1, 0, 1)),
-            lead=np.empty((0, 1)),
-        )
-        owned = self.mesh.n_owned
-        source = (self.mesh.volume * rhs)[None, :owned, None, None]
-        found = self._solver.solve(
-            transport.at(coefficients),
-            np.zeros((1, 1, 0, 1)),
-            source=np.ascontiguousarray(source),
-            guess=np.ascontiguousarray(guess[None, :, None, None]),
-            what=lambda _: "concentration of localized quasiparticles",
-        )
-        return np.maximum(found[0, :, 0, 0], 0.0)
 
     def _check_hops(self, c: Floats) -> None:
         if self._solver is None:
@@ -215,3 +176,185 @@ class LocalizedDensity:
         if not np.all(np.isfinite(given)) or np.any(given < 0.0):
             raise CaseError(f"{what}: must be finite and not negative")
         return np.broadcast_to(given, (self.mesh.n_cells,)).copy()
+
+
+class _Equation:
+    """``V (∂c/∂t + 𝓡(c) − A) − ∮ D ∇c·dA = 0`` of the owned cells, for PETSc.
+
+    Where c is negative by the error of a step, nothing annihilates.
+    """
+
+    def __init__(self, density: LocalizedDensity, source: Floats) -> None:
+        self._d, self._mesh, self._source = density, density.mesh, source
+        self._rate, self._change = np.zeros(density.mesh.n_owned), np.inf
+        n, comm = density.mesh.n_owned, density.mesh.comm
+        self._volume = density.mesh.volume[:n]
+        self._x = PETSc.Vec().createMPI((n, PETSc.DECIDE), comm=comm)
+        self._f = self._x.duplicate()
+        context = SimpleNamespace(mult=weakly(self._product))
+        self._matrix = PETSc.Mat().createPython(((n, PETSc.DECIDE), (n, PETSc.DECIDE)), context, comm=comm)
+        self._matrix.setUp()
+        destroyed_with(self, self._matrix, self._x, self._f)
+
+    def steady(self, start: float) -> Floats:
+        """Return c from a uniform one."""
+        snes = PETSc.SNES().create(self._mesh.comm)
+        destroy = destroyed_with(self, snes)
+        snes.setOptionsPrefix(OPTIONS)
+        snes.setFunction(weakly(self._function), self._f)
+        snes.setJacobian(weakly(self._linearize), self._matrix, self._matrix)
+        self._equip(snes, MAX_ITERATIONS)
+        with defaults(OPTIONS, STEADY):
+            snes.setFromOptions()
+        self._x.set(start)
+        with own_errors():
+            snes.solve(None, self._x)
+        steps, reason = snes.getIterationNumber(), snes.getConvergedReason()
+        destroy()
+        if reason <= 0:
+            raise ConvergenceError(
+                f"concentration: Newton's method left {self._change:.2g} after {steps} iterations"
+            )
+        return self._cells(self._x)
+
+    def states(self, start: Floats, times: Floats, tolerance: float) -> Iterator[Floats]:
+        """Yield c at ``times`` after ``start`` at t = 0."""
+        rate = self._d._largest(self._d.law.derivative(start))
+        # What a first step from nothing may err by is measured by what there will be.
+        largest = self._d._largest(start) or self._d._largest(
+            np.minimum(self._d.law.stationary(self._source), times[0] * self._source)
+        )
+
+        def weigh(largest: float) -> None:
+            ts.setTolerances(rtol=tolerance, atol=FLOOR * tolerance * largest)
+
+        ts = PETSc.TS().create(self._mesh.comm)
+        destroy = destroyed_with(self, ts)
+        ts.setOptionsPrefix(OPTIONS)
+        ts.setIFunction(weakly(self._in_time), self._f)
+        ts.setIJacobian(weakly(self._linearize_in_time), self._matrix, self._matrix)
+        ts.setPostStep(lambda ts: weigh(self._d._largest(ts.getSolution().array_r)))
+        ts.setExactFinalTime(PETSc.TS.ExactFinalTime.MATCHSTEP)
+        ts.setMaxSteps(2**31 - 1)
+        ts.setMaxSNESFailures(-1)
+        ts.setMaxStepRejections(100)
+        ts.setErrorIfStepFails(False)
+        self._equip(ts.getSNES(), MAX_STEP_ITERATIONS)
+        with defaults(OPTIONS, TIME_STEPS):
+            ts.setFromOptions()
+        weigh(largest)
+        self._x.array = start[: self._mesh.n_owned]
+        ts.setTimeStep(min(float(times[0]), FIRST_STEP / rate if rate > 0.0 else float(times[0])))
+        try:
+            for time in times:
+                ts.setMaxTime(float(time))
+                with own_errors():
+                    ts.solve(self._x)
+                if ts.getConvergedReason() < 0:
+                    raise ConvergenceError(
+                        f"relaxation: the step has become too small at t = {ts.getTime():.6g} s"
+                    )
+                yield self._cells(self._x)
+        finally:
+            destroy()
+
+    def _equip(self, snes: PETSc.SNES, most: int) -> None:
+        snes.setConvergenceTest(weakly(self._test))
+        snes.setTolerances(stol=0.0, max_it=most)
+        snes.getKSP().setType("preonly")
+        pc = snes.getKSP().getPC()
+        pc.setType("python")
+        pc.setPythonContext(SimpleNamespace(apply=weakly(self._invert)))
+
+    def _cells(self, x: PETSc.Vec) -> Floats:
+        """Return values of all local cells."""
+        full = np.zeros(self._mesh.n_cells)
+        full[: self._mesh.n_owned] = x.array_r
+        self._mesh.exchange(full)
+        return np.maximum(full, 0.0)
+
+    def _test(self, snes: PETSc.SNES, iteration: int, norms: tuple[float, float, float]) -> int:
+        if not np.isfinite(norms[2]):
+            return int(_REASON.DIVERGED_FUNCTION_DOMAIN)
+        if iteration < 1:
+            return int(_REASON.ITERATING)
+        c, step = np.abs(snes.getSolution().array_r), np.abs(snes.getSolutionUpdate().array_r)
+        largest = self._d._largest(c)
+        relative = step / np.maximum(c, max(1e-12 * largest, 1e-300))
+        self._change = max(self._d._largest(step) / max(largest, 1e-300), 1e-2 * self._d._largest(relative))
+        if self._change < TOLERANCE:
+            return int(_REASON.CONVERGED_SNORM_RELATIVE)
+        return int(_REASON.DIVERGED_MAX_IT if iteration >= snes.getTolerances()[3] else _REASON.ITERATING)
+
+    def _function(self, snes: PETSc.SNES, x: PETSc.Vec, out: PETSc.Vec) -> None:
+        full = np.zeros(self._mesh.n_cells)
+        full[: self._mesh.n_owned] = x.array_r
+        n = self._mesh.n_owned
+        c = np.maximum(full[:n], 0.0)
+        out.array = self._volume * (self._d.law.rate(c) - self._source[:n]) - self._gain(full)
+
+    def _in_time(self, ts: PETSc.TS, t: float, x: PETSc.Vec, dx: PETSc.Vec, out: PETSc.Vec) -> None:
+        self._function(ts.getSNES(), x, out)
+        out.array += self._volume * dx.array_r
+
+    def _linearize(self, snes: PETSc.SNES, x: PETSc.Vec, j: PETSc.Mat, p: PETSc.Mat) -> None:
+        self._set(x, 0.0, j)
+
+    def _linearize_in_time(
+        self, ts: PETSc.TS, t: float, x: PETSc.Vec, dx: PETSc.Vec, shift: float, j: PETSc.Mat, p: PETSc.Mat
+    ) -> None:
+        self._set(x, shift, j)
+
+    def _set(self, x: PETSc.Vec, shift: float, matrix: PETSc.Mat) -> None:
+        self._rate = self._d.law.derivative(np.maximum(x.array_r, 0.0)) + shift
+        matrix.assemble()
+
+    def _product(self, matrix: PETSc.Mat, x: PETSc.Vec, out: PETSc.Vec) -> None:
+        full = np.zeros(self._mesh.n_cells)
+        full[: self._mesh.n_owned] = x.array_r
+        out.array = self._volume * self._rate * x.array_r - self._gain(full)
+
+    def _invert(self, pc: PETSc.PC, right: PETSc.Vec, out: PETSc.Vec) -> None:
+        solver, mesh = self._d._solver, self._mesh
+        if solver is None:
+            out.array = right.array_r / (self._volume * self._rate)
+            return
+        found = solver.solve(
+            solver.transport.at(self._coefficients(self._rate)),
+            np.zeros((1, 1, 0, 1)),
+            source=right.array_r.reshape(1, mesh.n_owned, 1, 1).copy(),
+            what=lambda _: "concentration of localized quasiparticles",
+        )
+        out.array = found[0, : mesh.n_owned, 0, 0]
+
+    def _gain(self, full: Floats) -> Floats | float:
+        """Return what diffusion brings into the owned cells, 1/s; fills ghosts."""
+        if self._d._solver is None:
+            return 0.0
+        self._mesh.exchange(full)
+        operator = self._d._solver.transport.at(self._coefficients(np.zeros(self._mesh.n_owned)))
+        return operator.residual(full[:, None, None], np.zeros((1, 0, 1)))[:, 0, 0]
+
+    def _coefficients(self, reaction: Floats) -> Coefficients:
+        rows = np.zeros(self._mesh.n_cells)
+        rows[: self._mesh.n_owned] = reaction
+        return Coefficients(
+            diffusion=np.ones((1, 1, 1)),
+            reaction=rows[None, :, None],
+            advection=np.empty((self._mesh.n_cells, 0)),
+            supercurrent_conductance=np.zeros(len(self._mesh.face_cells)),
+            junction=np.empty((0, 1)),
+            interface=np.empty((1, 0, 1)),
+            lead=np.empty((0, 1)),
+        )
+
+
+def read_options(in_time: bool) -> None:
+    """Let solvers that do nothing read PETSc's options, so that wrong ones are found before a run."""
+    solver = (PETSc.TS() if in_time else PETSc.SNES()).create(MPI.COMM_SELF)
+    try:
+        solver.setOptionsPrefix(OPTIONS)
+        with defaults(OPTIONS, TIME_STEPS if in_time else STEADY):
+            solver.setFromOptions()
+    finally:
+        solver.destroy()

@@ -103,6 +103,16 @@ MISTAKES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ),
     (
         WIRE,
+        {"solver.petsc": {"density_snes_max_it": 3}},
+        "density_snes_max_it: not used: it reaches [relaxation] and law.diffusivity",
+    ),
+    (
+        WIRE,
+        {"law.diffusivity": "1e-9 cm^2/s", "solver.petsc": {"density_ts_bdf_order": 1}},
+        "density_ts_bdf_order: not used: it reaches [relaxation]",
+    ),
+    (
+        WIRE,
         {"law.closure": "pairs", "solver.petsc": {"closure_snes_maxit": 3}},
         "solver.petsc.closure_snes_maxit: not an option that a case file may set",
     ),

@@ -270,3 +270,22 @@ def test_petsc_options_of_the_pair_closure(capfd: pytest.CaptureFixture[str]) ->
     assert "SNES Function norm" in capfd.readouterr().out
     with pytest.raises(ConvergenceError, match="pair closure: not converged after .*DIVERGED_MAX_IT"):
         fvqp.run(put(wire, "solver", {"petsc": {"closure_snes_max_it": 2}}))
+
+
+def test_petsc_options_of_the_law_in_time(capfd: pytest.CaptureFixture[str]) -> None:
+    """A monitor prints, and a method of first order finds another decay."""
+    film = variant(WIRE, {**GRADED, "relaxation": {"start": "1e-5 s", "end": "10 s"}})
+    exact = fvqp.run(film).dataset["decay_law"].values
+    first = put(film, "solver", {"petsc": {"density_ts_bdf_order": 1, "density_ts_monitor": True}})
+    rough = fvqp.run(first).dataset["decay_law"].values
+    assert "TS dt" in capfd.readouterr().out
+    assert 1e-9 < np.abs(rough / exact - 1.0).max() < 1e-2
+
+
+def test_petsc_options_of_slow_hops(capfd: pytest.CaptureFixture[str]) -> None:
+    wire = variant(WIRE, {"law": {"diffusivity": "1e-9 cm^2/s"}, **GRADED})
+    fvqp.run(put(wire, "solver", {"petsc": {"density_snes_monitor": True, "density_ksp_monitor": True}}))
+    printed = capfd.readouterr().out
+    assert "SNES Function norm" in printed and "KSP Residual norm" in printed
+    with pytest.raises(ConvergenceError, match="concentration: Newton's method left .* after 1 iterations"):
+        fvqp.run(put(wire, "solver", {"petsc": {"density_snes_max_it": 1}}))
