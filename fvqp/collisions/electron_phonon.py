@@ -28,7 +28,9 @@ from fvqp.typing import Floats
 Evaluation = Literal["auto", "direct", "fourier", "graded"]
 Collisions = Literal["all", "scattering", "pairs"]
 
-#: Below this number of bins direct sums are as fast as transforms (measured: between 100 and 150).
+#: Below this number of bins direct sums are as fast as transforms (measured: between 100 and 150). At 400 and
+#: 1000 bins of 50 cells rates take a third and a seventh of the time by transforms; a point of a wire with
+#: phonons of a bath at 400 energies takes half of it.
 FOURIER_FROM = 128
 #: Collisions (direct sums: one or two nanoseconds each, graded ones some ten) that are worth a thread.
 _WORTH_A_THREAD = 100_000
