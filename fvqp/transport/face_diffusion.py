@@ -50,7 +50,7 @@ class FaceDiffusion:
     """Resistances of faces between cell centres, and what they make of a face's occupation.
 
     Args:
-        face_cells, area, distance: see `Layout`.
+        face_cells, area, distance: see `CellLayout`.
         g, speed: ``(n_cells or 1, energy)`` states × speed, and speed.
         transmitting: faces that return particles.
         half_range: ``(n_faces,)`` share of isotropic particles, a quarter, that a unit of area passes.
