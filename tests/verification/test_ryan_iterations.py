@@ -49,12 +49,12 @@ def test_few_steps_at_every_bias(broadening: float, spacing: str, monkeypatch: p
     monkeypatch.setattr(Iteration, "_jumps_in_small_steps", lambda *_: False)
     made, following = recorded(monkeypatch), []
 
-    def solve(*arguments: object, **more: object) -> tuple[np.ndarray, int]:
+    def counted(*arguments: object, **more: object) -> tuple[np.ndarray, int]:
         found, iterations = solve_linearized(*arguments, **more)  # type: ignore[arg-type]
         following.append(iterations)
         return found, iterations
 
-    monkeypatch.setattr(coupled_gap, "solve_linearized", solve)
+    monkeypatch.setattr(coupled_gap, "solve_linearized", counted)
     overrides = [f"spectrum.broadening={broadening}", f'energies.spacing="{spacing}"']
     case = load_case(FIG_11, overrides)
     assert isinstance(case, UsadelCase)
@@ -62,7 +62,7 @@ def test_few_steps_at_every_bias(broadening: float, spacing: str, monkeypatch: p
     assert (problem.device.mesh.n_cells, problem.grid.n) == (388, 400)
     solution = None
     for bias in build_sweep(case).V_inj:
-        solution = solve(problem, Point(bias), solution)
+        solution = solve_point(problem, Point(bias), solution)
     assert len(made) == 51
     assert max(len(item.krylov) for item in made) <= 8
     assert sum(len(item.krylov) for item in made) < 4 * 51
