@@ -31,7 +31,7 @@ GAP_STEP, LONGEST_GAP_STEP = 10.0, 0.02
 _SHORTENED = 4
 #: Times that the gap moves on after pairs that lifted phonons break, and the last move, in Δ0, after which
 #: phonons keep to their modes. Each move is some per cent of the one before.
-MAX_PAIR_MOVES, LAST_PAIR_MOVE = 10, 1e-9
+MAX_PAIR_MOVES, LAST_PAIR_MOVE = 10, 1e-12
 #: Occupations far below this may have any error in time relaxation.
 _SMALLEST = 1e-12
 #: Lag of the clock in time relaxation: in units of the tolerance of steps, and at any tolerance.
