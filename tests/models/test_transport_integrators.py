@@ -80,11 +80,10 @@ def fine() -> State:
     return with_steps("rosenbrock", 60)
 
 
-@pytest.mark.parametrize("method", ["imex", "bdf"])
 @pytest.mark.slow
-def test_order_in_the_step(method):
+def test_order_in_the_step():
     problem, reference = warm()[0], fine()
-    errors = [distance(problem, with_steps(method, number), reference) for number in (16, 32)]
+    errors = [distance(problem, with_steps("imex", number), reference) for number in (16, 32)]
     assert errors[1] < 5e-5
     assert 1.9 < np.log2(errors[0] / errors[1]) < 2.4
 
@@ -98,13 +97,10 @@ def heated() -> tuple[BoltzmannProblem, State, State]:
     return problem, state, exact.state
 
 
-@pytest.mark.parametrize(
-    ("method", "tolerance"), [("imex", 3e-2), pytest.param("bdf", 1e-2, marks=pytest.mark.slow)]
-)
-def test_balance_and_bounds_at_every_step(method, tolerance):
+def test_balance_and_bounds_at_every_step():
     problem, state, exact = heated()
-    start, told = problem.ledger(state), []
-    stepping = {"tolerance": tolerance, "method": method}
+    start, told, tolerance = problem.ledger(state), [], 3e-2
+    stepping = {"tolerance": tolerance, "method": "imex"}
     moments = list(evolve(problem, state, [0.1, 0.5], callback=lambda *now: told.append(now), **stepping))
     for moment in moments:
         assert imbalance(start, moment.ledger) < 1e-14
@@ -134,15 +130,13 @@ def test_gaps_that_follow():
     assert imbalance(start, moment.ledger) < 1e-13
     assert np.abs(moment.state.gap - state.gap).max() > 1e-3
     assert np.allclose(moment.state.gap, other.state.gap, atol=1e-3)
-    with pytest.raises(CaseError, match='"bdf" needs a gap that stays'):
-        next(evolve(problem, state, [0.05], method="bdf"))
-    with pytest.raises(CaseError, match='"euler" is not known; use one of rosenbrock, imex, bdf'):
+    with pytest.raises(CaseError, match='"euler" is not known; use one of rosenbrock, imex'):
         next(evolve(problem, state, [0.05], method="euler"))
 
 
 def test_systems_that_are_not_solved_make_steps_shorter(monkeypatch):
     problem, state = warm()
-    start, calls, solve = problem.ledger(state), [], Linearized.solve
+    start, calls, solve = problem.ledger(state), [], Linearized.product
 
     def now_and_then(self, *arguments):
         calls.append(1)
@@ -150,24 +144,23 @@ def test_systems_that_are_not_solved_make_steps_shorter(monkeypatch):
             raise ConvergenceError("too hard")
         return solve(self, *arguments)
 
-    monkeypatch.setattr(Linearized, "solve", now_and_then)
-    (moment,) = evolve(problem, state, [0.3], method="bdf")
+    monkeypatch.setattr(Linearized, "product", now_and_then)
+    (moment,) = evolve(problem, state, [0.3])
     assert moment.refused > 0 and imbalance(start, moment.ledger) < 1e-13
 
     def never(self, *arguments):
         raise ConvergenceError("too hard")
 
-    monkeypatch.setattr(Linearized, "solve", never)
+    monkeypatch.setattr(Linearized, "product", never)
     with pytest.raises(ConvergenceError, match="steps collapse at time 0 τ0: too hard"):
-        next(evolve(problem, state, [0.3], method="bdf"))
+        next(evolve(problem, state, [0.3]))
 
 
-@pytest.mark.parametrize("method", ["imex", "bdf"])
-def test_nothing_is_left_behind(method):
+def test_nothing_is_left_behind():
     problem, state = warm()
     gc.disable()
     try:
-        steps = stepper(problem, method, 1e-2, 1e-3)
+        steps = stepper(problem, "imex", 1e-2, 1e-3)
         steps.advance(state, 0.0, 1e-3, None)
         gone = weakref.ref(steps)
         del steps
@@ -177,11 +170,8 @@ def test_nothing_is_left_behind(method):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("method", "follows", "error"),
-    [("imex", True, 4e-3), ("imex", False, 4e-3), ("bdf", False, 2e-2)],
-)
-def test_ordinates_in_a_sphere(method, follows, error):
+@pytest.mark.parametrize("follows", [True, False])
+def test_ordinates_in_a_sphere(follows):
     """Flight and collisions with limited gradients, which the Jacobian does not know."""
     shells = Shells(np.linspace(0.0, 2e-5, 7), "spherical")
     gap = SelfConsistentGap(GRID) if follows else 1.0
@@ -198,16 +188,15 @@ def test_ordinates_in_a_sphere(method, follows, error):
     state = problem.state(BATH.f[:, None, :] + hot, BATH.n[:, None, :])
     start = problem.ledger(state)
     (exact,) = evolve(problem, state, [0.1], tolerance=2e-3)
-    (moment,) = evolve(problem, state, [0.1], tolerance=0.05, method=method)
+    (moment,) = evolve(problem, state, [0.1], tolerance=0.05, method="imex")
     assert imbalance(start, moment.ledger) < 1e-13
     assert moment.state.f.min() >= 0.0 and moment.state.n.min() >= 0.0
     assert moment.ledger.lost["outer"] > 0.0
-    assert distance(problem, moment.state, exact.state) < error
+    assert distance(problem, moment.state, exact.state) < 4e-3
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["imex", "bdf"])
-def test_diffusion_through_walls_decays_as_it_must(method):
+def test_diffusion_through_walls_decays_as_it_must():
     """Against the discrete modes themselves, which decay as exp(-λt)."""
     line = shape_mesh("grid1d", nx=12, Lx=2e-5, comm=SELF)
     medium = Medium(None, modes=COLLISIONS.phonon_modes, fermi_velocity=1e-3, free_path=1e-7)
@@ -222,7 +211,7 @@ def test_diffusion_through_walls_decays_as_it_must(method):
     begin = 0.5 * np.sin(np.pi * line.centroid[:, 0] / 2e-5)
     slowest = -max(np.linalg.eigvals(operator[..., -1]).real)
     state = problem.state(begin[:, None, None] * HOT, 0.0)
-    (moment,) = evolve(problem, state, [1.0 / slowest], tolerance=1e-4, method=method)
+    (moment,) = evolve(problem, state, [1.0 / slowest], tolerance=1e-4, method="imex")
     for k, energy in enumerate(np.flatnonzero(at)):
         values, vectors = np.linalg.eig(operator[..., k])
         parts = np.linalg.solve(vectors, begin)

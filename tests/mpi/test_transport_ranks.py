@@ -59,7 +59,6 @@ CASES = {
     "sphere": SPHERE,
     "boundaries": FILM | BOUNDARIES,
     "imex": FILM | {"evolution": FILM["evolution"] | {"end": "10 ns", "method": "imex"}},
-    "bdf": FILM | {"evolution": FILM["evolution"] | {"end": "10 ns", "method": "bdf"}},
 }
 
 
@@ -79,7 +78,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.param("strong", marks=pytest.mark.ranks(2)),
         pytest.param("boundaries", marks=pytest.mark.slow),
         pytest.param("imex", marks=pytest.mark.slow),
-        pytest.param("bdf", marks=pytest.mark.slow),
         pytest.param("sphere", marks=pytest.mark.slow),
     ],
 )

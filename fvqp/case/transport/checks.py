@@ -60,11 +60,6 @@ def problems(case: TransportCase) -> Iterator[tuple[str, str]]:
             yield f"initial.pulses[{number}].energy", "a cylinder has no end and no energy; give peak"
     if not case.collisions.inelastic and case.gap.model == "follows":
         yield "gap.model", 'needs collisions.inelastic = true; give "fixed"'
-    if case.evolution is not None and case.evolution.method == "bdf" and case.gap.model == "follows":
-        yield (
-            "evolution.method",
-            '"bdf" builds on earlier steps and needs gap.model = "fixed"; use "rosenbrock" or "imex"',
-        )
     for table in ("microwaves", "trapping"):
         for number, drive in enumerate(getattr(case, table)):
             if case.body is not None and drive.regions:

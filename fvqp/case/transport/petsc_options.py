@@ -21,7 +21,6 @@ _DIFFUSION = ("diffusion_ksp_", "streaming_diffusion_ksp_")
 _OF_METHODS = {
     "rosenbrock": ("transport_ts_", "transport_ksp_", _WHOLE),
     "imex": ("transport_ts_", "transport_snes_", "transport_ksp_"),
-    "bdf": ("transport_ts_", "transport_snes_", "transport_ksp_", _WHOLE),
 }
 _OF_STEADY_STATES = ("steady_snes_", "newton_tangent_ksp_")
 

@@ -29,8 +29,8 @@ GEOMETRIES = {"sphere": "spherical", "cylinder": "cylindrical"}
 #: product of factors, implicit motion among them, or, in its place, of a solution with the whole Jacobian
 #: (measured).
 COPIES, FACTORS, WHOLE = 12, 10, 34
-#: More of them by methods of PETSc: stages, earlier steps, and what Newton's method works with (measured).
-OF_METHOD = {"rosenbrock": 0, "imex": 16, "bdf": 28}
+#: More of them by methods of PETSc: stages, and what Newton's method works with (measured).
+OF_METHOD = {"rosenbrock": 0, "imex": 16}
 #: And those between steps: the state that was recorded last, and its checkpoint, twice until it is written.
 RECORDED = 3
 #: Bytes of a cell of the mesh: vertices, faces, neighbours, gradients.

@@ -8,34 +8,28 @@ from typing import Literal
 import numpy as np
 
 from fvqp.errors import CaseError
-from fvqp.models.transport.integrators import BackwardDifferences, ImplicitExplicit
+from fvqp.models.transport.integrators import ImplicitExplicit
 from fvqp.models.transport.problem import BoltzmannProblem
 from fvqp.models.transport.rosenbrock import Rosenbrock
 from fvqp.models.transport.state import Counters, Moment, State
 from fvqp.models.transport.stepping import Stepper
 from fvqp.typing import Floats
 
-Method = Literal["rosenbrock", "imex", "bdf"]
+Method = Literal["rosenbrock", "imex"]
 
 
 def stepper(problem: BoltzmannProblem, method: Method, tolerance: float, first_step: float | None) -> Stepper:
     """Adaptive steps by a method.
 
     Raises:
-        CaseError: a method that is not known, or does not go with a gap that follows.
+        CaseError: a method that is not known.
     """
     kinds: dict[str, type[Stepper]] = {
         "rosenbrock": Rosenbrock,
         "imex": ImplicitExplicit,
-        "bdf": BackwardDifferences,
     }
     if method not in kinds:
         raise CaseError(f'method: "{method}" is not known; use one of {", ".join(kinds)}')
-    if method == "bdf" and problem.gap_follows:
-        raise CaseError(
-            'method "bdf" needs a gap that stays: its steps build on earlier ones, whose energies a gap '
-            'that moves would shift; use "rosenbrock" or "imex"'
-        )
     return kinds[method](problem, tolerance, first_step)
 
 
@@ -62,16 +56,15 @@ def evolve(
             errors of all occupations added up whatever their sign, relative to what the cell holds and a
             thousandth of what the fullest one does.
         method: of steps, all of order 2: ``"rosenbrock"``, linearly implicit; ``"imex"``, motion implicit
-            and collisions explicit, which bound the steps; ``"bdf"``, all implicit by backward
-            differentiation, for gaps that stay.
+            and collisions explicit, which bound the steps.
         first_step: by default, and if 0, so short that nothing changes by more than the tolerance; one
             that is too long for that, or for positive occupations, is shortened.
         counters: what came and went before the start.
         callback: called after every step.
 
     Raises:
-        CaseError: times that do not increase, a first step that is negative, or a method that does not
-            go with a gap that follows.
+        CaseError: times that do not increase, a first step that is negative, or a method that is not
+            known.
         ConvergenceError: steps collapse; says why.
     """
     at = np.atleast_1d(np.asarray(times, dtype=np.float64))

@@ -8,7 +8,6 @@ of steps are those of `fvqp.models.transport.stepping` (theory: transport, secti
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from types import SimpleNamespace
 
 import numpy as np
@@ -28,15 +27,7 @@ PREFIX = "fvqp_transport_"
 
 
 class Integrator(Stepper, ABC):
-    """Steps by PETSc's TS, of unknowns that are f, n and counters of this rank, one after another.
-
-    Attributes:
-        remembers: whether steps build on earlier ones.
-        least: error in units of the tolerance below which steps grow no faster.
-    """
-
-    remembers = False
-    least = 0.0
+    """Steps by PETSc's TS, of unknowns that are f, n and counters of this rank, one after another."""
 
     def __init__(self, problem: BoltzmannProblem, tolerance: float, first_step: float | None) -> None:
         super().__init__(problem, tolerance, first_step)
@@ -50,8 +41,6 @@ class Integrator(Stepper, ABC):
         #: Of the step at hand: its beginning, rates of inelastic collisions there.
         self._begin: State
         self._inelastic: InelasticRates
-        #: Counters at the beginning, and whether nothing is known from before.
-        self._counted, self._fresh = problem.no_counters(), True
         self._why = ""
         size, comm = int(self._ends[-1]), body.comm
         self._u = PETSc.Vec().createMPI((size, PETSc.DECIDE), comm=comm)
@@ -72,13 +61,6 @@ class Integrator(Stepper, ABC):
         ts.setSolution(self._u)
         destroyed_with(self, ts, self._matrix, self._u)
 
-    def advance(
-        self, state: State, start: float, end: float, callback: Callable[[float, State], None] | None
-    ) -> tuple[State, Counters]:
-        # what a run that is resumed here does not know either
-        self._fresh = True
-        return super().advance(state, start, end, callback)
-
     def _use(self, ksp: PETSc.KSP) -> None:
         """Solve a stage, or a Newton step, by one application of `_apply`."""
         ksp.setType("preonly")
@@ -98,8 +80,8 @@ class Integrator(Stepper, ABC):
         """Solves for a stage."""
 
     @abstractmethod
-    def _error(self, y: Floats, now: float, length: float) -> tuple[tuple[Floats, Floats], int]:
-        """Error of f and n after a step, and the power of its length with which it grows."""
+    def _error(self, y: Floats) -> tuple[Floats, Floats]:
+        """Error of f and n after a step."""
 
     @abstractmethod
     def _begins(self, now: float, length: float) -> None:
@@ -112,14 +94,11 @@ class Integrator(Stepper, ABC):
         begin = self._begin = predict_gap(p, state, 0.5 * length)
         self._inelastic = p.inelastic_rates(begin)
         self._why = ""
-        if self._fresh:
-            self._counted = p.no_counters()
-            ts.restartStep()
-        self._u.array = joined(Rates(begin.f, begin.n, self._counted))
+        ts.restartStep()
+        self._u.array = joined(Rates(begin.f, begin.n, p.no_counters()))
         ts.setTime(now)
         ts.setTimeStep(length)
         self._begins(now, length)
-        self._fresh = True  # unless the step is accepted
         with own_errors():
             ts.step()
         if ts.getConvergedReason() < 0:
@@ -128,17 +107,12 @@ class Integrator(Stepper, ABC):
         if self._why:
             raise Refused(self._why)
         y = self._u.array_r.copy()
-        f, n, counters = self._split(y)
-        off, power = self._error(y, now, length)
-        relative = accuracy.largest_change(p, off, accuracy.energy_scales(p, f, n))
-        # the control takes a root of order 2
-        error = max((relative / self._tolerance) ** (2.0 / power), self.least)
-        passed = counters.plus(-1.0, self._counted)
+        f, n, passed = self._split(y)
+        error = accuracy.largest_change(p, self._error(y), accuracy.energy_scales(p, f, n)) / self._tolerance
         if error <= 1.0:
             f, n = self._positive(begin, f, n)
             f, n = self._closed(begin, passed, f, n)
             state = self._corrected(f, n, begin.gap, state.gap)
-            self._counted, self._fresh = counters, not self.remembers
             ts.monitor(self.steps + 1, now + length, self._u)
         return state, passed, error
 

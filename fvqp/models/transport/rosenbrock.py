@@ -77,9 +77,9 @@ class Rosenbrock(Integrator):
     def _begins(self, now: float, length: float) -> None:
         self._k1 = self._off = None
 
-    def _error(self, y: Floats, now: float, length: float) -> tuple[tuple[Floats, Floats], int]:
+    def _error(self, y: Floats) -> tuple[Floats, Floats]:
         assert self._off is not None
-        return self._off, 2
+        return self._off
 
     def _step(self, state: State, now: float, length: float) -> tuple[State, Counters, float]:
         after, passed, error = super()._step(state, now, length)

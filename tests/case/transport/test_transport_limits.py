@@ -265,7 +265,7 @@ def test_phonons_of_the_bath() -> None:
     ("method", "events"),
     [
         ("rosenbrock", ("TSStep", "KSPSolve", "PCApply", "MatMult")),
-        ("bdf", ("TSStep", "SNESSolve", "KSPSolve", "PCApply")),
+        ("imex", ("TSStep", "SNESSolve", "KSPSolve", "PCApply")),
     ],
 )
 def test_petsc_makes_the_steps(
@@ -277,7 +277,7 @@ def test_petsc_makes_the_steps(
         "petsc": {
             "transport_ts_monitor": True,
             "transport_ksp_converged_reason": True,
-            "transport_linear_ksp_converged_reason": True,
+            **({"transport_linear_ksp_converged_reason": True} if method == "rosenbrock" else {}),
         }
     }
     PETSc.Log.begin()
@@ -289,8 +289,9 @@ def test_petsc_makes_the_steps(
     ]
     assert min(calls) >= 5, calls
     said = capfd.readouterr().out
-    for line in ("5 TS dt", "Linear fvqp_transport_ solve", "Linear fvqp_transport_linear_ solve converged"):
+    for line in ("5 TS dt", "Linear fvqp_transport_ solve"):
         assert line in said
+    assert ("Linear fvqp_transport_linear_ solve converged" in said) == (method == "rosenbrock")
 
 
 def test_petsc_options_of_steps_move_a_number() -> None:

@@ -151,7 +151,7 @@ OPTIONS: dict[str, Option] = {
     "evolution.start": Option("film", "2 ns", "time"),
     "evolution.points_per_decade": Option("film", 2, "time"),
     "evolution.tolerance": Option("film", 0.01),
-    "evolution.method": Option("film", "bdf"),
+    "evolution.method": Option("film", "imex"),
     "output.energy_shells": Option("film", ["0.5 Delta0", "1 Delta0", "3 Delta0"], "energy_range_from"),
 }
 """Keys whose effect is in the dataset."""
