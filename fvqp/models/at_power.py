@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import logging
 import math
+from dataclasses import replace
 
 from scipy.optimize import brentq
 
 from fvqp.collisions import PhotonDrive
 from fvqp.errors import CaseError, ConvergenceError
-from fvqp.models.boltzmann import HomogeneousProblem, State, SteadyState
 from fvqp.models.driven import drive_rate
+from fvqp.models.transport.cell_steady import SteadyState, balanced_state
+from fvqp.models.transport.problem import BoltzmannProblem
+from fvqp.models.transport.state import State
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +32,7 @@ _WARM = 0.3
 
 
 def steady_at_power(
-    problem: HomogeneousProblem,
+    problem: BoltzmannProblem,
     name: str,
     guess: State,
     *,
@@ -44,7 +47,7 @@ def steady_at_power(
         name: of the drive among its processes.
         guess: first guess, for a weaker drive; the thermal state will do.
         rate: of absorption in the guess, c_phot n̄ in 1/τ0; None where it was not driven.
-        tolerance, max_iterations: as of `HomogeneousProblem.steady`.
+        tolerance, max_iterations: as of `balanced_state`.
 
     Returns:
         The state, and the rate of absorption c_phot n̄ in 1/τ0 in it.
@@ -53,12 +56,12 @@ def steady_at_power(
         CaseError: several cells, or a process that is no drive at given power.
         ConvergenceError: no rate at which the power is absorbed, or no steady state at one that was tried.
     """
-    drive = problem.processes[name]
-    if not isinstance(drive, PhotonDrive) or drive.power is None or problem.cells != 1:
-        raise CaseError(f"{name}: need one cell, and photons of which the absorbed power is given")
+    drive = _drive(problem, name)
+    collisions = problem.media[0].medium.collisions
+    assert drive.power is not None and collisions is not None
     target = float(drive.power[0, 0])
     if target == 0.0:
-        return problem.steady(guess, tolerance=tolerance, max_iterations=max_iterations), 0.0
+        return balanced_state(problem, guess, tolerance=tolerance, max_iterations=max_iterations), 0.0
     state = guess
 
     def excess(logarithm: float) -> float:
@@ -70,7 +73,7 @@ def steady_at_power(
             raise ConvergenceError(f"{name}: no power is absorbed at a rate of {math.exp(logarithm):.3g}/τ0")
         return math.log(power / target)
 
-    start = drive_rate(problem.operator.coupling.kappa, _WARM, drive.frequency) if rate is None else rate
+    start = drive_rate(collisions.coupling.kappa, _WARM, drive.frequency) if rate is None else rate
     here = math.log(float(start))
     value = excess(here)
     for _ in range(_TRIALS):
@@ -86,22 +89,35 @@ def steady_at_power(
             "the given power"
         )
     found = math.exp(brentq(excess, min(here, there), max(here, there), xtol=_PRECISION))
-    steady = problem.steady(state, tolerance=tolerance, max_iterations=max_iterations)
+    steady = balanced_state(problem, state, tolerance=tolerance, max_iterations=max_iterations)
     unit = _absorbed(problem, _scaled(drive, found), steady.state)
     return steady, found * target / unit
 
 
 def _at_rate(
-    problem: HomogeneousProblem, name: str, rate: float, guess: State, tolerance: float, most: int
+    problem: BoltzmannProblem, name: str, rate: float, guess: State, tolerance: float, most: int
 ) -> tuple[State, float]:
     """Steady state at a given rate, and the power that it absorbs."""
-    drive = problem.processes[name]
-    assert isinstance(drive, PhotonDrive)
-    fixed = _scaled(drive, rate)
-    gap = problem.equations.bin_weights if problem.self_consistent is None else problem.self_consistent
-    trial = HomogeneousProblem(problem.operator, {**problem.processes, name: fixed}, gap=gap)
-    state = trial.steady(guess, tolerance=tolerance, max_iterations=most).state
+    medium = problem.media[0].medium
+    fixed = _scaled(_drive(problem, name), rate)
+    trial = BoltzmannProblem(
+        problem.body.space, problem.grid, replace(medium, processes={**medium.processes, name: fixed})
+    )
+    state = balanced_state(trial, guess, tolerance=tolerance, max_iterations=most).state
     return state, _absorbed(trial, fixed, state)
+
+
+def _drive(problem: BoltzmannProblem, name: str) -> PhotonDrive:
+    """The photons of a name.
+
+    Raises:
+        CaseError: several cells, or a process that is no drive at given power.
+    """
+    processes = problem.media[0].medium.processes if problem.body.n_owned == 1 else {}
+    drive = processes.get(name)
+    if not isinstance(drive, PhotonDrive) or drive.power is None:
+        raise CaseError(f"{name}: need one cell, and photons of which the absorbed power is given")
+    return drive
 
 
 def _scaled(drive: PhotonDrive, rate: float) -> PhotonDrive:
@@ -110,6 +126,8 @@ def _scaled(drive: PhotonDrive, rate: float) -> PhotonDrive:
     return PhotonDrive(drive.grid, drive.frequency, rate * absorption, rate * emission)
 
 
-def _absorbed(problem: HomogeneousProblem, drive: PhotonDrive, state: State) -> float:
+def _absorbed(problem: BoltzmannProblem, drive: PhotonDrive, state: State) -> float:
     """Power by volume that a drive of given rates gives to quasiparticles."""
-    return float(drive.energy_flow(problem.bin_weights(state), state.f, state.n).quasiparticles[0])
+    (one,) = problem.media
+    bin_weights = one.bin_weights(state.gap)
+    return float(drive.energy_flow(bin_weights, state.f[:, 0], state.n[:, 0]).quasiparticles[0])

@@ -183,7 +183,7 @@ class Transient:
         ts.setTime(start)
         ts.setStepNumber(0)
         ts.setTimeStep(self._first(y, times[0] - start) if first_step is None else first_step)
-        taken, refused = 0, 0
+        taken, refused, earlier = 0, 0, ts.getStepRejections()
         for end in times:
             ts.restartStep()
             self.linear.forget()
@@ -225,7 +225,7 @@ class Transient:
                 taken += 1
                 ts.setTimeStep(next_step)
             state = self._u.array_r.reshape(self._full).copy()
-            rejected = refused + ts.getStepRejections()
+            rejected = refused + ts.getStepRejections() - earlier
             yield Moment(
                 end, state[:, :unknowns], state[:, unknowns:], taken, rejected, float(ts.getTimeStep())
             )

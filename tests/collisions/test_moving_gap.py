@@ -20,7 +20,7 @@ from fvqp.collisions import (
 from fvqp.collisions.moving_gap import SelfConsistentGap, condensate_energy
 from fvqp.errors import CaseError, ConvergenceError
 from fvqp.gap import equilibrium_gap
-from fvqp.solvers.relaxation import Control, relax
+from fvqp.models.transport import BoltzmannProblem, Medium, State, evolve, separate_cells
 
 UNIFORM = CollisionGrid.uniform(0.02, 4.0)
 GRADED = CollisionGrid.graded(12.0, gap=[0.5, 1.0], finest=0.01, growth=0.1)
@@ -306,9 +306,7 @@ GRADED_RUN = CollisionGrid.graded(4.0, gap=[0.4, 1.0], finest=0.05, growth=0.1)
 UNIFORM_RUN = CollisionGrid.uniform(0.05, 4.0)
 
 
-@pytest.mark.parametrize(
-    ("name", "grid"), [("direct", UNIFORM_RUN), ("fourier", UNIFORM_RUN), ("graded", GRADED_RUN)]
-)
+@pytest.mark.parametrize(("name", "grid"), [("direct", UNIFORM_RUN), ("graded", GRADED_RUN)])
 @pytest.mark.parametrize("pulse", PULSES)
 def test_hot_pulse_keeps_its_energy_and_gains_entropy(name, grid, pulse):
     """Closed system: what quasiparticles, condensate and phonons hold together, with a gap that moves."""
@@ -316,26 +314,14 @@ def test_hot_pulse_keeps_its_energy_and_gains_entropy(name, grid, pulse):
     operator, self_consistent = ElectronPhonon(grid, coupling, name), SelfConsistentGap(grid)
     record = []
 
-    def follow(f, n, at):
-        end = self_consistent.follow(f, at[0])
-        return end.f, n, (end.gap, end.bin_weights)
+    def note(_time: float, now: State) -> None:
+        f, n = now.f[:, 0], now.n[:, 0]
+        energy = self_consistent.total_energy(f, now.gap) + phonon_energy(operator, n)
+        total = entropy(self_consistent, f, now.gap) + phonon_entropy(operator, n)
+        record.append([energy[0], phonon_energy(operator, n)[0], total[0], now.gap[0]])
 
-    def note(_time, f, n, at):
-        energy = self_consistent.total_energy(f, at[0]) + phonon_energy(operator, n)
-        total = entropy(self_consistent, f, at[0]) + phonon_entropy(operator, n)
-        record.append([energy[0], phonon_energy(operator, n)[0], total[0], at[0][0]])
-
-    gap = self_consistent.gap(f)
-    relax(
-        lambda f, n, at: operator.gain_loss(at[1], f, n),
-        f,
-        n,
-        (gap, self_consistent.bin_weights(gap)),
-        end=4.0,
-        control=Control(relative=0.02, absolute=1e-4, lag=1.0),
-        follow=follow,
-        on_step=note,
-    )
+    problem = BoltzmannProblem(separate_cells(), grid, Medium(operator, self_consistent))
+    list(evolve(problem, problem.state(f, n), [4.0], method="arkimex", tolerance=2e-3, callback=note))
     energy, phonons, total, gaps = np.array(record).T
     assert gaps.max() - gaps.min() > 0.1
     assert np.abs(energy - energy[0]).max() < 1e-12 * np.ptp(phonons)

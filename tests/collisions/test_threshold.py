@@ -23,7 +23,7 @@ from fvqp.collisions import (
 from fvqp.collisions.moving_gap import SelfConsistentGap
 from fvqp.collisions.threshold import at_threshold, broken_pairs, carried_phonons, first_of_pairs
 from fvqp.errors import CaseError
-from fvqp.models.boltzmann import HomogeneousProblem
+from fvqp.models.transport import BoltzmannProblem, Medium, balanced_state, separate_cells
 
 COUPLING = Coupling(1.764, 0.05)
 GRID = CollisionGrid.uniform(0.1, 4.0)
@@ -112,9 +112,10 @@ def trapped(width: float, moves: bool) -> float:
         "escape": PhononEscape(grid, COUPLING, 5.0 * COUPLING.pair_breaking_time, bath.n),
     }
     gap = SelfConsistentGap(grid, splits_phonons=True) if moves else 1.0
-    problem = HomogeneousProblem(operator, processes, gap=gap)
-    state = problem.steady(problem.state(*thermal(grid, 0.25))).state
-    return float(problem.ledger(state).number[0])
+    medium = Medium(operator, gap, processes=processes, splits_phonons=not moves)
+    problem = BoltzmannProblem(separate_cells(), grid, medium)
+    state = balanced_state(problem, problem.thermal(0.25)).state
+    return problem.ledger(state).number
 
 
 @pytest.mark.parametrize(("moves", "order"), [(False, 1.9), pytest.param(True, 1.4, marks=pytest.mark.slow)])
@@ -181,6 +182,7 @@ def test_where_modes_are_not_split():
     with pytest.raises(CaseError, match="graded sums know no shares of phonon modes"):
         operator.rates(bin_weights, f, n)
     with pytest.raises(CaseError, match="graded sums do not split phonon modes"):
-        HomogeneousProblem(operator, gap=SelfConsistentGap(GRID, splits_phonons=True))
+        moves = SelfConsistentGap(GRID, splits_phonons=True)
+        BoltzmannProblem(separate_cells(), GRID, Medium(operator, moves))
     graded = CollisionGrid.graded(4.0, gap=1.0, finest=0.1)
     assert at_threshold(graded, bcs_weights(graded, 1.0), 1.0).phonon_shares is None

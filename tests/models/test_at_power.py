@@ -9,16 +9,18 @@ from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon, PhotonDrive
 from fvqp.collisions.sources import PhononEscape
 from fvqp.errors import CaseError
 from fvqp.models.at_power import steady_at_power
-from fvqp.models.boltzmann import HomogeneousProblem
+from fvqp.models.transport import BoltzmannProblem, Medium, balanced_state, separate_cells
+from fvqp.models.transport.cell_equations import CellEquations
 
 COUPLING = Coupling(kappa=1.764, pair_breaking_time=5.5e-4)
 GRID = CollisionGrid.uniform(0.125, 6.0, start=1.0)
 BATH = thermal(GRID, 0.08)
 
 
-def problem(drive: PhotonDrive, cells: int = 1) -> HomogeneousProblem:
+def problem(drive: PhotonDrive, cells: int = 1) -> BoltzmannProblem:
     processes = {"drive": drive, "escape": PhononEscape(GRID, COUPLING, 4e-4, BATH.n)}
-    return HomogeneousProblem(ElectronPhonon(GRID, COUPLING), processes, cells=cells)
+    medium = Medium(ElectronPhonon(GRID, COUPLING), processes=processes, splits_phonons=True)
+    return BoltzmannProblem(separate_cells(cells), GRID, medium)
 
 
 @pytest.mark.parametrize("power", [1e-10, 1e-7, 1e-4])
@@ -26,21 +28,26 @@ def test_state_is_that_of_the_rate_found(power):
     """From the thermal state over six decades of power; the power leaves with phonons."""
     given = problem(PhotonDrive.at_power(GRID, 0.25, power))
     found, rate = steady_at_power(given, "drive", given.state(*BATH))
-    flow = given.processes["escape"].energy_flow(given.equations.bin_weights, found.state.f, found.state.n)
-    turned = given.equations.balances(np.concatenate([found.state.f, found.state.n], axis=1))["energy"][0][0]
+    f, n = found.state.f[:, 0], found.state.n[:, 0]
+    escape, (bin_weights,) = given.media[0].medium.processes["escape"], given.local.bin_weights
+    flow = escape.energy_flow(bin_weights, f, n)
+    turned = CellEquations(given).balances(np.concatenate([f, n], axis=1))["energy"][0][0]
     assert -flow.phonons[0] == pytest.approx(power, rel=1e-6, abs=1e-9 * turned)
     driven = problem(PhotonDrive.classical(GRID, 0.25, rate))
-    np.testing.assert_allclose(driven.steady(found.state).state.f, found.state.f, rtol=1e-5)
+    np.testing.assert_allclose(balanced_state(driven, found.state).state.f, found.state.f, rtol=1e-5)
 
 
 def test_no_power_is_no_drive():
     given = problem(PhotonDrive.at_power(GRID, 0.25, 0.0))
     found, rate = steady_at_power(given, "drive", given.state(*BATH))
     assert rate == 0.0
-    np.testing.assert_allclose(found.state.f[0], BATH.f[0], rtol=1e-6)
+    np.testing.assert_allclose(found.state.f[0, 0], BATH.f[0], rtol=1e-6)
 
 
 def test_bad_input():
     without = problem(PhotonDrive.classical(GRID, 0.25, 1.0))
     with pytest.raises(CaseError, match="drive: need one cell"):
         steady_at_power(without, "drive", without.state(*BATH))
+    two = problem(PhotonDrive.at_power(GRID, 0.25, 1e-7), cells=2)
+    with pytest.raises(CaseError, match="drive: need one cell"):
+        steady_at_power(two, "drive", two.state(*BATH))

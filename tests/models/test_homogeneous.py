@@ -1,4 +1,4 @@
-"""The homogeneous problem: ledgers that close, equilibrium, relaxation, driven steady states, moving gap."""
+"""Cells that do not exchange particles: ledgers, equilibrium, driven steady states, moving gap."""
 
 from __future__ import annotations
 
@@ -6,31 +6,72 @@ import numpy as np
 import pytest
 from scipy.special import xlogy
 
-from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon, PhotonDrive, bcs_weights, thermal
+from fvqp.collisions import (
+    CollisionGrid,
+    Coupling,
+    ElectronPhonon,
+    Localization,
+    PhotonDrive,
+    bcs_weights,
+    thermal,
+)
 from fvqp.collisions.moving_gap import SelfConsistentGap
 from fvqp.collisions.sources import PhononEscape
 from fvqp.errors import CaseError, ConvergenceError
-from fvqp.models import evolving
-from fvqp.models.boltzmann import HomogeneousProblem, Moment, State
+from fvqp.mesh import shape_mesh
+from fvqp.models.transport import (
+    BoltzmannProblem,
+    Diffusion,
+    Medium,
+    Moment,
+    State,
+    balanced_state,
+    cell_steps,
+    evolve,
+    separate_cells,
+)
+from fvqp.models.transport.cell_equations import CellEquations
 
 COUPLING = Coupling(kappa=1.764, pair_breaking_time=5.5e-4)
 ESCAPE = 4e-4
 
 
-def operator(bins: int = 40, start: float = 1.0, name: str = "auto") -> ElectronPhonon:
+def operator(bins: int = 40, start: float = 1.0, name: str = "direct") -> ElectronPhonon:
     return ElectronPhonon(CollisionGrid.uniform(5.0 / bins, 6.0, start=start), COUPLING, name)
+
+
+def cells(collisions: ElectronPhonon, processes=None, *, gap=1.0, number: int = 1) -> BoltzmannProblem:
+    """Cells of one medium, whose phonon modes are split at 2Δ where the gap stays."""
+    splits = not isinstance(gap, SelfConsistentGap) and not collisions.shares_phonons
+    medium = Medium(collisions, gap, processes=processes or {}, splits_phonons=splits)
+    return BoltzmannProblem(separate_cells(number), collisions.grid, medium)
 
 
 def driven(
     rate: float, bath: float, *, bins: int = 40, gap: float | SelfConsistentGap = 1.0, collisions=None
-) -> HomogeneousProblem:
+) -> BoltzmannProblem:
     collisions = collisions or operator(bins)
     grid = collisions.grid
     processes = {
         "drive": PhotonDrive.classical(grid, 0.25, rate),
         "escape": PhononEscape(grid, COUPLING, ESCAPE, thermal(grid, bath).n),
     }
-    return HomogeneousProblem(collisions, processes, gap=gap)
+    return cells(collisions, processes, gap=gap)
+
+
+def means(state: State) -> tuple[np.ndarray, np.ndarray]:
+    """f and n of the cells, which have no directions."""
+    return state.f[:, 0], state.n[:, 0]
+
+
+def joined(state: State) -> np.ndarray:
+    return np.concatenate(means(state), axis=1)
+
+
+def active(problem: BoltzmannProblem, state: State) -> np.ndarray:
+    """Bins with states, ``(cells, N)``."""
+    problem.set_gap(state.gap)
+    return problem.local.weight_f > 0.0
 
 
 def pulse(grid: CollisionGrid, temperature: float = 0.15) -> tuple[np.ndarray, np.ndarray]:
@@ -43,27 +84,24 @@ def pulse(grid: CollisionGrid, temperature: float = 0.15) -> tuple[np.ndarray, n
     [
         ("direct", "bdf"),
         ("graded", "arkimex"),
-        *(
-            pytest.param(*both, marks=pytest.mark.slow)
-            for both in (("direct", "arkimex"), ("graded", "bdf"), ("fourier", "bdf"), ("fourier", "arkimex"))
-        ),
+        *(pytest.param(*both, marks=pytest.mark.slow) for both in (("direct", "arkimex"), ("graded", "bdf"))),
     ],
 )
 def test_closed_system_keeps_its_energy_and_ends_in_equilibrium(name, method):
     collisions = operator(24, name=name)
-    problem = HomogeneousProblem(collisions)
+    problem = cells(collisions)
     state = problem.state(*pulse(collisions.grid, 0.3))
     before = problem.ledger(state)
     tolerance = 1e-3 if name == "direct" else 3e-3
-    for moment in problem.evolve(state, [1e-5, 1e-3, 0.1, 1e3], method=method, tolerance=tolerance):
-        np.testing.assert_allclose(moment.ledger.total, before.total, rtol=3e-13)
+    for moment in evolve(problem, state, [1e-5, 1e-3, 0.1, 1e3], method=method, tolerance=tolerance):
+        np.testing.assert_allclose(moment.ledger.stored, before.stored, rtol=3e-13)
         assert moment.state.f.min() >= -1e-15
         assert moment.state.n.min() >= -1e-15 * moment.state.n.max()
-    active = problem.equations.active()
+    f, n = means(moment.state)
     temperatures = np.concatenate(
         [
-            (collisions.grid.energies / np.log(1.0 / moment.state.f - 1.0))[active],
-            (collisions.grid.phonon_energies / np.log1p(1.0 / moment.state.n))[0],
+            (collisions.grid.energies / np.log(1.0 / f - 1.0))[active(problem, state)],
+            (collisions.grid.phonon_energies / np.log1p(1.0 / n))[0],
         ]
     )
     np.testing.assert_allclose(temperatures, temperatures[0], rtol=2e-3)
@@ -73,27 +111,26 @@ def test_closed_system_keeps_its_energy_and_ends_in_equilibrium(name, method):
 @pytest.mark.parametrize("method", ["bdf", "arkimex"])
 def test_ledger_of_a_driven_open_system_closes(method):
     problem = driven(1.0, 0.15)
-    state = problem.state(*pulse(problem.operator.grid))
+    state = problem.state(*pulse(problem.grid))
     before = problem.ledger(state)
-    for moment in problem.evolve(state, [1e-6, 1e-2, 1.0, 300.0], method=method, tolerance=1e-3):
+    for moment in evolve(problem, state, [1e-6, 1e-2, 1.0, 300.0], method=method, tolerance=1e-3):
         after = moment.ledger
-        defect = after.total - before.total - after.received
-        assert abs(defect[0]) < 1e-12 * before.quasiparticles[0]
-    assert after.into_phonons["escape"][0] < 0.0 < after.into_quasiparticles["drive"][0]
+        assert abs(after.stored - before.stored - after.received) < 1e-12 * before.quasiparticles
+    assert after.given["escape"] < 0.0 < after.given["drive"]
     # where it ends is what the other solver finds at once
-    steady = problem.steady(moment.state).state
+    steady = balanced_state(problem, moment.state).state
     np.testing.assert_allclose(moment.state.f, steady.f, rtol=2e-3)
 
 
 @pytest.mark.slow
 def test_evolution_converges():
     """All occupations of a hot pulse approach one solution as the tolerance falls."""
-    problem = HomogeneousProblem(operator(24))
-    state = problem.state(*pulse(problem.operator.grid))
+    problem = cells(operator(24))
+    state = problem.state(*pulse(problem.grid))
 
     def at(tolerance: float, method: str) -> np.ndarray:
-        (moment,) = problem.evolve(state, [0.02], method=method, tolerance=tolerance)
-        return np.concatenate([moment.state.f, moment.state.n], axis=1)
+        (moment,) = evolve(problem, state, [0.02], method=method, tolerance=tolerance)
+        return joined(moment.state)
 
     reference = at(1e-6, "arkimex")
     errors = [np.abs(at(t, "bdf") / reference - 1.0).max() for t in (1e-3, 1e-4)]
@@ -108,24 +145,22 @@ def test_time_relaxation_agrees_to_first_order(gap):
     collisions = operator(24, start=0.0 if gap == "follows" else 1.0)
     escape = {"escape": _escape(collisions.grid)}
     self_consistent = SelfConsistentGap(collisions.grid) if gap == "follows" else 1.0
-    problem = HomogeneousProblem(collisions, escape, gap=self_consistent)
+    problem = cells(collisions, escape, gap=self_consistent)
     state = problem.state(*pulse(collisions.grid))
     before = problem.ledger(state)
     times = [2e-5, 2e-3]
-    reference = list(problem.evolve(state, times, tolerance=1e-5))[-1]
+    reference = list(evolve(problem, state, times, method="arkimex", tolerance=1e-5))[-1]
     errors, steps = [], []
     for tolerance in (1e-2, 1e-3):
-        for moment in problem.evolve(state, times, method="relaxation", tolerance=tolerance):
-            defect = moment.ledger.total - before.total - moment.ledger.received
-            assert abs(defect[0]) < 1e-12 * before.quasiparticles[0]
+        for moment in evolve(problem, state, times, method="relaxation", tolerance=tolerance):
+            defect = moment.ledger.stored - before.stored - moment.ledger.received
+            assert abs(defect) < 1e-12 * before.quasiparticles
             assert moment.state.f.min() >= 0.0 and moment.state.n.min() >= 0.0
-        active = problem.equations.active()[0]
-        found, wanted = moment.state, reference.state
-        errors.append(max(_off(found.f[:, active], wanted.f[:, active]), _off(found.n, wanted.n)))
+        there = active(problem, reference.state)
+        (f, n), (wanted_f, wanted_n) = means(moment.state), means(reference.state)
+        errors.append(max(_off(f[there], wanted_f[there]), _off(n, wanted_n)))
         steps.append(moment.steps)
-    assert moment.ledger.into_phonons["escape"] == pytest.approx(
-        reference.ledger.into_phonons["escape"], rel=1e-2
-    )
+    assert moment.ledger.given["escape"] == pytest.approx(reference.ledger.given["escape"], rel=1e-2)
     assert errors[1] < 0.02
     assert np.log(errors[0] / errors[1]) / np.log(steps[1] / steps[0]) > 0.9
 
@@ -137,23 +172,23 @@ def _off(found: np.ndarray, wanted: np.ndarray) -> float:
 @pytest.mark.parametrize("bath", [0.05, 0.2])
 def test_equilibrium_is_a_steady_state(bath):
     problem = driven(0.0, bath)
-    grid = problem.operator.grid
+    grid = problem.grid
     f, n = thermal(grid, bath)
-    at_once = problem.steady(problem.state(f, n))
+    at_once = balanced_state(problem, problem.state(f, n))
     assert at_once.iterations == 0
     cold = thermal(grid, 0.7 * bath)
-    found = problem.steady(problem.state(*cold)).state
-    active = problem.equations.active()
-    np.testing.assert_allclose(found.f[active], f[active], rtol=1e-6)
-    np.testing.assert_allclose(found.n, n, rtol=1e-6)
+    found = balanced_state(problem, problem.state(*cold)).state
+    there = active(problem, found)
+    np.testing.assert_allclose(found.f[:, 0][there], f[there], rtol=1e-6)
+    np.testing.assert_allclose(found.n[:, 0], n, rtol=1e-6)
 
 
 @pytest.mark.parametrize("rate", [1e-3, 0.3, 30.0])
 def test_driven_steady_state_from_cold_and_hot_guesses(rate):
     problem = driven(rate, 0.05)
-    grid = problem.operator.grid
-    cold = problem.steady(problem.state(*thermal(grid, 0.05)))
-    hot = problem.steady(problem.state(*thermal(grid, 0.3)))
+    grid = problem.grid
+    cold = balanced_state(problem, problem.state(*thermal(grid, 0.05)))
+    hot = balanced_state(problem, problem.state(*thermal(grid, 0.3)))
     np.testing.assert_allclose(hot.state.f, cold.state.f, rtol=1e-6)
     for found in (cold, hot):
         assert found.residual <= 1e-9
@@ -162,12 +197,13 @@ def test_driven_steady_state_from_cold_and_hot_guesses(rate):
     # twenty decades below the largest, gain still equals loss
     assert 0.0 < cold.state.n.min() < 1e-20
     # absorbed power leaves with phonons
+    problem.set_gap(cold.state.gap)
+    processes, (bin_weights,) = problem.media[0].medium.processes, problem.local.bin_weights
     flows = {
-        name: problem.processes[name].energy_flow(problem.equations.bin_weights, cold.state.f, cold.state.n)
-        for name in ("drive", "escape")
+        name: processes[name].energy_flow(bin_weights, *means(cold.state)) for name in ("drive", "escape")
     }
     absorbed, emitted = flows["drive"].quasiparticles[0], -flows["escape"].phonons[0]
-    turned_over = problem.equations.balances(np.concatenate([cold.state.f, cold.state.n], axis=1))["energy"]
+    turned_over = CellEquations(problem).balances(joined(cold.state))["energy"]
     assert absorbed - emitted == pytest.approx(0.0, abs=1e-9 * turned_over[0][0])
     assert absorbed > 0.0
 
@@ -176,17 +212,16 @@ def test_driven_steady_state_from_cold_and_hot_guesses(rate):
 def test_steady_states_of_cold_superconductors(bath):
     """Recombination is slower than scattering by far more than rounding; the number is right all the same."""
     problem = driven(0.0, bath)
-    grid = problem.operator.grid
+    grid = problem.grid
     f, n = thermal(grid, bath)
-    found = problem.steady(problem.state(*thermal(grid, 0.9 * bath)))
-    assert 1e-50 < problem.ledger(found.state).number[0] < 1e-17
-    active = problem.equations.active()
-    kept = active & (f > 1e-100)
-    np.testing.assert_allclose(found.state.f[kept], f[kept], rtol=1e-8)
+    found = balanced_state(problem, problem.state(*thermal(grid, 0.9 * bath)))
+    assert 1e-50 < problem.ledger(found.state).number < 1e-17
+    kept = active(problem, found.state) & (f > 1e-100)
+    np.testing.assert_allclose(found.state.f[:, 0][kept], f[kept], rtol=1e-8)
     # a drive that makes pairs: up from the bath, and down from above
     problem = driven(1.0, bath)
-    rising = problem.steady(problem.state(f, n))
-    falling = problem.steady(problem.state(*thermal(grid, 0.1)))
+    rising = balanced_state(problem, problem.state(f, n))
+    falling = balanced_state(problem, problem.state(*thermal(grid, 0.1)))
     assert rising.imbalance["number of quasiparticles"] < 1e-7
     np.testing.assert_allclose(rising.state.f, falling.state.f, rtol=1e-6)
 
@@ -194,28 +229,29 @@ def test_steady_states_of_cold_superconductors(bath):
 def test_hot_guesses_take_few_steps():
     """Density and tails come down together: by a half and by a hundredth a step."""
     problem = driven(0.0, 0.05)
-    grid = problem.operator.grid
-    found = problem.steady(problem.state(*thermal(grid, 0.4)))
+    grid = problem.grid
+    found = balanced_state(problem, problem.state(*thermal(grid, 0.4)))
     fall = 1.0 / 0.05 - 1.0 / 0.4
     halvings, hundredths = fall / np.log(2.0), grid.phonon_energies[-1] * fall / np.log(100.0)
     assert halvings < found.iterations < max(halvings, hundredths) + 15
-    active = problem.equations.active() & (found.state.f > 1e-100)
-    np.testing.assert_allclose(found.state.f[active], thermal(grid, 0.05).f[active], rtol=1e-6)
+    f = found.state.f[:, 0]
+    there = active(problem, found.state) & (f > 1e-100)
+    np.testing.assert_allclose(f[there], thermal(grid, 0.05).f[there], rtol=1e-6)
 
 
 def test_cold_states_on_graded_axes_say_what_to_do():
     grid = CollisionGrid.graded(6.0, gap=1.0, finest=0.04, growth=0.1)
     problem = driven(0.0, 0.012, collisions=ElectronPhonon(grid, COUPLING))
     with pytest.raises(ConvergenceError, match="no steady state.*take a uniform one for cold states"):
-        problem.steady(problem.state(*thermal(grid, 0.014)), max_iterations=20)
+        balanced_state(problem, problem.state(*thermal(grid, 0.014)), max_iterations=20)
 
 
 def test_number_replaces_the_equation_of_one_bin():
     """Rates are the sum over all bins, and their Jacobian is the derivative of that."""
     problem = driven(1.0, 0.2)
-    counted, plain = problem._counted, problem.equations
-    y = np.concatenate(pulse(problem.operator.grid), axis=1)
-    states = np.broadcast_to(plain.bin_weights.dos_weights, (1, plain.dense))
+    counted, plain = CellEquations(problem, balance_pairs=True), CellEquations(problem)
+    y = np.concatenate(pulse(problem.grid), axis=1)
+    states = bcs_weights(problem.grid, 1.0).dos_weights
     at = int(np.argmax(states * y[:, : plain.dense]))
     rates, expected = counted.rates(y), plain.rates(y)
     total = (states * expected[:, : plain.dense]).sum() / states[0, at]
@@ -235,8 +271,7 @@ def test_steady_state_on_a_graded_grid():
     problem = driven(0.3, 0.1, collisions=ElectronPhonon(grid, COUPLING))
     uniform = driven(0.3, 0.1, bins=125)
     density = [
-        p.ledger(p.steady(p.state(*thermal(p.operator.grid, 0.1))).state).number[0]
-        for p in (problem, uniform)
+        p.ledger(balanced_state(p, p.state(*thermal(p.grid, 0.1))).state).number for p in (problem, uniform)
     ]
     assert density[0] == pytest.approx(density[1], rel=0.1)
 
@@ -244,14 +279,14 @@ def test_steady_state_on_a_graded_grid():
 def test_cells_do_not_act_on_one_another():
     collisions = operator(24)
     gaps = np.array([1.0, 1.1])
-    both = HomogeneousProblem(collisions, {"escape": _escape(collisions.grid)}, gap=gaps, cells=2)
+    both = cells(collisions, {"escape": _escape(collisions.grid)}, gap=gaps, number=2)
     guess = both.state(*thermal(collisions.grid, 0.15))
-    found = both.steady(guess).state
+    found = balanced_state(both, guess).state
     for cell in range(2):
-        alone = HomogeneousProblem(collisions, {"escape": _escape(collisions.grid)}, gap=gaps[cell])
-        single = alone.steady(alone.state(*thermal(collisions.grid, 0.15))).state
-        active = bcs_weights(collisions.grid, gaps[cell]).active
-        np.testing.assert_allclose(found.f[cell : cell + 1][active], single.f[active], rtol=1e-6)
+        alone = cells(collisions, {"escape": _escape(collisions.grid)}, gap=gaps[cell])
+        single = balanced_state(alone, alone.state(*thermal(collisions.grid, 0.15))).state
+        there = bcs_weights(collisions.grid, gaps[cell]).active[0]
+        np.testing.assert_allclose(found.f[cell, 0, there], single.f[0, 0, there], rtol=1e-6)
     assert not np.allclose(found.f[0], found.f[1], rtol=1e-3) or np.allclose(
         found.n[0], found.n[1], rtol=1e-3
     )
@@ -264,27 +299,29 @@ def _escape(grid: CollisionGrid) -> PhononEscape:
 def test_gap_follows_and_energy_stays():
     collisions = operator(48, start=0.0)
     self_consistent = SelfConsistentGap(collisions.grid)
-    problem = HomogeneousProblem(collisions, gap=self_consistent)
+    problem = cells(collisions, gap=self_consistent)
     state = problem.state(*pulse(collisions.grid))
     before = problem.ledger(state)
     gaps = []
-    for moment in problem.evolve(state, [1e-4, 1e-2, 1.0, 100.0], tolerance=3e-3):
-        assert moment.ledger.total == pytest.approx(before.total, abs=1e-12 * before.quasiparticles[0])
-        assert self_consistent.residual(moment.state.f, moment.state.gap)[0] == pytest.approx(0.0, abs=1e-11)
+    for moment in evolve(problem, state, [1e-4, 1e-2, 1.0, 100.0], method="arkimex", tolerance=3e-3):
+        assert moment.ledger.stored == pytest.approx(before.stored, abs=1e-12 * before.quasiparticles)
+        assert self_consistent.residual(moment.state.f[:, 0], moment.state.gap)[0] == pytest.approx(
+            0.0, abs=1e-11
+        )
         gaps.append(moment.state.gap[0])
     assert gaps[-1] < 0.97 * state.gap[0]
     # equilibrium at the end: gap and temperature belong together
-    f = moment.state.f[problem.bin_weights(moment.state).active]
-    at = collisions.grid.energies[problem.bin_weights(moment.state).active[0]]
+    there = active(problem, moment.state)
+    f, at = moment.state.f[:, 0][there], collisions.grid.energies[there[0]]
     temperature = (at / np.log(1.0 / f - 1.0))[0]
     assert gaps[-1] == pytest.approx(self_consistent.equilibrium(temperature), rel=1e-3)
 
 
-def followed(limit: float, monkeypatch) -> tuple[list[float], list[float], Moment, HomogeneousProblem]:
+def followed(limit: float, monkeypatch) -> tuple[list[float], list[float], Moment, BoltzmannProblem]:
     """Gaps and entropies after every step of a strong pulse, in which the gap moves by `limit` at most."""
-    monkeypatch.setattr(evolving, "GAP_STEP", limit / 1e-2)
+    monkeypatch.setattr(cell_steps, "GAP_STEP", limit / 1e-2)
     collisions = operator(48, start=0.0)
-    problem = HomogeneousProblem(collisions, gap=SelfConsistentGap(collisions.grid))
+    problem = cells(collisions, gap=SelfConsistentGap(collisions.grid))
     state = problem.state(*pulse(collisions.grid))
     gaps, entropies = [state.gap[0]], [entropy(problem, state)]
 
@@ -292,14 +329,14 @@ def followed(limit: float, monkeypatch) -> tuple[list[float], list[float], Momen
         gaps.append(now.gap[0])
         entropies.append(entropy(problem, now))
 
-    (moment,) = problem.evolve(state, [0.1], tolerance=1e-2, callback=record)
+    (moment,) = evolve(problem, state, [0.1], method="arkimex", tolerance=1e-2, callback=record)
     return gaps, entropies, moment, problem
 
 
-def entropy(problem: HomogeneousProblem, state: State) -> float:
+def entropy(problem: BoltzmannProblem, state: State) -> float:
     """Of quasiparticles and phonons; a condensate has none."""
-    states, modes = problem.bin_weights(state).dos_weights, problem.operator.phonon_modes
-    f, n = state.f, state.n
+    (one,), (f, n) = problem.media, means(state)
+    states, modes = one.bin_weights(state.gap).dos_weights, one.modes
     quasiparticles = -(states * (xlogy(f, f) + xlogy(1.0 - f, 1.0 - f))).sum()
     return float(quasiparticles + (modes * (xlogy(1.0 + n, 1.0 + n) - xlogy(n, n))).sum())
 
@@ -311,7 +348,7 @@ def test_order_in_the_step_of_a_gap_that_follows(monkeypatch):
     for limit in moves:
         gaps, _, moment, _ = followed(limit, monkeypatch)
         assert np.abs(np.diff(gaps)).max() < 2.0 * limit
-        values.append(np.array([moment.state.gap[0], moment.ledger.number[0]]))
+        values.append(np.array([moment.state.gap[0], moment.ledger.number]))
     errors = [np.abs(value / values[-1] - 1.0) for value in values[:-1]]
     assert np.all(errors[0] < 4e-4)
     # of order 2, with the finest as the reference: (16² − 1)/(4² − 1) = 17
@@ -332,44 +369,57 @@ def test_steady_gap_falls_with_the_drive_and_vanishes_in_a_hot_bath():
     for rate in (0.0, 10.0, 1e3, 1e5):
         problem = driven(rate, 0.1, gap=self_consistent, collisions=collisions)
         guess = guess or problem.state(*thermal(collisions.grid, 0.1))
-        found = problem.steady(guess)
+        found = balanced_state(problem, guess)
         guess = found.state
         gaps.append(guess.gap[0])
         if gaps[-1] > 0.0:
-            assert self_consistent.residual(guess.f, guess.gap)[0] == pytest.approx(0.0, abs=1e-9)
+            assert self_consistent.residual(guess.f[:, 0], guess.gap)[0] == pytest.approx(0.0, abs=1e-9)
     assert gaps[0] == pytest.approx(self_consistent.equilibrium(0.1), rel=1e-9)
     assert gaps[0] > gaps[1] > gaps[2] > gaps[3]
     hot = thermal(collisions.grid, 0.9).n
-    heated = HomogeneousProblem(
+    heated = cells(
         collisions, {"escape": PhononEscape(collisions.grid, COUPLING, ESCAPE, hot)}, gap=self_consistent
     )
-    assert heated.steady(guess).state.gap[0] == 0.0
+    assert balanced_state(heated, guess).state.gap[0] == 0.0
+
+
+class Square:
+    """Annihilation by pairs."""
+
+    def rate(self, concentration: np.ndarray) -> np.ndarray:
+        return concentration**2
+
+    def derivative(self, concentration: np.ndarray) -> np.ndarray:
+        return 2.0 * concentration
 
 
 def test_bad_input():
-    problem = driven(0.1, 0.1)
-    grid = problem.operator.grid
-    f, n = thermal(grid, 0.1)
-    with pytest.raises(CaseError, match=r"initial f: must be finite and within \[0, 1\]"):
-        problem.state(f + 1.0, n)
-    with pytest.raises(CaseError, match="initial n: must be finite and not negative"):
-        problem.state(f, n - 1.0)
-    with pytest.raises(CaseError, match="initial n: need shape"):
-        problem.state(f, n[:, 1:])
-    with pytest.raises(CaseError, match="times: must be finite, increase"):
-        list(problem.evolve(problem.state(f, n), [1.0, 1.0]))
-    with pytest.raises(CaseError, match="need one gap or 1"):
-        HomogeneousProblem(problem.operator, gap=[1.0, 1.1])
-    self_consistent = SelfConsistentGap(CollisionGrid.uniform(0.1, 5.0))
-    with pytest.raises(CaseError, match="another grid"):
-        HomogeneousProblem(problem.operator, gap=self_consistent)
-    follows = HomogeneousProblem(ElectronPhonon(self_consistent.grid, COUPLING), gap=self_consistent)
+    line, grid = shape_mesh("grid1d", nx=2, Lx=2e-6), CollisionGrid.uniform(0.1, 5.0)
+    collisions = ElectronPhonon(grid, COUPLING, "direct")
+    moving = Medium(collisions, fermi_velocity=1e-3, free_path=1e-7)
+    problem = BoltzmannProblem(line, grid, moving, quasiparticles=Diffusion())
+    for method in ("arkimex", "bdf", "relaxation"):
+        with pytest.raises(
+            CaseError, match='stay in their cells; bodies in which they move evolve by "rosen'
+        ):
+            next(evolve(problem, problem.thermal(0.1), [1.0], method=method))
+    with pytest.raises(CaseError, match="stay in their cells"):
+        balanced_state(problem, problem.thermal(0.1))
+    fine = CollisionGrid.uniform(0.03, 5.0)
+    for name in ("auto", "fourier"):
+        with pytest.raises(CaseError, match='choose the evaluation "direct" of collisions'):
+            CellEquations(cells(ElectronPhonon(fine, COUPLING, name)))
+    follows = cells(collisions, gap=SelfConsistentGap(grid))
     with pytest.raises(CaseError, match="needs a fixed gap"):
-        list(follows.evolve(follows.state(*thermal(self_consistent.grid, 0.1)), [1.0], method="bdf"))
+        next(evolve(follows, follows.thermal(0.1), [1.0], method="bdf"))
+    one = Localization(grid, bcs_weights(grid, 1.0), Square(), 1.0, collisions.phonon_modes)
+    problem = BoltzmannProblem(separate_cells(), grid, Medium(collisions, 1.0, localization=one))
+    with pytest.raises(CaseError, match="does not count localized quasiparticles"):
+        balanced_state(problem, problem.thermal(0.1))
 
 
 def test_no_steady_state_says_which_process():
     problem = driven(1.0, 0.05)
-    guess = problem.state(*thermal(problem.operator.grid, 0.2))
+    guess = problem.state(*thermal(problem.grid, 0.2))
     with pytest.raises(ConvergenceError, match=r"no steady state after 1 steps: .*Δ0 in cell 0, mostly by"):
-        problem.steady(guess, max_iterations=1)
+        balanced_state(problem, guess, max_iterations=1)

@@ -1,4 +1,4 @@
-"""Boltzmann transport: balances, bounds, and the homogeneous engine in a single cell."""
+"""Boltzmann transport: balances, bounds, solutions of the rate equations of cells, split phonon modes."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import logging
 import numpy as np
 import pytest
 from mpi4py import MPI
+from scipy.integrate import solve_ivp
 
-from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon, PhononEscape, bcs_weights, thermal
+from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon, PhononEscape, thermal
 from fvqp.collisions.moving_gap import SelfConsistentGap
 from fvqp.collisions.sources import Gaussian, QuasiparticleInjection
 from fvqp.errors import CaseError
 from fvqp.mesh import shape_mesh
-from fvqp.models.boltzmann import HomogeneousProblem
 from fvqp.models.transport import BoltzmannProblem, Diffusion, DiscreteOrdinates, Medium
 from fvqp.models.transport.evolution import evolve
 from fvqp.models.transport.linearized import Linearized
@@ -36,31 +36,89 @@ def imbalance(problem: BoltzmannProblem, start: float, ledger) -> float:
 
 
 @pytest.mark.parametrize("follows", [False, True])
-def test_one_cell_is_the_homogeneous_engine(follows):
+def test_two_integrators_of_one_problem(follows):
+    """Linearly implicit steps of order 2 approach Runge-Kutta steps of order 4."""
     gap = SelfConsistentGap(GRID) if follows else 1.0
     line = shape_mesh("grid1d", nx=1, Lx=1e-6, comm=SELF)
     problem = BoltzmannProblem(line, GRID, Medium(COLLISIONS, gap))
-    # Phonon modes are not split at 2Δ in bodies: a given spectrum has none that are.
-    homogeneous = HomogeneousProblem(COLLISIONS, {}, gap=gap if follows else bcs_weights(GRID, gap))
-    f = BATH.f + 0.05 * HOT
-    begin = homogeneous.state(f, BATH.n, gap=1.0)
-    state = problem.state(f, BATH.n)
-    assert np.array_equal(state.gap, begin.gap)
-    problem.set_gap(state.gap)
-    rates = problem.local.rates(state.f[:, 0], state.n[:, 0])
-    exact = COLLISIONS.rates(homogeneous.bin_weights(begin), begin.f, begin.n)
-    assert np.array_equal(rates.f, exact.f) and np.array_equal(rates.n, exact.n)
-
-    (expected,) = homogeneous.evolve(begin, [0.1], tolerance=1e-4)
-    weight = homogeneous.bin_weights(expected.state).dos_weights * GRID.energies
+    state = problem.state(BATH.f + 0.05 * HOT, BATH.n)
+    (expected,) = evolve(problem, state, [0.1], method="arkimex", tolerance=1e-4)
+    weight = problem.local.weight_f * GRID.energies
     errors = []
     for tolerance in (4e-2, 1e-2):
         (found,) = evolve(problem, state, [0.1], tolerance=tolerance)
-        off = np.abs(found.state.f[:, 0] - expected.state.f)
-        errors.append(float((weight * off).sum() / (weight * expected.state.f).sum()))
+        off = np.abs(found.state.f - expected.state.f)[:, 0]
+        errors.append(float((weight * off).sum() / (weight * expected.state.f[:, 0]).sum()))
         assert imbalance(problem, problem.ledger(state).stored, found.ledger) < 1e-14
     assert errors[1] < 0.5 * errors[0] and errors[1] < 6e-3
     assert abs(found.state.gap[0] - expected.state.gap[0]) < 1e-4
+
+
+def test_cells_are_solutions_of_their_rate_equations():
+    """Two cells of different media, against scipy's Radau method on the same rates."""
+    grid = CollisionGrid.uniform(0.2, 4.0, start=1.0)
+    collisions = ElectronPhonon(grid, Coupling(1.85, 0.041), "direct")
+    bath = thermal(grid, 0.15)
+    escape = {"escape": PhononEscape(grid, collisions.coupling, 0.5, bath.n)}
+    line = shape_mesh("grid1d", nx=2, Lx=2e-6, comm=SELF)
+    media = [
+        ([0], Medium(collisions, 1.0, processes=escape, splits_phonons=True)),
+        ([1], Medium(collisions, 1.2, density=2.0)),
+    ]
+    problem = BoltzmannProblem(line, grid, media)
+    state = problem.state(bath.f + 0.05 * np.exp(-0.5 * ((grid.energies - 2.5) / 0.3) ** 2), bath.n)
+    problem.set_gap(state.gap)
+    sizes = state.f.size
+
+    def rates(_: float, y: np.ndarray) -> np.ndarray:
+        found = problem.rates(y[:sizes].reshape(state.f.shape), y[sizes:].reshape(state.n.shape))
+        return np.concatenate([found.f.ravel(), found.n.ravel()])
+
+    begin = np.concatenate([state.f.ravel(), state.n.ravel()])
+    exact = solve_ivp(rates, (0.0, 0.3), begin, method="Radau", rtol=1e-9, atol=1e-16).y[:, -1]
+    (moment,) = evolve(problem, state, [0.3], method="arkimex", tolerance=1e-6)
+    found = np.concatenate([moment.state.f.ravel(), moment.state.n.ravel()])
+    np.testing.assert_allclose(found, exact, rtol=1e-5, atol=1e-12)
+    assert np.abs(found / begin - 1.0).max() > 0.1
+
+
+@pytest.mark.parametrize("follows", [False, True])
+def test_modes_split_at_twice_the_gap_in_a_film(follows):
+    """Energy stays while quasiparticles diffuse and the gap moves. Densities under trapped phonons differ by
+    per cents from those where one number stands for both kinds of modes."""
+    line = shape_mesh("grid1d", nx=4, Lx=4e-6, comm=SELF)
+    moves = {"fermi_velocity": 1e-3, "free_path": 1e-7}
+    made = QuasiparticleInjection(GRID, Gaussian(2.0, 0.2), rate=1e-2)
+
+    def film(splits: bool) -> BoltzmannProblem:
+        gap = SelfConsistentGap(GRID, splits_phonons=splits) if follows else 0.97
+        fixed = splits and not follows
+        medium = Medium(COLLISIONS, gap, processes={"made": made}, splits_phonons=fixed, **moves)
+        other = Medium(COLLISIONS, 0.6, splits_phonons=splits, **moves)
+        media = [([0, 1, 2], medium), ([3], other)]
+        return BoltzmannProblem(line, GRID, media, quasiparticles=Diffusion())
+
+    problem, number = film(True), []
+    state = problem.state((BATH.f + 0.05 * HOT)[:, None], BATH.n)
+    for moment in evolve(problem, state, [0.01, 0.1, 1.0], tolerance=3e-2):
+        assert imbalance(problem, problem.ledger(state).stored, moment.ledger) < 1e-13
+    number.append(moment.ledger.number)
+    plain = film(False)
+    (moment,) = evolve(plain, plain.state(state.f, state.n), [1.0], tolerance=3e-2)
+    assert abs(moment.ledger.number / number[0] - 1.0) > 5e-3
+    assert not follows or abs(moment.state.gap[0] - state.gap[0]) > 1e-3
+
+
+def test_modes_that_move_are_not_split():
+    line = shape_mesh("grid1d", nx=2, Lx=2e-6, comm=SELF)
+    medium = Medium(COLLISIONS, 1.0, sound_velocity=1e-3, phonon_free_path=1e-7, splits_phonons=True)
+    with pytest.raises(CaseError, match="phonons: modes that are split at 2Δ belong to phonons that stay"):
+        BoltzmannProblem(line, GRID, medium, phonons=Diffusion())
+    with pytest.raises(CaseError, match="splits_phonons is for a fixed BCS gap"):
+        Medium(COLLISIONS, SelfConsistentGap(GRID), splits_phonons=True)
+    graded = ElectronPhonon(GRID, COLLISIONS.coupling, "graded")
+    with pytest.raises(CaseError, match="graded sums do not split phonon modes"):
+        BoltzmannProblem(line, GRID, Medium(graded, splits_phonons=True))
 
 
 def test_diffusion_between_gaps_keeps_energy_and_bounds():

@@ -130,7 +130,7 @@ def test_gaps_that_follow():
     assert imbalance(start, moment.ledger) < 1e-13
     assert np.abs(moment.state.gap - state.gap).max() > 1e-3
     assert np.allclose(moment.state.gap, other.state.gap, atol=1e-3)
-    with pytest.raises(CaseError, match='"euler" is not known; use one of rosenbrock, imex'):
+    with pytest.raises(CaseError, match='"euler" is not known; use one of rosenbrock, imex, relaxation'):
         next(evolve(problem, state, [0.05], method="euler"))
 
 

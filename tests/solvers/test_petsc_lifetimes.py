@@ -17,7 +17,7 @@ from fvqp.petsc import PETSc
 from fvqp.solvers import krylov
 from fvqp.solvers.elimination import ShiftedSolver
 from fvqp.solvers.fixed_point import solve_fixed_point
-from fvqp.solvers.steady import SteadySolver
+from fvqp.solvers.rate_balance import BalanceSolver
 from fvqp.solvers.transient import Transient
 
 MATRIX = np.diag(np.arange(1.0, 9.0)) + 0.1
@@ -53,7 +53,7 @@ def at_rest() -> object:
 
 def steady() -> object:
     chain = Chain(pump=0.5)
-    solver = SteadySolver(chain)
+    solver = BalanceSolver(chain)
     solver.solve(chain.steady())
     return solver
 
@@ -82,7 +82,7 @@ def test_failure_leaves_no_frame_that_holds_the_solver(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(ShiftedSolver, "solve", fails)
     chain = Chain(pump=0.5)
-    solver = SteadySolver(chain)
+    solver = BalanceSolver(chain)
     with pytest.raises(ConvergenceError, match="no steady state: linear solve") as caught:
         solver.solve(np.full(chain.shape, 1e-8))
     assert caught.value.__cause__ is None

@@ -8,8 +8,8 @@ from rate_problems import Chain
 
 from fvqp.errors import ConvergenceError
 from fvqp.solvers.elimination import Arrow, EliminatedLU, EliminatedX, ShiftedSolver
+from fvqp.solvers.rate_balance import BalanceSolver
 from fvqp.solvers.rate_equations import outside, updated
-from fvqp.solvers.steady import SteadySolver
 
 
 def random_blocks(points: int = 3, x: int = 4, z: int = 7) -> Arrow:
@@ -106,7 +106,7 @@ def test_updates_stay_within_bounds_and_are_exact_where_small():
 def test_steady_chain_from_any_guess(guess, pump):
     """Occupations that fall by many decades from one to the next are all right to ten digits."""
     chain = Chain(pump=pump)
-    found = SteadySolver(chain, tolerance=1e-11).solve(np.full(chain.shape, guess))
+    found = BalanceSolver(chain, tolerance=1e-11).solve(np.full(chain.shape, guess))
     np.testing.assert_allclose(found.y, chain.steady(), rtol=1e-8)
     assert found.y.min() < 1e-9 * found.y.max()
     assert found.residual <= 1e-11
@@ -116,4 +116,4 @@ def test_steady_chain_from_any_guess(guess, pump):
 def test_failure_says_what_is_off():
     chain = Chain(pump=0.5)
     with pytest.raises(ConvergenceError, match=r"no steady state after 2 steps: .*(unknown|number)"):
-        SteadySolver(chain, max_iterations=2).solve(np.full(chain.shape, 1e-8))
+        BalanceSolver(chain, max_iterations=2).solve(np.full(chain.shape, 1e-8))

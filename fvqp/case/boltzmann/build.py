@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -40,6 +41,7 @@ from fvqp.materials import Material, load_material
 from fvqp.models.coupling import electron_phonon_coupling
 from fvqp.models.gap_family import gap_family
 from fvqp.models.strong_coupling import StrongCoupling
+from fvqp.models.transport import Medium
 from fvqp.typing import Floats
 
 #: Escape time in τ0^pb that keeps phonons in equilibrium with the bath to nine digits.
@@ -115,6 +117,19 @@ class Setup:
             else at_threshold(self.grid, bin_weights, gap, self.rule)
         )
 
+    def medium(self, processes: Mapping[str, Process]) -> Medium:
+        """Superconductor with this spectrum in which processes act."""
+        gap = self.gap if self.self_consistent is None else self.self_consistent
+        splits = self.self_consistent is None and self.strong_weights is None
+        return Medium(
+            self.collisions,
+            gap,
+            self.strong_weights,
+            rule=self.rule,
+            splits_phonons=splits and not self.collisions.shares_phonons,
+            processes=processes,
+        )
+
     def condensate(self, gap: float) -> float:
         """Energy of the condensate, in 4 N0 Δ0²; 0 where nothing says how a gap that stays would move."""
         if self.self_consistent is not None:
@@ -163,9 +178,11 @@ def build_setup(case: BoltzmannCase) -> Setup:
             else:
                 renormalized = case.spectrum.renormalization == "energy"
                 bin_weights = strong.bin_weights(grid, rule, renormalized=renormalized)
-        collisions = ElectronPhonon(
-            grid, coupling, case.collisions.evaluation, interaction=interaction, split_shares=stepped
-        )
+        # Rounding of transforms would add up over long steps.
+        evaluation = case.collisions.evaluation
+        if evaluation == "auto":
+            evaluation = "direct" if grid.is_uniform else "graded"
+        collisions = ElectronPhonon(grid, coupling, evaluation, interaction=interaction, split_shares=stepped)
         self_consistent = None
         if case.gap.model == "follows":
             splits = not collisions.shares_phonons

@@ -9,14 +9,15 @@ from scipy import constants
 from fvqp.case.boltzmann.build import Setup
 from fvqp.case.boltzmann.observables import Values
 from fvqp.collisions import (
+    Process,
     pair_breaking_efficiency,
     phonon_energy,
     quasiparticle_density,
     quasiparticle_energy,
     thermal,
 )
-from fvqp.models.boltzmann import HomogeneousProblem, State
 from fvqp.models.efficiency import generation
+from fvqp.models.transport import State
 from fvqp.typing import Floats
 
 #: Names of the processes that count as drives begin so.
@@ -25,25 +26,27 @@ DRIVES = ("microwaves", "injections")
 ROUNDING = 1e-13
 
 
-def of_steady_state(setup: Setup, problem: HomogeneousProblem, state: State, temperature: float) -> Values:
+def of_steady_state(
+    setup: Setup, processes: Mapping[str, Process], state: State, temperature: float
+) -> Values:
     """``eta_pb`` of a steady state: what drives make in unit time over their power.
 
     Args:
-        setup, problem, state: as named.
+        setup, processes, state: as named.
         temperature: of the bath, kelvin. Quasiparticles that it makes by itself do not count.
     """
-    bin_weights = problem.bin_weights(state)
+    bin_weights, f, n = setup.bin_weights(float(state.gap[0])), state.f[:, 0], state.n[:, 0]
     drives, others, power = [], [], 0.0
-    for name, process in problem.processes.items():
+    for name, process in processes.items():
         if not name.startswith(DRIVES):
             others.append(process)
             continue
         drives.append(process)
-        flow = process.energy_flow(bin_weights, state.f, state.n)  # type: ignore[attr-defined]
+        flow = process.energy_flow(bin_weights, f, n)  # type: ignore[attr-defined]
         power += float(flow.quasiparticles[0] + flow.phonons[0])
     if not power > 0.0 or state.gap[0] == 0.0:
         return {}
-    made = generation(setup.collisions, bin_weights, state.f, state.n, drives, others)  # type: ignore[arg-type]
+    made = generation(setup.collisions, bin_weights, f, n, drives, others)  # type: ignore[arg-type]
     bath = thermal(setup.grid, setup.units.temperature(temperature))
     at_rest = generation(setup.collisions, bin_weights, *bath, (), others)  # type: ignore[arg-type]
     return {"eta_pb": float(pair_breaking_efficiency(float(made[0] - at_rest[0]), power, state.gap[0]))}

@@ -14,7 +14,6 @@ from fvqp.case.boltzmann.schema import BoltzmannCase
 from fvqp.collisions import (
     BinWeights,
     ConstantTrapping,
-    ElectronPhonon,
     MattisBardeen,
     PhononEscape,
     Process,
@@ -38,13 +37,6 @@ class Observables:
 
     def __init__(self, case: BoltzmannCase, setup: Setup) -> None:
         self.case, self.setup = case, setup
-        # Transforms would lose the small difference of large rates.
-        collisions = setup.collisions
-        self._summed = (
-            collisions
-            if collisions.shares_phonons
-            else ElectronPhonon(setup.grid, collisions.coupling, "direct", interaction=collisions.interaction)
-        )
         self._mattis_bardeen: tuple[float, MattisBardeen] | None = None
         #: Whether results of the thermal distribution with as many quasiparticles stand beside those found.
         self.thermal = any(figure.compare == "thermal" for figure in case.figures)
@@ -160,8 +152,8 @@ class Observables:
                 out -= power
             else:
                 into += power
-        collisions, unit = self._summed, self.setup.units.power_density
-        passed = collisions.rates(bin_weights, f, n).n[0] @ weight
+        unit = self.setup.units.power_density
+        passed = self.setup.collisions.rates(bin_weights, f, n).n[0] @ weight
         return {
             "power_injected": into * unit,
             "power_escaped": out * unit,

@@ -5,9 +5,10 @@ from __future__ import annotations
 from fvqp.case.boltzmann.schema import BoltzmannCase
 from fvqp.case.petsc_options import check_options_read
 from fvqp.errors import CaseError
-from fvqp.models.boltzmann import HomogeneousProblem
-from fvqp.solvers.steady import SteadySolver
-from fvqp.solvers.transient import Transient
+from fvqp.models.transport import BoltzmannProblem
+from fvqp.models.transport.cell_equations import CellEquations
+from fvqp.models.transport.evolution import stepper
+from fvqp.solvers.rate_balance import BalanceSolver
 
 #: Beginnings of the options that reach a solver here: of evolutions, and of steady states.
 FAMILIES = ("ts_ts_", "ts_snes_", "ts_linear_ksp_", "steady_snes_", "steady_linear_ksp_")
@@ -23,7 +24,7 @@ OF_KEYS = {
 IN_EVERY_SOLVE = ("_ksp_rtol", "_ksp_atol", "_ksp_divtol", "_ksp_max_it")
 
 
-def check_petsc_options_used(case: BoltzmannCase, problem: HomogeneousProblem) -> None:
+def check_petsc_options_used(case: BoltzmannCase, problem: BoltzmannProblem) -> None:
     """Raise `CaseError` for options that PETSc refuses, or that no solver of this problem reads."""
     if not case.solver.petsc:
         return
@@ -46,9 +47,8 @@ def check_petsc_options_used(case: BoltzmannCase, problem: HomogeneousProblem) -
     def rehearse() -> None:
         # Solvers look for their options when they are made.
         if case.evolution is None:
-            SteadySolver(problem.equations)
+            BalanceSolver(CellEquations(problem))
         else:
-            assert case.evolution.method != "relaxation"
-            Transient(problem.equations, method=case.evolution.method)
+            stepper(problem, case.evolution.method, case.evolution.tolerance, None)
 
     check_options_read(case.source, case.solver.petsc, rehearse, f"[{task}]")

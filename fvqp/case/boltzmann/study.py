@@ -20,11 +20,25 @@ from fvqp.case.boltzmann.schema import BoltzmannCase
 from fvqp.case.boltzmann.strong import described, warn
 from fvqp.case.evolution import recorded_times
 from fvqp.case.study import Line, PointRecorder, PointStudy
-from fvqp.collisions import ConstantTrapping, PhononEscape, PhotonDrive, quasiparticle_density, thermal
+from fvqp.collisions import (
+    ConstantTrapping,
+    PhononEscape,
+    PhotonDrive,
+    Process,
+    quasiparticle_density,
+    thermal,
+)
 from fvqp.errors import ConvergenceError
 from fvqp.models.at_power import steady_at_power
-from fvqp.models.boltzmann import HomogeneousProblem, Ledger, State, SteadyState
-from fvqp.models.evolving import Pace
+from fvqp.models.transport import (
+    BoltzmannProblem,
+    Ledger,
+    State,
+    SteadyState,
+    balanced_state,
+    evolve,
+    separate_cells,
+)
 from fvqp.results.dataset import SweepDataset
 from fvqp.typing import Floats
 
@@ -148,13 +162,11 @@ class BoltzmannStudy(PointStudy):
         strengths = range(len(self.case.sweep.strength or (1.0,)))
         return [(t, s) for t in range(len(self.case.sweep.temperature)) for s in strengths]
 
-    def problem(self, t: int, s: int) -> HomogeneousProblem:
+    def problem(self, t: int, s: int) -> BoltzmannProblem:
         """The equations at a temperature and strength."""
         strength = 1.0 if self.case.sweep.strength is None else self.case.sweep.strength[s]
         processes = build_processes(self.case, self.setup, self.case.sweep.temperature[t], strength)
-        setup = self.setup
-        gap = setup.bin_weights(setup.gap) if setup.self_consistent is None else setup.self_consistent
-        return HomogeneousProblem(setup.collisions, processes, gap=gap)
+        return BoltzmannProblem(separate_cells(), self.setup.grid, self.setup.medium(processes))
 
     def _place(self, t: int, s: int, *more: int) -> tuple[int, ...]:
         return (t, s, *more) if "strength" in self.axes else (t, *more)
@@ -207,20 +219,21 @@ class BoltzmannStudy(PointStudy):
         times, first = self.axes["time"], line[0][-1]
         t, s = line[0][0], line[0][1] if "strength" in self.axes else 0
         problem = self.problem(t, s)
-        pace: Pace | None = None
+        next_step: float | None = None
         if first == 0:
             state = self._initial(problem, t)
-            closed = self.closed_forms.decay(self.case.sweep.temperature[t], state.f, times)
+            closed = self.closed_forms.decay(self.case.sweep.temperature[t], state.f[:, 0], times)
             self._record_moment(recorder, line[0], problem, state, 0.0, 0.0, closed[0])
             first, before = 1, (0.0, 0.0)
             if state.gap[0] == 0.0:
                 log.warning("%sthe superconductor is normal at the start", self._where(t, s))
         else:
             start = self._restored(recorder, (*line[0][:-1], 0))
-            closed = self.closed_forms.decay(self.case.sweep.temperature[t], start.f, times)
+            closed = self.closed_forms.decay(self.case.sweep.temperature[t], start.f[:, 0], times)
             last = (*line[0][:-1], first - 1)
             state, dataset = self._restored(recorder, last), recorder.sweep.dataset
-            pace = self._restored_pace(recorder, last)
+            step = float(dataset["next_step"].values[last])
+            next_step = None if np.isnan(step) else step / self.setup.units.time
             before = (
                 float(dataset["energy_injected"].values[last]),
                 float(dataset["energy_escaped"].values[last]),
@@ -228,13 +241,14 @@ class BoltzmannStudy(PointStudy):
         unit = self.setup.units.time
         try:
             for number, moment in enumerate(
-                problem.evolve(
+                evolve(
+                    problem,
                     state,
                     times[first:] / unit,
                     start=times[first - 1] / unit,
                     method=evolution.method,
                     tolerance=evolution.tolerance,
-                    pace=pace,
+                    first_step=next_step,
                 ),
                 start=first,
             ):
@@ -248,45 +262,36 @@ class BoltzmannStudy(PointStudy):
                     before[0] + injected,
                     before[1] + escaped,
                     closed[number],
-                    moment.pace,
+                    moment.next_step,
                 )
                 if moment.state.gap[0] == 0.0 and state.gap[0] > 0.0:
                     log.warning("%sthe superconductor is normal at %.4g s", self._where(t, s), times[number])
                 state = moment.state
-            self._warn_of_the_end(problem, state, self._where(t, s))
-            self._warn_of_the_foot(problem, state, self._where(t, s))
+            self._warn_of_the_end(state, self._where(t, s))
+            self._warn_of_the_foot(state, self._where(t, s))
         except ConvergenceError as error:
             raise ConvergenceError(f"{self._where(t, s)}{error} (in units of tau0 = {unit:.4g} s)") from None
 
-    def _initial(self, problem: HomogeneousProblem, t: int) -> State:
+    def _initial(self, problem: BoltzmannProblem, t: int) -> State:
         """State at the start."""
         (f, n), gap = initial_state(self.case, self.setup, self.case.sweep.temperature[t])
-        return self._with_gap(problem.state(f, n, gap))
-
-    def _with_gap(self, state: State) -> State:
-        """A problem of a fixed spectrum does not know its gap."""
-        if self.setup.self_consistent is not None:
-            return state
-        return State(state.f, state.n, np.full(state.f.shape[0], self.setup.gap))
+        return problem.state(f, n, gap)
 
     def _restored(self, recorder: PointRecorder, place: tuple[int, ...]) -> State:
-        """State of a point that was computed before."""
-        f, n, gap = (recorder.sweep.dataset[name].values[place] for name in ("f", "n", "gap"))
-        return State(f[None].copy(), n[None].copy(), np.array([gap * constants.e / self.setup.units.energy]))
+        """State of a point that was computed before, with the rate at which its gap moved."""
+        units, dataset = self.setup.units, recorder.sweep.dataset
+        f, n, gap = (dataset[name].values[place] for name in ("f", "n", "gap"))
+        unit = units.energy / constants.e
+        rate = float(dataset["gap_rate"].values[place]) if "gap_rate" in dataset else np.nan
+        follows = self.setup.self_consistent is not None and not np.isnan(rate)
+        moved = np.array([rate / unit * units.time]) if follows else None
+        return State(f[None, None].copy(), n[None, None].copy(), np.array([gap / unit]), moved)
 
-    def _restored_pace(self, recorder: PointRecorder, place: tuple[int, ...]) -> Pace | None:
-        """Pace of the steps after a point that was computed before; None at the start."""
-        step, rate = (float(recorder.sweep.dataset[name].values[place]) for name in ("next_step", "gap_rate"))
-        if np.isnan(step):
-            return None
-        units = self.setup.units
-        return Pace(step / units.time, np.array([rate * units.time * constants.e / units.energy]))
-
-    def _exchanged(self, problem: HomogeneousProblem, ledger: Ledger) -> tuple[float, float]:
+    def _exchanged(self, problem: BoltzmannProblem, ledger: Ledger) -> tuple[float, float]:
         """Energy that drives and sources gave, and energy that escaped, J/m³."""
         injected = escaped = 0.0
-        for name, process in problem.processes.items():
-            energy = float(ledger.into_quasiparticles[name][0] + ledger.into_phonons[name][0])
+        for name, process in _processes(problem).items():
+            energy = ledger.given[name]
             if isinstance(process, PhononEscape | ConstantTrapping):
                 escaped -= energy
             else:
@@ -298,18 +303,19 @@ class BoltzmannStudy(PointStudy):
         self,
         recorder: PointRecorder,
         place: tuple[int, ...],
-        problem: HomogeneousProblem,
+        problem: BoltzmannProblem,
         state: State,
         injected: float,
         escaped: float,
         closed: Mapping[str, float],
-        pace: Pace | None = None,
+        next_step: float | None = None,
     ) -> None:
         values = self._values(problem, state) | dict(closed)
-        if pace is not None:
+        if next_step is not None:
             units = self.setup.units
-            values["next_step"] = pace.next_step * units.time
-            values["gap_rate"] = float(pace.gap_rate[0]) * units.energy / constants.e / units.time
+            rate = 0.0 if state.gap_rate is None else float(state.gap_rate[0])
+            values["next_step"] = next_step * units.time
+            values["gap_rate"] = rate * units.energy / constants.e / units.time
         # Spectra of Eliashberg theory stay, and with them the energy of the condensate.
         kept = [name for name in ("energy_qp", "energy_ph", "energy_condensate") if name in values]
         stored = sum(float(values[name]) for name in kept)  # type: ignore[arg-type]
@@ -352,21 +358,21 @@ class BoltzmannStudy(PointStudy):
                 found, rate = self._steady(problem, state, rate)
             except ConvergenceError as error:
                 raise ConvergenceError(f"{self._where(t, s)}{error}") from None
-            state = self._with_gap(found.state)
+            state = found.state
             if state.gap[0] == 0.0:
                 log.warning("%sthe superconductor is normal", self._where(t, s))
-            self._warn_of_the_end(problem, state, self._where(t, s))
-            self._warn_of_the_foot(problem, state, self._where(t, s))
+            self._warn_of_the_end(state, self._where(t, s))
+            self._warn_of_the_foot(state, self._where(t, s))
             values = self._values(problem, state)
             if rate is not None:
                 values["drive_rate"] = rate / self.setup.units.time
             bath = self.case.sweep.temperature[t]
-            values |= efficiency.of_steady_state(self.setup, problem, state, bath)
+            values |= efficiency.of_steady_state(self.setup, _processes(problem), state, bath)
             values |= self.closed_forms.steady(bath, strength, values)
             recorder.record(place, values, self._where(t, s).removesuffix(": "))
 
     def _steady(
-        self, problem: HomogeneousProblem, guess: State, rate: float | None
+        self, problem: BoltzmannProblem, guess: State, rate: float | None
     ) -> tuple[SteadyState, float | None]:
         """A steady state, and the rate of absorption of photons whose power is given."""
         wanted = self.case.steady_state
@@ -374,25 +380,25 @@ class BoltzmannStudy(PointStudy):
         tolerance, most = wanted.tolerance, wanted.maximum_iterations
         at_power = [
             name
-            for name, process in problem.processes.items()
+            for name, process in _processes(problem).items()
             if isinstance(process, PhotonDrive) and process.power is not None
         ]
         if len(at_power) != 1:
-            return problem.steady(guess, tolerance=tolerance, max_iterations=most), None
+            return balanced_state(problem, guess, tolerance=tolerance, max_iterations=most), None
         return steady_at_power(
             problem, at_power[0], guess, rate=rate, tolerance=tolerance, max_iterations=most
         )
 
-    def _values(self, problem: HomogeneousProblem, state: State) -> Values:
-        bin_weights = problem.bin_weights(state)
+    def _values(self, problem: BoltzmannProblem, state: State) -> Values:
         gap = float(state.gap[0])
-        values = self.observables.of(state.f, state.n, gap, bin_weights, problem.processes)
+        bin_weights = self.setup.bin_weights(gap)
+        values = self.observables.of(state.f[:, 0], state.n[:, 0], gap, bin_weights, _processes(problem))
         return values | self.closed_forms.lifetimes(gap)
 
-    def _warn_of_the_end(self, problem: HomogeneousProblem, state: State, where: str) -> None:
+    def _warn_of_the_end(self, state: State, where: str) -> None:
         """Quasiparticles that reach the last bins would go on to higher energies."""
         grid = self.setup.grid
-        energy = (problem.bin_weights(state).number * grid.energies * state.f)[0]
+        energy = (self.setup.bin_weights(float(state.gap[0])).number * grid.energies * state.f[:, 0])[0]
         last = grid.energies > (1.0 - END) * grid.edges[-1]
         share = float(energy[last].sum() / max(energy.sum(), np.finfo(float).tiny))
         if share > CROWDED:
@@ -404,13 +410,13 @@ class BoltzmannStudy(PointStudy):
                 grid.edges[-1],
             )
 
-    def _warn_of_the_foot(self, problem: HomogeneousProblem, state: State, where: str) -> None:
+    def _warn_of_the_foot(self, state: State, where: str) -> None:
         """Quasiparticles that photons below twice the gap gather in the bins at the gap."""
         grid, gap, unit = self.setup.grid, float(state.gap[0]), self.setup.units.energy
         energies = [mode.photon_energy.in_delta0(unit) for mode in self.case.microwaves]
         if not energies or min(energies) >= 2.0 * gap:
             return
-        held = (problem.bin_weights(state).number * state.f)[0]
+        held = (self.setup.bin_weights(gap).number * state.f[:, 0])[0]
         share = float(held[grid.edges[:-1] <= gap].sum() / max(held.sum(), np.finfo(float).tiny))
         if share > FOOT:
             cure = 'energies.spacing = "steps" resolves them, for gap.model = "fixed"'
@@ -427,6 +433,11 @@ class BoltzmannStudy(PointStudy):
         """A point, in front of a message."""
         where = f"temperature {self.case.sweep.temperature[t]:g} K"
         return where + (f", strength {self.axes['strength'][s]:g}: " if "strength" in self.axes else ": ")
+
+
+def _processes(problem: BoltzmannProblem) -> Mapping[str, Process]:
+    """Drives, sources and escape."""
+    return problem.media[0].medium.processes
 
 
 STUDY = BoltzmannStudy

@@ -25,8 +25,17 @@ keeps none. A species moves by `Immobile`, `Diffusion` or `DiscreteOrdinates` in
 and how often it scatters is said by the `Medium` of a cell: what has no speed there rests. Walls let nothing
 through unless said otherwise; where the gap has a step, or states × speed has, particles turn back as far as
 they find no states beyond. Ledgers hold sums over all ranks.
+
+Cells that do not exchange particles, a homogeneous superconductor among them, have methods that follow every
+occupation to a relative accuracy::
+
+    problem = BoltzmannProblem(separate_cells(), grid, Medium(ElectronPhonon(grid, coupling, "direct")))
+    for moment in evolve(problem, state, times, method="arkimex", tolerance=1e-4): ...
+    balanced_state(problem, guess).state
 """
 
+from fvqp.models.transport.body import separate_cells
+from fvqp.models.transport.cell_steady import SteadyState, balanced_state
 from fvqp.models.transport.evolution import evolve
 from fvqp.models.transport.medium import Medium
 from fvqp.models.transport.motion import CLOSED, Diffusion, DiscreteOrdinates, Immobile
@@ -44,5 +53,8 @@ __all__ = [
     "Medium",
     "Moment",
     "State",
+    "SteadyState",
+    "balanced_state",
     "evolve",
+    "separate_cells",
 ]

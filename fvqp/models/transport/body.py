@@ -10,7 +10,7 @@ from mpi4py import MPI
 from numpy.typing import NDArray
 
 from fvqp.errors import CaseError
-from fvqp.mesh import Mesh
+from fvqp.mesh import Mesh, shape_mesh
 from fvqp.models.transport.motion import (
     Diffusion,
     DiffusionOperator,
@@ -31,6 +31,11 @@ from fvqp.transport.ordinates import mesh_streaming
 from fvqp.transport.radial import Shells, radial_streaming
 from fvqp.transport.streaming import Scheme, Streaming
 from fvqp.typing import Floats, Ints
+
+
+def separate_cells(number: int = 1) -> Mesh:
+    """Cells of volume 1 on this rank, for particles that stay in their cells."""
+    return shape_mesh("grid1d", nx=number, Lx=float(number), comm=MPI.COMM_SELF)
 
 
 class Body:

@@ -8,28 +8,37 @@ from typing import Literal
 import numpy as np
 
 from fvqp.errors import CaseError
+from fvqp.models.transport.cell_steps import CellSteps
 from fvqp.models.transport.integrators import ImplicitExplicit
 from fvqp.models.transport.problem import BoltzmannProblem
 from fvqp.models.transport.rosenbrock import Rosenbrock
 from fvqp.models.transport.state import Counters, Moment, State
 from fvqp.models.transport.stepping import Stepper
+from fvqp.models.transport.time_relaxation import TimeRelaxation
 from fvqp.typing import Floats
 
-Method = Literal["rosenbrock", "imex"]
+Method = Literal["rosenbrock", "imex", "arkimex", "bdf", "relaxation"]
 
 
-def stepper(problem: BoltzmannProblem, method: Method, tolerance: float, first_step: float | None) -> Stepper:
-    """Adaptive steps by a method.
+def stepper(
+    problem: BoltzmannProblem, method: Method, tolerance: float, first_step: float | None
+) -> Stepper | CellSteps:
+    """Adaptive steps by a method, see `evolve`.
 
     Raises:
-        CaseError: a method that is not known.
+        CaseError: a method that is not known, or does not go with the problem.
     """
+    if method in ("arkimex", "bdf"):
+        return CellSteps(problem, method, tolerance, first_step)
     kinds: dict[str, type[Stepper]] = {
         "rosenbrock": Rosenbrock,
         "imex": ImplicitExplicit,
+        "relaxation": TimeRelaxation,
     }
     if method not in kinds:
-        raise CaseError(f'method: "{method}" is not known; use one of {", ".join(kinds)}')
+        raise CaseError(
+            f'method: "{method}" is not known; use one of {", ".join((*kinds, "arkimex", "bdf"))}'
+        )
     return kinds[method](problem, tolerance, first_step)
 
 
@@ -52,19 +61,23 @@ def evolve(
         state: at the start.
         times: increasing, after the start, in τ0.
         start: time of the state.
-        tolerance: error of a step in any cell: in the energy of quasiparticles and in that of phonons,
-            errors of all occupations added up whatever their sign, relative to what the cell holds and a
-            thousandth of what the fullest one does.
-        method: of steps, all of order 2: ``"rosenbrock"``, linearly implicit; ``"imex"``, motion implicit
-            and collisions explicit, which bound the steps.
+        tolerance: error of a step. Of ``"rosenbrock"`` and ``"imex"``, in any cell: in the energy of
+            quasiparticles and in that of phonons, errors of all occupations added up whatever their sign,
+            relative to what the cell holds and a thousandth of what the fullest one does. Of the others, in
+            every occupation, relative to itself.
+        method: of steps: ``"rosenbrock"``, linearly implicit, of order 2; ``"imex"``, of order 2, motion
+            implicit and collisions explicit, which bound the steps. For cells that do not exchange particles:
+            ``"arkimex"``, of order 4 in one step; ``"bdf"``, of order 2 in several steps, for fixed gaps;
+            ``"relaxation"``, explicit and of order 1, for short times and for comparison.
         first_step: by default, and if 0, so short that nothing changes by more than the tolerance; one
-            that is too long for that, or for positive occupations, is shortened.
+            that is too long for that, or for positive occupations, is shortened. With the gap's rate of
+            change in the state, the evolution of which both are a `Moment` goes on as it would have.
         counters: what came and went before the start.
         callback: called after every step.
 
     Raises:
-        CaseError: times that do not increase, a first step that is negative, or a method that is not
-            known.
+        CaseError: times that do not increase, a first step that is negative, or a method that does not
+            go with the problem.
         ConvergenceError: steps collapse; says why.
     """
     at = np.atleast_1d(np.asarray(times, dtype=np.float64))

@@ -17,9 +17,10 @@ from fvqp.models.transport.gaps import predict_gap
 from fvqp.models.transport.local import InelasticRates
 from fvqp.models.transport.problem import BoltzmannProblem
 from fvqp.models.transport.state import Counters, Rates, State
-from fvqp.models.transport.stepping import Refused, Stepper
+from fvqp.models.transport.stepping import Stepper
 from fvqp.petsc import PETSc, destroyed_with, own_errors, weakly
 from fvqp.solvers.elimination import defaults
+from fvqp.solvers.transient import Refused
 from fvqp.typing import Floats
 
 PREFIX = "fvqp_transport_"
@@ -91,7 +92,7 @@ class Integrator(Stepper, ABC):
 
     def _step(self, state: State, now: float, length: float) -> tuple[State, Counters, float]:
         p, ts = self._p, self._ts
-        begin = self._begin = predict_gap(p, state, 0.5 * length)
+        begin = self._begin = predict_gap(p, state, length)
         self._inelastic = p.inelastic_rates(begin)
         self._why = ""
         ts.restartStep()
@@ -112,7 +113,7 @@ class Integrator(Stepper, ABC):
         if error <= 1.0:
             f, n = self._positive(begin, f, n)
             f, n = self._closed(begin, passed, f, n)
-            state = self._corrected(f, n, begin.gap, state.gap)
+            state = self._corrected(f, n, begin.gap, state.gap, length)
             ts.monitor(self.steps + 1, now + length, self._u)
         return state, passed, error
 

@@ -83,6 +83,9 @@ class LocalProcesses:
             here = self._volume[one.rows, None]
             self.weight_f[one.rows] = here * one.number(self.bin_weights[-1])
             self.mobile[one.rows] = here * one.medium.density * self.bin_weights[-1].number
+            shares = self.bin_weights[-1].phonon_shares
+            if shares is not None:
+                self.weight_n[one.rows] = here * one.modes * shares
 
     def rates(self, f: Floats, n: Floats) -> Local:
         """Rates of means ``f[n_owned, N]``, ``n[n_owned, K]``."""

@@ -13,13 +13,16 @@ from fvqp.collisions import (
     BinWeights,
     CollisionGrid,
     ElectronPhonon,
+    GainLoss,
     Localization,
     Process,
     bcs_weights,
     relative_velocity,
 )
 from fvqp.collisions.bin_weights import Rule
+from fvqp.collisions.electron_phonon import Collisions
 from fvqp.collisions.moving_gap import SelfConsistentGap
+from fvqp.collisions.threshold import at_threshold
 from fvqp.errors import CaseError
 from fvqp.typing import Floats, Ints
 
@@ -31,10 +34,10 @@ class Medium:
     Attributes:
         collisions: of quasiparticles with phonons; None where these do not collide. A material with a τ0 and
             Δ0 of its own has another `Coupling` on the same grid.
-        gap: Δ of a BCS spectrum that stays, one number or one for each of the medium's cells, ghosts
+        gap: Δ of a BCS spectrum that is fixed, one number or one for each of the medium's cells, ghosts
             included; or what makes the gap follow the occupations of every cell; None in an insulator, which
             has no quasiparticles.
-        spectrum: any other spectrum that stays, one row, with ``gap`` as its edge.
+        spectrum: any other fixed spectrum, one row, with ``gap`` as its edge.
         density: N0 over that of the reference.
         modes: phonon modes of every point, ``(K,)``, in 4 N0 Δ0 of the reference; default: those of the
             collisions. Needed without collisions.
@@ -43,9 +46,12 @@ class Medium:
             the gap; with a renormalization of its own, see `relative_velocity`.
         sound_velocity, phonon_free_path: of phonons, likewise; one number or one for each phonon point.
         processes: sources, drives and escape by name; their rows are the medium's owned cells.
-        localization: of quasiparticles below a gap that stays and is one number; or None.
+        localization: of quasiparticles below a fixed gap that is one number; or None.
         localized_diffusivity: D of localized quasiparticles in m²/τ0, for slow hops.
         rule: how states are counted, see `bcs_weights`.
+        splits_phonons: phonon modes are split at 2Δ of a fixed BCS gap (`fvqp.collisions.threshold`), on
+            a uniform axis. A spectrum has its own ``phonon_shares``, a gap that follows its own
+            ``splits_phonons``.
 
     Raises:
         CaseError: numbers out of range, or parts that do not go together.
@@ -64,6 +70,7 @@ class Medium:
     localization: Localization | None = None
     localized_diffusivity: float = 0.0
     rule: Rule = "linear"
+    splits_phonons: bool = False
 
     def __post_init__(self) -> None:
         for name in ("density", "free_path", "phonon_free_path"):
@@ -81,11 +88,18 @@ class Medium:
             self.gap is not None and not isinstance(self.gap, SelfConsistentGap) and np.ndim(self.gap) == 0
         )
         if self.spectrum is not None and not one_gap:
-            raise CaseError("medium: a spectrum that stays has one gap, its edge")
+            raise CaseError("medium: a fixed spectrum has one gap, its edge")
         if self.localization is not None and not one_gap:
-            raise CaseError("medium: localized quasiparticles need one gap that stays")
+            raise CaseError("medium: localized quasiparticles need one fixed gap")
         if self.localized_diffusivity > 0.0 and (self.localization is None or np.isinf(self.free_path)):
             raise CaseError("medium: localized quasiparticles that hop need a finite free path")
+        if self.splits_phonons and (
+            self.gap is None or self.spectrum is not None or isinstance(self.gap, SelfConsistentGap)
+        ):
+            raise CaseError(
+                "medium: splits_phonons is for a fixed BCS gap; a spectrum has its own phonon_shares, a "
+                "gap that follows its own splits_phonons"
+            )
 
 
 class Filled:
@@ -123,12 +137,26 @@ class Filled:
                 f"medium: modes must be one positive number for each of {grid.n_phonon} phonon points"
             )
 
+        if self.splits_phonons and (medium.collisions is None or medium.collisions.shares_phonons):
+            raise CaseError(
+                "medium: graded sums do not split phonon modes at twice the gap; choose "
+                "splits_phonons=False, or direct sums on a uniform axis"
+            )
+
     @property
     def has_quasiparticles(self) -> bool:
         return self.medium.gap is not None
 
+    @property
+    def splits_phonons(self) -> bool:
+        """True if phonon modes are split at 2Δ."""
+        if self.self_consistent is not None:
+            return self.self_consistent.splits_phonons
+        spectrum = self.medium.spectrum
+        return self.medium.splits_phonons or (spectrum is not None and spectrum.phonon_shares is not None)
+
     def initial_gap(self) -> Floats:
-        """A gap that stays, ``(cells,)``; without quasiparticles that of a gap that follows; NaN in an
+        """A fixed gap, ``(cells,)``; without quasiparticles that of a gap that follows; NaN in an
         insulator."""
         if not self.has_quasiparticles:
             return np.full(len(self.cells), np.nan)
@@ -147,7 +175,40 @@ class Filled:
             return self.medium.spectrum
         if self.self_consistent is not None:
             return self.self_consistent.bin_weights(gap)
-        return bcs_weights(self.grid, _one_if_equal(gap), self.medium.rule)
+        gaps, rule = _one_if_equal(gap), self.medium.rule
+        bin_weights = bcs_weights(self.grid, gaps, rule)
+        return at_threshold(self.grid, bin_weights, gaps, rule) if self.medium.splits_phonons else bin_weights
+
+    def processes(self) -> dict[str, Process]:
+        """All processes by name: collisions, localization, and those of the medium."""
+        own: dict[str, Process | None] = {
+            "electron-phonon collisions": self.medium.collisions,
+            "localization": self.medium.localization,
+        }
+        return {name: process for name, process in own.items() if process is not None} | dict(
+            self.medium.processes
+        )
+
+    def gain_loss(
+        self, bin_weights: BinWeights, f: Floats, n: Floats, collisions: Collisions = "all"
+    ) -> GainLoss:
+        """Gain and loss coefficients of all processes together; or of ``"scattering"`` or ``"pairs"`` alone.
+
+        Args:
+            bin_weights: spectrum of the cells.
+            f, n: their occupations, ``(cells, N)`` and ``(cells, K)``.
+            collisions: see `ElectronPhonon.gain_loss`.
+        """
+        total = GainLoss(*(np.zeros_like(part) for part in (f, f, n, n)))
+        own = self.medium.collisions
+        if collisions != "all":
+            parts = [] if own is None else [own.gain_loss(bin_weights, f, n, collisions)]
+        else:
+            parts = [process.gain_loss(bin_weights, f, n) for process in self.processes().values()]
+        for part in parts:
+            for sum_of_all, one in zip(total, part, strict=True):
+                sum_of_all += one
+        return total
 
     def number(self, bin_weights: BinWeights) -> Floats:
         """States of the bins of a spectrum and localized ones, ``(cells or 1, N)``, in 4 N0 Δ0."""
@@ -176,7 +237,7 @@ class Filled:
         return speed, states
 
     def condensate(self, gap: Floats) -> Floats:
-        """Energy of the condensate of every cell, in 4 N0 Δ0² of the reference; 0 with a gap that stays."""
+        """Energy of the condensate of every cell, in 4 N0 Δ0² of the reference; 0 with a fixed gap."""
         if self.self_consistent is None:
             return np.zeros(len(gap))
         return self.medium.density * self.self_consistent.condensate_energy(gap)

@@ -50,7 +50,7 @@ class BoltzmannProblem:
 
         Raises:
             CaseError: cells without a medium or with two; media on other grids; walls or directions that do
-                not go with the body.
+                not go with the body; phonons that move and modes that are split at 2Δ.
         """
         self.body, self.grid = Body(space), grid
         body = self.body
@@ -60,6 +60,11 @@ class BoltzmannProblem:
             number[one.cells] = k
         self.moving_f = body.moving(quasiparticles or Immobile(), number)
         self.moving_n = body.moving(phonons or Immobile(), number)
+        if any(one.splits_phonons for one in self.media) and not isinstance(self.moving_n, Immobile):
+            raise CaseError(
+                "phonons: modes that are split at 2Δ belong to phonons that stay in their cells; choose "
+                "splits_phonons=False, or phonons that do not move"
+            )
         self.local = LocalProcesses(self.media, body.volume, grid)
         self._gap = np.empty(body.n_owned)
         for one in self.media:
@@ -230,6 +235,7 @@ class BoltzmannProblem:
 
     def phonon_energies(self, state: State) -> Floats:
         """Energy of phonons by volume, ``(n_owned,)``, in 4 N0 Δ0² of the reference."""
+        self.local.set(state.gap)
         weight = self.local.weight_n * self.grid.phonon_energies
         return np.asarray(np.sum(weight * self.mean_n(state.n), axis=1) / self.body.volume)
 

@@ -246,8 +246,8 @@ class SteadySolver:
 
     def _scaled(self, state: State, factor: float) -> State:
         """A state with as many times the particles."""
-        f, gap = correct_gap(self._p, np.minimum(factor * state.f, 1.0), state.gap)
-        return State(f, factor * state.n, gap)
+        f, n, gap = correct_gap(self._p, np.minimum(factor * state.f, 1.0), factor * state.n, state.gap)
+        return State(f, n, gap)
 
     def _balanced(self, state: State) -> None:
         """Raise `ConvergenceError` for an unchanging state whose gap is held up at the end of the axis: it
@@ -316,8 +316,7 @@ class SteadySolver:
         """A state after a step, within bounds."""
         new_f = np.clip(np.maximum(state.f + f, MIN_LEFT * state.f), 0.0, 1.0)
         new_n = np.maximum(state.n + n, MIN_LEFT * state.n)
-        new_f, gap = correct_gap(self._p, new_f, state.gap)
-        return State(new_f, new_n, gap)
+        return State(*correct_gap(self._p, new_f, new_n, state.gap))
 
 
 class _System:

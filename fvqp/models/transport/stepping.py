@@ -14,6 +14,7 @@ from fvqp.models.transport import accuracy
 from fvqp.models.transport.gaps import correct_gap
 from fvqp.models.transport.problem import BoltzmannProblem
 from fvqp.models.transport.state import Counters, State
+from fvqp.solvers.transient import Refused
 from fvqp.typing import Floats
 
 log = logging.getLogger(__name__)
@@ -43,10 +44,6 @@ REPEATED = 0.4
 #: Steps that may be refused beyond one of four before a run is stuck. Rounding, or rates out of all
 #: proportion, refuse one step of two or three forever; control of errors refuses one of ten.
 STUCK = 1000
-
-
-class Refused(Exception):
-    """A step that is too long; says why."""
 
 
 class Stepper:
@@ -193,10 +190,10 @@ class Stepper:
 
     # -- the gap
 
-    def _corrected(self, f: Floats, n: Floats, gap: Floats, before: Floats) -> State:
-        """Gaps that solve their equation, and quasiparticles carried along."""
+    def _corrected(self, f: Floats, n: Floats, gap: Floats, before: Floats, length: float) -> State:
+        """Gaps that solve their equation after a step, and particles carried along."""
         p = self._p
-        f, gap = correct_gap(p, f, gap)
+        f, n, gap = correct_gap(p, f, n, gap, length)
         if not p.gap_follows:
             return State(f, n, gap)
         way = float(p.body.comm.allreduce(float(np.nanmax(np.abs(gap - before), initial=0.0)), MPI.MAX))

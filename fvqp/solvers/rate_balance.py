@@ -36,7 +36,7 @@ _LINEAR = 1e-3
 
 
 @dataclass(frozen=True)
-class Steady:
+class Balance:
     """A steady state.
 
     Attributes:
@@ -54,7 +54,7 @@ class Steady:
     factorizations: int
 
 
-class SteadySolver:
+class BalanceSolver:
     """Finds steady states near a guess, for the same equations as often as wanted.
 
     PETSc options with the prefix ``fvqp_steady_`` reach the SNES (``-fvqp_steady_snes_monitor``,
@@ -98,7 +98,7 @@ class SteadySolver:
             self._snes.setFromOptions()
         destroyed_with(self, self._snes, self._y)
 
-    def solve(self, guess: Floats) -> Steady:
+    def solve(self, guess: Floats) -> Balance:
         """The steady state that steps from a guess lead to.
 
         Args:
@@ -122,7 +122,7 @@ class SteadySolver:
         if self._snes.getConvergedReason() <= 0:
             raise ConvergenceError(f"no steady state after {taken} steps: {self._reason(y)}")
         log.info("steady state: %d steps, residual %.1e", taken, self._residual)
-        return Steady(y, self._residual, self._imbalance, taken, self._linear.factorizations - made)
+        return Balance(y, self._residual, self._imbalance, taken, self._linear.factorizations - made)
 
     def _reason(self, y: Floats) -> str:
         name = max(self._imbalance, key=lambda key: self._imbalance[key], default="")
