@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from fvqp.mesh import Mesh as Mesh
     from fvqp.mesh import read_mesh as read_mesh
     from fvqp.mesh import shape_mesh as shape_mesh
+    from fvqp.models.boltzmann import BoltzmannProblem as BoltzmannProblem
+    from fvqp.models.boltzmann.evolution import evolve as evolve
     from fvqp.models.device import Device as Device
     from fvqp.models.device import Junction as Junction
     from fvqp.models.device import Lead as Lead
@@ -28,8 +30,6 @@ if TYPE_CHECKING:
     from fvqp.models.gap_field import GapModel as GapModel
     from fvqp.models.operating_point import solve_point as solve_point
     from fvqp.models.phase import Supercurrent as Supercurrent
-    from fvqp.models.transport import BoltzmannProblem as BoltzmannProblem
-    from fvqp.models.transport.evolution import evolve as evolve
     from fvqp.models.usadel import Point as Point
     from fvqp.models.usadel import UsadelProblem as UsadelProblem
     from fvqp.results import Result as Result
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 #: Where the public names live; imported when first used, so that ``fvqp doctor`` works without PETSc.
 _HOMES = {
-    "BoltzmannProblem": "fvqp.models.transport",
+    "BoltzmannProblem": "fvqp.models.boltzmann",
     "Device": "fvqp.models.device",
     "EnergyGrid": "fvqp.grids",
     "GapModel": "fvqp.models.gap_field",
@@ -54,7 +54,7 @@ _HOMES = {
     "Supercurrent": "fvqp.models.phase",
     "UsadelProblem": "fvqp.models.usadel",
     "check": "fvqp.case.run",
-    "evolve": "fvqp.models.transport.evolution",
+    "evolve": "fvqp.models.boltzmann.evolution",
     "fit": "fvqp.case.usadel.fitting",
     "load_case": "fvqp.case",
     "load_material": "fvqp.materials",

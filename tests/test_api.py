@@ -37,9 +37,9 @@ from fvqp import (
 )
 from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon
 from fvqp.errors import CaseError, ConvergenceError, MeshError, SuperconductivityDestroyed
+from fvqp.models.boltzmann import Medium
 from fvqp.models.operating_point import solve_point
 from fvqp.models.slopes import conductances
-from fvqp.models.transport import Medium
 from fvqp.results.ledger import Ledger
 from fvqp.units import engineering, registry
 

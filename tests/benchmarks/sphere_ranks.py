@@ -13,7 +13,7 @@ from mpi4py import MPI
 from ranks import compare
 
 from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon
-from fvqp.models.transport import BoltzmannProblem, DiscreteOrdinates, Medium
+from fvqp.models.boltzmann import BoltzmannProblem, DiscreteOrdinates, Medium
 from fvqp.transport.directions import spherical
 from fvqp.transport.radial import Shells
 from fvqp.transport.walls import Wall

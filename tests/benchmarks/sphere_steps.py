@@ -17,7 +17,7 @@ from ranks import compare
 from fvqp.case import load_case
 from fvqp.case.transport.build import build_setup
 from fvqp.case.transport.schema import TransportCase
-from fvqp.models.transport.evolution import evolve
+from fvqp.models.boltzmann.evolution import evolve
 
 CASE = Path(__file__).parents[2] / "cases" / "boltzphlow2026" / "sphere_pulse.toml"
 SIZE = (

@@ -20,7 +20,7 @@ from timing import best
 
 from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon, PhononEscape, thermal
 from fvqp.mesh import shape_mesh
-from fvqp.models.transport import BoltzmannProblem, Diffusion, Medium, State
+from fvqp.models.boltzmann import BoltzmannProblem, Diffusion, Medium, State
 
 pytestmark = pytest.mark.benchmark
 COUPLING = Coupling(kappa=1.764, pair_breaking_time=0.04)

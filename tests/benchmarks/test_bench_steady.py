@@ -9,7 +9,7 @@ import pytest
 
 from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon, PhotonDrive, thermal
 from fvqp.collisions.sources import PhononEscape
-from fvqp.models.transport import BoltzmannProblem, Medium, balanced_state, evolve, separate_cells
+from fvqp.models.boltzmann import BoltzmannProblem, Medium, balanced_state, evolve, separate_cells
 
 pytestmark = pytest.mark.benchmark
 COUPLING = Coupling(kappa=1.764, pair_breaking_time=5.5e-4)  # aluminium

@@ -20,7 +20,7 @@ from fvqp.collisions import (
 from fvqp.collisions.moving_gap import SelfConsistentGap, condensate_energy
 from fvqp.errors import CaseError, ConvergenceError
 from fvqp.gap import equilibrium_gap
-from fvqp.models.transport import BoltzmannProblem, Medium, State, evolve, separate_cells
+from fvqp.models.boltzmann import BoltzmannProblem, Medium, State, evolve, separate_cells
 
 UNIFORM = CollisionGrid.uniform(0.02, 4.0)
 GRADED = CollisionGrid.graded(12.0, gap=[0.5, 1.0], finest=0.01, growth=0.1)

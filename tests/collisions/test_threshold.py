@@ -23,7 +23,7 @@ from fvqp.collisions import (
 from fvqp.collisions.moving_gap import SelfConsistentGap
 from fvqp.collisions.threshold import at_threshold, broken_pairs, carried_phonons, first_of_pairs
 from fvqp.errors import CaseError
-from fvqp.models.transport import BoltzmannProblem, Medium, balanced_state, separate_cells
+from fvqp.models.boltzmann import BoltzmannProblem, Medium, balanced_state, separate_cells
 
 COUPLING = Coupling(1.764, 0.05)
 GRID = CollisionGrid.uniform(0.1, 4.0)

@@ -14,8 +14,8 @@ from fvqp.case.reading import case_from_dict
 from fvqp.case.transport.build import Setup, build_setup
 from fvqp.case.transport.sizes import LOOSE, OF_RUN, RECORDED
 from fvqp.errors import ConvergenceError
-from fvqp.models.transport.evolution import evolve
-from fvqp.models.transport.linearized import Linearized
+from fvqp.models.boltzmann.evolution import evolve
+from fvqp.models.boltzmann.linearized import Linearized
 
 
 def setup_of(shells: int) -> Setup:

@@ -19,7 +19,7 @@ from fvqp.collisions.moving_gap import SelfConsistentGap
 from fvqp.collisions.sources import PhononEscape
 from fvqp.errors import CaseError, ConvergenceError
 from fvqp.mesh import shape_mesh
-from fvqp.models.transport import (
+from fvqp.models.boltzmann import (
     BoltzmannProblem,
     Diffusion,
     Medium,
@@ -30,7 +30,7 @@ from fvqp.models.transport import (
     evolve,
     separate_cells,
 )
-from fvqp.models.transport.cell_equations import CellEquations
+from fvqp.models.boltzmann.cell_equations import CellEquations
 
 COUPLING = Coupling(kappa=1.764, pair_breaking_time=5.5e-4)
 ESCAPE = 4e-4

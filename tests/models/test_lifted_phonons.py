@@ -21,8 +21,8 @@ from fvqp.collisions import (
 from fvqp.collisions.moving_gap import SelfConsistentGap
 from fvqp.collisions.threshold import at_threshold, carried_phonons, first_of_pairs
 from fvqp.models import lifted_phonons
+from fvqp.models.boltzmann import BoltzmannProblem, Medium, Moment, State, evolve, separate_cells
 from fvqp.models.lifted_phonons import cross_threshold, kept_share
-from fvqp.models.transport import BoltzmannProblem, Medium, Moment, State, evolve, separate_cells
 
 COUPLING = Coupling(1.764, 5.8e-4)
 GRID = CollisionGrid.uniform(0.1, 4.0, start=0.5)

@@ -14,11 +14,11 @@ from fvqp.collisions.moving_gap import SelfConsistentGap
 from fvqp.collisions.sources import Gaussian, QuasiparticleInjection
 from fvqp.errors import CaseError
 from fvqp.mesh import shape_mesh
-from fvqp.models.transport import BoltzmannProblem, Diffusion, DiscreteOrdinates, Medium
-from fvqp.models.transport.evolution import evolve
-from fvqp.models.transport.linearized import Linearized
-from fvqp.models.transport.state import Rates
-from fvqp.models.transport.steady import SteadySolver
+from fvqp.models.boltzmann import BoltzmannProblem, Diffusion, DiscreteOrdinates, Medium
+from fvqp.models.boltzmann.evolution import evolve
+from fvqp.models.boltzmann.linearized import Linearized
+from fvqp.models.boltzmann.state import Rates
+from fvqp.models.boltzmann.steady import SteadySolver
 from fvqp.transport.directions import lebedev, spherical
 from fvqp.transport.radial import Shells
 from fvqp.transport.walls import Wall

@@ -13,10 +13,10 @@ from transport_cases import FILM
 
 from fvqp.case.reading import case_from_dict
 from fvqp.case.transport.build import build_setup
-from fvqp.models.transport import BoltzmannProblem, cell_solver
-from fvqp.models.transport.evolution import evolve
-from fvqp.models.transport.linearized import Linearized
-from fvqp.models.transport.state import Rates, State
+from fvqp.models.boltzmann import BoltzmannProblem, cell_solver
+from fvqp.models.boltzmann.evolution import evolve
+from fvqp.models.boltzmann.linearized import Linearized
+from fvqp.models.boltzmann.state import Rates, State
 from fvqp.solvers.elimination import EliminatedLU, EliminatedX
 
 ON_CHIP: dict[str, Any] = {

@@ -12,8 +12,8 @@ from transport_problems import gmsh_halves, plain, skewed_quads
 from fvqp.collisions import CollisionGrid, thermal
 from fvqp.errors import ConvergenceError
 from fvqp.mesh import Mesh, RawMesh, read_mesh, shape_mesh
-from fvqp.models.transport import BoltzmannProblem, DiscreteOrdinates, Medium, steady
-from fvqp.models.transport.steady import SteadySolver, net_power
+from fvqp.models.boltzmann import BoltzmannProblem, DiscreteOrdinates, Medium, steady
+from fvqp.models.boltzmann.steady import SteadySolver, net_power
 from fvqp.transport.directions import Directions, gauss_legendre, product
 from fvqp.transport.ordinates import mesh_streaming
 from fvqp.transport.radial import Shells, radial_streaming

@@ -16,10 +16,10 @@ from fvqp.collisions.moving_gap import SelfConsistentGap
 from fvqp.collisions.sources import Gaussian, QuasiparticleInjection
 from fvqp.errors import CaseError, ConvergenceError
 from fvqp.mesh import shape_mesh
-from fvqp.models.transport import BoltzmannProblem, Diffusion, DiscreteOrdinates, Ledger, Medium, State
-from fvqp.models.transport import integrators as by_petsc
-from fvqp.models.transport.evolution import evolve, stepper
-from fvqp.models.transport.linearized import Linearized
+from fvqp.models.boltzmann import BoltzmannProblem, Diffusion, DiscreteOrdinates, Ledger, Medium, State
+from fvqp.models.boltzmann import integrators as by_petsc
+from fvqp.models.boltzmann.evolution import evolve, stepper
+from fvqp.models.boltzmann.linearized import Linearized
 from fvqp.transport.directions import spherical
 from fvqp.transport.radial import Shells
 from fvqp.transport.walls import Wall

@@ -10,8 +10,8 @@ import fvqp.threads
 import fvqp.transport.streaming
 from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon, thermal
 from fvqp.mesh import shape_mesh
-from fvqp.models.transport import BoltzmannProblem, Medium, cell_solver
-from fvqp.models.transport.state import Local
+from fvqp.models.boltzmann import BoltzmannProblem, Medium, cell_solver
+from fvqp.models.boltzmann.state import Local
 from fvqp.transport.directions import spherical
 from fvqp.transport.radial import Shells, radial_streaming
 from fvqp.transport.walls import Wall

@@ -13,7 +13,7 @@ from transport_cases import FILM
 
 import fvqp
 from fvqp.errors import ConvergenceError
-from fvqp.models.transport import steady
+from fvqp.models.boltzmann import steady
 
 
 def film(motion: str, escape: str, **phonons: Any) -> dict[str, Any]:

@@ -14,11 +14,11 @@ from fvqp.collisions.moving_gap import SelfConsistentGap
 from fvqp.collisions.sources import Gaussian, QuasiparticleInjection
 from fvqp.errors import ConvergenceError
 from fvqp.mesh import shape_mesh
-from fvqp.models.transport import BoltzmannProblem, Counters, Diffusion, DiscreteOrdinates, Medium, State
-from fvqp.models.transport.evolution import stepper
-from fvqp.models.transport.integrator import Integrator
-from fvqp.models.transport.linearized import DIP, _without_dips, _without_ends
-from fvqp.models.transport.stepping import KEPT, STUCK, Refused, Stepper
+from fvqp.models.boltzmann import BoltzmannProblem, Counters, Diffusion, DiscreteOrdinates, Medium, State
+from fvqp.models.boltzmann.evolution import stepper
+from fvqp.models.boltzmann.integrator import Integrator
+from fvqp.models.boltzmann.linearized import DIP, _without_dips, _without_ends
+from fvqp.models.boltzmann.stepping import KEPT, STUCK, Refused, Stepper
 from fvqp.transport.directions import spherical
 from fvqp.transport.radial import Shells
 from fvqp.transport.walls import Wall
@@ -152,8 +152,8 @@ def test_steps_that_are_refused_forever_end(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(steps, "_step", step)
     monkeypatch.setattr(steps, "_longest", lambda state: np.inf)
-    monkeypatch.setattr("fvqp.models.transport.stepping.MAX_STEP_FACTOR", 1.0)
-    monkeypatch.setattr("fvqp.models.transport.stepping.REPEATED", 1.0)
+    monkeypatch.setattr("fvqp.models.boltzmann.stepping.MAX_STEP_FACTOR", 1.0)
+    monkeypatch.setattr("fvqp.models.boltzmann.stepping.REPEATED", 1.0)
     state = State(np.zeros((1, 1, 1)), np.zeros((1, 1, 1)), np.ones(1))
     with pytest.raises(ConvergenceError, match="are refused again and again: rounding"):
         steps.advance(state, 0.0, 1e6, None)

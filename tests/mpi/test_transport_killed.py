@@ -33,7 +33,7 @@ import os, signal, sys
 from mpi4py import MPI
 from fvqp import cli
 from fvqp.case.transport.recording import TransportRecorder
-from fvqp.models.transport import BoltzmannProblem
+from fvqp.models.boltzmann import BoltzmannProblem
 from fvqp.results import ResultsFolder
 record, rates, save, recorded = TransportRecorder.record, BoltzmannProblem.rates, ResultsFolder.save, []
 def always(self, mesh, checkpoint, force=False):

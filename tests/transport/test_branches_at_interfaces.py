@@ -15,7 +15,7 @@ from transport_problems import gmsh_halves
 
 from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon, thermal
 from fvqp.mesh import Mesh, read_mesh, shape_mesh
-from fvqp.models.transport import BoltzmannProblem, DiscreteOrdinates, Medium
+from fvqp.models.boltzmann import BoltzmannProblem, DiscreteOrdinates, Medium
 from fvqp.transport.directions import FULL, Directions, branched, gauss_legendre, lebedev, product
 from fvqp.transport.ordinates import mesh_streaming
 from fvqp.transport.streaming import Scheme, Streaming

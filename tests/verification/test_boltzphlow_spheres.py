@@ -17,8 +17,8 @@ import fvqp
 from fvqp.case.run import run
 from fvqp.collisions import CollisionGrid, bcs_weights, relative_velocity
 from fvqp.materials import load_material
+from fvqp.models.boltzmann.stepping import CUT
 from fvqp.models.strong_coupling import strong_coupling
-from fvqp.models.transport.stepping import CUT
 from fvqp.spectral import alpha2f
 from fvqp.spectral.eliashberg_axis import retarded_root
 

@@ -14,8 +14,8 @@ from transport_problems import gmsh_model
 from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon, thermal
 from fvqp.collisions.sources import Gaussian, QuasiparticleInjection
 from fvqp.mesh import Mesh, build_mesh, read_raw
-from fvqp.models.transport import BoltzmannProblem, Diffusion, DiscreteOrdinates, Medium
-from fvqp.models.transport.steady import SteadySolver, net_power
+from fvqp.models.boltzmann import BoltzmannProblem, Diffusion, DiscreteOrdinates, Medium
+from fvqp.models.boltzmann.steady import SteadySolver, net_power
 from fvqp.transport.directions import Directions, revolved, spherical
 from fvqp.transport.level_symmetric import level_symmetric
 from fvqp.transport.radial import Shells

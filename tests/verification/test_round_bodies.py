@@ -16,9 +16,9 @@ from transport_problems import gmsh_model
 import fvqp
 from fvqp.collisions import CollisionGrid, thermal
 from fvqp.mesh import Mesh, read_mesh, shape_mesh
+from fvqp.models.boltzmann import BoltzmannProblem, Diffusion, Medium
+from fvqp.models.boltzmann.steady import SteadySolver, net_power
 from fvqp.models.streaming import StreamingSolver
-from fvqp.models.transport import BoltzmannProblem, Diffusion, Medium
-from fvqp.models.transport.steady import SteadySolver, net_power
 from fvqp.transport.directions import cylindrical, product, spherical
 from fvqp.transport.level_symmetric import level_symmetric
 from fvqp.transport.ordinates import mesh_streaming

@@ -9,8 +9,8 @@ from mpi4py import MPI
 from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon, relative_velocity
 from fvqp.collisions.sources import ConstantTrapping, Line, PhononEscape, QuasiparticleInjection
 from fvqp.mesh import shape_mesh
-from fvqp.models.transport import BoltzmannProblem, Diffusion, Medium
-from fvqp.models.transport.steady import SteadySolver, net_power
+from fvqp.models.boltzmann import BoltzmannProblem, Diffusion, Medium
+from fvqp.models.boltzmann.steady import SteadySolver, net_power
 
 #: Lengths of film and trap, metres; diffusivity v_F ℓ/3, m²/τ0; rates of loss in both, 1/τ0.
 FILM, TRAP, SPEED, FREE_PATH, LOSS, CAPTURE = 200e-6, 30e-6, 1e-3, 3e-6, 0.15, 5.0

@@ -38,10 +38,10 @@ from fvqp.collisions.sources import (
 from fvqp.collisions.threshold import at_threshold
 from fvqp.errors import CaseError
 from fvqp.materials import Material, load_material
+from fvqp.models.boltzmann import Medium
 from fvqp.models.coupling import electron_phonon_coupling
 from fvqp.models.gap_family import gap_family
 from fvqp.models.strong_coupling import StrongCoupling
-from fvqp.models.transport import Medium
 from fvqp.typing import Floats
 
 #: Escape time in τ0^pb that keeps phonons in equilibrium with the bath to nine digits.

@@ -16,8 +16,8 @@ from fvqp.collisions import (
     quasiparticle_energy,
     thermal,
 )
+from fvqp.models.boltzmann import State
 from fvqp.models.efficiency import generation
-from fvqp.models.transport import State
 from fvqp.typing import Floats
 
 #: Names of the processes that count as drives begin so.

@@ -5,9 +5,9 @@ from __future__ import annotations
 from fvqp.case.boltzmann.schema import BoltzmannCase
 from fvqp.case.petsc_options import check_options_read
 from fvqp.errors import CaseError
-from fvqp.models.transport import BoltzmannProblem
-from fvqp.models.transport.cell_equations import CellEquations
-from fvqp.models.transport.evolution import stepper
+from fvqp.models.boltzmann import BoltzmannProblem
+from fvqp.models.boltzmann.cell_equations import CellEquations
+from fvqp.models.boltzmann.evolution import stepper
 from fvqp.solvers.rate_balance import BalanceSolver
 
 #: Beginnings of the options that reach a solver here: of evolutions, and of steady states.

@@ -30,7 +30,7 @@ from fvqp.collisions import (
 )
 from fvqp.errors import ConvergenceError
 from fvqp.models.at_power import steady_at_power
-from fvqp.models.transport import (
+from fvqp.models.boltzmann import (
     BoltzmannProblem,
     Ledger,
     State,

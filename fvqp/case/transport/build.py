@@ -25,8 +25,8 @@ from fvqp.errors import CaseError, MeshError
 from fvqp.materials import Material
 from fvqp.mesh import Mesh, shape_mesh
 from fvqp.mesh.periodic import identified
-from fvqp.models.transport import BoltzmannProblem, State
-from fvqp.models.transport.steady import SteadySolver
+from fvqp.models.boltzmann import BoltzmannProblem, State
+from fvqp.models.boltzmann.steady import SteadySolver
 from fvqp.transport.radial import Shells
 from fvqp.typing import Ints
 

@@ -14,10 +14,10 @@ from fvqp.case.tables import AS_LIST, ONCE, Name, Table
 from fvqp.collisions import BinWeights, CollisionGrid, Coupling, Localization, phonon_modes
 from fvqp.errors import CaseError
 from fvqp.mesh import Mesh
+from fvqp.models.boltzmann.problem import BoltzmannProblem
+from fvqp.models.boltzmann.state import State
 from fvqp.models.localized import AnnihilationLaw, LawInUnits, MeanField, TailAnnihilation
 from fvqp.models.localized.validity import doubts_of_decay, doubts_of_steepness, steepest
-from fvqp.models.transport.problem import BoltzmannProblem
-from fvqp.models.transport.state import State
 
 
 class LocalizationTable(Table):

@@ -35,8 +35,8 @@ from fvqp.collisions.moving_gap import SelfConsistentGap
 from fvqp.errors import CaseError
 from fvqp.mesh import Mesh
 from fvqp.mesh.quality import cell_sizes
+from fvqp.models.boltzmann import Medium
 from fvqp.models.gap_family import gap_family
-from fvqp.models.transport import Medium
 from fvqp.typing import Bools, Floats, Ints
 
 log = logging.getLogger(__name__)

@@ -8,8 +8,8 @@ from fvqp.case.transport.schema import TransportCase
 from fvqp.case.transport.species import Phonons, Quasiparticles
 from fvqp.errors import CaseError
 from fvqp.mesh import Mesh
-from fvqp.models.transport import Diffusion, DiscreteOrdinates, Immobile
-from fvqp.models.transport.motion import Motion
+from fvqp.models.boltzmann import Diffusion, DiscreteOrdinates, Immobile
+from fvqp.models.boltzmann.motion import Motion
 from fvqp.transport.directions import (
     Directions,
     branched,

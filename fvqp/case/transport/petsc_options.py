@@ -8,8 +8,8 @@ from mpi4py import MPI
 from fvqp.case.petsc_options import PREFIX, check_options_read, check_watches
 from fvqp.case.transport.schema import TransportCase
 from fvqp.errors import CaseError
-from fvqp.models.transport import BoltzmannProblem
-from fvqp.models.transport.evolution import stepper
+from fvqp.models.boltzmann import BoltzmannProblem
+from fvqp.models.boltzmann.evolution import stepper
 from fvqp.petsc import as_snes
 from fvqp.solvers import gmres
 

@@ -10,7 +10,7 @@ from fvqp.case.transport.build import Setup
 from fvqp.case.transport.schema import Probe
 from fvqp.collisions.conductivity import MattisBardeen, cold_conductivity
 from fvqp.errors import CaseError
-from fvqp.models.transport import State
+from fvqp.models.boltzmann import State
 from fvqp.typing import Floats
 
 

@@ -16,7 +16,7 @@ from fvqp.case.transport.species import Motion
 from fvqp.errors import CaseError
 from fvqp.mesh import Mesh
 from fvqp.mesh.quality import cell_sizes
-from fvqp.models.transport import Medium
+from fvqp.models.boltzmann import Medium
 from fvqp.typing import Ints
 
 log = logging.getLogger(__name__)

@@ -15,8 +15,8 @@ from fvqp.case.transport.build import Setup
 from fvqp.case.transport.localization import doubts_of_law
 from fvqp.case.transport.probe import Probed
 from fvqp.case.transport.schema import TransportCase
-from fvqp.models.transport import Counters, Ledger, Moment, State
-from fvqp.models.transport.steady import net_power
+from fvqp.models.boltzmann import Counters, Ledger, Moment, State
+from fvqp.models.boltzmann.steady import net_power
 from fvqp.results.checkpoint import Checkpoint
 from fvqp.results.dataset import SweepDataset
 from fvqp.results.folder import ResultsFolder

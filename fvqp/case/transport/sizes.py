@@ -17,7 +17,7 @@ from fvqp.collisions import CollisionGrid
 from fvqp.errors import CaseError
 from fvqp.memory import available
 from fvqp.mesh.shapes import SHAPES
-from fvqp.models.transport.cell_solver import MEMORY
+from fvqp.models.boltzmann.cell_solver import MEMORY
 from fvqp.solvers.elimination import EliminatedLU, EliminatedX
 from fvqp.solvers.newton import ALONE
 

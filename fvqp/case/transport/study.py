@@ -19,9 +19,9 @@ from fvqp.case.transport.petsc_options import FAMILIES, check_petsc_options_used
 from fvqp.case.transport.recording import TransportRecorder
 from fvqp.case.transport.schema import TransportCase
 from fvqp.errors import ConvergenceError, FvqpError
-from fvqp.models.transport import Moment, State
-from fvqp.models.transport.evolution import evolve
-from fvqp.models.transport.steady import SteadySolver
+from fvqp.models.boltzmann import Moment, State
+from fvqp.models.boltzmann.evolution import evolve
+from fvqp.models.boltzmann.steady import SteadySolver
 from fvqp.results.checkpoint import Checkpoint
 from fvqp.results.folder import ResultsFolder
 from fvqp.typing import Bools

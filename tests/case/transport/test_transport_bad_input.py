@@ -12,7 +12,7 @@ from transport_cases import FILM, SPHERE
 import fvqp
 from fvqp import cli
 from fvqp.errors import CaseError, ConvergenceError
-from fvqp.models.transport.steady import SteadySolver
+from fvqp.models.boltzmann.steady import SteadySolver
 
 GRID = {"shape": {"kind": "grid1d", "nx": 2, "Lx": "1 um"}}
 BLOCK = {

@@ -22,13 +22,13 @@ import numpy as np
 from mpi4py import MPI
 
 from fvqp.errors import ConvergenceError
-from fvqp.models.transport import accuracy
-from fvqp.models.transport.integrator import PREFIX, Integrator, joined
-from fvqp.models.transport.linearized import Linearized
-from fvqp.models.transport.local import InelasticRates
-from fvqp.models.transport.motion import EXPLICIT
-from fvqp.models.transport.problem import BoltzmannProblem
-from fvqp.models.transport.state import Counters, Rates, State
+from fvqp.models.boltzmann import accuracy
+from fvqp.models.boltzmann.integrator import PREFIX, Integrator, joined
+from fvqp.models.boltzmann.linearized import Linearized
+from fvqp.models.boltzmann.local import InelasticRates
+from fvqp.models.boltzmann.motion import EXPLICIT
+from fvqp.models.boltzmann.problem import BoltzmannProblem
+from fvqp.models.boltzmann.state import Counters, Rates, State
 from fvqp.petsc import PETSc, destroyed_with, own_errors, weakly
 from fvqp.typing import Floats
 

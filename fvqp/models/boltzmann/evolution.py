@@ -8,13 +8,13 @@ from typing import Literal
 import numpy as np
 
 from fvqp.errors import CaseError
-from fvqp.models.transport.cell_steps import CellSteps
-from fvqp.models.transport.integrators import ImplicitExplicit
-from fvqp.models.transport.problem import BoltzmannProblem
-from fvqp.models.transport.rosenbrock import Rosenbrock
-from fvqp.models.transport.state import Counters, Moment, State
-from fvqp.models.transport.stepping import Stepper
-from fvqp.models.transport.time_relaxation import TimeRelaxation
+from fvqp.models.boltzmann.cell_steps import CellSteps
+from fvqp.models.boltzmann.integrators import ImplicitExplicit
+from fvqp.models.boltzmann.problem import BoltzmannProblem
+from fvqp.models.boltzmann.rosenbrock import Rosenbrock
+from fvqp.models.boltzmann.state import Counters, Moment, State
+from fvqp.models.boltzmann.stepping import Stepper
+from fvqp.models.boltzmann.time_relaxation import TimeRelaxation
 from fvqp.typing import Floats
 
 Method = Literal["rosenbrock", "imex", "arkimex", "bdf", "relaxation"]

@@ -12,7 +12,7 @@ import numpy as np
 
 from fvqp.collisions import BinWeights, CollisionGrid, Pair, PhotonDrive, Process
 from fvqp.memory import give_back
-from fvqp.models.transport.state import Local
+from fvqp.models.boltzmann.state import Local
 from fvqp.solvers.elimination import Arrow, EliminatedLU, EliminatedX
 from fvqp.threads import share
 from fvqp.typing import Floats, Ints

@@ -13,11 +13,11 @@ import numpy as np
 from mpi4py import MPI
 
 from fvqp.errors import ConvergenceError
-from fvqp.models.transport import accuracy
-from fvqp.models.transport.integrator import Integrator, joined
-from fvqp.models.transport.local import InelasticRates
-from fvqp.models.transport.problem import BoltzmannProblem
-from fvqp.models.transport.state import Counters, Rates, State
+from fvqp.models.boltzmann import accuracy
+from fvqp.models.boltzmann.integrator import Integrator, joined
+from fvqp.models.boltzmann.local import InelasticRates
+from fvqp.models.boltzmann.problem import BoltzmannProblem
+from fvqp.models.boltzmann.state import Counters, Rates, State
 from fvqp.petsc import PETSc, weakly
 from fvqp.typing import Floats
 

@@ -11,11 +11,11 @@ from numpy.typing import ArrayLike
 from fvqp.collisions import CollisionGrid, thermal
 from fvqp.errors import CaseError
 from fvqp.mesh import Mesh
-from fvqp.models.transport.body import Body
-from fvqp.models.transport.local import InelasticRates, LocalProcesses
-from fvqp.models.transport.medium import Medium, filled
-from fvqp.models.transport.motion import Immobile, Motion
-from fvqp.models.transport.state import Counters, Ledger, Rates, Species, State
+from fvqp.models.boltzmann.body import Body
+from fvqp.models.boltzmann.local import InelasticRates, LocalProcesses
+from fvqp.models.boltzmann.medium import Medium, filled
+from fvqp.models.boltzmann.motion import Immobile, Motion
+from fvqp.models.boltzmann.state import Counters, Ledger, Rates, Species, State
 from fvqp.transport.radial import Shells
 from fvqp.typing import Floats
 

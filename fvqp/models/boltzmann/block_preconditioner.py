@@ -19,9 +19,9 @@ from __future__ import annotations
 import numpy as np
 from mpi4py import MPI
 
-from fvqp.models.transport.local import InelasticRates
-from fvqp.models.transport.problem import BoltzmannProblem
-from fvqp.models.transport.state import State
+from fvqp.models.boltzmann.local import InelasticRates
+from fvqp.models.boltzmann.problem import BoltzmannProblem
+from fvqp.models.boltzmann.state import State
 from fvqp.typing import Floats
 
 #: Least part of the energy of a cell at an energy whose rates matter to the length for quasiparticles.

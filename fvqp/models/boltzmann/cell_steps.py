@@ -9,11 +9,11 @@ from typing import Literal
 import numpy as np
 
 from fvqp.errors import CaseError, ConvergenceError
-from fvqp.models.transport.cell_equations import CellEquations
-from fvqp.models.transport.gaps import correct_gap, predict_gap
-from fvqp.models.transport.problem import BoltzmannProblem
-from fvqp.models.transport.state import Counters, State
-from fvqp.models.transport.stepping import LONGEST_GAP_STEP, SHORTENED
+from fvqp.models.boltzmann.cell_equations import CellEquations
+from fvqp.models.boltzmann.gaps import correct_gap, predict_gap
+from fvqp.models.boltzmann.problem import BoltzmannProblem
+from fvqp.models.boltzmann.state import Counters, State
+from fvqp.models.boltzmann.stepping import LONGEST_GAP_STEP, SHORTENED
 from fvqp.solvers.transient import Refused, Transient
 from fvqp.typing import Floats
 

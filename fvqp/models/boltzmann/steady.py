@@ -15,12 +15,12 @@ import numpy as np
 from mpi4py import MPI
 
 from fvqp.errors import ConvergenceError
-from fvqp.models.transport import accuracy
-from fvqp.models.transport.gaps import correct_gap
-from fvqp.models.transport.linearized import Linearized
-from fvqp.models.transport.motion import OrdinatesOperator
-from fvqp.models.transport.problem import BoltzmannProblem
-from fvqp.models.transport.state import Counters, Rates, State
+from fvqp.models.boltzmann import accuracy
+from fvqp.models.boltzmann.gaps import correct_gap
+from fvqp.models.boltzmann.linearized import Linearized
+from fvqp.models.boltzmann.motion import OrdinatesOperator
+from fvqp.models.boltzmann.problem import BoltzmannProblem
+from fvqp.models.boltzmann.state import Counters, Rates, State
 from fvqp.petsc import Tell, as_snes
 from fvqp.solvers.newton import solve_linearized
 from fvqp.typing import Floats

@@ -11,10 +11,10 @@ from fvqp.collisions.moving_gap import GapUpdate
 from fvqp.collisions.process import Pair
 from fvqp.collisions.threshold import carried_phonons
 from fvqp.errors import CaseError, ConvergenceError
+from fvqp.models.boltzmann.medium import Filled
+from fvqp.models.boltzmann.problem import BoltzmannProblem
+from fvqp.models.boltzmann.state import State
 from fvqp.models.lifted_phonons import cross_threshold, kept_share
-from fvqp.models.transport.medium import Filled
-from fvqp.models.transport.problem import BoltzmannProblem
-from fvqp.models.transport.state import State
 from fvqp.typing import Floats
 
 #: Times that a gap moves on after pairs that lifted phonons break.

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fvqp.errors import CaseError
 from fvqp.mesh import Mesh, shape_mesh
-from fvqp.models.transport.motion import (
+from fvqp.models.boltzmann.motion import (
     Diffusion,
     DiffusionOperator,
     DiscreteOrdinates,

@@ -22,11 +22,11 @@ from collections.abc import Callable
 import numpy as np
 
 from fvqp.collisions import GainLoss
-from fvqp.models.transport.cell_equations import CellEquations
-from fvqp.models.transport.gaps import correct_gap
-from fvqp.models.transport.problem import BoltzmannProblem
-from fvqp.models.transport.state import Counters, State
-from fvqp.models.transport.stepping import Stepper
+from fvqp.models.boltzmann.cell_equations import CellEquations
+from fvqp.models.boltzmann.gaps import correct_gap
+from fvqp.models.boltzmann.problem import BoltzmannProblem
+from fvqp.models.boltzmann.state import Counters, State
+from fvqp.models.boltzmann.stepping import Stepper
 from fvqp.typing import Floats
 
 log = logging.getLogger(__name__)

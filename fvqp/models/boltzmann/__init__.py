@@ -34,13 +34,13 @@ occupation to a relative accuracy::
     balanced_state(problem, guess).state
 """
 
-from fvqp.models.transport.body import separate_cells
-from fvqp.models.transport.cell_steady import SteadyState, balanced_state
-from fvqp.models.transport.evolution import evolve
-from fvqp.models.transport.medium import Medium
-from fvqp.models.transport.motion import CLOSED, Diffusion, DiscreteOrdinates, Immobile
-from fvqp.models.transport.problem import BoltzmannProblem
-from fvqp.models.transport.state import Counters, Ledger, Moment, State
+from fvqp.models.boltzmann.body import separate_cells
+from fvqp.models.boltzmann.cell_steady import SteadyState, balanced_state
+from fvqp.models.boltzmann.evolution import evolve
+from fvqp.models.boltzmann.medium import Medium
+from fvqp.models.boltzmann.motion import CLOSED, Diffusion, DiscreteOrdinates, Immobile
+from fvqp.models.boltzmann.problem import BoltzmannProblem
+from fvqp.models.boltzmann.state import Counters, Ledger, Moment, State
 
 __all__ = [
     "CLOSED",

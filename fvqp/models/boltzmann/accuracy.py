@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from mpi4py import MPI
 
-from fvqp.models.transport.problem import BoltzmannProblem
+from fvqp.models.boltzmann.problem import BoltzmannProblem
 from fvqp.typing import Floats
 
 #: Cells are measured by what they hold, or this part of what the fullest one holds.

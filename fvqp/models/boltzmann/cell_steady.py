@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from fvqp.errors import ConvergenceError
-from fvqp.models.transport.cell_equations import CellEquations
-from fvqp.models.transport.problem import BoltzmannProblem
-from fvqp.models.transport.state import State
+from fvqp.models.boltzmann.cell_equations import CellEquations
+from fvqp.models.boltzmann.problem import BoltzmannProblem
+from fvqp.models.boltzmann.state import State
 from fvqp.solvers.rate_balance import Balance, BalanceSolver
 from fvqp.typing import Bools, Floats
 

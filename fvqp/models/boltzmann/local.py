@@ -15,9 +15,9 @@ from typing import NamedTuple
 import numpy as np
 
 from fvqp.collisions import BinWeights, CollisionGrid, GainLoss, Pair, PhotonDrive
-from fvqp.models.transport.cell_solver import CellSolver, Eliminations
-from fvqp.models.transport.medium import Filled
-from fvqp.models.transport.state import Local
+from fvqp.models.boltzmann.cell_solver import CellSolver, Eliminations
+from fvqp.models.boltzmann.medium import Filled
+from fvqp.models.boltzmann.state import Local
 from fvqp.typing import Floats, Ints
 
 

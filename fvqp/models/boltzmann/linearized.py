@@ -20,12 +20,12 @@ import numpy as np
 from mpi4py import MPI
 
 from fvqp.errors import ConvergenceError
-from fvqp.models.transport.accuracy import energy_scales, error_weights, largest_change
-from fvqp.models.transport.block_preconditioner import PhononSchurPreconditioner
-from fvqp.models.transport.local import InelasticRates
-from fvqp.models.transport.motion import EXPLICIT
-from fvqp.models.transport.problem import BoltzmannProblem
-from fvqp.models.transport.state import Counters, Rates, State
+from fvqp.models.boltzmann.accuracy import energy_scales, error_weights, largest_change
+from fvqp.models.boltzmann.block_preconditioner import PhononSchurPreconditioner
+from fvqp.models.boltzmann.local import InelasticRates
+from fvqp.models.boltzmann.motion import EXPLICIT
+from fvqp.models.boltzmann.problem import BoltzmannProblem
+from fvqp.models.boltzmann.state import Counters, Rates, State
 from fvqp.petsc import PETSc, destroyed_with, own_errors, weakly
 from fvqp.solvers.conjugate_residuals import TOGETHER, ConjugateResiduals
 from fvqp.typing import Floats

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from fvqp.collisions import BinWeights, ElectronPhonon, GainLoss, Pair, Process
 from fvqp.collisions.electron_phonon import FOURIER_FROM, Collisions
 from fvqp.errors import CaseError
-from fvqp.models.transport.medium import Filled
-from fvqp.models.transport.motion import Immobile
-from fvqp.models.transport.problem import BoltzmannProblem
-from fvqp.models.transport.state import Counters
+from fvqp.models.boltzmann.medium import Filled
+from fvqp.models.boltzmann.motion import Immobile
+from fvqp.models.boltzmann.problem import BoltzmannProblem
+from fvqp.models.boltzmann.state import Counters
 from fvqp.solvers.elimination import Arrow
 from fvqp.typing import Bools, Floats, Ints
 

@@ -10,10 +10,10 @@ import numpy as np
 from mpi4py import MPI
 
 from fvqp.errors import ConvergenceError
-from fvqp.models.transport import accuracy
-from fvqp.models.transport.gaps import correct_gap
-from fvqp.models.transport.problem import BoltzmannProblem
-from fvqp.models.transport.state import Counters, State
+from fvqp.models.boltzmann import accuracy
+from fvqp.models.boltzmann.gaps import correct_gap
+from fvqp.models.boltzmann.problem import BoltzmannProblem
+from fvqp.models.boltzmann.state import Counters, State
 from fvqp.solvers.transient import Refused
 from fvqp.typing import Floats
 

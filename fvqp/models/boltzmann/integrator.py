@@ -2,7 +2,7 @@
 
 All methods integrate occupations together with the counters of what comes and goes, by the same stages, so
 that both keep the same energy however inexact the solution of a stage is. Accuracy, bounds, gaps and lengths
-of steps are those of `fvqp.models.transport.stepping` (theory: transport, section on time).
+of steps are those of `fvqp.models.boltzmann.stepping` (theory: transport, section on time).
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from fvqp.models.transport import accuracy
-from fvqp.models.transport.gaps import predict_gap
-from fvqp.models.transport.local import InelasticRates
-from fvqp.models.transport.problem import BoltzmannProblem
-from fvqp.models.transport.state import Counters, Rates, State
-from fvqp.models.transport.stepping import Stepper
+from fvqp.models.boltzmann import accuracy
+from fvqp.models.boltzmann.gaps import predict_gap
+from fvqp.models.boltzmann.local import InelasticRates
+from fvqp.models.boltzmann.problem import BoltzmannProblem
+from fvqp.models.boltzmann.state import Counters, Rates, State
+from fvqp.models.boltzmann.stepping import Stepper
 from fvqp.petsc import PETSc, destroyed_with, own_errors, weakly
 from fvqp.solvers.elimination import defaults
 from fvqp.solvers.transient import Refused
