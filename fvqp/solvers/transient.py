@@ -40,7 +40,7 @@ _SHORTEST = 1e-13
 
 
 @dataclass(frozen=True)
-class Moment:
+class RecordedState:
     """A state on the way.
 
     Attributes:
@@ -156,11 +156,11 @@ class Transient:
         before: Callable[[float, Floats], Floats | None] | None = None,
         between: Callable[[float, Floats], Floats | None] | None = None,
         longest: Callable[[], float] | None = None,
-    ) -> Iterator[Moment]:
+    ) -> Iterator[RecordedState]:
         """States at given times, each of which a step ends at.
 
-        At each of these times the method and its linear solver begin anew: y and `Moment.next_step` are all
-        that the rest of a run depends on, and a run that is stopped there continues as if it had not been.
+        At each of these times the method and its linear solver begin anew: the rest of a run depends on y and
+        `RecordedState.next_step` alone, and a run that is stopped there continues as if it had not been.
 
         Args:
             y: state at the start, within bounds.
@@ -226,7 +226,7 @@ class Transient:
                 ts.setTimeStep(next_step)
             state = self._u.array_r.reshape(self._full).copy()
             rejected = refused + ts.getStepRejections() - earlier
-            yield Moment(
+            yield RecordedState(
                 end, state[:, :unknowns], state[:, unknowns:], taken, rejected, float(ts.getTimeStep())
             )
 

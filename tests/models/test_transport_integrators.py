@@ -16,7 +16,14 @@ from fvqp.collisions.moving_gap import SelfConsistentGap
 from fvqp.collisions.sources import Gaussian, QuasiparticleInjection
 from fvqp.errors import CaseError, ConvergenceError
 from fvqp.mesh import shape_mesh
-from fvqp.models.boltzmann import BoltzmannProblem, Diffusion, DiscreteOrdinates, Ledger, Medium, State
+from fvqp.models.boltzmann import (
+    BoltzmannLedger,
+    BoltzmannProblem,
+    Diffusion,
+    DiscreteOrdinates,
+    Medium,
+    State,
+)
 from fvqp.models.boltzmann import integrators as by_petsc
 from fvqp.models.boltzmann.evolution import evolve, stepper
 from fvqp.models.boltzmann.linearized import Linearized
@@ -42,7 +49,7 @@ def film(gap: float | SelfConsistentGap = 1.0) -> BoltzmannProblem:
     return BoltzmannProblem(line, GRID, [([0, 1, 2], strip), ([3], trap)], quasiparticles=Diffusion())
 
 
-def imbalance(start: Ledger, now: Ledger) -> float:
+def imbalance(start: BoltzmannLedger, now: BoltzmannLedger) -> float:
     """Energy that appeared, relative to all that is there or moved."""
     return abs(now.stored - now.received - start.stored) / (abs(now.stored) + abs(now.received))
 

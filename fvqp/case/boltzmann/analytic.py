@@ -13,7 +13,7 @@ import numpy as np
 from scipy import constants
 from scipy.special import ellipe, ellipk, lambertw
 
-from fvqp.case.boltzmann.build import Setup
+from fvqp.case.boltzmann.build import BoltzmannSetup
 from fvqp.case.boltzmann.schema import BoltzmannCase
 from fvqp.collisions import quasiparticle_density, thermal
 from fvqp.errors import CaseError, FvqpError
@@ -74,7 +74,7 @@ class ClosedForms:
         names: of the results beside which they stand; empty if no figure asks for them.
     """
 
-    def __init__(self, case: BoltzmannCase, setup: Setup) -> None:
+    def __init__(self, case: BoltzmannCase, setup: BoltzmannSetup) -> None:
         """
         Raises:
             CaseError: a figure asks for a closed form that the case does not have.
@@ -292,7 +292,7 @@ class ClosedForms:
         return [{"x_qp_analytic": 2.0 * n, "n_qp_analytic": n * units.density} for n in found.tolist()]
 
 
-def _missing(case: BoltzmannCase, setup: Setup) -> str:
+def _missing(case: BoltzmannCase, setup: BoltzmannSetup) -> str:
     """Why a case has no closed form; empty if it has one."""
     if setup.strong is not None:
         return 'they are those of spectrum.model = "bcs"'

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import constants
 
-from fvqp.case.boltzmann.drives import Injection, Microwave, Pulse
+from fvqp.case.boltzmann.drives import BoltzmannInjection, BoltzmannPulse, Microwave
 from fvqp.case.boltzmann.schema import MAX_BINS, BoltzmannCase, MaterialChoice
 from fvqp.case.boltzmann.strong import largest_phonon, solved_spectrum
 from fvqp.case.boltzmann.tables import read_spectrum
@@ -82,7 +82,7 @@ class Units:
 
 
 @dataclass(frozen=True)
-class Setup:
+class BoltzmannSetup:
     """Setup shared by all points of a sweep.
 
     Attributes:
@@ -137,7 +137,7 @@ class Setup:
         return 0.0 if self.strong is not None else float(condensate_energy(gap))
 
 
-def build_setup(case: BoltzmannCase) -> Setup:
+def build_setup(case: BoltzmannCase) -> BoltzmannSetup:
     """Material, units, grid and collisions of a case; raises :class:`CaseError`."""
     material = chosen_material(
         case.material,
@@ -191,7 +191,7 @@ def build_setup(case: BoltzmannCase) -> Setup:
             bin_weights = at_threshold(grid, bin_weights, gap, rule)
     except CaseError as error:
         raise CaseError(f"{case.source}: energies: {error}") from None
-    return Setup(units, material, grid, collisions, self_consistent, gap, rule, strong, bin_weights)
+    return BoltzmannSetup(units, material, grid, collisions, self_consistent, gap, rule, strong, bin_weights)
 
 
 def chosen_material(given: MaterialChoice, where: str, model: str, *, own_times: bool = True) -> Material:
@@ -329,7 +329,7 @@ def _stepped(case: BoltzmannCase, delta0: float, gap: float, top: float | None) 
 
 
 def build_processes(
-    case: BoltzmannCase, setup: Setup, temperature: float, strength: float
+    case: BoltzmannCase, setup: BoltzmannSetup, temperature: float, strength: float
 ) -> dict[str, Process]:
     """Drives, sources and sinks by name.
 
@@ -364,7 +364,7 @@ def build_processes(
     return processes
 
 
-def _drive(microwave: Microwave, setup: Setup, strength: float) -> Process:
+def _drive(microwave: Microwave, setup: BoltzmannSetup, strength: float) -> Process:
     units = setup.units
     frequency = microwave.photon_energy.in_delta0(units.energy)
     try:
@@ -390,7 +390,7 @@ def require_resolved(frequency: float, grid: CollisionGrid) -> None:
         )
 
 
-def _injected(injection: Injection, setup: Setup, where: str) -> InjectedSpectrum:
+def _injected(injection: BoltzmannInjection, setup: BoltzmannSetup, where: str) -> InjectedSpectrum:
     """Return the energy distribution of injected particles."""
     delta0 = setup.units.energy
     if injection.file is not None:
@@ -400,7 +400,9 @@ def _injected(injection: Injection, setup: Setup, where: str) -> InjectedSpectru
     return Gaussian(injection.centre.in_delta0(delta0), injection.width.in_delta0(delta0))
 
 
-def _injection(injection: Injection, spectrum: InjectedSpectrum, setup: Setup, strength: float) -> Process:
+def _injection(
+    injection: BoltzmannInjection, spectrum: InjectedSpectrum, setup: BoltzmannSetup, strength: float
+) -> Process:
     units = setup.units
     power = strength * injection.power / units.power_density
     grid = setup.grid
@@ -412,7 +414,7 @@ def _injection(injection: Injection, spectrum: InjectedSpectrum, setup: Setup, s
     return source
 
 
-def initial_state(case: BoltzmannCase, setup: Setup, temperature: float) -> tuple[Pair, float]:
+def initial_state(case: BoltzmannCase, setup: BoltzmannSetup, temperature: float) -> tuple[Pair, float]:
     """Occupations ``(1, N)``, ``(1, K)`` and gap at the start; ``temperature`` of the bath in kelvin."""
     grid, units, initial = setup.grid, setup.units, case.initial
     start = temperature if initial.temperature is None else initial.temperature
@@ -445,7 +447,7 @@ def initial_state(case: BoltzmannCase, setup: Setup, temperature: float) -> tupl
     return Pair(f, n), gap
 
 
-def _gaussian(pulse: Pulse, setup: Setup, gap: float, key: str) -> Floats:
+def _gaussian(pulse: BoltzmannPulse, setup: BoltzmannSetup, gap: float, key: str) -> Floats:
     """The pulse at the grid points, 1 at its centre."""
     delta0, phonons = setup.units.energy, pulse.of == "phonons"
     if not phonons and (centre := pulse.centre.in_delta0(delta0)) < gap:
@@ -471,7 +473,7 @@ def pulse_shape(centre: Energy, width: Energy, delta0: float, points: Floats, ke
     return np.asarray(np.exp(-0.5 * ((points - at) / sigma) ** 2))
 
 
-def _peak(pulse: Pulse, energy: float, units: Units) -> float:
+def _peak(pulse: BoltzmannPulse, energy: float, units: Units) -> float:
     """Occupation at the centre; ``energy`` of a pulse with occupation 1 there."""
     if pulse.peak is not None:
         return pulse.peak

@@ -23,7 +23,7 @@ from fvqp.case.tables import Table
 PositiveNumber = Annotated[Number, Positive]
 
 
-class Pulse(Table):
+class BoltzmannPulse(Table):
     """Hot quasiparticles or phonons added to the initial state: a Gaussian in energy."""
 
     of: Literal["quasiparticles", "phonons"] = "quasiparticles"
@@ -46,12 +46,12 @@ class Pulse(Table):
         return self
 
 
-class Initial(Table):
+class BoltzmannInitial(Table):
     """The state at the start, or the first guess at a steady state."""
 
     temperature: Temperature | None = None
     """Of quasiparticles and phonons; default: the bath temperature."""
-    pulses: tuple[Pulse, ...] = ()
+    pulses: tuple[BoltzmannPulse, ...] = ()
     """Added to the thermal occupations."""
     quasiparticles: Path | None = None
     """CSV table with columns ``energy_eV`` and ``f``, in place of the thermal distribution."""
@@ -95,7 +95,7 @@ class Microwave(Table):
         return self
 
 
-class Injection(Table):
+class BoltzmannInjection(Table):
     """Quasiparticles or phonons from outside: a Gaussian in energy, or a spectrum from a file."""
 
     of: Literal["quasiparticles", "phonons"]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from scipy import constants
 
-from fvqp.case.boltzmann.build import Setup
+from fvqp.case.boltzmann.build import BoltzmannSetup
 from fvqp.case.boltzmann.observables import Values
 from fvqp.collisions import (
     Process,
@@ -27,7 +27,7 @@ ROUNDING = 1e-13
 
 
 def of_steady_state(
-    setup: Setup, processes: Mapping[str, Process], state: State, temperature: float
+    setup: BoltzmannSetup, processes: Mapping[str, Process], state: State, temperature: float
 ) -> Values:
     """``eta_pb`` of a steady state: what drives make in unit time over their power.
 
@@ -53,7 +53,7 @@ def of_steady_state(
 
 
 def of_evolution(
-    setup: Setup, values: Mapping[str, float | Floats], start: float, temperature: float
+    setup: BoltzmannSetup, values: Mapping[str, float | Floats], start: float, temperature: float
 ) -> Values:
     """``eta_pb`` at a time: quasiparticles there are beyond those in equilibrium with the bath, over the
     energy that was there at the start beyond that of equilibrium, and has come since.
@@ -74,7 +74,7 @@ def of_evolution(
     return {"eta_pb": float(pair_breaking_efficiency(made, absorbed, gap))}
 
 
-def in_equilibrium(setup: Setup, temperature: float) -> tuple[float, float]:
+def in_equilibrium(setup: BoltzmannSetup, temperature: float) -> tuple[float, float]:
     """Density of quasiparticles, 1/m³, and energy, J/m³, in equilibrium with the bath."""
     f, n = thermal(setup.grid, setup.units.temperature(temperature))
     gap = setup.gap if setup.self_consistent is None else float(setup.self_consistent.gap(f)[0])

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import constants
 from scipy.optimize import brentq
 
-from fvqp.case.boltzmann.build import Setup
+from fvqp.case.boltzmann.build import BoltzmannSetup
 from fvqp.case.boltzmann.resonator import shown
 from fvqp.case.boltzmann.schema import BoltzmannCase
 from fvqp.collisions import (
@@ -35,7 +35,7 @@ COLDEST, HOTTEST = 1e-3, 1e2
 class Observables:
     """Turns states into what results hold."""
 
-    def __init__(self, case: BoltzmannCase, setup: Setup) -> None:
+    def __init__(self, case: BoltzmannCase, setup: BoltzmannSetup) -> None:
         self.case, self.setup = case, setup
         self._mattis_bardeen: tuple[float, MattisBardeen] | None = None
         #: Whether results of the thermal distribution with as many quasiparticles stand beside those found.

@@ -11,7 +11,13 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from fvqp.case.boltzmann.drives import Initial, Injection, Microwave, PositiveNumber, Trapping
+from fvqp.case.boltzmann.drives import (
+    BoltzmannInitial,
+    BoltzmannInjection,
+    Microwave,
+    PositiveNumber,
+    Trapping,
+)
 from fvqp.case.evolution import RecordedTimes, one_task
 from fvqp.case.interaction import Interaction
 from fvqp.case.quantities import (
@@ -158,7 +164,7 @@ class Energies(Table):
         return self.rule or "linear"
 
 
-class Collisions(Table):
+class BoltzmannCollisions(Table):
     """Collisions of quasiparticles with phonons."""
 
     evaluation: Literal["auto", "direct", "graded"] = "auto"
@@ -214,7 +220,7 @@ class Escape(Table):
         return 4.0 * self.thickness / (self.transmission * self.sound_velocity)
 
 
-class Phonons(Table):
+class BoltzmannPhonons(Table):
     """Phonons and their bath."""
 
     model: Literal["dynamic", "bath"] = "dynamic"
@@ -230,7 +236,7 @@ class Phonons(Table):
         return self
 
 
-class Evolution(RecordedTimes):
+class BoltzmannEvolution(RecordedTimes):
     """An evolution in time."""
 
     method: Literal["arkimex", "bdf", "relaxation"] = "arkimex"
@@ -241,7 +247,7 @@ class Evolution(RecordedTimes):
     """Relative error allowed in a step."""
 
 
-class SteadyState(Table):
+class BoltzmannSteadyState(Table):
     """A steady state."""
 
     tolerance: Annotated[Number, Field(gt=0, lt=1)] = 1e-9
@@ -259,7 +265,7 @@ Factors = Annotated[
 ]
 
 
-class Sweep(Table):
+class BoltzmannSweep(Table):
     """Quantities that vary from run point to run point."""
 
     temperature: Annotated[tuple[Temperature, ...], AS_LIST, ONCE, Field(min_length=1)]
@@ -280,14 +286,14 @@ class Resonator(Table):
     """Of the film, in penetration depths; default: a thin film."""
 
 
-class Output(Table):
+class BoltzmannOutput(Table):
     """Quantities stored at every point."""
 
     rates: Flag = False
     """Whether inverse lifetimes of quasiparticles and phonons are stored beside their occupations."""
 
 
-class Figure(FigureTable):
+class BoltzmannFigure(FigureTable):
     """A figure of the results folder."""
 
     kind: Literal[
@@ -325,20 +331,20 @@ class BoltzmannCase(Case):
     material: MaterialChoice
     spectrum: Spectrum = Spectrum()
     energies: Energies
-    collisions: Collisions = Collisions()
+    collisions: BoltzmannCollisions = BoltzmannCollisions()
     gap: Gap = Gap()
-    phonons: Phonons = Phonons()
-    initial: Initial = Initial()
+    phonons: BoltzmannPhonons = BoltzmannPhonons()
+    initial: BoltzmannInitial = BoltzmannInitial()
     microwaves: tuple[Microwave, ...] = ()
-    injections: tuple[Injection, ...] = ()
+    injections: tuple[BoltzmannInjection, ...] = ()
     trapping: Trapping | None = None
-    evolution: Evolution | None = None
-    steady_state: SteadyState | None = None
-    sweep: Sweep
+    evolution: BoltzmannEvolution | None = None
+    steady_state: BoltzmannSteadyState | None = None
+    sweep: BoltzmannSweep
     resonator: Resonator | None = None
     solver: Solver = Solver()
-    output: Output = Output()
-    figures: tuple[Figure, ...] = ()
+    output: BoltzmannOutput = BoltzmannOutput()
+    figures: tuple[BoltzmannFigure, ...] = ()
 
     @model_validator(mode="after")
     def _one_task(self) -> Self:

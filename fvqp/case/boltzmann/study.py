@@ -31,8 +31,8 @@ from fvqp.collisions import (
 from fvqp.errors import ConvergenceError
 from fvqp.models.at_power import steady_at_power
 from fvqp.models.boltzmann import (
+    BoltzmannLedger,
     BoltzmannProblem,
-    Ledger,
     State,
     SteadyState,
     balanced_state,
@@ -287,7 +287,7 @@ class BoltzmannStudy(PointStudy):
         moved = np.array([rate / unit * units.time]) if follows else None
         return State(f[None, None].copy(), n[None, None].copy(), np.array([gap / unit]), moved)
 
-    def _exchanged(self, problem: BoltzmannProblem, ledger: Ledger) -> tuple[float, float]:
+    def _exchanged(self, problem: BoltzmannProblem, ledger: BoltzmannLedger) -> tuple[float, float]:
         """Energy that drives and sources gave, and energy that escaped, J/m³."""
         injected = escaped = 0.0
         for name, process in _processes(problem).items():

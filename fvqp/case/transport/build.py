@@ -32,7 +32,7 @@ from fvqp.typing import Ints
 
 
 @dataclass(frozen=True)
-class Setup:
+class TransportSetup:
     """Problem, initial state and units of a case.
 
     Attributes:
@@ -59,7 +59,9 @@ class Setup:
         return self.reference.material
 
 
-def build_setup(case: TransportCase, comm: MPI.Comm, *, out: Path | None = None, solve: bool = True) -> Setup:
+def build_setup(
+    case: TransportCase, comm: MPI.Comm, *, out: Path | None = None, solve: bool = True
+) -> TransportSetup:
     """All objects of a case; raises :class:`CaseError`. Collective.
 
     Memory is counted, said and compared with what there is before anything of that size is made: from the
@@ -111,7 +113,7 @@ def build_setup(case: TransportCase, comm: MPI.Comm, *, out: Path | None = None,
     warn_of_photon_steps(case, units)
     state = _initial(case, units, problem, builder, solve)
     regions = {} if space is not mesh else {n: c[c < mesh.n_owned] for n, c in mesh.regions.items()}
-    return Setup(units, reference, builder.coupling, mesh, problem, size, state, regions)
+    return TransportSetup(units, reference, builder.coupling, mesh, problem, size, state, regions)
 
 
 def _space(case: TransportCase, comm: MPI.Comm) -> tuple[Mesh | Shells, Mesh]:

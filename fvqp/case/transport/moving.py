@@ -5,7 +5,7 @@ from __future__ import annotations
 from fvqp.case.transport.boundaries import PhononInterface, WallTable
 from fvqp.case.transport.media import CaseMedia
 from fvqp.case.transport.schema import TransportCase
-from fvqp.case.transport.species import Phonons, Quasiparticles
+from fvqp.case.transport.species import Quasiparticles, TransportPhonons
 from fvqp.errors import CaseError
 from fvqp.mesh import Mesh
 from fvqp.models.boltzmann import Diffusion, DiscreteOrdinates, Immobile
@@ -33,20 +33,20 @@ def directions(case: TransportCase, name: str, geometry: int | str) -> Direction
         case, name: whose.
         geometry: dimension of the mesh, ``"revolved"`` if that is of radius and height, or that of `Shells`.
     """
-    species: Quasiparticles | Phonons = getattr(case, name)
+    species: Quasiparticles | TransportPhonons = getattr(case, name)
     if species.motion != "ordinates":
         return None
     try:
         chosen = _set(species, geometry)
     except CaseError as error:
         raise CaseError(f"{name}.{error}") from None
-    if isinstance(species, Phonons) and species.branches:
+    if isinstance(species, TransportPhonons) and species.branches:
         speeds = [branch.sound_velocity for branch in species.branches]
         chosen = branched(chosen, speeds, species.shares)
     return chosen
 
 
-def _set(species: Quasiparticles | Phonons, geometry: int | str) -> Directions:
+def _set(species: Quasiparticles | TransportPhonons, geometry: int | str) -> Directions:
     if geometry == "spherical":
         return spherical(species.directions)
     if geometry == "cylindrical":
@@ -85,7 +85,7 @@ def geometry_of(space: Mesh | Shells) -> int | str:
 def motion(case: TransportCase, name: str, space: Mesh | Shells, media: CaseMedia) -> Motion:
     """Return the motion of ``quasiparticles`` or ``phonons``; raise `CaseError` if keys contradict each
     other."""
-    species: Quasiparticles | Phonons = getattr(case, name)
+    species: Quasiparticles | TransportPhonons = getattr(case, name)
     if species.motion == "still":
         return Immobile()
     phonons = name == "phonons"

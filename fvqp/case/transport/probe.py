@@ -6,7 +6,7 @@ import numpy as np
 from mpi4py import MPI
 
 from fvqp.case.boltzmann.resonator import shown
-from fvqp.case.transport.build import Setup
+from fvqp.case.transport.build import TransportSetup
 from fvqp.case.transport.schema import Probe
 from fvqp.collisions.conductivity import MattisBardeen, cold_conductivity
 from fvqp.errors import CaseError
@@ -20,7 +20,7 @@ class Probed:
     Collective over the ranks of the mesh.
     """
 
-    def __init__(self, probe: Probe, setup: Setup) -> None:
+    def __init__(self, probe: Probe, setup: TransportSetup) -> None:
         """
         Args:
             probe: the table of the case.

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from scipy import constants
 
 from fvqp.case.recorder import Recorder
-from fvqp.case.transport.build import Setup
+from fvqp.case.transport.build import TransportSetup
 from fvqp.case.transport.localization import doubts_of_law
 from fvqp.case.transport.probe import Probed
 from fvqp.case.transport.schema import TransportCase
-from fvqp.models.boltzmann import Counters, Ledger, Moment, State
+from fvqp.models.boltzmann import BoltzmannLedger, Counters, Moment, State
 from fvqp.models.boltzmann.steady import net_power
 from fvqp.results.checkpoint import Checkpoint
 from fvqp.results.dataset import SweepDataset
@@ -42,7 +42,12 @@ class TransportRecorder(Recorder):
     """
 
     def __init__(
-        self, case: TransportCase, setup: Setup, times: Floats, comm: MPI.Comm, folder: ResultsFolder | None
+        self,
+        case: TransportCase,
+        setup: TransportSetup,
+        times: Floats,
+        comm: MPI.Comm,
+        folder: ResultsFolder | None,
     ) -> None:
         super().__init__(setup.mesh, comm, 1, folder)
         self.case, self.setup = case, setup
@@ -168,7 +173,7 @@ class TransportRecorder(Recorder):
         """Values of all cells at a time, straight to their place in the dataset of rank 0."""
         self.gathered(field, self.sweep.at(name, (number,)) if self.comm.rank == 0 else None)
 
-    def _totals(self, state: State, counters: Counters, ledger: Ledger) -> dict[str, Any]:
+    def _totals(self, state: State, counters: Counters, ledger: BoltzmannLedger) -> dict[str, Any]:
         problem, units, volume = self.setup.problem, self.setup.units, self._volume
         grid, local = problem.grid, problem.local
         spectra = np.concatenate(

@@ -31,7 +31,7 @@ from fvqp.case.tables import AS_LIST, ONCE, Case, Count, FigureTable, Flag, Name
 from fvqp.case.transport.dispersion import DispersionTable
 from fvqp.case.transport.localization import LocalizationTable
 from fvqp.case.transport.sources import LocalMicrowave, LocalTrapping
-from fvqp.case.transport.species import Phonons, Quasiparticles
+from fvqp.case.transport.species import Quasiparticles, TransportPhonons
 
 PositiveNumber = Annotated[Number, Field(gt=0)]
 MIN_TOLERANCE = 1e-8
@@ -40,7 +40,7 @@ MAX_SHELLS = 100_000
 """Shells of a body; more are a slip."""
 
 
-class Body(Table):
+class ShellsTable(Table):
     """A sphere or a cylinder in shells."""
 
     geometry: Literal["sphere", "cylinder"]
@@ -136,7 +136,7 @@ class GaussianSource(Table):
         return self
 
 
-class Pulse(GaussianSource):
+class TransportPulse(GaussianSource):
     """Hot quasiparticles or phonons added to the initial state."""
 
     peak: PositiveNumber | None = None
@@ -153,14 +153,14 @@ class Pulse(GaussianSource):
         return self
 
 
-class Injection(GaussianSource):
+class TransportInjection(GaussianSource):
     """Quasiparticles or phonons from outside, from the start on."""
 
     power: PowerDensity
     """By volume, at the centre in space."""
 
 
-class Initial(Table):
+class TransportInitial(Table):
     """The state at the start."""
 
     temperature: Temperature | None = None
@@ -168,7 +168,7 @@ class Initial(Table):
     steady: Flag = False
     """Whether the start is the steady state that bath, injections, microwaves and traps keep; pulses come on
     top of it."""
-    pulses: tuple[Pulse, ...] = ()
+    pulses: tuple[TransportPulse, ...] = ()
     """Added to the thermal or steady occupations."""
 
 
@@ -178,7 +178,7 @@ class Bath(Table):
     temperature: Temperature
 
 
-class Collisions(Table):
+class TransportCollisions(Table):
     """Collisions of quasiparticles with phonons."""
 
     inelastic: Flag = True
@@ -194,7 +194,7 @@ def _method_of_bodies(value: object) -> object:
     return value
 
 
-class Evolution(RecordedTimes):
+class TransportEvolution(RecordedTimes):
     """An evolution in time."""
 
     method: Annotated[Literal["rosenbrock", "imex"], BeforeValidator(_method_of_bodies)] = "rosenbrock"
@@ -207,7 +207,7 @@ class Evolution(RecordedTimes):
     """Error of a step, relative to what a cell holds in quasiparticles and in phonons, by energy."""
 
 
-class SteadyState(Table):
+class TransportSteadyState(Table):
     """The steady state that bath, injections, microwaves and traps keep, in place of an evolution."""
 
     tolerance: Annotated[Number, Field(gt=0, lt=1)] = 1e-8
@@ -232,7 +232,7 @@ def _bounds(values: tuple[Energy, ...]) -> tuple[Energy, ...]:
     return values
 
 
-class Output(Table):
+class TransportOutput(Table):
     """Quantities that are stored."""
 
     energy_shells: Annotated[tuple[Energy, ...], AfterValidator(_bounds)] | None = None
@@ -244,7 +244,7 @@ class Output(Table):
     """Densities and gap of every recorded time for ParaView; on meshes."""
 
 
-class Figure(FigureTable):
+class TransportFigure(FigureTable):
     """A figure of the results folder."""
 
     kind: Literal[
@@ -270,28 +270,28 @@ class TransportCase(Case):
     """The equations: Boltzmann transport."""
     material: MaterialChoice
     spectrum: Spectrum = Spectrum()
-    body: Body | None = None
+    body: ShellsTable | None = None
     mesh: MeshSource | None = None
     periodic: tuple[Annotated[tuple[Name, Name], ONCE], ...] = ()
     """Pairs of outer boundaries of the mesh that are one: what leaves at one enters at the other."""
     energies: Energies
     gap: Gap = Gap()
     quasiparticles: Quasiparticles = Quasiparticles()
-    phonons: Phonons = Phonons()
-    collisions: Collisions = Collisions()
+    phonons: TransportPhonons = TransportPhonons()
+    collisions: TransportCollisions = TransportCollisions()
     regions: dict[Name, Region] = Field(default_factory=dict)
-    initial: Initial = Initial()
-    injections: tuple[Injection, ...] = ()
+    initial: TransportInitial = TransportInitial()
+    injections: tuple[TransportInjection, ...] = ()
     microwaves: tuple[LocalMicrowave, ...] = ()
     trapping: tuple[LocalTrapping, ...] = ()
     localization: LocalizationTable | None = None
     bath: Bath
-    evolution: Evolution | None = None
-    steady_state: SteadyState | None = None
+    evolution: TransportEvolution | None = None
+    steady_state: TransportSteadyState | None = None
     resonator: Probe | None = None
     solver: Solver = Solver()
-    output: Output = Output()
-    figures: tuple[Figure, ...] = ()
+    output: TransportOutput = TransportOutput()
+    figures: tuple[TransportFigure, ...] = ()
 
     @model_validator(mode="after")
     def _one_task(self) -> Self:

@@ -76,7 +76,7 @@ class Branch(Table):
     """Branches with this speed: 2 of transverse phonons in an isotropic body."""
 
 
-class Phonons(Motion):
+class TransportPhonons(Motion):
     """Motion and escape of phonons."""
 
     model: Literal["dynamic", "bath"] = "dynamic"

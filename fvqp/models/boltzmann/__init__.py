@@ -40,16 +40,16 @@ from fvqp.models.boltzmann.evolution import evolve
 from fvqp.models.boltzmann.medium import Medium
 from fvqp.models.boltzmann.motion import CLOSED, Diffusion, DiscreteOrdinates, Immobile
 from fvqp.models.boltzmann.problem import BoltzmannProblem
-from fvqp.models.boltzmann.state import Counters, Ledger, Moment, State
+from fvqp.models.boltzmann.state import BoltzmannLedger, Counters, Moment, State
 
 __all__ = [
     "CLOSED",
+    "BoltzmannLedger",
     "BoltzmannProblem",
     "Counters",
     "Diffusion",
     "DiscreteOrdinates",
     "Immobile",
-    "Ledger",
     "Medium",
     "Moment",
     "State",

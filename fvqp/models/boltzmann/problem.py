@@ -15,7 +15,7 @@ from fvqp.models.boltzmann.body import Body
 from fvqp.models.boltzmann.local import InelasticRates, LocalProcesses
 from fvqp.models.boltzmann.medium import Medium, filled
 from fvqp.models.boltzmann.motion import Immobile, Motion
-from fvqp.models.boltzmann.state import Counters, Ledger, Rates, Species, State
+from fvqp.models.boltzmann.state import BoltzmannLedger, Counters, Rates, Species, State
 from fvqp.transport.radial import Shells
 from fvqp.typing import Floats
 
@@ -263,7 +263,7 @@ class BoltzmannProblem:
             np.zeros((len(self.moving_n.walls), grid.n_phonon)),
         )
 
-    def ledger(self, state: State, counters: Counters | None = None) -> Ledger:
+    def ledger(self, state: State, counters: Counters | None = None) -> BoltzmannLedger:
         """Energies and number of a state, and what came and went. Collective."""
         counters = self.no_counters() if counters is None else counters
         volume, grid = self.body.volume, self.grid
@@ -289,4 +289,4 @@ class BoltzmannProblem:
                 lost[name] += float(spectrum @ energies)
         quasiparticles, phonons, condensate, number = sums.tolist()
         named = dict(zip(self.local.external_processes, given.tolist(), strict=True))
-        return Ledger(quasiparticles, phonons, condensate, number, named, lost)
+        return BoltzmannLedger(quasiparticles, phonons, condensate, number, named, lost)

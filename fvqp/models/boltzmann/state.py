@@ -82,7 +82,7 @@ class Local(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Ledger:
+class BoltzmannLedger:
     """Energies in 4 N0 Δ0² of the reference times volume, of all cells and ranks, and what came and went.
 
     Attributes:
@@ -126,7 +126,7 @@ class Moment:
     time: float
     state: State
     counters: Counters
-    ledger: Ledger
+    ledger: BoltzmannLedger
     steps: int
     refused: int
     next_step: float
