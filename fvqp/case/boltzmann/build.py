@@ -131,7 +131,7 @@ class BoltzmannSetup:
         )
 
     def condensate(self, gap: float) -> float:
-        """Energy of the condensate, in 4 N0 Δ0²; 0 where nothing says how a gap that stays would move."""
+        """Energy of the condensate, in 4 N0 Δ0²; 0 for a fixed gap of strong coupling."""
         if self.self_consistent is not None:
             return float(self.self_consistent.condensate_energy(gap))
         return 0.0 if self.strong is not None else float(condensate_energy(gap))

@@ -129,7 +129,7 @@ class Energies(Table):
     says when a drive takes quasiparticles there."""
     spacing: Literal["uniform", "graded", "steps"] | None = None
     """``uniform``: bins of one ``width``; ``graded``: bins that widen with the distance from the gap;
-    ``steps``: bins that begin anew at every photon step above a gap that stays. Default: ``steps`` of a film
+    ``steps``: bins that begin anew at every photon step above a fixed gap. Default: ``steps`` of a film
     under photons below twice the gap where they are possible, ``uniform`` otherwise."""
     width: PositiveEnergy
     """Width of the bins (the finest if graded, the widest of steps); a tenth of k_BT resolves thermal

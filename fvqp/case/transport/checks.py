@@ -119,7 +119,7 @@ def _of_localization(case: TransportCase) -> Iterator[tuple[str, str]]:
     if given is None:
         return
     if case.gap.model == "follows":
-        yield "localization", 'needs a gap that stays; give gap.model = "fixed"'
+        yield "localization", 'requires a fixed gap; give gap.model = "fixed"'
     if case.body is not None and given.regions:
         yield "localization.regions", "are those of a mesh"
     if given.diffusivity is not None and case.quasiparticles.motion != "diffusive":

@@ -78,7 +78,7 @@ def energy_grid(
 
 
 def stationary_gap(case: TransportCase, units: Units, here: Substance, region: Region) -> float | None:
-    """A gap that stays, of a region made of ``here``, in Δ0 of the reference; None where there is no such."""
+    """Fixed gap of a region made of ``here``, in Δ0 of the reference; None where there is no such."""
     if region.insulator:
         return None
     unit = units.energy

@@ -65,7 +65,7 @@ class Region(Table):
     spectrum: Spectrum | None = None
     """Of the other material; default: that of BCS theory."""
     gap: NonNegativeEnergy | None = None
-    """A gap that stays, in the material's Δ0 if relative; 0 in a normal metal. Default: follows by the
+    """Fixed gap, in the material's Δ0 if relative; 0 in a normal metal. Default: follows by the
     material's own gap equation, or stays at its Δ0, as `gap` says."""
     insulator: Flag = False
     """No quasiparticles; phonons do not collide."""

@@ -183,7 +183,7 @@ def test_evolution_keeps_energy_and_decays_as_the_law_says() -> None:
         ({"localization.regions": ["trap"], "regions.trap.gap": 0}, 'regions: there is no gap in "trap"'),
         ({"localization.diffusivity": "1 cm^2/s", "quasiparticles": {}}, "localization.diffusivity: is used"),
         ({"localization.concentration": "1e30 1/m^3"}, "localization.concentration: "),
-        ({"gap.model": "follows", "regions": {}}, "localization: needs a gap that stays"),
+        ({"gap.model": "follows", "regions": {}}, "localization: requires a fixed gap"),
         (
             {"evolution": None, "steady_state": {}, "localization.concentration": "1 1/um^3"},
             "localization.concentration: is not used where the steady state is found",
