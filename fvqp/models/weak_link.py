@@ -197,7 +197,8 @@ class WeakLink:
         """Newton's method; ``(γ and γ̃, which energies have converged to the retarded solution)``.
 
         Its steps are not damped: in a short link all cells turn together against next to no resistance, along
-        a curve beside which the residual is large.
+        a curve beside which the residual is large. Turns of Green functions do not add up to one vector, and
+        every energy ends by itself, as in none of PETSc's methods.
         """
         mesh = self.device.mesh
         own = np.stack([x[: mesh.n_owned].real, x[: mesh.n_owned].imag])

@@ -44,6 +44,9 @@ def fixed_point(
 ) -> MixingResult:
     """Solve ``x = function(x)`` (Anderson, J. ACM 12, 547 (1965)), plainly until near the solution.
 
+    PETSc's SNES ``anderson`` takes as many evaluations (14 to 17 for tin on the real axis from 0.5 to 3.6 K),
+    but does not bound extrapolations: for lead without repulsion at 0.9 T_c it ends at φ = 0.
+
     Args:
         function: the map.
         x: first guess.

@@ -35,6 +35,8 @@ class EliashbergSolver(Table):
     maximum_iterations: Count = 400
     matsubara: Flag = True
     """Whether the solution on the imaginary axis, continued by Padé, is stored beside."""
+    petsc: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    """Options of PETSc with the prefix ``fvqp_``: output to the terminal."""
 
 
 class EliashbergFigure(FigureTable):
@@ -46,7 +48,7 @@ class EliashbergFigure(FigureTable):
 class EliashbergCase(Case):
     """A case of the Eliashberg model."""
 
-    UNDECISIVE: ClassVar = {**Case.UNDECISIVE, "solver": {"maximum_iterations"}}
+    UNDECISIVE: ClassVar = {**Case.UNDECISIVE, "solver": {"maximum_iterations", "petsc"}}
 
     model: Literal["eliashberg"]
     """The equations: Eliashberg theory of strong coupling, on the real axis."""

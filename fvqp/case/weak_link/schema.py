@@ -99,6 +99,8 @@ class WeakLinkSolver(Table):
     method: Literal["auto", "direct", "mumps"] = "auto"
     """Of the linear systems: ``direct`` eliminates all energies in one pass, ``mumps`` energy by energy;
     ``auto`` chooses by size."""
+    petsc: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    """Options of PETSc with the prefix ``fvqp_``: numbers, methods and output to the terminal."""
 
 
 class WeakLinkFigure(FigureTable):

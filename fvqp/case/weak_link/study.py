@@ -13,6 +13,7 @@ from scipy import constants
 from fvqp.case.geometry import distributed_mesh
 from fvqp.case.sizes import size_rows, warn_of_sizes
 from fvqp.case.study import PointStudy
+from fvqp.case.weak_link.petsc_options import FAMILIES, check_petsc_options_used
 from fvqp.case.weak_link.schema import WeakLinkCase, WeakLinkMetal
 from fvqp.errors import CaseError, MeshError
 from fvqp.materials import Material, load_material
@@ -27,11 +28,13 @@ class WeakLinkStudy(PointStudy):
     """Currents, minigaps and densities of states of a weak link."""
 
     case: WeakLinkCase
+    OPTIONS = FAMILIES
 
     def __init__(self, case: WeakLinkCase, comm: MPI.Comm, out: Path | None, solve: bool = True) -> None:
         super().__init__(case, comm, out, solve)
         mesh = distributed_mesh(case.mesh, case.source, MPI.COMM_SELF)
         self.links = [_link(case, mesh, temperature) for temperature in case.sweep.temperature]
+        check_petsc_options_used(case, _link(case, mesh, case.sweep.temperature[0]))
         self.device = self.links[0].device
         self.sources = self.device.material.sources
         if comm.rank == 0 and solve:

@@ -40,6 +40,7 @@ ELSEWHERE = {
     "interaction.file",
     "solver.maximum_iterations",
     "solver.matsubara",
+    "solver.petsc",
     "figures.kind",
     "figures.file",
     "figures.title",
@@ -116,3 +117,15 @@ def test_temperatures_of_too_many_frequencies():
             work(case({"sweep": {"temperature": ["1 K", "2e-12 K"]}}))
     with pytest.raises(CaseError, match="case: interaction: cut-off"):
         fvqp.check(case({"interaction": DEBYE["interaction"] | {"cutoff": "1 meV"}}))
+
+
+def test_petsc_options(capfd: pytest.CaptureFixture[str]) -> None:
+    """A monitor prints; the method is not one of PETSc's, and takes no numbers."""
+    fvqp.run(put(case(), "solver", {"petsc": {"eliashberg_snes_monitor": True}, "matsubara": False}))
+    assert "1 SNES Function norm" in capfd.readouterr().out
+    for key, message in {
+        "eliashberg_snes_max_it": "eliashberg_snes_max_it: not used: the method is not one of PETSc's",
+        "ksp_rtol": "ksp_rtol: reaches no solver; they start with eliashberg_snes_",
+    }.items():
+        with pytest.raises(CaseError, match=message):
+            fvqp.run(put(case(), "solver", {"petsc": {key: 3}}))

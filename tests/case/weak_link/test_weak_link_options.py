@@ -49,7 +49,7 @@ OPTIONS: dict[str, Option] = {
 }
 """Keys whose effect is in the dataset."""
 ELSEWHERE = {
-    "title", "model", "reservoirs.on", "output.stored", "solver.method",
+    "title", "model", "reservoirs.on", "output.stored", "solver.method", "solver.petsc",
     "figures.kind", "figures.file", "figures.title",
 }  # fmt: skip
 """Keys with a test of their own below."""
@@ -144,3 +144,17 @@ def test_output_and_figures(tmp_path: Path) -> None:
 def test_bad_input(path: str, value: Any, words: str) -> None:
     with pytest.raises(FvqpError, match=words):
         fvqp.run(changed(BASE, {path: value}))
+
+
+def test_petsc_options(capfd: pytest.CaptureFixture[str]) -> None:
+    """Monitors print what no one else does, and options without a reader are refused."""
+    fvqp.run(changed(BASE, {"solver.petsc": {"spectra_snes_monitor": True, "ksp_monitor": True}}))
+    printed = capfd.readouterr().out
+    assert "1 SNES Function norm" in printed and "KSP Residual norm" in printed
+    for key, message in {
+        "spectra_snes_max_it": "spectra_snes_max_it: not used: the method is not one of PETSc's",
+        "mat_mumps_icntl_14": "mat_mumps_icntl_14: not used: no solver of this case reads it",
+        "gap_snes_max_it": "gap_snes_max_it: reaches no solver; they start with ksp_, pc_, mat_",
+    }.items():
+        with pytest.raises(FvqpError, match=message):
+            fvqp.run(changed(BASE, {"solver.petsc": {key: 3}}))
