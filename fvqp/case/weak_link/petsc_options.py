@@ -29,6 +29,6 @@ def check_petsc_options_used(case: WeakLinkCase, link: WeakLink) -> None:
 
     def rehearse() -> None:
         with suppress(ConvergenceError):
-            link.solve(np.array([2j]), np.zeros(len(link.device.reservoirs)))
+            link.solve(np.array([2j]), [0.0] * len(link.device.reservoirs))
 
     check_options_read(case.source, case.solver.petsc, rehearse, f'method = "{case.solver.method}"')
