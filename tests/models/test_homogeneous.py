@@ -418,6 +418,19 @@ def test_bad_input():
         balanced_state(problem, problem.thermal(0.1))
 
 
+def test_names_of_unknowns_in_messages():
+    collisions = operator()
+    insulator = Medium(None, None, modes=collisions.phonon_modes)
+    media = [([0], Medium(collisions, 1.0)), ([1], insulator)]
+    problem = BoltzmannProblem(separate_cells(2), collisions.grid, media)
+    equations, state = CellEquations(problem), problem.thermal(0.2)
+    first, last = collisions.grid.energies[0], collisions.grid.phonon_energies[-1]
+    of_film = equations.describe(joined(state), 0, 0)
+    assert of_film.startswith(f"quasiparticles of {first:.4g} Δ0 in cell 0, mostly by electron-phonon coll")
+    of_insulator = equations.describe(joined(state), 1, equations.shape[1] - 1)
+    assert of_insulator == f"phonons of {last:.4g} Δ0 in cell 1, which nothing changes"
+
+
 def test_no_steady_state_says_which_process():
     problem = driven(1.0, 0.05)
     guess = problem.state(*thermal(problem.grid, 0.2))

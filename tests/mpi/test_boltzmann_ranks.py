@@ -14,7 +14,10 @@ from mpi4py import MPI
 
 import fvqp
 from fvqp.case.boltzmann.study import BoltzmannStudy
+from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon
 from fvqp.errors import CaseError, ConvergenceError
+from fvqp.mesh import shape_mesh
+from fvqp.models.boltzmann import BoltzmannProblem, Medium, evolve
 from fvqp.results import open_result
 
 WORLD, SELF = MPI.COMM_WORLD, MPI.COMM_SELF
@@ -109,6 +112,15 @@ def test_resumed_on_another_number_of_ranks(folder: Path) -> None:
     WORLD.barrier()
     fvqp.run(case("evolution"), out=folder / "out", resume=True)
     assert_same("evolution", folder / "out", 1e-3)
+
+
+@pytest.mark.ranks(2)
+def test_cells_of_several_ranks_have_no_common_steps() -> None:
+    grid = CollisionGrid.uniform(0.2, 3.0)
+    medium = Medium(ElectronPhonon(grid, Coupling(1.85, 0.041), "direct"))
+    problem = BoltzmannProblem(shape_mesh("grid1d", nx=4, Lx=4.0, comm=WORLD), grid, medium)
+    with pytest.raises(CaseError, match="all cells take the same steps, so that one rank has to hold them"):
+        next(evolve(problem, problem.thermal(0.2), [1.0], method="arkimex"))
 
 
 def test_bad_input_ends_all_ranks() -> None:
