@@ -24,7 +24,7 @@ from fvqp.models.boltzmann import (
     Medium,
     State,
 )
-from fvqp.models.boltzmann import integrators as by_petsc
+from fvqp.models.boltzmann import implicit_explicit as by_petsc
 from fvqp.models.boltzmann.evolution import evolve, stepper
 from fvqp.models.boltzmann.linearized import Linearized
 from fvqp.transport.directions import spherical

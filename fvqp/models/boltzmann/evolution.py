@@ -9,7 +9,7 @@ import numpy as np
 
 from fvqp.errors import CaseError
 from fvqp.models.boltzmann.cell_steps import CellSteps
-from fvqp.models.boltzmann.integrators import ImplicitExplicit
+from fvqp.models.boltzmann.implicit_explicit import ImplicitExplicit
 from fvqp.models.boltzmann.problem import BoltzmannProblem
 from fvqp.models.boltzmann.rosenbrock import Rosenbrock
 from fvqp.models.boltzmann.state import Counters, Moment, State
