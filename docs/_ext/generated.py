@@ -26,10 +26,9 @@ from sphinx.util.docutils import SphinxDirective
 
 from fvqp import cli
 from fvqp.case import quantities
-from fvqp.case.models import MODELS, schema
+from fvqp.case.models import MODELS, result_names, schema
 from fvqp.case.tables import Case, Table
 from fvqp.case.transport.boundaries import Transmission
-from fvqp.results.dataset import QUANTITIES as QUANTITIES_OF_RESULTS
 
 QUANTITIES = {
     "m": ("length", "11 um"),
@@ -171,7 +170,7 @@ class ResultNames(SphinxDirective):
     """Names of variables in results.nc."""
 
     def run(self) -> list[nodes.Node]:
-        rows = [f"| `{name}` | {q.units} | {q.long_name} |" for name, q in QUANTITIES_OF_RESULTS.items()]
+        rows = [f"| `{name}` | {q.units} | {q.long_name} |" for name, q in result_names().items()]
         return parsed(self, ["| name | units | meaning |", "|---|---|---|", *rows])
 
 

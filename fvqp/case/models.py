@@ -17,6 +17,7 @@ from fvqp.errors import (
     MeshError,
     SuperconductivityDestroyed,
 )
+from fvqp.results.dataset import QUANTITIES, Quantity
 from fvqp.results.result import Result
 
 if TYPE_CHECKING:
@@ -93,6 +94,13 @@ def run(case: Case, out: str | Path | None, resume: bool, comm: MPI.Comm) -> Res
             error.args = (_unsolved(case, error, out),)
         raise
     return result
+
+
+def result_names() -> dict[str, Quantity]:
+    """Return units and meaning of the variables of ``results.nc`` of all models, by name."""
+    usadel, transport = import_module("fvqp.study.observable"), _module("transport", "observable")
+    bases = (usadel.UsadelObservable, usadel.UsadelField, transport.BoltzmannObservable)
+    return QUANTITIES | {one.name: one.quantity() for base in bases for one in base.registry}
 
 
 def _unsolved(case: Case, error: FvqpError, out: str | Path | None) -> str:

@@ -38,6 +38,8 @@ class PhotonDrive:
         power: absorbed power per volume that is kept by scaling both rates, or None.
     """
 
+    sink = False
+
     def __init__(
         self,
         grid: CollisionGrid,

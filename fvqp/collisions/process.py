@@ -92,7 +92,12 @@ class ExternalProcess(Process, Protocol):
     """A process that exchanges energy or particles with the outside: drives, sources, escape.
 
     Processes without these two methods keep the energy of quasiparticles and phonons together.
+
+    Attributes:
+        sink: True if it counts among losses, not among sources.
     """
+
+    sink: bool
 
     def energy_flow(self, bin_weights: BinWeights, f: Floats, n: Floats) -> Flow:
         """Power into quasiparticles ``Σ s E ḟ`` and into phonons ``Σ g ω ṅ`` of every cell."""

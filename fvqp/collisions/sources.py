@@ -93,6 +93,8 @@ class TabulatedSpectrum:
 class _Linear(ABC):
     """A process whose coefficients of gain and loss do not depend on the occupations."""
 
+    sink: bool = False
+
     def __init__(self, grid: CollisionGrid, modes: Floats | None = None) -> None:
         self.grid = grid
         self._modes = np.zeros(grid.n_phonon) if modes is None else modes
@@ -250,6 +252,8 @@ class QuasiparticleInjection(_Linear):
 class PhononEscape(_Linear):
     """Phonons of a film that leave for a bath, and come back from it: ``∂n/∂t = (n_bath − n)/τ_l``."""
 
+    sink = True
+
     def __init__(
         self,
         grid: CollisionGrid,
@@ -285,6 +289,8 @@ class PhononEscape(_Linear):
 
 class ConstantTrapping(_Linear):
     """Quasiparticles that are lost in traps at one rate: ``∂f/∂t = −Γ (f − f_bath)``."""
+
+    sink = True
 
     def __init__(self, grid: CollisionGrid, rate: ArrayLike, bath: ArrayLike = 0.0) -> None:
         """

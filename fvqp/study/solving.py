@@ -13,7 +13,8 @@ from fvqp.errors import CaseError, ConvergenceError
 from fvqp.models.usadel import Point, Solution, UsadelProblem
 from fvqp.results.result import Result
 from fvqp.study.energy_axis import axis_maximum, coarse_axis, fitted_axis
-from fvqp.study.observables import JunctionObservables, add_symmetry_parts
+from fvqp.study.observable import UsadelRun
+from fvqp.study.recorded import add_symmetry_parts, point_balance, point_values, sweep_dataset
 from fvqp.study.sweep import Sweep, advance, chains, without_solution
 from fvqp.typing import Floats
 from fvqp.units import in_unit
@@ -54,8 +55,8 @@ def solve(
         maximum = axis_maximum(problem, (*sweep.V_inj, *sweep.V_det))
         rough = replace(problem, grid=coarse_axis(maximum, problem.broadening), collisions=None)
         problem = replace(problem, grid=fitted_axis([rough], energies))
-    observables = JunctionObservables(problem.device)
-    data = observables.dataset(problem, sweep, attributes={"model": "usadel", "title": ""})
+    run = UsadelRun(problem)
+    data = sweep_dataset(run, problem, sweep, attributes={"model": "usadel", "title": ""})
     guard = problem.device.mesh.comm.Dup()
     reasons: list[ConvergenceError] = []
     outer = (sweep.supercurrent, sweep.V_det)
@@ -78,8 +79,8 @@ def solve(
                     if problem.follows_bias:
                         break
                     continue
-                data.record(places[step], **observables.values(problem, solution))
-                observables.ledger(problem, solution).record(data, places[step])
+                data.record(places[step], **point_values(run, problem, solution))
+                point_balance(run, problem, solution).record(data, places[step])
                 guess = solution if problem.follows_bias else None
     guard.Free()
     if reasons and not np.any(data.completed):

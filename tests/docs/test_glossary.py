@@ -6,8 +6,9 @@ import re
 
 from pages import DOCS
 
-from fvqp.results.dataset import QUANTITIES
+from fvqp.case.models import result_names
 
+QUANTITIES = result_names()
 ENDINGS = ("error", "analytic", "thermal", "run", "law", "evolution", "matsubara", "one_sided", "estimate")
 #: What the glossary names in this way, and is no variable.
 ELSE = {"results.nc", "delta0_eV", *(f"_{ending}" for ending in (*ENDINGS, "junction"))}

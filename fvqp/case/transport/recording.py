@@ -13,19 +13,17 @@ from scipy import constants
 from fvqp.case.recorder import Recorder
 from fvqp.case.transport.build import TransportSetup
 from fvqp.case.transport.localization import doubts_of_law
-from fvqp.case.transport.probe import Probed
+from fvqp.case.transport.observable import BoltzmannObservable, BoltzmannRun, BoltzmannSample
 from fvqp.case.transport.schema import TransportCase
-from fvqp.models.boltzmann import BoltzmannLedger, Counters, Moment, State
-from fvqp.models.boltzmann.steady import net_power
+from fvqp.models.boltzmann import Counters, Moment, State
 from fvqp.results.checkpoint import Checkpoint
 from fvqp.results.dataset import SweepDataset
 from fvqp.results.folder import ResultsFolder
+from fvqp.results.observable import define
 from fvqp.typing import Floats
 
 log = logging.getLogger(__name__)
 
-#: Ranges of energy that are counted unless the case says which.
-RANGES = 5
 NANOSECOND = 1e-9
 #: Names of `Counters` in checkpoints, in their order.
 COUNTERS = ("given_f", "given_n", "lost_f", "lost_n")
@@ -51,32 +49,24 @@ class TransportRecorder(Recorder):
     ) -> None:
         super().__init__(setup.mesh, comm, 1, folder)
         self.case, self.setup = case, setup
-        self._volume = float(self.group.allreduce(float(setup.problem.body.volume.sum())))
-        self._bounds = self._ranges()
+        self._run = BoltzmannRun(case, setup)
+        self._observables = [one for one in BoltzmannObservable.registry if one.applies(self._run)]
         self.sweep = self._dataset(times)
         self.start: float | None = None
         self._said: set[str] = set()
-        self._probe = None if case.resonator is None else Probed(case.resonator, setup)
 
-    # -- what is stored
-
-    def _ranges(self) -> Floats:
-        """Bounds of energy ranges, Δ0."""
-        given, maximum = self.case.output.energy_shells, float(self.setup.problem.grid.edges[-1])
-        if given is None:
-            return np.linspace(1.0, maximum, RANGES + 1)
-        return np.array([bound.in_delta0(self.setup.units.energy) for bound in given])
+    # -- dataset
 
     def _dataset(self, times: Floats) -> SweepDataset:
         setup, case = self.setup, self.case
         grid, mesh = setup.problem.grid, setup.mesh
-        unit = setup.units.energy / constants.e
+        unit, bounds = setup.units.energy / constants.e, self._run.bounds
         coordinates: dict[str, tuple[tuple[str, ...], Any]] = {
             "energy": (("energy",), grid.energies * unit),
             "omega": (("omega",), grid.phonon_energies * unit),
-            "energy_range": (("energy_range",), 0.5 * (self._bounds[1:] + self._bounds[:-1]) * unit),
-            "energy_range_from": (("energy_range",), self._bounds[:-1] * unit),
-            "energy_range_to": (("energy_range",), self._bounds[1:] * unit),
+            "energy_range": (("energy_range",), 0.5 * (bounds[1:] + bounds[:-1]) * unit),
+            "energy_range_from": (("energy_range",), bounds[:-1] * unit),
+            "energy_range_to": (("energy_range",), bounds[1:] * unit),
         }
         cells = self.cells()
         if case.body is not None and cells:
@@ -105,21 +95,10 @@ class TransportRecorder(Recorder):
             sweep.set_coordinate("renormalization", ("energy",), np.where(there, factor, np.nan))
             sweep.set_coordinate("interaction", ("omega",), strong.interaction(grid))
             sweep.dataset.attrs["Z0"] = strong.renormalization
-        sweep.define("n_qp_range", ("energy_range",))
-        sweep.define("n_qp_spectrum", ("energy",))
-        for name in ("energy_ph_spectrum", "escaped_spectrum"):
-            sweep.define(name, ("omega",))
-        if setup.regions:
-            for name in ("n_qp_region", "x_qp_region"):
-                sweep.define(name, ("region",))
-        if self.comm.rank == 0:
-            for name in ("gap", "n_qp_cell", "energy_qp_cell", "energy_ph_cell"):
-                sweep.define(name, ("cell",))
-            if case.localization is not None:
-                sweep.define("n_localized_cell", ("cell",))
-            if case.output.occupations:
-                sweep.define("f", ("cell", "energy"))
-                sweep.define("n", ("cell", "omega"))
+        for one in self._observables:
+            # Fields are collected on rank 0.
+            if "cell" not in one.dims or self.comm.rank == 0:
+                define(sweep, one, self._run)
         return sweep
 
     def _check_law(self, state: State) -> None:
@@ -136,106 +115,28 @@ class TransportRecorder(Recorder):
 
     def record(self, number: int, moment: Moment) -> None:
         """Takes over the state at a time, and writes when that is due. Collective over the group."""
-        problem, units = self.setup.problem, self.setup.units
-        state, time = moment.state, float(self.sweep.dataset["time"].values[number])
+        time = float(self.sweep.dataset["time"].values[number])
         if self.start is None:
             self.start = moment.ledger.stored - moment.ledger.received
-        cells = {
-            "gap": state.gap * units.energy / constants.e,
-            "n_qp_cell": problem.densities(state) * units.density,
-            "energy_qp_cell": problem.quasiparticle_energies(state) * units.energy_density,
-            "energy_ph_cell": problem.phonon_energies(state) * units.energy_density,
-        }
-        values = self._totals(state, moment.counters, moment.ledger)
+        sample = BoltzmannSample(self._run, moment, self.start)
+        values: dict[str, Any] = {}
+        cells: dict[str, Floats] = {}
+        for one in self._observables:
+            found = one.values(sample)
+            if "cell" not in one.dims:
+                values |= found
+                continue
+            for name, field in found.items():
+                self.gathered(field, self.sweep.at(name, (number,)) if self.comm.rank == 0 else None)
+            if one.dims == ("cell",):
+                cells |= found
         if self.case.localization is not None:
-            localized = problem.localized(state)
-            cells["n_localized_cell"] = localized * units.density
-            mean = self.group.allreduce(float(localized @ problem.body.volume)) / self._volume
-            values["n_localized"] = mean * units.density
-            self._check_law(state)
-        values |= self._of_regions(cells["n_qp_cell"])
-        if self.case.evolution is None:
-            values |= self._powers(state)
-        if self._probe is not None:
-            values |= self._probe.seen(state)
-        for name, field in cells.items():
-            self._collect(number, name, field)
-        if self.case.output.occupations:
-            self._collect(number, "f", problem.mean_f(state.f))
-            self._collect(number, "n", problem.mean_n(state.n))
+            self._check_law(moment.state)
         self.keep((number,), values, None, f"t = {time:.3g} s")
         if self.case.output.fields and self.folder is not None:
             series = self.folder.series("fields", "time (ns)")
             series.write(self.mesh, time / NANOSECOND, cells)
         self.save(*self._state(moment))
-
-    def _collect(self, number: int, name: str, field: Floats) -> None:
-        """Values of all cells at a time, straight to their place in the dataset of rank 0."""
-        self.gathered(field, self.sweep.at(name, (number,)) if self.comm.rank == 0 else None)
-
-    def _totals(self, state: State, counters: Counters, ledger: BoltzmannLedger) -> dict[str, Any]:
-        problem, units, volume = self.setup.problem, self.setup.units, self._volume
-        grid, local = problem.grid, problem.local
-        spectra = np.concatenate(
-            [
-                np.sum(local.weight_f * problem.mean_f(state.f), axis=0),
-                np.sum(local.weight_n * problem.mean_n(state.n), axis=0) * grid.phonon_energies,
-            ]
-        )
-        self.group.Allreduce(MPI.IN_PLACE, spectra)
-        number, energy = spectra[: grid.n] / volume, spectra[grid.n :] / volume
-        ranges = np.searchsorted(self._bounds, grid.energies, side="right") - 1
-        inside = (ranges >= 0) & (ranges < len(self._bounds) - 1)
-        counted = np.bincount(ranges[inside], number[inside], minlength=len(self._bounds) - 1)
-        lost = counters.wall_outflux_n.sum(axis=0)
-        injected = escaped = 0.0
-        for row, name in enumerate(local.external_processes):
-            if name == "escape" or name.startswith("trapping"):
-                lost = lost - counters.source_n[row]
-                escaped -= ledger.given[name]
-            else:
-                injected += ledger.given[name]
-        escaped += sum(ledger.lost.values())
-        assert self.start is not None
-        per_volume = units.energy_density / volume
-        return {
-            "n_qp": ledger.number / volume * units.density,
-            "x_qp": 2.0 * ledger.number / volume,
-            "energy_qp": ledger.quasiparticles * per_volume,
-            "energy_ph": ledger.phonons * per_volume,
-            "energy_condensate": ledger.condensate * per_volume,
-            "energy_injected": injected * per_volume,
-            "energy_escaped": escaped * per_volume,
-            "energy_residual": (ledger.stored - self.start + escaped - injected) * per_volume,
-            "n_qp_range": counted * units.density,
-            "n_qp_spectrum": number * units.density,
-            "energy_ph_spectrum": energy * units.energy_density,
-            "escaped_spectrum": lost * grid.phonon_energies * per_volume,
-        }
-
-    def _powers(self, state: State) -> dict[str, Any]:
-        """Return the powers of sources and losses in a steady state."""
-        named, left = net_power(self.setup.problem, state)
-        per_volume = self.setup.units.power_density / self._volume
-        injected = sum(
-            power for name, power in named.items() if name.startswith(("injections", "microwaves"))
-        )
-        return {
-            "power_injected": injected * per_volume,
-            "power_escaped": (injected - left) * per_volume,
-            "power_residual": left * per_volume,
-        }
-
-    def _of_regions(self, density: Floats) -> dict[str, Any]:
-        if not self.setup.regions:
-            return {}
-        volume = self.setup.problem.body.volume
-        sums = np.array(
-            [[density[cells] @ volume[cells], volume[cells].sum()] for cells in self.setup.regions.values()]
-        )
-        self.group.Allreduce(MPI.IN_PLACE, sums)
-        means = sums[:, 0] / sums[:, 1]
-        return {"n_qp_region": means, "x_qp_region": 2.0 * means / self.setup.units.density}
 
     # -- checkpoints
 

@@ -4,16 +4,36 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal, get_args
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from fvqp.case.quantities import NonNegativeEnergy, Number
 from fvqp.case.tables import ONCE, Count, FigureTable, Table
+from fvqp.errors import shown
 
-FieldName = Literal["gap", "charge_imbalance", "mu_Q", "dos", "f_L", "f_T"]
 SpectrumName = Literal["dos", "f_L", "f_T"]
 SPECTRAL = get_args(SpectrumName)
 MAPPED = ("g_nl", "g_ss", "g_sa", "G_inj", "gap")
 """What a map over both biases can show."""
+
+
+def _field(name: str) -> str:
+    """A name of a field that is registered."""
+    # Brings the model, which cases without fields do not need to be read.
+    from fvqp.study.observable import UsadelField
+
+    if name not in UsadelField.registry:
+        raise ValueError(f"expected one of {', '.join(UsadelField.registry.names)}, got {shown(name)}")
+    return name
+
+
+def has_energies(field: str) -> bool:
+    """Return True for a field with an energy axis."""
+    from fvqp.study.observable import UsadelField
+
+    return field in UsadelField.registry and "energy" in UsadelField.registry[field].dims
+
+
+FieldName = Annotated[str, AfterValidator(_field)]
 
 
 class UsadelOutput(Table):
@@ -34,11 +54,11 @@ class UsadelOutput(Table):
 
     @model_validator(mode="after")
     def _energies_used(self) -> UsadelOutput:
-        spectral = set(SPECTRAL) & set(self.fields)
+        spectral = sorted(name for name in self.fields if has_energies(name))
         if spectral and not self.field_energies:
-            raise ValueError(f"field_energies: missing: the energies at which {sorted(spectral)[0]} is shown")
+            raise ValueError(f"field_energies: missing: the energies at which {spectral[0]} is shown")
         if self.field_energies and not spectral:
-            raise ValueError("field_energies: is not used: fields holds none of dos, f_L, f_T")
+            raise ValueError(f"field_energies: is not used: fields holds none of {', '.join(SPECTRAL)}")
         return self
 
 

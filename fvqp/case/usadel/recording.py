@@ -21,8 +21,10 @@ from fvqp.models.usadel import Solution, UsadelProblem
 from fvqp.results.dataset import Outcome, SweepDataset
 from fvqp.results.fields import FieldSeries
 from fvqp.results.folder import ResultsFolder
+from fvqp.results.observable import define
 from fvqp.results.progress import SweepProgress
-from fvqp.study.observables import JunctionObservables, add_symmetry_parts, cells
+from fvqp.study.observable import UsadelField, UsadelRun, UsadelSample, averages_under
+from fvqp.study.recorded import add_symmetry_parts, point_balance, point_values, sweep_dataset
 from fvqp.study.sweep import AXES, Sweep
 from fvqp.typing import Floats
 
@@ -62,7 +64,7 @@ class UsadelRecorder(Recorder):
         self.branch: GapBranch | None = None
         #: Whether warnings about the charge mode in normal and in superconducting cells have been given.
         self.warned = self.warned_of_relaxation = False
-        self.observables = JunctionObservables(self.device, case.output.spectra, case.output.stored)
+        self.run = UsadelRun(problems[0], case.output.spectra, case.output.stored)
         super().__init__(self.device.mesh, comm, case.solver.groups, folder)
         self.sweep = self._dataset(problems)
 
@@ -82,13 +84,13 @@ class UsadelRecorder(Recorder):
         output = self.case.output
         if output.stored:
             coordinates |= self.cells(self.device.transverse)
-        sweep = self.observables.dataset(problems[0], self._axis, coordinates)
+        sweep = sweep_dataset(self.run, problems[0], self._axis, coordinates)
         if self.case.gap.branches:
             for name, dims in BRANCH_DIMENSIONS.items():
                 sweep.define(name, dims)
         if self.comm.rank == 0:
             for field in output.stored:
-                sweep.define(field, ("cell", "energy") if field in ("dos", "f_L", "f_T") else ("cell",))
+                define(sweep, UsadelField.registry[field], self.run)
         if any(figure.compare == "analytic" for figure in self.case.figures):
             self._define_analytic(sweep, problems)
         elastic = {figure.variable or "gap" for figure in self.case.figures if figure.compare == "elastic"}
@@ -117,10 +119,9 @@ class UsadelRecorder(Recorder):
         with SweepProgress(points, self.comm) as progress:
             for index, problem, solution in elastic_sweep(problems, self._axis):
                 for name in names:
-                    field = cells(problem, solution, name)
-                    under = self.observables.under(problem, field if field.ndim == 2 else field[:, None])
-                    values = under[:, 0] if name == "gap" else grid.averages(under, problem.grid)
-                    sweep.dataset[f"{name}_elastic"].values[self.place(index[:3], index[3])] = values
+                    under = UsadelSample(self.run, problem, solution).under(name)
+                    found = under if name == "gap" else grid.averages(under, problem.grid)
+                    sweep.dataset[f"{name}_elastic"].values[self.place(index[:3], index[3])] = found
                 progress.advance(f"without collisions, V_inj = {solution.point.V_inj * 1e3:.4g} mV")
 
     # -- one point
@@ -129,14 +130,13 @@ class UsadelRecorder(Recorder):
     def record(self, outer: tuple[int, ...], v: int, problem: UsadelProblem, solution: Solution) -> None:
         """Take over a solved point; collective over the group."""
         place = self.place(outer, v)
-        values = self.observables.values(problem, solution)
+        found, at = point_values(self.run, problem, solution), UsadelSample(self.run, problem, solution)
         if self.case.gap.branches:
-            values |= self._branch(problem, solution)
-        balance = self.observables.ledger(problem, solution)
-        stored = {name: self.gathered(cells(problem, solution, name)) for name in self.case.output.stored}
-        values.update({name: array for name, array in stored.items() if self.group.rank == 0})
+            found |= self._branch(problem, solution)
+        stored = {name: self.gathered(at.field(name)) for name in self.case.output.stored}
+        found.update({name: array for name, array in stored.items() if self.group.rank == 0})
         label = f"V_inj = {solution.point.V_inj * 1e3:.4g} mV"
-        self.keep(place, values, balance, label)
+        self.keep(place, found, point_balance(self.run, problem, solution), label)
         if self.folder is not None:
             self._write_fields(outer, v, problem, solution)
         self.save(*self._state(place, solution))
@@ -151,9 +151,9 @@ class UsadelRecorder(Recorder):
         }
         here = branch.crossings.get(solution.point.V_inj, [])[:MAX_SOLUTIONS]
         for k, gap in enumerate(here):
-            out["gap_solutions"][:, k] = self.observables.under(problem, gap[:, None])[:, 0] * unit
+            out["gap_solutions"][:, k] = averages_under(problem, gap[:, None])[:, 0] * unit
         for k, gap in enumerate(branch.fold_gaps[:MAX_FOLDS]):
-            out["gap_fold"][:, k] = self.observables.under(problem, gap[:, None])[:, 0] * unit
+            out["gap_fold"][:, k] = averages_under(problem, gap[:, None])[:, 0] * unit
             out["V_fold"][k] = branch.fold_biases[k]
         return out
 
@@ -193,17 +193,17 @@ class UsadelRecorder(Recorder):
         if self.folder is None or not output.fields or v % output.every:
             return
         fields: dict[str, Floats] = {}
-        grid = problem.grid
+        grid, sample = problem.grid, UsadelSample(self.run, problem, solution)
         for name in output.fields:
-            values = cells(problem, solution, name)
-            if values.ndim == 1:
-                fields[name] = values
+            field = sample.field(name)
+            if field.ndim == 1:
+                fields[name] = field
                 continue
             for energy in output.field_energies:
                 at = energy.in_delta0(self.device.material.gap)
                 grid.require_covers(at, "output.field_energies")
                 column = int(np.clip(np.searchsorted(grid.edges, at, side="right") - 1, 0, grid.n - 1))
-                fields[f"{name} at {at:.4g} Delta0"] = np.ascontiguousarray(values[:, column])
+                fields[f"{name} at {at:.4g} Delta0"] = np.ascontiguousarray(field[:, column])
         self._series(outer).write(self.device.mesh, solution.point.V_inj * 1e3, fields)
 
     def _series(self, outer: tuple[int, ...]) -> FieldSeries:

@@ -1,0 +1,55 @@
+"""Distributions over the energy, of the body and of its cells."""
+
+from __future__ import annotations
+
+from fvqp.case.transport.observable import BoltzmannObservable, BoltzmannRun, BoltzmannSample
+from fvqp.typing import Floats
+
+
+class DensitySpectrum(BoltzmannObservable):
+    name, units, dims = "n_qp_spectrum", "m-3", ("energy",)
+    long_name = "density of quasiparticles in a bin"
+
+    def compute(self, at: BoltzmannSample) -> Floats:
+        return at.spectra.f * at.units.density
+
+
+class PhononEnergySpectrum(BoltzmannObservable):
+    name, units, dims = "energy_ph_spectrum", "J m-3", ("omega",)
+    long_name = "energy of phonons at a phonon point"
+
+    def compute(self, at: BoltzmannSample) -> Floats:
+        return at.spectra.n * at.problem.grid.phonon_energies * at.units.energy_density
+
+
+class EscapedSpectrum(BoltzmannObservable):
+    name, units, dims = "escaped_spectrum", "J m-3", ("omega",)
+    long_name = "energy that has left with phonons of an energy"
+
+    def compute(self, at: BoltzmannSample) -> Floats:
+        counters, names = at.moment.counters, at.problem.local.external_processes
+        lost = counters.wall_outflux_n.sum(axis=0)
+        for row, name in enumerate(names):
+            if name in at.run.sinks:
+                lost = lost - counters.source_n[row]
+        return lost * at.problem.grid.phonon_energies * at.units.energy_density / at.run.volume
+
+
+class Occupation(BoltzmannObservable):
+    name, dims = "f", ("cell", "energy")
+
+    def applies(self, run: BoltzmannRun) -> bool:
+        return run.case.output.occupations
+
+    def compute(self, at: BoltzmannSample) -> Floats:
+        return at.problem.mean_f(at.state.f)
+
+
+class PhononOccupation(BoltzmannObservable):
+    name, dims = "n", ("cell", "omega")
+
+    def applies(self, run: BoltzmannRun) -> bool:
+        return run.case.output.occupations
+
+    def compute(self, at: BoltzmannSample) -> Floats:
+        return at.problem.mean_n(at.state.n)
