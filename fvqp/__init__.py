@@ -12,8 +12,11 @@ set_default_threads()
 
 if TYPE_CHECKING:
     from fvqp.case import load_case as load_case
+    from fvqp.case.process import ProcessTable as ProcessTable
     from fvqp.case.run import check as check
     from fvqp.case.run import run as run
+    from fvqp.case.transport.boundary import BoundaryTable as BoundaryTable
+    from fvqp.case.transport.observable import BoltzmannObservable as BoltzmannObservable
     from fvqp.case.usadel.fitting import fit as fit
     from fvqp.grids import EnergyGrid as EnergyGrid
     from fvqp.materials import Material as Material
@@ -32,14 +35,19 @@ if TYPE_CHECKING:
     from fvqp.models.phase import Supercurrent as Supercurrent
     from fvqp.models.usadel import Point as Point
     from fvqp.models.usadel import UsadelProblem as UsadelProblem
+    from fvqp.registry import register as register
     from fvqp.results import Result as Result
     from fvqp.results import open_result as open_result
     from fvqp.study import solve as solve
+    from fvqp.study.observable import UsadelField as UsadelField
+    from fvqp.study.observable import UsadelObservable as UsadelObservable
     from fvqp.transport.terminals import Interface as Interface
 
 #: Where the public names live; imported when first used, so that ``fvqp doctor`` works without PETSc.
 _HOMES = {
+    "BoltzmannObservable": "fvqp.case.transport.observable",
     "BoltzmannProblem": "fvqp.models.boltzmann",
+    "BoundaryTable": "fvqp.case.transport.boundary",
     "Device": "fvqp.models.device",
     "EnergyGrid": "fvqp.grids",
     "GapModel": "fvqp.models.gap_field",
@@ -49,9 +57,12 @@ _HOMES = {
     "Material": "fvqp.materials",
     "Mesh": "fvqp.mesh",
     "Point": "fvqp.models.usadel",
+    "ProcessTable": "fvqp.case.process",
     "Reservoir": "fvqp.models.device",
     "Result": "fvqp.results",
     "Supercurrent": "fvqp.models.phase",
+    "UsadelField": "fvqp.study.observable",
+    "UsadelObservable": "fvqp.study.observable",
     "UsadelProblem": "fvqp.models.usadel",
     "check": "fvqp.case.run",
     "evolve": "fvqp.models.boltzmann.evolution",
@@ -60,6 +71,7 @@ _HOMES = {
     "load_material": "fvqp.materials",
     "open_result": "fvqp.results",
     "read_mesh": "fvqp.mesh",
+    "register": "fvqp.registry",
     "run": "fvqp.case.run",
     "shape_mesh": "fvqp.mesh",
     "solve": "fvqp.study",

@@ -13,25 +13,31 @@ from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import Any, Generic, TypeVar
 
-from fvqp.errors import CaseError
+from fvqp.errors import CaseError, shown
 
 T = TypeVar("T")
 
 
 class Registry(Generic[T]):
-    """Instances of the classes of one kind by their ``name``, in a fixed order.
+    """Entries of one kind by their ``name``, in a fixed order.
 
     Args:
         kind: noun for messages.
         package: whose modules hold fvqp's own classes, in the order of their names.
-        base: class that all of them extend; abstract ones are left out.
-        wrong: what is wrong with a class that is registered, as ``attribute: reason``, or empty.
+        base: returns the class that all of them extend; abstract ones are left out.
+        make: returns the entry of a class.
+        wrong: returns what is wrong with an entry of a script, as ``attribute: reason``; empty if nothing is.
     """
 
     def __init__(
-        self, kind: str, package: str, base: Callable[[], type[T]], wrong: Callable[[T], str] = lambda _: ""
+        self,
+        kind: str,
+        package: str,
+        base: Callable[[], type],
+        make: Callable[[Any], T],
+        wrong: Callable[[T], str],
     ) -> None:
-        self.kind, self._package, self._base, self._wrong = kind, package, base, wrong
+        self.kind, self._package, self._base, self._make, self._wrong = kind, package, base, make, wrong
         self._own: dict[str, T] | None = None
         self._added: dict[str, T] = {}
 
@@ -54,7 +60,7 @@ class Registry(Generic[T]):
         """Names of those that were registered."""
         return tuple(self._added)
 
-    def add(self, cls: type[T]) -> None:
+    def add(self, cls: type) -> None:
         """Register a class; the same one, defined once more, takes the place of the first.
 
         Raises:
@@ -66,12 +72,11 @@ class Registry(Generic[T]):
         name = getattr(cls, "name", None)
         if not isinstance(name, str) or not name.isidentifier():
             raise CaseError(f"register: {cls.__name__}.name: expected letters, digits and _, got {name!r}")
-        before = self._added.get(name)
-        again = before is not None and _identity(type(before)) == _identity(cls)
-        made = cls()
+        made = self._make(cls)
         wrong = self._wrong(made)
-        if name in self and not again:
-            there = ".".join(_identity(type(self[name])))
+        before = self._added.get(name)
+        if name in self._found() or (before is not None and _identity(before) != _identity(made)):
+            there = ".".join(_identity(self[name]))
             wrong = f'name: "{name}" is the {self.kind} {there}; choose another name'
         if wrong:
             raise CaseError(f"register: {cls.__name__}.{wrong}")
@@ -91,7 +96,7 @@ class Registry(Generic[T]):
                         continue
                     if cls.name in own:
                         raise CaseError(f'{".".join(_identity(cls))}: there is a {self.kind} "{cls.name}"')
-                    own[cls.name] = cls()
+                    own[cls.name] = self._make(cls)
             self._own = own
         return self._own
 
@@ -99,28 +104,31 @@ class Registry(Generic[T]):
         return isinstance(cls, type) and issubclass(cls, self._base()) and not inspect.isabstract(cls)
 
 
-def _identity(cls: type) -> tuple[str, str]:
+def _identity(entry: Any) -> tuple[str, str]:
+    cls = entry if isinstance(entry, type) else type(entry)
     return cls.__module__, cls.__qualname__
 
 
-C = TypeVar("C", bound=type)
+R = TypeVar("R")
 
 
-def register(cls: C) -> C:
-    """Make a class of one's own known to fvqp: an observable, a process or a boundary condition.
+def register(thing: R) -> R:
+    """Make something of one's own known to fvqp, by the name it has.
 
-    A decorator, or a call before `fvqp.run`, on all ranks.
+    A decorator of a class, or a call, before `fvqp.run`; on all ranks.
 
     Args:
-        cls: a class that extends `UsadelObservable`, `BoltzmannObservable`, `CaseProcess` or `CaseWall`.
+        thing: a class that extends `fvqp.UsadelObservable`, `fvqp.UsadelField`, `fvqp.BoltzmannObservable`,
+            `fvqp.ProcessTable` or `fvqp.BoundaryTable`; or a `fvqp.Material`.
 
     Raises:
-        CaseError: another class, or a name that is taken.
+        CaseError: anything else, or a name that is taken.
     """
-    registry: Any = getattr(cls, "registry", None)
-    if not isinstance(cls, type) or not isinstance(registry, Registry):
+    registry: Any = getattr(thing, "registry", None)
+    if registry is None or (isinstance(registry, Registry) and not isinstance(thing, type)):
         raise CaseError(
-            f"register: expected a class that extends an observable, a process or a wall of fvqp, got {cls!r}"
+            "register: expected a material, or a class of an observable, a process or a boundary condition, "
+            f"got {shown(thing)}"
         )
-    registry.add(cls)
-    return cls
+    registry.add(thing)
+    return thing

@@ -27,8 +27,10 @@ from sphinx.util.docutils import SphinxDirective
 from fvqp import cli
 from fvqp.case import quantities
 from fvqp.case.models import MODELS, result_names, schema
+from fvqp.case.process import ProcessTable, with_processes
 from fvqp.case.tables import Case, Table
 from fvqp.case.transport.boundaries import Transmission
+from fvqp.case.transport.boundary import BoundaryTable
 
 QUANTITIES = {
     "m": ("length", "11 um"),
@@ -96,7 +98,7 @@ def kind(annotation: Any) -> str:
         words = kind(of).replace(": ", ", each as ", 1)
         return f"list of {words}" if Ellipsis in arguments else f"{len(parts)} of: {kind(of)}"
     if origin is dict:
-        of = arguments[1]
+        of = next(iter(typing.get_args(arguments[1])), arguments[1])
         if isinstance(of, type) and issubclass(of, BaseModel):
             return f"table of tables, see [{title(of)}](#{label(of)})"
         return "table"
@@ -128,6 +130,7 @@ def tables() -> set[str]:
     modules = [import_module(schema(model).__module__) for model in MODELS]
     found = [value for module in modules for value in vars(module).values()]
     own = {table for table in found if isinstance(table, type) and issubclass(table, Table)} - {Case, Table}
+    own |= set(ProcessTable.registry) | set(BoundaryTable.registry)
     own -= {base for table in own for base in table.__mro__[1:]}
     return {f"{table.__module__.removeprefix('fvqp.case.')}.{table.__name__}" for table in own}
 
@@ -141,6 +144,8 @@ class CaseTable(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         module, _, name = self.arguments[0].rpartition(".")
         table: type[BaseModel] = vars(import_module(f"fvqp.case.{module}"))[name]
+        if issubclass(table, Case) and table.HAS_PROCESSES:
+            table = with_processes(table)
         documented: dict[str, list[str]] = {}
         for of in table.__mro__:
             if issubclass(of, BaseModel) and of is not BaseModel:
@@ -151,7 +156,7 @@ class CaseTable(SphinxDirective):
         lines = [f"({label(table)})=", "", "| key | takes | default | meaning |", "|---|---|---|---|"]
         for name, field in table.model_fields.items():
             key = field.alias or name
-            said = " ".join(documented.get(name, [])).replace("``", "`").strip()
+            said = " ".join(documented.get(name, [field.description or ""])).replace("``", "`").strip()
             said = re.sub(r":\w+:`", "`", said)
             meaning = " ".join(part for part in (said, added.pop(key, "")) if part)
             if not meaning:

@@ -61,7 +61,7 @@ def _module(model: str, name: str) -> Any:
 def schema(model: str) -> type[Case]:
     """The class of a model's cases."""
     found: type[Case] = _module(model, "schema").CASE
-    return found
+    return import_module("fvqp.case.process").with_processes(found) if found.HAS_PROCESSES else found
 
 
 def study(model: str) -> type[Study[Any]]:

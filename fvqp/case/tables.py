@@ -160,6 +160,9 @@ class Case(Table):
     #: What does not decide the numbers, as :meth:`pydantic.BaseModel.model_dump` excludes it.
     UNDECISIVE: ClassVar[dict[str, Any]] = {"title": True, "figures": True}
 
+    #: True if processes that are registered are keys of the case.
+    HAS_PROCESSES: ClassVar[bool] = False
+
     title: str = ""
     """Of figures and of `results.nc`."""
     model: str
@@ -205,7 +208,8 @@ class Case(Table):
         return hashlib.sha256(json.dumps(self._decisive(), sort_keys=True).encode()).hexdigest()
 
     def _decisive(self) -> dict[str, Any]:
-        return self.model_dump(mode="json", by_alias=True, exclude=self.UNDECISIVE)
+        omitted = dict.fromkeys(self.CONDITIONAL - self.model_fields_set, True)
+        return self.model_dump(mode="json", by_alias=True, exclude={**self.UNDECISIVE, **omitted})
 
     def named(self, source: str) -> Self:
         """Return the case under the name of its file."""

@@ -108,6 +108,11 @@ class ExternalProcess(Process, Protocol):
         ...
 
 
+def is_sink(process: Process) -> bool:
+    """Return True for an external process that counts among losses."""
+    return bool(getattr(process, "sink", False))
+
+
 def checked_occupations(
     grid: CollisionGrid, bin_weights: BinWeights, f: Floats, n: Floats
 ) -> tuple[Floats, Floats]:

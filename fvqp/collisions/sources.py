@@ -90,29 +90,39 @@ class TabulatedSpectrum:
         return _panels(knots, points, lambda e: np.interp(e, knots, values))
 
 
-class _Linear(ABC):
-    """A process whose coefficients of gain and loss do not depend on the occupations."""
+class LinearProcess(ABC):
+    """A process whose coefficients of gain and loss do not depend on the occupations.
+
+    Attributes:
+        grid: energies.
+        sink: True if it counts among losses.
+    """
 
     sink: bool = False
 
     def __init__(self, grid: CollisionGrid, modes: Floats | None = None) -> None:
+        """
+        Args:
+            grid: energies.
+            modes: phonon modes of every point, for a process of phonons.
+        """
         self.grid = grid
         self._modes = np.zeros(grid.n_phonon) if modes is None else modes
 
     @abstractmethod
-    def _coefficients(self, bin_weights: BinWeights) -> GainLoss:
+    def coefficients(self, bin_weights: BinWeights) -> GainLoss:
         """Return coefficients of one row for all cells, or of one for each."""
 
     def rates(self, bin_weights: BinWeights, f: Floats, n: Floats) -> Pair:
         """``∂f/∂t`` and ``∂n/∂t``."""
         f, n = checked_occupations(self.grid, bin_weights, f, n)
-        a, b, c, d = self._coefficients(bin_weights)
+        a, b, c, d = self.coefficients(bin_weights)
         return Pair(a - (a + b) * f, c - (d - c) * n)
 
     def gain_loss(self, bin_weights: BinWeights, f: Floats, n: Floats) -> GainLoss:
         """Gain and loss coefficients apart, none negative."""
         f, n = checked_occupations(self.grid, bin_weights, f, n)
-        a, b, c, d = self._coefficients(bin_weights)
+        a, b, c, d = self.coefficients(bin_weights)
         return GainLoss(a + 0.0 * f, b + 0.0 * f, c + 0.0 * n, d + 0.0 * n)
 
     def jvp(self, bin_weights: BinWeights, f: Floats, n: Floats, step_f: Floats, step_n: Floats) -> Pair:
@@ -131,7 +141,7 @@ class _Linear(ABC):
     def diagonal(self, bin_weights: BinWeights, f: Floats, n: Floats) -> Pair:
         """Diagonal of the Jacobian."""
         f, n = checked_occupations(self.grid, bin_weights, f, n)
-        a, b, c, d = self._coefficients(bin_weights)
+        a, b, c, d = self.coefficients(bin_weights)
         return Pair(np.zeros_like(f) - (a + b), np.zeros_like(n) - (d - c))
 
     def energy_flow(self, bin_weights: BinWeights, f: Floats, n: Floats) -> Flow:
@@ -155,7 +165,7 @@ class _Linear(ABC):
         return self._modes if shares is None else self._modes * shares
 
 
-class PhononInjection(_Linear):
+class PhononInjection(LinearProcess):
     """Phonons that enter at a constant rate, whatever their occupation."""
 
     def __init__(
@@ -193,7 +203,7 @@ class PhononInjection(_Linear):
         total, wanted = into.sum(axis=1), (self._rate * self._weights).sum(axis=1)
         return self._rate * np.divide(wanted, total, out=np.ones_like(total), where=total > 0.0)[:, None]
 
-    def _coefficients(self, bin_weights: BinWeights) -> GainLoss:
+    def coefficients(self, bin_weights: BinWeights) -> GainLoss:
         zero, into = np.zeros((1, self.grid.n)), self._into(bin_weights)
         return GainLoss(zero, zero, into, into)
 
@@ -204,7 +214,7 @@ class PhononInjection(_Linear):
         return GainLoss(np.zeros_like(f), np.zeros_like(f), into, np.zeros_like(n))
 
 
-class QuasiparticleInjection(_Linear):
+class QuasiparticleInjection(LinearProcess):
     """Quasiparticles that enter free states: ``s ∂f/∂t = G (1 − f)``.
 
     Power and rate are those into empty states; `energy_flow` says what enters.
@@ -231,7 +241,7 @@ class QuasiparticleInjection(_Linear):
         super().__init__(grid)
         self._amounts = _injected("quasiparticle injection", grid.energies, spectrum, power, rate)
 
-    def _coefficients(self, bin_weights: BinWeights) -> GainLoss:
+    def coefficients(self, bin_weights: BinWeights) -> GainLoss:
         into = np.divide(
             self._amounts,
             bin_weights.number,
@@ -249,7 +259,7 @@ class QuasiparticleInjection(_Linear):
         return GainLoss(into, np.zeros_like(into), zero, zero)
 
 
-class PhononEscape(_Linear):
+class PhononEscape(LinearProcess):
     """Phonons of a film that leave for a bath, and come back from it: ``∂n/∂t = (n_bath − n)/τ_l``."""
 
     sink = True
@@ -282,12 +292,12 @@ class PhononEscape(_Linear):
         if not np.all(np.isfinite(self._bath)) or np.any(self._bath < 0.0):
             raise CaseError("phonon escape: the occupation of the bath must be finite and not negative")
 
-    def _coefficients(self, bin_weights: BinWeights) -> GainLoss:
+    def coefficients(self, bin_weights: BinWeights) -> GainLoss:
         zero = np.zeros((1, self.grid.n))
         return GainLoss(zero, zero, self._rate * self._bath, self._rate * (1.0 + self._bath))
 
 
-class ConstantTrapping(_Linear):
+class ConstantTrapping(LinearProcess):
     """Quasiparticles that are lost in traps at one rate: ``∂f/∂t = −Γ (f − f_bath)``."""
 
     sink = True
@@ -307,7 +317,7 @@ class ConstantTrapping(_Linear):
         if not np.all((self._bath >= 0.0) & (self._bath <= 1.0)):
             raise CaseError("trapping: the occupation of the bath must be between 0 and 1")
 
-    def _coefficients(self, bin_weights: BinWeights) -> GainLoss:
+    def coefficients(self, bin_weights: BinWeights) -> GainLoss:
         rate = self._rate * bin_weights.active
         zero = np.zeros((1, self.grid.n_phonon))
         return GainLoss(rate * self._bath, rate * (1.0 - self._bath), zero, zero)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from scipy import constants
 
@@ -38,6 +38,33 @@ _QUANTITIES = {
 _DIFFUSIVE = ("diffusivity", "resistivity")
 _REQUIRED = ("gap",)  # and what a model asks for, see Material.require
 _ZERO_IF_NORMAL = ("gap", "critical_temperature")
+
+
+class MaterialRegistry:
+    """Materials that a script has registered, by name."""
+
+    def __init__(self) -> None:
+        self._added: dict[str, Material] = {}
+
+    def __getitem__(self, name: str) -> Material:
+        return self._added[name]
+
+    @property
+    def added(self) -> tuple[str, ...]:
+        """Names of the materials."""
+        return tuple(self._added)
+
+    def add(self, material: Material) -> None:
+        """Make a material known by its name; raise `CaseError` for a name of the library."""
+        if material.name in _built_in():
+            raise CaseError(
+                f'register: material "{material.name}": is in the library already; choose another name'
+            )
+        self._added[material.name] = material
+
+    def remove(self, name: str) -> None:
+        """Forget a material."""
+        del self._added[name]
 
 
 @dataclass(frozen=True)
@@ -69,6 +96,8 @@ class Material:
             metal give to its phonons, W/(m³ K⁵).
         uncertainties: of the numbers above, in the same units, where they are known.
     """
+
+    registry: ClassVar[MaterialRegistry] = MaterialRegistry()
 
     name: str
     gap: InUnit[float] = InUnit("J")
@@ -167,20 +196,25 @@ class Material:
 
 
 def load_material(name: str, library: str | Path | None = None) -> Material:
-    """A material by name from the built-in library, or from a TOML file of the same form.
+    """A material by name from the built-in library or those registered, or from a TOML file of the same form.
 
     Raises:
         CaseError: no such material (the message lists those there are), an unreadable file or entry.
     """
     entries = _built_in() if library is None else _read(Path(library))
+    registered = Material.registry.added if library is None else ()
+    if name in registered:
+        return Material.registry[name]
     if name not in entries:
-        raise CaseError(f'there is no material "{name}"; known are {", ".join(sorted(entries))}')
+        raise CaseError(
+            f'there is no material "{name}"; known are {", ".join(sorted((*entries, *registered)))}'
+        )
     return material_from_dict(name, entries[name])
 
 
 def material_names() -> list[str]:
-    """Names of the built-in materials."""
-    return sorted(_built_in())
+    """Names of the built-in materials and of those that are registered."""
+    return sorted((*_built_in(), *Material.registry.added))
 
 
 def material_from_dict(name: str, entry: Mapping[str, Any]) -> Material:

@@ -124,5 +124,7 @@ class UsadelField(Observable):
     def compute(self, at: UsadelSample) -> Floats: ...
 
 
-UsadelObservable.registry = Registry("observable", PACKAGE, lambda: UsadelObservable, wrong)
-UsadelField.registry = Registry("field", PACKAGE, lambda: UsadelField, wrong)
+UsadelObservable.registry = Registry(
+    "observable", PACKAGE, lambda: UsadelObservable, lambda cls: cls(), wrong
+)
+UsadelField.registry = Registry("field", PACKAGE, lambda: UsadelField, lambda cls: cls(), wrong)

@@ -56,7 +56,8 @@ def sweep_dataset(
 
 def point_values(run: UsadelRun, problem: UsadelProblem, solution: Solution) -> dict[str, Any]:
     """Return all observables of a point by name. Collective."""
-    at, found = UsadelSample(run, problem, solution), {}
+    at = UsadelSample(run, problem, solution)
+    found: dict[str, Any] = {}
     for one in run.recorded():
         found.update(one.values(at))
     return found

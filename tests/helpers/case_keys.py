@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import types
 import typing
 from typing import Any
@@ -17,13 +18,20 @@ def tables(annotation: Any) -> list[type[BaseModel]]:
     return [table for part in typing.get_args(annotation) for table in tables(part)]
 
 
+def concrete(table: type[BaseModel]) -> list[type[BaseModel]]:
+    """The table, or those of its kind that cases can name."""
+    return list(table.registry) if inspect.isabstract(table) else [table]  # type: ignore[attr-defined]
+
+
 def keys(table: type[BaseModel], prefix: str = "") -> set[str]:
     """Dotted paths of all keys of a table and the tables in it; entries of lists have no number."""
     found: set[str] = set()
     for name, entry in table.model_fields.items():
         path = f"{prefix}{entry.alias or name}"
         inner = tables(entry.annotation)
-        found |= keys(inner[0], f"{path}.") if inner else {path}
+        for one in concrete(inner[0]) if inner else ():
+            found |= keys(one, f"{path}.")
+        found |= set() if inner else {path}
     return found
 
 

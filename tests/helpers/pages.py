@@ -94,7 +94,7 @@ def follow(page: Path, folder: Path, run: Callable[[list[str]], object]) -> None
         if language == "toml" and "model" in tomllib.loads(text):
             (folder / saved_as(page, number)).write_text(text)
         elif language == "python":
-            exec(compile(text, f"{name(page)}, block {number}", "exec"), namespace)
+            exec(compile(text, f"{name(page)}, block {number}", "exec", dont_inherit=True), namespace)
         elif language == "sh":
             for words in commands(text):
                 run(words)

@@ -130,7 +130,7 @@ def test_every_kind_of_figure_is_drawn(film, sweep, tmp_path, kind):
         sweep.set_coordinate(name, ("cell",), values)
     sweep.set_coordinate("energy", ("energy",), np.linspace(0, 1e-3, 7))
     sweep.define("f_L", ("energy",))
-    sweep.define("mu_Q", ("cell",))
+    sweep.define("mu_Q", ("cell",), "V", "quasiparticle potential mu_Q*")
     for j in range(n):
         sweep.record((2, 0, j), f_L=np.linspace(0, 1, 7) ** (j + 1), mu_Q=film.centroid[:, 0] * j, G_inj=1e-6)
     path = draw(sweep.dataset, draw_spec(kind), tmp_path)

@@ -9,17 +9,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import constants
 
-from fvqp.case.boltzmann.drives import BoltzmannInjection, BoltzmannPulse, Microwave
+from fvqp.case.boltzmann.drives import BoltzmannPulse
 from fvqp.case.boltzmann.schema import MAX_BINS, BoltzmannCase, MaterialChoice
 from fvqp.case.boltzmann.strong import largest_phonon, solved_spectrum
 from fvqp.case.boltzmann.tables import read_spectrum
+from fvqp.case.process import ProcessSite, built, given_processes
 from fvqp.case.quantities import Energy
+from fvqp.case.scales import Units
 from fvqp.collisions import (
     BinWeights,
     CollisionGrid,
     ElectronPhonon,
     Pair,
-    PhotonDrive,
     Process,
     bcs_weights,
     thermal,
@@ -27,13 +28,7 @@ from fvqp.collisions import (
 from fvqp.collisions.bin_weights import Rule
 from fvqp.collisions.moving_gap import SelfConsistentGap, condensate_energy
 from fvqp.collisions.sources import (
-    ConstantTrapping,
-    Gaussian,
-    InjectedSpectrum,
     PhononEscape,
-    PhononInjection,
-    QuasiparticleInjection,
-    TabulatedSpectrum,
 )
 from fvqp.collisions.threshold import at_threshold
 from fvqp.errors import CaseError
@@ -50,35 +45,6 @@ INSTANT = 1e-9
 REACH = 3.0
 #: Bins above which photon steps have to be asked for; the uniform axis is far smaller then.
 MAX_BY_DEFAULT = 3000
-
-
-@dataclass(frozen=True)
-class Units:
-    """SI values of the units that are used inside.
-
-    Attributes:
-        energy: Δ0, joule.
-        time: τ0, seconds.
-        density: 4 N0 Δ0, 1/m³.
-    """
-
-    energy: float
-    time: float
-    density: float
-
-    @property
-    def energy_density(self) -> float:
-        """4 N0 Δ0², J/m³."""
-        return self.density * self.energy
-
-    @property
-    def power_density(self) -> float:
-        """4 N0 Δ0²/τ0, W/m³."""
-        return self.energy_density / self.time
-
-    def temperature(self, kelvin: float) -> float:
-        """k_BT in Δ0."""
-        return constants.k * kelvin / self.energy
 
 
 @dataclass(frozen=True)
@@ -339,79 +305,20 @@ def build_processes(
         strength: factor of the drives.
     """
     units, grid, coupling = setup.units, setup.grid, setup.collisions.coupling
-    processes: dict[str, Process] = {}
-    spectra = [
-        _injected(injection, setup, f"{case.source}: injections[{number}].file")
-        for number, injection in enumerate(case.injections)
-    ]
-    try:
-        for number, microwave in enumerate(case.microwaves):
-            key = f"microwaves[{number}]"
-            processes[key] = _drive(microwave, setup, strength)
-        for number, injection in enumerate(case.injections):
-            key = f"injections[{number}]"
-            processes[key] = _injection(injection, spectra[number], setup, strength)
-    except CaseError as error:
-        raise CaseError(f"{case.source}: {key}: {error}") from None
     bath = thermal(grid, units.temperature(temperature))
+    site = ProcessSite(
+        grid, units, np.ones(1), bath, coupling, lambda: setup.bin_weights(setup.gap), strength=strength
+    )
+    try:
+        processes: dict[str, Process] = {key: built(key, table, site) for key, table in given_processes(case)}
+    except CaseError as error:
+        raise case.naming(error) from None
     escape = case.phonons.escape
     if escape is not None:
         processes["phonons.escape"] = PhononEscape(grid, coupling, escape.seconds / units.time, bath.n)
     elif case.phonons.model == "bath":
         processes["phonon bath"] = PhononEscape(grid, coupling, INSTANT * coupling.pair_breaking_time, bath.n)
-    if case.trapping is not None:
-        processes["trapping"] = ConstantTrapping(grid, case.trapping.rate * units.time, bath.f)
     return processes
-
-
-def _drive(microwave: Microwave, setup: BoltzmannSetup, strength: float) -> Process:
-    units = setup.units
-    frequency = microwave.photon_energy.in_delta0(units.energy)
-    try:
-        require_resolved(frequency, setup.grid)
-    except CaseError as error:
-        raise CaseError(f"photon_energy: {error}") from None
-    if microwave.absorbed_power is not None:
-        power = strength * microwave.absorbed_power / units.power_density
-        return PhotonDrive.at_power(setup.grid, frequency, power)
-    assert microwave.photons is not None and microwave.coupling is not None
-    return PhotonDrive.mode(
-        setup.grid, frequency, microwave.coupling * units.time, strength * microwave.photons
-    )
-
-
-def require_resolved(frequency: float, grid: CollisionGrid) -> None:
-    """:class:`CaseError` for photons (Δ0) that take quasiparticles less than a bin further."""
-    width = float(np.diff(grid.edges).min())
-    if frequency < width * (1.0 - 1e-9):
-        raise CaseError(
-            f"{frequency:.3g} Delta0 is less than the {width:.3g} Delta0 of a bin; choose a smaller "
-            "energies.width"
-        )
-
-
-def _injected(injection: BoltzmannInjection, setup: BoltzmannSetup, where: str) -> InjectedSpectrum:
-    """Return the energy distribution of injected particles."""
-    delta0 = setup.units.energy
-    if injection.file is not None:
-        table = read_spectrum(where, injection.file, ("energy_eV", "particles"), "a number")
-        return TabulatedSpectrum(table[0] * constants.e / delta0, table[1])
-    assert injection.centre is not None and injection.width is not None
-    return Gaussian(injection.centre.in_delta0(delta0), injection.width.in_delta0(delta0))
-
-
-def _injection(
-    injection: BoltzmannInjection, spectrum: InjectedSpectrum, setup: BoltzmannSetup, strength: float
-) -> Process:
-    units = setup.units
-    power = strength * injection.power / units.power_density
-    grid = setup.grid
-    if injection.of == "phonons":
-        return PhononInjection(grid, setup.collisions.coupling, spectrum, power=power)
-    source = QuasiparticleInjection(grid, spectrum, power=power)
-    # It says what is wrong with its spectrum when it meets the states; none but a smaller gap comes later.
-    source.rates(setup.bin_weights(setup.gap), np.zeros((1, grid.n)), np.zeros((1, grid.n_phonon)))
-    return source
 
 
 def initial_state(case: BoltzmannCase, setup: BoltzmannSetup, temperature: float) -> tuple[Pair, float]:

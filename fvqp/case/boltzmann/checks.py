@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from fvqp.case.boltzmann.schema import BoltzmannCase
 from fvqp.case.metals import unknown_material
+from fvqp.case.process import given_processes
 
 NEEDS = {"conductivity": "resonator", "resonator": "resonator", "lifetimes": "output.rates"}
 """Kind of a figure → the key without which its results are not there."""
@@ -17,7 +18,15 @@ def problems(case: BoltzmannCase) -> Iterator[tuple[str, str]]:
     """Return keys that contradict one another or go unused, each with what is wrong."""
     if problem := unknown_material(case.material.name):
         yield "material.name", problem
-    driven = bool(case.microwaves or case.injections)
+    driven = False
+    for key, process in given_processes(case):
+        driven |= not process.sink
+        for inner in ("regions", "size", "position"):
+            if inner in process.model_fields_set and getattr(process, inner):
+                yield (
+                    f"{key}.{inner}",
+                    'is not used: all is homogeneous; model = "transport" has space',
+                )
     if case.sweep.strength is not None and not driven:
         yield "sweep.strength", "is not used: the case has neither microwaves nor injections"
     if case.steady_state is not None and not _loses_energy(case):
@@ -60,4 +69,5 @@ def _with_eliashberg(case: BoltzmannCase) -> Iterator[tuple[str, str]]:
 
 
 def _loses_energy(case: BoltzmannCase) -> bool:
-    return case.phonons.model == "bath" or case.phonons.escape is not None or case.trapping is not None
+    sinks = [process for _, process in given_processes(case) if process.sink]
+    return case.phonons.model == "bath" or case.phonons.escape is not None or bool(sinks)

@@ -16,12 +16,11 @@ from fvqp.collisions import (
     quasiparticle_energy,
     thermal,
 )
+from fvqp.collisions.process import is_sink
 from fvqp.models.boltzmann import State
 from fvqp.models.efficiency import generation
 from fvqp.typing import Floats
 
-#: Names of the processes that count as drives begin so.
-DRIVES = ("microwaves", "injections")
 #: Part of the energy inside below which a difference to the energy of equilibrium is rounding.
 ROUNDING = 1e-13
 
@@ -37,8 +36,8 @@ def of_steady_state(
     """
     bin_weights, f, n = setup.bin_weights(float(state.gap[0])), state.f[:, 0], state.n[:, 0]
     drives, others, power = [], [], 0.0
-    for name, process in processes.items():
-        if not name.startswith(DRIVES):
+    for process in processes.values():
+        if is_sink(process):
             others.append(process)
             continue
         drives.append(process)

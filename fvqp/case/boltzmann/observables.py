@@ -13,7 +13,6 @@ from fvqp.case.boltzmann.resonator import shown
 from fvqp.case.boltzmann.schema import BoltzmannCase
 from fvqp.collisions import (
     BinWeights,
-    ConstantTrapping,
     MattisBardeen,
     PhononEscape,
     Process,
@@ -23,6 +22,7 @@ from fvqp.collisions import (
     quasiparticle_energy,
     thermal,
 )
+from fvqp.collisions.process import is_sink
 from fvqp.results.dataset import SweepDataset
 from fvqp.typing import Floats
 
@@ -148,7 +148,7 @@ class Observables:
                 lost = weight * process.rates(bin_weights, f, n).n[0]
                 breaking = self.setup.grid.phonon_energies >= self._threshold(bin_weights, gap)
                 share = float(lost[breaking].sum() / total) if (total := float(lost.sum())) else np.nan
-            elif isinstance(process, ConstantTrapping):
+            elif is_sink(process):
                 out -= power
             else:
                 into += power

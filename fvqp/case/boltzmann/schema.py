@@ -11,15 +11,12 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from fvqp.case.boltzmann.drives import (
-    BoltzmannInitial,
-    BoltzmannInjection,
-    Microwave,
-    PositiveNumber,
-    Trapping,
-)
+from fvqp.case.boltzmann.drives import BoltzmannInitial, PositiveNumber
 from fvqp.case.evolution import RecordedTimes, one_task
 from fvqp.case.interaction import Interaction
+from fvqp.case.processes.injections import Injection
+from fvqp.case.processes.microwaves import Microwave
+from fvqp.case.processes.trapping import Trapping
 from fvqp.case.quantities import (
     AbsoluteEnergy,
     Length,
@@ -320,6 +317,7 @@ class BoltzmannFigure(FigureTable):
 class BoltzmannCase(Case):
     """A case of the Boltzmann model: occupations of quasiparticles and phonons of a homogeneous device."""
 
+    HAS_PROCESSES = True
     UNDECISIVE: ClassVar = {
         **Case.UNDECISIVE,
         "solver": {"petsc"},
@@ -336,7 +334,7 @@ class BoltzmannCase(Case):
     phonons: BoltzmannPhonons = BoltzmannPhonons()
     initial: BoltzmannInitial = BoltzmannInitial()
     microwaves: tuple[Microwave, ...] = ()
-    injections: tuple[BoltzmannInjection, ...] = ()
+    injections: tuple[Injection, ...] = ()
     trapping: Trapping | None = None
     evolution: BoltzmannEvolution | None = None
     steady_state: BoltzmannSteadyState | None = None

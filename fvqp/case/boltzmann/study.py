@@ -20,14 +20,8 @@ from fvqp.case.boltzmann.schema import BoltzmannCase
 from fvqp.case.boltzmann.strong import described, warn
 from fvqp.case.evolution import recorded_times
 from fvqp.case.study import Line, PointRecorder, PointStudy
-from fvqp.collisions import (
-    ConstantTrapping,
-    PhononEscape,
-    PhotonDrive,
-    Process,
-    quasiparticle_density,
-    thermal,
-)
+from fvqp.collisions import PhotonDrive, Process, quasiparticle_density, thermal
+from fvqp.collisions.process import is_sink
 from fvqp.errors import ConvergenceError
 from fvqp.models.at_power import steady_at_power
 from fvqp.models.boltzmann import (
@@ -292,7 +286,7 @@ class BoltzmannStudy(PointStudy):
         injected = escaped = 0.0
         for name, process in _processes(problem).items():
             energy = ledger.given[name]
-            if isinstance(process, PhononEscape | ConstantTrapping):
+            if is_sink(process):
                 escaped -= energy
             else:
                 injected += energy

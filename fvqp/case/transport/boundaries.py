@@ -118,8 +118,8 @@ def _share(value: Any, wanted: str) -> float:
     return float(value)
 
 
-class WallTable(Table):
-    """Reflection, transmission and loss of particles at a boundary."""
+class Passing(Table):
+    """Shares of the particles that pass a face or are reflected."""
 
     transmission: Transmission = Transmission()
     """Share that leaves; as many of a bath at its temperature come in. A table is linear between its energies
@@ -131,7 +131,7 @@ class WallTable(Table):
     CONDITIONAL: ClassVar = frozenset({"specularity"})
 
 
-class InterfaceTable(WallTable):
+class InterfaceTable(Passing):
     """A face between two regions."""
 
     between: Annotated[tuple[Name, Name], ONCE]

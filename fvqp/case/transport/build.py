@@ -9,16 +9,17 @@ from pathlib import Path
 import numpy as np
 from mpi4py import MPI
 
-from fvqp.case.boltzmann.build import Units, pulse_shape
+from fvqp.case.boltzmann.build import pulse_shape
 from fvqp.case.geometry import distributed_mesh, require_touching
+from fvqp.case.process import ProcessTable, given_processes
+from fvqp.case.scales import Units
 from fvqp.case.sizes import warn_of_sizes
 from fvqp.case.transport.energies import energy_grid
 from fvqp.case.transport.media import CaseMedia
 from fvqp.case.transport.moving import geometry_of, motion
-from fvqp.case.transport.rates import check_rates, warn_of_insulators, warn_of_photon_steps
-from fvqp.case.transport.schema import GaussianSource, TransportCase
+from fvqp.case.transport.rates import check_rates, warn_of_insulators, warn_of_processes
+from fvqp.case.transport.schema import TransportCase, TransportPulse
 from fvqp.case.transport.sizes import GEOMETRIES, Sizes, cells, sizes
-from fvqp.case.transport.sources import LocalMicrowave, LocalTrapping
 from fvqp.case.transport.substances import Substance, substances
 from fvqp.collisions import Coupling
 from fvqp.errors import CaseError, MeshError
@@ -110,7 +111,7 @@ def build_setup(
         problem = BoltzmannProblem(space, grid, media, quasiparticles=moving, phonons=sounding)
     except (CaseError, MeshError) as error:
         raise case.naming(error) from None
-    warn_of_photon_steps(case, units)
+    warn_of_processes(case, units)
     state = _initial(case, units, problem, builder, solve)
     regions = {} if space is not mesh else {n: c[c < mesh.n_owned] for n, c in mesh.regions.items()}
     return TransportSetup(units, reference, builder.coupling, mesh, problem, size, state, regions)
@@ -159,15 +160,10 @@ def _places(case: TransportCase) -> Iterator[tuple[str, str, Iterable[str]]]:
         yield "localization.regions", "region", case.localization.regions
     if case.resonator is not None and case.resonator.region is not None:
         yield "resonator.region", "region", (case.resonator.region,)
-    sources: dict[str, tuple[GaussianSource | LocalMicrowave | LocalTrapping, ...]] = {
-        "initial.pulses": case.initial.pulses,
-        "injections": case.injections,
-        "microwaves": case.microwaves,
-        "trapping": case.trapping,
-    }
-    for key, entries in sources.items():
-        for number, entry in enumerate(entries):
-            yield f"{key}[{number}].regions", "region", entry.regions
+    pulses = ((f"initial.pulses[{number}]", pulse) for number, pulse in enumerate(case.initial.pulses))
+    entries: list[tuple[str, TransportPulse | ProcessTable]] = [*pulses, *given_processes(case)]
+    for key, entry in entries:
+        yield f"{key}.regions", "region", entry.regions
     for key in ("quasiparticles", "phonons"):
         species = getattr(case, key)
         yield f"{key}.walls", "boundary", species.walls

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 
 from fvqp.case.boltzmann.schema import Spectrum
 from fvqp.case.metals import unknown_material
-from fvqp.case.transport.boundaries import PhononInterface, WallTable
-from fvqp.case.transport.schema import TransportCase
+from fvqp.case.process import ProcessTable, given_processes
+from fvqp.case.tables import Table
+from fvqp.case.transport.boundaries import PhononInterface
+from fvqp.case.transport.schema import TransportCase, TransportPulse
 from fvqp.case.transport.species import Motion
 
 OF_SHELLS = ("gap_profile", "density_profile")
@@ -34,10 +36,9 @@ def problems(case: TransportCase) -> Iterator[tuple[str, str]]:
             for key in ("escape", "sound_velocity", "phonon_free_path", "phonon_dispersion"):
                 if getattr(region, key) is not None:
                     yield f"regions.{name}.{key}", 'is not used with phonons.model = "bath"'
-        for place, entries in (("initial.pulses", case.initial.pulses), ("injections", case.injections)):
-            for number, entry in enumerate(entries):
-                if entry.of == "phonons":
-                    yield f"{place}[{number}].of", 'phonons are those of the bath with phonons.model = "bath"'
+        for key, entry in _acting(case):
+            if (entry.of if isinstance(entry, TransportPulse) else entry.species) == "phonons":
+                yield f"{key}.of", 'phonons are those of the bath with phonons.model = "bath"'
     if case.periodic and case.body is not None:
         yield "periodic", "are boundaries of a mesh; shells have none that are alike"
     if case.regions and case.body is not None:
@@ -48,22 +49,16 @@ def problems(case: TransportCase) -> Iterator[tuple[str, str]]:
         )
     for species in ("quasiparticles", "phonons"):
         yield from _of_motion(case, species)
-    for place, entries in (("initial.pulses", case.initial.pulses), ("injections", case.injections)):
-        for number, entry in enumerate(entries):
-            key = f"{place}[{number}]"
-            if case.body is not None and entry.regions:
-                yield f"{key}.regions", "are those of a mesh"
-            if case.body is not None and "position" in entry.model_fields_set:
-                yield f"{key}.position", "is not used in shells; pulses are at their centre or axis"
+    for key, entry in _acting(case) if case.body is not None else ():
+        if entry.regions:
+            yield f"{key}.regions", "are those of a mesh"
+        if "position" in entry.model_fields_set:
+            yield f"{key}.position", "is not used in shells; pulses are at their centre or axis"
     for number, pulse in enumerate(case.initial.pulses):
         if pulse.energy is not None and case.body is not None and case.body.geometry == "cylinder":
             yield f"initial.pulses[{number}].energy", "a cylinder has no end and no energy; give peak"
     if not case.collisions.inelastic and case.gap.model == "follows":
         yield "gap.model", 'needs collisions.inelastic = true; give "fixed"'
-    for table in ("microwaves", "trapping"):
-        for number, drive in enumerate(getattr(case, table)):
-            if case.body is not None and drive.regions:
-                yield f"{table}[{number}].regions", "are those of a mesh"
     yield from _of_localization(case)
     if case.resonator is not None and case.resonator.region is not None and case.body is not None:
         yield "resonator.region", "is one of a mesh"
@@ -88,21 +83,25 @@ def problems(case: TransportCase) -> Iterator[tuple[str, str]]:
             yield key, '"map" is of a mesh; shells have "density_profile" and "gap_profile"'
 
 
+def _acting(case: TransportCase) -> Iterator[tuple[str, TransportPulse | ProcessTable]]:
+    """Yield pulses and processes with their keys."""
+    yield from ((f"initial.pulses[{number}]", pulse) for number, pulse in enumerate(case.initial.pulses))
+    yield from given_processes(case)
+
+
 def _of_power(case: TransportCase) -> Iterator[tuple[str, str]]:
     """Yield the sources of a steady state without a sink: a steady state with a source needs a sink."""
     if case.steady_state is None and not case.initial.steady:
         return
-    given = [f"injections[{n}].power" for n, one in enumerate(case.injections) if one.power > 0.0]
-    given += [
-        f"microwaves[{n}].absorbed_power" for n, one in enumerate(case.microwaves) if one.absorbed_power
-    ]
+    processes = list(given_processes(case))
+    given = [f"{key}.{process.given_power}" for key, process in processes if process.given_power]
     walls = [*case.quasiparticles.walls.values(), *case.phonons.walls.values()]
     escapes = [case.phonons.escape, *(region.escape for region in case.regions.values())]
     leaves = (
         case.phonons.model == "bath"
         or any(escape is not None for escape in escapes)
-        or any(trap.rate > 0.0 for trap in case.trapping)
-        or any(wall.transmission.passes for wall in walls)
+        or any(process.removes for _, process in processes)
+        or any(wall.passes for wall in walls)
     )
     if given and not leaves:
         key = "steady_state" if case.steady_state is not None else "initial.steady"
@@ -244,7 +243,7 @@ def _of_motion(case: TransportCase, species: str) -> Iterator[tuple[str, str]]:
         yield f"{species}.{speeds[0]}", f'missing: motion = "{motion.motion}" needs it'
 
 
-def _boundaries(motion: Motion) -> Iterator[tuple[str, WallTable]]:
+def _boundaries(motion: Motion) -> Iterator[tuple[str, Table]]:
     """Walls and interfaces, with their keys."""
     for name, wall in motion.walls.items():
         yield f"walls.{name}", wall

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from fvqp.case.boltzmann.build import Units
 from fvqp.case.boltzmann.schema import MAX_BINS
 from fvqp.case.boltzmann.strong import largest_phonon
+from fvqp.case.scales import Units
 from fvqp.case.transport.schema import Region, TransportCase
 from fvqp.case.transport.substances import Substance
 from fvqp.collisions import CollisionGrid

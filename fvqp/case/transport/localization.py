@@ -8,8 +8,8 @@ from typing import Annotated
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fvqp.case.boltzmann.build import Units
 from fvqp.case.quantities import AnnihilationConstant, Diffusivity, Energy, Length, NumberDensity, Time
+from fvqp.case.scales import Units
 from fvqp.case.tables import AS_LIST, ONCE, Name, Table
 from fvqp.collisions import BinWeights, CollisionGrid, Coupling, Localization, phonon_modes
 from fvqp.errors import CaseError

@@ -7,26 +7,24 @@ import logging
 import numpy as np
 from mpi4py import MPI
 
-from fvqp.case.boltzmann.build import Units
 from fvqp.case.boltzmann.schema import Escape
 from fvqp.case.boltzmann.strong import warn
+from fvqp.case.process import ProcessSite, ProcessTable, built, given_processes
+from fvqp.case.scales import Units
+from fvqp.case.space import InSpace
 from fvqp.case.transport.dispersion import PhononBranch, phonon_branch
 from fvqp.case.transport.energies import stationary_gap
 from fvqp.case.transport.localization import hops, localization
 from fvqp.case.transport.rates import bath_time, check_motion
-from fvqp.case.transport.schema import GaussianSource, Region, TransportCase
-from fvqp.case.transport.sources import LocalMicrowave, LocalTrapping, drives
+from fvqp.case.transport.schema import Region, TransportCase, TransportPulse
 from fvqp.case.transport.substances import Substance
 from fvqp.collisions import (
     BinWeights,
     CollisionGrid,
     Coupling,
     ElectronPhonon,
-    Gaussian,
     PhononEscape,
-    PhononInjection,
     Process,
-    QuasiparticleInjection,
     bcs_weights,
     phonon_modes,
     thermal,
@@ -121,7 +119,7 @@ class CaseMedia:
         """Regions that the table of localized quasiparticles names."""
         return () if self._case.localization is None else self._case.localization.regions
 
-    def inside(self, place: GaussianSource | LocalMicrowave | LocalTrapping) -> Floats:
+    def inside(self, place: TransportPulse | ProcessTable) -> Floats:
         """1 in the owned cells where a source is, else 0; :class:`CaseError` for unknown regions."""
         mesh = self.mesh
         if not place.regions:
@@ -131,31 +129,31 @@ class CaseMedia:
             out[mesh.require_region(name)] = 1.0
         return out[: mesh.n_owned]
 
+    def profile(self, source: TransportPulse | ProcessTable) -> Floats:
+        """Distribution of a source in the owned cells, 1 at its centre."""
+        inside = self.inside(source)
+        return self.around(source)[: self.mesh.n_owned] * inside if isinstance(source, InSpace) else inside
+
     def _require_reached(self) -> None:
-        """:class:`CaseError` for a source that acts in no cell. Collective."""
+        """:class:`CaseError` for a process that acts in no cell. Collective."""
         case, mesh = self._case, self.mesh
         conducting = np.ones(mesh.n_cells, dtype=bool)
         for name, region in case.regions.items():
             if region.insulator:
                 conducting[mesh.regions[name]] = False
-        sources: list[tuple[str, GaussianSource | LocalMicrowave | LocalTrapping]] = [
-            *((f"injections[{number}]", one) for number, one in enumerate(case.injections)),
-            *((f"microwaves[{number}]", one) for number, one in enumerate(case.microwaves)),
-            *((f"trapping[{number}]", one) for number, one in enumerate(case.trapping)),
-        ]
-        for key, source in sources:
-            there = self.inside(source) > 0.0
-            if not (isinstance(source, GaussianSource) and source.of == "phonons"):
+        for key, process in given_processes(case):
+            there = self.inside(process) > 0.0
+            if process.species == "quasiparticles":
                 there &= conducting[: mesh.n_owned]
             if not mesh.comm.allreduce(bool(there.any()), MPI.LOR):
-                key = f"{key}.regions" if source.regions else key
+                key = f"{key}.regions" if process.regions else key
                 raise CaseError(
                     f"{case.source}: {key}: acts nowhere, there are no quasiparticles in its place; "
                     "insulators have none"
                 )
-            if isinstance(source, GaussianSource):
-                self.require_near(source, there, f"{case.source}: {key}")
-                self.require_resolved(source, there, f"{case.source}: {key}")
+            if isinstance(process, InSpace):
+                self.require_near(process, there, f"{case.source}: {key}")
+                self.require_resolved(process, there, f"{case.source}: {key}")
 
     def _substance(self, name: str) -> Substance:
         """Return the substance of a region, unless it is an insulator."""
@@ -308,49 +306,45 @@ class CaseMedia:
         if leaves is not None:
             out["escape"] = PhononEscape(grid, coupling, leaves / units.time, self.bath.n, modes=phonon.modes)
         owned = np.sort(cells[cells < self.mesh.n_owned])
-        for number, injection in enumerate(case.injections):
-            profile = self.around(injection)[owned] * self.inside(injection)[owned]
+        for key, process in given_processes(case):
+            profile = self.profile(process)[owned]
             anywhere = self.mesh.comm.allreduce(bool(np.any(profile > 0.0)), MPI.LOR)
-            if not anywhere or (region.insulator and injection.of == "quasiparticles"):
+            if not anywhere or (region.insulator and process.species == "quasiparticles"):
                 continue
-            key = f"injections[{number}]"
-            spectrum = Gaussian(
-                injection.centre.in_delta0(units.energy), injection.width.in_delta0(units.energy)
+            site = ProcessSite(
+                grid,
+                units,
+                profile,
+                self.bath,
+                coupling,
+                lambda: self._at_rest(name, region),
+                modes=phonon.modes,
+                density=density,
             )
-            power = injection.power / units.power_density / density * profile
             try:
-                if injection.of == "phonons":
-                    out[key] = PhononInjection(grid, coupling, spectrum, power=power, modes=phonon.modes)
-                else:
-                    out[key] = QuasiparticleInjection(grid, spectrum, power=power)
-                    self._reaches_states(out[key], name, region, len(owned))
+                out[key] = built(key, process, site)
             except CaseError as error:
-                raise CaseError(f"{case.source}: {key}: {error}") from None
-        if not region.insulator:
-            thermal_f = self.bath.f[0]
-            out |= drives(case, units, grid, thermal_f, density, lambda table: self.inside(table)[owned])
+                raise case.naming(error) from None
         return out
 
-    def _reaches_states(self, process: Process, name: str, region: Region, cells: int) -> None:
-        """A source says what is wrong with its spectrum when it meets the states."""
-        here, gap = (
-            self._substance(name),
-            stationary_gap(self._case, self._units, self._substance(name), region),
-        )
+    def _at_rest(self, name: str, region: Region) -> BinWeights:
+        """Spectrum of a region at rest."""
+        here = self._substance(name)
         bin_weights = self._spectrum(here)
-        if bin_weights is None:
-            cold = here.material.gap / self._units.energy if gap is None else gap
-            bin_weights = bcs_weights(self.grid, cold, self._case.energies.count)
-        process.rates(bin_weights, np.zeros((cells, self.grid.n)), np.zeros((cells, self.grid.n_phonon)))
+        if bin_weights is not None:
+            return bin_weights
+        gap = stationary_gap(self._case, self._units, here, region)
+        cold = here.material.gap / self._units.energy if gap is None else gap
+        return bcs_weights(self.grid, cold, self._case.energies.count)
 
-    def around(self, place: GaussianSource) -> Floats:
+    def around(self, place: InSpace) -> Floats:
         """Distribution in space, 1 at its centre, ``(n_cells,)``."""
         mesh = self.mesh
         if place.size is None:
             return np.ones(mesh.n_cells)
         return np.asarray(np.exp(-0.5 * (self._distance(place) / place.size) ** 2))
 
-    def require_near(self, place: GaussianSource, there: Bools, key: str) -> None:
+    def require_near(self, place: InSpace, there: Bools, key: str) -> None:
         """:class:`CaseError` for a distribution in space with no cell near its centre. Collective.
 
         Args:
@@ -375,7 +369,7 @@ class CaseMedia:
                 place.size * 1e6,
             )
 
-    def require_resolved(self, place: GaussianSource, there: Bools, key: str) -> None:
+    def require_resolved(self, place: InSpace, there: Bools, key: str) -> None:
         """:class:`CaseError` for a distribution in space narrower than the cells at its centre. Collective.
 
         Args:
@@ -392,12 +386,12 @@ class CaseMedia:
                 f"cells of {cell * 1e6:.3g} um at its centre resolve; give a larger size or smaller cells"
             )
 
-    def _nearest(self, place: GaussianSource, there: Bools) -> float:
+    def _nearest(self, place: InSpace, there: Bools) -> float:
         """Distance of the nearest cell on all ranks."""
         distance = self._distance(place)[: self.mesh.n_owned][there]
         return float(self.mesh.comm.allreduce(float(distance.min(initial=np.inf)), MPI.MIN))
 
-    def _closest(self, place: GaussianSource, there: Bools) -> float:
+    def _closest(self, place: InSpace, there: Bools) -> float:
         """Size of the nearest cell on all ranks."""
         mesh = self.mesh
         # cells that are as near but for rounding count alike, whatever rank has them
@@ -407,7 +401,7 @@ class CaseMedia:
         size = float(cell_sizes(mesh)[: mesh.n_owned][closest].max(initial=0.0))
         return float(mesh.comm.allreduce(size, MPI.MAX))
 
-    def _distance(self, place: GaussianSource) -> Floats:
+    def _distance(self, place: InSpace) -> Floats:
         """Return distances of the cells from the centre of a distribution, ``(n_cells,)``."""
         # the radius of a shell is the first coordinate of the line of its results
         return np.asarray(np.linalg.norm(self.mesh.centroid - np.asarray(place.position), axis=1))

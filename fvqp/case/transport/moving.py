@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from fvqp.case.transport.boundaries import PhononInterface, WallTable
+from fvqp.case.transport.boundaries import PhononInterface
+from fvqp.case.transport.boundary import BoundarySite
 from fvqp.case.transport.media import CaseMedia
 from fvqp.case.transport.schema import TransportCase
 from fvqp.case.transport.species import Quasiparticles, TransportPhonons
@@ -22,8 +23,7 @@ from fvqp.transport.directions import (
 )
 from fvqp.transport.level_symmetric import level_symmetric
 from fvqp.transport.radial import Shells
-from fvqp.transport.walls import AcousticInterface, TransmittingInterface, Wall
-from fvqp.typing import Floats
+from fvqp.transport.walls import AcousticInterface, TransmittingInterface
 
 
 def directions(case: TransportCase, name: str, geometry: int | str) -> Directions | None:
@@ -92,11 +92,8 @@ def motion(case: TransportCase, name: str, space: Mesh | Shells, media: CaseMedi
     points = media.grid.phonon_energies if phonons else media.grid.energies
     bath = media.bath.n[0] if phonons else media.bath.f[0]
 
-    def share(given: WallTable, key: str) -> Floats | float:
-        return given.transmission.at(points, media.unit, f"{name}.{key}.transmission")
-
     walls = {
-        key: Wall(share(wall, f"walls.{key}"), specularity=wall.specularity, bath=bath)
+        key: wall.wall(BoundarySite(points, bath, media.unit, f"{name}.walls.{key}"))
         for key, wall in species.walls.items()
     }
     interfaces: list[TransmittingInterface | AcousticInterface] = []
@@ -104,7 +101,7 @@ def motion(case: TransportCase, name: str, space: Mesh | Shells, media: CaseMedi
         if isinstance(given, PhononInterface) and given.mass_densities is not None:
             interfaces.append(AcousticInterface(given.between, given.mass_densities))
         else:
-            passing = share(given, f"interfaces[{number}]")
+            passing = given.transmission.at(points, media.unit, f"{name}.interfaces[{number}].transmission")
             interfaces.append(TransmittingInterface(given.between, passing, given.specularity))
     if species.motion == "diffusive":
         return Diffusion(

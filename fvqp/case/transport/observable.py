@@ -9,11 +9,12 @@ from typing import Any, ClassVar
 import numpy as np
 from mpi4py import MPI
 
-from fvqp.case.boltzmann.build import Units
-from fvqp.case.transport.build import Setup
+from fvqp.case.scales import Units
+from fvqp.case.transport.build import TransportSetup
 from fvqp.case.transport.probe import Probed
 from fvqp.case.transport.schema import TransportCase
 from fvqp.collisions import Pair
+from fvqp.collisions.process import is_sink
 from fvqp.models.boltzmann import BoltzmannProblem, Moment, State
 from fvqp.models.boltzmann.steady import net_power
 from fvqp.registry import Registry
@@ -33,7 +34,7 @@ class BoltzmannRun:
         volume: of the body, in its mesh's measure.
     """
 
-    def __init__(self, case: TransportCase, setup: Setup) -> None:
+    def __init__(self, case: TransportCase, setup: TransportSetup) -> None:
         self.case, self.setup = case, setup
         self.problem: BoltzmannProblem = setup.problem
         self.units: Units = setup.units
@@ -57,7 +58,7 @@ class BoltzmannRun:
     def sinks(self) -> frozenset[str]:
         """Names of the processes that take away, in place of bringing."""
         processes = [item for one in self.problem.media for item in one.medium.processes.items()]
-        return frozenset(name for name, process in processes if getattr(process, "sink", False))
+        return frozenset(name for name, process in processes if is_sink(process))
 
     @cached_property
     def probe(self) -> Probed:
@@ -145,5 +146,5 @@ class BoltzmannObservable(Observable):
 
 
 BoltzmannObservable.registry = Registry(
-    "observable", "fvqp.case.transport.observables", lambda: BoltzmannObservable, wrong
+    "observable", "fvqp.case.transport.observables", lambda: BoltzmannObservable, lambda cls: cls(), wrong
 )

@@ -10,7 +10,8 @@ import numpy as np
 from mpi4py import MPI
 from scipy import constants
 
-from fvqp.case.boltzmann.build import Units
+from fvqp.case.process import given_processes
+from fvqp.case.scales import Units
 from fvqp.case.transport.schema import Region, TransportCase
 from fvqp.case.transport.species import Motion
 from fvqp.errors import CaseError
@@ -84,35 +85,16 @@ def _rates(case: TransportCase, units: Units) -> Iterator[tuple[str, str, float]
         if escape is not None:
             key = f"{key}.time" if escape.time is not None else key
             yield key, f"{escape.seconds:.3g} s", 1.0 / max(escape.seconds, TINY)
-    for number, trap in enumerate(case.trapping):
-        yield f"trapping[{number}].rate", f"{trap.rate:.3g} Hz", trap.rate
-    of_power = 1.0 / (units.power_density * units.time)
-    for number, injection in enumerate(case.injections):
-        key = f"injections[{number}].power"
-        yield key, f"{injection.power:.3g} W/m^3", injection.power * of_power
-    for number, one in enumerate(case.microwaves):
-        if one.absorbed_power is not None:
-            key, power = f"microwaves[{number}].absorbed_power", one.absorbed_power
-            yield key, f"{power:.3g} W/m^3", power * of_power
-        elif one.photons is not None and one.coupling is not None:
-            rate = one.coupling * one.photons
-            key = f"microwaves[{number}].photons"
-            yield key, f"{one.photons:.3g} with a coupling of {one.coupling:.3g} Hz", rate
+    for key, process in given_processes(case):
+        for inner, given, rate in process.rates(units):
+            yield f"{key}.{inner}", given, rate
 
 
-def warn_of_photon_steps(case: TransportCase, units: Units) -> None:
-    """Warns of photons that heat quasiparticles in photon steps, whose feet the bins do not resolve."""
-    for number, microwave in enumerate(case.microwaves):
-        energy = microwave.photon_energy.in_delta0(units.energy)
-        if energy < 2.0:
-            log.warning(
-                "%s: microwaves[%d].photon_energy: quasiparticles heated by photons of %.3g Delta0 gather at "
-                "the foot of every photon step, so that density and loss depend on energies.width, as its "
-                'logarithm; compare with model = "boltzmann", where energies.spacing = "steps" resolves them',
-                case.source,
-                number,
-                energy,
-            )
+def warn_of_processes(case: TransportCase, units: Units) -> None:
+    """Warn of what the processes of a case doubt."""
+    for key, process in given_processes(case):
+        for inner, doubt in process.doubts(units):
+            log.warning("%s: %s.%s: %s", case.source, key, inner, doubt)
 
 
 def warn_of_insulators(case: TransportCase) -> None:

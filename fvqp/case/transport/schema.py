@@ -21,16 +21,14 @@ from fvqp.case.quantities import (
     NonNegativeEnergy,
     Number,
     NumberDensity,
-    Position,
     PositiveEnergy,
-    PowerDensity,
     Speed,
     Temperature,
 )
-from fvqp.case.tables import AS_LIST, ONCE, Case, Count, FigureTable, Flag, Name, Solver, Table
+from fvqp.case.space import InSpace
+from fvqp.case.tables import ONCE, Case, Count, FigureTable, Flag, Name, Solver, Table
 from fvqp.case.transport.dispersion import DispersionTable
 from fvqp.case.transport.localization import LocalizationTable
-from fvqp.case.transport.sources import LocalMicrowave, LocalTrapping
 from fvqp.case.transport.species import Quasiparticles, TransportPhonons
 
 PositiveNumber = Annotated[Number, Field(gt=0)]
@@ -112,32 +110,13 @@ class Region(Table):
         return self
 
 
-class GaussianSource(Table):
-    """A Gaussian in energy, and in space around a point or in regions."""
-
-    CONDITIONAL: ClassVar = frozenset({"position"})
+class TransportPulse(InSpace):
+    """Hot quasiparticles or phonons added to the initial state: a Gaussian in energy and space."""
 
     of: Literal["quasiparticles", "phonons"] = "quasiparticles"
     centre: PositiveEnergy
     width: PositiveEnergy
     """Standard deviation of the energy."""
-    size: Length | None = None
-    """Standard deviation of the distance from `position`, at least half a cell, or a shell; default:
-    everywhere alike."""
-    position: tuple[Position, Position, Position] = (0.0, 0.0, 0.0)
-    """x, y, z on a mesh, at most 5 sizes from its cells; shells have their centre or axis."""
-    regions: Annotated[tuple[Name, ...], AS_LIST, ONCE] = ()
-    """Only there; default: wherever there are states."""
-
-    @model_validator(mode="after")
-    def _used(self) -> Self:
-        if self.size is None and "position" in self.model_fields_set:
-            raise ValueError("position: is not used without size")
-        return self
-
-
-class TransportPulse(GaussianSource):
-    """Hot quasiparticles or phonons added to the initial state."""
 
     peak: PositiveNumber | None = None
     """Occupation at the centre."""
@@ -151,13 +130,6 @@ class TransportPulse(GaussianSource):
         if self.of == "quasiparticles" and self.peak is not None and self.peak > 1.0:
             raise ValueError(f"peak: an occupation of quasiparticles cannot exceed 1, got {self.peak:g}")
         return self
-
-
-class TransportInjection(GaussianSource):
-    """Quasiparticles or phonons from outside, from the start on."""
-
-    power: PowerDensity
-    """By volume, at the centre in space."""
 
 
 class TransportInitial(Table):
@@ -264,6 +236,7 @@ class TransportFigure(FigureTable):
 class TransportCase(Case):
     """A case of the transport model: Boltzmann equations of quasiparticles and phonons in a body."""
 
+    HAS_PROCESSES = True
     UNDECISIVE: ClassVar = {**Case.UNDECISIVE, "solver": True, "steady_state": {"maximum_iterations"}}
 
     model: Literal["transport"]
@@ -281,9 +254,6 @@ class TransportCase(Case):
     collisions: TransportCollisions = TransportCollisions()
     regions: dict[Name, Region] = Field(default_factory=dict)
     initial: TransportInitial = TransportInitial()
-    injections: tuple[TransportInjection, ...] = ()
-    microwaves: tuple[LocalMicrowave, ...] = ()
-    trapping: tuple[LocalTrapping, ...] = ()
     localization: LocalizationTable | None = None
     bath: Bath
     evolution: TransportEvolution | None = None

@@ -10,7 +10,8 @@ from pydantic import Field, model_validator
 from fvqp.case.boltzmann.schema import Escape
 from fvqp.case.quantities import Diffusivity, Length, Speed
 from fvqp.case.tables import Count, Name, Table
-from fvqp.case.transport.boundaries import InterfaceTable, PhononInterface, WallTable
+from fvqp.case.transport.boundaries import InterfaceTable, PhononInterface
+from fvqp.case.transport.boundary import BoundaryChoice
 from fvqp.case.transport.dispersion import DispersionTable
 
 MAX_DIRECTIONS = 1000
@@ -44,7 +45,7 @@ class Motion(Table):
     """Of Lebedev's set, which is exact for spherical harmonics up to it: 3, 5, 7, 9, 11, 15, …, 131."""
     scheme: Literal["upwind", "linear", "limited"] = "limited"
     """Ordinates: first order; second order; second order without new extrema."""
-    walls: dict[Name, WallTable] = Field(default_factory=dict)
+    walls: dict[Name, BoundaryChoice] = Field(default_factory=dict)
     """By name of the boundary, ``outer`` and ``inner`` of shells; nothing passes through others."""
     interfaces: tuple[InterfaceTable, ...] = ()
     """Between regions of a mesh; others let everything through that has states beyond."""

@@ -20,8 +20,7 @@ class ReservoirCurrents(UsadelObservable):
 
 
 class InjectorCurrent(UsadelObservable):
-    name, units = "I_inj", "A"
-    long_name = "current of all injectors together, into the device"
+    name = "I_inj"
 
     def applies(self, run: UsadelRun) -> bool:
         return bool(run.injectors)
@@ -31,8 +30,7 @@ class InjectorCurrent(UsadelObservable):
 
 
 class LocalConductance(InjectorCurrent):
-    name, units = "G_inj", "S"
-    long_name = "local conductance dI_inj/dV_inj of all injectors together"
+    name = "G_inj"
 
     def compute(self, at: UsadelSample) -> float:
         return float(at.slopes[at.run.injectors].sum())
@@ -75,8 +73,7 @@ class NonlocalConductances(_OfDetectors):
 
 
 class CondensateCurrent(UsadelObservable):
-    name, units = "I_s", "A"
-    long_name = "supercurrent from the spectral supercurrent and f_L"
+    name = "I_s"
 
     def applies(self, run: UsadelRun) -> bool:
         return run.has_phase

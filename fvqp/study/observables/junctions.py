@@ -33,8 +33,7 @@ class UnderJunctions(UsadelObservable):
 
 
 class LeadTemperature(UsadelObservable):
-    name, units, dims = "T_lead", "K", ("junction",)
-    long_name = "temperature of the electrons in the lead of each junction"
+    name, dims = "T_lead", ("junction",)
 
     def applies(self, run: UsadelRun) -> bool:
         return run.device.balances_heat

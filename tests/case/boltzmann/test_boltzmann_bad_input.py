@@ -158,18 +158,23 @@ MISTAKES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     (
         DRIVEN,
         {"microwaves.0.photon_energy": "50 Delta0"},
-        "microwaves[0]: photon drive: bins from",
+        "microwaves[0].photon_energy: photon drive: bins from",
     ),
     (
         DRIVEN,
         {"microwaves.0.photon_energy": "1 GHz"},
-        "microwaves[0]: photon_energy: 0.023 Delta0 is less than the 0.1 Delta0 of a bin",
+        "microwaves[0].photon_energy: 0.023 Delta0 is less than the 0.1 Delta0 of a bin",
     ),
     (DRIVEN, {"microwaves.0.photon_energy": "10 um"}, "microwaves[0].photon_energy: expected an energy"),
     (
         DRIVEN,
         {"microwaves.0.absorbed_power": "1 W/m^3"},
         "microwaves[0]: give either photons or absorbed_power",
+    ),
+    (
+        DRIVEN,
+        {"microwaves.0.regions": ["film"]},
+        'microwaves[0].regions: is not used: all is homogeneous; model = "transport" has space',
     ),
     (DRIVEN, {"microwaves.0.coupling": None}, "microwaves[0].coupling: missing: photons needs it"),
     # What contradicts itself or goes unused.

@@ -14,7 +14,7 @@ from matplotlib.image import imread
 from options import Option, assert_moves, dataset, number, variant
 
 import fvqp
-from fvqp.case.boltzmann.schema import BoltzmannCase
+from fvqp.case.models import schema
 from fvqp.errors import CaseError, ConvergenceError
 from fvqp.petsc import PETSc
 
@@ -112,6 +112,11 @@ ELSEWHERE = {
     "initial.quasiparticles",
     "initial.phonons",
     "injections.file",
+    "injections.size",
+    "injections.position",
+    "injections.regions",
+    "microwaves.regions",
+    "trapping.regions",
     "steady_state.tolerance",
     "steady_state.maximum_iterations",
     "solver.petsc",
@@ -130,7 +135,7 @@ def case(changes: dict[str, Any] | None = None, base: dict[str, Any] = DRIVEN) -
 
 
 def test_every_key_has_a_test():
-    assert keys(BoltzmannCase) == set(OPTIONS) | ELSEWHERE
+    assert keys(schema("boltzmann")) == set(OPTIONS) | ELSEWHERE
     assert not set(OPTIONS) & ELSEWHERE
 
 

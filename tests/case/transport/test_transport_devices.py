@@ -15,7 +15,7 @@ from transport_cases import FILM, SPHERE
 
 import fvqp
 from fvqp.case import case_from_dict
-from fvqp.case.transport.schema import TransportCase
+from fvqp.case.models import schema
 from fvqp.errors import CaseError, ConvergenceError
 
 DRIVE = {"photon_energy": "40 GHz", "coupling": "10 kHz", "photons": 100.0}
@@ -60,7 +60,7 @@ def settled() -> Any:
 
 def test_every_key_is_here() -> None:
     tables = ("microwaves.", "trapping.", "resonator.", "steady_state.", "initial.steady")
-    assert {key for key in keys(TransportCase) if key.startswith(tables)} == set(OPTIONS) | BY_TESTS
+    assert {key for key in keys(schema("transport")) if key.startswith(tables)} == set(OPTIONS) | BY_TESTS
 
 
 @pytest.mark.slow

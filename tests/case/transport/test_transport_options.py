@@ -16,7 +16,7 @@ from matplotlib.image import imread
 from transport_cases import FILM, SPHERE
 
 import fvqp
-from fvqp.case.transport.schema import TransportCase
+from fvqp.case.models import schema
 
 BASES = {"film": FILM, "sphere": SPHERE}
 
@@ -166,6 +166,7 @@ ELSEWHERE = {
     "quasiparticles.degree",
     "phonons.quadrature",
     "phonons.degree",
+    "injections.file",
     "output.occupations",
     "output.fields",
     "figures.kind",
@@ -217,16 +218,32 @@ def number(data: dict[str, Any], name: str) -> np.ndarray:
 
 
 def test_every_key_is_here():
-    shapes = {key for key in keys(TransportCase) if key.startswith("mesh.shape")}
-    shared = {key for key in keys(TransportCase) if "escape." in key and not key.endswith(".time")}
+    shapes = {key for key in keys(schema("transport")) if key.startswith("mesh.shape")}
+    shared = {key for key in keys(schema("transport")) if "escape." in key and not key.endswith(".time")}
     # of walls and interfaces, and branches: test_transport_boundaries, test_transport_branches
-    boundaries = {key for key in keys(TransportCase) if key.startswith(OF_BOUNDARIES)}
-    of_devices = {key for key in keys(TransportCase) if key.startswith(OF_DEVICES + OF_SPECTRA)}
+    boundaries = {key for key in keys(schema("transport")) if key.startswith(OF_BOUNDARIES)}
+    of_devices = {key for key in keys(schema("transport")) if key.startswith(OF_DEVICES + OF_SPECTRA)}
     # of localized quasiparticles: test_transport_localization
-    localized = {key for key in keys(TransportCase) if key.startswith("localization")}
-    here = keys(TransportCase) - shapes - shared - boundaries - of_devices - localized
+    localized = {key for key in keys(schema("transport")) if key.startswith("localization")}
+    here = keys(schema("transport")) - shapes - shared - boundaries - of_devices - localized
     tables = {"quasiparticles.walls", "quasiparticles.interfaces"}
+    here -= {f"{one}.walls.kind" for one in ("quasiparticles", "phonons")}
     assert here | tables == set(OPTIONS) | ELSEWHERE
+
+
+def test_injection_from_a_file(tmp_path):
+    """A table with the points of a Gaussian injects what the Gaussian does."""
+    gaussian = changed(FILM, {"evolution.end": "2 ns", "injections.0.of": "phonons"})
+    expected = fvqp.run(gaussian).dataset
+    source, delta0 = gaussian["injections"][0], expected.attrs["delta0_eV"]
+    centre, width = (float(source[key].split()[0]) for key in ("centre", "width"))
+    energy = np.linspace(centre - 5 * width, centre + 5 * width, 400)
+    rows = np.column_stack([energy * delta0, np.exp(-0.5 * ((energy - centre) / width) ** 2)])
+    np.savetxt(tmp_path / "i.csv", rows, delimiter=",", header="energy_eV,particles", comments="")
+    left_out = {"injections.0.centre": None, "injections.0.width": None}
+    from_file = changed(gaussian, left_out | {"injections.0.file": str(tmp_path / "i.csv")})
+    found = fvqp.run(from_file).dataset
+    np.testing.assert_allclose(found["energy_ph_cell"], expected["energy_ph_cell"], rtol=1e-4)
 
 
 @pytest.mark.slow

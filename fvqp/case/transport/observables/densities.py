@@ -52,7 +52,7 @@ class RelativeRegionDensity(RegionDensity):
         return 2.0 * at.regions
 
 
-class LocalizedDensity(BoltzmannObservable):
+class MeanLocalizedDensity(BoltzmannObservable):
     name, units = "n_localized", "m-3"
     long_name = "density of localized quasiparticles"
 

@@ -1,0 +1,153 @@
+"""Base of the tables of a case that are processes: drives, sources and sinks of quasiparticles or phonons."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from typing import Annotated, ClassVar, Literal
+
+from numpy.typing import ArrayLike
+from pydantic import Field, create_model
+
+from fvqp.case.scales import Units
+from fvqp.case.tables import AS_LIST, ONCE, Case, Name, Table
+from fvqp.collisions import BinWeights, CollisionGrid, Coupling, Pair
+from fvqp.collisions.process import ExternalProcess
+from fvqp.errors import CaseError
+from fvqp.registry import Registry
+from fvqp.typing import Floats
+
+Regions = Annotated[tuple[Name, ...], AS_LIST, ONCE]
+
+
+@dataclass(frozen=True)
+class ProcessSite:
+    """Cells of one material in which a process acts, and what turns SI numbers into those of the equations.
+
+    Attributes:
+        grid: energies.
+        units: SI values of the units of the equations.
+        within: ``(cells,)`` 1 where the process acts, else 0; in between where its strength varies in space.
+        bath: occupations in equilibrium with the bath, ``(1, N)`` and ``(1, K)``.
+        coupling, modes: number of phonon modes, see `phonon_modes`.
+        bin_weights: returns the spectrum of the material at rest.
+        density: N0 of the material over that of the reference.
+        strength: factor of drives that a case sweeps.
+    """
+
+    grid: CollisionGrid
+    units: Units
+    within: Floats
+    bath: Pair
+    coupling: Coupling
+    bin_weights: Callable[[], BinWeights]
+    modes: ArrayLike = 1.0
+    density: float = 1.0
+    strength: float = 1.0
+
+    def power(self, watt: float) -> Floats:
+        """Return a power by volume, W/m³, in the unit of the equations, ``(cells,)``."""
+        return self.strength * watt / self.units.power_density / self.density * self.within
+
+
+class ProcessTable(Table):
+    """A list of tables of a case under the key ``name``, each of which is a process.
+
+    Attributes:
+        name: key of the case.
+        sink: True if the process counts among losses; a steady state with sources needs one.
+    """
+
+    registry: ClassVar[Registry[type[ProcessTable]]]
+    name: ClassVar[str]
+    sink: ClassVar[bool] = False
+
+    regions: Regions = ()
+    """Only there; default: wherever there are quasiparticles."""
+
+    @abstractmethod
+    def build(self, site: ProcessSite) -> ExternalProcess:
+        """Return the process in the cells of a material; raise `CaseError` where it cannot be."""
+
+    @property
+    def species(self) -> Literal["quasiparticles", "phonons"]:
+        """Particles that it acts on; insulators have no quasiparticles."""
+        return "quasiparticles"
+
+    @property
+    def removes(self) -> bool:
+        """True if it takes anything away."""
+        return self.sink
+
+    @property
+    def given_power(self) -> str:
+        """Key of a power that it brings whatever the state is; empty if there is none."""
+        return ""
+
+    def rates(self, units: Units) -> Iterator[tuple[str, str, float]]:
+        """Yield keys, their values as text, and the rates in 1/s at which they change occupations."""
+        yield from ()
+
+    def doubts(self, units: Units) -> Iterator[tuple[str, str]]:
+        """Yield keys and warnings about them."""
+        yield from ()
+
+
+def _wrong(table: type[ProcessTable]) -> str:
+    """Return what is wrong with a table that a script registers; empty if nothing is."""
+    for model in MODELS:
+        if table.name in import_module(f"fvqp.case.{model}.schema").CASE.model_fields:
+            return f'name: "{table.name}" is a key of model = "{model}"; choose another name'
+    return ""
+
+
+#: Models whose cases have processes.
+MODELS = ("boltzmann", "transport")
+ProcessTable.registry = Registry(
+    "process", "fvqp.case.processes", lambda: ProcessTable, lambda table: table, _wrong
+)
+
+
+def given_processes(case: Case) -> Iterator[tuple[str, ProcessTable]]:
+    """Yield the processes of a case with their keys."""
+    for key in type(case).model_fields:
+        value = getattr(case, key)
+        if isinstance(value, ProcessTable):
+            yield key, value
+        elif isinstance(value, tuple):
+            for number, one in enumerate(value):
+                if isinstance(one, ProcessTable):
+                    yield f"{key}[{number}]", one
+
+
+def built(key: str, table: ProcessTable, site: ProcessSite) -> ExternalProcess:
+    """Return the process of a table; raise `CaseError` with ``key`` and the key in the table."""
+    try:
+        process = table.build(site)
+    except CaseError as error:
+        inner = str(error).partition(":")[0] in type(table).model_fields
+        raise CaseError(f"{key}{'.' if inner else ': '}{error}") from None
+    process.sink = table.sink
+    return process
+
+
+def with_processes(schema: type[Case]) -> type[Case]:
+    """Return the schema with the keys of all registered processes that it does not have."""
+    tables = tuple(table for table in ProcessTable.registry if table.name not in schema.model_fields)
+    return _extended(schema, tables)
+
+
+@cache
+def _extended(schema: type[Case], tables: tuple[type[ProcessTable], ...]) -> type[Case]:
+    fields = {}
+    for table in tables:
+        meaning = (table.__doc__ or "").split("\n\n")[0].strip()
+        fields[table.name] = (tuple[table, ...], Field(default=(), description=meaning))  # type: ignore[valid-type]
+    made: type[Case] = create_model(  # type: ignore[call-overload]
+        schema.__name__, __base__=schema, __module__=schema.__module__, __doc__=schema.__doc__, **fields
+    )
+    made.CONDITIONAL = schema.CONDITIONAL | set(fields)
+    return made

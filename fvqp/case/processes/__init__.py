@@ -1,0 +1,1 @@
+"""Processes that cases can name: a table each, found because its file is here."""

@@ -1,0 +1,78 @@
+"""Injections: quasiparticles or phonons from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal, Self
+
+import numpy as np
+from pydantic import model_validator
+from scipy import constants
+
+from fvqp.case.boltzmann.tables import read_spectrum
+from fvqp.case.process import ProcessSite, ProcessTable
+from fvqp.case.quantities import PositiveEnergy, PowerDensity
+from fvqp.case.scales import Units
+from fvqp.case.space import InSpace
+from fvqp.collisions import PhononInjection, QuasiparticleInjection
+from fvqp.collisions.process import ExternalProcess
+from fvqp.collisions.sources import Gaussian, InjectedSpectrum, TabulatedSpectrum
+
+
+class Injection(InSpace, ProcessTable):
+    """Quasiparticles or phonons from outside, from the start on: a Gaussian in energy, or a spectrum from a
+    file."""
+
+    name = "injections"
+
+    of: Literal["quasiparticles", "phonons"] = "quasiparticles"
+    centre: PositiveEnergy | None = None
+    width: PositiveEnergy | None = None
+    """Standard deviation of the energy; narrow ones fall into one bin."""
+    file: Path | None = None
+    """In place of ``centre`` and ``width``: CSV table with columns ``energy_eV`` and ``particles``, their
+    number by energy in any unit, linear between the rows."""
+    power: PowerDensity
+    """By volume, at the centre in space."""
+
+    @model_validator(mode="after")
+    def _one_spectrum(self) -> Self:
+        if self.file is not None:
+            for key in ("centre", "width"):
+                if getattr(self, key) is not None:
+                    raise ValueError(f"{key}: is not used: the spectrum comes from a file")
+            return self
+        for key in ("centre", "width"):
+            if getattr(self, key) is None:
+                raise ValueError(f"{key}: missing: give centre and width, or file")
+        return self
+
+    @property
+    def species(self) -> Literal["quasiparticles", "phonons"]:
+        return self.of
+
+    @property
+    def given_power(self) -> str:
+        return "power" if self.power else ""
+
+    def build(self, site: ProcessSite) -> ExternalProcess:
+        spectrum, power = self._spectrum(site.units.energy), site.power(self.power)
+        if self.of == "phonons":
+            return PhononInjection(site.grid, site.coupling, spectrum, power=power, modes=site.modes)
+        source = QuasiparticleInjection(site.grid, spectrum, power=power)
+        # Raises what is wrong with the spectrum; later there is none but a smaller gap.
+        cells, grid = len(site.within), site.grid
+        source.rates(site.bin_weights(), np.zeros((cells, grid.n)), np.zeros((cells, grid.n_phonon)))
+        return source
+
+    def rates(self, units: Units) -> Iterator[tuple[str, str, float]]:
+        yield "power", f"{self.power:.3g} W/m^3", self.power / units.power_density / units.time
+
+    def _spectrum(self, delta0: float) -> InjectedSpectrum:
+        """Return the distribution of the particles in energy; ``delta0`` in joule."""
+        if self.file is not None:
+            energies, particles = read_spectrum("file", self.file, ("energy_eV", "particles"), "a number")
+            return TabulatedSpectrum(energies * constants.e / delta0, particles)
+        assert self.centre is not None and self.width is not None
+        return Gaussian(self.centre.in_delta0(delta0), self.width.in_delta0(delta0))
