@@ -68,13 +68,18 @@ PLAIN = {str: "text", bool: "true or false", int: "whole number", float: "number
 
 def title(table: type[BaseModel]) -> str:
     """Name of a table of the schema without that of its model."""
-    model = table.__module__.removeprefix("fvqp.case.").split(".")[0]
-    return table.__name__.removeprefix(model.title().replace("_", "")).removesuffix("Table")
+    name = table.__name__.removesuffix("Table")
+    return name.removeprefix(model(table).title().replace("_", "")) or name
+
+
+def model(table: type[BaseModel]) -> str:
+    """Module of `fvqp.case` that a table is in."""
+    return table.__module__.removeprefix("fvqp.case.").split(".")[0]
 
 
 def label(table: type[BaseModel]) -> str:
     """Target of a table of the schema; models have tables of the same titles."""
-    return f"{table.__module__.removeprefix('fvqp.case.').split('.')[0]}-{title(table).lower()}"
+    return f"{model(table)}-{table.__name__.lower()}"
 
 
 def kind(annotation: Any) -> str:
