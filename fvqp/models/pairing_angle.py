@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 
 from fvqp.errors import ConvergenceError
 from fvqp.models.device import Device
-from fvqp.petsc import Tell, as_snes
 from fvqp.solvers.complex_systems import ComplexSystems
 from fvqp.solvers.krylov import available
 from fvqp.solvers.linear import LinearSolver
+from fvqp.solvers.newton_by_energy import newton_by_energy
 from fvqp.solvers.numbering import Numbering
 from fvqp.spectral.pairing_angle import local_angle
 from fvqp.transport import pairing_angle as loops
@@ -46,7 +46,6 @@ LAST_STEP = 1e-9
 OPTIONS = "fvqp_spectra_"
 
 _MAX_STEPS = 20
-_MIN_FRACTION = 1e-3
 _LINEAR = 1e-9
 
 #: The diagonal of the Jacobian lies in the quadrant Re ≥ 0, Im ≤ 0 (but for a strip at a minigap): turned by
@@ -213,53 +212,28 @@ class UsadelEquation:
         )  # fmt: skip
 
     def _newton(self, equation: _Energies, x: Floats, steps: int = _MAX_STEPS) -> tuple[Floats, Bools]:
-        """Damped Newton's method; ``(angles, which energies have converged to the retarded solution)``.
+        """Newton's method with bounded steps; ``(angles, which energies have converged to the retarded
+        solution)``."""
+        mesh = self.device.mesh
 
-        Every energy has a damping of its own, which none of PETSc's line searches knows.
-        """
-        return as_snes(
-            lambda tell: self._newton_steps(equation, x, steps, tell),
-            x[: self.device.mesh.n_owned],
-            comm=self.device.mesh.comm,
+        def step(x: Floats, gains: Floats, going: Bools) -> tuple[Floats, Floats]:
+            change = equation.step(gains)
+            largest = self._all(np.abs(change).max(axis=(0, 1), initial=0.0), MPI.MAX)
+            return np.minimum(1.0, MAX_STEP / np.maximum(largest, 1e-300)) * change, largest
+
+        found, good = newton_by_energy(
+            equation.residual,
+            step,
+            x,
+            comm=mesh.comm,
+            n_owned=mesh.n_owned,
+            exchange=mesh.exchange,
+            done=lambda largest, before: largest < LAST_STEP,
+            max_steps=steps,
             prefix=OPTIONS,
         )
-
-    def _newton_steps(self, equation: _Energies, x: Floats, steps: int, tell: Tell) -> tuple[Floats, Bools]:
-        mesh, n = self.device.mesh, x.shape[2]
-        x = x.copy()
-        good = np.zeros(n, bool)
-        active = np.arange(n)
-        here, part = x, equation
-        residual, size = part.residual(here)
-        for number in range(steps):
-            step = part.step(here, residual)
-            largest = self._all(np.abs(step).max(axis=(0, 1), initial=0.0), MPI.MAX)
-            fraction = np.minimum(1.0, MAX_STEP / np.maximum(largest, 1e-300))
-            fraction[~np.isfinite(largest)] = 0.0
-            done = largest < LAST_STEP
-            while True:
-                trial = here + fraction * step
-                new_residual, new_size = part.residual(trial)
-                # Close to the solution rounding decides about the residual.
-                accepted = (new_size < size) | done | (fraction < _MIN_FRACTION)
-                if accepted.all():
-                    break
-                fraction = np.where(accepted, fraction, 0.5 * fraction)
-            failed = ~done & ((fraction < _MIN_FRACTION) | ~np.isfinite(new_size))
-            x[:, :, active] = trial
-            tell(number + 1, float(new_size.max(initial=0.0)), x[: mesh.n_owned])
-            good[active[done]] = True
-            going = ~(done | failed)
-            if not going.any():
-                break
-            here, residual, size = trial, new_residual, new_size
-            if not going.all():
-                active = active[going]
-                part = part.at(going)
-                here = np.ascontiguousarray(here[:, :, going])
-                residual, size = part.residual(here)
-        cosine = np.cos(x[: mesh.n_owned, 0]).min(axis=0, initial=1.0)
-        return x, good & (self._all(cosine, MPI.MIN) > -1e-7)
+        cosine = np.cos(found[: mesh.n_owned, 0]).min(axis=0, initial=1.0)
+        return found, good & (self._all(cosine, MPI.MIN) > -1e-7)
 
     def _external(self, z: Complexes, reservoirs: Floats) -> Floats:
         """Angles of all terminals, ``(2, terminal, energy)``; those of a reservoir are of its bulk."""
@@ -294,32 +268,22 @@ class _Energies:
         self._slope = np.empty((mesh.n_owned, 2, z.size))
         self._barrier_slope = np.empty((len(equation._barriers.cells), 2, z.size))
 
-    def at(self, some: Bools) -> _Energies:
-        """The same at some of the energies."""
-        external = np.ascontiguousarray(self.external[:, :, some])
-        return _Energies(self.equation, self.z[some], self.gap, self.depairing, external)
-
-    def residual(self, x: Floats) -> tuple[Floats, Floats]:
-        """Gains of the owned cells and their norm; fills the ghosts of ``x`` and keeps the derivatives."""
+    def residual(self, x: Floats) -> Floats:
+        """Gains of the owned cells; keeps the derivatives."""
         e, t = self.equation, self.equation.transport
-        t.mesh.exchange(x)
         out = np.empty((t.mesh.n_owned, 2, self.z.size))
         gradient = e.gradients(x, self.external)
         self._flows(gradient, x, self.external, out)
         loops.local_terms(x, self.gap, self.depairing, self.z, e._scale, out, self._slope)
         loops.tunnel(e._barriers, t.faces.offset, gradient, x, out, self._barrier_slope, self._slope)
-        relative = out / (np.abs(e._linear[t.diagonal]) + e._scale)[:, None, None]
-        squares = np.einsum("cie,cie->e", relative, relative)
-        return out, np.sqrt(e._all(squares, MPI.SUM))
+        return out
 
-    def step(self, x: Floats, residual: Floats) -> Floats:
-        """Newton's step from where the residual was formed last, ghosts left at zero."""
+    def step(self, residual: Floats) -> Floats:
+        """Newton's step of the owned cells from where the residual was formed last."""
         e, t = self.equation, self.equation.transport
         n = self.z.size
-        step = np.zeros_like(x)
         if e._multigrid is not None:
-            step[: t.mesh.n_owned] = e._multigrid.solve(-self._slope, residual, self._product)
-            return step
+            return e._multigrid.solve(-self._slope, residual, self._product)
         if e._values.shape[1] != n:
             e._values = np.empty((len(e._values), n))
         loops.jacobian(
@@ -330,8 +294,7 @@ class _Energies:
         solution = e._solver.solve(
             self._turned(residual).reshape(-1, n), operator=None if t.gradient is None else self._action
         )
-        step[: t.mesh.n_owned] = solution.reshape(residual.shape)
-        return step
+        return solution.reshape(residual.shape)
 
     def _action(self, step: Floats, out: Floats) -> None:
         """The turned Jacobian times a step."""

@@ -31,8 +31,8 @@ from fvqp.models.pairing_angle import (
     face_conductances,
     follow_down,
 )
-from fvqp.petsc import Tell, as_snes
 from fvqp.solvers.linear import LinearSolver
+from fvqp.solvers.newton_by_energy import newton_by_energy
 from fvqp.solvers.numbering import Numbering
 from fvqp.spectral.branch import SMALLEST_BROADENING
 from fvqp.spectral.pairing_angle import local_angle
@@ -196,38 +196,33 @@ class WeakLink:
     def _newton(self, z: Complexes, x: Complexes, phases: Sequence[float]) -> tuple[Complexes, Bools]:
         """Newton's method; ``(γ and γ̃, which energies have converged to the retarded solution)``.
 
-        Its steps are not damped: in a short link all cells turn together against next to no resistance, along
-        a curve beside which the residual is large. Turns of Green functions do not add up to one vector, and
-        every energy ends by itself, as in none of PETSc's methods.
+        No line search shortens its steps: in a short link all cells turn together against next to no
+        resistance, along a curve beside which the residual is large.
         """
-        mesh = self.device.mesh
-        own = np.stack([x[: mesh.n_owned].real, x[: mesh.n_owned].imag])
-        return as_snes(
-            lambda tell: self._newton_steps(z, x.copy(), phases, tell), own, comm=mesh.comm, prefix=OPTIONS
-        )
+        mesh, outside = self.device.mesh, self._reservoirs(z, phases)
 
-    def _newton_steps(
-        self, z: Complexes, x: Complexes, phases: Sequence[float], tell: Tell
-    ) -> tuple[Complexes, Bools]:
-        n = self.device.mesh.n_owned
-        outside = self._reservoirs(z, phases)
-        good, going, before = np.zeros(z.size, bool), np.arange(z.size), np.full(z.size, np.inf)
-        for number in range(_MAX_STEPS):
-            here, beyond, energy = x[:, :, going], outside[:, :, going], z[going]
-            turn = self._step(here, beyond, energy, self._residual(here, beyond, energy))
-            largest = self._all(np.abs(turn).max(axis=(0, 1), initial=0.0), MPI.MAX)
-            done = (largest < LAST_STEP) | ((before[going] < ROUNDED) & (largest < ROUNDED))
-            before[going] = largest
-            trial = _turned(here, np.minimum(1.0, MAX_STEP / np.maximum(largest, 1e-300)) * turn)
-            self.device.mesh.exchange(trial)
-            x[:, :, going] = trial
-            tell(number + 1, float(largest.max(initial=0.0)), np.stack([x[:n].real, x[:n].imag]))
-            good[going[done]] = True
-            going = going[~done & np.isfinite(largest)]
-            if not going.size:
-                break
-        lowest = _green(x)[0].real[: self.transport.mesh.n_owned].min(axis=0, initial=1.0)
-        return x, good & (self._all(lowest, MPI.MIN) > -1e-7)
+        def step(x: Complexes, gains: Complexes, going: Bools) -> tuple[Complexes, Floats]:
+            change, largest = np.zeros_like(gains), np.zeros(z.size)
+            here = x[:, :, going]
+            turn = self._step(here, outside[:, :, going], z[going], gains[:, :, going])
+            largest[going] = self._all(np.abs(turn).max(axis=(0, 1), initial=0.0), MPI.MAX)
+            turn *= np.minimum(1.0, MAX_STEP / np.maximum(largest[going], 1e-300))
+            change[:, :, going] = (_turned(here, turn) - here)[: mesh.n_owned]
+            return change, largest
+
+        found, good = newton_by_energy(
+            lambda x: self._residual(x, outside, z),
+            step,
+            x,
+            comm=mesh.comm,
+            n_owned=mesh.n_owned,
+            exchange=mesh.exchange,
+            done=lambda largest, before: (largest < LAST_STEP) | ((before < ROUNDED) & (largest < ROUNDED)),
+            max_steps=_MAX_STEPS,
+            prefix=OPTIONS,
+        )
+        lowest = _green(found)[0].real[: mesh.n_owned].min(axis=0, initial=1.0)
+        return found, good & (self._all(lowest, MPI.MIN) > -1e-7)
 
     def _reservoirs(self, z: Complexes, phases: Sequence[float]) -> Complexes:
         """γ and γ̃ of all reservoirs, ``(reservoir, 2, energy)``."""

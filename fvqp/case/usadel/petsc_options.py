@@ -16,7 +16,7 @@ from fvqp.models.kinetics import T
 from fvqp.models.linear import TransportSolver
 from fvqp.models.usadel import UsadelProblem
 from fvqp.petsc import as_snes
-from fvqp.solvers import fixed_point, gmres
+from fvqp.solvers import fixed_point, gmres, newton_by_energy
 from fvqp.solvers.newton import read_options
 
 #: Families of PETSc options that reach a solver here.
@@ -87,7 +87,7 @@ def check_petsc_options_used(case: UsadelCase, problem: UsadelProblem) -> None:
         family = next((family for family in linear if key.startswith(family)), None)
         if family is not None and not linear[family]:
             raise CaseError(f"{case.source}: solver.petsc.{key}: not used: {OF_FAMILIES[family]}")
-        check_watches(case.source, key, ("flow_snes_", "branch_snes_", "spectra_snes_"))
+        check_watches(case.source, key, ("flow_snes_", "branch_snes_"))
         if key.startswith("gap_snes_") and not gap_solver:
             raise CaseError(
                 f"{case.source}: solver.petsc.{key}: not used: it reaches the iteration of a supercurrent "
@@ -115,6 +115,8 @@ def _rehearse(problem: UsadelProblem, gap_solver: bool, linear: list[str]) -> No
     for family in linear:
         if family.endswith("_ksp_"):
             gmres.read_options(PREFIX + family.removesuffix("ksp_"))
+        elif family == "spectra_snes_":
+            newton_by_energy.read_options(f"{PREFIX}spectra_")
         else:
             as_snes(
                 lambda tell: None,

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import numpy as np
 
-from fvqp.case.petsc_options import check_options_read, check_watches
+from fvqp.case.petsc_options import check_options_read
 from fvqp.case.weak_link.schema import WeakLinkCase
 from fvqp.errors import ConvergenceError
 from fvqp.models.weak_link import WeakLink
@@ -24,8 +24,6 @@ def check_petsc_options_used(case: WeakLinkCase, link: WeakLink) -> None:
     """
     if not case.solver.petsc:
         return
-    for key in case.solver.petsc:
-        check_watches(case.source, key, ("spectra_snes_",))
 
     def rehearse() -> None:
         with suppress(ConvergenceError):

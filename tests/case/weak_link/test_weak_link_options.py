@@ -152,7 +152,7 @@ def test_petsc_options(capfd: pytest.CaptureFixture[str]) -> None:
     printed = capfd.readouterr().out
     assert "1 SNES Function norm" in printed and "KSP Residual norm" in printed
     for key, message in {
-        "spectra_snes_max_it": "spectra_snes_max_it: not used: the method is not one of PETSc's",
+        "spectra_snes_max_it": "no retarded solution found",
         "mat_mumps_icntl_14": "mat_mumps_icntl_14: not used: no solver of this case reads it",
         "gap_snes_max_it": "gap_snes_max_it: reaches no solver; they start with ksp_, pc_, mat_",
     }.items():

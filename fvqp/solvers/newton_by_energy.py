@@ -1,0 +1,123 @@
+"""Newton's method of equations that are independent at every energy, by PETSc's SNES."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+from mpi4py import MPI
+from numpy.typing import NDArray
+
+from fvqp.petsc import PETSc, own_errors
+from fvqp.solvers.elimination import defaults
+from fvqp.typing import Bools, Floats
+
+_REASON = PETSc.SNES.ConvergedReason
+
+
+def newton_by_energy(
+    residual: Callable[[NDArray[Any]], NDArray[Any]],
+    step: Callable[[NDArray[Any], NDArray[Any], Bools], tuple[NDArray[Any], Floats]],
+    start: NDArray[Any],
+    *,
+    comm: MPI.Comm,
+    n_owned: int,
+    exchange: Callable[[NDArray[Any]], object],
+    done: Callable[[Floats, Floats], Bools],
+    max_steps: int,
+    prefix: str,
+) -> tuple[NDArray[Any], Bools]:
+    """Return solutions and which energies have converged. Collective.
+
+    SNES takes full steps. The limit of a step, one for every energy, is part of the preconditioner.
+
+    Args:
+        residual: gains ``(n_owned, component, energy)`` of unknowns ``(n_cells, component, energy)``, real or
+            complex, whose ghosts are up to date.
+        step: change of the unknowns, of the shape of ``residual``, that unknowns and gains lead to; and the
+            largest change of each energy that Newton's method asks for, over all ranks. Only those of the
+            energies in the mask are needed.
+        start: unknowns.
+        comm: ranks that share the cells.
+        n_owned: number of cells of this rank, which come first.
+        exchange: fills ghosts.
+        done: says of the largest changes in a step, and in the one before, which energies have converged.
+        max_steps: allowed.
+        prefix: of PETSc's options.
+    """
+    n, here = n_owned, start.copy()
+    good = np.zeros(start.shape[-1], bool)
+    lost, before = good.copy(), np.full(len(good), np.inf)
+
+    def unknowns(vector: PETSc.Vec) -> NDArray[Any]:
+        return np.asarray(vector.array_r).view(start.dtype).reshape(here[:n].shape)
+
+    def function(_snes: PETSc.SNES, x: PETSc.Vec, out: PETSc.Vec) -> None:
+        here[:n] = unknowns(x)
+        exchange(here)
+        gains = residual(here)
+        infinite = ~np.isfinite(gains).all(axis=(0, 1))
+        comm.Allreduce(MPI.IN_PLACE, infinite, MPI.LOR)
+        lost[:] |= infinite & ~good
+        gains[..., infinite] = 0.0
+        out.array = -gains.view(np.float64).ravel()
+
+    def apply(_pc: PETSc.PC, right: PETSc.Vec, out: PETSc.Vec) -> None:
+        going = ~(good | lost)
+        change, largest = step(here, -unknowns(right), going)
+        lost[:] |= going & ~np.isfinite(largest)
+        good[:] |= going & ~lost & done(largest, before)
+        before[:] = largest
+        change[..., ~going | lost] = 0.0
+        out.array = -change.view(np.float64).ravel()
+
+    def test(_snes: PETSc.SNES, iteration: int, _norms: tuple[float, float, float]) -> int:
+        ended = iteration > 0 and bool(np.all(good | lost))
+        return int(_REASON.CONVERGED_SNORM_RELATIVE if ended else _REASON.ITERATING)
+
+    x = PETSc.Vec().createMPI((here[:n].view(np.float64).size, PETSc.DECIDE), comm=comm)
+    x.array = here[:n].view(np.float64).ravel()
+    f, sizes = x.duplicate(), (x.getLocalSize(), PETSc.DECIDE)
+    # The preconditioner is the inverse: nothing multiplies by the matrix.
+    matrix = PETSc.Mat().createPython((sizes, sizes), SimpleNamespace(), comm=comm)
+    matrix.setUp()
+    snes = _solver(comm, prefix)
+    try:
+        snes.setFunction(function, f)
+        snes.setJacobian(lambda snes, x, j, p: j.assemble(), matrix, matrix)
+        snes.setConvergenceTest(test)
+        snes.setTolerances(stol=0.0, max_it=max_steps)
+        snes.getKSP().getPC().setPythonContext(SimpleNamespace(apply=apply))
+        _set_from_options(snes, prefix)
+        with own_errors():
+            snes.solve(None, x)
+        here[:n] = unknowns(x)
+        exchange(here)
+    finally:
+        for item in (snes, matrix, f, x):
+            item.destroy()
+    return here, good
+
+
+def read_options(prefix: str) -> None:
+    """Let a solver that does nothing read PETSc's options, so that wrong ones are found before a run."""
+    snes = _solver(MPI.COMM_SELF, prefix)
+    try:
+        _set_from_options(snes, prefix)
+    finally:
+        snes.destroy()
+
+
+def _solver(comm: MPI.Comm, prefix: str) -> PETSc.SNES:
+    snes = PETSc.SNES().create(comm)
+    snes.setOptionsPrefix(prefix)
+    snes.getKSP().setType("preonly")
+    snes.getKSP().getPC().setType("python")
+    return snes
+
+
+def _set_from_options(snes: PETSc.SNES, prefix: str) -> None:
+    with defaults(prefix, {"snes_linesearch_type": "basic"}):
+        snes.setFromOptions()
