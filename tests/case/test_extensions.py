@@ -210,7 +210,7 @@ def test_a_boundary_condition_that_is_registered() -> None:
     mistakes = (
         ({"kind": "quarter"}, 'walls.right.kind: expected "transmission" or "half", got "quarter"'),
         ({"kind": "half", "transmision": 1}, r"walls.right.transmision: unknown key \(allowed: kind\)"),
-        ({"transmision": 1}, "transmision: unknown key; did you mean \"transmission\""),
+        ({"transmision": 1}, 'transmision: unknown key; did you mean "transmission"'),
         (1.0, "walls.right: expected a table"),
     )
     for wall, words in mistakes:
