@@ -12,6 +12,7 @@ set_default_threads()
 
 if TYPE_CHECKING:
     from fvqp.case import load_case as load_case
+    from fvqp.case.boltzmann.observable import HomogeneousObservable as HomogeneousObservable
     from fvqp.case.process import ProcessTable as ProcessTable
     from fvqp.case.run import check as check
     from fvqp.case.run import run as run
@@ -51,6 +52,7 @@ _HOMES = {
     "Device": "fvqp.models.device",
     "EnergyGrid": "fvqp.grids",
     "GapModel": "fvqp.models.gap_field",
+    "HomogeneousObservable": "fvqp.case.boltzmann.observable",
     "Interface": "fvqp.transport.terminals",
     "Junction": "fvqp.models.device",
     "Lead": "fvqp.models.device",

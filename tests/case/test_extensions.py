@@ -12,6 +12,7 @@ from case_keys import changed
 from extensions import Added, added_file, registering  # noqa: F401
 from run_cases import line
 from scipy import constants
+from scipy.integrate import quad
 from transport_cases import FILM
 
 import fvqp
@@ -178,22 +179,48 @@ def test_a_process_that_is_registered() -> None:
         run({"drains": [{"time": "2 ns", "regions": ["a"]}]})
 
 
+HOMOGENEOUS = {
+    "model": "boltzmann",
+    "material": {"name": "Al"},
+    "energies": {"maximum": "3 Delta0", "width": "0.1 Delta0"},
+    "gap": {"model": "fixed"},
+    "phonons": {"model": "bath"},
+    "initial": {"pulses": [{"centre": "1.5 Delta0", "width": "0.2 Delta0", "peak": 1e-9}]},
+    "evolution": {"start": "0.1 ps", "end": "2 ps", "points_per_decade": 4},
+    "sweep": {"temperature": "0.05 K"},
+}
+
+
 def test_a_process_of_a_homogeneous_film() -> None:
     fvqp.register(Drain)
-    case = {
-        "model": "boltzmann",
-        "material": {"name": "Al"},
-        "energies": {"maximum": "3 Delta0", "width": "0.1 Delta0"},
-        "gap": {"model": "fixed"},
-        "phonons": {"model": "bath"},
-        "initial": {"pulses": [{"centre": "1.5 Delta0", "width": "0.2 Delta0", "peak": 1e-9}]},
-        "drains": [{"time": "1 ps"}],
-        "evolution": {"start": "0.1 ps", "end": "2 ps", "points_per_decade": 4},
-        "sweep": {"temperature": "0.05 K"},
-    }
-    data = fvqp.run(case).dataset.isel(temperature=0)
+    data = fvqp.run(HOMOGENEOUS | {"drains": [{"time": "1 ps"}]}).dataset.isel(temperature=0)
     np.testing.assert_allclose(decay(data), data["time"].values[1:] / 1e-12, rtol=2e-3)
     assert data["energy_escaped"].values[-1] > 0.8 * data["energy_qp"].values[0]
+
+
+def test_an_observable_of_a_homogeneous_film() -> None:
+    @fvqp.register
+    class Hot(fvqp.HomogeneousObservable):
+        name, units, long_name = "hot_share", "1", "share of quasiparticles above an energy"
+
+        def applies(self, run: Any) -> bool:
+            return not run.case.microwaves
+
+        def compute(self, at: Any) -> float:
+            held = (at.bin_weights.number * at.f)[0]
+            return float(held[at.setup.grid.energies > 1.5].sum() / held.sum())
+
+    data = fvqp.run(HOMOGENEOUS).dataset.isel(temperature=0)
+    assert data["hot_share"].units == "1"
+
+    def density(low: float) -> float:
+        return quad(lambda e: e / math.sqrt(e * e - 1.0) * math.exp(-0.5 * ((e - 1.5) / 0.2) ** 2), low, 3.0)[
+            0
+        ]
+
+    np.testing.assert_allclose(data["hot_share"].values[0], density(1.5) / density(1.0), rtol=0.01)
+    with pytest.raises(CaseError, match='name: "V_inj" is a name of results.nc already'):
+        fvqp.register(type("Again", (Hot,), {"name": "V_inj"}))
 
 
 def test_a_boundary_condition_that_is_registered() -> None:

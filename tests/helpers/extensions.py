@@ -14,13 +14,22 @@ import pytest
 from fvqp import (
     BoltzmannObservable,
     BoundaryTable,
+    HomogeneousObservable,
     Material,
     ProcessTable,
     UsadelField,
     UsadelObservable,
 )
 
-KINDS = (BoltzmannObservable, BoundaryTable, Material, ProcessTable, UsadelField, UsadelObservable)
+KINDS = (
+    BoltzmannObservable,
+    BoundaryTable,
+    HomogeneousObservable,
+    Material,
+    ProcessTable,
+    UsadelField,
+    UsadelObservable,
+)
 Added = Callable[[str, str], None]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from scipy import constants
 
 from fvqp.case.boltzmann.build import BoltzmannSetup
-from fvqp.case.boltzmann.observables import Values
+from fvqp.case.boltzmann.observable import Values
 from fvqp.collisions import (
     Process,
     pair_breaking_efficiency,

@@ -14,7 +14,7 @@ from scipy.special import k1
 from fvqp.case.boltzmann import efficiency
 from fvqp.case.boltzmann.analytic import ClosedForms
 from fvqp.case.boltzmann.build import build_processes, build_setup, initial_state
-from fvqp.case.boltzmann.observables import Observables, Values
+from fvqp.case.boltzmann.observable import HomogeneousRun, HomogeneousSample, Values, values_of
 from fvqp.case.boltzmann.petsc_options import FAMILIES, check_petsc_options_used
 from fvqp.case.boltzmann.schema import BoltzmannCase
 from fvqp.case.boltzmann.strong import described, warn
@@ -34,6 +34,7 @@ from fvqp.models.boltzmann import (
     separate_cells,
 )
 from fvqp.results.dataset import SweepDataset
+from fvqp.results.observable import define
 from fvqp.typing import Floats
 
 log = logging.getLogger(__name__)
@@ -67,7 +68,8 @@ class BoltzmannStudy(PointStudy):
         super().__init__(case, comm, out, solve)
         self.setup = build_setup(case)
         self.sources = self.setup.material.sources
-        self.observables = Observables(case, self.setup)
+        self._run = HomogeneousRun(case, self.setup)
+        self._observables = self._run.recorded()
         self.closed_forms = ClosedForms(case, self.setup)
         self.axes: dict[str, Floats] = {"temperature": np.array(case.sweep.temperature)}
         if case.sweep.strength is not None:
@@ -187,7 +189,11 @@ class BoltzmannStudy(PointStudy):
             "density_unit_m-3": setup.units.density,
         }
         sweep = SweepDataset(self.axes, coordinates, attributes)
-        self.observables.define(sweep)
+        for one in self._observables:
+            define(sweep, one, self._run)
+        if "strength" in self.axes and (read := _strength(self.case)) is not None:
+            attributes = dict(zip(("symbol", "factor", "shown_units"), read, strict=True))
+            sweep.dataset["strength"].attrs.update(attributes)
         self.closed_forms.define(sweep)
         if self.case.evolution is not None:
             sweep.define("next_step", (), "s", "length of the next time step; NaN at the start")
@@ -384,10 +390,8 @@ class BoltzmannStudy(PointStudy):
         )
 
     def _values(self, problem: BoltzmannProblem, state: State) -> Values:
-        gap = float(state.gap[0])
-        bin_weights = self.setup.bin_weights(gap)
-        values = self.observables.of(state.f[:, 0], state.n[:, 0], gap, bin_weights, _processes(problem))
-        return values | self.closed_forms.lifetimes(gap)
+        sample = HomogeneousSample(self._run, problem, state)
+        return values_of(self._observables, sample) | self.closed_forms.lifetimes(sample.gap)
 
     def _warn_of_the_end(self, state: State, where: str) -> None:
         """Quasiparticles that reach the last bins would go on to higher energies."""
@@ -432,6 +436,19 @@ class BoltzmannStudy(PointStudy):
 def _processes(problem: BoltzmannProblem) -> Mapping[str, Process]:
     """Drives, sources and escape."""
     return problem.media[0].medium.processes
+
+
+def _strength(case: BoltzmannCase) -> tuple[str, float, str] | None:
+    """Symbol, factor and unit of what a strength stands for; None where it stands for several things."""
+    if len(case.microwaves) + len(case.injections) != 1:
+        return None
+    if case.microwaves:
+        (mode,) = case.microwaves
+        if mode.photons is not None:
+            return "$\\bar n$", mode.photons, "1"
+        assert mode.absorbed_power is not None
+        return "$P$", mode.absorbed_power, "W m-3"
+    return "$P$", case.injections[0].power, "W m-3"
 
 
 STUDY = BoltzmannStudy

@@ -1,0 +1,1 @@
+"""Observables of the Boltzmann model, found by being here."""

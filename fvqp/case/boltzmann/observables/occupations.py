@@ -1,0 +1,34 @@
+"""Occupations, and the density that they amount to."""
+
+from __future__ import annotations
+
+from fvqp.case.boltzmann.observable import HomogeneousObservable, HomogeneousSample
+from fvqp.typing import Floats
+
+
+class Occupation(HomogeneousObservable):
+    name, dims = "f", ("energy",)
+
+    def compute(self, at: HomogeneousSample) -> Floats:
+        return at.f[0]
+
+
+class PhononOccupation(HomogeneousObservable):
+    name, dims = "n", ("omega",)
+
+    def compute(self, at: HomogeneousSample) -> Floats:
+        return at.n[0]
+
+
+class Density(HomogeneousObservable):
+    name = "n_qp"
+
+    def compute(self, at: HomogeneousSample) -> float:
+        return at.number * at.units.density
+
+
+class RelativeDensity(HomogeneousObservable):
+    name = "x_qp"
+
+    def compute(self, at: HomogeneousSample) -> float:
+        return 2.0 * at.number
