@@ -9,14 +9,14 @@ from fvqp.case.boltzmann.observable import HomogeneousObservable, HomogeneousRun
 from fvqp.collisions import phonon_energy, quasiparticle_energy
 
 
-class Gap(HomogeneousObservable):
+class FilmGap(HomogeneousObservable):
     name = "gap"
 
     def compute(self, at: HomogeneousSample) -> float:
         return at.gap * at.units.energy / constants.e
 
 
-class QuasiparticleEnergy(HomogeneousObservable):
+class FilmQuasiparticleEnergy(HomogeneousObservable):
     name = "energy_qp"
 
     def compute(self, at: HomogeneousSample) -> float:
@@ -24,7 +24,7 @@ class QuasiparticleEnergy(HomogeneousObservable):
         return float(energy[0]) * at.units.energy_density
 
 
-class PhononEnergy(HomogeneousObservable):
+class FilmPhononEnergy(HomogeneousObservable):
     name = "energy_ph"
 
     def compute(self, at: HomogeneousSample) -> float:
@@ -32,7 +32,7 @@ class PhononEnergy(HomogeneousObservable):
         return float(energy[0]) * at.units.energy_density
 
 
-class CondensateEnergy(HomogeneousObservable):
+class FilmCondensateEnergy(HomogeneousObservable):
     name = "energy_condensate"
 
     def applies(self, run: HomogeneousRun) -> bool:
@@ -43,7 +43,7 @@ class CondensateEnergy(HomogeneousObservable):
         return float(at.setup.condensate(at.gap)) * at.units.energy_density
 
 
-class GapSuppression(CondensateEnergy):
+class GapSuppression(FilmCondensateEnergy):
     """``1 − Δ/Δ0`` by the gap equation ``ln(Δ0/Δ) = 2∫f/E dξ``, first order in f where Δ is fixed."""
 
     name = "gap_suppression"

@@ -6,28 +6,28 @@ from fvqp.case.boltzmann.observable import HomogeneousObservable, HomogeneousSam
 from fvqp.typing import Floats
 
 
-class Occupation(HomogeneousObservable):
+class FilmOccupation(HomogeneousObservable):
     name, dims = "f", ("energy",)
 
     def compute(self, at: HomogeneousSample) -> Floats:
         return at.f[0]
 
 
-class PhononOccupation(HomogeneousObservable):
+class FilmPhononOccupation(HomogeneousObservable):
     name, dims = "n", ("omega",)
 
     def compute(self, at: HomogeneousSample) -> Floats:
         return at.n[0]
 
 
-class Density(HomogeneousObservable):
+class FilmDensity(HomogeneousObservable):
     name = "n_qp"
 
     def compute(self, at: HomogeneousSample) -> float:
         return at.number * at.units.density
 
 
-class RelativeDensity(HomogeneousObservable):
+class FilmRelativeDensity(HomogeneousObservable):
     name = "x_qp"
 
     def compute(self, at: HomogeneousSample) -> float:

@@ -21,7 +21,7 @@ def _mode_energies(at: HomogeneousSample) -> Floats:
     return np.asarray(at.setup.collisions.modes(at.bin_weights)[0] * at.setup.grid.phonon_energies)
 
 
-class InjectedPower(HomogeneousObservable):
+class FilmInjectedPower(HomogeneousObservable):
     name = "power_injected"
 
     def compute(self, at: HomogeneousSample) -> float:
@@ -29,7 +29,7 @@ class InjectedPower(HomogeneousObservable):
         return sum(powers, 0.0) * at.units.power_density
 
 
-class EscapedPower(HomogeneousObservable):
+class FilmEscapedPower(HomogeneousObservable):
     name = "power_escaped"
 
     def compute(self, at: HomogeneousSample) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fvqp.case.boltzmann.observable import HomogeneousObservable, HomogeneousRun, HomogeneousSample
 
 
-class DissipativeConductivity(HomogeneousObservable):
+class FilmDissipativeConductivity(HomogeneousObservable):
     name = "sigma1"
 
     def applies(self, run: HomogeneousRun) -> bool:
@@ -15,13 +15,13 @@ class DissipativeConductivity(HomogeneousObservable):
         return at.resonator.get(self.name, float("nan"))
 
 
-class InductiveConductivity(DissipativeConductivity):
+class FilmInductiveConductivity(FilmDissipativeConductivity):
     name = "sigma2"
 
 
-class InverseQualityFactor(DissipativeConductivity):
+class FilmInverseQualityFactor(FilmDissipativeConductivity):
     name = "inverse_quality_factor"
 
 
-class FrequencyShift(DissipativeConductivity):
+class FilmFrequencyShift(FilmDissipativeConductivity):
     name = "frequency_shift"

@@ -17,12 +17,12 @@ from fvqp.results.observable import Variable
 from fvqp.typing import Floats
 
 COMPARED: tuple[HomogeneousObservable, ...] = (
-    occupations.Occupation(),
+    occupations.FilmOccupation(),
     rates.RecombinationRate(),
-    resonator.DissipativeConductivity(),
-    resonator.InductiveConductivity(),
-    resonator.InverseQualityFactor(),
-    resonator.FrequencyShift(),
+    resonator.FilmDissipativeConductivity(),
+    resonator.FilmInductiveConductivity(),
+    resonator.FilmInverseQualityFactor(),
+    resonator.FilmFrequencyShift(),
 )
 """Observables that have a thermal counterpart."""
 
