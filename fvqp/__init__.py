@@ -12,12 +12,11 @@ set_default_threads()
 
 if TYPE_CHECKING:
     from fvqp.case import load_case as load_case
-    from fvqp.case.boltzmann.observable import HomogeneousObservable as HomogeneousObservable
+    from fvqp.case.boltzmann.observable import BoltzmannObservable as BoltzmannObservable
     from fvqp.case.process import ProcessTable as ProcessTable
     from fvqp.case.run import check as check
     from fvqp.case.run import run as run
     from fvqp.case.transport.boundary import BoundaryTable as BoundaryTable
-    from fvqp.case.transport.observable import BoltzmannObservable as BoltzmannObservable
     from fvqp.case.usadel.fitting import fit as fit
     from fvqp.grids import EnergyGrid as EnergyGrid
     from fvqp.materials import Material as Material
@@ -46,13 +45,12 @@ if TYPE_CHECKING:
 
 #: Where the public names live; imported when first used, so that ``fvqp doctor`` works without PETSc.
 _HOMES = {
-    "BoltzmannObservable": "fvqp.case.transport.observable",
+    "BoltzmannObservable": "fvqp.case.boltzmann.observable",
     "BoltzmannProblem": "fvqp.models.boltzmann",
     "BoundaryTable": "fvqp.case.transport.boundary",
     "Device": "fvqp.models.device",
     "EnergyGrid": "fvqp.grids",
     "GapModel": "fvqp.models.gap_field",
-    "HomogeneousObservable": "fvqp.case.boltzmann.observable",
     "Interface": "fvqp.transport.terminals",
     "Junction": "fvqp.models.device",
     "Lead": "fvqp.models.device",

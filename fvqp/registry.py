@@ -119,7 +119,7 @@ def register(thing: R) -> R:
 
     Args:
         thing: a class that extends `fvqp.UsadelObservable`, `fvqp.UsadelField`, `fvqp.BoltzmannObservable`,
-            `fvqp.HomogeneousObservable`, `fvqp.ProcessTable` or `fvqp.BoundaryTable`; or a `fvqp.Material`.
+            `fvqp.ProcessTable` or `fvqp.BoundaryTable`; or a `fvqp.Material`.
 
     Raises:
         CaseError: anything else, or a name that is taken.

@@ -98,9 +98,8 @@ def run(case: Case, out: str | Path | None, resume: bool, comm: MPI.Comm) -> Res
 
 def result_names() -> dict[str, Quantity]:
     """Return units and meaning of the variables of ``results.nc`` of all models, by name."""
-    usadel, transport = import_module("fvqp.study.observable"), _module("transport", "observable")
-    homogeneous = _module("boltzmann", "observable").HomogeneousObservable
-    bases = (usadel.UsadelObservable, usadel.UsadelField, transport.BoltzmannObservable, homogeneous)
+    usadel, boltzmann = import_module("fvqp.study.observable"), _module("boltzmann", "observable")
+    bases = (usadel.UsadelObservable, usadel.UsadelField, boltzmann.BoltzmannObservable)
     return QUANTITIES | {one.name: one.quantity() for base in bases for one in base.registry}
 
 

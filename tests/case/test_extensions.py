@@ -88,7 +88,7 @@ def decay(data: Any, name: str = "n_qp") -> np.ndarray:
 
 def test_a_file_in_the_package_is_an_observable(added_file: Added) -> None:  # noqa: F811
     added_file(
-        "fvqp.case.transport.observables",
+        "fvqp.case.boltzmann.observables",
         """
         from fvqp import BoltzmannObservable
 
@@ -200,18 +200,22 @@ def test_a_process_of_a_homogeneous_film() -> None:
 
 def test_an_observable_of_a_homogeneous_film() -> None:
     @fvqp.register
-    class Hot(fvqp.HomogeneousObservable):
+    class Hot(fvqp.BoltzmannObservable):
         name, units, long_name = "hot_share", "1", "share of quasiparticles above an energy"
-
-        def applies(self, run: Any) -> bool:
-            return not run.case.microwaves
+        models = ("boltzmann",)
 
         def compute(self, at: Any) -> float:
             held = (at.bin_weights.number * at.f)[0]
-            return float(held[at.setup.grid.energies > 1.5].sum() / held.sum())
+            return float(held[at.problem.grid.energies > 1.5].sum() / held.sum())
 
+    fvqp.register(MeanEnergy)
+    fvqp.register(Region)
     data = fvqp.run(HOMOGENEOUS).dataset.isel(temperature=0)
-    assert data["hot_share"].units == "1"
+    assert (data["hot_share"].units, data["density_again"].dims) == ("1", ("time",))
+    np.testing.assert_allclose(data["density_again"], data["n_qp"], rtol=1e-12)
+    expected = (data["energy_qp"] / data["n_qp"]) / constants.e
+    np.testing.assert_allclose(data["mean_energy"], expected, rtol=1e-9)
+    assert "hot_share" not in run({})
 
     def density(low: float) -> float:
         return quad(lambda e: e / math.sqrt(e * e - 1.0) * math.exp(-0.5 * ((e - 1.5) / 0.2) ** 2), low, 3.0)[
@@ -318,7 +322,7 @@ def test_names_that_are_taken() -> None:
 
     taken = (
         (MeanEnergy, "energy", 'Named.name: "energy" is a name of results.nc already; choose another name'),
-        (MeanEnergy, "n_qp_cell", "is the observable fvqp.case.transport.observables.fields.CellDensity; ch"),
+        (MeanEnergy, "n_qp_cell", "is the observable fvqp.case.boltzmann.observables.fields.CellDensity; ch"),
         (Drain, "evolution", 'Named.name: "evolution" is a key of model = "boltzmann"; choose another name'),
         (Drain, "body", 'Named.name: "body" is a key of model = "transport"'),
         (Drain, "microwaves", "is the process fvqp.case.processes.microwaves.Microwave|is a key of model"),

@@ -14,7 +14,6 @@ import pytest
 from fvqp import (
     BoltzmannObservable,
     BoundaryTable,
-    HomogeneousObservable,
     Material,
     ProcessTable,
     UsadelField,
@@ -24,7 +23,6 @@ from fvqp import (
 KINDS = (
     BoltzmannObservable,
     BoundaryTable,
-    HomogeneousObservable,
     Material,
     ProcessTable,
     UsadelField,

@@ -1,4 +1,4 @@
-"""Base of the observables of the Boltzmann model, and what they are computed from."""
+"""Base of the observables of the Boltzmann equations, and what they are computed from."""
 
 from __future__ import annotations
 
@@ -7,123 +7,215 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, ClassVar
 
-from fvqp.case.boltzmann.build import BoltzmannSetup
-from fvqp.case.boltzmann.resonator import shown
-from fvqp.case.boltzmann.schema import BoltzmannCase
+import numpy as np
+from mpi4py import MPI
+
+from fvqp.case.boltzmann.resonator import RESPONSE, Probed
 from fvqp.case.scales import Units
-from fvqp.collisions import (
-    BinWeights,
-    MattisBardeen,
-    Pair,
-    Process,
-    inverse_lifetimes,
-    quasiparticle_density,
-)
+from fvqp.collisions import BinWeights, ElectronPhonon, Pair, inverse_lifetimes
 from fvqp.collisions.observables import InverseLifetimes
-from fvqp.models.boltzmann import BoltzmannProblem, State
+from fvqp.collisions.process import is_sink
+from fvqp.models.boltzmann import BoltzmannLedger, BoltzmannProblem, Moment, State
+from fvqp.models.boltzmann.steady import net_power
 from fvqp.registry import Registry
-from fvqp.results.observable import Observable, wrong
-from fvqp.typing import Floats
+from fvqp.results.observable import Observable, Variable, wrong
+from fvqp.typing import Floats, Ints
 
-Values = dict[str, float | Floats]
+#: Ranges of energy that are counted unless the case says which.
+RANGES = 5
 
 
-class HomogeneousRun:
-    """A run of the Boltzmann model, as its observables know it.
+class BoltzmannRun:
+    """A run of the Boltzmann or the transport model, as its observables know it.
 
     Attributes:
         case, setup: as named.
+        problem: the equations; of a sweep those of its first point.
         units: of the setup.
-        thermal: True if a figure compares with the thermal distribution of as many quasiparticles.
+        regions: name → owned cells.
+        film: True for a homogeneous film, one cell whose results have no dimension ``cell``.
+        volume: of the body, in its mesh's measure.
     """
 
-    def __init__(self, case: BoltzmannCase, setup: BoltzmannSetup) -> None:
-        self.case, self.setup = case, setup
+    def __init__(
+        self, case: Any, setup: Any, problem: BoltzmannProblem, regions: Mapping[str, Ints] | None = None
+    ) -> None:
+        self.case, self.setup, self.problem = case, setup, problem
         self.units: Units = setup.units
-        self.thermal = any(figure.compare == "thermal" for figure in case.figures)
-        self._known: tuple[float, MattisBardeen] | None = None
+        self.regions = regions or {}
+        self.film = case.model == "boltzmann"
+        self.volume = float(self.sum(problem.body.volume))
 
-    def recorded(self) -> list[HomogeneousObservable]:
+    def recorded(self) -> list[BoltzmannObservable]:
         """Return the observables that are recorded."""
-        return [one for one in HomogeneousObservable.registry if one.applies(self)]
+        model = self.case.model
+        return [one for one in BoltzmannObservable.registry if model in one.models and one.applies(self)]
 
-    def conductivity(self, gap: float) -> MattisBardeen:
-        """Return the conductivity at the frequency of the resonator and a gap in Δ0."""
-        assert self.case.resonator is not None
-        if self._known is None or self._known[0] != gap:
-            frequency = self.case.resonator.photon_energy.in_delta0(self.units.energy)
-            self._known = gap, MattisBardeen(self.setup.grid, gap, frequency)
-        return self._known[1]
+    def sum(self, values: Floats) -> Floats:
+        """Return ``values[n_owned, ...]`` summed over the cells of all ranks. Collective."""
+        out = np.atleast_1d(np.sum(values, axis=0))
+        self.problem.body.comm.Allreduce(MPI.IN_PLACE, out)
+        return out if np.ndim(values) > 1 else out[0]
+
+    @cached_property
+    def bounds(self) -> Floats:
+        """Bounds of energy ranges, Δ0."""
+        given, maximum = self.case.output.energy_shells, float(self.problem.grid.edges[-1])
+        if given is None:
+            return np.linspace(1.0, maximum, RANGES + 1)
+        return np.array([bound.in_delta0(self.units.energy) for bound in given])
+
+    @cached_property
+    def sinks(self) -> frozenset[str]:
+        """Names of the processes that take away, in place of bringing."""
+        processes = [item for one in self.problem.media for item in one.medium.processes.items()]
+        return frozenset(name for name, process in processes if is_sink(process))
+
+    @cached_property
+    def probe(self) -> Probed:
+        """Resonator of the case."""
+        gap = self.problem.gap_at_rest if self.film else self.setup.state.gap
+        return Probed(self.case.resonator, self.problem, self.units, gap, self.regions, film=self.film)
 
 
-class HomogeneousSample:
+class BoltzmannSample:
     """A recorded time of an evolution, or a steady state.
 
     Attributes:
-        run, setup, units: as named.
-        problem, state: with one cell.
-        f, n: occupations ``(1, N)`` and ``(1, K)``.
-        gap: in Δ0.
-        bin_weights: at that gap.
+        run: the run.
+        problem, units: as named.
+        moment: the state with counters and ledger.
+        state, ledger: of the moment.
+        start: energy at the start, less what had come in, in 4 N0 Δ0² times volume.
+        before: energy that sources gave and energy that left, before the ledger began.
     """
 
-    def __init__(self, run: HomogeneousRun, problem: BoltzmannProblem, state: State) -> None:
-        self.run, self.setup, self.units = run, run.setup, run.units
-        self.problem, self.state = problem, state
-        self.f, self.n = Pair(state.f[:, 0], state.n[:, 0])
-        self.gap = float(state.gap[0])
-        self.bin_weights: BinWeights = self.setup.bin_weights(self.gap)
+    def __init__(
+        self,
+        run: BoltzmannRun,
+        problem: BoltzmannProblem,
+        moment: Moment,
+        start: float = 0.0,
+        before: tuple[float, float] = (0.0, 0.0),
+    ) -> None:
+        self.run, self.problem, self.units = run, problem, run.units
+        self.moment, self.start, self.before = moment, start, before
+        self.state: State = moment.state
+        self.ledger: BoltzmannLedger = moment.ledger
 
-    @property
-    def processes(self) -> Mapping[str, Process]:
-        """Drives, sources and losses by name."""
-        return self.problem.media[0].medium.processes
+    def mean(self, field: Floats) -> float:
+        """Return the mean over the body of a field ``(n_owned,)``, by volume. Collective."""
+        return float(self.run.sum(field * self.problem.body.volume)) / self.run.volume
 
     @cached_property
-    def number(self) -> float:
-        """Density of quasiparticles in 4 N0 Δ0."""
-        return float(quasiparticle_density(self.bin_weights, self.f)[0])
+    def f(self) -> Floats:
+        """Occupation of quasiparticle states, mean over directions, ``(n_owned, N)``."""
+        return self.problem.mean_f(self.state.f)
 
     @cached_property
-    def lifetimes(self) -> InverseLifetimes:
-        """Inverse lifetimes of quasiparticles and phonons, 1/τ0."""
-        return inverse_lifetimes(self.setup.collisions, self.bin_weights, self.f, self.n)
+    def n(self) -> Floats:
+        """Occupation of phonon modes, mean over directions, ``(n_owned, K)``."""
+        return self.problem.mean_n(self.state.n)
+
+    @cached_property
+    def spectra(self) -> Pair:
+        """Quasiparticles of every bin and phonons of every point by volume, in 4 N0 Δ0. Collective."""
+        local, volume = self.problem.local, self.run.volume
+        local.set(self.state.gap)
+        f = self.run.sum(local.weight_f * self.f)
+        return Pair(f / volume, self.run.sum(local.weight_n * self.n) / volume)
+
+    @cached_property
+    def density(self) -> Floats:
+        """Quasiparticles by volume, ``(n_owned,)``, in 4 N0 Δ0."""
+        return self.problem.densities(self.state)
+
+    @cached_property
+    def regions(self) -> Floats:
+        """Mean density of every region, in 4 N0 Δ0. Collective."""
+        volume = self.problem.body.volume
+        cells = self.run.regions.values()
+        sums = np.array([[self.density[here] @ volume[here], volume[here].sum()] for here in cells])
+        self.problem.body.comm.Allreduce(MPI.IN_PLACE, sums)
+        return np.asarray(sums[:, 0] / sums[:, 1])
+
+    @cached_property
+    def exchanged(self) -> tuple[float, float]:
+        """Energy that sources gave and energy that left, since the start, in 4 N0 Δ0² times volume."""
+        injected, escaped = self._brought_and_taken(self.ledger.given)
+        return self.before[0] + injected, self.before[1] + escaped + sum(self.ledger.lost.values())
+
+    @cached_property
+    def powers(self) -> tuple[float, float, float]:
+        """Power of sources, power that leaves, and what is left over of all powers. Collective."""
+        named, left = net_power(self.problem, self.state)
+        return *self._brought_and_taken(named), left
+
+    def _brought_and_taken(self, given: Mapping[str, float]) -> tuple[float, float]:
+        sinks = self.run.sinks | set(self.ledger.lost)
+        brought = sum((energy for name, energy in given.items() if name not in sinks), 0.0)
+        return brought, -sum((energy for name, energy in given.items() if name in sinks), 0.0)
 
     @cached_property
     def resonator(self) -> dict[str, float]:
-        """Response of the resonator, whose shift is that of quasiparticles and of the gap that they changed;
-        nothing in the normal state."""
-        if self.gap == 0.0:
-            return {}
-        assert self.run.case.resonator is not None
-        conductivity = self.run.conductivity(self.gap)
-        sigma1, sigma2 = (float(part[0]) for part in conductivity(self.f))
-        empty = conductivity.cold
-        if self.gap != 1.0:
-            empty = MattisBardeen(self.setup.grid, 1.0, conductivity.frequency).cold
-        return shown(self.run.case.resonator, sigma1, sigma2, float(empty.sigma2[0]))
+        """Response of the resonator; NaN in a normal film. Collective."""
+        if self.run.film and not self.state.gap.any():
+            return dict.fromkeys(RESPONSE, float("nan"))
+        return self.run.probe.seen(self.state)
+
+    # -- of a film
+
+    @property
+    def gap(self) -> float:
+        """Gap of a film, in Δ0."""
+        return float(self.state.gap[0])
+
+    @cached_property
+    def bin_weights(self) -> BinWeights:
+        """Spectrum of a film."""
+        return self.problem.media[0].bin_weights(self.state.gap)
+
+    @property
+    def collisions(self) -> ElectronPhonon:
+        """Collisions in a film."""
+        found = self.problem.media[0].medium.collisions
+        assert found is not None
+        return found
+
+    @cached_property
+    def lifetimes(self) -> InverseLifetimes:
+        """Inverse lifetimes of quasiparticles and phonons in a film, 1/τ0."""
+        return inverse_lifetimes(self.collisions, self.bin_weights, self.f, self.n)
 
 
-class HomogeneousObservable(Observable):
-    """An observable of the homogeneous Boltzmann equations (``model = "boltzmann"``).
+class BoltzmannObservable(Observable):
+    """An observable of the Boltzmann equations, of homogeneous films and of bodies.
 
-    The dimensions are none, ``("energy",)`` or ``("omega",)``.
+    A field has the dimension ``cell`` first, which a film does not have; its values are those of the owned
+    cells.
+
+    Attributes:
+        models: that have it.
     """
 
-    registry: ClassVar[Registry[HomogeneousObservable]]
+    registry: ClassVar[Registry[BoltzmannObservable]]
+    models: ClassVar[tuple[str, ...]] = ("boltzmann", "transport")
 
-    def applies(self, run: HomogeneousRun) -> bool:
+    def applies(self, run: BoltzmannRun) -> bool:
         return True
 
     @abstractmethod
-    def compute(self, at: HomogeneousSample) -> Any: ...
+    def compute(self, at: BoltzmannSample) -> Any: ...
+
+    def variables(self, run: BoltzmannRun) -> Mapping[str, Variable]:
+        dims = tuple(dim for dim in self.dims if not (run.film and dim == "cell"))
+        return {self.name: Variable(dims, *self.quantity())}
+
+    def values(self, at: BoltzmannSample) -> Mapping[str, Any]:
+        found = self.compute(at)
+        return {self.name: found[0] if at.run.film and "cell" in self.dims else found}
 
 
-HomogeneousObservable.registry = Registry(
-    "observable", "fvqp.case.boltzmann.observables", lambda: HomogeneousObservable, lambda cls: cls(), wrong
+BoltzmannObservable.registry = Registry(
+    "observable", "fvqp.case.boltzmann.observables", lambda: BoltzmannObservable, lambda cls: cls(), wrong
 )
-
-
-def values_of(observables: list[HomogeneousObservable], at: HomogeneousSample) -> Values:
-    """Return the values of observables by the names of their variables."""
-    return {name: value for one in observables for name, value in one.values(at).items()}

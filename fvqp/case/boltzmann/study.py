@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from mpi4py import MPI
@@ -14,19 +15,18 @@ from scipy.special import k1
 from fvqp.case.boltzmann import efficiency
 from fvqp.case.boltzmann.analytic import ClosedForms
 from fvqp.case.boltzmann.build import build_processes, build_setup, initial_state
-from fvqp.case.boltzmann.observable import HomogeneousRun, HomogeneousSample, Values, values_of
+from fvqp.case.boltzmann.observable import BoltzmannRun, BoltzmannSample
 from fvqp.case.boltzmann.petsc_options import FAMILIES, check_petsc_options_used
 from fvqp.case.boltzmann.schema import BoltzmannCase
 from fvqp.case.boltzmann.strong import described, warn
 from fvqp.case.evolution import recorded_times
 from fvqp.case.study import Line, PointRecorder, PointStudy
-from fvqp.collisions import PhotonDrive, Process, quasiparticle_density, thermal
-from fvqp.collisions.process import is_sink
+from fvqp.collisions import PhotonDrive, quasiparticle_density, thermal
 from fvqp.errors import ConvergenceError
 from fvqp.models.at_power import steady_at_power
 from fvqp.models.boltzmann import (
-    BoltzmannLedger,
     BoltzmannProblem,
+    Moment,
     State,
     SteadyState,
     balanced_state,
@@ -68,17 +68,14 @@ class BoltzmannStudy(PointStudy):
         super().__init__(case, comm, out, solve)
         self.setup = build_setup(case)
         self.sources = self.setup.material.sources
-        self._run = HomogeneousRun(case, self.setup)
-        self._observables = self._run.recorded()
         self.closed_forms = ClosedForms(case, self.setup)
         self.axes: dict[str, Floats] = {"temperature": np.array(case.sweep.temperature)}
         if case.sweep.strength is not None:
             self.axes["strength"] = np.array(case.sweep.strength)
         if case.evolution is not None:
             self.axes["time"] = recorded_times(case.evolution)
-        #: Energy at the start of every evolution, by its place.
-        self._start: dict[tuple[int, ...], float] = {}
-        self._validate()
+        self._run = BoltzmannRun(case, self.setup, self._validated())
+        self._observables = self._run.recorded()
 
     def report(self) -> Iterable[tuple[str, str]]:
         setup, grid = self.setup, self.setup.grid
@@ -100,9 +97,9 @@ class BoltzmannStudy(PointStudy):
             ("memory", f"about {memory:.0f} MiB on a rank"),
         ]
 
-    def _validate(self) -> None:
-        """Makes all equations and first states, so that what is wrong with them is said before anything is
-        computed."""
+    def _validated(self) -> BoltzmannProblem:
+        """Make all equations and first states, so that what is wrong with them is said before anything is
+        computed; return the last equations."""
         for t, s in self.lines_of_drives():
             problem = self.problem(t, s)
             if s == 0:
@@ -118,6 +115,7 @@ class BoltzmannStudy(PointStudy):
                 max(self.case.sweep.temperature),
                 f"{self.case.source}: spectrum",
             )
+        return problem
 
     def _warn_of_resolution(self) -> None:
         """Bins too wide for k_BT, and what that costs."""
@@ -219,51 +217,51 @@ class BoltzmannStudy(PointStudy):
         times, first = self.axes["time"], line[0][-1]
         t, s = line[0][0], line[0][1] if "strength" in self.axes else 0
         problem = self.problem(t, s)
-        next_step: float | None = None
+        zero = (*line[0][:-1], 0)
+        begin = self._restored(recorder, zero) if first else self._initial(problem, t)
+        bath = self.case.sweep.temperature[t]
+        closed = self.closed_forms.decay(bath, begin.f[:, 0], times)
+        rest = problem.ledger(problem.thermal(self.setup.units.temperature(bath)))
+        state, next_step, before = begin, None, (0.0, 0.0)
+        at_start = problem.moment(begin)
+        stored, unit = at_start.ledger.stored, self.setup.units.time
+
+        def record(number: int, moment: Moment) -> None:
+            sample = BoltzmannSample(self._run, problem, moment, stored, before)
+            values = self._values(sample) | closed[number]
+            if number:
+                units, rate = self.setup.units, moment.state.gap_rate
+                gap_rate = 0.0 if rate is None else float(rate[0])
+                values["next_step"] = moment.next_step * units.time
+                values["gap_rate"] = gap_rate * units.energy / constants.e / units.time
+            values |= efficiency.of_evolution(sample, rest)
+            recorder.record((*zero[:-1], number), values, f"t = {times[number]:.3g} s")
+
         if first == 0:
-            state = self._initial(problem, t)
-            closed = self.closed_forms.decay(self.case.sweep.temperature[t], state.f[:, 0], times)
-            self._record_moment(recorder, line[0], problem, state, 0.0, 0.0, closed[0])
-            first, before = 1, (0.0, 0.0)
+            record(0, at_start)
+            first = 1
             if state.gap[0] == 0.0:
                 log.warning("%sthe superconductor is normal at the start", self._where(t, s))
         else:
-            start = self._restored(recorder, (*line[0][:-1], 0))
-            closed = self.closed_forms.decay(self.case.sweep.temperature[t], start.f[:, 0], times)
-            last = (*line[0][:-1], first - 1)
+            last = (*zero[:-1], first - 1)
             state, dataset = self._restored(recorder, last), recorder.sweep.dataset
             step = float(dataset["next_step"].values[last])
-            next_step = None if np.isnan(step) else step / self.setup.units.time
-            before = (
-                float(dataset["energy_injected"].values[last]),
-                float(dataset["energy_escaped"].values[last]),
-            )
-        unit = self.setup.units.time
+            next_step = None if np.isnan(step) else step / unit
+            density = self.setup.units.energy_density
+            injected, escaped = (dataset[f"energy_{what}"].values[last] for what in ("injected", "escaped"))
+            before = float(injected) / density, float(escaped) / density
         try:
-            for number, moment in enumerate(
-                evolve(
-                    problem,
-                    state,
-                    times[first:] / unit,
-                    start=times[first - 1] / unit,
-                    method=evolution.method,
-                    tolerance=evolution.tolerance,
-                    first_step=next_step,
-                ),
-                start=first,
-            ):
-                injected, escaped = self._exchanged(problem, moment.ledger)
-                place = (*line[0][:-1], number)
-                self._record_moment(
-                    recorder,
-                    place,
-                    problem,
-                    moment.state,
-                    before[0] + injected,
-                    before[1] + escaped,
-                    closed[number],
-                    moment.next_step,
-                )
+            passing = evolve(
+                problem,
+                state,
+                times[first:] / unit,
+                start=times[first - 1] / unit,
+                method=evolution.method,
+                tolerance=evolution.tolerance,
+                first_step=next_step,
+            )
+            for number, moment in enumerate(passing, start=first):
+                record(number, moment)
                 if moment.state.gap[0] == 0.0 and state.gap[0] > 0.0:
                     log.warning("%sthe superconductor is normal at %.4g s", self._where(t, s), times[number])
                 state = moment.state
@@ -286,57 +284,6 @@ class BoltzmannStudy(PointStudy):
         follows = self.setup.self_consistent is not None and not np.isnan(rate)
         moved = np.array([rate / unit * units.time]) if follows else None
         return State(f[None, None].copy(), n[None, None].copy(), np.array([gap / unit]), moved)
-
-    def _exchanged(self, problem: BoltzmannProblem, ledger: BoltzmannLedger) -> tuple[float, float]:
-        """Energy that drives and sources gave, and energy that escaped, J/m³."""
-        injected = escaped = 0.0
-        for name, process in _processes(problem).items():
-            energy = ledger.given[name]
-            if is_sink(process):
-                escaped -= energy
-            else:
-                injected += energy
-        unit = self.setup.units.energy_density
-        return injected * unit, escaped * unit
-
-    def _record_moment(
-        self,
-        recorder: PointRecorder,
-        place: tuple[int, ...],
-        problem: BoltzmannProblem,
-        state: State,
-        injected: float,
-        escaped: float,
-        closed: Mapping[str, float],
-        next_step: float | None = None,
-    ) -> None:
-        values = self._values(problem, state) | dict(closed)
-        if next_step is not None:
-            units = self.setup.units
-            rate = 0.0 if state.gap_rate is None else float(state.gap_rate[0])
-            values["next_step"] = next_step * units.time
-            values["gap_rate"] = rate * units.energy / constants.e / units.time
-        # Spectra of Eliashberg theory stay, and with them the energy of the condensate.
-        kept = [name for name in ("energy_qp", "energy_ph", "energy_condensate") if name in values]
-        stored = sum(float(values[name]) for name in kept)  # type: ignore[arg-type]
-        if place[-1] == 0:
-            start = stored
-        else:
-            dataset, first = recorder.sweep.dataset, (*place[:-1], 0)
-            start = (
-                self._start[place[:-1]]
-                if place[:-1] in self._start
-                else sum(float(dataset[name].values[first]) for name in kept)
-            )
-        self._start[place[:-1]] = start
-        values |= {
-            "energy_injected": injected,
-            "energy_escaped": escaped,
-            "energy_residual": stored - start + escaped - injected,
-        }
-        bath = self.case.sweep.temperature[place[0]]
-        values |= efficiency.of_evolution(self.setup, values, start, bath)
-        recorder.record(place, values, f"t = {self.axes['time'][place[-1]]:.3g} s")
 
     # -- steady states
     # ------------------------------------------------------------------------------------------------
@@ -363,11 +310,12 @@ class BoltzmannStudy(PointStudy):
                 log.warning("%sthe superconductor is normal", self._where(t, s))
             self._warn_of_the_end(state, self._where(t, s))
             self._warn_of_the_foot(state, self._where(t, s))
-            values = self._values(problem, state)
+            sample = BoltzmannSample(self._run, problem, problem.moment(state))
+            values = self._values(sample)
             if rate is not None:
                 values["drive_rate"] = rate / self.setup.units.time
             bath = self.case.sweep.temperature[t]
-            values |= efficiency.of_steady_state(self.setup, _processes(problem), state, bath)
+            values |= efficiency.of_steady_state(sample, bath)
             values |= self.closed_forms.steady(bath, strength, values)
             recorder.record(place, values, self._where(t, s).removesuffix(": "))
 
@@ -380,7 +328,7 @@ class BoltzmannStudy(PointStudy):
         tolerance, most = wanted.tolerance, wanted.maximum_iterations
         at_power = [
             name
-            for name, process in _processes(problem).items()
+            for name, process in problem.media[0].medium.processes.items()
             if isinstance(process, PhotonDrive) and process.power is not None
         ]
         if len(at_power) != 1:
@@ -389,9 +337,9 @@ class BoltzmannStudy(PointStudy):
             problem, at_power[0], guess, rate=rate, tolerance=tolerance, max_iterations=most
         )
 
-    def _values(self, problem: BoltzmannProblem, state: State) -> Values:
-        sample = HomogeneousSample(self._run, problem, state)
-        return values_of(self._observables, sample) | self.closed_forms.lifetimes(sample.gap)
+    def _values(self, sample: BoltzmannSample) -> dict[str, Any]:
+        found = {name: value for one in self._observables for name, value in one.values(sample).items()}
+        return found | self.closed_forms.lifetimes(sample.gap)
 
     def _warn_of_the_end(self, state: State, where: str) -> None:
         """Quasiparticles that reach the last bins would go on to higher energies."""
@@ -431,11 +379,6 @@ class BoltzmannStudy(PointStudy):
         """A point, in front of a message."""
         where = f"temperature {self.case.sweep.temperature[t]:g} K"
         return where + (f", strength {self.axes['strength'][s]:g}: " if "strength" in self.axes else ": ")
-
-
-def _processes(problem: BoltzmannProblem) -> Mapping[str, Process]:
-    """Drives, sources and escape."""
-    return problem.media[0].medium.processes
 
 
 def _strength(case: BoltzmannCase) -> tuple[str, float, str] | None:

@@ -10,10 +10,10 @@ from mpi4py import MPI
 from numpy.typing import NDArray
 from scipy import constants
 
+from fvqp.case.boltzmann.observable import BoltzmannRun, BoltzmannSample
 from fvqp.case.recorder import Recorder
 from fvqp.case.transport.build import TransportSetup
 from fvqp.case.transport.localization import doubts_of_law
-from fvqp.case.transport.observable import BoltzmannObservable, BoltzmannRun, BoltzmannSample
 from fvqp.case.transport.schema import TransportCase
 from fvqp.models.boltzmann import Counters, Moment, State
 from fvqp.results.checkpoint import Checkpoint
@@ -49,8 +49,8 @@ class TransportRecorder(Recorder):
     ) -> None:
         super().__init__(setup.mesh, comm, 1, folder)
         self.case, self.setup = case, setup
-        self._run = BoltzmannRun(case, setup)
-        self._observables = [one for one in BoltzmannObservable.registry if one.applies(self._run)]
+        self._run = BoltzmannRun(case, setup, setup.problem, setup.regions)
+        self._observables = self._run.recorded()
         self.sweep = self._dataset(times)
         self.start: float | None = None
         self._said: set[str] = set()
@@ -118,7 +118,7 @@ class TransportRecorder(Recorder):
         time = float(self.sweep.dataset["time"].values[number])
         if self.start is None:
             self.start = moment.ledger.stored - moment.ledger.received
-        sample = BoltzmannSample(self._run, moment, self.start)
+        sample = BoltzmannSample(self._run, self.setup.problem, moment, self.start)
         values: dict[str, Any] = {}
         cells: dict[str, Floats] = {}
         for one in self._observables:

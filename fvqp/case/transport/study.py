@@ -19,7 +19,7 @@ from fvqp.case.transport.petsc_options import FAMILIES, check_petsc_options_used
 from fvqp.case.transport.recording import TransportRecorder
 from fvqp.case.transport.schema import TransportCase
 from fvqp.errors import ConvergenceError, FvqpError
-from fvqp.models.boltzmann import Moment, State
+from fvqp.models.boltzmann import State
 from fvqp.models.boltzmann.evolution import evolve
 from fvqp.models.boltzmann.steady import SteadySolver
 from fvqp.results.checkpoint import Checkpoint
@@ -88,7 +88,7 @@ class TransportStudy(Study[TransportRecorder]):
         problem, wanted = self.setup.problem, self.case.steady_state
         assert wanted is not None
         state = SteadySolver(problem, wanted.tolerance, wanted.maximum_iterations).solve(self.setup.state)
-        recorder.record(0, Moment(0.0, state, problem.no_counters(), problem.ledger(state), 0, 0, 0.0))
+        recorder.record(0, problem.moment(state))
 
     def _evolve(self, recorder: TransportRecorder, earlier: Checkpoint | None) -> None:
         """Times from the first missing one on."""
@@ -97,7 +97,7 @@ class TransportStudy(Study[TransportRecorder]):
         problem, times, at = self.setup.problem, self.times, self.times / self.setup.units.time
         if earlier is None:
             state, counters, length = self.setup.state, problem.no_counters(), None
-            recorder.record(0, Moment(0.0, state, counters, problem.ledger(state), 0, 0, 0.0))
+            recorder.record(0, problem.moment(state))
             first = 1
         else:
             state, counters, length = recorder.restored(earlier)

@@ -15,7 +15,7 @@ from fvqp.models.boltzmann.body import Body
 from fvqp.models.boltzmann.local import InelasticRates, LocalProcesses
 from fvqp.models.boltzmann.medium import Medium, filled
 from fvqp.models.boltzmann.motion import Immobile, Motion
-from fvqp.models.boltzmann.state import BoltzmannLedger, Counters, Rates, Species, State
+from fvqp.models.boltzmann.state import BoltzmannLedger, Counters, Moment, Rates, Species, State
 from fvqp.transport.radial import Shells
 from fvqp.typing import Floats
 
@@ -290,3 +290,7 @@ class BoltzmannProblem:
         quasiparticles, phonons, condensate, number = sums.tolist()
         named = dict(zip(self.local.external_processes, given.tolist(), strict=True))
         return BoltzmannLedger(quasiparticles, phonons, condensate, number, named, lost)
+
+    def moment(self, state: State) -> Moment:
+        """Return a state at the start, before anything came or went. Collective."""
+        return Moment(0.0, state, self.no_counters(), self.ledger(state), 0, 0, 0.0)

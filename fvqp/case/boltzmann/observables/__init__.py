@@ -1,1 +1,1 @@
-"""Observables of the Boltzmann model, found by being here."""
+"""Observables of the Boltzmann equations: a class each, found because its file is here."""

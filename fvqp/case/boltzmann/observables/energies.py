@@ -1,56 +1,86 @@
-"""Energies by volume, and the gap."""
+"""Energies by volume, what came and went since the start, and by how much the gap is lowered."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
+
 import numpy as np
-from scipy import constants
 
-from fvqp.case.boltzmann.observable import HomogeneousObservable, HomogeneousRun, HomogeneousSample
-from fvqp.collisions import phonon_energy, quasiparticle_energy
+from fvqp.case.boltzmann.observable import BoltzmannObservable, BoltzmannRun, BoltzmannSample
 
 
-class FilmGap(HomogeneousObservable):
-    name = "gap"
+class _Energy(BoltzmannObservable):
+    """An energy of the whole body."""
 
-    def compute(self, at: HomogeneousSample) -> float:
-        return at.gap * at.units.energy / constants.e
+    @abstractmethod
+    def energy(self, at: BoltzmannSample) -> float:
+        """Return the energy in 4 N0 Δ0² times volume."""
+
+    def compute(self, at: BoltzmannSample) -> float:
+        return self.energy(at) * at.units.energy_density / at.run.volume
 
 
-class FilmQuasiparticleEnergy(HomogeneousObservable):
+class QuasiparticleEnergy(_Energy):
     name = "energy_qp"
 
-    def compute(self, at: HomogeneousSample) -> float:
-        energy = quasiparticle_energy(at.setup.grid, at.bin_weights, at.f)
-        return float(energy[0]) * at.units.energy_density
+    def energy(self, at: BoltzmannSample) -> float:
+        return at.ledger.quasiparticles
 
 
-class FilmPhononEnergy(HomogeneousObservable):
+class PhononEnergy(_Energy):
     name = "energy_ph"
 
-    def compute(self, at: HomogeneousSample) -> float:
-        energy = phonon_energy(at.setup.collisions, at.n, at.bin_weights)
-        return float(energy[0]) * at.units.energy_density
+    def energy(self, at: BoltzmannSample) -> float:
+        return at.ledger.phonons
 
 
-class FilmCondensateEnergy(HomogeneousObservable):
+class CondensateEnergy(_Energy):
     name = "energy_condensate"
 
-    def applies(self, run: HomogeneousRun) -> bool:
-        # spectra of Eliashberg theory stay, and with them the energy of the condensate
-        return run.setup.strong is None or run.setup.self_consistent is not None
+    def applies(self, run: BoltzmannRun) -> bool:
+        # fixed spectra of Eliashberg theory keep the energy of the condensate
+        return not run.film or run.setup.strong is None or run.setup.self_consistent is not None
 
-    def compute(self, at: HomogeneousSample) -> float:
-        return float(at.setup.condensate(at.gap)) * at.units.energy_density
+    def energy(self, at: BoltzmannSample) -> float:
+        return at.run.setup.condensate(at.gap) if at.run.film else at.ledger.condensate
 
 
-class GapSuppression(FilmCondensateEnergy):
+class InjectedEnergy(_Energy):
+    name = "energy_injected"
+
+    def applies(self, run: BoltzmannRun) -> bool:
+        return not run.film or run.case.evolution is not None
+
+    def energy(self, at: BoltzmannSample) -> float:
+        return at.exchanged[0]
+
+
+class EscapedEnergy(InjectedEnergy):
+    name = "energy_escaped"
+
+    def energy(self, at: BoltzmannSample) -> float:
+        return at.exchanged[1]
+
+
+class EnergyResidual(InjectedEnergy):
+    name = "energy_residual"
+
+    def energy(self, at: BoltzmannSample) -> float:
+        injected, escaped = at.exchanged
+        return at.ledger.stored - at.start + escaped - injected
+
+
+class GapSuppression(BoltzmannObservable):
     """``1 − Δ/Δ0`` by the gap equation ``ln(Δ0/Δ) = 2∫f/E dξ``, first order in f where Δ is fixed."""
 
-    name = "gap_suppression"
+    name, models = "gap_suppression", ("boltzmann",)
 
-    def compute(self, at: HomogeneousSample) -> float:
+    def applies(self, run: BoltzmannRun) -> bool:
+        return CondensateEnergy().applies(run)
+
+    def compute(self, at: BoltzmannSample) -> float:
         if at.gap == 0.0:
             return 1.0
-        if at.setup.strong is not None:
+        if at.run.setup.strong is not None:
             return 1.0 - at.gap
         return float(-np.expm1(-2.0 * (at.bin_weights.pair_weights * at.f).sum() / at.gap))

@@ -2,64 +2,78 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+
 import numpy as np
 
-from fvqp.case.boltzmann.observable import HomogeneousObservable, HomogeneousSample
-from fvqp.collisions import PhononEscape, Process
-from fvqp.collisions.process import is_sink
+from fvqp.case.boltzmann.observable import BoltzmannObservable, BoltzmannRun, BoltzmannSample
+from fvqp.collisions import PhononEscape
 from fvqp.typing import Floats
 
 
-def _power(at: HomogeneousSample, process: Process) -> float:
-    """Power of a process into the device, in 4 N0 Δ0²/τ0."""
-    flow = process.energy_flow(at.bin_weights, at.f, at.n)  # type: ignore[attr-defined]
-    return float(flow.quasiparticles[0] + flow.phonons[0])
+class _Power(BoltzmannObservable):
+    """A power by volume; of bodies in steady states only."""
+
+    @abstractmethod
+    def power(self, at: BoltzmannSample) -> float:
+        """Return the power in 4 N0 Δ0²/τ0 times volume."""
+
+    def applies(self, run: BoltzmannRun) -> bool:
+        return run.film or run.case.evolution is None
+
+    def compute(self, at: BoltzmannSample) -> float:
+        return self.power(at) * at.units.power_density / at.run.volume
 
 
-def _mode_energies(at: HomogeneousSample) -> Floats:
-    """Energy of a phonon in all modes of a point."""
-    return np.asarray(at.setup.collisions.modes(at.bin_weights)[0] * at.setup.grid.phonon_energies)
-
-
-class FilmInjectedPower(HomogeneousObservable):
+class InjectedPower(_Power):
     name = "power_injected"
 
-    def compute(self, at: HomogeneousSample) -> float:
-        powers = [_power(at, one) for one in at.processes.values() if not is_sink(one)]
-        return sum(powers, 0.0) * at.units.power_density
+    def power(self, at: BoltzmannSample) -> float:
+        return at.powers[0]
 
 
-class FilmEscapedPower(HomogeneousObservable):
+class EscapedPower(_Power):
     name = "power_escaped"
 
-    def compute(self, at: HomogeneousSample) -> float:
-        powers = [-_power(at, one) for one in at.processes.values() if is_sink(one)]
-        return sum(powers, 0.0) * at.units.power_density
+    def power(self, at: BoltzmannSample) -> float:
+        return at.powers[1]
 
 
-class PowerToPhonons(HomogeneousObservable):
-    name = "power_to_phonons"
+class PowerResidual(_Power):
+    models = ("transport",)
+    name, units, long_name = "power_residual", "W m-3", "power that is left over in the steady state"
 
-    def compute(self, at: HomogeneousSample) -> float:
-        passed = at.setup.collisions.rates(at.bin_weights, at.f, at.n).n[0] @ _mode_energies(at)
-        return float(passed) * at.units.power_density
+    def power(self, at: BoltzmannSample) -> float:
+        return at.powers[2]
 
 
-class ShareAboveTwiceGap(HomogeneousObservable):
-    name = "share_above_2gap"
+class PowerToPhonons(_Power):
+    name, models = "power_to_phonons", ("boltzmann",)
 
-    def compute(self, at: HomogeneousSample) -> float:
+    def power(self, at: BoltzmannSample) -> float:
+        return float(at.collisions.rates(at.bin_weights, at.f, at.n).n[0] @ _mode_energies(at))
+
+
+class ShareAboveTwiceGap(BoltzmannObservable):
+    name, models = "share_above_2gap", ("boltzmann",)
+
+    def compute(self, at: BoltzmannSample) -> float:
         share = np.nan
-        for process in at.processes.values():
+        for process in at.problem.media[0].medium.processes.values():
             if isinstance(process, PhononEscape):
                 lost = _mode_energies(at) * process.rates(at.bin_weights, at.f, at.n).n[0]
-                breaking = at.setup.grid.phonon_energies >= self._threshold(at)
+                breaking = at.problem.grid.phonon_energies >= self._threshold(at)
                 share = float(lost[breaking].sum() / total) if (total := float(lost.sum())) else np.nan
         return share
 
-    def _threshold(self, at: HomogeneousSample) -> float:
+    def _threshold(self, at: BoltzmannSample) -> float:
         """Energy of the first phonon point that breaks pairs, in Δ0, less rounding."""
         least = at.gap
         if at.bin_weights.phonon_shares is not None and at.bin_weights.active.any():
-            least = float(at.setup.grid.energies[np.argmax(at.bin_weights.active[0])])
+            least = float(at.problem.grid.energies[np.argmax(at.bin_weights.active[0])])
         return 2.0 * least * (1.0 - 1e-12)
+
+
+def _mode_energies(at: BoltzmannSample) -> Floats:
+    """Return the energy of a phonon in all modes of a point of a film."""
+    return np.asarray(at.collisions.modes(at.bin_weights)[0] * at.problem.grid.phonon_energies)

@@ -4,34 +4,35 @@ from __future__ import annotations
 
 import numpy as np
 
-from fvqp.case.boltzmann.observable import HomogeneousObservable, HomogeneousRun, HomogeneousSample
+from fvqp.case.boltzmann.observable import BoltzmannObservable, BoltzmannRun, BoltzmannSample
 from fvqp.typing import Floats
 
 
-class RecombinationRate(HomogeneousObservable):
+class RecombinationRate(BoltzmannObservable):
     """Mean rate at which a quasiparticle recombines."""
 
-    name = "recombination_rate"
+    name, models = "recombination_rate", ("boltzmann",)
 
-    def compute(self, at: HomogeneousSample) -> float:
+    def compute(self, at: BoltzmannSample) -> float:
         held = at.bin_weights.number * at.f
         if not held.sum():
             return 0.0
-        lost = at.setup.collisions.gain_loss(at.bin_weights, at.f, at.n, "pairs").out_f
+        lost = at.collisions.gain_loss(at.bin_weights, at.f, at.n, "pairs").out_f
         return float((held * lost).sum()) / float(held.sum()) / at.units.time
 
 
-class ScatteringRate(HomogeneousObservable):
+class ScatteringRate(BoltzmannObservable):
+    models = ("boltzmann",)
     name, dims = "rate_scattering", ("energy",)
 
-    def applies(self, run: HomogeneousRun) -> bool:
+    def applies(self, run: BoltzmannRun) -> bool:
         return run.case.output.rates
 
-    def rates(self, at: HomogeneousSample) -> Floats:
+    def rates(self, at: BoltzmannSample) -> Floats:
         """Return rates of all bins in 1/τ0."""
         return at.lifetimes.scattering[0]
 
-    def compute(self, at: HomogeneousSample) -> Floats:
+    def compute(self, at: BoltzmannSample) -> Floats:
         # Bins without states have no quasiparticles that could live or die.
         there = np.where(at.bin_weights.active[0], 1.0, np.nan)
         return self.rates(at) * there / at.units.time
@@ -40,22 +41,23 @@ class ScatteringRate(HomogeneousObservable):
 class BinRecombinationRate(ScatteringRate):
     name = "rate_recombination"
 
-    def rates(self, at: HomogeneousSample) -> Floats:
+    def rates(self, at: BoltzmannSample) -> Floats:
         return at.lifetimes.recombination[0]
 
 
-class PairBreakingRate(HomogeneousObservable):
+class PairBreakingRate(BoltzmannObservable):
+    models = ("boltzmann",)
     name, dims = "rate_pair_breaking", ("omega",)
 
-    def applies(self, run: HomogeneousRun) -> bool:
+    def applies(self, run: BoltzmannRun) -> bool:
         return run.case.output.rates
 
-    def compute(self, at: HomogeneousSample) -> Floats:
+    def compute(self, at: BoltzmannSample) -> Floats:
         return at.lifetimes.pair_breaking[0] / at.units.time
 
 
 class AbsorptionRate(PairBreakingRate):
     name = "rate_absorption"
 
-    def compute(self, at: HomogeneousSample) -> Floats:
+    def compute(self, at: BoltzmannSample) -> Floats:
         return at.lifetimes.absorption[0] / at.units.time

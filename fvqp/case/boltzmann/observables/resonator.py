@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from fvqp.case.boltzmann.observable import HomogeneousObservable, HomogeneousRun, HomogeneousSample
+from fvqp.case.boltzmann.observable import BoltzmannObservable, BoltzmannRun, BoltzmannSample
 
 
-class FilmDissipativeConductivity(HomogeneousObservable):
+class DissipativeConductivity(BoltzmannObservable):
     name = "sigma1"
 
-    def applies(self, run: HomogeneousRun) -> bool:
+    def applies(self, run: BoltzmannRun) -> bool:
         return run.case.resonator is not None
 
-    def compute(self, at: HomogeneousSample) -> float:
-        return at.resonator.get(self.name, float("nan"))
+    def compute(self, at: BoltzmannSample) -> float:
+        return at.resonator[self.name]
 
 
-class FilmInductiveConductivity(FilmDissipativeConductivity):
+class InductiveConductivity(DissipativeConductivity):
     name = "sigma2"
 
 
-class FilmInverseQualityFactor(FilmDissipativeConductivity):
+class InverseQualityFactor(DissipativeConductivity):
     name = "inverse_quality_factor"
 
 
-class FilmFrequencyShift(FilmDissipativeConductivity):
+class FrequencyShift(DissipativeConductivity):
     name = "frequency_shift"

@@ -8,25 +8,27 @@ import numpy as np
 from scipy import constants
 from scipy.optimize import brentq
 
-from fvqp.case.boltzmann.observable import HomogeneousObservable, HomogeneousSample
+from fvqp.case.boltzmann.observable import BoltzmannObservable, BoltzmannSample
 from fvqp.collisions import Pair, phonon_energy, quasiparticle_density, thermal
 
 #: Temperatures in Δ0 between which effective temperatures are looked for.
 COLDEST, HOTTEST = 1e-3, 1e2
 
 
-class _Temperature(HomogeneousObservable):
+class _Temperature(BoltzmannObservable):
     """Temperature of which a quantity is the one in thermal equilibrium; NaN if none is."""
 
+    models = ("boltzmann",)
+
     @abstractmethod
-    def amount(self, at: HomogeneousSample, pair: Pair) -> float:
+    def amount(self, at: BoltzmannSample, pair: Pair) -> float:
         """Return the quantity at occupations."""
 
-    def compute(self, at: HomogeneousSample) -> float:
+    def compute(self, at: BoltzmannSample) -> float:
         value = self.amount(at, Pair(at.f, at.n))
 
         def excess(log_temperature: float) -> float:
-            amount = self.amount(at, thermal(at.setup.grid, float(np.exp(log_temperature))))
+            amount = self.amount(at, thermal(at.problem.grid, float(np.exp(log_temperature))))
             return float(np.log(max(amount, 1e-300)) - np.log(value))
 
         low, high = np.log(COLDEST), np.log(HOTTEST)
@@ -38,12 +40,12 @@ class _Temperature(HomogeneousObservable):
 class QuasiparticleTemperature(_Temperature):
     name = "temperature_qp"
 
-    def amount(self, at: HomogeneousSample, pair: Pair) -> float:
+    def amount(self, at: BoltzmannSample, pair: Pair) -> float:
         return float(quasiparticle_density(at.bin_weights, pair.f)[0])
 
 
 class PhononTemperature(_Temperature):
     name = "temperature_ph"
 
-    def amount(self, at: HomogeneousSample, pair: Pair) -> float:
-        return float(phonon_energy(at.setup.collisions, pair.n, at.bin_weights)[0])
+    def amount(self, at: BoltzmannSample, pair: Pair) -> float:
+        return float(phonon_energy(at.collisions, pair.n, at.bin_weights)[0])

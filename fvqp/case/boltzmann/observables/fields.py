@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from scipy import constants
 
-from fvqp.case.transport.observable import BoltzmannObservable, BoltzmannRun, BoltzmannSample
+from fvqp.case.boltzmann.observable import BoltzmannObservable, BoltzmannRun, BoltzmannSample
 from fvqp.typing import Floats
 
 
@@ -16,6 +16,7 @@ class CellGap(BoltzmannObservable):
 
 
 class CellDensity(BoltzmannObservable):
+    models = ("transport",)
     name, units, dims = "n_qp_cell", "m-3", ("cell",)
     long_name = "density of quasiparticles in a cell"
 
@@ -24,6 +25,7 @@ class CellDensity(BoltzmannObservable):
 
 
 class CellQuasiparticleEnergy(BoltzmannObservable):
+    models = ("transport",)
     name, units, dims = "energy_qp_cell", "J m-3", ("cell",)
     long_name = "energy of quasiparticles in a cell"
 
@@ -32,6 +34,7 @@ class CellQuasiparticleEnergy(BoltzmannObservable):
 
 
 class CellPhononEnergy(BoltzmannObservable):
+    models = ("transport",)
     name, units, dims = "energy_ph_cell", "J m-3", ("cell",)
     long_name = "energy of phonons in a cell"
 
@@ -40,6 +43,7 @@ class CellPhononEnergy(BoltzmannObservable):
 
 
 class CellLocalizedDensity(BoltzmannObservable):
+    models = ("transport",)
     name, units, dims = "n_localized_cell", "m-3", ("cell",)
     long_name = "density of localized quasiparticles in a cell"
 

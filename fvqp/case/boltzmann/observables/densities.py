@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fvqp.case.transport.observable import BoltzmannObservable, BoltzmannRun, BoltzmannSample
+from fvqp.case.boltzmann.observable import BoltzmannObservable, BoltzmannRun, BoltzmannSample
 from fvqp.typing import Floats
 
 
@@ -12,17 +12,18 @@ class Density(BoltzmannObservable):
     name = "n_qp"
 
     def compute(self, at: BoltzmannSample) -> float:
-        return at.moment.ledger.number / at.run.volume * at.units.density
+        return at.ledger.number / at.run.volume * at.units.density
 
 
 class RelativeDensity(BoltzmannObservable):
     name = "x_qp"
 
     def compute(self, at: BoltzmannSample) -> float:
-        return 2.0 * at.moment.ledger.number / at.run.volume
+        return 2.0 * at.ledger.number / at.run.volume
 
 
 class DensityInRanges(BoltzmannObservable):
+    models = ("transport",)
     name, units, dims = "n_qp_range", "m-3", ("energy_range",)
     long_name = "density of quasiparticles in a range of energy"
 
@@ -38,7 +39,7 @@ class RegionDensity(BoltzmannObservable):
     long_name = "density of quasiparticles in a region"
 
     def applies(self, run: BoltzmannRun) -> bool:
-        return bool(run.setup.regions)
+        return bool(run.regions)
 
     def compute(self, at: BoltzmannSample) -> Floats:
         return at.regions * at.units.density
@@ -53,6 +54,7 @@ class RelativeRegionDensity(RegionDensity):
 
 
 class MeanLocalizedDensity(BoltzmannObservable):
+    models = ("transport",)
     name, units = "n_localized", "m-3"
     long_name = "density of localized quasiparticles"
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from fvqp.case.transport.observable import BoltzmannObservable, BoltzmannRun, BoltzmannSample
+from fvqp.case.boltzmann.observable import BoltzmannObservable, BoltzmannRun, BoltzmannSample
 from fvqp.typing import Floats
 
 
 class DensitySpectrum(BoltzmannObservable):
+    models = ("transport",)
     name, units, dims = "n_qp_spectrum", "m-3", ("energy",)
     long_name = "density of quasiparticles in a bin"
 
@@ -15,6 +16,7 @@ class DensitySpectrum(BoltzmannObservable):
 
 
 class PhononEnergySpectrum(BoltzmannObservable):
+    models = ("transport",)
     name, units, dims = "energy_ph_spectrum", "J m-3", ("omega",)
     long_name = "energy of phonons at a phonon point"
 
@@ -23,6 +25,7 @@ class PhononEnergySpectrum(BoltzmannObservable):
 
 
 class EscapedSpectrum(BoltzmannObservable):
+    models = ("transport",)
     name, units, dims = "escaped_spectrum", "J m-3", ("omega",)
     long_name = "energy that has left with phonons of an energy"
 
@@ -39,17 +42,14 @@ class Occupation(BoltzmannObservable):
     name, dims = "f", ("cell", "energy")
 
     def applies(self, run: BoltzmannRun) -> bool:
-        return run.case.output.occupations
+        return run.film or run.case.output.occupations
 
     def compute(self, at: BoltzmannSample) -> Floats:
-        return at.problem.mean_f(at.state.f)
+        return at.f
 
 
-class PhononOccupation(BoltzmannObservable):
+class PhononOccupation(Occupation):
     name, dims = "n", ("cell", "omega")
 
-    def applies(self, run: BoltzmannRun) -> bool:
-        return run.case.output.occupations
-
     def compute(self, at: BoltzmannSample) -> Floats:
-        return at.problem.mean_n(at.state.n)
+        return at.n

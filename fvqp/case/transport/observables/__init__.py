@@ -1,1 +1,0 @@
-"""Observables of the transport model: a class each, found because its file is here."""
