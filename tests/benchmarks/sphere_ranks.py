@@ -13,7 +13,7 @@ from mpi4py import MPI
 from ranks import compare
 
 from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon
-from fvqp.models.boltzmann import BoltzmannProblem, DiscreteOrdinates, Medium
+from fvqp.models.boltzmann import BoltzmannEquations, BoltzmannProblem, DiscreteOrdinates, Medium
 from fvqp.transport.directions import spherical
 from fvqp.transport.radial import Shells
 from fvqp.transport.walls import Wall
@@ -38,10 +38,10 @@ def prepare(comm: MPI.Comm) -> Callable[[], float]:
     means = problem.mean_f(state.f), problem.mean_n(state.n)
 
     def once() -> float:
-        problem.set_gap(state.gap)
-        local, inelastic = problem.local.rates(*means), problem.local.inelastic_rates(*means)
-        moved = problem.moving_f.rates(state.f, inelastic.f).y + local.f[:, None, :]
-        solved = problem.moving_f.implicit(1e-2, inelastic.f, state.f).solve(moved).y
+        here = BoltzmannEquations(problem, state.gap)
+        local, inelastic = here.local.rates(*means), here.local.inelastic_rates(*means)
+        moved = here.moving_f.rates(state.f, inelastic.f).y + local.f[:, None, :]
+        solved = here.moving_f.implicit(1e-2, inelastic.f, state.f).solve(moved).y
         return comm.allreduce(float(np.abs(solved).sum()))
 
     return once

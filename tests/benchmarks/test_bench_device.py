@@ -48,8 +48,9 @@ def ours(problem: BoltzmannProblem, state: State) -> tuple[np.ndarray, np.ndarra
     f, n = state.f[:, 0], state.n[:, 0]
 
     def rates(f: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        local = problem.local.rates(f, n)
-        return local.f + problem.moving_f.rates(f[:, None], local.f).y[:, 0], local.n
+        here = problem.at(state.gap)
+        local = here.local.rates(f, n)
+        return local.f + here.moving_f.rates(f[:, None], local.f).y[:, 0], local.n
 
     first = rates(f, n)
     second = rates(f + STEP * first[0], n + STEP * first[1])
@@ -60,7 +61,7 @@ class Peer:
     """The same step, cell by cell, all pairs of bins at once."""
 
     def __init__(self, problem: BoltzmannProblem, operator: ElectronPhonon, temperature: float) -> None:
-        grid, bin_weights = operator.grid, problem.local.bin_weights[0]
+        grid, bin_weights = operator.grid, problem.at(problem.gap_at_rest).local.bin_weights[0]
         self.s, p = bin_weights.dos_weights[0], bin_weights.pair_weights[0]
         number = np.arange(grid.n)
         lag = number[None, :] - number[:, None]

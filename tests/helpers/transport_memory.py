@@ -37,12 +37,10 @@ def evolved(setup: TransportSetup) -> None:
 def all_iterations(setup: TransportSetup) -> None:
     """A solution that is never accurate enough."""
     problem, state = setup.problem, setup.state
-    problem.set_gap(state.gap)
-    inelastic = problem.inelastic_rates(state)
+    here = problem.at(state.gap)
+    inelastic = here.inelastic_rates(state.f, state.n)
     try:
-        Linearized(problem, state, inelastic, 1.0).solve(
-            problem.rates(state.f, state.n, inelastic), [], 1e-300
-        )
+        Linearized(here, state, inelastic, 1.0).solve(here.rates(state.f, state.n, inelastic), [], 1e-300)
     except ConvergenceError:
         return
     raise AssertionError

@@ -29,7 +29,10 @@ def test_state_is_that_of_the_rate_found(power):
     given = problem(PhotonDrive.at_power(GRID, 0.25, power))
     found, rate = steady_at_power(given, "drive", given.state(*BATH))
     f, n = found.state.f[:, 0], found.state.n[:, 0]
-    escape, (bin_weights,) = given.media[0].medium.processes["escape"], given.local.bin_weights
+    escape, (bin_weights,) = (
+        given.media[0].medium.processes["escape"],
+        given.at(found.state.gap).local.bin_weights,
+    )
     flow = escape.energy_flow(bin_weights, f, n)
     turned = CellEquations(given).balances(np.concatenate([f, n], axis=1))["energy"][0][0]
     assert -flow.phonons[0] == pytest.approx(power, rel=1e-6, abs=1e-9 * turned)

@@ -70,8 +70,7 @@ def joined(state: State) -> np.ndarray:
 
 def active(problem: BoltzmannProblem, state: State) -> np.ndarray:
     """Bins with states, ``(cells, N)``."""
-    problem.set_gap(state.gap)
-    return problem.local.weight_f > 0.0
+    return problem.at(state.gap).local.weight_f > 0.0
 
 
 def pulse(grid: CollisionGrid, temperature: float = 0.15) -> tuple[np.ndarray, np.ndarray]:
@@ -197,8 +196,10 @@ def test_driven_steady_state_from_cold_and_hot_guesses(rate):
     # twenty decades below the largest, gain still equals loss
     assert 0.0 < cold.state.n.min() < 1e-20
     # absorbed power leaves with phonons
-    problem.set_gap(cold.state.gap)
-    processes, (bin_weights,) = problem.media[0].medium.processes, problem.local.bin_weights
+    processes, (bin_weights,) = (
+        problem.media[0].medium.processes,
+        problem.at(cold.state.gap).local.bin_weights,
+    )
     flows = {
         name: processes[name].energy_flow(bin_weights, *means(cold.state)) for name in ("drive", "escape")
     }

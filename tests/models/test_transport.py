@@ -19,7 +19,7 @@ from fvqp.models.boltzmann.evolution import evolve
 from fvqp.models.boltzmann.linearized import Linearized
 from fvqp.models.boltzmann.state import Rates
 from fvqp.models.boltzmann.steady import SteadySolver
-from fvqp.transport.directions import lebedev, spherical
+from fvqp.transport.directions import gauss_legendre, lebedev, spherical
 from fvqp.transport.radial import Shells
 from fvqp.transport.walls import Wall
 
@@ -43,7 +43,7 @@ def test_two_integrators_of_one_problem(follows):
     problem = BoltzmannProblem(line, GRID, Medium(COLLISIONS, gap))
     state = problem.state(BATH.f + 0.05 * HOT, BATH.n)
     (expected,) = evolve(problem, state, [0.1], method="arkimex", tolerance=1e-4)
-    weight = problem.local.weight_f * GRID.energies
+    weight = problem.at(expected.state.gap).local.weight_f * GRID.energies
     errors = []
     for tolerance in (4e-2, 1e-2):
         (found,) = evolve(problem, state, [0.1], tolerance=tolerance)
@@ -67,11 +67,10 @@ def test_cells_are_solutions_of_their_rate_equations():
     ]
     problem = BoltzmannProblem(line, grid, media)
     state = problem.state(bath.f + 0.05 * np.exp(-0.5 * ((grid.energies - 2.5) / 0.3) ** 2), bath.n)
-    problem.set_gap(state.gap)
-    sizes = state.f.size
+    here, sizes = problem.at(state.gap), state.f.size
 
     def rates(_: float, y: np.ndarray) -> np.ndarray:
-        found = problem.rates(y[:sizes].reshape(state.f.shape), y[sizes:].reshape(state.n.shape))
+        found = here.rates(y[:sizes].reshape(state.f.shape), y[sizes:].reshape(state.n.shape))
         return np.concatenate([found.f.ravel(), found.n.ravel()])
 
     begin = np.concatenate([state.f.ravel(), state.n.ravel()])
@@ -222,13 +221,13 @@ def test_derivative_of_all_rates():
     rng = np.random.default_rng(1)
     state = problem.thermal(0.3)
     step = [y * rng.uniform(-1.0, 1.0, y.shape) for y in (state.f, state.n)]
-    system = Linearized(problem, state, problem.inelastic_rates(state), 1.0)
+    here = problem.at(state.gap)
+    system = Linearized(here, state, here.inelastic_rates(state.f, state.n), 1.0)
     nothing = Rates(np.zeros_like(state.f), np.zeros_like(state.n), problem.no_counters())
     found = system.residual(nothing, Rates(*step, problem.no_counters()))
     small = 1e-5
     up, down = (
-        problem.rates(state.f + sign * small * step[0], state.n + sign * small * step[1])
-        for sign in (1.0, -1.0)
+        here.rates(state.f + sign * small * step[0], state.n + sign * small * step[1]) for sign in (1.0, -1.0)
     )
     for k, (a, b) in enumerate(zip(up[:2], down[:2], strict=True)):
         slope = (a - b) / (2.0 * small)
@@ -237,14 +236,39 @@ def test_derivative_of_all_rates():
     assert np.abs(found.counters.source_n - change).max() < 1e-7 * np.abs(change).max()
 
 
+@pytest.mark.parametrize("motion", [Diffusion(), DiscreteOrdinates(gauss_legendre(4))])
+def test_equations_keep_their_gaps(motion):
+    """What is asked of other gaps in between changes no rates and no solutions."""
+    line = shape_mesh("grid1d", nx=3, Lx=3e-6, comm=SELF)
+    medium = Medium(COLLISIONS, SelfConsistentGap(GRID), fermi_velocity=1e-3, free_path=1e-7)
+    problem = BoltzmannProblem(line, GRID, medium, quasiparticles=motion)
+    hot = problem.state(BATH.f + np.linspace(0.0, 0.05, 3)[:, None, None] * HOT, BATH.n)
+    cold = problem.thermal(0.1)
+    assert np.all(hot.gap[1:] < cold.gap[1:] - 1e-3)
+
+    def found(here):
+        rates = here.rates(hot.f, hot.n)
+        solved = here.moving_f.implicit(1e3, np.zeros((3, GRID.n)), hot.f).solve(rates.f).y
+        return np.concatenate([rates.f.ravel(), rates.n.ravel(), solved.ravel()])
+
+    here = problem.at(hot.gap)
+    expected, number = found(here), problem.densities(hot)
+    there = problem.at(cold.gap)
+    assert np.abs(found(there) - expected).max() > 1e-3 * np.abs(expected).max()
+    problem.densities(cold)
+    assert np.array_equal(found(here), expected)
+    assert np.array_equal(problem.densities(hot), number)
+
+
 @pytest.mark.parametrize("length", [0.1, 10.0, 1e4])
 def test_implicit_rates_keep_energy_however_inexact(length):
     problem = film_next_to_a_trap()
     state = problem.thermal(0.3)
-    right = problem.rates(state.f, state.n)
-    system = Linearized(problem, state, problem.inelastic_rates(state), length)
+    here = problem.at(state.gap)
+    right = here.rates(state.f, state.n)
+    system = Linearized(here, state, here.inelastic_rates(state.f, state.n), length)
     k = system.solve(right, [], allowed=1e-2 * system.largest(right))
-    energy = problem.local.weight_f[:, None, :] * GRID.energies, problem.local.weight_n[:, None, :]
+    energy = here.local.weight_f[:, None, :] * GRID.energies, here.local.weight_n[:, None, :]
     stored = float((energy[0] * k.f).sum() + (energy[1] * GRID.phonon_energies * k.n).sum())
     came = float((k.counters.source_f @ GRID.energies).sum())
     came += float((k.counters.source_n @ GRID.phonon_energies).sum())
@@ -277,7 +301,7 @@ def test_equilibrium_stays():
     )
     state = problem.thermal(0.15)
     (moment,) = evolve(problem, state, [100.0], first_step=50.0)
-    weight = problem.local.weight_f[:, None, :] * GRID.energies
+    weight = problem.at(state.gap).local.weight_f[:, None, :] * GRID.energies
     assert (weight * np.abs(moment.state.f - state.f)).sum() < 1e-10 * (weight * state.f).sum()
     assert np.abs(moment.state.n / state.n - 1.0)[..., :30].max() < 1e-9
 

@@ -96,12 +96,12 @@ def matrix(system: Linearized, state: State) -> np.ndarray:
 def test_long_steps_of_a_film_on_a_chip_take_few_iterations(motion: str, most: dict[float, int]) -> None:
     """The answer is that of a dense matrix, in units of what is there."""
     problem, state = film_on_a_chip(motion)
-    problem.set_gap(state.gap)
-    inelastic = problem.inelastic_rates(state)
-    right = problem.rates(state.f, state.n, inelastic)
+    here = problem.at(state.gap)
+    inelastic = here.inelastic_rates(state.f, state.n)
+    right = here.rates(state.f, state.n, inelastic)
     unit = np.concatenate([state.f.ravel(), state.n.ravel()]) + 1e-30
     for length, iterations in most.items():
-        system = Linearized(problem, state, inelastic, length)
+        system = Linearized(here, state, inelastic, length)
         allowed = 1e-3 / length
         k = system.solve(right, [], allowed)
         assert system.iterations <= iterations
@@ -117,9 +117,9 @@ def test_long_steps_of_a_film_on_a_chip_take_few_iterations(motion: str, most: d
 def test_what_only_preconditions_may_be_rounded(length: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """As many iterations as in double precision, the same rates, and the energy that their counters say."""
     problem, state = film_on_a_chip("diffusive")
-    problem.set_gap(state.gap)
-    inelastic = problem.inelastic_rates(state)
-    right = problem.rates(state.f, state.n, inelastic)
+    here = problem.at(state.gap)
+    inelastic = here.inelastic_rates(state.f, state.n)
+    right = here.rates(state.f, state.n, inelastic)
     allowed = 1e-3 / length
 
     class Double(EliminatedX):
@@ -129,10 +129,10 @@ def test_what_only_preconditions_may_be_rounded(length: float, monkeypatch: pyte
 
     found = []
     for kind in (Double, EliminatedX):
-        problem.local.forget()
+        problem.forget()
         with monkeypatch.context() as patch:
             patch.setattr(cell_solver, "EliminatedX", kind)
-            system = Linearized(problem, state, inelastic, length)
+            system = Linearized(here, state, inelastic, length)
             k = system.solve(right, [], allowed)
         lacks = system._missing(k)
         moved = np.sum(np.abs(k.counters.wall_outflux_n) @ problem.grid.phonon_energies)
@@ -146,15 +146,15 @@ def test_what_only_preconditions_may_be_rounded(length: float, monkeypatch: pyte
 
 def test_eliminations_of_one_kind_make_room_for_the_other() -> None:
     problem, state = film_on_a_chip("diffusive")
-    problem.set_gap(state.gap)
-    inelastic = problem.inelastic_rates(state)
-    right = problem.rates(state.f, state.n, inelastic)
-    system = Linearized(problem, state, inelastic, 1.0)
+    here = problem.at(state.gap)
+    inelastic = here.inelastic_rates(state.f, state.n)
+    right = here.rates(state.f, state.n, inelastic)
+    system = Linearized(here, state, inelastic, 1.0)
     for solved, kind in (
         (lambda: system.product(right), EliminatedLU),
         (lambda: system.solve(right, [], 1e-3), EliminatedX),
         (lambda: system.product(right), EliminatedLU),
     ):
         solved()
-        held = [lu for lu in problem.local._eliminations.lu if lu is not None]
+        held = [lu for lu in problem.eliminations.lu if lu is not None]
         assert held and all(type(lu) is kind for lu in held)

@@ -187,7 +187,7 @@ def test_limits_that_go_back_and_forth_are_followed_in_time(azimuths: int, sides
     state = solver.solve(problem.state(0.0, 0.5 * HOT))
     assert solver.change < 1e-8
     fastest = problem.moving_n.streaming.crossing_rate().max()
-    assert np.abs(problem.rates(state.f, state.n).n / HOT).max() < 1e-6 * fastest
+    assert np.abs(problem.at(state.gap).rates(state.f, state.n).n / HOT).max() < 1e-6 * fastest
 
 
 @pytest.mark.slow

@@ -59,7 +59,7 @@ def distance(problem: BoltzmannProblem, a: State, b: State) -> float:
     return max(
         float(np.sum(one.weight[:, None] * one.energies * np.abs(x - y) * one.directions[:, None]))
         / float(np.sum(one.weight[:, None] * one.energies * y * one.directions[:, None]))
-        for one, x, y in zip(problem.species, (a.f, a.n), (b.f, b.n), strict=True)
+        for one, x, y in zip(problem.at(b.gap).species, (a.f, a.n), (b.f, b.n), strict=True)
     )
 
 
@@ -122,7 +122,10 @@ def test_explicit_steps_are_no_longer_than_collisions_take(caplog, monkeypatch):
     monkeypatch.setattr(by_petsc, "MANY", 5.0)
     with caplog.at_level(logging.WARNING):
         (moment,) = evolve(problem, state, [0.2], tolerance=0.5, method="imex")
-    assert moment.steps >= 0.2 * problem.inelastic_rates(state).fastest / by_petsc.LONGEST
+    assert (
+        moment.steps
+        >= 0.2 * problem.at(state.gap).inelastic_rates(state.f, state.n).fastest / by_petsc.LONGEST
+    )
     assert 'method "imex" needs' in caplog.text
 
 

@@ -38,11 +38,12 @@ def test_eliminations_serve_similar_steps(monkeypatch: pytest.MonkeyPatch) -> No
     problem = BoltzmannProblem(mesh, GRID, Medium(ElectronPhonon(GRID, Coupling(1.8, 0.04))))
     f, n = (np.repeat(a, 3, axis=0) for a in thermal(GRID, 0.3))
     right = np.sin(np.arange(f.size)).reshape(f.shape) * f, 0.1 * n
-    weights = problem.local.weight_f * GRID.energies, problem.local.weight_n * GRID.phonon_energies
+    local = problem.at(problem.gap_at_rest).local
+    weights = local.weight_f * GRID.energies, local.weight_n * GRID.phonon_energies
 
     def solved(length: float, f: np.ndarray) -> Local:
         made.clear()
-        x = problem.local.implicit(length, f, n)(*right)
+        x = local.implicit(length, f, n)(*right)
         energies = [
             sum(np.sum(w * a, axis=1) for w, a in zip(weights, y, strict=True)) for y in (x[:2], right)
         ]
@@ -60,7 +61,7 @@ def test_eliminations_serve_similar_steps(monkeypatch: pytest.MonkeyPatch) -> No
     assert made == [1.1]
     solved(2.0, f)
     assert made == [2.0] * 3
-    problem.local.forget()
+    problem.forget()
     solved(2.0, f)
     assert made == [2.0] * 3
 

@@ -126,11 +126,11 @@ def test_no_occupation_is_cut_to_nothing() -> None:
     f, n = begin.f.copy(), begin.n.copy()
     n[:, :, -1] *= -0.2  # at all places
     n[1, :, -2] *= -0.2  # at one
-    kept_f, kept = Stepper(problem, 0.1, None)._positive(begin, f, n)
+    kept_f, kept = Stepper(problem, 0.1, None)._positive(problem.at(begin.gap), begin, f, n)
     assert np.array_equal(kept_f, f)
     # two cells pay for the third one
     assert np.all(kept >= KEPT * 1.8 / 2.5 * begin.n * (1.0 - 1e-3))
-    weight, energies, directions = problem.species[1]
+    weight, energies, directions = problem.at(begin.gap).species[1]
     before, after = (np.einsum("ce,cme,m->e", weight * energies, a, directions) for a in (n, kept))
     assert abs(after.sum() / before.sum() - 1.0) < 1e-14
     # what one cell got at an energy came from the others

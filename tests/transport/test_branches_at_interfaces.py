@@ -159,7 +159,8 @@ def test_a_film_and_its_substrate_at_one_temperature_stay() -> None:
     problem = BoltzmannProblem(mesh, grid, media, phonons=flying)
     state = problem.thermal(0.3)
     assert state.n == pytest.approx(np.broadcast_to(thermal(grid, 0.3).n[0], state.n.shape), rel=1e-12)
-    rates = problem.rates(state.f, state.n)
-    fastest = problem.moving_n.crossing[:, None, :] + problem.inelastic_rates(state).n[:, None, :]
+    here = problem.at(state.gap)
+    rates, inelastic = here.rates(state.f, state.n), here.inelastic_rates(state.f, state.n)
+    fastest = problem.moving_n.crossing[:, None, :] + inelastic.n[:, None, :]
     assert np.all(np.abs(rates.n) <= 1e-12 * fastest * state.n)
-    assert np.all(np.abs(rates.f) <= 1e-12 * (problem.inelastic_rates(state).f[:, None, :] + 1.0) * state.f)
+    assert np.all(np.abs(rates.f) <= 1e-12 * (inelastic.f[:, None, :] + 1.0) * state.f)

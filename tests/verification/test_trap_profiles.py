@@ -63,7 +63,7 @@ def profile_error(cells: int) -> float:
     # From as many everywhere as generation makes in the time of loss, in one bin.
     f = np.zeros(grid.n)
     at = np.argmin(np.abs(grid.energies - ENERGY))
-    f[at] = RATE / LOSS / problem.local.bin_weights[0].dos_weights[0, at]
+    f[at] = RATE / LOSS / problem.at(problem.gap_at_rest).local.bin_weights[0].dos_weights[0, at]
     steady = SteadySolver(problem).solve(problem.state(f, np.zeros(grid.n_phonon)))
     power, left = net_power(problem, steady)
     assert abs(left) < 1e-9 * power["generation"]

@@ -120,8 +120,7 @@ class BoltzmannSample:
     @cached_property
     def spectra(self) -> Pair:
         """Quasiparticles of every bin and phonons of every point by volume, in 4 N0 Δ0. Collective."""
-        local, volume = self.problem.local, self.run.volume
-        local.set(self.state.gap)
+        local, volume = self.problem.at(self.state.gap).local, self.run.volume
         f = self.run.sum(local.weight_f * self.f)
         return Pair(f / volume, self.run.sum(local.weight_n * self.n) / volume)
 

@@ -190,7 +190,7 @@ def _initial(
             raise CaseError(f"{case.source}: localization.concentration: {error}") from None
     if initial.steady and solve:
         state = SteadySolver(problem).solve(state)
-    problem.set_gap(state.gap)
+    local = problem.at(state.gap).local
     f, n = state.f.copy(), state.n.copy()
     for number, pulse in enumerate(initial.pulses):
         key = f"{case.source}: initial.pulses[{number}]"
@@ -199,7 +199,7 @@ def _initial(
         shape = pulse_shape(pulse.centre, pulse.width, units.energy, points, key)
         inside = media.inside(pulse)
         profile = media.around(pulse)[: mesh.n_owned] * inside
-        weight = problem.local.weight_n if phonons else problem.local.mobile
+        weight = local.weight_n if phonons else local.mobile
         of_cell = weight @ (shape * points)
         there = inside * of_cell > 0.0
         if not mesh.comm.allreduce(bool(there.any()), MPI.LOR):

@@ -110,16 +110,15 @@ def doubts_of_law(
     """Return limits of the law of annihilation that a state is beyond, by kind. Collective.
 
     Args:
-        problem: with the spectra of the state.
+        problem: whose state this is.
         mesh: of the results, distributed like the cells of the problem.
         state: of all cells.
         units: of the run.
         evolves: whether concentrations may decay.
     """
     body, f, law = problem.body, problem.mean_f(state.f), None
-    problem.local.set(state.gap)
     c, source = np.zeros((2, body.n_owned))
-    for one, bin_weights in zip(problem.media, problem.local.bin_weights, strict=True):
+    for one, bin_weights in zip(problem.media, problem.at(state.gap).local.bin_weights, strict=True):
         process = one.medium.localization
         if process is None or not isinstance(process.law, LawInUnits):
             continue

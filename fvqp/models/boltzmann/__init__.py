@@ -39,11 +39,12 @@ from fvqp.models.boltzmann.cell_steady import SteadyState, balanced_state
 from fvqp.models.boltzmann.evolution import evolve
 from fvqp.models.boltzmann.medium import Medium
 from fvqp.models.boltzmann.motion import CLOSED, Diffusion, DiscreteOrdinates, Immobile
-from fvqp.models.boltzmann.problem import BoltzmannProblem
+from fvqp.models.boltzmann.problem import BoltzmannEquations, BoltzmannProblem
 from fvqp.models.boltzmann.state import BoltzmannLedger, Counters, Moment, State
 
 __all__ = [
     "CLOSED",
+    "BoltzmannEquations",
     "BoltzmannLedger",
     "BoltzmannProblem",
     "Counters",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from mpi4py import MPI
 
-from fvqp.models.boltzmann.problem import BoltzmannProblem
+from fvqp.models.boltzmann.problem import BoltzmannEquations
 from fvqp.typing import Floats
 
 #: Cells are measured by what they hold, or this part of what the fullest one holds.
@@ -16,42 +16,43 @@ TRIFLE = 1e-6
 MIN_SHARE = 1e-3
 
 
-def energies(problem: BoltzmannProblem, f: Floats, n: Floats) -> list[Floats]:
+def energies(at: BoltzmannEquations, f: Floats, n: Floats) -> list[Floats]:
     """Energy density of occupations of both species, whatever their sign, ``(n_owned,)`` each."""
     return [
-        np.einsum("ce,cme,m->c", one.weight * one.energies, np.abs(y), one.directions) / problem.body.volume
-        for y, one in zip((f, n), problem.species, strict=True)
+        np.einsum("ce,cme,m->c", one.weight * one.energies, np.abs(y), one.directions)
+        / at.problem.body.volume
+        for y, one in zip((f, n), at.species, strict=True)
     ]
 
 
-def energy_scales(problem: BoltzmannProblem, f: Floats, n: Floats) -> list[Floats]:
+def energy_scales(at: BoltzmannEquations, f: Floats, n: Floats) -> list[Floats]:
     """Energy densities against which changes are measured, ``(n_owned,)`` each. Collective."""
-    held = energies(problem, f, n)
+    held = energies(at, f, n)
     largest = np.array([of_cells.max(initial=0.0) for of_cells in held])
-    problem.body.comm.Allreduce(MPI.IN_PLACE, largest, MPI.MAX)
+    at.problem.body.comm.Allreduce(MPI.IN_PLACE, largest, MPI.MAX)
     return [
         of_cells + FLOOR * full + TRIFLE * largest.max() for of_cells, full in zip(held, largest, strict=True)
     ]
 
 
-def largest_change(problem: BoltzmannProblem, change: tuple[Floats, Floats], scale: list[Floats]) -> float:
+def largest_change(at: BoltzmannEquations, change: tuple[Floats, Floats], scale: list[Floats]) -> float:
     """Return the largest change ``(f, n)`` over `energy_scales`, of both species, all cells. Collective."""
     worst = 0.0
-    for of_cells, reference in zip(energies(problem, *change), scale, strict=True):
+    for of_cells, reference in zip(energies(at, *change), scale, strict=True):
         ratio = np.divide(of_cells, reference, out=np.zeros_like(of_cells), where=reference > 0.0)
         worst = max(worst, float(ratio.max(initial=0.0)) if np.all(np.isfinite(ratio)) else np.inf)
-    return float(problem.body.comm.allreduce(worst, MPI.MAX))
+    return float(at.problem.body.comm.allreduce(worst, MPI.MAX))
 
 
-def error_weights(problem: BoltzmannProblem, f: Floats, n: Floats, scale: list[Floats]) -> list[Floats]:
+def error_weights(at: BoltzmannEquations, f: Floats, n: Floats, scale: list[Floats]) -> list[Floats]:
     """Units of occupations in which sums of squares measure a change, shaped as f and n.
 
     With ``p`` the part of the energy of a cell that an occupation ``y`` holds, a change ``δ`` counts
     ``p (δ/y)²``: the sum over a cell is no less than the square of `largest_change` there.
     """
     out = []
-    for y, one, of_cells in zip((f, n), problem.species, scale, strict=True):
-        density = one.weight * (one.energies / problem.body.volume[:, None])
+    for y, one, of_cells in zip((f, n), at.species, scale, strict=True):
+        density = one.weight * (one.energies / at.problem.body.volume[:, None])
         energy = density[:, None, :] * one.directions[:, None]
         full = of_cells[:, None, None]
         held = np.maximum(energy * y, MIN_SHARE / (y.shape[1] * y.shape[2]) * full)

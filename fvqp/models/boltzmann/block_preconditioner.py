@@ -20,7 +20,7 @@ import numpy as np
 from mpi4py import MPI
 
 from fvqp.models.boltzmann.local import InelasticRates
-from fvqp.models.boltzmann.problem import BoltzmannProblem
+from fvqp.models.boltzmann.problem import BoltzmannEquations
 from fvqp.models.boltzmann.state import State
 from fvqp.typing import Floats
 
@@ -33,7 +33,7 @@ class PhononSchurPreconditioner:
 
     def __init__(
         self,
-        problem: BoltzmannProblem,
+        at: BoltzmannEquations,
         state: State,
         mean: tuple[Floats, Floats],
         inelastic: InelasticRates,
@@ -42,29 +42,27 @@ class PhononSchurPreconditioner:
     ) -> None:
         """
         Args:
-            problem: with the spectra of the state.
+            at: equations.
             state: where J is taken.
             mean: over directions, where collisions are linearized.
             inelastic: rates of inelastic collisions.
             length: a time.
             strong_preconditioner: how motion is solved for, see `StreamingSystem.approximate`.
         """
-        self._p, self._mean, self._length = problem, mean, length
-        self._own = min(length, _longest(problem, mean[0], inelastic.f, length))
-        leaving = np.broadcast_to(problem.moving_n.crossing, mean[1].shape)
-        absorbed, self._quasiparticles = problem.local.escaping((self._own, length), *mean, leaving)
-        self._phonons = problem.moving_n.absorbed(
+        self._at, self._mean, self._length = at, mean, length
+        self._own = min(length, _longest(at, mean[0], inelastic.f, length))
+        leaving = np.broadcast_to(at.moving_n.crossing, mean[1].shape)
+        absorbed, self._quasiparticles = at.local.escaping((self._own, length), *mean, leaving)
+        self._phonons = at.moving_n.absorbed(
             length, inelastic.n, np.maximum(absorbed, 0.0), strong_preconditioner
         )
-        self._moved = problem.moving_f.implicit(
-            self._own, inelastic.f, state.f, strong_preconditioner
-        ).approximate
+        self._moved = at.moving_f.implicit(self._own, inelastic.f, state.f, strong_preconditioner).approximate
 
     def approximate(self, f: Floats, n: Floats) -> tuple[Floats, Floats]:
         """The inverse applied to occupations ``(n_owned, M, E)`` of both species, linear in them."""
-        p = self._p
+        p = self._at.problem
         n = self._phonons(n)
-        fed = p.local.jvp(*self._mean, np.zeros_like(self._mean[0]), p.mean_n(n)).f
+        fed = self._at.local.jvp(*self._mean, np.zeros_like(self._mean[0]), p.mean_n(n)).f
         f = self._moved(f + self._own * fed[:, None, :])
         mean = p.mean_f(f)
         collided, emitted = self._quasiparticles(mean)
@@ -72,17 +70,17 @@ class PhononSchurPreconditioner:
         return f, n + self._phonons(np.repeat(self._length * emitted[:, None, :], n.shape[1], axis=1))
 
 
-def _longest(problem: BoltzmannProblem, mean: Floats, inelastic: Floats, length: float) -> float:
+def _longest(at: BoltzmannEquations, mean: Floats, inelastic: Floats, length: float) -> float:
     """Length of the factors of motion and of collisions of quasiparticles. Collective.
 
     With a and b their rates, a product of length h makes ``(1 + length (a + b))/((1 + h a)(1 + h b))`` of
     what is 1: at most ``length/h``, where one of both is fast, and at least ``2 length/(h² r)``, r the
     fastest ``ab/(a + b)`` where there is energy. This is 1 for the h returned.
     """
-    one, crossing = problem.species[0], problem.moving_f.crossing
+    one, crossing = at.species[0], at.moving_f.crossing
     energy = one.weight * one.energies * mean
     held = energy >= HELD * energy.sum(axis=1, keepdims=True)
     both = crossing + inelastic
     rate = np.divide(crossing * inelastic, both, out=np.zeros_like(both), where=held & (both > 0.0))
-    fastest = float(problem.body.comm.allreduce(float(rate.max(initial=0.0)), MPI.MAX))
+    fastest = float(at.problem.body.comm.allreduce(float(rate.max(initial=0.0)), MPI.MAX))
     return float(np.sqrt(2.0 * length / fastest)) if fastest > 0.0 else length

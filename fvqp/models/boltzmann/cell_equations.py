@@ -21,7 +21,7 @@ Rows = slice | Ints
 
 
 class CellEquations:
-    """``ẏ = R(y)`` with ``y = (f, n)`` of every cell, at the spectra of ``problem.set_gap``.
+    """``ẏ = R(y)`` with ``y = (f, n)`` of every cell, at the gap at rest until `follow` moves it.
 
     Bins without states do not take part: their rates are 0, and the Jacobian has −1 on the diagonal there.
 
@@ -67,12 +67,17 @@ class CellEquations:
                 "(`SteadySolver`)"
             )
         grid = problem.grid
-        self._local, self._grid, self._volume = problem.local, grid, problem.body.volume
+        self._problem, self._grid, self._volume = problem, grid, problem.body.volume
+        self.follow(problem.gap_at_rest)
         self._balance_pairs = balance_pairs and grid.is_uniform
         self._known: tuple[Floats, list[BinWeights], Pair] | None = None
         self.shape = (problem.body.n_owned, grid.n + grid.n_phonon)
         self.dense = grid.n
         self.upper = np.concatenate([np.ones(grid.n), np.full(grid.n_phonon, np.inf)])
+
+    def follow(self, gap: Floats) -> None:
+        """Take the spectra of the gaps ``(cells,)``."""
+        self._local = self._problem.at(gap).local
 
     @property
     def weights(self) -> Floats:

@@ -58,14 +58,13 @@ def balanced_state(
         CaseError: particles that move.
         ConvergenceError: no steady state found; says which occupation or balance is off.
     """
-    problem.set_gap(guess.gap)
     equations = CellEquations(problem, balance_pairs=True)
     solver = BalanceSolver(equations, tolerance=tolerance, max_iterations=max_iterations)
     y, gap, taken = np.concatenate([guess.f[:, 0], guess.n[:, 0]], axis=1), guess.gap.copy(), 0
     before: tuple[Floats, Floats] | None = None
     residual = np.zeros_like(gap)
     for _ in range(MAX_GAPS if problem.gap_follows else 1):
-        problem.set_gap(gap)
+        equations.follow(gap)
         found = _solved(solver, y, problem.grid.is_uniform)
         taken += found.iterations
         f, n = equations.split(found.y)

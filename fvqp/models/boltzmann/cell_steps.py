@@ -68,7 +68,7 @@ class CellSteps:
         #: State and time at the beginning of the step at hand, gaps during it, how often it was shortened.
         self._begin, self._time, self._gap, self._shortened = state, start, state.gap, 0
         self._callback = callback
-        p.set_gap(state.gap)
+        self._equations.follow(state.gap)
         y = np.concatenate([state.f[:, 0], state.n[:, 0]], axis=1)
         (found,) = self._solver.run(
             y,
@@ -100,10 +100,11 @@ class CellSteps:
         begin = self._begin
         if begin.gap_rate is None or not np.any(begin.gap_rate):
             self._gap = begin.gap
-            self._p.set_gap(begin.gap)
+            self._equations.follow(begin.gap)
             return None
         there = predict_gap(self._p, self._state(y, begin.gap, begin.gap_rate), length)
         self._gap = there.gap
+        self._equations.follow(there.gap)
         return np.concatenate([there.f[:, 0], there.n[:, 0]], axis=1)
 
     def _arrived(self, time: float, y: Floats) -> Floats | None:
@@ -133,7 +134,7 @@ class CellSteps:
         else:
             rate, self._shortened = np.where(gap > 0.0, way, 0.0) / length, 0
         self._begin, self._time, self._gap = State(f, n, gap, rate), time, gap
-        p.set_gap(gap)
+        self._equations.follow(gap)
         if self._callback is not None:
             self._callback(time, self._begin)
         return np.concatenate([f[:, 0], n[:, 0]], axis=1)

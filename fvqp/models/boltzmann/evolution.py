@@ -88,7 +88,7 @@ def evolve(
     total = problem.no_counters() if counters is None else counters
     steps = stepper(problem, method, tolerance, first_step)
     for end in at:
-        problem.local.forget()  # so that a run resumed here goes on in the same way
+        problem.forget()  # so that a run resumed here goes on in the same way
         state, passed = steps.advance(state, start, float(end), callback)
         total = total.plus(1.0, passed)
         start = float(end)

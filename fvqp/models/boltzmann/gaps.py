@@ -24,8 +24,7 @@ LAST_PAIR_MOVE = 1e-12
 
 
 def predict_gap(problem: BoltzmannProblem, state: State, length: float) -> State:
-    """The state with gaps where they are expected in the middle of a step, whose spectra are in use from now
-    on.
+    """The state with gaps where they are expected in the middle of a step.
 
     Args:
         problem: whose gaps follow, or stay.
@@ -46,7 +45,6 @@ def predict_gap(problem: BoltzmannProblem, state: State, length: float) -> State
                     before = one.bin_weights(gap[at])
                     moved, n[at, 0] = _across(one, before, gap[at], there, n[at, 0], length)
                 f[at], gap[at] = advect_with_gap(f[at], mean[at], moved), there.gap
-    problem.set_gap(gap)
     return State(f, n, gap)
 
 

@@ -57,8 +57,7 @@ class ImplicitExplicit(Integrator):
     def advance(
         self, state: State, start: float, end: float, callback: Callable[[float, State], None] | None
     ) -> tuple[State, Counters]:
-        self._p.set_gap(state.gap)
-        self._collide(self._p.inelastic_rates(state))
+        self._collide(self._p.at(state.gap).inelastic_rates(state.f, state.n))
         if (least := (end - start) * self._fastest / LONGEST) > MANY:
             log.warning(
                 'method "imex" needs %.1g steps and more to %.3g τ0, because the fastest collisions bound '
@@ -86,7 +85,7 @@ class ImplicitExplicit(Integrator):
         ts.setARKIMEXType("l2")
 
     def _begins(self, now: float, length: float) -> None:
-        self._scale = accuracy.energy_scales(self._p, self._begin.f, self._begin.n)
+        self._scale = accuracy.energy_scales(self._at, self._begin.f, self._begin.n)
         self._allowed = self._tolerance * length / (now + length)
         self._heun = None
         self._collide(self._inelastic)
@@ -127,7 +126,7 @@ class ImplicitExplicit(Integrator):
         if iteration == 0:
             return int(_REASON.ITERATING)
         f, n, _ = self._split(snes.getSolutionUpdate().array_r)
-        before, self._change = self._change, accuracy.largest_change(self._p, (f, n), self._scale)
+        before, self._change = self._change, accuracy.largest_change(self._at, (f, n), self._scale)
         left = self._change
         if iteration > 1:
             left = np.inf if left >= before else left * left / (before - left)
@@ -140,12 +139,11 @@ class ImplicitExplicit(Integrator):
     # -- the method
 
     def _implicit(self, f: Floats, n: Floats) -> Rates:
-        p = self._p
-        inelastic = self._inelastic
-        if p.moving_f.isotropized or p.moving_n.isotropized:
-            inelastic = p.local.inelastic_rates(p.mean_f(np.clip(f, 0.0, 1.0)), p.mean_n(np.maximum(n, 0.0)))
-        moved_f, moved_n = p.moving_f.rates(f, inelastic.f), p.moving_n.rates(n, inelastic.n)
-        nothing = p.no_counters()
+        at, inelastic = self._at, self._inelastic
+        if at.moving_f.isotropized or at.moving_n.isotropized:
+            inelastic = at.inelastic_rates(np.clip(f, 0.0, 1.0), np.maximum(n, 0.0))
+        moved_f, moved_n = at.moving_f.rates(f, inelastic.f), at.moving_n.rates(n, inelastic.n)
+        nothing = self._p.no_counters()
         return Rates(
             moved_f.y, moved_n.y, nothing._replace(wall_outflux_f=moved_f.lost, wall_outflux_n=moved_n.lost)
         )
@@ -153,7 +151,7 @@ class ImplicitExplicit(Integrator):
     def _explicit(self, ts: PETSc.TS, t: float, u: PETSc.Vec, out: PETSc.Vec) -> None:
         p = self._p
         f, n, _ = self._split(u.array_r)
-        local = p.local.rates(p.mean_f(np.clip(f, 0.0, 1.0)), p.mean_n(np.maximum(n, 0.0)))
+        local = self._at.local.rates(p.mean_f(np.clip(f, 0.0, 1.0)), p.mean_n(np.maximum(n, 0.0)))
         counters = p.no_counters()._replace(source_f=local.source_f, source_n=local.source_n)
         of_f, of_n = np.broadcast_to(local.f[:, None], f.shape), np.broadcast_to(local.n[:, None], n.shape)
         out.array = joined(Rates(of_f, of_n, counters))
@@ -161,9 +159,9 @@ class ImplicitExplicit(Integrator):
             self._heun = u.array_r / DIAGONAL + ts.getTimeStep() * out.array_r
 
     def _solver(self, length: float) -> Callable[[Rates], Rates]:
-        p, begin, inelastic = self._p, self._begin, self._inelastic
-        solve_f = p.moving_f.implicit(length, inelastic.f, begin.f).solve
-        solve_n = p.moving_n.implicit(length, inelastic.n, begin.n).solve
+        p, at, begin, inelastic = self._p, self._at, self._begin, self._inelastic
+        solve_f = at.moving_f.implicit(length, inelastic.f, begin.f).solve
+        solve_n = at.moving_n.implicit(length, inelastic.n, begin.n).solve
 
         def solve(r: Rates) -> Rates:
             f, n = solve_f(r.f), solve_n(r.n)

@@ -15,7 +15,7 @@ import numpy as np
 from fvqp.models.boltzmann import accuracy
 from fvqp.models.boltzmann.gaps import predict_gap
 from fvqp.models.boltzmann.local import InelasticRates
-from fvqp.models.boltzmann.problem import BoltzmannProblem
+from fvqp.models.boltzmann.problem import BoltzmannEquations, BoltzmannProblem
 from fvqp.models.boltzmann.state import Counters, Rates, State
 from fvqp.models.boltzmann.stepping import Stepper
 from fvqp.petsc import PETSc, destroyed_with, own_errors, weakly
@@ -39,8 +39,9 @@ class Integrator(Stepper, ABC):
             *(part.shape for part in problem.no_counters()),
         ]
         self._ends = np.cumsum([int(np.prod(shape)) for shape in self._shapes])
-        #: Of the step at hand: its beginning, rates of inelastic collisions there.
+        #: Of the step at hand: its beginning, the equations and rates of inelastic collisions there.
         self._begin: State
+        self._at: BoltzmannEquations
         self._inelastic: InelasticRates
         self._why = ""
         size, comm = int(self._ends[-1]), body.comm
@@ -93,7 +94,8 @@ class Integrator(Stepper, ABC):
     def _step(self, state: State, now: float, length: float) -> tuple[State, Counters, float]:
         p, ts = self._p, self._ts
         begin = self._begin = predict_gap(p, state, length)
-        self._inelastic = p.inelastic_rates(begin)
+        self._at = p.at(begin.gap)
+        self._inelastic = self._at.inelastic_rates(begin.f, begin.n)
         self._why = ""
         ts.restartStep()
         self._u.array = joined(Rates(begin.f, begin.n, p.no_counters()))
@@ -109,10 +111,12 @@ class Integrator(Stepper, ABC):
             raise Refused(self._why)
         y = self._u.array_r.copy()
         f, n, passed = self._split(y)
-        error = accuracy.largest_change(p, self._error(y), accuracy.energy_scales(p, f, n)) / self._tolerance
+        at = self._at
+        error = accuracy.largest_change(at, self._error(y), accuracy.energy_scales(at, f, n))
+        error /= self._tolerance
         if error <= 1.0:
-            f, n = self._positive(begin, f, n)
-            f, n = self._closed(begin, passed, f, n)
+            f, n = self._positive(at, begin, f, n)
+            f, n = self._closed(at, begin, passed, f, n)
             state = self._corrected(f, n, begin.gap, state.gap, length)
             ts.monitor(self.steps + 1, now + length, self._u)
         return state, passed, error

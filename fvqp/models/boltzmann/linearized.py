@@ -24,7 +24,7 @@ from fvqp.models.boltzmann.accuracy import energy_scales, error_weights, largest
 from fvqp.models.boltzmann.block_preconditioner import PhononSchurPreconditioner
 from fvqp.models.boltzmann.local import InelasticRates
 from fvqp.models.boltzmann.motion import EXPLICIT
-from fvqp.models.boltzmann.problem import BoltzmannProblem
+from fvqp.models.boltzmann.problem import BoltzmannEquations
 from fvqp.models.boltzmann.state import Counters, Rates, State
 from fvqp.petsc import PETSc, destroyed_with, own_errors, weakly
 from fvqp.solvers.conjugate_residuals import TOGETHER, ConjugateResiduals
@@ -60,7 +60,7 @@ class Linearized:
 
     def __init__(
         self,
-        problem: BoltzmannProblem,
+        at: BoltzmannEquations,
         state: State,
         inelastic: InelasticRates,
         length: float,
@@ -70,20 +70,22 @@ class Linearized:
     ) -> None:
         """
         Args:
-            problem: with the spectra of the state.
+            at: equations.
             state: where J is taken.
             inelastic: rates of inelastic collisions there.
             length: a time.
             limits: whether J knows what limits gradients, and ends of spectra.
             frozen_limiter: whether these limits are kept, see `Streaming.tangent`.
         """
-        self._p, self._state, self.inelastic, self.length = problem, state, inelastic, length
+        self._at, self._p, self._state = at, at.problem, state
+        self.inelastic, self.length = inelastic, length
+        problem = self._p
         f, n = problem.mean_f(state.f), _without_dips(problem.mean_n(state.n))
         # Newton's method needs all of J to end; orders of time steps do not depend on it.
         self._mean = (f, n) if limits else (_without_ends(_without_dips(f)), _without_ends(n))
         self._factors: _Product | None = None
         self.fastest = float(problem.body.comm.allreduce(inelastic.fastest, MPI.MAX))
-        self.scale = energy_scales(problem, state.f, state.n)
+        self.scale = energy_scales(at, state.f, state.n)
         self.iterations = 0
         self._units: list[Floats] = []
         self._space: ConjugateResiduals | None = None
@@ -118,7 +120,7 @@ class Linearized:
 
     def largest(self, k: Rates) -> float:
         """Largest rate of change of the energy of a cell, relative to what is there. Collective."""
-        return largest_change(self._p, (k.f, k.n), self.scale)
+        return largest_change(self._at, (k.f, k.n), self.scale)
 
     # -- the whole
 
@@ -135,7 +137,7 @@ class Linearized:
             ConvergenceError: more is left after as many iterations as are worth their while.
         """
         if self._ksp is None:
-            self._units = error_weights(self._p, self._state.f, self._state.n, self.scale)
+            self._units = error_weights(self._at, self._state.f, self._state.n, self.scale)
             self._ksp = self._solver(r.f.size + r.n.size)
         right, counters = self._joined(r.f, r.n), r.counters
         del r  # may be as large as all occupations
@@ -207,13 +209,13 @@ class Linearized:
             ahead = space.nearly(space.ahead)
             judged = not space.stalled
             if judged:
-                size = largest_change(self._p, self._split(ahead), self.scale)
+                size = largest_change(self._at, self._split(ahead), self.scale)
                 ksp.monitor(iteration, size)
             space.follow(ahead)
             if judged and size <= self._allowed:
                 # what makes up for missing energy may be larger than all that is left
                 undo = space.balance(self._energies())
-                size = largest_change(self._p, self._split(space.nearly(space.residual)), self.scale)
+                size = largest_change(self._at, self._split(space.nearly(space.residual)), self.scale)
                 if size <= self._allowed:
                     ksp.setConvergedReason(PETSc.KSP.ConvergedReason.CONVERGED_ATOL)
                     x.array = space.x
@@ -243,7 +245,7 @@ class Linearized:
         """Return the weights of the unknowns of `_joined` in the energy of a body."""
         both = [
             (one.weight * one.energies)[:, None, :] * one.directions[:, None] * unit
-            for one, unit in zip(self._p.species, self._units, strict=True)
+            for one, unit in zip(self._at.species, self._units, strict=True)
         ]
         return np.concatenate([part.ravel() for part in both])
 
@@ -252,7 +254,7 @@ class Linearized:
         p, came = self._p, k.counters
         held = sum(
             float(np.einsum("ce,cme,m->", one.weight * one.energies, y, one.directions))
-            for y, one in zip((k.f, k.n), p.species, strict=True)
+            for y, one in zip((k.f, k.n), self._at.species, strict=True)
         )
         given = (came.source_f.sum(axis=0) - came.wall_outflux_f.sum(axis=0)) @ p.grid.energies
         given += (came.source_n.sum(axis=0) - came.wall_outflux_n.sum(axis=0)) @ p.grid.phonon_energies
@@ -263,7 +265,7 @@ class Linearized:
         if self._near is None:
             self._factors = None
             self._near = PhononSchurPreconditioner(
-                self._p,
+                self._at,
                 self._state,
                 self._mean,
                 self.inelastic,
@@ -276,14 +278,14 @@ class Linearized:
 
     def change(self, f: Floats, n: Floats) -> Rates:
         """``J (f, n)``, and how fast counters change along with it."""
-        p = self._p
+        p, at = self._p, self._at
         if self._moved is None:
             f_at, n_at = (self._state.f, self._state.n) if self._limits else (None, None)
             self._moved = (
-                p.moving_f.linear(self.inelastic.f, f_at, self._frozen_limiter),
-                p.moving_n.linear(self.inelastic.n, n_at, self._frozen_limiter),
+                at.moving_f.linear(self.inelastic.f, f_at, self._frozen_limiter),
+                at.moving_n.linear(self.inelastic.n, n_at, self._frozen_limiter),
             )
-        local = p.local.jvp(*self._mean, p.mean_f(f), p.mean_n(n))
+        local = at.local.jvp(*self._mean, p.mean_f(f), p.mean_n(n))
         moved_f, moved_n = self._moved[0](f), self._moved[1](n)
         moved_f.y += local.f[:, None, :]
         moved_n.y += local.n[:, None, :]
@@ -296,7 +298,7 @@ class Linearized:
         if self._factors is None or self._factors.length != length:
             self._near = None
             self._factors = _Product(
-                self._p,
+                self._at,
                 self._state,
                 self._mean,
                 self.inelastic,
@@ -337,7 +339,7 @@ class _Product:
 
     def __init__(
         self,
-        problem: BoltzmannProblem,
+        at: BoltzmannEquations,
         state: State,
         mean: tuple[Floats, Floats],
         inelastic: InelasticRates,
@@ -347,15 +349,15 @@ class _Product:
     ) -> None:
         """
         Args:
-            problem, state, inelastic, length: see `Linearized`.
+            at, state, inelastic, length: see `Linearized`.
             mean: over directions, where collisions are linearized.
             fastest: rate of collisions on all ranks.
             strong_preconditioner: how `approximate` solves for motion, see `StreamingSystem.approximate`.
         """
-        self._p, self.length = problem, length
-        self._f = problem.moving_f.implicit(length, inelastic.f, state.f, strong_preconditioner)
-        self._n = problem.moving_n.implicit(length, inelastic.n, state.n, strong_preconditioner)
-        self._collide = problem.local.implicit(length, *mean) if length * fastest > EXPLICIT else None
+        self._p, self.length = at.problem, length
+        self._f = at.moving_f.implicit(length, inelastic.f, state.f, strong_preconditioner)
+        self._n = at.moving_n.implicit(length, inelastic.n, state.n, strong_preconditioner)
+        self._collide = at.local.implicit(length, *mean) if length * fastest > EXPLICIT else None
 
     def solve(self, r: Rates) -> Rates:
         """The factors one after another, with what comes and goes on the way."""

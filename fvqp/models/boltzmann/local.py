@@ -42,50 +42,55 @@ class _Found:
 
 
 class LocalProcesses:
-    """Collisions and processes of all media of a rank.
+    """Collisions and processes of all media of a rank, at the spectra of given gaps.
 
     Attributes:
         media: in their cells.
         external_processes: names of the processes that bring particles or energy from outside.
-        bin_weights: spectrum of the cells of every medium; set by `set`.
+        bin_weights: spectrum of the cells of every medium.
         weight_f, weight_n: ``(n_owned, N)`` volume × states, ``(n_owned, K)`` volume × modes.
         mobile: ``(n_owned, N)`` weight_f without localized states.
         energies: of quasiparticles and phonons.
     """
 
-    def __init__(self, media: Sequence[Filled], volume: Floats, grid: CollisionGrid) -> None:
-        self.media, self._volume = list(media), volume
+    def __init__(
+        self,
+        media: Sequence[Filled],
+        volume: Floats,
+        grid: CollisionGrid,
+        gap: Floats,
+        eliminations: Eliminations,
+    ) -> None:
+        """
+        Args:
+            media: in their cells.
+            volume: of the cells, ``(n_owned,)``.
+            grid: energies.
+            gap: of the cells, ``(n_owned,)``.
+            eliminations: kept from one solution to the next, also of other gaps.
+        """
+        self.media = media
         self.energies = Pair(grid.energies, grid.phonon_energies)
-        self.external_processes: list[str] = []
-        for one in self.media:
-            for name in one.medium.processes:
-                if name not in self.external_processes:
-                    self.external_processes.append(name)
+        self.external_processes = external_processes(media)
         self.bin_weights: list[BinWeights] = []
-        self._eliminations = Eliminations(len(volume), grid)
+        self._eliminations = eliminations
         self._latest: _Found | None = None
         self.weight_f = np.zeros((len(volume), grid.n))
         self.mobile = np.zeros_like(self.weight_f)
         self.weight_n = np.zeros((len(volume), grid.n_phonon))
-        for one in self.media:
-            self.weight_n[one.owned] = volume[one.owned, None] * one.modes
-
-    def set(self, gap: Floats) -> None:
-        """Spectra at the gaps ``(n_owned,)``."""
-        self._latest = None
-        self.bin_weights = []
-        for one in self.media:
+        for one in media:
+            here = volume[one.rows, None]
+            self.weight_n[one.rows] = here * one.modes
             if not one.has_quasiparticles:
-                none = np.zeros((1, self.weight_f.shape[1]))
+                none = np.zeros((1, grid.n))
                 self.bin_weights.append(BinWeights(none, none))
                 continue
             self.bin_weights.append(one.bin_weights(gap[one.owned]))
-            here = self._volume[one.rows, None]
             self.weight_f[one.rows] = here * one.number(self.bin_weights[-1])
             self.mobile[one.rows] = here * one.medium.density * self.bin_weights[-1].number
             shares = self.bin_weights[-1].phonon_shares
             if shares is not None:
-                self.weight_n[one.rows] = here * one.modes * shares
+                self.weight_n[one.rows] *= shares
 
     def rates(self, f: Floats, n: Floats) -> Local:
         """Rates of means ``f[n_owned, N]``, ``n[n_owned, K]``."""
@@ -169,7 +174,7 @@ class LocalProcesses:
         What its solutions say to be ``given`` is ``length`` times the exchanges' own part of ``J x``. J takes
         processes for diagonal, but for drives, which pass particles on from bin to bin. Cells in which
         collisions are as fast as in an earlier call of a similar length are solved for with the elimination
-        of that one; `forget` it where results must not depend on what was before.
+        of that one; `BoltzmannProblem.forget` it where results must not depend on what was before.
         """
         parts = self._implicit(length, f, n)
 
@@ -250,15 +255,16 @@ class LocalProcesses:
             parts.append(part)
         return parts
 
-    def forget(self) -> None:
-        """Leave no elimination for later solutions."""
-        self._eliminations.clear()
-
     def _nothing(self, f: Floats, n: Floats) -> Local:
         names = len(self.external_processes)
         return Local(
             np.zeros_like(f), np.zeros_like(n), np.zeros((names, f.shape[1])), np.zeros((names, n.shape[1]))
         )
+
+
+def external_processes(media: Sequence[Filled]) -> list[str]:
+    """Return the names of the processes of media, each once."""
+    return list(dict.fromkeys(name for one in media for name in one.medium.processes))
 
 
 def _fastest(parts: GainLoss) -> float:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 from mpi4py import MPI
@@ -104,8 +105,9 @@ class Immobile:
     crossing = np.zeros((1, 1))
     fastest = 0.0
 
-    def set(self, speed: Floats, states: Floats, elastic: Floats) -> None:
-        """Speeds and states have changed."""
+    def at(self, speed: Floats, states: Floats, elastic: Floats) -> Self:
+        """The same at any speeds and states."""
+        return self
 
     def rates(self, y: Floats, inelastic: Floats) -> Moved:
         return Moved(np.zeros_like(y), np.zeros((0, y.shape[2])))
@@ -139,32 +141,45 @@ class Immobile:
 Motion = Immobile | Diffusion | DiscreteOrdinates
 
 
+@dataclass
+class _Solvers:
+    """Solver of implicit motion, which the operators of a species at all spectra share."""
+
+    streaming: StreamingSolver | None = None
+    diffusion: LinearSolver | None = None
+
+
 class _InSpace(ABC):
-    """Base of diffusion and discrete ordinates: a `Streaming` that follows the spectrum."""
+    """Base of diffusion and discrete ordinates: a `Streaming`, at the spectra of `at`."""
 
     #: Rate ``(n_owned, E)`` at which particles leave a cell, and the fastest one of all ranks.
     crossing: Floats
     fastest: float
+    #: Names of walls, rates ``(n_cells, E)`` of elastic scattering, and volume × states ``(n_owned, E)``.
+    walls: tuple[str, ...]
+    elastic: Floats
+    content: Floats
 
     def __init__(self, make: Callable[[Floats, Floats], Streaming]) -> None:
         self._make = make
         self.streaming: Streaming | None = None
 
-    def set(self, speed: Floats, states: Floats, elastic: Floats) -> None:
-        """Speeds ``(n_cells, E)``, states and rates of elastic scattering have changed."""
-        self.elastic = elastic
-        if self.streaming is None:
-            self.streaming = self._make(speed, states)
-        else:
-            self.streaming = self.streaming.at(speed, states)
-        self.walls = self.streaming.walls
-        n, volume = self.streaming.layout.n_owned, self.streaming.layout.volume
-        self.content = volume[:n, None] * states[:n]
-        self._changed()
+    def at(self, speed: Floats, states: Floats, elastic: Floats) -> Self:
+        """The operator at speeds ``(n_cells, E)``, states and rates of elastic scattering. Collective."""
+        out = copy(self)
+        out.elastic = elastic
+        out.streaming = (
+            self._make(speed, states) if self.streaming is None else self.streaming.at(speed, states)
+        )
+        out.walls = out.streaming.walls
+        n, volume = out.streaming.layout.n_owned, out.streaming.layout.volume
+        out.content = volume[:n, None] * states[:n]
+        out._begin()
+        return out
 
     @abstractmethod
-    def _changed(self) -> None:
-        """Update the quantities that depend on the spectrum beside the `Streaming`."""
+    def _begin(self) -> None:
+        """Find the quantities that depend on the spectrum beside the `Streaming`."""
 
     def _crosses(self, rate: Floats) -> None:
         self.crossing = rate
@@ -220,10 +235,10 @@ class OrdinatesOperator(_InSpace):
         self.weights = directions.weights / FULL
         self._upwind: Streaming | None = None
         self._linear: Streaming | None = None
-        self._solver: StreamingSolver | None = None
+        self._solvers = _Solvers()
         self._limited: Streaming | None = None
 
-    def _changed(self) -> None:
+    def _begin(self) -> None:
         self._upwind = self._linear = self._limited = None
         assert self.streaming is not None
         self._crosses(self.streaming.crossing_rate())
@@ -313,11 +328,11 @@ class OrdinatesOperator(_InSpace):
         assert self.streaming is not None
         if self._upwind is None:
             self._upwind = self.streaming.homogeneous("upwind")
-            if self._solver is None:
-                self._solver = StreamingSolver(self._upwind)
-            self._solver.follow(self._upwind)
-        assert self._solver is not None
-        return self._solver
+        if self._solvers.streaming is None:
+            self._solvers.streaming = StreamingSolver(self._upwind)
+        if self._solvers.streaming.streaming is not self._upwind:
+            self._solvers.streaming.follow(self._upwind)
+        return self._solvers.streaming
 
     def _isotropized(self, length: float, inelastic: Floats, lost: Floats | None = None) -> Callable:
         """Solver for scattering alone, and losses at a rate."""
@@ -339,11 +354,11 @@ class DiffusionOperator(_InSpace):
     def __init__(self, make: Callable[[Floats, Floats], Streaming], inelastic: bool) -> None:
         super().__init__(make)
         self.isotropized = self._inelastic = inelastic
-        self._solver: LinearSolver | None = None
+        self._solvers = _Solvers()
         self._limit: DiffusiveLimit | None = None
         self._empty: DiffusiveLimit | None = None
 
-    def _changed(self) -> None:
+    def _begin(self) -> None:
         assert self.streaming is not None
         self._empty = None
         rate = np.where(self.streaming.speed > 0.0, self.elastic, 1.0)
@@ -420,9 +435,9 @@ class DiffusionOperator(_InSpace):
     def _diffusion(self) -> LinearSolver:
         """Solver of implicit motion."""
         assert self._limit is not None
-        if self._solver is None:
+        if self._solvers.diffusion is None:
             numbering = Numbering(self._layout.comm, self._layout.n_owned, self._limit.global_id)
-            self._solver = LinearSolver(
+            self._solvers.diffusion = LinearSolver(
                 self._limit.indptr,
                 self._limit.indices,
                 numbering,
@@ -430,4 +445,4 @@ class DiffusionOperator(_InSpace):
                 tolerance=1e-10,
                 prefix="fvqp_diffusion_",
             )
-        return self._solver
+        return self._solvers.diffusion

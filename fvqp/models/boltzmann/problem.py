@@ -1,8 +1,9 @@
-"""The transport problem: a body filled with media, in which quasiparticles and phonons move and collide."""
+"""The Boltzmann problem: a body filled with media, in which quasiparticles and phonons move and collide."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 from mpi4py import MPI
@@ -12,23 +13,28 @@ from fvqp.collisions import CollisionGrid, thermal
 from fvqp.errors import CaseError
 from fvqp.mesh import Mesh
 from fvqp.models.boltzmann.body import Body
-from fvqp.models.boltzmann.local import InelasticRates, LocalProcesses
+from fvqp.models.boltzmann.cell_solver import Eliminations
+from fvqp.models.boltzmann.local import InelasticRates, LocalProcesses, external_processes
 from fvqp.models.boltzmann.medium import Medium, filled
-from fvqp.models.boltzmann.motion import Immobile, Motion
+from fvqp.models.boltzmann.motion import DiffusionOperator, Immobile, Motion, OrdinatesOperator
 from fvqp.models.boltzmann.state import BoltzmannLedger, Counters, Moment, Rates, Species, State
 from fvqp.transport.radial import Shells
 from fvqp.typing import Floats
+
+Operator = Immobile | OrdinatesOperator | DiffusionOperator
 
 
 class BoltzmannProblem:
     """Quasiparticles and phonons in every cell of a body.
 
+    The equations that occupations obey depend on the gaps of the cells: `at` has them.
+
     Attributes:
         body: cells.
         grid: energies of all cells.
         media: what fills them, with the cells of each.
-        moving_f, moving_n: what moves quasiparticles and phonons.
-        local: collisions and processes.
+        external_processes: names of the processes that bring particles or energy from outside.
+        moving_f, moving_n: what moves quasiparticles, at the gap at rest, and phonons.
     """
 
     def __init__(
@@ -59,18 +65,19 @@ class BoltzmannProblem:
         for k, one in enumerate(self.media):
             number[one.cells] = k
         self.moving_f = body.moving(quasiparticles or Immobile(), number)
-        self.moving_n = body.moving(phonons or Immobile(), number)
+        self.moving_n = self._phonons_at_rest(body.moving(phonons or Immobile(), number))
         if any(one.splits_phonons for one in self.media) and not isinstance(self.moving_n, Immobile):
             raise CaseError(
                 "phonons: modes that are split at 2Δ belong to phonons that stay in their cells; choose "
                 "splits_phonons=False, or phonons that do not move"
             )
-        self.local = LocalProcesses(self.media, body.volume, grid)
+        self.external_processes = external_processes(self.media)
+        self.eliminations = Eliminations(body.n_owned, grid)
         self._gap = np.empty(body.n_owned)
         for one in self.media:
             self._gap[one.owned] = one.initial_gap()[: len(one.owned)]
-        self._phonons_move()
-        self.set_gap(self._gap)
+        self._latest = BoltzmannEquations(self, self._gap)
+        self.moving_f = self._latest.moving_f
 
     def __repr__(self) -> str:
         grid, moving = self.grid, (self.moving_f, self.moving_n)
@@ -90,15 +97,6 @@ class BoltzmannProblem:
     def gap_follows(self) -> bool:
         """True if the gap of any cell follows."""
         return any(one.self_consistent is not None for one in self.media)
-
-    @property
-    def species(self) -> tuple[Species, Species]:
-        """Weights of the occupations of quasiparticles and of phonons, at the spectra of `set_gap`."""
-        local, grid = self.local, self.grid
-        return (
-            Species(local.weight_f, grid.energies, self.moving_f.weights),
-            Species(local.weight_n, grid.phonon_energies, self.moving_n.weights),
-        )
 
     # -- states
 
@@ -149,69 +147,40 @@ class BoltzmannProblem:
         """Mean over directions, ``(n_owned, K)``."""
         return np.asarray(np.einsum("cme,m->ce", n, self.moving_n.weights))
 
-    # -- spectra
+    # -- equations
 
-    def set_gap(self, gap: Floats) -> None:
-        """Spectra, and speeds of quasiparticles, at the gaps ``(n_owned,)``."""
-        self.local.set(gap)
-        if isinstance(self.moving_f, Immobile):
-            return
-        body, grid = self.body, self.grid
-        every = np.empty(body.n_cells)
-        every[: body.n_owned] = gap
-        body.exchange(every)
-        speed, states, elastic = (np.zeros((body.n_cells, grid.n)) for _ in range(3))
-        for one in self.media:
-            if one.has_quasiparticles:
-                here = every[one.cells]
-                speed[one.cells], states[one.cells] = one.motion(one.bin_weights(here), here)
-                elastic[one.cells] = speed[one.cells] / one.medium.free_path
-        self.moving_f.set(speed, states, elastic)
+    def at(self, gap: Floats) -> BoltzmannEquations:
+        """The equations at the gaps ``(n_owned,)``; the latest ones are kept. Collective."""
+        same = np.array_equal(self._latest.gap, gap, equal_nan=True)
+        if not self.body.comm.allreduce(same, MPI.LAND):
+            self._latest = BoltzmannEquations(self, gap)
+        return self._latest
 
-    def _phonons_move(self) -> None:
+    def forget(self) -> None:
+        """Leave no elimination of collisions for later solutions."""
+        self.eliminations.clear()
+
+    def _phonons_at_rest(self, moving: Operator) -> Operator:
+        """The operator of the motion of phonons, whose speeds do not depend on the gap."""
         shape = (self.body.n_cells, self.grid.n_phonon)
         speed, states, elastic = (np.zeros(shape) for _ in range(3))
         for one in self.media:
             speed[one.cells] = one.medium.sound_velocity
             states[one.cells] = one.modes
             elastic[one.cells] = speed[one.cells] / np.asarray(one.medium.phonon_free_path)
-        self.moving_n.set(speed, states, elastic)
-
-    # -- equations
-
-    def inelastic_rates(self, state: State) -> InelasticRates:
-        """Return rates of inelastic collisions at a state."""
-        return self.local.inelastic_rates(self.mean_f(state.f), self.mean_n(state.n))
-
-    def rates(self, f: Floats, n: Floats, inelastic: InelasticRates | None = None) -> Rates:
-        """Rates of change by motion, collisions and exchanges, at the spectra of `set_gap`; counters are this
-        rank's.
-
-        Args:
-            f, n: occupations, ``(n_owned, M, N)`` and ``(n_owned, M, K)``.
-            inelastic: rates of inelastic collisions, if that is known.
-        """
-        mean_f, mean_n = self.mean_f(f), self.mean_n(n)
-        inelastic = self.local.inelastic_rates(mean_f, mean_n) if inelastic is None else inelastic
-        local = self.local.rates(mean_f, mean_n)
-        moved_f, moved_n = self.moving_f.rates(f, inelastic.f), self.moving_n.rates(n, inelastic.n)
-        moved_f.y += local.f[:, None, :]
-        moved_n.y += local.n[:, None, :]
-        return Rates(
-            moved_f.y, moved_n.y, Counters(local.source_f, local.source_n, moved_f.lost, moved_n.lost)
-        )
+        return moving.at(speed, states, elastic)
 
     # -- observables
 
     def densities(self, state: State) -> Floats:
-        """Quasiparticles by volume, ``(n_owned,)``, in 4 N0 Δ0 of the reference."""
-        self.local.set(state.gap)
-        return np.asarray(np.sum(self.local.weight_f * self.mean_f(state.f), axis=1) / self.body.volume)
+        """Quasiparticles by volume, ``(n_owned,)``, in 4 N0 Δ0 of the reference. Collective."""
+        weight = self.at(state.gap).local.weight_f
+        return np.asarray(np.sum(weight * self.mean_f(state.f), axis=1) / self.body.volume)
 
     def localized(self, state: State) -> Floats:
-        """Localized quasiparticles by volume, ``(n_owned,)``, in 4 N0 Δ0; 0 where there are none."""
-        self.local.set(state.gap)
-        states = (self.local.weight_f - self.local.mobile) / self.body.volume[:, None]
+        """Localized quasiparticles by volume, ``(n_owned,)``, in 4 N0 Δ0, or 0. Collective."""
+        local = self.at(state.gap).local
+        states = (local.weight_f - local.mobile) / self.body.volume[:, None]
         return np.asarray(np.sum(states * self.mean_f(state.f), axis=1))
 
     def with_localized(self, state: State, density: float) -> State:
@@ -234,15 +203,13 @@ class BoltzmannProblem:
         return State(f, state.n, state.gap, state.gap_rate)
 
     def phonon_energies(self, state: State) -> Floats:
-        """Energy of phonons by volume, ``(n_owned,)``, in 4 N0 Δ0² of the reference."""
-        self.local.set(state.gap)
-        weight = self.local.weight_n * self.grid.phonon_energies
+        """Energy of phonons by volume, ``(n_owned,)``, in 4 N0 Δ0² of the reference. Collective."""
+        weight = self.at(state.gap).local.weight_n * self.grid.phonon_energies
         return np.asarray(np.sum(weight * self.mean_n(state.n), axis=1) / self.body.volume)
 
     def quasiparticle_energies(self, state: State) -> Floats:
-        """Energy of quasiparticles by volume, ``(n_owned,)``, in 4 N0 Δ0² of the reference."""
-        self.local.set(state.gap)
-        weight = self.local.weight_f * self.grid.energies
+        """Energy of quasiparticles by volume, ``(n_owned,)``, in 4 N0 Δ0² of the reference. Collective."""
+        weight = self.at(state.gap).local.weight_f * self.grid.energies
         return np.asarray(np.sum(weight * self.mean_f(state.f), axis=1) / self.body.volume)
 
     def condensate_energies(self, state: State) -> Floats:
@@ -255,7 +222,7 @@ class BoltzmannProblem:
 
     def no_counters(self) -> Counters:
         """Nothing came or went."""
-        given, grid = len(self.local.external_processes), self.grid
+        given, grid = len(self.external_processes), self.grid
         return Counters(
             np.zeros((given, grid.n)),
             np.zeros((given, grid.n_phonon)),
@@ -288,9 +255,77 @@ class BoltzmannProblem:
             for name, spectrum in zip(walls, spectra, strict=True):
                 lost[name] += float(spectrum @ energies)
         quasiparticles, phonons, condensate, number = sums.tolist()
-        named = dict(zip(self.local.external_processes, given.tolist(), strict=True))
+        named = dict(zip(self.external_processes, given.tolist(), strict=True))
         return BoltzmannLedger(quasiparticles, phonons, condensate, number, named, lost)
 
     def moment(self, state: State) -> Moment:
         """Return a state at the start, before anything came or went. Collective."""
         return Moment(0.0, state, self.no_counters(), self.ledger(state), 0, 0, 0.0)
+
+
+class BoltzmannEquations:
+    """Rates of change of the occupations of a problem, at the spectra of given gaps.
+
+    Attributes:
+        problem: whose occupations these are.
+        gap: of the cells, ``(n_owned,)``.
+        local: collisions and processes within cells.
+        moving_n: what moves phonons.
+    """
+
+    def __init__(self, problem: BoltzmannProblem, gap: Floats) -> None:
+        self.problem, self.gap, self.moving_n = problem, gap.copy(), problem.moving_n
+        self.local = LocalProcesses(
+            problem.media, problem.body.volume, problem.grid, self.gap, problem.eliminations
+        )
+
+    @cached_property
+    def moving_f(self) -> Operator:
+        """What moves quasiparticles. Collective at first."""
+        p = self.problem
+        if isinstance(p.moving_f, Immobile):
+            return p.moving_f
+        every = np.empty(p.body.n_cells)
+        every[: p.body.n_owned] = self.gap
+        p.body.exchange(every)
+        speed, states, elastic = (np.zeros((p.body.n_cells, p.grid.n)) for _ in range(3))
+        for one in p.media:
+            if one.has_quasiparticles:
+                here = every[one.cells]
+                speed[one.cells], states[one.cells] = one.motion(one.bin_weights(here), here)
+                elastic[one.cells] = speed[one.cells] / one.medium.free_path
+        return p.moving_f.at(speed, states, elastic)
+
+    @property
+    def species(self) -> tuple[Species, Species]:
+        """Weights of the occupations of quasiparticles and of phonons."""
+        p, local = self.problem, self.local
+        return (
+            Species(local.weight_f, p.grid.energies, p.moving_f.weights),
+            Species(local.weight_n, p.grid.phonon_energies, p.moving_n.weights),
+        )
+
+    def inelastic_rates(self, f: Floats, n: Floats) -> InelasticRates:
+        """Return rates of inelastic collisions.
+
+        Args:
+            f, n: occupations, ``(n_owned, M, N)`` and ``(n_owned, M, K)``.
+        """
+        return self.local.inelastic_rates(self.problem.mean_f(f), self.problem.mean_n(n))
+
+    def rates(self, f: Floats, n: Floats, inelastic: InelasticRates | None = None) -> Rates:
+        """Rates of change by motion, collisions and exchanges; counters are this rank's.
+
+        Args:
+            f, n: occupations, ``(n_owned, M, N)`` and ``(n_owned, M, K)``.
+            inelastic: rates of inelastic collisions, if that is known.
+        """
+        mean_f, mean_n = self.problem.mean_f(f), self.problem.mean_n(n)
+        inelastic = self.local.inelastic_rates(mean_f, mean_n) if inelastic is None else inelastic
+        local = self.local.rates(mean_f, mean_n)
+        moved_f, moved_n = self.moving_f.rates(f, inelastic.f), self.moving_n.rates(n, inelastic.n)
+        moved_f.y += local.f[:, None, :]
+        moved_n.y += local.n[:, None, :]
+        return Rates(
+            moved_f.y, moved_n.y, Counters(local.source_f, local.source_n, moved_f.lost, moved_n.lost)
+        )

@@ -92,7 +92,7 @@ class Rosenbrock(Integrator):
         """Called by PETSc with the unknowns at the beginning of a step, which become those at its end."""
         p, begin, now, length = self._p, self._begin, ts.getTime(), ts.getTimeStep()
         try:
-            system = Linearized(p, begin, self._inelastic, GAMMA * length)
+            system = Linearized(self._at, begin, self._inelastic, GAMMA * length)
             k1, k2 = self._stages(system, begin, now, length)
         except ConvergenceError as error:  # on all ranks
             self._why = str(error)
@@ -136,8 +136,8 @@ class Rosenbrock(Integrator):
 
     def _stages(self, system: Linearized, begin: State, now: float, length: float) -> tuple[Rates, Rates]:
         """k1 and k2, by the product of factors or by the whole Jacobian."""
-        p, inelastic = self._p, system.inelastic
-        first = p.rates(begin.f, begin.n, inelastic)
+        inelastic = system.inelastic
+        first = self._at.rates(begin.f, begin.n, inelastic)
         allowed = self._tolerance / (now + length)
         guesses = [] if self._slope is None else [self._slope]
         if length < SIMILAR * self._whole:
@@ -161,11 +161,11 @@ class Rosenbrock(Integrator):
 
     def _second(self, begin: State, k1: Rates, length: float, inelastic: InelasticRates) -> Rates:
         """F of the second stage."""
-        p = self._p
+        at = self._at
         f, n = begin.f + length * k1.f, begin.n + length * k1.n
         np.clip(f, 0.0, 1.0, out=f)
         np.maximum(n, 0.0, out=n)
-        return p.rates(f, n, None if p.moving_f.isotropized or p.moving_n.isotropized else inelastic)
+        return at.rates(f, n, None if at.moving_f.isotropized or at.moving_n.isotropized else inelastic)
 
     def _done(self, system: Linearized, stage: tuple[Rates, Rates, Rates], allowed: float) -> bool:
         """Return whether the product of factors is as good as the whole Jacobian in the first stage.
@@ -185,7 +185,8 @@ class Rosenbrock(Integrator):
             )
         )
         done = True
-        parts = accuracy.energies(p, off.f, off.n), accuracy.energies(p, k1.f, k1.n), system.scale
+        at = self._at
+        parts = accuracy.energies(at, off.f, off.n), accuracy.energies(at, k1.f, k1.n), system.scale
         for missing, made, scale in zip(*parts, strict=True):
             undone = np.divide(missing, made, out=np.zeros_like(made), where=made > 0.0)
             missed = missing / np.maximum(1.0 - undone, DONE)

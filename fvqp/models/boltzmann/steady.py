@@ -19,7 +19,7 @@ from fvqp.models.boltzmann import accuracy
 from fvqp.models.boltzmann.gaps import correct_gap
 from fvqp.models.boltzmann.linearized import Linearized
 from fvqp.models.boltzmann.motion import OrdinatesOperator
-from fvqp.models.boltzmann.problem import BoltzmannProblem
+from fvqp.models.boltzmann.problem import BoltzmannEquations, BoltzmannProblem
 from fvqp.models.boltzmann.state import Counters, Rates, State
 from fvqp.petsc import Tell, as_snes
 from fvqp.solvers.newton import solve_linearized
@@ -97,8 +97,8 @@ class SteadySolver:
         )
 
     def _solve(self, state: State, tell: Tell) -> State:
-        self._p.set_gap(state.gap)
-        fastest = self._p.body.comm.allreduce(self._p.inelastic_rates(state).fastest, MPI.MAX)
+        inelastic = self._p.at(state.gap).inelastic_rates(state.f, state.n)
+        fastest = self._p.body.comm.allreduce(inelastic.fastest, MPI.MAX)
         self._split = length = SPLIT if fastest > 0.0 else ALONE
         before, failures = np.inf, 0
         least, waited, rounds, in_time = np.inf, 0, 0, None
@@ -286,9 +286,10 @@ class SteadySolver:
             tried = [found, *(self._moved(state, part * f, part * n) for part in PARTS)]
             found = tried[int(np.argmin([system.left(one) for one in tried]))]
         new_f, new_n, gap = found.f, found.n, found.gap
-        self._below = self._energy_below(state.f + f, state.n + n) / self._energy_below(-new_f, -new_n)
-        scale = accuracy.energy_scales(self._p, new_f, new_n)
-        change = accuracy.largest_change(self._p, (new_f - state.f, new_n - state.n), scale)
+        at = system.at
+        self._below = _energy_below(at, state.f + f, state.n + n) / _energy_below(at, -new_f, -new_n)
+        scale = accuracy.energy_scales(at, new_f, new_n)
+        change = accuracy.largest_change(at, (new_f - state.f, new_n - state.n), scale)
         moved = np.abs(np.nan_to_num(gap - state.gap)).max(initial=0.0)
         return State(new_f, new_n, gap), max(change, float(comm.allreduce(float(moved), MPI.MAX)))
 
@@ -306,12 +307,6 @@ class SteadySolver:
         log.debug("%d iterations", iterations)
         return system, scaled
 
-    def _energy_below(self, f: Floats, n: Floats) -> float:
-        """Return the energy of occupations below 0. Collective."""
-        below = accuracy.energies(self._p, np.minimum(f, 0.0), np.minimum(n, 0.0))
-        own = sum(float(self._p.body.volume @ one) for one in below)
-        return float(self._p.body.comm.allreduce(own, MPI.SUM)) + float(np.finfo(np.float64).tiny)
-
     def _moved(self, state: State, f: Floats, n: Floats) -> State:
         """A state after a step, within bounds."""
         new_f = np.clip(np.maximum(state.f + f, MIN_LEFT * state.f), 0.0, 1.0)
@@ -324,22 +319,24 @@ class _System:
 
     Both sides are what a time step makes of them: a residual is an error of δ then, whereas among rates the
     fastest processes would outweigh all others.
+
+    Attributes:
+        at: equations at the gaps of the state.
     """
 
     def __init__(
         self, problem: BoltzmannProblem, state: State, length: float, split: float, frozen_limiter: bool
     ) -> None:
-        self._p, self._state = problem, state
+        self._p, self._state, self.at = problem, state, problem.at(state.gap)
         self._shift = 1.0 / length
-        problem.set_gap(state.gap)
         self._size = state.f.size
         floors = self._floors(split)
-        rates = problem.rates(state.f, state.n)
+        rates = self.at.rates(state.f, state.n)
         # an elimination that serves a step in time is too far off where bins hold hardly anything
-        problem.local.forget()
-        inelastic = problem.inelastic_rates(state)
+        problem.forget()
+        inelastic = self.at.inelastic_rates(state.f, state.n)
         self._near = Linearized(
-            problem, state, inelastic, min(length, split), limits=True, frozen_limiter=frozen_limiter
+            self.at, state, inelastic, min(length, split), limits=True, frozen_limiter=frozen_limiter
         )
         ahead = self._ahead(rates.f, rates.n)
         # What holds nothing yet is measured by what a step of time makes of it.
@@ -355,7 +352,7 @@ class _System:
         equations are as well conditioned as the rest; linear solves stall without it.
         """
         p, state = self._p, self._state
-        decay = length * p.local.localized_decay(p.mean_f(state.f), p.mean_n(state.n))
+        decay = length * self.at.local.localized_decay(p.mean_f(state.f), p.mean_n(state.n))
         steps = np.where(decay > 0.0, (1.0 + decay) / (length * self._shift + decay), 1.0)
         steps = np.broadcast_to(np.maximum(steps, 1.0)[:, None, :], state.f.shape)
         return np.concatenate([steps.ravel(), np.ones(state.n.size)])
@@ -387,12 +384,10 @@ class _System:
 
     def left(self, state: State) -> float:
         """Sum of what rates at another state make of energies in a time step. Collective."""
-        p = self._p
-        p.set_gap(state.gap)
-        rates = p.rates(state.f, state.n)
+        there = self._p.at(state.gap)
+        rates = there.rates(state.f, state.n)
         f, n = self.split(self._ahead(rates.f, rates.n))
-        sums = accuracy.energies(p, f, n)
-        return float(p.body.comm.allreduce(sum(float(p.body.volume @ one) for one in sums), MPI.SUM))
+        return _energy(there, f, n)
 
     def _ahead(self, f: Floats, n: Floats) -> Floats:
         """Return the change that a time step makes of rates."""
@@ -418,13 +413,25 @@ class _System:
         """The state is what it was made with."""
 
 
+def _energy(at: BoltzmannEquations, f: Floats, n: Floats) -> float:
+    """Return the energy of occupations, whatever their sign. Collective."""
+    body = at.problem.body
+    own = sum(float(body.volume @ of_cells) for of_cells in accuracy.energies(at, f, n))
+    return float(body.comm.allreduce(own, MPI.SUM))
+
+
+def _energy_below(at: BoltzmannEquations, f: Floats, n: Floats) -> float:
+    """Return the energy of occupations below 0. Collective."""
+    below = _energy(at, np.minimum(f, 0.0), np.minimum(n, 0.0))
+    return below + float(np.finfo(np.float64).tiny)
+
+
 def net_power(problem: BoltzmannProblem, state: State) -> tuple[dict[str, float], float]:
     """Power that exchanges bring and walls take (negative), and what is left over of it. Collective.
 
     In 4 N0 Δ0²/τ0 of the reference times volume, of all ranks; in a steady state nothing is left over.
     """
-    problem.set_gap(state.gap)
-    rates = problem.rates(state.f, state.n)
+    rates = problem.at(state.gap).rates(state.f, state.n)
     comm = problem.body.comm
     counters = Counters(*(np.array(part) for part in rates.counters))
     for part in counters:

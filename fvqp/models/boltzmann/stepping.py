@@ -12,7 +12,7 @@ from mpi4py import MPI
 from fvqp.errors import ConvergenceError
 from fvqp.models.boltzmann import accuracy
 from fvqp.models.boltzmann.gaps import correct_gap
-from fvqp.models.boltzmann.problem import BoltzmannProblem
+from fvqp.models.boltzmann.problem import BoltzmannEquations, BoltzmannProblem
 from fvqp.models.boltzmann.state import Counters, State
 from fvqp.solvers.transient import Refused
 from fvqp.typing import Floats
@@ -118,10 +118,10 @@ class Stepper:
 
     def _first(self, state: State, span: float) -> float:
         """Step in which nothing changes by more than the tolerance."""
-        p = self._p
-        p.set_gap(state.gap)
-        rates = p.rates(state.f, state.n)
-        change = accuracy.largest_change(p, (rates.f, rates.n), accuracy.energy_scales(p, state.f, state.n))
+        here = self._p.at(state.gap)
+        rates = here.rates(state.f, state.n)
+        scale = accuracy.energy_scales(here, state.f, state.n)
+        change = accuracy.largest_change(here, (rates.f, rates.n), scale)
         return min(span, 0.5 * self._tolerance / change) if change > 0.0 else span
 
     def _longest(self, state: State) -> float:
@@ -141,7 +141,7 @@ class Stepper:
 
     # -- bounds
 
-    def _positive(self, begin: State, f: Floats, n: Floats) -> tuple[Floats, Floats]:
+    def _positive(self, at: BoltzmannEquations, begin: State, f: Floats, n: Floats) -> tuple[Floats, Floats]:
         """Occupations within their bounds, with what every energy holds in all cells together."""
         p = self._p
         over = float(p.body.comm.allreduce(float(np.max(f, initial=0.0)), MPI.MAX))
@@ -149,7 +149,7 @@ class Stepper:
             raise Refused(f"an occupation of quasiparticles rises to {over:.6g}")
         out = []
         for y, earlier, (weight, energies, directions) in zip(
-            (f, n), (begin.f, begin.n), p.species, strict=True
+            (f, n), (begin.f, begin.n), at.species, strict=True
         ):
             kept = np.maximum(y, KEPT * earlier)
             if not p.body.comm.allreduce(bool(np.any(kept > y)), MPI.LOR):
@@ -168,13 +168,15 @@ class Stepper:
             out.append(kept)
         return np.minimum(out[0], 1.0), out[1]
 
-    def _closed(self, begin: State, passed: Counters, f: Floats, n: Floats) -> tuple[Floats, Floats]:
+    def _closed(
+        self, at: BoltzmannEquations, begin: State, passed: Counters, f: Floats, n: Floats
+    ) -> tuple[Floats, Floats]:
         """Occupations whose energy is what it was and what came: long steps of fast motion round it off."""
         p = self._p
         held = [
             sum(
                 float(np.einsum("ce,cme,m->", one.weight * one.energies, y, one.directions))
-                for y, one in zip(both, p.species, strict=True)
+                for y, one in zip(both, at.species, strict=True)
             )
             for both in ((begin.f, begin.n), (f, n))
         ]

@@ -68,7 +68,7 @@ class TimeRelaxation(Stepper):
     def _step(self, state: State, now: float, length: float) -> tuple[State, Counters, float]:
         p, f, n = self._p, state.f[:, 0], state.n[:, 0]
         here = self._gain_loss(state)
-        p.set_gap(state.gap)
+        self._equations.follow(state.gap)
         before, advanced = here.rates(f, n), _advanced(here, length)[:, None]
         brought = advanced * self._equations.counters(np.concatenate([f, n], axis=1))
         new_f, new_n = f + advanced * before.f, n + advanced * before.n
@@ -85,7 +85,7 @@ class TimeRelaxation(Stepper):
     def _gain_loss(self, state: State) -> GainLoss:
         """Gain and loss coefficients of a state; the latest are kept, for the step that begins there."""
         if self._known is None or self._known[0] is not state.f:
-            self._p.set_gap(state.gap)
+            self._equations.follow(state.gap)
             self._known = state.f, self._equations.gain_loss(state.f[:, 0], state.n[:, 0])
         return self._known[1]
 

@@ -143,11 +143,13 @@ def test_a_cell_is_that_of_the_boltzmann_model(renormalization, gap):
     f = thermal(alone.grid, 0.3).f + 0.1 * np.exp(-((alone.grid.energies - 2.0) ** 2))
     n = thermal(alone.grid, 0.25).n
     at = alone.gap if alone.self_consistent is None else alone.self_consistent.gap(f)[0]
-    setup.problem.set_gap(np.full(1, at))
     bin_weights = alone.bin_weights(at)
     assert bin_weights.phonon_shares is not None
     bin_weights = replace(bin_weights, phonon_shares=None)
-    found, expected = setup.problem.local.rates(f, n), alone.collisions.rates(bin_weights, f, n)
+    found, expected = (
+        setup.problem.at(np.full(1, at)).local.rates(f, n),
+        alone.collisions.rates(bin_weights, f, n),
+    )
     assert np.array_equal(found.f, expected.f) and np.array_equal(found.n, expected.n)
     number = setup.problem.densities(setup.problem.state(f, n))
     np.testing.assert_allclose(number, quasiparticle_density(bin_weights, f), rtol=1e-13)

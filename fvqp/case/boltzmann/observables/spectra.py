@@ -30,7 +30,7 @@ class EscapedSpectrum(BoltzmannObservable):
     long_name = "energy that has left with phonons of an energy"
 
     def compute(self, at: BoltzmannSample) -> Floats:
-        counters, names = at.moment.counters, at.problem.local.external_processes
+        counters, names = at.moment.counters, at.problem.external_processes
         lost = counters.wall_outflux_n.sum(axis=0)
         for row, name in enumerate(names):
             if name in at.run.sinks:
