@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import constants
 
-from fvqp.case.boltzmann.drives import BoltzmannPulse
-from fvqp.case.boltzmann.schema import MAX_BINS, BoltzmannCase, MaterialChoice
-from fvqp.case.boltzmann.strong import largest_phonon, solved_spectrum
+from fvqp.case.boltzmann.energies import axis_limits, spaced_axis
+from fvqp.case.boltzmann.schema import MAX_BINS, BoltzmannCase
+from fvqp.case.boltzmann.substances import Substance, substance
 from fvqp.case.boltzmann.tables import read_spectrum
 from fvqp.case.process import ProcessSite, built, given_processes
 from fvqp.case.quantities import Energy
@@ -20,9 +19,7 @@ from fvqp.collisions import (
     BinWeights,
     CollisionGrid,
     ElectronPhonon,
-    Pair,
     Process,
-    bcs_weights,
     thermal,
 )
 from fvqp.collisions.bin_weights import Rule
@@ -32,10 +29,8 @@ from fvqp.collisions.sources import (
 )
 from fvqp.collisions.threshold import at_threshold
 from fvqp.errors import CaseError
-from fvqp.materials import Material, load_material
-from fvqp.models.boltzmann import Medium
-from fvqp.models.coupling import electron_phonon_coupling
-from fvqp.models.gap_family import gap_family
+from fvqp.models.boltzmann import BoltzmannProblem, Medium, State
+from fvqp.models.boltzmann.medium import Filled
 from fvqp.models.strong_coupling import StrongCoupling
 from fvqp.typing import Floats
 
@@ -52,49 +47,33 @@ class BoltzmannSetup:
     """Setup shared by all points of a sweep.
 
     Attributes:
-        units, material, grid, collisions: as named.
-        self_consistent: of a gap that follows; None if it is fixed at ``gap``.
+        reference: superconductor of the film.
+        units: its own.
+        grid, collisions: as named.
+        medium: spectrum and collisions of the film, without processes.
         gap: in Δ0, of a fixed gap.
-        rule: how states are counted.
-        strong: spectrum and collisions of Eliashberg theory; None for those of BCS.
-        strong_weights: bin weights of ``strong`` whose gap stays.
     """
 
+    reference: Substance
     units: Units
-    material: Material
     grid: CollisionGrid
     collisions: ElectronPhonon
-    self_consistent: SelfConsistentGap | None
+    medium: Medium
     gap: float
-    rule: Rule
-    strong: StrongCoupling | None
-    strong_weights: BinWeights | None
+
+    @property
+    def strong(self) -> StrongCoupling | None:
+        """Spectrum and interaction of Eliashberg theory; None for those of BCS theory."""
+        return self.reference.strong
+
+    @property
+    def self_consistent(self) -> SelfConsistentGap | None:
+        """Equation of a gap that follows; None if it is fixed."""
+        return self.medium.gap if isinstance(self.medium.gap, SelfConsistentGap) else None
 
     def bin_weights(self, gap: float) -> BinWeights:
         """Bin weights at a gap."""
-        if self.strong_weights is not None:
-            return self.strong_weights
-        if self.self_consistent is not None:
-            return self.self_consistent.bin_weights(gap)
-        bin_weights = bcs_weights(self.grid, gap, self.rule)
-        return (
-            bin_weights
-            if self.collisions.shares_phonons
-            else at_threshold(self.grid, bin_weights, gap, self.rule)
-        )
-
-    def medium(self, processes: Mapping[str, Process]) -> Medium:
-        """Superconductor with this spectrum in which processes act."""
-        gap = self.gap if self.self_consistent is None else self.self_consistent
-        splits = self.self_consistent is None and self.strong_weights is None
-        return Medium(
-            self.collisions,
-            gap,
-            self.strong_weights,
-            rule=self.rule,
-            splits_phonons=splits and not self.collisions.shares_phonons,
-            processes=processes,
-        )
+        return Filled(self.medium, self.grid, np.arange(1), 1).bin_weights(np.array([gap]))
 
     def condensate(self, gap: float) -> float:
         """Energy of the condensate, in 4 N0 Δ0²; 0 for a fixed gap of strong coupling."""
@@ -105,149 +84,50 @@ class BoltzmannSetup:
 
 def build_setup(case: BoltzmannCase) -> BoltzmannSetup:
     """Material, units, grid and collisions of a case; raises :class:`CaseError`."""
-    material = chosen_material(
-        case.material,
-        f"{case.source}: material",
-        "Boltzmann",
-        own_times=case.spectrum.model != "eliashberg",
-    )
-    strong = solved_spectrum(case.spectrum, material, f"{case.source}: spectrum")
-    if strong is not None:
-        material = strong.material
-    tau0, n0 = material.characteristic_time, material.dressed_density_of_states
-    units = Units(material.gap, tau0, 4.0 * n0 * material.gap)
-    gap = 1.0 if case.gap.value is None else case.gap.value.in_delta0(material.gap)
+    reference = substance(case.material, case.spectrum, f"{case.source}: ", "Boltzmann")
+    units, strong, follows = reference.units, reference.strong, case.gap.model == "follows"
+    gap = 1.0 if case.gap.value is None else case.gap.value.in_delta0(units.energy)
     if strong is not None:
         gap = strong.gap
-    grid = _grid(case, material.gap, gap, strong)
+    limits = axis_limits(case.energies, case.source, [reference], [] if follows else [gap], follows=follows)
+    if limits.phonons is not None and limits.phonons < 2.0 * max(gap, limits.lowest):
+        raise CaseError(
+            f"{case.source}: energies.phonon_maximum: {limits.phonons:.4g} Delta0 is below twice the gap: no "
+            "phonon could break a pair, and quasiparticles could not recombine"
+        )
+    grid = _stepped(case, units.energy, gap, limits.phonons) or spaced_axis(
+        case.energies, case.source, limits
+    )
     stepped = grid.step > 0.0
     rule: Rule = "bin" if stepped else case.energies.count
-    given = [("sweep.temperature", temperature) for temperature in case.sweep.temperature]
-    if case.initial.temperature is not None:
-        given.append(("initial.temperature", case.initial.temperature))
-    for key, temperature in given:
-        if temperature >= material.critical_temperature:
-            raise CaseError(
-                f"{case.source}: {key}: {temperature:g} K is not below the critical temperature "
-                f"{material.critical_temperature:.4g} K"
-            )
-    published = case.material.pair_breaking_time is not None
-    coupling = electron_phonon_coupling(material, "published" if published else "derived")
-    interaction: Floats | float = 1.0
-    bin_weights = None
+    temperatures = {"sweep.temperature": max(case.sweep.temperature)}
+    temperatures["initial.temperature"] = case.initial.temperature or 0.0
+    reference.require_superconducting(case.source, temperatures)
+    # Rounding of transforms would add up over long steps.
+    evaluation = case.collisions.evaluation
+    if evaluation == "auto":
+        evaluation = "direct" if grid.is_uniform else "graded"
+    spectrum = reference.fixed_spectrum(grid, rule, case.gap, units.energy)
     try:
-        family = None
-        if strong is not None:
-            interaction = strong.interaction(grid)
-            if case.gap.model == "follows":
-                family = gap_family(strong)
-            else:
-                renormalized = case.spectrum.renormalization == "energy"
-                bin_weights = strong.bin_weights(grid, rule, renormalized=renormalized)
-        # Rounding of transforms would add up over long steps.
-        evaluation = case.collisions.evaluation
-        if evaluation == "auto":
-            evaluation = "direct" if grid.is_uniform else "graded"
-        collisions = ElectronPhonon(grid, coupling, evaluation, interaction=interaction, split_shares=stepped)
-        self_consistent = None
-        if case.gap.model == "follows":
-            splits = not collisions.shares_phonons
-            self_consistent = SelfConsistentGap(grid, rule, family=family, splits_phonons=splits)
-        elif bin_weights is not None and case.spectrum.temperature is None and not collisions.shares_phonons:
-            bin_weights = at_threshold(grid, bin_weights, gap, rule)
+        interaction: Floats | float = 1.0 if strong is None else strong.interaction(grid)
+        collisions = ElectronPhonon(
+            grid, reference.coupling, evaluation, interaction=interaction, split_shares=stepped
+        )
+        splits = not collisions.shares_phonons
+        if spectrum is not None and case.spectrum.temperature is None and splits:
+            spectrum = at_threshold(grid, spectrum, gap, rule)
+        medium = Medium(
+            collisions,
+            reference.self_consistent_gap(grid, rule, units.energy, splits_phonons=splits)
+            if follows
+            else gap,
+            spectrum,
+            rule=rule,
+            splits_phonons=splits and not follows and spectrum is None,
+        )
     except CaseError as error:
         raise CaseError(f"{case.source}: energies: {error}") from None
-    return BoltzmannSetup(units, material, grid, collisions, self_consistent, gap, rule, strong, bin_weights)
-
-
-def chosen_material(given: MaterialChoice, where: str, model: str, *, own_times: bool = True) -> Material:
-    """A material of the library with numbers of one's own.
-
-    Args:
-        given: name and numbers.
-        where: it is chosen, for messages.
-        model: that needs its numbers, for messages.
-        own_times: whether its τ0 is needed.
-    """
-    try:
-        material = load_material(given.name)
-        changes = {
-            key: value
-            for key in (
-                "critical_temperature",
-                "characteristic_time",
-                "pair_breaking_time",
-                "dressed_density_of_states",
-            )
-            if (value := getattr(given, key)) is not None
-        }
-        if given.gap is not None:
-            changes["gap"] = given.gap.in_joule(0.0)
-            # Without one of its own, the ratio to the gap stays that of the material.
-            changes.setdefault(
-                "critical_temperature", material.critical_temperature * changes["gap"] / material.gap
-            )
-        sources = {k: v for k, v in material.sources.items() if k not in changes}
-        material = replace(material, **changes, sources=sources | dict.fromkeys(changes, "given in the case"))
-        material.require(
-            f"electron-phonon kinetics (the {model} model)",
-            *(("characteristic_time",) if own_times else ()),
-            "dressed_density_of_states",
-            *(() if given.pair_breaking_time is not None else ("ion_density", "debye_energy")),
-        )
-    except CaseError as error:
-        raise CaseError(f"{where}: {error}") from None
-    if not material.gap > 0.0:
-        raise CaseError(f"{where}.name: {material.name} is a normal metal; it has no gap")
-    return material
-
-
-def _grid(case: BoltzmannCase, delta0: float, gap: float, strong: StrongCoupling | None) -> CollisionGrid:
-    """The energy axes."""
-    energies = case.energies
-    width, maximum = energies.width.in_delta0(delta0), energies.maximum.in_delta0(delta0)
-    top = None if energies.phonon_maximum is None else energies.phonon_maximum.in_delta0(delta0)
-    fixed = case.gap.model == "fixed"
-    # Damping leaves states everywhere below the gap of a spectrum at a temperature.
-    lowest = gap if fixed and case.spectrum.temperature is None else 0.0
-    if energies.lowest_gap is not None:
-        lowest = energies.lowest_gap.in_delta0(delta0)
-        if fixed and lowest > gap:
-            raise CaseError(
-                f"{case.source}: energies.lowest_gap: {lowest:g} Delta0 is above the gap of {gap:g} Delta0"
-            )
-    if strong is not None:
-        top = largest_phonon(strong, top, maximum, case.source)
-    if top is not None and top < 2.0 * max(gap, lowest):
-        raise CaseError(
-            f"{case.source}: energies.phonon_maximum: {top:.4g} Delta0 is below twice the gap: no phonon "
-            "could break a pair, and quasiparticles could not recombine"
-        )
-    if maximum <= 1.0 + 2.0 * width:
-        raise CaseError(
-            f"{case.source}: energies.maximum: {maximum:.4g} Delta0 leaves no room above the gap; expected "
-            'several Delta0, such as "4 Delta0"'
-        )
-    stepped = _stepped(case, delta0, gap, top)
-    if stepped is not None:
-        return stepped
-    spacing = energies.spacing or "uniform"
-    bins = (maximum - lowest) / width
-    if spacing == "uniform" and bins > MAX_BINS:
-        raise CaseError(
-            f"{case.source}: energies.width: makes {bins:.3g} bins, at most {MAX_BINS} are possible; "
-            'choose wider ones, or spacing = "graded"'
-        )
-    try:
-        if spacing == "uniform":
-            # Where the gap is below the middle of its bin, the bin beneath holds states too.
-            start = max(lowest - width, 0.0)
-            return CollisionGrid.uniform(width, maximum, start=start, phonon_maximum=top)
-        growth = 0.05 if energies.growth is None else energies.growth
-        gaps = (max(lowest - width, 0.0), max(gap, 1.0))
-        return CollisionGrid.graded(maximum, gap=gaps, finest=width, growth=growth, phonon_maximum=top)
-    except CaseError as error:
-        raise CaseError(f"{case.source}: energies: {error}") from None
+    return BoltzmannSetup(reference, units, grid, collisions, medium, gap)
 
 
 def _stepped(case: BoltzmannCase, delta0: float, gap: float, top: float | None) -> CollisionGrid | None:
@@ -321,46 +201,31 @@ def build_processes(
     return processes
 
 
-def initial_state(case: BoltzmannCase, setup: BoltzmannSetup, temperature: float) -> tuple[Pair, float]:
-    """Occupations ``(1, N)``, ``(1, K)`` and gap at the start; ``temperature`` of the bath in kelvin."""
-    grid, units, initial = setup.grid, setup.units, case.initial
+def initial_state(case: BoltzmannCase, units: Units, problem: BoltzmannProblem, temperature: float) -> State:
+    """Occupations and gap at the start; ``temperature`` of the bath in kelvin."""
+    grid, initial, unit = problem.grid, case.initial, units.energy / constants.e
     start = temperature if initial.temperature is None else initial.temperature
     f, n = (part.copy() for part in thermal(grid, units.temperature(start)))
     if initial.quasiparticles is not None:
-        f[0] = _occupations(
-            case, "quasiparticles", ("energy_eV", "f"), grid.energies * units.energy / constants.e
-        )
+        f[0] = _occupations(case, "quasiparticles", ("energy_eV", "f"), grid.energies * unit)
     if initial.phonons is not None:
-        n[0] = _occupations(
-            case, "phonons", ("omega_eV", "n"), grid.phonon_energies * units.energy / constants.e
-        )
-    gap = setup.gap
-    if setup.self_consistent is not None:
-        gap = float(setup.self_consistent.gap(f)[0])
+        n[0] = _occupations(case, "phonons", ("omega_eV", "n"), grid.phonon_energies * unit)
+    gap = problem.state(f, n).gap
+    problem.set_gap(gap)
     for number, pulse in enumerate(initial.pulses):
-        key = f"{case.source}: initial.pulses[{number}]"
-        shape = _gaussian(pulse, setup, gap, key)
-        if pulse.of == "phonons":
-            weight = setup.collisions.modes(setup.bin_weights(gap))[0] * grid.phonon_energies
-            n[0] += _peak(pulse, float(weight @ shape), units) * shape
-        else:
-            bin_weights = setup.bin_weights(gap)
-            peak = _peak(pulse, float((bin_weights.number[0] * grid.energies) @ shape), units)
-            f[0] += peak * shape
-            if f.max() > 1.0:
-                raise CaseError(f"{key}: raises the occupation to {f.max():.4g}; it cannot exceed 1")
-    if setup.self_consistent is not None:
-        gap = float(setup.self_consistent.gap(f, gap)[0])
-    return Pair(f, n), gap
-
-
-def _gaussian(pulse: BoltzmannPulse, setup: BoltzmannSetup, gap: float, key: str) -> Floats:
-    """The pulse at the grid points, 1 at its centre."""
-    delta0, phonons = setup.units.energy, pulse.of == "phonons"
-    if not phonons and (centre := pulse.centre.in_delta0(delta0)) < gap:
-        raise CaseError(f"{key}.centre: {centre:.4g} Delta0 is below the gap of {gap:.4g} Delta0")
-    points = setup.grid.phonon_energies if phonons else setup.grid.energies
-    return pulse_shape(pulse.centre, pulse.width, delta0, points, key)
+        key, phonons = f"{case.source}: initial.pulses[{number}]", pulse.of == "phonons"
+        if not phonons and (centre := pulse.centre.in_delta0(units.energy)) < gap[0]:
+            raise CaseError(f"{key}.centre: {centre:.4g} Delta0 is below the gap of {gap[0]:.4g} Delta0")
+        points = grid.phonon_energies if phonons else grid.energies
+        shape, peak = pulse_shape(pulse.centre, pulse.width, units.energy, points, key), pulse.peak
+        if peak is None:
+            assert pulse.energy_density is not None
+            weight = problem.local.weight_n if phonons else problem.local.mobile
+            peak = pulse.energy_density / units.energy_density / float(weight[0] @ (shape * points))
+        (n if phonons else f)[0] += peak * shape
+        if f.max() > 1.0:
+            raise CaseError(f"{key}: raises the occupation to {f.max():.4g}; it cannot exceed 1")
+    return problem.state(f, n, gap)
 
 
 def pulse_shape(centre: Energy, width: Energy, delta0: float, points: Floats, key: str) -> Floats:
@@ -378,14 +243,6 @@ def pulse_shape(centre: Energy, width: Energy, delta0: float, points: Floats, ke
             f"{key}.width: {sigma:.3g} Delta0 is narrower than the {spacing:.3g} Delta0 between grid points"
         )
     return np.asarray(np.exp(-0.5 * ((points - at) / sigma) ** 2))
-
-
-def _peak(pulse: BoltzmannPulse, energy: float, units: Units) -> float:
-    """Occupation at the centre; ``energy`` of a pulse with occupation 1 there."""
-    if pulse.peak is not None:
-        return pulse.peak
-    assert pulse.energy_density is not None
-    return pulse.energy_density / units.energy_density / energy
 
 
 def _occupations(case: BoltzmannCase, key: str, columns: tuple[str, str], points: Floats) -> Floats:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,7 @@ class BoltzmannStudy(PointStudy):
     def __init__(self, case: BoltzmannCase, comm: MPI.Comm, out: Path | None, solve: bool = True) -> None:
         super().__init__(case, comm, out, solve)
         self.setup = build_setup(case)
-        self.sources = self.setup.material.sources
+        self.sources = self.setup.reference.material.sources
         self.closed_forms = ClosedForms(case, self.setup)
         self.axes: dict[str, Floats] = {"temperature": np.array(case.sweep.temperature)}
         if case.sweep.strength is not None:
@@ -86,7 +87,10 @@ class BoltzmannStudy(PointStudy):
             memory += PAIR * grid.n**2 / 2**20
         points = int(np.prod([len(values) for values in self.axes.values()]))
         return [
-            ("material", f"{setup.material.name}, Delta0 = {units.energy / constants.e * 1e6:.4g} ueV"),
+            (
+                "material",
+                f"{setup.reference.material.name}, Delta0 = {units.energy / constants.e * 1e6:.4g} ueV",
+            ),
             *([] if setup.strong is None else [("spectrum", described(setup.strong))]),
             (
                 "times",
@@ -160,7 +164,8 @@ class BoltzmannStudy(PointStudy):
         """The equations at a temperature and strength."""
         strength = 1.0 if self.case.sweep.strength is None else self.case.sweep.strength[s]
         processes = build_processes(self.case, self.setup, self.case.sweep.temperature[t], strength)
-        return BoltzmannProblem(separate_cells(), self.setup.grid, self.setup.medium(processes))
+        medium = replace(self.setup.medium, processes=processes)
+        return BoltzmannProblem(separate_cells(), self.setup.grid, medium)
 
     def _place(self, t: int, s: int, *more: int) -> tuple[int, ...]:
         return (t, s, *more) if "strength" in self.axes else (t, *more)
@@ -272,8 +277,7 @@ class BoltzmannStudy(PointStudy):
 
     def _initial(self, problem: BoltzmannProblem, t: int) -> State:
         """State at the start."""
-        (f, n), gap = initial_state(self.case, self.setup, self.case.sweep.temperature[t])
-        return problem.state(f, n, gap)
+        return initial_state(self.case, self.setup.units, problem, self.case.sweep.temperature[t])
 
     def _restored(self, recorder: PointRecorder, place: tuple[int, ...]) -> State:
         """State of a point that was computed before, with the rate at which its gap moved."""

@@ -10,18 +10,19 @@ import numpy as np
 from mpi4py import MPI
 
 from fvqp.case.boltzmann.build import pulse_shape
+from fvqp.case.boltzmann.energies import axis_limits, spaced_axis
+from fvqp.case.boltzmann.schema import Spectrum
+from fvqp.case.boltzmann.substances import Substance, substance
 from fvqp.case.geometry import distributed_mesh, require_touching
 from fvqp.case.process import ProcessTable, given_processes
 from fvqp.case.scales import Units
 from fvqp.case.sizes import warn_of_sizes
-from fvqp.case.transport.energies import energy_grid
-from fvqp.case.transport.media import CaseMedia
+from fvqp.case.transport.media import CaseMedia, stationary_gap
 from fvqp.case.transport.moving import geometry_of, motion
 from fvqp.case.transport.rates import check_rates, warn_of_insulators, warn_of_processes
-from fvqp.case.transport.schema import TransportCase, TransportPulse
+from fvqp.case.transport.schema import Region, TransportCase, TransportPulse
 from fvqp.case.transport.sizes import GEOMETRIES, Sizes, cells, sizes
-from fvqp.case.transport.substances import Substance, substances
-from fvqp.collisions import Coupling
+from fvqp.collisions import CollisionGrid, Coupling
 from fvqp.errors import CaseError, MeshError
 from fvqp.materials import Material
 from fvqp.mesh import Mesh, shape_mesh
@@ -74,23 +75,22 @@ def build_setup(
         out: results folder, whose disk must have room.
         solve: whether ``initial.steady`` is computed; the state is the thermal one otherwise.
     """
-    reference, own = substances(case)
-    material = reference.material
-    tau0, n0 = material.characteristic_time, material.dressed_density_of_states
-    units = Units(material.gap, tau0, 4.0 * n0 * material.gap)
-    for key, temperature in (
-        ("bath.temperature", case.bath.temperature),
-        ("initial.temperature", case.initial.temperature or 0.0),
-    ):
-        if temperature >= material.critical_temperature:
-            raise CaseError(
-                f"{case.source}: {key}: {temperature:g} K is not below the critical temperature "
-                f"{material.critical_temperature:.4g} K"
-            )
+    own = {
+        name: substance(
+            region.material, region.spectrum or Spectrum(), f"{case.source}: regions.{name}.", "transport"
+        )
+        for name, region in case.regions.items()
+        if region.material is not None
+    }
+    reference = substance(case.material, case.spectrum, f"{case.source}: ", "transport")
+    units = reference.units
+    temperatures = {"bath.temperature": case.bath.temperature}
+    temperatures["initial.temperature"] = case.initial.temperature or 0.0
+    reference.require_superconducting(case.source, temperatures)
     check_rates(case, units)
     warn_of_insulators(case)
     try:
-        grid = energy_grid(case, units, reference, own)
+        grid = _axis(case, units, reference, own)
         known, size = cells(case), None
         if known is not None:
             size = sizes(case, grid, known[0], -(-known[0] // comm.size), known[1])
@@ -115,6 +115,36 @@ def build_setup(
     state = _initial(case, units, problem, builder, solve)
     regions = {} if space is not mesh else {n: c[c < mesh.n_owned] for n, c in mesh.regions.items()}
     return TransportSetup(units, reference, builder.coupling, mesh, problem, size, state, regions)
+
+
+def _axis(
+    case: TransportCase, units: Units, reference: Substance, own: dict[str, Substance]
+) -> CollisionGrid:
+    """Return bins of quasiparticles and energies of phonons; raise `CaseError`.
+
+    Args:
+        case, units: as named.
+        reference: the material of the case.
+        own: those of regions that have another one.
+    """
+    if case.energies.spacing == "steps":
+        raise CaseError(
+            'energies.spacing: "steps" is for model = "boltzmann"; expected "uniform" or "graded"'
+        )
+    places = {"": Region(), **case.regions}
+    found = [stationary_gap(case, units, own.get(name, reference), region) for name, region in places.items()]
+    gaps, follows = [gap for gap in found if gap is not None], case.gap.model == "follows"
+    limits = axis_limits(case.energies, case.source, [reference, *own.values()], gaps, follows=follows)
+    if case.resonator is not None:
+        probe = case.resonator.photon_energy.in_delta0(units.energy)
+        if probe >= limits.maximum:
+            raise CaseError(
+                f"resonator.photon_energy: {probe:.4g} Delta0 is not below energies.maximum of "
+                f"{limits.maximum:.4g} Delta0: what photons lift would be off the axis"
+            )
+    # localized states have a bin below those that a gap inside a bin shares between two
+    below = 1 if case.localization is None else 2
+    return spaced_axis(case.energies, case.source, limits, below=below)
 
 
 def _space(case: TransportCase, comm: MPI.Comm) -> tuple[Mesh | Shells, Mesh]:

@@ -9,15 +9,14 @@ from mpi4py import MPI
 
 from fvqp.case.boltzmann.schema import Escape
 from fvqp.case.boltzmann.strong import warn
+from fvqp.case.boltzmann.substances import Substance
 from fvqp.case.process import ProcessSite, ProcessTable, built, given_processes
 from fvqp.case.scales import Units
 from fvqp.case.space import InSpace
 from fvqp.case.transport.dispersion import PhononBranch, phonon_branch
-from fvqp.case.transport.energies import stationary_gap
 from fvqp.case.transport.localization import hops, localization
 from fvqp.case.transport.rates import bath_time, check_motion
 from fvqp.case.transport.schema import Region, TransportCase, TransportPulse
-from fvqp.case.transport.substances import Substance
 from fvqp.collisions import (
     BinWeights,
     CollisionGrid,
@@ -34,7 +33,6 @@ from fvqp.errors import CaseError
 from fvqp.mesh import Mesh
 from fvqp.mesh.quality import cell_sizes
 from fvqp.models.boltzmann import Medium
-from fvqp.models.gap_family import gap_family
 from fvqp.typing import Bools, Floats, Ints
 
 log = logging.getLogger(__name__)
@@ -218,24 +216,15 @@ class CaseMedia:
 
     def _spectrum(self, here: Substance) -> BinWeights | None:
         """Return the Eliashberg spectrum of a substance, if it has one that is fixed."""
-        if here.strong is None or self._case.gap.model == "follows":
-            return None
-        renormalized = here.spectrum.renormalization == "energy"
-        unit, rule = self._units.energy, self._case.energies.count
-        try:
-            return here.strong.bin_weights(self.grid, rule, unit=unit, renormalized=renormalized)
-        except CaseError as error:
-            raise CaseError(f"{here.where}spectrum: {error}") from None
+        case = self._case
+        return here.fixed_spectrum(self.grid, case.energies.count, case.gap, self._units.energy)
 
     def _self_consistent(self, here: Substance) -> SelfConsistentGap:
         """Return the self-consistent gap of a substance."""
         if here not in self._self_consistent_gaps:
-            cold = here.material.gap / self._units.energy
+            rule, unit = self._case.energies.count, self._units.energy
             try:
-                family = None if here.strong is None else gap_family(here.strong)
-                self._self_consistent_gaps[here] = SelfConsistentGap(
-                    self.grid, self._case.energies.count, cold=cold, family=family
-                )
+                self._self_consistent_gaps[here] = here.self_consistent_gap(self.grid, rule, unit)
             except CaseError as error:
                 raise CaseError(f"{self._case.source}: energies: {error} ({here.material.name})") from None
         return self._self_consistent_gaps[here]
@@ -405,6 +394,22 @@ class CaseMedia:
         """Return distances of the cells from the centre of a distribution, ``(n_cells,)``."""
         # the radius of a shell is the first coordinate of the line of its results
         return np.asarray(np.linalg.norm(self.mesh.centroid - np.asarray(place.position), axis=1))
+
+
+def stationary_gap(case: TransportCase, units: Units, here: Substance, region: Region) -> float | None:
+    """Fixed gap of a region made of ``here``, in Δ0 of the reference; None where there is no such."""
+    if region.insulator:
+        return None
+    unit = units.energy
+    cold = here.material.gap / unit
+    if here.strong is not None and case.gap.model == "fixed":
+        return here.strong.gap * cold
+    if region.gap is not None:
+        return region.gap.in_joule(here.material.gap) / unit
+    given = case.gap
+    if given.model == "follows":
+        return None
+    return cold if given.value is None or region.material is not None else given.value.in_delta0(unit)
 
 
 def _of(strength: float, capacity: float) -> Coupling:

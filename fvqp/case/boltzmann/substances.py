@@ -1,0 +1,121 @@
+"""Superconductors of kinetic models: materials, and spectra that decide their numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from fvqp.case.boltzmann.schema import Gap, MaterialChoice, Spectrum
+from fvqp.case.boltzmann.strong import solved_spectrum
+from fvqp.case.scales import Units
+from fvqp.collisions import BinWeights, CollisionGrid, Coupling
+from fvqp.collisions.bin_weights import Rule
+from fvqp.collisions.moving_gap import SelfConsistentGap
+from fvqp.errors import CaseError
+from fvqp.materials import Material, load_material
+from fvqp.models.coupling import electron_phonon_coupling
+from fvqp.models.gap_family import gap_family
+from fvqp.models.strong_coupling import StrongCoupling
+
+#: Numbers of a material that a case may give.
+NUMBERS = ("critical_temperature", "characteristic_time", "pair_breaking_time", "dressed_density_of_states")
+
+
+@dataclass(frozen=True, eq=False)
+class Substance:
+    """A superconductor.
+
+    Attributes:
+        choice, spectrum: its tables in the case.
+        material: its numbers; of Eliashberg theory where the spectrum is.
+        strong: spectrum and interaction of Eliashberg theory, or None.
+        where: file and key of the tables, with a dot at the end, for messages.
+    """
+
+    choice: MaterialChoice
+    spectrum: Spectrum
+    material: Material
+    strong: StrongCoupling | None
+    where: str
+
+    @property
+    def coupling(self) -> Coupling:
+        """To phonons, in its own units."""
+        published = self.choice.pair_breaking_time is not None
+        return electron_phonon_coupling(self.material, "published" if published else "derived")
+
+    @property
+    def units(self) -> Units:
+        """Units of a case whose reference it is."""
+        gap, density = self.material.gap, self.material.dressed_density_of_states
+        return Units(gap, self.material.characteristic_time, 4.0 * density * gap)
+
+    def require_superconducting(self, source: str, temperatures: dict[str, float]) -> None:
+        """Raise `CaseError` for temperatures of ``source``, kelvin by key, at or above the critical one."""
+        critical = self.material.critical_temperature
+        for key, temperature in temperatures.items():
+            if temperature >= critical:
+                raise CaseError(
+                    f"{source}: {key}: {temperature:g} K is not below the critical temperature "
+                    f"{critical:.4g} K"
+                )
+
+    def fixed_spectrum(self, grid: CollisionGrid, rule: Rule, gap: Gap, unit: float) -> BinWeights | None:
+        """Return the spectrum of Eliashberg theory, if it has one and ``gap`` is fixed; ``unit`` of energies
+        in joule."""
+        if self.strong is None or gap.model == "follows":
+            return None
+        renormalized = self.spectrum.renormalization == "energy"
+        try:
+            return self.strong.bin_weights(grid, rule, unit=unit, renormalized=renormalized)
+        except CaseError as error:
+            raise CaseError(f"{self.where}spectrum: {error}") from None
+
+    def self_consistent_gap(
+        self, grid: CollisionGrid, rule: Rule, unit: float, *, splits_phonons: bool = False
+    ) -> SelfConsistentGap:
+        """Return the gap equation; ``unit`` of energies in joule; raise `CaseError` for other energies."""
+        family = None if self.strong is None else gap_family(self.strong)
+        cold = self.material.gap / unit
+        return SelfConsistentGap(grid, rule, cold=cold, family=family, splits_phonons=splits_phonons)
+
+
+def substance(choice: MaterialChoice, spectrum: Spectrum, where: str, model: str) -> Substance:
+    """Return a substance from its tables.
+
+    Args:
+        choice, spectrum: tables.
+        where: they are, with a dot or a space at the end, for messages.
+        model: that needs its numbers, for messages.
+
+    Raises:
+        CaseError: an unknown material, or one that lacks numbers or a gap; no superconducting solution.
+    """
+    material = _chosen(choice, f"{where}material", model, own_times=spectrum.model != "eliashberg")
+    strong = solved_spectrum(spectrum, material, f"{where}spectrum")
+    return Substance(choice, spectrum, material if strong is None else strong.material, strong, where)
+
+
+def _chosen(given: MaterialChoice, where: str, model: str, *, own_times: bool) -> Material:
+    """Return a material of the library with numbers of one's own; ``own_times`` if its τ0 is needed."""
+    try:
+        material = load_material(given.name)
+        changes = {key: value for key in NUMBERS if (value := getattr(given, key)) is not None}
+        if given.gap is not None:
+            changes["gap"] = given.gap.in_joule(0.0)
+            # Without one of its own, the ratio to the gap stays that of the material.
+            changes.setdefault(
+                "critical_temperature", material.critical_temperature * changes["gap"] / material.gap
+            )
+        sources = {k: v for k, v in material.sources.items() if k not in changes}
+        material = replace(material, **changes, sources=sources | dict.fromkeys(changes, "given in the case"))
+        material.require(
+            f"electron-phonon kinetics (the {model} model)",
+            *(("characteristic_time",) if own_times else ()),
+            "dressed_density_of_states",
+            *(() if given.pair_breaking_time is not None else ("ion_density", "debye_energy")),
+        )
+    except CaseError as error:
+        raise CaseError(f"{where}: {error}") from None
+    if not material.gap > 0.0:
+        raise CaseError(f"{where}.name: {material.name} is a normal metal; it has no gap")
+    return material
