@@ -211,7 +211,7 @@ def initial_state(case: BoltzmannCase, units: Units, problem: BoltzmannProblem, 
     if initial.phonons is not None:
         n[0] = _occupations(case, "phonons", ("omega_eV", "n"), grid.phonon_energies * unit)
     gap = problem.state(f, n).gap
-    problem.set_gap(gap)
+    local = problem.at(gap).local
     for number, pulse in enumerate(initial.pulses):
         key, phonons = f"{case.source}: initial.pulses[{number}]", pulse.of == "phonons"
         if not phonons and (centre := pulse.centre.in_delta0(units.energy)) < gap[0]:
@@ -220,7 +220,7 @@ def initial_state(case: BoltzmannCase, units: Units, problem: BoltzmannProblem, 
         shape, peak = pulse_shape(pulse.centre, pulse.width, units.energy, points, key), pulse.peak
         if peak is None:
             assert pulse.energy_density is not None
-            weight = problem.local.weight_n if phonons else problem.local.mobile
+            weight = local.weight_n if phonons else local.mobile
             peak = pulse.energy_density / units.energy_density / float(weight[0] @ (shape * points))
         (n if phonons else f)[0] += peak * shape
         if f.max() > 1.0:
