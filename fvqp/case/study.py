@@ -11,7 +11,7 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 import numpy as np
 from mpi4py import MPI
@@ -47,7 +47,6 @@ class Study(Generic[R]):
         solve: False if the case is only checked and reported on.
 
     Attributes:
-        OPTIONS: beginnings of the PETSc options that reach a solver of the model.
         sources: of the numbers of the material.
         warnings: doubts about the case, which the results keep; None if the model has none.
 
@@ -55,7 +54,6 @@ class Study(Generic[R]):
         FvqpError: what is wrong with the case.
     """
 
-    OPTIONS: ClassVar[tuple[str, ...]] = ()
     sources: Mapping[str, str]
     warnings: list[str] | None = None
 
@@ -66,8 +64,7 @@ class Study(Generic[R]):
     @contextmanager
     def prepared(cls, case: Case, *arguments: Any) -> Iterator[Self]:
         """A study, with the PETSc options of its case in force within the block."""
-        given = case.solver.petsc if cls.OPTIONS else {}  # type: ignore[attr-defined]
-        with options_in_force(case.source, given, cls.OPTIONS):
+        with options_in_force(case):
             yield cls(case, *arguments)
 
     def report(self) -> Iterable[tuple[str, str]]:

@@ -102,7 +102,9 @@ def solve_fixed_point(
     if x.getSize() == 0:
         return FixedPoint(start.copy(), 0, 0.0)
     f = x.duplicate()
-    snes = _solver(comm, prefix)
+    snes = PETSc.SNES().create(comm)
+    snes.setOptionsPrefix(prefix)
+    snes.setType("anderson")
     options = PETSc.Options(prefix)
     if not options.hasName("snes_anderson_m"):
         options.setValue("snes_anderson_m", depth)
@@ -126,19 +128,3 @@ def solve_fixed_point(
         )
     log.debug("%s: %d evaluations, residual %.2e", what, result.evaluations, last)
     return result
-
-
-def read_options(prefix: str) -> None:
-    """Let a solver that does nothing read PETSc's options, so that wrong ones are found before a run."""
-    snes = _solver(MPI.COMM_SELF, prefix)
-    try:
-        snes.setFromOptions()
-    finally:
-        snes.destroy()
-
-
-def _solver(comm: MPI.Comm, prefix: str) -> PETSc.SNES:
-    snes = PETSc.SNES().create(comm)
-    snes.setOptionsPrefix(prefix)
-    snes.setType("anderson")
-    return snes

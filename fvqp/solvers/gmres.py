@@ -70,7 +70,10 @@ def gmres(
     sizes = (b.getLocalSize(), b.getSize())
     matrix = PETSc.Mat().createPython((sizes, sizes), SimpleNamespace(mult=mult), comm=comm)
     matrix.setUp()
-    ksp = _solver(comm, prefix)
+    ksp = PETSc.KSP().create(comm)
+    ksp.setOptionsPrefix(prefix)
+    ksp.setType("gmres")
+    ksp.getPC().setType("none")
     try:
         ksp.setOperators(matrix)
         if precondition is not None:
@@ -90,20 +93,3 @@ def gmres(
         for item in (ksp, matrix, x, b):
             item.destroy()
     return GmresSolution(found, float(norms[-1] / norms[0]), least)
-
-
-def read_options(prefix: str) -> None:
-    """Let a solver that does nothing read PETSc's options, so that wrong ones are found before a run."""
-    ksp = _solver(MPI.COMM_SELF, prefix)
-    try:
-        ksp.setFromOptions()
-    finally:
-        ksp.destroy()
-
-
-def _solver(comm: MPI.Comm, prefix: str) -> PETSc.KSP:
-    ksp = PETSc.KSP().create(comm)
-    ksp.setOptionsPrefix(prefix)
-    ksp.setType("gmres")
-    ksp.getPC().setType("none")
-    return ksp

@@ -266,23 +266,6 @@ def solve_linearized(
     return found, iterations
 
 
-def read_options() -> None:
-    """Let solvers that do nothing read PETSc's options, so that wrong ones are found before a run."""
-    with contextlib.ExitStack() as stack:
-        snes = PETSc.SNES().create(MPI.COMM_SELF)
-        stack.callback(snes.destroy)
-        snes.setOptionsPrefix(PREFIX)
-        snes.setType("newtonls")
-        tangent = PETSc.KSP().create(MPI.COMM_SELF)
-        stack.callback(tangent.destroy)
-        tangent.setOptionsPrefix(f"{PREFIX}tangent_")
-        for ksp in (snes.getKSP(), tangent):
-            ksp.setType("fgmres")
-            ksp.getPC().setType("none")
-        snes.setFromOptions()
-        tangent.setFromOptions()
-
-
 def _configure(ksp: PETSc.KSP, system: LinearizedSystem, rtol: float) -> None:
     # Flexible, since a preconditioner that iterates is not quite linear; on the right, so that what GMRES
     # makes small is the residual itself.

@@ -83,14 +83,18 @@ def newton_by_energy(
     # The preconditioner is the inverse: nothing multiplies by the matrix.
     matrix = PETSc.Mat().createPython((sizes, sizes), SimpleNamespace(), comm=comm)
     matrix.setUp()
-    snes = _solver(comm, prefix)
+    snes = PETSc.SNES().create(comm)
+    snes.setOptionsPrefix(prefix)
+    snes.getKSP().setType("preonly")
+    snes.getKSP().getPC().setType("python")
     try:
         snes.setFunction(function, f)
         snes.setJacobian(lambda snes, x, j, p: j.assemble(), matrix, matrix)
         snes.setConvergenceTest(test)
         snes.setTolerances(stol=0.0, max_it=max_steps)
         snes.getKSP().getPC().setPythonContext(SimpleNamespace(apply=apply))
-        _set_from_options(snes, prefix)
+        with defaults(prefix, {"snes_linesearch_type": "basic"}):
+            snes.setFromOptions()
         with own_errors():
             snes.solve(None, x)
         here[:n] = unknowns(x)
@@ -99,25 +103,3 @@ def newton_by_energy(
         for item in (snes, matrix, f, x):
             item.destroy()
     return here, good
-
-
-def read_options(prefix: str) -> None:
-    """Let a solver that does nothing read PETSc's options, so that wrong ones are found before a run."""
-    snes = _solver(MPI.COMM_SELF, prefix)
-    try:
-        _set_from_options(snes, prefix)
-    finally:
-        snes.destroy()
-
-
-def _solver(comm: MPI.Comm, prefix: str) -> PETSc.SNES:
-    snes = PETSc.SNES().create(comm)
-    snes.setOptionsPrefix(prefix)
-    snes.getKSP().setType("preonly")
-    snes.getKSP().getPC().setType("python")
-    return snes
-
-
-def _set_from_options(snes: PETSc.SNES, prefix: str) -> None:
-    with defaults(prefix, {"snes_linesearch_type": "basic"}):
-        snes.setFromOptions()

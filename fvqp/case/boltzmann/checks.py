@@ -41,6 +41,8 @@ def problems(case: BoltzmannCase) -> Iterator[tuple[str, str]]:
             "evolution.method",
             '"bdf" builds on earlier steps and needs gap.model = "fixed"; leave it out, or "arkimex"',
         )
+    if case.evolution is not None and case.evolution.method == "relaxation" and case.solver.petsc:
+        yield "solver.petsc", 'is not used with evolution.method = "relaxation"; PETSc takes no part in it'
     if case.collisions.evaluation == "direct" and case.energies.spacing == "graded":
         yield "collisions.evaluation", '"direct" needs energies.spacing = "uniform"'
     if case.spectrum.model == "eliashberg":

@@ -17,10 +17,10 @@ from fvqp.case.boltzmann import efficiency
 from fvqp.case.boltzmann.analytic import ClosedForms
 from fvqp.case.boltzmann.build import build_processes, build_setup, initial_state
 from fvqp.case.boltzmann.observable import BoltzmannRun, BoltzmannSample
-from fvqp.case.boltzmann.petsc_options import FAMILIES, check_petsc_options_used
 from fvqp.case.boltzmann.schema import BoltzmannCase
 from fvqp.case.boltzmann.strong import described, warn
 from fvqp.case.evolution import recorded_times
+from fvqp.case.petsc_options import EVOLUTION, STEADY, check_options_used
 from fvqp.case.study import Line, PointRecorder, PointStudy
 from fvqp.collisions import PhotonDrive, quasiparticle_density, thermal
 from fvqp.errors import ConvergenceError
@@ -34,8 +34,11 @@ from fvqp.models.boltzmann import (
     evolve,
     separate_cells,
 )
+from fvqp.models.boltzmann.cell_equations import CellEquations
+from fvqp.models.boltzmann.evolution import stepper
 from fvqp.results.dataset import SweepDataset
 from fvqp.results.observable import define
+from fvqp.solvers.rate_balance import BalanceSolver
 from fvqp.typing import Floats
 
 log = logging.getLogger(__name__)
@@ -62,7 +65,6 @@ class BoltzmannStudy(PointStudy):
         axes: name → values of what is swept, in the order of the dimensions.
     """
 
-    OPTIONS = FAMILIES
     case: BoltzmannCase
 
     def __init__(self, case: BoltzmannCase, comm: MPI.Comm, out: Path | None, solve: bool = True) -> None:
@@ -108,7 +110,7 @@ class BoltzmannStudy(PointStudy):
             problem = self.problem(t, s)
             if s == 0:
                 self._initial(problem, t)
-        check_petsc_options_used(self.case, problem)
+        self._check_options(problem)
         self._warn_of_resolution()
         if self.setup.strong is not None:
             warn(
@@ -120,6 +122,20 @@ class BoltzmannStudy(PointStudy):
                 f"{self.case.source}: spectrum",
             )
         return problem
+
+    def _check_options(self, problem: BoltzmannProblem) -> None:
+        """Raise `CaseError` for options of PETSc that no solver reads."""
+        evolution = self.case.evolution
+
+        def rehearse() -> None:
+            # Solvers look for their options when they are made.
+            if evolution is None:
+                BalanceSolver(CellEquations(problem))
+            else:
+                stepper(problem, evolution.method, evolution.tolerance, None)
+
+        has = {EVOLUTION: evolution is not None, STEADY: evolution is None}
+        check_options_used(self.case, STEADY if evolution is None else EVOLUTION, has, rehearse)
 
     def _warn_of_resolution(self) -> None:
         """Bins too wide for k_BT, and what that costs."""

@@ -12,13 +12,14 @@ from mpi4py import MPI
 
 from fvqp.case.clusters import evolution
 from fvqp.case.clusters.build import CUBIC_MICROMETRE, Clusters, coupling
-from fvqp.case.clusters.petsc_options import FAMILIES, check_petsc_options_used
 from fvqp.case.clusters.schema import ClustersCase
+from fvqp.case.petsc_options import check_options_used
 from fvqp.case.study import PointStudy
 from fvqp.models.clusters import (
     Cluster,
     ClusterState,
     FokkerPlanck,
+    MasterEquation,
     NumberChain,
     analytic_flux_noise,
     crossover,
@@ -38,6 +39,8 @@ from fvqp.typing import Floats
 
 Values = dict[str, Any]
 
+#: A cluster on which solvers show which options they read.
+SMALL = Cluster(10.0, 1.0, gamma=10.0, gamma_t=0.1, tau_s=1.0)
 #: Averages of a trajectory in a lifetime.
 AVERAGES = 4
 
@@ -45,15 +48,28 @@ AVERAGES = 4
 class ClustersStudy(PointStudy):
     """Clusters of a case: every point of the sweep is a cluster and an equation."""
 
-    OPTIONS = FAMILIES
     case: ClustersCase
 
     def __init__(self, case: ClustersCase, comm: MPI.Comm, out: Path | None, solve: bool = True) -> None:
         super().__init__(case, comm, out, solve)
-        check_petsc_options_used(case)
+        check_options_used(case, f'method = "{case.solver.method}"', rehearse=self._rehearse)
         self.clusters = Clusters(case)
         self.sources = {"constants": "given in the case" if case.material is None else "material of the case"}
         self.warnings = self.clusters.warnings()
+
+    def _rehearse(self) -> None:
+        """Let solvers read PETSc's options on a cluster of a few hundred states."""
+        equations, method = set(self.case.sweep.equation), self.case.solver.method
+        # Equations in N are eliminated directly, as small master equations are.
+        methods = {"mumps"} if {"simplified", "fokker_planck"} & equations else set()
+        if "master" in equations:
+            methods |= {"mumps", "gamg"} if method == "auto" else {method}
+        for one in sorted(methods):
+            equation = MasterEquation(SMALL, comm=MPI.COMM_SELF, method=one, warn=False)
+            equation.stationary()
+            if self.case.evolution is not None:
+                equation.evolve(equation.certain(0, 0), [1e-3])
+            equation.chain.destroy()
 
     def report(self) -> Iterable[tuple[str, str]]:
         clusters, found = self.clusters, self.clusters.constants

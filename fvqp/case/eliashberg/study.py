@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from mpi4py import MPI
 
-from fvqp.case.eliashberg.petsc_options import FAMILIES, check_petsc_options_used
 from fvqp.case.eliashberg.schema import EliashbergCase
 from fvqp.case.interaction import KELVIN, MEV, Resolved, resolved
+from fvqp.case.petsc_options import check_options_used
 from fvqp.case.study import PointStudy
 from fvqp.errors import CaseError
 from fvqp.results.dataset import SweepDataset
@@ -32,11 +32,10 @@ class EliashbergStudy(PointStudy):
     """The Eliashberg equations at the temperatures of a case."""
 
     case: EliashbergCase
-    OPTIONS = FAMILIES
 
     def __init__(self, case: EliashbergCase, comm: MPI.Comm, out: Path | None, solve: bool = True) -> None:
         super().__init__(case, comm, out, solve)
-        check_petsc_options_used(case)
+        check_options_used(case, "Anderson acceleration")
         self.interaction, self.coulomb, source = _interaction(case)
         self.sources = {"alpha2F": source}
         self.edges = np.linspace(0.0, case.energies.maximum.in_joule(0.0) / MEV, case.energies.number + 1)

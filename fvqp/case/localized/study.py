@@ -15,8 +15,8 @@ from mpi4py import MPI
 
 from fvqp.case.evolution import recorded_times
 from fvqp.case.localized.build import MICROMETRE, Localized
-from fvqp.case.localized.petsc_options import FAMILIES, check_petsc_options_used
 from fvqp.case.localized.schema import LocalizedCase
+from fvqp.case.petsc_options import HOPS, LAW, PAIRS, RELAXATION, check_options_used
 from fvqp.case.study import PointStudy
 from fvqp.errors import FvqpError
 from fvqp.mesh import shape_mesh
@@ -26,6 +26,7 @@ from fvqp.models.localized import (
     LongRun,
     Simulation,
     combined,
+    density,
     estimate,
     measure_steady,
 )
@@ -52,12 +53,14 @@ RUNS = "runs"
 class LocalizedStudy(PointStudy):
     """Independent runs of all points."""
 
-    OPTIONS = FAMILIES
     case: LocalizedCase
 
     def __init__(self, case: LocalizedCase, comm: MPI.Comm, out: Path | None, solve: bool = True) -> None:
         super().__init__(case, comm, out, solve)
-        check_petsc_options_used(case)
+        pairs, hops = case.law.closure == "pairs", case.law.diffusivity is not None
+        in_time = case.relaxation is not None and not pairs
+        has = {PAIRS: pairs, RELAXATION: in_time, HOPS: hops, LAW: in_time or hops}
+        check_options_used(case, "[law]", has, lambda: density.read_options(in_time))
         self.plan = Localized(case)
         self.sources = {"constants": "given in the case" if case.material is None else "material of the case"}
         self.warnings = self.plan.warnings()

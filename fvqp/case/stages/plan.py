@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from fvqp.case import models
+from fvqp.case.petsc_options import reached
 from fvqp.case.reading import case_from_dict, validated_case
 from fvqp.case.stages.schema import Stage, StagesCase
 from fvqp.case.tables import Case
@@ -77,7 +78,7 @@ def _takes(model: str, key: str) -> bool:
         return False
     if not option:
         return True
-    return option[0].startswith(models.study(model).OPTIONS)
+    return reached(model, option[0]) is not None
 
 
 def _planned(whole: StagesCase, stage: Stage) -> PlannedStage:

@@ -12,15 +12,15 @@ from scipy import constants
 
 from fvqp.case.boltzmann.strong import described
 from fvqp.case.evolution import recorded_times
+from fvqp.case.petsc_options import EVOLUTION, IMEX, ROSENBROCK, STEADY, check_options_used
 from fvqp.case.sizes import size_rows
 from fvqp.case.study import Study
 from fvqp.case.transport.build import build_setup
-from fvqp.case.transport.petsc_options import FAMILIES, check_petsc_options_used
 from fvqp.case.transport.recording import TransportRecorder
 from fvqp.case.transport.schema import TransportCase
 from fvqp.errors import ConvergenceError, FvqpError
 from fvqp.models.boltzmann import State
-from fvqp.models.boltzmann.evolution import evolve
+from fvqp.models.boltzmann.evolution import evolve, stepper
 from fvqp.models.boltzmann.steady import SteadySolver
 from fvqp.results.checkpoint import Checkpoint
 from fvqp.results.folder import ResultsFolder
@@ -33,14 +33,31 @@ class TransportStudy(Study[TransportRecorder]):
     """One evolution in time, or a steady state, of a body."""
 
     case: TransportCase
-    OPTIONS = FAMILIES
 
     def __init__(self, case: TransportCase, comm: MPI.Comm, out: Path | None, solve: bool = True) -> None:
         super().__init__(case, comm, out, solve)
         self.setup = build_setup(case, comm, out=out if solve else Path(), solve=solve)
-        check_petsc_options_used(case, self.setup.problem)
+        self._check_options()
         self.sources = self.setup.material.sources
         self.times = np.zeros(1) if case.evolution is None else recorded_times(case.evolution)
+
+    def _check_options(self) -> None:
+        """Raise `CaseError` for options of PETSc that no solver reads."""
+        steady, method = self.case.evolution is None, getattr(self.case.evolution, "method", None)
+
+        def rehearse() -> None:
+            # Solvers look for their options when they are made.
+            if method is not None:
+                stepper(self.setup.problem, method, 1e-2, None)
+
+        has = {
+            EVOLUTION: not steady,
+            STEADY: steady,
+            ROSENBROCK: method == "rosenbrock",
+            IMEX: method == "imex",
+        }
+        task = STEADY if steady else f'evolution.method = "{method}"'
+        check_options_used(self.case, task, has, rehearse)
 
     def report(self) -> Iterable[tuple[str, str]]:
         setup, mesh = self.setup, self.setup.mesh

@@ -28,9 +28,9 @@ from fvqp.case.usadel.mesh_and_material_checks import (
     warn_of_relaxation,
     warn_of_reservoirs,
 )
-from fvqp.case.usadel.petsc_options import FAMILIES, check_petsc_options_used
 from fvqp.case.usadel.recording import UsadelRecorder
 from fvqp.case.usadel.schema import UsadelCase
+from fvqp.case.usadel.solvers import check_options
 from fvqp.errors import CaseError, ConvergenceError, FvqpError
 from fvqp.models.branches import GapBranch, follow_gap
 from fvqp.models.kinetics import KineticState, SpectralState
@@ -50,7 +50,6 @@ log = logging.getLogger(__name__)
 class UsadelStudy(Study[UsadelRecorder]):
     """A sweep of biases, whose curves groups of ranks share."""
 
-    OPTIONS = FAMILIES
     case: UsadelCase
 
     def __init__(self, case: UsadelCase, comm: MPI.Comm, out: Path | None, solve: bool = True) -> None:
@@ -70,7 +69,7 @@ class UsadelStudy(Study[UsadelRecorder]):
         self.queue: WorkQueue | None = None
         self.problems = build_problems(case, build_mesh(case, self.group))
         self.sources = self.problems[0].device.material.sources
-        check_petsc_options_used(case, self.problems[0])
+        check_options(case, self.problems[0])
 
     def _warn(self) -> None:
         device = self.problems[0].device

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,11 @@ from mpi4py import MPI
 from scipy import constants
 
 from fvqp.case.geometry import distributed_mesh
+from fvqp.case.petsc_options import check_options_used
 from fvqp.case.sizes import size_rows, warn_of_sizes
 from fvqp.case.study import PointStudy
-from fvqp.case.weak_link.petsc_options import FAMILIES, check_petsc_options_used
 from fvqp.case.weak_link.schema import WeakLinkCase, WeakLinkMetal
-from fvqp.errors import CaseError, MeshError
+from fvqp.errors import CaseError, ConvergenceError, MeshError
 from fvqp.materials import Material, load_material
 from fvqp.mesh import Mesh
 from fvqp.models.device import Device, Reservoir
@@ -28,13 +29,19 @@ class WeakLinkStudy(PointStudy):
     """Currents, minigaps and densities of states of a weak link."""
 
     case: WeakLinkCase
-    OPTIONS = FAMILIES
 
     def __init__(self, case: WeakLinkCase, comm: MPI.Comm, out: Path | None, solve: bool = True) -> None:
         super().__init__(case, comm, out, solve)
         mesh = distributed_mesh(case.mesh, case.source, MPI.COMM_SELF)
         self.links = [_link(case, mesh, temperature) for temperature in case.sweep.temperature]
-        check_petsc_options_used(case, _link(case, mesh, case.sweep.temperature[0]))
+        trial = _link(case, mesh, case.sweep.temperature[0])
+
+        def rehearse() -> None:
+            # at one energy far above the real axis
+            with suppress(ConvergenceError):
+                trial.solve(np.array([2j]), [0.0] * len(trial.device.reservoirs))
+
+        check_options_used(case, f'method = "{case.solver.method}"', rehearse=rehearse)
         self.device = self.links[0].device
         self.sources = self.device.material.sources
         if comm.rank == 0 and solve:

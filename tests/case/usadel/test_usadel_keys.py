@@ -118,7 +118,11 @@ def test_petsc_options_of_newton():
     with pytest.raises(ConvergenceError, match="DIVERGED_MAX_IT"):
         fvqp.run(case(COLLIDING | {"solver": {"petsc": newton}}))
     for around, options, message in (
-        (SELF_CONSISTENT, {"newton_ksp_rtol": 1e-5}, "without .collisions. the equations are linear"),
+        (
+            SELF_CONSISTENT,
+            {"newton_ksp_rtol": 1e-5},
+            "it reaches .collisions., without which the equations are linear",
+        ),
         (SELF_CONSISTENT, {"gap_snes_monitor": True}, "it reaches the iteration of a supercurrent"),
         (COLLIDING | {"gap": {}}, {"newton_tangent_ksp_rtol": 1e-5}, "solved for where gap or phase"),
         (COLLIDING, {"newton_ksp_nonsense": 1}, "newton_ksp_nonsense"),
