@@ -36,22 +36,27 @@ def keys(table: type[BaseModel], prefix: str = "") -> set[str]:
 
 
 def put(data: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
-    """``data`` with the value at a dotted path; numbers in it are places in lists. None removes the key."""
+    """``data`` with the value at a dotted path. Numbers in it are places in lists, by default the first; None
+    removes the key."""
     *steps, last = path.split(".")
     at: Any = data
     for step in steps:
+        if isinstance(at, list) and not step.isdigit():
+            at = at[0]
         at = at[int(step)] if isinstance(at, list) else at.setdefault(step, {})
+    if isinstance(at, list) and not last.isdigit():
+        at = at[0]
     place = int(last) if isinstance(at, list) else last
     if value is None:
-        del at[place]
+        at.pop(place, None) if isinstance(at, dict) else at.pop(place)
     else:
         at[place] = value
     return data
 
 
-def changed(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+def changed(base: dict[str, Any], changes: dict[str, Any] | None = None) -> dict[str, Any]:
     """A copy of a case with values at dotted paths, see `put`."""
     data = copy.deepcopy(base)
-    for path, value in changes.items():
+    for path, value in (changes or {}).items():
         put(data, path, copy.deepcopy(value))
     return data

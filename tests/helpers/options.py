@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
 import numpy as np
-from case_keys import put
+from case_keys import changed
 
 import fvqp
 
@@ -18,8 +17,8 @@ import fvqp
 class Option:
     """What shows that a key does something.
 
-    ``value`` at ``path`` (default: the name of the key), in a case with the tables ``around`` in place of
-    those of ``base`` (default: the test's), moves ``number`` (default: the test's) by more than the part
+    ``value`` at ``path`` (default: the name of the key), in a case ``base`` (default: the test's) with the
+    changes ``around`` at dotted paths, moves ``number`` (default: the test's) by more than the part
     ``by`` of it, or to ``to`` times its value.
     """
 
@@ -30,12 +29,6 @@ class Option:
     path: str = ""
     to: float | None = None
     by: float = 1e-5
-
-
-def variant(base: dict[str, Any], changes: dict[str, Any] | None = None) -> dict[str, Any]:
-    """A base case with tables replaced, or left out where None."""
-    tables = copy.deepcopy(base | (changes or {}))
-    return {key: value for key, value in tables.items() if value is not None}
 
 
 @cache
@@ -57,9 +50,9 @@ def number(data: dict[str, Any], name: str) -> np.ndarray:
 
 def assert_moves(key: str, option: Option, base: dict[str, Any], default: str) -> None:
     """That the key does what its option says; ``default``: the number of options that name none."""
-    around = variant(option.base or base, option.around)
-    changed = put(copy.deepcopy(around), option.path or key, option.value)
-    before, after = (number(data, option.number or default) for data in (around, changed))
+    around = changed(option.base or base, option.around)
+    other = changed(around, {option.path or key: option.value})
+    before, after = (number(data, option.number or default) for data in (around, other))
     if before.shape == after.shape:
         assert np.abs(after - before).max() > option.by * np.abs(before).max()
     else:

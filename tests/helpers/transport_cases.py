@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from case_keys import changed
+
 _PULSE = {"of": "quasiparticles", "centre": "2 Delta0", "width": "0.25 Delta0", "size": "2 um", "peak": 0.3}
 
 SPHERE: dict[str, Any] = {
@@ -96,3 +98,33 @@ FLYING: dict[str, Any] = {
     "evolution": {"start": "0.1 ns", "end": "1 ns", "points_per_decade": 1, "tolerance": 0.1},
 }
 """Changes of the film: phonons that fly through it, from a pulse in a corner."""
+
+DRIVE: dict[str, Any] = {"photon_energy": "40 GHz", "coupling": "10 kHz", "photons": 100.0}
+PROBE: dict[str, Any] = {"photon_energy": "5 GHz"}
+TIN: dict[str, Any] = {"model": "eliashberg", "interaction": {"metal": "Sn"}}
+SINE: dict[str, Any] = {"model": "sine", "maximum": "4 meV"}
+#: A sphere of tin by strong coupling, a film with a region of it; phonons with dispersion in both.
+STRONG = changed(SPHERE, {"spectrum": TIN, "gap": {"model": "fixed"}, "evolution.end": "0.1 ns"})
+BESIDE = changed(
+    FILM,
+    {
+        "material.name": "Sn",
+        "bath.temperature": "1 K",
+        "energies.maximum": "8 Delta0",
+        "energies.width": "0.5 Delta0",
+        "regions.trap": {"material": {"name": "Sn"}, "spectrum": TIN},
+        "injections.0.centre": "6 Delta0",
+        "injections.0.width": "0.3 Delta0",
+        "injections.0.regions": ["trap"],
+        "evolution.end": "10 ns",
+    },
+)
+CHAIN = changed(SPHERE, {"phonons.dispersion": SINE})
+BLOCK = changed(
+    FILM,
+    {
+        "phonons": {"motion": "ordinates", "directions": 2, "azimuths": 4, "sound_velocity": "4 km/s"},
+        "regions.trap": {"phonon_dispersion": SINE},
+        "evolution.end": "10 ns",
+    },
+)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from options import variant
+from case_keys import changed
 
 BASE: dict[str, Any] = {
     "model": "usadel",
@@ -187,4 +187,4 @@ LINE: dict[str, Any] = {
 
 def case(changes: dict[str, Any] | None = None) -> dict[str, Any]:
     """The base case with tables replaced."""
-    return variant(BASE, changes)
+    return changed(BASE, changes)

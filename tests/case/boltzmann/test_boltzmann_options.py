@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from case_keys import keys
+from case_keys import changed, keys
 from kinetic_cases import DRIVEN, PULSE, STRONG
 from matplotlib.image import imread
-from options import Option, assert_moves, dataset, number, variant
+from options import Option, assert_moves, dataset, number
 
 import fvqp
 from fvqp.case.models import schema
@@ -73,23 +73,19 @@ OPTIONS: dict[str, Option] = {
     "phonons.escape.transmission": Option(0.1, around=FILM),
     "phonons.escape.sound_velocity": Option("2 km/s", around=FILM),
     "initial.temperature": Option("0.35 K", base=PULSE),
-    "initial.pulses.of": Option("phonons", base=PULSE, path="initial.pulses.0.of"),
-    "initial.pulses.centre": Option("1.8 Delta0", base=PULSE, path="initial.pulses.0.centre"),
-    "initial.pulses.width": Option("0.3 Delta0", base=PULSE, path="initial.pulses.0.width"),
-    "initial.pulses.peak": Option(0.02, base=PULSE, path="initial.pulses.0.peak"),
-    "initial.pulses.energy_density": Option(
-        "2 uJ/cm^3", around=WEAK, base=PULSE, path="initial.pulses.0.energy_density"
-    ),
-    "microwaves.photon_energy": Option("10 GHz", path="microwaves.0.photon_energy"),
-    "microwaves.coupling": Option("2 Hz", path="microwaves.0.coupling"),
-    "microwaves.photons": Option(1e7, path="microwaves.0.photons"),
-    "microwaves.absorbed_power": Option(
-        "20 aW/um^3", "power_injected", POWER, path="microwaves.0.absorbed_power", to=2.0
-    ),
-    "injections.of": Option("phonons", around=INJECTED, path="injections.0.of"),
-    "injections.centre": Option("2.5 Delta0", around=PHONONS, path="injections.0.centre"),
-    "injections.width": Option("0.05 Delta0", "f", INJECTED, path="injections.0.width", by=1e-6),
-    "injections.power": Option("20 aW/um^3", "power_injected", PHONONS, path="injections.0.power", to=2.0),
+    "initial.pulses.of": Option("phonons", base=PULSE),
+    "initial.pulses.centre": Option("1.8 Delta0", base=PULSE),
+    "initial.pulses.width": Option("0.3 Delta0", base=PULSE),
+    "initial.pulses.peak": Option(0.02, base=PULSE),
+    "initial.pulses.energy_density": Option("2 uJ/cm^3", around=WEAK, base=PULSE),
+    "microwaves.photon_energy": Option("10 GHz"),
+    "microwaves.coupling": Option("2 Hz"),
+    "microwaves.photons": Option(1e7),
+    "microwaves.absorbed_power": Option("20 aW/um^3", "power_injected", POWER, to=2.0),
+    "injections.of": Option("phonons", around=INJECTED),
+    "injections.centre": Option("2.5 Delta0", around=PHONONS),
+    "injections.width": Option("0.05 Delta0", "f", INJECTED, by=1e-6),
+    "injections.power": Option("20 aW/um^3", "power_injected", PHONONS, to=2.0),
     "trapping.rate": Option("1 MHz"),
     "evolution.end": Option("200 ns", base=PULSE),
     "evolution.start": Option("20 ns", base=PULSE),
@@ -131,7 +127,7 @@ ELSEWHERE = {
 
 def case(changes: dict[str, Any] | None = None, base: dict[str, Any] = DRIVEN) -> dict[str, Any]:
     """A base case with tables replaced."""
-    return variant(base, changes)
+    return changed(base, changes)
 
 
 def test_every_key_has_a_test():

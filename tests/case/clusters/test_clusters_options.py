@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from case_keys import keys, put
+from case_keys import changed, keys, put
 from matplotlib.image import imread
-from options import dataset, variant
+from options import dataset
 from stochastic_cases import CLUSTER
 
 import fvqp
@@ -114,7 +114,7 @@ ELSEWHERE = {
 
 def case(changes: dict[str, Any] | None = None) -> dict[str, Any]:
     """The base case with tables replaced, or left out where None."""
-    return variant(CLUSTER, changes)
+    return changed(CLUSTER, changes)
 
 
 def test_every_key_has_a_test() -> None:

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from case_keys import keys, put
+from case_keys import changed, keys, put
 from kinetic_cases import DEBYE
 from matplotlib.image import imread
-from options import Option, assert_moves, dataset, number, variant
+from options import Option, assert_moves, dataset, number
 
 import fvqp
 from fvqp.case.eliashberg.schema import EliashbergCase
@@ -50,7 +50,7 @@ ELSEWHERE = {
 
 def case(changes: dict[str, Any] | None = None) -> dict[str, Any]:
     """The base case with tables replaced."""
-    return variant(DEBYE, changes)
+    return changed(DEBYE, changes)
 
 
 def test_every_key_has_a_test():

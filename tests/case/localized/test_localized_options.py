@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from case_keys import keys, put
+from case_keys import changed, keys, put
 from interrupting import forget
 from matplotlib.image import imread
-from options import Option, assert_moves, dataset, variant
+from options import Option, assert_moves, dataset
 from stochastic_cases import BUBBLES, TAIL, WIRE
 from vtkmodules.util.numpy_support import vtk_to_numpy
 from vtkmodules.vtkIOXML import vtkXMLUnstructuredGridReader
@@ -117,7 +117,7 @@ def test_option_moves_a_number(key: str) -> None:
 
 def test_a_point_of_the_curve() -> None:
     """Box, law and mean field beside one another; an error that holds."""
-    found = dataset(variant(TAIL, {"box": {"particles": 400}, "monte_carlo": {"accuracy": 0.02}}))
+    found = dataset(changed(TAIL, {"box": {"particles": 400}, "monte_carlo": {"accuracy": 0.02}}))
     mean, error = found["concentration"].item(), found["concentration_error"].item()
     assert 0.0 < error < 0.02 * mean
     assert abs(mean - found["concentration_law"].item()) < 5.0 * error
@@ -127,7 +127,7 @@ def test_a_point_of_the_curve() -> None:
 
 def test_bubbles() -> None:
     """Bubbles in place of tail states; flips have a time, and a polarization."""
-    found = dataset(variant(BUBBLES))
+    found = dataset(changed(BUBBLES))
     assert found["flip_time"].values[1] == 1.0 and np.isnan(found["flip_time"].values[0])
     packing = found["packing_coefficient"].values[0, :, 0]
     assert 0.5 < packing[0] < 0.7 < packing[1] < 1.3
@@ -146,7 +146,7 @@ def test_material_is_that_of_the_model() -> None:
         edge_shift=20e-6 * 1.602176634e-19,
         electron_phonon_time=400e-9,
     )
-    found = dataset(variant(TAIL, MATERIAL))
+    found = dataset(changed(TAIL, MATERIAL))
     law: TailAnnihilation = states.annihilation()
     assert found["radius"].values == pytest.approx([law.radius])
     assert found.attrs["annihilation_m3_per_s"] == pytest.approx(law.constant)
@@ -156,7 +156,7 @@ def test_generation_from_a_table(tmp_path: Path) -> None:
     """Linear along an axis of the mesh, in the units of the columns."""
     (tmp_path / "rate.csv").write_text("# position, rate\n0, 1\n8000, 9\n")
     table = {"table": str(tmp_path / "rate.csv"), "axis": "x", "length_unit": "nm", "rate": "2 1/um^3/s"}
-    data = variant(WIRE, {"profile": table, **GRADED})
+    data = changed(WIRE, {"profile": table, **GRADED})
     found = fvqp.run(data).dataset
     assert found["generation_cell"].values.ravel() == pytest.approx(2e18 * (1.0 + np.arange(0.5, 8.0)))
     before = case_from_dict(data).hash
@@ -192,7 +192,7 @@ def test_generation_from_an_earlier_run(tmp_path: Path) -> None:
 
     def generated(**more: Any) -> np.ndarray:
         results = {"folder": str(tmp_path / "run"), "at": {"V_inj": "1 mV"}, **more}
-        data = variant(WIRE, {"profile": {"results": results}, **GRADED})
+        data = changed(WIRE, {"profile": {"results": results}, **GRADED})
         return np.asarray(fvqp.run(data).dataset["generation_cell"].values.ravel())
 
     assert generated(variable="A") == pytest.approx(np.repeat(wanted, 2))
@@ -239,7 +239,7 @@ def test_wire_figures_fields_and_resume(tmp_path: Path) -> None:
         {"kind": "concentration", "file": "named.png", "title": "Another title"},
         {"kind": "relaxation"},
     ]
-    data = variant(
+    data = changed(
         WIRE, {"title": "A wire", "figures": figures, "relaxation": {"end": "1 s", "start": "0.1 s"}}
     )
     put(data, "profile.scale", [1.0, 2.0])
@@ -265,7 +265,7 @@ def test_wire_figures_fields_and_resume(tmp_path: Path) -> None:
 
 def test_petsc_options_of_the_pair_closure(capfd: pytest.CaptureFixture[str]) -> None:
     """A monitor prints, and too few iterations are said."""
-    wire = variant(WIRE, {"law": {"closure": "pairs"}, **GRADED})
+    wire = changed(WIRE, {"law": {"closure": "pairs"}, **GRADED})
     fvqp.run(put(wire, "solver", {"petsc": {"closure_snes_monitor": True}}))
     assert "SNES Function norm" in capfd.readouterr().out
     with pytest.raises(ConvergenceError, match="pair closure: not converged after .*DIVERGED_MAX_IT"):
@@ -274,7 +274,7 @@ def test_petsc_options_of_the_pair_closure(capfd: pytest.CaptureFixture[str]) ->
 
 def test_petsc_options_of_the_law_in_time(capfd: pytest.CaptureFixture[str]) -> None:
     """A monitor prints, and a method of first order finds another decay."""
-    film = variant(WIRE, {**GRADED, "relaxation": {"start": "1e-5 s", "end": "10 s"}})
+    film = changed(WIRE, {**GRADED, "relaxation": {"start": "1e-5 s", "end": "10 s"}})
     exact = fvqp.run(film).dataset["decay_law"].values
     first = put(film, "solver", {"petsc": {"density_ts_bdf_order": 1, "density_ts_monitor": True}})
     rough = fvqp.run(first).dataset["decay_law"].values
@@ -283,7 +283,7 @@ def test_petsc_options_of_the_law_in_time(capfd: pytest.CaptureFixture[str]) -> 
 
 
 def test_petsc_options_of_slow_hops(capfd: pytest.CaptureFixture[str]) -> None:
-    wire = variant(WIRE, {"law": {"diffusivity": "1e-9 cm^2/s"}, **GRADED})
+    wire = changed(WIRE, {"law": {"diffusivity": "1e-9 cm^2/s"}, **GRADED})
     fvqp.run(put(wire, "solver", {"petsc": {"density_snes_monitor": True, "density_ksp_monitor": True}}))
     printed = capfd.readouterr().out
     assert "SNES Function norm" in printed and "KSP Residual norm" in printed

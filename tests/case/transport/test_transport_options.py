@@ -1,11 +1,9 @@
 """Every key of a case of the transport model moves a number: a key without an entry fails, and so does one
-without effect."""
+without effect. Keys of tables that films have too are in `test_boltzmann_options`."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, field
-from functools import cache
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,33 +11,25 @@ import pytest
 import pyvista
 from case_keys import changed, keys
 from matplotlib.image import imread
-from transport_cases import FILM, SPHERE
+from options import Option, assert_moves
+from transport_cases import BESIDE, BLOCK, CHAIN, DRIVE, FILM, PROBE, SINE, SPHERE, TIN
 
 import fvqp
 from fvqp.case.models import schema
 
-BASES = {"film": FILM, "sphere": SPHERE}
 
-
-@dataclass(frozen=True)
-class Option:
-    """A value that differs from the one of the base case; ``number``: the variable that it moves by more than
-    the factor ``by``; ``around``: changes at dotted paths beside it, also in the case that is compared."""
-
-    base: str
-    value: Any
-    number: str = "n_qp"
-    around: dict[str, Any] = field(default_factory=dict)
-    by: float = 1e-6
+def of_sphere(value: Any, number: str = "", around: dict[str, Any] | None = None) -> Option:
+    """Return an option of the sphere."""
+    return Option(value, number, around or {}, SPHERE)
 
 
 WALL = {"quasiparticles.walls": {"outer": {"transmission": 0.5}}}
 OTHER = {"regions.trap": {"material": {"name": "Ti"}}}
+SOUND = {"phonons": {"motion": "ordinates", "directions": 2, "azimuths": 4, "sound_velocity": "4 km/s"}}
 GLASS = {
     "regions.trap": {"insulator": True, "ion_density": "5e28 1/m^3", "debye_energy": "55 meV"},
-    "phonons": {"motion": "ordinates", "directions": 2, "azimuths": 4, "sound_velocity": "4 km/s"},
+    **SOUND,
 }
-SOUND = {"phonons": {"motion": "ordinates", "directions": 2, "azimuths": 4, "sound_velocity": "4 km/s"}}
 FLYING = {
     "phonons": {
         "motion": "ordinates",
@@ -53,6 +43,8 @@ BETWEEN = {
     "mesh.shape.regions.rest": [["0 um", "4 um"], "all"],
     "quasiparticles.interfaces": [{"between": ["trap", "rest"], "transmission": 0.1}],
 }
+BRIEF = {"evolution.end": "30 ns"}
+TRAP = "regions.trap"
 SIZED = {"initial.pulses.0.peak": None, "initial.pulses.0.energy": "2 MeV"}
 FILM_PULSE = {
     "initial.pulses": [
@@ -61,98 +53,94 @@ FILM_PULSE = {
 }
 
 OPTIONS: dict[str, Option] = {
-    "material.name": Option("film", "Ta"),
-    "material.gap": Option("film", "190 ueV"),
-    "material.critical_temperature": Option("film", "1.3 K"),
-    "material.characteristic_time": Option("film", "300 ns"),
-    "material.pair_breaking_time": Option("film", "0.3 ns"),
-    "material.dressed_density_of_states": Option("film", "2e10 1/eV/um^3"),
-    "body.geometry": Option("sphere", "cylinder"),
-    "body.radius": Option("sphere", "9 um"),
-    "body.shells": Option("sphere", 6),
-    "body.inner_radius": Option("sphere", "2 um"),
-    "energies.maximum": Option("film", "3.5 Delta0", "energy"),
-    "energies.spacing": Option("film", "graded", "energy"),
-    "energies.width": Option("film", "0.2 Delta0", "energy"),
-    "energies.growth": Option("film", 0.1, "energy", around={"energies.spacing": "graded"}),
-    "energies.lowest_gap": Option("film", "0.3 Delta0", "energy"),
-    "energies.phonon_maximum": Option("film", "4 Delta0", "omega"),
-    "energies.rule": Option("film", "bin"),
-    "gap.model": Option("sphere", "fixed", "gap"),
-    "gap.value": Option("film", "0.9 Delta0", "gap"),
+    "body.geometry": of_sphere("cylinder"),
+    "body.radius": of_sphere("9 um"),
+    "body.shells": of_sphere(6),
+    "body.inner_radius": of_sphere("2 um"),
+    "energies.rule": Option("bin"),
+    "gap.model": of_sphere("fixed", "gap"),
+    "gap.value": Option("0.9 Delta0", "gap"),
     # with paths of a third of a cell: of far shorter ones both are the same diffusion
     "quasiparticles.motion": Option(
-        "film", "ordinates", "n_qp_cell", around={"quasiparticles.diffusivity": "2000 cm^2/s"}
+        "ordinates", "n_qp_cell", around={"quasiparticles.diffusivity": "2000 cm^2/s"}
     ),
-    "quasiparticles.directions": Option("sphere", 6, "n_qp_cell"),
-    "quasiparticles.azimuths": Option("sphere", 4, "n_qp_cell", around=CYLINDER),
-    "quasiparticles.scheme": Option("sphere", "upwind", "n_qp_cell"),
-    "quasiparticles.walls": Option("sphere", WALL["quasiparticles.walls"]),
-    "quasiparticles.walls.transmission": Option("sphere", 0.2, around=WALL),
-    "quasiparticles.walls.specularity": Option("sphere", 0.9, "n_qp_cell", around=WALL),
+    "quasiparticles.directions": of_sphere(6, "n_qp_cell"),
+    "quasiparticles.azimuths": of_sphere(4, "n_qp_cell", around=CYLINDER),
+    "quasiparticles.scheme": of_sphere("upwind", "n_qp_cell"),
+    "quasiparticles.walls": of_sphere(WALL["quasiparticles.walls"]),
+    "quasiparticles.walls.transmission": of_sphere(0.2, around=WALL),
+    "quasiparticles.walls.specularity": of_sphere(0.9, "n_qp_cell", around=WALL),
     "quasiparticles.interfaces": Option(
-        "film",
         BETWEEN["quasiparticles.interfaces"],
         around={"mesh.shape.regions.rest": [["0 um", "4 um"], "all"]},
     ),
-    "quasiparticles.interfaces.transmission": Option("film", 0.3, around=BETWEEN),
-    "quasiparticles.fermi_velocity": Option("sphere", "0.5e6 m/s", "n_qp_cell"),
-    "quasiparticles.free_path": Option("sphere", "2 um", "n_qp_cell"),
-    "quasiparticles.diffusivity": Option("film", "10 cm^2/s", "n_qp_cell"),
-    "phonons.model": Option("film", "bath", around={"phonons": {}}),
-    "phonons.motion": Option("sphere", "diffusive", "energy_escaped", around=FLYING),
-    "phonons.directions": Option("sphere", 6, "energy_escaped"),
-    "phonons.azimuths": Option("sphere", 4, "energy_escaped", around=CYLINDER),
-    "phonons.scheme": Option("sphere", "upwind", "energy_escaped"),
-    "phonons.walls.transmission": Option("sphere", 0.2, "energy_escaped"),
-    "phonons.walls.specularity": Option("sphere", 0.9, "energy_escaped"),
-    "phonons.sound_velocity": Option("sphere", "3 km/s", "energy_escaped"),
-    "phonons.free_path": Option("sphere", "1 um", "energy_escaped"),
-    "phonons.escape.time": Option("film", "2 ns", "energy_escaped"),
-    "collisions.inelastic": Option("film", False),
-    "regions.material.name": Option("film", "Ti", around={"regions.trap": {"material": {"name": "Al"}}}),
-    "regions.material.gap": Option("film", "70 ueV", "gap", around=OTHER),
-    "regions.material.critical_temperature": Option("film", "0.5 K", around=OTHER),
-    "regions.material.characteristic_time": Option("film", "1 us", around=OTHER),
-    "regions.material.pair_breaking_time": Option("film", "0.5 ns", around=OTHER),
-    "regions.material.dressed_density_of_states": Option("film", "3e10 1/eV/um^3", around=OTHER),
-    "regions.gap": Option("film", "0.7 Delta0", "gap"),
-    "regions.insulator": Option("film", True, "energy_ph", around=GLASS),
-    "regions.ion_density": Option("film", "6e28 1/m^3", "energy_ph", around=GLASS),
-    "regions.debye_energy": Option("film", "50 meV", "energy_ph", around=GLASS),
-    "regions.fermi_velocity": Option(
-        "film", "1e5 m/s", "n_qp_cell", around={"regions.trap.free_path": "10 nm"}
-    ),
-    "regions.free_path": Option("film", "10 nm", "n_qp_cell"),
-    "regions.diffusivity": Option("film", "1 cm^2/s", "n_qp_cell"),
-    "regions.sound_velocity": Option("film", "1 km/s", "energy_ph_cell", around=SOUND),
-    "regions.phonon_free_path": Option("film", "0.1 um", "energy_ph_cell", around=SOUND),
-    "regions.escape.time": Option("film", "5 ns", "energy_escaped"),
-    "initial.temperature": Option("film", "0.4 K"),
-    "initial.pulses.of": Option("sphere", "phonons", "energy_qp"),
-    "initial.pulses.centre": Option("sphere", "1.8 Delta0"),
-    "initial.pulses.width": Option("sphere", "0.28 Delta0"),
-    "initial.pulses.size": Option("sphere", "3 um"),
-    "initial.pulses.position": Option("film", ["3 um", "1 um", "0 um"], "energy_ph_cell", around=FILM_PULSE),
-    "initial.pulses.regions": Option("film", ["trap"], around=FILM_PULSE),
-    "initial.pulses.peak": Option("sphere", 0.2),
-    "initial.pulses.energy": Option("sphere", "1 MeV", around=SIZED),
-    "injections.of": Option("film", "phonons"),
-    "injections.centre": Option("film", "1.8 Delta0"),
-    "injections.width": Option("film", "0.1 Delta0"),
-    "injections.size": Option("film", "1 um"),
+    "quasiparticles.interfaces.transmission": Option(0.3, around=BETWEEN),
+    "quasiparticles.fermi_velocity": of_sphere("0.5e6 m/s", "n_qp_cell"),
+    "quasiparticles.free_path": of_sphere("2 um", "n_qp_cell"),
+    "quasiparticles.diffusivity": Option("10 cm^2/s", "n_qp_cell"),
+    "phonons.model": Option("bath", around={"phonons": {}}),
+    "phonons.motion": of_sphere("diffusive", "energy_escaped", around=FLYING),
+    "phonons.directions": of_sphere(6, "energy_escaped"),
+    "phonons.azimuths": of_sphere(4, "energy_escaped", around=CYLINDER),
+    "phonons.scheme": of_sphere("upwind", "energy_escaped"),
+    "phonons.walls.transmission": of_sphere(0.2, "energy_escaped"),
+    "phonons.walls.specularity": of_sphere(0.9, "energy_escaped"),
+    "phonons.sound_velocity": of_sphere("3 km/s", "energy_escaped"),
+    "phonons.free_path": of_sphere("1 um", "energy_escaped"),
+    "phonons.escape.time": Option("2 ns", "energy_escaped"),
+    "collisions.inelastic": Option(False),
+    "regions.material.name": Option("Ti", around={"regions.trap": {"material": {"name": "Al"}}}),
+    "regions.material.gap": Option("70 ueV", "gap", around=OTHER),
+    "regions.material.critical_temperature": Option("0.5 K", around=OTHER),
+    "regions.material.characteristic_time": Option("1 us", around=OTHER),
+    "regions.material.pair_breaking_time": Option("0.5 ns", around=OTHER),
+    "regions.material.dressed_density_of_states": Option("3e10 1/eV/um^3", around=OTHER),
+    "regions.gap": Option("0.7 Delta0", "gap"),
+    "regions.insulator": Option(GLASS["regions.trap"], "energy_ph", around=SOUND, path="regions.trap"),
+    "regions.ion_density": Option("6e28 1/m^3", "energy_ph", around=GLASS),
+    "regions.debye_energy": Option("50 meV", "energy_ph", around=GLASS),
+    "regions.fermi_velocity": Option("1e5 m/s", "n_qp_cell", around={"regions.trap.free_path": "10 nm"}),
+    "regions.free_path": Option("10 nm", "n_qp_cell"),
+    "regions.diffusivity": Option("1 cm^2/s", "n_qp_cell"),
+    "regions.sound_velocity": Option("1 km/s", "energy_ph_cell", around=SOUND),
+    "regions.phonon_free_path": Option("0.1 um", "energy_ph_cell", around=SOUND),
+    "regions.escape.time": Option("5 ns", "energy_escaped"),
+    "initial.temperature": Option("0.4 K"),
+    "initial.pulses.of": of_sphere("phonons", "energy_qp"),
+    "initial.pulses.centre": of_sphere("1.8 Delta0"),
+    "initial.pulses.width": of_sphere("0.28 Delta0"),
+    "initial.pulses.size": of_sphere("3 um"),
+    "initial.pulses.position": Option(["3 um", "1 um", "0 um"], "energy_ph_cell", around=FILM_PULSE),
+    "initial.pulses.regions": Option(["trap"], around=FILM_PULSE),
+    "initial.pulses.peak": of_sphere(0.2),
+    "initial.pulses.energy": of_sphere("1 MeV", around=SIZED),
+    "injections.size": Option("1 um"),
     "injections.position": Option(
-        "film", ["3 um", "1 um", "0 um"], around={"injections.0.size": "1 um", "injections.0.regions": None}
+        ["3 um", "1 um", "0 um"], around={"injections.0.size": "1 um", "injections.0.regions": None}
     ),
-    "injections.regions": Option("film", ["trap"]),
-    "injections.power": Option("film", "2e9 W/m^3"),
-    "bath.temperature": Option("film", "0.35 K"),
-    "evolution.end": Option("film", "0.5 us", "time"),
-    "evolution.start": Option("film", "2 ns", "time"),
-    "evolution.points_per_decade": Option("film", 2, "time"),
-    "evolution.tolerance": Option("film", 0.01),
-    "evolution.method": Option("film", "imex"),
-    "output.energy_shells": Option("film", ["0.5 Delta0", "1 Delta0", "3 Delta0"], "energy_range_from"),
+    "injections.regions": Option(["trap"]),
+    "microwaves.regions": Option(["strip"], around={**BRIEF, "microwaves": [DRIVE]}),
+    "trapping.regions": Option(["strip"], around={**BRIEF, "trapping": [{"rate": "10 MHz"}]}),
+    "resonator.region": Option("strip", "inverse_quality_factor", {**BRIEF, "resonator": PROBE}),
+    "initial.steady": Option(True, around=BRIEF),
+    "regions.spectrum.model": Option(
+        TIN, "energy_qp", {f"{TRAP}.spectrum": {"model": "bcs"}}, BESIDE, f"{TRAP}.spectrum"
+    ),
+    "regions.spectrum.temperature": Option("2.5 K", "gap", base=BESIDE),
+    "regions.spectrum.renormalization": Option("energy", base=BESIDE),
+    "phonons.dispersion.model": Option(SINE, "energy_ph_cell", base=SPHERE, path="phonons.dispersion"),
+    "phonons.dispersion.maximum": Option("5 meV", "energy_ph_cell", base=CHAIN),
+    "regions.phonon_dispersion.model": Option(
+        SINE, "energy_ph_cell", {f"{TRAP}.phonon_dispersion": None}, BLOCK, f"{TRAP}.phonon_dispersion"
+    ),
+    "regions.phonon_dispersion.maximum": Option("5 meV", "energy_ph_cell", base=BLOCK),
+    "bath.temperature": Option("0.35 K"),
+    "evolution.end": Option("0.5 us", "time"),
+    "evolution.start": Option("2 ns", "time"),
+    "evolution.points_per_decade": Option(2, "time"),
+    "evolution.tolerance": Option(0.01),
+    "evolution.method": Option("imex"),
+    "output.energy_shells": Option(["0.5 Delta0", "1 Delta0", "3 Delta0"], "energy_range_from"),
 }
 """Keys whose effect is in the dataset."""
 
@@ -173,89 +161,66 @@ ELSEWHERE = {
     "figures.file",
     "figures.title",
     "solver.petsc",
+    "steady_state.tolerance",
+    "steady_state.maximum_iterations",
+    "phonons.dispersion.file",
+    "regions.phonon_dispersion.file",
 }
-"""Keys with a test of their own below, or shared with other models."""
+"""Keys with a test of their own here or beside, or shared with other models."""
 
-OF_DEVICES = ("microwaves.", "resonator.", "steady_state.", "trapping.", "initial.steady")
-"""Beginnings of keys of drives, probes and steady states, which are tested with devices."""
+OF_FILMS = (
+    "energies.",
+    "injections.",
+    "material.",
+    "microwaves.",
+    "phonons.escape.",
+    "regions.escape.",
+    "regions.spectrum.interaction.",
+    "resonator.",
+    "spectrum.",
+    "trapping.",
+)
+"""Beginnings of keys of tables that films have too, for the same functions."""
 
-OF_BOUNDARIES = (
-    "phonons.interfaces",
-    "phonons.branches",
+OF_TESTS = (
+    "localization",
+    "mesh.shape",
     "periodic",
+    "phonons.branches",
+    "phonons.interfaces",
     "quasiparticles.interfaces.between",
     "quasiparticles.interfaces.specularity",
 )
-"""Beginnings of keys of boundaries, interfaces and branches, which are tested with these."""
+"""Beginnings of keys of boundaries, branches, localization and meshes, which have tests of their own."""
 
-OF_SPECTRA = ("spectrum.", "regions.spectrum.", "phonons.dispersion.", "regions.phonon_dispersion.")
-"""Beginnings of keys of spectra of Eliashberg theory and of dispersion, which have tests of their own."""
-
-PLACES = {
-    "walls": "walls.outer",
-    "interfaces": "interfaces.0",
-    "pulses": "pulses.0",
-    "injections": "injections.0",
-    "regions": "regions.trap",
-}
-"""Tables that are entries of lists or dictionaries, and which of them the cases have."""
+PLACES = {"walls": "walls.outer", "regions": "regions.trap"}
+"""Tables by name, and which of them the cases have."""
 
 
 def place(key: str) -> str:
     """Dotted path of a key in the cases here."""
-    parts = key.split(".")
-    whole = [PLACES.get(part, part) if number + 1 < len(parts) else part for number, part in enumerate(parts)]
-    return ".".join(whole)
-
-
-@cache
-def _dataset(text: str) -> Any:
-    return fvqp.run(json.loads(text)).dataset
-
-
-def number(data: dict[str, Any], name: str) -> np.ndarray:
-    return np.asarray(_dataset(json.dumps(data))[name].values, dtype=float).ravel()
+    *tables, last = key.split(".")
+    return ".".join([*(PLACES.get(table, table) for table in tables), last])
 
 
 def test_every_key_is_here():
-    shapes = {key for key in keys(schema("transport")) if key.startswith("mesh.shape")}
-    shared = {key for key in keys(schema("transport")) if "escape." in key and not key.endswith(".time")}
-    # of walls and interfaces, and branches: test_transport_boundaries, test_transport_branches
-    boundaries = {key for key in keys(schema("transport")) if key.startswith(OF_BOUNDARIES)}
-    of_devices = {key for key in keys(schema("transport")) if key.startswith(OF_DEVICES + OF_SPECTRA)}
-    # of localized quasiparticles: test_transport_localization
-    localized = {key for key in keys(schema("transport")) if key.startswith("localization")}
-    here = keys(schema("transport")) - shapes - shared - boundaries - of_devices - localized
-    tables = {"quasiparticles.walls", "quasiparticles.interfaces"}
-    here -= {f"{one}.walls.kind" for one in ("quasiparticles", "phonons")}
-    assert here | tables == set(OPTIONS) | ELSEWHERE
-
-
-def test_injection_from_a_file(tmp_path):
-    """A table with the points of a Gaussian injects what the Gaussian does."""
-    gaussian = changed(FILM, {"evolution.end": "2 ns", "injections.0.of": "phonons"})
-    expected = fvqp.run(gaussian).dataset
-    source, delta0 = gaussian["injections"][0], expected.attrs["delta0_eV"]
-    centre, width = (float(source[key].split()[0]) for key in ("centre", "width"))
-    energy = np.linspace(centre - 5 * width, centre + 5 * width, 400)
-    rows = np.column_stack([energy * delta0, np.exp(-0.5 * ((energy - centre) / width) ** 2)])
-    np.savetxt(tmp_path / "i.csv", rows, delimiter=",", header="energy_eV,particles", comments="")
-    left_out = {"injections.0.centre": None, "injections.0.width": None}
-    from_file = changed(gaussian, left_out | {"injections.0.file": str(tmp_path / "i.csv")})
-    found = fvqp.run(from_file).dataset
-    np.testing.assert_allclose(found["energy_ph_cell"], expected["energy_ph_cell"], rtol=1e-4)
+    tested = set(OPTIONS) | ELSEWHERE
+    missing = keys(schema("transport")) - tested
+    assert {key for key in missing if not key.startswith(OF_FILMS + OF_TESTS)} == {
+        "quasiparticles.walls.kind",
+        "phonons.walls.kind",
+    }
+    assert tested - keys(schema("transport")) == {"quasiparticles.walls", "quasiparticles.interfaces"}
+    shared = {key.removeprefix("regions.") for key in missing if key.startswith(OF_FILMS)}
+    shared = {f"phonons.{key}" if key.startswith("escape") else key for key in shared}
+    assert shared <= keys(schema("boltzmann"))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("key", OPTIONS)
 def test_a_key_moves_a_number(key):
     option = OPTIONS[key]
-    without = changed(BASES[option.base], SOUND if key == "regions.insulator" else option.around)
-    with_it = changed(BASES[option.base], option.around | {place(key): option.value})
-    before, after = number(without, option.number), number(with_it, option.number)
-    if before.shape == after.shape:
-        scale = np.nanmax(np.abs(before)) or 1.0
-        assert np.nanmax(np.abs(after - before)) > option.by * scale
+    assert_moves(key, replace(option, path=option.path or place(key)), FILM, "n_qp")
 
 
 @pytest.mark.slow

@@ -40,7 +40,7 @@ OPTIONS: dict[str, Option] = {
     "regions.diffusivity": Option("8 cm^2/s", around=REGION, path="regions.end.diffusivity"),
     "regions.resistivity": Option("50 nohm*m", around=REGION, path="regions.end.resistivity"),
     "reservoirs.gap": Option("100 ueV", path="reservoirs.1.gap"),
-    "reservoirs.phase": Option("20 deg", path="reservoirs.0.phase"),
+    "reservoirs.phase": Option("20 deg"),
     "spectrum.broadening": Option(0.05),
     "energies.maximum": Option(0.5, "energy"),
     "energies.number": Option(5, "energy"),
