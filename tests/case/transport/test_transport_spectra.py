@@ -159,23 +159,9 @@ WRONG: list[tuple[dict[str, Any], dict[str, Any], str]] = [
         'spectrum.renormalization: must be "energy" with gap.model = "follows"',
     ),
     (
-        STRONG,
-        {"gap": {"model": "follows"}, "spectrum.renormalization": "energy", "spectrum.temperature": "1 K"},
-        'spectrum.temperature: contradicts gap.model = "follows"',
-    ),
-    (
         BESIDE,
         {"gap": {"model": "follows"}},
         'regions.trap.spectrum.renormalization: must be "energy" with gap.model = "follows"',
-    ),
-    (STRONG, {"gap.value": "0.9 Delta0"}, "gap.value: is not used: it follows from spectrum.interaction"),
-    (STRONG, {"material.gap": "600 ueV"}, "material.gap: is not used: it follows from spectrum.interaction"),
-    (STRONG, {"spectrum.interaction": {"metal": "Hg"}}, 'spectrum.interaction.metal: no spectrum of "Hg"'),
-    (STRONG, {"spectrum.interaction": {"file": "no.txt"}}, "spectrum.interaction.file: no such file"),
-    (
-        STRONG,
-        {"energies.phonon_maximum": "40 Delta0"},
-        "energies.phonon_maximum: 40 Delta0 is above the end of the interaction",
     ),
     (
         STRONG,
@@ -183,7 +169,6 @@ WRONG: list[tuple[dict[str, Any], dict[str, Any], str]] = [
         "spectrum: at 4.375 Delta0 phonons leave no quasiparticles of a definite energy",
     ),
     (STRONG, {"resonator": {"photon_energy": "20 ueV"}}, "resonator: its conductivity is that of"),
-    (SPHERE, {"spectrum": {"renormalization": "energy"}}, "spectrum.renormalization: is not used with model"),
     (FILM, {"regions.trap": {"spectrum": TIN}}, "regions.trap.spectrum: is one of another material"),
     (
         BESIDE,
