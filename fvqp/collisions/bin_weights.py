@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from fvqp.collisions.grid import CollisionGrid
 from fvqp.errors import CaseError
-from fvqp.typing import Bools, Floats
+from fvqp.typing import Bools, Floats, Ints
 
 Rule = Literal["bin", "linear"]
 
@@ -75,7 +75,7 @@ class BinWeights:
         """A rate ``∂f/∂t`` of events counted with s, in occupations of the momentum states."""
         return rate if self.renormalization is None else rate / self.renormalization
 
-    def rows(self, cells: slice) -> BinWeights:
+    def rows(self, cells: slice | Ints) -> BinWeights:
         """Return the weights of some cells; all if they share one row."""
         if len(self.dos_weights) == 1:
             return self

@@ -102,7 +102,7 @@ class PhotonDrive:
             raise CaseError(f"photon drive: power is absorbed from n̄ > 0 photons only, found {photons:g}")
         return cls(grid, frequency, 1.0, 1.0 + 1.0 / photons, power)
 
-    def rows(self, cells: slice) -> PhotonDrive:
+    def rows(self, cells: slice | Ints) -> PhotonDrive:
         """The drive of some cells."""
         other = copy.copy(self)
         columns = {"absorption": self.absorption, "emission": self.emission, "power": self.power}

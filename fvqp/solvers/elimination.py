@@ -19,11 +19,11 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
-from scipy.linalg import lu_factor, lu_solve
+from scipy.linalg.lapack import dgetrf
 
 from fvqp.errors import ConvergenceError
 from fvqp.petsc import PETSc, destroyed_with, weakly
-from fvqp.typing import Floats
+from fvqp.typing import Floats, Ints
 
 #: Iterations of GMRES before it starts anew, and a third of those before it gives up an old factorization.
 _RESTART = 30
@@ -63,66 +63,78 @@ class Arrow(NamedTuple):
 
 
 class _Schur:
-    """Factors of ``σ − xx − xz (σ − zz)⁻¹ zx`` of every point."""
+    """Factors of ``σ − xx − xz (σ − zz)⁻¹ zx`` of points."""
 
-    def __init__(self, blocks: Arrow, shift: float, inverse_zx: Floats) -> None:
-        """
+    def __init__(self, points: int, n: int) -> None:
+        #: Factors, columns one after another; rows that pivots exchange; units of rows.
+        self._lu = np.empty((points, n, n))
+        self._pivots = np.empty((points, n), dtype=np.int32)
+        self._unit = np.empty((points, n))
+
+    def factor(self, at: Ints, blocks: Arrow, shift: Floats, inverse_zx: Floats) -> None:
+        """Factor the matrices of some points.
+
         Args:
-            blocks: J.
-            shift: σ.
+            at: the points.
+            blocks: J of these.
+            shift: σ, one for each.
             inverse_zx: ``(σ − zz)⁻¹ zx``.
 
         Raises:
             ConvergenceError: singular.
         """
         schur = -blocks.xx - blocks.xz @ inverse_zx
-        np.einsum("cii->ci", schur)[...] += shift
+        np.einsum("cii->ci", schur)[...] += shift[:, None]
         # Rows of very different size: each is measured by its diagonal.
         with np.errstate(divide="ignore"):
-            self._row = 1.0 / np.abs(np.einsum("cii->ci", schur))
-        if not (np.all(np.isfinite(self._row)) and np.all(np.isfinite(schur))):
+            unit = 1.0 / np.abs(np.einsum("cii->ci", schur))
+        if not (np.all(np.isfinite(unit)) and np.all(np.isfinite(schur))):
             raise ConvergenceError("elimination: the matrix is singular or not finite")
-        schur *= self._row[:, :, None]
-        # LAPACK takes one matrix at a time
-        self._factors = [lu_factor(matrix, overwrite_a=True, check_finite=False) for matrix in schur]
+        self._unit[at] = unit
+        self._lu[at] = (unit[:, :, None] * schur).transpose(0, 2, 1)
+        for point in at:  # LAPACK takes one matrix at a time
+            _, self._pivots[point], _ = dgetrf(self._lu[point].T, overwrite_a=1)
 
-    def solve(self, point: int, right: Floats) -> Floats:
-        """x of one point."""
-        x = lu_solve(self._factors[point], self._row[point] * right, overwrite_b=True, check_finite=False)
-        return np.asarray(x)
+    @property
+    def arrays(self) -> tuple[Floats, NDArray[np.int32], Floats]:
+        """Factors, pivots and units, as `_substitute` takes them."""
+        return self._lu, self._pivots, self._unit
 
 
 class EliminatedLU:
-    """``(σ − J)⁻¹`` of an arrow matrix. Vectors are ``(points, N + K)``, x first."""
+    """``(σ − J)⁻¹`` of arrow matrices of points. Vectors are ``(points, N + K)``, x first."""
 
-    def __init__(self, blocks: Arrow, shift: float) -> None:
-        """
-        Args:
-            blocks: J.
-            shift: σ ≥ 0.
-
-        Raises:
-            ConvergenceError: singular.
-        """
-        self._inverse = _inverse(blocks, shift)
-        zx = self._inverse[:, :, None] * blocks.zx
-        self._schur = _Schur(blocks, shift, zx)
-        self._xz, self._zx = blocks.xz, zx
+    def __init__(self, points: int, n: int, k: int) -> None:
+        self._schur = _Schur(points, n)
+        self._inverse, self._xz, self._zx = (
+            np.empty((points, k)),
+            np.empty((points, n, k)),
+            np.empty((points, k, n)),
+        )
 
     @staticmethod
     def kept(n: int, k: int) -> int:
         """Bytes that a point takes with N = n and K = k."""
         return 8 * n * (n + 2 * k)
 
-    def solve(self, r: Floats) -> Floats:
-        """``(σ − J)⁻¹ r``."""
-        n = self._xz.shape[1]
-        out = np.empty_like(r)
-        for c in range(len(r)):
-            z = self._inverse[c] * r[c, n:]
-            out[c, :n] = self._schur.solve(c, r[c, :n] + self._xz[c] @ z)
-            out[c, n:] = z + self._zx[c] @ out[c, :n]
-        return out
+    def factor(self, at: Ints, blocks: Arrow, shift: Floats) -> None:
+        """Eliminate some points.
+
+        Args:
+            at: the points.
+            blocks: J of these.
+            shift: σ ≥ 0, one for each.
+
+        Raises:
+            ConvergenceError: singular.
+        """
+        self._inverse[at] = inverse = _inverse(blocks, shift)
+        self._xz[at], self._zx[at] = blocks.xz, inverse[:, :, None] * blocks.zx
+        self._schur.factor(at, blocks, shift, self._zx[at])
+
+    def solve(self, at: Ints, r: Floats, out: Floats) -> None:
+        """Fill in ``(σ − J)⁻¹ r`` of some points, ``(len(at), N + K)``."""
+        _solve_arrow(*self._schur.arrays, self._inverse, self._xz, self._zx, at, r, out)
 
 
 class EliminatedX:
@@ -136,50 +148,104 @@ class EliminatedX:
         zz: ``(points, K)``.
     """
 
-    def __init__(self, blocks: Arrow, shift: float, of_z: float) -> None:
-        """
-        Args:
-            blocks: J.
-            shift: σ ≥ 0 of x.
-            of_z: the one of z.
-
-        Raises:
-            ConvergenceError: singular.
-        """
-        self._schur = _Schur(blocks, shift, _inverse(blocks, of_z)[:, :, None] * blocks.zx)
-        self._zx, self.zz = blocks.zx.astype(np.float32), blocks.zz
+    def __init__(self, points: int, n: int, k: int) -> None:
+        self._schur = _Schur(points, n)
+        self._zx, self.zz = np.empty((points, k, n), dtype=np.float32), np.empty((points, k))
 
     @staticmethod
     def kept(n: int, k: int) -> int:
         """Bytes that a point takes with N = n and K = k."""
         return 8 * n * n + 4 * n * k
 
-    def solve(self, r: Floats) -> tuple[Floats, Floats]:
-        """x, ``(points, N)``, and ``zx x``, ``(points, K)``."""
-        x, z = np.empty_like(r), np.empty_like(self.zz)
-        for c in range(len(r)):
-            x[c] = self._schur.solve(c, r[c])
-            _multiply(self._zx[c], x[c], z[c])
-        return x, z
+    def factor(self, at: Ints, blocks: Arrow, shift: Floats, of_z: float) -> None:
+        """Eliminate some points.
+
+        Args:
+            at: the points.
+            blocks: J of these.
+            shift: σ ≥ 0 of x, one for each.
+            of_z: the one of z.
+
+        Raises:
+            ConvergenceError: singular.
+        """
+        inverse = _inverse(blocks, np.full(len(at), of_z))
+        self._schur.factor(at, blocks, shift, inverse[:, :, None] * blocks.zx)
+        self._zx[at], self.zz[at] = blocks.zx, blocks.zz
+
+    def solve(self, at: Ints, r: Floats, x: Floats, z: Floats) -> None:
+        """Fill in x, ``(len(at), N)``, and ``zx x``, ``(len(at), K)``."""
+        _solve_x(*self._schur.arrays, self._zx, at, r, x, z)
 
 
-def _inverse(blocks: Arrow, shift: float) -> Floats:
+def _inverse(blocks: Arrow, shift: Floats) -> Floats:
     """``(σ − zz)⁻¹``."""
-    diagonal = shift - blocks.zz
+    diagonal = shift[:, None] - blocks.zz
     if np.any(diagonal == 0.0):
         raise ConvergenceError("elimination: an unknown does not act on itself")
-    return 1.0 / diagonal
+    return np.asarray(1.0 / diagonal)
+
+
+@njit(cache=True, nogil=True)
+def _substitute(lu: Floats, pivots: NDArray[np.int32], x: Floats) -> None:
+    """``x ← (L U)⁻¹ x``, by columns, with factors of LAPACK; rows of ``lu`` are columns."""
+    n = x.size
+    for i in range(n):
+        j = pivots[i]
+        if j != i:
+            x[i], x[j] = x[j], x[i]
+    for j in range(n):
+        column, of_column = lu[j], x[j]
+        for i in range(j + 1, n):
+            x[i] -= column[i] * of_column
+    for j in range(n - 1, -1, -1):
+        column = lu[j]
+        x[j] /= column[j]
+        of_column = x[j]
+        for i in range(j):
+            x[i] -= column[i] * of_column
 
 
 @njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
-def _multiply(matrix: NDArray[np.float32], x: Floats, out: Floats) -> None:
-    """``matrix @ x`` with a matrix in single precision, added up in double precision: x spans more decades
-    than single numbers do."""
+def _add_product(matrix: Floats, x: Floats, out: Floats) -> None:
+    """``out += matrix @ x``; numbers of single precision are added up in double precision: x spans more
+    decades than these do."""
     for k in range(matrix.shape[0]):
         total = 0.0
         for i in range(matrix.shape[1]):
             total += matrix[k, i] * x[i]
-        out[k] = total
+        out[k] += total
+
+
+@njit(cache=True, nogil=True)
+def _solve_arrow(
+    lu: Floats, pivots: NDArray[np.int32], unit: Floats, inverse: Floats, xz: Floats, zx: Floats,
+    at: Ints, r: Floats, out: Floats,
+) -> None:  # fmt: skip
+    n = unit.shape[1]
+    for row in range(at.size):
+        point = at[row]
+        x, z = out[row, :n], out[row, n:]
+        for k in range(z.size):
+            z[k] = inverse[point, k] * r[row, n + k]
+        x[:] = r[row, :n]
+        _add_product(xz[point], z, x)
+        x *= unit[point]
+        _substitute(lu[point], pivots[point], x)
+        _add_product(zx[point], x, z)
+
+
+@njit(cache=True, nogil=True)
+def _solve_x(
+    lu: Floats, pivots: NDArray[np.int32], unit: Floats, zx: NDArray[np.float32],
+    at: Ints, r: Floats, x: Floats, z: Floats,
+) -> None:  # fmt: skip
+    for row in range(at.size):
+        point = at[row]
+        x[row] = unit[point] * r[row]
+        _substitute(lu[point], pivots[point], x[row])
+        z[row] = 0.0
+        _add_product(zx[point], x[row], z[row])
 
 
 class ShiftedSolver:
@@ -211,6 +277,7 @@ class ShiftedSolver:
         self._blocks, self._product, self._shape, self._similar = blocks, product, shape, similar
         self.factorizations = self.iterations = 0
         self._lu: EliminatedLU | None = None
+        self._points = np.arange(shape[0])
         self._factored_shift = 0.0
         self._worn = True
         self._spent, self._solves = 0, 0
@@ -249,9 +316,8 @@ class ShiftedSolver:
             ConvergenceError: singular, or GMRES gave up although the factorization is of this J.
         """
         fresh = self._refresh(y, shift, self._worn)
-        assert self._lu is not None
         while True:
-            first = self._lu.solve(r)
+            first = self._eliminated(r)
             # An unknown that is about to grow by many decades is measured by what it will be; but only the
             # right factorization can say so.
             if fresh:
@@ -283,7 +349,10 @@ class ShiftedSolver:
         if not worn and high <= self._similar * low:
             return False
         self._lu = None  # gives its memory back before the next one is made
-        self._lu = EliminatedLU(self._blocks(y), shift)
+        blocks = self._blocks(y)
+        points, n, k = blocks.xz.shape
+        self._lu = EliminatedLU(points, n, k)
+        self._lu.factor(self._points, blocks, np.full(points, shift))
         self._factored_shift, self._worn = shift, False
         self._spent, self._solves = _PRICE, 0
         self.factorizations += 1
@@ -291,7 +360,12 @@ class ShiftedSolver:
 
     def mult(self, matrix: PETSc.Mat, x: PETSc.Vec, out: PETSc.Vec) -> None:
         """Product with the preconditioned matrix, in units of the scale (called by PETSc)."""
-        assert self._lu is not None
         step = x.array_r.reshape(self._shape) * self._scale
         residual = self._shift * step - self._product(self._y, step)
-        out.array = (self._lu.solve(residual) / self._scale).ravel()
+        out.array = (self._eliminated(residual) / self._scale).ravel()
+
+    def _eliminated(self, r: Floats) -> Floats:
+        assert self._lu is not None
+        out = np.empty_like(r)
+        self._lu.solve(self._points, np.ascontiguousarray(r), out)
+        return out

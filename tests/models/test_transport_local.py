@@ -29,9 +29,9 @@ def test_eliminations_serve_similar_steps(monkeypatch: pytest.MonkeyPatch) -> No
     made: list[float] = []
 
     class Counted(cell_solver.EliminatedLU):
-        def __init__(self, blocks: cell_solver.Arrow, shift: float) -> None:
-            made.append(1.0 / shift)
-            super().__init__(blocks, shift)
+        def factor(self, at: np.ndarray, blocks: cell_solver.Arrow, shift: np.ndarray) -> None:
+            made.extend(1.0 / shift)
+            super().factor(at, blocks, shift)
 
     monkeypatch.setattr(cell_solver, "EliminatedLU", Counted)
     mesh = shape_mesh("grid1d", nx=3, Lx=3e-6, comm=MPI.COMM_SELF)
@@ -64,6 +64,25 @@ def test_eliminations_serve_similar_steps(monkeypatch: pytest.MonkeyPatch) -> No
     problem.forget()
     solved(2.0, f)
     assert made == [2.0] * 3
+
+
+def test_eliminations_without_room_are_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two cells of five that are kept, or none, make no difference."""
+    mesh = shape_mesh("grid1d", nx=5, Lx=5e-6, comm=MPI.COMM_SELF)
+    problem = BoltzmannProblem(mesh, GRID, Medium(ElectronPhonon(GRID, Coupling(1.8, 0.04))))
+    local = problem.at(problem.gap_at_rest).local
+    f, n = (a * np.linspace(0.5, 1.0, 5)[:, None] for a in thermal(GRID, 0.3))
+    right = np.sin(np.arange(f.size)).reshape(f.shape) * f, 0.1 * n
+    found = []
+    for cells in (5, 2, 0):
+        monkeypatch.setattr(
+            cell_solver, "MEMORY", cells * cell_solver.EliminatedLU.kept(GRID.n, GRID.n_phonon)
+        )
+        problem.forget()
+        found.append(local.implicit(1.0, f, n)(*right))
+        assert problem.eliminations.missing.sum() == 5 - cells
+    for other in found[1:]:
+        assert np.array_equal(other.f, found[0].f) and np.array_equal(other.n, found[0].n)
 
 
 def test_threads_share_energies(three_threads: None, monkeypatch: pytest.MonkeyPatch) -> None:

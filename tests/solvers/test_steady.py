@@ -30,7 +30,10 @@ def dense(blocks: Arrow, point: int) -> np.ndarray:
 def test_elimination_against_dense_solve():
     blocks, shift = random_blocks(), 0.7
     r = np.random.default_rng(4).normal(size=(3, 11))
-    found = EliminatedLU(blocks, shift).solve(r)
+    found, lu = np.empty_like(r), EliminatedLU(5, 4, 7)
+    at = np.array([3, 0, 4])
+    lu.factor(at, blocks, np.full(3, shift))
+    lu.solve(at, r, found)
     for c in range(3):
         expected = np.linalg.solve(shift * np.eye(11) - dense(blocks, c), r[c])
         np.testing.assert_allclose(found[c], expected, rtol=1e-11)
@@ -40,8 +43,10 @@ def test_elimination_that_preconditions_takes_less_memory():
     """x to rounding, what it does to z to single precision, number by number and at any size."""
     blocks, shift, of_z, small = random_blocks(x=40, z=90), 20.0, 30.0, 1e-60
     r = small * np.random.default_rng(4).normal(size=(3, 40))
-    alone = EliminatedX(blocks, shift, of_z)
-    x, z = alone.solve(r)
+    at, alone = np.arange(3), EliminatedX(3, 40, 90)
+    alone.factor(at, blocks, np.full(3, shift), of_z)
+    x, z = np.empty((3, 40)), np.empty((3, 90))
+    alone.solve(at, r, x, z)
     for c in range(3):
         whole = np.diag(np.repeat([shift, of_z], [40, 90])) - dense(blocks, c)
         expected = np.linalg.solve(whole, np.concatenate([r[c], np.zeros(90)]))[:40]
@@ -77,7 +82,7 @@ def test_old_factorization_serves_as_preconditioner():
 def test_singular_system_is_an_error():
     blocks = Arrow(np.zeros((1, 2, 2)), np.zeros((1, 2, 3)), np.zeros((1, 3, 2)), -np.ones((1, 3)))
     with pytest.raises(ConvergenceError, match="singular"):
-        EliminatedLU(blocks, 0.0)
+        EliminatedLU(1, 2, 3).factor(np.arange(1), blocks, np.zeros(1))
 
 
 def test_updates_stay_within_bounds_and_are_exact_where_small():

@@ -6,7 +6,8 @@ where that only preconditions); eliminations are kept for steps that are nearly 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import numpy as np
 
@@ -21,6 +22,10 @@ from fvqp.typing import Floats, Ints
 MEMORY = 1 << 31
 #: Elimination for a step, or rates of collisions in units of it, that differ by no more than this are used.
 SIMILAR_STEP, SIMILAR_RATES = 1.25, 0.1
+#: Cells whose Jacobians are made together.
+TOGETHER = 64
+
+Kind = TypeVar("Kind", EliminatedLU, EliminatedX)
 
 
 class Eliminations:
@@ -29,12 +34,14 @@ class Eliminations:
     Which cell is eliminated again depends on that cell alone, so that results do not depend on the ranks.
 
     Attributes:
-        lu: by cell, None where there is none.
+        kept: of the first cells, as many as there is room for; None before there are any.
+        missing: ``(cells,)`` true where no elimination serves.
         length: that a cell was, or is to be, eliminated for.
     """
 
     def __init__(self, cells: int, grid: CollisionGrid) -> None:
-        self.lu: list[EliminatedLU | EliminatedX | None] = [None] * cells
+        self.kept: EliminatedLU | EliminatedX | None = None
+        self.missing = np.ones(cells, dtype=bool)
         self.length = np.ones(cells)
         self._inelastic = Pair(np.zeros((cells, grid.n)), np.zeros((cells, grid.n_phonon)))
         self._grid = grid
@@ -42,30 +49,32 @@ class Eliminations:
     def check(self, at: Ints, length: float, inelastic: Pair, energy: Pair, escaping: bool) -> None:
         """Drops eliminations for another length, or for other rates of collisions where there is energy, and
         those with phonons that escape if they are not to, and the other way round."""
-        kind = EliminatedX if escaping else EliminatedLU
+        kind: type[EliminatedLU] | type[EliminatedX] = EliminatedX if escaping else EliminatedLU
+        if not isinstance(self.kept, kind):
+            self.clear()  # before others are made: there is no room for both
+            give_back()
+            cells = min(len(self.missing), self.room(kind))
+            self.kept = kind(cells, self._grid.n, self._grid.n_phonon)
         was = self.length[at]
-        serves = np.array([isinstance(self.lu[cell], kind) for cell in at])
-        serves &= (length <= SIMILAR_STEP * was) & (was <= SIMILAR_STEP * length)
+        serves = (length <= SIMILAR_STEP * was) & (was <= SIMILAR_STEP * length)
         for old, now, held in zip(self._inelastic, inelastic, energy, strict=True):
             change = np.abs(now - old[at]) * length / (1.0 + length * np.minimum(old[at], now))
             serves &= np.sum(change * held, axis=1) <= SIMILAR_RATES * np.sum(held, axis=1)
+        serves &= ~self.missing[at]
         gone = at[~serves]
-        for cell in gone:  # before others are made: there is no room for both
-            self.lu[cell] = None
-        if len(gone):
-            give_back()
+        self.missing[gone] = True
         self.length[gone] = length
         for old, now in zip(self._inelastic, inelastic, strict=True):
             old[gone] = now[~serves]
 
-    def keep(self, cell: int, lu: EliminatedLU | EliminatedX) -> None:
-        """Keeps the elimination of a cell if there is room, which the first cells have."""
-        if cell < MEMORY // lu.kept(self._grid.n, self._grid.n_phonon):
-            self.lu[cell] = lu
+    def room(self, kind: type[EliminatedLU] | type[EliminatedX]) -> int:
+        """Number of cells whose eliminations are kept."""
+        return MEMORY // kind.kept(self._grid.n, self._grid.n_phonon)
 
     def clear(self) -> None:
         """Drops all."""
-        self.lu = [None] * len(self.lu)
+        self.kept = None
+        self.missing[:] = True
 
 
 class CellSolver:
@@ -129,7 +138,7 @@ class CellSolver:
         else:
             right = np.concatenate([right_f, right_n], axis=1) / self._eliminations.length[at, None]
             x = np.empty_like(right)
-            share(self._solve, len(at), right, x)
+            self._eliminated(EliminatedLU, EliminatedLU.solve, right, x)
             x_f, x_n = x[:, :bins], x[:, bins:]
         missing = np.sum(weight.f * energies.f * (right_f - x_f), axis=1)
         missing += np.sum(weight.n * energies.n * (right_n - x_n), axis=1)
@@ -167,7 +176,7 @@ class CellSolver:
             return
         assert self._leaving is not None
         rate = np.empty_like(self._leaving[1])
-        share(self._taken, len(rate), rate)
+        self._eliminated(EliminatedX, self._taken, rate)
         out[self._at] = rate - self._leaving[1]
 
     def escaping(self, r: Floats, f: Floats, n: Floats) -> None:
@@ -178,47 +187,53 @@ class CellSolver:
             return
         right /= self._eliminations.length[self._at, None]
         out = np.empty_like(right), np.empty_like(self._state.n)
-        share(self._solve_x, len(right), right, *out)
+        self._eliminated(EliminatedX, EliminatedX.solve, right, *out)
         f[self._at], n[self._at] = out
 
-    def _solve(self, start: int, stop: int, right: Floats, x: Floats) -> None:
-        for c in range(start, stop):
-            lu = self._eliminated(c)
-            assert isinstance(lu, EliminatedLU)
-            x[c : c + 1] = lu.solve(right[c : c + 1])
+    @staticmethod
+    def _taken(lu: EliminatedX, at: Ints, rate: Floats) -> None:
+        rate[...] = -lu.zz[at]
 
-    def _solve_x(self, start: int, stop: int, right: Floats, f: Floats, n: Floats) -> None:
-        for c in range(start, stop):
-            f[c : c + 1], n[c : c + 1] = self._without_phonons(c).solve(right[c : c + 1])
+    def _eliminated(self, kind: type[Kind], use: Callable[..., None], *arrays: Floats) -> None:
+        """Call ``use(elimination, its points, *rows of arrays)`` for all cells, some of which may need it."""
+        every, kept = self._eliminations, self._eliminations.kept
+        assert isinstance(kept, kind)
+        room = every.room(kind)
+        missing = np.flatnonzero(every.missing[self._at])
+        share(self._make, int(np.sum(self._at[missing] < room)), kept, missing, block=TOGETHER)
+        every.missing[self._at[missing][self._at[missing] < room]] = False
+        last = int(np.searchsorted(self._at, room))
 
-    def _taken(self, start: int, stop: int, rate: Floats) -> None:
-        for c in range(start, stop):
-            rate[c] = -self._without_phonons(c).zz[0]
+        def on(start: int, stop: int) -> None:
+            use(kept, self._at[start:stop], *(a[start:stop] for a in arrays))
 
-    def _without_phonons(self, c: int) -> EliminatedX:
-        lu = self._eliminated(c)
-        assert isinstance(lu, EliminatedX)
-        return lu
+        def anew(start: int, stop: int) -> None:
+            rows = np.arange(last + start, last + stop)
+            lu = kind(len(rows), self._state.f.shape[1], self._state.n.shape[1])
+            self._factor(lu, np.arange(len(rows)), rows)
+            use(lu, np.arange(len(rows)), *(a[rows[0] : rows[-1] + 1] for a in arrays))
 
-    def _eliminated(self, c: int) -> EliminatedLU | EliminatedX:
-        """The elimination of a cell, made anew if there is none that serves."""
-        cell, row = int(self._at[c]), slice(c, c + 1)
-        lu = self._eliminations.lu[cell]
-        if lu is not None:
-            return lu
-        state = self._bin_weights.rows(row), self._state.f[row], self._state.n[row]
+        share(on, last, least=TOGETHER)
+        share(anew, len(self._at) - last, block=TOGETHER)
+
+    def _make(self, start: int, stop: int, kept: EliminatedLU | EliminatedX, missing: Ints) -> None:
+        rows = missing[start:stop]
+        self._factor(kept, self._at[rows], rows)
+
+    def _factor(self, lu: EliminatedLU | EliminatedX, to: Ints, rows: Ints) -> None:
+        """Eliminate rows of this medium, as points ``to`` of ``lu``."""
+        state = self._bin_weights.rows(rows), self._state.f[rows], self._state.n[rows]
         blocks = Arrow(*self._within[0].jacobian(*state))
-        for process in (*self._within[1:], *(drive.rows(row) for drive in self._drives.values())):
+        for process in (*self._within[1:], *(drive.rows(rows) for drive in self._drives.values())):
             for block, more in zip(blocks, process.jacobian(*state), strict=True):
                 block += more
         for own in self._own.values():
-            np.einsum("cii->ci", blocks.xx)[...] += own.f[row]
-            blocks.zz[...] += own.n[row]
-        shift = 1.0 / self._eliminations.length[cell]
-        if self._leaving is None:
-            lu = EliminatedLU(blocks, shift)
+            np.einsum("cii->ci", blocks.xx)[...] += own.f[rows]
+            blocks.zz[...] += own.n[rows]
+        shift = 1.0 / self._eliminations.length[self._at[rows]]
+        if isinstance(lu, EliminatedLU):
+            lu.factor(to, blocks, shift)
         else:
-            blocks.zz[...] -= self._leaving[1][row]
-            lu = EliminatedX(blocks, shift, self._leaving[0])
-        self._eliminations.keep(cell, lu)
-        return lu
+            assert self._leaving is not None
+            blocks.zz[...] -= self._leaving[1][rows]
+            lu.factor(to, blocks, shift, self._leaving[0])
