@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 from mpi4py import MPI
+from petsc_log import counted
 from scipy.linalg import solve_banded
 
 from fvqp.errors import ConvergenceError
@@ -18,20 +19,6 @@ from fvqp.solvers.pseudo_transient import pseudo_transient_continuation
 from fvqp.spectral.eliashberg_mixing import fixed_point
 
 N, ENERGIES = 40, 5
-
-
-@contextmanager
-def counted(*events: str) -> Iterator[dict[str, int]]:
-    """Calls of PETSc's events within the block, once it has ended."""
-
-    def count(event: str) -> int:
-        return int(PETSc.Log.Event(event).getPerfInfo()["count"])
-
-    PETSc.Log.begin()
-    before = {event: count(event) for event in events}
-    found: dict[str, int] = {}
-    yield found
-    found.update({event: count(event) - before[event] for event in events})
 
 
 @contextmanager

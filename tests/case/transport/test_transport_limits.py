@@ -18,13 +18,13 @@ import pytest
 from case_keys import changed
 from launching import HANGS
 from mpi4py import MPI
+from petsc_log import counted
 from said import Said
 from transport_cases import FILM, SPHERE
 
 import fvqp
 from fvqp import memory
 from fvqp.errors import CaseError
-from fvqp.petsc import PETSc
 
 
 def test_available_memory() -> None:
@@ -280,14 +280,9 @@ def test_petsc_makes_the_steps(
             **({"transport_linear_ksp_converged_reason": True} if method == "rosenbrock" else {}),
         }
     }
-    PETSc.Log.begin()
-    before = [PETSc.Log.Event(event).getPerfInfo()["count"] for event in events]
-    fvqp.run(data)
-    calls = [
-        PETSc.Log.Event(event).getPerfInfo()["count"] - count
-        for event, count in zip(events, before, strict=True)
-    ]
-    assert min(calls) >= 5, calls
+    with counted(*events) as calls:
+        fvqp.run(data)
+    assert min(calls.values()) >= 5, calls
     said = capfd.readouterr().out
     for line in ("5 TS dt", "Linear fvqp_transport_ solve"):
         assert line in said
