@@ -123,8 +123,6 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         "solver.petsc.ts_type: reaches no solver; they start with cluster_ksp_",
     ),
     ({"solver.petsc": {"cluster_ts_type": "beuler"}}, "solver.petsc.cluster_ts_type: not used"),
-    ({"solver.petsc": {"cluster_ksp_typ": "gmres"}}, "solver.petsc.cluster_ksp_typ: not an option that"),
-    ({"solver.petsc": {"cluster_ksp_type": "gmre"}}, "solver.petsc: PETSc refuses cluster_ksp_type"),
     ({"figures": [{"kind": "moments"}]}, 'figures[0].kind: "moments" needs several generations'),
     ({"figures": [{"kind": "phase_diagram"}]}, "needs several generations and volumes"),
     ({"figures": [{"kind": "flipped"}], "output.distribution": False}, "shows what output.distribution adds"),

@@ -111,12 +111,6 @@ MISTAKES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
         {"law.diffusivity": "1e-9 cm^2/s", "solver.petsc": {"density_ts_bdf_order": 1}},
         "density_ts_bdf_order: not used: it reaches [relaxation]",
     ),
-    (
-        WIRE,
-        {"law.closure": "pairs", "solver.petsc": {"closure_snes_maxit": 3}},
-        "solver.petsc.closure_snes_maxit: not an option that a case file may set",
-    ),
-    (WIRE, {"solver.petsc": {"newton_snes_max_it": 3}}, "newton_snes_max_it: reaches no solver"),
     (WIRE, {"box": {"particles": 100}}, "box: is not used with a mesh"),
     (WIRE, {"extrusion": {"thickness": "1 um"}}, "extrusion: grid1d: thickness has no meaning"),
     (WIRE, {"extrusion": {}}, "extrusion: grid1d: a mesh of dimension 1 needs its cross_section"),

@@ -184,10 +184,6 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         "solver.petsc: PETSc refuses ksp_type: Unable to find requested KSP type magic",
     ),
     (
-        {"solver": {"method": "gamg", "petsc": {"ksp_type": "gmres", "ksp_rtoll": 1e-9}}},
-        "solver.petsc.ksp_rtoll: not an option that a case file may set (misspelt?)",
-    ),
-    (
         {"solver": {"method": "gamg", "petsc": {"pc_hypre_boomeramg_max_iter": 2}}},
         "solver.petsc.pc_hypre_boomeramg_max_iter: not used",
     ),
