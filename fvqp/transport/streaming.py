@@ -59,6 +59,7 @@ class Streaming:
 
     Attributes:
         walls: names of the outer boundaries, the first axis of what is lost.
+        open_walls: names of those that let particles of any energy pass.
         has_baths: whether anything enters, on any rank.
         returns: whether transmitting faces turn anything back, on any rank.
 
@@ -83,6 +84,9 @@ class Streaming:
         self.directions = directions
         self.scheme = scheme
         self.walls = tuple(walls)
+        self.open_walls = tuple(
+            name for name, wall in walls.items() if np.any(np.asarray(wall.transmission) > 0.0)
+        )
         self._made_of = dict(walls), tuple(barriers)
         # Where a tangent is taken, and what comes in through transmitting faces there.
         self._at: Floats | None = None

@@ -72,6 +72,14 @@ class BoltzmannRun:
         return frozenset(name for name, process in processes if is_sink(process))
 
     @cached_property
+    def exits(self) -> list[str]:
+        """Names of walls that let energy out, and of losses."""
+        moving = (self.problem.moving_f, self.problem.moving_n)
+        return list(
+            dict.fromkeys([*(name for one in moving for name in one.open_walls), *sorted(self.sinks)])
+        )
+
+    @cached_property
     def probe(self) -> Probed:
         """Resonator of the case."""
         gap = self.problem.gap_at_rest if self.film else self.setup.state.gap
@@ -129,12 +137,11 @@ class BoltzmannSample:
         """Quasiparticles by volume, ``(n_owned,)``, in 4 N0 Δ0."""
         return self.problem.densities(self.state)
 
-    @cached_property
-    def regions(self) -> Floats:
-        """Mean density of every region, in 4 N0 Δ0. Collective."""
+    def in_regions(self, field: Floats) -> Floats:
+        """Return the means over regions of a field ``(n_owned,)``, by volume. Collective."""
         volume = self.problem.body.volume
         cells = self.run.regions.values()
-        sums = np.array([[self.density[here] @ volume[here], volume[here].sum()] for here in cells])
+        sums = np.array([[field[here] @ volume[here], volume[here].sum()] for here in cells])
         self.problem.body.comm.Allreduce(MPI.IN_PLACE, sums)
         return np.asarray(sums[:, 0] / sums[:, 1])
 

@@ -76,6 +76,8 @@ class TransportRecorder(Recorder):
         coordinates |= cells
         if setup.regions:
             coordinates["region"] = (("region",), list(setup.regions))
+        if self._run.exits:
+            coordinates["exit"] = (("exit",), self._run.exits)
         attributes = {
             "delta0_eV": unit,
             "tau0_s": setup.units.time,

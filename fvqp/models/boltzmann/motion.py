@@ -99,6 +99,7 @@ class Immobile:
 
     weights = np.ones(1)
     walls: tuple[str, ...] = ()
+    open_walls: tuple[str, ...] = ()
     #: Whether motion depends on the rates of inelastic collisions.
     isotropized = False
     #: Rate at which particles leave a cell, and the fastest one.
@@ -155,8 +156,10 @@ class _InSpace(ABC):
     #: Rate ``(n_owned, E)`` at which particles leave a cell, and the fastest one of all ranks.
     crossing: Floats
     fastest: float
-    #: Names of walls, rates ``(n_cells, E)`` of elastic scattering, and volume × states ``(n_owned, E)``.
+    #: Names of walls, and of those that let particles pass.
     walls: tuple[str, ...]
+    open_walls: tuple[str, ...]
+    #: Rates ``(n_cells, E)`` of elastic scattering, and volume × states ``(n_owned, E)``.
     elastic: Floats
     content: Floats
 
@@ -171,7 +174,7 @@ class _InSpace(ABC):
         out.streaming = (
             self._make(speed, states) if self.streaming is None else self.streaming.at(speed, states)
         )
-        out.walls = out.streaming.walls
+        out.walls, out.open_walls = out.streaming.walls, out.streaming.open_walls
         n, volume = out.streaming.layout.n_owned, out.streaming.layout.volume
         out.content = volume[:n, None] * states[:n]
         out._begin()

@@ -36,6 +36,26 @@ def test_film_fills_its_trap():
     assert data["cell_volume"].attrs["units"] == "m2"
     inside = data["in_region"].sel(region="trap").values.astype(bool)
     assert np.allclose(cells[:, inside].sum("cell") / data["cell_volume"][inside].sum(), trap)
+    for energy in ("energy_qp", "energy_ph"):
+        held = data[f"{energy}_cell"][:, inside] * data["cell_volume"][inside]
+        found = data[f"{energy}_region"].sel(region="trap")
+        assert np.allclose(held.sum("cell") / data["cell_volume"][inside].sum(), found)
+
+
+def test_energy_that_leaves_is_known_by_exit():
+    """Two walls and escape take all that leaves; a wall that reflects all is no exit."""
+    data = copy.deepcopy(FILM)
+    walls = {"left": {"transmission": 0.4}, "right": {"transmission": 0.1}}
+    data["quasiparticles"] |= {"walls": walls}
+    found = fvqp.run(data).dataset
+    parts = found["energy_escaped_by"]
+    assert list(parts["exit"].values[:2]) == ["left", "right"] and parts.sizes["exit"] > 2
+    assert np.all(parts.values[-1] > 0.0)
+    np.testing.assert_allclose(parts.sum("exit"), found["energy_escaped"], rtol=1e-12)
+    data["quasiparticles"]["walls"]["left"]["transmission"] = 0.0
+    closed = fvqp.run(data).dataset["energy_escaped_by"]
+    assert "left" not in closed["exit"].values
+    assert closed.sel(exit="right").values[-1] > parts.sel(exit="right").values[-1]
 
 
 @pytest.mark.slow

@@ -42,7 +42,7 @@ class RegionDensity(BoltzmannObservable):
         return bool(run.regions)
 
     def compute(self, at: BoltzmannSample) -> Floats:
-        return at.regions * at.units.density
+        return at.in_regions(at.density) * at.units.density
 
 
 class RelativeRegionDensity(RegionDensity):
@@ -50,7 +50,7 @@ class RelativeRegionDensity(RegionDensity):
     long_name = "density of quasiparticles in a region over 2 N0 Delta0 of the reference"
 
     def compute(self, at: BoltzmannSample) -> Floats:
-        return 2.0 * at.regions
+        return 2.0 * at.in_regions(at.density)
 
 
 class MeanLocalizedDensity(BoltzmannObservable):

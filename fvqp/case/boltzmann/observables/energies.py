@@ -7,6 +7,7 @@ from abc import abstractmethod
 import numpy as np
 
 from fvqp.case.boltzmann.observable import BoltzmannObservable, BoltzmannRun, BoltzmannSample
+from fvqp.typing import Floats
 
 
 class _Energy(BoltzmannObservable):
@@ -62,12 +63,47 @@ class EscapedEnergy(InjectedEnergy):
         return at.exchanged[1]
 
 
+class EnergyByExit(BoltzmannObservable):
+    """Parts of `EscapedEnergy`."""
+
+    models = ("transport",)
+    name, units, dims = "energy_escaped_by", "J m-3", ("exit",)
+    long_name = "energy that has left through a wall or with a loss"
+
+    def applies(self, run: BoltzmannRun) -> bool:
+        return run.case.evolution is not None and bool(run.exits)
+
+    def compute(self, at: BoltzmannSample) -> Floats:
+        parts = [at.ledger.lost.get(name, 0.0) - at.ledger.given.get(name, 0.0) for name in at.run.exits]
+        return np.array(parts) * at.units.energy_density / at.run.volume
+
+
 class EnergyResidual(InjectedEnergy):
     name = "energy_residual"
 
     def energy(self, at: BoltzmannSample) -> float:
         injected, escaped = at.exchanged
         return at.ledger.stored - at.start + escaped - injected
+
+
+class RegionQuasiparticleEnergy(BoltzmannObservable):
+    models = ("transport",)
+    name, units, dims = "energy_qp_region", "J m-3", ("region",)
+    long_name = "energy of quasiparticles in a region"
+
+    def applies(self, run: BoltzmannRun) -> bool:
+        return bool(run.regions)
+
+    def compute(self, at: BoltzmannSample) -> Floats:
+        return at.in_regions(at.problem.quasiparticle_energies(at.state)) * at.units.energy_density
+
+
+class RegionPhononEnergy(RegionQuasiparticleEnergy):
+    name = "energy_ph_region"
+    long_name = "energy of phonons in a region"
+
+    def compute(self, at: BoltzmannSample) -> Floats:
+        return at.in_regions(at.problem.phonon_energies(at.state)) * at.units.energy_density
 
 
 class GapSuppression(BoltzmannObservable):
