@@ -196,6 +196,7 @@ StateDensity = Annotated[float, Dimensional("1/J/m^3"), Positive]
 Resistance = Annotated[float, Dimensional("ohm"), Positive]
 HeatCoupling = Annotated[float, Dimensional("W/m^3/K^5"), Positive]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+PositiveNumber = Annotated[Number, Positive]
 
 
 class CaseValue(ABC):

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import pairwise
+from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from fvqp.case.boltzmann.drives import BoltzmannInitial, PositiveNumber
 from fvqp.case.evolution import RecordedTimes, one_task
 from fvqp.case.interaction import Interaction
 from fvqp.case.processes.injections import Injection
@@ -19,10 +19,12 @@ from fvqp.case.processes.microwaves import Microwave
 from fvqp.case.processes.trapping import Trapping
 from fvqp.case.quantities import (
     AbsoluteEnergy,
+    EnergyDensity,
     Length,
     NotNegative,
     Number,
     PositiveEnergy,
+    PositiveNumber,
     PositivePhotonEnergy,
     Speed,
     StateDensity,
@@ -230,6 +232,48 @@ class BoltzmannPhonons(Table):
     def _used(self) -> Self:
         if self.escape is not None and self.model == "bath":
             raise ValueError('escape: is not used with model = "bath"')
+        return self
+
+
+class BoltzmannPulse(Table):
+    """Hot quasiparticles or phonons added to the initial state: a Gaussian in energy."""
+
+    of: Literal["quasiparticles", "phonons"] = "quasiparticles"
+    centre: PositiveEnergy
+    width: PositiveEnergy
+    """Standard deviation."""
+    peak: PositiveNumber | None = None
+    """Occupation at the centre."""
+    energy_density: EnergyDensity | None = None
+    """Energy of the pulse by volume, in place of its peak."""
+
+    @model_validator(mode="after")
+    def _one_size(self) -> Self:
+        if (self.peak is None) == (self.energy_density is None):
+            raise ValueError(
+                "give either peak or energy_density" + ("" if self.peak is None else ", not both")
+            )
+        if self.of == "quasiparticles" and self.peak is not None and self.peak > 1.0:
+            raise ValueError(f"peak: an occupation of quasiparticles cannot exceed 1, got {self.peak:g}")
+        return self
+
+
+class BoltzmannInitial(Table):
+    """The state at the start, or the first guess at a steady state."""
+
+    temperature: Temperature | None = None
+    """Of quasiparticles and phonons; default: the bath temperature."""
+    pulses: tuple[BoltzmannPulse, ...] = ()
+    """Added to the thermal occupations."""
+    quasiparticles: Path | None = None
+    """CSV table with columns ``energy_eV`` and ``f``, in place of the thermal distribution."""
+    phonons: Path | None = None
+    """CSV table with columns ``omega_eV`` and ``n``, in place of the thermal spectrum."""
+
+    @model_validator(mode="after")
+    def _used(self) -> Self:
+        if self.temperature is not None and self.quasiparticles is not None and self.phonons is not None:
+            raise ValueError("temperature: is not used, both spectra come from files")
         return self
 
 

@@ -16,7 +16,7 @@ from fvqp.case.quantities import (
     GenerationRate,
     Length,
     Number,
-    Positive,
+    PositiveNumber,
     StateDensity,
     Time,
     Volume,
@@ -26,7 +26,6 @@ from fvqp.case.tables import AS_LIST, ONCE, Case, Count, FigureTable, Flag, Name
 
 Equation = Literal["master", "simplified", "fokker_planck", "trajectory", "mean_field"]
 Spin = Literal["quantum", "ising"]
-PositiveNumber = Annotated[Number, Positive]
 Fraction = Annotated[Number, Field(gt=0, lt=1)]
 
 

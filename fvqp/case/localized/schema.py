@@ -17,8 +17,8 @@ from fvqp.case.quantities import (
     GenerationRate,
     Length,
     Number,
-    Positive,
     PositiveEnergy,
+    PositiveNumber,
     StateDensity,
     Time,
 )
@@ -26,7 +26,6 @@ from fvqp.case.tables import AS_LIST, ONCE, Case, FigureTable, Flag, Name, Solve
 from fvqp.errors import FvqpError
 from fvqp.units import to_float
 
-PositiveNumber = Annotated[Number, Positive]
 Fraction = Annotated[Number, Field(gt=0, lt=1)]
 MAX_PARTICLES = 20_000_000
 """Particles of a run; more are a slip: they need some gigabytes."""

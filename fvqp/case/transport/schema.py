@@ -22,6 +22,7 @@ from fvqp.case.quantities import (
     Number,
     NumberDensity,
     PositiveEnergy,
+    PositiveNumber,
     Speed,
     Temperature,
 )
@@ -31,7 +32,6 @@ from fvqp.case.transport.dispersion import DispersionTable
 from fvqp.case.transport.localization import LocalizationTable
 from fvqp.case.transport.species import Quasiparticles, TransportPhonons
 
-PositiveNumber = Annotated[Number, Field(gt=0)]
 MIN_TOLERANCE = 1e-8
 """Of steps in time: rounding may take as much of the energy of a step."""
 MAX_SHELLS = 100_000
