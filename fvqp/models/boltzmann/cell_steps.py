@@ -10,7 +10,7 @@ import numpy as np
 
 from fvqp.errors import CaseError, ConvergenceError
 from fvqp.models.boltzmann.cell_equations import CellEquations
-from fvqp.models.boltzmann.gaps import correct_gap, predict_gap
+from fvqp.models.boltzmann.gaps import correct_gap, gap_moves, predict_gap
 from fvqp.models.boltzmann.problem import BoltzmannProblem
 from fvqp.models.boltzmann.state import Counters, State
 from fvqp.models.boltzmann.stepping import LONGEST_GAP_STEP, SHORTENED
@@ -124,7 +124,7 @@ class CellSteps:
             f, n, gap = correct_gap(p, np.clip(here.f, 0.0, 1.0), here.n, here.gap, length)
         except ConvergenceError as error:
             raise Refused(str(error)) from None
-        way = np.nan_to_num(gap - begin.gap)
+        way = gap_moves(p, begin.gap, gap)
         jumps = bool(np.abs(way).max() > 2.0 * self._most)
         if jumps and self._shortened < SHORTENED:
             self._shortened += 1

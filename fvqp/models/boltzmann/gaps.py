@@ -87,6 +87,18 @@ def correct_gap(
     return f, n, gap
 
 
+def gap_moves(problem: BoltzmannProblem, before: Floats, after: Floats) -> Floats:
+    """Return the moves of gaps in a step, ``(n_owned,)``; of a cell that becomes normal, to the smallest gap
+    that its axis resolves, below which it has none."""
+    reached = after.copy()
+    for one in problem.media:
+        if one.self_consistent is not None and len(one.owned):
+            at = one.owned
+            normal = (after[at] == 0.0) & (before[at] > 0.0)
+            reached[at] = np.where(normal, np.minimum(one.self_consistent.floor, before[at]), after[at])
+    return np.asarray(np.nan_to_num(reached - before))
+
+
 def _to_solution(
     one: Filled, f: Floats, n: Floats, gap: Floats, length: float | None
 ) -> tuple[Floats, Floats, Floats]:

@@ -90,8 +90,8 @@ def test_power_that_phonons_receive_is_what_quasiparticles_lose():
     assert np.mean(power) == pytest.approx(lost, rel=1e-3)
 
 
-@pytest.mark.slow
 def test_normal_state_is_a_result(caplog):
+    """Steps do not become shorter and shorter towards the smallest gap that the axis resolves."""
     with caplog.at_level("WARNING", logger="fvqp"):
         data = fvqp.run(case(DESTRUCTIVE)).dataset.isel(temperature=0)
     assert data["gap"].values[0] > 0.0 and data["gap"].values[-1] == 0.0
