@@ -10,7 +10,14 @@ import numpy as np
 from mpi4py import MPI
 
 from fvqp.errors import CaseError, SuperconductivityDestroyed
-from fvqp.gap import bath_below, emptied, equilibrium_gap, equilibrium_residual, gap_residual, gap_weights
+from fvqp.gap.equation import (
+    bath_below,
+    emptied,
+    equilibrium_gap,
+    equilibrium_residual,
+    gap_residual,
+    gap_weights,
+)
 from fvqp.grids import energy as distributions
 from fvqp.grids.energy import EnergyGrid
 from fvqp.models.device import Device

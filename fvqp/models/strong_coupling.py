@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from fvqp.collisions import BinWeights, CollisionGrid
 from fvqp.collisions.bin_weights import Rule
 from fvqp.errors import CaseError
+from fvqp.gap.family import SpectralFamily, gap_family
 from fvqp.materials import Material
 from fvqp.models.coupling import eliashberg_weights, interaction
 from fvqp.spectral.alpha2f import K_B, MEV, Alpha2F, characteristic_time
@@ -81,6 +82,11 @@ class StrongCoupling:
         longer exist.
         """
         return eliashberg_weights(self.spectrum, grid, unit=(unit or self.material.gap) / MEV)[1]
+
+    def gap_family(self) -> SpectralFamily:
+        """Spectra at all gaps, with their gap equation; errors and warnings as of `fvqp.gap.gap_family`."""
+        critical = K_B * self.material.critical_temperature
+        return gap_family(self.alpha2f, critical, coulomb=self.coulomb, cutoff=self.cutoff)
 
     def interaction(self, grid: CollisionGrid, unit: float | None = None) -> Floats:
         """``α²F(ω)/(b ω²)`` at the phonon points of ``grid`` (in joule: ``unit``, default Δ0), ``(K,)``; 1 at

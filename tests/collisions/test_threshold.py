@@ -20,9 +20,9 @@ from fvqp.collisions import (
     quasiparticle_energy,
     thermal,
 )
-from fvqp.collisions.moving_gap import SelfConsistentGap
 from fvqp.collisions.threshold import at_threshold, broken_pairs, carried_phonons, first_of_pairs
 from fvqp.errors import CaseError
+from fvqp.gap import SelfConsistentGap
 from fvqp.models.boltzmann import BoltzmannProblem, Medium, balanced_state, separate_cells
 
 COUPLING = Coupling(1.764, 0.05)

@@ -15,9 +15,9 @@ from fvqp.collisions import (
     bcs_weights,
     thermal,
 )
-from fvqp.collisions.moving_gap import SelfConsistentGap
 from fvqp.collisions.sources import PhononEscape
 from fvqp.errors import CaseError, ConvergenceError
+from fvqp.gap import SelfConsistentGap
 from fvqp.mesh import shape_mesh
 from fvqp.models.boltzmann import (
     BoltzmannProblem,

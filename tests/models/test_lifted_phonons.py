@@ -18,8 +18,8 @@ from fvqp.collisions import (
     quasiparticle_energy,
     thermal,
 )
-from fvqp.collisions.moving_gap import SelfConsistentGap
 from fvqp.collisions.threshold import at_threshold, carried_phonons, first_of_pairs
+from fvqp.gap import SelfConsistentGap
 from fvqp.models import lifted_phonons
 from fvqp.models.boltzmann import BoltzmannProblem, Medium, Moment, State, evolve, separate_cells
 from fvqp.models.lifted_phonons import cross_threshold, kept_share

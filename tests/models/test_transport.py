@@ -10,9 +10,9 @@ from mpi4py import MPI
 from scipy.integrate import solve_ivp
 
 from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon, PhononEscape, thermal
-from fvqp.collisions.moving_gap import SelfConsistentGap
 from fvqp.collisions.sources import Gaussian, QuasiparticleInjection
 from fvqp.errors import CaseError
+from fvqp.gap import SelfConsistentGap
 from fvqp.mesh import shape_mesh
 from fvqp.models.boltzmann import BoltzmannProblem, Diffusion, DiscreteOrdinates, Medium
 from fvqp.models.boltzmann.evolution import evolve

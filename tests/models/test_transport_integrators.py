@@ -12,9 +12,9 @@ import pytest
 from mpi4py import MPI
 
 from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon, PhononEscape, thermal
-from fvqp.collisions.moving_gap import SelfConsistentGap
 from fvqp.collisions.sources import Gaussian, QuasiparticleInjection
 from fvqp.errors import CaseError, ConvergenceError
+from fvqp.gap import SelfConsistentGap
 from fvqp.mesh import shape_mesh
 from fvqp.models.boltzmann import (
     BoltzmannLedger,

@@ -10,9 +10,9 @@ import pytest
 from mpi4py import MPI
 
 from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon, PhononEscape, thermal
-from fvqp.collisions.moving_gap import SelfConsistentGap
 from fvqp.collisions.sources import Gaussian, QuasiparticleInjection
 from fvqp.errors import ConvergenceError
+from fvqp.gap import SelfConsistentGap
 from fvqp.mesh import shape_mesh
 from fvqp.models.boltzmann import BoltzmannProblem, Counters, Diffusion, DiscreteOrdinates, Medium, State
 from fvqp.models.boltzmann.evolution import stepper

@@ -10,7 +10,7 @@ from scipy import constants
 
 import fvqp
 from fvqp.collisions import CollisionGrid
-from fvqp.collisions.moving_gap import SelfConsistentGap
+from fvqp.gap import SelfConsistentGap
 
 CASES = Path(__file__).parents[2] / "cases" / "boltzphlow2026"
 MICRO, PICO = 1e-6, 1e-12

@@ -23,12 +23,12 @@ from fvqp.collisions import (
     thermal,
 )
 from fvqp.collisions.bin_weights import Rule
-from fvqp.collisions.moving_gap import SelfConsistentGap, condensate_energy
 from fvqp.collisions.sources import (
     PhononEscape,
 )
 from fvqp.collisions.threshold import at_threshold
 from fvqp.errors import CaseError
+from fvqp.gap import SelfConsistentGap, condensate_energy
 from fvqp.models.boltzmann import BoltzmannProblem, Medium, State
 from fvqp.models.boltzmann.medium import Filled
 from fvqp.models.strong_coupling import StrongCoupling

@@ -9,11 +9,10 @@ from fvqp.case.boltzmann.strong import solved_spectrum
 from fvqp.case.scales import Units
 from fvqp.collisions import BinWeights, CollisionGrid, Coupling
 from fvqp.collisions.bin_weights import Rule
-from fvqp.collisions.moving_gap import SelfConsistentGap
 from fvqp.errors import CaseError
+from fvqp.gap import SelfConsistentGap
 from fvqp.materials import Material, load_material
 from fvqp.models.coupling import electron_phonon_coupling
-from fvqp.models.gap_family import gap_family
 from fvqp.models.strong_coupling import StrongCoupling
 
 #: Numbers of a material that a case may give.
@@ -74,7 +73,7 @@ class Substance:
         self, grid: CollisionGrid, rule: Rule, unit: float, *, splits_phonons: bool = False
     ) -> SelfConsistentGap:
         """Return the gap equation; ``unit`` of energies in joule; raise `CaseError` for other energies."""
-        family = None if self.strong is None else gap_family(self.strong)
+        family = None if self.strong is None else self.strong.gap_family()
         cold = self.material.gap / unit
         return SelfConsistentGap(grid, rule, cold=cold, family=family, splits_phonons=splits_phonons)
 

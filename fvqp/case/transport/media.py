@@ -28,8 +28,8 @@ from fvqp.collisions import (
     phonon_modes,
     thermal,
 )
-from fvqp.collisions.moving_gap import SelfConsistentGap
 from fvqp.errors import CaseError
+from fvqp.gap import SelfConsistentGap
 from fvqp.mesh import Mesh
 from fvqp.mesh.quality import cell_sizes
 from fvqp.models.boltzmann import Medium

@@ -7,10 +7,10 @@ from functools import partial
 import numpy as np
 
 from fvqp.collisions import BinWeights
-from fvqp.collisions.moving_gap import GapUpdate
 from fvqp.collisions.process import Pair
 from fvqp.collisions.threshold import carried_phonons
 from fvqp.errors import CaseError, ConvergenceError
+from fvqp.gap import GapUpdate
 from fvqp.models.boltzmann.medium import Filled
 from fvqp.models.boltzmann.problem import BoltzmannProblem
 from fvqp.models.boltzmann.state import State

@@ -21,9 +21,9 @@ from fvqp.collisions import (
 )
 from fvqp.collisions.bin_weights import Rule
 from fvqp.collisions.electron_phonon import Collisions
-from fvqp.collisions.moving_gap import SelfConsistentGap
 from fvqp.collisions.threshold import at_threshold
 from fvqp.errors import CaseError
+from fvqp.gap import SelfConsistentGap
 from fvqp.typing import Floats, Ints
 
 

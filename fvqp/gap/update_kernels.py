@@ -7,7 +7,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from fvqp.collisions.moving_gap_spectrum import (
+from fvqp.gap.bin_spectrum import (
     condensate,
     copy,
     copy_spectrum,

@@ -13,11 +13,9 @@ from scipy.interpolate import CubicSpline
 from scipy.optimize import brentq
 
 from fvqp.collisions import CollisionGrid, relative_velocity, thermal
-from fvqp.collisions.moving_gap import SelfConsistentGap
-from fvqp.collisions.spectral_family import SpectralFamily
 from fvqp.errors import CaseError
+from fvqp.gap import SelfConsistentGap, SpectralFamily
 from fvqp.materials import load_material
-from fvqp.models.gap_family import gap_family
 from fvqp.models.strong_coupling import strong_coupling
 from fvqp.spectral import alpha2f
 from fvqp.spectral.alpha2f import K_B
@@ -37,7 +35,7 @@ def metal(name: str) -> SimpleNamespace:
     strong = strong_coupling(load_material(name), model.spectrum, coulomb=model.coulomb)
     return SimpleNamespace(
         strong=strong,
-        family=gap_family(strong),
+        family=strong.gap_family(),
         critical=K_B * strong.material.critical_temperature / strong.spectrum.gap_edge,
         solve=lambda **given: solve(model.spectrum, coulomb=model.coulomb, **given),
     )
@@ -134,9 +132,9 @@ def test_strong_coupling_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
     spectrum = alpha2f.debye(1.5, 10.0)
     strong = strong_coupling(load_material("Sn"), spectrum, coulomb=0.1)
     with caplog.at_level("WARNING", logger="fvqp"):
-        gap_family(metal("Sn").strong)
+        metal("Sn").strong.gap_family()
         assert not caplog.messages
-        family = gap_family(strong)
+        family = strong.gap_family()
     (said,) = caplog.messages
     assert "a coupling of 1.5 is so strong" in said and "is up to 4, 17 and 40 % off" in said
     grid, cold = CollisionGrid.uniform(0.02, 5.5), strong.spectrum
@@ -156,7 +154,7 @@ def test_weak_coupling_is_bcs() -> None:
     off = []
     for coupling in (0.5, 0.25):
         strong = strong_coupling(load_material("Al"), alpha2f.debye(coupling, 30.0))
-        family = SelfConsistentGap(grid, family=gap_family(strong))
+        family = SelfConsistentGap(grid, family=strong.gap_family())
         critical = family.critical_temperature() / weak.critical_temperature()
         thermal_gaps = [family.equilibrium(critical * t) / weak.equilibrium(t) for t in (0.3, 0.45, 0.52)]
         driven = (1.0 - family.gap(f)[0]) / (1.0 - weak.gap(f)[0])
@@ -264,11 +262,11 @@ def test_what_a_family_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
     lead = alpha2f.metal("Pb")
     strong = strong_coupling(load_material("Sn"), lead.spectrum, coulomb=lead.coulomb)
     with pytest.raises(CaseError, match="no quasiparticles of a definite energy"):
-        SelfConsistentGap(CollisionGrid.uniform(0.05, 6.0), family=gap_family(strong))
+        SelfConsistentGap(CollisionGrid.uniform(0.05, 6.0), family=strong.gap_family())
     warm = replace(metal("Sn").strong.spectrum, phi=0.0 * metal("Sn").strong.spectrum.phi)
     with monkeypatch.context() as patched:
-        patched.setattr("fvqp.models.gap_family.solve", lambda *given, **named: warm)
+        patched.setattr("fvqp.gap.family.solve", lambda *given, **named: warm)
         with pytest.raises(CaseError, match="damping leaves no gap edge at 0.7 of"):
-            gap_family(metal("Sn").strong)
+            metal("Sn").strong.gap_family()
     with pytest.raises(CaseError, match="has no cutoff"):
         SelfConsistentGap(GRADED, cutoff=50.0, family=metal("Sn").family)

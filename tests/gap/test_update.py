@@ -17,9 +17,8 @@ from fvqp.collisions import (
     quasiparticle_density,
     thermal,
 )
-from fvqp.collisions.moving_gap import SelfConsistentGap, condensate_energy
 from fvqp.errors import CaseError, ConvergenceError
-from fvqp.gap import equilibrium_gap
+from fvqp.gap import SelfConsistentGap, condensate_energy, equilibrium_gap
 from fvqp.models.boltzmann import BoltzmannProblem, Medium, State, evolve, separate_cells
 
 UNIFORM = CollisionGrid.uniform(0.02, 4.0)

@@ -33,7 +33,7 @@ class Axis(NamedTuple):
         x, phi: X and φ at the bounds.
         per_x, bend: dE/dX and d(φ²)/d(X²) of every stretch.
         x_centre, phi_centre, per_x_centre, bend_centre: the same at the centres.
-        law: κ, c0, c1 of the gap equation (`fvqp.collisions.spectral_family.SpectralFamily`).
+        law: κ, c0, c1 of the gap equation (`fvqp.gap.SpectralFamily`).
     """
 
     edges: NDArray

@@ -1,22 +1,23 @@
-"""Spectra of strong coupling at every gap, from solutions of the Eliashberg equations in equilibrium.
+"""Spectra of one superconductor at all gaps that it may have (theory: moving_gap, section strong coupling).
 
-Quasiparticles scale φ and hardly change its shape or Z. What a given y costs follows from Δ(T): the gap
-equation is made to hold in equilibrium (theory: moving_gap, section strong coupling).
+At every gap quasiparticles have the energies at which ``X(E)² = ξ² + y² φ(E)²``. X and φ stay what they are
+without quasiparticles; y ≤ 1 is what these leave of φ, whose shape they hardly change. What a given y costs
+follows from the Δ(T) of the Eliashberg equations: the gap equation is made to hold in equilibrium.
 """
 
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 from scipy.interpolate import CubicSpline
 
-from fvqp.collisions.spectral_family import SpectralFamily
 from fvqp.errors import CaseError
-from fvqp.models.strong_coupling import StrongCoupling
-from fvqp.spectral.alpha2f import K_B
+from fvqp.spectral.alpha2f import Alpha2F
 from fvqp.spectral.eliashberg import EliashbergSpectrum, solve
+from fvqp.typing import Floats
 
 log = logging.getLogger(__name__)
 
@@ -30,33 +31,72 @@ _REACH = 45.0  # of thermal occupations, in temperatures
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(12)
 
 
-def gap_family(strong: StrongCoupling) -> SpectralFamily:
-    """Spectra and gap equation of a superconductor, for `fvqp.collisions.moving_gap.SelfConsistentGap`.
+@dataclass(frozen=True, eq=False)
+class SpectralFamily:
+    """Self-energies without quasiparticles, and the gap equation that goes with them.
+
+    The gap equation is ``κ ln(1/y) + (1 − y²)[c0 + c1 (1 − y²)] = (2/y) Σ φ_i p_i f_i`` (theory: moving_gap,
+    Eq. family-gap). In BCS theory X = E, φ = 1, κ = 1, c0 = c1 = 0, and y is the gap.
+
+    Attributes:
+        x, phi: ``Re εZ`` and ``Re φ`` over Z(0) Δ_c, of energies in units of the gap Δ_c without
+            quasiparticles; X(1) = φ(1).
+        law: κ, c0, c1.
+    """
+
+    x: CubicSpline
+    phi: CubicSpline
+    law: tuple[float, float, float]
+
+    def bends(self, energies: Floats) -> tuple[Floats, Floats]:
+        """``dE/dX`` and ``d(φ²)/d(X²)`` at energies, same shape."""
+        x, slope = self.x(energies), self.x(energies, 1)
+        return 1.0 / slope, self.phi(energies) * self.phi(energies, 1) / (x * slope)
+
+    def check(self, energies: Floats) -> None:
+        """Return whether quasiparticles have a definite energy at all gaps up to Δ_c.
+
+        Raises:
+            CaseError: the smallest energy where they have not.
+        """
+        lost = ~((self.x(energies, 1) > 0.0) & (self.bends(energies)[1] < 1.0))
+        if np.any(lost):
+            raise CaseError(
+                f"at {energies[np.argmax(lost)]:.4g} Delta0 phonons leave no quasiparticles of a definite "
+                "energy: ∂(εZ)/∂ε − (ϕ/ρ) ∂φ/∂ε is not positive; end the energy axis below"
+            )
+
+
+def gap_family(
+    alpha2f: Alpha2F, critical: float, *, coulomb: float = 0.0, cutoff: float | None = None
+) -> SpectralFamily:
+    """Spectra and gap equation of a superconductor, for `fvqp.gap.SelfConsistentGap`.
 
     Logs a warning where the coupling is so strong that the family is off far from equilibrium.
 
     Args:
-        strong: its interaction; the temperature of its spectrum does not matter.
+        alpha2f: its interaction, energies in meV.
+        critical: ``k_B T_c`` of the Eliashberg equations, meV.
+        coulomb, cutoff: μ* and its cut-off in meV, see `fvqp.spectral.eliashberg.solve`.
 
     Raises:
         CaseError: coupling so strong that there is no gap edge at 0.7 T_c.
         ConvergenceError: from the Eliashberg equations at 0.7 T_c.
     """
-    if strong.alpha2f.coupling > STRONGEST:
+    if alpha2f.coupling > STRONGEST:
         log.warning(
             "%s: a coupling of %.3g is so strong that the gap that follows is good near equilibrium only: at "
             "1.5, its suppression by quasiparticles at 1.2, 2 and 3.5 Delta0 is up to 4, 17 and 40 %% off "
             "that of the Eliashberg equations (at 1.0: up to 2, 12 and 24 %%); compare with "
             "fvqp.spectral.eliashberg.solve(f=...), or give a fixed gap",
-            strong.alpha2f.name,
-            strong.alpha2f.coupling,
+            alpha2f.name,
+            alpha2f.coupling,
         )
-    solved = partial(solve, strong.alpha2f, coulomb=strong.coulomb, cutoff=strong.cutoff)
-    critical = K_B * strong.material.critical_temperature
+    solved = partial(solve, alpha2f, coulomb=coulomb, cutoff=cutoff)
     warm = solved(temperature=WARM * critical)
     if not warm.gap_edge > 0.0:
         raise CaseError(
-            f"{strong.alpha2f.name}: damping leaves no gap edge at {WARM:g} of the critical temperature, "
+            f"{alpha2f.name}: damping leaves no gap edge at {WARM:g} of the critical temperature, "
             "from which to learn how the gap follows; give a fixed gap"
         )
     # Errors of the gap by the spacing are the same in both, and so not in their ratio.

@@ -12,14 +12,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fvqp.collisions import moving_gap_kernels as kernels
 from fvqp.collisions.bin_weights import BinWeights, Rule
 from fvqp.collisions.grid import CollisionGrid
-from fvqp.collisions.moving_gap_spectrum import Axis, pairing
 from fvqp.collisions.observables import quasiparticle_energy, thermal
-from fvqp.collisions.spectral_family import SpectralFamily
 from fvqp.collisions.threshold import at_threshold
 from fvqp.errors import CaseError, ConvergenceError
+from fvqp.gap import update_kernels as kernels
+from fvqp.gap.bin_spectrum import Axis, pairing
+from fvqp.gap.family import SpectralFamily
 from fvqp.threads import share
 from fvqp.typing import Floats, Ints
 
