@@ -28,7 +28,6 @@ class Axis(NamedTuple):
         linear: rule of the bin weights.
         floor: smallest gap that the grid resolves; below it a cell is normal, or (if the grid does not
             reach down to 0) the grid is too short.
-        cutoff: of the gap equation, inf for the weak-coupling limit.
         weak: whether the spectrum is that of BCS theory.
         x, phi: X and φ at the bounds.
         per_x, bend: dE/dX and d(φ²)/d(X²) of every stretch.
@@ -42,7 +41,6 @@ class Axis(NamedTuple):
     spacing: NDArray
     linear: bool
     floor: float
-    cutoff: float
     weak: bool
     x: NDArray
     phi: NDArray
@@ -240,8 +238,6 @@ def mass(axis, y, i):
 @njit(cache=True, nogil=True, error_model="numpy")
 def logarithm(axis, y):
     """Return the logarithm that blocking by quasiparticles balances: ``ln(Δ0/Δ)``, or its counterpart."""
-    if not np.isinf(axis.cutoff):
-        return np.arccosh(axis.cutoff / y) - np.arccosh(axis.cutoff)
     left = 1.0 - y * y
     return -axis.law[0] * np.log(y) + left * (axis.law[1] + left * axis.law[2])
 
@@ -252,10 +248,7 @@ def condensate(axis, gap):
     if gap <= 0.0:
         return 0.0
     y = pairing(axis, gap)
-    square, cutoff = y * y, axis.cutoff
-    if not np.isinf(cutoff):
-        half = square * cutoff / (cutoff + np.sqrt(cutoff * cutoff - square))
-        return -0.25 * (half + square * logarithm(axis, y))
+    square = y * y
     left = 1.0 - square
     bent = axis.law[1] * (left * left - 1.0) / 2.0 + axis.law[2] * (left**3 - 1.0) / 3.0
     return -0.25 * (axis.law[0] * square * (0.5 - np.log(y)) - bent)

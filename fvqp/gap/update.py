@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from fvqp.collisions.bin_weights import BinWeights, Rule
 from fvqp.collisions.grid import CollisionGrid
-from fvqp.collisions.observables import quasiparticle_energy, thermal
+from fvqp.collisions.observables import quasiparticle_energy
 from fvqp.collisions.threshold import at_threshold
 from fvqp.errors import CaseError, ConvergenceError
 from fvqp.gap import update_kernels as kernels
@@ -41,23 +41,19 @@ class GapUpdate(NamedTuple):
     bin_weights: BinWeights
 
 
-def condensate_energy(gap: ArrayLike, *, cutoff: float | None = None) -> Floats:
+def condensate_energy(gap: ArrayLike) -> Floats:
     """Energy of the condensate relative to the normal state (theory: moving_gap, Eq. condensate).
 
     ``−(Δ²/4)[1/2 + ln(Δ0/Δ)]`` in units of 4 N0 Δ0²; −1/8 at Δ = Δ0, 0 at Δ = 0.
 
     Args:
         gap: Δ ≥ 0, any shape.
-        cutoff: of the gap equation, as in `SelfConsistentGap`.
 
     Raises:
         CaseError: negative gap, or one that is not finite.
     """
     gaps = _checked_gap(gap)
-    log, half = _logarithm(gaps, cutoff), 0.5 * gaps**2
-    if cutoff is not None:
-        half = gaps**2 * cutoff / (cutoff + np.sqrt(cutoff**2 - gaps**2))
-    return np.asarray(-0.25 * (half + gaps**2 * log))
+    return np.asarray(-0.25 * gaps**2 * (0.5 - np.log(np.where(gaps > 0.0, gaps, 1.0))))
 
 
 class SelfConsistentGap:
@@ -72,7 +68,7 @@ class SelfConsistentGap:
     whose gap is smaller than `floor` is normal: its gap is 0.
 
     Attributes:
-        grid, rule, cutoff, cold, family, splits_phonons: as given.
+        grid, rule, cold, family, splits_phonons: as given.
         floor: smallest gap that the grid resolves: the energy of the first bin where bins begin at 0, else
             their beginning.
     """
@@ -82,7 +78,6 @@ class SelfConsistentGap:
         grid: CollisionGrid,
         rule: Rule = "linear",
         *,
-        cutoff: float | None = None,
         cold: float = 1.0,
         family: SpectralFamily | None = None,
         splits_phonons: bool = False,
@@ -91,8 +86,6 @@ class SelfConsistentGap:
         Args:
             grid: energies, uniform or graded. Its bins begin at 0, or below the smallest gap that occurs.
             rule: of the bin weights (`bcs_weights`).
-            cutoff: upper limit ω_c of the gap equation ``1/λ = ∫_Δ^{ω_c} (1 − 2f)/√(E² − Δ²) dE``, above
-                all bins, with λ such that Δ = Δ_c for f = 0; None for the weak-coupling limit.
             cold: Δ_c, of a superconductor that is not the reference.
             family: spectra of strong coupling and their gap equation; None for those of BCS theory.
             splits_phonons: whether bin weights split phonon modes at 2Δ (`fvqp.collisions.threshold`), on a
@@ -100,8 +93,8 @@ class SelfConsistentGap:
                 (`fvqp.models.lifted_phonons`).
 
         Raises:
-            CaseError: unknown rule, bins that do not hold Δ_c or begin above it, cut-off below their end or
-                beside a family, energies where a family has no quasiparticles.
+            CaseError: unknown rule, bins that do not hold Δ_c or begin above it, energies where a family
+                has no quasiparticles.
         """
         if rule not in ("bin", "linear"):
             raise CaseError(f'bin weights: rule must be "bin" or "linear", not "{rule}"')
@@ -110,14 +103,7 @@ class SelfConsistentGap:
                 f"collision grid: bins from {grid.edges[0]:g} to {grid.edges[-1]:g} Δ0 do not hold the gap "
                 f"of zero temperature, {cold:g} Δ0"
             )
-        if cutoff is not None and not (np.isfinite(cutoff) and cutoff >= grid.edges[-1]):
-            raise CaseError(
-                f"gap equation: cutoff must be at or above the end of the bins, {grid.edges[-1]:g} Δ0, "
-                f"found {cutoff:g}"
-            )
-        if cutoff is not None and family is not None:
-            raise CaseError("gap equation: a family of spectra has no cutoff")
-        self.grid, self.rule, self.cutoff, self.cold = grid, rule, cutoff, float(cold)
+        self.grid, self.rule, self.cold = grid, rule, float(cold)
         self.family, self.splits_phonons = family, splits_phonons and grid.is_uniform
         self.floor = float(grid.energies[0] if grid.edges[0] == 0.0 else grid.edges[0])
         self._least = _WORTH_A_THREAD // grid.n
@@ -137,7 +123,6 @@ class SelfConsistentGap:
             np.diff(centres),
             linear,
             self.floor / self.cold,
-            np.inf if self.cutoff is None else float(self.cutoff) / self.cold,
             True,
             bounds,
             np.ones(stretches + 1),
@@ -247,29 +232,6 @@ class SelfConsistentGap:
         quasiparticles = quasiparticle_energy(self.grid, self.bin_weights(gaps), f)
         return np.asarray(self.condensate_energy(gaps) + quasiparticles)
 
-    def equilibrium(self, temperature: float) -> float:
-        """Gap of this grid in equilibrium; ``temperature`` k_BT ≥ 0 in units of Δ0."""
-        return float(self.gap(thermal(self.grid, temperature).f)[0])
-
-    def critical_temperature(self) -> float:
-        """Temperature k_BT_c/Δ0 above which the equilibrium of this grid is normal.
-
-        Raises:
-            CaseError: bins do not begin at 0.
-        """
-        if self.grid.edges[0] > 0.0:
-            raise CaseError(
-                f"critical temperature: bins must begin at 0, they begin at {self.grid.edges[0]:g} Δ0"
-            )
-        low, high = 0.1, 1.0
-        while high - low > 1e-14:
-            middle = 0.5 * (low + high)
-            if self.residual(thermal(self.grid, middle).f, 0.0)[0] > 0.0:
-                low = middle
-            else:
-                high = middle
-        return low
-
     def _bin_weights(self, gaps: Floats) -> BinWeights:
         """Bin weights at gaps in units of Δ_c."""
         states, anomalous = np.empty((gaps.size, self.grid.n)), np.empty((gaps.size, self.grid.n))
@@ -365,8 +327,3 @@ def _checked_gap(gap: ArrayLike) -> Floats:
     if not np.all(np.isfinite(gaps)) or np.any(gaps < 0.0):
         raise CaseError("gap: must be finite and not negative")
     return gaps
-
-
-def _logarithm(gaps: Floats, cutoff: float | None) -> Floats:
-    safe = np.where(gaps > 0.0, gaps, 1.0)
-    return -np.log(safe) if cutoff is None else np.arccosh(cutoff / safe) - np.arccosh(cutoff)
