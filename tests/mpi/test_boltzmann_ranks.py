@@ -115,6 +115,7 @@ def test_resumed_on_another_number_of_ranks(folder: Path) -> None:
 
 
 @pytest.mark.ranks(2)
+@pytest.mark.skipif(WORLD.size == 1, reason="one rank holds all cells")
 def test_cells_of_several_ranks_have_no_common_steps() -> None:
     grid = CollisionGrid.uniform(0.2, 3.0)
     medium = Medium(ElectronPhonon(grid, Coupling(1.85, 0.041), "direct"))
