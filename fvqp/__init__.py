@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from fvqp.case.run import run as run
     from fvqp.case.transport.boundary import BoundaryTable as BoundaryTable
     from fvqp.case.usadel.fitting import fit as fit
-    from fvqp.grids import EnergyGrid as EnergyGrid
+    from fvqp.energy import EnergyAxis as EnergyAxis
     from fvqp.materials import Material as Material
     from fvqp.materials import load_material as load_material
     from fvqp.mesh import Mesh as Mesh
@@ -49,7 +49,7 @@ _HOMES = {
     "BoltzmannProblem": "fvqp.models.boltzmann",
     "BoundaryTable": "fvqp.case.transport.boundary",
     "Device": "fvqp.models.device",
-    "EnergyGrid": "fvqp.grids",
+    "EnergyAxis": "fvqp.energy",
     "GapModel": "fvqp.models.gap_field",
     "Interface": "fvqp.transport.terminals",
     "Junction": "fvqp.models.device",

@@ -35,7 +35,8 @@ from fvqp import (
     shape_mesh,
     solve,
 )
-from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon
+from fvqp.collisions import Coupling, ElectronPhonon
+from fvqp.energy import EnergyAxis
 from fvqp.errors import CaseError, ConvergenceError, MeshError, SuperconductivityDestroyed
 from fvqp.models.boltzmann import Medium
 from fvqp.models.operating_point import solve_point
@@ -188,7 +189,7 @@ def test_objects_tell_what_they_are(wire: Device) -> None:
         "UsadelProblem(200 energies up to 3 Delta0, broadening 0.0001 Delta0, equilibrium gap, "
         f"local spectra, supercurrent from left to right;\n    {mesh})"
     )
-    assert repr(problem.grid) == "EnergyGrid(200 bins up to 3 Delta0)"
+    assert repr(problem.grid) == "EnergyAxis(200 bins up to 3 Delta0)"
     assert repr(load_case(FIG10)).startswith("UsadelCase(") and len(repr(load_case(FIG10))) < 160
     assert "fig10.toml: 'Charge imbalance: g_ss for several supercurrents', model 'usadel', hash" in repr(
         load_case(FIG10)
@@ -251,8 +252,10 @@ def test_a_sweep_on_the_axis_of_the_problem(wire: Device) -> None:
     single = solve_point(problem, Point(3e-4))
     assert found.dataset.sizes["energy"] == 200 and found.dataset["g_nl"].shape == (1,)
     assert found.dataset["g_nl"].item() == -conductances(problem, single)[1]
-    with pytest.raises(CaseError, match="energy grid: ends at 3 Δ0, below the bias of an injector"):
+    with pytest.raises(CaseError, match="energy axis: ends at 3 Δ0, below the bias of an injector"):
         solve(problem, V_inj="1 mV")
+    with pytest.raises(CaseError, match="energy axis: the first edge must be 0, not 0.5"):
+        replace(problem, grid=fvqp.EnergyAxis.uniform(0.1, 3.0, start=0.5))
     assert solve(problem, V_inj="1 mV", energies=100).dataset["g_nl"].item() > 0.0
 
 
@@ -288,7 +291,7 @@ def test_problems_and_solutions_tell_what_they_are(wire: Device) -> None:
     solution = solve_point(UsadelProblem(wire), Point("0.1 mV"))
     found = re.sub(r"gap 0\.\d+ ", "gap G ", repr(solution))
     assert found == "Solution(Point(V_inj=0.0001, V_det=0.0, supercurrent=0.0): gap G Delta0, 0 evaluations)"
-    grid = CollisionGrid.uniform(0.5, 3.0)
+    grid = EnergyAxis.uniform(0.5, 3.0)
     boltzmann = BoltzmannProblem(wire.mesh, grid, Medium(ElectronPhonon(grid, Coupling(0.01, 1.0)), 1.0))
     assert repr(boltzmann) == (
         f"BoltzmannProblem(40 cells, {grid.n} + {grid.n_phonon} energies, 1 media, fixed gap;\n"

@@ -16,8 +16,8 @@ from wire_devices import THICKNESS, WIDTH
 
 import fvqp
 from fvqp import cli
+from fvqp.energy import EnergyAxis
 from fvqp.errors import CaseError
-from fvqp.grids.energy import EnergyGrid
 from fvqp.materials import load_material
 from fvqp.mesh import shape_mesh
 from fvqp.models.device import Device, Junction, Reservoir
@@ -49,7 +49,7 @@ def objects(found: xr.Dataset, temperature: float = 0.024, **more: object) -> Us
     edges = [0.0]
     for centre in found["energy"].values / found.attrs["delta0_eV"]:
         edges.append(2.0 * centre - edges[-1])
-    return UsadelProblem(device, EnergyGrid(np.array(edges)), 0.01, **more)  # type: ignore[arg-type]
+    return UsadelProblem(device, EnergyAxis(np.array(edges)), 0.01, **more)  # type: ignore[arg-type]
 
 
 def close(found: object, expected: object, relative: float = 1e-9) -> None:

@@ -14,8 +14,9 @@ from pydantic import Field, create_model
 
 from fvqp.case.scales import Units
 from fvqp.case.tables import AS_LIST, ONCE, Case, Name, Table
-from fvqp.collisions import BinWeights, CollisionGrid, Coupling, Pair
+from fvqp.collisions import Coupling, Pair
 from fvqp.collisions.process import ExternalProcess
+from fvqp.energy import BinWeights, EnergyAxis
 from fvqp.errors import CaseError
 from fvqp.registry import Registry
 from fvqp.typing import Floats
@@ -38,7 +39,7 @@ class ProcessSite:
         strength: factor of drives that a case sweeps.
     """
 
-    grid: CollisionGrid
+    grid: EnergyAxis
     units: Units
     within: Floats
     bath: Pair

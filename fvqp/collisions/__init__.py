@@ -1,11 +1,9 @@
 """Inelastic collisions on an energy axis: what happens at a point."""
 
-from fvqp.collisions.bin_weights import BinWeights, bcs_weights
 from fvqp.collisions.collision_sum import CollisionSum, InelasticCollisions
 from fvqp.collisions.conductivity import Conductivity, MattisBardeen, cold_conductivity
 from fvqp.collisions.electron_electron import ElectronElectron, EnergyRelaxation
 from fvqp.collisions.electron_phonon import Coupling, ElectronPhonon, phonon_modes
-from fvqp.collisions.grid import CollisionGrid
 from fvqp.collisions.localization import Localization, SinkLaw
 from fvqp.collisions.observables import (
     InverseLifetimes,
@@ -34,9 +32,7 @@ from fvqp.collisions.sources import (
 from fvqp.collisions.velocity import relative_velocity
 
 __all__ = [
-    "BinWeights",
     "Blocks",
-    "CollisionGrid",
     "CollisionSum",
     "Conductivity",
     "ConstantTrapping",
@@ -64,7 +60,6 @@ __all__ = [
     "QuasiparticleInjection",
     "SinkLaw",
     "TabulatedSpectrum",
-    "bcs_weights",
     "cold_conductivity",
     "escape_time",
     "film_factor",

@@ -13,8 +13,8 @@ from scipy import fft
 
 from fvqp.collisions.electron_electron import ElectronElectron, Kernel, conserve
 from fvqp.collisions.phonon_relaxation import PhononBath
+from fvqp.energy import EnergyAxis
 from fvqp.errors import CaseError
-from fvqp.grids.energy import EnergyGrid
 from fvqp.typing import Complexes, Floats
 
 
@@ -143,7 +143,7 @@ class ChargeModeCollisions:
 
     def __init__(
         self,
-        grid: EnergyGrid,
+        grid: EnergyAxis,
         strength: float,
         kernel: Kernel = "fermi_liquid",
         phonons: PhononBath | None = None,
@@ -188,7 +188,7 @@ class ChargeModeRelaxation:
         grid = collisions.grid
         conserve(self.rate[:, 1], self.loss[:, 1], grid.widths)
         if collisions.unkept_rate == 0.0:
-            conserve(self.rate[:, 0], self.loss[:, 0], grid.centres * grid.widths)
+            conserve(self.rate[:, 0], self.loss[:, 0], grid.energies * grid.widths)
 
     def derivative(self, step: Floats) -> Floats:
         """Change of `rate` along ``step``, ``(cells, 2, N)``: the Jacobian's action."""

@@ -15,7 +15,7 @@ from fvqp.collisions.charge_mode import Spectra, Sums, TransformedSums, bath_of
 from fvqp.collisions.electron_electron import conserve
 from fvqp.collisions.electron_electron_shared import EnergyKept, SharedElectronElectron
 from fvqp.collisions.phonon_relaxation import PhononBath
-from fvqp.grids.energy import EnergyGrid
+from fvqp.energy import EnergyAxis
 from fvqp.typing import Floats
 
 #: States take part at another energy with their own temperature and potential where ``|μ|/2t`` is at most the
@@ -169,8 +169,8 @@ class BathOfBothModes:
 
     rounding = 0.0
 
-    def __init__(self, grid: EnergyGrid, phonons: PhononBath) -> None:
-        energies = grid.centres
+    def __init__(self, grid: EnergyAxis, phonons: PhononBath) -> None:
+        energies = grid.energies
         differences, sums = np.subtract.outer(energies, energies), np.add.outer(energies, energies)
         (A, C), (A_pair, C_pair) = bath_of(phonons, differences), bath_of(phonons, sums)
         #: A and C summed over both signs of the second energy, for even and odd sequences of it; columns are

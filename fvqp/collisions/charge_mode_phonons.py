@@ -20,13 +20,12 @@ from numba import njit
 import fvqp.kernel_cache  # noqa: F401
 from fvqp.collisions.bose import bose
 from fvqp.collisions.charge_mode import Spectra
-from fvqp.collisions.electron_electron import conserve, is_uniform
+from fvqp.collisions.electron_electron import conserve
 from fvqp.collisions.electron_phonon import Coupling, ElectronPhonon
-from fvqp.collisions.grid import CollisionGrid
 from fvqp.collisions.phonon_relaxation import PhononBath, phonon_points
 from fvqp.collisions.quasistatic_phonons import STEEPEST, QuasistaticPhonons, inverted, weights
+from fvqp.energy import EnergyAxis
 from fvqp.errors import CaseError
-from fvqp.grids.energy import EnergyGrid
 from fvqp.threads import share
 from fvqp.typing import Floats
 
@@ -47,15 +46,15 @@ class PhononsOfBothModes:
 
     rounding = 0.0
 
-    def __init__(self, grid: EnergyGrid, phonons: PhononBath) -> None:
+    def __init__(self, grid: EnergyAxis, phonons: PhononBath) -> None:
         if phonons.escape_time is None or phonons.pair_breaking_time is None:
             raise CaseError("phonons: those of a bath have no occupation of their own")
         self.grid, self.strength = grid, phonons.strength
         self.leaves = 1.0 / phonons.escape_time
         points = (
-            CollisionGrid.uniform(grid.maximum / grid.n, grid.maximum)
-            if is_uniform(grid)
-            else CollisionGrid(grid.edges, phonon_points(grid))
+            EnergyAxis.uniform(grid.maximum / grid.n, grid.maximum)
+            if grid.is_uniform
+            else EnergyAxis(grid.edges, phonon_points(grid))
         )
         coupling = Coupling(phonons.kappa, phonons.pair_breaking_time)
         operator = ElectronPhonon(points, coupling, "graded", split_shares=True)

@@ -11,11 +11,11 @@ import numpy as np
 from fvqp.collisions.charge_mode import ChargeModeCollisions, Spectra
 from fvqp.collisions.charge_mode_graded import BathOfBothModes, ElectronsOfBothModes
 from fvqp.collisions.charge_mode_phonons import PhononsOfBothModes
-from fvqp.collisions.electron_electron import ElectronElectron, Kernel, is_uniform
+from fvqp.collisions.electron_electron import ElectronElectron, Kernel
 from fvqp.collisions.electron_electron_shared import SharedElectronElectron
 from fvqp.collisions.phonon_relaxation import PhononBath, PhononCollisions
+from fvqp.energy import EnergyAxis
 from fvqp.errors import CaseError
-from fvqp.grids.energy import EnergyGrid
 from fvqp.typing import Floats
 
 
@@ -81,7 +81,7 @@ class InelasticCollisions:
     phonons: PhononBath | None = None
     charge: bool = False
 
-    def on(self, grid: EnergyGrid) -> CollisionSum:
+    def on(self, grid: EnergyAxis) -> CollisionSum:
         """The operators on an energy axis.
 
         Raises:
@@ -90,7 +90,7 @@ class InelasticCollisions:
         strength, phonons = self.electron_electron, self.phonons
         if strength == 0.0 and phonons is None:
             raise CaseError("collisions: neither with electrons nor with phonons")
-        uniform = is_uniform(grid)
+        uniform = grid.is_uniform
         if self.charge:
             return CollisionSum(of_both=self._of_both(grid, uniform))
         parts: list[EnergyCollisions] = []
@@ -102,7 +102,7 @@ class InelasticCollisions:
             parts.append(PhononCollisions(grid, phonons))
         return CollisionSum(of_energy=parts)
 
-    def _of_both(self, grid: EnergyGrid, uniform: bool) -> list[ModeCollisions]:
+    def _of_both(self, grid: EnergyAxis, uniform: bool) -> list[ModeCollisions]:
         strength, kernel, phonons = self.electron_electron, self.kernel, self.phonons
         own = phonons is not None and phonons.escape_time is not None
         if uniform and not own:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ellipe, ellipkm1
 
-from fvqp.collisions.grid import CollisionGrid
+from fvqp.energy import EnergyAxis
 from fvqp.errors import CaseError
 from fvqp.typing import Floats
 
@@ -46,7 +46,7 @@ class MattisBardeen:
         by_f1, by_f2: derivatives of both parts by the occupation of the bins, ``(gaps, N)``.
     """
 
-    def __init__(self, grid: CollisionGrid, gap: ArrayLike, frequency: float) -> None:
+    def __init__(self, grid: EnergyAxis, gap: ArrayLike, frequency: float) -> None:
         """
         Args:
             grid: energies; f counts as zero above its last edge.
@@ -113,7 +113,7 @@ class _Hats:
     bins repeat at photon steps, at which f jumps, the functions are 1 inside their bin and 0 outside.
     """
 
-    def __init__(self, grid: CollisionGrid) -> None:
+    def __init__(self, grid: EnergyAxis) -> None:
         centres = grid.energies
         self.bins, self._inside = grid.n, grid.step > 0.0
         if self._inside:
@@ -157,7 +157,7 @@ class _Hats:
         return out
 
 
-def _weights(grid: CollisionGrid, gap: Floats, omega: float) -> tuple[Floats, Floats]:
+def _weights(grid: EnergyAxis, gap: Floats, omega: float) -> tuple[Floats, Floats]:
     """Derivatives of σ1/σn and σ2/σn by f of every bin."""
     sum_over = _Hats(grid)
     top = grid.edges[-1]

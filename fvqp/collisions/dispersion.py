@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fvqp.collisions.grid import CollisionGrid
+from fvqp.energy import EnergyAxis
 from fvqp.errors import CaseError
 from fvqp.typing import Floats
 
@@ -116,7 +116,7 @@ class Tabulated:
         return np.asarray((weight * self.wave_number(omega) ** 2).sum(axis=1))
 
 
-def branch(grid: CollisionGrid, dispersion: Dispersion) -> DispersionBranch:
+def branch(grid: EnergyAxis, dispersion: Dispersion) -> DispersionBranch:
     """Modes and speeds of the phonon points, exact integrals over their shares of the axis.
 
     Raises:

@@ -16,8 +16,8 @@ import numpy as np
 from scipy import fft
 
 from fvqp.collisions import electron_electron_kernels as kernels
+from fvqp.energy import EnergyAxis
 from fvqp.errors import CaseError
-from fvqp.grids.energy import EnergyGrid
 from fvqp.materials import BCS_RATIO
 from fvqp.threads import share
 from fvqp.typing import Complexes, Floats
@@ -29,12 +29,6 @@ POWERS: dict[Kernel, float] = {"fermi_liquid": 0.0, "diffusive_2d": -1.0, "diffu
 
 # Numbers of a block of cells: the buffers of a thread should stay in its cache.
 _BLOCK = 32768
-
-
-def is_uniform(grid: EnergyGrid) -> bool:
-    """Return whether all bins have one width."""
-    width = grid.maximum / grid.n
-    return bool(np.max(np.abs(grid.widths - width)) <= 1e-9 * width)
 
 
 class ElectronElectron:
@@ -52,9 +46,9 @@ class ElectronElectron:
 
     rounding, unkept_rate = 0.0, 0.0
 
-    def __init__(self, grid: EnergyGrid, strength: float, kernel: Kernel = "fermi_liquid") -> None:
+    def __init__(self, grid: EnergyAxis, strength: float, kernel: Kernel = "fermi_liquid") -> None:
         width = grid.maximum / grid.n
-        if not is_uniform(grid):
+        if not grid.is_uniform or grid.first:
             raise CaseError(
                 "electron-electron collisions: energies that are exchanged must be whole bins; the energy "
                 'axis must be uniform (energies.spacing = "uniform")'
@@ -67,7 +61,7 @@ class ElectronElectron:
             )
         self.grid, self.strength, self.kernel = grid, strength, kernel
         #: Weights of a rate in what a cell loses of energy.
-        self.moment = grid.centres * grid.widths
+        self.moment = grid.energies * grid.widths
         # Nothing wraps around: between 2 N energies of both signs there are 4 N − 1 differences.
         self._length = int(fft.next_fast_len(4 * grid.n, real=True))
         critical = 1.0 / BCS_RATIO

@@ -13,8 +13,8 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from fvqp.collisions.electron_electron import ElectronElectron, Kernel, conserve
+from fvqp.energy import EnergyAxis
 from fvqp.errors import CaseError
-from fvqp.grids.energy import EnergyGrid
 from fvqp.typing import Floats
 
 #: Part of the largest rate that is rounding on axes that are not long.
@@ -39,7 +39,7 @@ class SharedElectronElectron:
 
     def __init__(
         self,
-        grid: EnergyGrid,
+        grid: EnergyAxis,
         strength: float,
         kernel: Kernel = "fermi_liquid",
         spacing: float | None = None,
@@ -57,8 +57,8 @@ class SharedElectronElectron:
         number = int(np.floor(grid.maximum / spacing + 1e-9))
         width = grid.maximum / number
         # One point more, so that the middle of the last bin is between two.
-        self.lattice = ElectronElectron(EnergyGrid.uniform(width, (number + 1) * width), strength, kernel)
-        points, energies = self.lattice.grid.centres, grid.centres
+        self.lattice = ElectronElectron(EnergyAxis.uniform(width, (number + 1) * width), strength, kernel)
+        points, energies = self.lattice.grid.energies, grid.energies
         # Energies below the first point are taken there as a whole.
         place = np.maximum(energies / width - 0.5, 0.0)
         left = np.minimum(place.astype(np.int64), number - 1)

@@ -17,10 +17,9 @@ from numpy.typing import ArrayLike
 from fvqp.collisions import pair_sums_batched as batched
 from fvqp.collisions import pair_sums_nonuniform as nonuniform
 from fvqp.collisions import pair_sums_uniform as uniform
-from fvqp.collisions.bin_weights import BinWeights
 from fvqp.collisions.fourier import FourierSums
-from fvqp.collisions.grid import CollisionGrid
 from fvqp.collisions.process import Blocks, GainLoss, Pair, checked_occupations
+from fvqp.energy import BinWeights, EnergyAxis
 from fvqp.errors import CaseError
 from fvqp.threads import share
 from fvqp.typing import Floats
@@ -68,7 +67,7 @@ class Coupling:
         return 0.5 * np.pi * self.pair_breaking_time * self.strength
 
 
-def phonon_modes(grid: CollisionGrid, coupling: Coupling, relative: ArrayLike = 1.0) -> Floats:
+def phonon_modes(grid: EnergyAxis, coupling: Coupling, relative: ArrayLike = 1.0) -> Floats:
     """Phonon modes of every point, ``g = c_ph ω² × share of the axis``, ``(K,)``.
 
     Args:
@@ -103,7 +102,7 @@ class ElectronPhonon:
 
     def __init__(
         self,
-        grid: CollisionGrid,
+        grid: EnergyAxis,
         coupling: Coupling,
         evaluation: Evaluation = "auto",
         *,
@@ -135,6 +134,7 @@ class ElectronPhonon:
             raise CaseError(
                 f'collisions: no evaluation "{evaluation}"; there are auto, direct, fourier and graded'
             )
+        grid.require_phonons()
         if evaluation in ("direct", "fourier") and not grid.is_uniform:
             raise CaseError(f'collisions: evaluation "{evaluation}" needs a uniform grid; use "graded"')
         self.grid, self.coupling, self.evaluation = grid, coupling, evaluation

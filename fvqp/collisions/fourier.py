@@ -20,8 +20,8 @@ from numba import njit
 from numpy.typing import NDArray
 from scipy import fft
 
-from fvqp.collisions.bin_weights import BinWeights
 from fvqp.collisions.pair_sums_uniform import Uniform
+from fvqp.energy import BinWeights
 from fvqp.threads import share
 from fvqp.typing import Complexes, Floats
 

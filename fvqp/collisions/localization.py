@@ -14,9 +14,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fvqp.collisions.bin_weights import BinWeights
-from fvqp.collisions.grid import CollisionGrid
 from fvqp.collisions.process import Blocks, GainLoss, Pair, checked_occupations
+from fvqp.energy import BinWeights, EnergyAxis
 from fvqp.errors import CaseError
 from fvqp.typing import Floats
 
@@ -45,7 +44,7 @@ class Localization:
 
     def __init__(
         self,
-        grid: CollisionGrid,
+        grid: EnergyAxis,
         bin_weights: BinWeights,
         law: SinkLaw,
         capture: ArrayLike,
@@ -158,7 +157,7 @@ class Localization:
         return np.where(bin_weights.active, self._capture, 0.0)
 
 
-def _phonons(grid: CollisionGrid, energies: Floats) -> Floats:
+def _phonons(grid: EnergyAxis, energies: Floats) -> Floats:
     """Phonons ``(energies, K)`` at the points for one of each energy; they have exactly that energy.
 
     Between two points they are shared such that their number is one; below the first there are fewer.

@@ -10,15 +10,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fvqp.collisions.bin_weights import BinWeights
 from fvqp.collisions.electron_phonon import ElectronPhonon
-from fvqp.collisions.grid import CollisionGrid
 from fvqp.collisions.process import Pair
+from fvqp.energy import BinWeights, EnergyAxis
 from fvqp.errors import CaseError
 from fvqp.typing import Floats
 
 
-def thermal(grid: CollisionGrid, temperature: float) -> Pair:
+def thermal(grid: EnergyAxis, temperature: float) -> Pair:
     """Fermi and Bose functions, ``(1, N)`` and ``(1, K)``; ``temperature`` k_BT ≥ 0 in units of Δ0."""
     if not (np.isfinite(temperature) and temperature >= 0.0):
         raise CaseError(f"temperature: must be a finite number ≥ 0, found {temperature:g}")
@@ -35,7 +34,7 @@ def quasiparticle_density(bin_weights: BinWeights, f: Floats) -> Floats:
     return np.asarray((bin_weights.number * f).sum(axis=-1))
 
 
-def quasiparticle_energy(grid: CollisionGrid, bin_weights: BinWeights, f: Floats) -> Floats:
+def quasiparticle_energy(grid: EnergyAxis, bin_weights: BinWeights, f: Floats) -> Floats:
     """``∫E ρ f dE`` of every cell, in units of 4 N0 Δ0²."""
     return np.asarray((bin_weights.number * grid.energies * f).sum(axis=-1))
 

@@ -19,7 +19,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from fvqp.collisions.bose import bose
-from fvqp.collisions.grid import CollisionGrid
+from fvqp.energy import EnergyAxis
 
 #: Occupations of phonons with whose inverse one can still reckon; points with fewer count as empty, and
 #: `bose` has no fewer either.
@@ -50,7 +50,7 @@ class PairTable(NamedTuple):
     modes: NDArray
 
 
-def collisions(grid: CollisionGrid, strength: float, modes: NDArray, interaction: NDArray) -> PairTable:
+def collisions(grid: EnergyAxis, strength: float, modes: NDArray, interaction: NDArray) -> PairTable:
     """Pairs of a grid and the shares of their phonons.
 
     Args:
@@ -59,7 +59,7 @@ def collisions(grid: CollisionGrid, strength: float, modes: NDArray, interaction
         modes: ``(K,)`` phonon modes.
         interaction: ``(K,)``, factor of the strength; linear between phonon points.
     """
-    energies, widths, points = grid.energies, np.diff(grid.edges), grid.phonon_energies
+    energies, widths, points = grid.energies, grid.widths, grid.phonon_energies
     i, j = np.triu_indices(grid.n, 1)
     p, q = np.triu_indices(grid.n)
     lower, upper = np.concatenate([i, p]), np.concatenate([j, q])
@@ -102,7 +102,7 @@ def some(events: PairTable, sign: float) -> PairTable:
     )
 
 
-def split_shares(events: PairTable, grid: CollisionGrid) -> PairTable:
+def split_shares(events: PairTable, grid: EnergyAxis) -> PairTable:
     """Events of one phonon point each in place of those that several points share.
 
     Each happens with the share of its point as a part of its rate, at the occupation that a phonon of its

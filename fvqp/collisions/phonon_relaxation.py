@@ -11,14 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fvqp.collisions.bin_weights import BinWeights
-from fvqp.collisions.electron_electron import is_uniform
 from fvqp.collisions.electron_phonon import FOURIER_FROM, Coupling, ElectronPhonon, Evaluation
-from fvqp.collisions.grid import CollisionGrid
 from fvqp.collisions.process import GainLoss
 from fvqp.collisions.quasistatic_phonons import SLOWEST, STEEPEST, QuasistaticPhonons, inverted
+from fvqp.energy import BinWeights, EnergyAxis
 from fvqp.errors import CaseError
-from fvqp.grids.energy import EnergyGrid
 from fvqp.typing import Floats
 
 #: Phonon energies of a bath on a graded axis begin at this part of the finest bin.
@@ -69,12 +66,12 @@ class PhononCollisions:
 
     rounding = 0.0
 
-    def __init__(self, grid: EnergyGrid, phonons: PhononBath) -> None:
+    def __init__(self, grid: EnergyAxis, phonons: PhononBath) -> None:
         self.grid, self.phonons = grid, phonons
         evaluation: Evaluation = "fourier" if grid.n >= FOURIER_FROM else "direct"
         own = phonons.escape_time is not None
-        if is_uniform(grid):
-            collision_grid = CollisionGrid.uniform(grid.maximum / grid.n, grid.maximum)
+        if grid.is_uniform:
+            collision_grid = EnergyAxis.uniform(grid.maximum / grid.n, grid.maximum)
         else:
             evaluation = "graded"
             # What a phonon of a bath does is interpolated in ln(1 + 1/n) = ω/t: two points are enough, and
@@ -82,7 +79,7 @@ class PhononCollisions:
             top = 2.0 * grid.maximum
             last = min(_BEYOND * phonons.temperature, top)
             ends = np.unique([_SMALLEST * grid.widths.min(), last, top])
-            collision_grid = CollisionGrid(grid.edges, phonon_points(grid) if own else ends)
+            collision_grid = EnergyAxis(grid.edges, phonon_points(grid) if own else ends)
         self.operator = ElectronPhonon(
             collision_grid,
             Coupling(phonons.kappa, phonons.pair_breaking_time or 1.0),
@@ -200,17 +197,17 @@ class PhononRelaxation:
         """
         c = self.collisions
         if self.decay is None or c.phonons.escape_time is None:
-            return -self.rate @ (c.grid.centres * c.grid.widths)
+            return -self.rate @ (c.grid.energies * c.grid.widths)
         surplus = (self.n - c.bath) * c.operator.phonon_modes * c.operator.grid.phonon_energies
         return 2.0 * c.phonons.strength * surplus.sum(axis=1) / c.phonons.escape_time
 
 
-def phonon_points(grid: EnergyGrid) -> Floats:
+def phonon_points(grid: EnergyAxis) -> Floats:
     """Phonon energies on a graded axis: what pairs of one bin, or of two neighbours, emit.
 
     Where quasiparticles are resolved at the gap edge, phonons are at twice its energy. Below the first of
     these points they halve down to what neighbouring bins exchange.
     """
-    points = np.sort(np.concatenate([2.0 * grid.centres, 2.0 * grid.edges[1:]]))
+    points = np.sort(np.concatenate([2.0 * grid.energies, 2.0 * grid.edges[1:]]))
     halvings = int(np.ceil(np.log2(points[0] / grid.widths.min())))
     return np.concatenate([points[0] * 0.5 ** np.arange(halvings, 0, -1), points])

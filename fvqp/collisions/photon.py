@@ -14,9 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.sparse import csr_array
 
-from fvqp.collisions.bin_weights import BinWeights
-from fvqp.collisions.grid import CollisionGrid
 from fvqp.collisions.process import Blocks, Flow, GainLoss, Pair, checked_occupations
+from fvqp.energy import BinWeights, EnergyAxis
 from fvqp.errors import CaseError, ConvergenceError
 from fvqp.typing import Bools, Floats, Ints
 
@@ -42,7 +41,7 @@ class PhotonDrive:
 
     def __init__(
         self,
-        grid: CollisionGrid,
+        grid: EnergyAxis,
         frequency: float,
         absorption: ArrayLike,
         emission: ArrayLike,
@@ -63,9 +62,7 @@ class PhotonDrive:
         self._known: tuple[BinWeights, Floats] | None = None
 
     @classmethod
-    def mode(
-        cls, grid: CollisionGrid, frequency: float, coupling: ArrayLike, photons: ArrayLike
-    ) -> PhotonDrive:
+    def mode(cls, grid: EnergyAxis, frequency: float, coupling: ArrayLike, photons: ArrayLike) -> PhotonDrive:
         """A mode of n̄ photons (Fischer and Catelani, Phys. Rev. Applied 19, 054087 (2023)).
 
         Args:
@@ -79,7 +76,7 @@ class PhotonDrive:
         return cls(grid, frequency, c * n, c * (n + 1.0))
 
     @classmethod
-    def classical(cls, grid: CollisionGrid, frequency: float, rate: ArrayLike) -> PhotonDrive:
+    def classical(cls, grid: EnergyAxis, frequency: float, rate: ArrayLike) -> PhotonDrive:
         """A field of so many photons that spontaneous emission does not count; ``rate`` = c_phot n̄.
 
         In Goldie and Withington, Supercond. Sci. Technol. 26, 015004 (2013), the rate is 2B.
@@ -88,7 +85,7 @@ class PhotonDrive:
 
     @classmethod
     def at_power(
-        cls, grid: CollisionGrid, frequency: float, power: ArrayLike, photons: float = np.inf
+        cls, grid: EnergyAxis, frequency: float, power: ArrayLike, photons: float = np.inf
     ) -> PhotonDrive:
         """The drive whose absorbed power per volume is given; its rates follow the state of quasiparticles.
 
@@ -339,7 +336,7 @@ class _Transitions(NamedTuple):
         return taken, given, full, empty
 
 
-def _transitions(grid: CollisionGrid, frequency: float) -> _Transitions:
+def _transitions(grid: EnergyAxis, frequency: float) -> _Transitions:
     energies = grid.energies
     bins = np.arange(grid.n)
     slack = 64.0 * np.finfo(float).eps * max(energies[-1], frequency)
@@ -367,7 +364,7 @@ def _transitions(grid: CollisionGrid, frequency: float) -> _Transitions:
 
     take = taken(first, np.ones(first.size)), taken(left, 1.0 - share), taken(right, share)
     change = taken(first, np.where(pairs, 1.0, -1.0)) + take[1] + take[2]
-    return _Transitions(first, left, right, share, pairs, np.diff(grid.edges), energies, other, *take, change)
+    return _Transitions(first, left, right, share, pairs, grid.widths, energies, other, *take, change)
 
 
 def _total(net: Floats) -> Floats:

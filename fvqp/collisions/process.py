@@ -1,7 +1,7 @@
 """Processes of quasiparticles and phonons at a point: the interface that all of them have.
 
 Collisions, drives, injection and escape are processes. They act in every cell by itself, on occupations
-``f[cell, bin]`` and ``n[cell, point]`` of one `CollisionGrid`, and their rates add up. Energies are in units
+``f[cell, bin]`` and ``n[cell, point]`` of one `EnergyAxis`, and their rates add up. Energies are in units
 of Δ0, rates in units of 1/τ0.
 """
 
@@ -11,8 +11,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from fvqp.collisions.bin_weights import BinWeights
-from fvqp.collisions.grid import CollisionGrid
+from fvqp.energy import BinWeights, EnergyAxis
 from fvqp.errors import CaseError
 from fvqp.kernel_cache import read_only
 from fvqp.typing import Floats
@@ -114,7 +113,7 @@ def is_sink(process: Process) -> bool:
 
 
 def checked_occupations(
-    grid: CollisionGrid, bin_weights: BinWeights, f: Floats, n: Floats
+    grid: EnergyAxis, bin_weights: BinWeights, f: Floats, n: Floats
 ) -> tuple[Floats, Floats]:
     """f and n as contiguous arrays that are only read.
 

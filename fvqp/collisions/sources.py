@@ -14,10 +14,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fvqp.collisions.bin_weights import BinWeights
 from fvqp.collisions.electron_phonon import Coupling, phonon_modes
-from fvqp.collisions.grid import CollisionGrid
 from fvqp.collisions.process import Blocks, Flow, GainLoss, Pair, checked_occupations
+from fvqp.energy import BinWeights, EnergyAxis
 from fvqp.errors import CaseError
 from fvqp.typing import Floats
 
@@ -100,7 +99,7 @@ class LinearProcess(ABC):
 
     sink: bool = False
 
-    def __init__(self, grid: CollisionGrid, modes: Floats | None = None) -> None:
+    def __init__(self, grid: EnergyAxis, modes: Floats | None = None) -> None:
         """
         Args:
             grid: energies.
@@ -170,7 +169,7 @@ class PhononInjection(LinearProcess):
 
     def __init__(
         self,
-        grid: CollisionGrid,
+        grid: EnergyAxis,
         coupling: Coupling,
         spectrum: InjectedSpectrum,
         *,
@@ -222,7 +221,7 @@ class QuasiparticleInjection(LinearProcess):
 
     def __init__(
         self,
-        grid: CollisionGrid,
+        grid: EnergyAxis,
         spectrum: InjectedSpectrum,
         *,
         power: ArrayLike | None = None,
@@ -266,7 +265,7 @@ class PhononEscape(LinearProcess):
 
     def __init__(
         self,
-        grid: CollisionGrid,
+        grid: EnergyAxis,
         coupling: Coupling,
         time: ArrayLike | Callable[[Floats], ArrayLike],
         bath: ArrayLike = 0.0,
@@ -302,7 +301,7 @@ class ConstantTrapping(LinearProcess):
 
     sink = True
 
-    def __init__(self, grid: CollisionGrid, rate: ArrayLike, bath: ArrayLike = 0.0) -> None:
+    def __init__(self, grid: EnergyAxis, rate: ArrayLike, bath: ArrayLike = 0.0) -> None:
         """
         Args:
             grid: energies.

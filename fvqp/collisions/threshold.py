@@ -19,8 +19,8 @@ from numba import njit
 from numpy.typing import ArrayLike
 from scipy.special import ellipe, ellipk
 
-from fvqp.collisions.bin_weights import BinWeights, Rule, bcs_weights
-from fvqp.collisions.grid import CollisionGrid
+from fvqp.energy import EnergyAxis
+from fvqp.energy.bin_weights import BinWeights, Rule, bcs_weights
 from fvqp.typing import Floats, Ints
 
 #: Largest phonon energy, in Δ, whose rate of pair breaking is made exact. The sums converge with order 2
@@ -37,7 +37,7 @@ def pair_integral(ratio: ArrayLike) -> Floats:
     return np.asarray(0.5 * ((w + 2.0) * ellipe(square) - 4.0 * w / (w + 2.0) * ellipk(square)))
 
 
-def threshold_shares(grid: CollisionGrid, gap: ArrayLike, rule: Rule = "linear") -> Floats:
+def threshold_shares(grid: EnergyAxis, gap: ArrayLike, rule: Rule = "linear") -> Floats:
     """Modes of every phonon point over those of its share of the axis, ``(cells, K)``.
 
     Energy ``Σ g ω`` of one phonon a mode is that of the axis. 1 in normal cells, and in those whose 2Δ does
@@ -69,7 +69,7 @@ def threshold_shares(grid: CollisionGrid, gap: ArrayLike, rule: Rule = "linear")
 
 
 def at_threshold(
-    grid: CollisionGrid, bin_weights: BinWeights, gap: ArrayLike, rule: Rule = "linear"
+    grid: EnergyAxis, bin_weights: BinWeights, gap: ArrayLike, rule: Rule = "linear"
 ) -> BinWeights:
     """Bin weights with phonon modes split at 2Δ; as it is on grids that are not uniform."""
     if not grid.is_uniform:
@@ -77,7 +77,7 @@ def at_threshold(
     return replace(bin_weights, phonon_shares=threshold_shares(grid, gap, rule))
 
 
-def carried_phonons(grid: CollisionGrid, before: BinWeights, after: BinWeights, n: Floats) -> Floats:
+def carried_phonons(grid: EnergyAxis, before: BinWeights, after: BinWeights, n: Floats) -> Floats:
     """Occupations after modes have passed between points because the gap has moved, ``(cells, K)``.
 
     Modes keep their phonons, in the order of their energy; the energy of all phonons stays to rounding, and
@@ -95,12 +95,12 @@ def carried_phonons(grid: CollisionGrid, before: BinWeights, after: BinWeights, 
     return out
 
 
-def first_of_pairs(grid: CollisionGrid, bin_weights: BinWeights) -> Ints:
+def first_of_pairs(grid: EnergyAxis, bin_weights: BinWeights) -> Ints:
     """Index of the lowest phonon point that breaks pairs on a uniform grid, ``(cells,)``."""
     return np.asarray(2 * (grid.first + np.argmax(bin_weights.active, axis=1)))
 
 
-def broken_pairs(grid: CollisionGrid, bin_weights: BinWeights, phonons: Floats) -> Floats:
+def broken_pairs(grid: EnergyAxis, bin_weights: BinWeights, phonons: Floats) -> Floats:
     """Change of f where phonons of a uniform grid break pairs, ``(cells, N)``.
 
     A pair has its bins as often as pairs of a cold superconductor that phonons of the point break.

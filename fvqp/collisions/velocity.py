@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fvqp.collisions.bin_weights import BinWeights, Rule, bcs_weights
-from fvqp.collisions.grid import CollisionGrid
+from fvqp.energy import EnergyAxis
+from fvqp.energy.bin_weights import BinWeights, Rule, bcs_weights
 from fvqp.typing import Floats
 
 #: Energies in gaps up to which a density of states does not fall below that of the normal metal.
@@ -17,7 +17,7 @@ NEAR = 1.5
 
 
 def relative_velocity(
-    grid: CollisionGrid, gap: ArrayLike, rule: Rule = "linear", bin_weights: BinWeights | None = None
+    grid: EnergyAxis, gap: ArrayLike, rule: Rule = "linear", bin_weights: BinWeights | None = None
 ) -> Floats:
     """``v/v_F = |ξ|/E``, the mean over the states of every bin, ``(cells, N)``; 0 where there are none.
 

@@ -17,8 +17,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike
 
+from fvqp.energy import equilibrium
 from fvqp.errors import CaseError
-from fvqp.grids import equilibrium
 from fvqp.spectral import BinnedSpectrum, bin_averages, supercurrent_integral
 from fvqp.spectral.branch import SMALLEST_BROADENING, parts, retarded_root
 from fvqp.spectral.integrals import antiderivative

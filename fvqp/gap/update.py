@@ -1,4 +1,4 @@
-"""A gap that follows the occupations of its cell on a fixed energy grid, and takes the quasiparticles along.
+"""A gap that follows the occupations of its cell on a fixed energy axis, and takes the quasiparticles along.
 
 Collisions act at a fixed gap; then the gap moves to where it solves the gap equation. Quasiparticles keep
 their momentum, so that their energy moves with the gap; what that costs comes from the condensate. Energies
@@ -12,10 +12,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fvqp.collisions.bin_weights import BinWeights, Rule
-from fvqp.collisions.grid import CollisionGrid
 from fvqp.collisions.observables import quasiparticle_energy
 from fvqp.collisions.threshold import at_threshold
+from fvqp.energy import EnergyAxis
+from fvqp.energy.bin_weights import BinWeights, Rule
 from fvqp.errors import CaseError, ConvergenceError
 from fvqp.gap import update_kernels as kernels
 from fvqp.gap.bin_spectrum import Axis, pairing
@@ -75,7 +75,7 @@ class SelfConsistentGap:
 
     def __init__(
         self,
-        grid: CollisionGrid,
+        grid: EnergyAxis,
         rule: Rule = "linear",
         *,
         cold: float = 1.0,
@@ -100,7 +100,7 @@ class SelfConsistentGap:
             raise CaseError(f'bin weights: rule must be "bin" or "linear", not "{rule}"')
         if not grid.edges[0] < cold <= grid.edges[-2]:
             raise CaseError(
-                f"collision grid: bins from {grid.edges[0]:g} to {grid.edges[-1]:g} Δ0 do not hold the gap "
+                f"energy axis: bins from {grid.edges[0]:g} to {grid.edges[-1]:g} Δ0 do not hold the gap "
                 f"of zero temperature, {cold:g} Δ0"
             )
         self.grid, self.rule, self.cold = grid, rule, float(cold)
@@ -254,11 +254,11 @@ class SelfConsistentGap:
         gaps = _checked_gap(gap)
         if np.any(gaps < self.grid.edges[0]):
             raise CaseError(
-                f"collision grid: starts at {self.grid.edges[0]:g} Δ0, above a gap of {gaps.min():g} Δ0"
+                f"energy axis: starts at {self.grid.edges[0]:g} Δ0, above a gap of {gaps.min():g} Δ0"
             )
         if np.any(gaps > self.grid.edges[-2]):
             raise CaseError(
-                f"collision grid: ends at {self.grid.edges[-1]:g} Δ0 and does not hold a gap of "
+                f"energy axis: ends at {self.grid.edges[-1]:g} Δ0 and does not hold a gap of "
                 f"{gaps.max():g} Δ0"
             )
         return gaps
@@ -282,7 +282,7 @@ class SelfConsistentGap:
         below = np.flatnonzero(status == kernels.BELOW_GRID)
         if below.size:
             raise CaseError(
-                f"collision grid: starts at {self.grid.edges[0]:g} Δ0, and the gap of cell {below[0]} falls "
+                f"energy axis: starts at {self.grid.edges[0]:g} Δ0, and the gap of cell {below[0]} falls "
                 "below; let the grid start at 0, or below the smallest gap that occurs"
             )
         refused = np.flatnonzero(status == kernels.REFUSED)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from fvqp.energy import EnergyAxis
+from fvqp.energy import thermal as distributions
 from fvqp.errors import CaseError
-from fvqp.grids import EnergyGrid
-from fvqp.grids import energy as distributions
 from fvqp.models.usadel import UsadelProblem
 from fvqp.spectral.usadel import gap_edge, solve
 from fvqp.typing import Floats
@@ -45,13 +45,13 @@ def long_wire_conductance(problem: UsadelProblem, supercurrent: float, biases: F
         float(problem.average_under(injectors[0], np.broadcast_to(a, (device.mesh.n_cells,))[:, None])[0])
         for a in (state.gap, state.depairing)
     )
-    grid = EnergyGrid.graded(
+    grid = EnergyAxis.graded(
         problem.grid.maximum,
         gap_edges=[float(gap_edge(gap, depairing))],
         first=problem.broadening / 50.0,
         number=NUMBER,
     )
-    spectrum = solve(grid.centres, gap, depairing, problem.broadening)
+    spectrum = solve(grid.energies, gap, depairing, problem.broadening)
     length = np.sqrt(spectrum.diffusion_T / spectrum.relaxation_T)
     injected = kappa * spectrum.dos / (kappa * spectrum.dos + spectrum.diffusion_T / length)
     response = injected * spectrum.dos * np.exp(-distance / length)

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fvqp.grids import energy as distributions
+from fvqp.energy import thermal as distributions
 from fvqp.models.usadel import UsadelProblem
 from fvqp.spectral.usadel import BinnedSpectrum, bin_averages
 from fvqp.typing import Floats

@@ -8,8 +8,9 @@ from typing import Literal
 import numpy as np
 from scipy import constants, special
 
-from fvqp.collisions import BinWeights, CollisionGrid, Coupling
-from fvqp.collisions.bin_weights import Rule, centre_bounds, shared_between_centres
+from fvqp.collisions import Coupling
+from fvqp.energy import BinWeights, EnergyAxis
+from fvqp.energy.bin_weights import Rule, centre_bounds, shared_between_centres
 from fvqp.errors import CaseError
 from fvqp.gap import equilibrium_gap
 from fvqp.materials import BCS_RATIO, Material, pair_breaking_time
@@ -52,7 +53,7 @@ def electron_phonon_coupling(
 
 def eliashberg_weights(
     spectrum: EliashbergSpectrum,
-    grid: CollisionGrid,
+    grid: EnergyAxis,
     rule: Rule = "bin",
     *,
     unit: float | None = None,
@@ -93,7 +94,7 @@ def eliashberg_weights(
         states = shared_between_centres(grid, between.s[None] / of, between.s_energy[None] / of**2)
         anomalous = shared_between_centres(grid, between.p[None] / of, between.p_energy[None] / of**2)
         number = shared_between_centres(grid, between.number[None] / of, between.number_energy[None] / of**2)
-    there = states > _EMPTY * np.diff(grid.edges)
+    there = states > _EMPTY * grid.widths
     states = np.where(there, states, 0.0)
     # the broadening of the solution takes 1e-9 from the states of a bin that the edge has just reached
     anomalous = np.clip(anomalous, -states, states)
@@ -113,7 +114,7 @@ def interaction(
     alpha2f: Alpha2F,
     renormalization: float,
     material: Material,
-    grid: CollisionGrid,
+    grid: EnergyAxis,
     *,
     unit: float | None = None,
 ) -> Floats:

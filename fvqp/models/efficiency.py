@@ -11,7 +11,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from fvqp.collisions import BinWeights, ElectronPhonon, ExternalProcess
+from fvqp.collisions import ElectronPhonon, ExternalProcess
+from fvqp.energy import BinWeights
 from fvqp.typing import Floats
 
 

@@ -9,6 +9,8 @@ from typing import Literal
 import numpy as np
 from mpi4py import MPI
 
+from fvqp.energy import EnergyAxis
+from fvqp.energy import thermal as distributions
 from fvqp.errors import CaseError, SuperconductivityDestroyed
 from fvqp.gap.equation import (
     bath_below,
@@ -18,8 +20,6 @@ from fvqp.gap.equation import (
     gap_residual,
     gap_weights,
 )
-from fvqp.grids import energy as distributions
-from fvqp.grids.energy import EnergyGrid
 from fvqp.models.device import Device
 from fvqp.models.proximity import Proximity
 from fvqp.solvers.fixed_point import solve_fixed_point
@@ -83,7 +83,7 @@ class GapModel:
 
 
 def diffusive_spectra(
-    device: Device, transport: Transport, grid: EnergyGrid, broadening: float, model: GapModel, method: str
+    device: Device, transport: Transport, grid: EnergyAxis, broadening: float, model: GapModel, method: str
 ) -> Proximity:
     """Spectra of the diffusive equation; reservoirs have the bulk gap of the model."""
 
@@ -112,7 +112,7 @@ class GapField:
         self,
         device: Device,
         transport: Transport,
-        grid: EnergyGrid,
+        grid: EnergyAxis,
         broadening: float,
         model: GapModel,
         proximity: Proximity | None = None,

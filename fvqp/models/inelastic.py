@@ -201,7 +201,7 @@ class InelasticSystem:
         self.size = int(np.prod(self.shape))
         self.leads = np.ascontiguousarray(external[list(self.components)])
         # At the energies themselves, where the equilibrium of collisions is; deviations are bin averages.
-        self.rest = np.tanh(self.grid.centres / (2.0 * kinetics.device.bath))
+        self.rest = np.tanh(self.grid.energies / (2.0 * kinetics.device.bath))
         spectrum = kinetics.kept_spectrum(state)
         self.operator = self.transport.at(kinetics.coefficients(state, spectrum, self.components))
         rows = slice(None) if len(spectrum.dos) == 1 else slice(self.mesh.n_owned)
@@ -210,7 +210,7 @@ class InelasticSystem:
         self.capacity = strength * self.transport.capacity[:, None, None]
         self.colliding = (L, T) if parts.collisions.charge else (L,)
         # What electrons keep when they collide: of f_L the energy, of f_T the charge.
-        kept = [self.grid.centres * self.grid.widths, self.grid.widths]
+        kept = [self.grid.energies * self.grid.widths, self.grid.widths]
         self.kept = np.stack([kept[c] for c in self.colliding])
         if like is None:
             self.scale, self.stiffness = self._units()
@@ -300,11 +300,11 @@ class InelasticSystem:
         shapes = np.zeros((len(self.colliding), *self.shape))
         h = self.collided.f[:, L]
         if len(self.colliding) == 1:
-            shapes[0, :, L] = self.grid.centres * (1.0 - h**2)
+            shapes[0, :, L] = self.grid.energies * (1.0 - h**2)
             return shapes
         t = self.collided.f[:, T]
         even, odd = 1.0 - h**2 - t**2, -2.0 * h * t
-        shapes[0, :, L], shapes[0, :, T] = self.grid.centres * even, self.grid.centres * odd
+        shapes[0, :, L], shapes[0, :, T] = self.grid.energies * even, self.grid.energies * odd
         shapes[1, :, L], shapes[1, :, T] = odd, even
         return shapes
 
@@ -333,7 +333,7 @@ class InelasticSystem:
         left = self.unscaled(self.residual(x)).sum(axis=0)
         comm.Allreduce(MPI.IN_PLACE, left)
         flow = np.abs(self.state(x, self.external).currents[list(self.components)]).sum(axis=1)
-        rows = {"number": self.grid.widths, "energy": self.grid.centres * self.grid.widths}
+        rows = {"number": self.grid.widths, "energy": self.grid.energies * self.grid.widths}
         kept = [(L, "number"), (L, "energy")] + [(T, "number")] * (T in self.components)
         found = {}
         for c, name in kept:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from fvqp.grids.energy import EnergyGrid
+from fvqp.energy import EnergyAxis
 from fvqp.models.device import Device
 from fvqp.models.linear import TransportSolver
 from fvqp.models.proximity import Proximity
@@ -139,7 +139,7 @@ class Kinetics:
 
     device: Device
     transport: Transport
-    grid: EnergyGrid
+    grid: EnergyAxis
     broadening: float
     solver: TransportSolver
     proximity: Proximity | None = None
@@ -230,7 +230,7 @@ class Kinetics:
                 rows = np.flatnonzero(needed[:, list(components)].any(axis=1))
                 leads = np.ascontiguousarray(externals[rows][:, list(components), :, bins])
                 start = None if guess is None else guess.stacked(components, bins, len(rows))
-                name = partial(_energy_name, self.grid.centres[bins])
+                name = partial(_energy_name, self.grid.energies[bins])
                 x = self.solver.solve(operator, leads, guess=start, what=name)
                 for row, k in enumerate(rows):
                     into = operator.currents(x[row], leads[row])
@@ -270,7 +270,7 @@ class Kinetics:
         currents, relaxed = np.zeros_like(kinetic.external), np.zeros(self.grid.n)
         for first in range(0, self.grid.n, BLOCK):
             bins = slice(first, min(first + BLOCK, self.grid.n))
-            name = partial(_energy_name, self.grid.centres[bins])
+            name = partial(_energy_name, self.grid.energies[bins])
             for c in components:
                 ((_, operator),) = self._operators(state, bins, [(c,)])
                 moving = Operator.combined(

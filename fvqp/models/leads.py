@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import brentq
 
+from fvqp.energy import thermal as distributions
 from fvqp.errors import CaseError, ConvergenceError
-from fvqp.grids import energy as distributions
 from fvqp.models.kinetics import KineticState, L, T
 from fvqp.models.usadel import Point, Solution, UsadelProblem
 from fvqp.typing import Floats
@@ -55,7 +55,7 @@ def tunnelled_heat(problem: UsadelProblem, point: Point, kinetic: KineticState) 
     n = len(problem.device.junctions)
     j_l, j_t = kinetic.currents[L, :n], kinetic.currents[T, :n]
     work = problem.biases(point) * (j_t @ grid.widths)
-    return (work + j_l @ (grid.widths * grid.centres)) * unit**2 / problem.device.back_action
+    return (work + j_l @ (grid.widths * grid.energies)) * unit**2 / problem.device.back_action
 
 
 def heat_balance(problem: UsadelProblem, solution: Solution) -> HeatBalance:
@@ -132,7 +132,7 @@ def _balanced(problem: UsadelProblem, solution: Solution, number: int, what: str
 
     def of_lead(temperature: float) -> float:
         f_l, f_t = distributions.lead(grid.edges, bias, temperature / device.thermal_unit)
-        return float(weights @ (bias * f_t + grid.centres * f_l))
+        return float(weights @ (bias * f_t + grid.energies * f_l))
 
     here = of_lead(now)
 

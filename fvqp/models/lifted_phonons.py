@@ -13,8 +13,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from fvqp.collisions import BinWeights, ElectronPhonon, GainLoss, Pair
+from fvqp.collisions import ElectronPhonon, GainLoss, Pair
 from fvqp.collisions.threshold import broken_pairs, carried_phonons, first_of_pairs
+from fvqp.energy import BinWeights
 from fvqp.typing import Floats
 
 #: Length of a step, in lifetimes of a phonon at 2Δ, at which ``1/e`` of lifted phonons keep to their modes.

@@ -57,7 +57,7 @@ def neglected_relaxation(problem: UsadelProblem, solution: Solution) -> float:
     whole = largest(driven[:, 0])
     if whole == 0.0:
         return 0.0
-    f[:, L] += np.tanh(grid.centres / (2.0 * problem.device.bath))
+    f[:, L] += np.tanh(grid.energies / (2.0 * problem.device.bath))
     collisions = replace(problem.collisions, charge=True).on(grid)
     collided = collisions.at(spectrum.dos[rows], spectrum.pairing[rows], spectrum.re_F[rows], f)
     capacity = kinetics.transport.capacity[:, None, None]

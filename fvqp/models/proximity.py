@@ -12,8 +12,8 @@ from collections.abc import Callable
 import numpy as np
 from mpi4py import MPI
 
+from fvqp.energy import EnergyAxis
 from fvqp.errors import CaseError
-from fvqp.grids.energy import EnergyGrid
 from fvqp.models.device import Device, Reservoir
 from fvqp.models.pairing_angle import BLOCK, UsadelEquation
 from fvqp.spectral.branch import SMALLEST_BROADENING
@@ -51,7 +51,7 @@ class Proximity:
         self,
         device: Device,
         transport: Transport,
-        grid: EnergyGrid,
+        grid: EnergyAxis,
         broadening: float,
         bulk_gap: BulkGap,
         method: str = "auto",

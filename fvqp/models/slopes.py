@@ -15,8 +15,8 @@ from typing import TypeVar
 import numpy as np
 from mpi4py import MPI
 
+from fvqp.energy import thermal as distributions
 from fvqp.errors import ConvergenceError
-from fvqp.grids import energy as distributions
 from fvqp.models.kinetics import KineticState, L, SpectralState, T
 from fvqp.models.operating_point import Iteration
 from fvqp.models.usadel import Solution, UsadelProblem
@@ -85,7 +85,7 @@ def _with_leads(problem: UsadelProblem, solution: Solution, by_bias: Floats, cha
     def surplus(moved: Floats, moving: Floats) -> Floats:
         """Change of the heat that leads get, W, by those of the spectral currents and of the biases."""
         work = at * (moved[T, : len(at)] @ grid.widths) + moving * j_t
-        heat = work + moved[L, : len(at)] @ (grid.widths * grid.centres)
+        heat = work + moved[L, : len(at)] @ (grid.widths * grid.energies)
         joule = [
             0.0 if j.lead is None else j.lead.joule_slope(i)
             for j, i in zip(device.junctions, current, strict=True)

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from fvqp.collisions import BinWeights, CollisionGrid
-from fvqp.collisions.bin_weights import Rule
+from fvqp.energy import BinWeights, EnergyAxis
+from fvqp.energy.bin_weights import Rule
 from fvqp.errors import CaseError
 from fvqp.gap.family import SpectralFamily, gap_family
 from fvqp.materials import Material
@@ -49,7 +49,7 @@ class StrongCoupling:
 
     def bin_weights(
         self,
-        grid: CollisionGrid,
+        grid: EnergyAxis,
         rule: Rule = "linear",
         *,
         unit: float | None = None,
@@ -74,7 +74,7 @@ class StrongCoupling:
             renormalization=self.renormalization if renormalized else None,
         )[0]
 
-    def renormalization_of_bins(self, grid: CollisionGrid, unit: float | None = None) -> Floats:
+    def renormalization_of_bins(self, grid: EnergyAxis, unit: float | None = None) -> Floats:
         """``(∂_ε Re εZ − (ϕ/ρ) ∂_ε Re φ)/Z(0)`` of every bin of ``grid`` (in joule: ``unit``, default Δ0),
         ``(N,)``.
 
@@ -88,7 +88,7 @@ class StrongCoupling:
         critical = K_B * self.material.critical_temperature
         return gap_family(self.alpha2f, critical, coulomb=self.coulomb, cutoff=self.cutoff)
 
-    def interaction(self, grid: CollisionGrid, unit: float | None = None) -> Floats:
+    def interaction(self, grid: EnergyAxis, unit: float | None = None) -> Floats:
         """``α²F(ω)/(b ω²)`` at the phonon points of ``grid`` (in joule: ``unit``, default Δ0), ``(K,)``; 1 at
         2Δ0."""
         return interaction(self.alpha2f, self.renormalization, self.material, grid, unit=unit)

@@ -16,10 +16,10 @@ from mpi4py import MPI
 from scipy import constants
 
 from fvqp.collisions.collision_sum import InelasticCollisions
+from fvqp.energy import EnergyAxis
+from fvqp.energy import thermal as distributions
 from fvqp.errors import CaseError
 from fvqp.gap import superfluid_density
-from fvqp.grids import energy as distributions
-from fvqp.grids.energy import EnergyGrid
 from fvqp.models.device import Device
 from fvqp.models.gap_field import GapField, GapModel, diffusive_spectra
 from fvqp.models.inelastic import Inelastic
@@ -115,7 +115,7 @@ class Guess:
 
 
 #: Axis of a problem that is given none; `fvqp.solve` fits one to a sweep.
-DEFAULT_AXIS = EnergyGrid.graded(3.0, gap_edges=[1.0], first=1e-3, number=200)
+DEFAULT_AXIS = EnergyAxis.graded(3.0, gap_edges=[1.0], first=1e-3, number=200)
 
 
 @dataclass
@@ -141,7 +141,7 @@ class UsadelProblem:
     """
 
     device: Device
-    grid: EnergyGrid = DEFAULT_AXIS
+    grid: EnergyAxis = DEFAULT_AXIS
     broadening: float = 1e-4
     gap: GapModel = field(default_factory=GapModel)
     depairing: float = 0.0
@@ -157,6 +157,7 @@ class UsadelProblem:
 
     def __post_init__(self) -> None:
         device = self.device
+        self.grid.require_from_zero()
         if not device.reservoirs:
             raise CaseError("reservoirs: none; at least one must fix the distribution")
         if self.self_consistent_phase and self.supercurrent is None:
@@ -461,7 +462,7 @@ class UsadelProblem:
         the current that flows to it.
         """
         unit, w = self.device.voltage_unit, self.grid.widths
-        weights = np.stack([-w / constants.e, -w * self.grid.centres * unit, w]) * unit
+        weights = np.stack([-w / constants.e, -w * self.grid.energies * unit, w]) * unit
         spectral = solution.kinetic.currents[[L, L, T]]
         by_terminal = np.einsum("re,rte->rt", weights, spectral)
         n = len(self.device.junctions)

@@ -10,7 +10,7 @@ import numpy as np
 from mpi4py import MPI
 from scipy import constants
 
-from fvqp.grids.energy import EnergyGrid
+from fvqp.energy import EnergyAxis
 from fvqp.models.usadel import UsadelProblem
 from fvqp.spectral.usadel import gap_edge
 
@@ -38,11 +38,11 @@ def reach(bias: float, temperature: float, delta0: float, electrons: int = 1) ->
     return electrons * bias * constants.e / delta0, THERMAL_REACH * temperature * constants.k / delta0
 
 
-def coarse_axis(maximum: float, broadening: float) -> EnergyGrid:
+def coarse_axis(maximum: float, broadening: float) -> EnergyAxis:
     """Return the axis on which spectra at rest are found, around which the one of a sweep is graded."""
     number = max(COARSE, math.ceil(COARSE * maximum / 10.0))
     first = min(0.01, max(broadening, 1e-4))
-    return EnergyGrid.graded(maximum, gap_edges=[1.0], first=first, number=number)
+    return EnergyAxis.graded(maximum, gap_edges=[1.0], first=first, number=number)
 
 
 def fitted_axis(
@@ -50,7 +50,7 @@ def fitted_axis(
     number: int,
     spacing: Literal["graded", "uniform"] = "graded",
     largest: float | None = None,
-) -> EnergyGrid:
+) -> EnergyAxis:
     """Return uniform bins, or bins graded towards the edges of all spectra at rest. Collective.
 
     Args:
@@ -66,7 +66,7 @@ def fitted_axis(
     """
     maximum = problems[0].grid.maximum
     if spacing == "uniform":
-        return EnergyGrid(np.linspace(0.0, maximum, number + 1))
+        return EnergyAxis(np.linspace(0.0, maximum, number + 1))
     edges: set[float] = set()
     for problem in problems:
         comm = problem.device.mesh.comm
@@ -82,7 +82,7 @@ def fitted_axis(
             edges |= {round(low, 6), round(high, 6)}
             if problem.gap.follows_bias:
                 edges |= set(np.round(np.linspace(LOWEST_EDGE * low, low, 6), 6).tolist())
-    return EnergyGrid.graded(
+    return EnergyAxis.graded(
         maximum,
         gap_edges=sorted(e for e in edges if 0.0 < e < maximum),
         first=max(problems[0].broadening / 4.0, 1e-6),

@@ -36,7 +36,7 @@ def sweep_dataset(
     device = run.device
     axes: dict[str, Any] = {name: getattr(sweep, name) for name in AXES if getattr(sweep, name)}
     unit = device.voltage_unit
-    known: dict[str, tuple[tuple[str, ...], Any]] = {"energy": (("energy",), problem.grid.centres * unit)}
+    known: dict[str, tuple[tuple[str, ...], Any]] = {"energy": (("energy",), problem.grid.energies * unit)}
     if sweep.supercurrent:
         at_rest = [problem.at_rest(value)[1] for value in sweep.supercurrent]
         axes["supercurrent"] = [0.0 if phase is None else phase.current for phase in at_rest]

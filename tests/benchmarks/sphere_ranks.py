@@ -12,7 +12,8 @@ import numpy as np
 from mpi4py import MPI
 from ranks import compare
 
-from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon
+from fvqp.collisions import Coupling, ElectronPhonon
+from fvqp.energy import EnergyAxis
 from fvqp.models.boltzmann import BoltzmannEquations, BoltzmannProblem, DiscreteOrdinates, Medium
 from fvqp.transport.directions import spherical
 from fvqp.transport.radial import Shells
@@ -20,7 +21,7 @@ from fvqp.transport.walls import Wall
 
 
 def prepare(comm: MPI.Comm) -> Callable[[], float]:
-    grid = CollisionGrid.graded(5.0, gap=1.0, finest=0.01, growth=0.01)
+    grid = EnergyAxis.from_gap(5.0, gap=1.0, finest=0.01, growth=0.01)
     operator = ElectronPhonon(grid, Coupling(kappa=1.764, pair_breaking_time=0.04))
     medium = Medium(operator, fermi_velocity=1e-2, free_path=1e-6, sound_velocity=1e-4)
     motion = DiscreteOrdinates(spherical(16), {"outer": Wall(0.5)})

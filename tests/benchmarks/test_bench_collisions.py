@@ -18,7 +18,8 @@ from numba import config, set_num_threads
 from scipy import fft
 from timing import best
 
-from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon, bcs_weights
+from fvqp.collisions import Coupling, ElectronPhonon
+from fvqp.energy import EnergyAxis, bcs_weights
 
 pytestmark = pytest.mark.benchmark
 CELLS = 256
@@ -50,7 +51,7 @@ def by_the_clock(action: Callable[[], object], seconds: float) -> tuple[float, f
 def problem(bins: int, cells: int = CELLS):
     """Bins from the gap to 9 Δ0, phonons up to the sum of two of them; every cell with a gap of its own."""
     width = 8.0 / bins
-    grid = CollisionGrid.uniform(width, 9.0, start=1.0)
+    grid = EnergyAxis.uniform(width, 9.0, start=1.0)
     bin_weights = bcs_weights(grid, np.linspace(1.0, 1.2, cells))
     f = np.tile(0.1 * np.exp(-(grid.energies - 1.0) / 2.0), (cells, 1))
     n = np.tile(0.1 * np.exp(-grid.phonon_energies / 2.0), (cells, 1))

@@ -18,7 +18,8 @@ import numpy as np
 import pytest
 from timing import best
 
-from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon, PhononEscape, thermal
+from fvqp.collisions import Coupling, ElectronPhonon, PhononEscape, thermal
+from fvqp.energy import EnergyAxis
 from fvqp.mesh import shape_mesh
 from fvqp.models.boltzmann import BoltzmannProblem, Diffusion, Medium, State
 
@@ -31,7 +32,7 @@ STEP = 1e-6
 
 def film(bins: int, side: int, temperature: float) -> tuple[BoltzmannProblem, State, ElectronPhonon]:
     """A square of ``side × side`` cells, hot in a corner."""
-    grid = CollisionGrid.uniform(6.0 / bins, 7.0, start=1.0)
+    grid = EnergyAxis.uniform(6.0 / bins, 7.0, start=1.0)
     operator = ElectronPhonon(grid, COUPLING)
     bath = thermal(grid, temperature)
     escape = PhononEscape(grid, COUPLING, ESCAPE, bath.n[0])

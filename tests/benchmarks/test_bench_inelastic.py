@@ -16,7 +16,7 @@ from timing import best
 from wire_devices import line_mesh, wire
 
 from fvqp.collisions import ElectronElectron, InelasticCollisions
-from fvqp.grids.energy import EnergyGrid
+from fvqp.energy import EnergyAxis
 from fvqp.models.operating_point import solve_point
 from fvqp.models.usadel import GapModel, Point, UsadelProblem
 from fvqp.spectral import bin_averages
@@ -27,9 +27,9 @@ CELLS = 128
 
 def operator(bins: int, kernel: str = "fermi_liquid") -> tuple[Callable[[], object], Callable[[], object]]:
     """Integral and Jacobian's action, of all cells."""
-    grid = EnergyGrid(np.linspace(0.0, 10.0, bins + 1))
+    grid = EnergyAxis(np.linspace(0.0, 10.0, bins + 1))
     spectrum = bin_averages(grid.edges, np.linspace(0.9, 1.0, CELLS), 0.0, 0.005)
-    f = np.tile(np.tanh(grid.centres / 0.5), (CELLS, 1))
+    f = np.tile(np.tanh(grid.energies / 0.5), (CELLS, 1))
     collisions = ElectronElectron(grid, 2e-4, kernel)  # type: ignore[arg-type]
     found = collisions.at(spectrum.dos, spectrum.pairing, f)
     return lambda: collisions.at(spectrum.dos, spectrum.pairing, f), lambda: found.derivative(f)
@@ -76,7 +76,7 @@ def test_inelastic_sweep(report, monkeypatch) -> None:
     made = recorded(monkeypatch)
     problem = UsadelProblem(
         wire(line_mesh(80, 41), "point_B"),
-        EnergyGrid(np.linspace(0.0, 10.0, 401)),
+        EnergyAxis(np.linspace(0.0, 10.0, 401)),
         0.005,
         GapModel("uniform", at="point_B", rule="arcsinh"),
         collisions=InelasticCollisions(2e-4),

@@ -7,8 +7,9 @@ import time
 import numpy as np
 import pytest
 
-from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon, PhotonDrive, thermal
+from fvqp.collisions import Coupling, ElectronPhonon, PhotonDrive, thermal
 from fvqp.collisions.sources import PhononEscape
+from fvqp.energy import EnergyAxis
 from fvqp.models.boltzmann import BoltzmannProblem, Medium, balanced_state, evolve, separate_cells
 
 pytestmark = pytest.mark.benchmark
@@ -21,7 +22,7 @@ def aluminium(bins_per_gap: int, rate: float, bath: float) -> BoltzmannProblem:
 
     The resolution is that of Fischer and Catelani, Phys. Rev. Applied 19, 054087 (2023).
     """
-    grid = CollisionGrid.uniform(1.0 / bins_per_gap, 10.0, start=1.0)
+    grid = EnergyAxis.uniform(1.0 / bins_per_gap, 10.0, start=1.0)
     processes = {
         "drive": PhotonDrive.classical(grid, 0.1, rate),
         "escape": PhononEscape(grid, COUPLING, ESCAPE, thermal(grid, bath).n),
@@ -29,7 +30,7 @@ def aluminium(bins_per_gap: int, rate: float, bath: float) -> BoltzmannProblem:
     return cell(grid, processes)
 
 
-def cell(grid: CollisionGrid, processes=None) -> BoltzmannProblem:
+def cell(grid: EnergyAxis, processes=None) -> BoltzmannProblem:
     medium = Medium(ElectronPhonon(grid, COUPLING, "direct"), processes=processes or {}, splits_phonons=True)
     return BoltzmannProblem(separate_cells(), grid, medium)
 
@@ -52,7 +53,7 @@ def test_driven_steady_state(bins_per_gap, rate, record_property, report):
 
 
 def test_hot_pulse(record_property, report):
-    grid = CollisionGrid.uniform(8.0 / 400, 9.0, start=1.0)
+    grid = EnergyAxis.uniform(8.0 / 400, 9.0, start=1.0)
     problem = cell(grid)
     f, n = thermal(grid, 0.15)
     state = problem.state(f + 0.1 * np.exp(-0.5 * ((grid.energies - 4.0) / 0.3) ** 2), n)

@@ -16,8 +16,9 @@ from test_bench_bounds import arithmetic, bandwidth
 from test_bench_streaming import sphere
 from timing import best
 
-from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon, bcs_weights
+from fvqp.collisions import Coupling, ElectronPhonon
 from fvqp.collisions.pair_sums_batched import TOGETHER
+from fvqp.energy import EnergyAxis, bcs_weights
 from fvqp.transport.streaming import Scheme, Streaming
 
 pytestmark = pytest.mark.benchmark
@@ -85,7 +86,7 @@ def streamed(streaming: Streaming, flops: int, f: np.ndarray, scattering: np.nda
 def test_collisions(report: Callable[[str, str], None]) -> None:
     """Rates, gain and loss in all shells; the pairs do not change while 32 cells go through them."""
     limits = bandwidth(), arithmetic()
-    grid = CollisionGrid.graded(5.0, gap=[0.6, 1.0], finest=0.0085, growth=0.005)
+    grid = EnergyAxis.from_gap(5.0, gap=[0.6, 1.0], finest=0.0085, growth=0.005)
     operator = ElectronPhonon(grid, Coupling(kappa=1.764, pair_breaking_time=0.04))
     bin_weights = bcs_weights(grid, np.linspace(0.9, 1.0, SHELLS))
     f = np.tile(0.1 * np.exp(-grid.energies), (SHELLS, 1))

@@ -8,41 +8,41 @@ import pytest
 from fvqp.collisions import ElectronElectron, PhononBath, PhononCollisions
 from fvqp.collisions.charge_mode import ChargeModeCollisions, Spectra
 from fvqp.collisions.electron_electron import POWERS
+from fvqp.energy import EnergyAxis
 from fvqp.errors import CaseError
-from fvqp.grids.energy import EnergyGrid
 from fvqp.materials import BCS_RATIO
 from fvqp.spectral import BinnedSpectrum, bin_averages
 from fvqp.typing import Floats
 
-GRID = EnergyGrid.uniform(0.1, 5.0)
+GRID = EnergyAxis.uniform(0.1, 5.0)
 PHONONS = PhononBath(1e-2, 1.764, 0.15)
 X, Z = np.array([[[0, 1], [1, 0]], [[1, 0], [0, -1]]], dtype=complex)
 
 
-def spectrum(grid: EnergyGrid, gap: float) -> BinnedSpectrum:
+def spectrum(grid: EnergyAxis, gap: float) -> BinnedSpectrum:
     return bin_averages(grid.edges, gap, 0.0, 0.05)
 
 
-def spectra(grid: EnergyGrid, gap: float) -> Spectra:
+def spectra(grid: EnergyAxis, gap: float) -> Spectra:
     found = spectrum(grid, gap)
     return Spectra(found.dos, found.pairing, found.re_F)
 
 
-def driven(grid: EnergyGrid, cells: int = 2, charge: float = 0.3) -> Floats:
+def driven(grid: EnergyAxis, cells: int = 2, charge: float = 0.3) -> Floats:
     """Distributions far from equilibrium."""
     rng = np.random.default_rng(1)
-    h = np.tanh(grid.centres / 0.3) * (1.0 - 0.8 * rng.random((cells, grid.n)) * np.exp(-grid.centres))
-    t = charge * rng.standard_normal((cells, grid.n)) * np.exp(-grid.centres)
+    h = np.tanh(grid.energies / 0.3) * (1.0 - 0.8 * rng.random((cells, grid.n)) * np.exp(-grid.energies))
+    t = charge * rng.standard_normal((cells, grid.n)) * np.exp(-grid.energies)
     return np.stack([h, t], axis=1)
 
 
-def shifted(grid: EnergyGrid, potential: float, temperature: float) -> Floats:
+def shifted(grid: EnergyAxis, potential: float, temperature: float) -> Floats:
     """Fermi functions around a potential: ``f_L ± f_T = tanh((ε ∓ μ)/2t)``."""
-    up, down = (np.tanh((grid.centres + sign * potential) / (2.0 * temperature)) for sign in (-1, 1))
+    up, down = (np.tanh((grid.energies + sign * potential) / (2.0 * temperature)) for sign in (-1, 1))
     return 0.5 * np.stack([up + down, up - down])[None]
 
 
-def keldysh(grid: EnergyGrid, gap: float, f: Floats, kernel: str) -> Floats:
+def keldysh(grid: EnergyAxis, gap: float, f: Floats, kernel: str) -> Floats:
     """``I_L`` and ``I_T`` of one cell for γ_ee = 1 from traces of ``g = G τ3 + F τ1`` and of self-energies.
 
     With ``Σ^> = B^> g^>``, ``Σ^< = B^< g^<`` and ``B^>(ω) = Σ k tr g^>(ε4) g^<(ε3)``, the integrals are the
@@ -87,7 +87,7 @@ def keldysh(grid: EnergyGrid, gap: float, f: Floats, kernel: str) -> Floats:
 @pytest.mark.parametrize("kernel", sorted(POWERS))
 @pytest.mark.parametrize("gap", [0.0, 1.0])
 def test_traces_of_keldysh_matrices(kernel: str, gap: float) -> None:
-    grid = EnergyGrid.uniform(0.25, 3.0)
+    grid = EnergyAxis.uniform(0.25, 3.0)
     f = driven(grid, 1)
     found = ChargeModeCollisions(grid, 1.0, kernel).at(spectra(grid, gap), f)  # type: ignore[arg-type]
     expected = keldysh(grid, gap, f, kernel)
@@ -117,7 +117,7 @@ def test_energy_and_charge_are_kept(gap: float) -> None:
     f = driven(GRID)
     alone = ChargeModeCollisions(GRID, 0.3).at(spectra(GRID, gap), f).rate
     with_phonons = ChargeModeCollisions(GRID, 0.3, phonons=PHONONS).at(spectra(GRID, gap), f).rate
-    energies = alone[:, 0] * GRID.centres
+    energies = alone[:, 0] * GRID.energies
     assert np.all(np.abs(energies.sum(axis=1)) < 1e-12 * np.abs(energies).sum(axis=1))
     for rate in (alone[:, 1], with_phonons[:, 1]):
         assert np.all(np.abs(rate.sum(axis=1)) < 1e-13 * np.abs(rate).sum(axis=1))
@@ -126,7 +126,7 @@ def test_energy_and_charge_are_kept(gap: float) -> None:
 def test_a_shift_of_the_potential_stands_still_in_a_normal_metal() -> None:
     """Fermi functions around any potential do not change, at the phonons' temperature; in a superconductor
     they do, since the condensate keeps its potential."""
-    grid = EnergyGrid.uniform(0.05, 8.0)
+    grid = EnergyAxis.uniform(0.05, 8.0)
     for potential in (1e-3, 0.4, 2.0):
         f = shifted(grid, potential, PHONONS.temperature)
         operator = ChargeModeCollisions(grid, 0.3, phonons=PHONONS)
@@ -141,13 +141,13 @@ def test_a_shift_of_the_potential_stands_still_in_a_normal_metal() -> None:
 @pytest.mark.parametrize("gap", [0.0, 1.0])
 def test_charge_decays(gap: float) -> None:
     """A small f_T at rest: its entropy grows, ``∫f_T I_T dε/(1 − n0²) ≥ 0``, and 0 for a shift only."""
-    grid = EnergyGrid.uniform(0.05, 4.0)
-    rest = np.tanh(grid.centres / (2.0 * PHONONS.temperature))
+    grid = EnergyAxis.uniform(0.05, 4.0)
+    rest = np.tanh(grid.energies / (2.0 * PHONONS.temperature))
     weight = 1.0 / (1.0 - rest**2)
     rng = np.random.default_rng(5)
     operator = ChargeModeCollisions(grid, 0.3, phonons=PHONONS)
     for _ in range(20):
-        t = 1e-6 * rng.standard_normal(grid.n) / weight * grid.centres ** rng.integers(0, 3)
+        t = 1e-6 * rng.standard_normal(grid.n) / weight * grid.energies ** rng.integers(0, 3)
         found = operator.at(spectra(grid, gap), np.stack([rest, t])[None])
         assert found.rate[0, 1] @ (t * weight) > 0.0
         assert found.loss.min() > 0.0
@@ -157,7 +157,7 @@ def test_charge_decays(gap: float) -> None:
 def test_derivative(kernel: str) -> None:
     """Against differences of fourth order, of rates that are cubic in f."""
     f = driven(GRID)
-    step = np.random.default_rng(2).standard_normal(f.shape) * np.exp(-GRID.centres)
+    step = np.random.default_rng(2).standard_normal(f.shape) * np.exp(-GRID.energies)
     operator = ChargeModeCollisions(GRID, 0.3, kernel, PHONONS)  # type: ignore[arg-type]
 
     def rate(distance: float) -> Floats:
@@ -174,4 +174,4 @@ def test_bad_input() -> None:
     with pytest.raises(CaseError, match="are none of a bath"):
         ChargeModeCollisions(GRID, 1e-3, phonons=own)
     with pytest.raises(CaseError, match="uniform"):
-        ChargeModeCollisions(EnergyGrid.graded(5.0, gap_edges=[1.0], first=0.01, number=60), 1e-3)
+        ChargeModeCollisions(EnergyAxis.graded(5.0, gap_edges=[1.0], first=0.01, number=60), 1e-3)

@@ -14,24 +14,24 @@ from fvqp.collisions.charge_mode_graded import (
 )
 from fvqp.collisions.electron_electron import POWERS, Kernel
 from fvqp.collisions.electron_electron_shared import SharedElectronElectron
-from fvqp.grids.energy import EnergyGrid
+from fvqp.energy import EnergyAxis
 from fvqp.materials import BCS_RATIO
 from fvqp.spectral import bin_averages
 from fvqp.typing import Floats
 
 BROADENING = 1e-3
-GRADED = EnergyGrid.graded(8.0, gap_edges=[1.0], first=BROADENING / 4, number=200, largest=0.1)
-UNIFORM = EnergyGrid.uniform(0.1, 5.0)
+GRADED = EnergyAxis.graded(8.0, gap_edges=[1.0], first=BROADENING / 4, number=200, largest=0.1)
+UNIFORM = EnergyAxis.uniform(0.1, 5.0)
 BATH = PhononBath(1e-2, 1.764, 0.15)
 
 
-def spectra(grid: EnergyGrid, gap: float = 1.0, broadening: float = BROADENING) -> Spectra:
+def spectra(grid: EnergyAxis, gap: float = 1.0, broadening: float = BROADENING) -> Spectra:
     found = bin_averages(grid.edges, gap, 0.0, broadening)
     return Spectra(found.dos, found.pairing, found.re_F)
 
 
 def electrons(
-    grid: EnergyGrid, strength: float, kernel: Kernel = "fermi_liquid", spacing: float | None = None
+    grid: EnergyAxis, strength: float, kernel: Kernel = "fermi_liquid", spacing: float | None = None
 ) -> ElectronsOfBothModes:
     return ElectronsOfBothModes(SharedElectronElectron(grid, strength, kernel, spacing))
 
@@ -49,7 +49,7 @@ def shifted(energies: Floats, potential: float, temperature: float) -> Floats:
     return 0.5 * np.stack([up + down, up - down])[None]
 
 
-def events(grid: EnergyGrid, spectrum: Spectra, f: Floats, kernel: Kernel) -> tuple[Floats, Floats]:
+def events(grid: EnergyAxis, spectrum: Spectra, f: Floats, kernel: Kernel) -> tuple[Floats, Floats]:
     """The integrals of one cell for γ_ee = 1 event by event, without the correction of the energy."""
     shared = SharedElectronElectron(grid, 1.0, kernel)
     delta = shared.lattice.grid.widths[0]
@@ -88,10 +88,10 @@ def events(grid: EnergyGrid, spectrum: Spectra, f: Floats, kernel: Kernel) -> tu
 
 @pytest.mark.parametrize("kernel", sorted(POWERS))
 def test_sum_over_events(kernel: Kernel) -> None:
-    grid = EnergyGrid(np.array([0.0, 0.4, 0.8, 0.95, 1.0, 1.03, 1.2, 1.5, 2.0, 2.5, 3.0]))
-    f = driven(grid.centres)
+    grid = EnergyAxis(np.array([0.0, 0.4, 0.8, 0.95, 1.0, 1.03, 1.2, 1.5, 2.0, 2.5, 3.0]))
+    f = driven(grid.energies)
     raw, charge = events(grid, spectra(grid), f[0], kernel)
-    moment = grid.centres * grid.widths
+    moment = grid.energies * grid.widths
     energy = raw - np.abs(raw) * (raw @ moment) / (np.abs(raw) @ moment)
     found = electrons(grid, 1.0, kernel).at(spectra(grid), f).rate[0]
     np.testing.assert_allclose(found[0], energy, atol=1e-11 * np.abs(energy).max())
@@ -102,10 +102,10 @@ def test_sum_over_events(kernel: Kernel) -> None:
 def test_energy_and_charge_are_kept(gap: float) -> None:
     """Electrons keep energy, and ``∫I_T dε = 0`` with phonons too, to rounding."""
     both = InelasticCollisions(0.3, phonons=BATH, charge=True).on(GRADED)
-    spectrum, f = spectra(GRADED, gap), driven(GRADED.centres)
+    spectrum, f = spectra(GRADED, gap), driven(GRADED.energies)
     found = both.at(*spectrum, f)
     alone = electrons(GRADED, 0.3).at(spectrum, f)
-    energies = alone.rate[0, 0] * GRADED.centres * GRADED.widths
+    energies = alone.rate[0, 0] * GRADED.energies * GRADED.widths
     assert abs(energies.sum()) < 1e-13 * np.abs(energies).sum()
     for rate in (alone.rate[0, 1], found.rate[0, 1]):
         assert abs(rate @ GRADED.widths) < 1e-13 * (np.abs(rate) @ GRADED.widths)
@@ -118,7 +118,7 @@ def test_rest(gap: float) -> None:
     """Thermal distributions of any temperature stand still; with phonons, of theirs."""
     spectrum = spectra(GRADED, gap)
     for temperature in (0.01, 0.1, 1.0):
-        f = shifted(GRADED.centres, 0.0, temperature)
+        f = shifted(GRADED.energies, 0.0, temperature)
         for operator in (
             electrons(GRADED, 0.3),
             BathOfBothModes(GRADED, PhononBath(1e-2, 1.764, temperature)),
@@ -133,12 +133,12 @@ def test_a_shift_of_the_potential_stands_still_in_a_normal_metal() -> None:
     for temperature in (0.1, 0.5):
         both = InelasticCollisions(0.3, phonons=PhononBath(1e-2, 1.764, temperature), charge=True).on(GRADED)
         for potential in (1e-3, 1.0, 3.9):
-            f = shifted(GRADED.centres, potential * temperature, temperature)
+            f = shifted(GRADED.energies, potential * temperature, temperature)
             assert np.abs(both.at(*spectrum, f).rate).max() < 1e-14 * both.largest_rate
     left = []
     for spacing in (0.22, 0.11):
         operator = electrons(GRADED, 0.3, spacing=spacing)
-        rate = operator.at(spectrum, shifted(GRADED.centres, 2.0, 0.2)).rate[0]
+        rate = operator.at(spectrum, shifted(GRADED.energies, 2.0, 0.2)).rate[0]
         left.append(np.abs(rate) @ GRADED.widths / operator.largest_rate)
     assert np.all(left[1] < 1e-3)
     assert np.all(left[1] < 0.35 * left[0])
@@ -147,7 +147,7 @@ def test_a_shift_of_the_potential_stands_still_in_a_normal_metal() -> None:
 @pytest.mark.parametrize("gap", [0.0, 1.0])
 def test_energy_mode_alone(gap: float) -> None:
     """Without f_T the integrals of the energy mode, those of phonons from another evaluation of them."""
-    spectrum, f = spectra(GRADED, gap), driven(GRADED.centres, charge=0.0)
+    spectrum, f = spectra(GRADED, gap), driven(GRADED.energies, charge=0.0)
     for both, alone in (
         (electrons(GRADED, 0.3), SharedElectronElectron(GRADED, 0.3)),
         (BathOfBothModes(GRADED, BATH), PhononCollisions(GRADED, BATH)),
@@ -161,7 +161,7 @@ def test_energy_mode_alone(gap: float) -> None:
 
 def test_equal_bins() -> None:
     """On a uniform axis nothing is shared, and a bath needs no transforms."""
-    spectrum, f = spectra(UNIFORM, 1.0, 0.05), driven(UNIFORM.centres)
+    spectrum, f = spectra(UNIFORM, 1.0, 0.05), driven(UNIFORM.energies)
     for here, there in (
         (electrons(UNIFORM, 0.3), ChargeModeCollisions(UNIFORM, 0.3)),
         (BathOfBothModes(UNIFORM, BATH), ChargeModeCollisions(UNIFORM, 0.0, phonons=BATH)),
@@ -183,15 +183,15 @@ def test_second_order(gap: float, phonons: PhononBath | None) -> None:
         lambda energy: np.exp(-(((energy - 4.0) / 0.5) ** 2)),
     ]
 
-    def sums(grid: EnergyGrid) -> Floats:
+    def sums(grid: EnergyAxis) -> Floats:
         operator = InelasticCollisions(strength, phonons=phonons, charge=True).on(grid)
-        rate = operator.at(*spectra(grid, gap, 0.01), driven(grid.centres)).rate[0]
-        return np.array([(rate * group(grid.centres)) @ grid.widths for group in groups])
+        rate = operator.at(*spectra(grid, gap, 0.01), driven(grid.energies)).rate[0]
+        return np.array([(rate * group(grid.energies)) @ grid.widths for group in groups])
 
-    expected = sums(EnergyGrid.uniform(1 / 400, 8.0))
+    expected = sums(EnergyAxis.uniform(1 / 400, 8.0))
     errors = []
     for number in (75, 150, 300):
-        grid = EnergyGrid.graded(
+        grid = EnergyAxis.graded(
             8.0, gap_edges=[1.0], first=0.75 / number, number=number, largest=15 / number
         )
         errors.append(np.abs(sums(grid) - expected).max() / np.abs(expected).max())
@@ -203,8 +203,8 @@ def test_second_order(gap: float, phonons: PhononBath | None) -> None:
 @pytest.mark.parametrize("charge", [0.0, 0.25])
 def test_derivative(charge: float) -> None:
     """Against differences of fourth order."""
-    f = driven(GRADED.centres, charge)
-    step = 1e-2 * np.random.default_rng(2).standard_normal(f.shape) * np.exp(-GRADED.centres)
+    f = driven(GRADED.energies, charge)
+    step = 1e-2 * np.random.default_rng(2).standard_normal(f.shape) * np.exp(-GRADED.energies)
     operator = InelasticCollisions(0.3, phonons=BATH, charge=True).on(GRADED)
 
     def rate(distance: float) -> Floats:

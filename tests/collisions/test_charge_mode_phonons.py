@@ -10,13 +10,13 @@ from fvqp.collisions import InelasticCollisions, PhononBath, PhononCollisions
 from fvqp.collisions.charge_mode import Spectra
 from fvqp.collisions.charge_mode_graded import BathOfBothModes
 from fvqp.collisions.charge_mode_phonons import PhononsOfBothModes
+from fvqp.energy import EnergyAxis
 from fvqp.errors import CaseError
-from fvqp.grids.energy import EnergyGrid
 from fvqp.spectral import bin_averages
 from fvqp.typing import Floats
 
-GRADED = EnergyGrid.graded(5.0, gap_edges=[1.0], first=0.01, number=60, largest=0.2)
-UNIFORM = EnergyGrid.uniform(0.1, 5.0)
+GRADED = EnergyAxis.graded(5.0, gap_edges=[1.0], first=0.01, number=60, largest=0.2)
+UNIFORM = EnergyAxis.uniform(0.1, 5.0)
 AXES = pytest.mark.parametrize("grid", [UNIFORM, GRADED], ids=["uniform", "graded"])
 GAPS = pytest.mark.parametrize("gap", [0.0, 1.0])
 BREAKING = 1e-3
@@ -26,7 +26,7 @@ def phonons(escape: float, temperature: float = 0.15) -> PhononBath:
     return PhononBath(1e-2, 1.764, temperature, escape_time=escape, pair_breaking_time=BREAKING)
 
 
-def spectra(grid: EnergyGrid, gap: float) -> Spectra:
+def spectra(grid: EnergyAxis, gap: float) -> Spectra:
     found = bin_averages(grid.edges, gap, 0.0, 0.02)
     return Spectra(found.dos, found.pairing, found.re_F)
 
@@ -43,9 +43,9 @@ def driven(energies: Floats, charge: float = 0.25) -> Floats:
 
 @AXES
 @GAPS
-def test_energy_mode_alone(grid: EnergyGrid, gap: float) -> None:
+def test_energy_mode_alone(grid: EnergyAxis, gap: float) -> None:
     """Without f_T the integrals of the energy mode with the phonons of the energy mode."""
-    spectrum, f = spectra(grid, gap), driven(grid.centres, charge=0.0)
+    spectrum, f = spectra(grid, gap), driven(grid.energies, charge=0.0)
     both, alone = PhononsOfBothModes(grid, phonons(0.01)), PhononCollisions(grid, phonons(0.01))
     found, expected = both.at(spectrum, f), alone.at(spectrum.dos, spectrum.pairing, f[:, 0])
     assert both.largest_rate == pytest.approx(alone.largest_rate, rel=1e-14)
@@ -58,8 +58,8 @@ def test_energy_mode_alone(grid: EnergyGrid, gap: float) -> None:
 
 def test_sums_over_pairs() -> None:
     """Integrals over all energies of both signs, each phonon energy with the occupation that it keeps."""
-    grid, chosen = EnergyGrid.uniform(0.25, 3.0), phonons(3e-3)
-    spectrum, f, w = spectra(grid, 1.0), driven(grid.centres)[:1], 0.25
+    grid, chosen = EnergyAxis.uniform(0.25, 3.0), phonons(3e-3)
+    spectrum, f, w = spectra(grid, 1.0), driven(grid.energies)[:1], 0.25
     N, P, R = (part[0] for part in spectrum)
     h, t = f[0]
     N, R, t = (np.concatenate([part[::-1], part]) for part in (N, R, t))
@@ -97,10 +97,10 @@ def test_sums_over_pairs() -> None:
 
 @AXES
 @GAPS
-def test_energy_and_charge_are_kept(grid: EnergyGrid, gap: float) -> None:
+def test_energy_and_charge_are_kept(grid: EnergyAxis, gap: float) -> None:
     """What electrons lose escapes with phonons, f_T or not, and ``∫I_T dε = 0``, to rounding."""
-    found = PhononsOfBothModes(grid, phonons(0.01)).at(spectra(grid, gap), driven(grid.centres))
-    energies = found.rate[:, 0] * grid.centres * grid.widths
+    found = PhononsOfBothModes(grid, phonons(0.01)).at(spectra(grid, gap), driven(grid.energies))
+    energies = found.rate[:, 0] * grid.energies * grid.widths
     np.testing.assert_allclose(
         -energies.sum(axis=1), found.escaping(), atol=1e-12 * np.abs(energies).sum(axis=1).max()
     )
@@ -111,9 +111,9 @@ def test_energy_and_charge_are_kept(grid: EnergyGrid, gap: float) -> None:
 
 @AXES
 @GAPS
-def test_fast_escape_is_a_bath(grid: EnergyGrid, gap: float) -> None:
+def test_fast_escape_is_a_bath(grid: EnergyAxis, gap: float) -> None:
     """The distance falls in proportion to the escape time."""
-    spectrum, f = spectra(grid, gap), driven(grid.centres)
+    spectrum, f = spectra(grid, gap), driven(grid.energies)
     bath = BathOfBothModes(grid, PhononBath(1e-2, 1.764, 0.15)).at(spectrum, f)
     scale = np.abs(bath.rate).max(axis=(0, 2))[:, None]
     far, near = (
@@ -126,10 +126,10 @@ def test_fast_escape_is_a_bath(grid: EnergyGrid, gap: float) -> None:
 
 @AXES
 @GAPS
-def test_rest(grid: EnergyGrid, gap: float) -> None:
+def test_rest(grid: EnergyAxis, gap: float) -> None:
     """At the temperature of the bath nothing happens; in a normal metal also around a potential."""
     for potential in (0.0, 0.4) if gap == 0.0 else (0.0,):
-        up, down = (np.tanh((grid.centres + sign * potential) / 0.3) for sign in (-1, 1))
+        up, down = (np.tanh((grid.energies + sign * potential) / 0.3) for sign in (-1, 1))
         f = 0.5 * np.stack([up + down, up - down])[None]
         operator = PhononsOfBothModes(grid, phonons(1.0))
         found = operator.at(spectra(grid, gap), f)
@@ -141,10 +141,10 @@ def test_rest(grid: EnergyGrid, gap: float) -> None:
 
 @AXES
 @pytest.mark.parametrize("escape", [1e-4, 0.01])
-def test_derivative(grid: EnergyGrid, escape: float) -> None:
+def test_derivative(grid: EnergyAxis, escape: float) -> None:
     """Against differences of fourth order."""
-    spectrum, f = spectra(grid, 1.0), driven(grid.centres)
-    step = np.random.default_rng(2).standard_normal(f.shape) * np.exp(-grid.centres) * (1.0 - f[:, :1] ** 2)
+    spectrum, f = spectra(grid, 1.0), driven(grid.energies)
+    step = np.random.default_rng(2).standard_normal(f.shape) * np.exp(-grid.energies) * (1.0 - f[:, :1] ** 2)
     operator = PhononsOfBothModes(grid, phonons(escape))
 
     def rate(distance: float) -> Floats:
@@ -158,13 +158,13 @@ def test_derivative(grid: EnergyGrid, escape: float) -> None:
 
 def test_inverted_quasiparticles() -> None:
     """More at high energies than at low ones, and slow escape: phonons between have no steady state."""
-    f = np.stack([np.where(UNIFORM.centres > 2.0, -0.9, 1.0), 0.0 * UNIFORM.centres])[None]
+    f = np.stack([np.where(UNIFORM.energies > 2.0, -0.9, 1.0), 0.0 * UNIFORM.energies])[None]
     assert PhononsOfBothModes(UNIFORM, phonons(1e6)).at(spectra(UNIFORM, 0.0), f).inverted
 
 
 def test_beside_electrons() -> None:
     """Of a case: the sum of both; phonons of a bath are no phonons of their own."""
-    spectrum, f = spectra(GRADED, 1.0), driven(GRADED.centres)
+    spectrum, f = spectra(GRADED, 1.0), driven(GRADED.energies)
     both = InelasticCollisions(0.3, phonons=phonons(0.01), charge=True).on(GRADED).at(*spectrum, f)
     alone = InelasticCollisions(0.3, charge=True).on(GRADED).at(*spectrum, f)
     own = PhononsOfBothModes(GRADED, phonons(0.01)).at(spectrum, f)

@@ -11,19 +11,18 @@ from scipy.integrate import quad
 from scipy.special import i0e, k0e
 
 from fvqp.collisions import (
-    CollisionGrid,
     MattisBardeen,
     PhotonDrive,
-    bcs_weights,
     cold_conductivity,
     film_factor,
     frequency_shift,
     internal_loss,
     surface_impedance,
 )
+from fvqp.energy import EnergyAxis, bcs_weights
 from fvqp.errors import CaseError
 
-GRID = CollisionGrid.graded(30.0, gap=1.0, finest=0.01, growth=0.05)
+GRID = EnergyAxis.from_gap(30.0, gap=1.0, finest=0.01, growth=0.05)
 
 
 def fermi(energy, temperature):
@@ -82,7 +81,7 @@ def test_cold_limits():
 @pytest.mark.parametrize("omega", [0.021, 0.3, 5.0])
 def test_sum_of_weights_is_exact(gap, omega):
     """f = ½ up to the end of the grid cancels σ2; σ1 is absorption into empty states beyond it."""
-    grid = CollisionGrid.uniform(0.01, 12.0)
+    grid = EnergyAxis.uniform(0.01, 12.0)
     sigma = MattisBardeen(grid, gap, omega)(np.full((1, grid.n), 0.5))
     assert sigma.sigma2[0] == pytest.approx(0.0, abs=1e-12 * cold_conductivity(gap, omega).sigma2[0])
 
@@ -102,7 +101,7 @@ def test_thermal_occupation(gap, omega, temperature):
     cold = np.ravel(cold_conductivity(gap, omega))
     errors = []
     for width in (temperature / 10, temperature / 20, temperature / 40):
-        grid = CollisionGrid.uniform(width, 1.0 + 25 * temperature + omega, start=0.9)
+        grid = EnergyAxis.uniform(width, 1.0 + 25 * temperature + omega, start=0.9)
         sigma = MattisBardeen(grid, gap, omega)(fermi(grid.energies, temperature)[None])
         errors.append(np.abs(np.ravel(sigma) - expected) / np.abs(expected - cold))
     errors = np.array(errors)
@@ -115,7 +114,7 @@ def test_thermal_occupation(gap, omega, temperature):
 def test_photons_smaller_than_a_bin(omega):
     """Still of order 1: the logarithm ln(T/ω) of the gap edge is in the weights."""
     expected = reference(1.0, omega, lambda e: fermi(e, 0.1))[0]
-    grid = CollisionGrid.uniform(0.01, 4.0, start=0.9)
+    grid = EnergyAxis.uniform(0.01, 4.0, start=0.9)
     sigma = MattisBardeen(grid, 1.0, omega)(fermi(grid.energies, 0.1)[None])
     assert sigma.sigma1[0] == pytest.approx(expected, rel=2e-2)
 
@@ -126,7 +125,7 @@ def test_low_temperature_closed_forms(x):
     errors = []
     for temperature in (0.04, 0.02, 0.01):
         omega = 2.0 * x * temperature
-        grid = CollisionGrid.uniform(temperature / 100, 1.0 + 30 * temperature + omega, start=0.9)
+        grid = EnergyAxis.uniform(temperature / 100, 1.0 + 30 * temperature + omega, start=0.9)
         f = fermi(grid.energies, temperature)[None]
         change = MattisBardeen(grid, 1.0, omega).change(f)
         # k0e and i0e are scaled with exp(±x): sinh x K0 and exp(−x) I0
@@ -141,7 +140,7 @@ def test_low_temperature_closed_forms(x):
 def test_any_occupation_in_many_cells():
     """Weights of one gap serve all cells, weights of many gaps one each; the response is affine."""
     gaps = np.array([0.9, 0.957, 1.02])
-    grid = CollisionGrid.uniform(0.05, 5.0, start=0.9)
+    grid = EnergyAxis.uniform(0.05, 5.0, start=0.9)
     f = np.random.default_rng(1).uniform(0.0, 1.0, (3, grid.n))
     for omega in (0.13, 2.4):
         together = MattisBardeen(grid, gaps, omega)(f)
@@ -158,7 +157,7 @@ def test_any_occupation_in_many_cells():
 
 def test_many_gaps_and_none():
     """Weights are computed in blocks of gaps; a rank without cells has none."""
-    grid = CollisionGrid.uniform(0.01, 3.0, start=0.8)
+    grid = EnergyAxis.uniform(0.01, 3.0, start=0.8)
     gaps = np.linspace(0.85, 1.1, 700)
     many = MattisBardeen(grid, gaps, 0.2)
     for cell in (0, 331, 699):
@@ -170,7 +169,7 @@ def test_many_gaps_and_none():
 
 def test_absorbed_power_is_that_of_the_photon_drive():
     """A field dissipates σ1: the drive absorbs ``rate ω²/2 σ1/σn``, whatever f."""
-    grid = CollisionGrid.uniform(0.005, 6.0, start=0.9)
+    grid = EnergyAxis.uniform(0.005, 6.0, start=0.9)
     f = np.exp(-grid.energies / 0.4)[None] * (1.0 + 0.3 * np.sin(4.0 * grid.energies))
     n = np.zeros((1, grid.n_phonon))
     for omega in (0.2, 1.1, 2.3):

@@ -17,7 +17,8 @@ from states import (
     thermal_state,
 )
 
-from fvqp.collisions import ElectronPhonon, bcs_weights
+from fvqp.collisions import ElectronPhonon
+from fvqp.energy import bcs_weights
 from fvqp.errors import CaseError
 
 ids = [f"{name}-{i}" for i, (name, _) in enumerate(EVALUATIONS)]

@@ -6,20 +6,13 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 
-from fvqp.collisions import (
-    CollisionGrid,
-    Coupling,
-    ElectronPhonon,
-    bcs_weights,
-    phonon_energy,
-    quasiparticle_energy,
-    thermal,
-)
+from fvqp.collisions import Coupling, ElectronPhonon, phonon_energy, quasiparticle_energy, thermal
 from fvqp.collisions.dispersion import Sine, Tabulated, branch
+from fvqp.energy import EnergyAxis, bcs_weights
 from fvqp.errors import CaseError
 
-UNIFORM = CollisionGrid.uniform(0.1, 4.0, start=0.9)
-GRADED = CollisionGrid.graded(4.0, gap=1.0, finest=0.05, growth=0.1)
+UNIFORM = EnergyAxis.uniform(0.1, 4.0, start=0.9)
+GRADED = EnergyAxis.from_gap(4.0, gap=1.0, finest=0.05, growth=0.1)
 GRIDS = pytest.mark.parametrize("grid", [UNIFORM, GRADED], ids=["uniform", "graded"])
 
 

@@ -9,27 +9,27 @@ from scipy.integrate import quad
 
 from fvqp.collisions import ElectronElectron
 from fvqp.collisions.electron_electron import POWERS
+from fvqp.energy import EnergyAxis
 from fvqp.errors import CaseError
-from fvqp.grids.energy import EnergyGrid
 from fvqp.materials import BCS_RATIO
 from fvqp.spectral import bin_averages
 from fvqp.typing import Floats
 
-GRID = EnergyGrid.uniform(0.1, 5.0)
+GRID = EnergyAxis.uniform(0.1, 5.0)
 KERNELS = sorted(POWERS)
 EPS = np.finfo(float).eps
 
 
-def spectrum(grid: EnergyGrid, gaps: list[float] | float, broadening: float = 0.005) -> tuple[Floats, Floats]:
+def spectrum(grid: EnergyAxis, gaps: list[float] | float, broadening: float = 0.005) -> tuple[Floats, Floats]:
     """N and P of some cells."""
     found = bin_averages(grid.edges, gaps, 0.0, broadening)
     return found.dos, found.pairing
 
 
-def driven(grid: EnergyGrid, cells: int, seed: int = 1) -> Floats:
+def driven(grid: EnergyAxis, cells: int, seed: int = 1) -> Floats:
     """Distributions far from equilibrium, |f_L| < 1, close to 1 at high energies."""
     noise = np.random.default_rng(seed).random((cells, grid.n))
-    return np.tanh(grid.centres / 0.3) * (1.0 - 0.8 * noise * np.exp(-grid.centres))
+    return np.tanh(grid.energies / 0.3) * (1.0 - 0.8 * noise * np.exp(-grid.energies))
 
 
 @njit
@@ -58,7 +58,7 @@ def triple_sum(dos: Floats, pairing: Floats, f: Floats, matrix: Floats) -> Float
 
 
 def expected(
-    grid: EnergyGrid, dos: Floats, pairing: Floats, f: Floats, strength: float, kernel: str
+    grid: EnergyAxis, dos: Floats, pairing: Floats, f: Floats, strength: float, kernel: str
 ) -> Floats:
     """`triple_sum` with the prefactor of Eq. (integral)."""
     critical, width = 1.0 / BCS_RATIO, grid.widths[0]
@@ -85,13 +85,13 @@ def test_energy_is_kept(kernel, gap):
     f = driven(GRID, 1)
     found = ElectronElectron(GRID, 1.0, kernel).at(*spectrum(GRID, gap), f)
     assert np.abs(found.rate).max() > 0.01 * found.loss.max()
-    assert abs(found.rate[0] @ GRID.centres) <= 10 * EPS * found.loss[0] @ GRID.centres
+    assert abs(found.rate[0] @ GRID.energies) <= 10 * EPS * found.loss[0] @ GRID.energies
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("t", [0.005, 0.05, 0.3, 1.0, 10.0])
 def test_thermal_distributions_stand_still(kernel, t):
-    thermal = np.tanh(GRID.centres / (2 * t))
+    thermal = np.tanh(GRID.energies / (2 * t))
     found = ElectronElectron(GRID, 1.0, kernel).at(*spectrum(GRID, [0.0, 0.7, 1.0]), np.tile(thermal, (3, 1)))
     assert np.all(np.abs(found.rate) <= 50 * EPS * found.loss.max())
 
@@ -137,18 +137,18 @@ def test_cells_may_share_a_spectrum():
 
 def test_loss_rate_of_the_normal_state():
     """γ_ee (π²t² + ε²)/(π t_c)²: sums over analytic functions are exponentially accurate in t/δ."""
-    grid, t = EnergyGrid.uniform(0.04, 16.0), 0.3
-    thermal = np.tanh(grid.centres / (2 * t))[None]
+    grid, t = EnergyAxis.uniform(0.04, 16.0), 0.3
+    thermal = np.tanh(grid.energies / (2 * t))[None]
     loss = ElectronElectron(grid, 0.7).at(np.ones((1, grid.n)), np.zeros((1, grid.n)), thermal).loss[0]
-    low = grid.centres < 4.0
-    wanted = 0.7 * ((np.pi * t) ** 2 + grid.centres**2) * (BCS_RATIO / np.pi) ** 2
+    low = grid.energies < 4.0
+    wanted = 0.7 * ((np.pi * t) ** 2 + grid.energies**2) * (BCS_RATIO / np.pi) ** 2
     np.testing.assert_allclose(loss[low], wanted[low], rtol=1e-12)
 
 
 def test_cold_electrons_decay_from_three_gaps_on():
     """At T = 0 the decay 1 → 2 + (3̄, 4) needs three gaps; its rate is the integral over what is left of ε."""
     gap, width = 1.0, 1 / 160
-    grid = EnergyGrid.uniform(width, 6.0)
+    grid = EnergyAxis.uniform(width, 6.0)
     dos, pairing = spectrum(grid, gap, 1e-7)
     loss = ElectronElectron(grid, 1.0).at(dos, pairing, np.ones((1, grid.n))).loss[0]
     np.testing.assert_allclose(loss[grid.edges[1:] < 3.0] / loss[-1], 0.0, atol=1e-5)
@@ -188,7 +188,7 @@ def test_cold_electrons_decay_from_three_gaps_on():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((EnergyGrid(np.array([0.0, 0.1, 0.3])), 1.0), 'energies.spacing = "uniform"'),
+        ((EnergyAxis(np.array([0.0, 0.1, 0.3])), 1.0), 'energies.spacing = "uniform"'),
         ((GRID, -1.0), "must not be negative"),
         ((GRID, float("nan")), "must not be negative"),
         ((GRID, 1.0, "ballistic"), "fermi_liquid"),

@@ -8,17 +8,17 @@ import pytest
 from fvqp.collisions import ElectronElectron
 from fvqp.collisions.electron_electron import POWERS
 from fvqp.collisions.electron_electron_shared import SharedElectronElectron, at_same_temperature
+from fvqp.energy import EnergyAxis
 from fvqp.errors import CaseError
-from fvqp.grids.energy import EnergyGrid
 from fvqp.materials import BCS_RATIO
 from fvqp.spectral import bin_averages
 from fvqp.typing import Floats
 
 BROADENING = 1e-3
-GRADED = EnergyGrid.graded(8.0, gap_edges=[1.0], first=BROADENING / 4, number=300, largest=0.05)
+GRADED = EnergyAxis.graded(8.0, gap_edges=[1.0], first=BROADENING / 4, number=300, largest=0.05)
 
 
-def spectra(grid: EnergyGrid, gap: float = 1.0) -> tuple[Floats, Floats]:
+def spectra(grid: EnergyAxis, gap: float = 1.0) -> tuple[Floats, Floats]:
     found = bin_averages(grid.edges, gap, 0.0, BROADENING)
     return found.dos, found.pairing
 
@@ -62,12 +62,12 @@ def events(operator: SharedElectronElectron, dos: Floats, pairing: Floats, f: Fl
 
 @pytest.mark.parametrize("kernel", sorted(POWERS))
 def test_sum_over_events(kernel: str) -> None:
-    grid = EnergyGrid(np.array([0.0, 0.4, 0.8, 0.95, 1.0, 1.03, 1.2, 1.5, 2.0, 2.5, 3.0]))
+    grid = EnergyAxis(np.array([0.0, 0.4, 0.8, 0.95, 1.0, 1.03, 1.2, 1.5, 2.0, 2.5, 3.0]))
     operator = SharedElectronElectron(grid, 1.0, kernel)  # type: ignore[arg-type]
     dos, pairing = spectra(grid)
-    f = driven(grid.centres)
+    f = driven(grid.energies)
     raw = events(operator, dos[0], pairing[0], f[0], kernel)
-    moment = grid.centres * grid.widths
+    moment = grid.energies * grid.widths
     expected = raw - np.abs(raw) * (raw @ moment) / (np.abs(raw) @ moment)
     found = operator.at(dos, pairing, f).rate[0]
     np.testing.assert_allclose(found, expected, atol=1e-11 * np.abs(expected).max())
@@ -78,19 +78,19 @@ def test_energy_and_thermal_distributions(kernel: str) -> None:
     operator = SharedElectronElectron(GRADED, 0.3, kernel)  # type: ignore[arg-type]
     for gap in (0.0, 1.0):
         dos, pairing = spectra(GRADED, gap)
-        found = operator.at(dos, pairing, driven(GRADED.centres))
+        found = operator.at(dos, pairing, driven(GRADED.energies))
         gross = np.abs(found.rate) @ operator.moment
         assert np.all(np.abs(found.rate @ operator.moment) < 1e-11 * gross)
         assert found.loss.min() >= 0.0
         for temperature in (0.01, 0.1, 1.0):
-            still = operator.at(dos, pairing, np.tanh(GRADED.centres / (2.0 * temperature))[None])
+            still = operator.at(dos, pairing, np.tanh(GRADED.energies / (2.0 * temperature))[None])
             scale = dos.max() * operator.largest_rate
             assert np.abs(still.rate).max() < 1e-14 * scale
 
 
 def test_a_uniform_axis_is_the_lattice() -> None:
-    grid = EnergyGrid.uniform(0.05, 6.0)
-    f = driven(grid.centres)
+    grid = EnergyAxis.uniform(0.05, 6.0)
+    f = driven(grid.energies)
     shared = SharedElectronElectron(grid, 0.3).at(*spectra(grid), f)
     plain = ElectronElectron(grid, 0.3).at(*spectra(grid), f)
     np.testing.assert_allclose(shared.rate, plain.rate, atol=1e-12 * np.abs(plain.rate).max())
@@ -99,21 +99,21 @@ def test_a_uniform_axis_is_the_lattice() -> None:
 
 def test_second_order_in_the_spacing() -> None:
     """Rates in groups of bins against 12800 equal bins; 300 graded ones do with a quarter of a percent."""
-    fine = EnergyGrid.uniform(1 / 1600, 8.0)
+    fine = EnergyAxis.uniform(1 / 1600, 8.0)
     groups = [
         lambda energy: np.exp(-(((energy - 1.6) / 0.5) ** 2)),
         lambda energy: np.exp(-energy),
         lambda energy: np.exp(-(((energy - 4.0) / 0.5) ** 2)),
     ]
 
-    def sums(grid: EnergyGrid, rate: Floats) -> Floats:
-        return np.array([(rate[0] * group(grid.centres)) @ grid.widths for group in groups])
+    def sums(grid: EnergyAxis, rate: Floats) -> Floats:
+        return np.array([(rate[0] * group(grid.energies)) @ grid.widths for group in groups])
 
-    expected = sums(fine, ElectronElectron(fine, 0.3).at(*spectra(fine), driven(fine.centres)).rate)
+    expected = sums(fine, ElectronElectron(fine, 0.3).at(*spectra(fine), driven(fine.energies)).rate)
     errors = []
     for spacing in (0.2, 0.1, 0.0501):
         operator = SharedElectronElectron(GRADED, 0.3, spacing=spacing)
-        found = sums(GRADED, operator.at(*spectra(GRADED), driven(GRADED.centres)).rate)
+        found = sums(GRADED, operator.at(*spectra(GRADED), driven(GRADED.energies)).rate)
         errors.append(np.abs(found / expected - 1.0).max())
     assert errors[2] < 2.5e-3
     assert np.log2(errors[0] / errors[1]) > 1.7
@@ -122,8 +122,8 @@ def test_second_order_in_the_spacing() -> None:
 
 def test_derivative() -> None:
     operator = SharedElectronElectron(GRADED, 0.3)
-    f = driven(GRADED.centres)
-    step = np.random.default_rng(1).standard_normal(f.shape) * np.exp(-GRADED.centres)
+    f = driven(GRADED.energies)
+    step = np.random.default_rng(1).standard_normal(f.shape) * np.exp(-GRADED.energies)
     h = 1e-5
     low, high = (operator.at(*spectra(GRADED), f + sign * h * step).rate for sign in (-1, 1))
     expected = (high - low) / (2.0 * h)

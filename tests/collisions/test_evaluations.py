@@ -9,7 +9,8 @@ import pytest
 from states import COUPLING, DEBYE, EVALUATIONS, GAPS, GRADED, UNIFORM, random_state, thermal_state
 
 import fvqp.threads
-from fvqp.collisions import BinWeights, CollisionGrid, ElectronPhonon, bcs_weights, electron_phonon
+from fvqp.collisions import ElectronPhonon, electron_phonon
+from fvqp.energy import BinWeights, EnergyAxis, bcs_weights
 from fvqp.errors import CaseError
 
 ids = [f"{name}-{i}" for i, (name, _) in enumerate(EVALUATIONS)]
@@ -45,7 +46,7 @@ def plain_rates(operator, bin_weights, f, n):
 
 @pytest.mark.parametrize(("name", "grid"), [e for e in EVALUATIONS if e[1] is not GRADED])
 def test_kinetic_equations(name, grid):
-    grid = CollisionGrid(
+    grid = EnergyAxis(
         grid.edges[-40:], grid.phonon_energies, width=grid.width, first=grid.first + grid.n - 39
     )
     operator, bin_weights = ElectronPhonon(grid, COUPLING, name), bcs_weights(grid, grid.edges[0] + 0.03)
@@ -132,7 +133,7 @@ def test_blocks_of_the_jacobian_conserve_energy(name, grid):
 
 
 def test_choice_of_evaluation():
-    coarse, fine = CollisionGrid.uniform(0.1, 4.0, start=1.0), CollisionGrid.uniform(0.02, 4.0, start=1.0)
+    coarse, fine = EnergyAxis.uniform(0.1, 4.0, start=1.0), EnergyAxis.uniform(0.02, 4.0, start=1.0)
     warm, cold = thermal_state(fine, 1.0, 1)[0], thermal_state(fine, 0.05, 1)[0]
     assert ElectronPhonon(coarse, COUPLING).chosen(bcs_weights(coarse, 1.0), warm[:, : coarse.n]) == "direct"
     operator, bin_weights = ElectronPhonon(fine, COUPLING), bcs_weights(fine, 1.0)
@@ -157,7 +158,7 @@ def test_many_cells_equal_single_cells():
 def test_graded_grid_against_fine_uniform_grid():
     """Moments of the rates of hot quasiparticles: 100 graded bins, 2600 uniform ones; order 2."""
 
-    def moments(grid: CollisionGrid) -> np.ndarray:
+    def moments(grid: EnergyAxis) -> np.ndarray:
         operator, bin_weights = ElectronPhonon(grid, COUPLING), bcs_weights(grid, 1.0)
         f, n = thermal_state(grid, 0.5, 1)
         f = f + 0.1 * np.exp(-0.5 * (grid.energies - 7.0) ** 2)
@@ -167,10 +168,10 @@ def test_graded_grid_against_fine_uniform_grid():
         low = 1.0 / (1.0 + np.exp((grid.phonon_energies - 3.0) / 0.3))
         return np.array([weights.sum(), weights @ grid.energies, spectrum @ low])
 
-    exact = moments(CollisionGrid.uniform(0.005, 14.0, start=1.0))
+    exact = moments(EnergyAxis.uniform(0.005, 14.0, start=1.0))
     errors = []
     for finest, growth in ((0.08, 0.04), (0.04, 0.02)):
-        grid = CollisionGrid.graded(14.0, gap=1.0, finest=finest, growth=growth)
+        grid = EnergyAxis.from_gap(14.0, gap=1.0, finest=finest, growth=growth)
         errors.append(np.abs(moments(grid) / exact - 1.0))
     assert grid.n < 120
     assert np.all(errors[1] < 1e-3)
@@ -180,23 +181,24 @@ def test_graded_grid_against_fine_uniform_grid():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: CollisionGrid.uniform(0.0, 3.0), "width must be positive"),
-        (lambda: CollisionGrid.uniform(0.1, 1.0, start=1.0), "no room for two bins"),
-        (lambda: CollisionGrid.uniform(0.1, 3.0, phonon_maximum=0.1), "below two bin widths"),
-        (lambda: CollisionGrid.graded(1.0, gap=1.0, finest=0.1), "do not fit below the maximum"),
-        (lambda: CollisionGrid.graded(5.0, gap=1.0, finest=-0.1), "finest must be positive"),
+        (lambda: EnergyAxis.uniform(0.0, 3.0), "width must be positive"),
+        (lambda: EnergyAxis.uniform(0.1, 1.0, start=1.0), "no room for two bins"),
+        (lambda: EnergyAxis.uniform(0.1, 3.0, phonon_maximum=0.1), "below two bin widths"),
+        (lambda: EnergyAxis.from_gap(1.0, gap=1.0, finest=0.1), "do not fit below the maximum"),
+        (lambda: EnergyAxis.from_gap(5.0, gap=1.0, finest=-0.1), "finest must be positive"),
         (
-            lambda: CollisionGrid(np.array([0.0, 1.0, 0.5]), np.array([1.0, 2.0])),
+            lambda: EnergyAxis(np.array([0.0, 1.0, 0.5]), np.array([1.0, 2.0])),
             "edges must be finite and increase",
         ),
         (
-            lambda: CollisionGrid(np.array([0.0, 1.0, 2.0]), np.array([0.0, 2.0])),
+            lambda: EnergyAxis(np.array([0.0, 1.0, 2.0]), np.array([0.0, 2.0])),
             "phonon energies must be positive",
         ),
         (lambda: bcs_weights(UNIFORM, 0.5), "starts at 0.9"),
         (lambda: bcs_weights(UNIFORM, 3.49), "does not hold a gap"),
         (lambda: bcs_weights(UNIFORM, -1.0), "one finite number ≥ 0 a cell"),
         (lambda: ElectronPhonon(GRADED, COUPLING, "fourier"), "needs a uniform grid"),
+        (lambda: ElectronPhonon(EnergyAxis(GRADED.edges), COUPLING), "energy axis: has no phonon energies"),
         (lambda: ElectronPhonon(GRADED, COUPLING, "fft"), 'no evaluation "fft"'),
         (
             lambda: ElectronPhonon(UNIFORM, COUPLING).rates(
@@ -244,7 +246,7 @@ def test_transforms_need_memory_in_proportion_to_bins():
     """Nothing grows as their square: eight times the bins take eight times the memory, 1 KiB each."""
 
     def peak(bins: int) -> int:
-        grid = CollisionGrid.uniform(8.0 / bins, 9.0, start=1.0)
+        grid = EnergyAxis.uniform(8.0 / bins, 9.0, start=1.0)
         operator, bin_weights = ElectronPhonon(grid, COUPLING, "fourier"), bcs_weights(grid, 1.0)
         f, n = np.full((1, grid.n), 0.1), np.full((1, grid.n_phonon), 0.1)
         operator.rates(bin_weights, f, n)

@@ -9,16 +9,14 @@ from scipy.special import ellipe, ellipk, gamma, zeta
 from states import COUPLING, GRADED
 
 from fvqp.collisions import (
-    BinWeights,
-    CollisionGrid,
     ElectronPhonon,
-    bcs_weights,
     inverse_lifetimes,
     phonon_energy,
     quasiparticle_density,
     quasiparticle_energy,
     thermal,
 )
+from fvqp.energy import BinWeights, EnergyAxis, bcs_weights
 from fvqp.errors import CaseError
 
 A, KAPPA = COUPLING.strength, COUPLING.kappa
@@ -46,8 +44,8 @@ def orders(errors):
 @pytest.mark.parametrize("gap", [0.7, 0.713, 0.75, 0.774, 1.0])
 def test_measure_is_exact_in_number_and_energy(gap):
     for grid in (
-        CollisionGrid.uniform(0.05, 4.0, start=0.7),
-        CollisionGrid.graded(4.0, gap=[0.7, 1.0], finest=0.03),
+        EnergyAxis.uniform(0.05, 4.0, start=0.7),
+        EnergyAxis.from_gap(4.0, gap=[0.7, 1.0], finest=0.03),
     ):
         top = np.sqrt(grid.edges[-1] ** 2 - gap**2)
         energy = quad(lambda x: np.hypot(x, gap), 0.0, top)[0]
@@ -63,7 +61,7 @@ def test_measure_is_exact_in_number_and_energy(gap):
 
 
 def test_measure_of_a_normal_metal():
-    grid = CollisionGrid.uniform(0.1, 3.0)
+    grid = EnergyAxis.uniform(0.1, 3.0)
     for rule in ("bin", "linear"):
         bin_weights = bcs_weights(grid, 0.0, rule)
         np.testing.assert_allclose(bin_weights.dos_weights[:, 2:-2], 0.1, rtol=1e-12)
@@ -72,7 +70,7 @@ def test_measure_of_a_normal_metal():
 
 
 def test_measure_follows_the_gap_continuously():
-    grid = CollisionGrid.uniform(0.1, 3.0, start=0.5)
+    grid = EnergyAxis.uniform(0.1, 3.0, start=0.5)
     for rule in ("bin", "linear"):
         below, above = bcs_weights(grid, [0.8 - 1e-12, 0.8 + 1e-12], rule).dos_weights
         np.testing.assert_allclose(below, above, atol=1e-5)
@@ -92,7 +90,7 @@ def test_density_and_its_order(rule, least, inside):
     errors = []
     for h in (0.1, 0.05, 0.025, 0.0125, 0.00625):
         gap = 1.0 + inside * h
-        grid = CollisionGrid.uniform(h, 6.0, start=1.0 - (4 * h if inside else 0.0))
+        grid = EnergyAxis.uniform(h, 6.0, start=1.0 - (4 * h if inside else 0.0))
         exact = quad(lambda x: np.exp(-np.hypot(x, gap) / 0.3), 0.0, np.sqrt(36.0 - gap**2), epsabs=1e-15)[0]  # noqa: B023
         f = np.exp(-grid.energies / 0.3)[None]
         errors.append(abs(quasiparticle_density(bcs_weights(grid, gap, rule), f)[0] / exact - 1.0))
@@ -107,7 +105,7 @@ def test_cold_emission_and_pair_breaking(rule, least, inside):
     errors = []
     for h in (0.1, 0.05, 0.025, 0.0125):
         gap = 1.0 + inside * h
-        grid = CollisionGrid.uniform(h, 5.0, start=1.0 - (4 * h if inside else 0.0))
+        grid = EnergyAxis.uniform(h, 5.0, start=1.0 - (4 * h if inside else 0.0))
         operator = ElectronPhonon(grid, COUPLING, "direct")
         found = inverse_lifetimes(operator, bcs_weights(grid, gap, rule), *thermal(grid, 0.0))
         assert np.all(found.recombination == 0.0) and np.all(found.absorption == 0.0)
@@ -121,7 +119,7 @@ def test_cold_emission_and_pair_breaking(rule, least, inside):
 
 
 def test_graded_grid_has_the_same_cold_lifetimes():
-    grid = CollisionGrid.graded(8.0, gap=1.0, finest=0.02, growth=0.02, phonon_maximum=16.0)
+    grid = EnergyAxis.from_gap(8.0, gap=1.0, finest=0.02, growth=0.02, phonon_maximum=16.0)
     found = inverse_lifetimes(ElectronPhonon(grid, COUPLING), bcs_weights(grid, 1.0), *thermal(grid, 0.0))
     high = grid.energies > 1.5
     np.testing.assert_allclose(found.scattering[0, high], A * emission(grid.energies[high]), rtol=0.01)
@@ -148,7 +146,7 @@ def kaplan_at_the_edge(temperature):
 def test_low_temperature_limits_at_the_gap_edge():
     against_limits = []
     for temperature, steps in ((0.04, 750), (0.02, 1500), (0.01, 3000)):
-        grid = CollisionGrid.uniform(1.0 / steps, 1.0 + 35.0 * temperature, start=1.0)
+        grid = EnergyAxis.uniform(1.0 / steps, 1.0 + 35.0 * temperature, start=1.0)
         operator = ElectronPhonon(grid, COUPLING, "direct")
         found = inverse_lifetimes(operator, bcs_weights(grid, 1.0), *thermal(grid, temperature))
         # extrapolation to E = Δ from beyond the first bins, whose states lie off their centres
@@ -171,7 +169,7 @@ def test_rothwarf_taylor_constant():
     temperature, escape = 0.01, 0.1
     effective = []
     for steps in (1000, 2000):
-        grid = CollisionGrid.uniform(1.0 / steps, 1.0 + 30.0 * temperature, start=1.0)
+        grid = EnergyAxis.uniform(1.0 / steps, 1.0 + 30.0 * temperature, start=1.0)
         operator, bin_weights = ElectronPhonon(grid, COUPLING, "direct"), bcs_weights(grid, 1.0)
         f, n = 1e-9 * np.exp((1.0 - grid.energies) / temperature)[None], np.zeros((1, grid.n_phonon))
         density = quasiparticle_density(bin_weights, f)[0]
@@ -198,7 +196,7 @@ def test_thermal_occupations():
 
 
 def test_phonon_energy_of_a_thermal_spectrum():
-    grid = CollisionGrid.uniform(0.01, 5.0, start=1.0)
+    grid = EnergyAxis.uniform(0.01, 5.0, start=1.0)
     operator = ElectronPhonon(grid, COUPLING)
     expected = COUPLING.capacity * np.pi**4 / 15.0 * 0.3**4
     assert phonon_energy(operator, thermal(grid, 0.3).n)[0] == pytest.approx(expected, rel=1e-4)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon, Localization, bcs_weights
+from fvqp.collisions import Coupling, ElectronPhonon, Localization
+from fvqp.energy import EnergyAxis, bcs_weights
 from fvqp.errors import CaseError
 
-GRID = CollisionGrid.uniform(0.1, 3.0, start=0.8)
+GRID = EnergyAxis.uniform(0.1, 3.0, start=0.8)
 COUPLING = Coupling(1.76, 0.3)
 MEASURE = bcs_weights(GRID, 1.0)
 MODES = ElectronPhonon(GRID, COUPLING).phonon_modes
@@ -36,8 +37,8 @@ def make(capture=0.7, constant=2.0) -> Localization:
     return Localization(GRID, MEASURE, Square(constant), capture, MODES)
 
 
-@pytest.mark.parametrize("grid", [GRID, CollisionGrid.graded(3.0, gap=(0.9, 1.0), finest=0.05, growth=0.1)])
-def test_what_is_kept(grid: CollisionGrid) -> None:
+@pytest.mark.parametrize("grid", [GRID, EnergyAxis.from_gap(3.0, gap=(0.9, 1.0), finest=0.05, growth=0.1)])
+def test_what_is_kept(grid: EnergyAxis) -> None:
     """Energy by every process; of the number two a pair, whose phonon is one."""
     bin_weights = bcs_weights(grid, 1.0)
     modes = ElectronPhonon(grid, COUPLING).phonon_modes
@@ -94,7 +95,7 @@ def test_coefficients_and_derivatives() -> None:
 
 def test_usual_recombination_is_mean_field() -> None:
     """Cold quasiparticles recombine as ``8 b Δ² n²``, the constant that mean field takes by default."""
-    grid = CollisionGrid.uniform(0.002, 2.1, start=0.99)
+    grid = EnergyAxis.uniform(0.002, 2.1, start=0.99)
     bin_weights = bcs_weights(grid, 1.0)
     collisions = ElectronPhonon(grid, COUPLING, "direct")
     f = np.where(bin_weights.active, 1e-6 * (grid.energies < 1.01), 0.0)
@@ -109,6 +110,6 @@ def test_what_is_wrong_is_said() -> None:
         Localization(GRID, bcs_weights(GRID, 0.8), Square(1.0), 1.0, MODES)
     with pytest.raises(CaseError, match="rate of capture must be finite and not negative"):
         make(capture=-1.0)
-    low = CollisionGrid.uniform(0.1, 3.0, start=0.8, phonon_maximum=1.5)
+    low = EnergyAxis.uniform(0.1, 3.0, start=0.8, phonon_maximum=1.5)
     with pytest.raises(CaseError, match="pairs emit phonons of"):
         Localization(low, MEASURE, Square(1.0), 1.0, np.ones(low.n_phonon))

@@ -7,37 +7,37 @@ import pytest
 from scipy.special import zeta
 
 from fvqp.collisions import ElectronElectron, InelasticCollisions, PhononBath, PhononCollisions
+from fvqp.energy import EnergyAxis
 from fvqp.errors import CaseError
-from fvqp.grids.energy import EnergyGrid
 from fvqp.spectral import bin_averages
 from fvqp.typing import Floats
 
 STRENGTH, KAPPA, BATH = 1e-3, 1.764, 0.2
 IN_BATH = PhononBath(STRENGTH, KAPPA, BATH)
 OWN = PhononBath(STRENGTH, KAPPA, BATH, escape_time=0.5, pair_breaking_time=0.01)
-UNIFORM = EnergyGrid.uniform(0.05, 8.0)
+UNIFORM = EnergyAxis.uniform(0.05, 8.0)
 #: Below 128 bins sums are direct, above they are transforms.
-SHORT = EnergyGrid.uniform(0.1, 8.0)
-GRADED = EnergyGrid.graded(8.0, gap_edges=[1.0], first=0.005, number=100)
+SHORT = EnergyAxis.uniform(0.1, 8.0)
+GRADED = EnergyAxis.graded(8.0, gap_edges=[1.0], first=0.005, number=100)
 
 
-def spectrum(grid: EnergyGrid, gap: float | list[float], broadening: float = 0.02) -> tuple[Floats, Floats]:
+def spectrum(grid: EnergyAxis, gap: float | list[float], broadening: float = 0.02) -> tuple[Floats, Floats]:
     """N and P of some cells."""
     found = bin_averages(grid.edges, gap, 0.0, broadening)
     return found.dos, found.pairing
 
 
-def thermal(grid: EnergyGrid, temperature: float) -> Floats:
-    return np.tanh(grid.centres / (2.0 * temperature))[None]
+def thermal(grid: EnergyAxis, temperature: float) -> Floats:
+    return np.tanh(grid.energies / (2.0 * temperature))[None]
 
 
-def power(grid: EnergyGrid, rate: Floats) -> Floats:
-    return rate @ (grid.centres * grid.widths)
+def power(grid: EnergyAxis, rate: Floats) -> Floats:
+    return rate @ (grid.energies * grid.widths)
 
 
 @pytest.mark.parametrize("grid", [UNIFORM, SHORT, GRADED])
 @pytest.mark.parametrize("phonons", [IN_BATH, OWN])
-def test_rest(grid: EnergyGrid, phonons: PhononBath) -> None:
+def test_rest(grid: EnergyAxis, phonons: PhononBath) -> None:
     """The temperature of the phonons is the one that does not change, whatever the spectrum."""
     operator = PhononCollisions(grid, phonons)
     for gap in (0.0, 1.0):
@@ -57,7 +57,7 @@ def test_rest_of_a_cold_metal() -> None:
 
 
 @pytest.mark.parametrize("grid", [UNIFORM, SHORT])
-def test_cooling_of_a_normal_metal(grid: EnergyGrid) -> None:
+def test_cooling_of_a_normal_metal(grid: EnergyAxis) -> None:
     """``∫ε I_L dε = −24 ζ(5) γ_ep κ³ (t_e⁵ − t_ph⁵)``: the fifth power of a normal metal."""
     operator = PhononCollisions(grid, IN_BATH)
     for hot in (0.15, 0.4):
@@ -72,8 +72,8 @@ def test_loss_of_an_excitation() -> None:
     operator = PhononCollisions(UNIFORM, PhononBath(STRENGTH, KAPPA, 1e-3))
     cold = np.ones((1, UNIFORM.n))
     loss = operator.at(*spectrum(UNIFORM, 0.0), cold).loss[0]
-    expected = STRENGTH * (KAPPA * UNIFORM.centres) ** 3 / 3.0
-    far = UNIFORM.centres > 1.0
+    expected = STRENGTH * (KAPPA * UNIFORM.energies) ** 3 / 3.0
+    far = UNIFORM.energies > 1.0
     # The midpoint rule of ω² over the phonons that can be emitted: relative error (δ/ε)²/4 + ...
     np.testing.assert_allclose(loss[far], expected[far], rtol=5e-3)
     assert operator.largest_rate == pytest.approx(STRENGTH * (KAPPA * 8.0) ** 3 / 3.0)
@@ -81,7 +81,7 @@ def test_loss_of_an_excitation() -> None:
 
 @pytest.mark.parametrize("grid", [UNIFORM, GRADED])
 @pytest.mark.parametrize("gap", [0.0, 1.0])
-def test_phonons_of_their_own(grid: EnergyGrid, gap: float) -> None:
+def test_phonons_of_their_own(grid: EnergyAxis, gap: float) -> None:
     """What quasiparticles lose escapes by phonons; slow escape traps it, fast escape is a bath."""
     hot = thermal(grid, 0.4)
     spectra = spectrum(grid, gap)
@@ -105,13 +105,13 @@ def test_phonons_of_their_own(grid: EnergyGrid, gap: float) -> None:
 
 @pytest.mark.parametrize("grid", [UNIFORM, SHORT, GRADED])
 @pytest.mark.parametrize("phonons", [IN_BATH, OWN])
-def test_derivative(grid: EnergyGrid, phonons: PhononBath) -> None:
+def test_derivative(grid: EnergyAxis, phonons: PhononBath) -> None:
     """Against differences: rates are quadratic in f, and n follows f."""
     operator = PhononCollisions(grid, phonons)
     spectra = spectrum(grid, [0.9, 1.0])
     rng = np.random.default_rng(3)
-    f = thermal(grid, 0.3) * (1.0 - 0.5 * rng.random((2, grid.n)) * np.exp(-grid.centres))
-    step = rng.standard_normal((2, grid.n)) * np.exp(-grid.centres)
+    f = thermal(grid, 0.3) * (1.0 - 0.5 * rng.random((2, grid.n)) * np.exp(-grid.energies))
+    step = rng.standard_normal((2, grid.n)) * np.exp(-grid.energies)
     h = 1e-5
     low, high = (operator.at(*spectra, f + sign * h * step).rate for sign in (-1, 1))
     expected = (high - low) / (2.0 * h)
@@ -121,7 +121,7 @@ def test_derivative(grid: EnergyGrid, phonons: PhononBath) -> None:
 
 def test_graded_axis() -> None:
     """A graded axis gives what a fine uniform one gives."""
-    fine = EnergyGrid.uniform(0.01, 8.0)
+    fine = EnergyAxis.uniform(0.01, 8.0)
     powers = [
         power(grid, PhononCollisions(grid, IN_BATH).at(*spectrum(grid, 1.0), thermal(grid, 0.4)).rate)
         for grid in (fine, GRADED)
@@ -143,8 +143,8 @@ def test_second_order_of_phonons_of_their_own(escape: float, numbers: tuple[int,
         lambda energy: np.exp(-(((energy - 4.0) / 0.5) ** 2)),
     ]
 
-    def sums(grid: EnergyGrid) -> Floats:
-        energy = grid.centres
+    def sums(grid: EnergyAxis) -> Floats:
+        energy = grid.energies
         # Not inverted, and far from equilibrium: many quasiparticles, a hot tail of them.
         f = np.tanh(energy / 0.8) * (1.0 - 0.3 * np.exp(-energy / 2.0))
         found = PhononCollisions(grid, phonons).at(*spectrum(grid, 1.0, 0.01), f[None])
@@ -152,10 +152,10 @@ def test_second_order_of_phonons_of_their_own(escape: float, numbers: tuple[int,
         np.testing.assert_allclose(found.escaping(), -power(grid, found.rate), rtol=1e-9)
         return np.array([power(grid, found.rate * group(energy))[0] for group in groups])
 
-    expected = sums(EnergyGrid.uniform(1 / 400, 8.0))
+    expected = sums(EnergyAxis.uniform(1 / 400, 8.0))
     errors = []
     for number in numbers:
-        grid = EnergyGrid.graded(
+        grid = EnergyAxis.graded(
             8.0, gap_edges=[1.0], first=0.4 / number, number=number, largest=16.0 / number
         )
         errors.append(np.abs(sums(grid) - expected).max() / np.abs(expected).max())
@@ -166,7 +166,7 @@ def test_second_order_of_phonons_of_their_own(escape: float, numbers: tuple[int,
 def test_together() -> None:
     """Both kinds of collisions are the sum of them; f_T does not feel them."""
     (dos, pairing), f = spectrum(UNIFORM, 1.0), thermal(UNIFORM, 0.4)
-    step = np.exp(-UNIFORM.centres)[None]
+    step = np.exp(-UNIFORM.energies)[None]
     both = InelasticCollisions(1e-3, phonons=IN_BATH).on(UNIFORM)
     apart = [ElectronElectron(UNIFORM, 1e-3), PhononCollisions(UNIFORM, IN_BATH)]
     assert both.largest_rate == sum(part.largest_rate for part in apart)

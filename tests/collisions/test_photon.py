@@ -8,15 +8,14 @@ from scipy.integrate import quad
 from states import DEBYE, GAPS, GRADED, UNIFORM, random_state, thermal_state
 
 from fvqp.collisions import (
-    CollisionGrid,
     Coupling,
     ElectronPhonon,
     MattisBardeen,
     PhotonDrive,
-    bcs_weights,
     phonon_energy,
     quasiparticle_energy,
 )
+from fvqp.energy import EnergyAxis, bcs_weights
 from fvqp.errors import CaseError, ConvergenceError
 
 #: Below and above 2Δ, on the uniform grids and off them, smaller than a bin, and just above threshold.
@@ -188,7 +187,7 @@ def test_absorbed_power_converges_with_the_bin_width(energy, gap):
     exact = absorbed(energy, gap, 0.2, 2.0)
     errors = []
     for width in (0.02, 0.01, 0.005):
-        grid = CollisionGrid.uniform(width, 6.0, start=0.96)
+        grid = EnergyAxis.uniform(width, 6.0, start=0.96)
         f, n = thermal_state(grid, 0.2, cells=1)
         power = PhotonDrive.mode(grid, energy, 1.0, 2.0).energy_flow(bcs_weights(grid, gap), f, n)
         errors.append(abs(power.quasiparticles[0] / exact - 1.0))
@@ -203,7 +202,7 @@ def test_absorbed_power_converges_with_the_bin_width(energy, gap):
 @pytest.mark.parametrize("energy", [0.2, 0.2037, 1.4, 4.0, 4.0021])
 def test_rates_are_those_of_the_kinetic_equation(energy):
     """Every term, away from the edges that it has at Δ, Δ + ω0 and ω0 − Δ."""
-    grid, coupling, photons = CollisionGrid.uniform(0.005, 9.0, start=1.0), 0.3, 2.0
+    grid, coupling, photons = EnergyAxis.uniform(0.005, 9.0, start=1.0), 0.3, 2.0
 
     def f(e):
         return 0.3 * np.exp(-e / 0.7) * (1.0 + 0.2 * np.sin(3.0 * e))
@@ -239,7 +238,7 @@ def test_rates_are_those_of_the_kinetic_equation(energy):
 
 def test_transition_between_bins_diffuses_like_one_on_bins():
     """A photon smaller than a bin heats as the exact one: bins do not add diffusion in energy."""
-    grid = CollisionGrid.uniform(0.04, 6.0, start=0.96)
+    grid = EnergyAxis.uniform(0.04, 6.0, start=0.96)
     f, n = thermal_state(grid, 0.3, cells=1)
     energy = 0.011
     power = PhotonDrive.classical(grid, energy, 1.0).energy_flow(bcs_weights(grid, 1.0), f, n)
@@ -273,7 +272,7 @@ def test_power_needs_something_that_absorbs():
 
 def test_bins_that_repeat_are_connected_one_by_one():
     """Number and energy are as exact as on other grids, and equilibrium as stationary."""
-    grid = CollisionGrid.stepped(3.1, gap=0.9, step=0.3, width=0.05)
+    grid = EnergyAxis.stepped(3.1, gap=0.9, step=0.3, width=0.05)
     assert grid.edges[0] == 0.9 and grid.edges[-1] == pytest.approx(3.3, abs=1e-12) and grid.step == 0.3
     steps = np.diff(grid.edges).reshape(8, -1)
     assert steps[:, 0] == pytest.approx(3e-9 * (np.e - 1.0), rel=0.1) and steps.max() < 0.05
@@ -306,7 +305,7 @@ def test_bins_that_repeat_are_connected_one_by_one():
 
 def test_occupations_that_jump_at_photon_steps_absorb_the_power_of_the_conductivity():
     """f = (E − Δ)^(-1/2) on the first photon step, which linear functions between bins would not follow."""
-    grid = CollisionGrid.stepped(2.0, gap=1.0, step=0.25, width=0.01)
+    grid = EnergyAxis.stepped(2.0, gap=1.0, step=0.25, width=0.01)
     bin_weights = bcs_weights(grid, 1.0, "bin")
     first = grid.energies < 1.25
     f = 1e-6 * np.where(first, 1.0 / np.sqrt(grid.energies - 1.0), 0.0)[None]
@@ -325,4 +324,4 @@ def test_bad_steps():
         ({"phonon_maximum": 2.0}, "phonon_maximum 2 must exceed twice the gap 1"),
     ):
         with pytest.raises(CaseError, match=message):
-            CollisionGrid.stepped(2.5, **({"gap": 1.0, "step": 0.1, "width": 0.01} | change))
+            EnergyAxis.stepped(2.5, **({"gap": 1.0, "step": 0.1, "width": 0.01} | change))

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from scipy.optimize import brentq
 
-from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon
+from fvqp.collisions import Coupling, ElectronPhonon
 from fvqp.collisions.phonon_relaxation import phonon_points
 from fvqp.collisions.quasistatic_phonons import CLOSE, FEWEST, SLOWEST, QuasistaticPhonons, inverted
-from fvqp.grids.energy import EnergyGrid
+from fvqp.energy import EnergyAxis
 from fvqp.spectral import bin_averages
 from fvqp.typing import Floats
 
-GRID = EnergyGrid.graded(4.0, gap_edges=[1.0], first=0.02, number=40, largest=0.2)
-POINTS = CollisionGrid(GRID.edges, phonon_points(GRID))
+GRID = EnergyAxis.graded(4.0, gap_edges=[1.0], first=0.02, number=40, largest=0.2)
+POINTS = EnergyAxis(GRID.edges, phonon_points(GRID))
 OPERATOR = ElectronPhonon(POINTS, Coupling(1.764, 0.01), "graded", split_shares=True)
 EVENTS = OPERATOR.events
 LEAVES = 0.1
@@ -44,7 +44,7 @@ def rates(h: Floats, t: Floats) -> tuple[Floats, Floats]:
 @pytest.mark.parametrize("hot", [0.05, 0.4, 3.0])
 def test_roots(temperature: float, hot: float) -> None:
     """The occupation of every point, to rounding, in few steps: from e^(−100) phonons to many."""
-    energy = GRID.centres
+    energy = GRID.energies
     h = np.tanh(energy / (2.0 * hot)) * (1.0 - 0.2 * np.exp(-energy))
     t = 0.3 * (1.0 - h) * np.exp(-energy)
     found = QuasistaticPhonons(EVENTS, bath(temperature), LEAVES).steady(states(), np.stack([h, t])[None])
@@ -72,7 +72,7 @@ def test_roots(temperature: float, hot: float) -> None:
 
 def test_equal_energies_are_linear() -> None:
     """On equal bins the first guess is the solution, and one step says so."""
-    points = CollisionGrid.uniform(0.1, 4.0)
+    points = EnergyAxis.uniform(0.1, 4.0)
     events = ElectronPhonon(points, Coupling(1.764, 0.01), "graded", split_shares=True).events
     found = bin_averages(points.edges, 1.0, 0.0, 0.02)
     bin_weights = [part * 0.1 for part in (found.dos, found.pairing, found.re_F)]
@@ -86,7 +86,7 @@ def test_occupations_that_a_step_has_led_astray() -> None:
     """f below 0 and above 1: numbers, positive and bounded, at the end of few steps; rest is as before."""
     rng = np.random.default_rng(5)
     f = np.zeros((200, 2, GRID.n))
-    f[:, 0] = np.tanh(GRID.centres / 0.1)
+    f[:, 0] = np.tanh(GRID.energies / 0.1)
     f[:, 0] += 10.0 ** rng.uniform(-17.0, 1.0, (200, 1)) * rng.standard_normal((200, GRID.n))
     phonons = QuasistaticPhonons(EVENTS, bath(0.05), LEAVES)
     found = phonons.steady(states(), f)
@@ -102,7 +102,7 @@ def test_occupations_that_a_step_has_led_astray() -> None:
 
 def test_inversion() -> None:
     """More quasiparticles at 3Δ than at 2Δ: phonons of the difference have no end, others do."""
-    h = np.where(GRID.centres > 2.0, -0.9, 1.0)
+    h = np.where(GRID.energies > 2.0, -0.9, 1.0)
     f = np.stack([h, 0.0 * h])[None]
     slow, fast = (QuasistaticPhonons(EVENTS, bath(0.05), leaves) for leaves in (1e-6, 1e9))
     found = slow.steady(states(), f)

@@ -17,7 +17,6 @@ from fvqp.collisions import (
     PhotonDrive,
     QuasiparticleInjection,
     TabulatedSpectrum,
-    bcs_weights,
     escape_time,
     pair_breaking_efficiency,
     phonon_energy,
@@ -26,6 +25,7 @@ from fvqp.collisions import (
     quasiparticle_energy,
     thermal,
 )
+from fvqp.energy import bcs_weights
 from fvqp.errors import CaseError
 
 POWER = np.array([0.0, 0.3, 1.0, 20.0])

@@ -7,13 +7,11 @@ import pytest
 from scipy.integrate import quad
 
 from fvqp.collisions import (
-    CollisionGrid,
     Coupling,
     ElectronPhonon,
     Gaussian,
     PhononEscape,
     PhononInjection,
-    bcs_weights,
     inverse_lifetimes,
     phonon_energy,
     quasiparticle_density,
@@ -21,12 +19,13 @@ from fvqp.collisions import (
     thermal,
 )
 from fvqp.collisions.threshold import at_threshold, broken_pairs, carried_phonons, first_of_pairs
+from fvqp.energy import EnergyAxis, bcs_weights
 from fvqp.errors import CaseError
 from fvqp.gap import SelfConsistentGap
 from fvqp.models.boltzmann import BoltzmannProblem, Medium, balanced_state, separate_cells
 
 COUPLING = Coupling(1.764, 0.05)
-GRID = CollisionGrid.uniform(0.1, 4.0)
+GRID = EnergyAxis.uniform(0.1, 4.0)
 #: At an edge, at a centre, and elsewhere; the last one is normal.
 GAPS = np.array([1.0, 0.95, 0.83, 0.5, 0.0])
 
@@ -47,7 +46,7 @@ def breaking_rate(omega: float) -> float:
 def test_pair_breaking_at_the_threshold(start, rule):
     """Every phonon point above 2Δ breaks pairs at its exact rate: the first one too, whose rate is else wrong
     by 27 % (bin) or twice too large (linear), however narrow the bins."""
-    grid = CollisionGrid.uniform(0.1, 4.0, start=start)
+    grid = EnergyAxis.uniform(0.1, 4.0, start=start)
     bin_weights = at_threshold(grid, bcs_weights(grid, 1.0, rule), 1.0, rule)
     rates = inverse_lifetimes(ElectronPhonon(grid, COUPLING, "direct"), bin_weights, *thermal(grid, 0.0))
     for k, omega in enumerate(grid.phonon_energies):
@@ -61,7 +60,7 @@ def test_modes_above_the_threshold(gap):
     """Modes that break pairs are those above 2Δ, with order 2."""
     errors = []
     for width in (0.1, 0.05, 0.025):
-        grid = CollisionGrid.uniform(width, 4.0, start=gap - width)
+        grid = EnergyAxis.uniform(width, 4.0, start=gap - width)
         bin_weights = at_threshold(grid, bcs_weights(grid, gap), gap)
         first = grid.energies[np.argmax(bin_weights.active[0])]
         there = grid.phonon_energies > 2.0 * first * (1.0 - 1e-9)
@@ -105,7 +104,7 @@ def test_conservation_equilibrium_and_derivatives(evaluation):
 
 def trapped(width: float, moves: bool) -> float:
     """Steady density under phonons of 3 Δ0 that are injected, with escape slower than pair breaking."""
-    grid = CollisionGrid.uniform(width, 4.0, start=0.0 if moves else 1.0 - width)
+    grid = EnergyAxis.uniform(width, 4.0, start=0.0 if moves else 1.0 - width)
     operator, bath = ElectronPhonon(grid, COUPLING, "direct"), thermal(grid, 0.15)
     processes = {
         "injection": PhononInjection(grid, COUPLING, Gaussian(3.0, 0.15), power=0.02),
@@ -184,5 +183,5 @@ def test_where_modes_are_not_split():
     with pytest.raises(CaseError, match="graded sums do not split phonon modes"):
         moves = SelfConsistentGap(GRID, splits_phonons=True)
         BoltzmannProblem(separate_cells(), GRID, Medium(operator, moves))
-    graded = CollisionGrid.graded(4.0, gap=1.0, finest=0.1)
+    graded = EnergyAxis.from_gap(4.0, gap=1.0, finest=0.1)
     assert at_threshold(graded, bcs_weights(graded, 1.0), 1.0).phonon_shares is None

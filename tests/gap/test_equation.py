@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from fvqp.energy import EnergyAxis, equilibrium, lead
 from fvqp.errors import CaseError
 from fvqp.gap import (
     coupling,
@@ -14,10 +15,9 @@ from fvqp.gap import (
     gap_weights,
     superfluid_density,
 )
-from fvqp.grids import EnergyGrid, equilibrium, lead
 from fvqp.spectral import bin_averages, gap_edge
 
-GRID = EnergyGrid.graded(8.0, gap_edges=[0.9], first=1e-3)
+GRID = EnergyAxis.graded(8.0, gap_edges=[0.9], first=1e-3)
 
 
 @pytest.mark.parametrize("cutoff", [None, 5.0, 10.0])
@@ -36,7 +36,7 @@ def test_bins_converge_to_the_exact_equilibrium() -> None:
     gap = equilibrium_gap(t, 0.0, gamma)
     errors = []
     for width in (0.05, 0.025, 0.0125):
-        edges = EnergyGrid.uniform(width, 8.0).edges
+        edges = EnergyAxis.uniform(width, 8.0).edges
         spectrum = bin_averages(edges, gap, 0.0, gamma)
         f_l = equilibrium(edges, t)[None, :]
         errors.append(abs(gap_residual(f_l, edges, spectrum, 0.0, gamma, cutoff=None)[0]))
@@ -48,7 +48,7 @@ def test_the_bins_above_the_top_and_above_the_cutoff() -> None:
     # f_L = 1: the answer is the exact zero-temperature integral, wherever the grid ends.
     exact = None
     for maximum in (2.0, 4.0, 8.0):
-        edges = EnergyGrid.uniform(0.05, maximum).edges
+        edges = EnergyAxis.uniform(0.05, maximum).edges
         spectrum = bin_averages(edges, [1.0], 0.02, 1e-3)
         ones = np.ones(spectrum.dos.shape)
         r = gap_residual(ones, edges, spectrum, 0.02, 1e-3, cutoff=3.0)
@@ -99,7 +99,7 @@ def test_residual_is_nearly_the_logarithm_of_the_solution() -> None:
 def test_biased_lead_reduces_the_gap_of_a_blocked_wire() -> None:
     # Half filling between Δ and eV (f_L = 0 there): 1/Δ ∫_Δ^{eV} P dε = arccosh(eV/Δ) is missing.
     bias, gamma = 1.5, 1e-6
-    edges = EnergyGrid.graded(8.0, gap_edges=[1.0, bias], first=1e-4).edges
+    edges = EnergyAxis.graded(8.0, gap_edges=[1.0, bias], first=1e-4).edges
     spectrum = bin_averages(edges, [1.0], 0.0, gamma)
     f_l, _ = lead(edges, bias, 0.0)
     r = gap_residual(f_l[None, :], edges, spectrum, 0.0, gamma, cutoff=None)
@@ -133,14 +133,14 @@ def test_normal_state_above_the_critical_temperature() -> None:
 
 def test_superfluid_density_of_a_normal_metal_and_of_bins_that_end_early() -> None:
     for maximum in (2.0, 6.0):
-        edges = EnergyGrid.uniform(0.05, maximum).edges
+        edges = EnergyAxis.uniform(0.05, maximum).edges
         spectrum = bin_averages(edges, [1.0, 0.0], 0.0, 1e-6)
         density = superfluid_density(np.ones(spectrum.dos.shape), edges, spectrum, 0.0, 1e-6)
         np.testing.assert_allclose(density, [np.pi / 2, 0.0], atol=1e-5)
 
 
 def test_superfluid_density_vanishes_where_every_state_is_filled() -> None:
-    edges = EnergyGrid.graded(40.0, gap_edges=[float(gap_edge(1.0, 0.1))], first=1e-3).edges
+    edges = EnergyAxis.graded(40.0, gap_edges=[float(gap_edge(1.0, 0.1))], first=1e-3).edges
     spectrum = bin_averages(edges, [1.0], 0.1, 1e-3)
     density = superfluid_density(np.zeros(spectrum.dos.shape), edges, spectrum, 0.1, 1e-3)
     assert abs(density[0]) < 1e-3

@@ -13,7 +13,8 @@ from scipy.interpolate import CubicSpline
 from scipy.optimize import brentq
 from thermal_gaps import critical_temperature, thermal_gap
 
-from fvqp.collisions import CollisionGrid, relative_velocity, thermal
+from fvqp.collisions import relative_velocity, thermal
+from fvqp.energy import EnergyAxis
 from fvqp.errors import CaseError
 from fvqp.gap import SelfConsistentGap, SpectralFamily
 from fvqp.materials import load_material
@@ -26,7 +27,7 @@ from fvqp.typing import Floats
 TOP = 6.0
 #: Relative errors of Δ(T) that are allowed at 0.4, 0.6, 0.8 and 0.95 T_c; damping blurs the edge next to T_c.
 EQUILIBRIUM = [("Sn", (2e-5, 3e-4, 2e-4, 8e-3)), ("Nb", (2e-5, 4e-4, 1.2e-3, 2e-2))]
-GRADED = CollisionGrid.graded(TOP, gap=(0.4, 1.0), finest=0.01, growth=0.04)
+GRADED = EnergyAxis.from_gap(TOP, gap=(0.4, 1.0), finest=0.01, growth=0.04)
 
 
 @cache
@@ -42,7 +43,7 @@ def metal(name: str) -> SimpleNamespace:
     )
 
 
-def self_consistent(grid: CollisionGrid, name: str = "Sn", rule: str = "linear") -> SelfConsistentGap:
+def self_consistent(grid: EnergyAxis, name: str = "Sn", rule: str = "linear") -> SelfConsistentGap:
     return SelfConsistentGap(grid, rule, family=metal(name).family)  # type: ignore[arg-type]
 
 
@@ -54,7 +55,7 @@ def weak_family() -> SpectralFamily:
     )
 
 
-def bump(grid: CollisionGrid, centre: float, width: float, peak: float) -> Floats:
+def bump(grid: EnergyAxis, centre: float, width: float, peak: float) -> Floats:
     return peak * np.exp(-(((grid.energies - centre) / width) ** 2))[None]
 
 
@@ -81,7 +82,7 @@ def test_bcs_theory_is_a_family(rule: str, cold: float) -> None:
 @pytest.mark.parametrize("name", ["Sn", "Nb"])
 def test_spectrum_without_quasiparticles(name: str) -> None:
     """Bins are those of the solution itself, whose damping is small up to 4 Δ0."""
-    grid = CollisionGrid.uniform(0.04, 4.0)
+    grid = EnergyAxis.uniform(0.04, 4.0)
     found = self_consistent(grid, name).bin_weights(1.0)
     expected = metal(name).strong.bin_weights(grid, renormalized=True)
     there = found.active & expected.active & (grid.energies > 1.04)
@@ -94,7 +95,7 @@ def test_spectrum_without_quasiparticles(name: str) -> None:
 def test_equilibrium_is_that_of_the_eliashberg_equations(name: str, tolerances: tuple[float, ...]) -> None:
     """Only 0.7 T_c and T_c entered; the gap at other temperatures, and of BCS theory at the same k_BT/Δ0."""
     here = metal(name)
-    grid = CollisionGrid.uniform(0.01, TOP)
+    grid = EnergyAxis.uniform(0.01, TOP)
     family, weak = self_consistent(grid, name), SelfConsistentGap(grid)
     assert critical_temperature(family) == pytest.approx(here.critical, rel=3e-4)
     spacing = here.strong.spectrum.gap_edge / 60.0
@@ -118,7 +119,7 @@ def test_gap_of_quasiparticles_far_from_equilibrium(
 ) -> None:
     """Against the Eliashberg equations with these occupations; what hot ones do beyond φ is left out."""
     here = metal("Sn")
-    grid = CollisionGrid.uniform(0.01, TOP)
+    grid = EnergyAxis.uniform(0.01, TOP)
     f = bump(grid, centre, width, peak)
     cold = here.strong.spectrum
     given = tabulated(grid.energies * cold.gap_edge, f[0])
@@ -138,7 +139,7 @@ def test_strong_coupling_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
         family = strong.gap_family()
     (said,) = caplog.messages
     assert "a coupling of 1.5 is so strong" in said and "is up to 4, 17 and 40 % off" in said
-    grid, cold = CollisionGrid.uniform(0.02, 5.5), strong.spectrum
+    grid, cold = EnergyAxis.uniform(0.02, 5.5), strong.spectrum
     for centre, width, error in ((1.2, 0.1, -0.038), (2.0, 0.2, -0.166), (3.5, 0.25, -0.401)):
         f = bump(grid, centre, width, 0.3)
         given = tabulated(grid.energies * cold.gap_edge, f[0])
@@ -150,7 +151,7 @@ def test_strong_coupling_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
 @pytest.mark.slow
 def test_weak_coupling_is_bcs() -> None:
     """Differences vanish with λ, at the same part of T_c."""
-    grid = CollisionGrid.uniform(0.02, TOP)
+    grid = EnergyAxis.uniform(0.02, TOP)
     weak, f = SelfConsistentGap(grid), bump(grid, 2.0, 0.2, 0.2)
     off = []
     for coupling in (0.5, 0.25):
@@ -167,7 +168,7 @@ def test_weak_coupling_is_bcs() -> None:
 @pytest.mark.parametrize("rule", ["linear", "bin"])
 @pytest.mark.parametrize("cold", [1.0, 0.7])
 def test_number_and_energy_are_kept(rule: str, cold: float) -> None:
-    grid = CollisionGrid.graded(TOP, gap=(0.4 * cold, cold), finest=0.01, growth=0.04)
+    grid = EnergyAxis.from_gap(TOP, gap=(0.4 * cold, cold), finest=0.01, growth=0.04)
     moving = SelfConsistentGap(grid, rule, cold=cold, family=metal("Sn").family)  # type: ignore[arg-type]
     rng = np.random.default_rng(5)
     for centre in cold * rng.uniform(1.05, 3.0, 12):
@@ -187,7 +188,7 @@ def test_number_and_energy_are_kept(rule: str, cold: float) -> None:
 def test_gap_equation_is_where_the_energy_does_not_change() -> None:
     """∂W/∂Δ at fixed f(ξ), by states that move with the gap, vanishes where the gap equation holds."""
     x, phi = metal("Sn").family.x, metal("Sn").family.phi
-    grid = CollisionGrid.uniform(0.01, TOP)
+    grid = EnergyAxis.uniform(0.01, TOP)
     moving = self_consistent(grid)
     gap = float(moving.gap(bump(grid, 1.8, 0.3, 0.2))[0])
     energies = np.linspace(gap, 5.0, 40_001)
@@ -220,7 +221,7 @@ def test_occupations_are_carried_along_with_momentum() -> None:
 
     errors = []
     for width, steps in ((0.04, 30), (0.02, 120), (0.01, 480)):
-        grid = CollisionGrid.uniform(width, 4.0)
+        grid = EnergyAxis.uniform(width, 4.0)
         moving = self_consistent(grid)
         f = bump(grid, 1.6, 0.25, 0.2)
         start = gap = moving.gap(f)
@@ -241,7 +242,7 @@ def test_occupations_are_carried_along_with_momentum() -> None:
 
 def test_states_times_speed_are_those_of_the_normal_metal() -> None:
     """``ρM v = v_F Z(0)`` at all gaps: the part of a bin above the gap."""
-    grid = CollisionGrid.uniform(0.05, 5.0)
+    grid = EnergyAxis.uniform(0.05, 5.0)
     moving = self_consistent(grid)
     gaps = np.array([0.7, 0.93, 1.0])
     bin_weights = moving.bin_weights(gaps)
@@ -251,7 +252,7 @@ def test_states_times_speed_are_those_of_the_normal_metal() -> None:
 
 
 def test_normal_state_and_back() -> None:
-    grid = CollisionGrid.uniform(0.05, TOP)
+    grid = EnergyAxis.uniform(0.05, TOP)
     moving = self_consistent(grid)
     hot = thermal(grid, 0.56).f
     assert moving.gap(hot)[0] == 0.0
@@ -263,7 +264,7 @@ def test_what_a_family_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
     lead = alpha2f.metal("Pb")
     strong = strong_coupling(load_material("Sn"), lead.spectrum, coulomb=lead.coulomb)
     with pytest.raises(CaseError, match="no quasiparticles of a definite energy"):
-        SelfConsistentGap(CollisionGrid.uniform(0.05, 6.0), family=strong.gap_family())
+        SelfConsistentGap(EnergyAxis.uniform(0.05, 6.0), family=strong.gap_family())
     warm = replace(metal("Sn").strong.spectrum, phi=0.0 * metal("Sn").strong.spectrum.phi)
     with monkeypatch.context() as patched:
         patched.setattr("fvqp.gap.family.solve", lambda *given, **named: warm)

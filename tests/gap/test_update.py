@@ -1,4 +1,4 @@
-"""The gap of a cell on a fixed energy grid, and quasiparticles that move with it."""
+"""The gap of a cell on a fixed energy axis, and quasiparticles that move with it."""
 
 from __future__ import annotations
 
@@ -9,21 +9,14 @@ from scipy.optimize import brentq
 from thermal_gaps import critical_temperature, thermal_gap
 
 import fvqp.threads
-from fvqp.collisions import (
-    CollisionGrid,
-    Coupling,
-    ElectronPhonon,
-    bcs_weights,
-    phonon_energy,
-    quasiparticle_density,
-    thermal,
-)
+from fvqp.collisions import Coupling, ElectronPhonon, phonon_energy, quasiparticle_density, thermal
+from fvqp.energy import EnergyAxis, bcs_weights
 from fvqp.errors import CaseError, ConvergenceError
 from fvqp.gap import SelfConsistentGap, condensate_energy, equilibrium_gap
 from fvqp.models.boltzmann import BoltzmannProblem, Medium, State, evolve, separate_cells
 
-UNIFORM = CollisionGrid.uniform(0.02, 4.0)
-GRADED = CollisionGrid.graded(12.0, gap=[0.5, 1.0], finest=0.01, growth=0.1)
+UNIFORM = EnergyAxis.uniform(0.02, 4.0)
+GRADED = EnergyAxis.from_gap(12.0, gap=[0.5, 1.0], finest=0.01, growth=0.1)
 GRIDS = pytest.mark.parametrize("grid", [UNIFORM, GRADED], ids=["uniform", "graded"])
 RULES = pytest.mark.parametrize("rule", ["linear", "bin"])
 
@@ -87,7 +80,7 @@ def test_condensate_energy():
 def test_equilibrium_gap_is_of_second_order(temperature):
     exact = float(equilibrium_gap(temperature))
     widths = (0.04, 0.02, 0.01)
-    found = [thermal_gap(SelfConsistentGap(CollisionGrid.uniform(h, 8.0)), temperature) for h in widths]
+    found = [thermal_gap(SelfConsistentGap(EnergyAxis.uniform(h, 8.0)), temperature) for h in widths]
     errors = np.array(found) - exact
     assert abs(errors[-1]) < 2e-4
     assert np.all(orders(errors) > 1.7)
@@ -96,7 +89,7 @@ def test_equilibrium_gap_is_of_second_order(temperature):
 def test_ratio_of_gap_and_critical_temperature():
     widths = (0.04, 0.02, 0.01)
     found = np.array(
-        [2.0 / critical_temperature(SelfConsistentGap(CollisionGrid.uniform(h, 12.0))) for h in widths]
+        [2.0 / critical_temperature(SelfConsistentGap(EnergyAxis.uniform(h, 12.0))) for h in widths]
     )
     errors = found - 2.0 * np.pi * np.exp(-np.euler_gamma)
     assert abs(errors[-1]) < 2e-3
@@ -189,7 +182,7 @@ def test_uniform_occupation_stays_to_second_order_in_the_move():
 
 def faded(h, steps, share=0.3):
     """A thermal distribution fades by ``1 − share`` in so many steps; error of the gap and of f."""
-    temperature, grid = 0.42, CollisionGrid.uniform(h, 6.0)
+    temperature, grid = 0.42, EnergyAxis.uniform(h, 6.0)
     self_consistent, start = SelfConsistentGap(grid), float(equilibrium_gap(temperature))
 
     def initial(energy):
@@ -228,7 +221,7 @@ def test_entropy_of_the_move():
     """Quasiparticles that keep their momentum keep their entropy: to order 2 in the width, 1 in the step."""
     changes = []
     for h in (0.05, 0.025):
-        grid = CollisionGrid.uniform(h, 4.0)
+        grid = EnergyAxis.uniform(h, 4.0)
         self_consistent, f = SelfConsistentGap(grid), thermal(grid, 0.4).f
         gap, total, steps = np.array([thermal_gap(self_consistent, 0.4)]), 0.0, round(0.16 / h**2)
         for _ in range(steps):
@@ -291,8 +284,8 @@ def hot(grid, pulse="rises"):
     return f, start.n.copy(), Coupling(1.764, ratio)
 
 
-GRADED_RUN = CollisionGrid.graded(4.0, gap=[0.4, 1.0], finest=0.05, growth=0.1)
-UNIFORM_RUN = CollisionGrid.uniform(0.05, 4.0)
+GRADED_RUN = EnergyAxis.from_gap(4.0, gap=[0.4, 1.0], finest=0.05, growth=0.1)
+UNIFORM_RUN = EnergyAxis.uniform(0.05, 4.0)
 
 
 @pytest.mark.parametrize(("name", "grid"), [("direct", UNIFORM_RUN), ("graded", GRADED_RUN)])
@@ -368,7 +361,7 @@ def test_bad_input():
     with pytest.raises(CaseError, match='must be "bin" or "linear"'):
         SelfConsistentGap(UNIFORM, "cubic")
     with pytest.raises(CaseError, match="do not hold the gap"):
-        SelfConsistentGap(CollisionGrid.uniform(0.1, 0.9))
+        SelfConsistentGap(EnergyAxis.uniform(0.1, 0.9))
 
 
 def test_gap_that_leaves_the_grid_is_said():
@@ -404,8 +397,8 @@ def test_threads_do_not_change_anything(monkeypatch):
 @pytest.mark.parametrize("rule", ["linear", "bin"])
 def test_another_superconductor_follows_in_its_own_units(rule):
     """Energies are only measured in other units: all is that of Δ_c = 1 on an axis scaled by 1/Δ_c."""
-    cold, grid = 0.4, CollisionGrid.uniform(0.02, 2.0, start=0.1)
-    own = CollisionGrid.uniform(0.02 / cold, 2.0 / cold, start=0.1 / cold)
+    cold, grid = 0.4, EnergyAxis.uniform(0.02, 2.0, start=0.1)
+    own = EnergyAxis.uniform(0.02 / cold, 2.0 / cold, start=0.1 / cold)
     self_consistent, reference = SelfConsistentGap(grid, rule, cold=cold), SelfConsistentGap(own, rule)
     f = thermal(own, 0.25).f
     gap = self_consistent.gap(f)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from mpi4py import MPI
 
-from fvqp.grids.energy import EnergyGrid
+from fvqp.energy import EnergyAxis
 from fvqp.materials import load_material
 from fvqp.mesh import Mesh, read_mesh, shape_mesh
 from fvqp.models.device import Device, Junction, Reservoir
@@ -89,9 +89,9 @@ def wire(
     )
 
 
-def graded(broadening: float, number: int, maximum: float = 4.0, edge: float = 1.0) -> EnergyGrid:
+def graded(broadening: float, number: int, maximum: float = 4.0, edge: float = 1.0) -> EnergyAxis:
     """Energies that resolve a gap edge broadened by ``broadening``."""
-    return EnergyGrid.graded(maximum, gap_edges=[edge], first=broadening / 4, number=number)
+    return EnergyAxis.graded(maximum, gap_edges=[edge], first=broadening / 4, number=number)
 
 
 def close(found: object, expected: object, relative: float) -> None:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon, PhotonDrive, thermal
+from fvqp.collisions import Coupling, ElectronPhonon, PhotonDrive, thermal
 from fvqp.collisions.sources import PhononEscape
+from fvqp.energy import EnergyAxis
 from fvqp.errors import CaseError
 from fvqp.models.at_power import steady_at_power
 from fvqp.models.boltzmann import BoltzmannProblem, Medium, balanced_state, separate_cells
 from fvqp.models.boltzmann.cell_equations import CellEquations
 
 COUPLING = Coupling(kappa=1.764, pair_breaking_time=5.5e-4)
-GRID = CollisionGrid.uniform(0.125, 6.0, start=1.0)
+GRID = EnergyAxis.uniform(0.125, 6.0, start=1.0)
 BATH = thermal(GRID, 0.08)
 
 

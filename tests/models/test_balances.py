@@ -115,7 +115,7 @@ def test_hot_reservoir_heats_the_other_one() -> None:
     )
     warm = UsadelProblem(device, graded(GAMMA, 80, maximum=6.0), GAMMA)
     solution = solve_point(warm, Point())
-    energy = (solution.kinetic.currents[0] * warm.grid.centres * warm.grid.widths).sum(axis=1)
+    energy = (solution.kinetic.currents[0] * warm.grid.energies * warm.grid.widths).sum(axis=1)
     # Deviations of f_L are negative where it is hot.
     assert energy[2] < 0.0 < energy[1]
     assert abs(energy.sum()) <= 1e-10 * energy[1]

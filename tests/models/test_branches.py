@@ -13,8 +13,8 @@ from test_supercurrent import DEPAIRING_CURRENT
 from wire_devices import ALUMINIUM, THICKNESS, UM, WIDTH, line_mesh, wire
 
 from fvqp.collisions import InelasticCollisions
+from fvqp.energy import EnergyAxis
 from fvqp.errors import CaseError
-from fvqp.grids.energy import EnergyGrid
 from fvqp.mesh.shapes import shape_mesh
 from fvqp.models.branches import follow_gap
 from fvqp.models.device import Device, Lead, Reservoir
@@ -34,7 +34,7 @@ def strong(
     """The wire with an injector so strong that the gap jumps."""
     device = wire(line_mesh(10, 9), "point_B", conductance={"A": conductance})
     collisions = None if strength is None else InelasticCollisions(strength)
-    return UsadelProblem(device, EnergyGrid.uniform(0.05, 4.0), 0.05, gap, collisions=collisions)
+    return UsadelProblem(device, EnergyAxis.uniform(0.05, 4.0), 0.05, gap, collisions=collisions)
 
 
 def test_bad_input() -> None:
@@ -132,7 +132,7 @@ def test_the_depairing_current() -> None:
     ends = Reservoir("ends", ("left", "right"), 0.01)
     device = Device(mesh, ALUMINIUM, [], [ends], width=WIDTH, thickness=THICKNESS)
     unit = ALUMINIUM.gap / constants.e / ALUMINIUM.coherence_resistance(WIDTH * THICKNESS)
-    grid = EnergyGrid.graded(4.0, gap_edges=[0.7, 1.0], first=0.005, number=160)
+    grid = EnergyAxis.graded(4.0, gap_edges=[0.7, 1.0], first=0.005, number=160)
     flow = Supercurrent("left", "right", "current", (0.0,))
     problem = UsadelProblem(device, grid, 1e-5, GapModel(), supercurrent=flow)
 

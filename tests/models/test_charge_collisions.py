@@ -13,10 +13,10 @@ from scipy.special import zeta
 from wire_devices import ALUMINIUM, THICKNESS, UM, WIDTH, line_mesh, wire
 
 from fvqp.collisions import InelasticCollisions, PhononBath
+from fvqp.energy import EnergyAxis
+from fvqp.energy import thermal as distributions
 from fvqp.errors import CaseError
 from fvqp.gap import critical_temperature, equilibrium_gap
-from fvqp.grids import energy as distributions
-from fvqp.grids.energy import EnergyGrid
 from fvqp.mesh.shapes import shape_mesh
 from fvqp.models.device import Device, Junction, Reservoir
 from fvqp.models.inelastic import BALANCE, InelasticSystem
@@ -28,11 +28,11 @@ from fvqp.models.usadel import GapModel, Point, Solution, UsadelProblem
 from fvqp.typing import Bools, Floats
 
 LENGTH, BIAS, BATH = 8 * UM, 2.0, 0.5
-GRID = EnergyGrid.uniform(0.1, 6.0)
-GRADED = EnergyGrid.graded(6.0, gap_edges=[1.0], first=0.01, number=80)
+GRID = EnergyAxis.uniform(0.1, 6.0)
+GRADED = EnergyAxis.graded(6.0, gap_edges=[1.0], first=0.01, number=80)
 
 
-def biased(collisions: InelasticCollisions | None, grid: EnergyGrid = GRID, **more: object) -> UsadelProblem:
+def biased(collisions: InelasticCollisions | None, grid: EnergyAxis = GRID, **more: object) -> UsadelProblem:
     """A normal wire with ∓ half of 2 Δ0/e at its ends, at 0.5 K."""
     mesh = shape_mesh("grid1d", nx=16, Lx=LENGTH, regions={"wire": (0.0, LENGTH)})
     unit = ALUMINIUM.gap / 1.602176634e-19
@@ -51,12 +51,12 @@ def moments(problem: UsadelProblem, solution: Solution) -> tuple[Floats, Floats,
     x = problem.device.mesh.centroid[:, 0] / LENGTH
     # ∫f_T dε = −μ and ∫ε(1 − f_L)dε = π²T²/6 + μ²/2 where electrons are thermal.
     potential = -solution.kinetic.deviation(T) @ grid.widths
-    energy = np.pi**2 * bath**2 / 6 - solution.kinetic.deviation(L) @ (grid.widths * grid.centres)
+    energy = np.pi**2 * bath**2 / 6 - solution.kinetic.deviation(L) @ (grid.widths * grid.energies)
     return x, potential, (energy - potential**2 / 2) * 6 / np.pi**2
 
 
 @pytest.mark.parametrize("grid", [GRID, GRADED])
-def test_two_steps(grid: EnergyGrid) -> None:
+def test_two_steps(grid: EnergyAxis) -> None:
     """Without collisions f is a mean of both reservoirs: linear in x at every energy."""
     problem = biased(None, grid)
     solution = solve_point(problem, Point())
@@ -90,9 +90,9 @@ def test_hot_electrons(strength: float, monkeypatch: pytest.MonkeyPatch) -> None
     np.testing.assert_allclose(squared, expected, rtol=1e-10)
     hot = np.sqrt(expected)[:, None]
     up, down = (
-        np.tanh((GRID.centres + s * direction * BIAS * (x - 0.5)[:, None]) / (2 * hot)) for s in (-1, 1)
+        np.tanh((GRID.energies + s * direction * BIAS * (x - 0.5)[:, None]) / (2 * hot)) for s in (-1, 1)
     )
-    f = np.tanh(GRID.centres / (2 * bath)) + solution.kinetic.deviation(L)
+    f = np.tanh(GRID.energies / (2 * bath)) + solution.kinetic.deviation(L)
     distance = np.abs(f - 0.5 * (up + down)).max()
     if strength == 1e-3:
         assert distance > 0.1
@@ -108,7 +108,7 @@ def test_moments_on_a_graded_axis(strength: float) -> None:
     """Collisions of any strength leave energy and charge where they are without any."""
     problem = biased(InelasticCollisions(strength, charge=True), GRADED)
     solution, elastic = solve_point(problem, Point()), solve_point(biased(None, GRADED), Point())
-    for c, moment in ((L, GRADED.widths * GRADED.centres), (T, GRADED.widths)):
+    for c, moment in ((L, GRADED.widths * GRADED.energies), (T, GRADED.widths)):
         expected = elastic.kinetic.deviation(c) @ moment
         found = solution.kinetic.deviation(c) @ moment
         # As in `test_hot_electrons`, with residuals of 5e-12.
@@ -137,13 +137,13 @@ def test_phonons_cool_a_biased_wire() -> None:
 def superconducting(
     charge: bool,
     gap: GapModel | None = None,
-    grid: EnergyGrid | None = None,
+    grid: EnergyAxis | None = None,
     phonons: PhononBath | None = None,
 ) -> UsadelProblem:
     device = wire(line_mesh(12, 9), "point_B", "point_A", bath=0.3, temperature={"A": 0.3, "B": 0.3})
     return UsadelProblem(
         device,
-        grid or EnergyGrid.uniform(0.05, 6.0),
+        grid or EnergyAxis.uniform(0.05, 6.0),
         0.05,
         gap or GapModel(),
         collisions=InelasticCollisions(5e-2, phonons=phonons, charge=charge),
@@ -183,7 +183,7 @@ def near_tc(charge: bool, reduced: float = 0.97, broadening: float = 2e-3) -> tu
         width=WIDTH,
         thickness=THICKNESS,
     )
-    grid = EnergyGrid.graded(
+    grid = EnergyAxis.graded(
         10.0 * t + gap, gap_edges=[gap], first=broadening / 3.0, number=120, largest=0.4 * t
     )
     phonons = PhononBath(rate / (7.0 * zeta(3.0) * reduced**3), 1.0 / tc, device.bath)
@@ -241,9 +241,9 @@ OWN = PhononBath(1e-2, 1.764, 0.13, escape_time=1e-2, pair_breaking_time=1e-2)
 )
 def test_superconductor_on_either_axis(phonons: PhononBath | None) -> None:
     """Graded bins give what three times as many equal ones do, and lose neither energy nor charge."""
-    graded = EnergyGrid.graded(6.0, gap_edges=[1.0], first=0.01, number=120, largest=0.1)
+    graded = EnergyAxis.graded(6.0, gap_edges=[1.0], first=0.01, number=120, largest=0.1)
     currents, relaxed = [], []
-    for grid in (EnergyGrid.uniform(1 / 60, 6.0), graded):
+    for grid in (EnergyAxis.uniform(1 / 60, 6.0), graded):
         problem = superconducting(True, grid=grid, phonons=phonons)
         solution = solve_point(problem, Point(2.5 * problem.device.voltage_unit))
         ledger = problem.ledger(solution)
@@ -272,8 +272,8 @@ def test_conductances(gap: GapModel) -> None:
 @pytest.mark.slow
 def test_phonons_of_their_own_act_on_charge() -> None:
     """Escaping at once they are a bath; where they stay, they scatter and break pairs, on either axis."""
-    uniform = EnergyGrid.uniform(0.1, 6.0)
-    graded = EnergyGrid.graded(6.0, gap_edges=[1.0], first=0.05, number=70, largest=0.15)
+    uniform = EnergyAxis.uniform(0.1, 6.0)
+    graded = EnergyAxis.graded(6.0, gap_edges=[1.0], first=0.05, number=70, largest=0.15)
     bath, trapped = PhononBath(0.1, 1.764, 0.13), replace(OWN, strength=0.1, escape_time=1.0)
     currents, charges = [], []
     for grid, phonons in (
@@ -291,7 +291,7 @@ def test_phonons_of_their_own_act_on_charge() -> None:
         system.residual(system.start(solution.kinetic))
         moved = (system.capacity * system.collided.loss)[:, L].sum(axis=0) * grid.widths
         unit = problem.device.voltage_unit
-        per_row = np.array([moved.sum() / constants.e, moved @ grid.centres * unit, 0.0]) * unit
+        per_row = np.array([moved.sum() / constants.e, moved @ grid.energies * unit, 0.0]) * unit
         allowed = BALANCE * ledger.scale + grid.n * np.finfo(float).eps * per_row
         assert np.all(np.abs(ledger.residual) <= allowed)
         assert np.all(allowed < 2e-6 * ledger.scale)
@@ -308,4 +308,4 @@ def test_bad_input() -> None:
     with pytest.raises(CaseError, match="its phase would turn"):
         biased(None, gap=GapModel())
     with pytest.raises(CaseError, match="the voltage of a reservoir"):
-        solve_point(biased(None, EnergyGrid.uniform(0.1, 0.8)), Point())
+        solve_point(biased(None, EnergyAxis.uniform(0.1, 0.8)), Point())

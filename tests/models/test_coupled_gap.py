@@ -11,15 +11,15 @@ from newton_counts import recorded
 from wire_devices import line_mesh, wire
 
 from fvqp.collisions import InelasticCollisions
+from fvqp.energy import EnergyAxis
 from fvqp.errors import ConvergenceError
-from fvqp.grids.energy import EnergyGrid
 from fvqp.models import operating_point
 from fvqp.models.coupled_gap import GapAndDistributions, RootBracket
 from fvqp.models.inelastic import InelasticSystem
 from fvqp.models.operating_point import solve_point
 from fvqp.models.usadel import GapModel, Point, Solution, UsadelProblem
 
-GRID = EnergyGrid(np.linspace(0.0, 8.0, 161))
+GRID = EnergyAxis(np.linspace(0.0, 8.0, 161))
 BIASES = (0.5, 0.95, 1.0, 1.05, 2.0, 3.25)
 
 
@@ -95,7 +95,7 @@ def test_a_branch_that_ends_at_a_bin(
     It moves by less than two bins, which is no jump to warn of.
     """
     made = recorded(monkeypatch)
-    coarse = replace(problem, grid=EnergyGrid.uniform(0.05, 8.0), broadening=1e-5, transport=None)
+    coarse = replace(problem, grid=EnergyAxis.uniform(0.05, 8.0), broadening=1e-5, transport=None)
     unit = coarse.device.voltage_unit
     before = solve_point(coarse, Point(3.0 * unit))
     made.clear()
@@ -117,7 +117,7 @@ def test_a_branch_that_ends_at_a_bin(
 def sharp() -> UsadelProblem:
     """A broadening a hundred times smaller than most bins that the gap edge passes."""
     edges = np.linspace(0.87, 0.995, 6).tolist()
-    grid = EnergyGrid.graded(8.0, gap_edges=edges, first=1e-4, number=150, largest=0.2)
+    grid = EnergyAxis.graded(8.0, gap_edges=edges, first=1e-4, number=150, largest=0.2)
     gap = GapModel("uniform", at="point_B", rule="arcsinh")
     return UsadelProblem(
         wire(line_mesh(14, 9), "point_B"), grid, 1e-4, gap, collisions=InelasticCollisions(2e-4)

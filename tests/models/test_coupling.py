@@ -12,18 +12,17 @@ from scipy import constants
 from scipy.optimize import brentq
 
 from fvqp.collisions import (
-    CollisionGrid,
     Coupling,
     ElectronPhonon,
     Gaussian,
     PhotonDrive,
     QuasiparticleInjection,
-    bcs_weights,
     phonon_energy,
     quasiparticle_energy,
     relative_velocity,
     thermal,
 )
+from fvqp.energy import EnergyAxis, bcs_weights
 from fvqp.errors import CaseError
 from fvqp.materials import load_material, pair_breaking_time
 from fvqp.models.coupling import electron_phonon_coupling, eliashberg_weights, interaction
@@ -32,9 +31,9 @@ from fvqp.spectral import alpha2f, eliashberg
 
 PB = alpha2f.metal("Pb")
 GRIDS = {
-    "direct": CollisionGrid.uniform(0.05, 4.0, start=0.5),
-    "fourier": CollisionGrid.uniform(0.05, 4.0, start=0.5),
-    "graded": CollisionGrid.graded(8.0, gap=1.0, finest=0.02, growth=0.1),
+    "direct": EnergyAxis.uniform(0.05, 4.0, start=0.5),
+    "fourier": EnergyAxis.uniform(0.05, 4.0, start=0.5),
+    "graded": EnergyAxis.from_gap(8.0, gap=1.0, finest=0.02, growth=0.1),
 }
 
 
@@ -105,7 +104,7 @@ def test_thermal_state_is_stationary(
 @pytest.mark.slow
 def test_weak_coupling_measure_is_that_of_bcs() -> None:
     spectrum = eliashberg.solve(alpha2f.debye(0.25, 20.0))
-    grid = CollisionGrid.uniform(0.1, 5.0, start=0.5)
+    grid = EnergyAxis.uniform(0.1, 5.0, start=0.5)
     bin_weights, mass = eliashberg_weights(spectrum, grid)
     bcs = bcs_weights(grid, 1.0, "bin")
     assert bin_weights.dos_weights == pytest.approx(bcs.dos_weights, rel=2e-3, abs=2e-3)
@@ -127,7 +126,7 @@ def test_normal_state_has_no_measure() -> None:
         eliashberg_weights(eliashberg.normal_state(PB.spectrum), GRIDS["direct"])
     cold = eliashberg.solve(PB.spectrum, coulomb=PB.coulomb, spacing=0.1)
     with pytest.raises(CaseError, match="leave the solved range"):
-        eliashberg_weights(cold, CollisionGrid.uniform(5.0, 1000.0))
+        eliashberg_weights(cold, EnergyAxis.uniform(5.0, 1000.0))
 
 
 def test_interaction_of_a_quadratic_spectrum_is_one():
@@ -139,7 +138,7 @@ def test_interaction_of_a_quadratic_spectrum_is_one():
     time = constants.hbar * renormalization / (2.0 * np.pi * per_joule * energy**3)
     material = replace(aluminium, characteristic_time=time)
     omega = np.linspace(0.001, 4.0, 4000)
-    grid = CollisionGrid.uniform(0.05, 6.0)
+    grid = EnergyAxis.uniform(0.05, 6.0)
     peak = np.where(omega < 1.5, 1.0, 2.0)
     found = interaction(alpha2f.Alpha2F(omega, quadratic * omega**2 * peak), renormalization, material, grid)
     low = grid.phonon_energies * aluminium.gap < 1.49e-3 * constants.e
@@ -160,7 +159,7 @@ def spectrum_of(X: Callable, phi: Callable, spacing: float = 0.002, end: float =
 def test_constant_gap_and_no_renormalization_are_bcs(rule: Any) -> None:
     """Z = 1 and φ = Δ: states, coherence, renormalization and speed of BCS theory to rounding."""
     spectrum = spectrum_of(lambda e: e, lambda e: np.full_like(e, 1.0))
-    grid = CollisionGrid.uniform(0.1, 5.0, start=0.5)
+    grid = EnergyAxis.uniform(0.1, 5.0, start=0.5)
     bin_weights, _ = eliashberg_weights(spectrum, grid, rule, unit=1.0, renormalization=1.0)
     bcs = bcs_weights(grid, 1.0, rule)
     np.testing.assert_allclose(bin_weights.dos_weights, bcs.dos_weights, atol=1e-6)
@@ -190,7 +189,7 @@ def test_group_velocity_and_number_of_states_are_those_of_the_dispersion(rule: A
     def xi(e: float) -> float:
         return float(np.sqrt(X(e) ** 2 - phi(e) ** 2))
 
-    grid = CollisionGrid.uniform(0.05, 6.0, start=0.9)
+    grid = EnergyAxis.uniform(0.05, 6.0, start=0.9)
     z = 1.7
     bin_weights, _ = eliashberg_weights(spectrum_of(X, phi), grid, rule, unit=1.0, renormalization=z)
     speed = relative_velocity(grid, 1.0, rule, bin_weights)[0]
@@ -217,7 +216,7 @@ def test_renormalized_rates_conserve_energy_and_have_their_jacobian(evaluation: 
     grid = (
         GRIDS[evaluation]
         if evaluation != "graded"
-        else CollisionGrid.graded(5.0, gap=1.0, finest=0.1, growth=0.1)
+        else EnergyAxis.from_gap(5.0, gap=1.0, finest=0.1, growth=0.1)
     )
     bin_weights, plain = strong.bin_weights(grid, renormalized=True), strong.bin_weights(grid)
     assert bin_weights.renormalization is not None and np.ptp(bin_weights.renormalization) > 0.04
@@ -266,5 +265,5 @@ def test_renormalized_rates_conserve_energy_and_have_their_jacobian(evaluation: 
 def test_energies_without_quasiparticles_are_refused() -> None:
     strong = strong_coupling(load_material("Sn"), PB.spectrum, coulomb=PB.coulomb)
     with pytest.raises(CaseError, match="phonons leave no quasiparticles of a definite energy"):
-        strong.bin_weights(CollisionGrid.uniform(0.05, 6.0, start=0.9), renormalized=True)
-    strong.bin_weights(CollisionGrid.uniform(0.05, 3.0, start=0.9), renormalized=True)
+        strong.bin_weights(EnergyAxis.uniform(0.05, 6.0, start=0.9), renormalized=True)
+    strong.bin_weights(EnergyAxis.uniform(0.05, 3.0, start=0.9), renormalized=True)

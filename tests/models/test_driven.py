@@ -11,7 +11,8 @@ from scipy.integrate import quad
 from scipy.optimize import brentq
 from scipy.special import k1, kv
 
-from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon, PhotonDrive, bcs_weights
+from fvqp.collisions import Coupling, ElectronPhonon, PhotonDrive
+from fvqp.energy import EnergyAxis, bcs_weights
 from fvqp.errors import CaseError
 from fvqp.models.driven import (
     MOMENTS,
@@ -49,7 +50,7 @@ def stationary(rates):
 def solved_on_bins(temperature, step, bins, maximum, photons=np.inf, gap=1.0):
     """Energies and occupation of few quasiparticles, from the collision operators of the kinetic solver."""
     rate = float(drive_rate(KAPPA, temperature, step, gap))
-    grid = CollisionGrid.uniform(step / bins, maximum, start=gap)
+    grid = EnergyAxis.uniform(step / bins, maximum, start=gap)
     bin_weights = bcs_weights(grid, gap)
     f, n = np.zeros((1, grid.n)), np.zeros((1, grid.n_phonon))
     if np.isinf(photons):
@@ -309,7 +310,7 @@ def test_density_against_the_operators_of_pairs_and_phonons():
     found = density(
         KAPPA, temperature, trapping=trapping, pair_emission=driven.pair_emission(), moments=moments
     )
-    grid = CollisionGrid.uniform(STEP / 9.0, 5.0, start=1.0)
+    grid = EnergyAxis.uniform(STEP / 9.0, 5.0, start=1.0)
     bin_weights, phonons = bcs_weights(grid, 1.0), ElectronPhonon(grid, Coupling(KAPPA, breaking), "direct")
     at = np.searchsorted(grid.edges, driven.energies.ravel(), side="right") - 1
     held = (driven.weights * driven.occupation).ravel()

@@ -7,16 +7,9 @@ import pytest
 from scipy.special import xlogy
 from thermal_gaps import thermal_gap
 
-from fvqp.collisions import (
-    CollisionGrid,
-    Coupling,
-    ElectronPhonon,
-    Localization,
-    PhotonDrive,
-    bcs_weights,
-    thermal,
-)
+from fvqp.collisions import Coupling, ElectronPhonon, Localization, PhotonDrive, thermal
 from fvqp.collisions.sources import PhononEscape
+from fvqp.energy import EnergyAxis, bcs_weights
 from fvqp.errors import CaseError, ConvergenceError
 from fvqp.gap import SelfConsistentGap
 from fvqp.mesh import shape_mesh
@@ -38,7 +31,7 @@ ESCAPE = 4e-4
 
 
 def operator(bins: int = 40, start: float = 1.0, name: str = "direct") -> ElectronPhonon:
-    return ElectronPhonon(CollisionGrid.uniform(5.0 / bins, 6.0, start=start), COUPLING, name)
+    return ElectronPhonon(EnergyAxis.uniform(5.0 / bins, 6.0, start=start), COUPLING, name)
 
 
 def cells(collisions: ElectronPhonon, processes=None, *, gap=1.0, number: int = 1) -> BoltzmannProblem:
@@ -74,7 +67,7 @@ def active(problem: BoltzmannProblem, state: State) -> np.ndarray:
     return problem.at(state.gap).local.weight_f > 0.0
 
 
-def pulse(grid: CollisionGrid, temperature: float = 0.15) -> tuple[np.ndarray, np.ndarray]:
+def pulse(grid: EnergyAxis, temperature: float = 0.15) -> tuple[np.ndarray, np.ndarray]:
     f, n = thermal(grid, temperature)
     return f + 0.1 * np.exp(-0.5 * ((grid.energies - 3.5) / 0.3) ** 2), n
 
@@ -242,7 +235,7 @@ def test_hot_guesses_take_few_steps():
 
 
 def test_cold_states_on_graded_axes_say_what_to_do():
-    grid = CollisionGrid.graded(6.0, gap=1.0, finest=0.04, growth=0.1)
+    grid = EnergyAxis.from_gap(6.0, gap=1.0, finest=0.04, growth=0.1)
     problem = driven(0.0, 0.012, collisions=ElectronPhonon(grid, COUPLING))
     with pytest.raises(ConvergenceError, match="no steady state.*take a uniform one for cold states"):
         balanced_state(problem, problem.state(*thermal(grid, 0.014)), max_iterations=20)
@@ -269,7 +262,7 @@ def test_number_replaces_the_equation_of_one_bin():
 
 
 def test_steady_state_on_a_graded_grid():
-    grid = CollisionGrid.graded(6.0, gap=1.0, finest=0.04, growth=0.1)
+    grid = EnergyAxis.from_gap(6.0, gap=1.0, finest=0.04, growth=0.1)
     problem = driven(0.3, 0.1, collisions=ElectronPhonon(grid, COUPLING))
     uniform = driven(0.3, 0.1, bins=125)
     density = [
@@ -294,7 +287,7 @@ def test_cells_do_not_act_on_one_another():
     )
 
 
-def _escape(grid: CollisionGrid) -> PhononEscape:
+def _escape(grid: EnergyAxis) -> PhononEscape:
     return PhononEscape(grid, COUPLING, ESCAPE, thermal(grid, 0.1).n)
 
 
@@ -396,7 +389,7 @@ class Square:
 
 
 def test_bad_input():
-    line, grid = shape_mesh("grid1d", nx=2, Lx=2e-6), CollisionGrid.uniform(0.1, 5.0)
+    line, grid = shape_mesh("grid1d", nx=2, Lx=2e-6), EnergyAxis.uniform(0.1, 5.0)
     collisions = ElectronPhonon(grid, COUPLING, "direct")
     moving = Medium(collisions, fermi_velocity=1e-3, free_path=1e-7)
     problem = BoltzmannProblem(line, grid, moving, quasiparticles=Diffusion())
@@ -407,7 +400,7 @@ def test_bad_input():
             next(evolve(problem, problem.thermal(0.1), [1.0], method=method))
     with pytest.raises(CaseError, match="stay in their cells"):
         balanced_state(problem, problem.thermal(0.1))
-    fine = CollisionGrid.uniform(0.03, 5.0)
+    fine = EnergyAxis.uniform(0.03, 5.0)
     for name in ("auto", "fourier"):
         with pytest.raises(CaseError, match='choose the evaluation "direct" of collisions'):
             CellEquations(cells(ElectronPhonon(fine, COUPLING, name)))

@@ -11,9 +11,9 @@ from newton_counts import recorded
 from wire_devices import ALUMINIUM, THICKNESS, UM, WIDTH, line_mesh, wire
 
 from fvqp.collisions import InelasticCollisions, PhononBath
+from fvqp.energy import EnergyAxis
+from fvqp.energy import thermal as distributions
 from fvqp.errors import ConvergenceError
-from fvqp.grids import energy as distributions
-from fvqp.grids.energy import EnergyGrid
 from fvqp.mesh.shapes import shape_mesh
 from fvqp.models import inelastic
 from fvqp.models.device import Device, Junction, Reservoir
@@ -25,7 +25,7 @@ from fvqp.models.slopes import conductances
 from fvqp.models.usadel import GapModel, Point, Solution, UsadelProblem
 from fvqp.solvers.newton import NewtonSolution
 
-GRID = EnergyGrid(np.linspace(0.0, 8.0, 161))
+GRID = EnergyAxis(np.linspace(0.0, 8.0, 161))
 UNIFORM = GapModel("uniform", at="point_B", rule="arcsinh")
 
 
@@ -121,7 +121,7 @@ def test_energy_of_a_normal_wire(strength: float) -> None:
     lead += np.pi**2 / 6 * (0.2 / device.thermal_unit) ** 2
     k = np.sqrt(conductance / (8 * UM * ALUMINIUM.conductivity * WIDTH * THICKNESS))
     expected = lead + (wire_ - lead) * np.cosh(k * (x - 4 * UM)) / np.cosh(k * 4 * UM)
-    found = wire_ - solution.kinetic.deviation(L) @ (GRID.centres * GRID.widths)
+    found = wire_ - solution.kinetic.deviation(L) @ (GRID.energies * GRID.widths)
     # Second differences err by (k h)²/12 of what has been added.
     np.testing.assert_allclose(found, expected, atol=1e-3 * np.ptp(expected))
 
@@ -134,9 +134,9 @@ def test_hot_electrons() -> None:
         solution = solve_point(problem, Point(2.0 * problem.device.voltage_unit))
         bath = problem.device.bath
         deviation = solution.kinetic.deviation(L)
-        energy = np.pi**2 * bath**2 / 6 - deviation @ (GRID.centres * GRID.widths)
+        energy = np.pi**2 * bath**2 / 6 - deviation @ (GRID.energies * GRID.widths)
         hot = np.sqrt(6 * energy)[:, None] / np.pi
-        thermal = np.tanh(GRID.centres / (2 * hot)) - np.tanh(GRID.centres / (2 * bath))
+        thermal = np.tanh(GRID.energies / (2 * hot)) - np.tanh(GRID.energies / (2 * bath))
         distances.append(np.abs(deviation - thermal).max() / np.abs(thermal).max())
     assert distances[0] > 0.01
     assert distances[2] < 2e-3
@@ -149,10 +149,10 @@ def test_a_hot_lead_is_followed_by_strong_collisions_to_one_temperature() -> Non
     """A superconductor with fast collisions: f_L is thermal where quasiparticles are, energy is balanced."""
     problem = driven(1.0, GapModel("fixed", value=1.0), broadening=0.05)
     solution = solve_point(problem, Point(1.5 * problem.device.voltage_unit))
-    f = np.tanh(GRID.centres / (2 * problem.device.bath)) + solution.kinetic.deviation(L)
+    f = np.tanh(GRID.energies / (2 * problem.device.bath)) + solution.kinetic.deviation(L)
     middle = f[problem.device.mesh.n_cells // 2]
-    here = (GRID.centres > 1.05) & (GRID.centres < 1.8)
-    temperature = GRID.centres[here] / (2 * np.arctanh(middle[here]))
+    here = (GRID.energies > 1.05) & (GRID.energies < 1.8)
+    temperature = GRID.energies[here] / (2 * np.arctanh(middle[here]))
     assert np.ptp(temperature) < 0.05 * temperature.mean()
     ledger = problem.ledger(solution)
     # Collisions round to some 1e-15 of their own rates, here 1e5 times the rate of injection.
@@ -244,7 +244,7 @@ def test_a_branch_that_ends_is_reported(caplog: pytest.LogCaptureFixture) -> Non
 )
 def test_graded_axes(broadening: float, last: float, newton: list[NewtonSolution]) -> None:
     """The axis of 300 bins, fine where the gap edge goes, resolves what 640 equal ones do; balances close."""
-    grid = EnergyGrid.graded(
+    grid = EnergyAxis.graded(
         8.0, gap_edges=[0.9, 0.93, 0.96, 0.99], first=max(broadening / 4, 1e-4), number=300, largest=0.05
     )
     problem = replace(driven(broadening=broadening), grid=grid)
@@ -256,7 +256,7 @@ def test_graded_axes(broadening: float, last: float, newton: list[NewtonSolution
     assert max(max(item.krylov, default=0) for item in newton) < 30
     if broadening == 5e-3:
         equal = [
-            sweep(replace(problem, grid=EnergyGrid.uniform(8.0 / bins, 8.0)), last, 0.5).spectral.gap[0]
+            sweep(replace(problem, grid=EnergyAxis.uniform(8.0 / bins, 8.0)), last, 0.5).spectral.gap[0]
             for bins in (320, 640)
         ]
         # Equal bins converge with order 3/2 to 2: what is left at 640 is at most half of their difference.
@@ -276,7 +276,7 @@ def test_graded_axes(broadening: float, last: float, newton: list[NewtonSolution
 @pytest.mark.slow
 def test_long_axes(broadening: float, longest: float, widest: float) -> None:
     """Tens of gaps above narrow bins, through the onset: collisions keep the energy to rounding."""
-    grid = EnergyGrid.graded(
+    grid = EnergyAxis.graded(
         longest, gap_edges=[0.99], first=max(broadening / 4, 1e-4), number=420, largest=widest
     )
     device = wire(line_mesh(8, 9), "point_B", "point_A")
@@ -297,7 +297,7 @@ def test_long_axes(broadening: float, longest: float, widest: float) -> None:
 @pytest.mark.slow
 def test_a_cold_start(caplog: pytest.LogCaptureFixture) -> None:
     """The first bias at 3.5 Δ0: where Newton's method fails, collisions grow from the elastic solution."""
-    grid = EnergyGrid.graded(100.0, gap_edges=[0.99], first=1e-4, number=200, largest=1.0)
+    grid = EnergyAxis.graded(100.0, gap_edges=[0.99], first=1e-4, number=200, largest=1.0)
     device = wire(line_mesh(8, 9), "point_B", "point_A")
     problem = UsadelProblem(device, grid, 1e-4, collisions=InelasticCollisions(2e-4))
     with caplog.at_level(logging.DEBUG, logger="fvqp.models.inelastic"):
@@ -345,7 +345,7 @@ def test_growing_collisions_lead_to_the_same_solution(monkeypatch: pytest.Monkey
 def test_electrons_and_phonons_together(phonons: PhononBath) -> None:
     """Of the energy of hot quasiparticles phonons take a part, reservoirs the rest."""
     device = wire(line_mesh(10, 9), "point_B", "point_A")
-    grid = EnergyGrid(np.linspace(0.0, 8.0, 121))
+    grid = EnergyAxis(np.linspace(0.0, 8.0, 121))
     phonons = replace(phonons, temperature=device.bath)
     problem = UsadelProblem(
         device, grid, 0.03, UNIFORM, collisions=InelasticCollisions(2e-3, phonons=phonons)
@@ -358,9 +358,9 @@ def test_electrons_and_phonons_together(phonons: PhononBath) -> None:
     assert problem.inelastic is not None
     spectrum = problem.kinetics.spectrum(solution.spectral)
     f = problem.distribution(solution, L)
-    f += np.tanh(grid.centres / (2.0 * device.bath)) - distributions.equilibrium(grid.edges, device.bath)
+    f += np.tanh(grid.energies / (2.0 * device.bath)) - distributions.equilibrium(grid.edges, device.bath)
     found = [part.at(spectrum.dos, spectrum.pairing, f) for part in problem.inelastic.collisions.parts]
-    moment = -grid.centres * grid.widths * device.voltage_unit**2
+    moment = -grid.energies * grid.widths * device.voltage_unit**2
     by_electrons, by_phonons = (float(problem.transport.capacity @ (part.rate @ moment)) for part in found)
     scattered = float(problem.transport.capacity @ (found[0].loss @ -moment))
     assert abs(by_electrons) < 1e-14 * scattered

@@ -11,8 +11,8 @@ from mpi4py import MPI
 from scipy.integrate import quad
 from wire_devices import ALUMINIUM, THICKNESS, UM, WIDTH, close, graded, line_mesh, wire
 
+from fvqp.energy import EnergyAxis
 from fvqp.errors import CaseError
-from fvqp.grids.energy import EnergyGrid
 from fvqp.mesh import Mesh, shape_mesh
 from fvqp.models.device import Device, Junction, Reservoir
 from fvqp.models.operating_point import solve_point
@@ -69,7 +69,7 @@ def spread_resistance() -> float:
 def test_normal_wire_is_a_circuit(dim: int, on: str) -> None:
     conductance = 1e-4
     ends = ("left",) if on == "right" else ("left", "right")
-    grid = EnergyGrid.uniform(0.05, 5.0)
+    grid = EnergyAxis.uniform(0.05, 5.0)
     device = single(short_wire(dim), on, conductance, ends)
     normal = UsadelProblem(device, grid, 1e-3, gap=NORMAL)
     arms = {
@@ -165,7 +165,7 @@ def halves(conductance_per_area: float) -> Device:
 def test_interface_in_a_normal_wire() -> None:
     barrier = 3e-2
     device = halves(barrier / CROSS_SECTION)
-    normal = UsadelProblem(device, EnergyGrid.uniform(0.05, 5.0), 1e-3, gap=NORMAL)
+    normal = UsadelProblem(device, EnergyAxis.uniform(0.05, 5.0), 1e-3, gap=NORMAL)
     solution = solve_point(normal, Point(5e-4))
     left, right = OHM_PER_METRE * 0.25 * UM, OHM_PER_METRE * 0.75 * UM + 1 / barrier
     current = 5e-4 / (1e5 + left * right / (left + right))
@@ -188,7 +188,7 @@ def test_energy_through_an_interface_of_superconductors() -> None:
     right = OHM_PER_METRE * 0.75 * UM / diffusion + 1 / (barrier * np.maximum(transparency, 1e-300))
     lead = solution.kinetic.external[0, 0]
     into = lead / (1e5 / dos + left * right / (left + right))
-    above = grid.centres > 0.9
+    above = grid.energies > 0.9
     close(solution.kinetic.currents[0, 2][above], (-into * left / (left + right))[above], 1e-9)
     # Far above the gap the interface is the one of normal metals.
     assert transparency[-1] == pytest.approx(1.0, rel=1e-3)
@@ -218,7 +218,7 @@ def test_messages() -> None:
     mesh = line_mesh(20, 21)
     device = wire(mesh, "point_A", "point_B")
     problem = UsadelProblem(device, graded(5e-3, 60), 5e-3)
-    with pytest.raises(CaseError, match="energy grid: ends at 4 Δ0, below the bias of an injector"):
+    with pytest.raises(CaseError, match="energy axis: ends at 4 Δ0, below the bias of an injector"):
         solve_point(problem, Point(2e-3))
     with pytest.raises(CaseError, match="gap.at: there is no junction at 'X' .*A on point_A"):
         UsadelProblem(device, graded(5e-3, 60), 5e-3, gap=GapModel("uniform", at="X"))

@@ -8,8 +8,8 @@ from mpi4py import MPI
 from wire_devices import ALUMINIUM, THICKNESS, WIDTH
 
 from fvqp.collisions import InelasticCollisions
-from fvqp.grids import energy as distributions
-from fvqp.grids.energy import EnergyGrid
+from fvqp.energy import EnergyAxis
+from fvqp.energy import thermal as distributions
 from fvqp.materials import Material
 from fvqp.mesh.shapes import shape_mesh
 from fvqp.models.device import Device, Junction, Lead, Reservoir
@@ -29,7 +29,7 @@ BATH = 0.1
 
 
 def problem(
-    grid: EnergyGrid, collisions: InelasticCollisions | None = None, *, wire: bool = True
+    grid: EnergyAxis, collisions: InelasticCollisions | None = None, *, wire: bool = True
 ) -> UsadelProblem:
     """A short superconductor with a barrier at its left end, behind it a meshed normal wire that is biased at
     its far end, or a lead of one temperature."""
@@ -59,7 +59,7 @@ def problem(
 
 def test_elastic_wire_is_a_resistance_at_every_energy() -> None:
     """j = G N/(1 + R G N) of the difference between the wire's reservoir and the superconductor's."""
-    grid = EnergyGrid.graded(4.0, gap_edges=[1.0], first=2.5e-3, number=120)
+    grid = EnergyAxis.graded(4.0, gap_edges=[1.0], first=2.5e-3, number=120)
     solved = problem(grid)
     unit = solved.device.voltage_unit
     state = solve_point(solved, Point(1.7 * unit))
@@ -70,7 +70,7 @@ def test_elastic_wire_is_a_resistance_at_every_energy() -> None:
     rest = distributions.equilibrium(grid.edges, t)
     for number, expected in ((0, in_series * (lead[0] - rest)), (1, in_series * lead[1])):
         found = state.kinetic.currents[number, 0]
-        above = grid.centres > 1.02
+        above = grid.energies > 1.02
         # The superconductor's own resistance, and charge that relaxes in it, are small beside it.
         np.testing.assert_allclose(
             found[above], expected[above], rtol=5e-3, atol=1e-9 * np.abs(expected).max()
@@ -81,7 +81,7 @@ def test_elastic_wire_is_a_resistance_at_every_energy() -> None:
 def test_colliding_wire_is_a_balance_of_heat() -> None:
     """Electrons that collide fast make the meshed wire as hot at the barrier as Wiedemann and Franz say, and
     `Lead` has it: the same temperature and current. Biases are of the far end and of the barrier."""
-    grid = EnergyGrid(np.linspace(0.0, 6.0, 121))
+    grid = EnergyAxis(np.linspace(0.0, 6.0, 121))
     meshed = problem(grid, InelasticCollisions(50.0, charge=True))
     unit = meshed.device.voltage_unit
     state = None
@@ -97,7 +97,7 @@ def test_colliding_wire_is_a_balance_of_heat() -> None:
     here = state.kinetic.deviation(L)[5] + distributions.equilibrium(grid.edges, meshed.device.bath)
     charge = state.kinetic.deviation(1)[5]
     potential = float(charge @ grid.widths)
-    heat = float((1.0 - here) * grid.centres @ grid.widths) - 0.5 * potential**2
+    heat = float((1.0 - here) * grid.energies @ grid.widths) - 0.5 * potential**2
     kelvin = np.sqrt(6.0 * heat) / np.pi * meshed.device.thermal_unit
     expected = float(other.leads[0])
     assert expected > 2.0 * BATH

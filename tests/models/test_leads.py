@@ -10,8 +10,8 @@ from scipy.integrate import quad
 from wire_devices import line_mesh, wire
 
 from fvqp.collisions import InelasticCollisions
+from fvqp.energy import EnergyAxis
 from fvqp.errors import CaseError
-from fvqp.grids.energy import EnergyGrid
 from fvqp.models import slopes
 from fvqp.models.device import LORENZ, Device, Lead
 from fvqp.models.leads import heat_balance, tunnelled_heat
@@ -30,7 +30,7 @@ def one_junction(
     """A weak junction on a wire, all of it at ``temperature`` (kelvin), with a fixed gap (Δ0)."""
     device = wire(line_mesh(10, 9), "point_B", bath=temperature)
     junction = replace(device.junctions[0], conductance=WEAK, temperature=temperature, lead=lead)
-    grid = EnergyGrid.graded(maximum, gap_edges=[1.0], first=BROADENING / 4, number=800)
+    grid = EnergyAxis.graded(maximum, gap_edges=[1.0], first=BROADENING / 4, number=800)
     return UsadelProblem(
         replace(device, junctions=[junction]), grid, BROADENING, GapModel("fixed", value=gap)
     )
@@ -122,7 +122,7 @@ def both() -> UsadelProblem:
     device = wire(line_mesh(12, 9), "point_A", "point_B")
     junctions = [replace(junction, lead=Lead(6e-20, 2e9, 500.0)) for junction in device.junctions]
     model = GapModel("uniform", at="point_A")
-    grid = EnergyGrid(np.linspace(0.0, 6.0, 121))
+    grid = EnergyAxis(np.linspace(0.0, 6.0, 121))
     return UsadelProblem(replace(device, junctions=junctions), grid, 0.01, model)
 
 
@@ -183,7 +183,7 @@ def hot_spot() -> UsadelProblem:
     """A gap of every cell beside leads of copper."""
     device = with_leads(wire(line_mesh(4, 9), "junction_A", "point_B"), Lead(2.4e-20, 2e9, 10.0))
     return UsadelProblem(
-        device, EnergyGrid.uniform(0.125, 5.0), 0.02, GapModel("local"), collisions=InelasticCollisions(2e-4)
+        device, EnergyAxis.uniform(0.125, 5.0), 0.02, GapModel("local"), collisions=InelasticCollisions(2e-4)
     )
 
 

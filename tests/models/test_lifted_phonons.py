@@ -9,23 +9,16 @@ import pytest
 from scipy.optimize import brentq
 from scipy.special import k0, k1, kn
 
-from fvqp.collisions import (
-    CollisionGrid,
-    Coupling,
-    ElectronPhonon,
-    bcs_weights,
-    phonon_energy,
-    quasiparticle_energy,
-    thermal,
-)
+from fvqp.collisions import Coupling, ElectronPhonon, phonon_energy, quasiparticle_energy, thermal
 from fvqp.collisions.threshold import at_threshold, carried_phonons, first_of_pairs
+from fvqp.energy import EnergyAxis, bcs_weights
 from fvqp.gap import SelfConsistentGap
 from fvqp.models import lifted_phonons
 from fvqp.models.boltzmann import BoltzmannProblem, Medium, Moment, State, evolve, separate_cells
 from fvqp.models.lifted_phonons import cross_threshold, kept_share
 
 COUPLING = Coupling(1.764, 5.8e-4)
-GRID = CollisionGrid.uniform(0.1, 4.0, start=0.5)
+GRID = EnergyAxis.uniform(0.1, 4.0, start=0.5)
 OPERATOR = ElectronPhonon(GRID, COUPLING, "direct")
 
 
@@ -94,7 +87,7 @@ def pulse(
     width: float, splits: bool, times: list[float], *, tolerance: float = 1e-3, kt: float = 0.2
 ) -> tuple[BoltzmannProblem, State, list[Moment]]:
     """Quasiparticles of 2.5 Δ0 relax in a superconductor that keeps its phonons."""
-    grid = CollisionGrid.uniform(width, 4.0, start=0.7)
+    grid = EnergyAxis.uniform(width, 4.0, start=0.7)
     medium = Medium(ElectronPhonon(grid, COUPLING, "direct"), SelfConsistentGap(grid, splits_phonons=splits))
     problem = BoltzmannProblem(separate_cells(), grid, medium)
     f, n = thermal(grid, kt)

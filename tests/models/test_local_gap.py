@@ -11,10 +11,10 @@ import pytest
 from wire_devices import CONDUCTANCE, UM, close, line_mesh, wire
 
 from fvqp.collisions import InelasticCollisions
+from fvqp.energy import EnergyAxis
+from fvqp.energy import thermal as distributions
 from fvqp.errors import ConvergenceError
 from fvqp.gap import gap_residual
-from fvqp.grids import energy as distributions
-from fvqp.grids.energy import EnergyGrid
 from fvqp.mesh.shapes import shape_mesh
 from fvqp.models import operating_point
 from fvqp.models.kinetics import L
@@ -50,7 +50,7 @@ def test_a_device_of_one_cell_has_one_gap(strength: float | None) -> None:
     local, uniform = (
         UsadelProblem(
             wire(mesh, "all", conductance=conductance),
-            EnergyGrid.uniform(0.05, 4.0),
+            EnergyAxis.uniform(0.05, 4.0),
             0.05,
             gap=GapModel(kind, at="A" if kind == "uniform" else None),  # type: ignore[arg-type]
             collisions=None if strength is None else InelasticCollisions(strength),
@@ -80,7 +80,7 @@ def test_the_tolerance_is_that_of_the_gap(
     """Before and behind a jump, against a solution a thousand times closer; nothing is left open."""
     tolerance = 1e-5
     problem = UsadelProblem(
-        wire(line_mesh(4, 9), "junction_A", "point_B"), EnergyGrid.uniform(0.125, 5.0), 0.02,
+        wire(line_mesh(4, 9), "junction_A", "point_B"), EnergyAxis.uniform(0.125, 5.0), 0.02,
         gap=GapModel("local"), spectra=spectra, tolerance=tolerance,
         collisions=None if strength is None else InelasticCollisions(strength),
     )  # fmt: skip
@@ -99,7 +99,7 @@ def test_a_current_through_a_gap_of_every_cell(monkeypatch: pytest.MonkeyPatch) 
     """Errors below the tolerance up to the end of the branch, by either iteration; then the path is lost."""
     tolerance, current = 1e-5, 1e-6
     problem = UsadelProblem(
-        wire(line_mesh(4, 9), "junction_A", "point_B"), EnergyGrid.uniform(0.125, 5.0), 0.02,
+        wire(line_mesh(4, 9), "junction_A", "point_B"), EnergyAxis.uniform(0.125, 5.0), 0.02,
         gap=GapModel("local"), supercurrent=Supercurrent("left", "right", "current", (current,)),
         tolerance=tolerance,
     )  # fmt: skip
@@ -140,7 +140,7 @@ def test_the_map_with_a_current_has_no_memory(kind: str, monkeypatch: pytest.Mon
     mesh, current = line_mesh(8, 9), 2e-6
     problem = UsadelProblem(
         wire(mesh, "point_A", "point_B", conductance={"A": 5e-6, "B": 5e-6}),
-        EnergyGrid.uniform(0.1, 4.0), 0.05,
+        EnergyAxis.uniform(0.1, 4.0), 0.05,
         gap=GapModel(kind, at="A" if kind == "uniform" else None),  # type: ignore[arg-type]
         supercurrent=Supercurrent("left", "right", "current", (current,)),
     )  # fmt: skip
@@ -169,7 +169,7 @@ def test_the_map_with_a_current_has_no_memory(kind: str, monkeypatch: pytest.Mon
 def test_the_way_up_and_down(caplog: pytest.LogCaptureFixture) -> None:
     """A solution at every bias; a part turns normal where its branch ends, and is filled by the lead."""
     device = wire(line_mesh(12, 21), "junction_A")
-    problem = UsadelProblem(device, EnergyGrid.uniform(0.05, 5.0), 0.005, gap=GapModel("local"))
+    problem = UsadelProblem(device, EnergyAxis.uniform(0.05, 5.0), 0.005, gap=GapModel("local"))
     unit, solution = problem.device.voltage_unit, None
     found = {}
     with caplog.at_level(logging.WARNING):
@@ -187,7 +187,7 @@ def test_the_way_up_and_down(caplog: pytest.LogCaptureFixture) -> None:
         assert normal.any() and not normal.all()
         assert abs(np.mean(x[normal]) / UM + 0.3) < 0.3  # around the injector
         # What cannot leave has the distribution of the lead.
-        below = problem.grid.centres < 0.5
+        below = problem.grid.energies < 0.5
         lead = distributions.lead(problem.grid.edges, bias, 0.061 / problem.device.thermal_unit)[0]
         f_l = problem.distribution(found[bias], L)[normal]
         np.testing.assert_allclose(
@@ -208,7 +208,7 @@ def test_all_biases_of_the_wire(spectra: str, broadening: float, strength: float
     device = wire(line_mesh(12, 25) if strength is None else line_mesh(8, 17), "junction_A")
     # Gaps with collisions need hundreds of evaluations where they jump.
     number, tolerance = (160, 1e-10) if strength is None else (90, 1e-7)
-    grid = EnergyGrid.graded(8.0, gap_edges=[0.99], first=broadening / 4, number=number, largest=0.1)
+    grid = EnergyAxis.graded(8.0, gap_edges=[0.99], first=broadening / 4, number=number, largest=0.1)
     problem = UsadelProblem(
         device, grid, broadening, gap=GapModel("local"), spectra=spectra,  # type: ignore[arg-type]
         collisions=None if strength is None else InelasticCollisions(strength), tolerance=tolerance,

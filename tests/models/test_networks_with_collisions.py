@@ -10,7 +10,7 @@ from networks import Network
 from wire_devices import ALUMINIUM, CONDUCTANCE, TEMPERATURE, THICKNESS, UM, WIDTH
 
 from fvqp.collisions import InelasticCollisions
-from fvqp.grids.energy import EnergyGrid
+from fvqp.energy import EnergyAxis
 from fvqp.models.device import Device, Junction, Reservoir
 from fvqp.models.operating_point import solve_point
 from fvqp.models.usadel import GapModel, Point, UsadelProblem
@@ -36,7 +36,7 @@ def crossing(gap: GapModel, spectra: Literal["local", "diffusive"], *, bent: boo
     device = Device(
         network.mesh(20.0, scale=UM), ALUMINIUM, junctions, [ends], width=WIDTH, thickness=THICKNESS
     )
-    grid = EnergyGrid.uniform(0.1, 5.0)
+    grid = EnergyAxis.uniform(0.1, 5.0)
     return UsadelProblem(
         device, grid, 0.05, gap, collisions=InelasticCollisions(2e-4), spectra=spectra, tolerance=1e-7
     )

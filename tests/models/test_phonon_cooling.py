@@ -11,20 +11,20 @@ from wire_devices import line_mesh, wire
 
 from fvqp.collisions import InelasticCollisions, PhononBath
 from fvqp.collisions.quasistatic_phonons import QuasistaticPhonons, QuasistaticState
-from fvqp.grids.energy import EnergyGrid
+from fvqp.energy import EnergyAxis
 from fvqp.models.inelastic import BALANCE
 from fvqp.models.kinetics import L
 from fvqp.models.operating_point import solve_point
 from fvqp.models.usadel import GapModel, Point, UsadelProblem
 
-GRID = EnergyGrid.uniform(0.1, 4.0)
-GRADED = EnergyGrid.graded(4.0, gap_edges=[1.0], first=0.01, number=70)
+GRID = EnergyAxis.uniform(0.1, 4.0)
+GRADED = EnergyAxis.graded(4.0, gap_edges=[1.0], first=0.01, number=70)
 
 
 def cooled(
     strength: float,
     *,
-    grid: EnergyGrid = GRID,
+    grid: EnergyAxis = GRID,
     escape: float | None = None,
     electrons: float = 0.0,
     gap: GapModel | None = None,
@@ -70,7 +70,7 @@ def test_rest() -> None:
 def test_phonons_cool() -> None:
     """The gap under the injector recovers with the strength of cooling, on either kind of axis alike."""
     gaps = {}
-    for name, grid in (("uniform", EnergyGrid.uniform(0.025, 4.0)), ("graded", GRADED)):
+    for name, grid in (("uniform", EnergyAxis.uniform(0.025, 4.0)), ("graded", GRADED)):
         for strength in (1e-5, 1e-2):
             problem = cooled(strength, grid=grid, gap=GapModel("uniform", at="point_B"))
             solution = solve_point(problem, Point(1.5 * problem.device.voltage_unit))
@@ -116,7 +116,7 @@ def test_onset_of_injection(monkeypatch: pytest.MonkeyPatch) -> None:
         return result
 
     monkeypatch.setattr(QuasistaticPhonons, "steady", watched)
-    grid = EnergyGrid.graded(6.0, gap_edges=[0.9, 0.95, 0.99], first=2.5e-4, number=80, largest=0.2)
+    grid = EnergyAxis.graded(6.0, gap_edges=[0.9, 0.95, 0.99], first=2.5e-4, number=80, largest=0.2)
     device = wire(line_mesh(6, 9), "point_B", "point_A")
     phonons = PhononBath(1e-3, 1.764, device.bath, escape_time=20.0, pair_breaking_time=0.05)
     problem = UsadelProblem(

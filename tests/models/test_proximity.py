@@ -8,9 +8,9 @@ from proximity_devices import METAL, UNIT, XI, angles, bulk_angle, line, normal_
 from scipy.integrate import quad
 from scipy.optimize import brentq
 
+from fvqp.energy import EnergyAxis, equilibrium
 from fvqp.errors import CaseError
 from fvqp.gap import coupling
-from fvqp.grids.energy import EnergyGrid, equilibrium
 from fvqp.models.device import Device, Junction, Reservoir
 from fvqp.models.kinetics import L
 from fvqp.models.operating_point import solve_point
@@ -19,12 +19,12 @@ from fvqp.models.usadel import GapModel, Point, UsadelProblem
 from fvqp.spectral import BinnedSpectrum, bin_averages
 
 BROADENING = 0.01
-GRID = EnergyGrid.graded(4.0, gap_edges=[1.0], first=BROADENING / 4, number=80)
+GRID = EnergyAxis.graded(4.0, gap_edges=[1.0], first=BROADENING / 4, number=80)
 MILLIVOLT = 1e-3
 
 
 def problem(
-    device: Device, spectra: str = "diffusive", grid: EnergyGrid = GRID, **more: object
+    device: Device, spectra: str = "diffusive", grid: EnergyAxis = GRID, **more: object
 ) -> UsadelProblem:
     return UsadelProblem(device, grid, BROADENING, spectra=spectra, **more)  # type: ignore[arg-type]
 
@@ -103,7 +103,7 @@ def test_normalization_and_branch() -> None:
     square = np.cos(theta) ** 2 + np.sin(theta) ** 2
     assert np.abs(square - 1.0).max() < 1e-14 * np.abs(np.cos(theta)).max() ** 2
     assert np.cos(theta).real.min() > 0.0
-    grid = EnergyGrid.graded(200.0, gap_edges=[1.0], first=BROADENING / 4, number=300, largest=5.0)
+    grid = EnergyAxis.graded(200.0, gap_edges=[1.0], first=BROADENING / 4, number=300, largest=5.0)
     state, _ = problem(device, grid=grid, gap=GapModel("fixed", value=1.0)).at_rest(0.0)
     dos = problem(device, grid=grid, gap=GapModel("fixed", value=1.0)).kinetics.spectrum(state).dos
     # Beyond the axis a bulk superconductor has N − 1 = Δ²/2ε², and broadening moves Γ·0 across zero.
@@ -216,7 +216,7 @@ def test_a_larger_gap_beside_an_injector() -> None:
 
 def test_supercurrent_in_a_uniform_wire() -> None:
     """The phase gradient depairs, and the current is that of the local model, of which bins leave 1e-6."""
-    fine = EnergyGrid.graded(4.0, gap_edges=[1.0, 0.95], first=BROADENING / 8, number=400)
+    fine = EnergyAxis.graded(4.0, gap_edges=[1.0, 0.95], first=BROADENING / 8, number=400)
     drive = Supercurrent("left", "right", "phase_gradient", (0.2,))
     both = [problem(line(10.0, 10), spectra, fine, supercurrent=drive) for spectra in ("diffusive", "local")]
     (found, phase), (expected, local) = (each.at_rest(0.2) for each in both)
@@ -247,7 +247,7 @@ def test_one_gap_for_a_uniform_wire() -> None:
 @pytest.mark.slow
 def test_one_gap_beside_a_normal_metal() -> None:
     """The gap equation under the junction on the real axis, of which bins leave 2e-6."""
-    grid = EnergyGrid.graded(10.0, gap_edges=[0.9, 0.95, 1.0], first=BROADENING / 8, number=700)
+    grid = EnergyAxis.graded(10.0, gap_edges=[0.9, 0.95, 1.0], first=BROADENING / 8, number=700)
     device, model = injected(1e-3, normal=(14.0, 20.0)), GapModel("uniform", at="A")
     each = problem(device, grid=grid, gap=model)
     state, _ = each.at_rest(0.0)

@@ -11,7 +11,8 @@ import pytest
 from scipy import constants
 from scipy.integrate import quad, solve_ivp
 
-from fvqp.collisions import CollisionGrid, ElectronPhonon, bcs_weights, quasiparticle_density, thermal
+from fvqp.collisions import ElectronPhonon, quasiparticle_density, thermal
+from fvqp.energy import EnergyAxis, bcs_weights
 from fvqp.errors import CaseError
 from fvqp.materials import load_material, pair_breaking_time, recombination_constant
 from fvqp.models.coupling import electron_phonon_coupling, gap_at, thermal_density
@@ -55,7 +56,7 @@ def test_thermal_density() -> None:
 @pytest.mark.parametrize("temperature", [0.04, 0.08])
 def test_recombination_constant_is_that_of_the_collision_integral(temperature: float) -> None:
     """``dn/dt = −R (1 + k_BT/2Δ) n²`` of cold quasiparticles without phonons; n in 4N0Δ0, t in τ0: R = 8a."""
-    grid = CollisionGrid.uniform(temperature / 20, 1.0 + 20 * temperature, start=1.0)
+    grid = EnergyAxis.uniform(temperature / 20, 1.0 + 20 * temperature, start=1.0)
     coupling = electron_phonon_coupling(AL)
     bin_weights = bcs_weights(grid, 1.0)
     f = 1e3 * thermal(grid, temperature).f

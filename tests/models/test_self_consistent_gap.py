@@ -14,8 +14,8 @@ from wire_devices import ALUMINIUM, CONDUCTANCE, THICKNESS, UM, WIDTH, close, gr
 
 from fvqp.case.usadel.comparison import elastic_sweep
 from fvqp.collisions import InelasticCollisions
+from fvqp.energy import EnergyAxis
 from fvqp.errors import ConvergenceError
-from fvqp.grids.energy import EnergyGrid
 from fvqp.mesh import shape_mesh
 from fvqp.models.device import Device
 from fvqp.models.kinetics import L
@@ -105,7 +105,7 @@ def test_uniform_gap_follows_the_value_at_a_point_injector() -> None:
 def test_uniform_gap_is_of_second_order() -> None:
     """With collisions, which bend f_L on both sides of the injector."""
     options = {
-        "grid": EnergyGrid.uniform(0.1, 4.0),
+        "grid": EnergyAxis.uniform(0.1, 4.0),
         "broadening": 0.05,
         "collisions": InelasticCollisions(4e-3),
     }
@@ -117,7 +117,7 @@ def test_gap_without_collisions_beside_wide_bins() -> None:
     """The curve beside one with collisions, whose bins are five times the broadening: the closed form's."""
     device, broadening = centred(2), 5e-3
     problem = UsadelProblem(
-        device, EnergyGrid.uniform(1 / 40, 10.0), broadening, gap=GapModel("uniform", at="A"),
+        device, EnergyAxis.uniform(1 / 40, 10.0), broadening, gap=GapModel("uniform", at="A"),
         collisions=InelasticCollisions(2e-4),
     )  # fmt: skip
     volts = tuple(np.array([0.9, 1.3, 3.0]) * device.voltage_unit)
@@ -138,7 +138,7 @@ def test_gap_without_collisions_beside_wide_bins() -> None:
 def test_uniform_gap_under_injection() -> None:
     """As in the elastic Fig. 11: flat up to eV = Δ, sharp drop there, plateau beyond."""
     device, broadening = wire(line_mesh(40, 81), "point_A"), 5e-3
-    grid = EnergyGrid.graded(6.0, gap_edges=[0.97, 0.995], first=broadening / 8, number=500)
+    grid = EnergyAxis.graded(6.0, gap_edges=[0.97, 0.995], first=broadening / 8, number=500)
     problem = UsadelProblem(device, grid, broadening, gap=GapModel("uniform", at="A"))
     onset = device.voltage_unit
     volts = np.array([0.0, 0.5, 0.8, 0.9, 0.96, 1.0, 1.06, 1.2, 1.6, 2.2, 3.0, 4.0]) * onset
@@ -162,7 +162,7 @@ def test_local_gap_under_weak_injection() -> None:
     """Lowest under the injector, back at rest towards the reservoirs; the ledger still closes."""
     weak = {**CONDUCTANCE, "A": 2e-6}
     device = wire(line_mesh(30, 41), "junction_A", "point_B", conductance=weak)
-    problem = UsadelProblem(device, EnergyGrid.uniform(1 / 40, 4.0), 0.02, gap=GapModel("local"))
+    problem = UsadelProblem(device, EnergyAxis.uniform(1 / 40, 4.0), 0.02, gap=GapModel("local"))
     rest = float(problem.at_rest(0.0)[0].gap[0])
     solution: Solution | None = None
     for v in (0.2, 0.3, 0.5):
@@ -202,7 +202,7 @@ def test_guess_from_the_opposite_supercurrent() -> None:
     device = wire(line_mesh(20, 21), "point_A", "point_B")
     drive = Supercurrent("left", "right", "phase_gradient", (0.2,))
     problem = UsadelProblem(
-        device, EnergyGrid.uniform(1 / 40, 4.0), 0.02, gap=GapModel("uniform", at="A"), supercurrent=drive
+        device, EnergyAxis.uniform(1 / 40, 4.0), 0.02, gap=GapModel("uniform", at="A"), supercurrent=drive
     )
     other = solve_point(problem, Point(2e-4, 0.0, -0.2))
     one, again = (
@@ -224,7 +224,7 @@ def test_destroyed_superconductivity_is_said(kind: str, caplog: pytest.LogCaptur
     strong = {**CONDUCTANCE, "A": 5e-2}
     device = wire(line_mesh(10, 21), "junction_A", conductance=strong)
     model = GapModel(kind, at="A" if kind == "uniform" else None)  # type: ignore[arg-type]
-    problem = UsadelProblem(device, EnergyGrid.uniform(1 / 40, 4.0), 0.02, gap=model)
+    problem = UsadelProblem(device, EnergyAxis.uniform(1 / 40, 4.0), 0.02, gap=model)
     if kind == "uniform":
         with pytest.raises(ConvergenceError, match="V_inj = 0.0005 V.*superconductivity is destroyed$"):
             solve_point(problem, Point(5e-4))
@@ -238,7 +238,7 @@ def test_a_jump_is_said_with_the_gaps_of_both_solutions(caplog: pytest.LogCaptur
     """Where the branch ends the gap that is predicted is none of a solution; bins are wider than the edge."""
     device = wire(line_mesh(10, 9), "point_B", conductance={"A": 2e-3})
     model = GapModel("uniform", at="point_B", rule="arcsinh")
-    problem = UsadelProblem(device, EnergyGrid.uniform(0.05, 4.0), 0.04, gap=model)
+    problem = UsadelProblem(device, EnergyAxis.uniform(0.05, 4.0), 0.04, gap=model)
     solutions: list[Solution] = []
     with caplog.at_level(logging.WARNING):
         for bias in (0.76, 0.8, 0.84, 0.88):
@@ -253,7 +253,7 @@ def test_a_jump_is_said_with_the_gaps_of_both_solutions(caplog: pytest.LogCaptur
 
 def test_too_few_iterations_are_said(device: Device) -> None:
     problem = UsadelProblem(
-        device, EnergyGrid.uniform(1 / 40, 4.0), 0.02, gap=GapModel("uniform", at="A"), maximum_iterations=2
+        device, EnergyAxis.uniform(1 / 40, 4.0), 0.02, gap=GapModel("uniform", at="A"), maximum_iterations=2
     )
     with pytest.raises(ConvergenceError, match="V_inj = 0.0003 V.*not converged after"):
         solve_point(problem, Point(3e-4))

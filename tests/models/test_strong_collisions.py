@@ -8,14 +8,14 @@ from scipy.optimize import brentq
 from wire_devices import ALUMINIUM, CONDUCTANCE, THICKNESS, WIDTH, line_mesh, wire
 
 from fvqp.collisions import InelasticCollisions, PhononBath
-from fvqp.grids.energy import EnergyGrid
+from fvqp.energy import EnergyAxis
 from fvqp.models.inelastic import InelasticSystem
 from fvqp.models.kinetics import L
 from fvqp.models.operating_point import solve_point
 from fvqp.models.usadel import GapModel, Point, UsadelProblem
 from fvqp.spectral import bin_averages
 
-GRID = EnergyGrid(np.linspace(0.0, 8.0, 161))
+GRID = EnergyAxis(np.linspace(0.0, 8.0, 161))
 BROADENING = 0.02
 
 
@@ -39,7 +39,7 @@ def test_energy_balances_whatever_the_strength(strength: float, charge: bool) ->
 
 
 def thermal(at: float) -> np.ndarray:
-    return np.tanh(GRID.centres / (2.0 * at))
+    return np.tanh(GRID.energies / (2.0 * at))
 
 
 def hot(driven: UsadelProblem, external: np.ndarray) -> tuple[float, float]:
@@ -52,7 +52,7 @@ def hot(driven: UsadelProblem, external: np.ndarray) -> tuple[float, float]:
     # The junction feeds the cells on either side of its point, through half of either.
     half = abs(mesh.centroid[mesh.face_cells[mesh.require_boundary("point_B"), 0], 0].item())
     both = 2.0 * ALUMINIUM.conductivity * WIDTH * THICKNESS
-    moment = GRID.centres * GRID.widths
+    moment = GRID.energies * GRID.widths
 
     def gap(t: float) -> float:
         f_l = np.tile(thermal(t) - thermal(bath), (mesh.n_cells, 1))
@@ -100,7 +100,7 @@ def test_fast_collisions_make_a_superconductor_thermal() -> None:
 @pytest.mark.slow
 def test_energy_closes_with_phonons_of_their_own_on_a_long_axis() -> None:
     """Collisions at its end are 1e5 times as fast as at the gap; rounding of theirs is balanced too."""
-    grid = EnergyGrid.graded(40.0, gap_edges=[0.93, 0.96, 0.99], first=2.5e-4, number=200, largest=0.8)
+    grid = EnergyAxis.graded(40.0, gap_edges=[0.93, 0.96, 0.99], first=2.5e-4, number=200, largest=0.8)
     device = wire(line_mesh(8, 9), "point_B")
     phonons = PhononBath(1e-3, 1.764, device.bath, escape_time=10.0, pair_breaking_time=1e-2)
     driven = UsadelProblem(

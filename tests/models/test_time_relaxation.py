@@ -7,11 +7,12 @@ import logging
 import numpy as np
 import pytest
 
-from fvqp.collisions import CollisionGrid, ConstantTrapping, Coupling, ElectronPhonon
+from fvqp.collisions import ConstantTrapping, Coupling, ElectronPhonon
+from fvqp.energy import EnergyAxis
 from fvqp.models.boltzmann import BoltzmannProblem, Medium, State, evolve, separate_cells, time_relaxation
 from fvqp.models.boltzmann.time_relaxation import TimeRelaxation, longest_step
 
-GRID = CollisionGrid.uniform(0.25, 3.0, start=1.0)
+GRID = EnergyAxis.uniform(0.25, 3.0, start=1.0)
 COLLISIONS = ElectronPhonon(GRID, Coupling(1.85, 0.041), "direct")
 
 

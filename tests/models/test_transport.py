@@ -9,8 +9,9 @@ import pytest
 from mpi4py import MPI
 from scipy.integrate import solve_ivp
 
-from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon, PhononEscape, thermal
+from fvqp.collisions import Coupling, ElectronPhonon, PhononEscape, thermal
 from fvqp.collisions.sources import Gaussian, QuasiparticleInjection
+from fvqp.energy import EnergyAxis
 from fvqp.errors import CaseError
 from fvqp.gap import SelfConsistentGap
 from fvqp.mesh import shape_mesh
@@ -24,7 +25,7 @@ from fvqp.transport.radial import Shells
 from fvqp.transport.walls import Wall
 
 SELF = MPI.COMM_SELF
-GRID = CollisionGrid.uniform(0.1, 4.0)
+GRID = EnergyAxis.uniform(0.1, 4.0)
 COLLISIONS = ElectronPhonon(GRID, Coupling(1.85, 0.041), "direct")
 BATH = thermal(GRID, 0.15)
 HOT = np.exp(-0.5 * ((GRID.energies - 2.5) / 0.3) ** 2)
@@ -56,7 +57,7 @@ def test_two_integrators_of_one_problem(follows):
 
 def test_cells_are_solutions_of_their_rate_equations():
     """Two cells of different media, against scipy's Radau method on the same rates."""
-    grid = CollisionGrid.uniform(0.2, 4.0, start=1.0)
+    grid = EnergyAxis.uniform(0.2, 4.0, start=1.0)
     collisions = ElectronPhonon(grid, Coupling(1.85, 0.041), "direct")
     bath = thermal(grid, 0.15)
     escape = {"escape": PhononEscape(grid, collisions.coupling, 0.5, bath.n)}
@@ -290,7 +291,7 @@ def test_equilibrium_stays():
 def test_what_is_wrong_is_said():
     mesh = shape_mesh("grid1d", nx=2, Lx=2e-6, comm=SELF)
     medium = Medium(COLLISIONS)
-    other = CollisionGrid.uniform(0.1, 4.1)
+    other = EnergyAxis.uniform(0.1, 4.1)
     for media, words in (
         ([([0], medium)], "1 cells have no medium"),
         ([([0, 1], medium), ([1], medium)], "1 cells have two media"),

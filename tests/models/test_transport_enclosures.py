@@ -9,7 +9,8 @@ import pytest
 from streaming_problems import SELF, UP, sided, slab_exactly, sphere_or_cylinder
 from transport_problems import gmsh_halves, plain, skewed_quads
 
-from fvqp.collisions import CollisionGrid, thermal
+from fvqp.collisions import thermal
+from fvqp.energy import EnergyAxis
 from fvqp.errors import ConvergenceError
 from fvqp.mesh import Mesh, RawMesh, read_mesh, shape_mesh
 from fvqp.models.boltzmann import BoltzmannProblem, DiscreteOrdinates, Medium, steady
@@ -20,7 +21,7 @@ from fvqp.transport.radial import Shells, radial_streaming
 from fvqp.transport.streaming import Scheme, Streaming
 from fvqp.transport.walls import MIRROR, Wall
 
-GRID = CollisionGrid.uniform(0.5, 1.5)
+GRID = EnergyAxis.uniform(0.5, 1.5)
 HOT, COLD = thermal(GRID, 0.3).n.ravel(), np.zeros(GRID.n_phonon)
 
 

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from mpi4py import MPI
 
-from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon, PhononEscape, thermal
+from fvqp.collisions import Coupling, ElectronPhonon, PhononEscape, thermal
 from fvqp.collisions.sources import Gaussian, QuasiparticleInjection
+from fvqp.energy import EnergyAxis
 from fvqp.errors import CaseError, ConvergenceError
 from fvqp.gap import SelfConsistentGap
 from fvqp.mesh import shape_mesh
@@ -32,7 +33,7 @@ from fvqp.transport.radial import Shells
 from fvqp.transport.walls import Wall
 
 SELF = MPI.COMM_SELF
-GRID = CollisionGrid.uniform(0.25, 3.0)
+GRID = EnergyAxis.uniform(0.25, 3.0)
 COLLISIONS = ElectronPhonon(GRID, Coupling(1.85, 0.041), "direct")
 BATH = thermal(GRID, 0.15)
 HOT = np.exp(-0.5 * ((GRID.energies - 2.0) / 0.3) ** 2)

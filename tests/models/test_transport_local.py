@@ -8,7 +8,8 @@ from mpi4py import MPI
 
 import fvqp.threads
 import fvqp.transport.streaming
-from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon, thermal
+from fvqp.collisions import Coupling, ElectronPhonon, thermal
+from fvqp.energy import EnergyAxis
 from fvqp.mesh import shape_mesh
 from fvqp.models.boltzmann import BoltzmannProblem, Medium, cell_solver
 from fvqp.models.boltzmann.state import Local
@@ -16,7 +17,7 @@ from fvqp.transport.directions import spherical
 from fvqp.transport.radial import Shells, radial_streaming
 from fvqp.transport.walls import Wall
 
-GRID = CollisionGrid.uniform(0.2, 3.0, start=1.0)
+GRID = EnergyAxis.uniform(0.2, 3.0, start=1.0)
 
 
 @pytest.fixture

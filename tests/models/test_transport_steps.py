@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from mpi4py import MPI
 
-from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon, PhononEscape, thermal
+from fvqp.collisions import Coupling, ElectronPhonon, PhononEscape, thermal
 from fvqp.collisions.sources import Gaussian, QuasiparticleInjection
+from fvqp.energy import EnergyAxis
 from fvqp.errors import ConvergenceError
 from fvqp.gap import SelfConsistentGap
 from fvqp.mesh import shape_mesh
@@ -23,7 +24,7 @@ from fvqp.transport.directions import spherical
 from fvqp.transport.radial import Shells
 from fvqp.transport.walls import Wall
 
-GRID = CollisionGrid.uniform(0.25, 3.0)
+GRID = EnergyAxis.uniform(0.25, 3.0)
 COLLISIONS = ElectronPhonon(GRID, Coupling(1.85, 0.041), "direct")
 BATH = thermal(GRID, 0.15)
 HOT = 0.3 * np.exp(-0.5 * ((GRID.energies - 2.0) / 0.3) ** 2)
@@ -118,7 +119,7 @@ def test_spectra_without_steep_ends() -> None:
 
 def test_no_occupation_is_cut_to_nothing() -> None:
     """What falls below 0 keeps a part of what it was, and energy stays that of the step."""
-    grid = CollisionGrid.uniform(0.25, 3.0)
+    grid = EnergyAxis.uniform(0.25, 3.0)
     line = shape_mesh("grid1d", nx=3, Lx=1e-6, comm=MPI.COMM_SELF)
     medium = Medium(ElectronPhonon(grid, Coupling(1.85, 0.041), "direct"), 1.0)
     problem = BoltzmannProblem(line, grid, medium)

@@ -14,7 +14,8 @@ from mpi4py import MPI
 
 import fvqp
 from fvqp.case.boltzmann.study import BoltzmannStudy
-from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon
+from fvqp.collisions import Coupling, ElectronPhonon
+from fvqp.energy import EnergyAxis
 from fvqp.errors import CaseError, ConvergenceError
 from fvqp.mesh import shape_mesh
 from fvqp.models.boltzmann import BoltzmannProblem, Medium, evolve
@@ -117,7 +118,7 @@ def test_resumed_on_another_number_of_ranks(folder: Path) -> None:
 @pytest.mark.ranks(2)
 @pytest.mark.skipif(WORLD.size == 1, reason="one rank holds all cells")
 def test_cells_of_several_ranks_have_no_common_steps() -> None:
-    grid = CollisionGrid.uniform(0.2, 3.0)
+    grid = EnergyAxis.uniform(0.2, 3.0)
     medium = Medium(ElectronPhonon(grid, Coupling(1.85, 0.041), "direct"))
     problem = BoltzmannProblem(shape_mesh("grid1d", nx=4, Lx=4.0, comm=WORLD), grid, medium)
     with pytest.raises(CaseError, match="all cells take the same steps, so that one rank has to hold them"):

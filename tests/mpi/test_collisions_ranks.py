@@ -8,7 +8,7 @@ from mpi4py import MPI
 from wire_devices import line_mesh, wire
 
 from fvqp.collisions import InelasticCollisions, PhononBath
-from fvqp.grids.energy import EnergyGrid
+from fvqp.energy import EnergyAxis
 from fvqp.models.branches import follow_gap
 from fvqp.models.operating_point import solve_point
 from fvqp.models.slopes import conductances
@@ -27,7 +27,7 @@ def pair(
     return [
         UsadelProblem(
             wire(line_mesh(10, 9, comm), "point_A", "point_B", conductance=strong),
-            EnergyGrid.uniform(0.1, 4.0),
+            EnergyAxis.uniform(0.1, 4.0),
             0.05,
             gap,
             collisions=collisions,

@@ -12,8 +12,8 @@ from mpi4py import MPI
 from wire_devices import line_mesh, wire
 
 import fvqp
+from fvqp.energy import EnergyAxis
 from fvqp.errors import ConvergenceError
-from fvqp.grids.energy import EnergyGrid
 from fvqp.models import operating_point
 from fvqp.models.device import Lead
 from fvqp.models.operating_point import solve_point
@@ -31,7 +31,7 @@ def test_balance_on_any_number_of_ranks() -> None:
         device = wire(line_mesh(12, 9, comm), "point_A", "point_B")
         junctions = [replace(junction, lead=Lead(6e-20, 2e9, 500.0)) for junction in device.junctions]
         device = replace(device, junctions=junctions)
-        grid = EnergyGrid(np.linspace(0.0, 5.0, 81))
+        grid = EnergyAxis(np.linspace(0.0, 5.0, 81))
         problem = UsadelProblem(device, grid, 0.01, GapModel("uniform", at="point_A"))
         unit = problem.device.voltage_unit
         solution = solve_point(problem, Point(1.6 * unit, 1.2 * unit))

@@ -11,8 +11,8 @@ from transport_problems import coefficients, currents, mixed_cells, plain, shear
 from wire_devices import file_mesh, generated_mesh, graded, line_mesh, wire
 
 from fvqp.collisions import InelasticCollisions
+from fvqp.energy import EnergyAxis
 from fvqp.errors import ConvergenceError
-from fvqp.grids.energy import EnergyGrid
 from fvqp.mesh import Mesh, build_mesh
 from fvqp.models.linear import TransportSolver
 from fvqp.models.operating_point import solve_point
@@ -103,7 +103,7 @@ def test_self_consistent_gap(kind: str) -> None:
     for comm in (WORLD, SELF):
         conductance = {"A": 4e-6, "B": 31.4e-6}
         device = wire(line_mesh(20, 21, comm), "junction_A", "point_B", conductance=conductance)
-        problems.append(UsadelProblem(device, EnergyGrid.uniform(1 / 40, 4.0), 0.02, gap=model))
+        problems.append(UsadelProblem(device, EnergyAxis.uniform(1 / 40, 4.0), 0.02, gap=model))
     here, serial = (solve_point(p, Point(3e-4)) for p in problems)
     meshes = [p.device.mesh for p in problems]
     assert_same(everywhere(meshes[0], here.spectral.gap), everywhere(meshes[1], serial.spectral.gap))
@@ -137,7 +137,7 @@ def test_non_convergence_is_raised_on_all_ranks() -> None:
     problem = on_wire(
         "line",
         WORLD,
-        grid=EnergyGrid.uniform(1 / 20, 4.0),
+        grid=EnergyAxis.uniform(1 / 20, 4.0),
         gap=GapModel("uniform", at="A"),
         maximum_iterations=2,
     )
@@ -189,7 +189,7 @@ def test_junctions_that_share_ghosts() -> None:
     "gap", [GapModel("uniform", at="point_A"), pytest.param(GapModel(), marks=pytest.mark.slow)]
 )
 def test_electron_electron_collisions(gap: GapModel) -> None:
-    grid = EnergyGrid(np.linspace(0.0, 6.0, 61))
+    grid = EnergyAxis(np.linspace(0.0, 6.0, 61))
     flow = None if gap.follows_bias else Supercurrent("left", "right", "phase_gradient", (0.1,))
     found, expected = (
         UsadelProblem(

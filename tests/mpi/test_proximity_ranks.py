@@ -7,7 +7,7 @@ import pytest
 from mpi4py import MPI
 from proximity_devices import UNIT, line, slab
 
-from fvqp.grids.energy import EnergyGrid
+from fvqp.energy import EnergyAxis
 from fvqp.mesh import Mesh
 from fvqp.models.device import Device, Junction
 from fvqp.models.operating_point import solve_point
@@ -15,7 +15,7 @@ from fvqp.models.usadel import GapModel, Point, UsadelProblem
 
 WORLD, SELF = MPI.COMM_WORLD, MPI.COMM_SELF
 pytestmark = [pytest.mark.mpi, pytest.mark.ranks(2)]
-GRID = EnergyGrid.uniform(0.125, 3.5)
+GRID = EnergyAxis.uniform(0.125, 3.5)
 
 
 def everywhere(mesh: Mesh, values: np.ndarray) -> np.ndarray:

@@ -10,8 +10,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.integrate import quad, solve_ivp
 
+from fvqp.energy import EnergyAxis
 from fvqp.errors import CaseError
-from fvqp.grids import EnergyGrid
 from fvqp.spectral import (
     bin_averages,
     dos_integral,
@@ -154,7 +154,7 @@ def test_bin_averages_agree_with_adaptive_quadrature() -> None:
 @settings(max_examples=60, deadline=None)
 @given(gaps, depairings, broadenings)
 def test_bin_averages_obey_the_bounds(gap: float, zeta: float, gamma: float) -> None:
-    edges = EnergyGrid.graded(20.0, gap_edges=[float(gap_edge(gap, zeta))], first=0.01, largest=0.5).edges
+    edges = EnergyAxis.graded(20.0, gap_edges=[float(gap_edge(gap, zeta))], first=0.01, largest=0.5).edges
     b = bin_averages(edges, gap, zeta, gamma)
     for name in (*QUANTITIES, "re_F", "pairing", "im_G"):
         assert np.all(np.isfinite(getattr(b, name)))

@@ -13,7 +13,8 @@ import pytest
 from streaming_problems import SELF, UP
 from transport_problems import gmsh_halves
 
-from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon, thermal
+from fvqp.collisions import Coupling, ElectronPhonon, thermal
+from fvqp.energy import EnergyAxis
 from fvqp.mesh import Mesh, read_mesh, shape_mesh
 from fvqp.models.boltzmann import BoltzmannProblem, DiscreteOrdinates, Medium
 from fvqp.transport.directions import FULL, Directions, branched, gauss_legendre, lebedev, product
@@ -144,7 +145,7 @@ def test_a_film_and_its_substrate_at_one_temperature_stay() -> None:
     """With collisions in the film, modes of another Debye energy beside it, and branches in both."""
     regions = {"film": ((0.0, 0.5),), "chip": ((0.5, 1.0),)}
     mesh = shape_mesh("grid1d", nx=6, Lx=1.0, regions=regions, comm=SELF)
-    grid = CollisionGrid.uniform(0.25, 3.0, start=0.5)
+    grid = EnergyAxis.uniform(0.25, 3.0, start=0.5)
     cells = {name: np.flatnonzero(mesh.cell_region == mesh.region_names.index(name)) for name in regions}
     collisions = ElectronPhonon(grid, Coupling(0.6, 1.0))
     media = [

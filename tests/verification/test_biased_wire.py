@@ -13,7 +13,7 @@ from scipy.special import zeta
 
 import fvqp
 from fvqp.collisions import InelasticCollisions, PhononBath
-from fvqp.grids.energy import EnergyGrid
+from fvqp.energy import EnergyAxis
 from fvqp.materials import load_material
 from fvqp.mesh.shapes import shape_mesh
 from fvqp.models.device import Device, Reservoir
@@ -87,7 +87,7 @@ def test_two_temperatures(strength: float) -> None:
     ]
     device = Device(mesh, ALUMINIUM, [], ends, width=150e-9, thickness=8e-9)
     phonons = PhononBath(strength, kappa, device.bath)
-    grid = EnergyGrid.uniform(0.1, 6.0)
+    grid = EnergyAxis.uniform(0.1, 6.0)
     problem = UsadelProblem(
         device,
         grid,
@@ -99,7 +99,7 @@ def test_two_temperatures(strength: float) -> None:
     ledger = problem.ledger(solution)
     assert abs(ledger.residual[1]) < 1e-6 * ledger.injected[1]
     potential = solution.kinetic.deviation(T) @ grid.widths
-    content = -solution.kinetic.deviation(L) @ (grid.widths * grid.centres)
+    content = -solution.kinetic.deviation(L) @ (grid.widths * grid.energies)
     squared = device.bath**2 + (content - potential**2 / 2) * 6 / np.pi**2
     x = mesh.centroid[:, 0] / length
     ratio = (length / ALUMINIUM.coherence_length) ** 2

@@ -15,7 +15,8 @@ from scipy import constants
 
 import fvqp
 from fvqp.case.run import run
-from fvqp.collisions import CollisionGrid, bcs_weights, relative_velocity
+from fvqp.collisions import relative_velocity
+from fvqp.energy import EnergyAxis, bcs_weights
 from fvqp.materials import load_material
 from fvqp.models.boltzmann.stepping import CUT
 from fvqp.models.strong_coupling import strong_coupling
@@ -34,7 +35,7 @@ def computed(name: str, *overrides: str) -> xr.Dataset:
 
 def spectrum(data: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
     """Speeds and states of the bins with states, and which these are."""
-    grid = CollisionGrid.uniform(0.25, 3.0, start=0.75)
+    grid = EnergyAxis.uniform(0.25, 3.0, start=0.75)
     assert np.allclose(grid.energies * data.attrs["delta0_eV"], data["energy"])
     return VELOCITY * relative_velocity(grid, 1.0)[0], bcs_weights(grid, 1.0).dos_weights[0]
 

@@ -19,7 +19,7 @@ import pytest
 from mpi4py import MPI
 from proximity_devices import METAL, THICKNESS, UNIT, WIDTH, XI
 
-from fvqp.grids.energy import EnergyGrid
+from fvqp.energy import EnergyAxis
 from fvqp.mesh import Mesh
 from fvqp.mesh.fipy import cell_variable, from_fipy
 from fvqp.models.device import Device, Junction, Reservoir
@@ -32,7 +32,7 @@ from fvqp.transport.operator_tables import Coefficients
 SELF = MPI.COMM_SELF
 SERIAL = {"communicator": fipy.tools.serialComm}
 BROADENING = 0.02
-GRID = EnergyGrid.graded(3.0, gap_edges=[1.0], first=0.05, number=40)
+GRID = EnergyAxis.graded(3.0, gap_edges=[1.0], first=0.05, number=40)
 #: Bins that FiPy solves: below the gap, at it, above, and beyond the bias.
 ENERGIES = [2, 10, 15, 20, 30]
 BIAS = 1.5 * METAL.gap / 1.602176634e-19

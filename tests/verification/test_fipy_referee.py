@@ -10,7 +10,7 @@ import pytest
 from mpi4py import MPI
 from wire_devices import ALUMINIUM, THICKNESS, WIDTH
 
-from fvqp.grids.energy import EnergyGrid
+from fvqp.energy import EnergyAxis
 from fvqp.mesh import Mesh, shape_mesh
 from fvqp.models.device import Device, Reservoir
 from fvqp.models.kinetics import T
@@ -51,7 +51,7 @@ def ours(mesh: Mesh, diffusion: float, reaction: float, value: float) -> tuple[n
         width=WIDTH if mesh.dim == 1 else None,
         thickness=THICKNESS if mesh.dim < 3 else None,
     )
-    problem = UsadelProblem(device, EnergyGrid.uniform(0.1, 3.0), 0.1, gap=GapModel("fixed", value=1.0))
+    problem = UsadelProblem(device, EnergyAxis.uniform(0.1, 3.0), 0.1, gap=GapModel("fixed", value=1.0))
     transport = device.transport()
     operator = transport.at(
         Coefficients(

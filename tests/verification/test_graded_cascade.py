@@ -6,15 +6,14 @@ import numpy as np
 import pytest
 
 from fvqp.collisions import (
-    CollisionGrid,
     Coupling,
     ElectronPhonon,
-    bcs_weights,
     phonon_energy,
     quasiparticle_density,
     quasiparticle_energy,
     thermal,
 )
+from fvqp.energy import EnergyAxis, bcs_weights
 
 TIN = Coupling(1.85, 0.041)
 """Δ0/k_BT_c and τ0^pb/τ0."""
@@ -25,7 +24,7 @@ STEP, STEPS = 2e-5, 100
 """τ0; about the lifetime at the start in all."""
 
 
-def moments(grid: CollisionGrid, evaluation: str, rule: str) -> np.ndarray:
+def moments(grid: EnergyAxis, evaluation: str, rule: str) -> np.ndarray:
     """Number, energy and second moment of quasiparticles, and energy of phonons beyond 5 Δ0, at the end."""
     operator, bin_weights = ElectronPhonon(grid, TIN, evaluation), bcs_weights(grid, 1.0, rule)
     cold = thermal(grid, 0.15)
@@ -46,8 +45,8 @@ def moments(grid: CollisionGrid, evaluation: str, rule: str) -> np.ndarray:
     )
 
 
-def uniform(bins: int) -> CollisionGrid:
-    return CollisionGrid.uniform(1.0 / round(bins / 28.0), MAXIMUM, start=1.0, phonon_maximum=MAXIMUM)
+def uniform(bins: int) -> EnergyAxis:
+    return EnergyAxis.uniform(1.0 / round(bins / 28.0), MAXIMUM, start=1.0, phonon_maximum=MAXIMUM)
 
 
 @pytest.mark.slow
@@ -56,7 +55,7 @@ def test_300_graded_bins_reach_4000_equal_ones():
     states. (Reconstructed inside 4000 bins it would be an order better than both.)"""
     coarse, fine = (moments(uniform(bins), "fourier", "linear") for bins in (4000, 8000))
     exact = fine + (fine - coarse) / 3.0
-    graded = CollisionGrid.graded(
+    graded = EnergyAxis.from_gap(
         MAXIMUM, gap=1.0, finest=0.02, growth=0.012, largest=0.15, phonon_maximum=MAXIMUM
     )
     assert graded.n <= 300

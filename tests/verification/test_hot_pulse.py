@@ -10,7 +10,7 @@ from scipy import constants
 from thermal_gaps import thermal_gap
 
 import fvqp
-from fvqp.collisions import CollisionGrid
+from fvqp.energy import EnergyAxis
 from fvqp.gap import SelfConsistentGap
 
 CASES = Path(__file__).parents[2] / "cases" / "boltzphlow2026"
@@ -36,7 +36,7 @@ def test_energy_and_end(metal, evaluation):
     end = data.isel(time=-1)
     assert float(end["temperature_qp"]) == pytest.approx(float(end["temperature_ph"]), rel=2e-3)
     delta0 = data.attrs["delta0_eV"]
-    self_consistent = SelfConsistentGap(CollisionGrid.uniform(0.05, 5.0))
+    self_consistent = SelfConsistentGap(EnergyAxis.uniform(0.05, 5.0))
     gap = thermal_gap(self_consistent, constants.k * float(end["temperature_ph"]) / constants.e / delta0)
     assert float(end["gap"]) / delta0 == pytest.approx(float(gap), rel=1e-3)
     assert float(end["gap"]) < float(data["gap"][0])

@@ -18,8 +18,8 @@ from transport_problems import coefficients, currents, solved, transport_on
 from wire_devices import ALUMINIUM, CONDUCTANCE, TEMPERATURE, THICKNESS, UM, WIDTH, graded
 
 import fvqp
-from fvqp.grids import energy as distributions
-from fvqp.grids.energy import EnergyGrid
+from fvqp.energy import EnergyAxis
+from fvqp.energy import thermal as distributions
 from fvqp.materials import Material
 from fvqp.mesh import Mesh, build_mesh
 from fvqp.models.device import Device, Junction, Reservoir
@@ -67,8 +67,8 @@ def exact_g_nl(
     """
     device = problem.device
     gap = float(problem.at_rest(0.0)[0].gap[0])
-    fine = EnergyGrid.graded(4.0, gap_edges=[gap], first=problem.broadening / 50, number=20000)
-    s = usadel.solve(fine.centres, gap, 0.0, problem.broadening)
+    fine = EnergyAxis.graded(4.0, gap_edges=[gap], first=problem.broadening / 50, number=20000)
+    s = usadel.solve(fine.energies, gap, 0.0, problem.broadening)
     decay = np.sqrt(s.diffusion_T / s.relaxation_T)
     section = width * THICKNESS / (ALUMINIUM.resistivity * XI)
     n = len(network.points)

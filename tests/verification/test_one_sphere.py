@@ -11,8 +11,9 @@ import pytest
 from streaming_problems import SELF
 from transport_problems import gmsh_model
 
-from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon, thermal
+from fvqp.collisions import Coupling, ElectronPhonon, thermal
 from fvqp.collisions.sources import Gaussian, QuasiparticleInjection
+from fvqp.energy import EnergyAxis
 from fvqp.mesh import Mesh, build_mesh, read_raw
 from fvqp.models.boltzmann import BoltzmannProblem, Diffusion, DiscreteOrdinates, Medium
 from fvqp.models.boltzmann.steady import SteadySolver, net_power
@@ -21,7 +22,7 @@ from fvqp.transport.level_symmetric import level_symmetric
 from fvqp.transport.radial import Shells
 from fvqp.transport.walls import MIRROR, Wall
 
-GRID = CollisionGrid.uniform(0.25, 2.5)
+GRID = EnergyAxis.uniform(0.25, 2.5)
 COLLISIONS = ElectronPhonon(GRID, Coupling(1.85, 0.041), "direct")
 BATH = thermal(GRID, 0.15)
 

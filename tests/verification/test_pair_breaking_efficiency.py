@@ -11,25 +11,24 @@ import xarray as xr
 
 import fvqp
 from fvqp.collisions import (
-    CollisionGrid,
     Coupling,
     ElectronPhonon,
     Line,
     PhononInjection,
-    bcs_weights,
     pair_breaking_efficiency,
     phonon_energy,
     quasiparticle_density,
     quasiparticle_energy,
 )
 from fvqp.collisions.threshold import at_threshold
+from fvqp.energy import EnergyAxis, bcs_weights
 
 CASE = Path(__file__).parents[2] / "cases" / "kozorezov2000" / "cascade.toml"
 
 
 def after_cascade(energy: float, width: float) -> float:
     """η once no phonon above 2Δ is left; so few quasiparticles that they do not recombine."""
-    grid = CollisionGrid.uniform(
+    grid = EnergyAxis.uniform(
         width, energy - 1.0 + 2.0 * width, start=1.0, phonon_maximum=energy + 2.0 * width
     )
     coupling = Coupling(kappa=1.764, pair_breaking_time=5e-4)

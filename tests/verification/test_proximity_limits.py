@@ -8,8 +8,8 @@ from proximity_devices import UNIT, XI, angles, bulk_angle, line
 from scipy.integrate import quad, solve_bvp
 from scipy.optimize import brentq, minimize_scalar
 
+from fvqp.energy import EnergyAxis
 from fvqp.gap import critical_temperature
-from fvqp.grids.energy import EnergyGrid
 from fvqp.models.pairing_angle import UsadelEquation
 from fvqp.models.usadel import GapModel, UsadelProblem
 
@@ -101,7 +101,7 @@ def test_reentrance_in_the_kinetics() -> None:
     scale = 1.0 / length**2
     wire = line(length, 60, left=1.0, right=0.0, normal=(0.0, length), temperature=1e-3)
     problem = UsadelProblem(
-        wire, EnergyGrid(np.linspace(0.0, 12.0, 41) * scale), 1e-9, gap=GapModel("fixed", value=1.0),
+        wire, EnergyAxis(np.linspace(0.0, 12.0, 41) * scale), 1e-9, gap=GapModel("fixed", value=1.0),
         spectra="diffusive",
     )  # fmt: skip
     state, _ = problem.at_rest(0.0)
@@ -114,7 +114,7 @@ def test_reentrance_in_the_kinetics() -> None:
     # The averages of 𝒟_T over the first bin, a third of E_Th, are not yet those at zero energy.
     assert abs(conductance[0] - 1.0) < 2e-3
     assert abs(conductance.max() - 1.15) < 0.01
-    assert 4.0 < problem.grid.centres[conductance.argmax()] / scale < 6.5
+    assert 4.0 < problem.grid.energies[conductance.argmax()] / scale < 6.5
 
 
 @pytest.mark.slow
@@ -151,7 +151,7 @@ def test_gap_next_to_a_normal_contact() -> None:
     coarse, fine = reference(8), reference(16)
     n = 240
     wire = line(length, n, left=0.0, temperature=t * 265e-6 / 8.617333262e-5)
-    grid = EnergyGrid.uniform(0.5, 4.0)
+    grid = EnergyAxis.uniform(0.5, 4.0)
     problem = UsadelProblem(
         wire, grid, 1e-9, gap=GapModel(debye_energy=1e5), spectra="diffusive", tolerance=1e-8
     )

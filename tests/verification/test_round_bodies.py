@@ -14,7 +14,8 @@ from transport_cases import SPHERE
 from transport_problems import gmsh_model
 
 import fvqp
-from fvqp.collisions import CollisionGrid, thermal
+from fvqp.collisions import thermal
+from fvqp.energy import EnergyAxis
 from fvqp.mesh import Mesh, read_mesh, shape_mesh
 from fvqp.models.boltzmann import BoltzmannProblem, Diffusion, Medium
 from fvqp.models.boltzmann.steady import SteadySolver, net_power
@@ -184,7 +185,7 @@ def test_shells_and_a_mesh_of_revolution(motion: str) -> None:
 
 def through_a_post(mesh: Mesh, side: str) -> np.ndarray:
     """Power of phonons that diffuse from the hot bottom of a post, through its side and through its top."""
-    grid = CollisionGrid.uniform(0.5, 1.5)
+    grid = EnergyAxis.uniform(0.5, 1.5)
     hot = thermal(grid, 0.3).n.ravel()
     walls = {"bottom": Wall(bath=hot), side: Wall(0.5), "top": Wall()}
     modes = grid.phonon_energies**2

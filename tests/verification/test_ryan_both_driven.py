@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from wire_devices import CONDUCTANCE, line_mesh, wire
 
-from fvqp.grids.energy import EnergyGrid
+from fvqp.energy import EnergyAxis
 from fvqp.models.operating_point import solve_point
 from fvqp.models.slopes import conductances
 from fvqp.models.usadel import GapModel, Point, Solution, UsadelProblem
@@ -21,7 +21,7 @@ def both(
     device = wire(line_mesh(14, 17), "junction_A", "point_B", conductance=conductance)
     device = replace(device, junctions=[device.junctions[0], replace(device.junctions[1], injects=injects)])
     model = gap or GapModel("uniform", at="junction_A", rule="arcsinh")
-    return UsadelProblem(device, EnergyGrid(np.linspace(0.0, 6.0, bins + 1)), 0.005, model)
+    return UsadelProblem(device, EnergyAxis(np.linspace(0.0, 6.0, bins + 1)), 0.005, model)
 
 
 def at(problem: UsadelProblem, v_inj: float, v_det: float, guess: Solution | None = None) -> Solution:

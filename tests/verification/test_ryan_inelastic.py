@@ -11,7 +11,7 @@ from wire_devices import line_mesh, wire
 
 import fvqp
 from fvqp.collisions import InelasticCollisions
-from fvqp.grids.energy import EnergyGrid
+from fvqp.energy import EnergyAxis
 from fvqp.models.kinetics import L
 from fvqp.models.operating_point import solve_point
 from fvqp.models.slopes import conductances
@@ -28,7 +28,7 @@ def wire_problem(
     """The paper's parameters: Γ = 0.005, ω_D = 10, γ_ee = 2e-4, one gap from f_L at the injector."""
     return UsadelProblem(
         wire(line_mesh(coarse, fine), "point_B"),
-        EnergyGrid(np.linspace(0.0, 10.0, bins + 1)),
+        EnergyAxis(np.linspace(0.0, 10.0, bins + 1)),
         0.005,
         GapModel("uniform", at="point_B", rule="arcsinh"),
         collisions=None if strength is None else InelasticCollisions(strength),
@@ -80,7 +80,7 @@ def test_onset_plateau_and_fall(inelastic, elastic) -> None:
 def test_distribution(inelastic, elastic) -> None:
     """Fig. 11b: enhanced at low energy, a step at 3Δ with the Δ of the bias, below the elastic one beyond."""
     problem, solutions = inelastic
-    energy = problem.grid.centres
+    energy = problem.grid.energies
     middle = problem.device.mesh.n_cells // 2
     here, there = (-s[-1].kinetic.deviation(L)[middle] for s in (solutions, elastic[1]))
     gap = solutions[-1].spectral.gap[0]
@@ -150,7 +150,7 @@ def test_refinement() -> None:
     assert abs(gap(bins=400, coarse=28, fine=17) - base) < 1e-3
     longer = UsadelProblem(
         wire(line_mesh(14, 9), "point_B"),
-        EnergyGrid(np.linspace(0.0, 15.0, 601)),
+        EnergyAxis(np.linspace(0.0, 15.0, 601)),
         0.005,
         GapModel("uniform", at="point_B", rule="arcsinh"),
         collisions=InelasticCollisions(2e-4),
@@ -185,7 +185,7 @@ def test_detector_sees_the_gap_fall() -> None:
     def part(strength: float | None, bias: float, detector: float) -> float:
         problem = UsadelProblem(
             wire(line_mesh(14, 9), "point_A", "point_B"),
-            EnergyGrid(np.linspace(0.0, 10.0, 161)),
+            EnergyAxis(np.linspace(0.0, 10.0, 161)),
             0.005,
             GapModel("uniform", at="point_A", rule="arcsinh"),
             collisions=None if strength is None else InelasticCollisions(strength),

@@ -15,7 +15,7 @@ from fvqp.case.reading import load_case
 from fvqp.case.usadel.build import build_mesh, build_problems, build_sweep
 from fvqp.case.usadel.schema import UsadelCase
 from fvqp.collisions import InelasticCollisions
-from fvqp.grids.energy import EnergyGrid
+from fvqp.energy import EnergyAxis
 from fvqp.models import coupled_gap
 from fvqp.models.operating_point import Iteration, solve_point
 from fvqp.models.usadel import GapModel, Point, Solution, UsadelProblem
@@ -24,7 +24,7 @@ from fvqp.solvers.newton import solve_linearized
 FIG_11 = Path(__file__).parents[2] / "cases" / "ryan2026" / "fig11.toml"
 
 
-def wire_problem(broadening: float, grid: EnergyGrid) -> UsadelProblem:
+def wire_problem(broadening: float, grid: EnergyAxis) -> UsadelProblem:
     """Junction A in the middle, γ_ee = 2e-4, one gap from f_L under it."""
     return UsadelProblem(
         wire(line_mesh(14, 9), "point_B"),
@@ -73,7 +73,7 @@ def test_few_steps_at_every_bias(broadening: float, spacing: str, monkeypatch: p
 @pytest.mark.slow
 def test_prediction_saves_evaluations() -> None:
     """Without collisions, where the equation of the gap is followed by itself."""
-    problem = replace(wire_problem(0.02, EnergyGrid(np.linspace(0.0, 10.0, 161))), collisions=None)
+    problem = replace(wire_problem(0.02, EnergyAxis(np.linspace(0.0, 10.0, 161))), collisions=None)
     counts, gaps = [], []
     for predicts in (True, False):
         solution: Solution | None = None

@@ -22,8 +22,8 @@ from wire_devices import (
     wire,
 )
 
-from fvqp.grids import energy as distributions
-from fvqp.grids.energy import EnergyGrid
+from fvqp.energy import EnergyAxis
+from fvqp.energy import thermal as distributions
 from fvqp.mesh import Mesh
 from fvqp.models.device import Device
 from fvqp.models.operating_point import solve_point
@@ -66,8 +66,8 @@ def exact(
     """
     device = problem.device
     gap = float(problem.at_rest(0.0)[0].gap[0])
-    fine = EnergyGrid.graded(4.0, gap_edges=[gap], first=problem.broadening / 50, number=20000)
-    spectrum = usadel.solve(fine.centres, gap, 0.0, problem.broadening)
+    fine = EnergyAxis.graded(4.0, gap_edges=[gap], first=problem.broadening / 50, number=20000)
+    spectrum = usadel.solve(fine.energies, gap, 0.0, problem.broadening)
     kappa = CONDUCTANCE["A"] * ALUMINIUM.resistivity * XI / (WIDTH * THICKNESS)
     decay = np.sqrt(spectrum.diffusion_T / spectrum.relaxation_T)
     x = DISTANCE / XI

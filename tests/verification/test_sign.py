@@ -17,7 +17,7 @@ import fvqp
 from fvqp.case import load_case
 from fvqp.case.usadel.build import build_mesh, build_problems
 from fvqp.collisions import InelasticCollisions
-from fvqp.grids.energy import EnergyGrid
+from fvqp.energy import EnergyAxis
 from fvqp.models.device import Lead
 from fvqp.models.operating_point import solve_point
 from fvqp.models.slopes import conductances
@@ -34,7 +34,7 @@ def problem(injects: bool = True, resistance: float | None = None, **more: objec
     lead = None if resistance is None else Lead(2.4e-20, 2e9, resistance)
     first, second = (replace(junction, lead=lead) for junction in device.junctions)
     device = replace(device, junctions=[first, replace(second, injects=injects)])
-    grid = EnergyGrid(np.linspace(0.0, 6.0, 161))
+    grid = EnergyAxis(np.linspace(0.0, 6.0, 161))
     return UsadelProblem(device, grid, 0.005, GapModel("uniform", at="junction_A", rule="arcsinh"), **more)
 
 
@@ -86,7 +86,7 @@ def test_current_above_the_gap() -> None:
     def current(gap: float, kelvin: float) -> float:
         junctions = [solved.device.junctions[0], replace(solved.device.junctions[1], temperature=kelvin)]
         device = replace(solved.device, junctions=junctions)
-        grid = EnergyGrid.graded(4.0, gap_edges=[gap], first=2.5e-6, number=800)
+        grid = EnergyAxis.graded(4.0, gap_edges=[gap], first=2.5e-6, number=800)
         fixed = UsadelProblem(device, grid, 1e-5, GapModel("fixed", value=gap))
         kinetic = solve_point(fixed, Point(0.0, 1.5 * unit)).kinetic
         return -float(fixed.junction_currents(kinetic.currents)[1]) / (31.4e-6 * unit)
@@ -166,7 +166,7 @@ def test_gap_of_every_cell(spectra: str) -> None:
 
     def slopes(gap: GapModel, spectra: str) -> np.ndarray:
         device = wire(line_mesh(8, 17), "junction_A", "point_B")
-        grid = EnergyGrid.uniform(0.1, 5.0)
+        grid = EnergyAxis.uniform(0.1, 5.0)
         solved = UsadelProblem(
             device, grid, 0.05, gap, spectra=spectra, collisions=InelasticCollisions(2e-4), tolerance=1e-6
         )

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from mpi4py import MPI
 
-from fvqp.collisions import CollisionGrid, Coupling, ElectronPhonon, relative_velocity
+from fvqp.collisions import Coupling, ElectronPhonon, relative_velocity
 from fvqp.collisions.sources import ConstantTrapping, Line, PhononEscape, QuasiparticleInjection
+from fvqp.energy import EnergyAxis
 from fvqp.mesh import shape_mesh
 from fvqp.models.boltzmann import BoltzmannProblem, Diffusion, Medium
 from fvqp.models.boltzmann.steady import SteadySolver, net_power
@@ -37,7 +38,7 @@ def closed_form(x: np.ndarray, speed: float) -> np.ndarray:
 def profile_error(cells: int) -> float:
     """Largest error relative to the largest density, of a film of as many cells."""
     # Collisions too weak to do anything: quasiparticles keep the energy that they are made with.
-    grid = CollisionGrid.uniform(0.1, 2.0, start=1.0)
+    grid = EnergyAxis.uniform(0.1, 2.0, start=1.0)
     collisions = ElectronPhonon(grid, Coupling(1e-6, 1.0), "direct")
     mesh = shape_mesh(
         "grid2d",

@@ -15,18 +15,13 @@ from fvqp.case.boltzmann.tables import read_spectrum
 from fvqp.case.process import ProcessSite, built, given_processes
 from fvqp.case.quantities import Energy
 from fvqp.case.scales import Units
-from fvqp.collisions import (
-    BinWeights,
-    CollisionGrid,
-    ElectronPhonon,
-    Process,
-    thermal,
-)
-from fvqp.collisions.bin_weights import Rule
+from fvqp.collisions import ElectronPhonon, Process, thermal
 from fvqp.collisions.sources import (
     PhononEscape,
 )
 from fvqp.collisions.threshold import at_threshold
+from fvqp.energy import BinWeights, EnergyAxis
+from fvqp.energy.bin_weights import Rule
 from fvqp.errors import CaseError
 from fvqp.gap import SelfConsistentGap, condensate_energy
 from fvqp.models.boltzmann import BoltzmannProblem, Medium, State
@@ -56,7 +51,7 @@ class BoltzmannSetup:
 
     reference: Substance
     units: Units
-    grid: CollisionGrid
+    grid: EnergyAxis
     collisions: ElectronPhonon
     medium: Medium
     gap: float
@@ -130,7 +125,7 @@ def build_setup(case: BoltzmannCase) -> BoltzmannSetup:
     return BoltzmannSetup(reference, units, grid, collisions, medium, gap)
 
 
-def _stepped(case: BoltzmannCase, delta0: float, gap: float, top: float | None) -> CollisionGrid | None:
+def _stepped(case: BoltzmannCase, delta0: float, gap: float, top: float | None) -> EnergyAxis | None:
     """Bins that repeat at every photon step; None where the case has other ones.
 
     Args:
@@ -163,7 +158,7 @@ def _stepped(case: BoltzmannCase, delta0: float, gap: float, top: float | None) 
     at_least = (maximum - gap) / min(step, width)
     if at_least <= MAX_BINS:
         try:
-            grid = CollisionGrid.stepped(maximum, gap=gap, step=step, width=width, phonon_maximum=top)
+            grid = EnergyAxis.stepped(maximum, gap=gap, step=step, width=width, phonon_maximum=top)
         except CaseError as error:
             raise CaseError(f"{case.source}: energies: {error}") from None
         if grid.n <= (MAX_BINS if energies.spacing else MAX_BY_DEFAULT):

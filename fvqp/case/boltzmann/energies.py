@@ -8,7 +8,7 @@ from typing import NamedTuple
 from fvqp.case.boltzmann.schema import MAX_BINS, Energies
 from fvqp.case.boltzmann.strong import largest_phonon
 from fvqp.case.boltzmann.substances import Substance
-from fvqp.collisions import CollisionGrid
+from fvqp.energy import EnergyAxis
 from fvqp.errors import CaseError
 
 
@@ -60,7 +60,7 @@ def axis_limits(
     return AxisLimits(width, maximum, lowest, highest, top)
 
 
-def spaced_axis(energies: Energies, source: str, limits: AxisLimits, *, below: int = 1) -> CollisionGrid:
+def spaced_axis(energies: Energies, source: str, limits: AxisLimits, *, below: int = 1) -> EnergyAxis:
     """Return uniform or graded bins; raise `CaseError` where they are too many, or contradict the limits.
 
     Args:
@@ -78,9 +78,9 @@ def spaced_axis(energies: Energies, source: str, limits: AxisLimits, *, below: i
     start = max(lowest - below * width, 0.0)
     try:
         if spacing == "uniform":
-            return CollisionGrid.uniform(width, maximum, start=start, phonon_maximum=top)
+            return EnergyAxis.uniform(width, maximum, start=start, phonon_maximum=top)
         growth = 0.05 if energies.growth is None else energies.growth
-        return CollisionGrid.graded(
+        return EnergyAxis.from_gap(
             maximum, gap=(start, highest), finest=width, growth=growth, phonon_maximum=top
         )
     except CaseError as error:

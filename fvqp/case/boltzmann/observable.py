@@ -12,9 +12,10 @@ from mpi4py import MPI
 
 from fvqp.case.boltzmann.resonator import RESPONSE, Probed
 from fvqp.case.scales import Units
-from fvqp.collisions import BinWeights, ElectronPhonon, Pair, inverse_lifetimes
+from fvqp.collisions import ElectronPhonon, Pair, inverse_lifetimes
 from fvqp.collisions.observables import InverseLifetimes
 from fvqp.collisions.process import is_sink
+from fvqp.energy import BinWeights
 from fvqp.models.boltzmann import BoltzmannLedger, BoltzmannProblem, Moment, State
 from fvqp.models.boltzmann.steady import net_power
 from fvqp.registry import Registry

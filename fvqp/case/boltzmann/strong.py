@@ -9,7 +9,7 @@ import numpy as np
 
 from fvqp.case.boltzmann.schema import Spectrum
 from fvqp.case.interaction import resolved
-from fvqp.collisions import CollisionGrid
+from fvqp.energy import EnergyAxis
 from fvqp.errors import CaseError
 from fvqp.materials import Material
 from fvqp.models.strong_coupling import StrongCoupling, strong_coupling
@@ -74,7 +74,7 @@ def described(strong: StrongCoupling) -> str:
 
 
 def warn(
-    strong: StrongCoupling, given: Spectrum, grid: CollisionGrid, unit: float, hottest: float, where: str
+    strong: StrongCoupling, given: Spectrum, grid: EnergyAxis, unit: float, hottest: float, where: str
 ) -> None:
     """Warns where a spectrum does not fit the energies or temperatures that it is used for.
 

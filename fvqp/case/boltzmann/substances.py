@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from fvqp.case.boltzmann.schema import Gap, MaterialChoice, Spectrum
 from fvqp.case.boltzmann.strong import solved_spectrum
 from fvqp.case.scales import Units
-from fvqp.collisions import BinWeights, CollisionGrid, Coupling
-from fvqp.collisions.bin_weights import Rule
+from fvqp.collisions import Coupling
+from fvqp.energy import BinWeights, EnergyAxis
+from fvqp.energy.bin_weights import Rule
 from fvqp.errors import CaseError
 from fvqp.gap import SelfConsistentGap
 from fvqp.materials import Material, load_material
@@ -58,7 +59,7 @@ class Substance:
                     f"{critical:.4g} K"
                 )
 
-    def fixed_spectrum(self, grid: CollisionGrid, rule: Rule, gap: Gap, unit: float) -> BinWeights | None:
+    def fixed_spectrum(self, grid: EnergyAxis, rule: Rule, gap: Gap, unit: float) -> BinWeights | None:
         """Return the spectrum of Eliashberg theory, if it has one and ``gap`` is fixed; ``unit`` of energies
         in joule."""
         if self.strong is None or gap.model == "follows":
@@ -70,7 +71,7 @@ class Substance:
             raise CaseError(f"{self.where}spectrum: {error}") from None
 
     def self_consistent_gap(
-        self, grid: CollisionGrid, rule: Rule, unit: float, *, splits_phonons: bool = False
+        self, grid: EnergyAxis, rule: Rule, unit: float, *, splits_phonons: bool = False
     ) -> SelfConsistentGap:
         """Return the gap equation; ``unit`` of energies in joule; raise `CaseError` for other energies."""
         family = None if self.strong is None else self.strong.gap_family()

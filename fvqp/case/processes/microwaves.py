@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Self
 
-import numpy as np
 from pydantic import model_validator
 
 from fvqp.case.process import ProcessSite, ProcessTable
 from fvqp.case.quantities import Frequency, NotNegative, Number, PositivePhotonEnergy, PowerDensity
 from fvqp.case.scales import Units
-from fvqp.collisions import CollisionGrid, PhotonDrive
+from fvqp.collisions import PhotonDrive
+from fvqp.energy import EnergyAxis
 from fvqp.errors import CaseError
 
 
@@ -81,9 +81,9 @@ class Microwave(ProcessTable):
             )
 
 
-def _require_resolved(frequency: float, grid: CollisionGrid) -> None:
+def _require_resolved(frequency: float, grid: EnergyAxis) -> None:
     """:class:`CaseError` for photons (Δ0) that take quasiparticles less than a bin further."""
-    width = float(np.diff(grid.edges).min())
+    width = float(grid.widths.min())
     if frequency < width * (1.0 - 1e-9):
         raise CaseError(
             f"{frequency:.3g} Delta0 is less than the {width:.3g} Delta0 of a bin; choose a smaller "

@@ -22,7 +22,8 @@ from fvqp.case.transport.moving import geometry_of, motion
 from fvqp.case.transport.rates import check_rates, warn_of_insulators, warn_of_processes
 from fvqp.case.transport.schema import Region, TransportCase, TransportPulse
 from fvqp.case.transport.sizes import GEOMETRIES, Sizes, cells, sizes
-from fvqp.collisions import CollisionGrid, Coupling
+from fvqp.collisions import Coupling
+from fvqp.energy import EnergyAxis
 from fvqp.errors import CaseError, MeshError
 from fvqp.materials import Material
 from fvqp.mesh import Mesh, shape_mesh
@@ -117,9 +118,7 @@ def build_setup(
     return TransportSetup(units, reference, builder.coupling, mesh, problem, size, state, regions)
 
 
-def _axis(
-    case: TransportCase, units: Units, reference: Substance, own: dict[str, Substance]
-) -> CollisionGrid:
+def _axis(case: TransportCase, units: Units, reference: Substance, own: dict[str, Substance]) -> EnergyAxis:
     """Return bins of quasiparticles and energies of phonons; raise `CaseError`.
 
     Args:

@@ -13,8 +13,8 @@ from scipy import constants
 from fvqp.case.boltzmann.tables import read_spectrum
 from fvqp.case.quantities import PositiveEnergy
 from fvqp.case.tables import Table
-from fvqp.collisions import CollisionGrid
 from fvqp.collisions.dispersion import Dispersion, Sine, Tabulated, branch
+from fvqp.energy import EnergyAxis
 from fvqp.errors import CaseError
 from fvqp.typing import Floats
 
@@ -55,7 +55,7 @@ class PhononBranch(NamedTuple):
 def phonon_branch(
     given: DispersionTable | None,
     sound: float,
-    grid: CollisionGrid,
+    grid: EnergyAxis,
     *,
     unit: float,
     own_gap: float,

@@ -11,7 +11,8 @@ from numpy.typing import ArrayLike
 from fvqp.case.quantities import AnnihilationConstant, Diffusivity, Energy, Length, NumberDensity, Time
 from fvqp.case.scales import Units
 from fvqp.case.tables import AS_LIST, ONCE, Name, Table
-from fvqp.collisions import BinWeights, CollisionGrid, Coupling, Localization, phonon_modes
+from fvqp.collisions import Coupling, Localization, phonon_modes
+from fvqp.energy import BinWeights, EnergyAxis
 from fvqp.errors import CaseError
 from fvqp.mesh import Mesh
 from fvqp.models.boltzmann.problem import BoltzmannProblem
@@ -52,7 +53,7 @@ def localization(
     region: str,
     gap: float | None,
     bin_weights: Callable[[float], BinWeights],
-    grid: CollisionGrid,
+    grid: EnergyAxis,
     units: Units,
     density: float,
     coupling: Coupling,
@@ -91,7 +92,7 @@ def localization(
         top = given.capture_below.in_delta0(units.energy)
         if top <= gap:
             raise CaseError(f"{where}.capture_below: {top:.4g} Delta0 is not above the gap, {gap:.4g} Delta0")
-        capture *= np.clip((top - grid.edges[:-1]) / np.diff(grid.edges), 0.0, 1.0)
+        capture *= np.clip((top - grid.edges[:-1]) / grid.widths, 0.0, 1.0)
     try:
         return Localization(
             grid,

@@ -17,17 +17,8 @@ from fvqp.case.transport.dispersion import PhononBranch, phonon_branch
 from fvqp.case.transport.localization import hops, localization
 from fvqp.case.transport.rates import bath_time, check_motion
 from fvqp.case.transport.schema import Region, TransportCase, TransportPulse
-from fvqp.collisions import (
-    BinWeights,
-    CollisionGrid,
-    Coupling,
-    ElectronPhonon,
-    PhononEscape,
-    Process,
-    bcs_weights,
-    phonon_modes,
-    thermal,
-)
+from fvqp.collisions import Coupling, ElectronPhonon, PhononEscape, Process, phonon_modes, thermal
+from fvqp.energy import BinWeights, EnergyAxis, bcs_weights
 from fvqp.errors import CaseError
 from fvqp.gap import SelfConsistentGap
 from fvqp.mesh import Mesh
@@ -69,7 +60,7 @@ class CaseMedia:
         units: Units,
         reference: Substance,
         own: dict[str, Substance],
-        grid: CollisionGrid,
+        grid: EnergyAxis,
         mesh: Mesh,
     ) -> None:
         """

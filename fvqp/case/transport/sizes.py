@@ -13,7 +13,7 @@ from mpi4py import MPI
 from fvqp.case.evolution import number_of_times
 from fvqp.case.transport.moving import directions
 from fvqp.case.transport.schema import TransportCase
-from fvqp.collisions import CollisionGrid
+from fvqp.energy import EnergyAxis
 from fvqp.errors import CaseError
 from fvqp.memory import available
 from fvqp.mesh.shapes import SHAPES
@@ -126,7 +126,7 @@ def cells(case: TransportCase) -> tuple[int, int | str] | None:
     return ceil(prod(count for _, count in shape.counts()) - 1e-6), "revolved" if revolved else made.dim
 
 
-def sizes(case: TransportCase, grid: CollisionGrid, total: int, most: int, geometry: int | str) -> Sizes:
+def sizes(case: TransportCase, grid: EnergyAxis, total: int, most: int, geometry: int | str) -> Sizes:
     """Return sizes of a case; nothing of this size is made yet.
 
     Args:

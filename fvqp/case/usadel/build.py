@@ -16,8 +16,8 @@ from fvqp.case.usadel.mesh_and_material_checks import check_places, check_with_m
 from fvqp.case.usadel.schema import LeadTable as LeadTable
 from fvqp.case.usadel.schema import UsadelCase
 from fvqp.collisions import InelasticCollisions, PhononBath
+from fvqp.energy import EnergyAxis
 from fvqp.errors import CaseError, ConvergenceError
-from fvqp.grids.energy import EnergyGrid
 from fvqp.materials import Material, load_material
 from fvqp.mesh import Mesh
 from fvqp.models.device import Device, Junction, Lead, Reservoir
@@ -84,7 +84,7 @@ def build_device(case: UsadelCase, mesh: Mesh, temperature: float | None = None)
     )
 
 
-def build_problems(case: UsadelCase, mesh: Mesh, grid: EnergyGrid | None = None) -> list[UsadelProblem]:
+def build_problems(case: UsadelCase, mesh: Mesh, grid: EnergyAxis | None = None) -> list[UsadelProblem]:
     """The problems of a case, one for each bath temperature of the sweep, on one energy grid.
 
     ``grid`` is used in place of the one that fits the spectra, so that cases that differ little stay alike.
@@ -260,7 +260,7 @@ def _largest_current(problem: UsadelProblem) -> float:
     return -float(minimize_scalar(lost, bounds=(0.0, end), method="bounded", options={"xatol": 0.01}).fun)
 
 
-def _energy_grid(case: UsadelCase, problems: list[UsadelProblem]) -> EnergyGrid:
+def _energy_grid(case: UsadelCase, problems: list[UsadelProblem]) -> EnergyAxis:
     """The energy axis of a case, fitted to the spectra at rest of all problems."""
     energies, unit = case.energies, problems[0].device.material.gap
     largest = None if energies.largest is None else energies.largest.in_delta0(unit)

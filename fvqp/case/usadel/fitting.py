@@ -18,8 +18,8 @@ from fvqp.case.quantities import Bias
 from fvqp.case.reading import apply_override, apply_overrides, case_from_dict, read_toml
 from fvqp.case.usadel.build import build_material, build_mesh, build_problems, follows_bias
 from fvqp.case.usadel.schema import UsadelCase
+from fvqp.energy import EnergyAxis
 from fvqp.errors import CaseError, FvqpError
-from fvqp.grids.energy import EnergyGrid
 from fvqp.mesh import Mesh
 from fvqp.models.operating_point import solve_point
 from fvqp.models.slopes import conductances
@@ -173,7 +173,7 @@ class _Model:
         self.currents = (
             [] if points.supercurrent is None else sorted(set(np.abs(points.supercurrent).tolist()))
         )
-        self.grid: EnergyGrid | None = None
+        self.grid: EnergyAxis | None = None
         self._mesh: Mesh | None = None
         self._last: dict[tuple[Any, ...], Solution] = {}
         self.evaluations = 0

@@ -9,14 +9,14 @@ import numpy as np
 
 from fvqp.case import petsc_options as of
 from fvqp.case.usadel.schema import UsadelCase
+from fvqp.energy import EnergyAxis
 from fvqp.errors import ConvergenceError
-from fvqp.grids.energy import EnergyGrid
 from fvqp.models.kinetics import T
 from fvqp.models.linear import TransportSolver
 from fvqp.models.usadel import UsadelProblem
 
 #: Energies of the trial solve, below the gap and above it.
-TRIAL = EnergyGrid(np.array([0.0, 1.5, 1.6]))
+TRIAL = EnergyAxis(np.array([0.0, 1.5, 1.6]))
 
 
 def check_options(case: UsadelCase, problem: UsadelProblem) -> None:

@@ -3,7 +3,7 @@
 Energies are in Δ0, times in τ0, densities in 4 N0 Δ0 of a reference material; lengths in metres, speeds in
 metres/τ0 (theory: transport)::
 
-    grid = CollisionGrid.graded(4.0, gap=1.0, finest=0.02)
+    grid = EnergyAxis.from_gap(4.0, gap=1.0, finest=0.02)
     film = Medium(ElectronPhonon(grid, coupling), gap=1.0, fermi_velocity=v_F, free_path=l,
                   processes={"escape": PhononEscape(grid, coupling, tau)})
     trap = Medium(ElectronPhonon(grid, coupling), gap=0.8, fermi_velocity=v_F, free_path=l)

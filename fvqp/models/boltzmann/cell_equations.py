@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from fvqp.collisions import BinWeights, ElectronPhonon, GainLoss, Pair, Process
+from fvqp.collisions import ElectronPhonon, GainLoss, Pair, Process
 from fvqp.collisions.electron_phonon import FOURIER_FROM, Collisions
+from fvqp.energy import BinWeights
 from fvqp.errors import CaseError
 from fvqp.models.boltzmann.medium import Filled
 from fvqp.models.boltzmann.motion import Immobile

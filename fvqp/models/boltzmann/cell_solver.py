@@ -11,7 +11,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from fvqp.collisions import BinWeights, CollisionGrid, Pair, PhotonDrive, Process
+from fvqp.collisions import Pair, PhotonDrive, Process
+from fvqp.energy import BinWeights, EnergyAxis
 from fvqp.memory import give_back
 from fvqp.models.boltzmann.state import Local
 from fvqp.solvers.elimination import Arrow, EliminatedLU, EliminatedX
@@ -39,7 +40,7 @@ class Eliminations:
         length: that a cell was, or is to be, eliminated for.
     """
 
-    def __init__(self, cells: int, grid: CollisionGrid) -> None:
+    def __init__(self, cells: int, grid: EnergyAxis) -> None:
         self.kept: EliminatedLU | EliminatedX | None = None
         self.missing = np.ones(cells, dtype=bool)
         self.length = np.ones(cells)

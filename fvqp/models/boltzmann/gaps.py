@@ -6,9 +6,9 @@ from functools import partial
 
 import numpy as np
 
-from fvqp.collisions import BinWeights
 from fvqp.collisions.process import Pair
 from fvqp.collisions.threshold import carried_phonons
+from fvqp.energy import BinWeights
 from fvqp.errors import CaseError, ConvergenceError
 from fvqp.gap import GapUpdate
 from fvqp.models.boltzmann.medium import Filled

@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fvqp.collisions import BinWeights, CollisionGrid, GainLoss, Pair, PhotonDrive
+from fvqp.collisions import GainLoss, Pair, PhotonDrive
+from fvqp.energy import BinWeights, EnergyAxis
 from fvqp.models.boltzmann.cell_solver import CellSolver, Eliminations
 from fvqp.models.boltzmann.medium import Filled
 from fvqp.models.boltzmann.state import Local
@@ -57,7 +58,7 @@ class LocalProcesses:
         self,
         media: Sequence[Filled],
         volume: Floats,
-        grid: CollisionGrid,
+        grid: EnergyAxis,
         gap: Floats,
         eliminations: Eliminations,
     ) -> None:

@@ -9,19 +9,11 @@ import numpy as np
 from mpi4py import MPI
 from numpy.typing import ArrayLike
 
-from fvqp.collisions import (
-    BinWeights,
-    CollisionGrid,
-    ElectronPhonon,
-    GainLoss,
-    Localization,
-    Process,
-    bcs_weights,
-    relative_velocity,
-)
-from fvqp.collisions.bin_weights import Rule
+from fvqp.collisions import ElectronPhonon, GainLoss, Localization, Process, relative_velocity
 from fvqp.collisions.electron_phonon import Collisions
 from fvqp.collisions.threshold import at_threshold
+from fvqp.energy import BinWeights, EnergyAxis, bcs_weights
+from fvqp.energy.bin_weights import Rule
 from fvqp.errors import CaseError
 from fvqp.gap import SelfConsistentGap
 from fvqp.typing import Floats, Ints
@@ -113,7 +105,7 @@ class Filled:
         self_consistent: of a gap that follows, or None.
     """
 
-    def __init__(self, medium: Medium, grid: CollisionGrid, cells: Ints, n_owned: int) -> None:
+    def __init__(self, medium: Medium, grid: EnergyAxis, cells: Ints, n_owned: int) -> None:
         self.medium, self.grid = medium, grid
         self.cells = np.sort(np.asarray(cells, dtype=np.int64))
         self.owned = self.cells[self.cells < n_owned]
@@ -245,7 +237,7 @@ class Filled:
 
 def filled(
     media: Medium | Sequence[tuple[ArrayLike, Medium]],
-    grid: CollisionGrid,
+    grid: EnergyAxis,
     n_owned: int,
     n_cells: int,
     comm: MPI.Comm,

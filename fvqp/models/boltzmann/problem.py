@@ -9,7 +9,8 @@ import numpy as np
 from mpi4py import MPI
 from numpy.typing import ArrayLike
 
-from fvqp.collisions import CollisionGrid, thermal
+from fvqp.collisions import thermal
+from fvqp.energy import EnergyAxis
 from fvqp.errors import CaseError
 from fvqp.mesh import Mesh
 from fvqp.models.boltzmann.body import Body
@@ -40,7 +41,7 @@ class BoltzmannProblem:
     def __init__(
         self,
         space: Mesh | Shells,
-        grid: CollisionGrid,
+        grid: EnergyAxis,
         media: Medium | Sequence[tuple[ArrayLike, Medium]],
         *,
         quasiparticles: Motion | None = None,

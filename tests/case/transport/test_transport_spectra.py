@@ -190,7 +190,7 @@ WRONG: list[tuple[dict[str, Any], dict[str, Any], str]] = [
             "energies.width": "0.1 Delta0",
             "bath.temperature": "0.45 K",
         },
-        "energies.lowest_gap: collision grid: starts at 0.1 Δ0, and the gap of cell 0 falls below",
+        "energies.lowest_gap: energy axis: starts at 0.1 Δ0, and the gap of cell 0 falls below",
     ),
     (
         CHAIN,

@@ -8,22 +8,46 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 
+from fvqp.energy import EnergyAxis, equilibrium, lead, lead_derivative
 from fvqp.errors import CaseError
-from fvqp.grids import EnergyGrid, equilibrium, lead, lead_derivative
 
 EDGES = np.array([0.0, 1e-8, 0.1, 0.5, 0.50001, 3.0, 40.0])
 
 
 def test_uniform() -> None:
-    grid = EnergyGrid.uniform(0.025, 3.0)
+    grid = EnergyAxis.uniform(0.025, 3.0)
     assert grid.n == 120
     assert grid.maximum == 3.0
     np.testing.assert_allclose(grid.widths, 0.025, rtol=1e-12)
-    np.testing.assert_allclose(grid.centres[:2], [0.0125, 0.0375])
+    np.testing.assert_allclose(grid.energies[:2], [0.0125, 0.0375])
+
+
+def test_equal_bins_are_a_uniform_axis() -> None:
+    """Found from the edges, unless phonon points of other energies are given."""
+    made, found = EnergyAxis.uniform(0.025, 3.0, start=0.5), EnergyAxis(np.linspace(0.5, 3.0, 101))
+    assert found.is_uniform and found.first == made.first == 20 and found.n_phonon == 0
+    np.testing.assert_allclose(found.energies, made.energies, rtol=1e-14)
+    np.testing.assert_allclose(made.phonon_energies, 0.025 * np.arange(1, 240), rtol=1e-14)
+    for other in (
+        EnergyAxis(np.linspace(0.51, 3.01, 101)),
+        EnergyAxis(made.edges, np.array([0.01, 0.4])),
+        EnergyAxis.from_gap(3.0, gap=1.0, finest=0.01),
+    ):
+        assert not other.is_uniform and other.first == 0
+
+
+def test_bins_from_the_gap_have_closed_edges() -> None:
+    """Bins that are ``d`` wide at the gap and wider by ``g`` times the distance x: N(x) = ln(1 + g x/d)/g."""
+    gap, finest, growth = 1.0, 0.02, 0.05
+    axis = EnergyAxis.from_gap(4.0, gap=gap, finest=finest, growth=growth)
+    wanted = np.log1p(growth * (4.0 - gap) / finest) / growth
+    assert axis.n == int(np.ceil(wanted))
+    number = np.arange(axis.n + 1) * wanted / axis.n
+    np.testing.assert_allclose(axis.edges, gap + finest / growth * np.expm1(growth * number), rtol=1e-5)
 
 
 def test_graded_towards_one_edge() -> None:
-    grid = EnergyGrid.graded(15.0, gap_edges=[1.0], first=2.5e-4, ratio=1.5)
+    grid = EnergyAxis.graded(15.0, gap_edges=[1.0], first=2.5e-4, ratio=1.5)
     assert np.any(np.isclose(grid.edges, 1.0, atol=1e-12))
     growth = grid.widths[1:] / grid.widths[:-1]
     assert grid.widths.min() == pytest.approx(2.5e-4, rel=0.1)
@@ -34,7 +58,7 @@ def test_graded_towards_one_edge() -> None:
 
 @pytest.mark.parametrize("number", [180, 300, 600])
 def test_graded_with_an_exact_number(number: int) -> None:
-    grid = EnergyGrid.graded(15.0, gap_edges=[0.3, 1.0], first=2.5e-4, number=number)
+    grid = EnergyAxis.graded(15.0, gap_edges=[0.3, 1.0], first=2.5e-4, number=number)
     assert grid.n == number
     assert grid.edges[0] == 0.0
     assert grid.maximum == 15.0
@@ -43,24 +67,24 @@ def test_graded_with_an_exact_number(number: int) -> None:
 
 def test_divided_bins() -> None:
     """Only those of the range, into equal pieces no wider than asked, or as many as allowed."""
-    grid = EnergyGrid(np.array([0.0, 0.5, 0.8, 0.95, 1.0, 2.0]))
+    grid = EnergyAxis(np.array([0.0, 0.5, 0.8, 0.95, 1.0, 2.0]))
     fine = grid.divided(0.6, 1.0, 0.06, 4)
     np.testing.assert_allclose(
         fine.edges, [0.0, 0.5, 0.575, 0.65, 0.725, 0.8, 0.85, 0.9, 0.95, 1.0, 2.0], rtol=1e-14
     )
-    np.testing.assert_allclose(grid.averages(fine.centres, fine), grid.centres, rtol=1e-14)
+    np.testing.assert_allclose(grid.averages(fine.energies, fine), grid.energies, rtol=1e-14)
 
 
 def test_thermal_features_are_resolved() -> None:
-    plain = EnergyGrid.graded(6.0, gap_edges=[1.0], first=1e-3)
-    fine = EnergyGrid.graded(6.0, gap_edges=[1.0], first=1e-3, thermal=[(-2.0, 0.02)])
-    near = np.abs(fine.centres - 2.0) < 0.1
+    plain = EnergyAxis.graded(6.0, gap_edges=[1.0], first=1e-3)
+    fine = EnergyAxis.graded(6.0, gap_edges=[1.0], first=1e-3, thermal=[(-2.0, 0.02)])
+    near = np.abs(fine.energies - 2.0) < 0.1
     assert fine.widths[near].max() <= 0.02 / 3 * 1.05
-    assert plain.widths[np.abs(plain.centres - 2.0) < 0.1].max() > 0.05
+    assert plain.widths[np.abs(plain.energies - 2.0) < 0.1].max() > 0.05
 
 
 def test_gap_edges_at_zero_coinciding_or_outside() -> None:
-    grid = EnergyGrid.graded(6.0, gap_edges=[0.0, 0.9, 0.9, 7.0], first=1e-4)
+    grid = EnergyAxis.graded(6.0, gap_edges=[0.0, 0.9, 0.9, 7.0], first=1e-4)
     assert grid.widths[0] == pytest.approx(1e-4, rel=0.3)
     assert grid.maximum == 6.0
 
@@ -125,18 +149,23 @@ def test_lead_derivative_integrates_to_two_leads() -> None:
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: EnergyGrid(np.array([0.0, 1.0])), "at least two bins"),
-        (lambda: EnergyGrid(np.array([0.0, 1.0, 1.0])), "increase"),
-        (lambda: EnergyGrid(np.array([0.0, np.nan, 1.0])), "finite"),
-        (lambda: EnergyGrid(np.array([0.1, 1.0, 2.0])), "first edge must be 0"),
-        (lambda: EnergyGrid.uniform(0.4, 3.1), "no multiple"),
-        (lambda: EnergyGrid.uniform(-0.1, 3.0), "width must be positive"),
-        (lambda: EnergyGrid.graded(-1.0, gap_edges=[1.0], first=0.1), "maximum must be positive"),
-        (lambda: EnergyGrid.graded(5.0, gap_edges=[1.0], first=0.0), "first step must be positive"),
-        (lambda: EnergyGrid.graded(5.0, gap_edges=[1.0], first=0.1, ratio=1.0), "ratio"),
-        (lambda: EnergyGrid.graded(5.0, gap_edges=[1.0], first=0.1, number=20), "at least"),
-        (lambda: EnergyGrid.graded(5.0, gap_edges=[1.0], first=0.1, thermal=[(1.0, 0.0)]), "temperature"),
-        (lambda: EnergyGrid.uniform(0.1, 3.0).require_covers(3.5, "the bias"), "below the bias .3.5 Δ0"),
+        (lambda: EnergyAxis(np.array([0.0, 1.0])), "at least two bins"),
+        (lambda: EnergyAxis(np.array([0.0, 1.0, 1.0])), "increase"),
+        (lambda: EnergyAxis(np.array([0.0, np.nan, 1.0])), "finite"),
+        (lambda: EnergyAxis(np.array([-0.1, 1.0, 2.0])), "first edge must not be negative"),
+        (lambda: EnergyAxis(np.array([0.1, 1.0, 2.0])).require_from_zero(), "first edge must be 0, not 0.1"),
+        (lambda: EnergyAxis(EDGES, np.array([0.0, 2.0])), "phonon energies must be positive"),
+        (lambda: EnergyAxis(EDGES, np.array([2.0, 1.0])), "phonon energies must be finite and increase"),
+        (lambda: EnergyAxis(EDGES, np.array([2.0])), "one row of at least two, or none"),
+        (lambda: EnergyAxis(EDGES).require_phonons(), "has no phonon energies"),
+        (lambda: EnergyAxis.uniform(0.4, 0.5), "no room for two bins"),
+        (lambda: EnergyAxis.uniform(-0.1, 3.0), "width must be positive"),
+        (lambda: EnergyAxis.graded(-1.0, gap_edges=[1.0], first=0.1), "maximum must be positive"),
+        (lambda: EnergyAxis.graded(5.0, gap_edges=[1.0], first=0.0), "first step must be positive"),
+        (lambda: EnergyAxis.graded(5.0, gap_edges=[1.0], first=0.1, ratio=1.0), "ratio"),
+        (lambda: EnergyAxis.graded(5.0, gap_edges=[1.0], first=0.1, number=20), "at least"),
+        (lambda: EnergyAxis.graded(5.0, gap_edges=[1.0], first=0.1, thermal=[(1.0, 0.0)]), "temperature"),
+        (lambda: EnergyAxis.uniform(0.1, 3.0).require_covers(3.5, "the bias"), "below the bias .3.5 Δ0"),
         (lambda: equilibrium(EDGES, -0.1), "temperature"),
         (lambda: lead_derivative(EDGES, 0.1, np.nan), "temperature"),
     ],
@@ -147,7 +176,7 @@ def test_bad_input(make: object, words: str) -> None:
 
 
 def test_covering_is_accepted_and_edges_cannot_be_changed() -> None:
-    grid = EnergyGrid.uniform(0.1, 3.0)
+    grid = EnergyAxis.uniform(0.1, 3.0)
     grid.require_covers(-3.0, "the bias")
     with pytest.raises(ValueError, match="read-only"):
         grid.edges[0] = 1.0

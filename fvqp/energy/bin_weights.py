@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fvqp.collisions.grid import CollisionGrid
+from fvqp.energy.axis import EnergyAxis
 from fvqp.errors import CaseError
 from fvqp.typing import Bools, Floats, Ints
 
@@ -83,7 +83,7 @@ class BinWeights:
         return BinWeights(self.dos_weights[cells], self.pair_weights[cells], *more)
 
 
-def bcs_weights(grid: CollisionGrid, gap: ArrayLike, rule: Rule = "linear") -> BinWeights:
+def bcs_weights(grid: EnergyAxis, gap: ArrayLike, rule: Rule = "linear") -> BinWeights:
     """Bin weights of the BCS spectrum, exact integrals over the bins (theory: collisions, Eq. measure-bcs).
 
     Args:
@@ -102,12 +102,10 @@ def bcs_weights(grid: CollisionGrid, gap: ArrayLike, rule: Rule = "linear") -> B
         raise CaseError("gap of the collision integrals: must be one finite number ≥ 0 a cell")
     low, high = grid.edges[0], grid.edges[-2]
     if np.any(gaps < low * (1.0 - 1e-12)):
-        raise CaseError(
-            f"collision grid: starts at {low:g} Δ0, above a gap of {gaps.min():g} Δ0; it must not"
-        )
+        raise CaseError(f"energy axis: starts at {low:g} Δ0, above a gap of {gaps.min():g} Δ0; it must not")
     if np.any(gaps > high):
         raise CaseError(
-            f"collision grid: ends at {grid.edges[-1]:g} Δ0 and does not hold a gap of {gaps.max():g} Δ0"
+            f"energy axis: ends at {grid.edges[-1]:g} Δ0 and does not hold a gap of {gaps.max():g} Δ0"
         )
     gaps = gaps[:, None]
     if rule == "bin":
@@ -137,12 +135,12 @@ def _integrals(bounds: Floats, gap: Floats) -> tuple[Floats, Floats, Floats]:
     return number, mean, np.where(gap > 0.0, gap * step, 0.0)
 
 
-def centre_bounds(grid: CollisionGrid) -> Floats:
+def centre_bounds(grid: EnergyAxis) -> Floats:
     """First edge, bin centres and last edge, ``(N + 2,)``: states between two of them are shared as one."""
     return np.concatenate([grid.edges[:1], grid.energies, grid.edges[-1:]])
 
 
-def shared_between_centres(grid: CollisionGrid, amount: Floats, energy: Floats) -> Floats:
+def shared_between_centres(grid: EnergyAxis, amount: Floats, energy: Floats) -> Floats:
     """Weights of the bins under the rule ``"linear"``, ``(rows, N)``, for any spectral density.
 
     Args:
@@ -154,14 +152,14 @@ def shared_between_centres(grid: CollisionGrid, amount: Floats, energy: Floats) 
     return _share(amount, (energy - origin * amount) / distance)
 
 
-def _origins(grid: CollisionGrid) -> tuple[Floats, Floats]:
+def _origins(grid: EnergyAxis) -> tuple[Floats, Floats]:
     """The lower of the two centres that share what lies between two bounds, and their distance."""
     centres = grid.energies
     left = np.clip(np.arange(grid.n + 1) - 1, 0, grid.n - 2)
     return centres[left], centres[left + 1] - centres[left]
 
 
-def _linear(grid: CollisionGrid, gap: Floats) -> tuple[Floats, Floats]:
+def _linear(grid: EnergyAxis, gap: Floats) -> tuple[Floats, Floats]:
     """States shared between neighbouring centres, extrapolating beyond the first and the last centre."""
     origin, distance = _origins(grid)
     number, mean, anomalous = _integrals(centre_bounds(grid), gap)
