@@ -127,7 +127,7 @@ class UnitResponses:
 
 @dataclass(frozen=True)
 class Kinetics:
-    """The elastic kinetic problem of a device on an energy grid.
+    """The elastic kinetic problem of a device on an energy axis.
 
     Attributes:
         device, transport: geometry and contacts.

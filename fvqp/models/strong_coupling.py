@@ -59,7 +59,7 @@ class StrongCoupling:
 
         Args:
             grid: energies.
-            rule: how states are counted, see `fvqp.collisions.bcs_weights`.
+            rule: how states are counted, see `fvqp.energy.bcs_weights`.
             unit: of the energies of ``grid``, joule; default: Δ0.
             renormalized: whether it counts momentum states, with the factor of `renormalization_of_bins`.
 

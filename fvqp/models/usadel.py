@@ -456,7 +456,7 @@ class UsadelProblem:
         return currents[T, len(self.device.junctions) :] @ self.grid.widths * self.device.voltage_unit
 
     def ledger(self, solution: Solution) -> CurrentBalance:
-        """Return the ledger of sources, losses and relaxation; integrals over the energy grid.
+        """Return the ledger of sources, losses and relaxation; integrals over the energy axis.
 
         A reservoir with a voltage puts in the work V I and the current that flows from it, and takes heat and
         the current that flows to it.

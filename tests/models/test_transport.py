@@ -298,9 +298,9 @@ def test_what_is_wrong_is_said():
         (Medium(COLLISIONS, gap=[1.0]), "one gap or one for each of its 2 cells"),
         (
             [([0], medium), ([1], Medium(ElectronPhonon(other, COLLISIONS.coupling)))],
-            "different energy grids; give all the same",
+            "different energy axes; give all the same",
         ),
-        ([([0], medium), ([1], Medium(COLLISIONS, gap=SelfConsistentGap(other)))], "different energy grids"),
+        ([([0], medium), ([1], Medium(COLLISIONS, gap=SelfConsistentGap(other)))], "different energy axes"),
     ):
         with pytest.raises(CaseError, match=words):
             BoltzmannProblem(mesh, GRID, media)

@@ -1,4 +1,4 @@
-"""Checks of a case of the Boltzmann model that need no energy grid."""
+"""Checks of a case of the Boltzmann model that need no energy axis."""
 
 from __future__ import annotations
 

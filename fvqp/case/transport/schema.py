@@ -87,7 +87,7 @@ class Region(Table):
     def _one_axis(cls, data: Any) -> Any:
         if isinstance(data, dict) and "energies" in data:
             raise ValueError(
-                "energies: regions of different energy grids have no interface: particles keep their energy "
+                "energies: regions of different energy axes have no interface: particles keep their energy "
                 "across it. All regions share [energies]; make that fine and long enough for each of them"
             )
         return data

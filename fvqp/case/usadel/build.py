@@ -1,4 +1,4 @@
-"""From a checked case to problem objects: mesh, materials, device, energy grid, problem."""
+"""From a checked case to problem objects: mesh, materials, device, energy axis, problem."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def build_device(case: UsadelCase, mesh: Mesh, temperature: float | None = None)
 
 
 def build_problems(case: UsadelCase, mesh: Mesh, grid: EnergyAxis | None = None) -> list[UsadelProblem]:
-    """The problems of a case, one for each bath temperature of the sweep, on one energy grid.
+    """The problems of a case, one for each bath temperature of the sweep, on one energy axis.
 
     ``grid`` is used in place of the one that fits the spectra, so that cases that differ little stay alike.
     """
@@ -97,7 +97,7 @@ def build_problems(case: UsadelCase, mesh: Mesh, grid: EnergyAxis | None = None)
             rough.append(_problem(case, device, rough[0].transport if rough else None))
         for problem in rough:
             _require_carried(case, problem)
-        grid = grid or _energy_grid(case, rough)
+        grid = grid or _energy_axis(case, rough)
     except CaseError as error:
         raise case.naming(error) from None
     return [replace(problem, grid=grid, collisions=_collisions(case, problem.device)) for problem in rough]
@@ -122,7 +122,7 @@ def _collisions(case: UsadelCase, device: Device) -> InelasticCollisions | None:
 
 
 def _problem(case: UsadelCase, device: Device, transport: Transport | None) -> UsadelProblem:
-    """The problem of one device on a coarse energy grid."""
+    """The problem of one device on a coarse energy axis."""
     unit = device.material.gap
     gap = GapModel(
         kind=case.gap.model,
@@ -260,7 +260,7 @@ def _largest_current(problem: UsadelProblem) -> float:
     return -float(minimize_scalar(lost, bounds=(0.0, end), method="bounded", options={"xatol": 0.01}).fun)
 
 
-def _energy_grid(case: UsadelCase, problems: list[UsadelProblem]) -> EnergyAxis:
+def _energy_axis(case: UsadelCase, problems: list[UsadelProblem]) -> EnergyAxis:
     """The energy axis of a case, fitted to the spectra at rest of all problems."""
     energies, unit = case.energies, problems[0].device.material.gap
     largest = None if energies.largest is None else energies.largest.in_delta0(unit)

@@ -118,7 +118,7 @@ class Filled:
             if given is not None
         ]
         if any(given is not grid for given in grids):
-            raise CaseError("media: collisions and gaps have different energy grids; give all the same")
+            raise CaseError("media: collisions and gaps have different energy axes; give all the same")
         modes = medium.modes
         if modes is None:
             assert medium.collisions is not None

@@ -270,7 +270,7 @@ WRONG: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     (
         FILM,
         {"regions.trap.energies": {"maximum": "5 Delta0"}},
-        "regions.trap.energies: regions of different energy grids have no interface",
+        "regions.trap.energies: regions of different energy axes have no interface",
     ),
 ]
 
