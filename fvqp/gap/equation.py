@@ -11,11 +11,13 @@ deviation from it meets the bins. Energies and temperatures are in units of Δ0.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike
+from scipy.optimize import brentq
 
 from fvqp.energy import equilibrium
 from fvqp.errors import CaseError
@@ -169,8 +171,15 @@ def equilibrium_gap(
         cutoff, rule: as in `gap_residual`.
     """
     t, zeta, gamma = _checked(temperature, depairing, broadening)
-    flat = (t.flatten(), zeta.flatten(), gamma.flatten())
-    return _gaps(*flat, *_bounds(cutoff, rule)).reshape(t.shape)
+    bounds = _bounds(cutoff, rule)
+
+    def residual(square: float, *at: float) -> float:
+        """``r`` by Δ², in which it is nearly linear towards T_c."""
+        return float(_equilibrium_residual(np.sqrt(square), *at, *bounds))
+
+    cells = zip(*(a.ravel().tolist() for a in (zeta, gamma, t)), strict=True)
+    squares = [_root(residual, SMALLEST_GAP**2, _LARGEST_GAP**2, *at) for at in cells]
+    return np.asarray(np.sqrt(squares).reshape(t.shape))
 
 
 def critical_temperature(
@@ -182,7 +191,13 @@ def critical_temperature(
 ) -> Floats:
     """Temperature k_B T_c/Δ0 at which the equilibrium gap vanishes; 0 if there is none at any temperature."""
     _, zeta, gamma = _checked(0.0, depairing, broadening)
-    return _critical(zeta.flatten(), gamma.flatten(), *_bounds(cutoff, rule)).reshape(zeta.shape)
+    bounds = _bounds(cutoff, rule)
+
+    def residual(t: float, *at: float) -> float:
+        return float(_equilibrium_residual(SMALLEST_GAP, *at, t, *bounds))
+
+    cells = zip(zeta.ravel().tolist(), gamma.ravel().tolist(), strict=True)
+    return np.array([_root(residual, 0.0, _LARGEST_GAP, *at) for at in cells]).reshape(zeta.shape)
 
 
 def superfluid_density(
@@ -217,6 +232,14 @@ def _inverse_coupling(cutoff: float, rule: str) -> float:
 def _bounds(cutoff: float | None, rule: Rule) -> tuple[float, float]:
     """Cut-off and 1/λ for the kernels; the weak-coupling limit is a cut-off of inf."""
     return (np.inf, 0.0) if cutoff is None else (float(cutoff), _inverse_coupling(cutoff, rule))
+
+
+def _root(residual: Callable[..., float], low: float, high: float, *at: float) -> float:
+    """Root of a falling ``residual(x, *at)``, to rounding; 0 if it is not positive at ``low``."""
+    if residual(low, *at) <= 0.0:
+        return 0.0
+    rtol = 4.0 * np.finfo(np.float64).eps
+    return float(brentq(residual, low, high, at, xtol=1e-300, rtol=rtol, maxiter=400))
 
 
 def _per_cell(values: ArrayLike, cells: int) -> Floats:
@@ -287,54 +310,4 @@ def _equilibrium_residuals(
         out[c] = _equilibrium_residual(
             gaps[c], depairings[c], broadenings[c], temperatures[c], cutoff, inverse_coupling
         )
-    return out
-
-
-@njit(cache=True, nogil=True)
-def _gaps(
-    temperatures: Floats, depairings: Floats, broadenings: Floats, cutoff: float, inverse_coupling: float
-) -> Floats:
-    """Root of ``r`` in Δ² (in which it is nearly linear towards T_c) by the Illinois method."""
-    out = np.zeros(temperatures.size)
-    for k in range(temperatures.size):
-        t, zeta, gamma = temperatures[k], depairings[k], broadenings[k]
-        low, high = SMALLEST_GAP**2, _LARGEST_GAP**2
-        r_low = _equilibrium_residual(np.sqrt(low), zeta, gamma, t, cutoff, inverse_coupling)
-        r_high = _equilibrium_residual(np.sqrt(high), zeta, gamma, t, cutoff, inverse_coupling)
-        if r_low <= 0.0:
-            continue
-        side = 0
-        for _ in range(200):
-            middle = (low * r_high - high * r_low) / (r_high - r_low)
-            r = _equilibrium_residual(np.sqrt(middle), zeta, gamma, t, cutoff, inverse_coupling)
-            if r > 0.0:
-                low, r_low = middle, r
-                r_high *= 0.5 if side == 1 else 1.0
-                side = 1
-            else:
-                high, r_high = middle, r
-                r_low *= 0.5 if side == -1 else 1.0
-                side = -1
-            if abs(r) < 1e-15 or high - low < 1e-15 * high:
-                break
-        out[k] = np.sqrt(middle)
-    return out
-
-
-@njit(cache=True, nogil=True)
-def _critical(depairings: Floats, broadenings: Floats, cutoff: float, inverse_coupling: float) -> Floats:
-    """Bisection for the temperature at which ``r(Δ → 0)`` changes sign."""
-    out = np.zeros(depairings.size)
-    for k in range(depairings.size):
-        zeta, gamma = depairings[k], broadenings[k]
-        if _equilibrium_residual(SMALLEST_GAP, zeta, gamma, 0.0, cutoff, inverse_coupling) <= 0.0:
-            continue
-        low, high = 0.0, _LARGEST_GAP
-        for _ in range(60):
-            middle = 0.5 * (low + high)
-            if _equilibrium_residual(SMALLEST_GAP, zeta, gamma, middle, cutoff, inverse_coupling) > 0.0:
-                low = middle
-            else:
-                high = middle
-        out[k] = 0.5 * (low + high)
     return out
