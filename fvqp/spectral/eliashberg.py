@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike
 
 from fvqp.errors import CaseError
 from fvqp.spectral.alpha2f import Alpha2F
-from fvqp.spectral.eliashberg_axis import EnergyAxis, Occupation, cell_integrals, retarded_root
+from fvqp.spectral.eliashberg_axis import Occupation, SelfEnergies, cell_integrals, retarded_root
 from fvqp.spectral.eliashberg_matsubara import critical_temperature, default_cutoff, solve_matsubara
 from fvqp.spectral.eliashberg_mixing import fixed_point
 from fvqp.typing import Complexes, Floats
@@ -213,7 +213,7 @@ def normal_state(
 ) -> EliashbergSpectrum:
     """Spectrum with φ = 0; at T = 0, ``Z(0) = 1 + λ``."""
     h = _spacing(spectrum, math.inf, temperature) if spacing is None else _divided(spectrum, spacing)
-    axis = EnergyAxis(
+    axis = SelfEnergies(
         spectrum, h, thermal_f(temperature), thermal_n(temperature), 0.0, spectrum.largest_energy
     )
     return _normal(axis, spectrum, 0, 0.0)
@@ -271,7 +271,9 @@ def solve(
     else:
         gap = start.gap_edge
         h = start.spacing if spacing is None else _divided(spectrum, spacing)
-    axis = EnergyAxis(spectrum, h, f or thermal_f(temperature), n or thermal_n(temperature), coulomb, omega_c)
+    axis = SelfEnergies(
+        spectrum, h, f or thermal_f(temperature), n or thermal_n(temperature), coulomb, omega_c
+    )
     if start is None:
         X0 = axis.normal
         shape = 1.0 / (1.0 + (axis.energy / spectrum.largest_energy) ** 2)
@@ -315,7 +317,7 @@ def solve(
     )
 
 
-def _normal(axis: EnergyAxis, spectrum: Alpha2F, iterations: int, residual: float) -> EliashbergSpectrum:
+def _normal(axis: SelfEnergies, spectrum: Alpha2F, iterations: int, residual: float) -> EliashbergSpectrum:
     phi = np.zeros_like(axis.normal)
     return EliashbergSpectrum(axis.energy, axis.normal, phi, 0.0, spectrum, iterations, residual)
 

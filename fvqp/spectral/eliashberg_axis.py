@@ -87,8 +87,8 @@ def cell_integrals(
     )
 
 
-class EnergyAxis:
-    """One evaluation of the right-hand sides on the uniform axis."""
+class SelfEnergies:
+    """Right-hand sides of the Eliashberg equations on a uniform axis of real energies."""
 
     def __init__(
         self, spectrum: Alpha2F, h: float, f: Occupation, n: Occupation, coulomb: float, cutoff: float
