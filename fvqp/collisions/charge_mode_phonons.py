@@ -22,7 +22,7 @@ from fvqp.collisions.bose import bose
 from fvqp.collisions.charge_mode import Spectra
 from fvqp.collisions.electron_electron import conserve
 from fvqp.collisions.electron_phonon import Coupling, ElectronPhonon
-from fvqp.collisions.phonon_relaxation import PhononBath, phonon_points
+from fvqp.collisions.phonon_relaxation import PhononBath
 from fvqp.collisions.quasistatic_phonons import STEEPEST, QuasistaticPhonons, inverted, weights
 from fvqp.energy import EnergyAxis
 from fvqp.errors import CaseError
@@ -51,11 +51,7 @@ class PhononsOfBothModes:
             raise CaseError("phonons: those of a bath have no occupation of their own")
         self.grid, self.strength = grid, phonons.strength
         self.leaves = 1.0 / phonons.escape_time
-        points = (
-            EnergyAxis.uniform(grid.maximum / grid.n, grid.maximum)
-            if grid.is_uniform
-            else EnergyAxis(grid.edges, phonon_points(grid))
-        )
+        points = grid.with_phonons()
         coupling = Coupling(phonons.kappa, phonons.pair_breaking_time)
         operator = ElectronPhonon(points, coupling, "graded", split_shares=True)
         self.events, self.modes, self.energies = (

@@ -70,23 +70,23 @@ class PhononCollisions:
         self.grid, self.phonons = grid, phonons
         evaluation: Evaluation = "fourier" if grid.n >= FOURIER_FROM else "direct"
         own = phonons.escape_time is not None
-        if grid.is_uniform:
-            collision_grid = EnergyAxis.uniform(grid.maximum / grid.n, grid.maximum)
-        else:
+        points = grid.with_phonons()
+        if not grid.is_uniform:
             evaluation = "graded"
+        if not (grid.is_uniform or own):
             # What a phonon of a bath does is interpolated in ln(1 + 1/n) = ω/t: two points are enough, and
             # one from which on n may be too small for a number.
             top = 2.0 * grid.maximum
             last = min(_BEYOND * phonons.temperature, top)
             ends = np.unique([_SMALLEST * grid.widths.min(), last, top])
-            collision_grid = EnergyAxis(grid.edges, phonon_points(grid) if own else ends)
+            points = EnergyAxis(grid.edges, ends)
         self.operator = ElectronPhonon(
-            collision_grid,
+            points,
             Coupling(phonons.kappa, phonons.pair_breaking_time or 1.0),
             evaluation,
             split_shares=own,
         )
-        x = collision_grid.phonon_energies / phonons.temperature
+        x = points.phonon_energies / phonons.temperature
         self.bath = -np.exp(-x) / np.expm1(-x)
         self._quasistatic: QuasistaticPhonons | None = None
         if phonons.escape_time is not None and evaluation == "graded":
@@ -200,14 +200,3 @@ class PhononRelaxation:
             return -self.rate @ (c.grid.energies * c.grid.widths)
         surplus = (self.n - c.bath) * c.operator.phonon_modes * c.operator.grid.phonon_energies
         return 2.0 * c.phonons.strength * surplus.sum(axis=1) / c.phonons.escape_time
-
-
-def phonon_points(grid: EnergyAxis) -> Floats:
-    """Phonon energies on a graded axis: what pairs of one bin, or of two neighbours, emit.
-
-    Where quasiparticles are resolved at the gap edge, phonons are at twice its energy. Below the first of
-    these points they halve down to what neighbouring bins exchange.
-    """
-    points = np.sort(np.concatenate([2.0 * grid.energies, 2.0 * grid.edges[1:]]))
-    halvings = int(np.ceil(np.log2(points[0] / grid.widths.min())))
-    return np.concatenate([points[0] * 0.5 ** np.arange(halvings, 0, -1), points])

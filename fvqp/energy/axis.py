@@ -273,6 +273,19 @@ class EnergyAxis:
         points = np.concatenate([(2.0 * gap - below)[-2:0:-1], 2.0 * gap + above])
         return cls(edges, points, step=float(step))
 
+    def with_phonons(self) -> EnergyAxis:
+        """Return the bins with phonon points that suit them.
+
+        On a uniform axis these are all multiples of the width, on any other what pairs of one bin, or of two
+        neighbours, emit: where quasiparticles are resolved at the gap edge, phonons are at twice its energy.
+        Below the first of these points they halve down to what neighbouring bins exchange.
+        """
+        if self.is_uniform:
+            return EnergyAxis.uniform(self.width, self.maximum, start=float(self.edges[0]))
+        points = np.sort(np.concatenate([2.0 * self.energies, 2.0 * self.edges[1:]]))
+        halvings = int(np.ceil(np.log2(points[0] / self.widths.min())))
+        return EnergyAxis(self.edges, np.concatenate([points[0] * 0.5 ** np.arange(halvings, 0, -1), points]))
+
     def divided(self, low: float, high: float, width: float, most: int) -> EnergyAxis:
         """Return the bins of the axis with every one between two energies cut into equal pieces.
 

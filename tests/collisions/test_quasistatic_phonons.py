@@ -7,14 +7,13 @@ import pytest
 from scipy.optimize import brentq
 
 from fvqp.collisions import Coupling, ElectronPhonon
-from fvqp.collisions.phonon_relaxation import phonon_points
 from fvqp.collisions.quasistatic_phonons import CLOSE, FEWEST, SLOWEST, QuasistaticPhonons, inverted
 from fvqp.energy import EnergyAxis
 from fvqp.spectral import bin_averages
 from fvqp.typing import Floats
 
 GRID = EnergyAxis.graded(4.0, gap_edges=[1.0], first=0.02, number=40, largest=0.2)
-POINTS = EnergyAxis(GRID.edges, phonon_points(GRID))
+POINTS = GRID.with_phonons()
 OPERATOR = ElectronPhonon(POINTS, Coupling(1.764, 0.01), "graded", split_shares=True)
 EVENTS = OPERATOR.events
 LEAVES = 0.1

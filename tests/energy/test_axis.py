@@ -36,6 +36,18 @@ def test_equal_bins_are_a_uniform_axis() -> None:
         assert not other.is_uniform and other.first == 0
 
 
+def test_phonon_points_that_suit_bins() -> None:
+    """Twice the energies and edges of graded bins, halved down to their least width; multiples of a width."""
+    axis = EnergyAxis(np.array([0.0, 1.0, 1.25, 2.0]))
+    found = axis.with_phonons()
+    np.testing.assert_array_equal(found.edges, axis.edges)
+    wanted = [0.25, 0.5, 1.0, 2.0, 2.25, 2.5, 3.25, 4.0]
+    np.testing.assert_allclose(found.phonon_energies, wanted, rtol=1e-14)
+    even = EnergyAxis(np.linspace(0.5, 3.0, 101)).with_phonons()
+    assert even.is_uniform and even.first == 20
+    np.testing.assert_allclose(even.phonon_energies, 0.025 * np.arange(1, 240), rtol=1e-13)
+
+
 def test_bins_from_the_gap_have_closed_edges() -> None:
     """Bins that are ``d`` wide at the gap and wider by ``g`` times the distance x: N(x) = ln(1 + g x/d)/g."""
     gap, finest, growth = 1.0, 0.02, 0.05
