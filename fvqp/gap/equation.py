@@ -56,6 +56,7 @@ def gap_residual(
     cutoff: float | None,
     rule: Rule = "arccosh",
     temperature: float | None = None,
+    beyond: ArrayLike = 0.0,
 ) -> Floats:
     """``r(Δ)`` of every cell for given distributions: 0 at the solution, else about ``ln(Δ_solution/Δ)``.
 
@@ -68,6 +69,8 @@ def gap_residual(
         rule: see `coupling`; without effect if ``cutoff`` is None.
         temperature: of an equilibrium close to ``f_L``: its part is then integrated exactly and the bins
             carry the rest, so that ``f_L`` in equilibrium has the gap of `equilibrium_gap`.
+        beyond: what an equilibrium of this temperature adds to the integral where ``spectrum`` is not that of
+            a cell by itself, ``∫ Im(F − F_local) tanh(ε/2t) dε``; scalar or ``(cells,)``.
 
     Returns:
         ``(cells,)``.
@@ -85,10 +88,11 @@ def gap_residual(
     binned = np.einsum("ce,ce,e->c", pairing, f_L - reference, measure)
     t = 0.0 if temperature is None else float(temperature)
     temperatures = np.full(gap.size, t)
-    exact = _equilibrium_residuals(gap, zeta, gamma, temperatures, *_bounds(cutoff, rule))
+    more = np.asarray(beyond) / gap
+    exact = _equilibrium_residuals(gap, zeta, gamma, temperatures, *_bounds(cutoff, rule)) + more
     if temperature is not None:
-        below = bath_below(min(float(bounds[-1]), top), gap, zeta, gamma, t)
-        binned += emptied(f_L, np.asarray(reference)) * (pairing @ (reference * measure) - below)
+        below = _bath_below(min(float(bounds[-1]), top), gap, zeta, gamma, t) + more
+        binned += _emptied(f_L, np.asarray(reference)) * (pairing @ (reference * measure) - below)
     return np.asarray(binned + exact)
 
 
@@ -108,14 +112,14 @@ def gap_weights(
     measure = np.clip(np.minimum(bounds[1:], cutoff) - bounds[:-1], 0.0, None)
     weights = spectrum.pairing / gap[:, None] * measure
     reference = equilibrium(bounds, temperature)
-    share = emptied(f_L, reference)
-    below = bath_below(min(float(bounds[-1]), cutoff), gap, depairing, broadening, temperature)
+    share = _emptied(f_L, reference)
+    below = _bath_below(min(float(bounds[-1]), cutoff), gap, depairing, broadening, temperature)
     missing = np.where((share > 0.0) & (share < 1.0), weights @ reference - below, 0.0)
     weights[:, 0] -= missing / max(float(reference[0]), 1e-300)
     return weights
 
 
-def bath_below(
+def _bath_below(
     top: float, gap: Floats, depairing: ArrayLike, broadening: ArrayLike, temperature: float
 ) -> Floats:
     """``(1/Δ) ∫_0^top Im F tanh(ε/2t) dε`` of every cell, to rounding, ``(cells,)``; arguments as above."""
@@ -123,7 +127,7 @@ def bath_below(
     return _equilibrium_residuals(gap, zeta, gamma, np.full(gap.size, float(temperature)), top, 0.0)
 
 
-def emptied(f_L: Floats, reference: Floats) -> Floats:
+def _emptied(f_L: Floats, reference: Floats) -> Floats:
     """Share of an equilibrium that is not in ``f_L`` at the lowest energies, between 0 and 1, ``(cells,)``.
 
     Bins err in what an equilibrium contributes where ``tanh(ε/2t)`` and, in a metal without a gap, Im F vary

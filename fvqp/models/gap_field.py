@@ -12,14 +12,7 @@ from mpi4py import MPI
 from fvqp.energy import EnergyAxis
 from fvqp.energy import thermal as distributions
 from fvqp.errors import CaseError, SuperconductivityDestroyed
-from fvqp.gap.equation import (
-    bath_below,
-    emptied,
-    equilibrium_gap,
-    equilibrium_residual,
-    gap_residual,
-    gap_weights,
-)
+from fvqp.gap import equilibrium_gap, equilibrium_residual, gap_residual, gap_weights
 from fvqp.models.device import Device
 from fvqp.models.proximity import Proximity
 from fvqp.solvers.fixed_point import solve_fixed_point
@@ -214,24 +207,15 @@ class GapField:
     ) -> Floats:
         """Residual of the gap equation of every cell for spatially coupled spectra; 0 in normal metals."""
         beyond = proximity.pairing_beyond_local(gap, depairing)
-        binned, share, whole = np.zeros((3, len(gap)))
-        edges = self.grid.edges
-        top = min(float(edges[-1]), self.model.debye_energy)
-        if deviation is not None:
-            used = np.clip(np.minimum(edges[1:], top) - edges[:-1], 0.0, None)
-            pairing = proximity.spectrum(gap, depairing).pairing
-            bath = distributions.equilibrium(edges, self.device.bath)
-            binned, whole = (pairing * deviation) @ used, pairing @ (bath * used) - beyond
-            share = emptied(deviation + bath, bath)
+        spectrum = None if deviation is None else proximity.spectrum(gap, depairing)
         r = np.zeros_like(gap)
         for bulk, cells in self._superconductors:
             if len(cells):
                 here = np.maximum(gap[cells], SMALL * bulk)
-                r[cells] = self._residual(bulk, here, depairing[cells], None)
-                r[cells] += (beyond + binned + share * whole)[cells] / here
-                if deviation is not None:
-                    below = bath_below(top, here, depairing[cells], self.broadening, self.device.bath)
-                    r[cells] -= share[cells] * below
+                f_l = known = None
+                if deviation is not None and spectrum is not None:
+                    f_l, known = deviation[cells], replace(_of_cells(spectrum, cells), gap=here[:, None])
+                r[cells] = self._residual(bulk, here, depairing[cells], f_l, known, beyond[cells])
         return r
 
     def lost(self, gap: Floats) -> Bools:
@@ -287,7 +271,7 @@ class GapField:
                 here = np.maximum(gap[cells], SMALL * bulk)
                 known = None
                 if spectrum is not None and len(spectrum.dos) == len(gap) and np.all(gap[cells] == here):
-                    known = BinnedSpectrum(**{name: a[cells] for name, a in vars(spectrum).items()})
+                    known = _of_cells(spectrum, cells)
                 new[cells] = here * np.exp(self._residual(bulk, here, depairing[cells], f_l[cells], known))
         return new
 
@@ -378,10 +362,12 @@ class GapField:
         depairing: Floats,
         deviation: Floats | None,
         spectrum: BinnedSpectrum | None = None,
+        beyond: Floats | float = 0.0,
     ) -> Floats:
         """`gap_residual` of some cells of one bulk gap; everything is scaled by that gap.
 
         Without a deviation of f_L it is that of the bath. ``spectrum``: of these cells, where it is known.
+        ``beyond``: the pairing that neighbours add in equilibrium.
         """
         edges = self.grid.edges / bulk
         gap, depairing, broadening, bath = (
@@ -391,9 +377,9 @@ class GapField:
             self.device.bath / bulk,
         )
         if deviation is None:
-            return equilibrium_residual(
-                gap, depairing, broadening, bath, cutoff=self.model.debye_energy / bulk, rule=self.model.rule
-            )
+            cutoff, rule = self.model.debye_energy / bulk, self.model.rule
+            alone = equilibrium_residual(gap, depairing, broadening, bath, cutoff=cutoff, rule=rule)
+            return alone + beyond / bulk / gap
         if spectrum is None:
             spectrum = bin_averages(edges, gap, depairing, broadening)
         else:
@@ -407,6 +393,7 @@ class GapField:
             cutoff=self.model.debye_energy / bulk,
             rule=self.model.rule,
             temperature=bath,
+            beyond=beyond / bulk,
         )
 
     def _junction_at(self, place: str) -> int:
@@ -416,3 +403,7 @@ class GapField:
                 return number
         known = ", ".join(f"{j.name} on {j.on}" for j in self.device.junctions) or "none"
         raise CaseError(f"gap.at: there is no junction at {place!r} (junctions: {known})")
+
+
+def _of_cells(spectrum: BinnedSpectrum, cells: Ints) -> BinnedSpectrum:
+    return BinnedSpectrum(**{name: a[cells] for name, a in vars(spectrum).items()})
