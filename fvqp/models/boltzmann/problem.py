@@ -35,7 +35,7 @@ class BoltzmannProblem:
         grid: energies of all cells.
         media: what fills them, with the cells of each.
         external_processes: names of the processes that bring particles or energy from outside.
-        moving_f, moving_n: what moves quasiparticles, at the gap at rest, and phonons.
+        moving_f, moving_n: motion of quasiparticles, at the gap at rest, and of phonons.
     """
 
     def __init__(
@@ -271,7 +271,7 @@ class BoltzmannEquations:
         problem: whose occupations these are.
         gap: of the cells, ``(n_owned,)``.
         local: collisions and processes within cells.
-        moving_n: what moves phonons.
+        moving_n: motion of phonons.
     """
 
     def __init__(self, problem: BoltzmannProblem, gap: Floats) -> None:
@@ -282,7 +282,7 @@ class BoltzmannEquations:
 
     @cached_property
     def moving_f(self) -> Operator:
-        """What moves quasiparticles. Collective at first."""
+        """Motion of quasiparticles; collective when first asked for."""
         p = self.problem
         if isinstance(p.moving_f, Immobile):
             return p.moving_f
