@@ -262,7 +262,7 @@ class BoltzmannInitial(Table):
     """The state at the start, or the first guess at a steady state."""
 
     temperature: Temperature | None = None
-    """Of quasiparticles and phonons; default: the bath temperature."""
+    """Temperature of quasiparticles and phonons; default: that of the bath."""
     pulses: tuple[BoltzmannPulse, ...] = ()
     """Added to the thermal occupations."""
     quasiparticles: Path | None = None

@@ -136,7 +136,7 @@ class TransportInitial(Table):
     """The state at the start."""
 
     temperature: Temperature | None = None
-    """Of quasiparticles and phonons; default: the bath temperature."""
+    """Temperature of quasiparticles and phonons; default: that of the bath."""
     steady: Flag = False
     """Whether the start is the steady state that bath, injections, microwaves and traps keep; pulses come on
     top of it."""

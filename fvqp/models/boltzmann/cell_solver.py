@@ -196,14 +196,17 @@ class CellSolver:
         rate[...] = -lu.zz[at]
 
     def _eliminated(self, kind: type[Kind], use: Callable[..., None], *arrays: Floats) -> None:
-        """Call ``use(elimination, its points, *rows of arrays)`` for all cells, some of which may need it."""
+        """Call ``use(elimination, its points, *rows of arrays)`` for all cells.
+
+        Cells without an elimination that serves are eliminated before; those beyond the room for them, on
+        every call.
+        """
         every, kept = self._eliminations, self._eliminations.kept
         assert isinstance(kept, kind)
-        room = every.room(kind)
-        missing = np.flatnonzero(every.missing[self._at])
-        share(self._make, int(np.sum(self._at[missing] < room)), kept, missing, block=TOGETHER)
-        every.missing[self._at[missing][self._at[missing] < room]] = False
-        last = int(np.searchsorted(self._at, room))
+        last = int(np.searchsorted(self._at, every.room(kind)))
+        missing = np.flatnonzero(every.missing[self._at[:last]])
+        share(self._make, len(missing), kept, missing, block=TOGETHER)
+        every.missing[self._at[missing]] = False
 
         def on(start: int, stop: int) -> None:
             use(kept, self._at[start:stop], *(a[start:stop] for a in arrays))
