@@ -66,7 +66,7 @@ SOLVERS: dict[str, tuple[SolverOptions, ...]] = {
         SolverOptions("flow_ksp_", MOVING, GMRES),
         SolverOptions("spectra_snes_", DIFFUSIVE, BY_ENERGY),
         SolverOptions("branch_ksp_", BRANCHES, GMRES),
-        SolverOptions("branch_snes_", BRANCHES, own=True),
+        SolverOptions("branch_snes_", BRANCHES, {**BY_ENERGY, **GMRES}),
         SolverOptions("slope_ksp_", SLOPES, GMRES),
         SolverOptions("charge_ksp_", CHARGE, GMRES),
         SolverOptions("newton_snes_", COLLIDING, NEWTON),

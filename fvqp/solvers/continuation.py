@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import TypeVar
 
 import numpy as np
@@ -18,7 +19,8 @@ from mpi4py import MPI
 from scipy.optimize import brentq
 
 from fvqp.errors import ConvergenceError
-from fvqp.petsc import Tell, as_snes
+from fvqp.petsc import PETSc, own_errors
+from fvqp.solvers.elimination import defaults
 from fvqp.solvers.gmres import gmres
 from fvqp.typing import Floats
 
@@ -28,6 +30,7 @@ REACHED = "the end of the range"
 
 Residual = Callable[[Floats, float], Floats]
 Near = TypeVar("Near")
+_REASON = PETSc.SNES.ConvergedReason
 Report = Callable[[float, float], None]
 """Called with the part of the work that is done, from 0 to 1, and the parameter."""
 
@@ -157,23 +160,57 @@ class _Curve:
 
     def correct(self, guess: Floats, normal: Floats) -> tuple[Floats, int]:
         """Solution in the plane through ``guess`` with this normal, and the Newton steps it took."""
-        return as_snes(
-            lambda tell: self._corrected(guess, normal, tell), guess, comm=self.comm, prefix=OPTIONS
-        )
+        root = np.sqrt(self._weights(guess))
+        here = guess, guess
+        reached = np.inf
 
-    def _corrected(self, guess: Floats, normal: Floats, tell: Tell) -> tuple[Floats, int]:
-        z = guess.copy()
-        value = self.residual(z[:-1], z[-1])
-        for step in range(NEWTON_STEPS + 1):
-            off = self.dot(normal, z - guess)
-            left = self.largest(value)
-            tell(step, left, z)
-            if left <= self.tolerance:
-                return z, step
-            right = -np.append(value, off)
-            z = z + self._solve(z, value, normal, right)
-            value = self.residual(z[:-1], z[-1])
-        raise _TooFar("no solution is found on it")
+        def function(_snes: PETSc.SNES, y: PETSc.Vec, out: PETSc.Vec) -> None:
+            nonlocal here
+            z = y.array_r / root
+            here = z, self.residual(z[:-1], z[-1])
+            out.array = root * np.append(here[1], self.dot(normal, z - guess))
+
+        def mult(_matrix: PETSc.Mat, x: PETSc.Vec, out: PETSc.Vec) -> None:
+            out.array = root * self._action(*here, normal, x.array_r / root)
+
+        def test(_snes: PETSc.SNES, step: int, _norms: tuple[float, float, float]) -> int:
+            nonlocal reached
+            reached = self.largest(here[1])
+            if reached <= self.tolerance:
+                return int(_REASON.CONVERGED_FNORM_ABS)
+            return int(_REASON.ITERATING if step < NEWTON_STEPS else _REASON.DIVERGED_MAX_IT)
+
+        y = PETSc.Vec().createMPI((guess.size, PETSc.DECIDE), comm=self.comm)
+        y.array = root * guess
+        f, sizes = y.duplicate(), (y.getLocalSize(), y.getSize())
+        matrix = PETSc.Mat().createPython((sizes, sizes), SimpleNamespace(mult=mult), comm=self.comm)
+        matrix.setUp()
+        snes = PETSc.SNES().create(self.comm)
+        try:
+            snes.setOptionsPrefix(OPTIONS)
+            snes.setType("newtonls")
+            snes.setFunction(function, f)
+            snes.setJacobian(lambda snes, y, j, p: j.assemble(), matrix, matrix)
+            snes.setConvergenceTest(test)
+            # The step of a linear solve that has run out of directions is as good as it gets.
+            snes.setMaxLinearSolveFailures(NEWTON_STEPS + 1)
+            snes.setTolerances(stol=0.0, max_it=NEWTON_STEPS + 1)
+            ksp, most = snes.getKSP(), min(MAX_DIRECTIONS, self.size + 1)
+            ksp.setType("gmres")
+            ksp.setGMRESRestart(most)
+            ksp.setTolerances(rtol=LINEAR_RTOL, atol=0.0, max_it=most)
+            ksp.getPC().setType("none")
+            with defaults(OPTIONS, {"snes_linesearch_type": "basic"}):
+                snes.setFromOptions()
+            with own_errors():
+                snes.solve(None, y)
+            found, steps = y.array_r / root, snes.getIterationNumber()
+        finally:
+            for item in (snes, matrix, f, y):
+                item.destroy()
+        if not reached <= self.tolerance:
+            raise _TooFar("no solution is found on it")
+        return found, steps
 
     def tangent(self, z: Floats, forward: Floats) -> Floats:
         """Unit tangent of the curve at a solution, on the side of ``forward``."""
@@ -188,18 +225,25 @@ class _Curve:
 
     def _solve(self, z: Floats, value: Floats, normal: Floats, right: Floats) -> Floats:
         """GMRES for the Jacobian bordered by the plane."""
-
-        def action(w: Floats) -> Floats:
-            h = DIFFERENCE / max(self.largest(w), 1e-300)
-            moved = z + h * w
-            return np.append((self.residual(moved[:-1], moved[-1]) - value) / h, self.dot(normal, w))
-
-        most = min(MAX_DIRECTIONS, self.size + 1)
-        weights = np.full(len(right), 1.0 / self.size)
-        weights[-1] = 1.0 / self.comm.size  # all ranks have the parameter
         return gmres(
-            action, right, comm=self.comm, prefix=OPTIONS, rtol=LINEAR_RTOL, most=most, weights=weights
+            lambda w: self._action(z, value, normal, w),
+            right,
+            comm=self.comm,
+            prefix=OPTIONS,
+            rtol=LINEAR_RTOL,
+            most=min(MAX_DIRECTIONS, self.size + 1),
+            weights=self._weights(right),
         ).x
+
+    def _action(self, z: Floats, value: Floats, normal: Floats, w: Floats) -> Floats:
+        """The bordered Jacobian at z, where F is ``value``, times w."""
+        h = DIFFERENCE / max(self.largest(w), 1e-300)
+        moved = z + h * w
+        return np.append((self.residual(moved[:-1], moved[-1]) - value) / h, self.dot(normal, w))
+
+    def _weights(self, z: Floats) -> Floats:
+        """Weights of the squares of unknowns in the metric; all ranks have the parameter."""
+        return np.append(np.full(z.size - 1, 1.0 / self.size), 1.0 / self.comm.size)
 
 
 def follow_branch(

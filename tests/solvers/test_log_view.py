@@ -111,6 +111,25 @@ def test_newton_steps_of_flows_and_branches_are_solved_by_petsc() -> None:
     assert calls["KSPSolve"] > 5 and calls["SNESSolve"] >= 3, calls
 
 
+def test_points_of_a_branch_are_found_by_newtonls(capfd: pytest.CaptureFixture[str]) -> None:
+    """PETSc evaluates the equations, runs the steps of Newton's method, and its options change them."""
+
+    def evaluations(**given: str) -> int:
+        with options(**given), counted("SNESFunctionEval", "SNESJacobianEval", "MatMult") as calls:
+            branch = follow_branch(
+                lambda x, p: x**2 + p**2 - 1.0, CurvePoint(np.array([1.0]), 0.0), 0.5,
+                comm=MPI.COMM_SELF, first_step=0.1, largest_step=0.2, tolerance=1e-9,
+            )  # fmt: skip
+        radii = [float(point.x[0] ** 2) + point.parameter**2 for point in branch.points]
+        np.testing.assert_allclose(radii, 1.0, atol=1e-9)
+        assert calls["SNESFunctionEval"] > calls["SNESJacobianEval"] > 0
+        return calls["MatMult"]
+
+    exact, rough = evaluations(), evaluations(fvqp_branch_ksp_rtol="0.5", fvqp_branch_snes_view="")
+    assert rough < exact
+    assert "type: newtonls" in capfd.readouterr().out
+
+
 def test_a_method_in_python_is_a_snes(capfd: pytest.CaptureFixture[str]) -> None:
     """Its result, its steps in the monitor, and what it raises."""
 
