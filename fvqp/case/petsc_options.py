@@ -23,7 +23,7 @@ Options = Mapping[str, str | int | float | bool]
 GMRES = {"ksp_type": "gmres", "pc_type": "none"}
 FGMRES = {"ksp_type": "fgmres", "pc_type": "none"}
 NEWTON = {"snes_type": "newtonls", **FGMRES}
-BY_ENERGY = {"snes_type": "newtonls", "snes_linesearch_type": "basic"}
+FULL_STEPS = {"snes_type": "newtonls", "snes_linesearch_type": "basic"}
 ANDERSON = {"snes_type": "anderson"}
 
 
@@ -62,11 +62,11 @@ SOLVERS: dict[str, tuple[SolverOptions, ...]] = {
     "usadel": (
         *map(SolverOptions, ("ksp_", "pc_", "mat_", "sub_", "mg_", "inner_")),
         SolverOptions("gap_snes_", GAPS, ANDERSON),
-        SolverOptions("flow_snes_", MOVING, own=True),
+        SolverOptions("flow_snes_", MOVING, {**FULL_STEPS, **GMRES}),
         SolverOptions("flow_ksp_", MOVING, GMRES),
-        SolverOptions("spectra_snes_", DIFFUSIVE, BY_ENERGY),
+        SolverOptions("spectra_snes_", DIFFUSIVE, FULL_STEPS),
         SolverOptions("branch_ksp_", BRANCHES, GMRES),
-        SolverOptions("branch_snes_", BRANCHES, {**BY_ENERGY, **GMRES}),
+        SolverOptions("branch_snes_", BRANCHES, {**FULL_STEPS, **GMRES}),
         SolverOptions("slope_ksp_", SLOPES, GMRES),
         SolverOptions("charge_ksp_", CHARGE, GMRES),
         SolverOptions("newton_snes_", COLLIDING, NEWTON),

@@ -3,7 +3,7 @@ and, where it does not, up to the problem itself from easier ones.
 
 (H. B. Keller, in Applications of Bifurcation Theory, ed. P. Rabinowitz, Academic Press 1977.) Newton's method
 with derivatives by differences and GMRES: F' should be close to a multiple of 1 but for a few directions, as
-that of x − G(x) is for a map G that makes things smooth.
+that of x − G(x) is for a map G that makes things smooth. PETSc's Newton method (SNES) finds every point.
 """
 
 from __future__ import annotations

@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import SimpleNamespace
 
 import numpy as np
 from mpi4py import MPI
 
 from fvqp.errors import ConvergenceError
-from fvqp.petsc import Tell, as_snes
-from fvqp.solvers.gmres import gmres
+from fvqp.petsc import PETSc, own_errors
+from fvqp.solvers.elimination import defaults
 from fvqp.typing import Floats
 
 log = logging.getLogger(__name__)
+
+_REASON = PETSc.SNES.ConvergedReason
 
 #: Steps of the flow, each slower than the one before, after which Newton's method is tried; every time that
 #: it fails twice as many.
@@ -97,73 +100,58 @@ def pseudo_transient_continuation(
     Raises:
         ConvergenceError: not at rest by then, or ``g`` returned something that is not finite.
     """
-    flow = _Flow(g, comm, what, max_evaluations, int(comm.allreduce(start.size)))
-    return as_snes(
-        lambda tell: _followed(flow, start, tolerance, where, tell), start, comm=comm, prefix=OPTIONS
-    )
-
-
-def _followed(
-    flow: _Flow, start: Floats, tolerance: float, where: Callable[[Floats], str], tell: Tell
-) -> PseudoTransientResult:
-    """`pseudo_transient_continuation`, step by step."""
-    comm, what, max_evaluations = flow.comm, flow.what, flow.most
-    x, f = start.copy(), flow.velocity(start)
-    speeds = [flow.norm(f)]
-    slowest, low = None, (speeds[0], x)
-    patience, waited, tau, doubts = STEADY, 0, np.inf, 0
-    while True:
-        velocity = flow.largest(f)
-        still, error = velocity <= tolerance, velocity / flow.least
-        if velocity <= CERTAIN * tolerance or (still and error <= tolerance):
-            break
-        spent = flow.evaluations >= max_evaluations
-        if still and (spent or (doubts >= MAX_DOUBTS and not flow.astray)):
-            place = where(f)
-            if comm.rank == 0:
-                log.warning(
-                    "%s: an evaluation changes it by %.2g%s, within the tolerance %.2g; it may be wrong by "
-                    "%s", what, velocity, place, tolerance, f"{error:.2g}" if error >= 0.0 else "more",
-                )  # fmt: skip
-            break
-        if spent:
-            raise ConvergenceError(
-                f"{what}: not converged after {flow.evaluations} evaluations, change {velocity:.3g}{where(f)}"
-                f", tolerance {tolerance:.3g}"
-            )
-        found = None
-        if waited >= patience or (still and not flow.astray):
-            found = flow.implicit(x, f, np.inf if still else tau)
-            if found is None:
-                doubts += still
-                patience, waited = (patience, patience) if tau > SHORT else (2 * max(patience, STEADY), 0)
-                tau = SHORT
-            else:
-                patience, waited = 0, 0
-                tau *= LONGER if tau * LONGER < LONG else np.inf
-        x, f = found if found is not None else flow.step(x, f)
-        if found is None and not still:
-            flow.least = np.nan
-        speed = flow.norm(f)
-        slower = FAST * speeds[-1] < speed < speeds[-1]
-        waited = waited + 1 if slower else 0
-        speeds.append(speed)
-        tell(len(speeds) - 1, flow.largest(f), x)
-        if speed < low[0]:
-            low = speed, x
-        elif slowest is None and speed > GROWTH * low[0] > GROWTH * ROUNDING * tolerance:
-            slowest = low[1]
-    log.debug("%s: %d evaluations, %d steps", what, flow.evaluations, len(speeds) - 1)
-    return PseudoTransientResult(x, flow.evaluations, velocity, error, slowest)
+    flow = _Flow(g, comm, what, max_evaluations, int(comm.allreduce(start.size)), tolerance, where)
+    x = PETSc.Vec().createMPI((start.size, PETSc.DECIDE), comm=comm)
+    x.array = start
+    f, sizes = x.duplicate(), (x.getLocalSize(), x.getSize())
+    matrix = PETSc.Mat().createPython((sizes, sizes), SimpleNamespace(mult=flow.mult), comm=comm)
+    matrix.setUp()
+    snes = PETSc.SNES().create(comm)
+    try:
+        snes.setOptionsPrefix(OPTIONS)
+        snes.setType("newtonls")
+        snes.setFunction(flow.function, f)
+        snes.setJacobian(flow.choose_step, matrix, matrix)
+        snes.setConvergenceTest(flow.test)
+        snes.setMaxLinearSolveFailures(MAX_DIRECTIONS * max_evaluations)
+        snes.setTolerances(stol=0.0, max_it=max_evaluations + 1)
+        ksp = snes.getKSP()
+        snes.setLineSearchPreCheck(flow.accept_or_flow, (ksp,))
+        ksp.setType("gmres")
+        ksp.setGMRESRestart(MAX_DIRECTIONS)
+        ksp.setComputeSingularValues(True)
+        ksp.getPC().setType("none")
+        with defaults(OPTIONS, {"snes_linesearch_type": "basic"}):
+            snes.setFromOptions()
+        with own_errors():
+            snes.solve(None, x)
+        found, steps, reason = x.array_r.copy(), snes.getIterationNumber(), snes.getConvergedReason()
+    finally:
+        for item in (snes, matrix, f, x):
+            item.destroy()
+    log.debug("%s: %d evaluations, %d steps", what, flow.evaluations, steps)
+    if reason < 0:
+        raise flow.failure()
+    return PseudoTransientResult(found, flow.evaluations, flow.speed, flow.error, flow.slowest)
 
 
 @dataclass
 class _Flow:
-    """The map with its evaluations counted, and norms over all ranks.
+    """The map with its evaluations counted, the choice of steps, and when to stop.
+
+    All steps are those of PETSc's Newton method: the Jacobian is ``1/τ + 1 − g'`` in an implicit step, and 1
+    in an explicit one.
 
     Attributes:
+        speed: largest velocity at x; error: estimate of the distance from x to the fixed point.
+        slowest: see `PseudoTransientResult`.
+        f: velocity at x; still: whether it is within the tolerance.
+        tau: length of the next implicit step; length: that of the step at hand, 0 for an explicit one.
+        waited: explicit steps, each slower than the one before, after as many as ``patience`` of which an
+            implicit one is tried; tried: whether the step at hand is one.
         least: smallest singular value of ``1 − g'`` that the last Newton step has met.
         astray: whether that step led away from where it started.
+        doubts: how often Newton's method has failed from a point that hardly moves.
     """
 
     g: Callable[[Floats], Floats]
@@ -171,9 +159,104 @@ class _Flow:
     what: str
     most: int
     size: int
+    tolerance: float
+    where: Callable[[Floats], str]
     evaluations: int = 0
+    speed: float = np.inf
+    error: float = np.nan
+    slowest: Floats | None = None
+    f: Floats = field(default_factory=lambda: np.zeros(0))
+    still: bool = False
+    tau: float = np.inf
+    length: float = 0.0
+    patience: int = STEADY
+    waited: int = 0
+    tried: bool = False
     least: float = np.nan
     astray: bool = False
+    doubts: int = 0
+
+    def __post_init__(self) -> None:
+        self._before = np.inf
+        self._low: tuple[float, Floats] = (np.inf, self.f)
+        self._ahead: tuple[Floats, Floats] | None = None
+
+    # -- callbacks of PETSc
+
+    def function(self, _snes: PETSc.SNES, x: PETSc.Vec, out: PETSc.Vec) -> None:
+        """``x − g(x)``."""
+        here, ahead = x.array_r.copy(), self._ahead
+        known = ahead is not None and self.comm.allreduce(np.array_equal(here, ahead[0]), MPI.LAND)
+        out.array = -(ahead[1] if known and ahead is not None else self.velocity(here))
+        self._ahead = None
+
+    def choose_step(self, snes: PETSc.SNES, _x: PETSc.Vec, j: PETSc.Mat, _p: PETSc.Mat) -> None:
+        """Take an implicit step, or an explicit one."""
+        most = min(MAX_DIRECTIONS, self.size, self.most - self.evaluations - 1)
+        self.tried = self.waited >= self.patience or (self.still and not self.astray)
+        self.length = 0.0 if not self.tried or most < 1 else np.inf if self.still else self.tau
+        snes.getKSP().setTolerances(rtol=LINEAR_RTOL, atol=0.0, max_it=max(most, 1))
+        j.assemble()
+
+    def mult(self, matrix: PETSc.Mat, w: PETSc.Vec, out: PETSc.Vec) -> None:
+        """The Jacobian of the step at hand."""
+        if self.length == 0.0:
+            w.copy(out)
+            return
+        step = w.array_r
+        h = DIFFERENCE / self.largest(step)
+        out.array = step / self.length + (self.f - self.velocity(self._x + h * step)) / h
+
+    def accept_or_flow(self, x: PETSc.Vec, step: PETSc.Vec, ksp: PETSc.KSP) -> bool:
+        """Replace an implicit step by an explicit one where the flow bends before."""
+        taken = self.length > 0.0 and self._leads_on(ksp, x.array_r, step.array_r)
+        if taken:
+            self.patience, self.waited = 0, 0
+            self.tau *= LONGER if self.tau * LONGER < LONG else np.inf
+            return False
+        if self.tried:
+            self.doubts += self.still
+            if not self.tau > SHORT:
+                self.patience, self.waited = 2 * max(self.patience, STEADY), 0
+            else:
+                self.waited = self.patience
+            self.tau = SHORT
+        if not self.still:
+            self.least = np.nan
+        step.array = -self.f
+        return True
+
+    def test(self, snes: PETSc.SNES, iteration: int, _norms: tuple[float, float, float]) -> int:
+        """End at a fixed point, or after too many evaluations."""
+        self._x, self.f = snes.getSolution().array_r.copy(), -snes.getFunction()[0].array_r
+        self._note_speed(iteration)
+        self.speed = self.largest(self.f)
+        self.still, self.error = self.speed <= self.tolerance, self.speed / self.least
+        certain = self.speed <= CERTAIN * self.tolerance
+        if certain or (self.still and self.error <= self.tolerance):
+            return int(_REASON.CONVERGED_FNORM_ABS)
+        spent = self.evaluations >= self.most
+        if self.still and (spent or (self.doubts >= MAX_DOUBTS and not self.astray)):
+            place = self.where(self.f)
+            if self.comm.rank == 0:
+                log.warning(
+                    "%s: an evaluation changes it by %.2g%s, within the tolerance %.2g; it may be wrong by "
+                    "%s", self.what, self.speed, place, self.tolerance,
+                    f"{self.error:.2g}" if self.error >= 0.0 else "more",
+                )  # fmt: skip
+            return int(_REASON.CONVERGED_FNORM_ABS)
+        if spent:
+            return int(_REASON.DIVERGED_MAX_IT)
+        return int(_REASON.ITERATING)
+
+    # -- parts
+
+    def failure(self) -> ConvergenceError:
+        """Error that says how far it came. Collective."""
+        return ConvergenceError(
+            f"{self.what}: not converged after {self.evaluations} evaluations, change {self.speed:.3g}"
+            f"{self.where(self.f)}, tolerance {self.tolerance:.3g}"
+        )
 
     def velocity(self, x: Floats) -> Floats:
         f = self.g(x) - x
@@ -194,30 +277,25 @@ class _Flow:
         here = float(np.max(np.abs(f), initial=0.0)) if np.all(np.isfinite(f)) else np.inf
         return float(self.comm.allreduce(here, MPI.MAX))
 
-    def step(self, x: Floats, f: Floats) -> tuple[Floats, Floats]:
-        """A step of τ = 1."""
-        moved = x + f
-        return moved, self.velocity(moved)
+    def _note_speed(self, iteration: int) -> None:
+        """Count steps that slow down, and notice where the flow was slowest."""
+        speed = self.norm(self.f)
+        if iteration > 0:
+            self.waited = self.waited + 1 if FAST * self._before < speed < self._before else 0
+        if speed < self._low[0]:
+            self._low = speed, self._x
+        elif self.slowest is None and speed > GROWTH * self._low[0] > GROWTH * ROUNDING * self.tolerance:
+            self.slowest = self._low[1]
+        self._before = speed
 
-    def implicit(self, x: Floats, f: Floats, tau: float) -> tuple[Floats, Floats] | None:
-        """A linearized implicit step of ``tau``, Newton's if infinite; None where the flow bends before."""
-
-        def action(w: Floats) -> Floats:
-            h = DIFFERENCE / self.largest(w)
-            return w / tau + (f - self.velocity(x + h * w)) / h
-
-        most = min(MAX_DIRECTIONS, self.size, self.most - self.evaluations - 1)
-        if most < 1:
-            return None
-        change, _, least = gmres(
-            action, f, comm=self.comm, prefix=OPTIONS, rtol=LINEAR_RTOL, most=most, singular_values=True
-        )
-        astray = self.largest(change) > REACH or self.dot(change, f) <= 0.0
-        if np.isinf(tau):
-            self.least, self.astray = least, astray
+    def _leads_on(self, ksp: PETSc.KSP, x: Floats, step: Floats) -> bool:
+        """Return whether an implicit step, to ``x − step``, is to be taken."""
+        newton = np.isinf(self.length)
+        astray = self.largest(step) > REACH or self.dot(step, self.f) >= 0.0
+        if newton:
+            self.least, self.astray = float(ksp.computeExtremeSingularValues()[1]), astray
         if astray:
-            return None
-        moved = x + change
-        there = self.velocity(moved)
-        gain = GAIN if np.isinf(tau) else 1.0
-        return (moved, there) if self.norm(there) <= gain * self.norm(f) else None
+            return False
+        moved = x - step
+        self._ahead = moved, self.velocity(moved)
+        return self.norm(self._ahead[1]) <= (GAIN if newton else 1.0) * self.norm(self.f)

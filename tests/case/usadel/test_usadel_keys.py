@@ -147,13 +147,13 @@ def test_petsc_options_of_linear_solves_by_differences(capfd):
             fvqp.check(case({"solver": {"petsc": {f"{family}_ksp_rtol": 1e-3}}}))
 
 
-def test_petsc_options_of_methods_of_our_own(capfd):
-    """Monitors print their steps; nothing else reaches them."""
+def test_petsc_options_reach_flows_and_spectra(capfd):
+    """Monitors print their steps, and a limit of steps ends them."""
     local = {"gap": {"model": "local"}, "sweep": COLLIDING["sweep"], "energies": COLLIDING["energies"]}
     fvqp.run(case(local | {"solver": {"petsc": {"flow_snes_monitor": True}}}))
     assert "1 SNES Function norm" in capfd.readouterr().out
-    with pytest.raises(CaseError, match="flow_snes_rtol: not used: the method is not one of PETSc's"):
-        fvqp.check(case(local | {"solver": {"petsc": {"flow_snes_rtol": 1e-3}}}))
+    with pytest.raises(ConvergenceError, match="gap.*: not converged after .* evaluations, change"):
+        fvqp.run(case(local | {"solver": {"petsc": {"flow_snes_max_it": 1}}}))
     diffusive = {"spectrum": BASE["spectrum"] | {"model": "diffusive"}, "sweep": COLLIDING["sweep"]}
     diffusive |= {"energies": COLLIDING["energies"], "solver": {"petsc": {"spectra_snes_monitor": True}}}
     fvqp.run(case(diffusive))
