@@ -2,8 +2,9 @@
 
 from fvqp.collisions.collision_sum import CollisionSum, InelasticCollisions
 from fvqp.collisions.conductivity import Conductivity, MattisBardeen, cold_conductivity
-from fvqp.collisions.electron_electron import ElectronElectron, EnergyRelaxation
+from fvqp.collisions.electron_electron import ElectronElectron
 from fvqp.collisions.electron_phonon import Coupling, ElectronPhonon, phonon_modes
+from fvqp.collisions.integrals import Spectra
 from fvqp.collisions.localization import Localization, SinkLaw
 from fvqp.collisions.observables import (
     InverseLifetimes,
@@ -13,7 +14,8 @@ from fvqp.collisions.observables import (
     quasiparticle_energy,
     thermal,
 )
-from fvqp.collisions.phonon_relaxation import PhononBath, PhononCollisions
+from fvqp.collisions.phonon_bath import BathCollisions, PhononBath
+from fvqp.collisions.phonon_relaxation import PhononCollisions
 from fvqp.collisions.photon import PhotonDrive
 from fvqp.collisions.process import Blocks, ExternalProcess, Flow, GainLoss, Pair, Process
 from fvqp.collisions.resonator import film_factor, frequency_shift, internal_loss, surface_impedance
@@ -32,6 +34,7 @@ from fvqp.collisions.sources import (
 from fvqp.collisions.velocity import relative_velocity
 
 __all__ = [
+    "BathCollisions",
     "Blocks",
     "CollisionSum",
     "Conductivity",
@@ -39,7 +42,6 @@ __all__ = [
     "Coupling",
     "ElectronElectron",
     "ElectronPhonon",
-    "EnergyRelaxation",
     "ExternalProcess",
     "Flow",
     "GainLoss",
@@ -59,6 +61,7 @@ __all__ = [
     "Process",
     "QuasiparticleInjection",
     "SinkLaw",
+    "Spectra",
     "TabulatedSpectrum",
     "cold_conductivity",
     "escape_time",

@@ -1,10 +1,11 @@
-"""Electron-electron collisions of f_L on any energy axis: energies are shared between points of a lattice.
+"""Electron-electron collisions on any energy axis: energies are shared between points of a lattice.
 
 A state of a bin takes part in collisions as two, at the lattice points on either side of its energy, in such
 shares that the mean of their energies is its own; between lattice points the sums are those of
-`fvqp.collisions.electron_electron` (theory: electron_electron, Eqs. lattice-shares, lattice-occupation).
-Energy is kept and ``tanh(ε/2t)`` stands still to round-off, whatever the axis. Energies are in units of Δ0,
-rates in Δ0/ħ.
+`fvqp.collisions.electron_electron` (theory: electron_electron, Eqs. lattice-shares, lattice-occupation). It
+has there the temperature of the bin and, where there is f_T, its potential (theory: charge_mode). Energy is
+kept and ``tanh(ε/2t)`` stands still to round-off, whatever the axis. Energies are in units of Δ0, rates in
+Δ0/ħ.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from __future__ import annotations
 import numpy as np
 from scipy.sparse import csr_array
 
-from fvqp.collisions.electron_electron import ElectronElectron, Kernel, conserve
+from fvqp.collisions.convolutions import TransformedSums
+from fvqp.collisions.electron_electron import ElectronElectron, Kernel
+from fvqp.collisions.integrals import Products, Spectra, changes_of, conserve, rates_of
 from fvqp.energy import EnergyAxis
 from fvqp.errors import CaseError
 from fvqp.typing import Floats
@@ -20,9 +23,17 @@ from fvqp.typing import Floats
 #: Part of the largest rate that is rounding on axes that are not long.
 ROUNDING = 5e-12
 
+#: States take part at another energy with their own temperature and potential where ``|μ|/2t`` is at most the
+#: first of these, with their own occupation where it is more than the second: there electrons or holes alone
+#: are left, of the other kind there is rounding only, and no temperature follows from both.
+_SHIFTS = 2.0, 3.0
+
+#: Largest number below 1.
+_LAST = 1.0 - 2.0**-53
+
 
 class SharedElectronElectron:
-    """The collision integral ``I_L`` of the energy mode on bins of any widths.
+    """The collision integrals of `ElectronElectron` on bins of any widths.
 
     Args:
         grid: energy bins.
@@ -90,80 +101,67 @@ class SharedElectronElectron:
         """Loss rate of an electron at the end of the axis, in a cold normal metal."""
         return self.lattice.largest_rate
 
-    def at(self, dos: Floats, pairing: Floats, f_L: Floats) -> SharedRelaxation:
-        """The integral and its derivative at distributions ``f_L[cell, bin]`` (the whole, not a deviation).
-
-        Args:
-            dos, pairing: bin averages of N and P = Im F, ``(cells, N)``, or ``(1, N)`` for all cells.
-        """
-        return SharedRelaxation(self, dos, pairing, f_L)
+    def at(self, spectra: Spectra, f: Floats) -> SharedRates:
+        """The rates at distributions ``f[cell, component, bin]`` (the whole, not a deviation)."""
+        return SharedRates(self, spectra, f)
 
     def on_lattice(self, left: Floats, right: Floats) -> Floats:
         """Values of the bins, as they are at the lattice points to their left and right, brought there."""
         return np.ascontiguousarray((self.shared[0] @ left.T + self.shared[1] @ right.T).T)
 
 
-class SharedRelaxation:
+class SharedRates:
     """`SharedElectronElectron` at given spectra and distributions.
 
     Attributes:
-        f_L: ``(cells, N)``.
-        rate: ``I_L``, ``(cells, N)``; positive where f_L is lost.
-        loss: coefficient of f_L in its own ``I_L``, without what sharing corrects, ``(cells, N)``.
+        rates, loss: see `fvqp.collisions.collision_sum.RatesAtState`; the loss without what sharing corrects.
     """
 
-    def __init__(self, collisions: SharedElectronElectron, dos: Floats, pairing: Floats, f_L: Floats) -> None:
-        c = self.collisions = collisions
-        self.dos, self.pairing, self.f_L = dos, pairing, f_L
-        # What the bins are at the lattice points on either side: h and its slope by f_L.
-        self._h = [at_same_temperature(f_L, ratio) for _, _, ratio in c.sides]
-        n, p = c.lattice.even_odd(c.on_lattice(dos, dos), c.on_lattice(pairing, pairing))
-        v, u = self._products([h for h, _ in self._h])
-        A, C = c.lattice.correlated(n**2 - p**2 - u**2 + v**2, -2.0 * (u * n + p * v))
-        self._transforms = n, p, v, u, A, C
-        x1, x2 = c.lattice.sums(n * A + u * C, p * A - v * C)
-        x4, x3 = c.lattice.sums(-v * A - p * C, -u * A + n * C)
-        rate, loss, excess = np.zeros_like(f_L), np.zeros_like(f_L), np.zeros(len(f_L))
-        self._own = []
-        for (point, share, _), (h, slope), beyond in zip(c.sides, self._h, c.beyond, strict=True):
-            own = share * (dos * x1[:, point] - pairing * x2[:, point])
-            part = own * h + share * (dos * x3[:, point] - pairing * x4[:, point])
-            rate += part
-            loss += own * slope
-            excess += part @ beyond
+    def __init__(self, shared: SharedElectronElectron, spectra: Spectra, f: Floats) -> None:
+        self._shared, self._spectra = shared, spectra
+        self._states = [Shifted(f, ratio) for _, _, ratio in shared.sides]
+        on_lattice = Spectra(*(shared.on_lattice(part, part) for part in spectra))
+        sides = np.stack([state.f for state in self._states])
+        self._lattice = TransformedSums(shared.lattice, on_lattice, self._products, sides)
+        self._sums, self._own = self._of_bins(self._lattice.sums), []
+        rates, self.loss, excess = np.zeros_like(f), np.zeros_like(f), np.zeros(len(f))
+        for state, sums, beyond in zip(self._states, self._sums, shared.beyond, strict=True):
+            part, own = rates_of(spectra, state.f, sums)
+            rates += part
+            self.loss += own * state.slope
+            excess += part[:, 0] @ beyond
             self._own.append(own)
-        self.loss = loss
-        self._kept = EnergyKept(c, rate, loss, excess)
-        self.rate = self._kept.rate
+        self._kept = EnergyKept(shared, rates[:, 0].copy(), self.loss[:, 0], excess)
+        rates[:, 0] = self._kept.rate
+        if f.shape[1] > 1:
+            conserve(rates[:, 1], self.loss[:, 1], shared.grid.widths)
+        self.rates = rates
 
-    def derivative(self, step: Floats) -> Floats:
-        """Change of `rate` along ``step``, ``(cells, N)``: the Jacobian's action."""
-        c, dos, pairing = self.collisions, self.dos, self.pairing
-        n, p, v, u, A, C = self._transforms
-        moved = [slope * step for _, slope in self._h]
-        dv, du = self._products(moved)
-        dA, dC = c.lattice.correlated(2.0 * (v * dv - u * du), -2.0 * (du * n + p * dv))
-        dx1, dx2 = c.lattice.sums(n * dA + u * dC + du * C, p * dA - v * dC - dv * C)
-        dx4, dx3 = c.lattice.sums(-v * dA - dv * A - p * dC, -u * dA - du * A + n * dC)
+    def jvp(self, step: Floats) -> Floats:
+        """Change of `rates` along ``step``."""
+        steps = [state.change(step) for state in self._states]
+        moved = self._of_bins(self._lattice.moved(np.stack(steps)))
         out, excess = np.zeros_like(step), np.zeros(len(step))
-        sides = zip(c.sides, self._h, self._own, moved, c.beyond, strict=True)
-        for (point, share, _), (h, _), own, dh, beyond in sides:
-            by_normal = h * dx1[:, point] + dx3[:, point]
-            part = own * dh + share * (dos * by_normal - pairing * (h * dx2[:, point] + dx4[:, point]))
+        sides = zip(self._states, self._sums, self._own, steps, moved, self._shared.beyond, strict=True)
+        for state, sums, own, here, change, beyond in sides:
+            part = changes_of(self._spectra, state.f, sums, own, here, change)
             out += part
-            excess += part @ beyond
-        return self._kept.change(out, excess)
+            excess += part[:, 0] @ beyond
+        out[:, 0] = self._kept.change(out[:, 0].copy(), excess)
+        return out
 
-    def _products(self, h: list[Floats]) -> tuple[Floats, Floats]:
-        """Transforms of ``P h`` (even) and ``N h`` (odd)."""
-        c = self.collisions
-        even = c.on_lattice(*(self.pairing * side for side in h))
-        odd = c.on_lattice(*(self.dos * side for side in h))
-        return c.lattice.even_odd(even, odd)
+    def _products(self, f: Floats) -> Products:
+        """Sums over states at every lattice point of what `Spectra.products` says, of f on either side."""
+        left, right = (self._spectra.products(side) for side in f)
+        return [self._shared.on_lattice(*pair) for pair in zip(left, right, strict=True)]
+
+    def _of_bins(self, sums: Floats) -> list[Floats]:
+        """Return values of the lattice points on either side of the bins, times their shares."""
+        return [share * sums[..., point] for point, share, _ in self._shared.sides]
 
 
 class EnergyKept:
-    """``I_L`` with the energy that sharing moves by parts of the spacing (theory: lattice-energy).
+    """Rate of f_L with the energy that sharing moves by parts of the spacing (theory: lattice-energy).
 
     What that leaves in sum, of second order, is taken from gains and given to losses in proportion. Rounding,
     which is that of the fast collisions at the end of the axis, goes back there: few narrow bins at the gap
@@ -171,11 +169,11 @@ class EnergyKept:
 
     Args:
         collisions: the axis.
-        raw, loss: the integral without that, and its coefficient of f_L, ``(cells, N)``.
+        raw, loss: the rate without that, and its coefficient of −f_L, ``(cells, N)``.
         excess: the sum it leaves, ``(cells,)``.
 
     Attributes:
-        rate: the integral, ``(cells, N)``.
+        rate: with that, ``(cells, N)``.
     """
 
     def __init__(self, collisions: SharedElectronElectron, raw: Floats, loss: Floats, excess: Floats) -> None:
@@ -189,6 +187,63 @@ class EnergyKept:
         """Change of `rate` by those of its arguments."""
         surplus = _over(excess - self._surplus * ((self._sign * moved) @ self._moment), self._flow)
         return moved * (1.0 - self._surplus[:, None] * self._sign) - surplus[:, None] * np.abs(self._raw)
+
+
+class Shifted:
+    """Distributions at another energy ``ratio ε``, with the temperature and the potential of ε.
+
+    Those of ``f_L = tanh(ε/2t)``, or of ``f_L ± f_T = tanh((ε ∓ μ)/2t)``; see `_SHIFTS`. Values beyond ±1,
+    which rounding makes, stay.
+
+    Attributes:
+        f: ``(cells, component, N)``.
+        slope: of f_L by that at ε where there is no f_T; else 1.
+    """
+
+    def __init__(self, f: Floats, ratio: Floats) -> None:
+        self.slope: Floats | float = 1.0
+        if f.shape[1] == 1:
+            self.f, self.slope = at_same_temperature(f, ratio)
+            return
+        s = _kinds(f)
+        inside = np.abs(s) < 1.0
+        reduced = np.where(inside, s, 0.0)
+        # ε/2t ∓ μ/2t, ε/2t and, of both kinds, -μ/2t.
+        turned = np.arctanh(np.where(inside, s, np.copysign(_LAST, s)))
+        thermal, shift = 0.5 * (turned[:, 0] + turned[:, 1]), 0.5 * (turned[:, 0] - turned[:, 1])
+        low, high = _SHIFTS
+        x = np.clip((np.abs(shift) - low) / (high - low), 0.0, 1.0)
+        weight = 1.0 - x * x * (3.0 - 2.0 * x)
+        slope = -np.sign(shift) * 6.0 * x * (1.0 - x) / (high - low)
+        beyond = ratio - 1.0
+        at = turned + (beyond * thermal * weight)[:, None]
+        moved = np.where(inside, np.tanh(at), s)
+        self.f = _modes(moved)
+        # Slopes: of tanh there and of artanh here, and what either kind does to the sum in between.
+        self._inside = inside
+        power, q = np.exp(-2.0 * np.abs(at)), (1.0 - np.abs(reduced)) / (1.0 + np.abs(reduced))
+        self._there = 4.0 * power / (1.0 + power) ** 2
+        self._here = np.where(inside, (1.0 + q) ** 2 / (4.0 * q), 0.0)
+        self._by = 0.5 * beyond * np.stack([weight + thermal * slope, weight - thermal * slope])
+
+    def change(self, step: Floats) -> Floats:
+        """Change of `f` by a step of the distributions at ε."""
+        if step.shape[1] == 1:
+            return self.slope * step
+        s = _kinds(step)
+        turned = self._here * s
+        both = self._by[0] * turned[:, 0] + self._by[1] * turned[:, 1]
+        return _modes(np.where(self._inside, self._there * (turned + both[:, None]), s))
+
+
+def _kinds(f: Floats) -> Floats:
+    """Return distributions of electrons and of holes, ``h ± t``."""
+    return np.stack([f[:, 0] + f[:, 1], f[:, 0] - f[:, 1]], axis=1)
+
+
+def _modes(s: Floats) -> Floats:
+    """h and t of electrons and holes."""
+    return 0.5 * np.stack([s[:, 0] + s[:, 1], s[:, 0] - s[:, 1]], axis=1)
 
 
 def at_same_temperature(f_L: Floats, ratio: Floats) -> tuple[Floats, Floats]:

@@ -1,202 +1,223 @@
-"""Collisions of f_L with phonons, of a bath or with an occupation of their own in every cell.
+"""Collisions of f_L, or of f_L and f_T, with phonons of an occupation of their own in every cell.
 
-The sums are those of `fvqp.collisions.electron_phonon`: with occupations ``f = (1 − f_L)/2`` and the bin
-measure of any spectrum's density of states and pairing, ``I_L = 2 γ_ep N ∂f/∂t`` (theory:
-phonon_relaxation). Energies are in units of Δ0, rates in Δ0/ħ.
+The sums of f_L alone are those of `fvqp.collisions.electron_phonon`: with occupations ``f = (1 − f_L)/2`` and
+the bin measure of any spectrum's density of states and pairing, ``I_L = 2 γ_ep N ∂f/∂t`` (theory:
+phonon_relaxation). Those of both are sums over the events of `fvqp.collisions.pair_sums_nonuniform`, one
+phonon point each. With ``N = 1 + 2n`` at the phonon of an event of the bins i ≤ j (σ = −1 for scattering, +1
+for pairs) each moves
+
+    X = (ss + σpp) [(h_j + σh_i) N − (1 + σh_j h_i)] + (ss − rr) t_j t_i,
+    Y = (ss + rr) (t_j − t_i) N + ss (h_j t_i − σ t_j h_i)
+
+by I_L and I_T (theory: charge_mode, Eq. two-mode-events); f_L alone has faster sums. Energies are in units of
+Δ0, rates in Δ0/ħ, of phonons in 1/τ0.
 """
+
+# mypy: disable-error-code="untyped-decorator,no-untyped-def,no-untyped-call"
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
 
 import numpy as np
+from numba import njit
 
+import fvqp.kernel_cache  # noqa: F401
+from fvqp.collisions.bose import bose
 from fvqp.collisions.electron_phonon import FOURIER_FROM, Coupling, ElectronPhonon, Evaluation
-from fvqp.collisions.process import GainLoss
-from fvqp.collisions.quasistatic_phonons import SLOWEST, STEEPEST, QuasistaticPhonons, inverted
+from fvqp.collisions.integrals import Spectra, conserve
+from fvqp.collisions.phonon_bath import PhononBath
+from fvqp.collisions.quasistatic_phonons import SLOWEST, STEEPEST, QuasistaticPhonons, inverted, weights
 from fvqp.energy import BinWeights, EnergyAxis
 from fvqp.errors import CaseError
+from fvqp.threads import share
 from fvqp.typing import Floats
-
-#: Phonon energies of a bath on a graded axis begin at this part of the finest bin.
-_SMALLEST = 1e-3
-
-#: Of phonons of more than this times the temperature of a bath there are none.
-_BEYOND = 600.0
-
-
-@dataclass(frozen=True)
-class PhononBath:
-    """Phonons that quasiparticles collide with.
-
-    Attributes:
-        strength: γ_ep = ħ/(Δ0 τ0), with τ0 of the material.
-        kappa: Δ0/k_BT_c of the material, to whose third power rates in 1/τ0 are proportional.
-        temperature: of the bath, units of Δ0/k_B.
-        escape_time: τ_esc/τ0 after which a phonon is in the bath; None for phonons that are always there.
-        pair_breaking_time: τ0^pb/τ0, which says how many phonon modes there are; with ``escape_time`` only.
-    """
-
-    strength: float
-    kappa: float
-    temperature: float
-    escape_time: float | None = None
-    pair_breaking_time: float | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("strength", "kappa", "temperature"):
-            if not getattr(self, name) > 0.0:
-                raise CaseError(f"phonons: {name} must be positive, found {getattr(self, name):g}")
-        if (self.escape_time is None) != (self.pair_breaking_time is None):
-            raise CaseError(
-                "phonons: escape_time and pair_breaking_time belong together: phonons with an occupation of "
-                "their own need both, those of a bath neither"
-            )
-        if self.escape_time is not None and not self.escape_time > 0.0:
-            raise CaseError(f"phonons: escape_time must be positive, found {self.escape_time:g}")
 
 
 class PhononCollisions:
-    """The collision integral ``I_L`` of the energy mode with phonons, ``N ∂f_L/∂t = … − I_L``.
+    """Collisions with quasi-static phonons that escape to a bath.
 
     Args:
         grid: energy bins; their centres are the energies of the quasiparticles.
-        phonons: what they collide with.
+        phonons: with an escape time.
+        components: 1 for f_L, 2 for f_L and f_T.
+
+    Attributes:
+        operator: collisions of occupations with phonons.
+        bath: occupation that phonons escape to, ``(K,)``.
+        leaves: rate at which they do, 1/τ0.
+        quasistatic: phonons in balance with electrons; None where a linear equation says what they are.
     """
 
     rounding = 0.0
 
-    def __init__(self, grid: EnergyAxis, phonons: PhononBath) -> None:
-        self.grid, self.phonons = grid, phonons
+    def __init__(self, grid: EnergyAxis, phonons: PhononBath, components: int = 1) -> None:
+        if phonons.escape_time is None or phonons.pair_breaking_time is None:
+            raise CaseError("phonons: those of a bath have no occupation of their own")
+        self.grid, self.strength, self.leaves = grid, phonons.strength, 1.0 / phonons.escape_time
         evaluation: Evaluation = "fourier" if grid.n >= FOURIER_FROM else "direct"
-        own = phonons.escape_time is not None
-        points = grid.with_phonons()
-        if not grid.is_uniform:
+        if components > 1 or not grid.is_uniform:
             evaluation = "graded"
-        if not (grid.is_uniform or own):
-            # What a phonon of a bath does is interpolated in ln(1 + 1/n) = ω/t: two points are enough, and
-            # one from which on n may be too small for a number.
-            top = 2.0 * grid.maximum
-            last = min(_BEYOND * phonons.temperature, top)
-            ends = np.unique([_SMALLEST * grid.widths.min(), last, top])
-            points = EnergyAxis(grid.edges, ends)
-        self.operator = ElectronPhonon(
-            points,
-            Coupling(phonons.kappa, phonons.pair_breaking_time or 1.0),
-            evaluation,
-            split_shares=own,
-        )
+        points = grid.with_phonons()
+        coupling = Coupling(phonons.kappa, phonons.pair_breaking_time)
+        self.operator = ElectronPhonon(points, coupling, evaluation, split_shares=True)
         x = points.phonon_energies / phonons.temperature
         self.bath = -np.exp(-x) / np.expm1(-x)
-        self._quasistatic: QuasistaticPhonons | None = None
-        if phonons.escape_time is not None and evaluation == "graded":
-            self._quasistatic = QuasistaticPhonons(self.operator.events, self.bath, 1.0 / phonons.escape_time)
+        self.quasistatic: QuasistaticPhonons | None = None
+        if evaluation == "graded":
+            self.quasistatic = QuasistaticPhonons(self.operator.events, self.bath, self.leaves)
+        self.largest_rate = self.unkept_rate = phonons.largest_rate(grid.maximum)
 
-    @property
-    def largest_rate(self) -> float:
-        """Loss rate of an electron at the end of the axis, in a cold normal metal."""
-        return self.phonons.strength * (self.phonons.kappa * self.grid.maximum) ** 3 / 3.0
-
-    @property
-    def unkept_rate(self) -> float:
-        """The same: phonons take energy."""
-        return self.largest_rate
-
-    def at(self, dos: Floats, pairing: Floats, f_L: Floats) -> PhononRelaxation:
-        """The integral and its derivative at distributions ``f_L[cell, bin]`` (the whole, not a deviation).
-
-        Args:
-            dos, pairing: bin averages of N and P = Im F, ``(cells, N)``, or ``(1, N)`` for all cells.
-        """
-        bin_weights = BinWeights(dos * self.grid.widths, pairing * self.grid.widths)
-        f = 0.5 * (1.0 - f_L)
-        bath = np.broadcast_to(self.bath, (len(f), self.bath.size))
-        weight = self.phonons.strength * dos
-        if self.phonons.escape_time is None:
-            n, decay = np.ascontiguousarray(bath), None
-        else:
-            n, decay = self._steady_phonons(bin_weights, f_L, f, bath, 1.0 / self.phonons.escape_time)
-        change, now = self._rates(bin_weights, f, n)
-        rate = 2.0 * weight * change
-        loss = weight * (now.in_f + now.out_f)
-        return PhononRelaxation(self, bin_weights, f_L, f, n, decay, weight, rate, loss)
-
-    def _rates(self, bin_weights: BinWeights, f: Floats, n: Floats) -> tuple[Floats, GainLoss]:
-        """``∂f/∂t`` and its gain and loss; on graded axes these are cut where f is not between 0 and 1."""
-        if self.operator.evaluation == "graded":
-            rates, parts = self.operator.balance(bin_weights, f, n)
-            return rates.f, parts()
-        parts_only = self.operator.gain_loss(bin_weights, f, n)
-        return parts_only.rates(f, n).f, parts_only
-
-    def _steady_phonons(
-        self, bin_weights: BinWeights, f_L: Floats, f: Floats, bath: Floats, leaves: float
-    ) -> tuple[Floats, Floats]:
-        """Phonons of which gain, loss and escape at the rate ``leaves`` balance, and the decay of a surplus.
-
-        A step of Newton's method for f_L may invert quasiparticles such that phonons have no steady state;
-        they then decay at the slowest rate.
-        """
-        if self._quasistatic is not None:
-            states = bin_weights.dos_weights, bin_weights.pair_weights, bin_weights.dos_weights
-            found = self._quasistatic.steady(states, np.stack([f_L, np.zeros_like(f_L)], axis=1))
-            return found.n, found.decay
-        # Energies of a point's phonons are one and the same, and gain and loss are linear in n.
-        now = self.operator.gain_loss(bin_weights, f, bath)
-        decay = np.maximum(now.out_n - now.in_n + leaves, SLOWEST * leaves)
-        return (now.in_n + bath * leaves) / decay, decay
+    def at(self, spectra: Spectra, f: Floats) -> PhononRates:
+        """The rates at distributions ``f[cell, component, bin]`` (the whole, not a deviation)."""
+        return (EnergyPhononRates if f.shape[1] == 1 else ChargePhononRates)(self, spectra, f)
 
 
-@dataclass(frozen=True, eq=False)
-class PhononRelaxation:
-    """`PhononCollisions` at given spectra and distributions: the integral, its loss rate, its derivative.
+class PhononRates(ABC):
+    """`PhononCollisions` at given spectra and distributions.
 
     Attributes:
-        collisions: the operator.
-        bin_weights: states and coherence of the bins.
-        f_L, f: ``(cells, N)``, ``f = (1 − f_L)/2``.
+        rates, loss: see `fvqp.collisions.collision_sum.RatesAtState`.
         n: phonon occupation, ``(cells, K)``.
-        decay: rate at which a surplus of phonons decays, ``(cells, K)``, 1/τ0; None in a bath.
-        weight: ``γ_ep N``.
-        rate: ``I_L``, ``(cells, N)``; positive where f_L is lost.
-        loss: coefficient of f_L in its own ``I_L``, ``(cells, N)``.
+        decay: rate at which a surplus of phonons decays, ``(cells, K)``, 1/τ0.
     """
 
-    collisions: PhononCollisions
-    bin_weights: BinWeights
-    f_L: Floats
-    f: Floats
-    n: Floats
-    decay: Floats | None
-    weight: Floats
-    rate: Floats
+    rates: Floats
     loss: Floats
+    n: Floats
+    decay: Floats
 
-    def derivative(self, step: Floats) -> Floats:
-        """Change of `rate` along ``step``, ``(cells, N)``: the Jacobian's action."""
-        operator = self.collisions.operator
-        step_f, step_n, n = -0.5 * step, np.zeros_like(self.n), self.n
-        if self.decay is not None and operator.evaluation == "graded":
-            n = np.maximum(n, STEEPEST)
-        moved = operator.jvp(self.bin_weights, self.f, n, step_f, step_n)
-        if self.decay is not None:
-            step_n = moved.n / self.decay
-            moved = operator.jvp(self.bin_weights, self.f, n, step_f, step_n)
-        return 2.0 * self.weight * moved.f
+    def __init__(self, collisions: PhononCollisions) -> None:
+        self._collisions = collisions
+
+    @abstractmethod
+    def jvp(self, step: Floats) -> Floats:
+        """Change of `rates` along ``step``."""
 
     @property
     def inverted(self) -> bool:
         """True if some phonons have no steady state, since quasiparticles emit more than they absorb."""
-        escape = self.collisions.phonons.escape_time
-        return self.decay is not None and escape is not None and inverted(self.decay, 1.0 / escape)
+        return inverted(self.decay, self._collisions.leaves)
 
     def escaping(self) -> Floats:
-        """Energy that leaves to the bath by phonons of every cell, units of ``∫ε I_L dε``.
+        """Energy that leaves to the bath by phonons of every cell, units of ``∫ε I_L dε``."""
+        c = self._collisions
+        modes = c.operator.phonon_modes * c.operator.grid.phonon_energies
+        return 2.0 * c.strength * c.leaves * ((self.n - c.bath) @ modes)
 
-        Phonons of a bath take all that quasiparticles give.
-        """
-        c = self.collisions
-        if self.decay is None or c.phonons.escape_time is None:
-            return -self.rate @ (c.grid.energies * c.grid.widths)
-        surplus = (self.n - c.bath) * c.operator.phonon_modes * c.operator.grid.phonon_energies
-        return 2.0 * c.phonons.strength * surplus.sum(axis=1) / c.phonons.escape_time
+
+class EnergyPhononRates(PhononRates):
+    """Rates of f_L from those of occupations."""
+
+    def __init__(self, collisions: PhononCollisions, spectra: Spectra, f: Floats) -> None:
+        super().__init__(collisions)
+        widths, operator, f_L = collisions.grid.widths, collisions.operator, f[:, 0]
+        self._weights = BinWeights(spectra.dos * widths, spectra.pairing * widths)
+        self._f, self._scale = 0.5 * (1.0 - f_L), collisions.strength * spectra.dos
+        bath, leaves = np.broadcast_to(collisions.bath, (len(f), collisions.bath.size)), collisions.leaves
+        if collisions.quasistatic is None:
+            # Energies of a point's phonons are one and the same, and gain and loss are linear in n. A step of
+            # Newton's method for f_L may invert quasiparticles such that phonons have no steady state; they
+            # then decay at the slowest rate.
+            now = operator.gain_loss(self._weights, self._f, bath)
+            self.decay = np.maximum(now.out_n - now.in_n + leaves, SLOWEST * leaves)
+            self.n = (now.in_n + bath * leaves) / self.decay
+            parts = operator.gain_loss(self._weights, self._f, self.n)
+            change = parts.rates(self._f, self.n).f
+        else:
+            states = self._weights.dos_weights, self._weights.pair_weights, self._weights.dos_weights
+            both = np.concatenate([f, np.zeros_like(f)], axis=1)
+            self.n, self.decay, _ = collisions.quasistatic.steady(states, both)
+            (change, _), found = operator.balance(self._weights, self._f, self.n)
+            parts = found()
+        # On graded axes gain and loss are cut where f is not between 0 and 1, the rates are not.
+        self.rates = (-2.0 * self._scale * change)[:, None]
+        self.loss = (self._scale * (parts.in_f + parts.out_f))[:, None]
+
+    def jvp(self, step: Floats) -> Floats:
+        operator, step_f, still = self._collisions.operator, -0.5 * step[:, 0], np.zeros_like(self.n)
+        n = self.n if self._collisions.quasistatic is None else np.maximum(self.n, STEEPEST)
+        moved = operator.jvp(self._weights, self._f, n, step_f, still)
+        moved = operator.jvp(self._weights, self._f, n, step_f, moved.n / self.decay)
+        return np.asarray(-2.0 * self._scale * moved.f)[:, None]
+
+
+class ChargePhononRates(PhononRates):
+    """Rates of f_L and f_T."""
+
+    def __init__(self, collisions: PhononCollisions, spectra: Spectra, f: Floats) -> None:
+        super().__init__(collisions)
+        assert collisions.quasistatic is not None
+        self._f, widths = np.ascontiguousarray(f), collisions.grid.widths
+        self._states = tuple(np.ascontiguousarray(part * widths) for part in spectra)
+        self._scale = collisions.strength / widths
+        self.n, self.decay, _ = collisions.quasistatic.steady(self._states, self._f)
+        self.rates, self.loss = np.zeros_like(f), np.zeros_like(f)
+        self._each(_rates, self.n, self.rates, self.loss)
+        self.rates *= self._scale
+        self.loss *= self._scale
+        conserve(self.rates[:, 1], self.loss[:, 1], widths)
+
+    def jvp(self, step: Floats) -> Floats:
+        step = np.ascontiguousarray(step)
+        n, still = np.maximum(self.n, STEEPEST), np.zeros_like(self.n)
+        out, gained = np.zeros_like(step), np.zeros_like(self.n)
+        self._each(_product, n, step, still, out, gained)
+        out[:] = 0.0
+        moved = gained / (self._collisions.operator.phonon_modes * self.decay)
+        self._each(_product, n, step, moved, out, gained)
+        return out * self._scale
+
+    def _each(self, loop, *rest) -> None:  # type: ignore[no-untyped-def]
+        events = self._collisions.operator.events
+        least = 100_000 // (10 * max(1, events.lower.size))
+        share(loop, len(self._f), events, *self._states, self._f, *rest, least=max(1, least))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _rates(start, stop, events, dos, pairing, anomalous, f, n, rates, loss):
+    """``−I_L`` and ``−I_T`` of the bins and the coefficients of −f in them, over γ_ep and the widths."""
+    for c in range(start, stop):
+        row = c if dos.shape[0] > 1 else 0
+        s, p, r, h, t = dos[row], pairing[row], anomalous[row], f[c, 0], f[c, 1]
+        for e in range(events.lower.size):
+            i, j, sign = events.lower[e], events.upper[e], events.sign[e]
+            m, q, odd, both = weights(events, e, s, p, r)
+            many = 1.0 + 2.0 * bose(events.shares[e] * np.log1p(1.0 / n[c, events.first[e]]))
+            x = m * ((h[j] + sign * h[i]) * many - (1.0 + sign * h[j] * h[i])) + odd * t[j] * t[i]
+            y = q * (t[j] - t[i]) * many + both * (h[j] * t[i] - sign * t[j] * h[i])
+            rates[c, 0, j] -= x
+            rates[c, 0, i] -= sign * x
+            rates[c, 1, j] -= y
+            rates[c, 1, i] += y
+            loss[c, 0, j] += m * (many - sign * h[i])
+            loss[c, 0, i] += m * (many - h[j])
+            loss[c, 1, j] += q * many - sign * both * h[i]
+            loss[c, 1, i] += q * many - both * h[j]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _product(start, stop, events, dos, pairing, anomalous, f, n, step, step_n, change, gained):
+    """Change of `_rates` by steps of f and n, and of gain less loss of the phonons."""
+    for c in range(start, stop):
+        row = c if dos.shape[0] > 1 else 0
+        s, p, r, h, t = dos[row], pairing[row], anomalous[row], f[c, 0], f[c, 1]
+        dh, dt = step[c, 0], step[c, 1]
+        for k in range(n.shape[1]):
+            gained[c, k] = 0.0
+        for e in range(events.lower.size):
+            i, j, k, sign = events.lower[e], events.upper[e], events.first[e], events.sign[e]
+            m, q, odd, both = weights(events, e, s, p, r)
+            nk, ratio = n[c, k], events.shares[e]
+            star = bose(ratio * np.log1p(1.0 / nk))
+            many = 1.0 + 2.0 * star
+            more = 2.0 * ratio * star * (1.0 + star) / (nk * (1.0 + nk)) * step_n[c, k]
+            x = m * ((dh[j] + sign * dh[i]) * many + (h[j] + sign * h[i]) * more)
+            x += odd * (dt[j] * t[i] + t[j] * dt[i]) - m * sign * (dh[j] * h[i] + h[j] * dh[i])
+            y = q * ((dt[j] - dt[i]) * many + (t[j] - t[i]) * more)
+            y += both * (dh[j] * t[i] + h[j] * dt[i] - sign * (dt[j] * h[i] + t[j] * dh[i]))
+            change[c, 0, j] -= x
+            change[c, 0, i] -= sign * x
+            change[c, 1, j] -= y
+            change[c, 1, i] += y
+            gained[c, k] -= 0.5 * ratio * x

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from mpi4py import MPI
 
-from fvqp.collisions.collision_sum import CollisionSum
+from fvqp.collisions import CollisionSum, Spectra
 from fvqp.errors import ConvergenceError
 from fvqp.models.kinetics import Kinetics, KineticState, L, SpectralState, T
 from fvqp.solvers.continuation import homotopy
@@ -161,7 +161,7 @@ class Inelastic:
         for weight, beside in difference:
             moved = InelasticSystem(self, beside, kinetic.external, system)
             moved.residual(x)
-            collided += weight * moved.capacity * moved.collided.rate
+            collided -= weight * moved.capacity * moved.collided.rates
             operators.append((weight, moved.operator))
         moving = Operator.combined(operators)
         full = system.everywhere(x)
@@ -205,7 +205,7 @@ class InelasticSystem:
         spectrum = kinetics.kept_spectrum(state)
         self.operator = self.transport.at(kinetics.coefficients(state, spectrum, self.components))
         rows = slice(None) if len(spectrum.dos) == 1 else slice(self.mesh.n_owned)
-        self.spectra = spectrum.dos[rows], spectrum.pairing[rows], spectrum.re_F[rows]
+        self.spectra = Spectra(spectrum.dos[rows], spectrum.pairing[rows], spectrum.re_F[rows])
         self.largest_dos = self.mesh.comm.allreduce(float(spectrum.dos.max(initial=0.0)), MPI.MAX)
         self.capacity = strength * self.transport.capacity[:, None, None]
         self.colliding = (L, T) if parts.collisions.charge else (L,)
@@ -274,9 +274,9 @@ class InelasticSystem:
             f = x.reshape(self.shape)
             whole = f.copy()
             whole[:, L] += self.rest
-            self.collided = self.parts.collisions.at(*self.spectra, whole)
+            self.collided = self.parts.collisions.at(self.spectra, whole)
             balance = self.operator.residual(self.everywhere(f), self.leads)
-            balance -= self.capacity * self.collided.rate
+            balance += self.capacity * self.collided.rates
             self._value, self._at = self.scaled(-balance), x.copy()
         return self._value
 
@@ -287,7 +287,7 @@ class InelasticSystem:
         self._invert: Callable[[Floats], Floats] = solver.preconditioner(self.operator, loss)
         self._thermal = self._thermal_shapes()
         # What leaves by collisions damps these shapes too: heat goes to phonons.
-        damped = np.stack([self.collided.derivative(shape) for shape in self._thermal])
+        damped = np.stack([-self.collided.jvp(shape) for shape in self._thermal])
         extra = np.einsum("mnce,ce->ncm", damped[:, :, : len(self.kept)], self.kept) * self.capacity
         trials = np.stack([self.everywhere(shape) for shape in self._thermal])
         self._slow = solver.lumped(self.operator, self.kept, trials, extra)
@@ -311,7 +311,7 @@ class InelasticSystem:
     def action(self, step: Floats) -> Floats:
         f = step.reshape(self.shape)
         balance = self.operator.residual(self.everywhere(f), np.zeros_like(self.leads))
-        balance -= self.capacity * self.collided.derivative(f)
+        balance += self.capacity * self.collided.jvp(f)
         return self.scaled(-balance)
 
     def precondition(self, residual: Floats) -> Floats:
@@ -380,7 +380,7 @@ class InelasticSystem:
         self.residual(x)
         if self.mesh.comm.allreduce(self.collided.inverted, MPI.LOR):
             raise ConvergenceError(f"{what}: quasiparticles are inverted; phonons have no steady state")
-        collided = np.ascontiguousarray(self.transport.capacity @ self.collided.rate[:, L])
+        collided = np.ascontiguousarray(-self.transport.capacity @ self.collided.rates[:, L])
         self.mesh.comm.Allreduce(MPI.IN_PLACE, collided)
         return replace(self.state(x, self.external), collided=collided)
 

@@ -14,6 +14,7 @@ from dataclasses import replace
 import numpy as np
 from mpi4py import MPI
 
+from fvqp.collisions import Spectra
 from fvqp.models.kinetics import L, T
 from fvqp.models.usadel import Solution, UsadelProblem
 from fvqp.solvers.gmres import gmres
@@ -59,7 +60,7 @@ def neglected_relaxation(problem: UsadelProblem, solution: Solution) -> float:
         return 0.0
     f[:, L] += np.tanh(grid.energies / (2.0 * problem.device.bath))
     collisions = replace(problem.collisions, charge=True).on(grid)
-    collided = collisions.at(spectrum.dos[rows], spectrum.pairing[rows], spectrum.re_F[rows], f)
+    collided = collisions.at(Spectra(spectrum.dos[rows], spectrum.pairing[rows], spectrum.re_F[rows]), f)
     capacity = kinetics.transport.capacity[:, None, None]
     operator = kinetics.transport.at(kinetics.coefficients(spectral, spectrum, (T,)))
     leads = np.zeros((1, *solution.kinetic.external.shape[1:]))
@@ -68,7 +69,7 @@ def neglected_relaxation(problem: UsadelProblem, solution: Solution) -> float:
 
     def collided_by(step: Floats) -> Floats:
         both = np.concatenate([np.zeros_like(step), step], axis=1)
-        return np.asarray(capacity * collided.derivative(both)[:, [T]])
+        return np.asarray(-capacity * collided.jvp(both)[:, [T]])
 
     def action(step: Floats) -> Floats:
         everywhere = np.empty((mesh.n_cells, 1, grid.n))

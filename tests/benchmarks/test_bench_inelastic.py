@@ -15,7 +15,7 @@ from numba import njit
 from timing import best
 from wire_devices import line_mesh, wire
 
-from fvqp.collisions import ElectronElectron, InelasticCollisions
+from fvqp.collisions import ElectronElectron, InelasticCollisions, Spectra
 from fvqp.energy import EnergyAxis
 from fvqp.models.operating_point import solve_point
 from fvqp.models.usadel import GapModel, Point, UsadelProblem
@@ -29,10 +29,11 @@ def operator(bins: int, kernel: str = "fermi_liquid") -> tuple[Callable[[], obje
     """Integral and Jacobian's action, of all cells."""
     grid = EnergyAxis(np.linspace(0.0, 10.0, bins + 1))
     spectrum = bin_averages(grid.edges, np.linspace(0.9, 1.0, CELLS), 0.0, 0.005)
-    f = np.tile(np.tanh(grid.energies / 0.5), (CELLS, 1))
+    spectra = Spectra(spectrum.dos, spectrum.pairing, spectrum.re_F)
+    f = np.tile(np.tanh(grid.energies / 0.5), (CELLS, 1, 1))
     collisions = ElectronElectron(grid, 2e-4, kernel)  # type: ignore[arg-type]
-    found = collisions.at(spectrum.dos, spectrum.pairing, f)
-    return lambda: collisions.at(spectrum.dos, spectrum.pairing, f), lambda: found.derivative(f)
+    found = collisions.at(spectra, f)
+    return lambda: collisions.at(spectra, f), lambda: found.jvp(f)
 
 
 @njit

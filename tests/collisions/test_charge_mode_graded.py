@@ -5,16 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fvqp.collisions import InelasticCollisions, PhononBath, PhononCollisions
-from fvqp.collisions.charge_mode import ChargeModeCollisions, Spectra
-from fvqp.collisions.charge_mode_graded import (
-    BathOfBothModes,
-    ElectronsOfBothModes,
-    Shifted,
+from fvqp.collisions import (
+    BathCollisions,
+    Coupling,
+    ElectronElectron,
+    ElectronPhonon,
+    InelasticCollisions,
+    PhononBath,
+    Spectra,
+    phonon_bath,
 )
 from fvqp.collisions.electron_electron import POWERS, Kernel
-from fvqp.collisions.electron_electron_shared import SharedElectronElectron
-from fvqp.energy import EnergyAxis
+from fvqp.collisions.electron_electron_shared import SharedElectronElectron, Shifted
+from fvqp.energy import BinWeights, EnergyAxis
 from fvqp.materials import BCS_RATIO
 from fvqp.spectral import bin_averages
 from fvqp.typing import Floats
@@ -28,12 +31,6 @@ BATH = PhononBath(1e-2, 1.764, 0.15)
 def spectra(grid: EnergyAxis, gap: float = 1.0, broadening: float = BROADENING) -> Spectra:
     found = bin_averages(grid.edges, gap, 0.0, broadening)
     return Spectra(found.dos, found.pairing, found.re_F)
-
-
-def electrons(
-    grid: EnergyAxis, strength: float, kernel: Kernel = "fermi_liquid", spacing: float | None = None
-) -> ElectronsOfBothModes:
-    return ElectronsOfBothModes(SharedElectronElectron(grid, strength, kernel, spacing))
 
 
 def driven(energies: Floats, charge: float = 0.25) -> Floats:
@@ -93,9 +90,9 @@ def test_sum_over_events(kernel: Kernel) -> None:
     raw, charge = events(grid, spectra(grid), f[0], kernel)
     moment = grid.energies * grid.widths
     energy = raw - np.abs(raw) * (raw @ moment) / (np.abs(raw) @ moment)
-    found = electrons(grid, 1.0, kernel).at(spectra(grid), f).rate[0]
-    np.testing.assert_allclose(found[0], energy, atol=1e-11 * np.abs(energy).max())
-    np.testing.assert_allclose(found[1], charge, atol=1e-11 * np.abs(charge).max())
+    found = SharedElectronElectron(grid, 1.0, kernel).at(spectra(grid), f).rates[0]
+    np.testing.assert_allclose(-found[0], energy, atol=1e-11 * np.abs(energy).max())
+    np.testing.assert_allclose(-found[1], charge, atol=1e-11 * np.abs(charge).max())
 
 
 @pytest.mark.parametrize("gap", [0.0, 1.0])
@@ -103,14 +100,16 @@ def test_energy_and_charge_are_kept(gap: float) -> None:
     """Electrons keep energy, and ``∫I_T dε = 0`` with phonons too, to rounding."""
     both = InelasticCollisions(0.3, phonons=BATH, charge=True).on(GRADED)
     spectrum, f = spectra(GRADED, gap), driven(GRADED.energies)
-    found = both.at(*spectrum, f)
-    alone = electrons(GRADED, 0.3).at(spectrum, f)
-    energies = alone.rate[0, 0] * GRADED.energies * GRADED.widths
+    found = both.at(spectrum, f)
+    alone = SharedElectronElectron(GRADED, 0.3).at(spectrum, f)
+    energies = alone.rates[0, 0] * GRADED.energies * GRADED.widths
     assert abs(energies.sum()) < 1e-13 * np.abs(energies).sum()
-    for rate in (alone.rate[0, 1], found.rate[0, 1]):
+    for rate in (alone.rates[0, 1], found.rates[0, 1]):
         assert abs(rate @ GRADED.widths) < 1e-13 * (np.abs(rate) @ GRADED.widths)
     assert found.loss.min() > 0.0
-    np.testing.assert_array_equal(found.rate, alone.rate + BathOfBothModes(GRADED, BATH).at(spectrum, f).rate)
+    np.testing.assert_array_equal(
+        found.rates, alone.rates + BathCollisions(GRADED, BATH).at(spectrum, f).rates
+    )
 
 
 @pytest.mark.parametrize("gap", [0.0, 1.0])
@@ -120,11 +119,11 @@ def test_rest(gap: float) -> None:
     for temperature in (0.01, 0.1, 1.0):
         f = shifted(GRADED.energies, 0.0, temperature)
         for operator in (
-            electrons(GRADED, 0.3),
-            BathOfBothModes(GRADED, PhononBath(1e-2, 1.764, temperature)),
+            SharedElectronElectron(GRADED, 0.3),
+            BathCollisions(GRADED, PhononBath(1e-2, 1.764, temperature)),
         ):
             scale = spectrum.dos.max() * operator.largest_rate
-            assert np.abs(operator.at(spectrum, f).rate).max() < 1e-14 * scale
+            assert np.abs(operator.at(spectrum, f).rates).max() < 1e-14 * scale
 
 
 def test_a_shift_of_the_potential_stands_still_in_a_normal_metal() -> None:
@@ -134,11 +133,11 @@ def test_a_shift_of_the_potential_stands_still_in_a_normal_metal() -> None:
         both = InelasticCollisions(0.3, phonons=PhononBath(1e-2, 1.764, temperature), charge=True).on(GRADED)
         for potential in (1e-3, 1.0, 3.9):
             f = shifted(GRADED.energies, potential * temperature, temperature)
-            assert np.abs(both.at(*spectrum, f).rate).max() < 1e-14 * both.largest_rate
+            assert np.abs(both.at(spectrum, f).rates).max() < 1e-14 * both.largest_rate
     left = []
     for spacing in (0.22, 0.11):
-        operator = electrons(GRADED, 0.3, spacing=spacing)
-        rate = operator.at(spectrum, shifted(GRADED.energies, 2.0, 0.2)).rate[0]
+        operator = SharedElectronElectron(GRADED, 0.3, spacing=spacing)
+        rate = operator.at(spectrum, shifted(GRADED.energies, 2.0, 0.2)).rates[0]
         left.append(np.abs(rate) @ GRADED.widths / operator.largest_rate)
     assert np.all(left[1] < 1e-3)
     assert np.all(left[1] < 0.35 * left[0])
@@ -146,30 +145,56 @@ def test_a_shift_of_the_potential_stands_still_in_a_normal_metal() -> None:
 
 @pytest.mark.parametrize("gap", [0.0, 1.0])
 def test_energy_mode_alone(gap: float) -> None:
-    """Without f_T the integrals of the energy mode, those of phonons from another evaluation of them."""
+    """Without f_T the rates of the energy mode by itself."""
     spectrum, f = spectra(GRADED, gap), driven(GRADED.energies, charge=0.0)
-    for both, alone in (
-        (electrons(GRADED, 0.3), SharedElectronElectron(GRADED, 0.3)),
-        (BathOfBothModes(GRADED, BATH), PhononCollisions(GRADED, BATH)),
-    ):
-        found, expected = both.at(spectrum, f), alone.at(spectrum.dos, spectrum.pairing, f[:, 0])
-        assert both.largest_rate == pytest.approx(alone.largest_rate, rel=1e-14)
-        assert both.rounding == alone.rounding
-        np.testing.assert_allclose(found.rate[:, 0], expected.rate, atol=1e-12 * np.abs(expected.rate).max())
-        assert np.abs(found.rate[:, 1]).max() < 1e-15
+    for collisions in (SharedElectronElectron(GRADED, 0.3), BathCollisions(GRADED, BATH)):
+        found, expected = collisions.at(spectrum, f), collisions.at(spectrum, f[:, :1])
+        np.testing.assert_allclose(
+            found.rates[:, :1], expected.rates, atol=1e-12 * np.abs(expected.rates).max()
+        )
+        assert np.abs(found.rates[:, 1]).max() < 1e-15
+
+
+@pytest.mark.parametrize("gap", [0.0, 1.0])
+@pytest.mark.parametrize("grid", [UNIFORM, EnergyAxis.uniform(0.025, 5.0), GRADED])
+def test_bath_against_occupations(grid: EnergyAxis, gap: float) -> None:
+    """Rates of f_L are ``−2N`` times those of ``f = (1 − f_L)/2``, from sums over events of these."""
+    spectrum, f = spectra(grid, gap, 0.01), driven(grid.energies, charge=0.0)[:, :1]
+    if grid.is_uniform:
+        points = grid.with_phonons()
+    else:
+        # n at the energy of an event is that of the temperature of its points, whichever these are.
+        points = EnergyAxis(grid.edges, np.array([1e-3 * grid.widths.min(), 2.0 * grid.maximum]))
+    operator = ElectronPhonon(points, Coupling(BATH.kappa, 1.0), "direct" if grid.is_uniform else "graded")
+    n = 1.0 / np.expm1(points.phonon_energies / BATH.temperature)
+    bins = BinWeights(spectrum.dos * grid.widths, spectrum.pairing * grid.widths)
+    rates = operator.rates(bins, 0.5 * (1.0 - f[:, 0]), n[None]).f
+    expected = -2.0 * BATH.strength * spectrum.dos * rates
+    found = BathCollisions(grid, BATH).at(spectrum, f).rates[:, 0]
+    np.testing.assert_allclose(found, expected, atol=1e-11 * np.abs(expected).max())
 
 
 def test_equal_bins() -> None:
-    """On a uniform axis nothing is shared, and a bath needs no transforms."""
+    """On a uniform axis nothing is shared."""
     spectrum, f = spectra(UNIFORM, 1.0, 0.05), driven(UNIFORM.energies)
+    found = SharedElectronElectron(UNIFORM, 0.3).at(spectrum, f)
+    expected = ElectronElectron(UNIFORM, 0.3).at(spectrum, f)
+    for name in ("rates", "loss"):
+        values = getattr(expected, name)
+        np.testing.assert_allclose(getattr(found, name), values, atol=1e-12 * np.abs(values).max())
+
+
+def test_a_bath_by_transforms(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Equal bins need no sums over pairs."""
+    spectrum, f = spectra(UNIFORM, 1.0, 0.05), driven(UNIFORM.energies)
+    expected = BathCollisions(UNIFORM, BATH).at(spectrum, f)
+    monkeypatch.setattr(phonon_bath, "TRANSFORMS_FROM", 0)
+    found = BathCollisions(UNIFORM, BATH).at(spectrum, f)
+    assert not np.array_equal(found.rates, expected.rates)
     for here, there in (
-        (electrons(UNIFORM, 0.3), ChargeModeCollisions(UNIFORM, 0.3)),
-        (BathOfBothModes(UNIFORM, BATH), ChargeModeCollisions(UNIFORM, 0.0, phonons=BATH)),
-    ):
-        found, expected = here.at(spectrum, f), there.at(spectrum, f)
-        for name in ("rate", "loss"):
-            values = getattr(expected, name)
-            np.testing.assert_allclose(getattr(found, name), values, atol=1e-12 * np.abs(values).max())
+        (found.rates, expected.rates), (found.loss, expected.loss), (found.jvp(f), expected.jvp(f))
+    ):  # fmt: skip
+        np.testing.assert_allclose(here, there, atol=1e-12 * np.abs(there).max())
 
 
 @pytest.mark.parametrize("gap", [0.0, 1.0])
@@ -185,7 +210,7 @@ def test_second_order(gap: float, phonons: PhononBath | None) -> None:
 
     def sums(grid: EnergyAxis) -> Floats:
         operator = InelasticCollisions(strength, phonons=phonons, charge=True).on(grid)
-        rate = operator.at(*spectra(grid, gap, 0.01), driven(grid.energies)).rate[0]
+        rate = operator.at(spectra(grid, gap, 0.01), driven(grid.energies)).rates[0]
         return np.array([(rate * group(grid.energies)) @ grid.widths for group in groups])
 
     expected = sums(EnergyAxis.uniform(1 / 400, 8.0))
@@ -208,11 +233,11 @@ def test_derivative(charge: float) -> None:
     operator = InelasticCollisions(0.3, phonons=BATH, charge=True).on(GRADED)
 
     def rate(distance: float) -> Floats:
-        return operator.at(*spectra(GRADED), f + distance * step).rate
+        return operator.at(spectra(GRADED), f + distance * step).rates
 
     h = 1e-3
     expected = (8.0 * (rate(h) - rate(-h)) - (rate(2.0 * h) - rate(-2.0 * h))) / (12.0 * h)
-    found = operator.at(*spectra(GRADED), f).derivative(step)
+    found = operator.at(spectra(GRADED), f).jvp(step)
     np.testing.assert_allclose(found, expected, atol=1e-8 * np.abs(expected).max())
 
 

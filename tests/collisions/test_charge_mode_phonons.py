@@ -6,10 +6,7 @@ import numpy as np
 import pytest
 from scipy.optimize import brentq
 
-from fvqp.collisions import InelasticCollisions, PhononBath, PhononCollisions
-from fvqp.collisions.charge_mode import Spectra
-from fvqp.collisions.charge_mode_graded import BathOfBothModes
-from fvqp.collisions.charge_mode_phonons import PhononsOfBothModes
+from fvqp.collisions import BathCollisions, InelasticCollisions, PhononBath, PhononCollisions, Spectra
 from fvqp.energy import EnergyAxis
 from fvqp.errors import CaseError
 from fvqp.spectral import bin_averages
@@ -46,14 +43,14 @@ def driven(energies: Floats, charge: float = 0.25) -> Floats:
 def test_energy_mode_alone(grid: EnergyAxis, gap: float) -> None:
     """Without f_T the integrals of the energy mode with the phonons of the energy mode."""
     spectrum, f = spectra(grid, gap), driven(grid.energies, charge=0.0)
-    both, alone = PhononsOfBothModes(grid, phonons(0.01)), PhononCollisions(grid, phonons(0.01))
-    found, expected = both.at(spectrum, f), alone.at(spectrum.dos, spectrum.pairing, f[:, 0])
+    both, alone = PhononCollisions(grid, phonons(0.01), 2), PhononCollisions(grid, phonons(0.01))
+    found, expected = both.at(spectrum, f), alone.at(spectrum, f[:, :1])
     assert both.largest_rate == pytest.approx(alone.largest_rate, rel=1e-14)
     np.testing.assert_allclose(found.n, expected.n, rtol=1e-9, atol=1e-12)
-    for name in ("rate", "loss"):
-        here, there = getattr(found, name)[:, 0], getattr(expected, name)
+    for name in ("rates", "loss"):
+        here, there = getattr(found, name)[:, :1], getattr(expected, name)
         np.testing.assert_allclose(here, there, atol=1e-11 * np.abs(there).max())
-    assert np.abs(found.rate[:, 1]).max() < 1e-15
+    assert np.abs(found.rates[:, 1]).max() < 1e-15
 
 
 def test_sums_over_pairs() -> None:
@@ -91,7 +88,7 @@ def test_sums_over_pairs() -> None:
             )
             crossed = outer(N, N) * (outer(t, h) + outer(h, t))
             integrals[1] += w * np.sum(side * (Q * (t[:, None] - t) * A - crossed * C), axis=1)
-    found = PhononsOfBothModes(grid, chosen).at(spectrum, f).rate[0]
+    found = -PhononCollisions(grid, chosen, 2).at(spectrum, f).rates[0]
     np.testing.assert_allclose(found, integrals[:, grid.n :], atol=1e-12 * np.abs(integrals).max())
 
 
@@ -99,12 +96,12 @@ def test_sums_over_pairs() -> None:
 @GAPS
 def test_energy_and_charge_are_kept(grid: EnergyAxis, gap: float) -> None:
     """What electrons lose escapes with phonons, f_T or not, and ``∫I_T dε = 0``, to rounding."""
-    found = PhononsOfBothModes(grid, phonons(0.01)).at(spectra(grid, gap), driven(grid.energies))
-    energies = found.rate[:, 0] * grid.energies * grid.widths
+    found = PhononCollisions(grid, phonons(0.01), 2).at(spectra(grid, gap), driven(grid.energies))
+    energies = found.rates[:, 0] * grid.energies * grid.widths
     np.testing.assert_allclose(
-        -energies.sum(axis=1), found.escaping(), atol=1e-12 * np.abs(energies).sum(axis=1).max()
+        energies.sum(axis=1), found.escaping(), atol=1e-12 * np.abs(energies).sum(axis=1).max()
     )
-    charges = found.rate[:, 1] * grid.widths
+    charges = found.rates[:, 1] * grid.widths
     assert np.all(np.abs(charges.sum(axis=1)) < 1e-13 * np.abs(charges).sum(axis=1))
     assert found.loss.min() > 0.0 and not found.inverted
 
@@ -114,10 +111,11 @@ def test_energy_and_charge_are_kept(grid: EnergyAxis, gap: float) -> None:
 def test_fast_escape_is_a_bath(grid: EnergyAxis, gap: float) -> None:
     """The distance falls in proportion to the escape time."""
     spectrum, f = spectra(grid, gap), driven(grid.energies)
-    bath = BathOfBothModes(grid, PhononBath(1e-2, 1.764, 0.15)).at(spectrum, f)
-    scale = np.abs(bath.rate).max(axis=(0, 2))[:, None]
+    bath = BathCollisions(grid, PhononBath(1e-2, 1.764, 0.15)).at(spectrum, f)
+    scale = np.abs(bath.rates).max(axis=(0, 2))[:, None]
     far, near = (
-        np.abs(PhononsOfBothModes(grid, phonons(escape)).at(spectrum, f).rate - bath.rate).max(axis=0) / scale
+        np.abs(PhononCollisions(grid, phonons(escape), 2).at(spectrum, f).rates - bath.rates).max(axis=0)
+        / scale
         for escape in (1e-7, 1e-8)
     )
     assert np.all(near.max(axis=1) < 0.2 * far.max(axis=1) + 1e-12)
@@ -131,9 +129,9 @@ def test_rest(grid: EnergyAxis, gap: float) -> None:
     for potential in (0.0, 0.4) if gap == 0.0 else (0.0,):
         up, down = (np.tanh((grid.energies + sign * potential) / 0.3) for sign in (-1, 1))
         f = 0.5 * np.stack([up + down, up - down])[None]
-        operator = PhononsOfBothModes(grid, phonons(1.0))
+        operator = PhononCollisions(grid, phonons(1.0), 2)
         found = operator.at(spectra(grid, gap), f)
-        assert np.abs(found.rate).max() < 1e-13 * operator.largest_rate * spectra(grid, gap).dos.max()
+        assert np.abs(found.rates).max() < 1e-13 * operator.largest_rate * spectra(grid, gap).dos.max()
         # 1 − h is rounded to 1e-16.
         expected = np.broadcast_to(operator.bath, found.n.shape)
         np.testing.assert_allclose(found.n, expected, rtol=1e-9, atol=1e-14)
@@ -145,29 +143,29 @@ def test_derivative(grid: EnergyAxis, escape: float) -> None:
     """Against differences of fourth order."""
     spectrum, f = spectra(grid, 1.0), driven(grid.energies)
     step = np.random.default_rng(2).standard_normal(f.shape) * np.exp(-grid.energies) * (1.0 - f[:, :1] ** 2)
-    operator = PhononsOfBothModes(grid, phonons(escape))
+    operator = PhononCollisions(grid, phonons(escape), 2)
 
     def rate(distance: float) -> Floats:
-        return operator.at(spectrum, f + distance * step).rate
+        return operator.at(spectrum, f + distance * step).rates
 
     h = 1e-3
     expected = (8.0 * (rate(h) - rate(-h)) - (rate(2.0 * h) - rate(-2.0 * h))) / (12.0 * h)
-    found = operator.at(spectrum, f).derivative(step)
+    found = operator.at(spectrum, f).jvp(step)
     np.testing.assert_allclose(found, expected, atol=1e-7 * np.abs(expected).max())
 
 
 def test_inverted_quasiparticles() -> None:
     """More at high energies than at low ones, and slow escape: phonons between have no steady state."""
     f = np.stack([np.where(UNIFORM.energies > 2.0, -0.9, 1.0), 0.0 * UNIFORM.energies])[None]
-    assert PhononsOfBothModes(UNIFORM, phonons(1e6)).at(spectra(UNIFORM, 0.0), f).inverted
+    assert PhononCollisions(UNIFORM, phonons(1e6), 2).at(spectra(UNIFORM, 0.0), f).inverted
 
 
 def test_beside_electrons() -> None:
     """Of a case: the sum of both; phonons of a bath are no phonons of their own."""
     spectrum, f = spectra(GRADED, 1.0), driven(GRADED.energies)
-    both = InelasticCollisions(0.3, phonons=phonons(0.01), charge=True).on(GRADED).at(*spectrum, f)
-    alone = InelasticCollisions(0.3, charge=True).on(GRADED).at(*spectrum, f)
-    own = PhononsOfBothModes(GRADED, phonons(0.01)).at(spectrum, f)
-    np.testing.assert_allclose(both.rate, alone.rate + own.rate, rtol=1e-14)
+    both = InelasticCollisions(0.3, phonons=phonons(0.01), charge=True).on(GRADED).at(spectrum, f)
+    alone = InelasticCollisions(0.3, charge=True).on(GRADED).at(spectrum, f)
+    own = PhononCollisions(GRADED, phonons(0.01), 2).at(spectrum, f)
+    np.testing.assert_allclose(both.rates, alone.rates + own.rates, rtol=1e-14)
     with pytest.raises(CaseError, match="no occupation of their own"):
-        PhononsOfBothModes(GRADED, PhononBath(1e-2, 1.764, 0.15))
+        PhononCollisions(GRADED, PhononBath(1e-2, 1.764, 0.15))

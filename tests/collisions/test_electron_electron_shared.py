@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fvqp.collisions import ElectronElectron
+from fvqp.collisions import ElectronElectron, Spectra
 from fvqp.collisions.electron_electron import POWERS
 from fvqp.collisions.electron_electron_shared import SharedElectronElectron, at_same_temperature
 from fvqp.energy import EnergyAxis
@@ -18,15 +18,15 @@ BROADENING = 1e-3
 GRADED = EnergyAxis.graded(8.0, gap_edges=[1.0], first=BROADENING / 4, number=300, largest=0.05)
 
 
-def spectra(grid: EnergyAxis, gap: float = 1.0) -> tuple[Floats, Floats]:
+def spectra(grid: EnergyAxis, gap: float = 1.0) -> Spectra:
     found = bin_averages(grid.edges, gap, 0.0, BROADENING)
-    return found.dos, found.pairing
+    return Spectra(found.dos, found.pairing, found.re_F)
 
 
 def driven(energies: Floats) -> Floats:
     """A smooth distribution far from equilibrium."""
     hole = 0.7 * np.exp(-(((energies - 1.8) / 0.8) ** 2)) + 0.1 * np.exp(-energies)
-    return (np.tanh(energies / 0.3) * (1.0 - hole))[None]
+    return (np.tanh(energies / 0.3) * (1.0 - hole))[None, None]
 
 
 def events(operator: SharedElectronElectron, dos: Floats, pairing: Floats, f: Floats, kernel: str) -> Floats:
@@ -64,12 +64,11 @@ def events(operator: SharedElectronElectron, dos: Floats, pairing: Floats, f: Fl
 def test_sum_over_events(kernel: str) -> None:
     grid = EnergyAxis(np.array([0.0, 0.4, 0.8, 0.95, 1.0, 1.03, 1.2, 1.5, 2.0, 2.5, 3.0]))
     operator = SharedElectronElectron(grid, 1.0, kernel)  # type: ignore[arg-type]
-    dos, pairing = spectra(grid)
-    f = driven(grid.energies)
-    raw = events(operator, dos[0], pairing[0], f[0], kernel)
+    spectrum, f = spectra(grid), driven(grid.energies)
+    raw = events(operator, spectrum.dos[0], spectrum.pairing[0], f[0, 0], kernel)
     moment = grid.energies * grid.widths
     expected = raw - np.abs(raw) * (raw @ moment) / (np.abs(raw) @ moment)
-    found = operator.at(dos, pairing, f).rate[0]
+    found = -operator.at(spectrum, f).rates[0, 0]
     np.testing.assert_allclose(found, expected, atol=1e-11 * np.abs(expected).max())
 
 
@@ -77,23 +76,23 @@ def test_sum_over_events(kernel: str) -> None:
 def test_energy_and_thermal_distributions(kernel: str) -> None:
     operator = SharedElectronElectron(GRADED, 0.3, kernel)  # type: ignore[arg-type]
     for gap in (0.0, 1.0):
-        dos, pairing = spectra(GRADED, gap)
-        found = operator.at(dos, pairing, driven(GRADED.energies))
-        gross = np.abs(found.rate) @ operator.moment
-        assert np.all(np.abs(found.rate @ operator.moment) < 1e-11 * gross)
+        spectrum = spectra(GRADED, gap)
+        found = operator.at(spectrum, driven(GRADED.energies))
+        gross = np.abs(found.rates) @ operator.moment
+        assert np.all(np.abs(found.rates @ operator.moment) < 1e-11 * gross)
         assert found.loss.min() >= 0.0
         for temperature in (0.01, 0.1, 1.0):
-            still = operator.at(dos, pairing, np.tanh(GRADED.energies / (2.0 * temperature))[None])
-            scale = dos.max() * operator.largest_rate
-            assert np.abs(still.rate).max() < 1e-14 * scale
+            still = operator.at(spectrum, np.tanh(GRADED.energies / (2.0 * temperature))[None, None])
+            scale = spectrum.dos.max() * operator.largest_rate
+            assert np.abs(still.rates).max() < 1e-14 * scale
 
 
 def test_a_uniform_axis_is_the_lattice() -> None:
     grid = EnergyAxis.uniform(0.05, 6.0)
     f = driven(grid.energies)
-    shared = SharedElectronElectron(grid, 0.3).at(*spectra(grid), f)
-    plain = ElectronElectron(grid, 0.3).at(*spectra(grid), f)
-    np.testing.assert_allclose(shared.rate, plain.rate, atol=1e-12 * np.abs(plain.rate).max())
+    shared = SharedElectronElectron(grid, 0.3).at(spectra(grid), f)
+    plain = ElectronElectron(grid, 0.3).at(spectra(grid), f)
+    np.testing.assert_allclose(shared.rates, plain.rates, atol=1e-12 * np.abs(plain.rates).max())
     np.testing.assert_allclose(shared.loss, plain.loss, atol=1e-12 * np.abs(plain.loss).max())
 
 
@@ -107,13 +106,13 @@ def test_second_order_in_the_spacing() -> None:
     ]
 
     def sums(grid: EnergyAxis, rate: Floats) -> Floats:
-        return np.array([(rate[0] * group(grid.energies)) @ grid.widths for group in groups])
+        return np.array([(rate[0, 0] * group(grid.energies)) @ grid.widths for group in groups])
 
-    expected = sums(fine, ElectronElectron(fine, 0.3).at(*spectra(fine), driven(fine.energies)).rate)
+    expected = sums(fine, ElectronElectron(fine, 0.3).at(spectra(fine), driven(fine.energies)).rates)
     errors = []
     for spacing in (0.2, 0.1, 0.0501):
         operator = SharedElectronElectron(GRADED, 0.3, spacing=spacing)
-        found = sums(GRADED, operator.at(*spectra(GRADED), driven(GRADED.energies)).rate)
+        found = sums(GRADED, operator.at(spectra(GRADED), driven(GRADED.energies)).rates)
         errors.append(np.abs(found / expected - 1.0).max())
     assert errors[2] < 2.5e-3
     assert np.log2(errors[0] / errors[1]) > 1.7
@@ -125,9 +124,9 @@ def test_derivative() -> None:
     f = driven(GRADED.energies)
     step = np.random.default_rng(1).standard_normal(f.shape) * np.exp(-GRADED.energies)
     h = 1e-5
-    low, high = (operator.at(*spectra(GRADED), f + sign * h * step).rate for sign in (-1, 1))
+    low, high = (operator.at(spectra(GRADED), f + sign * h * step).rates for sign in (-1, 1))
     expected = (high - low) / (2.0 * h)
-    found = operator.at(*spectra(GRADED), f).derivative(step)
+    found = operator.at(spectra(GRADED), f).jvp(step)
     np.testing.assert_allclose(found, expected, atol=1e-7 * np.abs(expected).max())
 
 
