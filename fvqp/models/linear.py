@@ -72,7 +72,7 @@ class TransportSolver:
         try:
             found = solver.solve(
                 rhs.reshape(n_cases, -1, n_energies),
-                operator=None if transport.gradient is None else self._action(operator),
+                operator=None if transport.flux.gradient is None else self._action(operator),
                 guess=None if guess is None else guess[:, : mesh.n_owned].reshape(n_cases, -1, n_energies),
                 ghosts=True,
             )
@@ -80,9 +80,9 @@ class TransportSolver:
             raise ConvergenceError(f"{_energy_named(str(error), what)}") from None
         finally:
             # Nobody needs the matrix any more, and the next one finds its memory.
-            solver.set_matrix(np.empty((len(self.transport.indices) * n_comp**2, 0)))
+            solver.set_matrix(np.empty((len(self.transport.flux.indices) * n_comp**2, 0)))
         found = found.reshape(n_cases, mesh.n_cells, n_comp, n_energies)
-        if transport.gradient is not None:
+        if transport.flux.gradient is not None:
             # What iterations leave is the same in many cells, and adds up.
             self._balance(operator, externals, source, found)
         return found
@@ -123,18 +123,18 @@ class TransportSolver:
         Returns:
             A linear map of ``(n_owned, shape)``; collective, and valid until the next call.
         """
-        transport, modes = self.transport, len(tests)
+        flux, modes = self.transport.flux, len(tests)
         values = operator.assemble()
         # One component needs no copy in another order.
-        values = values[:, None, None] if operator.n_comp == 1 else values[transport.blocks(operator.n_comp)]
-        matrix = np.empty((len(transport.indices) * modes**2, 1))
-        blocks = transport.blocks(modes)
+        values = values[:, None, None] if operator.n_comp == 1 else values[flux.blocks(operator.n_comp)]
+        matrix = np.empty((len(flux.indices) * modes**2, 1))
+        blocks = flux.blocks(modes)
         diagonal = self._diagonal(1)
         for m in range(modes):
             weighted = values[:, m] * tests[m]
             for k in range(modes):
                 # Column k of row m: what shape k of the neighbour does to moment m here.
-                entries = np.einsum("nje,nje->n", weighted, trials[k][transport.indices])
+                entries = np.einsum("nje,nje->n", weighted, trials[k][flux.indices])
                 entries[diagonal] += extra[:, m, k]
                 matrix[blocks[:, m, k], 0] = entries
         solver = self._solver(modes, ROUGH, symmetric=False, lumped=True)
@@ -172,7 +172,7 @@ class TransportSolver:
         return diagonal.max(axis=1).reshape(-1, operator.n_comp, 1)
 
     def _diagonal(self, n_comp: int) -> Ints:
-        indptr, indices = self.transport.pattern(n_comp)
+        indptr, indices = self.transport.flux.pattern(n_comp)
         return np.flatnonzero(np.repeat(np.arange(len(indptr) - 1), np.diff(indptr)) == indices)
 
     @property
@@ -184,7 +184,8 @@ class TransportSolver:
             if method == "direct"
             else f"PETSc ({method}), energy by energy"
         )
-        return how if self.transport.gradient is None else f"GMRES on all energies, preconditioned by {how}"
+        orthogonal = self.transport.flux.gradient is None
+        return how if orthogonal else f"GMRES on all energies, preconditioned by {how}"
 
     def _action(self, operator: Operator) -> Callable[[Floats, Floats], None]:
         """``out = A x`` of the full operator: minus its residual where nothing drives it."""
@@ -213,7 +214,7 @@ class TransportSolver:
         key = n_comp, tolerance or self._tolerance, chosen, lumped
         if key not in self._solvers:
             mesh = self.transport.mesh
-            indptr, indices = self.transport.pattern(n_comp)
+            indptr, indices = self.transport.flux.pattern(n_comp)
             unknowns = (mesh.global_id[:, None] * n_comp + np.arange(n_comp)).ravel()
             self._solvers[key] = LinearSolver(
                 indptr,

@@ -26,7 +26,7 @@ from fvqp.solvers.newton_by_energy import newton_by_energy
 from fvqp.solvers.numbering import Numbering
 from fvqp.spectral.pairing_angle import local_angle
 from fvqp.transport import pairing_angle as loops
-from fvqp.transport.kernels import RESERVOIR, gradients
+from fvqp.transport.kernels import RESERVOIR
 from fvqp.transport.operator import Transport
 from fvqp.typing import Bools, Complexes, Floats
 
@@ -104,13 +104,14 @@ class UsadelEquation:
 
     def __init__(self, device: Device, transport: Transport, method: str = "auto") -> None:
         self.device, self.transport = device, transport
-        self._link = face_conductances(transport)
-        self._link[transport.interface_faces] = 0.0
+        self._link = face_conductances(transport)[None, :, None]
+        self._link[:, transport.interface_faces] = 0.0
         self._barriers = self._find_barriers()
         self._scale = 2.0 * transport.capacity
-        self._linear = self._assemble_linear()
+        self._linear = transport.flux.matrix(self._link)[:, 0]
         mesh = device.mesh
-        indptr, indices = transport.pattern(2)
+        flux = transport.flux
+        indptr, indices = flux.pattern(2)
         unknowns = (mesh.global_id[:, None] * 2 + np.arange(2)).ravel()
         numbering = Numbering(mesh.comm, 2 * mesh.n_owned, unknowns)
         self._solver = LinearSolver(indptr, indices, numbering, method=method, tolerance=_LINEAR)
@@ -119,7 +120,7 @@ class UsadelEquation:
         if available(self._solver.method, mesh.comm.size) not in ("direct", "mumps", "lu"):
             single = Numbering(mesh.comm, mesh.n_owned, mesh.global_id)
             self._multigrid = ComplexSystems(
-                transport.indptr, transport.indices, single, self._linear, method=method, tolerance=_LINEAR
+                flux.indptr, flux.indices, single, self._linear, method=method, tolerance=_LINEAR
             )
 
     def _find_barriers(self) -> loops.Barriers:
@@ -140,20 +141,6 @@ class UsadelEquation:
         values = np.array([row[4:] for row in rows]).reshape(-1, 2)
         columns = [np.ascontiguousarray(a) for a in (numbers[:, :2], numbers[:, 2], numbers[:, 3], *values.T)]
         return loops.Barriers(*columns)
-
-    def _assemble_linear(self) -> Floats:
-        """Entries of the face conductances on the cell pattern."""
-        t = self.transport
-        values = np.zeros(len(t.indices))
-        reservoir = t.faces.junction == RESERVOIR
-        for side in range(2):
-            owner = t.faces.cells[:, side]
-            own, other = t.faces.entries[:, 2 * side], t.faces.entries[:, 2 * side + 1]
-            here = (owner >= 0) & (owner < t.mesh.n_owned)
-            np.add.at(values, own[here], self._link[here])
-            across = here & ~reservoir & (other >= 0)
-            np.add.at(values, other[across], -self._link[across])
-        return values
 
     # -- one block of energies
 
@@ -245,16 +232,6 @@ class UsadelEquation:
         self.device.mesh.comm.Allreduce(MPI.IN_PLACE, values, operation)
         return values
 
-    def gradients(self, x: Floats, external: Floats) -> Floats:
-        """Cell gradients of the angle on an oblique mesh, as `Operator` forms those of a distribution."""
-        g = self.transport.gradient
-        if g is None:
-            return np.empty((0, 1, 3, 1))
-        out = np.empty((len(x), 2, 3, x.shape[2]))
-        gradients(g.indptr, g.indices, g.weights, self.transport.faces.terminal, x, external, out)
-        self.device.mesh.exchange(out)
-        return out
-
 
 class _Energies:
     """The equation at some energies."""
@@ -271,11 +248,11 @@ class _Energies:
     def residual(self, x: Floats) -> Floats:
         """Gains of the owned cells; keeps the derivatives."""
         e, t = self.equation, self.equation.transport
-        out = np.empty((t.mesh.n_owned, 2, self.z.size))
-        gradient = e.gradients(x, self.external)
-        self._flows(gradient, x, self.external, out)
+        out = np.zeros((t.mesh.n_owned, 2, self.z.size))
+        gradient = t.flux.gradients(x, self.external)
+        t.flux.add(e._link, x, self.external, out, gradient)
         loops.local_terms(x, self.gap, self.depairing, self.z, e._scale, out, self._slope)
-        loops.tunnel(e._barriers, t.faces.offset, gradient, x, out, self._barrier_slope, self._slope)
+        loops.tunnel(e._barriers, t.flux.faces.offset, gradient, x, out, self._barrier_slope, self._slope)
         return out
 
     def step(self, residual: Floats) -> Floats:
@@ -287,12 +264,12 @@ class _Energies:
         if e._values.shape[1] != n:
             e._values = np.empty((len(e._values), n))
         loops.jacobian(
-            t.indptr, t.diagonal, t.faces.entries, e._linear, e._barriers, self._barrier_slope, self._slope,
-            TURN, e._values,
+            t.flux.indptr, t.flux.diagonal, t.flux.faces.entries, e._linear, e._barriers, self._barrier_slope,
+            self._slope, TURN, e._values,
         )  # fmt: skip
         e._solver.set_matrix(e._values)
         solution = e._solver.solve(
-            self._turned(residual).reshape(-1, n), operator=None if t.gradient is None else self._action
+            self._turned(residual).reshape(-1, n), operator=None if t.flux.gradient is None else self._action
         )
         return solution.reshape(residual.shape)
 
@@ -307,14 +284,10 @@ class _Energies:
         full[: t.mesh.n_owned] = step
         t.mesh.exchange(full)
         nothing = np.zeros_like(self.external)
-        gain = np.empty((t.mesh.n_owned, 2, self.z.size))
-        self._flows(e.gradients(full, nothing), full, nothing, gain)
+        gain = np.zeros((t.mesh.n_owned, 2, self.z.size))
+        t.flux.add(e._link, full, nothing, gain, t.flux.gradients(full, nothing))
         loops.linear_terms(e._barriers, self._barrier_slope, self._slope, full, gain)
         return -gain
-
-    def _flows(self, gradient: Floats, x: Floats, external: Floats, out: Floats) -> None:
-        f = self.equation.transport.faces
-        loops.flows(f.cells, f.terminal, f.offset, self.equation._link, gradient, x, external, out)
 
     @staticmethod
     def _turned(gains: Floats) -> Floats:

@@ -83,7 +83,7 @@ class WeakLink:
         if device.junctions or device.interfaces:
             raise CaseError("weak link: the device has tunnel junctions or interfaces; remove them")
         self.transport = t = device.transport()
-        if t.gradient is not None:
+        if t.flux.gradient is not None:
             raise CaseError(f"{device.mesh.name}: weak link: the mesh has oblique faces; use lines or a grid")
         self._conductance = face_conductances(t)
         faces, n = t.faces, device.mesh.n_cells
@@ -96,7 +96,7 @@ class WeakLink:
         self._from = np.concatenate([there, here, -1 - faces.terminal[self._outer]]).astype(np.int64)
         g = self._conductance[self._inner]
         self._g = np.concatenate([g, g, self._conductance[self._outer]])[:, None]
-        entries = faces.entries
+        entries = t.flux.faces.entries
         none = np.full(len(self._outer), -1)
         self._across = np.concatenate([entries[self._inner, 1], entries[self._inner, 3], none])
         one = np.ones(len(self._cell))
@@ -104,12 +104,12 @@ class WeakLink:
             : t.mesh.n_owned
         ]
         self._capacity = 2.0 * t.capacity[:, None]
-        indptr, indices = t.pattern(4)
+        indptr, indices = t.flux.pattern(4)
         unknowns = (device.mesh.global_id[:, None] * 4 + np.arange(4)).ravel()
         numbering = Numbering(comm, 4 * t.mesh.n_owned, unknowns)
         self._solver = LinearSolver(indptr, indices, numbering, method=method, tolerance=1e-9)
         self._entries = len(indices)
-        self._places = t.blocks(4)
+        self._places = t.flux.blocks(4)
 
     # -- results
 
@@ -278,7 +278,7 @@ class WeakLink:
                 beyond.append(self._g[inner] * (normal[c] * d_pair[o] - pair[c] * d_normal[o]))
             local[:, 0, column], local[:, 1, column] = own[0] + own[1], own[0] - own[1]
             across[:, 0, column], across[:, 1, column] = beyond[0] + beyond[1], beyond[0] - beyond[1]
-        for blocks, places in ((local, t.diagonal), (across, self._across[inner])):
+        for blocks, places in ((local, t.flux.diagonal), (across, self._across[inner])):
             at = self._places[places]
             turned = -TURN * blocks
             for a in range(2):

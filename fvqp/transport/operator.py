@@ -16,10 +16,11 @@ from mpi4py import MPI
 from fvqp.kernel_cache import read_only
 from fvqp.mesh import Mesh
 from fvqp.transport import kernels
-from fvqp.transport.geometry import cell_pattern, face_geometry
+from fvqp.transport.geometry import face_geometry
 from fvqp.transport.operator_tables import Coefficients, Links, OperatorFaces
 from fvqp.transport.terminals import Interface, Terminal, find_contacts, find_interfaces
-from fvqp.typing import Floats, Ints, Ints32
+from fvqp.transport.two_point import NO_CURRENT, TwoPointFlux
+from fvqp.typing import Floats, Ints32
 
 log = logging.getLogger(__name__)
 
@@ -63,23 +64,23 @@ class Transport:
         prescribed = np.flatnonzero(contacts.junction == kernels.RESERVOIR).astype(np.int32)
         geometry = face_geometry(mesh, conductivity * transverse, medium, prescribed)
         self.non_orthogonal = geometry.non_orthogonal
-        self.gradient = geometry.gradient
         self.junction_faces, self.leads = contacts.junction_faces, contacts.leads
         self._junction_conductance = contacts.junction_conductance
         self._lead_conductance = contacts.lead_conductance
         interface, self._interface_conductance = find_interfaces(mesh, transverse, interfaces)
         self.interface_faces = np.flatnonzero(interface >= 0).astype(np.int32)
         self.capacity = np.ascontiguousarray((reaction_scale * self.volume)[: mesh.n_owned])
-        self.indptr, self.indices, self.diagonal, entries = cell_pattern(mesh.n_owned, mesh.face_cells)
+        reservoir = np.where(contacts.junction == kernels.RESERVOIR, contacts.terminal, -1).astype(np.int32)
+        self.flux = TwoPointFlux(
+            mesh.n_owned, mesh.face_cells, geometry.offset, reservoir, geometry.gradient, mesh.exchange
+        )
         self.faces = OperatorFaces(
-            np.ascontiguousarray(mesh.face_cells, np.int32),
+            self.flux.faces.cells,
             geometry.half,
             geometry.weight,
-            geometry.offset,
             contacts.junction,
             contacts.terminal,
             interface,
-            entries,
         )
 
     # -- coefficients
@@ -159,7 +160,8 @@ class Transport:
 
     def log_accuracy(self) -> None:
         """Say where the flux is corrected for oblique faces, and so not monotone. Collective."""
-        deficient = 0 if self.gradient is None else self.gradient.deficient
+        gradient = self.flux.gradient
+        deficient = 0 if gradient is None else gradient.deficient
         counts = self.mesh.comm.allreduce(np.array([self.non_orthogonal, deficient]))
         if self.mesh.comm.rank == 0 and counts[0]:
             log.info(
@@ -185,28 +187,6 @@ class Transport:
     def at(self, coefficients: Coefficients) -> Operator:
         """The operator with given spectral coefficients."""
         return Operator(self, coefficients)
-
-    def pattern(self, n_comp: int) -> tuple[Ints32, Ints32]:
-        """CSR pattern ``(indptr, indices)`` over the owned unknowns; unknown = cell × n_comp + component."""
-        if n_comp == 1:
-            return self.indptr, self.indices
-        lengths = np.diff(self.indptr)
-        indptr = np.concatenate([[0], np.cumsum(np.repeat(lengths * n_comp, n_comp))]).astype(np.int32)
-        columns = (self.indices[:, None] * n_comp + np.arange(n_comp)).ravel()
-        start = np.repeat(self.indptr[:-1] * n_comp, n_comp)
-        within = np.arange(indptr[-1]) - np.repeat(indptr[:-1], np.diff(indptr))
-        indices = columns[np.repeat(start, np.diff(indptr)) + within]
-        return indptr, indices.astype(np.int32)
-
-    def blocks(self, n_comp: int) -> Ints:
-        """Places in `pattern` of the blocks of pairs of cells, ``(pair, component, component)``."""
-        indptr = self.indptr.astype(np.int64)
-        lengths = np.diff(indptr)
-        start, length = (np.repeat(a, lengths) for a in (indptr[:-1], lengths))
-        within = np.arange(indptr[-1]) - start
-        c = np.arange(n_comp)
-        first = n_comp**2 * start + n_comp * within
-        return first[:, None, None] + (n_comp * length)[:, None, None] * c[:, None] + c
 
     def cell_vectors(self, fluxes: Floats) -> Floats:
         """Mean of a vector field in every owned cell, ``(n_owned, 3)``, from its fluxes through all faces.
@@ -285,17 +265,18 @@ class Operator:
         return cls(first.transport, first.coefficients._replace(**rows), links)
 
     def assemble(self) -> Floats:
-        """Two-point matrix ``(nnz, energy)`` on `Transport.pattern`; all of it on orthogonal meshes."""
-        t = self.transport
-        values = np.empty((len(t.indices) * self.n_comp**2, self.n_energies))
-        kernels.assemble(
+        """Two-point matrix ``(nnz, energy)`` on `TwoPointFlux.pattern`; all of it on orthogonal meshes."""
+        t, flux = self.transport, self.transport.flux
+        values = flux.matrix(self._links.link, self.n_comp)
+        kernels.add_matrix(
             t.faces,
+            flux.faces.entries,
             self.coefficients,
             self._links,
             t.leads,
             t.capacity,
-            t.indptr,
-            t.diagonal,
+            flux.indptr,
+            flux.diagonal,
             self.n_comp,
             values,
         )
@@ -303,7 +284,7 @@ class Operator:
 
     def residual(self, x: Floats, external: Floats, out: Floats | None = None) -> Floats:
         """``b − A x`` of the full operator for the owned cells, ``(n_owned, component, energy)``."""
-        return self._residual(x, external, np.empty((0, 0, 0)), out)
+        return self._residual(x, external, NO_CURRENT, out)
 
     def currents(self, x: Floats, external: Floats) -> Floats:
         """Spectral current from every terminal into the device, ``(component, terminal, energy)``, all ranks.
@@ -324,36 +305,29 @@ class Operator:
         return out
 
     def face_fluxes(self, x: Floats, external: Floats) -> Floats:
-        """Diffusive flux of component 0 through every face along its normal, ``(n_faces, energy)``."""
-        out = np.empty((len(self.transport.faces.cells), x.shape[2]))
-        gradients = self._gradients(x, external)
-        kernels.face_fluxes(self.transport.faces, self._links, gradients, x, external, out)
-        return out
+        """Diffusive flux ``J·A`` of component 0 through every face, ``(n_faces, energy)``.
+
+        ``J = 𝒟∇x`` along the face normal; 0 on walls. Leads at the face are not counted.
+        """
+        inner, outer = self.transport.flux.beside(x, external)[:, :, 0].swapaxes(0, 1)
+        return np.asarray(self._links.link[0] * (outer - inner))
 
     def _residual(self, x: Floats, external: Floats, current: Floats, out: Floats | None) -> Floats:
-        t = self.transport
+        t, flux = self.transport, self.transport.flux
         rate = np.empty((t.mesh.n_owned, *x.shape[1:])) if out is None else out
-        kernels.residual(
+        gradient = flux.gradients(x, external)
+        kernels.rates(
             t.faces,
+            flux.faces,
             self.coefficients,
             self._links,
             t.leads,
             t.capacity,
-            self._gradients(x, external),
+            gradient,
             x,
             external,
             rate,
             current,
         )
+        flux.add(self._links.link, x, external, rate, gradient, current)
         return rate
-
-    def _gradients(self, x: Floats, external: Floats) -> Floats:
-        """Cell gradients ``(n_cells, component, 3, energy)``; empty on an orthogonal mesh."""
-        t = self.transport
-        if t.gradient is None:
-            return np.empty((0, 1, 3, 1))
-        g = t.gradient
-        out = np.empty((t.mesh.n_cells, x.shape[1], 3, x.shape[2]))
-        kernels.gradients(g.indptr, g.indices, g.weights, t.faces.terminal, x, external, out)
-        t.mesh.exchange(out)
-        return out

@@ -14,21 +14,17 @@ class OperatorFaces(NamedTuple):
         cells: ``(n_faces, 2)``, second −1 on the outer boundary.
         half: ``(n_faces, 2)`` siemens, cell to face.
         weight: ``(n_faces,)`` share of cell 0 in an interpolated face value.
-        offset: ``(n_faces, 2, 3)`` projection offsets, metres.
         junction: ``(n_faces,)`` row of `Coefficients.junction`, `kernels.NONE` or `kernels.RESERVOIR`.
         terminal: ``(n_faces,)`` terminal of a junction or reservoir face, else −1.
         interface: ``(n_faces,)`` row of `Coefficients.interface`, or −1.
-        entries: ``(n_faces, 4)`` places of (0,0), (0,1), (1,1), (1,0) in the cell pattern; −1 if absent.
     """
 
     cells: NDArray
     half: NDArray
     weight: NDArray
-    offset: NDArray
     junction: NDArray
     terminal: NDArray
     interface: NDArray
-    entries: NDArray
 
 
 class Coefficients(NamedTuple):

@@ -43,44 +43,6 @@ class Barriers(NamedTuple):
 
 
 @njit(cache=True, nogil=True)
-def flows(cells, terminal, offset, link, gradient, x, external, out):
-    """Set ``out[owned cell, 2, energy]`` to what diffuses through faces of conductance ``link[face]``.
-
-    ``external[2, terminal, energy]`` are the angles of the reservoirs; ``gradient`` as in
-    `fvqp.transport.kernels.residual`, without rows on an orthogonal mesh.
-    """
-    out[:] = 0.0
-    n_owned, _, n = out.shape
-    here, there = np.empty(n), np.empty(n)
-    for f in range(cells.shape[0]):
-        g = link[f]
-        c0, c1 = cells[f, 0], cells[f, 1]
-        if g == 0.0:
-            continue
-        for a in range(2):
-            inner = x[c0, a]
-            outer = x[c1, a] if c1 >= 0 else external[a, terminal[f]]
-            for e in range(n):
-                here[e] = inner[e]
-                there[e] = outer[e]
-            if gradient.shape[0] > 0:
-                for i in range(3):
-                    t0 = offset[f, 0, i]
-                    t1 = offset[f, 1, i] if c1 >= 0 else 0.0
-                    for e in range(n):
-                        here[e] += t0 * gradient[c0, a, i, e]
-                        there[e] += t1 * gradient[c1, a, i, e]
-            if c0 < n_owned:
-                row = out[c0, a]
-                for e in range(n):
-                    row[e] += g * (there[e] - here[e])
-            if c1 >= 0 and c1 < n_owned:
-                row = out[c1, a]
-                for e in range(n):
-                    row[e] += g * (here[e] - there[e])
-
-
-@njit(cache=True, nogil=True)
 def tunnel(barriers, offset, gradient, x, out, slope, diagonal_slope):
     """Add what passes barriers to ``out``; its derivatives by the difference of angles to ``slope``.
 

@@ -52,7 +52,7 @@ def test_what_bounds(report):
     solver = kinetics.solver._solver(1)
     direct = solver._direct
     assert direct is not None
-    faces, entries = len(transport.faces.cells) / n, len(transport.indices) / n
+    faces, entries = len(transport.faces.cells) / n, len(transport.flux.indices) / n
     fill, multiply_adds = direct.fill / n, direct.flops / n
     flat = rhs[:, 0]
     solver.set_matrix(values)

@@ -118,7 +118,7 @@ def test_says_where_it_is_not_monotone(halves: dict[int, Path], meshes: dict[str
         sizes = {f"{what}{axis}": n for axis in "xyz"[:dim] for what, n in (("n", 3), ("L", 1.0))}
         mesh = shape_mesh(kind, **sizes, comm=SELF)  # type: ignore[arg-type]
         transport = transport_on(mesh, [Terminal("l", ("left",))])
-        assert transport.non_orthogonal == 0 and transport.gradient is None
+        assert transport.non_orthogonal == 0 and transport.flux.gradient is None
     for kind in KINDS:
         mesh = meshes[kind]
         transport = transport_on(mesh, [Terminal("0", ("0",))])
@@ -145,9 +145,9 @@ def test_maximum_principle(kind: str, meshes: dict[str, Mesh]) -> None:
     operator = transport.at(some)
     values = operator.assemble()[:, 0]
     diagonal = np.zeros(len(values), bool)
-    diagonal[transport.diagonal] = True
+    diagonal[transport.flux.diagonal] = True
     assert np.all(values[diagonal] > 0.0) and np.all(values[~diagonal] <= 0.0)
-    assert np.all(np.add.reduceat(values, transport.indptr[:-1]) >= -1e-12 * values[diagonal])
+    assert np.all(np.add.reduceat(values, transport.flux.indptr[:-1]) >= -1e-12 * values[diagonal])
     if kind == "orthogonal":
         found = solved(operator, np.array([0.0, 1.0]))
         assert found.min() >= 0.0 and found.max() <= 1.0
