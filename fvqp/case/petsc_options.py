@@ -104,6 +104,7 @@ SOLVERS: dict[str, tuple[SolverOptions, ...]] = {
 
 OF_KEYS = {
     "transport_ts_type": "evolution.method",
+    "transport_ts_rosw_type": "evolution.method",
     "ts_ts_type": "evolution.method",
     "ts_ts_rtol": "evolution.tolerance",
     "steady_snes_max_it": "steady_state.maximum_iterations",

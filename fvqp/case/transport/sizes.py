@@ -30,7 +30,7 @@ GEOMETRIES = {"sphere": "spherical", "cylinder": "cylindrical"}
 #: (measured).
 COPIES, FACTORS, WHOLE = 12, 10, 34
 #: More of them by methods of PETSc: stages, and what Newton's method works with (measured).
-OF_METHOD = {"rosenbrock": 0, "imex": 16}
+OF_METHOD = {"rosenbrock": 8, "imex": 16}
 #: And those between steps: the state that was recorded last, and its checkpoint, twice until it is written.
 RECORDED = 3
 #: Bytes of a cell of the mesh: vertices, faces, neighbours, gradients.

@@ -58,7 +58,9 @@ class Integrator(Stepper, ABC):
         ts.setErrorIfStepFails(False)
         ts.setMaxSNESFailures(1)
         self._choose(ts)
-        with defaults(PREFIX, {"ts_adapt_type": "none", "snes_linesearch_type": "basic"}):
+        with defaults(
+            PREFIX, {"ts_adapt_type": "none", "ts_rosw_type": "2p", "snes_linesearch_type": "basic"}
+        ):
             ts.setFromOptions()
         ts.setSolution(self._u)
         destroyed_with(self, ts, self._matrix, self._u)

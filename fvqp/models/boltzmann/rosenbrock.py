@@ -7,8 +7,8 @@ ROS2 (J. G. Verwer, E. J. Spee, J. G. Blom, W. Hundsdorfer, SIAM J. Sci. Comput.
 is of order 2 with any A. Here ``1 − γΔt A`` is the product of factors of motion and of collisions, or, where
 a step is too long for that, the whole Jacobian of both (`linearized`). F, A and the counters of what comes
 and goes keep the same sums, so that energy is conserved by every step, however inexact the solutions are;
-what is stationary stays so at any Δt (theory: transport, section on time). PETSc's own Rosenbrock methods
-ask for stages with an exact Jacobian, or take no part of it: the stages are a TS of type ``python``.
+what is stationary stays so at any Δt (theory: transport, section on time). The stages are those of PETSc's
+TS ``rosw``, type ``2p``; the inverse is its preconditioner.
 """
 
 from __future__ import annotations
@@ -16,20 +16,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from functools import partial
-from types import SimpleNamespace
 
 import numpy as np
 from mpi4py import MPI
 
 from fvqp.errors import ConvergenceError
 from fvqp.models.boltzmann import accuracy
-from fvqp.models.boltzmann.integrator import PREFIX, Integrator, joined
+from fvqp.models.boltzmann.integrator import Integrator, joined
 from fvqp.models.boltzmann.linearized import Linearized
-from fvqp.models.boltzmann.local import InelasticRates
 from fvqp.models.boltzmann.motion import EXPLICIT
 from fvqp.models.boltzmann.problem import BoltzmannProblem
 from fvqp.models.boltzmann.state import Counters, Rates, State
-from fvqp.petsc import PETSc, destroyed_with, own_errors, weakly
+from fvqp.petsc import PETSc, weakly
 from fvqp.typing import Floats
 
 log = logging.getLogger(__name__)
@@ -44,17 +42,21 @@ SIMILAR, FORGOTTEN = 0.7, 1.1
 
 
 class Rosenbrock(Integrator):
-    """Two stages a step, each a linear solve (KSP)."""
+    """Two stages a step by PETSc's ``rosw``, each a linear solve (KSP)."""
 
     def __init__(self, problem: BoltzmannProblem, tolerance: float, first_step: float | None) -> None:
         #: Length of the shortest step that needed the whole Jacobian, and k1 of the latest step.
         self._whole = np.inf
         self._slope: Rates | None = None
-        #: Of the step at hand: k1, the difference of both orders, and what solves for a stage.
+        #: Of the step at hand: its beginning and length, the Jacobian, k1, F of the second stage if it is
+        #: known, the inverse for that stage, the difference of both orders, and iterations for k1.
+        self._now = self._length = 0.0
+        self._system: Linearized | None = None
         self._k1: Rates | None = None
-        self._off: tuple[Floats, Floats] | None = None
+        self._second: Rates | None = None
         self._inverse: Callable[[Rates], Rates] | None = None
-        self._failure: ConvergenceError | None = None
+        self._off: tuple[Floats, Floats] | None = None
+        self._iterations = 0
         super().__init__(problem, tolerance, first_step)
 
     def advance(
@@ -65,107 +67,101 @@ class Rosenbrock(Integrator):
         return super().advance(state, start, end, callback)
 
     def _choose(self, ts: PETSc.TS) -> None:
-        ts.setType("python")
-        ts.setPythonContext(SimpleNamespace(solveStep=weakly(self._solve_step)))
-        ksp = self._ksp = PETSc.KSP().create(self._p.body.comm)
-        ksp.setOptionsPrefix(PREFIX)
-        ksp.setOperators(self._matrix)
-        self._use(ksp)
-        ksp.setFromOptions()
-        destroyed_with(self, ksp)
+        ts.setIFunction(weakly(self._function), self._u.duplicate())
+        ts.setIJacobian(lambda ts, t, u, du, shift, j, p: j.assemble(), self._matrix, self._matrix)
+        ts.setType("rosw")
+        self._use(ts.getSNES().getKSP())
 
     def _begins(self, now: float, length: float) -> None:
-        self._k1 = self._off = None
+        self._k1 = self._off = self._second = None
+        self._now, self._length = now, length
+        self._system = Linearized(self._at, self._begin, self._inelastic, GAMMA * length)
 
     def _error(self, y: Floats) -> tuple[Floats, Floats]:
         assert self._off is not None
         return self._off
 
     def _step(self, state: State, now: float, length: float) -> tuple[State, Counters, float]:
-        after, passed, error = super()._step(state, now, length)
-        if error <= 1.0:
-            self._slope = self._k1
-        self._k1 = self._off = None
+        try:
+            after, passed, error = super()._step(state, now, length)
+            if error <= 1.0:
+                self._slope = self._k1
+        finally:  # which keep vectors
+            self._k1 = self._off = self._second = self._system = self._inverse = None
         return after, passed, error
 
-    def _solve_step(self, ts: PETSc.TS, t: float, u: PETSc.Vec) -> None:
-        """Called by PETSc with the unknowns at the beginning of a step, which become those at its end."""
-        p, begin, now, length = self._p, self._begin, ts.getTime(), ts.getTimeStep()
-        try:
-            system = Linearized(self._at, begin, self._inelastic, GAMMA * length)
-            k1, k2 = self._stages(system, begin, now, length)
-        except ConvergenceError as error:  # on all ranks
-            self._why = str(error)
-            return
-        counters = p.no_counters().plus(1.5 * length, k1.counters).plus(0.5 * length, k2.counters)
-        u.array = joined(
-            Rates(
-                begin.f + length * (1.5 * k1.f + 0.5 * k2.f),
-                begin.n + length * (1.5 * k1.n + 0.5 * k2.n),
-                counters,
-            )
-        )
-        self._k1, self._off = k1, (0.5 * length * (k1.f + k2.f), 0.5 * length * (k1.n + k2.n))
+    # -- callbacks of PETSc
 
-    def _solved(self, inverse: Callable[[Rates], Rates], r: Rates) -> Rates:
-        """Return the inverse applied to a right-hand side, by PETSc's KSP."""
-        self._inverse, self._failure = inverse, None
-        comm = self._p.body.comm
-        b = PETSc.Vec().createWithArray(joined(r), self._u.getSizes(), comm=comm)
-        del r  # may be as large as all occupations
-        y = np.empty(b.getLocalSize())
-        x = PETSc.Vec().createWithArray(y, self._u.getSizes(), comm=comm)
-        try:
-            with own_errors():
-                self._ksp.solve(b, x)
-        finally:
-            self._inverse = None  # which keeps vectors
-            b.destroy()
-            x.destroy()
-        if self._failure is not None:
-            raise self._failure
-        return Rates(*self._split(y))
+    def _function(self, ts: PETSc.TS, t: float, u: PETSc.Vec, du: PETSc.Vec, out: PETSc.Vec) -> None:
+        """``dy/dt − F(y)`` where a stage begins."""
+        if self._why:
+            out.set(0.0)
+            return
+        if self._k1 is None:
+            rates = self._at.rates(self._begin.f, self._begin.n, self._inelastic)
+        elif self._second is not None:
+            rates, self._second = self._second, None
+        else:
+            f, n, _ = self._split(u.array_r)
+            rates = self._rates(f.copy(), n.copy())
+        out.array = joined(rates)
+        out.aypx(-1.0, du)
 
     def _apply(self, pc: PETSc.PC, r: PETSc.Vec, out: PETSc.Vec) -> None:
-        assert self._inverse is not None
+        """Solve for the change that a stage makes; r and the result have the sign of Newton's method."""
         try:
-            out.array = joined(self._inverse(Rates(*self._split(r.array_r))))
-        except ConvergenceError as error:
-            self._failure = error
+            if self._why:
+                raise ConvergenceError(self._why)
+            right = Rates(*self._split(-r.array_r))
+            k = self._first_stage(right) if self._k1 is None else self._last_stage(right)
+        except ConvergenceError as error:  # on all ranks
+            self._why = str(error)
             out.set(0.0)
+            return
+        out.array = joined(k)
+        out.scale(-GAMMA * self._length)
 
-    def _stages(self, system: Linearized, begin: State, now: float, length: float) -> tuple[Rates, Rates]:
-        """k1 and k2, by the product of factors or by the whole Jacobian."""
-        inelastic = system.inelastic
-        first = self._at.rates(begin.f, begin.n, inelastic)
-        allowed = self._tolerance / (now + length)
+    # -- stages
+
+    def _first_stage(self, right: Rates) -> Rates:
+        """k1, by the product of factors or by the whole Jacobian."""
+        system, length = self._system, self._length
+        assert system is not None
+        allowed = self._tolerance / (self._now + length)
         guesses = [] if self._slope is None else [self._slope]
         if length < SIMILAR * self._whole:
-            k1 = self._solved(system.product, first)
-            second = self._second(begin, k1, length, inelastic)
-            if self._done(system, (first, second, k1), allowed):
-                return k1, self._solved(system.product, _less(second, 2.0, k1))
+            k1 = system.product(right)
+            second = self._rates(self._begin.f + length * k1.f, self._begin.n + length * k1.n)
+            if self._done(system, (right, second, k1), allowed):
+                self._k1, self._second, self._inverse = k1, second, system.product
+                return k1
             self._whole = length
             guesses.append(k1)
-            del second  # as large as all occupations, like what else has served
-        k1 = self._solved(partial(system.solve, guesses=guesses, allowed=allowed), first)
-        del first, guesses
-        iterations = system.iterations
+            del second  # as large as all occupations
+        self._k1 = k1 = system.solve(right, guesses, allowed)
+        self._iterations = system.iterations
         # The stages add up to the error of the step: k2 is nearly -k1.
-        second = _less(self._second(begin, k1, length, inelastic), 2.0, k1)
-        k2 = self._solved(partial(system.solve, guesses=[k1], allowed=allowed), second)
-        iterations += system.iterations
-        log.debug("step of %.3g at time %.6g: %d iterations", length, now, iterations)
-        self._whole = np.inf if iterations == 0 else FORGOTTEN * self._whole
-        return k1, k2
+        self._inverse = partial(system.solve, guesses=[k1], allowed=allowed)
+        return k1
 
-    def _second(self, begin: State, k1: Rates, length: float, inelastic: InelasticRates) -> Rates:
-        """F of the second stage."""
+    def _last_stage(self, right: Rates) -> Rates:
+        """k2."""
+        system, length, k1 = self._system, self._length, self._k1
+        assert system is not None and k1 is not None and self._inverse is not None
+        k2 = self._inverse(right)
+        if self._inverse != system.product:
+            iterations = self._iterations + system.iterations
+            log.debug("step of %.3g at time %.6g: %d iterations", length, self._now, iterations)
+            self._whole = np.inf if iterations == 0 else FORGOTTEN * self._whole
+        self._off = 0.5 * length * (k1.f + k2.f), 0.5 * length * (k1.n + k2.n)
+        return k2
+
+    def _rates(self, f: Floats, n: Floats) -> Rates:
+        """F at occupations, which are overwritten."""
         at = self._at
-        f, n = begin.f + length * k1.f, begin.n + length * k1.n
         np.clip(f, 0.0, 1.0, out=f)
         np.maximum(n, 0.0, out=n)
-        return at.rates(f, n, None if at.moving_f.isotropized or at.moving_n.isotropized else inelastic)
+        return at.rates(f, n, None if at.moving_f.isotropized or at.moving_n.isotropized else self._inelastic)
 
     def _done(self, system: Linearized, stage: tuple[Rates, Rates, Rates], allowed: float) -> bool:
         """Return whether the product of factors is as good as the whole Jacobian in the first stage.
@@ -192,12 +188,3 @@ class Rosenbrock(Integrator):
             missed = missing / np.maximum(1.0 - undone, DONE)
             done = done and not np.any((undone > UNDONE) & (missed > allowed * scale))
         return bool(p.body.comm.allreduce(done, MPI.LAND))
-
-
-def _less(rates: Rates, factor: float, others: Rates) -> Rates:
-    """``rates − factor × others``."""
-    return Rates(
-        rates.f - factor * others.f,
-        rates.n - factor * others.n,
-        rates.counters.plus(-factor, others.counters),
-    )

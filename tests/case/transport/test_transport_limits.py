@@ -264,14 +264,14 @@ def test_phonons_of_the_bath() -> None:
 @pytest.mark.parametrize(
     ("method", "events"),
     [
-        ("rosenbrock", ("TSStep", "KSPSolve", "PCApply", "MatMult")),
+        ("rosenbrock", ("TSStep", "TSFunctionEval", "SNESSolve", "KSPSolve", "PCApply", "MatMult")),
         ("imex", ("TSStep", "SNESSolve", "KSPSolve", "PCApply")),
     ],
 )
 def test_petsc_makes_the_steps(
     method: str, events: tuple[str, ...], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Its log counts steps and solves, and its monitors print them."""
+    """Its log counts steps, stages and solves, and its monitors print them."""
     data = changed(SPHERE, {"gap": {"model": "fixed"}, "evolution.method": method, "evolution.end": "1 ns"})
     data["solver"] = {
         "petsc": {
@@ -308,6 +308,7 @@ def test_petsc_options_of_steps_move_a_number() -> None:
             'it reaches evolution.method = "rosenbrock"',
         ),
         ({}, "transport_ts_type", "evolution.method says it"),
+        ({}, "transport_ts_rosw_type", "evolution.method says it"),
         ({}, "newton_tangent_ksp_max_it", r"not used: it reaches \[steady_state\]"),
         ({}, "gap_snes_max_it", "reaches no solver"),
         ({}, "transport_ksp_bcgsl_ell", "no solver of this case reads it"),
