@@ -17,7 +17,16 @@ from fvqp.collisions.observables import (
 from fvqp.collisions.phonon_bath import BathCollisions, PhononBath
 from fvqp.collisions.phonon_relaxation import PhononCollisions
 from fvqp.collisions.photon import PhotonDrive
-from fvqp.collisions.process import Blocks, ExternalProcess, Flow, GainLoss, Pair, Process
+from fvqp.collisions.process import (
+    Blocks,
+    ExternalProcess,
+    ExternalRates,
+    Flow,
+    GainLoss,
+    OccupationRates,
+    Pair,
+    Process,
+)
 from fvqp.collisions.resonator import film_factor, frequency_shift, internal_loss, surface_impedance
 from fvqp.collisions.sources import (
     ConstantTrapping,
@@ -43,6 +52,7 @@ __all__ = [
     "ElectronElectron",
     "ElectronPhonon",
     "ExternalProcess",
+    "ExternalRates",
     "Flow",
     "GainLoss",
     "Gaussian",
@@ -52,6 +62,7 @@ __all__ = [
     "LinearProcess",
     "Localization",
     "MattisBardeen",
+    "OccupationRates",
     "Pair",
     "PhononBath",
     "PhononCollisions",

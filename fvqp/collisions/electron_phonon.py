@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -18,7 +18,7 @@ from fvqp.collisions import pair_sums_batched as batched
 from fvqp.collisions import pair_sums_nonuniform as nonuniform
 from fvqp.collisions import pair_sums_uniform as uniform
 from fvqp.collisions.fourier import FourierSums
-from fvqp.collisions.process import Blocks, GainLoss, Pair, checked_occupations
+from fvqp.collisions.process import Blocks, GainLoss, OccupationRates, Pair, checked_occupations
 from fvqp.energy import BinWeights, EnergyAxis
 from fvqp.errors import CaseError
 from fvqp.threads import share
@@ -181,164 +181,16 @@ class ElectronPhonon:
         largest = np.where(active, f, 0.0).max(axis=1)
         return "fourier" if np.all(smallest >= FOURIER_RANGE * largest) else "direct"
 
-    def rates(self, bin_weights: BinWeights, f: Floats, n: Floats) -> Pair:
-        """``∂f/∂t`` and ``∂n/∂t`` by collisions, in 1/τ0.
+    def at(self, bin_weights: BinWeights, f: Floats, n: Floats) -> ElectronPhononRates:
+        """The rates by collisions at occupations of quasiparticles ``(cells, N)`` and phonons ``(cells, K)``.
 
         Args:
             bin_weights: spectrum of every cell, or one for all.
-            f: ``(cells, N)`` quasiparticle occupation.
-            n: ``(cells, K)`` phonon occupation.
+            f, n: occupations.
         """
-        f, n = checked_occupations(self.grid, bin_weights, f, n)
-        which = self.chosen(bin_weights, f)
-        if which == "graded" and len(f) >= batched.FEWEST:
-            return self._balanced(bin_weights, f, n)[0]
-        out = Pair(np.empty_like(f), np.empty_like(n))
-        if which == "fourier":
-            self._transforms(bin_weights).rates(bin_weights, f, n, *out)
-        elif which == "direct":
-            self._uniform_sums(uniform.rates, bin_weights, f, n, *out)
-        else:
-            self._nonuniform_sums(nonuniform.rates, self.events, bin_weights, f, n, *out)
-        return Pair(bin_weights.per_number(out.f), out.n)
+        return ElectronPhononRates(self, bin_weights, f, n)
 
-    def balance(self, bin_weights: BinWeights, f: Floats, n: Floats) -> tuple[Pair, Callable[[], GainLoss]]:
-        """`rates`, and how to get `gain_loss` of the same state: on graded grids they are found together.
-
-        Gain and loss are then exact to the rounding of their sum.
-        """
-        if not self._shares_phonons or len(f) < batched.FEWEST:
-            return self.rates(bin_weights, f, n), partial(self.gain_loss, bin_weights, f, n)
-        rates, parts = self._balanced(bin_weights, *checked_occupations(self.grid, bin_weights, f, n))
-        return rates, lambda: parts
-
-    def _balanced(self, bin_weights: BinWeights, f: Floats, n: Floats) -> tuple[Pair, GainLoss]:
-        rates = Pair(np.empty_like(f), np.empty_like(n))
-        parts = GainLoss(*(np.empty_like(a) for a in (f, f, n, n)))
-        self._batched_sums(batched.balance, bin_weights, f, n, *rates, *parts)
-        parts = parts._replace(
-            in_f=bin_weights.per_number(parts.in_f), out_f=bin_weights.per_number(parts.out_f)
-        )
-        return Pair(bin_weights.per_number(rates.f), rates.n), parts
-
-    def gain_loss(
-        self, bin_weights: BinWeights, f: Floats, n: Floats, collisions: Collisions = "all"
-    ) -> GainLoss:
-        """Gain and loss coefficients apart, none negative (by transforms: up to round-off).
-
-        Args:
-            bin_weights: spectrum of every cell, or one for all.
-            f: ``(cells, N)`` quasiparticle occupation.
-            n: ``(cells, K)`` phonon occupation.
-            collisions: ``"scattering"`` or ``"pairs"`` (recombination and pair breaking) alone are always
-                summed directly.
-        """
-        f, n = checked_occupations(self.grid, bin_weights, f, n)
-        which = self.chosen(bin_weights, f)
-        out = GainLoss(np.empty_like(f), np.empty_like(f), np.empty_like(n), np.empty_like(n))
-        if which == "graded":
-            events = self.events
-            if collisions != "all":
-                events = nonuniform.some(events, -1.0 if collisions == "scattering" else 1.0)
-            self._nonuniform_sums(nonuniform.coefficients, events, bin_weights, f, n, *out)
-        elif which == "fourier" and collisions == "all":
-            self._transforms(bin_weights).gain_loss(bin_weights, f, n, out)
-        else:
-            parts = collisions != "pairs", collisions != "scattering"
-            self._uniform_sums(uniform.coefficients, bin_weights, f, n, *parts, *out)
-        return out._replace(in_f=bin_weights.per_number(out.in_f), out_f=bin_weights.per_number(out.out_f))
-
-    def jvp(self, bin_weights: BinWeights, f: Floats, n: Floats, step_f: Floats, step_n: Floats) -> Pair:
-        """Jacobian of `rates` at ``(f, n)`` times ``(step_f, step_n)``."""
-        f, n = checked_occupations(self.grid, bin_weights, f, n)
-        step_f, step_n = checked_occupations(self.grid, bin_weights, step_f, step_n)
-        which = self.chosen(bin_weights, f)
-        out = Pair(np.empty_like(f), np.empty_like(n))
-        if which == "fourier":
-            here = self.gain_loss(bin_weights, f, n)
-            change = GainLoss(*(np.empty_like(part) for part in here))
-            self._transforms(bin_weights).derivative(bin_weights, f, n, step_f, step_n, change)
-            moved = change.rates(f, n)
-            return Pair(
-                bin_weights.per_number(moved.f) - (here.in_f + here.out_f) * step_f,
-                moved.n + (here.in_n - here.out_n) * step_n,
-            )
-        if which == "direct":
-            self._uniform_sums(uniform.product, bin_weights, f, n, step_f, step_n, *out)
-        elif len(f) >= batched.FEWEST:
-            self._batched_sums(batched.product, bin_weights, f, n, step_f, step_n, *out)
-        else:
-            self._nonuniform_sums(nonuniform.product, self.events, bin_weights, f, n, step_f, step_n, *out)
-        return Pair(bin_weights.per_number(out.f), out.n)
-
-    def jacobian(self, bin_weights: BinWeights, f: Floats, n: Floats) -> Blocks:
-        """Dense Jacobian of every cell, the block of phonons as a diagonal.
-
-        On a uniform grid that is exact. Where phonons of a collision are shared between points, what these
-        points do to one another is lumped into their diagonal such that energy is still conserved.
-        """
-        f, n = checked_occupations(self.grid, bin_weights, f, n)
-        cells, bins, points = f.shape[0], self.grid.n, self.grid.n_phonon
-        out = Blocks(
-            np.empty((cells, bins, bins)),
-            np.empty((cells, bins, points)),
-            np.empty((cells, points, bins)),
-            np.empty((cells, points)),
-        )
-        if self._shares_phonons:
-            self._nonuniform_sums(
-                nonuniform.jacobian, self.events, bin_weights, f, n, self.grid.phonon_energies, *out
-            )
-        else:
-            state = self._uniform(bin_weights), bin_weights.dos_weights, bin_weights.pair_weights, f, n
-            least = _WORTH_A_THREAD // bins
-            share(uniform.bin_rows, cells * bins, *state, out.ff, out.fn, least=least)
-            share(uniform.point_rows, cells * points, *state, out.nf, out.nn, least=least)
-        if bin_weights.renormalization is not None:
-            for block in (out.ff, out.fn):
-                block /= bin_weights.renormalization[:, :, None]
-        return out
-
-    def diagonal(self, bin_weights: BinWeights, f: Floats, n: Floats) -> Pair:
-        """Diagonal of the Jacobian."""
-        f, n = checked_occupations(self.grid, bin_weights, f, n)
-        if self._shares_phonons:
-            out = Pair(np.empty_like(f), np.empty_like(n))
-            self._nonuniform_sums(nonuniform.diagonal, self.events, bin_weights, f, n, *out)
-            return Pair(bin_weights.per_number(out.f), out.n)
-        here = self.gain_loss(bin_weights, f, n)
-        own = uniform.pair_self_rate(
-            self._uniform(bin_weights), bin_weights.dos_weights, bin_weights.pair_weights, f, n
-        )
-        return Pair(-(here.in_f + here.out_f + bin_weights.per_number(own)), here.in_n - here.out_n)
-
-    def _uniform_sums(self, loop: Callable, bin_weights: BinWeights, f: Floats, *rest: object) -> None:
-        """Direct sums in all cells."""
-        state = self._uniform(bin_weights), bin_weights.dos_weights, bin_weights.pair_weights, f
-        least = _WORTH_A_THREAD // self.grid.n**2
-        share(loop, f.shape[0], *state, *rest, least=least)
-
-    def _nonuniform_sums(
-        self,
-        loop: Callable,
-        events: nonuniform.PairTable,
-        bin_weights: BinWeights,
-        f: Floats,
-        *rest: object,
-    ) -> None:
-        """Sums over given collisions in all cells."""
-        self.modes(bin_weights)
-        state = events, bin_weights.dos_weights, bin_weights.pair_weights, f
-        least = _WORTH_A_THREAD // (10 * max(1, events.lower.size))
-        share(loop, f.shape[0], *state, *rest, least=least)
-
-    def _batched_sums(self, loop: Callable, bin_weights: BinWeights, f: Floats, *rest: object) -> None:
-        """Sums over all collisions in groups of cells."""
-        self.modes(bin_weights)
-        state = self.events, bin_weights.dos_weights, bin_weights.pair_weights, f
-        share(loop, len(f), *state, *rest, least=batched.FEWEST, block=batched.TOGETHER)
-
-    def _uniform(self, bin_weights: BinWeights) -> uniform.Uniform:
+    def uniform(self, bin_weights: BinWeights) -> uniform.Uniform:
         """Strengths and modes at bin weights; those of the last one are kept."""
         shares = bin_weights.phonon_shares
         if self._prepared is None or self._prepared[0] is not shares:
@@ -350,9 +202,9 @@ class ElectronPhonon:
             self._prepared = shares, made, None
         return self._prepared[1]
 
-    def _transforms(self, bin_weights: BinWeights) -> FourierSums:
+    def transforms(self, bin_weights: BinWeights) -> FourierSums:
         """Transforms with the same."""
-        made = self._uniform(bin_weights)
+        made = self.uniform(bin_weights)
         assert self._prepared is not None
         if self._prepared[2] is None:
             self._prepared = self._prepared[0], made, FourierSums(made, self.grid.n)
@@ -369,3 +221,157 @@ class ElectronPhonon:
             if self._split_shares:
                 self._events = nonuniform.split_shares(self._events, self.grid)
         return self._events
+
+
+class ElectronPhononRates(OccupationRates):
+    """`ElectronPhonon` at given spectra and occupations."""
+
+    def __init__(self, operator: ElectronPhonon, bin_weights: BinWeights, f: Floats, n: Floats) -> None:
+        super().__init__(operator.grid, bin_weights, f, n)
+        self._operator, self._which = operator, operator.chosen(bin_weights, self.f)
+        #: On graded grids rates, gain and loss of several cells are found together.
+        self._batched = self._which == "graded" and len(self.f) >= batched.FEWEST
+
+    @cached_property
+    def rates(self) -> Pair:
+        if self._batched:
+            return self._balanced[0]
+        out = self._like_state()
+        if self._which == "fourier":
+            self._operator.transforms(self.bin_weights).rates(self.bin_weights, self.f, self.n, *out)
+        elif self._which == "direct":
+            self._uniform_sums(uniform.rates, self.n, *out)
+        else:
+            self._nonuniform_sums(nonuniform.rates, self._operator.events, self.n, *out)
+        return Pair(self.bin_weights.per_number(out.f), out.n)
+
+    def balance(self) -> GainLoss:
+        """Gain and loss coefficients; on graded grids exact to the rounding of their sum."""
+        return self._balanced[1] if self._batched else self.gain_loss()
+
+    @cached_property
+    def _balanced(self) -> tuple[Pair, GainLoss]:
+        rates, parts = self._like_state(), self._coefficients()
+        self._batched_sums(batched.balance, self.n, *rates, *parts)
+        return Pair(self.bin_weights.per_number(rates.f), rates.n), self._per_number(parts)
+
+    def gain_loss(self, collisions: Collisions = "all") -> GainLoss:
+        """Gain and loss coefficients apart, none negative (by transforms: up to round-off).
+
+        Args:
+            collisions: ``"scattering"`` or ``"pairs"`` (recombination and pair breaking) alone are always
+                summed directly.
+        """
+        out = self._coefficients()
+        if self._which == "graded":
+            events = self._operator.events
+            if collisions != "all":
+                events = nonuniform.some(events, -1.0 if collisions == "scattering" else 1.0)
+            self._nonuniform_sums(nonuniform.coefficients, events, self.n, *out)
+        elif self._which == "fourier" and collisions == "all":
+            return self._transformed
+        else:
+            parts = collisions != "pairs", collisions != "scattering"
+            self._uniform_sums(uniform.coefficients, self.n, *parts, *out)
+        return self._per_number(out)
+
+    @cached_property
+    def _transformed(self) -> GainLoss:
+        """Gain and loss by transforms."""
+        out = self._coefficients()
+        self._operator.transforms(self.bin_weights).gain_loss(self.bin_weights, self.f, self.n, out)
+        return self._per_number(out)
+
+    def jvp(self, step_f: Floats, step_n: Floats) -> Pair:
+        f, n = self.f, self.n
+        step_f, step_n = checked_occupations(self._operator.grid, self.bin_weights, step_f, step_n)
+        if self._which == "fourier":
+            here, change = self._transformed, self._coefficients()
+            transforms = self._operator.transforms(self.bin_weights)
+            transforms.derivative(self.bin_weights, f, n, step_f, step_n, change)
+            moved = change.rates(f, n)
+            return Pair(
+                self.bin_weights.per_number(moved.f) - (here.in_f + here.out_f) * step_f,
+                moved.n + (here.in_n - here.out_n) * step_n,
+            )
+        out = self._like_state()
+        if self._which == "direct":
+            self._uniform_sums(uniform.product, n, step_f, step_n, *out)
+        elif self._batched:
+            self._batched_sums(batched.product, n, step_f, step_n, *out)
+        else:
+            self._nonuniform_sums(nonuniform.product, self._operator.events, n, step_f, step_n, *out)
+        return Pair(self.bin_weights.per_number(out.f), out.n)
+
+    def jacobian(self) -> Blocks:
+        """Dense Jacobian of every cell, the block of phonons as a diagonal.
+
+        On a uniform grid that is exact. Where phonons of a collision are shared between points, what these
+        points do to one another is lumped into their diagonal such that energy is still conserved.
+        """
+        operator, weights = self._operator, self.bin_weights
+        (cells, bins), points = self.f.shape, self.n.shape[1]
+        out = Blocks(
+            np.empty((cells, bins, bins)),
+            np.empty((cells, bins, points)),
+            np.empty((cells, points, bins)),
+            np.empty((cells, points)),
+        )
+        if operator.shares_phonons:
+            energies = operator.grid.phonon_energies
+            self._nonuniform_sums(nonuniform.jacobian, operator.events, self.n, energies, *out)
+        else:
+            state = operator.uniform(weights), weights.dos_weights, weights.pair_weights, self.f, self.n
+            least = _WORTH_A_THREAD // bins
+            share(uniform.bin_rows, cells * bins, *state, out.ff, out.fn, least=least)
+            share(uniform.point_rows, cells * points, *state, out.nf, out.nn, least=least)
+        if weights.renormalization is not None:
+            for block in (out.ff, out.fn):
+                block /= weights.renormalization[:, :, None]
+        return out
+
+    def diagonal(self) -> Pair:
+        weights = self.bin_weights
+        if self._operator.shares_phonons:
+            out = self._like_state()
+            self._nonuniform_sums(nonuniform.diagonal, self._operator.events, self.n, *out)
+            return Pair(weights.per_number(out.f), out.n)
+        here, grid = self.gain_loss(), self._operator.uniform(weights)
+        own = uniform.pair_self_rate(grid, weights.dos_weights, weights.pair_weights, self.f, self.n)
+        return Pair(-(here.in_f + here.out_f + weights.per_number(own)), here.in_n - here.out_n)
+
+    def _like_state(self) -> Pair:
+        return Pair(np.empty_like(self.f), np.empty_like(self.n))
+
+    def _coefficients(self) -> GainLoss:
+        return GainLoss(*(np.empty_like(part) for part in (self.f, self.f, self.n, self.n)))
+
+    def _per_number(self, parts: GainLoss) -> GainLoss:
+        per_number = self.bin_weights.per_number
+        return parts._replace(in_f=per_number(parts.in_f), out_f=per_number(parts.out_f))
+
+    def _uniform_sums(self, loop: Callable, *rest: object) -> None:
+        """Direct sums in all cells."""
+        weights = self.bin_weights
+        state = self._operator.uniform(weights), weights.dos_weights, weights.pair_weights, self.f
+        least = _WORTH_A_THREAD // self._operator.grid.n**2
+        share(loop, len(self.f), *state, *rest, least=least)
+
+    def _nonuniform_sums(
+        self,
+        loop: Callable,
+        events: nonuniform.PairTable,
+        *rest: object,
+    ) -> None:
+        """Sums over given collisions in all cells."""
+        self._operator.modes(self.bin_weights)
+        state = events, self.bin_weights.dos_weights, self.bin_weights.pair_weights, self.f
+        least = _WORTH_A_THREAD // (10 * max(1, events.lower.size))
+        share(loop, len(self.f), *state, *rest, least=least)
+
+    def _batched_sums(self, loop: Callable, *rest: object) -> None:
+        """Sums over all collisions in groups of cells."""
+        self._operator.modes(self.bin_weights)
+        weights = self.bin_weights
+        state = self._operator.events, weights.dos_weights, weights.pair_weights, self.f
+        share(loop, len(self.f), *state, *rest, least=batched.FEWEST, block=batched.TOGETHER)

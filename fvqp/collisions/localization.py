@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fvqp.collisions.process import Blocks, GainLoss, Pair, checked_occupations
+from fvqp.collisions.process import Blocks, GainLoss, OccupationRates, Pair
 from fvqp.energy import BinWeights, EnergyAxis
 from fvqp.errors import CaseError
 from fvqp.typing import Floats
@@ -40,6 +40,8 @@ class Localization:
         bin: index of the bin of the localized states, the last without states of the spectrum.
         states: number of localized states; capture ends where they are full.
         energy: E_b.
+        of_capture: phonons of a captured quasiparticle of every bin, ``(N, K)``.
+        of_pair: phonons of a pair, ``(K,)``.
     """
 
     def __init__(
@@ -81,8 +83,8 @@ class Localization:
         above = np.arange(grid.n) > self.bin
         self._capture = np.where(above, rate, 0.0)
         per_mode = np.divide(1.0, capacity)
-        self._of_capture = _phonons(grid, np.where(above, grid.energies - self.energy, 0.0)) * per_mode
-        self._of_pair = _phonons(grid, np.array([2.0 * self.energy]))[0] * per_mode
+        self.of_capture = _phonons(grid, np.where(above, grid.energies - self.energy, 0.0)) * per_mode
+        self.of_pair = _phonons(grid, np.array([2.0 * self.energy]))[0] * per_mode
 
     def concentration(self, f: Floats) -> Floats:
         """c of every cell from ``f[cells, N]``."""
@@ -90,71 +92,80 @@ class Localization:
 
     def captured(self, bin_weights: BinWeights, f: Floats) -> Floats:
         """Return the rate at which localized quasiparticles come, for ``f[cells, N]``."""
-        lost = bin_weights.number * self._lost(bin_weights) * f
+        lost = bin_weights.number * self.capture_rates(bin_weights) * f
         return np.asarray(lost.sum(axis=1) * (1.0 - f[:, self.bin]))
 
-    def rates(self, bin_weights: BinWeights, f: Floats, n: Floats) -> Pair:
-        """``∂f/∂t`` and ``∂n/∂t``, of the spectrum without the localized states."""
-        f, n = checked_occupations(self.grid, bin_weights, f, n)
-        b = self.bin
-        lost = self._lost(bin_weights) * (1.0 - f[:, b, None]) * f
-        captured, annihilated = bin_weights.number * lost, self.law.rate(self.concentration(f))
-        out_f = -lost
-        out_f[:, b] = (captured.sum(axis=1) - annihilated) / self.states
-        return Pair(out_f, captured @ self._of_capture + 0.5 * annihilated[:, None] * self._of_pair)
+    def at(self, bin_weights: BinWeights, f: Floats, n: Floats) -> LocalizedRates:
+        """The rates at occupations ``f[cell, bin]`` and ``n[cell, point]``; the spectrum is that without the
+        localized states."""
+        return LocalizedRates(self, bin_weights, f, n)
 
-    def gain_loss(self, bin_weights: BinWeights, f: Floats, n: Floats) -> GainLoss:
-        """Gain and loss coefficients apart, none negative."""
-        f, n = checked_occupations(self.grid, bin_weights, f, n)
-        b, lost = self.bin, self._lost(bin_weights)
-        in_f, out_f = np.zeros_like(f), lost * (1.0 - f[:, b, None])
-        c = self.concentration(f)
-        annihilated = self.law.rate(c)
-        in_f[:, b] = (bin_weights.number * lost * f).sum(axis=1) / self.states
+    def emitted(self, captured: Floats, annihilated: Floats) -> Floats:
+        """``∂n/∂t`` by quasiparticles captured, ``(cells, N)``, and annihilated, ``(cells,)``."""
+        return captured @ self.of_capture + 0.5 * annihilated[:, None] * self.of_pair
+
+    def capture_rates(self, bin_weights: BinWeights) -> Floats:
+        """Rate of capture of every bin with states, ``(cells or 1, N)``."""
+        return np.where(bin_weights.active, self._capture, 0.0)
+
+
+class LocalizedRates(OccupationRates):
+    """`Localization` at given spectra and occupations."""
+
+    def __init__(self, process: Localization, bin_weights: BinWeights, f: Floats, n: Floats) -> None:
+        super().__init__(process.grid, bin_weights, f, n)
+        self._process, self._bin = process, process.bin
+        self._rate = process.capture_rates(bin_weights)
+        self._free, self._c = 1.0 - self.f[:, process.bin, None], process.concentration(self.f)
+
+    @property
+    def rates(self) -> Pair:
+        p, lost = self._process, self._rate * self._free * self.f
+        captured, annihilated = self.bin_weights.number * lost, p.law.rate(self._c)
+        out_f = -lost
+        out_f[:, self._bin] = (captured.sum(axis=1) - annihilated) / p.states
+        return Pair(out_f, p.emitted(captured, annihilated))
+
+    def gain_loss(self) -> GainLoss:
+        p, b, c = self._process, self._bin, self._c
+        in_f, out_f = np.zeros_like(self.f), self._rate * self._free + np.zeros_like(self.f)
+        annihilated = p.law.rate(c)
+        in_f[:, b] = (self.bin_weights.number * self._rate * self.f).sum(axis=1) / p.states
         out_f[:, b] = np.divide(annihilated, c, out=np.zeros_like(c), where=c > 0.0)
-        return GainLoss(in_f, out_f, self.rates(bin_weights, f, n).n / (1.0 + n), np.zeros_like(n))
+        return GainLoss(in_f, out_f, self.rates.n / (1.0 + self.n), np.zeros_like(self.n))
 
-    def jvp(self, bin_weights: BinWeights, f: Floats, n: Floats, step_f: Floats, step_n: Floats) -> Pair:
-        """Jacobian of `rates` at ``(f, n)`` times ``(step_f, step_n)``."""
-        f, n = checked_occupations(self.grid, bin_weights, f, n)
-        b, rate = self.bin, self._lost(bin_weights)
-        lost = rate * ((1.0 - f[:, b, None]) * step_f - step_f[:, b, None] * f)
-        captured = bin_weights.number * lost
-        annihilated = self.law.derivative(self.concentration(f)) * self.states * step_f[:, b]
+    def jvp(self, step_f: Floats, step_n: Floats) -> Pair:
+        p, b = self._process, self._bin
+        lost = self._rate * (self._free * step_f - step_f[:, b, None] * self.f)
+        captured = self.bin_weights.number * lost
+        annihilated = p.law.derivative(self._c) * p.states * step_f[:, b]
         out_f = -lost
-        out_f[:, b] = (captured.sum(axis=1) - annihilated) / self.states
-        return Pair(out_f, captured @ self._of_capture + 0.5 * annihilated[:, None] * self._of_pair)
+        out_f[:, b] = (captured.sum(axis=1) - annihilated) / p.states
+        return Pair(out_f, p.emitted(captured, annihilated))
 
-    def jacobian(self, bin_weights: BinWeights, f: Floats, n: Floats) -> Blocks:
-        """Jacobian of `rates`."""
-        f, n = checked_occupations(self.grid, bin_weights, f, n)
-        (cells, bins), points, b = f.shape, self.grid.n_phonon, self.bin
-        rate = np.broadcast_to(self._lost(bin_weights), f.shape)
-        number = np.broadcast_to(bin_weights.number, f.shape)
-        free, slope = 1.0 - f[:, b, None], self.law.derivative(self.concentration(f))
+    def jacobian(self) -> Blocks:
+        p, b, f = self._process, self._bin, self.f
+        (cells, bins), points = f.shape, p.grid.n_phonon
+        rate = np.broadcast_to(self._rate, f.shape)
+        number = np.broadcast_to(self.bin_weights.number, f.shape)
+        free, slope = self._free, p.law.derivative(self._c)
         ff, nf = np.zeros((cells, bins, bins)), np.zeros((cells, points, bins))
         every = np.arange(bins)
         ff[:, every, every] = -rate * free
         ff[:, :, b] = rate * f
-        ff[:, b, :] = number * rate * free / self.states
-        ff[:, b, b] = -(number * rate * f).sum(axis=1) / self.states - slope
-        nf[:] = self._of_capture.T * (number * rate * free)[:, None, :]
-        nf[:, :, b] = -(number * rate * f) @ self._of_capture
-        nf[:, :, b] += 0.5 * (self.states * slope)[:, None] * self._of_pair
+        ff[:, b, :] = number * rate * free / p.states
+        ff[:, b, b] = -(number * rate * f).sum(axis=1) / p.states - slope
+        nf[:] = p.of_capture.T * (number * rate * free)[:, None, :]
+        nf[:, :, b] = -(number * rate * f) @ p.of_capture
+        nf[:, :, b] += 0.5 * (p.states * slope)[:, None] * p.of_pair
         return Blocks(ff, np.zeros((cells, bins, points)), nf, np.zeros((cells, points)))
 
-    def diagonal(self, bin_weights: BinWeights, f: Floats, n: Floats) -> Pair:
-        """Diagonal of the Jacobian."""
-        f, n = checked_occupations(self.grid, bin_weights, f, n)
-        b, rate = self.bin, self._lost(bin_weights)
-        out = -rate * (1.0 - f[:, b, None]) + np.zeros_like(f)
-        out[:, b] = -(bin_weights.number * rate * f).sum(axis=1) / self.states
-        out[:, b] -= self.law.derivative(self.concentration(f))
-        return Pair(out, np.zeros_like(n))
-
-    def _lost(self, bin_weights: BinWeights) -> Floats:
-        """Rate of capture of every bin with states, ``(cells or 1, N)``."""
-        return np.where(bin_weights.active, self._capture, 0.0)
+    def diagonal(self) -> Pair:
+        p, b = self._process, self._bin
+        out = -self._rate * self._free + np.zeros_like(self.f)
+        out[:, b] = -(self.bin_weights.number * self._rate * self.f).sum(axis=1) / p.states
+        out[:, b] -= p.law.derivative(self._c)
+        return Pair(out, np.zeros_like(self.n))
 
 
 def _phonons(grid: EnergyAxis, energies: Floats) -> Floats:

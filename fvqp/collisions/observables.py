@@ -75,11 +75,11 @@ def inverse_lifetimes(
     Rates of quasiparticles are divided by ``1 − f``, as it is done there (theory: collisions, Eq. lifetimes).
     Those of scattering are without shares of phonon modes, which move final states next to the gap.
     """
-    scattering = operator.gain_loss(bin_weights, f, n, "scattering")
+    scattering = operator.at(bin_weights, f, n).gain_loss("scattering")
     alone = scattering
     if bin_weights.phonon_shares is not None:
-        alone = operator.gain_loss(replace(bin_weights, phonon_shares=None), f, n, "scattering")
-    pairs = operator.gain_loss(bin_weights, f, n, "pairs")
+        alone = operator.at(replace(bin_weights, phonon_shares=None), f, n).gain_loss("scattering")
+    pairs = operator.at(bin_weights, f, n).gain_loss("pairs")
     return InverseLifetimes(
         alone.out_f / (1.0 - f),
         pairs.out_f / (1.0 - f),

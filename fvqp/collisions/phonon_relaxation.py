@@ -111,34 +111,36 @@ class EnergyPhononRates(PhononRates):
 
     def __init__(self, collisions: PhononCollisions, spectra: Spectra, f: Floats) -> None:
         super().__init__(collisions)
-        widths, operator, f_L = collisions.grid.widths, collisions.operator, f[:, 0]
-        self._weights = BinWeights(spectra.dos * widths, spectra.pairing * widths)
-        self._f, self._scale = 0.5 * (1.0 - f_L), collisions.strength * spectra.dos
+        widths, operator = collisions.grid.widths, collisions.operator
+        weights = BinWeights(spectra.dos * widths, spectra.pairing * widths)
+        f_qp, self._scale = 0.5 * (1.0 - f[:, 0]), collisions.strength * spectra.dos
         bath, leaves = np.broadcast_to(collisions.bath, (len(f), collisions.bath.size)), collisions.leaves
         if collisions.quasistatic is None:
             # Energies of a point's phonons are one and the same, and gain and loss are linear in n. A step of
             # Newton's method for f_L may invert quasiparticles such that phonons have no steady state; they
             # then decay at the slowest rate.
-            now = operator.gain_loss(self._weights, self._f, bath)
+            now = operator.at(weights, f_qp, bath).gain_loss()
             self.decay = np.maximum(now.out_n - now.in_n + leaves, SLOWEST * leaves)
             self.n = (now.in_n + bath * leaves) / self.decay
-            parts = operator.gain_loss(self._weights, self._f, self.n)
-            change = parts.rates(self._f, self.n).f
+            parts = operator.at(weights, f_qp, self.n).gain_loss()
+            change = parts.rates(f_qp, self.n).f
+            slope_at = self.n
         else:
-            states = self._weights.dos_weights, self._weights.pair_weights, self._weights.dos_weights
+            states = weights.dos_weights, weights.pair_weights, weights.dos_weights
             both = np.concatenate([f, np.zeros_like(f)], axis=1)
             self.n, self.decay, _ = collisions.quasistatic.steady(states, both)
-            (change, _), found = operator.balance(self._weights, self._f, self.n)
-            parts = found()
+            found = operator.at(weights, f_qp, self.n)
+            change, parts = found.rates.f, found.balance()
+            slope_at = np.maximum(self.n, STEEPEST)
         # On graded axes gain and loss are cut where f is not between 0 and 1, the rates are not.
+        self._slopes = operator.at(weights, f_qp, slope_at)
         self.rates = (-2.0 * self._scale * change)[:, None]
         self.loss = (self._scale * (parts.in_f + parts.out_f))[:, None]
 
     def jvp(self, step: Floats) -> Floats:
-        operator, step_f, still = self._collisions.operator, -0.5 * step[:, 0], np.zeros_like(self.n)
-        n = self.n if self._collisions.quasistatic is None else np.maximum(self.n, STEEPEST)
-        moved = operator.jvp(self._weights, self._f, n, step_f, still)
-        moved = operator.jvp(self._weights, self._f, n, step_f, moved.n / self.decay)
+        step_f, still = -0.5 * step[:, 0], np.zeros_like(self.n)
+        moved = self._slopes.jvp(step_f, still)
+        moved = self._slopes.jvp(step_f, moved.n / self.decay)
         return np.asarray(-2.0 * self._scale * moved.f)[:, None]
 
 

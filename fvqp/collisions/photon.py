@@ -8,13 +8,14 @@ in units of 1/τ0, powers per volume in units of 4 N0 Δ0²/τ0.
 from __future__ import annotations
 
 import copy
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.sparse import csr_array
 
-from fvqp.collisions.process import Blocks, Flow, GainLoss, Pair, checked_occupations
+from fvqp.collisions.process import Blocks, ExternalRates, Flow, GainLoss, Pair
 from fvqp.energy import BinWeights, EnergyAxis
 from fvqp.errors import CaseError, ConvergenceError
 from fvqp.typing import Bools, Floats, Ints
@@ -26,7 +27,7 @@ class PhotonDrive:
     Between E and E + ω0 quasiparticles scatter, for any ω0; photons of ω0 > 2Δ break pairs besides, and
     pairs emit them. ω0 need not be a multiple of a bin width. Transitions above the last bin are left out.
 
-    At a given power all methods raise `ConvergenceError` for a state that cannot absorb it: without
+    At a given power rates raise `ConvergenceError` for a state that cannot absorb it: without
     quasiparticles, or with more of them at higher energies.
 
     Attributes:
@@ -35,6 +36,7 @@ class PhotonDrive:
         absorption: rate of absorption per coherence factor and ρ of the final state, scalar or ``(cells,)``.
         emission: the same of emission; it exceeds `absorption` by spontaneous emission.
         power: absorbed power per volume that is kept by scaling both rates, or None.
+        events: transitions.
     """
 
     sink = False
@@ -58,7 +60,7 @@ class PhotonDrive:
         self.absorption = _column("rate of absorption", absorption)
         self.emission = _column("rate of emission", emission)
         self.power = None if power is None else _column("absorbed power", power)
-        self._events = _transitions(grid, self.frequency)
+        self.events = _transitions(grid, self.frequency)
         self._known: tuple[BinWeights, Floats] | None = None
 
     @classmethod
@@ -109,19 +111,34 @@ class PhotonDrive:
         other._known = None
         return other
 
-    def rates(self, bin_weights: BinWeights, f: Floats, n: Floats) -> Pair:
-        """``∂f/∂t``; phonons do not take part."""
-        f, n = checked_occupations(self.grid, bin_weights, f, n)
-        net, scale = self._net(bin_weights, f)
-        return Pair(_per_state(scale * (net @ self._events.change), bin_weights), np.zeros_like(n))
+    def at(self, bin_weights: BinWeights, f: Floats, n: Floats) -> PhotonRates:
+        """The rates at occupations ``f[cell, bin]``; phonons do not take part."""
+        return PhotonRates(self, bin_weights, f, n)
 
-    def gain_loss(self, bin_weights: BinWeights, f: Floats, n: Floats) -> GainLoss:
-        """Gain and loss coefficients apart, none negative."""
-        f, n = checked_occupations(self.grid, bin_weights, f, n)
-        events = self._events
-        taken, given, star, free = events.occupations(f)
-        weight = self._net(bin_weights, f)[1] * self._weights(bin_weights)
-        up, down = weight * self.absorption, weight * self.emission
+    def weights(self, bin_weights: BinWeights) -> Floats:
+        """Return the weights of the transitions; those of the last bin weights are kept."""
+        if self._known is None or self._known[0] is not bin_weights:
+            self._known = bin_weights, self.events.weights(bin_weights)
+        return self._known[1]
+
+
+class PhotonRates(ExternalRates):
+    """`PhotonDrive` at given spectra and occupations."""
+
+    def __init__(self, drive: PhotonDrive, bin_weights: BinWeights, f: Floats, n: Floats) -> None:
+        super().__init__(drive.grid, bin_weights, f, n)
+        self._drive, self._events, self._weights = drive, drive.events, drive.weights(bin_weights)
+
+    @cached_property
+    def rates(self) -> Pair:
+        net, scale = self._net
+        return Pair(self._per_state(scale * (net @ self._events.change)), np.zeros_like(self.n))
+
+    def gain_loss(self) -> GainLoss:
+        events, f = self._events, self.f
+        taken, given, star, free = self._occupations
+        weight = self._net[1] * self._weights
+        up, down = weight * self._drive.absorption, weight * self._drive.emission
         empty, filled = up * free, down * star
         into = np.where(events.pairs, empty, filled) @ events.take_first
         out = np.where(events.pairs, filled, empty) @ events.take_first
@@ -129,122 +146,105 @@ class PhotonDrive:
             here = f[:, index]
             into = into + (up * taken * _ratio(free, 1.0 - here)) @ take
             out = out + (down * given * _ratio(star, here)) @ take
-        return GainLoss(
-            _per_state(into, bin_weights), _per_state(out, bin_weights), np.zeros_like(n), np.zeros_like(n)
-        )
+        nothing = np.zeros_like(self.n)
+        return GainLoss(self._per_state(into), self._per_state(out), nothing, nothing)
 
-    def jvp(self, bin_weights: BinWeights, f: Floats, n: Floats, step_f: Floats, step_n: Floats) -> Pair:
-        """Jacobian of `rates` at ``(f, n)`` times ``(step_f, step_n)``."""
-        f, n = checked_occupations(self.grid, bin_weights, f, n)
-        step_f, _ = checked_occupations(self.grid, bin_weights, step_f, step_n)
-        slopes = self._slopes(bin_weights, f)
+    def jvp(self, step_f: Floats, step_n: Floats) -> Pair:
+        slopes = self._slopes
         change = np.zeros_like(slopes[0])
         for slope, at in zip(slopes, self._events.bins, strict=True):
             change += slope * step_f[:, at]
-        if self.power is not None:
-            net, scale = self._net(bin_weights, f)
+        if self._drive.power is not None:
+            net, scale = self._net
             change = scale * (change - net * _ratio(_total(change), _total(net)))
-        return Pair(_per_state(change @ self._events.change, bin_weights), np.zeros_like(n))
+        return Pair(self._per_state(change @ self._events.change), np.zeros_like(self.n))
 
-    def jacobian(self, bin_weights: BinWeights, f: Floats, n: Floats) -> Blocks:
-        """Jacobian of `rates`."""
-        f, n = checked_occupations(self.grid, bin_weights, f, n)
-        (cells, bins), points = f.shape, n.shape[1]
-        events = self._events
-        slopes = self._slopes(bin_weights, f)
+    def jacobian(self) -> Blocks:
+        (cells, bins), points = self.f.shape, self.n.shape[1]
+        events, number = self._events, self.bin_weights.number[:, :, None]
         matrix = np.zeros((cells, bins, bins))
         entries = matrix.reshape(cells, -1).T
         for row, coefficient in zip(events.bins, events.coefficients, strict=True):
-            for column, slope in zip(events.bins, slopes, strict=True):
+            for column, slope in zip(events.bins, self._slopes, strict=True):
                 np.add.at(entries, row * bins + column, (coefficient * slope).T)
-        if self.power is not None:
-            net, scale = self._net(bin_weights, f)
-            by_f = _ratio(self._gradient(slopes), _total(net))
+        if self._drive.power is not None:
+            net, scale = self._net
+            by_f = _ratio(self._gradient(), _total(net))
             matrix -= (net @ events.change)[:, :, None] * by_f[:, None, :]
             matrix *= scale[..., None]
-        matrix = np.divide(
-            matrix, bin_weights.number[:, :, None], out=matrix, where=bin_weights.number[:, :, None] > 0.0
-        )
-        return Blocks(
-            matrix, np.zeros((cells, bins, points)), np.zeros((cells, points, bins)), np.zeros_like(n)
-        )
+        matrix = np.divide(matrix, number, out=matrix, where=number > 0.0)
+        nothing = np.zeros((cells, bins, points)), np.zeros((cells, points, bins)), np.zeros_like(self.n)
+        return Blocks(matrix, *nothing)
 
-    def diagonal(self, bin_weights: BinWeights, f: Floats, n: Floats) -> Pair:
-        """Diagonal of the Jacobian."""
-        f, n = checked_occupations(self.grid, bin_weights, f, n)
+    def diagonal(self) -> Pair:
         events = self._events
-        slopes = self._slopes(bin_weights, f)
-        out = np.zeros_like(f)
+        out = np.zeros_like(self.f)
         for row, coefficient in zip(events.bins, events.coefficients, strict=True):
-            for column, slope in zip(events.bins, slopes, strict=True):
+            for column, slope in zip(events.bins, self._slopes, strict=True):
                 same = row == column
                 np.add.at(out.T, row[same], (coefficient * slope)[:, same].T)
-        if self.power is not None:
-            net, scale = self._net(bin_weights, f)
-            out -= (net @ events.change) * _ratio(self._gradient(slopes), _total(net))
+        if self._drive.power is not None:
+            net, scale = self._net
+            out -= (net @ events.change) * _ratio(self._gradient(), _total(net))
             out *= scale
-        return Pair(_per_state(out, bin_weights), np.zeros_like(n))
+        return Pair(self._per_state(out), np.zeros_like(self.n))
 
-    def energy_flow(self, bin_weights: BinWeights, f: Floats, n: Floats) -> Flow:
+    def energy_flow(self) -> Flow:
         """Absorbed power less emitted power per volume, ω0 times the net number of photons absorbed."""
-        f, n = checked_occupations(self.grid, bin_weights, f, n)
-        net, scale = self._net(bin_weights, f)
-        return Flow(self.frequency * (scale * _total(net))[:, 0], np.zeros(f.shape[0]))
+        net, scale = self._net
+        return Flow(self._drive.frequency * (scale * _total(net))[:, 0], np.zeros(len(self.f)))
 
-    def number_flow(self, bin_weights: BinWeights, f: Floats, n: Floats) -> Flow:
+    def number_flow(self) -> Flow:
         """Quasiparticles made: two for every pair broken."""
-        f, n = checked_occupations(self.grid, bin_weights, f, n)
-        net, scale = self._net(bin_weights, f)
-        return Flow(2.0 * (scale * _total(net * self._events.pairs))[:, 0], np.zeros(f.shape[0]))
+        net, scale = self._net
+        return Flow(2.0 * (scale * _total(net * self._events.pairs))[:, 0], np.zeros(len(self.f)))
 
-    def _weights(self, bin_weights: BinWeights) -> Floats:
-        """Return the weights of the transitions; those of the last bin weights are kept."""
-        if self._known is None or self._known[0] is not bin_weights:
-            self._known = bin_weights, self._events.weights(bin_weights)
-        return self._known[1]
+    @cached_property
+    def _occupations(self) -> tuple[Floats, Floats, Floats, Floats]:
+        return self._events.occupations(self.f)
 
-    def _bare(self, bin_weights: BinWeights, f: Floats) -> Floats:
-        """Photons absorbed less emitted, of every transition, before scaling to a power."""
-        events = self._events
-        taken, given, star, free = events.occupations(f)
-        bracket = self.absorption * taken * free - self.emission * star * given
-        return np.asarray(self._weights(bin_weights) * bracket)
-
-    def _net(self, bin_weights: BinWeights, f: Floats) -> tuple[Floats, Floats]:
-        """`_bare` rates and their scale, ``(cells, 1)``."""
-        net = self._bare(bin_weights, f)
-        if self.power is None:
-            return net, np.ones((f.shape[0], 1))
-        absorbed = self.frequency * _total(net)
-        if np.any((absorbed <= 0.0) & (self.power > 0.0)):
-            cell = int(np.argmax((absorbed <= 0.0) & (self.power > 0.0)))
+    @cached_property
+    def _net(self) -> tuple[Floats, Floats]:
+        """Photons absorbed less emitted, of every transition, before scaling to a power; the scale,
+        ``(cells, 1)``."""
+        drive, (taken, given, star, free) = self._drive, self._occupations
+        net = self._weights * (drive.absorption * taken * free - drive.emission * star * given)
+        if drive.power is None:
+            return net, np.ones((len(self.f), 1))
+        absorbed = drive.frequency * _total(net)
+        if np.any((absorbed <= 0.0) & (drive.power > 0.0)):
+            cell = int(np.argmax((absorbed <= 0.0) & (drive.power > 0.0)))
             raise ConvergenceError(
                 f"photon drive at given absorbed power: the quasiparticles of cell {cell} absorb no more "
-                f"photons of {self.frequency:g} Δ0 than they emit; start with some quasiparticles, and with "
+                f"photons of {drive.frequency:g} Δ0 than they emit; start with some quasiparticles, and with "
                 "more photons than such as are in equilibrium with them"
             )
-        return net, _ratio(np.broadcast_to(self.power, absorbed.shape), absorbed)
+        return net, _ratio(np.broadcast_to(drive.power, absorbed.shape), absorbed)
 
-    def _slopes(self, bin_weights: BinWeights, f: Floats) -> tuple[Floats, Floats, Floats]:
-        """Derivatives of `_bare` by the occupations of the three bins of a transition."""
-        events = self._events
-        taken, given, star, free = events.occupations(f)
-        weight = self._weights(bin_weights)
-        by_first = weight * (self.absorption * free + self.emission * star) * events.sense
-        by_star = -weight * (self.absorption * taken + self.emission * given)
-        left, right = f[:, events.left], f[:, events.right]
+    @cached_property
+    def _slopes(self) -> tuple[Floats, Floats, Floats]:
+        """Derivatives of the net absorption, before scaling, by the occupations of the three bins of a
+        transition."""
+        drive, events, weight = self._drive, self._events, self._weights
+        taken, given, star, free = self._occupations
+        by_first = weight * (drive.absorption * free + drive.emission * star) * events.sense
+        by_star = -weight * (drive.absorption * taken + drive.emission * given)
+        left, right = self.f[:, events.left], self.f[:, events.right]
         spread = star * free
         by_left = (1.0 - events.share) * _ratio(spread, left * (1.0 - left))
         by_right = events.share * _ratio(spread, right * (1.0 - right))
         alone = events.share == 0.0
         return by_first, by_star * np.where(alone, 1.0, by_left), by_star * np.where(alone, 0.0, by_right)
 
-    def _gradient(self, slopes: tuple[Floats, Floats, Floats]) -> Floats:
+    def _gradient(self) -> Floats:
         """Derivative of the number of photons absorbed, ``(cells, N)``."""
-        out = np.zeros((slopes[0].shape[0], self.grid.n))
-        for slope, at in zip(slopes, self._events.bins, strict=True):
+        out = np.zeros_like(self.f)
+        for slope, at in zip(self._slopes, self._events.bins, strict=True):
             np.add.at(out.T, at, slope.T)
         return out
+
+    def _per_state(self, amount: Floats) -> Floats:
+        return _ratio(amount, self.bin_weights.number)
 
 
 class _Transitions(NamedTuple):
@@ -374,10 +374,6 @@ def _total(net: Floats) -> Floats:
 def _ratio(a: Floats, b: Floats) -> Floats:
     """a/b, and 0 where b is 0."""
     return np.divide(a, b, out=np.zeros(np.broadcast_shapes(a.shape, b.shape)), where=b != 0.0)
-
-
-def _per_state(amount: Floats, bin_weights: BinWeights) -> Floats:
-    return _ratio(amount, bin_weights.number)
 
 
 def _column(name: str, value: ArrayLike) -> Floats:

@@ -1,12 +1,17 @@
-"""Processes of quasiparticles and phonons at a point: the interface that all of them have.
+"""Processes at a point: the interface that all of them have.
 
-Collisions, drives, injection and escape are processes. They act in every cell by itself, on occupations
-``f[cell, bin]`` and ``n[cell, point]`` of one `EnergyAxis`, and their rates add up. Energies are in units
-of Δ0, rates in units of 1/τ0.
+A process is asked ``at(spectra, state)`` and answers with its ``rates`` there, with ``jvp``, their change
+along a step of the state, and with what else solvers need; work that these share is done once. Collisions,
+drives, injection and escape are processes. They act in every cell by itself, and their rates add up.
+
+Here the state is that of the Boltzmann models, occupations ``f[cell, bin]`` of quasiparticles and
+``n[cell, point]`` of phonons on one `EnergyAxis`; `fvqp.collisions.collision_sum` has the distributions f_L
+and f_T of the Usadel model. Energies are in units of Δ0, rates in units of 1/τ0.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -63,34 +68,73 @@ class Flow(NamedTuple):
     """Into phonons, in the same units."""
 
 
-class Process(Protocol):
-    """Something that changes occupations; ``bin_weights`` has one row a cell, or one for all."""
+class OccupationRates(ABC):
+    """Rates of a process at given spectra and occupations, which must stay what they are.
 
-    def rates(self, bin_weights: BinWeights, f: Floats, n: Floats) -> Pair:
+    What several of these methods need is computed once.
+
+    Attributes:
+        bin_weights: one row a cell, or one for all.
+        f, n: ``(cells, N)`` and ``(cells, K)``, read only.
+
+    Raises:
+        CaseError: shapes that fit neither each other nor the grid.
+    """
+
+    def __init__(self, grid: EnergyAxis, bin_weights: BinWeights, f: Floats, n: Floats) -> None:
+        self.bin_weights = bin_weights
+        self.f, self.n = checked_occupations(grid, bin_weights, f, n)
+
+    @property
+    @abstractmethod
+    def rates(self) -> Pair:
         """``∂f/∂t`` and ``∂n/∂t``."""
-        ...
 
-    def gain_loss(self, bin_weights: BinWeights, f: Floats, n: Floats) -> GainLoss:
+    @abstractmethod
+    def gain_loss(self) -> GainLoss:
         """Gain and loss coefficients apart, none negative."""
-        ...
 
-    def jvp(self, bin_weights: BinWeights, f: Floats, n: Floats, step_f: Floats, step_n: Floats) -> Pair:
-        """Jacobian of `rates` at ``(f, n)`` times ``(step_f, step_n)``."""
-        ...
+    def balance(self) -> GainLoss:
+        """`gain_loss`, or faster, as a part of `rates`, to the rounding of their sum."""
+        return self.gain_loss()
 
-    def jacobian(self, bin_weights: BinWeights, f: Floats, n: Floats) -> Blocks:
+    @abstractmethod
+    def jvp(self, step_f: Floats, step_n: Floats) -> Pair:
+        """Change of `rates` along ``(step_f, step_n)``: the Jacobian's action."""
+
+    @abstractmethod
+    def jacobian(self) -> Blocks:
         """Jacobian of `rates`."""
-        ...
 
-    def diagonal(self, bin_weights: BinWeights, f: Floats, n: Floats) -> Pair:
+    @abstractmethod
+    def diagonal(self) -> Pair:
         """Diagonal of the Jacobian."""
+
+
+class ExternalRates(OccupationRates):
+    """Rates of a process that exchanges energy or particles with the outside."""
+
+    @abstractmethod
+    def energy_flow(self) -> Flow:
+        """Power into quasiparticles ``Σ s E ḟ`` and into phonons ``Σ g ω ṅ`` of every cell."""
+
+    @abstractmethod
+    def number_flow(self) -> Flow:
+        """Quasiparticles ``Σ s ḟ`` and phonons ``Σ g ṅ`` that enter every cell in unit time."""
+
+
+class Process(Protocol):
+    """Something that changes occupations."""
+
+    def at(self, bin_weights: BinWeights, f: Floats, n: Floats) -> OccupationRates:
+        """The rates at occupations ``f[cell, bin]`` and ``n[cell, point]``."""
         ...
 
 
 class ExternalProcess(Process, Protocol):
     """A process that exchanges energy or particles with the outside: drives, sources, escape.
 
-    Processes without these two methods keep the energy of quasiparticles and phonons together.
+    Other processes keep the energy of quasiparticles and phonons together.
 
     Attributes:
         sink: True if it counts among losses, not among sources.
@@ -98,12 +142,8 @@ class ExternalProcess(Process, Protocol):
 
     sink: bool
 
-    def energy_flow(self, bin_weights: BinWeights, f: Floats, n: Floats) -> Flow:
-        """Power into quasiparticles ``Σ s E ḟ`` and into phonons ``Σ g ω ṅ`` of every cell."""
-        ...
-
-    def number_flow(self, bin_weights: BinWeights, f: Floats, n: Floats) -> Flow:
-        """Quasiparticles ``Σ s ḟ`` and phonons ``Σ g ṅ`` that enter every cell in unit time."""
+    def at(self, bin_weights: BinWeights, f: Floats, n: Floats) -> ExternalRates:
+        """The rates at these occupations."""
         ...
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fvqp.collisions.electron_phonon import Coupling, phonon_modes
-from fvqp.collisions.process import Blocks, Flow, GainLoss, Pair, checked_occupations
+from fvqp.collisions.process import Blocks, ExternalRates, Flow, GainLoss, Pair
 from fvqp.energy import BinWeights, EnergyAxis
 from fvqp.errors import CaseError
 from fvqp.typing import Floats
@@ -112,56 +112,62 @@ class LinearProcess(ABC):
     def coefficients(self, bin_weights: BinWeights) -> GainLoss:
         """Return coefficients of one row for all cells, or of one for each."""
 
-    def rates(self, bin_weights: BinWeights, f: Floats, n: Floats) -> Pair:
-        """``∂f/∂t`` and ``∂n/∂t``."""
-        f, n = checked_occupations(self.grid, bin_weights, f, n)
-        a, b, c, d = self.coefficients(bin_weights)
-        return Pair(a - (a + b) * f, c - (d - c) * n)
+    def at(self, bin_weights: BinWeights, f: Floats, n: Floats) -> LinearRates:
+        """The rates at occupations ``f[cell, bin]`` and ``n[cell, point]``."""
+        return LinearRates(self, bin_weights, f, n)
 
-    def gain_loss(self, bin_weights: BinWeights, f: Floats, n: Floats) -> GainLoss:
-        """Gain and loss coefficients apart, none negative."""
-        f, n = checked_occupations(self.grid, bin_weights, f, n)
-        a, b, c, d = self.coefficients(bin_weights)
-        return GainLoss(a + 0.0 * f, b + 0.0 * f, c + 0.0 * n, d + 0.0 * n)
+    def modes(self, bin_weights: BinWeights) -> Floats:
+        """Phonon modes of every point, ``(K,)`` or ``(cells, K)``."""
+        shares = bin_weights.phonon_shares
+        return self._modes if shares is None else self._modes * shares
 
-    def jvp(self, bin_weights: BinWeights, f: Floats, n: Floats, step_f: Floats, step_n: Floats) -> Pair:
-        """Jacobian of `rates` times ``(step_f, step_n)``."""
-        by_f, by_n = self.diagonal(bin_weights, f, n)
+
+class LinearRates(ExternalRates):
+    """`LinearProcess` at given spectra and occupations."""
+
+    def __init__(self, process: LinearProcess, bin_weights: BinWeights, f: Floats, n: Floats) -> None:
+        super().__init__(process.grid, bin_weights, f, n)
+        self._process, self._parts = process, process.coefficients(bin_weights)
+
+    @property
+    def rates(self) -> Pair:
+        a, b, c, d = self._parts
+        return Pair(a - (a + b) * self.f, c - (d - c) * self.n)
+
+    def gain_loss(self) -> GainLoss:
+        a, b, c, d = self._parts
+        nothing_f, nothing_n = np.zeros_like(self.f), np.zeros_like(self.n)
+        return GainLoss(a + nothing_f, b + nothing_f, c + nothing_n, d + nothing_n)
+
+    def jvp(self, step_f: Floats, step_n: Floats) -> Pair:
+        by_f, by_n = self.diagonal()
         return Pair(by_f * step_f, by_n * step_n)
 
-    def jacobian(self, bin_weights: BinWeights, f: Floats, n: Floats) -> Blocks:
+    def jacobian(self) -> Blocks:
         """Jacobian of `rates`, a diagonal."""
-        by_f, by_n = self.diagonal(bin_weights, f, n)
+        by_f, by_n = self.diagonal()
         (cells, bins), points = by_f.shape, by_n.shape[1]
         matrix = np.zeros((cells, bins, bins))
         matrix[:, np.arange(bins), np.arange(bins)] = by_f
         return Blocks(matrix, np.zeros((cells, bins, points)), np.zeros((cells, points, bins)), by_n)
 
-    def diagonal(self, bin_weights: BinWeights, f: Floats, n: Floats) -> Pair:
-        """Diagonal of the Jacobian."""
-        f, n = checked_occupations(self.grid, bin_weights, f, n)
-        a, b, c, d = self.coefficients(bin_weights)
-        return Pair(np.zeros_like(f) - (a + b), np.zeros_like(n) - (d - c))
+    def diagonal(self) -> Pair:
+        a, b, c, d = self._parts
+        return Pair(np.zeros_like(self.f) - (a + b), np.zeros_like(self.n) - (d - c))
 
-    def energy_flow(self, bin_weights: BinWeights, f: Floats, n: Floats) -> Flow:
-        """Power that enters quasiparticles and phonons of every cell; negative where it leaves."""
-        rates = self.rates(bin_weights, f, n)
+    def energy_flow(self) -> Flow:
+        rates, grid = self.rates, self._process.grid
         return Flow(
-            (bin_weights.number * self.grid.energies * rates.f).sum(axis=1),
-            (rates.n * self._present(bin_weights)) @ self.grid.phonon_energies,
+            (self.bin_weights.number * grid.energies * rates.f).sum(axis=1),
+            (rates.n * self._process.modes(self.bin_weights)) @ grid.phonon_energies,
         )
 
-    def number_flow(self, bin_weights: BinWeights, f: Floats, n: Floats) -> Flow:
-        """Quasiparticles and phonons that enter every cell in unit time; negative where they leave."""
-        rates = self.rates(bin_weights, f, n)
+    def number_flow(self) -> Flow:
+        rates = self.rates
         return Flow(
-            (bin_weights.number * rates.f).sum(axis=1), (rates.n * self._present(bin_weights)).sum(axis=1)
+            (self.bin_weights.number * rates.f).sum(axis=1),
+            (rates.n * self._process.modes(self.bin_weights)).sum(axis=1),
         )
-
-    def _present(self, bin_weights: BinWeights) -> Floats:
-        """Phonon modes of every point, ``(K,)`` or ``(cells, K)``."""
-        shares = bin_weights.phonon_shares
-        return self._modes if shares is None else self._modes * shares
 
 
 class PhononInjection(LinearProcess):
@@ -206,11 +212,15 @@ class PhononInjection(LinearProcess):
         zero, into = np.zeros((1, self.grid.n)), self._into(bin_weights)
         return GainLoss(zero, zero, into, into)
 
-    def gain_loss(self, bin_weights: BinWeights, f: Floats, n: Floats) -> GainLoss:
+    def at(self, bin_weights: BinWeights, f: Floats, n: Floats) -> LinearRates:
+        return _InjectedPhonons(self, bin_weights, f, n)
+
+
+class _InjectedPhonons(LinearRates):
+    def gain_loss(self) -> GainLoss:
         """Gain alone: ``in_n (1 + n)`` is the rate of injection."""
-        f, n = checked_occupations(self.grid, bin_weights, f, n)
-        into = self._into(bin_weights) / (1.0 + n)
-        return GainLoss(np.zeros_like(f), np.zeros_like(f), into, np.zeros_like(n))
+        nothing_f, into = np.zeros_like(self.f), self._parts.in_n / (1.0 + self.n)
+        return GainLoss(nothing_f, nothing_f, into, np.zeros_like(self.n))
 
 
 class QuasiparticleInjection(LinearProcess):

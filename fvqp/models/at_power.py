@@ -130,4 +130,4 @@ def _absorbed(problem: BoltzmannProblem, drive: PhotonDrive, state: State) -> fl
     """Power by volume that a drive of given rates gives to quasiparticles."""
     (one,) = problem.media
     bin_weights = one.bin_weights(state.gap)
-    return float(drive.energy_flow(bin_weights, state.f[:, 0], state.n[:, 0]).quasiparticles[0])
+    return float(drive.at(bin_weights, state.f[:, 0], state.n[:, 0]).energy_flow().quasiparticles[0])

@@ -38,12 +38,12 @@ def generation(
     """
     made, new, total = np.zeros(f.shape[0]), np.zeros_like(n), np.zeros_like(n)
     for drive in drives:
-        made = made + drive.number_flow(bin_weights, f, n).quasiparticles
-        new += drive.gain_loss(bin_weights, f, n).in_n * (1.0 + n)
-    new += operator.gain_loss(bin_weights, f, n, "scattering").in_n * (1.0 + n)
-    pairs = operator.gain_loss(bin_weights, f, n, "pairs")
+        made = made + drive.at(bin_weights, f, n).number_flow().quasiparticles
+        new += drive.at(bin_weights, f, n).gain_loss().in_n * (1.0 + n)
+    new += operator.at(bin_weights, f, n).gain_loss("scattering").in_n * (1.0 + n)
+    pairs = operator.at(bin_weights, f, n).gain_loss("pairs")
     total += new + pairs.in_n * (1.0 + n)
     for exchange in exchanges:
-        total += exchange.gain_loss(bin_weights, f, n).in_n * (1.0 + n)
+        total += exchange.at(bin_weights, f, n).gain_loss().in_n * (1.0 + n)
     part = np.divide(new, total, out=np.zeros_like(n), where=total > 0.0)
     return np.asarray(made + 2.0 * (operator.modes(bin_weights) * pairs.out_n * n * part).sum(axis=1))

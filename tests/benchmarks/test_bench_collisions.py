@@ -84,14 +84,14 @@ def test_right_hand_side_at_400_bins(record_property):
     assert (grid.n, grid.n_phonon) == (400, 899)
     operator = ElectronPhonon(grid, COUPLING)
     assert operator.chosen(bin_weights, f) == "fourier"
-    rates = operator.rates(bin_weights, f, n)
+    rates = operator.at(bin_weights, f, n).rates
     plain = pair_matrices(operator, bin_weights.dos_weights[3], bin_weights.pair_weights[3], f[3], n[3])
     np.testing.assert_allclose(rates.f[3], plain[0], rtol=0.0, atol=1e-12 * np.abs(plain[0]).max())
     np.testing.assert_allclose(rates.n[3], plain[1], rtol=0.0, atol=1e-12 * np.abs(plain[1]).max())
 
-    cell = best(lambda: operator.rates(bin_weights, f, n)) / CELLS
+    cell = best(lambda: operator.at(bin_weights, f, n).rates) / CELLS
     direct = ElectronPhonon(grid, COUPLING, "direct")
-    summed = best(lambda: direct.rates(bin_weights, f, n), 3) / CELLS
+    summed = best(lambda: direct.at(bin_weights, f, n).rates, 3) / CELLS
     numpy_cell = best(
         lambda: pair_matrices(operator, bin_weights.dos_weights[3], bin_weights.pair_weights[3], f[3], n[3])
     )
@@ -121,7 +121,7 @@ def test_right_hand_side_on_two_threads(record_property, report):
         2.0,
     )
     set_num_threads(2)
-    batch, also = by_the_clock(lambda: operator.rates(bin_weights, f, n), 2.0)
+    batch, also = by_the_clock(lambda: operator.at(bin_weights, f, n).rates, 2.0)
     cell, disturbed = batch / CELLS, max(disturbed, also)
     record_property("microseconds_a_cell_on_two_threads", 1e6 * cell)
     record_property("numpy_pair_matrices_over_this", numpy_cell / cell)
@@ -143,7 +143,7 @@ def test_cost_exponent(record_property):
     for bins in sizes:
         grid, bin_weights, f, n = problem(bins, 32)
         operator = ElectronPhonon(grid, COUPLING, "fourier")
-        times.append(best(lambda: operator.rates(bin_weights, f, n)))  # noqa: B023
+        times.append(best(lambda: operator.at(bin_weights, f, n).rates))  # noqa: B023
     exponent = np.log(times[1] / times[0]) / np.log(sizes[1] / sizes[0])
     record_property("exponent", exponent)
     # the transforms alone have 1.08; the buffers of a cell of 3200 bins fill the cache that 400 bins share

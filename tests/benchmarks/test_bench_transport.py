@@ -97,7 +97,7 @@ def test_collisions(report: Callable[[str, str], None]) -> None:
     pairs = SHELLS * events.lower.size * float(np.mean(held / grid.n) ** 2)
     points = events.shares.size / events.lower.size
     collided = Work(
-        best(lambda: operator.balance(bin_weights, f, n), 5),
+        best(lambda: operator.at(bin_weights, f, n).rates, 5),
         pairs / TOGETHER * 8 * (4 + points),
         pairs * (PAIR + POINT * (points - 2)),
     )
@@ -116,7 +116,7 @@ def test_collisions(report: Callable[[str, str], None]) -> None:
     single = ElectronPhonon(grid, operator.coupling)
     alone = best(
         lambda: [
-            single.rates(bin_weights.rows(slice(c, c + 1)), f[c : c + 1], n[c : c + 1]) for c in range(4)
+            single.at(bin_weights.rows(slice(c, c + 1)), f[c : c + 1], n[c : c + 1]).rates for c in range(4)
         ],
         2,
     )

@@ -168,7 +168,7 @@ def test_bath_against_occupations(grid: EnergyAxis, gap: float) -> None:
     operator = ElectronPhonon(points, Coupling(BATH.kappa, 1.0), "direct" if grid.is_uniform else "graded")
     n = 1.0 / np.expm1(points.phonon_energies / BATH.temperature)
     bins = BinWeights(spectrum.dos * grid.widths, spectrum.pairing * grid.widths)
-    rates = operator.rates(bins, 0.5 * (1.0 - f[:, 0]), n[None]).f
+    rates = operator.at(bins, 0.5 * (1.0 - f[:, 0]), n[None]).rates.f
     expected = -2.0 * BATH.strength * spectrum.dos * rates
     found = BathCollisions(grid, BATH).at(spectrum, f).rates[:, 0]
     np.testing.assert_allclose(found, expected, atol=1e-11 * np.abs(expected).max())

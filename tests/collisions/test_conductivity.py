@@ -173,7 +173,7 @@ def test_absorbed_power_is_that_of_the_photon_drive():
     f = np.exp(-grid.energies / 0.4)[None] * (1.0 + 0.3 * np.sin(4.0 * grid.energies))
     n = np.zeros((1, grid.n_phonon))
     for omega in (0.2, 1.1, 2.3):
-        power = PhotonDrive.classical(grid, omega, 1.0).energy_flow(bcs_weights(grid, 1.0), f, n)
+        power = PhotonDrive.classical(grid, omega, 1.0).at(bcs_weights(grid, 1.0), f, n).energy_flow()
         sigma1 = MattisBardeen(grid, 1.0, omega)(f).sigma1[0]
         assert power.quasiparticles[0] == pytest.approx(0.5 * omega**2 * sigma1, rel=1e-3)
 

@@ -52,7 +52,7 @@ def test_kinetic_equations(name, grid):
     operator, bin_weights = ElectronPhonon(grid, COUPLING, name), bcs_weights(grid, grid.edges[0] + 0.03)
     f, n = random_state(grid, cells=1)
     close(
-        operator.rates(bin_weights, f, n),
+        operator.at(bin_weights, f, n).rates,
         [part[None] for part in plain_rates(operator, bin_weights, f[0], n[0])],
     )
 
@@ -65,30 +65,30 @@ def test_all_agree_with_direct_sums(name, grid, rule):
     reference, operator = ElectronPhonon(grid, COUPLING, "direct"), ElectronPhonon(grid, COUPLING, name)
     f, n = random_state(grid)
     step = random_state(grid, seed=9)
-    close(operator.rates(bin_weights, f, n), reference.rates(bin_weights, f, n))
-    close(operator.gain_loss(bin_weights, f, n), reference.gain_loss(bin_weights, f, n))
+    close(operator.at(bin_weights, f, n).rates, reference.at(bin_weights, f, n).rates)
+    close(operator.at(bin_weights, f, n).gain_loss(), reference.at(bin_weights, f, n).gain_loss())
     if name == "fourier":
         # on graded grids derivatives by n differ: n enters by a mean of two points, here of one
-        close(operator.diagonal(bin_weights, f, n), reference.diagonal(bin_weights, f, n))
-    close(operator.jvp(bin_weights, f, n, *step), reference.jvp(bin_weights, f, n, *step))
+        close(operator.at(bin_weights, f, n).diagonal(), reference.at(bin_weights, f, n).diagonal())
+    close(operator.at(bin_weights, f, n).jvp(*step), reference.at(bin_weights, f, n).jvp(*step))
 
 
 @pytest.mark.parametrize("name", ["direct", "fourier"])
 def test_rates_are_gain_less_loss_and_parts_add_up(name):
     operator, bin_weights = ElectronPhonon(UNIFORM, COUPLING, name), bcs_weights(UNIFORM, GAPS)
     f, n = random_state(UNIFORM)
-    whole = operator.gain_loss(bin_weights, f, n)
-    close(whole.rates(f, n), operator.rates(bin_weights, f, n))
-    scattering, pairs = (operator.gain_loss(bin_weights, f, n, part) for part in ("scattering", "pairs"))
+    whole = operator.at(bin_weights, f, n).gain_loss()
+    close(whole.rates(f, n), operator.at(bin_weights, f, n).rates)
+    scattering, pairs = (operator.at(bin_weights, f, n).gain_loss(part) for part in ("scattering", "pairs"))
     close([a + b for a, b in zip(scattering, pairs, strict=True)], whole)
 
 
 def test_parts_of_a_graded_grid_add_up():
     operator, bin_weights = ElectronPhonon(GRADED, COUPLING), bcs_weights(GRADED, GAPS)
     f, n = random_state(GRADED)
-    whole = operator.gain_loss(bin_weights, f, n)
-    close(whole.rates(f, n), operator.rates(bin_weights, f, n), 1e-13)
-    scattering, pairs = (operator.gain_loss(bin_weights, f, n, part) for part in ("scattering", "pairs"))
+    whole = operator.at(bin_weights, f, n).gain_loss()
+    close(whole.rates(f, n), operator.at(bin_weights, f, n).rates, 1e-13)
+    scattering, pairs = (operator.at(bin_weights, f, n).gain_loss(part) for part in ("scattering", "pairs"))
     close([a + b for a, b in zip(scattering, pairs, strict=True)], whole)
 
 
@@ -97,23 +97,23 @@ def test_jacobian_against_differences(name, grid):
     operator, bin_weights = ElectronPhonon(grid, COUPLING, name), bcs_weights(grid, GAPS)
     f, n = random_state(grid)
     step_f, step_n = random_state(grid, seed=3)
-    product = operator.jvp(bin_weights, f, n, step_f, step_n)
+    product = operator.at(bin_weights, f, n).jvp(step_f, step_n)
     # rates on uniform grids are quadratic: their central difference is exact
     small = 1e-4 if name == "graded" else 1.0
-    up = operator.rates(bin_weights, f + small * step_f, n + small * step_n)
-    down = operator.rates(bin_weights, f - small * step_f, n - small * step_n)
+    up = operator.at(bin_weights, f + small * step_f, n + small * step_n).rates
+    down = operator.at(bin_weights, f - small * step_f, n - small * step_n).rates
     if not (name == "graded" and grid is not GRADED):
         close(
             [(a - b) / (2 * small) for a, b in zip(up, down, strict=True)],
             product,
             1e-5 if small < 1 else 1e-13,
         )
-    blocks = operator.jacobian(bin_weights, f, n)
+    blocks = operator.at(bin_weights, f, n).jacobian()
     by_f = np.einsum("cij,cj->ci", blocks.ff, step_f), np.einsum("cki,ci->ck", blocks.nf, step_f)
-    close(by_f, operator.jvp(bin_weights, f, n, step_f, 0.0 * step_n), 1e-13)
-    by_n = operator.jvp(bin_weights, f, n, 0.0 * step_f, step_n)
+    close(by_f, operator.at(bin_weights, f, n).jvp(step_f, 0.0 * step_n), 1e-13)
+    by_n = operator.at(bin_weights, f, n).jvp(0.0 * step_f, step_n)
     close([np.einsum("cik,ck->ci", blocks.fn, step_n)], [by_n.f], 1e-13)
-    diagonal = operator.diagonal(bin_weights, f, n)
+    diagonal = operator.at(bin_weights, f, n).diagonal()
     close([np.diagonal(blocks.ff, axis1=1, axis2=2)], [diagonal.f], 1e-13)
     if name != "graded":
         close([blocks.nn * step_n, blocks.nn], [by_n.n, diagonal.n], 1e-13)
@@ -122,7 +122,7 @@ def test_jacobian_against_differences(name, grid):
 @pytest.mark.parametrize(("name", "grid"), EVALUATIONS, ids=ids)
 def test_blocks_of_the_jacobian_conserve_energy(name, grid):
     operator, bin_weights = ElectronPhonon(grid, COUPLING, name), bcs_weights(grid, GAPS)
-    blocks = operator.jacobian(bin_weights, *random_state(grid))
+    blocks = operator.at(bin_weights, *random_state(grid)).jacobian()
     of_f, of_n = bin_weights.dos_weights * grid.energies, operator.phonon_modes * grid.phonon_energies
     into_f, into_n = of_f[:, :, None] * blocks.ff, of_n[:, None] * blocks.nf
     moved = np.abs(into_f).sum(axis=1) + np.abs(into_n).sum(axis=1)
@@ -149,9 +149,9 @@ def test_many_cells_equal_single_cells():
     for name in ("direct", "fourier", "graded"):
         operator, bin_weights = ElectronPhonon(grid, COUPLING, name), bcs_weights(grid, gaps)
         f, n = random_state(grid, cells=gaps.size)
-        together = operator.rates(bin_weights, f, n)
+        together = operator.at(bin_weights, f, n).rates
         for c in (0, 7, 18):
-            alone = operator.rates(bcs_weights(grid, gaps[c]), f[c : c + 1], n[c : c + 1])
+            alone = operator.at(bcs_weights(grid, gaps[c]), f[c : c + 1], n[c : c + 1]).rates
             close([together.f[c : c + 1], together.n[c : c + 1]], alone, 1e-14)
 
 
@@ -162,7 +162,7 @@ def test_graded_grid_against_fine_uniform_grid():
         operator, bin_weights = ElectronPhonon(grid, COUPLING), bcs_weights(grid, 1.0)
         f, n = thermal_state(grid, 0.5, 1)
         f = f + 0.1 * np.exp(-0.5 * (grid.energies - 7.0) ** 2)
-        rates = operator.rates(bin_weights, f, 0.7 * n)
+        rates = operator.at(bin_weights, f, 0.7 * n).rates
         weights = bin_weights.dos_weights[0] * rates.f[0]
         spectrum = operator.phonon_modes * grid.phonon_energies * rates.n[0]
         low = 1.0 / (1.0 + np.exp((grid.phonon_energies - 3.0) / 0.3))
@@ -201,14 +201,18 @@ def test_graded_grid_against_fine_uniform_grid():
         (lambda: ElectronPhonon(EnergyAxis(GRADED.edges), COUPLING), "energy axis: has no phonon energies"),
         (lambda: ElectronPhonon(GRADED, COUPLING, "fft"), 'no evaluation "fft"'),
         (
-            lambda: ElectronPhonon(UNIFORM, COUPLING).rates(
-                bcs_weights(UNIFORM, 1.0), np.zeros((1, 3)), np.zeros((1, UNIFORM.n_phonon))
+            lambda: (
+                ElectronPhonon(UNIFORM, COUPLING)
+                .at(bcs_weights(UNIFORM, 1.0), np.zeros((1, 3)), np.zeros((1, UNIFORM.n_phonon)))
+                .rates
             ),
             "need f of shape",
         ),
         (
-            lambda: ElectronPhonon(UNIFORM, COUPLING).rates(
-                bcs_weights(UNIFORM, GAPS), *random_state(UNIFORM, 2)
+            lambda: (
+                ElectronPhonon(UNIFORM, COUPLING)
+                .at(bcs_weights(UNIFORM, GAPS), *random_state(UNIFORM, 2))
+                .rates
             ),
             "do not fit f",
         ),
@@ -228,11 +232,11 @@ def test_threads_do_not_change_anything(monkeypatch, evaluation):
 
     def found():
         return [
-            *operator.rates(bin_weights, f, n),
-            *operator.gain_loss(bin_weights, f, n),
-            *operator.jvp(bin_weights, f, n, 0.5 * f, 0.1 * n),
-            *operator.jacobian(bin_weights, f, n),
-            *operator.diagonal(bin_weights, f, n),
+            *operator.at(bin_weights, f, n).rates,
+            *operator.at(bin_weights, f, n).gain_loss(),
+            *operator.at(bin_weights, f, n).jvp(0.5 * f, 0.1 * n),
+            *operator.at(bin_weights, f, n).jacobian(),
+            *operator.at(bin_weights, f, n).diagonal(),
         ]
 
     alone = found()
@@ -249,9 +253,9 @@ def test_transforms_need_memory_in_proportion_to_bins():
         grid = EnergyAxis.uniform(8.0 / bins, 9.0, start=1.0)
         operator, bin_weights = ElectronPhonon(grid, COUPLING, "fourier"), bcs_weights(grid, 1.0)
         f, n = np.full((1, grid.n), 0.1), np.full((1, grid.n_phonon), 0.1)
-        operator.rates(bin_weights, f, n)
+        _ = operator.at(bin_weights, f, n).rates
         tracemalloc.start()
-        ElectronPhonon(grid, COUPLING, "fourier").rates(bin_weights, f, n)
+        _ = ElectronPhonon(grid, COUPLING, "fourier").at(bin_weights, f, n).rates
         most = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return most
@@ -268,17 +272,18 @@ def test_many_cells_at_once():
     f, n = random_state(GRADED, cells)
     n[3] = 0.0
     n[7, ::5] = 0.0
-    rates, coefficients = operator.balance(bin_weights, f, n)
-    close(coefficients(), operator.gain_loss(bin_weights, f, n), 1e-14)
+    found = operator.at(bin_weights, f, n)
+    rates = found.rates
+    close(found.balance(), found.gain_loss(), 1e-14)
     one = BinWeights(bin_weights.dos_weights[:1], bin_weights.pair_weights[:1])
-    shared = operator.balance(one, f, n)[0]
+    shared = operator.at(one, f, n).rates
     steps = random_state(GRADED, cells, seed=3)
-    together = operator.jvp(bin_weights, f, n, *steps)
+    together = operator.at(bin_weights, f, n).jvp(*steps)
     for cell in range(cells):
         row = slice(cell, cell + 1)
-        close([a[row] for a in rates], operator.rates(bin_weights.rows(row), f[row], n[row]), 1e-14)
-        close([a[row] for a in shared], operator.rates(one, f[row], n[row]), 1e-14)
-        alone = operator.jvp(bin_weights.rows(row), f[row], n[row], *(a[row] for a in steps))
+        close([a[row] for a in rates], operator.at(bin_weights.rows(row), f[row], n[row]).rates, 1e-14)
+        close([a[row] for a in shared], operator.at(one, f[row], n[row]).rates, 1e-14)
+        alone = operator.at(bin_weights.rows(row), f[row], n[row]).jvp(*(a[row] for a in steps))
         close([a[row] for a in together], alone, 1e-13)
 
 
@@ -293,14 +298,14 @@ def test_phonons_too_few_to_be_counted(cells):
     for number, few in enumerate((5e-324, 1e-310, 1e-305)):
         hardly[:, 3 + 4 * number :: 12] = few
     hardly[:, 3::4] = np.minimum(hardly[:, 3::4], 1e-305)
-    found = operator.rates(bin_weights, f, hardly), operator.gain_loss(bin_weights, f, hardly)
-    expected = operator.rates(bin_weights, f, empty), operator.gain_loss(bin_weights, f, empty)
+    found = operator.at(bin_weights, f, hardly).rates, operator.at(bin_weights, f, hardly).gain_loss()
+    expected = operator.at(bin_weights, f, empty).rates, operator.at(bin_weights, f, empty).gain_loss()
     for one, other in zip(found, expected, strict=True):
         for a, b in zip(one, other, strict=True):
             assert np.array_equal(a, b)
     moved = (
-        operator.jvp(bin_weights, f, hardly, step_f, step_n),
-        operator.jvp(bin_weights, f, empty, step_f, step_n),
+        operator.at(bin_weights, f, hardly).jvp(step_f, step_n),
+        operator.at(bin_weights, f, empty).jvp(step_f, step_n),
     )
     for a, b in zip(*moved, strict=True):
         assert np.array_equal(a, b)

@@ -173,9 +173,9 @@ def test_rothwarf_taylor_constant():
         operator, bin_weights = ElectronPhonon(grid, COUPLING, "direct"), bcs_weights(grid, 1.0)
         f, n = 1e-9 * np.exp((1.0 - grid.energies) / temperature)[None], np.zeros((1, grid.n_phonon))
         density = quasiparticle_density(bin_weights, f)[0]
-        loss = -quasiparticle_density(bin_weights, operator.rates(bin_weights, f, n).f)[0]
+        loss = -quasiparticle_density(bin_weights, operator.at(bin_weights, f, n).rates.f)[0]
         # phonons in balance between recombination, pair breaking and escape in the time ``escape``
-        pairs = operator.gain_loss(bin_weights, f, n, "pairs")
+        pairs = operator.at(bin_weights, f, n).gain_loss("pairs")
         n = pairs.in_n / (1.0 / escape + pairs.out_n)
         effective.append(2.0 * (n[0] @ operator.phonon_modes) / escape / density**2)
     assert loss / density**2 == pytest.approx(8.0 * A * (1.0 + temperature / 2.0), rel=5e-4)

@@ -48,7 +48,7 @@ def test_what_is_kept(grid: EnergyAxis) -> None:
     states = bin_weights.number[0].copy()
     states[one.bin] = one.states
     for capture, constant in ((0.7, 0.0), (0.0, 2.0), (0.7, 2.0)):
-        rates = Localization(grid, bin_weights, Square(constant), capture, modes).rates(bin_weights, f, n)
+        rates = Localization(grid, bin_weights, Square(constant), capture, modes).at(bin_weights, f, n).rates
         energy = rates.f @ (states * grid.energies) + rates.n @ (modes * grid.phonon_energies)
         turned = np.abs(rates.f) @ (states * grid.energies)
         assert np.all(np.abs(energy) <= 1e-14 * turned)
@@ -60,36 +60,36 @@ def test_what_is_kept(grid: EnergyAxis) -> None:
 
 def test_rate_of_capture_and_law() -> None:
     f, n = some()
-    rates = make(capture=0.7, constant=2.0).rates(MEASURE, f, n)
+    rates = make(capture=0.7, constant=2.0).at(MEASURE, f, n).rates
     b = make().bin
     above = np.arange(GRID.n) > b
     assert rates.f[:, above] == pytest.approx(-0.7 * f[:, above] * (1.0 - f[:, b, None]), rel=1e-13)
     assert np.all(rates.f[:, :b] == 0.0)
     # below 1.5 Δ0 alone
     chosen = np.where(GRID.energies < 1.5, 0.7, 0.0)
-    rates = make(capture=chosen).rates(MEASURE, f, n)
+    rates = make(capture=chosen).at(MEASURE, f, n).rates
     assert np.all(rates.f[:, GRID.energies > 1.5] == 0.0) and np.all(rates.f[:, b + 1] < 0.0)
 
 
 def test_coefficients_and_derivatives() -> None:
     f, n = some()
     one = make()
-    parts = one.gain_loss(MEASURE, f, n)
-    rates = one.rates(MEASURE, f, n)
+    parts = one.at(MEASURE, f, n).gain_loss()
+    rates = one.at(MEASURE, f, n).rates
     for from_parts, direct in zip(parts.rates(f, n), rates, strict=True):
         assert from_parts == pytest.approx(direct, rel=1e-12, abs=1e-14)
     assert all(np.all(part >= 0.0) for part in parts)
     step_f, step_n = some()
     h = 1e-6
-    up = one.rates(MEASURE, f + h * step_f, n + h * step_n)
-    down = one.rates(MEASURE, f - h * step_f, n - h * step_n)
-    moved = one.jvp(MEASURE, f, n, step_f, step_n)
-    blocks = one.jacobian(MEASURE, f, n)
+    up = one.at(MEASURE, f + h * step_f, n + h * step_n).rates
+    down = one.at(MEASURE, f - h * step_f, n - h * step_n).rates
+    moved = one.at(MEASURE, f, n).jvp(step_f, step_n)
+    blocks = one.at(MEASURE, f, n).jacobian()
     assert moved.f == pytest.approx((up.f - down.f) / (2 * h), rel=1e-8, abs=1e-9)
     assert moved.n == pytest.approx((up.n - down.n) / (2 * h), rel=1e-8, abs=1e-9)
     assert moved.f == pytest.approx(np.einsum("cij,cj->ci", blocks.ff, step_f), rel=1e-12, abs=1e-13)
     assert moved.n == pytest.approx(np.einsum("cij,cj->ci", blocks.nf, step_f), rel=1e-12, abs=1e-13)
-    diagonal = one.diagonal(MEASURE, f, n)
+    diagonal = one.at(MEASURE, f, n).diagonal()
     assert diagonal.f == pytest.approx(np.einsum("cii->ci", blocks.ff), rel=1e-13)
 
 
@@ -99,7 +99,7 @@ def test_usual_recombination_is_mean_field() -> None:
     bin_weights = bcs_weights(grid, 1.0)
     collisions = ElectronPhonon(grid, COUPLING, "direct")
     f = np.where(bin_weights.active, 1e-6 * (grid.energies < 1.01), 0.0)
-    loss = collisions.gain_loss(bin_weights, f, np.zeros((1, grid.n_phonon)), "pairs")
+    loss = collisions.at(bin_weights, f, np.zeros((1, grid.n_phonon))).gain_loss("pairs")
     number = (bin_weights.number * f).sum()
     lost = (bin_weights.number * loss.out_f * f).sum()
     assert lost == pytest.approx(8.0 * COUPLING.strength * number**2, rel=0.02)

@@ -37,9 +37,9 @@ def falling_state(grid):
 def test_number_and_absorbed_energy_are_exact(grid, energy):
     bin_weights, (f, n) = bcs_weights(grid, GAPS), random_state(grid)
     drive = mode(grid, energy)
-    rates = drive.rates(bin_weights, f, n)
+    rates = drive.at(bin_weights, f, n).rates
     moved = np.abs(bin_weights.dos_weights * grid.energies * rates.f).sum(axis=1)
-    number, power = drive.number_flow(bin_weights, f, n), drive.energy_flow(bin_weights, f, n)
+    number, power = drive.at(bin_weights, f, n).number_flow(), drive.at(bin_weights, f, n).energy_flow()
     np.testing.assert_allclose(
         (bin_weights.dos_weights * rates.f).sum(axis=1),
         number.quasiparticles,
@@ -58,7 +58,7 @@ def test_number_and_absorbed_energy_are_exact(grid, energy):
 def test_equilibrium_with_thermal_photons_is_stationary(grid, energy, temperature):
     bin_weights, (f, n) = bcs_weights(grid, GAPS), thermal_state(grid, temperature)
     drive = mode(grid, energy, 1.0 / np.expm1(energy / temperature))
-    rates, parts = drive.rates(bin_weights, f, n), drive.gain_loss(bin_weights, f, n)
+    rates, parts = drive.at(bin_weights, f, n).rates, drive.at(bin_weights, f, n).gain_loss()
     # exponents up to E/T of a thermal f are known to E/T units of round-off
     slack = 1e-14 * (10.0 + grid.energies[-1] / temperature)
     assert np.all(np.abs(rates.f) <= slack * (parts.in_f * (1.0 - f) + parts.out_f * f))
@@ -71,10 +71,10 @@ def test_entropy_of_quasiparticles_and_photons_grows(grid, energy):
     for seed in range(3):
         f, n = random_state(grid, seed=seed)
         drive = mode(grid, energy, photons)
-        production = (bin_weights.dos_weights * np.log(1.0 / f - 1.0) * drive.rates(bin_weights, f, n).f).sum(
-            axis=1
-        )
-        absorbed = drive.energy_flow(bin_weights, f, n).quasiparticles / energy
+        production = (
+            bin_weights.dos_weights * np.log(1.0 / f - 1.0) * drive.at(bin_weights, f, n).rates.f
+        ).sum(axis=1)
+        absorbed = drive.at(bin_weights, f, n).energy_flow().quasiparticles / energy
         assert np.all(production - absorbed * np.log1p(1.0 / photons) > 0.0)
 
 
@@ -85,9 +85,9 @@ def test_gain_and_loss_make_the_rates(grid, energy, power):
     if power is not None:
         f, n = falling_state(grid)
     drive = mode(grid, energy) if power is None else PhotonDrive.at_power(grid, energy, power, 1e3)
-    parts = drive.gain_loss(bin_weights, f, n)
+    parts = drive.at(bin_weights, f, n).gain_loss()
     assert min(part.min() for part in parts) >= 0.0
-    rates = drive.rates(bin_weights, f, n).f
+    rates = drive.at(bin_weights, f, n).rates.f
     np.testing.assert_allclose(parts.rates(f, n).f, rates, rtol=0, atol=1e-12 * np.abs(rates).max())
 
 
@@ -100,17 +100,17 @@ def test_jacobian(grid, energy, power):
     step = np.random.default_rng(3).uniform(-1.0, 1.0, f.shape) * f
 
     def slope(h):
-        up, down = (drive.rates(bin_weights, f + sign * h * step, n).f for sign in (1.0, -1.0))
+        up, down = (drive.at(bin_weights, f + sign * h * step, n).rates.f for sign in (1.0, -1.0))
         return (up - down) / (2.0 * h)
 
     difference = (4.0 * slope(1e-3) - slope(2e-3)) / 3.0
-    product = drive.jvp(bin_weights, f, n, step, np.zeros_like(n)).f
+    product = drive.at(bin_weights, f, n).jvp(step, np.zeros_like(n)).f
     np.testing.assert_allclose(product, difference, rtol=0, atol=1e-6 * np.abs(product).max())
-    blocks = drive.jacobian(bin_weights, f, n)
+    blocks = drive.at(bin_weights, f, n).jacobian()
     np.testing.assert_allclose(
         np.einsum("cij,cj->ci", blocks.ff, step), product, rtol=0, atol=1e-12 * np.abs(product).max()
     )
-    diagonal = drive.diagonal(bin_weights, f, n)
+    diagonal = drive.at(bin_weights, f, n).diagonal()
     np.testing.assert_allclose(
         diagonal.f, np.diagonal(blocks.ff, axis1=1, axis2=2), rtol=1e-11, atol=1e-12 * np.abs(blocks.ff).max()
     )
@@ -123,8 +123,8 @@ def test_power_is_what_was_asked_for_in_every_cell(energy):
     bin_weights, (f, n) = bcs_weights(GRADED, GAPS), thermal_state(GRADED, 0.3)
     power = np.array([0.0, 1e-3, 0.2, 5.0])
     drive = PhotonDrive.at_power(GRADED, energy, power)
-    np.testing.assert_allclose(drive.energy_flow(bin_weights, f, n).quasiparticles, power, rtol=1e-12)
-    absorbed = quasiparticle_energy(GRADED, bin_weights, drive.rates(bin_weights, f, n).f)
+    np.testing.assert_allclose(drive.at(bin_weights, f, n).energy_flow().quasiparticles, power, rtol=1e-12)
+    absorbed = quasiparticle_energy(GRADED, bin_weights, drive.at(bin_weights, f, n).rates.f)
     np.testing.assert_allclose(absorbed, power, rtol=1e-10, atol=1e-14)
 
 
@@ -134,11 +134,11 @@ def test_pauli_principle_and_empty_bins():
     f[:, ::4], f[:, 1::4] = 0.0, 1.0
     for energy in ENERGIES:
         drive = mode(GRADED, energy)
-        rates = drive.rates(bin_weights, f, n).f
+        rates = drive.at(bin_weights, f, n).rates.f
         assert np.all(np.isfinite(rates))
         assert np.all(rates[:, ::4] >= 0.0) and np.all(rates[:, 1::4] <= 0.0)
-        assert np.all(np.isfinite(drive.jvp(bin_weights, f, n, f, n).f))
-        for part in drive.gain_loss(bin_weights, f, n):
+        assert np.all(np.isfinite(drive.at(bin_weights, f, n).jvp(f, n).f))
+        for part in drive.at(bin_weights, f, n).gain_loss():
             assert np.all(np.isfinite(part))
             assert part.min() >= 0.0
 
@@ -149,8 +149,8 @@ def test_trial_states_a_little_below_zero_and_above_one():
     f[:, ::4], f[:, 1::4] = -1e-9, 1.0 + 1e-9
     for energy in ENERGIES:
         drive = mode(GRADED, energy)
-        assert np.all(np.isfinite(drive.rates(bin_weights, f, n).f))
-        assert np.all(np.isfinite(drive.jacobian(bin_weights, f, n).ff))
+        assert np.all(np.isfinite(drive.at(bin_weights, f, n).rates.f))
+        assert np.all(np.isfinite(drive.at(bin_weights, f, n).jacobian().ff))
 
 
 def absorbed(energy, gap, temperature, photons):
@@ -189,7 +189,7 @@ def test_absorbed_power_converges_with_the_bin_width(energy, gap):
     for width in (0.02, 0.01, 0.005):
         grid = EnergyAxis.uniform(width, 6.0, start=0.96)
         f, n = thermal_state(grid, 0.2, cells=1)
-        power = PhotonDrive.mode(grid, energy, 1.0, 2.0).energy_flow(bcs_weights(grid, gap), f, n)
+        power = PhotonDrive.mode(grid, energy, 1.0, 2.0).at(bcs_weights(grid, gap), f, n).energy_flow()
         errors.append(abs(power.quasiparticles[0] / exact - 1.0))
     errors = np.array(errors)
     if energy < 2.0 * gap:
@@ -231,7 +231,7 @@ def test_rates_are_those_of_the_kinetic_equation(energy):
     for edge in (1.0 + energy, energy - 1.0):
         away &= np.abs(e - edge) > 0.15
     drive = PhotonDrive.mode(grid, energy, coupling, photons)
-    rates = drive.rates(bcs_weights(grid, 1.0), f(e)[None], np.zeros((1, grid.n_phonon))).f[0]
+    rates = drive.at(bcs_weights(grid, 1.0), f(e)[None], np.zeros((1, grid.n_phonon))).rates.f[0]
     scale = np.abs(coupling * expected[away]).max()
     np.testing.assert_allclose(rates[away], coupling * expected[away], rtol=1e-3, atol=1e-3 * scale)
 
@@ -241,7 +241,7 @@ def test_transition_between_bins_diffuses_like_one_on_bins():
     grid = EnergyAxis.uniform(0.04, 6.0, start=0.96)
     f, n = thermal_state(grid, 0.3, cells=1)
     energy = 0.011
-    power = PhotonDrive.classical(grid, energy, 1.0).energy_flow(bcs_weights(grid, 1.0), f, n)
+    power = PhotonDrive.classical(grid, energy, 1.0).at(bcs_weights(grid, 1.0), f, n).energy_flow()
     exact = absorbed(energy, 1.0, 0.3, 1e9) / 1e9
     # bins of 0.04 see the logarithm at the gap edge, ln(T/ω0), to a tenth
     assert power.quasiparticles[0] == pytest.approx(exact, rel=0.12)
@@ -265,9 +265,9 @@ def test_messages(make, message):
 def test_power_needs_something_that_absorbs():
     f, n = np.zeros((4, UNIFORM.n)), np.zeros((4, UNIFORM.n_phonon))
     with pytest.raises(ConvergenceError, match="of cell 0 absorb no more"):
-        PhotonDrive.at_power(UNIFORM, 0.1, 1.0).rates(bcs_weights(UNIFORM, GAPS), f, n)
+        _ = PhotonDrive.at_power(UNIFORM, 0.1, 1.0).at(bcs_weights(UNIFORM, GAPS), f, n).rates
     with pytest.raises(CaseError, match="need f of shape"):
-        PhotonDrive.at_power(UNIFORM, 0.1, 1.0).rates(bcs_weights(UNIFORM, GAPS), f[:, :5], n)
+        PhotonDrive.at_power(UNIFORM, 0.1, 1.0).at(bcs_weights(UNIFORM, GAPS), f[:, :5], n)
 
 
 def test_bins_that_repeat_are_connected_one_by_one():
@@ -277,7 +277,7 @@ def test_bins_that_repeat_are_connected_one_by_one():
     steps = np.diff(grid.edges).reshape(8, -1)
     assert steps[:, 0] == pytest.approx(3e-9 * (np.e - 1.0), rel=0.1) and steps.max() < 0.05
     drive = mode(grid, 0.3)
-    events = drive._events
+    events = drive.events
     assert np.all(events.share == 0.0)
     np.testing.assert_array_equal(events.left - events.first, steps.shape[1])
     # phonon points are as fine at twice the gap, which is one of them
@@ -289,16 +289,19 @@ def test_bins_that_repeat_are_connected_one_by_one():
     f, n = f[:1], n[:1]
     phonons = ElectronPhonon(grid, Coupling(1.76, 6e-4), "graded", split_shares=True)
     states = bin_weights.dos_weights
-    rates, moved = drive.rates(bin_weights, f, n), drive.gain_loss(bin_weights, f, n)
+    rates, moved = drive.at(bin_weights, f, n).rates, drive.at(bin_weights, f, n).gain_loss()
     turnover = (states * (moved.in_f + moved.out_f)).sum()
     assert abs((states * rates.f).sum()) < 1e-13 * turnover
-    power = drive.energy_flow(bin_weights, f, n).quasiparticles
+    power = drive.at(bin_weights, f, n).energy_flow().quasiparticles
     assert quasiparticle_energy(grid, bin_weights, rates.f) == pytest.approx(power, rel=1e-11)
-    rates, moved = phonons.rates(bin_weights, f, n), phonons.gain_loss(bin_weights, f, n)
+    rates, moved = phonons.at(bin_weights, f, n).rates, phonons.at(bin_weights, f, n).gain_loss()
     given = quasiparticle_energy(grid, bin_weights, rates.f) + phonon_energy(phonons, rates.n)
     assert abs(given[0]) < 1e-12 * (states * grid.energies * (moved.in_f + moved.out_f)).sum()
     f, n = thermal_state(grid, 0.1)
-    rates, moved = phonons.rates(bin_weights, f[:1], n[:1]), phonons.gain_loss(bin_weights, f[:1], n[:1])
+    rates, moved = (
+        phonons.at(bin_weights, f[:1], n[:1]).rates,
+        phonons.at(bin_weights, f[:1], n[:1]).gain_loss(),
+    )
     assert np.all(np.abs(rates.f) < 1e-11 * (moved.in_f + moved.out_f * f[:1]))
     assert np.all(np.abs(rates.n) < 1e-11 * (moved.in_n + moved.out_n * n[:1]))
 
@@ -311,7 +314,7 @@ def test_occupations_that_jump_at_photon_steps_absorb_the_power_of_the_conductiv
     f = 1e-6 * np.where(first, 1.0 / np.sqrt(grid.energies - 1.0), 0.0)[None]
     n = np.zeros((1, grid.n_phonon))
     drive = PhotonDrive.classical(grid, 0.25, 1.0)
-    power = drive.energy_flow(bin_weights, f, n).quasiparticles
+    power = drive.at(bin_weights, f, n).energy_flow().quasiparticles
     sigma1 = MattisBardeen(grid, 1.0, 0.25).change(f).sigma1
     assert 0.5 * 0.25**2 * sigma1 == pytest.approx(power, rel=0.01)
 

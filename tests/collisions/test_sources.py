@@ -61,9 +61,12 @@ def test_injected_power_and_rate_are_what_was_asked_for(grid, spectrum):
         QuasiparticleInjection(grid, spectrum, rate=POWER),
     ):
         empty = np.zeros_like(f)
-        energy, number = source.energy_flow(bin_weights, empty, n), source.number_flow(bin_weights, empty, n)
+        energy, number = (
+            source.at(bin_weights, empty, n).energy_flow(),
+            source.at(bin_weights, empty, n).number_flow(),
+        )
         phonons = isinstance(source, PhononInjection)
-        rates = source.rates(bin_weights, empty, n)
+        rates = source.at(bin_weights, empty, n).rates
         if phonons:
             np.testing.assert_allclose(
                 energy.phonons, phonon_energy(ElectronPhonon(grid, COUPLING), rates.n), rtol=1e-13
@@ -82,14 +85,14 @@ def test_injected_power_and_rate_are_what_was_asked_for(grid, spectrum):
 def test_mean_energy_of_a_spectrum(spectrum, mean):
     source = PhononInjection(GRADED, COUPLING, spectrum, rate=1.0)
     f, n = random_state(GRADED)
-    assert source.energy_flow(bcs_weights(GRADED, GAPS), f, n).phonons == pytest.approx(mean, rel=1e-9)
+    assert source.at(bcs_weights(GRADED, GAPS), f, n).energy_flow().phonons == pytest.approx(mean, rel=1e-9)
 
 
 def test_shape_of_an_injected_table():
     """Table values are particles per energy, linear between entries."""
     source = QuasiparticleInjection(UNIFORM, SPECTRA[4], rate=1.0)
     bin_weights, empty = bcs_weights(UNIFORM, 1.0), np.zeros((1, UNIFORM.n))
-    density = bin_weights.dos_weights * source.rates(bin_weights, empty, np.zeros((1, UNIFORM.n_phonon))).f
+    density = bin_weights.dos_weights * source.at(bin_weights, empty, np.zeros((1, UNIFORM.n_phonon))).rates.f
     total = quad(lambda e: np.interp(e, *(SPECTRA[4].energies, SPECTRA[4].values)), 1.5, 3.0, points=[2.0])[0]
     at = int(np.argmin(np.abs(UNIFORM.energies - 2.525)))
     assert density[0, at] / UNIFORM.width == pytest.approx((2.0 - 0.525) / total, rel=1e-10)
@@ -99,12 +102,12 @@ def test_injection_stops_at_full_states_and_not_at_phonons():
     bin_weights, (f, n) = bcs_weights(UNIFORM, GAPS), random_state(UNIFORM)
     source = QuasiparticleInjection(UNIFORM, Line(2.025), power=1.0)
     np.testing.assert_allclose(
-        source.energy_flow(bin_weights, np.full_like(f, 0.25), n).quasiparticles, 0.75, rtol=1e-12
+        source.at(bin_weights, np.full_like(f, 0.25), n).energy_flow().quasiparticles, 0.75, rtol=1e-12
     )
-    assert not np.any(source.rates(bin_weights, np.ones_like(f), n).f)
+    assert not np.any(source.at(bin_weights, np.ones_like(f), n).rates.f)
     source = PhononInjection(UNIFORM, COUPLING, Line(2.0), power=1.0)
     np.testing.assert_allclose(
-        source.rates(bin_weights, f, n).n, source.rates(bin_weights, f, 0 * n).n, rtol=1e-15
+        source.at(bin_weights, f, n).rates.n, source.at(bin_weights, f, 0 * n).rates.n, rtol=1e-15
     )
 
 
@@ -112,15 +115,17 @@ def test_escape_and_trapping_go_to_the_bath():
     bin_weights, (f, n) = bcs_weights(UNIFORM, GAPS), random_state(UNIFORM)
     bath = thermal(UNIFORM, 0.4)
     escape = PhononEscape(UNIFORM, COUPLING, 0.7, bath.n)
-    np.testing.assert_allclose(escape.rates(bin_weights, f, n).n, (bath.n - n) / 0.7, rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(
+        escape.at(bin_weights, f, n).rates.n, (bath.n - n) / 0.7, rtol=1e-12, atol=1e-14
+    )
     trapping = ConstantTrapping(UNIFORM, 0.3, bath.f)
     expected = np.where(bin_weights.active, 0.3 * (bath.f - f), 0.0)
-    np.testing.assert_allclose(trapping.rates(bin_weights, f, n).f, expected, rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(trapping.at(bin_weights, f, n).rates.f, expected, rtol=1e-12, atol=1e-15)
     f, n = thermal_state(UNIFORM, 0.4)
-    assert np.all(np.abs(escape.rates(bin_weights, f, n).n) <= 1e-14 * n)
-    assert np.all(np.abs(trapping.rates(bin_weights, f, n).f) <= 1e-15)
+    assert np.all(np.abs(escape.at(bin_weights, f, n).rates.n) <= 1e-14 * n)
+    assert np.all(np.abs(trapping.at(bin_weights, f, n).rates.f) <= 1e-15)
     lost = ConstantTrapping(UNIFORM, 0.3)
-    flow = lost.number_flow(bin_weights, f, n), lost.energy_flow(bin_weights, f, n)
+    flow = lost.at(bin_weights, f, n).number_flow(), lost.at(bin_weights, f, n).energy_flow()
     np.testing.assert_allclose(
         flow[0].quasiparticles, -0.3 * quasiparticle_density(bin_weights, f), rtol=1e-13
     )
@@ -128,7 +133,7 @@ def test_escape_and_trapping_go_to_the_bath():
         flow[1].quasiparticles, -0.3 * quasiparticle_energy(UNIFORM, bin_weights, f), rtol=1e-13
     )
     trapped = PhononEscape(UNIFORM, COUPLING, np.inf)
-    assert not np.any(trapped.rates(bin_weights, f, n).n)
+    assert not np.any(trapped.at(bin_weights, f, n).rates.n)
 
 
 @pytest.mark.parametrize("grid", [UNIFORM, GRADED], ids=["uniform", "graded"])
@@ -137,18 +142,18 @@ def test_protocol(grid, which):
     """Gain and loss, product, matrix, diagonal and rates belong together."""
     process = processes(grid)[which]
     bin_weights, (f, n) = bcs_weights(grid, GAPS), random_state(grid)
-    rates = process.rates(bin_weights, f, n)
-    parts = process.gain_loss(bin_weights, f, n)
+    rates = process.at(bin_weights, f, n).rates
+    parts = process.at(bin_weights, f, n).gain_loss()
     assert all(part.shape == like.shape for part, like in zip(parts, (f, f, n, n), strict=True))
     assert all(part.min() >= 0.0 for part in parts)
     for mine, whole in zip(parts.rates(f, n), rates, strict=True):
         np.testing.assert_allclose(mine, whole, rtol=1e-11, atol=1e-13 * np.abs(whole).max())
     steps = random_state(grid, seed=7)
-    product = process.jvp(bin_weights, f, n, *steps)
-    moved = process.rates(bin_weights, f + steps[0], n + steps[1])
+    product = process.at(bin_weights, f, n).jvp(*steps)
+    moved = process.at(bin_weights, f + steps[0], n + steps[1]).rates
     for mine, after, before in zip(product, moved, rates, strict=True):
         np.testing.assert_allclose(mine, after - before, rtol=1e-9, atol=1e-13 * np.abs(after).max())
-    blocks, diagonal = process.jacobian(bin_weights, f, n), process.diagonal(bin_weights, f, n)
+    blocks, diagonal = process.at(bin_weights, f, n).jacobian(), process.at(bin_weights, f, n).diagonal()
     np.testing.assert_allclose(np.einsum("cij,cj->ci", blocks.ff, steps[0]), product.f, rtol=1e-13)
     np.testing.assert_allclose(blocks.nn * steps[1], product.n, rtol=1e-13)
     np.testing.assert_array_equal(diagonal.n, blocks.nn)
@@ -173,7 +178,7 @@ def test_efficiency_of_broken_pairs(energy):
     bin_weights, empty = bcs_weights(UNIFORM, 1.0), np.zeros((1, UNIFORM.n))
     n = np.zeros((1, UNIFORM.n_phonon))
     drive = PhotonDrive.classical(UNIFORM, energy, 1.0)
-    made, power = drive.number_flow(bin_weights, empty, n), drive.energy_flow(bin_weights, empty, n)
+    made, power = drive.at(bin_weights, empty, n).number_flow(), drive.at(bin_weights, empty, n).energy_flow()
     efficiency = pair_breaking_efficiency(made.quasiparticles, power.quasiparticles, 1.0)
     assert efficiency == pytest.approx(2.0 / energy, rel=1e-12)
 
@@ -217,4 +222,4 @@ def test_injection_below_the_gap_is_refused():
     source = QuasiparticleInjection(UNIFORM, Line(0.93), power=1.0)
     f, n = random_state(UNIFORM)
     with pytest.raises(CaseError, match="where cell 2 has no states; begin it above the gap"):
-        source.rates(bcs_weights(UNIFORM, GAPS), f, n)
+        source.at(bcs_weights(UNIFORM, GAPS), f, n)

@@ -76,11 +76,11 @@ def test_conservation_equilibrium_and_derivatives(evaluation):
     operator = ElectronPhonon(GRID, COUPLING, evaluation)
     rng = np.random.default_rng(1)
     f, n = (part * np.ones((5, 1)) for part in thermal(GRID, 0.4))
-    rates, parts = operator.rates(bin_weights, f, n), operator.gain_loss(bin_weights, f, n)
+    rates, parts = operator.at(bin_weights, f, n).rates, operator.at(bin_weights, f, n).gain_loss()
     assert np.all(np.abs(rates.f)[bin_weights.active] < 1e-12 * (parts.out_f * f).max())
     assert np.all(np.abs(rates.n) < 1e-12 * (parts.out_n * n).max())
     f, n = f * rng.uniform(0.5, 1.0, f.shape), n * rng.uniform(0.5, 2.0, n.shape)
-    rates = operator.rates(bin_weights, f, n)
+    rates = operator.at(bin_weights, f, n).rates
     into = quasiparticle_energy(GRID, bin_weights, rates.f)
     moved = quasiparticle_energy(GRID, bin_weights, np.abs(rates.f))
     assert np.all(np.abs(into + phonon_energy(operator, rates.n, bin_weights)) < 1e-13 * moved)
@@ -89,15 +89,15 @@ def test_conservation_equilibrium_and_derivatives(evaluation):
     np.testing.assert_allclose(bin_weights.phonon_shares @ weight, weight.sum(), rtol=1e-14)
     np.testing.assert_array_equal(bin_weights.phonon_shares[-1], 1.0)
     step_f, step_n = 1e-6 * rng.normal(size=f.shape) * f, 1e-6 * rng.normal(size=n.shape) * n
-    change = operator.jvp(bin_weights, f, n, step_f, step_n)
-    ahead, behind = (operator.rates(bin_weights, f + s * step_f, n + s * step_n) for s in (1.0, -1.0))
+    change = operator.at(bin_weights, f, n).jvp(step_f, step_n)
+    ahead, behind = (operator.at(bin_weights, f + s * step_f, n + s * step_n).rates for s in (1.0, -1.0))
     for found, up, down in zip(change, ahead, behind, strict=True):
         np.testing.assert_allclose(found, 0.5 * (up - down), atol=1e-6 * np.abs(found).max())
-    blocks = operator.jacobian(bin_weights, f, n)
+    blocks = operator.at(bin_weights, f, n).jacobian()
     np.testing.assert_allclose(
         np.einsum("ckj,cj->ck", blocks.nf, step_f) + blocks.nn * step_n, change.n, atol=1e-10
     )
-    direct = ElectronPhonon(GRID, COUPLING, "direct").rates(bin_weights, f, n)
+    direct = ElectronPhonon(GRID, COUPLING, "direct").at(bin_weights, f, n).rates
     for found, expected in zip(rates, direct, strict=True):
         np.testing.assert_allclose(found, expected, atol=1e-12 * np.abs(expected).max())
 
@@ -131,9 +131,9 @@ def test_injected_power():
     bin_weights = at_threshold(GRID, bcs_weights(GRID, GAPS), GAPS)
     f, n = (part * np.ones((5, 1)) for part in thermal(GRID, 0.2))
     source = PhononInjection(GRID, COUPLING, Gaussian(2.0, 0.1), power=0.3)
-    np.testing.assert_allclose(source.energy_flow(bin_weights, f, n).phonons, 0.3, rtol=1e-13)
+    np.testing.assert_allclose(source.at(bin_weights, f, n).energy_flow().phonons, 0.3, rtol=1e-13)
     source = PhononInjection(GRID, COUPLING, Gaussian(2.0, 0.1), rate=0.3)
-    np.testing.assert_allclose(source.number_flow(bin_weights, f, n).phonons, 0.3, rtol=1e-13)
+    np.testing.assert_allclose(source.at(bin_weights, f, n).number_flow().phonons, 0.3, rtol=1e-13)
 
 
 def test_phonons_carried_with_the_gap():
@@ -168,7 +168,7 @@ def test_pairs_of_phonons(rule):
     np.testing.assert_allclose(quasiparticle_energy(GRID, bin_weights, pairs), energy, rtol=1e-13)
     operator, f = ElectronPhonon(GRID, COUPLING, "direct"), np.zeros((5, GRID.n))
     one = points == np.array([30])
-    made = operator.gain_loss(bin_weights, f, one * np.ones((5, 1)), "pairs").in_f
+    made = operator.at(bin_weights, f, one * np.ones((5, 1))).gain_loss("pairs").in_f
     alone = broken_pairs(GRID, bin_weights, one * 1e-3 * np.ones((5, 1)))
     ratios = (pairs / pairs.max(axis=1)[:, None] for pairs in (alone, made))
     np.testing.assert_allclose(*ratios, atol=1e-12)
@@ -179,7 +179,7 @@ def test_where_modes_are_not_split():
     operator = ElectronPhonon(GRID, COUPLING, "graded")
     f, n = (part * np.ones((5, 1)) for part in thermal(GRID, 0.2))
     with pytest.raises(CaseError, match="graded sums know no shares of phonon modes"):
-        operator.rates(bin_weights, f, n)
+        _ = operator.at(bin_weights, f, n).rates
     with pytest.raises(CaseError, match="graded sums do not split phonon modes"):
         moves = SelfConsistentGap(GRID, splits_phonons=True)
         BoltzmannProblem(separate_cells(), GRID, Medium(operator, moves))

@@ -321,8 +321,8 @@ def test_closed_system_ends_in_equilibrium_with_its_gap(name, grid=UNIFORM_RUN):
     energies = [self_consistent.total_energy(f, gap)[0] + phonon_energy(operator, n)[0]]
     moved, gaps, step = phonon_energy(operator, n)[0], [gap[0]], 2e-3
     while step < 1e6:
-        rates = operator.rates(bin_weights, f, n)
-        blocks = operator.jacobian(bin_weights, f, n)
+        rates = operator.at(bin_weights, f, n).rates
+        blocks = operator.at(bin_weights, f, n).jacobian()
         inverse = 1.0 / step - blocks.nn[0]
         schur = np.eye(grid.n) / step - blocks.ff[0] - (blocks.fn[0] / inverse) @ blocks.nf[0]
         change_f = np.linalg.solve(schur, rates.f[0] + blocks.fn[0] @ (rates.n[0] / inverse))

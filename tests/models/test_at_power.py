@@ -34,7 +34,7 @@ def test_state_is_that_of_the_rate_found(power):
         given.media[0].medium.processes["escape"],
         given.at(found.state.gap).local.bin_weights,
     )
-    flow = escape.energy_flow(bin_weights, f, n)
+    flow = escape.at(bin_weights, f, n).energy_flow()
     turned = CellEquations(given).balances(np.concatenate([f, n], axis=1))["energy"][0][0]
     assert -flow.phonons[0] == pytest.approx(power, rel=1e-6, abs=1e-9 * turned)
     driven = problem(PhotonDrive.classical(GRID, 0.25, rate))

@@ -76,7 +76,7 @@ def test_eliashberg_collisions_conserve_energy(lead: eliashberg.EliashbergSpectr
     operator = ElectronPhonon(grid, Coupling(2.25, 0.04), evaluation)  # type: ignore[arg-type]
     random = np.random.default_rng(3)
     f, n = random.uniform(0, 1, (2, grid.n)), random.uniform(0.05, 2, (2, grid.n_phonon))
-    rates = operator.rates(bin_weights, f, n)
+    rates = operator.at(bin_weights, f, n).rates
     moved = quasiparticle_energy(grid, bin_weights, np.abs(rates.f)) + phonon_energy(
         operator, np.abs(rates.n)
     )
@@ -95,8 +95,8 @@ def test_thermal_state_is_stationary(
     bin_weights, _ = eliashberg_weights(lead, grid)
     operator = ElectronPhonon(grid, Coupling(2.25, 0.04), evaluation)  # type: ignore[arg-type]
     f, n = thermal(grid, temperature)
-    rates = operator.rates(bin_weights, f, n)
-    ways = operator.gain_loss(bin_weights, f, n)
+    rates = operator.at(bin_weights, f, n).rates
+    ways = operator.at(bin_weights, f, n).gain_loss()
     assert np.all(np.abs(rates.f) <= 1e-12 * (ways.in_f * (1 - f) + ways.out_f * f))
     assert np.all(np.abs(rates.n) <= 1e-12 * (ways.in_n * (1 + n) + ways.out_n * n))
 
@@ -228,7 +228,7 @@ def test_renormalized_rates_conserve_energy_and_have_their_jacobian(evaluation: 
     )
     random = np.random.default_rng(3)
     f, n = random.uniform(0.1, 0.9, (1, grid.n)), random.uniform(0.05, 2, (1, grid.n_phonon))
-    rates, slower = operator.rates(bin_weights, f, n), operator.rates(plain, f, n)
+    rates, slower = operator.at(bin_weights, f, n).rates, operator.at(plain, f, n).rates
     np.testing.assert_allclose(rates.f * bin_weights.renormalization, slower.f, rtol=1e-12)
     np.testing.assert_array_equal(rates.n, slower.n)
     moved = quasiparticle_energy(grid, bin_weights, np.abs(rates.f)) + phonon_energy(
@@ -236,27 +236,27 @@ def test_renormalized_rates_conserve_energy_and_have_their_jacobian(evaluation: 
     )
     into = quasiparticle_energy(grid, bin_weights, rates.f) + phonon_energy(operator, rates.n)
     assert np.all(np.abs(into) < 1e-13 * moved)
-    parts = operator.gain_loss(bin_weights, f, n).rates(f, n)
+    parts = operator.at(bin_weights, f, n).gain_loss().rates(f, n)
     size = np.abs(rates.f).max()
     np.testing.assert_allclose(parts.f, rates.f, atol=1e-11 * size)
     step_f, step_n = random.uniform(-1, 1, f.shape), random.uniform(-1, 1, n.shape)
     h = 1e-5
-    after = operator.rates(bin_weights, f + h * step_f, n + h * step_n)
-    before = operator.rates(bin_weights, f - h * step_f, n - h * step_n)
-    product = operator.jvp(bin_weights, f, n, step_f, step_n)
+    after = operator.at(bin_weights, f + h * step_f, n + h * step_n).rates
+    before = operator.at(bin_weights, f - h * step_f, n - h * step_n).rates
+    product = operator.at(bin_weights, f, n).jvp(step_f, step_n)
     np.testing.assert_allclose(product.f, (after.f - before.f) / (2.0 * h), atol=1e-6 * size)
-    blocks = operator.jacobian(bin_weights, f, n)
+    blocks = operator.at(bin_weights, f, n).jacobian()
     by_hand = np.einsum("cij,cj->ci", blocks.ff, step_f) + np.einsum("cik,ck->ci", blocks.fn, step_n)
     np.testing.assert_allclose(by_hand, product.f, atol=1e-10 * np.abs(product.f).max())
-    own = operator.diagonal(bin_weights, f, n).f
+    own = operator.at(bin_weights, f, n).diagonal().f
     np.testing.assert_allclose(np.einsum("cii->ci", blocks.ff), own, rtol=1e-9, atol=1e-9 * size)
     for source, power in (
         (QuasiparticleInjection(grid, Gaussian(2.5, 0.2), power=0.3), None),
         (PhotonDrive.at_power(grid, 0.4, 0.3), 0.3),
     ):
         warm = thermal(grid, 0.3).f
-        flow = source.energy_flow(bin_weights, warm, n).quasiparticles
-        given = quasiparticle_energy(grid, bin_weights, source.rates(bin_weights, warm, n).f)
+        flow = source.at(bin_weights, warm, n).energy_flow().quasiparticles
+        given = quasiparticle_energy(grid, bin_weights, source.at(bin_weights, warm, n).rates.f)
         np.testing.assert_allclose(flow, given, rtol=1e-12)
         if power is not None:
             np.testing.assert_allclose(given, power, rtol=1e-10)

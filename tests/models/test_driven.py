@@ -58,7 +58,7 @@ def solved_on_bins(temperature, step, bins, maximum, photons=np.inf, gap=1.0):
     else:
         drive = PhotonDrive.mode(grid, step, rate / photons, photons)
     phonons = ElectronPhonon(grid, Coupling(KAPPA, 1e-3), "direct")
-    jacobian = sum(process.jacobian(bin_weights, f, n).ff[0] for process in (drive, phonons))
+    jacobian = sum(process.at(bin_weights, f, n).jacobian().ff[0] for process in (drive, phonons))
     states = bin_weights.dos_weights[0]
     moved = states[:, None] * jacobian / states
     assert np.abs(moved.sum(axis=0)).max() < 1e-12 * np.abs(moved).max()
@@ -318,9 +318,9 @@ def test_density_against_the_operators_of_pairs_and_phonons():
 
     def growth(x_qp):
         f = 0.5 * x_qp * shape
-        parts = phonons.gain_loss(bin_weights, f, np.zeros((1, grid.n_phonon)))
+        parts = phonons.at(bin_weights, f, np.zeros((1, grid.n_phonon))).gain_loss()
         n = parts.in_n / (parts.out_n - parts.in_n + 1.0 / (trapping * breaking))
-        return float(bin_weights.dos_weights[0] @ phonons.rates(bin_weights, f, n).f[0])
+        return float(bin_weights.dos_weights[0] @ phonons.at(bin_weights, f, n).rates.f[0])
 
     # relative corrections of order T_*² (phonons trapped) and T_*³, and 3 % of the bins
     assert brentq(growth, 0.3 * found.x_qp, 3.0 * found.x_qp) == pytest.approx(found.x_qp, rel=0.08)

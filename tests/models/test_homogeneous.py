@@ -195,7 +195,8 @@ def test_driven_steady_state_from_cold_and_hot_guesses(rate):
         problem.at(cold.state.gap).local.bin_weights,
     )
     flows = {
-        name: processes[name].energy_flow(bin_weights, *means(cold.state)) for name in ("drive", "escape")
+        name: processes[name].at(bin_weights, *means(cold.state)).energy_flow()
+        for name in ("drive", "escape")
     }
     absorbed, emitted = flows["drive"].quasiparticles[0], -flows["escape"].phonons[0]
     turned_over = CellEquations(problem).balances(joined(cold.state))["energy"]

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 from scipy.optimize import brentq
 from scipy.special import k0, k1, kn
 
-from fvqp.collisions import Coupling, ElectronPhonon, phonon_energy, quasiparticle_energy, thermal
+from fvqp.collisions import Coupling, ElectronPhonon, GainLoss, phonon_energy, quasiparticle_energy, thermal
 from fvqp.collisions.threshold import at_threshold, carried_phonons, first_of_pairs
-from fvqp.energy import EnergyAxis, bcs_weights
+from fvqp.energy import BinWeights, EnergyAxis, bcs_weights
 from fvqp.gap import SelfConsistentGap
 from fvqp.models import lifted_phonons
 from fvqp.models.boltzmann import BoltzmannProblem, Medium, Moment, State, evolve, separate_cells
@@ -26,13 +26,16 @@ def bin_weights(gap: np.ndarray):
     return at_threshold(GRID, bcs_weights(GRID, gap), gap)
 
 
+def coefficients(weights: BinWeights) -> Callable[[np.ndarray, np.ndarray], GainLoss]:
+    return lambda f, n: OPERATOR.at(weights, f, n).gain_loss()
+
+
 def crossed(before: np.ndarray, after: np.ndarray, kept: float):
     """Occupations before and after a move of the gap, with many phonons below 2Δ."""
     f = thermal(GRID, 0.25).f * np.ones((len(before), 1))
     n = np.where(GRID.phonon_energies < 1.9, 3.0, 1.0) * thermal(GRID, 0.25).n * np.ones((len(before), 1))
     first, last = bin_weights(before), bin_weights(after)
-    gain_loss = partial(OPERATOR.gain_loss, last)
-    there = cross_threshold(OPERATOR, first, last, f, n, np.full(len(before), kept), gain_loss)
+    there = cross_threshold(OPERATOR, first, last, f, n, np.full(len(before), kept), coefficients(last))
     gain = phonon_energy(OPERATOR, there.n, last) - phonon_energy(OPERATOR, n, first)
     gain += quasiparticle_energy(GRID, last, there.f - f)
     np.testing.assert_allclose(gain, 0.0, atol=1e-14 * phonon_energy(OPERATOR, n, first).max())
@@ -53,7 +56,7 @@ def test_points_above_the_threshold_keep_their_occupation():
     assert np.all(changed[:2] > 0.0) and np.all(np.abs(changed[2:]) < 0.2 * changed[0])
     # the new points gain as many phonons as they lose
     new = slice(now[1], first[1])
-    parts = OPERATOR.gain_loss(last, f, n)
+    parts = OPERATOR.at(last, f, n).gain_loss()
     assert new.stop - new.start == 2
     balance = parts.in_n[1, new] * (1.0 + there.n[1, new]) / (parts.out_n[1, new] * there.n[1, new])
     np.testing.assert_allclose(balance, 1.0, rtol=1e-12)
@@ -78,7 +81,7 @@ def test_full_bins_leave_phonons_with_their_modes():
     """Where pairs have no room, phonons do not break them."""
     first, last = bin_weights(np.array([0.98])), bin_weights(np.array([0.91]))
     f, n = np.ones((1, GRID.n)), 2.0 * thermal(GRID, 0.5).n
-    there = cross_threshold(OPERATOR, first, last, f, n, np.zeros(1), partial(OPERATOR.gain_loss, last))
+    there = cross_threshold(OPERATOR, first, last, f, n, np.zeros(1), coefficients(last))
     np.testing.assert_array_equal(there.f, f)
     np.testing.assert_array_equal(there.n, carried_phonons(GRID, first, last, n))
 

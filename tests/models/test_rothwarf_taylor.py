@@ -61,8 +61,10 @@ def test_recombination_constant_is_that_of_the_collision_integral(temperature: f
     bin_weights = bcs_weights(grid, 1.0)
     f = 1e3 * thermal(grid, temperature).f
     f *= 1e-6 / f.max()
-    gone = ElectronPhonon(grid, coupling, "direct").gain_loss(
-        bin_weights, f, np.zeros((1, grid.n_phonon)), "pairs"
+    gone = (
+        ElectronPhonon(grid, coupling, "direct")
+        .at(bin_weights, f, np.zeros((1, grid.n_phonon)))
+        .gain_loss("pairs")
     )
     n = quasiparticle_density(bin_weights, f)[0]
     rate = quasiparticle_density(bin_weights, gone.out_f * f)[0] / n**2

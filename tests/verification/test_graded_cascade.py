@@ -31,8 +31,8 @@ def moments(grid: EnergyAxis, evaluation: str, rule: str) -> np.ndarray:
     f = cold.f + PEAK * np.exp(-0.5 * ((grid.energies - START) / WIDTH) ** 2)
     n = cold.n.copy()
     for _ in range(STEPS):
-        half = operator.rates(bin_weights, f, n)
-        full = operator.rates(bin_weights, f + 0.5 * STEP * half.f, n + 0.5 * STEP * half.n)
+        half = operator.at(bin_weights, f, n).rates
+        full = operator.at(bin_weights, f + 0.5 * STEP * half.f, n + 0.5 * STEP * half.n).rates
         f, n = f + STEP * full.f, n + STEP * full.n
     high = np.where(grid.phonon_energies > 5.0, n, 0.0)
     return np.array(

@@ -36,10 +36,10 @@ def after_cascade(energy: float, width: float) -> float:
     bin_weights = at_threshold(grid, bin_weights, 1.0)
     f, n = np.zeros((1, grid.n)), np.zeros((1, grid.n_phonon))
     absorbed = 1e-14
-    n = PhononInjection(grid, coupling, Line(energy), power=absorbed).rates(bin_weights, f, n).n
+    n = PhononInjection(grid, coupling, Line(energy), power=absorbed).at(bin_weights, f, n).rates.n
     step = 1e-5
     while step < 10.0:
-        rates, blocks = operator.rates(bin_weights, f, n), operator.jacobian(bin_weights, f, n)
+        rates, blocks = operator.at(bin_weights, f, n).rates, operator.at(bin_weights, f, n).jacobian()
         # an implicit step, phonons eliminated: they do not act on one another
         own = 1.0 / step - blocks.nn[0]
         back = blocks.fn[0] / own

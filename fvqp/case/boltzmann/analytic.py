@@ -186,7 +186,7 @@ class ClosedForms:
         if escape is None:
             return np.asarray(bath[0])
         rate = setup.units.time / escape.seconds
-        parts = setup.collisions.gain_loss(setup.bin_weights(setup.gap), np.nan_to_num(f)[None], bath)
+        parts = setup.collisions.at(setup.bin_weights(setup.gap), np.nan_to_num(f)[None], bath).gain_loss()
         return np.asarray(((parts.in_n + rate * bath) / (parts.out_n - parts.in_n + rate))[0])
 
     def temperature(self, bath: float, power: float) -> float:

@@ -63,7 +63,7 @@ class Injection(InSpace, ProcessTable):
         source = QuasiparticleInjection(site.grid, spectrum, power=power)
         # Raises what is wrong with the spectrum; later there is none but a smaller gap.
         cells, grid = len(site.within), site.grid
-        source.rates(site.bin_weights(), np.zeros((cells, grid.n)), np.zeros((cells, grid.n_phonon)))
+        source.at(site.bin_weights(), np.zeros((cells, grid.n)), np.zeros((cells, grid.n_phonon)))
         return source
 
     def rates(self, units: Units) -> Iterator[tuple[str, str, float]]:

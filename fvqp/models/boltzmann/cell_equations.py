@@ -146,7 +146,7 @@ class CellEquations:
             by_f, by_n = self._known[2]
             change = (by_f * step_f).sum(axis=1) + (by_n * step_n).sum(axis=1)
             for at, bin_weights, process in self._feeding(f, n):
-                along = process.jvp(bin_weights, f[at], n[at], step_f[at], step_n[at])
+                along = process.at(bin_weights, f[at], n[at]).jvp(step_f[at], step_n[at])
                 change[at] += (self.weights[at] * along.f).sum(axis=1)
             fullest = self._fullest(f)
             out[fullest] = change / self.weights[fullest]
@@ -164,13 +164,13 @@ class CellEquations:
         )
         for at, bin_weights, one in self._cells():
             for process in one.processes().values():
-                for block, more in zip(total, process.jacobian(bin_weights, f[at], n[at]), strict=True):
+                for block, more in zip(total, process.at(bin_weights, f[at], n[at]).jacobian(), strict=True):
                     block[at] += more
         np.einsum("cii->ci", total.xx)[...] -= ~self.active()
         if self._balance_pairs:
             by_f, by_n = self._slopes(f, n)
             for at, bin_weights, process in self._feeding(f, n):
-                own = process.jacobian(bin_weights, f[at], n[at])
+                own = process.at(bin_weights, f[at], n[at]).jacobian()
                 by_f[at] += np.einsum("ci,cij->cj", self.weights[at], own.ff)
                 by_n[at] += np.einsum("ci,cik->ck", self.weights[at], own.fn)
             fullest = self._fullest(f)
@@ -191,7 +191,7 @@ class CellEquations:
         for at, bin_weights, one in self._cells():
             states = self._volume[at] * one.medium.density
             for name, process in one.medium.processes.items():
-                flow = process.number_flow(bin_weights, f[at], n[at])  # type: ignore[attr-defined]
+                flow = process.at(bin_weights, f[at], n[at]).number_flow()  # type: ignore[attr-defined]
                 out[at, names.index(name)] = states * flow.quasiparticles
         return out
 
@@ -235,8 +235,8 @@ class CellEquations:
             weight = self._local.weight_n[at] * self._grid.phonon_energies
             states, here = self._volume[at] * one.medium.density, [part[at] for part in energy]
             for process in one.medium.processes.values():
-                _add(here, states * process.energy_flow(bin_weights, f[at], n[at]).quasiparticles)  # type: ignore[attr-defined]
-                parts = process.gain_loss(bin_weights, f[at], n[at])
+                _add(here, states * process.at(bin_weights, f[at], n[at]).energy_flow().quasiparticles)  # type: ignore[attr-defined]
+                parts = process.at(bin_weights, f[at], n[at]).gain_loss()
                 here[0] = here[0] + (weight * parts.in_n * (1.0 + n[at])).sum(axis=1)
                 here[1] = here[1] + (weight * parts.out_n * n[at]).sum(axis=1)
             for part, of_cells in zip(energy, here, strict=True):
@@ -248,13 +248,13 @@ class CellEquations:
     def counters(self, y: Floats) -> Floats:
         """Particles that every external process brings, by energy, ``(cells, processes × (N + K))``."""
         f, n = self.split(y)
-        return self._sources(lambda process, bin_weights, at: process.rates(bin_weights, f[at], n[at]))
+        return self._sources(lambda process, bin_weights, at: process.at(bin_weights, f[at], n[at]).rates)
 
     def counters_product(self, y: Floats, step: Floats) -> Floats:
         """Derivative of `counters` along a step."""
         (f, n), (step_f, step_n) = self.split(y), self.split(step)
         return self._sources(
-            lambda process, bin_weights, at: process.jvp(bin_weights, f[at], n[at], step_f[at], step_n[at])
+            lambda process, bin_weights, at: process.at(bin_weights, f[at], n[at]).jvp(step_f[at], step_n[at])
         )
 
     def counters_of(self, integrals: Floats) -> Counters:
@@ -291,7 +291,7 @@ class CellEquations:
         for at, bin_weights, one in self._cells():
             row = np.flatnonzero(np.arange(len(f))[at] == point)
             for name, process in one.processes().items() if len(row) else ():
-                part = process.gain_loss(bin_weights, f[at], n[at])
+                part = process.at(bin_weights, f[at], n[at]).gain_loss()
                 gain, loss = (part.in_n, part.out_n) if phonon else (part.in_f, part.out_f)
                 rates[name] = float((gain + loss)[row[0], index])
         what, energy = (

@@ -114,6 +114,7 @@ class CellSolver:
         self._within, self._bin_weights, self._at, self._length = within, bin_weights, at, length
         self._state, self._own, self._weight, self._energies = state, own, weight, energies
         self._eliminations, self._drives = eliminations, drives
+        self._driving = {row: drive.at(bin_weights, *state) for row, drive in drives.items()}
         # what rounding, or an earlier elimination, takes from the energy of a cell is made up for in
         # proportion to what is there, and to what exchanges take of that
         self.energy = Pair(weight.f * energies.f * np.abs(state.f), weight.n * energies.n * np.abs(state.n))
@@ -160,9 +161,7 @@ class CellSolver:
 
     def _driven(self, x_f: Floats, x_n: Floats) -> dict[int, Floats]:
         """Return the contributions of drives to a step, by their number."""
-        return {
-            row: drive.jvp(self._bin_weights, *self._state, x_f, x_n).f for row, drive in self._drives.items()
-        }
+        return {row: drive.jvp(x_f, x_n).f for row, drive in self._driving.items()}
 
     def _sum(self, species: int, like: Floats) -> Floats:
         total = np.zeros_like(like)
@@ -227,9 +226,9 @@ class CellSolver:
     def _factor(self, lu: EliminatedLU | EliminatedX, to: Ints, rows: Ints) -> None:
         """Eliminate rows of this medium, as points ``to`` of ``lu``."""
         state = self._bin_weights.rows(rows), self._state.f[rows], self._state.n[rows]
-        blocks = Arrow(*self._within[0].jacobian(*state))
+        blocks = Arrow(*self._within[0].at(*state).jacobian())
         for process in (*self._within[1:], *(drive.rows(rows) for drive in self._drives.values())):
-            for block, more in zip(blocks, process.jacobian(*state), strict=True):
+            for block, more in zip(blocks, process.at(*state).jacobian(), strict=True):
                 block += more
         for own in self._own.values():
             np.einsum("cii->ci", blocks.xx)[...] += own.f[rows]

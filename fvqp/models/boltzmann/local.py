@@ -8,13 +8,12 @@ transport, Eq. transport-collisions).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-from fvqp.collisions import GainLoss, Pair, PhotonDrive
+from fvqp.collisions import GainLoss, OccupationRates, Pair, PhotonDrive
 from fvqp.energy import BinWeights, EnergyAxis
 from fvqp.models.boltzmann.cell_solver import CellSolver, Eliminations
 from fvqp.models.boltzmann.medium import Filled
@@ -33,12 +32,12 @@ class InelasticRates(NamedTuple):
 
 @dataclass
 class _Found:
-    """Rates at a state, the coefficients of gain and loss of media there, and what follows from these."""
+    """Processes of media at a state, with their cells and names, and what follows from them."""
 
     f: Floats
     n: Floats
-    local: Local
-    parts: list[tuple[slice | Ints, Callable[[], GainLoss]]] = field(default_factory=list)
+    parts: list[tuple[slice | Ints, str, OccupationRates]]
+    local: Local | None = None
     inelastic: InelasticRates | None = None
 
 
@@ -75,7 +74,9 @@ class LocalProcesses:
         self.external_processes = external_processes(media)
         self.bin_weights: list[BinWeights] = []
         self._eliminations = eliminations
+        # The states at which rates and at which their derivatives were last asked for.
         self._latest: _Found | None = None
+        self._slopes: _Found | None = None
         self.weight_f = np.zeros((len(volume), grid.n))
         self.mobile = np.zeros_like(self.weight_f)
         self.weight_n = np.zeros((len(volume), grid.n_phonon))
@@ -95,16 +96,21 @@ class LocalProcesses:
 
     def rates(self, f: Floats, n: Floats) -> Local:
         """Rates of means ``f[n_owned, N]``, ``n[n_owned, K]``."""
-        return self._found(f, n).local
+        found = self._latest = self._found(f, n)
+        if found.local is None:
+            found.local = self._nothing(f, n)
+            for at, name, process in found.parts:
+                self._add(found.local, at, process.rates, name)
+        return found.local
 
     def inelastic_rates(self, f: Floats, n: Floats) -> InelasticRates:
         """Rates of inelastic scattering: ``A + B`` of quasiparticles and ``D − C`` of phonons."""
-        found = self._found(f, n)
+        found = self._latest = self._found(f, n)
         if found.inelastic is None:
             turn_f, turn_n = np.zeros_like(f), np.zeros_like(n)
             fastest = 0.0
-            for at, coefficients in found.parts:
-                parts = coefficients()
+            for at, _, process in found.parts:
+                parts = process.balance()
                 turn_f[at] += parts.in_f + parts.out_f
                 turn_n[at] += parts.out_n - parts.in_n
                 fastest = max(fastest, _fastest(parts))
@@ -117,47 +123,30 @@ class LocalProcesses:
         for one, bin_weights in zip(self.media, self.bin_weights, strict=True):
             process, at = one.medium.localization, one.owned
             if process is not None and len(at):
-                decay[at, process.bin] = -process.diagonal(bin_weights, f[at], n[at]).f[:, process.bin]
+                decay[at, process.bin] = -process.at(bin_weights, f[at], n[at]).diagonal().f[:, process.bin]
         return decay
 
     def jvp(self, f: Floats, n: Floats, step_f: Floats, step_n: Floats) -> Local:
         """Derivative of `rates` at means ``(f, n)`` along a step."""
         out = self._nothing(f, n)
-        for one, bin_weights in zip(self.media, self.bin_weights, strict=True):
-            at = one.rows
-            if not len(one.owned):
-                continue
-            along = f[at], n[at], step_f[at], step_n[at]
-            if one.medium.collisions is not None:
-                self._add(out, at, one.medium.collisions.jvp(bin_weights, *along))
-            if one.medium.localization is not None:
-                self._add(out, at, one.medium.localization.jvp(bin_weights, *along))
-            for name, process in one.medium.processes.items():
-                self._add(out, at, process.jvp(bin_weights, *along), name)
+        self._slopes = self._found(f, n)
+        for at, name, process in self._slopes.parts:
+            self._add(out, at, process.jvp(step_f[at], step_n[at]), name)
         return out
 
     def _found(self, f: Floats, n: Floats) -> _Found:
-        """Rates, and inelastic rates to come; the latest are kept, since one is asked for after the other."""
-        latest = self._latest
-        if latest is not None and np.array_equal(latest.f, f) and np.array_equal(latest.n, n):
-            return latest
-        found = self._latest = _Found(f.copy(), n.copy(), self._nothing(f, n))
-        out = found.local
+        """Processes at a state, or those kept of it, since one thing is asked for after the other."""
+        for known in (self._latest, self._slopes):
+            if known is not None and np.array_equal(known.f, f) and np.array_equal(known.n, n):
+                return known
+        found = _Found(f.copy(), n.copy(), [])
         for one, bin_weights in zip(self.media, self.bin_weights, strict=True):
-            at = one.rows
             if not len(one.owned):
                 continue
+            at, within = one.rows, (one.medium.collisions, one.medium.localization)
             state = bin_weights, found.f[at], found.n[at]
-            if one.medium.collisions is not None:
-                moved, coefficients = one.medium.collisions.balance(*state)
-                found.parts.append((at, coefficients))
-                self._add(out, at, moved)
-            if one.medium.localization is not None:
-                found.parts.append((at, partial(one.medium.localization.gain_loss, *state)))
-                self._add(out, at, one.medium.localization.rates(*state))
-            for name, process in one.medium.processes.items():
-                found.parts.append((at, partial(process.gain_loss, *state)))
-                self._add(out, at, process.rates(*state), name)
+            found.parts += [(at, "", process.at(*state)) for process in within if process is not None]
+            found.parts += [(at, name, process.at(*state)) for name, process in one.medium.processes.items()]
         return found
 
     def _add(self, out: Local, at: slice | Ints, moved: Pair, exchange: str = "") -> None:
@@ -234,7 +223,7 @@ class LocalProcesses:
                 if within and isinstance(process, PhotonDrive):
                     drives[row] = process
                 else:
-                    own[row] = process.diagonal(bin_weights, *here)
+                    own[row] = process.at(bin_weights, *here).diagonal()
             weight = Pair(self.weight_f[at], self.weight_n[at])
             lost = None if leaving is None else (leaving[0], leaving[1][at])
             part = CellSolver(

@@ -189,14 +189,14 @@ class Filled:
         Args:
             bin_weights: spectrum of the cells.
             f, n: their occupations, ``(cells, N)`` and ``(cells, K)``.
-            collisions: see `ElectronPhonon.gain_loss`.
+            collisions: see `ElectronPhononRates.gain_loss`.
         """
         total = GainLoss(*(np.zeros_like(part) for part in (f, f, n, n)))
         own = self.medium.collisions
         if collisions != "all":
-            parts = [] if own is None else [own.gain_loss(bin_weights, f, n, collisions)]
+            parts = [] if own is None else [own.at(bin_weights, f, n).gain_loss(collisions)]
         else:
-            parts = [process.gain_loss(bin_weights, f, n) for process in self.processes().values()]
+            parts = [process.at(bin_weights, f, n).gain_loss() for process in self.processes().values()]
         for part in parts:
             for sum_of_all, one in zip(total, part, strict=True):
                 sum_of_all += one

@@ -51,7 +51,7 @@ class PowerToPhonons(_Power):
     name, models = "power_to_phonons", ("boltzmann",)
 
     def power(self, at: BoltzmannSample) -> float:
-        return float(at.collisions.rates(at.bin_weights, at.f, at.n).n[0] @ _mode_energies(at))
+        return float(at.collisions.at(at.bin_weights, at.f, at.n).rates.n[0] @ _mode_energies(at))
 
 
 class ShareAboveTwiceGap(BoltzmannObservable):
@@ -61,7 +61,7 @@ class ShareAboveTwiceGap(BoltzmannObservable):
         share = np.nan
         for process in at.problem.media[0].medium.processes.values():
             if isinstance(process, PhononEscape):
-                lost = _mode_energies(at) * process.rates(at.bin_weights, at.f, at.n).n[0]
+                lost = _mode_energies(at) * process.at(at.bin_weights, at.f, at.n).rates.n[0]
                 breaking = at.problem.grid.phonon_energies >= self._threshold(at)
                 share = float(lost[breaking].sum() / total) if (total := float(lost.sum())) else np.nan
         return share

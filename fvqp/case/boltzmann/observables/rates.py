@@ -17,7 +17,7 @@ class RecombinationRate(BoltzmannObservable):
         held = at.bin_weights.number * at.f
         if not held.sum():
             return 0.0
-        lost = at.collisions.gain_loss(at.bin_weights, at.f, at.n, "pairs").out_f
+        lost = at.collisions.at(at.bin_weights, at.f, at.n).gain_loss("pairs").out_f
         return float((held * lost).sum()) / float(held.sum()) / at.units.time
 
 
