@@ -18,7 +18,7 @@ from fvqp.errors import CaseError
 from fvqp.typing import Floats
 
 
-class RatesAtState(Protocol):
+class DistributionRates(Protocol):
     """Rates of a kind of collisions at given spectra and distributions, ``(cells, component, N)``."""
 
     @property
@@ -33,7 +33,7 @@ class RatesAtState(Protocol):
         """Change of `rates` along ``step``."""
 
 
-class Collisions(Protocol):
+class DistributionProcess(Protocol):
     """A kind of collisions of f_L, or of f_L and f_T, on an energy axis; rates in Δ0/ħ."""
 
     @property
@@ -48,7 +48,7 @@ class Collisions(Protocol):
     def unkept_rate(self) -> float:
         """`largest_rate` of collisions that do not conserve the energy of electrons, 0 of others."""
 
-    def at(self, spectra: Spectra, f: Floats) -> RatesAtState:
+    def at(self, spectra: Spectra, f: Floats) -> DistributionRates:
         """The rates at distributions ``f[cell, component, bin]``, f_L first."""
 
 
@@ -77,7 +77,7 @@ class InelasticCollisions:
         strength, phonons = self.electron_electron, self.phonons
         if strength == 0.0 and phonons is None:
             raise CaseError("collisions: neither with electrons nor with phonons")
-        parts: list[Collisions] = []
+        parts: list[DistributionProcess] = []
         if strength != 0.0:
             kind = ElectronElectron if grid.is_uniform else SharedElectronElectron
             parts.append(kind(grid, strength, self.kernel))
@@ -98,7 +98,7 @@ class CollisionSum:
         components: 1 for collisions of f_L, which f_T does not feel, 2 for such of f_L and f_T.
     """
 
-    parts: Sequence[Collisions]
+    parts: Sequence[DistributionProcess]
     components: int = 1
 
     @property
@@ -113,17 +113,17 @@ class CollisionSum:
 
     @property
     def largest_rate(self) -> float:
-        """See `Collisions`."""
+        """See `DistributionProcess`."""
         return sum(part.largest_rate for part in self.parts)
 
     @property
     def unkept_rate(self) -> float:
-        """See `Collisions`; sums of these rates are rounded."""
+        """See `DistributionProcess`; sums of these rates are rounded."""
         return sum(part.unkept_rate for part in self.parts)
 
     @property
     def rounding(self) -> float:
-        """See `Collisions`."""
+        """See `DistributionProcess`."""
         return max(part.rounding for part in self.parts)
 
     def at(self, spectra: Spectra, f: Floats) -> RatesSum:
@@ -141,7 +141,7 @@ class RatesSum:
         loss: coefficient of −f in its own rate, like ``f``.
     """
 
-    def __init__(self, f: Floats, parts: Sequence[RatesAtState], components: int) -> None:
+    def __init__(self, f: Floats, parts: Sequence[DistributionRates], components: int) -> None:
         self.f, self._parts, self._felt = f, parts, slice(components)
         self.rates, self.loss = np.zeros_like(f), np.zeros_like(f)
         for part in parts:

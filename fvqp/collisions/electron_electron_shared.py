@@ -114,7 +114,8 @@ class SharedRates:
     """`SharedElectronElectron` at given spectra and distributions.
 
     Attributes:
-        rates, loss: see `fvqp.collisions.collision_sum.RatesAtState`; the loss without what sharing corrects.
+        rates: see `fvqp.collisions.collision_sum.DistributionRates`.
+        loss: likewise, without what sharing corrects.
     """
 
     def __init__(self, shared: SharedElectronElectron, spectra: Spectra, f: Floats) -> None:

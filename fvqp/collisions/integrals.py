@@ -55,7 +55,7 @@ class SummedRates:
         kept: weights of the sum over bins that collisions keep, for each component; None for none.
 
     Attributes:
-        rates, loss: see `fvqp.collisions.collision_sum.RatesAtState`.
+        rates, loss: see `fvqp.collisions.collision_sum.DistributionRates`.
     """
 
     def __init__(self, sums: PairSums, spectra: Spectra, f: Floats, kept: Sequence[Floats | None]) -> None:

@@ -77,7 +77,7 @@ class PhononRates(ABC):
     """`PhononCollisions` at given spectra and distributions.
 
     Attributes:
-        rates, loss: see `fvqp.collisions.collision_sum.RatesAtState`.
+        rates, loss: see `fvqp.collisions.collision_sum.DistributionRates`.
         n: phonon occupation, ``(cells, K)``.
         decay: rate at which a surplus of phonons decays, ``(cells, K)``, 1/τ0.
     """

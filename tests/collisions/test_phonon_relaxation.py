@@ -13,7 +13,7 @@ from fvqp.collisions import (
     PhononBath,
     Spectra,
 )
-from fvqp.collisions.collision_sum import Collisions
+from fvqp.collisions.collision_sum import DistributionProcess
 from fvqp.energy import EnergyAxis
 from fvqp.errors import CaseError
 from fvqp.spectral import bin_averages
@@ -34,7 +34,7 @@ def spectrum(grid: EnergyAxis, gap: float | list[float], broadening: float = 0.0
     return Spectra(found.dos, found.pairing, found.re_F)
 
 
-def collisions(grid: EnergyAxis, phonons: PhononBath) -> Collisions:
+def collisions(grid: EnergyAxis, phonons: PhononBath) -> DistributionProcess:
     (only,) = InelasticCollisions(phonons=phonons).on(grid).parts
     return only
 
