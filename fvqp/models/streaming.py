@@ -55,9 +55,9 @@ class StreamingSolver:
         layout = streaming.layout
         self.limit = DiffusiveLimit(streaming, np.ones((1, streaming.n_energies)))
         self.diffusion = LinearSolver(
-            self.limit.indptr,
-            self.limit.indices,
-            Numbering(layout.comm, layout.n_owned, self.limit.global_id),
+            self.limit.flux.indptr,
+            self.limit.flux.indices,
+            Numbering(layout.comm, layout.n_owned, layout.column_id),
             symmetric=True,
             tolerance=1e-8,
             prefix="fvqp_streaming_diffusion_",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from mpi4py import MPI
@@ -12,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from fvqp.transport.chain import Chain
 from fvqp.transport.geometry import Gradient
 from fvqp.transport.refraction import Plane
+from fvqp.transport.two_point import TwoPointFlux
 from fvqp.typing import Bools, Floats, Integers, Ints32
 
 
@@ -60,6 +62,41 @@ class CellLayout:
     spread: Floats
     block: Ints32
     chain: Chain | None = None
+
+    @cached_property
+    def flux(self) -> TwoPointFlux:
+        """Two-point fluxes of means over directions; collective.
+
+        Outside are the outer faces, in their order; images of a cell have its column (`column_id`).
+        """
+        outer = self.face_cells[:, 1] < 0
+        outside = np.where(outer, np.cumsum(outer) - 1, -1).astype(np.int32)
+        missing = 3 - self.lateral.shape[2]
+        gradient = None
+        if self.comm.allreduce(bool(np.any(self.lateral)), MPI.LOR):
+            near = self.gradient
+            gradient = replace(
+                near,
+                # A mean is the same beyond the centre or axis.
+                indices=np.where(near.indices < 0, -near.indices - 1, near.indices).astype(np.int32),
+                weights=np.pad(near.weights, ((0, 0), (0, missing))),
+            )
+        offset = np.pad(self.lateral, ((0, 0), (0, 0), (0, missing)))
+        return TwoPointFlux(
+            self.n_owned, self.face_cells, offset, outside, gradient, self.exchange, self._columns[1]
+        )
+
+    @property
+    def column_id(self) -> Integers:
+        """Numbers of the columns of matrices on all ranks: the cells, without images of others."""
+        return self.global_id[self._columns[0]]
+
+    @cached_property
+    def _columns(self) -> tuple[Integers, Ints32]:
+        """Cells that are no images of others, and the column of every cell."""
+        _, first, number = np.unique(self.global_id, return_index=True, return_inverse=True)
+        distinct = np.sort(first)
+        return distinct, np.searchsorted(distinct, first[number]).astype(np.int32)
 
 
 @dataclass(frozen=True)

@@ -60,6 +60,7 @@ class Streaming:
     Attributes:
         walls: names of the outer boundaries, the first axis of what is lost.
         open_walls: names of those that let particles of any energy pass.
+        baths: ``(1, outer faces, energy)`` mean occupation outside, see `CellLayout.flux`.
         has_baths: whether anything enters, on any rank.
         returns: whether transmitting faces turn anything back, on any rank.
 
@@ -112,7 +113,6 @@ class Streaming:
         self._block = int(layout.comm.allreduce(block, MPI.MIN))
         kept = gradient_bytes * directions.count <= KEPT_BYTES
         self._kept = bool(layout.comm.allreduce(kept, MPI.LAND))
-        self._oblique = bool(layout.comm.allreduce(bool(np.any(layout.lateral)), MPI.LOR))
         refracting = [b for b in barriers if isinstance(b, Refracting)]
         self._acoustic = [AcousticFaces(layout, directions, b, self.g, self.speed) for b in refracting]
         plain = [b for b in barriers if isinstance(b, Barrier)]
@@ -137,7 +137,11 @@ class Streaming:
             specular=np.where(np.arange(len(transmitting.face)) < n_plain, transmitting.specular, 0.0)
         )
         self._plain = first(transmitting, n_plain)
-        self._bath = bath_means(layout, directions, transmitting)
+        self.baths = np.zeros((1, int(layout.flux.faces.outside.max(initial=-1)) + 1, self.n_energies))
+        walls_at = transmitting.wall >= 0
+        self._wall = transmitting.wall[walls_at]
+        self._outside = layout.flux.faces.outside[transmitting.face[walls_at]]
+        self.baths[0, self._outside] = bath_means(layout, directions, transmitting)
         self.has_baths = bool(layout.comm.allreduce(bool(np.any(transmitting.bath)), MPI.LOR))
         beside = layout.face_cells[transmitting.face]
         beside = (
@@ -363,21 +367,12 @@ class Streaming:
 
         ``(n_faces, 2, energy)``; ghosts must be up to date.
         """
-        layout = self.layout
-        out = mean[layout.face_cells]
-        if self._oblique:
-            slope = np.empty((layout.n_cells, 1, layout.offset.shape[2], self.n_energies))
-            self._gradients(np.ascontiguousarray(mean[:, None, :]), np.zeros(1, np.int32), 0, None, slope)
-            out += np.einsum("fsd,fsde->fse", layout.lateral, slope[layout.face_cells, 0])
-        walls = self._transmitting.wall >= 0
-        out[self._transmitting.face[walls], 1] = self._bath
-        return out
+        return self.layout.flux.beside(mean[:, None, :], self.baths)[:, :, 0]
 
-    def by_wall(self, flux: Floats) -> Floats:
-        """Sums of ``flux[n_faces, energy]`` over the faces of each wall, ``(walls, energy)``."""
+    def by_wall(self, outer: Floats) -> Floats:
+        """Sums of ``outer[outer faces, energy]`` over the faces of each wall, ``(walls, energy)``."""
         out = np.zeros((len(self.walls), self.n_energies))
-        outer = self._transmitting.wall >= 0
-        np.add.at(out, self._transmitting.wall[outer], flux[self._transmitting.face[outer]])
+        np.add.at(out, self._wall, outer[self._outside])
         return out
 
     # -- parts

@@ -184,25 +184,34 @@ def beside(faces, gradient, x, external, out):
 
     Outside it has the value prescribed there, and beyond closed faces that of the other side.
     """
+    _, n_comp, n_energies = x.shape
+    whole = n_energies // LANES * LANES
+    values, beyond, slopes, found = x.reshape(-1), external.reshape(-1), gradient.reshape(-1), out.reshape(-1)
     for f in range(faces.cells.shape[0]):
+        c0, c1 = faces.cells[f, 0], faces.cells[f, 1]
         row = faces.outside[f]
-        for side in range(2):
-            c = faces.cells[f, side]
-            for a in range(x.shape[1]):
-                values = out[f, 0, a]
-                if c >= 0:
-                    values = x[c, a]
+        for a in range(n_comp):
+            at0, at1 = (c0 * n_comp + a) * n_energies, (c1 * n_comp + a) * n_energies
+            at_row = (a * external.shape[1] + row) * n_energies
+            here, there = (2 * f * n_comp + a) * n_energies, ((2 * f + 1) * n_comp + a) * n_energies
+            for first in range(0, whole, LANES):
+                inner = _projected_lanes(faces, f, 0, at0, first, values, slopes, n_energies)
+                if c1 >= 0:
+                    outer = _projected_lanes(faces, f, 1, at1, first, values, slopes, n_energies)
                 elif row >= 0:
-                    values = external[a, row]
-                target = out[f, side, a]
-                for e in range(x.shape[2]):
-                    target[e] = values[e]
-                if c >= 0 and gradient.shape[0] > 0:
-                    for i in range(3):
-                        t, slope = faces.offset[f, side, i], gradient[c, a, i]
-                        if t != 0.0:
-                            for e in range(x.shape[2]):
-                                target[e] += t * slope[e]
+                    outer = load_at(beyond, at_row + first)
+                else:
+                    outer = inner
+                store_at(found, here + first, inner)
+                store_at(found, there + first, outer)
+            for e in range(whole, n_energies):
+                value = projected(faces, f, 0, c0, a, e, gradient, x)
+                out[f, 0, a, e] = value
+                if c1 >= 0:
+                    value = projected(faces, f, 1, c1, a, e, gradient, x)
+                elif row >= 0:
+                    value = external[a, row, e]
+                out[f, 1, a, e] = value
 
 
 @njit(cache=True)

@@ -46,7 +46,9 @@ def solution(mesh: Mesh, source: np.ndarray) -> np.ndarray:
     """f of ``f − D ∇²f = source``."""
     limit, size = diffusion(mesh), (mesh.n_cells, mesh.n_cells)
     near = splu(
-        csr_matrix((limit.matrix(np.ones((1, 1)))[:, 0], limit.indices, limit.indptr), shape=size).tocsc()
+        csr_matrix(
+            (limit.matrix(np.ones((1, 1)))[:, 0], limit.flux.indices, limit.flux.indptr), shape=size
+        ).tocsc()
     )
 
     def action(f: np.ndarray) -> np.ndarray:

@@ -439,10 +439,10 @@ class DiffusionOperator(_InSpace):
         """Solver of implicit motion."""
         assert self._limit is not None
         if self._solvers.diffusion is None:
-            numbering = Numbering(self._layout.comm, self._layout.n_owned, self._limit.global_id)
+            numbering = Numbering(self._layout.comm, self._layout.n_owned, self._layout.column_id)
             self._solvers.diffusion = LinearSolver(
-                self._limit.indptr,
-                self._limit.indices,
+                self._limit.flux.indptr,
+                self._limit.flux.indices,
                 numbering,
                 symmetric=True,
                 tolerance=1e-10,
