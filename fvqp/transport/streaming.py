@@ -281,11 +281,6 @@ class Streaming:
         mean = self.directions.mean(f[: self.layout.n_owned])
         return np.asarray(np.sum(self.capacity * mean, axis=0))
 
-    def inflow(self) -> Floats:
-        """Rates in an empty body: what the baths send in, ``(n_owned, M, energy)``."""
-        nothing = np.zeros((self.layout.n_cells, self.directions.count, self.n_energies))
-        return self.rates(nothing)[0]
-
     def crossing_rate(self) -> Floats:
         """Rate at which a cell without inflow empties in its fastest direction, ``(n_owned, energy)``."""
         layout = self.layout
