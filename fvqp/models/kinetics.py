@@ -188,7 +188,7 @@ class Kinetics:
             advection=np.ascontiguousarray(spectrum.supercurrent) if coupled else np.empty((1, 0)),
             supercurrent_conductance=state.supercurrent_conductance
             if coupled and state.supercurrent_conductance is not None
-            else np.zeros(len(self.transport.faces.cells)),
+            else np.empty(0),
             junction=self.transport.junction_coefficient(spectrum.dos),
             interface=self.transport.interface_coefficient(
                 self._coherence(spectrum, faces)[list(components)]

@@ -166,16 +166,8 @@ class PhaseSolver:
         return self._current(ones, self._phase(ones, 1.0, None), 1.0)
 
     def _operator(self, superfluid: Floats) -> Operator:
-        coefficients = Coefficients(
-            diffusion=np.ascontiguousarray(superfluid[None, :, None]),
-            reaction=np.zeros((1, 1, 1)),
-            advection=np.empty((1, 0)),
-            supercurrent_conductance=np.zeros(len(self.transport.faces.cells)),
-            junction=np.empty((0, 1)),
-            interface=np.empty((1, 0, 1)),
-            lead=np.empty((0, 1)),
-        )
-        return self.transport.at(coefficients)
+        diffusion = np.ascontiguousarray(superfluid[None, :, None])
+        return self.transport.at(Coefficients(diffusion, reaction=np.zeros((1, 1, 1))))
 
     def _external(self, drain: float) -> Floats:
         return np.array([[[0.0], [drain]]])

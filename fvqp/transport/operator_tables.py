@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 from numpy.typing import NDArray
 
 
@@ -30,12 +31,14 @@ class OperatorFaces(NamedTuple):
 class Coefficients(NamedTuple):
     """Coefficients that depend on energy; cell axes may have length one.
 
+    Without junctions, interfaces and supercurrents, diffusion and reaction are all of them.
+
     Attributes:
         diffusion: ``(component, cell, energy)`` spectral diffusion coefficient.
         reaction: ``(component, cell, energy)`` relaxation rate in Δ0/ħ.
         advection: ``(cell, energy)`` spectral supercurrent j_ε; no columns if the components are uncoupled.
         supercurrent_conductance: ``(n_faces,)`` normal-state conductance times phase drop from cell 0 to cell
-            1, siemens.
+            1, siemens; not read if the components are uncoupled.
         junction: ``(junction faces, energy)`` conductance × density of states, siemens.
         interface: ``(component, interface faces, energy)`` conductance × coherence factor, siemens.
         lead: ``(lead cells, energy)`` conductance × density of states of junctions spread over cells.
@@ -43,11 +46,11 @@ class Coefficients(NamedTuple):
 
     diffusion: NDArray
     reaction: NDArray
-    advection: NDArray
-    supercurrent_conductance: NDArray
-    junction: NDArray
-    interface: NDArray
-    lead: NDArray
+    advection: NDArray = np.empty((1, 0))
+    supercurrent_conductance: NDArray = np.empty(0)
+    junction: NDArray = np.empty((0, 1))
+    interface: NDArray = np.empty((1, 0, 1))
+    lead: NDArray = np.empty((0, 1))
 
 
 class Links(NamedTuple):

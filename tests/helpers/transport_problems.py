@@ -151,8 +151,6 @@ def coefficients(
     return Coefficients(
         diffusion=np.ascontiguousarray(np.broadcast_to(diffusion, n))[None, :, None],
         reaction=np.ascontiguousarray(np.broadcast_to(reaction, n))[None, :, None],
-        advection=np.empty((1, 0)),
-        supercurrent_conductance=np.zeros(len(transport.faces.cells)),
         junction=transport.junction_coefficient(np.ones((1, 1))),
         interface=transport.interface_coefficient(np.ones((1, len(transport.interface_faces), 1))),
         lead=transport.lead_coefficient(np.ones((1, 1))),

@@ -184,11 +184,6 @@ def test_disc_with_a_round_hole(tmp_path: Path) -> None:
     coefficients = Coefficients(
         diffusion=np.ones((1, 1, 1)),
         reaction=np.zeros((1, 1, 1)),
-        advection=np.empty((1, 0)),
-        supercurrent_conductance=np.zeros(mesh.n_faces),
-        junction=np.empty((0, 1)),
-        interface=np.empty((1, 0, 1)),
-        lead=np.empty((0, 1)),
     )
     ours = TransportSolver(transport).solve(
         transport.at(coefficients), np.array([[[[1.0], [0.0]]]]), what=lambda _: "the disc"

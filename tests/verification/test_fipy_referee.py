@@ -57,11 +57,6 @@ def ours(mesh: Mesh, diffusion: float, reaction: float, value: float) -> tuple[n
         Coefficients(
             diffusion=np.full((1, 1, 1), diffusion),
             reaction=np.full((1, 1, 1), reaction),
-            advection=np.empty((1, 0)),
-            supercurrent_conductance=np.zeros(mesh.n_faces),
-            junction=np.empty((0, 1)),
-            interface=np.empty((1, 0, 1)),
-            lead=np.empty((0, 1)),
         )
     )
     x = TransportSolver(transport).solve(

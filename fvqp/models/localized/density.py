@@ -338,15 +338,7 @@ class _Equation:
     def _coefficients(self, reaction: Floats) -> Coefficients:
         rows = np.zeros(self._mesh.n_cells)
         rows[: self._mesh.n_owned] = reaction
-        return Coefficients(
-            diffusion=np.ones((1, 1, 1)),
-            reaction=rows[None, :, None],
-            advection=np.empty((self._mesh.n_cells, 0)),
-            supercurrent_conductance=np.zeros(len(self._mesh.face_cells)),
-            junction=np.empty((0, 1)),
-            interface=np.empty((1, 0, 1)),
-            lead=np.empty((0, 1)),
-        )
+        return Coefficients(np.ones((1, 1, 1)), rows[None, :, None])
 
 
 def read_options(in_time: bool) -> None:
