@@ -83,11 +83,11 @@ class BinWeights:
         return BinWeights(self.dos_weights[cells], self.pair_weights[cells], *more)
 
 
-def bcs_weights(grid: EnergyAxis, gap: ArrayLike, rule: Rule = "linear") -> BinWeights:
+def bcs_weights(axis: EnergyAxis, gap: ArrayLike, rule: Rule = "linear") -> BinWeights:
     """Bin weights of the BCS spectrum, exact integrals over the bins (theory: collisions, Eq. measure-bcs).
 
     Args:
-        grid: energies.
+        axis: energies.
         gap: Δ ≥ 0 in units of Δ0, scalar or ``(cells,)``; each may lie inside any bin.
         rule: ``"linear"`` shares every state between the two nearest bin centres such that number and energy
             of the states are exact: sums converge with order 2 in the bin width. Where the gap is below the
@@ -95,24 +95,24 @@ def bcs_weights(grid: EnergyAxis, gap: ArrayLike, rule: Rule = "linear") -> BinW
             between its edges, none to bins below the gap: order 3/2, with larger errors.
 
     Raises:
-        CaseError: negative gap, or a gap outside the grid.
+        CaseError: negative gap, or a gap outside the axis.
     """
     gaps = np.atleast_1d(np.asarray(gap, dtype=np.float64))
     if gaps.ndim != 1 or not np.all(np.isfinite(gaps)) or np.any(gaps < 0.0):
         raise CaseError("gap of the collision integrals: must be one finite number ≥ 0 a cell")
-    low, high = grid.edges[0], grid.edges[-2]
+    low, high = axis.edges[0], axis.edges[-2]
     if np.any(gaps < low * (1.0 - 1e-12)):
         raise CaseError(f"energy axis: starts at {low:g} Δ0, above a gap of {gaps.min():g} Δ0; it must not")
     if np.any(gaps > high):
         raise CaseError(
-            f"energy axis: ends at {grid.edges[-1]:g} Δ0 and does not hold a gap of {gaps.max():g} Δ0"
+            f"energy axis: ends at {axis.edges[-1]:g} Δ0 and does not hold a gap of {gaps.max():g} Δ0"
         )
     gaps = gaps[:, None]
     if rule == "bin":
-        number, _, anomalous = _integrals(grid.edges, gaps)
+        number, _, anomalous = _integrals(axis.edges, gaps)
         return BinWeights(number, anomalous)
     if rule == "linear":
-        return BinWeights(*_linear(grid, gaps))
+        return BinWeights(*_linear(axis, gaps))
     raise CaseError(f'bin weights: rule must be "bin" or "linear", not "{rule}"')
 
 
@@ -135,34 +135,34 @@ def _integrals(bounds: Floats, gap: Floats) -> tuple[Floats, Floats, Floats]:
     return number, mean, np.where(gap > 0.0, gap * step, 0.0)
 
 
-def centre_bounds(grid: EnergyAxis) -> Floats:
+def centre_bounds(axis: EnergyAxis) -> Floats:
     """First edge, bin centres and last edge, ``(N + 2,)``: states between two of them are shared as one."""
-    return np.concatenate([grid.edges[:1], grid.energies, grid.edges[-1:]])
+    return np.concatenate([axis.edges[:1], axis.energies, axis.edges[-1:]])
 
 
-def shared_between_centres(grid: EnergyAxis, amount: Floats, energy: Floats) -> Floats:
+def shared_between_centres(axis: EnergyAxis, amount: Floats, energy: Floats) -> Floats:
     """Weights of the bins under the rule ``"linear"``, ``(rows, N)``, for any spectral density.
 
     Args:
-        grid: energies.
+        axis: energies.
         amount: integral of the density between `centre_bounds`, ``(rows, N + 1)``.
         energy: integral of energy times density there.
     """
-    origin, distance = _origins(grid)
+    origin, distance = _origins(axis)
     return _share(amount, (energy - origin * amount) / distance)
 
 
-def _origins(grid: EnergyAxis) -> tuple[Floats, Floats]:
+def _origins(axis: EnergyAxis) -> tuple[Floats, Floats]:
     """The lower of the two centres that share what lies between two bounds, and their distance."""
-    centres = grid.energies
-    left = np.clip(np.arange(grid.n + 1) - 1, 0, grid.n - 2)
+    centres = axis.energies
+    left = np.clip(np.arange(axis.n + 1) - 1, 0, axis.n - 2)
     return centres[left], centres[left + 1] - centres[left]
 
 
-def _linear(grid: EnergyAxis, gap: Floats) -> tuple[Floats, Floats]:
+def _linear(axis: EnergyAxis, gap: Floats) -> tuple[Floats, Floats]:
     """States shared between neighbouring centres, extrapolating beyond the first and the last centre."""
-    origin, distance = _origins(grid)
-    number, mean, anomalous = _integrals(centre_bounds(grid), gap)
+    origin, distance = _origins(axis)
+    number, mean, anomalous = _integrals(centre_bounds(axis), gap)
     # what a gap just below a centre leaves to the bin before is a small difference, with any sign
     states = np.maximum(_share(number, number * (mean - origin) / distance), 0.0)
     # the energy-weighted anomalous density is ρΔ: Δ times the number of states
