@@ -136,12 +136,12 @@ class StreamingSystem:
                 "give the energies without speed a rate of removal"
             )
         self._shape = (n, streaming.directions.count, streaming.n_energies)
-        self._opacity = streaming.opacity(scattering)
+        scatters = layout.comm.allreduce(bool(np.any(scattering > 0.0)), MPI.LOR)
+        self._opacity = streaming.opacity(scattering) if scatters else None
         self._inflow: Floats | None = None
         if streaming.has_baths:
             nothing = np.zeros((layout.n_cells, *self._shape[1:]))
             self._inflow = streaming.rates(nothing, self._opacity)[0]
-        scatters = layout.comm.allreduce(bool(np.any(scattering > 0.0)), MPI.LOR)
         self._accelerated = scatters or (strong_preconditioner and streaming.returns)
         if self._accelerated:
             # Diffusion has no meaning in transparent cells; it only must not be without bounds there.

@@ -36,6 +36,8 @@ Scheme = Literal["upwind", "linear", "limited"]
 
 #: Gradients of a block of directions take no more than this, which stays in a processor's cache.
 BLOCK_BYTES = 1 << 20
+#: Directions are taken together until they have this many energies: short loops cost more than a cache saves.
+LEAST_TOGETHER = 128
 #: Gradients that are needed twice are kept if all of them take no more than this.
 KEPT_BYTES = 1 << 28
 #: Unknowns that are worth a thread, and energies.
@@ -109,7 +111,8 @@ class Streaming:
         self._per_capacity = 1.0 / self.capacity
         # All ranks exchange the same blocks of gradients.
         gradient_bytes = 8 * layout.n_cells * layout.offset.shape[2] * self.n_energies
-        block = max(1, min(directions.count, BLOCK_BYTES // gradient_bytes))
+        least = -(-LEAST_TOGETHER // self.n_energies)
+        block = min(directions.count, max(least, BLOCK_BYTES // gradient_bytes))
         self._block = int(layout.comm.allreduce(block, MPI.MIN))
         kept = gradient_bytes * directions.count <= KEPT_BYTES
         self._kept = bool(layout.comm.allreduce(kept, MPI.LAND))
@@ -256,7 +259,7 @@ class Streaming:
         return rate, lost / FULL
 
     def removed(
-        self, f: Floats, total: Floats, scattering: Floats, opacity: Opacity
+        self, f: Floats, total: Floats, scattering: Floats, opacity: Opacity | None
     ) -> tuple[Floats, Floats]:
         """``total f − scattering f̄ − rates`` of the owned cells, ``(n_owned, M, energy)``, and net losses.
 
@@ -264,7 +267,7 @@ class Streaming:
             f: ``(n_cells, M, energy)``, ghosts up to date.
             total, scattering: ``(n_cells, energy)`` rates at which particles leave a direction, and come back
                 in any.
-            opacity: at this scattering.
+            opacity: at this scattering; None where nothing scatters on any rank.
         """
         out, lost = self.rates(f, opacity)
         shares = self.directions.weights / FULL

@@ -125,6 +125,64 @@ def _edges(
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def _spread(indices, weights, rows, at, here, tilts, first, fall, rise):
+    """Least-squares gradient of rows from ``at`` on, ``tilts[dim, first:]``, and how far neighbours lie below
+    and above."""
+    length = np.uint64(here.size)
+    for e in range(length):
+        fall[e], rise[e] = 0.0, 0.0
+    tilts[:, first : first + here.size] = 0.0
+    # four at a time: the sums are read and written once for all of them
+    for k in range(0, indices.size - 3, 4):
+        one, two = rows[indices[k], at:], rows[indices[k + 1], at:]
+        three, four = rows[indices[k + 2], at:], rows[indices[k + 3], at:]
+        for d in range(tilts.shape[0]):
+            into = tilts[d, first:]
+            p, q, r, s = weights[k, d], weights[k + 1, d], weights[k + 2, d], weights[k + 3, d]
+            for e in range(length):
+                x = here[e]
+                into[e] += (p * (one[e] - x) + q * (two[e] - x)) + (r * (three[e] - x) + s * (four[e] - x))
+        for e in range(length):
+            least = min(min(one[e], two[e]), min(three[e], four[e]))
+            fall[e] = min(fall[e], least - here[e])
+        for e in range(length):
+            most = max(max(one[e], two[e]), max(three[e], four[e]))
+            rise[e] = max(rise[e], most - here[e])
+    for k in range(indices.size - indices.size % 4, indices.size):
+        one = rows[indices[k], at:]
+        for d in range(tilts.shape[0]):
+            into, p = tilts[d, first:], weights[k, d]
+            for e in range(length):
+                into[e] += p * (one[e] - here[e])
+        for e in range(length):
+            fall[e] = min(fall[e], one[e] - here[e])
+        for e in range(length):
+            rise[e] = max(rise[e], one[e] - here[e])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _along(arms, tilts, first, change):
+    """Change from the centre of a cell to a point at ``arms[dim]``, by gradients ``tilts[dim, first:]``."""
+    length = np.uint64(change.size)
+    one, arm = tilts[0, first:], arms[0]
+    for e in range(length):
+        change[e] = arm * one[e]
+    for d in range(1, tilts.shape[0]):
+        one, arm = tilts[d, first:], arms[d]
+        for e in range(length):
+            change[e] += arm * one[e]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _bounded(arms, tilts, first, fall, rise, change, factor):
+    """Lower ``factor`` to what keeps the value at ``arms`` within `REACH` of the range of neighbours."""
+    _along(arms, tilts, first, change)
+    for e in range(np.uint64(change.size)):
+        room = REACH * (rise[e] if change[e] > 0.0 else -fall[e])
+        factor[e] = min(factor[e], (room + TINY) / (abs(change[e]) + TINY))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def slopes(e0, e1, indptr, indices, weights, inverse, faces, enters, resistance, f, start, limited, out):
     """Least-squares gradients of ``f[cell, M, energy]``, ``out[cell, direction from start, dim, energy]``.
 
@@ -135,84 +193,115 @@ def slopes(e0, e1, indptr, indices, weights, inverse, faces, enters, resistance,
     the face, ``(n_faces, 2, energy)``, no rows without scattering): collisions level what it may leave over.
     """
     lo, hi = np.uint64(e0), np.uint64(e1)
-    n_energies = f.shape[2]
-    dim = out.shape[2]
-    fall = np.empty(n_energies)
-    rise = np.empty(n_energies)
+    n_cells, n_directions, n_energies = f.shape
+    block, dim = out.shape[1], out.shape[2]
+    # Rows of all directions of a block, one after another, go in one loop where all energies do.
+    rows = f.reshape(n_cells, n_directions * n_energies)
+    together = e0 == 0 and e1 == n_energies
+    parts, length = (1, np.uint64(block * n_energies)) if together else (block, hi - lo)
+    size = block * n_energies
+    falls, rises, factors, ways = np.empty(size), np.empty(size), np.empty(size), np.empty(size)
+    tilts = np.empty((dim, size))
     reach, opaque = np.empty(n_energies), np.empty(n_energies)
-    factor = np.empty(n_energies)
-    change = np.empty(n_energies)
     for i in range(indptr.size - 1):
         begin, end = indptr[i], indptr[i + 1]
         if begin == end:
             out[i, :, :, e0:e1] = 0.0
             continue
         forward, backward = _arms(faces, i) if limited and dim == 1 and end - begin == 2 else (0.0, 0.0)
-        for b in range(out.shape[1]):
-            m = start + b
-            if forward > 0.0:
-                # a line: where one face value rises the other falls, and the limits are those of the slope
+        if forward > 0.0:
+            # a line: where one face value rises the other falls, and the limits are those of the slope
+            p, q = REACH / forward, REACH / backward
+            w, v = weights[begin, 0], weights[end - 1, 0]
+            for b in range(block):
+                m = start + b
                 j, n = _seen(indices[begin], m, inverse)
                 k, o = _seen(indices[end - 1], m, inverse)
-                p, q = REACH / forward, REACH / backward
-                w, v = weights[begin, 0], weights[end - 1, 0]
                 for e in range(lo, hi):
                     one, two = f[j, n, e] - f[i, m, e], f[k, o, e] - f[i, m, e]
                     up, down = max(max(one, two), 0.0), -min(min(one, two), 0.0)
                     tilt = w * one + v * two
                     out[i, b, 0, e] = max(min(tilt, min(p * up, q * down)), -min(q * up, p * down))
-                continue
-            for e in range(lo, hi):
-                fall[e], rise[e] = 0.0, 0.0
-            for d in range(dim):
-                for e in range(lo, hi):
-                    out[i, b, d, e] = 0.0
-            for k in range(begin, end):
-                j, n = _seen(indices[k], m, inverse)
-                for e in range(lo, hi):
-                    change[e] = f[j, n, e] - f[i, m, e]
+            continue
+        plain = begin
+        while plain < end and indices[plain] >= 0:
+            plain += 1
+        for part in range(parts):
+            at = part * n_energies + lo
+            here = rows[i, start * n_energies + at :][:length]
+            _spread(indices[begin:plain], weights[begin:plain], rows, start * n_energies + at, here,
+                    tilts, at, falls[at : at + length], rises[at : at + length])  # fmt: skip
+        for k in range(plain, end):
+            for b in range(block):
+                j, n = _seen(indices[k], start + b, inverse)
+                there, here = f[j, n], f[i, start + b]
+                at = b * n_energies
+                fall, rise = falls[at : at + n_energies], rises[at : at + n_energies]
                 for d in range(dim):
-                    w = weights[k, d]
+                    w, tilt = weights[k, d], tilts[d, at : at + n_energies]
                     for e in range(lo, hi):
-                        out[i, b, d, e] += w * change[e]
+                        tilt[e] += w * (there[e] - here[e])
+                for e in range(lo, hi):
+                    fall[e] = min(fall[e], there[e] - here[e])
+                    rise[e] = max(rise[e], there[e] - here[e])
+        edged = False
+        for k in range(faces.pointer[i], faces.pointer[i + 1]):
+            face = faces.of_cell[k]
+            edged |= faces.edge[face, 0 if faces.cells[face, 0] == i else 1]
+        if limited and not edged:
+            for part in range(parts):
+                at = part * n_energies + lo
+                factor = factors[at : at + length]
+                for e in range(length):
+                    factor[e] = 1.0
+                for k in range(faces.pointer[i], faces.pointer[i + 1]):
+                    face = faces.of_cell[k]
+                    arms = faces.offset[face, 0 if faces.cells[face, 0] == i else 1]
+                    _bounded(arms, tilts, at, falls[at : at + length], rises[at : at + length],
+                             ways[at : at + length], factor)  # fmt: skip
+        elif limited:
+            for b in range(block):
+                m, at = start + b, b * n_energies
+                fall, rise = falls[at : at + n_energies], rises[at : at + n_energies]
+                factor, change = factors[at : at + n_energies], ways[at : at + n_energies]
+                for e in range(lo, hi):
+                    factor[e] = 1.0
+                mirrored = _edges(lo, hi, faces, i, m, enters, resistance, f, rise, fall, opaque)
+                if mirrored:
+                    for e in range(lo, hi):
+                        reach[e] = opaque[e] * max(rise[e], -fall[e])
+                        rise[e] = max(rise[e], reach[e])
+                        fall[e] = min(fall[e], -min(reach[e], max(f[i, m, e], 0.0)))
+                for k in range(faces.pointer[i], faces.pointer[i + 1]):
+                    face = faces.of_cell[k]
+                    side = 0 if faces.cells[face, 0] == i else 1
+                    a = _outward(faces, face, side, m) if faces.edge[face, side] else 0.0
+                    if not (a < 0.0 or (a > 0.0 and mirrored)):
+                        _bounded(faces.offset[face, side], tilts, at + lo, fall[lo:hi], rise[lo:hi],
+                                 change[lo:hi], factor[lo:hi])  # fmt: skip
+                        continue
+                    _along(faces.offset[face, side], tilts, at + lo, change[lo:hi])
+                    gate = faces.gate[face]
+                    for e in range(lo, hi):
+                        room = REACH * rise[e] if change[e] > 0.0 else -REACH * fall[e]
+                        if a < 0.0:
+                            step = enters[gate, m, e] - f[i, m, e]
+                            room = max(room, step if change[e] > 0.0 else -step)
+                        else:
+                            wide = REACH * reach[e]
+                            room = max(room, wide if change[e] > 0.0 else min(wide, max(f[i, m, e], 0.0)))
+                        factor[e] = min(factor[e], (room + TINY) / (abs(change[e]) + TINY))
+        for b in range(block):
+            at = b * n_energies
+            factor = factors[at : at + n_energies]
+            for d in range(dim):
+                tilt, into = tilts[d, at : at + n_energies], out[i, b, d]
                 if limited:
                     for e in range(lo, hi):
-                        fall[e] = min(fall[e], change[e])
-                        rise[e] = max(rise[e], change[e])
-            if not limited:
-                continue
-            for e in range(lo, hi):
-                factor[e] = 1.0
-            mirrored = _edges(lo, hi, faces, i, m, enters, resistance, f, rise, fall, opaque)
-            if mirrored:
-                for e in range(lo, hi):
-                    reach[e] = opaque[e] * max(rise[e], -fall[e])
-                    rise[e] = max(rise[e], reach[e])
-                    fall[e] = min(fall[e], -min(reach[e], max(f[i, m, e], 0.0)))
-            for k in range(faces.pointer[i], faces.pointer[i + 1]):
-                face = faces.of_cell[k]
-                side = 0 if faces.cells[face, 0] == i else 1
-                arm = faces.offset[face, side, 0]
-                for e in range(lo, hi):
-                    change[e] = arm * out[i, b, 0, e]
-                for d in range(1, dim):
-                    arm = faces.offset[face, side, d]
+                        into[e] = tilt[e] * factor[e]
+                else:
                     for e in range(lo, hi):
-                        change[e] += arm * out[i, b, d, e]
-                gate = faces.gate[face]
-                a = _outward(faces, face, side, m) if faces.edge[face, side] else 0.0
-                for e in range(lo, hi):
-                    room = REACH * rise[e] if change[e] > 0.0 else -REACH * fall[e]
-                    if a < 0.0:
-                        step = enters[gate, m, e] - f[i, m, e]
-                        room = max(room, step if change[e] > 0.0 else -step)
-                    elif a > 0.0 and mirrored:
-                        wide = REACH * reach[e]
-                        room = max(room, wide if change[e] > 0.0 else min(wide, max(f[i, m, e], 0.0)))
-                    factor[e] = min(factor[e], (room + TINY) / (abs(change[e]) + TINY))
-            for d in range(dim):
-                for e in range(lo, hi):
-                    out[i, b, d, e] *= factor[e]
+                        into[e] = tilt[e]
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})

@@ -28,6 +28,9 @@ from fvqp.typing import Floats
 #: Part of the residual that implicit motion leaves of its first guess, which is to stay explicit. Neither
 #: conservation nor the order of steps depends on it.
 REDUCTION = 1e-2
+#: Times to cross the smallest cell in a step beyond which particles that walls return are worth a stronger
+#: preconditioner: it halves iterations at a third more work each.
+MANY_CROSSINGS = 10.0
 #: Steps in units of the fastest rate up to which nothing is gained by solving.
 EXPLICIT = 0.5
 #: Collisions during a crossing of a cell beyond which more of them change nothing: what gets across is
@@ -298,10 +301,11 @@ class OrdinatesOperator(_InSpace):
             nothing = np.zeros((len(self.walls), y.shape[2]))
             return Implicit(lambda r: Moved(isotropized(r), nothing), isotropized)
         solver = self._upwinding()
+        returned = solver.streaming.returns and length * self.fastest > MANY_CROSSINGS
         system = solver.system(
             np.array([[1.0 / length]]),
             self._scattering(inelastic),
-            strong_preconditioner=strong_preconditioner,
+            strong_preconditioner=strong_preconditioner or returned,
         )
 
         def solved(r: Floats) -> Moved:
