@@ -26,7 +26,7 @@ from fvqp.spectral.eliashberg_axis import retarded_root
 CASES = Path(__file__).parents[2] / "cases" / "boltzphlow2026"
 WIDTH, VELOCITY, PATH = 2e-6, 0.7e6, 1e-6
 """Standard deviation of the packet in space, Fermi velocity, free path."""
-SMALL = ["body.shells=20", "quasiparticles.directions=8", "evolution.tolerance=0.02", "figures=[]"]
+SMALL = ["body.shells=20", "quasiparticles.directions=8", "evolution.tolerance=0.01", "figures=[]"]
 
 
 def computed(name: str, *overrides: str) -> xr.Dataset:
@@ -120,7 +120,7 @@ COARSE = [
 @pytest.mark.slow
 def test_pulse():
     """The whole microsecond on few shells and energies."""
-    data = computed("sphere_pulse", *COARSE, "evolution.tolerance=0.02", "evolution.points_per_decade=1")
+    data = computed("sphere_pulse", *COARSE, "evolution.tolerance=0.005", "evolution.points_per_decade=1")
     assert balance(data) < 1e-12
     unit = data.attrs["delta0_eV"]
     gap = data["gap"].values / unit
@@ -208,7 +208,7 @@ def test_flight_has_the_group_speed_of_strong_coupling():
     data |= {"figures": [], "phonons": {}, "collisions": {"inelastic": False}, "gap": {"model": "fixed"}}
     data |= {"bath": {"temperature": "0.05 K"}, "initial": {"pulses": [pulse]}}
     data["energies"] = {"maximum": "5.5 Delta0", "width": "0.25 Delta0"}
-    data["evolution"] = {"start": "8 ps", "end": "9 ps", "points_per_decade": 1, "tolerance": 0.02}
+    data["evolution"] = {"start": "8 ps", "end": "9 ps", "points_per_decade": 1, "tolerance": 0.005}
     data["output"]["occupations"], data["body"]["shells"] = True, 30
     data["quasiparticles"] |= {"directions": 16, "scheme": "linear"}
     del data["quasiparticles"]["free_path"]

@@ -1,4 +1,7 @@
-"""Norms of changes of a state: energies of both species in every cell, relative to those held there."""
+"""Norms of changes of a state: energies of both species, relative to those held there.
+
+Errors of time steps are measured in regions, convergence of steady states in every cell.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,8 @@ from fvqp.typing import Floats
 FLOOR = 1e-3
 #: Or this part of the energy in the fullest cell, of whichever species: less is not followed closely.
 TRIFLE = 1e-6
+#: Regions are measured by what they hold and this part of the energy of all.
+REGION_FLOOR = 1e-3
 #: Unknowns are measured by what they hold, or this part of an equal share of what their cell holds.
 MIN_SHARE = 1e-3
 
@@ -42,6 +47,31 @@ def largest_change(at: BoltzmannEquations, change: tuple[Floats, Floats], scale:
         ratio = np.divide(of_cells, reference, out=np.zeros_like(of_cells), where=reference > 0.0)
         worst = max(worst, float(ratio.max(initial=0.0)) if np.all(np.isfinite(ratio)) else np.inf)
     return float(at.problem.body.comm.allreduce(worst, MPI.MAX))
+
+
+def region_energies(at: BoltzmannEquations, f: Floats, n: Floats) -> Floats:
+    """Energy of occupations of both species, whatever their sign, in every region, ``(2, regions)``.
+    Collective."""
+    body = at.problem.body
+    own = np.array(
+        [np.bincount(body.region, body.volume * one, body.n_regions) for one in energies(at, f, n)]
+    )
+    body.comm.Allreduce(MPI.IN_PLACE, own)
+    return own
+
+
+def region_scales(at: BoltzmannEquations, f: Floats, n: Floats) -> Floats:
+    """Energies against which errors of regions are measured, ``(2, regions)``. Collective."""
+    held = region_energies(at, f, n)
+    return np.asarray(held + REGION_FLOOR * held.sum())
+
+
+def region_error(at: BoltzmannEquations, change: tuple[Floats, Floats], scales: Floats) -> float:
+    """Return the largest sum of the changes ``(f, n)`` in a region over `region_scales`. Collective."""
+    changed = region_energies(at, *change)
+    if not np.all(np.isfinite(changed)):
+        return np.inf
+    return float(np.max(np.divide(changed, scales, out=np.zeros_like(changed), where=scales > 0.0)))
 
 
 def error_weights(at: BoltzmannEquations, f: Floats, n: Floats, scale: list[Floats]) -> list[Floats]:

@@ -61,10 +61,10 @@ def evolve(
         state: at the start.
         times: increasing, after the start, in τ0.
         start: time of the state.
-        tolerance: error of a step. Of ``"rosenbrock"`` and ``"imex"``, in any cell: in the energy of
+        tolerance: error of a step. Of ``"rosenbrock"`` and ``"imex"``, in any region: in the energy of
             quasiparticles and in that of phonons, errors of all occupations added up whatever their sign,
-            relative to what the cell holds and a thousandth of what the fullest one does. Of the others, in
-            every occupation, relative to itself.
+            relative to what the region holds and a thousandth of all energy. Of the others, in every
+            occupation, relative to itself.
         method: of steps: ``"rosenbrock"``, linearly implicit, of order 2; ``"imex"``, of order 2, motion
             implicit and collisions explicit, which bound the steps. For cells that do not exchange particles:
             ``"arkimex"``, of order 4 in one step; ``"bdf"``, of order 2 in several steps, for fixed gaps;

@@ -46,8 +46,8 @@ class ImplicitExplicit(Integrator):
     def __init__(self, problem: BoltzmannProblem, tolerance: float, first_step: float | None) -> None:
         self._heun: Floats | None = None
         self._fastest = 0.0
-        #: Energies of the cells where the step begins.
-        self._scale: list[Floats] = []
+        #: Energies of regions where the step begins.
+        self._scale: Floats
         #: What Newton's method may leave undone, its latest change, what inverts its equations for which
         #: coefficient of the rate of change.
         self._allowed = self._change = self._shift = 0.0
@@ -85,7 +85,7 @@ class ImplicitExplicit(Integrator):
         ts.setARKIMEXType("l2")
 
     def _begins(self, now: float, length: float) -> None:
-        self._scale = accuracy.energy_scales(self._at, self._begin.f, self._begin.n)
+        self._scale = accuracy.region_scales(self._at, self._begin.f, self._begin.n)
         self._allowed = self._tolerance * length / (now + length)
         self._heun = None
         self._collide(self._inelastic)
@@ -126,7 +126,7 @@ class ImplicitExplicit(Integrator):
         if iteration == 0:
             return int(_REASON.ITERATING)
         f, n, _ = self._split(snes.getSolutionUpdate().array_r)
-        before, self._change = self._change, accuracy.largest_change(self._at, (f, n), self._scale)
+        before, self._change = self._change, accuracy.region_error(self._at, (f, n), self._scale)
         left = self._change
         if iteration > 1:
             left = np.inf if left >= before else left * left / (before - left)

@@ -114,7 +114,7 @@ class Integrator(Stepper, ABC):
         y = self._u.array_r.copy()
         f, n, passed = self._split(y)
         at = self._at
-        error = accuracy.largest_change(at, self._error(y), accuracy.energy_scales(at, f, n))
+        error = accuracy.region_error(at, self._error(y), accuracy.region_scales(at, f, n))
         error /= self._tolerance
         if error <= 1.0:
             f, n = self._positive(at, begin, f, n)

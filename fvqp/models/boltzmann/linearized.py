@@ -20,7 +20,7 @@ import numpy as np
 from mpi4py import MPI
 
 from fvqp.errors import ConvergenceError
-from fvqp.models.boltzmann.accuracy import energy_scales, error_weights, largest_change
+from fvqp.models.boltzmann.accuracy import energy_scales, error_weights, region_error, region_scales
 from fvqp.models.boltzmann.block_preconditioner import PhononSchurPreconditioner
 from fvqp.models.boltzmann.local import InelasticRates
 from fvqp.models.boltzmann.motion import EXPLICIT
@@ -54,7 +54,7 @@ class Linearized:
     Attributes:
         length, inelastic: as given.
         fastest: rate of collisions on all ranks.
-        scale: energies of cells against which changes are measured, see `accuracy.energy_scales`.
+        scales: energies of regions against which changes are measured, see `accuracy.region_scales`.
         iterations: of the latest `solve`.
     """
 
@@ -85,7 +85,7 @@ class Linearized:
         self._mean = (f, n) if limits else (_without_ends(_without_dips(f)), _without_ends(n))
         self._factors: _Product | None = None
         self.fastest = float(problem.body.comm.allreduce(inelastic.fastest, MPI.MAX))
-        self.scale = energy_scales(at, state.f, state.n)
+        self.scales = region_scales(at, state.f, state.n)
         self.iterations = 0
         self._units: list[Floats] = []
         self._space: ConjugateResiduals | None = None
@@ -119,25 +119,26 @@ class Linearized:
         )
 
     def largest(self, k: Rates) -> float:
-        """Largest rate of change of the energy of a cell, relative to what is there. Collective."""
-        return largest_change(self._at, (k.f, k.n), self.scale)
+        """Largest rate of change of the energy of a region, relative to what is there. Collective."""
+        return region_error(self._at, (k.f, k.n), self.scales)
 
     # -- the whole
 
     def solve(self, r: Rates, guesses: Sequence[Rates], allowed: float) -> Rates:
-        """k, but for a part of the rate of change of every cell, as the preconditioner has it, without energy
-        in all.
+        """k, but for a part of the rate of change of every region, as the preconditioner has it, that has no
+        energy in all.
 
         Args:
             r: right-hand side.
             guesses: rates of which k may be a sum.
-            allowed: relative to what a cell holds, see `largest`.
+            allowed: relative to what a region holds, see `largest`.
 
         Raises:
             ConvergenceError: more is left after as many iterations as are worth their while.
         """
         if self._ksp is None:
-            self._units = error_weights(self._at, self._state.f, self._state.n, self.scale)
+            f, n = self._state.f, self._state.n
+            self._units = error_weights(self._at, f, n, energy_scales(self._at, f, n))
             self._ksp = self._solver(r.f.size + r.n.size)
         right, counters = self._joined(r.f, r.n), r.counters
         del r  # may be as large as all occupations
@@ -209,13 +210,13 @@ class Linearized:
             ahead = space.nearly(space.ahead)
             judged = not space.stalled
             if judged:
-                size = largest_change(self._at, self._split(ahead), self.scale)
+                size = region_error(self._at, self._split(ahead), self.scales)
                 ksp.monitor(iteration, size)
             space.follow(ahead)
             if judged and size <= self._allowed:
                 # what makes up for missing energy may be larger than all that is left
                 undo = space.balance(self._energies())
-                size = largest_change(self._at, self._split(space.nearly(space.residual)), self.scale)
+                size = region_error(self._at, self._split(space.nearly(space.residual)), self.scales)
                 if size <= self._allowed:
                     ksp.setConvergedReason(PETSc.KSP.ConvergedReason.CONVERGED_ATOL)
                     x.array = space.x

@@ -19,8 +19,11 @@ from fvqp.typing import Floats
 
 log = logging.getLogger(__name__)
 
-#: Negative occupations that a step may make, in units of the tolerance: energy relative to all there is.
-CUT = 1e-2
+#: Negative occupations that a step may make, in units of the tolerance: energy relative to all there is. They
+#: are errors like others; mending them is less.
+CUT = 0.3
+#: Occupation above 1 that a step may make, in units of the tolerance.
+ABOVE = 1e-2
 #: Least that a step leaves of any occupation. Where less than nothing would be left, 0 is no way out: phonons
 #: that are fewer by orders than those of neighbouring energies make collisions a stiff function of them, or,
 #: if there are none at all, leave the Jacobian without the loss that keeps them positive.
@@ -120,8 +123,8 @@ class Stepper:
         """Step in which nothing changes by more than the tolerance."""
         here = self._p.at(state.gap)
         rates = here.rates(state.f, state.n)
-        scale = accuracy.energy_scales(here, state.f, state.n)
-        change = accuracy.largest_change(here, (rates.f, rates.n), scale)
+        scales = accuracy.region_scales(here, state.f, state.n)
+        change = accuracy.region_error(here, (rates.f, rates.n), scales)
         return min(span, 0.5 * self._tolerance / change) if change > 0.0 else span
 
     def _longest(self, state: State) -> float:
@@ -145,7 +148,7 @@ class Stepper:
         """Occupations within their bounds, with what every energy holds in all cells together."""
         p = self._p
         over = float(p.body.comm.allreduce(float(np.max(f, initial=0.0)), MPI.MAX))
-        if over > 1.0 + self._tolerance * CUT:
+        if over > 1.0 + ABOVE * self._tolerance:
             raise Refused(f"an occupation of quasiparticles rises to {over:.6g}")
         out = []
         for y, earlier, (weight, energies, directions) in zip(

@@ -156,7 +156,7 @@ def test_an_interface_that_lets_high_energies_pass(motion: str) -> None:
     came = found["n"].values[-1][beyond].sum(axis=0) - found["n"].values[0][beyond].sum(axis=0)
     assert came[omega > 3.1].max() > 0.0
     # steps of ordinates make up for what their solver leaves in proportion to what is there
-    assert np.abs(came[omega < 2.9]).max() < 1e-6 * came.max()
+    assert np.abs(came[omega < 2.9]).max() < 1e-5 * came.max()
 
 
 @pytest.mark.parametrize(("eta", "dim"), [(0.2, 1), (1.0, 1), (1.0, 2)])

@@ -262,17 +262,21 @@ def test_phonons_of_the_bath() -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "events"),
+    ("method", "end", "events"),
     [
-        ("rosenbrock", ("TSStep", "TSFunctionEval", "SNESSolve", "KSPSolve", "PCApply", "MatMult")),
-        ("imex", ("TSStep", "SNESSolve", "KSPSolve", "PCApply")),
+        (
+            "rosenbrock",
+            "1 us",
+            ("TSStep", "TSFunctionEval", "SNESSolve", "KSPSolve", "PCApply", "MatMult"),
+        ),
+        ("imex", "1 ns", ("TSStep", "SNESSolve", "KSPSolve", "PCApply")),
     ],
 )
 def test_petsc_makes_the_steps(
-    method: str, events: tuple[str, ...], capfd: pytest.CaptureFixture[str]
+    method: str, end: str, events: tuple[str, ...], capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Its log counts steps, stages and solves, and its monitors print them."""
-    data = changed(SPHERE, {"gap": {"model": "fixed"}, "evolution.method": method, "evolution.end": "1 ns"})
+    data = changed(SPHERE, {"gap": {"model": "fixed"}, "evolution.method": method, "evolution.end": end})
     data["solver"] = {
         "petsc": {
             "transport_ts_monitor": True,
@@ -291,11 +295,12 @@ def test_petsc_makes_the_steps(
 
 def test_petsc_options_of_steps_move_a_number() -> None:
     """The whole Jacobian by PETSc's flexible GMRES instead of residuals that remember directions."""
-    data = changed(SPHERE, {"gap": {"model": "fixed"}, "evolution.end": "1 ns"})
+    evolution = {"evolution.end": "1 us", "evolution.tolerance": 0.02}
+    data = changed(SPHERE, {"gap": {"model": "fixed"}} | evolution)
     kept = fvqp.run(data).dataset["n_qp"].values
     data["solver"] = {"petsc": {"transport_linear_ksp_type": "fgmres", "transport_linear_ksp_rtol": 1e-3}}
     other = fvqp.run(data).dataset["n_qp"].values
-    assert 0.0 < np.abs(other / kept - 1.0).max() < 1e-3
+    assert 0.0 < np.abs(other / kept - 1.0).max() < 0.02
 
 
 @pytest.mark.parametrize(
