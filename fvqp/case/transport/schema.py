@@ -176,7 +176,7 @@ class TransportEvolution(RecordedTimes):
     points_per_decade: TimesPerDecade = 4
     """Recorded times, evenly spaced on a logarithmic axis."""
     tolerance: Annotated[Number, Field(ge=MIN_TOLERANCE, lt=1)] = 0.02
-    """Error of a step, relative to the energy that a region of the mesh holds in quasiparticles and in phonons;
+    """Error of a step, relative to the energy of a region of the mesh in quasiparticles and in phonons;
     shells are one region."""
 
 
