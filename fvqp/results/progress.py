@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import bisect
 import logging
+import math
 import sys
 import time
 from types import TracebackType
@@ -62,8 +64,11 @@ class SweepProgress:
             self._last_line = now
             log.info("%d of %d points, %s left; last %s", self.done, self.total, self.time_left(), label)
 
-    def within(self, label: str, part: float) -> None:
-        """Tells how much is done of what the next points wait for: ``part`` from 0, where it begins, to 1."""
+    def within(self, label: str, part: float, note: str = "", left: str = "") -> None:
+        """Tells how much is done of what the next points wait for: ``part`` from 0, where it begins, to 1.
+
+        ``note`` says what goes on, and ``left`` the time left of all, in place of that of these points.
+        """
         if not self._speaks:
             return
         now = time.monotonic()
@@ -79,8 +84,9 @@ class SweepProgress:
             self._show_inner(label, part)
         elif now - self._last_line >= LINE_EVERY and part < 1.0:
             self._last_line = now
-            left = _clock((now - self._inner_start) / part * (1.0 - part)) if part > 0.0 else "unknown"
-            log.info("%.0f %% of %s, %s left", 100.0 * part, label, left)
+            if not left:
+                left = _clock((now - self._inner_start) / part * (1.0 - part)) if part > 0.0 else "unknown"
+            log.info("%.0f %% of %s, %s left%s", 100.0 * part, label, left, note and f"; {note}")
 
     def time_left(self) -> str:
         """Estimated from the mean time of this run's points, as ``h:mm:ss``."""
@@ -113,6 +119,24 @@ class SweepProgress:
             self._bar = Progress(*columns, console=self._console)
             self._bar.start()
         return self._bar
+
+
+class LogPace:
+    """Time left of an evolution, by the logarithm of the time that the latest half of the run has passed."""
+
+    def __init__(self) -> None:
+        self._past: list[tuple[float, float]] = []
+
+    def left(self, now: float, end: float) -> str:
+        """Return ``h:mm:ss`` until ``end``, or "unknown" before steps tell; called after every step."""
+        clock, reached = time.monotonic(), math.log(now)
+        self._past.append((clock, reached))
+        first = self._past[0][0]
+        at = bisect.bisect(self._past, (0.5 * (first + clock), math.inf)) - 1
+        since, there = self._past[at]
+        if not reached > there:
+            return "unknown"
+        return _clock((clock - since) / (reached - there) * (math.log(end) - reached))
 
 
 def _clock(seconds: float) -> str:

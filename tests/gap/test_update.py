@@ -296,7 +296,7 @@ def test_hot_pulse_keeps_its_energy_and_gains_entropy(name, grid, pulse):
     operator, self_consistent = ElectronPhonon(grid, coupling, name), SelfConsistentGap(grid)
     record = []
 
-    def note(_time: float, now: State) -> None:
+    def note(_time: float, now: State, _limit: str) -> None:
         f, n = now.f[:, 0], now.n[:, 0]
         energy = self_consistent.total_energy(f, now.gap) + phonon_energy(operator, n)
         total = entropy(self_consistent, f, now.gap) + phonon_entropy(operator, n)

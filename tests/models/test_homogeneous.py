@@ -321,7 +321,7 @@ def followed(limit: float, monkeypatch) -> tuple[list[float], list[float], Momen
     state = problem.state(*pulse(collisions.grid))
     gaps, entropies = [state.gap[0]], [entropy(problem, state)]
 
-    def record(time: float, now: State) -> None:
+    def record(time: float, now: State, limit: str) -> None:
         gaps.append(now.gap[0])
         entropies.append(entropy(problem, now))
 

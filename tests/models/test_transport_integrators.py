@@ -113,7 +113,7 @@ def test_balance_and_bounds_at_every_step():
     for moment in moments:
         assert imbalance(start, moment.ledger) < 1e-14
     assert len(told) == moments[-1].steps
-    for _, now in told:
+    for _, now, _ in told:
         assert now.f.min() >= 0.0 and now.f.max() <= 1.0 and now.n.min() >= 0.0
     assert distance(problem, moments[-1].state, exact) < 2.0 * tolerance
 

@@ -17,6 +17,7 @@ from fvqp.results import Checkpoint, FieldSeries, ResultsFolder, SweepDataset, S
 from fvqp.results.dataset import Outcome
 from fvqp.results.figures import FAMILIES, FigureSpec, draw
 from fvqp.results.folder import folder_hash
+from fvqp.results.progress import LogPace
 
 HASH = "ab" * 32
 TEXT = 'title = "t"\n'
@@ -273,3 +274,15 @@ def test_curves_are_shifted_and_biases_in_millivolt(film, sweep, tmp_path, monke
 def test_a_title_that_is_no_formula(film, sweep, tmp_path):
     with pytest.raises(FvqpError, match=r"g_nl\.png: a title or name in it is no valid formula"):
         draw(sweep.dataset, FigureSpec("g_nl", title=r"$\frac{$"), tmp_path)
+
+
+def test_time_left_by_logarithms(monkeypatch):
+    """Ten seconds a decade, after three decades in no time."""
+    clock = 0.0
+    monkeypatch.setattr("fvqp.results.progress.time.monotonic", lambda: clock)
+    pace = LogPace()
+    assert pace.left(1e-6, 1e4) == "unknown"
+    for decade in range(4):
+        clock = 10.0 * decade
+        said = pace.left(10.0 ** (decade - 3), 1e4)
+    assert said == "0:00:40"

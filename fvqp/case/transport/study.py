@@ -24,6 +24,7 @@ from fvqp.models.boltzmann.evolution import evolve, stepper
 from fvqp.models.boltzmann.steady import SteadySolver
 from fvqp.results.checkpoint import Checkpoint
 from fvqp.results.folder import ResultsFolder
+from fvqp.results.progress import LogPace
 from fvqp.typing import Bools
 
 log = logging.getLogger(__name__)
@@ -120,11 +121,18 @@ class TransportStudy(Study[TransportRecorder]):
             state, counters, length = recorder.restored(earlier)
             first = int(earlier.completed.sum())
 
-        def tell(now: float, _: State) -> None:
-            """Report the progress to the next of the recorded times."""
+        before, pace = float(at[first - 1]), LogPace()
+
+        def tell(now: float, _: State, limit: str) -> None:
+            """Report the progress to the next of the recorded times, and steps."""
+            nonlocal before
             to = int(np.searchsorted(at[:-1], now))
             part = (now - at[to - 1]) / (at[to] - at[to - 1])
-            progress.within(f"the way to t = {times[to]:.4g} s", float(part))
+            note = f"steps of {(now - before) * self.setup.units.time:.2g} s"
+            note += f", limited by {limit}" if limit else ""
+            left = pace.left(now, float(at[-1]))
+            progress.within(f"the way to t = {times[to]:.4g} s", float(part), note, left)
+            before = now
 
         progress.within("the way to the first time", 0.0)
         passing = evolve(

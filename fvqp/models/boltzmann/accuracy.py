@@ -54,7 +54,7 @@ def region_energies(at: BoltzmannEquations, f: Floats, n: Floats) -> Floats:
     Collective."""
     body = at.problem.body
     own = np.array(
-        [np.bincount(body.region, body.volume * one, body.n_regions) for one in energies(at, f, n)]
+        [np.bincount(body.region, body.volume * one, len(body.region_names)) for one in energies(at, f, n)]
     )
     body.comm.Allreduce(MPI.IN_PLACE, own)
     return own
@@ -66,12 +66,16 @@ def region_scales(at: BoltzmannEquations, f: Floats, n: Floats) -> Floats:
     return np.asarray(held + REGION_FLOOR * held.sum())
 
 
-def region_error(at: BoltzmannEquations, change: tuple[Floats, Floats], scales: Floats) -> float:
-    """Return the largest sum of the changes ``(f, n)`` in a region over `region_scales`. Collective."""
+def region_errors(at: BoltzmannEquations, change: tuple[Floats, Floats], scales: Floats) -> Floats:
+    """Sums of the changes ``(f, n)`` in regions over `region_scales`, ``(2, regions)``. Collective."""
     changed = region_energies(at, *change)
-    if not np.all(np.isfinite(changed)):
-        return np.inf
-    return float(np.max(np.divide(changed, scales, out=np.zeros_like(changed), where=scales > 0.0)))
+    out = np.divide(changed, scales, out=np.zeros_like(changed), where=scales > 0.0)
+    return np.asarray(np.where(np.isfinite(changed), out, np.inf))
+
+
+def region_error(at: BoltzmannEquations, change: tuple[Floats, Floats], scales: Floats) -> float:
+    """Return the largest of `region_errors`. Collective."""
+    return float(np.max(region_errors(at, change, scales)))
 
 
 def error_weights(at: BoltzmannEquations, f: Floats, n: Floats, scale: list[Floats]) -> list[Floats]:

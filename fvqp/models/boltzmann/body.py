@@ -46,8 +46,8 @@ class Body:
         comm: ranks that hold the cells.
         n_owned, n_cells: this rank's cells, without and with ghosts.
         volume: ``(n_owned,)``.
-        region, n_regions: ``(n_owned,)`` number of the region of every cell, and how many there are on all
-            ranks; cells without a region are one, shells as well.
+        region: ``(n_owned,)`` number of the region of every cell.
+        region_names: of all ranks; that of cells without a region, and of shells, is empty.
     """
 
     def __init__(self, space: Mesh | Shells) -> None:
@@ -57,13 +57,13 @@ class Body:
             self.comm: MPI.Comm = chain.comm
             self.n_owned, self.n_cells = chain.n_owned, chain.n_cells
             self.volume: Floats = space.volume[chain.global_id[: chain.n_owned]]
-            self.region, self.n_regions = np.zeros(self.n_owned, dtype=np.int64), 1
+            self.region, self.region_names = np.zeros(self.n_owned, dtype=np.int64), [""]
         else:
             self.comm = space.comm
             self.n_owned, self.n_cells = space.n_owned, space.n_cells
             self.volume = np.ascontiguousarray(space.volume[: space.n_owned])
             self.region = space.cell_region[: space.n_owned].astype(np.int64) + 1
-            self.n_regions = len(space.region_names) + 1
+            self.region_names = ["", *space.region_names]
 
     def exchange(self, a: NDArray) -> None:
         """Fills the ghost rows of ``a[n_cells, ...]``."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
 
@@ -13,7 +12,7 @@ from fvqp.models.boltzmann.cell_equations import CellEquations
 from fvqp.models.boltzmann.gaps import correct_gap, gap_moves, predict_gap
 from fvqp.models.boltzmann.problem import BoltzmannProblem
 from fvqp.models.boltzmann.state import Counters, State
-from fvqp.models.boltzmann.stepping import LONGEST_GAP_STEP, SHORTENED
+from fvqp.models.boltzmann.stepping import LONGEST_GAP_STEP, SHORTENED, Callback
 from fvqp.solvers.transient import Refused, Transient
 from fvqp.typing import Floats
 
@@ -57,7 +56,7 @@ class CellSteps:
         self.steps = self.refused = 0
 
     def advance(
-        self, state: State, start: float, end: float, callback: Callable[[float, State], None] | None
+        self, state: State, start: float, end: float, callback: Callback | None
     ) -> tuple[State, Counters]:
         """State at ``end``, and what came and went on the way.
 
@@ -116,7 +115,7 @@ class CellSteps:
         p, begin = self._p, self._begin
         if not p.gap_follows:
             assert self._callback is not None
-            self._callback(time, self._state(y, begin.gap, None))
+            self._callback(time, self._state(y, begin.gap, None), "")
             return None
         here, length = self._state(y, self._gap, None), time - self._time
         try:
@@ -136,5 +135,5 @@ class CellSteps:
         self._begin, self._time, self._gap = State(f, n, gap, rate), time, gap
         self._equations.follow(gap)
         if self._callback is not None:
-            self._callback(time, self._begin)
+            self._callback(time, self._begin, "")
         return np.concatenate([f[:, 0], n[:, 0]], axis=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import numpy as np
@@ -13,7 +13,7 @@ from fvqp.models.boltzmann.implicit_explicit import ImplicitExplicit
 from fvqp.models.boltzmann.problem import BoltzmannProblem
 from fvqp.models.boltzmann.rosenbrock import Rosenbrock
 from fvqp.models.boltzmann.state import Counters, Moment, State
-from fvqp.models.boltzmann.stepping import Stepper
+from fvqp.models.boltzmann.stepping import Callback, Stepper
 from fvqp.models.boltzmann.time_relaxation import TimeRelaxation
 from fvqp.typing import Floats
 
@@ -52,7 +52,7 @@ def evolve(
     method: Method = "rosenbrock",
     first_step: float | None = None,
     counters: Counters | None = None,
-    callback: Callable[[float, State], None] | None = None,
+    callback: Callback | None = None,
 ) -> Iterator[Moment]:
     """States at given times. Collective.
 
@@ -73,7 +73,8 @@ def evolve(
             that is too long for that, or for positive occupations, is shortened. With the gap's rate of
             change in the state, the evolution of which both are a `Moment` goes on as it would have.
         counters: what came and went before the start.
-        callback: called after every step.
+        callback: called after every step with time, state, and what limits the length of steps; "" if nothing
+            does.
 
     Raises:
         CaseError: times that do not increase, a first step that is negative, or a method that does not

@@ -18,6 +18,7 @@ from fvqp.models.boltzmann.integrator import Integrator, joined
 from fvqp.models.boltzmann.local import InelasticRates
 from fvqp.models.boltzmann.problem import BoltzmannProblem
 from fvqp.models.boltzmann.state import Counters, Rates, State
+from fvqp.models.boltzmann.stepping import Callback
 from fvqp.petsc import PETSc, weakly
 from fvqp.typing import Floats
 
@@ -55,7 +56,7 @@ class ImplicitExplicit(Integrator):
         super().__init__(problem, tolerance, first_step)
 
     def advance(
-        self, state: State, start: float, end: float, callback: Callable[[float, State], None] | None
+        self, state: State, start: float, end: float, callback: Callback | None
     ) -> tuple[State, Counters]:
         self._collide(self._p.at(state.gap).inelastic_rates(state.f, state.n))
         if (least := (end - start) * self._fastest / LONGEST) > MANY:
@@ -71,7 +72,11 @@ class ImplicitExplicit(Integrator):
         self._fastest = float(self._p.body.comm.allreduce(inelastic.fastest, MPI.MAX))
 
     def _longest(self, state: State) -> float:
-        return min(super()._longest(state), LONGEST / self._fastest if self._fastest > 0.0 else np.inf)
+        by_gap, by_collisions = super()._longest(state), np.inf
+        if self._fastest > 0.0:
+            by_collisions = LONGEST / self._fastest
+        self._bound = "changes of a gap" if by_gap < by_collisions else "the fastest collisions"
+        return min(by_gap, by_collisions)
 
     def _choose(self, ts: PETSc.TS) -> None:
         ts.setIFunction(weakly(self._function), self._u.duplicate())

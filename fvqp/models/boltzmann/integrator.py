@@ -23,6 +23,7 @@ from fvqp.solvers.elimination import defaults
 from fvqp.solvers.transient import Refused
 from fvqp.typing import Floats
 
+SPECIES = "quasiparticles", "phonons"
 PREFIX = "fvqp_transport_"
 """Prefix of PETSc's options: ``-fvqp_transport_ts_monitor``, ``-fvqp_transport_ksp_view``."""
 
@@ -114,8 +115,11 @@ class Integrator(Stepper, ABC):
         y = self._u.array_r.copy()
         f, n, passed = self._split(y)
         at = self._at
-        error = accuracy.region_error(at, self._error(y), accuracy.region_scales(at, f, n))
-        error /= self._tolerance
+        errors = accuracy.region_errors(at, self._error(y), accuracy.region_scales(at, f, n))
+        species, region = np.unravel_index(np.argmax(errors), errors.shape)
+        name = p.body.region_names[region]
+        self._limit = f"errors of {SPECIES[species]}" + (f" in {name}" if name else "")
+        error = float(errors.max()) / self._tolerance
         if error <= 1.0:
             f, n = self._positive(at, begin, f, n)
             f, n = self._closed(at, begin, passed, f, n)

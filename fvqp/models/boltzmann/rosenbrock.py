@@ -26,7 +26,7 @@ from fvqp.models.boltzmann.linearized import Linearized
 from fvqp.models.boltzmann.motion import EXPLICIT
 from fvqp.models.boltzmann.problem import BoltzmannProblem
 from fvqp.models.boltzmann.state import Counters, Rates, State
-from fvqp.models.boltzmann.stepping import REPEATED
+from fvqp.models.boltzmann.stepping import REPEATED, Callback
 from fvqp.petsc import PETSc, weakly
 from fvqp.solvers.transient import Refused
 from fvqp.typing import Floats
@@ -61,7 +61,7 @@ class Rosenbrock(Integrator):
         super().__init__(problem, tolerance, first_step)
 
     def advance(
-        self, state: State, start: float, end: float, callback: Callable[[float, State], None] | None
+        self, state: State, start: float, end: float, callback: Callback | None
     ) -> tuple[State, Counters]:
         # what a run that is resumed here does not know either
         self._whole, self._slope = np.inf, None

@@ -49,6 +49,10 @@ REPEATED = 0.4
 STUCK = 1000
 
 
+#: Called after a step with the time, the state, and what limits the length of steps; "" if nothing does.
+Callback = Callable[[float, State, str], None]
+
+
 class Stepper:
     """Adaptive steps; a subclass makes them.
 
@@ -62,9 +66,11 @@ class Stepper:
         self.length = 0.0 if first_step is None else first_step
         self.steps = self.refused = 0
         self._shortened = 0
+        #: Largest errors of the latest step, and what bounds its length beside them.
+        self._limit, self._bound = "errors", "changes of a gap"
 
     def advance(
-        self, state: State, start: float, end: float, callback: Callable[[float, State], None] | None
+        self, state: State, start: float, end: float, callback: Callback | None
     ) -> tuple[State, Counters]:
         """State at ``end``, and what came and went on the way, on all ranks. Collective.
 
@@ -77,7 +83,8 @@ class Stepper:
             self.length = self._first(state, end - start)
         while now < end:
             left = end - now
-            wanted = min(self.length, self._longest(state))
+            bound = self._longest(state)
+            wanted = min(self.length, bound)
             last = wanted >= left * (1.0 - 1e-9)
             length = left if last else min(wanted, 0.5 * left) if wanted > 0.5 * left else wanted
             shrink = REPEATED
@@ -110,7 +117,9 @@ class Stepper:
             now = end if last else now + length
             self.steps += 1
             if callback is not None:
-                callback(now, state)
+                free = last or cut or factor >= MAX_STEP_FACTOR
+                limit = self._bound if wanted == bound and not last else "" if free else self._limit
+                callback(now, state, limit)
         return state, Counters(*(self._summed(part) for part in total))
 
     def _step(self, state: State, now: float, length: float) -> tuple[State, Counters, float]:

@@ -17,7 +17,6 @@ time_and_steady_states, section on time relaxation).
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 
 import numpy as np
 
@@ -26,7 +25,7 @@ from fvqp.models.boltzmann.cell_equations import CellEquations
 from fvqp.models.boltzmann.gaps import correct_gap
 from fvqp.models.boltzmann.problem import BoltzmannProblem
 from fvqp.models.boltzmann.state import Counters, State
-from fvqp.models.boltzmann.stepping import Stepper
+from fvqp.models.boltzmann.stepping import Callback, Stepper
 from fvqp.typing import Floats
 
 log = logging.getLogger(__name__)
@@ -53,13 +52,14 @@ class TimeRelaxation(Stepper):
 
     def __init__(self, problem: BoltzmannProblem, tolerance: float, first_step: float | None) -> None:
         super().__init__(problem, tolerance, first_step)
+        self._bound = "the fastest collisions"
         self._equations = CellEquations(problem)
         self._lag = min(LAG * tolerance, MAX_LAG)
         #: Occupations of the latest state, and its gain and loss.
         self._known: tuple[Floats, GainLoss] | None = None
 
     def advance(
-        self, state: State, start: float, end: float, callback: Callable[[float, State], None] | None
+        self, state: State, start: float, end: float, callback: Callback | None
     ) -> tuple[State, Counters]:
         if (least := (end - start) / self._longest(state)) > MANY:
             log.warning('time relaxation: needs %.1g steps and more; method "arkimex" needs far fewer', least)

@@ -94,18 +94,22 @@ def test_a_run_stopped_and_resumed_is_the_one_that_was_not(base, method, figure,
 def test_long_ways_between_times_say_how_far_they_are(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A share of the way to the next recorded time that grows from step to step."""
+    """A share of the way to the next recorded time that grows from step to step, the time left, and what
+    limits the length of steps."""
     monkeypatch.setattr("fvqp.results.progress.PATIENCE", 0.0)
     monkeypatch.setattr("fvqp.results.progress.LINE_EVERY", 0.0)
     case = copy.deepcopy(FILM) | {"evolution": {"start": "1 ns", "end": "10 ns", "points_per_decade": 1}}
     with caplog.at_level("INFO", logger="fvqp"):
         fvqp.run(case)
-    said = [re.fullmatch(r"(\d+) % of the way to t = (.*) s, \S+ left", text) for text in caplog.messages]
+    line = r"(\d+) % of the way to t = (.*) s, \S+ left(?:; steps of \S+ s(?:, limited by (.*))?)?"
+    said = [re.fullmatch(line, text) for text in caplog.messages]
     shares: dict[str, list[int]] = {}
     for found in said:
         if found is not None and found[1] != "0":
             shares.setdefault(found[2], []).append(int(found[1]))
     assert set(shares) == {"1e-09", "1e-08"}
+    limits = {found[3] for found in said if found is not None and found[3]}
+    assert limits and all(re.fullmatch(r"errors of (quasiparticles|phonons)( in \w+)?", x) for x in limits)
     for parts in shares.values():
         assert parts == sorted(parts) and 0 < parts[0] and parts[-1] < 100
 
