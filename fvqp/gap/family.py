@@ -10,14 +10,17 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.interpolate import CubicSpline
 
 from fvqp.errors import CaseError
 from fvqp.spectral.alpha2f import Alpha2F
 from fvqp.spectral.eliashberg import EliashbergSpectrum, solve
 from fvqp.typing import Floats
+
+if TYPE_CHECKING:
+    from scipy.interpolate import CubicSpline
 
 log = logging.getLogger(__name__)
 
@@ -118,6 +121,9 @@ def _splines(cold: EliashbergSpectrum) -> tuple[CubicSpline, CubicSpline]:
     dressed = float(cold.Z[0].real)
     x, phi = cold.epsilon_Z.real / dressed, cold.phi.real / dressed
     odd, even, end = (2, 0.0), (1, 0.0), (2, 0.0)
+    # a fifth of a second that other gaps need not wait for
+    from scipy.interpolate import CubicSpline
+
     between = CubicSpline(cold.energy, x - phi)
     near = between.solve(0.0, extrapolate=False)
     edge = near[np.argmin(np.abs(near - cold.gap_edge))]
