@@ -60,9 +60,10 @@ def newton_by_energy(
         gains = residual(here)
         infinite = ~np.isfinite(gains).all(axis=(0, 1))
         comm.Allreduce(MPI.IN_PLACE, infinite, MPI.LOR)
-        lost[:] |= infinite & ~good
-        gains[..., infinite] = 0.0
-        out.array = -gains.view(np.float64).ravel()
+        if infinite.any():
+            lost[:] |= infinite & ~good
+            gains[..., infinite] = 0.0
+        np.negative(gains.view(np.float64).ravel(), out=out.getArray())
 
     def apply(_pc: PETSc.PC, right: PETSc.Vec, out: PETSc.Vec) -> None:
         going = ~(good | lost)
@@ -70,8 +71,10 @@ def newton_by_energy(
         lost[:] |= going & ~np.isfinite(largest)
         good[:] |= going & ~lost & done(largest, before)
         before[:] = largest
-        change[..., ~going | lost] = 0.0
-        out.array = -change.view(np.float64).ravel()
+        still = ~going | lost
+        if still.any():
+            change[..., still] = 0.0
+        np.negative(change.view(np.float64).ravel(), out=out.getArray())
 
     def test(_snes: PETSc.SNES, iteration: int, _norms: tuple[float, float, float]) -> int:
         ended = iteration > 0 and bool(np.all(good | lost))
