@@ -127,7 +127,7 @@ class Recorder:
     def _store(
         self, place: tuple[int, ...], values: dict[str, Any], balance: ledgers.Ledger | None, label: str
     ) -> None:
-        again = bool(self.sweep.dataset["completed"].values[place])
+        again = bool(self.sweep.dataset.variables["completed"].values[place])
         self.sweep.record(place, **values)
         if balance is not None:
             balance.record(self.sweep, place)

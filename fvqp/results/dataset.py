@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from fvqp.errors import CheckpointError
 from fvqp.results.files import intact, replacing, require_intact
@@ -300,7 +300,7 @@ class SweepDataset:
 
     def at(self, name: str, point: tuple[int, ...]) -> Floats:
         """The values of a variable at a sweep point, to be written to in place."""
-        return np.asarray(self.dataset[name].values[point])
+        return np.asarray(self._values(name)[point])
 
     def record(self, point: tuple[int, ...], **values: ArrayLike) -> None:
         """The values of variables at a sweep point (index along every sweep dimension), which is then
@@ -311,10 +311,15 @@ class SweepDataset:
         for name, value in values.items():
             if name not in self.dataset:
                 self.define(name)
-            self.dataset[name].values[point] = value
-        self.dataset["completed"].values[point] = 1
+            self._values(name)[point] = value
+        self._values("completed")[point] = 1
         if "outcome" in self.dataset:
-            self.dataset["outcome"].values[point] = Outcome.SOLVED
+            self._values("outcome")[point] = Outcome.SOLVED
+
+    def _values(self, name: str) -> NDArray[Any]:
+        """Return the array of a variable. ``dataset[name]`` looks for its coordinates too, which takes ten times
+        as long."""
+        return self.dataset.variables[name].values
 
     def define_outcome(self) -> None:
         """The variable ``outcome``: why a point is not complete, where that is known."""

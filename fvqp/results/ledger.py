@@ -89,7 +89,7 @@ class Ledger:
             sweep.set_coordinate("ledger_entry", ("ledger_entry",), np.array(ENTRIES))
         for row, entries in self.rows.items():
             sweep.define(f"ledger_{row}", ("ledger_entry",))
-            sweep.dataset[f"ledger_{row}"].values[point] = (*entries, self.residual(row))
+            sweep.dataset.variables[f"ledger_{row}"].values[point] = (*entries, self.residual(row))
 
     @classmethod
     def of(cls, dataset: xr.Dataset) -> Ledger:
