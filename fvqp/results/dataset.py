@@ -317,8 +317,7 @@ class SweepDataset:
             self._values("outcome")[point] = Outcome.SOLVED
 
     def _values(self, name: str) -> NDArray[Any]:
-        """Return the array of a variable. ``dataset[name]`` looks for its coordinates too, which takes ten times
-        as long."""
+        """Return the array of a variable; ``dataset[name]`` looks for coordinates too, ten times as long."""
         return self.dataset.variables[name].values
 
     def define_outcome(self) -> None:
