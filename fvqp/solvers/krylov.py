@@ -28,6 +28,8 @@ _REASONS = {
     for name, value in vars(PETSc.KSP.ConvergedReason).items()
     if isinstance(value, int) and not name.startswith("_")
 }
+#: Shapes of right-hand sides whose KSP is kept: blocks of energies and the last one, of one or more cases.
+SHAPES = 6
 
 
 def reason_name(reason: int) -> str:
@@ -203,8 +205,7 @@ class BlockKSP:
         self._comm, self._n, self._n_global = numbering.comm, numbering.n_owned, int(numbering.offsets[-1])
         self._product, self._eliminate, self._rtol, self._prefix = product, eliminate, rtol, prefix
         self._shape: tuple[int, ...] = ()
-        self._ksp: PETSc.KSP | None = None
-        self._destroy: Callable[[], object] = lambda: None
+        self._known: dict[tuple[int, ...], tuple[PETSc.KSP, Callable[[], object]]] = {}
 
     def solve(self, b: Floats, x: Floats) -> int:
         """Write the solution of `b` to `x`, both (k, n_owned, n_energies) and contiguous; collective.
@@ -225,11 +226,13 @@ class BlockKSP:
         return 0 if ksp.getType() == "preonly" else int(ksp.getIterationNumber())
 
     def _solver(self, shape: tuple[int, ...]) -> PETSc.KSP:
-        """The KSP of a shape of right-hand sides; the latest one is kept."""
-        if self._ksp is not None and shape == self._shape:
-            return self._ksp
-        self._destroy()
+        """The KSP of a shape of right-hand sides; those of a few shapes are kept."""
         self._shape = shape
+        if shape in self._known:
+            return self._known[shape][0]
+        if len(self._known) == SHAPES:
+            _, destroy = self._known.pop(next(iter(self._known)))
+            destroy()
         sizes = (self._n * shape[0] * shape[2], self._n_global * shape[0] * shape[2])
         context = SimpleNamespace(mult=weakly(self._mult), apply=weakly(self._apply))
         matrix = PETSc.Mat().createPython((sizes, sizes), context, self._comm)
@@ -244,8 +247,7 @@ class BlockKSP:
         pc.setPythonContext(context)
         ksp.setTolerances(rtol=self._rtol, atol=0.0, max_it=200)
         ksp.setFromOptions()
-        self._destroy = destroyed_with(self, pc, ksp, matrix)
-        self._ksp = ksp
+        self._known[shape] = ksp, destroyed_with(self, pc, ksp, matrix)
         return ksp
 
     def _mult(self, matrix: PETSc.Mat, x: PETSc.Vec, y: PETSc.Vec) -> None:
