@@ -9,6 +9,7 @@ would take them from the current folder too, which may be someone else's, and op
 import contextlib
 import ctypes
 import importlib
+import traceback
 import weakref
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
@@ -149,14 +150,16 @@ def _destroy(objects: tuple[Any, ...]) -> None:
 def own_errors() -> Iterator[None]:
     """Around a solver that calls Python: what a callback raises comes out as itself.
 
-    petsc4py 3.18 lets it pass; later versions raise a ``PETSc.Error`` that has it as its cause.
+    petsc4py 3.18 lets it pass; later versions raise a ``PETSc.Error`` that has it as its cause. Local
+    variables of the callbacks go: the traceback would keep a solver until PETSc has ended, which crashes.
     """
     try:
         yield
-    except PETSc.Error as error:
+    except BaseException as error:
         cause: BaseException | None = error
         while isinstance(cause, PETSc.Error):
             cause = cause.__cause__
-        if cause is None:
+        traceback.clear_frames((cause or error).__traceback__)
+        if cause is None or cause is error:
             raise
         raise cause from None

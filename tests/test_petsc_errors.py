@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from fvqp.errors import ConvergenceError
@@ -25,3 +28,33 @@ def test_errors_of_callbacks(error: BaseException) -> None:
 def test_errors_of_petsc() -> None:
     with pytest.raises(PETSc.Error), own_errors():
         PETSc.PC().create(PETSc.COMM_SELF).setType("no such type")
+
+
+END = """
+from types import SimpleNamespace
+from fvqp.petsc import PETSc, own_errors
+
+def main():
+    def function(snes, x, f):
+        raise RuntimeError("in a callback")
+
+    x = PETSc.Vec().createSeq(2)
+    snes = PETSc.SNES().create(PETSc.COMM_SELF)
+    snes.setFunction(function, x.duplicate())
+    snes.getKSP().getPC().setType("python")
+    snes.getKSP().getPC().setPythonContext(SimpleNamespace(reset=lambda pc: None))
+    try:
+        with own_errors():
+            snes.solve(None, x)
+    finally:
+        snes.destroy()
+
+main()
+"""
+
+
+def test_a_program_that_ends_by_an_error_of_a_callback() -> None:
+    """Says the error and ends with 1; PETSc's solver is gone before PETSc ends."""
+    done = subprocess.run([sys.executable, "-c", END], capture_output=True, text=True, check=False)
+    assert done.stderr.rstrip().endswith("RuntimeError: in a callback")
+    assert done.returncode == 1
