@@ -20,8 +20,10 @@ sphere_pulse, coarse, tolerance 0.05     295, 329, 12.2   199, 191, 11.2
 It is as fast, but keeps two vectors of an iteration where this keeps one, and nothing takes energy out of its
 residual: at the last three times densities differ by up to 1.7 % on the coarse sphere, 0.6 % on the crystal
 and 0.3 % on the chip, within tolerances of 0.05 and 0.1. From the sphere's with a tolerance of 0.005 both
-differ by up to 2 %. ``lgmres``, and ``fgmres`` with Fischer's guess, whose residual takes another product in
-every iteration, took 1412 and 2013 products for mkid.
+differ by up to 2 %. With errors of steps measured in regions and 12 directions it took 574 products for 537
+on the chip and 1600 for 800 in a small sphere, and moved densities of the chip by up to 5.5 %. ``lgmres``,
+and ``fgmres`` with Fischer's guess, whose residual takes another product in every iteration, took 1412 and
+2013 products for mkid.
 """
 
 from __future__ import annotations
