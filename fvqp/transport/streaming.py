@@ -34,10 +34,10 @@ Edges = tuple[Floats, Floats]
 
 Scheme = Literal["upwind", "linear", "limited"]
 
-#: Gradients of a block of directions take no more than this, which stays in a processor's cache.
+#: Gradients of a block of directions take no more than this, which stays in a processor's cache,
 BLOCK_BYTES = 1 << 20
-#: Directions are taken together until they have this many energies: short loops cost more than a cache saves.
-LEAST_TOGETHER = 128
+#: unless there are fewer unknowns than this in a row: short loops cost more than a cache saves.
+TOGETHER = 128
 #: Gradients that are needed twice are kept if all of them take no more than this.
 KEPT_BYTES = 1 << 28
 #: Unknowns that are worth a thread, and energies.
@@ -111,8 +111,8 @@ class Streaming:
         self._per_capacity = 1.0 / self.capacity
         # All ranks exchange the same blocks of gradients.
         gradient_bytes = 8 * layout.n_cells * layout.offset.shape[2] * self.n_energies
-        least = -(-LEAST_TOGETHER // self.n_energies)
-        block = min(directions.count, max(least, BLOCK_BYTES // gradient_bytes))
+        few = -(-TOGETHER // self.n_energies)
+        block = min(directions.count, max(few, BLOCK_BYTES // gradient_bytes))
         self._block = int(layout.comm.allreduce(block, MPI.MIN))
         kept = gradient_bytes * directions.count <= KEPT_BYTES
         self._kept = bool(layout.comm.allreduce(kept, MPI.LAND))

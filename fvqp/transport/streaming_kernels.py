@@ -125,7 +125,7 @@ def _edges(
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _spread(indices, weights, rows, at, here, tilts, first, fall, rise):
+def _slopes_and_range(indices, weights, rows, at, here, tilts, first, fall, rise):
     """Least-squares gradient of rows from ``at`` on, ``tilts[dim, first:]``, and how far neighbours lie below
     and above."""
     length = np.uint64(here.size)
@@ -200,7 +200,7 @@ def slopes(e0, e1, indptr, indices, weights, inverse, faces, enters, resistance,
     together = e0 == 0 and e1 == n_energies
     parts, length = (1, np.uint64(block * n_energies)) if together else (block, hi - lo)
     size = block * n_energies
-    falls, rises, factors, ways = np.empty(size), np.empty(size), np.empty(size), np.empty(size)
+    falls, rises, factors, changes = np.empty(size), np.empty(size), np.empty(size), np.empty(size)
     tilts = np.empty((dim, size))
     reach, opaque = np.empty(n_energies), np.empty(n_energies)
     for i in range(indptr.size - 1):
@@ -229,8 +229,10 @@ def slopes(e0, e1, indptr, indices, weights, inverse, faces, enters, resistance,
         for part in range(parts):
             at = part * n_energies + lo
             here = rows[i, start * n_energies + at :][:length]
-            _spread(indices[begin:plain], weights[begin:plain], rows, start * n_energies + at, here,
-                    tilts, at, falls[at : at + length], rises[at : at + length])  # fmt: skip
+            _slopes_and_range(
+                indices[begin:plain], weights[begin:plain], rows, start * n_energies + at, here,
+                tilts, at, falls[at : at + length], rises[at : at + length],
+            )  # fmt: skip
         for k in range(plain, end):
             for b in range(block):
                 j, n = _seen(indices[k], start + b, inverse)
@@ -258,12 +260,12 @@ def slopes(e0, e1, indptr, indices, weights, inverse, faces, enters, resistance,
                     face = faces.of_cell[k]
                     arms = faces.offset[face, 0 if faces.cells[face, 0] == i else 1]
                     _bounded(arms, tilts, at, falls[at : at + length], rises[at : at + length],
-                             ways[at : at + length], factor)  # fmt: skip
+                             changes[at : at + length], factor)  # fmt: skip
         elif limited:
             for b in range(block):
                 m, at = start + b, b * n_energies
                 fall, rise = falls[at : at + n_energies], rises[at : at + n_energies]
-                factor, change = factors[at : at + n_energies], ways[at : at + n_energies]
+                factor, change = factors[at : at + n_energies], changes[at : at + n_energies]
                 for e in range(lo, hi):
                     factor[e] = 1.0
                 mirrored = _edges(lo, hi, faces, i, m, enters, resistance, f, rise, fall, opaque)

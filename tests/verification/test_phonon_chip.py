@@ -127,7 +127,7 @@ def test_coarse_chip(tmp_path):
 
 @pytest.mark.slow
 def test_chip(tmp_path):
-    """What every pad takes, to 2 % of what it takes in all; after a microsecond, to 4 % of what it has."""
+    """To 2 % of what the fullest pad takes in all; after a microsecond, to 4 % of what every exit has."""
     chip(tmp_path / "chip.msh", 130.0)
     times, left = flown(tmp_path / "chip.msh", 8, start="10 ns", end="100 us", tolerance=0.05)
     exact = expected(times, 2_000_000)

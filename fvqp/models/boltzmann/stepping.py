@@ -117,8 +117,10 @@ class Stepper:
             now = end if last else now + length
             self.steps += 1
             if callback is not None:
-                free = last or cut or factor >= MAX_STEP_FACTOR
-                limit = self._bound if wanted == bound and not last else "" if free else self._limit
+                if wanted == bound and not last:
+                    limit = self._bound
+                else:
+                    limit = "" if last or cut or factor >= MAX_STEP_FACTOR else self._limit
                 callback(now, state, limit)
         return state, Counters(*(self._summed(part) for part in total))
 
