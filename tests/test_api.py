@@ -5,8 +5,10 @@ from __future__ import annotations
 import ast
 import pickle
 import re
+import rlcompleter
 import subprocess
 import sys
+import zipfile
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
@@ -86,6 +88,19 @@ def test_the_package_loads_nothing_until_it_is_used() -> None:
     code = "import fvqp, sys; dir(fvqp); print([n for n in ('numpy', 'mpi4py', 'pint') if n in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def test_names_are_completed() -> None:
+    """A session that completes names, as IPython's and Python's own do, finds the public ones."""
+    found = rlcompleter.Completer({"fvqp": fvqp}).attr_matches("fvqp.load_")
+    assert [name.rstrip("(") for name in found] == ["fvqp.load_case", "fvqp.load_material"]
+
+
+def test_a_wheel_holds_what_is_no_module(tmp_path: Path) -> None:
+    wheel = pytest.importorskip("hatchling.builders.wheel", reason="pip install hatchling")
+    (built,) = wheel.WheelBuilder(str(ROOT)).build(directory=str(tmp_path), versions=["standard"])
+    names = set(zipfile.ZipFile(built).namelist())
+    assert {"fvqp/py.typed", "fvqp/materials/library.toml"} <= names
 
 
 def test_version_of_the_command(capsys: pytest.CaptureFixture[str]) -> None:

@@ -138,6 +138,20 @@ def test_the_module_and_its_help():
         assert command in done.stdout
 
 
+def test_help_loads_no_libraries():
+    """Help and version appear at once, without what a run imports."""
+    code = (
+        "import sys\nfrom fvqp.cli import main\n"
+        "try:\n    main(sys.argv[1:])\nexcept SystemExit:\n    pass\n"
+        "print([n for n in ('numpy', 'scipy', 'mpi4py', 'petsc4py', 'pydantic') if n in sys.modules])"
+    )
+    for option in ("--help", "--version"):
+        done = subprocess.run(
+            [sys.executable, "-c", code, option], capture_output=True, text=True, timeout=HANGS
+        )
+        assert done.stdout.endswith("\n[]\n"), done.stdout + done.stderr
+
+
 HANDLED = """
 import fvqp.case.usadel.study
 from petsc4py import PETSc
