@@ -12,6 +12,7 @@ import zipfile
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -196,7 +197,8 @@ def test_objects_tell_what_they_are(wire: Device) -> None:
     normal = Reservoir("N", ("left",), "24 mK", gap="0 eV", voltage="1 uV")
     assert repr(normal) == "Reservoir('N' on 'left': 24 mK, at 1 uV, gap 0 eV)"
     assert (
-        repr(wire) == f"Device({mesh},\n    Al_ryan2026, width 150 nm, thickness 8 nm, contacts A, B, ends)"
+        repr(wire) == "Device(grid1d, 40 cells of dimension 1: "
+        "Al_ryan2026, width 150 nm, thickness 8 nm, contacts A, B, ends)"
     )
     flow = Supercurrent("left", "right", "phase_gradient", (0.1,))
     problem = UsadelProblem(wire, supercurrent=flow)
@@ -212,6 +214,46 @@ def test_objects_tell_what_they_are(wire: Device) -> None:
     assert repr(Ledger({"charge": (2.0, 1.0, 0.5)}, point="V_inj = 1 V")) == (
         "Ledger(relative residual at V_inj = 1 V: charge 2.5e-01)"
     )
+
+
+def cells_of(html: str) -> list[list[str]]:
+    """Texts of the rows of a table, by a parser that refuses what is not well formed."""
+    rows = ElementTree.fromstring(html).findall("tr")
+    return [["".join(cell.itertext()) for cell in row] for row in rows]
+
+
+def test_objects_are_small_tables_in_notebooks(wire: Device) -> None:
+    things = {
+        wire.mesh._repr_html_(): [
+            ["cells", "40, dimension 1, cartesian"],
+            ["extent", "4 um"],
+            ["regions (cells)", "middle (20)"],
+            ["boundaries (faces)", "left (1), right (1), point_A (1), point_B (1)"],
+        ],
+        wire._repr_html_(): [
+            ["mesh", repr(wire.mesh)],
+            ["width", "150 nm"],
+            ["junction", repr(wire.junctions[1])],
+            ["reservoir", repr(wire.reservoirs[0])],
+        ],
+        Ledger({"charge": (2.0, 1.0, 0.5)})._repr_html_(): [
+            ["", "injected", "relaxed", "taken out", "residual", "relative"],
+            ["charge (A)", "2", "1", "0.5", "0.5", "0.25"],
+        ],
+        load_case(FIG10)._repr_html_(): [
+            ["file", "fig10.toml"],
+            ["model", "usadel"],
+            ["title", "Charge imbalance: g_ss for several supercurrents"],
+        ],
+    }
+    for html, expected in things.items():
+        rows = cells_of(html)
+        assert all(row in rows for row in expected) and len(html) < 2000, rows
+    rows = cells_of(load_material("Al_ryan2026")._repr_html_())
+    assert rows[1][:2] == ["gap", "265 ueV ± 5 ueV"] and "Table 1" in rows[1][2]
+    assert rows[-1] == ["critical_temperature", "1.743 K", "BCS value of the gap"]
+    own = Material("a < b", gap="1 meV", critical_temperature="6 K")
+    assert cells_of(own._repr_html_())[1:] == [["gap", "1000 ueV", ""], ["critical_temperature", "6 K", ""]]
 
 
 def test_a_long_list_of_names_is_cut() -> None:
@@ -258,6 +300,9 @@ def test_a_sweep_of_objects_is_that_of_the_case(wire: Device) -> None:
         "Result('usadel' in memory: 2 supercurrent, 1 V_det, 3 V_inj, 6 of 6 points computed; 14 variables)"
     )
     assert found.ledger.closes()
+    rows = cells_of(found._repr_html_())
+    assert ["points", "2 supercurrent, 1 V_det, 3 V_inj, 6 of 6 points computed"] in rows
+    assert ["ledger", repr(found.ledger)] in rows and rows[-2][1].endswith(" and 8 more")
 
 
 def test_a_sweep_on_the_axis_of_the_problem(wire: Device) -> None:

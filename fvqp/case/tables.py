@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, PrivateA
 
 from fvqp.case.quantities import STRICT, CaseValue, once
 from fvqp.errors import CaseError, FvqpError, shown
+from fvqp.notebooks import html_table
 
 E = TypeVar("E", bound=FvqpError)
 Name = Annotated[str, Field(min_length=1)]
@@ -172,6 +173,17 @@ class Case(Table):
     def __repr__(self) -> str:
         title = f"{self.title!r}, " if self.title else ""
         return f"{type(self).__name__}({self.source}: {title}model {self.model!r}, hash {self.hash[:8]})"
+
+    def _repr_html_(self) -> str:
+        given = [name for name in type(self).model_fields if name in self.model_fields_set]
+        rows = [
+            ("file", self.source),
+            ("title", self.title),
+            ("model", self.model),
+            ("tables", ", ".join(name for name in given if name not in ("title", "model"))),
+            ("hash", self.hash[:8]),
+        ]
+        return html_table(type(self).__name__, [row for row in rows if row[1]])
 
     @model_validator(mode="after")
     def _own_files(self) -> Self:

@@ -14,7 +14,8 @@ from typing import Any, ClassVar
 from scipy import constants
 
 from fvqp.errors import CaseError
-from fvqp.units import InUnit, engineering, to_float
+from fvqp.notebooks import html_table
+from fvqp.units import InUnit, registry, to_float
 
 BCS_RATIO = math.pi * math.exp(-0.57721566490153286)
 """Δ0 / (k_B T_c) of weak-coupling BCS theory, π exp(−γ) = 1.76388."""
@@ -34,6 +35,19 @@ _QUANTITIES = {
     "transverse_speed": ("m/s", "speed"),
     "fermi_velocity": ("m/s", "speed"),
     "electron_phonon_coupling": ("W/m^3/K^5", "heat flow by volume and fifth power of the temperature"),
+}
+# Units that people read them in.
+_SHOWN = {
+    "gap": "ueV",
+    "diffusivity": "cm^2/s",
+    "resistivity": "uohm*cm",
+    "characteristic_time": "ns",
+    "pair_breaking_time": "ps",
+    "dressed_density_of_states": "1/eV/um^3",
+    "debye_energy": "meV",
+    "longitudinal_speed": "km/s",
+    "transverse_speed": "km/s",
+    "fermi_velocity": "km/s",
 }
 _DIFFUSIVE = ("diffusivity", "resistivity")
 _REQUIRED = ("gap",)  # and what a model asks for, see Material.require
@@ -121,7 +135,7 @@ class Material:
         if math.isnan(self.gap):
             raise CaseError(f'material "{self.name}": gap must be a positive energy, or 0 in a normal metal')
         if math.isnan(self.critical_temperature):
-            object.__setattr__(self, "critical_temperature", self.gap / (BCS_RATIO * constants.k))
+            object.__setattr__(self, "critical_temperature", self._bcs_temperature)
         if self.gap == 0.0 and self.critical_temperature != 0.0:
             raise CaseError(
                 f'material "{self.name}": critical_temperature: a normal metal (gap 0) has none; leave it out'
@@ -133,19 +147,55 @@ class Material:
                 raise CaseError(f'material "{self.name}": {key} must be positive, found {value:g}')
 
     def __repr__(self) -> str:
-        if self.gap == 0.0:
-            parts = ["normal metal"]
-        else:
-            gap = engineering(self.gap / constants.e, "eV")
-            parts = [f"gap {gap}", f"Tc {self.critical_temperature:.4g} K"]
-        for name, key, factor, unit in (
-            ("D", "diffusivity", 1e4, "cm^2/s"),
-            ("resistivity", "resistivity", 1e8, "uohm*cm"),
-            ("tau0", "characteristic_time", 1e9, "ns"),
+        parts = ["normal metal"] if self.gap == 0.0 else []
+        for name, key in (
+            ("gap", "gap"),
+            ("Tc", "critical_temperature"),
+            ("D", "diffusivity"),
+            ("resistivity", "resistivity"),
+            ("tau0", "characteristic_time"),
         ):
-            if not math.isnan(value := getattr(self, key)):
-                parts.append(f"{name} {factor * value:.4g} {unit}")
+            if text := self.text(key):
+                parts.append(f"{name} {text}")
         return f"Material({self.name!r}: {', '.join(parts)})"
+
+    def _repr_html_(self) -> str:
+        return html_table(self._title, self.numbers(), ("", "value", "source"))
+
+    def table(self) -> str:
+        """Return all numbers that are known, with their sources, as lines of text."""
+        numbers = self.numbers()
+        width = max((len(name) for name, _, _ in numbers), default=0)
+        values = max((len(text) for _, text, _ in numbers), default=0)
+        lines = [f"  {name:<{width}}  {text:<{values}}  {source}".rstrip() for name, text, source in numbers]
+        return "\n".join([self._title, *lines])
+
+    @property
+    def _bcs_temperature(self) -> float:
+        """Critical temperature of weak coupling, K."""
+        return self.gap / (BCS_RATIO * constants.k)
+
+    @property
+    def _title(self) -> str:
+        return f"{self.name}: {self.description}" if self.description else self.name
+
+    def text(self, key: str) -> str:
+        """Return a number with its unit; empty if it is not known, or 0 in a normal metal."""
+        value = getattr(self, key)
+        return "" if math.isnan(value) or value == 0.0 else _text(key, value)
+
+    def numbers(self) -> list[tuple[str, str, str]]:
+        """Return the names, values with uncertainties, and sources of all numbers that are known."""
+        found = []
+        for key in _QUANTITIES:
+            value, text = getattr(self, key), self.text(key)
+            if text:
+                error = self.uncertainties.get(key)
+                source = self.sources.get(key, "")
+                if key == "critical_temperature" and not source and value == self._bcs_temperature:
+                    source = "BCS value of the gap"
+                found.append((key, text + (f" ± {_text(key, error)}" if error else ""), source))
+        return found
 
     def require(self, model: str, *keys: str) -> None:
         """Make sure that numbers are there.
@@ -255,6 +305,11 @@ def material_from_dict(name: str, entry: Mapping[str, Any]) -> Material:
     return Material(
         name=name, description=description, sources=sources, uncertainties=uncertainties, **values
     )
+
+
+def _text(key: str, value: float) -> str:
+    unit = _SHOWN.get(key, _QUANTITIES[key][0])
+    return f"{registry.Quantity(value, _QUANTITIES[key][0]).to(unit).magnitude:.4g} {unit}"
 
 
 def _number(item: Any, unit: str, what: str, where: str) -> tuple[float, float | None, str]:

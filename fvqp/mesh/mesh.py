@@ -15,6 +15,8 @@ from scipy.sparse.csgraph import connected_components
 from fvqp.errors import MeshError
 from fvqp.mesh.cells import BY_VTK
 from fvqp.mesh.distribute import GhostExchange
+from fvqp.notebooks import html_table, listed
+from fvqp.units import engineering
 
 
 @dataclass
@@ -78,10 +80,22 @@ class Mesh:
         if self.comm.size > 1:
             kind += f"; {self.n_owned} on rank {self.comm.rank} of {self.comm.size}"
         names = "; ".join(
-            f"{what} {_listed(known)}"
+            f"{what} {listed(known)}"
             for what, known in (("regions", self.region_names), ("boundaries", self.boundaries))
         )
         return f"Mesh({self.name}: {self.n_global} cells of {kind}; {names})"
+
+    def _repr_html_(self) -> str:
+        """Return cells, extent, regions and boundaries; on several ranks those of this one."""
+        cells = f"{self.n_owned}" + (f" of {self.n_global}" if self.comm.size > 1 else "")
+        extent = np.ptp(self.points, axis=0) if len(self.points) else np.zeros(3)
+        rows = [
+            ("cells", f"{cells}, dimension {self.dim}, {self.coordinates}"),
+            ("extent", " x ".join(engineering(float(size), "m") for size in extent if size > 0.0)),
+        ]
+        for what, named in (("regions (cells)", self.regions), ("boundaries (faces)", self.boundaries)):
+            rows.append((what, listed(f"{name} ({len(entries)})" for name, entries in named.items())))
+        return html_table(f"Mesh {self.name}", rows)
 
     @property
     def lengths(self) -> int:
@@ -197,13 +211,6 @@ class Mesh:
                 break
         parts = np.unique(np.concatenate(self.comm.allgather(np.unique(lowest))))
         return len(parts), np.searchsorted(parts, lowest[local])
-
-
-def _listed(names: Iterable[str]) -> str:
-    """Up to six names, and the number of the others; ``none`` if there are none."""
-    known = list(names)
-    more = f" and {len(known) - 6} more" if len(known) > 6 else ""
-    return (", ".join(known[:6]) or "none") + more
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:

@@ -12,6 +12,7 @@ from scipy import constants
 from fvqp.errors import CaseError, shown
 from fvqp.materials import Material
 from fvqp.mesh import Mesh
+from fvqp.notebooks import html_table
 from fvqp.transport.operator import Transport
 from fvqp.transport.terminals import Interface, Terminal
 from fvqp.typing import Floats, Ints32
@@ -189,7 +190,18 @@ class Device:
         parts = [self.material.name]
         parts += [f"{name} {engineering(size, 'm')}" for name, size in sizes.items() if size is not None]
         parts.append(f"contacts {', '.join(terminal.name for terminal in self.terminals)}")
-        return f"Device({self.mesh!r},\n    {', '.join(parts)})"
+        mesh = f"{self.mesh.name}, {self.mesh.n_global} cells of dimension {self.mesh.dim}"
+        return f"Device({mesh}: {', '.join(parts)})"
+
+    def _repr_html_(self) -> str:
+        rows = [("mesh", repr(self.mesh)), ("material", repr(self.material))]
+        rows += [(f"region {name}", repr(material)) for name, material in self.regions.items()]
+        sizes = {"width": self.width, "thickness": self.thickness}
+        rows += [(name, engineering(size, "m")) for name, size in sizes.items() if size is not None]
+        rows += [("junction", repr(junction)) for junction in self.junctions]
+        rows += [("reservoir", repr(reservoir)) for reservoir in self.reservoirs]
+        rows += [("interface", repr(interface)) for interface in self.interfaces]
+        return html_table("Device", rows)
 
     @property
     def terminals(self) -> tuple[Terminal, ...]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import xarray as xr
 
+from fvqp.notebooks import html_table
 from fvqp.results.dataset import SweepDataset
 
 log = logging.getLogger(__name__)
@@ -43,6 +44,15 @@ class Ledger:
         place = f" at {self.point}" if self.point else ""
         return f"Ledger(relative residual{place}: {rows})"
 
+    def _repr_html_(self) -> str:
+        head = ("", *(name.replace("_", " ") for name in ENTRIES), "relative")
+        rows = [(f"{row} ({ROWS[row]})", *(f"{x:.5g}" for x in self._numbers(row))) for row in self.rows]
+        return html_table(f"Ledger at {self.point}" if self.point else "Ledger", rows, head)
+
+    def _numbers(self, row: str) -> tuple[float, ...]:
+        """Entries of a row, its residual, and the relative one."""
+        return *self.rows[row], self.residual(row), self.relative(row)
+
     def residual(self, row: str) -> float:
         """Injected − relaxed − taken out."""
         injected, relaxed, taken_out = self.rows[row]
@@ -64,8 +74,8 @@ class Ledger:
         head = f"{'':<18}" + "".join(f"{name.replace('_', ' '):>14}" for name in (*ENTRIES, "relative"))
         lines = [head]
         for row in self.rows:
-            numbers = (*self.rows[row], self.residual(row), self.relative(row))
-            lines.append(f"{f'{row} ({ROWS[row]})':<18}" + "".join(f"{number:>14.5g}" for number in numbers))
+            numbers = "".join(f"{number:>14.5g}" for number in self._numbers(row))
+            lines.append(f"{f'{row} ({ROWS[row]})':<18}{numbers}")
         return "\n".join(lines)
 
     def log(self, tolerance: float = TOLERANCE) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import xarray as xr
 
 from fvqp.errors import CheckpointError, FvqpError
+from fvqp.notebooks import html_table, listed
 from fvqp.results.dataset import read_dataset
 from fvqp.results.files import make_folder
 from fvqp.results.ledger import Ledger
@@ -29,14 +30,40 @@ class Result:
 
     def __repr__(self) -> str:
         data = self.dataset
-        swept = data["completed"] if "completed" in data else None
-        axes = ", ".join(
-            f"{data.sizes[name]} {name}" for name in (data.dims if swept is None else swept.dims)
-        )
-        done = "" if swept is None else f", {int(swept.sum())} of {swept.size} points computed"
         title = data.attrs.get("title") or data.attrs.get("model", "")
-        where = "in memory" if self.folder is None else f"in {self.folder}"
-        return f"Result({title!r} {where}: {axes or 'one point'}{done}; {len(data.data_vars)} variables)"
+        return f"Result({title!r} {self._where}: {self._axes}{self._done}; {len(data.data_vars)} variables)"
+
+    def _repr_html_(self) -> str:
+        data = self.dataset
+        named = (f"{name} ({data[name].attrs.get('units', '')})" for name in data.data_vars)
+        rows = [
+            ("title", str(data.attrs.get("title", ""))),
+            ("model", str(data.attrs.get("model", ""))),
+            ("results", self._where),
+            ("points", self._axes + self._done),
+            ("variables", listed(named)),
+            ("ledger", repr(self.ledger)),
+        ]
+        return html_table("Result", [row for row in rows if row[1]])
+
+    @property
+    def _where(self) -> str:
+        return "in memory" if self.folder is None else f"in {self.folder}"
+
+    @property
+    def _axes(self) -> str:
+        """Numbers of values along the axes of the sweep."""
+        data = self.dataset
+        names = data["completed"].dims if "completed" in data else data.dims
+        return ", ".join(f"{data.sizes[name]} {name}" for name in names) or "one point"
+
+    @property
+    def _done(self) -> str:
+        """Number of points that are computed."""
+        if "completed" not in self.dataset:
+            return ""
+        swept = self.dataset["completed"]
+        return f", {int(swept.sum())} of {swept.size} points computed"
 
     @property
     def ledger(self) -> Ledger:
