@@ -212,6 +212,28 @@ def _parser() -> argparse.ArgumentParser:
     )
     layout.add_argument("--cell", metavar="NAME", help="cell of the layout; default: its only top cell")
 
+    materials = _command(commands, "materials", _materials, "list the materials that cases can name")
+    materials.add_argument(
+        "name",
+        nargs="?",
+        metavar="NAME",
+        help="show the numbers of this one, such as Al or aluminium, and sources",
+    )
+
+    examples = _command(commands, "examples", _examples, "list the shipped cases, or copy one")
+    examples.add_argument("name", nargs="?", metavar="NAME", help="a case of the list, such as fig10")
+    examples.add_argument(
+        "--copy", type=_path, metavar="DIR", help="copy the case and the files that it names into this folder"
+    )
+
+    new = _command(
+        commands, "new", _new, "write a case to begin with, with its mesh; without MODEL list them"
+    )
+    new.add_argument("model", nargs="?", metavar="MODEL", help="a template of the list, such as wire")
+    new.add_argument(
+        "--to", type=_path, default=".", metavar="DIR", help="folder of the case; default: this one"
+    )
+
     _command(commands, "doctor", _doctor, "versions, MPI, PETSc, rendering: what is there, what is missing")
     return parser
 
@@ -342,6 +364,64 @@ def _mesh_from_gds(arguments: argparse.Namespace, petsc: list[str]) -> None:
             problem = str(error)
     raise_together(MPI.COMM_WORLD, problem)
     say(tools.info(arguments.out, length_unit="um"))
+
+
+def _materials(arguments: argparse.Namespace, petsc: list[str]) -> None:
+    from fvqp.materials import load_material, material_names
+
+    known = [load_material(name) for name in material_names()]
+    if arguments.name is None:
+        head = ("name", "gap", "Tc", "description")
+        rows = [
+            (m.name, m.text("gap") or "normal", m.text("critical_temperature"), m.description) for m in known
+        ]
+        say(_columns([head, *rows]))
+        return
+    # By name, or by a word of the description: aluminium is Al and Al_ryan2026.
+    word = arguments.name.lower()
+    found = [m for m in known if m.name.lower() == word] or [
+        m for m in known if word in m.description.lower()
+    ]
+    if not found:
+        raise CaseError(
+            f"there is no material {shown(arguments.name)}; known are {', '.join(m.name for m in known)}"
+        )
+    say("\n\n".join(material.table() for material in found))
+
+
+def _examples(arguments: argparse.Namespace, petsc: list[str]) -> None:
+    from fvqp import examples
+
+    if arguments.copy:
+        if arguments.name is None:
+            raise CaseError("--copy: name the example to copy, such as fig10")
+        for file in examples.copy_example(arguments.name, arguments.copy):
+            say(str(file))
+        return
+    if arguments.name is None:
+        say(_columns([(one.name, one.time, one.title) for one in examples.examples()]))
+        return
+    one = examples.example(arguments.name)
+    say(f"{one.name}: {one.title}; takes about {one.time}\n{one.file}")
+
+
+def _new(arguments: argparse.Namespace, petsc: list[str]) -> None:
+    from fvqp import examples
+
+    if arguments.model is None:
+        say(_columns([(name, one.time, one.title) for name, one in examples.templates().items()]))
+        return
+    files = examples.new_case(arguments.model, arguments.to)
+    for file in files:
+        say(str(file))
+    say(f"next: fvqp run {files[0]}")
+
+
+def _columns(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of texts, in columns as wide as their longest text."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ("  ".join(f"{text:<{width}}" for text, width in zip(row, widths, strict=True)) for row in rows)
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def _doctor(arguments: argparse.Namespace, petsc: list[str]) -> int:

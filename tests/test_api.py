@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import pickle
 import re
 import rlcompleter
@@ -100,8 +101,14 @@ def test_names_are_completed() -> None:
 def test_a_wheel_holds_what_is_no_module(tmp_path: Path) -> None:
     wheel = pytest.importorskip("hatchling.builders.wheel", reason="pip install hatchling")
     (built,) = wheel.WheelBuilder(str(ROOT)).build(directory=str(tmp_path), versions=["standard"])
-    names = set(zipfile.ZipFile(built).namelist())
+    with zipfile.ZipFile(built) as archive:
+        names = set(archive.namelist())
+        archive.extractall(tmp_path / "installed")
     assert {"fvqp/py.typed", "fvqp/materials/library.toml"} <= names
+    assert not [name for name in names if "__pycache__" in name]
+    command = [sys.executable, "-m", "fvqp.cli", "new", "chip", "--to", str(tmp_path / "own")]
+    subprocess.run(command, env={**os.environ, "PYTHONPATH": str(tmp_path / "installed")}, check=True)
+    assert load_case(tmp_path / "own" / "chip.toml").source == "chip.toml"
 
 
 def test_version_of_the_command(capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 import gdstk
 import gmsh
 
-from fvqp.mesh.layout import Layer, Marker, Stack, mesh_from_gds
+from fvqp.mesh.layout import Layer, Marker, Stack, mesh_from_gds, stack_from_toml
 from fvqp.mesh.scripts import command_line, gmsh_file
 
 UM = 1e-6
@@ -32,19 +32,20 @@ def write_layout(path: Path, *shapes: object) -> None:
     library.write_gds(path, timestamp=DRAWN)
 
 
+def layers(name: str, factor: float) -> Stack:
+    """The layers of a device by the file beside this one, triangles larger by ``factor``."""
+    stack = stack_from_toml(Path(__file__).with_name(f"{name}_layers.toml"))
+    sized = (layer.model_copy(update={"size": factor * layer.size}) for layer in stack.layers if layer.size)
+    return stack.model_copy(update={"layers": tuple(sized)})
+
+
 def film_with_trap(folder: Path, factor: float) -> None:
     """A film of 1000 × 500 um with a trap of 100 × 100 um in its left half."""
     path = folder / "film_with_trap.gds"
     film = gdstk.rectangle((0, 0), (1000, 500), layer=1)
     trap = gdstk.rectangle((200, 200), (300, 300), layer=2)
     write_layout(path, film, trap)
-    stack = Stack(
-        layers=(
-            Layer(layer="1/0", name="film", size=50 * factor * UM),
-            Layer(layer="2/0", name="trap", size=25 * factor * UM, over=("film",)),
-        )
-    )
-    mesh_from_gds(path, stack, path.with_suffix(".msh"))
+    mesh_from_gds(path, layers("film_with_trap", factor), path.with_suffix(".msh"))
 
 
 def qubit_chip(folder: Path, factor: float) -> None:
@@ -55,24 +56,7 @@ def qubit_chip(folder: Path, factor: float) -> None:
         for k, (x, y) in enumerate([(250, 250), (750, 650), (1250, 350), (1750, 750)])
     ]
     write_layout(path, gdstk.rectangle((0, 0), (2000, 1000), layer=1), *pads)
-    stack = Stack(
-        layers=(
-            Layer(
-                layer="1/0",
-                name="chip",
-                thickness=300 * UM,
-                z=-300 * UM,
-                size=260 * factor * UM,
-                levels=3,
-                grading=2.0,
-            ),
-            *(
-                Layer(layer=f"{10 + k}/0", name=f"pad_{k + 1}", thickness=0.1 * UM, size=120 * factor * UM)
-                for k in range(4)
-            ),
-        )
-    )
-    mesh_from_gds(path, stack, path.with_suffix(".msh"))
+    mesh_from_gds(path, layers("qubit_chip", factor), path.with_suffix(".msh"))
 
 
 def mkid(folder: Path, factor: float) -> None:

@@ -149,6 +149,7 @@ REDUCED: dict[str, tuple[str, ...]] = {
         "sweep.V_inj.to='1 Delta0'",
     ),
     "ryan2026/sign_hot_spots": ("energies.number=20", "sweep.V_inj=['-0.5 Delta0', '0.5 Delta0']"),
+    "ryan2026/wire": ("mesh.shape.nx=110", "energies.number=80", _MIRRORED),
     "ryan2026/wire_3d": ("energies.number=80", _THREE),
     "ryan2026/wire_film": ("energies.number=80", _THREE),
 }
