@@ -39,7 +39,7 @@ class StreamingSolver:
 
     Attributes:
         iterations: of the latest solve.
-        lost: what walls take in the latest solution, ``(walls, energy)`` per time, see `Streaming.rates`.
+        passed: what passes walls and interfaces in the latest solution, see `Streaming.rates`.
         limit, diffusion: what streaming tends to where particles scatter, and its solver.
     """
 
@@ -51,7 +51,7 @@ class StreamingSolver:
         self.streaming = streaming
         self.tolerance = tolerance
         self.iterations = 0
-        self.lost = np.zeros((len(streaming.walls), streaming.n_energies))
+        self.passed = np.zeros((len(streaming.walls) + len(streaming.interfaces), streaming.n_energies))
         layout = streaming.layout
         self.limit = DiffusiveLimit(streaming, np.ones((1, streaming.n_energies)))
         self.diffusion = LinearSolver(
@@ -170,14 +170,14 @@ class StreamingSystem:
         return z
 
     def _applied(self, x: Floats) -> tuple[Floats, Floats]:
-        """Left-hand side without what baths send in, ``(n_owned, M, energy)``, and what walls take."""
+        """Left-hand side without what baths send in, ``(n_owned, M, energy)``, and what passes."""
         f = np.empty((self._streaming.layout.n_cells, *self._shape[1:]))
         f[: len(x)] = x
         self._streaming.layout.exchange(f)
-        left, lost = self._streaming.removed(f, self._total, self._scattering, self._opacity)
+        left, passed = self._streaming.removed(f, self._total, self._scattering, self._opacity)
         if self._inflow is not None:
             left += self._inflow
-        return left, lost
+        return left, passed
 
     def solve(self, source: Floats, guess: Floats | None = None, *, reduction: float | None = None) -> Floats:
         """f, ``(n_cells, M, energy)``, ghosts included.
@@ -196,7 +196,7 @@ class StreamingSystem:
         own_total = self._total[:n, None, :]
 
         def action(x: Floats) -> Floats:
-            left, solver.lost = self._applied(x.reshape(shape))
+            left, solver.passed = self._applied(x.reshape(shape))
             return left.reshape(x.shape)
 
         def precondition(r: Floats) -> Floats:

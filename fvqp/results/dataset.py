@@ -160,6 +160,7 @@ QUANTITIES: dict[str, Quantity] = {
     "cell_volume": Quantity("m3", "volume of a cell, with width and thickness of the device"),
     "region": Quantity("1", "region of the mesh"),
     "exit": Quantity("1", "wall or loss through which energy leaves"),
+    "interface": Quantity("1", "interface, from its first region to the second"),
     "in_region": Quantity("1", "1 where a cell belongs to a region"),
     "volume": Quantity("m3", "volume of the cluster"),
     "spin": Quantity("1", "kind of spins"),

@@ -40,6 +40,7 @@ class AcousticFaces:
         g, speed: ``(n_cells or 1, energy)`` states × speed, and speed.
 
     Attributes:
+        barrier: as given.
         faces: their numbers.
         passing: ``(faces, energy)`` states × speed of isotropic occupations that pass.
         resisting: the same where the occupation is that of diffusion, and forward directions carry more.
@@ -48,7 +49,7 @@ class AcousticFaces:
     def __init__(
         self, layout: CellLayout, directions: Directions, barrier: Refracting, g: Floats, speed: Floats
     ) -> None:
-        self.faces = barrier.faces
+        self.barrier, self.faces = barrier, barrier.faces
         self._plane_of, self._planes = barrier.plane, barrier.planes
         self._weights, self._n_owned = directions.weights, layout.n_owned
         near, beyond = barrier.near, 1 - barrier.near
@@ -81,13 +82,17 @@ class AcousticFaces:
             scale = area[rows, None] * scale[rows]
             self._groups.append(_Group(rows, barrier.planes[int(plane)], passage, scale))
 
-    def exchange(self, leaving: Floats, inverse: Floats, rate: Floats) -> None:
+    def exchange(self, leaving: Floats, inverse: Floats, rate: Floats) -> Floats:
         """Add to ``rate[owned cell, M, energy]`` what leaves both sides, passes and is reflected.
 
         Args:
             leaving: ``(faces, M, energy)`` occupations that arrive at the faces from either side.
             inverse: ``(n_owned, energy)`` one over the capacity of cells.
+
+        Returns:
+            ``(energy,)`` net number that passes from owned cells of the near side, in sum over directions.
         """
+        net = np.zeros(rate.shape[2])
         for number, plane in enumerate(self._planes):
             rows = np.flatnonzero(self._plane_of == number)
             for side, out in enumerate((plane.onward, plane.against)):
@@ -106,6 +111,10 @@ class AcousticFaces:
             passed = shares.sum(axis=1)[:, None] / weights, shares.sum(axis=0)[:, None] / weights
             self._add(inverse, rate, near, plane.mirror[plane.onward], -passed[0] * onward)
             self._add(inverse, rate, beyond, plane.mirror[plane.against], -passed[1] * against)
+            counted = near < self._n_owned
+            net += np.einsum("m,fme->e", shares.sum(axis=1), onward[counted])
+            net -= np.einsum("m,fme->e", shares.sum(axis=0), against[counted])
+        return net
 
     def _add(
         self,

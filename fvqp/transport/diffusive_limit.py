@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from fvqp.transport.streaming import Streaming
+from fvqp.transport.two_point import NO_GRADIENT
 from fvqp.typing import Floats
 
 
@@ -38,22 +39,33 @@ class DiffusiveLimit:
         self.conductance = self.streaming.conductance(rate)
 
     def rates(self, f: Floats) -> tuple[Floats, Floats]:
-        """``∂f/∂t`` of the owned cells, ``(n_owned, energy)``, and what walls take in, ``(walls, energy)``.
+        """``∂f/∂t`` of the owned cells, ``(n_owned, energy)``, and what passes walls and interfaces.
 
         Args:
             f: ``(n_cells, energy)``, ghosts up to date. Where faces are oblique, values straight behind them
                 are found with gradients: second order, but not monotone.
+
+        Returns:
+            The rates, and ``(walls + interfaces, energy)`` as of `Streaming.rates`.
         """
         flux, baths, x = self.flux, self.streaming.baths, f[:, None, :]
         gain, entering = np.zeros((flux.n_owned, 1, f.shape[1])), np.zeros_like(baths)
-        flux.add(self.conductance[None], x, baths, gain, flux.gradients(x, baths), entering)
-        return gain[:, 0] / self.streaming.capacity, self.streaming.by_wall(-entering[0])
+        gradient = flux.gradients(x, baths)
+        flux.add(self.conductance[None], x, baths, gain, gradient, entering)
+        inner = flux.through(self.streaming.counted_faces, self.conductance[None], x, gradient)
+        return gain[:, 0] / self.streaming.capacity, self.streaming.passed(-entering[0], inner[:, 0])
 
-    def through_walls(self, f: Floats) -> Floats:
-        """Return the outflux of ``f[owned or all cells, energy]`` through walls with empty baths,
-        ``(walls, energy)``."""
-        outer = self.flux.faces.outside >= 0
-        return self.streaming.by_wall(self.conductance[outer] * f[self.flux.faces.cells[outer, 0]])
+    def two_point_passed(self, f: Floats) -> Floats:
+        """Return what passes walls with empty baths, and interfaces, as `matrix` has it.
+
+        Args:
+            f: ``(n_cells, energy)``, ghosts up to date.
+        """
+        flux, x = self.flux, f[:, None, :]
+        outer = flux.faces.outside >= 0
+        leaving = self.conductance[outer] * f[flux.faces.cells[outer, 0]]
+        inner = flux.through(self.streaming.counted_faces, self.conductance[None], x, NO_GRADIENT)
+        return self.streaming.passed(leaving, inner[:, 0])
 
     def exchange_rate(self) -> Floats:
         """Rate at which a cell exchanges what it holds, ``(n_owned, energy)``."""

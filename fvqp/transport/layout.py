@@ -106,6 +106,8 @@ class Barrier:
     Attributes:
         faces: their numbers.
         wall: number of the wall, −1 inside.
+        interface: number of the interface, −1 of walls.
+        near: ``(faces,)`` which of its two cells is on the near side; that inside at walls.
         transmission: scalar or ``(energy,)``.
         specularity: share of the returned particles that is reflected.
         images: ``(n, M)`` reflections of directions.
@@ -114,6 +116,8 @@ class Barrier:
 
     faces: Ints32
     wall: int
+    interface: int
+    near: Ints32
     transmission: ArrayLike
     specularity: float
     images: Ints32
@@ -126,6 +130,7 @@ class Refracting:
 
     Attributes:
         faces: their numbers.
+        interface: number of the interface.
         near: ``(faces,)`` which of its two cells is on the near side.
         plane: ``(faces,)`` row in ``planes``.
         planes: directions at the distinct planes, the same on all ranks.
@@ -133,6 +138,7 @@ class Refracting:
     """
 
     faces: Ints32
+    interface: int
     near: Ints32
     plane: Ints32
     planes: tuple[Plane, ...]

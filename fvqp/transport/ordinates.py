@@ -65,12 +65,12 @@ def mesh_streaming(
     if elsewhere is not None:
         walls = {**walls, "elsewhere": elsewhere}
     barriers = [
-        _barrier(mesh, directions, f"wall '{name}'", faces, number, wall)
+        _barrier(mesh, directions, f"wall '{name}'", faces, np.zeros_like(faces), number, wall)
         for number, ((name, wall), faces) in enumerate(
             zip(walls.items(), _wall_faces(mesh, walls), strict=True)
         )
     ]
-    inside = [_interface(mesh, directions, interface) for interface in interfaces]
+    inside = [_interface(mesh, directions, number, interface) for number, interface in enumerate(interfaces)]
     # A face belongs to one interface; pairs of regions that overlap would give it two.
     inner = np.concatenate([b.faces for b in inside] or [np.empty(0, np.int32)])
     if mesh.comm.allreduce(int(len(inner) - len(np.unique(inner)))):
@@ -83,6 +83,7 @@ def mesh_streaming(
         dict(walls),
         [*barriers, *inside],
         scheme,
+        interfaces=[interface.between for interface in interfaces],
     )
 
 
@@ -205,12 +206,12 @@ def _wall_faces(mesh: Mesh, walls: Mapping[str, Wall]) -> list[Ints32]:
 
 
 def _interface(
-    mesh: Mesh, directions: Directions, interface: TransmittingInterface | AcousticInterface
+    mesh: Mesh, directions: Directions, number: int, interface: TransmittingInterface | AcousticInterface
 ) -> Barrier | Refracting:
     faces, near = _between(mesh, interface)
     what = f"interface of {' and '.join(interface.between)}"
     if isinstance(interface, TransmittingInterface):
-        return _barrier(mesh, directions, what, faces, -1, interface)
+        return _barrier(mesh, directions, what, faces, near, number, interface)
     # From the first region to the second, the same planes on all ranks: where the two cells of a face are on
     # different ones, both agree on what passes.
     normals = np.where(near == 0, 1.0, -1.0)[:, None] * mesh.face_normal[faces]
@@ -224,7 +225,7 @@ def _interface(
         raise CaseError(f"{what} of {mesh.name}: {error}") from None
     away = np.abs(normals[:, None, :] - np.array(distinct)).max(axis=2)
     first, second = interface.densities
-    return Refracting(faces, near, np.argmin(away, axis=1).astype(np.int32), planes, second / first)
+    return Refracting(faces, number, near, np.argmin(away, axis=1).astype(np.int32), planes, second / first)
 
 
 def _between(mesh: Mesh, interface: TransmittingInterface | AcousticInterface) -> tuple[Ints32, Ints32]:
@@ -246,6 +247,7 @@ def _barrier(
     directions: Directions,
     what: str,
     faces: Ints32,
+    near: Ints32,
     number: int,
     wall: Wall | TransmittingInterface,
 ) -> Barrier:
@@ -265,4 +267,5 @@ def _barrier(
     problems = [p for p in mesh.comm.allgather(problem) if p]
     if problems:
         raise CaseError(problems[0])
-    return Barrier(faces, number, wall.transmission, wall.specularity, images, image)
+    numbers = (number, -1) if isinstance(wall, Wall) else (-1, number)
+    return Barrier(faces, *numbers, near, wall.transmission, wall.specularity, images, image)

@@ -161,7 +161,7 @@ def _spread(shells: Shells) -> Floats:
 def _barrier(faces: NDArray, number: int, wall: Wall, directions: RadialDirections) -> Barrier:
     image = directions.mirror((1.0, 0.0, 0.0))[None, :]
     rows = np.zeros(len(faces), np.int32)
-    return Barrier(faces.astype(np.int32), number, wall.transmission, wall.specularity, image, rows)
+    return Barrier(faces.astype(np.int32), number, -1, rows, wall.transmission, wall.specularity, image, rows)
 
 
 def _gradient(centroid: Floats, number: NDArray, media: NDArray, n_owned: int, *, full: bool) -> Gradient:

@@ -58,9 +58,11 @@ class Streaming:
         barriers: faces of walls (numbered as in ``walls``), of interfaces, and of those that refract.
         scheme: ``upwind``, first order and positive; ``linear``, second order; ``limited``, second order
             without new extrema, not a linear operator.
+        interfaces: pairs of regions, as ``barriers`` number their faces.
 
     Attributes:
-        walls: names of the outer boundaries, the first axis of what is lost.
+        walls: names of the outer boundaries.
+        interfaces: as given. Counters of what passes have a row for every wall, then for every interface.
         open_walls: names of those that let particles of any energy pass.
         baths: ``(1, outer faces, energy)`` mean occupation outside, see `CellLayout.flux`.
         has_baths: whether anything enters, on any rank.
@@ -80,13 +82,14 @@ class Streaming:
         walls: dict[str, Wall],
         barriers: Sequence[Barrier | Refracting],
         scheme: Scheme = "limited",
+        interfaces: Sequence[tuple[str, str]] = (),
     ) -> None:
         if scheme not in ("upwind", "linear", "limited"):
             raise CaseError(f"streaming: no scheme '{scheme}' (schemes: upwind, linear, limited)")
         self.layout = layout
         self.directions = directions
         self.scheme = scheme
-        self.walls = tuple(walls)
+        self.walls, self.interfaces = tuple(walls), tuple(interfaces)
         self.open_walls = tuple(
             name for name, wall in walls.items() if np.any(np.asarray(wall.transmission) > 0.0)
         )
@@ -141,6 +144,9 @@ class Streaming:
         )
         self._plain = first(transmitting, n_plain)
         self.baths = np.zeros((1, int(layout.flux.faces.outside.max(initial=-1)) + 1, self.n_energies))
+        self._counted_rows = np.flatnonzero((transmitting.wall < 0) & (transmitting.counter >= 0))
+        #: Faces of interfaces whose counters are this rank's.
+        self.counted_faces = transmitting.face[self._counted_rows]
         walls_at = transmitting.wall >= 0
         self._wall = transmitting.wall[walls_at]
         self._outside = layout.flux.faces.outside[transmitting.face[walls_at]]
@@ -200,7 +206,9 @@ class Streaming:
         states: ArrayLike | None,
         scheme: Scheme,
     ) -> Streaming:
-        other = Streaming(self.layout, self.directions, speed, states, *made_of, scheme)
+        other = Streaming(
+            self.layout, self.directions, speed, states, *made_of, scheme, interfaces=self.interfaces
+        )
         if "_order" in self.__dict__:
             other.__dict__["_order"] = self._order
         return other
@@ -210,7 +218,7 @@ class Streaming:
     def rates(
         self, f: Floats, scattering: Floats | Opacity | None = None, out: Floats | None = None
     ) -> tuple[Floats, Floats]:
-        """``∂f/∂t`` by streaming of the owned cells, ``(n_owned, M, energy)``, and what walls take in.
+        """``∂f/∂t`` by streaming of the owned cells, ``(n_owned, M, energy)``, and what passes.
 
         Args:
             f: ``(n_cells, M, energy)``, ghosts up to date.
@@ -222,8 +230,9 @@ class Streaming:
             out: ``(n_owned, M, energy)`` array for the rates.
 
         Returns:
-            The rates, and ``(walls, energy)`` net losses of this rank's walls per time: the rate of change of
-            the sum of `content` over ranks is exactly minus their sum.
+            The rates, and ``(walls + interfaces, energy)`` the net number that leaves through this rank's
+            faces of every wall, and that passes every interface from its first region to the second, per
+            time: the rate of change of the sum of `content` over ranks is exactly minus the sum over walls.
         """
         layout = self.layout
         f = self._checked(f)
@@ -250,18 +259,20 @@ class Streaming:
         if self._at is not None and len(layout.curvature):
             of_cells = self._turning, self.g, self._per_capacity, self._at, f
             self._shared(tangent_kernels.turning, *of_cells, rate)
-        lost = np.zeros((len(self.walls), self.n_energies))
+        passed = np.zeros((len(self.walls) + len(self.interfaces), self.n_energies))
         weights = self.directions.weights
         transmitting = self._plain, self.g, self._per_capacity
-        self._shared(kernels.pass_transmitting, self._faces, *transmitting, weights, leaving, rate, lost)
+        self._shared(kernels.pass_transmitting, self._faces, *transmitting, weights, leaving, rate, passed)
         for start, acoustic in self._acoustic_rows():
-            acoustic.exchange(leaving[start : start + len(acoustic.faces)], self._per_capacity, rate)
-        return rate, lost / FULL
+            arriving = leaving[start : start + len(acoustic.faces)]
+            row = len(self.walls) + acoustic.barrier.interface
+            passed[row] += acoustic.exchange(arriving, self._per_capacity, rate)
+        return rate, passed / FULL
 
     def removed(
         self, f: Floats, total: Floats, scattering: Floats, opacity: Opacity | None
     ) -> tuple[Floats, Floats]:
-        """``total f − scattering f̄ − rates`` of the owned cells, ``(n_owned, M, energy)``, and net losses.
+        """``total f − scattering f̄ − rates`` of the owned cells, ``(n_owned, M, energy)``, and what passes.
 
         Args:
             f: ``(n_cells, M, energy)``, ghosts up to date.
@@ -269,10 +280,10 @@ class Streaming:
                 in any.
             opacity: at this scattering; None where nothing scatters on any rank.
         """
-        out, lost = self.rates(f, opacity)
+        out, passed = self.rates(f, opacity)
         shares = self.directions.weights / FULL
         self._shared(sweep_kernels.removed, shares, total, scattering, f, out)
-        return out, lost
+        return out, passed
 
     def opacity(self, scattering: Floats) -> Opacity:
         """Return the coefficients of faces at a ``(n_cells or 1, energy)`` rate of scattering, for several
@@ -367,10 +378,17 @@ class Streaming:
         """
         return self.layout.flux.beside(mean[:, None, :], self.baths)[:, :, 0]
 
-    def by_wall(self, outer: Floats) -> Floats:
-        """Sums of ``outer[outer faces, energy]`` over the faces of each wall, ``(walls, energy)``."""
-        out = np.zeros((len(self.walls), self.n_energies))
+    def passed(self, outer: Floats, inner: Floats) -> Floats:
+        """Sums over the faces of each wall and each interface, ``(walls + interfaces, energy)``.
+
+        Args:
+            outer: ``(outer faces, energy)`` that leaves.
+            inner: ``(counted faces, energy)`` that passes `counted_faces` from cell 0 to cell 1.
+        """
+        out = np.zeros((len(self.walls) + len(self.interfaces), self.n_energies))
         np.add.at(out, self._wall, outer[self._outside])
+        rows = self._counted_rows
+        np.add.at(out, self._transmitting.counter[rows], self._transmitting.sign[rows, None] * inner)
         return out
 
     # -- parts

@@ -479,16 +479,19 @@ def stream(e0, e1, faces, turning, g, inverse, blend, f, slope, start, second, l
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def pass_transmitting(e0, e1, faces, transmitting, g, inverse, weights, leaving, rate, lost):
-    """Add to ``rate`` what leaves through transmitting faces, returns from them and enters; ``lost[wall,
-    energy]`` is what walls take in sum over directions with ``weights``."""
+def pass_transmitting(e0, e1, faces, transmitting, g, inverse, weights, leaving, rate, passed):
+    """Add to ``rate`` what leaves through transmitting faces, returns from them and enters.
+
+    ``passed[counter, energy]`` gains the net number that walls take in and that interfaces let pass, in sum
+    over directions with ``weights``.
+    """
     lo, hi = np.uint64(e0), np.uint64(e1)
     n_owned, n_directions, n_energies = rate.shape
     per_cell = g.shape[0] > 1
     diffuse = np.empty(n_energies)
     for k in range(transmitting.face.size):
         face = transmitting.face[k]
-        wall = transmitting.wall[k]
+        wall, counter = transmitting.wall[k], transmitting.counter[k]
         passing = transmitting.passing[k]
         image = transmitting.images[transmitting.image[k]]
         specular = transmitting.specular[k]
@@ -515,10 +518,11 @@ def pass_transmitting(e0, e1, faces, transmitting, g, inverse, weights, leaving,
                     if cell < n_owned:
                         for e in range(lo, hi):
                             rate[cell, m, e] -= a * speed[e] * value[e] * inverse[cell, e]
-                    if wall >= 0:
+                    if counter >= 0:
+                        counted = sign * transmitting.sign[k] * w * a
                         for e in range(lo, hi):
-                            lost[wall, e] += w * a * passing[e] * value[e]
-                    elif other < n_owned:
+                            passed[counter, e] += counted * passing[e] * value[e]
+                    if 0 <= other < n_owned:
                         for e in range(lo, hi):
                             rate[other, m, e] += a * passing[e] * value[e] * inverse[other, e]
                 elif a < 0.0:
@@ -531,4 +535,4 @@ def pass_transmitting(e0, e1, faces, transmitting, g, inverse, weights, leaving,
                         outside = transmitting.bath[wall, m]
                         for e in range(lo, hi):
                             rate[cell, m, e] -= a * passing[e] * outside[e] * inverse[cell, e]
-                            lost[wall, e] += w * a * passing[e] * outside[e]
+                            passed[counter, e] += w * a * passing[e] * outside[e]

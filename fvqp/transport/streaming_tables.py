@@ -40,6 +40,8 @@ class TransmittingFaces(NamedTuple):
     Attributes:
         face: ``(K,)``.
         wall: ``(K,)`` number of the wall, −1 inside.
+        counter: ``(K,)`` row that counts particles that pass, −1 of none.
+        sign: ``(K,)`` 1 if those that leave cell 0 count as positive, −1 if those that leave cell 1 do.
         passing: ``(K, energy)`` states × speed that pass either way.
         specular: ``(K,)`` share of the rest that follows ``image``; what remains comes back isotropic.
         image: ``(K,)`` row of ``images``.
@@ -50,6 +52,8 @@ class TransmittingFaces(NamedTuple):
 
     face: NDArray
     wall: NDArray
+    counter: NDArray
+    sign: NDArray
     passing: NDArray
     specular: NDArray
     image: NDArray

@@ -9,7 +9,7 @@ import numpy as np
 from fvqp.errors import CaseError
 from fvqp.transport.acoustic_faces import AcousticFaces
 from fvqp.transport.directions import Directions
-from fvqp.transport.layout import Barrier, CellLayout
+from fvqp.transport.layout import Barrier, CellLayout, Refracting
 from fvqp.transport.streaming_tables import TransmittingFaces
 from fvqp.transport.walls import Wall
 from fvqp.typing import Floats, Ints32
@@ -17,7 +17,7 @@ from fvqp.typing import Floats, Ints32
 #: States × speed that differ by less across a face, relatively, differ by rounding.
 LEVEL = 1e-12
 #: Fields of `TransmittingFaces` with one row a face.
-BY_GATE = ("face", "wall", "passing", "specular", "image", "norm")
+BY_GATE = ("face", "wall", "counter", "sign", "passing", "specular", "image", "norm")
 
 
 def make_transmitting(
@@ -45,6 +45,14 @@ def make_transmitting(
     smaller = g[c0] if per_cell else np.broadcast_to(g, (len(c0), n_energies))
     taken = np.zeros(len(c0), bool)
     parts: list[tuple[Ints32, int, Floats, float, Ints32]] = []
+    counter, sign = np.full(len(c0), -1, np.int32), np.ones(len(c0))
+    counted: list[Barrier | Refracting] = [*barriers, *(refracting.barrier for refracting in acoustic)]
+    for one in counted:
+        # Of the two ranks that know a face, that of the near cell counts.
+        own = layout.face_cells[one.faces, one.near] < layout.n_owned
+        row = one.wall if isinstance(one, Barrier) and one.wall >= 0 else len(walls) + one.interface
+        counter[one.faces[own]] = row
+        sign[one.faces] = np.where(one.near == 0, 1.0, -1.0)
     images = [layout.reversal[None, :]]
     for barrier in barriers:
         here = barrier.faces
@@ -78,6 +86,8 @@ def make_transmitting(
     transmitting = TransmittingFaces(
         face=faces,
         wall=np.concatenate([np.full(len(p[0]), p[1], np.int32) for p in parts] or [np.empty(0, np.int32)]),
+        counter=counter[faces],
+        sign=sign[faces],
         passing=np.ascontiguousarray(np.concatenate([p[2] for p in parts] or [np.empty((0, n_energies))])),
         specular=np.concatenate([np.full(len(p[0]), p[3]) for p in parts] or [np.empty(0)]),
         image=np.concatenate([p[4] for p in parts] or [np.empty(0, np.int32)]).astype(np.int32),

@@ -17,8 +17,27 @@ from fvqp.results import open_result
 WORLD, SELF = MPI.COMM_WORLD, MPI.COMM_SELF
 pytestmark = pytest.mark.mpi
 
+TOUCHING = {
+    "shape": FILM["mesh"]["shape"]
+    | {"regions": {"trap": [["1 um", "6 um"], "all"], "strip": [["0 um", "1 um"], "all"]}}
+}
 FLYING = {
-    "quasiparticles": {"motion": "ordinates", "directions": 2, "azimuths": 4, "fermi_velocity": "1e6 m/s"},
+    "mesh": TOUCHING,
+    "quasiparticles": {
+        "motion": "ordinates",
+        "directions": 2,
+        "azimuths": 4,
+        "fermi_velocity": "1e6 m/s",
+        "walls": {"right": {"transmission": 0.2}},
+        "interfaces": [{"between": ["trap", "strip"], "transmission": 0.5}],
+    },
+    "phonons": FILM["phonons"]
+    | {
+        "motion": "diffusive",
+        "sound_velocity": "4 km/s",
+        "free_path": "0.1 um",
+        "interfaces": [{"between": ["strip", "trap"], "transmission": 0.5}],
+    },
     "evolution": {"start": "10 ps", "end": "40 ps", "points_per_decade": 1, "tolerance": 0.1},
 }
 #: Results that are differences of such amounts as others are.
@@ -26,6 +45,12 @@ DIFFERENCES = {
     "energy_residual": "energy_qp",
     "energy_escaped": "energy_ph",
     "escaped_spectrum": "energy_ph_spectrum",
+    "energy_escaped_by": "energy_ph",
+    "energy_through": "energy_ph",
+    "quasiparticles_escaped_by": "n_qp",
+    "quasiparticles_through": "n_qp",
+    "phonons_escaped_by": "n_qp",
+    "phonons_through": "n_qp",
 }
 STEP = {"energies": [0, 1.9, 2.1, 9], "shares": [0.1, 0.1, 0.9, 0.9]}
 BOUNDARIES = {
@@ -36,10 +61,7 @@ BOUNDARIES = {
         "free_path": "0.1 um",
         "interfaces": [{"between": ["trap", "strip"], "transmission": STEP}],
     },
-    "mesh": {
-        "shape": FILM["mesh"]["shape"]
-        | {"regions": {"trap": [["1 um", "6 um"], "all"], "strip": [["0 um", "1 um"], "all"]}}
-    },
+    "mesh": TOUCHING,
     "evolution": FILM["evolution"] | {"end": "10 ns"},
 }
 """Transmissions by energy of a wall and an interface."""

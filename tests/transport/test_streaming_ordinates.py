@@ -303,7 +303,7 @@ def test_periodic_walls(scheme: Scheme) -> None:
     moved = rates(np.roll(field, (1, 2), axis=(0, 1)))
     assert moved == pytest.approx(np.roll(rates(field), (1, 2), axis=(0, 1)), abs=1e-12)
     assert len(streaming.walls) == 1
-    assert streaming.by_wall(np.ones((mesh.n_faces, 4))).max() == 0.0
+    assert streaming.passed(np.ones((mesh.n_faces, 4)), np.empty((0, 4))).max() == 0.0
 
 
 def test_implicit_steps_in_periodic_bodies() -> None:

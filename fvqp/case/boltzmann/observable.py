@@ -81,6 +81,14 @@ class BoltzmannRun:
         )
 
     @cached_property
+    def interfaces(self) -> list[tuple[str, str]]:
+        """Regions on both sides of every interface, each pair once, in the order in which it is counted."""
+        found: list[tuple[str, str]] = []
+        for moving in (self.problem.moving_f, self.problem.moving_n):
+            found += [pair for pair in moving.interfaces if pair not in found and pair[::-1] not in found]
+        return found
+
+    @cached_property
     def probe(self) -> Probed:
         """Resonator of the case."""
         gap = self.problem.gap_at_rest if self.film else self.setup.state.gap
@@ -151,6 +159,47 @@ class BoltzmannSample:
         """Energy that sources gave and energy that left, since the start, in 4 N0 Δ0² times volume."""
         injected, escaped = self._brought_and_taken(self.ledger.given)
         return self.before[0] + injected, self.before[1] + escaped + sum(self.ledger.lost.values())
+
+    @cached_property
+    def escaped(self) -> list[Pair]:
+        """Particles that have left through every one of `BoltzmannRun.exits`, by energy, in 4 N0 Δ0 times
+        volume; less what baths have sent in."""
+        counters, p = self.moment.counters, self.problem
+        out = []
+        for name in self.run.exits:
+            f, n = np.zeros(p.grid.n), np.zeros(p.grid.n_phonon)
+            for moving, passed, sum_of_all in (
+                (p.moving_f, counters.passed_f, f),
+                (p.moving_n, counters.passed_n, n),
+            ):
+                if name in moving.walls:
+                    sum_of_all += passed[moving.walls.index(name)]
+            if name in p.external_processes:
+                row = p.external_processes.index(name)
+                f -= counters.source_f[row]
+                n -= counters.source_n[row]
+            out.append(Pair(f, n))
+        return out
+
+    @cached_property
+    def crossed(self) -> list[Pair]:
+        """Particles that have passed every one of `BoltzmannRun.interfaces` from its first region to the
+        second, less those that came back, by energy, in 4 N0 Δ0 times volume."""
+        counters, p = self.moment.counters, self.problem
+        out = []
+        for pair in self.run.interfaces:
+            f, n = np.zeros(p.grid.n), np.zeros(p.grid.n_phonon)
+            for moving, passed, sum_of_all in (
+                (p.moving_f, counters.passed_f, f),
+                (p.moving_n, counters.passed_n, n),
+            ):
+                for interface, spectrum in zip(moving.interfaces, passed[len(moving.walls) :], strict=True):
+                    if interface == pair:
+                        sum_of_all += spectrum
+                    elif interface == pair[::-1]:
+                        sum_of_all -= spectrum
+            out.append(Pair(f, n))
+        return out
 
     @cached_property
     def powers(self) -> tuple[float, float, float]:

@@ -15,6 +15,7 @@ from fvqp.case.recorder import Recorder
 from fvqp.case.transport.build import TransportSetup
 from fvqp.case.transport.localization import doubts_of_law
 from fvqp.case.transport.schema import TransportCase
+from fvqp.errors import CheckpointError
 from fvqp.models.boltzmann import Counters, Moment, State
 from fvqp.results.checkpoint import Checkpoint
 from fvqp.results.dataset import SweepDataset
@@ -78,6 +79,9 @@ class TransportRecorder(Recorder):
             coordinates["region"] = (("region",), list(setup.regions))
         if self._run.exits:
             coordinates["exit"] = (("exit",), self._run.exits)
+        if self._run.interfaces:
+            names = [f"{first} to {second}" for first, second in self._run.interfaces]
+            coordinates["interface"] = (("interface",), names)
         attributes = {
             "delta0_eV": unit,
             "tau0_s": setup.units.time,
@@ -163,5 +167,11 @@ class TransportRecorder(Recorder):
         moved = arrays["gap_rate"] if self.setup.problem.gap_follows else None
         state = State(arrays["f"], arrays["n"], arrays["gap"], moved)
         counters = Counters(*(np.asarray(earlier.numbers[name]) for name in COUNTERS))
+        for name, found, needed in zip(COUNTERS, counters, self.setup.problem.no_counters(), strict=True):
+            if found.shape != needed.shape:
+                raise CheckpointError(
+                    f"checkpoint.h5: {name} counts what passed {len(found)} places, this program needs "
+                    f"{len(needed)}: an earlier version did not count interfaces; choose another folder"
+                )
         self.start = float(earlier.numbers["start"])
         return state, counters, float(earlier.numbers["next_step"])

@@ -149,9 +149,7 @@ class ImplicitExplicit(Integrator):
             inelastic = at.inelastic_rates(np.clip(f, 0.0, 1.0), np.maximum(n, 0.0))
         moved_f, moved_n = at.moving_f.rates(f, inelastic.f), at.moving_n.rates(n, inelastic.n)
         nothing = self._p.no_counters()
-        return Rates(
-            moved_f.y, moved_n.y, nothing._replace(wall_outflux_f=moved_f.lost, wall_outflux_n=moved_n.lost)
-        )
+        return Rates(moved_f.y, moved_n.y, nothing._replace(passed_f=moved_f.passed, passed_n=moved_n.passed))
 
     def _explicit(self, ts: PETSc.TS, t: float, u: PETSc.Vec, out: PETSc.Vec) -> None:
         p = self._p
@@ -170,8 +168,8 @@ class ImplicitExplicit(Integrator):
 
         def solve(r: Rates) -> Rates:
             f, n = solve_f(r.f), solve_n(r.n)
-            lost = p.no_counters()._replace(wall_outflux_f=f.lost, wall_outflux_n=n.lost)
-            return Rates(f.y, n.y, r.counters.plus(length, lost))
+            passed = p.no_counters()._replace(passed_f=f.passed, passed_n=n.passed)
+            return Rates(f.y, n.y, r.counters.plus(length, passed))
 
         return solve
 

@@ -252,14 +252,12 @@ class Linearized:
 
     def _missing(self, k: Rates) -> float:
         """Energy that k lacks of what its counters say, on this rank."""
-        p, came = self._p, k.counters
+        p = self._p
         held = sum(
             float(np.einsum("ce,cme,m->", one.weight * one.energies, y, one.directions))
             for y, one in zip((k.f, k.n), self._at.species, strict=True)
         )
-        given = (came.source_f.sum(axis=0) - came.wall_outflux_f.sum(axis=0)) @ p.grid.energies
-        given += (came.source_n.sum(axis=0) - came.wall_outflux_n.sum(axis=0)) @ p.grid.phonon_energies
-        return float(given) - held
+        return p.energy_received(k.counters) - held
 
     def _preconditioner(self) -> PhononSchurPreconditioner:
         """There is one at a time, and no product beside."""
@@ -291,7 +289,7 @@ class Linearized:
         moved_f.y += local.f[:, None, :]
         moved_n.y += local.n[:, None, :]
         return Rates(
-            moved_f.y, moved_n.y, Counters(local.source_f, local.source_n, moved_f.lost, moved_n.lost)
+            moved_f.y, moved_n.y, Counters(local.source_f, local.source_n, moved_f.passed, moved_n.passed)
         )
 
     def _product(self, length: float) -> _Product:
@@ -363,11 +361,9 @@ class _Product:
     def solve(self, r: Rates) -> Rates:
         """The factors one after another, with what comes and goes on the way."""
         f, n = self._f.solve(r.f), self._n.solve(r.n)
-        wall_outflux_f = r.counters.wall_outflux_f + self.length * f.lost
-        wall_outflux_n = r.counters.wall_outflux_n + self.length * n.lost
-        return self._collided(
-            f.y, n.y, r.counters._replace(wall_outflux_f=wall_outflux_f, wall_outflux_n=wall_outflux_n)
-        )
+        passed_f = r.counters.passed_f + self.length * f.passed
+        passed_n = r.counters.passed_n + self.length * n.passed
+        return self._collided(f.y, n.y, r.counters._replace(passed_f=passed_f, passed_n=passed_n))
 
     def approximate(self, r: Rates) -> Rates:
         """The same, linear in r, with motion solved for by sweeps and diffusion: a preconditioner, whose

@@ -76,21 +76,21 @@ class DiscreteOrdinates:
 
 
 class Moved:
-    """Change by motion: ``(n_owned, M, E)``, and ``(walls, E)`` what leaves through walls in number of states
-    a unit of time (this rank's part)."""
+    """Change by motion: ``(n_owned, M, E)``, and ``(walls + interfaces, E)`` what passes walls and interfaces
+    in number of states a unit of time (this rank's part, see `Streaming.rates`)."""
 
-    __slots__ = ("lost", "y")
+    __slots__ = ("passed", "y")
 
-    def __init__(self, y: Floats, lost: Floats) -> None:
-        self.y, self.lost = y, lost
+    def __init__(self, y: Floats, passed: Floats) -> None:
+        self.y, self.passed = y, passed
 
 
 class Implicit(NamedTuple):
     """``(1 − length × motion) x = r``.
 
     Attributes:
-        solve: what changes and is lost.
-        approximate: ``(n_owned, M, E)``, linear in r and without count of what is lost: a preconditioner.
+        solve: what changes and what passes.
+        approximate: ``(n_owned, M, E)``, linear in r and without count of what passes: a preconditioner.
     """
 
     solve: Callable[[Floats], Moved]
@@ -98,11 +98,12 @@ class Implicit(NamedTuple):
 
 
 class Immobile:
-    """No motion between cells: one direction, no walls."""
+    """No motion between cells: one direction, no walls, no interfaces."""
 
     weights = np.ones(1)
     walls: tuple[str, ...] = ()
     open_walls: tuple[str, ...] = ()
+    interfaces: tuple[tuple[str, str], ...] = ()
     #: Whether motion depends on the rates of inelastic collisions.
     isotropized = False
     #: Rate at which particles leave a cell, and the fastest one.
@@ -128,7 +129,7 @@ class Immobile:
     ) -> Implicit:
         """``(1 − length × motion) x = r``; one at a time.
 
-        Solutions have the content of r less what is lost, whatever is left of the residual, by parts of y.
+        Solutions have the content of r less what walls take, whatever is left of the residual, by parts of y.
         What preconditions may be ``strong_preconditioner``, see `StreamingSystem.approximate`.
         """
         return Implicit(lambda r: Moved(r, np.zeros((0, r.shape[2]))), lambda r: r)
@@ -159,9 +160,10 @@ class _InSpace(ABC):
     #: Rate ``(n_owned, E)`` at which particles leave a cell, and the fastest one of all ranks.
     crossing: Floats
     fastest: float
-    #: Names of walls, and of those that let particles pass.
+    #: Names of walls, of those that let particles pass, and regions on both sides of interfaces.
     walls: tuple[str, ...]
     open_walls: tuple[str, ...]
+    interfaces: tuple[tuple[str, str], ...]
     #: Rates ``(n_cells, E)`` of elastic scattering, and volume × states ``(n_owned, E)``.
     elastic: Floats
     content: Floats
@@ -178,6 +180,7 @@ class _InSpace(ABC):
             self._make(speed, states) if self.streaming is None else self.streaming.at(speed, states)
         )
         out.walls, out.open_walls = out.streaming.walls, out.streaming.open_walls
+        out.interfaces = out.streaming.interfaces
         n, volume = out.streaming.layout.n_owned, out.streaming.layout.volume
         out.content = volume[:n, None] * states[:n]
         out._begin()
@@ -204,23 +207,25 @@ class _InSpace(ABC):
         assert self.streaming is not None
         return self.streaming.layout
 
+    def nothing_passed(self, n_energies: int) -> Floats:
+        """Zeros for all walls and interfaces."""
+        return np.zeros((len(self.walls) + len(self.interfaces), n_energies))
+
     def balanced(
-        self, x: Floats, r: Floats, lost: Floats, length: float, y: Floats, weights: Floats
+        self, x: Floats, r: Floats, passed: Floats, length: float, y: Floats, weights: Floats
     ) -> Floats:
-        """x with exactly the content that r and the walls leave it, whatever was left of the residual.
+        """Return x with exactly the content that r and the walls leave it, whatever was left of the residual.
 
         What is missing at an energy is made up for in proportion to y: conservation does not depend on the
         tolerance of the solver.
         """
-        of = self.content
+        of, lost = self.content, passed[: len(self.walls)].sum(axis=0)
 
         def content(a: Floats) -> Floats:
             return np.asarray(np.einsum("ce,cme,m->e", of, a, weights))
 
         size = np.abs(y)
-        parts = np.stack(
-            [content(r) - length * lost.sum(axis=0) - content(x), content(size), content(np.abs(x))]
-        )
+        parts = np.stack([content(r) - length * lost - content(x), content(size), content(np.abs(x))])
         self._layout.comm.Allreduce(MPI.IN_PLACE, parts)
         missing, first, second = parts
         by_y = first > 0.0
@@ -282,13 +287,13 @@ class OrdinatesOperator(_InSpace):
         opacity = streaming.opacity(scattering) if scatters else None
 
         def moved(y: Floats) -> Moved:
-            rate, lost = streaming.rates(self.extended(y), opacity)
+            rate, passed = streaming.rates(self.extended(y), opacity)
             if scatters:
                 apart = self.directions.mean(y)[:, None, :] - y
                 # opaque cells scatter so often that rounding of the mean would count
                 apart -= self.directions.mean(apart)[:, None, :]
                 rate += scattering[: len(y), None, :] * apart
-            return Moved(rate, lost)
+            return Moved(rate, passed)
 
         return moved
 
@@ -298,7 +303,7 @@ class OrdinatesOperator(_InSpace):
         n = len(y)
         if length * self.fastest <= EXPLICIT:
             isotropized = self._isotropized(length, inelastic)
-            nothing = np.zeros((len(self.walls), y.shape[2]))
+            nothing = self.nothing_passed(y.shape[2])
             return Implicit(lambda r: Moved(isotropized(r), nothing), isotropized)
         solver = self._upwinding()
         returned = solver.streaming.returns and length * self.fastest > MANY_CROSSINGS
@@ -310,7 +315,7 @@ class OrdinatesOperator(_InSpace):
 
         def solved(r: Floats) -> Moved:
             x = system.solve(r / length, r, reduction=REDUCTION)[:n]
-            return Moved(self.balanced(x, r, solver.lost, length, y, self.weights), solver.lost)
+            return Moved(self.balanced(x, r, solver.passed, length, y, self.weights), solver.passed)
 
         return Implicit(solved, lambda r: system.approximate(r / length))
 
@@ -391,8 +396,8 @@ class DiffusionOperator(_InSpace):
         return self._limit
 
     def rates(self, y: Floats, inelastic: Floats) -> Moved:
-        rate, lost = self._with(inelastic).rates(self.extended(y)[:, 0])
-        return Moved(rate[:, None, :], lost)
+        rate, passed = self._with(inelastic).rates(self.extended(y)[:, 0])
+        return Moved(rate[:, None, :], passed)
 
     def linear(
         self, inelastic: Floats, at: Floats | None = None, frozen_limiter: bool = False
@@ -406,15 +411,15 @@ class DiffusionOperator(_InSpace):
         empty = self._empty
 
         def moved(x: Floats) -> Moved:
-            rate, lost = empty.rates(self.extended(x)[:, 0])
-            return Moved(rate[:, None, :], lost)
+            rate, passed = empty.rates(self.extended(x)[:, 0])
+            return Moved(rate[:, None, :], passed)
 
         return moved
 
     def implicit(
         self, length: float, inelastic: Floats, y: Floats, strong_preconditioner: bool = False
     ) -> Implicit:
-        nothing = np.zeros((len(self.walls), y.shape[2]))
+        nothing = self.nothing_passed(y.shape[2])
         if length * self.fastest <= EXPLICIT:
             return Implicit(lambda r: Moved(r, nothing), lambda r: r)
         limit, solver = self._with(inelastic), self._diffusion()
@@ -422,8 +427,8 @@ class DiffusionOperator(_InSpace):
 
         def solved(r: Floats) -> Moved:
             x = solver.solve(limit.streaming.capacity * r[:, 0] / length)
-            lost = limit.through_walls(x)
-            return Moved(self.balanced(x[:, None, :], r, lost, length, y, self.weights), lost)
+            passed = limit.two_point_passed(self.extended(x) if self.interfaces else x)
+            return Moved(self.balanced(x[:, None, :], r, passed, length, y, self.weights), passed)
 
         return Implicit(solved, lambda r: solved(r).y)
 

@@ -227,9 +227,17 @@ class BoltzmannProblem:
         return Counters(
             np.zeros((given, grid.n)),
             np.zeros((given, grid.n_phonon)),
-            np.zeros((len(self.moving_f.walls), grid.n)),
-            np.zeros((len(self.moving_n.walls), grid.n_phonon)),
+            *(
+                np.zeros((len(moving.walls) + len(moving.interfaces), size))
+                for moving, size in ((self.moving_f, grid.n), (self.moving_n, grid.n_phonon))
+            ),
         )
+
+    def energy_received(self, counters: Counters) -> float:
+        """Return the energy that came from outside less what left, of counters of this rank or of all."""
+        came_f = counters.source_f.sum(axis=0) - counters.passed_f[: len(self.moving_f.walls)].sum(axis=0)
+        came_n = counters.source_n.sum(axis=0) - counters.passed_n[: len(self.moving_n.walls)].sum(axis=0)
+        return float(came_f @ self.grid.energies + came_n @ self.grid.phonon_energies)
 
     def ledger(self, state: State, counters: Counters | None = None) -> BoltzmannLedger:
         """Energies and number of a state, and what came and went. Collective."""
@@ -250,10 +258,10 @@ class BoltzmannProblem:
         given = counters.source_f @ grid.energies + counters.source_n @ grid.phonon_energies
         lost: dict[str, float] = dict.fromkeys((*self.moving_f.walls, *self.moving_n.walls), 0.0)
         for walls, spectra, energies in (
-            (self.moving_f.walls, counters.wall_outflux_f, grid.energies),
-            (self.moving_n.walls, counters.wall_outflux_n, grid.phonon_energies),
+            (self.moving_f.walls, counters.passed_f, grid.energies),
+            (self.moving_n.walls, counters.passed_n, grid.phonon_energies),
         ):
-            for name, spectrum in zip(walls, spectra, strict=True):
+            for name, spectrum in zip(walls, spectra[: len(walls)], strict=True):
                 lost[name] += float(spectrum @ energies)
         quasiparticles, phonons, condensate, number = sums.tolist()
         named = dict(zip(self.external_processes, given.tolist(), strict=True))
@@ -328,5 +336,5 @@ class BoltzmannEquations:
         moved_f.y += local.f[:, None, :]
         moved_n.y += local.n[:, None, :]
         return Rates(
-            moved_f.y, moved_n.y, Counters(local.source_f, local.source_n, moved_f.lost, moved_n.lost)
+            moved_f.y, moved_n.y, Counters(local.source_f, local.source_n, moved_f.passed, moved_n.passed)
         )

@@ -31,14 +31,15 @@ class Counters(NamedTuple):
     Attributes:
         source_f, source_n: brought by every external process, ``(processes, N)`` and ``(processes, K)``;
             negative where they left.
-        wall_outflux_f, wall_outflux_n: through walls, ``(walls, N)`` and ``(walls, K)``, less what baths sent
-            in.
+        passed_f, passed_n: through walls, less what baths sent in, and then through interfaces, from their
+            first region to the second, less what came back; ``(walls + interfaces, N)`` and
+            ``(walls + interfaces, K)``.
     """
 
     source_f: Floats
     source_n: Floats
-    wall_outflux_f: Floats
-    wall_outflux_n: Floats
+    passed_f: Floats
+    passed_n: Floats
 
     def plus(self, factor: float, other: Counters) -> Counters:
         return Counters(*(a + factor * b for a, b in zip(self, other, strict=True)))

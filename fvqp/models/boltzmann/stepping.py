@@ -194,8 +194,7 @@ class Stepper:
             )
             for both in ((begin.f, begin.n), (f, n))
         ]
-        came = (passed.source_f.sum(axis=0) - passed.wall_outflux_f.sum(axis=0)) @ p.grid.energies
-        came += (passed.source_n.sum(axis=0) - passed.wall_outflux_n.sum(axis=0)) @ p.grid.phonon_energies
+        came = p.energy_received(passed)
         before, after, gained = (float(x) for x in self._summed(np.array([*held, came])))
         if not after > 0.0:
             return f, n

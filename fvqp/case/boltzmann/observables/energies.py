@@ -63,21 +63,6 @@ class EscapedEnergy(InjectedEnergy):
         return at.exchanged[1]
 
 
-class EnergyByExit(BoltzmannObservable):
-    """Parts of `EscapedEnergy`."""
-
-    models = ("transport",)
-    name, units, dims = "energy_escaped_by", "J m-3", ("exit",)
-    long_name = "energy that has left through a wall or with a loss"
-
-    def applies(self, run: BoltzmannRun) -> bool:
-        return run.case.evolution is not None and bool(run.exits)
-
-    def compute(self, at: BoltzmannSample) -> Floats:
-        parts = [at.ledger.lost.get(name, 0.0) - at.ledger.given.get(name, 0.0) for name in at.run.exits]
-        return np.array(parts) * at.units.energy_density / at.run.volume
-
-
 class EnergyResidual(InjectedEnergy):
     name = "energy_residual"
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from fvqp.case.boltzmann.observable import BoltzmannObservable, BoltzmannRun, BoltzmannSample
 from fvqp.typing import Floats
 
@@ -30,12 +32,9 @@ class EscapedSpectrum(BoltzmannObservable):
     long_name = "energy that has left with phonons of an energy"
 
     def compute(self, at: BoltzmannSample) -> Floats:
-        counters, names = at.moment.counters, at.problem.external_processes
-        lost = counters.wall_outflux_n.sum(axis=0)
-        for row, name in enumerate(names):
-            if name in at.run.sinks:
-                lost = lost - counters.source_n[row]
-        return lost * at.problem.grid.phonon_energies * at.units.energy_density / at.run.volume
+        energies = at.problem.grid.phonon_energies
+        lost = sum((one.n for one in at.escaped), np.zeros_like(energies))
+        return lost * energies * at.units.energy_density / at.run.volume
 
 
 class Occupation(BoltzmannObservable):
