@@ -112,7 +112,9 @@ def _parser() -> argparse.ArgumentParser:
     run = _command(commands, "run", _run, "compute a case and write its results folder")
     run.epilog = "Options after -- go to PETSc, such as: fvqp run fig10.toml --out fig10 -- -ksp_type gmres"
     run.add_argument("case", type=_path, metavar="CASE", help="case file (TOML)")
-    run.add_argument("--out", required=True, type=_path, metavar="DIR", help="results folder")
+    run.add_argument(
+        "--out", type=_path, metavar="DIR", help="results folder; default: that of the case's name, beside it"
+    )
     _add_overrides(run)
     run.add_argument("--resume", action="store_true", help="go on from what the results folder holds")
     run.add_argument("--groups", type=int, metavar="N", help="groups of ranks that share the sweep points")
@@ -272,7 +274,14 @@ def _run(arguments: argparse.Namespace, petsc: list[str]) -> None:
     overrides = [*arguments.overrides, *_petsc_overrides(petsc)]
     if arguments.groups is not None:
         overrides.append(f"solver.groups={arguments.groups}")
-    fvqp.run(arguments.case, out=arguments.out, overrides=overrides, resume=arguments.resume)
+    out = arguments.out or _beside(arguments.case)
+    fvqp.run(arguments.case, out=out, overrides=overrides, resume=arguments.resume)
+
+
+def _beside(case: str) -> str:
+    """Results folder of a case by default: next to the file, called after it."""
+    name, ending = os.path.splitext(case)
+    return name if ending else f"{case}_results"
 
 
 def _check(arguments: argparse.Namespace, petsc: list[str]) -> None:

@@ -51,6 +51,20 @@ def test_run_passes_everything_on(calls):
     ]
 
 
+@pytest.mark.parametrize(
+    ("case", "folder"),
+    [
+        ("a.toml", "a"),
+        ("cases/my.wire.toml", "cases/my.wire"),
+        ("plain", "plain_results"),
+        (".toml", ".toml_results"),
+    ],
+)
+def test_results_lie_beside_the_case(calls, case, folder):
+    assert cli.main(["run", case]) == 0
+    assert calls[0][1]["out"] == folder
+
+
 def test_check_prints(calls, capsys):
     assert cli.main(["check", "a.toml", "--set", "b=1"]) == 0
     assert capsys.readouterr().out == "checked a.toml {'overrides': ['b=1']}\n"
@@ -88,7 +102,7 @@ def test_termination_signal(monkeypatch, capsys):
     [
         [],
         ["fly"],
-        ["run", "a.toml"],
+        ["run"],
         ["run", "a.toml", "--out", "d", "--groups", "x"],
         ["run", "a.toml", "--out", "d", "--unknown"],
         ["run", "a.toml", "--out", "d", "--", "ksp_type"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from fvqp.models.phase import Supercurrent
 from fvqp.models.slopes import conductances
 from fvqp.models.usadel import GapModel, Point, UsadelProblem
 from fvqp.results import open_result
+from fvqp.results.ledger import balance
 
 FIGURES = [{"kind": "g_ss", "compare": "analytic"}, {"kind": "gap"}]
 SPECTRAL = {"fields": ["gap", "mu_Q", "f_L", "f_T", "dos"], "field_energies": ["1.1 Delta0", 1.4]}
@@ -70,6 +72,42 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     arguments = ["run", str(as_file(case, folder / "case.toml")), "--out", str(folder / "out"), "--quiet"]
     assert cli.main(arguments) == 0
     return folder / "out"
+
+
+def test_a_run_ends_with_its_balance_and_where_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    case = as_file(line(), tmp_path / "case.toml")
+    assert cli.main(["run", str(case)]) == 0
+    told = capsys.readouterr().err.splitlines()
+    assert re.fullmatch(rf"done in \d+(\.\d)? s; results in {tmp_path}/case", told[-1])
+    assert told[-1] in (tmp_path / "case" / "run.log").read_text()
+    assert any(row.startswith("charge (A)") for row in told) and (tmp_path / "case" / "results.nc").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        (
+            {"power_injected": [4.0, 2.0], "power_escaped": [3.0, 2.0]},
+            "2.5e-01 of the power that is injected",
+        ),
+        (
+            {
+                "energy_qp": [5.0, 1.0],
+                "energy_ph": [0.0, 1.0],
+                "energy_escaped": [0.0, 3.0],
+                "energy_residual": [0, -0.8],
+            },
+            "1.0e-01 of the energy that has moved",
+        ),
+        ({"energy_qp": [1.0, 1.0], "energy_residual": [0.0, 0.0]}, ""),
+        ({"g_nl": [1.0, 2.0]}, ""),
+    ],
+)
+def test_balance_of_models_without_a_ledger(given: dict[str, list[float]], text: str) -> None:
+    dataset = xr.Dataset({name: ("time", np.array(values)) for name, values in given.items()})
+    assert balance(dataset) == (text and f"balance of energy: {text} is missing")
 
 
 def test_the_folder_of_the_house(finished: Path) -> None:

@@ -100,9 +100,11 @@ class Recorder:
             self._drain(wait_for=self.groups - 1)
             self.complete()
             failure = self.shortfall() or failure
-            balance = ledgers.Ledger.of(self.sweep.dataset)
-            if balance.rows:
-                balance.log()
+            ledger = ledgers.Ledger.of(self.sweep.dataset)
+            if ledger.rows:
+                ledger.log()
+            if text := ledgers.balance(self.sweep.dataset):
+                log.info("%s", text)
         if self.folder is not None:
             self.folder.save(self.mesh, self._checkpoint(), force=True)
         self.guard.Free()

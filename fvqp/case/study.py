@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -24,7 +25,7 @@ from fvqp.mesh.shapes import shape_mesh
 from fvqp.results.checkpoint import Checkpoint
 from fvqp.results.dataset import SweepDataset
 from fvqp.results.folder import ResultsFolder
-from fvqp.results.progress import SweepProgress
+from fvqp.results.progress import LINE_EVERY, SweepProgress, duration, tell
 from fvqp.results.result import Result
 from fvqp.typing import Bools
 
@@ -59,6 +60,7 @@ class Study(Generic[R]):
 
     def __init__(self, case: Any, comm: MPI.Comm, out: Path | None, solve: bool = True) -> None:
         self.case, self.comm, self.out = case, comm, out
+        self._begin = time.monotonic()
 
     @classmethod
     @contextmanager
@@ -95,6 +97,18 @@ class Study(Generic[R]):
         width = max(NAMES, *(len(name) + 1 for name, _ in rows))
         return "\n".join([f"{self.case.source}: valid", *(f"  {name:<{width}}{text}" for name, text in rows)])
 
+    def tell_end(self) -> None:
+        """Tell how long the run has taken and where the results are; only the log of a short one in memory."""
+        if self.comm.rank != 0:
+            return
+        seconds = time.monotonic() - self._begin
+        if self.out is not None:
+            tell(f"done in {duration(seconds)}; results in {self.out}")
+        elif seconds >= LINE_EVERY:
+            tell(f"done in {duration(seconds)}")
+        else:
+            log.info("done in %s", duration(seconds))
+
     def run(self, resume: bool) -> Result:
         """Compute what is missing, see :func:`fvqp.case.run.run`."""
         case, comm = self.case, self.comm
@@ -119,6 +133,7 @@ class Study(Generic[R]):
             recorder.progress = stack.enter_context(SweepProgress(settled.size, comm, int(settled.sum())))
             recorder.go_on_from(earlier)
             recorder.finish(self.compute(recorder, settled, earlier))
+            self.tell_end()
         return recorder.result()
 
 

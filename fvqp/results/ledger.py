@@ -129,6 +129,26 @@ class Ledger:
         return cls(rows, {row: scale[row] for row in rows}, ", ".join(point))
 
 
+def balance(dataset: xr.Dataset) -> str:
+    """Return a line about the energy that is missing, of models that have it in place of a ledger.
+
+    It is that of the point or time that closes worst; empty if the dataset has no such balance.
+    """
+    if "power_injected" in dataset:
+        given = float(np.abs(dataset["power_injected"]).max())
+        residual = dataset["power_injected"] - dataset["power_escaped"]
+        missing, of = float(np.abs(residual).max()), "power that is injected"
+    elif "energy_residual" in dataset:
+        parts = (name for name in ("energy_qp", "energy_ph", "energy_escaped") if name in dataset)
+        given = sum(float((dataset[name].max("time") - dataset[name].min("time")).max()) for name in parts)
+        missing, of = float(np.abs(dataset["energy_residual"]).max()), "energy that has moved"
+    else:
+        return ""
+    if not given > 0.0:
+        return ""
+    return f"balance of energy: {missing / given:.1e} of the {of} is missing"
+
+
 def _coordinate(axis: xr.DataArray, index: np.intp) -> str:
     """``V_inj = 0.0005 V``."""
     return f"{axis.name} = {axis.values[index]:.6g} {axis.attrs.get('units', '')}".rstrip()

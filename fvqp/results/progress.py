@@ -1,4 +1,7 @@
-"""Progress of a sweep: a bar with the time left on a terminal, now and then a line in a log file."""
+"""Progress of a sweep: a bar with the time left on a terminal, elsewhere now and then a line.
+
+Lines go to the log; where nobody has set up logging, in a script or a notebook, to standard error too.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import bisect
 import logging
 import math
 import sys
+import threading
 import time
 from types import TracebackType
 
@@ -19,6 +23,22 @@ PATIENCE = 2.0
 """Seconds before a bar appears; shorter runs stay quiet."""
 LINE_EVERY = 10.0
 """Seconds between lines where there is no terminal."""
+
+
+def tell(message: str) -> None:
+    """Log a line; print it where no handler but those of files shows the log."""
+    log.info("%s", message)
+    if not _handled():
+        print(message, file=sys.stderr, flush=True)
+
+
+def _handled() -> bool:
+    at: logging.Logger | None = log
+    while at is not None:
+        if not all(isinstance(handler, logging.FileHandler) for handler in at.handlers):
+            return True
+        at = at.parent if at.propagate else None
+    return False
 
 
 class SweepProgress:
@@ -38,19 +58,48 @@ class SweepProgress:
         self._task: TaskID | None = None
         self._inner: TaskID | None = None
         self._start = self._last_line = self._inner_start = time.monotonic()
+        # Points that take long are told by a thread of its own.
+        self._lock = threading.RLock()
+        self._ended = threading.Event()
 
     def __enter__(self) -> SweepProgress:
         self._start = self._last_line = time.monotonic()
+        if self._speaks:
+            threading.Thread(target=self._watch, daemon=True).start()
         return self
+
+    def _watch(self) -> None:
+        """Show that the run goes on while no point is completed."""
+        while not self._ended.wait(PATIENCE if self._console.is_terminal else LINE_EVERY):
+            with self._lock:
+                if not self._ended.is_set():
+                    self.wait()
+
+    def wait(self) -> None:
+        """Tell how long the run takes so far, if nothing else has been told lately."""
+        now = time.monotonic()
+        if self._console.is_terminal:
+            if self._task is None and self._inner is None:
+                self._show("computing")
+        elif now - self._last_line >= LINE_EVERY and self.done < self.total:
+            self._last_line = now
+            left = "" if self.done == self._at_start else f", {self.time_left()} left"
+            tell(f"{self.done} of {self.total} points after {_clock(now - self._start)}{left}")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._bar is not None:
-            self._bar.stop()
+        self._ended.set()
+        with self._lock:
+            if self._bar is not None:
+                self._bar.stop()
 
     def advance(self, label: str, points: int = 1) -> None:
         """Counts ``points`` as done; ``label`` says which was last (``V_inj = 0.4 mV``)."""
+        with self._lock:
+            self._advance(label, points)
+
+    def _advance(self, label: str, points: int) -> None:
         self.done += points
         if not self._speaks:
             return
@@ -62,13 +111,17 @@ class SweepProgress:
             self._show(label)
         elif now - self._last_line >= LINE_EVERY and self.done < self.total:
             self._last_line = now
-            log.info("%d of %d points, %s left; last %s", self.done, self.total, self.time_left(), label)
+            tell(f"{self.done} of {self.total} points, {self.time_left()} left; last {label}")
 
     def within(self, label: str, part: float, note: str = "", left: str = "") -> None:
         """Tells how much is done of what the next points wait for: ``part`` from 0, where it begins, to 1.
 
         ``note`` says what goes on, and ``left`` the time left of all, in place of that of these points.
         """
+        with self._lock:
+            self._within(label, part, note, left)
+
+    def _within(self, label: str, part: float, note: str, left: str) -> None:
         if not self._speaks:
             return
         now = time.monotonic()
@@ -86,7 +139,7 @@ class SweepProgress:
             self._last_line = now
             if not left:
                 left = _clock((now - self._inner_start) / part * (1.0 - part)) if part > 0.0 else "unknown"
-            log.info("%.0f %% of %s, %s left%s", 100.0 * part, label, left, note and f"; {note}")
+            tell(f"{100.0 * part:.0f} % of {label}, {left} left{note and f'; {note}'}")
 
     def time_left(self) -> str:
         """Estimated from the mean time of this run's points, as ``h:mm:ss``."""
@@ -137,6 +190,16 @@ class LogPace:
         if not reached > there:
             return "unknown"
         return _clock((clock - since) / (reached - there) * (math.log(end) - reached))
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as people say them: "3.2 s", "12 s", "2 min 5 s", "1:02:05"."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    return f"{whole // 60} min {whole % 60} s" if whole < 3600 else _clock(seconds)
 
 
 def _clock(seconds: float) -> str:

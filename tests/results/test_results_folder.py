@@ -4,12 +4,14 @@ import contextlib
 import io
 import json
 import logging
+import time
 import warnings
 import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
 import pyvista
+from launching import HANGS
 from rich.console import Console
 
 from fvqp.errors import CheckpointError, FvqpError
@@ -17,7 +19,7 @@ from fvqp.results import Checkpoint, FieldSeries, ResultsFolder, SweepDataset, S
 from fvqp.results.dataset import Outcome
 from fvqp.results.figures import FAMILIES, FigureSpec, draw
 from fvqp.results.folder import folder_hash
-from fvqp.results.progress import LogPace
+from fvqp.results.progress import LogPace, duration, tell
 
 HASH = "ab" * 32
 TEXT = 'title = "t"\n'
@@ -167,6 +169,38 @@ def test_progress_counts_and_estimates(film, monkeypatch, caplog):
         "4 of 10 points, 0:00:36 left; last V_inj = 1 mV",
         "6 of 10 points, 0:00:24 left; last V_inj = 1 mV",
     ]
+
+
+def test_a_long_point_is_told(film, monkeypatch, caplog):
+    """A thread says that the run goes on, and nothing more once all points are done."""
+    monkeypatch.setattr("fvqp.results.progress.LINE_EVERY", 0.02)
+    with caplog.at_level("INFO", logger="fvqp"), SweepProgress(1, film.comm) as progress:
+        limit = time.monotonic() + HANGS
+        while len(caplog.records) < 2 and time.monotonic() < limit:
+            time.sleep(0.01)
+        assert [record.message for record in caplog.records[:2]] == 2 * ["0 of 1 points after 0:00:00"]
+        progress.advance("the point")
+        caplog.clear()
+        progress.wait()
+    assert not caplog.records
+
+
+def test_lines_appear_in_scripts(film, monkeypatch, capsys):
+    """Where nobody has set up logging, lines are printed, also beside the log file of a run."""
+    logger = logging.getLogger("fvqp")
+    monkeypatch.setattr(logger, "propagate", False)
+    tell("to people")
+    assert capsys.readouterr().err == "to people\n"
+    monkeypatch.setattr(logger, "handlers", [logging.StreamHandler(io.StringIO())])
+    tell("to a handler")
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(3.21, "3.2 s"), (9.97, "10 s"), (125.4, "2 min 5 s"), (3725.0, "1:02:05")]
+)
+def test_durations(seconds, text):
+    assert duration(seconds) == text
 
 
 def test_progress_within_a_point(film, monkeypatch, caplog):

@@ -55,6 +55,7 @@ class StagesStudy(Study[Recorder]):
                 finished[stage.name] = part.hash
                 run_on_root(comm, lambda: write_text(folder.path / FINISHED, json.dumps(finished, indent=1)))
             run_on_root(comm, lambda: _take_last(case, folder, planned))
+            self.tell_end()
         return open_result(folder.path)
 
     def check(self) -> str:
