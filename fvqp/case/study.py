@@ -98,7 +98,7 @@ class Study(Generic[R]):
         return "\n".join([f"{self.case.source}: valid", *(f"  {name:<{width}}{text}" for name, text in rows)])
 
     def tell_end(self) -> None:
-        """Tell how long the run has taken and where the results are; only the log of a short one in memory."""
+        """Tell the time of the run and the folder of its results; only log that of a short one in memory."""
         if self.comm.rank != 0:
             return
         seconds = time.monotonic() - self._begin
