@@ -22,6 +22,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "sphinx.ext.mathjax",
+    "sphinx-mathjax-offline",  # MathJax in _static: equations show without network
     "generated",
 ]
 exclude_patterns = ["_build", "_ext"]

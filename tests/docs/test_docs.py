@@ -125,3 +125,21 @@ def test_site_builds_without_warnings(tmp_path):
     )
     assert done.returncode == 0, done.stderr[-4000:]
     assert (tmp_path / "index.html").is_file()
+    assert loaded_from_outside(tmp_path) == set()
+    assert list((tmp_path / "_static" / "mathjax").rglob("*.woff"))
+
+
+def loaded_from_outside(site: Path) -> set[str]:
+    """Return addresses on other hosts that a site loads: scripts, styles, pictures, fonts."""
+    loaded = r"""<(?:script|img|link|iframe|source)\b[^>]*?\b(?:src|href)=["']?((?:https?:)?//[^"'\s>]+)"""
+    imported = r"""(?:url\(|@import)\s*["']?((?:https?:)?//[^"')\s]+)"""
+    patterns = {"*.html": loaded, "*.css": imported}
+    files = [(file, pattern) for ending, pattern in patterns.items() for file in site.rglob(ending)]
+    return {address for file, pattern in files for address in re.findall(pattern, file.read_text())}
+
+
+def test_addresses_of_other_hosts_are_found(tmp_path):
+    page = '<script defer src="https://a.org/m.js"></script> <a href="https://b.org">b</a> <img src="c.png">'
+    (tmp_path / "page.html").write_text(page)
+    (tmp_path / "style.css").write_text('@import url("//d.org/e.css"); /* https://f.org */ a { src: url(g) }')
+    assert loaded_from_outside(tmp_path) == {"https://a.org/m.js", "//d.org/e.css"}
