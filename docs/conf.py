@@ -23,6 +23,8 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx.ext.mathjax",
     "sphinx-mathjax-offline",  # MathJax in _static: equations show without network
+    "sphinx_design",
+    "gallery",
     "generated",
 ]
 exclude_patterns = ["_build", "_ext"]

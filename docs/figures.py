@@ -277,6 +277,13 @@ PICTURES: dict[str, Callable[[Path, Path], None]] = {
     "sign": sign,
 }
 """Picture → what draws it from a folder of results."""
+CASE_OF = {
+    **{name: case for name, (case, _) in CURVES.items()},
+    "film": "ryan2026/wire_film",
+    "absorber_3d": "devices/absorber_3d",
+    "sign": "ryan2026/sign",
+}
+"""Picture → case that it shows."""
 
 
 def main() -> None:
