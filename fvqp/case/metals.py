@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -16,6 +17,7 @@ from fvqp.case.quantities import (
     Temperature,
 )
 from fvqp.case.tables import Name, Table
+from fvqp.errors import CaseError
 from fvqp.materials import Material, load_material, material_names
 
 
@@ -24,6 +26,26 @@ class CrossSection(Table):
 
     width: Length | None = None
     thickness: Length | None = None
+
+    def measure(self, lengths: int) -> float | None:
+        """Return the product of the lengths that turn the measure of a mesh into m³; None if none is given.
+
+        Args:
+            lengths: that the mesh has, see `Mesh.lengths`.
+
+        Raises:
+            CaseError: one is missing, or of no use.
+        """
+        needed = ("width", "thickness")[lengths - 1 :]
+        given = {key: value for key in ("width", "thickness") if (value := getattr(self, key)) is not None}
+        kind = {1: "lines", 2: "a film", 3: "a body with a volume"}[lengths]
+        for key in given:
+            if key not in needed:
+                raise CaseError(f"cross_section.{key}: not used by a mesh of {kind}; remove it")
+        for key in needed:
+            if given and key not in given:
+                raise CaseError(f'cross_section.{key}: a mesh of {kind} needs it, such as "150 nm"')
+        return math.prod(given.values()) if given or lengths == 3 else None
 
 
 class MetalChoice(Table):

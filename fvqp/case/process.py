@@ -37,6 +37,8 @@ class ProcessSite:
         bin_weights: returns the spectrum of the material at rest.
         density: N0 of the material over that of the reference.
         strength: factor of drives that a case sweeps.
+        volume: of all cells where the process acts, m³, each in proportion to its strength; None if it is
+            not known.
     """
 
     grid: EnergyAxis
@@ -48,6 +50,7 @@ class ProcessSite:
     modes: ArrayLike = 1.0
     density: float = 1.0
     strength: float = 1.0
+    volume: float | None = None
 
     def power(self, watt: float) -> Floats:
         """Return a power by volume, W/m³, in the unit of the equations, ``(cells,)``."""

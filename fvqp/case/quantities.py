@@ -188,6 +188,7 @@ Speed = Annotated[float, Dimensional("m/s"), Positive, AfterValidator(_slower_th
 NumberDensity = Annotated[float, Dimensional("1/m^3"), Positive]
 MassDensity = Annotated[float, Dimensional("kg/m^3"), Positive]
 EnergyDensity = Annotated[float, Dimensional("J/m^3"), Positive]
+Power = Annotated[float, Dimensional("W"), NotNegative]
 PowerDensity = Annotated[float, Dimensional("W/m^3"), NotNegative]
 Volume = Annotated[float, Dimensional("m^3"), Positive]
 GenerationRate = Annotated[float, Dimensional("1/m^3/s"), Positive]

@@ -411,7 +411,8 @@ def _strength(case: BoltzmannCase) -> tuple[str, float, str] | None:
             return "$\\bar n$", mode.photons, "1"
         assert mode.absorbed_power is not None
         return "$P$", mode.absorbed_power, "W m-3"
-    return "$P$", case.injections[0].power, "W m-3"
+    power = case.injections[0].power
+    return None if power is None else ("$P$", power, "W m-3")
 
 
 STUDY = BoltzmannStudy

@@ -12,12 +12,13 @@ from scipy import constants
 
 from fvqp.case.boltzmann.tables import read_spectrum
 from fvqp.case.process import ProcessSite, ProcessTable
-from fvqp.case.quantities import PositiveEnergy, PowerDensity
+from fvqp.case.quantities import PositiveEnergy, Power, PowerDensity
 from fvqp.case.scales import Units
 from fvqp.case.space import InSpace
 from fvqp.collisions import PhononInjection, QuasiparticleInjection
 from fvqp.collisions.process import ExternalProcess
 from fvqp.collisions.sources import Gaussian, InjectedSpectrum, TabulatedSpectrum
+from fvqp.errors import CaseError
 
 
 class Injection(InSpace, ProcessTable):
@@ -33,8 +34,17 @@ class Injection(InSpace, ProcessTable):
     file: Path | None = None
     """In place of ``centre`` and ``width``: CSV table with columns ``energy_eV`` and ``particles``, their
     number by energy in any unit, linear between the rows."""
-    power: PowerDensity
+    power: PowerDensity | None = None
     """By volume, at the centre in space."""
+    total_power: Power | None = None
+    """Of the whole injection, in place of `power`; in bodies with a volume."""
+
+    @model_validator(mode="after")
+    def _one_power(self) -> Self:
+        if (self.power is None) == (self.total_power is None):
+            both = "" if self.power is None else ", not both"
+            raise ValueError(f"give either power or total_power{both}")
+        return self
 
     @model_validator(mode="after")
     def _one_spectrum(self) -> Self:
@@ -54,10 +64,10 @@ class Injection(InSpace, ProcessTable):
 
     @property
     def given_power(self) -> str:
-        return "power" if self.power else ""
+        return "power" if self.power else "total_power" if self.total_power else ""
 
     def build(self, site: ProcessSite) -> ExternalProcess:
-        spectrum, power = self._spectrum(site.units.energy), site.power(self.power)
+        spectrum, power = self._spectrum(site.units.energy), site.power(self._density(site.volume))
         if self.of == "phonons":
             return PhononInjection(site.grid, site.coupling, spectrum, power=power, modes=site.modes)
         source = QuasiparticleInjection(site.grid, spectrum, power=power)
@@ -67,7 +77,17 @@ class Injection(InSpace, ProcessTable):
         return source
 
     def rates(self, units: Units) -> Iterator[tuple[str, str, float]]:
-        yield "power", f"{self.power:.3g} W/m^3", self.power / units.power_density / units.time
+        if self.power is not None:
+            yield "power", f"{self.power:.3g} W/m^3", self.power / units.power_density / units.time
+
+    def _density(self, volume: float | None) -> float:
+        """Return the power by volume at the centre, W/m³."""
+        if self.power is not None:
+            return self.power
+        assert self.total_power is not None
+        if volume is None:
+            raise CaseError("total_power: the volume is not known; give power, or cross_section on a mesh")
+        return self.total_power / volume
 
     def _spectrum(self, delta0: float) -> InjectedSpectrum:
         """Return the distribution of the particles in energy; ``delta0`` in joule."""

@@ -45,6 +45,7 @@ class TransportSetup:
         size: unknowns and memory.
         state: at the start.
         regions: name → owned cells, of a mesh.
+        cross_section: m³ by the measure of the mesh; None if it is not known.
     """
 
     units: Units
@@ -55,6 +56,7 @@ class TransportSetup:
     size: Sizes
     state: State
     regions: dict[str, Ints]
+    cross_section: float | None
 
     @property
     def material(self) -> Material:
@@ -106,7 +108,8 @@ def build_setup(
             most = int(comm.allreduce(mesh.n_owned, MPI.MAX))
             size = sizes(case, grid, mesh.n_global, most, geometry_of(space))
             size.require(comm, out)
-        builder = CaseMedia(case, units, reference, own, grid, mesh)
+        cross_section = case.cross_section.measure(mesh.lengths)
+        builder = CaseMedia(case, units, reference, own, grid, mesh, cross_section)
         media = builder.media()
         moving, sounding = (motion(case, name, space, builder) for name in ("quasiparticles", "phonons"))
         problem = BoltzmannProblem(space, grid, media, quasiparticles=moving, phonons=sounding)
@@ -115,7 +118,9 @@ def build_setup(
     warn_of_processes(case, units)
     state = _initial(case, units, problem, builder, solve)
     regions = {} if space is not mesh else {n: c[c < mesh.n_owned] for n, c in mesh.regions.items()}
-    return TransportSetup(units, reference, builder.coupling, mesh, problem, size, state, regions)
+    return TransportSetup(
+        units, reference, builder.coupling, mesh, problem, size, state, regions, cross_section
+    )
 
 
 def _axis(case: TransportCase, units: Units, reference: Substance, own: dict[str, Substance]) -> EnergyAxis:
@@ -237,9 +242,12 @@ def _initial(
         energy = float(mesh.comm.allreduce(float(profile @ of_cell)))
         peak = pulse.peak
         if pulse.energy is not None:
-            if mesh.lengths < 3:
-                raise CaseError(f"{key}.energy: a mesh of dimension {mesh.dim} has no volume; give peak")
-            peak = pulse.energy.in_joule(units.energy) / (units.energy_density * energy)
+            if media.cross_section is None:
+                raise CaseError(
+                    f"{key}.energy: a mesh of dimension {mesh.dim} has no volume; give peak, or cross_section"
+                )
+            volume = energy * media.cross_section
+            peak = pulse.energy.in_joule(units.energy) / (units.energy_density * volume)
         else:
             media.require_resolved(pulse, there, key)
         assert peak is not None

@@ -55,8 +55,12 @@ def problems(case: TransportCase) -> Iterator[tuple[str, str]]:
         if "position" in entry.model_fields_set:
             yield f"{key}.position", "is not used in shells; pulses are at their centre or axis"
     for number, pulse in enumerate(case.initial.pulses):
-        if pulse.energy is not None and case.body is not None and case.body.geometry == "cylinder":
-            yield f"initial.pulses[{number}].energy", "a cylinder has no end and no energy; give peak"
+        cylinder = case.body is not None and case.body.geometry == "cylinder"
+        if pulse.energy is not None and cylinder and case.cross_section.thickness is None:
+            yield (
+                f"initial.pulses[{number}].energy",
+                "a cylinder has no end and no energy; give peak, or cross_section.thickness",
+            )
     if not case.collisions.inelastic and case.gap.model == "follows":
         yield "gap.model", 'needs collisions.inelastic = true; give "fixed"'
     yield from _of_localization(case)

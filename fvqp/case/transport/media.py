@@ -52,6 +52,7 @@ class CaseMedia:
         coupling: of the reference material.
         bath: occupations at the bath temperature.
         mesh: cells.
+        cross_section: m³ by the measure of the mesh; None if it is not known.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class CaseMedia:
         own: dict[str, Substance],
         grid: EnergyAxis,
         mesh: Mesh,
+        cross_section: float | None = None,
     ) -> None:
         """
         Args:
@@ -70,7 +72,9 @@ class CaseMedia:
             own: those of regions that have another one.
             grid: energies.
             mesh: cells.
+            cross_section: see `CrossSection.measure`.
         """
+        self.cross_section = cross_section
         self._case, self._units, self._reference, self._own, self.mesh = case, units, reference, own, mesh
         self.coupling = reference.coupling
         self.grid = grid
@@ -123,17 +127,29 @@ class CaseMedia:
         inside = self.inside(source)
         return self.around(source)[: self.mesh.n_owned] * inside if isinstance(source, InSpace) else inside
 
+    def _reached(self, process: ProcessTable) -> Bools:
+        """Return the owned cells where a process may act: those of its place with its species."""
+        there = self.inside(process) > 0.0
+        if process.species == "quasiparticles":
+            for name, region in self._case.regions.items():
+                if region.insulator:
+                    cells = self.mesh.regions[name]
+                    there[cells[cells < self.mesh.n_owned]] = False
+        return there
+
+    def _volume(self, process: ProcessTable) -> float | None:
+        """Return the integral of the profile of a process in m³, None if that is not known. Collective."""
+        if self.cross_section is None:
+            return None
+        mesh = self.mesh
+        own = float((self.profile(process) * self._reached(process)) @ mesh.volume[: mesh.n_owned])
+        return float(mesh.comm.allreduce(own)) * self.cross_section
+
     def _require_reached(self) -> None:
         """:class:`CaseError` for a process that acts in no cell. Collective."""
         case, mesh = self._case, self.mesh
-        conducting = np.ones(mesh.n_cells, dtype=bool)
-        for name, region in case.regions.items():
-            if region.insulator:
-                conducting[mesh.regions[name]] = False
         for key, process in given_processes(case):
-            there = self.inside(process) > 0.0
-            if process.species == "quasiparticles":
-                there &= conducting[: mesh.n_owned]
+            there = self._reached(process)
             if not mesh.comm.allreduce(bool(there.any()), MPI.LOR):
                 key = f"{key}.regions" if process.regions else key
                 raise CaseError(
@@ -300,6 +316,7 @@ class CaseMedia:
                 lambda: self._at_rest(name, region),
                 modes=phonon.modes,
                 density=density,
+                volume=self._volume(process),
             )
             try:
                 out[key] = built(key, process, site)

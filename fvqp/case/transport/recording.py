@@ -69,7 +69,7 @@ class TransportRecorder(Recorder):
             "energy_range_from": (("energy_range",), bounds[:-1] * unit),
             "energy_range_to": (("energy_range",), bounds[1:] * unit),
         }
-        cells = self.cells()
+        cells = self.cells(setup.cross_section or 1.0)
         if case.body is not None and cells:
             cells["radius_cell"] = cells.pop("x")
             shown = ("cell", "radius_cell", "cell_volume", "region", "in_region")
@@ -91,8 +91,9 @@ class TransportRecorder(Recorder):
         place = None if self.folder is None else self.folder.path
         sweep = SweepDataset({"time": times}, coordinates, attributes, place)
         if cells:
-            # Lines and faces have no cross-section here.
-            measure = {1: ("m", "length"), 2: ("m2", "area"), 3: ("m3", "volume")}[mesh.lengths]
+            # Lines and faces need not have a cross-section.
+            lengths = mesh.lengths if setup.cross_section is None else 3
+            measure = {1: ("m", "length"), 2: ("m2", "area"), 3: ("m3", "volume")}[lengths]
             sweep.dataset["cell_volume"].attrs.update(units=measure[0], long_name=f"{measure[1]} of a cell")
         strong = setup.reference.strong
         if strong is not None:

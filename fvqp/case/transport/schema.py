@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from fvqp.case.boltzmann.schema import Energies, Escape, Gap, MaterialChoice, Resonator, Spectrum
 from fvqp.case.evolution import RecordedTimes, TimesPerDecade, one_task
 from fvqp.case.geometry import MeshSource
+from fvqp.case.metals import CrossSection
 from fvqp.case.quantities import (
     AbsoluteEnergy,
     Diffusivity,
@@ -121,7 +122,7 @@ class TransportPulse(InSpace):
     peak: PositiveNumber | None = None
     """Occupation at the centre."""
     energy: PositiveEnergy | None = None
-    """Energy of the whole pulse, in a sphere, a solid or on radius and height, in place of the peak."""
+    """Energy of the whole pulse, in place of the peak; needs a volume, see `cross_section`."""
 
     @model_validator(mode="after")
     def _one_size(self) -> Self:
@@ -246,6 +247,7 @@ class TransportCase(Case):
     spectrum: Spectrum = Spectrum()
     body: ShellsTable | None = None
     mesh: MeshSource | None = None
+    cross_section: CrossSection = CrossSection()
     periodic: tuple[Annotated[tuple[Name, Name], ONCE], ...] = ()
     """Pairs of outer boundaries of the mesh that are one: what leaves at one enters at the other."""
     energies: Energies

@@ -108,6 +108,7 @@ ELSEWHERE = {
     "initial.quasiparticles",
     "initial.phonons",
     "injections.file",
+    "injections.total_power",
     "injections.size",
     "injections.position",
     "injections.regions",

@@ -176,7 +176,22 @@ OF_FILM: list[tuple[dict[str, Any], str]] = [
     ({"injections.0.size": "0.3 um"}, "injections[0].size: 0.3 um is narrower than the 0.636 um"),
     (
         {"initial": {"pulses": [{**PULSE, "energy": "1 eV"}]}},
-        "a mesh of dimension 2 has no volume; give peak",
+        "a mesh of dimension 2 has no volume; give peak, or cross_section",
+    ),
+    (
+        {"injections.0.power": None, "injections.0.total_power": "1 nW"},
+        "injections[0].total_power: the volume is not known; give power, or cross_section on a mesh",
+    ),
+    ({"injections.0.power": None}, "injections[0]: give either power or total_power"),
+    ({"injections.0.total_power": "1 nW"}, "injections[0]: give either power or total_power, not both"),
+    ({"cross_section.width": "1 um"}, "cross_section.width: not used by a mesh of a film; remove it"),
+    (
+        {
+            "mesh.shape": {"kind": "grid1d", "nx": 6, "Lx": "6 um", "regions": {"trap": ["4 um", "6 um"]}},
+            "injections.0.regions": ["trap"],
+            "cross_section.thickness": "1 um",
+        },
+        "cross_section.width: a mesh of lines needs it",
     ),
     ({"figures": [{"kind": "gap_profile"}]}, 'figures[0].kind: "gap_profile" is over the radius'),
     (

@@ -52,6 +52,19 @@ FILM_PULSE = {
     ]
 }
 
+THICK = {
+    "cross_section.thickness": "100 nm",
+    "injections.0.of": "phonons",
+    "injections.0.centre": "3 Delta0",
+    "injections.0.power": None,
+    "injections.0.total_power": "200 pW",
+}
+LINE = {
+    "mesh.shape": {"kind": "grid1d", "nx": 6, "Lx": "6 um", "regions": {"trap": ["4 um", "6 um"]}},
+    "injections.0.regions": None,
+    "cross_section.width": "2 um",
+}
+
 OPTIONS: dict[str, Option] = {
     "body.geometry": of_sphere("cylinder"),
     "body.radius": of_sphere("9 um"),
@@ -115,6 +128,9 @@ OPTIONS: dict[str, Option] = {
     "initial.pulses.peak": of_sphere(0.2),
     "initial.pulses.energy": of_sphere("1 MeV", around=SIZED),
     "injections.size": Option("1 um"),
+    "injections.total_power": Option("400 pW", "energy_injected", THICK, to=2.0),
+    "cross_section.thickness": Option("200 nm", "energy_injected", THICK, to=0.5),
+    "cross_section.width": Option("4 um", "energy_injected", THICK | LINE, to=0.5),
     "injections.position": Option(
         ["3 um", "1 um", "0 um"], around={"injections.0.size": "1 um", "injections.0.regions": None}
     ),
