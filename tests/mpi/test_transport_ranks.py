@@ -51,6 +51,10 @@ DIFFERENCES = {
     "quasiparticles_through": "n_qp",
     "phonons_escaped_by": "n_qp",
     "phonons_through": "n_qp",
+    "quasiparticles_escaped_by_energy": "n_qp_spectrum",
+    "quasiparticles_through_by_energy": "n_qp_spectrum",
+    "phonons_escaped_by_energy": "n_qp_spectrum",
+    "phonons_through_by_energy": "n_qp_spectrum",
 }
 STEP = {"energies": [0, 1.9, 2.1, 9], "shares": [0.1, 0.1, 0.9, 0.9]}
 BOUNDARIES = {

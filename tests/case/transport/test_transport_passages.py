@@ -141,6 +141,43 @@ def test_quasiparticles_by_exit_and_interface() -> None:
         plain["quasiparticles_escaped_by"]
 
 
+def test_numbers_by_energy() -> None:
+    """They add up to numbers, and times energies to energies; a wall that is open above 2 Delta0 alone takes
+    nothing else; in free flight every energy leaves in proportion to what there is of it."""
+    step = {"energies": [0, 1.9, 2.1, 9], "shares": [0, 0, 0.5, 0.5]}
+    data = computed(
+        SLABS
+        | {
+            "phonons.walls": {"left": {"transmission": step}, "right": {"transmission": 1.0}},
+            "quasiparticles": {
+                "motion": "diffusive",
+                "diffusivity": "20 cm^2/s",
+                "walls": {"left": {"transmission": 0.3}},
+                "interfaces": [{"between": ["left half", "right half"], "transmission": 0.5}],
+            },
+            "phonons.escape": {"time": "1 ns"},
+        }
+    )
+    volts = 1.602176634e-19
+    for place, kind in (("exit", "escaped_by"), ("interface", "through")):
+        energy = np.zeros((data.sizes["time"], data.sizes[place]))
+        for species, axis in (("quasiparticles", "energy"), ("phonons", "omega")):
+            spectrum = data[f"{species}_{kind}_energy" if place == "exit" else f"{species}_{kind}_by_energy"]
+            assert spectrum.dims == ("time", place, axis)
+            np.testing.assert_allclose(spectrum.sum(axis), data[f"{species}_{kind}"], rtol=1e-12)
+            energy += (spectrum * data[axis] * volts).sum(axis).values
+        np.testing.assert_allclose(energy, data[f"energy_{kind}"], rtol=1e-12)
+    spectrum, omega = data["phonons_escaped_by_energy"], data["omega"].values / data.attrs["delta0_eV"]
+    out = (spectrum * data["omega"] * volts).sum("exit").values
+    np.testing.assert_allclose(out, data["escaped_spectrum"], rtol=1e-12)
+    left = spectrum.sel(exit="left").values[-1]
+    assert np.all(left[omega < 1.9] == 0.0)
+    assert np.all(left[omega > 2.1] > 0.0)
+    through = data["phonons_through_by_energy"].values[-1, 0]
+    held = (data["energy_ph_spectrum"].values[0] / data["omega"].values)[omega < 1.9]
+    np.testing.assert_allclose(through[omega < 1.9] / through[0], held / held[0], rtol=1e-3)
+
+
 def test_a_checkpoint_without_interfaces_is_refused() -> None:
     """Those of earlier versions counted walls alone."""
     study = TransportStudy(case_from_dict(changed(FILM, SLABS)), MPI.COMM_SELF, None)

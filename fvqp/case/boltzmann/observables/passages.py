@@ -69,3 +69,42 @@ class PhononsThroughInterface(QuasiparticlesThroughInterface, PhononsByExit):
 class EnergyThroughInterface(QuasiparticlesThroughInterface, EnergyByExit):
     name, units = "energy_through", "J m-3"
     long_name = "energy that has passed an interface, less what came back"
+
+
+class QuasiparticlesByExitAndEnergy(QuasiparticlesByExit):
+    """Parts of `QuasiparticlesByExit`."""
+
+    name, dims = "quasiparticles_escaped_by_energy", ("exit", "energy")
+    long_name = "quasiparticles of a bin that have left through a wall or with a loss"
+
+    def spectrum(self, passed: Pair) -> Floats:
+        """Return the numbers of particles by energy."""
+        return passed.f
+
+    def compute(self, at: BoltzmannSample) -> Floats:
+        spectra = np.array([self.spectrum(one) for one in self.passed(at)])
+        return spectra * at.units.density / at.run.volume
+
+
+class PhononsByExitAndEnergy(QuasiparticlesByExitAndEnergy):
+    """Parts of `PhononsByExit`."""
+
+    name, dims = "phonons_escaped_by_energy", ("exit", "omega")
+    long_name = "phonons of an energy that have left through a wall or with a loss"
+
+    def spectrum(self, passed: Pair) -> Floats:
+        return passed.n
+
+
+class QuasiparticlesThroughInterfaceByEnergy(QuasiparticlesThroughInterface, QuasiparticlesByExitAndEnergy):
+    """Parts of `QuasiparticlesThroughInterface`."""
+
+    name, dims = "quasiparticles_through_by_energy", ("interface", "energy")
+    long_name = "quasiparticles of a bin that have passed an interface, less those that came back"
+
+
+class PhononsThroughInterfaceByEnergy(QuasiparticlesThroughInterface, PhononsByExitAndEnergy):
+    """Parts of `PhononsThroughInterface`."""
+
+    name, dims = "phonons_through_by_energy", ("interface", "omega")
+    long_name = "phonons of an energy that have passed an interface, less those that came back"
