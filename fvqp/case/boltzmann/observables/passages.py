@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 
 from fvqp.case.boltzmann.observable import BoltzmannObservable, BoltzmannRun, BoltzmannSample
@@ -11,7 +13,8 @@ from fvqp.typing import Floats
 
 class QuasiparticlesByExit(BoltzmannObservable):
     models = ("transport",)
-    name, units, dims = "quasiparticles_escaped_by", "m-3", ("exit",)
+    name, units = "quasiparticles_escaped_by", "m-3"
+    dims: ClassVar[tuple[str, ...]] = ("exit",)
     long_name = "quasiparticles that have left through a wall or with a loss"
 
     def applies(self, run: BoltzmannRun) -> bool:
@@ -51,7 +54,8 @@ class EnergyByExit(QuasiparticlesByExit):
 
 
 class QuasiparticlesThroughInterface(QuasiparticlesByExit):
-    name, dims = "quasiparticles_through", ("interface",)
+    name = "quasiparticles_through"
+    dims: ClassVar[tuple[str, ...]] = ("interface",)
     long_name = "quasiparticles that have passed an interface, less those that came back"
 
     def applies(self, run: BoltzmannRun) -> bool:
