@@ -1,7 +1,8 @@
 """The command line: a thin shell over the Python interface.
 
-Whatever a user can mend ends as one line on standard error, from rank 0 only, and an exit code: 2 for bad
-input and for equations that find no solution, 130 after Ctrl-C, 143 after a termination signal.
+Whatever a user can mend ends as one line on standard error, a line for each of several mistakes of a case,
+from rank 0 only, and an exit code: 2 for bad input and for equations that find no solution, 130 after Ctrl-C,
+143 after a termination signal.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any, NoReturn
 
-from fvqp.errors import EXIT_CODE, CaseError, FvqpError, shown
+from fvqp.errors import EXIT_CODE, CaseError, CaseMistakes, FvqpError, shown
 from fvqp.terminal import Ranks, TerminalLog, say
 
 #: Bytes of the name of a file, and characters of a whole path, that Linux and its file systems take.
@@ -43,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
         return code
     except FvqpError as error:
-        return ranks.leave(EXIT_CODE, f"fvqp: error: {_one_line(error)}")
+        return ranks.leave(EXIT_CODE, f"fvqp: error: {_message(error)}")
     except MemoryError as error:
         why = f"{subject}out of memory: {_one_line(error) or 'nothing is left'}"
         return ranks.leave(EXIT_CODE, f"fvqp: error: {why}; use a coarser mesh or grid")
@@ -75,6 +76,13 @@ def _on_terminate(number: int, frame: FrameType | None) -> NoReturn:
 
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
+
+
+def _message(error: FvqpError) -> str:
+    """The message of an error in a line, or in one for each mistake of a case."""
+    if not isinstance(error, CaseMistakes):
+        return _one_line(error)
+    return "\n  ".join(" ".join(line.split()) for line in str(error).split("\n  "))
 
 
 def _split(arguments: list[str]) -> tuple[list[str], list[str]]:

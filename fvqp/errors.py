@@ -1,4 +1,4 @@
-"""Exception types: raised where the fact is known, turned into one line by the command line."""
+"""Exception types: raised where the fact is known, told by the command line in one line."""
 
 from __future__ import annotations
 
@@ -46,6 +46,10 @@ class FvqpError(Exception):
 
 class CaseError(FvqpError):
     """A case (file, key or value) that cannot be what its author meant."""
+
+
+class CaseMistakes(CaseError):
+    """A case with several mistakes, a line each; the lines after the first are indented."""
 
 
 class MeshError(FvqpError):

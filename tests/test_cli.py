@@ -81,6 +81,19 @@ def test_errors_are_one_line_and_an_exit_code(monkeypatch, capsys, error, code):
     assert captured.err == f"fvqp: error: {' '.join(str(error).split())}\n" and captured.out == ""
 
 
+def test_mistakes_of_a_case_are_a_list(tmp_path, capsys):
+    case = tmp_path / "case.toml"
+    case.write_text('model = "eliashberg"\ntitel = "a"\n[sweep]\ntemperature = ["1 m"]\n')
+    assert cli.main(["check", str(case)]) == 2
+    first, *lines = capsys.readouterr().err.splitlines()
+    assert first == f"fvqp: error: case.toml: {len(lines)} mistakes" and len(lines) >= 2
+    assert lines[0].startswith('  titel: unknown key; did you mean "title"? (allowed: ')
+    assert (
+        '  sweep.temperature[0]: expected a temperature such as "61 mK", got "1 m", which is a length'
+        in lines
+    )
+
+
 def test_interrupt(monkeypatch, capsys):
     monkeypatch.setattr(fvqp, "run", raising(KeyboardInterrupt()), raising=False)
     assert cli.main(["run", "a.toml", "--out", "d"]) == 130

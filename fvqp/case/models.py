@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,9 @@ from mpi4py import MPI
 
 from fvqp.case.tables import Case
 from fvqp.errors import (
+    MAX_MESSAGE,
     CaseError,
+    CaseMistakes,
     CheckpointError,
     ConvergenceError,
     FvqpError,
@@ -50,6 +53,8 @@ REMEDIES = {
     "localized": "raise monte_carlo.max_events or monte_carlo.accuracy, or lower the rates",
     "weak_link": "raise spectrum.broadening, or refine the mesh",
 }
+MAX_LINE = 400
+"""Characters of a mistake among several."""
 STEADY = "raise steady_state.maximum_iterations or steady_state.tolerance"
 EVOLVING = "change evolution.tolerance or evolution.method"
 
@@ -80,8 +85,40 @@ def check_parts(case: Case) -> None:
 def check_tables(case: Case) -> None:
     """Check as `check_parts` does, as far as possible before the results are there that a case takes up."""
     if problems := getattr(_module(case.model, "checks"), "problems", None):
-        for key, message in problems(case):
-            raise CaseError(f"{case.source}: {key}: {message}")
+        found: list[str] = []
+        try:
+            for key, message in problems(case):
+                found.append(f"{key}: {message}")
+        except Exception:
+            # A check may rely on what earlier ones have found to be wrong here.
+            if not found:
+                raise
+        if found:
+            raise mistakes(case.source, found)
+
+
+def mistakes(source: str, found: Sequence[str]) -> CaseError:
+    """Return the error of a case: its mistake, or a line for each of several.
+
+    Args:
+        source: file of the case.
+        found: ``key: message``; of several about a key, or a table and its keys, the first counts.
+    """
+    lines: dict[str, str] = {}
+    for text in found:
+        key = text.partition(": ")[0]
+        if not any(known == key or known.startswith((f"{key}.", f"{key}[")) for known in lines):
+            lines[key] = text
+    if len(lines) == 1:
+        return CaseError(f"{source}: {found[0]}")
+    shown, room = f"{source}: {len(lines)} mistakes", MAX_MESSAGE - len(source) - 60
+    for number, text in enumerate(lines.values()):
+        line = text if len(text) <= MAX_LINE else f"{text[: MAX_LINE // 2]} ... {text[-MAX_LINE // 2 :]}"
+        room -= len(line) + 3
+        if room < 0:
+            return CaseMistakes(f"{shown}\n  and {len(lines) - number} more")
+        shown += f"\n  {line}"
+    return CaseMistakes(shown)
 
 
 def run(case: Case, out: str | Path | None, resume: bool, comm: MPI.Comm) -> Result:

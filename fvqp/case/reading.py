@@ -1,6 +1,6 @@
-"""Reading a case: TOML file, overrides, schema, and one message for whatever is wrong.
+"""Reading a case: TOML file, overrides, schema, and one message for all that is wrong.
 
-A message names the file, the key and what would be right, on one line:
+A message names the file, the key and what would be right; several mistakes have a line each:
 ``fig10.toml: junctions[0].conductance: expected a conductance such as "24.6 uS", got "24.6 um" (a length)``.
 """
 
@@ -35,7 +35,7 @@ def load_case(path: str | Path, overrides: Iterable[str] = ()) -> Case:
     ``overrides`` are ``"key=value"`` texts as of ``--set``: dotted keys, entries of a list by number or by
     their ``name`` (``junctions[0].temperature``, ``junctions.A.temperature``), values in TOML or plain text.
 
-    Raises :class:`CaseError` with one line that names file, key and what would be right.
+    Raises :class:`CaseError` that names file, keys and what would be right.
     """
     path = Path(path)
     data = read_toml(path)
@@ -107,7 +107,7 @@ def validated_case(data: dict[str, Any], source: str = "case") -> Case:
     try:
         case = schema.model_validate(data)
     except ValidationError as error:
-        raise CaseError(f"{source}: {_message(error, schema)}") from None
+        raise models.mistakes(source, _messages(error, schema)) from None
     return case.named(source)
 
 
@@ -213,10 +213,19 @@ def _dotted(steps: Sequence[str | int]) -> str:
     return text
 
 
-def _message(error: ValidationError, schema: type[Case]) -> str:
-    """One line for the first error (a misspelt key before the key it leaves missing)."""
+def _messages(error: ValidationError, schema: type[Case]) -> list[str]:
+    """A line for every mistake; a misspelt key stands for the keys that it leaves missing in its table."""
     details = error.errors(include_url=False)
-    detail = min(details, key=lambda entry: entry["type"] != "extra_forbidden")
+    misspelt = {entry["loc"][:-1] for entry in details if entry["type"] == "extra_forbidden"}
+    return [
+        _message(entry, schema)
+        for entry in sorted(details, key=lambda entry: entry["type"] != "extra_forbidden")
+        if entry["type"] != "missing" or entry["loc"][:-1] not in misspelt
+    ]
+
+
+def _message(detail: Any, schema: type[Case]) -> str:
+    """The line of a mistake."""
     steps, kind = list(detail["loc"]), detail["type"]
     if kind == "extra_forbidden":
         allowed = _keys(steps[:-1], schema)

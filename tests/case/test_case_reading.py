@@ -10,10 +10,11 @@ import tomlkit
 from scipy import constants
 
 from fvqp.case import Case, case_from_dict, load_case
+from fvqp.case.models import mistakes
 from fvqp.case.reading import apply_overrides, read_toml
 from fvqp.case.usadel.energy_axis import energy_maximum
 from fvqp.case.usadel.mesh_and_material_checks import check_with_materials
-from fvqp.errors import CaseError
+from fvqp.errors import MAX_MESSAGE, CaseError
 from fvqp.materials import load_material
 
 DELTA0 = 265e-6 * constants.e
@@ -87,9 +88,11 @@ def wire(tmp_path):
 def message(path, *overrides):
     with pytest.raises(CaseError) as caught:
         load_case(path, overrides)
-    text = str(caught.value)
-    assert "\n" not in text
-    return text
+    first, *others = str(caught.value).split("\n  ")
+    if not others:
+        return first
+    assert first == f"{path.name}: {len(others)} mistakes" and not any("\n" in line for line in others)
+    return f"{path.name}: " + "; ".join(others)
 
 
 def test_quantities_become_si_floats(wire):
@@ -289,6 +292,50 @@ def test_mistakes(wire, override, begin, within):
     text = message(wire, override)
     assert text.removeprefix("wire.toml: ").startswith(begin)
     assert within in text
+
+
+def test_all_mistakes_are_told_at_once(wire):
+    """Unknown keys first, then wrong types and values, of all tables, each key once."""
+    text = message(
+        wire,
+        "cross_section.widht='1 um'",  # and so width is missing, which goes without saying
+        "junctions.A.conductance='24.6 um'",
+        "energies.number=0",
+        "sweep.V_inj=['1 mV', '2 K']",
+        "reservoirs[0].temperature='warm'",
+        "tuning=3",
+    )
+    told = text.removeprefix("wire.toml: ").split("; ")
+    keys = [part.partition(":")[0] for part in told if not part.startswith("did you mean")]
+    assert sorted(keys) == sorted(
+        [
+            "cross_section.widht",
+            "tuning",
+            "junctions[0].conductance",
+            "energies.number",
+            "sweep.V_inj",
+            "reservoirs[0].temperature",
+        ]
+    )
+    assert {*keys[:2]} == {"cross_section.widht", "tuning"}
+    assert 'expected a conductance such as "24.6 uS", got "24.6 um", which is a length' in text
+
+
+def test_a_long_list_of_mistakes_is_cut():
+    found = [f"a[{k}].key: expected a length" + "!" * 500 for k in range(30)]
+    text = str(mistakes("case.toml", found))
+    assert text.startswith("case.toml: 30 mistakes\n  a[0].key: expected") and len(text) <= MAX_MESSAGE
+    assert text.endswith("\n  and 26 more") and text.count("\n") == 5
+    assert str(mistakes("case.toml", ["a.b: one", "a.b: two", "a: three"])) == "case.toml: a.b: one"
+
+
+def test_a_check_that_fails_after_a_mistake_does_not_hide_it(wire, monkeypatch):
+    def problems(case):
+        yield "first", "is wrong"
+        raise KeyError("what the first should have been")
+
+    monkeypatch.setattr("fvqp.case.usadel.checks.problems", problems)
+    assert message(wire) == "wire.toml: first: is wrong"
 
 
 def test_files_that_are_no_cases(tmp_path):

@@ -72,11 +72,14 @@ def promise(code: int, text: str, name: str) -> str:
     lines = [line for line in text.splitlines() if line.startswith("fvqp: error:")]
     if code != 2 or "Traceback" in text:
         return f"exit code {code}: {text.strip()[-300:]}"
-    if len(lines) != 1 or not text.rstrip().endswith(lines[0].rstrip()):
-        return f"not one line: {text[-300:]}"
+    ending = text[text.find("fvqp: error:") :].rstrip()
+    first, *others = ending.splitlines() if lines else [""]
+    listed = first.endswith(" mistakes") and all(line.startswith("  ") for line in others)
+    if len(lines) != 1 or (others and not listed):
+        return f"neither one line nor a list of mistakes: {text[-300:]}"
     if name not in lines[0]:
         return f"does not name {name}: {lines[0][:300]}"
-    return f"{len(lines[0])} characters" if len(lines[0]) > 2200 else ""
+    return f"{len(ending)} characters" if len(ending) > 2200 else ""
 
 
 # -- bytes -----------------------------------------------------------------------------------------------

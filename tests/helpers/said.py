@@ -25,7 +25,10 @@ def write_case(base: dict[str, Any], changes: dict[str, Any], path: str = "case.
 
 @pytest.fixture
 def answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Answer:
-    """Exit code of a command line in an empty folder, and its message; a message of failure is one line."""
+    """Exit code of a command line in an empty folder, and its message.
+
+    A message of failure is one line, or a line for each of several mistakes of a case.
+    """
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments: str) -> tuple[int, str]:
@@ -33,7 +36,10 @@ def answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
         lines = capsys.readouterr().err.splitlines(keepends=True)
         text = "".join(line for line in lines if not line.startswith("warning: this PETSc has no "))
         if code:
-            assert text.count("\n") == 1 and text.startswith("fvqp: error: "), text
+            lines = text.splitlines()
+            assert text.startswith("fvqp: error: ") and "Traceback" not in text, text
+            assert len(lines) == 1 or lines[0].endswith(f" {len(lines) - 1} mistakes"), text
+            assert all(line.startswith("  ") for line in lines[1:]), text
         return code, text.removeprefix("fvqp: error: ").rstrip()
 
     return run
