@@ -142,7 +142,7 @@ def result(case: str, folder: Path, overrides: Sequence[str] = (), name: str = "
 def curve(name: str, folder: Path, picture: Path) -> None:
     """A figure that the program draws."""
     case, kind = CURVES[name]
-    drawn, *_ = result(case, folder).plot(kind, folder=folder / "pictures")
+    drawn, *_ = result(case, folder).save_figures(folder / "pictures", kind=kind)
     shutil.move(drawn, picture)
 
 

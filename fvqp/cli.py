@@ -134,6 +134,13 @@ def _parser() -> argparse.ArgumentParser:
     plot = _command(commands, "plot", _plot, "draw the figures of a results folder again")
     plot.add_argument("folder", type=_path, metavar="DIR", help="results folder")
     plot.add_argument("--kind", action="append", metavar="KIND", help="draw this kind; may be repeated")
+    plot.add_argument(
+        "--format",
+        action="append",
+        default=[],
+        metavar="FORMAT",
+        help="png, svg, pdf, or csv for the numbers; may be repeated; default: what the case names, or png",
+    )
     plot.add_argument("--to", type=_path, metavar="FOLDER", help="where the figures go; default: DIR/figures")
     plot.add_argument(
         "--animate",
@@ -305,14 +312,19 @@ def _plot(arguments: argparse.Namespace, petsc: list[str]) -> None:
     if arguments.animate:
         from fvqp.results.animation import animate
 
-        if arguments.kind:
-            raise CaseError("--kind and --animate: figures or films, give one of them")
+        for option in ("kind", "format"):
+            if getattr(arguments, option):
+                raise CaseError(f"--{option} and --animate: figures or films, give one of them")
         for field in arguments.animate:
             for film in animate(arguments.folder, field, arguments.to):
                 say(str(film))
         return
     result = open_result(arguments.folder)
-    files = [file for kind in arguments.kind or [None] for file in result.plot(kind, folder=arguments.to)]
+    files = [
+        file
+        for kind in arguments.kind or [None]
+        for file in result.save_figures(arguments.to, kind=kind, formats=arguments.format)
+    ]
     if not files:
         raise CaseError(f"{arguments.folder}: its case asks for no figures; name one with --kind")
     for file in files:

@@ -111,7 +111,7 @@ class Recorder:
         barrier(self.comm)
         raise_first_error(self.comm, failure)
         if self.folder is not None:
-            for file in run_on_root(self.comm, lambda: self.result().plot()):
+            for file in run_on_root(self.comm, lambda: self.result().save_figures()):
                 if self.comm.rank == 0:
                     log.info("figure %s", file)
 

@@ -229,7 +229,7 @@ def write_fit(dataset: xr.Dataset, folder: Path, case_text: str, comm: MPI.Comm)
         write_text(folder / "case.toml", case_text)
         write_text(folder / "parameters.csv", fit_table(dataset))
         write_dataset(dataset, folder / "results.nc")
-        result.plot()
+        result.save_figures()
 
     run_on_root(comm, write)
     return result

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import xarray as xr
 
@@ -13,6 +15,11 @@ from fvqp.notebooks import html_table, listed
 from fvqp.results.dataset import read_dataset
 from fvqp.results.files import make_folder
 from fvqp.results.ledger import Ledger
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from fvqp.results.figures import FigureSpec
 
 
 @dataclass
@@ -70,27 +77,76 @@ class Result:
         """Balance of particles, charge and energy: the sweep point that closes worst."""
         return Ledger.of(self.dataset)
 
-    def plot(self, kind: str | None = None, folder: str | Path | None = None) -> list[Path]:
-        """Draws the case's figures, or one figure of a ``kind`` that the case need not ask for.
+    def plot(self, kind: str | None = None) -> list[Axes]:
+        """Draw the case's figures, or one figure of a ``kind`` that the case need not ask for, on the screen.
 
-        ``folder``: where to write; default ``figures`` in the results folder. Returns the files written.
-        Raises :class:`FvqpError` if the dataset lacks what a figure shows.
+        They are figures of ``matplotlib.pyplot``: notebooks show them, scripts after ``pyplot.show()``.
+
+        Returns:
+            Axes of the figures, to be changed.
+
+        Raises:
+            FvqpError: the dataset lacks what a figure shows, or the case asks for none.
+        """
+        from matplotlib import pyplot
+
+        from fvqp.results.figures import DPI, fill, kinds_of
+
+        specs = self._specs(kind)
+        if not specs:
+            known = ", ".join(kinds_of(self.dataset))
+            raise FvqpError(
+                f"the case asks for no figures; name a kind, such as plot(kind); there are: {known}"
+            )
+        found: list[Axes] = []
+        for spec in specs:
+            figure = pyplot.figure(layout="constrained", dpi=DPI)
+            try:
+                found += fill(self.dataset, spec, figure).axes
+            except FvqpError:
+                pyplot.close(figure)
+                raise
+        return found
+
+    def save_figures(
+        self, folder: str | Path | None = None, *, kind: str | None = None, formats: Sequence[str] = ()
+    ) -> list[Path]:
+        """Write the case's figures, or one figure of a ``kind`` that the case need not ask for.
+
+        Args:
+            folder: where to write; default ``figures`` in the results folder.
+            kind: of a figure.
+            formats: ``png``, ``svg``, ``pdf``, and ``csv`` for the numbers of the curves and maps; default:
+                the file that the case names, or PNG.
+
+        Returns:
+            The files.
+
+        Raises:
+            FvqpError: the dataset lacks what a figure shows; there is no such format.
         """
         # Loading matplotlib takes longer than all else together, and a run need not wait for it.
-        from fvqp.results.figures import FigureSpec, draw
+        from fvqp.results.figures import draw
 
         target = Path(folder) if folder is not None else self.folder and self.folder / "figures"
         if target is None:
             raise FvqpError("this result has no folder: say where the figures go")
+        specs = self._specs(kind)
+        if specs:
+            make_folder(target)
+        return [file for spec in specs for file in draw(self.dataset, spec, target, formats)]
+
+    def _specs(self, kind: str | None) -> list[FigureSpec]:
+        """Figures of the case, or of a kind."""
+        from fvqp.results.figures import FigureSpec
+
         try:
             specs = [FigureSpec(**entry) for entry in json.loads(self.dataset.attrs.get("figures", "[]"))]
         except (TypeError, ValueError) as error:
             raise CheckpointError(f"{self.folder}: attribute figures is damaged ({error})") from None
         if kind is not None:
             specs = [spec for spec in specs if spec.kind == kind] or [FigureSpec(kind)]
-        if specs:
-            make_folder(target)
-        return [draw(self.dataset, spec, target) for spec in specs]
+        return specs
 
     def animate(self, field: str, folder: str | Path | None = None) -> list[Path]:
         """Films of a field that the run has written for ParaView: :func:`fvqp.results.animation.animate`."""

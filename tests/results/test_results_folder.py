@@ -1,6 +1,5 @@
 """The results folder: whose it is, what is in it, ParaView files, figures."""
 
-import contextlib
 import io
 import json
 import logging
@@ -12,12 +11,13 @@ import numpy as np
 import pytest
 import pyvista
 from launching import HANGS
+from matplotlib.figure import Figure
 from rich.console import Console
 
 from fvqp.errors import CheckpointError, FvqpError
 from fvqp.results import Checkpoint, FieldSeries, ResultsFolder, SweepDataset, SweepProgress, open_result
 from fvqp.results.dataset import Outcome
-from fvqp.results.figures import FAMILIES, FigureSpec, draw
+from fvqp.results.figures import FAMILIES, FigureSpec, draw, fill
 from fvqp.results.folder import folder_hash
 from fvqp.results.progress import LogPace, duration, tell
 
@@ -136,8 +136,9 @@ def test_every_kind_of_figure_is_drawn(film, sweep, tmp_path, kind):
     sweep.define("mu_Q", ("cell",), "V", "quasiparticle potential mu_Q*")
     for j in range(n):
         sweep.record((2, 0, j), f_L=np.linspace(0, 1, 7) ** (j + 1), mu_Q=film.centroid[:, 0] * j, G_inj=1e-6)
-    path = draw(sweep.dataset, draw_spec(kind), tmp_path)
+    path, table = draw(sweep.dataset, draw_spec(kind), tmp_path, ["png", "csv"])
     assert path.name == f"{kind}.png" and path.stat().st_size > 5000
+    assert len(table.read_text().splitlines()) > 5
 
 
 @pytest.mark.slow
@@ -146,14 +147,16 @@ def test_result_draws_what_its_case_asks_for(film, sweep, tmp_path):
     sweep.dataset.attrs["figures"] = json.dumps(figures)
     sweep.dataset["g_ss_analytic"] = sweep.dataset["g_nl"]
     sweep.write(tmp_path / "results.nc")
-    files = open_result(tmp_path).plot()
+    files = open_result(tmp_path).save_figures()
     assert files == [tmp_path / "figures" / "g_ss.png", tmp_path / "figures" / "odd.pdf"]
     assert all(file.exists() for file in files)
-    assert open_result(tmp_path).plot("gap", tmp_path / "else") == [tmp_path / "else" / "gap.png"]
+    assert open_result(tmp_path).save_figures(tmp_path / "else", kind="gap") == [
+        tmp_path / "else" / "gap.png"
+    ]
     with pytest.raises(FvqpError, match='no figure of kind "g_xx"'):
-        open_result(tmp_path).plot("g_xx")
+        open_result(tmp_path).save_figures(kind="g_xx")
     with pytest.raises(FvqpError, match="hold no G_inj"):
-        open_result(tmp_path).plot("local_conductance")
+        open_result(tmp_path).save_figures(kind="local_conductance")
 
 
 def test_progress_counts_and_estimates(film, monkeypatch, caplog):
@@ -227,14 +230,9 @@ def test_progress_within_a_point(film, monkeypatch, caplog):
     assert "1/10" in shown and "50/100" not in shown.rsplit("\n", 1)[-1]
 
 
-def drawn(dataset, spec, monkeypatch, tmp_path):
-    """Axes of a figure, caught before it is written."""
-    caught = []
-    monkeypatch.setattr("fvqp.results.figures.Figure.savefig", lambda self, *_, **__: caught.append(self))
-    monkeypatch.setattr("fvqp.results.files.os.replace", lambda *_: None, raising=False)
-    with contextlib.suppress(FileNotFoundError, FvqpError):
-        draw(dataset, spec, tmp_path)
-    return caught[0].axes
+def drawn(dataset, spec):
+    """Axes of a figure."""
+    return fill(dataset, spec, Figure()).axes
 
 
 def test_figures_say_what_an_unfinished_map_lacks(film, sweep, tmp_path, monkeypatch):
@@ -245,12 +243,9 @@ def test_figures_say_what_an_unfinished_map_lacks(film, sweep, tmp_path, monkeyp
     for k, value in enumerate(biases):
         part.record((0, k), g_nl=1e-9 * value)
     part.leave((1, 0), Outcome.DESTROYED)
-    caught = []
-    monkeypatch.setattr("fvqp.results.figures.Figure.savefig", lambda self, *_, **__: caught.append(self))
-    for kind in ("map", "surface"):
-        with contextlib.suppress(FvqpError), warnings.catch_warnings():
-            warnings.simplefilter("error")
-            draw(part.dataset, FigureSpec(kind), tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        caught = [fill(part.dataset, FigureSpec(kind), Figure()) for kind in ("map", "surface")]
     titles = [figure.get_suptitle() for figure in caught]
     assert titles == ["Map\nunfinished: 5 of 16 points"] * 2
     image = np.ma.getmaskarray(caught[0].axes[0].collections[0].get_array())
@@ -266,13 +261,13 @@ def test_gap_and_quasiparticles_are_drawn_on_the_scale_of_the_gap(film, sweep, t
     sweep.define("gap_junction", (), "eV", "gap under the junctions")
     sweep.dataset["gap_junction"].values[...] = 0.9 * unit
     sweep.dataset["f_L_junction"].values[...] = [0.1, 0.7, 0.9]
-    (axes,) = drawn(sweep.dataset, FigureSpec("gap"), monkeypatch, tmp_path)
+    (axes,) = drawn(sweep.dataset, FigureSpec("gap"))
     assert axes.get_xlabel() == r"$eV_\mathrm{inj}/\Delta_0$"
     assert axes.get_ylabel() == r"$\Delta/\Delta_0$"
     x, y = axes.lines[0].get_data()
     np.testing.assert_allclose(y, 0.9)
     np.testing.assert_allclose(x[-1], 1e-3 / unit)
-    (axes,) = drawn(sweep.dataset, FigureSpec("spectrum", variable="f_L"), monkeypatch, tmp_path)
+    (axes,) = drawn(sweep.dataset, FigureSpec("spectrum", variable="f_L"))
     assert axes.get_ylabel() == r"$1-f_\mathrm{L}$"
     assert 1 < len(axes.lines) <= 5
     x, y = axes.lines[0].get_data()
@@ -285,21 +280,21 @@ def test_one_gap_for_the_device_is_one_curve(film, sweep, tmp_path, monkeypatch)
     sweep.define("gap_junction", ("junction",), "eV", "gap under the junctions")
     gap = sweep.dataset["gap_junction"]
     gap.values[...] = 1e-4 * (1.0 + 0.1 * np.arange(11))[:, None]
-    (axes,) = drawn(sweep.dataset, FigureSpec("gap"), monkeypatch, tmp_path)
+    (axes,) = drawn(sweep.dataset, FigureSpec("gap"))
     # It is even in the supercurrent: both signs of it are one curve too.
     sizes = [line.get_label().split("= ")[1] for line in axes.lines]
     assert sizes == ["0 µA", "±5 µA", "±10 µA"] and axes.get_title() == ""
     gap.values[..., 1] *= 1.01
-    (axes,) = drawn(sweep.dataset, FigureSpec("gap"), monkeypatch, tmp_path)
+    (axes,) = drawn(sweep.dataset, FigureSpec("gap"))
     assert [line.get_label()[-1] for line in axes.lines] == ["A", "B"]
     assert axes.get_title() == ""
     gap.values[0, ..., 1] *= 1.01
-    (axes,) = drawn(sweep.dataset, FigureSpec("gap"), monkeypatch, tmp_path)
+    (axes,) = drawn(sweep.dataset, FigureSpec("gap"))
     assert axes.get_title().endswith("= 0 A")
 
 
 def test_curves_are_shifted_and_biases_in_millivolt(film, sweep, tmp_path, monkeypatch):
-    (axes,) = drawn(sweep.dataset, FigureSpec("g_a", offset=1e-8), monkeypatch, tmp_path)
+    (axes,) = drawn(sweep.dataset, FigureSpec("g_a", offset=1e-8))
     assert axes.get_xlabel().endswith("(mV)") and axes.get_ylabel().endswith("(nS)")
     first, second = (line.get_ydata() for line in axes.lines)
     assert second[5] - first[5] == pytest.approx(10.0, abs=0.1)

@@ -162,7 +162,7 @@ def test_a_damaged_list_of_figures(restored):
     for text in ("[{", '[{"kind": "g_nl", "ofset": 1}]', "[1]"):
         result.dataset.attrs["figures"] = text
         with pytest.raises(CheckpointError, match="out: attribute figures is damaged"):
-            result.plot()
+            result.save_figures()
 
 
 def test_what_a_killed_run_was_writing_is_removed(tmp_path, film):

@@ -92,7 +92,7 @@ def _take_last(case: StagesCase, folder: ResultsFolder, planned: list[PlannedSta
     if case.title:
         dataset.attrs["title"] = case.title
     write_dataset(dataset, folder.results)
-    for file in Result(dataset, folder.path).plot():
+    for file in Result(dataset, folder.path).save_figures():
         log.info("figure %s", file)
 
 

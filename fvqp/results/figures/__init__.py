@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import re
 import textwrap
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import matplotlib
 import xarray as xr
 from matplotlib.figure import Figure
 
-from fvqp.errors import FvqpError
+from fvqp.errors import FvqpError, shown
 from fvqp.results.dataset import Outcome
 from fvqp.results.figures import (
     clusters,
@@ -27,6 +29,7 @@ from fvqp.results.figures import (
     wire,
 )
 from fvqp.results.figures.common import SYMBOLS, Drawing, FigureSpec, plain_logarithms
+from fvqp.results.figures.numbers import numbers
 from fvqp.results.files import replacing
 
 FAMILIES: dict[str, dict[str, Drawing]] = {
@@ -41,20 +44,28 @@ FAMILIES: dict[str, dict[str, Drawing]] = {
 }
 """Kinds of figures and what draws them, by the attribute ``model`` of a dataset."""
 
+DPI = 160
 LETTERS_PER_INCH = 13
 """Of a title, so that it stays inside the figure."""
 _NAME = re.compile(r"\b\w+_\w+\b")
 """A variable in a title, such as g_ss."""
 
 
-def draw(dataset: xr.Dataset, spec: FigureSpec, folder: Path) -> Path:
-    """Draws a figure into ``folder``; its file. Raises :class:`FvqpError` if it cannot be drawn."""
-    kinds = FAMILIES[str(dataset.attrs.get("model", "usadel"))]
+FORMATS = ("png", "svg", "pdf", "csv")
+"""Endings of the files of a figure; CSV has its numbers."""
+
+
+def kinds_of(dataset: xr.Dataset) -> dict[str, Drawing]:
+    """Return the kinds of figures that there are of the model of a dataset."""
+    return FAMILIES[str(dataset.attrs.get("model", "usadel"))]
+
+
+def fill(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> Figure:
+    """Draw into an empty figure; raises :class:`FvqpError` if that cannot be."""
+    kinds = kinds_of(dataset)
     if spec.kind not in kinds:
         raise FvqpError(f'there is no figure of kind "{spec.kind}"; there are: {", ".join(kinds)}')
-    path = folder / (spec.file or f"{spec.kind}.png")
-    with matplotlib.rc_context({"font.size": 9, "axes.grid": False, "legend.frameon": False}):
-        figure = Figure(layout="constrained", dpi=160)
+    with _style():
         kinds[spec.kind](dataset, spec, figure)
         plain_logarithms(figure)
         title = spec.title or dataset.attrs.get("title")
@@ -63,14 +74,50 @@ def draw(dataset: xr.Dataset, spec: FigureSpec, folder: Path) -> Path:
         if lines:
             text = "\n".join(lines)
             figure.suptitle(_NAME.sub(lambda match: SYMBOLS.get(match[0], match[0]), text), fontsize=9)
-        try:
-            with replacing(path) as part:
+    return figure
+
+
+def _style() -> AbstractContextManager[None]:
+    return matplotlib.rc_context({"font.size": 9, "axes.grid": False, "legend.frameon": False})
+
+
+def draw(dataset: xr.Dataset, spec: FigureSpec, folder: Path, formats: Sequence[str] = ()) -> list[Path]:
+    """Write a figure.
+
+    Args:
+        dataset: results.
+        spec: what to draw.
+        folder: where to.
+        formats: of `FORMATS`, each a file of its own; none for the file of ``spec`` alone.
+
+    Returns:
+        The files.
+
+    Raises:
+        FvqpError: it cannot be drawn, or there is no such format.
+    """
+    for ending in formats:
+        if ending not in FORMATS:
+            raise FvqpError(f"there is no format {shown(ending)} of figures; there are: {', '.join(FORMATS)}")
+    file = folder / (spec.file or f"{spec.kind}.png")
+    figure = fill(dataset, spec, Figure(layout="constrained", dpi=DPI))
+    paths = [file.with_suffix(f".{ending}") for ending in formats] or [file]
+    for path in paths:
+        _write(figure, path)
+    return paths
+
+
+def _write(figure: Figure, path: Path) -> None:
+    try:
+        with _style(), replacing(path) as part:
+            if path.suffix == ".csv":
+                part.write_text(numbers(figure), encoding="utf-8")
+            else:
                 figure.savefig(part, format=path.suffix[1:])
-        except ValueError as error:
-            # What stands between two $ is a formula, and may be none.
-            reason = str(error).strip().splitlines()[-1]
-            raise FvqpError(f"{path.name}: a title or name in it is no valid formula: {reason}") from None
-    return path
+    except ValueError as error:
+        # What stands between two $ is a formula, and may be none.
+        reason = str(error).strip().splitlines()[-1]
+        raise FvqpError(f"{path.name}: a title or name in it is no valid formula: {reason}") from None
 
 
 def missing(dataset: xr.Dataset) -> str:
@@ -87,4 +134,4 @@ def missing(dataset: xr.Dataset) -> str:
     return "" if there.all() else f"unfinished: {there.sum()} of {there.size} points"
 
 
-__all__ = ["FAMILIES", "FigureSpec", "draw", "missing"]
+__all__ = ["DPI", "FAMILIES", "FORMATS", "FigureSpec", "draw", "fill", "kinds_of", "missing"]

@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from fvqp.results.figures.common import draw_legend, evenly, label_of, prefix_of, reduced, said
+from fvqp.results.figures.common import draw_legend, draw_map, evenly, label_of, prefix_of, reduced, said
 
 PLACES = 6
 """Places whose spectra are drawn as curves."""
@@ -30,7 +30,8 @@ def draw_along(values: xr.DataArray, place: xr.DataArray, figure: Figure) -> Non
     sharp = largest > 2.0 * end
     end = end if sharp else largest
     signed = float(shown.min()) < -0.01 * end
-    image = left.pcolormesh(
+    image = draw_map(
+        left,
         places,
         energies / energy_scale,
         shown.T,

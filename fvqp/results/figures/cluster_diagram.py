@@ -9,7 +9,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
-from fvqp.results.figures.common import FigureSpec, stored
+from fvqp.results.figures.common import FigureSpec, draw_map, stored
 from fvqp.typing import Floats
 
 MICROMETRE3 = 1e-18
@@ -29,12 +29,12 @@ def phase_diagram(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None
         closed = dataset[f"{name}_analytic"].isel(spin=0, equation=equation)
         lines = closed.transpose("generation", "volume").values
         if name == "polarization":
-            image = axes.pcolormesh(v, a, values, vmin=0.0, vmax=1.0, cmap="viridis", shading="nearest")
+            image = draw_map(axes, v, a, values, vmin=0.0, vmax=1.0, cmap="viridis", shading="nearest")
             levels = np.array([0.1, 0.3, 0.5, 0.7, 0.9])
             label = "$p$"
         else:
             norm = LogNorm(max(float(np.nanmin(values)), 0.5), float(np.nanmax(values)))
-            image = axes.pcolormesh(v, a, values, norm=norm, cmap="magma", shading="nearest")
+            image = draw_map(axes, v, a, values, norm=norm, cmap="magma", shading="nearest")
             levels = np.array([1.5, 3.0, 10.0, 30.0])
             label = "$N/N_\\mathrm{unpol}$"
         if np.isfinite(lines).all():

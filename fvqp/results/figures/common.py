@@ -11,6 +11,7 @@ import matplotlib
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
+from matplotlib.collections import Collection, QuadMesh
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatterSciNotation, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
@@ -68,6 +69,23 @@ CHOSEN = ("temperature", "supercurrent", "V_det", "V_inj", "energy", "cell", "ju
 """What a figure says of the values that it has chosen."""
 _POWER = re.compile(r"(?<=[A-Za-zµ])(-?[1-9])\b")
 """An exponent in a unit, such as in m-3."""
+
+
+def draw_map(axes: Axes, x: Floats, y: Floats, values: Floats, **colours: Any) -> QuadMesh:
+    """Draw ``values[y, x]`` as a map that `shown_by` knows."""
+    image = axes.pcolormesh(x, y, values, **colours)
+    remember(image, x, y, values)
+    return image
+
+
+def remember(image: Collection, x: Floats, y: Floats, values: Floats) -> None:
+    """Keep with a map or a surface the places and values ``values[y, x]`` that it shows."""
+    image._fvqp_numbers = x, y, values  # type: ignore[attr-defined]
+
+
+def shown_by(image: Collection) -> tuple[Floats, Floats, Floats] | None:
+    """Return the places along both axes and the values of a map or a surface; None of anything else."""
+    return getattr(image, "_fvqp_numbers", None)
 
 
 @dataclass

@@ -17,9 +17,11 @@ from fvqp.results.figures.common import (
     FigureSpec,
     draw_curves,
     draw_legend,
+    draw_map,
     label_of,
     prefix_of,
     reduced,
+    remember,
     said,
     unit_of,
 )
@@ -45,7 +47,7 @@ def _draw_map(table: xr.DataArray, limit: float | None, figure: Figure, axes: Ax
         colours = {"cmap": matplotlib.colormaps["viridis"].with_extremes(over=BEYOND)}
         if limit:
             colours["vmax"] = limit * _scale_of(table, limit)
-    image = axes.pcolormesh(table["V_inj"].values, table["V_det"].values, values, **colours)
+    image = draw_map(axes, table["V_inj"].values, table["V_det"].values, values, **colours)
     beyond = limit is not None and np.nanmax(np.abs(table.values)) > limit
     figure.colorbar(
         image,
@@ -89,9 +91,10 @@ def _surface(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
     signed = np.nanmin(values) < 0.0
     end = float(np.nanmax(np.abs(values)))
     limits = {"vmin": -end, "vmax": end} if signed else {}
-    axes.plot_surface(
+    surface = axes.plot_surface(
         x, y, values, cmap="RdBu_r" if signed else "viridis", rcount=80, ccount=80, linewidth=0.1, **limits
     )
+    remember(surface, table["V_inj"].values, table["V_det"].values, values)
     # Outlines on the walls: what a sweep of one bias shows at the others.
     for rows, walls, at in ((values, "y", y.max()), (values.T, "x", x.min())):
         along = table["V_inj"].values if walls == "y" else table["V_det"].values
