@@ -15,6 +15,7 @@ from fvqp.notebooks import html_table, listed
 from fvqp.results.dataset import read_dataset
 from fvqp.results.files import make_folder
 from fvqp.results.ledger import Ledger
+from fvqp.results.over_time import arrivals, time_constants
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -76,6 +77,14 @@ class Result:
     def ledger(self) -> Ledger:
         """Balance of particles, charge and energy: the sweep point that closes worst."""
         return Ledger.of(self.dataset)
+
+    def arrivals(self) -> xr.Dataset:
+        """Histograms over time of what arrived at exits: :func:`fvqp.results.over_time.arrivals`."""
+        return arrivals(self.dataset)
+
+    def time_constants(self) -> xr.Dataset:
+        """Peaks and decays of densities: :func:`fvqp.results.over_time.time_constants`."""
+        return time_constants(self.dataset)
 
     def plot(self, kind: str | None = None) -> list[Axes]:
         """Draw the case's figures, or one figure of a ``kind`` that the case need not ask for, on the screen.

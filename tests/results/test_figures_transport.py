@@ -113,3 +113,19 @@ def test_maps_over_decades_have_logarithmic_colours(most: float, logarithmic: bo
     )
     (cells,) = drawn(film, "map").axes[0].collections
     assert cells.norm(most**0.5) == pytest.approx(0.5 if logarithmic else (most**0.5 - 1.0) / (most - 1.0))
+
+
+def test_arrivals_are_bins_between_recorded_times() -> None:
+    """The first bin begins at time zero, which a logarithmic axis does not have."""
+    data = xr.Dataset(
+        {"energy_escaped_by": (("time", "exit"), [[0.0, 0.0], [1.0, 0.0], [1.0, 0.0], [4.0, 0.0]])},
+        {"time": TIMES, "exit": ["pad", "trap"], "cell_volume": ("cell", [2.0, 3.0])},
+    )
+    axes = drawn(data, "arrivals").axes[0]
+    first, _ = axes.lines
+    assert first.get_drawstyle() == "steps-post"
+    np.testing.assert_allclose(first.get_xdata(), [1e-10, 1e-9, 1e-8, 1e-7])
+    np.testing.assert_allclose(first.get_ydata()[:-1], [5e9, np.nan, 15.0 / 9e-8])
+    assert axes.get_ylim()[0] > 1e7
+    with pytest.raises(FvqpError, match="nothing arrived at any wall or loss"):
+        drawn(data.isel(exit=[1]), "arrivals")

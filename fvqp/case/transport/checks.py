@@ -15,7 +15,7 @@ from fvqp.case.transport.species import Motion
 OF_SHELLS = ("gap_profile", "density_profile")
 """Kinds of figures over the radius."""
 
-OVER_TIME = ("energies", "density", "energy_shells", "escaped", "regions", "resonator")
+OVER_TIME = ("arrivals", "energies", "density", "energy_shells", "escaped", "regions", "resonator")
 """Kinds of figures over time."""
 
 

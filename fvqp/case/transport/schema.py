@@ -222,6 +222,7 @@ class TransportFigure(FigureTable):
     """A figure of the results folder."""
 
     kind: Literal[
+        "arrivals",
         "energies",
         "density",
         "energy_shells",

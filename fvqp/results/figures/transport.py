@@ -13,6 +13,7 @@ from fvqp.errors import FvqpError
 from fvqp.results.figures import kinetic
 from fvqp.results.figures.cells import draw_cells, draw_colour_bar, plane_axes
 from fvqp.results.figures.common import Drawing, FigureSpec, draw_legend, evenly, stored, value_text
+from fvqp.results.over_time import arrivals
 
 MAX_TIMES = 7
 """Times in one panel."""
@@ -24,6 +25,8 @@ NO_GAP = ListedColormap(["0.85"])
 """Of cells without a gap, in maps of those that have one."""
 SMALLEST = 1e-6
 """Densities below this part of the largest are not shown."""
+SMALLEST_POWER = 1e-4
+"""Powers below this part of the largest are not shown."""
 
 
 def _energy_shells(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
@@ -110,6 +113,30 @@ def _escaped(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
     draw_legend(axes, False)
 
 
+def _arrivals(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
+    """Power that arrives at walls and losses, between recorded times."""
+    stored(dataset, "energy_escaped_by")
+    power = arrivals(dataset)["power"].transpose("exit", "time")
+    seen = power.values[power.values > 0.0]
+    if not seen.size:
+        raise FvqpError("nothing arrived at any wall or loss")
+    figure.set_size_inches(4.8, 3.2)
+    axes = figure.subplots()
+    edges = np.append(power["time_from"].values, power["time_to"].values[-1])
+    if edges[0] == 0.0:  # which a logarithmic axis does not have
+        edges[0] = edges[1] ** 2 / edges[2] if len(edges) > 2 else 0.5 * edges[1]
+    colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.85, len(power)))
+    for colour, row in zip(colours, power, strict=True):
+        shown = np.where(row.values > 0.0, row.values, np.nan)
+        steps = np.append(shown, shown[-1])
+        axes.plot(edges, steps, drawstyle="steps-post", color=colour, label=str(row["exit"].values))
+    least = max(SMALLEST_POWER * seen.max(), 0.5 * seen.min())
+    axes.set(xscale="log", yscale="log", ylim=(least, 2.0 * seen.max()))
+    unit = power.attrs["units"].replace("-1", "$^{-1}$").replace("-2", "$^{-2}$")
+    axes.set(xlabel="$t$ (s)", ylabel=f"power ({unit})")
+    draw_legend(axes, False)
+
+
 def _axes(dataset: xr.Dataset) -> tuple[str, str]:
     """Names of the first two coordinates: radius and height of bodies of revolution."""
     curved = (
@@ -189,6 +216,7 @@ def _localized(dataset: xr.Dataset, spec: FigureSpec, figure: Figure) -> None:
 
 
 KINDS: dict[str, Drawing] = {
+    "arrivals": _arrivals,
     "energies": kinetic.KINDS["energies"],
     "density": kinetic.KINDS["density"],
     "energy_shells": _energy_shells,
