@@ -17,6 +17,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from matplotlib import pyplot
 from mpi4py import MPI
 
 import fvqp
@@ -239,7 +240,7 @@ def test_objects_are_small_tables_in_notebooks(wire: Device) -> None:
         ],
         wire._repr_html_(): [
             ["mesh", repr(wire.mesh)],
-            ["width", "150 nm"],
+            ["cross-section", "width 150 nm, thickness 8 nm"],
             ["junction", repr(wire.junctions[1])],
             ["reservoir", repr(wire.reservoirs[0])],
         ],
@@ -261,6 +262,22 @@ def test_objects_are_small_tables_in_notebooks(wire: Device) -> None:
     assert rows[-1] == ["critical_temperature", "1.743 K", "BCS value of the gap"]
     own = Material("a < b", gap="1 meV", critical_temperature="6 K")
     assert cells_of(own._repr_html_())[1:] == [["gap", "1000 ueV", ""], ["critical_temperature", "6 K", ""]]
+
+
+def test_meshes_and_devices_are_drawn(wire: Device) -> None:
+    """Boundaries by their names; of a device the contacts alone, with what they are on."""
+    (axes,) = wire.mesh.plot()
+    assert pyplot.fignum_exists(axes.figure.number)  # type: ignore[union-attr]
+    assert {text.get_text() for text in axes.texts} == {"left", "right", "point_A", "point_B"}
+    (axes,) = wire.draw()
+    assert axes.figure.get_suptitle() == "Al_ryan2026, width 150 nm, thickness 8 nm, 40 cells"  # type: ignore[union-attr]
+    shown = {text.get_text(): text.xy[0] for text in axes.texts}  # type: ignore[attr-defined]
+    places = {"reservoir ends: left": 0.0, "injector A: point_A": 1.7, "detector B: point_B": 2.0}
+    assert shown == pytest.approx(places | {"reservoir ends: right": 4.0})
+    on_region = replace(wire, junctions=[replace(wire.junctions[0], on="middle"), *wire.junctions[1:]])
+    (axes,) = on_region.draw()
+    assert "injector A: middle" in {text.get_text() for text in axes.texts}
+    pyplot.close("all")
 
 
 def test_a_long_list_of_names_is_cut() -> None:

@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from mpi4py import MPI
@@ -17,6 +18,9 @@ from fvqp.mesh.cells import BY_VTK
 from fvqp.mesh.distribute import GhostExchange
 from fvqp.notebooks import html_table, listed
 from fvqp.units import engineering
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 @dataclass
@@ -96,6 +100,16 @@ class Mesh:
         for what, named in (("regions (cells)", self.regions), ("boundaries (faces)", self.boundaries)):
             rows.append((what, listed(f"{name} ({len(entries)})" for name, entries in named.items())))
         return html_table(f"Mesh {self.name}", rows)
+
+    def plot(self) -> list[Axes]:
+        """Draw the mesh: regions coloured, boundaries labelled, small parts enlarged; returns the axes.
+
+        The figure is one of ``matplotlib.pyplot``: notebooks show it, scripts after ``pyplot.show()``. Under
+        MPI the calling rank's part is drawn.
+        """
+        from fvqp.mesh.tools import show
+
+        return show(self)
 
     @property
     def lengths(self) -> int:

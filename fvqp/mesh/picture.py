@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ from fvqp.mesh.vtk import off_screen, pyvista_grid
 
 #: Inches, and dots per inch, of a picture.
 WIDTH, HEIGHT, DPI = 10.0, 4.5, 160
+SHAPE: dict[str, Any] = {"figsize": (WIDTH, HEIGHT), "dpi": DPI, "layout": "constrained"}
 #: A mesh that is longer than wide by more than this factor is not drawn to scale.
 LONGEST_ASPECT = 12.0
 #: Regions and boundaries smaller than this part of the mesh are enlarged if they all lie in a third of it.
@@ -86,16 +88,44 @@ def unit_of_length(size: float) -> tuple[str, float]:
     return next(((unit, factor) for unit, factor in units if size * factor < 1000.0), ("m", 1.0))
 
 
-def draw(mesh: Mesh, title: str) -> Figure:
-    """The picture of a mesh of lines or of a surface; under MPI of the calling rank's part."""
+def named_places(mesh: Mesh, points: np.ndarray, labels: Mapping[str, str] | None) -> dict[str, np.ndarray]:
+    """Return what a picture labels: text → middles ``(n, 3)`` of faces or cells; parts without any are left
+    out.
+
+    Args:
+        mesh: the rank's part of the mesh.
+        points: ``(n_points, 3)`` places of its vertices.
+        labels: boundary or region → text; None for all boundaries by their names.
+    """
+    if labels is None:
+        labels = {name: name for name in mesh.boundaries}
+    found = {}
+    for name, text in labels.items():
+        at_faces = name in mesh.boundaries
+        corners = mesh.face_corners[mesh.boundaries[name]] if at_faces else mesh.corners[mesh.regions[name]]
+        if len(corners):
+            there = (corners >= 0)[:, :, None]
+            found[text] = np.where(there, points[corners], 0.0).sum(axis=1) / there.sum(axis=1)
+    return found
+
+
+def draw(
+    mesh: Mesh, title: str, figure: Figure | None = None, labels: Mapping[str, str] | None = None
+) -> Figure:
+    """Draw a mesh of lines or of a surface; under MPI the calling rank's part.
+
+    Args:
+        mesh: what to draw.
+        title: of the picture.
+        figure: an empty one; None makes it.
+        labels: as of `named_places`.
+    """
     regions, view = coloured_regions(mesh), _view(mesh)
     box = _detail(mesh, view, regions)
-    figure = Figure(figsize=(WIDTH, HEIGHT), dpi=DPI, layout="constrained")
+    figure = figure or Figure(**SHAPE)
     whole, *detail = figure.subplots(1 if box is None else 2, 1, squeeze=False)[:, 0]
     _frame(whole, view, view(mesh.points))
-    places = {
-        name: _top(view(mesh.face_centroid[faces])) for name, faces in mesh.boundaries.items() if len(faces)
-    }
+    places = {name: _top(view(middles)) for name, middles in named_places(mesh, mesh.points, labels).items()}
     inside = {name for name, at in places.items() if box is not None and _within(at, box)}
     label(whole, {name: at for name, at in places.items() if name not in inside})
     for axes in detail:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from mpi4py import MPI
 
@@ -45,16 +47,31 @@ def plot_mesh(mesh: Mesh, output: str | Path) -> Path:
         raise MeshError(f"{output}: a picture needs a name that ends in .png or .jpg")
     if not output.parent.is_dir():
         raise MeshError(f"{output}: there is no folder {output.parent}")
-    title = f"{Path(mesh.name).name}: {mesh.n_cells} cells"
     try:
-        figure = _solid(mesh, title) if mesh.dim == 3 else picture.draw(mesh, title)
-        figure.savefig(output)
+        fill(mesh).savefig(output)
     except (OSError, RuntimeError, ValueError) as error:
         raise MeshError(f"{output}: the picture cannot be made: {error}") from None
     return output
 
 
-def _solid(mesh: Mesh, title: str) -> Figure:
+def fill(
+    mesh: Mesh, figure: Figure | None = None, title: str = "", labels: Mapping[str, str] | None = None
+) -> Figure:
+    """Draw a mesh of any dimension, as `picture.draw`; the title is by default its name and size."""
+    title = title or f"{Path(mesh.name).name}: {mesh.n_cells} cells"
+    return (_solid if mesh.dim == 3 else picture.draw)(mesh, title, figure, labels)
+
+
+def show(mesh: Mesh, title: str = "", labels: Mapping[str, str] | None = None) -> list[Axes]:
+    """Draw a mesh on the screen, in a figure of ``matplotlib.pyplot``; returns its axes."""
+    from matplotlib import pyplot
+
+    return fill(mesh, pyplot.figure(**picture.SHAPE), title, labels).axes
+
+
+def _solid(
+    mesh: Mesh, title: str, figure: Figure | None = None, labels: Mapping[str, str] | None = None
+) -> Figure:
     """A rendered solid from above, with the explanations of the other pictures."""
     points, stretch = stretched(mesh.points, LONGEST_ASPECT)
     view = np.array([-0.4, -0.8, 0.6]) / np.linalg.norm([-0.4, -0.8, 0.6])
@@ -70,17 +87,15 @@ def _solid(mesh: Mesh, title: str) -> Figure:
         mesh, points, regions, picture.Camera(view, (0.0, 0.0, 1.0), middle, half_height, PIXELS)
     )
 
-    figure = Figure(figsize=(picture.WIDTH, picture.HEIGHT), dpi=picture.DPI, layout="constrained")
+    figure = figure or Figure(**picture.SHAPE)
     axes = figure.subplots()
     axes.imshow(image)
     axes.set_axis_off()
     per_length = 0.5 * PIXELS[1] / half_height
     places = {}
-    for name, faces in mesh.boundaries.items():
-        if len(faces):
-            corners = mesh.face_corners[faces]
-            at = (points[corners[corners >= 0]].mean(axis=0) @ frame.T - centre) * per_length
-            places[name] = np.array([0.5 * PIXELS[0] + at[0], 0.5 * PIXELS[1] - at[1]])
+    for name, middles in picture.named_places(mesh, points, labels).items():
+        at = (middles.mean(axis=0) @ frame.T - centre) * per_length
+        places[name] = np.array([0.5 * PIXELS[0] + at[0], 0.5 * PIXELS[1] - at[1]])
     picture.label(axes, places, base=1.0)
     unit, factor = picture.unit_of_length(float(np.ptp(mesh.points, axis=0).max()))
     size = " × ".join(f"{length * factor:.4g}" for length in np.ptp(mesh.points, axis=0))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from scipy import constants
@@ -17,6 +17,9 @@ from fvqp.transport.operator import Transport
 from fvqp.transport.terminals import Interface, Terminal
 from fvqp.typing import Floats, Ints32
 from fvqp.units import InUnit, engineering
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 #: Lorenz number of Wiedemann and Franz, (π²/3)(k_B/e)², W Ω/K².
 LORENZ = (np.pi * constants.k / constants.e) ** 2 / 3.0
@@ -186,9 +189,7 @@ class Device:
         self._require_reservoir_everywhere()
 
     def __repr__(self) -> str:
-        sizes = {"width": self.width, "thickness": self.thickness}
-        parts = [self.material.name]
-        parts += [f"{name} {engineering(size, 'm')}" for name, size in sizes.items() if size is not None]
+        parts = [self.material.name, *self._sizes()]
         parts.append(f"contacts {', '.join(terminal.name for terminal in self.terminals)}")
         mesh = f"{self.mesh.name}, {self.mesh.n_global} cells of dimension {self.mesh.dim}"
         return f"Device({mesh}: {', '.join(parts)})"
@@ -196,12 +197,30 @@ class Device:
     def _repr_html_(self) -> str:
         rows = [("mesh", repr(self.mesh)), ("material", repr(self.material))]
         rows += [(f"region {name}", repr(material)) for name, material in self.regions.items()]
-        sizes = {"width": self.width, "thickness": self.thickness}
-        rows += [(name, engineering(size, "m")) for name, size in sizes.items() if size is not None]
+        rows.append(("cross-section", ", ".join(self._sizes()) or "that of the mesh"))
         rows += [("junction", repr(junction)) for junction in self.junctions]
         rows += [("reservoir", repr(reservoir)) for reservoir in self.reservoirs]
         rows += [("interface", repr(interface)) for interface in self.interfaces]
         return html_table("Device", rows)
+
+    def draw(self) -> list[Axes]:
+        """Draw the mesh with its contacts and where they are, as `Mesh.plot`; returns the axes."""
+        from fvqp.mesh.tools import show
+
+        labels: dict[str, list[str]] = {}
+        for junction in self.junctions:
+            labels.setdefault(junction.on, []).append(f"{junction.role} {junction.name}")
+        for reservoir in self.reservoirs:
+            for name in reservoir.on:
+                labels.setdefault(name, []).append(f"reservoir {reservoir.name}")
+        texts = {name: f"{', '.join(found)}: {name}" for name, found in labels.items()}
+        title = ", ".join([self.material.name, *self._sizes(), f"{self.mesh.n_cells} cells"])
+        return show(self.mesh, title, texts)
+
+    def _sizes(self) -> list[str]:
+        """Transverse sizes with their names."""
+        sizes = {"width": self.width, "thickness": self.thickness}
+        return [f"{name} {engineering(size, 'm')}" for name, size in sizes.items() if size is not None]
 
     @property
     def terminals(self) -> tuple[Terminal, ...]:
