@@ -82,8 +82,8 @@ SOLVERS: dict[str, tuple[SolverOptions, ...]] = {
         SolverOptions("transport_ksp_", EVOLUTION),
         SolverOptions("transport_linear_ksp_", ROSENBROCK, GMRES),
         SolverOptions("transport_snes_", IMEX),
-        SolverOptions("steady_snes_", STEADY, own=True),
-        SolverOptions("newton_tangent_ksp_", STEADY, GMRES),
+        SolverOptions("steady_snes_", STEADY, {**FULL_STEPS, **GMRES}),
+        SolverOptions("steady_ksp_", STEADY, GMRES),
         SolverOptions("diffusion_ksp_", trial=GMRES),
         SolverOptions("streaming_diffusion_ksp_", trial=GMRES),
     ),
@@ -108,6 +108,9 @@ OF_KEYS = {
     "ts_ts_type": "evolution.method",
     "ts_ts_rtol": "evolution.tolerance",
     "steady_snes_max_it": "steady_state.maximum_iterations",
+    "steady_snes_rtol": "steady_state.tolerance",
+    "steady_snes_atol": "steady_state.tolerance",
+    "steady_snes_stol": "steady_state.tolerance",
 }
 """Options that a key of the case stands for."""
 

@@ -30,9 +30,6 @@ FULL_STEPS = 8
 RESTART = 60
 """Basis vectors of flexible GMRES, and as many preconditioned ones."""
 
-ALONE = 2 * RESTART
-"""Basis vectors of GMRES for equations that are preconditioned already: the same memory."""
-
 _REASONS = {
     value: name
     for name, value in vars(PETSc.SNES.ConvergedReason).items()
@@ -224,7 +221,6 @@ def solve_linearized(
     comm: MPI.Comm,
     tolerance: float,
     what: str,
-    preconditioned: bool = False,
 ) -> tuple[Floats, int]:
     """``J⁻¹ rhs`` at the point of the last `System.linearize`, and the iterations it took.
 
@@ -234,8 +230,6 @@ def solve_linearized(
         comm: ranks that share it.
         tolerance: residual to reach, relative to ``rhs``.
         what: name of the quantity, for messages.
-        preconditioned: whether both sides of the equations are multiplied by a preconditioner already;
-            `LinearizedSystem.precondition` is not asked for then.
 
     Raises:
         ConvergenceError: the residual does not fall by ``tolerance``.
@@ -249,10 +243,6 @@ def solve_linearized(
         ksp.setOptionsPrefix(f"{PREFIX}tangent_")
         ksp.setOperators(matrix)
         _configure(ksp, system, tolerance)
-        if preconditioned:
-            ksp.setType("gmres")
-            ksp.setGMRESRestart(ALONE)
-            ksp.getPC().setType("none")
         ksp.setFromOptions()
         with own_errors():
             ksp.solve(b, x)

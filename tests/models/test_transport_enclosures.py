@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from fvqp.errors import ConvergenceError
 from fvqp.mesh import Mesh, RawMesh, read_mesh, shape_mesh
 from fvqp.models.boltzmann import BoltzmannProblem, DiscreteOrdinates, Medium, steady
 from fvqp.models.boltzmann.steady import SteadySolver, net_power
+from fvqp.models.boltzmann.steady_step import Point, StepEquations
 from fvqp.transport.directions import Directions, gauss_legendre, product
 from fvqp.transport.ordinates import mesh_streaming
 from fvqp.transport.radial import Shells, radial_streaming
@@ -189,6 +191,34 @@ def test_limits_that_go_back_and_forth_are_followed_in_time(azimuths: int, sides
     assert solver.change < 1e-8
     fastest = problem.moving_n.streaming.crossing_rate().max()
     assert np.abs(problem.at(state.gap).rates(state.f, state.n).n / HOT).max() < 1e-6 * fastest
+
+
+@pytest.mark.slow
+def test_rounds_in_time_begin_where_the_one_before_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PETSc has the unknowns and the rates of that state then, not those to which long steps led."""
+    begin, left = StepEquations.__init__, StepEquations.left
+    points: list[Point] = []
+    right: list[bool] = []
+
+    def begun(self: StepEquations, problem: BoltzmannProblem, point: Point, *given: Any) -> None:
+        points.append(point)
+        begin(self, problem, point, *given)
+
+    def measured(self: StepEquations, rates: np.ndarray) -> np.ndarray:
+        if len(right) < len(points):
+            right.append(np.array_equal(rates, points[-1].function))
+        return left(self, rates)
+
+    monkeypatch.setattr(StepEquations, "__init__", begun)
+    monkeypatch.setattr(StepEquations, "left", measured)
+    monkeypatch.setattr(steady, "SHORT_STEPS", 1)
+    monkeypatch.setattr(steady, "RESTLESS", 1)
+    problem = rough_triangles(8, Wall(transmission=0.0))
+    with pytest.raises(ConvergenceError, match="no steady state after 14 steps"):
+        SteadySolver(problem, 1e-8, 14).solve(problem.state(0.0, 0.5 * HOT))
+    assert all(right) and len(right) == len(points)
+    # two rounds or more, of one short step
+    assert len(points) >= 14 + 2
 
 
 @pytest.mark.slow

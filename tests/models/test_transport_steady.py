@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 from case_keys import put
+from petsc_log import counted
 from transport_cases import FILM
 
 import fvqp
 from fvqp.errors import ConvergenceError
 from fvqp.models.boltzmann import steady
+from fvqp.models.boltzmann.steady_step import StepEquations
 
 
 def film(motion: str, escape: str, **phonons: Any) -> dict[str, Any]:
@@ -151,3 +153,86 @@ def test_power_is_balanced_where_particles_scatter_often(gap: str) -> None:
         put(data, "regions.trap.gap", None)
     found = fvqp.run(data).dataset
     assert abs(found["power_residual"].item()) < 1e-13 * found["power_injected"].item()
+
+
+# -- steps of PETSc's Newton method
+
+
+def densities(found: Any) -> np.ndarray:
+    return np.asarray(found["n_qp_cell"].values)
+
+
+def test_steps_are_those_of_a_snes() -> None:
+    """Rates are evaluated once in every state, the first and the last too."""
+    with counted("SNESSolve", "SNESJacobianEval", "SNESFunctionEval", "MatMult") as calls:
+        fvqp.run(film("still", "1 ns"))
+    assert calls["SNESSolve"] == 1
+    assert calls["SNESFunctionEval"] == calls["SNESJacobianEval"] + 1
+    # 179 iterations of GMRES
+    assert calls["MatMult"] < 40 * calls["SNESJacobianEval"]
+
+
+def test_krylov_methods_with_a_preconditioner_on_one_side(caplog: pytest.LogCaptureFixture) -> None:
+    """Left, right or both: the steady state is the same, but not the iterations."""
+    taken = {}
+    for kind in ("gmres", "lgmres", "fgmres"):
+        data = film("still", "1 ns") | {"solver": {"petsc": {"steady_ksp_type": kind}}}
+        taken[kind] = iterations(caplog, data)
+        np.testing.assert_allclose(densities(taken[kind][1]), densities(taken["gmres"][1]), rtol=1e-10)
+    assert len({tuple(counts) for counts, _ in taken.values()}) == 3
+    data["solver"]["petsc"] = {"steady_ksp_rtol": 1e-3}
+    rough, found = iterations(caplog, data)
+    np.testing.assert_allclose(densities(found), densities(taken["gmres"][1]), rtol=1e-10)
+    assert max(rough) < min(taken["gmres"][0])
+
+
+def test_a_line_search_of_the_user(caplog: pytest.LogCaptureFixture) -> None:
+    """It takes parts of steps, at whose ends gaps and rates are right too."""
+    data = film("still", "1 ns")
+    full, reference = iterations(caplog, data)
+    data["solver"] = {"petsc": {"steady_snes_linesearch_type": "l2"}}
+    parts, found = iterations(caplog, data)
+    assert len(parts) > len(full)
+    np.testing.assert_allclose(densities(found), densities(reference), rtol=1e-8)
+
+
+@pytest.mark.parametrize("how", ["raises", "is not finite", "does not end", "has no gap"])
+def test_a_step_that_fails_is_taken_shorter(
+    how: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The third step fails, in the linear solve or at its end; the next one begins where it did."""
+    data = film("still", "1 ns")
+    expected = densities(fvqp.run(data).dataset)
+    made, action, corrected = [], StepEquations.action, steady.correct_gap
+    begin, noise = StepEquations.__init__, np.random.default_rng(1)
+
+    def counting(self: StepEquations, *given: Any) -> None:
+        made.append(given[2])
+        begin(self, *given)
+
+    def broken(self: StepEquations, step: np.ndarray) -> np.ndarray:
+        if len(made) != 3 or how == "has no gap":
+            return action(self, step)
+        if how == "raises":
+            raise ConvergenceError("motion has no solution")
+        return np.full_like(step, np.nan) if how == "is not finite" else noise.random(step.size)
+
+    def lost(*given: Any) -> Any:
+        if len(made) == 3 and how == "has no gap":
+            raise ConvergenceError("no gap")
+        return corrected(*given)
+
+    monkeypatch.setattr(StepEquations, "__init__", counting)
+    monkeypatch.setattr(StepEquations, "action", broken)
+    monkeypatch.setattr(steady, "correct_gap", lost)
+    with caplog.at_level(logging.DEBUG, steady.__name__):
+        found = fvqp.run(data).dataset
+    said = {
+        "raises": "step of 100: motion has no solution",
+        "is not finite": "step of 100: steady state: the linear solve met numbers that are not finite",
+        "does not end": "step of 100: steady state: the linear solve gave up after ",
+        "has no gap": "step of 100: no gap",
+    }[how]
+    assert [record.getMessage().startswith(said) for record in caplog.records].count(True) == 1
+    assert made[:5] == pytest.approx([1.0, 10.0, 100.0, 10.0, 100.0])
+    np.testing.assert_allclose(densities(found), expected, rtol=1e-10)

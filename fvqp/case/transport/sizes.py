@@ -18,8 +18,8 @@ from fvqp.errors import CaseError
 from fvqp.memory import available
 from fvqp.mesh.shapes import SHAPES
 from fvqp.models.boltzmann.cell_solver import MEMORY
+from fvqp.models.boltzmann.steady import RESTART
 from fvqp.solvers.elimination import EliminatedLU, EliminatedX
-from fvqp.solvers.newton import ALONE
 
 log = logging.getLogger(__name__)
 
@@ -149,7 +149,7 @@ def sizes(case: TransportCase, grid: EnergyAxis, total: int, most: int, geometry
     vector = 8.0 * most * per_cell
     least = most * OF_CELL + vector * (COPIES + OF_METHOD[method] + RECORDED)
     expected = least + max(full + vector * FACTORS * moves, (alone + vector * WHOLE) * moves)
-    kept = vector * ALONE * steady
+    kept = vector * RESTART * steady
     times = 1 if case.evolution is None else number_of_times(case.evolution)
     numbers = STORED + (case.localization is not None)
     numbers += (grid.n + grid.n_phonon) * case.output.occupations

@@ -12,7 +12,7 @@ from transport_cases import FILM, SPHERE
 import fvqp
 from fvqp import cli
 from fvqp.errors import CaseError, ConvergenceError
-from fvqp.models.boltzmann.steady import SteadySolver
+from fvqp.models.boltzmann.steady_step import StepEquations
 
 GRID = {"shape": {"kind": "grid1d", "nx": 2, "Lx": "1 um"}}
 BLOCK = {
@@ -353,7 +353,7 @@ def test_a_start_too_cold_for_its_steady_state(monkeypatch: pytest.MonkeyPatch) 
     def failed(*given: object) -> None:
         raise ConvergenceError("no linear solution")
 
-    monkeypatch.setattr(SteadySolver, "_step", failed)
+    monkeypatch.setattr(StepEquations, "action", failed)
     case = copy.deepcopy(FILM)
     del case["evolution"]
     with pytest.raises(ConvergenceError, match=r"\(no linear solution\); .* a warmer initial.temperature"):

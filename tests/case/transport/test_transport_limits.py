@@ -314,7 +314,7 @@ def test_petsc_options_of_steps_move_a_number() -> None:
         ),
         ({}, "transport_ts_type", "evolution.method says it"),
         ({}, "transport_ts_rosw_type", "evolution.method says it"),
-        ({}, "newton_tangent_ksp_max_it", r"not used: it reaches \[steady_state\]"),
+        ({}, "steady_ksp_max_it", r"not used: it reaches \[steady_state\]"),
         ({}, "gap_snes_max_it", "reaches no solver"),
         ({}, "transport_ksp_bcgsl_ell", "no solver of this case reads it"),
     ],
@@ -328,11 +328,11 @@ def test_petsc_options_without_a_solver(changes: dict[str, str], key: str, messa
 def test_a_steady_state_is_a_snes(capfd: pytest.CaptureFixture[str]) -> None:
     data = changed(FILM, {"evolution": None}) | {
         "steady_state": {},
-        "solver": {"petsc": {"steady_snes_monitor": True, "newton_tangent_ksp_converged_reason": True}},
+        "solver": {"petsc": {"steady_snes_monitor": True, "steady_ksp_converged_reason": True}},
     }
     fvqp.run(data)
     said = capfd.readouterr().out
-    assert "1 SNES Function norm" in said and "Linear fvqp_newton_tangent_ solve converged" in said
+    assert "1 SNES Function norm" in said and "Linear fvqp_steady_ solve converged" in said
     data["solver"] = {"petsc": {"steady_snes_rtol": 1e-3}}
-    with pytest.raises(CaseError, match="steady_snes_rtol: not used: the method is not one of PETSc's"):
+    with pytest.raises(CaseError, match="steady_snes_rtol: steady_state.tolerance says it"):
         fvqp.check(data)
