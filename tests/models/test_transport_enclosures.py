@@ -16,7 +16,7 @@ from fvqp.errors import ConvergenceError
 from fvqp.mesh import Mesh, RawMesh, read_mesh, shape_mesh
 from fvqp.models.boltzmann import BoltzmannProblem, DiscreteOrdinates, Medium, steady
 from fvqp.models.boltzmann.steady import SteadySolver, net_power
-from fvqp.models.boltzmann.steady_step import Point, StepEquations
+from fvqp.models.boltzmann.steady_step import EvaluatedState, StepEquations
 from fvqp.transport.directions import Directions, gauss_legendre, product
 from fvqp.transport.ordinates import mesh_streaming
 from fvqp.transport.radial import Shells, radial_streaming
@@ -197,10 +197,10 @@ def test_limits_that_go_back_and_forth_are_followed_in_time(azimuths: int, sides
 def test_rounds_in_time_begin_where_the_one_before_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     """PETSc has the unknowns and the rates of that state then, not those to which long steps led."""
     begin, left = StepEquations.__init__, StepEquations.left
-    points: list[Point] = []
+    points: list[EvaluatedState] = []
     right: list[bool] = []
 
-    def begun(self: StepEquations, problem: BoltzmannProblem, point: Point, *given: Any) -> None:
+    def begun(self: StepEquations, problem: BoltzmannProblem, point: EvaluatedState, *given: Any) -> None:
         points.append(point)
         begin(self, problem, point, *given)
 

@@ -26,7 +26,7 @@ from fvqp.models.boltzmann.gaps import correct_gap
 from fvqp.models.boltzmann.motion import OrdinatesOperator
 from fvqp.models.boltzmann.problem import BoltzmannProblem
 from fvqp.models.boltzmann.state import Counters, Rates, State
-from fvqp.models.boltzmann.steady_step import ALONE, SPLIT, Point, StepEquations, energy_below, split
+from fvqp.models.boltzmann.steady_step import ALONE, SPLIT, EvaluatedState, StepEquations, energy_below, split
 from fvqp.petsc import PETSc, own_errors
 from fvqp.solvers.elimination import defaults
 from fvqp.typing import Floats
@@ -96,7 +96,7 @@ class SteadySolver:
         Raises:
             ConvergenceError: none found; says how much changes still.
         """
-        steps = _Steps(self._p, Point(self._p, state), self._tolerance, self._max)
+        steps = _Steps(self._p, EvaluatedState(self._p, state), self._tolerance, self._max)
         steps.run()
         self.steps, self.change = steps.taken, steps.change
         log.info("steady state: %d steps, last change %.1e", self.steps, self.change)
@@ -172,7 +172,7 @@ class _Steps:
     """
 
     problem: BoltzmannProblem
-    here: Point
+    here: EvaluatedState
     tolerance: float
     most: int
     taken: int = 0
@@ -186,7 +186,7 @@ class _Steps:
     waited: int = 0
     failures: int = 0
     rounds: int = 0
-    followed: Point | None = None
+    followed: EvaluatedState | None = None
     searches: bool = False
     frozen_limiter: bool = False
     below: float = 0.0
@@ -440,7 +440,7 @@ class _Steps:
             return given
         return found
 
-    def _end(self, f: Floats, n: Floats) -> Point:
+    def _end(self, f: Floats, n: Floats) -> EvaluatedState:
         """Return the point to which a change leads."""
         assert self._system is not None
         after = self._moved(f, n)
@@ -452,15 +452,15 @@ class _Steps:
         self.below = would / energy_below(at, -after.state.f, -after.state.n)
         return after
 
-    def _moved(self, f: Floats, n: Floats) -> Point:
+    def _moved(self, f: Floats, n: Floats) -> EvaluatedState:
         """A point after a change, within bounds."""
         state = self.here.state
         new_f = np.clip(np.maximum(state.f + f, MIN_LEFT * state.f), 0.0, 1.0)
         return self._point(new_f, np.maximum(state.n + n, MIN_LEFT * state.n))
 
-    def _point(self, f: Floats, n: Floats) -> Point:
+    def _point(self, f: Floats, n: Floats) -> EvaluatedState:
         """A point with the gap that belongs to its occupations."""
-        return Point(self.problem, State(*correct_gap(self.problem, f, n, self.here.state.gap)))
+        return EvaluatedState(self.problem, State(*correct_gap(self.problem, f, n, self.here.state.gap)))
 
     def _changed(self) -> float:
         """Return the relative change in the step at hand. Collective."""

@@ -23,7 +23,7 @@ SPLIT, ALONE = 1.0, 1e3
 FLYING_FLOOR, FLOOR, ALONE_FLOOR = 1e-12, 1e-25, 1e-6
 
 
-class Point:
+class EvaluatedState:
     """A state, and what is known there once it is asked for."""
 
     def __init__(self, problem: BoltzmannProblem, state: State) -> None:
@@ -66,7 +66,12 @@ class StepEquations:
     """
 
     def __init__(
-        self, problem: BoltzmannProblem, point: Point, length: float, longest: float, frozen_limiter: bool
+        self,
+        problem: BoltzmannProblem,
+        point: EvaluatedState,
+        length: float,
+        longest: float,
+        frozen_limiter: bool,
     ) -> None:
         """
         Args:
@@ -140,7 +145,7 @@ class StepEquations:
             return known[1]
         return self._ahead(*split(rates, self._state)) / self._scale
 
-    def left_over(self, point: Point) -> float:
+    def left_over(self, point: EvaluatedState) -> float:
         """Sum of what rates at another point make of energies in a time step. Collective."""
         ahead = self._ahead(point.rates.f, point.rates.n)
         return energy(point.at, *split(ahead, self._state))
