@@ -54,6 +54,7 @@ napoleon_use_ivar = True
 html_theme = "furo"
 html_title = f"fvqp {release}"
 html_static_path = ["_static"]
+html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sphinx = False
 html_show_copyright = False

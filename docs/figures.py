@@ -9,6 +9,7 @@ computes what is not in DIR yet (default: ``out``, as ``make demo``), goes on wh
 from __future__ import annotations
 
 import argparse
+import contextlib
 import shutil
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -146,6 +147,19 @@ def curve(name: str, folder: Path, picture: Path) -> None:
     shutil.move(drawn, picture)
 
 
+def front(folder: Path, picture: Path) -> None:
+    """The figure that the code on the first page of the site draws."""
+    code = (
+        (ROOT / "docs" / "index.md")
+        .read_text(encoding="utf-8")
+        .partition("```python\n")[2]
+        .partition("```")[0]
+    )
+    with contextlib.chdir(ROOT):
+        exec(compile(code, "docs/index.md", "exec"), {})
+        shutil.move("out/wire/g_ss.png", picture)
+
+
 def film(folder: Path, picture: Path) -> None:
     """Energy mode and charge imbalance of the film at its largest bias, as ParaView would show them."""
     result("ryan2026/wire_film", folder)
@@ -272,6 +286,7 @@ def sign(folder: Path, picture: Path) -> None:
 
 PICTURES: dict[str, Callable[[Path, Path], None]] = {
     **{name: partial(curve, name) for name in CURVES},
+    "front": front,
     "film": film,
     "absorber_3d": absorber,
     "sign": sign,
