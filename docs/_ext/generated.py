@@ -1,8 +1,13 @@
-"""Directives that write reference pages from the program itself, so that they cannot go stale.
+"""Tables of the reference pages, made from the program itself.
 
-``{case-table} usadel.schema.JunctionTable`` lists the keys of a table of the case file with type, default and
-meaning; lines ``key: meaning`` in its body add what the schema does not say. A key without a meaning is a
-warning, and so an error of the build. ``{command-help} mesh info`` shows the help of a command.
+    python docs/_ext/generated.py
+
+writes them into the pages of ``docs/reference``. A table follows a comment that says what it shows:
+``<!-- case-table usadel.schema.JunctionTable`` the keys of a table of the case file with type, default and
+meaning, ``<!-- result-names`` the variables of ``results.nc``. Further lines ``key: meaning`` in the comment
+add what the schema does not say.
+
+The directive ``{command-help} mesh info`` shows the help of a command on the site.
 """
 
 from __future__ import annotations
@@ -14,10 +19,10 @@ import re
 import types
 import typing
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from docutils import nodes
-from docutils.statemachine import StringList
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 from sphinx.application import Sphinx
@@ -45,6 +50,7 @@ QUANTITIES = {
     "1/s": ("rate", "1 Hz"),
     "m/s": ("speed", "5 km/s"),
     "J/m^3": ("energy by volume", "1 eV/um^3"),
+    "W": ("power", "1 pW"),
     "W/m^3": ("power by volume", "2 aW/um^3"),
     "1/J/m^3": ("density of states", "1.74e10 1/eV/um^3"),
     "m^3": ("volume", "0.001 um^3"),
@@ -63,6 +69,13 @@ OWN = {
     Transmission: 'number, or a table: `{ energies = ["0 eV", "2 Delta0"], shares = [0, 1] }`, '
     '`{ file = "transmission.csv" }`',
 }
+PAGES = Path(__file__).parents[1] / "reference"
+END = "<!-- end of table -->"
+BLOCK = re.compile(
+    r"(?P<head><!-- (?P<command>case-table|result-names)(?: (?P<argument>\S+))?(?P<additions>.*?)\s*-->)"
+    rf"\n.*?{END}",
+    re.DOTALL,
+)
 PLAIN = {str: "text", bool: "true or false", int: "whole number", float: "number"}
 
 
@@ -131,7 +144,7 @@ def default(field: Any) -> str:
 
 
 def tables() -> set[str]:
-    """Every table of the schemas of all models, as ``{case-table}`` names it; not what others extend."""
+    """Every table of the schemas of all models, as ``case-table`` names it; not what others extend."""
     modules = [import_module(schema(model).__module__) for model in MODELS]
     found = [value for module in modules for value in vars(module).values()]
     own = {table for table in found if isinstance(table, type) and issubclass(table, Table)} - {Case, Table}
@@ -140,48 +153,63 @@ def tables() -> set[str]:
     return {f"{table.__module__.removeprefix('fvqp.case.')}.{table.__name__}" for table in own}
 
 
-class CaseTable(SphinxDirective):
-    """Keys of a table of the case file."""
+def case_table(name: str, additions: str = "") -> list[str]:
+    """Return the keys of a table of the case file as lines of Markdown.
 
-    required_arguments = 1
-    has_content = True
+    `name` is that of the class in `fvqp.case`; `additions` has lines ``key: meaning`` with what the schema
+    does not say. ``ValueError`` for a key without a meaning and for additions to keys that there are not.
+    """
+    module, _, cls = name.rpartition(".")
+    table: type[BaseModel] = vars(import_module(f"fvqp.case.{module}"))[cls]
+    if issubclass(table, Case) and table.HAS_PROCESSES:
+        table = with_processes(table)
+    documented: dict[str, list[str]] = {}
+    for of in table.__mro__:
+        if issubclass(of, BaseModel) and of is not BaseModel:
+            found = ModuleAnalyzer.for_module(of.__module__).find_attr_docs()
+            own = {key: said for (owner, key), said in found.items() if owner == of.__name__}
+            documented = own | documented
+    added = dict(line.split(": ", 1) for line in additions.splitlines() if ": " in line)
+    lines = [f"({label(table)})=", "", "| key | takes | default | meaning |", "|---|---|---|---|"]
+    for name, field in table.model_fields.items():
+        key = field.alias or name
+        said = " ".join(documented.get(name, [field.description or ""])).replace("``", "`").strip()
+        said = re.sub(r":\w+:`", "`", said)
+        meaning = " ".join(part for part in (said, added.pop(key, "")) if part)
+        if not meaning:
+            raise ValueError(f"{table.__name__}.{key} has no meaning: give it a docstring in the schema")
+        annotation = typing.Annotated[(field.annotation, *field.metadata)] if field.metadata else (
+            field.annotation
+        )  # fmt: skip
+        cells = (f"`{key}`", kind(annotation), default(field), meaning)
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    if added:
+        raise ValueError(f"{table.__name__} has no key {', '.join(added)}")
+    return lines
 
-    def run(self) -> list[nodes.Node]:
-        module, _, name = self.arguments[0].rpartition(".")
-        table: type[BaseModel] = vars(import_module(f"fvqp.case.{module}"))[name]
-        if issubclass(table, Case) and table.HAS_PROCESSES:
-            table = with_processes(table)
-        documented: dict[str, list[str]] = {}
-        for of in table.__mro__:
-            if issubclass(of, BaseModel) and of is not BaseModel:
-                found = ModuleAnalyzer.for_module(of.__module__).find_attr_docs()
-                own = {key: said for (owner, key), said in found.items() if owner == of.__name__}
-                documented = own | documented
-        added = dict(line.split(": ", 1) for line in self.content if ": " in line)
-        lines = [f"({label(table)})=", "", "| key | takes | default | meaning |", "|---|---|---|---|"]
-        for name, field in table.model_fields.items():
-            key = field.alias or name
-            said = " ".join(documented.get(name, [field.description or ""])).replace("``", "`").strip()
-            said = re.sub(r":\w+:`", "`", said)
-            meaning = " ".join(part for part in (said, added.pop(key, "")) if part)
-            if not meaning:
-                raise self.severe(f"{table.__name__}.{key} has no meaning: give it a docstring in the schema")
-            annotation = typing.Annotated[(field.annotation, *field.metadata)] if field.metadata else (
-                field.annotation
-            )  # fmt: skip
-            cells = (f"`{key}`", kind(annotation), default(field), meaning)
-            lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-        if added:
-            raise self.severe(f"{table.__name__} has no key {', '.join(added)}")
-        return parsed(self, lines)
+
+def result_table() -> list[str]:
+    """Return the names of variables in results.nc as lines of Markdown."""
+    rows = [f"| `{name}` | {q.units} | {q.long_name} |" for name, q in result_names().items()]
+    return ["| name | units | meaning |", "|---|---|---|", *rows]
 
 
-class ResultNames(SphinxDirective):
-    """Names of variables in results.nc."""
+def up_to_date(text: str) -> str:
+    """Return a page with its tables as the program has them now."""
 
-    def run(self) -> list[nodes.Node]:
-        rows = [f"| `{name}` | {q.units} | {q.long_name} |" for name, q in result_names().items()]
-        return parsed(self, ["| name | units | meaning |", "|---|---|---|", *rows])
+    def table(block: re.Match[str]) -> str:
+        command, argument, additions = block["command"], block["argument"], block["additions"]
+        lines = case_table(argument, additions) if command == "case-table" else result_table()
+        return "\n".join([block["head"], "", *lines, "", END])
+
+    return BLOCK.sub(table, text)
+
+
+def main() -> None:
+    """Write the tables of all reference pages."""
+    for page in sorted(PAGES.glob("*.md")):
+        text = page.read_text(encoding="utf-8")
+        page.write_text(up_to_date(text), encoding="utf-8")
 
 
 class CommandHelp(SphinxDirective):
@@ -206,15 +234,10 @@ def commands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentPars
     return {}
 
 
-def parsed(directive: SphinxDirective, lines: list[str]) -> list[nodes.Node]:
-    """Markdown as nodes."""
-    node = nodes.container()
-    directive.state.nested_parse(StringList(lines, directive.get_source_info()[0]), 0, node)
-    return node.children
-
-
 def setup(app: Sphinx) -> dict[str, bool]:
-    app.add_directive("case-table", CaseTable)
     app.add_directive("command-help", CommandHelp)
-    app.add_directive("result-names", ResultNames)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+if __name__ == "__main__":
+    main()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import subprocess
@@ -98,11 +99,19 @@ def test_every_table_and_command_has_its_place():
         sys.path.pop(0)
     page = "".join(page.read_text() for page in (DOCS / "reference").glob("case*.md"))
     for table in tables():
-        assert f"{{case-table}} {table}\n" in page
+        assert re.search(rf"<!-- case-table {table}\s", page), table
     page = (DOCS / "reference" / "command-line.md").read_text()
     for command, parser in subcommands(cli._parser()).items():
         for full in [f"{command} {inner}" for inner in subcommands(parser)] or [command]:
             assert f"{{command-help}} {full}\n" in page
+
+
+@pytest.mark.parametrize("page", sorted((DOCS / "reference").glob("*.md")), ids=name)
+def test_tables_of_the_reference_are_up_to_date(page, monkeypatch):
+    monkeypatch.syspath_prepend(str(DOCS / "_ext"))
+    generated = importlib.import_module("generated")
+    text = page.read_text()
+    assert generated.up_to_date(text) == text, "run `python docs/_ext/generated.py`"
 
 
 def test_tests_that_pages_name_exist():
