@@ -78,6 +78,16 @@ CURVES = {
     "films_on_crystal": ("devices/films_on_crystal", "regions"),
     "qubit_chip": ("devices/qubit_chip", "regions"),
     "mkid": ("devices/mkid", "resonator"),
+    "cascade": ("kozorezov2000/cascade", "efficiency"),
+    "decay": ("rothwarf1967/decay", "inverse_density"),
+    "cluster_distribution": ("meyer2020/distribution", "distribution"),
+    "cluster_phases": ("meyer2020/phase_diagram", "phase_diagram"),
+    "cluster_relaxation": ("meyer2020/relaxation", "evolution"),
+    "localized_film": ("bespalov2016/film", "localized"),
+    "localized_concentration": ("bespalov2016/concentration", "concentration"),
+    "normal_wire": ("proximity/normal_wire", "fields"),
+    "two_steps": ("nagaev1995/two_steps", "fields"),
+    "side_arm": ("networks/side_arm", "g_ss"),
 }
 """Picture → case and kind of figure."""
 COARSE = ['mesh.file="../../meshes/ryan_wire/line_coarse.msh"']
