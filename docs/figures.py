@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pyvista
+from matplotlib import pyplot
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
@@ -167,7 +168,8 @@ def front(folder: Path, picture: Path) -> None:
     )
     with contextlib.chdir(ROOT):
         exec(compile(code, "docs/index.md", "exec"), {})
-        shutil.move("out/wire/g_ss.png", picture)
+    pyplot.savefig(picture)
+    pyplot.close()
 
 
 def film(folder: Path, picture: Path) -> None:
