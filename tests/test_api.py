@@ -130,6 +130,9 @@ def test_text_quantities_and_numbers_are_the_same() -> None:
     assert Reservoir("N", ("left",), "24 mK", gap="0 eV", voltage="1 uV").voltage == 1e-6
     assert Lead("1 um^3", "2 nW/um^3/K^5", "10 ohm").coupling == pytest.approx(2e9)
     assert Point("0.3 mV").V_inj == pytest.approx(3e-4) and Point().V_det == 0.0
+    drive = Supercurrent("left", "right", "current", ("10 uA", -2e-6))  # type: ignore[arg-type]
+    assert drive.values == pytest.approx((1e-5, -2e-6), rel=1e-15)
+    assert Supercurrent("left", "right", "phase_gradient", (0.1, 0)).values == (0.1, 0.0)
     own = Material("mine", gap="180 ueV", diffusivity="50 cm^2/s")
     assert own.gap == pytest.approx(180e-6 * 1.602176634e-19) and own.diffusivity == 5e-3
 
@@ -153,6 +156,14 @@ def test_text_quantities_and_numbers_are_the_same() -> None:
         (
             lambda: Reservoir("end", "left", "24 mK"),  # type: ignore[arg-type]
             "Reservoir.on: expected a tuple of boundaries, as ('left',)",
+        ),
+        (
+            lambda: Supercurrent("left", "right", "current", (1e-5, "1 mV")),  # type: ignore[arg-type]
+            'Supercurrent.values[1]: expected a current such as "10 uA", got "1 mV", which is a voltage',
+        ),
+        (
+            lambda: Supercurrent("left", "right", "flow", (0.1,)),  # type: ignore[arg-type]
+            'Supercurrent.kind: expected "phase_gradient" or "current", got "flow"',
         ),
         (lambda: Point("1 mA"), 'Point.V_inj: expected a voltage such as "0.4 mV"'),
         (

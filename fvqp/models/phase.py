@@ -10,13 +10,14 @@ import numpy as np
 from mpi4py import MPI
 from scipy import constants
 
-from fvqp.errors import CaseError, ConvergenceError
+from fvqp.errors import CaseError, ConvergenceError, shown
 from fvqp.models.device import Device
 from fvqp.models.linear import TransportSolver
 from fvqp.transport.operator import Operator, Transport
 from fvqp.transport.operator_tables import Coefficients
 from fvqp.transport.terminals import Terminal
 from fvqp.typing import Floats
+from fvqp.units import in_unit
 
 #: Superfluid density of a normal metal, over the largest one: no current, but a phase that is defined.
 NORMAL = 1e-10
@@ -30,8 +31,12 @@ class Supercurrent:
         source, drain: boundaries between which the phase differs (the phase grows from source to drain).
         kind: ``phase_gradient`` prescribes the mean ``ξ|∇φ|`` over ``region``; ``current`` the total in
             ampere.
-        values: the sweep; a negative value reverses the direction.
+        values: the sweep; a negative value reverses the direction. Text with a unit, such as ``"10 uA"``, is
+            taken for a current.
         region: where the mean is taken; None for the whole device.
+
+    Raises:
+        CaseError: another kind, or values that are no currents.
     """
 
     source: str
@@ -39,6 +44,20 @@ class Supercurrent:
     kind: Literal["phase_gradient", "current"]
     values: tuple[float, ...]
     region: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("phase_gradient", "current"):
+            raise CaseError(
+                f'Supercurrent.kind: expected "phase_gradient" or "current", got {shown(self.kind)}'
+            )
+        unit = "A" if self.kind == "current" else "1"
+        found = []
+        for number, value in enumerate(self.values):
+            try:
+                found.append(in_unit(value, unit))
+            except CaseError as error:
+                raise CaseError(f"Supercurrent.values[{number}]: {error}") from None
+        object.__setattr__(self, "values", tuple(found))
 
 
 @dataclass(frozen=True)
