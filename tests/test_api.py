@@ -101,6 +101,10 @@ def test_names_are_completed() -> None:
 
 def test_a_wheel_holds_what_is_no_module(tmp_path: Path) -> None:
     wheel = pytest.importorskip("hatchling.builders.wheel", reason="pip install hatchling")
+    (linked,) = wheel.WheelBuilder(str(ROOT)).build(directory=str(tmp_path), versions=["editable"])
+    with zipfile.ZipFile(linked) as archive:
+        # A folder of that name beside other packages would stand in front of the checkout.
+        assert not [name for name in archive.namelist() if name.startswith("fvqp/")]
     (built,) = wheel.WheelBuilder(str(ROOT)).build(directory=str(tmp_path), versions=["standard"])
     with zipfile.ZipFile(built) as archive:
         names = set(archive.namelist())
