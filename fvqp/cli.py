@@ -14,11 +14,13 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
 from fvqp.errors import EXIT_CODE, CaseError, CaseMistakes, FvqpError, shown
 from fvqp.terminal import Ranks, TerminalLog, say
+from fvqp.threads import ranks_from_environment
 
 #: Bytes of the name of a file, and characters of a whole path, that Linux and its file systems take.
 MAX_NAME, MAX_PATH = 255, 4000
@@ -362,8 +364,6 @@ def _mesh_info(arguments: argparse.Namespace, petsc: list[str]) -> None:
 
 
 def _mesh_plot(arguments: argparse.Namespace, petsc: list[str]) -> None:
-    from pathlib import Path
-
     from fvqp.mesh import tools
 
     output = arguments.output or Path(arguments.file).with_suffix(".png").name
@@ -424,7 +424,7 @@ def _examples(arguments: argparse.Namespace, petsc: list[str]) -> None:
     if arguments.copy:
         if arguments.name is None:
             raise CaseError("--copy: name the example to copy, such as fig10")
-        for file in examples.copy_example(arguments.name, arguments.copy):
+        for file in _written(lambda: examples.copy_example(arguments.name, arguments.copy)):
             say(str(file))
         return
     if arguments.name is None:
@@ -440,10 +440,21 @@ def _new(arguments: argparse.Namespace, petsc: list[str]) -> None:
     if arguments.model is None:
         say(_columns([(name, one.time, one.title) for name, one in examples.templates().items()]))
         return
-    files = examples.new_case(arguments.model, arguments.to)
+    files = _written(lambda: examples.new_case(arguments.model, arguments.to))
     for file in files:
         say(str(file))
     say(f"next: fvqp run {files[0]}")
+
+
+def _written(write: Callable[[], list[Path]]) -> list[Path]:
+    """Files that rank 0 writes."""
+    if ranks_from_environment() == 1:
+        return write()
+    from mpi4py import MPI
+
+    from fvqp.parallel import run_on_root
+
+    return run_on_root(MPI.COMM_WORLD, write)
 
 
 def _columns(rows: Sequence[Sequence[str]]) -> str:
