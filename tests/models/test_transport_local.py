@@ -86,6 +86,23 @@ def test_eliminations_without_room_are_made_anew(monkeypatch: pytest.MonkeyPatch
         assert np.array_equal(other.f, found[0].f) and np.array_equal(other.n, found[0].n)
 
 
+def test_insulators_take_no_room_of_eliminations(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A film of two cells behind three of a crystal: there is room for two, and both are kept."""
+    mesh = shape_mesh("grid1d", nx=5, Lx=5e-6, comm=MPI.COMM_SELF)
+    film = Medium(ElectronPhonon(GRID, Coupling(1.8, 0.04)))
+    crystal = Medium(None, None, modes=np.ones(GRID.n_phonon))
+    f, n = (a * np.linspace(0.5, 1.0, 5)[:, None] for a in thermal(GRID, 0.3))
+    right = np.sin(np.arange(f.size)).reshape(f.shape) * f, 0.1 * n
+    alone = BoltzmannProblem(mesh, GRID, film)
+    expected = alone.at(alone.gap_at_rest).local.implicit(1.0, f, n)(*right)
+    monkeypatch.setattr(cell_solver, "MEMORY", 2 * cell_solver.EliminatedLU.kept(GRID.n, GRID.n_phonon))
+    problem = BoltzmannProblem(mesh, GRID, [(np.arange(3), crystal), (np.array([3, 4]), film)])
+    found = problem.at(problem.gap_at_rest).local.implicit(1.0, f, n)(*right)
+    assert len(problem.eliminations.missing) == 2 and not problem.eliminations.missing.any()
+    assert np.array_equal(found.f[3:], expected.f[3:]) and np.array_equal(found.n[3:], expected.n[3:])
+    assert np.array_equal(found.n[:3], right[1][:3])
+
+
 def test_threads_share_energies(three_threads: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Streaming on three threads is streaming on one."""
     monkeypatch.setattr(fvqp.transport.streaming, "_WORTH_A_THREAD", 1)

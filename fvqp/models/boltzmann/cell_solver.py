@@ -17,7 +17,7 @@ from fvqp.memory import give_back
 from fvqp.models.boltzmann.state import Local
 from fvqp.solvers.elimination import Arrow, EliminatedLU, EliminatedX
 from fvqp.threads import share
-from fvqp.typing import Floats, Ints
+from fvqp.typing import Bools, Floats, Ints
 
 #: Bytes that the eliminated Jacobians of a rank may take; beyond, they are made anew for every solve.
 MEMORY = 1 << 31
@@ -34,13 +34,19 @@ class Eliminations:
 
     Which cell is eliminated again depends on that cell alone, so that results do not depend on the ranks.
 
+    Args:
+        colliding: ``(n_owned,)`` true in cells with collisions; others need no elimination.
+        grid: energies.
+
     Attributes:
-        kept: of the first cells, as many as there is room for; None before there are any.
-        missing: ``(cells,)`` true where no elimination serves.
+        row: ``(n_owned,)`` number of a cell among those with collisions.
+        kept: of the first of these cells, as many as there is room for; None before there are any.
+        missing: ``(cells with collisions,)`` true where no elimination serves.
         length: that a cell was, or is to be, eliminated for.
     """
 
-    def __init__(self, cells: int, grid: EnergyAxis) -> None:
+    def __init__(self, colliding: Bools, grid: EnergyAxis) -> None:
+        self.row, cells = np.cumsum(colliding) - 1, int(colliding.sum())
         self.kept: EliminatedLU | EliminatedX | None = None
         self.missing = np.ones(cells, dtype=bool)
         self.length = np.ones(cells)
@@ -56,6 +62,7 @@ class Eliminations:
             give_back()
             cells = min(len(self.missing), self.room(kind))
             self.kept = kind(cells, self._grid.n, self._grid.n_phonon)
+        at = self.row[at]
         was = self.length[at]
         serves = (length <= SIMILAR_STEP * was) & (was <= SIMILAR_STEP * length)
         for old, now, held in zip(self._inelastic, inelastic, energy, strict=True):
@@ -112,6 +119,7 @@ class CellSolver:
         """
         self._leaving = leaving
         self._within, self._bin_weights, self._at, self._length = within, bin_weights, at, length
+        self._rows = eliminations.row[at]
         self._state, self._own, self._weight, self._energies = state, own, weight, energies
         self._eliminations, self._drives = eliminations, drives
         self._driving = {row: drive.at(bin_weights, *state) for row, drive in drives.items()}
@@ -138,7 +146,7 @@ class CellSolver:
             x_f = right_f / (1.0 - length * self._sum(0, right_f))
             x_n = right_n / (1.0 - length * self._sum(1, right_n))
         else:
-            right = np.concatenate([right_f, right_n], axis=1) / self._eliminations.length[at, None]
+            right = np.concatenate([right_f, right_n], axis=1) / self._eliminations.length[self._rows, None]
             x = np.empty_like(right)
             self._eliminated(EliminatedLU, EliminatedLU.solve, right, x)
             x_f, x_n = x[:, :bins], x[:, bins:]
@@ -185,7 +193,7 @@ class CellSolver:
         if not self._within:
             f[self._at] = right / (1.0 - self._length * self._sum(0, right))
             return
-        right /= self._eliminations.length[self._at, None]
+        right /= self._eliminations.length[self._rows, None]
         out = np.empty_like(right), np.empty_like(self._state.n)
         self._eliminated(EliminatedX, EliminatedX.solve, right, *out)
         f[self._at], n[self._at] = out
@@ -202,13 +210,13 @@ class CellSolver:
         """
         every, kept = self._eliminations, self._eliminations.kept
         assert isinstance(kept, kind)
-        last = int(np.searchsorted(self._at, every.room(kind)))
-        missing = np.flatnonzero(every.missing[self._at[:last]])
+        last = int(np.searchsorted(self._rows, every.room(kind)))
+        missing = np.flatnonzero(every.missing[self._rows[:last]])
         share(self._make, len(missing), kept, missing, block=TOGETHER)
-        every.missing[self._at[missing]] = False
+        every.missing[self._rows[missing]] = False
 
         def on(start: int, stop: int) -> None:
-            use(kept, self._at[start:stop], *(a[start:stop] for a in arrays))
+            use(kept, self._rows[start:stop], *(a[start:stop] for a in arrays))
 
         def anew(start: int, stop: int) -> None:
             rows = np.arange(last + start, last + stop)
@@ -217,11 +225,11 @@ class CellSolver:
             use(lu, np.arange(len(rows)), *(a[rows[0] : rows[-1] + 1] for a in arrays))
 
         share(on, last, least=TOGETHER)
-        share(anew, len(self._at) - last, block=TOGETHER)
+        share(anew, len(self._rows) - last, block=TOGETHER)
 
     def _make(self, start: int, stop: int, kept: EliminatedLU | EliminatedX, missing: Ints) -> None:
         rows = missing[start:stop]
-        self._factor(kept, self._at[rows], rows)
+        self._factor(kept, self._rows[rows], rows)
 
     def _factor(self, lu: EliminatedLU | EliminatedX, to: Ints, rows: Ints) -> None:
         """Eliminate rows of this medium, as points ``to`` of ``lu``."""
@@ -233,7 +241,7 @@ class CellSolver:
         for own in self._own.values():
             np.einsum("cii->ci", blocks.xx)[...] += own.f[rows]
             blocks.zz[...] += own.n[rows]
-        shift = 1.0 / self._eliminations.length[self._at[rows]]
+        shift = 1.0 / self._eliminations.length[self._rows[rows]]
         if isinstance(lu, EliminatedLU):
             lu.factor(to, blocks, shift)
         else:

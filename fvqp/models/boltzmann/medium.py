@@ -140,6 +140,11 @@ class Filled:
         return self.medium.gap is not None
 
     @property
+    def collides(self) -> bool:
+        """True if quasiparticles and phonons change one another."""
+        return self.medium.collisions is not None or self.medium.localization is not None
+
+    @property
     def splits_phonons(self) -> bool:
         """True if phonon modes are split at 2Δ."""
         if self.self_consistent is not None:

@@ -73,7 +73,10 @@ class BoltzmannProblem:
                 "splits_phonons=False, or phonons that do not move"
             )
         self.external_processes = external_processes(self.media)
-        self.eliminations = Eliminations(body.n_owned, grid)
+        colliding = np.zeros(body.n_owned, dtype=bool)
+        for one in self.media:
+            colliding[one.owned] = one.collides
+        self.eliminations = Eliminations(colliding, grid)
         self._gap = np.empty(body.n_owned)
         for one in self.media:
             self._gap[one.owned] = one.initial_gap()[: len(one.owned)]
