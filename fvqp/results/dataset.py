@@ -358,6 +358,12 @@ class SweepDataset:
         for name, variable in earlier.data_vars.items():
             if variable.dims[: len(self.sweep_dims)] != self.sweep_dims:
                 continue
+            for dim, size in variable.sizes.items():
+                if dim in self.dataset.coords and size != (needed := self.dataset.sizes[dim]):
+                    raise CheckpointError(
+                        f"results.nc: {name} has {size} values of {dim}, this program makes {needed}; "
+                        "choose another folder"
+                    )
             if variable.nbytes < LARGE:
                 self.dataset[name] = (variable.dims, variable.values.copy(), variable.attrs)
                 continue

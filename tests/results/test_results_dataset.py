@@ -64,6 +64,11 @@ def test_taking_over_loses_nothing(sweep):
     shorter = SweepDataset({"supercurrent": [0.0], "V_det": [0.0], "V_inj": [0.0]})
     with pytest.raises(CheckpointError, match="sweep"):
         shorter.take_over(sweep.dataset, done)
+    coarse = SweepDataset({"V_inj": [0.0, 1e-3]}, {"energy": (("energy",), [1.0, 2.0])})
+    finer = SweepDataset({"V_inj": [0.0, 1e-3]}, {"energy": (("energy",), [1.0, 1.5, 2.0])})
+    finer.define("f_L", ("energy",))
+    with pytest.raises(CheckpointError, match="f_L has 3 values of energy, this program makes 2; choose"):
+        coarse.take_over(finer.dataset, finer.completed)
 
 
 def test_what_a_file_has_beside_is_there_when_it_is_gone(tmp_path):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -28,10 +28,10 @@ from fvqp.errors import CaseError, MeshError
 from fvqp.materials import Material
 from fvqp.mesh import Mesh, shape_mesh
 from fvqp.mesh.periodic import identified
-from fvqp.models.boltzmann import BoltzmannProblem, State
+from fvqp.models.boltzmann import BoltzmannProblem, Immobile, State
 from fvqp.models.boltzmann.steady import SteadySolver
 from fvqp.transport.radial import Shells
-from fvqp.typing import Ints
+from fvqp.typing import Bools, Floats, Ints
 
 
 @dataclass(frozen=True)
@@ -102,17 +102,23 @@ def build_setup(
         raise case.naming(error) from None
     space, mesh = _space(case, comm)
     warn_of_sizes(mesh, None, case.source)
+    phonons_alone = comm.allreduce(bool(_insulating(case, mesh).all()), MPI.LAND)
+    if phonons_alone:
+        grid = _without_quasiparticles(grid)
     try:
         if size is None:
             assert not isinstance(space, Shells)
             most = int(comm.allreduce(mesh.n_owned, MPI.MAX))
-            size = sizes(case, grid, mesh.n_global, most, geometry_of(space))
+            colliding = int(comm.allreduce(int((~_insulating(case, mesh)).sum()), MPI.MAX))
+            size = sizes(case, grid, mesh.n_global, most, geometry_of(space), colliding)
             size.require(comm, out)
         cross_section = case.cross_section.measure(mesh.lengths)
         builder = CaseMedia(case, units, reference, own, grid, mesh, cross_section)
         media = builder.media()
         moving, sounding = (motion(case, name, space, builder) for name in ("quasiparticles", "phonons"))
-        problem = BoltzmannProblem(space, grid, media, quasiparticles=moving, phonons=sounding)
+        problem = BoltzmannProblem(
+            space, grid, media, quasiparticles=Immobile() if phonons_alone else moving, phonons=sounding
+        )
     except (CaseError, MeshError) as error:
         raise case.naming(error) from None
     warn_of_processes(case, units)
@@ -151,6 +157,12 @@ def _axis(case: TransportCase, units: Units, reference: Substance, own: dict[str
     return spaced_axis(case.energies, case.source, limits, below=below)
 
 
+def _without_quasiparticles(grid: EnergyAxis) -> EnergyAxis:
+    """Return the axis with its phonon energies and no more bins than it must have, the last two."""
+    first = grid.first + grid.n - 2 if grid.is_uniform else grid.first
+    return replace(grid, edges=grid.edges[-3:], first=first)
+
+
 def _space(case: TransportCase, comm: MPI.Comm) -> tuple[Mesh | Shells, Mesh]:
     """Return the space in which particles move, and the mesh of the results."""
     if case.body is not None:
@@ -185,6 +197,15 @@ def _space(case: TransportCase, comm: MPI.Comm) -> tuple[Mesh | Shells, Mesh]:
         for number, interface in enumerate(getattr(case, name).interfaces):
             require_touching(mesh, f"{case.source}: {name}.interfaces[{number}]", interface.between)
     return mesh, mesh
+
+
+def _insulating(case: TransportCase, mesh: Mesh) -> Bools:
+    """Return the owned cells of insulators, ``(n_owned,)``."""
+    out = np.zeros(mesh.n_cells, dtype=bool)
+    for name, region in case.regions.items():
+        if region.insulator:
+            out[mesh.regions[name]] = True
+    return out[: mesh.n_owned]
 
 
 def _places(case: TransportCase) -> Iterator[tuple[str, str, Iterable[str]]]:
@@ -230,14 +251,13 @@ def _initial(
         key = f"{case.source}: initial.pulses[{number}]"
         phonons = pulse.of == "phonons"
         points = grid.phonon_energies if phonons else grid.energies
-        shape = pulse_shape(pulse.centre, pulse.width, units.energy, points, key)
         inside = media.inside(pulse)
         profile = media.around(pulse)[: mesh.n_owned] * inside
         weight = local.weight_n if phonons else local.mobile
+        _require_excited(mesh, inside * weight.sum(axis=1), key)
+        shape = pulse_shape(pulse.centre, pulse.width, units.energy, points, key)
         of_cell = weight @ (shape * points)
-        there = inside * of_cell > 0.0
-        if not mesh.comm.allreduce(bool(there.any()), MPI.LOR):
-            raise CaseError(f"{key}: there is nothing to be excited in its place")
+        there = _require_excited(mesh, inside * of_cell, key)
         media.require_near(pulse, there, key)
         energy = float(mesh.comm.allreduce(float(profile @ of_cell)))
         peak = pulse.peak
@@ -260,3 +280,11 @@ def _initial(
             if most > 1.0:
                 raise CaseError(f"{key}: raises the occupation to {most:.4g}; it cannot exceed 1")
     return problem.state(f, n, state.gap)
+
+
+def _require_excited(mesh: Mesh, amount: Floats, key: str) -> Bools:
+    """Return the owned cells where there is any of a pulse; `CaseError` if there are none. Collective."""
+    there = amount > 0.0
+    if not mesh.comm.allreduce(bool(there.any()), MPI.LOR):
+        raise CaseError(f"{key}: there is nothing to be excited in its place")
+    return np.asarray(there)

@@ -126,13 +126,21 @@ def cells(case: TransportCase) -> tuple[int, int | str] | None:
     return ceil(prod(count for _, count in shape.counts()) - 1e-6), "revolved" if revolved else made.dim
 
 
-def sizes(case: TransportCase, grid: EnergyAxis, total: int, most: int, geometry: int | str) -> Sizes:
+def sizes(
+    case: TransportCase,
+    grid: EnergyAxis,
+    total: int,
+    most: int,
+    geometry: int | str,
+    colliding: int | None = None,
+) -> Sizes:
     """Return sizes of a case; nothing of this size is made yet.
 
     Args:
         case, grid: as named.
         total, most: cells of all ranks, and of the one that has most.
         geometry: see `moving.directions`.
+        colliding: most cells of a rank that are no insulators; None if the mesh is not known.
     """
     names = ("quasiparticles", "phonons")
     sets = [directions(case, name, geometry) for name in names]
@@ -142,9 +150,9 @@ def sizes(case: TransportCase, grid: EnergyAxis, total: int, most: int, geometry
     counts = tuple(1 if one is None else one.count for one in sets)
     per_cell = counts[0] * grid.n + counts[1] * grid.n_phonon
     # with collisions there is a Jacobian in every cell, or what of it preconditions the whole one
+    eliminated = case.collisions.inelastic * (most if colliding is None else colliding)
     full, alone = (
-        min(case.collisions.inelastic * most * kind.kept(grid.n, grid.n_phonon), MEMORY)
-        for kind in (EliminatedLU, EliminatedX)
+        min(eliminated * kind.kept(grid.n, grid.n_phonon), MEMORY) for kind in (EliminatedLU, EliminatedX)
     )
     vector = 8.0 * most * per_cell
     least = most * OF_CELL + vector * (COPIES + OF_METHOD[method] + RECORDED)
