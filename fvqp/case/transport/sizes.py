@@ -11,6 +11,7 @@ from pathlib import Path
 from mpi4py import MPI
 
 from fvqp.case.evolution import number_of_times
+from fvqp.case.process import given_processes
 from fvqp.case.transport.moving import directions
 from fvqp.case.transport.schema import TransportCase
 from fvqp.energy import EnergyAxis
@@ -161,7 +162,8 @@ def sizes(
     times = 1 if case.evolution is None else number_of_times(case.evolution)
     numbers = STORED + (case.localization is not None)
     numbers += (grid.n + grid.n_phonon) * case.output.occupations
-    results = 8.0 * times * (total * numbers + grid.n + 2 * grid.n_phonon)
+    spectra = grid.n + 2 * grid.n_phonon + _places(case) * (grid.n + grid.n_phonon)
+    results = 8.0 * times * (total * numbers + spectra)
     return Sizes(
         (counts[0], counts[1]),
         per_cell,
@@ -171,6 +173,19 @@ def sizes(
         results,
         _advice(case),
     )
+
+
+def _places(case: TransportCase) -> int:
+    """Return the number of walls, losses and interfaces at which particles are counted by energy."""
+    if case.evolution is None:
+        return 0
+    walls, interfaces = set(), set()
+    for species in (case.quasiparticles, case.phonons):
+        walls |= {name for name, wall in species.walls.items() if wall.passes}
+        interfaces |= {frozenset(one.between) for one in species.interfaces}
+    escapes = case.phonons.escape is not None or case.phonons.model == "bath"
+    escapes = escapes or any(region.escape is not None for region in case.regions.values())
+    return len(walls) + len(interfaces) + escapes + sum(one.sink for _, one in given_processes(case))
 
 
 def _advice(case: TransportCase) -> tuple[str, str]:

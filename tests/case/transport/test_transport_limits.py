@@ -75,7 +75,7 @@ def test_results_beyond_the_disk(said: Said, monkeypatch: pytest.MonkeyPatch) ->
     code, text = said(FILM, {"evolution.points_per_decade": 10_000})
     assert code == 2
     assert text.startswith(
-        "case.toml: results of all times take 0.0704 GiB of disk in . while they are written, "
+        "case.toml: results of all times take 0.0932 GiB of disk in . while they are written, "
     )
     assert text.endswith(" GiB are left; make evolution.points_per_decade smaller")
     code, text = said(FILM, {"evolution.points_per_decade": 1000, "output": {"occupations": True}})
@@ -95,7 +95,7 @@ def test_results_beyond_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     data = copy.deepcopy(FILM)
     data["evolution"]["points_per_decade"] = 10_000
     with pytest.raises(
-        CaseError, match=r"take 0\.0235 GiB on rank 0, beside .* give a results folder, which "
+        CaseError, match=r"take 0\.0311 GiB on rank 0, beside .* give a results folder, which "
     ):
         fvqp.run(data)
 
