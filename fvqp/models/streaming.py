@@ -21,7 +21,7 @@ from fvqp.typing import Floats
 #: Times that GMRES starts anew before giving up.
 CYCLES = 50
 #: Collisions a crossing of a cell below which the preconditioner treats it as one with that many.
-TRANSPARENT = 1e-3
+TRANSPARENT = 3e-2
 #: Relative error of gains and losses in floating point, a sum over directions included.
 ROUNDING = 16.0 * np.finfo(np.float64).eps
 
@@ -116,7 +116,13 @@ class StreamingSolver:
 
 
 class StreamingSystem:
-    """The system of a `StreamingSolver` at given rates."""
+    """The system of a `StreamingSolver` at given rates.
+
+    Attributes:
+        streaming: the operator.
+        accelerated: whether diffusion is part of what preconditions.
+        entered: what passes where there are no particles but those of baths, see `Streaming.rates`.
+    """
 
     def __init__(
         self, solver: StreamingSolver, removal: Floats, scattering: Floats, strong_preconditioner: bool
@@ -127,7 +133,8 @@ class StreamingSystem:
             strong_preconditioner,
         )
         streaming, layout = solver.streaming, solver.streaming.layout
-        self._streaming, n = streaming, layout.n_owned
+        self.streaming = streaming
+        n = layout.n_owned
         self._total = total = removal + scattering
         still = (streaming.g == 0.0) & (total == 0.0)
         if layout.comm.allreduce(bool(np.any(still)), MPI.LOR):
@@ -139,11 +146,13 @@ class StreamingSystem:
         scatters = layout.comm.allreduce(bool(np.any(scattering > 0.0)), MPI.LOR)
         self._opacity = streaming.opacity(scattering) if scatters else None
         self._inflow: Floats | None = None
+        self.entered: Floats | float = 0.0
         if streaming.has_baths:
             nothing = np.zeros((layout.n_cells, *self._shape[1:]))
-            self._inflow = streaming.rates(nothing, self._opacity)[0]
-        self._accelerated = scatters or (strong_preconditioner and streaming.returns)
-        if self._accelerated:
+            self._inflow, self.entered = streaming.rates(nothing, self._opacity)
+        self._swept = not scatters and not streaming.refracts
+        self.accelerated = scatters or (strong_preconditioner and streaming.returns)
+        if self.accelerated:
             # Diffusion has no meaning in transparent cells; it only must not be without bounds there.
             bounded = total.copy()
             np.maximum(bounded[:n], TRANSPARENT * streaming.crossing_rate(), out=bounded[:n])
@@ -158,26 +167,15 @@ class StreamingSystem:
         short time. A strong one leaves the means that the sweep does not account for, those of scattered
         and of returning particles, to diffusion, and sweeps what both leave in every direction once more.
         """
-        streaming, total = self._streaming, self._total[: self._shape[0]]
+        streaming, total = self.streaming, self._total[: self._shape[0]]
         z = streaming.sweep(np.ascontiguousarray(source), total)
-        if self._accelerated and not self._strong_preconditioner:
+        if self.accelerated and not self._strong_preconditioner:
             scattered = self._scattering[: self._shape[0]] * streaming.directions.mean(z)
             z += self._solver.diffusion.solve(streaming.capacity * scattered)[:, None, :]
-        elif self._accelerated:
-            mean = streaming.directions.mean(source - self._applied(z)[0])
-            z += self._solver.diffusion.solve(streaming.capacity * mean)[:, None, :]
-            z += streaming.sweep(source - self._applied(z)[0], total)
+        elif self.accelerated:
+            z += self.diffused(source - self.applied(z)[0])[:, None, :]
+            z += streaming.sweep(source - self.applied(z)[0], total)
         return z
-
-    def _applied(self, x: Floats) -> tuple[Floats, Floats]:
-        """Left-hand side without what baths send in, ``(n_owned, M, energy)``, and what passes."""
-        f = np.empty((self._streaming.layout.n_cells, *self._shape[1:]))
-        f[: len(x)] = x
-        self._streaming.layout.exchange(f)
-        left, passed = self._streaming.removed(f, self._total, self._scattering, self._opacity)
-        if self._inflow is not None:
-            left += self._inflow
-        return left, passed
 
     def solve(self, source: Floats, guess: Floats | None = None, *, reduction: float | None = None) -> Floats:
         """f, ``(n_cells, M, energy)``, ghosts included.
@@ -191,48 +189,127 @@ class StreamingSystem:
         Raises:
             ConvergenceError: the residual stays above the tolerance.
         """
-        solver, shape = self._solver, self._shape
-        layout, n = self._streaming.layout, shape[0]
-        own_total = self._total[:n, None, :]
-
-        def action(x: Floats) -> Floats:
-            left, solver.passed = self._applied(x.reshape(shape))
-            return left.reshape(x.shape)
-
-        def precondition(r: Floats) -> Floats:
-            return self.approximate(r.reshape(shape)).reshape(r.shape)
-
+        solver, n = self._solver, self._shape[0]
+        layout = self.streaming.layout
         rhs = source if self._inflow is None else source + self._inflow
-        x = np.zeros(shape) if guess is None else guess.copy()
-        residual = rhs - action(x)
-        tolerance = solver.tolerance if reduction is None else reduction
         size = self._norm(rhs)
-        if reduction is not None:
-            size = np.minimum(size, self._norm(residual))
+        tolerance = solver.tolerance if reduction is None else reduction
+        if reduction is not None and guess is not None:
+            size = np.minimum(size, self._norm(rhs - self.applied(guess)[0]))
         size[size == 0.0] = 1.0
+        unknowns = (_Returning if self._swept else _Occupations)(self, rhs, guess)
         solver.iterations = 0
         for _ in range(CYCLES):
+            x, residual, solver.passed = unknowns.solution()
             left = self._norm(residual)
-            limit = np.maximum(tolerance * size, ROUNDING * self._norm(own_total * x))
+            limit = np.maximum(tolerance * size, ROUNDING * self._norm(self._total[:n, None, :] * x[:n]))
             if np.all(left <= limit):
-                break
-            flat = residual.reshape(-1, shape[2])
-            d, iterations = batched_gmres(flat, left, 0.5 * limit, action, precondition, layout.comm)
+                return x
+            actions = unknowns.action, unknowns.precondition
+            d, iterations = batched_gmres(residual, left, 0.5 * limit, *actions, layout.comm)
             solver.iterations += iterations
-            x += d.reshape(shape)
-            residual = rhs - action(x)
-        else:
-            worst = int(np.argmax(left / limit))
-            raise ConvergenceError(
-                f"implicit streaming: energy {worst}: {solver.iterations} iterations leave a residual of "
-                f"{left[worst] / size[worst]:.3g} of the right-hand side"
-            )
-        f = np.empty((layout.n_cells, *shape[1:]))
-        f[:n] = x
+            unknowns.values += d
+        worst = int(np.argmax(left / limit))
+        raise ConvergenceError(
+            f"implicit streaming: energy {worst}: {solver.iterations} iterations leave a residual of "
+            f"{left[worst] / size[worst]:.3g} of the right-hand side"
+        )
+
+    # -- parts
+
+    def applied(self, x: Floats) -> tuple[Floats, Floats]:
+        """Left-hand side without what baths send in, ``(n_owned, M, energy)``, and what passes."""
+        left, passed = self.streaming.removed(self.extended(x), self._total, self._scattering, self._opacity)
+        if self._inflow is not None:
+            left += self._inflow
+        return left, passed
+
+    def extended(self, x: Floats) -> Floats:
+        """Owned rows with up-to-date ghosts."""
+        layout = self.streaming.layout
+        f = np.empty((layout.n_cells, *self._shape[1:]))
+        f[: layout.n_owned] = x
         layout.exchange(f)
         return f
 
+    def swept(self, q: Floats) -> Floats:
+        """Solution for a source ``(n_owned, M, energy)`` by one sweep, with ghosts."""
+        return self.extended(self.streaming.sweep(q, self._total[: self._shape[0]]))
+
+    def diffused(self, source: Floats) -> Floats:
+        """Mean occupations ``(n_owned, energy)`` to which a source ``(n_owned, M, energy)`` diffuses."""
+        streaming = self.streaming
+        return self._solver.diffusion.solve(streaming.capacity * streaming.directions.mean(source))
+
     def _norm(self, a: Floats) -> Floats:
-        squares = np.einsum("cme,cme->e", a, a)
-        self._streaming.layout.comm.Allreduce(MPI.IN_PLACE, squares)
+        """Norms ``(energy,)`` over all axes but the last one, on all ranks."""
+        rows = a.reshape(-1, a.shape[-1])
+        squares = np.einsum("ne,ne->e", rows, rows)
+        self.streaming.layout.comm.Allreduce(MPI.IN_PLACE, squares)
         return np.sqrt(squares)
+
+
+class _Occupations:
+    """Unknowns of GMRES where particles scatter or are refracted: all occupations.
+
+    Attributes:
+        values: ``(n_owned M, energy)``.
+    """
+
+    def __init__(self, system: StreamingSystem, rhs: Floats, guess: Floats | None) -> None:
+        self._system, self._rhs = system, rhs
+        self.values = np.zeros((rhs.shape[0] * rhs.shape[1], rhs.shape[2]))
+        if guess is not None:
+            self.values[:] = guess.reshape(self.values.shape)
+
+    def solution(self) -> tuple[Floats, Floats, Floats]:
+        """Occupations with ghosts, the residual, and what passes walls and interfaces."""
+        x = self.values.reshape(self._rhs.shape)
+        left, passed = self._system.applied(x)
+        return self._system.extended(x), (self._rhs - left).reshape(self.values.shape), passed
+
+    def action(self, x: Floats) -> Floats:
+        return self._system.applied(x.reshape(self._rhs.shape))[0].reshape(x.shape)
+
+    def precondition(self, r: Floats) -> Floats:
+        return self._system.approximate(r.reshape(self._rhs.shape)).reshape(r.shape)
+
+
+class _Returning:
+    """Unknowns of GMRES where nothing scatters: what sweeps leave out; one sweep makes occupations of it.
+
+    The residual is that of all equations: sweeps leave no other.
+
+    Attributes:
+        values: ``(rows, energy)`` of `Streaming.returned`.
+    """
+
+    def __init__(self, system: StreamingSystem, rhs: Floats, guess: Floats | None) -> None:
+        self._system, self._streaming, self._rhs = system, system.streaming, rhs
+        self._alone = np.zeros_like(rhs)
+        rows = len(self._streaming.returning)
+        self.values = np.zeros((rows, rhs.shape[2])) if guess is None else self._returned(guess)
+
+    def solution(self) -> tuple[Floats, Floats, Floats]:
+        """See `_Occupations.solution`."""
+        x = self._system.swept(self._rhs + self._spread(self.values))
+        returned, passed = self._streaming.returned(x)
+        return x, returned - self.values, passed + self._system.entered
+
+    def action(self, s: Floats) -> Floats:
+        return np.asarray(s - self._streaming.returned(self._system.swept(self._spread(s)))[0])
+
+    def precondition(self, s: Floats) -> Floats:
+        """What diffusion from there returns is one more part."""
+        if not self._system.accelerated:
+            return s.copy()
+        mean = self._system.diffused(self._spread(s))
+        return np.asarray(s + self._returned(np.broadcast_to(mean[:, None, :], self._rhs.shape)))
+
+    def _returned(self, x: Floats) -> Floats:
+        return self._streaming.returned(self._system.extended(x))[0]
+
+    def _spread(self, s: Floats) -> Floats:
+        """Source of all cells and directions, which the next call overwrites."""
+        self._alone.reshape(-1, s.shape[1])[self._streaming.returning] = s
+        return self._alone

@@ -129,11 +129,17 @@ def _layout(mesh: Mesh, directions: Directions, medium: Ints32 | None) -> CellLa
 
 
 def _blocks(mesh: Mesh) -> Ints32:
-    """Blocks within which cells are swept: those that `BLOCKS` ranks would have, on fewer ranks too."""
-    out = np.full(mesh.n_cells, -1, np.int32)
-    own = min(max(1, BLOCKS // mesh.comm.size), mesh.n_owned)
-    out[: mesh.n_owned] = bisect(cell_means(mesh.points, mesh.corners[: mesh.n_owned]), own)
-    return out
+    """Blocks in which cells are swept: those that `BLOCKS` ranks would have, on fewer ranks too; −1 of images
+    of cells."""
+    comm, n = mesh.comm, mesh.n_owned
+    each = max(1, BLOCKS // comm.size)
+    out = np.empty(mesh.n_cells)
+    out[:n] = comm.rank * each + bisect(cell_means(mesh.points, mesh.corners[:n]), min(each, n))
+    mesh.exchange(out)
+    place = mesh.centroid.copy()
+    mesh.exchange(place)
+    moved = np.abs(place - mesh.centroid).max(axis=1) > SAME * np.abs(mesh.centroid).max(initial=0.0)
+    return np.where(moved, -1, out).astype(np.int32)
 
 
 def _at_axis(mesh: Mesh) -> Ints32:

@@ -11,6 +11,7 @@ import copy
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -26,6 +27,7 @@ from fvqp.transport.directions import FULL, Directions, RadialDirections
 from fvqp.transport.face_diffusion import FaceDiffusion, Opacity
 from fvqp.transport.layout import Barrier, CellLayout, Refracting, edges, faces_of_cells
 from fvqp.transport.streaming_tables import Blend, StreamingFaces, Turning
+from fvqp.transport.sweep_order import SweepOrder, sweep_order
 from fvqp.transport.transmitting_faces import bath_means, first, make_transmitting
 from fvqp.transport.walls import Wall
 from fvqp.typing import Floats, Ints, Ints32
@@ -66,6 +68,7 @@ class Streaming:
         open_walls: names of those that let particles of any energy pass.
         baths: ``(1, outer faces, energy)`` mean occupation outside, see `CellLayout.flux`.
         has_baths: whether anything enters, on any rank.
+        refracts: whether waves are refracted at interfaces, on any rank.
         returns: whether transmitting faces turn anything back, on any rank.
 
     Raises:
@@ -151,6 +154,7 @@ class Streaming:
         self._wall = transmitting.wall[walls_at]
         self._outside = layout.flux.faces.outside[transmitting.face[walls_at]]
         self.baths[0, self._outside] = bath_means(layout, directions, transmitting)
+        self.refracts = bool(layout.comm.allreduce(bool(self._acoustic), MPI.LOR))
         self.has_baths = bool(layout.comm.allreduce(bool(np.any(transmitting.bath)), MPI.LOR))
         beside = layout.face_cells[transmitting.face]
         beside = (
@@ -333,31 +337,83 @@ class Streaming:
         """
         layout, count = self.layout, self.directions.count
         x = np.zeros((layout.n_cells, count, self.n_energies))
-        order, _ = self._order
-        state = self._faces, self._transmitting, self._turning, self.g, self.capacity, layout.block, order
+        order, begin = self._order, self._order.begin
+        state = self.g, self._transmitting.passing, self._passes, self._turning, self.capacity, order
         removal = np.ascontiguousarray(removal, dtype=np.float64)
         if layout.chain is None:
-            self._shared(sweep_kernels.sweep, *state, np.arange(count), removal, q, x)
+            # one rank has all blocks, one after another
+            stages = begin if layout.comm.size > 1 else begin[[0, -1]]
+            for number, (first, last) in enumerate(pairwise(stages)):
+                if number > 0:
+                    layout.exchange(x)
+                self._shared(sweep_kernels.sweep, *state, first, last, np.arange(count), removal, q, x)
         else:
             inward = self.directions.vectors[:, 0] < 0.0
             layout.chain.sweep(
                 x,
                 np.flatnonzero(inward),
                 np.flatnonzero(~inward),
-                lambda e0, e1, moving: sweep_kernels.sweep(e0, e1, *state, moving, removal, q, x),
+                lambda e0, e1, moving: sweep_kernels.sweep(e0, e1, *state, *begin, moving, removal, q, x),
             )
         return x[: layout.n_owned]
+
+    @cached_property
+    def _passes(self) -> Ints32:
+        """Rows of states × speed that come through faces in sweeps, see `sweep_kernels.sweep`."""
+        order, gate = self._order, self._faces.gate[self._order.through]
+        of_cells = order.upstream if len(self.g) > 1 else 0
+        return np.where(gate >= 0, len(self.g) + gate, of_cells).astype(np.int32)
+
+    @property
+    def returning(self) -> Ints:
+        """Rows ``n_owned × M`` of x into which sweeps leave something out; see `returned`."""
+        return self._returning[0]
+
+    def returned(self, x: Floats) -> tuple[Floats, Floats]:
+        """Rates of what walls and interfaces return, and of what comes from cells that sweeps lag behind.
+
+        With it ``(removal − upwind streaming) x = q`` is ``x = sweep(q + returned(x))``; it needs no baths,
+        and no interfaces that refract.
+
+        Args:
+            x: ``(n_cells, M, energy)``, ghosts up to date.
+
+        Returns:
+            The rates of the rows of `returning`, ``(rows, energy)``, and what passes, see `rates`.
+        """
+        rows, row = self._returning
+        out = np.empty((len(rows), self.n_energies))
+        passed = np.empty((len(self.walls) + len(self.interfaces), self.n_energies))
+        of_faces = self._faces, self._transmitting, self.g, self._per_capacity, self.directions.weights
+        self._shared(sweep_kernels.returned, *of_faces, self._order.late, row, x, out, passed)
+        return out, passed / FULL
+
+    @cached_property
+    def _returning(self) -> tuple[Ints, Ints32]:
+        """Rows of `returning`, and which of them each owned cell and direction is, −1 if none."""
+        layout, cells = self.layout, self._faces.cells
+        into = np.zeros((layout.n_owned, self.directions.count), bool)
+        late = self._order.late
+        downstream = (layout.projected[late[:, 0], late[:, 1]] > 0.0).astype(int)
+        into[cells[late[:, 0], downstream], late[:, 1]] = True
+        face = self._transmitting.face
+        for side, sign in ((0, 1.0), (1, -1.0)):
+            own = (cells[face, side] >= 0) & (cells[face, side] < layout.n_owned)
+            k, m = np.nonzero(sign * layout.projected[face[own]] < 0.0)
+            into[cells[face[own][k], side], m] = True
+        rows = np.flatnonzero(into)
+        row = np.full(into.size, -1, np.int32)
+        row[rows] = np.arange(len(rows), dtype=np.int32)
+        return rows, row.reshape(into.shape)
 
     @property
     def circles(self) -> int:
         """Number of faces, summed over directions, at which sweeps of this rank lag: cells in a circle."""
-        return int(self._order[1].sum())
+        return self._order.circles
 
     @cached_property
-    def _order(self) -> tuple[Ints32, Ints]:
-        order = np.empty((self.directions.count, self.layout.n_owned), np.int32)
-        broken = sweep_kernels.downstream(self._faces, self.layout.block, self.layout.n_owned, order)
-        return order, broken
+    def _order(self) -> SweepOrder:
+        return sweep_order(self._faces, self.layout, self._turning.level)
 
     # -- diffusion
 

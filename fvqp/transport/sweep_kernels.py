@@ -12,56 +12,179 @@ from numba import njit
 
 import fvqp.kernel_cache  # noqa: F401
 
+#: Energies of a direction are padded to rows of so many, which processors add and divide at once.
+LANES = 8
+
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def sweep(e0, e1, faces, transmitting, turning, g, capacity, block, order, moving, removal, q, x):
+def sweep(e0, e1, g, passing, passes, turning, capacity, order, first, last, moving, removal, q, x):
     """Solve ``capacity (removal + 1/capacity × upwind streaming) x = capacity q`` for directions ``moving``.
 
-    Nothing enters through walls, from other blocks, or returns from transmitting faces. ``order[M, n]`` lists
-    the cells of every direction downstream; what comes from cells later in the order, or from shells of other
-    ranks, is taken from ``x`` as it is.
+    It does the places from ``first[M]`` to ``last[M]`` of an ``order``
+    (`fvqp.transport.sweep_order.SweepOrder`). Rows ``passes`` of ``g``, states × speed of cells, and of
+    ``passing`` after them are what comes through faces. Nothing enters through walls, returns from
+    transmitting faces, or comes through faces that lag; what comes from earlier places and from cells of
+    other ranks is taken from ``x``; that of later places is left without meaning. Cells of one direction lie
+    together while they are solved for: they fit in a cache.
     """
-    lo, hi = np.uint64(e0), np.uint64(e1)
-    n_owned, _, n_energies = q.shape
-    per_cell = g.shape[0] > 1
-    heat = capacity.shape[1] > 1
+    lo, count = np.uint64(e0), np.uint64(e1 - e0)
+    n_owned, n_cells = q.shape[0], x.shape[0]
+    width = count if count < LANES // 2 else np.uint64((e1 - e0 + LANES - 1) // LANES * LANES)
+    per_cell, heat, local = g.shape[0] > 1, capacity.shape[1] > 1, removal.shape[0] > 1
     curved = turning.curvature.size > 0
-    gain = np.empty(n_energies)
-    loss = np.empty(n_energies)
+    entering = np.zeros((g.shape[0] + passing.shape[0], width))
+    for i in range(g.shape[0]):
+        entering[i, :count] = g[i, e0:e1]
+    for k in range(passing.shape[0]):
+        entering[g.shape[0] + k, :count] = passing[k, e0:e1]
+    rows = np.zeros((n_cells, width))
+    gain, loss = np.zeros(width), np.ones(width)
+    zero, one = np.uint64(0), np.uint64(1)
     for m in moving:
-        for place in range(n_owned):
-            i = order[m, place]
-            speed = g[i if per_cell else 0]
-            k = removal[i if removal.shape[0] > 1 else 0]
-            for e in range(lo, hi):
-                c = capacity[i, e] if heat else capacity[i, 0]
-                gain[e] = c * q[i, m, e]
-                loss[e] = c * k[e]
-            for n in range(faces.pointer[i], faces.pointer[i + 1]):
-                face = faces.of_cell[n]
-                side = 0 if faces.cells[face, 0] == i else 1
-                a = faces.projected[face, m] if side == 0 else -faces.projected[face, m]
-                if a > 0.0:
-                    for e in range(lo, hi):
-                        loss[e] += a * speed[e]
-                elif a < 0.0:
-                    up = faces.cells[face, 1 - side]
-                    if up < 0 or block[up] != block[i]:
-                        continue
-                    gate = faces.gate[face]
-                    entering = transmitting.passing[gate] if gate >= 0 else g[up if per_cell else 0]
-                    for e in range(lo, hi):
-                        gain[e] -= a * entering[e] * x[up, m, e]
+        # cells in the order of memory: rows are sources until they are solved for
+        for i in range(n_cells):
+            there, row = q[i, m] if i < n_owned else x[i, m], rows[i]
+            for e in range(count):
+                row[e] = there[lo + e]
+        for place in range(first[m]):
+            i = order.cells[m, place]
+            there, row = x[i, m], rows[i]
+            for e in range(count):
+                row[e] = there[lo + e]
+        for place in range(first[m], last[m]):
+            i, at = np.uint64(order.cells[m, place]), np.uint64(m * n_owned + place)
+            row, speed = rows[i], entering[i if per_cell else zero]
+            out = order.outward[at]
+            rate = removal[i if local else zero]
+            if heat:
+                holds = capacity[i]
+                for e in range(count):
+                    gain[e] = holds[lo + e] * row[e]
+                    loss[e] = holds[lo + e] * rate[lo + e] + out * speed[e]
+            else:
+                c = capacity[i, 0]
+                for e in range(count):
+                    gain[e] = c * row[e]
+                    loss[e] = c * rate[lo + e] + out * speed[e]
+            for n in range(order.pointer[at], order.pointer[at + one]):
+                through, there = entering[np.uint64(passes[n])], rows[np.uint64(order.upstream[n])]
+                a = order.inward[n]
+                for e in range(width):
+                    gain[e] += a * through[e] * there[e]
             if curved:
                 leave = turning.curvature[i] * turning.after[m]
                 enter = turning.curvature[i] * turning.before[m]
-                for e in range(lo, hi):
+                for e in range(count):
                     loss[e] += leave * speed[e]
                 if enter != 0.0:
+                    before = x[i, m - 1]
+                    for e in range(count):
+                        gain[e] += enter * speed[e] * before[lo + e]
+            for e in range(width):
+                row[e] = gain[e] / loss[e]
+        for i in range(n_owned):
+            there, row = x[i, m], rows[i]
+            for e in range(count):
+                there[lo + e] = row[e]
+
+
+@njit(cache=True, nogil=True)
+def dependencies(faces, block, stage, cells, pointer, upstream, through, inward, outward, late):
+    """Fill the tables of a `fvqp.transport.sweep_order.SweepOrder`; only counts where they have no rows.
+
+    What comes through a face is in time where the cell beyond it is earlier in ``cells[M, owned]``, or of a
+    block of an earlier ``stage[M, n_cells]``. Returns the numbers of faces, and directions, that are in time
+    and that are not.
+    """
+    n_directions, n_owned = cells.shape
+    fill = pointer.size > 0
+    place = np.empty(n_owned, np.int32)
+    known = lagging = 0
+    for m in range(n_directions):
+        for n in range(n_owned):
+            place[cells[m, n]] = n
+        for n in range(n_owned):
+            i = cells[m, n]
+            leaves = 0.0
+            for k in range(faces.pointer[i], faces.pointer[i + 1]):
+                face = faces.of_cell[k]
+                side = 0 if faces.cells[face, 0] == i else 1
+                a = faces.projected[face, m] if side == 0 else -faces.projected[face, m]
+                leaves += max(a, 0.0)
+                up = faces.cells[face, 1 - side]
+                if a >= 0.0 or up < 0:
+                    continue
+                if block[up] == block[i]:
+                    in_time = up >= n_owned or place[up] < n
+                else:
+                    in_time = 0 <= stage[m, up] < stage[m, i]
+                if fill and in_time:
+                    upstream[known], through[known], inward[known] = up, face, -a
+                elif fill:
+                    late[lagging, 0], late[lagging, 1] = face, m
+                known += in_time
+                lagging += not in_time
+            if fill:
+                outward[m * n_owned + n] = leaves
+                pointer[m * n_owned + n + 1] = known
+    return known, lagging
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def returned(
+    e0, e1, faces, transmitting, g, inverse, weights, late, row, x, out, passed
+):  # fmt: skip
+    """Fill ``out[rows, energy]`` with the rates of what sweeps leave out of x: what walls and interfaces
+    return, and what comes through the faces and directions ``late`` (`skipped`).
+
+    ``row[owned cell, M]`` is −1 where there is nothing of that. ``passed[counter, energy]`` is as in
+    `fvqp.transport.streaming_kernels.pass_transmitting`, without baths.
+    """
+    lo, hi = np.uint64(e0), np.uint64(e1)
+    n_owned = row.shape[0]
+    per_cell = g.shape[0] > 1
+    diffuse = np.empty(x.shape[2])
+    out[:, e0:e1] = 0.0
+    passed[:, e0:e1] = 0.0
+    for n in range(late.shape[0]):
+        face, m = late[n, 0], late[n, 1]
+        a = faces.projected[face, m]
+        up, i = faces.cells[face, 0 if a > 0.0 else 1], faces.cells[face, 1 if a > 0.0 else 0]
+        gate = faces.gate[face]
+        entering = transmitting.passing[gate] if gate >= 0 else g[up if per_cell else 0]
+        into, size = out[row[i, m]], abs(a)
+        for e in range(lo, hi):
+            into[e] += size * entering[e] * inverse[i, e] * x[up, m, e]
+    for k in range(transmitting.face.size):
+        face, counter, specular = transmitting.face[k], transmitting.counter[k], transmitting.specular[k]
+        passing = transmitting.passing[k]
+        image = transmitting.images[transmitting.image[k]]
+        for side in range(2):
+            cell = faces.cells[face, side]
+            if cell < 0 or (cell >= n_owned and counter < 0):
+                continue
+            sign = 1.0 if side == 0 else -1.0
+            speed = g[cell if per_cell else 0]
+            diffuse[e0:e1] = 0.0
+            for m in range(row.shape[1]):
+                a = sign * faces.projected[face, m]
+                if a > 0.0:
+                    w = weights[m] * a
                     for e in range(lo, hi):
-                        gain[e] += enter * speed[e] * x[i, m - 1, e]
-            for e in range(lo, hi):
-                x[i, m, e] = gain[e] / loss[e]
+                        diffuse[e] += w * x[cell, m, e]
+            if counter >= 0:
+                counted = sign * transmitting.sign[k]
+                for e in range(lo, hi):
+                    passed[counter, e] += counted * passing[e] * diffuse[e]
+            share = (1.0 - specular) / transmitting.norm[k, side]
+            for m in range(row.shape[1]):
+                a = sign * faces.projected[face, m]
+                if a >= 0.0 or cell >= n_owned:
+                    continue
+                mirrored, into = x[cell, image[m]], out[row[cell, m]]
+                for e in range(lo, hi):
+                    back = specular * mirrored[e] + share * diffuse[e]
+                    into[e] -= a * (speed[e] - passing[e]) * inverse[cell, e] * back
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
