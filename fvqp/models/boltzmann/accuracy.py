@@ -17,6 +17,8 @@ FLOOR = 1e-3
 TRIFLE = 1e-6
 #: Regions are measured by what they hold and this part of the energy of all.
 REGION_FLOOR = 1e-3
+#: And this part of the energy that has left: a decay is followed over four decades.
+GONE_FLOOR = 1e-4
 #: Unknowns are measured by what they hold, or this part of an equal share of what their cell holds.
 MIN_SHARE = 1e-3
 
@@ -60,10 +62,14 @@ def region_energies(at: BoltzmannEquations, f: Floats, n: Floats) -> Floats:
     return own
 
 
-def region_scales(at: BoltzmannEquations, f: Floats, n: Floats) -> Floats:
-    """Energies against which errors of regions are measured, ``(2, regions)``. Collective."""
+def region_scales(at: BoltzmannEquations, f: Floats, n: Floats, gone: float) -> Floats:
+    """Energies against which errors of regions are measured, ``(2, regions)``. Collective.
+
+    Args:
+        gone: energy that has left all regions before.
+    """
     held = region_energies(at, f, n)
-    return np.asarray(held + REGION_FLOOR * held.sum())
+    return np.asarray(held + REGION_FLOOR * held.sum() + GONE_FLOOR * gone)
 
 
 def region_errors(at: BoltzmannEquations, change: tuple[Floats, Floats], scales: Floats) -> Floats:

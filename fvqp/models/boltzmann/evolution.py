@@ -63,8 +63,8 @@ def evolve(
         start: time of the state.
         tolerance: error of a step. Of ``"rosenbrock"`` and ``"imex"``, in any region: in the energy of
             quasiparticles and in that of phonons, errors of all occupations added up whatever their sign,
-            relative to what the region holds and a thousandth of all energy. Of the others, in every
-            occupation, relative to itself.
+            relative to what the region holds, a thousandth of all energy, and 1e-4 of the energy that has
+            left. Of the others, in every occupation, relative to itself.
         method: of steps: ``"rosenbrock"``, linearly implicit, of order 2; ``"imex"``, of order 2, motion
             implicit and collisions explicit, which bound the steps. For cells that do not exchange particles:
             ``"arkimex"``, of order 4 in one step; ``"bdf"``, of order 2 in several steps, for fixed gaps;
@@ -88,11 +88,12 @@ def evolve(
         raise CaseError(f"first step: must be finite and not negative, found {first_step:g} τ0")
     total = problem.no_counters() if counters is None else counters
     steps = stepper(problem, method, tolerance, first_step)
+    ledger = problem.ledger(state, total)
     for end in at:
         problem.forget()  # so that a run resumed here goes on in the same way
+        if isinstance(steps, Stepper):
+            steps.gone = ledger.gone
         state, passed = steps.advance(state, start, float(end), callback)
         total = total.plus(1.0, passed)
-        start = float(end)
-        yield Moment(
-            start, state, total, problem.ledger(state, total), steps.steps, steps.refused, steps.length
-        )
+        start, ledger = float(end), problem.ledger(state, total)
+        yield Moment(start, state, total, ledger, steps.steps, steps.refused, steps.length)

@@ -90,7 +90,7 @@ class ImplicitExplicit(Integrator):
         ts.setARKIMEXType("l2")
 
     def _begins(self, now: float, length: float) -> None:
-        self._scale = accuracy.region_scales(self._at, self._begin.f, self._begin.n)
+        self._scale = accuracy.region_scales(self._at, self._begin.f, self._begin.n, self.gone)
         self._allowed = self._tolerance * length / (now + length)
         self._heun = None
         self._collide(self._inelastic)

@@ -115,7 +115,7 @@ class Integrator(Stepper, ABC):
         y = self._u.array_r.copy()
         f, n, passed = self._split(y)
         at = self._at
-        errors = accuracy.region_errors(at, self._error(y), accuracy.region_scales(at, f, n))
+        errors = accuracy.region_errors(at, self._error(y), accuracy.region_scales(at, f, n, self.gone))
         species, region = np.unravel_index(np.argmax(errors), errors.shape)
         name = p.body.region_names[region]
         self._limit = f"errors of {SPECIES[species]}" + (f" in {name}" if name else "")

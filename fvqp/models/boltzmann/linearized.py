@@ -67,6 +67,7 @@ class Linearized:
         *,
         limits: bool = False,
         frozen_limiter: bool = False,
+        gone: float = 0.0,
     ) -> None:
         """
         Args:
@@ -76,6 +77,7 @@ class Linearized:
             length: a time.
             limits: whether J knows what limits gradients, and ends of spectra.
             frozen_limiter: whether these limits are kept, see `Streaming.tangent`.
+            gone: energy that has left, for `scales`.
         """
         self._at, self._p, self._state = at, at.problem, state
         self.inelastic, self.length = inelastic, length
@@ -85,7 +87,7 @@ class Linearized:
         self._mean = (f, n) if limits else (_without_ends(_without_dips(f)), _without_ends(n))
         self._factors: _Product | None = None
         self.fastest = float(problem.body.comm.allreduce(inelastic.fastest, MPI.MAX))
-        self.scales = region_scales(at, state.f, state.n)
+        self.scales = region_scales(at, state.f, state.n, gone)
         self.iterations = 0
         self._units: list[Floats] = []
         self._space: ConjugateResiduals | None = None

@@ -76,7 +76,7 @@ class Rosenbrock(Integrator):
     def _begins(self, now: float, length: float) -> None:
         self._k1 = self._off = self._second = None
         self._now, self._length = now, length
-        self._system = Linearized(self._at, self._begin, self._inelastic, GAMMA * length)
+        self._system = Linearized(self._at, self._begin, self._inelastic, GAMMA * length, gone=self.gone)
 
     def _error(self, y: Floats) -> tuple[Floats, Floats]:
         assert self._off is not None

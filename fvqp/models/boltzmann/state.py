@@ -110,6 +110,13 @@ class BoltzmannLedger:
         """Energy from outside since the start."""
         return sum(self.given.values()) - sum(self.lost.values())
 
+    @property
+    def gone(self) -> float:
+        """Energy that left since the start, through walls and by processes that took more than they gave."""
+        return sum(
+            max(taken, 0.0) for taken in (*self.lost.values(), *(-given for given in self.given.values()))
+        )
+
 
 @dataclass(frozen=True)
 class Moment:

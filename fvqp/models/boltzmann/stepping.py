@@ -59,6 +59,7 @@ class Stepper:
     Attributes:
         steps, refused: numbers of steps.
         length: of the next step.
+        gone: energy that has left the body before.
     """
 
     def __init__(self, problem: BoltzmannProblem, tolerance: float, first_step: float | None) -> None:
@@ -66,6 +67,7 @@ class Stepper:
         self.length = 0.0 if first_step is None else first_step
         self.steps = self.refused = 0
         self._shortened = 0
+        self.gone = 0.0
         #: Largest errors of the latest step, and what bounds its length beside them.
         self._limit, self._bound = "errors", "changes of a gap"
 
@@ -134,7 +136,7 @@ class Stepper:
         """Step in which nothing changes by more than the tolerance."""
         here = self._p.at(state.gap)
         rates = here.rates(state.f, state.n)
-        scales = accuracy.region_scales(here, state.f, state.n)
+        scales = accuracy.region_scales(here, state.f, state.n, self.gone)
         change = accuracy.region_error(here, (rates.f, rates.n), scales)
         return min(span, 0.5 * self._tolerance / change) if change > 0.0 else span
 
