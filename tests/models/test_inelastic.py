@@ -11,6 +11,7 @@ from newton_counts import recorded
 from wire_devices import ALUMINIUM, THICKNESS, UM, WIDTH, line_mesh, wire
 
 from fvqp.collisions import InelasticCollisions, PhononBath
+from fvqp.collisions.integrals import Spectra
 from fvqp.energy import EnergyAxis
 from fvqp.energy import thermal as distributions
 from fvqp.errors import ConvergenceError
@@ -359,12 +360,14 @@ def test_electrons_and_phonons_together(phonons: PhononBath) -> None:
     spectrum = problem.kinetics.spectrum(solution.spectral)
     f = problem.distribution(solution, L)
     f += np.tanh(grid.energies / (2.0 * device.bath)) - distributions.equilibrium(grid.edges, device.bath)
-    found = [part.at(spectrum.dos, spectrum.pairing, f) for part in problem.inelastic.collisions.parts]
-    moment = -grid.energies * grid.widths * device.voltage_unit**2
-    by_electrons, by_phonons = (float(problem.transport.capacity @ (part.rate @ moment)) for part in found)
-    scattered = float(problem.transport.capacity @ (found[0].loss @ -moment))
+    spectra = Spectra(spectrum.dos, spectrum.pairing, spectrum.re_F)
+    found = [part.at(spectra, f[:, None]) for part in problem.inelastic.collisions.parts]
+    moment = grid.energies * grid.widths * device.voltage_unit**2
+    volume = problem.transport.capacity
+    by_electrons, by_phonons = (float(volume @ (part.rates[:, 0] @ moment)) for part in found)
+    scattered = float(volume @ (found[0].loss[:, 0] @ moment))
     assert abs(by_electrons) < 1e-14 * scattered
-    assert by_phonons == pytest.approx(ledger.relaxed[1], rel=1e-10)
+    assert by_phonons == pytest.approx(ledger.relaxed[1], rel=1e-10, abs=0.0)
     alone = replace(problem, collisions=InelasticCollisions(phonons=phonons))
     without = sweep(alone, 4.0, 0.5)
     # They share their energy before phonons take it.

@@ -33,9 +33,9 @@ import os, signal, sys
 from mpi4py import MPI
 from fvqp import cli
 from fvqp.case.transport.recording import TransportRecorder
-from fvqp.models.boltzmann import BoltzmannProblem
+from fvqp.models.boltzmann import BoltzmannEquations
 from fvqp.results import ResultsFolder
-record, rates, save, recorded = TransportRecorder.record, BoltzmannProblem.rates, ResultsFolder.save, []
+record, rates, save, recorded = TransportRecorder.record, BoltzmannEquations.rates, ResultsFolder.save, []
 def always(self, mesh, checkpoint, force=False):
     return save(self, mesh, checkpoint, force=True)
 def counted(self, number, moment):
@@ -47,7 +47,7 @@ def killed(self, *given):
         if MPI.COMM_WORLD.rank == MPI.COMM_WORLD.size - 1:
             os.kill(os.getpid(), signal.SIGKILL)
     return rates(self, *given)
-TransportRecorder.record, BoltzmannProblem.rates, ResultsFolder.save = counted, killed, always
+TransportRecorder.record, BoltzmannEquations.rates, ResultsFolder.save = counted, killed, always
 sys.exit(cli.main(sys.argv[1:]))
 """
 

@@ -19,7 +19,7 @@ BRANCHES = [{"sound_velocity": "4 km/s", "polarizations": 8}, {"sound_velocity":
 IN_BRANCHES: dict[str, Any] = APART | {
     "phonons": {key: value for key, value in APART["phonons"].items() if key != "sound_velocity"}
     | {"branches": BRANCHES},
-    "evolution": {"start": "3.4 ns", "end": "6 ns", "points_per_decade": 5, "tolerance": 0.05},
+    "evolution": {"start": "3.4 ns", "end": "6 ns", "points_per_decade": 5, "tolerance": 0.02},
 }
 
 
