@@ -33,8 +33,8 @@ def sweep(e0, e1, g, passing, passes, turning, capacity, order, first, last, mov
     per_cell, heat, local = g.shape[0] > 1, capacity.shape[1] > 1, removal.shape[0] > 1
     curved = turning.curvature.size > 0
     entering = np.zeros((g.shape[0] + passing.shape[0], width))
-    for i in range(g.shape[0]):
-        entering[i, :count] = g[i, e0:e1]
+    for cell in range(g.shape[0]):
+        entering[cell, :count] = g[cell, e0:e1]
     for k in range(passing.shape[0]):
         entering[g.shape[0] + k, :count] = passing[k, e0:e1]
     rows = np.zeros((n_cells, width))
@@ -42,13 +42,13 @@ def sweep(e0, e1, g, passing, passes, turning, capacity, order, first, last, mov
     zero, one = np.uint64(0), np.uint64(1)
     for m in moving:
         # cells in the order of memory: rows are sources until they are solved for
-        for i in range(n_cells):
-            there, row = q[i, m] if i < n_owned else x[i, m], rows[i]
+        for cell in range(n_cells):
+            there, row = q[cell, m] if cell < n_owned else x[cell, m], rows[cell]
             for e in range(count):
                 row[e] = there[lo + e]
         for place in range(first[m]):
-            i = order.cells[m, place]
-            there, row = x[i, m], rows[i]
+            cell = order.cells[m, place]
+            there, row = x[cell, m], rows[cell]
             for e in range(count):
                 row[e] = there[lo + e]
         for place in range(first[m], last[m]):
@@ -82,8 +82,8 @@ def sweep(e0, e1, g, passing, passes, turning, capacity, order, first, last, mov
                         gain[e] += enter * speed[e] * before[lo + e]
             for e in range(width):
                 row[e] = gain[e] / loss[e]
-        for i in range(n_owned):
-            there, row = x[i, m], rows[i]
+        for cell in range(n_owned):
+            there, row = x[cell, m], rows[cell]
             for e in range(count):
                 there[lo + e] = row[e]
 
