@@ -78,7 +78,34 @@ STRONG = {
     "evolution": FILM["evolution"] | {"end": "10 ns"},
 }
 """A gap of strong coupling that follows."""
+SIDES = {"Lx": "100 um", "Ly": "100 um", "Lz": "40 um"}
+CRYSTAL = {
+    "mesh": {
+        "shape": {"kind": "grid3d", "nx": 4, "ny": 4, "nz": 4, **SIDES}
+        | {"regions": {"chip": ["all", "all", ["0 um", "30 um"]], "film": ["all", "all", ["30 um", "40 um"]]}}
+    },
+    "phonons": {
+        "motion": "ordinates",
+        "directions": 2,
+        "azimuths": 4,
+        "sound_velocity": "5 km/s",
+        "walls": {"back": {"transmission": 0.1}, "left": {"transmission": 0.2}},
+        "interfaces": [{"between": ["chip", "film"], "transmission": 0.3}],
+    },
+    "regions": {
+        "chip": {
+            "insulator": True,
+            "ion_density": "5e28 1/m^3",
+            "debye_energy": "60 meV",
+            "sound_velocity": "5.9 km/s",
+        }
+    },
+    "injections": [FILM["injections"][0] | {"regions": ["film"]}],
+    "evolution": FILM["evolution"] | {"end": "5 ns"},
+}
+"""A film on a crystal."""
 CASES = {
+    "crystal": FILM | CRYSTAL,
     "diffusive": FILM,
     "strong": FILM | STRONG,
     "ordinates": FILM | FLYING,
@@ -99,6 +126,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     "name",
     [
+        pytest.param("crystal", marks=pytest.mark.ranks(2)),
         pytest.param("diffusive", marks=pytest.mark.ranks(2)),
         pytest.param("ordinates", marks=pytest.mark.ranks(2)),
         pytest.param("strong", marks=pytest.mark.ranks(2)),
