@@ -114,6 +114,19 @@ def test_tables_of_the_reference_are_up_to_date(page, monkeypatch):
     assert generated.up_to_date(text) == text, "run `python docs/_ext/generated.py`"
 
 
+def test_cells_of_notebooks(tmp_path):
+    """Files, commands and Python are what a terminal has; cells that are not shown belong to the site."""
+    cells = (
+        ":tags: [remove-cell]\n\nx = 1\n",
+        "%%writefile a.toml\nb = 2\n",
+        "!fvqp check a.toml\n",
+        "c = 3\n",
+    )
+    page = tmp_path / "page.md"
+    page.write_text("".join(f"```{{code-cell}} python\n{cell}```\n" for cell in cells))
+    assert blocks(page) == [("toml", "b = 2\n"), ("sh", "fvqp check a.toml\n"), ("python", "c = 3\n")]
+
+
 def test_tests_that_pages_name_exist():
     """Pages name tests as ``tests/folder/test_file.py`` or ``...py::test_name``."""
     for page in PAGES:
@@ -135,6 +148,9 @@ def test_site_builds_without_warnings(tmp_path):
     assert done.returncode == 0, done.stderr[-4000:]
     assert (tmp_path / "index.html").is_file()
     assert loaded_from_outside(tmp_path) == set()
+    tutorial = (tmp_path / "tutorials" / "hot_pulse.html").read_text()
+    assert re.search(r"R from the decay: 8\.\d um\^3/s, expected 8\.1", tutorial)
+    assert re.search(r"results in out/pulse", tutorial), "commands of notebooks run"
     assert list((tmp_path / "_static" / "mathjax").rglob("*.woff"))
 
 

@@ -22,7 +22,7 @@ READMES = sorted(
     ]
 )
 
-FENCED = re.compile(r"^( *)```(\w+)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
+FENCED = re.compile(r"^( *)```(\w+|\{code-cell\} python)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 #: Lines indented by four, after an empty line: code without a language.
 LITERAL = re.compile(r"(?<=\n\n)(?: {4}.*\n)+")
 SHELL = re.compile(r"^ {4}(?:\S*/)?(?:fvqp|mpiexec|make|python|\S+\.sh)\b", re.MULTILINE)
@@ -38,11 +38,26 @@ def blocks(page: Path) -> list[tuple[str, str]]:
     """Language and text of the code blocks of a page, in order; indented shell commands are blocks too."""
     text = page.read_text(encoding="utf-8")
     fences = list(FENCED.finditer(text))
-    found = [(m.start(), m[2], textwrap.dedent(m[3])) for m in fences]
+    found = [(m.start(), *_code(m[2], textwrap.dedent(m[3]))) for m in fences]
+    found = [block for block in found if block[2]]
     for m in LITERAL.finditer(text):
         if SHELL.search(m[0]) and not any(f.start() < m.start() < f.end() for f in fences):
             found.append((m.start(), "sh", textwrap.dedent(m[0])))
     return [(language, code) for _, language, code in sorted(found)]
+
+
+def _code(language: str, text: str) -> tuple[str, str]:
+    """Return language and text of a block; cells of notebooks write a file, run commands, or are Python."""
+    if not language.startswith("{"):
+        return language, text
+    first, _, rest = text.partition("\n")
+    if first.startswith(":tags: [remove-cell]"):
+        return "python", ""
+    if first.startswith("%%writefile"):
+        return first.rpartition(".")[2], rest
+    if first.startswith("!"):
+        return "sh", text.replace("!", "")
+    return "python", text
 
 
 def commands(text: str) -> list[list[str]]:
