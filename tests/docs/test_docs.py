@@ -127,6 +127,14 @@ def test_cells_of_notebooks(tmp_path):
     assert blocks(page) == [("toml", "b = 2\n"), ("sh", "fvqp check a.toml\n"), ("python", "c = 3\n")]
 
 
+def test_theory_pages_begin_with_result_and_validity():
+    pages = {page for page in (DOCS / "theory").glob("*.md") if page.stem != "index"}
+    begin = re.compile(
+        r"# .+\n\n```\{admonition\} Result and validity\n\*\*Result\.\*\* .+\n\n\*\*Valid for\.\*\* .+\n```\n"
+    )
+    assert [name(page) for page in pages if not begin.match(page.read_text())] == []
+
+
 def test_tests_that_pages_name_exist():
     """Pages name tests as ``tests/folder/test_file.py`` or ``...py::test_name``."""
     for page in PAGES:
