@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -107,9 +108,9 @@ class Mesh:
         The figure is one of ``matplotlib.pyplot``: notebooks show it, scripts after ``pyplot.show()``. Under
         MPI the calling rank's part is drawn.
         """
-        from fvqp.mesh.tools import show
-
-        return show(self)
+        # by name: drawing knows meshes, and matplotlib is slow to load
+        axes: list[Axes] = import_module("fvqp.mesh.tools").show(self)
+        return axes
 
     @property
     def lengths(self) -> int:

@@ -300,7 +300,7 @@ class _Returning:
         return np.asarray(s - self._streaming.returned(self._system.swept(self._spread(s)))[0])
 
     def precondition(self, s: Floats) -> Floats:
-        """What diffusion from there returns is one more part."""
+        """Particles that return, and those that return from where they diffuse to."""
         if not self._system.accelerated:
             return s.copy()
         mean = self._system.diffused(self._spread(s))
