@@ -19,9 +19,11 @@ from fvqp.typing import Floats
 
 log = logging.getLogger(__name__)
 
-#: Negative occupations that a step may make, in units of the tolerance: energy relative to all there is. They
-#: are errors like others; mending them is less.
+#: Negative occupations that a step may make, in units of the tolerance: energy relative to all there is, and
+#: to the same part of what has left as other errors. They are errors like others; mending them is less.
 CUT = 0.3
+#: Part of all energy there is that they may have at any tolerance.
+MAX_CUT = 0.5
 #: Occupation above 1 that a step may make, in units of the tolerance.
 ABOVE = 1e-2
 #: Least that a step leaves of any occupation. Where less than nothing would be left, 0 is no way out: phonons
@@ -174,8 +176,10 @@ class Stepper:
             sums = np.stack([np.einsum("ce,cme,m->e", weight, a, directions) for a in (y, kept, earlier)])
             p.body.comm.Allreduce(MPI.IN_PLACE, sums)
             before, after, least = sums[0], sums[1], KEPT * sums[2]
-            cut = float((after - before) @ energies) / max(float(before @ energies), 1e-300)
-            if not 0.0 <= cut <= CUT * self._tolerance:
+            energy = max(float(before @ energies), 1e-300)
+            cut = float((after - before) @ energies) / energy
+            allowed = CUT * self._tolerance * (1.0 + accuracy.GONE_FLOOR * self.gone / energy)
+            if not 0.0 <= cut <= min(allowed, MAX_CUT):
                 raise Refused(f"occupations fall below 0, by {cut:.2g} of all energy")
             held = np.minimum(after, np.maximum(before, least))
             kept *= np.divide(held, after, out=np.ones_like(after), where=after > 0.0)
