@@ -14,6 +14,8 @@ import fvqp.kernel_cache  # noqa: F401
 
 #: Energies of a direction are padded to rows of so many, which processors add and divide at once.
 LANES = 8
+#: Energies from which on rows are read and written where they are in memory.
+WIDE = 32
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -29,7 +31,9 @@ def sweep(e0, e1, g, passing, passes, turning, capacity, order, first, last, mov
     """
     lo, count = np.uint64(e0), np.uint64(e1 - e0)
     n_owned, n_cells = q.shape[0], x.shape[0]
-    width = count if count < LANES // 2 else np.uint64((e1 - e0 + LANES - 1) // LANES * LANES)
+    wide = e1 - e0 >= WIDE
+    padded = np.uint64((e1 - e0 + LANES - 1) // LANES * LANES)
+    width = count if wide or count < LANES // 2 else padded
     per_cell, heat, local = g.shape[0] > 1, capacity.shape[1] > 1, removal.shape[0] > 1
     curved = turning.curvature.size > 0
     entering = np.zeros((g.shape[0] + passing.shape[0], width))
@@ -37,40 +41,42 @@ def sweep(e0, e1, g, passing, passes, turning, capacity, order, first, last, mov
         entering[cell, :count] = g[cell, e0:e1]
     for k in range(passing.shape[0]):
         entering[g.shape[0] + k, :count] = passing[k, e0:e1]
-    rows = np.zeros((n_cells, width))
+    rows = np.zeros((0 if wide else n_cells, width))
     gain, loss = np.zeros(width), np.ones(width)
     zero, one = np.uint64(0), np.uint64(1)
+    begin = lo if wide else zero
     for m in moving:
-        # cells in the order of memory: rows are sources until they are solved for
-        for cell in range(n_cells):
+        # cells in the order of memory; short rows are sources until they are solved for
+        for cell in range(0 if wide else n_cells):
             there, row = q[cell, m] if cell < n_owned else x[cell, m], rows[cell]
             for e in range(count):
                 row[e] = there[lo + e]
-        for place in range(first[m]):
+        for place in range(0 if wide else first[m]):
             cell = order.cells[m, place]
             there, row = x[cell, m], rows[cell]
             for e in range(count):
                 row[e] = there[lo + e]
         for place in range(first[m], last[m]):
             i, at = np.uint64(order.cells[m, place]), np.uint64(m * n_owned + place)
-            row, speed = rows[i], entering[i if per_cell else zero]
+            row, speed = x[i, m] if wide else rows[i], entering[i if per_cell else zero]
+            source = q[i, m] if wide else row
             out = order.outward[at]
             rate = removal[i if local else zero]
             if heat:
                 holds = capacity[i]
                 for e in range(count):
-                    gain[e] = holds[lo + e] * row[e]
+                    gain[e] = holds[lo + e] * source[begin + e]
                     loss[e] = holds[lo + e] * rate[lo + e] + out * speed[e]
             else:
                 c = capacity[i, 0]
                 for e in range(count):
-                    gain[e] = c * row[e]
+                    gain[e] = c * source[begin + e]
                     loss[e] = c * rate[lo + e] + out * speed[e]
             for n in range(order.pointer[at], order.pointer[at + one]):
-                through, there = entering[np.uint64(passes[n])], rows[np.uint64(order.upstream[n])]
-                a = order.inward[n]
+                through, up = entering[np.uint64(passes[n])], np.uint64(order.upstream[n])
+                there, a = x[up, m] if wide else rows[up], order.inward[n]
                 for e in range(width):
-                    gain[e] += a * through[e] * there[e]
+                    gain[e] += a * through[e] * there[begin + e]
             if curved:
                 leave = turning.curvature[i] * turning.after[m]
                 enter = turning.curvature[i] * turning.before[m]
@@ -81,8 +87,8 @@ def sweep(e0, e1, g, passing, passes, turning, capacity, order, first, last, mov
                     for e in range(count):
                         gain[e] += enter * speed[e] * before[lo + e]
             for e in range(width):
-                row[e] = gain[e] / loss[e]
-        for cell in range(n_owned):
+                row[begin + e] = gain[e] / loss[e]
+        for cell in range(0 if wide else n_owned):
             there, row = x[cell, m], rows[cell]
             for e in range(count):
                 there[lo + e] = row[e]
