@@ -150,7 +150,7 @@ class StreamingSystem:
         if streaming.has_baths:
             nothing = np.zeros((layout.n_cells, *self._shape[1:]))
             self._inflow, self.entered = streaming.rates(nothing, self._opacity)
-        self._swept = not scatters and not streaming.refracts
+        self._swept = streaming.scheme == "upwind" and not scatters and not streaming.refracts
         self.accelerated = scatters or (strong_preconditioner and streaming.returns)
         if self.accelerated:
             # Diffusion has no meaning in transparent cells; it only must not be without bounds there.
