@@ -250,7 +250,7 @@ class StreamingSystem:
 
 
 class _Occupations:
-    """Unknowns of GMRES where particles scatter or are refracted: all occupations.
+    """Unknowns of GMRES where sweeps do not invert all motion within cells and faces: all occupations.
 
     Attributes:
         values: ``(n_owned M, energy)``.
@@ -276,7 +276,7 @@ class _Occupations:
 
 
 class _Returning:
-    """Unknowns of GMRES where nothing scatters: what sweeps leave out; one sweep makes occupations of it.
+    """Unknowns of GMRES where sweeps invert all but what returns: a sweep makes occupations of these.
 
     The residual is that of all equations: sweeps leave no other.
 

@@ -37,7 +37,7 @@ class Injection(InSpace, ProcessTable):
     power: PowerDensity | None = None
     """By volume, at the centre in space."""
     total_power: Power | None = None
-    """Of the whole injection, in place of `power`; in bodies with a volume."""
+    """Power of the whole injection, in place of `power`; in bodies with a volume."""
 
     @model_validator(mode="after")
     def _one_power(self) -> Self:

@@ -22,7 +22,7 @@ COLUMNS = ("panel", "curve", "label", "x_name", "x", "y_name", "y", "y_error", "
 _MARKUP = re.compile(r"\\mathrm|[${}\\]")
 
 CELLS = (PathCollection, PolyCollection, LineCollection)
-"""What maps of cells are drawn with."""
+"""Artists of maps of cells."""
 
 Row = tuple[str | float, ...]
 
